@@ -1,0 +1,131 @@
+// Package diag holds what Facteur says about a text that somebody wrote: a
+// diagnostic is a value with a severity, a code, a range, a message and a hint.
+//
+// Every stage that reads a flow, a test or a message returns a List of them: it
+// collects all that it finds instead of stopping at the first. Printing them is
+// Print's business and exit codes are the command's.
+//
+// Text is a string that knows where each of its bytes stands in the source; it is
+// what makes a caret under one name inside a folded, quoted YAML scalar possible.
+package diag
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Severity tells whether a diagnostic stops the work.
+type Severity int
+
+// The severities.
+const (
+	Error Severity = iota
+	Warning
+)
+
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// A Diagnostic is one finding about a source.
+type Diagnostic struct {
+	Severity Severity
+	Code     string // kebab-case and stable, explained by "facteur explain CODE"
+	Range    Range
+	Message  string // what is wrong, lower case, no final period
+	Hint     string // how to mend it, "" when there is nothing to add
+}
+
+// Error makes a diagnostic usable as an error: "file:line:col: error: message [code]".
+func (d Diagnostic) Error() string {
+	text := fmt.Sprintf("%s: %s", d.Severity, d.Message)
+	if d.Code != "" {
+		text += " [" + d.Code + "]"
+	}
+	if d.Range.Source != nil {
+		p := d.Range.Pos()
+		text = fmt.Sprintf("%s:%d:%d: %s", d.Range.File(), p.Line, p.Col, text)
+	}
+	return text
+}
+
+// MarshalJSON gives the form that the command line prints with --json.
+func (d Diagnostic) MarshalJSON() ([]byte, error) {
+	var end Pos
+	if d.Range.Source != nil {
+		end = d.Range.Source.Pos(d.Range.End)
+	}
+	start := d.Range.Pos()
+	return json.Marshal(struct {
+		File     string `json:"file,omitempty"`
+		Line     int    `json:"line,omitempty"`
+		Col      int    `json:"col,omitempty"`
+		EndLine  int    `json:"end_line,omitempty"`
+		EndCol   int    `json:"end_col,omitempty"`
+		Severity string `json:"severity"`
+		Code     string `json:"code,omitempty"`
+		Message  string `json:"message"`
+		Hint     string `json:"hint,omitempty"`
+	}{d.Range.File(), start.Line, start.Col, end.Line, end.Col, d.Severity.String(), d.Code, d.Message, d.Hint})
+}
+
+// A List collects diagnostics. The zero List is empty and ready to use.
+type List []Diagnostic
+
+// Errorf adds an error. The hint may be "".
+func (l *List) Errorf(code string, r Range, hint, format string, args ...any) {
+	*l = append(*l, Diagnostic{Error, code, r, fmt.Sprintf(format, args...), hint})
+}
+
+// Warnf adds a warning. The hint may be "".
+func (l *List) Warnf(code string, r Range, hint, format string, args ...any) {
+	*l = append(*l, Diagnostic{Warning, code, r, fmt.Sprintf(format, args...), hint})
+}
+
+// Add adds the diagnostics of other.
+func (l *List) Add(other List) { *l = append(*l, other...) }
+
+// HasErrors tells whether one of the diagnostics is an error.
+func (l List) HasErrors() bool {
+	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
+}
+
+// Sort orders the list by file, place and code, and drops exact repeats.
+func (l *List) Sort() {
+	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(a.Range.File(), b.Range.File()),
+			cmp.Compare(a.Range.Start, b.Range.Start),
+			cmp.Compare(a.Severity, b.Severity),
+			cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Message, b.Message))
+	})
+	*l = slices.Compact(*l)
+}
+
+// Err returns the list as an error: nil when it holds no errors, else the first
+// error, which says how many more there are.
+func (l List) Err() error {
+	errors := 0
+	var first Diagnostic
+	for _, d := range l {
+		if d.Severity == Error {
+			if errors == 0 {
+				first = d
+			}
+			errors++
+		}
+	}
+	switch errors {
+	case 0:
+		return nil
+	case 1:
+		return first
+	}
+	return fmt.Errorf("%w (and %d more)", first, errors-1)
+}

@@ -1,0 +1,90 @@
+package diag_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"facteur/flow/diag"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPrint(t *testing.T) {
+	src := diag.NewSource("shop.flow.yaml", []byte("flow: shop\nname: café ${inputs.phon}\n"))
+	start := strings.Index(string(src.Text), "phon")
+	var list diag.List
+	list.Errorf("unknown-field", diag.Range{Source: src, Start: start, End: start + 4},
+		diag.DidYouMean("phon", "inputs", []string{"phone", "order_id"}), "inputs has no field %q", "phon")
+
+	var out strings.Builder
+	require.NoError(t, diag.Printer{W: &out}.Print(list))
+	assert.Equal(t, `shop.flow.yaml:2:21: error: inputs has no field "phon" [unknown-field]
+    2 | name: café ${inputs.phon}
+      |                     ^^^^
+  hint: did you mean "phone"? inputs: order_id, phone
+`, out.String())
+}
+
+func TestPrintKeepsLongLinesAndControlsAway(t *testing.T) {
+	line := strings.Repeat("x", 500) + "\x1b[31mBAD" + strings.Repeat("y", 500)
+	src := diag.NewSource("f", []byte(line))
+	var list diag.List
+	list.Warnf("", diag.Range{Source: src, Start: 505, End: 508}, "", "odd")
+	var out strings.Builder
+	require.NoError(t, diag.Printer{W: &out}.Print(list))
+	assert.NotContains(t, out.String(), "\x1b")
+	assert.Less(t, len(out.String()), 400)
+	assert.Contains(t, out.String(), "…")
+}
+
+func TestSortDropsRepeats(t *testing.T) {
+	src := diag.NewSource("f", []byte("a b c"))
+	var list diag.List
+	list.Errorf("z", diag.Range{Source: src, Start: 4, End: 5}, "", "later")
+	list.Errorf("a", diag.Range{Source: src, Start: 0, End: 1}, "", "first")
+	list.Errorf("a", diag.Range{Source: src, Start: 0, End: 1}, "", "first")
+	list.Sort()
+	require.Len(t, list, 2)
+	assert.Equal(t, "f:1:1: error: first [a] (and 1 more)", list.Err().Error())
+}
+
+func TestJSON(t *testing.T) {
+	src := diag.NewSource("f.yaml", []byte("a\nbc"))
+	var list diag.List
+	list.Warnf("w", diag.Range{Source: src, Start: 2, End: 4}, "mend it", "odd")
+	data, err := json.Marshal(list)
+	require.NoError(t, err)
+	assert.JSONEq(t, `[{"file":"f.yaml","line":2,"col":1,"end_line":2,"end_col":3,"severity":"warning","code":"w","message":"odd","hint":"mend it"}]`, string(data))
+}
+
+func TestTextKeepsPlacesThroughEscapes(t *testing.T) {
+	src := diag.NewSource("f", []byte(`k: "a\nbc"`))
+	whole := diag.Range{Source: src, Start: 3, End: 10}
+	// a at 4, \n at 5-6, b at 7, c at 8
+	text := diag.NewText("a\nbc", whole, diag.Mark{At: 0, Offset: 4}, diag.Mark{At: 1, Offset: 5}, diag.Mark{At: 2, Offset: 7})
+	assert.Equal(t, 7, text.Range(2, 3).Start)
+	assert.Equal(t, 9, text.Range(2, 4).End)
+	cut := text.Cut(2, 4)
+	assert.Equal(t, "bc", cut.Value)
+	assert.Equal(t, 8, cut.Range(1, 2).Start)
+}
+
+func TestSuggest(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		known []string
+		want  string
+	}{
+		{"phon", []string{"phone", "name"}, "phone"},
+		{"mesage_id", []string{"message_id", "wa_id"}, "message_id"},
+		{"Recipient", []string{"recipient"}, "recipient"},
+		{"message-type", []string{"message", "message_type"}, "message_type"},
+		{"adn", []string{"and"}, "and"},
+		{"zzz", []string{"phone"}, ""},
+		{"x", nil, ""},
+	} {
+		assert.Equal(t, tt.want, diag.Suggest(tt.name, tt.known), tt.name)
+	}
+}

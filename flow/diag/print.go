@@ -1,0 +1,102 @@
+package diag
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// A Printer writes diagnostics for people: place, message, the source line with a
+// caret under the range, and the hint.
+type Printer struct {
+	W     io.Writer
+	Color bool
+}
+
+// Print writes every diagnostic of the list in its order.
+func (p Printer) Print(list List) error {
+	w := bufio.NewWriter(p.W)
+	for _, d := range list {
+		p.one(w, d)
+	}
+	return w.Flush()
+}
+
+func (p Printer) paint(code, text string) string {
+	if !p.Color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p Printer) one(w io.Writer, d Diagnostic) {
+	if d.Range.Source != nil {
+		at := d.Range.Pos()
+		fmt.Fprintf(w, "%s ", p.paint("1", fmt.Sprintf("%s:%d:%d:", d.Range.File(), at.Line, at.Col)))
+	}
+	color := "31"
+	if d.Severity == Warning {
+		color = "33"
+	}
+	fmt.Fprintf(w, "%s %s", p.paint(color, d.Severity.String()+":"), printable(d.Message))
+	if d.Code != "" {
+		fmt.Fprintf(w, " [%s]", d.Code)
+	}
+	fmt.Fprintln(w)
+	if d.Range.Source != nil {
+		p.snippet(w, d.Range, color)
+	}
+	if d.Hint != "" {
+		fmt.Fprintf(w, "  %s %s\n", p.paint("36", "hint:"), printable(d.Hint))
+	}
+}
+
+// A snippet shows at most maxSnippet code points of a line, around the range.
+const maxSnippet = 120
+
+func (p Printer) snippet(w io.Writer, r Range, color string) {
+	at := r.Pos()
+	line := []rune(r.Source.Line(at.Line))
+	start := min(at.Col-1, len(line))
+	width := 1
+	if end := r.Source.Pos(r.End); end.Line == at.Line {
+		width = max(1, end.Col-at.Col)
+	} else {
+		width = max(1, len(line)-start)
+	}
+	before, after := "", ""
+	if len(line) > maxSnippet {
+		from := max(0, min(start-maxSnippet/3, len(line)-maxSnippet))
+		if from > 0 {
+			before = "…"
+		}
+		to := min(len(line), from+maxSnippet)
+		if to < len(line) {
+			after = "…"
+		}
+		line = line[from:to]
+		start -= from
+	}
+	width = min(width, max(1, len(line)-start))
+	if strings.TrimSpace(string(line)) == "" {
+		return
+	}
+	gutter := fmt.Sprintf("%5d | ", at.Line)
+	fmt.Fprintf(w, "%s%s%s%s\n", gutter, before, printable(strings.ReplaceAll(string(line), "\t", " ")), after)
+	fmt.Fprintf(w, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", start+len([]rune(before))), p.paint(color, strings.Repeat("^", width)))
+}
+
+// printable keeps control characters of a source from reaching a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '�'
+		}
+		return r
+	}, s)
+}

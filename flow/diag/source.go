@@ -1,0 +1,113 @@
+package diag
+
+import (
+	"bytes"
+	"sort"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// A Source is a named text, usually a file, that ranges point into.
+type Source struct {
+	Name string // as shown to people, e.g. "examples/shop/order_shipped.flow.yaml"
+	Text []byte
+
+	once  sync.Once
+	lines []int // offset of each line's first byte
+}
+
+// NewSource returns a source over text, which must not change afterwards.
+func NewSource(name string, text []byte) *Source {
+	return &Source{Name: name, Text: text}
+}
+
+func (s *Source) index() []int {
+	s.once.Do(func() {
+		s.lines = append(s.lines, 0)
+		for i, b := range s.Text {
+			if b == '\n' {
+				s.lines = append(s.lines, i+1)
+			}
+		}
+	})
+	return s.lines
+}
+
+// Pos returns the line and column of a byte offset. Both count from 1; columns
+// count code points. An offset past the end is the end.
+func (s *Source) Pos(offset int) Pos {
+	lines := s.index()
+	offset = min(max(offset, 0), len(s.Text))
+	n := sort.Search(len(lines), func(i int) bool { return lines[i] > offset })
+	start := lines[n-1]
+	return Pos{Line: n, Col: utf8.RuneCount(s.Text[start:offset]) + 1}
+}
+
+// Offset returns the byte offset of a line and column that count from 1, the
+// column in code points. A column past the line's end is the line's end.
+func (s *Source) Offset(line, col int) int {
+	lines := s.index()
+	if line < 1 {
+		return 0
+	}
+	if line > len(lines) {
+		return len(s.Text)
+	}
+	offset := lines[line-1]
+	for ; col > 1 && offset < len(s.Text) && s.Text[offset] != '\n'; col-- {
+		_, size := utf8.DecodeRune(s.Text[offset:])
+		offset += size
+	}
+	return offset
+}
+
+// Line returns the text of a line that counts from 1, without its end.
+func (s *Source) Line(n int) string {
+	lines := s.index()
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	line := s.Text[lines[n-1]:]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	return strings.TrimSuffix(string(line), "\r")
+}
+
+// Pos is a place in a source as people count it: from 1, columns in code points.
+type Pos struct {
+	Line int `json:"line"`
+	Col  int `json:"col"`
+}
+
+// A Range is a part of a source, in bytes from Start up to End. The zero Range
+// is "no place in particular".
+type Range struct {
+	Source     *Source
+	Start, End int
+}
+
+// Pos returns where the range starts, or the zero Pos without a source.
+func (r Range) Pos() Pos {
+	if r.Source == nil {
+		return Pos{}
+	}
+	return r.Source.Pos(r.Start)
+}
+
+// File returns the name of the source, or "" without one.
+func (r Range) File() string {
+	if r.Source == nil {
+		return ""
+	}
+	return r.Source.Name
+}
+
+// Cut returns the part of the range from byte i up to byte j, both relative to
+// its start and held within it.
+func (r Range) Cut(i, j int) Range {
+	i = min(max(i, 0), r.End-r.Start)
+	j = min(max(j, i), r.End-r.Start)
+	return Range{Source: r.Source, Start: r.Start + i, End: r.Start + j}
+}

@@ -1,0 +1,78 @@
+package diag
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Suggest returns the known name that is nearest to name, or "" when none is near
+// enough to be what was meant.
+func Suggest(name string, known []string) string {
+	best, least := "", 1+max(1, len([]rune(name))/3)
+	folded := fold(name)
+	for _, k := range known {
+		if d := distance(folded, fold(k), least); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// DidYouMean returns the hint for an unknown name: the nearest known one, then all
+// of them, as `did you mean "phone"? inputs: name, order_id, phone`. It is ""
+// when nothing is known.
+func DidYouMean(name, what string, known []string) string {
+	if len(known) == 0 {
+		return ""
+	}
+	sorted := slices.Clone(known)
+	slices.Sort(sorted)
+	const most = 16
+	tail := ""
+	if len(sorted) > most {
+		sorted, tail = sorted[:most], fmt.Sprintf(", … (%d in all)", len(known))
+	}
+	hint := fmt.Sprintf("%s: %s%s", what, strings.Join(sorted, ", "), tail)
+	if near := Suggest(name, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	return hint
+}
+
+func fold(s string) []rune {
+	return []rune(strings.Map(func(r rune) rune {
+		if r == '-' || r == ' ' {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(s)))
+}
+
+// distance is the edit distance with transpositions, given up at limit.
+func distance(a, b []rune, limit int) int {
+	if d := len(a) - len(b); d >= limit || -d >= limit {
+		return limit
+	}
+	prev2 := make([]int, len(b)+1)
+	prev := make([]int, len(b)+1)
+	row := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, row = prev, row, prev2
+	}
+	return prev[len(b)]
+}
