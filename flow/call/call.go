@@ -1,0 +1,141 @@
+// Package call is what the language and the actions say to each other.
+//
+// The machine asks for a Call; the host performs it with a Do and hands the Outcome
+// back; news that comes after the answer is a Receipt. A Signature tells the language
+// all that it knows about an action, so that the language never imports one.
+package call
+
+import (
+	"context"
+	"time"
+
+	"facteur/flow/schema"
+)
+
+// A Call is one attempt to do something in the world.
+type Call struct {
+	Key        string // "f1.<run>.<n>", never used twice, retries included
+	Run        string
+	Step       string // the id or the place of the step, for messages and recordings
+	Attempt    int    // from 1
+	Action     string
+	Connection string         // a name in the vault, "" for none; never a secret
+	Input      map[string]any // coerced by the signature's In
+	Idempotent bool           // the author says that doing it twice is harmless
+	Timeout    time.Duration  // of this attempt; 0: the action's own
+}
+
+// Do performs one call. It returns exactly one outcome, also when ctx ends. After a
+// crash it is called again with the same key, but only if the call is idempotent or
+// provably was not started.
+type Do func(ctx context.Context, c Call) Outcome
+
+// Status is what became of a call.
+type Status string
+
+// The statuses. Only Permanent and Retry outcomes of an action may claim Failed:
+// whatever may have happened is Unknown.
+const (
+	Succeeded Status = "succeeded"
+	Pending   Status = "pending" // accepted; receipts decide
+	Failed    Status = "failed"  // definitely refused
+	Unknown   Status = "unknown" // it may have happened
+	Cancelled Status = "cancelled"
+)
+
+// An Outcome is the result of a call.
+type Outcome struct {
+	Status    Status         `json:"status"`
+	Output    map[string]any `json:"output,omitempty"` // by the signature's Out; also set after a failure
+	Error     *Error         `json:"error,omitempty"`
+	Retryable bool           `json:"retryable,omitempty"` // of Failed: the same call may succeed later
+	After     time.Duration  `json:"after,omitempty"`     // of Failed: not before this has passed
+	Backoff   string         `json:"backoff,omitempty"`   // of Failed: "pair" is 4^X seconds without jitter
+	Throttled string         `json:"throttled,omitempty"` // the key of the limit that the answer says was hit
+	Held      bool           `json:"held,omitempty"`      // nothing was tried: the surroundings (vault, connection) are not ready
+}
+
+// An Error is what went wrong, in the form that flows see as steps.<id>.error.
+type Error struct {
+	Code       string         `json:"code"` // outcome_unknown, timeout, invalid_input …, or the API's number as text
+	MetaCode   int64          `json:"meta_code"`
+	Message    string         `json:"message"`
+	Class      string         `json:"class"`
+	StatusCode int64          `json:"status_code"` // HTTP; 0: no answer
+	Details    map[string]any `json:"details,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// A Receipt is news about a call after it was made, e.g. a status webhook.
+type Receipt struct {
+	Key   string         `json:"key"` // of the call
+	ID    string         `json:"id"`  // of the receipt itself; a repeated one is dropped
+	State string         `json:"state"`
+	Data  map[string]any `json:"data,omitempty"`
+	Error *Error         `json:"error,omitempty"`
+}
+
+// A Limit is a token bucket that calls pass before they are taken up.
+type Limit struct {
+	Key   string
+	Rate  float64 // per second
+	Burst int
+}
+
+// A Signature describes an action to the language. The functions are pure.
+type Signature struct {
+	Name string // "whatsapp.send_message"
+	Doc  string
+	App  string // the app of its connection, "" when it takes none
+	// ConnectionOptional: the step may leave out the connection.
+	ConnectionOptional bool
+	In, Out            *schema.Type // objects
+
+	// Idempotent tells whether doing the call twice is harmless. nil: never.
+	Idempotent func(in map[string]any) bool
+	// Recipient is the contact that the call writes to, in a form that equal
+	// contacts share; events are matched from there on. nil: none.
+	Recipient func(in map[string]any) string
+	// Limits names the buckets that the call passes. nil: none.
+	Limits func(in map[string]any) []Limit
+	// States are the receipt states that `await` may name, in their order.
+	States []string
+	// Settle turns a receipt into outputs and an outcome, given the outputs so far.
+	// The status Pending means: go on waiting for want ("" when only whether the call
+	// happened matters). nil: the action has no receipts.
+	Settle func(in, out map[string]any, r Receipt, want string) Outcome
+	// Check runs the rules that a type cannot express. It reports nothing that
+	// depends on a part that is still unknown.
+	Check func(in schema.Value) schema.Violations
+	// Volatile are the JSON paths of requests that differ from run to run and are
+	// left out of recordings, e.g. "biz_opaque_callback_data".
+	Volatile []string
+}
+
+// An Event is a kind of event that flows can wait for.
+type Event struct {
+	Name string // "whatsapp.message"
+	Doc  string
+	Type *schema.Type // what `event` is in `when`
+	// By is the key of wait_for that says whose events are meant: "from" or "path".
+	By string
+	// Subject brings the value of that key into the form that equal ones share; it is
+	// compared with Recipient of calls. It returns an error for a value that can be none.
+	Subject func(value string) (string, error)
+	// SinceCall: events count from the run's latest call to the subject, not from
+	// the run's start.
+	SinceCall bool
+	// Connection: wait_for may name a connection for this kind.
+	Connection bool
+}
+
+// A Catalog is what a flow may use.
+type Catalog interface {
+	// Action returns the signature of that name, or nil.
+	Action(name string) *Signature
+	// Event returns the event kind of that name, or nil.
+	Event(name string) *Event
+	// Names returns the names of all actions and of all event kinds, sorted.
+	Names() (actions, events []string)
+}

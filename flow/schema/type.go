@@ -1,0 +1,125 @@
+// Package schema describes the shape of a value, and holds the value.
+//
+// A Type is built once, from a Go type (Of) or from a flow's `inputs:`, and serves
+// everywhere a shape matters: the type of a CEL expression, the coercion of JSON
+// values, JSON Schema for editors, the reference pages. Values are plain Go values
+// (see Coerce); Value is a cursor through one, for rules that must also work while
+// parts of it are still unknown.
+package schema
+
+// Kind is the broad kind of a type.
+type Kind uint8
+
+// The kinds. The Go value of each, after Coerce, stands beside it.
+const (
+	Any       Kind = iota // any of the below, or nil
+	String                // string
+	Bool                  // bool
+	Int                   // int64
+	Number                // float64
+	Timestamp             // time.Time, written as RFC 3339
+	Duration              // time.Duration, written as "90s", "24h" or "7d"
+	List                  // []any
+	Map                   // map[string]any, free keys, one type of value
+	Object                // map[string]any, named fields
+	Union                 // one of Cases, chosen by a sibling field
+)
+
+var kindNames = [...]string{"any", "string", "boolean", "integer", "number", "timestamp", "duration", "array", "map", "object", "union"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// A Type describes values. Types are immutable once built and may be shared.
+type Type struct {
+	Kind Kind
+	Doc  string
+
+	// Strings.
+	Format    string // e164, uri, email, uuid or "": checked by Coerce
+	Pattern   string // RE2, unanchored, as in JSON Schema
+	MinLength int    // in Unicode scalar values
+	MaxLength int    // 0: no limit
+	Enum      []any  // allowed values
+	FoldCase  bool   // Enum matches in any case; Coerce gives the case of Enum
+
+	// Numbers.
+	Minimum, Maximum *float64
+
+	// Lists and maps.
+	Elem               *Type
+	MinItems, MaxItems int // MaxItems 0: no limit
+
+	// Objects.
+	Fields []*Field
+	Open   bool // further fields of any type are allowed
+
+	// Unions: the value of the sibling field Tag chooses the case. While the tag is
+	// unknown the value is checked against no case.
+	Tag   string
+	Cases []Case
+
+	// Sensitive values are masked wherever people see them.
+	Sensitive bool
+}
+
+// A Case is one shape of a union.
+type Case struct {
+	Value string
+	Type  *Type
+}
+
+// A Field is one named part of an object.
+type Field struct {
+	Name     string
+	Type     *Type
+	Doc      string
+	Required bool
+	Default  any  // nil: none
+	Always   bool // of outputs: present whatever happened, also after a failure
+}
+
+// Field returns the field of that name, or nil.
+func (t *Type) Field(name string) *Field {
+	for _, f := range t.Fields {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Names returns the names of the fields in their order.
+func (t *Type) Names() []string {
+	names := make([]string, len(t.Fields))
+	for i, f := range t.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// Case returns the type of the case with that value, in any case of letters, or nil.
+func (t *Type) Case(value string) *Type {
+	for _, c := range t.Cases {
+		if equalFold(c.Value, value) {
+			return c.Type
+		}
+	}
+	return nil
+}
+
+// ListOf returns the type of lists of elem.
+func ListOf(elem *Type) *Type { return &Type{Kind: List, Elem: elem} }
+
+// MapOf returns the type of maps with values of elem.
+func MapOf(elem *Type) *Type { return &Type{Kind: Map, Elem: elem} }
+
+// Shared types of single values without constraints.
+var (
+	AnyType       = &Type{Kind: Any}
+	StringType    = &Type{Kind: String}
+	BoolType      = &Type{Kind: Bool}
+	IntType       = &Type{Kind: Int}
+	NumberType    = &Type{Kind: Number}
+	TimestampType = &Type{Kind: Timestamp}
+	DurationType  = &Type{Kind: Duration}
+)

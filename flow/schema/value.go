@@ -1,0 +1,132 @@
+package schema
+
+// Unknown stands in a value for a part that is not known yet: an expression that
+// has not been evaluated. Kind tells what it will be, Any when that is open.
+type Unknown struct{ Type *Type }
+
+// Value is a cursor at one place of a value. Reading an Unknown part marks the
+// cursor's Watch, so that whoever runs a rule can discard what the rule said.
+type Value struct {
+	v      any
+	parent *Value
+	step   any
+	watch  *Watch
+}
+
+// Watch remembers whether a rule read a part that is not known yet.
+type Watch struct{ Unknown bool }
+
+// NewValue returns a cursor at the root of v.
+func NewValue(v any, w *Watch) Value { return Value{v: v, watch: w} }
+
+// Path returns the way from the root to the cursor.
+func (c Value) Path() Path {
+	if c.parent == nil {
+		return nil
+	}
+	return append(c.parent.Path(), c.step)
+}
+
+// Get returns the cursor at a field of an object or map, following each name in
+// turn; it is absent when there is no such field.
+func (c Value) Get(names ...string) Value {
+	for _, name := range names {
+		parent := c
+		object, _ := c.known().(map[string]any)
+		v, ok := object[name]
+		if !ok {
+			v = absent{}
+		}
+		c = Value{v: v, parent: &parent, step: name, watch: c.watch}
+	}
+	return c
+}
+
+// Index returns the cursor at an element of a list; it is absent past its end.
+func (c Value) Index(i int) Value {
+	list, _ := c.known().([]any)
+	var v any = absent{}
+	if i >= 0 && i < len(list) {
+		v = list[i]
+	}
+	return Value{v: v, parent: &c, step: i, watch: c.watch}
+}
+
+// Items returns a cursor for each element of a list, none for anything else.
+func (c Value) Items() []Value {
+	list, _ := c.known().([]any)
+	items := make([]Value, len(list))
+	for i := range list {
+		items[i] = Value{v: list[i], parent: &c, step: i, watch: c.watch}
+	}
+	return items
+}
+
+type absent struct{}
+
+func (c Value) known() any {
+	if _, ok := c.v.(Unknown); ok {
+		if c.watch != nil {
+			c.watch.Unknown = true
+		}
+		return nil
+	}
+	return c.v
+}
+
+// Present tells whether there is a value here; an unknown one is present.
+func (c Value) Present() bool {
+	_, gone := c.v.(absent)
+	return !gone
+}
+
+// Any returns the value, nil when it is absent or unknown.
+func (c Value) Any() any {
+	if !c.Present() {
+		return nil
+	}
+	return c.known()
+}
+
+// Text returns the value as a string; ok is false for anything else.
+func (c Value) Text() (s string, ok bool) {
+	s, ok = c.known().(string)
+	return s, ok
+}
+
+// Object returns the value as an object or map; ok is false for anything else.
+func (c Value) Object() (m map[string]any, ok bool) {
+	m, ok = c.known().(map[string]any)
+	return m, ok
+}
+
+// List returns the value as a list; ok is false for anything else.
+func (c Value) List() (l []any, ok bool) {
+	l, ok = c.known().([]any)
+	return l, ok
+}
+
+// Number returns the value as a number; ok is false for anything else.
+func (c Value) Number() (n float64, ok bool) {
+	switch v := c.known().(type) {
+	case int64:
+		return float64(v), true
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// Bool returns the value as a boolean; ok is false for anything else.
+func (c Value) Bool() (b, ok bool) {
+	b, ok = c.known().(bool)
+	return b, ok
+}
+
+// IsUnknown tells, without marking the watch, whether the value is not known yet.
+func (c Value) IsUnknown() bool {
+	_, ok := c.v.(Unknown)
+	return ok
+}
