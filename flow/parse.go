@@ -10,6 +10,3 @@ func Parse(name string, text []byte) (*Flow, diag.List) { panic("not yet") }
 // ParseValue reads any YAML file with the same care and limits; what the values mean
 // is the caller's concern. The node is nil when there is nothing to go on.
 func ParseValue(name string, text []byte) (*Node, diag.List) { panic("not yet") }
-
-// ParseDuration reads a duration such as "90s", "24h", "1h30m" or "7d".
-func ParseDuration(s string) (d int64, err error) { panic("not yet") }

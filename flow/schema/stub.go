@@ -1,6 +1,9 @@
 package schema
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
 
@@ -30,3 +33,12 @@ func Decode(v any, into any) error { panic("not yet") }
 
 // Encode turns a Go value into plain values; the inverse of Decode.
 func Encode(v any) any { panic("not yet") }
+
+// Infer returns the type of a plain value: objects for maps with differing values.
+func Infer(v any) *Type { panic("not yet") }
+
+// ParseDuration reads a duration such as "90s", "24h", "1h30m" or "7d".
+func ParseDuration(s string) (time.Duration, error) { panic("not yet") }
+
+// FormatDuration is the inverse of ParseDuration.
+func FormatDuration(d time.Duration) string { panic("not yet") }
