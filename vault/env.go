@@ -1,0 +1,116 @@
+package vault
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+const (
+	envName   = "env"
+	envPrefix = "FACTEUR_CONNECTION_"
+)
+
+// env reads connections from environment variables, one for each field.
+type env struct {
+	lookup   func(string) (string, bool)
+	all      func() []string // every variable, as NAME=value; nil if they cannot be listed
+	declared map[string]Mapping
+}
+
+// envKey is the variable that holds a field:
+// FACTEUR_CONNECTION_WHATSAPP_SHOP_TOKEN for the token of whatsapp-shop.
+func envKey(name, field string) string {
+	return envPrefix + envWord(name) + "_" + envWord(field)
+}
+
+func envWord(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		case 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+func (e env) read(_ context.Context, name string) (record, error) {
+	r := record{setup: map[string]string{}, secrets: map[string]Secret{}}
+	if v, ok := e.lookup(envKey(name, "app")); ok && v != "" {
+		r.app = App(strings.ToUpper(v))
+	}
+	app := r.app
+	if app == "" {
+		app = e.declared[name].App
+	}
+	if app == "" {
+		app = WhatsApp
+	}
+	for _, f := range Fields(app) {
+		v, ok := e.lookup(envKey(name, f.Name))
+		switch {
+		case !ok || v == "":
+		case f.Secret:
+			r.secrets[f.Name] = NewSecret(v)
+		default:
+			r.setup[f.Name] = v
+		}
+	}
+	if r.app == "" && len(r.setup) == 0 && len(r.secrets) == 0 {
+		return record{}, errAbsent
+	}
+	return r, nil
+}
+
+func (e env) write(_ context.Context, name string, _ edit) error {
+	return &BackendError{
+		Backend: envName, Op: "write", Connection: name, Reason: ReadOnly,
+		Hint: "unset " + envPrefix + envWord(name) + "_… first: what is set there goes before any other place",
+	}
+}
+
+// names returns the connections whose secrets are in the environment and whose
+// names are not known from elsewhere. A variable tells a name in capitals only,
+// so they are listed in lower case, by which they resolve.
+func (e env) names(known map[string]bool) []string {
+	if e.all == nil {
+		return nil
+	}
+	words := map[string]bool{}
+	for name := range known {
+		words[envWord(name)] = true
+	}
+	var names []string
+	for _, variable := range e.all() {
+		key, value, _ := strings.Cut(variable, "=")
+		rest, ok := strings.CutPrefix(key, envPrefix)
+		if !ok || value == "" {
+			continue
+		}
+		word := secretOwner(rest)
+		name := strings.ToLower(word)
+		if word != "" && !words[word] && checkName(name) == nil {
+			words[word] = true
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// secretOwner cuts the name of a secret field off SHOP_APP_SECRET: the longest
+// that fits, so that SHOP is left and not SHOP_APP.
+func secretOwner(rest string) string {
+	owner := ""
+	for _, app := range Apps() {
+		for _, f := range Fields(app) {
+			cut, ok := strings.CutSuffix(rest, "_"+envWord(f.Name))
+			if ok && f.Secret && cut != "" && (owner == "" || len(cut) < len(owner)) {
+				owner = cut
+			}
+		}
+	}
+	return owner
+}

@@ -1,0 +1,172 @@
+package vault
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An UnknownConnectionError says that no backend has a connection of that name.
+type UnknownConnectionError struct {
+	Name  string
+	Known []string // the names that there are, sorted
+}
+
+func (e *UnknownConnectionError) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("there is no connection %q, nor any other: store it in the vault or set %s", e.Name, envKey(e.Name, "TOKEN"))
+	}
+	return fmt.Sprintf("there is no connection %q: store it in the vault, or use one of %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// A MissingFieldError says that a connection lacks fields without which it is
+// of no use.
+type MissingFieldError struct {
+	Connection string
+	App        App
+	Backend    string // where the connection was found
+	Fields     []string
+}
+
+func (e *MissingFieldError) Error() string {
+	return fmt.Sprintf("connection %q (%s, from the %s) has no %s: store it in the vault or set %s",
+		e.Connection, e.App, place(e.Backend), strings.Join(e.Fields, " and no "), envKey(e.Connection, e.Fields[0]))
+}
+
+// An InvalidFieldError says that a connection has a field that its app does not
+// know, or a value that cannot be right. It does not show the value.
+type InvalidFieldError struct {
+	Connection string
+	App        App
+	Field      string
+	Problem    string
+	Hint       string
+}
+
+func (e *InvalidFieldError) Error() string { return e.Summary() + "; " + e.Hint }
+
+// Summary is the message without the hint.
+func (e *InvalidFieldError) Summary() string {
+	app := ""
+	if e.App != "" {
+		app = fmt.Sprintf(" (%s)", e.App)
+	}
+	return fmt.Sprintf("connection %q%s: %s: %s", e.Connection, app, e.Field, e.Problem)
+}
+
+// A Reason says why a backend could not do what it was asked.
+type Reason string
+
+// The reasons.
+const (
+	Down          Reason = "down"          // nobody answers, or only with errors
+	Slow          Reason = "slow"          // the answer takes too long
+	Sealed        Reason = "sealed"        // the server waits to be unsealed
+	DNS           Reason = "dns"           // the server's name is not found
+	TLS           Reason = "tls"           // the server cannot be trusted
+	Denied        Reason = "denied"        // the policy does not allow it
+	BadLogin      Reason = "bad_login"     // the token or the AppRole is refused
+	NotFound      Reason = "not_found"     // there is nothing at the path
+	BadAnswer     Reason = "bad_answer"    // the answer is not one of a vault
+	Conflict      Reason = "conflict"      // somebody else keeps writing
+	ReadOnly      Reason = "read_only"     // the backend cannot be written to
+	Misconfigured Reason = "misconfigured" // the configuration makes no sense
+	Exposed       Reason = "exposed"       // others can read the key
+	NoKey         Reason = "no_key"        // the key is gone, what it opens is there
+	WrongKey      Reason = "wrong_key"     // another key is needed
+	Corrupt       Reason = "corrupt"       // what is stored is damaged
+	Unusable      Reason = "unusable"      // the file system refuses
+)
+
+// why explains the reasons that explain themselves.
+func (r Reason) why() string {
+	switch r {
+	case Down:
+		return "it does not answer"
+	case Slow:
+		return "it does not answer in time"
+	case Sealed:
+		return "it is sealed"
+	case DNS:
+		return "its name cannot be resolved"
+	case TLS:
+		return "its certificate is not trusted"
+	case Denied:
+		return "permission denied"
+	case BadLogin:
+		return "the login is refused"
+	case NotFound:
+		return "there is nothing"
+	case Conflict:
+		return "somebody else keeps writing it"
+	case ReadOnly:
+		return "it cannot be changed here"
+	}
+	return string(r)
+}
+
+// A BackendError says that a backend could not do what it was asked.
+type BackendError struct {
+	Backend    string // "env", "hashicorp", "file" or "seal"
+	Op         string // "read", "write", "login" …
+	Connection string // "" if it is not about one
+	Where      string // the file, or the server's address and path
+	Reason     Reason
+	Hint       string // how to mend it
+	Err        error  `json:"-"` // the cause; may be nil
+
+	why string // more exact than the reason alone
+}
+
+func (e *BackendError) Error() string {
+	if e.Hint == "" {
+		return e.Summary()
+	}
+	return e.Summary() + "; " + e.Hint
+}
+
+// Summary is the message without the hint.
+func (e *BackendError) Summary() string {
+	var b strings.Builder
+	if e.Connection != "" {
+		fmt.Fprintf(&b, "connection %q: ", e.Connection)
+	}
+	fmt.Fprintf(&b, "%s: cannot %s", place(e.Backend), e.Op)
+	if e.Where != "" {
+		fmt.Fprintf(&b, " %s", e.Where)
+	}
+	b.WriteString(": ")
+	if e.why != "" {
+		b.WriteString(e.why)
+	} else {
+		b.WriteString(e.Reason.why())
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *BackendError) Unwrap() error { return e.Err }
+
+// Temporary tells whether the backend may answer later without anybody
+// changing anything here: it is down, slow, sealed or its name does not resolve.
+func (e *BackendError) Temporary() bool {
+	switch e.Reason {
+	case Down, Slow, Sealed, DNS:
+		return true
+	}
+	return false
+}
+
+// place names a backend in a message.
+func place(backend string) string {
+	switch backend {
+	case envName:
+		return "environment"
+	case hashicorpName:
+		return "hashicorp vault"
+	case fileName:
+		return "vault file"
+	case "fixed":
+		return "test"
+	}
+	return backend
+}

@@ -1,0 +1,302 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"filippo.io/age"
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+const (
+	fileName   = "file"
+	storeFile  = "vault.age"
+	lockFile   = "vault.lock"
+	maxStored  = 16 << 20 // bytes of the encrypted file; more is not ours
+	fileFormat = 1
+)
+
+// file keeps connections in one file, encrypted with age to the identity in
+// the file beside it. Every write replaces the file as a whole, under a lock
+// that other processes see, so a reader finds the old state or the new one.
+type file struct {
+	dir string
+	now func() time.Time
+}
+
+// stored is the content of the file. Fields may be added; names never change.
+type stored struct {
+	Format      int                         `json:"format"`
+	Connections map[string]storedConnection `json:"connections"`
+}
+
+type storedConnection struct {
+	App       App               `json:"app"`
+	Setup     map[string]string `json:"setup,omitempty"`
+	Secrets   map[string]string `json:"secrets,omitempty"`
+	CreatedAt time.Time         `json:"created_at"`
+	UpdatedAt time.Time         `json:"updated_at"`
+}
+
+func (f *file) read(_ context.Context, name string) (record, error) {
+	s, err := f.load()
+	if err != nil {
+		return record{}, about(err, name)
+	}
+	c, ok := s.Connections[name]
+	if !ok {
+		return record{}, errAbsent
+	}
+	return c.record(), nil
+}
+
+func (c storedConnection) record() record {
+	secrets := make(map[string]Secret, len(c.Secrets))
+	for field, value := range c.Secrets {
+		secrets[field] = NewSecret(value)
+	}
+	return record{app: c.App, setup: c.Setup, secrets: secrets, created: c.CreatedAt, updated: c.UpdatedAt}
+}
+
+func (f *file) write(_ context.Context, name string, e edit) error {
+	return about(f.locked(func() error {
+		s, err := f.load()
+		if err != nil {
+			return err
+		}
+		old, exists := s.Connections[name]
+		if e.remove {
+			if !exists {
+				return errAbsent
+			}
+			delete(s.Connections, name)
+			return f.save(s)
+		}
+		now := f.now().UTC().Truncate(time.Second)
+		r := e.apply(old.record())
+		c := storedConnection{App: r.app, Setup: r.setup, Secrets: map[string]string{}, CreatedAt: old.CreatedAt, UpdatedAt: now}
+		if !exists {
+			c.CreatedAt = now
+		}
+		for field, secret := range r.secrets {
+			c.Secrets[field] = secret.Reveal()
+		}
+		s.Connections[name] = c
+		return f.save(s)
+	}), name)
+}
+
+func (f *file) names() ([]string, error) {
+	s, err := f.load()
+	return slices.Sorted(maps.Keys(s.Connections)), err
+}
+
+// load reads the file; without one there are no connections.
+func (f *file) load() (stored, error) {
+	none := stored{Format: fileFormat, Connections: map[string]storedConnection{}}
+	path := filepath.Join(f.dir, storeFile)
+	sealed, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none, nil
+	}
+	if err != nil {
+		return none, unusable("read", path, err)
+	}
+	ids, err := f.identities(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none, &BackendError{
+			Backend: fileName, Op: "open", Where: path, Reason: NoKey, Err: err,
+			why:  fmt.Sprintf("its key %s is not there", filepath.Join(f.dir, keyFile)),
+			Hint: "put the key file back from a backup, or move the vault file away to start anew",
+		}
+	}
+	if err != nil {
+		return none, err
+	}
+	var opened stored
+	if err := decrypt(sealed, ids, &opened); err != nil {
+		if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
+			return none, &BackendError{
+				Backend: fileName, Op: "open", Where: path, Reason: WrongKey, Err: err,
+				why:  fmt.Sprintf("it was encrypted to another key than %s", filepath.Join(f.dir, keyFile)),
+				Hint: "put back the key file that belongs to it; nothing was changed",
+			}
+		}
+		return none, &BackendError{
+			Backend: fileName, Op: "open", Where: path, Reason: Corrupt, Err: err,
+			why: "it is damaged or not complete", Hint: "restore it from a backup; nothing was changed",
+		}
+	}
+	if opened.Format != fileFormat {
+		return none, &BackendError{
+			Backend: fileName, Op: "open", Where: path, Reason: Corrupt,
+			why: fmt.Sprintf("it has format %d, this program knows %d", opened.Format, fileFormat), Hint: "use a newer facteur",
+		}
+	}
+	if opened.Connections == nil {
+		opened.Connections = none.Connections
+	}
+	return opened, nil
+}
+
+// decrypt does not pass on what json says of the content: it may quote it.
+func decrypt(sealed []byte, ids []*age.X25519Identity, into *stored) error {
+	if len(sealed) > maxStored {
+		return errors.New("it is too large")
+	}
+	keys := make([]age.Identity, len(ids))
+	for i, id := range ids {
+		keys[i] = id
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), keys...)
+	if err != nil {
+		return err
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(plain, into) != nil {
+		return errors.New("the content is not what facteur writes")
+	}
+	return nil
+}
+
+// save replaces the file. The caller holds the lock.
+func (f *file) save(s stored) error {
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	ids, err := f.identities(false)
+	if errors.Is(err, fs.ErrNotExist) { // load has seen that there is no vault file either
+		ids, err = newIdentity(f.dir)
+	}
+	if err != nil {
+		return err
+	}
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, ids[0].Recipient())
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(f.dir, storeFile), sealed.Bytes())
+}
+
+// identities reads the key file. With create it makes one if neither it nor a
+// vault file is there: a vault file without its key is never given a new one.
+func (f *file) identities(create bool) ([]*age.X25519Identity, error) {
+	ids, err := identities(f.dir)
+	if !create || !errors.Is(err, fs.ErrNotExist) {
+		if _, ours := errors.AsType[*BackendError](err); err == nil || ours || errors.Is(err, fs.ErrNotExist) {
+			return ids, err
+		}
+		return nil, unusable("read", filepath.Join(f.dir, keyFile), err)
+	}
+	err = f.locked(func() error {
+		if ids, err = identities(f.dir); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, err := f.load(); err != nil {
+			return err
+		}
+		ids, err = newIdentity(f.dir)
+		return err
+	})
+	return ids, err
+}
+
+// locked runs change while no other process changes the folder.
+func (f *file) locked(change func() error) error {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return unusable("make", f.dir, err)
+	}
+	path := filepath.Join(f.dir, lockFile)
+	unlock, err := lockedfile.MutexAt(path).Lock()
+	if err != nil {
+		return unusable("lock", path, err)
+	}
+	defer unlock()
+	return change()
+}
+
+// writeFile replaces a file so that a crash leaves the old one or the new one.
+func writeFile(path string, content []byte) (err error) {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // mode 0600
+	if err != nil {
+		return unusable("write", path, err)
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+			err = unusable("write", path, err)
+		}
+	}()
+	if _, err := tmp.Write(content); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func unusable(op, path string, err error) error {
+	return &BackendError{
+		Backend: fileName, Op: op, Where: path, Reason: Unusable, Err: err,
+		why: reasonOf(err), Hint: "see that the folder exists, has room and belongs to this user",
+	}
+}
+
+// reasonOf is a file system's error without the path, which is said already.
+func reasonOf(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// about says which connection an error is about.
+func about(err error, name string) error {
+	if e, ok := errors.AsType[*BackendError](err); ok && e.Connection == "" {
+		e.Connection = name
+	}
+	return err
+}

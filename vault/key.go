@@ -1,0 +1,214 @@
+package vault
+
+import (
+	"bufio"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// keyFile is the name of the identity file in the data folder. It has the form
+// of age-keygen's: one identity a line, comments after #. The first identity
+// encrypts, all of them decrypt, so a key is changed by putting a new line
+// before the old one.
+const keyFile = "vault.key"
+
+const sealName = "seal"
+
+// identities reads the identity file. It fails with fs.ErrNotExist if there is
+// none, and refuses one that others may read.
+func identities(dir string) ([]*age.X25519Identity, error) {
+	path := filepath.Join(dir, keyFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, &BackendError{
+			Backend: fileName, Op: "use", Where: path, Reason: Exposed,
+			why:  fmt.Sprintf("others on this machine may read the key (mode %04o)", mode),
+			Hint: "run: chmod 600 " + path,
+		}
+	}
+	var ids []*age.X25519Identity
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		id, err := age.ParseX25519Identity(line)
+		if err != nil { // which may quote the line: it is not passed on
+			return nil, badKey(path, fmt.Sprintf("line %d is not an age identity", n))
+		}
+		ids = append(ids, id)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, badKey(path, "it cannot be read as text")
+	}
+	if len(ids) == 0 {
+		return nil, badKey(path, "it holds no age identity")
+	}
+	return ids, nil
+}
+
+func badKey(path, why string) error {
+	return &BackendError{
+		Backend: fileName, Op: "use", Where: path, Reason: Corrupt, why: why,
+		Hint: "put the key file back from a backup; without it the vault file cannot be opened",
+	}
+}
+
+// newIdentity makes the identity file. The caller holds the lock and knows that
+// there is none.
+func newIdentity(dir string) ([]*age.X25519Identity, error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("# opens vault.age and what is sealed; keep a copy in a safe place\n# public key: %s\n%s\n", id.Recipient(), id)
+	if err := writeFile(filepath.Join(dir, keyFile), []byte(text)); err != nil {
+		return nil, err
+	}
+	return []*age.X25519Identity{id}, nil
+}
+
+// A sealed text is: version, key id, salt, AES-256-GCM of the plain text. Each
+// has a key of its own, derived from the identity and the salt, so the nonce is
+// zero and the number of sealed texts is not bounded.
+const (
+	sealVersion = 1
+	keyIDSize   = 8
+	saltSize    = 24
+	headerSize  = 1 + keyIDSize + saltSize
+)
+
+// sealKey is the key of one identity for data at rest.
+type sealKey struct {
+	id     [keyIDSize]byte
+	secret []byte
+}
+
+func newSealKey(id *age.X25519Identity) (*sealKey, error) {
+	material := []byte(id.String())
+	k := &sealKey{}
+	keyID, err := hkdf.Key(sha256.New, material, nil, "facteur/vault: key id", keyIDSize)
+	if err != nil {
+		return nil, err
+	}
+	copy(k.id[:], keyID)
+	k.secret, err = hkdf.Key(sha256.New, material, nil, "facteur/vault: seal", 32)
+	return k, err
+}
+
+func (k *sealKey) aead(salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, k.secret, salt, "facteur/vault: sealed text", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// Seal encrypts data at rest. The context says what the data is, such as the
+// run and the step that it belongs to: [Vault.Open] must be given the same. The
+// key comes from the key file in the data folder, which is made on first use.
+func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
+	keys, err := v.sealKeys(true)
+	if err != nil {
+		return nil, err
+	}
+	k := keys[0]
+	sealed := make([]byte, headerSize, headerSize+len(plaintext)+16)
+	sealed[0] = sealVersion
+	copy(sealed[1:], k.id[:])
+	rand.Read(sealed[1+keyIDSize:])
+	aead, err := k.aead(sealed[1+keyIDSize:])
+	if err != nil {
+		return nil, err
+	}
+	header := sealed[:headerSize:headerSize]
+	return aead.Seal(sealed, make([]byte, aead.NonceSize()), plaintext, append(header, context...)), nil
+}
+
+// Open decrypts what Seal encrypted in the same context.
+func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
+	if len(sealed) < headerSize || sealed[0] != sealVersion {
+		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or not all of it", Hint: "restore it from a backup"}
+	}
+	keys, err := v.sealKeys(false)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if string(k.id[:]) != string(sealed[1:1+keyIDSize]) {
+			continue
+		}
+		aead, err := k.aead(sealed[1+keyIDSize : headerSize])
+		if err != nil {
+			return nil, err
+		}
+		header := sealed[:headerSize:headerSize]
+		plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), sealed[headerSize:], append(header, context...))
+		if err != nil {
+			return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
+		}
+		return plain, nil
+	}
+	return nil, &BackendError{
+		Backend: sealName, Op: "open", Where: "with " + filepath.Join(v.cfg.Dir, keyFile), Reason: WrongKey,
+		why: "the data was sealed with another key", Hint: "add the line of the key file that was there when it was sealed",
+	}
+}
+
+// sealKeys returns the keys for data at rest, the one to seal with first. They
+// are read once.
+func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.keys != nil {
+		return v.keys, nil
+	}
+	if v.file == nil {
+		return nil, &BackendError{Backend: sealName, Op: "seal or open", Reason: Misconfigured, why: "there is no data folder to keep a key in", Hint: "give one in the project file"}
+	}
+	ids, err := v.file.identities(create)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &BackendError{
+			Backend: sealName, Op: "open", Where: "with " + filepath.Join(v.cfg.Dir, keyFile), Reason: NoKey,
+			why: "the key file is not there", Hint: "put it back from a backup", Err: err,
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var keys []*sealKey
+	for _, id := range ids {
+		k, err := newSealKey(id)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	v.keys = keys
+	return keys, nil
+}

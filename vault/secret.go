@@ -1,0 +1,74 @@
+package vault
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+)
+
+// hidden is what a secret looks like to whoever prints it.
+const hidden = "[secret]"
+
+// A Secret is a value that must not be seen. It prints as [secret] in every
+// format, as JSON and in logs. The zero Secret is empty.
+type Secret struct {
+	_ [0]func() // == would compare addresses: use Equal
+
+	// A pointer, because fmt calls no method on an unexported field of some
+	// other struct: there it prints this address.
+	value *string
+}
+
+// NewSecret hides a value.
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{value: &value}
+}
+
+// Reveal returns the value. Only this package and actions call it, and they
+// put it into a request and nowhere else.
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
+
+// IsZero tells whether there is no value.
+func (s Secret) IsZero() bool { return s.value == nil }
+
+// Equal tells whether the secret is that value, in a time that does not depend
+// on where they differ.
+func (s Secret) Equal(value string) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(value)) == 1
+}
+
+// String returns "[secret]".
+func (Secret) String() string { return hidden }
+
+// GoString returns "[secret]".
+func (Secret) GoString() string { return hidden }
+
+// Format writes "[secret]", whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
+
+// MarshalJSON returns "[secret]" as a JSON string.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
+
+// MarshalText returns "[secret]".
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// LogValue returns "[secret]".
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// mask shows just enough of a secret to tell it from another: two characters
+// at either end, and nothing of one that is short.
+func (s Secret) mask() string {
+	r := []rune(s.Reveal())
+	if len(r) < 12 {
+		return "…"
+	}
+	return string(r[:2]) + "…" + string(r[len(r)-2:])
+}

@@ -1,0 +1,464 @@
+// Package vault finds connections: named sets of credentials, such as the
+// token of a WhatsApp account. Use it wherever a secret is needed, and only at
+// the moment when it is needed: flows, plans and journals carry the name of a
+// connection, and [Vault.Resolve] turns the name into a [Connection].
+//
+// A connection lives in one of three backends, asked in this order: the
+// environment (FACTEUR_CONNECTION_<NAME>_TOKEN), HashiCorp Vault, where the
+// project file maps the name to a path, and an encrypted file in the data
+// folder. A value that must stay hidden is a [Secret], which prints as
+// [secret] whatever prints it.
+//
+// The package also keeps the key for data at rest: see [Vault.Seal].
+package vault
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// Config says where connections are looked for.
+type Config struct {
+	// Dir is the data folder. It holds the encrypted file and the key that
+	// opens it. If it is empty there is no file backend, and Seal fails.
+	Dir string
+
+	// Hashicorp is the HashiCorp Vault server to ask; nil for none.
+	Hashicorp *Hashicorp
+
+	// Connections are those that the project file declares, by name.
+	Connections map[string]Mapping
+
+	// Env looks up an environment variable; nil means os.LookupEnv.
+	Env func(string) (string, bool)
+
+	// Fixed connections stand for themselves: no backend is asked for their
+	// names. Flow tests and recordings use them.
+	Fixed map[string]Connection
+
+	// CacheFor is how long a resolved connection is used before its backend is
+	// asked again: 30 seconds if it is zero, not at all if it is negative.
+	CacheFor time.Duration
+}
+
+// A Mapping is what the project file says about a connection.
+type Mapping struct {
+	App App
+
+	// Mount and Path lead to a secret of the HashiCorp Vault's key-value
+	// engine: "kv" and "messaging/shop". Without a Path the connection lives
+	// in the environment or in the encrypted file.
+	Mount, Path string
+
+	// KV is the engine's version, 1 or 2; with 0 it is found out.
+	KV int
+
+	// Fields tells which key of that secret holds a field. A field that is not
+	// listed is read from the key of its own name, unless the list is there:
+	// then only what it names is read.
+	Fields map[string]string
+
+	// Setup holds the plain fields that the project file gives. They go before
+	// what the backend says, and the environment before them.
+	Setup map[string]string
+}
+
+// A Vault resolves connections. It is safe for concurrent use.
+type Vault struct {
+	cfg       Config
+	env       env
+	hashicorp *hashicorp // nil if not configured
+	file      *file      // nil without a data folder
+	digestKey []byte
+	now       func() time.Time
+
+	lifetime context.Context
+	end      context.CancelFunc
+	flights  singleflight.Group
+
+	mu    sync.Mutex
+	cache map[string]cached
+	keys  []*sealKey // for data at rest, once they were asked for
+}
+
+// cached is a connection as it was last read.
+type cached struct {
+	conn   Connection
+	readAt time.Time
+}
+
+// New returns a vault. It checks the configuration and asks no backend.
+func New(cfg Config) (*Vault, error) {
+	cfg.CacheFor = cmp.Or(cfg.CacheFor, 30*time.Second)
+	if err := checkDeclared(cfg.Connections); err != nil {
+		return nil, err
+	}
+	v := &Vault{cfg: cfg, now: time.Now, cache: map[string]cached{}, digestKey: make([]byte, 32)}
+	rand.Read(v.digestKey)
+	v.env = env{lookup: cfg.Env, declared: cfg.Connections}
+	if cfg.Env == nil {
+		v.env.lookup, v.env.all = os.LookupEnv, os.Environ
+	}
+	if cfg.Dir != "" {
+		v.file = &file{dir: cfg.Dir, now: func() time.Time { return v.now() }}
+	}
+	v.lifetime, v.end = context.WithCancel(context.Background())
+	if cfg.Hashicorp != nil {
+		h, err := newHashicorp(v.lifetime, *cfg.Hashicorp, cfg.Connections, func() time.Time { return v.now() })
+		if err != nil {
+			v.end()
+			return nil, err
+		}
+		v.hashicorp = h
+	}
+	return v, nil
+}
+
+// Close ends whatever the vault has under way. It need not be called by a
+// process that is about to end.
+func (v *Vault) Close() error {
+	v.end()
+	if v.hashicorp != nil {
+		v.hashicorp.close()
+	}
+	return nil
+}
+
+// Resolve returns the connection of that name, complete: every required field
+// is there and every field has its form. What was read is used again for
+// [Config.CacheFor]; callers who ask for one name at one time share one read.
+func (v *Vault) Resolve(ctx context.Context, name string) (Connection, error) {
+	if c, ok := v.cached(name); ok {
+		return c.clone(), nil
+	}
+	got, err := v.share(ctx, "resolve "+name, func(ctx context.Context) (refreshed, error) {
+		if c, ok := v.cached(name); ok { // by a flight that has just landed
+			return refreshed{conn: c}, nil
+		}
+		return v.read(ctx, name)
+	})
+	return got.conn, err
+}
+
+func (v *Vault) cached(name string) (Connection, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last, ok := v.cache[name]
+	return last.conn, ok && v.now().Sub(last.readAt) < v.cfg.CacheFor
+}
+
+// Refresh reads the connection past the cache. It is for the moment after a
+// request was refused for its credentials: changed tells whether the secrets
+// differ from those that were last handed out, so whether another try makes
+// sense.
+//
+// Of several callers only the first sees the change. A caller who may not be
+// alone compares the Version of the connection that it used with the Version of
+// the one that it gets.
+func (v *Vault) Refresh(ctx context.Context, name string) (c Connection, changed bool, err error) {
+	got, err := v.share(ctx, "refresh "+name, func(ctx context.Context) (refreshed, error) {
+		return v.read(ctx, name)
+	})
+	return got.conn, got.changed, err
+}
+
+// refreshed is a connection just read, and whether its secrets are new.
+type refreshed struct {
+	conn    Connection
+	changed bool
+}
+
+// share runs read once for all who ask for the same key at the same time. Each
+// of them may give up; the read goes on for the others.
+func (v *Vault) share(ctx context.Context, key string, read func(context.Context) (refreshed, error)) (refreshed, error) {
+	if err := ctx.Err(); err != nil {
+		return refreshed{}, err
+	}
+	done := v.flights.DoChan(key, func() (any, error) { return read(v.lifetime) })
+	select {
+	case <-ctx.Done():
+		return refreshed{}, ctx.Err()
+	case r := <-done:
+		got := r.Val.(refreshed)
+		got.conn = got.conn.clone()
+		return got, r.Err
+	}
+}
+
+// read asks the backends for a complete connection and remembers it.
+func (v *Vault) read(ctx context.Context, name string) (refreshed, error) {
+	f, err := v.find(ctx, name)
+	if err != nil {
+		return refreshed{}, err
+	}
+	if missing := f.conn.missing(); len(missing) > 0 {
+		return refreshed{}, &MissingFieldError{Connection: name, App: f.conn.App, Backend: f.backend, Fields: missing}
+	}
+	if err := f.conn.check(); err != nil {
+		return refreshed{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last, ok := v.cache[name]
+	v.cache[name] = cached{conn: f.conn, readAt: v.now()}
+	return refreshed{conn: f.conn, changed: !ok || last.conn.Version != f.conn.Version}, nil
+}
+
+// found is a connection and what its backend says about it. It may be
+// incomplete.
+type found struct {
+	conn             Connection
+	backend          string
+	created, updated time.Time
+}
+
+// find puts a connection together from its backend, the project file and the
+// environment. A secret in the environment makes the environment its backend;
+// plain fields there go before those of any backend.
+func (v *Vault) find(ctx context.Context, name string) (found, error) {
+	if err := checkName(name); err != nil {
+		return found{}, err
+	}
+	if c, ok := v.cfg.Fixed[name]; ok {
+		c = c.clone()
+		c.Name, c.App = name, cmp.Or(c.App, WhatsApp)
+		return v.found("fixed", record{}, c), nil
+	}
+	declared, isDeclared := v.cfg.Connections[name]
+	over, err := v.env.read(ctx, name)
+	inEnv := err == nil
+	if err != nil && !errors.Is(err, errAbsent) {
+		return found{}, err
+	}
+
+	backend, rec := envName, over
+	if !inEnv || len(over.secrets) == 0 {
+		home, homeName := v.home(name)
+		if home != nil {
+			rec, err = home.read(ctx, name)
+			backend = homeName
+		} else {
+			err = errAbsent
+		}
+		switch {
+		case errors.Is(err, errAbsent) && inEnv:
+			backend, rec = envName, over
+		case errors.Is(err, errAbsent) && isDeclared && declared.Path != "":
+			return found{}, &BackendError{
+				Backend: hashicorpName, Op: "read", Connection: name, Reason: Misconfigured,
+				Hint: "give vault.hashicorp in the project file, or set " + envKey(name, "TOKEN"),
+				why:  fmt.Sprintf("it is mapped to %s/%s, but no server is configured", declared.Mount, declared.Path),
+			}
+		case errors.Is(err, errAbsent) && isDeclared:
+			backend, rec = "project file", record{}
+		case errors.Is(err, errAbsent):
+			return found{}, &UnknownConnectionError{Name: name, Known: v.known()}
+		case err != nil:
+			return found{}, err
+		}
+	}
+
+	c := Connection{
+		Name:    name,
+		App:     cmp.Or(over.app, declared.App, rec.app, WhatsApp),
+		Setup:   map[string]string{},
+		Secrets: maps.Clone(rec.secrets),
+	}
+	maps.Copy(c.Setup, rec.setup)
+	maps.Copy(c.Setup, declared.Setup)
+	maps.Copy(c.Setup, over.setup)
+	return v.found(backend, rec, c), nil
+}
+
+func (v *Vault) found(backend string, rec record, c Connection) found {
+	c.complete(v.digestKey)
+	return found{conn: c, backend: backend, created: rec.created, updated: rec.updated}
+}
+
+// home returns the backend that keeps the name, and in which Set puts it; nil
+// if there is none.
+func (v *Vault) home(name string) (backend, string) {
+	switch m := v.cfg.Connections[name]; {
+	case m.Path != "" && v.hashicorp != nil:
+		return v.hashicorp, hashicorpName
+	case v.file != nil:
+		return v.file, fileName
+	}
+	return nil, ""
+}
+
+// Set stores fields of a connection in its home: the HashiCorp Vault where the
+// name is mapped to a path, the encrypted file otherwise. Fields that it does
+// not name stay as they are; an empty value removes its field.
+func (v *Vault) Set(ctx context.Context, name string, app App, setup map[string]string, secrets map[string]Secret) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if declared := v.cfg.Connections[name].App; declared != "" && app != declared {
+		return &InvalidFieldError{Connection: name, App: app, Field: "app", Problem: "the project file says " + string(declared), Hint: "change one of the two"}
+	}
+	if err := checkEdit(name, app, setup, secrets); err != nil {
+		return err
+	}
+	return v.write(ctx, name, edit{app: app, setup: setup, secrets: secrets})
+}
+
+// Remove removes a connection from its home. In the HashiCorp Vault it removes
+// the fields that are mapped, and leaves other keys of the same secret alone.
+func (v *Vault) Remove(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	err := v.write(ctx, name, edit{remove: true})
+	if errors.Is(err, errAbsent) {
+		return &UnknownConnectionError{Name: name, Known: v.known()}
+	}
+	return err
+}
+
+func (v *Vault) write(ctx context.Context, name string, e edit) error {
+	if _, ok := v.cfg.Fixed[name]; ok {
+		return &BackendError{Backend: "fixed", Op: "write", Connection: name, Reason: ReadOnly, Hint: "change the test or the recording that gives it"}
+	}
+	if over, err := v.env.read(ctx, name); err == nil && len(over.secrets) > 0 {
+		return v.env.write(ctx, name, e)
+	}
+	home, _ := v.home(name)
+	if home == nil {
+		return &BackendError{Backend: fileName, Op: "write", Connection: name, Reason: Misconfigured, Hint: "give a data folder in the project file, or map the connection to a path", why: "there is no place to store it"}
+	}
+	if err := home.write(ctx, name, e); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	delete(v.cache, name)
+	v.mu.Unlock()
+	return nil
+}
+
+// Info is what may be shown about a connection.
+type Info struct {
+	Name    string
+	App     App
+	Backend string   // "env", "hashicorp", "file", "fixed" or "project file"
+	Ready   bool     // every required field is there and has its form
+	Missing []string // the required fields that are not there
+	Hint    string   // the first secret, masked, such as EA…2c
+
+	CreatedAt   time.Time // zero where the backend does not say
+	UpdatedAt   time.Time // zero where the backend does not say
+	RefreshedAt time.Time // when the secrets were last read
+
+	// Err tells why the connection could not be read, or is not ready although
+	// nothing is missing.
+	Err error
+}
+
+// List describes all connections, sorted by name. A connection that cannot be
+// read is listed with the reason.
+func (v *Vault) List(ctx context.Context) ([]Info, error) {
+	names, err := v.names()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(names))
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		infos = append(infos, v.info(ctx, name))
+	}
+	return infos, nil
+}
+
+func (v *Vault) info(ctx context.Context, name string) Info {
+	f, err := v.find(ctx, name)
+	if err != nil {
+		_, home := v.home(name)
+		return Info{Name: name, App: v.cfg.Connections[name].App, Backend: home, Err: err}
+	}
+	i := Info{
+		Name:        name,
+		App:         f.conn.App,
+		Backend:     f.backend,
+		Missing:     f.conn.missing(),
+		Hint:        f.conn.hint(),
+		CreatedAt:   f.created,
+		UpdatedAt:   f.updated,
+		RefreshedAt: v.now(),
+		Err:         f.conn.check(),
+	}
+	i.Ready = len(i.Missing) == 0 && i.Err == nil
+	return i
+}
+
+// names returns every name that can be listed, sorted.
+func (v *Vault) names() ([]string, error) {
+	all := map[string]bool{}
+	for name := range v.cfg.Fixed {
+		all[name] = true
+	}
+	for name := range v.cfg.Connections {
+		all[name] = true
+	}
+	var err error
+	if v.file != nil {
+		var stored []string
+		stored, err = v.file.names()
+		for _, name := range stored {
+			all[name] = true
+		}
+	}
+	for _, name := range v.env.names(all) {
+		all[name] = true
+	}
+	return slices.Sorted(maps.Keys(all)), err
+}
+
+// known is names for an error message: what cannot be read is left out.
+func (v *Vault) known() []string {
+	names, _ := v.names()
+	return names
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
+
+func checkName(name string) error {
+	if len(name) <= 128 && namePattern.MatchString(name) {
+		return nil
+	}
+	return &InvalidFieldError{Connection: name, Field: "name", Problem: "it is not a name", Hint: "use a letter, then letters, digits, '_', '.' or '-', 128 at most"}
+}
+
+// checkDeclared checks what the project file says, all of it.
+func checkDeclared(declared map[string]Mapping) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		m := declared[name]
+		app := cmp.Or(m.App, WhatsApp)
+		errs = append(errs, checkName(name), checkEdit(name, app, m.Setup, nil))
+		for _, field := range slices.Sorted(maps.Keys(m.Fields)) {
+			if _, ok := fieldOf(app, field); !ok {
+				errs = append(errs, unknownField(name, app, field))
+			}
+		}
+		if (m.Path == "") != (m.Mount == "") {
+			errs = append(errs, &InvalidFieldError{Connection: name, App: app, Field: "vault", Problem: "a mount and a path belong together", Hint: "give both"})
+		}
+		if m.KV < 0 || m.KV > 2 {
+			errs = append(errs, &InvalidFieldError{Connection: name, App: app, Field: "kv", Problem: "there is no such version of the key-value engine", Hint: "use 1 or 2"})
+		}
+	}
+	return errors.Join(errs...)
+}
