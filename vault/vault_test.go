@@ -229,7 +229,7 @@ func TestCallersShareOneRead(t *testing.T) {
 	var reads atomic.Int32
 	started, release := make(chan struct{}), make(chan struct{})
 	v := open(t, vault.Config{Env: func(key string) (string, bool) {
-		if !strings.HasSuffix(key, "_TOKEN") {
+		if !strings.HasSuffix(key, "_A_TOKEN") {
 			return "", false
 		}
 		if reads.Add(1) == 1 {
