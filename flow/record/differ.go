@@ -1,0 +1,185 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Difference is one place where a request is unlike a recorded one.
+type Difference struct {
+	Path     string `json:"path"`               // method, url, path, step, body, or as json.contacts[0].name
+	Recorded string `json:"recorded,omitempty"` // as JSON or as a matcher; "": nothing is recorded there
+	Sent     string `json:"sent,omitempty"`     // as JSON; "": nothing was sent there
+}
+
+func (d Difference) String() string {
+	recorded, sent := window(d.Recorded, d.Sent)
+	switch {
+	case d.Recorded == "":
+		return d.Path + ": not recorded, sent " + sent
+	case d.Sent == "":
+		return d.Path + ": recorded " + recorded + ", not sent"
+	}
+	return d.Path + ": recorded " + recorded + ", sent " + sent
+}
+
+// A differ walks a matcher and a value side by side. Its path is built only when
+// there is something to say.
+type differ struct {
+	names     []string // volatile paths
+	stopFirst bool     // one difference is enough: found stays empty
+
+	path  []step
+	found []Difference
+	count int // of differing fields; a part that is missing or unexpected counts its scalars
+}
+
+// A step leads to a key, or to an index when that is not negative.
+type step struct {
+	key   string
+	index int
+}
+
+func (d *differ) enter(key string) { d.path = append(d.path, step{key, -1}) }
+func (d *differ) enterIndex(i int) { d.path = append(d.path, step{"", i}) }
+func (d *differ) leave()           { d.path = d.path[:len(d.path)-1] }
+func (d *differ) done() bool       { return d.stopFirst && d.count > 0 }
+
+func (d *differ) add(diff Difference, weight int) {
+	d.count += weight
+	if d.stopFirst {
+		return
+	}
+	diff.Path = d.place()
+	if d.secret() {
+		diff.Recorded, diff.Sent = hidden(diff.Recorded), hidden(diff.Sent)
+	}
+	d.found = append(d.found, diff)
+}
+
+func (d *differ) different(m Matcher, sent any) {
+	if d.stopFirst {
+		d.count++
+		return
+	}
+	d.add(Difference{Recorded: m.String(), Sent: show(sent)}, 1)
+}
+
+func (d *differ) missing(m Matcher) {
+	if d.stopFirst {
+		d.count++
+		return
+	}
+	d.add(Difference{Recorded: m.String()}, leaves(m))
+}
+
+func (d *differ) unexpected(sent any) {
+	if d.stopFirst {
+		d.count++
+		return
+	}
+	d.add(Difference{Sent: show(sent)}, leavesOf(sent))
+}
+
+func (d *differ) place() string {
+	var b strings.Builder
+	for i, s := range d.path {
+		switch {
+		case s.index >= 0:
+			b.WriteString("[" + strconv.Itoa(s.index) + "]")
+		case i > 0:
+			b.WriteString("." + s.key)
+		default:
+			b.WriteString(s.key)
+		}
+	}
+	return b.String()
+}
+
+// volatile tells whether the place, past its first step, is one of the volatile ones.
+func (d *differ) volatile() bool {
+	if len(d.names) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(d.names, func(name string) bool {
+		rest, started := name, false
+		for _, s := range d.path[1:] {
+			if s.index >= 0 {
+				continue
+			}
+			if started {
+				if !strings.HasPrefix(rest, ".") {
+					return false
+				}
+				rest = rest[1:]
+			}
+			if !strings.HasPrefix(rest, s.key) {
+				return false
+			}
+			rest, started = rest[len(s.key):], true
+		}
+		return started && rest == ""
+	})
+}
+
+// secret tells whether the place is one whose value nobody should see.
+func (d *differ) secret() bool {
+	return len(d.path) > 1 && d.path[0].key != "json" && secretName(d.path[1].key)
+}
+
+// show gives a value as compact JSON.
+func show(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "?"
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+const mask = "[secret]"
+
+func hidden(s string) string {
+	if s == "" {
+		return ""
+	}
+	return mask
+}
+
+// Long values are shown from a little before the first difference, and cut.
+const (
+	maxShown = 100 // code points
+	lead     = 20
+)
+
+func window(a, b string) (string, string) {
+	x, y := []rune(a), []rune(b)
+	if len(x) <= maxShown && len(y) <= maxShown {
+		return a, b
+	}
+	same := 0
+	for same < len(x) && same < len(y) && x[same] == y[same] {
+		same++
+	}
+	from := max(0, same-lead)
+	if len(x) == 0 || len(y) == 0 {
+		from = 0
+	}
+	return cut(x, from), cut(y, from)
+}
+
+func cut(r []rune, from int) string {
+	before, after := "", ""
+	if from = min(from, len(r)); from > 0 {
+		before = "…"
+	}
+	to := min(len(r), from+maxShown)
+	if to < len(r) {
+		after = "…"
+	}
+	return before + string(r[from:to]) + after
+}

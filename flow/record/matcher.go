@@ -1,0 +1,242 @@
+package record
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/flow/expr"
+)
+
+// A Matcher says how a value of a request must look. String gives its compact form,
+// as shown in differences.
+type Matcher interface {
+	String() string
+	// compare adds to d how sent, a value as json.Decoder with UseNumber gives it,
+	// differs from what was recorded.
+	compare(d *differ, sent any)
+}
+
+type (
+	anything struct{}
+	literal  struct{ value any } // nil, bool, string or json.Number
+	pattern  struct{ re *regexp.Regexp }
+	formula  struct {
+		source  string
+		program *expr.Program
+	}
+	list   struct{ items []Matcher }
+	object struct {
+		fields []field // keys unique
+		more   bool
+	}
+	field struct {
+		key     string
+		matcher Matcher
+	}
+)
+
+func (anything) String() string  { return "{$any: true}" }
+func (m literal) String() string { return show(m.value) }
+func (m pattern) String() string { return "{$regex: " + show(m.re.String()) + "}" }
+func (m formula) String() string { return "{$cel: " + show(m.source) + "}" }
+
+func (m list) String() string {
+	texts := make([]string, len(m.items))
+	for i, item := range m.items {
+		texts[i] = item.String()
+	}
+	return "[" + strings.Join(texts, ",") + "]"
+}
+
+func (m object) String() string {
+	texts := make([]string, len(m.fields))
+	for i, f := range m.fields {
+		texts[i] = show(f.key) + ":" + f.matcher.String()
+	}
+	if m.more {
+		texts = append(texts, "$more: true")
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}
+
+func (anything) compare(*differ, any) {}
+
+func (m literal) compare(d *differ, sent any) {
+	equal := false
+	switch sent := sent.(type) {
+	case json.Number:
+		recorded, ok := m.value.(json.Number)
+		equal = ok && sameNumber(string(recorded), string(sent))
+	case map[string]any, []any:
+	default:
+		equal = m.value == sent
+	}
+	if !equal {
+		d.different(m, sent)
+	}
+}
+
+func (m pattern) compare(d *differ, sent any) {
+	if text, ok := sent.(string); !ok || !m.re.MatchString(text) {
+		d.different(m, sent)
+	}
+}
+
+func (m formula) compare(d *differ, sent any) {
+	v, err := m.program.Eval(expr.Vars{Values: map[string]any{"value": plain(sent)}})
+	if err != nil {
+		d.add(Difference{Recorded: m.String() + " (" + err.Error() + ")", Sent: show(sent)}, 1)
+	} else if v != true {
+		d.different(m, sent)
+	}
+}
+
+func (m list) compare(d *differ, sent any) {
+	items, ok := sent.([]any)
+	if !ok {
+		d.different(m, sent)
+		return
+	}
+	for i := range max(len(items), len(m.items)) {
+		d.enterIndex(i)
+		switch {
+		case i >= len(m.items):
+			d.unexpected(items[i])
+		case i >= len(items):
+			d.missing(m.items[i])
+		default:
+			m.items[i].compare(d, items[i])
+		}
+		d.leave()
+		if d.done() {
+			return
+		}
+	}
+}
+
+func (m object) compare(d *differ, sent any) {
+	values, ok := sent.(map[string]any)
+	if !ok {
+		d.different(m, sent)
+		return
+	}
+	met := 0
+	for _, f := range m.fields {
+		v, there := values[f.key]
+		if there {
+			met++
+		}
+		d.enter(f.key)
+		if !d.volatile() {
+			if there {
+				f.matcher.compare(d, v)
+			} else {
+				d.missing(f.matcher)
+			}
+		}
+		d.leave()
+		if d.done() {
+			return
+		}
+	}
+	if m.more || met == len(values) {
+		return
+	}
+	extra := make([]string, 0, len(values)-met)
+	for key := range values {
+		if !slices.ContainsFunc(m.fields, func(f field) bool { return f.key == key }) {
+			extra = append(extra, key)
+		}
+	}
+	slices.Sort(extra)
+	for _, key := range extra {
+		d.enter(key)
+		if !d.volatile() {
+			d.unexpected(values[key])
+		}
+		d.leave()
+	}
+}
+
+// leaves counts the scalars that a matcher holds; an empty list or object is one.
+func leaves(m Matcher) int {
+	n := 0
+	switch m := m.(type) {
+	case list:
+		for _, item := range m.items {
+			n += leaves(item)
+		}
+	case object:
+		for _, f := range m.fields {
+			n += leaves(f.matcher)
+		}
+	}
+	return max(n, 1)
+}
+
+// leavesOf counts the scalars of a sent value likewise.
+func leavesOf(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			n += leavesOf(item)
+		}
+	case map[string]any:
+		for _, item := range v {
+			n += leavesOf(item)
+		}
+	}
+	return max(n, 1)
+}
+
+// sameNumber compares JSON numbers by value: integers exactly, others as float64.
+func sameNumber(a, b string) bool {
+	if a == b {
+		return true
+	}
+	if isInteger(a) && isInteger(b) {
+		return zeroSign(a) == zeroSign(b)
+	}
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return errX == nil && errY == nil && x == y
+}
+
+func isInteger(s string) bool { return !strings.ContainsAny(s, ".eE") }
+
+func zeroSign(s string) string {
+	if s == "-0" {
+		return "0"
+	}
+	return s
+}
+
+// plain turns the numbers of a decoded value into int64 and float64, as expressions
+// know them.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64()
+		return f
+	case []any:
+		items := make([]any, len(v))
+		for i := range v {
+			items[i] = plain(v[i])
+		}
+		return items
+	case map[string]any:
+		values := make(map[string]any, len(v))
+		for key, item := range v {
+			values[key] = plain(item)
+		}
+		return values
+	}
+	return v
+}

@@ -1,0 +1,367 @@
+package record
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// Parse reads a recording: a YAML file with a list of exchanges under the key
+// "exchanges". It returns what it understood also when there are errors.
+func Parse(name string, text []byte) ([]*Exchange, diag.List) {
+	n, diags := flow.ParseValue(name, text)
+	if n == nil {
+		return nil, diags
+	}
+	if exchanges := n.Get("exchanges"); n.Kind == flow.MapNode && exchanges != nil {
+		p := parser{diags: diags}
+		p.keys(n, "keys of a recording", "exchanges")
+		list := p.exchanges(exchanges)
+		p.diags.Sort()
+		return list, p.diags
+	}
+	message, hint := foreign(n)
+	diags.Errorf("not-a-recording", start(n), hint, "this is not a Facteur recording%s", message)
+	return nil, diags
+}
+
+// ParseNode reads the list under `exchanges:` of a test case.
+func ParseNode(n *flow.Node) ([]*Exchange, diag.List) {
+	if n == nil {
+		return nil, nil
+	}
+	var p parser
+	list := p.exchanges(n)
+	p.diags.Sort()
+	return list, p.diags
+}
+
+// start is the range of the first thing in a node: the whole of a file says little.
+func start(n *flow.Node) diag.Range {
+	if n.Kind == flow.MapNode && len(n.Entries) > 0 {
+		return n.Entries[0].Key.Whole
+	}
+	return n.Range
+}
+
+// foreign tells what else a file seems to be.
+func foreign(n *flow.Node) (message, hint string) {
+	const write = `; write one with "facteur test --record"`
+	switch {
+	case n.Get("log").Get("entries") != nil:
+		return ", but a HAR file", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+	case n.Get("interactions") != nil || n.Get("http_interactions") != nil:
+		return ", but a cassette of another tool", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+	case n.Get("cases") != nil:
+		return ", but a flow test", "give it to \"facteur test\", or put one case's exchanges into a file of their own"
+	case n.Get("steps") != nil:
+		return ", but a flow", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+	case n.Kind == flow.ListNode:
+		return ", but a list", "put the list under the key \"exchanges\""
+	case n.Get("request") != nil || n.Get("response") != nil:
+		return ", but a single exchange", "put it into a list under the key \"exchanges\""
+	}
+	if n.Kind != flow.MapNode {
+		message = ", but " + article(n.Kind.String())
+	}
+	return message, "a recording has a list of {step, request, response} under \"exchanges\"" + write
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an " + noun
+	}
+	if noun == "null" || noun == "text" {
+		return noun
+	}
+	return "a " + noun
+}
+
+type parser struct{ diags diag.List }
+
+func (p *parser) exchanges(n *flow.Node) []*Exchange {
+	if !p.is(n, flow.ListNode, "exchanges") {
+		return nil
+	}
+	var list []*Exchange
+	var before *Request
+	for _, item := range n.Items {
+		if x := p.exchange(item, before); x != nil {
+			list = append(list, x)
+			before = &x.Request
+		}
+	}
+	return list
+}
+
+func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
+	if !p.is(n, flow.MapNode, "an exchange") {
+		return nil
+	}
+	p.keys(n, "keys of an exchange", "step", "request", "response")
+	x := &Exchange{Range: n.Range}
+	x.Step, _ = p.text(n.Get("step"), "step")
+	request, response := n.Get("request"), n.Get("response")
+	switch {
+	case request == nil:
+		p.diags.Errorf("recording-missing-key", start(n), `say what is sent: request: {method: POST, path: /…, json: {…}}`, "the exchange has no request")
+	case request.Kind == flow.TextNode && request.Text.Value == "same":
+		if before == nil {
+			p.diags.Errorf("recording-bad-value", request.Range, "write the request out", `"request: same" repeats the request before it, and there is none`)
+			break
+		}
+		x.Request = *before
+	default:
+		p.request(request, &x.Request)
+	}
+	if response == nil {
+		p.diags.Errorf("recording-missing-key", start(n), `say what comes back: response: {status: 200, json: {…}}`, "the exchange has no response")
+	} else {
+		p.response(response, &x.Response)
+	}
+	return x
+}
+
+func (p *parser) request(n *flow.Node, r *Request) {
+	if n.Kind == flow.TextNode {
+		p.diags.Errorf("recording-wrong-kind", n.Range, `the only text that may stand here is "same"`, "request must be a map, not %q", n.Text.Value)
+		return
+	}
+	if !p.is(n, flow.MapNode, "request") {
+		return
+	}
+	p.keys(n, "keys of a request", "method", "path", "url", "query", "headers", "json", "text", "form")
+	if m, ok := p.text(n.Get("method"), "method"); ok {
+		r.Method = strings.ToUpper(m)
+		if m == "" || strings.ContainsFunc(m, func(c rune) bool { return c > 'z' || c < 'A' || c > 'Z' && c < 'a' }) {
+			p.diags.Errorf("recording-bad-value", n.Get("method").Range, "e.g. GET, POST", "%q is not an HTTP method", m)
+		}
+	}
+	p.target(n, r)
+	if q := n.Get("query"); q != nil {
+		if r.Query != nil {
+			p.diags.Errorf("recording-conflict", q.Range, "write the query in one of the two places", "the query also stands in the url or path")
+		}
+		r.Query = p.texts(q, "query", nil)
+	}
+	if h := n.Get("headers"); h != nil {
+		m := p.texts(h, "headers", http.CanonicalHeaderKey)
+		m.more = true
+		r.Headers = m
+	}
+	switch p.one(n, "json", "text", "form") {
+	case "json":
+		r.JSON = p.matcher(n.Get("json"), false)
+	case "text":
+		r.Text = p.scalar(n.Get("text"), "text")
+	case "form":
+		r.Form = p.texts(n.Get("form"), "form", nil)
+	case "":
+		if r.Method == "" {
+			r.Method = http.MethodGet
+		}
+	}
+	if r.Method == "" {
+		r.Method = http.MethodPost
+	}
+}
+
+// target reads path or url, and the query in it.
+func (p *parser) target(n *flow.Node, r *Request) {
+	key := p.one(n, "path", "url")
+	if key == "" {
+		p.diags.Errorf("recording-missing-key", start(n), "path: /… for any host, url: https://… for that host", "the request has neither path nor url")
+		return
+	}
+	node := n.Get(key)
+	text, ok := p.text(node, key)
+	if !ok {
+		return
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		p.diags.Errorf("recording-bad-value", node.Range, "", "%s cannot be read: %q", key, text)
+		return
+	case key == "path" && (u.Host != "" || u.Scheme != ""):
+		p.diags.Errorf("recording-bad-value", node.Range, "write it as url:", "path has a host")
+		return
+	case key == "path" && !strings.HasPrefix(text, "/"):
+		p.diags.Errorf("recording-bad-value", node.Range, "path: /"+text, "path does not begin with \"/\"")
+		return
+	case key == "url" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https"):
+		p.diags.Errorf("recording-bad-value", node.Range, "write https://host/path, or path: for any host", "url is not absolute: %q", text)
+		return
+	case key == "url":
+		r.Host = strings.ToLower(u.Scheme + "://" + u.Host)
+	}
+	r.Path = u.EscapedPath()
+	if r.Path == "" {
+		r.Path = "/"
+	}
+	if u.RawQuery == "" {
+		return
+	}
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		p.diags.Errorf("recording-bad-value", node.Range, "write it under query:", "the query of %s cannot be read", key)
+	}
+	var m object
+	for name, texts := range values {
+		m.fields = append(m.fields, field{name, exactly(textsOf(texts))})
+	}
+	slices.SortFunc(m.fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
+	r.Query = m
+}
+
+func (p *parser) response(n *flow.Node, r *Response) {
+	if !p.is(n, flow.MapNode, "response") {
+		return
+	}
+	p.keys(n, "keys of a response", "status", "headers", "json", "text", "html", "lost", "delay", "truncated")
+	if d, ok := p.text(n.Get("delay"), "delay"); ok {
+		delay, err := schema.ParseDuration(d)
+		if err != nil || delay < 0 {
+			p.diags.Errorf("recording-bad-value", n.Get("delay").Range, `e.g. "2s"`, "delay is not a duration: %q", d)
+		} else {
+			r.Delay = delay
+		}
+	}
+	if lost := n.Get("lost"); lost != nil {
+		r.Lost, _ = p.text(lost, "lost")
+		if known := []string{LostTimeout, LostReset}; r.Lost != "" && !slices.Contains(known, r.Lost) {
+			p.diags.Errorf("recording-bad-value", lost.Range, diag.DidYouMean(r.Lost, "ways", known), "an answer cannot be lost by %q", r.Lost)
+		}
+		for _, e := range n.Entries {
+			if k := e.Key.Value; k != "lost" && k != "delay" {
+				p.diags.Errorf("recording-conflict", e.Key.Whole, "a lost answer only has a delay", "%q stands beside \"lost\"", k)
+			}
+		}
+		return
+	}
+	r.Status = http.StatusOK
+	if s := n.Get("status"); s != nil && p.is(s, flow.IntNode, "status") {
+		status, _ := s.Value.(int64)
+		if status < 100 || status > 599 {
+			p.diags.Errorf("recording-bad-value", s.Range, "an HTTP status lies between 100 and 599", "there is no status %s", s.Text.Value)
+		}
+		r.Status = int(status)
+	}
+	if h := n.Get("headers"); h != nil && p.is(h, flow.MapNode, "headers") {
+		r.Headers = make(map[string]string, len(h.Entries))
+		for _, e := range h.Entries {
+			if v, ok := p.text(e.Value, "header "+e.Key.Value); ok {
+				r.Headers[http.CanonicalHeaderKey(e.Key.Value)] = v
+			}
+		}
+	}
+	switch p.one(n, "json", "text", "html") {
+	case "json":
+		if r.JSON = p.value(n.Get("json")); n.Get("json").Kind == flow.NullNode {
+			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `leave json out for an answer without a body; for JSON's null write text: "null"`, "json has no value")
+		}
+	case "text":
+		r.Text, _ = p.text(n.Get("text"), "text")
+	case "html":
+		r.HTML, _ = p.text(n.Get("html"), "html")
+	}
+	if t := n.Get("truncated"); t != nil && p.is(t, flow.BoolNode, "truncated") {
+		r.Truncated, _ = t.Value.(bool)
+	}
+}
+
+// is reports a node of another kind.
+func (p *parser) is(n *flow.Node, want flow.NodeKind, what string) bool {
+	if n.Kind != want {
+		p.diags.Errorf("recording-wrong-kind", n.Range, "", "%s must be %s, not %s", what, article(want.String()), article(n.Kind.String()))
+		return false
+	}
+	return true
+}
+
+// keys reports the keys of a map that are none of known.
+func (p *parser) keys(n *flow.Node, what string, known ...string) {
+	for _, e := range n.Entries {
+		if !slices.Contains(known, e.Key.Value) {
+			p.diags.Errorf("recording-unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, what, known), "unknown key %q", e.Key.Value)
+		}
+	}
+}
+
+// one returns the one of the keys that the map has, "" for none.
+func (p *parser) one(n *flow.Node, keys ...string) (found string) {
+	for _, e := range n.Entries {
+		if !slices.Contains(keys, e.Key.Value) {
+			continue
+		}
+		if found != "" {
+			p.diags.Errorf("recording-conflict", e.Key.Whole, "keep one of them", "%q stands beside %q", e.Key.Value, found)
+			continue
+		}
+		found = e.Key.Value
+	}
+	return found
+}
+
+// text reads a scalar as it is written, so that 012 keeps its digits.
+func (p *parser) text(n *flow.Node, what string) (string, bool) {
+	if n == nil {
+		return "", false
+	}
+	switch n.Kind {
+	case flow.ListNode, flow.MapNode, flow.NullNode:
+		p.is(n, flow.TextNode, what)
+		return "", false
+	}
+	return n.Text.Value, true
+}
+
+// value gives the plain value of a node; an integer too big for int64 is a
+// json.Number.
+func (p *parser) value(n *flow.Node) any {
+	switch n.Kind {
+	case flow.ListNode:
+		items := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			items[i] = p.value(item)
+		}
+		return items
+	case flow.MapNode:
+		values := make(map[string]any, len(n.Entries))
+		for _, e := range n.Entries {
+			values[e.Key.Value] = p.value(e.Value)
+		}
+		return values
+	case flow.FloatNode:
+		if isInteger(n.Text.Value) {
+			if number := json.Number(n.Text.Value); json.Valid([]byte(number)) {
+				return number
+			}
+		}
+		if _, err := json.Marshal(n.Value); err != nil {
+			p.diags.Errorf("recording-wrong-kind", n.Range, "quote it if it is a text", "JSON has no number %s", n.Text.Value)
+			return nil
+		}
+	}
+	return n.Value
+}
+
+// number gives the JSON number of a node as a matcher compares it.
+func (p *parser) number(n *flow.Node) json.Number {
+	switch v := p.value(n).(type) {
+	case json.Number:
+		return v
+	case int64:
+		return json.Number(strconv.FormatInt(v, 10))
+	case float64:
+		return json.Number(strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	return "0"
+}

@@ -1,0 +1,321 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// PlayerOptions are what a Player does not know by itself.
+type PlayerOptions struct {
+	// Sleep passes the time that an answer takes, by a virtual clock: it returns when d
+	// has gone by, or the error of ctx when that ended first. nil: d takes no time, but
+	// a deadline of ctx that lies before its end is exceeded.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// A Player is an http.RoundTripper that answers from recorded exchanges and never
+// touches the network. It may be used concurrently.
+//
+// Each exchange is used once. Those of a step are used in their order, except by a
+// step inside a foreach, where any iteration takes the first that fits; those that
+// name no step serve any. A request that none fits gets a *MismatchError: nothing was
+// sent, and the run should end there and show it.
+type Player struct {
+	options PlayerOptions
+	entries []*entry
+
+	mu         sync.Mutex
+	last       map[string]int // by step: the index of the entry that it used last
+	mismatches []Mismatch
+}
+
+// An entry is an exchange, ready to be compared and answered.
+type entry struct {
+	*Exchange
+	index     int
+	versioned bool // the path has a version
+	header    http.Header
+	body      []byte
+	usedBy    *Info
+}
+
+// NewPlayer returns a player of the exchanges, which must not change afterwards.
+func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
+	if options.Sleep == nil {
+		options.Sleep = atOnce
+	}
+	p := &Player{options: options, last: map[string]int{}}
+	for i, x := range exchanges {
+		_, version := cutVersion(x.Request.Path)
+		e := &entry{Exchange: x, index: i, versioned: version}
+		e.header, e.body = x.Response.content()
+		p.entries = append(p.entries, e)
+	}
+	return p
+}
+
+func atOnce(ctx context.Context, d time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
+// content returns the headers and the body of an answer.
+func (r *Response) content() (http.Header, []byte) {
+	header := make(http.Header, len(r.Headers)+1)
+	var body []byte
+	switch {
+	case r.JSON != nil:
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(r.JSON); err == nil {
+			body = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+		}
+		header.Set("Content-Type", typeJSON)
+	case r.HTML != "":
+		body = []byte(r.HTML)
+		header.Set("Content-Type", typeHTML)
+	case r.Text != "":
+		body = []byte(r.Text)
+		header.Set("Content-Type", typeText)
+	}
+	for name, value := range r.Headers {
+		header.Set(name, value)
+	}
+	return header, body
+}
+
+// The types of a body, as the headers of an answer say unless recorded otherwise.
+const (
+	typeJSON = "application/json"
+	typeHTML = "text/html; charset=utf-8"
+	typeText = "text/plain; charset=utf-8"
+)
+
+// RoundTrip answers req from the recording. An answer recorded as lost gives a
+// net.Error with Timeout, or an error that is syscall.ECONNRESET.
+func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
+	sent, err := read(req)
+	if err != nil {
+		return nil, err
+	}
+	ctx := req.Context()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e, err := p.take(&sent)
+	if err != nil {
+		return nil, err
+	}
+	if e.Response.Delay > 0 {
+		if err := p.options.Sleep(ctx, e.Response.Delay); err != nil {
+			return nil, err
+		}
+	}
+	switch e.Response.Lost {
+	case LostTimeout:
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: lostError{}}
+	case LostReset:
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: fmt.Errorf("the recorded answer is lost: %w", syscall.ECONNRESET)}
+	}
+	return e.answer(req), nil
+}
+
+type lostError struct{}
+
+func (lostError) Error() string   { return "the recorded answer is lost: timeout" }
+func (lostError) Timeout() bool   { return true }
+func (lostError) Temporary() bool { return true }
+
+func (e *entry) answer(req *http.Request) *http.Response {
+	status := e.Response.Status
+	resp := &http.Response{
+		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
+		StatusCode: status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        e.header.Clone(),
+		ContentLength: int64(len(e.body)),
+		Request:       req,
+	}
+	var body io.Reader = bytes.NewReader(e.body)
+	if e.Response.Truncated {
+		body = io.MultiReader(bytes.NewReader(e.body[:len(e.body)/2]), broken{})
+	}
+	resp.Body = io.NopCloser(body)
+	return resp
+}
+
+// broken is a connection that breaks off.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// take chooses the exchange for a request and marks it as used.
+func (p *Player) take(s *request) (*entry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := differ{names: s.info.Volatile, stopFirst: true, path: make([]step, 0, 16)}
+	blocked := false // an exchange of this step did not fit: later ones must wait
+	for _, e := range p.entries {
+		mine := e.Step == s.info.Step
+		if e.usedBy != nil || e.Step != "" && !mine || p.late(e, s) {
+			continue
+		}
+		if mine && e.Step != "" && blocked {
+			continue
+		}
+		d.count = 0
+		if e.compare(&d, s); d.count == 0 {
+			e.usedBy = &s.info
+			p.last[s.info.Step] = e.index
+			return e, nil
+		}
+		blocked = blocked || mine && e.Step != "" && s.info.Iteration == ""
+	}
+	m := p.explain(s)
+	p.mismatches = append(p.mismatches, m)
+	return nil, &MismatchError{m}
+}
+
+// late tells whether the step has already used an exchange that stands after e.
+// Requests of no step in particular have no order.
+func (p *Player) late(e *entry, s *request) bool {
+	last, used := p.last[s.info.Step]
+	return used && e.index < last && s.info.Step != "" && s.info.Iteration == ""
+}
+
+// compare adds to d how the request differs from the exchange's.
+func (e *entry) compare(d *differ, s *request) {
+	r := &e.Request
+	if r.Method != s.method {
+		d.at("method", literal{r.Method}, s.method)
+	}
+	if r.Host != "" && r.Host != s.host {
+		d.at("url", literal{r.Host + r.Path}, s.host+s.path)
+	} else if path := s.pathLike(e); r.Path != path {
+		d.at("path", literal{r.Path}, s.path)
+	}
+	if d.done() {
+		return
+	}
+	if r.Query != nil {
+		d.part("query", r.Query, s.query())
+	}
+	if r.Headers != nil && !d.done() {
+		d.part("headers", r.Headers, s.headers())
+	}
+	if !d.done() {
+		e.compareBody(d, s)
+	}
+}
+
+func (e *entry) compareBody(d *differ, s *request) {
+	kind, m := "", Matcher(nil)
+	switch r := &e.Request; {
+	case r.JSON != nil:
+		kind, m = "json", r.JSON
+	case r.Form != nil:
+		kind, m = "form", r.Form
+	case r.Text != nil:
+		kind, m = "text", r.Text
+	}
+	sent := s.kind
+	if kind == "text" && sent != "" {
+		sent = "text" // whatever it is, it also is a text
+	}
+	switch {
+	case kind == "" && sent == "":
+	case kind == "":
+		d.enter(sent)
+		d.unexpected(s.value(sent))
+		d.leave()
+	case sent == "":
+		d.enter(kind)
+		d.missing(m)
+		d.leave()
+	case kind != sent:
+		d.enter("body")
+		d.add(Difference{Recorded: kind + " " + m.String(), Sent: sent + " " + show(s.value(sent))}, leaves(m))
+		d.leave()
+	default:
+		d.part(kind, m, s.value(sent))
+	}
+}
+
+func (d *differ) part(name string, m Matcher, sent any) {
+	d.enter(name)
+	m.compare(d, sent)
+	d.leave()
+}
+
+func (d *differ) at(name string, m Matcher, sent any) {
+	d.enter(name)
+	d.different(m, sent)
+	d.leave()
+}
+
+// Unused returns the exchanges that no request has used, in their order.
+func (p *Player) Unused() []*Exchange {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var unused []*Exchange
+	for _, e := range p.entries {
+		if e.usedBy == nil {
+			unused = append(unused, e.Exchange)
+		}
+	}
+	return unused
+}
+
+// Mismatches returns the requests that no exchange fitted, in the order in which
+// they came.
+func (p *Player) Mismatches() []Mismatch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Mismatch(nil), p.mismatches...)
+}
+
+// Err returns the mismatches as errors, nil when there were none. Exchanges left
+// unused are no error here: see Unused.
+func (p *Player) Err() error {
+	var errs []error
+	for _, m := range p.Mismatches() {
+		errs = append(errs, &MismatchError{m})
+	}
+	return errors.Join(errs...)
+}
+
+// cutVersion takes the leading version of the Graph API off a path: /v23.0/106 is
+// /106.
+func cutVersion(path string) (rest string, ok bool) {
+	version, ok := strings.CutPrefix(path, "/v")
+	if !ok {
+		return path, false
+	}
+	end := strings.IndexByte(version, '/')
+	if end < 0 {
+		return path, false
+	}
+	major, minor, dot := strings.Cut(version[:end], ".")
+	if !dot || !digits(major) || !digits(minor) {
+		return path, false
+	}
+	return version[end:], true
+}
+
+func digits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
