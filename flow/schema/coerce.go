@@ -1,0 +1,407 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/flow/diag"
+)
+
+// mostViolations bounds how many errors, and how many warnings, Coerce reports.
+const mostViolations = 100
+
+// exactFloat is the largest float64 up to which every integer has one of its own.
+const exactFloat = 1 << 53
+
+// Coerce turns a decoded value (JSON, YAML, Go or already coerced) into the Go value
+// that the type's Kind names, and fills in defaults. Parts that are Unknown pass. The
+// value is only of use when the violations hold no error; up to 100 are reported.
+//
+// v is never changed, and what is right already is not copied.
+func (t *Type) Coerce(v any) (any, Violations) {
+	var c coercer
+	out, _ := c.value(t, v, nil)
+	if len(c.found) > 0 {
+		// The order of a Go map is random; that of a report is not.
+		c = coercer{sorted: true}
+		out, _ = c.value(t, v, nil)
+	}
+	return out, c.done()
+}
+
+// A coercer collects what is wrong. Each container adds its step to the paths of what
+// was found inside, so paths cost nothing while all is well; they are reversed until done.
+type coercer struct {
+	found            Violations
+	errors, warnings int
+	masked           int  // more than 0 inside a sensitive type
+	sorted           bool // go through maps in the order of their keys
+}
+
+func (c *coercer) add(v Violation) {
+	count := &c.errors
+	if v.Warning {
+		count = &c.warnings
+	}
+	if *count++; *count <= mostViolations {
+		c.found = append(c.found, v)
+	}
+}
+
+func (c *coercer) errorf(rule, hint, format string, args ...any) {
+	c.add(Violation{Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+// within adds a step to the paths of the violations found from number n on.
+func (c *coercer) within(n int, step any) {
+	for i := n; i < len(c.found); i++ {
+		c.found[i].Path = append(c.found[i].Path, step)
+	}
+}
+
+func (c *coercer) done() Violations {
+	for i := range c.found {
+		v := &c.found[i]
+		slices.Reverse(v.Path)
+		if v.Rule == "unknown-field" {
+			if owner := v.Path[:len(v.Path)-1].last(); owner != "" {
+				v.Message = owner + " has " + v.Message
+			}
+		}
+	}
+	return c.found
+}
+
+// last gives the end of the path from its last name on: parameters[1].
+func (p Path) last() string {
+	for i := len(p) - 1; i >= 0; i-- {
+		if _, ok := p[i].(string); ok {
+			return p[i:].String()
+		}
+	}
+	return p.String()
+}
+
+// value coerces v, which stands in the object owner (nil: in none). changed is false
+// when v itself is the result.
+func (c *coercer) value(t *Type, v any, owner *siblings) (out any, changed bool) {
+	if t.Sensitive {
+		c.masked++
+		defer func() { c.masked-- }()
+	}
+	if _, ok := v.(Unknown); ok {
+		return v, false
+	}
+	switch t.Kind {
+	case Any:
+		return c.any(v)
+	case Union:
+		if of := owner.caseOf(t); of != nil {
+			return c.value(of, v, nil)
+		}
+		return c.any(v)
+	case List:
+		if list, ok := v.([]any); ok {
+			return c.list(t, list)
+		}
+	case Map, Object:
+		if m, ok := v.(map[string]any); ok {
+			if t.Kind == Map {
+				return c.entries(t, m)
+			}
+			return c.object(t, m)
+		}
+	default:
+		if out, changed, ok := c.scalar(t, v); ok {
+			return c.check(t, out, changed)
+		}
+		return v, false
+	}
+	// A Go slice, map or struct is first turned into plain values.
+	if plain, changed := toPlain(v); changed {
+		out, _ := c.value(t, plain, owner)
+		return out, true
+	}
+	c.mistype(t, v)
+	return v, false
+}
+
+// siblings is the object that a union's tag is looked up in.
+type siblings struct {
+	t *Type
+	m map[string]any
+}
+
+// caseOf returns the type of the case that is chosen; nil while that is not known.
+func (s *siblings) caseOf(union *Type) *Type {
+	if s == nil {
+		return nil
+	}
+	tag, ok := s.m[union.Tag]
+	if f := s.t.Field(union.Tag); !ok && f != nil {
+		tag = f.Default
+	}
+	if plain, changed := toPlain(tag); changed {
+		tag = plain
+	}
+	name, ok := tag.(string)
+	if !ok {
+		return nil
+	}
+	return union.Case(name)
+}
+
+func (c *coercer) object(t *Type, m map[string]any) (any, bool) {
+	out, changed, known := m, false, 0
+	set := func(name string, v any) {
+		if !changed {
+			out, changed = make(map[string]any, len(m)+2), true
+			maps.Copy(out, m)
+		}
+		out[name] = v
+	}
+	for _, f := range t.Fields {
+		v, ok := m[f.Name]
+		if ok {
+			known++
+		} else if f.Default != nil {
+			v = f.Default
+		} else {
+			if f.Required {
+				c.missing(f)
+			}
+			continue
+		}
+		var owner *siblings
+		if f.Type.Kind == Union {
+			owner = &siblings{t, m}
+		}
+		n := len(c.found)
+		got, differs := c.value(f.Type, v, owner)
+		if len(c.found) > n {
+			c.within(n, f.Name)
+		}
+		if differs || !ok {
+			set(f.Name, got)
+		}
+	}
+	if known == len(m) {
+		return out, changed
+	}
+	for name := range c.keys(m) {
+		if t.Field(name) != nil {
+			continue
+		}
+		n := len(c.found)
+		if !t.Open {
+			c.unknown(t, name)
+		} else if got, differs := c.any(m[name]); differs {
+			set(name, got)
+		}
+		c.within(n, name)
+	}
+	return out, changed
+}
+
+func (c *coercer) missing(f *Field) {
+	hint := ""
+	if f.Doc != "" {
+		hint = f.Name + ": " + f.Doc
+	}
+	c.errorf("required", hint, "missing field %q", f.Name)
+}
+
+func (c *coercer) unknown(t *Type, name string) {
+	hint := diag.DidYouMean(name, "fields", t.Names())
+	c.add(Violation{Rule: "unknown-field", OnKey: true, Hint: hint, Message: "no field " + brief(name)})
+}
+
+func (c *coercer) entries(t *Type, m map[string]any) (any, bool) {
+	c.count(t, len(m), "entry", "entries")
+	out, changed, elem := m, false, t.elem()
+	for name := range c.keys(m) {
+		n := len(c.found)
+		got, differs := c.value(elem, m[name], nil)
+		if len(c.found) > n {
+			c.within(n, name)
+		}
+		if differs && !changed {
+			out, changed = maps.Clone(m), true
+		}
+		if differs {
+			out[name] = got
+		}
+	}
+	return out, changed
+}
+
+func (c *coercer) keys(m map[string]any) iter.Seq[string] {
+	if c.sorted {
+		return slices.Values(slices.Sorted(maps.Keys(m)))
+	}
+	return maps.Keys(m)
+}
+
+func (c *coercer) list(t *Type, list []any) (any, bool) {
+	c.count(t, len(list), "item", "items")
+	out, changed, elem := list, false, t.elem()
+	for i, v := range list {
+		n := len(c.found)
+		got, differs := c.value(elem, v, nil)
+		if len(c.found) > n {
+			c.within(n, i)
+		}
+		if differs && !changed {
+			out, changed = slices.Clone(list), true
+		}
+		if differs {
+			out[i] = got
+		}
+	}
+	return out, changed
+}
+
+func (c *coercer) count(t *Type, n int, one, many string) {
+	noun := func(n int) string {
+		if n == 1 {
+			return one
+		}
+		return many
+	}
+	if n < t.MinItems {
+		c.errorf("min-items", "", "has %d %s, needs at least %d", n, noun(n), t.MinItems)
+	}
+	if t.MaxItems > 0 && n > t.MaxItems {
+		c.errorf("max-items", "", "has %d %s, at most %d are allowed", n, noun(n), t.MaxItems)
+	}
+}
+
+// any brings a value of no particular type into plain Go values.
+func (c *coercer) any(v any) (any, bool) {
+	switch v := v.(type) {
+	case nil, string, bool, int64, time.Time, time.Duration, Unknown:
+		return v, false
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			c.mistype(NumberType, v)
+		}
+		return v, false
+	case json.Number:
+		return c.number(v), true
+	case []any:
+		return c.list(anyList, v)
+	case map[string]any:
+		return c.entries(anyMap, v)
+	}
+	plain, ok := toPlain(v)
+	if !ok {
+		c.errorf("type", "", "a Go %T is not a value that flows know", v)
+		return nil, true
+	}
+	out, _ := c.any(plain)
+	return out, true
+}
+
+var anyList, anyMap = ListOf(AnyType), MapOf(AnyType)
+
+// elem is the type of the items of a list or the values of a map.
+func (t *Type) elem() *Type {
+	if t.Elem == nil {
+		return AnyType
+	}
+	return t.Elem
+}
+
+// number gives the int64 of a JSON number that is written as one, else the float64.
+func (c *coercer) number(n json.Number) any {
+	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
+		return i
+	}
+	f, err := strconv.ParseFloat(n.String(), 64)
+	if err != nil {
+		c.errorf("type", "", "the number %s is out of range", brief(n.String()))
+	}
+	return f
+}
+
+// mistype reports a value of the wrong kind.
+func (c *coercer) mistype(t *Type, v any) {
+	hint := ""
+	switch v := v.(type) {
+	case nil:
+		hint = "leave the field out where there is no value"
+	case string:
+		hint = c.textHint(t, v)
+	case bool, int64, float64:
+		switch {
+		case c.masked > 0:
+		case t.Kind == String:
+			hint = fmt.Sprintf("put it in quotes: \"%v\"", v)
+		case t.Kind == Duration:
+			hint = durationForm
+		}
+	}
+	c.errorf("type", hint, "expected %s, got %s", t.Name(), valueName(v))
+}
+
+func (c *coercer) textHint(t *Type, s string) string {
+	switch t.Kind {
+	case Bool, Int, Number:
+		if _, err := parseScalar(t, strings.TrimSpace(s)); err == nil {
+			return "leave out the quotes"
+		}
+	case List, Map, Object:
+		if trimmed := strings.TrimSpace(s); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
+			return "this is a text that looks like JSON: leave out the quotes around it"
+		}
+	}
+	return ""
+}
+
+// quote shows a value in a message, unless it is sensitive.
+func (c *coercer) quote(v any) string {
+	if c.masked > 0 {
+		return "the value"
+	}
+	if s, ok := v.(string); ok {
+		return brief(s)
+	}
+	return fmt.Sprint(v)
+}
+
+// valueName names the type of a value as Type.Name does.
+func valueName(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case int64:
+		return "integer"
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)) + ", which is no number"
+		}
+		return "number"
+	case time.Time:
+		return "timestamp"
+	case time.Duration:
+		return "duration"
+	case []any:
+		return "list"
+	case map[string]any:
+		return "object"
+	case Unknown:
+		return "a value not known yet"
+	}
+	return fmt.Sprintf("a Go %T", v)
+}

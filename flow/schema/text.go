@@ -1,0 +1,96 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// FromText turns a text, as given on a command line, into a value of the type: texts
+// stay as they are, lists and objects are JSON, a value of any type is JSON if it is
+// valid JSON and a text otherwise.
+func (t *Type) FromText(s string) (any, error) {
+	v, err := t.parseText(s)
+	if err != nil {
+		if t.Sensitive {
+			return nil, fmt.Errorf("the value is not a valid %s", t.Name())
+		}
+		return nil, err
+	}
+	v, found := t.Coerce(v)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (t *Type) parseText(s string) (any, error) {
+	switch t.Kind {
+	case List, Map, Object, Union:
+		v, err := parseJSON(s)
+		if err != nil {
+			return nil, fmt.Errorf("expected %s, written as JSON: %w", t.Name(), err)
+		}
+		return v, nil
+	case Any:
+		if v, err := parseJSON(s); err == nil {
+			return v, nil
+		}
+		return s, nil
+	}
+	return parseScalar(t, s)
+}
+
+// parseScalar reads booleans and numbers; the texts of other kinds are Coerce's task.
+func parseScalar(t *Type, s string) (any, error) {
+	switch t.Kind {
+	case Bool:
+		switch s {
+		case "true":
+			return true, nil
+		case "false":
+			return false, nil
+		}
+		return nil, fmt.Errorf("expected true or false, got %s", brief(s))
+	case Int:
+		i, err := strconv.ParseInt(s, 10, 64)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return nil, fmt.Errorf("%s is too large for an integer", brief(s))
+		case err != nil:
+			return nil, fmt.Errorf("expected integer, got %s", brief(s))
+		}
+		return i, nil
+	case Number:
+		f, err := strconv.ParseFloat(s, 64)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return nil, fmt.Errorf("%s is too large for a number", brief(s))
+		case err != nil || strings.ContainsAny(s, "xXpP_nN"): // neither hexadecimal nor NaN
+			return nil, fmt.Errorf("expected number, got %s", brief(s))
+		}
+		return f, nil
+	}
+	return s, nil
+}
+
+// parseJSON reads exactly one JSON value, with numbers as json.Number.
+func parseJSON(s string) (any, error) {
+	d := json.NewDecoder(bytes.NewReader([]byte(s)))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the text is empty")
+		}
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("something follows the value")
+	}
+	return v, nil
+}
