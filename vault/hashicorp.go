@@ -1,9 +1,18 @@
 package vault
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/vault/api"
 )
 
 const hashicorpName = "hashicorp"
@@ -16,10 +25,11 @@ type Hashicorp struct {
 	CACert    string // a PEM file to trust instead of the system's certificates
 
 	Token     Secret
-	TokenFile string // read again when the token is refused
+	TokenFile string // read again when the token ends or is refused
 	AppRole   *AppRole
 
-	// Timeout bounds one operation, retries included: 5 seconds if it is zero.
+	// Timeout bounds one operation, with its login and its retries: 5 seconds
+	// if it is zero.
 	Timeout time.Duration
 }
 
@@ -32,12 +42,340 @@ type AppRole struct {
 	SecretIDFile string // instead of SecretID; read at every login
 }
 
-type hashicorp struct{}
+// hashicorp reads the paths that the project file names, and no others. It
+// never lists, and it does not ask the server about its mounts: a policy that
+// allows reading these paths is enough.
+type hashicorp struct {
+	login
+	mapped map[string]Mapping
 
-func newHashicorp(_ context.Context, _ Hashicorp, _ map[string]Mapping, _ func() time.Time) (*hashicorp, error) {
-	return nil, errors.New("not yet")
+	mu sync.Mutex
+	kv map[string]int // the version of an engine, by mount, once it is found out
 }
 
-func (*hashicorp) read(context.Context, string) (record, error) { return record{}, errAbsent }
-func (*hashicorp) write(context.Context, string, edit) error    { return errAbsent }
-func (*hashicorp) close()                                       {}
+func newHashicorp(lifetime context.Context, cfg Hashicorp, mapped map[string]Mapping, now func() time.Time) (*hashicorp, error) {
+	cfg.Timeout = cmp.Or(cfg.Timeout, 5*time.Second)
+	h := &hashicorp{
+		login:  login{cfg: cfg, lifetime: lifetime, now: now, after: afterFunc},
+		mapped: mapped,
+		kv:     map[string]int{},
+	}
+	if err := h.login.check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if h.client, err = newClient(cfg); err != nil {
+		return nil, err
+	}
+	h.anonymous, err = newClient(cfg)
+	return h, err
+}
+
+func (h *hashicorp) read(ctx context.Context, name string) (record, error) {
+	m := h.mapped[name]
+	var e entry
+	err := h.do(ctx, func(ctx context.Context) (err error) {
+		e, err = h.get(ctx, m)
+		return err
+	})
+	if err != nil {
+		return record{}, h.fail("read", name, m, e.kv, err)
+	}
+	if e.data == nil {
+		err := h.fail("read", name, m, e.kv, api.ErrSecretNotFound)
+		if e.version > 0 {
+			err.why = "its latest version was deleted"
+		}
+		return record{}, err
+	}
+	return e.record(name, m)
+}
+
+// entry is what is at a path. Without data there is nothing, or nothing more:
+// then version is that of what was deleted.
+type entry struct {
+	data    map[string]any
+	kv      int // the engine's version, as far as it is known
+	version int // of the secret; 0 with version 1 of the engine
+	written time.Time
+}
+
+func (e entry) record(name string, m Mapping) (record, error) {
+	r := record{setup: map[string]string{}, secrets: map[string]Secret{}, updated: e.written}
+	if e.version == 1 {
+		r.created = e.written
+	}
+	app := cmp.Or(m.App, WhatsApp)
+	for _, f := range Fields(app) {
+		key, ok := m.key(f.Name)
+		value, there := e.data[key]
+		if !ok || !there || value == nil {
+			continue
+		}
+		text, ok := asText(value)
+		switch {
+		case !ok:
+			return record{}, &InvalidFieldError{
+				Connection: name, App: app, Field: f.Name,
+				Problem: fmt.Sprintf("key %q of %s/%s is not text", key, m.Mount, m.Path), Hint: "store it as text",
+			}
+		case text == "":
+		case f.Secret:
+			r.secrets[f.Name] = NewSecret(text)
+		default:
+			r.setup[f.Name] = text
+		}
+	}
+	return r, nil
+}
+
+func asText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case json.Number: // an ID that somebody stored as a number
+		return v.String(), true
+	}
+	return "", false
+}
+
+// key is the key under which the secret at the path keeps a field.
+func (m Mapping) key(field string) (string, bool) {
+	if len(m.Fields) == 0 {
+		return field, true
+	}
+	key, ok := m.Fields[field]
+	return cmp.Or(key, field), ok
+}
+
+// get reads the path, and finds out the engine's version where that is not
+// known: it tries version 2, and where that does not work version 1.
+func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
+	kv := m.KV
+	if kv == 0 {
+		h.mu.Lock()
+		kv = h.kv[m.Mount]
+		h.mu.Unlock()
+	}
+	if kv == 1 {
+		e, _, err := h.get1(ctx, m)
+		return e, err
+	}
+	e, err := h.get2(ctx, m)
+	if kv == 2 || err == nil && e.version > 0 {
+		h.remember(m.Mount, 2)
+		return e, err
+	}
+	if err != nil && (!isDenied(err) || isDead(err)) {
+		return e, err
+	}
+	switch one, versioned, err1 := h.get1(ctx, m); {
+	case err1 == nil && one.data != nil:
+		h.remember(m.Mount, 1)
+		return one, nil
+	case versioned:
+		h.remember(m.Mount, 2)
+	case err1 == nil: // nothing in either form, but not the answer of version 2
+		return one, nil
+	case !isDenied(err1):
+		return e, err1
+	}
+	return e, err
+}
+
+func (h *hashicorp) remember(mount string, kv int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kv[mount] = kv
+}
+
+func (h *hashicorp) get2(ctx context.Context, m Mapping) (entry, error) {
+	e := entry{kv: 2}
+	s, err := h.client.KVv2(m.Mount).Get(ctx, m.Path)
+	if errors.Is(err, api.ErrSecretNotFound) {
+		return e, nil
+	}
+	if err != nil {
+		return e, err
+	}
+	if s.VersionMetadata == nil {
+		return e, errNotVault
+	}
+	e.data, e.version, e.written = s.Data, s.VersionMetadata.Version, s.VersionMetadata.CreatedTime
+	return e, nil
+}
+
+// get1 also tells whether the answer was that of an engine of version 2, which
+// warns about a path that has no data/ in it.
+func (h *hashicorp) get1(ctx context.Context, m Mapping) (e entry, versioned bool, err error) {
+	e.kv = 1
+	s, err := h.client.KVv1(m.Mount).Get(ctx, m.Path)
+	if errors.Is(err, api.ErrSecretNotFound) {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, err
+	}
+	for _, warning := range s.Raw.Warnings {
+		versioned = versioned || strings.Contains(warning, "versioned")
+	}
+	e.data = s.Data
+	return e, versioned, nil
+}
+
+// maxConflicts is how often a write is tried again because somebody else wrote
+// in between.
+const maxConflicts = 3
+
+func (h *hashicorp) write(ctx context.Context, name string, edit edit) error {
+	m := h.mapped[name]
+	changes, err := edit.changes(name, m)
+	if err != nil {
+		return err
+	}
+	kv := 0
+	err = h.do(ctx, func(ctx context.Context) error {
+		for try := 1; ; try++ {
+			e, err := h.get(ctx, m)
+			kv = e.kv
+			if err != nil {
+				return err
+			}
+			err = h.put(ctx, m, e, changes, edit.remove)
+			if try < maxConflicts && isConflict(err) {
+				continue
+			}
+			return err
+		}
+	})
+	if err == nil || errors.Is(err, errAbsent) {
+		return err
+	}
+	return h.fail("write", name, m, kv, err)
+}
+
+// changes are the keys to set, with nil for those to remove.
+func (e edit) changes(name string, m Mapping) (map[string]any, error) {
+	app := cmp.Or(e.app, m.App, WhatsApp)
+	changes := map[string]any{}
+	for _, f := range Fields(app) {
+		value, given := e.setup[f.Name]
+		if secret, ok := e.secrets[f.Name]; ok {
+			value, given = secret.Reveal(), true
+		}
+		key, mapped := m.key(f.Name)
+		switch {
+		case e.remove && mapped:
+			changes[key] = nil
+		case !given:
+		case !mapped:
+			return nil, &InvalidFieldError{
+				Connection: name, App: app, Field: f.Name,
+				Problem: fmt.Sprintf("the project file maps it to no key of %s/%s", m.Mount, m.Path),
+				Hint:    "add it to the fields there, or give it in the project file if it is plain",
+			}
+		case value == "":
+			changes[key] = nil
+		default:
+			changes[key] = value
+		}
+	}
+	return changes, nil
+}
+
+// put makes the changes and leaves other keys as they are. With version 2 it
+// writes only if nobody has written since; version 1 cannot tell.
+func (h *hashicorp) put(ctx context.Context, m Mapping, e entry, changes map[string]any, remove bool) error {
+	data := maps.Clone(e.data)
+	if data == nil {
+		data = map[string]any{}
+	}
+	touched := false
+	for key, value := range changes {
+		_, there := data[key]
+		touched = touched || there
+		if value == nil {
+			delete(data, key)
+		} else {
+			data[key] = value
+		}
+	}
+	if remove && !touched {
+		return errAbsent
+	}
+	if e.kv == 1 {
+		if len(data) == 0 {
+			return h.client.KVv1(m.Mount).Delete(ctx, m.Path)
+		}
+		return h.client.KVv1(m.Mount).Put(ctx, m.Path, data)
+	}
+	engine := h.client.KVv2(m.Mount)
+	if len(data) == 0 && e.data != nil {
+		return engine.Delete(ctx, m.Path)
+	}
+	_, err := engine.Put(ctx, m.Path, data, api.WithCheckAndSet(e.version))
+	if isDenied(err) && !isDead(err) && e.data != nil {
+		// A policy may allow to patch and not to replace.
+		_, patchErr := engine.Patch(ctx, m.Path, changes, api.WithCheckAndSet(e.version))
+		if patchErr == nil || !isDenied(patchErr) {
+			return patchErr
+		}
+	}
+	return err
+}
+
+// apiPath is the path as the server and its policies know it.
+func (m Mapping) apiPath(kv int) string {
+	if kv == 1 || m.KV == 1 {
+		return m.Mount + "/" + m.Path
+	}
+	return m.Mount + "/data/" + m.Path
+}
+
+// fail explains an error about a path.
+func (h *hashicorp) fail(op, name string, m Mapping, kv int, err error) *BackendError {
+	e := h.explain(op, err)
+	e.Connection = name
+	if e.Op != op { // it came to grief before the path mattered
+		return e
+	}
+	path := m.apiPath(kv)
+	e.Where = path + " at " + e.Where
+	switch e.Reason {
+	case Denied:
+		right := "read"
+		if op == "write" {
+			right = "read, create and update"
+		}
+		e.Hint = fmt.Sprintf("let the policy of the token or AppRole %s %s", right, path)
+		if kv == 0 || kv == 2 && m.KV == 0 {
+			e.Hint += fmt.Sprintf(" (%s with version 1 of the engine)", m.apiPath(1))
+		}
+	case NotFound:
+		e.Hint = fmt.Sprintf("check vault.mount and vault.path of the connection, or write it: vault kv put -mount=%s %s …", m.Mount, m.Path)
+	}
+	return e
+}
+
+func status(err error) int {
+	if r, ok := errors.AsType[*api.ResponseError](err); ok {
+		return r.StatusCode
+	}
+	return 0
+}
+
+func isDenied(err error) bool { return status(err) == http.StatusForbidden }
+
+func isConflict(err error) bool {
+	return status(err) == http.StatusBadRequest && said(err, "check-and-set")
+}
+
+// isDead tells whether the server said that the token is not valid. Servers
+// before 1.17 say only that permission is denied.
+func isDead(err error) bool { return isDenied(err) && said(err, "invalid token") }
+
+// said tells whether a text is in the errors that the server gave.
+func said(err error, text string) bool {
+	r, ok := errors.AsType[*api.ResponseError](err)
+	return ok && strings.Contains(strings.Join(r.Errors, "\n"), text)
+}

@@ -1,0 +1,496 @@
+// Package vaulttest stands in for a HashiCorp Vault server in tests: [New]
+// starts one that answers over HTTP with the shapes of the real one, as far as
+// package vault asks it, and counts what it was asked. [Exercise] holds the
+// tests that any server must pass, this one and a real one.
+package vaulttest
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The mounts of a new server.
+const (
+	KV2     = "kv"      // key-value engine, version 2
+	KV1     = "kv1"     // key-value engine, version 1
+	AppRole = "approle" // auth method
+)
+
+// Root is a token that may do everything and never ends.
+const Root = "hvs.root-of-the-fake-vault"
+
+// A Server is a fake HashiCorp Vault. Its methods may be called at any time.
+type Server struct {
+	Address string
+	CACert  string // a PEM file, with NewTLS
+
+	http *httptest.Server
+
+	mu        sync.Mutex
+	now       time.Time
+	namespace string
+	sealed    bool
+	answer    http.HandlerFunc // instead of the vault's own
+	secrets   map[string][]version
+	flat      map[string]map[string]any
+	tokens    map[string]*token
+	roles     map[string]*Role
+	issued    int
+	asked     []string
+}
+
+type version struct {
+	data    map[string]any // nil when it was deleted
+	written time.Time
+	deleted time.Time
+}
+
+// A Role is what an AppRole login yields. Zero durations are those of the
+// real server's defaults: the token lives for 32 days.
+type Role struct {
+	RoleID, SecretID string
+	Rules            []Rule
+	TTL, MaxTTL      time.Duration
+	NotRenewable     bool // as batch tokens are
+}
+
+// A Rule allows what it names and nothing else. A path ends in * to allow all
+// that begin like it.
+type Rule struct {
+	Path string
+	Can  string // of "read create update patch delete", or "all"
+}
+
+type token struct {
+	rules     []Rule
+	issued    time.Time
+	expires   time.Time // zero: never
+	ttl, max  time.Duration
+	renewable bool
+	noDefault bool
+}
+
+// New starts a server that ends with the test.
+func New(t testing.TB) *Server {
+	s := newServer()
+	s.http = httptest.NewServer(s)
+	s.Address = s.http.URL
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+// NewTLS starts a server with a certificate that CACert vouches for.
+func NewTLS(t testing.TB) *Server {
+	s := newServer()
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that a test lets fail
+	s.http.StartTLS()
+	s.Address = s.http.URL
+	s.CACert = filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw})
+	if err := os.WriteFile(s.CACert, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+func newServer() *Server {
+	s := &Server{
+		now:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		secrets: map[string][]version{},
+		flat:    map[string]map[string]any{},
+		tokens:  map[string]*token{},
+		roles:   map[string]*Role{},
+	}
+	s.tokens[Root] = &token{rules: []Rule{{Path: "*", Can: "all"}}}
+	return s
+}
+
+// Stop ends the server before the test does: nobody listens any more.
+func (s *Server) Stop() { s.http.Close() }
+
+// Put stores a secret, as somebody else would.
+func (s *Server) Put(mount, path string, data map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(mount, path, data)
+}
+
+func (s *Server) put(mount, path string, data map[string]any) {
+	if mount == KV1 {
+		s.flat[path] = maps.Clone(data)
+		return
+	}
+	s.secrets[path] = append(s.secrets[path], version{data: maps.Clone(data), written: s.now})
+}
+
+// Get returns what is stored; nil if there is nothing or it was deleted.
+func (s *Server) Get(mount, path string) map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if mount == KV1 {
+		return maps.Clone(s.flat[path])
+	}
+	if v := s.secrets[path]; len(v) > 0 {
+		return maps.Clone(v[len(v)-1].data)
+	}
+	return nil
+}
+
+// Token issues a token. With a ttl of zero it never ends; one with a ttl can be
+// renewed until max, counted from now, where max is not zero.
+func (s *Server) Token(ttl, max time.Duration, rules ...Rule) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issue(&token{rules: rules, ttl: ttl, max: max, renewable: ttl > 0})
+}
+
+func (s *Server) issue(t *token) string {
+	s.issued++
+	name := fmt.Sprintf("hvs.token-%d-of-the-fake-vault", s.issued)
+	t.issued = s.now
+	if t.ttl > 0 {
+		t.expires = s.now.Add(t.ttl)
+	}
+	s.tokens[name] = t
+	return name
+}
+
+// AddRole makes a role that logs in with the IDs in it.
+func (s *Server) AddRole(r Role) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roles[r.RoleID] = &r
+}
+
+// WithoutDefaultPolicy takes from a token what the default policy allows: to
+// look itself up and to renew itself.
+func (s *Server) WithoutDefaultPolicy(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[name].noDefault = true
+}
+
+// Revoke ends all tokens but Root.
+func (s *Server) Revoke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.tokens, func(name string, _ *token) bool { return name != Root })
+}
+
+// Seal seals the server or unseals it.
+func (s *Server) Seal(sealed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sealed = sealed
+}
+
+// RequireNamespace answers only requests for that namespace.
+func (s *Server) RequireNamespace(namespace string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.namespace = namespace
+}
+
+// Answer answers every request in another way, until it is called with nil. A
+// handler that waits for the request's context to end is a slow server.
+func (s *Server) Answer(h http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = h
+}
+
+// Advance moves the server's clock, by which tokens end.
+func (s *Server) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+// Asked tells how often a path was asked: Asked("GET", "kv/data/shop").
+func (s *Server) Asked(method, path string) int {
+	n := 0
+	for _, a := range s.Requests() {
+		if a == method+" "+path {
+			n++
+		}
+	}
+	return n
+}
+
+// Requests returns what the server was asked, in order, as "GET kv/data/shop".
+func (s *Server) Requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+// Forget starts counting anew.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	s.mu.Lock()
+	s.asked = append(s.asked, r.Method+" "+path)
+	if answer := s.answer; answer != nil {
+		s.mu.Unlock()
+		answer(w, r)
+		return
+	}
+	defer s.mu.Unlock()
+	switch {
+	case s.sealed:
+		fail(w, http.StatusServiceUnavailable, "Vault is sealed")
+	case r.Header.Get("X-Vault-Request") != "true":
+		fail(w, http.StatusPreconditionFailed, "missing required header X-Vault-Request")
+	case strings.Trim(r.Header.Get("X-Vault-Namespace"), "/") != s.namespace:
+		// The real one looks for the token in the namespace and does not find it.
+		fail(w, http.StatusForbidden, "permission denied")
+	case path == "auth/"+AppRole+"/login":
+		s.login(w, r)
+	default:
+		s.authorized(w, r, path)
+	}
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		RoleID   string `json:"role_id"`
+		SecretID string `json:"secret_id"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		fail(w, http.StatusBadRequest, "failed to parse JSON input: "+err.Error())
+		return
+	}
+	role := s.roles[in.RoleID]
+	if role == nil || role.SecretID != in.SecretID {
+		fail(w, http.StatusBadRequest, "invalid role or secret ID")
+		return
+	}
+	t := &token{rules: role.Rules, ttl: role.TTL, max: role.MaxTTL, renewable: !role.NotRenewable}
+	if t.ttl == 0 {
+		t.ttl = 32 * 24 * time.Hour
+	}
+	name := s.issue(t)
+	reply(w, map[string]any{"auth": s.auth(name, t)})
+}
+
+// auth is the block that logging in and renewing answer with.
+func (s *Server) auth(name string, t *token) map[string]any {
+	return map[string]any{
+		"client_token": name, "accessor": "accessor", "policies": []string{"default", "facteur"},
+		"token_policies": []string{"default", "facteur"}, "metadata": map[string]any{"role_name": "facteur"},
+		"lease_duration": int(t.expires.Sub(s.now) / time.Second), "renewable": t.renewable,
+		"entity_id": "", "token_type": "service", "orphan": true, "mfa_requirement": nil, "num_uses": 0,
+	}
+}
+
+func (s *Server) authorized(w http.ResponseWriter, r *http.Request, path string) {
+	name := r.Header.Get("X-Vault-Token")
+	t := s.tokens[name]
+	if t == nil || !t.expires.IsZero() && !s.now.Before(t.expires) {
+		fail(w, http.StatusForbidden, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
+		return
+	}
+	mount, rest, _ := strings.Cut(path, "/")
+	switch {
+	case path == "auth/token/lookup-self" && r.Method == http.MethodGet && !t.noDefault:
+		s.lookup(w, name, t)
+	case path == "auth/token/renew-self" && r.Method == http.MethodPut && !t.noDefault:
+		s.renew(w, name, t)
+	case !t.may(s.capability(r.Method, path), path):
+		fail(w, http.StatusForbidden, "1 error occurred:\n\t* permission denied\n\n")
+	case mount == KV2:
+		s.kv2(w, r, rest)
+	case mount == KV1:
+		s.kv1(w, r, rest)
+	default:
+		fail(w, http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", path))
+	}
+}
+
+// capability is what a policy must allow for a request.
+func (s *Server) capability(method, path string) string {
+	switch method {
+	case http.MethodGet:
+		return "read"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		return "delete"
+	}
+	if _, v1 := s.flat[strings.TrimPrefix(path, KV1+"/")]; v1 || s.secrets[strings.TrimPrefix(path, KV2+"/data/")] != nil {
+		return "update"
+	}
+	return "create"
+}
+
+func (t *token) may(capability, path string) bool {
+	return slices.ContainsFunc(t.rules, func(r Rule) bool {
+		prefix, open := strings.CutSuffix(r.Path, "*")
+		return (path == r.Path || open && strings.HasPrefix(path, prefix)) &&
+			(r.Can == "all" || slices.Contains(strings.Fields(r.Can), capability))
+	})
+}
+
+func (s *Server) lookup(w http.ResponseWriter, name string, t *token) {
+	ttl := 0
+	var expires any
+	if !t.expires.IsZero() {
+		ttl, expires = int(t.expires.Sub(s.now)/time.Second), t.expires
+	}
+	reply(w, map[string]any{"data": map[string]any{
+		"id": name, "accessor": "accessor", "creation_time": t.issued.Unix(), "creation_ttl": int(t.ttl / time.Second),
+		"display_name": "token", "entity_id": "", "expire_time": expires, "explicit_max_ttl": int(t.max / time.Second),
+		"issue_time": t.issued, "meta": nil, "num_uses": 0, "orphan": true, "path": "auth/token/create",
+		"policies": []string{"default", "facteur"}, "renewable": t.renewable, "ttl": ttl, "type": "service",
+	}})
+}
+
+func (s *Server) renew(w http.ResponseWriter, name string, t *token) {
+	if !t.renewable {
+		fail(w, http.StatusBadRequest, "lease is not renewable")
+		return
+	}
+	t.expires = s.now.Add(t.ttl)
+	if last := t.issued.Add(t.max); t.max > 0 && t.expires.After(last) {
+		t.expires = last
+	}
+	reply(w, map[string]any{"auth": s.auth(name, t)})
+}
+
+func (s *Server) kv2(w http.ResponseWriter, r *http.Request, path string) {
+	path, ok := strings.CutPrefix(path, "data/")
+	if !ok {
+		answer(w, http.StatusNotFound, map[string]any{"warnings": []string{
+			"Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If using the Vault CLI, use 'vault kv get' for this operation.",
+		}})
+		return
+	}
+	versions := s.secrets[path]
+	n := len(versions)
+	if r.Method == http.MethodGet {
+		switch {
+		case n == 0:
+			fail(w, http.StatusNotFound)
+		case versions[n-1].data == nil:
+			answer(w, http.StatusNotFound, map[string]any{"data": map[string]any{"data": nil, "metadata": versions[n-1].metadata(n)}})
+		default:
+			reply(w, map[string]any{"data": map[string]any{"data": versions[n-1].data, "metadata": versions[n-1].metadata(n)}})
+		}
+		return
+	}
+	if r.Method == http.MethodDelete {
+		if n > 0 {
+			versions[n-1].data, versions[n-1].deleted = nil, s.now
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	var in struct {
+		Data    map[string]any
+		Options struct{ CAS *int }
+	}
+	if !decode(w, r, &in) {
+		return
+	}
+	if r.Method == http.MethodPatch && (n == 0 || versions[n-1].data == nil) {
+		fail(w, http.StatusNotFound)
+		return
+	}
+	if in.Options.CAS != nil && *in.Options.CAS != n {
+		fail(w, http.StatusBadRequest, "check-and-set parameter did not match the current version")
+		return
+	}
+	if r.Method == http.MethodPatch {
+		patched := maps.Clone(versions[n-1].data)
+		maps.Copy(patched, in.Data)
+		maps.DeleteFunc(patched, func(_ string, v any) bool { return v == nil })
+		in.Data = patched
+	}
+	s.put(KV2, path, in.Data)
+	reply(w, map[string]any{"data": s.secrets[path][n].metadata(n + 1)})
+}
+
+func (v version) metadata(n int) map[string]any {
+	deleted := ""
+	if !v.deleted.IsZero() {
+		deleted = v.deleted.Format(time.RFC3339Nano)
+	}
+	return map[string]any{
+		"created_time": v.written.Format(time.RFC3339Nano), "custom_metadata": nil,
+		"deletion_time": deleted, "destroyed": false, "version": n,
+	}
+}
+
+func (s *Server) kv1(w http.ResponseWriter, r *http.Request, path string) {
+	switch r.Method {
+	case http.MethodGet:
+		if data := s.flat[path]; data != nil {
+			reply(w, map[string]any{"lease_duration": 2764800, "data": data})
+			return
+		}
+		fail(w, http.StatusNotFound)
+	case http.MethodDelete:
+		delete(s.flat, path)
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodPut, http.MethodPost:
+		var data map[string]any
+		if !decode(w, r, &data) {
+			return
+		}
+		s.flat[path] = data
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		fail(w, http.StatusMethodNotAllowed, "unsupported operation")
+	}
+}
+
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(r.Body)
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		fail(w, http.StatusBadRequest, "failed to parse JSON input: "+err.Error())
+		return false
+	}
+	return true
+}
+
+func reply(w http.ResponseWriter, fields map[string]any) { answer(w, http.StatusOK, fields) }
+
+// answer writes the envelope that every answer of a vault has.
+func answer(w http.ResponseWriter, status int, fields map[string]any) {
+	all := map[string]any{
+		"request_id": "5b0c0a6e-0000-4000-8000-000000000000", "lease_id": "", "renewable": false, "lease_duration": 0,
+		"data": nil, "wrap_info": nil, "warnings": nil, "auth": nil,
+	}
+	maps.Copy(all, fields)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(all)
+}
+
+func fail(w http.ResponseWriter, status int, errors ...string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]any{"errors": append([]string{}, errors...)})
+}
