@@ -1,0 +1,69 @@
+// Package journal is the durable record of runs: for each run its head and, in order,
+// what happened to it. A run that was interrupted is rebuilt from here.
+//
+// Memory keeps it in this process, for tests and for runs that need no record; OpenSQLite
+// keeps it in a file. journaltest.Exercise is what both must do.
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// A Run is the head of a run's record.
+type Run struct {
+	ID      string
+	Flow    string
+	Digest  string            // of the plan
+	Version int               // of the machine that started it
+	Sources map[string]string // the flow's source and those of the flows that it calls, by name
+	Status  string            // running, succeeded, failed, cancelled, …
+	Started time.Time
+	Ended   time.Time // zero while it runs
+}
+
+// A Record is one thing that happened to a run, in its stored form: fields may be
+// added to the body of a kind, names never change.
+type Record struct {
+	At   time.Time
+	Kind string
+	Body json.RawMessage
+}
+
+// A Journal stores runs. It is safe for concurrent use; the records of one run are
+// appended by one caller at a time, and kept in that order.
+type Journal interface {
+	// Create stores a new run and its first record, durably.
+	Create(ctx context.Context, run Run, first Record) error
+	// Append adds records to a run. When durable is true it returns once they, and
+	// every record appended before them, would survive a crash; otherwise it may
+	// return at once.
+	Append(ctx context.Context, run string, durable bool, records ...Record) error
+	// End stores the last records of a run, its status and when it ended, durably.
+	End(ctx context.Context, run, status string, at time.Time, records ...Record) error
+	// Load returns a run and all its records, or a *NotFoundError.
+	Load(ctx context.Context, run string) (Run, []Record, error)
+	// List returns the runs that match, newest first.
+	List(ctx context.Context, f Filter) ([]Run, error)
+	// Close waits for what was appended.
+	Close() error
+}
+
+// A Filter selects runs. Zero fields match all.
+type Filter struct {
+	Status string
+	Flow   string
+	Limit  int // 0: 100
+}
+
+// NotFoundError says that there is no such run.
+type NotFoundError struct{ Run string }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("there is no run %q", e.Run) }
+
+// ExistsError says that a run of that id is stored already.
+type ExistsError struct{ Run string }
+
+func (e *ExistsError) Error() string { return fmt.Sprintf("there is a run %q already", e.Run) }

@@ -1,0 +1,62 @@
+package machine
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+)
+
+// A draw gives the randomness of one place of the run: it depends on the run's seed,
+// the place, and how often the place has drawn before, and on nothing else.
+type draw struct {
+	m     *Machine
+	place string
+}
+
+func (d *draw) bytes() [sha256.Size]byte {
+	n := d.m.draws[d.place]
+	d.m.draws[d.place] = n + 1
+	h := hmac.New(sha256.New, d.m.start.Seed)
+	h.Write([]byte(d.place))
+	var counter [9]byte // the zero byte ends the place
+	binary.BigEndian.PutUint64(counter[1:], n)
+	h.Write(counter[:])
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// Int returns an integer from a to b, both included.
+func (d *draw) Int(a, b int64) (int64, error) {
+	if a > b {
+		return 0, fmt.Errorf("random(%d, %d): the first is over the second", a, b)
+	}
+	if len(d.m.random) > 0 {
+		n := d.m.random[0]
+		if n < a || n > b {
+			return 0, fmt.Errorf("random(%d, %d): the test gives %d, which is not between them", a, b, n)
+		}
+		d.m.random = d.m.random[1:]
+		return n, nil
+	}
+	// 256 bits modulo a span of at most 64: the bias is below one in 2^192.
+	raw := d.bytes()
+	span := new(big.Int).Sub(big.NewInt(b), big.NewInt(a))
+	span.Add(span, big.NewInt(1))
+	n := new(big.Int).Mod(new(big.Int).SetBytes(raw[:]), span)
+	return n.Add(n, big.NewInt(a)).Int64(), nil
+}
+
+// UUID returns a random UUID, version 4.
+func (d *draw) UUID() string {
+	raw := d.bytes()
+	raw[6] = raw[6]&0x0f | 0x40
+	raw[8] = raw[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[0:4], raw[4:6], raw[6:8], raw[8:10], raw[10:16])
+}
+
+// fraction returns a number from 0 up to 1.
+func (d *draw) fraction() float64 {
+	raw := d.bytes()
+	return float64(binary.BigEndian.Uint64(raw[:8])>>11) / (1 << 53)
+}

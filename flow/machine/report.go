@@ -1,0 +1,87 @@
+package machine
+
+import (
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// A Step is what became of one step, for people; a step in a loop has one for each
+// iteration.
+type Step struct {
+	Path     string // unique in the run, e.g. "each[3].notify"
+	ID       string
+	Kind     string
+	Flow     string // the flow that it stands in
+	Place    string // where it stands there
+	Status   Status
+	Attempts int
+	Outputs  map[string]any
+	Error    *call.Error
+	Started  time.Time
+	Ended    time.Time // zero while it runs
+	Keys     []string  // of its calls
+	Note     string    // why it goes on waiting, e.g. a `when` that could not be evaluated
+	// Sensitive: the outputs are masked wherever people see them.
+	Sensitive bool
+}
+
+// Steps returns what became of each step so far, in the order in which they started.
+// The caller must not change what it points to.
+func (m *Machine) Steps() []*Step { return m.steps }
+
+// Ended returns the steps that ended since the last call, in the order in which they
+// did.
+func (m *Machine) Ended() []*Step {
+	ended := m.ended
+	m.ended = nil
+	return ended
+}
+
+// Taken tells which ways the run took so far; see plan.Branches.
+func (m *Machine) Branches() map[plan.Branch]bool { return m.branches }
+
+// Sensitive returns the values that are masked wherever people see them.
+func (m *Machine) Sensitive() []any { return m.sensitive }
+
+func (m *Machine) began(s *plan.Step, e *env) *Step {
+	step := &Step{
+		Path: e.path + s.Place, ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
+		Status: Running, Started: m.now, Sensitive: s.Sensitive,
+	}
+	m.steps = append(m.steps, step)
+	return step
+}
+
+func (m *Machine) end(step *Step, status Status) {
+	step.Status, step.Ended = status, m.now
+	m.ended = append(m.ended, step)
+}
+
+// took records that the run went a way that a flow test may cover.
+func (m *Machine) took(s *plan.Step, e *env, way string) {
+	m.branches[plan.Branch{Flow: e.plan.Name, Place: s.Place, Way: way}] = true
+}
+
+// hideInputs remembers the values of sensitive inputs.
+func (m *Machine) hideInputs(t *schema.Type, v any) {
+	if t == nil || v == nil {
+		return
+	}
+	if t.Sensitive {
+		m.sensitive = append(m.sensitive, v)
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, f := range t.Fields {
+			m.hideInputs(f.Type, v[f.Name])
+		}
+	case []any:
+		for _, item := range v {
+			m.hideInputs(t.Elem, item)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"slices"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/schema"
+)
+
+func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.Type) {
+	out := &Action{
+		Timeout: defaultTimeout, UnknownTimeout: defaultUnknownTimeout,
+		Resend: in.OnUnknown == "resend", Idempotent: in.Idempotent,
+	}
+	if in.Timeout != nil {
+		out.Timeout = in.Timeout.Value
+	}
+	if in.UnknownTimeout != nil {
+		out.UnknownTimeout = in.UnknownTimeout.Value
+	}
+	if in.Retry != nil {
+		out.Retry = &Retry{Attempts: in.Retry.Attempts, Delay: in.Retry.Delay, Factor: in.Retry.Factor, MaxDelay: in.Retry.MaxDelay}
+		if in.Retry.When != nil {
+			failed := s.Fork()
+			failed.Bind("error", call.ErrorType)
+			out.Retry.When, _, _ = c.condition(*in.Retry.When, failed)
+		}
+	}
+	sig := c.lib.Catalog.Action(in.Name.Value)
+	if sig == nil {
+		known, _ := c.lib.Catalog.Names()
+		c.diags.Errorf("unknown-action", in.Name.Whole, diag.DidYouMean(in.Name.Value, "actions", known), "there is no action %q", in.Name.Value)
+		if in.With != nil {
+			c.value(in.With, nil, s)
+		}
+		return out, openObject
+	}
+	out.Signature = sig
+	c.connection(in, out)
+	with := in.With
+	if with == nil {
+		with = &flow.Node{Kind: flow.MapNode, Range: in.WithRange}
+	}
+	out.With = c.value(with, sig.In, s)
+	if sig.Check != nil {
+		// What the type already refused is not worth a second opinion.
+		if whole, found := sig.In.Coerce(out.With.skeleton()); found.Err() == nil {
+			c.violations(sig.Check(schema.NewValue(whole, &schema.Watch{})), with, in.WithRange)
+		}
+	}
+	if in.Await != nil {
+		out.Await = &Await{State: in.Await.State.Value, Timeout: in.Await.Timeout}
+		switch {
+		case sig.Settle == nil:
+			c.diags.Errorf("no-receipts", in.Await.Range, "remove await", "%s has no receipts to wait for", sig.Name)
+		case !slices.Contains(sig.States, in.Await.State.Value):
+			c.diags.Errorf("unknown-state", in.Await.State.Whole, diag.DidYouMean(in.Await.State.Value, "states", sig.States), "%s has no state %q", sig.Name, in.Await.State.Value)
+		}
+	}
+	return out, sig.Out
+}
+
+func (c *flowCompiler) connection(in *flow.Action, out *Action) {
+	sig := out.Signature
+	if in.Connection == nil {
+		if sig.App != "" && !sig.ConnectionOptional {
+			c.diags.Errorf("missing-connection", in.Name.Whole, `add connection: with a name from "facteur vault list"`, "%s needs a connection (app %s)", sig.Name, sig.App)
+		}
+		return
+	}
+	out.Connection = in.Connection.Value
+	c.plan.Connections = append(c.plan.Connections, out.Connection)
+	if sig.App == "" {
+		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", sig.Name)
+		return
+	}
+	if c.lib.App == nil {
+		return
+	}
+	if app, ok := c.lib.App(out.Connection); ok && app != sig.App {
+		c.diags.Errorf("wrong-connection", in.Connection.Whole, "", "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
+	}
+}

@@ -1,0 +1,54 @@
+package plan
+
+import "fmt"
+
+// A Branch is one way that a flow can go: a step that runs, or a choice that it makes.
+type Branch struct {
+	Flow  string
+	Place string // of the step
+	Way   string // "" for the step itself, else the choice
+}
+
+// The choices, besides those of CaseWay and CatchWay.
+const (
+	IfWay      = "if"
+	IfNotWay   = "if not"
+	DefaultWay = "default"
+	TimeoutWay = "on_timeout"
+)
+
+// CaseWay is the choice of a switch's case.
+func CaseWay(i int) string { return fmt.Sprintf("case %d", i) }
+
+// CatchWay is the choice of a try's catch.
+func CatchWay(i int) string { return fmt.Sprintf("catch %d", i) }
+
+// Branches lists every way that the flow can go, without the flows that it calls: one
+// with Way "" for each step, then its choices.
+func (p *Plan) Branches() []Branch {
+	var out []Branch
+	for _, s := range p.All {
+		add := func(way string) { out = append(out, Branch{p.Name, s.Place, way}) }
+		add("")
+		if s.If != nil {
+			add(IfWay)
+			add(IfNotWay)
+		}
+		switch do := s.Do.(type) {
+		case *Switch:
+			for i := range do.Cases {
+				add(CaseWay(i))
+			}
+			add(DefaultWay)
+		case *Try:
+			for i := range do.Catch {
+				add(CatchWay(i))
+			}
+		case *WaitFor:
+			if do.Continue {
+				add(TimeoutWay)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+// Package plan compiles a flow to a Plan: type-checked, immutable, identified by a
+// digest, and ready for package machine to run.
+//
+// Compile collects every mistake that can be known before running: unknown names,
+// wrong types, limits of messages, steps that may not have run. A Plan holds no YAML
+// and no CEL, only compiled values; it is never stored, its source is.
+package plan
+
+import (
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/schema"
+)
+
+// A Plan is a flow that type-checks. Plans are safe for concurrent use.
+type Plan struct {
+	Name        string
+	Description string
+	// Digest identifies what the plan does: the sources of the flow and of all flows
+	// that it calls.
+	Digest string
+	// Sources are the flow's source and those of the flows that it calls, by flow name.
+	Sources map[string]*diag.Source
+
+	Inputs      *schema.Type // an object
+	Outputs     []Output
+	OutputType  *schema.Type // an object; what `call` sees
+	Steps       []*Step
+	OnFailure   []*Step
+	Timeout     time.Duration // of the run; 0: none
+	Concurrency *Concurrency
+	Triggers    []*Trigger
+	Settings    map[string]any
+
+	// Events are the kinds of event that a run may wait for, called flows included.
+	Events []string
+	// Connections are the names that steps use, called flows included.
+	Connections []string
+	// All are the steps of this flow in the order of the file, nested ones included,
+	// without those of called flows.
+	All []*Step
+}
+
+// An Output is one named result of a flow.
+type Output struct {
+	Name  string
+	Value *Value
+}
+
+// A Step is one compiled step.
+type Step struct {
+	ID           string // "" when nothing can refer to it
+	Place        string // unique in the flow: the id, or a place such as "steps[2]" or "each.steps[0]"
+	Kind         string // the key of its construct, e.g. "foreach"
+	Description  string
+	If           *expr.Program // nil: always
+	AllowFailure bool
+	Sensitive    bool
+	Do           Construct
+	Range        diag.Range
+}
+
+// A Construct is what a step does: one of the types below.
+type Construct interface{ construct() }
+
+type (
+	// Action makes a call.
+	Action struct {
+		Signature      *call.Signature
+		Connection     string
+		With           *Value
+		Retry          *Retry // nil: one attempt
+		Timeout        time.Duration
+		Await          *Await // nil: the answer is enough
+		Resend         bool   // when the outcome stays unknown
+		UnknownTimeout time.Duration
+		Idempotent     bool
+	}
+	// Set gives values to variables.
+	Set struct{ Values []Output }
+	// Switch runs the first case whose condition holds, else Default.
+	Switch struct {
+		Cases      []Case
+		Default    []*Step
+		HasDefault bool
+	}
+	// Foreach runs Steps for each item.
+	Foreach struct {
+		Items       *Value
+		As          string
+		Concurrency int
+		Steps       []*Step
+		Collect     *Value // nil: nothing
+	}
+	// Parallel runs its branches at the same time.
+	Parallel struct{ Branches []Branch }
+	// Try runs Steps, then the first Catch that holds if they failed, then Finally.
+	Try struct {
+		Steps   []*Step
+		Catch   []Case
+		Finally []*Step
+	}
+	// Wait pauses for a duration or until a time: exactly one is set.
+	Wait struct{ For, Until *Value }
+	// WaitFor pauses until an event comes.
+	WaitFor struct {
+		Event      *call.Event
+		Subject    *Value // what the kind's By key holds
+		Connection string
+		When       *expr.Program // nil: any event
+		Timeout    *Value        // nil: none
+		Continue   bool          // after a time-out go on, with OnTimeout first
+		OnTimeout  []*Step
+	}
+	// CallFlow runs another flow inline.
+	CallFlow struct {
+		Plan *Plan
+		With *Value
+	}
+	// Return ends the flow.
+	Return struct{ Values []Output }
+	// Fail fails with a code and a message.
+	Fail struct{ Code, Message *Value }
+)
+
+func (*Action) construct()   {}
+func (*Set) construct()      {}
+func (*Switch) construct()   {}
+func (*Foreach) construct()  {}
+func (*Parallel) construct() {}
+func (*Try) construct()      {}
+func (*Wait) construct()     {}
+func (*WaitFor) construct()  {}
+func (*CallFlow) construct() {}
+func (*Return) construct()   {}
+func (*Fail) construct()     {}
+
+// A Case is a condition, nil for "always", and its steps.
+type Case struct {
+	When  *expr.Program
+	Steps []*Step
+}
+
+// A Branch is a named list of steps.
+type Branch struct {
+	Name  string
+	Steps []*Step
+}
+
+// Retry says how often and when a failed call is made again.
+type Retry struct {
+	Attempts int // in all
+	Delay    time.Duration
+	Factor   float64
+	MaxDelay time.Duration
+	When     *expr.Program // over `error`; nil: as the action says
+}
+
+// Await waits for a receipt that shows State.
+type Await struct {
+	State   string
+	Timeout time.Duration
+}
+
+// A Trigger starts the flow from outside.
+type Trigger struct {
+	Kind          string // webhook, schedule or whatsapp_message
+	Path          string
+	Connection    string
+	Dedupe        *Value
+	Cron          string
+	Timezone      string
+	Missed        string // skip or once
+	SenderPhoneID string
+	When          *expr.Program
+	Always        bool
+	Inputs        *Value // over `event`
+}
+
+// Concurrency bounds the runs of the flow that go on at the same time.
+type Concurrency struct {
+	Key    *Value // nil: one key for all
+	Limit  int
+	Reject bool // else they queue
+}
