@@ -20,8 +20,8 @@ var units = [...]unit{
 	{"ms", time.Millisecond}, {"us", time.Microsecond}, {"ns", time.Nanosecond},
 }
 
-// durationPattern is what ParseDuration takes, but for overflow.
-const durationPattern = `^(?=\d)(\d+(\.\d+)?d)?(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?(\d+(\.\d+)?ms)?(\d+(\.\d+)?us)?(\d+ns)?$`
+// durationPattern is what ParseDuration takes, but for the order of units.
+const durationPattern = `^(\d+(\.\d+)?(d|h|m|s|ms|us|ns))+$`
 
 const durationForm = `write it as "90s", "1h30m" or "7d"`
 

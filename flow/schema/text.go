@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // FromText turns a text, as given on a command line, into a value of the type: texts
@@ -93,4 +96,44 @@ func parseJSON(s string) (any, error) {
 		return nil, errors.New("something follows the value")
 	}
 	return v, nil
+}
+
+// JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339,
+// durations as FormatDuration writes them. Coerce reads it back. What is right already
+// is not copied.
+func JSON(v any) any {
+	out, _ := toJSON(v)
+	return out
+}
+
+func toJSON(v any) (out any, changed bool) {
+	switch v := v.(type) {
+	case time.Time:
+		return v.Format(time.RFC3339Nano), true
+	case time.Duration:
+		return FormatDuration(v), true
+	case []any:
+		out := v
+		for i, item := range v {
+			if got, differs := toJSON(item); differs {
+				if !changed {
+					out, changed = slices.Clone(v), true
+				}
+				out[i] = got
+			}
+		}
+		return out, changed
+	case map[string]any:
+		out := v
+		for name, item := range v {
+			if got, differs := toJSON(item); differs {
+				if !changed {
+					out, changed = maps.Clone(v), true
+				}
+				out[name] = got
+			}
+		}
+		return out, changed
+	}
+	return v, false
 }

@@ -7,6 +7,8 @@
 // parts of it are still unknown.
 package schema
 
+import "strings"
+
 // Kind is the broad kind of a type.
 type Kind uint8
 
@@ -100,7 +102,7 @@ func (t *Type) Names() []string {
 // Case returns the type of the case with that value, in any case of letters, or nil.
 func (t *Type) Case(value string) *Type {
 	for _, c := range t.Cases {
-		if equalFold(c.Value, value) {
+		if strings.EqualFold(c.Value, value) {
 			return c.Type
 		}
 	}

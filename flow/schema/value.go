@@ -1,5 +1,11 @@
 package schema
 
+import (
+	"maps"
+	"slices"
+	"unicode/utf8"
+)
+
 // Unknown stands in a value for a part that is not known yet: an expression that
 // has not been evaluated. Kind tells what it will be, Any when that is open.
 type Unknown struct{ Type *Type }
@@ -60,6 +66,26 @@ func (c Value) Items() []Value {
 		items[i] = Value{v: list[i], parent: &c, step: i, watch: c.watch}
 	}
 	return items
+}
+
+// Keys returns the names of an object or map, sorted; none for anything else.
+func (c Value) Keys() []string {
+	object, _ := c.known().(map[string]any)
+	return slices.Sorted(maps.Keys(object))
+}
+
+// Len returns the number of elements of a list, of entries of an object or map, or of
+// Unicode scalar values of a text; ok is false for anything else.
+func (c Value) Len() (n int, ok bool) {
+	switch v := c.known().(type) {
+	case []any:
+		return len(v), true
+	case map[string]any:
+		return len(v), true
+	case string:
+		return utf8.RuneCountInString(v), true
+	}
+	return 0, false
 }
 
 type absent struct{}
