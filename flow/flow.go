@@ -13,7 +13,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Flow is a parsed file.
+// A Flow is a parsed file. When Parse reported an error for a part, that part may be
+// missing (nil, zero or empty), also where the comments say that it is required.
 type Flow struct {
 	Source      *diag.Source
 	Name        diag.Text
@@ -55,7 +56,7 @@ type Step struct {
 	If           *diag.Text // bare CEL
 	AllowFailure bool
 	Sensitive    bool
-	Do           Construct
+	Do           Construct // nil when the file does not say; Parse then reported it
 }
 
 // A Construct is what a step does: one of the types below.

@@ -1,6 +1,9 @@
 package flow
 
-import "facteur/flow/diag"
+import (
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
 
 // NodeKind is the kind of a YAML value.
 type NodeKind uint8
@@ -47,4 +50,38 @@ func (n *Node) Get(key string) *Node {
 		}
 	}
 	return nil
+}
+
+// Plain gives the value as plain Go values, maps as map[string]any and lists as []any,
+// for a place of type t; nil is a place of any type. Where t wants text, scalars give
+// theirs as written, so that 012 and +33612345678 keep their digits.
+func (n *Node) Plain(t *schema.Type) any {
+	if t == nil {
+		t = schema.AnyType
+	}
+	switch n.Kind {
+	case ListNode:
+		list := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			list[i] = item.Plain(t.Elem)
+		}
+		return list
+	case MapNode:
+		m := make(map[string]any, len(n.Entries))
+		for _, e := range n.Entries {
+			of := t.Elem
+			if f := t.Field(e.Key.Value); f != nil {
+				of = f.Type
+			}
+			m[e.Key.Value] = e.Value.Plain(of)
+		}
+		return m
+	case NullNode:
+		return nil
+	}
+	switch t.Kind {
+	case schema.String, schema.Timestamp, schema.Duration:
+		return n.Text.Value
+	}
+	return n.Value
 }

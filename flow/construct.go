@@ -1,0 +1,182 @@
+package flow
+
+import (
+	"slices"
+
+	"facteur/flow/diag"
+)
+
+func (p *parser) set(o fields) Construct {
+	values := o.named("set", "a variable")
+	if n := o.get("set"); n.Kind == MapNode && len(n.Entries) == 0 {
+		p.errorf("empty-list", n.Range, "", "`set` sets nothing")
+	}
+	return &Set{Values: values}
+}
+
+func (p *parser) switchCases(o fields) Construct {
+	s := &Switch{
+		Cases:      p.cases(o, "switch", true),
+		Default:    o.steps("default", mayDoNothing),
+		HasDefault: o.get("default") != nil,
+	}
+	return s
+}
+
+// cases returns the list of cases of a key.
+func (p *parser) cases(o fields, key string, needsWhen bool) []Case {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != ListNode {
+		p.wrongKind(n, o.name(key), "a list of {when, steps}", "")
+		return nil
+	}
+	if len(n.Items) == 0 {
+		p.errorf("empty-list", n.Range, "", "%s has no cases", o.name(key))
+	}
+	cases := make([]Case, 0, len(n.Items))
+	for _, item := range n.Items {
+		c, ok := p.fields(item, "a case of "+o.name(key), "when", "steps")
+		if !ok {
+			continue
+		}
+		if needsWhen {
+			c.need("when")
+		}
+		c.need("steps")
+		cases = append(cases, Case{When: c.condition("when"), Steps: c.steps("steps", mayDoNothing), Range: item.head()})
+	}
+	return cases
+}
+
+func (p *parser) foreach(o fields) Construct {
+	o.need("as", "steps")
+	f := &Foreach{
+		Items:       o.get("foreach"),
+		Concurrency: o.integer("concurrency", 1, 1, 1000),
+		Steps:       o.steps("steps", mustDo),
+		Collect:     o.value("collect"),
+	}
+	if n := f.Items; n.Kind != ListNode && (n.Kind != TextNode || expressionAt(n.Text.Value) < 0) {
+		hint := ""
+		if n.Kind == TextNode {
+			hint = "write ${" + n.Text.Value + "}"
+		}
+		p.wrongKind(n, "`foreach`", "a list, or an expression that gives one", hint)
+	}
+	if as := o.literal("as"); as != nil {
+		f.As = *as
+		if p.checkID(*as, "the name of an item") && slices.Contains(variables[:], as.Value) {
+			p.errorf("bad-id", as.Whole, "choose another name", "the name of an item cannot be %q, which expressions have already", as.Value)
+		}
+	}
+	return f
+}
+
+func (p *parser) parallel(o fields) Construct {
+	n := o.get("parallel")
+	if n.Kind != MapNode {
+		p.wrongKind(n, "`parallel`", "a map of branch names to steps", "name each branch: parallel: {mail: [ … ], message: [ … ]}")
+		return &Parallel{}
+	}
+	if len(n.Entries) == 0 {
+		p.errorf("empty-list", n.Range, "", "`parallel` has no branches")
+	}
+	branches := make([]Branch, 0, len(n.Entries))
+	for _, e := range n.Entries {
+		p.checkID(e.Key, "the name of a branch")
+		branches = append(branches, Branch{Name: e.Key, Steps: p.stepList(e.Value, "the branch "+e.Key.Value, mustDo)})
+	}
+	return &Parallel{Branches: branches}
+}
+
+func (p *parser) try(o fields) Construct {
+	if o.get("catch") == nil && o.get("finally") == nil {
+		p.errorf("missing-key", o.entry("try").Key.Whole, "", `a step with `+"`try`"+` needs "catch" or "finally"`)
+	}
+	return &Try{
+		Steps:   o.steps("try", mustDo),
+		Catch:   p.cases(o, "catch", false),
+		Finally: o.steps("finally", mustDo),
+	}
+}
+
+// wait parses wait and wait_until. What their values mean is a matter of types; a
+// value of the wrong kind is kept, so that a Wait always has one.
+func (p *parser) wait(kind string, o fields) Construct {
+	o.text(kind)
+	if kind == "wait_until" {
+		return &Wait{Until: o.get(kind)}
+	}
+	return &Wait{For: o.get(kind)}
+}
+
+func (p *parser) waitFor(o fields) Construct {
+	n := o.get("wait_for")
+	w := &WaitFor{OnTimeout: "fail", Range: o.entry("wait_for").Key.Whole}
+	if n.Kind == TextNode {
+		p.wrongKind(n, "`wait_for`", "a map", "write {event: "+n.Text.Value+", timeout: 24h}")
+	} else if in, ok := p.fields(n, "`wait_for`", "event", "from", "path", "connection", "when", "timeout"); ok {
+		in.need("event")
+		w.From, w.Path, w.Timeout = in.scalar("from"), in.scalar("path"), in.scalar("timeout")
+		w.Connection = in.connection()
+		w.When = in.condition("when")
+		if event := in.literal("event"); event != nil {
+			w.Event = *event
+		}
+		if e := o.entry("on_timeout"); e != nil && in.get("timeout") == nil {
+			p.errorf("missing-key", e.Key.Whole, "add a timeout inside `wait_for`", "`on_timeout` without a timeout is never reached")
+		}
+	}
+	switch n := o.get("on_timeout"); {
+	case n == nil:
+	case n.Kind == ListNode:
+		w.OnTimeout, w.Steps = "steps", p.stepList(n, "`on_timeout`", mustDo)
+	case n.Kind == TextNode:
+		w.OnTimeout = o.choice("on_timeout", "fail", "continue")
+	default:
+		p.wrongKind(n, "`on_timeout`", "fail, continue or a list of steps", "")
+	}
+	return w
+}
+
+func (p *parser) call(o fields) Construct {
+	c := &Call{}
+	if name := o.literal("call"); name != nil {
+		c.Flow = *name
+		p.checkID(c.Flow, "the name of a flow")
+	}
+	c.With, c.WithRange = o.with(nameOr(c.Flow, o.entry("call").Key.Whole))
+	return c
+}
+
+// nameOr is where a name stands, or a place to point at without one.
+func nameOr(name diag.Text, at diag.Range) diag.Range {
+	if name.Value == "" {
+		return at
+	}
+	return name.Whole
+}
+
+func (p *parser) returnValues(o fields) Construct {
+	if n := o.get("return"); n.Kind == NullNode {
+		return &Return{}
+	}
+	return &Return{Values: o.named("return", "an output")}
+}
+
+func (p *parser) fail(o fields) Construct {
+	n := o.get("fail")
+	if n.Kind == TextNode {
+		p.wrongKind(n, "`fail`", "a map", "write {code: some_code, message: …}")
+		return &Fail{}
+	}
+	in, ok := p.fields(n, "`fail`", "code", "message")
+	if !ok {
+		return &Fail{}
+	}
+	in.need("code", "message")
+	return &Fail{Code: in.scalar("code"), Message: in.scalar("message")}
+}

@@ -1,0 +1,385 @@
+package flow
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"facteur/flow/diag"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A document turns what yaml.v3 read into nodes with exact places.
+type document struct {
+	text   string
+	source *diag.Source
+	diags  diag.List
+
+	lines  []int // offset of each line's first byte
+	cursor struct{ line, col, offset int }
+
+	anchors map[*yaml.Node]*Node // read so far; nil while it is being read
+	nodes   int                  // with aliases expanded
+	sizes   map[*Node]int
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// read reads the one document of a text. The node is nil when there is nothing to go on.
+func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
+	text = bytes.TrimPrefix(text, byteOrderMark)
+	d := &document{source: diag.NewSource(name, text)}
+	if !d.admit(text) {
+		return nil, d.source, d.diags
+	}
+	d.lines = append(d.lines, 0)
+	for i := 0; i < len(d.text); i++ {
+		if d.text[i] == '\n' {
+			d.lines = append(d.lines, i+1)
+		}
+	}
+	d.cursor.line, d.cursor.col = 1, 1
+
+	decoder := yaml.NewDecoder(strings.NewReader(d.text))
+	root, err := decode(decoder)
+	switch {
+	case errors.Is(err, io.EOF):
+		d.diags.Errorf("empty-file", d.at(0, 0), "", "the file has nothing in it")
+		return nil, d.source, d.diags
+	case err != nil:
+		d.explain(err)
+		return nil, d.source, d.diags
+	}
+	node := d.node(root.Content[0], 1)
+	if next, err := decode(decoder); err == nil {
+		start := d.offset(next.Line, next.Column)
+		d.diags.Errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "put it into a file of its own",
+			"a second document starts here; a file holds one")
+	} else if !errors.Is(err, io.EOF) {
+		d.explain(err)
+	}
+	return node, d.source, d.diags
+}
+
+// decode reads the next document. yaml.v3 panics on some broken texts.
+func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	root = new(yaml.Node)
+	if err := decoder.Decode(root); err != nil {
+		return nil, err
+	}
+	if len(root.Content) == 0 {
+		return nil, io.EOF
+	}
+	return root, nil
+}
+
+// admit checks size, encoding and characters, and sets the text to go on with.
+func (d *document) admit(text []byte) bool {
+	if len(text) > maxBytes {
+		d.diags.Errorf("too-large", d.at(0, 0), "split the flow; `call` runs one flow from another",
+			"the file has %d bytes, more than %d", len(text), maxBytes)
+		return false
+	}
+	if !utf8.Valid(text) {
+		i := 0
+		for i < len(text) {
+			r, size := utf8.DecodeRune(text[i:])
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			i += size
+		}
+		d.diags.Errorf("invalid-utf8", d.at(i, i+1), "save the file as UTF-8", "byte 0x%02x is not UTF-8", text[i])
+		return false
+	}
+	d.text = string(text)
+	ok := true
+	for i, r := range d.text {
+		switch {
+		case r >= ' ' && r < 0x7f, r == '\n', r == '\t', r >= 0xa0 && !unwelcome(r):
+		case r == '\r' && i+1 < len(text) && text[i+1] == '\n':
+		default:
+			ok = false
+			d.diags.Errorf("control-character", d.at(i, i+utf8.RuneLen(r)),
+				`remove it, or write it in double quotes as "`+escape(r)+`"`,
+				"the character U+%04X cannot stand in a file", r)
+		}
+	}
+	return ok
+}
+
+// unwelcome tells whether a character is a line break to YAML 1.1, which yaml.v3
+// follows here, and none to anybody else, or not allowed by YAML at all.
+func unwelcome(r rune) bool {
+	return r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff
+}
+
+func escape(r rune) string {
+	if r < 0x100 {
+		return fmt.Sprintf(`\x%02x`, r)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
+}
+
+func (d *document) at(start, end int) diag.Range {
+	return diag.Range{Source: d.source, Start: start, End: end}
+}
+
+// offset finds the byte of a line and column as yaml.v3 counts them. Nodes come in
+// the order of the text, so it goes on from the last one on the same line.
+func (d *document) offset(line, col int) int {
+	c := &d.cursor
+	if line < 1 || line > len(d.lines) {
+		return len(d.text)
+	}
+	if c.line != line || c.col > col {
+		c.line, c.col, c.offset = line, 1, d.lines[line-1]
+	}
+	for c.col < col && c.offset < len(d.text) {
+		size := 1
+		if d.text[c.offset] >= utf8.RuneSelf {
+			_, size = utf8.DecodeRuneInString(d.text[c.offset:])
+		}
+		c.offset += size
+		c.col++
+	}
+	return c.offset
+}
+
+// node reads a node at a depth that counts from 1; it is never nil.
+func (d *document) node(y *yaml.Node, depth int) *Node {
+	if y.Kind == yaml.AliasNode {
+		return d.alias(y, depth)
+	}
+	d.nodes++
+	before := d.nodes
+	start := d.properties(y)
+	n := &Node{Range: d.at(start, start)}
+	if y.Anchor != "" {
+		if d.anchors == nil {
+			d.anchors, d.sizes = map[*yaml.Node]*Node{}, map[*Node]int{}
+		}
+		d.anchors[y] = nil
+	}
+	switch y.Kind {
+	case yaml.ScalarNode:
+		d.scalar(n, y, start)
+	case yaml.SequenceNode, yaml.MappingNode:
+		n.Kind = ListNode
+		if y.Kind == yaml.MappingNode {
+			n.Kind = MapNode
+		}
+		if depth > maxDepth {
+			if depth == maxDepth+1 {
+				d.diags.Errorf("too-deep", d.at(start, start+1), "", "values are nested more than %d deep", maxDepth)
+			}
+			break
+		}
+		if n.Kind == ListNode {
+			d.list(n, y, depth)
+		} else {
+			d.mapping(n, y, depth)
+		}
+		if y.Style&yaml.FlowStyle != 0 {
+			n.Range.End = d.bracket(n.Range.End)
+		}
+	}
+	if y.Anchor != "" {
+		d.anchors[y] = n
+		d.sizes[n] = d.nodes - before + 1
+	}
+	return n
+}
+
+func (d *document) list(n *Node, y *yaml.Node, depth int) {
+	n.Items = make([]*Node, 0, len(y.Content))
+	for _, item := range y.Content {
+		value := d.node(item, depth+1)
+		n.Items = append(n.Items, value)
+		n.Range.End = max(n.Range.End, d.end(item, value))
+	}
+}
+
+func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
+	n.Entries = make([]Entry, 0, len(y.Content)/2)
+	var index map[string]int // of larger maps
+	if len(y.Content) > 32 {
+		index = make(map[string]int, len(y.Content)/2)
+	}
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key, ok := d.key(y.Content[i])
+		value := d.node(y.Content[i+1], depth+1)
+		n.Range.End = max(n.Range.End, key.Whole.End, d.end(y.Content[i+1], value))
+		if !ok {
+			continue
+		}
+		d.missingValue(key, y, y.Content[i+1], value)
+		first := -1
+		if index != nil {
+			if k, ok := index[key.Value]; ok {
+				first = k
+			}
+			index[key.Value] = len(n.Entries)
+		} else {
+			for k := range n.Entries {
+				if n.Entries[k].Key.Value == key.Value {
+					first = k
+					break
+				}
+			}
+		}
+		if first >= 0 {
+			d.diags.Errorf("duplicate-key", key.Whole, "remove one of the two",
+				"the key %q is already on line %d", key.Value, n.Entries[first].Key.Whole.Pos().Line)
+			continue
+		}
+		n.Entries = append(n.Entries, Entry{Key: key, Value: value})
+	}
+	d.spacedColon(n, y)
+}
+
+// end is where a child ends in the text of its parent, which for an alias is not
+// where its value stands.
+func (d *document) end(y *yaml.Node, n *Node) int {
+	if y.Kind == yaml.AliasNode {
+		return d.offset(y.Line, y.Column) + 1 + len(y.Value)
+	}
+	return n.Range.End
+}
+
+// key reads the key of a map; ok is false for what cannot be one.
+func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
+	start := d.properties(y)
+	here := d.at(start, min(start+1, len(d.text)))
+	if y.Kind != yaml.ScalarNode {
+		if y.Kind == yaml.MappingNode && strings.HasPrefix(d.text[start:], "{") && start > 0 && d.text[start-1] == '{' {
+			d.diags.Errorf("unquoted-braces", d.at(start-1, start+1), `put the whole text into quotes: "{{1}}"`,
+				"a text that starts with {{ must be quoted")
+		} else {
+			d.diags.Errorf("bad-key", here, "quote it if a text is meant", "a key must be a text")
+		}
+		return diag.Text{Whole: here}, false
+	}
+	key = d.locate(y.Value, y.Style, start)
+	switch {
+	case key.Plain && y.Value == "<<":
+		d.diags.Errorf("merge-key", key.Whole, "write the keys out", "merge keys are not part of this language")
+		return key, false
+	case key.Plain && isNull(y.Value):
+		d.diags.Errorf("null-key", diag.Range{Source: d.source, Start: key.Whole.Start, End: max(key.Whole.End, here.End)},
+			"quote it if the text is meant", "a key cannot be null")
+		return key, false
+	}
+	return key, true
+}
+
+// alias gives the node that an alias stands for.
+func (d *document) alias(y *yaml.Node, depth int) *Node {
+	start := d.offset(y.Line, y.Column)
+	here := d.at(start, start+1+len(y.Value))
+	target := d.anchors[y.Alias]
+	if target == nil {
+		d.diags.Errorf("too-many-aliases", here, "", "*%s stands inside the value that it repeats", y.Value)
+		return &Node{Range: here}
+	}
+	if d.nodes < maxNodes {
+		d.nodes += d.sizes[target]
+		if d.nodes >= maxNodes {
+			d.diags.Errorf("too-many-aliases", here, "write the values out, or make a flow of them and `call` it",
+				"with its aliases written out the file has more than %d values", maxNodes)
+		}
+	}
+	if d.nodes >= maxNodes {
+		return &Node{Range: here}
+	}
+	if depth+height(target) > maxDepth {
+		d.diags.Errorf("too-deep", here, "", "values are nested more than %d deep", maxDepth)
+		return &Node{Range: here}
+	}
+	return target
+}
+
+// height is the number of levels below a node.
+func height(n *Node) int {
+	most := 0
+	for _, item := range n.Items {
+		most = max(most, 1+height(item))
+	}
+	for _, e := range n.Entries {
+		most = max(most, 1+height(e.Value))
+	}
+	return most
+}
+
+// properties skips the anchor and reports the tag that may stand before a value,
+// and gives where the value starts.
+func (d *document) properties(y *yaml.Node) int {
+	start := d.offset(y.Line, y.Column)
+	pos := start
+	for pos < len(d.text) && (d.text[pos] == '&' || d.text[pos] == '!') && y.Kind != yaml.AliasNode {
+		end := pos
+		for end < len(d.text) && !strings.ContainsRune(" \t\r\n", rune(d.text[end])) {
+			end++
+		}
+		if d.text[pos] == '!' {
+			d.tag(pos, end)
+		}
+		if y.Kind == yaml.ScalarNode && y.Value == "" && y.Style&^yaml.TaggedStyle == 0 {
+			return end
+		}
+		pos = d.skipSpace(end)
+	}
+	return pos
+}
+
+// skipSpace skips blanks, line breaks and comments.
+func (d *document) skipSpace(pos int) int {
+	for pos < len(d.text) {
+		switch d.text[pos] {
+		case ' ', '\t', '\r', '\n':
+			pos++
+		case '#':
+			pos = d.lineEnd(pos)
+		default:
+			return pos
+		}
+	}
+	return pos
+}
+
+// lineEnd gives where the line of a place ends, without its line break.
+func (d *document) lineEnd(pos int) int {
+	end := strings.IndexByte(d.text[pos:], '\n')
+	if end < 0 {
+		return len(d.text)
+	}
+	end += pos
+	if end > pos && d.text[end-1] == '\r' {
+		end--
+	}
+	return end
+}
+
+// bracket gives the end of a flow collection whose last child ends at pos.
+func (d *document) bracket(pos int) int {
+	for pos < len(d.text) {
+		pos = d.skipSpace(pos)
+		if pos < len(d.text) {
+			pos++
+			switch d.text[pos-1] {
+			case ']', '}':
+				return pos
+			}
+		}
+	}
+	return pos
+}

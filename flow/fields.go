@@ -1,0 +1,362 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// Fields reads the keys of one map of the language.
+type fields struct {
+	p    *parser
+	node *Node
+	what string // with its article, e.g. "a step"
+}
+
+// fields checks that n is a map with known keys only; ok is false when it is no map.
+func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok bool) {
+	o = fields{p, n, what}
+	if n.Kind != MapNode {
+		p.wrongKind(n, what, "a map of keys and values", "the keys are: "+strings.Join(known, ", "))
+		return o, false
+	}
+	for _, e := range n.Entries {
+		if !slices.Contains(known, e.Key.Value) {
+			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, "keys", known),
+				"%s has no key %q", what, e.Key.Value)
+		}
+	}
+	return o, true
+}
+
+// wrongKind reports a value that is not what its place takes.
+func (p *parser) wrongKind(n *Node, what, want, hint string) {
+	if n.Kind == NullNode && n.Text.Value == "" {
+		p.errorf("wrong-kind", n.Range, hint, "%s has no value here; it takes %s", what, want)
+		return
+	}
+	p.errorf("wrong-kind", n.head(), hint, "%s takes %s, not %s", what, want, n.Kind.withArticle())
+}
+
+func (k NodeKind) withArticle() string {
+	switch k {
+	case NullNode:
+		return "null"
+	case IntNode:
+		return "an integer"
+	case TextNode:
+		return "text"
+	}
+	return "a " + k.String()
+}
+
+// head is the part of a node to point at: all of a scalar, the start of the rest.
+func (n *Node) head() diag.Range {
+	switch {
+	case n.Kind == MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
+		return n.Entries[0].Key.Whole
+	case n.Kind == MapNode, n.Kind == ListNode:
+		return n.Range.Cut(0, 1)
+	}
+	return n.Range
+}
+
+// entry returns the entry of a key, or nil.
+func (o fields) entry(key string) *Entry {
+	for i := range o.node.Entries {
+		if o.node.Entries[i].Key.Value == key {
+			return &o.node.Entries[i]
+		}
+	}
+	return nil
+}
+
+// get returns the value of a key, or nil.
+func (o fields) get(key string) *Node { return o.node.Get(key) }
+
+// need reports a key that is missing.
+func (o fields) need(keys ...string) {
+	for _, key := range keys {
+		if o.get(key) == nil {
+			o.p.errorf("missing-key", o.node.head(), "", "%s needs the key %q", o.what, key)
+		}
+	}
+}
+
+// name calls a key in a message.
+func (o fields) name(key string) string { return "`" + key + "`" }
+
+// text returns the text of a scalar; nil when it is missing or none.
+func (o fields) text(key string) *diag.Text {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	if !n.isScalar() {
+		o.p.wrongKind(n, o.name(key), "text", "")
+		return nil
+	}
+	return &n.Text
+}
+
+// isScalar tells whether n is a scalar other than null.
+func (n *Node) isScalar() bool {
+	return n.Kind != NullNode && n.Kind != ListNode && n.Kind != MapNode
+}
+
+// literal is text without an expression.
+func (o fields) literal(key string) *diag.Text {
+	t := o.text(key)
+	if t == nil || !o.p.isLiteral(*t, o.name(key)) {
+		return nil
+	}
+	return t
+}
+
+// isLiteral reports a text with an expression where none can be.
+func (p *parser) isLiteral(t diag.Text, what string) bool {
+	i := expressionAt(t.Value)
+	if i >= 0 {
+		p.errorf("literal-only", t.Range(i, i+2), "write the value itself", "%s takes a literal, not an expression", what)
+	}
+	return i < 0
+}
+
+// expressionAt gives where the first ${ of a text is, -1 without one. $${ is text.
+func expressionAt(s string) int {
+	for i := 0; i+1 < len(s); i++ {
+		if s[i] != '$' {
+			continue
+		}
+		if s[i+1] == '{' {
+			return i
+		}
+		if s[i+1] == '$' && i+2 < len(s) && s[i+2] == '{' {
+			i += 2
+		}
+	}
+	return -1
+}
+
+// prose is text for people.
+func (o fields) prose(key string) string {
+	if t := o.text(key); t != nil {
+		return t.Value
+	}
+	return ""
+}
+
+// value returns a value that may be an expression and is not null.
+func (o fields) value(key string) *Node {
+	n := o.get(key)
+	if n != nil && n.Kind == NullNode {
+		o.p.wrongKind(n, o.name(key), "a value", "")
+		return nil
+	}
+	return n
+}
+
+// scalar returns a scalar that may be an expression.
+func (o fields) scalar(key string) *Node {
+	if o.text(key) == nil {
+		return nil
+	}
+	return o.get(key)
+}
+
+func (o fields) boolean(key string) bool {
+	n := o.get(key)
+	if n == nil {
+		return false
+	}
+	b, ok := n.Value.(bool)
+	if !ok {
+		hint := ""
+		switch strings.ToLower(n.Text.Value) {
+		case "yes", "on":
+			hint = "write true"
+		case "no", "off":
+			hint = "write false"
+		}
+		o.p.wrongKind(n, o.name(key), "true or false", hint)
+	}
+	return b
+}
+
+// integer returns a literal from least to most, or fallback.
+func (o fields) integer(key string, fallback, least, most int) int {
+	n := o.get(key)
+	if n == nil {
+		return fallback
+	}
+	i, ok := n.Value.(int64)
+	switch {
+	case !ok:
+		o.p.wrongKind(n, o.name(key), "an integer", "")
+	case i < int64(least) || i > int64(most):
+		o.p.errorf("bad-number", n.Range, "", "%s is from %d to %d", o.name(key), least, most)
+	default:
+		return int(i)
+	}
+	return fallback
+}
+
+// number returns a literal number.
+func (n *Node) number() (f float64, ok bool) {
+	switch v := n.Value.(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// duration returns a literal duration of more than nothing; nil without one.
+func (o fields) duration(key string) *Duration {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	const example = "such as 20s"
+	bad := func(hint, format string, args ...any) *Duration {
+		o.p.errorf("bad-duration", n.head(), hint, o.name(key)+" "+format, args...)
+		return nil
+	}
+	switch {
+	case n.Kind == IntNode || n.Kind == FloatNode:
+		return bad("write "+n.Text.Value+"s for seconds; the units are ms, s, m, h, d", "takes a duration with a unit")
+	case n.Kind != TextNode:
+		o.p.wrongKind(n, o.name(key), "a literal duration "+example, "")
+		return nil
+	case expressionAt(n.Text.Value) >= 0:
+		return bad("", "takes a literal duration %s, not an expression", example)
+	}
+	value, err := schema.ParseDuration(n.Text.Value)
+	switch {
+	case err != nil:
+		return bad("", "takes a literal duration %s: %s", example, err)
+	case value <= 0:
+		return bad("", "takes a duration of more than nothing")
+	}
+	return &Duration{Value: value, Range: n.Range}
+}
+
+// within returns a literal duration, or fallback.
+func (o fields) within(key string, fallback time.Duration) time.Duration {
+	if d := o.duration(key); d != nil {
+		return d.Value
+	}
+	return fallback
+}
+
+// choice returns one of the options, the first of which is the default.
+func (o fields) choice(key string, options ...string) string {
+	t := o.literal(key)
+	if t == nil {
+		return options[0]
+	}
+	if !slices.Contains(options, t.Value) {
+		o.p.errorf("bad-value", t.Whole, diag.DidYouMean(t.Value, "values", options),
+			"%s cannot be %q", o.name(key), t.Value)
+		return options[0]
+	}
+	return t.Value
+}
+
+// condition returns bare CEL.
+func (o fields) condition(key string) *diag.Text {
+	t := o.text(key)
+	if t == nil {
+		return nil
+	}
+	trimmed := strings.TrimSpace(t.Value)
+	if trimmed == "" {
+		o.p.wrongKind(o.get(key), o.name(key), "a condition", "")
+		return nil
+	}
+	if strings.HasPrefix(trimmed, "${") {
+		start := strings.Index(t.Value, "${")
+		hint := "a condition is an expression as it is"
+		inside := *t
+		if end := closing(trimmed); end == len(trimmed)-1 {
+			inside = t.Cut(start+2, start+end)
+			hint = "drop the braces: " + key + ": " + strings.TrimSpace(inside.Value)
+		}
+		o.p.errorf("braced-condition", t.Range(start, start+2), hint, "%s takes an expression without ${ }", o.name(key))
+		return &inside
+	}
+	return t
+}
+
+// closing gives where the expression that starts s with ${ ends: its brace, or -1.
+func closing(s string) int {
+	depth := 0
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return i
+			}
+		case '"', '\'':
+			quote := s[i]
+			for i++; i < len(s) && s[i] != quote; i++ {
+				if s[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// connection returns the name of a connection.
+func (o fields) connection() *diag.Text {
+	t := o.literal("connection")
+	if t == nil {
+		return nil
+	}
+	switch {
+	case len(t.Value) > 64:
+		o.p.errorf("bad-connection", t.Whole, `keep the secret in the vault: "facteur vault set"`,
+			"a connection is named with at most 64 characters; this looks like a secret")
+	case !isConnectionName(t.Value):
+		o.p.errorf("bad-connection", t.Whole, "names start with a letter, then come letters, digits, _ . -",
+			"%q cannot be the name of a connection", t.Value)
+	}
+	return t
+}
+
+func isConnectionName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// named returns the values of a map whose keys are ids.
+func (o fields) named(key, what string) []Binding {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != MapNode {
+		o.p.wrongKind(n, o.name(key), "a map of names and values", "")
+		return nil
+	}
+	bindings := make([]Binding, 0, len(n.Entries))
+	for _, e := range n.Entries {
+		o.p.checkID(e.Key, "the name of "+what)
+		bindings = append(bindings, Binding{Name: e.Key, Value: e.Value})
+	}
+	return bindings
+}

@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+)
+
+const maxID = 63
+
+// celKeywords cannot be names in expressions.
+var celKeywords = [...]string{"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import",
+	"in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"}
+
+// variables are the names that expressions have anyway.
+var variables = [...]string{"error", "event", "inputs", "run", "settings", "steps", "vars"}
+
+// checkID reports a text that cannot be a name of the language.
+func (p *parser) checkID(t diag.Text, what string) bool {
+	switch {
+	case slices.Contains(celKeywords[:], t.Value):
+		p.errorf("bad-id", t.Whole, "choose another name", "%s cannot be %q, a word of the expression language", what, t.Value)
+	case len(t.Value) > maxID && isID(t.Value):
+		p.errorf("bad-id", t.Whole, "", "%s has %d characters, more than %d", what, len(t.Value), maxID)
+	case !isID(t.Value):
+		hint := "names start with a small letter, then come small letters, digits and _"
+		if near := toID(t.Value); near != "" {
+			hint = "write " + near + "; " + hint
+		}
+		p.errorf("bad-id", t.Whole, hint, "%s cannot be %q", what, t.Value)
+	default:
+		return true
+	}
+	return false
+}
+
+func isID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// toID makes an id of a name, "" when that would be a guess.
+func toID(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			if i > 0 && s[i-1] >= 'a' && s[i-1] <= 'z' {
+				b.WriteByte('_')
+			}
+			b.WriteByte(c - 'A' + 'a')
+		case c == '-' || c == ' ' || c == '.':
+			b.WriteByte('_')
+		default:
+			b.WriteByte(c)
+		}
+	}
+	id := b.String()
+	if !isID(id) || len(id) > maxID || slices.Contains(celKeywords[:], id) {
+		return ""
+	}
+	return id
+}
+
+// claimID checks the id of a step and that no other step has it.
+func (p *parser) claimID(t diag.Text) {
+	if !p.checkID(t, "the id of a step") {
+		return
+	}
+	if first, taken := p.ids[t.Value]; taken {
+		p.errorf("duplicate-id", t.Whole, "ids are unique in the whole flow",
+			"the id %q is already that of the step on line %d", t.Value, first.Whole.Pos().Line)
+		return
+	}
+	p.ids[t.Value] = t
+}

@@ -1,0 +1,332 @@
+package flow
+
+import (
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// The words of JSON Schema that a type may have, by the type that they belong to.
+var (
+	typeNames   = []string{"array", "boolean", "integer", "number", "object", "string"}
+	formats     = []string{"date-time", "duration", "e164", "email", "uri", "uuid"}
+	anyWords    = []string{"type", "description", "enum", "default", "sensitive"}
+	stringWords = []string{"format", "pattern", "minLength", "maxLength"}
+	numberWords = []string{"minimum", "maximum"}
+	arrayWords  = []string{"items", "minItems", "maxItems"}
+	objectWords = []string{"properties", "required", "additionalProperties"}
+)
+
+func wordsOf(typeName string) []string {
+	switch typeName {
+	case "string":
+		return stringWords
+	case "integer", "number":
+		return numberWords
+	case "array":
+		return arrayWords
+	case "object":
+		return objectWords
+	}
+	return nil
+}
+
+func (p *parser) inputs(n *Node) []*Input {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != MapNode {
+		p.wrongKind(n, "`inputs`", "a map of names and types", "write name: {type: string}")
+		return nil
+	}
+	inputs := make([]*Input, 0, len(n.Entries))
+	for _, e := range n.Entries {
+		p.checkID(e.Key, "the name of an input")
+		field, value := p.field(e)
+		inputs = append(inputs, &Input{Name: e.Key, Type: field.Type, Default: value, Field: field})
+	}
+	return inputs
+}
+
+// field parses the declaration of an input or a property, and its default.
+func (p *parser) field(e Entry) (*schema.Field, *Node) {
+	t, value := p.schemaType(e.Value, "`"+e.Key.Value+"`")
+	field := &schema.Field{Name: e.Key.Value, Type: t, Doc: t.Doc, Required: value == nil}
+	if value != nil {
+		field.Default = p.literalOf(value, t, "bad-default", "the default")
+	}
+	return field, value
+}
+
+// literalOf coerces a literal value, and reports at its place what does not fit.
+func (p *parser) literalOf(n *Node, t *schema.Type, code, what string) any {
+	if !p.allLiteral(n, what) {
+		return nil
+	}
+	v, violations := t.Coerce(n.Plain(t))
+	for _, violation := range violations {
+		if violation.Warning {
+			p.diags.Warnf(code, n.find(violation.Path, violation.OnKey), violation.Hint, "%s", violation.Message)
+		} else {
+			p.errorf(code, n.find(violation.Path, violation.OnKey), violation.Hint, "%s does not fit: %s", what, violation.Message)
+		}
+	}
+	if violations.Err() != nil {
+		return nil
+	}
+	return v
+}
+
+// allLiteral reports the expressions inside a value.
+func (p *parser) allLiteral(n *Node, what string) bool {
+	ok := true
+	switch n.Kind {
+	case TextNode:
+		return p.isLiteral(n.Text, what)
+	case ListNode:
+		for _, item := range n.Items {
+			ok = p.allLiteral(item, what) && ok
+		}
+	case MapNode:
+		for _, e := range n.Entries {
+			ok = p.allLiteral(e.Value, what) && ok
+		}
+	}
+	return ok
+}
+
+// find gives the place of a part of the value, as near as there is one.
+func (n *Node) find(path schema.Path, onKey bool) diag.Range {
+	at := n.head()
+	for i, step := range path {
+		var next *Node
+		switch step := step.(type) {
+		case int:
+			if step < len(n.Items) {
+				next = n.Items[step]
+			}
+		case string:
+			for _, e := range n.Entries {
+				if e.Key.Value == step {
+					next = e.Value
+					if onKey && i == len(path)-1 {
+						return e.Key.Whole
+					}
+				}
+			}
+		}
+		if next == nil {
+			return at
+		}
+		n = next
+		at = n.head()
+	}
+	return at
+}
+
+// schemaType parses a type in the words of JSON Schema, and returns its default
+// beside it. What cannot be understood is of type any.
+func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) {
+	t = &schema.Type{}
+	if n.Kind != MapNode {
+		hint := "write {type: string}"
+		if slices.Contains(typeNames, n.Text.Value) {
+			hint = "write {type: " + n.Text.Value + "}"
+		}
+		p.wrongKind(n, what, "a type", hint)
+		return t, nil
+	}
+	o := fields{p, n, what}
+	o.need("type")
+	name := ""
+	if word := o.literal("type"); word != nil {
+		if name = word.Value; !slices.Contains(typeNames, name) {
+			p.errorf("bad-value", word.Whole, diag.DidYouMean(name, "types", typeNames), "there is no type %q", name)
+			name = ""
+		}
+	}
+	p.typeWords(o, name)
+
+	t.Doc = o.prose("description")
+	t.Sensitive = o.boolean("sensitive")
+	value = o.get("default")
+	switch name {
+	case "string":
+		p.stringType(o, t)
+	case "integer", "number":
+		t.Kind = schema.Int
+		if name == "number" {
+			t.Kind = schema.Number
+		}
+		t.Minimum, t.Maximum = o.bound("minimum"), o.bound("maximum")
+		if t.Minimum != nil && t.Maximum != nil && *t.Minimum > *t.Maximum {
+			p.errorf("bad-number", o.get("maximum").Range, "", "`maximum` is less than `minimum`")
+			t.Maximum = nil
+		}
+	case "boolean":
+		t.Kind = schema.Bool
+	case "array":
+		t.Kind, t.Elem = schema.List, schema.AnyType
+		if items := o.get("items"); items != nil {
+			t.Elem, _ = p.schemaType(items, "`items`")
+		}
+		t.MinItems, t.MaxItems = o.bounds("minItems", "maxItems")
+	case "object":
+		p.objectType(o, t)
+	}
+	if enum := o.get("enum"); enum != nil {
+		p.enum(enum, t)
+	}
+	return t, value
+}
+
+// typeWords reports words that a type does not have.
+func (p *parser) typeWords(o fields, name string) {
+	for _, e := range o.node.Entries {
+		word := e.Key.Value
+		if slices.Contains(anyWords, word) || slices.Contains(wordsOf(name), word) {
+			continue
+		}
+		known, owner := slices.Clone(anyWords), ""
+		for _, t := range typeNames {
+			if slices.Contains(wordsOf(t), word) {
+				owner = t
+			}
+			if t == name || name == "" {
+				known = append(known, wordsOf(t)...)
+			}
+		}
+		switch {
+		case owner == "":
+			slices.Sort(known)
+			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(word, "words", slices.Compact(known)), "%s has no key %q", o.what, word)
+		case name != "":
+			p.errorf("misplaced-key", e.Key.Whole, "it belongs to the type "+owner, "the type %s has no %q", name, word)
+		}
+	}
+}
+
+func (p *parser) stringType(o fields, t *schema.Type) {
+	t.Kind = schema.String
+	if format := o.literal("format"); format != nil {
+		switch format.Value {
+		case "date-time":
+			t.Kind = schema.Timestamp
+		case "duration":
+			t.Kind = schema.Duration
+		default:
+			if slices.Contains(formats, format.Value) {
+				t.Format = format.Value
+			} else {
+				p.errorf("bad-value", format.Whole, diag.DidYouMean(format.Value, "formats", formats), "there is no format %q", format.Value)
+			}
+		}
+	}
+	if pattern := o.text("pattern"); pattern != nil {
+		if _, err := regexp.Compile(pattern.Value); err != nil {
+			p.errorf("bad-pattern", pattern.Whole, "patterns are RE2: no look-around, no back-references",
+				"the pattern cannot be read: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		} else {
+			t.Pattern = pattern.Value
+		}
+	}
+	t.MinLength, t.MaxLength = o.bounds("minLength", "maxLength")
+	for _, word := range []string{"pattern", "minLength", "maxLength"} {
+		if e := o.entry(word); e != nil && t.Kind != schema.String {
+			p.errorf("misplaced-key", e.Key.Whole, "", "a %s has no %q", t.Kind, word)
+		}
+	}
+}
+
+// bound returns a literal number.
+func (o fields) bound(key string) *float64 {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	f, ok := n.number()
+	if !ok {
+		o.p.wrongKind(n, o.name(key), "a number", "")
+		return nil
+	}
+	return &f
+}
+
+// bounds returns two literal sizes, 0 without one.
+func (o fields) bounds(least, most string) (low, high int) {
+	low = o.integer(least, 0, 0, math.MaxInt32)
+	high = o.integer(most, 0, 1, math.MaxInt32)
+	if high > 0 && low > high {
+		o.p.errorf("bad-number", o.get(most).Range, "", "`%s` is less than `%s`", most, least)
+		high = 0
+	}
+	return low, high
+}
+
+// objectType parses the properties of an object. With properties it is closed unless
+// additionalProperties is true; without it is a map.
+func (p *parser) objectType(o fields, t *schema.Type) {
+	t.Kind = schema.Object
+	more := o.get("additionalProperties")
+	n := o.get("properties")
+	if n == nil {
+		t.Kind, t.Elem = schema.Map, schema.AnyType
+		if more != nil && more.Kind != BoolNode {
+			t.Elem, _ = p.schemaType(more, "`additionalProperties`")
+		}
+		if e := o.entry("required"); e != nil {
+			p.errorf("misplaced-key", e.Key.Whole, "it names some of the properties", "`required` needs `properties`")
+		}
+		return
+	}
+	if more != nil {
+		t.Open = o.boolean("additionalProperties")
+	}
+	if n.Kind != MapNode {
+		p.wrongKind(n, "`properties`", "a map of names and types", "")
+		return
+	}
+	for _, e := range n.Entries {
+		field, _ := p.field(e)
+		field.Required = false
+		t.Fields = append(t.Fields, field)
+	}
+	required := o.get("required")
+	if required == nil {
+		return
+	}
+	if required.Kind != ListNode {
+		p.wrongKind(required, "`required`", "a list of names of properties", "")
+		return
+	}
+	for _, item := range required.Items {
+		if field := t.Field(item.Text.Value); field != nil && item.isScalar() {
+			field.Required = field.Default == nil
+		} else {
+			p.errorf("bad-value", item.head(), diag.DidYouMean(item.Text.Value, "properties", t.Names()),
+				"`required` names no property: %q", item.Text.Value)
+		}
+	}
+}
+
+// enum fills in the allowed values of a type.
+func (p *parser) enum(n *Node, t *schema.Type) {
+	if n.Kind != ListNode {
+		p.wrongKind(n, "`enum`", "a list of values", "")
+		return
+	}
+	if len(n.Items) == 0 {
+		p.errorf("empty-list", n.Range, "", "`enum` allows nothing")
+	}
+	var allowed []any // kept apart until all are read: none limits the next
+	for _, item := range n.Items {
+		if v := p.literalOf(item, t, "bad-value", "the value"); v != nil {
+			allowed = append(allowed, v)
+		}
+	}
+	t.Enum = allowed
+}

@@ -1,0 +1,279 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/diag"
+)
+
+// kinds are the keys of which a step has exactly one, with their companions.
+var kinds = [...]struct {
+	key        string
+	companions []string
+}{
+	{"action", []string{"connection", "with", "retry", "timeout", "await", "on_unknown", "unknown_timeout", "idempotent"}},
+	{"set", nil},
+	{"switch", []string{"default"}},
+	{"foreach", []string{"as", "concurrency", "steps", "collect"}},
+	{"parallel", nil},
+	{"try", []string{"catch", "finally"}},
+	{"wait", nil},
+	{"wait_until", nil},
+	{"wait_for", []string{"on_timeout"}},
+	{"call", []string{"with"}},
+	{"return", nil},
+	{"fail", nil},
+}
+
+func (p *parser) construct(kind string, o fields) Construct {
+	switch kind {
+	case "action":
+		return p.action(o)
+	case "set":
+		return p.set(o)
+	case "switch":
+		return p.switchCases(o)
+	case "foreach":
+		return p.foreach(o)
+	case "parallel":
+		return p.parallel(o)
+	case "try":
+		return p.try(o)
+	case "wait", "wait_until":
+		return p.wait(kind, o)
+	case "wait_for":
+		return p.waitFor(o)
+	case "call":
+		return p.call(o)
+	case "return":
+		return p.returnValues(o)
+	default:
+		return p.fail(o)
+	}
+}
+
+var commonKeys = [...]string{"id", "description", "if", "allow_failure", "sensitive"}
+
+// Whether a list of steps may be written as [].
+type emptiness bool
+
+const (
+	mustDo       emptiness = false
+	mayDoNothing emptiness = true
+)
+
+// steps returns the steps of a key.
+func (o fields) steps(key string, empty emptiness) []*Step {
+	n := o.get(key)
+	if n == nil {
+		return nil
+	}
+	return o.p.stepList(n, o.name(key), empty)
+}
+
+func (p *parser) stepList(n *Node, what string, empty emptiness) []*Step {
+	switch {
+	case n.Kind == NullNode || n.Kind == ListNode && len(n.Items) == 0 && empty == mustDo:
+		hint := "add a step, or remove the key"
+		if empty == mayDoNothing {
+			hint = "add a step, or write [] to do nothing"
+		}
+		p.errorf("empty-steps", n.Range, hint, "%s has no steps", what)
+		return nil
+	case n.Kind == MapNode:
+		p.wrongKind(n, what, "a list of steps", "put a dash before each step: - id: …")
+		return nil
+	case n.Kind != ListNode:
+		p.wrongKind(n, what, "a list of steps", "")
+		return nil
+	}
+	steps := make([]*Step, 0, len(n.Items))
+	for _, item := range n.Items {
+		if p.steps++; p.steps == maxSteps+1 {
+			p.errorf("too-many-steps", item.head(), "`call` runs one flow from another", "a flow has at most %d steps", maxSteps)
+		}
+		if p.steps > maxSteps {
+			break
+		}
+		if s := p.step(item); s != nil {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+func (p *parser) step(n *Node) *Step {
+	o := fields{p, n, "a step"}
+	if n.Kind != MapNode {
+		p.wrongKind(n, "a step", "a map of keys and values", "a step has one of "+strings.Join(kindNames(), ", "))
+		return nil
+	}
+	kind := ""
+	for _, e := range n.Entries {
+		switch {
+		case !slices.Contains(kindNames(), e.Key.Value):
+		case kind == "":
+			kind = e.Key.Value
+		default:
+			p.errorf("two-kinds", e.Key.Whole, "make two steps of it", "a step does one thing: this one already has %q", kind)
+		}
+	}
+	s := &Step{Range: n.head()}
+	if kind == "" {
+		p.noKind(o)
+	} else {
+		o.what = "a step with `" + kind + "`"
+	}
+	p.stepKeys(o, kind)
+
+	if id := o.literal("id"); id != nil {
+		s.ID = *id
+		p.claimID(s.ID)
+	}
+	s.Description = o.prose("description")
+	s.If = o.condition("if")
+	s.AllowFailure = o.boolean("allow_failure")
+	s.Sensitive = o.boolean("sensitive")
+	if kind != "" {
+		s.Do = p.construct(kind, o)
+	}
+	return s
+}
+
+func kindNames() []string {
+	names := make([]string, len(kinds))
+	for i := range kinds {
+		names[i] = kinds[i].key
+	}
+	return names
+}
+
+// noKind reports a step that does nothing, unless an unknown key says what was meant.
+func (p *parser) noKind(o fields) {
+	for _, e := range o.node.Entries {
+		if diag.Suggest(e.Key.Value, kindNames()) != "" {
+			return
+		}
+	}
+	p.errorf("no-kind", o.node.head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
+}
+
+// stepKeys reports keys that a step of a kind ("": unknown) does not have.
+func (p *parser) stepKeys(o fields, kind string) {
+	for _, e := range o.node.Entries {
+		key := e.Key.Value
+		if slices.Contains(commonKeys[:], key) {
+			continue
+		}
+		known := slices.Clone(commonKeys[:])
+		var others []string // kinds that have the key
+		ok := false
+		for _, k := range kinds {
+			mine := slices.Contains(k.companions, key)
+			ok = ok || k.key == key || mine && (k.key == kind || kind == "")
+			if mine {
+				others = append(others, "`"+k.key+"`")
+			}
+			if k.key == kind {
+				known = append(append(known, k.key), k.companions...)
+			} else if kind == "" {
+				known = append(known, k.key)
+			}
+		}
+		switch {
+		case ok:
+		case len(others) > 0:
+			p.errorf("misplaced-key", e.Key.Whole, "it stands beside "+strings.Join(others, " and "),
+				"%s has no key %q", o.what, key)
+		default:
+			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(key, "keys", known), "%s has no key %q", o.what, key)
+		}
+	}
+}
+
+func (p *parser) action(o fields) Construct {
+	a := &Action{
+		Connection:     o.connection(),
+		Retry:          p.retry(o.get("retry")),
+		Timeout:        o.duration("timeout"),
+		Await:          p.await(o.get("await")),
+		OnUnknown:      o.choice("on_unknown", "fail", "resend"),
+		UnknownTimeout: o.duration("unknown_timeout"),
+		Idempotent:     o.boolean("idempotent"),
+	}
+	if name := o.literal("action"); name != nil {
+		a.Name = *name
+	}
+	a.With, a.WithRange = o.with(o.entry("action").Key.Whole)
+	if a.WithRange == o.entry("action").Key.Whole && a.Name.Value != "" {
+		a.WithRange = a.Name.Whole
+	}
+	return a
+}
+
+// with returns the inputs of an action or a flow, and where they are given.
+func (o fields) with(fallback diag.Range) (*Node, diag.Range) {
+	e := o.entry("with")
+	if e == nil {
+		return nil, fallback
+	}
+	if e.Value.Kind != MapNode && !(e.Value.Kind == TextNode && expressionAt(e.Value.Text.Value) >= 0) {
+		o.p.wrongKind(e.Value, "`with`", "a map of names and values", "")
+		return nil, e.Key.Whole
+	}
+	return e.Value, e.Key.Whole
+}
+
+func (p *parser) retry(n *Node) *Retry {
+	if n == nil {
+		return nil
+	}
+	o, ok := p.fields(n, "`retry`", "attempts", "delay", "factor", "max_delay", "when")
+	if !ok {
+		return nil
+	}
+	r := &Retry{
+		Attempts: o.integer("attempts", 3, 1, 100),
+		Delay:    o.within("delay", time.Second),
+		Factor:   2,
+		MaxDelay: o.within("max_delay", 5*time.Minute),
+		When:     o.condition("when"),
+		Range:    n.Range,
+	}
+	if n := o.get("factor"); n != nil {
+		factor, ok := n.number()
+		switch {
+		case !ok:
+			p.wrongKind(n, "`factor`", "a number", "")
+		case factor < 1 || factor > 100:
+			p.errorf("bad-number", n.Range, "", "`factor` is from 1 to 100")
+		default:
+			r.Factor = factor
+		}
+	}
+	if o.get("max_delay") == nil {
+		r.MaxDelay = max(r.MaxDelay, r.Delay)
+	} else if r.MaxDelay < r.Delay {
+		p.errorf("bad-duration", o.get("max_delay").Range, "", "`max_delay` is shorter than `delay`")
+		r.MaxDelay = r.Delay
+	}
+	return r
+}
+
+func (p *parser) await(n *Node) *Await {
+	if n == nil {
+		return nil
+	}
+	o, ok := p.fields(n, "`await`", "state", "timeout")
+	if !ok {
+		return nil
+	}
+	o.need("state")
+	a := &Await{Timeout: o.within("timeout", time.Hour), Range: n.Range}
+	if state := o.literal("state"); state != nil {
+		a.State = *state
+	}
+	return a
+}

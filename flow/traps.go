@@ -1,0 +1,99 @@
+package flow
+
+import (
+	"strings"
+
+	"facteur/flow/diag"
+
+	"gopkg.in/yaml.v3"
+)
+
+// tag reports an explicit tag.
+func (d *document) tag(start, end int) {
+	line := d.text[strings.LastIndexByte(d.text[:start], '\n')+1 : start]
+	before := strings.TrimRight(line, " \t")
+	if strings.HasSuffix(before, "if:") || strings.HasSuffix(before, "when:") {
+		d.diags.Errorf("bad-condition-start", d.at(start, end), "quote the whole condition, or write it on the next line after >-",
+			"a condition that starts with ! must be quoted")
+		return
+	}
+	d.diags.Errorf("explicit-tag", d.at(start, end), "remove it, or quote the text", "tags are not part of this language")
+}
+
+// afterPlain looks at what follows a plain scalar, or an empty one, on its line: a
+// comment there may be the rest of the text that was meant.
+func (d *document) afterPlain(n *Node) {
+	end := n.Range.End
+	pos := end
+	for pos < len(d.text) && (d.text[pos] == ' ' || d.text[pos] == '\t') {
+		pos++
+	}
+	if pos == len(d.text) || d.text[pos] != '#' || pos == end {
+		return
+	}
+	stop := d.lineEnd(pos)
+	comment := d.text[pos+1 : stop]
+	value := n.Text.Value
+	open := strings.LastIndex(value, "${")
+	unclosed := open >= 0 && closing(value[open:]) < 0
+	if !unclosed && !strings.Contains(comment, "${") && strings.IndexAny(comment, " \t#") == 0 || comment == "" {
+		return
+	}
+	hint := "quote the whole text if # belongs to it; for a comment leave a space after #"
+	if n.Kind == NullNode {
+		d.diags.Errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so there is no value here")
+		return
+	}
+	d.diags.Errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
+}
+
+// missingValue reports a key inside { } that has no colon and no value.
+func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node) {
+	if parent.Style&yaml.FlowStyle == 0 || value.Kind != NullNode || y.Kind != yaml.ScalarNode || y.Value != "" || y.Style != 0 {
+		return
+	}
+	if pos := d.skipSpace(key.Whole.End); pos < len(d.text) && d.text[pos] == ':' {
+		return
+	}
+	d.diags.Errorf("missing-value", key.Whole, `write key: value; an expression is written "${…}", in quotes`,
+		"inside { } the key %q has no value", key.Value)
+}
+
+// spacedColon reports a map that was probably meant to be a text with a colon in it.
+func (d *document) spacedColon(n *Node, y *yaml.Node) {
+	if len(n.Entries) != 1 || y.Style&yaml.FlowStyle != 0 || !n.Entries[0].Key.Plain {
+		return
+	}
+	key := n.Entries[0].Key
+	pos := key.Whole.End
+	for pos < len(d.text) && (d.text[pos] == ' ' || d.text[pos] == '\t') {
+		pos++
+	}
+	open := strings.LastIndex(key.Value, "${")
+	inside := open >= 0 && closing(key.Value[open:]) < 0
+	if !inside && pos == key.Whole.End && !strings.HasSuffix(key.Value, "\u00a0") {
+		return
+	}
+	stop := d.lineEnd(pos)
+	d.diags.Errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), quoteHint(d.text[key.Whole.Start:stop]),
+		"a text with a colon and a space in it must be quoted")
+}
+
+// quoteHint shows a text in quotes.
+func quoteHint(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) > 60 {
+		return "put the whole text into quotes, or write it on the next line after >-"
+	}
+	switch {
+	case !strings.ContainsAny(text, `"\`):
+		return `quote it: "` + text + `"`
+	case !strings.Contains(text, "'"):
+		return "quote it: '" + text + "'"
+	}
+	return "write it on the next line after >-"
+}
+
+func (d *document) explain(err error) {
+	d.diags.Errorf("yaml-syntax", d.at(0, 0), "", "%s", err)
+}
