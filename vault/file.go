@@ -133,8 +133,8 @@ func (f *file) load() (stored, error) {
 				Hint: "put back the key file that belongs to it; nothing was changed",
 			}
 		}
-		return none, &BackendError{
-			Backend: fileName, Op: "open", Where: path, Reason: Corrupt, Err: err,
+		return none, &BackendError{ // without err, which may quote what is in the file
+			Backend: fileName, Op: "open", Where: path, Reason: Corrupt,
 			why: "it is damaged or not complete", Hint: "restore it from a backup; nothing was changed",
 		}
 	}
@@ -150,7 +150,7 @@ func (f *file) load() (stored, error) {
 	return opened, nil
 }
 
-// decrypt does not pass on what json says of the content: it may quote it.
+// decrypt opens the file and reads its content.
 func decrypt(sealed []byte, ids []*age.X25519Identity, into *stored) error {
 	if len(sealed) > maxStored {
 		return errors.New("it is too large")
@@ -167,10 +167,7 @@ func decrypt(sealed []byte, ids []*age.X25519Identity, into *stored) error {
 	if err != nil {
 		return err
 	}
-	if json.Unmarshal(plain, into) != nil {
-		return errors.New("the content is not what facteur writes")
-	}
-	return nil
+	return json.Unmarshal(plain, into)
 }
 
 // save replaces the file. The caller holds the lock.

@@ -364,7 +364,7 @@ func status(err error) int {
 	return 0
 }
 
-func isDenied(err error) bool { return status(err) == http.StatusForbidden }
+func isDenied(err error) bool { return status(err) == http.StatusForbidden && !isForeign(err) }
 
 func isConflict(err error) bool {
 	return status(err) == http.StatusBadRequest && said(err, "check-and-set")

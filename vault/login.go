@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,7 +108,7 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 		Timeout:      cfg.Timeout,
 		MaxRetries:   2,
 		MinRetryWait: 50 * time.Millisecond,
-		MaxRetryWait: 500 * time.Millisecond,
+		MaxRetryWait: 200 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, misconfigured("the client cannot be made: "+err.Error(), "check the VAULT_… variables of the environment")
@@ -259,6 +258,8 @@ func (l *login) fresh(ctx context.Context) error {
 	}
 	s, err := method.Login(ctx, l.anonymous)
 	switch code := status(err); {
+	case isForeign(err):
+		return err
 	case code == http.StatusBadRequest || code == http.StatusForbidden || code == http.StatusNotFound:
 		return l.badLogin("the AppRole is refused", "check role_id, secret_id (it may have ended or be used up), the mount of the auth method and the namespace", err)
 	case err != nil:
@@ -418,41 +419,41 @@ func (l *login) explain(op string, err error) *BackendError {
 }
 
 func reason(err error) Reason {
-	var netErr net.Error
-	switch code := status(err); {
+	code := status(err)
+	switch {
 	case errors.Is(err, api.ErrSecretNotFound):
 		return NotFound
-	case code == http.StatusForbidden:
-		return Denied
-	case code == http.StatusNotFound:
-		return NotFound
+	case code == http.StatusBadRequest && said(err, "HTTP request to an HTTPS server"), isTLS(err):
+		return TLS
 	case code == http.StatusServiceUnavailable && said(err, "sealed"):
 		return Sealed
-	case isConflict(err):
-		return Conflict
 	case code == http.StatusTooManyRequests:
 		return Slow
 	case code >= 500:
 		return Down
-	case code == http.StatusBadRequest && said(err, "HTTP request to an HTTPS server"):
-		return TLS
-	case code != 0:
+	case isForeign(err):
 		return BadAnswer
-	case isTLS(err):
-		return TLS
+	case code == http.StatusForbidden:
+		return Denied
+	case code == http.StatusNotFound:
+		return NotFound
+	case isConflict(err):
+		return Conflict
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return DNS
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() {
-		return Slow
-	}
-	_, syntax := errors.AsType[*json.SyntaxError](err)
-	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
-	if syntax || shape || errors.Is(err, errTooLong) || errors.Is(err, errNotVault) {
+	var netErr net.Error
+	isNet := errors.As(err, &netErr) // also what http.Client says
+	switch {
+	case errors.Is(err, errTooLong):
 		return BadAnswer
+	case errors.Is(err, context.DeadlineExceeded), isNet && netErr.Timeout():
+		return Slow
+	case isNet, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled):
+		return Down
 	}
-	return Down
+	return BadAnswer // it came, and could not be read
 }
 
 func isTLS(err error) bool {
@@ -470,4 +471,10 @@ func clean(err error) error {
 		return &c
 	}
 	return err
+}
+
+// isForeign tells whether a refusal does not have the form of a vault's.
+func isForeign(err error) bool {
+	r, ok := errors.AsType[*api.ResponseError](err)
+	return ok && r.RawError
 }

@@ -22,6 +22,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,6 +102,11 @@ type cached struct {
 // New returns a vault. It checks the configuration and asks no backend.
 func New(cfg Config) (*Vault, error) {
 	cfg.CacheFor = cmp.Or(cfg.CacheFor, 30*time.Second)
+	cfg.Connections = maps.Clone(cfg.Connections)
+	for name, m := range cfg.Connections {
+		m.Mount, m.Path = strings.Trim(m.Mount, "/"), strings.Trim(m.Path, "/")
+		cfg.Connections[name] = m
+	}
 	if err := checkDeclared(cfg.Connections); err != nil {
 		return nil, err
 	}
@@ -124,6 +130,9 @@ func New(cfg Config) (*Vault, error) {
 	}
 	return v, nil
 }
+
+// Format writes "[vault]", whatever the verb: what is inside is not for show.
+func (*Vault) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[vault]") }
 
 // Close ends whatever the vault has under way. It need not be called by a
 // process that is about to end.

@@ -1,0 +1,101 @@
+package vault_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/vault"
+)
+
+func TestSealAndOpen(t *testing.T) {
+	dir := t.TempDir()
+	v := open(t, vault.Config{Dir: dir})
+	about := []byte("run 7, step notify")
+	for _, plain := range [][]byte{nil, []byte("x"), bytes.Repeat([]byte("long "), 100_000)} {
+		sealed, err := v.Seal(plain, about)
+		require.NoError(t, err)
+		again, err := v.Seal(plain, about)
+		require.NoError(t, err)
+		require.NotEqual(t, sealed, again)
+		if len(plain) > 1 {
+			require.NotContains(t, string(sealed), string(plain[:4]))
+		}
+		for _, v := range []*vault.Vault{v, open(t, vault.Config{Dir: dir})} {
+			opened, err := v.Open(sealed, about)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(plain, opened))
+		}
+	}
+
+	sealed, err := v.Seal([]byte("4929"), about)
+	require.NoError(t, err)
+	_, err = v.Open(sealed, []byte("run 8, step notify"))
+	wantReason(t, err, vault.Corrupt)
+	require.ErrorContains(t, err, "the data was changed, or sealed for another purpose")
+	for i := range sealed {
+		spoilt := bytes.Clone(sealed)
+		spoilt[i] ^= 1
+		_, err = v.Open(spoilt, about)
+		require.ErrorAs(t, err, new(*vault.BackendError))
+		_, err = v.Open(sealed[:i], about)
+		wantReason(t, err, vault.Corrupt)
+	}
+
+	other := open(t, vault.Config{Dir: t.TempDir()})
+	_, err = other.Open(sealed, about)
+	wantReason(t, err, vault.NoKey)
+	require.ErrorContains(t, err, "the key file is not there; put it back from a backup")
+	_, err = other.Seal(nil, nil)
+	require.NoError(t, err)
+	_, err = other.Open(sealed, about)
+	wantReason(t, err, vault.WrongKey)
+	require.ErrorContains(t, err, "the data was sealed with another key")
+
+	_, err = open(t, vault.Config{}).Seal(nil, nil)
+	wantReason(t, err, vault.Misconfigured)
+}
+
+func TestSealMakesNoKeyForAVaultThatLostIts(t *testing.T) {
+	dir := t.TempDir()
+	store(t, dir, "shop", "EAAGone")
+	require.NoError(t, os.Remove(filepath.Join(dir, "vault.key")))
+	_, err := open(t, vault.Config{Dir: dir}).Seal(nil, nil)
+	wantReason(t, err, vault.NoKey)
+	require.NoFileExists(t, filepath.Join(dir, "vault.key"))
+}
+
+func TestFirstKeyIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	sealed := make([][]byte, 8)
+	for i := range sealed {
+		v := open(t, vault.Config{Dir: dir})
+		wg.Go(func() {
+			var err error
+			sealed[i], err = v.Seal([]byte("x"), nil)
+			require.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	v := open(t, vault.Config{Dir: dir})
+	for _, s := range sealed {
+		_, err := v.Open(s, nil)
+		require.NoError(t, err)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	v, err := vault.New(vault.Config{Dir: b.TempDir()})
+	require.NoError(b, err)
+	plain := bytes.Repeat([]byte("x"), 1024)
+	for b.Loop() {
+		if _, err := v.Seal(plain, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
