@@ -65,9 +65,9 @@ type Mapping struct {
 	// KV is the engine's version, 1 or 2; with 0 it is found out.
 	KV int
 
-	// Fields tells which key of that secret holds a field. A field that is not
-	// listed is read from the key of its own name, unless the list is there:
-	// then only what it names is read.
+	// Fields tells which key of that secret holds which field, and only these
+	// fields are read and written. Without it every field has the key of its
+	// own name.
 	Fields map[string]string
 
 	// Setup holds the plain fields that the project file gives. They go before
