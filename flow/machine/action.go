@@ -91,7 +91,8 @@ func (a *activity) try() {
 	a.cur = &attempt{act: a, key: c.Key, print: print(c)}
 	a.report.Keys = append(a.report.Keys, c.Key)
 	m.calls[c.Key] = a.cur
-	m.out = append(m.out, Call{Call: c, Limits: a.limits, Print: a.cur.print})
+	repeatable := a.do.Idempotent || a.do.Signature.Idempotent != nil && a.do.Signature.Idempotent(a.input)
+	m.out = append(m.out, Call{Call: c, Limits: a.limits, Repeatable: repeatable, Print: a.cur.print})
 }
 
 func (t *attempt) sleep(d time.Duration, f func()) {

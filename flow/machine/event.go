@@ -93,9 +93,11 @@ type (
 	Call struct {
 		call.Call
 		Limits []call.Limit
-		Print  string // for Taken
+		// Repeatable: making the call twice is harmless.
+		Repeatable bool
+		Print      string // for Taken
 		// InFlight says that an earlier host took the call up and never recorded an
-		// outcome. It may be made again only if it is idempotent or provably was not
+		// outcome. It may be made again only if it is Repeatable or provably was not
 		// started; otherwise its outcome is Unknown.
 		InFlight bool
 	}
