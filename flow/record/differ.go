@@ -141,8 +141,6 @@ func show(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-const mask = "[secret]"
-
 func hidden(s string) string {
 	if s == "" {
 		return ""

@@ -92,7 +92,7 @@ func (p *Player) explain(s *request) Mismatch {
 		}
 		d.count *= 2
 		if note != "" {
-			d.count += 3 // a field's worth, and behind one that could still serve
+			d.count++ // half a field's worth
 		}
 		if m.Nearest == nil || cmp.Or(compareBool(foreign, bestForeign), cmp.Compare(d.count, best)) < 0 {
 			m.Nearest, m.Note, m.Differences = e.Exchange, note, d.found

@@ -264,7 +264,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	}
 	switch p.one(n, "json", "text", "html") {
 	case "json":
-		if r.JSON = p.value(n.Get("json")); n.Get("json").Kind == flow.NullNode {
+		if r.JSON = value(n.Get("json")); n.Get("json").Kind == flow.NullNode {
 			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `leave json out for an answer without a body; for JSON's null write text: "null"`, "json has no value")
 		}
 	case "text":
@@ -323,45 +323,30 @@ func (p *parser) text(n *flow.Node, what string) (string, bool) {
 	return n.Text.Value, true
 }
 
-// value gives the plain value of a node; an integer too big for int64 is a
-// json.Number.
-func (p *parser) value(n *flow.Node) any {
+// value gives the plain value of a node.
+func value(n *flow.Node) any {
 	switch n.Kind {
 	case flow.ListNode:
 		items := make([]any, len(n.Items))
 		for i, item := range n.Items {
-			items[i] = p.value(item)
+			items[i] = value(item)
 		}
 		return items
 	case flow.MapNode:
 		values := make(map[string]any, len(n.Entries))
 		for _, e := range n.Entries {
-			values[e.Key.Value] = p.value(e.Value)
+			values[e.Key.Value] = value(e.Value)
 		}
 		return values
-	case flow.FloatNode:
-		if isInteger(n.Text.Value) {
-			if number := json.Number(n.Text.Value); json.Valid([]byte(number)) {
-				return number
-			}
-		}
-		if _, err := json.Marshal(n.Value); err != nil {
-			p.diags.Errorf("recording-wrong-kind", n.Range, "quote it if it is a text", "JSON has no number %s", n.Text.Value)
-			return nil
-		}
 	}
 	return n.Value
 }
 
 // number gives the JSON number of a node as a matcher compares it.
-func (p *parser) number(n *flow.Node) json.Number {
-	switch v := p.value(n).(type) {
-	case json.Number:
-		return v
-	case int64:
-		return json.Number(strconv.FormatInt(v, 10))
-	case float64:
-		return json.Number(strconv.FormatFloat(v, 'g', -1, 64))
+func number(n *flow.Node) json.Number {
+	if i, ok := n.Value.(int64); ok {
+		return json.Number(strconv.FormatInt(i, 10))
 	}
-	return "0"
+	f, _ := n.Value.(float64)
+	return json.Number(strconv.FormatFloat(f, 'g', -1, 64))
 }

@@ -35,7 +35,7 @@ func (p *parser) matcher(n *flow.Node, text bool) Matcher {
 	}
 	switch n.Kind {
 	case flow.IntNode, flow.FloatNode:
-		return literal{p.number(n)}
+		return literal{number(n)}
 	}
 	return literal{n.Value}
 }

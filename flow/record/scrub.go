@@ -1,14 +1,199 @@
 package record
 
-import "strings"
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// mask is what stands in the place of a secret.
+const mask = "[secret]"
+
+// A Scrubber takes secrets out of texts, in whatever encoding they stand there:
+// plain, base64 in both alphabets and at each of the three alignments, URL-encoded,
+// escaped as in JSON, hexadecimal. It may be used concurrently.
+type Scrubber struct {
+	mu       sync.RWMutex
+	patterns []needle
+}
+
+// A needle is one form of a secret. Base64 digits beside it may hold some of its bits.
+type needle struct {
+	form          string
+	before, after bool
+}
+
+// minSecret is the length under which a secret is not looked for: it would be found
+// in every text.
+const minSecret = 4
+
+// NewScrubber returns a scrubber of the secrets. Those shorter than four bytes are
+// left alone.
+func NewScrubber(secrets ...string) *Scrubber {
+	s := &Scrubber{}
+	for _, secret := range secrets {
+		s.Add(secret)
+	}
+	return s
+}
+
+// Add makes the scrubber look for one more secret.
+func (s *Scrubber) Add(secret string) {
+	if len(secret) < minSecret {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.patterns, needle{form: secret}) {
+		return
+	}
+	s.patterns = append(s.patterns, forms(secret)...)
+	// The longest first, so that no part of a long form is left when a short one is
+	// found in it.
+	slices.SortStableFunc(s.patterns, func(a, b needle) int {
+		return cmp.Or(cmp.Compare(len(b.form), len(a.form)), cmp.Compare(a.form, b.form))
+	})
+	s.patterns = slices.Compact(s.patterns)
+}
+
+// Scrub returns the text with [secret] in the place of every secret; text itself
+// when it holds none.
+func (s *Scrubber) Scrub(text []byte) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, n := range s.patterns {
+		text = n.cut(text)
+	}
+	return text
+}
+
+func (n needle) cut(text []byte) []byte {
+	var out []byte
+	for {
+		at := bytes.Index(text, []byte(n.form))
+		if at < 0 {
+			break
+		}
+		end := at + len(n.form)
+		if n.before && at > 0 && isBase64(text[at-1]) {
+			at--
+		}
+		if n.after && end < len(text) && isBase64(text[end]) {
+			end++
+		}
+		out = append(append(out, text[:at]...), mask...)
+		text = text[end:]
+	}
+	if out == nil {
+		return text
+	}
+	return append(out, text...)
+}
+
+func isBase64(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("+/-_", c) >= 0
+}
+
+// forms returns what a secret looks like in texts.
+func forms(secret string) []needle {
+	var list []needle
+	add := func(form string, before, after bool) {
+		for _, f := range []string{form, strings.ReplaceAll(form, "/", `\/`), url.QueryEscape(form), lowerEscapes(url.QueryEscape(form)), url.PathEscape(form)} {
+			list = append(list, needle{f, before, after})
+		}
+	}
+	add(secret, false, false)
+	add(everyEscape(secret), false, false)
+	for _, quoted := range jsonForms(secret) {
+		list = append(list, needle{form: quoted})
+	}
+	digits := hex.EncodeToString([]byte(secret))
+	list = append(list, needle{form: digits}, needle{form: strings.ToUpper(digits)})
+	for shift := range 3 {
+		// Bytes before the secret move it within the groups of three; only the digits
+		// that the secret alone decides are looked for.
+		bits := 8 * (shift + len(secret))
+		skip := (8*shift + 5) / 6
+		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			text := enc.EncodeToString(append(make([]byte, shift), secret...))
+			add(text[skip:bits/6], shift > 0, bits%6 > 0)
+		}
+	}
+	return list
+}
+
+// jsonForms returns the secret as it stands inside of JSON strings, and inside of
+// JSON in JSON strings.
+func jsonForms(secret string) []string {
+	escaped, _ := json.Marshal(secret)
+	once := string(escaped[1 : len(escaped)-1])
+	simple := show(secret)
+	simple = simple[1 : len(simple)-1]
+	var ascii strings.Builder
+	for _, r := range simple {
+		switch {
+		case r > 0xffff:
+			high, low := surrogates(r)
+			fmt.Fprintf(&ascii, `\u%04x\u%04x`, high, low)
+		case r > 0x7e:
+			fmt.Fprintf(&ascii, `\u%04x`, r)
+		default:
+			ascii.WriteRune(r)
+		}
+	}
+	list := []string{once, simple, ascii.String(), strings.ReplaceAll(simple, "/", `\/`)}
+	for _, form := range list[:3] {
+		twice := show(form)
+		list = append(list, twice[1:len(twice)-1])
+	}
+	return list
+}
+
+func surrogates(r rune) (high, low rune) {
+	r -= 0x10000
+	return 0xd800 + r>>10, 0xdc00 + r&0x3ff
+}
+
+// lowerEscapes writes %2B as %2b.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] == '%' && i+2 < len(b) {
+			copy(b[i:], bytes.ToLower(b[i:i+3]))
+		}
+	}
+	return string(b)
+}
+
+// everyEscape writes every byte as %XX.
+func everyEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
+}
 
 // secretName tells whether a header or a parameter of that name holds a secret.
 func secretName(name string) bool {
 	name = strings.ToLower(name)
-	for _, part := range []string{"authorization", "cookie", "token", "secret", "password", "appsecret_proof", "api-key", "apikey", "api_key", "signature"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{
+		"authorization", "cookie", "token", "secret", "password", "appsecret_proof",
+		"api-key", "apikey", "api_key", "signature",
+	}, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// secretField tells whether a field of a JSON body holds a secret: fewer names, as
+// flow_token and next_page_token are none.
+func secretField(name string) bool {
+	return slices.Contains([]string{
+		"access_token", "refresh_token", "id_token", "client_secret", "app_secret", "password", "api_key",
+	}, strings.ToLower(name))
 }

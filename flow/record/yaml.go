@@ -1,0 +1,189 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// holds tells whether a recording can hold the value: YAML as read here has integers
+// of 64 bits, and bounds the depth.
+func holds(v any, depth int) bool {
+	switch v := v.(type) {
+	case json.Number:
+		if isInteger(v.String()) {
+			_, err := v.Int64()
+			return err == nil
+		}
+		_, err := v.Float64()
+		return err == nil
+	case []any:
+		return depth > 0 && !slices.ContainsFunc(v, func(item any) bool { return !holds(item, depth-1) })
+	case map[string]any:
+		for _, item := range v {
+			if !holds(item, depth-1) {
+				return false
+			}
+		}
+		return depth > 0
+	}
+	return true
+}
+
+// maxDepth is how deep a recorded body may be nested.
+const maxDepth = 90
+
+// jsonNode turns JSON, which is known to be sound, into YAML, in its order. Volatile
+// fields and, in a request, secret ones do not show their values.
+func jsonNode(data []byte, volatile *differ, matched bool) *yaml.Node {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return nextNode(dec, volatile, matched)
+}
+
+func nextNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
+	token, _ := dec.Token()
+	switch t := token.(type) {
+	case json.Delim:
+		if t == '[' {
+			list := &yaml.Node{Kind: yaml.SequenceNode}
+			for dec.More() {
+				list.Content = append(list.Content, nextNode(dec, volatile, matched))
+			}
+			dec.Token()
+			return flat(list)
+		}
+		return objectNode(dec, volatile, matched)
+	case string:
+		return text(t)
+	case json.Number:
+		return bare(t.String())
+	case bool:
+		return bare(fmt.Sprint(t))
+	}
+	return bare("null")
+}
+
+func objectNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	places := map[string]int{} // a repeated key: the last one counts
+	for dec.More() {
+		token, _ := dec.Token()
+		key, _ := token.(string)
+		if volatile != nil {
+			volatile.enter(key)
+		}
+		value := nextNode(dec, volatile, matched)
+		drop := false
+		if volatile != nil {
+			drop = volatile.volatile()
+			volatile.leave()
+		}
+		switch {
+		case drop:
+			continue
+		case secretField(key) && value.Kind == yaml.ScalarNode && matched:
+			value = anyNode()
+		case secretField(key) && value.Kind == yaml.ScalarNode:
+			value = text(mask)
+		}
+		if matched && strings.HasPrefix(key, "$") {
+			key = "$" + key
+		}
+		if at, repeated := places[key]; repeated {
+			n.Content[at] = value
+			continue
+		}
+		put(n, key, value)
+		places[key] = len(n.Content) - 1
+	}
+	dec.Token()
+	return flat(n)
+}
+
+// flat writes an empty list or map as [] or {}.
+func flat(n *yaml.Node) *yaml.Node {
+	if len(n.Content) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	return n
+}
+
+// parameters gives a query or a form.
+func parameters(values any, volatile *differ) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	m, _ := values.(map[string]any)
+	for _, name := range sortedKeys(m) {
+		if volatile != nil {
+			volatile.enter(name)
+			drop := volatile.volatile()
+			volatile.leave()
+			if drop {
+				continue
+			}
+		}
+		key := name
+		if strings.HasPrefix(key, "$") {
+			key = "$" + key
+		}
+		if secretName(name) {
+			put(n, key, anyNode())
+			continue
+		}
+		switch v := m[name].(type) {
+		case string:
+			put(n, key, text(v))
+		case []any:
+			list := &yaml.Node{Kind: yaml.SequenceNode}
+			for _, item := range v {
+				list.Content = append(list.Content, text(fmt.Sprint(item)))
+			}
+			put(n, key, list)
+		}
+	}
+	return flat(n)
+}
+
+// word is a text that YAML cannot take for anything else.
+var word = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
+
+// text gives a string, in quotes unless it is a plain word.
+func text(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	switch strings.ToLower(s) {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	if !word.MatchString(s) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+// bare gives a scalar as it is written: a number, true, false, null, or a known word.
+func bare(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s} }
+
+func anyNode() *yaml.Node {
+	n := mapping("$any", bare("true"))
+	n.Style = yaml.FlowStyle
+	return n
+}
+
+func mapping(key string, value *yaml.Node) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	put(n, key, value)
+	return n
+}
+
+func put(n *yaml.Node, key string, value *yaml.Node) {
+	k := text(key)
+	if strings.HasPrefix(key, "$") && word.MatchString(key[1:]) {
+		k.Style = 0
+	}
+	n.Content = append(n.Content, k, value)
+}
