@@ -1,0 +1,105 @@
+// Package actions turns typed Go functions into the actions of flows.
+//
+// The author of an action writes a function from a connection and an input to an
+// output, and gives it to Define, which infers the schemas. A Set collects actions
+// and performs calls: it resolves the connection by its name, decodes the input, runs
+// the function, and says honestly what became of the call. What a function may claim
+// about a failure is in Permanent, Retry, After and Unknown; a plain error claims
+// nothing, so the call may have happened. Exchange makes one HTTP request with that
+// honesty.
+package actions
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/schema"
+	"facteur/vault"
+)
+
+// DefaultTimeout bounds an attempt of an action that sets no time-out of its own.
+const DefaultTimeout = 30 * time.Second
+
+// A Spec describes an action.
+type Spec[Conn any] struct {
+	// Signature is what the language knows of the action. Define fills in In and Out.
+	call.Signature
+
+	// Connect makes the typed connection; its error is shown to people and must not
+	// hold a secret. nil: the function gets the zero Conn.
+	Connect func(vault.Connection) (Conn, error)
+
+	// Timeout bounds an attempt when the step says nothing. 0: DefaultTimeout.
+	Timeout time.Duration
+}
+
+// An Action is something that a flow can do. Make one with Define.
+type Action struct {
+	signature *call.Signature
+	timeout   time.Duration
+	blank     func() map[string]any // the outputs that are there whatever happens
+	run       func(ctx context.Context, conn *vault.Connection, in map[string]any) (map[string]any, error)
+}
+
+// Define makes an action of a function. Its inputs and outputs are the fields of In
+// and Out; the outputs are kept also when the function returns an error.
+//
+// The function must end soon after its context does. What else it may need of the
+// call is in CallOf.
+func Define[Conn, In, Out any](spec Spec[Conn], do func(ctx context.Context, conn Conn, in In) (Out, error)) Action {
+	signature := spec.Signature
+	signature.In, signature.Out = schema.Of[In](), schema.Of[Out]()
+	a := Action{signature: &signature, timeout: spec.Timeout}
+	if a.timeout == 0 {
+		a.timeout = DefaultTimeout
+	}
+	a.blank = func() map[string]any { return outputs(*new(Out)) }
+	a.run = func(ctx context.Context, vc *vault.Connection, values map[string]any) (map[string]any, error) {
+		var (
+			conn Conn
+			in   In
+			out  Out
+			err  error
+		)
+		if vc != nil && spec.Connect != nil {
+			if conn, err = spec.Connect(*vc); err != nil {
+				return outputs(out), connectionError(vc.Name, err)
+			}
+		}
+		if err := schema.Decode(values, &in); err != nil {
+			return outputs(out), Permanent(&call.Error{Code: "invalid_input", Class: "permanent", Message: err.Error()})
+		}
+		out, err = do(ctx, conn, in)
+		return outputs(out), err
+	}
+	return a
+}
+
+// Signature returns what the language knows of the action.
+func (a Action) Signature() *call.Signature { return a.signature }
+
+func outputs(out any) map[string]any {
+	m, _ := schema.Encode(out).(map[string]any)
+	return m
+}
+
+func connectionError(name string, err error) error {
+	return Permanent(&call.Error{
+		Code: "connection", Class: "connection",
+		Message: fmt.Sprintf("connection %q cannot be used: %v", name, err),
+	})
+}
+
+type callKey struct{}
+
+// CallOf returns the call that a context belongs to: its key, its attempt, whether
+// its author says that it may be repeated.
+func CallOf(ctx context.Context) call.Call {
+	c, _ := ctx.Value(callKey{}).(*call.Call)
+	if c == nil {
+		return call.Call{}
+	}
+	return *c
+}

@@ -1,0 +1,147 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"facteur/flow/call"
+)
+
+// An Answer is what a server said, in full.
+type Answer struct {
+	Status int // 0: no answer came
+	Header http.Header
+	Body   []byte
+}
+
+// Exchange sends one request and reads the whole answer, of at most most bytes. Its
+// error is a *Failure: Failed when the request surely did not reach the server,
+// Cancelled when it was called off before that, and Unknown in all other cases; Answer
+// then holds what did come, such as the status of an answer that was cut. No error
+// holds an address beyond the host, a header or a body.
+//
+// A RoundTripper that never sends anything may say so by returning a *Failure, or an
+// error with a method NotSent() bool.
+func Exchange(client *http.Client, req *http.Request, most int64) (Answer, error) {
+	var p progress
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { p.asked.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { p.connected.Store(true) },
+		WroteHeaders: func() { p.wrote.Store(true) },
+	})
+	resp, err := client.Do(req.WithContext(ctx))
+	if err != nil {
+		return Answer{}, noAnswer(ctx, req.URL.Hostname(), &p, err)
+	}
+	defer resp.Body.Close()
+	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+	a.Body, err = readAll(resp.Body, resp.ContentLength, most)
+	switch host := req.URL.Hostname(); {
+	case errors.Is(err, errTooLong):
+		err = badAnswer(&a, err, "answer_too_long", fmt.Sprintf("the answer of %s (status %d) is longer than %s", host, a.Status, size(most)))
+	case err != nil && ctx.Err() != nil:
+		f := noAnswer(ctx, host, &p, err).(*Failure)
+		f.Err.StatusCode = int64(a.Status)
+		err = f
+	case err != nil:
+		err = badAnswer(&a, err, "answer_cut", fmt.Sprintf("the answer of %s (status %d) broke off after %d bytes", host, a.Status, len(a.Body)))
+	}
+	return a, err
+}
+
+func badAnswer(a *Answer, cause error, code, message string) error {
+	return &Failure{Status: call.Unknown, Cause: cause,
+		Err: &call.Error{Code: code, Class: "answer", Message: message, StatusCode: int64(a.Status)}}
+}
+
+// progress is how far a request got. It is written by the transport's goroutines.
+type progress struct{ asked, connected, wrote atomic.Bool }
+
+// unsent tells whether surely no server saw the request. A request that got a
+// connection may be on its way before WroteHeaders says so; a transport that reports
+// nothing is not to be trusted at all.
+func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() }
+
+// noAnswer says what it means that err came in place of an answer.
+func noAnswer(ctx context.Context, host string, p *progress, err error) error {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	code, class, message, help := explain(host, err)
+	never := p.unsent() || never(err) && !p.wrote.Load()
+	f = &Failure{Status: call.Unknown, Cause: err}
+	switch {
+	case ctx.Err() != nil && never && errors.Is(ctx.Err(), context.Canceled):
+		f.Status, code, class = call.Cancelled, "cancelled", "cancelled"
+		message, help = "cancelled before the request to "+host+" was sent", ""
+	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
+		code, class = "cancelled", "cancelled"
+		message, help = "cancelled while "+host+" was asked, so whether the request was carried out is not known", ""
+	case ctx.Err() != nil && never:
+		f.Status, f.Retryable, code, class = call.Failed, true, "timeout", "timeout"
+		message, help = "no connection to "+host+" within the time-out", "check the network, or give the step a longer timeout"
+	case ctx.Err() != nil:
+		code, class = "timeout", "timeout"
+		message, help = "no answer from "+host+" within the time-out, so whether the request was carried out is not known", "give the step a longer timeout"
+	case never:
+		f.Status, f.Retryable = call.Failed, !replayDiffers(err)
+	}
+	f.Err = &call.Error{Code: code, Class: class, Message: message}
+	if help != "" {
+		f.Err.Details = map[string]any{"help": help}
+	}
+	return f
+}
+
+var errTooLong = errors.New("too long")
+
+func readAll(r io.Reader, length, most int64) ([]byte, error) {
+	if length > most {
+		return nil, errTooLong
+	}
+	var b bytes.Buffer
+	if length > 0 {
+		b.Grow(int(length) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(r, most+1))
+	if n > most {
+		return nil, errTooLong
+	}
+	return b.Bytes(), err
+}
+
+func size(n int64) string {
+	if n >= 1<<20 && n%(1<<20) == 0 {
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
+// RetryAfter reads the header of that name: seconds, or a date, which counts from the
+// answer's own Date. ok is false when there is none that makes sense. The longest is a day.
+func RetryAfter(h http.Header) (d time.Duration, ok bool) {
+	const longest = 24 * time.Hour
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && seconds >= 0 {
+		return time.Duration(min(seconds, int64(longest/time.Second))) * time.Second, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return min(max(at.Sub(now), 0), longest), true
+}

@@ -1,0 +1,26 @@
+package actions
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"facteur/flow/schema"
+)
+
+// DecodeJSON reads one JSON value as flows know it: whole numbers are int64, others
+// float64. Anything after the value is an error.
+func DecodeJSON(text []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more follows the JSON value")
+	}
+	v, found := schema.AnyType.Coerce(v)
+	return v, found.Err()
+}

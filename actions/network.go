@@ -1,0 +1,102 @@
+package actions
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// never tells whether an error of a transport can only come before anything is sent,
+// whatever the transport says about its progress.
+func never(err error) bool {
+	var (
+		dns    *net.DNSError
+		dial   *net.OpError
+		unsent interface{ NotSent() bool }
+	)
+	return errors.As(err, &unsent) && unsent.NotSent() ||
+		errors.As(err, &dns) ||
+		errors.As(err, &dial) && dial.Op == "dial" ||
+		untrusted(err)
+}
+
+func timedOut(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+func untrusted(err error) bool {
+	var (
+		cert   *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+	)
+	return errors.As(err, &cert) || errors.As(err, &record)
+}
+
+// replayDiffers tells whether the same request can never do better: whoever refused to
+// send it did so because of what it is.
+func replayDiffers(err error) bool {
+	var unsent interface{ NotSent() bool }
+	return errors.As(err, &unsent) && unsent.NotSent()
+}
+
+// explain says for people what went wrong between here and a host, and how to mend it.
+func explain(host string, err error) (code, class, message, help string) {
+	code, class = "network", "network"
+	var (
+		dns       *net.DNSError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		unsent    interface{ NotSent() bool }
+	)
+	switch {
+	case errors.As(err, &unsent) && unsent.NotSent():
+		return "not_sent", "surroundings", reason(err), ""
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return code, class, "cannot reach " + host + ": there is no host of that name", "check the name, or this machine's DNS"
+	case errors.As(err, &dns):
+		return code, class, "cannot reach " + host + ": its name could not be looked up", "check this machine's DNS"
+	case errors.As(err, &authority):
+		return code, class, "cannot trust " + host + ": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)"
+	case errors.As(err, &name):
+		return code, class, "cannot trust " + host + ": its certificate is for another name", "check the address"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return code, class, "cannot trust " + host + ": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
+	case errors.As(err, &record):
+		return code, class, host + " does not speak TLS there", "use http:// or another port"
+	case untrusted(err), errors.As(err, &alert):
+		return code, class, "no secure connection to " + host + ": " + reason(err), "check its certificate and TLS versions"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return code, class, "cannot reach " + host + ": the connection was refused", "check the port, and that the server runs"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return code, class, "cannot reach " + host + ": there is no route to it", "check this machine's network"
+	case never(err):
+		return code, class, "cannot reach " + host + ": " + reason(err), "check the address and the network"
+	case timedOut(err):
+		return "timeout", "timeout", "no answer from " + host + " in time, so whether the request was carried out is not known", ""
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return code, class, "the connection to " + host + " broke before an answer came, so whether the request was carried out is not known", ""
+	}
+	return code, class, "no answer from " + host + ": " + reason(err), ""
+}
+
+// reason gives the text of an error without the address that net/http puts before it.
+func reason(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	text := err.Error()
+	for _, prefix := range []string{"net/http: ", "http: ", "tls: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}

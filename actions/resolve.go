@@ -1,0 +1,120 @@
+package actions
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"facteur/flow/call"
+	"facteur/vault"
+)
+
+// errHeld marks errors of the surroundings that pass: nothing was tried.
+var errHeld = errors.New("held")
+
+// resolve finds the connection of a call; nil when the call has none.
+func (s *Set) resolve(ctx context.Context, sig *call.Signature, c call.Call) (*vault.Connection, error) {
+	switch {
+	case sig.App == "" && c.Connection != "":
+		return nil, refuse("%s takes no connection, but the call names %q", sig.Name, c.Connection)
+	case c.Connection == "" && (sig.App == "" || sig.ConnectionOptional):
+		return nil, ended(ctx)
+	case c.Connection == "":
+		return nil, refuse("%s needs a connection for %s", sig.Name, sig.App)
+	case s.connections == nil:
+		return nil, refuse("there is no vault to find connection %q in", c.Connection)
+	}
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	conn, err := s.connections.Resolve(ctx, c.Connection)
+	if err != nil {
+		if over := ended(ctx); over != nil {
+			return nil, over
+		}
+		var temporary interface{ Temporary() bool }
+		if errors.As(err, &temporary) && temporary.Temporary() {
+			return nil, &Failure{Status: call.Failed, Retryable: true, Cause: errHeld,
+				Err: &call.Error{Code: "connection", Class: "surroundings", Message: err.Error()}}
+		}
+		return nil, refuse("%v", err)
+	}
+	if string(conn.App) != sig.App {
+		return nil, refuse("connection %q is for %s, but %s needs one for %s", c.Connection, conn.App, sig.Name, sig.App)
+	}
+	return &conn, nil
+}
+
+func refuse(format string, args ...any) error {
+	return Permanent(&call.Error{Code: "connection", Class: "connection", Message: fmt.Sprintf(format, args...)})
+}
+
+// ended tells that a context ended before anything was tried.
+func ended(ctx context.Context) error {
+	switch {
+	case ctx.Err() == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &Failure{Status: call.Failed, Retryable: true, Cause: ctx.Err(),
+			Err: &call.Error{Code: "timeout", Class: "timeout", Message: "the time was over before the call began"}}
+	}
+	return &Failure{Status: call.Cancelled, Cause: ctx.Err(),
+		Err: &call.Error{Code: "cancelled", Class: "cancelled", Message: "cancelled before the call began"}}
+}
+
+// shortest is the length from which on a secret is looked for in outcomes: a shorter
+// one would be found in innocent words.
+const shortest = 6
+
+// hide replaces the connection's secrets wherever a server, or an error, repeats them.
+func hide(conn *vault.Connection, o *call.Outcome) {
+	var needles []string
+	for _, secret := range conn.Secrets {
+		v := secret.Reveal()
+		if len(v) < shortest {
+			continue
+		}
+		needles = append(needles, v)
+		if escaped := url.QueryEscape(v); escaped != v {
+			needles = append(needles, escaped)
+		}
+		if user := conn.Get("username"); user != "" {
+			needles = append(needles, base64.StdEncoding.EncodeToString([]byte(user+":"+v)))
+		}
+	}
+	if len(needles) == 0 {
+		return
+	}
+	if o.Error != nil {
+		o.Error.Message = hidden(o.Error.Message, needles).(string)
+		o.Error.Details, _ = hidden(o.Error.Details, needles).(map[string]any)
+	}
+	o.Output, _ = hidden(o.Output, needles).(map[string]any)
+}
+
+func hidden(v any, needles []string) any {
+	switch v := v.(type) {
+	case string:
+		for _, needle := range needles {
+			if strings.Contains(v, needle) {
+				v = strings.ReplaceAll(v, needle, "[secret]")
+			}
+		}
+		return v
+	case map[string]any:
+		for k, inner := range v {
+			switch inner.(type) {
+			case string, map[string]any, []any:
+				v[k] = hidden(inner, needles)
+			}
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = hidden(inner, needles)
+		}
+	}
+	return v
+}

@@ -1,0 +1,168 @@
+package whatsapp
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"facteur/flow/schema"
+)
+
+// exactlyOne wants one of the fields, and not two.
+func exactlyOne(names ...string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		var there []string
+		for _, name := range names {
+			if v.Get(name).Present() {
+				there = append(there, name)
+			}
+		}
+		switch list := strings.Join(names, " or "); {
+		case len(there) == 0:
+			say(v, "needs %s", list)
+		case len(there) > 1:
+			say(v.Get(there[1]), "has both %s, takes only one of them", strings.Join(there, " and "))
+		}
+	}
+}
+
+// unique wants the texts at a place inside the elements of a list to differ.
+func unique(names ...string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		seen := map[string]int{}
+		for i, item := range v.Items() {
+			at := item.Get(names...)
+			text, ok := scalarText(at)
+			if !ok {
+				continue
+			}
+			if first, again := seen[text]; again {
+				say(at, "%s is the %s of number %d already", mention(text), names[len(names)-1], first+1)
+			} else {
+				seen[text] = i
+			}
+		}
+	}
+}
+
+// same wants the texts at a place inside the elements of a list to be equal.
+func same(what string, names ...string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		first, have := "", false
+		for _, item := range v.Items() {
+			at := item.Get(names...)
+			text, ok := scalarText(at)
+			switch {
+			case !ok:
+			case !have:
+				first, have = text, true
+			case text != first:
+				say(at, "is %s, but that of the first is %s: %s must be the same everywhere", mention(text), mention(first), what)
+			}
+		}
+	}
+}
+
+// noPadding refuses white space at either end.
+func noPadding(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && strings.TrimSpace(text) != text {
+		say(v, "begins or ends with white space, which Meta refuses")
+	}
+}
+
+// atMost bounds the length of a text.
+func atMost(n int) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		if text, ok := v.Text(); ok && utf8.RuneCountInString(text) > n {
+			say(v, "has %d characters, at most %d are allowed", utf8.RuneCountInString(text), n)
+		}
+	}
+}
+
+// notEmpty refuses a text of white space only.
+func notEmpty(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && text != "" && strings.TrimSpace(text) == "" {
+		say(v, "holds nothing but white space")
+	}
+}
+
+// forbidden refuses the field.
+func forbidden(name, why string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		if at := v.Get(name); at.Present() {
+			say(at, "%s", why)
+		}
+	}
+}
+
+// needs wants the field.
+func needs(name, why string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		if !v.Get(name).Present() {
+			say(v, "%s", why)
+		}
+	}
+}
+
+// named wants an object to have the field that its type names, and none of the others
+// that some type names.
+func named(fields map[string]string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		kind, ok := v.Get("type").Text()
+		object, _ := v.Object()
+		if !ok {
+			return
+		}
+		want := fields[strings.ToLower(kind)]
+		if want != "" && !v.Get(want).Present() {
+			say(v, "is of type %s and has no field %q", kind, want)
+		}
+		for _, field := range fields {
+			if _, there := object[field]; there && field != want {
+				say(v.Get(field), "does not belong to the type %s", kind)
+			}
+		}
+	}
+}
+
+// between wants a number, or a text that holds one.
+func between(low, high float64, unit string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		n, ok := v.Number()
+		if text, isText := v.Text(); isText {
+			var err error
+			n, err = strconv.ParseFloat(text, 64)
+			ok = err == nil
+		}
+		switch {
+		case v.IsUnknown():
+		case !ok:
+			say(v, "is not a number of %s", unit)
+		case !(n >= low && n <= high):
+			say(v, "lies outside %v to %v %s", low, high, unit)
+		}
+	}
+}
+
+func scalarText(v schema.Value) (string, bool) {
+	if text, ok := v.Text(); ok {
+		return text, true
+	}
+	if n, ok := v.Number(); ok {
+		return strconv.FormatFloat(n, 'f', -1, 64), true
+	}
+	return "", false
+}
+
+// total wants the lists inside the elements of a list to have at most n elements together.
+func total(n int, field, what string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		count := 0
+		for _, item := range v.Items() {
+			count += len(item.Get(field).Items())
+		}
+		if count > n {
+			say(v, "have %d %s together, at most %d are allowed", count, what, n)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package whatsapp
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"facteur/flow/call"
+)
+
+var known = sync.OnceValue(catalogue)
+
+// Explain tells what an error code means, what the engine does about it and what you
+// can do. Codes of the On-Premises API are explained by the code that took their place.
+func Explain(code int64) (Explanation, bool) {
+	e, ok := lookup(code)
+	if !ok {
+		cloud, old := onPremises(code)
+		if !old {
+			return Explanation{}, false
+		}
+		e, _ = lookup(cloud)
+		e.Title += fmt.Sprintf(" (%d on the On-Premises API, which delivers nothing since October 2025; now %d)", code, cloud)
+		e.Code = code
+	}
+	e.Does = e.Class.does()
+	return e, true
+}
+
+// lookup finds the entry of a code, exact before range.
+func lookup(code int64) (found Explanation, ok bool) {
+	for _, e := range known() {
+		switch {
+		case e.Last == 0 && e.Code == code:
+			return e, true
+		case e.Code <= code && code <= e.Last:
+			found, ok = e, true
+		}
+	}
+	return found, ok
+}
+
+// A GraphError is an error as the API reports it, in an answer or in a status webhook.
+// Everything but the code may be missing.
+type GraphError struct {
+	Code, Subcode int64
+	Type          string
+	Title         string // or Meta's message, without its "(#code)"
+	Details       string // from error_data
+	FBTraceID     string
+	Transient     bool // is_transient
+	Status        int  // HTTP; 0: it came in a webhook
+}
+
+// A Verdict is what an error means for the engine.
+type Verdict struct {
+	Class     Class
+	Retryable bool
+	After     time.Duration
+	Backoff   string
+	Known     bool // the code is in the catalogue
+	Explanation
+}
+
+// Classify decides by the code, exact before range; of an unknown code by
+// is_transient, then by the HTTP status.
+func Classify(e GraphError) Verdict {
+	v := Verdict{}
+	v.Explanation, v.Known = Explain(e.Code)
+	switch {
+	case e.Code == 100 && e.Subcode == 33:
+		v.Explanation, _ = Explain(33)
+	case v.Known:
+	case e.Transient:
+		v.Explanation.Class = Transient
+	case e.Status == http.StatusTooManyRequests:
+		v.Explanation.Class = ThrottleApp
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		v.Explanation.Class = Auth
+	case e.Status >= 500:
+		v.Explanation.Class = Transient
+	default:
+		v.Explanation.Class = Permanent
+	}
+	v.Class = v.Explanation.Class
+	v.After, v.Retryable = v.Class.pause()
+	v.After = max(v.After, v.Explanation.After)
+	if v.Class == ThrottlePair {
+		v.Backoff = "pair"
+	}
+	if v.Class == Calling && e.Status == http.StatusTooManyRequests {
+		v.Retryable = true
+	}
+	return v
+}
+
+// callError gives an error of the API as flows see it.
+func (e GraphError) callError(v Verdict) *call.Error {
+	title := e.Title
+	if title == "" {
+		title = v.Title
+	}
+	message := "meta refused the message"
+	if e.Status == 0 {
+		message = "meta did not deliver the message"
+	}
+	message += fmt.Sprintf(": %s (%d)", lower(title), e.Code)
+	if e.Details != "" && !strings.EqualFold(strings.TrimSuffix(e.Details, "."), title) {
+		message += ": " + e.Details
+	}
+	details := map[string]any{"retry": retryWord(v)}
+	if v.Title != "" {
+		title = v.Title
+	}
+	for k, text := range map[string]string{"title": title, "details": e.Details, "fbtrace_id": e.FBTraceID, "help": v.Cure} {
+		if text != "" {
+			details[k] = text
+		}
+	}
+	if e.Subcode != 0 {
+		details["subcode"] = e.Subcode
+	}
+	return &call.Error{
+		Code: strconv.FormatInt(e.Code, 10), MetaCode: e.Code, Class: string(v.Class),
+		Message: message, StatusCode: int64(e.Status), Details: details,
+	}
+}
+
+func retryWord(v Verdict) string {
+	switch {
+	case !v.Retryable:
+		return "never"
+	case v.After > 0:
+		return "after " + v.After.String()
+	}
+	return "later"
+}
+
+func lower(s string) string {
+	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {
+		return string(s[0]+'a'-'A') + s[1:]
+	}
+	return s
+}

@@ -1,0 +1,47 @@
+package whatsapp
+
+import "facteur/flow/call"
+
+// What a sender number may send without an agreement with Meta.
+const (
+	numberRate = 80 // messages a second
+	pairRate   = 1.0 / 6
+	pairBurst  = 45
+)
+
+// limits names the buckets of a send: one of its sender number, one of sender and
+// recipient together.
+func limits(in map[string]any) []call.Limit {
+	sender, _ := in["sender_phone_id"].(string)
+	return []call.Limit{
+		{Key: numberLimit(sender), Rate: numberRate, Burst: numberRate},
+		{Key: pairLimit(sender, recipientKey(in)), Rate: pairRate, Burst: pairBurst},
+	}
+}
+
+func numberLimit(sender string) string { return "whatsapp:number:" + sender }
+
+func pairLimit(sender, recipient string) string { return "whatsapp:pair:" + sender + ":" + recipient }
+
+// recipientKey is the contact of a send; a text that is none stands for itself, because
+// the send will say what is wrong with it.
+func recipientKey(in map[string]any) string {
+	text, _ := in["recipient"].(string)
+	if key, err := contactKey(text); err == nil {
+		return key
+	}
+	return text
+}
+
+// throttled names the bucket that an error of the class is about. An account has none
+// of its own, so its numbers are held back.
+func throttled(class Class, in map[string]any) string {
+	sender, _ := in["sender_phone_id"].(string)
+	switch class {
+	case ThrottlePair:
+		return pairLimit(sender, recipientKey(in))
+	case ThrottleNumber, ThrottleApp, ThrottleWABA:
+		return numberLimit(sender)
+	}
+	return ""
+}

@@ -1,0 +1,69 @@
+package whatsapp
+
+import (
+	"context"
+	"encoding/json"
+
+	"facteur/actions"
+	"facteur/flow/call"
+)
+
+// MarkReadInput is what whatsapp.mark_read takes.
+type MarkReadInput struct {
+	SenderPhoneID string `json:"sender_phone_id,omitempty" doc:"the phone number ID that the message came to; may be left out when the connection names one"`
+	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=256" doc:"the id (wamid) of the message, at most 30 days old; earlier ones become read too"`
+	Typing        bool   `json:"typing,omitempty" doc:"also show that an answer is being written, for 25 seconds at most"`
+}
+
+// MarkReadOutput is what whatsapp.mark_read gives, also when it fails.
+type MarkReadOutput struct {
+	StatusCode int64 `json:"status_code" schema:"always" doc:"HTTP status, 0: no answer"`
+	Success    bool  `json:"success" schema:"always" doc:"whether Meta took it"`
+	Body       any   `json:"body,omitempty" doc:"the answer, parsed"`
+}
+
+// MarkRead returns the action whatsapp.mark_read. Doing it twice is harmless.
+func MarkRead(o Options) actions.Action {
+	client := o.client()
+	return actions.Define(actions.Spec[Account]{
+		Signature: call.Signature{
+			Name:       "whatsapp.mark_read",
+			Doc:        "Marks a received message as read, and can show that an answer is being written.",
+			App:        App,
+			Idempotent: func(map[string]any) bool { return true },
+		},
+		Connect: Connect,
+	}, func(ctx context.Context, account Account, in MarkReadInput) (out MarkReadOutput, err error) {
+		from, err := senderID(in.SenderPhoneID, account)
+		if err != nil {
+			return out, err
+		}
+		type typing struct {
+			Type string `json:"type"`
+		}
+		request := struct {
+			Product   string  `json:"messaging_product"`
+			Status    string  `json:"status"`
+			MessageID string  `json:"message_id"`
+			Typing    *typing `json:"typing_indicator,omitempty"`
+		}{"whatsapp", "read", in.MessageID, nil}
+		if in.Typing {
+			request.Typing = &typing{"text"}
+		}
+		body, err := json.Marshal(request)
+		if err != nil {
+			return out, err
+		}
+		r, err := account.post(ctx, client, from, body)
+		out.StatusCode, out.Body = int64(r.Status), r.json
+		switch {
+		case err != nil:
+			return out, err
+		case r.Status/100 == 2 && r.success:
+			out.Success = true
+			return out, nil
+		}
+		c := actions.CallOf(ctx)
+		return out, r.failure(c.Input, c.Attempt, false)
+	})
+}

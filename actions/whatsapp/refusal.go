@@ -1,0 +1,83 @@
+package whatsapp
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/flow/schema"
+)
+
+// failure says what it means that an answer came which is no success. in is the input
+// of the call; attempt counts from 1.
+func (r *reply) failure(in map[string]any, attempt int, byLink bool) *actions.Failure {
+	if r.err != nil {
+		return r.refusal(in, attempt, byLink)
+	}
+	f := &actions.Failure{Status: call.Failed, Err: &call.Error{Code: fmt.Sprintf("http_%d", r.Status), StatusCode: int64(r.Status)}}
+	say := func(class, format string, args ...any) *actions.Failure {
+		f.Err.Class, f.Err.Message = class, fmt.Sprintf(format, args...)
+		return f
+	}
+	switch s := r.Status; {
+	case s < 300, s >= 500, s == http.StatusRequestTimeout:
+		f.Status = call.Unknown
+		if s < 300 {
+			f.Err.Code = "bad_answer"
+		}
+		return say("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
+	case s < 400:
+		return say(string(Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
+	case s == http.StatusUnauthorized:
+		f.Auth = true
+		return say(string(Auth), "the token was refused (status %d)", s)
+	case s == http.StatusTooManyRequests:
+		f.Retryable, f.After, f.Throttled = true, r.wait(), throttled(ThrottleApp, in)
+		return say(string(ThrottleApp), "too many requests (status %d)", s)
+	}
+	return say(string(Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
+}
+
+// refusal is the failure of an answer with an error of the API.
+func (r *reply) refusal(in map[string]any, attempt int, byLink bool) *actions.Failure {
+	v := Classify(*r.err)
+	switch v.Class {
+	case TransientMaybe:
+		v.Retryable = r.err.Transient || attempt <= 2
+	case PermanentMedia:
+		v.Retryable = byLink && attempt == 1 // Meta often just failed to fetch it
+	}
+	f := &actions.Failure{
+		Status:    call.Failed,
+		Err:       r.err.callError(v),
+		Retryable: v.Retryable,
+		Backoff:   v.Backoff,
+		Throttled: throttled(v.Class, in),
+		Auth:      v.Class == Auth,
+	}
+	if v.Retryable {
+		f.After = max(v.After, r.wait())
+	}
+	return f
+}
+
+// wait is how long the answer asks to wait: Retry-After in seconds or as a date, or the
+// minutes of X-Business-Use-Case-Usage.
+func (r *reply) wait() time.Duration {
+	d, _ := actions.RetryAfter(r.Header)
+	usage, err := actions.DecodeJSON([]byte(r.Header.Get("X-Business-Use-Case-Usage")))
+	if err != nil {
+		return d
+	}
+	accounts, _ := usage.(map[string]any)
+	for _, uses := range accounts {
+		for _, use := range schema.NewValue(uses, nil).Items() {
+			if minutes, ok := use.Get("estimated_time_to_regain_access").Number(); ok && minutes > 0 {
+				d = max(d, time.Duration(min(minutes, 24*60)*float64(time.Minute)))
+			}
+		}
+	}
+	return d
+}

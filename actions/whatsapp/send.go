@@ -1,0 +1,210 @@
+package whatsapp
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/flow/schema"
+)
+
+// SendInput is what whatsapp.send_message takes.
+type SendInput struct {
+	SenderPhoneID string    `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID to send from, not a phone number; may be left out when the connection names one"`
+	Recipient     string    `json:"recipient" schema:"required,minLength=1,maxLength=256" doc:"who gets the message: a phone number with + and country code, or a business-scoped user ID"`
+	MessageType   string    `json:"message_type" schema:"required,foldcase,enum=audio|contacts|document|image|interactive|location|reaction|sticker|template|text|video" doc:"what kind of message it is"`
+	Message       Message   `json:"message" schema:"required" doc:"the object for that message_type, in Meta's own form"`
+	ReplyTo       string    `json:"reply_to,omitempty" schema:"maxLength=256" doc:"the id (wamid) of the message that this one answers"`
+	Fallback      *Fallback `json:"fallback,omitempty" doc:"sent instead when the 24-hour window is shut"`
+	Once          *Once     `json:"once,omitempty" doc:"skip the send if one with the same key went out before"`
+	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"a text that comes back on status events; Meta and every subscribed app can read it"`
+}
+
+// A Fallback is a template for when nothing else may be sent.
+type Fallback struct {
+	MessageType string  `json:"message_type" schema:"foldcase,enum=template,default=template" doc:"always template"`
+	Message     Message `json:"message" schema:"required" doc:"the template"`
+}
+
+// Once names what must not be sent twice.
+type Once struct {
+	Key    string        `json:"key" schema:"required,minLength=1,maxLength=256" doc:"sends with the same key are the same"`
+	Within time.Duration `json:"within" schema:"default=24h" doc:"for how long the key counts"`
+}
+
+// SendOutput is what whatsapp.send_message gives, also when it fails.
+type SendOutput struct {
+	StatusCode    int64  `json:"status_code" schema:"always" doc:"HTTP status, 0: no answer"`
+	Success       bool   `json:"success" schema:"always" doc:"accepted by Meta and, with await, that state reached"`
+	MessageID     string `json:"message_id,omitempty" doc:"the id (wamid) of the message"`
+	WaID          string `json:"wa_id,omitempty" doc:"the recipient as WhatsApp knows it; may differ from the number given"`
+	MessageStatus string `json:"message_status,omitempty" doc:"accepted, held_for_quality_assessment or paused"`
+	Delivery      State  `json:"delivery" schema:"always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
+	FallbackUsed  bool   `json:"fallback_used" schema:"always" doc:"whether the fallback was sent"`
+	Repeats       string `json:"repeats,omitempty" doc:"with once: the id of the earlier message, and nothing was sent"`
+	Body          any    `json:"body,omitempty" doc:"the answer, parsed"`
+}
+
+// SendMessage returns the action whatsapp.send_message.
+func SendMessage(o Options) actions.Action {
+	s := sender{Options: o, client: o.client()}
+	return actions.Define(actions.Spec[Account]{
+		Signature: call.Signature{
+			Name:      "whatsapp.send_message",
+			Doc:       "Sends one WhatsApp message. A succeeded step means that Meta accepted the message; use await to wait until it is sent, delivered or read.",
+			App:       App,
+			Recipient: recipientKey,
+			Limits:    limits,
+			States:    []string{sent, delivered, read},
+			Settle:    settle,
+			Check:     s.check,
+			Volatile:  []string{"biz_opaque_callback_data"},
+		},
+		Connect: Connect,
+	}, s.send)
+}
+
+type sender struct {
+	Options
+	client *http.Client
+}
+
+// send sends the message, or its fallback when only a template is taken.
+func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOutput, error) {
+	out := SendOutput{Delivery: failed}
+	from, err := senderID(in.SenderPhoneID, account)
+	if err != nil {
+		return out, err
+	}
+	to, err := parseContact(in.Recipient)
+	if err != nil {
+		return out, invalid("recipient: %v", err)
+	}
+	if out.Repeats, err = s.once(ctx, from, to, in.Once); err != nil {
+		return out, err
+	}
+	if out.Repeats != "" {
+		out.Success, out.Delivery = true, accepted
+		return out, nil
+	}
+	e := envelope{to: to, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
+	shut := s.Window != nil && e.kind != templateType && s.Window(ctx, from, to.key()) == WindowShut
+	if shut && in.Fallback == nil {
+		return out, windowShut()
+	}
+	if !shut {
+		err = s.attempt(ctx, account, from, e, &out)
+		if in.Fallback == nil || !needsTemplate(err) {
+			return out, err
+		}
+	}
+	e.kind, e.message = templateType, in.Fallback.Message.value
+	out = SendOutput{FallbackUsed: true}
+	return out, s.attempt(ctx, account, from, e, &out)
+}
+
+// attempt makes one request and fills in what came of it.
+func (s sender) attempt(ctx context.Context, account Account, from string, e envelope, out *SendOutput) error {
+	body, err := e.encode()
+	if err != nil {
+		out.Delivery = failed
+		return invalid("message: %v", err)
+	}
+	r, err := account.post(ctx, s.client, from, body)
+	out.StatusCode, out.Body = int64(r.Status), r.json
+	if err == nil && r.Status/100 == 2 && r.messageID != "" {
+		out.Success, out.MessageID, out.WaID, out.MessageStatus = true, r.messageID, r.waID, r.status
+		out.Delivery = accepted
+		if r.status != "" && r.status != accepted {
+			out.Delivery = held
+		}
+		return nil
+	}
+	c := actions.CallOf(ctx)
+	f, ok := err.(*actions.Failure)
+	switch {
+	case !ok && err == nil:
+		f = r.failure(c.Input, c.Attempt, byLink(e))
+	case !ok:
+		out.Delivery = unknown
+		return err
+	case r.Status/100 == 4:
+		// The status alone says that the message was refused, though not why.
+		f.Status, f.Retryable = call.Failed, true
+	}
+	out.Delivery = failed
+	if f.Status == call.Unknown {
+		out.Delivery = unknown
+	}
+	return f
+}
+
+// senderID is the phone number ID to send from.
+func senderID(given string, account Account) (string, error) {
+	id := given
+	if id == "" {
+		id = account.SenderPhoneID
+	}
+	switch {
+	case id == "":
+		return "", invalid("sender_phone_id: it is missing; give it in the step, or store it in connection %q", account.Name)
+	case onlyDigits(id) != id:
+		return "", invalid("sender_phone_id: %s is not a phone number ID; %s", mention(id), senderHint)
+	}
+	return id, nil
+}
+
+const senderHint = "it is not the phone number: WhatsApp Manager, or facteur vault check, shows the ID, which has only digits"
+
+// once asks whether the send would repeat another.
+func (s sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
+	switch {
+	case o == nil:
+		return "", nil
+	case s.Once == nil:
+		return "", actions.Permanent(&call.Error{Code: "no_ledger", Class: "surroundings", Message: noLedger})
+	}
+	repeats, err = s.Once(ctx, Claim{Call: actions.CallOf(ctx).Key, Sender: from, Recipient: to.key(), Key: o.Key, Within: o.Within})
+	if err != nil {
+		return "", actions.Retry(&call.Error{Code: "ledger", Class: "surroundings", Message: "whether this was sent before is not known: " + err.Error()})
+	}
+	return repeats, nil
+}
+
+const noLedger = "`once` needs a ledger of what was sent before, and there is none here: leave `once` out"
+
+// reference is what status webhooks carry back: the key of the call, then the tracking.
+func reference(ctx context.Context, tracking string) string {
+	key := actions.CallOf(ctx).Key
+	if tracking == "" {
+		return key
+	}
+	return key + "|" + tracking
+}
+
+func needsTemplate(err error) bool {
+	f, ok := err.(*actions.Failure)
+	return ok && f.Status == call.Failed && f.Err.Class == string(NeedsTemplate)
+}
+
+func windowShut() error {
+	return actions.Permanent(&call.Error{
+		Code: "window_closed", Class: string(NeedsTemplate),
+		Message: "nothing was sent: the recipient has not written within 24 hours, so only a template may be sent",
+		Details: map[string]any{"help": "send a template, or give the step a `fallback`"},
+	})
+}
+
+func invalid(format string, args ...any) error {
+	return actions.Permanent(&call.Error{Code: "invalid_input", Class: string(Permanent), Message: fmt.Sprintf(format, args...)})
+}
+
+// byLink tells whether Meta fetches a file of the message from an address.
+func byLink(e envelope) bool {
+	link, _ := schema.NewValue(e.message, nil).Get("link").Text()
+	return strings.HasPrefix(link, "http")
+}

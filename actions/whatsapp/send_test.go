@@ -1,0 +1,148 @@
+package whatsapp_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/vault"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	token  = "EAAGm0PX4ZCps+TEST/token=="
+	sender = "106540352242922"
+	okBody = `{"messaging_product":"whatsapp","contacts":[{"input":"+33612345678","wa_id":"33612345678"}],"messages":[{"id":"wamid.TEST","message_status":"accepted"}]}`
+)
+
+// A meta is a server in place of the API. It answers with what handle does, and keeps
+// what it was asked.
+type meta struct {
+	*httptest.Server
+	mu     sync.Mutex
+	bodies []map[string]any
+	tokens []string
+	paths  []string
+}
+
+func newMeta(t *testing.T, handle http.HandlerFunc) *meta {
+	m := &meta{}
+	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		var body map[string]any
+		_ = json.Unmarshal(text, &body)
+		m.mu.Lock()
+		m.bodies = append(m.bodies, body)
+		m.tokens = append(m.tokens, r.Header.Get("Authorization"))
+		m.paths = append(m.paths, r.URL.Path)
+		m.mu.Unlock()
+		handle(w, r)
+	}))
+	t.Cleanup(m.Close)
+	return m
+}
+
+func (m *meta) asked() []map[string]any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bodies
+}
+
+func answers(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// credentials is a vault with one connection.
+type credentials struct {
+	mu      sync.Mutex
+	conn    vault.Connection
+	after   *vault.Connection // what Refresh finds, nil: the same
+	err     error
+	refresh int
+}
+
+func (c *credentials) Resolve(context.Context, string) (vault.Connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn, c.err
+}
+
+func (c *credentials) Refresh(context.Context, string) (vault.Connection, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh++
+	if c.after != nil {
+		c.conn = *c.after
+	}
+	return c.conn, c.after != nil, c.err
+}
+
+func connection(url, token string) vault.Connection {
+	return vault.Connection{
+		Name: "shop", App: vault.WhatsApp, Version: "v" + token,
+		Setup:   map[string]string{"base_url": url},
+		Secrets: map[string]vault.Secret{"token": vault.NewSecret(token)},
+	}
+}
+
+func newSet(t testing.TB, c actions.Connections, o whatsapp.Options) *actions.Set {
+	set, err := actions.NewSet(c, whatsapp.SendMessage(o), whatsapp.MarkRead(o))
+	require.NoError(t, err)
+	require.NoError(t, set.Events(whatsapp.Events()...))
+	return set
+}
+
+func text(extra map[string]any) map[string]any {
+	in := map[string]any{
+		"sender_phone_id": sender, "recipient": "+33612345678",
+		"message_type": "text", "message": map[string]any{"body": "Bonjour <b> & co"},
+	}
+	for k, v := range extra {
+		in[k] = v
+	}
+	return in
+}
+
+func send(in map[string]any) call.Call {
+	return call.Call{Key: "f1.run.1", Run: "run", Step: "notify", Attempt: 1,
+		Action: "whatsapp.send_message", Connection: "shop", Input: in}
+}
+
+func TestSend(t *testing.T) {
+	m := newMeta(t, answers(200, okBody))
+	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
+	in, found := set.Action("whatsapp.send_message").In.Coerce(text(map[string]any{"message_type": "TEXT", "tracking": "order 7", "reply_to": "wamid.X"}))
+	require.NoError(t, found.Err())
+
+	o := set.Do(context.Background(), send(in.(map[string]any)))
+	assert.Equal(t, call.Succeeded, o.Status)
+	assert.Nil(t, o.Error)
+	assert.Equal(t, int64(200), o.Output["status_code"])
+	assert.Equal(t, true, o.Output["success"])
+	assert.Equal(t, "wamid.TEST", o.Output["message_id"])
+	assert.Equal(t, "33612345678", o.Output["wa_id"])
+	assert.Equal(t, "accepted", o.Output["delivery"])
+	assert.Equal(t, false, o.Output["fallback_used"])
+
+	require.Len(t, m.asked(), 1)
+	assert.Equal(t, "/v23.0/"+sender+"/messages", m.paths[0])
+	assert.Equal(t, "Bearer "+token, m.tokens[0])
+	assert.Equal(t, map[string]any{
+		"messaging_product": "whatsapp", "recipient_type": "individual", "to": "+33612345678", "type": "text",
+		"text": map[string]any{"body": "Bonjour <b> & co"}, "context": map[string]any{"message_id": "wamid.X"},
+		"biz_opaque_callback_data": "f1.run.1|order 7",
+	}, m.asked()[0])
+}

@@ -1,0 +1,108 @@
+package whatsapp
+
+import (
+	"maps"
+	"strconv"
+
+	"facteur/flow/call"
+)
+
+// The states of a message, as `delivery` tells them.
+const (
+	accepted  = "accepted"
+	held      = "held"
+	sent      = "sent"
+	delivered = "delivered"
+	read      = "read"
+	failed    = "failed"
+	unknown   = "unknown"
+)
+
+// rank orders the states that a message passes through; 0 is before all of them.
+func rank(state string) int {
+	switch state {
+	case sent:
+		return 1
+	case delivered:
+		return 2
+	case read, "played":
+		return 3
+	}
+	return 0
+}
+
+// settle turns a status of a message into outputs and an outcome. Statuses come in any
+// order and more than once: a state is never taken back, and a failure counts unless
+// the message was delivered. A failure after acceptance is never retried.
+func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
+	now := maps.Clone(out)
+	if now == nil {
+		now = map[string]any{}
+	}
+	for k, zero := range map[string]any{"status_code": int64(0), "fallback_used": false} {
+		if _, ok := now[k]; !ok {
+			now[k] = zero
+		}
+	}
+	for _, k := range []string{"message_id", "wa_id"} {
+		if text, _ := r.Data[k].(string); text != "" && now[k] == nil {
+			now[k] = text
+		}
+	}
+	before, _ := now["delivery"].(string)
+	if r.State == failed && rank(before) < rank(delivered) {
+		now["delivery"], now["success"] = failed, false
+		return call.Outcome{Status: call.Failed, Output: now, Error: undelivered(r.Error)}
+	}
+	state := before
+	if rank(r.State) > rank(before) {
+		state = r.State
+		if state == "played" {
+			state = read
+		}
+		now["delivery"] = state
+	}
+	reached := rank(state) > 0 && rank(state) >= rank(want)
+	now["success"] = reached
+	o := call.Outcome{Status: call.Pending, Output: now}
+	if reached {
+		o.Status = call.Succeeded
+	}
+	return o
+}
+
+// undelivered classifies the error of a status.
+func undelivered(e *call.Error) *call.Error {
+	if e == nil {
+		return &call.Error{Code: "undelivered", Class: string(Permanent), Message: "meta did not deliver the message, and does not say why"}
+	}
+	code := e.MetaCode
+	if code == 0 {
+		code, _ = strconv.ParseInt(e.Code, 10, 64)
+	}
+	if code == 0 {
+		return e
+	}
+	g := GraphError{Code: code, Title: e.Message}
+	g.Details, _ = e.Details["details"].(string)
+	v := Classify(g)
+	v.Retryable = false
+	told := g.callError(v)
+	for k, x := range e.Details {
+		if _, ok := told.Details[k]; !ok {
+			told.Details[k] = x
+		}
+	}
+	return told
+}
+
+// A State is the state of a message. The zero State is failed: nothing was accepted.
+type State string
+
+// EncodeValue returns the state's name.
+func (s State) EncodeValue() any {
+	if s == "" {
+		return failed
+	}
+	return string(s)
+}

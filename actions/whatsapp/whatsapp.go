@@ -1,0 +1,59 @@
+// Package whatsapp sends messages through the WhatsApp Cloud API.
+//
+// SendMessage and MarkRead are the actions, Events the kinds of event that flows wait
+// for. The types of messages are Go structs; what types cannot say are Rules. Every
+// error code of the API has its place in one catalogue, which decides what the engine
+// does about it: see Classify and Explain. Check tells whether a connection works.
+//
+// The API has no idempotency key: a send whose answer is lost may have happened.
+// Nothing in this package sends a message twice for one call.
+package whatsapp
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Options is what the actions need from outside.
+type Options struct {
+	// Client makes the requests; nil: one of its own. It must not follow redirects and
+	// its Jar is not used; its Transport is where recordings and simulators plug in.
+	Client *http.Client
+
+	// Window tells whether a recipient wrote to a sender within 24 hours. nil: nobody knows.
+	Window func(ctx context.Context, sender, recipient string) Window
+
+	// Once claims a key for a send. It returns the id of the message that the send
+	// would repeat, "" when the send may go on. nil: `once` cannot be used.
+	Once func(ctx context.Context, claim Claim) (repeats string, err error)
+}
+
+// A Window is what is known about the 24 hours in which anything may be written.
+type Window string
+
+// The states of a window.
+const (
+	WindowUnknown Window = ""
+	WindowOpen    Window = "open"
+	WindowShut    Window = "shut"
+)
+
+// A Claim asks that nobody else sends under a key for some time.
+type Claim struct {
+	Call      string // the key of the call that claims it; claiming again is no repeat
+	Sender    string // phone number ID
+	Recipient string // digits, or a user ID
+	Key       string
+	Within    time.Duration
+}
+
+func (o Options) client() *http.Client {
+	c := http.Client{}
+	if o.Client != nil {
+		c = *o.Client
+	}
+	c.Jar = nil
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
+}
