@@ -1,0 +1,60 @@
+package expr
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+)
+
+// Vars is what a program reads when it is evaluated.
+type Vars struct {
+	Values map[string]any // by variable: plain values as of schema.Coerce
+	Now    time.Time      // of now()
+	Random Random         // of random() and uuid(); nil: they are errors
+}
+
+// Random is the source of random() and uuid().
+type Random interface {
+	// Int returns an integer from a to b, both included.
+	Int(a, b int64) (int64, error)
+	// UUID returns a random UUID, version 4.
+	UUID() string
+}
+
+// ResolveName gives CEL the value of a variable.
+func (v *Vars) ResolveName(name string) (any, bool) {
+	switch name {
+	case nowVariable:
+		return types.Timestamp{Time: v.Now}, true
+	case randomVariable:
+		return source{v.Random}, true
+	}
+	value, ok := v.Values[name]
+	return value, ok
+}
+
+// Parent gives CEL nothing: there is one level of variables.
+func (v *Vars) Parent() interpreter.Activation { return nil }
+
+// A source carries a Random through CEL, as a value that an author cannot reach.
+type source struct{ random Random }
+
+func randomOf(v ref.Val, function string) (Random, error) {
+	if s, ok := v.(source); ok && s.random != nil {
+		return s.random, nil
+	}
+	return nil, fmt.Errorf("%s is not available here", function)
+}
+
+func (s source) ConvertToNative(reflect.Type) (any, error) {
+	return nil, fmt.Errorf("a source of random values has no other form")
+}
+
+func (s source) ConvertToType(ref.Type) ref.Val { return types.NoSuchOverloadErr() }
+func (s source) Equal(ref.Val) ref.Val          { return types.False }
+func (s source) Type() ref.Type                 { return types.DynType }
+func (s source) Value() any                     { return nil }

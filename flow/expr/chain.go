@@ -1,0 +1,88 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/common/ast"
+
+	"facteur/flow/diag"
+)
+
+// A chain is a variable and the fields that follow it, e.g. steps.?reply.outputs.text.
+type chain struct {
+	root  string
+	ident ast.Expr
+	links []link
+	test  bool // the argument of has(…)
+}
+
+// A link is one field of a chain.
+type link struct {
+	name     string
+	optional bool // .?name
+	at       ast.Expr
+}
+
+// chainOf returns the chain that an expression is.
+func chainOf(e ast.Expr) (ch chain, ok bool) {
+	for {
+		switch e.Kind() {
+		case ast.IdentKind:
+			ch.root, ch.ident = e.AsIdent(), e
+			slices.Reverse(ch.links)
+			return ch, true
+		case ast.SelectKind:
+			sel := e.AsSelect()
+			ch.test = ch.test || sel.IsTestOnly()
+			ch.links = append(ch.links, link{name: sel.FieldName(), at: e})
+			e = sel.Operand()
+		case ast.CallKind:
+			c := e.AsCall()
+			if c.FunctionName() != optSelect || len(c.Args()) != 2 {
+				return ch, false
+			}
+			name, ok := textOf(c.Args()[1])
+			if !ok {
+				return ch, false
+			}
+			ch.links = append(ch.links, link{name: name, optional: true, at: e})
+			e = c.Args()[0]
+		default:
+			return ch, false
+		}
+	}
+}
+
+func (ch chain) String() string {
+	var b strings.Builder
+	b.WriteString(ch.root)
+	for _, l := range ch.links {
+		b.WriteByte('.')
+		if l.optional {
+			b.WriteByte('?')
+		}
+		b.WriteString(l.name)
+	}
+	return b.String()
+}
+
+func (ch chain) optional() bool {
+	return slices.ContainsFunc(ch.links, func(l link) bool { return l.optional })
+}
+
+func (ch chain) start(p places) int { return p.offset(ch.ident.ID()) }
+
+// upTo returns the range from the root to the n-th link, or to the last there is.
+func (ch chain) upTo(p places, n int) diag.Range {
+	start := ch.start(p)
+	n = min(n, len(ch.links))
+	if start < 0 || n == 0 {
+		return p.at(start)
+	}
+	_, end := p.token(ch.links[n-1].at)
+	if end <= start {
+		return p.at(start)
+	}
+	return p.text.Range(start, end)
+}

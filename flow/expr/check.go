@@ -1,0 +1,432 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/decls"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/nyaruka/phonenumbers"
+
+	"facteur/flow/diag"
+)
+
+// A check says what is wrong with one parsed expression, in an author's words.
+type check struct {
+	scope  *Scope
+	places places
+	tree   *ast.AST
+	list   *diag.List
+	nodes  map[int64]ast.Expr
+}
+
+func (c *check) errorf(code string, at diag.Range, hint, format string, args ...any) {
+	d := diag.Diagnostic{Code: code, Range: at, Message: fmt.Sprintf(format, args...), Hint: hint}
+	if !slices.Contains(*c.list, d) { // macros repeat what they are given
+		*c.list = append(*c.list, d)
+	}
+}
+
+// node returns the node of an id, or nil.
+func (c *check) node(id int64) ast.Expr {
+	if c.nodes == nil {
+		c.nodes = map[int64]ast.Expr{}
+		ast.PostOrderVisit(c.tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) { c.nodes[e.ID()] = e }))
+	}
+	return c.nodes[id]
+}
+
+// report turns one of the checker's errors into a diagnostic.
+func (c *check) report(problem *common.Error) {
+	e := c.node(problem.ExprID)
+	message := problem.Message
+	at := c.places.whole()
+	if e != nil {
+		at = c.places.node(e)
+	}
+	quoted := func() string {
+		_, rest, _ := strings.Cut(message, "'")
+		name, _, _ := strings.Cut(rest, "'")
+		return name
+	}
+	switch {
+	case strings.HasPrefix(message, "undeclared reference"):
+		if e != nil && e.Kind() == ast.CallKind {
+			c.unknownFunction(e, quoted(), at)
+			return
+		}
+		c.unknownName(quoted(), at)
+	case strings.HasPrefix(message, "undefined field"):
+		c.unknownField(e, quoted(), at)
+	case strings.HasPrefix(message, "found no matching overload") && e != nil && e.Kind() == ast.CallKind:
+		c.mismatch(e, at)
+	case strings.HasPrefix(message, "expected type 'bool'") && e != nil:
+		c.errorf("type-mismatch", c.span(e), "", "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
+	case strings.Contains(message, "does not support field selection") && e != nil:
+		operand := operandOf(e)
+		t := c.tree.GetType(operand.ID())
+		c.errorf("unknown-field", at, "", "%s has no fields: it is %s", c.source(operand), typeName(t))
+	case strings.Contains(message, "cannot be range of a comprehension") && e != nil:
+		hint := ""
+		if t := c.tree.GetType(e.ID()); isOptional(t) {
+			hint = "say what to go through without it, such as .orValue([])"
+		}
+		c.errorf("type-mismatch", c.span(e), hint, "only a list or a map can be gone through, this is %s", typeName(c.tree.GetType(e.ID())))
+	default:
+		c.errorf("type-mismatch", at, "", "%s", strings.ToLower(message[:1])+message[1:])
+	}
+}
+
+// operandOf returns what a field is selected from.
+func operandOf(e ast.Expr) ast.Expr {
+	switch {
+	case e.Kind() == ast.SelectKind:
+		return e.AsSelect().Operand()
+	case e.Kind() == ast.CallKind && len(e.AsCall().Args()) > 0:
+		return e.AsCall().Args()[0]
+	}
+	return e
+}
+
+// source gives an operand as it was written where it is a chain of names.
+func (c *check) source(e ast.Expr) string {
+	if ch, ok := chainOf(e); ok {
+		return ch.String()
+	}
+	return "this value"
+}
+
+// span returns from the first to the last token of an expression.
+func (c *check) span(e ast.Expr) diag.Range {
+	first, last := -1, -1
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		i, j := c.places.token(e)
+		if i < 0 {
+			return
+		}
+		if first < 0 || i < first {
+			first = i
+		}
+		last = max(last, j, i+1)
+	}))
+	if first < 0 {
+		return c.places.whole()
+	}
+	return c.places.text.Range(first, last)
+}
+
+func (c *check) unknownName(name string, at diag.Range) {
+	switch name {
+	case "error":
+		c.errorf("unknown-name", at, "error is known in catch and in on_failure; elsewhere read steps.<id>.error", "there is no error here")
+	case "event":
+		c.errorf("unknown-name", at, "event is known in triggers and in the when of wait_for; afterwards it is the step's outputs", "there is no event here")
+	default:
+		known := c.scope.variables()
+		hint := diag.DidYouMean(name, "names here", known)
+		if _, ok := c.scope.steps.m[name]; ok {
+			hint = fmt.Sprintf("steps are read as steps.%s", name)
+		} else if _, ok := c.scope.vars.m[name]; ok {
+			hint = fmt.Sprintf("variables are read as vars.%s", name)
+		}
+		c.errorf("unknown-name", at, hint, "there is nothing called %q", name)
+	}
+}
+
+func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
+	if e == nil {
+		c.errorf("unknown-field", at, "", "there is no field %q", name)
+		return
+	}
+	operand := operandOf(e)
+	t := c.tree.GetType(operand.ID())
+	if isOptional(t) {
+		t = t.Parameters()[0]
+	}
+	if t.TypeName() == stepsTypeName {
+		ids := c.scope.visibleSteps()
+		hint := diag.DidYouMean(name, "steps that can be read here", ids)
+		if len(ids) == 0 {
+			hint = "a step can be read after it, by its id"
+		}
+		c.errorf("unknown-field", at, hint, "there is no step %q", name)
+		return
+	}
+	names, _ := provider{c.scope}.FindStructFieldNames(t.TypeName())
+	what := c.source(operand)
+	hint := diag.DidYouMean(name, what, names)
+	if strings.HasPrefix(t.TypeName(), stepPrefix) {
+		if st := c.scope.steps.m[t.TypeName()[len(stepPrefix):]]; st.Outputs != nil && st.Outputs.Field(name) != nil {
+			hint = fmt.Sprintf("its outputs are read as %s.outputs.%s", what, name)
+		}
+	}
+	if hint == "" && t.TypeName() == varsTypeName {
+		hint = "variables are made by set"
+	}
+	c.errorf("unknown-field", at, hint, "%s has no field %q", what, name)
+}
+
+func (c *check) unknownFunction(e ast.Expr, name string, at diag.Range) {
+	known := shared().functions
+	var hint string
+	switch near := diag.Suggest(name, known); {
+	case slices.Contains(known, name):
+		hint = "it takes: " + signatures(name)
+	case near != "":
+		hint = fmt.Sprintf("did you mean %s? it takes: %s", near, signatures(near))
+	default:
+		for _, other := range known {
+			if strings.HasPrefix(other, name) && len(name) > 2 {
+				hint = fmt.Sprintf("did you mean %s? it takes: %s", other, signatures(other))
+				break
+			}
+		}
+	}
+	if slices.Contains(known, name) {
+		c.errorf("unknown-function", at, hint, "%s cannot be called like this", name)
+		return
+	}
+	if name == "len" || name == "length" || name == "count" {
+		hint = "size(x) counts the characters of a text and the elements of a list or a map"
+	}
+	c.errorf("unknown-function", at, hint, "there is no function %q", name)
+}
+
+// signatures lists the ways in which a function can be called, at most four.
+func signatures(name string) string {
+	switch name {
+	case "now", "uuid":
+		return name + "()"
+	case "random":
+		return "random(int, int)"
+	}
+	fn := shared().cel.Functions()["@"+name]
+	if fn == nil {
+		fn = shared().cel.Functions()[name]
+	}
+	var all []string
+	if fn != nil {
+		all = overloads(name, fn)
+	}
+	if len(all) == 0 {
+		return name + "(…)"
+	}
+	if len(all) > 4 {
+		all = append(all[:4], "…")
+	}
+	return strings.Join(all, ", ")
+}
+
+func overloads(name string, fn *decls.FunctionDecl) []string {
+	var all []string
+	for _, o := range fn.OverloadDecls() {
+		args := make([]string, len(o.ArgTypes()))
+		for i, t := range o.ArgTypes() {
+			args[i] = typeName(t)
+		}
+		member := o.IsMemberFunction() || name == "replace" || name == "join"
+		if member && len(args) > 0 {
+			all = append(all, fmt.Sprintf("%s.%s(%s)", args[0], name, strings.Join(args[1:], ", ")))
+		} else {
+			all = append(all, fmt.Sprintf("%s(%s)", name, strings.Join(args, ", ")))
+		}
+	}
+	return slices.Compact(all)
+}
+
+// mismatch says why a call takes none of the types that it is given.
+func (c *check) mismatch(e ast.Expr, at diag.Range) {
+	const code = "type-mismatch"
+	call := e.AsCall()
+	args := call.Args()
+	if call.IsMemberFunction() {
+		args = append([]ast.Expr{call.Target()}, args...)
+	}
+	name := strings.TrimPrefix(call.FunctionName(), "@")
+	if name == "random" && len(args) > 0 {
+		args = args[1:]
+	}
+	ts := make([]*types.Type, len(args))
+	names := make([]string, len(args))
+	hint := ""
+	for i, a := range args {
+		ts[i] = c.tree.GetType(a.ID())
+		names[i] = typeName(ts[i])
+		if isOptional(ts[i]) && hint == "" && name != "orValue" && name != "or" {
+			of, _ := c.scope.schemaType(ts[i])
+			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.source(a), zero(of))
+		}
+	}
+	switch name {
+	case operators.Conditional:
+		if ts[0].Kind() != types.BoolKind && ts[0].Kind() != types.DynKind {
+			c.errorf(code, c.span(args[0]), hint, "a condition must be bool, this is %s", names[0])
+			return
+		}
+		c.errorf(code, at, hint, "both sides of : must have one type, these are %s and %s", names[1], names[2])
+	case operators.Index, operators.OptIndex:
+		if ts[0].Kind() == types.StructKind {
+			hint = "name the field: " + c.source(args[0]) + ".<field>"
+			if key, ok := textOf(args[1]); ok {
+				hint = "write " + c.source(args[0]) + "." + key
+			}
+			if ts[0].TypeName() == stepsTypeName {
+				c.errorf("not-a-value", at, hint, "steps cannot be looked up by a computed name: what is known about a step goes by its id")
+				return
+			}
+			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.source(args[0]))
+			return
+		}
+		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
+	case operators.Equals, operators.NotEquals:
+		if hint == "" {
+			hint = conversion(ts, names, args, c)
+		}
+		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
+	default:
+		display, isOperator := operators.FindReverse(call.FunctionName())
+		if !isOperator {
+			display = name
+			if hint == "" {
+				hint = "it takes: " + signatures(name)
+			}
+		} else if hint == "" {
+			hint = conversion(ts, names, args, c)
+		}
+		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
+	}
+}
+
+// conversion hints at the function that makes two operands alike.
+func conversion(ts []*types.Type, names []string, args []ast.Expr, c *check) string {
+	if len(ts) != 2 || ts[0].Kind() == ts[1].Kind() {
+		return ""
+	}
+	convert := func(i int, function string) string {
+		if ch, ok := chainOf(args[i]); ok {
+			return fmt.Sprintf("write %s(%s)", function, ch)
+		}
+		return fmt.Sprintf("%s(…) makes a %s of the %s", function, function, names[i])
+	}
+	for i := range ts {
+		other := ts[1-i].Kind()
+		if other == types.StringKind || other == types.DoubleKind && ts[i].Kind() == types.IntKind {
+			switch ts[i].Kind() {
+			case types.IntKind, types.DoubleKind, types.BoolKind, types.TimestampKind, types.DurationKind, types.BytesKind, types.UintKind:
+				return convert(i, names[1-i])
+			}
+		}
+	}
+	return ""
+}
+
+func textOf(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := e.AsLiteral().(types.String)
+	return string(s), ok
+}
+
+// result reports results that no value of a flow can be.
+func (c *check) result(t *types.Type) {
+	if isOptional(t) {
+		t = t.Parameters()[0]
+	}
+	switch t.Kind() {
+	case types.BytesKind:
+		c.errorf("not-a-value", c.places.whole(), "write base64.encode(…), or string(…) for text in UTF-8", "bytes are no value of a flow")
+	case types.TypeKind:
+		c.errorf("not-a-value", c.places.whole(), "", "a type is no value of a flow")
+	case types.MapKind:
+		if k := t.Parameters()[0].Kind(); k != types.StringKind && k != types.DynKind && k != types.TypeParamKind {
+			c.errorf("not-a-value", c.places.whole(), "write string(…) around the keys", "the keys of a map must be strings, these are %s", typeName(t.Parameters()[0]))
+		}
+	}
+}
+
+// literals reports arguments whose value is known and cannot be right.
+func (c *check) literals() {
+	formats := false
+	ast.PostOrderVisit(c.tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		call := e.AsCall()
+		args := call.Args()
+		arg, valid := 0, func(string) error { return nil }
+		switch call.FunctionName() {
+		case "format":
+			formats = true
+			return
+		case "matches":
+			if !call.IsMemberFunction() {
+				arg = 1
+			}
+			valid = regularExpression
+		case "regex.extract", "regex.extractAll", "regex.replace":
+			arg, valid = 1, regularExpression
+		case "@duration":
+			valid = func(s string) error { _, err := parseDuration(s); return err }
+		case "timestamp":
+			valid = func(s string) error {
+				if _, err := time.Parse(time.RFC3339, s); err != nil {
+					return fmt.Errorf("%q is not a timestamp, write one such as \"2026-01-31T08:00:00Z\"", s)
+				}
+				return nil
+			}
+		case "e164":
+			arg = 1
+			valid = func(s string) error {
+				if !phonenumbers.GetSupportedRegions()[strings.ToUpper(s)] {
+					return fmt.Errorf("%q is not a region, write one such as \"FR\"", s)
+				}
+				return nil
+			}
+		default:
+			return
+		}
+		if arg >= len(args) {
+			return
+		}
+		if s, ok := textOf(args[arg]); ok {
+			if err := valid(s); err != nil {
+				c.errorf("invalid-literal", c.places.node(args[arg]), "", "%v", err)
+			}
+		}
+	}))
+	if formats && len(*c.list) == 0 {
+		c.formats()
+	}
+}
+
+func regularExpression(s string) error {
+	_, err := regexp.Compile(s)
+	if err != nil {
+		return fmt.Errorf("the regular expression is wrong: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return nil
+}
+
+// formats runs CEL's own checks of format(…).
+func (c *check) formats() {
+	problems := common.NewErrors(common.NewTextSource(c.places.text.Value))
+	issues := cel.NewIssuesWithSourceInfo(problems, c.tree.SourceInfo())
+	for _, v := range shared().cel.Validators() {
+		v.Validate(shared().cel, noConfig{}, c.tree, issues)
+	}
+	for _, problem := range issues.Errors() {
+		c.errorf("invalid-literal", c.places.near(problem.ExprID, c.places.whole()), "", "format: %s", problem.Message)
+	}
+}
+
+type noConfig struct{}
+
+func (noConfig) GetOrDefault(_ string, v any) any { return v }

@@ -1,0 +1,239 @@
+package expr
+
+import (
+	"strings"
+
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+const optSelect = operators.OptSelect
+
+// Compile compiles a text: without ${ it is itself; exactly one ${…} keeps its type;
+// otherwise each part is formatted into the text. Where it fails, the program is nil
+// and should be treated as of type any.
+func Compile(t diag.Text, s *Scope) (*Program, diag.List) {
+	parts, list := Scan(t)
+	if len(parts) == 1 && parts[0].Expr == nil && len(list) == 0 {
+		return &Program{text: parts[0].Text}, nil
+	}
+	if only := single(parts); only != nil {
+		e, _, _ := compile(*only.Expr, only.Range, s, &list)
+		if list.HasErrors() {
+			return nil, list
+		}
+		return &Program{whole: e}, list
+	}
+	p := &Program{parts: make([]programPart, len(parts))}
+	for i, part := range parts {
+		p.parts[i].text = part.Text
+		if part.Expr == nil {
+			continue
+		}
+		e, _, _ := compile(*part.Expr, part.Range, s, &list)
+		if e != nil {
+			standsInText(e, &list)
+		}
+		p.parts[i].expr = e
+	}
+	if list.HasErrors() {
+		return nil, list
+	}
+	return p, list
+}
+
+// single returns the one expression of a text that is nothing but it and white space.
+func single(parts []Part) *Part {
+	var only *Part
+	for i := range parts {
+		switch {
+		case parts[i].Expr == nil && strings.TrimSpace(parts[i].Text) == "":
+		case parts[i].Expr == nil || only != nil:
+			return nil
+		default:
+			only = &parts[i]
+		}
+	}
+	return only
+}
+
+// standsInText reports an expression whose type has no form in a text.
+func standsInText(e *expression, list *diag.List) {
+	const code = "not-text"
+	switch {
+	case e.optional:
+		list.Errorf(code, e.at, "say what stands there without it, such as .orValue("+zero(e.typ)+")", "an optional value cannot stand in a text")
+	case e.null:
+		list.Errorf(code, e.at, "leave it out, or choose a value with ? :", "null cannot stand in a text")
+	case e.typ.Kind == schema.List:
+		list.Errorf(code, e.at, `use .join(", ") or json(…)`, "a list cannot stand in a text")
+	case e.typ.Kind == schema.Map || e.typ.Kind == schema.Object:
+		list.Errorf(code, e.at, "use one of its fields, or json(…)", "%s cannot stand in a text", article(e.typ))
+	}
+}
+
+func article(t *schema.Type) string {
+	if t.Kind == schema.Object {
+		return "an object"
+	}
+	return "a map"
+}
+
+// zero gives the CEL literal of a type's empty value.
+func zero(t *schema.Type) string {
+	switch t.Kind {
+	case schema.Bool:
+		return "false"
+	case schema.Int:
+		return "0"
+	case schema.Number:
+		return "0.0"
+	case schema.List:
+		return "[]"
+	case schema.Map, schema.Object:
+		return "{}"
+	case schema.Duration:
+		return `duration("0s")`
+	case schema.Timestamp:
+		return "now()"
+	}
+	return `""`
+}
+
+// Condition compiles bare CEL of type bool, and tells what holds when it is true
+// and when it is false.
+func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
+	trimmed := strings.TrimSpace(t.Value)
+	switch {
+	case trimmed == "":
+		l.Errorf("empty-expression", t.Whole, `write a condition such as inputs.name != ""`, "the condition is empty")
+		return nil, yes, no, l
+	case strings.HasPrefix(trimmed, "${"):
+		at := strings.Index(t.Value, "${")
+		hint := "leave out ${ and }"
+		if strings.HasSuffix(trimmed, "}") {
+			hint = "write " + strings.TrimSpace(trimmed[2:len(trimmed)-1])
+		}
+		l.Errorf("expression-syntax", t.Range(at, at+2), hint, "a condition is an expression already: it takes no ${ }")
+		return nil, yes, no, l
+	}
+	e, yes, no := compile(t, newPlaces(t, nil).whole(), s, &l)
+	if e == nil {
+		return nil, Facts{}, Facts{}, l
+	}
+	switch {
+	case e.optional:
+		l.Errorf("type-mismatch", e.at, "say what holds without it, such as .orValue("+zero(e.typ)+")", "a condition must be bool, this is optional")
+	case e.null || e.typ.Kind != schema.Bool && e.typ.Kind != schema.Any && e.typ.Kind != schema.Union:
+		l.Errorf("type-mismatch", e.at, compareHint(e.typ, trimmed), "a condition must be bool, this is %s", celName(e))
+	}
+	if l.HasErrors() {
+		return nil, Facts{}, Facts{}, l
+	}
+	return &Program{whole: e, condition: true}, yes, no, l
+}
+
+func celName(e *expression) string {
+	if e.null {
+		return "null"
+	}
+	return typeName((&objects{}).celType(e.typ))
+}
+
+func compareHint(t *schema.Type, source string) string {
+	switch t.Kind {
+	case schema.String, schema.Int, schema.Number:
+		if pathOf(source) != nil {
+			return "compare it, such as " + source + " != " + zero(t)
+		}
+		return "compare it, such as … != " + zero(t)
+	case schema.List, schema.Map:
+		return "ask for its size, such as … .size() > 0"
+	}
+	return "compare it with == or !="
+}
+
+// compile compiles one expression, which stands at the given place with its ${ and }.
+// It returns nil when there are errors, which it adds to the list.
+func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expression, yes, no Facts) {
+	if names := pathOf(strings.TrimSpace(t.Value)); names != nil {
+		if typ := s.follow(names); typ != nil && (names[0] != "steps" || s.readable(names[1:])) {
+			return &expression{at: at, typ: typ, path: names}, yes, no
+		}
+	}
+	parsed, issues := shared().cel.Parse(t.Value)
+	if issues.Err() != nil {
+		syntaxErrors(newPlaces(t, nil), issues.Errors(), list)
+		return nil, yes, no
+	}
+	tree := parsed.NativeRep()
+	if strings.Contains(t.Value, "steps") {
+		testFromTheStart(tree)
+	}
+	env, err := s.checkerEnv()
+	if err != nil {
+		list.Errorf("expression-syntax", at, "", "the names in scope cannot be declared: %v", err)
+		return nil, yes, no
+	}
+	checked, problems := checker.Check(tree, parsed.Source(), env)
+	c := &check{scope: s, places: newPlaces(t, checked), tree: checked, list: list}
+	before := len(*list)
+	for _, problem := range problems.GetErrors() {
+		c.report(problem)
+	}
+	c.literals()
+	yes, no = (&guard{check: c}).walk(checked.Expr(), Facts{})
+	typ := checked.GetType(checked.Expr().ID())
+	if len(*list) == before {
+		c.result(typ)
+	}
+	if (*list)[before:].HasErrors() {
+		return nil, Facts{}, Facts{}
+	}
+	sortRanges(checked)
+	e = newExpression(t, at, checked)
+	e.typ, e.optional = s.schemaType(typ)
+	e.null = typ.Kind() == types.NullTypeKind
+	return e, yes, no
+}
+
+// testFromTheStart makes a chain of fields that has a test at its end, as in
+// has(steps.a.outputs.x) and steps.a.outputs.?x, optional from the step on: a step
+// that was skipped has no outputs, and the test should then find nothing.
+func testFromTheStart(a *ast.AST) {
+	var id int64
+	factory := ast.NewExprFactory()
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		var operand ast.Expr
+		switch e.Kind() {
+		case ast.SelectKind:
+			if !e.AsSelect().IsTestOnly() {
+				return
+			}
+			operand = e.AsSelect().Operand()
+		case ast.CallKind:
+			if e.AsCall().FunctionName() != optSelect || len(e.AsCall().Args()) != 2 {
+				return
+			}
+			operand = e.AsCall().Args()[0]
+		}
+		for operand != nil && operand.Kind() == ast.SelectKind && !operand.AsSelect().IsTestOnly() {
+			sel := operand.AsSelect()
+			if root := sel.Operand(); root.Kind() == ast.IdentKind && strings.TrimPrefix(root.AsIdent(), ".") == "steps" {
+				if id == 0 {
+					id = ast.MaxID(a)
+				}
+				name := factory.NewLiteral(id, types.String(sel.FieldName()))
+				id++
+				operand.SetKindCase(factory.NewCall(operand.ID(), optSelect, root, name))
+				return
+			}
+			operand = sel.Operand()
+		}
+	}))
+}

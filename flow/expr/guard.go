@@ -1,0 +1,399 @@
+package expr
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// A guard walks a checked expression from left to right and demands that what is read
+// of a step that may not have run, or may have failed, was tested before.
+type guard struct {
+	*check
+	locals []string // names that a comprehension has taken
+}
+
+// walk visits an expression where the facts in hold. It returns what is proved when
+// the expression is true and when it is false.
+func (g *guard) walk(e ast.Expr, in Facts) (yes, no Facts) {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		switch e.AsLiteral() {
+		case types.True:
+			return Facts{}, Facts{never: true}
+		case types.False:
+			return Facts{never: true}, Facts{}
+		}
+	case ast.IdentKind, ast.SelectKind:
+		return g.fields(e, in)
+	case ast.CallKind:
+		return g.call(e, in)
+	case ast.ListKind:
+		for _, item := range e.AsList().Elements() {
+			g.walk(item, in)
+		}
+	case ast.MapKind:
+		for _, entry := range e.AsMap().Entries() {
+			g.walk(entry.AsMapEntry().Key(), in)
+			g.walk(entry.AsMapEntry().Value(), in)
+		}
+	case ast.StructKind:
+		for _, f := range e.AsStruct().Fields() {
+			g.walk(f.AsStructField().Value(), in)
+		}
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		g.walk(c.IterRange(), in)
+		g.walk(c.AccuInit(), in)
+		outer := g.locals
+		g.locals = append(slices.Clip(outer), c.IterVar(), c.IterVar2(), c.AccuVar())
+		g.walk(c.LoopCondition(), in)
+		g.walk(c.LoopStep(), in)
+		g.locals = append(slices.Clip(outer), c.AccuVar())
+		g.walk(c.Result(), in)
+		g.locals = outer
+	}
+	return Facts{}, Facts{}
+}
+
+// fields visits a chain of fields.
+func (g *guard) fields(e ast.Expr, in Facts) (yes, no Facts) {
+	ch, ok := chainOf(e)
+	switch {
+	case !ok:
+		g.walk(operandOf(e), in)
+	case g.isSteps(ch):
+		g.read(ch, in)
+		if ch.test {
+			return g.present(ch)
+		}
+	}
+	return Facts{}, Facts{}
+}
+
+func (g *guard) call(e ast.Expr, in Facts) (yes, no Facts) {
+	c := e.AsCall()
+	args := c.Args()
+	switch c.FunctionName() {
+	case optSelect:
+		return g.fields(e, in)
+	case operators.LogicalAnd:
+		no.never = true
+		for _, a := range args {
+			y, n := g.walk(a, in.and(yes))
+			no = no.or(yes.and(n))
+			yes = yes.and(y)
+		}
+		return yes, no
+	case operators.LogicalOr:
+		yes.never = true
+		for _, a := range args {
+			y, n := g.walk(a, in.and(no))
+			yes = yes.or(no.and(y))
+			no = no.and(n)
+		}
+		return yes, no
+	case operators.LogicalNot:
+		yes, no = g.walk(args[0], in)
+		return no, yes
+	case operators.NotStrictlyFalse:
+		return g.walk(args[0], in)
+	case operators.Conditional:
+		ty, tn := g.walk(args[0], in)
+		ay, an := g.walk(args[1], in.and(ty))
+		by, bn := g.walk(args[2], in.and(tn))
+		return ty.and(ay).or(tn.and(by)), ty.and(an).or(tn.and(bn))
+	case operators.Equals:
+		return g.equal(args[0], args[1], in)
+	case operators.NotEquals:
+		yes, no = g.equal(args[0], args[1], in)
+		return no, yes
+	case operators.In:
+		return g.in(args[0], args[1], in)
+	}
+	if c.IsMemberFunction() {
+		g.walk(c.Target(), in)
+	}
+	for _, a := range args {
+		g.walk(a, in)
+	}
+	if ch, fallback, ok := g.optional(e); ok {
+		switch yes, no = g.present(ch); {
+		case fallback == nil: // hasValue()
+			return yes, no
+		case fallback.Kind() == ast.LiteralKind && fallback.AsLiteral() == types.False:
+			return yes, Facts{}
+		case fallback.Kind() == ast.LiteralKind && fallback.AsLiteral() == types.True:
+			return Facts{}, yes
+		}
+	}
+	return Facts{}, Facts{}
+}
+
+// optional recognises steps.?x….hasValue() and .orValue(fallback).
+func (g *guard) optional(e ast.Expr) (ch chain, fallback ast.Expr, ok bool) {
+	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() {
+		return ch, nil, false
+	}
+	c := e.AsCall()
+	switch {
+	case c.FunctionName() == "orValue" && len(c.Args()) == 1:
+		fallback = c.Args()[0]
+	case c.FunctionName() != "hasValue":
+		return ch, nil, false
+	}
+	ch, ok = chainOf(c.Target())
+	return ch, fallback, ok && g.isSteps(ch) && len(ch.links) > 1
+}
+
+// equal visits a == b and tells what follows.
+func (g *guard) equal(a, b ast.Expr, in Facts) (yes, no Facts) {
+	ay, an := g.walk(a, in)
+	by, bn := g.walk(b, in)
+	if a.Kind() == ast.LiteralKind {
+		a, b, ay, an = b, a, by, bn
+	}
+	if b.Kind() != ast.LiteralKind {
+		return Facts{}, Facts{}
+	}
+	switch b.AsLiteral() {
+	case types.True:
+		return ay, an
+	case types.False:
+		return an, ay
+	}
+	if id, ok := g.status(a); ok {
+		if o := g.outcome(b, id); o != 0 {
+			return about(id, anyOutcome&^o), about(id, o)
+		}
+		return Facts{}, Facts{}
+	}
+	ch, fallback, ok := g.optional(a)
+	if !ok || fallback == nil || fallback.Kind() != ast.LiteralKind || fallback.AsLiteral().Equal(b.AsLiteral()) == types.True {
+		return Facts{}, Facts{}
+	}
+	// The value differs from the one that stands in for it: it is there.
+	yes, _ = g.present(ch)
+	if len(ch.links) == 2 && ch.links[1].name == "status" {
+		if o := g.outcome(b, ch.links[0].name); o != 0 {
+			yes = about(ch.links[0].name, anyOutcome&^o)
+		}
+	}
+	return yes, Facts{}
+}
+
+// in visits a in b and tells what follows for a status in a list of literals.
+func (g *guard) in(a, b ast.Expr, in Facts) (yes, no Facts) {
+	g.walk(a, in)
+	g.walk(b, in)
+	id, ok := g.status(a)
+	if !ok || b.Kind() != ast.ListKind {
+		return Facts{}, Facts{}
+	}
+	var all Outcomes
+	for _, item := range b.AsList().Elements() {
+		if item.Kind() != ast.LiteralKind {
+			return Facts{}, Facts{}
+		}
+		all |= g.outcome(item, id)
+	}
+	return about(id, anyOutcome&^all), about(id, all)
+}
+
+// status recognises steps.x.status.
+func (g *guard) status(e ast.Expr) (id string, ok bool) {
+	ch, ok := chainOf(e)
+	if !ok || !g.isSteps(ch) || ch.test || len(ch.links) != 2 || ch.links[1].name != "status" {
+		return "", false
+	}
+	if ch.links[0].optional || ch.links[1].optional {
+		return "", false
+	}
+	return ch.links[0].name, true
+}
+
+// outcome returns what a status that is compared with stands for.
+func (g *guard) outcome(literal ast.Expr, id string) Outcomes {
+	name, ok := textOf(literal)
+	if !ok {
+		return 0
+	}
+	switch name {
+	case "succeeded":
+		return Succeeded
+	case "failed":
+		return Failed
+	case "skipped":
+		return Skipped
+	}
+	g.errorf("unknown-status", g.places.node(literal), diag.DidYouMean(name, "a step's status", []string{"succeeded", "failed", "skipped"}),
+		"the status of %s is never %q", id, name)
+	return 0
+}
+
+// present tells what follows when a chain turns out to be there and when it does not.
+func (g *guard) present(ch chain) (yes, no Facts) {
+	if len(ch.links) < 2 {
+		return Facts{}, Facts{}
+	}
+	id, part := ch.links[0].name, ch.links[1].name
+	switch {
+	case part == "error":
+		if len(ch.links) == 2 {
+			no = about(id, Failed)
+		}
+		return about(id, Succeeded|Skipped), no
+	case part != "outputs":
+		return Facts{}, Facts{}
+	case len(ch.links) == 2:
+		return about(id, Skipped), about(id, Succeeded|Failed)
+	}
+	name := ch.links[2].name
+	if st := g.scope.steps.m[id]; len(ch.links) == 3 && st.Outputs != nil {
+		switch f := outputField(st.Outputs, name); {
+		case f != nil && f.Always:
+			no = about(id, Succeeded|Failed)
+		case f != nil && f.Required:
+			no = about(id, Succeeded)
+		}
+	}
+	return about(id, Skipped, name), no
+}
+
+func (g *guard) isSteps(ch chain) bool {
+	return ch.root == ".steps" || ch.root == "steps" && !slices.Contains(g.locals, "steps")
+}
+
+// read reports what is wrong with reading a chain where the facts in hold.
+func (g *guard) read(ch chain, in Facts) {
+	if len(ch.links) == 0 {
+		g.errorf("not-a-value", g.places.at(ch.start(g.places)), diag.DidYouMean("", "read one step, such as steps.<id>.outputs; steps that can be read here", g.scope.visibleSteps()),
+			"steps is not a value of its own")
+		return
+	}
+	id := ch.links[0].name
+	st, ok := g.scope.steps.m[id]
+	if !ok {
+		return // the checker has said so
+	}
+	step := "steps." + id
+	if st.Hidden != "" {
+		g.errorf("out-of-scope", ch.upTo(g.places, 1), "", "%s cannot be read here: %s", step, st.Hidden)
+		return
+	}
+	if len(ch.links) == 1 {
+		hint := fmt.Sprintf("read %[1]s.status, %[1]s.outputs, %[1]s.attempts or %[1]s.error", step)
+		g.errorf("not-a-value", ch.upTo(g.places, 1), hint, "%s is not a value of its own", step)
+		return
+	}
+	if ch.test || ch.optional() {
+		return
+	}
+	names := make([]string, len(ch.links))
+	for i, l := range ch.links {
+		names[i] = l.name
+	}
+	known := in.steps[id]
+	known.not |= anyOutcome &^ st.Outcomes
+	known.has = union(known.has, st.has)
+	if in.never {
+		known.not = anyOutcome
+	}
+	g.demand(ch, names, known)
+}
+
+// demand reports a chain that is not proved to be there.
+func (g *guard) demand(ch chain, names []string, known stepFacts) {
+	t := g.scope.steps.m[names[0]].Outputs
+	why := needs(names, known, func(name string) bool {
+		f := outputField(t, name)
+		return f != nil && f.Always
+	})
+	if why == safe {
+		return
+	}
+	step := "steps." + names[0]
+	whole := "steps." + strings.Join(names, ".")
+	// The chain with .? and a value to stand in, for the hint.
+	instead := zero(g.typeOf(names))
+	optional := "steps.?" + strings.Join(names, ".")
+	switch why {
+	case mayNotHaveRun:
+		g.errorf("maybe-unset", ch.upTo(g.places, 1),
+			fmt.Sprintf("add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", step, optional, instead),
+			"%s may not have run", step)
+	case mayHaveFailed:
+		part := strings.Join(names[:3], ".")
+		g.errorf("maybe-unset", ch.upTo(g.places, 3),
+			fmt.Sprintf("test it with has(steps.%s), add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", part, step, optional, instead),
+			"steps.%s may be absent: the step may have failed", part)
+	case mayNotHaveFailed:
+		g.errorf("maybe-unset", ch.upTo(g.places, 2),
+			fmt.Sprintf("add `if: %s.status == \"failed\"`, or write `%s.orValue(%s)`", step, optional, instead),
+			"%s may be absent: the step may not have failed", strings.Join(strings.Split(whole, ".")[:3], "."))
+	}
+}
+
+// A lack is why a part of a step may not be there.
+type lack int
+
+const (
+	safe lack = iota
+	mayNotHaveRun
+	mayHaveFailed
+	mayNotHaveFailed
+)
+
+// needs tells whether steps.<names…> is there, given what is known about the step.
+func needs(names []string, known stepFacts, always func(string) bool) lack {
+	may := anyOutcome &^ known.not
+	switch part := names[1]; {
+	case part == "error":
+		if may&^Failed != 0 {
+			return mayNotHaveFailed
+		}
+	case part != "outputs" || may&^Succeeded == 0:
+	case len(names) > 2 && slices.Contains(known.has, names[2]):
+	case may&Skipped != 0:
+		return mayNotHaveRun
+	case len(names) > 2 && !always(names[2]):
+		return mayHaveFailed
+	}
+	return safe
+}
+
+// readable tells whether steps.<names…> can be read without a test.
+func (s *Scope) readable(names []string) bool {
+	st := s.steps.m[names[0]]
+	if st.Hidden != "" {
+		return false
+	}
+	known := stepFacts{not: anyOutcome &^ st.Outcomes, has: st.has}
+	return needs(names, known, func(name string) bool {
+		f := outputField(st.Outputs, name)
+		return f != nil && f.Always
+	}) == safe
+}
+
+// typeOf returns the type at the end of steps.<names…>, or any.
+func (g *guard) typeOf(names []string) *schema.Type {
+	if t := g.scope.follow(append([]string{"steps"}, names...)); t != nil {
+		return t
+	}
+	return schema.AnyType
+}
+
+// outputField returns a step's output, or nil.
+func outputField(outputs *schema.Type, name string) *schema.Field {
+	if outputs == nil {
+		return nil
+	}
+	return outputs.Field(name)
+}

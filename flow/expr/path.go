@@ -1,0 +1,108 @@
+package expr
+
+import (
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// Most expressions are a bare path such as steps.notify.outputs.status_code. A path
+// whose type the scope knows needs neither CEL's parser nor its run-time: it means the
+// same, and costs a hundredth.
+
+// pathOf returns the names of a bare path, nil for any other expression.
+func pathOf(s string) []string {
+	begin := true
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '.':
+			if begin {
+				return nil
+			}
+			begin = true
+		case !isNameByte(c) || begin && c >= '0' && c <= '9':
+			return nil
+		default:
+			begin = false
+		}
+	}
+	if begin {
+		return nil
+	}
+	names := strings.Split(s, ".")
+	if what, ok := Reserved(names[0]); ok && what == "a word of CEL" {
+		return nil
+	}
+	for _, name := range names[1:] {
+		if name == "true" || name == "false" || name == "null" || name == "in" {
+			return nil
+		}
+	}
+	return names
+}
+
+// follow returns the type at the end of a path, nil when the path is not plainly
+// right: then CEL says what is wrong with it.
+func (s *Scope) follow(names []string) *schema.Type {
+	var t *schema.Type
+	switch rest := names[1:]; {
+	case names[0] == "steps" && len(rest) >= 2:
+		st, ok := s.steps.m[rest[0]]
+		if !ok {
+			return nil
+		}
+		t, names = stepField(st.Outputs, rest[1]), rest[2:]
+	case names[0] == "vars" && len(rest) >= 1:
+		t, names = s.vars.m[rest[0]], rest[1:]
+	case names[0] == "steps" || names[0] == "vars":
+		return nil
+	default:
+		t, names = s.names.m[names[0]], rest
+	}
+	for _, name := range names {
+		if t == nil {
+			return nil
+		}
+		t = fieldType(t, name)
+	}
+	if t != nil && t.Kind == schema.Union {
+		return schema.AnyType
+	}
+	return t
+}
+
+func fieldType(t *schema.Type, name string) *schema.Type {
+	switch t.Kind {
+	case schema.Any, schema.Union:
+		return schema.AnyType
+	case schema.Map:
+		if t.Elem == nil {
+			return schema.AnyType
+		}
+		return t.Elem
+	case schema.Object:
+		if f := t.Field(name); f != nil {
+			return f.Type
+		}
+		if t.Open {
+			return schema.AnyType
+		}
+	}
+	return nil
+}
+
+// walk follows a path through values. When it ends early, missing is the index of the
+// name that is not there.
+func walk(values map[string]any, names []string) (v any, missing int) {
+	v = values
+	for i, name := range names {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil, i
+		}
+		if v, ok = m[name]; !ok {
+			return nil, i
+		}
+	}
+	return v, -1
+}

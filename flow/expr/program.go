@@ -1,0 +1,221 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// A Program is a compiled expression, or a text with expressions inside. Programs
+// are immutable and safe for concurrent use.
+type Program struct {
+	text      string        // of a literal
+	whole     *expression   // the value is exactly one expression
+	parts     []programPart // of a text with expressions inside
+	condition bool          // whole must give a bool
+}
+
+type programPart struct {
+	text string
+	expr *expression
+}
+
+// An expression is one compiled CEL expression: a bare path, or a checked tree whose
+// program is built when it is first evaluated.
+type expression struct {
+	at       diag.Range
+	typ      *schema.Type
+	optional bool
+	null     bool // always null
+
+	path []string
+
+	checked *ast.AST
+	source  diag.Text
+	plan    func() (cel.Program, error)
+}
+
+func newExpression(source diag.Text, at diag.Range, checked *ast.AST) *expression {
+	e := &expression{at: at, checked: checked, source: source}
+	e.plan = sync.OnceValues(func() (cel.Program, error) {
+		return shared().cel.PlanProgram(checked, shared().program...)
+	})
+	return e
+}
+
+// Literal tells whether the program has no expression in it, and then its text.
+func (p *Program) Literal() (text string, ok bool) {
+	return p.text, p.whole == nil && p.parts == nil
+}
+
+// Type returns the type of what the program gives.
+func (p *Program) Type() *schema.Type {
+	if p.whole != nil {
+		return p.whole.typ
+	}
+	return schema.StringType
+}
+
+// Optional tells whether the program may give no value at all (CEL's optional none).
+func (p *Program) Optional() bool { return p.whole != nil && p.whole.optional }
+
+// Absent is what Eval gives for an optional without a value.
+type Absent struct{}
+
+// Eval evaluates the program. The result is a plain value as of schema.Coerce, or
+// Absent; parts of it may be shared with v and must not be changed. The error is an
+// *EvalError.
+func (p *Program) Eval(v Vars) (any, error) {
+	switch {
+	case p.whole != nil:
+		result, err := p.whole.eval(v)
+		if _, ok := result.(bool); err == nil && p.condition && !ok {
+			return nil, &EvalError{Range: p.whole.at, Message: "the condition gave " + kindOf(result) + ", it must give a bool"}
+		}
+		return result, err
+	case p.parts == nil:
+		return p.text, nil
+	}
+	var b strings.Builder
+	for _, part := range p.parts {
+		s := part.text
+		if part.expr != nil {
+			result, err := part.expr.eval(v)
+			if err != nil {
+				return nil, err
+			}
+			var bad error
+			if s, bad = text(result); bad != nil {
+				return nil, &EvalError{Range: part.expr.at, Message: bad.Error()}
+			}
+		}
+		if b.Len()+len(s) > maxSize {
+			return nil, &EvalError{Range: p.parts[0].at(), Message: errTooLarge.Error()}
+		}
+		b.WriteString(s)
+	}
+	return b.String(), nil
+}
+
+func (part programPart) at() diag.Range {
+	if part.expr != nil {
+		return part.expr.at
+	}
+	return diag.Range{}
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case Absent:
+		return "no value"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a map"
+	}
+	return fmt.Sprintf("%v", v)
+}
+
+func (e *expression) eval(v Vars) (any, error) {
+	if e.path != nil {
+		return e.evalPath(v.Values)
+	}
+	return e.evalCEL(&v)
+}
+
+func (e *expression) evalCEL(v *Vars) (result any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			result, err = nil, &EvalError{Range: e.at, Message: fmt.Sprintf("the expression could not be evaluated: %v", r)}
+		}
+	}()
+	program, err := e.plan()
+	if err != nil {
+		return nil, &EvalError{Range: e.at, Message: "the expression could not be planned: " + err.Error()}
+	}
+	out, _, err := program.Eval(v)
+	if err != nil {
+		return nil, e.evalError(err)
+	}
+	if o, ok := out.(*types.Optional); ok && !o.HasValue() {
+		return Absent{}, nil
+	}
+	result, err = plain(out)
+	if err != nil {
+		return nil, &EvalError{Range: e.at, Message: err.Error()}
+	}
+	return result, nil
+}
+
+func (e *expression) evalPath(values map[string]any) (any, error) {
+	value, missing := walk(values, e.path)
+	if missing >= 0 {
+		return nil, &EvalError{Range: e.at, Message: missingMessage(e.path[missing]), Missing: true}
+	}
+	result, err := plain(value)
+	if err != nil {
+		return nil, &EvalError{Range: e.at, Message: err.Error()}
+	}
+	return result, nil
+}
+
+// An EvalError says which expression could not be evaluated, and why.
+type EvalError struct {
+	Range   diag.Range
+	Message string // lower case, for people
+	Missing bool   // a part was absent: a field that is not there
+}
+
+func (e *EvalError) Error() string { return e.Message }
+
+func missingMessage(name string) string { return "no such key: " + name }
+
+// evalError says what CEL's error means, at the place in the expression that it
+// belongs to where that is known.
+func (e *expression) evalError(err error) *EvalError {
+	out := &EvalError{Range: e.at}
+	var cancelled interpreter.EvalCancelledError
+	if errors.As(err, &cancelled) {
+		out.Message = fmt.Sprintf("the expression is over its cost limit of %d", maxCost)
+		return out
+	}
+	var failure *types.Err
+	if errors.As(err, &failure) && ref.Val(failure) != types.NoSuchOverloadErr() {
+		out.Range = newPlaces(e.source, e.checked).near(failure.NodeID(), e.at)
+	}
+	switch message := err.Error(); {
+	case strings.HasPrefix(message, "no such key: "):
+		out.Missing = true
+		out.Message = message
+	case strings.HasPrefix(message, "no such attribute(s): "):
+		out.Missing = true
+		out.Message = missingMessage(strings.TrimPrefix(message, "no such attribute(s): "))
+	case strings.HasPrefix(message, "index out of bounds: "):
+		out.Missing = true
+		out.Message = message
+	case strings.Contains(message, "optional.none() dereference"):
+		out.Missing = true
+		out.Message = "value() was asked of an optional that has none; use orValue(…)"
+	case strings.HasPrefix(message, "no such overload"):
+		out.Message = "a value is of a type that the expression does not take"
+	case strings.HasPrefix(message, "internal error: "):
+		out.Message = "the expression could not be evaluated: " + strings.TrimPrefix(message, "internal error: ")
+	default:
+		out.Message = message
+	}
+	return out
+}

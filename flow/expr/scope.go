@@ -1,0 +1,122 @@
+package expr
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/cel-go/checker"
+
+	"facteur/flow/schema"
+)
+
+// A Scope is what expressions at one place of a flow may read. Scopes that were forked
+// from each other share tables: use a family of scopes from one goroutine at a time.
+// Programs do not refer to their scope.
+type Scope struct {
+	names   table[*schema.Type]
+	vars    table[*schema.Type]
+	steps   table[knownStep]
+	objects *objects
+	checker *checker.Env // of this scope, nil until it is needed
+}
+
+// A knownStep is a Step and the outputs that are proved to be there.
+type knownStep struct {
+	Step
+	has []string
+}
+
+var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
+	{Name: "id", Type: schema.StringType, Required: true, Always: true, Doc: "the run's id"},
+	{Name: "flow", Type: schema.StringType, Required: true, Always: true, Doc: "the flow's name"},
+	{Name: "started_at", Type: schema.TimestampType, Required: true, Always: true, Doc: "when the run started"},
+}}
+
+// NewScope returns the scope at a flow's start. It declares `run`; Bind adds others.
+func NewScope() *Scope {
+	s := &Scope{objects: &objects{}}
+	s.names.set("run", runType)
+	return s
+}
+
+// Fork returns a copy: what is set on one is not seen by the other.
+func (s *Scope) Fork() *Scope {
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), steps: s.steps.fork(), objects: s.objects}
+}
+
+// Bind declares a variable, or declares it anew with another type, e.g. inputs,
+// settings, event, error, a foreach's item.
+func (s *Scope) Bind(name string, t *schema.Type) {
+	s.names.set(name, t)
+	s.checker = nil
+}
+
+// SetVar declares vars.<name>.
+func (s *Scope) SetVar(name string, t *schema.Type) { s.vars.set(name, t) }
+
+// Var returns the type of vars.<name>, or nil.
+func (s *Scope) Var(name string) *schema.Type { return s.vars.m[name] }
+
+// SetStep says what is known about a step from here on.
+func (s *Scope) SetStep(id string, st Step) { s.steps.set(id, knownStep{Step: st}) }
+
+// Step returns what is known about a step; ok is false for an id never set.
+func (s *Scope) Step(id string) (st Step, ok bool) {
+	known, ok := s.steps.m[id]
+	return known.Step, ok
+}
+
+// Assume narrows the scope by what a condition proved.
+func (s *Scope) Assume(f Facts) {
+	for id, known := range f.steps {
+		st, ok := s.steps.m[id]
+		if !ok {
+			continue
+		}
+		st.Outcomes &^= known.not
+		st.has = union(st.has, known.has)
+		s.steps.set(id, st)
+	}
+}
+
+// visibleSteps returns the ids that can be read here, sorted.
+func (s *Scope) visibleSteps() []string {
+	var ids []string
+	for id, st := range s.steps.m {
+		if st.Hidden == "" {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// variables returns the names that an expression may begin with, sorted.
+func (s *Scope) variables() []string {
+	names := slices.Collect(maps.Keys(s.names.m))
+	names = append(names, "steps", "vars")
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// A table is a map that is copied before it is written when a fork shares it.
+type table[V any] struct {
+	m      map[string]V
+	shared bool
+}
+
+func (t *table[V]) fork() table[V] {
+	t.shared = true
+	return *t
+}
+
+func (t *table[V]) set(name string, v V) {
+	switch {
+	case t.m == nil:
+		t.m = map[string]V{}
+	case t.shared:
+		t.m = maps.Clone(t.m)
+	}
+	t.shared = false
+	t.m[name] = v
+}

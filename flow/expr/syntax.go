@@ -1,0 +1,144 @@
+package expr
+
+import (
+	"strings"
+
+	"github.com/google/cel-go/common"
+
+	"facteur/flow/diag"
+)
+
+// syntaxErrors turns what CEL's parser says into diagnostics. Of the parser's own
+// errors only the first is worth showing: the others follow from it.
+func syntaxErrors(p places, problems []*common.Error, list *diag.List) {
+	told := false
+	for _, problem := range problems {
+		at := p.locate(problem.Location)
+		message, isSyntax := strings.CutPrefix(problem.Message, "Syntax error: ")
+		switch {
+		case !isSyntax && !told:
+			list.Errorf("expression-syntax", p.at(at), "", "%s", macroMessage(message))
+		case isSyntax && !told:
+			told = true
+			text, hint := syntaxMessage(message, p.text.Value, at)
+			where := p.at(at)
+			if at >= len(strings.TrimRight(p.text.Value, " \t\r\n")) {
+				where = p.text.Range(len(p.text.Value), len(p.text.Value))
+			}
+			list.Errorf("expression-syntax", where, hint, "%s", text)
+		}
+	}
+}
+
+// locate returns the byte offset of a location, -1 when it is none.
+func (p places) locate(l common.Location) int {
+	if l == nil || l.Line() < 1 {
+		return -1
+	}
+	start := 0
+	for line := 1; line < l.Line(); line++ {
+		next := strings.IndexByte(p.text.Value[start:], '\n')
+		if next < 0 {
+			return len(p.text.Value)
+		}
+		start += next + 1
+	}
+	rest := places{text: p.text, ascii: p.ascii}
+	rest.text.Value = p.text.Value[start:]
+	return start + rest.bytes(l.Column())
+}
+
+func macroMessage(message string) string {
+	switch {
+	case strings.Contains(message, "recursion limit") || strings.Contains(message, "recursion depth"):
+		return "the expression is nested too deeply"
+	case strings.Contains(message, "size exceeds limit"):
+		return "the expression is too long"
+	case strings.Contains(message, "invalid argument to has()"):
+		return "has(…) takes a field, such as has(inputs.name)"
+	case strings.Contains(message, "argument must be a simple name"), strings.Contains(message, "argument is not an identifier"):
+		return "the first argument names the element, such as list.map(x, x + 1)"
+	}
+	return strings.ToLower(message[:1]) + message[1:]
+}
+
+// syntaxMessage says what is wrong at an offset of the source, and how to mend it.
+func syntaxMessage(message, source string, at int) (text, hint string) {
+	rest := ""
+	if at >= 0 && at < len(source) {
+		rest = source[at:]
+	}
+	before := strings.TrimRight(source[:max(at, 0)], " \t\r\n")
+	if strings.TrimSpace(rest) == "" {
+		return "the expression ends too early", unclosed(source)
+	}
+	switch token := firstToken(rest); {
+	case rest[0] == '"' || rest[0] == '\'':
+		if stringEnd(rest, 0) < 0 {
+			return "the string that begins here is never closed", "close it with " + rest[:1]
+		}
+		return "a string is not expected here", "put an operator such as + before it, or , between arguments"
+	case strings.HasPrefix(rest, "“"), strings.HasPrefix(rest, "”"), strings.HasPrefix(rest, "‘"), strings.HasPrefix(rest, "’"), strings.HasPrefix(rest, "«"):
+		return "unexpected " + token, `strings are written between straight quotes, "…" or '…'`
+	case rest[0] == '=':
+		return "unexpected =", "== compares two values"
+	case rest[0] == '&', rest[0] == '|':
+		return "unexpected " + rest[:1], strings.Repeat(rest[:1], 2) + " joins two conditions"
+	case rest[0] == '$', rest[0] == '#', rest[0] == ';', rest[0] == '@':
+		if strings.HasPrefix(rest, "${") {
+			return "unexpected ${", "inside an expression a name stands by itself, without ${ }"
+		}
+	case token == "and", token == "or", token == "not", token == "is":
+		return "unexpected " + token, map[string]string{"and": "&& is “and”", "or": "|| is “or”", "not": "! is “not”", "is": "== compares two values"}[token]
+	case strings.HasSuffix(before, " not") || before == "not":
+		return "unexpected " + token, "! is “not”"
+	case rest[0] == ')' || rest[0] == ']' || rest[0] == '}':
+		return "unexpected " + token, ""
+	case strings.Contains(message, "mismatched input") && strings.Contains(message, "expecting ':'"):
+		return "unexpected " + token, "a condition with ? needs both values: test ? yes : no"
+	}
+	if what, ok := Reserved(firstToken(rest)); ok && what == "a word of CEL" {
+		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""
+	}
+	return "unexpected " + firstToken(rest), ""
+}
+
+// firstToken returns the name, number or character that a text begins with.
+func firstToken(s string) string {
+	i := 0
+	for i < len(s) && isNameByte(s[i]) {
+		i++
+	}
+	if i > 0 {
+		return s[:i]
+	}
+	for _, r := range s {
+		return string(r)
+	}
+	return ""
+}
+
+// unclosed hints at the last bracket that is still open.
+func unclosed(source string) string {
+	var open []byte
+	for i := 0; i < len(source); i++ {
+		switch c := source[i]; c {
+		case '(', '[', '{':
+			open = append(open, c)
+		case ')', ']', '}':
+			if len(open) > 0 {
+				open = open[:len(open)-1]
+			}
+		case '"', '\'':
+			end := stringEnd(source, i)
+			if end < 0 {
+				return "a string is never closed"
+			}
+			i = end - 1
+		}
+	}
+	if len(open) > 0 {
+		return "a " + string(open[len(open)-1]) + " is never closed"
+	}
+	return ""
+}
