@@ -3,7 +3,6 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -27,11 +26,11 @@ const exactFloat = 1 << 53
 // v is never changed, and what is right already is not copied.
 func (t *Type) Coerce(v any) (any, Violations) {
 	var c coercer
-	out, _ := c.value(t, v, nil)
+	out, _ := c.value(t, v, siblings{})
 	if len(c.found) > 0 {
 		// The order of a Go map is random; that of a report is not.
 		c = coercer{sorted: true}
-		out, _ = c.value(t, v, nil)
+		out, _ = c.value(t, v, siblings{})
 	}
 	return out, c.done()
 }
@@ -89,9 +88,9 @@ func (p Path) last() string {
 	return p.String()
 }
 
-// value coerces v, which stands in the object owner (nil: in none). changed is false
+// value coerces v, which stands in the object owner, if in any. changed is false
 // when v itself is the result.
-func (c *coercer) value(t *Type, v any, owner *siblings) (out any, changed bool) {
+func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) {
 	if t.Sensitive {
 		c.masked++
 		defer func() { c.masked-- }()
@@ -104,12 +103,15 @@ func (c *coercer) value(t *Type, v any, owner *siblings) (out any, changed bool)
 		return c.any(v)
 	case Union:
 		if of := owner.caseOf(t); of != nil {
-			return c.value(of, v, nil)
+			return c.value(of, v, siblings{})
 		}
 		return c.any(v)
 	case List:
 		if list, ok := v.([]any); ok {
-			return c.list(t, list)
+			if out, changed := c.list(t, list); changed {
+				return out, true
+			}
+			return v, false
 		}
 	case Map, Object:
 		if m, ok := v.(map[string]any); ok {
@@ -140,8 +142,8 @@ type siblings struct {
 }
 
 // caseOf returns the type of the case that is chosen; nil while that is not known.
-func (s *siblings) caseOf(union *Type) *Type {
-	if s == nil {
+func (s siblings) caseOf(union *Type) *Type {
+	if s.t == nil {
 		return nil
 	}
 	tag, ok := s.m[union.Tag]
@@ -158,15 +160,24 @@ func (s *siblings) caseOf(union *Type) *Type {
 	return union.Case(name)
 }
 
-func (c *coercer) object(t *Type, m map[string]any) (any, bool) {
-	out, changed, known := m, false, 0
-	set := func(name string, v any) {
-		if !changed {
-			out, changed = make(map[string]any, len(m)+2), true
-			maps.Copy(out, m)
-		}
-		out[name] = v
+// An edit is a map that is copied when its first entry changes.
+type edit struct {
+	m       map[string]any
+	changed bool
+}
+
+func (e *edit) set(name string, v any) {
+	if !e.changed {
+		e.m, e.changed = maps.Clone(e.m), true
 	}
+	if e.m == nil {
+		e.m = map[string]any{}
+	}
+	e.m[name] = v
+}
+
+func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
+	out, known := edit{m: m}, 0
 	for _, f := range t.Fields {
 		v, ok := m[f.Name]
 		if ok {
@@ -179,35 +190,35 @@ func (c *coercer) object(t *Type, m map[string]any) (any, bool) {
 			}
 			continue
 		}
-		var owner *siblings
-		if f.Type.Kind == Union {
-			owner = &siblings{t, m}
-		}
 		n := len(c.found)
-		got, differs := c.value(f.Type, v, owner)
+		got, differs := c.value(f.Type, v, siblings{t, m})
 		if len(c.found) > n {
 			c.within(n, f.Name)
 		}
 		if differs || !ok {
-			set(f.Name, got)
+			out.set(f.Name, got)
 		}
 	}
-	if known == len(m) {
-		return out, changed
-	}
-	for name := range c.keys(m) {
-		if t.Field(name) != nil {
-			continue
+	if known < len(m) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if t.Field(name) == nil {
+				c.further(t, name, &out)
+			}
 		}
-		n := len(c.found)
-		if !t.Open {
-			c.unknown(t, name)
-		} else if got, differs := c.any(m[name]); differs {
-			set(name, got)
-		}
-		c.within(n, name)
 	}
-	return out, changed
+	return out.m, out.changed
+}
+
+// further is about a field that the type does not name.
+func (c *coercer) further(t *Type, name string, object *edit) {
+	n := len(c.found)
+	if !t.Open {
+		c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
+			Hint: diag.DidYouMean(name, "fields", t.Names())})
+	} else if got, differs := c.any(object.m[name]); differs {
+		object.set(name, got)
+	}
+	c.within(n, name)
 }
 
 func (c *coercer) missing(f *Field) {
@@ -218,43 +229,38 @@ func (c *coercer) missing(f *Field) {
 	c.errorf("required", hint, "missing field %q", f.Name)
 }
 
-func (c *coercer) unknown(t *Type, name string) {
-	hint := diag.DidYouMean(name, "fields", t.Names())
-	c.add(Violation{Rule: "unknown-field", OnKey: true, Hint: hint, Message: "no field " + brief(name)})
-}
-
-func (c *coercer) entries(t *Type, m map[string]any) (any, bool) {
+func (c *coercer) entries(t *Type, m map[string]any) (map[string]any, bool) {
 	c.count(t, len(m), "entry", "entries")
-	out, changed, elem := m, false, t.elem()
-	for name := range c.keys(m) {
-		n := len(c.found)
-		got, differs := c.value(elem, m[name], nil)
-		if len(c.found) > n {
-			c.within(n, name)
-		}
-		if differs && !changed {
-			out, changed = maps.Clone(m), true
-		}
-		if differs {
-			out[name] = got
-		}
-	}
-	return out, changed
-}
-
-func (c *coercer) keys(m map[string]any) iter.Seq[string] {
+	out, elem := edit{m: m}, t.elem()
 	if c.sorted {
-		return slices.Values(slices.Sorted(maps.Keys(m)))
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			c.entry(elem, name, m[name], &out)
+		}
+		return out.m, out.changed
 	}
-	return maps.Keys(m)
+	for name, v := range m {
+		c.entry(elem, name, v, &out)
+	}
+	return out.m, out.changed
 }
 
-func (c *coercer) list(t *Type, list []any) (any, bool) {
+func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
+	n := len(c.found)
+	got, differs := c.value(elem, v, siblings{})
+	if len(c.found) > n {
+		c.within(n, name)
+	}
+	if differs {
+		out.set(name, got)
+	}
+}
+
+func (c *coercer) list(t *Type, list []any) ([]any, bool) {
 	c.count(t, len(list), "item", "items")
 	out, changed, elem := list, false, t.elem()
 	for i, v := range list {
 		n := len(c.found)
-		got, differs := c.value(elem, v, nil)
+		got, differs := c.value(elem, v, siblings{})
 		if len(c.found) > n {
 			c.within(n, i)
 		}
@@ -285,20 +291,23 @@ func (c *coercer) count(t *Type, n int, one, many string) {
 
 // any brings a value of no particular type into plain Go values.
 func (c *coercer) any(v any) (any, bool) {
-	switch v := v.(type) {
+	switch known := v.(type) {
 	case nil, string, bool, int64, time.Time, time.Duration, Unknown:
 		return v, false
 	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if math.IsNaN(known) || math.IsInf(known, 0) {
 			c.mistype(NumberType, v)
 		}
 		return v, false
 	case json.Number:
-		return c.number(v), true
+		return c.number(known), true
 	case []any:
-		return c.list(anyList, v)
+		if out, changed := c.list(anyList, known); changed {
+			return out, true
+		}
+		return v, false
 	case map[string]any:
-		return c.entries(anyMap, v)
+		return c.entries(anyMap, known)
 	}
 	plain, ok := toPlain(v)
 	if !ok {
@@ -326,7 +335,7 @@ func (c *coercer) number(n json.Number) any {
 	}
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil {
-		c.errorf("type", "", "the number %s is out of range", brief(n.String()))
+		c.errorf("type", "", "%s is out of the range of numbers", c.quote(n.String()))
 	}
 	return f
 }

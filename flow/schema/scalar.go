@@ -28,34 +28,34 @@ func (c *coercer) scalar(t *Type, v any) (out any, changed, ok bool) {
 			return v, false, true
 		}
 	case Int:
-		switch v := v.(type) {
+		switch number := v.(type) {
 		case int64:
 			return v, false, true
 		case float64:
-			return c.wholeNumber(v)
+			return c.wholeNumber(number)
 		}
 	case Number:
-		switch v := v.(type) {
+		switch number := v.(type) {
 		case float64:
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			if !math.IsNaN(number) && !math.IsInf(number, 0) {
 				return v, false, true
 			}
 		case int64:
-			return float64(v), true, true
+			return float64(number), true, true
 		}
 	case Timestamp:
-		switch v := v.(type) {
+		switch at := v.(type) {
 		case time.Time:
 			return v, false, true
 		case string:
-			return c.timestamp(v)
+			return c.timestamp(at)
 		}
 	case Duration:
-		switch v := v.(type) {
+		switch text := v.(type) {
 		case time.Duration:
 			return v, false, true
 		case string:
-			d, err := ParseDuration(v)
+			d, err := ParseDuration(text)
 			if err != nil {
 				c.errorf("format", "", "%s", c.hide(err.Error(), "the value is not a duration: "+durationForm))
 			}
@@ -124,19 +124,19 @@ func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 			v, changed = allowed, true
 		}
 	}
-	switch v := v.(type) {
+	switch known := v.(type) {
 	case string:
-		c.length(t, v)
+		c.length(t, known)
 		if t.Pattern != "" {
-			c.pattern(t, v)
+			c.pattern(t, known)
 		}
 		if t.Format != "" {
-			c.format(t, v)
+			c.format(t, known)
 		}
 	case int64:
-		c.bounds(t, float64(v), v)
+		c.bounds(t, float64(known), v)
 	case float64:
-		c.bounds(t, v, v)
+		c.bounds(t, known, v)
 	}
 	return v, changed
 }
