@@ -277,7 +277,7 @@ func (c *flowCompiler) parallel(in *flow.Parallel, s *expr.Scope, place string) 
 				hide(branch, sibling.Steps, fmt.Sprintf("runs in the branch %q, at the same time", sibling.Name.Value))
 			}
 		}
-		out.Branches = append(out.Branches, Branch{b.Name.Value, c.block(b.Steps, branch, place+b.Name.Value+".")})
+		out.Branches = append(out.Branches, Lane{b.Name.Value, c.block(b.Steps, branch, place+b.Name.Value+".")})
 		for _, id := range stepIDs(b.Steps) {
 			if st, ok := branch.Step(id); ok {
 				after.SetStep(id, st)

@@ -96,7 +96,7 @@ type (
 		Collect     *Value // nil: nothing
 	}
 	// Parallel runs its branches at the same time.
-	Parallel struct{ Branches []Branch }
+	Parallel struct{ Branches []Lane }
 	// Try runs Steps, then the first Catch that holds if they failed, then Finally.
 	Try struct {
 		Steps   []*Step
@@ -144,8 +144,8 @@ type Case struct {
 	Steps []*Step
 }
 
-// A Branch is a named list of steps.
-type Branch struct {
+// A Lane is one named branch of a parallel.
+type Lane struct {
 	Name  string
 	Steps []*Step
 }
