@@ -22,6 +22,9 @@ const exactFloat = 1 << 53
 // Coerce turns a decoded value (JSON, YAML, Go or already coerced) into the Go value
 // that the type's Kind names, and fills in defaults. Parts that are Unknown pass. The
 // value is only of use when the violations hold no error; up to 100 are reported.
+// Their rules are type, required (at the object that lacks the field), unknown-field,
+// enum, pattern, format, min-length, max-length, utf16-length (a warning), minimum,
+// maximum, min-items and max-items.
 //
 // v is never changed, and what is right already is not copied.
 func (t *Type) Coerce(v any) (any, Violations) {

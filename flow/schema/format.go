@@ -16,7 +16,6 @@ const (
 )
 
 var (
-	e164  = regexp.MustCompile(e164Pattern)
 	email = regexp.MustCompile(emailPattern)
 	uuid  = regexp.MustCompile(uuidPattern)
 )
