@@ -40,7 +40,7 @@ type (
 )
 
 func (anything) String() string  { return "{$any: true}" }
-func (m literal) String() string { return show(m.value) }
+func (m *literal) String() string { return show(m.value) }
 func (m pattern) String() string { return "{$regex: " + show(m.re.String()) + "}" }
 func (m formula) String() string { return "{$cel: " + show(m.source) + "}" }
 
@@ -65,7 +65,7 @@ func (m object) String() string {
 
 func (anything) compare(*differ, any) {}
 
-func (m literal) compare(d *differ, sent any) {
+func (m *literal) compare(d *differ, sent any) {
 	equal := false
 	switch sent := sent.(type) {
 	case json.Number:

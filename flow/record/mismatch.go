@@ -70,11 +70,12 @@ func (p *Player) explain(s *request) Mismatch {
 	m := Mismatch{Info: s.info, Method: s.method, Path: s.path}
 	best, bestForeign := 0, false
 	first := p.first(s)
-	for _, e := range p.entries {
+	for i := range p.entries {
+		e := &p.entries[i]
 		d := differ{names: s.info.Volatile, path: make([]step, 0, 16)}
 		foreign := e.Step != "" && e.Step != s.info.Step
 		if foreign {
-			d.at("step", literal{e.Step}, s.info.Step)
+			d.at("step", &literal{e.Step}, s.info.Step)
 		}
 		e.compare(&d, s)
 		note := ""
@@ -111,8 +112,8 @@ func (p *Player) first(s *request) *entry {
 	if s.info.Iteration != "" {
 		return nil
 	}
-	for _, e := range p.entries {
-		if e.usedBy == nil && e.Step != "" && e.Step == s.info.Step && !p.late(e, s) {
+	for i := range p.entries {
+		if e := &p.entries[i]; e.usedBy == nil && e.Step != "" && e.Step == s.info.Step && !p.late(e, s) {
 			return e
 		}
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -18,6 +19,10 @@ import (
 func Parse(name string, text []byte) ([]*Exchange, diag.List) {
 	n, diags := flow.ParseValue(name, text)
 	if n == nil {
+		if isHAR(text) {
+			diags = nil // what ails it as YAML is beside the point
+			diags.Errorf("not-a-recording", diag.Range{Source: diag.NewSource(name, text)}, makeOne, "this is not a Facteur recording, but a HAR file")
+		}
 		return nil, diags
 	}
 	if exchanges := n.Get("exchanges"); n.Kind == flow.MapNode && exchanges != nil {
@@ -51,18 +56,25 @@ func start(n *flow.Node) diag.Range {
 	return n.Range
 }
 
+const makeOne = `a recording has a list of {step, request, response} under "exchanges"; write one with "facteur test --record"`
+
+// isHAR recognises a HAR file that is too large or otherwise unfit to be read.
+func isHAR(text []byte) bool {
+	head := text[:min(len(text), 4096)]
+	return bytes.HasPrefix(bytes.TrimSpace(head), []byte("{")) && bytes.Contains(head, []byte(`"log"`)) && bytes.Contains(head, []byte(`"creator"`))
+}
+
 // foreign tells what else a file seems to be.
 func foreign(n *flow.Node) (message, hint string) {
-	const write = `; write one with "facteur test --record"`
 	switch {
 	case n.Get("log").Get("entries") != nil:
-		return ", but a HAR file", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+		return ", but a HAR file", makeOne
 	case n.Get("interactions") != nil || n.Get("http_interactions") != nil:
-		return ", but a cassette of another tool", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+		return ", but a cassette of another tool", makeOne
 	case n.Get("cases") != nil:
 		return ", but a flow test", "give it to \"facteur test\", or put one case's exchanges into a file of their own"
 	case n.Get("steps") != nil:
-		return ", but a flow", "a recording has a list of {step, request, response} under \"exchanges\"" + write
+		return ", but a flow", makeOne
 	case n.Kind == flow.ListNode:
 		return ", but a list", "put the list under the key \"exchanges\""
 	case n.Get("request") != nil || n.Get("response") != nil:
@@ -71,7 +83,7 @@ func foreign(n *flow.Node) (message, hint string) {
 	if n.Kind != flow.MapNode {
 		message = ", but " + article(n.Kind.String())
 	}
-	return message, "a recording has a list of {step, request, response} under \"exchanges\"" + write
+	return message, makeOne
 }
 
 func article(noun string) string {
@@ -125,6 +137,7 @@ func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 		p.diags.Errorf("recording-missing-key", start(n), `say what comes back: response: {status: 200, json: {…}}`, "the exchange has no response")
 	} else {
 		p.response(response, &x.Response)
+		x.Response.ready = x.Response.content()
 	}
 	return x
 }
@@ -149,12 +162,10 @@ func (p *parser) request(n *flow.Node, r *Request) {
 		if r.Query != nil {
 			p.diags.Errorf("recording-conflict", q.Range, "write the query in one of the two places", "the query also stands in the url or path")
 		}
-		r.Query = p.texts(q, "query", nil)
+		r.Query = p.texts(q, "query")
 	}
 	if h := n.Get("headers"); h != nil {
-		m := p.texts(h, "headers", http.CanonicalHeaderKey)
-		m.more = true
-		r.Headers = m
+		r.Headers = p.headers(h)
 	}
 	switch p.one(n, "json", "text", "form") {
 	case "json":
@@ -162,7 +173,7 @@ func (p *parser) request(n *flow.Node, r *Request) {
 	case "text":
 		r.Text = p.scalar(n.Get("text"), "text")
 	case "form":
-		r.Form = p.texts(n.Get("form"), "form", nil)
+		r.Form = p.texts(n.Get("form"), "form")
 	case "":
 		if r.Method == "" {
 			r.Method = http.MethodGet

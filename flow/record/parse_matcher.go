@@ -1,6 +1,7 @@
 package record
 
 import (
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ func (p *parser) matcher(n *flow.Node, text bool) Matcher {
 		if m := p.special(n); m != nil {
 			return m
 		}
+		if text {
+			p.is(n, flow.TextNode, "a value here")
+			return anything{}
+		}
 		return p.object(n, text)
 	case flow.ListNode:
 		m := list{items: make([]Matcher, len(n.Items))}
@@ -27,17 +32,17 @@ func (p *parser) matcher(n *flow.Node, text bool) Matcher {
 		}
 		return m
 	case flow.TextNode:
-		return literal{n.Text.Value}
+		return &literal{n.Text.Value}
 	}
 	if text {
 		t, _ := p.text(n, "a value here")
-		return literal{t}
+		return &literal{t}
 	}
 	switch n.Kind {
 	case flow.IntNode, flow.FloatNode:
-		return literal{number(n)}
+		return &literal{number(n)}
 	}
-	return literal{n.Value}
+	return &literal{n.Value}
 }
 
 func (p *parser) object(n *flow.Node, text bool) object {
@@ -117,28 +122,33 @@ func (p *parser) badKey(key diag.Text) {
 }
 
 // texts reads the map of a query, of headers or of a form.
-func (p *parser) texts(n *flow.Node, what string, canonical func(string) string) object {
+func (p *parser) texts(n *flow.Node, what string) Matcher {
 	if !p.is(n, flow.MapNode, what) {
-		return object{more: true}
+		return anything{}
 	}
-	m := p.object(n, true)
-	for i, f := range m.fields {
-		switch f.matcher.(type) {
-		case object:
-			p.diags.Errorf("recording-wrong-kind", n.Range, "", "%s: %q must be a text, not a map", what, f.key)
-		}
-		if canonical != nil {
-			m.fields[i].key = canonical(f.key)
-		}
+	if m := p.special(n); m != nil {
+		return m
 	}
+	return p.object(n, true)
+}
+
+// headers reads a map of headers, which matches further ones, too.
+func (p *parser) headers(n *flow.Node) Matcher {
+	m, ok := p.texts(n, "headers").(object)
+	if !ok {
+		return anything{}
+	}
+	for i := range m.fields {
+		m.fields[i].key = http.CanonicalHeaderKey(m.fields[i].key)
+	}
+	m.more = true
 	return m
 }
 
 // scalar reads the matcher of a whole text.
 func (p *parser) scalar(n *flow.Node, what string) Matcher {
 	m := p.matcher(n, true)
-	switch m.(type) {
-	case object, list:
+	if _, several := m.(list); several {
 		p.is(n, flow.TextNode, what)
 		return anything{}
 	}
@@ -154,7 +164,7 @@ func exactly(v any) Matcher {
 		}
 		return m
 	}
-	return literal{v}
+	return &literal{v}
 }
 
 // textsOf gives the values of one name: the text itself where there is one.

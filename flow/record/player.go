@@ -33,7 +33,7 @@ type PlayerOptions struct {
 // sent, and the run should end there and show it.
 type Player struct {
 	options PlayerOptions
-	entries []*entry
+	entries []entry
 
 	mu         sync.Mutex
 	last       map[string]int // by step: the index of the entry that it used last
@@ -45,8 +45,7 @@ type entry struct {
 	*Exchange
 	index     int
 	versioned bool // the path has a version
-	header    http.Header
-	body      []byte
+	content   *content
 	usedBy    *Info
 }
 
@@ -55,12 +54,13 @@ func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
 	if options.Sleep == nil {
 		options.Sleep = atOnce
 	}
-	p := &Player{options: options, last: map[string]int{}}
+	p := &Player{options: options, last: map[string]int{}, entries: make([]entry, len(exchanges))}
 	for i, x := range exchanges {
 		_, version := cutVersion(x.Request.Path)
-		e := &entry{Exchange: x, index: i, versioned: version}
-		e.header, e.body = x.Response.content()
-		p.entries = append(p.entries, e)
+		p.entries[i] = entry{Exchange: x, index: i, versioned: version, content: x.Response.ready}
+		if x.Response.ready == nil {
+			p.entries[i].content = x.Response.content()
+		}
 	}
 	return p
 }
@@ -72,8 +72,13 @@ func atOnce(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// content returns the headers and the body of an answer.
-func (r *Response) content() (http.Header, []byte) {
+// A content is what an answer carries.
+type content struct {
+	header http.Header
+	body   []byte
+}
+
+func (r *Response) content() *content {
 	header := make(http.Header, len(r.Headers)+1)
 	var body []byte
 	switch {
@@ -95,7 +100,7 @@ func (r *Response) content() (http.Header, []byte) {
 	for name, value := range r.Headers {
 		header.Set(name, value)
 	}
-	return header, body
+	return &content{header, body}
 }
 
 // The types of a body, as the headers of an answer say unless recorded otherwise.
@@ -146,13 +151,13 @@ func (e *entry) answer(req *http.Request) *http.Response {
 		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        e.header.Clone(),
-		ContentLength: int64(len(e.body)),
+		Header:        e.content.header.Clone(),
+		ContentLength: int64(len(e.content.body)),
 		Request:       req,
 	}
-	var body io.Reader = bytes.NewReader(e.body)
+	var body io.Reader = bytes.NewReader(e.content.body)
 	if e.Response.Truncated {
-		body = io.MultiReader(bytes.NewReader(e.body[:len(e.body)/2]), broken{})
+		body = io.MultiReader(bytes.NewReader(e.content.body[:len(e.content.body)/2]), broken{})
 	}
 	resp.Body = io.NopCloser(body)
 	return resp
@@ -169,7 +174,8 @@ func (p *Player) take(s *request) (*entry, error) {
 	defer p.mu.Unlock()
 	d := differ{names: s.info.Volatile, stopFirst: true, path: make([]step, 0, 16)}
 	blocked := false // an exchange of this step did not fit: later ones must wait
-	for _, e := range p.entries {
+	for i := range p.entries {
+		e := &p.entries[i]
 		mine := e.Step == s.info.Step
 		if e.usedBy != nil || e.Step != "" && !mine || p.late(e, s) {
 			continue
@@ -201,12 +207,12 @@ func (p *Player) late(e *entry, s *request) bool {
 func (e *entry) compare(d *differ, s *request) {
 	r := &e.Request
 	if r.Method != s.method {
-		d.at("method", literal{r.Method}, s.method)
+		d.at("method", &literal{r.Method}, s.method)
 	}
 	if r.Host != "" && r.Host != s.host {
-		d.at("url", literal{r.Host + r.Path}, s.host+s.path)
+		d.at("url", &literal{r.Host + r.Path}, s.host+s.path)
 	} else if path := s.pathLike(e); r.Path != path {
-		d.at("path", literal{r.Path}, s.path)
+		d.at("path", &literal{r.Path}, s.path)
 	}
 	if d.done() {
 		return
@@ -272,8 +278,8 @@ func (p *Player) Unused() []*Exchange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var unused []*Exchange
-	for _, e := range p.entries {
-		if e.usedBy == nil {
+	for i := range p.entries {
+		if e := &p.entries[i]; e.usedBy == nil {
 			unused = append(unused, e.Exchange)
 		}
 	}

@@ -52,6 +52,8 @@ type Response struct {
 	Lost      string        // "", LostTimeout or LostReset
 	Delay     time.Duration // virtual: see PlayerOptions.Sleep
 	Truncated bool          // the body breaks off in its middle
+
+	ready *content // encoded by Parse, nil in a response made by hand
 }
 
 // How an answer gets lost: the request was accepted, but the client never knows.

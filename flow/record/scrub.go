@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
@@ -111,6 +112,7 @@ func forms(secret string) []needle {
 	}
 	add(secret, false, false)
 	add(everyEscape(secret), false, false)
+	add(html.EscapeString(secret), false, false)
 	for _, quoted := range jsonForms(secret) {
 		list = append(list, needle{form: quoted})
 	}
