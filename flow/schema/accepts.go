@@ -28,11 +28,8 @@ func (t *Type) Name() string {
 // Accepts tells whether a value of type from may stand where t is asked for, as far
 // as types can say; whatever else matters (enums, patterns, limits, any, which keys a
 // map has) is left to Coerce. When it may not, why is the whole reason, e.g.
-// "expected string, got integer: write string(…)".
+// "language: expected string, got integer"; how to mend it is the caller's hint.
 func (t *Type) Accepts(from *Type) (ok bool, why string) {
-	refused := func(advice string) (bool, string) {
-		return false, fmt.Sprintf("expected %s, got %s%s", t.Name(), from.Name(), advice)
-	}
 	switch {
 	case from == nil || t.Kind == Any || from.Kind == Any:
 		return true, ""
@@ -41,7 +38,7 @@ func (t *Type) Accepts(from *Type) (ok bool, why string) {
 		if t.holdsNames() || t.acceptsCase(from) {
 			return true, ""
 		}
-		return refused("")
+		return t.refuse(from)
 	}
 	switch t.Kind {
 	case Union:
@@ -69,7 +66,11 @@ func (t *Type) Accepts(from *Type) (ok bool, why string) {
 			return true, ""
 		}
 	}
-	return refused(conversion(t.Kind, from.Kind))
+	return t.refuse(from)
+}
+
+func (t *Type) refuse(from *Type) (bool, string) {
+	return false, fmt.Sprintf("expected %s, got %s", t.Name(), from.Name())
 }
 
 // holdsNames tells whether values of the type are objects of some sort.
@@ -82,24 +83,6 @@ func (t *Type) acceptsCase(union *Type) bool {
 		}
 	}
 	return false
-}
-
-// conversion tells how an expression would bring the one kind into the other.
-func conversion(to, from Kind) string {
-	scalar := from != List && from != Object && from != Map
-	switch {
-	case to == String && scalar:
-		return ": write string(…)"
-	case to == Int && (from == Number || from == String):
-		return ": write int(…)"
-	case to == Number && from == String:
-		return ": write double(…)"
-	case to == Timestamp && from == String:
-		return ": write timestamp(…)"
-	case to == Duration && from == String:
-		return ": write duration(…)"
-	}
-	return ""
 }
 
 func (t *Type) acceptsEntries(from *Type) (bool, string) {
@@ -118,7 +101,7 @@ func (t *Type) acceptsEntries(from *Type) (bool, string) {
 		}
 		return true, ""
 	}
-	return false, fmt.Sprintf("expected %s, got %s", t.Name(), from.Name())
+	return t.refuse(from)
 }
 
 func (t *Type) acceptsFields(from *Type) (bool, string) {
@@ -162,5 +145,5 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 		}
 		return false, fmt.Sprintf("expected %s with fields %s, got %s", t.Name(), strings.Join(t.Names(), ", "), from.Name())
 	}
-	return false, fmt.Sprintf("expected %s, got %s", t.Name(), from.Name())
+	return t.refuse(from)
 }
