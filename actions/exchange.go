@@ -59,7 +59,7 @@ func Exchange(client *http.Client, req *http.Request, most int64) (Answer, error
 }
 
 func badAnswer(a *Answer, cause error, code, message string) error {
-	return &Failure{Status: call.Unknown, Cause: cause,
+	return &Failure{Status: call.Unknown, Cause: cause, Final: errors.Is(cause, errTooLong),
 		Err: &call.Error{Code: code, Class: "answer", Message: message, StatusCode: int64(a.Status)}}
 }
 
@@ -75,6 +75,9 @@ func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() 
 func noAnswer(ctx context.Context, host string, p *progress, err error) error {
 	var f *Failure
 	if errors.As(err, &f) {
+		if f.Status == call.Failed && p.wrote.Load() { // a redirect led to the failure
+			f = &Failure{Status: call.Unknown, Err: f.Err, Cause: err, Final: true}
+		}
 		return f
 	}
 	code, class, message, help := explain(host, err)

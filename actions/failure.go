@@ -17,6 +17,7 @@ type Failure struct {
 	Backoff   string        // of Failed: see call.Outcome
 	Throttled string        // the key of the limit that was hit
 	Auth      bool          // of Failed: because of the credentials
+	Final     bool          // of Unknown: repeating would be in vain, even if it is harmless
 	Cause     error         // for errors.Is and errors.As, never shown
 }
 
@@ -98,7 +99,7 @@ func outcome(out map[string]any, err error, idempotent bool) call.Outcome {
 	switch {
 	case f.Status != call.Unknown:
 	case idempotent:
-		o.Status, o.Retryable = call.Failed, true
+		o.Status, o.Retryable = call.Failed, !f.Final
 	default:
 		told.Code = outcomeUnknown
 	}

@@ -29,15 +29,12 @@ func (e envelope) encode() ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(512)
 	b.WriteString(`{"messaging_product":"whatsapp","recipient_type":"individual",`)
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
 	var err error
 	put := func(name string, v any) {
 		b.WriteString(`"` + name + `":`)
 		if err == nil {
-			err = enc.Encode(v)
+			err = actions.EncodeJSON(&b, v)
 		}
-		b.Truncate(b.Len() - 1) // the line feed that Encode adds
 	}
 	if e.to.userID != "" {
 		put("recipient", e.to.userID)

@@ -1,0 +1,69 @@
+package httpcall
+
+import (
+	"errors"
+	"strings"
+
+	"facteur/actions"
+	"facteur/flow/schema"
+)
+
+// check finds what a type cannot say, and what the policy forbids.
+func (p Policy) check(in schema.Value) schema.Violations {
+	var found schema.Violations
+	add := func(at schema.Value, rule, hint, message string) {
+		found = append(found, schema.Violation{Path: at.Path(), Rule: rule, Message: message, Hint: hint})
+	}
+	if text, ok := in.Get("url").Text(); ok {
+		u, err := parseURL(text)
+		var refused *actions.Failure
+		switch {
+		case err != nil:
+			add(in.Get("url"), "http-url", "", err.Error())
+		case u.Host != "" && errors.As(p.refusal(u), &refused):
+			help, _ := refused.Err.Details["help"].(string)
+			add(in.Get("url"), "http-host", help, refused.Err.Message)
+		}
+	}
+	var bodies []schema.Value
+	for _, name := range []string{"json", "form", "text"} {
+		if at := in.Get(name); at.Present() {
+			bodies = append(bodies, at)
+		}
+	}
+	if len(bodies) > 1 {
+		add(bodies[1], "http-one-body", "give one of json, form and text", "there is a body already")
+	}
+	method, known := in.Get("method").Text()
+	if !in.Get("method").Present() {
+		method, known = "GET", true
+	}
+	if method = strings.ToUpper(method); known && len(bodies) > 0 && (method == "GET" || method == "HEAD") {
+		add(bodies[0], "http-body-method", "set method to POST, or put the values into query", "a "+method+" request takes no body")
+	}
+	if at := in.Get("expect_status"); at.Present() && !at.IsUnknown() {
+		if !holdsUnknown(at) {
+			if _, err := statuses(at.Any()); err != nil {
+				add(at, "http-expect-status", "", err.Error())
+			}
+		}
+	}
+	if headers, ok := in.Get("headers").Object(); ok {
+		for name := range headers {
+			value, _ := in.Get("headers", name).Text()
+			if problem := badHeader(name, value, nil); problem != "" {
+				add(in.Get("headers", name), "http-header", "", problem)
+			}
+		}
+	}
+	return found
+}
+
+func holdsUnknown(v schema.Value) bool {
+	for _, item := range v.Items() {
+		if item.IsUnknown() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+// Package httpcall is the action http.request: one HTTP request to a server that the
+// project allows, with the credentials of a connection if it needs some.
+//
+// A Policy says which servers may be called. It is kept when a connection is dialled, so
+// that neither a redirect nor a name that changes its address leads around it.
+package httpcall
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/vault"
+)
+
+// An Input is what http.request takes.
+type Input struct {
+	Method          string            `json:"method" schema:"foldcase,enum=GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS,default=GET" doc:"GET unless given"`
+	URL             string            `json:"url" schema:"required,minLength=1,maxLength=8192" doc:"the address, http or https; a path goes below the base_url of the connection"`
+	Query           map[string]any    `json:"query,omitempty" doc:"added to the address: texts, numbers, booleans, or lists of them"`
+	Headers         map[string]string `json:"headers,omitempty" doc:"further headers; credentials belong in a connection"`
+	JSON            any               `json:"json,omitempty" doc:"the body, sent as JSON; one of json, form and text"`
+	Form            map[string]any    `json:"form,omitempty" doc:"the body, sent as a form"`
+	Text            *string           `json:"text,omitempty" doc:"the body, sent as it is"`
+	ExpectStatus    any               `json:"expect_status,omitempty" doc:"the status, or a list of them, that means success; every one below 400 unless given"`
+	FollowRedirects bool              `json:"follow_redirects,omitempty" doc:"follow up to 5 redirects; without it, a redirect is an answer like others"`
+}
+
+// An Output is what http.request gives, also when it fails.
+type Output struct {
+	StatusCode int64             `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
+	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers of the answer, their names in small letters"`
+	JSON       any               `json:"json" schema:"required,always" doc:"the answer if it is JSON, otherwise null"`
+	Text       string            `json:"text" schema:"required,always" doc:"the answer as text"`
+}
+
+// Request returns the action http.request. A nil transport is the policy's own; another,
+// such as a recording, answers for the addresses that it calls.
+func Request(policy Policy, transport http.RoundTripper) actions.Action {
+	if transport == nil {
+		transport = policy.Transport()
+	}
+	r := requester{policy, transport}
+	return actions.Define(actions.Spec[*credentials]{
+		Signature: call.Signature{
+			Name:               "http.request",
+			Doc:                "Makes one HTTP request. An answer of 400 and above is a failure, unless expect_status says other.",
+			App:                string(vault.HTTP),
+			ConnectionOptional: true,
+			Idempotent:         idempotent,
+			Check:              policy.check,
+		},
+		Connect: connect,
+	}, r.do)
+}
+
+// idempotent tells whether the method may be repeated, by its definition.
+func idempotent(in map[string]any) bool {
+	method, _ := in["method"].(string)
+	return method == "" || slices.Contains([]string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}, method)
+}
+
+type requester struct {
+	policy    Policy
+	transport http.RoundTripper
+}
+
+func (r requester) do(ctx context.Context, k *credentials, in Input) (Output, error) {
+	out := Output{Headers: map[string]string{}}
+	expected, err := statuses(in.ExpectStatus)
+	if err != nil {
+		return out, invalid("expect_status: %v", err)
+	}
+	req, err := r.build(ctx, k, in)
+	if err != nil {
+		return out, err
+	}
+	client := &http.Client{Transport: r.transport, CheckRedirect: r.redirect(k, in.FollowRedirects)}
+	answer, err := actions.Exchange(client, req, r.policy.maxBody())
+	out.read(answer)
+	if err != nil && answer.Status < 400 {
+		return out, err
+	}
+	return out, judge(ctx, answer, expected, k != nil, req.URL.Hostname())
+}

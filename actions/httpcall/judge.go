@@ -1,0 +1,81 @@
+package httpcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"facteur/actions"
+	"facteur/flow/call"
+)
+
+// read fills in what an answer holds.
+func (o *Output) read(a actions.Answer) {
+	o.StatusCode = int64(a.Status)
+	for name, values := range a.Header {
+		o.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	o.Text = strings.ToValidUTF8(string(a.Body), "\uFFFD")
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if kind == "application/json" || strings.HasSuffix(kind, "+json") {
+		o.JSON, _ = actions.DecodeJSON(a.Body)
+	}
+}
+
+// judge says what a status means.
+func judge(ctx context.Context, a actions.Answer, expected []int64, withConnection bool, host string) error {
+	if len(expected) > 0 && slices.Contains(expected, int64(a.Status)) || len(expected) == 0 && a.Status < 400 {
+		return nil
+	}
+	c := actions.CallOf(ctx)
+	repeatable := c.Idempotent || idempotent(c.Input)
+	e := &call.Error{Code: "http_status", Class: "permanent", StatusCode: int64(a.Status),
+		Message: fmt.Sprintf("%s answered %s", host, strings.TrimSpace(fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))))}
+	f := &actions.Failure{Status: call.Failed, Err: e}
+	switch a.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		e.Class, f.Retryable = "transient", true
+		f.After, _ = actions.RetryAfter(a.Header)
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		e.Class, f.Retryable = "transient", repeatable
+		if repeatable {
+			f.After, _ = actions.RetryAfter(a.Header)
+		}
+	case http.StatusUnauthorized:
+		e.Class, f.Auth = "auth", withConnection
+	}
+	if a.Status < 400 {
+		e.Message += ", which expect_status does not list"
+	}
+	return f
+}
+
+// statuses reads expect_status: a status or a list of them.
+func statuses(v any) ([]int64, error) {
+	list, ok := v.([]any)
+	switch {
+	case v == nil:
+		return nil, nil
+	case !ok:
+		list = []any{v}
+	}
+	out := make([]int64, 0, len(list))
+	for _, item := range list {
+		n, ok := item.(int64)
+		if f, isFloat := item.(float64); isFloat && f == float64(int64(f)) {
+			n, ok = int64(f), true
+		}
+		if !ok || n < 100 || n > 599 {
+			return nil, errors.New("give a status such as 200, or a list of them: [200, 404]")
+		}
+		out = append(out, n)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the list is empty")
+	}
+	return out, nil
+}
