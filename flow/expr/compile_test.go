@@ -3,6 +3,7 @@ package expr_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,4 +222,14 @@ func TestEval(t *testing.T) {
 			assert.Equal(t, want, got, source)
 		}
 	}
+}
+
+// joined gives the messages of a list.
+func joined(list diag.List) string {
+	list.Sort()
+	all := make([]string, len(list))
+	for i, d := range list {
+		all[i] = d.Message
+	}
+	return strings.Join(all, "; ")
 }

@@ -169,7 +169,7 @@ func e164(s, region string) (string, error) {
 	}
 	number, err := phonenumbers.Parse(s, region)
 	if err != nil || !phonenumbers.IsPossibleNumber(number) {
-		return "", fmt.Errorf("e164: %q cannot be a phone number in %s", s, region)
+		return "", fmt.Errorf("e164: %q cannot be a phone number in %s", mask(s), region)
 	}
 	return phonenumbers.Format(number, phonenumbers.E164), nil
 }

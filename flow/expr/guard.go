@@ -117,6 +117,12 @@ func (g *guard) call(e ast.Expr, in Facts) (yes, no Facts) {
 		return no, yes
 	case operators.In:
 		return g.in(args[0], args[1], in)
+	case operators.Index, operators.OptIndex:
+		if ch, ok := chainOf(args[0]); ok && g.isSteps(ch) && len(ch.links) == 0 {
+			g.lookup(e)
+			g.walk(args[1], in)
+			return Facts{}, Facts{}
+		}
 	}
 	if c.IsMemberFunction() {
 		g.walk(c.Target(), in)
@@ -176,11 +182,14 @@ func (g *guard) equal(a, b ast.Expr, in Facts) (yes, no Facts) {
 		return Facts{}, Facts{}
 	}
 	ch, fallback, ok := g.optional(a)
-	if !ok || fallback == nil || fallback.Kind() != ast.LiteralKind || fallback.AsLiteral().Equal(b.AsLiteral()) == types.True {
+	if !ok || fallback == nil || fallback.Kind() != ast.LiteralKind {
 		return Facts{}, Facts{}
 	}
-	// The value differs from the one that stands in for it: it is there.
+	// A value that differs from the one that stands in for it is there.
 	yes, _ = g.present(ch)
+	if fallback.AsLiteral().Equal(b.AsLiteral()) == types.True {
+		return Facts{}, yes
+	}
 	if len(ch.links) == 2 && ch.links[1].name == "status" {
 		if o := g.outcome(b, ch.links[0].name); o != 0 {
 			yes = about(ch.links[0].name, anyOutcome&^o)
@@ -236,6 +245,15 @@ func (g *guard) outcome(literal ast.Expr, id string) Outcomes {
 	g.errorf("unknown-status", g.places.node(literal), diag.DidYouMean(name, "a step's status", []string{"succeeded", "failed", "skipped"}),
 		"the status of %s is never %q", id, name)
 	return 0
+}
+
+// lookup reports steps[…].
+func (g *guard) lookup(e ast.Expr) {
+	hint := "name the step: steps.<id>.outputs"
+	if id, ok := textOf(e.AsCall().Args()[1]); ok {
+		hint = "write steps." + id
+	}
+	g.errorf("not-a-value", g.places.node(e), hint, "steps cannot be looked up: what is known about a step goes by its id")
 }
 
 // present tells what follows when a chain turns out to be there and when it does not.

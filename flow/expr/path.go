@@ -92,17 +92,19 @@ func fieldType(t *schema.Type, name string) *schema.Type {
 }
 
 // walk follows a path through values. When it ends early, missing is the index of the
-// name that is not there.
+// name that is not there and v is what it was looked for in.
 func walk(values map[string]any, names []string) (v any, missing int) {
 	v = values
 	for i, name := range names {
 		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, i
+			return v, i
 		}
-		if v, ok = m[name]; !ok {
-			return nil, i
+		next, ok := m[name]
+		if !ok {
+			return v, i
 		}
+		v = next
 	}
 	return v, -1
 }

@@ -134,10 +134,10 @@ func (e *expression) eval(v Vars) (any, error) {
 	if e.path != nil {
 		return e.evalPath(v.Values)
 	}
-	return e.evalCEL(&v)
+	return e.evalCEL(v)
 }
 
-func (e *expression) evalCEL(v *Vars) (result any, err error) {
+func (e *expression) evalCEL(v Vars) (result any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			result, err = nil, &EvalError{Range: e.at, Message: fmt.Sprintf("the expression could not be evaluated: %v", r)}
@@ -147,7 +147,7 @@ func (e *expression) evalCEL(v *Vars) (result any, err error) {
 	if err != nil {
 		return nil, &EvalError{Range: e.at, Message: "the expression could not be planned: " + err.Error()}
 	}
-	out, _, err := program.Eval(v)
+	out, _, err := program.Eval(&v)
 	if err != nil {
 		return nil, e.evalError(err)
 	}
@@ -164,6 +164,9 @@ func (e *expression) evalCEL(v *Vars) (result any, err error) {
 func (e *expression) evalPath(values map[string]any) (any, error) {
 	value, missing := walk(values, e.path)
 	if missing >= 0 {
+		if _, ok := value.([]any); ok {
+			return nil, &EvalError{Range: e.at, Message: listMessage}
+		}
 		return nil, &EvalError{Range: e.at, Message: missingMessage(e.path[missing]), Missing: true}
 	}
 	result, err := plain(value)
@@ -181,6 +184,8 @@ type EvalError struct {
 }
 
 func (e *EvalError) Error() string { return e.Message }
+
+const listMessage = "a list has no fields; take an element of it, such as [0]"
 
 func missingMessage(name string) string { return "no such key: " + name }
 
@@ -204,6 +209,8 @@ func (e *expression) evalError(err error) *EvalError {
 	case strings.HasPrefix(message, "no such attribute(s): "):
 		out.Missing = true
 		out.Message = missingMessage(strings.TrimPrefix(message, "no such attribute(s): "))
+	case strings.HasPrefix(message, "unsupported index type 'string' in list"):
+		out.Message = listMessage
 	case strings.HasPrefix(message, "index out of bounds: "):
 		out.Missing = true
 		out.Message = message
