@@ -39,10 +39,10 @@ type (
 	}
 )
 
-func (anything) String() string  { return "{$any: true}" }
+func (anything) String() string   { return "{$any: true}" }
 func (m *literal) String() string { return show(m.value) }
-func (m pattern) String() string { return "{$regex: " + show(m.re.String()) + "}" }
-func (m formula) String() string { return "{$cel: " + show(m.source) + "}" }
+func (m pattern) String() string  { return "{$regex: " + show(m.re.String()) + "}" }
+func (m formula) String() string  { return "{$cel: " + show(m.source) + "}" }
 
 func (m list) String() string {
 	texts := make([]string, len(m.items))

@@ -80,11 +80,10 @@ func (p *Player) explain(s *request) Mismatch {
 		e.compare(&d, s)
 		note := ""
 		switch {
-		case e.usedBy != nil:
+		case e.used && e.usedBy != "":
+			note = "used already by step " + e.usedBy
+		case e.used:
 			note = "used already"
-			if by := e.usedBy.Step; by != "" {
-				note += " by step " + by
-			}
 		case foreign:
 		case p.late(e, s):
 			note = "out of order: the step has used one that stands after it"
@@ -103,6 +102,12 @@ func (p *Player) explain(s *request) Mismatch {
 	if m.Nearest != nil && m.Nearest.Request.Host != "" {
 		m.Path = s.host + s.path
 	}
+	if mask := p.options.Mask; mask != nil {
+		m.Path = mask(m.Path)
+		for i, d := range m.Differences {
+			m.Differences[i].Recorded, m.Differences[i].Sent = mask(d.Recorded), mask(d.Sent)
+		}
+	}
 	return m
 }
 
@@ -113,7 +118,7 @@ func (p *Player) first(s *request) *entry {
 		return nil
 	}
 	for i := range p.entries {
-		if e := &p.entries[i]; e.usedBy == nil && e.Step != "" && e.Step == s.info.Step && !p.late(e, s) {
+		if e := &p.entries[i]; !e.used && e.Step != "" && e.Step == s.info.Step && !p.late(e, s) {
 			return e
 		}
 	}

@@ -22,6 +22,9 @@ type PlayerOptions struct {
 	// has gone by, or the error of ctx when that ended first. nil: d takes no time, but
 	// a deadline of ctx that lies before its end is exceeded.
 	Sleep func(ctx context.Context, d time.Duration) error
+	// Mask hides the sensitive values of a run in a text; differences are passed
+	// through it before anybody sees them. nil: none are known.
+	Mask func(text string) string
 }
 
 // A Player is an http.RoundTripper that answers from recorded exchanges and never
@@ -46,7 +49,8 @@ type entry struct {
 	index     int
 	versioned bool // the path has a version
 	content   *content
-	usedBy    *Info
+	used      bool
+	usedBy    string // the step
 }
 
 // NewPlayer returns a player of the exchanges, which must not change afterwards.
@@ -177,7 +181,7 @@ func (p *Player) take(s *request) (*entry, error) {
 	for i := range p.entries {
 		e := &p.entries[i]
 		mine := e.Step == s.info.Step
-		if e.usedBy != nil || e.Step != "" && !mine || p.late(e, s) {
+		if e.used || e.Step != "" && !mine || p.late(e, s) {
 			continue
 		}
 		if mine && e.Step != "" && blocked {
@@ -185,7 +189,7 @@ func (p *Player) take(s *request) (*entry, error) {
 		}
 		d.count = 0
 		if e.compare(&d, s); d.count == 0 {
-			e.usedBy = &s.info
+			e.used, e.usedBy = true, s.info.Step
 			p.last[s.info.Step] = e.index
 			return e, nil
 		}
@@ -279,7 +283,7 @@ func (p *Player) Unused() []*Exchange {
 	defer p.mu.Unlock()
 	var unused []*Exchange
 	for i := range p.entries {
-		if e := &p.entries[i]; e.usedBy == nil {
+		if e := &p.entries[i]; !e.used {
 			unused = append(unused, e.Exchange)
 		}
 	}

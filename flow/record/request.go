@@ -34,6 +34,9 @@ func read(req *http.Request) (request, error) {
 	if s.method == "" {
 		s.method = http.MethodGet
 	}
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
 	if req.URL == nil {
 		return s, errors.New("the request has no URL")
 	}
@@ -46,7 +49,6 @@ func read(req *http.Request) (request, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return s, nil
 	}
-	defer req.Body.Close()
 	var b bytes.Buffer
 	if req.ContentLength > 0 {
 		b.Grow(int(min(req.ContentLength, 1<<20)) + bytes.MinRead)
