@@ -48,7 +48,7 @@ func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	root, err := decode(decoder)
 	switch {
 	case errors.Is(err, io.EOF):
-		d.diags.Errorf("empty-file", d.at(0, 0), "", "the file has nothing in it")
+		d.errorf("empty-file", d.at(0, 0), "", "the file has nothing in it")
 		return nil, d.source, d.diags
 	case err != nil:
 		d.explain(err)
@@ -57,7 +57,7 @@ func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	node := d.node(root.Content[0], 1)
 	if next, err := decode(decoder); err == nil {
 		start := d.offset(next.Line, next.Column)
-		d.diags.Errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "put it into a file of its own",
+		d.errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "put it into a file of its own",
 			"a second document starts here; a file holds one")
 	} else if !errors.Is(err, io.EOF) {
 		d.explain(err)
@@ -85,7 +85,7 @@ func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
 // admit checks size, encoding and characters, and sets the text to go on with.
 func (d *document) admit(text []byte) bool {
 	if len(text) > maxBytes {
-		d.diags.Errorf("too-large", d.at(0, 0), "split the flow; `call` runs one flow from another",
+		d.errorf("too-large", d.at(0, 0), "split the flow; `call` runs one flow from another",
 			"the file has %d bytes, more than %d", len(text), maxBytes)
 		return false
 	}
@@ -98,7 +98,7 @@ func (d *document) admit(text []byte) bool {
 			}
 			i += size
 		}
-		d.diags.Errorf("invalid-utf8", d.at(i, i+1), "save the file as UTF-8", "byte 0x%02x is not UTF-8", text[i])
+		d.errorf("invalid-utf8", d.at(i, i+1), "save the file as UTF-8", "byte 0x%02x is not UTF-8", text[i])
 		return false
 	}
 	d.text = string(text)
@@ -109,12 +109,19 @@ func (d *document) admit(text []byte) bool {
 		case r == '\r' && i+1 < len(text) && text[i+1] == '\n':
 		default:
 			ok = false
-			d.diags.Errorf("control-character", d.at(i, i+utf8.RuneLen(r)),
+			d.errorf("control-character", d.at(i, i+utf8.RuneLen(r)),
 				`remove it, or write it in double quotes as "`+escape(r)+`"`,
 				"the character U+%04X cannot stand in a file", r)
 		}
 	}
 	return ok
+}
+
+// errorf reports an error, unless there are more than anybody reads already.
+func (d *document) errorf(code string, at diag.Range, hint, format string, args ...any) {
+	if len(d.diags) < maxCollected {
+		d.diags.Errorf(code, at, hint, format, args...)
+	}
 }
 
 // unwelcome tells whether a character is a line break to YAML 1.1, which yaml.v3
@@ -173,6 +180,11 @@ func (d *document) node(y *yaml.Node, depth int) *Node {
 	switch y.Kind {
 	case yaml.ScalarNode:
 		d.scalar(n, y, start)
+		if from := d.offset(y.Line, y.Column); from < start && n.Range.Start == n.Range.End && n.Kind == NullNode && d.text[from] == '!' {
+			// What was reported as a tag was meant as a text.
+			n.Kind, n.Range, n.Value = TextNode, d.at(from, start), d.text[from:start]
+			n.Text = diag.NewText(d.text[from:start], n.Range)
+		}
 	case yaml.SequenceNode, yaml.MappingNode:
 		n.Kind = ListNode
 		if y.Kind == yaml.MappingNode {
@@ -180,7 +192,7 @@ func (d *document) node(y *yaml.Node, depth int) *Node {
 		}
 		if depth > maxDepth {
 			if depth == maxDepth+1 {
-				d.diags.Errorf("too-deep", d.at(start, start+1), "", "values are nested more than %d deep", maxDepth)
+				d.errorf("too-deep", d.at(start, start+1), "", "values are nested more than %d deep", maxDepth)
 			}
 			break
 		}
@@ -238,7 +250,7 @@ func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 			}
 		}
 		if first >= 0 {
-			d.diags.Errorf("duplicate-key", key.Whole, "remove one of the two",
+			d.errorf("duplicate-key", key.Whole, "remove one of the two",
 				"the key %q is already on line %d", key.Value, n.Entries[first].Key.Whole.Pos().Line)
 			continue
 		}
@@ -262,20 +274,20 @@ func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
 	here := d.at(start, min(start+1, len(d.text)))
 	if y.Kind != yaml.ScalarNode {
 		if y.Kind == yaml.MappingNode && strings.HasPrefix(d.text[start:], "{") && start > 0 && d.text[start-1] == '{' {
-			d.diags.Errorf("unquoted-braces", d.at(start-1, start+1), `put the whole text into quotes: "{{1}}"`,
+			d.errorf("unquoted-braces", d.at(start-1, start+1), `put the whole text into quotes: "{{1}}"`,
 				"a text that starts with {{ must be quoted")
 		} else {
-			d.diags.Errorf("bad-key", here, "quote it if a text is meant", "a key must be a text")
+			d.errorf("bad-key", here, "quote it if a text is meant", "a key must be a text")
 		}
 		return diag.Text{Whole: here}, false
 	}
 	key = d.locate(y.Value, y.Style, start)
 	switch {
 	case key.Plain && y.Value == "<<":
-		d.diags.Errorf("merge-key", key.Whole, "write the keys out", "merge keys are not part of this language")
+		d.errorf("merge-key", key.Whole, "write the keys out", "merge keys are not part of this language")
 		return key, false
 	case key.Plain && isNull(y.Value):
-		d.diags.Errorf("null-key", diag.Range{Source: d.source, Start: key.Whole.Start, End: max(key.Whole.End, here.End)},
+		d.errorf("null-key", diag.Range{Source: d.source, Start: key.Whole.Start, End: max(key.Whole.End, here.End)},
 			"quote it if the text is meant", "a key cannot be null")
 		return key, false
 	}
@@ -288,13 +300,13 @@ func (d *document) alias(y *yaml.Node, depth int) *Node {
 	here := d.at(start, start+1+len(y.Value))
 	target := d.anchors[y.Alias]
 	if target == nil {
-		d.diags.Errorf("too-many-aliases", here, "", "*%s stands inside the value that it repeats", y.Value)
+		d.errorf("too-many-aliases", here, "", "*%s stands inside the value that it repeats", y.Value)
 		return &Node{Range: here}
 	}
 	if d.nodes < maxNodes {
 		d.nodes += d.sizes[target]
 		if d.nodes >= maxNodes {
-			d.diags.Errorf("too-many-aliases", here, "write the values out, or make a flow of them and `call` it",
+			d.errorf("too-many-aliases", here, "write the values out, or make a flow of them and `call` it",
 				"with its aliases written out the file has more than %d values", maxNodes)
 		}
 	}
@@ -302,7 +314,7 @@ func (d *document) alias(y *yaml.Node, depth int) *Node {
 		return &Node{Range: here}
 	}
 	if depth+height(target) > maxDepth {
-		d.diags.Errorf("too-deep", here, "", "values are nested more than %d deep", maxDepth)
+		d.errorf("too-deep", here, "", "values are nested more than %d deep", maxDepth)
 		return &Node{Range: here}
 	}
 	return target

@@ -8,11 +8,13 @@ import (
 
 // The limits of a file.
 const (
-	maxBytes   = 1 << 20
-	maxDepth   = 100
-	maxNodes   = 100_000 // with every alias expanded
-	maxSteps   = 1000
-	maxReports = 200 // diagnostics
+	maxBytes = 1 << 20
+	maxDepth = 100
+	maxNodes = 100_000 // with every alias expanded
+	maxSteps = 1000
+
+	maxCollected = 1000 // diagnostics
+	maxReported  = 200
 )
 
 // Parse reads a flow. It returns what it understood also when the diagnostics hold
@@ -42,10 +44,10 @@ func ParseValue(name string, text []byte) (*Node, diag.List) {
 // finish sorts the diagnostics, and cuts a list that nobody would read to its end.
 func finish(diags diag.List) diag.List {
 	diags.Sort()
-	if len(diags) > maxReports {
-		more := len(diags) - maxReports
-		diags = diags[:maxReports]
-		last := &diags[maxReports-1]
+	if len(diags) > maxReported {
+		more := len(diags) - maxReported
+		diags = diags[:maxReported]
+		last := &diags[maxReported-1]
 		last.Hint = joinHints(last.Hint, fmt.Sprintf("%d more are not shown", more))
 	}
 	return diags
@@ -65,22 +67,28 @@ type parser struct {
 	steps int
 }
 
-// errorf reports an error.
+// errorf reports an error, unless there are more than anybody reads already.
 func (p *parser) errorf(code string, at diag.Range, hint, format string, args ...any) {
-	p.diags.Errorf(code, at, hint, format, args...)
+	if len(p.diags) < maxCollected {
+		p.diags.Errorf(code, at, hint, format, args...)
+	}
 }
 
 func (p *parser) flow(root *Node) *Flow {
-	o, ok := p.fields(root, "a flow", "flow", "description", "inputs", "steps", "outputs",
-		"on_failure", "triggers", "timeout", "concurrency", "channel", "purpose")
+	free := *root
+	free.Entries = nil
+	for _, e := range root.Entries {
+		if e.Key.Value != "channel" && e.Key.Value != "purpose" {
+			free.Entries = append(free.Entries, e)
+			continue
+		}
+		p.errorf("reserved-key", e.Key.Whole, "remove it; it will be given a meaning in a later version",
+			"the key %q is reserved", e.Key.Value)
+	}
+	o, ok := p.fields(&free, "a flow", "flow", "description", "inputs", "steps", "outputs",
+		"on_failure", "triggers", "timeout", "concurrency")
 	if !ok {
 		return nil
-	}
-	for _, key := range []string{"channel", "purpose"} {
-		if e := o.entry(key); e != nil {
-			p.errorf("reserved-key", e.Key.Whole, "remove it; it will be given a meaning in a later version",
-				"the key %q is reserved", key)
-		}
 	}
 	f := &Flow{
 		Description: o.prose("description"),

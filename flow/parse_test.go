@@ -46,4 +46,3 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
-

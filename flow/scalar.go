@@ -22,7 +22,7 @@ func (d *document) scalar(n *Node, y *yaml.Node, start int) {
 	var problem string
 	n.Kind, n.Value, problem = resolve(y.Value)
 	if problem != "" {
-		d.diags.Errorf("bad-number", n.Range, "quote it to keep it as text", "%s", problem)
+		d.errorf("bad-number", n.Range, "quote it to keep it as text", "%s", problem)
 	}
 	d.afterPlain(n)
 }

@@ -10,14 +10,17 @@ import (
 
 // tag reports an explicit tag.
 func (d *document) tag(start, end int) {
+	if len(d.diags) >= maxCollected {
+		return
+	}
 	line := d.text[strings.LastIndexByte(d.text[:start], '\n')+1 : start]
 	before := strings.TrimRight(line, " \t")
 	if strings.HasSuffix(before, "if:") || strings.HasSuffix(before, "when:") {
-		d.diags.Errorf("bad-condition-start", d.at(start, end), "quote the whole condition, or write it on the next line after >-",
+		d.errorf("bad-condition-start", d.at(start, end), quoteHint(d.text[start:d.lineEnd(start)]),
 			"a condition that starts with ! must be quoted")
 		return
 	}
-	d.diags.Errorf("explicit-tag", d.at(start, end), "remove it, or quote the text", "tags are not part of this language")
+	d.errorf("explicit-tag", d.at(start, end), "remove it, or quote the text", "tags are not part of this language")
 }
 
 // afterPlain looks at what follows a plain scalar, or an empty one, on its line: a
@@ -41,10 +44,10 @@ func (d *document) afterPlain(n *Node) {
 	}
 	hint := "quote the whole text if # belongs to it; for a comment leave a space after #"
 	if n.Kind == NullNode {
-		d.diags.Errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so there is no value here")
+		d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so there is no value here")
 		return
 	}
-	d.diags.Errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
+	d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
 }
 
 // missingValue reports a key inside { } that has no colon and no value.
@@ -55,7 +58,7 @@ func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node
 	if pos := d.skipSpace(key.Whole.End); pos < len(d.text) && d.text[pos] == ':' {
 		return
 	}
-	d.diags.Errorf("missing-value", key.Whole, `write key: value; an expression is written "${…}", in quotes`,
+	d.errorf("missing-value", key.Whole, `write key: value; an expression is written "${…}", in quotes`,
 		"inside { } the key %q has no value", key.Value)
 }
 
@@ -75,25 +78,27 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 		return
 	}
 	stop := d.lineEnd(pos)
-	d.diags.Errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), quoteHint(d.text[key.Whole.Start:stop]),
+	d.errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), quoteHint(d.text[key.Whole.Start:stop]),
 		"a text with a colon and a space in it must be quoted")
 }
 
 // quoteHint shows a text in quotes.
 func quoteHint(text string) string {
 	text = strings.TrimSpace(text)
-	if len(text) > 60 {
-		return "put the whole text into quotes, or write it on the next line after >-"
+	if quoted, ok := inQuotes(text); ok {
+		return "quote it: " + quoted
 	}
-	switch {
-	case !strings.ContainsAny(text, `"\`):
-		return `quote it: "` + text + `"`
-	case !strings.Contains(text, "'"):
-		return "quote it: '" + text + "'"
-	}
-	return "write it on the next line after >-"
+	return "put the whole text into quotes, or write it on the next line after >-"
 }
 
-func (d *document) explain(err error) {
-	d.diags.Errorf("yaml-syntax", d.at(0, 0), "", "%s", err)
+// inQuotes puts a text that is not too long into quotes that it does not have itself.
+func inQuotes(text string) (quoted string, ok bool) {
+	switch {
+	case len(text) > 80:
+	case !strings.ContainsAny(text, `"\`):
+		return `"` + text + `"`, true
+	case !strings.Contains(text, "'"):
+		return "'" + text + "'", true
+	}
+	return "", false
 }

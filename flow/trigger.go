@@ -93,21 +93,19 @@ var cronFields = [...]cronField{
 
 // checkCron reports a text that is not five fields of lists of *, numbers, ranges and steps.
 func (p *parser) checkCron(t diag.Text) {
-	at, n := 0, 0
-	for at < len(t.Value) {
-		end := at + strings.IndexByte(t.Value[at:]+" ", ' ')
-		if end > at {
-			if n < len(cronFields) && !cronFields[n].holds(t.Value[at:end]) {
-				f := cronFields[n]
-				p.errorf("bad-cron", t.Range(at, end), "", "%q cannot be the %s, which is from %d to %d", t.Value[at:end], f.name, f.least, f.most)
-			}
-			n++
-		}
-		at = end + 1
-	}
-	if n != len(cronFields) {
+	words := strings.Fields(t.Value)
+	if len(words) != len(cronFields) {
 		p.errorf("bad-cron", t.Whole, `minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`,
-			"a cron expression has 5 fields, this one has %d", n)
+			"a cron expression has 5 fields, this one has %d", len(words))
+		return
+	}
+	at := 0
+	for i, word := range words {
+		at += strings.Index(t.Value[at:], word)
+		if f := cronFields[i]; !f.holds(word) {
+			p.errorf("bad-cron", t.Range(at, at+len(word)), "", "%q cannot be the %s, which is from %d to %d", word, f.name, f.least, f.most)
+		}
+		at += len(word)
 	}
 }
 

@@ -1,0 +1,172 @@
+package flow
+
+import "strings"
+
+// A flowLevel is an open { or [.
+type flowLevel struct {
+	at     int  // of the bracket
+	brace  byte // the one that closes it
+	colons int  // in the current entry
+}
+
+// flow scans a value that starts with { or [.
+func (s *lineScanner) flow(condition bool, column int) {
+	start := s.pos
+	if strings.HasPrefix(s.text[start:], "{{") {
+		end := s.d.lineEnd(start)
+		s.errorf("unquoted-braces", start, start+2, quoteHint(s.text[start:end]), "a text that starts with {{ must be quoted")
+		s.nextLine()
+		return
+	}
+	closed := s.brackets(column)
+	if !closed {
+		return
+	}
+	if !s.restIsEmpty(s.pos) {
+		next := s.blanks(s.pos)
+		if condition {
+			s.conditionStart(start, s.pos)
+		} else {
+			s.errorf("text-after-bracket", next, next+1, quoteHint(s.text[start:s.d.lineEnd(next)]),
+				"the list or map ends before this")
+		}
+	}
+	s.nextLine()
+}
+
+// brackets scans up to the bracket that closes the one at pos. It is false when there
+// is none; pos is then where lines can be scanned again.
+func (s *lineScanner) brackets(column int) (closed bool) {
+	var levels []flowLevel
+	token := true // a value or key may start here
+	for s.pos < len(s.text) {
+		c := s.text[s.pos]
+		switch {
+		case c == '{' || c == '[':
+			levels = append(levels, flowLevel{at: s.pos, brace: c + 2})
+			token = true
+		case c == '}' || c == ']':
+			top := levels[len(levels)-1]
+			if c != top.brace {
+				s.errorf("unclosed-bracket", s.pos, s.pos+1, "", "%c closes %c of line %d, which needs %c", c, s.text[top.at], s.d.at(top.at, top.at).Pos().Line, top.brace)
+				s.nextLine()
+				return false
+			}
+			levels = levels[:len(levels)-1]
+			if len(levels) == 0 {
+				s.pos++
+				return true
+			}
+			token = false
+		case c == ',':
+			levels[len(levels)-1].colons = 0
+			token = true
+		case (c == '"' || c == '\'') && token:
+			end, ok := s.quoteEnd(s.pos, column)
+			if !ok {
+				s.errorf("unclosed-quote", s.pos, s.pos+1, "", "this quote is never closed")
+				s.pos = min(end, len(s.text))
+				s.nextLine()
+				return false
+			}
+			if c == '"' {
+				s.escapes(s.pos, end)
+			}
+			began := s.pos
+			s.pos = end
+			if next := s.blanks(end); strings.IndexByte(",]}:#\r\n\x00", s.peek(next)) < 0 {
+				s.errorf("text-after-quote", next, next+1, "write the inner quotes in the other kind, or twice",
+					"the quoted text %s ends before this", s.text[began:end])
+				s.skipToken()
+			}
+			token = false
+			continue
+		case c == '#' && s.atEnd(s.pos-1):
+			stop := s.d.lineEnd(s.pos)
+			if comment := s.text[s.pos:stop]; strings.ContainsAny(comment, "}]") || strings.Contains(comment, "${") {
+				s.errorf("unquoted-hash", s.pos, stop, "quote the text that # belongs to",
+					"what follows # is a comment, the closing bracket too")
+				s.nextLine()
+				return false
+			}
+			s.pos = stop
+			continue
+		case c == '\n':
+			next := s.pos + 1
+			for s.peek(next) == ' ' {
+				next++
+			}
+			outdented := next-s.pos-1 <= column && !s.atEnd(next) && strings.IndexByte("]}#", s.text[next]) < 0
+			if outdented || s.atEnd(next) && next == len(s.text) {
+				s.unclosed(levels)
+				s.pos++
+				return false
+			}
+		case c == ' ' || c == '\t' || c == '\r':
+		case c == ':' && (s.atEnd(s.pos+1) || strings.IndexByte(",]}", s.peek(s.pos+1)) >= 0):
+			top := &levels[len(levels)-1]
+			if top.colons++; top.colons == 2 {
+				s.errorf("unquoted-colon", s.pos, s.pos+1, "quote the text that the colon belongs to",
+					"a text with a colon and a space in it must be quoted")
+			}
+			token = true
+		case token:
+			s.flowToken()
+			token = false
+			continue
+		}
+		s.pos++
+	}
+	s.unclosed(levels)
+	return false
+}
+
+func (s *lineScanner) unclosed(levels []flowLevel) {
+	top := levels[len(levels)-1]
+	s.errorf("unclosed-bracket", top.at, top.at+1, "", "this %c is never closed with %c", s.text[top.at], top.brace)
+}
+
+// flowToken scans an unquoted text inside brackets. One that holds an expression is
+// reported, at the expression.
+func (s *lineScanner) flowToken() {
+	start := s.pos
+	dollar := -1
+	for s.pos < len(s.text) {
+		c := s.text[s.pos]
+		if c == '$' && s.peek(s.pos+1) == '{' {
+			if dollar < 0 {
+				dollar = s.pos
+			}
+			end := closing(s.text[s.pos:s.d.lineEnd(s.pos)])
+			if end < 0 {
+				s.pos = s.d.lineEnd(s.pos)
+				break
+			}
+			s.pos += end + 1
+			continue
+		}
+		if strings.IndexByte(",[]{}\r\n", c) >= 0 || c == '#' && s.atEnd(s.pos-1) {
+			break
+		}
+		if c == ':' && s.atEnd(s.pos+1) && dollar < 0 {
+			break
+		}
+		s.pos++
+	}
+	if dollar < 0 {
+		return
+	}
+	token := strings.TrimSpace(s.text[start:s.pos])
+	quoted, ok := inQuotes(token)
+	if !ok {
+		quoted = `"${…}"`
+	}
+	s.errorf("unquoted-expression", dollar, max(dollar+2, start+len(token)), "", "quote an expression inside { } or [ ]: %s", quoted)
+}
+
+// skipToken goes on to the next comma or bracket.
+func (s *lineScanner) skipToken() {
+	for s.pos < len(s.text) && strings.IndexByte(",]}\n", s.text[s.pos]) < 0 {
+		s.pos++
+	}
+}

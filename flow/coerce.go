@@ -1,0 +1,25 @@
+package flow
+
+import (
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// Coerce turns a node without expressions into a value of a type, and reports what
+// does not fit, each at its place.
+func (n *Node) Coerce(t *schema.Type) (any, diag.List) {
+	v, found := t.Coerce(n.Plain(t))
+	var list diag.List
+	for _, f := range found {
+		message := f.Message
+		if len(f.Path) > 0 {
+			message = f.Path.String() + ": " + message
+		}
+		d := diag.Diagnostic{Code: f.Rule, Range: n.find(f.Path, f.OnKey), Message: message, Hint: f.Hint}
+		if f.Warning {
+			d.Severity = diag.Warning
+		}
+		list = append(list, d)
+	}
+	return v, list
+}

@@ -1,0 +1,420 @@
+package flow
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"facteur/flow/diag"
+)
+
+// A lineScanner looks through a text that yaml.v3 refused for what people write by
+// mistake. It is not a parser: it follows lines, indentation, quotes and brackets as
+// far as it takes to tell where a value starts, and goes on after each mistake.
+type lineScanner struct {
+	d       *document
+	text    string
+	pos     int
+	levels  []int // the columns of the open lists and maps
+	full    bool  // the line above ended with a whole value
+	lost    bool  // a tab made the columns meaningless
+	anchors []string
+}
+
+func (s *lineScanner) errorf(code string, start, end int, hint, format string, args ...any) {
+	s.d.errorf(code, s.d.at(start, max(end, start)), hint, format, args...)
+}
+
+func (s *lineScanner) peek(pos int) byte {
+	if pos >= 0 && pos < len(s.text) {
+		return s.text[pos]
+	}
+	return 0
+}
+
+// atEnd tells whether a blank, a line break or the end is at pos.
+func (s *lineScanner) atEnd(pos int) bool {
+	switch s.peek(pos) {
+	case 0, ' ', '\t', '\r', '\n':
+		return true
+	}
+	return false
+}
+
+func (s *lineScanner) blanks(pos int) int {
+	for s.peek(pos) == ' ' || s.peek(pos) == '\t' {
+		pos++
+	}
+	return pos
+}
+
+func (s *lineScanner) nextLine() {
+	if end := strings.IndexByte(s.text[s.pos:], '\n'); end >= 0 {
+		s.pos += end + 1
+	} else {
+		s.pos = len(s.text)
+	}
+}
+
+// restIsEmpty tells whether nothing but a comment follows on the line.
+func (s *lineScanner) restIsEmpty(pos int) bool {
+	next := s.blanks(pos)
+	switch s.peek(next) {
+	case 0, '\r', '\n':
+		return true
+	case '#':
+		return next > pos
+	}
+	return false
+}
+
+func (s *lineScanner) scan() {
+	for s.pos < len(s.text) {
+		start := s.pos
+		indent := start
+		for s.peek(indent) == ' ' {
+			indent++
+		}
+		first := s.blanks(indent)
+		switch c := s.peek(first); {
+		case c == 0 || c == '\r' || c == '\n' || c == '#':
+			s.nextLine()
+			continue
+		case first > indent:
+			s.errorf("tab-indent", indent, first, "indent with spaces", "a tab cannot indent a line")
+			s.lost = true
+		case first == start && (strings.HasPrefix(s.text[start:], "---") || strings.HasPrefix(s.text[start:], "...") || c == '%'):
+			s.levels = s.levels[:0]
+			s.nextLine()
+			continue
+		default:
+			s.level(indent-start, first)
+		}
+		s.pos = first
+		s.entry(start)
+	}
+}
+
+// level checks that the indentation of a line belongs to an open list or map.
+func (s *lineScanner) level(column, first int) {
+	const hint = "start the line in the column of the key or dash that it belongs to"
+	n := len(s.levels)
+	for n > 0 && s.levels[n-1] > column {
+		n--
+	}
+	switch {
+	case s.lost:
+	case n < len(s.levels) && (n == 0 || s.levels[n-1] != column):
+		s.errorf("bad-indent", first, first+1, hint, "this indentation matches no line above")
+		n++ // go on as if it were that of the next level
+	case n > 0 && s.full && s.levels[n-1] < column:
+		s.errorf("bad-indent", first, first+1, hint, "this line is indented below a line that has a value already")
+	}
+	s.levels = s.levels[:n]
+}
+
+func (s *lineScanner) open(column int) {
+	if n := len(s.levels); n == 0 || s.levels[n-1] < column {
+		s.levels = append(s.levels, column)
+	}
+}
+
+// entry scans what stands on a line: dashes, then a key with its value, or a value.
+// start is where the line starts.
+func (s *lineScanner) entry(start int) {
+	s.full = false
+	column := s.pos - start
+	for (s.peek(s.pos) == '-' || s.peek(s.pos) == '?') && s.atEnd(s.pos+1) {
+		column = s.pos - start
+		s.open(column)
+		s.pos = s.blanks(s.pos + 1)
+		if s.restIsEmpty(s.pos - 1) {
+			s.nextLine()
+			return
+		}
+	}
+	keyEnd := s.keyEnd()
+	if keyEnd < 0 {
+		s.value("", column, start)
+		return
+	}
+	column = s.pos - start
+	s.open(column)
+	key := strings.TrimSpace(s.text[s.pos:keyEnd])
+	s.pos = s.blanks(keyEnd + 1)
+	if s.restIsEmpty(keyEnd + 1) {
+		s.nextLine()
+		return
+	}
+	s.value(key, column, start)
+}
+
+// keyEnd gives where the colon of a key is that starts at pos, or -1.
+func (s *lineScanner) keyEnd() int {
+	pos := s.pos
+	switch c := s.peek(pos); c {
+	case '"', '\'':
+		end, ok := s.quoteEnd(pos, -1)
+		if !ok || strings.Contains(s.text[pos:end], "\n") {
+			return -1
+		}
+		pos = s.blanks(end)
+		if s.peek(pos) == ':' && s.atEnd(pos+1) {
+			return pos
+		}
+		return -1
+	case '[', '{', '|', '>', '@', '`', '%', ',', '#':
+		return -1
+	}
+	for ; pos < len(s.text) && s.text[pos] != '\n'; pos++ {
+		switch {
+		case s.text[pos] == ':' && s.atEnd(pos+1):
+			return pos
+		case s.text[pos] == '#' && s.atEnd(pos-1):
+			return -1
+		}
+	}
+	return -1
+}
+
+// quoteEnd gives the end of the quoted text that starts at pos. It is not ok when the
+// text ends before, or goes on in a line that is indented by column or less.
+func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
+	quote := s.text[pos]
+	for pos++; pos < len(s.text); pos++ {
+		switch c := s.text[pos]; {
+		case c == '\\' && quote == '"':
+			pos++
+		case c == quote && quote == '\'' && s.peek(pos+1) == quote:
+			pos++
+		case c == quote:
+			return pos + 1, true
+		case c == '\n':
+			next := pos + 1
+			for s.peek(next) == ' ' {
+				next++
+			}
+			if next-pos-1 <= column && !s.atEnd(next) && s.text[next] != quote {
+				return pos, false
+			}
+		}
+	}
+	return len(s.text), false
+}
+
+// value scans the value of a key ("": an item) in a list or map at a column.
+func (s *lineScanner) value(key string, column, start int) {
+	condition := key == "if" || key == "when"
+	for s.peek(s.pos) == '&' {
+		end := s.pos
+		for !s.atEnd(end) {
+			end++
+		}
+		s.anchors = append(s.anchors, s.text[s.pos+1:end])
+		s.pos = s.blanks(end)
+	}
+	s.full = !s.restIsEmpty(s.pos)
+	switch c := s.peek(s.pos); c {
+	case 0, '\r', '\n':
+		s.nextLine()
+	case '|', '>':
+		s.full = false
+		s.block(column)
+	case '"', '\'':
+		s.quoted(condition, column)
+	case '[', '{':
+		s.flow(condition, column)
+	case '!':
+		s.d.tag(s.pos, s.wordEnd(s.pos))
+		s.nextLine()
+	case '*':
+		for _, name := range s.anchors {
+			if end := s.pos + 1 + len(name); strings.HasPrefix(s.text[s.pos+1:], name) && s.restIsEmpty(end) {
+				s.nextLine()
+				return
+			}
+		}
+		s.badStart("*")
+	case '@', '`', '%', ',', ']', '}':
+		s.badStart(string(c))
+	case '-', '?':
+		if key != "" && s.atEnd(s.pos+1) {
+			s.badStart(string(c))
+			return
+		}
+		s.plain(column, start)
+	default:
+		s.plain(column, start)
+	}
+}
+
+func (s *lineScanner) wordEnd(pos int) int {
+	for !s.atEnd(pos) {
+		pos++
+	}
+	return pos
+}
+
+// badStart reports a text that starts with a character that means something to YAML.
+func (s *lineScanner) badStart(start string) {
+	stop := s.d.lineEnd(s.pos)
+	s.errorf("unquoted-start", s.pos, s.pos+len(start), quoteHint(s.text[s.pos:stop]), "a text that starts with %s must be quoted", start)
+	s.nextLine()
+}
+
+// block skips a literal or folded block that belongs to a list or map at a column.
+func (s *lineScanner) block(column int) {
+	pos := s.pos + 1
+	for s.peek(pos) == '-' || s.peek(pos) == '+' || s.peek(pos) >= '0' && s.peek(pos) <= '9' {
+		pos++
+	}
+	if !s.restIsEmpty(pos) {
+		s.badStart(s.text[s.pos : s.pos+1])
+		return
+	}
+	s.nextLine()
+	for s.pos < len(s.text) {
+		indent := 0
+		for s.peek(s.pos+indent) == ' ' {
+			indent++
+		}
+		if c := s.peek(s.pos + indent); indent <= column && c != '\r' && c != '\n' && c != 0 {
+			return
+		}
+		s.nextLine()
+	}
+}
+
+func (s *lineScanner) quoted(condition bool, column int) {
+	start := s.pos
+	end, ok := s.quoteEnd(start, column)
+	if !ok {
+		s.errorf("unclosed-quote", start, start+1, "", "this quote is never closed")
+		s.pos = min(end, len(s.text))
+		s.nextLine()
+		return
+	}
+	if s.text[start] == '"' {
+		s.escapes(start, end)
+	}
+	s.pos = end
+	s.afterQuote(start, condition)
+}
+
+// afterQuote reports text that follows a closing quote on its line.
+func (s *lineScanner) afterQuote(start int, condition bool) {
+	end := s.pos
+	defer s.nextLine()
+	if s.restIsEmpty(end) {
+		return
+	}
+	next := s.blanks(end)
+	switch {
+	case condition:
+		s.conditionStart(start, end)
+	case s.text[start] == '\'':
+		s.errorf("text-after-quote", next, next+1, `write '' for ' inside '…', or put the text into "…"`,
+			"the quoted text ends before this")
+	default:
+		s.errorf("text-after-quote", next, next+1, `write \" for " inside "…", or put the text into '…'`,
+			"the quoted text ends before this")
+	}
+}
+
+// conditionStart reports a condition of which YAML takes the start for all of it.
+func (s *lineScanner) conditionStart(start, end int) {
+	s.errorf("bad-condition-start", start, end, quoteHint(s.text[start:s.d.lineEnd(start)]),
+		"this condition goes on after %s, which is all that YAML reads of it", s.text[start:end])
+}
+
+// escapes reports escapes that YAML does not have.
+func (s *lineScanner) escapes(start, end int) {
+	for pos := start; pos < end-1; pos++ {
+		if s.text[pos] != '\\' {
+			continue
+		}
+		pos++
+		size := 0
+		switch c := s.text[pos]; c {
+		case 'x':
+			size = 2
+		case 'u':
+			size = 4
+		case 'U':
+			size = 8
+		case '/':
+			s.errorf("bad-escape", pos-1, pos+1, "write / without the backslash", `\/ cannot be read`)
+		default:
+			if strings.IndexByte("0abt\tnvfre \"'\\N_LP\r\n", c) < 0 {
+				_, n := utf8.DecodeRuneInString(s.text[pos:])
+				s.errorf("bad-escape", pos-1, pos+n, `write \\ for a backslash, or put the text into '…', where it is itself`,
+					"%s means nothing inside double quotes", s.text[pos-1:pos+n])
+			}
+		}
+		digits := s.text[pos+1 : min(pos+1+size, end)]
+		switch {
+		case size == 0:
+		case len(digits) < size || !allDigits(digits, 16):
+			s.errorf("bad-escape", pos-1, pos+1, "", `\%c is followed by %d hexadecimal digits`, s.text[pos], size)
+		case size == 4 && (digits[0] == 'd' || digits[0] == 'D') && digits[1] >= '8',
+			size == 8 && digits > "0010ffff" && digits > "0010FFFF":
+			s.errorf("bad-escape", pos-1, pos+1+size, "write the character itself, e.g. an emoji", "this is half of a character or none")
+		}
+	}
+}
+
+// plain scans an unquoted value to the end of its line, and of those that continue it.
+func (s *lineScanner) plain(column, start int) {
+	from, pos := s.pos, s.pos
+	stop := s.d.lineEnd(pos)
+	if strings.HasPrefix(s.text[pos:], "{{") {
+		s.badStart("{{")
+		return
+	}
+	for ; pos < stop; pos++ {
+		switch {
+		case s.text[pos] == ':' && s.atEnd(pos+1):
+			s.errorf("unquoted-colon", pos, pos+1, quoteHint(s.text[from:stop]),
+				"a text with a colon and a space in it must be quoted")
+			s.nextLine()
+			return
+		case s.text[pos] == '#' && s.atEnd(pos-1):
+			value := strings.TrimRight(s.text[from:pos], " \t")
+			s.d.afterPlain(&Node{Kind: TextNode, Text: diag.Text{Value: value}, Range: s.d.at(from, from+len(value))})
+			s.nextLine()
+			return
+		}
+	}
+	s.nextLine()
+	// Lines that are indented more continue the text.
+	for s.pos < len(s.text) {
+		first := s.blanks(s.pos)
+		c := s.peek(first)
+		if c == '\r' || c == '\n' || c == 0 {
+			s.nextLine()
+			continue
+		}
+		if first-s.pos <= column || c == '#' {
+			return
+		}
+		end := s.d.lineEnd(first)
+		line := s.text[first:end]
+		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
+			previous := strings.TrimSpace(s.text[from:stop])
+			s.errorf("bad-indent", first, first+1, "indent it as the line above, or quote the text",
+				"this line is indented into the value above, %q", previous)
+			s.full = false
+			return
+		}
+		s.nextLine()
+	}
+}
+
+// keyColon gives the first colon of a line that ends a key, or -1.
+func keyColon(line string) int {
+	for i := range len(line) {
+		if line[i] == ':' && (i+1 == len(line) || line[i+1] == ' ' || line[i+1] == '\t') {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,107 @@
+package flow
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"facteur/flow/diag"
+
+	"gopkg.in/yaml.v3"
+)
+
+// explain says what is wrong with a text that yaml.v3 refused. Its own line is often
+// that of an outer value, so that the likely mistakes are looked for first.
+func (d *document) explain(err error) {
+	before := len(d.diags)
+	s := lineScanner{d: d, text: d.text}
+	s.scan()
+	if len(d.diags) > before {
+		return
+	}
+	message, line := yamlMessage(err)
+	if strings.Contains(message, "exceeded max depth") {
+		d.errorf("too-deep", d.lineRange(line), "", "values are nested more than %d deep", maxDepth)
+		return
+	}
+	at := d.lineRange(line)
+	if i, ok := d.firstFailing(err.Error()); ok {
+		at = d.at(i, min(i+1, len(d.text)))
+	}
+	d.errorf("yaml-syntax", at, "", "this is not YAML: %s", reworded(message))
+}
+
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func yamlMessage(err error) (message string, line int) {
+	m := yamlError.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err.Error(), 0
+	}
+	line, _ = strconv.Atoi(m[1])
+	return m[2], line
+}
+
+// lineRange is what a line, that counts from 1, has in it.
+func (d *document) lineRange(line int) diag.Range {
+	line = min(max(line, 1), len(d.lines))
+	start := d.lines[line-1]
+	end := d.lineEnd(start)
+	text := d.text[start:end]
+	start += len(text) - len(strings.TrimLeft(text, " \t"))
+	return d.at(start, end)
+}
+
+// mostSearched bounds the texts that firstFailing parses again and again.
+const mostSearched = 64 << 10
+
+// firstFailing gives the last byte of the shortest start of the text that fails with
+// the same message: what yaml.v3 stumbled over. That is the place that people want.
+func (d *document) firstFailing(message string) (at int, ok bool) {
+	if len(d.text) > mostSearched {
+		return 0, false
+	}
+	fails := func(n int) bool {
+		decoder := yaml.NewDecoder(strings.NewReader(d.text[:n]))
+		for {
+			if _, err := decode(decoder); err != nil {
+				return err.Error() == message
+			}
+		}
+	}
+	low, high := 0, len(d.text) // low passes, high fails
+	for high-low > 1 {
+		if middle := (low + high) / 2; fails(middle) {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	at = low
+	for at > 0 && (at == len(d.text) || strings.IndexByte(" \t\r\n", d.text[at]) >= 0) {
+		at--
+	}
+	return at, true
+}
+
+// reworded gives yaml.v3's message in words for people.
+func reworded(message string) string {
+	for _, w := range [...]struct{ has, say string }{
+		{"mapping values are not allowed", "a key cannot stand here"},
+		{"did not find expected key", "a key is expected here; is the indentation right?"},
+		{"did not find expected '-' indicator", "a dash is expected here; is the indentation right?"},
+		{"block sequence entries are not allowed", "a list cannot start here"},
+		{"block collection entries are not allowed", "a list cannot start here"},
+		{"did not find expected ',' or", "a comma or the closing bracket is expected here"},
+		{"could not find expected ':'", "a key without a colon"},
+		{"found character that cannot start any token", "no value can start with this character"},
+		{"did not find expected node content", "a value is expected here"},
+		{"unknown anchor", message},
+	} {
+		if strings.Contains(message, w.has) {
+			return w.say
+		}
+	}
+	return fmt.Sprintf("%s here", message)
+}
