@@ -2,12 +2,15 @@
 // what happened to it. A run that was interrupted is rebuilt from here.
 //
 // Memory keeps it in this process, for tests and for runs that need no record; OpenSQLite
-// keeps it in a file. journaltest.Exercise is what both must do.
+// keeps it in a file, which OpenReadOnly reads while another process writes it.
+// journaltest.Exercise is what all journals must do.
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -34,20 +37,26 @@ type Record struct {
 
 // A Journal stores runs. It is safe for concurrent use; the records of one run are
 // appended by one caller at a time, and kept in that order.
+//
+// What is handed to a journal or comes from it (bodies, Sources) may be shared: it must
+// not be changed afterwards. A context bounds the wait for a place in the journal; what
+// has its place is written whatever becomes of the context, so that an error from the
+// context always means that nothing was stored.
 type Journal interface {
-	// Create stores a new run and its first record, durably.
+	// Create stores a new run and its first record, durably. If there is a run of that
+	// id it returns an *ExistsError, and that run is durable.
 	Create(ctx context.Context, run Run, first Record) error
 	// Append adds records to a run. When durable is true it returns once they, and
 	// every record appended before them, would survive a crash; otherwise it may
-	// return at once.
+	// return at once. Without such a run it returns a *NotFoundError.
 	Append(ctx context.Context, run string, durable bool, records ...Record) error
 	// End stores the last records of a run, its status and when it ended, durably.
 	End(ctx context.Context, run, status string, at time.Time, records ...Record) error
 	// Load returns a run and all its records, or a *NotFoundError.
 	Load(ctx context.Context, run string) (Run, []Record, error)
-	// List returns the runs that match, newest first.
+	// List returns the runs that match, the last created first.
 	List(ctx context.Context, f Filter) ([]Run, error)
-	// Close waits for what was appended.
+	// Close waits for what was appended, and returns an error if some of it is lost.
 	Close() error
 }
 
@@ -55,8 +64,14 @@ type Journal interface {
 type Filter struct {
 	Status string
 	Flow   string
-	Limit  int // 0: 100
+	Limit  int // 0: 100; negative: all
 }
+
+// limit is how many runs to return, with zero resolved; it is negative for all.
+func (f Filter) limit() int { return cmp.Or(f.Limit, 100) }
+
+// ErrClosed says that the journal was closed.
+var ErrClosed = errors.New("the journal is closed")
 
 // NotFoundError says that there is no such run.
 type NotFoundError struct{ Run string }

@@ -20,7 +20,10 @@ type memoryRun struct {
 }
 
 // Create implements Journal.
-func (j *Memory) Create(_ context.Context, run Run, first Record) error {
+func (j *Memory) Create(ctx context.Context, run Run, first Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.runs == nil {
@@ -35,7 +38,10 @@ func (j *Memory) Create(_ context.Context, run Run, first Record) error {
 }
 
 // Append implements Journal.
-func (j *Memory) Append(_ context.Context, run string, _ bool, records ...Record) error {
+func (j *Memory) Append(ctx context.Context, run string, _ bool, records ...Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r := j.runs[run]
@@ -47,7 +53,10 @@ func (j *Memory) Append(_ context.Context, run string, _ bool, records ...Record
 }
 
 // End implements Journal.
-func (j *Memory) End(_ context.Context, run, status string, at time.Time, records ...Record) error {
+func (j *Memory) End(ctx context.Context, run, status string, at time.Time, records ...Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r := j.runs[run]
@@ -74,13 +83,12 @@ func (j *Memory) Load(_ context.Context, run string) (Run, []Record, error) {
 func (j *Memory) List(_ context.Context, f Filter) ([]Run, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	limit := f.Limit
-	if limit == 0 {
-		limit = 100
-	}
 	var out []Run
-	for i := len(j.ids) - 1; i >= 0 && len(out) < limit; i-- {
-		head := j.runs[j.ids[i]].head
+	for _, id := range slices.Backward(j.ids) {
+		if len(out) == f.limit() {
+			break
+		}
+		head := j.runs[id].head
 		if (f.Status == "" || f.Status == head.Status) && (f.Flow == "" || f.Flow == head.Flow) {
 			out = append(out, head)
 		}

@@ -1,0 +1,482 @@
+// Package journaltest is what a journal must do, as tests. Every implementation of
+// journal.Journal runs Exercise; those that keep runs beyond the process also run Reopen.
+package journaltest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"facteur/flow/journal"
+)
+
+// Exercise tests journals. Each call of open returns an empty one.
+func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
+	tests := []struct {
+		name string
+		test func(*testing.T, journal.Journal)
+	}{
+		{"create and load", createAndLoad},
+		{"heads come back whole", wholeHeads},
+		{"records come back whole", wholeRecords},
+		{"an id is used once", usedOnce},
+		{"an id is used once, by one of many", usedOnceByMany},
+		{"records keep their order", order},
+		{"appending nothing", appendNothing},
+		{"end", end},
+		{"append after the end", appendAfterEnd},
+		{"no such run", notFound},
+		{"list", list},
+		{"list runs in order of creation", listOrder},
+		{"sources are of the run", sources},
+		{"large bodies", large},
+		{"runs side by side", sideBySide},
+		{"reading while others write", readWhileWriting},
+		{"an ended context stores nothing", endedContext},
+		{"close", func(t *testing.T, j journal.Journal) { require.NoError(t, j.Close()) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			j := open(t)
+			t.Cleanup(func() { assert.NoError(t, j.Close()) })
+			tt.test(t, j)
+		})
+	}
+}
+
+// Reopen tests journals that outlive the process. open opens the journal in a folder,
+// which is empty at first.
+func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	var want []journal.Record
+	for round := range 3 {
+		j := open(t, dir)
+		if round == 0 {
+			want = append(want, Record(0))
+			require.NoError(t, j.Create(ctx, Run("kept"), want[0]))
+		}
+		for range 300 { // the last ones are on their way when the journal is closed
+			r := Record(len(want))
+			require.NoError(t, j.Append(ctx, "kept", false, r))
+			want = append(want, r)
+		}
+		require.NoError(t, j.Close())
+	}
+	j := open(t, dir)
+	defer j.Close()
+	head, records, err := j.Load(ctx, "kept")
+	require.NoError(t, err)
+	SameRun(t, Run("kept"), head)
+	SameRecords(t, want, records)
+	require.Error(t, j.Create(ctx, Run("kept"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("new"), Record(0)))
+	runs, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"new", "kept"}, ids(runs))
+}
+
+// began is when the runs of this package start.
+var began = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+
+// Run returns a run of that id, for tests.
+func Run(id string) journal.Run {
+	return journal.Run{
+		ID: id, Flow: "greet", Digest: "d1", Version: 3, Status: "running", Started: began,
+		Sources: map[string]string{"greet": "flow: greet\nsteps: []\n", "sub": "flow: sub\n"},
+	}
+}
+
+// Record returns the nth record of a run, for tests.
+func Record(n int) journal.Record {
+	return journal.Record{
+		At:   began.Add(time.Duration(n) * time.Millisecond),
+		Kind: "answered",
+		Body: fmt.Appendf(nil, `{"n":%d,"text":"n° %d"}`, n, n),
+	}
+}
+
+// SameRun compares heads; times are the same if they are the same instant.
+func SameRun(t *testing.T, want, got journal.Run) {
+	t.Helper()
+	assert.True(t, want.Started.Equal(got.Started), "started: want %v, got %v", want.Started, got.Started)
+	assert.True(t, want.Ended.Equal(got.Ended), "ended: want %v, got %v", want.Ended, got.Ended)
+	assert.Equal(t, want.Ended.IsZero(), got.Ended.IsZero())
+	want.Started, want.Ended, got.Started, got.Ended = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	if len(want.Sources) == 0 && len(got.Sources) == 0 {
+		want.Sources, got.Sources = nil, nil
+	}
+	assert.Equal(t, want, got)
+}
+
+// SameRecords compares records, likewise.
+func SameRecords(t *testing.T, want, got []journal.Record) {
+	t.Helper()
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.True(t, want[i].At.Equal(got[i].At), "record %d: want %v, got %v", i, want[i].At, got[i].At)
+		require.Equal(t, want[i].Kind, got[i].Kind, "record %d", i)
+		require.True(t, bytes.Equal(want[i].Body, got[i].Body), "record %d: want %.200s, got %.200s", i, want[i].Body, got[i].Body)
+	}
+}
+
+func createAndLoad(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	head, records, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	SameRun(t, Run("a"), head)
+	SameRecords(t, []journal.Record{Record(0)}, records)
+}
+
+func wholeHeads(t *testing.T, j journal.Journal) {
+	heads := []journal.Run{
+		{ID: "only an id"},
+		{ID: "with ended", Status: "failed", Started: began, Ended: began.Add(1)},
+		{ID: "no source", Flow: "f", Digest: "d"},
+		{ID: `o'clock "q" \ %_ ` + "\x00 ✉ é", Flow: "✉'", Status: `"`, Digest: "'", Version: math.MaxInt32},
+		{ID: "another zone", Started: began.In(time.FixedZone("", 7200))},
+		{ID: "1970", Started: time.Unix(0, 0)},
+		{ID: "before 1970", Started: time.Unix(-1, 5)},
+		{ID: "odd sources", Sources: map[string]string{"": "", "é": "\x00\xff\n", "crlf": "a\r\nb"}},
+	}
+	for _, want := range heads {
+		require.NoError(t, j.Create(t.Context(), want, Record(0)))
+	}
+	for _, want := range heads {
+		got, _, err := j.Load(t.Context(), want.ID)
+		require.NoError(t, err)
+		SameRun(t, want, got)
+	}
+}
+
+func wholeRecords(t *testing.T, j journal.Journal) {
+	want := []journal.Record{
+		{At: began, Kind: "started", Body: json.RawMessage(`{}`)},
+		{At: time.Time{}, Kind: "no time", Body: json.RawMessage(`null`)},
+		{At: began.Add(-time.Hour), Kind: "the clock went back", Body: json.RawMessage(` [1,  2.50] `)},
+		{At: began, Kind: "no body"},
+		{At: began, Kind: "", Body: json.RawMessage("\"\\u0000 ✉ \xff\"")},
+	}
+	require.NoError(t, j.Create(t.Context(), Run("a"), want[0]))
+	require.NoError(t, j.Append(t.Context(), "a", true, want[1:]...))
+	_, got, err := j.Load(t.Context(), "a")
+	require.NoError(t, err)
+	SameRecords(t, want, got)
+}
+
+func usedOnce(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	other := Run("a")
+	other.Flow = "other"
+	var exists *journal.ExistsError
+	require.ErrorAs(t, j.Create(ctx, other, Record(1)), &exists)
+	require.Equal(t, "a", exists.Run)
+	head, records, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	SameRun(t, Run("a"), head)
+	require.Len(t, records, 1)
+	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "the first run goes on")
+	require.NoError(t, j.Create(ctx, Run("A"), Record(0)), "case matters")
+}
+
+func usedOnceByMany(t *testing.T, j journal.Journal) {
+	errs := make([]error, 32)
+	together(len(errs), func(i int) { errs[i] = j.Create(t.Context(), Run("a"), Record(i)) })
+	won := -1
+	for i, err := range errs {
+		if err == nil {
+			require.Equal(t, -1, won, "two created it")
+			won = i
+			continue
+		}
+		var exists *journal.ExistsError
+		require.ErrorAs(t, err, &exists)
+	}
+	require.NotEqual(t, -1, won, "none created it")
+	_, records, err := j.Load(t.Context(), "a")
+	require.NoError(t, err)
+	SameRecords(t, []journal.Record{Record(won)}, records)
+}
+
+func order(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	want := []journal.Record{Record(0)}
+	require.NoError(t, j.Create(ctx, Run("a"), want[0]))
+	for i := range 200 {
+		var batch []journal.Record
+		for range i % 4 {
+			batch = append(batch, Record(len(want)+len(batch)))
+		}
+		require.NoError(t, j.Append(ctx, "a", i%7 == 0, batch...))
+		want = append(want, batch...)
+		if i%50 == 0 {
+			_, got, err := j.Load(ctx, "a")
+			require.NoError(t, err)
+			SameRecords(t, want, got)
+		}
+	}
+	_, got, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	SameRecords(t, want, got)
+}
+
+func appendNothing(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Append(ctx, "a", false))
+	require.NoError(t, j.Append(ctx, "a", true))
+	_, got, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+}
+
+func end(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("b"), Record(0)))
+	require.NoError(t, j.Append(ctx, "a", false, Record(1)))
+	at := began.Add(time.Minute)
+	require.NoError(t, j.End(ctx, "a", "succeeded", at, Record(2), Record(3)))
+	require.NoError(t, j.End(ctx, "b", "failed", at))
+	head, got, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	want := Run("a")
+	want.Status, want.Ended = "succeeded", at
+	SameRun(t, want, head)
+	SameRecords(t, []journal.Record{Record(0), Record(1), Record(2), Record(3)}, got)
+	head, got, err = j.Load(ctx, "b")
+	require.NoError(t, err)
+	require.Equal(t, "failed", head.Status)
+	require.Len(t, got, 1)
+}
+
+func appendAfterEnd(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.End(ctx, "a", "unknown", began.Add(1)))
+	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "a late receipt")
+	require.NoError(t, j.End(ctx, "a", "succeeded", began.Add(2), Record(2)), "which settles it")
+	head, got, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, "succeeded", head.Status)
+	require.True(t, head.Ended.Equal(began.Add(2)))
+	SameRecords(t, []journal.Record{Record(0), Record(1), Record(2)}, got)
+}
+
+func notFound(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	_, _, loading := j.Load(ctx, "no")
+	for name, err := range map[string]error{
+		"load":            loading,
+		"durable append":  j.Append(ctx, "no", true, Record(0)),
+		"append":          j.Append(ctx, "no", false, Record(0)),
+		"append nothing":  j.Append(ctx, "no", false),
+		"end":             j.End(ctx, "no", "failed", began),
+		"end with record": j.End(ctx, "no", "failed", began, Record(0)),
+	} {
+		var missing *journal.NotFoundError
+		require.ErrorAs(t, err, &missing, name)
+		require.Equal(t, "no", missing.Run, name)
+	}
+	require.NoError(t, j.Create(ctx, Run("no"), Record(0)), "nothing was left behind")
+	_, records, err := j.Load(ctx, "no")
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+}
+
+func list(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	runs, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err)
+	require.Empty(t, runs)
+	for i := range 130 {
+		run := Run(fmt.Sprintf("r%03d", i))
+		run.Flow = []string{"greet", "remind"}[i%2]
+		require.NoError(t, j.Create(ctx, run, Record(0)))
+		if i%3 == 0 {
+			require.NoError(t, j.End(ctx, run.ID, "succeeded", began.Add(time.Second)))
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		filter      journal.Filter
+		n           int
+		first, last string
+	}{
+		{"by default", journal.Filter{}, 100, "r129", "r030"},
+		{"some", journal.Filter{Limit: 3}, 3, "r129", "r127"},
+		{"more than there are", journal.Filter{Limit: math.MaxInt}, 130, "r129", "r000"},
+		{"all", journal.Filter{Limit: -1}, 130, "r129", "r000"},
+		{"of a flow", journal.Filter{Flow: "greet", Limit: -1}, 65, "r128", "r000"},
+		{"that run", journal.Filter{Status: "running", Limit: -1}, 86, "r128", "r001"},
+		{"that ended", journal.Filter{Status: "succeeded", Limit: -1}, 44, "r129", "r000"},
+		{"both", journal.Filter{Status: "succeeded", Flow: "remind", Limit: 2}, 2, "r129", "r123"},
+	} {
+		runs, err := j.List(ctx, tt.filter)
+		require.NoError(t, err, tt.name)
+		require.Len(t, runs, tt.n, tt.name)
+		require.Equal(t, tt.first, runs[0].ID, tt.name)
+		require.Equal(t, tt.last, runs[tt.n-1].ID, tt.name)
+	}
+	for _, none := range []journal.Filter{{Flow: "other"}, {Status: "other"}, {Flow: "gree_"}, {Status: "running", Flow: "Greet"}} {
+		runs, err := j.List(ctx, none)
+		require.NoError(t, err)
+		require.Empty(t, runs, "%+v", none)
+	}
+	runs, err = j.List(ctx, journal.Filter{Status: "succeeded", Limit: 1})
+	require.NoError(t, err)
+	want := Run("r129")
+	want.Flow, want.Status, want.Ended = "remind", "succeeded", began.Add(time.Second)
+	SameRun(t, want, runs[0])
+}
+
+func listOrder(t *testing.T, j journal.Journal) {
+	for i, id := range []string{"m", "z", "a"} {
+		run := Run(id)
+		run.Started = began.Add(-time.Duration(i) * time.Hour) // the clock goes back
+		require.NoError(t, j.Create(t.Context(), run, Record(0)))
+	}
+	runs, err := j.List(t.Context(), journal.Filter{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "z", "m"}, ids(runs))
+}
+
+func sources(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	texts := []map[string]string{
+		{"greet": "one"},
+		{"greet": "two"}, // under the same digest
+		{"greet": "one", "sub": ""},
+		{"greeto": "ne"},
+		nil,
+		{"greet": "one"},
+	}
+	for i, text := range texts {
+		run := Run(fmt.Sprint(i))
+		run.Sources = text
+		require.NoError(t, j.Create(ctx, run, Record(0)))
+	}
+	runs, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err)
+	require.Len(t, runs, len(texts))
+	for i, text := range texts {
+		want := Run(fmt.Sprint(i))
+		want.Sources = text
+		SameRun(t, want, runs[len(runs)-1-i])
+		got, _, err := j.Load(ctx, want.ID)
+		require.NoError(t, err)
+		SameRun(t, want, got)
+	}
+}
+
+func large(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	body := func(n int) journal.Record {
+		r := Record(n)
+		r.Body = append(append([]byte{'"'}, bytes.Repeat([]byte{byte('a' + n)}, 3<<20)...), '"')
+		return r
+	}
+	want := []journal.Record{body(0), body(1), body(2), Record(3)}
+	require.NoError(t, j.Create(ctx, Run("a"), want[0]))
+	require.NoError(t, j.Append(ctx, "a", false, want[1]))
+	require.NoError(t, j.Append(ctx, "a", true, want[2]))
+	require.NoError(t, j.Append(ctx, "a", false, want[3]))
+	_, got, err := j.Load(ctx, "a")
+	require.NoError(t, err)
+	SameRecords(t, want, got)
+}
+
+func sideBySide(t *testing.T, j journal.Journal) {
+	const runs, records = 64, 25
+	together(runs, func(i int) {
+		id := fmt.Sprint(i)
+		if !assert.NoError(t, j.Create(t.Context(), Run(id), Record(0))) {
+			return
+		}
+		for n := 1; n < records; n++ {
+			assert.NoError(t, j.Append(t.Context(), id, (n+i)%3 == 0, Record(n)))
+		}
+		assert.NoError(t, j.End(t.Context(), id, "succeeded", began, Record(records)))
+	})
+	var want []journal.Record
+	for n := range records + 1 {
+		want = append(want, Record(n))
+	}
+	for i := range runs {
+		head, got, err := j.Load(t.Context(), fmt.Sprint(i))
+		require.NoError(t, err)
+		require.Equal(t, "succeeded", head.Status)
+		SameRecords(t, want, got)
+	}
+	all, err := j.List(t.Context(), journal.Filter{Status: "running"})
+	require.NoError(t, err)
+	require.Empty(t, all)
+}
+
+// readWhileWriting: a reader sees a run as it was at one moment.
+func readWhileWriting(t *testing.T, j journal.Journal) {
+	const records = 100
+	require.NoError(t, j.Create(t.Context(), Run("a"), Record(0)))
+	together(3, func(i int) {
+		if i == 0 {
+			for n := 1; n < records; n++ {
+				assert.NoError(t, j.Append(t.Context(), "a", n%2 == 0, Record(n)))
+			}
+			assert.NoError(t, j.End(t.Context(), "a", "succeeded", began, Record(records)))
+			return
+		}
+		for seen, ended := 0, false; !ended; {
+			head, got, err := j.Load(t.Context(), "a")
+			if !assert.NoError(t, err) || !assert.GreaterOrEqual(t, len(got), seen, "records went away") {
+				return
+			}
+			seen, ended = len(got), head.Status == "succeeded"
+			assert.Equal(t, ended, seen == records+1, "%s with %d records", head.Status, seen)
+			_, err = j.List(t.Context(), journal.Filter{Status: "running"})
+			assert.NoError(t, err)
+		}
+	})
+}
+
+func endedContext(t *testing.T, j journal.Journal) {
+	require.NoError(t, j.Create(t.Context(), Run("a"), Record(0)))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, j.Create(ctx, Run("b"), Record(0)), context.Canceled)
+	require.ErrorIs(t, j.Append(ctx, "a", true, Record(1)), context.Canceled)
+	require.ErrorIs(t, j.Append(ctx, "a", false, Record(1)), context.Canceled)
+	require.ErrorIs(t, j.End(ctx, "a", "failed", began), context.Canceled)
+	head, got, err := j.Load(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, "running", head.Status)
+	require.Len(t, got, 1)
+	_, _, err = j.Load(t.Context(), "b")
+	require.Error(t, err)
+}
+
+// together calls f(0) … f(n-1) at the same time and waits for all.
+func together(n int, f func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { f(i) })
+	}
+	all.Wait()
+}
+
+func ids(runs []journal.Run) (ids []string) {
+	for _, r := range runs {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}

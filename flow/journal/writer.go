@@ -1,0 +1,387 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+const (
+	queued   = 1024                  // writes that wait for the writer; then callers wait, too
+	maxBatch = 4 << 20               // bytes in one transaction, more or less
+	maxAhead = 64 << 10              // bytes; more is waited for even if it is not durable
+	maxWrite = 256 << 20             // bytes in one append; SQLite's limit is not far
+	overhead = 64                    // bytes that a record costs beside its body
+	lazy     = 20 * time.Millisecond // until what nobody waits for is committed
+	maxPlans = 1024                  // of which the numbers are remembered
+)
+
+// A write is something to be written.
+type write struct {
+	apply func(*writer) error // nil: nothing but wait
+	size  int
+	done  chan error // nil if nobody waits
+}
+
+// A writer owns the connection that writes. Its goroutine alone uses what is not marked
+// otherwise.
+type writer struct {
+	path    string
+	conn    *sqlite.Conn
+	plans   map[[sha256.Size]byte]int64
+	failed  atomic.Pointer[DiskError] // read by all
+	stopped chan struct{}             // closed by the goroutine
+
+	mu     sync.RWMutex // against sending on a closed queue
+	closed bool
+	queue  chan write
+
+	begin, commit, rollback, insertRun, insertRecord, endRun *sqlite.Stmt
+
+	open    bool // a transaction
+	written int  // bytes in it
+	waiting []answer
+}
+
+// An answer is given once all that it rests on is durable.
+type answer struct {
+	done chan error
+	err  error
+}
+
+func openWriter(path string) (*writer, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		path:    path,
+		conn:    conn,
+		plans:   map[[sha256.Size]byte]int64{},
+		queue:   make(chan write, queued),
+		stopped: make(chan struct{}),
+	}
+	conn.SetBusyTimeout(patience)
+	if err := w.init(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// init sets the connection up and brings the file to the newest schema.
+func (w *writer) init() error {
+	if _, err := check(w.conn); err != nil { // before the first change
+		return err
+	}
+	mode := ""
+	err := sqlitex.ExecuteTransient(w.conn, "PRAGMA journal_mode = WAL", &sqlitex.ExecOptions{
+		ResultFunc: func(row *sqlite.Stmt) error { mode = row.ColumnText(0); return nil },
+	})
+	if err == nil && mode != "wal" {
+		err = errNoWAL
+	}
+	if err != nil {
+		return err
+	}
+	for _, pragma := range []string{
+		"synchronous = FULL",
+		"fullfsync = ON", // where a plain sync does not reach the disk
+		"checkpoint_fullfsync = ON",
+		"cache_size = -16000",           // KiB
+		"wal_autocheckpoint = 4000",     // pages
+		"journal_size_limit = 67108864", // bytes of the log once it was copied to the database
+	} {
+		if err := sqlitex.ExecuteTransient(w.conn, "PRAGMA "+pragma, nil); err != nil {
+			return err
+		}
+	}
+	if err := migrate(w.conn); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		stmt **sqlite.Stmt
+		sql  string
+	}{
+		{&w.begin, "BEGIN IMMEDIATE"},
+		{&w.commit, "COMMIT"},
+		{&w.rollback, "ROLLBACK"},
+		{&w.insertRun, `INSERT INTO runs (id, flow, plan, version, status, started, ended)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
+		{&w.endRun, "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
+		{&w.insertRecord, "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
+	} {
+		if *s.stmt, err = w.conn.Prepare(s.sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do hands something to the writer. If it is durable, do returns once it and all that came
+// before would survive a crash. Anybody may call it.
+func (w *writer) do(ctx context.Context, durable bool, size int, apply func(*writer) error) error {
+	if size > maxWrite {
+		return fmt.Errorf("%d bytes of records at once are more than a journal takes (%d)", size, maxWrite)
+	}
+	op := write{apply: apply, size: size}
+	if durable || size > maxAhead {
+		op.done = make(chan error, 1)
+	}
+	if err := w.enqueue(ctx, op); err != nil || op.done == nil {
+		return err
+	}
+	return <-op.done
+}
+
+func (w *writer) enqueue(ctx context.Context, op write) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return ErrClosed
+	}
+	if err := w.failed.Load(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case w.queue <- op:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stop waits until all that was handed over is written. Anybody may call it, once.
+func (w *writer) stop() error {
+	w.mu.Lock()
+	w.closed = true
+	close(w.queue)
+	w.mu.Unlock()
+	<-w.stopped
+	if err := w.failed.Load(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// loop writes until the queue is closed. A transaction takes in all that comes while it is
+// at work; it is committed when somebody waits for it and nothing else is there.
+func (w *writer) loop() {
+	defer close(w.stopped)
+	var late <-chan time.Time
+	for {
+		select {
+		case op, ok := <-w.queue:
+			if !ok {
+				w.finish()
+				return
+			}
+			w.take(op)
+			switch {
+			case w.written < maxBatch && len(w.queue) > 0:
+			case w.written >= maxBatch || len(w.waiting) > 0:
+				w.finish()
+				late = nil
+			case late == nil:
+				late = time.After(lazy)
+			}
+		case <-late:
+			w.finish()
+			late = nil
+		}
+	}
+}
+
+// take adds a write to the transaction.
+func (w *writer) take(op write) {
+	var verdict error
+	if op.apply != nil {
+		verdict = w.apply(op)
+	}
+	if op.done != nil {
+		w.waiting = append(w.waiting, answer{op.done, verdict})
+	}
+}
+
+// apply returns an error of the write alone; one of the file is kept in failed.
+func (w *writer) apply(op write) error {
+	if w.failed.Load() != nil {
+		return nil
+	}
+	if !w.open {
+		if err := exec(w.begin); err != nil {
+			w.fail(err)
+			return nil
+		}
+		w.open = true
+	}
+	w.written += op.size
+	err := op.apply(w)
+	if exists := (*ExistsError)(nil); errors.As(err, &exists) {
+		return err
+	}
+	if err != nil {
+		w.fail(err)
+	}
+	return nil
+}
+
+// finish commits the transaction, if there is one, and answers those who wait.
+func (w *writer) finish() {
+	if w.open {
+		if err := exec(w.commit); err != nil {
+			w.fail(err)
+		}
+		w.open, w.written = false, 0
+	}
+	failed := w.failed.Load()
+	for _, a := range w.waiting {
+		if failed != nil {
+			a.done <- failed
+		} else {
+			a.done <- a.err
+		}
+	}
+	clear(w.waiting)
+	w.waiting = w.waiting[:0]
+}
+
+// fail gives up writing. What was written since the last commit is gone, and with it what
+// later writes rest on.
+func (w *writer) fail(err error) {
+	w.failed.Store(&DiskError{w.path, "write", err})
+	if w.open {
+		exec(w.rollback) // in vain where SQLite has rolled back already
+		w.open = false
+	}
+}
+
+// create returns the run's number.
+func (w *writer) create(run Run, hash [sha256.Size]byte, first Record) (int64, error) {
+	plan, err := w.plan(run, hash)
+	if err != nil {
+		return 0, err
+	}
+	s := w.insertRun
+	s.BindText(1, run.ID)
+	s.BindText(2, run.Flow)
+	s.BindInt64(3, plan)
+	s.BindInt64(4, int64(run.Version))
+	s.BindText(5, run.Status)
+	bindTime(s, 6, run.Started)
+	bindTime(s, 7, run.Ended)
+	if err := exec(s); err != nil {
+		return 0, err
+	}
+	if w.conn.Changes() == 0 {
+		return 0, &ExistsError{run.ID}
+	}
+	seq := w.conn.LastInsertRowID()
+	return seq, w.insert(seq, []Record{first})
+}
+
+// plan returns the number of the run's plan, and stores it if it is new.
+func (w *writer) plan(run Run, hash [sha256.Size]byte) (seq int64, err error) {
+	if seq, ok := w.plans[hash]; ok {
+		return seq, nil
+	}
+	err = query(w.conn, "SELECT seq FROM plans WHERE hash = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, hash[:])
+	if err != nil {
+		return 0, err
+	}
+	if seq == 0 {
+		err := query(w.conn, "INSERT INTO plans (hash, digest) VALUES (?, ?)", nil, hash[:], run.Digest)
+		if err != nil {
+			return 0, err
+		}
+		seq = w.conn.LastInsertRowID()
+		for name, text := range run.Sources {
+			err := query(w.conn, "INSERT INTO sources (plan, name, text) VALUES (?, ?, ?)", nil, seq, name, []byte(text))
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	if len(w.plans) >= maxPlans {
+		clear(w.plans)
+	}
+	w.plans[hash] = seq
+	return seq, nil
+}
+
+func (w *writer) insert(run int64, records []Record) error {
+	s := w.insertRecord
+	for _, r := range records {
+		s.BindInt64(1, run)
+		bindTime(s, 2, r.At)
+		s.BindText(3, r.Kind)
+		s.BindBytes(4, r.Body)
+		if err := exec(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) end(run int64, status string, at time.Time) error {
+	s := w.endRun
+	s.BindText(1, status)
+	bindTime(s, 2, at)
+	s.BindInt64(3, run)
+	return exec(s)
+}
+
+// exec runs a prepared statement that returns no rows.
+func exec(s *sqlite.Stmt) error {
+	_, err := s.Step()
+	if reset := s.Reset(); err == nil {
+		err = reset
+	}
+	return err
+}
+
+// bindTime is the reverse of moment. Nanoseconds reach from 1678 to 2262.
+func bindTime(s *sqlite.Stmt, param int, t time.Time) {
+	if t.IsZero() {
+		s.BindNull(param)
+		return
+	}
+	s.BindInt64(param, t.UnixNano())
+}
+
+// planHash identifies what the plans table holds of a run.
+func planHash(run Run) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	add := func(s string) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	add(run.Digest)
+	for _, name := range slices.Sorted(maps.Keys(run.Sources)) {
+		add(name)
+		add(run.Sources[name])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// size estimates what records add to a transaction.
+func size(records ...Record) int {
+	n := 0
+	for _, r := range records {
+		n += overhead + len(r.Body)
+	}
+	return n
+}
