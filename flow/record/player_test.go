@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/record"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -143,6 +144,21 @@ func TestSensitiveValuesAreMaskedInDifferences(t *testing.T) {
 func TestARequestWithoutAURLIsAnError(t *testing.T) {
 	_, err := record.NewPlayer(nil, record.PlayerOptions{}).RoundTrip(&http.Request{})
 	require.EqualError(t, err, "the request has no URL")
+}
+
+func TestInfoOfACall(t *testing.T) {
+	for _, tt := range []struct{ path, step, iteration string }{
+		{"notify", "notify", ""},
+		{"book/notify", "notify", ""},
+		{"each[3].notify", "notify", "each[3]"},
+		{"each[3].book/notify", "notify", "each[3].book"},
+		{"steps[2][0].book/inner[1].notify", "notify", "steps[2][0].book/inner[1]"},
+		{"steps[2]", "steps[2]", ""},
+		{"each[3].each.steps[0]", "each[3].each.steps[0]", ""},
+	} {
+		info := record.InfoOf(call.Call{Step: tt.path, Attempt: 2}, []string{"x"})
+		assert.Equal(t, record.Info{Step: tt.step, Attempt: 2, Iteration: tt.iteration, Volatile: []string{"x"}}, info, tt.path)
+	}
 }
 
 func TestLostAnswers(t *testing.T) {

@@ -10,8 +10,10 @@ package record
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/diag"
 )
 
@@ -66,11 +68,27 @@ const (
 type Info struct {
 	Step    string
 	Attempt int // from 1; 0: unknown
-	// Iteration is the place within the enclosing foreach, e.g. "3"; "" outside of one.
+	// Iteration is the place within the enclosing foreach, e.g. "each[3]"; "" outside
+	// of one.
 	Iteration string
 	// Volatile are the paths of the request's JSON or form that are not compared and
 	// not recorded, as "a.b"; lists on the way are passed through.
 	Volatile []string
+}
+
+// InfoOf describes the requests of a call that the machine asked for. Its step is the
+// id, without the foreach iterations and called flows on the way to it; a step without
+// an id keeps its whole path.
+func InfoOf(c call.Call, volatile []string) Info {
+	info := Info{Step: c.Step, Attempt: c.Attempt, Volatile: volatile}
+	at := strings.LastIndexAny(c.Step, "./") + 1
+	if id := c.Step[at:]; !strings.Contains(id, "[") {
+		info.Step = id
+		if way := c.Step[:at]; strings.Contains(way, "[") {
+			info.Iteration = strings.TrimRight(way, "./")
+		}
+	}
+	return info
 }
 
 type infoKey struct{}
