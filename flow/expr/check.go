@@ -2,18 +2,14 @@ package expr
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
-	"github.com/nyaruka/phonenumbers"
 
 	"facteur/flow/diag"
 )
@@ -229,7 +225,7 @@ func overloads(name string, fn *decls.FunctionDecl) []string {
 	for _, o := range fn.OverloadDecls() {
 		args := make([]string, len(o.ArgTypes()))
 		for i, t := range o.ArgTypes() {
-			args[i] = typeName(t)
+			args[i], _, _ = strings.Cut(typeName(t), " of ")
 		}
 		member := o.IsMemberFunction() || name == "replace" || name == "join"
 		if member && len(args) > 0 {
@@ -350,82 +346,3 @@ func (c *check) result(t *types.Type) {
 		}
 	}
 }
-
-// literals reports arguments whose value is known and cannot be right.
-func (c *check) literals() {
-	formats := false
-	ast.PostOrderVisit(c.tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.CallKind {
-			return
-		}
-		call := e.AsCall()
-		args := call.Args()
-		arg, valid := 0, func(string) error { return nil }
-		switch call.FunctionName() {
-		case "format":
-			formats = true
-			return
-		case "matches":
-			if !call.IsMemberFunction() {
-				arg = 1
-			}
-			valid = regularExpression
-		case "regex.extract", "regex.extractAll", "regex.replace":
-			arg, valid = 1, regularExpression
-		case "@duration":
-			valid = func(s string) error { _, err := parseDuration(s); return err }
-		case "timestamp":
-			valid = func(s string) error {
-				if _, err := time.Parse(time.RFC3339, s); err != nil {
-					return fmt.Errorf("%q is not a timestamp, write one such as \"2026-01-31T08:00:00Z\"", s)
-				}
-				return nil
-			}
-		case "e164":
-			arg = 1
-			valid = func(s string) error {
-				if !phonenumbers.GetSupportedRegions()[strings.ToUpper(s)] {
-					return fmt.Errorf("%q is not a region, write one such as \"FR\"", s)
-				}
-				return nil
-			}
-		default:
-			return
-		}
-		if arg >= len(args) {
-			return
-		}
-		if s, ok := textOf(args[arg]); ok {
-			if err := valid(s); err != nil {
-				c.errorf("invalid-literal", c.places.node(args[arg]), "", "%v", err)
-			}
-		}
-	}))
-	if formats && len(*c.list) == 0 {
-		c.formats()
-	}
-}
-
-func regularExpression(s string) error {
-	_, err := regexp.Compile(s)
-	if err != nil {
-		return fmt.Errorf("the regular expression is wrong: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
-	return nil
-}
-
-// formats runs CEL's own checks of format(…).
-func (c *check) formats() {
-	problems := common.NewErrors(common.NewTextSource(c.places.text.Value))
-	issues := cel.NewIssuesWithSourceInfo(problems, c.tree.SourceInfo())
-	for _, v := range shared().cel.Validators() {
-		v.Validate(shared().cel, noConfig{}, c.tree, issues)
-	}
-	for _, problem := range issues.Errors() {
-		c.errorf("invalid-literal", c.places.near(problem.ExprID, c.places.whole()), "", "format: %s", problem.Message)
-	}
-}
-
-type noConfig struct{}
-
-func (noConfig) GetOrDefault(_ string, v any) any { return v }

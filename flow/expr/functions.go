@@ -163,10 +163,10 @@ func textOr(s string, err error) ref.Val {
 }
 
 func e164(s, region string) (string, error) {
-	region = strings.ToUpper(region)
-	if !phonenumbers.GetSupportedRegions()[region] {
-		return "", fmt.Errorf("e164: %q is not a region, write one such as \"FR\"", region)
+	if err := validRegion(region); err != nil {
+		return "", fmt.Errorf("e164: %w", err)
 	}
+	region = strings.ToUpper(region)
 	number, err := phonenumbers.Parse(s, region)
 	if err != nil || !phonenumbers.IsPossibleNumber(number) {
 		return "", fmt.Errorf("e164: %q cannot be a phone number in %s", mask(s), region)

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/cel-go/common/ast"
@@ -64,7 +65,7 @@ func (p places) at(i int) diag.Range {
 		_, n := utf8.DecodeRuneInString(p.text.Value[i:])
 		end += n
 		switch two := p.text.Value[i:min(i+2, len(p.text.Value))]; two {
-		case "==", "!=", "<=", ">=", "&&", "||":
+		case "==", "!=", "<=", ">=", "&&", "||", "${":
 			end = i + 2
 		}
 	}
@@ -130,7 +131,8 @@ func (p places) token(e ast.Expr) (i, j int) {
 				end--
 			}
 			start := end
-			for start > 0 && (isNameByte(s[start-1]) || s[start-1] == '.' && !e.AsCall().IsMemberFunction()) {
+			dotted := strings.Contains(e.AsCall().FunctionName(), ".")
+			for start > 0 && (isNameByte(s[start-1]) || dotted && s[start-1] == '.') {
 				start--
 			}
 			return start, end

@@ -1,0 +1,178 @@
+package expr_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+)
+
+// shown gives each diagnostic as `what it points at: message [code] (hint)`.
+func shown(list diag.List) string {
+	list.Sort()
+	var b strings.Builder
+	for _, d := range list {
+		fmt.Fprintf(&b, "%s: %s [%s]", d.Range.Source.Text[d.Range.Start:d.Range.End], d.Message, d.Code)
+		if d.Hint != "" {
+			fmt.Fprintf(&b, " (%s)", d.Hint)
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func TestDiagnostics(t *testing.T) {
+	const (
+		inputs = "inputs: count, extra, free, name, order, orders, pause, phone, price, prices, tags, urgent, when"
+		steps  = "steps that can be read here: failed, maybe, notify, ran, reply"
+	)
+	for source, want := range map[string]string{
+		// Names.
+		"${inputs.phon}":                     `phon: inputs has no field "phon" [unknown-field] (did you mean "phone"? ` + inputs + `)`,
+		"${'é' + inputs.phon}":               `phon: inputs has no field "phon" [unknown-field] (did you mean "phone"? ` + inputs + `)`,
+		"é ${ inputs . phon }":               `phon: inputs has no field "phon" [unknown-field] (did you mean "phone"? ` + inputs + `)`,
+		"${has(inputs.phon)}":                `phon: inputs has no field "phon" [unknown-field] (did you mean "phone"? ` + inputs + `)`,
+		"${inputs.?phon}":                    `phon: inputs has no field "phon" [unknown-field] (did you mean "phone"? ` + inputs + `)`,
+		"${inputs.order.nte}":                `nte: inputs.order has no field "nte" [unknown-field] (did you mean "note"? inputs.order: id, note)`,
+		"${inputs.orders[0].totl}":           `totl: this value has no field "totl" [unknown-field] (did you mean "total"? this value: id, total)`,
+		"${input.phone}":                     `input: there is nothing called "input" [unknown-name] (did you mean "inputs"? names here: inputs, run, settings, steps, vars)`,
+		"${steps.notfy.outputs.x}":           `notfy: there is no step "notfy" [unknown-field] (did you mean "notify"? ` + steps + `)`,
+		"${steps.notify.message_id}":         `message_id: steps.notify has no field "message_id" [unknown-field] (its outputs are read as steps.notify.outputs.message_id)`,
+		"${notify}":                          `notify: there is nothing called "notify" [unknown-name] (steps are read as steps.notify)`,
+		"${lang}":                            `lang: there is nothing called "lang" [unknown-name] (variables are read as vars.lang)`,
+		"${vars.langue}":                     `langue: vars has no field "langue" [unknown-field] (did you mean "lang"? vars: lang, texts)`,
+		"${error.code}":                      `error: there is no error here [unknown-name] (error is known in catch and in on_failure; elsewhere read steps.<id>.error)`,
+		"${event.text}":                      `event: there is no event here [unknown-name] (event is known in triggers and in the when of wait_for; afterwards it is the step's outputs)`,
+		"${inputs.count.foo}":                `foo: inputs.count has no fields: it is int [unknown-field]`,
+		"${steps[inputs.name].status}":       `[: steps cannot be looked up: what is known about a step goes by its id [not-a-value] (name the step: steps.<id>.outputs)`,
+		"${steps['reply'].status}":           `[: steps cannot be looked up: what is known about a step goes by its id [not-a-value] (write steps.reply)`,
+		"${json(steps)}":                     `steps: steps is not a value of its own [not-a-value] (read one step, such as steps.<id>.outputs; ` + steps + `)`,
+		"${steps.notify}":                    `steps.notify: steps.notify is not a value of its own [not-a-value] (read steps.notify.status, steps.notify.outputs, steps.notify.attempts or steps.notify.error)`,
+		"${inputs['phone']}":                 `[: [ ] looks up lists and maps, inputs is an object [type-mismatch] (write inputs.phone)`,
+		"${steps.reply.outputs.text}":        "steps.reply: steps.reply may not have run [maybe-unset] (add `if: steps.reply.status == \"succeeded\"`, or write `steps.?reply.outputs.text.orValue(\"\")`)",
+		"${-steps.reply.outputs.score}":      "steps.reply: steps.reply may not have run [maybe-unset] (add `if: steps.reply.status == \"succeeded\"`, or write `steps.?reply.outputs.score.orValue(0)`)",
+		"${steps.ran.error.code}":            "steps.ran.error: steps.ran.error may be absent: the step may not have failed [maybe-unset] (add `if: steps.ran.status == \"failed\"`, or write `steps.?ran.error.code.orValue(\"\")`)",
+		"${steps.reply.status == 'failled'}": `'failled': the status of reply is never "failled" [unknown-status] (did you mean "failed"? a step's status: failed, skipped, succeeded)`,
+
+		// Functions.
+		"${len(inputs.name)}":    `len: there is no function "len" [unknown-function] (size(x) counts the characters of a text and the elements of a list or a map)`,
+		"${inputs.name.lower()}": `lower: there is no function "lower" [unknown-function] (did you mean lowerAscii? it takes: string.lowerAscii())`,
+		"${now(1)}":              `now: now cannot be called like this [unknown-function] (it takes: now())`,
+		"${nope(1)}":             `nope: there is no function "nope" [unknown-function]`,
+		"${maths.ceil(1.5)}":     "maths: there is nothing called \"maths\" [unknown-name] (names here: inputs, run, settings, steps, vars)\nceil: there is no function \"ceil\" [unknown-function]",
+
+		// Types.
+		"${inputs.name + inputs.count}":       `+: + does not take string and int [type-mismatch] (write string(inputs.count))`,
+		"${inputs.price * inputs.count}":      `*: * does not take double and int [type-mismatch] (write double(inputs.count))`,
+		"${inputs.name == inputs.count}":      `==: string cannot be compared with int [type-mismatch] (write string(inputs.count))`,
+		"${inputs.tags > 1}":                  `>: > does not take list of string and int [type-mismatch]`,
+		"${steps.?reply.outputs.text == 'x'}": `==: optional string cannot be compared with string [type-mismatch] (say what it is without a value: steps.?reply.outputs.text.orValue(""))`,
+		"${inputs.phone.startsWith(1)}":       `startsWith: startsWith does not take string and int [type-mismatch] (it takes: string.startsWith(string))`,
+		"${random('a', 2)}":                   `random: random does not take string and int [type-mismatch] (it takes: random(int, int))`,
+		"${inputs.tags.join(1)}":              `join: join does not take list of string and int [type-mismatch] (it takes: list.join(), list.join(string))`,
+		"${inputs.urgent ? 1 : 'x'}":          `?: both sides of : must have one type, these are int and string [type-mismatch]`,
+		"${inputs.count ? 1 : 2}":             `inputs.count: a condition must be bool, this is int [type-mismatch]`,
+		"${inputs.urgent && inputs.name}":     `inputs.name: a condition must be bool, this is string [type-mismatch]`,
+		"${inputs.tags.filter(t, t)}":         `t: a condition must be bool, this is string [type-mismatch]`,
+		"${inputs.count.map(x, x)}":           `inputs.count: only a list or a map can be gone through, this is int [type-mismatch]`,
+		"${inputs.?tags.map(x, x)}":           `inputs.?tags: only a list or a map can be gone through, this is optional list of string [type-mismatch] (say what to go through without it, such as .orValue([]))`,
+		"a ${inputs.tags}":                    `${inputs.tags}: a list cannot stand in a text [not-text] (use .join(", ") or json(…))`,
+		"a ${inputs.order}":                   `${inputs.order}: an object cannot stand in a text [not-text] (use one of its fields, or json(…))`,
+		"a ${null}":                           `${null}: null cannot stand in a text [not-text] (leave it out, or choose a value with ? :)`,
+		"a ${inputs.?count}":                  `${inputs.?count}: an optional value cannot stand in a text [not-text] (say what stands there without it, such as .orValue(0))`,
+		"${b'abc'}":                           `b'abc': bytes are no value of a flow [not-a-value] (write base64.encode(…), or string(…) for text in UTF-8)`,
+		"${ {1: 2} }":                         `{1: 2}: the keys of a map must be strings, these are int [not-a-value] (write string(…) around the keys)`,
+		"${type(1)}":                          `type(1): a type is no value of a flow [not-a-value]`,
+
+		// Literals.
+		"${'x'.matches('(')}":        "'(': the regular expression is wrong: missing closing ): `(` [invalid-literal]",
+		"${regex.extract('x', '[')}": "'[': the regular expression is wrong: missing closing ]: `[` [invalid-literal]",
+		"${duration('7 days')}":      `'7 days': "7 days" is not a duration, write one such as "90s", "24h" or "7d" [invalid-literal]`,
+		"${timestamp('2026-13-01')}": `'2026-13-01': "2026-13-01" is not a timestamp, write one such as "2026-01-31T08:00:00Z" [invalid-literal]`,
+		"${e164('0', 'XX')}":         `'XX': "XX" is not a region, write one such as "FR" [invalid-literal]`,
+
+		// Syntax.
+		"${inputs.name ==}":         `: the expression ends too early [expression-syntax]`,
+		"${(inputs.name}":           `: the expression ends too early [expression-syntax] (a ( is never closed)`,
+		"${inputs.name = 'x'}":      `=: unexpected = [expression-syntax] (== compares two values)`,
+		"${inputs.name 'x'}":        `': a string is not expected here [expression-syntax] (put an operator such as + before it, or , between arguments)`,
+		"${inputs.urgent and true}": `and: unexpected and [expression-syntax] (&& is “and”)`,
+		"${inputs.urgent & true}":   `&: unexpected & [expression-syntax] (&& joins two conditions)`,
+		"${not inputs.urgent}":      `inputs: unexpected inputs [expression-syntax] (! is “not”)`,
+		"${‘x’}":                    `‘: unexpected ‘ [expression-syntax] (strings are written between straight quotes, "…" or '…')`,
+		"${a ${b} }":                `${: unexpected ${ [expression-syntax] (inside an expression a name stands by itself, without ${ })`,
+		"${has(inputs)}":            `inputs: has(…) takes a field, such as has(inputs.name) [expression-syntax]`,
+		"${inputs.tags.map(1, 2)}":  `1: the first argument names the element, such as list.map(x, x + 1) [expression-syntax]`,
+		"${inputs.urgent ? 1}":      `: the expression ends too early [expression-syntax]`,
+		"${1 1}":                    `1: unexpected 1 [expression-syntax]`,
+		"${{ inputs.name }}":        `${{: ${{ … }} is no expression here [double-braces] (write ${ … } with one brace; a map literal needs a space: ${ {…} })`,
+		"${}":                       "${}: there is no expression in ${} [empty-expression] (write an expression such as ${inputs.phone}, or $${ for the text ${)",
+		"x ${ inputs.name":          "${: this ${ is never closed [unterminated-expression] (close it with })",
+		"x ${'abc}":                 "${: this ${ is never closed [unterminated-expression] (a quote in it is never closed: 'abc})",
+		"x ${a // b}":               "${: this ${ is never closed [unterminated-expression] (// starts a comment that runs to the end of the line; close the expression with })",
+
+		// All of them are reported.
+		"${a.b + c}": `a: there is nothing called "a" [unknown-name] (names here: inputs, run, settings, steps, vars)` + "\n" +
+			`c: there is nothing called "c" [unknown-name] (names here: inputs, run, settings, steps, vars)`,
+		"${inputs.x}, ${1 +}, ${inputs.tags}": `x: inputs has no field "x" [unknown-field] (` + inputs + `)` + "\n" +
+			`: the expression ends too early [expression-syntax]` + "\n" +
+			`${inputs.tags}: a list cannot stand in a text [not-text] (use .join(", ") or json(…))`,
+		"${inputs.name +\n inputs.nope + inputs.count + steps.reply.outputs.text}": `nope: inputs has no field "nope" [unknown-field] (` + inputs + `)` + "\n" +
+			"+: + does not take string and int [type-mismatch] (write string(inputs.count))\n" +
+			"steps.reply: steps.reply may not have run [maybe-unset] (add `if: steps.reply.status == \"succeeded\"`, or write `steps.?reply.outputs.text.orValue(\"\")`)",
+	} {
+		p, list := expr.Compile(textOf(source), scope())
+		assert.Nil(t, p, source)
+		assert.Equal(t, want, shown(list), source)
+	}
+}
+
+func TestScan(t *testing.T) {
+	for source, want := range map[string]string{
+		"":                "",
+		"plain $ $x {}":   "'plain $ $x {}'",
+		"a ${b} c":        "'a ' <b> ' c'",
+		"${a}${b}":        "<a> <b>",
+		"$${a} $$${b} $$": "'${a} $${b} $$'",
+		"${'}'}":          "<'}'>",
+		`${"\"}"}`:        `<"\"}">`,
+		`${'\\'}}`:        `<'\\'> '}'`,
+		`${r'\'}`:         `<r'\'>`,
+		`${br"\"}`:        `<br"\">`,
+		`${var'\''}`:      `<var'\''>`,
+		"${'''}'}'''}":    "<'''}'}'''>",
+		"${ {'a': {}} }":  "< {'a': {}} >",
+		"${a // }\n}":     "<a // }\n>",
+		"${a / b}":        "<a / b>",
+		"${a":             "error",
+		"${'a}":           "error",
+		"${'a\n'}":        "error",
+		"${{a}} ${b}":     "error",
+		"${ } ${b}":       "error",
+	} {
+		parts, list := expr.Scan(textOf(source))
+		got := make([]string, len(parts))
+		for i, part := range parts {
+			got[i] = "'" + part.Text + "'"
+			if part.Expr != nil {
+				got[i] = "<" + part.Expr.Value + ">"
+				at := part.Expr.Range(0, len(part.Expr.Value))
+				assert.Equal(t, part.Expr.Value, source[at.Start:at.End], source)
+				assert.Equal(t, "${"+part.Expr.Value+"}", source[part.Range.Start:part.Range.End], source)
+			}
+		}
+		if want == "error" {
+			assert.Len(t, list, 1, source)
+			continue
+		}
+		assert.Empty(t, list, source)
+		if want == "" {
+			want = "''"
+		}
+		assert.Equal(t, want, strings.Join(got, " "), source)
+	}
+}

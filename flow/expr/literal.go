@@ -1,0 +1,96 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/nyaruka/phonenumbers"
+)
+
+// literals reports arguments whose value is known and cannot be right.
+func (c *check) literals() {
+	formats := false
+	ast.PostOrderVisit(c.tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		call := e.AsCall()
+		formats = formats || call.FunctionName() == "format"
+		i, valid := literalRule(call)
+		if valid == nil || i >= len(call.Args()) {
+			return
+		}
+		arg := call.Args()[i]
+		if s, ok := textOf(arg); ok {
+			if err := valid(s); err != nil {
+				c.errorf("invalid-literal", c.places.node(arg), "", "%v", err)
+			}
+		}
+	}))
+	if formats && !c.list.HasErrors() {
+		c.formats()
+	}
+}
+
+// literalRule returns which argument of a call follows a rule, and the rule.
+func literalRule(call ast.CallExpr) (arg int, valid func(string) error) {
+	switch call.FunctionName() {
+	case "matches":
+		if call.IsMemberFunction() {
+			return 0, validRegexp
+		}
+		return 1, validRegexp
+	case "regex.extract", "regex.extractAll", "regex.replace":
+		return 1, validRegexp
+	case "@duration":
+		return 0, func(s string) error { _, err := parseDuration(s); return err }
+	case "timestamp":
+		return 0, validTimestamp
+	case "e164":
+		return 1, validRegion
+	}
+	return 0, nil
+}
+
+func validRegexp(s string) error {
+	if _, err := regexp.Compile(s); err != nil {
+		return fmt.Errorf("the regular expression is wrong: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return nil
+}
+
+func validTimestamp(s string) error {
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return fmt.Errorf("%q is not a timestamp, write one such as \"2026-01-31T08:00:00Z\"", s)
+	}
+	return nil
+}
+
+func validRegion(s string) error {
+	if !phonenumbers.GetSupportedRegions()[strings.ToUpper(s)] {
+		return fmt.Errorf("%q is not a region, write one such as \"FR\"", s)
+	}
+	return nil
+}
+
+// formats runs CEL's own checks of format(…).
+func (c *check) formats() {
+	problems := common.NewErrors(common.NewTextSource(c.places.text.Value))
+	issues := cel.NewIssuesWithSourceInfo(problems, c.tree.SourceInfo())
+	for _, v := range shared().cel.Validators() {
+		v.Validate(shared().cel, noConfig{}, c.tree, issues)
+	}
+	for _, problem := range issues.Errors() {
+		c.errorf("invalid-literal", c.places.near(problem.ExprID, c.places.whole()), "", "format: %s", problem.Message)
+	}
+}
+
+// noConfig leaves CEL's validators at their defaults.
+type noConfig struct{}
+
+func (noConfig) GetOrDefault(_ string, v any) any { return v }
