@@ -80,8 +80,8 @@ func noAnswer(ctx context.Context, host string, p *progress, err error) error {
 		}
 		return f
 	}
-	code, class, message, help := explain(host, err)
 	never := p.unsent() || never(err) && !p.wrote.Load()
+	code, class, message, help := explain(host, err, never)
 	f = &Failure{Status: call.Unknown, Cause: err}
 	switch {
 	case ctx.Err() != nil && never && errors.Is(ctx.Err(), context.Canceled):

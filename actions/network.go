@@ -46,7 +46,7 @@ func replayDiffers(err error) bool {
 }
 
 // explain says for people what went wrong between here and a host, and how to mend it.
-func explain(host string, err error) (code, class, message, help string) {
+func explain(host string, err error, never bool) (code, class, message, help string) {
 	code, class = "network", "network"
 	var (
 		dns       *net.DNSError
@@ -54,7 +54,7 @@ func explain(host string, err error) (code, class, message, help string) {
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
+		op        *net.OpError
 		unsent    interface{ NotSent() bool }
 	)
 	switch {
@@ -70,15 +70,15 @@ func explain(host string, err error) (code, class, message, help string) {
 		return code, class, "cannot trust " + host + ": its certificate is for another name", "check the address"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return code, class, "cannot trust " + host + ": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
-	case errors.As(err, &record):
+	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return code, class, host + " does not speak TLS there", "use http:// or another port"
-	case untrusted(err), errors.As(err, &alert):
+	case untrusted(err), errors.As(err, &op) && op.Op == "remote error", never && strings.Contains(err.Error(), "TLS"):
 		return code, class, "no secure connection to " + host + ": " + reason(err), "check its certificate and TLS versions"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return code, class, "cannot reach " + host + ": the connection was refused", "check the port, and that the server runs"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return code, class, "cannot reach " + host + ": there is no route to it", "check this machine's network"
-	case never(err):
+	case never:
 		return code, class, "cannot reach " + host + ": " + reason(err), "check the address and the network"
 	case timedOut(err):
 		return "timeout", "timeout", "no answer from " + host + " in time, so whether the request was carried out is not known", ""

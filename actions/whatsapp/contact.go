@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -44,13 +45,22 @@ func parseContact(text string) (contact, error) {
 		return contact{}, &addressError{"it is empty", "give a phone number such as +33612345678"}
 	case userID.MatchString(text):
 		return contact{userID: text}, nil
+	case strings.Trim(text, "+0123456789 -.()/\u00a0\u202f") != "", onlyDigits(text) == "":
+		return contact{}, &addressError{mention(text) + " is not a phone number", "give a phone number such as +33612345678"}
 	case strings.HasPrefix(text, "00"):
 		return contact{}, &addressError{mention(text) + " begins with 00", "write + instead: +" + strings.TrimLeft(text, "0")}
 	case !strings.HasPrefix(text, "+"):
 		return contact{}, withoutPlus(text)
 	}
 	number, err := phonenumbers.Parse(text, "")
-	if err != nil {
+	switch {
+	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
+		return contact{}, &addressError{mention(text) + " does not begin with the code of a country", "write + and the country code, then the number: +33612345678"}
+	case errors.Is(err, phonenumbers.ErrTooShortNSN), errors.Is(err, phonenumbers.ErrTooShortAfterIDD):
+		return contact{}, &addressError{mention(text) + " is too short for a phone number", ""}
+	case errors.Is(err, phonenumbers.ErrNumTooLong):
+		return contact{}, &addressError{mention(text) + " is too long for a phone number", ""}
+	case err != nil:
 		return contact{}, &addressError{mention(text) + " is not a phone number", "write + and the country code, then the number: +33612345678"}
 	}
 	switch phonenumbers.IsPossibleNumberWithReason(number) {
@@ -60,8 +70,6 @@ func parseContact(text string) (contact, error) {
 		return contact{}, &addressError{mention(text) + " is too short for a phone number of its country", ""}
 	case phonenumbers.TOO_LONG:
 		return contact{}, &addressError{mention(text) + " is too long for a phone number of its country", ""}
-	case phonenumbers.INVALID_COUNTRY_CODE:
-		return contact{}, &addressError{mention(text) + " does not begin with the code of a country", "write + and the country code, then the number: +33612345678"}
 	}
 	return contact{}, &addressError{mention(text) + " cannot be a phone number of its country", ""}
 }
@@ -69,9 +77,6 @@ func parseContact(text string) (contact, error) {
 // withoutPlus explains what Meta would make of a number without +.
 func withoutPlus(text string) error {
 	digits := onlyDigits(text)
-	if digits == "" {
-		return &addressError{mention(text) + " is not a phone number", "give a phone number such as +33612345678"}
-	}
 	hint := `write it with + and the country code, in quotes: "+33612345678"`
 	if number, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(number) {
 		hint = `write "+` + digits + `" if it begins with its country code`

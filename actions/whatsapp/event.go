@@ -11,24 +11,24 @@ import (
 
 // An Inbound is a message that somebody sent to the business; `event` in flows.
 type Inbound struct {
-	From          string         `json:"from" schema:"always" doc:"who sent it, in a form that recipient takes as it is"`
-	SenderPhoneID string         `json:"sender_phone_id" schema:"always" doc:"the phone number ID that it came to; answer from this one"`
-	MessageID     string         `json:"message_id" schema:"always" doc:"its id (wamid), for reply_to, reactions and mark_read"`
-	Type          string         `json:"type" schema:"always" doc:"text, image, audio, video, document, sticker, location, contacts, reaction, button, interactive, order, system or unsupported"`
-	Text          string         `json:"text" schema:"always" doc:"the text, the caption of a file, or what a pressed button says; \"\" when there is none"`
-	ReplyID       string         `json:"reply_id" schema:"always" doc:"the id of the button (its payload) or of the list row that was chosen; \"\" when there is none"`
-	ReplyTitle    string         `json:"reply_title" schema:"always" doc:"what the chosen button or row says; \"\" when there is none"`
-	ProfileName   string         `json:"profile_name" schema:"always" doc:"what the sender is called on WhatsApp; \"\" when not known"`
-	Timestamp     time.Time      `json:"timestamp" schema:"always" doc:"when it was sent"`
-	Raw           map[string]any `json:"raw" schema:"always" doc:"the message as Meta gives it"`
+	From          string         `json:"from" schema:"required,always" doc:"who sent it, in a form that recipient takes as it is"`
+	SenderPhoneID string         `json:"sender_phone_id" schema:"required,always" doc:"the phone number ID that it came to; answer from this one"`
+	MessageID     string         `json:"message_id" schema:"required,always" doc:"its id (wamid), for reply_to, reactions and mark_read"`
+	Type          string         `json:"type" schema:"required,always" doc:"text, image, audio, video, document, sticker, location, contacts, reaction, button, interactive, order, system or unsupported"`
+	Text          string         `json:"text" schema:"required,always" doc:"the text, the caption of a file, or what a pressed button says; \"\" when there is none"`
+	ReplyID       string         `json:"reply_id" schema:"required,always" doc:"the id of the button (its payload) or of the list row that was chosen; \"\" when there is none"`
+	ReplyTitle    string         `json:"reply_title" schema:"required,always" doc:"what the chosen button or row says; \"\" when there is none"`
+	ProfileName   string         `json:"profile_name" schema:"required,always" doc:"what the sender is called on WhatsApp; \"\" when not known"`
+	Timestamp     time.Time      `json:"timestamp" schema:"required,always" doc:"when it was sent"`
+	Raw           map[string]any `json:"raw" schema:"required,always" doc:"the message as Meta gives it"`
 }
 
 // A WebhookRequest is a request to a path of the daemon; `event` in flows.
 type WebhookRequest struct {
-	Path       string            `json:"path" schema:"always" doc:"the path, as in wait_for"`
-	Body       any               `json:"body" schema:"always" doc:"the body: parsed if it is JSON, otherwise its text"`
-	Headers    map[string]string `json:"headers" schema:"always" doc:"the headers, their names in small letters"`
-	ReceivedAt time.Time         `json:"received_at" schema:"always" doc:"when it came"`
+	Path       string            `json:"path" schema:"required,always" doc:"the path, as in wait_for"`
+	Body       any               `json:"body" schema:"required,always" doc:"the body: parsed if it is JSON, otherwise its text"`
+	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers, their names in small letters"`
+	ReceivedAt time.Time         `json:"received_at" schema:"required,always" doc:"when it came"`
 }
 
 // Events returns the kinds of event that flows can wait for.

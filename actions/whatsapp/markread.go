@@ -17,8 +17,8 @@ type MarkReadInput struct {
 
 // MarkReadOutput is what whatsapp.mark_read gives, also when it fails.
 type MarkReadOutput struct {
-	StatusCode int64 `json:"status_code" schema:"always" doc:"HTTP status, 0: no answer"`
-	Success    bool  `json:"success" schema:"always" doc:"whether Meta took it"`
+	StatusCode int64 `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
+	Success    bool  `json:"success" schema:"required,always" doc:"whether Meta took it"`
 	Body       any   `json:"body,omitempty" doc:"the answer, parsed"`
 }
 

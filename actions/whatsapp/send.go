@@ -38,13 +38,13 @@ type Once struct {
 
 // SendOutput is what whatsapp.send_message gives, also when it fails.
 type SendOutput struct {
-	StatusCode    int64  `json:"status_code" schema:"always" doc:"HTTP status, 0: no answer"`
-	Success       bool   `json:"success" schema:"always" doc:"accepted by Meta and, with await, that state reached"`
-	MessageID     string `json:"message_id,omitempty" doc:"the id (wamid) of the message"`
+	StatusCode    int64  `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
+	Success       bool   `json:"success" schema:"required,always" doc:"accepted by Meta and, with await, that state reached"`
+	MessageID     string `json:"message_id,omitempty" schema:"required" doc:"the id (wamid) of the message; with once, of the one that this would repeat"`
 	WaID          string `json:"wa_id,omitempty" doc:"the recipient as WhatsApp knows it; may differ from the number given"`
 	MessageStatus string `json:"message_status,omitempty" doc:"accepted, held_for_quality_assessment or paused"`
-	Delivery      State  `json:"delivery" schema:"always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
-	FallbackUsed  bool   `json:"fallback_used" schema:"always" doc:"whether the fallback was sent"`
+	Delivery      State  `json:"delivery" schema:"required,always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
+	FallbackUsed  bool   `json:"fallback_used" schema:"required,always" doc:"whether the fallback was sent"`
 	Repeats       string `json:"repeats,omitempty" doc:"with once: the id of the earlier message, and nothing was sent"`
 	Body          any    `json:"body,omitempty" doc:"the answer, parsed"`
 }
@@ -88,7 +88,7 @@ func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOu
 		return out, err
 	}
 	if out.Repeats != "" {
-		out.Success, out.Delivery = true, accepted
+		out.Success, out.Delivery, out.MessageID = true, accepted, out.Repeats
 		return out, nil
 	}
 	e := envelope{to: to, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}

@@ -1,0 +1,269 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/flow/schema"
+	"facteur/vault"
+)
+
+// A Level is how good or bad a finding is.
+type Level string
+
+// The levels.
+const (
+	OK   Level = "ok"
+	Warn Level = "warn" // sending works, but something will go wrong or is missing
+	Fail Level = "fail" // sending does not work
+)
+
+// A Finding is what one check of a connection found.
+type Finding struct {
+	Name   string `json:"name"` // what was checked: "token", "phone number" …
+	Level  Level  `json:"level"`
+	Detail string `json:"detail"`          // what was found
+	Cause  string `json:"cause,omitempty"` // unless OK: why that is
+	Cure   string `json:"cure,omitempty"`  // unless OK: what you can do
+}
+
+// CheckConnection asks the API about everything that sending needs: the token and its
+// permissions, the phone number, the account, the webhooks. It sends no message. The
+// findings come in a fixed order; no secret is in them. A nil client is one of its own.
+func CheckConnection(ctx context.Context, client *http.Client, c vault.Connection) []Finding {
+	account, err := Connect(c)
+	switch {
+	case err == nil && c.App != vault.WhatsApp:
+		err = fmt.Errorf("it is for %s", c.App)
+	case err == nil && account.Token.IsZero():
+		err = errors.New("it has no token")
+	}
+	if err != nil {
+		return []Finding{{"secret", Fail, "the connection cannot be used", err.Error(), "store the token: facteur vault set " + c.Name}}
+	}
+	i := &inspector{ctx: ctx, client: Options{Client: client}.client(), account: account, now: time.Now()}
+	i.add("secret", OK, "the token can be read", "", "")
+	for _, check := range []func(){i.token, i.number, i.business, i.webhooks} {
+		if check(); i.unreachable {
+			break
+		}
+	}
+	for n := range i.found {
+		f := &i.found[n]
+		for _, secret := range c.Secrets {
+			if v := secret.Reveal(); v != "" {
+				for _, text := range []*string{&f.Detail, &f.Cause, &f.Cure} {
+					*text = strings.ReplaceAll(strings.ReplaceAll(*text, v, "[secret]"), url.QueryEscape(v), "[secret]")
+				}
+			}
+		}
+	}
+	return i.found
+}
+
+// An inspector collects findings.
+type inspector struct {
+	ctx         context.Context
+	client      *http.Client
+	account     Account
+	now         time.Time
+	found       []Finding
+	unreachable bool
+}
+
+func (i *inspector) add(name string, level Level, detail, cause, cure string) {
+	i.found = append(i.found, Finding{name, level, detail, cause, cure})
+}
+
+// get asks for an object. Without ok, the reason has been added under the name.
+func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok bool) {
+	ctx, stop := context.WithTimeout(i.ctx, actions.DefaultTimeout)
+	defer stop()
+	address := i.account.BaseURL + "/" + i.account.Version + path + "?" + query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		i.unreachable = true
+		i.add(name, Fail, "nothing could be asked", "base_url of the connection is not the address of an API", "correct base_url")
+		return v, false
+	}
+	req.Header.Set("Authorization", "Bearer "+i.account.Token.Reveal())
+	answer, err := actions.Exchange(i.client, req, maxAnswer)
+	if err != nil {
+		i.unreachable = true
+		cure := "check the network"
+		var told *call.Error
+		if errors.As(err, &told) {
+			if help, ok := told.Details["help"].(string); ok {
+				cure = help
+			}
+		}
+		i.add(name, Fail, "the API could not be asked", err.Error(), cure)
+		return v, false
+	}
+	r := reply{Answer: answer}
+	r.read()
+	switch {
+	case r.err != nil:
+		verdict := Classify(*r.err)
+		detail := fmt.Sprintf("%s (%d)", lower(r.err.Title), r.err.Code)
+		cause := verdict.Cause
+		if cause == "" {
+			cause = "the API refused the question"
+		}
+		i.add(name, Fail, detail, cause, verdict.Cure)
+		return v, false
+	case answer.Status != http.StatusOK || r.json == nil:
+		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", answer.Status), "something else answers in place of the API", "check base_url of the connection, and proxies")
+		return v, false
+	}
+	return schema.NewValue(r.json, nil), true
+}
+
+// token asks whether the token is valid, until when, and what it may do.
+func (i *inspector) token() {
+	v, ok := i.get("token", "/debug_token", url.Values{"input_token": {i.account.Token.Reveal()}})
+	if !ok {
+		return
+	}
+	v = v.Get("data")
+	if valid, _ := v.Get("is_valid").Bool(); !valid {
+		cause, ok := v.Get("error", "message").Text()
+		if !ok {
+			cause = "it expired or was revoked"
+		}
+		i.add("token", Fail, "the token is not valid", cause, newToken)
+		return
+	}
+	seconds, _ := v.Get("expires_at").Number()
+	end := time.Unix(int64(seconds), 0).UTC()
+	switch left := end.Sub(i.now); {
+	case seconds == 0:
+		i.add("token", OK, "valid, never expires", "", "")
+	case left < 0:
+		i.add("token", Fail, "expired "+end.Format(time.DateTime), "its time is over", newToken)
+	case left < 7*24*time.Hour:
+		i.add("token", Warn, "valid, but expires "+end.Format(time.DateTime)+" UTC", "tokens of the dashboard live for a day, those of people for 60", newToken)
+	default:
+		i.add("token", OK, "valid until "+end.Format(time.DateOnly), "", "")
+	}
+	scopes := map[string]bool{}
+	for _, scope := range v.Get("scopes").Items() {
+		text, _ := scope.Text()
+		scopes[text] = true
+	}
+	const messaging, management = "whatsapp_business_messaging", "whatsapp_business_management"
+	switch {
+	case !scopes[messaging]:
+		i.add("permissions", Fail, "the token lacks "+messaging, "it was made without this permission", newToken)
+	case !scopes[management]:
+		i.add("permissions", Warn, "the token lacks "+management, "sending works, but templates and numbers cannot be read", "make a token that also has "+management)
+	default:
+		i.add("permissions", OK, messaging+" and "+management, "", "")
+	}
+}
+
+// number asks about the phone number.
+func (i *inspector) number() {
+	id := i.account.SenderPhoneID
+	if id == "" {
+		i.add("phone number", Warn, "not checked", "the connection names no sender_phone_id, so every step must", "store it: facteur vault set "+i.account.Name)
+		return
+	}
+	v, ok := i.get("phone number", "/"+id, url.Values{"fields": {"id,verified_name,display_phone_number,quality_rating,name_status,status,throughput,account_mode"}})
+	if !ok {
+		return
+	}
+	text := func(names ...string) string {
+		s, _ := v.Get(names...).Text()
+		return s
+	}
+	shown := text("display_phone_number")
+	if shown == "" {
+		i.add("phone number", Fail, "there is an object "+id+", but it is no phone number", "the ID is that of something else, such as the account", "take the phone number ID from WhatsApp Manager")
+		return
+	}
+	switch status := text("status"); status {
+	case "", "CONNECTED":
+		i.add("phone number", OK, fmt.Sprintf("%s, %s", shown, text("verified_name")), "", "")
+	default:
+		i.add("phone number", Fail, fmt.Sprintf("%s is %s", shown, status), "only a number that is CONNECTED can send", "see the number in WhatsApp Manager; register it if it is PENDING")
+	}
+	switch status := text("name_status"); status {
+	case "", "APPROVED", "AVAILABLE_WITHOUT_REVIEW":
+		i.add("display name", OK, orUnknown(status), "", "")
+	default:
+		i.add("display name", Warn, status, "the name is not approved, so people see the number, and some numbers cannot send", "have the name approved in WhatsApp Manager")
+	}
+	switch rating := text("quality_rating"); rating {
+	case "RED":
+		i.add("quality", Warn, rating, "many people block or report the number: its limits may fall", "write only to people who expect it")
+	case "YELLOW":
+		i.add("quality", Warn, rating, "some people block or report the number", "write only to people who expect it")
+	default:
+		i.add("quality", OK, orUnknown(rating), "", "")
+	}
+	i.add("throughput", OK, orUnknown(text("throughput", "level")), "", "")
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "not known"
+	}
+	return s
+}
+
+// business asks whether the WABA is one, and whether the phone number belongs to it.
+func (i *inspector) business() {
+	id := i.account.WABA
+	switch {
+	case id == "":
+		i.add("account", Warn, "not checked", "the connection names no waba_id, so templates and webhooks cannot be checked", "store it: facteur vault set "+i.account.Name)
+		return
+	case id == i.account.Business:
+		i.add("account", Fail, "waba_id is the portfolio's ID", "the same ID is stored as business_id", "take the WhatsApp Business Account ID from WhatsApp Manager")
+		return
+	}
+	v, ok := i.get("account", "/"+id, url.Values{"fields": {"id,name,message_template_namespace"}})
+	if !ok {
+		last := &i.found[len(i.found)-1]
+		if strings.Contains(last.Detail, "(100)") {
+			last.Cause = "waba_id is no WhatsApp Business Account that the token may see; often it is the portfolio's ID"
+			last.Cure = "take the WhatsApp Business Account ID from WhatsApp Manager, and give the system user the account"
+		}
+		return
+	}
+	if _, ok := v.Get("message_template_namespace").Text(); !ok {
+		i.add("account", Fail, id+" is no WhatsApp Business Account", "often it is the ID of the portfolio or of the app", "take the WhatsApp Business Account ID from WhatsApp Manager")
+		return
+	}
+	name, _ := v.Get("name").Text()
+	i.add("account", OK, orUnknown(name), "", "")
+}
+
+// webhooks asks whether some app gets the account's webhooks.
+func (i *inspector) webhooks() {
+	if i.account.WABA == "" || i.account.WABA == i.account.Business {
+		return
+	}
+	v, ok := i.get("webhooks", "/"+i.account.WABA+"/subscribed_apps", nil)
+	if !ok {
+		return
+	}
+	var names []string
+	for _, app := range v.Get("data").Items() {
+		name, _ := app.Get("whatsapp_business_api_data", "name").Text()
+		names = append(names, orUnknown(name))
+	}
+	if len(names) == 0 {
+		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: POST /"+i.account.WABA+"/subscribed_apps")
+		return
+	}
+	i.add("webhooks", OK, "subscribed: "+strings.Join(names, ", "), "", "")
+}
