@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"facteur/flow/diag"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// The exit codes.
+const (
+	exitFailed       = 1 // the run or a test failed
+	exitWrong        = 2 // the flow, the message or the command line is wrong
+	exitSurroundings = 3 // the vault, the database, the network …
+)
+
+// An app is one invocation of the command.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	soft           context.Context // ends on the first interrupt
+}
+
+// An exitError ends the command with a code. Without an error everything is said.
+type exitError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// wrong is a mistake of the user's: exit 2.
+func wrong(hint, format string, args ...any) error {
+	return &exitError{exitWrong, fmt.Errorf(format, args...), hint}
+}
+
+// surroundings is something around the command that does not work: exit 3.
+func surroundings(err error, hint string) error { return &exitError{exitSurroundings, err, hint} }
+
+func (a *app) run(args []string) int {
+	root := &cobra.Command{
+		Use:           "facteur",
+		Short:         "Run flows written in YAML that send WhatsApp messages",
+		Long:          "Facteur runs flows written in YAML whose main job is to send WhatsApp messages.\n\nExit codes: 0 done; 1 the run or a test failed; 2 the flow, the message or the command\nline is wrong; 3 the surroundings are (vault, database, network).",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%w", err)
+	})
+	root.AddCommand(
+		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
+		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(),
+	)
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	return a.report(root.ExecuteContext(a.soft))
+}
+
+// report says what went wrong, and returns the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	var e *exitError
+	if !errors.As(err, &e) {
+		// What cobra itself refuses: an unknown command, too many arguments.
+		e = &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`}
+	}
+	if e.err != nil {
+		text, hint := said(e.err)
+		if e.hint != "" {
+			hint = e.hint
+		}
+		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), text)
+		if hint != "" {
+			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), hint)
+		}
+	}
+	return e.code
+}
+
+// said splits an error into what is wrong and how to mend it, where it knows both.
+func said(err error) (text, hint string) {
+	var s interface{ Summary() string }
+	var h interface{ Advice() string }
+	text = err.Error()
+	if errors.As(err, &s) && errors.As(err, &h) {
+		return s.Summary(), h.Advice()
+	}
+	return text, ""
+}
+
+// colored tells whether a stream is a terminal that shows colour.
+func colored(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+func (a *app) paint(code, text string) string {
+	if !colored(a.stderr) {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// diagnose prints diagnostics, and returns an error when one of them is an error.
+func (a *app) diagnose(list diag.List) error {
+	if err := (diag.Printer{W: a.stderr, Color: colored(a.stderr)}).Print(list); err != nil {
+		return err
+	}
+	if list.HasErrors() {
+		return &exitError{code: exitWrong}
+	}
+	return nil
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// exactly is cobra.ExactArgs with a message that says what was meant.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%s takes %s, got %d arguments", c.CommandPath(), strings.Join(names, " and "), len(args))
+		}
+		return nil
+	}
+}
+
+// atLeastOne wants one or more arguments.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%s takes at least one %s", c.CommandPath(), name)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"net/http"
+
+	"facteur/actions"
+	"facteur/actions/httpcall"
+	"facteur/actions/whatsapp"
+)
+
+// newCatalog lists what flows can do and what they can wait for: here and nowhere else.
+// A transport, when not nil, stands for the network.
+func newCatalog(connections actions.Connections, transport http.RoundTripper, policy httpcall.Policy, o whatsapp.Options) (*actions.Set, error) {
+	if transport != nil {
+		o.Client = &http.Client{Transport: transport}
+	}
+	set, err := actions.NewSet(connections,
+		whatsapp.SendMessage(o),
+		whatsapp.MarkRead(o),
+		httpcall.Request(policy, transport),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return set, set.Events(whatsapp.Events()...)
+}
+
+// descriptions is the catalogue for those who only look things up.
+func descriptions() (*actions.Set, error) {
+	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{})
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// overrideFile sets keys of the project file from the environment: FACTEUR_DATA,
+// FACTEUR_VAULT_HASHICORP_ADDRESS, FACTEUR_HTTP_ALLOW_HOSTS=a,b, and each setting that
+// the file has as FACTEUR_SETTINGS_<NAME>. Connections are the vault's concern.
+func overrideFile(f *projectFile, env func(string) (string, bool)) error {
+	encoded, _ := schema.Encode(*f).(map[string]any)
+	t := projectType()
+	rest := &schema.Type{Kind: schema.Object}
+	for _, field := range t.Fields {
+		if field.Name != "connections" {
+			rest.Fields = append(rest.Fields, field)
+		}
+	}
+	value, err := override("FACTEUR", rest, encoded, env)
+	if err != nil || value == nil {
+		return err
+	}
+	coerced, found := t.Coerce(value)
+	if err := found.Err(); err != nil {
+		return wrong("", "the project file with the environment over it: %w", err)
+	}
+	return schema.Decode(coerced, f)
+}
+
+// override returns a value with what the environment says over it.
+func override(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
+	switch t.Kind {
+	case schema.Object:
+		object, _ := value.(map[string]any)
+		for _, f := range t.Fields {
+			v, err := override(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
+			if err != nil {
+				return nil, err
+			}
+			if v != nil {
+				if object == nil {
+					object = map[string]any{}
+				}
+				object[f.Name] = v
+			}
+		}
+		if object == nil {
+			return nil, nil
+		}
+		return object, nil
+	case schema.Map:
+		object, _ := value.(map[string]any)
+		keys := make([]string, 0, len(object))
+		for key := range object {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			v, err := override(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
+			if err != nil {
+				return nil, err
+			}
+			object[key] = v
+		}
+		if object == nil {
+			return nil, nil
+		}
+		return object, nil
+	}
+	text, ok := env(name)
+	if !ok {
+		return value, nil
+	}
+	if t.Kind == schema.List && !strings.HasPrefix(strings.TrimSpace(text), "[") {
+		var list []any
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		return list, nil
+	}
+	v, err := t.FromText(text)
+	if err != nil {
+		return nil, wrong("", "the environment variable %s: %s", name, fmt.Sprint(err))
+	}
+	return v, nil
+}

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+	"facteur/vault"
+)
+
+// projectName is the name of the project file.
+const projectName = "facteur.yaml"
+
+// projectFile is what the project file holds.
+type projectFile struct {
+	Flows       []string                  `json:"flows,omitempty" doc:"Folders or files of flows, relative to this file. Default: this folder."`
+	Settings    map[string]any            `json:"settings,omitempty" doc:"Plain values that expressions read as settings.<name>."`
+	Vault       vaultFile                 `json:"vault,omitempty" doc:"Where connections are kept, besides the encrypted file in the data folder."`
+	Connections map[string]connectionFile `json:"connections,omitempty" doc:"The connections that flows use, by name. Never secrets."`
+	HTTP        httpFile                  `json:"http,omitempty" doc:"What http.request may reach."`
+	Data        string                    `json:"data,omitempty" doc:"The data folder: journal, encrypted connections. Default: ./data" schema:"default=./data"`
+}
+
+type vaultFile struct {
+	Hashicorp *hashicorpFile `json:"hashicorp,omitempty" doc:"A HashiCorp Vault server."`
+}
+
+type hashicorpFile struct {
+	Address   string        `json:"address,omitempty" doc:"https://vault.internal:8200" schema:"required"`
+	Namespace string        `json:"namespace,omitempty" doc:"The namespace of the enterprise edition."`
+	CACert    string        `json:"ca_cert,omitempty" doc:"A PEM file to trust instead of the system's certificates."`
+	Timeout   time.Duration `json:"timeout,omitempty" doc:"Bounds one operation, retries included. Default: 5s."`
+	Auth      authFile      `json:"auth,omitempty" doc:"How to log in: exactly one way." schema:"required"`
+}
+
+type authFile struct {
+	TokenFile string       `json:"token_file,omitempty" doc:"A file that holds a token."`
+	AppRole   *appRoleFile `json:"approle,omitempty" doc:"Log in with a role ID and a secret ID."`
+}
+
+type appRoleFile struct {
+	Mount        string `json:"mount,omitempty" doc:"The mount of the auth method. Default: approle."`
+	RoleID       string `json:"role_id,omitempty" doc:"The role ID, or role_id_file."`
+	RoleIDFile   string `json:"role_id_file,omitempty" doc:"A file that holds the role ID."`
+	SecretIDFile string `json:"secret_id_file,omitempty" doc:"A file that holds the secret ID; read at every login." schema:"required"`
+}
+
+type connectionFile struct {
+	App           string       `json:"app" doc:"What the connection is for." schema:"required,enum=WHATSAPP|HTTP|WEBHOOK"`
+	Vault         *mappingFile `json:"vault,omitempty" doc:"Where its secrets are in HashiCorp Vault. Without it they are in the encrypted file."`
+	Type          string       `json:"type,omitempty" doc:"WHATSAPP: TOKEN. HTTP: bearer, basic or header. WEBHOOK: hmac or shared."`
+	SenderPhoneID string       `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none."`
+	WabaID        string       `json:"waba_id,omitempty" doc:"The WhatsApp Business Account."`
+	BusinessID    string       `json:"business_id,omitempty" doc:"The business portfolio: not the WABA."`
+	APIVersion    string       `json:"api_version,omitempty" doc:"The Graph version, e.g. v23.0."`
+	BaseURL       string       `json:"base_url,omitempty" doc:"Another address of the API, e.g. a proxy."`
+	Username      string       `json:"username,omitempty" doc:"HTTP basic: the user name."`
+	Header        string       `json:"header,omitempty" doc:"HTTP header, WEBHOOK: the name of the header."`
+}
+
+type mappingFile struct {
+	Mount  string            `json:"mount,omitempty" doc:"The mount of the KV engine." schema:"required"`
+	Path   string            `json:"path,omitempty" doc:"The path of the secret in it." schema:"required"`
+	KV     int               `json:"kv,omitempty" doc:"1 or 2. Default: found out." schema:"minimum=1,maximum=2"`
+	Fields map[string]string `json:"fields,omitempty" doc:"Our field to the key in the secret. Default: the same names."`
+}
+
+type httpFile struct {
+	AllowHosts   []string `json:"allow_hosts,omitempty" doc:"The hosts that http.request may reach, e.g. api.shop.test or *.shop.test. Default: none but those of its connections."`
+	AllowPrivate bool     `json:"allow_private,omitempty" doc:"Also reach private and loopback addresses. For development."`
+	MaxBody      int      `json:"max_body,omitempty" doc:"The largest answer that is read, in bytes. Default: 1 MiB." schema:"minimum=1,maximum=67108864"`
+}
+
+// A project is a folder of flows and its project file, which may be missing.
+type project struct {
+	projectFile
+	root  string // the folder
+	file  string // "" without a project file
+	names map[string]*parsed
+	paths map[string]*parsed
+}
+
+// parsed is a flow file after parsing.
+type parsed struct {
+	path  string
+	flow  *flow.Flow
+	diags diag.List
+}
+
+func projectType() *schema.Type { return schema.Of[projectFile]() }
+
+// openProject finds the project that a file or folder belongs to: the nearest folder
+// upwards with a project file, else the file's own folder. Its mistakes are returned
+// as diagnostics.
+func openProject(path string) (*project, diag.List, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
+		abs = filepath.Dir(abs)
+	}
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		file := filepath.Join(dir, projectName)
+		text, err := os.ReadFile(file)
+		if err == nil {
+			return loadProject(dir, file, text)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, surroundings(fmt.Errorf("read the project file: %w", err), "")
+		}
+		if dir == filepath.Dir(dir) {
+			return loadProject(abs, "", nil)
+		}
+	}
+}
+
+func loadProject(root, file string, text []byte) (*project, diag.List, error) {
+	p := &project{root: root, file: file}
+	var value any = map[string]any{}
+	var diags diag.List
+	if file != "" && len(strings.TrimSpace(string(text))) > 0 {
+		node, found := flow.ParseValue(shown(file), text)
+		diags.Add(found)
+		if node != nil && node.Kind != flow.NullNode {
+			var more diag.List
+			value, more = node.Coerce(projectType())
+			diags.Add(more)
+		}
+	}
+	if diags.HasErrors() {
+		return p, diags, nil
+	}
+	if err := schema.Decode(value, &p.projectFile); err != nil {
+		return nil, nil, err
+	}
+	if p.Data == "" {
+		p.Data = "./data"
+	}
+	if err := overrideFile(&p.projectFile, os.LookupEnv); err != nil {
+		return nil, nil, err
+	}
+	return p, diags, nil
+}
+
+// shown is a path as messages name it: relative to the working folder where it is below.
+func shown(path string) string {
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
+			return rel
+		}
+	}
+	return path
+}
+
+// at makes a path of the project file absolute.
+func (p *project) at(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.root, path)
+}
+
+// flowFiles lists the project's flow files.
+func (p *project) flowFiles() ([]string, error) {
+	places := p.Flows
+	if len(places) == 0 {
+		places = []string{"."}
+	}
+	var files []string
+	for _, place := range places {
+		found, err := filesUnder(p.at(place), flowSuffix)
+		if err != nil {
+			return nil, surroundings(fmt.Errorf("the project's flows: %w", err), "see flows: in "+projectName)
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// The suffixes of our files.
+const (
+	flowSuffix = ".flow.yaml"
+	testSuffix = ".test.yaml"
+)
+
+// filesUnder lists the files below a place that end in a suffix; a file is itself.
+// Hidden folders, data folders and other projects' folders inside are passed over.
+func filesUnder(place, suffix string) ([]string, error) {
+	info, err := os.Stat(place)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{place}, nil
+	}
+	var files []string
+	err = filepath.WalkDir(place, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if path != place && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || isProject(path)) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(path, suffix) {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
+}
+
+func isProject(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, projectName))
+	return err == nil
+}
+
+// parse reads a flow file, once.
+func (p *project) parse(path string) (*parsed, error) {
+	if p.paths == nil {
+		p.paths = map[string]*parsed{}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if f := p.paths[abs]; f != nil {
+		return f, nil
+	}
+	text, err := os.ReadFile(abs)
+	if err != nil {
+		return nil, wrong("", "read the flow: %w", err)
+	}
+	f := &parsed{path: abs}
+	f.flow, f.diags = flow.Parse(shown(abs), text)
+	p.paths[abs] = f
+	return f, nil
+}
+
+// index parses all flows of the project and returns them by name. Two of one name are
+// reported on the second.
+func (p *project) index() (map[string]*parsed, error) {
+	if p.names != nil {
+		return p.names, nil
+	}
+	files, err := p.flowFiles()
+	if err != nil {
+		return nil, err
+	}
+	p.names = map[string]*parsed{}
+	for _, file := range files {
+		f, err := p.parse(file)
+		if err != nil {
+			return nil, err
+		}
+		if f.flow == nil {
+			continue
+		}
+		name := f.flow.Name
+		if first := p.names[name.Value]; first != nil && name.Value != "" {
+			f.diags.Errorf("duplicate-flow", name.Whole, "rename one of them", "the flow %q is also in %s", name.Value, shown(first.path))
+			continue
+		}
+		p.names[name.Value] = f
+	}
+	return p.names, nil
+}
+
+// library is what the project's flows may refer to.
+func (p *project) projectLibrary(catalog call.Catalog) (plan.Library, error) {
+	names, err := p.index()
+	if err != nil {
+		return plan.Library{}, err
+	}
+	return plan.Library{
+		Catalog: catalog,
+		Flow: func(name string) *flow.Flow {
+			if f := names[name]; f != nil && !f.diags.HasErrors() {
+				return f.flow
+			}
+			return nil
+		},
+		FlowNames: slices.Sorted(maps.Keys(names)),
+		Settings:  p.Settings,
+		App: func(connection string) (string, bool) {
+			c, ok := p.Connections[connection]
+			return c.App, ok
+		},
+	}, nil
+}
+
+// vault opens the project's vault. Fixed connections stand for themselves.
+func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error) {
+	c := vault.Config{Dir: p.at(p.Data), Fixed: fixed, Connections: map[string]vault.Mapping{}}
+	if h := p.Vault.Hashicorp; h != nil {
+		c.Hashicorp = &vault.Hashicorp{
+			Address: h.Address, Namespace: h.Namespace, CACert: p.at(h.CACert), Timeout: h.Timeout, TokenFile: p.at(h.Auth.TokenFile),
+		}
+		if r := h.Auth.AppRole; r != nil {
+			c.Hashicorp.AppRole = &vault.AppRole{Mount: r.Mount, RoleID: r.RoleID, RoleIDFile: p.at(r.RoleIDFile), SecretIDFile: p.at(r.SecretIDFile)}
+		}
+	}
+	for name, f := range p.Connections {
+		m := vault.Mapping{App: vault.App(f.App), Setup: f.setup()}
+		if f.Vault != nil {
+			m.Mount, m.Path, m.KV, m.Fields = f.Vault.Mount, f.Vault.Path, f.Vault.KV, f.Vault.Fields
+		}
+		c.Connections[name] = m
+	}
+	v, err := vault.New(c)
+	if err != nil {
+		return nil, &exitError{code: exitWrong, err: err}
+	}
+	return v, nil
+}
+
+func (f connectionFile) setup() map[string]string {
+	setup := map[string]string{}
+	for key, value := range map[string]string{
+		"type": f.Type, "sender_phone_id": f.SenderPhoneID, "waba_id": f.WabaID, "business_id": f.BusinessID,
+		"api_version": f.APIVersion, "base_url": f.BaseURL, "username": f.Username, "header": f.Header,
+	} {
+		if value != "" {
+			setup[key] = value
+		}
+	}
+	return setup
+}

@@ -1,0 +1,63 @@
+package plan
+
+// codes are the diagnostics of this package, explained; those of values against their
+// types, which package schema finds, among them.
+var codes = [...]struct{ code, text string }{
+	// Names.
+	{"unknown-action", "There is no action of that name. `facteur actions` lists them."},
+	{"unknown-event", "There is no event of that name to wait for. `facteur actions` lists them."},
+	{"unknown-flow", "The project has no flow of that name. Its flows are the files that end in .flow.yaml in the folders that facteur.yaml names; a flow's name is its `flow` key, not its file name."},
+	{"unknown-state", "The action has no such state to await. The hint lists those that it has."},
+	{"unknown-field", "The object has no such field. Messages are checked against a closed list of fields because Meta refuses what it does not know. The hint lists what there is."},
+	{"duplicate-flow", "Two files of the project define a flow of the same name. Rename one."},
+
+	// Connections, receipts, calls.
+	{"missing-connection", "The action needs credentials: give the step `connection` with a name in the vault."},
+	{"wrong-connection", "The connection is for another app: whatsapp actions need a connection of app WHATSAPP, http.request one of app HTTP."},
+	{"no-receipts", "`await` waits for news about a call after its answer, and this action has none."},
+	{"bad-subject", "The value of `from` or `path` can belong to no event."},
+	{"call-cycle", "A flow calls itself, directly or through others, so that it would never end."},
+	{"called-flow", "The flow that the step calls has mistakes of its own, which are reported in its file."},
+	{"return-here", "`return` ends the flow, but here other steps run at the same time, so that it has no meaning. Give the value outward with outputs or collect, and return after."},
+
+	// Values.
+	{"type-mismatch", "The expression gives another type than this place takes. Convert it: string(…), int(…), duration(…), timestamp(…)."},
+	{"variable-type", "A variable keeps the type of the first value that the file gives it. Use another name for another type."},
+	{"required", "A field that is required is missing."},
+	{"type", "The value is of another type than this place takes."},
+	{"enum", "The value is none of those that this place takes. The hint lists them."},
+	{"pattern", "The text does not have the form that this place takes."},
+	{"format", "The text is not of the format that is declared: an E.164 phone number starts with + and the country code, as in +33612345678."},
+	{"min-length", "The text is shorter than allowed."},
+	{"max-length", "The text is longer than allowed. Characters are Unicode scalar values."},
+	{"utf16-length", "The text is within the limit counted in characters, but over it counted in UTF-16 units, as some of Meta's clients count: emoji count twice."},
+	{"minimum", "The number is smaller than allowed."},
+	{"maximum", "The number is larger than allowed."},
+	{"min-items", "The list has fewer items than allowed."},
+	{"max-items", "The list has more items than allowed."},
+	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week."},
+	{"bad-timezone", "The time zone is not in the IANA database. Names look like Europe/Paris."},
+
+	// Advice.
+	{"unused-input", "No expression of the flow reads the input. It may be a misspelling elsewhere, or a leftover."},
+	{"unreachable", "The step never runs because the one above always ends the flow."},
+}
+
+// Codes returns the codes of the diagnostics of this package.
+func Codes() []string {
+	all := make([]string, len(codes))
+	for i, c := range codes {
+		all[i] = c.code
+	}
+	return all
+}
+
+// Explain tells what a code of Codes means and what to do; ok is false for others.
+func Explain(code string) (text string, ok bool) {
+	for _, c := range codes {
+		if c.code == code {
+			return c.text, true
+		}
+	}
+	return "", false
+}
