@@ -50,9 +50,9 @@ func (r *runner) schedule(i int) {
 			return nil
 		}
 		receipt := *f.Receipt
-		for key, c := range r.made {
-			if stepID(c.Step) == f.Step && (receipt.Key == "" || c.Attempt > r.made[receipt.Key].Attempt) {
-				receipt.Key = key
+		for _, step := range r.m.Steps() {
+			if n := len(step.Keys); n > 0 && stepID(step.Path) == f.Step {
+				receipt.Key = step.Keys[n-1]
 			}
 		}
 		if receipt.ID == "" {

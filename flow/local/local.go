@@ -83,7 +83,8 @@ type Start struct {
 var ErrCrashed = errors.New("the host crashed, as the test wants")
 
 // Run starts a run and carries it to its end. When ctx ends the run is cancelled, and
-// ends as soon as its calls have.
+// ends as soon as its calls have. A result that comes with an error tells how far the
+// run came.
 func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, error) {
 	id := s.ID
 	if id == "" {
@@ -114,7 +115,7 @@ func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, er
 }
 
 // Resume rebuilds a run from the journal and carries it to its end. The plan must be
-// the one that the run started with.
+// the one that the run started with. The result is as that of Run.
 func (h *Host) Resume(ctx context.Context, p *plan.Plan, id string) (*host.Result, error) {
 	head, records, err := h.opts.Journal.Load(ctx, id)
 	if err != nil {
@@ -162,13 +163,15 @@ func (h *Host) carry(ctx context.Context, p *plan.Plan, m *machine.Machine, star
 		delete(h.runs, r.id)
 		h.mu.Unlock()
 	}()
-	if err := r.loop(ctx); err != nil {
-		return nil, err
-	}
-	return &host.Result{
-		Run: r.id, Flow: p.Name, Result: *m.Result(), Started: start.At, Ended: m.Now(),
+	err := r.loop(ctx)
+	result := &host.Result{
+		Run: r.id, Flow: p.Name, Result: machine.Result{Status: machine.Running}, Started: start.At, Ended: m.Now(),
 		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
-	}, nil
+	}
+	if end := m.Result(); end != nil {
+		result.Result = *end
+	}
+	return result, err
 }
 
 // Deliver brings an event to the runs that wait for it, now or later.

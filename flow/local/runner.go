@@ -323,5 +323,6 @@ func (r *runner) waits() []string {
 			out = append(out, fmt.Sprintf("%s from %s", s.Event, s.Subject))
 		}
 	}
+	slices.Sort(out)
 	return out
 }
