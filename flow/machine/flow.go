@@ -153,7 +153,6 @@ func (m *Machine) step(s *plan.Step, e *env, k func(result)) {
 		}
 		if !yes {
 			m.took(s, e, plan.IfNotWay)
-			e.steps[s.ID] = skippedStep
 			m.end(report, Skipped)
 			k(result{})
 			return

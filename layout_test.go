@@ -1,0 +1,233 @@
+// Package facteur is an engine that runs flows written in YAML whose main job is to
+// send WhatsApp messages. There is no code here: see the README for the folders. The
+// test beside this file keeps their order.
+package facteur
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// law says what each folder may import of ours. A folder that is not listed fails the
+// test: whoever adds one decides here where it stands.
+var law = []struct {
+	folder string
+	allow  []string
+	why    string
+}{
+	{"flow/diag", nil, "what is said about a text stands below everything"},
+	{"flow/schema", []string{"flow/diag"}, "shapes know no language"},
+	{"flow/call", []string{"flow/schema"}, "what the language and the actions say to each other"},
+	{"flow/expr", []string{"flow/diag", "flow/schema", "flow/call"}, "expressions know types, not flows"},
+	{"flow", []string{"flow/diag", "flow/schema", "flow/call"}, "syntax knows no types of expressions"},
+	{"flow/plan", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "compiling does nothing"},
+	{"flow/machine", []string{"flow/plan", "flow/expr", "flow/call", "flow/schema", "flow/diag"}, "the machine is pure"},
+	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
+	{"flow/journal", nil, "a journal stores what it does not understand"},
+	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
+	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/journal", "flow/call", "flow/schema"}, "a host"},
+	{"flow/record", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "recordings know HTTP, not actions"},
+	{"flow/suite", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record"}, "the language does not know WhatsApp"},
+	{"vault", nil, "secrets stay where they are"},
+	{"vault/vaulttest", []string{"vault"}, "a fake server"},
+	{"actions", []string{"flow/call", "flow/schema", "vault"}, "actions know calls, not flows"},
+	{"actions/httpcall", []string{"actions", "flow/call", "flow/schema", "vault"}, "an action"},
+	{"actions/whatsapp", []string{"actions", "flow/call", "flow/schema", "vault"}, "actions"},
+	{"cmd/facteur", []string{"*"}, "the command wires everything"},
+	{"examples", []string{"*"}, "they run what authors run"},
+}
+
+// only says where a library, or a part of the standard library, may be imported.
+var only = []struct {
+	library string // a path, with everything below it
+	in      []string
+}{
+	{"github.com/google/cel-go", []string{"flow/expr"}},
+	{"gopkg.in/yaml.v3", []string{"flow", "flow/record", "flow/suite"}},
+	{"github.com/spf13", []string{"cmd/facteur"}},
+	{"zombiezen.com/go/sqlite", []string{"flow/journal"}},
+	{"modernc.org/sqlite", []string{"flow/journal"}},
+	{"github.com/hashicorp", []string{"vault"}},
+	{"filippo.io/age", []string{"vault"}},
+	{"database/sql", []string{"flow/journal"}},
+}
+
+// pure folders do no IO and have no clock.
+var pure = []string{"flow/diag", "flow/schema", "flow/call", "flow/expr", "flow", "flow/plan", "flow/machine"}
+
+var impure = []string{"os", "net", "net/http", "database/sql", "log", "log/slog"}
+
+func TestImports(t *testing.T) {
+	for _, f := range sources(t) {
+		allow, known := allowed(f.folder)
+		if !known {
+			t.Errorf("%s: the folder %q is not in the law of this test", f.path, f.folder)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			library := strings.Trim(spec.Path.Value, `"`)
+			if ours, ok := strings.CutPrefix(library, "facteur/"); ok {
+				if !slices.Contains(allow, ours) && !slices.Contains(allow, "*") {
+					t.Errorf("%s imports %s, which %s may not", f.path, ours, f.folder)
+				}
+				continue
+			}
+			for _, o := range only {
+				if (library == o.library || strings.HasPrefix(library, o.library+"/")) && !slices.Contains(o.in, f.folder) {
+					t.Errorf("%s imports %s, which only %s may", f.path, library, strings.Join(o.in, ", "))
+				}
+			}
+			if slices.Contains(pure, f.folder) && slices.Contains(impure, library) {
+				t.Errorf("%s imports %s, but %s does no IO", f.path, library, f.folder)
+			}
+			if f.folder == "flow/machine" && (library == "context" || library == "sync") {
+				t.Errorf("%s imports %s, but the machine is pure", f.path, library)
+			}
+		}
+	}
+}
+
+func TestDeclarations(t *testing.T) {
+	badName := regexp.MustCompile(`(Manager|Service|Helper|Util|Utils)$`)
+	for _, f := range sources(t) {
+		for _, d := range f.ast.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.Name == "init" && d.Recv == nil {
+					t.Errorf("%s has an init: register by passing values", f.path)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						if badName.MatchString(spec.Name.Name) {
+							t.Errorf("%s: %s says nothing: name what it is", f.path, spec.Name.Name)
+						}
+					case *ast.ValueSpec:
+						if d.Tok == token.VAR && isMap(spec) {
+							t.Errorf("%s: %s is a map at package level: it can be changed from anywhere", f.path, spec.Names[0].Name)
+						}
+					}
+				}
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && sel.Sel.Name == "Now" && slices.Contains(pure, f.folder) {
+				t.Errorf("%s calls time.Now, but %s has no clock", f.path, f.folder)
+			}
+			if sel.Sel.Name == "Reveal" && f.folder != "vault" && !strings.HasPrefix(f.folder, "vault/") && !strings.HasPrefix(f.folder, "actions") {
+				t.Errorf("%s reads the value of a secret, which only vault and actions may", f.path)
+			}
+			return true
+		})
+	}
+}
+
+func isMap(spec *ast.ValueSpec) bool {
+	if _, ok := spec.Type.(*ast.MapType); ok {
+		return true
+	}
+	for _, v := range spec.Values {
+		switch v := v.(type) {
+		case *ast.CompositeLit:
+			if _, ok := v.Type.(*ast.MapType); ok {
+				return true
+			}
+		case *ast.CallExpr:
+			if f, ok := v.Fun.(*ast.Ident); ok && f.Name == "make" && len(v.Args) > 0 {
+				if _, ok := v.Args[0].(*ast.MapType); ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func TestEveryPackageSaysWhenToUseIt(t *testing.T) {
+	docs := map[string][]string{}
+	for _, f := range sources(t) {
+		if f.ast.Doc != nil {
+			docs[f.folder] = append(docs[f.folder], f.path)
+		} else if docs[f.folder] == nil {
+			docs[f.folder] = []string{}
+		}
+	}
+	for folder, in := range docs {
+		if len(in) != 1 {
+			t.Errorf("%s has %d package comments, wants one: %v", folder, len(in), in)
+		}
+	}
+}
+
+func TestFolderNames(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, part := range strings.Split(f.folder, "/") {
+			switch part {
+			case "utils", "util", "pkg", "common", "types", "models", "core", "helpers", "internal":
+				t.Errorf("%s: a folder named %q says nothing", f.path, part)
+			}
+		}
+	}
+}
+
+type source struct {
+	path   string
+	folder string
+	ast    *ast.File
+}
+
+// sources parses every Go file that is not a test.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		out = append(out, source{name, path.Dir(name), f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) == 0 {
+		t.Fatal("found no sources")
+	}
+	return out
+}
+
+func allowed(folder string) ([]string, bool) {
+	for _, l := range law {
+		if l.folder == folder {
+			return l.allow, true
+		}
+	}
+	return nil, false
+}
