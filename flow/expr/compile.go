@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/google/cel-go/checker"
-	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 
@@ -195,45 +194,10 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	if (*list)[before:].HasErrors() {
 		return nil, Facts{}, Facts{}
 	}
+	wrapTests(checked)
 	sortRanges(checked)
 	e = newExpression(t, at, checked)
 	e.typ, e.optional = s.schemaType(typ)
 	e.null = typ.Kind() == types.NullTypeKind
 	return e, yes, no
-}
-
-// testFromTheStart makes a chain of fields that has a test at its end, as in
-// has(steps.a.outputs.x) and steps.a.outputs.?x, optional from the step on: a step
-// that was skipped has no outputs, and the test should then find nothing.
-func testFromTheStart(a *ast.AST) {
-	var id int64
-	factory := ast.NewExprFactory()
-	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		var operand ast.Expr
-		switch e.Kind() {
-		case ast.SelectKind:
-			if !e.AsSelect().IsTestOnly() {
-				return
-			}
-			operand = e.AsSelect().Operand()
-		case ast.CallKind:
-			if e.AsCall().FunctionName() != optSelect || len(e.AsCall().Args()) != 2 {
-				return
-			}
-			operand = e.AsCall().Args()[0]
-		}
-		for operand != nil && operand.Kind() == ast.SelectKind && !operand.AsSelect().IsTestOnly() {
-			sel := operand.AsSelect()
-			if root := sel.Operand(); root.Kind() == ast.IdentKind && strings.TrimPrefix(root.AsIdent(), ".") == "steps" {
-				if id == 0 {
-					id = ast.MaxID(a)
-				}
-				name := factory.NewLiteral(id, types.String(sel.FieldName()))
-				id++
-				operand.SetKindCase(factory.NewCall(operand.ID(), optSelect, root, name))
-				return
-			}
-			operand = sel.Operand()
-		}
-	}))
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -20,32 +19,6 @@ const (
 func sortedFunction() cel.EnvOption {
 	return cel.Function(sortedName, cel.Overload(sortedOverload, []*cel.Type{cel.DynType}, cel.DynType,
 		cel.UnaryBinding(sorted)))
-}
-
-// sortRanges puts @sorted around the ranges of a checked expression's comprehensions.
-func sortRanges(a *ast.AST) {
-	factory := ast.NewExprFactory()
-	var id int64
-	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.ComprehensionKind {
-			return
-		}
-		c := e.AsComprehension()
-		over := c.IterRange()
-		t := a.GetType(over.ID())
-		if t.Kind() != types.MapKind && t.Kind() != types.DynKind {
-			return
-		}
-		if id == 0 {
-			id = ast.MaxID(a)
-		}
-		call := factory.NewCall(id, sortedName, over)
-		a.SetType(id, t)
-		a.SetReference(id, ast.NewFunctionReference(sortedOverload))
-		id++
-		e.SetKindCase(factory.NewComprehensionTwoVar(e.ID(), call, c.IterVar(), c.IterVar2(),
-			c.AccuVar(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
-	}))
 }
 
 // sorted returns a map that is gone through in the order of its keys, and anything
