@@ -126,6 +126,9 @@ func (s *lineScanner) unclosed(levels []flowLevel) {
 	s.errorf("unclosed-bracket", top.at, top.at+1, "", "this %c is never closed with %c", s.text[top.at], top.brace)
 }
 
+// mostExpression bounds how far the end of an expression is looked for.
+const mostExpression = 4 << 10
+
 // flowToken scans an unquoted text inside brackets. One that holds an expression is
 // reported, at the expression.
 func (s *lineScanner) flowToken() {
@@ -137,9 +140,10 @@ func (s *lineScanner) flowToken() {
 			if dollar < 0 {
 				dollar = s.pos
 			}
-			end := closing(s.text[s.pos:s.d.lineEnd(s.pos)])
+			rest, _, _ := strings.Cut(s.text[s.pos:min(len(s.text), s.pos+mostExpression)], "\n")
+			end := closing(rest)
 			if end < 0 {
-				s.pos = s.d.lineEnd(s.pos)
+				s.pos += len(rest)
 				break
 			}
 			s.pos += end + 1

@@ -12,7 +12,7 @@ func (n *Node) Coerce(t *schema.Type) (any, diag.List) {
 	var list diag.List
 	for _, f := range found {
 		message := f.Message
-		if len(f.Path) > 0 {
+		if len(f.Path) > 0 && !f.OnKey {
 			message = f.Path.String() + ": " + message
 		}
 		d := diag.Diagnostic{Code: f.Rule, Range: n.find(f.Path, f.OnKey), Message: message, Hint: f.Hint}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -239,15 +240,11 @@ func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 		if index != nil {
 			if k, ok := index[key.Value]; ok {
 				first = k
+			} else {
+				index[key.Value] = len(n.Entries)
 			}
-			index[key.Value] = len(n.Entries)
 		} else {
-			for k := range n.Entries {
-				if n.Entries[k].Key.Value == key.Value {
-					first = k
-					break
-				}
-			}
+			first = slices.IndexFunc(n.Entries, func(e Entry) bool { return e.Key.Value == key.Value })
 		}
 		if first >= 0 {
 			d.errorf("duplicate-key", key.Whole, "remove one of the two",

@@ -67,15 +67,12 @@ func (p *parser) literalOf(n *Node, t *schema.Type, code, what string) any {
 	if !p.allLiteral(n, what) {
 		return nil
 	}
-	v, violations := t.Coerce(n.Plain(t))
-	for _, violation := range violations {
-		if violation.Warning {
-			p.diags.Warnf(code, n.find(violation.Path, violation.OnKey), violation.Hint, "%s", violation.Message)
-		} else {
-			p.errorf(code, n.find(violation.Path, violation.OnKey), violation.Hint, "%s does not fit: %s", what, violation.Message)
-		}
+	v, found := n.Coerce(t)
+	for _, d := range found {
+		d.Code, d.Message = code, what+" does not fit: "+d.Message
+		p.diags.Add(diag.List{d})
 	}
-	if violations.Err() != nil {
+	if found.HasErrors() {
 		return nil
 	}
 	return v

@@ -3,10 +3,12 @@ package flow_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"facteur/flow"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,6 +33,40 @@ func TestGood(t *testing.T) {
 			f, diags := flow.Parse(path, load(t, path))
 			require.Empty(t, diags)
 			require.NotNil(t, f)
+		})
+	}
+}
+
+// Nobody writes these, but a daemon may be sent them. Each is to end soon.
+func TestHostileTexts(t *testing.T) {
+	const size = 1 << 18
+	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	for name, text := range map[string]string{
+		"open brackets":        fill("["),
+		"open braces in keys":  fill("{a: "),
+		"dashes":               fill("- "),
+		"keys in a line":       fill("a: "),
+		"quotes":               fill("\"\n"),
+		"comments":             "a:\n" + fill(" # x\n"),
+		"a long list":          "[" + fill("é,") + "x]",
+		"duplicates":           "{" + fill("a,") + "a}",
+		"tags":                 "[" + fill("!a,") + "x]",
+		"aliases":              "a: &a x\nb: [" + fill("*a,") + "x]",
+		"anchors":              "[" + fill("&a x,") + "x]",
+		"expressions":          "{a: [" + fill("${a},") + "x]}",
+		"unclosed expressions": "{a: " + fill("${") + "}",
+		"conditions":           fill("if: !a\n"),
+		"blocks":               fill("a: |\n"),
+		"documents":            fill("---\n"),
+		"control characters":   fill("\x01"),
+		"steps":                "flow: f\nsteps:\n" + fill("- wait: 1s\n"),
+		"steps that do naught": "flow: f\nsteps:\n" + fill("- wiat: 1s\n"),
+		"ever deeper":          "a: " + strings.Repeat("{a: ", 9999) + "1" + strings.Repeat("}", 9999),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, diags := flow.Parse("f", []byte(text))
+			assert.True(t, diags.HasErrors())
+			assert.LessOrEqual(t, len(diags), 200)
 		})
 	}
 }

@@ -78,7 +78,11 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 		return
 	}
 	stop := d.lineEnd(pos)
-	d.errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), quoteHint(d.text[key.Whole.Start:stop]),
+	hint := quoteHint(d.text[key.Whole.Start:stop])
+	if isID(key.Value) {
+		hint = "for a key write " + key.Value + ": without the space; for a text " + hint
+	}
+	d.errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), hint,
 		"a text with a colon and a space in it must be quoted")
 }
 
