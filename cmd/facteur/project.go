@@ -306,7 +306,9 @@ func (p *project) projectLibrary(catalog call.Catalog) (plan.Library, error) {
 
 // vault opens the project's vault. Fixed connections stand for themselves.
 func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error) {
-	c := vault.Config{Dir: p.at(p.Data), Fixed: fixed, Connections: map[string]vault.Mapping{}}
+	// One command lives too briefly for a cache: a token that is rotated while a run
+	// goes on is in use with the next call.
+	c := vault.Config{Dir: p.at(p.Data), Fixed: fixed, CacheFor: -1, Connections: map[string]vault.Mapping{}}
 	if h := p.Vault.Hashicorp; h != nil {
 		c.Hashicorp = &vault.Hashicorp{
 			Address: h.Address, Namespace: h.Namespace, CACert: p.at(h.CACert), Timeout: h.Timeout, TokenFile: p.at(h.Auth.TokenFile),

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// The project that init writes.
+//
+//go:embed template
+var template embed.FS
+
+func (a *app) initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init DIR",
+		Short: "Write a new project: a flow, its test, the project file",
+		Long:  "Write a new project: a flow, its test, the project file. Nothing that is there is overwritten.",
+		Args:  exactly("DIR"),
+		RunE:  func(_ *cobra.Command, args []string) error { return a.initProject(args[0]) },
+	}
+}
+
+func (a *app) initProject(dir string) error {
+	files := map[string]string{} // what to write, to where it comes from
+	err := fs.WalkDir(template, "template", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel("template", name)
+		if err != nil {
+			return err
+		}
+		if rel == "gitignore" {
+			rel = ".gitignore"
+		}
+		files[filepath.Join(dir, rel)] = name
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for to := range files {
+		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+			return wrong("choose another folder", "%s is there already; nothing was written", to)
+		}
+	}
+	for _, to := range sortedNames(files) {
+		text, err := template.ReadFile(files[to])
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return surroundings(err, "")
+		}
+		if err := os.WriteFile(to, text, 0o644); err != nil {
+			return surroundings(err, "")
+		}
+		fmt.Fprintln(a.stderr, "wrote", to)
+	}
+	fmt.Fprintf(a.stderr, "\nnext:\n  facteur test %s\n  facteur vault set whatsapp_shop     (in %s)\n", dir, dir)
+	return nil
+}
