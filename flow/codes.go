@@ -74,7 +74,6 @@ var codes = [...]struct{ code, text string }{
 	{"bad-connection", "A connection is the name of an entry in the vault: letters, digits, _ . - and at most 64 of them. A token never stands in a flow; keep it with \"facteur vault set\"."},
 	{"bad-pattern", "The pattern is not a regular expression in the RE2 syntax, which has no look-around and no back-references."},
 	{"bad-default", "The default of an input does not fit the type that is declared beside it."},
-	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week. Each is *, a number, a range a-b, with /n for every nth, or a list of those with commas."},
 	{"bad-path", "The path of a webhook starts with / and has no spaces, ? or #."},
 	{"literal-only", "This place is read before the flow runs, so that it takes a value and no expression."},
 	{"braced-condition", "`if` and `when` are expressions as they are, without ${ }: if: inputs.vip."},

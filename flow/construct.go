@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"slices"
-
-	"facteur/flow/diag"
-)
+import "facteur/flow/diag"
 
 func (p *parser) set(o fields) Construct {
 	values := o.named("set", "a variable")
@@ -68,9 +64,7 @@ func (p *parser) foreach(o fields) Construct {
 	}
 	if as := o.literal("as"); as != nil {
 		f.As = *as
-		if p.checkID(*as, "the name of an item") && slices.Contains(variables[:], as.Value) {
-			p.errorf("bad-id", as.Whole, "choose another name", "the name of an item cannot be %q, which expressions have already", as.Value)
-		}
+		p.checkID(*as, "the name of an item")
 	}
 	return f
 }
@@ -125,9 +119,6 @@ func (p *parser) waitFor(o fields) Construct {
 		w.When = in.condition("when")
 		if event := in.literal("event"); event != nil {
 			w.Event = *event
-		}
-		if e := o.entry("on_timeout"); e != nil && in.get("timeout") == nil {
-			p.errorf("missing-key", e.Key.Whole, "add a timeout inside `wait_for`", "`on_timeout` without a timeout is never reached")
 		}
 	}
 	switch n := o.get("on_timeout"); {

@@ -13,9 +13,6 @@ const maxID = 63
 var celKeywords = [...]string{"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import",
 	"in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"}
 
-// variables are the names that expressions have anyway.
-var variables = [...]string{"error", "event", "inputs", "run", "settings", "steps", "vars"}
-
 // checkID reports a text that cannot be a name of the language.
 func (p *parser) checkID(t diag.Text, what string) bool {
 	switch {

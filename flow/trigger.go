@@ -1,11 +1,6 @@
 package flow
 
-import (
-	"strconv"
-	"strings"
-
-	"facteur/flow/diag"
-)
+import "strings"
 
 func (p *parser) triggers(n *Node) []*Trigger {
 	if n == nil {
@@ -59,7 +54,6 @@ func (p *parser) trigger(n *Node) *Trigger {
 		t.Schedule = &ScheduleTrigger{Missed: in.choice("missed", "skip", "once")}
 		if cron := in.literal("cron"); cron != nil {
 			t.Schedule.Cron = *cron
-			p.checkCron(*cron)
 		}
 		if zone := in.literal("timezone"); zone != nil {
 			t.Schedule.Timezone = *zone
@@ -74,70 +68,6 @@ func (p *parser) trigger(n *Node) *Trigger {
 	}
 	t.Inputs = in.named("inputs", "an input")
 	return t
-}
-
-// A cronField is one of the five fields of a cron expression.
-type cronField struct {
-	name        string
-	least, most int
-	words       string // names for the numbers from least on
-}
-
-var cronFields = [...]cronField{
-	{"minute", 0, 59, ""},
-	{"hour", 0, 23, ""},
-	{"day of the month", 1, 31, ""},
-	{"month", 1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"},
-	{"day of the week", 0, 7, "sun mon tue wed thu fri sat"},
-}
-
-// checkCron reports a text that is not five fields of lists of *, numbers, ranges and steps.
-func (p *parser) checkCron(t diag.Text) {
-	words := strings.Fields(t.Value)
-	if len(words) != len(cronFields) {
-		p.errorf("bad-cron", t.Whole, `minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`,
-			"a cron expression has 5 fields, this one has %d", len(words))
-		return
-	}
-	at := 0
-	for i, word := range words {
-		at += strings.Index(t.Value[at:], word)
-		if f := cronFields[i]; !f.holds(word) {
-			p.errorf("bad-cron", t.Range(at, at+len(word)), "", "%q cannot be the %s, which is from %d to %d", word, f.name, f.least, f.most)
-		}
-		at += len(word)
-	}
-}
-
-func (f cronField) holds(s string) bool {
-	for part := range strings.SplitSeq(s, ",") {
-		span, step, stepped := strings.Cut(part, "/")
-		if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1 || n > f.most) {
-			return false
-		}
-		if span == "*" {
-			continue
-		}
-		from, to, ranged := strings.Cut(span, "-")
-		a, ok := f.number(from)
-		if !ok {
-			return false
-		}
-		if b, ok := f.number(to); ranged && (!ok || b < a) {
-			return false
-		}
-	}
-	return true
-}
-
-func (f cronField) number(s string) (n int, ok bool) {
-	for i, word := range strings.Fields(f.words) {
-		if strings.EqualFold(s, word) {
-			return f.least + i, true
-		}
-	}
-	n, err := strconv.Atoi(s)
-	return n, err == nil && n >= f.least && n <= f.most
 }
 
 func (p *parser) concurrency(n *Node) *Concurrency {
