@@ -118,11 +118,11 @@ func (s *Scope) checkerEnv() (*checker.Env, error) {
 // item, and what it is already: "a word of CEL", "a variable" or "a function".
 func Reserved(name string) (what string, ok bool) {
 	switch name {
-	case "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
-		"let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while":
-		return "a word of CEL", true
 	case "inputs", "steps", "vars", "settings", "run", "error", "event":
 		return "a variable", true
+	}
+	if isKeyword(name) {
+		return "a word of CEL", true
 	}
 	for _, fn := range shared().global {
 		if space, _, _ := strings.Cut(fn, "."); space == name {
@@ -130,4 +130,14 @@ func Reserved(name string) (what string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// isKeyword tells whether CEL keeps a name for itself.
+func isKeyword(name string) bool {
+	switch name {
+	case "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
+		"let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while":
+		return true
+	}
+	return false
 }

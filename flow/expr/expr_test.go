@@ -65,6 +65,24 @@ func TestEvalError(t *testing.T) {
 	}
 }
 
+func TestEvalErrorPointsAtThePart(t *testing.T) {
+	for source, want := range map[string]string{
+		"a ${inputs.extra.nope + 1} b":      "nope",
+		"a ${inputs.order.note} b":          "${inputs.order.note}",
+		"${1 / (inputs.count - 3)}":         "/",
+		"${inputs.name + e164('12', 'FR')}": "e164",
+		"${inputs.tags[7] + ''}":            "[",
+		"a ${inputs.extra.deep} b":          "${inputs.extra.deep}",
+	} {
+		p, list := expr.Compile(textOf(source), scope())
+		require.Empty(t, list, source)
+		_, err := p.Eval(vars())
+		var failure *expr.EvalError
+		require.ErrorAs(t, err, &failure, source)
+		assert.Equal(t, want, source[failure.Range.Start:failure.Range.End], source)
+	}
+}
+
 func TestRandomIsNotAvailable(t *testing.T) {
 	v := vars()
 	v.Random = nil

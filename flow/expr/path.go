@@ -30,7 +30,7 @@ func pathOf(s string) []string {
 		return nil
 	}
 	names := strings.Split(s, ".")
-	if what, ok := Reserved(names[0]); ok && what == "a word of CEL" {
+	if isKeyword(names[0]) {
 		return nil
 	}
 	for _, name := range names[1:] {
@@ -91,9 +91,9 @@ func fieldType(t *schema.Type, name string) *schema.Type {
 	return nil
 }
 
-// walk follows a path through values. When it ends early, missing is the index of the
+// lookUp follows a path through values. When it ends early, missing is the index of the
 // name that is not there and v is what it was looked for in.
-func walk(values map[string]any, names []string) (v any, missing int) {
+func lookUp(values map[string]any, names []string) (v any, missing int) {
 	v = values
 	for i, name := range names {
 		m, ok := v.(map[string]any)

@@ -147,7 +147,7 @@ func (e *expression) evalCEL(v Vars) (result any, err error) {
 	if err != nil {
 		return nil, &EvalError{Range: e.at, Message: "the expression could not be planned: " + err.Error()}
 	}
-	out, _, err := program.Eval(&v)
+	out, _, err := program.Eval((*activation)(&v))
 	if err != nil {
 		return nil, e.evalError(err)
 	}
@@ -162,7 +162,7 @@ func (e *expression) evalCEL(v Vars) (result any, err error) {
 }
 
 func (e *expression) evalPath(values map[string]any) (any, error) {
-	value, missing := walk(values, e.path)
+	value, missing := lookUp(values, e.path)
 	if missing >= 0 {
 		if _, ok := value.([]any); ok {
 			return nil, &EvalError{Range: e.at, Message: listMessage}
@@ -200,7 +200,7 @@ func (e *expression) evalError(err error) *EvalError {
 	}
 	var failure *types.Err
 	if errors.As(err, &failure) && ref.Val(failure) != types.NoSuchOverloadErr() {
-		out.Range = newPlaces(e.source, e.checked).near(failure.NodeID(), e.at)
+		out.Range = e.placeOf(failure.NodeID())
 	}
 	switch message := err.Error(); {
 	case strings.HasPrefix(message, "no such key: "):
@@ -225,4 +225,16 @@ func (e *expression) evalError(err error) *EvalError {
 		out.Message = message
 	}
 	return out
+}
+
+// placeOf returns the place of a node, or that of the whole expression.
+func (e *expression) placeOf(id int64) diag.Range {
+	at := e.at
+	places := newPlaces(e.source, e.checked)
+	ast.PostOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(n ast.Expr) {
+		if i, _ := places.token(n); n.ID() == id && i >= 0 {
+			at = places.node(n)
+		}
+	}))
+	return at
 }

@@ -97,7 +97,7 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	case strings.Contains(message, "mismatched input") && strings.Contains(message, "expecting ':'"):
 		return "unexpected " + token, "a condition with ? needs both values: test ? yes : no"
 	}
-	if what, ok := Reserved(firstToken(rest)); ok && what == "a word of CEL" {
+	if isKeyword(firstToken(rest)) {
 		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""
 	}
 	return "unexpected " + firstToken(rest), ""

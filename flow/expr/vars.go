@@ -25,8 +25,11 @@ type Random interface {
 	UUID() string
 }
 
-// ResolveName gives CEL the value of a variable.
-func (v *Vars) ResolveName(name string) (any, bool) {
+// An activation is how CEL reads Vars.
+type activation Vars
+
+// ResolveName returns the value of a variable.
+func (v *activation) ResolveName(name string) (any, bool) {
 	switch name {
 	case nowVariable:
 		return types.Timestamp{Time: v.Now}, true
@@ -37,8 +40,8 @@ func (v *Vars) ResolveName(name string) (any, bool) {
 	return value, ok
 }
 
-// Parent gives CEL nothing: there is one level of variables.
-func (v *Vars) Parent() interpreter.Activation { return nil }
+// Parent returns nil: there is one level of variables.
+func (v *activation) Parent() interpreter.Activation { return nil }
 
 // A source carries a Random through CEL, as a value that an author cannot reach.
 type source struct{ random Random }
