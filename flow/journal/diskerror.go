@@ -27,6 +27,7 @@ func (e *DiskError) Unwrap() error { return e.Err }
 var (
 	errInUse   = errors.New("another process uses it; stop that one, or choose another data folder")
 	errForeign = errors.New("it is not a journal; move it away, or choose another data folder")
+	errNoFile  = errors.New("it is not a file; give the path of the journal's file, not of its folder")
 	errOlder   = errors.New("it is of an older version; open it for writing once, which brings it up to date")
 	errNoWAL   = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
 )
@@ -48,6 +49,9 @@ func reason(err error) string {
 		return fmt.Sprintf("it is damaged; restore it from a backup (%v)", err)
 	case sqlite.ResultIOErr:
 		return fmt.Sprintf("the disk failed; check the disk and start again (%v)", err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "there is no such file; check the path"
 	}
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return fmt.Sprintf("%v; check the folder %s", path.Err, path.Path)

@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -31,7 +28,7 @@ func OpenReadOnly(path string) (*Reader, error) {
 	if err != nil {
 		return nil, &DiskError{path, "open", err}
 	}
-	if _, err := os.Stat(path); err != nil {
+	if err := mustBeFile(path); err != nil {
 		return nil, &DiskError{path, "open", err}
 	}
 	r, err := openReader(path)
@@ -174,58 +171,4 @@ func selectRuns(conn *sqlite.Conn, where string, args ...any) (runs []Run, seqs 
 		runs[i].Sources = shared[plan]
 	}
 	return runs, seqs, nil
-}
-
-// query calls each with the rows of a query; nil will do where none come.
-func query(conn *sqlite.Conn, q string, each func(*sqlite.Stmt), args ...any) error {
-	return sqlitex.Execute(conn, q, &sqlitex.ExecOptions{
-		Args:       args,
-		ResultFunc: func(row *sqlite.Stmt) error { each(row); return nil },
-	})
-}
-
-// moment returns a column as a time.
-func moment(row *sqlite.Stmt, col int) time.Time {
-	if row.ColumnIsNull(col) {
-		return time.Time{}
-	}
-	return time.Unix(0, row.ColumnInt64(col)).UTC()
-}
-
-// blob returns a copy of a column, nil if it is empty.
-func blob(row *sqlite.Stmt, col int) []byte {
-	if row.ColumnLen(col) == 0 {
-		return nil
-	}
-	b := make([]byte, row.ColumnLen(col))
-	row.ColumnBytes(col, b)
-	return b
-}
-
-// prepare makes the file's folder, for its owner alone, and the file likewise. It
-// returns the one path that all names of the file lead to, so that they share a lock.
-func prepare(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return path, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return path, err
-	}
-	if err := touch(path); err != nil {
-		return path, err
-	}
-	return filepath.EvalSymlinks(path)
-}
-
-// touch creates a file that only its owner can read, if there is none.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }

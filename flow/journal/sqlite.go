@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 const (
@@ -38,7 +37,7 @@ type SQLite struct {
 // file of an older version is brought up to date. While it is open no other process can
 // open it, except with OpenReadOnly. Errors are a *DiskError.
 func OpenSQLite(path string) (*SQLite, error) {
-	path, err := prepare(path)
+	path, err := makeFile(path)
 	if err != nil {
 		return nil, &DiskError{path, "open", err}
 	}
@@ -60,31 +59,6 @@ func (j *SQLite) open(path string) (err error) {
 	}
 	j.reader, err = openReader(path)
 	return err
-}
-
-// lock locks a file until the connection is closed or the process ends. It is not the
-// journal itself, which others may read. A lock of SQLite's works on every system.
-func lock(path string) (*sqlite.Conn, error) {
-	if err := touch(path); err != nil {
-		return nil, err
-	}
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
-	if err != nil {
-		return nil, err
-	}
-	conn.SetBusyTimeout(0)
-	for _, q := range []string{"PRAGMA journal_mode = OFF", "BEGIN EXCLUSIVE"} {
-		if err = sqlitex.ExecuteTransient(conn, q, nil); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		return conn, nil
-	}
-	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
-		err = errInUse
-	}
-	return nil, errors.Join(err, conn.Close())
 }
 
 // Create implements Journal.

@@ -1,0 +1,76 @@
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// makeFile makes the file's folder, for its owner alone, and the file likewise. It
+// returns the one path that all names of the file lead to, so that they share a lock.
+func makeFile(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return path, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return path, err
+	}
+	if err := touch(path); err != nil {
+		return path, err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return path, err
+	}
+	return target, mustBeFile(target)
+}
+
+func mustBeFile(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return errNoFile
+	}
+	return err
+}
+
+// touch creates a file that only its owner can read, if there is none.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// lock locks a file until the connection is closed or the process ends. It is not the
+// journal itself, which others may read. A lock of SQLite's works on every system.
+func lock(path string) (*sqlite.Conn, error) {
+	if err := touch(path); err != nil {
+		return nil, err
+	}
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetBusyTimeout(0)
+	for _, q := range []string{"PRAGMA journal_mode = OFF", "BEGIN EXCLUSIVE"} {
+		if err = sqlitex.ExecuteTransient(conn, q, nil); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		return conn, nil
+	}
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
+		err = errInUse
+	}
+	return nil, errors.Join(err, conn.Close())
+}
