@@ -1,0 +1,213 @@
+package suite
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// runType is what `run` is in an assertion.
+var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
+	{Name: "id", Type: schema.StringType, Required: true, Always: true},
+	{Name: "flow", Type: schema.StringType, Required: true, Always: true},
+	{Name: "status", Type: schema.StringType, Required: true, Always: true},
+	{Name: "started_at", Type: schema.TimestampType, Required: true, Always: true},
+	{Name: "ended_at", Type: schema.TimestampType, Required: true, Always: true},
+	{Name: "elapsed", Type: schema.DurationType, Required: true, Always: true},
+}}
+
+// condition compiles an assertion for a run that came to these states of its steps; nil
+// is a run in which every step succeeded.
+func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (*expr.Program, diag.List) {
+	scope := expr.NewScope()
+	for name, t := range map[string]*schema.Type{
+		"inputs": p.Inputs, "outputs": p.OutputType, "settings": settingsType(p), "error": call.ErrorType, "run": runType,
+	} {
+		scope.Bind(name, t)
+	}
+	loops := loopsOf(p)
+	for _, s := range p.All {
+		if s.ID == "" {
+			continue
+		}
+		known := expr.Step{Outputs: outputsOf(s), Outcomes: expr.Succeeded}
+		switch state := states[s.ID]; {
+		case loops[s.ID] != "":
+			known = expr.Step{Hidden: "is inside the foreach " + loops[s.ID] + ": read what that collects"}
+		case states == nil:
+		case state == nil:
+			known.Outcomes = expr.Skipped
+		case state["status"] != string(machine.Succeeded):
+			known.Outcomes = expr.Failed
+			known.Outputs = present(known.Outputs, state["outputs"])
+		}
+		scope.SetStep(s.ID, known)
+	}
+	program, _, _, found := expr.Condition(text, scope)
+	return program, found
+}
+
+func settingsType(p *plan.Plan) *schema.Type {
+	t := &schema.Type{Kind: schema.Object}
+	for _, name := range slices.Sorted(maps.Keys(p.Settings)) {
+		t.Fields = append(t.Fields, &schema.Field{Name: name, Type: schema.Infer(p.Settings[name]), Required: true})
+	}
+	return t
+}
+
+// outputsOf is the type of a step's outputs.
+func outputsOf(s *plan.Step) *schema.Type {
+	switch do := s.Do.(type) {
+	case *plan.Action:
+		return do.Signature.Out
+	case *plan.WaitFor:
+		return do.Event.Type
+	case *plan.CallFlow:
+		return do.Plan.OutputType
+	case *plan.Foreach:
+		item := schema.AnyType
+		if do.Collect != nil {
+			item = do.Collect.Type
+		}
+		return &schema.Type{Kind: schema.Object, Fields: []*schema.Field{{Name: "items", Type: schema.ListOf(item), Always: true}}}
+	}
+	return &schema.Type{Kind: schema.Object}
+}
+
+// present marks the outputs that a failed step does have as always there.
+func present(t *schema.Type, outputs any) *schema.Type {
+	values, _ := outputs.(map[string]any)
+	if t.Kind != schema.Object || len(values) == 0 {
+		return t
+	}
+	known := *t
+	known.Fields = make([]*schema.Field, len(t.Fields))
+	for i, f := range t.Fields {
+		known.Fields[i] = f
+		if _, ok := values[f.Name]; ok && !f.Always {
+			always := *f
+			always.Always = true
+			known.Fields[i] = &always
+		}
+	}
+	return &known
+}
+
+// loopsOf maps the ids of steps inside a foreach to the name of that foreach.
+func loopsOf(p *plan.Plan) map[string]string {
+	found := map[string]string{}
+	var walk func(steps []*plan.Step, loop string)
+	walk = func(steps []*plan.Step, loop string) {
+		for _, s := range steps {
+			if s.ID != "" && loop != "" {
+				found[s.ID] = loop
+			}
+			switch do := s.Do.(type) {
+			case *plan.Foreach:
+				walk(do.Steps, s.Place)
+			case *plan.Switch:
+				for _, c := range do.Cases {
+					walk(c.Steps, loop)
+				}
+				walk(do.Default, loop)
+			case *plan.Parallel:
+				for _, b := range do.Branches {
+					walk(b.Steps, loop)
+				}
+			case *plan.Try:
+				walk(do.Steps, loop)
+				for _, c := range do.Catch {
+					walk(c.Steps, loop)
+				}
+				walk(do.Finally, loop)
+			case *plan.WaitFor:
+				walk(do.OnTimeout, loop)
+			}
+		}
+	}
+	walk(p.Steps, "")
+	walk(p.OnFailure, "")
+	return found
+}
+
+// statesOf gives what expressions see of the steps that ran, by id.
+func statesOf(p *plan.Plan, r *host.Result) map[string]map[string]any {
+	states := map[string]map[string]any{}
+	for _, s := range r.Steps {
+		if s.ID == "" || s.Path != s.ID || s.Flow != p.Name || s.Status == machine.Skipped {
+			continue
+		}
+		outputs := s.Outputs
+		if outputs == nil {
+			outputs = map[string]any{}
+		}
+		state := map[string]any{"status": string(s.Status), "attempts": int64(s.Attempts), "outputs": outputs}
+		if s.Status != machine.Succeeded {
+			state["status"] = string(machine.Failed) // also when it was cancelled, as in the flow
+			err := s.Error
+			if err == nil {
+				err = &call.Error{Code: "cancelled", Class: "flow"}
+			}
+			state["error"] = err.Value(s.Path)
+		}
+		states[s.ID] = state
+	}
+	return states
+}
+
+// valuesOf gives the variables of assertions.
+func (c *Case) valuesOf(r *host.Result, states map[string]map[string]any) map[string]any {
+	steps := map[string]any{}
+	for _, s := range c.plan.All {
+		if state, ran := states[s.ID]; ran {
+			steps[s.ID] = state
+		} else if s.ID != "" {
+			steps[s.ID] = map[string]any{"status": string(machine.Skipped), "attempts": int64(0)}
+		}
+	}
+	err := r.Error
+	if err == nil {
+		err = &call.Error{}
+	}
+	return map[string]any{
+		"inputs": orEmpty(c.inputs), "steps": steps, "outputs": orEmpty(r.Outputs), "settings": orEmpty(c.plan.Settings),
+		"error": err.Value(idOf(r.Step)),
+		"run": map[string]any{
+			"id": r.Run, "flow": r.Flow, "status": string(r.Status),
+			"started_at": r.Started, "ended_at": r.Ended, "elapsed": r.Ended.Sub(r.Started),
+		},
+	}
+}
+
+// assert evaluates one assertion.
+func (c *Case) assert(text diag.Text, r *host.Result) []Failure {
+	states := statesOf(c.plan, r)
+	values := c.valuesOf(r, states)
+	program, found := condition(text, c.plan, states)
+	f := Failure{Range: text.Whole, Message: "does not hold: " + strings.TrimSpace(text.Value), Details: shown(text.Value, values)}
+	if program == nil {
+		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
+		for _, d := range found {
+			f.Details = append(f.Details, d.Message)
+		}
+		return []Failure{f}
+	}
+	holds, err := program.Eval(expr.Vars{Values: values, Now: r.Ended})
+	if err != nil {
+		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
+		f.Details = append(f.Details, err.Error())
+		return []Failure{f}
+	}
+	if holds == true {
+		return nil
+	}
+	return []Failure{f}
+}

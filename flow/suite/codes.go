@@ -1,0 +1,33 @@
+package suite
+
+// codes are the diagnostics of this package, explained. What is wrong with values and
+// with exchanges has the codes of packages plan and record.
+var codes = [...]struct{ code, text string }{
+	{"broken-flow", "The flow that the file tests has mistakes of its own, perhaps only with the settings of this case. `facteur validate` lists them."},
+	{"duplicate-case", "Two cases of a test file have one name, so that a report could not tell them apart."},
+	{"incomplete-event", "An event of a test says what comes, event: KIND or receipt: STEP, and when: at: 1h from the run's start, or after: STEP and in: 5s from that step's call."},
+	{"not-an-action", "The host can only be made to crash in a call, which steps with an action make."},
+	{"not-triggered", "What the case gives as its trigger would not start the flow: the flow has no such trigger, its when does not hold, or the inputs that it makes do not fit."},
+	{"test-conflict", "Two keys of a test exclude each other: inputs and trigger, exchanges and recording, at and after, event and receipt, status: succeeded and error."},
+	{"unknown-step", "The flow has no step of that id. The hint lists those that it has, with those of the flows that it calls."},
+	{"unused-connection", "The case gives a connection that no step of the flow names. It may be a misspelling."},
+}
+
+// Codes returns the codes of the diagnostics of this package, sorted.
+func Codes() []string {
+	all := make([]string, len(codes))
+	for i, c := range codes {
+		all[i] = c.code
+	}
+	return all
+}
+
+// Explain tells what a code of Codes means and what to do; ok is false for others.
+func Explain(code string) (text string, ok bool) {
+	for _, c := range codes {
+		if c.code == code {
+			return c.text, true
+		}
+	}
+	return "", false
+}

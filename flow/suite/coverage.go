@@ -1,0 +1,123 @@
+package suite
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+)
+
+// Coverage tells which steps and branches of flows the cases went through.
+type Coverage struct {
+	Total Covered
+	Flows []FlowCoverage // by name
+}
+
+// Covered counts the ways that flows can go.
+type Covered struct {
+	Steps         int `json:"steps"`
+	StepsTaken    int `json:"steps_taken"`
+	Branches      int `json:"branches"`
+	BranchesTaken int `json:"branches_taken"`
+}
+
+// A FlowCoverage is that of one flow.
+type FlowCoverage struct {
+	Flow string
+	Covered
+	Missed []Missed // in the order of the file
+}
+
+// A Missed is a way that no case took.
+type Missed struct {
+	plan.Branch
+	Range diag.Range // of the step
+}
+
+func (m Missed) String() string {
+	if m.Way == "" {
+		return "step " + m.Place
+	}
+	return "step " + m.Place + ": " + m.Way
+}
+
+// Percent is the share of steps and branches that were taken; 100 where there are none.
+func (c Covered) Percent() float64 { return percent(c.StepsTaken+c.BranchesTaken, c.Steps+c.Branches) }
+
+func percent(taken, all int) float64 {
+	if all == 0 {
+		return 100
+	}
+	return float64(taken) * 100 / float64(all)
+}
+
+// Coverage sums up the cases. It covers the flows that are tested, those that they
+// call, and the further plans, e.g. of flows without a test.
+func (rs Reports) Coverage(further ...*plan.Plan) Coverage {
+	plans := map[string]*plan.Plan{}
+	taken := map[plan.Branch]bool{}
+	for _, p := range further {
+		withCalled(p, plans)
+	}
+	for _, r := range rs {
+		if r.plan != nil {
+			withCalled(r.plan, plans)
+		}
+		maps.Copy(taken, r.taken)
+	}
+	var all Coverage
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
+		f := flowCoverage(plans[name], taken)
+		all.Flows = append(all.Flows, f)
+		all.Total.Steps += f.Steps
+		all.Total.StepsTaken += f.StepsTaken
+		all.Total.Branches += f.Branches
+		all.Total.BranchesTaken += f.BranchesTaken
+	}
+	return all
+}
+
+func withCalled(p *plan.Plan, plans map[string]*plan.Plan) {
+	plans[p.Name] = p
+	for _, s := range p.All {
+		if c, ok := s.Do.(*plan.CallFlow); ok {
+			withCalled(c.Plan, plans)
+		}
+	}
+}
+
+func flowCoverage(p *plan.Plan, taken map[plan.Branch]bool) FlowCoverage {
+	places := make(map[string]diag.Range, len(p.All))
+	for _, s := range p.All {
+		places[s.Place] = s.Range
+	}
+	c := FlowCoverage{Flow: p.Name}
+	for _, way := range p.Branches() {
+		all, hit := &c.Branches, &c.BranchesTaken
+		if way.Way == "" {
+			all, hit = &c.Steps, &c.StepsTaken
+		}
+		*all++
+		switch {
+		case taken[way]:
+			*hit++
+		case way.Way != plan.IfWay || taken[plan.Branch{Flow: way.Flow, Place: way.Place}]: // the step's own line says it
+			c.Missed = append(c.Missed, Missed{way, places[way.Place]})
+		}
+	}
+	return c
+}
+
+func (c Coverage) text(w io.Writer) {
+	for _, f := range c.Flows {
+		fmt.Fprintf(w, "coverage of %s: %d of %s, %d of %s: %.1f%%\n", f.Flow,
+			f.StepsTaken, counted(f.Steps, "step", "steps"), f.BranchesTaken, counted(f.Branches, "branch", "branches"), f.Percent())
+		for _, m := range f.Missed {
+			fmt.Fprintf(w, "  never taken: %s:%d: %s\n", m.Range.File(), m.Range.Pos().Line, m)
+		}
+	}
+	fmt.Fprintf(w, "coverage: %.1f%%\n", c.Total.Percent())
+}

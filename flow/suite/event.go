@@ -1,0 +1,198 @@
+package suite
+
+import (
+	"strconv"
+	"time"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/host"
+	"facteur/flow/local"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// Events reads a file of events, `events:` as in a test case, for a run of the plan
+// that starts now.
+func Events(name string, text []byte, p *plan.Plan, catalog call.Catalog, now time.Time) ([]local.Feed, diag.List) {
+	root, diags := flow.ParseValue(name, text)
+	if root == nil {
+		return nil, diags
+	}
+	_, found := root.Coerce(schema.Of[eventsShape]())
+	diags.Add(found)
+	f := feeder{catalog: catalog, plan: p, now: now}
+	feed := f.list(root.Get("events"))
+	diags.Add(f.diags)
+	diags.Sort()
+	return feed, diags
+}
+
+// A feeder turns events and receipts into a feed.
+type feeder struct {
+	catalog call.Catalog
+	plan    *plan.Plan
+	now     time.Time // the run's start
+	diags   diag.List
+}
+
+func (f *feeder) list(n *flow.Node) []local.Feed {
+	if n == nil {
+		return nil
+	}
+	var feed []local.Feed
+	for _, item := range n.Items {
+		if one, ok := f.one(item); ok {
+			feed = append(feed, one)
+		}
+	}
+	return feed
+}
+
+func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
+	// What is wrong with its shape was reported with the file's.
+	v, found := n.Coerce(schema.Of[eventShape]())
+	var shape eventShape
+	if found.HasErrors() || schema.Decode(v, &shape) != nil {
+		return feed, false
+	}
+	before := len(f.diags)
+	for _, key := range []string{"after", "receipt"} {
+		if id := n.Get(key); id != nil {
+			f.diags.Add(checkStep(id.Text, f.plan))
+		}
+	}
+	feed = local.Feed{After: shape.After, In: shape.In}
+	switch {
+	case shape.At != nil && shape.After != "":
+		f.diags.Errorf("test-conflict", n.Get("at").Range, "keep one of them", `"at" stands beside "after"`)
+	case shape.At != nil:
+		feed.At = *shape.At
+	case shape.After == "" && shape.Receipt != "":
+		feed.After = shape.Receipt
+	case shape.After == "":
+		f.diags.Errorf("incomplete-event", head(n), "at: 5m counts from the run's start, after: STEP from a step's call", "the event does not say when it comes")
+	}
+	if shape.In != 0 && feed.After == "" {
+		f.diags.Errorf("test-conflict", n.Get("in").Range, "after: STEP, in: 5s; or at: 5s", `"in" counts from a step's call, which "after" names`)
+	}
+	switch {
+	case shape.Event != "" && shape.Receipt != "":
+		f.diags.Errorf("test-conflict", n.Get("receipt").Range, "make two of it", `"receipt" stands beside "event"`)
+	case shape.Event != "":
+		feed.Event = f.event(n, shape, f.now.Add(feed.At+feed.In))
+	case shape.Receipt != "":
+		feed.Receipt, feed.Step = f.receipt(n), shape.Receipt
+	default:
+		f.diags.Errorf("incomplete-event", head(n), "event: whatsapp.message, or receipt: STEP", "this is neither an event nor a receipt")
+	}
+	return feed, !f.diags[before:].HasErrors()
+}
+
+// head is the part of a map to point at.
+func head(n *flow.Node) diag.Range {
+	if n.Kind == flow.MapNode && len(n.Entries) > 0 {
+		return n.Entries[0].Key.Whole
+	}
+	return n.Range
+}
+
+func (f *feeder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event {
+	name := n.Get("event")
+	kind := f.catalog.Event(name.Text.Value)
+	if kind == nil {
+		_, known := f.catalog.Names()
+		f.diags.Errorf("unknown-event", name.Range, diag.DidYouMean(name.Text.Value, "events", known), "there is no event %q", name.Text.Value)
+		return nil
+	}
+	data, found := eventData(kind, without(n, "at", "after", "in", "event", "connection"), at)
+	f.diags.Add(found)
+	if found.HasErrors() {
+		return nil
+	}
+	event := &host.Event{Name: kind.Name, Connection: shape.Connection, Data: data}
+	event.Subject, _ = data[kind.By].(string)
+	if kind.Subject != nil {
+		var err error
+		if event.Subject, err = kind.Subject(event.Subject); err != nil {
+			f.diags.Errorf("bad-subject", n.Get(kind.By).Range, "", "%s: %s", kind.By, err)
+		}
+	}
+	return event
+}
+
+// eventData gives an event's fields by its kind; those that a real event always has
+// and the test leaves out are empty, and its times are at.
+func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, diag.List) {
+	lenient := *kind.Type
+	lenient.Fields = make([]*schema.Field, len(kind.Type.Fields))
+	var untyped []string
+	for i, field := range kind.Type.Fields {
+		lenient.Fields[i] = field
+		if field.Name == kind.By || field.Default != nil {
+			continue
+		}
+		relaxed := *field
+		if relaxed.Default = empty(field.Type, at); relaxed.Default == nil {
+			relaxed.Required = false
+			untyped = append(untyped, field.Name)
+		}
+		lenient.Fields[i] = &relaxed
+	}
+	v, found := n.Coerce(&lenient)
+	data, ok := v.(map[string]any)
+	if !ok || found.HasErrors() {
+		return nil, found
+	}
+	for _, name := range untyped {
+		if _, ok := data[name]; !ok {
+			data[name] = nil
+		}
+	}
+	return data, found
+}
+
+// empty is the value of a field that a test leaves out; nil where nothing is it.
+func empty(t *schema.Type, at time.Time) any {
+	switch t.Kind {
+	case schema.String:
+		return ""
+	case schema.Bool:
+		return false
+	case schema.Int:
+		return int64(0)
+	case schema.Number:
+		return float64(0)
+	case schema.Timestamp:
+		return at
+	case schema.List:
+		return []any{}
+	case schema.Map, schema.Object:
+		return map[string]any{}
+	}
+	return nil
+}
+
+func (f *feeder) receipt(n *flow.Node) *call.Receipt {
+	says := without(n, "at", "after", "in", "receipt", "connection")
+	open := *schema.Of[receiptShape]()
+	open.Open = true
+	v, found := says.Coerce(&open)
+	f.diags.Add(found)
+	var shape receiptShape
+	if found.HasErrors() || schema.Decode(v, &shape) != nil {
+		return nil
+	}
+	data, _ := v.(map[string]any)
+	receipt := &call.Receipt{State: shape.Status, Data: data}
+	if e := shape.Error; e != nil {
+		receipt.Error = &call.Error{Code: e.Code, Message: e.Message}
+		if e.Message == "" {
+			receipt.Error.Message = e.Title
+		}
+		receipt.Error.MetaCode, _ = strconv.ParseInt(e.Code, 10, 64) // 0 for a word
+		receipt.Error.Details, _ = data["error"].(map[string]any)
+	}
+	return receipt
+}

@@ -1,0 +1,229 @@
+package suite
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/record"
+)
+
+// An expectation is what must come of a run.
+type expectation struct {
+	status  machine.Status
+	at      diag.Range // of the status, or of what stands for it; the zero Range without
+	outputs []expectedOutput
+	code    diag.Text // of the error; Value "": any
+	step    diag.Text // that failed; Value "": any
+	asserts []diag.Text
+	steps   []flow.Entry // ids and statuses
+}
+
+// An expectedOutput is one output: it is compared like a request, of which it is the body.
+type expectedOutput struct {
+	name     diag.Text
+	exchange *record.Exchange
+	at       diag.Range
+}
+
+// expectation reads what a case expects; n may be nil.
+func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
+	e := expectation{status: machine.Status(shape.Status)}
+	if n == nil {
+		e.status = machine.Succeeded
+		return e
+	}
+	if status := n.Get("status"); status != nil {
+		e.at = status.Range
+	}
+	if err := n.Get("error"); err != nil {
+		if shape.Status == "" {
+			e.status, e.at = machine.Failed, head(err)
+		} else if e.status == machine.Succeeded {
+			l.diags.Errorf("test-conflict", head(err), "status: failed", "a run that succeeds has no error")
+		}
+		for key, into := range map[string]*diag.Text{"code": &e.code, "step": &e.step} {
+			if text := err.Get(key); text != nil {
+				*into = text.Text
+			}
+		}
+	}
+	if e.status == "" {
+		e.status = machine.Succeeded
+	}
+	if outputs := n.Get("outputs"); outputs != nil {
+		for _, entry := range outputs.Entries {
+			if entry.Key.Value == "$more" {
+				continue // it holds anyway
+			}
+			out, found := outputMatcher(entry)
+			l.diags.Add(found)
+			e.outputs = append(e.outputs, out)
+		}
+	}
+	if asserts := n.Get("assert"); asserts != nil {
+		for _, item := range asserts.Items {
+			e.asserts = append(e.asserts, item.Text)
+		}
+	}
+	if steps := n.Get("steps"); steps != nil {
+		e.steps = steps.Entries
+	}
+	return e
+}
+
+// outputMatcher makes of an expected output an exchange whose request has it for its
+// body: matchers mean here what they mean there.
+func outputMatcher(entry flow.Entry) (expectedOutput, diag.List) {
+	text := func(s string) diag.Text { return diag.Generated(s, entry.Value.Range) }
+	scalar := func(s string) *flow.Node {
+		return &flow.Node{Kind: flow.TextNode, Range: entry.Value.Range, Text: text(s), Value: s}
+	}
+	object := func(entries ...flow.Entry) *flow.Node {
+		return &flow.Node{Kind: flow.MapNode, Range: entry.Value.Range, Entries: entries}
+	}
+	body := object(flow.Entry{Key: text("output"), Value: entry.Value})
+	request := object(flow.Entry{Key: text("path"), Value: scalar("/")}, flow.Entry{Key: text("json"), Value: body})
+	exchange := object(flow.Entry{Key: text("request"), Value: request}, flow.Entry{Key: text("response"), Value: object()})
+	exchanges, found := record.ParseNode(&flow.Node{Kind: flow.ListNode, Range: entry.Value.Range, Items: []*flow.Node{exchange}})
+	return expectedOutput{entry.Key, exchanges[0], entry.Value.Range}, found
+}
+
+// differences compares the output that the run gave.
+func (x expectedOutput) differences(outputs map[string]any) []Difference {
+	value, ok := outputs[x.name.Value]
+	body := map[string]any{"output": plainOf(value)}
+	if !ok {
+		body = map[string]any{}
+	}
+	text, err := json.Marshal(body)
+	if err != nil { // outputs are plain values, which always encode
+		return []Difference{{Path: x.name.Value, Got: err.Error()}}
+	}
+	req, err := http.NewRequest(http.MethodPost, "http://outputs.invalid/", bytes.NewReader(text))
+	if err != nil {
+		return []Difference{{Path: x.name.Value, Got: err.Error()}}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	_, err = record.NewPlayer([]*record.Exchange{x.exchange}, record.PlayerOptions{}).RoundTrip(req)
+	var mismatch *record.MismatchError
+	if !errors.As(err, &mismatch) {
+		return nil
+	}
+	var all []Difference
+	for _, d := range mismatch.Differences {
+		path := strings.TrimPrefix(d.Path, "json.output")
+		all = append(all, Difference{Path: "outputs." + x.name.Value + path, Want: d.Recorded, Got: d.Sent})
+	}
+	return all
+}
+
+// expected checks what a case expects against its flow.
+func (l *loader) expected(n *flow.Node, c *Case) {
+	for _, e := range c.expect.steps {
+		l.diags.Add(checkStep(e.Key, c.plan))
+	}
+	if c.expect.step.Value != "" && !placed(c.expect.step.Value) {
+		l.diags.Add(checkStep(c.expect.step, c.plan))
+	}
+	known := c.plan.OutputType.Names()
+	for _, x := range c.expect.outputs {
+		if !slices.Contains(known, x.name.Value) {
+			l.diags.Errorf("unknown-field", x.name.Whole, diag.DidYouMean(x.name.Value, "outputs", known), "the flow has no output %q", x.name.Value)
+		}
+	}
+	for _, text := range c.expect.asserts {
+		_, found := condition(text, c.plan, nil)
+		for _, d := range found {
+			if d.Code != "maybe-unset" { // what really was set shows when the run has ended
+				l.diags = append(l.diags, d)
+			}
+		}
+	}
+}
+
+// check compares a run that has ended with what is expected of it.
+func (c *Case) check(r *host.Result) []Failure {
+	var all []Failure
+	e := &c.expect
+	if r.Status != e.status {
+		all = append(all, c.statusFailure(r))
+	} else if e.status == machine.Failed {
+		if want := e.code; want.Value != "" && r.Error.Code != want.Value {
+			all = append(all, Failure{Range: want.Whole, Details: errorDetails(r), Message: "the run failed with another error",
+				Diff: []Difference{{"error.code", want.Value, r.Error.Code}}})
+		}
+		if want := e.step; want.Value != "" && r.Step != want.Value && idOf(r.Step) != want.Value {
+			all = append(all, Failure{Range: want.Whole, Details: errorDetails(r), Message: "the run failed in another step",
+				Diff: []Difference{{"error.step", want.Value, r.Step}}})
+		}
+	}
+	for _, x := range e.outputs {
+		if diff := x.differences(r.Outputs); diff != nil {
+			all = append(all, Failure{Range: x.at, Message: "output " + x.name.Value + " is another", Diff: diff})
+		}
+	}
+	if e.steps != nil {
+		states := statesOf(c.plan, r)
+		for _, want := range e.steps {
+			got := "skipped"
+			if state, ok := states[want.Key.Value]; ok {
+				got, _ = state["status"].(string)
+			}
+			if got != want.Value.Text.Value {
+				all = append(all, Failure{Range: want.Value.Range, Message: "the step " + want.Key.Value + " came to something else",
+					Diff: []Difference{{"steps." + want.Key.Value + ".status", want.Value.Text.Value, got}}})
+			}
+		}
+	}
+	for _, text := range e.asserts {
+		all = append(all, c.assert(text, r)...)
+	}
+	return all
+}
+
+func (c *Case) statusFailure(r *host.Result) Failure {
+	at := c.expect.at
+	if at.Source == nil {
+		at = c.Range
+	}
+	f := Failure{Range: at, Message: fmt.Sprintf("the run %s, expected was that it %s", past(r.Status), past(c.expect.status)), Details: errorDetails(r)}
+	return f
+}
+
+func past(s machine.Status) string {
+	if s == machine.Cancelled {
+		return "was cancelled"
+	}
+	return string(s)
+}
+
+// errorDetails tells how a run failed.
+func errorDetails(r *host.Result) []string {
+	if r.Error == nil {
+		return nil
+	}
+	line := fmt.Sprintf("error %s: %s", r.Error.Code, r.Error.Message)
+	if r.Step != "" {
+		line = "step " + r.Step + ": " + line
+	}
+	details := []string{line}
+	for _, key := range slices.Sorted(maps.Keys(r.Error.Details)) {
+		if key == "file" || key == "line" {
+			details = append(details, fmt.Sprintf("%s: %v", key, r.Error.Details[key]))
+		}
+	}
+	return details
+}
+
+// idOf returns the id at the end of a step's path.
+func idOf(path string) string { return path[strings.LastIndexAny(path, "./")+1:] }

@@ -1,0 +1,246 @@
+package suite
+
+import (
+	"maps"
+	"slices"
+
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/local"
+	"facteur/flow/plan"
+	"facteur/flow/record"
+	"facteur/flow/schema"
+)
+
+// Load reads a test file and checks it against the library: that there is such a flow,
+// that inputs and events fit it, that the steps exist, that assertions have a type. It
+// returns nil when the diagnostics hold an error. Recordings are read by Run.
+func Load(name string, text []byte, lib plan.Library) (*File, diag.List) {
+	root, diags := flow.ParseValue(name, text)
+	if root == nil {
+		return nil, diags
+	}
+	l := &loader{lib: lib, diags: diags}
+	f := l.file(name, root)
+	l.diags.Sort()
+	if l.diags.HasErrors() {
+		return nil, l.diags
+	}
+	return f, l.diags
+}
+
+// A loader turns the nodes of a test file into cases.
+type loader struct {
+	lib   plan.Library
+	flow  *flow.Flow
+	plan  *plan.Plan // of the flow, with the library's settings
+	diags diag.List
+}
+
+func (l *loader) file(name string, root *flow.Node) *File {
+	root = listCrashes(root)
+	_, found := root.Coerce(schema.Of[fileShape]())
+	l.diags.Add(found)
+	f := &File{Name: name, catalog: l.lib.Catalog}
+	if n := root.Get("flow"); n != nil {
+		f.Flow = n.Text.Value
+		l.plan = l.compile(n)
+		f.Plan = l.plan
+	}
+	cases := root.Get("cases")
+	if cases == nil {
+		return f
+	}
+	names := map[string]bool{}
+	for _, n := range cases.Items {
+		c := l.testCase(n)
+		if c == nil {
+			continue
+		}
+		if names[c.Name] {
+			l.diags.Errorf("duplicate-case", c.Range, "give each case a name of its own", "there is a case %q already", c.Name)
+		}
+		names[c.Name] = true
+		f.Cases = append(f.Cases, c)
+	}
+	return f
+}
+
+// listCrashes gives each case's crash the form of a list.
+func listCrashes(root *flow.Node) *flow.Node {
+	cases := root.Get("cases")
+	if cases == nil {
+		return root
+	}
+	items := make([]*flow.Node, len(cases.Items))
+	for i, n := range cases.Items {
+		items[i] = n
+		if crash := n.Get("crash"); crash != nil && crash.Kind == flow.MapNode {
+			items[i] = replace(n, "crash", &flow.Node{Kind: flow.ListNode, Range: crash.Range, Items: []*flow.Node{crash}})
+		}
+	}
+	list := *cases
+	list.Items = items
+	return replace(root, "cases", &list)
+}
+
+// replace returns a copy of a map with another value for a key.
+func replace(n *flow.Node, key string, value *flow.Node) *flow.Node {
+	out := *n
+	out.Entries = slices.Clone(n.Entries)
+	for i := range out.Entries {
+		if out.Entries[i].Key.Value == key {
+			out.Entries[i].Value = value
+		}
+	}
+	return &out
+}
+
+// without returns a copy of a map that lacks some keys.
+func without(n *flow.Node, keys ...string) *flow.Node {
+	out := *n
+	out.Entries = slices.DeleteFunc(slices.Clone(n.Entries), func(e flow.Entry) bool {
+		return slices.Contains(keys, e.Key.Value)
+	})
+	return &out
+}
+
+// compile compiles the flow that the node names; nil when that cannot be.
+func (l *loader) compile(n *flow.Node) *plan.Plan {
+	name := n.Text.Value
+	if l.lib.Flow != nil {
+		l.flow = l.lib.Flow(name)
+	}
+	if l.flow == nil {
+		l.diags.Errorf("unknown-flow", n.Range, diag.DidYouMean(name, "flows", l.lib.FlowNames), "there is no flow %q in this project", name)
+		return nil
+	}
+	p, found := plan.Compile(l.flow, l.lib)
+	if err := found.Err(); err != nil {
+		l.diags.Errorf("broken-flow", n.Range, "see facteur validate "+l.flow.Source.Name, "the flow %s has mistakes: %s", name, err)
+	}
+	return p
+}
+
+// withSettings compiles the flow with the settings of a case.
+func (l *loader) withSettings(n *flow.Node, settings map[string]any) *plan.Plan {
+	if l.plan == nil || n == nil {
+		return l.plan
+	}
+	lib := l.lib
+	lib.Settings = maps.Clone(l.lib.Settings)
+	if lib.Settings == nil {
+		lib.Settings = map[string]any{}
+	}
+	maps.Copy(lib.Settings, settings)
+	p, found := plan.Compile(l.flow, lib)
+	if err := found.Err(); err != nil {
+		l.diags.Errorf("broken-flow", n.Range, "", "with these settings the flow has mistakes: %s", err)
+	}
+	return p
+}
+
+// testCase reads one case; nil when it is beyond use.
+func (l *loader) testCase(n *flow.Node) *Case {
+	// What is wrong with its shape was reported with the file's.
+	v, found := n.Coerce(schema.Of[caseShape]())
+	var shape caseShape
+	if found.HasErrors() || schema.Decode(v, &shape) != nil {
+		return nil
+	}
+	c := &Case{
+		Name: shape.Name, Range: n.Get("name").Range, now: shape.Now.UTC(), random: shape.Random,
+		world: World{Connections: shape.Connections, Window: shape.Window},
+	}
+	c.plan = l.withSettings(n.Get("settings"), shape.Settings)
+	var more diag.List
+	c.exchanges, more = record.ParseNode(n.Get("exchanges"))
+	l.diags.Add(more)
+	if recording := n.Get("recording"); recording != nil {
+		c.recording = recording.Text
+		if both := n.Get("exchanges"); both != nil {
+			l.conflict(both.Range, "exchanges", "recording")
+		}
+	}
+	expect := n.Get("expect")
+	c.expect = l.expectation(expect, shape.Expect)
+	if c.plan == nil {
+		return c
+	}
+	l.start(c, n)
+	l.connections(n.Get("connections"), c.plan)
+	l.diags.Add(checkSteps(c.exchanges, c.plan))
+	feed := feeder{catalog: l.lib.Catalog, plan: c.plan, now: c.now}
+	c.feed = feed.list(n.Get("events"))
+	l.diags.Add(feed.diags)
+	for i, k := range shape.Crash {
+		at := n.Get("crash").Items[i]
+		step := at.Get("step")
+		c.crashes = append(c.crashes, crash{k.Step, k.Attempt, local.Point(k.Point), at.Range})
+		l.diags.Add(checkStep(step.Text, c.plan))
+		if s := stepsOf(c.plan)[k.Step]; s != nil && s.Kind != "action" {
+			l.diags.Errorf("not-an-action", step.Range, "name the step of an action", "the step %s makes no call that the host could crash in", k.Step)
+		}
+	}
+	l.expected(expect, c)
+	return c
+}
+
+func (l *loader) conflict(at diag.Range, a, b string) {
+	l.diags.Errorf("test-conflict", at, "keep one of them", "%q stands beside %q", a, b)
+}
+
+// connections warns about names that the flow does not use.
+func (l *loader) connections(n *flow.Node, p *plan.Plan) {
+	if n == nil {
+		return
+	}
+	for _, e := range n.Entries {
+		if !slices.Contains(p.Connections, e.Key.Value) {
+			l.diags.Warnf("unused-connection", e.Key.Whole, diag.DidYouMean(e.Key.Value, "connections", p.Connections),
+				"the flow has no connection %q", e.Key.Value)
+		}
+	}
+}
+
+// stepsOf returns the steps of a flow and of those that it calls, by id.
+func stepsOf(p *plan.Plan) map[string]*plan.Step {
+	steps := map[string]*plan.Step{}
+	for _, s := range p.All {
+		if s.ID != "" {
+			steps[s.ID] = s
+		}
+		if c, ok := s.Do.(*plan.CallFlow); ok {
+			for id, inner := range stepsOf(c.Plan) {
+				if steps[id] == nil {
+					steps[id] = inner
+				}
+			}
+		}
+	}
+	return steps
+}
+
+// checkStep reports an id that no step has.
+func checkStep(id diag.Text, p *plan.Plan) (diags diag.List) {
+	if steps := stepsOf(p); steps[id.Value] == nil {
+		known := slices.Sorted(maps.Keys(steps))
+		diags.Errorf("unknown-step", id.Whole, diag.DidYouMean(id.Value, "steps", known), "the flow has no step %q", id.Value)
+	}
+	return diags
+}
+
+// checkSteps reports exchanges of steps that the flow does not have.
+func checkSteps(exchanges []*record.Exchange, p *plan.Plan) (diags diag.List) {
+	steps := stepsOf(p)
+	for _, x := range exchanges {
+		if x.Step != "" && steps[x.Step] == nil && !placed(x.Step) {
+			known := slices.Sorted(maps.Keys(steps))
+			diags.Errorf("unknown-step", x.Range.Cut(0, 1), diag.DidYouMean(x.Step, "steps", known), "the flow has no step %q", x.Step)
+		}
+	}
+	return diags
+}
+
+// placed tells whether the name is the place of a step without an id.
+func placed(step string) bool { return step[len(step)-1] == ']' }

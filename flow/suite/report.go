@@ -1,0 +1,270 @@
+package suite
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// A Report is what came of a file's cases. A file that Load refused has a report of
+// its File and Diagnostics alone.
+type Report struct {
+	File        string
+	Flow        string
+	Cases       []*CaseReport
+	Diagnostics diag.List
+
+	plan  *plan.Plan
+	taken map[plan.Branch]bool
+}
+
+// A CaseReport is what came of one case. Sensitive values do not show in it.
+type CaseReport struct {
+	Name     string
+	Range    diag.Range
+	Passed   bool
+	Failures []Failure
+	Status   string        // of the run; "" when nothing ran
+	Elapsed  time.Duration // of the run, in virtual time
+	Steps    []StepReport  // in the order in which they started
+}
+
+// A StepReport is what became of a step.
+type StepReport struct {
+	Path     string `json:"path"`
+	Kind     string `json:"kind"`
+	Status   string `json:"status"`
+	Attempts int    `json:"attempts"`
+	Error    string `json:"error,omitempty"`
+}
+
+// A Failure is one thing that was not as expected.
+type Failure struct {
+	Range   diag.Range // what of the test file, or of a recording, it is about
+	Message string     // one line
+	Details []string   // further lines
+	Diff    []Difference
+}
+
+// A Difference is one place where something else came than was expected.
+type Difference struct {
+	Path string `json:"path"`
+	Want string `json:"want,omitempty"` // as JSON or as a matcher; "": nothing
+	Got  string `json:"got,omitempty"`  // as JSON; "": nothing
+}
+
+func (d Difference) String() string {
+	switch {
+	case d.Want == "":
+		return d.Path + ": not expected: " + d.Got
+	case d.Got == "":
+		return d.Path + ": expected " + d.Want + ", there is nothing"
+	}
+	return d.Path + ": expected " + d.Want + ", got " + d.Got
+}
+
+// Passed tells whether the file was loaded and all its cases passed.
+func (r *Report) Passed() bool {
+	for _, c := range r.Cases {
+		if !c.Passed {
+			return false
+		}
+	}
+	return !r.Diagnostics.HasErrors()
+}
+
+// Reports are those of several files.
+type Reports []*Report
+
+// Passed tells whether all cases of all files passed.
+func (rs Reports) Passed() bool {
+	_, failed, broken := rs.count()
+	return failed == 0 && broken == 0
+}
+
+// count gives the number of cases that passed and failed, and of files not loaded.
+func (rs Reports) count() (passed, failed, broken int) {
+	for _, r := range rs {
+		for _, c := range r.Cases {
+			if c.Passed {
+				passed++
+			} else {
+				failed++
+			}
+		}
+		if r.Diagnostics.HasErrors() {
+			broken++
+		}
+	}
+	return passed, failed, broken
+}
+
+// TextOptions are how Text writes.
+type TextOptions struct {
+	Color    bool
+	Verbose  bool // show the steps of every case
+	Coverage bool
+}
+
+// Text writes the reports for people.
+func (rs Reports) Text(w io.Writer, o TextOptions) error {
+	b := bufio.NewWriter(w)
+	p := printer{b, o}
+	for _, r := range rs {
+		p.file(r)
+	}
+	passed, failed, broken := rs.count()
+	total := fmt.Sprintf("%s: %d passed, %d failed", counted(passed+failed, "case", "cases"), passed, failed)
+	if broken > 0 {
+		total += fmt.Sprintf(", %s could not be read", counted(broken, "file", "files"))
+	}
+	if failed+broken > 0 {
+		total = p.paint("31", total)
+	}
+	fmt.Fprintln(b, total)
+	if o.Coverage {
+		rs.Coverage().text(b)
+	}
+	return b.Flush()
+}
+
+type printer struct {
+	*bufio.Writer
+	TextOptions
+}
+
+func (p printer) paint(code, text string) string {
+	if !p.Color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p printer) file(r *Report) {
+	fmt.Fprintln(p, printable(r.File))
+	if len(r.Diagnostics) > 0 {
+		p.Flush()
+		// What cannot be written here cannot be written below either.
+		_ = diag.Printer{W: p.Writer, Color: p.Color}.Print(r.Diagnostics)
+	}
+	for _, c := range r.Cases {
+		verdict := p.paint("32", "ok  ")
+		if !c.Passed {
+			verdict = p.paint("31", "FAIL")
+		}
+		fmt.Fprintf(p, "  %s  %s", verdict, printable(c.Name))
+		if c.Elapsed > 0 {
+			fmt.Fprintf(p, " (%s)", rounded(c.Elapsed))
+		}
+		fmt.Fprintln(p)
+		for _, f := range c.Failures {
+			p.failure(f)
+		}
+		if p.Verbose {
+			p.steps(c)
+		}
+	}
+}
+
+func (p printer) failure(f Failure) {
+	const indent = "        "
+	at := ""
+	if f.Range.Source != nil {
+		pos := f.Range.Pos()
+		at = fmt.Sprintf("%s:%d:%d: ", f.Range.File(), pos.Line, pos.Col)
+	}
+	fmt.Fprintf(p, "%s%s%s\n", indent, at, printable(f.Message))
+	for _, d := range f.Details {
+		fmt.Fprintf(p, "%s  %s\n", indent, printable(d))
+	}
+	for i, d := range f.Diff {
+		if i == maxDifferences {
+			fmt.Fprintf(p, "%s  … and %d more\n", indent, len(f.Diff)-i)
+			break
+		}
+		fmt.Fprintf(p, "%s  %s\n", indent, printable(clip(d).String()))
+	}
+}
+
+// A failure shows at most this many differences.
+const maxDifferences = 20
+
+func (p printer) steps(c *CaseReport) {
+	for _, s := range c.Steps {
+		fmt.Fprintf(p, "          %-9s %s", s.Status, s.Path)
+		if s.Attempts > 1 {
+			fmt.Fprintf(p, ", %d attempts", s.Attempts)
+		}
+		if s.Error != "" {
+			fmt.Fprintf(p, ": %s", printable(s.Error))
+		}
+		fmt.Fprintln(p)
+	}
+}
+
+// clip cuts long values, to a part that shows where they differ.
+func clip(d Difference) Difference {
+	want, got := []rune(d.Want), []rune(d.Got)
+	same := 0
+	for same < len(want) && same < len(got) && want[same] == got[same] {
+		same++
+	}
+	from := max(0, same-20)
+	if len(want) == 0 || len(got) == 0 {
+		from = 0
+	}
+	d.Want, d.Got = cut(want, from), cut(got, from)
+	return d
+}
+
+func cut(text []rune, from int) string {
+	if len(text) <= maxShown {
+		return string(text)
+	}
+	from = min(from, len(text))
+	to := min(len(text), from+maxShown)
+	out := string(text[from:to])
+	if from > 0 {
+		out = "…" + out
+	}
+	if to < len(text) {
+		out += "…"
+	}
+	return out
+}
+
+// rounded gives a time that people can take in.
+func rounded(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		d = d.Round(time.Second)
+	case d >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	default:
+		d = d.Round(time.Millisecond)
+	}
+	return schema.FormatDuration(d)
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// printable keeps control characters from reaching a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '�'
+		}
+		return r
+	}, s)
+}

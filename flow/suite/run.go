@@ -1,0 +1,246 @@
+package suite
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/plan"
+	"facteur/flow/record"
+)
+
+// An execution is one case while it runs.
+type execution struct {
+	c        *Case
+	f        *File
+	o        Options
+	clock    *host.Virtual
+	player   *record.Player   // nil while recording
+	recorder *record.Recorder // nil unless recording
+	crashes  []crash          // that are still to come
+	report   *CaseReport
+}
+
+// run runs one case, and adds to taken the ways that its run took.
+func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branch]bool) *CaseReport {
+	x := &execution{
+		c: c, f: f, o: o, clock: host.NewVirtual(c.now), crashes: append([]crash(nil), c.crashes...),
+		report: &CaseReport{Name: c.Name, Range: c.Range},
+	}
+	if x.prepare() {
+		if result := x.run(ctx); result != nil {
+			for way := range result.Branches {
+				taken[way] = true
+			}
+		}
+	}
+	x.report.Passed = len(x.report.Failures) == 0
+	return x.report
+}
+
+func (x *execution) fail(at diag.Range, format string, args ...any) {
+	x.report.Failures = append(x.report.Failures, Failure{Range: at, Message: fmt.Sprintf(format, args...)})
+}
+
+// recordingFile is where the recording of the case is kept.
+func (x *execution) recordingFile() string {
+	name := filepath.FromSlash(x.c.recording.Value)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(x.f.Name), name)
+}
+
+// prepare makes what answers the requests of the case.
+func (x *execution) prepare() bool {
+	if x.o.Record != nil {
+		if x.c.recording.Value == "" {
+			x.fail(x.c.Range, "the case names no recording to write: give it recording: FILE in place of exchanges")
+			return false
+		}
+		x.recorder = record.NewRecorder(x.o.Record, x.o.Scrub)
+		return true
+	}
+	exchanges := x.c.exchanges
+	if x.c.recording.Value != "" {
+		read := x.o.ReadFile
+		if read == nil {
+			read = os.ReadFile
+		}
+		name := x.recordingFile()
+		text, err := read(name)
+		if err != nil {
+			x.fail(x.c.recording.Whole, "the recording cannot be read: %s", err)
+			return false
+		}
+		var found diag.List
+		exchanges, found = record.Parse(name, text)
+		found.Add(checkSteps(exchanges, x.c.plan))
+		for _, d := range found {
+			if d.Severity == diag.Error {
+				x.fail(d.Range, "%s", d.Message)
+			}
+		}
+		if found.HasErrors() {
+			return false
+		}
+	}
+	x.player = record.NewPlayer(exchanges, record.PlayerOptions{Sleep: x.clock.Sleep})
+	return true
+}
+
+func (x *execution) transport() http.RoundTripper {
+	if x.recorder != nil {
+		return x.recorder
+	}
+	return x.player
+}
+
+// runID is the id of every run of a test: each has a journal of its own.
+const runID = "test"
+
+// run carries the run of the case to its end, through its crashes. The result is nil
+// when nothing ran.
+func (x *execution) run(ctx context.Context) *host.Result {
+	world := x.c.world
+	world.RoundTripper, world.Now = x.transport(), x.clock.Now
+	do, err := x.o.Do(world)
+	if err != nil {
+		x.fail(x.c.Range, "%s", err)
+		return nil
+	}
+	h := local.New(local.Options{
+		Journal: &journal.Memory{}, Do: x.described(do), Clock: x.clock, Inline: true, Receipts: true,
+		Feed: x.c.feed, Crash: x.crash, Hard: ctx,
+	})
+	seed := sha256.Sum256([]byte(x.f.Flow + "\n" + x.c.Name))
+	result, err := h.Run(ctx, x.c.plan, local.Start{Inputs: x.c.inputs, ID: runID, Seed: seed[:], Random: x.c.random})
+	for errors.Is(err, local.ErrCrashed) && !x.mismatched() {
+		result, err = h.Resume(ctx, x.c.plan, runID)
+	}
+	x.judge(ctx, result, err)
+	if result != nil {
+		x.tell(result)
+	}
+	return result
+}
+
+// described tells what records and replays requests whose they are.
+func (x *execution) described(do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		var volatile []string
+		if s := x.f.catalog.Action(c.Action); s != nil {
+			volatile = s.Volatile
+		}
+		return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
+	}
+}
+
+func (x *execution) mismatched() bool { return x.player != nil && len(x.player.Mismatches()) > 0 }
+
+// crash tells whether the host dies at a point: where the case says so, once, and
+// after a request that no exchange fits, which ends the case.
+func (x *execution) crash(p local.Point, step string, attempt int) bool {
+	if x.mismatched() {
+		return true
+	}
+	for i, k := range x.crashes {
+		if k.point == p && k.step == step && k.attempt == attempt {
+			x.crashes = append(x.crashes[:i:i], x.crashes[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// judge adds what went wrong to the report.
+func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
+	var stuck *host.StuckError
+	switch {
+	case x.mismatched():
+		for _, m := range x.player.Mismatches() {
+			x.report.Failures = append(x.report.Failures, mismatchFailure(m, x.c.Range))
+		}
+		return
+	case ctx.Err() != nil:
+		x.fail(x.c.Range, "interrupted")
+		return
+	case errors.As(err, &stuck):
+		f := Failure{Range: x.c.Range, Message: err.Error()}
+		if len(stuck.Waits) > 0 {
+			f.Details = append(f.Details, "let it come with events: [{after: STEP, in: 5s, event: …}], or give wait_for a timeout")
+		}
+		x.report.Failures = append(x.report.Failures, f)
+		return
+	case err != nil:
+		x.fail(x.c.Range, "%s", err)
+		return
+	}
+	x.report.Failures = append(x.report.Failures, x.c.check(result)...)
+	for _, k := range x.crashes {
+		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
+	}
+	if x.recorder != nil {
+		if err := x.recorder.WriteFile(x.recordingFile()); err != nil {
+			x.fail(x.c.recording.Whole, "%s", err)
+		}
+		return
+	}
+	for _, unused := range x.player.Unused() {
+		what := unused.Request.Method + " " + unused.Request.Host + unused.Request.Path
+		if unused.Step != "" {
+			what += " of step " + unused.Step
+		}
+		x.fail(unused.Range, "an exchange was not used: %s", what)
+	}
+}
+
+// tell fills in how the run went, without what is sensitive.
+func (x *execution) tell(result *host.Result) {
+	r, hide := x.report, newMask(result.Sensitive)
+	r.Status = string(result.Status)
+	r.Elapsed = result.Ended.Sub(result.Started)
+	for _, s := range result.Steps {
+		step := StepReport{Path: s.Path, Kind: s.Kind, Status: string(s.Status), Attempts: s.Attempts}
+		if s.Error != nil {
+			step.Error = hide.text(s.Error.Code + ": " + s.Error.Message)
+		}
+		r.Steps = append(r.Steps, step)
+	}
+	for i := range r.Failures {
+		r.Failures[i].hide(hide)
+	}
+}
+
+// mismatchFailure shows a request that no exchange fitted, at the nearest exchange.
+func mismatchFailure(m record.Mismatch, otherwise diag.Range) Failure {
+	f := Failure{Range: otherwise, Message: fmt.Sprintf("no recorded exchange matches %s %s", m.Method, m.Path)}
+	if m.Info.Step != "" {
+		f.Message += " of step " + m.Info.Step
+	}
+	if m.Info.Attempt > 1 {
+		f.Message += fmt.Sprintf(", attempt %d", m.Info.Attempt)
+	}
+	switch {
+	case m.Nearest == nil:
+		f.Details = []string{"nothing is recorded"}
+	default:
+		f.Range = m.Nearest.Range
+		if m.Note != "" {
+			f.Details = []string{"the nearest exchange is " + m.Note}
+		}
+	}
+	for _, d := range m.Differences {
+		f.Diff = append(f.Diff, Difference{Path: d.Path, Want: d.Recorded, Got: d.Sent})
+	}
+	return f
+}

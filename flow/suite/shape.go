@@ -1,0 +1,97 @@
+package suite
+
+import (
+	"time"
+
+	"facteur/flow/schema"
+)
+
+// The shape of a test file: what may stand where. The parser and the JSON Schema both
+// come from here.
+type (
+	fileShape struct {
+		Flow  string      `json:"flow" schema:"required" doc:"the name of the flow that is tested"`
+		Cases []caseShape `json:"cases" schema:"required,minItems=1" doc:"each is one run of the flow"`
+	}
+
+	caseShape struct {
+		Name        string                    `json:"name" schema:"required,minLength=1" doc:"what the case shows; unique in the file"`
+		Inputs      map[string]any            `json:"inputs" doc:"the flow's inputs"`
+		Trigger     triggerShape              `json:"trigger" doc:"what starts the flow, in place of inputs"`
+		Connections map[string]map[string]any `json:"connections" doc:"connections by name, over the project's, e.g. {whatsapp_shop: {token: test-token}}"`
+		Settings    map[string]any            `json:"settings" doc:"settings, over the project's"`
+		Now         time.Time                 `json:"now" schema:"default=2026-01-01T00:00:00Z" doc:"when the run starts"`
+		Random      []int64                   `json:"random" doc:"what random() returns first, in order"`
+		Window      map[string]string         `json:"window" schema:"enum=open|shut" doc:"whether a contact's 24-hour window is open or shut; default: not known"`
+		Exchanges   []any                     `json:"exchanges" doc:"the recorded exchanges: {step, request, response}"`
+		Recording   string                    `json:"recording" schema:"minLength=1" doc:"a file with the exchanges, beside this one"`
+		Events      []eventShape              `json:"events" doc:"events and receipts that come during the run"`
+		Crash       []crashShape              `json:"crash" doc:"where the host dies and starts anew: one, or a list"`
+		Expect      expectShape               `json:"expect" doc:"what must come of the run; default: it succeeds"`
+	}
+
+	triggerShape struct {
+		Message  map[string]any `json:"whatsapp_message" doc:"the message that comes in, e.g. {from: \"+33612345678\", text: oui}"`
+		Webhook  map[string]any `json:"webhook" doc:"the request that comes in: {path, body, headers}"`
+		Schedule *scheduleShape `json:"schedule" doc:"the time has come"`
+	}
+
+	scheduleShape struct {
+		Cron string `json:"cron" doc:"which, where the flow has several schedules"`
+	}
+
+	crashShape struct {
+		Step    string `json:"step" schema:"required" doc:"the id of an action's step"`
+		Attempt int    `json:"attempt" schema:"minimum=1,default=1" doc:"which attempt"`
+		Point   string `json:"point" schema:"required,enum=scheduled|sent|recorded" doc:"after the call was recorded as taken up; after it was made; after its outcome was recorded"`
+	}
+
+	expectShape struct {
+		Status  string            `json:"status" schema:"enum=succeeded|failed" doc:"how the run ends; default succeeded, or failed beside error"`
+		Outputs map[string]any    `json:"outputs" doc:"the outputs that are compared, with $any, $regex, $cel and $more as in exchanges"`
+		Error   *errorShape       `json:"error" doc:"the error of a failed run"`
+		Assert  []string          `json:"assert" doc:"conditions over inputs, steps, outputs, settings, error and run, e.g. steps.notify.attempts == 2"`
+		Steps   map[string]string `json:"steps" schema:"enum=succeeded|failed|skipped" doc:"what became of steps, by id"`
+	}
+
+	errorShape struct {
+		Code string `json:"code" doc:"the error's code, e.g. outcome_unknown or 131047"`
+		Step string `json:"step" doc:"the id of the step that failed"`
+	}
+)
+
+// An eventShape is an event or a receipt; further keys are its data.
+type eventShape struct{ eventKeys }
+
+type eventKeys struct {
+	At         *time.Duration `json:"at" doc:"when it comes, counted from the run's start"`
+	After      string         `json:"after" doc:"the id of a step: it comes after that step's first call …"`
+	In         time.Duration  `json:"in" doc:"… this long; default at once"`
+	Event      string         `json:"event" doc:"the kind of event, e.g. whatsapp.message; its fields stand beside it"`
+	Connection string         `json:"connection" doc:"the connection that the event comes through"`
+	Receipt    string         `json:"receipt" doc:"the id of the step whose latest call it is about"`
+}
+
+// SchemaType implements schema.Typed.
+func (eventShape) SchemaType() *schema.Type {
+	t := *schema.Of[eventKeys]()
+	t.Open = true
+	return &t
+}
+
+// A receiptShape is what a receipt says; further keys are passed on.
+type receiptShape struct {
+	Status string        `json:"status" schema:"required,minLength=1" doc:"e.g. sent, delivered, read, failed"`
+	Error  *receiptError `json:"error" schema:"open" doc:"of failed: {code, title}"`
+}
+
+type receiptError struct {
+	Code    string `json:"code" schema:"required" doc:"e.g. 131047"`
+	Title   string `json:"title" doc:"what the code means"`
+	Message string `json:"message" doc:"what went wrong"`
+}
+
+// An eventsShape is a file of events alone.
+type eventsShape struct {
+	Events []eventShape `json:"events" schema:"required" doc:"events and receipts that come during the run"`
+}

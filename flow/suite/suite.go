@@ -1,0 +1,96 @@
+// Package suite is the engine of `facteur test`: it reads files of test cases, runs
+// each case on the local host with a virtual clock and recorded answers, and reports.
+//
+// Use Load to read and check a *.test.yaml file against a library, Run to run its
+// cases, and Reports to write what came of them as text, JSON or JUnit, with the
+// coverage of steps and branches. Nothing here touches the network, except through
+// Options.Record.
+package suite
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/local"
+	"facteur/flow/plan"
+	"facteur/flow/record"
+)
+
+// A File is a test file that fits its flow.
+type File struct {
+	Name  string // as given to Load; recordings are found beside it
+	Flow  string
+	Plan  *plan.Plan // of the flow, with the library's settings
+	Cases []*Case
+
+	catalog call.Catalog
+}
+
+// A Case is one run of the flow and what is expected of it.
+type Case struct {
+	Name  string
+	Range diag.Range // of its name
+
+	world     World // without its RoundTripper and clock
+	plan      *plan.Plan
+	inputs    map[string]any
+	now       time.Time
+	random    []int64
+	exchanges []*record.Exchange
+	recording diag.Text // Value "" without one
+	feed      []local.Feed
+	crashes   []crash
+	expect    expectation
+}
+
+// A crash is a point of a call at which the host dies and starts anew.
+type crash struct {
+	step    string
+	attempt int
+	point   local.Point
+	at      diag.Range
+}
+
+// A World is what the actions of one case meet.
+type World struct {
+	// Connections are those that the case gives, by name, over the project's.
+	Connections map[string]map[string]any
+	// Window tells of contacts whether their 24-hour window is "open" or "shut".
+	Window       map[string]string
+	RoundTripper http.RoundTripper
+	Now          func() time.Time // virtual
+}
+
+// Options are what Run does not know by itself. Do is required.
+type Options struct {
+	// Do returns what makes the calls of one case, all of whose requests go through
+	// the world's RoundTripper.
+	Do func(World) (call.Do, error)
+	// Select tells whether a case is run. nil: all are.
+	Select func(name string) bool
+	// ReadFile reads a recording. nil: os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
+	// Record, when set, answers the requests in place of the recorded exchanges, which
+	// are written anew. The cases then must name the file: recording: FILE.
+	Record http.RoundTripper
+	// Scrub returns a text without the secrets that the caller knows; for Record.
+	Scrub func([]byte) []byte
+}
+
+// Run runs the cases of a file, one after the other. When ctx ends the case that is
+// under way fails and no other is started. Several files may be run at the same time.
+func Run(ctx context.Context, f *File, o Options) *Report {
+	r := &Report{File: f.Name, Flow: f.Flow, plan: f.Plan, taken: map[plan.Branch]bool{}}
+	for _, c := range f.Cases {
+		if ctx.Err() != nil {
+			break
+		}
+		if o.Select == nil || o.Select(c.Name) {
+			r.Cases = append(r.Cases, c.run(ctx, f, o, r.taken))
+		}
+	}
+	return r
+}

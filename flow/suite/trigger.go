@@ -1,0 +1,138 @@
+package suite
+
+import (
+	"fmt"
+	"strings"
+
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/plan"
+)
+
+// start finds the inputs that the run of a case starts with.
+func (l *loader) start(c *Case, n *flow.Node) {
+	inputs, trigger := n.Get("inputs"), n.Get("trigger")
+	if trigger == nil {
+		at := inputs
+		if at == nil {
+			at = &flow.Node{Kind: flow.MapNode, Range: c.Range}
+		}
+		v, found := at.Coerce(c.plan.Inputs)
+		for i := range found {
+			found[i].Message = "inputs: " + found[i].Message
+		}
+		l.diags.Add(found)
+		c.inputs, _ = v.(map[string]any)
+		return
+	}
+	if inputs != nil {
+		l.conflict(inputs.Range, "inputs", "trigger")
+	}
+	if len(trigger.Entries) != 1 {
+		l.diags.Errorf("test-conflict", trigger.Range, "whatsapp_message, webhook or schedule", "one trigger starts a run, not %d", len(trigger.Entries))
+		return
+	}
+	kind := trigger.Entries[0]
+	c.inputs = l.triggered(c, kind.Key, kind.Value)
+}
+
+// triggered gives the inputs that a trigger of the flow makes of what came in.
+func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any {
+	vars := map[string]any{"settings": orEmpty(c.plan.Settings)}
+	var data map[string]any
+	if name := eventOf(kind.Value); name != "" {
+		event := l.lib.Catalog.Event(name)
+		if event == nil {
+			l.diags.Errorf("unknown-event", kind.Whole, "", "there is no event %q", name)
+			return nil
+		}
+		var found diag.List
+		if data, found = eventData(event, n, c.now); found.HasErrors() {
+			l.diags.Add(found)
+			return nil
+		}
+		if event.Subject != nil {
+			text, _ := data[event.By].(string)
+			if _, err := event.Subject(text); err != nil {
+				l.diags.Errorf("bad-subject", n.Get(event.By).Range, "", "%s: %s", event.By, err)
+				return nil
+			}
+		}
+		vars["event"] = data
+	}
+	why := "it has no " + kind.Value + " trigger"
+	for _, t := range c.plan.Triggers {
+		if t.Kind != kind.Value {
+			continue
+		}
+		if why = refuses(t, n, data, expr.Vars{Values: vars, Now: c.now}); why != "" {
+			continue
+		}
+		v, err := t.Inputs.Eval(expr.Vars{Values: vars, Now: c.now})
+		if err != nil {
+			l.diags.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs cannot be evaluated: %s", err)
+			return nil
+		}
+		coerced, found := c.plan.Inputs.Coerce(v)
+		if err := found.Err(); err != nil {
+			l.diags.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs do not fit the flow: %s", err)
+			return nil
+		}
+		inputs, _ := coerced.(map[string]any)
+		return inputs
+	}
+	l.diags.Errorf("not-triggered", kind.Whole, "", "this does not start the flow: %s", why)
+	return nil
+}
+
+// eventOf names the kind of event that a trigger sees, "" for none.
+func eventOf(trigger string) string {
+	switch trigger {
+	case "whatsapp_message":
+		return "whatsapp.message"
+	case "webhook":
+		return "webhook"
+	}
+	return ""
+}
+
+// refuses says why a trigger does not start the flow; "" when it does.
+func refuses(t *plan.Trigger, n *flow.Node, data map[string]any, vars expr.Vars) string {
+	switch t.Kind {
+	case "schedule":
+		if cron := n.Get("cron"); cron != nil && cron.Text.Value != t.Cron {
+			return fmt.Sprintf("its schedule is %q", t.Cron)
+		}
+	case "webhook":
+		if path, _ := data["path"].(string); strings.Trim(path, "/") != strings.Trim(t.Path, "/") {
+			return fmt.Sprintf("its webhook has the path %q", t.Path)
+		}
+	case "whatsapp_message":
+		switch to, _ := data["sender_phone_id"].(string); {
+		case t.SenderPhoneID == "" || to == t.SenderPhoneID:
+		case to == "":
+			data["sender_phone_id"] = t.SenderPhoneID
+		default:
+			return fmt.Sprintf("its trigger is for messages to %s", t.SenderPhoneID)
+		}
+	}
+	if t.When == nil {
+		return ""
+	}
+	yes, err := t.When.Eval(vars)
+	switch {
+	case err != nil:
+		return "the trigger's when cannot be evaluated: " + err.Error()
+	case yes != true:
+		return "the trigger's when does not hold"
+	}
+	return ""
+}
+
+func orEmpty(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}

@@ -1,0 +1,113 @@
+package suite
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// shown lists the values that an expression reads, as "path = value".
+func shown(source string, values map[string]any) []string {
+	var lines []string
+	for _, path := range pathsOf(source) {
+		names := strings.Split(path, ".")
+		if _, ok := values[names[0]]; !ok {
+			continue
+		}
+		var v any = values
+		read := 0
+		for _, name := range names {
+			m, ok := v.(map[string]any)
+			if !ok {
+				break // what follows is a function of the value
+			}
+			if v, ok = m[name]; !ok {
+				v = nothing{}
+				read++
+				break
+			}
+			read++
+		}
+		line := strings.Join(names[:read], ".") + " = " + show(v)
+		if read > 0 && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// nothing is what stands at a path that leads nowhere.
+type nothing struct{}
+
+const maxShown = 200 // code points of a value
+
+func show(v any) string {
+	if _, ok := v.(nothing); ok {
+		return "(nothing)"
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(plainOf(v)); err != nil {
+		return fmt.Sprint(v)
+	}
+	text := []rune(strings.TrimSpace(b.String()))
+	if len(text) > maxShown {
+		return string(text[:maxShown]) + "…"
+	}
+	return string(text)
+}
+
+func plainOf(v any) any { return schema.JSON(v) }
+
+// pathsOf returns the dotted paths of a CEL expression, in their order: names joined
+// by dots, outside of strings. A name before a parenthesis is a function, not a part.
+func pathsOf(s string) []string {
+	var paths []string
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c == '"' || c == '\'':
+			i = afterString(s, i)
+		case isLetter(c):
+			j := i
+			for j < len(s) && (isLetter(s[j]) || s[j] >= '0' && s[j] <= '9' || s[j] == '.' && j+1 < len(s) && (isLetter(s[j+1]) || s[j+1] == '?') || s[j] == '?' && s[j-1] == '.') {
+				j++
+			}
+			path := strings.ReplaceAll(s[i:j], "?", "")
+			if j < len(s) && s[j] == '(' {
+				path = path[:max(0, strings.LastIndexByte(path, '.'))]
+			}
+			if path != "" && (i == 0 || s[i-1] != '.') {
+				paths = append(paths, path)
+			}
+			i = j
+		case c >= '0' && c <= '9':
+			for i < len(s) && (isLetter(s[i]) || s[i] >= '0' && s[i] <= '9') {
+				i++
+			}
+		default:
+			i++
+		}
+	}
+	return paths
+}
+
+func isLetter(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// afterString returns the offset after the string whose quote is at i.
+func afterString(s string, i int) int {
+	quote := s[i]
+	for i++; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case quote:
+			return i + 1
+		}
+	}
+	return len(s)
+}
