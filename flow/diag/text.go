@@ -68,10 +68,12 @@ func (t Text) Cut(i, j int) Text {
 		return cut
 	}
 	cut.marks = append(cut.marks, Mark{At: 0, Offset: t.offset(i)})
-	for _, m := range t.marks {
-		if m.At > i && m.At < j {
-			cut.marks = append(cut.marks, Mark{At: m.At - i, Offset: m.Offset})
+	first := sort.Search(len(t.marks), func(k int) bool { return t.marks[k].At > i })
+	for _, m := range t.marks[first:] {
+		if m.At >= j {
+			break
 		}
+		cut.marks = append(cut.marks, Mark{At: m.At - i, Offset: m.Offset})
 	}
 	return cut
 }

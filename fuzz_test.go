@@ -1,0 +1,31 @@
+package facteur
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Each fuzz test looks for new inputs for a few seconds; `go test -fuzz` looks longer.
+func TestFuzzBriefly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	golang, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("fuzzing needs the go command")
+	}
+	for _, target := range []struct{ folder, name string }{
+		{"flow", "FuzzParse"},
+		{"flow/expr", "FuzzScan"},
+		{"flow/machine", "FuzzMachine"},
+		{"flow/record", "FuzzParse"},
+	} {
+		t.Run(target.folder, func(t *testing.T) {
+			c := exec.CommandContext(t.Context(), golang, "test", "-run", "^$", "-fuzz", "^"+target.name+"$", "-fuzztime", "3s", "./"+filepath.FromSlash(target.folder))
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
