@@ -89,32 +89,45 @@ func hide(conn *vault.Connection, o *call.Outcome) {
 		return
 	}
 	if o.Error != nil {
-		o.Error.Message = hidden(o.Error.Message, needles).(string)
-		o.Error.Details, _ = hidden(o.Error.Details, needles).(map[string]any)
+		o.Error.Message = hideIn(o.Error.Message, needles)
+		hideInside(o.Error.Details, needles)
 	}
-	o.Output, _ = hidden(o.Output, needles).(map[string]any)
+	hideInside(o.Output, needles)
 }
 
-func hidden(v any, needles []string) any {
-	switch v := v.(type) {
-	case string:
-		for _, needle := range needles {
-			if strings.Contains(v, needle) {
-				v = strings.ReplaceAll(v, needle, "[secret]")
-			}
-		}
-		return v
-	case map[string]any:
-		for k, inner := range v {
-			switch inner.(type) {
-			case string, map[string]any, []any:
-				v[k] = hidden(inner, needles)
-			}
-		}
-	case []any:
-		for i, inner := range v {
-			v[i] = hidden(inner, needles)
+func hideIn(text string, needles []string) string {
+	for _, needle := range needles {
+		if strings.Contains(text, needle) {
+			text = strings.ReplaceAll(text, needle, "[secret]")
 		}
 	}
-	return v
+	return text
+}
+
+// hideInside hides in the texts of an object, at any depth. The object belongs to the
+// outcome alone.
+func hideInside(object map[string]any, needles []string) {
+	for k, v := range object {
+		if after, changed := hideAny(v, needles); changed {
+			object[k] = after
+		}
+	}
+}
+
+func hideAny(v any, needles []string) (after any, changed bool) {
+	switch v := v.(type) {
+	case string:
+		if text := hideIn(v, needles); text != v {
+			return text, true
+		}
+	case map[string]any:
+		hideInside(v, needles)
+	case []any:
+		for i, inner := range v {
+			if after, changed := hideAny(inner, needles); changed {
+				v[i] = after
+			}
+		}
+	}
+	return v, false
 }

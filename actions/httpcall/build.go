@@ -148,11 +148,11 @@ func (in Input) body() (io.Reader, string, error) {
 	case given == 1 && (in.Method == "GET" || in.Method == "HEAD"):
 		return nil, "", invalid("a %s request takes no body: set method to POST, or put the values into query", in.Method)
 	case in.JSON != nil:
-		var b bytes.Buffer
-		if err := actions.EncodeJSON(&b, in.JSON); err != nil {
+		b, err := actions.AppendJSON(nil, in.JSON)
+		if err != nil {
 			return nil, "", invalid("json: %v", err)
 		}
-		return &b, "application/json", nil
+		return bytes.NewReader(b), "application/json", nil
 	case in.Form != nil:
 		form, err := values(in.Form)
 		if err != nil {
@@ -187,11 +187,11 @@ func values(object map[string]any) (url.Values, error) {
 			case map[string]any, []any:
 				return nil, fmt.Errorf("%q holds a list or an object; use json(…) to write it as text", name)
 			default:
-				var b bytes.Buffer
-				if err := actions.EncodeJSON(&b, item); err != nil {
+				b, err := actions.AppendJSON(nil, item) // a time or a duration
+				if err != nil {
 					return nil, err
 				}
-				out.Add(name, strings.Trim(b.String(), `"`))
+				out.Add(name, strings.Trim(string(b), `"`))
 			}
 		}
 	}

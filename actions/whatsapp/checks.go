@@ -8,12 +8,29 @@ import (
 	"facteur/flow/schema"
 )
 
+// has tells whether an object has a field, known or not.
+func has(v schema.Value, name string) bool {
+	object, _ := v.Object()
+	_, ok := object[name]
+	return ok
+}
+
+// textOf is v.Get(name).Text(), without the price of a cursor where the text is known.
+func textOf(v schema.Value, name string) (string, bool) {
+	if object, ok := v.Object(); ok {
+		if text, ok := object[name].(string); ok {
+			return text, true
+		}
+	}
+	return v.Get(name).Text()
+}
+
 // exactlyOne wants one of the fields, and not two.
 func exactlyOne(names ...string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
 		var there []string
 		for _, name := range names {
-			if v.Get(name).Present() {
+			if has(v, name) {
 				there = append(there, name)
 			}
 		}
@@ -89,8 +106,8 @@ func notEmpty(v schema.Value, say report) {
 // forbidden refuses the field.
 func forbidden(name, why string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		if at := v.Get(name); at.Present() {
-			say(at, "%s", why)
+		if has(v, name) {
+			say(v.Get(name), "%s", why)
 		}
 	}
 }
@@ -98,7 +115,7 @@ func forbidden(name, why string) func(schema.Value, report) {
 // needs wants the field.
 func needs(name, why string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		if !v.Get(name).Present() {
+		if !has(v, name) {
 			say(v, "%s", why)
 		}
 	}
@@ -108,13 +125,13 @@ func needs(name, why string) func(schema.Value, report) {
 // that some type names.
 func named(fields map[string]string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		kind, ok := v.Get("type").Text()
+		kind, ok := textOf(v, "type")
 		object, _ := v.Object()
 		if !ok {
 			return
 		}
 		want := fields[strings.ToLower(kind)]
-		if want != "" && !v.Get(want).Present() {
+		if want != "" && !has(v, want) {
 			say(v, "is of type %s and has no field %q", kind, want)
 		}
 		for _, field := range fields {

@@ -26,36 +26,28 @@ type envelope struct {
 }
 
 func (e envelope) encode() ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(512)
-	b.WriteString(`{"messaging_product":"whatsapp","recipient_type":"individual",`)
-	var err error
-	put := func(name string, v any) {
-		b.WriteString(`"` + name + `":`)
-		if err == nil {
-			err = actions.EncodeJSON(&b, v)
-		}
-	}
+	b := make([]byte, 0, 1024)
+	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual"`...)
 	if e.to.userID != "" {
-		put("recipient", e.to.userID)
+		b = appendText(b, `,"recipient":`, e.to.userID)
 	} else {
-		put("to", e.to.phone)
+		b = appendText(b, `,"to":`, e.to.phone)
 	}
-	b.WriteByte(',')
-	put("type", e.kind)
-	b.WriteByte(',')
-	put(e.kind, e.message)
+	b = appendText(b, `,"type":`, e.kind)
+	b = append(b, `,"`+e.kind+`":`...)
+	b, err := actions.AppendJSON(b, e.message)
 	if e.replyTo != "" {
-		b.WriteString(`,"context":{`)
-		put("message_id", e.replyTo)
-		b.WriteByte('}')
+		b = append(appendText(b, `,"context":{"message_id":`, e.replyTo), '}')
 	}
 	if e.reference != "" {
-		b.WriteByte(',')
-		put("biz_opaque_callback_data", e.reference)
+		b = appendText(b, `,"biz_opaque_callback_data":`, e.reference)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), err
+	return append(b, '}'), err
+}
+
+func appendText(b []byte, before, text string) []byte {
+	b, _ = actions.AppendJSON(append(b, before...), text) // a text is never an error
+	return b
 }
 
 // post sends a body to the messages of a number.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -23,7 +24,12 @@ func (c contact) key() string {
 	return strings.TrimPrefix(c.phone, "+")
 }
 
-var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[0-9A-Za-z]{1,128}$`)
+// An address is what a text says about whom to write to.
+type address struct {
+	contact
+	doubtful bool          // a right length, but in no range that is known to be in use
+	err      *addressError // nil: the contact is there
+}
 
 // An addressError says why a text names no contact, and what it should be.
 type addressError struct{ message, hint string }
@@ -35,60 +41,67 @@ func (e *addressError) Error() string {
 	return e.message + "; " + e.hint
 }
 
-// parseContact reads a recipient. Spaces, hyphens, dots and parentheses do not matter.
+var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[0-9A-Za-z]{1,128}$`)
+
+const (
+	example     = "give a phone number such as +33612345678"
+	countryCode = "write + and the country code, then the number: +33612345678"
+)
+
+// parseAddress reads a recipient. Spaces, hyphens, dots and parentheses do not matter.
 // A number must begin with + and its country code, and have a length that this country
 // uses; whether it is in service only Meta can tell.
-func parseContact(text string) (contact, error) {
+func parseAddress(text string) address {
+	wrong := func(problem, hint string) address {
+		return address{err: &addressError{mention(text) + " " + problem, hint}}
+	}
 	text = strings.TrimSpace(text)
 	switch {
 	case text == "":
-		return contact{}, &addressError{"it is empty", "give a phone number such as +33612345678"}
-	case userID.MatchString(text):
-		return contact{userID: text}, nil
+		return address{err: &addressError{"it is empty", example}}
+	case len(text) > 3 && text[2] == '.' && userID.MatchString(text):
+		return address{contact: contact{userID: text}}
 	case strings.Trim(text, "+0123456789 -.()/\u00a0\u202f") != "", onlyDigits(text) == "":
-		return contact{}, &addressError{mention(text) + " is not a phone number", "give a phone number such as +33612345678"}
+		return wrong("is not a phone number", example)
 	case strings.HasPrefix(text, "00"):
-		return contact{}, &addressError{mention(text) + " begins with 00", "write + instead: +" + strings.TrimLeft(text, "0")}
-	case !strings.HasPrefix(text, "+"):
-		return contact{}, withoutPlus(text)
+		return wrong("begins with 00", "write + instead: +"+strings.TrimLeft(text, "0"))
+	case text[0] != '+':
+		return wrong("has no +, so the country code of the sender would be put before it", plusHint(text))
 	}
 	number, err := phonenumbers.Parse(text, "")
 	switch {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
-		return contact{}, &addressError{mention(text) + " does not begin with the code of a country", "write + and the country code, then the number: +33612345678"}
+		return wrong("does not begin with the code of a country", countryCode)
 	case errors.Is(err, phonenumbers.ErrTooShortNSN), errors.Is(err, phonenumbers.ErrTooShortAfterIDD):
-		return contact{}, &addressError{mention(text) + " is too short for a phone number", ""}
+		return wrong("is too short for a phone number", "")
 	case errors.Is(err, phonenumbers.ErrNumTooLong):
-		return contact{}, &addressError{mention(text) + " is too long for a phone number", ""}
+		return wrong("is too long for a phone number", "")
 	case err != nil:
-		return contact{}, &addressError{mention(text) + " is not a phone number", "write + and the country code, then the number: +33612345678"}
+		return wrong("is not a phone number", countryCode)
 	}
+	found := address{contact: contact{phone: phonenumbers.Format(number, phonenumbers.E164)}}
+	if phonenumbers.IsValidNumber(number) {
+		return found
+	}
+	found.doubtful = true
 	switch phonenumbers.IsPossibleNumberWithReason(number) {
 	case phonenumbers.IS_POSSIBLE:
-		return contact{phone: phonenumbers.Format(number, phonenumbers.E164)}, nil
+		return found
 	case phonenumbers.TOO_SHORT, phonenumbers.IS_POSSIBLE_LOCAL_ONLY:
-		return contact{}, &addressError{mention(text) + " is too short for a phone number of its country", ""}
+		return wrong("is too short for a phone number of its country", "")
 	case phonenumbers.TOO_LONG:
-		return contact{}, &addressError{mention(text) + " is too long for a phone number of its country", ""}
+		return wrong("is too long for a phone number of its country", "")
 	}
-	return contact{}, &addressError{mention(text) + " cannot be a phone number of its country", ""}
+	return wrong("cannot be a phone number of its country", "")
 }
 
-// withoutPlus explains what Meta would make of a number without +.
-func withoutPlus(text string) error {
+// plusHint tells how to write a number that has no +.
+func plusHint(text string) string {
 	digits := onlyDigits(text)
-	hint := `write it with + and the country code, in quotes: "+33612345678"`
 	if number, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(number) {
-		hint = `write "+` + digits + `" if it begins with its country code`
+		return `write "+` + digits + `" if it begins with its country code`
 	}
-	return &addressError{mention(text) + " has no +, so the country code of the sender would be put before it", hint}
-}
-
-// doubtful tells of a number that has a right length but lies in no range that is
-// known to be in use.
-func doubtful(text string) bool {
-	number, err := phonenumbers.Parse(text, "")
-	return err == nil && !phonenumbers.IsValidNumber(number)
+	return `write it with + and the country code, in quotes: "+33612345678"`
 }
 
 // contactKey brings a recipient, or the sender of a message, into the form that equal
@@ -98,8 +111,38 @@ func contactKey(text string) (string, error) {
 	if digits := strings.TrimPrefix(text, "+"); len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && onlyDigits(digits) == digits {
 		return digits, nil
 	}
-	c, err := parseContact(text)
-	return c.key(), err
+	a := parseAddress(text)
+	if a.err != nil {
+		return "", a.err
+	}
+	return a.key(), nil
+}
+
+// An addressBook remembers recipients for the moment between the check of a message and
+// its sending, because reading one costs as much as all the rest of a send.
+type addressBook struct {
+	mu    sync.Mutex
+	known map[string]address
+}
+
+// mostAddresses bounds the book; it is emptied when it is full.
+const mostAddresses = 1024
+
+func (b *addressBook) look(text string) address {
+	b.mu.Lock()
+	a, ok := b.known[text]
+	b.mu.Unlock()
+	if ok {
+		return a
+	}
+	a = parseAddress(text)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil || len(b.known) >= mostAddresses {
+		b.known = make(map[string]address)
+	}
+	b.known[text] = a
+	return a
 }
 
 func onlyDigits(s string) string {

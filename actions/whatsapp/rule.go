@@ -32,8 +32,10 @@ func rules() []rule {
 // placed is a rule with its place taken apart.
 type placed struct {
 	rule
-	steps []string // "[]" for every element
+	steps []any // names, and each{} for every element
 }
+
+type each struct{}
 
 // rulebook holds the rules by what they are on.
 var rulebook = sync.OnceValue(func() map[string][]placed {
@@ -41,12 +43,12 @@ var rulebook = sync.OnceValue(func() map[string][]placed {
 	for _, r := range rules() {
 		p := placed{rule: r}
 		for step := range strings.SplitSeq(r.at, ".") {
-			name, each := strings.CutSuffix(step, "[]")
+			name, every := strings.CutSuffix(step, "[]")
 			if name != "" {
 				p.steps = append(p.steps, name)
 			}
-			if each {
-				p.steps = append(p.steps, "[]")
+			if every {
+				p.steps = append(p.steps, each{})
 			}
 		}
 		kinds := strings.Fields(r.on)
@@ -68,7 +70,8 @@ func (s sender) check(in schema.Value) schema.Violations {
 	}
 	var found schema.Violations
 	found = judge(found, input, nil, "")
-	if s.Once == nil && in.Get("once").Present() {
+	found = s.recipient(found, input["recipient"])
+	if _, ok := input["once"]; ok && s.Once == nil {
 		found = append(found, schema.Violation{Path: schema.Path{"once"}, Rule: "once-needs-ledger", OnKey: true, Message: noLedger})
 	}
 	found = judgeMessage(found, input)
@@ -85,6 +88,27 @@ func (s sender) check(in schema.Value) schema.Violations {
 	return found
 }
 
+// recipient judges who the message goes to.
+func (s sender) recipient(found schema.Violations, v any) schema.Violations {
+	text, ok := v.(string)
+	if !ok {
+		return found
+	}
+	a := s.book.look(text)
+	out := schema.Violation{Path: schema.Path{"recipient"}, Rule: "recipient-format"}
+	switch {
+	case a.err != nil:
+		out.Message, out.Hint = a.err.message, a.err.hint
+	case a.doubtful:
+		out.Rule, out.Warning = "recipient-doubtful", true
+		out.Message = mention(text) + " lies in no range of phone numbers that is known to be in use"
+		out.Hint = "check the number; it is sent as it is"
+	default:
+		return found
+	}
+	return append(found, out)
+}
+
 // judgeMessage runs the rules over the message of an object with a message_type.
 func judgeMessage(found schema.Violations, in map[string]any) schema.Violations {
 	kind, ok := in["message_type"].(string)
@@ -92,66 +116,81 @@ func judgeMessage(found schema.Violations, in map[string]any) schema.Violations 
 		return found
 	}
 	kind = strings.ToLower(kind)
-	path := []string{"message"}
-	found = judge(found, in, path, kind)
+	path := schema.Path{"message"}
+	found = judge(found, in["message"], path, kind)
 	if message, ok := in["message"].(map[string]any); ok && kind == interactiveType {
 		if of, ok := message["type"].(string); ok {
-			found = judge(found, in, path, kind+"/"+strings.ToLower(of))
+			found = judge(found, message, path, kind+"/"+strings.ToLower(of))
 		}
 	}
 	return found
 }
 
 // judge runs the rules that are on something.
-func judge(found schema.Violations, in map[string]any, path []string, on string) schema.Violations {
-	for i := range rulebook()[on] {
-		r := &rulebook()[on][i]
-		found = r.visit(found, in, nil, path, r.steps)
-	}
-	return found
-}
-
-// visit goes to every place of the rule and checks it there, with a watch of its own.
-// done is the way so far, which only counts elements where a step says "[]".
-func (r *placed) visit(found schema.Violations, in map[string]any, done []any, path, steps []string) schema.Violations {
-	var watch schema.Watch
-	v := schema.NewValue(in, &watch)
-	walk := func(step any) {
-		switch step := step.(type) {
-		case string:
-			v = v.Get(step)
-		case int:
-			v = v.Index(step)
-		}
-	}
-	for _, step := range done {
-		walk(step)
-	}
-	for len(path) > 0 || len(steps) > 0 {
-		if len(path) == 0 {
-			path, steps = steps, nil
-		}
-		if path[0] == "[]" {
-			for i := range v.Items() {
-				found = r.visit(found, in, append(slices.Clone(done), i), path[1:], steps)
-			}
-			return found
-		}
-		walk(path[0])
-		done = append(done, path[0])
-		path = path[1:]
-	}
-	if !v.Present() || v.IsUnknown() || watch.Unknown {
+func judge(found schema.Violations, in any, prefix schema.Path, on string) schema.Violations {
+	book := rulebook()[on]
+	if len(book) == 0 {
 		return found
 	}
-	n := len(found)
-	r.check(v, func(at schema.Value, format string, args ...any) {
-		found = append(found, schema.Violation{
-			Path: at.Path(), Rule: r.id, Warning: r.warning, Hint: r.hint, Message: fmt.Sprintf(format, args...),
-		})
-	})
-	if watch.Unknown {
-		return found[:n]
+	w := walk{found: found, path: append(make(schema.Path, 0, 16), prefix...)}
+	w.say = w.report
+	for i := range book {
+		w.rule = &book[i]
+		w.visit(in, book[i].steps)
 	}
-	return found
+	return w.found
+}
+
+// A walk goes to every place of a rule. It works on the plain value, and makes a cursor
+// only where there is something to check: most rules have nothing to say.
+type walk struct {
+	rule  *placed
+	path  schema.Path // to where it is
+	found schema.Violations
+	watch schema.Watch
+	say   report
+}
+
+func (w *walk) visit(v any, steps []any) {
+	if len(steps) == 0 {
+		w.check(v)
+		return
+	}
+	depth := len(w.path)
+	switch v := v.(type) {
+	case map[string]any:
+		name, _ := steps[0].(string)
+		if inner, ok := v[name]; ok {
+			w.path = append(w.path, steps[0])
+			w.visit(inner, steps[1:])
+		}
+	case []any:
+		if steps[0] == any(each{}) {
+			for i, inner := range v {
+				w.path = append(w.path[:depth], i)
+				w.visit(inner, steps[1:])
+			}
+		}
+	}
+	w.path = w.path[:depth]
+}
+
+func (w *walk) check(v any) {
+	w.watch.Unknown = false
+	at := schema.NewValue(v, &w.watch)
+	if at.IsUnknown() {
+		return
+	}
+	before := len(w.found)
+	w.rule.check(at, w.say)
+	if w.watch.Unknown {
+		w.found = w.found[:before]
+	}
+}
+
+func (w *walk) report(at schema.Value, format string, args ...any) {
+	w.found = append(w.found, schema.Violation{
+		Path: slices.Concat(w.path, at.Path()), Rule: w.rule.id, Warning: w.rule.warning, Hint: w.rule.hint,
+		Message: fmt.Sprintf(format, args...),
+	})
 }

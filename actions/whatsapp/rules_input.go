@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -16,30 +15,10 @@ const (
 
 func inputRules() []rule {
 	return []rule{
-		{id: "recipient-format", at: "recipient", check: reachable, source: messagesPage},
-		{id: "recipient-doubtful", at: "recipient", check: inUse, warning: true, hint: "check the number; it is sent as it is", source: "libphonenumber"},
 		{id: "sender-phone-id", at: "sender_phone_id", check: isID, hint: senderHint, source: messagesPage},
 		{id: "reaction-no-reply", check: noReplyReaction, hint: "leave reply_to out: the reaction names its message itself", source: messagesPage},
 		{id: "fallback-useless", check: uselessFallback, warning: true, hint: "leave fallback out: a template may be sent at any time", source: messagesPage},
 		{id: "reply-to-padding", at: "reply_to", check: noPadding, source: messagesPage},
-	}
-}
-
-func reachable(v schema.Value, say report) {
-	text, ok := v.Text()
-	if !ok {
-		return
-	}
-	_, err := parseContact(text)
-	var wrong *addressError
-	if errors.As(err, &wrong) {
-		say(v, "%s", wrong.Error())
-	}
-}
-
-func inUse(v schema.Value, say report) {
-	if text, ok := v.Text(); ok && strings.HasPrefix(strings.TrimSpace(text), "+") && doubtful(text) {
-		say(v, "%s lies in no range of phone numbers that is known to be in use", mention(text))
 	}
 }
 
@@ -50,15 +29,15 @@ func isID(v schema.Value, say report) {
 }
 
 func noReplyReaction(v schema.Value, say report) {
-	kind, _ := v.Get("message_type").Text()
-	if strings.EqualFold(kind, reactionType) && v.Get("reply_to").Present() {
+	kind, _ := textOf(v, "message_type")
+	if strings.EqualFold(kind, reactionType) && has(v, "reply_to") {
 		say(v.Get("reply_to"), "a reaction cannot be a reply")
 	}
 }
 
 func uselessFallback(v schema.Value, say report) {
-	kind, _ := v.Get("message_type").Text()
-	if strings.EqualFold(kind, templateType) && v.Get("fallback").Present() {
+	kind, _ := textOf(v, "message_type")
+	if strings.EqualFold(kind, templateType) && has(v, "fallback") {
 		say(v.Get("fallback"), "is never sent for a template")
 	}
 }
@@ -79,7 +58,7 @@ func mediaRules() []rule {
 }
 
 func addressNeedsName(v schema.Value, say report) {
-	if at := v.Get("address"); at.Present() && !v.Get("name").Present() {
+	if at := v.Get("address"); at.Present() && !has(v, "name") {
 		say(at, "is not shown, because the location has no name")
 	}
 }

@@ -45,7 +45,7 @@ func templateRules() []rule {
 func partOnce(v schema.Value, say report) {
 	seen := map[string]bool{}
 	for _, component := range v.Items() {
-		kind, _ := component.Get("type").Text()
+		kind, _ := textOf(component, "type")
 		if kind = strings.ToLower(kind); kind == "button" || kind == "" {
 			continue
 		}
@@ -68,25 +68,25 @@ func uniqueButtons(v schema.Value, say report) {
 }
 
 func isButton(v schema.Value) bool {
-	kind, _ := v.Get("type").Text()
+	kind, _ := textOf(v, "type")
 	return strings.EqualFold(kind, "button")
 }
 
 func buttonParts(v schema.Value, say report) {
 	if !isButton(v) {
 		for _, name := range []string{"index", "sub_type"} {
-			if at := v.Get(name); at.Present() {
-				say(at, "only goes with a component of type button")
+			if has(v, name) {
+				say(v.Get(name), "only goes with a component of type button")
 			}
 		}
 		return
 	}
-	kind, ok := v.Get("sub_type").Text()
-	if !ok && !v.Get("sub_type").Present() {
+	kind, ok := textOf(v, "sub_type")
+	if !ok && !has(v, "sub_type") {
 		say(v, "is a button and has no sub_type")
 	}
 	index := v.Get("index")
-	if !index.Present() {
+	if !has(v, "index") {
 		if !strings.EqualFold(kind, "voice_call") {
 			say(v, "is a button and has no index: 0 for the template's first button")
 		}
@@ -99,31 +99,36 @@ func buttonParts(v schema.Value, say report) {
 }
 
 func cardsOnCarousel(v schema.Value, say report) {
-	kind, _ := v.Get("type").Text()
+	kind, _ := textOf(v, "type")
 	switch carousel := strings.EqualFold(kind, "carousel"); {
-	case carousel && !v.Get("cards").Present():
+	case carousel && !has(v, "cards"):
 		say(v, "is a carousel and has no cards")
-	case !carousel && v.Get("cards").Present():
+	case !carousel && has(v, "cards"):
 		say(v.Get("cards"), "only goes with a component of type carousel")
 	}
 }
 
 func allNamed(v schema.Value, say report) {
+	if !has(v, "parameters") {
+		return
+	}
 	parameters := v.Get("parameters").Items()
 	named := 0
 	for _, p := range parameters {
-		if p.Get("parameter_name").Present() {
+		if has(p, "parameter_name") {
 			named++
 		}
 	}
 	if named > 0 && named < len(parameters) {
 		say(v.Get("parameters"), "some have a parameter_name and some have none: a template names all or none")
 	}
-	unique("parameter_name")(v.Get("parameters"), say)
+	if named > 1 {
+		unique("parameter_name")(v.Get("parameters"), say)
+	}
 }
 
 func shortHeader(v schema.Value, say report) {
-	if kind, _ := v.Get("type").Text(); !strings.EqualFold(kind, "header") {
+	if kind, _ := textOf(v, "type"); !strings.EqualFold(kind, "header") {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
@@ -152,6 +157,9 @@ func equalCodes(v schema.Value, say report) {
 	var body, button string
 	var at schema.Value
 	for _, component := range v.Items() {
+		if !has(component, "parameters") {
+			continue
+		}
 		parameters := component.Get("parameters").Items()
 		if len(parameters) != 1 {
 			continue
@@ -160,8 +168,8 @@ func equalCodes(v schema.Value, say report) {
 		if !ok || len(text) < 4 || len(text) > 15 || onlyDigits(text) != text {
 			continue
 		}
-		kind, _ := component.Get("type").Text()
-		sub, _ := component.Get("sub_type").Text()
+		kind, _ := textOf(component, "type")
+		sub, _ := textOf(component, "sub_type")
 		switch {
 		case strings.EqualFold(kind, "body"):
 			body = text

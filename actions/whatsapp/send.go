@@ -51,7 +51,7 @@ type SendOutput struct {
 
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
-	s := sender{Options: o, client: o.client()}
+	s := sender{Options: o, client: o.client(), book: &addressBook{}}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:      "whatsapp.send_message",
@@ -71,6 +71,7 @@ func SendMessage(o Options) actions.Action {
 type sender struct {
 	Options
 	client *http.Client
+	book   *addressBook
 }
 
 // send sends the message, or its fallback when only a template is taken.
@@ -80,18 +81,18 @@ func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOu
 	if err != nil {
 		return out, err
 	}
-	to, err := parseContact(in.Recipient)
-	if err != nil {
-		return out, invalid("recipient: %v", err)
+	to := s.book.look(in.Recipient)
+	if to.err != nil {
+		return out, invalid("recipient: %v", to.err)
 	}
-	if out.Repeats, err = s.once(ctx, from, to, in.Once); err != nil {
+	if out.Repeats, err = s.once(ctx, from, to.contact, in.Once); err != nil {
 		return out, err
 	}
 	if out.Repeats != "" {
 		out.Success, out.Delivery, out.MessageID = true, accepted, out.Repeats
 		return out, nil
 	}
-	e := envelope{to: to, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
+	e := envelope{to: to.contact, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
 	shut := s.Window != nil && e.kind != templateType && s.Window(ctx, from, to.key()) == WindowShut
 	if shut && in.Fallback == nil {
 		return out, windowShut()

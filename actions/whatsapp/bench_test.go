@@ -1,0 +1,67 @@
+package whatsapp_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/flow/schema"
+)
+
+// canned answers every request with the same text.
+type canned string
+
+func (c canned) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(c)),
+		Body: io.NopCloser(strings.NewReader(string(c))), Request: req}, nil
+}
+
+func benchmarkInput(b *testing.B, sig *call.Signature) map[string]any {
+	v, found := sig.In.Coerce(map[string]any{
+		"sender_phone_id": sender, "recipient": "+33612345678", "message_type": "template",
+		"message": goodMessages(b)["template"][1],
+	})
+	if found.Err() != nil {
+		b.Fatal(found)
+	}
+	return v.(map[string]any)
+}
+
+// BenchmarkSend is one send, from the call to its outcome, without the network.
+func BenchmarkSend(b *testing.B) {
+	set := newSet(b, &credentials{conn: connection("https://graph.facebook.com", token)}, whatsapp.Options{Client: &http.Client{Transport: canned(okBody)}})
+	c := send(benchmarkInput(b, set.Action("whatsapp.send_message")))
+	b.ReportAllocs()
+	for b.Loop() {
+		if o := set.Do(context.Background(), c); o.Status != call.Succeeded {
+			b.Fatal(o.Error)
+		}
+	}
+}
+
+// BenchmarkCheck is what the rules cost before each send.
+func BenchmarkCheck(b *testing.B) {
+	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+	in := benchmarkInput(b, sig)
+	b.ReportAllocs()
+	for b.Loop() {
+		if found := sig.Check(schema.NewValue(in, nil)); len(found) > 0 {
+			b.Fatal(found)
+		}
+	}
+}
+
+// BenchmarkLimits is what naming the buckets and the recipient of a send costs.
+func BenchmarkLimits(b *testing.B) {
+	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+	in := benchmarkInput(b, sig)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = sig.Limits(in), sig.Recipient(in)
+	}
+}
