@@ -161,7 +161,7 @@ func compareHint(t *schema.Type, source string) string {
 // It returns nil when there are errors, which it adds to the list.
 func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expression, yes, no Facts) {
 	if names := pathOf(strings.TrimSpace(t.Value)); names != nil {
-		if typ := s.follow(names); typ != nil && (names[0] != "steps" || s.readable(names[1:])) {
+		if typ := s.follow(names); typ != nil && s.proved(names) {
 			return &expression{at: at, typ: typ, path: names}, yes, no
 		}
 	}

@@ -54,12 +54,7 @@ func (f Facts) or(g Facts) Facts {
 		if !ok {
 			continue
 		}
-		both := stepFacts{not: a.not & b.not}
-		for _, name := range union(a.has, b.has) {
-			if a.proves(name) && b.proves(name) {
-				both.has = append(both.has, name)
-			}
-		}
+		both := a.or(b)
 		if both.not != 0 || both.has != nil {
 			if either == nil {
 				either = map[string]stepFacts{}
@@ -68,6 +63,17 @@ func (f Facts) or(g Facts) Facts {
 		}
 	}
 	return Facts{steps: either}
+}
+
+// or returns what is proved about a step when one of the two holds.
+func (s stepFacts) or(t stepFacts) stepFacts {
+	both := stepFacts{not: s.not & t.not}
+	for _, name := range union(s.has, t.has) {
+		if s.proves(name) && t.proves(name) {
+			both.has = append(both.has, name)
+		}
+	}
+	return both
 }
 
 // proves tells whether an output is there: it was tested, or the step succeeded.

@@ -74,6 +74,8 @@ func (g *guard) fields(e ast.Expr, in Facts) (yes, no Facts) {
 		if ch.test {
 			return g.present(ch)
 		}
+	case g.isVars(ch):
+		return g.variable(ch, in)
 	}
 	return Facts{}, Facts{}
 }

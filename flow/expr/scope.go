@@ -15,6 +15,7 @@ import (
 type Scope struct {
 	names   table[*schema.Type]
 	vars    table[*schema.Type]
+	unset   table[bool] // the variables that may not be set
 	steps   table[knownStep]
 	objects *objects
 	checker *checker.Env // of this scope, nil until it is needed
@@ -41,7 +42,7 @@ func NewScope() *Scope {
 
 // Fork returns a copy: what is set on one is not seen by the other.
 func (s *Scope) Fork() *Scope {
-	return &Scope{names: s.names.fork(), vars: s.vars.fork(), steps: s.steps.fork(), objects: s.objects}
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), objects: s.objects}
 }
 
 // Bind declares a variable, or declares it anew with another type, e.g. inputs,
@@ -51,8 +52,13 @@ func (s *Scope) Bind(name string, t *schema.Type) {
 	s.checker = nil
 }
 
-// SetVar declares vars.<name>.
-func (s *Scope) SetVar(name string, t *schema.Type) { s.vars.set(name, t) }
+// SetVar declares vars.<name>, which is set from here on.
+func (s *Scope) SetVar(name string, t *schema.Type) {
+	s.vars.set(name, t)
+	if s.unset.m[name] {
+		s.unset.set(name, false)
+	}
+}
 
 // Var returns the type of vars.<name>, or nil.
 func (s *Scope) Var(name string) *schema.Type { return s.vars.m[name] }
@@ -71,6 +77,7 @@ func (s *Scope) Assume(f Facts) {
 	for id, known := range f.steps {
 		st, ok := s.steps.m[id]
 		if !ok {
+			s.assumeVar(id, known)
 			continue
 		}
 		st.Outcomes &^= known.not
