@@ -196,17 +196,18 @@ func (c *Case) assert(text diag.Text, r *host.Result) []Failure {
 	if program == nil {
 		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
 		for _, d := range found {
-			f.Details = append(f.Details, d.Message)
+			if d.Code != "maybe-unset" { // the values show what is not there
+				f.Details = append(f.Details, d.Message)
+			}
 		}
 		return []Failure{f}
 	}
 	holds, err := program.Eval(expr.Vars{Values: values, Now: r.Ended})
-	if err != nil {
+	switch {
+	case err != nil:
 		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
 		f.Details = append(f.Details, err.Error())
-		return []Failure{f}
-	}
-	if holds == true {
+	case holds == true:
 		return nil
 	}
 	return []Failure{f}

@@ -169,7 +169,7 @@ func (c *Case) check(r *host.Result) []Failure {
 	}
 	for _, x := range e.outputs {
 		if diff := x.differences(r.Outputs); diff != nil {
-			all = append(all, Failure{Range: x.at, Message: "output " + x.name.Value + " is another", Diff: diff})
+			all = append(all, Failure{Range: x.at, Message: "the output " + x.name.Value + " is not as expected", Diff: diff})
 		}
 	}
 	if e.steps != nil {
@@ -180,7 +180,7 @@ func (c *Case) check(r *host.Result) []Failure {
 				got, _ = state["status"].(string)
 			}
 			if got != want.Value.Text.Value {
-				all = append(all, Failure{Range: want.Value.Range, Message: "the step " + want.Key.Value + " came to something else",
+				all = append(all, Failure{Range: want.Value.Range, Message: "the step " + want.Key.Value + " is not as expected",
 					Diff: []Difference{{"steps." + want.Key.Value + ".status", want.Value.Text.Value, got}}})
 			}
 		}
@@ -196,15 +196,8 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 	if at.Source == nil {
 		at = c.Range
 	}
-	f := Failure{Range: at, Message: fmt.Sprintf("the run %s, expected was that it %s", past(r.Status), past(c.expect.status)), Details: errorDetails(r)}
-	return f
-}
-
-func past(s machine.Status) string {
-	if s == machine.Cancelled {
-		return "was cancelled"
-	}
-	return string(s)
+	message := fmt.Sprintf("the run %s, but should have %s", r.Status, c.expect.status)
+	return Failure{Range: at, Message: message, Details: errorDetails(r)}
 }
 
 // errorDetails tells how a run failed.

@@ -21,6 +21,9 @@ func (l *loader) start(c *Case, n *flow.Node) {
 		v, found := at.Coerce(c.plan.Inputs)
 		for i := range found {
 			found[i].Message = "inputs: " + found[i].Message
+			if inputs == nil {
+				found[i].Range = c.Range
+			}
 		}
 		l.diags.Add(found)
 		c.inputs, _ = v.(map[string]any)

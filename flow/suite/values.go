@@ -13,31 +13,41 @@ import (
 // shown lists the values that an expression reads, as "path = value".
 func shown(source string, values map[string]any) []string {
 	var lines []string
+	add := func(names []string, v any) {
+		if line := strings.Join(names, ".") + " = " + show(v); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
 	for _, path := range pathsOf(source) {
 		names := strings.Split(path, ".")
 		if _, ok := values[names[0]]; !ok {
 			continue
 		}
-		var v any = values
-		read := 0
-		for _, name := range names {
-			m, ok := v.(map[string]any)
-			if !ok {
-				break // what follows is a function of the value
-			}
-			if v, ok = m[name]; !ok {
-				v = nothing{}
-				read++
-				break
-			}
-			read++
+		v, read := lookUp(values, names)
+		if _, missing := v.(nothing); missing && names[0] == "steps" && len(names) > 2 {
+			status := []string{"steps", names[1], "status"}
+			state, _ := lookUp(values, status)
+			add(status, state)
 		}
-		line := strings.Join(names[:read], ".") + " = " + show(v)
-		if read > 0 && !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
+		add(names[:read], v)
 	}
 	return lines
+}
+
+// lookUp follows a path; read is how many of its names lead to v. What follows a value
+// that has no fields is a function of it.
+func lookUp(values map[string]any, names []string) (v any, read int) {
+	v = values
+	for i, name := range names {
+		fields, ok := v.(map[string]any)
+		if !ok {
+			return v, i
+		}
+		if v, ok = fields[name]; !ok {
+			return nothing{}, len(names)
+		}
+	}
+	return v, len(names)
 }
 
 // nothing is what stands at a path that leads nowhere.
