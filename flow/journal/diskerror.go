@@ -24,8 +24,10 @@ func (e *DiskError) Error() string {
 // Unwrap returns the cause.
 func (e *DiskError) Unwrap() error { return e.Err }
 
+// ErrInUse says that another process writes the journal: only one may.
+var ErrInUse = errors.New("another process uses it; stop that one, or choose another data folder")
+
 var (
-	errInUse   = errors.New("another process uses it; stop that one, or choose another data folder")
 	errForeign = errors.New("it is not a journal; move it away, or choose another data folder")
 	errNoFile  = errors.New("it is not a file; give the path of the journal's file, not of its folder")
 	errOlder   = errors.New("it is of an older version; open it for writing once, which brings it up to date")

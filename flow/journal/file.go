@@ -70,7 +70,7 @@ func lock(path string) (*sqlite.Conn, error) {
 		return conn, nil
 	}
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
-		err = errInUse
+		err = ErrInUse
 	}
 	return nil, errors.Join(err, conn.Close())
 }
