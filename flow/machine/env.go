@@ -22,10 +22,9 @@ type env struct {
 
 func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path string) *env {
 	steps := make(map[string]any, len(p.All))
-	skipped := map[string]any{"status": string(Skipped), "attempts": int64(0)} // never written to
 	for _, s := range p.All {
 		if s.ID != "" {
-			steps[s.ID] = skipped
+			steps[s.ID] = skippedStep
 		}
 	}
 	settings := p.Settings
@@ -39,29 +38,14 @@ func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path str
 	}}
 }
 
+// skippedStep is what expressions see of a step that has not run. It is never written to.
+var skippedStep = map[string]any{"status": string(Skipped), "attempts": int64(0)}
+
 // bind returns an env with one more variable.
 func (e *env) bind(name string, v any) *env {
 	inner := *e
 	inner.values = maps.Clone(e.values)
 	inner.values[name] = v
-	return &inner
-}
-
-// copyVars returns an env whose variables are its own.
-func (e *env) copyVars() *env {
-	inner := *e
-	inner.vars = maps.Clone(e.vars)
-	inner.values = maps.Clone(e.values)
-	inner.values["vars"] = inner.vars
-	return &inner
-}
-
-// copySteps returns an env whose steps are its own.
-func (e *env) copySteps() *env {
-	inner := *e
-	inner.steps = maps.Clone(e.steps)
-	inner.values = maps.Clone(e.values)
-	inner.values["steps"] = inner.steps
 	return &inner
 }
 
@@ -72,14 +56,39 @@ func (e *env) in(g *group) *env {
 	return &inner
 }
 
-func (m *Machine) exprVars(e *env, place string) expr.Vars {
-	return expr.Vars{Values: e.values, Now: m.now, Random: &draw{m: m, place: e.path + place}}
+// branch returns an env of another group whose variables are its own.
+func (e *env) branch(g *group) *env {
+	inner := e.bind("vars", nil)
+	inner.group = g
+	inner.vars = maps.Clone(e.vars)
+	inner.values["vars"] = inner.vars
+	return inner
 }
 
+// iteration returns an env of another group whose variables and steps are its own,
+// with one more variable.
+func (e *env) iteration(g *group, name string, item any) *env {
+	inner := e.branch(g)
+	inner.steps = maps.Clone(e.steps)
+	inner.values["steps"] = inner.steps
+	inner.values[name] = item
+	return inner
+}
+
+// exprVars is what an expression at a place reads. It is good until the next call.
+func (m *Machine) exprVars(e *env, place string) expr.Vars {
+	m.draw = draw{m, e.path, place}
+	return expr.Vars{Values: e.values, Now: m.now, Random: &m.draw}
+}
+
+// eval evaluates a value of a step; nothing gives nil.
 func (m *Machine) eval(v *plan.Value, e *env, place string) (any, *failure) {
+	if x, ok := v.Literal(); ok {
+		return x, nil
+	}
 	x, err := v.Eval(m.exprVars(e, place))
 	if err != nil {
-		return nil, expressionFailure(e.path+place, err)
+		return nil, expressionFailure(err)
 	}
 	if _, none := x.(expr.Absent); none {
 		return nil, nil
@@ -90,10 +99,40 @@ func (m *Machine) eval(v *plan.Value, e *env, place string) (any, *failure) {
 func (m *Machine) holds(p *expr.Program, e *env, place string) (bool, *failure) {
 	x, err := p.Eval(m.exprVars(e, place))
 	if err != nil {
-		return false, expressionFailure(e.path+place, err)
+		return false, expressionFailure(err)
 	}
 	yes, _ := x.(bool)
 	return yes, nil
+}
+
+// values evaluates the named values of a step, without those that give nothing.
+func (m *Machine) values(list []plan.Output, e *env, place string) (map[string]any, *failure) {
+	out := make(map[string]any, len(list))
+	for _, o := range list {
+		x, err := o.Value.Eval(m.exprVars(e, place))
+		if err != nil {
+			f := expressionFailure(err)
+			f.err.Message = o.Name + ": " + f.err.Message
+			return nil, f
+		}
+		if _, none := x.(expr.Absent); !none {
+			out[o.Name] = x
+		}
+	}
+	return out, nil
+}
+
+// typed evaluates a value and brings it to a type.
+func (m *Machine) typed(v *plan.Value, t *schema.Type, e *env, place string) (any, *failure) {
+	x, f := m.eval(v, e, place)
+	if f != nil {
+		return nil, f
+	}
+	coerced, found := t.Coerce(x)
+	if err := found.Err(); err != nil {
+		return nil, invalid(err)
+	}
+	return coerced, nil
 }
 
 // text evaluates to a string; nothing gives "".
@@ -102,71 +141,54 @@ func (m *Machine) text(v *plan.Value, e *env, place string) (string, *failure) {
 		return "", nil
 	}
 	x, f := m.eval(v, e, place)
-	if f != nil {
+	if f != nil || x == nil {
 		return "", f
 	}
 	coerced, found := schema.StringType.Coerce(x)
-	if found.Err() != nil {
-		return "", &failure{step: e.path + place, err: &call.Error{Code: "invalid_input", Class: "flow", Message: found.Error()}}
+	if err := found.Err(); err != nil {
+		return "", invalid(err)
 	}
 	s, _ := coerced.(string)
 	return s, nil
 }
 
-// A failure is an error and the path of the step that it comes from.
+// A failure is an error on its way out, and the step that it comes from: the innermost
+// one that it ends.
 type failure struct {
-	step string
 	err  *call.Error
+	path string // of the step, "" before one has ended with it
+	id   string // of the step, as the flow's expressions see it
+	told bool   // id is set
 }
 
-func expressionFailure(path string, err error) *failure {
-	details := map[string]any{}
+func (f *failure) result() result { return result{end: failed, failure: f} }
+
+// value is the failure as catch and on_failure see it.
+func (f *failure) value() map[string]any { return f.err.Value(f.id) }
+
+// at notes the step that ends with the failure, unless an inner one did.
+func (f *failure) at(s *plan.Step, path string) {
+	if f.path == "" {
+		f.path = path
+	}
+	if !f.told {
+		f.id, f.told = s.ID, true
+	}
+}
+
+// flowError is a failure that the flow itself makes.
+func flowError(code, message string) *failure {
+	return &failure{err: &call.Error{Code: code, Class: "flow", Message: message}}
+}
+
+func invalid(err error) *failure { return flowError("invalid_input", err.Error()) }
+
+func expressionFailure(err error) *failure {
+	f := flowError("expression_failed", err.Error())
 	var e *expr.EvalError
 	if errors.As(err, &e) && e.Range.Source != nil {
 		at := e.Range.Pos()
-		details["file"], details["line"], details["column"] = e.Range.File(), int64(at.Line), int64(at.Col)
+		f.err.Details = map[string]any{"file": e.Range.File(), "line": int64(at.Line), "column": int64(at.Col)}
 	}
-	return &failure{step: path, err: &call.Error{Code: "expression_failed", Class: "flow", Message: err.Error(), Details: details}}
-}
-
-// withAlways fills in the outputs that are always present, with zero values.
-func withAlways(t *schema.Type, out map[string]any) map[string]any {
-	var filled map[string]any
-	for _, f := range t.Fields {
-		if _, ok := out[f.Name]; ok || !f.Always {
-			continue
-		}
-		if filled == nil {
-			filled = maps.Clone(out)
-			if filled == nil {
-				filled = map[string]any{}
-			}
-		}
-		filled[f.Name] = zero(f.Type)
-	}
-	if filled != nil {
-		return filled
-	}
-	if out == nil {
-		return map[string]any{}
-	}
-	return out
-}
-
-func zero(t *schema.Type) any {
-	switch t.Kind {
-	case schema.String:
-		return ""
-	case schema.Bool:
-		return false
-	case schema.Int:
-		return int64(0)
-	case schema.Number:
-		return float64(0)
-	case schema.List:
-		return []any{}
-	case schema.Map, schema.Object:
-		return map[string]any{}
-	}
-	return nil
+	return f
 }

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"maps"
 
 	"facteur/flow/call"
 	"facteur/flow/expr"
@@ -25,90 +26,72 @@ type result struct {
 	values  map[string]any // of returned
 }
 
-func (f *failure) result() result { return result{end: failed, failure: f} }
-
 // flow runs a plan's steps, handles its failure, and evaluates its outputs.
 func (m *Machine) flow(p *plan.Plan, inputs map[string]any, parent *group, path string, k func(result, map[string]any)) {
 	m.hideInputs(p.Inputs, inputs)
 	g := parent.child()
 	e := m.newEnv(p, inputs, g, path)
 	var late *failure
-	drop := func() {}
+	timeout := 0
 	if p.Timeout > 0 {
-		drop = m.sleep(m.now.Add(p.Timeout), func() {
-			late = &failure{err: &call.Error{
-				Code: "timeout", Class: "flow",
-				Message: fmt.Sprintf("%s did not end within %s", p.Name, schema.FormatDuration(p.Timeout)),
-			}}
+		timeout = m.sleep(m.now.Add(p.Timeout), func() {
+			late = flowError("timeout", fmt.Sprintf("%s did not end within %s", p.Name, schema.FormatDuration(p.Timeout)))
 			g.stop(cancelling)
 		})
 	}
 	m.block(p.Steps, e, func(r result) {
-		drop()
-		parent.leave(g)
-		if r.end == stopped && late != nil && parent.stopped == going {
+		m.drop(timeout)
+		g.leave()
+		switch {
+		case parent.stopped == cancelling: // whatever its last calls came to
+			r = result{end: stopped}
+		case late != nil:
 			r = late.result()
-		}
-		var outputs map[string]any
-		if r.end == completed {
-			var f *failure
-			if outputs, f = m.outputs(p, e); f != nil {
-				r = f.result()
+		case r.end == completed:
+			outputs, f := m.values(p.Outputs, e, "outputs")
+			if f == nil {
+				k(r, outputs)
+				return
 			}
+			f.err.Message = "output " + f.err.Message
+			r = f.result()
 		}
 		if r.end != failed || len(p.OnFailure) == 0 {
-			if r.end != completed {
-				outputs = m.outputsLeft(p, e, r.values)
-			}
-			k(r, outputs)
+			k(r, m.outputsLeft(p, e, r.values))
 			return
 		}
-		// What a failed run still does is not stopped by what failed it.
-		last := e.in(&group{}).bind("error", r.failure.err.Value(r.failure.step))
-		m.block(p.OnFailure, last, func(r2 result) {
-			if r2.end == failed {
-				r.failure.err.Details = with(r.failure.err.Details, "on_failure", r2.failure.err.Message)
-			}
-			k(r, m.outputsLeft(p, last, nil))
-		})
+		m.onFailure(p, e, parent, r, k)
 	})
 }
 
-func with(details map[string]any, key string, v any) map[string]any {
-	out := map[string]any{key: v}
-	for k, x := range details {
-		out[k] = x
-	}
-	return out
-}
-
-// outputs evaluates every output of a flow that succeeded.
-func (m *Machine) outputs(p *plan.Plan, e *env) (map[string]any, *failure) {
-	out := make(map[string]any, len(p.Outputs))
-	vars := m.exprVars(e, "outputs")
-	for _, o := range p.Outputs {
-		x, err := o.Value.Eval(vars)
-		if err != nil {
-			f := expressionFailure(e.path+"outputs."+o.Name, err)
-			f.err.Message = "output " + o.Name + ": " + f.err.Message
-			return nil, f
+// onFailure runs the steps of a flow that failed: outside the group of those that did.
+func (m *Machine) onFailure(p *plan.Plan, e *env, parent *group, r result, k func(result, map[string]any)) {
+	g := parent.child()
+	last := e.in(g).bind("error", r.failure.value())
+	m.block(p.OnFailure, last, func(own result) {
+		g.leave()
+		if own.end == failed {
+			err := *r.failure.err
+			if err.Details = maps.Clone(err.Details); err.Details == nil {
+				err.Details = map[string]any{}
+			}
+			err.Details["on_failure"] = own.failure.err.Message
+			first := *r.failure
+			first.err = &err
+			r = first.result()
 		}
-		if _, none := x.(expr.Absent); !none {
-			out[o.Name] = x
-		}
-	}
-	return out, nil
+		k(r, m.outputsLeft(p, last, nil))
+	})
 }
 
 // outputsLeft gives the returned values, and those of the other outputs that can be
 // evaluated.
 func (m *Machine) outputsLeft(p *plan.Plan, e *env, values map[string]any) map[string]any {
 	out := make(map[string]any, len(p.Outputs))
-	vars := m.exprVars(e, "outputs")
 	for _, o := range p.Outputs {
 		if x, ok := values[o.Name]; ok {
 			out[o.Name] = x
-		} else if x, err := o.Value.Eval(vars); err == nil {
+		} else if x, err := o.Value.Eval(m.exprVars(e, "outputs")); err == nil {
 			if _, none := x.(expr.Absent); !none {
 				out[o.Name] = x
 			}
@@ -121,6 +104,13 @@ func (m *Machine) outputsLeft(p *plan.Plan, e *env, values map[string]any) map[s
 func (m *Machine) block(steps []*plan.Step, e *env, k func(result)) {
 	i := 0
 	var next func()
+	after := func(r result) {
+		if r.end != completed {
+			k(r)
+			return
+		}
+		m.later(next)
+	}
 	next = func() {
 		switch {
 		case e.group.stopped != going:
@@ -128,15 +118,8 @@ func (m *Machine) block(steps []*plan.Step, e *env, k func(result)) {
 		case i == len(steps):
 			k(result{})
 		default:
-			s := steps[i]
 			i++
-			m.step(s, e, func(r result) {
-				if r.end != completed {
-					k(r)
-					return
-				}
-				m.later(next)
-			})
+			m.step(steps[i-1], e, after)
 		}
 	}
 	next()
@@ -171,24 +154,29 @@ func (m *Machine) step(s *plan.Step, e *env, k func(result)) {
 	case *plan.Foreach:
 		m.foreach(s, do, e, done)
 	case *plan.Parallel:
-		m.parallel(s, do, e, done)
+		m.parallel(do, e, done)
 	case *plan.Try:
 		m.try(s, do, e, done)
 	case *plan.Wait:
 		m.wait(s, do, e, done)
 	case *plan.WaitFor:
-		m.waitFor(s, do, e, report, done, func(r result) {
-			m.finish(s, e, report, r, nil, func(result) {
+		m.waitFor(s, do, e, report, done, func(f *failure) {
+			m.finish(s, e, report, f.result(), nil, func(result) {
 				m.took(s, e, plan.TimeoutWay)
-				m.block(do.OnTimeout, e, k)
+				m.block(do.OnTimeout, e, func(r result) { k(allowed(s, r)) })
 			})
 		})
 	case *plan.CallFlow:
 		m.call(s, do, e, done)
 	case *plan.Return:
-		m.ret(s, do, e, done)
+		values, f := m.values(do.Values, e, s.Place)
+		if f != nil {
+			done(f.result(), nil)
+			return
+		}
+		done(result{end: returned, values: values}, nil)
 	case *plan.Fail:
-		m.fail(s, do, e, done)
+		done(m.fail(s, do, e).result(), nil)
 	default:
 		done(result{}, nil)
 	}
@@ -200,37 +188,63 @@ func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs m
 		report.Attempts = 1
 	}
 	if outputs == nil {
-		outputs = map[string]any{}
+		outputs = always(s.Do)
 	}
 	report.Outputs = outputs
 	if s.Sensitive && len(outputs) > 0 {
 		m.sensitive = append(m.sensitive, outputs)
 	}
-	state := map[string]any{"outputs": outputs, "attempts": int64(report.Attempts)}
+	status := Succeeded // as expressions see it
+	var failure map[string]any
 	switch r.end {
 	case completed, returned:
-		state["status"] = string(Succeeded)
 		m.end(report, Succeeded)
 	case failed:
-		state["status"] = string(Failed)
-		state["error"] = r.failure.err.Value(r.failure.step)
+		status = Failed
+		r.failure.at(s, report.Path)
 		report.Error = r.failure.err
+		failure = r.failure.value()
 		m.end(report, Failed)
 	case stopped:
-		state["status"] = string(Failed)
-		state["error"] = cancelledError.Value(report.Path)
+		status = Failed
+		if report.Error == nil {
+			report.Error = stoppedError
+		}
+		failure = report.Error.Value(s.ID)
 		m.end(report, Cancelled)
 	}
 	if s.ID != "" {
+		state := map[string]any{"status": string(status), "outputs": outputs, "attempts": int64(report.Attempts)}
+		if failure != nil {
+			state["error"] = failure
+		}
 		e.steps[s.ID] = state
 	}
-	if r.end == failed && s.AllowFailure {
-		r = result{}
-	}
-	k(r)
+	k(allowed(s, r))
 }
 
-var cancelledError = &call.Error{Code: "cancelled", Class: "flow", Message: "the run was cancelled"}
+// allowed is how a step's end counts for the steps around it.
+func allowed(s *plan.Step, r result) result {
+	if r.end == failed && s.AllowFailure {
+		return result{}
+	}
+	return r
+}
+
+var stoppedError = &call.Error{Code: "cancelled", Class: "flow", Message: "it was stopped before its end"}
+
+// always gives the outputs that a step has whatever happened.
+func always(do plan.Construct) map[string]any {
+	switch do := do.(type) {
+	case *plan.Action:
+		return withAlways(do.Signature.Out, nil)
+	case *plan.WaitFor:
+		return withAlways(do.Event.Type, nil)
+	case *plan.Foreach:
+		return map[string]any{"items": []any{}}
+	}
+	return map[string]any{}
+}
 
 func (m *Machine) set(s *plan.Step, do *plan.Set, e *env, done func(result, map[string]any)) {
 	for _, v := range do.Values {
@@ -249,23 +263,30 @@ func (m *Machine) set(s *plan.Step, do *plan.Set, e *env, done func(result, map[
 
 func (m *Machine) switches(s *plan.Step, do *plan.Switch, e *env, done func(result, map[string]any)) {
 	k := func(r result) { done(r, nil) }
-	for i, c := range do.Cases {
-		yes := true
-		if c.When != nil {
-			var f *failure
-			if yes, f = m.holds(c.When, e, s.Place); f != nil {
-				done(f.result(), nil)
-				return
-			}
+	i, f := m.choose(do.Cases, e, s.Place)
+	switch {
+	case f != nil:
+		k(f.result())
+	case i < 0:
+		m.took(s, e, plan.DefaultWay)
+		m.block(do.Default, e, k)
+	default:
+		m.took(s, e, plan.CaseWay(i))
+		m.block(do.Cases[i].Steps, e, k)
+	}
+}
+
+// choose returns the first case that holds, -1 when none does.
+func (m *Machine) choose(cases []plan.Case, e *env, place string) (int, *failure) {
+	for i, c := range cases {
+		if c.When == nil {
+			return i, nil
 		}
-		if yes {
-			m.took(s, e, plan.CaseWay(i))
-			m.block(c.Steps, e, k)
-			return
+		if yes, f := m.holds(c.When, e, place); yes || f != nil {
+			return i, f
 		}
 	}
-	m.took(s, e, plan.DefaultWay)
-	m.block(do.Default, e, k)
+	return -1, nil
 }
 
 func (m *Machine) try(s *plan.Step, do *plan.Try, e *env, done func(result, map[string]any)) {
@@ -274,7 +295,7 @@ func (m *Machine) try(s *plan.Step, do *plan.Try, e *env, done func(result, map[
 			done(r, nil)
 			return
 		}
-		// It runs once, whatever stopped what was before.
+		// It runs once, to its end, whatever stopped what was before.
 		m.block(do.Finally, e.in(&group{}), func(last result) {
 			if last.end == completed {
 				last = r
@@ -283,79 +304,56 @@ func (m *Machine) try(s *plan.Step, do *plan.Try, e *env, done func(result, map[
 		})
 	}
 	m.block(do.Steps, e, func(r result) {
-		if r.end != failed {
+		if r.end != failed || e.group.stopped != going {
 			finally(r)
 			return
 		}
-		inner := e.bind("error", r.failure.err.Value(r.failure.step))
-		for i, c := range do.Catch {
-			yes := true
-			if c.When != nil {
-				var f *failure
-				if yes, f = m.holds(c.When, inner, s.Place); f != nil {
-					finally(f.result())
-					return
-				}
-			}
-			if yes {
-				m.took(s, e, plan.CatchWay(i))
-				m.block(c.Steps, inner, finally)
-				return
-			}
+		inner := e.bind("error", r.failure.value())
+		i, f := m.choose(do.Catch, inner, s.Place)
+		switch {
+		case f != nil:
+			finally(f.result())
+		case i < 0:
+			finally(r)
+		default:
+			m.took(s, e, plan.CatchWay(i))
+			m.block(do.Catch[i].Steps, inner, finally)
 		}
-		finally(r)
 	})
 }
 
 func (m *Machine) call(s *plan.Step, do *plan.CallFlow, e *env, done func(result, map[string]any)) {
-	x, f := m.eval(do.With, e, s.Place)
+	x, f := m.typed(do.With, do.Plan.Inputs, e, s.Place)
 	if f != nil {
 		done(f.result(), nil)
 		return
 	}
-	coerced, found := do.Plan.Inputs.Coerce(x)
-	if err := found.Err(); err != nil {
-		f := &failure{step: e.path + s.Place, err: &call.Error{Code: "invalid_input", Class: "flow", Message: err.Error()}}
-		done(f.result(), nil)
-		return
-	}
-	inputs, _ := coerced.(map[string]any)
+	inputs, _ := x.(map[string]any)
 	m.flow(do.Plan, inputs, e.group, e.path+s.Place+"/", func(r result, outputs map[string]any) {
-		if r.end == returned {
-			r = result{} // it ended the called flow alone
+		switch r.end {
+		case returned: // it ended the called flow alone
+			r = result{}
+		case failed: // its steps have no name here: the one that failed is this one
+			r = (&failure{err: r.failure.err, path: r.failure.path}).result()
 		}
 		done(r, outputs)
 	})
 }
 
-func (m *Machine) ret(s *plan.Step, do *plan.Return, e *env, done func(result, map[string]any)) {
-	values := make(map[string]any, len(do.Values))
-	for _, v := range do.Values {
-		x, err := v.Value.Eval(m.exprVars(e, s.Place))
-		if err != nil {
-			done(expressionFailure(e.path+s.Place, err).result(), nil)
-			return
-		}
-		if _, none := x.(expr.Absent); !none {
-			values[v.Name] = x
-		}
-	}
-	done(result{end: returned, values: values}, nil)
-}
-
-func (m *Machine) fail(s *plan.Step, do *plan.Fail, e *env, done func(result, map[string]any)) {
+func (m *Machine) fail(s *plan.Step, do *plan.Fail, e *env) *failure {
 	code, f := m.text(do.Code, e, s.Place)
-	if f == nil {
-		var message string
-		if message, f = m.text(do.Message, e, s.Place); f == nil {
-			if code == "" {
-				code = "failed"
-			}
-			if message == "" {
-				message = "the flow failed with the code " + code
-			}
-			f = &failure{step: e.path + s.Place, err: &call.Error{Code: code, Class: "flow", Message: message}}
-		}
+	if f != nil {
+		return f
 	}
-	done(f.result(), nil)
+	message, f := m.text(do.Message, e, s.Place)
+	if f != nil {
+		return f
+	}
+	if code == "" {
+		code = "failed"
+	}
+	if message == "" {
+		message = "the flow failed with the code " + code
+	}
+	return flowError(code, message)
 }

@@ -11,30 +11,56 @@ const (
 
 // A group is steps that stop together. Stopping a group stops those inside it.
 type group struct {
-	stopped  stopKind
-	children []*group
-	hooks    []*hook
+	stopped     stopKind
+	first, last *hook
+	outer       *hook // in the group around this one
 }
 
+// A hook is what a group does when it is stopped. Hooks form a list, so that the end
+// of a step costs the same in a group of one and of a hundred thousand.
 type hook struct {
-	f    func(stopKind)
-	gone bool
+	f          func(stopKind)
+	in         *group // nil: it was dropped
+	prev, next *hook
 }
 
+// child returns a group inside this one; leave ends it.
 func (g *group) child() *group {
 	c := &group{stopped: g.stopped}
-	g.children = append(g.children, c)
+	c.outer = g.onStop(c.stop)
 	return c
 }
 
-// onStop calls f when the group is stopped, unless the returned func is called before.
-func (g *group) onStop(f func(stopKind)) (drop func()) {
-	h := &hook{f: f}
-	if n := len(g.hooks); n > 0 && g.hooks[n-1].gone {
-		g.hooks = g.hooks[:n-1]
+func (g *group) leave() { g.outer.drop() }
+
+// onStop calls f each time that the group is stopped harder, until the hook is dropped.
+func (g *group) onStop(f func(stopKind)) *hook {
+	h := &hook{f: f, in: g, prev: g.last}
+	if g.last == nil {
+		g.first = h
+	} else {
+		g.last.next = h
 	}
-	g.hooks = append(g.hooks, h)
-	return func() { h.gone = true }
+	g.last = h
+	return h
+}
+
+func (h *hook) drop() {
+	g := h.in
+	if g == nil {
+		return
+	}
+	h.in = nil
+	if h.prev == nil {
+		g.first = h.next
+	} else {
+		h.prev.next = h.next
+	}
+	if h.next == nil {
+		g.last = h.prev
+	} else {
+		h.next.prev = h.prev
+	}
 }
 
 func (g *group) stop(kind stopKind) {
@@ -42,22 +68,13 @@ func (g *group) stop(kind stopKind) {
 		return
 	}
 	g.stopped = kind
-	for _, h := range g.hooks {
-		if !h.gone {
+	var all []*hook // a hook may drop itself and others
+	for h := g.first; h != nil; h = h.next {
+		all = append(all, h)
+	}
+	for _, h := range all {
+		if h.in != nil {
 			h.f(kind)
-		}
-	}
-	for _, c := range g.children {
-		c.stop(kind)
-	}
-}
-
-// leave forgets a child that has ended.
-func (g *group) leave(c *group) {
-	for i, x := range g.children {
-		if x == c {
-			g.children = append(g.children[:i], g.children[i+1:]...)
-			return
 		}
 	}
 }

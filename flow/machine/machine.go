@@ -10,10 +10,6 @@
 package machine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -27,27 +23,30 @@ const Version = 1
 
 // A Machine is one run. It is not safe for concurrent use.
 type Machine struct {
-	plan   *plan.Plan
-	start  Start
-	now    time.Time
-	ready  []func()
-	root   *group
-	result *Result
+	start    Start
+	callKeys string // what the keys of the run's calls begin with
+	now      time.Time
+	ready    []func() // from readyAt on
+	readyAt  int
+	root     *group
+	result   *Result
 
-	out     []Command // since the last Next
-	calls   map[string]*attempt
-	timers  map[int]func()
-	awaits  map[int]func(Arrived)
-	watches map[string]bool
+	out       []Command            // since the last Next
+	most      int                  // how many there may be before they are looked through
+	calls     map[string]*activity // whose attempt has that key
+	withdrawn map[string]bool      // calls that the host was given and must forget
+	timers    map[int]func()
+	awaits    map[int]*waiting
+	watches   map[string]bool
 
-	receipts map[string][]call.Receipt // by call key, in order of arrival
-	consumed map[string]bool           // ids of events and receipts that had their effect
-	lastCall map[string]time.Time      // when the subject was last written to
-	draws    map[string]uint64         // how much randomness each place has used
+	consumed map[string]bool      // ids of events that had their effect
+	lastCall map[string]time.Time // when the subject was last written to
+	draws    map[string]uint64    // how much randomness each place has used
 	random   []int64
+	draw     draw   // of the expression that is being evaluated
+	buf      []byte // room to work in
 
 	nextCall, nextTimer, nextAwait int
-	cancelled                      *string
 	steps                          []*Step
 	ended                          []*Step
 	branches                       map[plan.Branch]bool
@@ -76,10 +75,12 @@ const (
 
 // New starts a run.
 func New(p *plan.Plan, s Start) *Machine {
+	s.At = instant(s.At)
+	s.Inputs = canonicalMap(p.Inputs, s.Inputs)
 	m := &Machine{
-		plan: p, start: s, now: s.At, root: &group{},
-		calls: map[string]*attempt{}, timers: map[int]func(){}, awaits: map[int]func(Arrived){},
-		watches: map[string]bool{}, receipts: map[string][]call.Receipt{}, consumed: map[string]bool{},
+		start: s, callKeys: "f1." + s.Run + ".", now: s.At, root: &group{},
+		calls: map[string]*activity{}, timers: map[int]func(){}, awaits: map[int]*waiting{},
+		watches: map[string]bool{}, consumed: map[string]bool{},
 		lastCall: map[string]time.Time{}, draws: map[string]uint64{}, random: s.Random,
 		branches: map[plan.Branch]bool{},
 	}
@@ -89,7 +90,7 @@ func New(p *plan.Plan, s Start) *Machine {
 		case completed, returned:
 			m.result.Status = Succeeded
 		case failed:
-			m.result.Status, m.result.Error, m.result.Step = Failed, r.failure.err, r.failure.step
+			m.result.Status, m.result.Error, m.result.Step = Failed, r.failure.err, r.failure.path
 		case stopped:
 			m.result.Status = Cancelled
 		}
@@ -98,57 +99,57 @@ func New(p *plan.Plan, s Start) *Machine {
 	return m
 }
 
+// instant is a time as a journal gives it back, wherever it was taken.
+func instant(t time.Time) time.Time { return t.Round(0).UTC() }
+
 // later puts work behind what is already ready, which keeps the stack flat.
 func (m *Machine) later(f func()) { m.ready = append(m.ready, f) }
 
 func (m *Machine) advance() {
-	for len(m.ready) > 0 {
-		f := m.ready[0]
-		m.ready = m.ready[1:]
+	for m.readyAt < len(m.ready) {
+		f := m.ready[m.readyAt]
+		m.ready[m.readyAt] = nil
+		if m.readyAt++; m.readyAt == len(m.ready) {
+			m.ready, m.readyAt = m.ready[:0], 0
+		}
 		f()
 	}
-	m.ready = nil
 }
 
 // Next returns what the run wants done that it has not asked for before. A host MUST
 // record Taken before it performs a Call. After a resume Next returns everything that
 // is still wanted; a call that was taken up without an outcome is marked InFlight.
 func (m *Machine) Next() []Command {
-	if len(m.out) == 0 {
-		return nil
-	}
-	live := m.out[:0]
-	for _, c := range m.out {
+	m.forget()
+	for i, c := range m.out {
 		switch c := c.(type) {
 		case Call:
-			if a := m.calls[c.Key]; a == nil || a.phase == withdrawn || a.answered {
-				continue
-			} else if a.taken {
+			a := m.calls[c.Key]
+			a.handed = true
+			if a.taken {
 				c.InFlight = true
-				live = append(live, c)
-				continue
+				m.out[i] = c
 			}
 		case Cancel:
-			if a := m.calls[c.Key]; a == nil || a.answered {
-				continue
-			}
-		case Sleep:
-			if m.timers[c.Timer] == nil {
-				continue
-			}
-		case Await:
-			if m.awaits[c.ID] == nil {
-				continue
-			}
-		case Watch:
-			if !m.watches[c.Key] {
-				continue
-			}
+			delete(m.withdrawn, c.Key)
 		}
-		live = append(live, c)
 	}
-	m.out = nil
-	return live
+	out := m.out
+	m.out, m.most = nil, 0
+	return out
+}
+
+// forget drops the commands that nobody needs any more.
+func (m *Machine) forget() {
+	live := m.out[:0]
+	for _, c := range m.out {
+		cancel, ok := c.(Cancel)
+		if m.Wants(c) || ok && m.withdrawn[cancel.Key] {
+			live = append(live, c)
+		}
+	}
+	clear(m.out[len(live):])
+	m.out = live
 }
 
 // Wants tells whether the run still needs what a command asked for.
@@ -156,10 +157,10 @@ func (m *Machine) Wants(c Command) bool {
 	switch c := c.(type) {
 	case Call:
 		a := m.calls[c.Key]
-		return a != nil && !a.answered && a.phase != withdrawn
+		return a != nil && !a.answered
 	case Cancel:
 		a := m.calls[c.Key]
-		return a != nil && !a.answered
+		return a != nil && !a.answered && a.cancelled
 	case Sleep:
 		return m.timers[c.Timer] != nil
 	case Await:
@@ -182,89 +183,94 @@ type MismatchError struct{ Reason string }
 
 func (e *MismatchError) Error() string { return "the record does not fit the flow: " + e.Reason }
 
+func mismatch(format string, args ...any) error {
+	return &MismatchError{fmt.Sprintf(format, args...)}
+}
+
 // Apply tells the machine what happened. The error is a *MismatchError.
 func (m *Machine) Apply(event Event) error {
-	if at := event.Time(); at.After(m.now) {
+	if event == nil {
+		return mismatch("an event is missing")
+	}
+	if at := instant(event.Time()); at.After(m.now) {
 		m.now = at // a clock that jumps back does not take the run's time with it
 	}
 	if err := m.apply(event); err != nil {
 		return err
 	}
 	m.advance()
+	if len(m.out) > m.most { // a long journal is being applied
+		m.forget()
+		m.most = 2*len(m.out) + 64
+	}
 	return nil
 }
 
 func (m *Machine) apply(event Event) error {
 	switch e := event.(type) {
 	case Taken:
-		a := m.calls[e.Key]
-		switch {
+		switch a := m.calls[e.Key]; {
 		case a == nil:
-			return &MismatchError{fmt.Sprintf("it took up the call %s, which the flow does not make", e.Key)}
-		case a.taken || a.phase == withdrawn:
-			return &MismatchError{fmt.Sprintf("it took up the call %s, which was not to be made", e.Key)}
+			return mismatch("it took up the call %s, which the flow does not make", e.Key)
+		case a.taken:
+			return mismatch("it took up the call %s twice", e.Key)
 		case e.Print != a.print:
-			return &MismatchError{fmt.Sprintf("its call %s of step %s was another one", e.Key, a.act.path)}
+			return mismatch("its call %s of step %s was another one", e.Key, a.report.Path)
+		default:
+			a.onTaken()
 		}
-		a.onTaken()
 	case Answered:
 		a := m.calls[e.Key]
 		if a == nil || !a.taken || a.answered {
-			return &MismatchError{fmt.Sprintf("it has an outcome for the call %s, which is not under way", e.Key)}
+			return mismatch("it has an outcome for the call %s, which is not under way", e.Key)
 		}
 		a.onAnswer(e.Outcome)
 	case Received:
-		m.receive(e.Receipt)
+		if a := m.calls[e.Receipt.Key]; a != nil {
+			a.receive(e.Receipt)
+		}
 	case Fired:
+		if e.Timer < 1 || e.Timer > m.nextTimer {
+			return mismatch("its timer %d fired, which the flow does not set", e.Timer)
+		}
 		if f := m.timers[e.Timer]; f != nil {
 			delete(m.timers, e.Timer)
 			f()
 		}
 	case Arrived:
-		if f := m.awaits[e.Await]; f != nil && !m.consumed[e.ID] {
-			f(e)
+		if e.Await < 1 || e.Await > m.nextAwait {
+			return mismatch("an event arrived for the wait %d, which the flow does not make", e.Await)
+		}
+		if w := m.awaits[e.Await]; w != nil {
+			w.arrived(e)
 		}
 	case CancelRequested:
-		if m.cancelled == nil && m.result == nil {
-			reason := e.Reason
-			m.cancelled = &reason
-			m.root.stop(cancelling)
-		}
+		m.root.stop(cancelling)
 	default:
-		return &MismatchError{fmt.Sprintf("unknown event %T", event)}
+		return mismatch("unknown event %T", event)
 	}
 	return nil
 }
 
-func (m *Machine) receive(r call.Receipt) {
-	if r.ID != "" {
-		if m.consumed["receipt "+r.ID] {
-			return
-		}
-		m.consumed["receipt "+r.ID] = true
-	}
-	m.receipts[r.Key] = append(m.receipts[r.Key], r)
-	if a := m.calls[r.Key]; a != nil {
-		a.onReceipt(r)
-	}
-}
-
-// sleep calls f when the time has come, unless the returned func is called before.
-func (m *Machine) sleep(until time.Time, f func()) (drop func()) {
+// sleep calls f when the time has come, unless the timer is dropped before.
+func (m *Machine) sleep(until time.Time, f func()) (timer int) {
 	m.nextTimer++
-	id := m.nextTimer
-	m.timers[id] = f
-	m.out = append(m.out, Sleep{id, until})
-	return func() { delete(m.timers, id) }
+	m.timers[m.nextTimer] = f
+	m.out = append(m.out, Sleep{m.nextTimer, until})
+	return m.nextTimer
 }
 
-// print identifies a call by what it does.
-func print(c call.Call) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s %d ", c.Action, c.Connection, c.Step, c.Attempt)
-	// Inputs are plain values, which always encode; maps are sorted.
-	_ = json.NewEncoder(h).Encode(c.Input)
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
+// drop forgets a timer; 0 is none.
+func (m *Machine) drop(timer int) { delete(m.timers, timer) }
 
-var errStopped = errors.New("stopped")
+// withdraw takes back a call that was not taken up.
+func (m *Machine) withdraw(a *activity) {
+	if !a.handed {
+		return
+	}
+	if m.withdrawn == nil {
+		m.withdrawn = map[string]bool{}
+	}
+	m.withdrawn[a.key] = true
+	m.out = append(m.out, Cancel{a.key})
+}

@@ -2,8 +2,8 @@ package machine
 
 import (
 	"fmt"
+	"strconv"
 
-	"facteur/flow/call"
 	"facteur/flow/plan"
 )
 
@@ -11,19 +11,19 @@ import (
 func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, done func(result, map[string]any)) {
 	x, f := m.eval(do.Items, e, s.Place)
 	if f != nil {
-		done(f.result(), map[string]any{"items": []any{}})
+		done(f.result(), nil)
 		return
 	}
 	items, ok := x.([]any)
 	if !ok && x != nil {
-		f := &failure{step: e.path + s.Place, err: &call.Error{Code: "invalid_input", Class: "flow", Message: fmt.Sprintf("foreach needs a list, got %T", x)}}
-		done(f.result(), map[string]any{"items": []any{}})
+		done(invalid(fmt.Errorf("foreach needs a list, got %T", x)).result(), nil)
 		return
 	}
 	l := &loop{
-		m: m, step: s, do: do, env: e, items: items, done: done,
-		group: e.group.child(), collected: make([]any, len(items)), failures: make([]*failure, len(items)),
+		m: m, step: s, do: do, env: e, group: e.group.child(),
+		items: items, collected: make([]any, len(items)), done: done,
 	}
+	l.again = l.launch
 	l.launch()
 }
 
@@ -37,25 +37,27 @@ type loop struct {
 	next      int // the first item that has not started
 	running   int
 	collected []any
-	failures  []*failure
-	failed    bool
-	left      *result // a return, or a stop from outside
+	failures  failures
+	returned  *result
+	again     func() // launch
 	done      func(result, map[string]any)
 }
 
 func (l *loop) launch() {
-	for l.running < l.do.Concurrency && l.next < len(l.items) && l.left == nil && l.group.stopped == going {
+	for l.running < l.do.Concurrency && l.next < len(l.items) && l.returned == nil && l.group.stopped == going {
 		i := l.next
 		l.next++
 		l.running++
-		inner := l.env.in(l.group).copyVars().copySteps().bind(l.do.As, l.items[i])
-		inner.path = fmt.Sprintf("%s%s[%d].", l.env.path, l.step.Place, i)
+		inner := l.env.iteration(l.group, l.do.As, l.items[i])
+		inner.path = l.env.path + l.step.Place + "[" + strconv.Itoa(i) + "]."
 		l.m.later(func() {
 			l.m.block(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) })
 		})
 	}
-	if l.running == 0 {
-		l.finish()
+	if l.running == 0 && l.done != nil {
+		done := l.done
+		l.done = nil
+		l.finish(done)
 	}
 }
 
@@ -70,79 +72,68 @@ func (l *loop) ended(i int, inner *env, r result) {
 	}
 	switch r.end {
 	case failed:
-		l.failures[i] = r.failure
-		l.failed = true
+		l.failures.add(i, r.failure)
 		if !l.step.AllowFailure {
 			l.group.stop(sibling)
 		}
 	case returned:
-		l.left = &r
-	case stopped:
-		if l.env.group.stopped != going {
-			l.left = &r
-		}
+		l.returned = &r
 	}
-	l.m.later(l.launch)
+	l.m.later(l.again)
 }
 
-func (l *loop) finish() {
-	if l.done == nil {
-		return
+func (l *loop) finish(done func(result, map[string]any)) {
+	l.group.leave()
+	r := l.failures.result(l.env.group)
+	if l.returned != nil {
+		r = *l.returned
 	}
-	done := l.done
-	l.done = nil
-	l.env.group.leave(l.group)
-	outputs := map[string]any{"items": l.collected}
+	done(r, map[string]any{"items": l.collected})
+}
+
+// failures keeps the first failure by position of steps that run at the same time.
+type failures struct {
+	at    int
+	first *failure
+}
+
+func (f *failures) add(at int, one *failure) {
+	if f.first == nil || at < f.at {
+		f.at, f.first = at, one
+	}
+}
+
+// result is how the whole ended; g is the group around it.
+func (f *failures) result(g *group) result {
 	switch {
-	case l.env.group.stopped != going:
-		done(result{end: stopped}, outputs)
-	case l.left != nil && l.left.end == returned:
-		done(*l.left, outputs)
-	case l.failed:
-		done(first(l.failures).result(), outputs)
-	default:
-		done(result{}, outputs)
+	case g.stopped == cancelling, g.stopped != going && f.first == nil:
+		return result{end: stopped}
+	case f.first != nil:
+		return f.first.result()
 	}
-}
-
-func first(failures []*failure) *failure {
-	for _, f := range failures {
-		if f != nil {
-			return f
-		}
-	}
-	return nil
+	return result{}
 }
 
 // parallel runs its branches at the same time.
-func (m *Machine) parallel(s *plan.Step, do *plan.Parallel, e *env, done func(result, map[string]any)) {
-	if len(do.Branches) == 0 {
+func (m *Machine) parallel(do *plan.Parallel, e *env, done func(result, map[string]any)) {
+	running := len(do.Branches)
+	if running == 0 {
 		done(result{}, nil)
 		return
 	}
 	g := e.group.child()
-	failures := make([]*failure, len(do.Branches))
-	running := len(do.Branches)
+	var failures failures
 	for i, b := range do.Branches {
-		inner := e.in(g).copyVars()
+		inner := e.branch(g)
 		m.later(func() {
 			m.block(b.Steps, inner, func(r result) {
-				running--
 				if r.end == failed {
-					failures[i] = r.failure
+					failures.add(i, r.failure)
 					g.stop(sibling)
 				}
-				if running > 0 {
-					return
-				}
-				e.group.leave(g)
-				switch f := first(failures); {
-				case e.group.stopped != going:
-					done(result{end: stopped}, nil)
-				case f != nil:
-					done(f.result(), nil)
-				default:
-					done(result{}, nil)
+				if running--; running == 0 {
+					g.leave()
+					done(failures.result(e.group), nil)
 				}
 			})
 		})

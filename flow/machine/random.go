@@ -6,20 +6,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/big"
+
+	"facteur/flow/expr"
 )
 
 // A draw gives the randomness of one place of the run: it depends on the run's seed,
 // the place, and how often the place has drawn before, and on nothing else.
 type draw struct {
 	m     *Machine
+	path  string // of the steps around the place
 	place string
 }
 
+var _ expr.Random = (*draw)(nil)
+
 func (d *draw) bytes() [sha256.Size]byte {
-	n := d.m.draws[d.place]
-	d.m.draws[d.place] = n + 1
+	place := d.path + d.place
+	n := d.m.draws[place]
+	d.m.draws[place] = n + 1
 	h := hmac.New(sha256.New, d.m.start.Seed)
-	h.Write([]byte(d.place))
+	h.Write([]byte(place))
 	var counter [9]byte // the zero byte ends the place
 	binary.BigEndian.PutUint64(counter[1:], n)
 	h.Write(counter[:])

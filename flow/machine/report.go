@@ -40,7 +40,7 @@ func (m *Machine) Ended() []*Step {
 	return ended
 }
 
-// Taken tells which ways the run took so far; see plan.Branches.
+// Branches tells which ways the run took so far; see plan.Branches.
 func (m *Machine) Branches() map[plan.Branch]bool { return m.branches }
 
 // Sensitive returns the values that are masked wherever people see them.

@@ -1,0 +1,84 @@
+package machine
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"slices"
+	"time"
+
+	"facteur/flow/call"
+)
+
+// print identifies a call by what it does. buf is room to work in.
+func print(c *call.Call, buf []byte) (string, []byte) {
+	p := printer(buf[:0])
+	for _, s := range []string{c.Action, c.Connection, c.Step} {
+		p.text(s)
+	}
+	p.number(uint64(c.Attempt))
+	p.value(c.Input)
+	sum := sha256.Sum256(p)
+	return hex.EncodeToString(sum[:8]), p
+}
+
+// A printer writes values so that two of them give the same bytes only if they are the
+// same: each part says its kind, and how long it is.
+type printer []byte
+
+func (p *printer) number(n uint64) { *p = binary.BigEndian.AppendUint64(*p, n) }
+
+func (p *printer) text(s string) {
+	p.number(uint64(len(s)))
+	*p = append(*p, s...)
+}
+
+func (p *printer) kind(k byte) { *p = append(*p, k) }
+
+func (p *printer) value(v any) {
+	switch v := v.(type) {
+	case nil:
+		p.kind('n')
+	case string:
+		p.kind('s')
+		p.text(v)
+	case bool:
+		p.kind('f')
+		if v {
+			p.kind('t')
+		}
+	case int64:
+		p.kind('i')
+		p.number(uint64(v))
+	case float64:
+		p.kind('d')
+		p.number(math.Float64bits(v))
+	case time.Time:
+		p.kind('@')
+		p.number(uint64(v.Unix()))
+		p.number(uint64(v.Nanosecond()))
+	case time.Duration:
+		p.kind('+')
+		p.number(uint64(v))
+	case []any:
+		p.kind('l')
+		p.number(uint64(len(v)))
+		for _, item := range v {
+			p.value(item)
+		}
+	case map[string]any:
+		p.kind('m')
+		p.number(uint64(len(v)))
+		var room [16]string
+		names := room[:0]
+		for name := range v {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			p.text(name)
+			p.value(v[name])
+		}
+	}
+}
