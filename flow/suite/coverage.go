@@ -111,7 +111,8 @@ func flowCoverage(p *plan.Plan, taken map[plan.Branch]bool) FlowCoverage {
 	return c
 }
 
-func (c Coverage) text(w io.Writer) {
+// Text writes the coverage for people.
+func (c Coverage) Text(w io.Writer) {
 	for _, f := range c.Flows {
 		fmt.Fprintf(w, "coverage of %s: %d of %s, %d of %s: %.1f%%\n", f.Flow,
 			f.StepsTaken, counted(f.Steps, "step", "steps"), f.BranchesTaken, counted(f.Branches, "branch", "branches"), f.Percent())

@@ -1,68 +1,71 @@
 package suite
 
 import (
-	"fmt"
-	"slices"
 	"strings"
-	"time"
+
+	"facteur/flow/record"
 )
 
-// hidden stands in the place of a sensitive value.
-const hidden = "[sensitive]"
-
-// A shorter sensitive value is not looked for inside of texts: it is in too many.
-const minHidden = 4
-
-// A mask takes sensitive values out of texts.
-type mask struct{ replacer *strings.Replacer }
-
-func newMask(sensitive []any) mask {
-	var texts []string
-	var collect func(v any)
-	collect = func(v any) {
-		switch v := v.(type) {
-		case nil, bool:
-		case map[string]any:
-			for _, item := range v {
-				collect(item)
-			}
-		case []any:
-			for _, item := range v {
-				collect(item)
-			}
-		case string:
-			escaped := show(v)
-			texts = append(texts, v, strings.Trim(escaped, `"`))
-		case time.Time, time.Duration:
-			texts = append(texts, strings.Trim(show(v), `"`))
-		default:
-			texts = append(texts, fmt.Sprint(v))
-		}
-	}
-	for _, v := range sensitive {
-		collect(v)
-	}
-	// The longest first, so that no part of it is left when a shorter one is in it.
-	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, text := range texts {
-		if len(text) >= minHidden {
-			pairs = append(pairs, text, hidden)
-		}
-	}
-	return mask{strings.NewReplacer(pairs...)}
+// A mask takes sensitive values out of texts, however they are encoded there. One that
+// is too short for that, being in too many texts, is hidden where it stands alone.
+type mask struct {
+	scrubber *record.Scrubber
+	alone    map[string]bool // as JSON
 }
 
-func (m mask) text(s string) string { return m.replacer.Replace(s) }
+func newMask(sensitive []any) mask {
+	m := mask{record.NewScrubber(), map[string]bool{}}
+	m.add(sensitive)
+	return m
+}
 
-// hide takes sensitive values out of the failure.
+func (m mask) add(v any) {
+	switch v := v.(type) {
+	case nil, bool:
+	case map[string]any:
+		for _, item := range v {
+			m.add(item)
+		}
+	case []any:
+		for _, item := range v {
+			m.add(item)
+		}
+	case string:
+		m.alone[show(v)] = v != ""
+		m.scrubber.Add(v)
+	default:
+		m.alone[show(v)] = true
+		m.scrubber.Add(strings.Trim(show(v), `"`))
+	}
+}
+
+func (m mask) text(s string) string { return string(m.scrubber.Scrub([]byte(s))) }
+
+// value masks the text of a value.
+func (m mask) value(s string) string {
+	if m.alone[s] {
+		return "[secret]"
+	}
+	return m.text(s)
+}
+
+// line masks "path = value".
+func (m mask) line(s string) string {
+	if path, value, ok := strings.Cut(s, " = "); ok {
+		return path + " = " + m.value(value)
+	}
+	return m.text(s)
+}
+
+// hide takes sensitive values out of the failure, and cuts long lines: not before, as
+// a part of a value would not be known for it.
 func (f *Failure) hide(m mask) {
 	f.Message = m.text(f.Message)
 	for i := range f.Details {
-		f.Details[i] = m.text(f.Details[i])
+		f.Details[i] = cut([]rune(m.line(f.Details[i])), 0)
 	}
 	for i := range f.Diff {
 		d := &f.Diff[i]
-		d.Path, d.Want, d.Got = m.text(d.Path), m.text(d.Want), m.text(d.Got)
+		d.Path, d.Want, d.Got = m.text(d.Path), m.value(d.Want), m.value(d.Got)
 	}
 }

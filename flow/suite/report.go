@@ -129,7 +129,7 @@ func (rs Reports) Text(w io.Writer, o TextOptions) error {
 	}
 	fmt.Fprintln(b, total)
 	if o.Coverage {
-		rs.Coverage().text(b)
+		rs.Coverage().Text(b)
 	}
 	return b.Flush()
 }
@@ -192,8 +192,11 @@ func (p printer) failure(f Failure) {
 	}
 }
 
-// A failure shows at most this many differences.
-const maxDifferences = 20
+// What a failure shows at most.
+const (
+	maxDifferences = 20
+	maxShown       = 200 // code points of a value or a line
+)
 
 func (p printer) steps(c *CaseReport) {
 	for _, s := range c.Steps {

@@ -53,8 +53,7 @@ func lookUp(values map[string]any, names []string) (v any, read int) {
 // nothing is what stands at a path that leads nowhere.
 type nothing struct{}
 
-const maxShown = 200 // code points of a value
-
+// show gives a value as compact JSON.
 func show(v any) string {
 	if _, ok := v.(nothing); ok {
 		return "(nothing)"
@@ -65,11 +64,7 @@ func show(v any) string {
 	if err := e.Encode(plainOf(v)); err != nil {
 		return fmt.Sprint(v)
 	}
-	text := []rune(strings.TrimSpace(b.String()))
-	if len(text) > maxShown {
-		return string(text[:maxShown]) + "…"
-	}
-	return string(text)
+	return strings.TrimSpace(b.String())
 }
 
 func plainOf(v any) any { return schema.JSON(v) }
