@@ -52,7 +52,7 @@ func (m mask) value(s string) string {
 // line masks "path = value".
 func (m mask) line(s string) string {
 	if path, value, ok := strings.Cut(s, " = "); ok {
-		return path + " = " + m.value(value)
+		return m.text(path) + " = " + m.value(value)
 	}
 	return m.text(s)
 }
