@@ -22,6 +22,7 @@ import (
 	"facteur/flow/local"
 	"facteur/flow/plan"
 	"facteur/flow/record"
+	"facteur/flow/suite"
 	"facteur/vault"
 )
 
@@ -76,8 +77,16 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 		}
 	}
 	if f.events != "" {
-		feed, err := a.readEvents(f.events)
+		text, err := a.readFile(f.events)
 		if err != nil {
+			return nil, err
+		}
+		catalog, err := descriptions()
+		if err != nil {
+			return nil, err
+		}
+		feed, diags := suite.Events(shown(f.events), text, compiled, catalog, w.clock.Now())
+		if err := a.diagnose(diags); err != nil {
 			return nil, err
 		}
 		w.feed = feed
@@ -179,13 +188,29 @@ func (w *world) keep(p *project, v *vault.Vault) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+projectName)
 	}
-	j, err := journal.OpenSQLite(filepath.Join(dir, "journal.db"))
+	j, err := openJournal(dir)
 	if err != nil {
 		return surroundings(err, "")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
 	return nil
+}
+
+// openJournal opens the first journal of a data folder that no other process writes, so
+// that runs beside each other do not wait for one another.
+func openJournal(dir string) (*journal.SQLite, error) {
+	const most = 100
+	for n := 1; ; n++ {
+		name := "journal.db"
+		if n > 1 {
+			name = fmt.Sprintf("journal-%d.db", n)
+		}
+		j, err := journal.OpenSQLite(filepath.Join(dir, name))
+		if n == most || !errors.Is(err, journal.ErrInUse) {
+			return j, err
+		}
+	}
 }
 
 // dryRun prints requests instead of sending them. What it answers is made up.
@@ -233,7 +258,3 @@ func (d *dryRun) RoundTrip(req *http.Request) (*http.Response, error) {
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)), ContentLength: int64(len(answer)),
 	}, nil
 }
-
-var errNoEvents = errors.New("events are read by flow tests")
-
-func (a *app) readEvents(string) ([]local.Feed, error) { return nil, errNoEvents }

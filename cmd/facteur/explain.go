@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/plan"
+	"facteur/flow/record"
+	"facteur/flow/suite"
+
+	"github.com/spf13/cobra"
+)
+
+// explainers know the codes of diagnostics, each of its own package.
+var explainers = [...]struct {
+	explain func(string) (string, bool)
+	codes   func() []string
+}{
+	{flow.Explain, flow.Codes},
+	{expr.Explain, expr.Codes},
+	{plan.Explain, plan.Codes},
+	{record.Explain, record.Codes},
+	{suite.Explain, suite.Codes},
+	{whatsapp.ExplainRule, whatsapp.RuleIDs},
+}
+
+func (a *app) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "explain CODE",
+		Short:   "Explain the code of a diagnostic, or one of Meta's error codes",
+		Example: "  facteur explain 131026\n  facteur explain maybe-unset",
+		Args:    exactly("CODE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(args[0]) },
+	}
+}
+
+func (a *app) explain(code string) error {
+	code = strings.Trim(code, "[]#() ")
+	if n, err := strconv.ParseInt(code, 10, 64); err == nil {
+		e, ok := whatsapp.Explain(n)
+		if !ok {
+			return wrong("see Meta's page of error codes; Facteur decides about it by is_transient and the HTTP status", "%d is in no catalogue of WhatsApp error codes", n)
+		}
+		return a.explainMeta(e)
+	}
+	var known []string
+	for _, x := range explainers {
+		if text, ok := x.explain(code); ok {
+			fmt.Fprintf(a.stdout, "%s\n\n%s\n", code, text)
+			return nil
+		}
+		known = append(known, x.codes()...)
+	}
+	hint := "codes stand in brackets at the end of a diagnostic"
+	if near := diag.Suggest(code, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return wrong(hint, "there is no code %q", code)
+}
+
+// explainMeta tells about one of Meta's error codes: cause, what the engine does, what
+// you can do.
+func (a *app) explainMeta(e whatsapp.Explanation) error {
+	code := strconv.FormatInt(e.Code, 10)
+	if e.Last > e.Code {
+		code += "-" + strconv.FormatInt(e.Last, 10)
+	}
+	fmt.Fprintf(a.stdout, "%s %s [%s]\n\n", code, e.Title, e.Class)
+	for _, line := range [...]struct{ name, text string }{
+		{"cause", e.Cause}, {"facteur", e.Does}, {"you can", e.Cure},
+	} {
+		if line.text != "" {
+			fmt.Fprintf(a.stdout, "%-8s %s\n", line.name+":", wrap(line.text, "         "))
+		}
+	}
+	if e.HTTP != 0 {
+		fmt.Fprintf(a.stdout, "status:  usually HTTP %d\n", e.HTTP)
+	}
+	if e.Source != "" {
+		fmt.Fprintf(a.stdout, "source:  %s\n", e.Source)
+	}
+	return nil
+}

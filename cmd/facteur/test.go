@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+	"facteur/flow/suite"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+type testFlags struct {
+	run         string
+	junit       string
+	json        bool
+	verbose     bool
+	coverage    bool
+	coverageMin float64
+	record      bool
+}
+
+func (a *app) testCommand() *cobra.Command {
+	var f testFlags
+	c := &cobra.Command{
+		Use:   "test PATH…",
+		Short: "Run flow tests, without a network",
+		Long: `Run flow tests, without a network.
+
+A path is a file that ends in .test.yaml, or a folder: then every test below it is run.
+Requests are answered by the exchanges of each case, strictly; time is virtual.
+
+With --record, requests of cases that name a recording go to the real API with the real
+connections, and the recording is written anew, without secrets. It sends real messages.`,
+		Example: "  facteur test .\n  facteur test flows --coverage --coverage-min 80 --junit report.xml",
+		Args:    atLeastOne("PATH"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.test(c.Context(), args, f) },
+	}
+	c.Flags().StringVar(&f.run, "run", "", "run only cases whose name contains `text`")
+	c.Flags().StringVar(&f.junit, "junit", "", "write a JUnit report to `file`")
+	c.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the steps of every case")
+	c.Flags().BoolVar(&f.coverage, "coverage", false, "show which steps and branches no case took")
+	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail when less than `N` percent of steps and branches are covered")
+	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew")
+	return c
+}
+
+func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
+	c := newChecker()
+	var files []string
+	for _, path := range paths {
+		found, err := testFiles(path)
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	reports := make(suite.Reports, len(files))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	if f.record {
+		group.SetLimit(1)
+	}
+	for i, file := range files {
+		loaded, p, found, err := c.load(file)
+		if err != nil {
+			return err
+		}
+		if p == nil || found.HasErrors() {
+			reports[i] = &suite.Report{File: shown(file), Diagnostics: found}
+			continue
+		}
+		group.Go(func() error {
+			options, err := a.testOptions(p, loaded.Plan, f)
+			if err != nil {
+				return err
+			}
+			reports[i] = suite.Run(ctx, loaded, options)
+			reports[i].Diagnostics = found
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if c.found.HasErrors() { // of project files
+		return a.diagnose(c.found)
+	}
+	return a.testReport(reports, c.others(files), f)
+}
+
+// testFiles lists the tests that an argument names.
+func testFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, wrong("", "%w", err)
+	}
+	if !info.IsDir() {
+		if !strings.HasSuffix(path, testSuffix) {
+			return nil, wrong("tests end in "+testSuffix, "%s is no flow test", path)
+		}
+		return []string{path}, nil
+	}
+	var files []string
+	err = walk(path, func(file string) {
+		if strings.HasSuffix(file, testSuffix) {
+			files = append(files, file)
+		}
+	})
+	if err != nil {
+		return nil, wrong("", "%w", err)
+	}
+	if len(files) == 0 {
+		return nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
+	}
+	return files, nil
+}
+
+// load reads a test file with its project; the file is nil when it has mistakes.
+func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, error) {
+	p, err := c.project(file)
+	if err != nil || p == nil {
+		return nil, nil, nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, nil, wrong("", "%w", err)
+	}
+	loaded, found := suite.Load(shownAbs(file), text, p.library)
+	return loaded, p, found, nil
+}
+
+func shownAbs(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return shown(abs)
+	}
+	return path
+}
+
+// testOptions wires the cases of a file to the actions.
+func (a *app) testOptions(p *checkedProject, tested *plan.Plan, f testFlags) (suite.Options, error) {
+	o := suite.Options{Do: func(w suite.World) (call.Do, error) { return p.testDo(tested, w) }}
+	if f.run != "" {
+		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
+	}
+	if f.record {
+		return o, a.recording(p, &o)
+	}
+	return o, nil
+}
+
+// testDo makes the calls of one case: its connections have test tokens, and its requests
+// go where the case wants them.
+func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, error) {
+	given := map[string]map[string]string{}
+	names := append(sortedNames(p.Connections), tested.Connections...)
+	for name, fields := range w.Connections {
+		given[name] = map[string]string{}
+		for key, value := range fields {
+			given[name][key] = fmt.Sprint(value)
+		}
+		names = append(names, name)
+	}
+	fixed, err := p.testConnections(names, given)
+	if err != nil {
+		return nil, err
+	}
+	v, err := p.vault(fixed)
+	if err != nil {
+		return nil, err
+	}
+	set, err := newCatalog(v, w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
+	if err != nil {
+		return nil, err
+	}
+	return set.Do, nil
+}
+
+// window answers what a test case says about 24-hour windows. nil: it says nothing.
+func (p *checkedProject) window(known map[string]string) func(context.Context, string, string) whatsapp.Window {
+	if len(known) == 0 {
+		return nil
+	}
+	windows := map[string]whatsapp.Window{}
+	for contact, state := range known {
+		if subject, err := p.library.Catalog.Event("whatsapp.message").Subject(contact); err == nil {
+			windows[subject] = whatsapp.Window(state)
+		}
+	}
+	return func(_ context.Context, _, recipient string) whatsapp.Window { return windows[recipient] }
+}
+
+// others compiles the flows of the projects that were tested, for coverage: a flow
+// without a test counts too.
+func (c *checker) others(files []string) []*plan.Plan {
+	var plans []*plan.Plan
+	for _, root := range sortedNames(c.projects) {
+		p := c.projects[root]
+		if p == nil {
+			continue
+		}
+		names, err := p.index()
+		if err != nil {
+			continue
+		}
+		for _, name := range sortedNames(names) {
+			if f := names[name]; !f.diags.HasErrors() && besides(f.path, files) {
+				if compiled, _ := p.compiler.Compile(f.flow); compiled != nil {
+					plans = append(plans, compiled)
+				}
+			}
+		}
+	}
+	return plans
+}
+
+// besides tells whether a flow stands in a folder of the tests, or below one.
+func besides(flow string, tests []string) bool {
+	return slices.ContainsFunc(tests, func(test string) bool {
+		abs, err := filepath.Abs(test)
+		return err == nil && strings.HasPrefix(flow, filepath.Dir(abs)+string(filepath.Separator))
+	})
+}
+
+func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags) error {
+	if f.junit != "" {
+		file, err := os.Create(f.junit)
+		if err != nil {
+			return surroundings(err, "")
+		}
+		defer file.Close()
+		if err := reports.JUnit(file); err != nil {
+			return surroundings(err, "")
+		}
+	}
+	coverage := reports.Coverage(others...)
+	var err error
+	if f.json {
+		err = reports.JSON(a.stdout)
+	} else {
+		err = reports.Text(a.stdout, suite.TextOptions{Color: colored(a.stdout), Verbose: f.verbose})
+		if err == nil && (f.coverage || f.coverageMin > 0) {
+			coverage.Text(a.stdout)
+		}
+	}
+	switch {
+	case err != nil:
+		return surroundings(err, "")
+	case !reports.Passed():
+		return &exitError{code: exitFailed}
+	case coverage.Total.Percent() < f.coverageMin:
+		return &exitError{code: exitFailed, err: fmt.Errorf("%.0f %% of steps and branches are covered, wanted %.0f %%", coverage.Total.Percent(), f.coverageMin)}
+	}
+	return nil
+}
+
+// recording sends for real, with the project's connections, and takes their secrets out
+// of what is written.
+func (a *app) recording(p *checkedProject, o *suite.Options) error {
+	return wrong("", "--record is not there yet")
+}
