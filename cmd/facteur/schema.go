@@ -1,8 +1,8 @@
 package main
 
 import (
-	"facteur/flow/diag"
 	"facteur/flow/call"
+	"facteur/flow/diag"
 	"facteur/flow/suite"
 
 	"github.com/spf13/cobra"

@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
+	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
+	"facteur/flow/record"
 	"facteur/flow/suite"
 
 	"github.com/spf13/cobra"
@@ -83,7 +86,7 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 			continue
 		}
 		group.Go(func() error {
-			options, err := a.testOptions(p, loaded.Plan, f)
+			options, err := p.testOptions(loaded.Plan, f)
 			if err != nil {
 				return err
 			}
@@ -150,13 +153,13 @@ func shownAbs(path string) string {
 }
 
 // testOptions wires the cases of a file to the actions.
-func (a *app) testOptions(p *checkedProject, tested *plan.Plan, f testFlags) (suite.Options, error) {
+func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Options, error) {
 	o := suite.Options{Do: func(w suite.World) (call.Do, error) { return p.testDo(tested, w) }}
 	if f.run != "" {
 		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
 	}
 	if f.record {
-		return o, a.recording(p, &o)
+		return o, p.recordFor(&o)
 	}
 	return o, nil
 }
@@ -266,8 +269,21 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 	return nil
 }
 
-// recording sends for real, with the project's connections, and takes their secrets out
-// of what is written.
-func (a *app) recording(p *checkedProject, o *suite.Options) error {
-	return wrong("", "--record is not there yet")
+// recordFor makes the cases of a file send for real, with the project's connections,
+// and takes their secrets out of what is written.
+func (p *checkedProject) recordFor(o *suite.Options) error {
+	v, err := p.vault(nil)
+	if err != nil {
+		return err
+	}
+	scrubber := record.NewScrubber()
+	o.Record, o.Scrub = http.DefaultTransport, scrubber.Scrub
+	o.Do = func(w suite.World) (call.Do, error) {
+		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
+		if err != nil {
+			return nil, err
+		}
+		return set.Do, nil
+	}
+	return nil
 }
