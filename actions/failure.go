@@ -60,9 +60,9 @@ func AuthError(err error) error {
 	return f
 }
 
-// Pending, returned as the error, says that the call was accepted and that receipts
+// ErrPending, returned as the error, says that the call was accepted and that receipts
 // decide about its success.
-var Pending = errors.New("accepted, and waiting for receipts")
+var ErrPending = errors.New("accepted, and waiting for receipts")
 
 const outcomeUnknown = "outcome_unknown"
 
@@ -85,7 +85,7 @@ func outcome(out map[string]any, err error, idempotent bool) call.Outcome {
 	if err == nil {
 		return o
 	}
-	if errors.Is(err, Pending) {
+	if errors.Is(err, ErrPending) {
 		o.Status = call.Pending
 		return o
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"facteur/flow/call"
@@ -77,17 +78,22 @@ func hide(conn *vault.Connection, o *call.Outcome) {
 		if len(v) < shortest {
 			continue
 		}
-		needles = append(needles, v)
-		if escaped := url.QueryEscape(v); escaped != v {
-			needles = append(needles, escaped)
-		}
+		forms := []string{v, base64.StdEncoding.EncodeToString([]byte(v))}
 		if user := conn.Get("username"); user != "" {
-			needles = append(needles, base64.StdEncoding.EncodeToString([]byte(user+":"+v)))
+			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+v)))
+		}
+		for _, form := range forms {
+			needles = append(needles, form)
+			if escaped := url.QueryEscape(form); escaped != form {
+				needles = append(needles, escaped)
+			}
 		}
 	}
 	if len(needles) == 0 {
 		return
 	}
+	// The longest first: one form may hold another.
+	slices.SortFunc(needles, func(a, b string) int { return len(b) - len(a) })
 	if o.Error != nil {
 		o.Error.Message = hideIn(o.Error.Message, needles)
 		hideInside(o.Error.Details, needles)

@@ -80,7 +80,7 @@ func TestOutcomes(t *testing.T) {
 		want       call.Outcome
 	}{
 		{"success", nil, false, call.Outcome{Status: call.Succeeded}},
-		{"pending", actions.Pending, false, call.Outcome{Status: call.Pending}},
+		{"pending", actions.ErrPending, false, call.Outcome{Status: call.Pending}},
 		{"permanent", actions.Permanent(boom), false, call.Outcome{Status: call.Failed, Error: &call.Error{Code: "failed", Class: "permanent", Message: "boom"}}},
 		{"retry", actions.Retry(boom), false, call.Outcome{Status: call.Failed, Retryable: true, Error: &call.Error{Code: "failed", Class: "transient", Message: "boom"}}},
 		{"after", actions.After(time.Minute, boom), false, call.Outcome{Status: call.Failed, Retryable: true, After: time.Minute, Error: &call.Error{Code: "failed", Class: "transient", Message: "boom"}}},

@@ -11,7 +11,7 @@ func ExplainRule(id string) (text string, ok bool) {
 		}
 		text = r.doc
 		if r.hint != "" {
-			text += "\n\nWhat you can do: " + r.hint + "."
+			text += "\n\nHint: " + r.hint + "."
 		}
 		if r.warning {
 			text += "\n\nThis is a warning: the message is sent."

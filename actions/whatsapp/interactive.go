@@ -36,7 +36,7 @@ type InteractiveFooter struct {
 }
 
 // An Action is what can be done with an interactive message. Its shape follows type.
-type Action struct{ value any }
+type Action struct{}
 
 // SchemaType is the union of all shapes.
 func (Action) SchemaType() *schema.Type { return actionSchema() }

@@ -277,3 +277,18 @@ func TestSchemasArePrintable(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainRule(t *testing.T) {
+	ids := whatsapp.RuleIDs()
+	assert.Greater(t, len(ids), 50)
+	seen := map[string]bool{}
+	for _, id := range ids {
+		assert.False(t, seen[id], id)
+		seen[id] = true
+		text, ok := whatsapp.ExplainRule(id)
+		assert.True(t, ok, id)
+		assert.Regexp(t, `(?s)^.{20,}\.\n\nSource: .+\.$`, text, id)
+	}
+	_, ok := whatsapp.ExplainRule("no-such-rule")
+	assert.False(t, ok)
+}

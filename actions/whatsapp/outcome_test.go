@@ -56,7 +56,7 @@ func TestOutcomes(t *testing.T) {
 		{"a 502 with HTML", answers(502, "<html>Bad Gateway</html>"), call.Unknown, "outcome_unknown", "answer", 502, false, "unknown"},
 		{"a 503 that is empty", answers(503, ""), call.Unknown, "outcome_unknown", "answer", 503, false, "unknown"},
 		{"a 404 with HTML", answers(404, "<html>Not Found</html>"), call.Failed, "http_404", "permanent", 404, false, "failed"},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, call.Failed, "http_302", "permanent", 302, false, "failed"},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, call.Failed, "http_302", "permanent", 302, false, "failed"},
 		{"a 429 that is empty", answers(429, ""), call.Failed, "http_429", "throttle-app", 429, true, "failed"},
 		{"a 401 that is empty", answers(401, ""), call.Failed, "http_401", "auth", 401, false, "failed"},
 		{"not on WhatsApp", answers(400, graph(131026, "")), call.Failed, "131026", "recipient", 400, false, "failed"},

@@ -13,8 +13,9 @@ import (
 // a part which is not known yet says nothing.
 type rule struct {
 	id      string
+	doc     string // what Meta demands, and why
 	on      string // message types, "interactive/list" for a kind of them, "" for the input itself; separated by spaces
-	at      string // the place in it: "action.sections[].rows[]"
+	at      string // the places in it, "action.sections[].rows[]", "" for all of it; separated by spaces
 	check   func(v schema.Value, say report)
 	warning bool
 	hint    string
@@ -41,26 +42,36 @@ type each struct{}
 var rulebook = sync.OnceValue(func() map[string][]placed {
 	book := map[string][]placed{}
 	for _, r := range rules() {
-		p := placed{rule: r}
-		for step := range strings.SplitSeq(r.at, ".") {
-			name, every := strings.CutSuffix(step, "[]")
-			if name != "" {
-				p.steps = append(p.steps, name)
+		for _, at := range fieldsOrNone(r.at) {
+			p := placed{rule: r, steps: stepsOf(at)}
+			for _, on := range fieldsOrNone(r.on) {
+				book[on] = append(book[on], p)
 			}
-			if every {
-				p.steps = append(p.steps, each{})
-			}
-		}
-		kinds := strings.Fields(r.on)
-		if len(kinds) == 0 {
-			kinds = []string{""}
-		}
-		for _, on := range kinds {
-			book[on] = append(book[on], p)
 		}
 	}
 	return book
 })
+
+func fieldsOrNone(list string) []string {
+	if list == "" {
+		return []string{""}
+	}
+	return strings.Fields(list)
+}
+
+func stepsOf(at string) []any {
+	var steps []any
+	for step := range strings.SplitSeq(at, ".") {
+		name, every := strings.CutSuffix(step, "[]")
+		if name != "" {
+			steps = append(steps, name)
+		}
+		if every {
+			steps = append(steps, each{})
+		}
+	}
+	return steps
+}
 
 // check runs the rules over the input of a send.
 func (s sender) check(in schema.Value) schema.Violations {

@@ -15,10 +15,33 @@ const (
 
 func inputRules() []rule {
 	return []rule{
-		{id: "sender-phone-id", at: "sender_phone_id", check: isID, hint: senderHint, source: messagesPage},
-		{id: "reaction-no-reply", check: noReplyReaction, hint: "leave reply_to out: the reaction names its message itself", source: messagesPage},
-		{id: "fallback-useless", check: uselessFallback, warning: true, hint: "leave fallback out: a template may be sent at any time", source: messagesPage},
-		{id: "reply-to-padding", at: "reply_to", check: noPadding, source: messagesPage},
+		{id: "sender-phone-id",
+			doc: "sender_phone_id is Meta's ID of the sender number, made of digits only. It is not the phone number itself.",
+			at:  "sender_phone_id", check: isID, hint: senderHint, source: messagesPage},
+		{id: "reaction-no-reply",
+			doc:   "A reaction names its message in message_id; it has no context.",
+			check: noReplyReaction, hint: "leave reply_to out: the reaction names its message itself", source: messagesPage},
+		{id: "fallback-useless",
+			doc:   "A fallback is sent when the 24-hour window is shut. Templates need no window, so theirs is never sent.",
+			check: uselessFallback, warning: true, hint: "leave fallback out: a template may be sent at any time", source: messagesPage},
+		{id: "reply-to-padding",
+			doc: "The id of a message has no white space around it.",
+			at:  "reply_to", check: noPadding, source: messagesPage},
+	}
+}
+
+// recipientRules are told by the code that reads recipients, see sender.recipient.
+func recipientRules() []rule {
+	return []rule{
+		{id: "recipient-format",
+			doc:  "The recipient is a phone number with + and its country code, of a length that this country uses, or a business-scoped user ID. Without +, Meta would put the country code of the sender before it.",
+			hint: countryCode, source: messagesPage},
+		{id: "recipient-doubtful",
+			doc:     "The phone number has a right length, but lies in no range that is known to be in use.",
+			warning: true, hint: "check the number; it is sent as it is", source: "libphonenumber"},
+		{id: "once-needs-ledger",
+			doc:  "A send with `once` is skipped if one with the same key went out before. That needs a ledger of what was sent.",
+			hint: "leave `once` out", source: "Facteur"},
 	}
 }
 
@@ -46,14 +69,30 @@ const fileTypes = "audio document image sticker video"
 
 func mediaRules() []rule {
 	return []rule{
-		{id: "text-body-blank", on: "text", at: "body", check: notEmpty, source: messagesPage},
-		{id: "media-one-of", on: fileTypes, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: messagesPage},
-		{id: "location-latitude", on: "location", at: "latitude", check: between(-90, 90, "degrees"), source: messagesPage},
-		{id: "location-longitude", on: "location", at: "longitude", check: between(-180, 180, "degrees"), source: messagesPage},
-		{id: "location-address", on: "location", check: addressNeedsName, warning: true, source: messagesPage},
-		{id: "contact-name-alone", on: "contacts", at: "[].name", check: moreName, warning: true, hint: "add first_name or last_name", source: "Messages reference, 2023"},
-		{id: "contact-birthday", on: "contacts", at: "[].birthday", check: realDate, source: messagesPage},
-		{id: "reaction-emoji", on: reactionType, at: "emoji", check: oneEmoji, hint: `write one emoji, or "" to take the reaction back`, source: "Messages reference, 2023"},
+		{id: "text-body-blank",
+			doc: "Meta refuses a text of white space only.",
+			on:  "text", at: "body", check: notEmpty, source: messagesPage},
+		{id: "media-one-of",
+			doc: "A file is given by the id of an upload or by a link, and not by both.",
+			on:  fileTypes, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: messagesPage},
+		{id: "location-latitude",
+			doc: "Degrees north lie between -90 and 90. Numbers, and texts that hold one, are taken.",
+			on:  "location", at: "latitude", check: between(-90, 90, "degrees"), source: messagesPage},
+		{id: "location-longitude",
+			doc: "Degrees east lie between -180 and 180. Numbers, and texts that hold one, are taken.",
+			on:  "location", at: "longitude", check: between(-180, 180, "degrees"), source: messagesPage},
+		{id: "location-address",
+			doc: "WhatsApp shows the address of a location only below its name.",
+			on:  "location", check: addressNeedsName, warning: true, source: messagesPage},
+		{id: "contact-name-alone",
+			doc: "An older reference wants one more part of the name beside formatted_name; the current one does not.",
+			on:  "contacts", at: "[].name", check: moreName, warning: true, hint: "add first_name or last_name", source: "Messages reference, 2023"},
+		{id: "contact-birthday",
+			doc: "A birthday is a day of the calendar, written YYYY-MM-DD.",
+			on:  "contacts", at: "[].birthday", check: realDate, source: messagesPage},
+		{id: "reaction-emoji",
+			doc: "A reaction is exactly one emoji. An empty text takes an earlier reaction back.",
+			on:  reactionType, at: "emoji", check: oneEmoji, hint: `write one emoji, or "" to take the reaction back`, source: "Messages reference, 2023"},
 	}
 }
 

@@ -17,29 +17,57 @@ func parameterFields() map[string]string {
 }
 
 func templateRules() []rule {
-	page := "Cloud API, template messages"
-	list := []rule{
-		{id: "template-part-once", on: templateType, at: "components", check: partOnce, source: page},
-		{id: "template-button-unique", on: templateType, at: "components", check: uniqueButtons, source: page},
-		{id: "template-code-equal", on: templateType, at: "components", check: equalCodes, warning: true,
-			hint: "in an authentication template, the body and button 0 carry the same code", source: "Cloud API, authentication templates"},
-		{id: "template-cards-unique", on: templateType, at: "components[].cards", check: unique("card_index"), source: page},
-		{id: "template-cards", on: templateType, at: "components[]", check: cardsOnCarousel, source: page},
+	const (
+		parts = "components[] components[].cards[].components[]"
+		each  = "components[].parameters[] components[].cards[].components[].parameters[]"
+		page  = "Cloud API, template messages"
+	)
+	return []rule{
+		{id: "template-part-once",
+			doc: "A template has one header, one body, one carousel; only buttons come more than once.",
+			on:  templateType, at: "components", check: partOnce, source: page},
+		{id: "template-button-unique",
+			doc: "Each button component fills in another button of the template.",
+			on:  templateType, at: "components", check: uniqueButtons, source: page},
+		{id: "template-code-equal",
+			doc: "In an authentication template the code stands in the body and in button 0, and both are equal.",
+			on:  templateType, at: "components", check: equalCodes, warning: true, source: "Cloud API, authentication templates"},
+		{id: "template-cards-unique",
+			doc: "Each card component fills in another card of the carousel.",
+			on:  templateType, at: "components[].cards", check: unique("card_index"), source: page},
+		{id: "template-cards",
+			doc: "A carousel component has cards, and only a carousel component has them.",
+			on:  templateType, at: "components[]", check: cardsOnCarousel, source: page},
+		{id: "template-button",
+			doc: "A button component says which button it fills in (index, from 0) and its kind (sub_type); other components have neither.",
+			on:  templateType, at: parts, check: buttonParts, source: page},
+		{id: "template-parameter-names",
+			doc: "A template names all its parameters or none; a name comes once.",
+			on:  templateType, at: parts, check: allNamed, source: page},
+		{id: "template-header-length",
+			doc: "A text in the header of a template has 60 characters at most.",
+			on:  templateType, at: parts, check: shortHeader, source: "Messages reference, 2023"},
+		{id: "template-parameter-field",
+			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
+			on:  templateType, at: each, check: named(parameterFields()), source: page},
+		{id: "template-media",
+			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
+			on:  templateType, at: below(each, "image", "video", "document"), check: exactlyOne("id", "link"), source: page},
+		{id: "template-text",
+			doc: "Meta refuses parameters that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
+			on:  templateType, at: below(each, "text"), check: oneLine, hint: "put it on one line; in an expression: replace line breaks", source: observed},
 	}
-	for _, at := range []string{"components[]", "components[].cards[].components[]"} {
-		list = append(list,
-			rule{id: "template-button", on: templateType, at: at, check: buttonParts, source: page},
-			rule{id: "template-parameter-names", on: templateType, at: at, check: allNamed, source: page},
-			rule{id: "template-header-length", on: templateType, at: at, check: shortHeader, source: "Messages reference, 2023"},
-			rule{id: "template-parameter-field", on: templateType, at: at + ".parameters[]", check: named(parameterFields()), source: page},
-			rule{id: "template-text", on: templateType, at: at + ".parameters[].text", check: oneLine,
-				hint: "put it on one line; in an expression: replace line breaks", source: observed},
-		)
-		for _, file := range []string{"image", "video", "document"} {
-			list = append(list, rule{id: "template-media", on: templateType, at: at + ".parameters[]." + file, check: exactlyOne("id", "link"), source: page})
+}
+
+// below gives the places of fields below places.
+func below(places string, fields ...string) string {
+	var out []string
+	for _, place := range strings.Fields(places) {
+		for _, field := range fields {
+			out = append(out, place+"."+field)
 		}
 	}
-	return list
+	return strings.Join(out, " ")
 }
 
 func partOnce(v schema.Value, say report) {

@@ -159,7 +159,7 @@ func senderID(given string, account Account) (string, error) {
 	return id, nil
 }
 
-const senderHint = "it is not the phone number: WhatsApp Manager, or facteur vault check, shows the ID, which has only digits"
+const senderHint = "take the phone number ID, which has only digits, from WhatsApp Manager or facteur vault check"
 
 // once asks whether the send would repeat another.
 func (s sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {

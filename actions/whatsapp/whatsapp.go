@@ -3,7 +3,7 @@
 // SendMessage and MarkRead are the actions, Events the kinds of event that flows wait
 // for. The types of messages are Go structs; what types cannot say are Rules. Every
 // error code of the API has its place in one catalogue, which decides what the engine
-// does about it: see Classify and Explain. Check tells whether a connection works.
+// does about it: see Classify and Explain. CheckConnection tells whether a connection works.
 //
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.

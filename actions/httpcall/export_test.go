@@ -1,0 +1,14 @@
+package httpcall
+
+import "net/netip"
+
+// KindOf tells where an address leads: "public", "private" or "local".
+func KindOf(a netip.Addr) string {
+	switch kindOf(a) {
+	case private:
+		return "private"
+	case local:
+		return "local"
+	}
+	return string(public)
+}
