@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,6 +54,15 @@ func BenchmarkCheck(b *testing.B) {
 		if found := sig.Check(schema.NewValue(in, nil)); len(found) > 0 {
 			b.Fatal(found)
 		}
+	}
+}
+
+// BenchmarkNewRecipient is what reading a recipient costs, once for check and send.
+func BenchmarkNewRecipient(b *testing.B) {
+	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+	b.ReportAllocs()
+	for n := 10000000; b.Loop(); n++ {
+		sig.Check(schema.NewValue(map[string]any{"recipient": "+336" + strconv.Itoa(n)}, nil))
 	}
 }
 
