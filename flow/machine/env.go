@@ -15,6 +15,7 @@ type env struct {
 	plan   *plan.Plan
 	group  *group
 	path   string         // before the places of the steps here, e.g. "each[3]."
+	inside string         // what the path already says of those places, e.g. "each."
 	values map[string]any // the variables of expressions; "steps" and "vars" among them
 	steps  map[string]any
 	vars   map[string]any

@@ -152,7 +152,7 @@ func (m *Machine) step(s *plan.Step, e *env, k func(result)) {
 	case *plan.Switch:
 		m.switches(s, do, e, done)
 	case *plan.Foreach:
-		m.foreach(s, do, e, done)
+		m.foreach(s, do, e, report, done)
 	case *plan.Parallel:
 		m.parallel(do, e, done)
 	case *plan.Try:
@@ -167,7 +167,7 @@ func (m *Machine) step(s *plan.Step, e *env, k func(result)) {
 			})
 		})
 	case *plan.CallFlow:
-		m.call(s, do, e, done)
+		m.call(s, do, e, report, done)
 	case *plan.Return:
 		values, f := m.values(do.Values, e, s.Place)
 		if f != nil {
@@ -322,14 +322,14 @@ func (m *Machine) try(s *plan.Step, do *plan.Try, e *env, done func(result, map[
 	})
 }
 
-func (m *Machine) call(s *plan.Step, do *plan.CallFlow, e *env, done func(result, map[string]any)) {
+func (m *Machine) call(s *plan.Step, do *plan.CallFlow, e *env, report *Step, done func(result, map[string]any)) {
 	x, f := m.typed(do.With, do.Plan.Inputs, e, s.Place)
 	if f != nil {
 		done(f.result(), nil)
 		return
 	}
 	inputs, _ := x.(map[string]any)
-	m.flow(do.Plan, inputs, e.group, e.path+s.Place+"/", func(r result, outputs map[string]any) {
+	m.flow(do.Plan, inputs, e.group, report.Path+"/", func(r result, outputs map[string]any) {
 		switch r.end {
 		case returned: // it ended the called flow alone
 			r = result{}

@@ -8,7 +8,7 @@ import (
 )
 
 // foreach runs its steps for each item, some at the same time.
-func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, done func(result, map[string]any)) {
+func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, done func(result, map[string]any)) {
 	x, f := m.eval(do.Items, e, s.Place)
 	if f != nil {
 		done(f.result(), nil)
@@ -20,7 +20,7 @@ func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, done func(resu
 		return
 	}
 	l := &loop{
-		m: m, step: s, do: do, env: e, group: e.group.child(),
+		m: m, step: s, do: do, env: e, report: report, group: e.group.child(),
 		items: items, collected: make([]any, len(items)), done: done,
 	}
 	l.again = l.launch
@@ -32,6 +32,7 @@ type loop struct {
 	step      *plan.Step
 	do        *plan.Foreach
 	env       *env
+	report    *Step
 	group     *group
 	items     []any
 	next      int // the first item that has not started
@@ -49,7 +50,8 @@ func (l *loop) launch() {
 		l.next++
 		l.running++
 		inner := l.env.iteration(l.group, l.do.As, l.items[i])
-		inner.path = l.env.path + l.step.Place + "[" + strconv.Itoa(i) + "]."
+		inner.path = l.report.Path + "[" + strconv.Itoa(i) + "]."
+		inner.inside = l.step.Place + "."
 		l.m.later(func() {
 			l.m.block(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) })
 		})

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -11,7 +12,7 @@ import (
 // A Step is what became of one step, for people; a step in a loop has one for each
 // iteration.
 type Step struct {
-	Path     string // unique in the run, e.g. "each[3].notify"
+	Path     string // unique in the run, e.g. "each[3].notify" or "each[3].steps[0]"
 	ID       string
 	Kind     string
 	Flow     string // the flow that it stands in
@@ -48,7 +49,7 @@ func (m *Machine) Sensitive() []any { return m.sensitive }
 
 func (m *Machine) began(s *plan.Step, e *env) *Step {
 	step := &Step{
-		Path: e.path + s.Place, ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
+		Path: e.path + strings.TrimPrefix(s.Place, e.inside), ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
 		Status: Running, Started: m.now, Sensitive: s.Sensitive,
 	}
 	m.steps = append(m.steps, step)

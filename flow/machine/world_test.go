@@ -1,0 +1,316 @@
+package machine_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+
+	"github.com/stretchr/testify/require"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// compile compiles flows; the first is the one that runs, the others it may call.
+func compile(t testing.TB, texts ...string) *plan.Plan {
+	t.Helper()
+	flows := map[string]*flow.Flow{}
+	var first *flow.Flow
+	for i, text := range texts {
+		f, diags := flow.Parse(fmt.Sprintf("flow%d.yaml", i), []byte(text))
+		require.NoError(t, diags.Err())
+		flows[f.Name.Value] = f
+		if i == 0 {
+			first = f
+		}
+	}
+	p, diags := plan.Compile(first, plan.Library{
+		Catalog:  catalogue{},
+		Flow:     func(name string) *flow.Flow { return flows[name] },
+		Settings: map[string]any{"shop": "Chez Nous"},
+	})
+	require.NoError(t, diags.Err())
+	return p
+}
+
+func newStart(p *plan.Plan, inputs map[string]any) machine.Start {
+	coerced, _ := p.Inputs.Coerce(inputs)
+	inputs, _ = coerced.(map[string]any)
+	return machine.Start{Run: "run", At: epoch, Inputs: inputs, Seed: bytes.Repeat([]byte{7}, 32), Receipts: true}
+}
+
+// A world is a host without a disk: it keeps the journal of a run and all that the
+// machine ever asked for.
+type world struct {
+	t       testing.TB
+	plan    *plan.Plan
+	start   machine.Start
+	m       *machine.Machine
+	now     time.Time
+	asked   []machine.Command
+	journal []machine.Event
+	wanted  [][]string // what was outstanding after so many events
+	taken   map[string]bool
+	past    []occurrence
+	ids     int
+}
+
+// An occurrence is an event that came from outside.
+type occurrence struct {
+	id, name, subject string
+	at                time.Time
+	data              map[string]any
+}
+
+func newWorld(t testing.TB, p *plan.Plan, s machine.Start) *world {
+	w := &world{t: t, plan: p, start: s, now: s.At, m: machine.New(p, s), taken: map[string]bool{}}
+	w.note()
+	return w
+}
+
+// note collects what the machine asks for, and returns it.
+func (w *world) note() []machine.Command {
+	fresh := w.m.Next()
+	w.asked = append(w.asked, fresh...)
+	w.asked = slices.DeleteFunc(w.asked, func(c machine.Command) bool { return !w.m.Wants(c) })
+	w.wanted = append(w.wanted, outstanding(w.asked, w.taken))
+	return fresh
+}
+
+// apply records an event and tells the machine.
+func (w *world) apply(e machine.Event) ([]machine.Command, error) {
+	if err := w.m.Apply(e); err != nil {
+		return nil, err
+	}
+	w.journal = append(w.journal, e)
+	if taken, ok := e.(machine.Taken); ok {
+		w.taken[taken.Key] = true
+	}
+	return w.note(), nil
+}
+
+func (w *world) must(e machine.Event) []machine.Command {
+	w.t.Helper()
+	fresh, err := w.apply(e)
+	require.NoError(w.t, err)
+	return fresh
+}
+
+// wants returns the outstanding commands of one kind.
+func wants[C machine.Command](w *world) []C {
+	var out []C
+	for _, c := range w.asked {
+		if c, ok := c.(C); ok && w.m.Wants(c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// calls returns those that are under way, or those that are not taken up.
+func (w *world) calls(taken bool) []machine.Call {
+	return slices.DeleteFunc(wants[machine.Call](w), func(c machine.Call) bool { return w.taken[c.Key] != taken })
+}
+
+// due returns the timer that fires next.
+func (w *world) due() (next machine.Sleep, ok bool) {
+	for _, s := range wants[machine.Sleep](w) {
+		if !ok || s.Until.Before(next.Until) {
+			next, ok = s, true
+		}
+	}
+	return next, ok
+}
+
+func (w *world) fire(s machine.Sleep) []machine.Command {
+	if s.Until.After(w.now) {
+		w.now = s.Until
+	}
+	return w.must(machine.Fired{At: w.now, Timer: s.Timer})
+}
+
+// occur brings an event to every wait that it fits, now or later.
+func (w *world) occur(o occurrence) []machine.Command {
+	w.past = append(w.past, o)
+	return w.offer()
+}
+
+// offer brings all events that came to the waits that they fit.
+func (w *world) offer() []machine.Command {
+	var fresh []machine.Command
+	type pair struct {
+		await int
+		id    string
+	}
+	seen := map[pair]bool{}
+	for again := true; again; {
+		again = false
+		for _, a := range wants[machine.Await](w) {
+			for _, o := range w.past {
+				p := pair{a.ID, o.id}
+				if seen[p] || o.name != a.Event || o.subject != a.Subject || o.at.Before(a.Since) || !w.m.Wants(a) {
+					continue
+				}
+				seen[p], again = true, true
+				fresh = append(fresh, w.must(machine.Arrived{At: w.now, Await: a.ID, ID: o.id, Data: o.data})...)
+			}
+		}
+	}
+	return fresh
+}
+
+// outstanding writes commands so that two lists of the same ones are equal.
+func outstanding(commands []machine.Command, taken map[string]bool) []string {
+	out := []string{}
+	for _, c := range commands {
+		switch c := c.(type) {
+		case machine.Call:
+			c.InFlight = taken[c.Key]
+			out = append(out, fmt.Sprintf("%#v", c))
+		case machine.Sleep:
+			out = append(out, fmt.Sprintf("timer %d at %s", c.Timer, c.Until))
+		case machine.Await:
+			out = append(out, fmt.Sprintf("%#v %s", c.ID, c.Event+c.Subject+c.Connection+c.Since.String()))
+		default:
+			out = append(out, fmt.Sprintf("%#v", c))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// checkResume resumes the run from every prefix of its journal, as it would be read
+// from a disk: the same must be outstanding there, and the rest must lead to the same end.
+func (w *world) checkResume() {
+	w.t.Helper()
+	start := w.start
+	start.Inputs, _ = throughJSON(start.Inputs).(map[string]any)
+	start.At = start.At.In(time.UTC)
+	if coerced, found := w.plan.Inputs.Coerce(start.Inputs); found.Err() == nil {
+		start.Inputs, _ = coerced.(map[string]any)
+	}
+	journal := make([]machine.Event, len(w.journal))
+	for i, e := range w.journal {
+		journal[i] = stored(e)
+	}
+	for i := range len(journal) + 1 {
+		m := machine.New(w.plan, start)
+		for _, e := range journal[:i] {
+			require.NoError(w.t, m.Apply(e), "event %d of %d", i, len(journal))
+		}
+		commands := m.Next()
+		for _, c := range commands {
+			if c, ok := c.(machine.Call); ok {
+				require.Equal(w.t, w.takenBy(i, c.Key), c.InFlight)
+			}
+		}
+		require.Equal(w.t, w.wanted[i], outstanding(commands, w.takenAt(i)), "outstanding after %d of %d events", i, len(journal))
+		for _, e := range journal[i:] {
+			require.NoError(w.t, m.Apply(e))
+			m.Next()
+		}
+		require.Equal(w.t, w.m.Result(), m.Result())
+		require.Equal(w.t, w.m.Steps(), m.Steps())
+		require.Equal(w.t, w.m.Branches(), m.Branches())
+	}
+}
+
+func (w *world) takenAt(i int) map[string]bool {
+	taken := map[string]bool{}
+	for _, e := range w.journal[:i] {
+		if e, ok := e.(machine.Taken); ok {
+			taken[e.Key] = true
+		}
+	}
+	return taken
+}
+
+func (w *world) takenBy(i int, key string) bool { return w.takenAt(i)[key] }
+
+// stored is an event as a journal gives it back.
+func stored(e machine.Event) machine.Event {
+	switch e := e.(type) {
+	case machine.Taken:
+		e.At = e.At.UTC()
+		return e
+	case machine.Answered:
+		e.At = e.At.UTC()
+		e.Outcome.Output, _ = throughJSON(e.Outcome.Output).(map[string]any)
+		e.Outcome.Error = storedError(e.Outcome.Error)
+		return e
+	case machine.Received:
+		e.At = e.At.UTC()
+		e.Receipt.Data, _ = throughJSON(e.Receipt.Data).(map[string]any)
+		e.Receipt.Error = storedError(e.Receipt.Error)
+		return e
+	case machine.Arrived:
+		e.At = e.At.UTC()
+		e.Data, _ = throughJSON(e.Data).(map[string]any)
+		return e
+	}
+	return e
+}
+
+func storedError(e *call.Error) *call.Error {
+	if e == nil {
+		return nil
+	}
+	out := *e
+	out.Details, _ = throughJSON(e.Details).(map[string]any)
+	return &out
+}
+
+// throughJSON writes a value as JSON and reads it, numbers as they stand there.
+func throughJSON(v any) any {
+	body, err := json.Marshal(texts(v))
+	if err != nil {
+		panic(err)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var out any
+	if err := d.Decode(&out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// texts writes durations as people do.
+func texts(v any) any {
+	switch v := v.(type) {
+	case time.Duration:
+		return schema.FormatDuration(v)
+	case map[string]any:
+		if v == nil {
+			return nil
+		}
+		out := map[string]any{}
+		for k, x := range v {
+			out[k] = texts(x)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = texts(x)
+		}
+		return out
+	}
+	return v
+}
+
+// number is the n of a call key f1.run.n.
+func number(key string) int {
+	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
+	return n
+}
