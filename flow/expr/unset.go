@@ -18,6 +18,9 @@ func (s *Scope) MaybeVar(name string, t *schema.Type) {
 	s.unset.set(name, true)
 }
 
+// Unset tells whether vars.<name> is declared but may not be set.
+func (s *Scope) Unset(name string) bool { return s.unset.m[name] }
+
 func (s *Scope) assumeVar(id string, known stepFacts) {
 	if name, ok := strings.CutPrefix(id, varsPrefix); ok && known.not&Skipped != 0 && s.unset.m[name] {
 		s.unset.set(name, false)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -32,31 +33,28 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	sig := c.lib.Catalog.Action(in.Name.Value)
 	if sig == nil {
 		known, _ := c.lib.Catalog.Names()
-		c.diags.Errorf("unknown-action", in.Name.Whole, diag.DidYouMean(in.Name.Value, "actions", known), "there is no action %q", in.Name.Value)
-		if in.With != nil {
-			c.value(in.With, nil, s)
+		if in.Name.Value != "" { // else package flow said so
+			c.diags.Errorf("unknown-action", in.Name.Whole, diag.DidYouMean(in.Name.Value, "actions", known), "there is no action %q", in.Name.Value)
 		}
+		c.valueOrNil(in.With, nil, s)
 		return out, openObject
 	}
 	out.Signature = sig
 	c.connection(in, out)
-	with := in.With
-	if with == nil {
-		with = &flow.Node{Kind: flow.MapNode, Range: in.WithRange}
-	}
-	out.With = c.value(with, sig.In, s)
-	if sig.Check != nil {
-		// What the type already refused is not worth a second opinion.
-		if whole, found := sig.In.Coerce(out.With.skeleton()); found.Err() == nil {
-			c.violations(sig.Check(schema.NewValue(whole, &schema.Watch{})), with, in.WithRange)
-		}
+	var known any
+	var found schema.Violations
+	with := orEmpty(in.With, in.WithRange)
+	out.With, known, found = c.checked(with, in.WithRange, sig.In, s)
+	if sig.Check != nil && !c.lib.Stored {
+		known = veil(sig.In, known, found)
+		c.violations(sig.Check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
 	}
 	if in.Await != nil {
 		out.Await = &Await{State: in.Await.State.Value, Timeout: in.Await.Timeout}
 		switch {
 		case sig.Settle == nil:
 			c.diags.Errorf("no-receipts", in.Await.Range, "remove await", "%s has no receipts to wait for", sig.Name)
-		case !slices.Contains(sig.States, in.Await.State.Value):
+		case in.Await.State.Value != "" && !slices.Contains(sig.States, in.Await.State.Value):
 			c.diags.Errorf("unknown-state", in.Await.State.Whole, diag.DidYouMean(in.Await.State.Value, "states", sig.States), "%s has no state %q", sig.Name, in.Await.State.Value)
 		}
 	}
@@ -77,10 +75,16 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", sig.Name)
 		return
 	}
-	if c.lib.App == nil {
+	if c.lib.App == nil || c.lib.Stored {
 		return
 	}
 	if app, ok := c.lib.App(out.Connection); ok && app != sig.App {
 		c.diags.Errorf("wrong-connection", in.Connection.Whole, "", "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
 	}
 }
+
+// The defaults of what a step leaves out.
+const (
+	defaultTimeout        = 30 * time.Second
+	defaultUnknownTimeout = 10 * time.Minute
+)

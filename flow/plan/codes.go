@@ -21,7 +21,7 @@ var codes = [...]struct{ code, text string }{
 	{"return-here", "`return` ends the flow, but here other steps run at the same time, so that it has no meaning. Give the value outward with outputs or collect, and return after."},
 
 	// Values.
-	{"type-mismatch", "The expression gives another type than this place takes. Convert it: string(…), int(…), duration(…), timestamp(…)."},
+	{"type-mismatch", "The expression gives another type than this place takes. Convert it: string(…), int(…), duration(…), timestamp(…). An optional value needs orValue(…) where a value must be."},
 	{"variable-type", "A variable keeps the type of the first value that the file gives it. Use another name for another type."},
 	{"required", "A field that is required is missing."},
 	{"type", "The value is of another type than this place takes."},
@@ -35,7 +35,6 @@ var codes = [...]struct{ code, text string }{
 	{"maximum", "The number is larger than allowed."},
 	{"min-items", "The list has fewer items than allowed."},
 	{"max-items", "The list has more items than allowed."},
-	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week."},
 	{"bad-timezone", "The time zone is not in the IANA database. Names look like Europe/Paris."},
 
 	// Advice.

@@ -16,37 +16,52 @@ import (
 // A Library is what a flow may refer to.
 type Library struct {
 	Catalog call.Catalog
-	// Flow returns another flow of the project, or nil. nil: there are none.
+	// Flow returns another flow of the project, the same one each time, or nil for one
+	// that does not exist or cannot be read. nil: there are none.
 	Flow func(name string) *flow.Flow
-	// FlowNames are the names that Flow knows, for hints.
+	// FlowNames are the names of the flows of the project, for hints, also of those
+	// that cannot be read.
 	FlowNames []string
 	// Settings are the values of `settings`.
 	Settings map[string]any
 	// App returns the app of a connection that is known beforehand; ok is false for
 	// one that only the vault may know. nil: none is known.
 	App func(connection string) (app string, ok bool)
+	// Stored says that the flows are the stored source of a run that goes on: they
+	// were accepted when it started. Names and types are checked, but not limits,
+	// rules of messages, what only the surroundings say, or what is merely unwise:
+	// those may have changed since, and a run that started is to end.
+	Stored bool
 }
 
 // A Compiler compiles flows that may call each other, each once.
 type Compiler struct {
-	lib      Library
-	settings *schema.Type
-	done     map[string]*compiled
+	lib          Library
+	settings     map[string]any
+	settingsType *schema.Type
+	done         map[*flow.Flow]*compiled
 }
 
 type compiled struct {
-	plan  *Plan
+	plan  *Plan // also of a flow with mistakes: then only its inputs and outputs are of use
 	diags diag.List
-	busy  bool
 }
+
+// mostDiagnostics bounds what is reported about one flow.
+const mostDiagnostics = 200
 
 // NewCompiler returns a compiler over a library. It is not safe for concurrent use.
 func NewCompiler(lib Library) *Compiler {
-	settings := &schema.Type{Kind: schema.Object}
+	c := &Compiler{lib: lib, settings: lib.Settings, done: map[*flow.Flow]*compiled{}}
+	c.settingsType = &schema.Type{Kind: schema.Object}
 	for _, name := range sortedKeys(lib.Settings) {
-		settings.Fields = append(settings.Fields, &schema.Field{Name: name, Type: schema.Infer(lib.Settings[name]), Required: true})
+		field := &schema.Field{Name: name, Type: schema.Infer(lib.Settings[name]), Required: true}
+		c.settingsType.Fields = append(c.settingsType.Fields, field)
 	}
-	return &Compiler{lib: lib, settings: settings, done: map[string]*compiled{}}
+	if settings, found := c.settingsType.Coerce(lib.Settings); found.Err() == nil {
+		c.settings, _ = settings.(map[string]any)
+	}
+	return c
 }
 
 // Compile compiles one flow over a library; see Compiler.Compile.
@@ -55,8 +70,20 @@ func Compile(f *flow.Flow, lib Library) (*Plan, diag.List) {
 }
 
 // Compile checks the whole flow and returns its plan, or nil when the diagnostics
-// hold an error. Mistakes in flows that it calls are reported where they are called.
+// hold an error. That a flow which it calls has mistakes is reported at the first call
+// of it; what they are, when that flow is compiled itself.
 func (c *Compiler) Compile(f *flow.Flow) (*Plan, diag.List) {
+	done := c.compiled(f)
+	if done.diags.HasErrors() {
+		return nil, done.diags
+	}
+	return done.plan, done.diags
+}
+
+func (c *Compiler) compiled(f *flow.Flow) *compiled {
+	if done := c.done[f]; done != nil {
+		return done
+	}
 	fc := &flowCompiler{
 		Compiler: c,
 		flow:     f,
@@ -66,40 +93,32 @@ func (c *Compiler) Compile(f *flow.Flow) (*Plan, diag.List) {
 			Sources:     map[string]*diag.Source{f.Name.Value: f.Source},
 			Inputs:      &schema.Type{Kind: schema.Object},
 			OutputType:  &schema.Type{Kind: schema.Object},
-			Settings:    c.lib.Settings,
+			Settings:    c.settings,
 		},
 		vars: map[string]*schema.Type{},
 	}
 	fc.compile()
-	fc.diags.Sort()
-	if fc.diags.HasErrors() {
-		return nil, fc.diags
+	done := &compiled{fc.plan, fc.diags}
+	done.diags.Sort()
+	if n := len(done.diags); n > mostDiagnostics {
+		done.diags = done.diags[:mostDiagnostics]
+		done.diags[mostDiagnostics-1].Hint += fmt.Sprintf(" (%d more are not shown)", n-mostDiagnostics)
 	}
-	slices.Sort(fc.plan.Events)
-	fc.plan.Events = slices.Compact(fc.plan.Events)
-	slices.Sort(fc.plan.Connections)
-	fc.plan.Connections = slices.Compact(fc.plan.Connections)
-	fc.plan.Digest = digest(fc.plan.Sources)
-	return fc.plan, fc.diags
-}
-
-// called compiles a flow that another one calls, once.
-func (c *Compiler) called(f *flow.Flow) *compiled {
-	if done := c.done[f.Name.Value]; done != nil {
-		return done
-	}
-	done := &compiled{busy: true}
-	c.done[f.Name.Value] = done
-	done.plan, done.diags = c.Compile(f)
-	done.busy = false
+	fc.plan.Events = distinct(fc.plan.Events)
+	fc.plan.Connections = distinct(fc.plan.Connections)
+	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Sources)
+	c.done[f] = done
 	return done
 }
 
-func digest(sources map[string]*diag.Source) string {
+func digest(name string, sources map[string]*diag.Source) string {
 	h := sha256.New()
+	fmt.Fprintf(h, "%s\n", name)
 	for _, name := range sortedKeys(sources) {
-		fmt.Fprintf(h, "%s %d\n", name, len(sources[name].Text))
-		h.Write(sources[name].Text)
+		if src := sources[name]; src != nil {
+			fmt.Fprintf(h, "%s %d\n", name, len(src.Text))
+			h.Write(src.Text)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -115,6 +134,8 @@ type flowCompiler struct {
 	// time, "" outside; `return` is not allowed in one.
 	concurrent string
 	returned   []returned
+	blamed     []string // called flows whose mistakes were mentioned
+	texts      []string // that hold expressions
 }
 
 // A returned value is checked once the type of its output is known.
@@ -124,21 +145,19 @@ type returned struct {
 	value *Value
 }
 
+// notYet is why a step cannot be read before it.
+const notYet = "it has not run yet"
+
 func (c *flowCompiler) compile() {
 	f := c.flow
 	for _, in := range f.Inputs {
 		c.plan.Inputs.Fields = append(c.plan.Inputs.Fields, in.Field)
 	}
-	scope := expr.NewScope()
+	scope := c.outside()
 	scope.Bind("inputs", c.plan.Inputs)
-	scope.Bind("settings", c.settings)
-	every := stepIDs(f.Steps)
-	for _, id := range every {
-		scope.SetStep(id, expr.Step{Hidden: "has not run yet at this point"})
-	}
-	for _, id := range stepIDs(f.OnFailure) {
-		scope.SetStep(id, expr.Step{Hidden: "runs only when the run fails"})
-	}
+	hide(scope, f.Steps, notYet)
+	hide(scope, f.OnFailure, "it runs only when the run fails")
+	start := scope.Fork()
 
 	c.plan.Steps = c.block(f.Steps, scope, "")
 	for _, b := range f.Outputs {
@@ -149,14 +168,9 @@ func (c *flowCompiler) compile() {
 	c.checkReturned()
 
 	if len(f.OnFailure) > 0 {
-		failed := scope.Fork()
+		failed := interrupted(start, scope, f.Steps)
+		hide(failed, f.OnFailure, notYet)
 		failed.Bind("error", call.ErrorType)
-		for _, id := range every {
-			if st, ok := failed.Step(id); ok && st.Hidden == "" {
-				st.Outcomes = expr.Succeeded | expr.Failed | expr.Skipped
-				failed.SetStep(id, st)
-			}
-		}
 		c.plan.OnFailure = c.block(f.OnFailure, failed, "on_failure.")
 	}
 	if f.Timeout != nil {
@@ -165,92 +179,22 @@ func (c *flowCompiler) compile() {
 	if f.Concurrency != nil {
 		c.plan.Concurrency = &Concurrency{Limit: f.Concurrency.Limit, Reject: f.Concurrency.OnConflict == "reject"}
 		if f.Concurrency.Key != nil {
-			start := expr.NewScope()
-			start.Bind("inputs", c.plan.Inputs)
-			start.Bind("settings", c.settings)
-			c.plan.Concurrency.Key = c.value(f.Concurrency.Key, schema.StringType, start)
+			s := c.outside()
+			s.Bind("inputs", c.plan.Inputs)
+			c.plan.Concurrency.Key = c.value(f.Concurrency.Key, schema.StringType, s)
 		}
 	}
 	c.triggers()
-	c.lint()
-}
-
-// stepIDs returns the ids of the steps and of all steps inside them.
-func stepIDs(steps []*flow.Step) []string {
-	var ids []string
-	each(steps, func(s *flow.Step) {
-		if s.ID.Value != "" {
-			ids = append(ids, s.ID.Value)
-		}
-	})
-	return ids
-}
-
-// each calls f for every step of the list and inside it, in the order of the file.
-func each(steps []*flow.Step, f func(*flow.Step)) {
-	for _, s := range steps {
-		f(s)
-		for _, inner := range blocks(s) {
-			each(inner, f)
-		}
+	if !c.lib.Stored {
+		c.unusedInputs()
 	}
 }
 
-// blocks returns the lists of steps directly inside a step.
-func blocks(s *flow.Step) [][]*flow.Step {
-	var out [][]*flow.Step
-	switch do := s.Do.(type) {
-	case *flow.Switch:
-		for _, c := range do.Cases {
-			out = append(out, c.Steps)
-		}
-		out = append(out, do.Default)
-	case *flow.Foreach:
-		out = append(out, do.Steps)
-	case *flow.Parallel:
-		for _, b := range do.Branches {
-			out = append(out, b.Steps)
-		}
-	case *flow.Try:
-		out = append(out, do.Steps)
-		for _, c := range do.Catch {
-			out = append(out, c.Steps)
-		}
-		out = append(out, do.Finally)
-	case *flow.WaitFor:
-		out = append(out, do.Steps)
-	}
-	return out
-}
-
-// ends tells whether a list of steps never goes on to what follows it.
-func ends(steps []*flow.Step) bool {
-	for _, s := range steps {
-		if s.If != nil || s.AllowFailure {
-			continue
-		}
-		switch do := s.Do.(type) {
-		case *flow.Return, *flow.Fail:
-			return true
-		case *flow.Switch:
-			all := do.HasDefault && ends(do.Default)
-			for _, c := range do.Cases {
-				all = all && ends(c.Steps)
-			}
-			if all {
-				return true
-			}
-		case *flow.Try:
-			all := ends(do.Steps)
-			for _, c := range do.Catch {
-				all = all && ends(c.Steps)
-			}
-			if all || ends(do.Finally) {
-				return true
-			}
-		}
-	}
-	return false
+// outside returns the scope of what is there before a run.
+func (c *flowCompiler) outside() *expr.Scope {
+	s := expr.NewScope()
+	s.Bind("settings", c.settingsType)
+	return s
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -260,4 +204,9 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+func distinct(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }

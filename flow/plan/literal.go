@@ -10,12 +10,54 @@ import (
 // value compiles a node that should give a want (nil: anything), and checks what is
 // literal in it. The result is never nil.
 func (c *flowCompiler) value(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
-	v := c.node(n, want, s)
-	if want != nil {
-		_, found := want.Coerce(v.skeleton())
-		c.violations(found, n, n.Range)
+	v, _, _ := c.checked(n, head(n), want, s)
+	return v
+}
+
+// valueOrNil is value where there may be no node.
+func (c *flowCompiler) valueOrNil(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
+	if n == nil {
+		return nil
 	}
-	return v.fold()
+	return c.value(n, want, s)
+}
+
+// with compiles the inputs of an action or a flow; at is where they are given, or what
+// needs them.
+func (c *flowCompiler) with(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope) *Value {
+	v, _, _ := c.checked(orEmpty(n, at), at, want, s)
+	return v
+}
+
+func orEmpty(n *flow.Node, at diag.Range) *flow.Node {
+	if n == nil {
+		return &flow.Node{Kind: flow.MapNode, Range: at}
+	}
+	return n
+}
+
+// checked is value, and gives also the value as far as it is known, schema.Unknown in
+// the place of each expression, and what its type refused. What is missing at the top
+// of the value is reported at the given place.
+func (c *flowCompiler) checked(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope) (v *Value, known any, found schema.Violations) {
+	v = c.node(n, want, s)
+	if want == nil {
+		return v.fold(), nil, nil
+	}
+	c.needsValue(v, n.Range)
+	known, found = want.Coerce(v.skeleton())
+	c.violations(found, n, at)
+	if v = v.fold(); found.Err() == nil && v.literalOnly() {
+		v = &Value{Type: want, literal: known}
+	}
+	return v, known, found
+}
+
+// needsValue reports an expression that may give nothing where something is needed.
+func (c *flowCompiler) needsValue(v *Value, at diag.Range) {
+	if v.isOptional() {
+		c.diags.Errorf("type-mismatch", at, "say what stands there without it: .orValue(…)", "this may give no value, and one is needed here")
+	}
 }
 
 // node compiles without looking at what literals hold.
@@ -49,34 +91,47 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	p, found := expr.Compile(n.Text, s)
 	c.diags.Add(found)
 	if p == nil {
+		c.texts = append(c.texts, n.Text.Value)
 		return broken()
 	}
 	if text, ok := p.Literal(); ok {
 		return &Value{Type: schema.StringType, literal: text}
 	}
+	c.texts = append(c.texts, n.Text.Value)
 	if ok, why := want.Accepts(p.Type()); !ok {
-		hint := ""
-		switch {
-		case want.Kind == schema.String && p.Type().Kind != schema.List && p.Type().Kind != schema.Object && p.Type().Kind != schema.Map:
-			hint = "make a text of it with string(…)"
-		case want.Kind == schema.Int && p.Type().Kind == schema.String, want.Kind == schema.Int && p.Type().Kind == schema.Number:
-			hint = "make an integer of it with int(…)"
-		case want.Kind == schema.Duration:
-			hint = `make a duration of it with duration(…), e.g. duration("24h")`
-		case want.Kind == schema.Timestamp:
-			hint = "make a time of it with timestamp(…), or declare the input with format: date-time"
-		}
-		c.diags.Errorf("type-mismatch", n.Range, hint, "%s", why)
+		c.diags.Errorf("type-mismatch", n.Range, conversion(want, p.Type()), "%s", why)
 	}
 	return &Value{Type: p.Type(), program: p}
 }
 
+// conversion hints at the function that makes one type of another.
+func conversion(want, got *schema.Type) string {
+	scalar := got.Kind >= schema.String && got.Kind <= schema.Duration
+	switch {
+	case !scalar:
+		return ""
+	case want.Kind == schema.String:
+		return "make a text of it with string(…)"
+	case want.Kind == schema.Int && (got.Kind == schema.String || got.Kind == schema.Number):
+		return "make an integer of it with int(…)"
+	case want.Kind == schema.Number && got.Kind == schema.String:
+		return "make a number of it with double(…)"
+	case want.Kind == schema.Bool:
+		return "compare it, such as … == \"yes\""
+	case want.Kind == schema.Duration:
+		return `make a duration of it with duration(…), e.g. duration("24h")`
+	case want.Kind == schema.Timestamp:
+		return "make a time of it with timestamp(…), or declare the input with format: date-time"
+	}
+	return ""
+}
+
 func (c *flowCompiler) list(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
-	elem := schema.AnyType
+	var elem *schema.Type
 	if want.Kind == schema.List {
 		elem = want.Elem
 	}
-	v := &Value{isList: true}
+	v := &Value{isList: true, items: make([]*Value, 0, len(n.Items))}
 	for _, item := range n.Items {
 		v.items = append(v.items, c.node(item, elem, s))
 	}
@@ -85,44 +140,48 @@ func (c *flowCompiler) list(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 }
 
 func (c *flowCompiler) object(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
-	v := &Value{isMap: true}
-	var values []*Value
+	v := &Value{isMap: true, fields: make([]field, 0, len(n.Entries))}
+	values := make([]*Value, 0, len(n.Entries))
 	for _, e := range n.Entries {
-		x := c.node(e.Value, fieldType(n, want, e.Key.Value), s)
+		x := c.node(e.Value, memberOf(want, e.Key.Value, n), s)
+		if f := want.Field(e.Key.Value); f != nil && f.Required {
+			c.needsValue(x, e.Value.Range)
+		}
 		values = append(values, x)
 		v.fields = append(v.fields, field{e.Key.Value, x})
 	}
-	if want.Kind != schema.Object && len(values) > 0 {
-		if elem := common(values); elem.Kind != schema.Any {
+	if want.Kind != schema.Object {
+		if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
 			v.Type = schema.MapOf(elem)
 			return v
 		}
 	}
-	v.Type = &schema.Type{Kind: schema.Object}
+	v.Type = &schema.Type{Kind: schema.Object, Fields: make([]*schema.Field, 0, len(v.fields))}
 	for _, f := range v.fields {
-		v.Type.Fields = append(v.Type.Fields, &schema.Field{Name: f.name, Type: f.value.Type, Required: f.value.program == nil || !f.value.program.Optional()})
+		v.Type.Fields = append(v.Type.Fields, &schema.Field{Name: f.name, Type: f.value.Type, Required: !f.value.isOptional()})
 	}
 	return v
 }
 
-// fieldType returns what a key of the node should hold, nil when anything may.
-func fieldType(n *flow.Node, want *schema.Type, key string) *schema.Type {
-	switch want.Kind {
-	case schema.Map:
-		return want.Elem
-	case schema.Object:
-		f := want.Field(key)
-		if f == nil {
-			return nil
-		}
-		if f.Type.Kind != schema.Union {
-			return f.Type
-		}
-		tag := n.Get(f.Type.Tag)
-		if tag == nil || tag.Kind != flow.TextNode {
-			return nil
-		}
+// memberOf returns what a key of an object or map of type t should hold, nil when
+// anything may. Where that depends on another key, n says what that one holds.
+func memberOf(t *schema.Type, key string, n *flow.Node) *schema.Type {
+	f := t.Field(key)
+	switch {
+	case t.Kind == schema.Map:
+		return t.Elem
+	case t.Kind != schema.Object || f == nil:
+		return nil
+	case f.Type.Kind != schema.Union:
+		return f.Type
+	}
+	if tag := n.Get(f.Type.Tag); tag != nil {
 		return f.Type.Case(tag.Text.Value)
+	}
+	if tag := t.Field(f.Type.Tag); tag != nil {
+		if name, ok := tag.Default.(string); ok {
+			return f.Type.Case(name)
+		}
 	}
 	return nil
 }
@@ -141,11 +200,12 @@ func common(values []*Value) *schema.Type {
 	return first
 }
 
+// same tells whether two types are of the same kind all through; limits do not count.
 func same(a, b *schema.Type) bool {
 	if a == b {
 		return true
 	}
-	if a.Kind != b.Kind {
+	if a == nil || b == nil || a.Kind != b.Kind {
 		return false
 	}
 	switch a.Kind {
@@ -165,57 +225,4 @@ func same(a, b *schema.Type) bool {
 		return false
 	}
 	return true
-}
-
-// violations reports what a value breaks, at its place under the node. Without a
-// place there (a required field that is missing) at is where it is reported.
-func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag.Range) {
-	for _, v := range found {
-		severity := diag.Error
-		if v.Warning {
-			severity = diag.Warning
-		}
-		message := v.Message
-		if len(v.Path) > 0 {
-			message = v.Path.String() + ": " + message
-		}
-		c.diags = append(c.diags, diag.Diagnostic{
-			Severity: severity, Code: v.Rule, Range: locate(n, at, v), Message: message, Hint: v.Hint,
-		})
-	}
-}
-
-func locate(n *flow.Node, at diag.Range, v schema.Violation) diag.Range {
-	for i, step := range v.Path {
-		if n == nil {
-			return at
-		}
-		switch step := step.(type) {
-		case int:
-			if n.Kind != flow.ListNode || step >= len(n.Items) {
-				return at
-			}
-			n = n.Items[step]
-			at = n.Range
-		case string:
-			entry := -1
-			for k := range n.Entries {
-				if n.Entries[k].Key.Value == step {
-					entry = k
-				}
-			}
-			if entry < 0 {
-				return at
-			}
-			at = n.Entries[entry].Key.Whole
-			n = n.Entries[entry].Value
-			if i == len(v.Path)-1 && v.OnKey {
-				return at
-			}
-		}
-	}
-	if n != nil && n.Kind != flow.MapNode && n.Kind != flow.ListNode {
-		return n.Range
-	}
-	return at
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"facteur/flow/diag"
 	"facteur/flow/expr"
 	"facteur/flow/schema"
 )
@@ -15,6 +16,9 @@ type Value struct {
 	fields  []field
 	isList  bool
 	isMap   bool
+
+	as *schema.Type // what Eval brings the result to; nil: it is left as it is
+	at diag.Range   // of what does not fit
 }
 
 type field struct {
@@ -24,16 +28,36 @@ type field struct {
 
 // Literal returns the value when it holds no expression.
 func (v *Value) Literal() (any, bool) {
-	if v == nil || v.program != nil || v.isList || v.isMap {
+	if v == nil || !v.literalOnly() {
 		return nil, false
 	}
 	return v.literal, true
 }
 
+func (v *Value) literalOnly() bool { return v.program == nil && !v.isList && !v.isMap }
+
+// isOptional tells whether the value may be no value at all.
+func (v *Value) isOptional() bool { return v.program != nil && v.program.Optional() }
+
 // Eval evaluates the value. Literal parts are shared between evaluations and must
 // not be changed. A field or an item whose expression gives no value (an optional
 // none) is left out; the value itself may be expr.Absent. Errors are *expr.EvalError.
 func (v *Value) Eval(vars expr.Vars) (any, error) {
+	x, err := v.eval(vars)
+	if err != nil || v.as == nil {
+		return x, err
+	}
+	if _, none := x.(expr.Absent); none {
+		return x, nil
+	}
+	out, found := v.as.Coerce(x)
+	if err := found.Err(); err != nil {
+		return nil, &expr.EvalError{Range: v.at, Message: err.Error()}
+	}
+	return out, nil
+}
+
+func (v *Value) eval(vars expr.Vars) (any, error) {
 	switch {
 	case v.program != nil:
 		return v.program.Eval(vars)
@@ -65,29 +89,58 @@ func (v *Value) Eval(vars expr.Vars) (any, error) {
 	return v.literal, nil
 }
 
-// fold turns a value without expressions into one literal.
+// become returns the value as one of type t, which accepts it: an integer where t is a
+// number is made one, a value of any type is checked when it is there.
+func (v *Value) become(t *schema.Type, at diag.Range) *Value {
+	if t.Kind == schema.Any || same(v.Type, t) {
+		return v
+	}
+	out := *v
+	out.Type, out.as, out.at = t, kindsOf(t), at
+	if v.literalOnly() {
+		if x, found := out.as.Coerce(v.literal); found.Err() == nil {
+			return &Value{Type: t, literal: x}
+		}
+	}
+	return &out
+}
+
+// kindsOf returns the type without its limits. Objects are not looked into.
+func kindsOf(t *schema.Type) *schema.Type {
+	switch {
+	case t == nil || t.Kind == schema.Object || t.Kind == schema.Union:
+		return schema.AnyType
+	case t.Kind == schema.List || t.Kind == schema.Map:
+		return &schema.Type{Kind: t.Kind, Elem: kindsOf(t.Elem), Sensitive: t.Sensitive}
+	}
+	return &schema.Type{Kind: t.Kind, Sensitive: t.Sensitive}
+}
+
+// fold turns parts without expressions into literals, in place where not all are.
 func (v *Value) fold() *Value {
+	literal := true
 	switch {
 	case v.isList:
 		list := make([]any, len(v.items))
-		for i, item := range v.items {
-			x, ok := item.Literal()
-			if !ok {
-				return v
-			}
-			list[i] = x
+		for i := range v.items {
+			v.items[i] = v.items[i].fold()
+			literal = literal && v.items[i].literalOnly()
+			list[i] = v.items[i].literal
 		}
-		return &Value{Type: v.Type, literal: list}
+		if literal {
+			return &Value{Type: v.Type, literal: list}
+		}
 	case v.isMap:
 		object := make(map[string]any, len(v.fields))
-		for _, f := range v.fields {
-			x, ok := f.value.Literal()
-			if !ok {
-				return v
-			}
-			object[f.name] = x
+		for i := range v.fields {
+			f := &v.fields[i]
+			f.value = f.value.fold()
+			literal = literal && f.value.literalOnly()
+			object[f.name] = f.value.literal
 		}
-		return &Value{Type: v.Type, literal: object}
+		if literal {
+			return &Value{Type: v.Type, literal: object}
+		}
 	}
 	return v
 }

@@ -1,0 +1,234 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/schema"
+)
+
+// construct compiles what a step does, and leaves in the scope what is known when it
+// succeeded. It returns the type of the step's outputs, and which outcomes besides
+// success let the flow go on.
+func (c *flowCompiler) construct(in *flow.Step, place string, s *expr.Scope) (Construct, *schema.Type, expr.Outcomes) {
+	switch do := in.Do.(type) {
+	case *flow.Action:
+		a, out := c.action(do, s)
+		return a, out, 0
+	case *flow.Set:
+		return c.set(do, s), noOutputs, 0
+	case *flow.Switch:
+		return c.switches(do, s, place), noOutputs, 0
+	case *flow.Foreach:
+		f, out := c.foreach(do, s, place, in)
+		return f, out, 0
+	case *flow.Parallel:
+		return c.parallel(do, s, place), noOutputs, 0
+	case *flow.Try:
+		return c.try(do, s, place), noOutputs, 0
+	case *flow.Wait:
+		return &Wait{For: c.valueOrNil(do.For, schema.DurationType, s), Until: c.valueOrNil(do.Until, schema.TimestampType, s)}, noOutputs, 0
+	case *flow.WaitFor:
+		return c.waitFor(in, do, s, place)
+	case *flow.Call:
+		f, out := c.call(do, s)
+		return f, out, 0
+	case *flow.Return:
+		return c.ret(do, in, s), noOutputs, 0
+	case *flow.Fail:
+		return &Fail{Code: c.valueOrNil(do.Code, schema.StringType, s), Message: c.valueOrNil(do.Message, schema.StringType, s)}, noOutputs, 0
+	}
+	return nil, noOutputs, 0
+}
+
+func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
+	out := &Set{}
+	for _, b := range in.Values {
+		name := b.Name.Value
+		v := c.value(b.Value, nil, s)
+		c.needsValue(v, b.Value.Range)
+		if first := c.vars[name]; first == nil {
+			c.vars[name] = v.Type
+		} else if ok, why := first.Accepts(v.Type); !ok {
+			c.diags.Errorf("variable-type", head(b.Value), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
+		} else {
+			v = v.become(first, b.Value.Range)
+		}
+		s.SetVar(name, c.vars[name])
+		out.Values = append(out.Values, Output{name, v})
+	}
+	return out
+}
+
+func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *Switch {
+	out := &Switch{HasDefault: in.HasDefault}
+	rest := s.Fork() // where no case so far holds
+	var after choice
+	for i, k := range in.Cases {
+		branch := rest.Fork()
+		var when *expr.Program
+		if k.When != nil {
+			var yes, no expr.Facts
+			when, yes, no = c.condition(*k.When, rest)
+			branch.Assume(yes)
+			rest.Assume(no)
+		}
+		out.Cases = append(out.Cases, Case{when, c.block(k.Steps, branch, place+"cases["+strconv.Itoa(i)+"].")})
+		after.add(branch, ends(k.Steps))
+		hide(rest, k.Steps, "it runs in another case")
+	}
+	out.Default = c.block(in.Default, rest, place+"default.")
+	after.add(rest, ends(in.Default))
+	after.join(s)
+	return out
+}
+
+func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, step *flow.Step) (*Foreach, *schema.Type) {
+	out := &Foreach{As: in.As.Value, Concurrency: max(1, in.Concurrency)}
+	item := schema.AnyType
+	if in.Items != nil {
+		out.Items = c.value(in.Items, anyList, s)
+		if t := out.Items.Type; t.Kind == schema.List && t.Elem != nil {
+			item = t.Elem
+		}
+	}
+	inside := s.Fork()
+	if in.As.Value != "" && !isVariable(in.As.Value) {
+		inside.Bind(in.As.Value, item)
+	}
+	outer := c.concurrent
+	if out.Concurrency > 1 {
+		c.concurrent = "a foreach with concurrency"
+	}
+	out.Steps = c.block(in.Steps, inside, place)
+	c.concurrent = outer
+	collected := schema.AnyType
+	if in.Collect != nil {
+		out.Collect = c.value(in.Collect, nil, inside)
+		// An iteration that failed or gave nothing leaves a null.
+		if !step.AllowFailure && !out.Collect.isOptional() {
+			collected = out.Collect.Type
+		}
+	}
+	hide(s, in.Steps, "it is inside a foreach: use its collect, and steps."+orID(step.ID.Value)+".outputs.items")
+	items := &schema.Field{Name: "items", Type: schema.ListOf(collected), Always: true, Doc: "the values of collect by position, null for an iteration that failed"}
+	return out, &schema.Type{Kind: schema.Object, Fields: []*schema.Field{items}}
+}
+
+var anyList = schema.ListOf(schema.AnyType)
+
+func orID(id string) string {
+	if id == "" {
+		return "<its id>"
+	}
+	return id
+}
+
+// isVariable tells whether expressions have a variable of that name anyway; package
+// flow reports an item that is called like one.
+func isVariable(name string) bool {
+	what, _ := expr.Reserved(name)
+	return what == "a variable"
+}
+
+func (c *flowCompiler) parallel(in *flow.Parallel, s *expr.Scope, place string) *Parallel {
+	out := &Parallel{}
+	outer := c.concurrent
+	c.concurrent = "a parallel"
+	start := s.Fork()
+	for _, b := range in.Branches {
+		branch := start.Fork()
+		for _, sibling := range in.Branches {
+			if sibling.Name.Value != b.Name.Value {
+				hide(branch, sibling.Steps, fmt.Sprintf("it runs in the branch %q, at the same time", sibling.Name.Value))
+			}
+		}
+		out.Branches = append(out.Branches, Lane{b.Name.Value, c.block(b.Steps, branch, place+b.Name.Value+".")})
+		adopt(s, branch, b.Steps)
+	}
+	c.concurrent = outer
+	return out
+}
+
+func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
+	out := &Try{}
+	start := s.Fork()
+	var after choice
+	out.Steps = c.block(in.Steps, s, place)
+	failed := interrupted(start, s, in.Steps)
+	failed.Bind("error", call.ErrorType)
+	after.add(s, ends(in.Steps))
+	inner := in.Steps // before finally
+	for i, k := range in.Catch {
+		branch := failed.Fork()
+		var when *expr.Program
+		if k.When != nil {
+			var yes, no expr.Facts
+			when, yes, no = c.condition(*k.When, failed)
+			branch.Assume(yes)
+			failed.Assume(no)
+		}
+		out.Catch = append(out.Catch, Case{when, c.block(k.Steps, branch, place+"catch["+strconv.Itoa(i)+"].")})
+		after.add(branch, ends(k.Steps))
+		hide(failed, k.Steps, "it runs in another catch")
+		inner = append(inner[:len(inner):len(inner)], k.Steps...)
+	}
+	after.join(s)
+	if len(in.Finally) > 0 {
+		last := interrupted(start, s, inner)
+		out.Finally = c.block(in.Finally, last, place+"finally.")
+		adopt(s, last, in.Finally)
+		each(in.Finally, func(step *flow.Step) {
+			if set, ok := step.Do.(*flow.Set); ok {
+				c.adoptVars(s, last, set)
+			}
+		})
+	}
+	return out
+}
+
+// adoptVars brings the variables of a set to another scope, where they may be unset.
+func (c *flowCompiler) adoptVars(s, from *expr.Scope, set *flow.Set) {
+	for _, b := range set.Values {
+		name := b.Name.Value
+		switch t := from.Var(name); {
+		case t == nil:
+		case from.Unset(name):
+			if s.Var(name) == nil {
+				s.MaybeVar(name, t)
+			}
+		default:
+			s.SetVar(name, t)
+		}
+	}
+}
+
+func (c *flowCompiler) ret(in *flow.Return, step *flow.Step, s *expr.Scope) *Return {
+	if c.concurrent != "" {
+		c.diags.Errorf("return-here", step.Range, "end the flow after it instead, by what its steps gave", "return inside %s has no meaning: other steps run at the same time", c.concurrent)
+	}
+	out := &Return{}
+	for _, b := range in.Values {
+		v := c.value(b.Value, nil, s)
+		out.Values = append(out.Values, Output{b.Name.Value, v})
+		c.returned = append(c.returned, returned{b.Name, b.Value, v})
+	}
+	return out
+}
+
+func (c *flowCompiler) checkReturned() {
+	for _, r := range c.returned {
+		f := c.plan.OutputType.Field(r.name.Value)
+		if f == nil {
+			c.diags.Errorf("unknown-field", r.name.Whole, diag.DidYouMean(r.name.Value, "outputs", c.plan.OutputType.Names()), "the flow has no output %q", r.name.Value)
+		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
+			c.diags.Errorf("type-mismatch", head(r.node), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
+		} else {
+			*r.value = *r.value.become(f.Type, r.node.Range)
+		}
+	}
+}

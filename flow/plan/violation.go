@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+)
+
+// violations reports what a value breaks, at its place under the node. What has no
+// place there, such as a required field that is missing, is reported at what it is
+// missing from; at is the place of the whole.
+func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag.Range) {
+	for _, v := range found {
+		if c.lib.Stored && !ofType(v.Rule) {
+			continue
+		}
+		severity := diag.Error
+		if v.Warning {
+			severity = diag.Warning
+		}
+		message := v.Message
+		if len(v.Path) > 0 {
+			message = v.Path.String() + ": " + message
+		}
+		c.diags = append(c.diags, diag.Diagnostic{
+			Severity: severity, Code: v.Rule, Range: locate(n, at, v), Message: message, Hint: v.Hint,
+		})
+	}
+}
+
+// ofType tells whether a rule is about the type of a value, and no mere limit.
+func ofType(rule string) bool {
+	return rule == "type" || rule == "required" || rule == "unknown-field"
+}
+
+func locate(n *flow.Node, at diag.Range, v schema.Violation) diag.Range {
+	for i, step := range v.Path {
+		switch step := step.(type) {
+		case int:
+			if step >= len(n.Items) {
+				return at
+			}
+			n = n.Items[step]
+			at = head(n)
+		case string:
+			e := entry(n, step)
+			if e == nil {
+				return at
+			}
+			at = e.Key.Whole
+			if n = e.Value; i == len(v.Path)-1 && v.OnKey {
+				return at
+			}
+		}
+	}
+	if len(v.Path) > 0 && n.Kind != flow.MapNode && n.Kind != flow.ListNode {
+		return n.Range
+	}
+	return at
+}
+
+func entry(n *flow.Node, key string) *flow.Entry {
+	for i := range n.Entries {
+		if n.Entries[i].Key.Value == key {
+			return &n.Entries[i]
+		}
+	}
+	return nil
+}
+
+// head is the part of a node to point at: all of a scalar, the first key or the
+// bracket of the rest.
+func head(n *flow.Node) diag.Range {
+	switch {
+	case n.Kind == flow.MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
+		return n.Entries[0].Key.Whole
+	case n.Kind == flow.MapNode, n.Kind == flow.ListNode:
+		return n.Range.Cut(0, 1)
+	}
+	return n.Range
+}
+
+// veil puts schema.Unknown in the place of what a value's type refused, so that the
+// rules of its action give no second opinion on it but still judge the rest. It
+// changes v, which is given back.
+func veil(t *schema.Type, v any, found schema.Violations) any {
+	for _, violation := range found {
+		switch {
+		case violation.Warning:
+		case violation.Rule == "required":
+			v = replace(t, v, violation.Path, veilMissing)
+		default:
+			v = replace(t, v, violation.Path, func(*schema.Type, any) any { return unknown })
+		}
+	}
+	return v
+}
+
+var unknown = schema.Unknown{Type: schema.AnyType}
+
+func veilMissing(t *schema.Type, v any) any {
+	object, ok := v.(map[string]any)
+	if !ok || t == nil {
+		return unknown
+	}
+	for _, f := range t.Fields {
+		if _, there := object[f.Name]; f.Required && !there {
+			object[f.Name] = unknown
+		}
+	}
+	return object
+}
+
+// replace changes the part of v at a path. Its type is nil where that is not known.
+func replace(t *schema.Type, v any, path schema.Path, by func(*schema.Type, any) any) any {
+	if len(path) == 0 {
+		return by(t, v)
+	}
+	switch whole := v.(type) {
+	case []any:
+		if i, ok := path[0].(int); ok && i < len(whole) {
+			whole[i] = replace(elem(t), whole[i], path[1:], by)
+		}
+	case map[string]any:
+		if name, ok := path[0].(string); ok {
+			whole[name] = replace(member(t, whole, name), whole[name], path[1:], by)
+		}
+	}
+	return v
+}
+
+func elem(t *schema.Type) *schema.Type {
+	if t == nil {
+		return nil
+	}
+	return t.Elem
+}
+
+func member(t *schema.Type, object map[string]any, name string) *schema.Type {
+	if t == nil || t.Kind == schema.Map {
+		return elem(t)
+	}
+	f := t.Field(name)
+	if f == nil {
+		return nil
+	}
+	if f.Type.Kind == schema.Union {
+		tag, _ := object[f.Type.Tag].(string)
+		return f.Type.Case(tag)
+	}
+	return f.Type
+}

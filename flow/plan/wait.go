@@ -1,0 +1,96 @@
+package plan
+
+import (
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/schema"
+)
+
+func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope, place string) (Construct, *schema.Type, expr.Outcomes) {
+	out := &WaitFor{Continue: in.OnTimeout == "continue" || in.OnTimeout == "steps"}
+	event := c.lib.Catalog.Event(in.Event.Value)
+	of, outputs := schema.AnyType, openObject
+	if event != nil {
+		out.Event = event
+		of, outputs = event.Type, onSuccess(event.Type)
+		c.plan.Events = append(c.plan.Events, event.Name)
+	} else if in.Event.Value != "" {
+		_, known := c.lib.Catalog.Names()
+		c.diags.Errorf("unknown-event", in.Event.Whole, diag.DidYouMean(in.Event.Value, "events", known), "there is no event %q", in.Event.Value)
+	}
+	c.subject(in, event, out, s)
+	if in.Connection != nil {
+		out.Connection = in.Connection.Value
+		c.plan.Connections = append(c.plan.Connections, out.Connection)
+		if event != nil && !event.Connection {
+			c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", event.Name)
+		}
+	}
+	if in.When != nil {
+		inside := s.Fork()
+		inside.Bind("event", of)
+		out.When, _, _ = c.condition(*in.When, inside)
+	}
+	out.Timeout = c.valueOrNil(in.Timeout, schema.DurationType, s)
+	if !out.Continue {
+		return out, outputs, 0
+	}
+	late := s.Fork()
+	if step.ID.Value != "" {
+		late.SetStep(step.ID.Value, expr.Step{Outputs: outputs, Outcomes: expr.Failed})
+	}
+	out.OnTimeout = c.block(in.Steps, late, place+"on_timeout.")
+	var after choice
+	after.add(s, false)
+	after.add(late, ends(in.Steps))
+	after.join(s)
+	if ends(in.Steps) {
+		return out, outputs, 0
+	}
+	return out, outputs, expr.Failed
+}
+
+// onSuccess gives the type of an event as a step's outputs: without the event, after a
+// time-out, nothing of it is there.
+func onSuccess(event *schema.Type) *schema.Type {
+	if event.Kind != schema.Object {
+		return openObject
+	}
+	out := *event
+	out.Fields = make([]*schema.Field, len(event.Fields))
+	for i, f := range event.Fields {
+		field := *f
+		field.Always = false
+		out.Fields[i] = &field
+	}
+	return &out
+}
+
+// subject compiles the key of wait_for that says whose events are meant.
+func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor, s *expr.Scope) {
+	keys := [...]struct {
+		name string
+		node *flow.Node
+	}{{"from", in.From}, {"path", in.Path}}
+	for _, k := range keys {
+		switch {
+		case event == nil:
+			c.valueOrNil(k.node, schema.StringType, s)
+		case event.By == k.name && k.node == nil:
+			c.diags.Errorf("missing-key", in.Range, "add "+k.name+" to wait_for", "%s needs %s: whose events are meant", event.Name, k.name)
+		case event.By == k.name:
+			out.Subject = c.value(k.node, schema.StringType, s)
+			text, ok := out.Subject.literal.(string)
+			if !ok || event.Subject == nil || c.lib.Stored {
+				continue
+			}
+			if _, err := event.Subject(text); err != nil {
+				c.diags.Errorf("bad-subject", k.node.Range, "", "%s: %s", k.name, err)
+			}
+		case k.node != nil:
+			c.diags.Errorf("unknown-key", k.node.Range, "it takes "+event.By, "%s takes no %s", event.Name, k.name)
+		}
+	}
+}
