@@ -22,6 +22,9 @@ type Mismatch struct {
 // Nothing was sent.
 type MismatchError struct{ Mismatch }
 
+// NotSent tells whoever made the request that it went nowhere.
+func (e *MismatchError) NotSent() bool { return true }
+
 func (e *MismatchError) Error() string { return e.String() }
 
 // A message shows at most this many differences.
