@@ -72,6 +72,6 @@ func BenchmarkLimits(b *testing.B) {
 	in := benchmarkInput(b, sig)
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = sig.Limits(in), sig.Recipient(in)
+		_, _ = sig.Limits("shop", in), sig.Recipient(in)
 	}
 }

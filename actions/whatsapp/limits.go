@@ -11,12 +11,21 @@ const (
 
 // limits names the buckets of a send: one of its sender number, one of sender and
 // recipient together.
-func limits(in map[string]any) []call.Limit {
-	sender, _ := in["sender_phone_id"].(string)
+func limits(connection string, in map[string]any) []call.Limit {
+	sender := senderKey(connection, in)
 	return []call.Limit{
 		{Key: numberLimit(sender), Rate: numberRate, Burst: numberRate},
 		{Key: pairLimit(sender, recipientKey(in)), Rate: pairRate, Burst: pairBurst},
 	}
+}
+
+// senderKey is the sender of a send. Where the connection names it, only the vault knows
+// which it is, so the connection stands for it.
+func senderKey(connection string, in map[string]any) string {
+	if sender, _ := in["sender_phone_id"].(string); sender != "" {
+		return sender
+	}
+	return "of " + connection
 }
 
 func numberLimit(sender string) string { return "whatsapp:number:" + sender }
@@ -35,8 +44,8 @@ func recipientKey(in map[string]any) string {
 
 // throttled names the bucket that an error of the class is about. An account has none
 // of its own, so its numbers are held back.
-func throttled(class Class, in map[string]any) string {
-	sender, _ := in["sender_phone_id"].(string)
+func throttled(class Class, connection string, in map[string]any) string {
+	sender := senderKey(connection, in)
 	switch class {
 	case ThrottlePair:
 		return pairLimit(sender, recipientKey(in))

@@ -64,6 +64,6 @@ func MarkRead(o Options) actions.Action {
 			return out, nil
 		}
 		c := actions.CallOf(ctx)
-		return out, r.failure(c.Input, c.Attempt, false)
+		return out, r.failure(c, false)
 	})
 }

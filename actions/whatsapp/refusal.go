@@ -12,9 +12,9 @@ import (
 
 // failure says what it means that an answer came which is no success. in is the input
 // of the call; attempt counts from 1.
-func (r *reply) failure(in map[string]any, attempt int, byLink bool) *actions.Failure {
+func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 	if r.err != nil {
-		return r.refusal(in, attempt, byLink)
+		return r.refusal(c, byLink)
 	}
 	f := &actions.Failure{Status: call.Failed, Err: &call.Error{Code: fmt.Sprintf("http_%d", r.Status), StatusCode: int64(r.Status)}}
 	say := func(class, format string, args ...any) *actions.Failure {
@@ -34,27 +34,27 @@ func (r *reply) failure(in map[string]any, attempt int, byLink bool) *actions.Fa
 		f.Auth = true
 		return say(string(Auth), "the token was refused (status %d)", s)
 	case s == http.StatusTooManyRequests:
-		f.Retryable, f.After, f.Throttled = true, r.wait(), throttled(ThrottleApp, in)
+		f.Retryable, f.After, f.Throttled = true, r.wait(), throttled(ThrottleApp, c.Connection, c.Input)
 		return say(string(ThrottleApp), "too many requests (status %d)", s)
 	}
 	return say(string(Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
 }
 
 // refusal is the failure of an answer with an error of the API.
-func (r *reply) refusal(in map[string]any, attempt int, byLink bool) *actions.Failure {
+func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	v := Classify(*r.err)
 	switch v.Class {
 	case TransientMaybe:
-		v.Retryable = r.err.Transient || attempt <= 2
+		v.Retryable = r.err.Transient || c.Attempt <= 2
 	case PermanentMedia:
-		v.Retryable = byLink && attempt == 1 // Meta often just failed to fetch it
+		v.Retryable = byLink && c.Attempt == 1 // Meta often just failed to fetch it
 	}
 	f := &actions.Failure{
 		Status:    call.Failed,
 		Err:       r.err.callError(v),
 		Retryable: v.Retryable,
 		Backoff:   v.Backoff,
-		Throttled: throttled(v.Class, in),
+		Throttled: throttled(v.Class, c.Connection, c.Input),
 		Auth:      v.Class == Auth,
 	}
 	if v.Retryable {

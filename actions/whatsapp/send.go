@@ -129,7 +129,7 @@ func (s sender) attempt(ctx context.Context, account Account, from string, e env
 	f, ok := err.(*actions.Failure)
 	switch {
 	case !ok && err == nil:
-		f = r.failure(c.Input, c.Attempt, byLink(e))
+		f = r.failure(c, byLink(e))
 	case !ok:
 		out.Delivery = unknown
 		return err

@@ -82,7 +82,7 @@ func TestSignature(t *testing.T) {
 	assert.Equal(t, []call.Limit{
 		{Key: "whatsapp:number:1", Rate: 80, Burst: 80},
 		{Key: "whatsapp:pair:1:442079460958", Rate: 1.0 / 6, Burst: 45},
-	}, sig.Limits(in))
+	}, sig.Limits("shop", in))
 	assert.Equal(t, "US.ENT.1349", sig.Recipient(map[string]any{"recipient": "US.ENT.1349"}))
 	assert.Equal(t, "nobody", sig.Recipient(map[string]any{"recipient": "nobody"}))
 

@@ -97,8 +97,8 @@ type Signature struct {
 	// Recipient is the contact that the call writes to, in a form that equal
 	// contacts share; events are matched from there on. nil: none.
 	Recipient func(in map[string]any) string
-	// Limits names the buckets that the call passes. nil: none.
-	Limits func(in map[string]any) []Limit
+	// Limits names the buckets that a call over a connection passes. nil: none.
+	Limits func(connection string, in map[string]any) []Limit
 	// States are the receipt states that `await` may name, in their order.
 	States []string
 	// Settle turns a receipt into outputs and an outcome, given the outputs so far.

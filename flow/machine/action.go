@@ -69,7 +69,7 @@ func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, do
 	a := &activity{m: m, step: s, do: do, env: e, report: report, done: done}
 	a.input, _ = x.(map[string]any)
 	if sig.Limits != nil {
-		a.limits = sig.Limits(a.input)
+		a.limits = sig.Limits(a.do.Connection, a.input)
 	}
 	a.repeatable = do.Idempotent || sig.Idempotent != nil && sig.Idempotent(a.input)
 	a.stop = e.group.onStop(a.stopped)

@@ -63,7 +63,7 @@ var send = &call.Signature{
 		to, _ = contact(to)
 		return to
 	},
-	Limits: func(in map[string]any) []call.Limit {
+	Limits: func(_ string, in map[string]any) []call.Limit {
 		to, _ := in["to"].(string)
 		return []call.Limit{{Key: "pair " + to, Rate: 1, Burst: 5}}
 	},
