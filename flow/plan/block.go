@@ -80,7 +80,8 @@ var (
 func (c *flowCompiler) condition(t diag.Text, s *expr.Scope) (p *expr.Program, yes, no expr.Facts) {
 	p, yes, no, found := expr.Condition(t, s)
 	c.diags.Add(found)
-	c.texts = append(c.texts, t.Value)
+	c.conditions = append(c.conditions, t.Value)
+	c.broken = c.broken || p == nil
 	return p, yes, no
 }
 

@@ -9,6 +9,7 @@ var codes = [...]struct{ code, text string }{
 	{"unknown-flow", "The project has no flow of that name. Its flows are the files that end in .flow.yaml in the folders that facteur.yaml names; a flow's name is its `flow` key, not its file name."},
 	{"unknown-state", "The action has no such state to await. The hint lists those that it has."},
 	{"unknown-field", "The object has no such field. Messages are checked against a closed list of fields because Meta refuses what it does not know. The hint lists what there is."},
+	{"bad-item", "The item of a foreach needs a name that expressions do not have yet: inputs, steps, vars, settings, run, error and event are variables of every flow, and functions such as size have theirs."},
 	{"duplicate-flow", "Two files of the project define a flow of the same name. Rename one."},
 
 	// Connections, receipts, calls.
@@ -35,6 +36,7 @@ var codes = [...]struct{ code, text string }{
 	{"maximum", "The number is larger than allowed."},
 	{"min-items", "The list has fewer items than allowed."},
 	{"max-items", "The list has more items than allowed."},
+	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week (0 to 6, Sunday is 0). Each is *, a number, a range a-b, with /n for every nth, or a list of those with commas."},
 	{"bad-timezone", "The time zone is not in the IANA database. Names look like Europe/Paris."},
 
 	// Advice.

@@ -135,7 +135,11 @@ type flowCompiler struct {
 	concurrent string
 	returned   []returned
 	blamed     []string // called flows whose mistakes were mentioned
-	texts      []string // that hold expressions
+
+	// For advice: what was compiled, and whether something did not.
+	texts      []diag.Text
+	conditions []string
+	broken     bool
 }
 
 // A returned value is checked once the type of its output is known.

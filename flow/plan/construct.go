@@ -97,8 +97,13 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 		}
 	}
 	inside := s.Fork()
-	if in.As.Value != "" && !isVariable(in.As.Value) {
-		inside.Bind(in.As.Value, item)
+	if what, reserved := expr.Reserved(in.As.Value); what != "a word of CEL" { // package flow says that
+		if reserved {
+			c.diags.Errorf("bad-item", in.As.Whole, "choose another name", "an item cannot be called %q, which is %s of expressions", in.As.Value, what)
+		}
+		if what != "a variable" && in.As.Value != "" {
+			inside.Bind(in.As.Value, item)
+		}
 	}
 	outer := c.concurrent
 	if out.Concurrency > 1 {
@@ -126,13 +131,6 @@ func orID(id string) string {
 		return "<its id>"
 	}
 	return id
-}
-
-// isVariable tells whether expressions have a variable of that name anyway; package
-// flow reports an item that is called like one.
-func isVariable(name string) bool {
-	what, _ := expr.Reserved(name)
-	return what == "a variable"
 }
 
 func (c *flowCompiler) parallel(in *flow.Parallel, s *expr.Scope, place string) *Parallel {

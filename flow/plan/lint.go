@@ -1,21 +1,38 @@
 package plan
 
-import "strings"
+import (
+	"strings"
 
-// unusedInputs warns about inputs that no expression reads.
+	"facteur/flow/expr"
+)
+
+// unusedInputs warns about inputs that no expression reads. Where one is broken it may
+// be the one that should.
 func (c *flowCompiler) unusedInputs() {
+	if c.broken || len(c.flow.Inputs) == 0 {
+		return
+	}
+	expressions := c.conditions
+	for _, text := range c.texts {
+		parts, _ := expr.Scan(text)
+		for _, part := range parts {
+			if part.Expr != nil {
+				expressions = append(expressions, part.Expr.Value)
+			}
+		}
+	}
 	for _, in := range c.flow.Inputs {
 		name := in.Name.Value
-		if name != "" && !c.mentions(name) {
+		if name != "" && !mention(expressions, name) {
 			c.diags.Warnf("unused-input", in.Name.Whole, "remove it, or use it as ${inputs."+name+"}", "no expression reads the input %q", name)
 		}
 	}
 }
 
-// mentions tells whether an expression may read an input: by its name, or in a way
-// that the text does not show.
-func (c *flowCompiler) mentions(name string) bool {
-	for _, text := range c.texts {
+// mention tells whether one of the expressions may read an input: by its name, or in a
+// way that the text does not show.
+func mention(expressions []string, name string) bool {
+	for _, text := range expressions {
 		for {
 			_, rest, ok := strings.Cut(text, "inputs")
 			if !ok {

@@ -91,13 +91,13 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	p, found := expr.Compile(n.Text, s)
 	c.diags.Add(found)
 	if p == nil {
-		c.texts = append(c.texts, n.Text.Value)
+		c.broken = true
 		return broken()
 	}
 	if text, ok := p.Literal(); ok {
 		return &Value{Type: schema.StringType, literal: text}
 	}
-	c.texts = append(c.texts, n.Text.Value)
+	c.texts = append(c.texts, n.Text)
 	if ok, why := want.Accepts(p.Type()); !ok {
 		c.diags.Errorf("type-mismatch", n.Range, conversion(want, p.Type()), "%s", why)
 	}

@@ -1,11 +1,15 @@
 package plan
 
 import (
+	"errors"
+	"strings"
 	"time"
 
 	"facteur/flow"
 	"facteur/flow/expr"
 	"facteur/flow/schema"
+
+	"github.com/robfig/cron/v3"
 )
 
 func (c *flowCompiler) triggers() {
@@ -24,6 +28,9 @@ func (c *flowCompiler) triggers() {
 		case t.Schedule != nil:
 			out.Kind, out.Missed = "schedule", t.Schedule.Missed
 			out.Cron, out.Timezone = t.Schedule.Cron.Value, t.Schedule.Timezone.Value
+			if err := parseCron(out.Cron); err != nil && out.Cron != "" && !c.lib.Stored {
+				c.diags.Errorf("bad-cron", t.Schedule.Cron.Whole, `five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
+			}
 			// "Local" is a place that differs from machine to machine.
 			if _, err := time.LoadLocation(out.Timezone); (err != nil || out.Timezone == "Local") && !c.lib.Stored {
 				c.diags.Errorf("bad-timezone", t.Schedule.Timezone.Whole, "a name such as Europe/Paris", "unknown time zone %q", out.Timezone)
@@ -55,4 +62,12 @@ func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) {
 		t = event.Type
 	}
 	s.Bind("event", t)
+}
+
+func parseCron(text string) error {
+	if strings.Contains(text, "=") {
+		return errors.New("the time zone has a key of its own, timezone")
+	}
+	_, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(text)
+	return err
 }

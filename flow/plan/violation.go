@@ -19,7 +19,10 @@ func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag
 			severity = diag.Warning
 		}
 		message := v.Message
-		if len(v.Path) > 0 {
+		switch {
+		case v.Rule == "unknown-field" && len(v.Path) == 1:
+			message = "there is " + message
+		case v.Rule != "unknown-field" && len(v.Path) > 0: // which names its place
 			message = v.Path.String() + ": " + message
 		}
 		c.diags = append(c.diags, diag.Diagnostic{
