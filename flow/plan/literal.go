@@ -135,26 +135,32 @@ func (c *flowCompiler) list(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	for _, item := range n.Items {
 		v.items = append(v.items, c.node(item, elem, s))
 	}
-	v.Type = schema.ListOf(common(v.items))
+	if v.Type = want; elem == nil || elem.Kind == schema.Any {
+		v.Type = schema.ListOf(common(v.items))
+	}
 	return v
 }
 
 func (c *flowCompiler) object(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
 	v := &Value{isMap: true, fields: make([]field, 0, len(n.Entries))}
-	values := make([]*Value, 0, len(n.Entries))
 	for _, e := range n.Entries {
 		x := c.node(e.Value, memberOf(want, e.Key.Value, n), s)
 		if f := want.Field(e.Key.Value); f != nil && f.Required {
 			c.needsValue(x, e.Value.Range)
 		}
-		values = append(values, x)
 		v.fields = append(v.fields, field{e.Key.Value, x})
 	}
-	if want.Kind != schema.Object {
-		if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
-			v.Type = schema.MapOf(elem)
-			return v
-		}
+	if want.Kind == schema.Object {
+		v.Type = want
+		return v
+	}
+	values := make([]*Value, len(v.fields))
+	for i, f := range v.fields {
+		values[i] = f.value
+	}
+	if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
+		v.Type = schema.MapOf(elem)
+		return v
 	}
 	v.Type = &schema.Type{Kind: schema.Object, Fields: make([]*schema.Field, 0, len(v.fields))}
 	for _, f := range v.fields {
