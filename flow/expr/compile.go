@@ -34,10 +34,12 @@ func Compile(t diag.Text, s *Scope) (*Program, diag.List) {
 		if part.Expr == nil {
 			continue
 		}
-		e, _, _ := compile(*part.Expr, part.Range, s, &list)
+		var found diag.List // of this one: repeats are looked for among them
+		e, _, _ := compile(*part.Expr, part.Range, s, &found)
 		if e != nil {
-			standsInText(e, &list)
+			standsInText(e, &found)
 		}
+		list.Add(found)
 		p.parts[i].expr = e
 	}
 	if list.HasErrors() {

@@ -29,21 +29,22 @@ func (s *Scope) Join(ways, over []*Scope) {
 
 func (s *Scope) joinSteps(ways, over []*Scope) map[string]knownStep {
 	joined := make(map[string]knownStep, len(ways[0].steps.m))
-	for _, w := range slices.Concat(ways, over) {
+	all := slices.Concat(ways, over)
+	for _, w := range all {
 		for id := range w.steps.m {
 			if _, done := joined[id]; !done {
-				joined[id] = s.joinStep(id, ways, over)
+				joined[id] = s.joinStep(id, ways, all)
 			}
 		}
 	}
 	return joined
 }
 
-func (s *Scope) joinStep(id string, ways, over []*Scope) knownStep {
+func (s *Scope) joinStep(id string, ways, all []*Scope) knownStep {
 	var known knownStep
 	visible := false
 	known.Hidden = s.steps.m[id].Hidden // unless a way knows better
-	for _, w := range slices.Concat(ways, over) {
+	for _, w := range all {
 		switch st, ok := w.steps.m[id]; {
 		case !ok || visible:
 		case st.Hidden == "":
