@@ -17,7 +17,7 @@ func (a *app) actionsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "actions [NAME]",
 		Short: "Print the reference of the actions and events",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  atMostOne("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			catalog, err := descriptions()
 			if err != nil {

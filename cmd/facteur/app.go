@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"strings"
+	"slices"
 
 	"facteur/flow/diag"
 
@@ -26,7 +27,8 @@ const (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	soft           context.Context // ends on the first interrupt
+	// listen makes a channel hear of interrupts. nil: there are none.
+	listen func(chan<- os.Signal) (forget func())
 }
 
 // An exitError ends the command with a code. Without an error everything is said.
@@ -53,19 +55,21 @@ func wrong(hint, format string, args ...any) error {
 // surroundings is something around the command that does not work: exit 3.
 func surroundings(err error, hint string) error { return &exitError{exitSurroundings, err, hint} }
 
-func (a *app) run(args []string) int {
+func (a *app) run(ctx context.Context, args []string) int {
 	root := &cobra.Command{
-		Use:           "facteur",
-		Short:         "Run flows written in YAML that send WhatsApp messages",
-		Long:          "Facteur runs flows written in YAML whose main job is to send WhatsApp messages.\n\nExit codes: 0 done; 1 the run or a test failed; 2 the flow, the message or the command\nline is wrong; 3 the surroundings are (vault, database, network).",
+		Use:   "facteur",
+		Short: "Run flows written in YAML that send WhatsApp messages",
+		Long: `Facteur runs flows written in YAML whose main job is to send WhatsApp messages.
+
+Exit codes: 0 done; 1 the run or a test failed; 2 the flow, the message or the command
+line is wrong; 3 the surroundings are (vault, disk, network, credentials, a flow that
+needs events run without something that brings them).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%w", err)
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
 		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(),
@@ -74,7 +78,7 @@ func (a *app) run(args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	return a.report(root.ExecuteContext(a.soft))
+	return a.report(root.ExecuteContext(ctx))
 }
 
 // report says what went wrong, and returns the exit code.
@@ -84,8 +88,7 @@ func (a *app) report(err error) int {
 	}
 	var e *exitError
 	if !errors.As(err, &e) {
-		// What cobra itself refuses: an unknown command, too many arguments.
-		e = &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`}
+		e = &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
 	}
 	if e.err != nil {
 		text, hint := said(e.err)
@@ -142,22 +145,4 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// exactly is cobra.ExactArgs with a message that says what was meant.
-func exactly(names ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) != len(names) {
-			return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%s takes %s, got %d arguments", c.CommandPath(), strings.Join(names, " and "), len(args))
-		}
-		return nil
-	}
-}
-
-// atLeastOne wants one or more arguments.
-func atLeastOne(name string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return wrong(fmt.Sprintf("see %q", c.CommandPath()+" --help"), "%s takes at least one %s", c.CommandPath(), name)
-		}
-		return nil
-	}
-}
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

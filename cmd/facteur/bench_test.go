@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"facteur/actions"
 	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
-	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
@@ -177,12 +175,8 @@ func (x *bench) RoundTrip(req *http.Request) (*http.Response, error) {
 	return x.transport.RoundTrip(req)
 }
 
-func (x *bench) do(ctx context.Context, c call.Call) call.Outcome {
-	return withInfo(ctx, x.set, c, nil)
-}
-
 func (x *bench) run(b *testing.B) {
-	h := local.New(local.Options{Journal: &journal.Memory{}, Do: x.do, Clock: x.clock, Inline: x.inline})
+	h := local.New(local.Options{Journal: &journal.Memory{}, Do: described(x.set), Clock: x.clock, Inline: x.inline})
 	result, err := h.Run(b.Context(), x.plan, local.Start{Inputs: x.inputs})
 	if err != nil || result.Status != machine.Succeeded {
 		b.Fatal(err, result)

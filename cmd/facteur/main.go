@@ -1,8 +1,8 @@
 // Command facteur writes, checks, tests and runs flows that send WhatsApp messages.
 //
-// Run "facteur help", or see the README. Each file here is one subcommand, but for
-// catalog.go, the list of what flows can do; project.go, the project file; and app.go,
-// what the subcommands share.
+// Run "facteur help", or see the README. Most files here are one subcommand each. The
+// others: app.go, what the subcommands share; catalog.go, the list of what flows can do;
+// project.go, the project file; world.go, what a run meets, real or not.
 package main
 
 import (
@@ -12,11 +12,15 @@ import (
 	"syscall"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, listen: listen}
+	os.Exit(a.run(context.Background(), os.Args[1:]))
+}
 
-func run() int {
-	soft, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, soft: soft}
-	return a.run(os.Args[1:])
+// listen passes on interrupts until it is told to forget. Meanwhile a closed pipe ends
+// nothing: it must not come between a message and the record of it.
+func listen(interrupts chan<- os.Signal) (forget func()) {
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE)
+	return func() { signal.Stop(interrupts) }
 }

@@ -1,58 +1,56 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
+
+	"facteur/flow/record"
 )
 
-// A mask hides sensitive values wherever they went.
+// hidden stands for a secret or a sensitive value.
+const hidden = "[secret]"
+
+// A mask takes sensitive values out of what people see, wherever they went and however
+// they are encoded there. One that is too short for that, being in too many texts, is
+// hidden where it stands alone.
 type mask struct {
-	texts  *strings.Replacer
-	values map[string]bool
+	scrubber *record.Scrubber
+	alone    map[string]bool
 }
 
-// A sensitive text shorter than this hides only values that equal it: replaced inside
-// others it would hide too much.
-const shortSecret = 4
-
 func newMask(sensitive []any) mask {
-	m := mask{values: map[string]bool{}}
-	var pairs []string
-	var add func(v any)
-	add = func(v any) {
-		switch v := v.(type) {
-		case nil, bool:
-		case map[string]any:
-			for _, x := range v {
-				add(x)
-			}
-		case []any:
-			for _, x := range v {
-				add(x)
-			}
-		default:
-			text := fmt.Sprint(printable(v))
-			m.values[text] = true
-			if len(text) >= shortSecret {
-				pairs = append(pairs, text, hidden)
-			}
-		}
-	}
-	for _, v := range sensitive {
-		add(v)
-	}
-	m.texts = strings.NewReplacer(pairs...)
+	m := mask{record.NewScrubber(), map[string]bool{}}
+	m.add(sensitive)
 	return m
 }
 
-func (m mask) text(s string) string {
-	if m.values[s] && s != "" {
-		return hidden
+func (m mask) add(v any) {
+	switch v := v.(type) {
+	case nil, bool:
+	case map[string]any:
+		for _, x := range v {
+			m.add(x)
+		}
+	case []any:
+		for _, x := range v {
+			m.add(x)
+		}
+	default:
+		text := fmt.Sprint(printable(v))
+		m.alone[text] = text != ""
+		m.scrubber.Add(text)
 	}
-	return m.texts.Replace(s)
 }
 
+func (m mask) text(s string) string {
+	if m.alone[s] {
+		return hidden
+	}
+	return string(m.scrubber.Scrub([]byte(s)))
+}
+
+// value masks a value as JSON gives it.
 func (m mask) value(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -60,7 +58,7 @@ func (m mask) value(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
-			out[k] = m.value(x)
+			out[m.text(k)] = m.value(x)
 		}
 		return out
 	case []any:
@@ -69,20 +67,34 @@ func (m mask) value(v any) any {
 			out[i] = m.value(x)
 		}
 		return out
-	case int64, float64:
-		if m.values[fmt.Sprint(v)] {
+	case int64, float64, json.Number:
+		if text := fmt.Sprint(v); m.text(text) != text {
 			return hidden
 		}
 	}
 	return v
 }
 
+// json masks the values of a JSON text.
+func (m mask) json(text []byte) []byte {
+	if len(m.alone) == 0 {
+		return text
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return m.scrubber.Scrub(text)
+	}
+	return []byte(jsonText(m.value(v)))
+}
+
 func jsonText(v any) string {
-	var b strings.Builder
+	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if e.Encode(v) != nil {
 		return fmt.Sprint(v)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

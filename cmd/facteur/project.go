@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,7 +87,6 @@ type httpFile struct {
 type project struct {
 	projectFile
 	root  string // the folder
-	file  string // "" without a project file
 	names map[string]*parsed
 	paths map[string]*parsed
 }
@@ -100,37 +100,45 @@ type parsed struct {
 
 func projectType() *schema.Type { return schema.Of[projectFile]() }
 
-// openProject finds the project that a file or folder belongs to: the nearest folder
-// upwards with a project file, else the file's own folder. Its mistakes are returned
-// as diagnostics.
+// openProject opens the project that a file or folder belongs to. Its mistakes are
+// returned as diagnostics.
 func openProject(path string) (*project, diag.List, error) {
-	abs, err := filepath.Abs(path)
+	root, err := projectRoot(path)
 	if err != nil {
 		return nil, nil, err
+	}
+	return loadProject(root)
+}
+
+// projectRoot is the nearest folder upwards with a project file, else the file's own.
+func projectRoot(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
 	}
 	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
 		abs = filepath.Dir(abs)
 	}
 	for dir := abs; ; dir = filepath.Dir(dir) {
-		file := filepath.Join(dir, projectName)
-		text, err := os.ReadFile(file)
-		if err == nil {
-			return loadProject(dir, file, text)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, surroundings(fmt.Errorf("read the project file: %w", err), "")
+		if isProject(dir) {
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return loadProject(abs, "", nil)
+			return abs, nil
 		}
 	}
 }
 
-func loadProject(root, file string, text []byte) (*project, diag.List, error) {
-	p := &project{root: root, file: file}
+func loadProject(root string) (*project, diag.List, error) {
+	p := &project{root: root}
+	file := filepath.Join(root, projectName)
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, surroundings(fmt.Errorf("read the project file: %w", err), "")
+	}
 	var value any = map[string]any{}
 	var diags diag.List
-	if file != "" && len(strings.TrimSpace(string(text))) > 0 {
+	if len(bytes.TrimSpace(text)) > 0 {
 		node, found := flow.ParseValue(shown(file), text)
 		diags.Add(found)
 		if node != nil && node.Kind != flow.NullNode {
@@ -250,6 +258,26 @@ func (p *project) parse(path string) (*parsed, error) {
 	f.flow, f.diags = flow.Parse(shown(abs), text)
 	p.paths[abs] = f
 	return f, nil
+}
+
+// compile parses and compiles a flow file. The plan is nil when it has mistakes.
+func (p *project) compile(path string, c *plan.Compiler) (*plan.Plan, diag.List, error) {
+	f, err := p.parse(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	found := slices.Clone(f.diags)
+	var compiled *plan.Plan
+	if f.flow != nil {
+		var more diag.List
+		compiled, more = c.Compile(f.flow)
+		found.Add(more)
+	}
+	found.Sort()
+	if found.HasErrors() {
+		compiled = nil
+	}
+	return compiled, found, nil
 }
 
 // index parses all flows of the project and returns them by name. Two of one name are

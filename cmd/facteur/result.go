@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -13,12 +14,13 @@ import (
 
 // runJSON is the result of a run as --json prints it.
 type runJSON struct {
-	RunID   string         `json:"run_id"`
-	Flow    string         `json:"flow"`
-	Status  machine.Status `json:"status"`
-	Outputs map[string]any `json:"outputs"`
-	Steps   []stepJSON     `json:"steps"`
-	Error   map[string]any `json:"error"` // null unless the run failed
+	RunID    string         `json:"run_id"`
+	Flow     string         `json:"flow"`
+	Status   machine.Status `json:"status"`
+	Outputs  map[string]any `json:"outputs"`
+	Steps    []stepJSON     `json:"steps"`
+	Error    any            `json:"error"`              // null unless the run failed
+	Requests []rehearsed    `json:"requests,omitempty"` // of a dry run
 }
 
 type stepJSON struct {
@@ -26,71 +28,39 @@ type stepJSON struct {
 	Path     string         `json:"path,omitempty"` // where it differs from the id
 	Status   machine.Status `json:"status"`
 	Attempts int            `json:"attempts"`
-	Outputs  map[string]any `json:"outputs"`
-	Error    map[string]any `json:"error"`
+	Outputs  any            `json:"outputs"`
+	Error    any            `json:"error"`
 }
 
-// hidden stands for a sensitive value.
-const hidden = "[sensitive]"
-
-func (a *app) printResult(r *host.Result, w *world, f runFlags, took time.Duration) error {
-	if f.json {
-		if err := a.printJSON(resultJSON(r)); err != nil {
-			return err
-		}
-	} else if !f.dryRun {
-		a.printOutputs(r, took, w.virtual)
-	}
-	if w.player != nil {
-		for _, m := range w.player.Mismatches() {
-			fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), m)
-		}
-		for _, e := range w.player.Unused() {
-			at := e.Range.Pos()
-			fmt.Fprintf(a.stderr, "%s %s:%d: this exchange was not used\n", a.paint("33", "warning:"), e.Range.File(), at.Line)
-		}
-	}
-	switch {
-	case r.Status == machine.Succeeded:
-		return nil
-	case r.Error != nil && aroundUs(r.Error):
-		return &exitError{code: exitSurroundings}
-	}
-	return &exitError{code: exitFailed}
-}
-
-// aroundUs tells whether an error is of the surroundings rather than of the flow.
-func aroundUs(e *call.Error) bool {
-	switch e.Class {
-	case "connection", "vault", "network":
-		return true
-	}
-	return false
-}
-
-func resultJSON(r *host.Result) runJSON {
+// resultJSON gives a result without what is sensitive, except in the flow's outputs: the
+// caller gets those in clear.
+func (w *world) resultJSON(r *host.Result) runJSON {
 	mask := newMask(r.Sensitive)
-	out := runJSON{RunID: r.Run, Flow: r.Flow, Status: r.Status, Outputs: r.Outputs, Steps: []stepJSON{}}
-	if out.Outputs == nil {
-		out.Outputs = map[string]any{}
+	failure := func(e *call.Error, step string) any {
+		if e == nil {
+			return nil
+		}
+		return mask.value(printable(e.Value(step)))
 	}
-	out.Outputs, _ = printable(out.Outputs).(map[string]any)
-	if r.Error != nil {
-		out.Error, _ = mask.value(printable(r.Error.Value(r.Step))).(map[string]any)
+	out := runJSON{
+		RunID: r.Run, Flow: r.Flow, Status: r.Status, Outputs: map[string]any{}, Steps: []stepJSON{},
+		Error: failure(r.Error, r.Step),
+	}
+	for name, v := range r.Outputs {
+		out.Outputs[name] = printable(v)
 	}
 	for _, s := range r.Steps {
-		step := stepJSON{ID: s.ID, Status: s.Status, Attempts: s.Attempts, Outputs: s.Outputs}
+		step := stepJSON{ID: s.ID, Status: s.Status, Attempts: s.Attempts, Outputs: map[string]any{}, Error: failure(s.Error, s.Path)}
 		if s.Path != s.ID {
 			step.Path = s.Path
 		}
-		if step.Outputs == nil {
-			step.Outputs = map[string]any{}
-		}
-		step.Outputs, _ = mask.value(printable(step.Outputs)).(map[string]any)
-		if s.Error != nil {
-			step.Error, _ = mask.value(printable(s.Error.Value(s.Path))).(map[string]any)
+		if s.Outputs != nil {
+			step.Outputs = mask.value(printable(s.Outputs))
 		}
 		out.Steps = append(out.Steps, step)
+	}
+	if w.rehearsal != nil {
+		out.Requests = w.rehearsal.masked(mask)
 	}
 	return out
 }
@@ -118,77 +88,81 @@ func printable(v any) any {
 	return v
 }
 
-// stepLine shows a step that ended, as it ends.
-func (a *app) stepLine(s *machine.Step) {
-	sign, color := "✓", "32"
-	switch s.Status {
-	case machine.Failed:
-		sign, color = "✗", "31"
-	case machine.Skipped:
-		sign, color = "-", "90"
-	case machine.Cancelled:
-		sign, color = "!", "33"
+// printResult shows how a run ended, and gives that its exit code.
+func (a *app) printResult(r *host.Result, w *world, f runFlags, took time.Duration) error {
+	if err := a.writeResult(r, w, f, took); err != nil {
+		return surroundings(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s all the same", r.Run, r.Status))
 	}
-	line := fmt.Sprintf("%s %s", a.paint(color, sign), s.Path)
-	switch s.Status {
-	case machine.Skipped:
-		line += "  skipped"
-	default:
-		line += "  " + s.Kind
-		if d := s.Ended.Sub(s.Started).Round(time.Millisecond); d > 0 {
-			line += "  " + schema.FormatDuration(d)
-		}
-		if s.Attempts > 1 {
-			line += fmt.Sprintf("  %d attempts", s.Attempts)
-		}
-		if !s.Sensitive {
-			if code, ok := s.Outputs["status_code"].(int64); ok && code != 0 {
-				line += fmt.Sprintf("  status %d", code)
-			}
-			if id, ok := s.Outputs["message_id"].(string); ok && id != "" {
-				line += "  " + id
-			}
-		}
+	fits := w.player == nil || a.compareRecording(w, newMask(r.Sensitive))
+	switch {
+	case r.Status == machine.Succeeded && fits:
+		return nil
+	case r.Error != nil && aroundUs(r.Error):
+		return &exitError{code: exitSurroundings}
 	}
-	fmt.Fprintln(a.stderr, line)
-	if s.Error != nil && s.Status == machine.Failed && (s.Kind == "action" || s.Kind == "fail" || s.Kind == "wait_for" || s.Error.Code == "expression_failed") {
-		fmt.Fprintf(a.stderr, "  %s\n", errorLine(s.Error))
-		if s.Error.MetaCode != 0 {
-			fmt.Fprintf(a.stderr, "  %s facteur explain %d\n", a.paint("36", "hint:"), s.Error.MetaCode)
-		}
-	}
-	if s.Note != "" {
-		fmt.Fprintf(a.stderr, "  note: %s\n", s.Note)
-	}
+	return &exitError{code: exitFailed}
 }
 
-func errorLine(e *call.Error) string {
-	line := e.Message
-	if e.Class != "" && e.Class != "flow" {
-		line += " [" + e.Class + "]"
+func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Duration) error {
+	if f.json {
+		return a.printJSON(w.resultJSON(r))
 	}
-	return line
-}
-
-func (a *app) printOutputs(r *host.Result, took time.Duration, virtual bool) {
-	how := string(r.Status)
-	if virtual {
-		if d := r.Ended.Sub(r.Started).Round(time.Millisecond); d > 0 {
-			how += " after " + schema.FormatDuration(d) + " of virtual time"
-		}
+	var out bytes.Buffer
+	if w.rehearsal != nil {
+		w.rehearsal.print(&out, newMask(r.Sensitive))
+		a.tellEnd(r, "nothing was sent; the answers were made up", took)
 	} else {
-		how += " in " + schema.FormatDuration(took.Round(time.Millisecond))
+		how := ""
+		if w.virtual {
+			took, how = r.Ended.Sub(r.Started), "virtual time"
+		}
+		a.tellEnd(r, how, took)
+		for _, name := range sortedNames(r.Outputs) {
+			fmt.Fprintf(&out, "%s: %s\n", name, oneLine(r.Outputs[name]))
+		}
 	}
+	_, err := out.WriteTo(a.stdout)
+	return err
+}
+
+// compareRecording tells what of a recording did not fit the run, and whether it is only
+// what was left over.
+func (a *app) compareRecording(w *world, m mask) bool {
+	bad := w.player.Mismatches()
+	for _, mismatch := range bad {
+		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), m.text(mismatch.String()))
+	}
+	for _, e := range w.player.Unused() {
+		fmt.Fprintf(a.stderr, "%s:%d: %s this exchange was not used\n", e.Range.File(), e.Range.Pos().Line, a.paint("33", "warning:"))
+	}
+	return len(bad) == 0
+}
+
+// aroundUs tells whether an error is of the surroundings rather than of the flow.
+func aroundUs(e *call.Error) bool {
+	switch e.Class {
+	case "connection", "surroundings", "network", "auth":
+		return true
+	}
+	return false
+}
+
+// tellEnd shows the end of a run.
+func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
 	color := "32"
 	if r.Status != machine.Succeeded {
 		color = "31"
 	}
-	fmt.Fprintf(a.stderr, "%s %s  run %s\n", r.Flow, a.paint(color, how), r.Run)
+	line := fmt.Sprintf("%s %s", r.Flow, a.paint(color, string(r.Status)))
+	if took = took.Round(time.Millisecond); took > 0 {
+		line += " in " + schema.FormatDuration(took)
+	}
+	if how != "" {
+		line += " (" + how + ")"
+	}
+	fmt.Fprintf(a.stderr, "%s  run %s\n", line, r.Run)
 	if r.Error != nil && (r.Step == "" || r.Error.Code == "expression_failed") {
 		fmt.Fprintf(a.stderr, "  %s\n", newMask(r.Sensitive).text(errorLine(r.Error)))
-	}
-	for _, name := range sortedNames(r.Outputs) {
-		fmt.Fprintf(a.stdout, "%s: %s\n", name, oneLine(r.Outputs[name]))
 	}
 }
 

@@ -26,8 +26,8 @@ func facteur(t *testing.T, dir, stdin string, args ...string) (code int, stdout,
 	t.Helper()
 	t.Chdir(dir)
 	var out, errs bytes.Buffer
-	a := &app{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, soft: t.Context()}
-	code = a.run(args)
+	a := &app{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs}
+	code = a.run(t.Context(), args)
 	return code, out.String(), errs.String()
 }
 

@@ -176,7 +176,7 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 		}
 		names = append(names, name)
 	}
-	fixed, err := p.testConnections(names, given)
+	fixed, err := p.testConnections(names, given, testToken)
 	if err != nil {
 		return nil, err
 	}

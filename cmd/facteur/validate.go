@@ -168,31 +168,28 @@ func (c *checker) file(path string) error {
 		return err
 	}
 	c.flows++
-	f, err := p.parse(path)
-	if err != nil {
-		return err
-	}
-	c.found.Add(f.diags)
-	if f.flow != nil {
-		_, found := p.compiler.Compile(f.flow)
-		c.found.Add(found)
-	}
-	return nil
+	_, found, err := p.compile(path, p.compiler)
+	c.found.Add(found)
+	return err
 }
 
 // project opens the project of a path, once. It is nil when its file has mistakes,
 // which are then among those found.
 func (c *checker) project(path string) (*checkedProject, error) {
-	p, found, err := openProject(path)
+	root, err := projectRoot(path)
 	if err != nil {
 		return nil, err
 	}
-	if known, ok := c.projects[p.root]; ok {
+	if known, ok := c.projects[root]; ok {
 		return known, nil
+	}
+	p, found, err := loadProject(root)
+	if err != nil {
+		return nil, err
 	}
 	c.found.Add(found)
 	if found.HasErrors() {
-		c.projects[p.root] = nil
+		c.projects[root] = nil
 		return nil, nil
 	}
 	catalog, err := descriptions()
@@ -204,6 +201,6 @@ func (c *checker) project(path string) (*checkedProject, error) {
 		return nil, err
 	}
 	checked := &checkedProject{p, plan.NewCompiler(lib), lib}
-	c.projects[p.root] = checked
+	c.projects[root] = checked
 	return checked, nil
 }

@@ -29,7 +29,7 @@ func (a *app) vaultCommand() *cobra.Command {
 A connection is found, in this order, in the environment (FACTEUR_CONNECTION_<NAME>_TOKEN),
 in HashiCorp Vault, where facteur.yaml maps its name to a path, and in an encrypted file
 in the project's data folder.`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove())
@@ -179,7 +179,7 @@ func (a *app) vaultList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the connections, never their secrets",
-		Args:  cobra.NoArgs,
+		Args:  none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, v, err := a.openVault()
 			if err != nil {

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"facteur/actions"
@@ -26,7 +23,7 @@ import (
 	"facteur/vault"
 )
 
-// A world is what a run meets: the real one, a recording, or a dry run.
+// A world is what a run meets: the real one, a recording, or a rehearsal.
 type world struct {
 	do         call.Do
 	journal    journal.Journal
@@ -34,8 +31,8 @@ type world struct {
 	virtual    bool // time is virtual, and calls are made one at a time
 	feed       []local.Feed
 	seal, open func(plain, context []byte) ([]byte, error)
-	hard       context.Context // ends on the second interrupt
-	player     *record.Player  // of a recording
+	player     *record.Player // of a recording
+	rehearsal  *rehearsal     // of a dry run
 	closers    []func()
 }
 
@@ -45,51 +42,52 @@ func (w *world) close() {
 	}
 }
 
+// options are those of a host in the world. Calls that are under way end when hard does.
+func (w *world) options(hard context.Context) local.Options {
+	return local.Options{
+		Journal: w.journal, Do: finishing(hard, w.do), Clock: w.clock, Inline: w.virtual, Seal: w.seal, Open: w.open, Hard: hard,
+		Feed: w.feed, Receipts: slices.ContainsFunc(w.feed, func(f local.Feed) bool { return f.Receipt != nil }),
+	}
+}
+
+// finishing makes calls that a cancelled run lets finish, within their time-out: what
+// became of a request that is cut off, nobody knows. Only hard cuts them off.
+func finishing(hard context.Context, do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+		defer end()
+		defer context.AfterFunc(hard, end)()
+		return do(ctx, c)
+	}
+}
+
 // testToken is the token of every connection that is not real.
 const testToken = "test-token"
 
 func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, error) {
-	w := &world{journal: &journal.Memory{}, clock: host.System{}, hard: context.Background()}
+	w := &world{journal: &journal.Memory{}, clock: host.System{}}
 	var transport http.RoundTripper
 	var fixed map[string]vault.Connection
+	var err error
 	switch {
 	case f.recording != "":
-		text, err := a.readFile(f.recording)
-		if err != nil {
-			return nil, err
+		transport, err = a.replay(w, f.recording)
+		if err == nil {
+			fixed, err = p.testConnections(compiled.Connections, nil, testToken)
 		}
-		exchanges, diags := record.Parse(shown(f.recording), text)
-		if err := a.diagnose(diags); err != nil {
-			return nil, err
-		}
-		clock := host.NewVirtual(time.Now())
-		w.clock, w.virtual = clock, true
-		w.player = record.NewPlayer(exchanges, record.PlayerOptions{Sleep: clock.Sleep})
-		transport = w.player
 	case f.dryRun:
 		w.clock, w.virtual = host.NewVirtual(time.Now()), true
-		transport = &dryRun{app: a}
+		w.rehearsal = newRehearsal()
+		transport = w.rehearsal
+		fixed, err = p.testConnections(compiled.Connections, nil, w.rehearsal.token)
 	}
-	if transport != nil {
-		var err error
-		if fixed, err = p.testConnections(compiled.Connections, nil); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	if f.events != "" {
-		text, err := a.readFile(f.events)
-		if err != nil {
+		if w.feed, err = a.feed(f.events, compiled, w.clock.Now()); err != nil {
 			return nil, err
 		}
-		catalog, err := descriptions()
-		if err != nil {
-			return nil, err
-		}
-		feed, diags := suite.Events(shown(f.events), text, compiled, catalog, w.clock.Now())
-		if err := a.diagnose(diags); err != nil {
-			return nil, err
-		}
-		w.feed = feed
 	}
 	v, err := p.vault(fixed)
 	if err != nil {
@@ -100,11 +98,72 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 	if err != nil {
 		return nil, err
 	}
-	w.do = w.known(set)
-	if transport == nil {
+	switch {
+	case w.player != nil:
+		w.do = replayed(set, w.player)
+	case w.rehearsal != nil:
+		w.do = w.rehearsal.does(set.Do)
+	default:
+		w.do = set.Do
 		err = w.keep(p, v)
 	}
 	return w, err
+}
+
+// replay puts a recording in the place of the network.
+func (a *app) replay(w *world, file string) (http.RoundTripper, error) {
+	text, err := a.readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	exchanges, found := record.Parse(shown(file), text)
+	if err := a.diagnose(found); err != nil {
+		return nil, err
+	}
+	clock := host.NewVirtual(time.Now())
+	w.clock, w.virtual = clock, true
+	w.player = record.NewPlayer(exchanges, record.PlayerOptions{Sleep: clock.Sleep})
+	return w.player, nil
+}
+
+// feed reads events that come by themselves.
+func (a *app) feed(file string, compiled *plan.Plan, now time.Time) ([]local.Feed, error) {
+	text, err := a.readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	catalog, err := descriptions()
+	if err != nil {
+		return nil, err
+	}
+	feed, found := suite.Events(shown(file), text, compiled, catalog, now)
+	return feed, a.diagnose(found)
+}
+
+// described makes calls whose requests a recording knows the step of.
+func described(set *actions.Set) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		var volatile []string
+		if sig := set.Action(c.Action); sig != nil {
+			volatile = sig.Volatile
+		}
+		return set.Do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
+	}
+}
+
+// replayed makes calls against a recording. A request that no exchange matches is no
+// error of the API, but one of the recording.
+func replayed(set *actions.Set, player *record.Player) call.Do {
+	do := described(set)
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		before := len(player.Mismatches())
+		o := do(ctx, c)
+		if bad := player.Mismatches(); len(bad) > before {
+			o.Status, o.Retryable = call.Failed, false
+			o.Error = &call.Error{Code: "not_recorded", Class: "recording", Message: bad[before].String()}
+		}
+		return o
+	}
 }
 
 // policy is what the project file says that http.request may reach.
@@ -116,8 +175,9 @@ func (p *project) policy() httpcall.Policy {
 	return policy
 }
 
-// testConnections makes connections with test values in the place of secrets.
-func (p *project) testConnections(names []string, given map[string]map[string]string) (map[string]vault.Connection, error) {
+// testConnections makes connections with a token in the place of every secret that is
+// not given.
+func (p *project) testConnections(names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
 	out := map[string]vault.Connection{}
 	for _, name := range names {
 		c := vault.Connection{Name: name, App: vault.WhatsApp, Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
@@ -132,7 +192,7 @@ func (p *project) testConnections(names []string, given map[string]map[string]st
 			case ok:
 				c.Setup[field.Name] = value
 			case field.Secret && (field.For == "" || field.For == c.Setup["type"]):
-				c.Secrets[field.Name] = vault.NewSecret(testToken)
+				c.Secrets[field.Name] = vault.NewSecret(token)
 			}
 		}
 		for key := range given[name] {
@@ -154,43 +214,15 @@ func hasField(app vault.App, name string) bool {
 	return false
 }
 
-// known tells the transport which step each request belongs to, and ends a run whose
-// recording does not fit: a request that no exchange matches is no error of the API.
-func (w *world) known(set *actions.Set) call.Do {
-	return func(ctx context.Context, c call.Call) call.Outcome {
-		return withInfo(ctx, set, c, w.player)
-	}
-}
-
-func withInfo(ctx context.Context, set *actions.Set, c call.Call, player *record.Player) call.Outcome {
-	var volatile []string
-	if sig := set.Action(c.Action); sig != nil {
-		volatile = sig.Volatile
-	}
-	info := record.InfoOf(c, volatile)
-	before := 0
-	if player != nil {
-		before = len(player.Mismatches())
-	}
-	o := set.Do(record.WithInfo(ctx, info), c)
-	if player != nil {
-		if bad := player.Mismatches(); len(bad) > before {
-			o.Status, o.Retryable = call.Failed, false
-			o.Error = &call.Error{Code: "not_recorded", Class: "recording", Message: bad[before].String()}
-		}
-	}
-	return o
-}
-
 // keep stores the run in the project's data folder, sealed.
 func (w *world) keep(p *project, v *vault.Vault) error {
 	dir := p.at(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+projectName)
+		return surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
 	}
 	j, err := openJournal(dir)
 	if err != nil {
-		return surroundings(err, "")
+		return surroundings(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
@@ -211,50 +243,4 @@ func openJournal(dir string) (*journal.SQLite, error) {
 			return j, err
 		}
 	}
-}
-
-// dryRun prints requests instead of sending them. What it answers is made up.
-type dryRun struct {
-	app *app
-	n   int
-}
-
-func (d *dryRun) RoundTrip(req *http.Request) (*http.Response, error) {
-	d.n++
-	var body []byte
-	if req.Body != nil {
-		var err error
-		if body, err = io.ReadAll(req.Body); err != nil {
-			return nil, err
-		}
-		_ = req.Body.Close()
-	}
-	out := d.app.stdout
-	fmt.Fprintf(out, "%s %s\n", req.Method, req.URL.Redacted())
-	for _, name := range sortedNames(req.Header) {
-		value := strings.Join(req.Header[name], ", ")
-		if strings.Contains(value, testToken) {
-			value = strings.ReplaceAll(value, testToken, "[secret]")
-		}
-		if name == "Authorization" || name == "Cookie" {
-			value = "[secret]"
-		}
-		fmt.Fprintf(out, "%s: %s\n", name, value)
-	}
-	if len(body) > 0 {
-		var pretty bytes.Buffer
-		if json.Indent(&pretty, body, "", "  ") == nil {
-			body = pretty.Bytes()
-		}
-		fmt.Fprintf(out, "\n%s\n", bytes.ReplaceAll(body, []byte(testToken), []byte("[secret]")))
-	}
-	fmt.Fprintln(out)
-	answer := "{}"
-	if strings.HasSuffix(req.URL.Path, "/messages") {
-		answer = fmt.Sprintf(`{"messaging_product":"whatsapp","success":true,"messages":[{"id":"wamid.dry-run-%d"}]}`, d.n)
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)), ContentLength: int64(len(answer)),
-	}, nil
 }

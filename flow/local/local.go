@@ -34,8 +34,9 @@ type Options struct {
 	Receipts bool
 	// Seal and Open encrypt records at rest. nil: they are stored as they are.
 	Seal, Open func(plain, context []byte) ([]byte, error)
-	// OnStep is told of each step that ended. It must be quick. nil: nobody is told.
-	OnStep func(run string, step *machine.Step)
+	// OnStep is told of each step that ended, and of the values that are masked wherever
+	// people see the step. It must be quick. nil: nobody is told.
+	OnStep func(run string, step *machine.Step, sensitive []any)
 	// Feed are events and receipts that come by themselves; for tests.
 	Feed []Feed
 	// Crash is asked at each point of a call whether the host dies there; for tests.

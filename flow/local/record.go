@@ -15,39 +15,103 @@ import (
 // The stored forms. Fields may be added; names and meanings never change.
 type (
 	startRow struct {
-		At       time.Time      `json:"at"`
-		Inputs   map[string]any `json:"inputs"`
-		Seed     []byte         `json:"seed"`
-		Receipts bool           `json:"receipts,omitempty"`
-		Random   []int64        `json:"random,omitempty"`
+		At       time.Time `json:"at"`
+		Inputs   object    `json:"inputs"`
+		Seed     []byte    `json:"seed"`
+		Receipts bool      `json:"receipts,omitempty"`
+		Random   []int64   `json:"random,omitempty"`
 	}
 	takenRow struct {
 		Key   string `json:"key"`
 		Print string `json:"print"`
 	}
 	answeredRow struct {
-		Key     string       `json:"key"`
-		Outcome call.Outcome `json:"outcome"`
+		Key     string     `json:"key"`
+		Outcome outcomeRow `json:"outcome"`
+	}
+	outcomeRow struct {
+		Status    call.Status   `json:"status"`
+		Output    object        `json:"output,omitempty"`
+		Error     *errorRow     `json:"error,omitempty"`
+		Retryable bool          `json:"retryable,omitempty"`
+		After     time.Duration `json:"after,omitempty"` // in ns
+		Backoff   string        `json:"backoff,omitempty"`
+		Throttled string        `json:"throttled,omitempty"`
+		Held      bool          `json:"held,omitempty"`
+	}
+	errorRow struct {
+		Code       string `json:"code"`
+		MetaCode   int64  `json:"meta_code,omitempty"`
+		Message    string `json:"message"`
+		Class      string `json:"class,omitempty"`
+		StatusCode int64  `json:"status_code,omitempty"`
+		Details    object `json:"details,omitempty"`
 	}
 	receivedRow struct {
-		Receipt call.Receipt `json:"receipt"`
+		Key   string    `json:"key"`
+		ID    string    `json:"id,omitempty"`
+		State string    `json:"state"`
+		Data  object    `json:"data,omitempty"`
+		Error *errorRow `json:"error,omitempty"`
 	}
 	firedRow struct {
 		Timer int `json:"timer"`
 	}
 	arrivedRow struct {
-		Await int            `json:"await"`
-		ID    string         `json:"id"`
-		Data  map[string]any `json:"data"`
+		Await int    `json:"await"`
+		ID    string `json:"id"`
+		Data  object `json:"data"`
 	}
 	cancelRow struct {
 		Reason string `json:"reason"`
 	}
 )
 
+// An object is a map of plain values.
+type object map[string]any
+
+// MarshalJSON implements json.Marshaler.
+func (o object) MarshalJSON() ([]byte, error) {
+	return schema.AppendJSON(make([]byte, 0, 256), map[string]any(o)), nil
+}
+
+// values gives a decoded object the form that values have everywhere.
+func (o object) values() map[string]any {
+	if o == nil {
+		return nil
+	}
+	coerced, _ := schema.AnyType.Coerce(map[string]any(o))
+	values, _ := coerced.(map[string]any)
+	return values
+}
+
+func rowOfError(e *call.Error) *errorRow {
+	if e == nil {
+		return nil
+	}
+	return &errorRow{e.Code, e.MetaCode, e.Message, e.Class, e.StatusCode, e.Details}
+}
+
+func (r *errorRow) error() *call.Error {
+	if r == nil {
+		return nil
+	}
+	return &call.Error{Code: r.Code, MetaCode: r.MetaCode, Message: r.Message, Class: r.Class, StatusCode: r.StatusCode, Details: r.Details.values()}
+}
+
+func rowOfOutcome(o call.Outcome) outcomeRow {
+	return outcomeRow{o.Status, o.Output, rowOfError(o.Error), o.Retryable, o.After, o.Backoff, o.Throttled, o.Held}
+}
+
+func (r outcomeRow) outcome() call.Outcome {
+	return call.Outcome{
+		Status: r.Status, Output: r.Output.values(), Error: r.Error.error(), Retryable: r.Retryable,
+		After: r.After, Backoff: r.Backoff, Throttled: r.Throttled, Held: r.Held,
+	}
+}
+
 func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
-	inputs, _ := schema.Encode(s.Inputs).(map[string]any)
-	return h.pack(s.Run, "start", s.At, startRow{s.At, inputs, s.Seed, s.Receipts, s.Random})
+	return h.pack(s.Run, "start", s.At, startRow{s.At, s.Inputs, s.Seed, s.Receipts, s.Random})
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {
@@ -58,8 +122,7 @@ func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) 
 	if err := h.unpack(run, r, &row); err != nil {
 		return machine.Start{}, err
 	}
-	inputs, _ := plain(row.Inputs).(map[string]any)
-	return machine.Start{Run: run, At: row.At, Inputs: inputs, Seed: row.Seed, Receipts: row.Receipts, Random: row.Random}, nil
+	return machine.Start{Run: run, At: row.At, Inputs: row.Inputs.values(), Seed: row.Seed, Receipts: row.Receipts, Random: row.Random}, nil
 }
 
 func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
@@ -67,9 +130,9 @@ func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
 	case machine.Taken:
 		return h.pack(run, "taken", e.At, takenRow{e.Key, e.Print})
 	case machine.Answered:
-		return h.pack(run, "answered", e.At, answeredRow{e.Key, e.Outcome})
+		return h.pack(run, "answered", e.At, answeredRow{e.Key, rowOfOutcome(e.Outcome)})
 	case machine.Received:
-		return h.pack(run, "received", e.At, receivedRow{e.Receipt})
+		return h.pack(run, "received", e.At, receivedRow{e.Receipt.Key, e.Receipt.ID, e.Receipt.State, e.Receipt.Data, rowOfError(e.Receipt.Error)})
 	case machine.Fired:
 		return h.pack(run, "fired", e.At, firedRow{e.Timer})
 	case machine.Arrived:
@@ -89,15 +152,12 @@ func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
 	case "answered":
 		var row answeredRow
 		err := h.unpack(run, r, &row)
-		row.Outcome.Output, _ = plain(row.Outcome.Output).(map[string]any)
-		plainError(row.Outcome.Error)
-		return machine.Answered{At: r.At, Key: row.Key, Outcome: row.Outcome}, err
+		return machine.Answered{At: r.At, Key: row.Key, Outcome: row.Outcome.outcome()}, err
 	case "received":
 		var row receivedRow
 		err := h.unpack(run, r, &row)
-		row.Receipt.Data, _ = plain(row.Receipt.Data).(map[string]any)
-		plainError(row.Receipt.Error)
-		return machine.Received{At: r.At, Receipt: row.Receipt}, err
+		receipt := call.Receipt{Key: row.Key, ID: row.ID, State: row.State, Data: row.Data.values(), Error: row.Error.error()}
+		return machine.Received{At: r.At, Receipt: receipt}, err
 	case "fired":
 		var row firedRow
 		err := h.unpack(run, r, &row)
@@ -105,8 +165,7 @@ func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
 	case "arrived":
 		var row arrivedRow
 		err := h.unpack(run, r, &row)
-		data, _ := plain(row.Data).(map[string]any)
-		return machine.Arrived{At: r.At, Await: row.Await, ID: row.ID, Data: data}, err
+		return machine.Arrived{At: r.At, Await: row.Await, ID: row.ID, Data: row.Data.values()}, err
 	case "cancel":
 		var row cancelRow
 		err := h.unpack(run, r, &row)
@@ -150,16 +209,4 @@ func (h *Host) unpack(run string, r journal.Record, row any) error {
 		return fmt.Errorf("read the record of run %s: %w", run, err)
 	}
 	return nil
-}
-
-// plain gives decoded JSON the form that values have everywhere.
-func plain(v any) any {
-	coerced, _ := schema.AnyType.Coerce(v)
-	return coerced
-}
-
-func plainError(e *call.Error) {
-	if e != nil {
-		e.Details, _ = plain(e.Details).(map[string]any)
-	}
 }

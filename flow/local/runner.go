@@ -70,7 +70,7 @@ func (r *runner) loop(ctx context.Context) error {
 		}
 		for _, s := range r.m.Ended() {
 			if r.h.opts.OnStep != nil {
-				r.h.opts.OnStep(r.id, s)
+				r.h.opts.OnStep(r.id, s, r.m.Sensitive())
 			}
 		}
 		if result := r.m.Result(); result != nil && r.underWay() == 0 {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"facteur/flow/diag"
+
+	"github.com/spf13/cobra"
+)
+
+// exactly is cobra.ExactArgs with a message that says what was meant.
+func exactly(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), name)
+		case len(args) > 1:
+			return wrong(seeHelp(c), "%s takes one %s, so %q is too many", c.CommandPath(), name, args[1])
+		}
+		return nil
+	}
+}
+
+// atLeastOne wants one or more arguments.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return wrong(seeHelp(c), "%s takes at least one %s", c.CommandPath(), name)
+		}
+		return nil
+	}
+}
+
+// atMostOne wants one argument or none.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return wrong(seeHelp(c), "%s takes one %s, so %q is too many", c.CommandPath(), name, args[1])
+		}
+		return nil
+	}
+}
+
+// none wants no arguments.
+func none(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return wrong(seeHelp(c), "%s takes no arguments, so %q is too many", c.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// subcommand wants the name of a command below; none at all asks for help.
+func subcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	return wrong(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
+}
+
+// flagError tells of a mistake in flags, with the flag that was meant.
+func flagError(c *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: ")
+	if !unknown {
+		return wrong(seeHelp(c), "%w", err)
+	}
+	known := regexp.MustCompile(`--[a-z-]+`).FindAllString(c.Flags().FlagUsages(), -1) // the help is where cobra lists them
+	return wrong(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
+}
+
+func seeHelp(c *cobra.Command) string { return fmt.Sprintf("see %q", c.CommandPath()+" --help") }

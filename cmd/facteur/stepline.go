@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+	"facteur/flow/schema"
+)
+
+// stepLine shows a step that ended, as it ends.
+func (a *app) stepLine(s *machine.Step, sensitive []any) {
+	sign, color := "✓", "32"
+	switch s.Status {
+	case machine.Failed:
+		sign, color = "✗", "31"
+	case machine.Skipped:
+		sign, color = "-", "90"
+	case machine.Cancelled:
+		sign, color = "!", "33"
+	}
+	fmt.Fprintf(a.stderr, "%s %s  %s\n", a.paint(color, sign), s.Path, strings.Join(stepNotes(s), "  "))
+	if s.Note == "" && s.Error == nil {
+		return
+	}
+	mask := newMask(sensitive)
+	if s.Error != nil && s.Status == machine.Failed && isCause(s) {
+		fmt.Fprintf(a.stderr, "  %s\n", mask.text(errorLine(s.Error)))
+		for _, hint := range hints(s) {
+			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), mask.text(hint))
+		}
+	}
+	if s.Note != "" {
+		fmt.Fprintf(a.stderr, "  note: %s\n", mask.text(s.Note))
+	}
+}
+
+// stepNotes are what a line says about a step, besides its name.
+func stepNotes(s *machine.Step) []string {
+	if s.Status == machine.Skipped {
+		return []string{"skipped"}
+	}
+	notes := []string{s.Kind}
+	if s.Status == machine.Cancelled {
+		notes = append(notes, "cancelled")
+	}
+	if d := s.Ended.Sub(s.Started).Round(time.Millisecond); d > 0 {
+		notes = append(notes, schema.FormatDuration(d))
+	}
+	if s.Attempts > 1 {
+		notes = append(notes, fmt.Sprintf("%d attempts", s.Attempts))
+	}
+	if s.Sensitive {
+		return notes
+	}
+	if code, ok := s.Outputs["status_code"].(int64); ok && code != 0 {
+		notes = append(notes, fmt.Sprintf("status %d", code))
+	}
+	if id, ok := s.Outputs["message_id"].(string); ok && id != "" {
+		notes = append(notes, id)
+	}
+	return notes
+}
+
+// isCause tells whether a failed step failed by itself, and not by a step inside it.
+func isCause(s *machine.Step) bool {
+	switch s.Kind {
+	case "action", "fail", "wait_for":
+		return true
+	}
+	return s.Error.Code == "expression_failed"
+}
+
+// errorLine is the first line of an error: a recording's differences are shown at the end.
+func errorLine(e *call.Error) string {
+	line, _, _ := strings.Cut(e.Message, "\n")
+	if e.Class != "" && e.Class != "flow" {
+		line += " [" + e.Class + "]"
+	}
+	return line
+}
+
+// hints tell what can be done about a step that failed.
+func hints(s *machine.Step) []string {
+	var out []string
+	if s.Error.Code == "outcome_unknown" && len(s.Keys) > 0 {
+		out = append(out, "it may have been sent all the same, and is not sent again; before you do, ask who should have got it, or look in your webhooks for a status with biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
+	}
+	if help, ok := s.Error.Details["help"].(string); ok && help != "" {
+		out = append(out, help)
+	}
+	if s.Error.MetaCode != 0 {
+		out = append(out, fmt.Sprintf("facteur explain %d", s.Error.MetaCode))
+	}
+	return out
+}
