@@ -7,20 +7,21 @@ import (
 	"time"
 
 	"facteur/actions"
+	"facteur/flow/schema"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 func TestAppendJSON(t *testing.T) {
-	b, err := actions.AppendJSON([]byte("x"), map[string]any{
+	b, err := schema.AppendJSON([]byte("x"), map[string]any{
 		"b": []any{nil, true, int64(9007199254740993), 1.5, 1e21, 1e-7, "é\n\t\"\\\u2028<&>\xff"},
 		"a": map[string]any{}, "at": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "for": 36 * time.Hour, "z": []string{"other"},
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "x"+`{"a":{},"at":"2026-01-02T03:04:05Z","b":[null,true,9007199254740993,1.5,1e+21,1e-07,"é\n\u0009\"\\`+"\u2028<&>\uFFFD"+`"],"for":"1d12h","z":["other"]}`, string(b))
 	for _, f := range []float64{math.NaN(), math.Inf(1)} {
-		_, err := actions.AppendJSON(nil, []any{f})
+		_, err := schema.AppendJSON(nil, []any{f})
 		assert.Error(t, err)
 	}
 }
@@ -35,12 +36,12 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := actions.AppendJSON(nil, v)
+		out, err := schema.AppendJSON(nil, v)
 		require.NoError(t, err)
 		require.True(t, json.Valid(out), "%s", out)
 		again, err := actions.DecodeJSON(out)
 		require.NoError(t, err)
-		same, err := actions.AppendJSON(nil, again)
+		same, err := schema.AppendJSON(nil, again)
 		require.NoError(t, err)
 		assert.Equal(t, string(out), string(same))
 	})

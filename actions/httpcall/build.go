@@ -14,6 +14,7 @@ import (
 
 	"facteur/actions"
 	"facteur/flow/call"
+	"facteur/flow/schema"
 )
 
 func invalid(format string, args ...any) error {
@@ -148,7 +149,7 @@ func (in Input) body() (io.Reader, string, error) {
 	case given == 1 && (in.Method == "GET" || in.Method == "HEAD"):
 		return nil, "", invalid("a %s request takes no body: set method to POST, or put the values into query", in.Method)
 	case in.JSON != nil:
-		b, err := actions.AppendJSON(nil, in.JSON)
+		b, err := schema.AppendJSON(nil, in.JSON)
 		if err != nil {
 			return nil, "", invalid("json: %v", err)
 		}
@@ -187,7 +188,7 @@ func values(object map[string]any) (url.Values, error) {
 			case map[string]any, []any:
 				return nil, fmt.Errorf("%q holds a list or an object; use json(…) to write it as text", name)
 			default:
-				b, err := actions.AppendJSON(nil, item) // a time or a duration
+				b, err := schema.AppendJSON(nil, item) // a time or a duration
 				if err != nil {
 					return nil, err
 				}

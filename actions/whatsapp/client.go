@@ -35,7 +35,7 @@ func (e envelope) encode() ([]byte, error) {
 	}
 	b = appendText(b, `,"type":`, e.kind)
 	b = append(b, `,"`+e.kind+`":`...)
-	b, err := actions.AppendJSON(b, e.message)
+	b, err := schema.AppendJSON(b, e.message)
 	if e.replyTo != "" {
 		b = append(appendText(b, `,"context":{"message_id":`, e.replyTo), '}')
 	}
@@ -46,7 +46,7 @@ func (e envelope) encode() ([]byte, error) {
 }
 
 func appendText(b []byte, before, text string) []byte {
-	b, _ = actions.AppendJSON(append(b, before...), text) // a text is never an error
+	b, _ = schema.AppendJSON(append(b, before...), text) // a text is never an error
 	return b
 }
 

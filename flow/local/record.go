@@ -72,7 +72,7 @@ type object map[string]any
 
 // MarshalJSON implements json.Marshaler.
 func (o object) MarshalJSON() ([]byte, error) {
-	return schema.AppendJSON(make([]byte, 0, 256), map[string]any(o)), nil
+	return schema.AppendJSON(make([]byte, 0, 256), map[string]any(o))
 }
 
 // values gives a decoded object the form that values have everywhere.

@@ -101,6 +101,9 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 	if _, ok := v.(Unknown); ok {
 		return v, false
 	}
+	if t.Mistake != nil && c.mistaken(t, v) {
+		return v, false
+	}
 	switch t.Kind {
 	case Any:
 		return c.any(v)
@@ -212,9 +215,52 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 	return out.m, out.changed
 }
 
+// mistaken reports what a type says about a value that is meant for something else;
+// true: nothing more is to be said.
+func (c *coercer) mistaken(t *Type, v any) bool {
+	for _, found := range t.Mistake(v) {
+		if len(found.Path) == 0 {
+			c.add(found)
+			return true
+		}
+	}
+	return false
+}
+
+// mistakenField is mistaken for a field that the type does not name.
+func (c *coercer) mistakenField(t *Type, name string, object map[string]any) bool {
+	if t.Mistake == nil {
+		return false
+	}
+	for _, found := range t.Mistake(object) {
+		if len(found.Path) == 1 && found.Path[0] == name {
+			found.Path = nil
+			c.add(found)
+			return true
+		}
+	}
+	return false
+}
+
+// named gives what was found from number n on the rule of the type.
+func (c *coercer) named(t *Type, n int) {
+	for i := n; i < len(c.found); i++ {
+		if v := &c.found[i]; len(v.Path) == 0 && !v.Warning && v.Rule != "type" && v.Rule != "required" {
+			v.Rule = t.Rule
+			if v.Hint == "" || v.Hint == t.Doc {
+				v.Hint = t.Hint
+			}
+		}
+	}
+}
+
 // further is about a field that the type does not name.
 func (c *coercer) further(t *Type, name string, object *edit) {
 	n := len(c.found)
+	if c.mistakenField(t, name, object.m) {
+		c.within(n, name)
+		return
+	}
 	if !t.Open {
 		c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
 			Hint: diag.DidYouMean(name, "fields", t.Names())})
@@ -278,6 +324,10 @@ func (c *coercer) list(t *Type, list []any) ([]any, bool) {
 }
 
 func (c *coercer) count(t *Type, n int, one, many string) {
+	if t.Rule != "" {
+		before := len(c.found)
+		defer func() { c.named(t, before) }()
+	}
 	noun := func(n int) string {
 		if n == 1 {
 			return one

@@ -113,6 +113,10 @@ func (c *coercer) hide(text, hidden string) string {
 
 // check checks the constraints of a scalar of the right kind.
 func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
+	if t.Rule != "" {
+		before := len(c.found)
+		defer func() { c.named(t, before) }()
+	}
 	if len(t.Enum) > 0 {
 		allowed, ok := t.enumValue(v)
 		if !ok {

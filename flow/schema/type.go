@@ -62,6 +62,16 @@ type Type struct {
 
 	// Sensitive values are masked wherever people see them.
 	Sensitive bool
+
+	// Rule is the id of the rule that the limits above are; violations carry it in
+	// place of max-length and the like, and Hint where they have none of their own.
+	Rule, Hint string
+
+	// Mistake, where there is one, recognises a value that was meant for something
+	// else. What it says, at a field or with an empty path about the whole, stands in
+	// place of what the type would say there. Values that the type takes never get there
+	// unless it says so: it is pure, and silent about them.
+	Mistake func(v any) Violations
 }
 
 // A Case is one shape of a union.
