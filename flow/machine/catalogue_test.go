@@ -98,6 +98,9 @@ func settle(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 	if id, _ := r.Data["message_id"].(string); id != "" {
 		now["message_id"] = id
 	}
+	if r.Data["n"] != nil {
+		now["body"] = r.Data
+	}
 	state, _ := now["delivery"].(string)
 	reached := ranks[state] > 0 && ranks[state] >= ranks[want]
 	now["success"] = reached

@@ -187,15 +187,18 @@ func mismatch(format string, args ...any) error {
 	return &MismatchError{fmt.Sprintf(format, args...)}
 }
 
-// Apply tells the machine what happened. The error is a *MismatchError.
+// Apply tells the machine what happened. The error is a *MismatchError; the machine is
+// then as it was before.
 func (m *Machine) Apply(event Event) error {
 	if event == nil {
 		return mismatch("an event is missing")
 	}
+	before := m.now
 	if at := instant(event.Time()); at.After(m.now) {
 		m.now = at // a clock that jumps back does not take the run's time with it
 	}
 	if err := m.apply(event); err != nil {
+		m.now = before
 		return err
 	}
 	m.advance()

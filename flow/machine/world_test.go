@@ -19,7 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+// epoch is when runs start: as the clock of a host in Paris shows it.
+var epoch = time.Date(2026, 1, 1, 1, 0, 0, 0, time.FixedZone("CET", 3600))
 
 // compile compiles flows; the first is the one that runs, the others it may call.
 func compile(t testing.TB, texts ...string) *plan.Plan {
@@ -257,8 +258,14 @@ func stored(e machine.Event) machine.Event {
 		e.At = e.At.UTC()
 		e.Data, _ = throughJSON(e.Data).(map[string]any)
 		return e
+	case machine.Fired:
+		e.At = e.At.UTC()
+		return e
+	case machine.CancelRequested:
+		e.At = e.At.UTC()
+		return e
 	}
-	return e
+	panic(fmt.Sprintf("%T", e))
 }
 
 func storedError(e *call.Error) *call.Error {

@@ -1,0 +1,104 @@
+package machine_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"slices"
+	"testing"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+)
+
+// FuzzWorld drives machines by what the bytes say: whatever happens, legal or not, a
+// machine answers with commands or with a *MismatchError, and a world that behaves
+// from there on brings the run to its end.
+func FuzzWorld(f *testing.F) {
+	for seed := range int64(12) {
+		moves := make([]byte, 60)
+		rand.New(rand.NewSource(seed)).Read(moves)
+		f.Add(seed, moves)
+	}
+	f.Add(int64(3), []byte{0, 0, 1, 0, 7, 7, 0, 0, 1, 4, 3, 3, 3, 3})
+	f.Fuzz(func(t *testing.T, seed int64, moves []byte) {
+		moves = moves[:min(len(moves), 200)]
+		p := compile(t, (&author{Rand: rand.New(rand.NewSource(seed))}).flows()...)
+		w := &chaos{
+			world: newWorld(t, p, newStart(p, nil)), Rand: rand.New(rand.NewSource(seed + 1)),
+			keys: map[string]bool{}, answered: map[string]bool{},
+		}
+		w.check(w.asked)
+		for pair := range slices.Chunk(moves, 2) {
+			w.fuzz(pair[0], int(pair[len(pair)-1]))
+		}
+		w.settle()
+		if len(w.journal) < 60 {
+			w.checkResume()
+		}
+	})
+}
+
+// fuzz makes what the bytes say happen, if it is legal.
+func (w *chaos) fuzz(what byte, n int) {
+	w.now = w.now.Add(time.Duration(n%5-1) * time.Second)
+	key := fmt.Sprintf("f1.run.%d", n%16)
+	var print string
+	for _, c := range append(w.calls(false), w.calls(true)...) {
+		if c.Key == key {
+			print = c.Print
+		}
+	}
+	status := []call.Status{call.Succeeded, call.Pending, call.Failed, call.Unknown, call.Cancelled, "nonsense"}[n%6]
+	var e machine.Event
+	switch what % 9 {
+	case 0, 1:
+		e = machine.Taken{At: w.now, Key: key, Print: print}
+	case 2:
+		e = machine.Taken{At: w.now, Key: key, Print: "another"}
+	case 3, 4:
+		e = machine.Answered{At: w.now, Key: key, Outcome: call.Outcome{
+			Status: status, Retryable: n%3 > 0, After: time.Duration(n-10) * time.Second, Output: map[string]any{"nonsense": n},
+		}}
+	case 5:
+		e = machine.Received{At: w.now, Receipt: call.Receipt{Key: key, State: []string{"sent", "read", "failed", ""}[n%4]}}
+	case 6:
+		e = machine.Fired{At: w.now, Timer: n - 1}
+	case 7:
+		e = machine.Arrived{At: w.now, Await: n%8 - 1, ID: fmt.Sprint(n % 5), Data: map[string]any{"text": n}}
+	case 8:
+		if n > 3 {
+			return // most runs are not cancelled
+		}
+		e, w.cancelled = machine.CancelRequested{At: w.now}, true
+	}
+	fresh, err := w.apply(e)
+	var mismatch *machine.MismatchError
+	switch {
+	case errors.As(err, &mismatch):
+		return // the host would stop here; the machine is as it was
+	case err != nil:
+		w.t.Fatalf("%T: %v", err, err)
+	}
+	if answered, ok := e.(machine.Answered); ok {
+		w.answered[answered.Key] = true
+	}
+	w.check(fresh)
+}
+
+// TestForeignEvents: what no host of ours applies is refused.
+func TestForeignEvents(t *testing.T) {
+	p := compile(t, "flow: one\nsteps: [{id: pause, wait: 1m}]\n")
+	m := newWorld(t, p, newStart(p, nil)).m
+	for _, e := range []machine.Event{nil, foreign{}, &machine.Fired{Timer: 1}} {
+		var mismatch *machine.MismatchError
+		if err := m.Apply(e); !errors.As(err, &mismatch) {
+			t.Errorf("%T: %v", e, err)
+		}
+	}
+}
+
+type foreign struct{ machine.Event }
+
+func (foreign) Time() time.Time { return epoch }
