@@ -46,13 +46,15 @@ func lookup(code int64) (found Explanation, ok bool) {
 // A GraphError is an error as the API reports it, in an answer or in a status webhook.
 // Everything but the code may be missing.
 type GraphError struct {
-	Code, Subcode int64
-	Type          string
-	Title         string // or Meta's message, without its "(#code)"
-	Details       string // from error_data
-	FBTraceID     string
-	Transient     bool // is_transient
-	Status        int  // HTTP; 0: it came in a webhook
+	Code      int64  `json:"code"`
+	Subcode   int64  `json:"subcode,omitempty"`
+	Type      string `json:"type,omitempty"`
+	Title     string `json:"title,omitempty"`   // or Meta's message, without its "(#code)"
+	Details   string `json:"details,omitempty"` // from error_data
+	FBTraceID string `json:"fbtrace_id,omitempty"`
+	Help      string `json:"href,omitempty"`         // a page of Meta's about it
+	Transient bool   `json:"is_transient,omitempty"` // is_transient
+	Status    int    `json:"status,omitempty"`       // HTTP; 0: it came in a webhook
 }
 
 // A Verdict is what an error means for the engine.

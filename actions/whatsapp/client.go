@@ -3,10 +3,8 @@ package whatsapp
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"facteur/actions"
 	"facteur/flow/call"
@@ -86,43 +84,8 @@ func (r *reply) read() {
 	r.status, _ = v.Get("messages").Index(0).Get("message_status").Text()
 	r.waID, _ = v.Get("contacts").Index(0).Get("wa_id").Text()
 	r.success, _ = v.Get("success").Bool()
-	if e, ok := graphError(v.Get("error")); ok {
+	if e, ok := answerError(v); ok {
 		e.Status = r.Status
 		r.err = &e
 	}
-}
-
-// graphError reads an error wherever the API puts one; ok is false when it has no code.
-func graphError(v schema.Value) (e GraphError, ok bool) {
-	code, ok := integer(v.Get("code"))
-	if !ok {
-		return e, false
-	}
-	e.Code = code
-	e.Subcode, _ = integer(v.Get("error_subcode"))
-	e.Type, _ = v.Get("type").Text()
-	e.FBTraceID, _ = v.Get("fbtrace_id").Text()
-	e.Transient, _ = v.Get("is_transient").Bool()
-	e.Title, _ = v.Get("message").Text()
-	if e.Title == "" {
-		e.Title, _ = v.Get("title").Text()
-	}
-	e.Title = strings.TrimSpace(strings.TrimPrefix(e.Title, fmt.Sprintf("(#%d)", code)))
-	data := v.Get("error_data")
-	if e.Details, ok = data.Get("details").Text(); !ok {
-		e.Details, _ = data.Text() // some endpoints give a plain text
-	}
-	return e, true
-}
-
-// integer reads a number that may be written as a text.
-func integer(v schema.Value) (int64, bool) {
-	if n, ok := v.Number(); ok {
-		return int64(n), true
-	}
-	if text, ok := v.Text(); ok {
-		n, err := json.Number(text).Int64()
-		return n, err == nil
-	}
-	return 0, false
 }

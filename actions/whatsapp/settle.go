@@ -71,10 +71,13 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 	return o
 }
 
-// undelivered classifies the error of a status.
+// undelivered classifies the error of a status, unless that was done.
 func undelivered(e *call.Error) *call.Error {
 	if e == nil {
 		return &call.Error{Code: "undelivered", Class: string(Permanent), Message: "meta did not deliver the message, and does not say why"}
+	}
+	if e.Class != "" {
+		return e
 	}
 	code := e.MetaCode
 	if code == 0 {
@@ -85,15 +88,21 @@ func undelivered(e *call.Error) *call.Error {
 	}
 	g := GraphError{Code: code, Title: e.Message}
 	g.Details, _ = e.Details["details"].(string)
-	v := Classify(g)
-	v.Retryable = false
-	told := g.callError(v)
+	told := notDelivered(g)
 	for k, x := range e.Details {
 		if _, ok := told.Details[k]; !ok {
 			told.Details[k] = x
 		}
 	}
 	return told
+}
+
+// notDelivered gives the error of a status as flows see it. What was accepted is never
+// sent again by itself.
+func notDelivered(g GraphError) *call.Error {
+	v := Classify(g)
+	v.Retryable = false
+	return g.callError(v)
 }
 
 // A State is the state of a message. The zero State is failed: nothing was accepted.

@@ -1,0 +1,93 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// answerError reads the error of an answer: of the Graph API, or of the On-Premises API,
+// whose errors are a list.
+func answerError(v schema.Value) (GraphError, bool) {
+	if e, ok := graphError(v.Get("error")); ok {
+		return e, true
+	}
+	return graphError(v.Get("errors").Index(0))
+}
+
+// graphError reads an error wherever the API puts one; ok is false when it has no code.
+func graphError(v schema.Value) (e GraphError, ok bool) {
+	text := func(names ...string) string {
+		for _, name := range names {
+			if s, ok := v.Get(name).Text(); ok && s != "" {
+				return s
+			}
+		}
+		return ""
+	}
+	e.Title = text("message", "title", "error_user_title")
+	if e.Code, ok = integer(v.Get("code")); !ok {
+		if e.Code, ok = codeIn(e.Title); !ok {
+			return GraphError{}, false
+		}
+	}
+	e.Title = strings.TrimSpace(strings.TrimPrefix(e.Title, fmt.Sprintf("(#%d)", e.Code)))
+	e.Subcode, _ = integer(v.Get("error_subcode"))
+	e.Type, e.FBTraceID, e.Help = text("type"), text("fbtrace_id"), text("href")
+	e.Transient, _ = v.Get("is_transient").Bool()
+	e.Details = first(errorData(v.Get("error_data")), text("details", "error_user_msg"))
+	return e, true
+}
+
+// errorData reads what an error is about: details, or a text, which may hold JSON. Some
+// endpoints name the fields that are to blame.
+func errorData(data schema.Value) string {
+	if text, ok := data.Text(); ok {
+		var inside any
+		if json.Unmarshal([]byte(text), &inside) != nil {
+			return text
+		}
+		if object, ok := inside.(map[string]any); ok {
+			return first(errorData(schema.NewValue(object, nil)), text)
+		}
+		return text
+	}
+	if details, ok := data.Get("details").Text(); ok {
+		return details
+	}
+	var fields []string
+	for _, spec := range data.Get("blame_field_specs").Items() {
+		var path []string
+		for _, part := range spec.Items() {
+			path = append(path, word(part))
+		}
+		fields = append(fields, strings.Join(path, "."))
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	return "see " + strings.Join(fields, ", ")
+}
+
+// codeIn reads the code at the beginning of a message: "(#131030) Recipient …".
+func codeIn(message string) (int64, bool) {
+	inside, ok := strings.CutPrefix(message, "(#")
+	number, _, closed := strings.Cut(inside, ")")
+	code, err := strconv.ParseInt(number, 10, 64)
+	return code, ok && closed && err == nil
+}
+
+// integer reads a number that may be written as a text.
+func integer(v schema.Value) (int64, bool) {
+	if n, ok := v.Number(); ok {
+		return int64(n), true
+	}
+	if text, ok := v.Text(); ok {
+		n, err := json.Number(text).Int64()
+		return n, err == nil
+	}
+	return 0, false
+}

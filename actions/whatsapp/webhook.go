@@ -1,0 +1,309 @@
+package whatsapp
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/schema"
+)
+
+// What Meta promises to keep to.
+const (
+	MaxWebhook = 3 << 20 // bytes of one body
+	MaxChanges = 1000    // changes in one body
+)
+
+// A Notification is one thing that Meta tells in a webhook: a message, a status of a
+// message, a change of a template, a number or an account. Fields that a kind does not
+// have are empty; everything that Meta may leave out may be empty.
+type Notification struct {
+	// Kind is message, status, error, echo (a message sent with the Business app),
+	// history, call or payment; else the name of the field, or unknown.
+	Kind          string    `json:"kind"`
+	Field         string    `json:"field"` // of Meta's change
+	WABA          string    `json:"waba_id,omitempty"`
+	PhoneNumberID string    `json:"phone_number_id,omitempty"`
+	PhoneNumber   string    `json:"phone_number,omitempty"` // of the business, as Meta displays it
+	MessageID     string    `json:"message_id,omitempty"`   // wamid
+	Type          string    `json:"type,omitempty"`         // of a message
+	From          string    `json:"from,omitempty"`         // in a form that recipient takes
+	To            string    `json:"to,omitempty"`           // in a form that recipient takes
+	WaID          string    `json:"wa_id,omitempty"`        // of the person, digits
+	UserID        string    `json:"user_id,omitempty"`      // business-scoped
+	ParentUserID  string    `json:"parent_user_id,omitempty"`
+	Username      string    `json:"username,omitempty"`
+	ProfileName   string    `json:"profile_name,omitempty"`
+	GroupID       string    `json:"group_id,omitempty"`
+	Status        string    `json:"status,omitempty"` // as Meta says it, of a message or of what the kind is about
+	Timestamp     time.Time `json:"timestamp,omitzero"`
+	CallbackData  string    `json:"callback_data,omitempty"` // biz_opaque_callback_data
+	Text          string    `json:"text,omitempty"`          // text, caption, or what a pressed button says
+	ReplyID       string    `json:"reply_id,omitempty"`      // of the button (its payload) or row that was chosen
+	ReplyTitle    string    `json:"reply_title,omitempty"`
+	ReplyTo       string    `json:"reply_to,omitempty"` // the message that this one answers
+
+	Details map[string]any `json:"details,omitempty"` // what only this kind has, in Meta's words
+	Errors  []Fault        `json:"errors,omitempty"`
+	Note    string         `json:"note,omitempty"` // what about it is not known
+
+	Raw map[string]any `json:"-"` // as Meta gives it
+}
+
+// A Fault is an error in a webhook.
+type Fault struct {
+	GraphError
+	Class Class `json:"class"`
+}
+
+// ParseWebhook reads the body of a webhook. Besides whole bodies it reads what Meta's
+// pages and dashboard show: one entry, one change, or a change's value alone. Fields,
+// types and kinds that are not known do no harm. Anything else is a *WebhookError.
+func ParseWebhook(body []byte) ([]Notification, error) {
+	if len(body) > MaxWebhook {
+		return nil, &WebhookError{Problem: fmt.Sprintf("it has %d bytes, and a webhook has at most %d", len(body), MaxWebhook)}
+	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	parsed, err := actions.DecodeJSON(body)
+	if err != nil {
+		return nil, notJSON(err)
+	}
+	root := schema.NewValue(parsed, nil)
+	w := webhook{}
+	switch {
+	case has(root, "entry"):
+		if object, ok := root.Get("object").Text(); ok && object != product {
+			return nil, otherObject(object)
+		}
+		for _, entry := range many(root.Get("entry")) {
+			w.entry(entry)
+		}
+	case has(root, "changes"):
+		w.entry(root)
+	case has(root, "field") && has(root, "value"):
+		w.change(schema.Value{}, root)
+	case isValue(root):
+		w.values(place{}, "", root)
+	default:
+		return nil, noWebhook(root)
+	}
+	if w.changes > MaxChanges {
+		return nil, &WebhookError{Problem: fmt.Sprintf("it has %d changes, and a webhook has at most %d", w.changes, MaxChanges)}
+	}
+	return w.found, nil
+}
+
+// product is what `object` says in webhooks of WhatsApp.
+const product = "whatsapp_business_account"
+
+// isValue tells the value of a change, which names the number that it came to.
+func isValue(v schema.Value) bool {
+	_, ok := v.Get("metadata").Object()
+	return ok
+}
+
+// A webhook collects what a body tells.
+type webhook struct {
+	found   []Notification
+	changes int
+}
+
+// A place is where in the body something stands.
+type place struct {
+	field, waba string
+	at          time.Time // of the entry
+}
+
+func (w *webhook) entry(entry schema.Value) {
+	for _, change := range many(entry.Get("changes")) {
+		w.change(entry, change)
+	}
+}
+
+// change reads one change. Meta's own examples misplace `field`: beside the changes, or
+// inside the value.
+func (w *webhook) change(entry, change schema.Value) {
+	w.changes++
+	if w.changes > MaxChanges {
+		return
+	}
+	value := change.Get("value")
+	in := place{waba: word(entry.Get("id")), at: moment(entry.Get("time"))}
+	var field string
+	for _, v := range []schema.Value{change.Get("field"), entry.Get("field"), value.Get("field")} {
+		if field == "" {
+			field = word(v)
+		}
+	}
+	w.values(in, field, value)
+}
+
+// values reads the value of a change, or several of them.
+func (w *webhook) values(in place, field string, value schema.Value) {
+	for _, v := range many(value) {
+		in.field = field
+		if in.field == "" {
+			in.field = guessField(v)
+		}
+		w.value(in, v)
+	}
+	if len(many(value)) == 0 {
+		in.field = field
+		w.add(in, schema.Value{}, Notification{Kind: unknown, Note: "the change has no value"})
+	}
+}
+
+// value hands a value to whoever reads its parts.
+func (w *webhook) value(in place, v schema.Value) {
+	before := len(w.found)
+	people := peopleOf(v)
+	for _, part := range parts() {
+		for _, item := range many(v.Get(part.name)) {
+			w.add(in, v, part.read(in, item, people)...)
+		}
+	}
+	if n, ok := changed(in.field, v); ok {
+		w.add(in, v, n)
+	}
+	for _, e := range faults(v.Get("errors")) {
+		if len(w.found) > before && hasFault(w.found[before:], e) {
+			continue // said of what came with it
+		}
+		w.add(in, v, Notification{Kind: "error", Errors: []Fault{e}})
+	}
+	if len(w.found) == before {
+		raw, _ := v.Object()
+		w.add(in, v, Notification{Kind: unknown, Raw: raw, Note: unknownNote(in.field)})
+	}
+}
+
+func unknownNote(field string) string {
+	switch {
+	case field == "":
+		return "the change does not say which field it is of"
+	case isKnownField(field):
+		return "its value holds nothing that is known"
+	}
+	return "the field is not known"
+}
+
+// A part is a list in values, of one or of several fields.
+type part struct {
+	name string
+	read func(in place, item schema.Value, people people) []Notification
+}
+
+func parts() [10]part {
+	return [...]part{
+		{"messages", readMessage},
+		{"message_echoes", readEcho},
+		{"statuses", readStatus},
+		{"history", readHistory},
+		{"calls", readCall},
+		{"groups", readGroup},
+		{"user_preferences", readPreference},
+		{"state_sync", readSync},
+		{"automatic_events", readAutomatic},
+		{"user_id_update", readUserID},
+	}
+}
+
+// add keeps notifications, with what stands around them.
+func (w *webhook) add(in place, value schema.Value, found ...Notification) {
+	for _, n := range found {
+		n.Field, n.WABA = in.field, in.waba
+		n.PhoneNumberID = first(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Get("phone_number_id")))
+		n.PhoneNumber = first(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Get("display_phone_number")))
+		if n.Timestamp.IsZero() {
+			n.Timestamp = in.at
+		}
+		w.found = append(w.found, n)
+	}
+}
+
+// many gives the elements of a list; an object alone is a list of one.
+func many(v schema.Value) []schema.Value {
+	if _, ok := v.Object(); ok {
+		return []schema.Value{v}
+	}
+	items := v.Items()
+	objects := items[:0]
+	for _, item := range items {
+		if _, ok := item.Object(); ok {
+			objects = append(objects, item)
+		}
+	}
+	return objects
+}
+
+func first(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// word reads a text; ids come as numbers, too.
+func word(v schema.Value) string {
+	if text, ok := v.Text(); ok {
+		return text
+	}
+	switch n := v.Any().(type) {
+	case int64:
+		return strconv.FormatInt(n, 10)
+	case float64:
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return ""
+}
+
+// moment reads a time: seconds, or milliseconds, since 1970, as a number or a text, or a
+// date. It is zero when there is none that makes sense.
+func moment(v schema.Value) time.Time {
+	const latest = 253402300800 // the year 10000, which no date format has
+	text := strings.TrimSpace(word(v))
+	seconds, err := json.Number(text).Float64()
+	switch {
+	case err == nil && seconds > 0 && seconds < latest/10:
+		whole := int64(seconds)
+		return time.Unix(whole, int64((seconds-float64(whole))*1e9)).UTC()
+	case err == nil && seconds >= latest/10 && seconds < latest*1000:
+		return time.UnixMilli(int64(seconds)).UTC()
+	case err == nil:
+		return time.Time{}
+	}
+	for _, format := range []string{time.RFC3339Nano, "2006-01-02T15:04:05-0700"} {
+		if t, err := time.Parse(format, text); err == nil && t.Year() > 0 && t.Year() < 10000 {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// faults reads errors of a webhook.
+func faults(v schema.Value) []Fault {
+	var found []Fault
+	for _, item := range many(v) {
+		if e, ok := graphError(item); ok {
+			found = append(found, Fault{e, Classify(e).Class})
+		}
+	}
+	return found
+}
+
+func hasFault(found []Notification, e Fault) bool {
+	for _, n := range found {
+		for _, f := range n.Errors {
+			if f == e {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package whatsapp
+
+import (
+	"strings"
+	"sync"
+
+	"facteur/actions"
+	"facteur/flow/schema"
+)
+
+// textPlaces tells where the text of a message is, by its type: the first that is there
+// counts. A type that is not here is not known.
+var textPlaces = sync.OnceValue(func() map[string][]string {
+	return map[string][]string{
+		"audio":             nil,
+		"button":            {"button.text"},
+		"contacts":          nil,
+		"document":          {"document.caption"},
+		"edit":              nil, // of what it holds
+		"ephemeral":         nil,
+		"errors":            nil,
+		"hsm":               nil,
+		"image":             {"image.caption"},
+		"interactive":       {"interactive.button_reply.title", "interactive.list_reply.title", "interactive.nfm_reply.body", "interactive.body.text"},
+		"location":          nil,
+		"media_placeholder": nil,
+		"order":             {"order.text"},
+		"pin":               nil,
+		"reaction":          nil,
+		"request_welcome":   nil,
+		"revoke":            nil,
+		"sticker":           nil,
+		"system":            nil,
+		"template":          nil,
+		"text":              {"text.body"},
+		"unknown":           nil,
+		"unsupported":       nil,
+		"video":             {"video.caption"},
+		"voice":             nil,
+	}
+})
+
+// choices tells where a message says what was chosen: the id, and what it reads.
+var choices = [...]struct{ id, title string }{
+	{"button.payload", "button.text"},
+	{"interactive.button_reply.id", "interactive.button_reply.title"},
+	{"interactive.list_reply.id", "interactive.list_reply.title"},
+}
+
+// messageDetails is what else a message may hold.
+var messageDetails = sync.OnceValue(func() selection {
+	const file = "(id mime_type sha256 url filename voice animated)"
+	return choose(`
+		context(from id user_id forwarded frequently_forwarded referred_product(catalog_id product_retailer_id))
+		referral(source_url source_id source_type headline body media_type image_url video_url thumbnail_url ctwa_clid
+			image(id) welcome_message(text))
+		identity(acknowledged created_timestamp hash)
+		history_context(status)
+		audio` + file + ` document` + file + ` image` + file + ` sticker` + file + ` video` + file + ` voice` + file + `
+		location(latitude longitude name address url)
+		contacts(name(formatted_name first_name last_name middle_name prefix suffix) birthday vcard origin
+			phones(phone wa_id type user_id) emails(email type) urls(url type) org(company department title)
+			addresses(street city state zip country country_code type))
+		reaction(message_id emoji)
+		pin(message_id type expiration_days)
+		interactive(type list_reply(description) nfm_reply(name response_json*)
+			call_permission_reply(response is_permanent expiration_timestamp response_source))
+		order(catalog_id product_items(product_retailer_id quantity item_price currency))
+		system(type body wa_id new_wa_id identity customer user_id parent_user_id previous_user_id previous_parent_user_id)
+		unsupported(type)
+		edit(original_message_id)
+		revoke(original_message_id)`)
+})
+
+func readMessage(in place, m schema.Value, people people) []Notification {
+	n := messageOf(m)
+	n.Kind = "message"
+	n.by(people.who(m.Get("from"), m.Get("from_user_id"), m.Get("from_parent_user_id")))
+	n.From = first(recipientForm(n.WaID), n.UserID)
+	return []Notification{n}
+}
+
+// readEcho reads a message that the business sent with the Business app.
+func readEcho(in place, m schema.Value, people people) []Notification {
+	n := messageOf(m)
+	n.Kind = "echo"
+	n.by(people.who(m.Get("to"), m.Get("to_user_id"), m.Get("to_parent_user_id")))
+	n.From, n.To = recipientForm(word(m.Get("from"))), first(recipientForm(n.WaID), n.UserID)
+	return []Notification{n}
+}
+
+// readHistory reads a part of a chat's history, from the Business app.
+func readHistory(in place, h schema.Value, people people) []Notification {
+	var found []Notification
+	details := choose("phase chunk_order progress").of(h.Get("metadata"))
+	for _, thread := range many(h.Get("threads")) {
+		person := people.who(first2(thread, "id", "context.wa_id"), thread.Get("context", "user_id"), thread.Get("context", "parent_user_id"))
+		for _, m := range many(thread.Get("messages")) {
+			n := messageOf(m)
+			n.Kind = "history"
+			n.by(person)
+			n.From, n.To = recipientForm(word(m.Get("from"))), recipientForm(word(m.Get("to")))
+			n.Status = strings.ToLower(word(m.Get("history_context", "status")))
+			found = append(found, n)
+		}
+	}
+	if errors := faults(h.Get("errors")); len(found) == 0 || len(errors) > 0 {
+		found = append(found, Notification{Kind: "history", Details: details, Errors: errors})
+	}
+	return found
+}
+
+func first2(v schema.Value, places ...string) schema.Value {
+	for _, place := range places {
+		if at := v.Get(strings.Split(place, ".")...); word(at) != "" {
+			return at
+		}
+	}
+	return schema.Value{}
+}
+
+// messageOf reads what messages have in common, whoever sent them.
+func messageOf(m schema.Value) Notification {
+	n := Notification{
+		MessageID: word(m.Get("id")),
+		Type:      word(m.Get("type")),
+		Timestamp: moment(m.Get("timestamp")),
+		GroupID:   word(m.Get("group_id")),
+		ReplyTo:   word(first2(m, "context.id", "context.message_id")),
+		Details:   messageDetails().of(m),
+		Errors:    faults(m.Get("errors")),
+	}
+	n.Raw, _ = m.Object()
+	if n.Type == "" {
+		n.Type = guessType(n.Raw)
+	}
+	places, known := textPlaces()[n.Type]
+	if !known {
+		n.Note = "the type of the message is not known"
+	}
+	n.Text = word(first2(m, places...))
+	for _, c := range choices {
+		if id := first2(m, c.id); word(id) != "" {
+			n.ReplyID, n.ReplyTitle = word(id), word(first2(m, c.title))
+		}
+	}
+	switch n.Type {
+	case "edit":
+		edited := m.Get("edit", "message")
+		n.Text = word(first2(edited, textPlaces()[word(edited.Get("type"))]...))
+		n.ReplyTo = first(n.ReplyTo, word(edited.Get("context", "id")))
+	case "system":
+		n.Status = word(m.Get("system", "type"))
+	case "interactive":
+		n.answer(m)
+	}
+	return n
+}
+
+// answer reads what a WhatsApp Flow or a form was filled in with.
+func (n *Notification) answer(m schema.Value) {
+	text, ok := m.Get("interactive", "nfm_reply", "response_json").Text()
+	if !ok {
+		return
+	}
+	if filled, err := actions.DecodeJSON([]byte(text)); err == nil {
+		if reply, ok := schema.NewValue(n.Details, nil).Get("interactive", "nfm_reply").Object(); ok {
+			reply["response_json"] = filled
+		}
+	}
+}
+
+func guessType(message map[string]any) string {
+	for _, name := range sortedKeys(textPlaces()) {
+		if _, ok := message[name].(map[string]any); ok || name == "contacts" && message[name] != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// recipientForm gives what Meta calls wa_id, digits, the form that recipient takes. What
+// is no number stays as it is.
+func recipientForm(waID string) string {
+	if waID != "" && onlyDigits(waID) == waID {
+		return "+" + waID
+	}
+	return waID
+}
+
+// Event gives a message as flows see the event whatsapp.message. Anything else is none.
+// The timestamp is zero when Meta gives none.
+func (n Notification) Event() (data map[string]any, ok bool) {
+	if n.Kind != "message" || n.From == "" || n.MessageID == "" {
+		return nil, false
+	}
+	event, ok := schema.Encode(Inbound{
+		From: n.From, SenderPhoneID: n.PhoneNumberID, MessageID: n.MessageID, Type: n.Type, Text: n.Text,
+		ReplyID: n.ReplyID, ReplyTitle: n.ReplyTitle, ProfileName: n.ProfileName, Timestamp: n.Timestamp, Raw: n.Raw,
+	}).(map[string]any)
+	return event, ok
+}

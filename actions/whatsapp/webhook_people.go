@@ -1,0 +1,65 @@
+package whatsapp
+
+import (
+	"maps"
+	"slices"
+
+	"facteur/flow/schema"
+)
+
+// A person is somebody on WhatsApp, as webhooks tell. Somebody with a user name may have
+// no number.
+type person struct{ waID, userID, parentID, username, name string }
+
+// people are those whom the contacts of a value tell more about, by number and user ID.
+type people struct {
+	all  map[string]person
+	only *person // nil: it must be one of all
+}
+
+func peopleOf(value schema.Value) people {
+	p := people{all: map[string]person{}}
+	contacts := many(value.Get("contacts"))
+	for _, c := range contacts {
+		one := person{
+			waID:     word(c.Get("wa_id")),
+			userID:   word(c.Get("user_id")),
+			parentID: word(c.Get("parent_user_id")),
+			username: first(word(c.Get("profile", "username")), word(c.Get("username"))),
+			name:     word(c.Get("profile", "name")),
+		}
+		for _, id := range []string{one.waID, one.userID} {
+			if _, known := p.all[id]; id != "" && !known {
+				p.all[id] = one
+			}
+		}
+		if len(contacts) == 1 && len(many(value.Get("messages")))+len(many(value.Get("statuses"))) == 1 {
+			p.only = &one
+		}
+	}
+	return p
+}
+
+// who tells all that is known about somebody. The only contact of a value with only one
+// message or status is meant, even where its number is written in another way, such as
+// with the 9 of Brazil.
+func (p people) who(waID, userID, parentID schema.Value) person {
+	given := person{waID: word(waID), userID: word(userID), parentID: word(parentID)}
+	known, ok := p.all[given.waID]
+	if !ok {
+		known, ok = p.all[given.userID]
+	}
+	if !ok && p.only != nil {
+		known = *p.only
+	}
+	return person{
+		waID: first(given.waID, known.waID), userID: first(given.userID, known.userID), parentID: first(given.parentID, known.parentID),
+		username: known.username, name: known.name,
+	}
+}
+
+func (n *Notification) by(p person) {
+	n.WaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.userID, p.parentID, p.username, p.name
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,86 @@
+package whatsapp
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/schema"
+)
+
+// The statuses of messages that are known; deleted and warning are of older versions.
+var knownStatuses = []string{sent, delivered, read, failed, "played", "deleted", "warning"}
+
+var statusDetails = sync.OnceValue(func() selection {
+	return choose(`
+		recipient_type recipient_participant_id recipient_identity_key_hash template_id
+		conversation(id expiration_timestamp origin(type))
+		pricing(billable pricing_model type category)
+		payment(reference_id amount(value offset) currency
+			transaction(id type status created_timestamp updated_timestamp amount(value offset) currency method(type) error(code reason)))
+		message(recipient_id)`)
+})
+
+// readStatus reads a status of a message, and of a payment or call, which have the same form.
+func readStatus(in place, s schema.Value, people people) []Notification {
+	n := Notification{
+		Kind:         "status",
+		MessageID:    word(first2(s, "id", "message_id")),
+		Status:       word(s.Get("status")),
+		Timestamp:    moment(s.Get("timestamp")),
+		CallbackData: word(s.Get("biz_opaque_callback_data")),
+		Details:      statusDetails().of(s),
+		Errors:       faults(s.Get("errors")),
+	}
+	n.Raw, _ = s.Object()
+	n.by(people.who(s.Get("recipient_id"), s.Get("recipient_user_id"), first2(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
+	if word(s.Get("recipient_type")) == "group" {
+		n.GroupID = word(s.Get("recipient_id"))
+		n.by(people.who(s.Get("recipient_participant_id"), first2(s, "recipient_participant_user_id", "recipient_user_id"), schema.Value{}))
+	}
+	n.To = first(n.GroupID, recipientForm(n.WaID), n.UserID)
+	switch kind := word(s.Get("type")); {
+	case kind == "payment" || kind == "call":
+		n.Kind = kind
+	case !slices.Contains(knownStatuses, n.Status):
+		n.Note = "the status is not known"
+	}
+	return []Notification{n}
+}
+
+// keyPrefix begins the keys of calls.
+const keyPrefix = "f1."
+
+// Receipt gives a status as a receipt of the call that sent the message. It is none when
+// the status carries no key of a call: Meta promises the key on sent, delivered and
+// read, not on failed, so a failure may have to be found by its message id.
+func (n Notification) Receipt() (call.Receipt, bool) {
+	key, tracking, _ := strings.Cut(n.CallbackData, "|")
+	if n.Kind != "status" || !strings.HasPrefix(key, keyPrefix) {
+		return call.Receipt{}, false
+	}
+	data := map[string]any{}
+	for name, text := range map[string]string{
+		"message_id": n.MessageID, "status": n.Status, "wa_id": n.WaID, "user_id": n.UserID, "recipient": n.To,
+		"sender_phone_id": n.PhoneNumberID, "tracking": tracking,
+	} {
+		if text != "" {
+			data[name] = text
+		}
+	}
+	if !n.Timestamp.IsZero() {
+		data["timestamp"] = n.Timestamp.Format(time.RFC3339)
+	}
+	for _, name := range []string{"conversation", "pricing"} {
+		if v, ok := n.Details[name]; ok {
+			data[name] = v
+		}
+	}
+	r := call.Receipt{Key: key, ID: n.MessageID + ":" + n.Status, State: n.Status, Data: data}
+	if n.Status == failed && len(n.Errors) > 0 {
+		r.Error = notDelivered(n.Errors[0].GraphError)
+	}
+	return r, true
+}

@@ -1,0 +1,52 @@
+package whatsapp
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/url"
+	"strings"
+
+	"facteur/vault"
+)
+
+// SignatureHeader is the header that VerifySignature wants the value of.
+const SignatureHeader = "X-Hub-Signature-256"
+
+// Why a webhook is not to be believed.
+var (
+	ErrNoSecret     = errors.New("the connection has no app_secret, so no signature can be checked")
+	ErrNotSigned    = errors.New("it has no " + SignatureHeader + " of the form sha256=…")
+	ErrSignature    = errors.New("its signature does not fit: the body was changed, or app_secret is another app's")
+	ErrSubscription = errors.New("it is no subscription with the verify token of the connection")
+)
+
+// VerifySignature checks that Meta signed a body with the secret of the app. The body is
+// that of the request, byte by byte: decoded and encoded again it is another. How long
+// it takes does not tell where signatures differ.
+func VerifySignature(body []byte, header string, secret vault.Secret) error {
+	if secret.IsZero() {
+		return ErrNoSecret
+	}
+	text, ok := strings.CutPrefix(strings.TrimSpace(header), "sha256=")
+	given, err := hex.DecodeString(text)
+	if !ok || err != nil || len(given) != sha256.Size {
+		return ErrNotSigned
+	}
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	mac.Write(body)
+	if !hmac.Equal(mac.Sum(nil), given) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// VerifySubscription answers Meta's question whether a webhook address is ours: the
+// challenge to send back, bare, with status 200.
+func VerifySubscription(query url.Values, token vault.Secret) (challenge string, err error) {
+	if token.IsZero() || query.Get("hub.mode") != "subscribe" || !token.Equal(query.Get("hub.verify_token")) {
+		return "", ErrSubscription
+	}
+	return query.Get("hub.challenge"), nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"facteur/actions/whatsapp"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) webhookCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "webhook",
+		Short: "Look at what Meta sends to webhooks",
+		Args:  subcommand,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.webhookInspect())
+	return c
+}
+
+func (a *app) webhookInspect() *cobra.Command {
+	var raw bool
+	c := &cobra.Command{
+		Use:   "inspect FILE…|-",
+		Short: "Print what the bodies of webhooks tell, one JSON object a line",
+		Long: `Print what the bodies of webhooks tell, one JSON object a line.
+
+A file holds one body, or one on each line; - is standard input. Each message, status,
+error and change becomes a line, with fields that are the same whatever its kind: kind,
+phone_number_id, message_id, from, to, status, timestamp, callback_data, text, reply_id,
+details, errors. Fields and kinds that are not known do no harm: a change of a kind that
+is not known is printed with the kind unknown.
+
+The exit code is 2 if a body is no webhook of the WhatsApp Cloud API.`,
+		Example: "  facteur webhook inspect body.json\n  facteur webhook inspect - < bodies.jsonl | grep '\"status\":\"failed\"'",
+		Args:    atLeastOne("FILE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.inspectWebhooks(args, raw) },
+	}
+	c.Flags().BoolVar(&raw, "raw", false, "add what Meta says, word by word")
+	return c
+}
+
+// inspectWebhooks goes through all bodies, also when one is no webhook.
+func (a *app) inspectWebhooks(files []string, raw bool) error {
+	out := json.NewEncoder(a.stdout)
+	out.SetEscapeHTML(false)
+	var bad error
+	for _, file := range files {
+		text, err := a.readFile(file)
+		if err != nil {
+			return err
+		}
+		bodies := split(text)
+		for i, body := range bodies {
+			where := file
+			if len(bodies) > 1 {
+				where = fmt.Sprintf("%s:%d", file, i+1)
+			}
+			found, err := whatsapp.ParseWebhook(body)
+			if err != nil {
+				if bad != nil {
+					a.report(bad)
+				}
+				bad = inFile(where, err)
+				continue
+			}
+			for _, n := range found {
+				if err := out.Encode(line(n, raw)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return bad
+}
+
+// inFile is a mistake in a body, with where it stands.
+func inFile(where string, err error) error {
+	if e, ok := errors.AsType[*whatsapp.WebhookError](err); ok {
+		return wrong(e.Hint, "%s: %s", where, e.Summary())
+	}
+	return wrong("", "%s: %w", where, err)
+}
+
+func line(n whatsapp.Notification, raw bool) any {
+	if !raw {
+		return n
+	}
+	return struct {
+		whatsapp.Notification
+		Raw map[string]any `json:"raw,omitempty"`
+	}{n, n.Raw}
+}
+
+// split takes JSON Lines apart. What is one JSON value, or none, stays whole.
+func split(text []byte) [][]byte {
+	if json.Valid(text) {
+		return [][]byte{text}
+	}
+	var lines [][]byte
+	for l := range bytes.Lines(text) {
+		if l = bytes.TrimSpace(l); len(l) > 0 {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) < 2 || !json.Valid(lines[0]) {
+		return [][]byte{text}
+	}
+	return lines
+}
