@@ -1,0 +1,185 @@
+package plan
+
+import "facteur/flow/schema"
+
+// step is the definition of a step: exactly one kind, with its companions beside it.
+func (w *flowSchema) step() keys {
+	steps, someSteps, condition := w.named("steps"), w.named("some_steps"), w.named("condition")
+	flag := func(doc string) keys { return described(doc, keys{"type": "boolean"}) }
+	cases := func(required ...any) keys {
+		return keys{"type": "array", "minItems": 1, "items": closed(keys{
+			"when":  condition("when these steps run"),
+			"steps": someSteps(""),
+		}, required...)}
+	}
+	expressionOf := func(t *schema.Type) keys { return schema.NewSchemaWriter(true, t).Write(t) }
+	values := func(doc string, least int) keys {
+		object := described(doc, names(keys{}))
+		if least > 0 {
+			object["minProperties"] = least
+		}
+		return object
+	}
+	returned := values("ends the flow, with values for some of its outputs", 0)
+	returned["type"] = []any{"object", "null"}
+	branches := described("branches that run at the same time, by name", names(steps("")))
+	branches["minProperties"] = 1
+
+	actions, _ := w.catalog.Names()
+	out := closed(keys{
+		"id":            w.named("id")("what other steps read it by: steps.<id>"),
+		"description":   described("what the step is for, for people", prose()),
+		"if":            condition("the step runs only if it holds"),
+		"allow_failure": flag("the flow goes on when the step fails"),
+		"sensitive":     flag("its outputs are masked wherever people look"),
+
+		"action":     described("what to do", choiceOf(anys(actions)...)),
+		"connection": w.named("connection")("a name in the vault"),
+		"with":       described("what the action or the flow is given", keys{}),
+		"retry": described("how often and when it is tried again", closed(keys{
+			"attempts":  described("in all; 3 by default", whole(1, 100)),
+			"delay":     described("before the second; 1s by default", literalDuration()),
+			"factor":    described("by which it grows; 2 by default", keys{"type": "number", "minimum": 1, "maximum": 100}),
+			"max_delay": described("up to which it grows; 5m by default", literalDuration()),
+			"when":      condition("only errors for which it holds; reads error"),
+		})),
+		"timeout": described("of one attempt; 30s by default", literalDuration()),
+		"await": described("wait for news about it", closed(keys{
+			"state":   described("that is to be reached", prose()),
+			"timeout": described("1h by default", literalDuration()),
+		}, "state")),
+		"on_unknown":      described("what follows when nobody knows whether it happened; fail by default", choiceOf("fail", "resend")),
+		"unknown_timeout": described("how long to wait for news then; 10m by default", literalDuration()),
+		"idempotent":      flag("doing it twice is harmless"),
+
+		"set":         values("gives values to variables, read as vars.<name>", 1),
+		"switch":      described("runs the first case that holds", cases("when", "steps")),
+		"default":     someSteps("runs when no case holds"),
+		"foreach":     described("runs steps for each item of a list", expressionOr("array")),
+		"as":          w.named("id")("what the item is called inside"),
+		"concurrency": described("how many items at the same time; 1 by default", whole(1, 1000)),
+		"steps":       steps(""),
+		"collect":     described("what each item gives, in steps.<id>.outputs.items", keys{"not": keys{"type": "null"}}),
+		"parallel":    branches,
+		"try":         steps("steps whose failure is handled"),
+		"catch":       described("the first that holds handles the failure; reads error", cases("steps")),
+		"finally":     steps("runs whatever came"),
+		"wait":        described("a duration, e.g. 24h", expressionOf(schema.DurationType)),
+		"wait_until":  described("a time; one in the past goes on at once", expressionOf(schema.TimestampType)),
+		"wait_for":    w.waitFor(),
+		"on_timeout":  described("what follows when no event came; fail by default", keys{"anyOf": []any{choiceOf("fail", "continue"), steps("")}}),
+		"call":        w.named("id")("runs another flow of the project"),
+		"return":      returned,
+		"fail": described("ends the flow, or the try around it, with an error", closed(keys{
+			"code": described("short, for conditions", scalar()), "message": described("for people", scalar()),
+		}, "code", "message")),
+	})
+
+	var kinds []any
+	for _, kind := range []string{"action", "set", "switch", "foreach", "parallel", "try", "wait", "wait_until", "wait_for", "call", "return", "fail"} {
+		kinds = append(kinds, keys{"required": []any{kind}})
+	}
+	out["oneOf"] = kinds
+	beside := keys{"foreach": []any{"as", "steps"}}
+	for kind, companions := range map[string][]string{
+		"action":   {"connection", "retry", "timeout", "await", "on_unknown", "unknown_timeout", "idempotent"},
+		"switch":   {"default"},
+		"foreach":  {"as", "concurrency", "steps", "collect"},
+		"try":      {"catch", "finally"},
+		"wait_for": {"on_timeout"},
+	} {
+		for _, key := range companions {
+			beside[key] = []any{kind}
+		}
+	}
+	out["dependentRequired"] = beside
+	out["dependentSchemas"] = keys{
+		"with": keys{"anyOf": []any{keys{"required": []any{"action"}}, keys{"required": []any{"call"}}}},
+		"call": keys{"properties": keys{"with": expressionOr("object")}},
+		"try":  keys{"anyOf": []any{keys{"required": []any{"catch"}}, keys{"required": []any{"finally"}}}},
+		"on_timeout": keys{"anyOf": []any{
+			keys{"properties": keys{"on_timeout": keys{"const": "fail"}}},
+			keys{"properties": keys{"wait_for": keys{"required": []any{"timeout"}}}},
+		}},
+	}
+	var choices []any
+	for _, name := range actions {
+		choices = append(choices, w.action(name))
+	}
+	if len(choices) > 0 {
+		out["allOf"] = choices
+	}
+	return out
+}
+
+func anys(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, text := range texts {
+		out[i] = text
+	}
+	return out
+}
+
+// action says what stands beside an action: if it is this one, then these are its
+// inputs, its states, and whether it has a connection.
+func (w *flowSchema) action(name string) keys {
+	sig := w.catalog.Action(name)
+	beside := keys{"action": keys{"description": sig.Doc}, "with": w.types.Write(sig.In)}
+	var required []any
+	for _, f := range sig.In.Fields {
+		if f.Required && f.Default == nil {
+			required = []any{"with"}
+		}
+	}
+	switch {
+	case sig.App == "":
+		beside["connection"] = false
+	case !sig.ConnectionOptional:
+		required = append(required, "connection")
+	}
+	if sig.Settle == nil {
+		beside["await"] = false
+	} else {
+		beside["await"] = keys{"properties": keys{"state": choiceOf(anys(sig.States)...)}}
+	}
+	then := keys{"properties": beside}
+	if required != nil {
+		then["required"] = required
+	}
+	return keys{"if": keys{"required": []any{"action"}, "properties": keys{"action": keys{"const": name}}}, "then": then}
+}
+
+// waitFor is the value of wait_for, which follows the kind of event.
+func (w *flowSchema) waitFor() keys {
+	_, events := w.catalog.Names()
+	out := closed(keys{
+		"event":      described("the kind of event", choiceOf(anys(events)...)),
+		"from":       described("whose messages", scalar()),
+		"path":       described("of which path", scalar()),
+		"connection": w.named("connection")("the connection that proves who sent it"),
+		"when":       w.named("condition")("only events for which it holds; reads event"),
+		"timeout":    described("how long to wait, e.g. 24h", schema.DurationType.JSONSchema(true)),
+	}, "event")
+	var cases []any
+	for _, name := range events {
+		event := w.catalog.Event(name)
+		beside := keys{"event": keys{"description": event.Doc}}
+		for _, key := range []string{"from", "path"} {
+			if key != event.By {
+				beside[key] = false
+			}
+		}
+		if !event.Connection {
+			beside["connection"] = false
+		}
+		then := keys{"properties": beside}
+		if event.By != "" {
+			then["required"] = []any{event.By}
+		}
+		cases = append(cases, keys{"if": keys{"required": []any{"event"}, "properties": keys{"event": keys{"const": name}}}, "then": then})
+	}
+	if len(cases) > 0 {
+		out["allOf"] = cases
+	}
+	return described("pauses until an event comes", out)
+}
