@@ -141,7 +141,7 @@ func (a *activity) onTaken() {
 func (a *activity) onAnswer(o call.Outcome) {
 	a.answered = true
 	a.stopTimer()
-	a.outputs = withAlways(a.do.Signature.Out, canonicalMap(a.do.Signature.Out, o.Output))
+	a.outputs = withAlways(a.do.Signature.Out, canonical(a.do.Signature.Out, o.Output))
 	a.err = canonicalError(o.Error)
 	switch o.Status {
 	case call.Succeeded, call.Pending:

@@ -179,7 +179,9 @@ func (a *activity) receive(r call.Receipt) {
 			return
 		}
 	}
-	r.Data, r.Error = canonicalMap(freeMap, r.Data), canonicalError(r.Error)
+	data, _ := stored(r.Data)
+	r.Data, _ = data.(map[string]any)
+	r.Error = canonicalError(r.Error)
 	a.receipts = append(a.receipts, r)
 	switch a.phase {
 	case settling, awaiting:
@@ -216,7 +218,7 @@ func (a *activity) consider(r call.Receipt) {
 		return
 	}
 	if o.Output != nil {
-		a.outputs = withAlways(sig.Out, canonicalMap(sig.Out, o.Output))
+		a.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
 	}
 	switch {
 	case o.Status == call.Succeeded && a.phase == settling:

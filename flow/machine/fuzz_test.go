@@ -10,6 +10,9 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzWorld drives machines by what the bytes say: whatever happens, legal or not, a
@@ -87,16 +90,35 @@ func (w *chaos) fuzz(what byte, n int) {
 	w.check(fresh)
 }
 
-// TestForeignEvents: what no host of ours applies is refused.
-func TestForeignEvents(t *testing.T) {
-	p := compile(t, "flow: one\nsteps: [{id: pause, wait: 1m}]\n")
-	m := newWorld(t, p, newStart(p, nil)).m
-	for _, e := range []machine.Event{nil, foreign{}, &machine.Fired{Timer: 1}} {
+// TestMismatch: what does not belong to the run is refused, and changes nothing.
+func TestMismatch(t *testing.T) {
+	p := compile(t, "flow: one\nsteps: [{id: ask, action: test.get, with: {url: x}}]\n")
+	w := newWorld(t, p, newStart(p, nil))
+	key := w.calls(false)[0].Key
+	later := epoch.Add(time.Hour)
+	for _, tt := range []struct {
+		event machine.Event
+		want  string
+	}{
+		{nil, "an event is missing"},
+		{foreign{}, "unknown event machine_test.foreign"},
+		{&machine.Fired{At: later, Timer: 1}, "unknown event *machine.Fired"},
+		{machine.Fired{At: later, Timer: 1}, "its timer 1 fired, which the flow does not set"},
+		{machine.Arrived{At: later, Await: 1}, "an event arrived for the wait 1, which the flow does not make"},
+		{machine.Taken{At: later, Key: key, Print: "x"}, "its call f1.run.1 of step ask was another one"},
+		{machine.Taken{At: later, Key: "f1.run.2"}, "it took up the call f1.run.2, which the flow does not make"},
+		{machine.Answered{At: later, Key: key}, "it has an outcome for the call f1.run.1, which is not under way"},
+	} {
+		_, err := w.apply(tt.event)
 		var mismatch *machine.MismatchError
-		if err := m.Apply(e); !errors.As(err, &mismatch) {
-			t.Errorf("%T: %v", e, err)
-		}
+		require.ErrorAs(t, err, &mismatch)
+		assert.Equal(t, tt.want, mismatch.Reason)
 	}
+	assert.True(t, w.m.Now().Equal(epoch))
+	w.must(machine.Taken{At: later, Key: key, Print: w.calls(false)[0].Print})
+	assert.True(t, w.m.Now().Equal(later))
+	_, err := w.apply(machine.Taken{At: later, Key: key})
+	assert.EqualError(t, err, "the record does not fit the flow: it took up the call f1.run.1 twice")
 }
 
 type foreign struct{ machine.Event }

@@ -76,7 +76,9 @@ const (
 // New starts a run.
 func New(p *plan.Plan, s Start) *Machine {
 	s.At = instant(s.At)
-	s.Inputs = canonicalMap(p.Inputs, s.Inputs)
+	if _, changed := stored(s.Inputs); changed {
+		s.Inputs = canonical(p.Inputs, s.Inputs)
+	}
 	m := &Machine{
 		start: s, callKeys: "f1." + s.Run + ".", now: s.At, root: &group{},
 		calls: map[string]*activity{}, timers: map[int]func(){}, awaits: map[int]*waiting{},

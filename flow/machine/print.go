@@ -13,6 +13,9 @@ import (
 
 // print identifies a call by what it does. buf is room to work in.
 func print(c *call.Call, buf []byte) (string, []byte) {
+	if buf == nil {
+		buf = make([]byte, 0, 1024)
+	}
 	p := printer(buf[:0])
 	for _, s := range []string{c.Action, c.Connection, c.Step} {
 		p.text(s)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"facteur/flow/call"
 	"facteur/flow/schema"
@@ -14,58 +15,52 @@ import (
 // and read again, so that a run decides the same live and resumed. Where the type says
 // what a part is, the part is that; elsewhere a whole number is an integer, and times
 // and durations are texts.
-func canonical(t *schema.Type, v any) any {
-	coerced, found := t.Coerce(v)
-	if found.Err() != nil {
-		t = schema.AnyType
-		coerced, _ = t.Coerce(v)
-	}
-	out, _ := stored(t, coerced)
-	return out
-}
-
-func canonicalMap(t *schema.Type, v map[string]any) map[string]any {
+func canonical(t *schema.Type, v map[string]any) map[string]any {
 	if v == nil {
 		return nil
 	}
-	out, _ := canonical(t, v).(map[string]any)
+	plain, _ := stored(v)
+	out, _ := plain.(map[string]any)
+	if coerced, found := t.Coerce(out); found.Err() == nil {
+		out, _ = coerced.(map[string]any)
+	}
 	return out
 }
-
-var freeMap = schema.MapOf(schema.AnyType)
 
 func canonicalError(e *call.Error) *call.Error {
 	if e == nil {
 		return nil
 	}
 	out := *e
-	out.Details = canonicalMap(freeMap, e.Details)
+	out.Message = storedText(e.Message)
+	details, _ := stored(e.Details)
+	out.Details, _ = details.(map[string]any)
 	return &out
 }
 
-// stored copies only where something changes.
-func stored(t *schema.Type, v any) (out any, changed bool) {
-	if t == nil {
-		t = schema.AnyType
-	}
+// stored gives a value as JSON would give it back. It copies only where something
+// changes.
+func stored(v any) (out any, changed bool) {
 	switch x := v.(type) {
+	case nil, bool, int64:
+		return v, false
+	case string:
+		if utf8.ValidString(x) {
+			return v, false
+		}
+		return storedText(x), true
 	case float64:
-		// As JSON writes and reads it: 3.0 is 3.
-		if t.Kind != schema.Number && x == math.Trunc(x) && x >= math.MinInt64 && x < math.MaxInt64 {
-			return int64(x), true
+		if x == math.Trunc(x) && x >= math.MinInt64 && x < math.MaxInt64 {
+			return int64(x), true // 3.0 is written 3
 		}
+		return v, false
 	case time.Time:
-		if t.Kind != schema.Timestamp {
-			return x.Format(time.RFC3339Nano), true
-		}
-		return x.Round(0), true // without the reading of a running clock
+		return x.Format(time.RFC3339Nano), true
 	case time.Duration:
-		if t.Kind != schema.Duration {
-			return schema.FormatDuration(x), true
-		}
+		return schema.FormatDuration(x), true
 	case []any:
 		for i, item := range x {
-			if item, differs := stored(t.Elem, item); differs {
+			if item, differs := stored(item); differs {
 				if !changed {
 					x, changed = slices.Clone(x), true
 				}
@@ -76,23 +71,33 @@ func stored(t *schema.Type, v any) (out any, changed bool) {
 	case map[string]any:
 		entries := x
 		for name, item := range entries {
-			part := t.Elem
-			if t.Kind == schema.Object {
-				part = nil
-				if f := t.Field(name); f != nil {
-					part = f.Type
-				}
+			key := storedText(name)
+			item, differs := stored(item)
+			if !differs && key == name {
+				continue
 			}
-			if item, differs := stored(part, item); differs {
-				if !changed {
-					x, changed = maps.Clone(entries), true
-				}
-				x[name] = item
+			if !changed {
+				x, changed = maps.Clone(entries), true
 			}
+			if key != name {
+				delete(x, name)
+			}
+			x[key] = item
 		}
 		return x, changed
 	}
-	return v, false
+	if _, unknown := v.(schema.Unknown); unknown {
+		return nil, true
+	}
+	plain, _ := stored(schema.Encode(v))
+	return plain, true
+}
+
+func storedText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s)) // each wrong byte becomes U+FFFD
 }
 
 // withAlways fills in the outputs that are always present, with zero values.

@@ -116,7 +116,7 @@ func (w *waiting) arrived(a Arrived) {
 	if a.ID != "" && m.consumed[a.ID] {
 		return
 	}
-	data := canonicalMap(w.do.Event.Type, a.Data)
+	data := canonical(w.do.Event.Type, a.Data)
 	if w.do.When != nil {
 		yes, f := m.holds(w.do.When, w.env.bind("event", data), w.step.Place)
 		if f != nil {
