@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"facteur/flow/diag"
+	"facteur/vault"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -64,11 +65,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 Exit codes: 0 done; 1 the run or a test failed; 2 the flow, the message or the command
 line is wrong; 3 the surroundings are (vault, disk, network, credentials, a flow that
 needs events run without something that brings them).`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
@@ -91,10 +94,7 @@ func (a *app) report(err error) int {
 		e = &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
 	}
 	if e.err != nil {
-		text, hint := said(e.err)
-		if e.hint != "" {
-			hint = e.hint
-		}
+		text, hint := said(e)
 		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), text)
 		if hint != "" {
 			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), hint)
@@ -105,13 +105,16 @@ func (a *app) report(err error) int {
 
 // said splits an error into what is wrong and how to mend it, where it knows both.
 func said(err error) (text, hint string) {
-	var s interface{ Summary() string }
-	var h interface{ Advice() string }
 	text = err.Error()
-	if errors.As(err, &s) && errors.As(err, &h) {
-		return s.Summary(), h.Advice()
+	if e, ok := errors.AsType[*vault.BackendError](err); ok {
+		text, hint = e.Summary(), e.Hint
+	} else if e, ok := errors.AsType[*vault.InvalidFieldError](err); ok {
+		text, hint = e.Summary(), e.Hint
 	}
-	return text, ""
+	if e, ok := errors.AsType[*exitError](err); ok && e.hint != "" {
+		hint = e.hint
+	}
+	return text, hint
 }
 
 // colored tells whether a stream is a terminal that shows colour.

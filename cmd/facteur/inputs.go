@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -38,7 +39,15 @@ func (a *app) inputs(p *plan.Plan, f runFlags) (map[string]any, error) {
 	}
 	coerced, found := p.Inputs.Coerce(values)
 	var list diag.List
+	for _, field := range p.Inputs.Fields {
+		if _, ok := values[field.Name]; !ok && field.Required && field.Default == nil {
+			list.Errorf("required", diag.Range{}, fmt.Sprintf("add --input %s=VALUE, of type %s", field.Name, field.Type.Name()), "input %s is missing", field.Name)
+		}
+	}
 	for _, v := range found {
+		if v.Rule == "required" && len(v.Path) == 0 {
+			continue // it was said
+		}
 		d := diag.Diagnostic{Code: v.Rule, Message: "inputs: " + v.Message, Hint: v.Hint}
 		if len(v.Path) > 0 {
 			d.Message = "input " + v.Path.String() + ": " + v.Message

@@ -91,6 +91,9 @@ func hints(s *machine.Step) []string {
 	if help, ok := s.Error.Details["help"].(string); ok && help != "" {
 		out = append(out, help)
 	}
+	if s.Error.Code == "connection" {
+		out = append(out, "facteur vault list shows the connections, facteur vault check NAME tests one")
+	}
 	if s.Error.MetaCode != 0 {
 		out = append(out, fmt.Sprintf("facteur explain %d", s.Error.MetaCode))
 	}

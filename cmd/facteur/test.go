@@ -2,20 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
-	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
-	"facteur/flow/record"
 	"facteur/flow/suite"
 
 	"github.com/spf13/cobra"
@@ -60,16 +59,12 @@ connections, and the recording is written anew, without secrets. It sends real m
 
 func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 	c := newChecker()
-	var files []string
-	for _, path := range paths {
-		found, err := testFiles(path)
-		if err != nil {
-			return err
-		}
-		files = append(files, found...)
+	files, err := testFiles(paths)
+	if err != nil {
+		return err
 	}
-	slices.Sort(files)
-	files = slices.Compact(files)
+	ctx, _, stop := a.interrupts(ctx, func(int) {})
+	defer stop()
 	reports := make(suite.Reports, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -104,31 +99,32 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 	return a.testReport(reports, c.others(files), f)
 }
 
-// testFiles lists the tests that an argument names.
-func testFiles(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, wrong("", "%w", err)
-	}
-	if !info.IsDir() {
-		if !strings.HasSuffix(path, testSuffix) {
-			return nil, wrong("tests end in "+testSuffix, "%s is no flow test", path)
-		}
-		return []string{path}, nil
-	}
+// testFiles lists the tests that arguments name, each once.
+func testFiles(paths []string) ([]string, error) {
 	var files []string
-	err = walk(path, func(file string) {
-		if strings.HasSuffix(file, testSuffix) {
-			files = append(files, file)
+	for _, path := range paths {
+		before := len(files)
+		info, err := os.Stat(path)
+		if err == nil && !info.IsDir() {
+			files = append(files, path)
+			continue
 		}
-	})
-	if err != nil {
-		return nil, wrong("", "%w", err)
+		if err == nil {
+			err = walk(path, func(file string) {
+				if strings.HasSuffix(file, testSuffix) {
+					files = append(files, file)
+				}
+			})
+		}
+		if err != nil {
+			return nil, wrong("", "%w", err)
+		}
+		if len(files) == before {
+			return nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
+		}
 	}
-	if len(files) == 0 {
-		return nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
-	}
-	return files, nil
+	slices.Sort(files)
+	return slices.Compact(files), nil
 }
 
 // load reads a test file with its project; the file is nil when it has mistakes.
@@ -159,7 +155,7 @@ func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Opti
 		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
 	}
 	if f.record {
-		return o, p.recordFor(&o)
+		return o, p.record(&o)
 	}
 	return o, nil
 }
@@ -239,51 +235,41 @@ func besides(flow string, tests []string) bool {
 
 func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags) error {
 	if f.junit != "" {
-		file, err := os.Create(f.junit)
-		if err != nil {
-			return surroundings(err, "")
-		}
-		defer file.Close()
-		if err := reports.JUnit(file); err != nil {
-			return surroundings(err, "")
+		if err := writeFile(f.junit, reports.JUnit); err != nil {
+			return surroundings(fmt.Errorf("the JUnit report: %w", err), "")
 		}
 	}
 	coverage := reports.Coverage(others...)
 	var err error
 	if f.json {
-		err = reports.JSON(a.stdout)
+		err = reports.JSON(a.stdout, others...)
 	} else {
 		err = reports.Text(a.stdout, suite.TextOptions{Color: colored(a.stdout), Verbose: f.verbose})
 		if err == nil && (f.coverage || f.coverageMin > 0) {
 			coverage.Text(a.stdout)
 		}
 	}
+	broken := slices.ContainsFunc(reports, func(r *suite.Report) bool { return r.Diagnostics.HasErrors() })
+	ran := slices.ContainsFunc(reports, func(r *suite.Report) bool { return len(r.Cases) > 0 })
 	switch {
 	case err != nil:
 		return surroundings(err, "")
+	case broken:
+		return &exitError{code: exitWrong}
+	case !ran:
+		return wrong("--run takes a part of a case's name", "no case was run")
 	case !reports.Passed():
 		return &exitError{code: exitFailed}
 	case coverage.Total.Percent() < f.coverageMin:
-		return &exitError{code: exitFailed, err: fmt.Errorf("%.0f %% of steps and branches are covered, wanted %.0f %%", coverage.Total.Percent(), f.coverageMin)}
+		return &exitError{code: exitFailed, err: fmt.Errorf("%.1f%% of steps and branches are covered, wanted %g%%", coverage.Total.Percent(), f.coverageMin)}
 	}
 	return nil
 }
 
-// recordFor makes the cases of a file send for real, with the project's connections,
-// and takes their secrets out of what is written.
-func (p *checkedProject) recordFor(o *suite.Options) error {
-	v, err := p.vault(nil)
+func writeFile(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	scrubber := record.NewScrubber()
-	o.Record, o.Scrub = http.DefaultTransport, scrubber.Scrub
-	o.Do = func(w suite.World) (call.Do, error) {
-		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
-		if err != nil {
-			return nil, err
-		}
-		return set.Do, nil
-	}
-	return nil
+	return errors.Join(write(file), file.Close())
 }

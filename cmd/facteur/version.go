@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -15,19 +16,22 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
-			version, revision := "(devel)", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if info.Main.Version != "" {
-					version = info.Main.Version
-				}
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-						revision = " " + s.Value[:12]
-					}
-				}
-			}
-			_, err := fmt.Fprintf(a.stdout, "facteur %s%s, machine version %d\n", version, revision, machine.Version)
+			_, err := fmt.Fprintln(a.stdout, version())
 			return err
 		},
 	}
+}
+
+// version tells which facteur this is, as far as the build knows.
+func version() string {
+	release, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		release = cmp.Or(info.Main.Version, release)
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				revision = " " + s.Value[:12]
+			}
+		}
+	}
+	return fmt.Sprintf("facteur %s%s, machine version %d", release, revision, machine.Version)
 }

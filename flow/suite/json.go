@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"facteur/flow/diag"
+	"facteur/flow/plan"
 	"facteur/flow/schema"
 )
 
@@ -58,8 +59,9 @@ type (
 	}
 )
 
-// JSON writes the reports, and their coverage, as one JSON object.
-func (rs Reports) JSON(w io.Writer) error {
+// JSON writes the reports, and their coverage, as one JSON object; for further see
+// Coverage.
+func (rs Reports) JSON(w io.Writer, further ...*plan.Plan) error {
 	out := reportsJSON{Passed: rs.Passed(), Files: []reportJSON{}}
 	for _, r := range rs {
 		file := reportJSON{File: r.File, Flow: r.Flow, Passed: r.Passed(), Diagnostics: r.Diagnostics, Cases: []caseJSON{}}
@@ -68,7 +70,7 @@ func (rs Reports) JSON(w io.Writer) error {
 		}
 		out.Files = append(out.Files, file)
 	}
-	out.Coverage = rs.Coverage().json()
+	out.Coverage = rs.Coverage(further...).json()
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/flow/record"
+	"facteur/flow/suite"
+)
+
+// record makes the cases of a file send for real, with the project's connections, and
+// takes their secrets out of what is written.
+func (p *checkedProject) record(o *suite.Options) error {
+	v, err := p.vault(nil)
+	if err != nil {
+		return err
+	}
+	scrubber := record.NewScrubber()
+	o.Record, o.Scrub = network{allowed: p.policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
+	o.Do = func(w suite.World) (call.Do, error) {
+		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, c call.Call) call.Outcome {
+			return set.Do(context.WithValue(ctx, actionKey{}, c.Action), c)
+		}, nil
+	}
+	return nil
+}
+
+// A network is the real one: what flows ask for by address goes only where the project
+// allows it.
+type network struct{ allowed, open http.RoundTripper }
+
+type actionKey struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Context().Value(actionKey{}) == "http.request" {
+		return n.allowed.RoundTrip(req)
+	}
+	return n.open.RoundTrip(req)
+}

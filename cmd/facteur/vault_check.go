@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"facteur/actions/whatsapp"
+	"facteur/vault"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) vaultCheck() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check NAME",
+		Short: "Check that a connection works, asking Meta where it is for WhatsApp",
+		Args:  exactly("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			_, v, err := a.openVault()
+			if err != nil {
+				return err
+			}
+			defer v.Close()
+			return a.checkConnection(c.Context(), v, args[0], asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return c
+}
+
+func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, asJSON bool) error {
+	findings := []whatsapp.Finding{{Name: "secret", Level: whatsapp.OK, Detail: "the connection can be read"}}
+	switch conn, err := v.Resolve(ctx, name); {
+	case err != nil:
+		cause, cure := said(vaultError(err))
+		findings = []whatsapp.Finding{{Name: "secret", Level: whatsapp.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
+	case conn.App == vault.WhatsApp:
+		findings = whatsapp.CheckConnection(ctx, nil, conn)
+	}
+	if asJSON {
+		if err := a.printJSON(findings); err != nil {
+			return err
+		}
+	}
+	failed := false
+	for _, f := range findings {
+		failed = failed || f.Level == whatsapp.Fail
+		if asJSON {
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%-4s  %-14s %s\n", f.Level, f.Name, f.Detail)
+		if f.Cause != "" {
+			fmt.Fprintf(a.stdout, "      cause: %s\n", f.Cause)
+		}
+		if f.Cure != "" {
+			fmt.Fprintf(a.stdout, "      cure:  %s\n", f.Cure)
+		}
+	}
+	if failed {
+		return &exitError{code: exitSurroundings}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"facteur/vault"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func (a *app) vaultSet() *cobra.Command {
+	var app string
+	c := &cobra.Command{
+		Use:   "set NAME [FIELD=VALUE…]",
+		Short: "Add a connection, or change it",
+		Long: `Add a connection, or change it. Fields that are no secrets are given as FIELD=VALUE.
+Secret fields are asked for without echo, or read from standard input: one FIELD=VALUE a
+line, or, when only one is needed, its value alone. A secret is never an argument.`,
+		Example: "  facteur vault set whatsapp_shop sender_phone_id=106540352242922\n  facteur vault set whatsapp_shop < token.txt",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return wrong(`see "facteur vault set --help"`, "facteur vault set takes the NAME of a connection")
+			}
+			return a.setConnection(c.Context(), args[0], vault.App(strings.ToUpper(app)), args[1:])
+		},
+	}
+	c.Flags().StringVar(&app, "app", "", "what it is for: WHATSAPP, HTTP or WEBHOOK (default: what facteur.yaml says, else WHATSAPP)")
+	return c
+}
+
+func (a *app) setConnection(ctx context.Context, name string, app vault.App, args []string) error {
+	p, v, err := a.openVault()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if app == "" {
+		app = vault.WhatsApp
+		if declared, ok := p.Connections[name]; ok {
+			app = vault.App(declared.App)
+		}
+	}
+	if !slices.Contains(vault.Apps(), app) {
+		return wrong("it is WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
+	}
+	setup, err := plainFields(app, args)
+	if err != nil {
+		return err
+	}
+	kind := setup["type"]
+	if kind == "" {
+		kind = p.Connections[name].Type
+	}
+	var ask []vault.Field
+	for _, f := range vault.Fields(app) {
+		if f.Secret && (f.For == "" || kind == "" || f.For == kind) {
+			ask = append(ask, f)
+		}
+	}
+	secrets, err := a.readSecrets(ctx, ask)
+	if err != nil {
+		return err
+	}
+	if len(setup)+len(secrets) == 0 {
+		return wrong("give the secret on standard input, or fields as FIELD=VALUE", "there is nothing to store in %s", name)
+	}
+	if err := v.Set(ctx, name, app, setup, secrets); err != nil {
+		return vaultError(err)
+	}
+	fmt.Fprintf(a.stderr, "connection %s is stored; check it with: facteur vault check %s\n", name, name)
+	infos, err := v.List(ctx)
+	for _, i := range infos {
+		if i.Name == name && !i.Ready {
+			fmt.Fprintf(a.stderr, "%s it is not ready: %s\n", a.paint("33", "warning:"), strings.TrimPrefix(ready(i), "no: "))
+		}
+	}
+	return err
+}
+
+func plainFields(app vault.App, args []string) (map[string]string, error) {
+	setup := map[string]string{}
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, wrong("write FIELD=VALUE", "%q has no =", arg)
+		}
+		i := slices.IndexFunc(vault.Fields(app), func(f vault.Field) bool { return f.Name == key })
+		if i < 0 {
+			return nil, wrong("see \"facteur vault set --help\"", "an app %s connection has no field %q", app, key)
+		}
+		if vault.Fields(app)[i].Secret {
+			return nil, wrong("leave it out: it is asked for, or read from standard input. What was typed may be in the shell's history", "%s is a secret, and a secret is never an argument", key)
+		}
+		setup[key] = value
+	}
+	return setup, nil
+}
+
+// readSecrets asks for secret fields, or reads them from standard input.
+func (a *app) readSecrets(ctx context.Context, fields []vault.Field) (map[string]vault.Secret, error) {
+	if f, ok := a.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return a.askSecrets(ctx, int(f.Fd()), fields)
+	}
+	secrets := map[string]vault.Secret{}
+	lines := bufio.NewScanner(io.LimitReader(a.stdin, 1<<20))
+	n := 0
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" {
+			continue
+		}
+		n++
+		key, value, ok := strings.Cut(line, "=")
+		known := slices.ContainsFunc(fields, func(f vault.Field) bool { return f.Name == key })
+		switch {
+		case ok && known:
+			secrets[key] = vault.NewSecret(value)
+		case n == 1 && len(fields) > 0:
+			secrets[fields[0].Name] = vault.NewSecret(line) // its value alone
+		default:
+			return nil, wrong("write one FIELD=VALUE a line", "line %d of standard input names no secret field", n)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, wrong("", "read standard input: %w", err)
+	}
+	return secrets, nil
+}
+
+// askSecrets asks for secret fields without echo. An interrupt leaves the terminal as it
+// was.
+func (a *app) askSecrets(ctx context.Context, terminal int, fields []vault.Field) (map[string]vault.Secret, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, surroundings(fmt.Errorf("the terminal: %w", err), "")
+	}
+	ctx, _, stop := a.interrupts(ctx, func(int) {})
+	defer stop()
+	secrets := map[string]vault.Secret{}
+	type answer struct {
+		text []byte
+		err  error
+	}
+	for _, field := range fields {
+		optional := ""
+		if !field.Required {
+			optional = ", Enter for none"
+		}
+		fmt.Fprintf(a.stderr, "%s (%s%s): ", field.Name, field.Doc, optional)
+		answered := make(chan answer, 1)
+		go func() {
+			text, err := term.ReadPassword(terminal)
+			answered <- answer{text, err}
+		}()
+		select {
+		case <-ctx.Done():
+			_ = term.Restore(terminal, before)
+			return nil, wrong("", "\ninterrupted: nothing is stored")
+		case got := <-answered:
+			fmt.Fprintln(a.stderr)
+			if got.err != nil {
+				return nil, wrong("", "read %s: %w", field.Name, got.err)
+			}
+			if text := strings.TrimSpace(string(got.text)); text != "" {
+				secrets[field.Name] = vault.NewSecret(text)
+			}
+		}
+	}
+	return secrets, nil
+}
