@@ -25,7 +25,7 @@ func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path str
 	steps := make(map[string]any, len(p.All))
 	for _, s := range p.All {
 		if s.ID != "" {
-			steps[s.ID] = skippedStep
+			steps[s.ID] = m.skipped
 		}
 	}
 	settings := p.Settings
@@ -38,9 +38,6 @@ func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path str
 		"run": map[string]any{"id": m.start.Run, "flow": p.Name, "started_at": m.start.At},
 	}}
 }
-
-// skippedStep is what expressions see of a step that has not run. It is never written to.
-var skippedStep = map[string]any{"status": string(Skipped), "attempts": int64(0)}
 
 // bind returns an env with one more variable.
 func (e *env) bind(name string, v any) *env {

@@ -43,8 +43,9 @@ type Machine struct {
 	lastCall map[string]time.Time // when the subject was last written to
 	draws    map[string]uint64    // how much randomness each place has used
 	random   []int64
-	draw     draw   // of the expression that is being evaluated
-	buf      []byte // room to work in
+	skipped  map[string]any // what expressions see of a step that has not run; never written to
+	draw     draw           // of the expression that is being evaluated
+	buf      []byte         // room to work in
 
 	nextCall, nextTimer, nextAwait int
 	steps                          []*Step
@@ -85,6 +86,7 @@ func New(p *plan.Plan, s Start) *Machine {
 		watches: map[string]bool{}, consumed: map[string]bool{},
 		lastCall: map[string]time.Time{}, draws: map[string]uint64{}, random: s.Random,
 		branches: map[plan.Branch]bool{},
+		skipped:  map[string]any{"status": string(Skipped), "attempts": int64(0)},
 	}
 	m.flow(p, s.Inputs, m.root, "", func(r result, outputs map[string]any) {
 		m.result = &Result{Outputs: outputs}

@@ -3,6 +3,7 @@ package machine_test
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand"
 	"slices"
 	"strings"
@@ -157,7 +158,7 @@ func (w *chaos) outcome() call.Outcome {
 		"status_code": 200 + w.Intn(2)*200, "success": true, "took": 1500 * time.Millisecond, "weight": 2.0,
 		"at": time.Date(2026, 5, 1, 12, 0, 0, 7, time.FixedZone("", 7200)),
 		"body": map[string]any{
-			"whole": 3.0, "bytes": "a\xff\xfeb", "bad\xff": 1, "half": 0.5, "big": 1e18, "bigger": 1e21, "int": 7, "none": nil, "minus": -0.0,
+			"whole": 3.0, "bytes": "a\xff\xfeb", "bad\xff": 1, "half": 0.5, "big": 1e18, "bigger": 1e21, "int": 7, "none": nil, "minus": math.Copysign(0, -1),
 			"at": time.Date(2026, 5, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), "list": []any{1.0, int32(2)},
 		},
 	}

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +81,12 @@ func (m *Machine) hideInputs(t *schema.Type, v any) {
 	case map[string]any:
 		for _, f := range t.Fields {
 			m.hideInputs(f.Type, v[f.Name])
+		}
+		if t.Elem == nil {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			m.hideInputs(t.Elem, v[name])
 		}
 	case []any:
 		for _, item := range v {

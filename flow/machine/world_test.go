@@ -133,43 +133,6 @@ func (w *world) due() (next machine.Sleep, ok bool) {
 	return next, ok
 }
 
-func (w *world) fire(s machine.Sleep) []machine.Command {
-	if s.Until.After(w.now) {
-		w.now = s.Until
-	}
-	return w.must(machine.Fired{At: w.now, Timer: s.Timer})
-}
-
-// occur brings an event to every wait that it fits, now or later.
-func (w *world) occur(o occurrence) []machine.Command {
-	w.past = append(w.past, o)
-	return w.offer()
-}
-
-// offer brings all events that came to the waits that they fit.
-func (w *world) offer() []machine.Command {
-	var fresh []machine.Command
-	type pair struct {
-		await int
-		id    string
-	}
-	seen := map[pair]bool{}
-	for again := true; again; {
-		again = false
-		for _, a := range wants[machine.Await](w) {
-			for _, o := range w.past {
-				p := pair{a.ID, o.id}
-				if seen[p] || o.name != a.Event || o.subject != a.Subject || o.at.Before(a.Since) || !w.m.Wants(a) {
-					continue
-				}
-				seen[p], again = true, true
-				fresh = append(fresh, w.must(machine.Arrived{At: w.now, Await: a.ID, ID: o.id, Data: o.data})...)
-			}
-		}
-	}
-	return fresh
-}
-
 // outstanding writes commands so that two lists of the same ones are equal.
 func outstanding(commands []machine.Command, taken map[string]bool) []string {
 	out := []string{}
