@@ -27,6 +27,11 @@ type Options struct {
 	// Once claims a key for a send. It returns the id of the message that the send
 	// would repeat, "" when the send may go on. nil: `once` cannot be used.
 	Once func(ctx context.Context, claim Claim) (repeats string, err error)
+
+	// Templates gives the project's copy of the account's templates, nil for none. It is
+	// asked where a flow has a template message, when the flow is checked and never
+	// before a call: a copy that is out of date stops no send.
+	Templates func() (*Templates, error)
 }
 
 // A Window is what is known about the 24 hours in which anything may be written.

@@ -101,6 +101,9 @@ type Signature struct {
 	Limits func(connection string, in map[string]any) []Limit
 	// States are the receipt states that `await` may name, in their order.
 	States []string
+	// Receipt is what Data of a receipt holds, an object with the defaults of flow
+	// tests. nil: anything.
+	Receipt *schema.Type
 	// Settle turns a receipt into outputs and an outcome, given the outputs so far.
 	// The status Pending means: go on waiting for want ("" when only whether the call
 	// happened matters). nil: the action has no receipts.
@@ -108,6 +111,9 @@ type Signature struct {
 	// Check runs the rules that a type cannot express. It reports nothing that
 	// depends on a part that is still unknown.
 	Check func(in schema.Value) schema.Violations
+	// Lint is a Check that runs only when a flow is checked, never before a call: it
+	// compares with what may have changed by then. nil: there is none.
+	Lint func(in schema.Value) schema.Violations
 	// Volatile are the JSON paths of requests that differ from run to run and are
 	// left out of recordings, e.g. "biz_opaque_callback_data".
 	Volatile []string

@@ -45,9 +45,13 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	var found schema.Violations
 	with := orEmpty(in.With, in.WithRange)
 	out.With, known, found = c.checked(with, in.WithRange, sig.In, s)
-	if sig.Check != nil && !c.lib.Stored {
+	if !c.lib.Stored {
 		known = veil(sig.In, known, found)
-		c.violations(sig.Check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
+		for _, check := range []func(schema.Value) schema.Violations{sig.Check, sig.Lint} {
+			if check != nil {
+				c.violations(check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
+			}
+		}
 	}
 	if in.Await != nil {
 		out.Await = &Await{State: in.Await.State.Value, Timeout: in.Await.Timeout}

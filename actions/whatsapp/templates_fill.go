@@ -1,0 +1,349 @@
+package whatsapp
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// A filling compares what a message gives with what its template takes.
+type filling struct {
+	*lint
+	template *TemplateDefinition
+	named    bool
+}
+
+// Meta's words for what is wrong with parameters.
+const (
+	countWords  = "Meta: 132000, Number of parameters does not match the expected number of params: "
+	formatWords = "Meta: 132012, Parameter format does not match format in the created template: "
+	buttonWords = "Meta: 131008, Required parameter is missing: "
+)
+
+// parts compares the components of a message, or of one of its cards. whole is where to
+// point at for what is missing; of says whose parts they are, "" for the template's.
+func (f filling) parts(shape templateShape, whole, components schema.Value, of string) {
+	none := schema.Value{}.Get("none")
+	given := given{header: none, body: none, carousel: none, offer: none, buttons: map[int]schema.Value{}}
+	for _, c := range components.Items() {
+		given.take(c)
+	}
+	at := whole
+	if components.Present() {
+		at = components
+	}
+	f.header(shape, given, at, of)
+	if given.body.Present() || !given.partial {
+		f.texts("body", of, shape.body, given.body, at)
+	}
+	f.buttons(shape, given, at, of)
+	if of == "" {
+		f.cards(shape, given, at)
+		f.offer(shape, given, at)
+	}
+}
+
+// given are the components of a message by what they fill in.
+type given struct {
+	header, body, carousel, offer schema.Value
+	buttons                       map[int]schema.Value
+	partial                       bool // there is a component that is not known yet
+}
+
+func (g *given) take(c schema.Value) {
+	if c.IsUnknown() || c.Get("type").IsUnknown() {
+		g.partial = true
+		return
+	}
+	switch kind, _ := textOf(c, "type"); strings.ToLower(kind) {
+	case "header":
+		g.header = c
+	case "body":
+		g.body = c
+	case "carousel":
+		g.carousel = c
+	case "limited_time_offer":
+		g.offer = c
+	case "button":
+		text, ok := scalarText(c.Get("index"))
+		if i, err := strconv.Atoi(text); ok && err == nil {
+			g.buttons[i] = c
+		} else {
+			g.partial = true // the rules of messages see to that
+		}
+	}
+}
+
+func (f filling) name(part, of string) string {
+	if of != "" {
+		return "the " + part + " of " + of + " of " + f.template.Name
+	}
+	return "the " + part + " of " + f.template.Name + " (" + f.template.Language + ")"
+}
+
+func (f filling) header(shape templateShape, g given, at schema.Value, of string) {
+	switch {
+	case !g.header.Present() && g.partial:
+	case shape.header == "" || shape.header == "TEXT":
+		f.texts("header", of, shape.title, g.header, at)
+	default:
+		f.media(shape.header, of, g.header, at)
+	}
+}
+
+// media wants one parameter of the header's kind.
+func (f filling) media(format, of string, header, at schema.Value) {
+	want := strings.ToLower(format)
+	if want == "gif" {
+		want = "video"
+	}
+	parameters := header.Get("parameters")
+	if parameters.IsUnknown() {
+		return
+	}
+	received, where := "UNKNOWN", at
+	if header.Present() {
+		where = header
+	}
+	items := parameters.Items()
+	if len(items) > 1 {
+		f.count("header", of, 1, len(items), parameters)
+		return
+	}
+	if len(items) == 1 {
+		kind := items[0].Get("type")
+		text, ok := kind.Text()
+		if items[0].IsUnknown() || kind.IsUnknown() || ok && strings.EqualFold(text, want) {
+			return
+		}
+		where = items[0]
+		if ok {
+			received, where = strings.ToUpper(text), kind
+		}
+	}
+	f.say("template-parameter-kind", where, fmt.Sprintf("{type: header, parameters: [{type: %s, %s: …}]}", want, want),
+		"%s takes one %s (%sheader: Format mismatch, expected %s, received %s)", f.name("header", of), want, formatWords, format, received)
+}
+
+// texts wants as many texts as a part has places, by name where they are named.
+func (f filling) texts(part, of string, places []string, component, at schema.Value) {
+	parameters := component.Get("parameters")
+	if component.IsUnknown() || parameters.IsUnknown() {
+		return
+	}
+	items := parameters.Items()
+	where := at
+	if parameters.Present() {
+		where = parameters
+	} else if component.Present() {
+		where = component
+	}
+	if len(items) != len(places) {
+		f.count(part, of, len(places), len(items), where)
+	}
+	for _, p := range items {
+		kind := p.Get("type")
+		if text, ok := kind.Text(); ok && !slices.Contains([]string{"text", "currency", "date_time"}, strings.ToLower(text)) {
+			f.say("template-parameter-kind", kind, "", "%s takes texts (%s%s: Format mismatch, expected TEXT, received %s)", f.name(part, of), formatWords, part, strings.ToUpper(text))
+		}
+	}
+	f.names(part, of, places, items)
+}
+
+func (f filling) names(part, of string, places []string, items []schema.Value) {
+	for _, p := range items {
+		name := p.Get("parameter_name")
+		text, ok := name.Text()
+		switch {
+		case p.IsUnknown() || name.IsUnknown():
+		case !f.named && ok:
+			f.say("template-parameter-unnamed", name, "leave parameter_name out", "%s numbers its parameters, so they have no names", f.template.Name)
+		case !f.named:
+		case !ok:
+			f.say("template-parameter-unnamed", p, "names: "+strings.Join(places, ", "), "%s names its parameters (Meta: Parameter name is missing or empty)", f.template.Name)
+		case !slices.Contains(places, text):
+			var known []any
+			for _, place := range places {
+				known = append(known, place)
+			}
+			hint := ""
+			if _, found := (&schema.Type{Kind: schema.String, Enum: known}).Coerce(text); len(known) > 0 && len(found) > 0 {
+				hint = strings.Replace(found[0].Hint, "allowed:", "names:", 1)
+			}
+			f.say("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), mention(text))
+		}
+	}
+}
+
+func (f filling) count(part, of string, want, have int, at schema.Value) {
+	f.say("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s%s: number of localizable_params (%d) does not match the expected number of params (%d))",
+		f.name(part, of), parameters(want), have, countWords, part, have, want)
+}
+
+func parameters(n int) string {
+	if n == 1 {
+		return "1 parameter"
+	}
+	return strconv.Itoa(n) + " parameters"
+}
+
+func (f filling) buttons(shape templateShape, g given, at schema.Value, of string) {
+	for i, b := range shape.buttons {
+		if c, ok := g.buttons[i]; ok {
+			f.button(b, i, c, of)
+		} else if b.needsParameter() && !g.partial {
+			f.say("template-parameter-count", at, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", b.send().subType, i, b.send().parameter),
+				"button %d of %s takes a parameter (%sbuttons: Button at index %d of type %s requires a parameter)", i, f.owner(of), buttonWords, i, title(b.kind))
+		}
+	}
+	for _, i := range sortedInts(g.buttons) {
+		if i >= len(shape.buttons) || i < 0 {
+			f.say("template-button-other", g.buttons[i].Get("index"), "the first button is 0", "%s has %s, and none at %d", f.owner(of), count(len(shape.buttons), "button"), i)
+		}
+	}
+}
+
+func (f filling) owner(of string) string {
+	if of != "" {
+		return of + " of " + f.template.Name
+	}
+	return f.template.Name
+}
+
+func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
+	how := b.send()
+	if how.button == "" {
+		return // of a kind that is not known
+	}
+	kind := c.Get("sub_type")
+	if text, ok := kind.Text(); ok && !strings.EqualFold(text, how.subType) {
+		hint := "leave the component out: this button takes no parameters"
+		if how.subType != "" {
+			hint = "write sub_type: " + how.subType
+		}
+		f.say("template-button-other", kind, hint, "button %d of %s is %s", i, f.owner(of), b.kind)
+		return
+	}
+	parameters := c.Get("parameters")
+	if parameters.IsUnknown() {
+		return
+	}
+	items := parameters.Items()
+	where := c
+	if parameters.Present() {
+		where = parameters
+	}
+	takes := 1
+	if b.kind == "URL" && len(b.filled) == 0 {
+		takes = 0
+	}
+	switch {
+	case len(items) == 0 && !b.needsParameter():
+	case len(items) == 0:
+		f.say("template-parameter-count", where, "", "button %d of %s takes a parameter (%sbuttons: Button at index %d of type %s requires a parameter)", i, f.owner(of), buttonWords, i, title(b.kind))
+	case len(items) > takes && how.parameter != "":
+		f.count(fmt.Sprintf("button %d", i), of, takes, len(items), where)
+	}
+	for _, p := range items {
+		given := p.Get("type")
+		if text, ok := given.Text(); ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
+			f.say("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%sbuttons: Format mismatch, expected %s, received %s)",
+				i, f.owner(of), how.parameter, formatWords, strings.ToUpper(how.parameter), strings.ToUpper(text))
+		}
+	}
+}
+
+// needsParameter tells whether a message must mention the button.
+func (b buttonShape) needsParameter() bool {
+	return b.send().required && (b.kind != "URL" || len(b.filled) > 0)
+}
+
+func (b buttonShape) send() (how struct {
+	button    string
+	subType   string
+	parameter string
+	required  bool
+}) {
+	for _, k := range sendKinds {
+		if k.button == b.kind {
+			return k
+		}
+	}
+	return how
+}
+
+func (f filling) cards(shape templateShape, g given, at schema.Value) {
+	cards := g.carousel.Get("cards")
+	if cards.IsUnknown() {
+		return
+	}
+	items := cards.Items()
+	switch where := at; {
+	case !g.carousel.Present() && (g.partial || len(shape.cards) == 0):
+		return
+	case len(shape.cards) == 0:
+		f.say("template-cards-count", g.carousel, "leave it out", "%s has no carousel", f.template.Name)
+		return
+	case len(items) != len(shape.cards) && !(shape.ofProducts() && len(items) > 0):
+		if cards.Present() {
+			where = cards
+		}
+		f.say("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%scarousel: number of cards (%d) does not match the expected number (%d))",
+			f.template.Name, count(len(shape.cards), "card"), len(items), countWords, len(items), len(shape.cards))
+	}
+	for n, card := range items {
+		place := n
+		if text, ok := scalarText(card.Get("card_index")); ok {
+			if i, err := strconv.Atoi(text); err == nil {
+				place = i
+			}
+		}
+		if shape.ofProducts() {
+			place = 0
+		}
+		if place < 0 || place >= len(shape.cards) || card.IsUnknown() || card.Get("components").IsUnknown() {
+			continue
+		}
+		f.parts(shape.cards[place], card, card.Get("components"), fmt.Sprintf("card %d", n))
+	}
+}
+
+func (f filling) offer(shape templateShape, g given, at schema.Value) {
+	switch {
+	case shape.offer && !g.offer.Present() && !g.partial:
+		f.say("template-parameter-count", at, "{type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}",
+			"the offer of %s ends, and the message does not say when", f.template.Name)
+	case !shape.offer && g.offer.Present():
+		f.say("template-parameter-count", g.offer, "leave it out", "%s has no offer that ends", f.template.Name)
+	}
+}
+
+// title writes a kind of button as Meta's errors do: Url, QuickReply.
+func title(kind string) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(strings.ToLower(kind), "_") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return b.String()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func sortedInts[V any](m map[int]V) []int {
+	keys := make([]int, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

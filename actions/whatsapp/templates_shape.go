@@ -1,0 +1,114 @@
+package whatsapp
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// A templateShape is what a message has to fill in: in a template, or on a card of its
+// carousel.
+type templateShape struct {
+	header  string   // TEXT, IMAGE, VIDEO, DOCUMENT, LOCATION, GIF, PRODUCT; "" for none
+	title   []string // what a header of text is filled in with, by name or number
+	body    []string // what the body is filled in with
+	hasBody bool
+	buttons []buttonShape
+	cards   []templateShape
+	offer   bool // an offer that ends, so the message says when
+}
+
+// A buttonShape is a button of a template.
+type buttonShape struct {
+	kind   string   // QUICK_REPLY, URL …
+	filled []string // what a URL is filled in with
+}
+
+// sendKinds tells how messages call the buttons of templates, and what they give them.
+// A button without a parameter is not mentioned in messages.
+var sendKinds = [...]struct {
+	button    string
+	subType   string
+	parameter string
+	required  bool
+}{
+	{"QUICK_REPLY", "quick_reply", "payload", false},
+	{"URL", "url", "text", true}, // where it has something to fill in
+	{"OTP", "url", "text", true},
+	{"COPY_CODE", "copy_code", "coupon_code", true},
+	{"CATALOG", "catalog", "action", false},
+	{"MPM", "mpm", "action", true},
+	{"FLOW", "flow", "action", false},
+	{"VOICE_CALL", "voice_call", "", false},
+	{"ORDER_DETAILS", "order_details", "action", true},
+	{"PHONE_NUMBER", "", "", false},
+	{"REQUEST_CONTACT_INFO", "", "", false},
+}
+
+func shapeOf(components []any) templateShape {
+	var s templateShape
+	for _, c := range many(schema.NewValue(components, nil)) {
+		switch strings.ToUpper(word(c.Get("type"))) {
+		case "HEADER":
+			s.header = strings.ToUpper(word(c.Get("format")))
+			if s.header == "" {
+				s.header = "TEXT"
+			}
+			if s.header == "TEXT" {
+				s.title = placeholders(word(c.Get("text")))
+			}
+		case "BODY":
+			s.hasBody, s.body = true, placeholders(word(c.Get("text")))
+		case "BUTTONS":
+			for _, b := range many(c.Get("buttons")) {
+				s.buttons = append(s.buttons, shapeOfButton(b))
+			}
+		case "CAROUSEL":
+			for _, card := range many(c.Get("cards")) {
+				parts, _ := card.Get("components").List()
+				s.cards = append(s.cards, shapeOf(parts))
+			}
+		case "LIMITED_TIME_OFFER":
+			s.offer, _ = c.Get("limited_time_offer", "has_expiration").Bool()
+		}
+	}
+	return s
+}
+
+func shapeOfButton(b schema.Value) buttonShape {
+	shape := buttonShape{kind: strings.ToUpper(word(b.Get("type")))}
+	if shape.kind != "URL" {
+		return shape
+	}
+	shape.filled = placeholders(word(b.Get("url")))
+	return shape
+}
+
+var placeholder = regexp.MustCompile(`\{\{\s*([0-9A-Za-z_]+)\s*\}\}`)
+
+// placeholders lists what a text is filled in with, each once: numbers by their value,
+// names in their order.
+func placeholders(text string) []string {
+	var found []string
+	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(found, m[1]) {
+			found = append(found, m[1])
+		}
+	}
+	slices.SortStableFunc(found, func(a, b string) int {
+		if onlyDigits(a) != a || onlyDigits(b) != b {
+			return 0
+		}
+		if len(a) != len(b) {
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})
+	return found
+}
+
+// ofProducts tells a carousel of products: its cards are alike, and a message has as many
+// as it likes.
+func (s templateShape) ofProducts() bool { return len(s.cards) > 0 && s.cards[0].header == "PRODUCT" }
