@@ -83,7 +83,7 @@ func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
 	case shape.Event != "":
 		feed.Event = f.event(n, shape, f.now.Add(feed.At+feed.In))
 	case shape.Receipt != "":
-		feed.Receipt, feed.Step = f.receipt(n), shape.Receipt
+		feed.Receipt, feed.Step = f.receipt(n, signatureOf(f.plan, shape.Receipt)), shape.Receipt
 	default:
 		f.diags.Errorf("incomplete-event", head(n), "event: whatsapp.message, or receipt: STEP", "this is neither an event nor a receipt")
 	}
@@ -174,11 +174,26 @@ func empty(t *schema.Type, at time.Time) any {
 	return nil
 }
 
-func (f *feeder) receipt(n *flow.Node) *call.Receipt {
-	says := without(n, "at", "after", "in", "receipt", "connection")
-	open := *schema.Of[receiptShape]()
-	open.Open = true
-	v, found := says.Coerce(&open)
+// signatureOf returns what the action of a step says of itself; nil where the step has
+// none.
+func signatureOf(p *plan.Plan, id string) *call.Signature {
+	for _, s := range p.All {
+		switch do := s.Do.(type) {
+		case *plan.Action:
+			if s.ID == id {
+				return do.Signature
+			}
+		case *plan.CallFlow:
+			if sig := signatureOf(do.Plan, id); sig != nil {
+				return sig
+			}
+		}
+	}
+	return nil
+}
+
+func (f *feeder) receipt(n *flow.Node, sig *call.Signature) *call.Receipt {
+	v, found := without(n, "at", "after", "in", "receipt", "connection").Coerce(receiptType(sig))
 	f.diags.Add(found)
 	var shape receiptShape
 	if found.HasErrors() || schema.Decode(v, &shape) != nil {

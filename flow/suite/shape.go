@@ -1,8 +1,10 @@
 package suite
 
 import (
+	"slices"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/schema"
 )
 
@@ -79,7 +81,7 @@ func (eventShape) SchemaType() *schema.Type {
 	return &t
 }
 
-// A receiptShape is what a receipt says; further keys are passed on.
+// A receiptShape is what every receipt says; the action's signature tells what else.
 type receiptShape struct {
 	Status string        `json:"status" schema:"required,minLength=1" doc:"e.g. sent, delivered, read, failed"`
 	Error  *receiptError `json:"error" schema:"open" doc:"of failed: {code, title}"`
@@ -89,6 +91,22 @@ type receiptError struct {
 	Code    string `json:"code" schema:"required" doc:"e.g. 131047"`
 	Title   string `json:"title" doc:"what the code means"`
 	Message string `json:"message" doc:"what went wrong"`
+}
+
+// receiptType is the type of receipts of an action.
+func receiptType(sig *call.Signature) *schema.Type {
+	t := *schema.Of[receiptShape]()
+	if sig == nil || sig.Receipt == nil {
+		t.Open = true
+		return &t
+	}
+	status := *t.Field("status")
+	status.Type = &schema.Type{Kind: schema.String, Doc: status.Doc}
+	for _, state := range append(slices.Clone(sig.States), "failed") {
+		status.Type.Enum = append(status.Type.Enum, state)
+	}
+	t.Fields = append([]*schema.Field{&status}, sig.Receipt.Fields...)
+	return &t
 }
 
 // An eventsShape is a file of events alone.
