@@ -60,7 +60,6 @@ func SendMessage(o Options) actions.Action {
 			Recipient: recipientKey,
 			Limits:    limits,
 			States:    []string{sent, delivered, read},
-			Receipt:   schema.Of[receiptData](),
 			Settle:    settle,
 			Check:     s.check,
 			Lint:      s.lint,
