@@ -184,6 +184,7 @@ func (p *project) testConnections(names []string, given map[string]map[string]st
 		if declared, ok := p.Connections[name]; ok {
 			c.App, c.Setup = vault.App(declared.App), declared.setup()
 		}
+		kind := kindOf(c, given[name])
 		for _, field := range vault.Fields(c.App) {
 			value, ok := given[name][field.Name]
 			switch {
@@ -191,7 +192,7 @@ func (p *project) testConnections(names []string, given map[string]map[string]st
 				c.Secrets[field.Name] = vault.NewSecret(value)
 			case ok:
 				c.Setup[field.Name] = value
-			case field.Secret && (field.For == "" || field.For == c.Setup["type"]):
+			case field.Secret && (field.For == "" || field.For == kind):
 				c.Secrets[field.Name] = vault.NewSecret(token)
 			}
 		}
@@ -203,6 +204,28 @@ func (p *project) testConnections(names []string, given map[string]map[string]st
 		out[name] = c
 	}
 	return out, nil
+}
+
+// kindOf returns the type of a connection: what it says, else what its plain fields are
+// for, else the first of its app.
+func kindOf(c vault.Connection, given map[string]string) string {
+	if kind := c.Setup["type"]; kind != "" {
+		return kind
+	}
+	if kind := given["type"]; kind != "" {
+		return kind
+	}
+	first := ""
+	for _, f := range vault.Fields(c.App) {
+		_, ok := given[f.Name]
+		if f.For != "" && (ok || c.Setup[f.Name] != "") {
+			return f.For
+		}
+		if first == "" && f.Secret {
+			first = f.For
+		}
+	}
+	return first
 }
 
 func hasField(app vault.App, name string) bool {
