@@ -41,7 +41,10 @@ func (e *addressError) Error() string {
 	return e.message + "; " + e.hint
 }
 
-var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[0-9A-Za-z]{1,128}$`)
+// userIDPattern is that of a business-scoped user ID.
+const userIDPattern = `^[A-Z]{2}\.(ENT\.)?[0-9A-Za-z]{1,128}$`
+
+var userID = regexp.MustCompile(userIDPattern)
 
 const (
 	example     = "give a phone number such as +33612345678"

@@ -5,7 +5,7 @@ import "slices"
 // ExplainRule says what a rule demands, what can be done and where it is documented; ok
 // is false for an id that is none.
 func ExplainRule(id string) (text string, ok bool) {
-	for _, r := range slices.Concat(rules(), recipientRules(), lookupRules()) {
+	for _, r := range slices.Concat(rules(), saidRules(), lookupRules()) {
 		if r.id != id {
 			continue
 		}
@@ -24,7 +24,7 @@ func ExplainRule(id string) (text string, ok bool) {
 // RuleIDs returns the ids of all rules, each once.
 func RuleIDs() []string {
 	var ids []string
-	for _, r := range slices.Concat(rules(), recipientRules(), lookupRules()) {
+	for _, r := range slices.Concat(rules(), saidRules(), lookupRules()) {
 		if !slices.Contains(ids, r.id) {
 			ids = append(ids, r.id)
 		}

@@ -11,6 +11,8 @@ const (
 	templateType    = "template"
 	interactiveType = "interactive"
 	reactionType    = "reaction"
+
+	messageTypes = "audio contacts document image interactive location reaction sticker template text video"
 )
 
 // A Message is the object of a message in Meta's own form, e.g. a Text or a Template.
@@ -26,58 +28,79 @@ func (m *Message) DecodeValue(v any) error { m.value = v; return nil }
 // EncodeValue returns the value.
 func (m Message) EncodeValue() any { return m.value }
 
+// messageSchema is the union of all message types, with their limits.
 var messageSchema = sync.OnceValue(func() *schema.Type {
-	return &schema.Type{Kind: schema.Union, Tag: "message_type", Doc: "the message, in Meta's own form", Cases: []schema.Case{
-		{Value: "audio", Type: schema.Of[Audio]()},
-		{Value: "contacts", Type: contactsSchema()},
-		{Value: "document", Type: schema.Of[Document]()},
-		{Value: "image", Type: schema.Of[Image]()},
-		{Value: interactiveType, Type: schema.Of[Interactive]()},
-		{Value: "location", Type: schema.Of[Location]()},
-		{Value: reactionType, Type: schema.Of[Reaction]()},
-		{Value: "sticker", Type: schema.Of[Media]()},
-		{Value: templateType, Type: schema.Of[Template]()},
-		{Value: "text", Type: schema.Of[Text]()},
-		{Value: "video", Type: schema.Of[Video]()},
-	}}
+	union := &schema.Type{Kind: schema.Union, Tag: "message_type", Doc: "the message, in Meta's own form"}
+	shapes := schema.Of[Messages]()
+	for _, f := range shapes.Fields {
+		on := append([]string{f.Name}, kindsOf(f.Name)...)
+		of := limited(f.Type, on...)
+		if of.Doc == "" {
+			of.Doc = f.Doc
+		}
+		of.Mistake = onPremisesFields(f.Name)
+		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: of})
+	}
+	union.Mistake = notTheMessage
+	return union
 })
 
-func contactsSchema() *schema.Type {
-	t := schema.ListOf(schema.Of[Contact]())
-	t.MinItems, t.MaxItems = 1, 257
-	t.Doc = "the cards, 1 to 257"
-	return t
+// kindsOf names what rules may be on inside a message type: the kinds of interactive messages.
+func kindsOf(messageType string) []string {
+	if messageType != interactiveType {
+		return nil
+	}
+	var kinds []string
+	for _, c := range actionSchema().Cases {
+		kinds = append(kinds, interactiveType+"/"+c.Value)
+	}
+	return kinds
+}
+
+// Messages has a field for the object of each message type.
+type Messages struct {
+	Audio       *Audio       `json:"audio,omitempty"`
+	Contacts    []Contact    `json:"contacts,omitempty" doc:"the cards, 1 to 257"`
+	Document    *Document    `json:"document,omitempty"`
+	Image       *Image       `json:"image,omitempty"`
+	Interactive *Interactive `json:"interactive,omitempty"`
+	Location    *Location    `json:"location,omitempty"`
+	Reaction    *Reaction    `json:"reaction,omitempty"`
+	Sticker     *Media       `json:"sticker,omitempty"`
+	Template    *Template    `json:"template,omitempty"`
+	Text        *Text        `json:"text,omitempty"`
+	Video       *Video       `json:"video,omitempty"`
 }
 
 // A Text is a message of text.
 type Text struct {
-	Body       string `json:"body" schema:"required,minLength=1,maxLength=4096" doc:"the text, up to 4096 characters; *bold*, _italic_, ~strike~ and links work"`
+	Body       string `json:"body" schema:"required" doc:"the text, up to 4096 characters; *bold*, _italic_, ~strike~ and links work"`
 	PreviewURL bool   `json:"preview_url,omitempty" doc:"show a preview of the first link"`
 }
 
 // Media is a file, by one of id and link.
 type Media struct {
-	ID   string `json:"id,omitempty" schema:"minLength=1" doc:"the id of a file that was uploaded; it lives 30 days"`
-	Link string `json:"link,omitempty" schema:"pattern=^[Hh][Tt][Tt][Pp][Ss]?://" doc:"a public address of the file, http or https; Meta keeps it for 10 minutes"`
+	ID   string `json:"id,omitempty" doc:"the id of a file that was uploaded; it lives 30 days"`
+	Link string `json:"link,omitempty" doc:"a public address of the file, http or https; Meta keeps it for 10 minutes"`
 }
 
 // An Image is a JPEG or PNG of up to 5 MB.
 type Image struct {
 	Media
-	Caption string `json:"caption,omitempty" schema:"maxLength=1024" doc:"a text below it, up to 1024 characters"`
+	Caption string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
 }
 
 // A Video is an MP4 or 3GPP of up to 16 MB.
 type Video struct {
 	Media
-	Caption string `json:"caption,omitempty" schema:"maxLength=1024" doc:"a text below it, up to 1024 characters"`
+	Caption string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
 }
 
 // A Document is any file of up to 100 MB.
 type Document struct {
 	Media
-	Caption  string `json:"caption,omitempty" schema:"maxLength=1024" doc:"a text below it, up to 1024 characters"`
-	Filename string `json:"filename,omitempty" schema:"minLength=1" doc:"the name that is shown; its extension decides the icon"`
+	Caption  string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
+	Filename string `json:"filename,omitempty" doc:"the name that is shown; its extension decides the icon"`
 }
 
 // An Audio is a sound of up to 16 MB.
@@ -88,22 +111,16 @@ type Audio struct {
 
 // A Location is a place on a map.
 type Location struct {
-	Latitude  Degrees `json:"latitude" schema:"required" doc:"degrees north, -90 to 90"`
-	Longitude Degrees `json:"longitude" schema:"required" doc:"degrees east, -180 to 180"`
-	Name      string  `json:"name,omitempty" doc:"what the place is called"`
-	Address   string  `json:"address,omitempty" doc:"shown only with a name"`
+	Latitude  any    `json:"latitude" schema:"required" doc:"degrees north, -90 to 90: a number, or a text that holds one"`
+	Longitude any    `json:"longitude" schema:"required" doc:"degrees east, -180 to 180: a number, or a text that holds one"`
+	Name      string `json:"name,omitempty" doc:"what the place is called"`
+	Address   string `json:"address,omitempty" doc:"shown only with a name"`
 }
-
-// Degrees is a number, or a text that holds one.
-type Degrees struct{}
-
-// SchemaType lets anything pass; the rules see to the rest.
-func (Degrees) SchemaType() *schema.Type { return schema.AnyType }
 
 // A Reaction puts an emoji on a message.
 type Reaction struct {
-	MessageID string `json:"message_id" schema:"required,minLength=1,maxLength=128" doc:"the id (wamid) of the message, at most 30 days old"`
-	Emoji     string `json:"emoji" schema:"required,maxLength=32" doc:"one emoji; \"\" takes the reaction back"`
+	MessageID string `json:"message_id" schema:"required" doc:"the id (wamid) of the message, at most 30 days old"`
+	Emoji     string `json:"emoji" schema:"required" doc:"one emoji; \"\" takes the reaction back"`
 }
 
 // A Contact is a card.
@@ -114,12 +131,12 @@ type Contact struct {
 	Addresses []ContactAddress `json:"addresses,omitempty" doc:"postal addresses"`
 	Org       *ContactOrg      `json:"org,omitempty" doc:"where the contact works"`
 	URLs      []ContactURL     `json:"urls,omitempty" doc:"web pages"`
-	Birthday  string           `json:"birthday,omitempty" schema:"pattern=^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$" doc:"YYYY-MM-DD"`
+	Birthday  string           `json:"birthday,omitempty" doc:"YYYY-MM-DD"`
 }
 
 // A ContactName is the name on a card.
 type ContactName struct {
-	FormattedName string `json:"formatted_name" schema:"required,minLength=1" doc:"the whole name"`
+	FormattedName string `json:"formatted_name" schema:"required" doc:"the whole name"`
 	FirstName     string `json:"first_name,omitempty"`
 	LastName      string `json:"last_name,omitempty"`
 	MiddleName    string `json:"middle_name,omitempty"`

@@ -9,13 +9,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// A rule is something that Meta demands and that a type cannot say. A rule that reads
-// a part which is not known yet says nothing.
+// A rule is something that Meta demands. Its limit goes into the type of a value; what a
+// type cannot say is its check. A rule that reads a part which is not known yet says nothing.
 type rule struct {
 	id      string
 	doc     string // what Meta demands, and why
-	on      string // message types, "interactive/list" for a kind of them, "" for the input itself; separated by spaces
+	on      string // message types, "interactive/list" for a kind of them, "body", "read", "" for the input of a send; separated by spaces
 	at      string // the places in it, "action.sections[].rows[]", "" for all of it; separated by spaces
+	limit   limit
 	check   func(v schema.Value, say report)
 	warning bool
 	hint    string
@@ -25,32 +26,71 @@ type rule struct {
 // report says that a place breaks the rule.
 type report func(at schema.Value, format string, args ...any)
 
-// rules returns all rules, in the order in which they are looked at.
+// rules returns all rules, in the order in which they are read.
 func rules() []rule {
-	return slices.Concat(inputRules(), mediaRules(), interactiveRules(), listRules(), carouselRules(), templateRules())
-}
-
-// placed is a rule with its place taken apart.
-type placed struct {
-	rule
-	steps []any // names, and each{} for every element
+	return slices.Concat(inputRules(), envelopeRules(), textRules(), mediaRules(), contactRules(),
+		interactiveRules(), buttonRules(), listRules(), flowRules(), productRules(), orderRules(), carouselRules(), templateRules(), parameterRules())
 }
 
 type each struct{}
 
-// rulebook holds the rules by what they are on.
-var rulebook = sync.OnceValue(func() map[string][]placed {
-	book := map[string][]placed{}
+// A spot is a place in a value, with the rules that judge it and the spots below it.
+type spot struct {
+	rules  []rule
+	each   *spot // every element of a list
+	fields []fieldSpot
+}
+
+type fieldSpot struct {
+	name string
+	*spot
+}
+
+// rulebook holds the rules with a check as places, by what they are on.
+var rulebook = sync.OnceValue(func() map[string]*spot {
+	book := map[string]*spot{}
 	for _, r := range rules() {
-		for _, at := range fieldsOrNone(r.at) {
-			p := placed{rule: r, steps: stepsOf(at)}
-			for _, on := range fieldsOrNone(r.on) {
-				book[on] = append(book[on], p)
+		if r.check == nil {
+			continue
+		}
+		for _, on := range fieldsOrNone(r.on) {
+			if book[on] == nil {
+				book[on] = &spot{}
+			}
+			for _, at := range fieldsOrNone(r.at) {
+				p := book[on].below(stepsOf(at))
+				p.rules = append(p.rules, r)
 			}
 		}
 	}
 	return book
 })
+
+// below finds or makes the place at the end of some steps.
+func (p *spot) below(steps []any) *spot {
+	for _, step := range steps {
+		next := p.each
+		name, isField := step.(string)
+		if isField {
+			next = nil
+			for _, f := range p.fields {
+				if f.name == name {
+					next = f.spot
+				}
+			}
+		}
+		if next == nil {
+			next = &spot{}
+			if isField {
+				p.fields = append(p.fields, fieldSpot{name, next})
+			} else {
+				p.each = next
+			}
+		}
+		p = next
+	}
+	return p
+}
 
 func fieldsOrNone(list string) []string {
 	if list == "" {
@@ -85,16 +125,10 @@ func (s sender) check(in schema.Value) schema.Violations {
 	if _, ok := input["once"]; ok && s.Once == nil {
 		found = append(found, schema.Violation{Path: schema.Path{"once"}, Rule: "once-needs-ledger", OnKey: true, Message: noLedger})
 	}
-	found = judgeMessage(found, input)
+	kind, _ := input["message_type"].(string)
+	found = judgeMessage(found, kind, input["message"], schema.Path{"message"})
 	if fallback, ok := input["fallback"].(map[string]any); ok {
-		if _, ok := fallback["message_type"]; !ok {
-			fallback = map[string]any{"message_type": templateType, "message": fallback["message"]}
-		}
-		n := len(found)
-		found = judgeMessage(found, fallback)
-		for i := range found[n:] {
-			found[n+i].Path = append(schema.Path{"fallback"}, found[n+i].Path...)
-		}
+		found = judgeMessage(found, templateType, fallback["message"], schema.Path{"fallback", "message"})
 	}
 	return found
 }
@@ -120,17 +154,12 @@ func (s sender) recipient(found schema.Violations, v any) schema.Violations {
 	return append(found, out)
 }
 
-// judgeMessage runs the rules over the message of an object with a message_type.
-func judgeMessage(found schema.Violations, in map[string]any) schema.Violations {
-	kind, ok := in["message_type"].(string)
-	if !ok {
-		return found
-	}
+// judgeMessage runs the rules over the object of a message type.
+func judgeMessage(found schema.Violations, kind string, message any, path schema.Path) schema.Violations {
 	kind = strings.ToLower(kind)
-	path := schema.Path{"message"}
-	found = judge(found, in["message"], path, kind)
-	if message, ok := in["message"].(map[string]any); ok && kind == interactiveType {
-		if of, ok := message["type"].(string); ok {
+	found = judge(found, message, path, kind)
+	if object, ok := message.(map[string]any); ok && kind == interactiveType {
+		if of, ok := object["type"].(string); ok {
 			found = judge(found, message, path, kind+"/"+strings.ToLower(of))
 		}
 	}
@@ -139,63 +168,62 @@ func judgeMessage(found schema.Violations, in map[string]any) schema.Violations 
 
 // judge runs the rules that are on something.
 func judge(found schema.Violations, in any, prefix schema.Path, on string) schema.Violations {
-	book := rulebook()[on]
-	if len(book) == 0 {
+	top := rulebook()[on]
+	if top == nil {
 		return found
 	}
 	w := walk{found: found, path: append(make(schema.Path, 0, 16), prefix...)}
 	w.say = w.report
-	for i := range book {
-		w.rule = &book[i]
-		w.visit(in, book[i].steps)
-	}
+	w.visit(in, top)
 	return w.found
 }
 
-// A walk goes to every place of a rule. It works on the plain value, and makes a cursor
-// only where there is something to check: most rules have nothing to say.
+// A walk goes to every place that has rules. It works on the plain value, and makes a
+// cursor only where there is something to check.
 type walk struct {
-	rule  *placed
+	rule  *rule
 	path  schema.Path // to where it is
 	found schema.Violations
 	watch schema.Watch
 	say   report
 }
 
-func (w *walk) visit(v any, steps []any) {
-	if len(steps) == 0 {
-		w.check(v)
-		return
+func (w *walk) visit(v any, p *spot) {
+	if len(p.rules) > 0 {
+		w.check(v, p.rules)
 	}
 	depth := len(w.path)
 	switch v := v.(type) {
 	case map[string]any:
-		name, _ := steps[0].(string)
-		if inner, ok := v[name]; ok {
-			w.path = append(w.path, steps[0])
-			w.visit(inner, steps[1:])
+		for _, f := range p.fields {
+			if inner, ok := v[f.name]; ok {
+				w.path = append(w.path[:depth], f.name)
+				w.visit(inner, f.spot)
+			}
 		}
 	case []any:
-		if steps[0] == any(each{}) {
+		if p.each != nil {
 			for i, inner := range v {
 				w.path = append(w.path[:depth], i)
-				w.visit(inner, steps[1:])
+				w.visit(inner, p.each)
 			}
 		}
 	}
 	w.path = w.path[:depth]
 }
 
-func (w *walk) check(v any) {
-	w.watch.Unknown = false
+func (w *walk) check(v any, rules []rule) {
 	at := schema.NewValue(v, &w.watch)
 	if at.IsUnknown() {
 		return
 	}
-	before := len(w.found)
-	w.rule.check(at, w.say)
-	if w.watch.Unknown {
-		w.found = w.found[:before]
+	for i := range rules {
+		w.watch.Unknown, w.rule = false, &rules[i]
+		before := len(w.found)
+		w.rule.check(at, w.say)
+		if w.watch.Unknown {
+			w.found = w.found[:before]
+		}
 	}
 }
 

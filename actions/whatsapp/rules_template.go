@@ -12,50 +12,165 @@ func parameterFields() map[string]string {
 		"text": "text", "currency": "currency", "date_time": "date_time", "image": "image", "video": "video",
 		"document": "document", "location": "location", "payload": "payload", "action": "action",
 		"coupon_code": "coupon_code", "limited_time_offer": "limited_time_offer", "product": "product",
-		"order_status": "order_status", "ttl_minutes": "ttl_minutes", "tap_target_configuration": "tap_target_configuration",
+		"order_details": "order_details", "order_status": "order_status", "ttl_minutes": "ttl_minutes", "tap_target_configuration": "tap_target_configuration",
 	}
 }
 
+const (
+	templatesPage = "Cloud API, template messages"
+	templateName  = `^[a-z0-9_]*$`
+
+	// Where the parts of a template and their parameters stand, on cards too.
+	templateParts = "components[] components[].cards[].components[]"
+	parameterList = "components[].parameters components[].cards[].components[].parameters"
+	eachParameter = "components[].parameters[] components[].cards[].components[].parameters[]"
+)
+
 func templateRules() []rule {
-	const (
-		parts = "components[] components[].cards[].components[]"
-		each  = "components[].parameters[] components[].cards[].components[].parameters[]"
-		page  = "Cloud API, template messages"
-	)
 	return []rule{
+		{id: "template-name",
+			doc: "The name of a template has small letters, digits and _, and 1 to 512 characters.",
+			on:  templateType, at: "name", limit: both(length(1, 512), pattern(templateName)), hint: "write it as WhatsApp Manager shows it: small letters, digits and _", source: templatesPage},
+		{id: "template-language",
+			doc: "The language of a template is one of Meta's codes: fr, en_US.",
+			on:  templateType, at: "language.code", limit: pattern(`^[A-Za-z]{2,3}(_[A-Za-z]+)?$`), hint: "write it as WhatsApp Manager shows it: fr, en_US", source: oldReference},
+		{id: "template-policy",
+			doc: "The only policy for languages is deterministic; the current pages have none at all.",
+			on:  templateType, at: "language.policy", check: deterministic, warning: true, hint: "leave policy out", source: oldReference},
+		{id: "template-part-type",
+			doc: "A component fills in the header, the body, a button, the carousel, the offer, the tap target or the order's state.",
+			on:  templateType, at: below(templateParts, "type"), limit: inAnyCase("header body button carousel limited_time_offer tap_target_configuration order_status footer"), source: templatesPage},
 		{id: "template-part-once",
 			doc: "A template has one header, one body, one carousel; only buttons come more than once.",
-			on:  templateType, at: "components", check: partOnce, source: page},
+			on:  templateType, at: "components", check: partOnce, source: templatesPage},
 		{id: "template-button-unique",
 			doc: "Each button component fills in another button of the template.",
-			on:  templateType, at: "components", check: uniqueButtons, source: page},
-		{id: "template-code-equal",
-			doc: "In an authentication template the code stands in the body and in button 0, and both are equal.",
-			on:  templateType, at: "components", check: equalCodes, warning: true, source: "Cloud API, authentication templates"},
-		{id: "template-cards-unique",
-			doc: "Each card component fills in another card of the carousel.",
-			on:  templateType, at: "components[].cards", check: unique("card_index"), source: page},
+			on:  templateType, at: "components components[].cards[].components", check: uniqueButtons, source: templatesPage},
+		{id: "template-button",
+			doc: "A button component says which button it fills in (index, from 0) and its kind (sub_type); other components have neither. Only voice_call goes without an index.",
+			on:  templateType, at: templateParts, check: buttonParts, source: cloudMove},
+		{id: "template-button-index",
+			doc: "The index of a button is 0 to 9, a number or a text.",
+			on:  templateType, at: templateParts, check: buttonIndex, source: templatesPage},
+		{id: "template-button-type",
+			doc: "A button of a template is a quick_reply, url, copy_code, catalog, mpm, flow, voice_call or order_details.",
+			on:  templateType, at: below(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details"), source: templatesPage},
+		{id: "template-button-parameters",
+			doc: "A button component has parameters. Buttons that take none are left out.",
+			on:  templateType, at: templateParts, check: buttonParameters, hint: "add parameters, or leave the component out", source: oldReference},
+		{id: "template-button-parameter",
+			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow and order_details.",
+			on:  templateType, at: templateParts, check: buttonParameter, source: oldReference},
 		{id: "template-cards",
 			doc: "A carousel component has cards, and only a carousel component has them.",
-			on:  templateType, at: "components[]", check: cardsOnCarousel, source: page},
-		{id: "template-button",
-			doc: "A button component says which button it fills in (index, from 0) and its kind (sub_type); other components have neither.",
-			on:  templateType, at: parts, check: buttonParts, source: page},
-		{id: "template-parameter-names",
-			doc: "A template names all its parameters or none; a name comes once.",
-			on:  templateType, at: parts, check: allNamed, source: page},
-		{id: "template-header-length",
-			doc: "A text in the header of a template has 60 characters at most.",
-			on:  templateType, at: parts, check: shortHeader, source: "Messages reference, 2023"},
-		{id: "template-parameter-field",
+			on:  templateType, at: "components[]", check: cardsOnCarousel, source: templatesPage},
+		{id: "template-cards-count",
+			doc: "The carousel of a template has 2 to 10 cards.",
+			on:  templateType, at: "components[].cards", limit: items(2, 10), source: "Cloud API, carousel templates"},
+		{id: "template-cards-unique",
+			doc: "Each card component fills in another card of the carousel.",
+			on:  templateType, at: "components[].cards", check: unique("card_index"), source: templatesPage},
+		{id: "template-card-index",
+			doc: "The index of a card is 0 to 9, a number or a text.",
+			on:  templateType, at: "components[].cards[].card_index", check: placeNumber("card"), source: templatesPage},
+		{id: "template-offer",
+			doc: "A limited_time_offer component says when the offer ends.",
+			on:  templateType, at: "components[]", check: offerEnds, source: "Cloud API, limited-time offer templates"},
+		{id: "template-code-equal",
+			doc: "In an authentication template the code stands in the body and in button 0, and both are equal.",
+			on:  templateType, at: "components", check: equalCodes, warning: true, hint: "give both the same code", source: "Cloud API, authentication templates"},
+		{id: "template-code-length",
+			doc: "The code of an authentication template has 15 characters at most. The same text in body and button looks like one.",
+			on:  templateType, at: "components", check: shortCode, warning: true, hint: "if it is a code, shorten it", source: "Cloud API, authentication templates"},
+		{id: "template-body-length",
+			doc: "A parameter of a body has 1024 characters at most, 32768 where the body is the template's only part.",
+			on:  templateType, at: "components", check: shortBody, source: oldReference},
+	}
+}
+
+// parameterRules are about single parameters.
+func parameterRules() []rule {
+	media := below(eachParameter, "image", "video", "document")
+	sections := below(eachParameter, "action.sections")
+	return []rule{
+		{id: "parameter-type",
+			doc: "The type of a parameter names the field that holds its value.",
+			on:  templateType, at: below(eachParameter, "type"), limit: inAnyCase("text currency date_time image video document location payload action coupon_code limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"), source: templatesPage},
+		{id: "parameter-field",
 			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
-			on:  templateType, at: each, check: named(parameterFields()), source: page},
-		{id: "template-media",
+			on:  templateType, at: eachParameter, check: named(parameterFields()), source: templatesPage},
+		{id: "parameter-name",
+			doc: "The name of a parameter has small letters, digits and _.",
+			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), source: templatesPage},
+		{id: "parameter-names",
+			doc: "A template names all its parameters or none; a name comes once in each part.",
+			on:  templateType, at: parameterList, check: allNamed, source: templatesPage},
+		{id: "parameter-text",
+			doc: "Meta refuses texts that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
+			on:  templateType, at: below(eachParameter, "text"), check: oneLine, hint: "put it on one line; in an expression: replace line breaks", source: observed},
+		{id: "parameter-header-length",
+			doc: "A text in the header of a template has 60 characters at most.",
+			on:  templateType, at: templateParts, check: shortHeader, source: oldReference},
+		{id: "parameter-card-length",
+			doc: "A text on a card has 160 characters at most.",
+			on:  templateType, at: "components[].cards[].components[]", check: shortCard, source: "Cloud API, carousel templates"},
+		{id: "parameter-url-length",
+			doc: "The address of a URL button has 2000 characters at most, the parameter is only its end.",
+			on:  templateType, at: templateParts, check: shortSuffix, source: templatesPage},
+		{id: "parameter-currency",
+			doc: "A currency is written as three capital letters (ISO 4217).",
+			on:  templateType, at: below(eachParameter, "currency.code"), limit: pattern(`^[A-Z]{3}$`), hint: "write three capital letters: EUR", source: oldReference},
+		{id: "parameter-fallback",
+			doc: "A currency or a date has a text that is shown where it cannot be formatted.",
+			on:  templateType, at: below(eachParameter, "currency.fallback_value", "date_time.fallback_value"), limit: length(1, 0), source: oldReference},
+		{id: "parameter-media",
 			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
-			on:  templateType, at: below(each, "image", "video", "document"), check: exactlyOne("id", "link"), source: page},
-		{id: "template-text",
-			doc: "Meta refuses parameters that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
-			on:  templateType, at: below(each, "text"), check: oneLine, hint: "put it on one line; in an expression: replace line breaks", source: observed},
+			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
+		{id: "parameter-link",
+			doc: "The link of a file in a template begins with http:// or https://.",
+			on:  templateType, at: below(media, "link"), limit: pattern(webPattern), source: templatesPage},
+		{id: "parameter-document",
+			doc: "A document in the header of a template is a PDF.",
+			on:  templateType, at: below(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
+		{id: "parameter-latitude",
+			doc: "Degrees north lie between -90 and 90.",
+			on:  templateType, at: below(eachParameter, "location.latitude"), check: between(-90, 90, "degrees"), source: templatesPage},
+		{id: "parameter-longitude",
+			doc: "Degrees east lie between -180 and 180.",
+			on:  templateType, at: below(eachParameter, "location.longitude"), check: between(-180, 180, "degrees"), source: templatesPage},
+		{id: "parameter-payload",
+			doc: "The payload of a button has 512 characters at most.",
+			on:  templateType, at: below(eachParameter, "payload"), limit: length(0, 512), source: templatesPage},
+		{id: "parameter-coupon",
+			doc: "A coupon code has 1 to 20 letters and digits; before December 2025 it had 15 at most.",
+			on:  templateType, at: below(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
+		{id: "parameter-offer-end",
+			doc: "An offer ends at a time in milliseconds since 1970.",
+			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: func(t *schema.Type) { zero := 0.0; t.Minimum = &zero }, source: "Cloud API, limited-time offer templates"},
+		{id: "parameter-product",
+			doc: "The id of a product has 1 to 100 characters.",
+			on:  templateType, at: below(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + below(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
+		{id: "parameter-catalog",
+			doc: "The catalogue of a product is not empty.",
+			on:  templateType, at: below(eachParameter, "product.catalog_id"), limit: length(1, 0), source: templatesPage},
+		{id: "parameter-sections",
+			doc: "The products of a button stand in 1 to 10 sections.",
+			on:  templateType, at: sections, limit: items(1, 10), source: "Cloud API, multi-product templates"},
+		{id: "parameter-section-title",
+			doc: "The title of a section has 1 to 24 characters.",
+			on:  templateType, at: below(sections, "[].title"), limit: length(1, 24), source: "Cloud API, multi-product templates"},
+		{id: "parameter-products-total",
+			doc: "A button shows thirty products at most, all sections together.",
+			on:  templateType, at: sections, check: total(30, "product_items", "products"), source: "Cloud API, multi-product templates"},
+		{id: "parameter-ttl",
+			doc: "The button of a call works for 1 to 43200 minutes (30 days).",
+			on:  templateType, at: below(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
+		{id: "parameter-tap-url",
+			doc: "A tap leads to an address that begins with http:// or https://.",
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), limit: pattern(webPattern), source: "Cloud API, tap target"},
+		{id: "parameter-tap-title",
+			doc: "Where a tap leads has a title.",
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
 	}
 }
 
@@ -64,7 +179,7 @@ func below(places string, fields ...string) string {
 	var out []string
 	for _, place := range strings.Fields(places) {
 		for _, field := range fields {
-			out = append(out, place+"."+field)
+			out = append(out, strings.Replace(place+"."+field, ".[]", "[]", 1))
 		}
 	}
 	return strings.Join(out, " ")
@@ -102,6 +217,9 @@ func isButton(v schema.Value) bool {
 
 func buttonParts(v schema.Value, say report) {
 	if !isButton(v) {
+		if _, ok := textOf(v, "type"); !ok {
+			return
+		}
 		for _, name := range []string{"index", "sub_type"} {
 			if has(v, name) {
 				say(v.Get(name), "only goes with a component of type button")
@@ -113,16 +231,94 @@ func buttonParts(v schema.Value, say report) {
 	if !ok && !has(v, "sub_type") {
 		say(v, "is a button and has no sub_type")
 	}
-	index := v.Get("index")
-	if !has(v, "index") {
-		if !strings.EqualFold(kind, "voice_call") {
-			say(v, "is a button and has no index: 0 for the template's first button")
+	if !has(v, "index") && !strings.EqualFold(kind, "voice_call") {
+		say(v, "is a button and has no index: 0 for the template's first button")
+	}
+}
+
+func buttonIndex(v schema.Value, say report) {
+	if isButton(v) && has(v, "index") {
+		placeNumber("button")(v.Get("index"), say)
+	}
+}
+
+// placeNumber wants 0 to 9, as a number or a text.
+func placeNumber(of string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		if text, ok := scalarText(v); !v.IsUnknown() && (!ok || len(text) != 1 || onlyDigits(text) != text) {
+			say(v, "is not the place of a %s, 0 to 9", of)
 		}
+	}
+}
+
+func buttonParameters(v schema.Value, say report) {
+	kind, _ := textOf(v, "sub_type")
+	if !isButton(v) || strings.EqualFold(kind, "catalog") || strings.EqualFold(kind, "flow") || strings.EqualFold(kind, "voice_call") {
+		return // what these take may be left out
+	}
+	if !has(v, "parameters") {
+		say(v, "is a button and has no parameters")
+	} else if list, ok := v.Get("parameters").List(); ok && len(list) == 0 {
+		say(v.Get("parameters"), "holds no parameter")
+	}
+}
+
+// buttonParameter wants the parameters of a button to go with its kind.
+func buttonParameter(v schema.Value, say report) {
+	kind, ok := textOf(v, "sub_type")
+	if !ok || !isButton(v) || !has(v, "parameters") {
 		return
 	}
-	text, ok := scalarText(index)
-	if !ok || len(text) != 1 || onlyDigits(text) != text {
-		say(index, "is not the place of a button, 0 to 9")
+	var want string
+	switch kind = strings.ToLower(kind); kind {
+	case "quick_reply":
+		want = "payload"
+	case "url":
+		want = "text"
+	case "copy_code":
+		want = "coupon_code"
+	case "catalog", "mpm", "flow":
+		want = "action"
+	case "order_details":
+		want = "action order_details"
+	case "voice_call":
+		want = "ttl_minutes payload"
+	default:
+		return
+	}
+	for _, p := range v.Get("parameters").Items() {
+		if of, ok := textOf(p, "type"); ok && !contains(want, of) {
+			say(p.Get("type"), "a button of kind %s takes a parameter of type %s", kind, strings.ReplaceAll(want, " ", " or "))
+		}
+	}
+}
+
+// contains tells whether a word is in a list of words, in any case of letters.
+func contains(words, word string) bool {
+	for w := range strings.FieldsSeq(words) {
+		if strings.EqualFold(w, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func deterministic(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && text != "deterministic" {
+		say(v, "%s is no policy; Meta knows only deterministic", mention(text))
+	}
+}
+
+func offerEnds(v schema.Value, say report) {
+	if kind, _ := textOf(v, "type"); strings.EqualFold(kind, "limited_time_offer") && !has(v, "parameters") && !has(v, "limited_time_offer") {
+		say(v, "is an offer and has no parameters that say when it ends")
+	}
+}
+
+func isPDF(v schema.Value, say report) {
+	link, ok := textOf(v, "link")
+	if ok && kindOfExtension(link) != "" && !strings.HasSuffix(strings.ToLower(strings.FieldsFunc(link, func(r rune) bool { return r == '?' || r == '#' })[0]), ".pdf") {
+		say(v.Get("link"), "leads to something else than a PDF")
 	}
 }
 
@@ -137,30 +333,67 @@ func cardsOnCarousel(v schema.Value, say report) {
 }
 
 func allNamed(v schema.Value, say report) {
-	if !has(v, "parameters") {
-		return
-	}
-	parameters := v.Get("parameters").Items()
+	list := v.Items()
 	named := 0
-	for _, p := range parameters {
+	for _, p := range list {
 		if has(p, "parameter_name") {
 			named++
 		}
 	}
-	if named > 0 && named < len(parameters) {
-		say(v.Get("parameters"), "some have a parameter_name and some have none: a template names all or none")
+	if named > 0 && named < len(list) {
+		say(v, "some have a parameter_name and some have none: a template names all or none")
 	}
 	if named > 1 {
-		unique("parameter_name")(v.Get("parameters"), say)
+		unique("parameter_name")(v, say)
+	}
+}
+
+// isPart tells whether a component fills in a part.
+func isPart(v schema.Value, part string) bool {
+	kind, _ := textOf(v, "type")
+	return strings.EqualFold(kind, part)
+}
+
+// shortTexts bounds the texts of a component's parameters.
+func shortTexts(v schema.Value, most int, say report) {
+	if !has(v, "parameters") {
+		return
+	}
+	for _, p := range v.Get("parameters").Items() {
+		if text, ok := textOf(p, "text"); ok && len(text) > most {
+			atMost(most)(p.Get("text"), say)
+		}
 	}
 }
 
 func shortHeader(v schema.Value, say report) {
-	if kind, _ := textOf(v, "type"); !strings.EqualFold(kind, "header") {
-		return
+	if isPart(v, "header") {
+		shortTexts(v, 60, say)
 	}
-	for _, p := range v.Get("parameters").Items() {
-		atMost(60)(p.Get("text"), say)
+}
+
+func shortCard(v schema.Value, say report) {
+	if isPart(v, "body") {
+		shortTexts(v, 160, say)
+	}
+}
+
+func shortSuffix(v schema.Value, say report) {
+	if kind, _ := textOf(v, "sub_type"); isButton(v) && strings.EqualFold(kind, "url") {
+		shortTexts(v, 2000, say)
+	}
+}
+
+func shortBody(v schema.Value, say report) {
+	list := v.Items()
+	most := 1024
+	if len(list) == 1 {
+		most = 32768
+	}
+	for _, component := range list {
+		if isPart(component, "body") {
+			shortTexts(component, most, say)
+		}
 	}
 }
 
@@ -179,33 +412,46 @@ func oneLine(v schema.Value, say report) {
 	}
 }
 
+// codes gives the only text of the body and that of a URL button; ok is false where one
+// of them is not there.
+func codes(v schema.Value) (body string, button string, at schema.Value, ok bool) {
+	found := 0
+	for _, component := range v.Items() {
+		sub, _ := textOf(component, "sub_type")
+		isURL := isButton(component) && strings.EqualFold(sub, "url")
+		if !isURL && !isPart(component, "body") {
+			continue
+		}
+		list := component.Get("parameters").Items()
+		if len(list) != 1 {
+			return "", "", at, false
+		}
+		text, known := textOf(list[0], "text")
+		if !known {
+			return "", "", at, false
+		}
+		found++
+		if isURL {
+			button, at = text, list[0].Get("text")
+		} else {
+			body = text
+		}
+	}
+	return body, button, at, found == 2 && body != "" && button != ""
+}
+
 // equalCodes suspects an authentication template where the body and a URL button both
 // carry a code of the same length and nothing else.
 func equalCodes(v schema.Value, say report) {
-	var body, button string
-	var at schema.Value
-	for _, component := range v.Items() {
-		if !has(component, "parameters") {
-			continue
-		}
-		parameters := component.Get("parameters").Items()
-		if len(parameters) != 1 {
-			continue
-		}
-		text, ok := parameters[0].Get("text").Text()
-		if !ok || len(text) < 4 || len(text) > 15 || onlyDigits(text) != text {
-			continue
-		}
-		kind, _ := textOf(component, "type")
-		sub, _ := textOf(component, "sub_type")
-		switch {
-		case strings.EqualFold(kind, "body"):
-			body = text
-		case isButton(component) && strings.EqualFold(sub, "url"):
-			button, at = text, parameters[0].Get("text")
-		}
-	}
-	if body != "" && len(body) == len(button) && body != button {
+	body, button, at, ok := codes(v)
+	isCode := func(s string) bool { return len(s) >= 4 && len(s) <= 15 && onlyDigits(s) == s }
+	if ok && isCode(body) && isCode(button) && len(body) == len(button) && body != button {
 		say(at, "differs from the code in the body")
+	}
+}
+
+func shortCode(v schema.Value, say report) {
+	if body, button, at, ok := codes(v); ok && body == button {
+		atMost(15)(at, say)
 	}
 }

@@ -67,10 +67,10 @@ type Type struct {
 	// place of max-length and the like, and Hint where they have none of their own.
 	Rule, Hint string
 
-	// Mistake, where there is one, recognises a value that was meant for something
-	// else. What it says, at a field or with an empty path about the whole, stands in
-	// place of what the type would say there. Values that the type takes never get there
-	// unless it says so: it is pure, and silent about them.
+	// Mistake, where there is one, recognises values that were meant for something
+	// else. What it says stands in place of what the type would say: with an empty path
+	// about the whole value, with one name about a field that the type does not have.
+	// It is pure, cheap, and silent about values that the type takes.
 	Mistake func(v any) Violations
 }
 

@@ -1,0 +1,185 @@
+package whatsapp
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"facteur/flow/schema"
+)
+
+// A Body is the whole body of a request to /{phone_number_id}/messages that sends a
+// message. CheckBody tells whether Meta would take it, and schema.Decode fills it in from
+// a value that it would.
+type Body struct {
+	MessagingProduct         string            `json:"messaging_product" schema:"required" doc:"always whatsapp; a body without it is one of the On-Premises API, for facteur message migrate"`
+	RecipientType            string            `json:"recipient_type,omitempty" doc:"individual unless it says group"`
+	To                       string            `json:"to,omitempty" doc:"a phone number with + and country code, or the id of a group"`
+	Recipient                string            `json:"recipient,omitempty" doc:"a business-scoped user ID, in place of to"`
+	Type                     string            `json:"type,omitempty" doc:"the type of the message, whose object has the same name"`
+	Context                  *Context          `json:"context,omitempty" doc:"the message that this one answers"`
+	BizOpaqueCallbackData    string            `json:"biz_opaque_callback_data,omitempty" doc:"comes back on status webhooks, up to 512 characters"`
+	RecipientIdentityKeyHash string            `json:"recipient_identity_key_hash,omitempty" doc:"send only if the recipient's identity still has this hash"`
+	Category                 string            `json:"category,omitempty" doc:"of Direct Send: utility, authentication or service"`
+	TTLSeconds               int64             `json:"ttl_seconds,omitempty" doc:"of Direct Send: for how long to try"`
+	DirectSendConfig         *DirectSendConfig `json:"direct_send_config,omitempty" doc:"of Direct Send"`
+	ProductPolicy            string            `json:"product_policy,omitempty" doc:"of marketing messages: CLOUD_API_FALLBACK or STRICT"`
+	MessageActivitySharing   bool              `json:"message_activity_sharing,omitempty" doc:"of marketing messages"`
+	Pin                      *Pin              `json:"pin,omitempty" doc:"in groups"`
+	Messages
+}
+
+// A Context names the message that another one answers.
+type Context struct {
+	MessageID string `json:"message_id" schema:"required" doc:"its id (wamid)"`
+}
+
+// DirectSendConfig names the template that Meta makes of a message.
+type DirectSendConfig struct {
+	TemplateName string `json:"template_name" schema:"required" doc:"small letters, digits and _"`
+}
+
+// A Pin keeps a message at the top of a group.
+type Pin struct {
+	Type           string `json:"type,omitempty" doc:"pin or unpin"`
+	MessageID      string `json:"message_id" schema:"required" doc:"the id (wamid) of the message"`
+	ExpirationDays int64  `json:"expiration_days,omitempty" doc:"1 to 30"`
+}
+
+// A ReadBody is the body of a request to /{phone_number_id}/messages that marks a
+// message as read.
+type ReadBody struct {
+	MessagingProduct string  `json:"messaging_product" schema:"required" doc:"always whatsapp"`
+	Status           string  `json:"status" schema:"required" doc:"always read"`
+	MessageID        string  `json:"message_id" schema:"required" doc:"the id (wamid) of a message that was received"`
+	TypingIndicator  *Typing `json:"typing_indicator,omitempty" doc:"also show that an answer is being written"`
+}
+
+// A Typing shows that an answer is being written.
+type Typing struct {
+	Type string `json:"type" schema:"required" doc:"always text"`
+}
+
+// What rules of the envelope are on.
+const (
+	onBody  = "body"
+	onRead  = "read"
+	pinType = "pin"
+)
+
+var bodySchema = sync.OnceValue(func() *schema.Type {
+	t := limited(schema.Of[Body](), onBody)
+	for _, c := range messageSchema().Cases {
+		t.Field(c.Value).Type = c.Type
+	}
+	return t
+})
+
+var readSchema = sync.OnceValue(func() *schema.Type { return limited(schema.Of[ReadBody](), onRead) })
+
+// CheckBody tells what Meta would refuse in the body of a request to
+// /{phone_number_id}/messages, a decoded JSON value. The findings come in the order of
+// their paths; those that are warnings are about what Meta may take.
+func CheckBody(body any) schema.Violations {
+	object, ok := body.(map[string]any)
+	if !ok {
+		return schema.Violations{{Rule: "type", Message: "the body of a request is an object"}}
+	}
+	if sign, ok := onPremisesBody(object); ok {
+		return schema.Violations{sign}
+	}
+	of, on := bodySchema(), onBody
+	if _, ok := object["status"]; ok && object["type"] == nil {
+		of, on = readSchema(), onRead
+	}
+	v, found := of.Coerce(object)
+	object, _ = veil(v, found).(map[string]any)
+	found = judge(found, object, nil, on)
+	if on == onBody {
+		found = judgeBody(found, object)
+	}
+	slices.SortStableFunc(found, func(a, b schema.Violation) int { return strings.Compare(a.Path.String(), b.Path.String()) })
+	return found
+}
+
+// judgeBody judges what the type of a message and its recipient say.
+func judgeBody(found schema.Violations, body map[string]any) schema.Violations {
+	kind := typeOf(body)
+	found = judgeMessage(found, kind, body[kind], schema.Path{kind})
+	if to, ok := body["to"].(string); ok && body["recipient_type"] != "group" {
+		found = judgeTo(found, to)
+	}
+	return found
+}
+
+// typeOf is the message type of a body. One without a type has that of the interactive
+// object in it, as one of Meta's examples has.
+func typeOf(body map[string]any) string {
+	kind, ok := body["type"].(string)
+	if _, there := body[interactiveType]; !ok && there {
+		return interactiveType
+	}
+	return kind
+}
+
+// judgeTo judges a recipient as Meta does: it takes numbers that a flow may not have.
+func judgeTo(found schema.Violations, to string) schema.Violations {
+	v := schema.Violation{Path: schema.Path{"to"}}
+	digits := onlyDigits(to)
+	switch {
+	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":
+		v.Rule, v.Hint = "to-format", example
+		v.Message = mention(to) + " is not a phone number"
+		if userID.MatchString(to) {
+			v.Hint = "a business-scoped user ID goes to recipient"
+		}
+	case !strings.HasPrefix(strings.TrimSpace(to), "+"):
+		v.Rule, v.Warning, v.Hint = "to-plus", true, plusHint(to)
+		v.Message = mention(to) + " has no +, so the country code of the sender is put before it"
+	default:
+		a := parseAddress(to)
+		if a.err == nil && !a.doubtful {
+			return found
+		}
+		v.Rule, v.Warning, v.Hint = "to-doubtful", true, "check the number"
+		v.Message = mention(to) + " is no phone number that is known to be in use"
+	}
+	return append(found, v)
+}
+
+// veil puts schema.Unknown in the place of what a type refused, so that the rules give no
+// second opinion on it but still judge the rest. v itself is not changed.
+func veil(v any, found schema.Violations) any {
+	for _, f := range found {
+		if !f.Warning && f.Rule != "required" && len(f.Path) > 0 && !f.OnKey {
+			v = hidePart(v, f.Path)
+		}
+	}
+	return v
+}
+
+func hidePart(v any, path schema.Path) any {
+	if len(path) == 0 {
+		return schema.Unknown{Type: schema.AnyType}
+	}
+	switch whole := v.(type) {
+	case []any:
+		if i, ok := path[0].(int); ok && i < len(whole) {
+			out := slices.Clone(whole)
+			out[i] = hidePart(whole[i], path[1:])
+			return out
+		}
+	case map[string]any:
+		if name, ok := path[0].(string); ok {
+			if inner, ok := whole[name]; ok {
+				out := make(map[string]any, len(whole))
+				for k, v := range whole {
+					out[k] = v
+				}
+				out[name] = hidePart(inner, path[1:])
+				return out
+			}
+		}
+	}
+	return v
+}

@@ -1,0 +1,160 @@
+package whatsapp
+
+import (
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+func buttonRules() []rule {
+	const page = "Cloud API, reply buttons messages"
+	on := kinds("button")
+	return []rule{
+		{id: "buttons-count",
+			doc: "A message has 1 to 3 buttons.",
+			on:  on, at: "action.buttons", limit: items(1, 3), hint: "use a list for more", source: page},
+		{id: "button-type",
+			doc: "The buttons of a message are of type reply.",
+			on:  on, at: "action.buttons[].type", limit: oneOf("reply"), hint: "write type: reply", source: oldReference},
+		{id: "button-id",
+			doc: "The id of a button has 1 to 256 characters.",
+			on:  on, at: "action.buttons[].reply.id", limit: length(1, 256), source: page},
+		{id: "button-title",
+			doc: "A button says 1 to 20 characters.",
+			on:  on, at: "action.buttons[].reply.title", limit: length(1, 20), source: page},
+		{id: "button-id-unique",
+			doc: "Each button of a message has an id of its own, which comes back when it is pressed.",
+			on:  on, at: "action.buttons", check: unique("reply", "id"), source: oldReference},
+		{id: "button-title-unique",
+			doc: "Each button of a message has a title of its own.",
+			on:  on, at: "action.buttons", check: unique("reply", "title"), source: oldReference},
+	}
+}
+
+func listRules() []rule {
+	const page = "Cloud API, interactive list messages"
+	list := kinds("list")
+	return []rule{
+		{id: "list-body-long",
+			doc: "Meta's pages allow 4096 characters in the body of a list, its OpenAPI description 1024.",
+			on:  list, at: "body.text", check: atMost(1024), warning: true, hint: "older versions of the API take 1024", source: openAPI},
+		{id: "list-button",
+			doc: "The button that opens a list says 1 to 20 characters.",
+			on:  list, at: "action.button", limit: length(1, 20), source: page},
+		{id: "list-sections",
+			doc: "A list has 1 to 10 sections.",
+			on:  list, at: "action.sections", limit: items(1, 10), source: page},
+		{id: "list-section-rows",
+			doc: "Each section of a list has a row at least.",
+			on:  list, at: "action.sections[].rows", limit: items(1, 0), source: page},
+		{id: "list-rows-total",
+			doc: "A list has ten rows at most, all sections together.",
+			on:  list, at: "action.sections", check: total(10, "rows", "rows"), source: page},
+		{id: "section-title",
+			doc: "The title of a section has 1 to 24 characters.",
+			on:  list + " " + kinds("product_list"), at: "action.sections[].title", limit: length(1, 24), source: page},
+		{id: "section-title-required",
+			doc: "With more than one section, each needs a title. Meta's page demands it always, its reference only then.",
+			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledSections, hint: "give every section a title", source: oldReference},
+		{id: "list-row-id",
+			doc: "The id of a row has 1 to 200 characters.",
+			on:  list, at: "action.sections[].rows[].id", limit: length(1, 200), source: page},
+		{id: "list-row-id-unique",
+			doc: "Each row of a list has an id of its own, which comes back when it is chosen.",
+			on:  list, at: "action.sections", check: uniqueRows, source: page},
+		{id: "list-row-title",
+			doc: "The title of a row has 1 to 24 characters.",
+			on:  list, at: "action.sections[].rows[].title", limit: length(1, 24), source: page},
+		{id: "list-row-description",
+			doc: "The description of a row has 72 characters at most.",
+			on:  list, at: "action.sections[].rows[].description", limit: length(0, 72), source: page},
+	}
+}
+
+func uniqueRows(v schema.Value, say report) {
+	seen := map[string]bool{}
+	for _, section := range v.Items() {
+		for _, row := range section.Get("rows").Items() {
+			id, ok := row.Get("id").Text()
+			if ok && seen[id] {
+				say(row.Get("id"), "%s is the id of another row already", mention(id))
+			}
+			seen[id] = true
+		}
+	}
+}
+
+func titledSections(v schema.Value, say report) {
+	sections := v.Items()
+	for _, section := range sections {
+		if len(sections) > 1 && !section.Get("title").Present() {
+			say(section, "has no title, which is required with more than one section")
+		}
+	}
+}
+
+func flowRules() []rule {
+	const page = "Cloud API, sending Flows"
+	on, at := kinds("flow"), "action.parameters"
+	return []rule{
+		{id: "flow-message-version",
+			doc: `flow_message_version is the text "3".`,
+			on:  on, at: at + ".flow_message_version", limit: oneOf("3"), hint: `write "3"`, source: page},
+		{id: "flow-one-of",
+			doc: "A WhatsApp Flow is named by flow_id or by flow_name, and not by both.",
+			on:  on, at: at, check: exactlyOne("flow_id", "flow_name"), source: page},
+		{id: "flow-id",
+			doc: "The ID or the name of a Flow is not empty.",
+			on:  on, at: at + ".flow_id " + at + ".flow_name", limit: length(1, 0), source: page},
+		{id: "flow-cta",
+			doc: "The button of a Flow says 1 to 30 characters.",
+			on:  on, at: at + ".flow_cta", limit: length(1, 30), source: page},
+		{id: "flow-cta-length",
+			doc: "Meta advises 30 characters at most for the button of a Flow; an older reference allows 20.",
+			on:  on, at: at + ".flow_cta", check: atMost(20), warning: true, hint: "some versions of the API refuse more than 20", source: oldReference},
+		{id: "flow-cta-emoji",
+			doc: "The button of a Flow shows no emoji.",
+			on:  on, at: at + ".flow_cta", check: noEmoji, warning: true, hint: "leave the emoji out", source: oldReference},
+		{id: "flow-mode",
+			doc: "A Flow is sent as draft or published.",
+			on:  on, at: at + ".mode", limit: oneOf("draft", "published"), source: page},
+		{id: "flow-action",
+			doc: "A Flow begins with a screen that you name (navigate) or that your endpoint chooses (data_exchange).",
+			on:  on, at: at + ".flow_action", limit: oneOf("navigate", "data_exchange"), source: page},
+		{id: "flow-payload",
+			doc: "flow_action_payload says where a Flow begins, which only navigate needs; with data_exchange your endpoint decides.",
+			on:  on, at: at, check: payloadNavigates, hint: "leave flow_action_payload out", source: page},
+		{id: "flow-payload-missing",
+			doc: "An older reference demands flow_action_payload with navigate; the current page begins with the first screen.",
+			on:  on, at: at, check: navigatesSomewhere, warning: true, hint: "add flow_action_payload: {screen: …}", source: oldReference},
+		{id: "flow-screen",
+			doc: "The name of a screen is not empty.",
+			on:  on, at: at + ".flow_action_payload.screen", limit: length(1, 0), source: page},
+		{id: "flow-data",
+			doc: "The data of the first screen are an object that is not empty.",
+			on:  on, at: at + ".flow_action_payload.data", limit: items(1, 0), hint: "leave data out", source: page},
+		{id: "flow-token-missing",
+			doc: `An older reference demands flow_token; the current page takes "unused" for it.`,
+			on:  on, at: at, check: needs("flow_token", "has no flow_token, which some versions of the API demand"), warning: true, hint: "add flow_token: it comes back with the answer and tells whose it is", source: oldReference},
+	}
+}
+
+func payloadNavigates(v schema.Value, say report) {
+	if action, ok := v.Get("flow_action").Text(); ok && action != "navigate" && v.Get("flow_action_payload").Present() {
+		say(v.Get("flow_action_payload"), "only goes with flow_action navigate")
+	}
+}
+
+func navigatesSomewhere(v schema.Value, say report) {
+	if action, ok := v.Get("flow_action").Text(); ok && action == "navigate" && !has(v, "flow_action_payload") {
+		say(v, "navigates, and has no flow_action_payload that says where to, which some versions of the API demand")
+	}
+}
+
+func noEmoji(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && strings.ContainsFunc(text, func(r rune) bool {
+		return r >= 0x1F000 && r <= 0x1FAFF || r >= 0x2600 && r <= 0x27BF || r == 0xFE0F || r == 0x20E3
+	}) {
+		say(v, "has an emoji")
+	}
+}

@@ -1,0 +1,257 @@
+package whatsapp
+
+import (
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+func productRules() []rule {
+	const page = "Cloud API, product messages"
+	product, list := kinds("product"), kinds("product_list")
+	return []rule{
+		{id: "catalog-id",
+			doc: "The products of a message come from a catalogue.",
+			on:  product + " " + list, at: "action.catalog_id", limit: length(1, 0), source: page},
+		{id: "product-id",
+			doc: "The id of a product has 1 to 100 characters.",
+			on:  product, at: "action.product_retailer_id", limit: length(1, 100), source: "On-Premises reference, 2023"},
+		productID(list, "action.sections[].product_items[].product_retailer_id"),
+		productID(kinds("carousel"), "action.cards[].action.product_retailer_id"),
+		productID(kinds("catalog_message"), "action.parameters.thumbnail_product_retailer_id"),
+		{id: "products-sections",
+			doc: "A product list has 1 to 10 sections.",
+			on:  list, at: "action.sections", limit: items(1, 10), source: page},
+		{id: "products-section-items",
+			doc: "Each section of a product list has a product at least.",
+			on:  list, at: "action.sections[].product_items", limit: items(1, 0), source: page},
+		{id: "products-total",
+			doc: "A product list has thirty products at most, all sections together.",
+			on:  list, at: "action.sections", check: total(30, "product_items", "products"), source: page},
+	}
+}
+
+func productID(on, at string) rule {
+	return rule{id: "product-id", doc: "The id of a product has 1 to 100 characters.",
+		on: on, at: at, limit: length(1, 100), source: "On-Premises reference, 2023"}
+}
+
+func orderRules() []rule {
+	const page = "Cloud API, payments"
+	order, status := kinds("order_details"), kinds("order_status")
+	reference := both(length(1, 60), pattern(`^[A-Za-z0-9_.-]*$`))
+	amounts := "action.parameters.total_amount action.parameters.order.subtotal action.parameters.order.tax action.parameters.order.shipping action.parameters.order.discount action.parameters.order.items[].amount action.parameters.order.items[].sale_amount"
+	return []rule{
+		{id: "order-reference",
+			doc: "The number of an order has 1 to 60 characters: letters, digits, _, . and -.",
+			on:  order + " " + status, at: "action.parameters.reference_id", limit: reference, source: page},
+		{id: "order-reference-india",
+			doc: "In India the number of an order has 35 characters at most.",
+			on:  order, at: "action.parameters", check: shortReference, source: page},
+		{id: "order-type",
+			doc: "What is sold is digital-goods or physical-goods.",
+			on:  order, at: "action.parameters.type", limit: oneOf("digital-goods", "physical-goods"), source: page},
+		{id: "order-currency",
+			doc: "Orders are paid in India (INR) and in Brazil (BRL).",
+			on:  order, at: "action.parameters.currency", limit: oneOf("INR", "BRL"), source: page},
+		{id: "order-amount",
+			doc: "An amount is not negative.",
+			on:  order, at: below(amounts, "value"), limit: func(t *schema.Type) { zero := 0.0; t.Minimum = &zero }, source: page},
+		{id: "order-offset",
+			doc: "Amounts are given in hundredths: the offset is 100.",
+			on:  order, at: below(amounts, "offset"), limit: oneOf(int64(100)), source: page},
+		{id: "order-total",
+			doc: "total_amount is subtotal plus tax plus shipping minus discount.",
+			on:  order, at: "action.parameters", check: rightTotal, source: page},
+		{id: "order-items",
+			doc: "An order has one item at least.",
+			on:  order, at: "action.parameters.order.items", limit: items(1, 0), source: page},
+		{id: "order-item-name",
+			doc: "The name of an item has 1 to 60 characters.",
+			on:  order, at: "action.parameters.order.items[].name", limit: length(1, 60), source: page},
+		{id: "order-item-quantity",
+			doc: "An order has one or more of each item.",
+			on:  order, at: "action.parameters.order.items[].quantity", limit: func(t *schema.Type) { one := 1.0; t.Minimum = &one }, source: page},
+		{id: "order-description",
+			doc: "The description of a tax, a shipping or a discount has 60 characters at most.",
+			on:  order, at: below("action.parameters.order.tax action.parameters.order.shipping action.parameters.order.discount", "description", "discount_program_name"), limit: length(0, 60), source: page},
+		{id: "order-expiration",
+			doc: "The time at which an order ends is a text with the seconds since 1970.",
+			on:  order, at: "action.parameters.order.expiration.timestamp", limit: pattern(`^\d+$`), hint: "write the seconds since 1970, in quotes", source: page},
+		{id: "order-expiration-description",
+			doc: "What is said when an order has ended has 120 characters at most.",
+			on:  order, at: "action.parameters.order.expiration.description", limit: length(0, 120), source: page},
+		{id: "order-status",
+			doc: "The state of an order is pending, processing, partially_shipped, shipped, completed or canceled.",
+			on:  status, at: "action.parameters.order.status", limit: oneOf("pending", "processing", "partially_shipped", "shipped", "completed", "canceled"), source: page},
+		{id: "order-status-description",
+			doc: "What is said about the state of an order has 120 characters at most.",
+			on:  status, at: "action.parameters.order.description", limit: length(0, 120), source: page},
+	}
+}
+
+func shortReference(v schema.Value, say report) {
+	if currency, _ := textOf(v, "currency"); currency == "INR" {
+		atMost(35)(v.Get("reference_id"), say)
+	}
+}
+
+func rightTotal(v schema.Value, say report) {
+	order := v.Get("order")
+	total, ok := v.Get("total_amount", "value").Number()
+	sum, known := order.Get("subtotal", "value").Number()
+	if !ok || !known || !order.Present() {
+		return
+	}
+	for name, sign := range map[string]float64{"tax": 1, "shipping": 1, "discount": -1} {
+		n, _ := order.Get(name, "value").Number()
+		sum += sign * n
+	}
+	if total != sum {
+		say(v.Get("total_amount", "value"), "is %v, but subtotal + tax + shipping - discount is %v", int64(total), int64(sum))
+	}
+}
+
+func carouselRules() []rule {
+	const page = "Cloud API, interactive media carousel messages"
+	carousel := kinds("carousel")
+	return []rule{
+		{id: "carousel-cards",
+			doc: "A carousel has 2 to 10 cards.",
+			on:  carousel, at: "action.cards", limit: items(2, 10), source: page},
+		{id: "card-index",
+			doc: "The index of a card is 0 to 9.",
+			on:  carousel, at: "action.cards[].card_index", limit: within(0, 9), source: page},
+		{id: "card-index-unique",
+			doc: "Each card has an index of its own.",
+			on:  carousel, at: "action.cards", check: unique("card_index"), source: page},
+		{id: "card-type",
+			doc: "A card shows a product, or a file with buttons or an address.",
+			on:  carousel, at: "action.cards[].type", limit: oneOf("cta_url", "product", "quick_reply", "button"), source: page},
+		{id: "card-type-same",
+			doc: "All cards of a carousel are of one type.",
+			on:  carousel, at: "action.cards", check: same("the type of cards", "type"), source: page},
+		{id: "card-header",
+			doc: "A card with a file has a header of type image or video.",
+			on:  carousel, at: "action.cards[]", check: cardHeader, source: page},
+		{id: "card-header-type",
+			doc: "The header of a card is an image or a video.",
+			on:  carousel, at: "action.cards[].header.type", limit: oneOf("image", "video"), source: page},
+		{id: "card-header-same",
+			doc: "The headers of all cards are of one kind: image or video.",
+			on:  carousel, at: "action.cards", check: same("the kind of header", "header", "type"), source: page},
+		{id: "card-header-field",
+			doc: "A header has the field that its type names, and no other: type image wants image.",
+			on:  carousel, at: "action.cards[].header", check: named(headerFields()), source: page},
+		{id: "card-header-media",
+			doc: "A file in the header of a card is given by the id of an upload or by a link.",
+			on:  carousel, at: "action.cards[].header.image action.cards[].header.video", check: exactlyOne("id", "link"), source: page},
+		{id: "card-body",
+			doc: "The text of a card has 1 to 160 characters.",
+			on:  carousel, at: "action.cards[].body.text", limit: length(1, 160), source: page},
+		{id: "card-body-lines",
+			doc: "The text of a card has two line breaks at most.",
+			on:  carousel, at: "action.cards[].body.text", check: twoBreaks, source: page},
+		{id: "card-action",
+			doc: "A card has the action of its type: name and parameters for an address, buttons for answers, catalog_id and product_retailer_id for a product.",
+			on:  carousel, at: "action.cards[]", check: cardAction, source: page},
+		{id: "card-action-name",
+			doc: "The action of a card with an address is named cta_url.",
+			on:  carousel, at: "action.cards[].action.name", limit: oneOf("cta_url"), source: page},
+		{id: "card-display-text",
+			doc: "The button of a card says 1 to 20 characters.",
+			on:  carousel, at: "action.cards[].action.parameters.display_text", limit: length(1, 20), source: page},
+		{id: "card-url",
+			doc: "The address of a card begins with http:// or https://.",
+			on:  carousel, at: "action.cards[].action.parameters.url", limit: pattern(webPattern), source: page},
+		{id: "card-buttons",
+			doc: "A card has 1 to 3 buttons.",
+			on:  carousel, at: "action.cards[].action.buttons", limit: items(1, 3), source: page},
+		{id: "card-button-type",
+			doc: "The buttons of a card are of type quick_reply.",
+			on:  carousel, at: "action.cards[].action.buttons[].type", limit: oneOf("quick_reply"), source: page},
+		{id: "card-button-id",
+			doc: "The id of a button on a card has 1 to 256 characters.",
+			on:  carousel, at: "action.cards[].action.buttons[].quick_reply.id", limit: length(1, 256), source: page},
+		{id: "card-button-title",
+			doc: "A button on a card says 1 to 20 characters.",
+			on:  carousel, at: "action.cards[].action.buttons[].quick_reply.title", limit: length(1, 20), source: page},
+		{id: "card-buttons-same",
+			doc: "All cards have as many buttons.",
+			on:  carousel, at: "action.cards", check: sameButtons, source: page},
+		{id: "card-catalog",
+			doc: "The catalogue of a card is not empty.",
+			on:  carousel, at: "action.cards[].action.catalog_id", limit: length(1, 0), source: page},
+		{id: "card-catalog-same",
+			doc: "The products of all cards come from one catalogue.",
+			on:  carousel, at: "action.cards", check: same("the catalogue", "action", "catalog_id"), source: page},
+	}
+}
+
+func twoBreaks(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && strings.Count(text, "\n") > 2 {
+		say(v, "has %d line breaks, at most 2 are allowed", strings.Count(text, "\n"))
+	}
+}
+
+func cardHeader(v schema.Value, say report) {
+	kind, ok := textOf(v, "type")
+	switch {
+	case !ok:
+	case kind != "product" && !has(v, "header"):
+		say(v, "has no header: an image or a video")
+	case kind == "product" && has(v, "header"):
+		say(v.Get("header"), "a card with a product has no header")
+	}
+}
+
+// cardAction wants the action that belongs to the type of a card, and no other.
+func cardAction(v schema.Value, say report) {
+	kind, ok := textOf(v, "type")
+	action, known := v.Get("action").Object()
+	if !ok || !known {
+		return
+	}
+	var want []string
+	switch _, buttons := action["buttons"]; {
+	case kind == "product":
+		want = []string{"catalog_id", "product_retailer_id"}
+	case kind == "quick_reply" || kind == "button" || kind == "cta_url" && buttons:
+		want = []string{"buttons"}
+	case kind == "cta_url":
+		want = []string{"name", "parameters"}
+	default:
+		return
+	}
+	for _, name := range want {
+		if _, there := action[name]; !there {
+			say(v.Get("action"), "the card is of type %s and its action has no %q", kind, name)
+		}
+	}
+	for _, name := range v.Get("action").Keys() {
+		belongs := false
+		for _, w := range want {
+			belongs = belongs || w == name
+		}
+		if !belongs {
+			say(v.Get("action", name), "does not belong to a card of type %s", kind)
+		}
+	}
+}
+
+func sameButtons(v schema.Value, say report) {
+	first := -1
+	for _, card := range v.Items() {
+		if !has(card.Get("action"), "buttons") {
+			continue
+		}
+		n, ok := card.Get("action", "buttons").Len()
+		switch {
+		case !ok:
+		case first < 0:
+			first = n
+		case n != first:
+			say(card.Get("action", "buttons"), "has %d buttons, but the first card has %d: all cards have as many", n, first)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package whatsapp
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+const (
+	textPage  = "Cloud API, text messages"
+	mediaPage = "Cloud API, media messages"
+	fileTypes = "audio document image sticker video"
+)
+
+func textRules() []rule {
+	return []rule{
+		{id: "text-body",
+			doc: "A text has 1 to 4096 characters.",
+			on:  "text", at: "body", limit: length(1, 4096), hint: "shorten it, or send two messages", source: textPage},
+		{id: "text-body-blank",
+			doc: "Meta refuses a text of white space only.",
+			on:  "text", at: "body", check: notEmpty, source: textPage},
+	}
+}
+
+func mediaRules() []rule {
+	return []rule{
+		{id: "media-one-of",
+			doc: "A file is given by the id of an upload or by a link, and not by both.",
+			on:  fileTypes, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: mediaPage},
+		{id: "media-id",
+			doc: "The id of an upload is not empty.",
+			on:  fileTypes, at: "id", limit: length(1, 0), source: mediaPage},
+		{id: "media-link",
+			doc: "A link is an address that begins with http:// or https://.",
+			on:  fileTypes, at: "link", limit: pattern(webPattern), hint: "give an address that begins with https://", source: mediaPage},
+		{id: "media-caption",
+			doc: "The caption of an image, a video or a document has 1024 characters at most.",
+			on:  "image video document", at: "caption", limit: length(0, 1024), hint: "send the rest as a text", source: mediaPage},
+		{id: "document-filename",
+			doc: "The file name of a document is not empty; its extension decides the icon.",
+			on:  "document", at: "filename", limit: length(1, 0), source: mediaPage},
+		extensionRule("audio"), extensionRule("image"), extensionRule("sticker"), extensionRule("video"),
+		{id: "audio-voice",
+			doc: "A voice note is an OGG file with the OPUS codec.",
+			on:  "audio", check: voiceIsOgg, warning: true, hint: "leave voice out, or convert the file", source: "Cloud API, audio messages"},
+		{id: "location-latitude",
+			doc: "Degrees north lie between -90 and 90. Numbers, and texts that hold one, are taken.",
+			on:  "location", at: "latitude", check: between(-90, 90, "degrees"), source: messagesPage},
+		{id: "location-longitude",
+			doc: "Degrees east lie between -180 and 180. Numbers, and texts that hold one, are taken.",
+			on:  "location", at: "longitude", check: between(-180, 180, "degrees"), source: messagesPage},
+		{id: "location-name",
+			doc: "An older reference demands the name and the address of a location; the current page does not.",
+			on:  "location", check: namedPlace, warning: true, hint: "add name and address", source: oldReference},
+		{id: "location-address",
+			doc: "WhatsApp shows the address of a location only below its name.",
+			on:  "location", check: addressNeedsName, warning: true, hint: "add a name", source: "Cloud API, location messages"},
+		{id: "reaction-message-id",
+			doc: "A reaction names its message by the id (wamid), of 128 characters at most.",
+			on:  reactionType, at: "message_id", limit: length(1, 128), source: "Cloud API, reaction messages"},
+		{id: "reaction-emoji",
+			doc: "A reaction is exactly one emoji. An empty text takes an earlier reaction back.",
+			on:  reactionType, at: "emoji", check: oneEmoji, hint: `write one emoji, or "" to take the reaction back`, source: oldReference},
+	}
+}
+
+// extensionRule is one rule on several types, each with its own kind of file. Documents
+// may be anything.
+func extensionRule(kind string) rule {
+	return rule{id: "media-extension",
+		doc: "Meta refuses a file whose kind does not fit the type of the message (131053); here the end of the link tells another kind.",
+		on:  kind, check: rightKind(kind), warning: true, hint: "send it as another type, or convert it", source: mediaPage}
+}
+
+func contactRules() []rule {
+	const contacts, page = "contacts", "Cloud API, contacts messages"
+	return []rule{
+		{id: "contacts-count",
+			doc: "A message has 1 to 257 contacts. Meta's OpenAPI description says 5.",
+			on:  contacts, limit: items(1, 257), source: page},
+		{id: "contact-formatted-name",
+			doc: "Each contact has a formatted_name.",
+			on:  contacts, at: "[].name.formatted_name", limit: length(1, 0), source: page},
+		{id: "contact-name-alone",
+			doc: "An older reference demands one more part of the name beside formatted_name; the current one does not.",
+			on:  contacts, at: "[].name", check: moreName, warning: true, hint: "add first_name or last_name", source: oldReference},
+		{id: "contact-birthday",
+			doc: "A birthday is a day of the calendar, written YYYY-MM-DD.",
+			on:  contacts, at: "[].birthday", check: realDate, source: page},
+		{id: "contact-country-code",
+			doc: "The country code of an address has two letters (ISO 3166).",
+			on:  contacts, at: "[].addresses[].country_code", limit: pattern(`^[A-Za-z]{2}$`), hint: "write two letters, such as FR", source: oldReference},
+	}
+}
+
+// kindOfExtension is what the end of an address says about the file; "" for nothing.
+func kindOfExtension(link string) string {
+	link, _, _ = strings.Cut(link, "?")
+	link, _, _ = strings.Cut(link, "#")
+	if _, after, ok := strings.Cut(link, "://"); !ok || !strings.Contains(after, "/") {
+		return "" // a host without a path
+	}
+	switch strings.ToLower(path.Ext(link)) {
+	case ".jpg", ".jpeg", ".png":
+		return "image"
+	case ".webp":
+		return "sticker"
+	case ".mp4", ".3gp", ".3gpp":
+		return "video"
+	case ".aac", ".amr", ".mp3", ".m4a", ".ogg", ".opus":
+		return "audio"
+	case ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".txt", ".csv":
+		return "document"
+	}
+	return ""
+}
+
+// rightKind wants the link of a file to end as files of its kind do, where it says.
+func rightKind(kind string) func(schema.Value, report) {
+	return func(v schema.Value, say report) {
+		link, ok := textOf(v, "link")
+		found := kindOfExtension(link)
+		if ok && found != "" && found != kind && (kind != "audio" || found != "video") { // an MP4 may be either
+			say(v.Get("link"), "ends like %s, and is sent as %s", article(found), article(kind))
+		}
+	}
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+func voiceIsOgg(v schema.Value, say report) {
+	link, ok := textOf(v, "link")
+	if voice, _ := v.Get("voice").Bool(); ok && voice && kindOfExtension(link) != "" && !slices.Contains([]string{".ogg", ".opus"}, strings.ToLower(path.Ext(link))) {
+		say(v.Get("link"), "is no OGG file, so it cannot be a voice note")
+	}
+}
+
+func namedPlace(v schema.Value, say report) {
+	if !has(v, "name") && !has(v, "address") {
+		say(v, "has neither name nor address, which some versions of the API demand")
+	} else if !has(v, "address") {
+		say(v, "has no address, which some versions of the API demand")
+	}
+}
+
+func addressNeedsName(v schema.Value, say report) {
+	if at := v.Get("address"); at.Present() && !has(v, "name") {
+		say(at, "is not shown, because the location has no name")
+	}
+}
+
+func moreName(v schema.Value, say report) {
+	name, _ := v.Object()
+	if len(name) == 1 {
+		say(v, "has only formatted_name, which some versions of the API refuse")
+	}
+}
+
+// oneEmoji counts what is seen as one sign: joined signs, flags, signs with a colour or
+// a keycap count once.
+func oneEmoji(v schema.Value, say report) {
+	text, ok := v.Text()
+	if !ok || text == "" {
+		return
+	}
+	signs, joined, flag, plain := 0, false, false, false
+	for _, r := range text {
+		isFlag := r >= 0x1F1E6 && r <= 0x1F1FF
+		switch {
+		case r == 0x200D:
+			joined = true
+			continue
+		case r == 0xFE0F, r == 0xFE0E, r >= 0x1F3FB && r <= 0x1F3FF && signs > 0, r >= 0xE0020 && r <= 0xE007F:
+			continue
+		case r == 0x20E3:
+			plain = false // a keycap: the digit before it is part of an emoji
+			continue
+		case isFlag && flag:
+			flag = false
+			continue
+		case !joined:
+			signs++
+		}
+		joined, flag = false, isFlag
+		plain = plain || r < 0x80 || r >= 0xC0 && r < 0x2000
+	}
+	if signs != 1 || plain {
+		say(v, "%s is not one emoji", strconv.Quote(text))
+	}
+}
