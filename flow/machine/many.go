@@ -1,10 +1,10 @@
 package machine
 
 import (
-	"fmt"
 	"strconv"
 
 	"facteur/flow/plan"
+	"facteur/flow/schema"
 )
 
 // foreach runs its steps for each item, some at the same time.
@@ -16,7 +16,8 @@ func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, 
 	}
 	items, ok := x.([]any)
 	if !ok && x != nil {
-		done(invalid(fmt.Errorf("foreach needs a list, got %T", x)).result(), nil)
+		_, found := schema.ListOf(schema.AnyType).Coerce(x)
+		done(flowError("invalid_input", "foreach: "+found.Error()).result(), nil)
 		return
 	}
 	l := &loop{

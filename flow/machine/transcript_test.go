@@ -99,7 +99,18 @@ func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
 	switch {
 	case verb == "start":
 		s := newStart(p, object)
-		s.Receipts = word(0) != "without-receipts"
+		s.Receipts = true
+		for _, w := range words {
+			if list, ok := strings.CutPrefix(w, "random="); ok {
+				for _, n := range strings.Split(list, ",") {
+					i, err := strconv.ParseInt(n, 10, 64)
+					require.NoError(t, err)
+					s.Random = append(s.Random, i)
+				}
+			} else {
+				s.Receipts = w != "without-receipts"
+			}
+		}
 		pl.world = newWorld(t, p, s)
 		pl.say(pl.asked)
 	case strings.HasPrefix(verb, "+"):
