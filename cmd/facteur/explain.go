@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// explainers know the codes of diagnostics, each of its own package.
+// explainers know the codes of diagnostics, each of its own package, and of steps.
 var explainers = [...]struct {
 	explain func(string) (string, bool)
 	codes   func() []string
@@ -27,13 +27,14 @@ var explainers = [...]struct {
 	{record.Explain, record.Codes},
 	{suite.Explain, suite.Codes},
 	{whatsapp.ExplainRule, whatsapp.RuleIDs},
+	{explainStepCode, stepCodeNames},
 }
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "explain CODE",
-		Short:   "Explain the code of a diagnostic, or one of Meta's error codes",
-		Example: "  facteur explain 131026\n  facteur explain maybe-unset",
+		Short:   "Explain the code of a diagnostic or of a step's error, Meta's among them",
+		Example: "  facteur explain 131026\n  facteur explain maybe-unset\n  facteur explain outcome_unknown",
 		Args:    exactly("CODE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(args[0]) },
 	}
@@ -51,12 +52,15 @@ func (a *app) explain(code string) error {
 	var known []string
 	for _, x := range explainers {
 		if text, ok := x.explain(code); ok {
-			fmt.Fprintf(a.stdout, "%s\n\n%s\n", code, text)
+			fmt.Fprintln(a.stdout, code)
+			for _, part := range strings.Split(text, "\n\n") {
+				fmt.Fprintf(a.stdout, "\n%s\n", wrap(part, ""))
+			}
 			return nil
 		}
 		known = append(known, x.codes()...)
 	}
-	hint := "codes stand in brackets at the end of a diagnostic"
+	hint := "a code stands in brackets at the end of a diagnostic, or in the error of a step"
 	if near := diag.Suggest(code, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}

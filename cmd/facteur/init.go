@@ -45,9 +45,12 @@ func (a *app) initProject(dir string) error {
 	if err != nil {
 		return err
 	}
-	for to := range files {
-		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+	for _, to := range sortedNames(files) {
+		switch _, err := os.Lstat(to); {
+		case err == nil:
 			return wrong("choose another folder", "%s is there already; nothing was written", to)
+		case !errors.Is(err, fs.ErrNotExist):
+			return surroundings(err, "nothing was written")
 		}
 	}
 	for _, to := range sortedNames(files) {

@@ -111,7 +111,12 @@ func (l *loader) compile(n *flow.Node) *plan.Plan {
 	if l.lib.Flow != nil {
 		l.flow = l.lib.Flow(name)
 	}
-	if l.flow == nil {
+	switch {
+	case l.flow != nil:
+	case slices.Contains(l.lib.FlowNames, name):
+		l.diags.Errorf("broken-flow", n.Range, "see facteur validate", "the flow %s cannot be read", name)
+		return nil
+	default:
 		l.diags.Errorf("unknown-flow", n.Range, diag.DidYouMean(name, "flows", l.lib.FlowNames), "there is no flow %q in this project", name)
 		return nil
 	}
