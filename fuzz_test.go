@@ -18,7 +18,7 @@ func TestFuzzBriefly(t *testing.T) {
 	for _, target := range []struct{ folder, name string }{
 		{"flow", "FuzzParse"},
 		{"flow/expr", "FuzzScan"},
-		{"flow/machine", "FuzzMachine"},
+		{"flow/machine", "FuzzWorld"},
 		{"flow/record", "FuzzParse"},
 	} {
 		t.Run(target.folder, func(t *testing.T) {
