@@ -161,7 +161,7 @@ func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
 		line += " (" + how + ")"
 	}
 	fmt.Fprintf(a.stderr, "%s  run %s\n", line, r.Run)
-	if r.Error != nil && (r.Step == "" || r.Error.Code == "expression_failed") {
+	if r.Error != nil && r.Step == "" {
 		fmt.Fprintf(a.stderr, "  %s\n", newMask(r.Sensitive).text(errorLine(r.Error)))
 	}
 }

@@ -73,9 +73,13 @@ func isCause(s *machine.Step) bool {
 	return s.Error.Code == "expression_failed"
 }
 
-// errorLine is the first line of an error: a recording's differences are shown at the end.
+// errorLine is the first line of an error, with its place in the flow where there is one:
+// a recording's differences are shown at the end.
 func errorLine(e *call.Error) string {
 	line, _, _ := strings.Cut(e.Message, "\n")
+	if file, ok := e.Details["file"].(string); ok && e.Code == "expression_failed" {
+		line = fmt.Sprintf("%s:%v:%v: %s", file, e.Details["line"], e.Details["column"], line)
+	}
 	if e.Class != "" && e.Class != "flow" {
 		line += " [" + e.Class + "]"
 	}
