@@ -75,7 +75,7 @@ needs events run without something that brings them).`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
-		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.webhookCommand(),
+		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.templatesCommand(), a.webhookCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

@@ -86,9 +86,10 @@ type httpFile struct {
 // A project is a folder of flows and its project file, which may be missing.
 type project struct {
 	projectFile
-	root  string // the folder
-	names map[string]*parsed
-	paths map[string]*parsed
+	root      string // the folder
+	names     map[string]*parsed
+	paths     map[string]*parsed
+	templates *templateCopy // what descriptions checks template messages with
 }
 
 // parsed is a flow file after parsing.

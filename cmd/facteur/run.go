@@ -169,7 +169,7 @@ func (a *app) load(path string) (*project, *plan.Plan, error) {
 	if err := a.diagnose(diags); err != nil {
 		return nil, nil, err
 	}
-	catalog, err := descriptions()
+	catalog, err := p.descriptions()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -56,6 +56,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 			return err
 		}
 	}
+	a.templatesNote(c.projects)
 	c.found.Sort()
 	if asJSON {
 		if c.found == nil {
@@ -192,7 +193,7 @@ func (c *checker) project(path string) (*checkedProject, error) {
 		c.projects[root] = nil
 		return nil, nil
 	}
-	catalog, err := descriptions()
+	catalog, err := p.descriptions()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,199 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/flow/schema"
+	"facteur/vault"
+)
+
+// What a pull asks for, and how much it takes.
+const (
+	templateFields = "name,language,status,category,parameter_format,components,rejected_reason"
+	templatesAPage = 100
+	mostTemplates  = 10_000 // an account has 6,000 at most
+	mostRestarts   = 3
+	invalidCursor  = 131059
+	tooMuchData    = 1 // "Please reduce the amount of data you're asking for"
+)
+
+// PullTemplates reads all templates of a connection's account, sorted by name and
+// language. A nil client is one of its own. Its error is a *PullError.
+func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection) (*Templates, error) {
+	account, err := Connect(c)
+	switch {
+	case err != nil:
+		return nil, &PullError{Problem: err.Error()}
+	case c.App != vault.WhatsApp:
+		return nil, &PullError{Problem: fmt.Sprintf("the connection %s is for %s", c.Name, c.App), Hint: "name a connection of app WHATSAPP"}
+	case account.Token.IsZero():
+		return nil, &PullError{Problem: "the connection " + c.Name + " has no token", Hint: "store it: facteur vault set " + c.Name}
+	case account.WABA == "":
+		return nil, &PullError{Problem: "the connection " + c.Name + " has no waba_id, so it is not known whose templates to read",
+			Hint: "store it: facteur vault set " + c.Name + " waba_id=…"}
+	}
+	p := puller{ctx: ctx, client: Options{Client: client}.client(), account: account, size: templatesAPage}
+	for {
+		all, err := p.all()
+		if err == nil {
+			return all, nil
+		}
+		bad, _ := errors.AsType[*PullError](err)
+		switch again := bad != nil && p.restarts < mostRestarts; {
+		case again && bad.Code == invalidCursor && p.paged:
+		case again && bad.Code == tooMuchData && bad.coded && p.size > 10:
+			p.size /= 4
+		default:
+			return nil, err
+		}
+		p.restarts++
+	}
+}
+
+// A PullError says why the templates could not be read.
+type PullError struct {
+	Problem string
+	Hint    string
+	Code    int64 // Meta's, where Meta said so
+	coded   bool
+}
+
+func (e *PullError) Error() string {
+	if e.Hint == "" {
+		return e.Problem
+	}
+	return e.Problem + "; " + e.Hint
+}
+
+type puller struct {
+	ctx      context.Context
+	client   *http.Client
+	account  Account
+	size     int
+	paged    bool // a cursor was used
+	restarts int
+}
+
+// all reads page after page, from the first.
+func (p *puller) all() (*Templates, error) {
+	var found []*TemplateDefinition
+	p.paged = false
+	seen := map[string]bool{}
+	for cursor := ""; ; {
+		v, err := p.page(cursor)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range many(v.Get("data")) {
+			d, err := definition(item)
+			if err != nil {
+				continue // nothing that could be sent
+			}
+			d.Connection = p.account.Name
+			found = append(found, d)
+		}
+		if len(found) > mostTemplates {
+			return nil, &PullError{Problem: fmt.Sprintf("the API gives more than %d templates, which no account has", mostTemplates)}
+		}
+		next := word(v.Get("paging", "cursors", "after"))
+		if word(v.Get("paging", "next")) == "" || next == "" {
+			break
+		}
+		if seen[next] {
+			return nil, &PullError{Problem: "the API gives the same page of templates again and again", Hint: "try again later"}
+		}
+		seen[next] = true
+		cursor, p.paged = next, true
+	}
+	t, err := NewTemplates(unlike(found))
+	if err != nil {
+		return nil, &PullError{Problem: err.Error()}
+	}
+	return t, nil
+}
+
+// unlike leaves out what came twice, as when a template was added between two pages.
+func unlike(all []*TemplateDefinition) []*TemplateDefinition {
+	seen := map[string]bool{}
+	var kept []*TemplateDefinition
+	for _, d := range all {
+		if key := d.Name + "\n" + d.Language; !seen[key] {
+			seen[key] = true
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+func (p *puller) page(cursor string) (v schema.Value, err error) {
+	ctx, stop := context.WithTimeout(p.ctx, actions.DefaultTimeout)
+	defer stop()
+	query := url.Values{"fields": {templateFields}, "limit": {strconv.Itoa(p.size)}}
+	if cursor != "" {
+		query.Set("after", cursor)
+	}
+	address := p.account.BaseURL + "/" + p.account.Version + "/" + url.PathEscape(p.account.WABA) + "/message_templates?" + query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return v, &PullError{Problem: "base_url of the connection is not the address of an API", Hint: "correct base_url"}
+	}
+	req.Header.Set("Authorization", "Bearer "+p.account.Token.Reveal())
+	const most = 32 << 20 // pages of templates are longer than other answers
+	answer, err := actions.Exchange(p.client, req, most)
+	if err != nil {
+		return v, p.unreachable(err)
+	}
+	r := reply{Answer: answer}
+	r.read()
+	switch {
+	case r.err != nil:
+		return v, p.refused(&r)
+	case answer.Status != http.StatusOK || r.json == nil:
+		return v, &PullError{Problem: fmt.Sprintf("something else answers in place of the API (status %d)", answer.Status), Hint: "check base_url of the connection, and proxies"}
+	}
+	v = schema.NewValue(r.json, nil)
+	if _, ok := v.Get("data").List(); !ok {
+		return v, &PullError{Problem: "the answer holds no templates: " + p.account.WABA + " is no WhatsApp Business Account", Hint: "take the WhatsApp Business Account ID from WhatsApp Manager"}
+	}
+	return v, nil
+}
+
+func (p *puller) unreachable(err error) error {
+	bad := &PullError{Problem: p.hide(err.Error()), Hint: "check the network"}
+	if told, ok := errors.AsType[*call.Error](err); ok {
+		if help, ok := told.Details["help"].(string); ok {
+			bad.Hint = help
+		}
+	}
+	return bad
+}
+
+func (p *puller) refused(r *reply) error {
+	verdict := Classify(*r.err)
+	bad := &PullError{Code: r.err.Code, coded: true, Hint: verdict.Cure}
+	bad.Problem = p.hide(fmt.Sprintf("meta refuses to give the templates: %s (%d)", lower(r.err.Title), r.err.Code))
+	if r.err.Details != "" {
+		bad.Problem += ": " + p.hide(r.err.Details)
+	}
+	if r.err.Code == 100 || r.err.Code == 803 {
+		bad.Hint = "check waba_id of the connection: it is the WhatsApp Business Account's ID, not the portfolio's, and the token's user needs the account"
+	}
+	if wait := r.wait(); wait > 0 {
+		bad.Hint = fmt.Sprintf("wait %s, then try again", wait.Round(time.Second))
+	}
+	return bad
+}
+
+// hide keeps the token out of what people see, should an answer repeat it.
+func (p *puller) hide(text string) string {
+	return strings.ReplaceAll(text, p.account.Token.Reveal(), "[secret]")
+}

@@ -1,0 +1,366 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+
+	"facteur/actions"
+	"facteur/actions/httpcall"
+	"facteur/actions/whatsapp"
+	"facteur/flow/diag"
+	"facteur/vault"
+
+	"github.com/spf13/cobra"
+)
+
+// templatesFolder is where a project keeps its copy of the account's templates.
+const templatesFolder = "templates"
+
+func (a *app) templatesCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "templates",
+		Short: "Keep a copy of the account's templates, and write steps that send them",
+		Long: `Keep a copy of the account's templates, and write steps that send them.
+
+The copy is in the folder templates of the project, one file for each template and
+language. With it, "facteur validate" compares template messages with the templates:
+name, language, status, and each parameter.`,
+		Args: subcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.templatesPull(), a.templatesList(), a.templatesUse())
+	return c
+}
+
+func (a *app) templatesPull() *cobra.Command {
+	var connection string
+	var prune bool
+	c := &cobra.Command{
+		Use:   "pull --connection NAME",
+		Short: "Read the templates of a connection's account into the project",
+		Long: `Read the templates of a connection's account into the project.
+
+Each template is written to templates/NAME.LANGUAGE.json. Pulled again, a template that
+has not changed leaves its file as it is. The file of a template that the account no
+longer has stays, unless --prune is given: then it is deleted, if it came through this
+connection.`,
+		Example: "  facteur templates pull --connection whatsapp_shop",
+		Args:    none,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.pullTemplates(c.Context(), connection, prune)
+		},
+	}
+	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection")
+	c.Flags().BoolVar(&prune, "prune", false, "delete the files of templates that are gone")
+	return c
+}
+
+func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error {
+	p, v, err := a.openVault()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if name == "" {
+		if name = p.onlyConnection(); name == "" {
+			return wrong(`see "facteur vault list"`, "name the connection: --connection NAME")
+		}
+	}
+	connection, err := v.Resolve(ctx, name)
+	if err != nil {
+		return vaultError(err)
+	}
+	pulled, err := whatsapp.PullTemplates(ctx, nil, connection)
+	if err != nil {
+		if bad, ok := errors.AsType[*whatsapp.PullError](err); ok {
+			return surroundings(errors.New(bad.Problem), bad.Hint)
+		}
+		return surroundings(err, "")
+	}
+	return a.keepTemplates(p, name, pulled, prune)
+}
+
+// onlyConnection is the project's connection for WhatsApp, "" unless it has exactly one.
+func (p *project) onlyConnection() string {
+	only := ""
+	for name, c := range p.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			if only != "" {
+				return ""
+			}
+			only = name
+		}
+	}
+	return only
+}
+
+// fileName is what a file of a template may be called: names come from outside.
+var fileName = regexp.MustCompile(`^[a-z0-9_]+\.[A-Za-z_]+\.json$`)
+
+// keepTemplates writes what has changed, and says what became of each file.
+func (a *app) keepTemplates(p *project, connection string, pulled *whatsapp.Templates, prune bool) error {
+	dir := p.at(templatesFolder)
+	before, err := readTemplates(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return surroundings(err, "")
+	}
+	var fresh, changed, same, gone int
+	there := map[string]bool{}
+	for _, t := range pulled.All() {
+		name := t.FileName()
+		if !fileName.MatchString(name) {
+			fmt.Fprintf(a.stderr, "%s the template %q (%q) is left out: its name is none\n", a.paint("33", "warning:"), t.Name, t.Language)
+			continue
+		}
+		there[name] = true
+		text, err := t.Encode()
+		if err != nil {
+			return err
+		}
+		old, err := os.ReadFile(filepath.Join(dir, name))
+		switch {
+		case err != nil:
+			fresh++
+		case bytes.Equal(old, text):
+			same++
+			continue
+		default:
+			changed++
+		}
+		if err := replaceFile(filepath.Join(dir, name), text); err != nil {
+			return surroundings(err, "")
+		}
+	}
+	for _, t := range before {
+		if there[t.FileName()] || t.Connection != connection {
+			continue
+		}
+		gone++
+		if !prune {
+			fmt.Fprintf(a.stderr, "%s the account no longer has %s (%s); --prune deletes its file\n", a.paint("33", "warning:"), t.Name, t.Language)
+		} else if err := os.Remove(filepath.Join(dir, t.FileName())); err != nil {
+			return surroundings(err, "")
+		}
+	}
+	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), shown(dir), fresh, changed, same, gone)
+	return nil
+}
+
+// replaceFile writes a file that is never half there.
+func replaceFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".template-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it was renamed
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// readTemplates reads the templates of a folder; it has none if it is not there.
+func readTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	var found []*whatsapp.TemplateDefinition
+	for _, e := range entries {
+		if e.IsDir() || filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		t, err := whatsapp.ReadTemplate(text)
+		if err != nil {
+			return nil, wrong("write it anew: facteur templates pull", "%s: %w", shown(path), err)
+		}
+		found = append(found, t)
+	}
+	return found, nil
+}
+
+// A templateCopy is a project's copy of the templates, read when it is first asked for.
+type templateCopy struct {
+	read  func() (*whatsapp.Templates, error)
+	asked atomic.Bool
+}
+
+func newTemplateCopy(dir string) *templateCopy {
+	return &templateCopy{read: sync.OnceValues(func() (*whatsapp.Templates, error) {
+		found, err := readTemplates(dir)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		return whatsapp.NewTemplates(found)
+	})}
+}
+
+func (c *templateCopy) look() (*whatsapp.Templates, error) {
+	c.asked.Store(true)
+	return c.read()
+}
+
+// missed tells whether the templates were asked for, and there are none.
+func (c *templateCopy) missed() bool {
+	if !c.asked.Load() {
+		return false
+	}
+	found, err := c.read()
+	return found == nil && err == nil
+}
+
+// descriptions is the catalogue for those who check the project's flows.
+func (p *project) descriptions() (*actions.Set, error) {
+	p.templates = newTemplateCopy(p.at(templatesFolder))
+	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.templates.look})
+}
+
+// templatesNote says, once, what could not be checked.
+func (a *app) templatesNote(projects map[string]*checkedProject) {
+	for _, p := range projects {
+		if p != nil && p.templates != nil && p.templates.missed() {
+			fmt.Fprintf(a.stderr, "%s template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates\n", a.paint("36", "note:"))
+			return
+		}
+	}
+}
+
+// projectTemplates reads the templates of the project of the working folder.
+func (a *app) projectTemplates() (*project, *whatsapp.Templates, error) {
+	p, found, err := openProject(".")
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.diagnose(found); err != nil {
+		return nil, nil, err
+	}
+	list, err := readTemplates(p.at(templatesFolder))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(list) == 0 {
+		return nil, nil, wrong("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", shown(p.at(templatesFolder)))
+	}
+	templates, err := whatsapp.NewTemplates(list)
+	if err != nil {
+		return nil, nil, wrong("delete one of the files", "%s: %w", shown(p.at(templatesFolder)), err)
+	}
+	return p, templates, nil
+}
+
+func (a *app) templatesList() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the templates of the project",
+		Args:  none,
+		RunE: func(*cobra.Command, []string) error {
+			_, templates, err := a.projectTemplates()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(templates.All())
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "NAME\tLANGUAGE\tSTATUS\tCATEGORY\tTAKES")
+			for _, t := range templates.All() {
+				_, inputs := t.Use()
+				var names []string
+				for _, in := range inputs {
+					names = append(names, in.Name)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.Language, t.Status, t.Category, strings.Join(names, ", "))
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the templates as JSON")
+	return c
+}
+
+func (a *app) templatesUse() *cobra.Command {
+	var language, connection, out string
+	c := &cobra.Command{
+		Use:   "use NAME",
+		Short: "Write a flow that sends a template, and its test",
+		Long: `Write a flow that sends a template, and its test.
+
+Both are printed, or written to the folder of --out. The flow has one input for each thing
+that the template is filled in with; the test sends the template's own examples.`,
+		Example: "  facteur templates use order_shipped --language fr --out flows",
+		Args:    exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, templates, err := a.projectTemplates()
+			if err != nil {
+				return err
+			}
+			t, err := chosen(templates, args[0], language)
+			if err != nil {
+				return err
+			}
+			if connection == "" {
+				connection = firstOf(t.Connection, p.onlyConnection(), "whatsapp")
+			}
+			return a.useTemplate(t, connection, out)
+		},
+	}
+	c.Flags().StringVar(&language, "language", "", "which `language`, if the template has several")
+	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection to send over")
+	c.Flags().StringVar(&out, "out", "", "write the files to a `folder`, instead of printing them")
+	return c
+}
+
+func chosen(templates *whatsapp.Templates, name, language string) (*whatsapp.TemplateDefinition, error) {
+	all := templates.Named(name)
+	if len(all) == 0 {
+		var names []string
+		for _, t := range templates.All() {
+			names = append(names, t.Name)
+		}
+		return nil, wrong(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, templatesFolder)
+	}
+	var known []string
+	for _, t := range all {
+		if t.Language == language || language == "" && len(all) == 1 {
+			return t, nil
+		}
+		known = append(known, t.Language)
+	}
+	if language == "" {
+		return nil, wrong("choose one: --language "+known[0], "the template %s is there in several languages: %s", name, strings.Join(known, ", "))
+	}
+	return nil, wrong("it is there in "+strings.Join(known, ", "), "the template %s is not there in %s", name, language)
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}

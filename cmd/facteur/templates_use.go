@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"facteur/actions/whatsapp"
+)
+
+// What the test of a template's flow sends to and from.
+const (
+	examplePhone  = "+33612345678"
+	exampleSender = "106540352242922"
+)
+
+// useTemplate writes the flow that sends a template, and its test.
+func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string) error {
+	name := strings.TrimLeft(t.Name, "_0123456789")
+	if name != t.Name {
+		name = "send_" + t.Name
+	}
+	components, inputs := t.Use()
+	files := [...]struct{ name, text string }{
+		{name + flowSuffix, templateFlow(t, name, connection, components, inputs)},
+		{name + testSuffix, templateTest(t, name, connection, components, inputs)},
+	}
+	if t.Status != "" && t.Status != whatsapp.Approved {
+		fmt.Fprintf(a.stderr, "%s the template is %s; only templates that are %s are sent\n", a.paint("33", "warning:"), t.Status, whatsapp.Approved)
+	}
+	if out == "" {
+		for _, f := range files {
+			fmt.Fprintf(a.stdout, "# %s\n%s\n", f.name, f.text)
+		}
+		return nil
+	}
+	for _, f := range files {
+		if path := filepath.Join(out, f.name); !errors.Is(lstat(path), fs.ErrNotExist) {
+			return wrong("choose another folder", "%s is there already; nothing was written", path)
+		}
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return surroundings(err, "")
+	}
+	for _, f := range files {
+		path := filepath.Join(out, f.name)
+		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
+			return surroundings(err, "")
+		}
+		fmt.Fprintln(a.stderr, "wrote", path)
+	}
+	return nil
+}
+
+func lstat(path string) error {
+	_, err := os.Lstat(path)
+	return err
+}
+
+func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("flow: %s", name)
+	line("description: Send the template %s (%s).", t.Name, t.Language)
+	line("inputs:")
+	line("  phone: {type: string, format: e164}")
+	for _, in := range inputs {
+		declared := whatsapp.Object{{Name: "type", Value: in.Type}}
+		switch {
+		case in.Format != "":
+			declared = append(declared, whatsapp.Field{Name: "format", Value: in.Format})
+		case in.Type == "string":
+			declared = append(declared, whatsapp.Field{Name: "minLength", Value: 1})
+		}
+		if in.Name == "code" {
+			declared = append(declared, whatsapp.Field{Name: "sensitive", Value: true})
+		}
+		declared = append(declared, whatsapp.Field{Name: "description", Value: in.Doc})
+		line("  %s: %s", in.Name, whatsapp.YAML(declared))
+	}
+	line("steps:")
+	line("  - id: send")
+	line("    action: whatsapp.send_message")
+	line("    connection: %s", connection)
+	line("    with:")
+	line("      recipient: ${inputs.phone}")
+	line("      message_type: template")
+	line("      message:")
+	line("        name: %s", whatsapp.YAML(t.Name))
+	line("        language: {code: %s}", whatsapp.YAML(t.Language))
+	if len(components) > 0 {
+		line("        components:")
+		for _, c := range components {
+			line("          - %s", whatsapp.YAML(c))
+		}
+	}
+	line("outputs:")
+	line("  status_code: ${steps.send.outputs.status_code}")
+	line("  message_id: ${steps.send.outputs.message_id}")
+	return b.String()
+}
+
+func templateTest(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
+	given := whatsapp.Object{{Name: "phone", Value: examplePhone}}
+	for _, in := range inputs {
+		given = append(given, whatsapp.Field{Name: in.Name, Value: in.Example})
+	}
+	template := whatsapp.Object{{Name: "name", Value: t.Name}, {Name: "language", Value: whatsapp.Object{{Name: "code", Value: t.Language}}}}
+	if len(components) > 0 {
+		template = append(template, whatsapp.Field{Name: "components", Value: whatsapp.Fill(components, inputs)})
+	}
+	path := "/" + exampleSender + "/messages"
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("flow: %s", name)
+	line("cases:")
+	line("  - name: the template is sent")
+	line("    inputs: %s", whatsapp.YAML(given))
+	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
+	line("    exchanges:")
+	line("      - step: send")
+	line("        request:")
+	line("          method: POST")
+	line("          path: %s", path)
+	line("          json: {to: %q, type: template, template: %s, $more: true}", examplePhone, whatsapp.YAML(template))
+	line("        response: {status: 200, json: {messaging_product: whatsapp, messages: [{id: wamid.TEST}]}}")
+	line("    expect: {status: succeeded, outputs: {status_code: 200, message_id: wamid.TEST}}")
+	line("  - name: the template is paused")
+	line("    inputs: %s", whatsapp.YAML(given))
+	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
+	line("    exchanges:")
+	line("      - step: send")
+	line("        request: {method: POST, path: %s, json: {$any: true}}", path)
+	line("        response: {status: 400, json: {error: {code: 132015, message: \"(#132015) Template is paused\"}}}")
+	line("    expect: {status: failed, error: {code: \"132015\", step: send}}")
+	return b.String()
+}
