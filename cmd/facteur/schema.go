@@ -1,7 +1,7 @@
 package main
 
 import (
-	"facteur/flow/call"
+	"facteur/flow/plan"
 	"facteur/flow/diag"
 	"facteur/flow/suite"
 
@@ -26,7 +26,7 @@ YAML extension of most editors, write it to a file and name that in the first li
 			}
 			switch args[0] {
 			case "flow":
-				return a.printJSON(flowSchema(catalog))
+				return a.printJSON(plan.JSONSchema(catalog))
 			case "test":
 				return a.printJSON(suite.JSONSchema())
 			case "project":
@@ -39,4 +39,3 @@ YAML extension of most editors, write it to a file and name that in the first li
 		},
 	}
 }
-func flowSchema(call.Catalog) map[string]any { return nil }
