@@ -15,16 +15,24 @@ type Explanation struct {
 	Does       string // what the engine does; filled in by Explain
 }
 
+// Where a code is documented: the page's name and its address.
 const (
-	codesPage    = "Cloud API error codes"
-	graphPage    = "Graph API, handling errors"
-	openAPI      = "Meta's OpenAPI description, v23"
-	groupsPage   = "Groups API error codes"
-	callingPage  = "Calling API, troubleshooting"
-	paymentsPage = "Payments India, order status"
-	bsuidPage    = "Business-scoped user IDs"
-	observed     = "seen in production"
+	whatsappPages = "https://developers.facebook.com/documentation/business-messaging/whatsapp/"
+
+	codesPage    = "Cloud API error codes, " + whatsappPages + "support/error-codes"
+	graphPage    = "Graph API, handling errors, https://developers.facebook.com/docs/graph-api/guides/error-handling"
+	openAPI      = "Meta's OpenAPI description, v23, https://github.com/facebook/openapi"
+	groupsPage   = "Groups API error codes, " + whatsappPages + "groups/error-codes"
+	callingPage  = "Calling API, troubleshooting, " + whatsappPages + "calling/troubleshooting"
+	paymentsPage = "Payments India, order status, " + whatsappPages + "payments"
+	bsuidPage    = "Business-scoped user IDs, " + whatsappPages + "business-scoped-user-ids"
+	historyPage  = "Webhooks, history, " + whatsappPages + "webhooks/reference/history"
+	inboundPage  = "Webhooks, unsupported messages, " + whatsappPages + "webhooks/reference/messages/unsupported"
+	unlisted     = "seen in production; Meta's list: " + whatsappPages + "support/error-codes"
 )
+
+// observed is the source of what is on no page of Meta's.
+const observed = "seen in production"
 
 const newToken = "make a token of a system user that has whatsapp_business_messaging on this account, and store it: facteur vault set"
 
@@ -46,8 +54,10 @@ func catalogue() []Explanation {
 		{200, 0, "API Permission", 403, Auth, 0, "a permission is missing, or no token was sent", "give the system user the account and the permission whatsapp_business_messaging", codesPage, ""},
 		{200, 299, "API Permission", 403, Auth, 0, "a permission is missing or was taken away", "give the system user the account and the permission whatsapp_business_messaging", codesPage, ""},
 		{368, 0, "Temporarily blocked for policies violations", 403, AccountBlocked, 0, "the account is restricted or disabled for breaking a policy", "see the account's quality page in WhatsApp Manager, and appeal there", codesPage, ""},
+		{501, 0, "Unknown message type", 0, InboundFault, 0, "somebody sent a kind of message that the API does not pass on", "ask the person to write it as a text", inboundPage, ""},
 		{613, 0, "Calls to this API have exceeded the rate limit", 429, ThrottleApp, 0, "too many calls of this kind", "spread the calls", callingPage, ""},
 		{803, 0, "Object not found", 404, Permanent, 0, "there is no object of that ID", "check the ID: a phone number ID is not a phone number", openAPI, ""},
+		{2500, 0, "Unknown path components", 400, Permanent, 0, "the address that was called is none of the API's", "check sender_phone_id, and base_url and api_version of the connection", graphPage, ""},
 		{2046, 2047, "Invalid order status transition", 400, Permanent, 0, "an order cannot go from its state to this one", "send the states of an order in their order; a paid order cannot be cancelled", paymentsPage, ""},
 		{80007, 0, "Rate limit issues", 400, ThrottleWABA, 0, "the WhatsApp Business Account is over its number of calls per hour", "spread the calls over the hour", codesPage, ""},
 
@@ -80,7 +90,9 @@ func catalogue() []Explanation {
 		{131055, 0, "Method not allowed", 400, Permanent, 0, "this kind of message is not allowed here: the Marketing Messages API takes only marketing templates", "use the Cloud API for it", codesPage, ""},
 		{131056, 0, "(Business Account, Consumer Account) pair rate limit hit", 400, ThrottlePair, 0, "too many messages from this number to this person: one every 6 seconds, 45 in a burst", "send fewer, longer messages", codesPage, ""},
 		{131057, 0, "Account in maintenance mode", 500, Transient, time.Minute, "the number is being upgraded, for about a minute", "nothing: it passes", codesPage, ""},
+		{131058, 0, "Hello World templates can only be sent from Public Test Numbers", 400, PermanentTemplate, 0, "the template hello_world is only for Meta's test numbers", "make a template of your own", unlisted, ""},
 		{131059, 0, "Invalid cursor", 400, Permanent, 0, "a paging cursor has expired", "begin again without a cursor", codesPage, ""},
+		{131060, 0, "Message unavailable", 0, InboundFault, 0, "what somebody sent is not passed on, such as a message that disappears", "ask the person to write it as a text", inboundPage, ""},
 		{131062, 0, "BSUID recipient not supported", 400, Permanent, 0, "this message cannot go to a business-scoped user ID: authentication templates need a phone number", "send to the phone number", bsuidPage, ""},
 		{131063, 0, "Marketing templates disabled on Cloud API", 400, Permanent, 0, "the account sends marketing templates only through the Marketing Messages API", "turn marketing messages on Cloud API on again, in the account's settings", codesPage, ""},
 		{131064, 0, "Messaging limit reached due to template classification violations", 400, ThrottleAccount, 0, "templates were given the wrong category too often", "wait until the limit is lifted, and correct the categories", codesPage, ""},
@@ -101,7 +113,7 @@ func catalogue() []Explanation {
 		{132001, 0, "Template does not exist", 404, PermanentTemplate, 0, "there is no approved template of that name in that language", "check name and language: en and en_US are different", codesPage, ""},
 		{132005, 0, "Template Hydrated Text Too Long", 400, PermanentTemplate, 0, "with its parameters filled in, the text is too long", "shorten the parameters", codesPage, ""},
 		{132007, 0, "Template Format Character Policy Violated", 400, PermanentTemplate, 0, "the content breaks a policy on formats or characters", "change the template or its parameters", codesPage, ""},
-		{132008, 0, "Template parameter value invalid", 400, PermanentTemplate, 0, "the value of a parameter is formatted wrongly", "read details: it names the parameter", observed, ""},
+		{132008, 0, "Template parameter value invalid", 400, PermanentTemplate, 0, "the value of a parameter is formatted wrongly", "read details: it names the parameter", unlisted, ""},
 		{132012, 0, "Template Parameter Format Mismatch", 400, PermanentTemplate, 0, "a parameter is of another type than the template wants, such as a text where its header is an image", "compare components with the template", codesPage, ""},
 		{132015, 0, "Template is Paused", 400, NeedsOtherTemplate, 0, "the template is paused for its quality: 3 hours, then 6, then for good", "use another template, or wait and make it better", codesPage, ""},
 		{132016, 0, "Template is Disabled", 400, PermanentTemplate, 0, "the template was paused too often and is disabled for good", "make a new template", codesPage, ""},
@@ -122,19 +134,20 @@ func catalogue() []Explanation {
 		{134101, 0, "Your template is still syncing", 400, TransientSlow, 0, "a new template, or one not used for long, is not ready yet", "wait ten minutes", codesPage, ""},
 		{134102, 0, "Template unavailable for use", 500, AccountBlocked, 0, "the template could not be made ready for marketing messages", "see the template in WhatsApp Manager", codesPage, ""},
 		{135000, 0, "Generic user error", 400, Permanent, 0, "something in the request is wrong, and Meta does not say what", "compare the message with one that works", codesPage, ""},
-		{136024, 136025, "Request or verify code error", 400, AccountBlocked, 0, "the code to verify the number could not be requested or is wrong", "request a new code, later", observed, ""},
-		{137000, 0, "Recipient identity key mismatch", 400, Recipient, 0, "the person has a new phone or installed WhatsApp again", "make sure that it is the same person before you go on", observed, ""},
+		{136024, 136025, "Request or verify code error", 400, AccountBlocked, 0, "the code to verify the number could not be requested or is wrong", "request a new code, later", unlisted, ""},
+		{137000, 0, "Recipient identity key mismatch", 400, Recipient, 0, "the person has a new phone or installed WhatsApp again", "make sure that it is the same person before you go on", unlisted, ""},
 		{138000, 138023, "Calling errors", 0, Calling, 0, "the Calling API refused it; 138009: too many requests for a permission to call, 138017: the permission is there already", "read details", callingPage, ""},
-		{139000, 139004, "Flow integrity, update or publish error", 400, Permanent, 0, "a WhatsApp Flow could not be changed or published", "see the Flow in WhatsApp Manager", observed, ""},
-		{139100, 139101, "Block users failed", 400, Permanent, 0, "some people could not be blocked, or the list of 64,000 is full", "read details", observed, ""},
-		{139102, 139103, "Block users conflict", 400, Transient, 0, "the list of blocked people was being changed, or a fault at Meta", "try again", observed, ""},
+		{139000, 139004, "Flow integrity, update or publish error", 400, Permanent, 0, "a WhatsApp Flow could not be changed or published", "see the Flow in WhatsApp Manager", unlisted, ""},
+		{139100, 139101, "Block users failed", 400, Permanent, 0, "some people could not be blocked, or the list of 64,000 is full", "read details", unlisted, ""},
+		{139102, 139103, "Block users conflict", 400, Transient, 0, "the list of blocked people was being changed, or a fault at Meta", "try again", unlisted, ""},
 		{147001, 147005, "Username error", 400, Permanent, 0, "the user name cannot be used", "read details", bsuidPage, ""},
 		{200005, 200007, "Template insights error", 400, Permanent, 0, "the figures of a template are not available", "turn insights on in WhatsApp Manager", codesPage, ""},
 		{1752041, 0, "Duplicate Request", 400, Permanent, 0, "the Marketing Messages API was asked for twice", "nothing: the first request counts", codesPage, ""},
 		{2388000, 2388999, "Template creation or phone migration error", 400, Permanent, 0, "a template could not be made (2388019: too many; 2388040, 2388047, 2388072, 2388073: a format; 2388293, 2388299: the variables), or a number not migrated", "read details", codesPage, ""},
 		{2494100, 0, "Maintenance", 400, Transient, 3 * time.Minute, "the number is being maintained", "nothing: it passes within minutes", codesPage, ""},
-		{2494164, 2494179, "Sign-up error", 400, Permanent, 0, "signing up failed, or terms were not accepted", "read details", observed, ""},
+		{2494164, 2494179, "Sign-up error", 400, Permanent, 0, "signing up failed, or terms were not accepted", "read details", unlisted, ""},
 		{2593107, 2593108, "Synchronization error", 400, Permanent, 0, "the request to synchronize was made too often or too late", "read details", codesPage, ""},
+		{2593109, 0, "History sync is turned off", 0, Permanent, 0, "the business does not share the chat history of its WhatsApp Business app", "have it turned on in the app, if it is needed", historyPage, ""},
 	}
 }
 

@@ -3,11 +3,9 @@ package whatsapp
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	"facteur/actions"
 	"facteur/flow/call"
-	"facteur/flow/schema"
 )
 
 // failure says what it means that an answer came which is no success. in is the input
@@ -43,6 +41,7 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 // refusal is the failure of an answer with an error of the API.
 func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	v := Classify(*r.err)
+	r.err.FBTraceID = first(r.err.FBTraceID, r.Header.Get("X-Fb-Trace-Id"), r.Header.Get("X-Fb-Request-Id"))
 	switch v.Class {
 	case TransientMaybe:
 		v.Retryable = r.err.Transient || c.Attempt <= 2
@@ -60,24 +59,8 @@ func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	if v.Retryable {
 		f.After = max(v.After, r.wait())
 	}
+	if full := readUsage(r.Header).String(); full != "" {
+		f.Err.Details["usage"] = full
+	}
 	return f
-}
-
-// wait is how long the answer asks to wait: Retry-After in seconds or as a date, or the
-// minutes of X-Business-Use-Case-Usage.
-func (r *reply) wait() time.Duration {
-	d, _ := actions.RetryAfter(r.Header)
-	usage, err := actions.DecodeJSON([]byte(r.Header.Get("X-Business-Use-Case-Usage")))
-	if err != nil {
-		return d
-	}
-	accounts, _ := usage.(map[string]any)
-	for _, uses := range accounts {
-		for _, use := range schema.NewValue(uses, nil).Items() {
-			if minutes, ok := use.Get("estimated_time_to_regain_access").Number(); ok && minutes > 0 {
-				d = max(d, time.Duration(min(minutes, 24*60)*float64(time.Minute)))
-			}
-		}
-	}
-	return d
 }

@@ -300,7 +300,7 @@ func faults(v schema.Value) []Fault {
 func hasFault(found []Notification, e Fault) bool {
 	for _, n := range found {
 		for _, f := range n.Errors {
-			if f == e {
+			if f.GraphError == e.GraphError {
 				return true
 			}
 		}

@@ -130,6 +130,9 @@ func messageOf(m schema.Value) Notification {
 		Details:   messageDetails().of(m),
 		Errors:    faults(m.Get("errors")),
 	}
+	for i := range n.Errors {
+		n.Errors[i].Class = InboundFault // whatever the code means of a message that we send
+	}
 	n.Raw, _ = m.Object()
 	if n.Type == "" {
 		n.Type = guessType(n.Raw)
