@@ -42,7 +42,6 @@ var law = []struct {
 	{"actions/httpcall", []string{"actions", "flow/call", "flow/schema", "vault"}, "an action"},
 	{"actions/whatsapp", []string{"actions", "flow/call", "flow/schema", "vault"}, "actions"},
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
-	{"examples", []string{"*"}, "they run what authors run"},
 }
 
 // only says where a library, or a part of the standard library, may be imported.

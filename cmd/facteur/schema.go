@@ -1,8 +1,10 @@
 package main
 
 import (
-	"facteur/flow/plan"
+	"encoding/json"
+
 	"facteur/flow/diag"
+	"facteur/flow/plan"
 	"facteur/flow/suite"
 
 	"github.com/spf13/cobra"
@@ -18,24 +20,39 @@ YAML extension of most editors, write it to a file and name that in the first li
   # yaml-language-server: $schema=flow.schema.json`,
 		Example:   "  facteur schema flow > flow.schema.json",
 		Args:      exactly("flow, test or project"),
-		ValidArgs: []string{"flow", "test", "project"},
+		ValidArgs: schemaNames,
 		RunE: func(_ *cobra.Command, args []string) error {
-			catalog, err := descriptions()
-			if err != nil {
-				return err
+			text, err := schemaOf(args[0])
+			if err == nil {
+				_, err = a.stdout.Write(text)
 			}
-			switch args[0] {
-			case "flow":
-				return a.printJSON(plan.JSONSchema(catalog))
-			case "test":
-				return a.printJSON(suite.JSONSchema())
-			case "project":
-				s := projectType().JSONSchema(false)
-				s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-				s["title"] = "The project file of Facteur"
-				return a.printJSON(s)
-			}
-			return wrong(diag.DidYouMean(args[0], "schemas", []string{"flow", "test", "project"}), "there is no schema of %q", args[0])
+			return err
 		},
 	}
+}
+
+var schemaNames = []string{"flow", "test", "project"}
+
+// schemaOf returns a JSON Schema, on one line: nobody reads it, and indented it is five
+// times as long.
+func schemaOf(name string) ([]byte, error) {
+	var s map[string]any
+	switch name {
+	case "flow":
+		catalog, err := descriptions()
+		if err != nil {
+			return nil, err
+		}
+		s = plan.JSONSchema(catalog)
+	case "test":
+		s = suite.JSONSchema()
+	case "project":
+		s = projectType().JSONSchema(false)
+		s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+		s["title"] = "The project file of Facteur"
+	default:
+		return nil, wrong(diag.DidYouMean(name, "schemas", schemaNames), "there is no schema of %q", name)
+	}
+	text, err := json.Marshal(s)
+	return append(text, '\n'), err
 }
