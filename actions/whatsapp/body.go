@@ -77,6 +77,9 @@ var bodySchema = sync.OnceValue(func() *schema.Type {
 
 var readSchema = sync.OnceValue(func() *schema.Type { return limited(schema.Of[ReadBody](), onRead) })
 
+// BodyFields names the fields of a Body in their usual order.
+func BodyFields() []string { return bodySchema().Names() }
+
 // CheckBody tells what Meta would refuse in the body of a request to
 // /{phone_number_id}/messages, a decoded JSON value. The findings come in the order of
 // their paths; those that are warnings are about what Meta may take.
@@ -98,7 +101,7 @@ func CheckBody(body any) schema.Violations {
 	if on == onBody {
 		found = judgeBody(found, object)
 	}
-	slices.SortStableFunc(found, func(a, b schema.Violation) int { return strings.Compare(a.Path.String(), b.Path.String()) })
+	sortByPath(found)
 	return found
 }
 
@@ -106,6 +109,7 @@ func CheckBody(body any) schema.Violations {
 func judgeBody(found schema.Violations, body map[string]any) schema.Violations {
 	kind := typeOf(body)
 	found = judgeMessage(found, kind, body[kind], schema.Path{kind})
+	found = foreign(found, body[kind], schema.Path{kind}, true)
 	if to, ok := body["to"].(string); ok && body["recipient_type"] != "group" {
 		found = judgeTo(found, to)
 	}

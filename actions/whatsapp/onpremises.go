@@ -83,6 +83,36 @@ func notTheMessage(v any) schema.Violations {
 	return nil
 }
 
+// notInputs recognises, beside the inputs of a send, what belongs into the message, to
+// the On-Premises API, or has another name in a body.
+func notInputs(v any) (found schema.Violations) {
+	object, _ := v.(map[string]any)
+	for _, f := range misplaced {
+		if _, ok := object[f.name]; ok {
+			found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,
+				Message: f.name + " stands here in the On-Premises API only", Hint: f.hint + "; facteur message migrate translates a whole body"})
+		}
+	}
+	return found
+}
+
+var misplaced = [...]struct{ name, hint string }{
+	{"preview_url", "write it into the message: {body: …, preview_url: true}"},
+	{"hsm", "write message_type: template, and name, language and components into the message"},
+	{"namespace", "leave it out: the account knows its templates"},
+	{"ttl", "leave it out: a template has message_send_ttl_seconds, set where it is made"},
+	{"provider", "leave it out: give a link that needs no login, or upload the file and give its id"},
+}
+
+// hsmType recognises the message type that templates had.
+func hsmType(v any) schema.Violations {
+	if text, ok := v.(string); ok && strings.EqualFold(text, "hsm") {
+		return schema.Violations{{Rule: "on-premises", Message: "hsm is a message type of the On-Premises API",
+			Hint: "write template; facteur message migrate translates a whole body"}}
+	}
+	return nil
+}
+
 func wholeBody(v map[string]any) schema.Violations {
 	_, product := v["messaging_product"]
 	_, to := v["to"]

@@ -69,14 +69,8 @@ func saidRules() []rule {
 			doc:  "message is only what stands under the name of the type; sender, recipient and type are fields of the step.",
 			hint: "facteur import makes a step of a whole body", source: ours},
 		{id: "message-placeholder",
-			doc:  "{{name}} is how templates of other tools write a value. Facteur sends it as it stands; an expression is ${…}.",
+			doc:  "{{name}} is how other tools write a value, and Meta where a template is made. In a message it is sent as it stands; an expression is ${…}. In a body that is checked by itself this is a warning.",
 			hint: "write ${inputs.name}", source: ours},
-		{id: "message-double-dollar",
-			doc:  "${{ … }} is how another tool writes expressions.",
-			hint: "write ${…} with one pair of braces", source: ours},
-		{id: "marketing-united-states",
-			doc:     "Meta delivers no marketing templates to phone numbers of the United States since 2025-04-01 (131049).",
-			warning: true, hint: "send it to other countries only", source: "Cloud API, marketing templates"},
 	}
 }
 

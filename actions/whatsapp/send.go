@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"facteur/actions"
@@ -23,6 +24,17 @@ type SendInput struct {
 	Once          *Once     `json:"once,omitempty" doc:"skip the send if one with the same key went out before"`
 	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"a text that comes back on status events; Meta and every subscribed app can read it"`
 }
+
+// SchemaType is that of the fields, which recognises what belongs elsewhere.
+func (SendInput) SchemaType() *schema.Type { return sendInputSchema() }
+
+var sendInputSchema = sync.OnceValue(func() *schema.Type {
+	type fields SendInput
+	t := schema.Of[fields]()
+	t.Mistake = notInputs
+	t.Field("message_type").Type.Mistake = hsmType
+	return t
+})
 
 // A Fallback is a template for when nothing else may be sent.
 type Fallback struct {
@@ -60,9 +72,10 @@ func SendMessage(o Options) actions.Action {
 			Recipient: recipientKey,
 			Limits:    limits,
 			States:    []string{sent, delivered, read},
+			Receipt:   schema.Of[receiptData](),
 			Settle:    settle,
 			Check:     s.check,
-			Lint:      s.lint,
+			Lint:      func(in schema.Value) schema.Violations { return append(literals(in), s.lint(in)...) },
 			Volatile:  []string{"biz_opaque_callback_data"},
 		},
 		Connect: Connect,

@@ -1,0 +1,249 @@
+package whatsapp
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/flow/schema"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// A Change is something that Migrate did to a body, or that a person must do.
+type Change struct {
+	Path schema.Path // in the new body, or in the old one for what is gone
+	Text string
+	Todo bool // a person must do it
+}
+
+// Migrate translates the body of a request to the On-Premises API (/v1/messages) into
+// one to the Cloud API, and tells what it did. What it cannot do, such as uploading files
+// again, is among the changes. The body itself is not changed. One that is a Cloud body
+// already comes back with no changes but what Meta would refuse in it.
+func Migrate(body map[string]any) (cloud map[string]any, changes []Change) {
+	m := &migration{body: copied(body).(map[string]any)}
+	m.envelope()
+	m.template()
+	m.files()
+	m.trim(schema.Path{interactiveType, "action"}, get(m.body[interactiveType], "action"))
+	m.unknown()
+	return m.body, m.changes
+}
+
+// A migration changes a body of its own.
+type migration struct {
+	body    map[string]any
+	changes []Change
+}
+
+func (m *migration) did(path schema.Path, format string, args ...any) {
+	m.changes = append(m.changes, Change{Path: slices.Clone(path), Text: fmt.Sprintf(format, args...)})
+}
+
+func (m *migration) todo(path schema.Path, format string, args ...any) {
+	m.changes = append(m.changes, Change{Path: slices.Clone(path), Text: fmt.Sprintf(format, args...), Todo: true})
+}
+
+// envelope changes what stands around the message.
+func (m *migration) envelope() {
+	b := m.body
+	if _, ok := b["messaging_product"]; !ok {
+		b["messaging_product"] = "whatsapp"
+		m.did(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
+	}
+	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && !strings.HasPrefix(to, "+") {
+		if number, err := phonenumbers.Parse("+"+onlyDigits(to), ""); err == nil && onlyDigits(to) == to && phonenumbers.IsPossibleNumber(number) {
+			b["to"] = "+" + to
+			m.did(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
+		}
+	}
+	if b["recipient_type"] == "group" {
+		m.todo(schema.Path{"to"}, "groups of the On-Premises API are gone: give the id of a group of the Cloud API")
+	}
+	if v, ok := b["preview_url"]; ok {
+		delete(b, "preview_url")
+		if text, ok := b["text"].(map[string]any); ok {
+			if _, there := text["preview_url"]; !there {
+				text["preview_url"] = v
+			}
+			m.did(schema.Path{"text", "preview_url"}, "moved from the top into text")
+		} else {
+			m.did(schema.Path{"preview_url"}, "left out: only a text has a preview")
+		}
+	}
+	if v, ok := b["ttl"]; ok {
+		delete(b, "ttl")
+		m.did(schema.Path{"ttl"}, "left out")
+		m.todo(schema.Path{"ttl"}, "if %v matters, set message_send_ttl_seconds of the template", v)
+	}
+	if status, ok := b["status"]; ok && b["message_id"] == nil && status == "read" {
+		m.todo(schema.Path{"message_id"}, "add the id of the message, which stood in the address")
+	}
+	m.kind()
+}
+
+// kind finds the type of the message where it was left out.
+func (m *migration) kind() {
+	b := m.body
+	if _, ok := b["type"]; ok || b["status"] != nil || b["hsm"] != nil {
+		return
+	}
+	for kind := range strings.FieldsSeq(messageTypes) {
+		if _, ok := b[kind]; ok {
+			b["type"] = kind
+			m.did(schema.Path{"type"}, "added: %s", kind)
+			return
+		}
+	}
+}
+
+// files looks at the files of a message, wherever they stand.
+func (m *migration) files() {
+	for kind := range strings.FieldsSeq(fileTypes) {
+		m.file(schema.Path{kind}, m.body[kind])
+	}
+	m.inside(schema.Path{interactiveType, "header"}, get(m.body[interactiveType], "header"))
+	m.inside(schema.Path{interactiveType, "action"}, get(m.body[interactiveType], "action"))
+	m.inside(schema.Path{templateType, "components"}, get(m.body[templateType], "components"))
+}
+
+// inside finds files in and below a value.
+func (m *migration) inside(path schema.Path, v any) {
+	switch v := v.(type) {
+	case []any:
+		for i, inner := range v {
+			m.inside(append(path, i), inner)
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if contains(fileTypes, name) {
+				m.file(append(path, name), v[name])
+			} else {
+				m.inside(append(path, name), v[name])
+			}
+		}
+	}
+}
+
+func (m *migration) file(path schema.Path, v any) {
+	file, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	if provider, ok := file["provider"]; ok {
+		delete(file, "provider")
+		name, _ := get(provider, "name").(string)
+		m.did(append(path, "provider"), "left out")
+		m.todo(append(path, "link"), "the provider %s gave access to the link: make it public, or upload the file and give its id", mention(name))
+	}
+	if id, ok := file["id"]; ok {
+		m.todo(append(path, "id"), "upload the file again: %v is an id of the On-Premises API, which the Cloud API does not know", id)
+	}
+}
+
+// trim takes white space from the ends of the texts in and below an action.
+func (m *migration) trim(path schema.Path, v any) {
+	switch v := v.(type) {
+	case []any:
+		for i, inner := range v {
+			m.trim(append(path, i), inner)
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if _, ok := v[name].(string); ok && name != "description" && name != "text" {
+				m.trimText(path, v, name)
+			} else {
+				m.trim(append(path, name), v[name])
+			}
+		}
+	}
+}
+
+// unknown leaves out every field that the Cloud API does not know.
+func (m *migration) unknown() {
+	for range 3 { // what is left out may have hidden more
+		of := bodySchema()
+		if m.body["status"] != nil && m.body["type"] == nil {
+			of = readSchema()
+		}
+		_, found := of.Coerce(m.body)
+		again := false
+		for _, v := range slices.Backward(found) {
+			if (v.Rule == "unknown-field" || v.Rule == "on-premises") && v.OnKey && remove(m.body, v.Path) {
+				m.did(v.Path, "left out: the Cloud API does not know it")
+				again = true
+			}
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+// remove deletes a field; false: it is not there.
+func remove(v any, path schema.Path) bool {
+	for i, step := range path {
+		switch step := step.(type) {
+		case int:
+			list, _ := v.([]any)
+			if step >= len(list) {
+				return false
+			}
+			v = list[step]
+		case string:
+			object, _ := v.(map[string]any)
+			inner, ok := object[step]
+			if !ok {
+				return false
+			}
+			if i == len(path)-1 {
+				delete(object, step)
+				return true
+			}
+			v = inner
+		}
+	}
+	return false
+}
+
+// get is v[name] of an object, nil for anything else.
+func get(v any, name string) any {
+	object, _ := v.(map[string]any)
+	return object[name]
+}
+
+// copied copies lists and objects all through.
+func copied(v any) any {
+	switch v := v.(type) {
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = copied(inner)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, inner := range v {
+			out[name] = copied(inner)
+		}
+		return out
+	}
+	return v
+}
+
+// asWhole gives the whole number that a value holds.
+func asWhole(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, true
+	case float64:
+		return int64(v), v == float64(int64(v))
+	case string:
+		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		return n, err == nil
+	}
+	return 0, false
+}

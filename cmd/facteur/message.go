@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+	"facteur/flow/schema"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) messageCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "message",
+		Short: "Check and migrate the bodies of requests that send messages",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	var asJSON bool
+	check := &cobra.Command{
+		Use:   "check FILE…|-",
+		Short: "Tell what Meta would refuse in the bodies of requests",
+		Long: `Tell what Meta would refuse in the bodies of requests to /{phone_number_id}/messages.
+
+A file holds one JSON object, or one on each line (JSON Lines), as does "-", the standard
+input. Each finding is a line "file: path: error: text [rule]", or "warning" where Meta may
+take it; "facteur explain RULE" tells more. The path "." is the whole body. Exit code 2
+when there is an error.`,
+		Example: "  facteur message check body.json\n  facteur message check --json - < bodies.jsonl",
+		Args:    atLeastOne("FILE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.checkMessages(args, asJSON) },
+	}
+	check.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	migrate := &cobra.Command{
+		Use:   "migrate FILE|-",
+		Short: "Translate a body of the On-Premises API into one of the Cloud API",
+		Long: `Translate the body of a request to the On-Premises API (/v1/messages) into one to the
+Cloud API.
+
+The new body goes to the standard output. Each change goes to the standard error, and so
+does each thing that a person must do ("to do"), and what Meta would still refuse.`,
+		Example: "  facteur message migrate old.json > new.json",
+		Args:    exactly("FILE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.migrateMessage(args[0]) },
+	}
+	c.AddCommand(check, migrate)
+	return c
+}
+
+func (a *app) migrateMessage(file string) error {
+	text, err := a.readBody(file)
+	if err != nil {
+		return err
+	}
+	v, err := decodeBody(text)
+	body, ok := v.(map[string]any)
+	switch {
+	case err != nil:
+		return wrong("give the JSON that was sent to /v1/messages", "%s: %w", file, err)
+	case !ok:
+		return wrong("give one JSON object", "%s: the body of a request is an object", file)
+	}
+	cloud, changes := whatsapp.Migrate(body)
+	out, err := formatBody(cloud)
+	if err != nil {
+		return err
+	}
+	if _, err := a.stdout.Write(out); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		what := "changed"
+		if c.Todo {
+			what = "to do"
+		}
+		fmt.Fprintf(a.stderr, "%s: %s: %s: %s\n", file, what, c.Path, c.Text)
+	}
+	failed := false
+	for _, f := range findings(file, 0, whatsapp.CheckBody(cloud)) {
+		fmt.Fprintln(a.stderr, f)
+		failed = failed || f.Severity == "error"
+	}
+	if failed {
+		return &exitError{code: exitWrong}
+	}
+	return nil
+}
+
+// formatBody writes a body for people: who gets it first, then the message.
+func formatBody(body map[string]any) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	order := whatsapp.BodyFields()
+	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(body)), func(name string) bool { return slices.Contains(order, name) })
+	for _, name := range append(order, rest...) {
+		v, ok := body[name]
+		if !ok {
+			continue
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		text, err := schema.AppendJSON(nil, v)
+		if err != nil {
+			return nil, err
+		}
+		key, err := schema.AppendJSON(nil, name)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(key)
+		b.WriteByte(':')
+		b.Write(text)
+	}
+	b.WriteByte('}')
+	var out bytes.Buffer
+	if err := json.Indent(&out, b.Bytes(), "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// mostBody bounds a file of bodies, and the line of one.
+const mostBody = 64 << 20
+
+// A bodyFinding is what is wrong with one body.
+type bodyFinding struct {
+	File     string `json:"file"`
+	Line     int    `json:"line,omitempty"` // where the file holds several
+	Path     string `json:"path"`
+	Severity string `json:"severity"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+	Rule     string `json:"rule"`
+}
+
+func (f bodyFinding) String() string {
+	file, text := f.File, f.Message
+	if f.Line > 0 {
+		file = fmt.Sprintf("%s:%d", file, f.Line)
+	}
+	if f.Hint != "" {
+		text += "; " + f.Hint
+	}
+	return fmt.Sprintf("%s: %s: %s: %s [%s]", file, f.Path, f.Severity, text, f.Rule)
+}
+
+func (a *app) checkMessages(files []string, asJSON bool) error {
+	found := []bodyFinding{}
+	bodies := 0
+	for _, file := range files {
+		text, err := a.readBody(file)
+		if err != nil {
+			return err
+		}
+		n, list := checkBodies(file, text)
+		bodies += n
+		found = append(found, list...)
+	}
+	wrongs := 0
+	for _, f := range found {
+		if f.Severity == "error" {
+			wrongs++
+		}
+	}
+	if asJSON {
+		if err := a.printJSON(map[string]any{"bodies": bodies, "findings": found}); err != nil {
+			return err
+		}
+	} else {
+		w := bufio.NewWriter(a.stdout)
+		for _, f := range found {
+			fmt.Fprintln(w, f)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if wrongs > 0 {
+		return &exitError{code: exitWrong}
+	}
+	return nil
+}
+
+// readBody reads a file, or the standard input for "-".
+func (a *app) readBody(file string) ([]byte, error) {
+	in := a.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, wrong("", "%w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, mostBody+1))
+	switch {
+	case err != nil:
+		return nil, wrong("", "%w", err)
+	case len(text) > mostBody:
+		return nil, wrong("split it", "%s is longer than %d MiB", file, mostBody>>20)
+	}
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+}
+
+// checkBodies checks the bodies of one file: the whole text, or each of its lines.
+func checkBodies(file string, text []byte) (bodies int, found []bodyFinding) {
+	first, rest, several := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
+	if _, err := actions.DecodeJSON(first); !several || err != nil || len(bytes.TrimSpace(rest)) == 0 {
+		return 1, checkText(file, 0, text)
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	results := make([][]bodyFinding, len(lines))
+	workers := min(runtime.GOMAXPROCS(0), len(lines))
+	var group sync.WaitGroup
+	for worker := range workers {
+		group.Go(func() {
+			for i := worker; i < len(lines); i += workers {
+				if line := bytes.TrimSpace(lines[i]); len(line) > 0 {
+					results[i] = checkText(file, i+1, line)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for i, list := range results {
+		if len(bytes.TrimSpace(lines[i])) > 0 {
+			bodies++
+		}
+		found = append(found, list...)
+	}
+	return bodies, found
+}
+
+// checkText checks one body.
+func checkText(file string, line int, text []byte) []bodyFinding {
+	body, err := decodeBody(text)
+	found := whatsapp.CheckBody(body)
+	if err != nil {
+		found = schema.Violations{{Rule: "json", Message: err.Error()}}
+	}
+	return findings(file, line, found)
+}
+
+func findings(file string, line int, found schema.Violations) []bodyFinding {
+	out := make([]bodyFinding, 0, len(found))
+	for _, v := range found {
+		f := bodyFinding{File: file, Line: line, Path: v.Path.String(), Severity: "error", Message: v.Message, Hint: v.Hint, Rule: v.Rule}
+		if f.Path == "" {
+			f.Path = "."
+		}
+		if v.Warning {
+			f.Severity = "warning"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// decodeBody reads a JSON value, and says where it is none.
+func decodeBody(text []byte) (any, error) {
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return nil, errors.New("there is nothing in it")
+	case !utf8.Valid(text):
+		return nil, errors.New("it is not valid UTF-8")
+	}
+	v, err := actions.DecodeJSON(text)
+	if err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	return v, nil
+}
