@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"facteur/flow/call"
@@ -32,13 +30,12 @@ type Answer struct {
 // A RoundTripper that never sends anything may say so by returning a *Failure, or an
 // error with a method NotSent() bool.
 func Exchange(client *http.Client, req *http.Request, most int64) (Answer, error) {
+	if err := sendable(req); err != nil {
+		return Answer{}, err
+	}
 	var p progress
-	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GetConn:      func(string) { p.asked.Store(true) },
-		GotConn:      func(httptrace.GotConnInfo) { p.connected.Store(true) },
-		WroteHeaders: func() { p.wrote.Store(true) },
-	})
-	resp, err := client.Do(req.WithContext(ctx))
+	ctx := p.trace(req.Context())
+	resp, err := client.Do(p.once(req.WithContext(ctx)))
 	if err != nil {
 		return Answer{}, noAnswer(ctx, req.URL.Hostname(), &p, err)
 	}
@@ -62,14 +59,6 @@ func badAnswer(a *Answer, cause error, code, message string) error {
 	return &Failure{Status: call.Unknown, Cause: cause, Final: errors.Is(cause, errTooLong),
 		Err: &call.Error{Code: code, Class: "answer", Message: message, StatusCode: int64(a.Status)}}
 }
-
-// progress is how far a request got. It is written by the transport's goroutines.
-type progress struct{ asked, connected, wrote atomic.Bool }
-
-// unsent tells whether surely no server saw the request. A request that got a
-// connection may be on its way before WroteHeaders says so; a transport that reports
-// nothing is not to be trusted at all.
-func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() }
 
 // noAnswer says what it means that err came in place of an answer.
 func noAnswer(ctx context.Context, host string, p *progress, err error) error {

@@ -6,10 +6,29 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// Transport returns a transport for requests that must not be made twice. It speaks
+// HTTP/1.1, where a connection carries one request at a time, so that what became of it
+// is clear when the connection ends; and it gives up idle connections before servers
+// usually do.
+func Transport() *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     30 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+		Protocols:           new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
 
 // never tells whether an error of a transport can only come before anything is sent,
 // whatever the transport says about its progress.

@@ -1,0 +1,83 @@
+package actions
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"facteur/flow/call"
+)
+
+// progress is how far a request got. It is written by the transport's goroutines.
+type progress struct {
+	asked, connected, wrote atomic.Bool
+	secured                 atomic.Pointer[tls.Conn]
+}
+
+// trace returns a context whose request tells how far it gets.
+func (p *progress) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { p.asked.Store(true) },
+		GotConn: func(i httptrace.GotConnInfo) {
+			p.connected.Store(true)
+			if c, ok := i.Conn.(*tls.Conn); ok {
+				p.secured.Store(c)
+			}
+		},
+		WroteHeaders: func() { p.wrote.Store(true) },
+	})
+}
+
+// unsent tells whether surely no server saw the request. A request that got a
+// connection may be on its way before WroteHeaders says so; a transport that reports
+// nothing is not to be trusted at all.
+func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() }
+
+var errGivenUp = errors.New("the server gave the request up")
+
+// once keeps a transport from repeating by itself what a server may have carried out.
+// With HTTP/1 it repeats only what it has not begun to write. With HTTP/2 it also takes
+// some errors of the server for a proof that nothing was done, which they are not.
+func (p *progress) once(req *http.Request) *http.Request {
+	again := req.GetBody
+	if again == nil {
+		return req
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		if c := p.secured.Load(); c != nil && p.wrote.Load() && c.ConnectionState().NegotiatedProtocol == "h2" {
+			return nil, errGivenUp
+		}
+		return again()
+	}
+	return req
+}
+
+// sendable says why no transport would take a request. Transports say so themselves, but
+// not in a way that tells it from a failure on the way.
+func sendable(req *http.Request) error {
+	refused := func(help, format string, args ...any) error {
+		return Permanent(&call.Error{
+			Code: "invalid_request", Class: "permanent",
+			Message: "nothing was sent: " + fmt.Sprintf(format, args...), Details: map[string]any{"help": help},
+		})
+	}
+	if s := req.URL.Scheme; s != "http" && s != "https" || req.URL.Host == "" {
+		return refused("check the base_url of the connection", "the address is not one of http or https with a host")
+	}
+	for name, values := range req.Header {
+		for _, v := range values {
+			for i := range len(v) {
+				if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+					return refused("if it comes from a connection, store it again without: facteur vault set",
+						"the header %s holds a line break or another control character", name)
+				}
+			}
+		}
+	}
+	return nil
+}
