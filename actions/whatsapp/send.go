@@ -137,6 +137,10 @@ func (s sender) attempt(ctx context.Context, account Account, from string, e env
 		if r.status != "" && r.status != accepted {
 			out.Delivery = held
 		}
+		if actions.CallOf(ctx).Await != "" {
+			out.Success = false // until the state is reached
+			return actions.ErrPending
+		}
 		return nil
 	}
 	c := actions.CallOf(ctx)

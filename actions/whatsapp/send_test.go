@@ -146,3 +146,21 @@ func TestSend(t *testing.T) {
 		"biz_opaque_callback_data": "f1.run.1|order 7",
 	}, m.asked()[0])
 }
+
+// With await, what Meta accepted is not a success yet: receipts decide.
+func TestSendThatIsAwaitedIsPending(t *testing.T) {
+	m := newMeta(t, answers(200, okBody))
+	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
+	c := send(text(nil))
+	c.Await = "delivered"
+	o := set.Do(context.Background(), c)
+	assert.Equal(t, call.Pending, o.Status)
+	assert.Equal(t, false, o.Output["success"])
+	assert.Equal(t, "wamid.TEST", o.Output["message_id"])
+	assert.Equal(t, "accepted", o.Output["delivery"])
+
+	sig := set.Action(c.Action)
+	o = sig.Settle(c.Input, o.Output, call.Receipt{Key: c.Key, State: "delivered"}, c.Await)
+	assert.Equal(t, call.Succeeded, o.Status)
+	assert.Equal(t, true, o.Output["success"])
+}

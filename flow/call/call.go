@@ -23,6 +23,7 @@ type Call struct {
 	Input      map[string]any // coerced by the signature's In
 	Idempotent bool           // the author says that doing it twice is harmless
 	Timeout    time.Duration  // of this attempt; 0: the action's own
+	Await      string         // the state that the step waits for, so that an accepted call is Pending; "": none
 }
 
 // Do performs one call. It returns exactly one outcome, also when ctx ends. After a
@@ -108,6 +109,9 @@ type Signature struct {
 	// The status Pending means: go on waiting for want ("" when only whether the call
 	// happened matters). nil: the action has no receipts.
 	Settle func(in, out map[string]any, r Receipt, want string) Outcome
+	// Lost are outputs of a call whose outcome is unknown, where the call itself left
+	// none, e.g. because the host stopped.
+	Lost map[string]any
 	// Check runs the rules that a type cannot express. It reports nothing that
 	// depends on a part that is still unknown.
 	Check func(in schema.Value) schema.Violations

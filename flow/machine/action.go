@@ -90,7 +90,7 @@ func (a *activity) try() {
 		Call: call.Call{
 			Key: a.key, Run: m.start.Run, Step: a.report.Path, Attempt: a.attempt,
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
-			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout,
+			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: a.awaits(),
 		},
 		Limits: a.limits, Repeatable: a.repeatable,
 	}
@@ -144,7 +144,10 @@ func (a *activity) onAnswer(o call.Outcome) {
 	a.outputs = withAlways(a.do.Signature.Out, canonical(a.do.Signature.Out, o.Output))
 	a.err = canonicalError(o.Error)
 	switch o.Status {
-	case call.Succeeded, call.Pending:
+	case call.Succeeded:
+		a.err = nil
+		a.finish(nil)
+	case call.Pending:
 		a.happened()
 	case call.Failed:
 		a.refused(o)

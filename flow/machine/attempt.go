@@ -10,6 +10,14 @@ import (
 	"facteur/flow/schema"
 )
 
+// awaits is the state that the step waits for, "" when the answer is enough.
+func (a *activity) awaits() string {
+	if a.do.Await == nil {
+		return ""
+	}
+	return a.do.Await.State
+}
+
 // happened goes on after a call that was accepted.
 func (a *activity) happened() {
 	a.err = nil

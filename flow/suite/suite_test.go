@@ -129,7 +129,11 @@ func do(w suite.World) (call.Do, error) {
 		if resp.StatusCode == http.StatusOK {
 			fields, _ := parsed.(map[string]any)
 			out["id"] = fields["id"]
-			return call.Outcome{Status: call.Succeeded, Output: out}
+			status := call.Succeeded
+			if c.Await != "" {
+				status = call.Pending
+			}
+			return call.Outcome{Status: status, Output: out}
 		}
 		return call.Outcome{Status: call.Failed, Output: out, Retryable: resp.StatusCode == http.StatusTooManyRequests,
 			Error: &call.Error{Code: fmt.Sprint(resp.StatusCode), StatusCode: int64(resp.StatusCode), Message: "refused", Class: "test"}}
