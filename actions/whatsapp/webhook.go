@@ -169,11 +169,18 @@ func (w *webhook) value(in place, v schema.Value) {
 	if n, ok := changed(in.field, v); ok {
 		w.add(in, v, n)
 	}
-	for _, e := range faults(v.Get("errors")) {
-		if len(w.found) > before && hasFault(w.found[before:], e) {
-			continue // said of what came with it
+	if errors := faults(v.Get("errors")); len(errors) > 0 {
+		told := map[GraphError]bool{} // of what came with them
+		for _, n := range w.found[before:] {
+			for _, e := range n.Errors {
+				told[e.GraphError] = true
+			}
 		}
-		w.add(in, v, Notification{Kind: "error", Errors: []Fault{e}})
+		for _, e := range errors {
+			if !told[e.GraphError] {
+				w.add(in, v, Notification{Kind: "error", Errors: []Fault{e}})
+			}
+		}
 	}
 	if len(w.found) == before {
 		raw, _ := v.Object()
@@ -295,15 +302,4 @@ func faults(v schema.Value) []Fault {
 		}
 	}
 	return found
-}
-
-func hasFault(found []Notification, e Fault) bool {
-	for _, n := range found {
-		for _, f := range n.Errors {
-			if f.GraphError == e.GraphError {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -45,7 +45,7 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"account_update", "event", "country phone_number ban_info(waba_ban_state waba_ban_date) violation_info(violation_type) lock_info(expiration) restriction_info(restriction_type expiration remediation) waba_info(waba_id ad_account_linked ad_account_id owner_business_id partner_app_id solution_id solution_partner_business_ids) auth_international_rate_eligibility(start_time exception_countries(country_code start_time)) partner_client_certification_info(client_business_id status rejection_reasons) volume_tier_info(tier_update_time pricing_category tier effective_month region) disconnection_info(reason initiated_by) business_verification_status"},
 		{"account_alerts", "alert_info.alert_status", "entity_type entity_id alert_severity alert_status alert_type alert_description alert_info(alert_severity alert_status alert_type alert_description)"},
 		{"account_review_update", "decision", "decision"},
-		{"account_settings_update", "type", "type timestamp phone_number_settings(phone_number_id calling*) "},
+		{"account_settings_update", "type", "type timestamp phone_number_settings(phone_number_id calling(status call_icon_visibility callback_permission_status))"},
 		{"business_capability_update", "", "max_daily_conversations_per_business max_daily_conversation_per_phone max_phone_numbers_per_business max_phone_numbers_per_waba coexistence_max_phone_numbers"},
 		{"business_status_update", "event", "business_id"},
 		{"business_username_update", "status", "username"},
@@ -55,7 +55,7 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"partner_solutions", "event", "solution_id solution_status"},
 		{"payment_configuration_update", "status", "configuration_name provider_name provider_mid status created_timestamp updated_timestamp"},
 		{"user_id_update", "detail", "detail"},
-		{"messaging_handovers", "", "sender(id) recipient(id) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata) control_passed*"},
+		{"messaging_handovers", "", "sender(id) recipient(id) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
 		{"standby", "", ""},
 	} {
 		readers[k.field] = fieldReader{k.status, choose(k.keep)}
@@ -147,9 +147,12 @@ func readUserID(in place, item schema.Value, people people) []Notification {
 }
 
 func readGroup(in place, item schema.Value, people people) []Notification {
-	const member = "(wa_id user_id parent_user_id username input)"
+	const (
+		member  = "(wa_id user_id parent_user_id username input)"
+		setting = "(text mime_type sha256 update_successful)"
+	)
 	return []Notification{listKind{"type", "", "type request_id subject description invite_link join_approval_mode reason initiated_by join_request_id" +
-		" group_subject*  group_description* profile_picture*" +
+		" group_subject" + setting + " group_description" + setting + " profile_picture" + setting +
 		" added_participants" + member + " removed_participants" + member + " failed_participants(wa_id user_id input errors(code message title error_data(details)))"}.read(in, item, people)}
 }
 

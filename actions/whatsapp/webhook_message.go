@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -75,6 +76,9 @@ var messageDetails = sync.OnceValue(func() selection {
 func readMessage(in place, m schema.Value, people people) []Notification {
 	n := messageOf(m)
 	n.Kind = "message"
+	if in.field == "history" {
+		n.Kind = "history" // what a file held, sent later
+	}
 	n.by(people.who(m.Get("from"), m.Get("from_user_id"), m.Get("from_parent_user_id")))
 	n.From = first(recipientForm(n.WaID), n.UserID)
 	return []Notification{n}
@@ -156,9 +160,17 @@ func messageOf(m schema.Value) Notification {
 		n.Status = word(m.Get("system", "type"))
 	case "interactive":
 		n.answer(m)
+		if kind := word(m.Get("interactive", "type")); !slices.Contains(replyKinds, kind) {
+			n.Note = "the kind of reply is not known"
+		}
 	}
 	return n
 }
+
+// The kinds of interactive messages that people send, and of those that the business
+// sends with its app.
+var replyKinds = []string{"button_reply", "list_reply", "nfm_reply", "call_permission_reply",
+	"button", "list", "cta_url", "flow", "product", "product_list", "catalog_message", "carousel", "location_request_message"}
 
 // answer reads what a WhatsApp Flow or a form was filled in with.
 func (n *Notification) answer(m schema.Value) {

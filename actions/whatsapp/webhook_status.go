@@ -46,6 +46,8 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 		n.Kind = kind
 	case !slices.Contains(knownStatuses, n.Status):
 		n.Note = "the status is not known"
+	case n.Status == failed && len(n.Errors) == 0:
+		n.Note = "no error with a code says why"
 	}
 	return []Notification{n}
 }
