@@ -76,7 +76,7 @@ needs events run without something that brings them).`,
 	root.AddCommand(
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
 		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.templatesCommand(), a.webhookCommand(),
-		a.messageCommand(),
+		a.messageCommand(), a.importCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

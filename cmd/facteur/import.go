@@ -1,0 +1,319 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"facteur/actions/whatsapp"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) importCommand() *cobra.Command {
+	var connection string
+	c := &cobra.Command{
+		Use:   "import FILE|-",
+		Short: "Make a step of Meta's curl command or of a request body",
+		Long: `Make a step of Meta's curl command, or of the JSON body of a request, Cloud or On-Premises.
+
+The step goes to the standard output, to be pasted under "steps:". Tokens are left out:
+the step names a connection. What could not be taken over goes to the standard error.`,
+		Example: "  facteur import - < curl.txt\n  facteur import body.json --connection whatsapp_shop",
+		Args:    exactly("FILE"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.importStep(args[0], connection) },
+	}
+	c.Flags().StringVar(&connection, "connection", "whatsapp", "the connection that the step names")
+	return c
+}
+
+func (a *app) importStep(file, connection string) error {
+	text, err := a.readBody(file)
+	if err != nil {
+		return err
+	}
+	body, at, err := readRequest(string(text))
+	if err != nil {
+		return wrong("give Meta's curl command, or the JSON body of a request to /messages", "%s: %w", file, err)
+	}
+	s := importOf(body, at, connection)
+	fmt.Fprint(a.stdout, s.yaml)
+	for _, note := range s.notes {
+		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("36", "note:"), note)
+	}
+	failed := false
+	for _, f := range findings(file, 0, whatsapp.CheckBody(s.body)) {
+		if strings.HasPrefix(f.Rule, "to-") {
+			continue // the step has what it has to have
+		}
+		fmt.Fprintln(a.stderr, f)
+		failed = failed || f.Severity == "error"
+	}
+	if failed {
+		return &exitError{code: exitWrong}
+	}
+	return nil
+}
+
+// readRequest reads a curl command or a body.
+func readRequest(text string) (body map[string]any, at endpoint, err error) {
+	if isCurl(text) {
+		command, err := parseCurl(text)
+		if err != nil {
+			return nil, at, err
+		}
+		at, text = readEndpoint(command.url), command.data
+	}
+	v, err := decodeBody([]byte(text))
+	if err != nil {
+		return nil, at, err
+	}
+	body, ok := v.(map[string]any)
+	if !ok {
+		return nil, at, fmt.Errorf("the body of a request is an object")
+	}
+	return body, at, nil
+}
+
+// An imported step, with the Cloud body that it stands for.
+type imported struct {
+	yaml  string
+	body  map[string]any
+	notes []string
+}
+
+func (s *imported) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// importOf makes a step of a request.
+func importOf(body map[string]any, at endpoint, connection string) *imported {
+	s := &imported{body: body}
+	if _, cloud := body["messaging_product"]; !cloud {
+		var changes []whatsapp.Change
+		s.body, changes = whatsapp.Migrate(body)
+		for _, c := range changes {
+			s.note("%s: %s", c.Path, c.Text)
+		}
+	}
+	if at.version != "" && at.version != whatsapp.DefaultVersion {
+		s.note("the request was to %s: set api_version of the connection, or leave it at %s", at.version, whatsapp.DefaultVersion)
+	}
+	if at.base != "" {
+		s.note("the request was to %s: set base_url of the connection if that is right", at.base)
+	}
+	if at.last == "marketing_messages" {
+		s.note("the request was to /marketing_messages; the step sends to /messages")
+	}
+	action, id, with := "whatsapp.send_message", "send", map[string]any{}
+	if at.sender != "" {
+		with["sender_phone_id"] = at.sender
+	} else {
+		s.note("sender_phone_id is left out: the connection names one, or add it")
+	}
+	if s.body["status"] != nil && s.body["type"] == nil {
+		action, id = "whatsapp.mark_read", "mark_read"
+		s.read(with)
+	} else {
+		s.message(with)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "- id: %s\n  action: %s\n  connection: %s\n  with:\n", id, action, yamlScalar(connection))
+	writeYAML(&b, with, "    ", true)
+	s.yaml = b.String()
+	return s
+}
+
+// read fills in the inputs of mark_read.
+func (s *imported) read(with map[string]any) {
+	with["message_id"] = escaped(s.body["message_id"])
+	if s.body["typing_indicator"] != nil {
+		with["typing"] = true
+	}
+	s.leftOut("messaging_product", "status", "message_id", "typing_indicator")
+}
+
+// message fills in the inputs of send_message.
+func (s *imported) message(with map[string]any) {
+	kind, ok := s.body["type"].(string)
+	if !ok {
+		if kind = "text"; s.body["interactive"] != nil {
+			kind = "interactive"
+		}
+	}
+	with["recipient"] = s.recipient()
+	with["message_type"] = escaped(kind)
+	with["message"] = escaped(s.body[kind])
+	if context, ok := s.body["context"].(map[string]any); ok {
+		with["reply_to"] = escaped(context["message_id"])
+	}
+	if data, ok := s.body["biz_opaque_callback_data"]; ok {
+		with["tracking"] = escaped(data)
+		s.note("biz_opaque_callback_data became tracking: it comes back after the key of the call")
+	}
+	if s.body["recipient_type"] == "group" {
+		s.note("a step writes to people, not to groups")
+	}
+	s.leftOut("messaging_product", "recipient_type", "to", "recipient", "type", kind, "context", "biz_opaque_callback_data")
+}
+
+// leftOut tells which fields of the body have no place in a step.
+func (s *imported) leftOut(known ...string) {
+	for _, name := range slices.Sorted(maps.Keys(s.body)) {
+		if !slices.Contains(known, name) {
+			s.note("%s is left out: it has no place in a step", name)
+		}
+	}
+}
+
+var numberLike = regexp.MustCompile(`^\+?[0-9 ().-]{7,}$`)
+
+// recipient gives who the message goes to, as a step wants it.
+func (s *imported) recipient() any {
+	to, ok := s.body["to"].(string)
+	if !ok {
+		if id, ok := s.body["recipient"].(string); ok {
+			return escaped(id)
+		}
+		if n, ok := s.body["to"].(int64); ok {
+			to = strconv.FormatInt(n, 10)
+		}
+	}
+	switch to = strings.TrimSpace(to); {
+	case !numberLike.MatchString(to):
+		s.note("%q is no phone number: the step reads inputs.phone, which the flow has to declare: {type: string, format: e164}", to)
+		return "${inputs.phone}"
+	case !strings.HasPrefix(to, "+"):
+		s.note("put + before %s: without it Meta puts the country code of the sender there", to)
+		return "+" + to
+	}
+	return to
+}
+
+// escaped gives a value in which no text is an expression.
+func escaped(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.ReplaceAll(v, "${", "$${")
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = escaped(inner)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, inner := range v {
+			out[name] = escaped(inner)
+		}
+		return out
+	}
+	return v
+}
+
+// yamlOrder is in which order people write the keys of messages; others follow.
+const yamlOrder = " sender_phone_id recipient message_type message reply_to tracking message_id typing " +
+	"name formatted_name language code policy type sub_type index card_index parameter_name header body footer text action components parameters cards " +
+	"id link title description button buttons sections rows reply quick_reply "
+
+// writeYAML writes an object or a list, with short things on one line.
+func writeYAML(b *strings.Builder, v any, indent string, top bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for i, name := range orderedKeys(v) {
+			if i > 0 || top {
+				b.WriteString(indent)
+			}
+			b.WriteString(yamlScalar(name) + ":")
+			writeValue(b, v[name], indent)
+		}
+	case []any:
+		for i, item := range v {
+			if i > 0 || top {
+				b.WriteString(indent)
+			}
+			b.WriteString("-")
+			if text, ok := onALine(item, 100-len(indent)); ok {
+				b.WriteString(" " + text + "\n")
+			} else {
+				b.WriteString(" ")
+				writeYAML(b, item, indent+"  ", false)
+			}
+		}
+	}
+}
+
+// writeValue writes what stands behind a key.
+func writeValue(b *strings.Builder, v any, indent string) {
+	if text, ok := onALine(v, 80-len(indent)); ok {
+		b.WriteString(" " + text + "\n")
+		return
+	}
+	b.WriteString("\n")
+	writeYAML(b, v, indent+"  ", true)
+}
+
+// onALine gives scalars, and what is short, on one line. Deep things are not short.
+func onALine(v any, most int) (string, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		var parts []string
+		for _, name := range orderedKeys(v) {
+			text, ok := onALine(v[name], most)
+			if most -= len(name) + len(text) + 4; !ok || most < 0 {
+				return "", false
+			}
+			parts = append(parts, yamlScalar(name)+": "+text)
+		}
+		return "{" + strings.Join(parts, ", ") + "}", true
+	case []any:
+		var parts []string
+		for _, item := range v {
+			text, ok := onALine(item, most)
+			if most -= len(text) + 2; !ok || most < 0 {
+				return "", false
+			}
+			parts = append(parts, text)
+		}
+		return "[" + strings.Join(parts, ", ") + "]", true
+	}
+	return yamlScalar(v), true
+}
+
+func orderedKeys(m map[string]any) []string {
+	keys := slices.Sorted(maps.Keys(m))
+	slices.SortStableFunc(keys, func(a, b string) int { return yamlRank(a) - yamlRank(b) })
+	return keys
+}
+
+func yamlRank(name string) int {
+	if i := strings.Index(yamlOrder, " "+name+" "); i >= 0 {
+		return i
+	}
+	return len(yamlOrder)
+}
+
+// yamlPlain is what needs no quotes, as long as it is none of the words of YAML.
+var yamlPlain = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$|^\$\{[a-z.]+\}$`)
+
+func yamlScalar(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case string:
+		switch strings.ToLower(v) {
+		case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+			return strconv.Quote(v)
+		}
+		if yamlPlain.MatchString(v) {
+			return v
+		}
+		return strconv.Quote(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
+}
