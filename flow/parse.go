@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"strings"
 
 	"facteur/flow/diag"
 )
@@ -32,6 +33,18 @@ func Parse(name string, text []byte) (*Flow, diag.List) {
 		f.Source = source
 	}
 	return f, finish(p.diags)
+}
+
+// NameOf returns the name that a flow which cannot be read would have, as the first
+// line that begins with "flow:" says it; "" when there is none.
+func NameOf(text []byte) string {
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "flow:"); ok {
+			name, _, _ := strings.Cut(rest, " #")
+			return strings.Trim(name, " \t\r\n\"'")
+		}
+	}
+	return ""
 }
 
 // ParseValue reads any YAML file with the same care and limits; what the values mean

@@ -95,7 +95,8 @@ type project struct {
 // parsed is a flow file after parsing.
 type parsed struct {
 	path  string
-	flow  *flow.Flow
+	name  string     // also of a flow that cannot be read, where a line of it says one
+	flow  *flow.Flow // nil when the file is not YAML
 	diags diag.List
 }
 
@@ -257,6 +258,10 @@ func (p *project) parse(path string) (*parsed, error) {
 	}
 	f := &parsed{path: abs}
 	f.flow, f.diags = flow.Parse(shown(abs), text)
+	f.name = flow.NameOf(text)
+	if f.flow != nil {
+		f.name = f.flow.Name.Value
+	}
 	p.paths[abs] = f
 	return f, nil
 }
@@ -297,15 +302,16 @@ func (p *project) index() (map[string]*parsed, error) {
 		if err != nil {
 			return nil, err
 		}
-		if f.flow == nil {
+		if f.flow == nil && f.name == "" {
 			continue
 		}
-		name := f.flow.Name
-		if first := p.names[name.Value]; first != nil && name.Value != "" {
-			f.diags.Errorf("duplicate-flow", name.Whole, "rename one of them", "the flow %q is also in %s", name.Value, shown(first.path))
+		if first := p.names[f.name]; first != nil && f.name != "" {
+			if f.flow != nil {
+				f.diags.Errorf("duplicate-flow", f.flow.Name.Whole, "rename one of them", "the flow %q is also in %s", f.name, shown(first.path))
+			}
 			continue
 		}
-		p.names[name.Value] = f
+		p.names[f.name] = f
 	}
 	return p.names, nil
 }

@@ -21,7 +21,7 @@ func (p *checkedProject) record(o *suite.Options) error {
 	scrubber := record.NewScrubber()
 	o.Record, o.Scrub = network{allowed: p.policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
 	o.Do = func(w suite.World) (call.Do, error) {
-		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
+		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w)})
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
@@ -180,25 +181,34 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 	if err != nil {
 		return nil, err
 	}
-	set, err := newCatalog(v, w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w.Window)})
+	set, err := newCatalog(v, w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w)})
 	if err != nil {
 		return nil, err
 	}
 	return set.Do, nil
 }
 
-// window answers what a test case says about 24-hour windows. nil: it says nothing.
-func (p *checkedProject) window(known map[string]string) func(context.Context, string, string) whatsapp.Window {
-	if len(known) == 0 {
+// window answers what a test case says about 24-hour windows, and what its events do to
+// them. nil: it says nothing.
+func (p *checkedProject) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
+	if len(w.Window) == 0 {
 		return nil
 	}
 	windows := map[string]whatsapp.Window{}
-	for contact, state := range known {
+	for contact, state := range w.Window {
 		if subject, err := p.library.Catalog.Event("whatsapp.message").Subject(contact); err == nil {
 			windows[subject] = whatsapp.Window(state)
 		}
 	}
-	return func(_ context.Context, _, recipient string) whatsapp.Window { return windows[recipient] }
+	return func(_ context.Context, _, recipient string) whatsapp.Window {
+		for _, e := range w.Events() {
+			sent, _ := e.Data["timestamp"].(time.Time)
+			if e.Name == "whatsapp.message" && e.Subject == recipient && w.Now().Sub(sent) < 24*time.Hour {
+				return whatsapp.WindowOpen
+			}
+		}
+		return windows[recipient]
+	}
 }
 
 // others compiles the flows of the projects that were tested, for coverage: a flow

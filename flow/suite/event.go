@@ -111,15 +111,23 @@ func (f *feeder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event
 	if found.HasErrors() {
 		return nil
 	}
-	event := &host.Event{Name: kind.Name, Connection: shape.Connection, Data: data}
+	event, found := eventOf(kind, data, n)
+	f.diags.Add(found)
+	event.Connection = shape.Connection
+	return event
+}
+
+// eventOf gives the event of a kind with the data that a node says.
+func eventOf(kind *call.Event, data map[string]any, n *flow.Node) (event *host.Event, diags diag.List) {
+	event = &host.Event{Name: kind.Name, Data: data}
 	event.Subject, _ = data[kind.By].(string)
 	if kind.Subject != nil {
 		var err error
 		if event.Subject, err = kind.Subject(event.Subject); err != nil {
-			f.diags.Errorf("bad-subject", n.Get(kind.By).Range, "", "%s: %s", kind.By, err)
+			diags.Errorf("bad-subject", n.Get(kind.By).Range, "", "%s: %s", kind.By, err)
 		}
 	}
-	return event
+	return event, diags
 }
 
 // eventData gives an event's fields by its kind; those that a real event always has
@@ -134,7 +142,11 @@ func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, di
 			continue
 		}
 		relaxed := *field
-		if relaxed.Default = empty(field.Type, at); relaxed.Default == nil {
+		relaxed.Default = empty(field.Type, at)
+		switch {
+		case kind.Name == messageEvent && field.Name == "type":
+			relaxed.Default = messageType(n)
+		case relaxed.Default == nil:
 			relaxed.Required = false
 			untyped = append(untyped, field.Name)
 		}
@@ -151,6 +163,16 @@ func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, di
 		}
 	}
 	return data, found
+}
+
+const messageEvent = "whatsapp.message"
+
+// messageType is the type of a message whose test does not say it.
+func messageType(n *flow.Node) string {
+	if n.Get("reply_id") != nil || n.Get("reply_title") != nil {
+		return "interactive"
+	}
+	return "text"
 }
 
 // empty is the value of a field that a test leaves out; nil where nothing is it.

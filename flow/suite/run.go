@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
+	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/flow/record"
 )
@@ -111,15 +113,19 @@ const runID = "test"
 // run carries the run of the case to its end, through its crashes. The result is nil
 // when nothing ran.
 func (x *execution) run(ctx context.Context) *host.Result {
+	if x.c.refused != nil {
+		return x.refused(ctx)
+	}
 	world := x.c.world
-	world.RoundTripper, world.Now = x.transport(), x.clock.Now
+	news := &news{c: x.c, clock: x.clock}
+	world.RoundTripper, world.Now, world.Events = x.transport(), x.clock.Now, news.came
 	do, err := x.o.Do(world)
 	if err != nil {
 		x.fail(x.c.Range, "%s", err)
 		return nil
 	}
 	h := local.New(local.Options{
-		Journal: &journal.Memory{}, Do: x.described(do), Clock: x.clock, Inline: true, Receipts: true,
+		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Inline: true, Receipts: true,
 		Feed: x.c.feed, Crash: x.crash, Hard: ctx,
 	})
 	seed := sha256.Sum256([]byte(x.f.Flow + "\n" + x.c.Name))
@@ -133,6 +139,33 @@ func (x *execution) run(ctx context.Context) *host.Result {
 	}
 	return result
 }
+
+// refused judges a run that cannot start: its inputs do not fit the flow.
+func (x *execution) refused(ctx context.Context) *host.Result {
+	if code := x.c.expect.code.Value; code != invalidInput {
+		for _, d := range x.c.refused {
+			f := Failure{Range: d.Range, Message: d.Message}
+			if d.Hint != "" {
+				f.Details = []string{"hint: " + d.Hint}
+			}
+			x.report.Failures = append(x.report.Failures, f)
+		}
+		return nil
+	}
+	var reasons []string
+	for _, d := range x.c.refused {
+		reasons = append(reasons, d.Message)
+	}
+	result := &host.Result{Run: runID, Flow: x.f.Flow, Started: x.c.now, Ended: x.c.now}
+	result.Status = machine.Failed
+	result.Error = &call.Error{Code: invalidInput, Class: "flow", Message: strings.Join(reasons, "; ")}
+	x.judge(ctx, result, nil)
+	x.tell(result)
+	return result
+}
+
+// invalidInput is the error of a run whose inputs the flow does not take.
+const invalidInput = "invalid_input"
 
 // described tells what records and replays requests whose they are.
 func (x *execution) described(do call.Do) call.Do {

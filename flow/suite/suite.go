@@ -14,6 +14,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/flow/local"
 	"facteur/flow/plan"
 	"facteur/flow/record"
@@ -37,6 +38,8 @@ type Case struct {
 	world     World // without its RoundTripper and clock
 	plan      *plan.Plan
 	inputs    map[string]any
+	refused   diag.List   // why the flow does not take the inputs; nil when it does
+	started   *host.Event // the event that starts the run; nil for inputs
 	now       time.Time
 	random    []int64
 	exchanges []*record.Exchange
@@ -62,6 +65,9 @@ type World struct {
 	Window       map[string]string
 	RoundTripper http.RoundTripper
 	Now          func() time.Time // virtual
+	// Events returns the events that have come by now, that which started the run
+	// first. It may be called concurrently.
+	Events func() []host.Event
 }
 
 // Options are what Run does not know by itself. Do is required.

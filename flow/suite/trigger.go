@@ -25,8 +25,12 @@ func (l *loader) start(c *Case, n *flow.Node) {
 				found[i].Range = c.Range
 			}
 		}
-		l.diags.Add(found)
 		c.inputs, _ = v.(map[string]any)
+		if found.HasErrors() {
+			c.inputs, c.refused = nil, found
+			return
+		}
+		l.diags.Add(found)
 		return
 	}
 	if inputs != nil {
@@ -44,7 +48,7 @@ func (l *loader) start(c *Case, n *flow.Node) {
 func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any {
 	vars := map[string]any{"settings": orEmpty(c.plan.Settings)}
 	var data map[string]any
-	if name := eventOf(kind.Value); name != "" {
+	if name := heard(kind.Value); name != "" {
 		event := l.lib.Catalog.Event(name)
 		if event == nil {
 			l.diags.Errorf("unknown-event", kind.Whole, "", "there is no event %q", name)
@@ -55,21 +59,22 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 			l.diags.Add(found)
 			return nil
 		}
-		if event.Subject != nil {
-			text, _ := data[event.By].(string)
-			if _, err := event.Subject(text); err != nil {
-				l.diags.Errorf("bad-subject", n.Get(event.By).Range, "", "%s: %s", event.By, err)
-				return nil
-			}
+		if c.started, found = eventOf(event, data, n); found.HasErrors() {
+			l.diags.Add(found)
+			return nil
 		}
+		c.started.At = c.now
 		vars["event"] = data
 	}
-	why := "it has no " + kind.Value + " trigger"
-	for _, t := range c.plan.Triggers {
+	why, hint := "it has no "+kind.Value+" trigger", ""
+	for i, t := range c.plan.Triggers {
 		if t.Kind != kind.Value {
 			continue
 		}
-		if why = refuses(t, n, data, expr.Vars{Values: vars, Now: c.now}); why != "" {
+		if why, hint = refuses(t, n, data, expr.Vars{Values: vars, Now: c.now}), ""; why != "" {
+			if m := l.flow.Triggers[i].Message; m != nil && m.When != nil {
+				hint = strings.Join(shown(m.When.Value, vars), ", ")
+			}
 			continue
 		}
 		v, err := t.Inputs.Eval(expr.Vars{Values: vars, Now: c.now})
@@ -79,21 +84,21 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 		}
 		coerced, found := c.plan.Inputs.Coerce(v)
 		if err := found.Err(); err != nil {
-			l.diags.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs do not fit the flow: %s", err)
+			c.refused.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs do not fit the flow: %s", err)
 			return nil
 		}
 		inputs, _ := coerced.(map[string]any)
 		return inputs
 	}
-	l.diags.Errorf("not-triggered", kind.Whole, "", "this does not start the flow: %s", why)
+	l.diags.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
 	return nil
 }
 
-// eventOf names the kind of event that a trigger sees, "" for none.
-func eventOf(trigger string) string {
+// heard names the kind of event that a trigger sees, "" for none.
+func heard(trigger string) string {
 	switch trigger {
 	case "whatsapp_message":
-		return "whatsapp.message"
+		return messageEvent
 	case "webhook":
 		return "webhook"
 	}
