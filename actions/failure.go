@@ -21,14 +21,26 @@ type Failure struct {
 	Cause     error         // for errors.Is and errors.As, never shown
 }
 
-func (f *Failure) Error() string { return f.Err.Message }
+func (f *Failure) Error() string { return f.told().Message }
+
+// told is the error that flows see.
+func (f *Failure) told() call.Error {
+	if f.Err == nil {
+		return call.Error{Code: "failed", Class: "unknown", Message: "the action failed without saying why"}
+	}
+	return *f.Err
+}
 
 // Unwrap returns the cause and the error that flows see.
 func (f *Failure) Unwrap() []error {
-	if f.Cause != nil {
-		return []error{f.Err, f.Cause}
+	var all []error
+	if f.Err != nil {
+		all = append(all, f.Err)
 	}
-	return []error{f.Err}
+	if f.Cause != nil {
+		all = append(all, f.Cause)
+	}
+	return all
 }
 
 // Permanent says that the call was refused and will be refused again.
@@ -93,7 +105,7 @@ func outcome(out map[string]any, err error, idempotent bool) call.Outcome {
 	if !errors.As(err, &f) {
 		f = failure(call.Unknown, "failed", "unknown", err)
 	}
-	told := *f.Err
+	told := f.told()
 	o.Status, o.Error = f.Status, &told
 	o.Retryable, o.After, o.Backoff, o.Throttled = f.Retryable, f.After, f.Backoff, f.Throttled
 	switch {

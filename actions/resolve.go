@@ -2,12 +2,8 @@ package actions
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
 
 	"facteur/flow/call"
 	"facteur/vault"
@@ -64,76 +60,4 @@ func ended(ctx context.Context) error {
 	}
 	return &Failure{Status: call.Cancelled, Cause: ctx.Err(),
 		Err: &call.Error{Code: "cancelled", Class: "cancelled", Message: "cancelled before the call began"}}
-}
-
-// shortest is the length from which on a secret is looked for in outcomes: a shorter
-// one would be found in innocent words.
-const shortest = 6
-
-// hide replaces the connection's secrets wherever a server, or an error, repeats them.
-func hide(conn *vault.Connection, o *call.Outcome) {
-	var needles []string
-	for _, secret := range conn.Secrets {
-		v := secret.Reveal()
-		if len(v) < shortest {
-			continue
-		}
-		forms := []string{v, base64.StdEncoding.EncodeToString([]byte(v))}
-		if user := conn.Get("username"); user != "" {
-			forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+v)))
-		}
-		for _, form := range forms {
-			needles = append(needles, form)
-			if escaped := url.QueryEscape(form); escaped != form {
-				needles = append(needles, escaped)
-			}
-		}
-	}
-	if len(needles) == 0 {
-		return
-	}
-	// The longest first: one form may hold another.
-	slices.SortFunc(needles, func(a, b string) int { return len(b) - len(a) })
-	if o.Error != nil {
-		o.Error.Message = hideIn(o.Error.Message, needles)
-		hideInside(o.Error.Details, needles)
-	}
-	hideInside(o.Output, needles)
-}
-
-func hideIn(text string, needles []string) string {
-	for _, needle := range needles {
-		if strings.Contains(text, needle) {
-			text = strings.ReplaceAll(text, needle, "[secret]")
-		}
-	}
-	return text
-}
-
-// hideInside hides in the texts of an object, at any depth. The object belongs to the
-// outcome alone.
-func hideInside(object map[string]any, needles []string) {
-	for k, v := range object {
-		if after, changed := hideAny(v, needles); changed {
-			object[k] = after
-		}
-	}
-}
-
-func hideAny(v any, needles []string) (after any, changed bool) {
-	switch v := v.(type) {
-	case string:
-		if text := hideIn(v, needles); text != v {
-			return text, true
-		}
-	case map[string]any:
-		hideInside(v, needles)
-	case []any:
-		for i, inner := range v {
-			if after, changed := hideAny(inner, needles); changed {
-				v[i] = after
-			}
-		}
-	}
-	return v, false
 }

@@ -28,6 +28,7 @@ type Set struct {
 	// go nowhere else: they may hold what people wrote.
 	Panicked func(c call.Call, value any, stack []byte)
 
+	hider       hider
 	connections Connections
 	actions     map[string]Action
 	events      map[string]*call.Event
@@ -96,12 +97,12 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	defer stop()
 	out, err := s.try(ctx, a, c, conn)
 	var f *Failure
-	if conn != nil && errors.As(err, &f) && f.Auth {
+	if conn != nil && errors.As(err, &f) && f.Auth && f.Status == call.Failed {
 		out, err = s.tryRefreshed(ctx, a, c, &conn, out, f)
 	}
 	o := outcome(out, err, s.idempotent(a, c))
 	if conn != nil {
-		hide(conn, &o)
+		s.hider.hide(conn, &o)
 	}
 	return o
 }
@@ -116,7 +117,7 @@ func (s *Set) tryRefreshed(ctx context.Context, a Action, c call.Call, conn **va
 	fresh, _, err := s.connections.Refresh(ctx, c.Connection)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		told := *f.Err
+		told := f.told()
 		told.Message += fmt.Sprintf(" (the vault could not be asked for a newer one: %v)", err)
 		refused := *f
 		refused.Err = &told
@@ -136,6 +137,7 @@ func (s *Set) try(ctx context.Context, a Action, c call.Call, conn *vault.Connec
 				s.Panicked(c, v, debug.Stack())
 			}
 			out = a.blank()
+			maps.Copy(out, a.signature.Lost)
 			err = Unknown(&call.Error{Code: "panic", Class: "bug",
 				Message: c.Action + " broke while it ran, and whether the call happened is not known: this is a fault of the program"})
 		}

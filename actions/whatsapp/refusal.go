@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"facteur/actions"
 	"facteur/flow/call"
@@ -11,7 +12,7 @@ import (
 // failure says what it means that an answer came which is no success. in is the input
 // of the call; attempt counts from 1.
 func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
-	if r.err != nil {
+	if r.err != nil && (r.Status/100 == 4 && r.Status != http.StatusRequestTimeout || r.byMeta()) {
 		return r.refusal(c, byLink)
 	}
 	f := &actions.Failure{Status: call.Failed, Err: &call.Error{Code: fmt.Sprintf("http_%d", r.Status), StatusCode: int64(r.Status)}}
@@ -20,9 +21,9 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 		return f
 	}
 	switch s := r.Status; {
-	case s < 300, s >= 500, s == http.StatusRequestTimeout:
+	case s < 300, s >= 500, s == http.StatusRequestTimeout, s == http.StatusSeeOther, s == http.StatusNotModified:
 		f.Status = call.Unknown
-		if s < 300 {
+		if s < 400 {
 			f.Err.Code = "bad_answer"
 		}
 		return say("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
@@ -36,6 +37,12 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 		return say(string(ThrottleApp), "too many requests (status %d)", s)
 	}
 	return say(string(Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
+}
+
+// byMeta tells whether the error bears a mark of the API's, rather than being that of a
+// gateway which happens to have the same form.
+func (r *reply) byMeta() bool {
+	return r.err.FBTraceID != "" || strings.HasSuffix(r.err.Type, "Exception") || r.Header.Get("X-Fb-Trace-Id") != ""
 }
 
 // refusal is the failure of an answer with an error of the API.
@@ -58,6 +65,11 @@ func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	}
 	if v.Retryable {
 		f.After = max(v.After, r.wait())
+	}
+	if !v.Known && !r.err.Transient && r.Status >= 500 {
+		// A fault of which nobody knows whether it came before or after.
+		f.Status, f.Retryable = call.Unknown, false
+		f.Err.Message = fmt.Sprintf("meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
 	}
 	if full := readUsage(r.Header).String(); full != "" {
 		f.Err.Details["usage"] = full

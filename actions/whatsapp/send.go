@@ -74,6 +74,7 @@ func SendMessage(o Options) actions.Action {
 			States:    []string{sent, delivered, read},
 			Receipt:   schema.Of[receiptData](),
 			Settle:    settle,
+			Lost:      map[string]any{"delivery": unknown},
 			Check:     s.check,
 			Lint:      func(in schema.Value) schema.Violations { return append(literals(in), s.lint(in)...) },
 			Volatile:  []string{"biz_opaque_callback_data"},
@@ -151,7 +152,7 @@ func (s sender) attempt(ctx context.Context, account Account, from string, e env
 	case !ok:
 		out.Delivery = unknown
 		return err
-	case r.Status/100 == 4:
+	case r.Status/100 == 4 && r.Status != http.StatusRequestTimeout:
 		// The status alone says that the message was refused, though not why.
 		f.Status, f.Retryable = call.Failed, true
 	}

@@ -13,12 +13,15 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"facteur/actions"
 )
 
 // Options is what the actions need from outside.
 type Options struct {
-	// Client makes the requests; nil: one of its own. It must not follow redirects and
-	// its Jar is not used; its Transport is where recordings and simulators plug in.
+	// Client makes the requests; nil: one of its own, over actions.Transport. It follows
+	// no redirects and its Jar is not used; its Transport is where recordings and
+	// simulators plug in.
 	Client *http.Client
 
 	// Window tells whether a recipient wrote to a sender within 24 hours. nil: nobody knows.
@@ -57,6 +60,9 @@ func (o Options) client() *http.Client {
 	c := http.Client{}
 	if o.Client != nil {
 		c = *o.Client
+	}
+	if c.Transport == nil {
+		c.Transport = actions.Transport()
 	}
 	c.Jar = nil
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,0 +1,78 @@
+package actions_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"testing"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/vault"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type echo struct {
+	Body any `json:"body,omitempty"`
+}
+
+// A server may repeat a credential in any form, also where nobody looks for a value.
+func TestASecretIsHiddenInEveryForm(t *testing.T) {
+	const secret = `p4ss/w+rd?"<é>=`
+	conn := vault.Connection{Name: "shop", App: vault.HTTP, Version: "1", Setup: map[string]string{"username": "me"},
+		Secrets: map[string]vault.Secret{"password": vault.NewSecret(secret)}}
+	quoted, err := json.Marshal(secret)
+	require.NoError(t, err)
+	forms := []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret), string(quoted),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret)),
+		base64.URLEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		base64.StdEncoding.EncodeToString([]byte("me:" + secret)),
+		url.QueryEscape(base64.StdEncoding.EncodeToString([]byte("me:" + secret))),
+	}
+	for _, form := range forms {
+		body := map[string]any{
+			"value": "see " + form, "list": []any{map[string]any{"deep": form}},
+			form: map[string]any{"x-" + form: int64(1)},
+		}
+		set, err := actions.NewSet(&keys{conn: conn}, actions.Define(
+			actions.Spec[struct{}]{Signature: call.Signature{Name: "test.echo", App: string(vault.HTTP)}},
+			func(context.Context, struct{}, struct{}) (echo, error) {
+				return echo{body}, actions.Permanent(&call.Error{Code: "c", Message: "no: " + form, Details: map[string]any{form: form}})
+			}))
+		require.NoError(t, err)
+		o := set.Do(context.Background(), call.Call{Action: "test.echo", Connection: "shop"})
+		everything := []any{o.Output, o.Error.Message, o.Error.Details}
+		var texts func(v any) []string
+		texts = func(v any) (out []string) {
+			switch v := v.(type) {
+			case string:
+				return []string{v}
+			case []any:
+				for _, x := range v {
+					out = append(out, texts(x)...)
+				}
+			case map[string]any:
+				for k, x := range v {
+					out = append(append(out, k), texts(x)...)
+				}
+			}
+			return out
+		}
+		found := texts(everything)
+		require.Len(t, found, 11)
+		for _, text := range found {
+			assert.NotContains(t, text, form)
+		}
+	}
+}
+
+func TestAFailureThatSaysNothing(t *testing.T) {
+	set := newSet(t, nil, func(context.Context, string, in) (out, error) { return out{}, &actions.Failure{Status: call.Failed} })
+	o := set.Do(context.Background(), call.Call{Action: "test.do"})
+	assert.Equal(t, call.Failed, o.Status)
+	assert.NotEmpty(t, o.Error.Message)
+}

@@ -1,0 +1,142 @@
+package whatsapp_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// What is claimed to have failed was surely not accepted, and what may be tried again
+// neither: everything else is unknown.
+func TestFailedIsClaimedOnlyWhereNothingWasAccepted(t *testing.T) {
+	cutAt := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "500")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"error":{"me`)
+		}
+	}
+	for _, tt := range []struct {
+		name      string
+		handle    http.HandlerFunc
+		want      call.Status
+		retryable bool
+	}{
+		{"a gateway's own JSON", answers(504, `{"error":{"code":504,"message":"upstream timed out"}}`), call.Unknown, false},
+		{"a gateway's own JSON, with a number of Meta's", answers(502, `{"error":{"code":2,"message":"bad gateway","type":"server_error"}}`), call.Unknown, false},
+		{"a gateway's own list", answers(503, `{"errors":[{"code":1016,"title":"no healthy upstream"}]}`), call.Unknown, false},
+		{"a 200 with somebody's error", answers(200, `{"error":{"code":1,"message":"no"}}`), call.Unknown, false},
+		{"a code that nobody knows, with a 500", answers(500, graph(-1, "")), call.Unknown, false},
+		{"a transient one that nobody knows, with a 500", answers(500, graph(-1, `,"is_transient":true`)), call.Failed, true},
+		{"overloaded, says Meta", answers(503, graph(2, "")), call.Failed, true},
+		{"a 408", answers(408, ""), call.Unknown, false},
+		{"a 408 that is cut", cutAt(408), call.Unknown, false},
+		{"a 400 that is cut", cutAt(400), call.Failed, true},
+		{"a 503 that is cut", cutAt(503), call.Unknown, false},
+		{"a 303", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusSeeOther) }, call.Unknown, false},
+		{"a 307", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/there", http.StatusTemporaryRedirect)
+		}, call.Failed, false},
+		{"a 304", answers(304, ""), call.Unknown, false},
+		{"a 204", answers(204, ""), call.Unknown, false},
+		{"a 206 with a message", answers(206, okBody), call.Succeeded, false},
+		{"early hints first", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			answers(502, "")(w, r)
+		}, call.Unknown, false},
+		{"both an id and an error", answers(200, `{"messages":[{"id":"wamid.X"}],"error":{"code":131000}}`), call.Succeeded, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMeta(t, tt.handle)
+			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
+			assert.Equal(t, tt.want, o.Status)
+			assert.Equal(t, tt.retryable, o.Retryable)
+			if tt.want == call.Unknown {
+				assert.Equal(t, "unknown", o.Output["delivery"])
+				assert.Equal(t, "outcome_unknown", o.Error.Code)
+			}
+			assert.Len(t, m.asked(), 1)
+		})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("out of luck") }
+
+func TestAfterAPanicNothingIsKnown(t *testing.T) {
+	set := newSet(t, &credentials{conn: connection("https://graph.test", token)}, whatsapp.Options{Client: &http.Client{Transport: panicking{}}})
+	o := set.Do(context.Background(), send(text(nil)))
+	assert.Equal(t, call.Unknown, o.Status)
+	assert.Equal(t, "unknown", o.Output["delivery"])
+	assert.Equal(t, map[string]any{"delivery": "unknown"}, set.Action("whatsapp.send_message").Lost)
+}
+
+// The fallback goes out only after the message was refused, and what became of it is
+// what became of the call.
+func TestAFallbackWhoseAnswerIsLost(t *testing.T) {
+	fallback := map[string]any{"fallback": map[string]any{"message_type": "template", "message": map[string]any{"name": "hello", "language": map[string]any{"code": "fr"}}}}
+	for _, tt := range []struct {
+		name   string
+		first  http.HandlerFunc
+		second http.HandlerFunc
+		sends  int
+		want   call.Status
+		used   bool
+	}{
+		{"the answer of the fallback is lost", answers(400, graph(131047, "")), answers(502, ""), 2, call.Unknown, true},
+		{"the fallback is refused", answers(400, graph(131047, "")), answers(400, graph(132001, "")), 2, call.Failed, true},
+		{"the answer of the message is lost", answers(502, ""), answers(200, okBody), 1, call.Unknown, false},
+		{"a gateway speaks of the window", answers(502, `{"error":{"code":131047,"message":"Re-engagement message"}}`), answers(200, okBody), 1, call.Unknown, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var m *meta
+			m = newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+				if len(m.asked()) == 1 {
+					tt.first(w, r)
+				} else {
+					tt.second(w, r)
+				}
+			})
+			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(fallback)))
+			assert.Equal(t, tt.want, o.Status)
+			assert.Equal(t, tt.used, o.Output["fallback_used"])
+			assert.Len(t, m.asked(), tt.sends)
+		})
+	}
+}
+
+func TestCancelledBeforeAndAfterTheRequest(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	m := newMeta(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(10 * time.Second):
+		}
+	})
+	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
+	o := set.Do(ctx, send(text(nil)))
+	assert.Equal(t, call.Unknown, o.Status, "the server had it")
+	o = set.Do(ctx, send(text(nil)))
+	assert.Equal(t, call.Cancelled, o.Status)
+	assert.Equal(t, "failed", o.Output["delivery"])
+	assert.Len(t, m.asked(), 1)
+}
+
+func TestATokenWithALineBreakIsNoRiddle(t *testing.T) {
+	m := newMeta(t, answers(200, okBody))
+	o := newSet(t, &credentials{conn: connection(m.URL, token+"\n")}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
+	assert.Equal(t, call.Failed, o.Status)
+	assert.False(t, o.Retryable)
+	assert.Contains(t, o.Error.Message, "line break")
+	assert.NotContains(t, o.Error.Message, token)
+	assert.Empty(t, m.asked())
+}
