@@ -15,7 +15,9 @@ func flowOf(step string) string {
 }
 
 // sets is a flow whose only step gives x a value, as it is written.
-func sets(value string) string { return flowOf("  - {id: one, set: {v: \"${inputs.phone}\"}}\n  - set:\n      x: " + value) }
+func sets(value string) string {
+	return flowOf("  - {id: one, set: {v: \"${inputs.phone}\"}}\n  - set:\n      x: " + value)
+}
 
 // A file that is not as it should be is told so, where and how to mend it; nothing runs.
 func TestBadFlows(t *testing.T) {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"facteur/flow/journal"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const interruptible = `
+flow: sends
+steps:
+  - try:
+      - id: first
+        action: whatsapp.send_message
+        connection: shop
+        with: {recipient: "+33612345678", message_type: text, message: {body: one}}
+      - id: second
+        action: whatsapp.send_message
+        connection: shop
+        with: {recipient: "+33612345678", message_type: text, message: {body: two}}
+    finally:
+      - id: tell
+        action: http.request
+        with: {method: PUT, url: "${settings.done}"}
+`
+
+// interrupted runs the flow against a server that calls during while it answers the first
+// message.
+func interrupted(t *testing.T, during func(r *http.Request, interrupt func())) (code int, stderr string, asked []string) {
+	t.Helper()
+	var signals chan<- os.Signal
+	ready := make(chan struct{})
+	var errs bytes.Buffer
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &errs, listen: func(c chan<- os.Signal) func() {
+		if signals == nil {
+			signals = c
+			close(ready)
+		}
+		return func() {}
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else nobody sees that the client has gone
+		asked = append(asked, r.Method+" "+r.URL.Path)
+		if len(asked) == 1 {
+			<-ready
+			during(r, func() { signals <- os.Interrupt })
+		}
+		fmt.Fprint(w, `{"messages":[{"id":"wamid.1"}]}`)
+	}))
+	defer server.Close()
+	dir := shop(t, interruptible, server.URL)
+	t.Setenv("FACTEUR_SETTINGS_DONE", server.URL+"/done")
+	project, err := os.ReadFile(filepath.Join(dir, projectName))
+	require.NoError(t, err)
+	write(t, filepath.Join(dir, projectName), string(project)+"settings: {done: x}\n")
+	t.Chdir(dir)
+	code = a.run(t.Context(), []string{"run", "sends.flow.yaml"})
+	return code, errs.String(), asked
+}
+
+// The first interrupt lets the call that is under way finish, starts no other, and runs
+// what always has to run.
+func TestFirstInterrupt(t *testing.T) {
+	code, stderr, asked := interrupted(t, func(_ *http.Request, interrupt func()) { interrupt() })
+	assert.Equal(t, exitFailed, code, stderr)
+	assert.Contains(t, stderr, "interrupted: what is under way finishes; interrupt again to cut it off\n")
+	assert.Contains(t, stderr, "✓ first  action")
+	assert.NotContains(t, stderr, "may have been sent")
+	assert.Contains(t, stderr, "sends cancelled")
+	assert.Equal(t, []string{"POST /v23.0/106540352242922/messages", "PUT /done"}, asked)
+}
+
+// The second cuts it off: what became of the message is not known, and people are told.
+func TestSecondInterrupt(t *testing.T) {
+	code, stderr, _ := interrupted(t, func(r *http.Request, interrupt func()) {
+		interrupt()
+		interrupt()
+		<-r.Context().Done()
+	})
+	assert.Equal(t, exitFailed, code, stderr)
+	assert.Contains(t, stderr, "it may have been sent all the same")
+}
+
+// Runs beside each other have journals of their own.
+func TestJournalBesideAnother(t *testing.T) {
+	server := httptest.NewServer(&cloudAPI{})
+	defer server.Close()
+	dir := shop(t, sends, server.URL)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
+	other, err := journal.OpenSQLite(filepath.Join(dir, "data", "journal.db"))
+	require.NoError(t, err)
+	defer other.Close()
+	code, _, stderr := facteur(t, dir, "", "run", "sends.flow.yaml")
+	require.Equal(t, 0, code, stderr)
+	assert.FileExists(t, filepath.Join(dir, "data", "journal-2.db"))
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, os.ErrClosed }
+
+// A run whose result nobody reads still ends, and says that it did.
+func TestClosedPipe(t *testing.T) {
+	api := &cloudAPI{}
+	server := httptest.NewServer(api)
+	defer server.Close()
+	dir := shop(t, sends, server.URL)
+	t.Chdir(dir)
+	var errs bytes.Buffer
+	for _, args := range [][]string{{"run", "sends.flow.yaml"}, {"run", "sends.flow.yaml", "--json"}} {
+		a := &app{stdin: strings.NewReader(""), stdout: brokenPipe{}, stderr: &errs}
+		assert.Equal(t, exitSurroundings, a.run(t.Context(), args))
+		assert.Contains(t, errs.String(), "error: the result could not be written")
+		assert.Regexp(t, `hint: the run [a-z2-7]+ succeeded all the same`, errs.String())
+	}
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: brokenPipe{}}
+	assert.Equal(t, 0, a.run(t.Context(), []string{"run", "sends.flow.yaml"}), "what is told on the way does not matter")
+	assert.Len(t, api.bodies, 3)
+}
