@@ -157,10 +157,14 @@ func (s *lineScanner) flowToken() {
 		}
 		s.pos++
 	}
+	token := strings.TrimSpace(s.text[start:s.pos])
 	if dollar < 0 {
+		// YAML allows it, but our reader of YAML ends the text there.
+		if i := strings.IndexByte(token, '?'); i >= 0 {
+			s.errorf("unquoted-question", start+i, start+i+1, quoteHint(token), "a text with ? inside { } or [ ] must be quoted")
+		}
 		return
 	}
-	token := strings.TrimSpace(s.text[start:s.pos])
 	quoted, ok := inQuotes(token)
 	if !ok {
 		quoted = `"${…}"`

@@ -38,6 +38,7 @@ var codes = [...]struct{ code, text string }{
 	{"unquoted-expression", "Inside { } and [ ] the brace of an expression means something to YAML. Quote it there: {phone: \"${inputs.phone}\"}. On a line of its own, phone: ${inputs.phone} needs no quotes."},
 	{"unquoted-colon", "In an unquoted text a colon with a space after it makes a key of what stands before. Quote the text, or write it on the next line after >-. That is also so for a ternary in an expression: text: \"${a ? b : c}\"."},
 	{"unquoted-hash", "Inside { } or [ ] a # after a space starts a comment, which takes the closing bracket with it. Quote the text."},
+	{"unquoted-question", "Inside { } and [ ] a question mark ends an unquoted text. Quote the text: {body: \"Êtes-vous là ?\"}. On a line of its own, body: Êtes-vous là ? needs no quotes."},
 	{"unquoted-start", "A text cannot start with this character without quotes, because it means something to YAML: * is an alias, & an anchor, @ and ` are reserved, % is a directive, | and > start a block, a dash a list. Quote the text, e.g. \"*bold*\"."},
 	{"unquoted-braces", "A text that starts with {{ is a map in a map to YAML. Quote it: \"{{1}}\"."},
 	{"truncated-by-comment", "A # after a space starts a comment, so that the value ends before it. Quote the whole text if the # belongs to it: \"Colis #${inputs.id}\". If a comment is meant, leave a space after the # and keep ${ out of it, or give it a line of its own."},
