@@ -56,7 +56,7 @@ func BenchmarkRun(b *testing.B) {
 	exchanges, diags := record.Parse("accepted.yaml", text)
 	require.False(b, diags.HasErrors(), diags)
 	clock := host.NewVirtual(time.Unix(0, 0))
-	x.clock, x.inline = clock, true
+	x.clock = clock
 	b.ReportAllocs()
 	for b.Loop() {
 		// A recording is used up, so each run has one of its own; it is part of what is measured.
@@ -153,7 +153,6 @@ type bench struct {
 	set       *actions.Set
 	transport http.RoundTripper
 	clock     host.Clock
-	inline    bool
 }
 
 func newBench(b *testing.B) *bench {
@@ -176,7 +175,7 @@ func (x *bench) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (x *bench) run(b *testing.B) {
-	h := local.New(local.Options{Journal: &journal.Memory{}, Do: described(x.set), Clock: x.clock, Inline: x.inline})
+	h := local.New(local.Options{Journal: &journal.Memory{}, Do: described(x.set), Clock: x.clock})
 	result, err := h.Run(b.Context(), x.plan, local.Start{Inputs: x.inputs})
 	if err != nil || result.Status != machine.Succeeded {
 		b.Fatal(err, result)

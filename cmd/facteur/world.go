@@ -45,7 +45,7 @@ func (w *world) close() {
 // options are those of a host in the world. Calls that are under way end when hard does.
 func (w *world) options(hard context.Context) local.Options {
 	return local.Options{
-		Journal: w.journal, Do: finishing(hard, w.do), Clock: w.clock, Inline: w.virtual, Seal: w.seal, Open: w.open, Hard: hard,
+		Journal: w.journal, Do: finishing(hard, w.do), Clock: w.clock, Seal: w.seal, Open: w.open, Hard: hard,
 		Feed: w.feed, Receipts: slices.ContainsFunc(w.feed, func(f local.Feed) bool { return f.Receipt != nil }),
 	}
 }

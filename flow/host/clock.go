@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -36,64 +35,4 @@ func (System) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) e
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Virtual is a clock that jumps to whatever is waited for.
-type Virtual struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-// NewVirtual returns a virtual clock that shows a time.
-func NewVirtual(now time.Time) *Virtual { return &Virtual{now: now} }
-
-// Now implements Clock.
-func (v *Virtual) Now() time.Time {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.now
-}
-
-// Advance moves the clock forward to a time, never back.
-func (v *Virtual) Advance(to time.Time) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if to.After(v.now) {
-		v.now = to
-	}
-}
-
-// Wait implements Clock: unless there is a value on wake, the time jumps.
-func (v *Virtual) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
-	select {
-	case <-wake:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	default:
-	}
-	if until.IsZero() {
-		return &StuckError{}
-	}
-	v.Advance(until)
-	return nil
-}
-
-type deadlineKey struct{}
-
-// WithDeadline tells what runs in ctx by which time of a virtual clock it must end.
-func WithDeadline(ctx context.Context, at time.Time) context.Context {
-	return context.WithValue(ctx, deadlineKey{}, at)
-}
-
-// Sleep passes time for what runs in ctx, up to its deadline; past it the error is
-// context.DeadlineExceeded.
-func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
-	until := v.Now().Add(d)
-	if at, ok := ctx.Value(deadlineKey{}).(time.Time); ok && until.After(at) {
-		v.Advance(at)
-		return context.DeadlineExceeded
-	}
-	v.Advance(until)
-	return ctx.Err()
 }

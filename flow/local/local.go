@@ -26,10 +26,7 @@ import (
 type Options struct {
 	Journal journal.Journal
 	Do      call.Do
-	Clock   host.Clock // nil: host.System
-	// Inline makes calls one at a time, in the order in which they are asked for, so
-	// that a run on a virtual clock is the same every time.
-	Inline bool
+	Clock   host.Clock // nil: host.System; with a *host.Virtual a run is the same every time
 	// Receipts tells whether receipts can reach the host.
 	Receipts bool
 	// Seal and Open encrypt records at rest. nil: they are stored as they are.
@@ -47,8 +44,9 @@ type Options struct {
 
 // A Host runs plans in this process.
 type Host struct {
-	opts   Options
-	limits limits
+	opts    Options
+	virtual *host.Virtual // nil: time is real
+	limits  limits
 
 	mu       sync.Mutex
 	events   []host.Event            // that came, for runs that ask for past ones
@@ -65,7 +63,8 @@ func New(o Options) *Host {
 	if o.Hard == nil {
 		o.Hard = context.Background()
 	}
-	h := &Host{opts: o, receipts: map[string]call.Receipt{}, runs: map[string]*runner{}}
+	virtual, _ := o.Clock.(*host.Virtual)
+	h := &Host{opts: o, virtual: virtual, receipts: map[string]call.Receipt{}, runs: map[string]*runner{}}
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}
@@ -154,7 +153,7 @@ func (h *Host) Resume(ctx context.Context, p *plan.Plan, id string) (*host.Resul
 func (h *Host) carry(ctx context.Context, p *plan.Plan, m *machine.Machine, start machine.Start) (*host.Result, error) {
 	r := &runner{
 		h: h, m: m, id: start.Run, started: start.At,
-		wake: make(chan struct{}, 1), cancels: map[string]context.CancelFunc{}, subs: map[int]machine.Await{},
+		virtual: h.virtual, wake: make(chan struct{}, 1), cancels: map[string]context.CancelFunc{}, subs: map[int]machine.Await{},
 	}
 	h.mu.Lock()
 	h.runs[r.id] = r

@@ -21,6 +21,7 @@ import (
 type runner struct {
 	h       *Host
 	m       *machine.Machine
+	virtual *host.Virtual // nil: time is real
 	id      string
 	started time.Time
 	agenda  agenda
@@ -61,13 +62,14 @@ func (r *runner) underWay() int {
 
 // loop performs commands and applies events until the run has ended.
 func (r *runner) loop(ctx context.Context) error {
-	defer r.calls.Wait()
+	defer r.abandon() // after the run's end there is nothing left to abandon
 	r.arm()
 	soft := ctx
 	for {
 		if err := r.perform(); err != nil {
 			return err
 		}
+		r.unsubscribe()
 		for _, s := range r.m.Ended() {
 			if r.h.opts.OnStep != nil {
 				r.h.opts.OnStep(r.id, s, r.m.Sensitive())
@@ -76,10 +78,13 @@ func (r *runner) loop(ctx context.Context) error {
 		if result := r.m.Result(); result != nil && r.underWay() == 0 {
 			return r.end(result)
 		}
-		events := r.take()
-		done, err := r.due()
-		if err != nil {
-			return err
+		// What came goes before what is due: an event that was there in time is not late.
+		events, done := r.take(), false
+		if len(events) == 0 {
+			var err error
+			if done, err = r.due(); err != nil {
+				return err
+			}
 		}
 		if len(events) == 0 && !done {
 			err := r.h.opts.Clock.Wait(soft, r.agenda.next(), r.wake)
@@ -104,6 +109,11 @@ func (r *runner) now() time.Time { return r.h.opts.Clock.Now() }
 
 // record stores an event and applies it.
 func (r *runner) record(events ...machine.Event) error {
+	for _, e := range events {
+		if answered, ok := e.(machine.Answered); ok && r.crash(Sent, r.made[answered.Key]) {
+			return ErrCrashed
+		}
+	}
 	records := make([]journal.Record, len(events))
 	durable := false
 	for i, e := range events {
@@ -158,12 +168,7 @@ func (r *runner) perform() error {
 					ready = append(ready, c)
 				}
 			case machine.Cancel:
-				r.mu.Lock()
-				cancel := r.cancels[c.Key]
-				r.mu.Unlock()
-				if cancel != nil {
-					cancel()
-				}
+				r.cancel(c.Key)
 			case machine.Sleep:
 				r.agenda.add(c.Until, func() bool { return r.m.Wants(c) }, func() error {
 					return r.record(machine.Fired{At: r.now(), Timer: c.Timer})
@@ -210,9 +215,6 @@ func (r *runner) make(c machine.Call) error {
 		return ErrCrashed
 	}
 	ctx, cancel := context.WithCancel(r.h.opts.Hard)
-	if c.Timeout > 0 {
-		ctx = host.WithDeadline(ctx, r.now().Add(c.Timeout))
-	}
 	r.mu.Lock()
 	r.cancels[c.Key] = cancel
 	r.mu.Unlock()
@@ -224,19 +226,47 @@ func (r *runner) make(c machine.Call) error {
 		r.mu.Unlock()
 		r.post(machine.Answered{At: r.now(), Key: c.Key, Outcome: outcome})
 	}
-	if !r.h.opts.Inline {
-		r.calls.Add(1)
-		go func() {
+	r.calls.Add(1)
+	if r.virtual != nil {
+		r.virtual.Go(func() {
 			defer r.calls.Done()
 			one()
-		}()
+		})
 		return nil
 	}
-	one()
-	if r.crash(Sent, c.Call) {
-		return ErrCrashed
-	}
+	go func() {
+		defer r.calls.Done()
+		one()
+	}()
 	return nil
+}
+
+// cancel ends a call that is under way.
+func (r *runner) cancel(key string) {
+	r.mu.Lock()
+	cancel := r.cancels[key]
+	r.mu.Unlock()
+	if cancel == nil {
+		return
+	}
+	cancel()
+	if r.virtual != nil {
+		r.virtual.Interrupt()
+	}
+}
+
+// abandon ends every call that is under way and waits for their goroutines; what became
+// of the calls is not recorded.
+func (r *runner) abandon() {
+	r.mu.Lock()
+	for _, cancel := range r.cancels {
+		cancel()
+	}
+	r.mu.Unlock()
+	if r.virtual != nil {
+		r.virtual.Interrupt()
+	}
+	r.calls.Wait()
 }
 
 // recover decides about a call that an earlier host took up without recording what
@@ -300,14 +330,17 @@ func (r *runner) subscribe(c machine.Await) {
 	}
 }
 
+// unsubscribe drops what the run no longer waits for.
+func (r *runner) unsubscribe() {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	maps.DeleteFunc(r.subs, func(_ int, s machine.Await) bool { return !r.m.Wants(s) })
+}
+
 // offer posts an event to the subscriptions that it fits. The host's lock is held.
 func (r *runner) offer(e host.Event) {
 	for _, id := range slices.Sorted(maps.Keys(r.subs)) {
 		s := r.subs[id]
-		if !r.m.Wants(s) {
-			delete(r.subs, id)
-			continue
-		}
 		if s.Event == e.Name && s.Subject == e.Subject && !e.At.Before(s.Since) &&
 			(s.Connection == "" || e.Connection == "" || s.Connection == e.Connection) {
 			r.post(machine.Arrived{At: r.now(), Await: id, ID: e.ID, Data: e.Data})

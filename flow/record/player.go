@@ -69,6 +69,9 @@ func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
 	return p
 }
 
+// forever is longer than anybody waits for an answer.
+const forever = 365 * 24 * time.Hour
+
 func atOnce(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return context.DeadlineExceeded
@@ -136,6 +139,8 @@ func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	switch e.Response.Lost {
 	case LostTimeout:
+		// Whoever waits for it gives up first, by its time-out.
+		_ = p.options.Sleep(ctx, forever)
 		return nil, &net.OpError{Op: "read", Net: "tcp", Err: lostError{}}
 	case LostReset:
 		return nil, &net.OpError{Op: "read", Net: "tcp", Err: fmt.Errorf("the recorded answer is lost: %w", syscall.ECONNRESET)}

@@ -125,7 +125,7 @@ func (x *execution) run(ctx context.Context) *host.Result {
 		return nil
 	}
 	h := local.New(local.Options{
-		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Inline: true, Receipts: true,
+		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Receipts: true,
 		Feed: x.c.feed, Crash: x.crash, Hard: ctx,
 	})
 	seed := sha256.Sum256([]byte(x.f.Flow + "\n" + x.c.Name))

@@ -1,0 +1,138 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Virtual is a clock that jumps to whatever is waited for. What runs by it runs one at
+// a time, from one Sleep to the next, so that a run is the same every time; what sleeps
+// at the same time, sleeps together.
+type Virtual struct {
+	mu       sync.Mutex
+	idle     *sync.Cond // signalled when running falls to 0
+	now      time.Time
+	running  int // functions of Go that do not sleep
+	sleepers []*sleeper
+}
+
+type sleeper struct {
+	until time.Time
+	ctx   context.Context
+	wake  chan struct{}
+}
+
+// NewVirtual returns a virtual clock that shows a time.
+func NewVirtual(now time.Time) *Virtual {
+	v := &Virtual{now: now}
+	v.idle = sync.NewCond(&v.mu)
+	return v
+}
+
+// Now implements Clock.
+func (v *Virtual) Now() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.now
+}
+
+// Go runs f, and returns when it has ended or sleeps.
+func (v *Virtual) Go(f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running++
+	go func() {
+		defer v.stops()
+		f()
+	}()
+	v.settle()
+}
+
+// Sleep passes time for a function that Go runs. It returns early, with the error of
+// ctx, only once Interrupt has noticed that ctx has ended.
+func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	v.mu.Lock()
+	s := &sleeper{until: v.now.Add(d), ctx: ctx, wake: make(chan struct{})}
+	v.sleepers = append(v.sleepers, s)
+	v.mu.Unlock()
+	v.stops()
+	<-s.wake
+	return ctx.Err()
+}
+
+// Interrupt wakes those whose context has ended, and returns when they have ended or
+// sleep again.
+func (v *Virtual) Interrupt() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for {
+		i := slices.IndexFunc(v.sleepers, func(s *sleeper) bool { return s.ctx.Err() != nil })
+		if i < 0 {
+			return
+		}
+		v.wake(i)
+	}
+}
+
+// Wait implements Clock: unless there is a value on wake, the time jumps to what comes
+// first, until or the end of a Sleep. Where nothing comes, the error is a *StuckError.
+func (v *Virtual) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
+	select {
+	case <-wake:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	first := -1
+	for i, s := range v.sleepers {
+		if first < 0 || s.until.Before(v.sleepers[first].until) {
+			first = i
+		}
+	}
+	if first >= 0 && (until.IsZero() || !v.sleepers[first].until.After(until)) {
+		v.advance(v.sleepers[first].until)
+		v.wake(first)
+		return nil
+	}
+	if until.IsZero() {
+		return &StuckError{}
+	}
+	v.advance(until)
+	return nil
+}
+
+func (v *Virtual) advance(to time.Time) {
+	if to.After(v.now) {
+		v.now = to
+	}
+}
+
+// wake lets a sleeper go on until it has ended or sleeps again. The lock is held.
+func (v *Virtual) wake(i int) {
+	s := v.sleepers[i]
+	v.sleepers = slices.Delete(v.sleepers, i, i+1)
+	v.running++
+	close(s.wake)
+	v.settle()
+}
+
+func (v *Virtual) settle() {
+	for v.running > 0 {
+		v.idle.Wait()
+	}
+}
+
+func (v *Virtual) stops() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running--
+	v.idle.Broadcast()
+}
