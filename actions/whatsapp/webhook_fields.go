@@ -131,18 +131,19 @@ func (k listKind) read(in place, item schema.Value, people people) Notification 
 		n.MessageID = word(item.Get(k.id))
 	}
 	n.by(people.who(item.Get("wa_id"), first2(item, "user_id", "user_id.current"), first2(item, "parent_user_id", "parent_user_id.current")))
+	n.Username = first(n.Username, word(item.Get("username")))
 	return n
 }
 
 func readPreference(in place, item schema.Value, people people) []Notification {
 	n := listKind{"value", "", "category detail value"}.read(in, item, people)
-	n.From = first(recipientForm(n.WaID), n.UserID)
+	n.From = n.person()
 	return []Notification{n}
 }
 
 func readUserID(in place, item schema.Value, people people) []Notification {
 	n := listKind{"detail", "", "detail user_id(previous current) parent_user_id(previous current)"}.read(in, item, people)
-	n.From = first(recipientForm(n.WaID), n.UserID)
+	n.From = n.person()
 	return []Notification{n}
 }
 
@@ -157,8 +158,9 @@ func readGroup(in place, item schema.Value, people people) []Notification {
 }
 
 func readSync(in place, item schema.Value, people people) []Notification {
-	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id username)"}.read(in, item, people)
-	n.by(person{waID: word(item.Get("contact", "phone_number")), userID: word(item.Get("contact", "user_id")), name: word(item.Get("contact", "full_name"))})
+	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id parent_user_id username)"}.read(in, item, people)
+	c := item.Get("contact")
+	n.by(person{word(c.Get("phone_number")), word(c.Get("user_id")), word(c.Get("parent_user_id")), word(c.Get("username")), word(c.Get("full_name"))})
 	return []Notification{n}
 }
 
@@ -180,10 +182,10 @@ func readCall(in place, c schema.Value, people people) []Notification {
 	from, to := word(c.Get("from")), word(c.Get("to"))
 	if word(c.Get("direction")) == "BUSINESS_INITIATED" {
 		n.by(people.who(c.Get("to"), first2(c, "to_user_id", "recipient_user_id"), c.Get("to_parent_user_id")))
-		to = n.WaID
+		to = n.person()
 	} else {
 		n.by(people.who(c.Get("from"), c.Get("from_user_id"), c.Get("from_parent_user_id")))
-		from = n.WaID
+		from = n.person()
 	}
 	n.From, n.To = recipientForm(from), recipientForm(to)
 	return []Notification{n}

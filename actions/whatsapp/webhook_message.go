@@ -80,7 +80,11 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 		n.Kind = "history" // what a file held, sent later
 	}
 	n.by(people.who(m.Get("from"), m.Get("from_user_id"), m.Get("from_parent_user_id")))
-	n.From = first(recipientForm(n.WaID), n.UserID)
+	if n.Type == "system" && n.WaID == "" && n.UserID == "" { // only who it is now is known
+		system := m.Get("system")
+		n.by(people.who(system.Get("wa_id"), system.Get("user_id"), system.Get("parent_user_id")))
+	}
+	n.From = n.person()
 	return []Notification{n}
 }
 
@@ -88,8 +92,11 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 func readEcho(in place, m schema.Value, people people) []Notification {
 	n := messageOf(m)
 	n.Kind = "echo"
+	if in.field == "history" {
+		n.Kind = "history"
+	}
 	n.by(people.who(m.Get("to"), m.Get("to_user_id"), m.Get("to_parent_user_id")))
-	n.From, n.To = recipientForm(word(m.Get("from"))), first(recipientForm(n.WaID), n.UserID)
+	n.From, n.To = recipientForm(word(m.Get("from"))), n.person()
 	return []Notification{n}
 }
 
@@ -98,12 +105,14 @@ func readHistory(in place, h schema.Value, people people) []Notification {
 	var found []Notification
 	details := choose("phase chunk_order progress").of(h.Get("metadata"))
 	for _, thread := range many(h.Get("threads")) {
-		person := people.who(first2(thread, "id", "context.wa_id"), thread.Get("context", "user_id"), thread.Get("context", "parent_user_id"))
+		context := thread.Get("context")
+		person := people.who(first2(thread, "id", "context.wa_id"), context.Get("user_id"), context.Get("parent_user_id"))
+		person.username = first(person.username, word(context.Get("username")))
 		for _, m := range many(thread.Get("messages")) {
 			n := messageOf(m)
 			n.Kind = "history"
 			n.by(person)
-			n.From, n.To = recipientForm(word(m.Get("from"))), recipientForm(word(m.Get("to")))
+			n.From, n.To = first(recipientForm(word(m.Get("from"))), word(m.Get("from_user_id"))), recipientForm(word(m.Get("to")))
 			n.Status = strings.ToLower(word(m.Get("history_context", "status")))
 			found = append(found, n)
 		}

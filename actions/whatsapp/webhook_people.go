@@ -20,6 +20,10 @@ type people struct {
 func peopleOf(value schema.Value) people {
 	p := people{all: map[string]person{}}
 	contacts := many(value.Get("contacts"))
+	items := 0
+	for _, list := range []string{"messages", "statuses", "message_echoes", "calls"} {
+		items += len(many(value.Get(list)))
+	}
 	for _, c := range contacts {
 		one := person{
 			waID:     word(c.Get("wa_id")),
@@ -33,7 +37,7 @@ func peopleOf(value schema.Value) people {
 				p.all[id] = one
 			}
 		}
-		if len(contacts) == 1 && len(many(value.Get("messages")))+len(many(value.Get("statuses"))) == 1 {
+		if len(contacts) == 1 && items == 1 {
 			p.only = &one
 		}
 	}
@@ -41,7 +45,7 @@ func peopleOf(value schema.Value) people {
 }
 
 // who tells all that is known about somebody. The only contact of a value with only one
-// message or status is meant, even where its number is written in another way, such as
+// thing to tell is meant, even where its number is written in another way, such as
 // with the 9 of Brazil.
 func (p people) who(waID, userID, parentID schema.Value) person {
 	given := person{waID: word(waID), userID: word(userID), parentID: word(parentID)}
@@ -57,6 +61,9 @@ func (p people) who(waID, userID, parentID schema.Value) person {
 		username: known.username, name: known.name,
 	}
 }
+
+// person is the one whom it is about, in a form that recipient takes.
+func (n *Notification) person() string { return first(recipientForm(n.WaID), n.UserID) }
 
 func (n *Notification) by(p person) {
 	n.WaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.userID, p.parentID, p.username, p.name

@@ -15,7 +15,7 @@ var knownStatuses = []string{sent, delivered, read, failed, "played", "deleted",
 
 var statusDetails = sync.OnceValue(func() selection {
 	return choose(`
-		recipient_type recipient_participant_id recipient_identity_key_hash template_id
+		recipient_type recipient_participant_id recipient_participant_user_id recipient_identity_key_hash template_id
 		conversation(id expiration_timestamp origin(type))
 		pricing(billable pricing_model type category)
 		payment(reference_id amount(value offset) currency
@@ -38,9 +38,9 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 	n.by(people.who(s.Get("recipient_id"), s.Get("recipient_user_id"), first2(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
 	if word(s.Get("recipient_type")) == "group" {
 		n.GroupID = word(s.Get("recipient_id"))
-		n.by(people.who(s.Get("recipient_participant_id"), first2(s, "recipient_participant_user_id", "recipient_user_id"), schema.Value{}))
+		n.by(people.who(s.Get("recipient_participant_id"), first2(s, "recipient_participant_user_id", "recipient_user_id"), first2(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
-	n.To = first(n.GroupID, recipientForm(n.WaID), n.UserID)
+	n.To = first(n.GroupID, n.person())
 	switch kind := word(s.Get("type")); {
 	case kind == "payment" || kind == "call":
 		n.Kind = kind
