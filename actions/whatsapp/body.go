@@ -96,6 +96,10 @@ func CheckBody(body any) schema.Violations {
 		of, on = readSchema(), onRead
 	}
 	v, found := of.Coerce(object)
+	if kind, ok := get(object[interactiveType], "type").(string); ok && kind != strings.ToLower(kind) {
+		found = append(found, schema.Violation{Path: schema.Path{interactiveType, "type"}, Rule: "interactive-type-case", Warning: true,
+			Message: mention(kind) + " is not written as Meta documents it", Hint: "write it in small letters"})
+	}
 	object, _ = veil(v, found).(map[string]any)
 	found = judge(found, object, nil, on)
 	if on == onBody {
@@ -108,9 +112,11 @@ func CheckBody(body any) schema.Violations {
 // judgeBody judges what the type of a message and its recipient say.
 func judgeBody(found schema.Violations, body map[string]any) schema.Violations {
 	kind := typeOf(body)
-	found = judgeMessage(found, kind, body[kind], schema.Path{kind})
-	found = foreign(found, body[kind], schema.Path{kind}, true)
-	if to, ok := body["to"].(string); ok && body["recipient_type"] != "group" {
+	if message, ok := body[kind]; ok {
+		found = judgeMessage(found, kind, message, schema.Path{kind})
+		found = foreign(found, message, schema.Path{kind}, true)
+	}
+	if to, ok := body["to"].(string); ok && to != "" && body["recipient_type"] != "group" {
 		found = judgeTo(found, to)
 	}
 	return found

@@ -52,7 +52,10 @@ func both(a, b limit) limit {
 	return func(t *schema.Type) { a(t); b(t) }
 }
 
-const webPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^\s]`
+const (
+	webPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^\s]`
+	webHint    = "give an address that begins with https://"
+)
 
 // limited gives a type of its own with the limits of the rules on something; below is
 // the case of unions on the way, "" where there are none.

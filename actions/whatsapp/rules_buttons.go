@@ -11,8 +11,8 @@ func buttonRules() []rule {
 	on := kinds("button")
 	return []rule{
 		{id: "buttons-count",
-			doc: "A message has 1 to 3 buttons.",
-			on:  on, at: "action.buttons", limit: items(1, 3), hint: "use a list for more", source: page},
+			doc: "A message has 1 to 3 buttons; a list has room for ten rows.",
+			on:  on, at: "action.buttons", limit: items(1, 3), source: page},
 		{id: "button-type",
 			doc: "The buttons of a message are of type reply.",
 			on:  on, at: "action.buttons[].type", limit: oneOf("reply"), hint: "write type: reply", source: oldReference},

@@ -163,7 +163,7 @@ func carouselRules() []rule {
 			on:  carousel, at: "action.cards[].action.parameters.display_text", limit: length(1, 20), source: page},
 		{id: "card-url",
 			doc: "The address of a card begins with http:// or https://.",
-			on:  carousel, at: "action.cards[].action.parameters.url", limit: pattern(webPattern), source: page},
+			on:  carousel, at: "action.cards[].action.parameters.url", limit: pattern(webPattern), hint: webHint, source: page},
 		{id: "card-buttons",
 			doc: "A card has 1 to 3 buttons.",
 			on:  carousel, at: "action.cards[].action.buttons", limit: items(1, 3), source: page},

@@ -59,6 +59,9 @@ func saidRules() []rule {
 		{id: "to-doubtful",
 			doc:     "No country uses phone numbers like this one.",
 			warning: true, hint: "check the number", source: "libphonenumber"},
+		{id: "interactive-type-case",
+			doc:     "Meta documents the types of interactive messages in small letters. Capitals have been seen to work, and flows bring them into small letters.",
+			warning: true, hint: "write it in small letters", source: observed},
 		{id: "on-premises",
 			doc:  "The On-Premises API has ended: nothing is delivered since 2025-10-23. Its fields preview_url (at the top), hsm, namespace, provider and ttl mean nothing to the Cloud API, which refuses what it does not know.",
 			hint: "facteur message migrate FILE makes a Cloud body of an On-Premises body", source: cloudMove},
@@ -259,7 +262,7 @@ func needsMessage(v schema.Value, say report) {
 func oneMessage(v schema.Value, say report) {
 	object, _ := v.Object()
 	kind := typeOf(object)
-	if _, known := textOf(v, "type"); has(v, "type") && !known {
+	if _, known := textOf(v, "type"); !known && (has(v, "type") || kind == "") {
 		return
 	}
 	for _, name := range v.Keys() {
@@ -323,7 +326,7 @@ func directTakes(v schema.Value, say report) {
 	if of, ok := v.Get(interactiveType, "type").Text(); category == "utility" && kind == interactiveType && (!ok || of == "button" || of == "cta_url") {
 		return
 	}
-	say(v.Get("type"), "Direct Send takes no such message as %s", category)
+	say(v.Get("type"), "Direct Send takes no such message of type %s for %s", kind, category)
 }
 
 func directTemplate(v schema.Value, say report) {

@@ -41,9 +41,6 @@ func interactiveRules() []rule {
 		{id: "interactive-type",
 			doc: "The type of an interactive message says what can be done with it.",
 			on:  interactiveType, at: "type", limit: inAnyCase(strings.Join(all, " ")), source: interactivePage},
-		{id: "interactive-type-case",
-			doc: "Meta documents the types of interactive messages in small letters. Capitals have been seen to work.",
-			on:  interactiveType, at: "type", check: smallLetters, warning: true, hint: "write it in small letters", source: interactivePage},
 		{id: "interactive-header-type",
 			doc: "A header shows a text, an image, a video or a document.",
 			on:  interactiveType, at: "header.type", limit: oneOf("text", "image", "video", "document"), source: interactivePage},
@@ -61,7 +58,7 @@ func interactiveRules() []rule {
 			on:  interactiveType, at: "header.image header.video header.document", check: exactlyOne("id", "link"), source: interactivePage},
 		{id: "interactive-header-link",
 			doc: "The link of a file in a header begins with http:// or https://.",
-			on:  interactiveType, at: "header.image.link header.video.link header.document.link", limit: pattern(webPattern), source: interactivePage},
+			on:  interactiveType, at: "header.image.link header.video.link header.document.link", limit: pattern(webPattern), hint: webHint, source: interactivePage},
 		{id: "interactive-body",
 			doc: "This kind of message needs a body; only products and requests for calls go without.",
 			on:  allKindsBut("product", "call_permission_request"), check: needs("body", `needs a body: {text: "…"}`), source: interactivePage},
@@ -116,7 +113,7 @@ func interactiveRules() []rule {
 			on:  kinds("cta_url"), at: "action.parameters.display_text", limit: length(1, 20), source: interactivePage},
 		{id: "cta-url",
 			doc: "The address of a button begins with http:// or https://.",
-			on:  kinds("cta_url"), at: "action.parameters.url", limit: pattern(webPattern), hint: "give an address that begins with https://", source: interactivePage},
+			on:  kinds("cta_url"), at: "action.parameters.url", limit: pattern(webPattern), hint: webHint, source: interactivePage},
 		{id: "voice-call-text",
 			doc: "The button of a call says 1 to 20 characters.",
 			on:  kinds("voice_call"), at: "action.parameters.display_text", limit: length(1, 20), source: "Cloud API, call buttons"},
@@ -147,12 +144,6 @@ func nameRule(kind, name string) rule {
 	return rule{id: "action-name",
 		doc: "The name of an action goes with the type of the message: cta_url, flow, catalog_message, send_location, address_message, review_and_pay, review_order, voice_call, call_permission_request or request_contact_info.",
 		on:  kinds(kind), at: "action.name", limit: oneOf(name), source: interactivePage}
-}
-
-func smallLetters(v schema.Value, say report) {
-	if text, ok := v.Text(); ok && text != strings.ToLower(text) {
-		say(v, "%s is not written as Meta documents it", mention(text))
-	}
 }
 
 // only wants a header to be of one type.

@@ -19,7 +19,7 @@ func textRules() []rule {
 	return []rule{
 		{id: "text-body",
 			doc: "A text has 1 to 4096 characters.",
-			on:  "text", at: "body", limit: length(1, 4096), hint: "shorten it, or send two messages", source: textPage},
+			on:  "text", at: "body", limit: length(1, 4096), source: textPage},
 		{id: "text-body-blank",
 			doc: "Meta refuses a text of white space only.",
 			on:  "text", at: "body", check: notEmpty, source: textPage},
@@ -36,7 +36,7 @@ func mediaRules() []rule {
 			on:  fileTypes, at: "id", limit: length(1, 0), source: mediaPage},
 		{id: "media-link",
 			doc: "A link is an address that begins with http:// or https://.",
-			on:  fileTypes, at: "link", limit: pattern(webPattern), hint: "give an address that begins with https://", source: mediaPage},
+			on:  fileTypes, at: "link", limit: pattern(webPattern), hint: webHint, source: mediaPage},
 		{id: "media-caption",
 			doc: "The caption of an image, a video or a document has 1024 characters at most.",
 			on:  "image video document", at: "caption", limit: length(0, 1024), hint: "send the rest as a text", source: mediaPage},
@@ -160,7 +160,7 @@ func addressNeedsName(v schema.Value, say report) {
 
 func moreName(v schema.Value, say report) {
 	name, _ := v.Object()
-	if len(name) == 1 {
+	if _, ok := name["formatted_name"]; ok && len(name) == 1 {
 		say(v, "has only formatted_name, which some versions of the API refuse")
 	}
 }

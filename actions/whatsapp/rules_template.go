@@ -101,7 +101,7 @@ func parameterRules() []rule {
 			on:  templateType, at: eachParameter, check: named(parameterFields()), source: templatesPage},
 		{id: "parameter-name",
 			doc: "The name of a parameter has small letters, digits and _.",
-			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), source: templatesPage},
+			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
 		{id: "parameter-names",
 			doc: "A template names all its parameters or none; a name comes once in each part.",
 			on:  templateType, at: parameterList, check: allNamed, source: templatesPage},
@@ -128,7 +128,7 @@ func parameterRules() []rule {
 			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
 		{id: "parameter-link",
 			doc: "The link of a file in a template begins with http:// or https://.",
-			on:  templateType, at: below(media, "link"), limit: pattern(webPattern), source: templatesPage},
+			on:  templateType, at: below(media, "link"), limit: pattern(webPattern), hint: webHint, source: templatesPage},
 		{id: "parameter-document",
 			doc: "A document in the header of a template is a PDF.",
 			on:  templateType, at: below(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
@@ -167,7 +167,7 @@ func parameterRules() []rule {
 			on:  templateType, at: below(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
 		{id: "parameter-tap-url",
 			doc: "A tap leads to an address that begins with http:// or https://.",
-			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), limit: pattern(webPattern), source: "Cloud API, tap target"},
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), limit: pattern(webPattern), hint: webHint, source: "Cloud API, tap target"},
 		{id: "parameter-tap-title",
 			doc: "Where a tap leads has a title.",
 			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
@@ -202,6 +202,9 @@ func partOnce(v schema.Value, say report) {
 func uniqueButtons(v schema.Value, say report) {
 	seen := map[string]bool{}
 	for _, component := range v.Items() {
+		if !isButton(component) {
+			continue
+		}
 		index, ok := scalarText(component.Get("index"))
 		if ok && seen[index] {
 			say(component.Get("index"), "there is a button %s already", index)

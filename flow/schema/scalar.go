@@ -232,7 +232,7 @@ func (c *coercer) pattern(t *Type, s string) {
 	if err != nil {
 		c.errorf("pattern", "", "the pattern %s of this value is not valid: %s", t.Pattern, err)
 	} else if !re.MatchString(s) && t.Rule != "" { // whose hint tells more than the pattern
-		c.errorf("pattern", "", "%s has not the form that is needed", c.quote(s))
+		c.errorf("pattern", "", "%s is not of the right form", c.quote(s))
 	} else if !re.MatchString(s) {
 		c.errorf("pattern", t.Doc, "%s does not match the pattern %s", c.quote(s), t.Pattern)
 	}
