@@ -31,7 +31,8 @@ var law = []struct {
 	{"flow/plan", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "compiling does nothing"},
 	{"flow/machine", []string{"flow/plan", "flow/expr", "flow/call", "flow/schema", "flow/diag"}, "the machine is pure"},
 	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
-	{"flow/journal", nil, "a journal stores what it does not understand"},
+	{"sqlitefile", nil, "a file knows nothing of what it holds"},
+	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
 	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/journal", "flow/call", "flow/schema"}, "a host"},
 	{"flow/record", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "recordings know HTTP, not actions"},
@@ -52,11 +53,11 @@ var only = []struct {
 	{"github.com/google/cel-go", []string{"flow/expr"}},
 	{"gopkg.in/yaml.v3", []string{"flow", "flow/record", "flow/suite"}},
 	{"github.com/spf13", []string{"cmd/facteur"}},
-	{"zombiezen.com/go/sqlite", []string{"flow/journal"}},
-	{"modernc.org/sqlite", []string{"flow/journal"}},
+	{"zombiezen.com/go/sqlite", []string{"sqlitefile", "flow/journal"}},
+	{"modernc.org/sqlite", []string{"sqlitefile"}},
 	{"github.com/hashicorp", []string{"vault"}},
 	{"filippo.io/age", []string{"vault"}},
-	{"database/sql", []string{"flow/journal"}},
+	{"database/sql", []string{"sqlitefile"}},
 }
 
 // pure folders do no IO and have no clock.

@@ -10,9 +10,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
+
+	"facteur/sqlitefile"
 )
 
 // A Run is the head of a run's record.
@@ -70,8 +71,12 @@ type Filter struct {
 // limit is how many runs to return, with zero resolved; it is negative for all.
 func (f Filter) limit() int { return cmp.Or(f.Limit, 100) }
 
-// ErrClosed says that the journal was closed.
-var ErrClosed = errors.New("the journal is closed")
+// ErrClosed says that the journal was closed, ErrInUse that another process writes it:
+// only one may.
+var (
+	ErrClosed = sqlitefile.ErrClosed
+	ErrInUse  = sqlitefile.ErrInUse
+)
 
 // NotFoundError says that there is no such run.
 type NotFoundError struct{ Run string }

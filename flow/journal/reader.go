@@ -1,92 +1,64 @@
 package journal
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"path/filepath"
-	"sync"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+
+	"facteur/sqlitefile"
 )
 
-// readers is how many reads of one journal go on at the same time.
-const readers = 4
-
 // A Reader reads a journal's file. It is safe for concurrent use.
-type Reader struct {
-	path  string
-	pool  *sqlitex.Pool
-	close func() error
-}
+type Reader struct{ file *sqlitefile.Reader }
 
 // OpenReadOnly opens the journal in a file for reading, also while another process
 // writes it. It does not create a file. Errors are a *DiskError.
 func OpenReadOnly(path string) (*Reader, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, &DiskError{path, "open", err}
-	}
-	if err := mustBeFile(path); err != nil {
-		return nil, &DiskError{path, "open", err}
-	}
-	r, err := openReader(path)
-	if err != nil {
-		return nil, &DiskError{path, "open", err}
-	}
-	return r, nil
-}
-
-func openReader(path string) (*Reader, error) {
-	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
-		Flags:       sqlite.OpenReadOnly,
-		PoolSize:    readers,
-		PrepareConn: func(conn *sqlite.Conn) error { conn.SetBusyTimeout(patience); return nil },
-	})
+	file, err := sqlitefile.OpenReadOnly(path, kind())
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pool.Take(context.Background())
-	if err == nil {
-		var version int
-		if version, err = check(conn); err == nil && version < len(migrations()) {
-			err = errOlder
-		}
-		pool.Put(conn)
-	}
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return &Reader{path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
+	return &Reader{file}, nil
 }
 
 // Close ends the reads that are under way.
-func (r *Reader) Close() error { return r.close() }
+func (r *Reader) Close() error { return r.file.Close() }
 
 // Load is as in Journal.
-func (r *Reader) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
-	err = r.read(ctx, func(conn *sqlite.Conn) error {
+func (r *Reader) Load(ctx context.Context, run string) (Run, []Record, error) {
+	return load(ctx, r.file.Read, run)
+}
+
+// List is as in Journal.
+func (r *Reader) List(ctx context.Context, f Filter) ([]Run, error) {
+	return list(ctx, r.file.Read, f)
+}
+
+// A read shows one state of a file.
+type read func(ctx context.Context, see func(*sqlite.Conn) error) error
+
+func load(ctx context.Context, read read, run string) (head Run, records []Record, err error) {
+	found := false
+	err = read(ctx, func(conn *sqlite.Conn) error {
 		heads, seqs, err := selectRuns(conn, "WHERE id = ?", run)
-		if err != nil {
+		if err != nil || len(heads) == 0 {
 			return err
 		}
-		if len(heads) == 0 {
-			return &NotFoundError{run}
-		}
-		head = heads[0]
-		return query(conn, "SELECT at, kind, body FROM records WHERE run = ? ORDER BY seq", func(row *sqlite.Stmt) {
-			records = append(records, Record{At: moment(row, 0), Kind: row.ColumnText(1), Body: blob(row, 2)})
+		head, found = heads[0], true
+		return sqlitefile.Query(conn, "SELECT at, kind, body FROM records WHERE run = ? ORDER BY seq", func(row *sqlite.Stmt) {
+			records = append(records, Record{At: sqlitefile.Time(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
 		}, seqs[0])
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return Run{}, nil, err
+	case !found:
+		return Run{}, nil, &NotFoundError{run}
 	}
 	return head, records, nil
 }
 
-// List is as in Journal.
-func (r *Reader) List(ctx context.Context, f Filter) (runs []Run, err error) {
+func list(ctx context.Context, read read, f Filter) (runs []Run, err error) {
 	where, args := "WHERE true", []any{}
 	if f.Status != "" {
 		where, args = where+" AND status = ?", append(args, f.Status)
@@ -94,50 +66,28 @@ func (r *Reader) List(ctx context.Context, f Filter) (runs []Run, err error) {
 	if f.Flow != "" {
 		where, args = where+" AND flow = ?", append(args, f.Flow)
 	}
-	err = r.read(ctx, func(conn *sqlite.Conn) error {
+	err = read(ctx, func(conn *sqlite.Conn) error {
 		runs, _, err = selectRuns(conn, where+" ORDER BY runs.seq DESC LIMIT ?", append(args, f.limit())...)
 		return err
 	})
 	return runs, err
 }
 
-// seq returns the number of a run.
-func (r *Reader) seq(ctx context.Context, run string) (seq int64, err error) {
-	err = r.read(ctx, func(conn *sqlite.Conn) error {
-		err := query(conn, "SELECT seq FROM runs WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, run)
-		if err == nil && seq == 0 {
-			return &NotFoundError{run}
-		}
-		return err
+// number returns the number of a run.
+func number(ctx context.Context, read read, run string) (seq int64, err error) {
+	err = read(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT seq FROM runs WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, run)
 	})
+	if err == nil && seq == 0 {
+		err = &NotFoundError{run}
+	}
 	return seq, err
-}
-
-// read calls f on one state of the file.
-func (r *Reader) read(ctx context.Context, f func(*sqlite.Conn) error) error {
-	conn, err := r.pool.Take(ctx)
-	if err != nil {
-		return cmp.Or(ctx.Err(), ErrClosed)
-	}
-	defer r.pool.Put(conn)
-	err = func() (err error) {
-		defer sqlitex.Transaction(conn)(&err)
-		return f(conn)
-	}()
-	var missing *NotFoundError
-	switch {
-	case err == nil || errors.As(err, &missing):
-		return err
-	case sqlite.ErrCode(err) == sqlite.ResultInterrupt:
-		return cmp.Or(ctx.Err(), ErrClosed)
-	}
-	return &DiskError{r.path, "read", err}
 }
 
 // selectRuns returns the runs of a query, and their numbers.
 func selectRuns(conn *sqlite.Conn, where string, args ...any) (runs []Run, seqs []int64, err error) {
 	var plans []int64
-	err = query(conn, `
+	err = sqlitefile.Query(conn, `
 		SELECT runs.seq, id, flow, plan, digest, version, status, started, ended
 		FROM runs JOIN plans ON plans.seq = runs.plan `+where,
 		func(row *sqlite.Stmt) {
@@ -149,8 +99,8 @@ func selectRuns(conn *sqlite.Conn, where string, args ...any) (runs []Run, seqs 
 				Digest:  row.ColumnText(4),
 				Version: row.ColumnInt(5),
 				Status:  row.ColumnText(6),
-				Started: moment(row, 7),
-				Ended:   moment(row, 8),
+				Started: sqlitefile.Time(row, 7),
+				Ended:   sqlitefile.Time(row, 8),
 			})
 		}, args...)
 	if err != nil {
@@ -160,8 +110,8 @@ func selectRuns(conn *sqlite.Conn, where string, args ...any) (runs []Run, seqs 
 	for i, plan := range plans {
 		if shared[plan] == nil {
 			sources := map[string]string{}
-			err := query(conn, "SELECT name, text FROM sources WHERE plan = ?", func(row *sqlite.Stmt) {
-				sources[row.ColumnText(0)] = string(blob(row, 1))
+			err := sqlitefile.Query(conn, "SELECT name, text FROM sources WHERE plan = ?", func(row *sqlite.Stmt) {
+				sources[row.ColumnText(0)] = string(sqlitefile.Blob(row, 1))
 			}, plan)
 			if err != nil {
 				return nil, nil, err

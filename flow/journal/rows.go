@@ -8,16 +8,30 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+
+	"facteur/sqlitefile"
 )
 
-// create returns the run's number.
-func (w *writer) create(run Run, hash [sha256.Size]byte, first Record) (int64, error) {
-	plan, err := w.plan(run, hash)
+const (
+	overhead = 64   // bytes that a record costs beside its body
+	maxPlans = 1024 // of which the numbers are remembered
+)
+
+// A plans knows the numbers of plans by the hash of what is stored of them. Only writes
+// use it.
+type plans map[[sha256.Size]byte]int64
+
+// create returns the run's number, 0 if there is a run of that id.
+func (p plans) create(conn *sqlite.Conn, run Run, hash [sha256.Size]byte, first Record) (int64, error) {
+	plan, err := p.number(conn, run, hash)
 	if err != nil {
 		return 0, err
 	}
-	s := w.insertRun
+	s, err := conn.Prepare(`INSERT INTO runs (id, flow, plan, version, status, started, ended)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`)
+	if err != nil {
+		return 0, err
+	}
 	s.BindText(1, run.ID)
 	s.BindText(2, run.Flow)
 	s.BindInt64(3, plan)
@@ -28,44 +42,47 @@ func (w *writer) create(run Run, hash [sha256.Size]byte, first Record) (int64, e
 	if err := exec(s); err != nil {
 		return 0, err
 	}
-	if w.conn.Changes() == 0 {
-		return 0, &ExistsError{run.ID}
+	if conn.Changes() == 0 {
+		return 0, nil
 	}
-	seq := w.conn.LastInsertRowID()
-	return seq, w.insert(seq, []Record{first})
+	seq := conn.LastInsertRowID()
+	return seq, insert(conn, seq, []Record{first})
 }
 
-// plan returns the number of the run's plan, and stores it if it is new.
-func (w *writer) plan(run Run, hash [sha256.Size]byte) (seq int64, err error) {
-	if seq, ok := w.plans[hash]; ok {
+// number returns the number of the run's plan, and stores it if it is new.
+func (p plans) number(conn *sqlite.Conn, run Run, hash [sha256.Size]byte) (seq int64, err error) {
+	if seq, ok := p[hash]; ok {
 		return seq, nil
 	}
-	err = query(w.conn, "SELECT seq FROM plans WHERE hash = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, hash[:])
+	err = sqlitefile.Query(conn, "SELECT seq FROM plans WHERE hash = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, hash[:])
 	if err != nil {
 		return 0, err
 	}
 	if seq == 0 {
-		err := query(w.conn, "INSERT INTO plans (hash, digest) VALUES (?, ?)", nil, hash[:], run.Digest)
+		err := sqlitefile.Query(conn, "INSERT INTO plans (hash, digest) VALUES (?, ?)", nil, hash[:], run.Digest)
 		if err != nil {
 			return 0, err
 		}
-		seq = w.conn.LastInsertRowID()
+		seq = conn.LastInsertRowID()
 		for name, text := range run.Sources {
-			err := query(w.conn, "INSERT INTO sources (plan, name, text) VALUES (?, ?, ?)", nil, seq, name, []byte(text))
+			err := sqlitefile.Query(conn, "INSERT INTO sources (plan, name, text) VALUES (?, ?, ?)", nil, seq, name, []byte(text))
 			if err != nil {
 				return 0, err
 			}
 		}
 	}
-	if len(w.plans) >= maxPlans {
-		clear(w.plans)
+	if len(p) >= maxPlans {
+		clear(p)
 	}
-	w.plans[hash] = seq
+	p[hash] = seq
 	return seq, nil
 }
 
-func (w *writer) insert(run int64, records []Record) error {
-	s := w.insertRecord
+func insert(conn *sqlite.Conn, run int64, records []Record) error {
+	s, err := conn.Prepare("INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)")
+	if err != nil {
+		return err
+	}
 	for _, r := range records {
 		s.BindInt64(1, run)
 		bindTime(s, 2, r.At)
@@ -78,20 +95,8 @@ func (w *writer) insert(run int64, records []Record) error {
 	return nil
 }
 
-func (w *writer) end(run int64, status string, at time.Time) error {
-	s := w.endRun
-	s.BindText(1, status)
-	bindTime(s, 2, at)
-	s.BindInt64(3, run)
-	return exec(s)
-}
-
-// query calls each with the rows of a query; nil will do where none come.
-func query(conn *sqlite.Conn, q string, each func(*sqlite.Stmt), args ...any) error {
-	return sqlitex.Execute(conn, q, &sqlitex.ExecOptions{
-		Args:       args,
-		ResultFunc: func(row *sqlite.Stmt) error { each(row); return nil },
-	})
+func end(conn *sqlite.Conn, run int64, status string, at time.Time) error {
+	return sqlitefile.Query(conn, "UPDATE runs SET status = ?, ended = ? WHERE seq = ?", nil, status, sqlitefile.Nanos(at), run)
 }
 
 // exec runs a prepared statement that returns no rows.
@@ -103,25 +108,7 @@ func exec(s *sqlite.Stmt) error {
 	return err
 }
 
-// moment returns a column as a time.
-func moment(row *sqlite.Stmt, col int) time.Time {
-	if row.ColumnIsNull(col) {
-		return time.Time{}
-	}
-	return time.Unix(0, row.ColumnInt64(col)).UTC()
-}
-
-// blob returns a copy of a column, nil if it is empty.
-func blob(row *sqlite.Stmt, col int) []byte {
-	if row.ColumnLen(col) == 0 {
-		return nil
-	}
-	b := make([]byte, row.ColumnLen(col))
-	row.ColumnBytes(col, b)
-	return b
-}
-
-// bindTime is the reverse of moment. Nanoseconds reach from 1678 to 2262.
+// bindTime binds what sqlitefile.Nanos gives.
 func bindTime(s *sqlite.Stmt, param int, t time.Time) {
 	if t.IsZero() {
 		s.BindNull(param)

@@ -1,20 +1,14 @@
 package journal
 
-import (
-	"fmt"
+import "facteur/sqlitefile"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
-)
-
-// applicationID marks a SQLite database as a journal: "FCTR".
-const applicationID = 0x46435452
-
-// migrations lead from an empty file to the newest schema; the user_version of a file
-// counts those that it has seen. One that was released is never changed: what it made is
-// on disks.
-func migrations() []string {
-	return []string{schema1}
+// kind is that of a journal's file.
+func kind() sqlitefile.Kind {
+	return sqlitefile.Kind{
+		Name:       "journal",
+		ID:         0x46435452, // "FCTR"
+		Migrations: []string{schema1},
+	}
 }
 
 // Times are nanoseconds since 1970 in UTC, null for the zero time. Runs and records are
@@ -53,51 +47,3 @@ CREATE TABLE records (
 );
 CREATE INDEX records_by_run ON records (run);
 `
-
-// check returns the version of the schema in the file, 0 for an empty one, or the reason
-// why the file is not for us.
-func check(conn *sqlite.Conn) (version int, err error) {
-	version, err = number(conn, "PRAGMA user_version")
-	if err != nil {
-		return 0, err
-	}
-	id, err := number(conn, "PRAGMA application_id")
-	if err != nil {
-		return 0, err
-	}
-	objects, err := number(conn, "SELECT count(*) FROM sqlite_schema")
-	if err != nil {
-		return 0, err
-	}
-	known := len(migrations())
-	switch {
-	case id != applicationID && (id != 0 || version != 0 || objects != 0):
-		return 0, errForeign
-	case version > known:
-		return 0, fmt.Errorf("it has schema %d and this facteur knows them up to %d; use the newer facteur that wrote it", version, known)
-	}
-	return version, nil
-}
-
-// migrate brings the file to the newest schema, one transaction for each step.
-func migrate(conn *sqlite.Conn) error {
-	version, err := check(conn)
-	if err != nil {
-		return err
-	}
-	for i, script := range migrations()[version:] {
-		script += fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version+i+1)
-		if err := sqlitex.ExecuteScript(conn, script, nil); err != nil { // in a savepoint
-			return err
-		}
-	}
-	return nil
-}
-
-// number returns the result of a query that has one.
-func number(conn *sqlite.Conn, query string) (n int, err error) {
-	err = sqlitex.ExecuteTransient(conn, query, &sqlitex.ExecOptions{
-		ResultFunc: func(row *sqlite.Stmt) error { n = row.ColumnInt(0); return nil },
-	})
-	return n, err
-}

@@ -2,32 +2,29 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
 )
 
-const (
-	// patience is how long another process's lock on the file is waited for.
-	patience = 10 * time.Second
+// maxRows is of how many runs the numbers are remembered.
+const maxRows = 1 << 16
 
-	// maxRows is of how many runs the numbers are remembered.
-	maxRows = 1 << 16
-)
+// A DiskError says that a journal's file cannot be used. After one from writing, the
+// journal writes nothing more: it has to be opened anew.
+type DiskError = sqlitefile.DiskError
 
-// SQLite is a journal in a file. One goroutine writes it, and appends that come while it
-// is at work share its next transaction, so that many concurrent runs pay for one sync of
-// the disk. Appends that are not durable reach the disk within 20 milliseconds, or with
-// the next that is durable, in order.
+// SQLite is a journal in a file. Appends that come at the same time share one sync of the
+// disk. Those that are not durable reach the disk within 20 milliseconds, or with the next
+// that is durable, in order.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
-	reader *Reader
-	writer *writer
-	lock   *sqlite.Conn
-	close  func() error
+	file  *sqlitefile.File
+	plans plans // for writes alone
 
 	mu   sync.Mutex
 	rows map[string]int64 // the numbers of runs that were appended to lately
@@ -37,42 +34,29 @@ type SQLite struct {
 // file of an older version is brought up to date. While it is open no other process can
 // open it, except with OpenReadOnly. Errors are a *DiskError.
 func OpenSQLite(path string) (*SQLite, error) {
-	path, err := makeFile(path)
+	file, err := sqlitefile.Open(path, kind())
 	if err != nil {
-		return nil, &DiskError{path, "open", err}
+		return nil, err
 	}
-	j := &SQLite{rows: map[string]int64{}}
-	j.close = sync.OnceValue(j.shut)
-	if err := j.open(path); err != nil {
-		return nil, &DiskError{path, "open", errors.Join(err, j.release())}
-	}
-	go j.writer.loop()
-	return j, nil
-}
-
-func (j *SQLite) open(path string) (err error) {
-	if j.lock, err = lock(path + "-lock"); err != nil {
-		return err
-	}
-	if j.writer, err = openWriter(path); err != nil {
-		return err
-	}
-	j.reader, err = openReader(path)
-	return err
+	return &SQLite{file: file, plans: plans{}, rows: map[string]int64{}}, nil
 }
 
 // Create implements Journal.
 func (j *SQLite) Create(ctx context.Context, run Run, first Record) error {
 	var seq int64
 	hash := planHash(run)
-	err := j.writer.do(ctx, true, size(first), func(w *writer) (err error) {
-		seq, err = w.create(run, hash, first)
+	err := j.file.Write(ctx, true, size(first), func(conn *sqlite.Conn) (err error) {
+		seq, err = j.plans.create(conn, run, hash, first)
 		return err
 	})
-	if err == nil {
-		j.remember(run.ID, seq)
+	switch {
+	case err != nil:
+		return err
+	case seq == 0:
+		return &ExistsError{run.ID}
 	}
-	return err
+	j.remember(run.ID, seq)
+	return nil
 }
 
 // Append implements Journal.
@@ -81,8 +65,8 @@ func (j *SQLite) Append(ctx context.Context, run string, durable bool, records .
 	if err != nil {
 		return err
 	}
-	return j.writer.do(ctx, durable, size(records...), func(w *writer) error {
-		return w.insert(seq, records)
+	return j.file.Write(ctx, durable, size(records...), func(conn *sqlite.Conn) error {
+		return insert(conn, seq, records)
 	})
 }
 
@@ -92,11 +76,11 @@ func (j *SQLite) End(ctx context.Context, run, status string, at time.Time, reco
 	if err != nil {
 		return err
 	}
-	err = j.writer.do(ctx, true, size(records...), func(w *writer) error {
-		if err := w.insert(seq, records); err != nil {
+	err = j.file.Write(ctx, true, size(records...), func(conn *sqlite.Conn) error {
+		if err := insert(conn, seq, records); err != nil {
 			return err
 		}
-		return w.end(seq, status, at)
+		return end(conn, seq, status, at)
 	})
 	if err == nil {
 		j.forget(run)
@@ -107,52 +91,18 @@ func (j *SQLite) End(ctx context.Context, run, status string, at time.Time, reco
 // Load implements Journal. It works also after the disk has failed, and returns what is
 // there.
 func (j *SQLite) Load(ctx context.Context, run string) (Run, []Record, error) {
-	if err := j.flush(ctx); err != nil {
-		return Run{}, nil, err
-	}
-	return j.reader.Load(ctx, run)
+	return load(ctx, j.file.Read, run)
 }
 
 // List implements Journal. It works also after the disk has failed.
 func (j *SQLite) List(ctx context.Context, f Filter) ([]Run, error) {
-	if err := j.flush(ctx); err != nil {
-		return nil, err
-	}
-	return j.reader.List(ctx, f)
-}
-
-// flush makes what was appended visible to readers.
-func (j *SQLite) flush(ctx context.Context) error {
-	err := j.writer.do(ctx, true, 0, nil)
-	if disk := (*DiskError)(nil); errors.As(err, &disk) {
-		return nil
-	}
-	return err
+	return list(ctx, j.file.Read, f)
 }
 
 // Close implements Journal.
-func (j *SQLite) Close() error { return j.close() }
+func (j *SQLite) Close() error { return j.file.Close() }
 
-func (j *SQLite) shut() error {
-	return errors.Join(j.writer.stop(), j.release())
-}
-
-// release closes what is open. The writer's connection is closed after the others: the
-// last one brings the database file up to date and removes the log beside it.
-func (j *SQLite) release() (err error) {
-	if j.reader != nil {
-		err = j.reader.Close()
-	}
-	if j.writer != nil {
-		err = errors.Join(err, j.writer.conn.Close())
-	}
-	if j.lock != nil {
-		err = errors.Join(err, j.lock.Close())
-	}
-	return err
-}
-
-// row returns the number of a run.
+// row returns the number of a run. Create is durable, so that it is in the file.
 func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 	j.mu.Lock()
 	seq, ok := j.rows[run]
@@ -160,7 +110,7 @@ func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 	if ok {
 		return seq, nil
 	}
-	seq, err := j.reader.seq(ctx, run)
+	seq, err := number(ctx, j.file.Peek, run)
 	if err == nil {
 		j.remember(run, seq)
 	}

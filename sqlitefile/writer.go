@@ -1,9 +1,7 @@
-package journal
+package sqlitefile
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,29 +11,30 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
+// Queued is how many writes wait for the writer; then their callers wait, too.
+const Queued = 1024
+
 const (
-	queued   = 1024                  // writes that wait for the writer; then callers wait, too
 	maxBatch = 4 << 20               // bytes in one transaction, more or less
 	maxAhead = 64 << 10              // bytes; more is waited for even if it is not durable
-	maxWrite = 256 << 20             // bytes in one append; SQLite's limit is not far
-	overhead = 64                    // bytes that a record costs beside its body
+	maxWrite = 256 << 20             // bytes in one write; SQLite's limit is not far
 	lazy     = 20 * time.Millisecond // until what nobody waits for is committed
-	maxPlans = 1024                  // of which the numbers are remembered
 )
 
 // A write is something to be written.
 type write struct {
-	apply func(*writer) error // nil: nothing but wait
-	size  int
-	done  chan error // nil if nobody waits
+	apply   func(*sqlite.Conn) error // nil: nothing but wait
+	outside bool                     // of transactions
+	size    int
+	done    chan error // nil if nobody waits
 }
 
 // A writer owns the connection that writes. Its goroutine alone uses what is not marked
 // otherwise.
 type writer struct {
+	kind    Kind
 	path    string
 	conn    *sqlite.Conn
-	plans   map[[sha256.Size]byte]int64
 	failed  atomic.Pointer[DiskError] // read by all
 	stopped chan struct{}             // closed by the goroutine
 
@@ -43,29 +42,23 @@ type writer struct {
 	closed bool
 	queue  chan write
 
-	begin, commit, rollback, insertRun, insertRecord, endRun *sqlite.Stmt
+	begin, commit, rollback *sqlite.Stmt
 
 	open    bool // a transaction
 	written int  // bytes in it
-	waiting []answer
+	waiting []chan error
 }
 
-// An answer is given once all that it rests on is durable.
-type answer struct {
-	done chan error
-	err  error
-}
-
-func openWriter(path string) (*writer, error) {
+func openWriter(path string, kind Kind) (*writer, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{
+		kind:    kind,
 		path:    path,
 		conn:    conn,
-		plans:   map[[sha256.Size]byte]int64{},
-		queue:   make(chan write, queued),
+		queue:   make(chan write, Queued),
 		stopped: make(chan struct{}),
 	}
 	conn.SetBusyTimeout(patience)
@@ -78,7 +71,7 @@ func openWriter(path string) (*writer, error) {
 
 // prepare sets the connection up and brings the file to the newest schema.
 func (w *writer) prepare() error {
-	if _, err := check(w.conn); err != nil { // before the first change
+	if _, err := w.kind.check(w.conn); err != nil { // before the first change
 		return err
 	}
 	mode := ""
@@ -103,7 +96,7 @@ func (w *writer) prepare() error {
 			return err
 		}
 	}
-	if err := migrate(w.conn); err != nil {
+	if err := w.kind.migrate(w.conn); err != nil {
 		return err
 	}
 	for _, s := range []struct {
@@ -113,10 +106,6 @@ func (w *writer) prepare() error {
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
-		{&w.insertRun, `INSERT INTO runs (id, flow, plan, version, status, started, ended)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
-		{&w.endRun, "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
-		{&w.insertRecord, "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
 	} {
 		if *s.stmt, err = w.conn.Prepare(s.sql); err != nil {
 			return err
@@ -127,12 +116,11 @@ func (w *writer) prepare() error {
 
 // do hands something to the writer. If it is durable, do returns once it and all that came
 // before would survive a crash. Anybody may call it.
-func (w *writer) do(ctx context.Context, durable bool, size int, apply func(*writer) error) error {
-	if size > maxWrite {
-		return fmt.Errorf("%d bytes of records at once are more than a journal takes (%d)", size, maxWrite)
+func (w *writer) do(ctx context.Context, op write, durable bool) error {
+	if op.size > maxWrite {
+		return fmt.Errorf("%d bytes at once are more than a %s takes (%d)", op.size, w.kind.Name, maxWrite)
 	}
-	op := write{apply: apply, size: size}
-	if durable || size > maxAhead {
+	if durable || op.size > maxAhead {
 		op.done = make(chan error, 1)
 	}
 	if err := w.enqueue(ctx, op); err != nil || op.done == nil {
@@ -202,38 +190,30 @@ func (w *writer) loop() {
 	}
 }
 
-// take adds a write to the transaction.
+// take adds a write to the transaction, or ends it for one that wants none.
 func (w *writer) take(op write) {
-	var verdict error
-	if op.apply != nil {
-		verdict = w.apply(op)
+	if op.outside {
+		w.finish()
+	}
+	if op.apply != nil && w.failed.Load() == nil {
+		if err := w.apply(op); err != nil {
+			w.fail(err)
+		}
 	}
 	if op.done != nil {
-		w.waiting = append(w.waiting, answer{op.done, verdict})
+		w.waiting = append(w.waiting, op.done)
 	}
 }
 
-// apply returns an error of the write alone; one of the file is kept in failed.
 func (w *writer) apply(op write) error {
-	if w.failed.Load() != nil {
-		return nil
-	}
-	if !w.open {
+	if !w.open && !op.outside {
 		if err := exec(w.begin); err != nil {
-			w.fail(err)
-			return nil
+			return err
 		}
 		w.open = true
 	}
 	w.written += op.size
-	err := op.apply(w)
-	if exists := (*ExistsError)(nil); errors.As(err, &exists) {
-		return err
-	}
-	if err != nil {
-		w.fail(err)
-	}
-	return nil
+	return op.apply(w.conn)
 }
 
 // finish commits the transaction, if there is one, and answers those who wait.
@@ -244,13 +224,12 @@ func (w *writer) finish() {
 		}
 		w.open, w.written = false, 0
 	}
-	failed := w.failed.Load()
-	for _, a := range w.waiting {
-		if failed != nil {
-			a.done <- failed
-		} else {
-			a.done <- a.err
-		}
+	var err error
+	if failed := w.failed.Load(); failed != nil {
+		err = failed
+	}
+	for _, done := range w.waiting {
+		done <- err
 	}
 	clear(w.waiting)
 	w.waiting = w.waiting[:0]
@@ -259,9 +238,18 @@ func (w *writer) finish() {
 // fail gives up writing. What was written since the last commit is gone, and with it what
 // later writes rest on.
 func (w *writer) fail(err error) {
-	w.failed.Store(&DiskError{w.path, "write", err})
+	w.failed.Store(&DiskError{w.kind.Name, w.path, "write", err})
 	if w.open {
 		exec(w.rollback) // in vain where SQLite has rolled back already
 		w.open = false
 	}
+}
+
+// exec runs a prepared statement that returns no rows.
+func exec(s *sqlite.Stmt) error {
+	_, err := s.Step()
+	if reset := s.Reset(); err == nil {
+		err = reset
+	}
+	return err
 }

@@ -1,10 +1,11 @@
-package journal
+package sqlitefile
 
 import (
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -50,9 +51,10 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// lock locks a file until the connection is closed or the process ends. It is not the
-// journal itself, which others may read. A lock of SQLite's works on every system.
-func lock(path string) (*sqlite.Conn, error) {
+// lock locks a file until the connection is closed or the process ends, and waits for it so
+// long. It is not the database itself, which others may read. A lock of SQLite's works on
+// every system.
+func lock(path string, wait time.Duration) (*sqlite.Conn, error) {
 	if err := touch(path); err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func lock(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.SetBusyTimeout(0)
+	conn.SetBusyTimeout(wait)
 	for _, q := range []string{"PRAGMA journal_mode = OFF", "BEGIN EXCLUSIVE"} {
 		if err = sqlitex.ExecuteTransient(conn, q, nil); err != nil {
 			break

@@ -1,0 +1,75 @@
+package sqlitefile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// A DiskError says that a file cannot be used. After one from writing, nothing more is
+// written: what was given since the last durable write may be lost, so the file has to be
+// opened anew.
+type DiskError struct {
+	Kind string // the name of what the file is, e.g. "journal"
+	Path string
+	Op   string // "open", "read" or "write"
+	Err  error
+}
+
+func (e *DiskError) Error() string {
+	return fmt.Sprintf("%s %s: cannot %s it: %s", e.Kind, e.Path, e.Op, e.reason())
+}
+
+// Unwrap returns the cause.
+func (e *DiskError) Unwrap() error { return e.Err }
+
+// ErrInUse says that another process writes the file: only one may.
+var ErrInUse = errors.New("another process uses it; stop that one, or choose another data folder")
+
+// ErrClosed says that the file was closed.
+var ErrClosed = errors.New("it was used after it was closed")
+
+var (
+	errForeign = errors.New("it is something else")
+	errNoFile  = errors.New("it is not a file")
+	errOlder   = errors.New("it is of an older version; open it for writing once, which brings it up to date")
+	errNoWAL   = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
+)
+
+// reason tells what is wrong and what to do about it.
+func (e *DiskError) reason() string {
+	switch sqlite.ErrCode(e.Err).ToPrimary() {
+	case sqlite.ResultFull:
+		return "the disk is full; free some space and start again"
+	case sqlite.ResultReadOnly, sqlite.ResultPerm:
+		return "it is read-only; check who may write the file and its folder"
+	case sqlite.ResultCantOpen:
+		return "the file cannot be opened; check that it is there, and who may write it and its folder"
+	case sqlite.ResultBusy, sqlite.ResultLocked:
+		return "another process has locked it; close the tool that has it open"
+	case sqlite.ResultNotADB:
+		return e.foreign()
+	case sqlite.ResultCorrupt:
+		return fmt.Sprintf("it is damaged; restore it from a backup (%v)", e.Err)
+	case sqlite.ResultIOErr:
+		return fmt.Sprintf("the disk failed; check the disk and start again (%v)", e.Err)
+	}
+	path := (*fs.PathError)(nil)
+	switch {
+	case errors.Is(e.Err, errForeign):
+		return e.foreign()
+	case errors.Is(e.Err, errNoFile):
+		return fmt.Sprintf("%v; give the path of the %s's file, not of its folder", errNoFile, e.Kind)
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "there is no such file; check the path"
+	case errors.As(e.Err, &path):
+		return fmt.Sprintf("%v; check the folder %s", path.Err, path.Path)
+	}
+	return e.Err.Error()
+}
+
+func (e *DiskError) foreign() string {
+	return fmt.Sprintf("it is not a %s; move it away, or choose another data folder", e.Kind)
+}

@@ -1,0 +1,44 @@
+package sqlitefile
+
+import (
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// Query runs a statement and calls each with its rows; nil will do where none come. The
+// statement is prepared once for a connection.
+func Query(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt), args ...any) error {
+	return sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{
+		Args:       args,
+		ResultFunc: func(row *sqlite.Stmt) error { each(row); return nil },
+	})
+}
+
+// Nanos is how a time is stored: nanoseconds since 1970, null for the zero time. They
+// reach from 1678 to 2262.
+func Nanos(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixNano()
+}
+
+// Time returns a column that Nanos was stored in, in UTC.
+func Time(row *sqlite.Stmt, col int) time.Time {
+	if row.ColumnIsNull(col) {
+		return time.Time{}
+	}
+	return time.Unix(0, row.ColumnInt64(col)).UTC()
+}
+
+// Blob returns a copy of a column, nil if it is empty.
+func Blob(row *sqlite.Stmt, col int) []byte {
+	if row.ColumnLen(col) == 0 {
+		return nil
+	}
+	b := make([]byte, row.ColumnLen(col))
+	row.ColumnBytes(col, b)
+	return b
+}

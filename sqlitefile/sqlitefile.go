@@ -1,0 +1,141 @@
+// Package sqlitefile keeps rows in one SQLite file, for those who store what must not be
+// lost. It opens the file and locks it, brings it to its newest schema, lets concurrent
+// writes share one sync of the disk, and says in words for people what is wrong with a
+// file. What the rows mean is the business of those who use it: flow/journal and the
+// ledger of actions/whatsapp.
+package sqlitefile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// patience is how long another process's lock on the file is waited for.
+const patience = 10 * time.Second
+
+// A Kind is what a file is for.
+type Kind struct {
+	// Name is what people call it, e.g. "journal".
+	Name string
+	// ID marks the file, as SQLite's application_id. It is not 0.
+	ID int32
+	// Migrations lead from an empty file to the newest schema; the user_version of a file
+	// counts those that it has seen. One that was released is never changed: what it made
+	// is on disks.
+	Migrations []string
+	// Shared tells that several processes may write the file at the same time. Otherwise
+	// the second one is refused with ErrInUse.
+	Shared bool
+}
+
+// A File is a database that is written. One goroutine writes it, and writes that come while
+// it is at work share its next transaction, so that many concurrent callers pay for one
+// sync of the disk. Writes that are not durable reach the disk within 20 milliseconds, or
+// with the next that is durable, in order.
+//
+// Errors of the file are a *DiskError. The first one from writing is final. A File is safe
+// for concurrent use.
+type File struct {
+	reader *Reader
+	writer *writer
+	lock   *sqlite.Conn // nil: shared
+	close  func() error
+}
+
+// Open opens a file, or creates one that only its owner can read. A file of an older
+// version is brought up to date. While it is open no other process can open it, except
+// with OpenReadOnly, or if it is shared. Errors are a *DiskError.
+func Open(path string, kind Kind) (*File, error) {
+	path, err := makeFile(path)
+	if err != nil {
+		return nil, &DiskError{kind.Name, path, "open", err}
+	}
+	f := &File{}
+	f.close = sync.OnceValue(f.shut)
+	if err := f.open(path, kind); err != nil {
+		return nil, &DiskError{kind.Name, path, "open", errors.Join(err, f.release())}
+	}
+	go f.writer.loop()
+	return f, nil
+}
+
+func (f *File) open(path string, kind Kind) (err error) {
+	wait := time.Duration(0)
+	if kind.Shared {
+		wait = patience // for another that opens it, too
+	}
+	if f.lock, err = lock(path+"-lock", wait); err != nil {
+		return err
+	}
+	if f.writer, err = openWriter(path, kind); err != nil {
+		return err
+	}
+	if f.reader, err = openReader(path, kind); err != nil {
+		return err
+	}
+	if kind.Shared {
+		err = f.lock.Close()
+		f.lock = nil
+	}
+	return err
+}
+
+// Write hands something to the writer. If it is durable, Write returns once it and all
+// that came before would survive a crash; otherwise it may return at once.
+//
+// What apply returns is an error of the file; what else it finds out it leaves in variables
+// of its caller, who may read them after a durable write. All run on one goroutine, one
+// after another, in transactions that several share. size is about how many bytes it adds.
+//
+// ctx bounds the wait for a place in the queue; what has its place is written whatever
+// becomes of ctx, so that an error from ctx always means that nothing was stored.
+func (f *File) Write(ctx context.Context, durable bool, size int, apply func(*sqlite.Conn) error) error {
+	return f.writer.do(ctx, write{apply: apply, size: size}, durable)
+}
+
+// Outside is a durable Write for what cannot run in a transaction.
+func (f *File) Outside(ctx context.Context, apply func(*sqlite.Conn) error) error {
+	return f.writer.do(ctx, write{apply: apply, outside: true}, true)
+}
+
+// Read calls see on one state of the file, which has in it all that was written before.
+// It works also after the disk has failed, on what is there. What see returns is an error
+// of the file; what else it finds out it leaves in variables of its caller.
+func (f *File) Read(ctx context.Context, see func(*sqlite.Conn) error) error {
+	err := f.writer.do(ctx, write{}, true)
+	if disk := (*DiskError)(nil); err != nil && !errors.As(err, &disk) {
+		return err
+	}
+	return f.reader.Read(ctx, see)
+}
+
+// Peek is Read that does not wait for what is being written.
+func (f *File) Peek(ctx context.Context, see func(*sqlite.Conn) error) error {
+	return f.reader.Read(ctx, see)
+}
+
+// Close waits for what was written, and returns an error if some of it is lost.
+func (f *File) Close() error { return f.close() }
+
+func (f *File) shut() error {
+	return errors.Join(f.writer.stop(), f.release())
+}
+
+// release closes what is open. The writer's connection is closed after the others: the
+// last one brings the database file up to date and removes the log beside it.
+func (f *File) release() (err error) {
+	if f.reader != nil {
+		err = f.reader.Close()
+	}
+	if f.writer != nil {
+		err = errors.Join(err, f.writer.conn.Close())
+	}
+	if f.lock != nil {
+		err = errors.Join(err, f.lock.Close())
+	}
+	return err
+}
