@@ -78,7 +78,7 @@ type mappingFile struct {
 }
 
 type httpFile struct {
-	AllowHosts   []string `json:"allow_hosts,omitempty" doc:"The hosts that http.request may reach, e.g. api.shop.test or *.shop.test. Default: none but those of its connections."`
+	AllowHosts   []string `json:"allow_hosts,omitempty" doc:"The hosts that http.request may reach, e.g. api.shop.test or *.shop.test. Default: every host with a public address."`
 	AllowPrivate bool     `json:"allow_private,omitempty" doc:"Also reach private and loopback addresses. For development."`
 	MaxBody      int      `json:"max_body,omitempty" doc:"The largest answer that is read, in bytes. Default: 1 MiB." schema:"minimum=1,maximum=67108864"`
 }
