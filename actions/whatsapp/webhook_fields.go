@@ -81,7 +81,7 @@ func changed(field string, v schema.Value) (n Notification, ok bool) {
 	}
 	n = Notification{Kind: field, Timestamp: moment(v.Get("timestamp")), Details: reader.keep.of(v)}
 	if reader.status != "" {
-		n.Status = word(first2(v, reader.status, "alert_status"))
+		n.Status = word(firstOf(v, reader.status, "alert_status"))
 	}
 	n.Raw, _ = v.Object()
 	return n, n.Status != "" || n.Details != nil
@@ -113,15 +113,19 @@ func guessField(v schema.Value) string {
 	return ""
 }
 
-// listKinds are the lists of values whose items say in their own fields what became of
-// what; their kind is the field of the change.
-type listKind struct{ status, id, keep string }
+// A listKind says how the items of a list are read that say in their own fields what
+// became of what. Their kind is the field of the change.
+type listKind struct {
+	status string // the place of what has become of it
+	id     string // the place of the message's id, "" for none
+	keep   string // the selection of its details
+}
 
 func (k listKind) read(in place, item schema.Value, people people) Notification {
 	n := Notification{
 		Kind:      in.field,
-		Status:    word(first2(item, k.status)),
-		Timestamp: moment(first2(item, "timestamp", "metadata.timestamp")),
+		Status:    word(firstOf(item, k.status)),
+		Timestamp: moment(firstOf(item, "timestamp", "metadata.timestamp")),
 		GroupID:   word(item.Get("group_id")),
 		Details:   choose(k.keep).of(item),
 		Errors:    faults(item.Get("errors")),
@@ -130,7 +134,7 @@ func (k listKind) read(in place, item schema.Value, people people) Notification 
 	if k.id != "" {
 		n.MessageID = word(item.Get(k.id))
 	}
-	n.by(people.who(item.Get("wa_id"), first2(item, "user_id", "user_id.current"), first2(item, "parent_user_id", "parent_user_id.current")))
+	n.by(people.who(item.Get("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
 	n.Username = first(n.Username, word(item.Get("username")))
 	return n
 }
@@ -172,7 +176,7 @@ func readCall(in place, c schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "call",
 		MessageID:    word(c.Get("id")),
-		Status:       word(first2(c, "event", "status")),
+		Status:       word(firstOf(c, "event", "status")),
 		Timestamp:    moment(c.Get("timestamp")),
 		CallbackData: word(c.Get("biz_opaque_callback_data")),
 		Details:      choose("direction status start_time end_time duration deeplink_payload cta_payload session(sdp_type sdp)").of(c),
@@ -181,7 +185,7 @@ func readCall(in place, c schema.Value, people people) []Notification {
 	n.Raw, _ = c.Object()
 	from, to := word(c.Get("from")), word(c.Get("to"))
 	if word(c.Get("direction")) == "BUSINESS_INITIATED" {
-		n.by(people.who(c.Get("to"), first2(c, "to_user_id", "recipient_user_id"), c.Get("to_parent_user_id")))
+		n.by(people.who(c.Get("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Get("to_parent_user_id")))
 		to = n.person()
 	} else {
 		n.by(people.who(c.Get("from"), c.Get("from_user_id"), c.Get("from_parent_user_id")))

@@ -106,7 +106,7 @@ func readHistory(in place, h schema.Value, people people) []Notification {
 	details := choose("phase chunk_order progress").of(h.Get("metadata"))
 	for _, thread := range many(h.Get("threads")) {
 		context := thread.Get("context")
-		person := people.who(first2(thread, "id", "context.wa_id"), context.Get("user_id"), context.Get("parent_user_id"))
+		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Get("user_id"), context.Get("parent_user_id"))
 		person.username = first(person.username, word(context.Get("username")))
 		for _, m := range many(thread.Get("messages")) {
 			n := messageOf(m)
@@ -117,13 +117,14 @@ func readHistory(in place, h schema.Value, people people) []Notification {
 			found = append(found, n)
 		}
 	}
-	if errors := faults(h.Get("errors")); len(found) == 0 || len(errors) > 0 {
+	if errors := faults(h.Get("errors")); details != nil || len(errors) > 0 || len(found) == 0 {
 		found = append(found, Notification{Kind: "history", Details: details, Errors: errors})
 	}
 	return found
 }
 
-func first2(v schema.Value, places ...string) schema.Value {
+// firstOf goes to the first of several places, "a.b", that holds a text or number.
+func firstOf(v schema.Value, places ...string) schema.Value {
 	for _, place := range places {
 		if at := v.Get(strings.Split(place, ".")...); word(at) != "" {
 			return at
@@ -139,7 +140,7 @@ func messageOf(m schema.Value) Notification {
 		Type:      word(m.Get("type")),
 		Timestamp: moment(m.Get("timestamp")),
 		GroupID:   word(m.Get("group_id")),
-		ReplyTo:   word(first2(m, "context.id", "context.message_id")),
+		ReplyTo:   word(firstOf(m, "context.id", "context.message_id")),
 		Details:   messageDetails().of(m),
 		Errors:    faults(m.Get("errors")),
 	}
@@ -154,16 +155,16 @@ func messageOf(m schema.Value) Notification {
 	if !known {
 		n.Note = "the type of the message is not known"
 	}
-	n.Text = word(first2(m, places...))
+	n.Text = word(firstOf(m, places...))
 	for _, c := range choices {
-		if id := first2(m, c.id); word(id) != "" {
-			n.ReplyID, n.ReplyTitle = word(id), word(first2(m, c.title))
+		if id := firstOf(m, c.id); word(id) != "" {
+			n.ReplyID, n.ReplyTitle = word(id), word(firstOf(m, c.title))
 		}
 	}
 	switch n.Type {
 	case "edit":
 		edited := m.Get("edit", "message")
-		n.Text = word(first2(edited, textPlaces()[word(edited.Get("type"))]...))
+		n.Text = word(firstOf(edited, textPlaces()[word(edited.Get("type"))]...))
 		n.ReplyTo = first(n.ReplyTo, word(edited.Get("context", "id")))
 	case "system":
 		n.Status = word(m.Get("system", "type"))

@@ -27,7 +27,7 @@ var statusDetails = sync.OnceValue(func() selection {
 func readStatus(in place, s schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "status",
-		MessageID:    word(first2(s, "id", "message_id")),
+		MessageID:    word(firstOf(s, "id", "message_id")),
 		Status:       word(s.Get("status")),
 		Timestamp:    moment(s.Get("timestamp")),
 		CallbackData: word(s.Get("biz_opaque_callback_data")),
@@ -35,10 +35,10 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 		Errors:       faults(s.Get("errors")),
 	}
 	n.Raw, _ = s.Object()
-	n.by(people.who(s.Get("recipient_id"), s.Get("recipient_user_id"), first2(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
+	n.by(people.who(s.Get("recipient_id"), s.Get("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
 	if word(s.Get("recipient_type")) == "group" {
 		n.GroupID = word(s.Get("recipient_id"))
-		n.by(people.who(s.Get("recipient_participant_id"), first2(s, "recipient_participant_user_id", "recipient_user_id"), first2(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
+		n.by(people.who(s.Get("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
 	n.To = first(n.GroupID, n.person())
 	switch kind := word(s.Get("type")); {
