@@ -5,6 +5,10 @@
 // error code of the API has its place in one catalogue, which decides what the engine
 // does about it: see Classify and Explain. CheckConnection tells whether a connection works.
 //
+// ParseWebhook reads what Meta tells of messages, templates, numbers and accounts, once
+// VerifySignature has said that it was Meta. PullTemplates reads the templates of an
+// account; with a copy of them, flows are checked against what they send.
+//
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.
 package whatsapp
