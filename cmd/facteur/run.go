@@ -11,7 +11,6 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
-	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/vault"
 
@@ -81,7 +80,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 
 	options := w.options(hard)
 	if !f.json {
-		options.OnStep = func(_ string, s *machine.Step, sensitive []any) { a.stepLine(s, sensitive) }
+		options.OnStep = a.newTicker().show
 	}
 	began := time.Now()
 	result, err := local.New(options).Run(soft, compiled, local.Start{Inputs: inputs})

@@ -10,8 +10,20 @@ import (
 	"facteur/flow/schema"
 )
 
-// stepLine shows a step that ended, as it ends.
-func (a *app) stepLine(s *machine.Step, sensitive []any) {
+// A ticker shows the steps of a run as they end.
+type ticker struct {
+	*app
+	mask  mask
+	known int // how many sensitive values the mask has
+}
+
+func (a *app) newTicker() *ticker { return &ticker{app: a, mask: newMask(nil)} }
+
+// show shows a step that ended. The sensitive values are those of the calls before, and
+// more.
+func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
+	a.mask.add(sensitive[a.known:])
+	a.known = len(sensitive)
 	sign, color := "✓", "32"
 	switch s.Status {
 	case machine.Failed:
@@ -22,18 +34,14 @@ func (a *app) stepLine(s *machine.Step, sensitive []any) {
 		sign, color = "!", "33"
 	}
 	fmt.Fprintf(a.stderr, "%s %s  %s\n", a.paint(color, sign), s.Path, strings.Join(stepNotes(s), "  "))
-	if s.Note == "" && s.Error == nil {
-		return
-	}
-	mask := newMask(sensitive)
 	if s.Error != nil && s.Status == machine.Failed && isCause(s) {
-		fmt.Fprintf(a.stderr, "  %s\n", mask.text(errorLine(s.Error)))
+		fmt.Fprintf(a.stderr, "  %s\n", a.mask.text(errorLine(s.Error)))
 		for _, hint := range hints(s) {
-			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), mask.text(hint))
+			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), a.mask.text(hint))
 		}
 	}
 	if s.Note != "" {
-		fmt.Fprintf(a.stderr, "  note: %s\n", mask.text(s.Note))
+		fmt.Fprintf(a.stderr, "  note: %s\n", a.mask.text(s.Note))
 	}
 }
 
