@@ -100,10 +100,15 @@ func ParseWebhook(body []byte) ([]Notification, error) {
 // product is what `object` says in webhooks of WhatsApp.
 const product = "whatsapp_business_account"
 
-// isValue tells the value of a change, which names the number that it came to.
+// isValue tells the value of a change: it names the number that it came to, or else the
+// product and something that only a webhook tells. The answer to a send names the
+// product, too.
 func isValue(v schema.Value) bool {
-	_, ok := v.Get("metadata").Object()
-	return ok
+	if _, ok := v.Get("metadata").Object(); ok {
+		return true
+	}
+	tells := has(v, "statuses") || has(v, "errors") || has(v.Get("messages").Index(0), "timestamp")
+	return word(v.Get("messaging_product")) == "whatsapp" && tells
 }
 
 // A webhook collects what a body tells.

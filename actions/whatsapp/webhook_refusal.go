@@ -52,6 +52,8 @@ func noWebhook(v schema.Value) error {
 			fmt.Sprintf("it is the API's error %d, %s [%s]", e.Code, mention(e.Title), Classify(e).Class),
 			fmt.Sprintf("see: facteur explain %d", e.Code),
 		}
+	case has(v, "error"):
+		return &WebhookError{"it is an error of the API", "the message was refused; webhooks tell of messages that were accepted"}
 	case from != "", has(v, "statuses"), has(v, "errors") && !has(v, "messaging_product"), isOnPremisesMeta(v):
 		return &WebhookError{"it is one of the On-Premises API, without entry and changes",
 			"the On-Premises API delivers nothing since October 2025; the Cloud API wraps the same in entry[].changes[].value"}
