@@ -77,7 +77,10 @@ func (a *app) inputFile(name string) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	err = d.Decode(&values)
-	if err == nil && values == nil {
+	switch {
+	case err == io.EOF:
+		err = errors.New("it is empty")
+	case err == nil && values == nil:
 		err = errors.New("it holds null")
 	}
 	if err == nil {
