@@ -164,49 +164,43 @@ func (m *migration) trim(path schema.Path, v any) {
 
 // unknown leaves out every field that the Cloud API does not know.
 func (m *migration) unknown() {
-	for range 3 { // what is left out may have hidden more
-		of := bodySchema()
-		if m.body["status"] != nil && m.body["type"] == nil {
-			of = readSchema()
-		}
-		_, found := of.Coerce(m.body)
-		again := false
-		for _, v := range slices.Backward(found) {
-			if (v.Rule == "unknown-field" || v.Rule == "on-premises") && v.OnKey && remove(m.body, v.Path) {
-				m.did(v.Path, "left out: the Cloud API does not know it")
-				again = true
-			}
-		}
-		if !again {
+	of := bodySchema()
+	if m.body["status"] != nil && m.body["type"] == nil {
+		of = readSchema()
+	}
+	m.prune(of, m.body, nil, nil)
+}
+
+// prune leaves out, in and below a value, the fields that its type does not have. The
+// object that it stands in chooses the case of a union.
+func (m *migration) prune(t *schema.Type, v any, path schema.Path, owner map[string]any) {
+	if t.Kind == schema.Union {
+		kind, _ := owner[t.Tag].(string)
+		if t = t.Case(kind); t == nil {
 			return
 		}
 	}
-}
-
-// remove deletes a field; false: it is not there.
-func remove(v any, path schema.Path) bool {
-	for i, step := range path {
-		switch step := step.(type) {
-		case int:
-			list, _ := v.([]any)
-			if step >= len(list) {
-				return false
+	switch v := v.(type) {
+	case []any:
+		if t.Kind == schema.List {
+			for i, inner := range v {
+				m.prune(t.Elem, inner, append(path, i), nil)
 			}
-			v = list[step]
-		case string:
-			object, _ := v.(map[string]any)
-			inner, ok := object[step]
-			if !ok {
-				return false
+		}
+	case map[string]any:
+		if t.Kind != schema.Object {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			switch f := t.Field(name); {
+			case f != nil:
+				m.prune(f.Type, v[name], append(path, name), v)
+			case !t.Open:
+				delete(v, name)
+				m.did(append(path, name), "left out: the Cloud API does not know it")
 			}
-			if i == len(path)-1 {
-				delete(object, step)
-				return true
-			}
-			v = inner
 		}
 	}
-	return false
 }
 
 // get is v[name] of an object, nil for anything else.

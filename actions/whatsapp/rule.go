@@ -178,6 +178,9 @@ func judge(found schema.Violations, in any, prefix schema.Path, on string) schem
 	return w.found
 }
 
+// mostFound bounds what is said about one message.
+const mostFound = 200
+
 // A walk goes to every place that has rules. It works on the plain value, and makes a
 // cursor only where there is something to check.
 type walk struct {
@@ -228,6 +231,9 @@ func (w *walk) check(v any, rules []rule) {
 }
 
 func (w *walk) report(at schema.Value, format string, args ...any) {
+	if len(w.found) >= mostFound {
+		return
+	}
 	w.found = append(w.found, schema.Violation{
 		Path: slices.Concat(w.path, at.Path()), Rule: w.rule.id, Warning: w.rule.warning, Hint: w.rule.hint,
 		Message: fmt.Sprintf(format, args...),
