@@ -76,16 +76,16 @@ func (p *Player) explain(s *request) Mismatch {
 	for i := range p.entries {
 		e := &p.entries[i]
 		d := differ{names: s.info.Volatile, path: make([]step, 0, 16)}
-		foreign := e.Step != "" && e.Step != s.info.Step
+		foreign := e.Step != "" && !s.info.is(e.Step)
 		if foreign {
 			d.at("step", &literal{e.Step}, s.info.Step)
 		}
 		e.compare(&d, s)
 		note := ""
 		switch {
-		case e.used && e.usedBy != "":
+		case e.spent() && e.usedBy != "":
 			note = "used already by step " + e.usedBy
-		case e.used:
+		case e.spent():
 			note = "used already"
 		case foreign:
 		case p.late(e, s):
@@ -121,7 +121,7 @@ func (p *Player) first(s *request) *entry {
 		return nil
 	}
 	for i := range p.entries {
-		if e := &p.entries[i]; !e.used && e.Step != "" && e.Step == s.info.Step && !p.late(e, s) {
+		if e := &p.entries[i]; !e.spent() && e.Step != "" && s.info.is(e.Step) && !p.late(e, s) {
 			return e
 		}
 	}

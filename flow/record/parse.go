@@ -113,13 +113,23 @@ func (p *parser) exchanges(n *flow.Node) []*Exchange {
 	return list
 }
 
+// mostTimes bounds how many requests an exchange answers.
+const mostTimes = 100_000
+
 func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 	if !p.is(n, flow.MapNode, "an exchange") {
 		return nil
 	}
-	p.keys(n, "keys of an exchange", "step", "request", "response")
+	p.keys(n, "keys of an exchange", "step", "times", "request", "response")
 	x := &Exchange{Range: n.Range}
 	x.Step, _ = p.text(n.Get("step"), "step")
+	if times := n.Get("times"); times != nil && p.is(times, flow.IntNode, "times") {
+		count, _ := times.Value.(int64)
+		if count < 1 || count > mostTimes {
+			p.diags.Errorf("recording-bad-value", times.Range, "leave the exchange out if it is not used", "times lies between 1 and %d", mostTimes)
+		}
+		x.Times = int(count)
+	}
 	request, response := n.Get("request"), n.Get("response")
 	switch {
 	case request == nil:

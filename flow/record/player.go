@@ -30,7 +30,7 @@ type PlayerOptions struct {
 // A Player is an http.RoundTripper that answers from recorded exchanges and never
 // touches the network. It may be used concurrently.
 //
-// Each exchange is used once. Those of a step are used in their order, except by a
+// Each exchange is used once, or as many times as it says. Those of a step are used in their order, except by a
 // step inside a foreach, where any iteration takes the first that fits; those that
 // name no step serve any. A request that none fits gets a *MismatchError: nothing was
 // sent, and the run should end there and show it.
@@ -49,9 +49,12 @@ type entry struct {
 	index     int
 	versioned bool // the path has a version
 	content   *content
-	used      bool
+	uses      int
 	usedBy    string // the step
 }
+
+// spent tells whether the exchange answers no more requests.
+func (e *entry) spent() bool { return e.uses >= max(1, e.Times) }
 
 // NewPlayer returns a player of the exchanges, which must not change afterwards.
 func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
@@ -185,8 +188,8 @@ func (p *Player) take(s *request) (*entry, error) {
 	blocked := false // an exchange of this step did not fit: later ones must wait
 	for i := range p.entries {
 		e := &p.entries[i]
-		mine := e.Step == s.info.Step
-		if e.used || e.Step != "" && !mine || p.late(e, s) {
+		mine := s.info.is(e.Step)
+		if e.spent() || e.Step != "" && !mine || p.late(e, s) {
 			continue
 		}
 		if mine && e.Step != "" && blocked {
@@ -194,7 +197,7 @@ func (p *Player) take(s *request) (*entry, error) {
 		}
 		d.count = 0
 		if e.compare(&d, s); d.count == 0 {
-			e.used, e.usedBy = true, s.info.Step
+			e.uses, e.usedBy = e.uses+1, s.info.Step
 			p.last[s.info.Step] = e.index
 			return e, nil
 		}
@@ -282,14 +285,20 @@ func (d *differ) at(name string, m Matcher, sent any) {
 	d.leave()
 }
 
-// Unused returns the exchanges that no request has used, in their order.
-func (p *Player) Unused() []*Exchange {
+// An Unused exchange could have answered more requests than it did.
+type Unused struct {
+	*Exchange
+	Uses int // how many it did answer
+}
+
+// Unused returns the exchanges that are not used up, in their order.
+func (p *Player) Unused() []Unused {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var unused []*Exchange
+	var unused []Unused
 	for i := range p.entries {
-		if e := &p.entries[i]; !e.used {
-			unused = append(unused, e.Exchange)
+		if e := &p.entries[i]; !e.spent() {
+			unused = append(unused, Unused{e.Exchange, e.uses})
 		}
 	}
 	return unused

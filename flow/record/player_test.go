@@ -75,6 +75,8 @@ func send(t *testing.T, line, body string) *http.Request {
 		switch key {
 		case "step":
 			info.Step = value
+		case "path":
+			info.Path = value
 		case "iteration":
 			info.Iteration = value
 		case "attempt":
@@ -114,7 +116,7 @@ func TestMatching(t *testing.T) {
 			fmt.Fprintf(&out, "%s %s %s\n\n", resp.Status, resp.Header.Get("Content-Type"), body)
 		}
 		for _, x := range player.Unused() {
-			fmt.Fprintf(&out, "unused: line %d\n", x.Range.Pos().Line)
+			fmt.Fprintf(&out, "unused: line %d, %d of %d\n", x.Range.Pos().Line, x.Uses, max(1, x.Times))
 		}
 		return out.String()
 	})
@@ -157,7 +159,7 @@ func TestInfoOfACall(t *testing.T) {
 		{"each[3].each.steps[0]", "each[3].each.steps[0]", ""},
 	} {
 		info := record.InfoOf(call.Call{Step: tt.path, Attempt: 2}, []string{"x"})
-		assert.Equal(t, record.Info{Step: tt.step, Attempt: 2, Iteration: tt.iteration, Volatile: []string{"x"}}, info, tt.path)
+		assert.Equal(t, record.Info{Step: tt.step, Path: tt.path, Attempt: 2, Iteration: tt.iteration, Volatile: []string{"x"}}, info, tt.path)
 	}
 }
 

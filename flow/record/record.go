@@ -19,7 +19,8 @@ import (
 
 // An Exchange is one request and what came of it.
 type Exchange struct {
-	Step     string // the step that makes the request; "": any step
+	Step     string // the step that makes the request, its id or its path; "": any step
+	Times    int    // how many requests it answers; 0: one
 	Request  Request
 	Response Response
 	Range    diag.Range
@@ -66,8 +67,9 @@ const (
 
 // Info tells a Player or a Recorder whose request it sees.
 type Info struct {
-	Step    string
-	Attempt int // from 1; 0: unknown
+	Step    string // its id
+	Path    string // where it ran, e.g. "each[3].send"; "": as Step
+	Attempt int    // from 1; 0: unknown
 	// Iteration is the place within the enclosing foreach, e.g. "each[3]"; "" outside
 	// of one.
 	Iteration string
@@ -80,7 +82,7 @@ type Info struct {
 // id, without the foreach iterations and called flows on the way to it; a step without
 // an id keeps its whole path.
 func InfoOf(c call.Call, volatile []string) Info {
-	info := Info{Step: c.Step, Attempt: c.Attempt, Volatile: volatile}
+	info := Info{Step: c.Step, Path: c.Step, Attempt: c.Attempt, Volatile: volatile}
 	at := strings.LastIndexAny(c.Step, "./") + 1
 	if id := c.Step[at:]; !strings.Contains(id, "[") {
 		info.Step = id
@@ -90,6 +92,9 @@ func InfoOf(c call.Call, volatile []string) Info {
 	}
 	return info
 }
+
+// is tells whether an exchange's step is the one that makes the request.
+func (i Info) is(step string) bool { return step == i.Step || step == i.Path && step != "" }
 
 type infoKey struct{}
 

@@ -8,7 +8,7 @@ var codes = [...]struct{ code, text string }{
 	{"incomplete-event", "An event of a test says what comes, event: KIND or receipt: STEP, and when: at: 1h from the run's start, or after: STEP and in: 5s from that step's call."},
 	{"not-an-action", "The host can only be made to crash in a call, which steps with an action make."},
 	{"not-triggered", "What the case gives as its trigger would not start the flow: the flow has no such trigger, its when does not hold, or the inputs that it makes do not fit."},
-	{"test-conflict", "Two keys of a test exclude each other: inputs and trigger, exchanges and recording, at and after, event and receipt, status: succeeded and error."},
+	{"test-conflict", "Two keys of a test exclude each other: inputs, inputs_file and trigger, exchanges and recording, at and after, event and receipt, status: succeeded and error."},
 	{"unknown-step", "The flow has no step of that id. The hint lists those that it has, with those of the flows that it calls."},
 	{"unused-connection", "The case gives a connection that no step of the flow names. It may be a misspelling."},
 }

@@ -13,17 +13,22 @@ import (
 	"facteur/flow/schema"
 )
 
-// Events reads a file of events, `events:` as in a test case, for a run of the plan
-// that starts now.
+// Events reads a file of events, as they stand in a test case under `events:`, with that
+// key or without it, for a run of the plan that starts now.
 func Events(name string, text []byte, p *plan.Plan, catalog call.Catalog, now time.Time) ([]local.Feed, diag.List) {
 	root, diags := flow.ParseValue(name, text)
 	if root == nil {
 		return nil, diags
 	}
-	_, found := root.Coerce(schema.Of[eventsShape]())
+	list := root.Get("events")
+	shape := schema.Of[eventsShape]()
+	if root.Kind == flow.ListNode {
+		list, shape = root, schema.Of[[]eventShape]()
+	}
+	_, found := root.Coerce(shape)
 	diags.Add(found)
 	f := feeder{catalog: catalog, plan: p, now: now}
-	feed := f.list(root.Get("events"))
+	feed := f.list(list)
 	diags.Add(f.diags)
 	diags.Sort()
 	return feed, diags

@@ -63,7 +63,11 @@ func TestEvents(t *testing.T) {
 	assert.Equal(t, "m1", feed[1].Receipt.Data["message_id"])
 	assert.Equal(t, int64(131047), feed[1].Receipt.Error.MetaCode)
 
-	for _, text := range []string{"", "events: 1", "event: []", "events: [{at: 1h}]", "[]", "events: [x]"} {
+	bare, diags := suite.Events("events.yaml", []byte(`- {at: 1h, event: whatsapp.message, from: "+33612345678", text: 012}`), p, catalog{}, now)
+	require.NoError(t, diags.Err())
+	assert.Equal(t, feed[:1], bare)
+
+	for _, text := range []string{"", "events: 1", "event: []", "events: [{at: 1h}]", "[{at: 1h}]", "[x]", "events: [x]"} {
 		_, diags := suite.Events("events.yaml", []byte(text), p, catalog{}, now)
 		assert.Error(t, diags.Err(), text)
 	}
@@ -86,7 +90,7 @@ func TestJSONSchema(t *testing.T) {
 	cases := plain["properties"].(map[string]any)["cases"].(map[string]any)["items"].(map[string]any)
 	keys := slices.Sorted(maps.Keys(cases["properties"].(map[string]any)))
 	assert.Equal(t, []string{
-		"connections", "crash", "events", "exchanges", "expect", "inputs", "name", "now", "random",
+		"connections", "crash", "events", "exchanges", "expect", "inputs", "inputs_file", "name", "now", "random",
 		"recording", "settings", "trigger", "window",
 	}, keys)
 	assert.Equal(t, false, cases["additionalProperties"])

@@ -13,8 +13,9 @@ import (
 )
 
 // Load reads a test file and checks it against the library: that there is such a flow,
-// that inputs and events fit it, that the steps exist, that assertions have a type. It
-// returns nil when the diagnostics hold an error. Recordings are read by Run.
+// that events fit it, that the steps exist, that assertions have a type. It returns nil
+// when the diagnostics hold an error. Files that it names are read by Run, which also
+// tells when inputs do not fit the flow.
 func Load(name string, text []byte, lib plan.Library) (*File, diag.List) {
 	root, diags := flow.ParseValue(name, text)
 	if root == nil {
@@ -239,7 +240,7 @@ func checkStep(id diag.Text, p *plan.Plan) (diags diag.List) {
 func checkSteps(exchanges []*record.Exchange, p *plan.Plan) (diags diag.List) {
 	steps := stepsOf(p)
 	for _, x := range exchanges {
-		if x.Step != "" && steps[x.Step] == nil && !placed(x.Step) {
+		if x.Step != "" && steps[idOf(x.Step)] == nil && !placed(x.Step) {
 			known := slices.Sorted(maps.Keys(steps))
 			diags.Errorf("unknown-step", x.Range.Cut(0, 1), diag.DidYouMean(x.Step, "steps", known), "the flow has no step %q", x.Step)
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/host"
@@ -53,17 +54,65 @@ func (x *execution) fail(at diag.Range, format string, args ...any) {
 	x.report.Failures = append(x.report.Failures, Failure{Range: at, Message: fmt.Sprintf(format, args...)})
 }
 
-// recordingFile is where the recording of the case is kept.
-func (x *execution) recordingFile() string {
-	name := filepath.FromSlash(x.c.recording.Value)
+// beside is where a file is that the case names.
+func (x *execution) beside(file diag.Text) string {
+	name := filepath.FromSlash(file.Value)
 	if filepath.IsAbs(name) {
 		return name
 	}
 	return filepath.Join(filepath.Dir(x.f.Name), name)
 }
 
-// prepare makes what answers the requests of the case.
+// read reads a file that the case names.
+func (x *execution) read(what string, file diag.Text) (name string, text []byte, ok bool) {
+	read := x.o.ReadFile
+	if read == nil {
+		read = os.ReadFile
+	}
+	name = x.beside(file)
+	text, err := read(name)
+	if err != nil {
+		x.fail(file.Whole, "the %s cannot be read: %s", what, err)
+	}
+	return name, text, err == nil
+}
+
+// inputs reads the file of the case's inputs.
+func (x *execution) inputs() bool {
+	name, text, ok := x.read("file of inputs", x.c.inputFile)
+	if !ok {
+		return false
+	}
+	root, found := flow.ParseValue(name, text)
+	x.failAll(found)
+	if found.HasErrors() || root == nil {
+		return false
+	}
+	c := *x.c
+	c.take(root)
+	x.c = &c
+	return true
+}
+
+// failAll makes failures of the errors in a list.
+func (x *execution) failAll(found diag.List) {
+	for _, d := range found {
+		if d.Severity != diag.Error {
+			continue
+		}
+		f := Failure{Range: d.Range, Message: d.Message}
+		if d.Hint != "" {
+			f.Details = []string{"hint: " + d.Hint}
+		}
+		x.report.Failures = append(x.report.Failures, f)
+	}
+}
+
+// prepare makes what starts the case and what answers its requests.
 func (x *execution) prepare() bool {
+	if x.c.inputFile.Value != "" && !x.inputs() {
+		return false
+	}
 	if x.o.Record != nil {
 		if x.c.recording.Value == "" {
 			x.fail(x.c.Range, "the case names no recording to write: give it recording: FILE in place of exchanges")
@@ -74,24 +123,14 @@ func (x *execution) prepare() bool {
 	}
 	exchanges := x.c.exchanges
 	if x.c.recording.Value != "" {
-		read := x.o.ReadFile
-		if read == nil {
-			read = os.ReadFile
-		}
-		name := x.recordingFile()
-		text, err := read(name)
-		if err != nil {
-			x.fail(x.c.recording.Whole, "the recording cannot be read: %s", err)
+		name, text, ok := x.read("recording", x.c.recording)
+		if !ok {
 			return false
 		}
 		var found diag.List
 		exchanges, found = record.Parse(name, text)
 		found.Add(checkSteps(exchanges, x.c.plan))
-		for _, d := range found {
-			if d.Severity == diag.Error {
-				x.fail(d.Range, "%s", d.Message)
-			}
-		}
+		x.failAll(found)
 		if found.HasErrors() {
 			return false
 		}
@@ -143,13 +182,7 @@ func (x *execution) run(ctx context.Context) *host.Result {
 // refused judges a run that cannot start: its inputs do not fit the flow.
 func (x *execution) refused(ctx context.Context) *host.Result {
 	if code := x.c.expect.code.Value; code != invalidInput {
-		for _, d := range x.c.refused {
-			f := Failure{Range: d.Range, Message: d.Message}
-			if d.Hint != "" {
-				f.Details = []string{"hint: " + d.Hint}
-			}
-			x.report.Failures = append(x.report.Failures, f)
-		}
+		x.failAll(x.c.refused)
 		return nil
 	}
 	var reasons []string
@@ -223,7 +256,7 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
 	}
 	if x.recorder != nil {
-		if err := x.recorder.WriteFile(x.recordingFile()); err != nil {
+		if err := x.recorder.WriteFile(x.beside(x.c.recording)); err != nil {
 			x.fail(x.c.recording.Whole, "%s", err)
 		}
 		return
@@ -232,6 +265,10 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 		what := unused.Request.Method + " " + unused.Request.Host + unused.Request.Path
 		if unused.Step != "" {
 			what += " of step " + unused.Step
+		}
+		if unused.Times > 1 {
+			x.fail(unused.Range, "an exchange was used %d of %d times: %s", unused.Uses, unused.Times, what)
+			continue
 		}
 		x.fail(unused.Range, "an exchange was not used: %s", what)
 	}

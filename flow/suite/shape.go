@@ -19,6 +19,7 @@ type (
 	caseShape struct {
 		Name        string                    `json:"name" schema:"required,minLength=1" doc:"what the case shows; unique in the file"`
 		Inputs      map[string]any            `json:"inputs" doc:"the flow's inputs"`
+		InputsFile  string                    `json:"inputs_file" schema:"minLength=1" doc:"a JSON or YAML file with the inputs, beside this one"`
 		Trigger     triggerShape              `json:"trigger" doc:"what starts the flow, in place of inputs"`
 		Connections map[string]map[string]any `json:"connections" doc:"connections by name, over the project's, e.g. {whatsapp_shop: {token: test-token}}"`
 		Settings    map[string]any            `json:"settings" doc:"settings, over the project's"`

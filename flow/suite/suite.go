@@ -42,6 +42,7 @@ type Case struct {
 	started   *host.Event // the event that starts the run; nil for inputs
 	now       time.Time
 	random    []int64
+	inputFile diag.Text // the inputs are in; Value "" without one
 	exchanges []*record.Exchange
 	recording diag.Text // Value "" without one
 	feed      []local.Feed

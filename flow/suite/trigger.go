@@ -12,29 +12,23 @@ import (
 
 // start finds the inputs that the run of a case starts with.
 func (l *loader) start(c *Case, n *flow.Node) {
-	inputs, trigger := n.Get("inputs"), n.Get("trigger")
-	if trigger == nil {
-		at := inputs
-		if at == nil {
-			at = &flow.Node{Kind: flow.MapNode, Range: c.Range}
+	inputs, file, trigger := n.Get("inputs"), n.Get("inputs_file"), n.Get("trigger")
+	if file != nil {
+		c.inputFile = file.Text
+		if inputs != nil {
+			l.conflict(inputs.Range, "inputs", "inputs_file")
 		}
-		v, found := at.Coerce(c.plan.Inputs)
-		for i := range found {
-			found[i].Message = "inputs: " + found[i].Message
-			if inputs == nil {
-				found[i].Range = c.Range
-			}
-		}
-		c.inputs, _ = v.(map[string]any)
-		if found.HasErrors() {
-			c.inputs, c.refused = nil, found
-			return
-		}
-		l.diags.Add(found)
-		return
 	}
-	if inputs != nil {
+	switch {
+	case trigger == nil && inputs == nil && file != nil:
+		return
+	case trigger == nil:
+		c.take(inputs)
+		return
+	case inputs != nil:
 		l.conflict(inputs.Range, "inputs", "trigger")
+	case file != nil:
+		l.conflict(file.Range, "inputs_file", "trigger")
 	}
 	if len(trigger.Entries) != 1 {
 		l.diags.Errorf("test-conflict", trigger.Range, "whatsapp_message, webhook or schedule", "one trigger starts a run, not %d", len(trigger.Entries))
@@ -42,6 +36,28 @@ func (l *loader) start(c *Case, n *flow.Node) {
 	}
 	kind := trigger.Entries[0]
 	c.inputs = l.triggered(c, kind.Key, kind.Value)
+}
+
+// take gives the run of a case its inputs, or says why the flow does not take them. n is
+// nil for none.
+func (c *Case) take(n *flow.Node) {
+	at := n
+	if at == nil {
+		at = &flow.Node{Kind: flow.MapNode, Range: c.Range}
+	}
+	v, found := at.Coerce(c.plan.Inputs)
+	for i := range found {
+		found[i].Message = "inputs: " + found[i].Message
+		if n == nil {
+			found[i].Range = c.Range
+		}
+	}
+	c.inputs, c.refused = nil, nil
+	if found.HasErrors() {
+		c.refused = found
+		return
+	}
+	c.inputs, _ = v.(map[string]any)
 }
 
 // triggered gives the inputs that a trigger of the flow makes of what came in.
