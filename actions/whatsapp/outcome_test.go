@@ -298,8 +298,100 @@ func TestOnce(t *testing.T) {
 	assert.Equal(t, call.Succeeded, o.Status)
 	assert.Equal(t, "wamid.EARLIER", o.Output["repeats"])
 	assert.Equal(t, int64(0), o.Output["status_code"])
-	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
+	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Step: "run notify", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
 	assert.Empty(t, m.asked())
+}
+
+func TestOnceUnsettled(t *testing.T) {
+	m := newMeta(t, answers(200, okBody))
+	in := text(map[string]any{"once": map[string]any{"key": "order-7"}})
+	once := func(context.Context, whatsapp.Claim) (string, error) {
+		return "", &whatsapp.UnsettledError{Call: "f1.other.1"}
+	}
+	o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{Once: once}).Do(context.Background(), send(in))
+	assert.Equal(t, call.Failed, o.Status)
+	assert.True(t, o.Retryable, "later it is known")
+	assert.Equal(t, "once_unsettled", o.Error.Code)
+	assert.Contains(t, o.Error.Message, "nothing was sent: what became of an earlier send with the same key is not known yet (call f1.other.1)")
+	assert.Empty(t, m.asked())
+}
+
+// Whoever keeps a ledger is told what became of a send, once, and nothing of what nobody
+// knows.
+func TestTold(t *testing.T) {
+	accepted := whatsapp.Answer{Call: "f1.run.1", Sender: sender, Recipient: "33612345678", MessageID: "wamid.X", State: "accepted"}
+	refused := whatsapp.Answer{Call: "f1.run.1", Sender: sender, Recipient: "33612345678", State: "failed"}
+	with := func(a whatsapp.Answer, change func(*whatsapp.Answer)) *whatsapp.Answer { change(&a); return &a }
+	template := map[string]any{"fallback": map[string]any{"message": map[string]any{"name": "hello", "language": map[string]any{"code": "fr"}}}}
+	ok := `{"contacts":[{"input":"+33612345678","wa_id":"33612345679"}],"messages":[{"id":"wamid.X"}]}`
+	for _, tt := range []struct {
+		name    string
+		input   map[string]any
+		answers []string // of requests, one after another
+		status  []int
+		want    *whatsapp.Answer
+	}{
+		{"accepted", nil, []string{ok}, []int{200}, with(accepted, func(a *whatsapp.Answer) { a.WaID = "33612345679" })},
+		{"held", nil, []string{`{"messages":[{"id":"wamid.X","message_status":"held_for_quality_assessment"}]}`}, []int{200},
+			with(accepted, func(a *whatsapp.Answer) { a.State = "held" })},
+		{"refused", nil, []string{graph(131026, "")}, []int{400}, &refused},
+		{"opted out", nil, []string{graph(131050, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.OptedOut = true })},
+		{"the window is shut", nil, []string{graph(131047, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.Shut = true })},
+		{"the window is shut, and the fallback sent", template, []string{graph(131047, ""), ok}, []int{400, 200},
+			with(accepted, func(a *whatsapp.Answer) { a.WaID, a.Shut = "33612345679", true })},
+		{"nobody knows", nil, []string{"<html>"}, []int{502}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := 0
+			m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+				answers(tt.status[n], tt.answers[n])(w, r)
+				n++
+			})
+			var told []whatsapp.Answer
+			o := whatsapp.Options{Told: func(ctx context.Context, a whatsapp.Answer) {
+				assert.NoError(t, ctx.Err())
+				told = append(told, a)
+			}}
+			newSet(t, &credentials{conn: connection(m.URL, token)}, o).Do(context.Background(), send(text(tt.input)))
+			if tt.want == nil {
+				assert.Empty(t, told)
+			} else {
+				assert.Equal(t, []whatsapp.Answer{*tt.want}, told)
+			}
+		})
+	}
+}
+
+func TestNoMarketingForWhoWantsNone(t *testing.T) {
+	m := newMeta(t, answers(200, okBody))
+	definitions := func(category string) func() (*whatsapp.Templates, error) {
+		return func() (*whatsapp.Templates, error) {
+			d, err := whatsapp.ReadTemplate([]byte(`{"name":"offer","language":"fr","status":"APPROVED","category":"` + category + `","components":[{"type":"BODY","text":"Bonjour"}]}`))
+			require.NoError(t, err)
+			return whatsapp.NewTemplates([]*whatsapp.TemplateDefinition{d})
+		}
+	}
+	out := func(_ context.Context, from, to string) bool { return from == sender && to == "33612345678" }
+	offer := map[string]any{"message_type": "template", "message": map[string]any{"name": "offer", "language": map[string]any{"code": "fr"}}}
+	do := func(o whatsapp.Options, in map[string]any) call.Outcome {
+		return newSet(t, &credentials{conn: connection(m.URL, token)}, o).Do(context.Background(), send(text(in)))
+	}
+
+	o := do(whatsapp.Options{OptedOut: out, Templates: definitions("MARKETING")}, offer)
+	assert.Equal(t, call.Failed, o.Status)
+	assert.False(t, o.Retryable)
+	assert.Equal(t, "opted_out", o.Error.Code)
+	assert.Equal(t, "recipient-optout", o.Error.Class)
+	assert.Empty(t, m.asked())
+
+	for _, o := range []call.Outcome{
+		do(whatsapp.Options{OptedOut: out, Templates: definitions("UTILITY")}, offer),
+		do(whatsapp.Options{OptedOut: out}, offer),
+		do(whatsapp.Options{OptedOut: out, Templates: definitions("MARKETING")}, nil),
+		do(whatsapp.Options{OptedOut: func(context.Context, string, string) bool { return false }, Templates: definitions("MARKETING")}, offer),
+	} {
+		assert.Equal(t, call.Succeeded, o.Status)
+	}
 }
 
 func TestWhoAndFromWhere(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,7 +90,7 @@ type sender struct {
 	book   *addressBook
 }
 
-// send sends the message, or its fallback when only a template is taken.
+// send sends the message, unless it would repeat another, and tells what became of it.
 func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOutput, error) {
 	out := SendOutput{Delivery: failed}
 	from, err := senderID(in.SenderPhoneID, account)
@@ -108,23 +109,36 @@ func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOu
 		return out, nil
 	}
 	e := envelope{to: to.contact, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
-	shut := s.Window != nil && e.kind != templateType && s.Window(ctx, from, to.key()) == WindowShut
-	if shut && in.Fallback == nil {
-		return out, windowShut()
+	shut, err := s.deliver(ctx, account, from, e, in.Fallback, &out)
+	s.tell(ctx, from, to.contact, out, shut, err)
+	return out, err
+}
+
+// deliver sends the message, or its fallback when only a template is taken. It tells
+// whether Meta said that.
+func (s sender) deliver(ctx context.Context, account Account, from string, e envelope, fallback *Fallback, out *SendOutput) (shut bool, err error) {
+	known := s.Window != nil && e.kind != templateType && s.Window(ctx, from, e.to.key()) == WindowShut
+	if known && fallback == nil {
+		return false, windowShut()
 	}
-	if !shut {
-		err = s.attempt(ctx, account, from, e, &out)
-		if in.Fallback == nil || !needsTemplate(err) {
-			return out, err
+	if !known {
+		err = s.attempt(ctx, account, from, e, out)
+		shut = needsTemplate(err)
+		if fallback == nil || !shut {
+			return shut, err
 		}
 	}
-	e.kind, e.message = templateType, in.Fallback.Message.value
-	out = SendOutput{FallbackUsed: true}
-	return out, s.attempt(ctx, account, from, e, &out)
+	e.kind, e.message = templateType, fallback.Message.value
+	*out = SendOutput{FallbackUsed: true}
+	return shut, s.attempt(ctx, account, from, e, out)
 }
 
 // attempt makes one request and fills in what came of it.
 func (s sender) attempt(ctx context.Context, account Account, from string, e envelope, out *SendOutput) error {
+	if s.unwanted(ctx, from, e) {
+		out.Delivery = failed
+		return optedOut()
+	}
 	body, err := e.encode()
 	if err != nil {
 		out.Delivery = failed
@@ -180,23 +194,6 @@ func senderID(given string, account Account) (string, error) {
 
 const senderHint = "take the phone number ID, which has only digits, from WhatsApp Manager or facteur vault check"
 
-// once asks whether the send would repeat another.
-func (s sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
-	switch {
-	case o == nil:
-		return "", nil
-	case s.Once == nil:
-		return "", actions.Permanent(&call.Error{Code: "no_ledger", Class: "surroundings", Message: noLedger})
-	}
-	repeats, err = s.Once(ctx, Claim{Call: actions.CallOf(ctx).Key, Sender: from, Recipient: to.key(), Key: o.Key, Within: o.Within})
-	if err != nil {
-		return "", actions.Retry(&call.Error{Code: "ledger", Class: "surroundings", Message: "whether this was sent before is not known: " + err.Error()})
-	}
-	return repeats, nil
-}
-
-const noLedger = "`once` needs a ledger of what was sent before, and there is none here: leave `once` out"
-
 // reference is what status webhooks carry back: the key of the call, then the tracking.
 func reference(ctx context.Context, tracking string) string {
 	key := actions.CallOf(ctx).Key
@@ -216,6 +213,30 @@ func windowShut() error {
 		Code: "window_closed", Class: string(NeedsTemplate),
 		Message: "nothing was sent: the recipient has not written within 24 hours, so only a template may be sent",
 		Details: map[string]any{"help": "send a template, or give the step a `fallback`"},
+	})
+}
+
+// unwanted tells whether a message is marketing for somebody who wants none.
+func (s sender) unwanted(ctx context.Context, from string, e envelope) bool {
+	if s.OptedOut == nil || s.Templates == nil || e.kind != templateType || !s.OptedOut(ctx, from, e.to.key()) {
+		return false
+	}
+	known, err := s.Templates()
+	if err != nil || known == nil {
+		return false
+	}
+	message := schema.NewValue(e.message, nil)
+	language := word(message.Get("language", "code"))
+	return slices.ContainsFunc(known.Named(word(message.Get("name"))), func(d *TemplateDefinition) bool {
+		return d.Language == language && d.Category == "MARKETING"
+	})
+}
+
+func optedOut() error {
+	return actions.Permanent(&call.Error{
+		Code: "opted_out", Class: string(RecipientOptOut),
+		Message: "nothing was sent: the recipient wants no marketing messages from this number, and the template is one",
+		Details: map[string]any{"help": "leave this person out until they ask for marketing messages again, or send a utility template"},
 	})
 }
 

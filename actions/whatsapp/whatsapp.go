@@ -16,7 +16,6 @@ package whatsapp
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"facteur/actions"
 )
@@ -31,13 +30,22 @@ type Options struct {
 	// Window tells whether a recipient wrote to a sender within 24 hours. nil: nobody knows.
 	Window func(ctx context.Context, sender, recipient string) Window
 
+	// OptedOut tells whether a recipient wants no marketing from a sender. nil: nobody knows.
+	OptedOut func(ctx context.Context, sender, recipient string) bool
+
 	// Once claims a key for a send. It returns the id of the message that the send
-	// would repeat, "" when the send may go on. nil: `once` cannot be used.
+	// would repeat, "" when the send may go on, or an *UnsettledError. nil: `once` cannot
+	// be used.
 	Once func(ctx context.Context, claim Claim) (repeats string, err error)
 
+	// Told is told what became of each send of which that is known: a claim of one that
+	// may have happened stays. nil: nobody is told.
+	Told func(ctx context.Context, a Answer)
+
 	// Templates gives the project's copy of the account's templates, nil for none. It is
-	// asked where a flow has a template message, when the flow is checked and never
-	// before a call: a copy that is out of date stops no send.
+	// asked where a flow has a template message when the flow is checked, and before a
+	// call only for somebody who wants no marketing: else a copy that is out of date
+	// stops no send.
 	Templates func() (*Templates, error)
 }
 
@@ -50,15 +58,6 @@ const (
 	WindowOpen    Window = "open"
 	WindowShut    Window = "shut"
 )
-
-// A Claim asks that nobody else sends under a key for some time.
-type Claim struct {
-	Call      string // the key of the call that claims it; claiming again is no repeat
-	Sender    string // phone number ID
-	Recipient string // digits, or a user ID
-	Key       string
-	Within    time.Duration
-}
 
 func (o Options) client() *http.Client {
 	c := http.Client{}
