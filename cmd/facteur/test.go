@@ -52,7 +52,7 @@ connections, and the recording is written anew, without secrets. It sends real m
 	c.Flags().StringVar(&f.junit, "junit", "", "write a JUnit report to `file`")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the steps of every case")
-	c.Flags().BoolVar(&f.coverage, "coverage", false, "show which steps and branches no case took")
+	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the coverage of each flow, and which steps and branches no case took")
 	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail when less than `N` percent of steps and branches are covered")
 	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew")
 	return c
@@ -255,8 +255,12 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 		err = reports.JSON(a.stdout, others...)
 	} else {
 		err = reports.Text(a.stdout, suite.TextOptions{Color: colored(a.stdout), Verbose: f.verbose})
-		if err == nil && (f.coverage || f.coverageMin > 0) {
+		switch {
+		case err != nil:
+		case f.coverage || f.coverageMin > 0:
 			coverage.Text(a.stdout)
+		default:
+			fmt.Fprintf(a.stdout, "coverage: %.1f%%\n", coverage.Total.Percent())
 		}
 	}
 	broken := slices.ContainsFunc(reports, func(r *suite.Report) bool { return r.Diagnostics.HasErrors() })
