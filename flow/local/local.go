@@ -7,6 +7,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,6 +35,9 @@ type Options struct {
 	// OnStep is told of each step that ended, and of the values that are masked wherever
 	// people see the step. It must be quick. nil: nobody is told.
 	OnStep func(run string, step *machine.Step, sensitive []any)
+	// Panicked is told of a Do that panicked. The stack and the value go nowhere else:
+	// they may hold what people wrote. nil: nobody is told.
+	Panicked func(c call.Call, value any, stack []byte)
 	// Feed are events and receipts that come by themselves; for tests.
 	Feed []Feed
 	// Crash is asked at each point of a call whether the host dies there; for tests.
@@ -49,8 +53,8 @@ type Host struct {
 	limits  limits
 
 	mu       sync.Mutex
-	events   []host.Event            // that came, for runs that ask for past ones
-	receipts map[string]call.Receipt // that came, by id
+	events   []host.Event   // that came, for runs that ask for past ones
+	receipts []call.Receipt // for runs that are not here
 	runs     map[string]*runner
 	feed     []feedState
 }
@@ -64,7 +68,7 @@ func New(o Options) *Host {
 		o.Hard = context.Background()
 	}
 	virtual, _ := o.Clock.(*host.Virtual)
-	h := &Host{opts: o, virtual: virtual, receipts: map[string]call.Receipt{}, runs: map[string]*runner{}}
+	h := &Host{opts: o, virtual: virtual, runs: map[string]*runner{}}
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}
@@ -82,20 +86,26 @@ type Start struct {
 // ErrCrashed is what Run and Resume return when Options.Crash said so.
 var ErrCrashed = errors.New("the host crashed, as the test wants")
 
+// ErrUnderWay says that this host carries the run already.
+var ErrUnderWay = errors.New("it is under way already")
+
 // Run starts a run and carries it to its end. When ctx ends the run is cancelled, and
 // ends as soon as its calls have. A result that comes with an error tells how far the
 // run came.
 func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, error) {
-	id := s.ID
-	if id == "" {
-		id = strings.ToLower(rand.Text())
+	if s.ID == "" {
+		s.ID = strings.ToLower(rand.Text())
 	}
-	seed := s.Seed
-	if seed == nil {
-		seed = make([]byte, 32)
-		_, _ = rand.Read(seed) // never fails
+	if s.Seed == nil {
+		s.Seed = make([]byte, 32)
+		_, _ = rand.Read(s.Seed) // never fails
 	}
-	start := machine.Start{Run: id, At: h.opts.Clock.Now(), Inputs: s.Inputs, Seed: seed, Receipts: h.opts.Receipts, Random: s.Random}
+	r := h.newRunner(s.ID)
+	if err := h.enter(r); err != nil {
+		return nil, err
+	}
+	defer h.leave(r)
+	start := machine.Start{Run: s.ID, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random}
 	first, err := h.encodeStart(start)
 	if err != nil {
 		return nil, err
@@ -105,65 +115,79 @@ func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, er
 		sources[name] = string(src.Text)
 	}
 	head := journal.Run{
-		ID: id, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: sources,
+		ID: s.ID, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: sources,
 		Status: string(machine.Running), Started: start.At,
 	}
 	if err := h.opts.Journal.Create(ctx, head, first); err != nil {
 		return nil, fmt.Errorf("store the run: %w", err)
 	}
-	return h.carry(ctx, p, machine.New(p, start), start)
+	r.m = machine.New(p, start)
+	return r.carry(ctx, p, start)
 }
 
 // Resume rebuilds a run from the journal and carries it to its end. The plan must be
-// the one that the run started with. The result is as that of Run.
+// the one that the run started with. The result is as that of Run; steps that had ended
+// before are not told again.
 func (h *Host) Resume(ctx context.Context, p *plan.Plan, id string) (*host.Result, error) {
+	r := h.newRunner(id)
+	if err := h.enter(r); err != nil {
+		return nil, err
+	}
+	defer h.leave(r)
 	head, records, err := h.opts.Journal.Load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if head.Digest != p.Digest {
-		return nil, &machine.MismatchError{Reason: "the flow has changed since the run started"}
-	}
-	if head.Version != machine.Version {
-		return nil, &machine.MismatchError{Reason: fmt.Sprintf("version %d of the machine started it, this is version %d", head.Version, machine.Version)}
-	}
-	if len(records) == 0 {
-		return nil, &machine.MismatchError{Reason: "its journal is empty"}
-	}
-	start, err := h.decodeStart(id, records[0])
+	start, err := h.restart(p, head, records)
 	if err != nil {
 		return nil, err
 	}
-	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
-		start.Inputs, _ = coerced.(map[string]any)
-	}
-	m := machine.New(p, start)
+	r.m = machine.New(p, start)
 	for _, record := range records[1:] {
 		event, err := h.decode(id, record)
 		if err != nil {
 			return nil, err
 		}
-		if err := m.Apply(event); err != nil {
+		if err := r.m.Apply(event); err != nil {
 			return nil, err
 		}
 	}
-	return h.carry(ctx, p, m, start)
+	r.m.Ended()
+	return r.carry(ctx, p, start)
 }
 
-func (h *Host) carry(ctx context.Context, p *plan.Plan, m *machine.Machine, start machine.Start) (*host.Result, error) {
-	r := &runner{
-		h: h, m: m, id: start.Run, started: start.At,
-		virtual: h.virtual, wake: make(chan struct{}, 1), cancels: map[string]context.CancelFunc{}, subs: map[int]machine.Await{},
+// restart returns how a stored run began, if this host can go on with it.
+func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record) (machine.Start, error) {
+	switch {
+	case head.Digest != p.Digest:
+		return machine.Start{}, &machine.MismatchError{Reason: "the flow has changed since the run started"}
+	case head.Version != machine.Version:
+		return machine.Start{}, &machine.MismatchError{Reason: fmt.Sprintf("version %d of the machine started it, this is version %d", head.Version, machine.Version)}
+	case len(records) == 0:
+		return machine.Start{}, &machine.MismatchError{Reason: "its journal is empty"}
 	}
-	h.mu.Lock()
-	h.runs[r.id] = r
-	h.mu.Unlock()
-	defer func() {
-		h.mu.Lock()
-		delete(h.runs, r.id)
-		h.mu.Unlock()
-	}()
+	start, err := h.decodeStart(head.ID, records[0])
+	if err != nil {
+		return start, err
+	}
+	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
+		start.Inputs, _ = coerced.(map[string]any)
+	}
+	return start, nil
+}
+
+func (h *Host) newRunner(id string) *runner {
+	return &runner{h: h, id: id, virtual: h.virtual, wake: make(chan struct{}, 1)}
+}
+
+// carry brings the run to its end.
+func (r *runner) carry(ctx context.Context, p *plan.Plan, start machine.Start) (*host.Result, error) {
+	r.started = start.At
 	err := r.loop(ctx)
+	if err != nil && !errors.Is(err, ErrCrashed) {
+		r.salvage()
+	}
+	m := r.m
 	result := &host.Result{
 		Run: r.id, Flow: p.Name, Result: machine.Result{Status: machine.Running}, Started: start.At, Ended: m.Now(),
 		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
@@ -171,31 +195,7 @@ func (h *Host) carry(ctx context.Context, p *plan.Plan, m *machine.Machine, star
 	if end := m.Result(); end != nil {
 		result.Result = *end
 	}
-	return result, err
-}
-
-// Deliver brings an event to the runs that wait for it, now or later.
-func (h *Host) Deliver(e host.Event) {
-	if e.At.IsZero() {
-		e.At = h.opts.Clock.Now()
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.events = append(h.events, e)
-	for _, r := range h.runs {
-		r.offer(e)
-	}
-}
-
-// Receive brings a receipt to the run that made the call.
-func (h *Host) Receive(receipt call.Receipt) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.runs {
-		if strings.HasPrefix(receipt.Key, "f1."+r.id+".") {
-			r.post(machine.Received{At: h.opts.Clock.Now(), Receipt: receipt})
-		}
-	}
+	return result, cmp.Or(err, r.broken)
 }
 
 // A Point is a moment in the life of a call.

@@ -195,18 +195,20 @@ func (h *Host) unpack(run string, r journal.Record, row any) error {
 	body := []byte(r.Body)
 	if h.opts.Open != nil {
 		var sealed []byte
-		err := json.Unmarshal(body, &sealed)
-		if err == nil {
-			body, err = h.opts.Open(sealed, []byte(run+" "+r.Kind))
+		if json.Unmarshal(body, &sealed) != nil {
+			return fmt.Errorf("open a record of run %s: it is not sealed, and this host keeps none that are not", run)
 		}
-		if err != nil {
-			return fmt.Errorf("open the record of run %s: %w", run, err)
+		var err error
+		if body, err = h.opts.Open(sealed, []byte(run+" "+r.Kind)); err != nil {
+			return fmt.Errorf("open a record of run %s: %w", run, err)
 		}
+	} else if len(body) > 0 && body[0] == '"' {
+		return fmt.Errorf("open a record of run %s: it is sealed, and this host has no key", run)
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := d.Decode(row); err != nil {
-		return fmt.Errorf("read the record of run %s: %w", run, err)
+		return fmt.Errorf("read a record of run %s: %w", run, err)
 	}
 	return nil
 }

@@ -1,0 +1,165 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+)
+
+// heldPause is how long to wait at least before a call is tried again for which the
+// surroundings were not ready.
+const heldPause = time.Second
+
+// start takes up calls, in one durable record, and makes them.
+func (r *runner) start(calls ...machine.Call) error {
+	var room [1]machine.Event
+	taken, wanted := room[:0], calls[:0]
+	for _, c := range calls {
+		if r.m.Wants(c) {
+			wanted = append(wanted, c)
+			taken = append(taken, machine.Taken{At: r.now(), Key: c.Key, Print: c.Print})
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	if err := r.record(taken...); err != nil {
+		return err
+	}
+	for _, c := range wanted {
+		if err := r.make(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover decides about a call that an earlier host took up without recording what
+// became of it.
+func (r *runner) recover(c machine.Call) error {
+	if c.Repeatable {
+		return r.make(c)
+	}
+	r.remember(c)
+	return r.record(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
+}
+
+func unknown(message string) call.Outcome {
+	return call.Outcome{Status: call.Unknown, Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: message}}
+}
+
+// remember notes a call until its outcome is applied.
+func (r *runner) remember(c machine.Call) {
+	if r.made == nil {
+		r.made = map[string]call.Call{}
+	}
+	r.made[c.Key] = c.Call
+	r.fedBy(c.Step)
+}
+
+// make makes a call that was taken up.
+func (r *runner) make(c machine.Call) error {
+	r.remember(c)
+	if r.crash(Scheduled, c.Call) {
+		return ErrCrashed
+	}
+	ctx, cancel := context.WithCancel(r.h.opts.Hard)
+	r.mu.Lock()
+	if r.cancels == nil {
+		r.cancels = map[string]context.CancelFunc{}
+	}
+	r.cancels[c.Key] = cancel
+	r.mu.Unlock()
+	r.calls.Add(1)
+	one := func() {
+		defer r.calls.Done()
+		outcome, returned := call.Outcome{}, false
+		defer func() {
+			if !returned { // it panicked, or ended the goroutine
+				if v := recover(); r.h.opts.Panicked != nil {
+					r.h.opts.Panicked(c.Call, v, debug.Stack())
+				}
+				outcome = broken(c)
+			}
+			cancel()
+			r.answered(c.Key, outcome)
+		}()
+		outcome = r.h.opts.Do(ctx, c.Call)
+		returned = true
+	}
+	if r.virtual != nil {
+		r.virtual.Go(one)
+	} else {
+		go one()
+	}
+	return nil
+}
+
+// broken is the outcome of a call that ended in a fault of the program.
+func broken(c machine.Call) call.Outcome {
+	o := unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", c.Action))
+	if c.Repeatable {
+		o.Status, o.Retryable, o.Error.Code = call.Failed, true, "broken"
+	}
+	return o
+}
+
+// answered hands the loop the outcome of a call.
+func (r *runner) answered(key string, o call.Outcome) {
+	r.mu.Lock()
+	delete(r.cancels, key)
+	r.mu.Unlock()
+	now := r.now()
+	if o.Throttled != "" {
+		r.h.limits.throttle(o.Throttled, now)
+	}
+	if o.Held {
+		o.After = max(o.After, heldPause)
+	}
+	r.post(machine.Answered{At: now, Key: key, Outcome: o})
+}
+
+// cancel ends a call that is under way.
+func (r *runner) cancel(key string) {
+	r.mu.Lock()
+	cancel := r.cancels[key]
+	r.mu.Unlock()
+	if cancel == nil {
+		return
+	}
+	cancel()
+	if r.virtual != nil {
+		r.virtual.Interrupt()
+	}
+}
+
+// abandon waits for the calls that are under way. Those that sleep on a virtual clock,
+// which nobody moves any more, are ended.
+func (r *runner) abandon() {
+	if r.virtual != nil {
+		r.mu.Lock()
+		for _, cancel := range r.cancels {
+			cancel()
+		}
+		r.mu.Unlock()
+		r.virtual.Interrupt()
+	}
+	r.calls.Wait()
+}
+
+func (r *runner) crash(p Point, c call.Call) bool {
+	return r.h.opts.Crash != nil && r.h.opts.Crash(p, stepID(c.Step), c.Attempt)
+}
+
+// stepID returns the id at the end of a step's path.
+func stepID(path string) string {
+	if i := strings.LastIndexAny(path, "./"); i >= 0 {
+		return path[i+1:]
+	}
+	return path
+}
