@@ -9,7 +9,8 @@ import (
 
 // A lineScanner looks through a text that yaml.v3 refused for what people write by
 // mistake. It is not a parser: it follows lines, indentation, quotes and brackets as
-// far as it takes to tell where a value starts, and goes on after each mistake.
+// far as it takes to tell where a value starts, and goes on after each mistake, but for
+// one of indentation: what the lines below it belong to is then anybody's guess.
 type lineScanner struct {
 	d       *document
 	text    string
@@ -17,6 +18,7 @@ type lineScanner struct {
 	levels  []int // the columns of the open lists and maps
 	full    bool  // the line above ended with a whole value
 	lost    bool  // a tab made the columns meaningless
+	done    bool  // what follows cannot be understood
 	anchors []string
 }
 
@@ -68,7 +70,7 @@ func (s *lineScanner) restIsEmpty(pos int) bool {
 }
 
 func (s *lineScanner) scan() {
-	for s.pos < len(s.text) {
+	for s.pos < len(s.text) && !s.done {
 		start := s.pos
 		indent := start
 		for s.peek(indent) == ' ' {
@@ -89,9 +91,15 @@ func (s *lineScanner) scan() {
 		default:
 			s.level(indent-start, first)
 		}
-		s.pos = first
-		s.entry(start)
+		if s.pos = first; !s.done {
+			s.entry(start)
+		}
 	}
+}
+
+func (s *lineScanner) badIndent(at int, hint, format string, args ...any) {
+	s.errorf("bad-indent", at, at+1, hint, format, args...)
+	s.done = true
 }
 
 // level checks that the indentation of a line belongs to an open list or map.
@@ -104,10 +112,9 @@ func (s *lineScanner) level(column, first int) {
 	switch {
 	case s.lost:
 	case n < len(s.levels) && (n == 0 || s.levels[n-1] != column):
-		s.errorf("bad-indent", first, first+1, hint, "this indentation matches no line above")
-		n++ // go on as if it were that of the next level
+		s.badIndent(first, hint, "this indentation matches no line above")
 	case n > 0 && s.full && s.levels[n-1] < column:
-		s.errorf("bad-indent", first, first+1, hint, "this line is indented below a line that has a value already")
+		s.badIndent(first, hint, "this line is indented below a line that has a value already")
 	}
 	s.levels = s.levels[:n]
 }
@@ -132,12 +139,17 @@ func (s *lineScanner) entry(start int) {
 			return
 		}
 	}
+	first := s.pos
+	if s.anchor(); s.pos > first && s.restIsEmpty(s.pos-1) {
+		s.nextLine()
+		return
+	}
 	keyEnd := s.keyEnd()
 	if keyEnd < 0 {
 		s.value("", column, start)
 		return
 	}
-	column = s.pos - start
+	column = first - start
 	s.open(column)
 	key := strings.TrimSpace(s.text[s.pos:keyEnd])
 	s.pos = s.blanks(keyEnd + 1)
@@ -146,6 +158,15 @@ func (s *lineScanner) entry(start int) {
 		return
 	}
 	s.value(key, column, start)
+}
+
+// anchor passes the anchors that stand before a value.
+func (s *lineScanner) anchor() {
+	for s.peek(s.pos) == '&' {
+		end := s.wordEnd(s.pos)
+		s.anchors = append(s.anchors, s.text[s.pos+1:end])
+		s.pos = s.blanks(end)
+	}
 }
 
 // keyEnd gives where the colon of a key is that starts at pos, or -1.
@@ -204,14 +225,7 @@ func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
 // value scans the value of a key ("": an item) in a list or map at a column.
 func (s *lineScanner) value(key string, column, start int) {
 	condition := key == "if" || key == "when"
-	for s.peek(s.pos) == '&' {
-		end := s.pos
-		for !s.atEnd(end) {
-			end++
-		}
-		s.anchors = append(s.anchors, s.text[s.pos+1:end])
-		s.pos = s.blanks(end)
-	}
+	s.anchor()
 	s.full = !s.restIsEmpty(s.pos)
 	switch c := s.peek(s.pos); c {
 	case 0, '\r', '\n':
@@ -400,9 +414,8 @@ func (s *lineScanner) plain(column, start int) {
 		line := s.text[first:end]
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
 			previous := strings.TrimSpace(s.text[from:stop])
-			s.errorf("bad-indent", first, first+1, "indent it as the line above, or quote the text",
+			s.badIndent(first, "indent it as the line above, or quote the text",
 				"this line is indented into the value above, %q", previous)
-			s.full = false
 			return
 		}
 		s.nextLine()

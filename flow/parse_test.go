@@ -3,6 +3,7 @@ package flow_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,5 +81,21 @@ func BenchmarkParse(b *testing.B) {
 		if f == nil || diags.HasErrors() {
 			b.Fatal(diags)
 		}
+	}
+}
+
+// What is sound above a mistake is not reported for it.
+func TestOneMistakeIsOneError(t *testing.T) {
+	paths := files(t, "good")
+	for _, pattern := range []string{"../examples/*/*.yaml", "../examples/*/flows/*.yaml"} {
+		more, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		paths = append(paths, more...)
+	}
+	for _, path := range paths {
+		text := append(slices.Clip(load(t, path)), "\nzz: \"unclosed\n"...)
+		_, diags := flow.ParseValue(path, text)
+		require.Len(t, diags, 1, "%s: %v", path, diags)
+		assert.Equal(t, "unclosed-quote", diags[0].Code, path)
 	}
 }
