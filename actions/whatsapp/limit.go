@@ -32,13 +32,22 @@ func oneOf(values ...any) limit {
 	return func(t *schema.Type) { t.Enum = values }
 }
 
-// inAnyCase is oneOf for words that may be written in capitals.
+// inAnyCase is oneOf for words that may be written in capitals, and are sent so.
 func inAnyCase(words string) limit {
 	return func(t *schema.Type) {
-		t.FoldCase = true
+		t.AnyCase = true
 		for word := range strings.FieldsSeq(words) {
 			t.Enum = append(t.Enum, word)
 		}
+	}
+}
+
+// inSmallLetters is oneOf for words that may be written in capitals, and are sent in
+// small letters.
+func inSmallLetters(words string) limit {
+	return func(t *schema.Type) {
+		inAnyCase(words)(t)
+		t.AnyCase, t.FoldCase = false, true
 	}
 }
 

@@ -40,7 +40,7 @@ func interactiveRules() []rule {
 	return []rule{
 		{id: "interactive-type",
 			doc: "The type of an interactive message says what can be done with it.",
-			on:  interactiveType, at: "type", limit: inAnyCase(strings.Join(all, " ")), source: interactivePage},
+			on:  interactiveType, at: "type", limit: inSmallLetters(strings.Join(all, " ")), source: interactivePage},
 		{id: "interactive-header-type",
 			doc: "A header shows a text, an image, a video or a document.",
 			on:  interactiveType, at: "header.type", limit: oneOf("text", "image", "video", "document"), source: interactivePage},

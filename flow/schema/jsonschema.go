@@ -199,7 +199,7 @@ func formatPattern(format string) string {
 // the pattern takes them in any case.
 func (t *Type) choices() map[string]any {
 	enum := map[string]any{"enum": t.Enum}
-	if !t.FoldCase {
+	if !t.FoldCase && !t.AnyCase {
 		return enum
 	}
 	patterns := make([]string, 0, len(t.Enum))

@@ -123,7 +123,7 @@ func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 			c.notAllowed(t, v)
 			return v, changed
 		}
-		if s, isText := v.(string); isText && s != allowed {
+		if s, isText := v.(string); isText && s != allowed && !t.AnyCase {
 			v, changed = allowed, true
 		}
 	}
@@ -148,7 +148,7 @@ func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 func (t *Type) enumValue(v any) (any, bool) {
 	for _, allowed := range t.Enum {
 		if a, ok := allowed.(string); ok {
-			if s, ok := v.(string); ok && (s == a || t.FoldCase && strings.EqualFold(s, a)) {
+			if s, ok := v.(string); ok && (s == a || (t.FoldCase || t.AnyCase) && strings.EqualFold(s, a)) {
 				return allowed, true
 			}
 			continue

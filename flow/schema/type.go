@@ -43,6 +43,7 @@ type Type struct {
 	MaxLength int    // 0: no limit
 	Enum      []any  // allowed values
 	FoldCase  bool   // Enum matches in any case; Coerce gives the case of Enum
+	AnyCase   bool   // Enum matches in any case; Coerce keeps the case of the value
 
 	// Numbers.
 	Minimum, Maximum *float64
