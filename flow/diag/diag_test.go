@@ -84,6 +84,8 @@ func TestSuggest(t *testing.T) {
 		{"adn", []string{"and"}, "and"},
 		{"zzz", []string{"phone"}, ""},
 		{"x", nil, ""},
+		{"m", []string{"n", "mm"}, ""},
+		{"m", []string{"n", "M"}, "M"},
 	} {
 		assert.Equal(t, tt.want, diag.Suggest(tt.name, tt.known), tt.name)
 	}

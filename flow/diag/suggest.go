@@ -7,10 +7,14 @@ import (
 )
 
 // Suggest returns the known name that is nearest to name, or "" when none is near
-// enough to be what was meant.
+// enough to be what was meant. A name of one letter is near to itself alone, whatever
+// its case.
 func Suggest(name string, known []string) string {
-	best, least := "", 1+max(1, len([]rune(name))/3)
 	folded := fold(name)
+	best, least := "", 1+max(1, len(folded)/3)
+	if len(folded) == 1 {
+		least = 1
+	}
 	for _, k := range known {
 		if d := distance(folded, fold(k), least); d < least {
 			best, least = k, d

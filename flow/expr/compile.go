@@ -164,7 +164,7 @@ func compareHint(t *schema.Type, source string) string {
 func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expression, yes, no Facts) {
 	if names := pathOf(strings.TrimSpace(t.Value)); names != nil {
 		if typ := s.follow(names); typ != nil && s.proved(names) {
-			return &expression{at: at, typ: typ, path: names}, yes, no
+			return &expression{at: at, source: t, typ: typ, path: names}, yes, no
 		}
 	}
 	parsed, issues := shared().cel.Parse(t.Value)

@@ -96,6 +96,9 @@ func TestDiagnostics(t *testing.T) {
 		"${e164('0', 'XX')}":         `'XX': "XX" is not a region, write one such as "FR" [invalid-literal]`,
 
 		// Syntax.
+		"${now() - 1d}":             `d: 1d is not a number [expression-syntax] (write a duration as duration("1d"))`,
+		"${now() + 1h30m > now()}":  `h30m: 1h30m is not a number [expression-syntax] (write a duration as duration("1h30m"))`,
+		"${now() > 2x}":             `x: unexpected x [expression-syntax]`,
 		"${inputs.name ==}":         `: the expression ends too early [expression-syntax]`,
 		"${(inputs.name}":           `: the expression ends too early [expression-syntax] (a ( is never closed)`,
 		"${inputs.name = 'x'}":      `=: unexpected = [expression-syntax] (== compares two values)`,

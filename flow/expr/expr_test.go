@@ -60,6 +60,9 @@ func TestEvalError(t *testing.T) {
 		if assert.ErrorAs(t, err, &failure, source) {
 			assert.Equal(t, want.Message, failure.Message, source)
 			assert.Equal(t, want.Missing, failure.Missing, source)
+			if inner, ok := strings.CutPrefix(source, "${"); ok && !strings.Contains(inner, "${") {
+				assert.Equal(t, strings.TrimSuffix(inner, "}"), failure.Expression)
+			}
 			assert.NotNil(t, failure.Range.Source, source)
 		}
 	}

@@ -80,7 +80,7 @@ func (p *Program) Eval(v Vars) (any, error) {
 	case p.whole != nil:
 		result, err := p.whole.eval(v)
 		if _, ok := result.(bool); err == nil && p.condition && !ok {
-			return nil, &EvalError{Range: p.whole.at, Message: "the condition gave " + kindOf(result) + ", it must give a bool"}
+			return nil, &EvalError{Range: p.whole.at, Expression: strings.TrimSpace(p.whole.source.Value), Message: "the condition gave " + kindOf(result) + ", it must give a bool"}
 		}
 		return result, err
 	case p.parts == nil:
@@ -96,7 +96,7 @@ func (p *Program) Eval(v Vars) (any, error) {
 			}
 			var bad error
 			if s, bad = text(result); bad != nil {
-				return nil, &EvalError{Range: part.expr.at, Message: bad.Error()}
+				return nil, &EvalError{Range: part.expr.at, Expression: strings.TrimSpace(part.expr.source.Value), Message: bad.Error()}
 			}
 		}
 		if b.Len()+len(s) > maxSize {
@@ -130,11 +130,17 @@ func kindOf(v any) string {
 	return fmt.Sprintf("%v", v)
 }
 
-func (e *expression) eval(v Vars) (any, error) {
+func (e *expression) eval(v Vars) (result any, err error) {
 	if e.path != nil {
-		return e.evalPath(v.Values)
+		result, err = e.evalPath(v.Values)
+	} else {
+		result, err = e.evalCEL(v)
 	}
-	return e.evalCEL(v)
+	var failure *EvalError
+	if errors.As(err, &failure) {
+		failure.Expression = strings.TrimSpace(e.source.Value)
+	}
+	return result, err
 }
 
 func (e *expression) evalCEL(v Vars) (result any, err error) {
@@ -178,9 +184,10 @@ func (e *expression) evalPath(values map[string]any) (any, error) {
 
 // An EvalError says which expression could not be evaluated, and why.
 type EvalError struct {
-	Range   diag.Range
-	Message string // lower case, for people
-	Missing bool   // a part was absent: a field that is not there
+	Range      diag.Range
+	Expression string // the whole of it, without ${ }
+	Message    string // lower case, for people
+	Missing    bool   // a part was absent: a field that is not there
 }
 
 func (e *EvalError) Error() string { return e.Message }

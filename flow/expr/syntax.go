@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/google/cel-go/common"
@@ -97,10 +98,27 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	case strings.Contains(message, "mismatched input") && strings.Contains(message, "expecting ':'"):
 		return "unexpected " + token, "a condition with ? needs both values: test ? yes : no"
 	}
+	if written := durationAt(source, at); written != "" {
+		return written + " is not a number", fmt.Sprintf("write a duration as duration(%q)", written)
+	}
 	if isKeyword(firstToken(rest)) {
 		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""
 	}
 	return "unexpected " + firstToken(rest), ""
+}
+
+// durationAt returns the duration whose number ends before an offset and whose unit begins
+// there, such as 7d; "" when there is none.
+func durationAt(source string, at int) string {
+	start := at
+	for start > 0 && (source[start-1] >= '0' && source[start-1] <= '9' || source[start-1] == '.') {
+		start--
+	}
+	written := source[start:at] + firstToken(source[at:])
+	if _, err := parseDuration(written); start == at || err != nil {
+		return ""
+	}
+	return written
 }
 
 // firstToken returns the name, number or character that a text begins with.

@@ -186,7 +186,7 @@ func expressionFailure(err error) *failure {
 	var e *expr.EvalError
 	if errors.As(err, &e) && e.Range.Source != nil {
 		at := e.Range.Pos()
-		f.err.Details = map[string]any{"file": e.Range.File(), "line": int64(at.Line), "column": int64(at.Col)}
+		f.err.Details = map[string]any{"file": e.Range.File(), "line": int64(at.Line), "column": int64(at.Col), "expression": e.Expression}
 	}
 	return f
 }

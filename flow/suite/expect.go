@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -210,10 +209,12 @@ func errorDetails(r *host.Result) []string {
 		line = "step " + r.Step + ": " + line
 	}
 	details := []string{line}
-	for _, key := range slices.Sorted(maps.Keys(r.Error.Details)) {
-		if key == "file" || key == "line" {
-			details = append(details, fmt.Sprintf("%s: %v", key, r.Error.Details[key]))
+	if d := r.Error.Details; d["file"] != nil && d["line"] != nil {
+		at := fmt.Sprintf("%v:%v", d["file"], d["line"])
+		if d["expression"] != nil {
+			at += fmt.Sprintf(":%v: %v", d["column"], d["expression"])
 		}
+		details = append(details, at)
 	}
 	return details
 }
