@@ -1,26 +1,9 @@
 package flow
 
-// Explain returns what a code of this package's diagnostics means and what to do about
-// it, in a few sentences; ok is false for a code of somebody else.
-func Explain(code string) (text string, ok bool) {
-	for _, c := range codes {
-		if c.code == code {
-			return c.text, true
-		}
-	}
-	return "", false
-}
+import "facteur/flow/diag"
 
-// Codes returns the codes of this package's diagnostics.
-func Codes() []string {
-	names := make([]string, len(codes))
-	for i, c := range codes {
-		names[i] = c.code
-	}
-	return names
-}
-
-var codes = [...]struct{ code, text string }{
+// codes are the diagnostics of this package, explained.
+var codes = diag.Codebook{
 	// The file.
 	{"empty-file", "The file holds nothing but comments and blanks. A flow needs at least `flow` and `steps`."},
 	{"too-large", "The file is larger than 1 MiB. Split the flow: `call` runs one flow from another."},
@@ -79,3 +62,9 @@ var codes = [...]struct{ code, text string }{
 	{"literal-only", "This place is read before the flow runs, so that it takes a value and no expression."},
 	{"braced-condition", "`if` and `when` are expressions as they are, without ${ }: if: inputs.vip."},
 }
+
+// Codes returns the codes of the diagnostics of this package.
+func Codes() []string { return codes.Codes() }
+
+// Explain tells what a code of Codes means and what to do; ok is false for others.
+func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

@@ -1,7 +1,9 @@
 package expr
 
+import "facteur/flow/diag"
+
 // codes are the diagnostics of this package, explained.
-var codes = [...]struct{ code, text string }{
+var codes = diag.Codebook{
 	{"double-braces", "An expression is written ${ … } with one brace. ${{ … }} belongs to other tools. An expression that begins with a map literal needs a space: ${ {\"fr\": \"Bonjour\"}[inputs.lang] }."},
 	{"empty-expression", "There is nothing between ${ and }, or a condition is empty. Write an expression, or $${ for the two characters ${."},
 	{"expression-syntax", "The expression is not CEL. Strings are written between straight quotes, == compares, && || ! join conditions, and a choice is written test ? yes : no. A condition (if, when, assert) is bare CEL, without ${ }."},
@@ -18,21 +20,8 @@ var codes = [...]struct{ code, text string }{
 	{"unterminated-expression", "A ${ has no matching }. Braces inside CEL strings do not count; an unclosed quote swallows the brace. Write $${ for the two characters ${."},
 }
 
-// Codes returns the codes of the diagnostics of this package, sorted.
-func Codes() []string {
-	all := make([]string, len(codes))
-	for i, c := range codes {
-		all[i] = c.code
-	}
-	return all
-}
+// Codes returns the codes of the diagnostics of this package.
+func Codes() []string { return codes.Codes() }
 
 // Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) {
-	for _, c := range codes {
-		if c.code == code {
-			return c.text, true
-		}
-	}
-	return "", false
-}
+func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

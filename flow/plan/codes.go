@@ -1,8 +1,10 @@
 package plan
 
+import "facteur/flow/diag"
+
 // codes are the diagnostics of this package, explained; those of values against their
 // types, which package schema finds, among them.
-var codes = [...]struct{ code, text string }{
+var codes = diag.Codebook{
 	// Names.
 	{"unknown-action", "There is no action of that name. `facteur actions` lists them."},
 	{"unknown-event", "There is no event of that name to wait for. `facteur actions` lists them."},
@@ -45,20 +47,7 @@ var codes = [...]struct{ code, text string }{
 }
 
 // Codes returns the codes of the diagnostics of this package.
-func Codes() []string {
-	all := make([]string, len(codes))
-	for i, c := range codes {
-		all[i] = c.code
-	}
-	return all
-}
+func Codes() []string { return codes.Codes() }
 
 // Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) {
-	for _, c := range codes {
-		if c.code == code {
-			return c.text, true
-		}
-	}
-	return "", false
-}
+func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

@@ -1,0 +1,24 @@
+package diag
+
+// A Codebook explains the codes of a package's diagnostics: what each means and what
+// to do about it, in a few sentences.
+type Codebook []struct{ Code, Text string }
+
+// Codes returns the codes, in the order of the book.
+func (b Codebook) Codes() []string {
+	codes := make([]string, len(b))
+	for i, c := range b {
+		codes[i] = c.Code
+	}
+	return codes
+}
+
+// Explain returns the text of a code; ok is false for a code of another book.
+func (b Codebook) Explain(code string) (text string, ok bool) {
+	for _, c := range b {
+		if c.Code == code {
+			return c.Text, true
+		}
+	}
+	return "", false
+}
