@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -134,10 +135,15 @@ func named(fields map[string]string) func(schema.Value, report) {
 		if want != "" && !has(v, want) {
 			say(v, "is of type %s and has no field %q", kind, want)
 		}
-		for _, field := range fields {
-			if _, there := object[field]; there && field != want {
-				say(v.Get(field), "does not belong to the type %s", kind)
+		var stray []string
+		for name := range object {
+			if _, is := fields[name]; is && name != want {
+				stray = append(stray, name)
 			}
+		}
+		slices.Sort(stray)
+		for _, name := range stray {
+			say(v.Get(name), "does not belong to the type %s", kind)
 		}
 	}
 }
