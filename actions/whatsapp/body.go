@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -132,11 +133,19 @@ func typeOf(body map[string]any) string {
 	return kind
 }
 
+// documented is how documentation writes that a number belongs there.
+var documented = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)+|\+?\d+[xX]{4,}|whatsapp-id)$`)
+
+func isPlaceholder(to string) bool { return documented.MatchString(to) }
+
 // judgeTo judges a recipient as Meta does: it takes numbers that a flow may not have.
 func judgeTo(found schema.Violations, to string) schema.Violations {
 	v := schema.Violation{Path: schema.Path{"to"}}
 	digits := onlyDigits(to)
 	switch {
+	case isPlaceholder(to):
+		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the number; the rest was checked"
+		v.Message = mention(to) + " stands for a phone number"
 	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":
 		v.Rule, v.Hint = "to-format", example
 		v.Message = mention(to) + " is not a phone number"

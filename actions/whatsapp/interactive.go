@@ -135,8 +135,8 @@ type FlowParameters struct {
 
 // A FlowPayload is where a Flow begins.
 type FlowPayload struct {
-	Screen string         `json:"screen,omitempty" doc:"the first screen"`
-	Data   map[string]any `json:"data,omitempty" doc:"what the screen gets"`
+	Screen string `json:"screen,omitempty" doc:"the first screen"`
+	Data   any    `json:"data,omitempty" doc:"what the screen gets, an object"`
 }
 
 // A VoiceCallAction lets people call the business.

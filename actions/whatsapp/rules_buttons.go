@@ -132,7 +132,10 @@ func flowRules() []rule {
 			on:  on, at: at + ".flow_action_payload.screen", limit: length(1, 0), source: page},
 		{id: "flow-data",
 			doc: "The data of the first screen are an object that is not empty.",
-			on:  on, at: at + ".flow_action_payload.data", limit: items(1, 0), hint: "leave data out", source: page},
+			on:  on, at: at + ".flow_action_payload.data", check: someData, hint: "leave data out where there are none", source: page},
+		{id: "flow-data-text",
+			doc: "The data of the first screen are an object; one of Meta's examples has them as a text with JSON.",
+			on:  on, at: at + ".flow_action_payload.data", check: dataAsText, warning: true, hint: "write them as an object", source: page},
 		{id: "flow-token-missing",
 			doc: `An older reference demands flow_token; the current page takes "unused" for it.`,
 			on:  on, at: at, check: needs("flow_token", "has no flow_token, which some versions of the API demand"), warning: true, hint: "add flow_token: it comes back with the answer and tells whose it is", source: oldReference},
@@ -148,6 +151,21 @@ func payloadNavigates(v schema.Value, say report) {
 func navigatesSomewhere(v schema.Value, say report) {
 	if action, ok := v.Get("flow_action").Text(); ok && action == "navigate" && !has(v, "flow_action_payload") {
 		say(v, "navigates, and has no flow_action_payload that says where to, which some versions of the API demand")
+	}
+}
+
+func someData(v schema.Value, say report) {
+	object, ok := v.Object()
+	if text, isText := v.Text(); ok && len(object) == 0 || isText && strings.TrimSpace(text) == "" {
+		say(v, "are empty")
+	} else if !ok && !isText && !v.IsUnknown() {
+		say(v, "are no object")
+	}
+}
+
+func dataAsText(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && strings.TrimSpace(text) != "" {
+		say(v, "are a text, where an object belongs")
 	}
 }
 
