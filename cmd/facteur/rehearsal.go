@@ -50,7 +50,7 @@ func (r *rehearsal) RoundTrip(req *http.Request) (*http.Response, error) {
 	for name, values := range req.Header {
 		one.Headers[name] = scrub(strings.Join(values, ", "))
 		if name == "Authorization" || name == "Cookie" {
-			one.Headers[name] = hidden
+			one.Headers[name] = record.Hidden
 		}
 	}
 	if req.Body != nil {
@@ -78,20 +78,20 @@ func (r *rehearsal) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // masked gives the requests without sensitive values.
-func (r *rehearsal) masked(m mask) []rehearsed {
+func (r *rehearsal) masked(m *record.Mask) []rehearsed {
 	out := make([]rehearsed, len(r.requests))
 	for i, one := range r.requests {
-		one.URL = m.text(one.URL)
+		one.URL = m.Text(one.URL)
 		headers := map[string]string{}
 		for name, value := range one.Headers {
-			headers[name] = m.text(value)
+			headers[name] = m.Text(value)
 		}
 		one.Headers = headers
 		switch body := one.Body.(type) {
 		case json.RawMessage:
-			one.Body = json.RawMessage(m.json(body))
+			one.Body = json.RawMessage(m.JSON(body))
 		case string:
-			one.Body = m.text(body)
+			one.Body = m.Text(body)
 		}
 		out[i] = one
 	}
@@ -99,7 +99,7 @@ func (r *rehearsal) masked(m mask) []rehearsed {
 }
 
 // print shows the requests to people.
-func (r *rehearsal) print(out io.Writer, m mask) {
+func (r *rehearsal) print(out io.Writer, m *record.Mask) {
 	for _, one := range r.masked(m) {
 		fmt.Fprintf(out, "# step %s\n%s %s\n", one.Step, one.Method, one.URL)
 		for _, name := range sortedNames(one.Headers) {

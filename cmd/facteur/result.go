@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
+	"facteur/flow/record"
 	"facteur/flow/schema"
 )
 
@@ -35,12 +37,12 @@ type stepJSON struct {
 // resultJSON gives a result without what is sensitive, except in the flow's outputs: the
 // caller gets those in clear.
 func (w *world) resultJSON(r *host.Result) runJSON {
-	mask := newMask(r.Sensitive)
+	mask := record.NewMask(r.Sensitive)
 	failure := func(e *call.Error, step string) any {
 		if e == nil {
 			return nil
 		}
-		return mask.value(printable(e.Value(step)))
+		return mask.Value(printable(e.Value(step)))
 	}
 	out := runJSON{
 		RunID: r.Run, Flow: r.Flow, Status: r.Status, Outputs: map[string]any{}, Steps: []stepJSON{},
@@ -55,7 +57,7 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 			step.Path = s.Path
 		}
 		if s.Outputs != nil {
-			step.Outputs = mask.value(printable(s.Outputs))
+			step.Outputs = mask.Value(printable(s.Outputs))
 		}
 		out.Steps = append(out.Steps, step)
 	}
@@ -93,7 +95,7 @@ func (a *app) printResult(r *host.Result, w *world, f runFlags, took time.Durati
 	if err := a.writeResult(r, w, f, took); err != nil {
 		return surroundings(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s all the same", r.Run, r.Status))
 	}
-	fits := w.player == nil || a.compareRecording(w, newMask(r.Sensitive))
+	fits := w.player == nil || a.compareRecording(w, record.NewMask(r.Sensitive))
 	switch {
 	case r.Status == machine.Succeeded && fits:
 		return nil
@@ -109,7 +111,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 	}
 	var out bytes.Buffer
 	if w.rehearsal != nil {
-		w.rehearsal.print(&out, newMask(r.Sensitive))
+		w.rehearsal.print(&out, record.NewMask(r.Sensitive))
 		a.tellEnd(r, "nothing was sent; the answers were made up", took)
 	} else {
 		how := ""
@@ -127,10 +129,10 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 
 // compareRecording tells what of a recording did not fit the run, and whether it is only
 // what was left over.
-func (a *app) compareRecording(w *world, m mask) bool {
+func (a *app) compareRecording(w *world, m *record.Mask) bool {
 	bad := w.player.Mismatches()
 	for _, mismatch := range bad {
-		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), m.text(mismatch.String()))
+		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), m.Text(mismatch.String()))
 	}
 	for _, e := range w.player.Unused() {
 		fmt.Fprintf(a.stderr, "%s:%d: %s this exchange was not used\n", e.Range.File(), e.Range.Pos().Line, a.paint("33", "warning:"))
@@ -162,7 +164,7 @@ func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
 	}
 	fmt.Fprintf(a.stderr, "%s  run %s\n", line, r.Run)
 	if r.Error != nil && r.Step == "" {
-		fmt.Fprintf(a.stderr, "  %s\n", newMask(r.Sensitive).text(errorLine(r.Error)))
+		fmt.Fprintf(a.stderr, "  %s\n", record.NewMask(r.Sensitive).Text(errorLine(r.Error)))
 	}
 }
 
@@ -171,4 +173,14 @@ func oneLine(v any) string {
 		return s
 	}
 	return jsonText(printable(v))
+}
+
+func jsonText(v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return fmt.Sprint(v)
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

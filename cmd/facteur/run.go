@@ -12,6 +12,7 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/plan"
+	"facteur/flow/record"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -130,7 +131,7 @@ func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
 		}
 	}
 	if w.rehearsal != nil && r != nil && !f.json {
-		w.rehearsal.print(a.stdout, newMask(r.Sensitive))
+		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
 	}
 	var stuck *host.StuckError
 	switch {

@@ -7,22 +7,23 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/machine"
+	"facteur/flow/record"
 	"facteur/flow/schema"
 )
 
 // A ticker shows the steps of a run as they end.
 type ticker struct {
 	*app
-	mask  mask
+	mask  *record.Mask
 	known int // how many sensitive values the mask has
 }
 
-func (a *app) newTicker() *ticker { return &ticker{app: a, mask: newMask(nil)} }
+func (a *app) newTicker() *ticker { return &ticker{app: a, mask: record.NewMask(nil)} }
 
 // show shows a step that ended. The sensitive values are those of the calls before, and
 // more.
 func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
-	a.mask.add(sensitive[a.known:])
+	a.mask.Add(sensitive[a.known:])
 	a.known = len(sensitive)
 	sign, color := "✓", "32"
 	switch s.Status {
@@ -35,13 +36,13 @@ func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
 	}
 	fmt.Fprintf(a.stderr, "%s %s  %s\n", a.paint(color, sign), s.Path, strings.Join(stepNotes(s), "  "))
 	if s.Error != nil && s.Status == machine.Failed && isCause(s) {
-		fmt.Fprintf(a.stderr, "  %s\n", a.mask.text(errorLine(s.Error)))
+		fmt.Fprintf(a.stderr, "  %s\n", a.mask.Text(errorLine(s.Error)))
 		for _, hint := range hints(s) {
-			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), a.mask.text(hint))
+			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), a.mask.Text(hint))
 		}
 	}
 	if s.Note != "" {
-		fmt.Fprintf(a.stderr, "  note: %s\n", a.mask.text(s.Note))
+		fmt.Fprintf(a.stderr, "  note: %s\n", a.mask.Text(s.Note))
 	}
 }
 

@@ -145,7 +145,7 @@ func hidden(s string) string {
 	if s == "" {
 		return ""
 	}
-	return mask
+	return Hidden
 }
 
 // Long values are shown from a little before the first difference, and cut.

@@ -14,8 +14,8 @@ import (
 	"sync"
 )
 
-// mask is what stands in the place of a secret.
-const mask = "[secret]"
+// Hidden stands where a secret or a sensitive value was.
+const Hidden = "[secret]"
 
 // A Scrubber takes secrets out of texts, in whatever encoding they stand there:
 // plain, base64 in both alphabets and at each of the three alignments, URL-encoded,
@@ -89,7 +89,7 @@ func (n needle) cut(text []byte) []byte {
 		if n.after && end < len(text) && isBase64(text[end]) {
 			end++
 		}
-		out = append(append(out, text[:at]...), mask...)
+		out = append(append(out, text[:at]...), Hidden...)
 		text = text[end:]
 	}
 	if out == nil {

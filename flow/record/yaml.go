@@ -90,7 +90,7 @@ func objectNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
 		case secretField(key) && value.Kind == yaml.ScalarNode && matched:
 			value = anyNode()
 		case secretField(key) && value.Kind == yaml.ScalarNode:
-			value = text(mask)
+			value = text(Hidden)
 		}
 		if matched && strings.HasPrefix(key, "$") {
 			key = "$" + key

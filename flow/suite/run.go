@@ -276,13 +276,13 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 
 // tell fills in how the run went, without what is sensitive.
 func (x *execution) tell(result *host.Result) {
-	r, hide := x.report, newMask(result.Sensitive)
+	r, hide := x.report, record.NewMask(result.Sensitive)
 	r.Status = string(result.Status)
 	r.Elapsed = result.Ended.Sub(result.Started)
 	for _, s := range result.Steps {
 		step := StepReport{Path: s.Path, Kind: s.Kind, Status: string(s.Status), Attempts: s.Attempts}
 		if s.Error != nil {
-			step.Error = hide.text(s.Error.Code + ": " + s.Error.Message)
+			step.Error = hide.Text(s.Error.Code + ": " + s.Error.Message)
 		}
 		r.Steps = append(r.Steps, step)
 	}
