@@ -112,9 +112,12 @@ func (p *parser) waitFor(o fields) Construct {
 	w := &WaitFor{OnTimeout: "fail", Range: o.entry("wait_for").Key.Whole}
 	if n.Kind == TextNode {
 		p.wrongKind(n, "`wait_for`", "a map", "write {event: "+n.Text.Value+", timeout: 24h}")
-	} else if in, ok := p.fields(n, "`wait_for`", "event", "from", "path", "connection", "when", "timeout"); ok {
+	} else if in, ok := p.fields(n, "`wait_for`", "event", "from", "path", "connection", "when", "timeout", "until"); ok {
 		in.need("event")
 		w.From, w.Path, w.Timeout = in.scalar("from"), in.scalar("path"), in.scalar("timeout")
+		if w.Until = in.scalar("until"); w.Until != nil && w.Timeout != nil {
+			p.errorf("misplaced-key", in.entry("until").Key.Whole, "keep one of them", "`until` stands beside `timeout`")
+		}
 		w.Connection = in.connection()
 		w.When = in.condition("when")
 		if event := in.literal("event"); event != nil {

@@ -123,6 +123,7 @@ type (
 		Connection *diag.Text
 		When       *diag.Text // bare CEL
 		Timeout    *Node      // nil: none
+		Until      *Node      // nil: none; at most one of the two is set
 		// OnTimeout is "fail", "continue" or "steps" (then Steps holds them).
 		OnTimeout string
 		Steps     []*Step

@@ -35,9 +35,13 @@ func (m *Machine) until(s *plan.Step, do *plan.Wait, e *env) (time.Time, *failur
 		d, f := m.duration(do.For, e, s.Place)
 		return m.now.Add(d), f
 	}
-	x, f := m.typed(do.Until, schema.TimestampType, e, s.Place)
-	until, _ := x.(time.Time)
-	return until, f
+	return m.timestamp(do.Until, e, s.Place)
+}
+
+func (m *Machine) timestamp(v *plan.Value, e *env, place string) (time.Time, *failure) {
+	x, f := m.typed(v, schema.TimestampType, e, place)
+	t, _ := x.(time.Time)
+	return t, f
 }
 
 func (m *Machine) duration(v *plan.Value, e *env, place string) (time.Duration, *failure) {
@@ -63,9 +67,9 @@ type waiting struct {
 // counts too. After a time-out that the flow goes on from, it calls late, not done.
 func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, done func(result, map[string]any), late func(*failure)) {
 	given, f := m.text(do.Subject, e, s.Place)
-	var timeout time.Duration
-	if f == nil && do.Timeout != nil {
-		timeout, f = m.duration(do.Timeout, e, s.Place)
+	var end time.Time
+	if f == nil {
+		end, f = m.limit(s, do, e)
 	}
 	subject := given
 	if f == nil && do.Event.Subject != nil {
@@ -90,18 +94,37 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 		w.over()
 		done(result{end: stopped}, nil)
 	})
-	if do.Timeout == nil {
+	if end.IsZero() {
 		return
 	}
-	w.timer = m.sleep(m.now.Add(timeout), func() {
+	limit := "within " + schema.FormatDuration(end.Sub(m.now))
+	switch {
+	case !end.After(m.now):
+		limit = "in time: the time was over before the wait began"
+	case do.Until != nil:
+		limit = "until " + end.UTC().Format(time.RFC3339)
+	}
+	w.timer = m.sleep(end, func() {
 		w.over()
-		f := flowError("timeout", fmt.Sprintf("no %s from %s within %s", do.Event.Name, given, schema.FormatDuration(timeout)))
+		f := flowError("timeout", fmt.Sprintf("no %s from %s %s", do.Event.Name, given, limit))
 		if do.Continue {
 			late(f)
 			return
 		}
 		done(f.result(), nil)
 	})
+}
+
+// limit gives when a wait_for is given up; the zero time is never.
+func (m *Machine) limit(s *plan.Step, do *plan.WaitFor, e *env) (time.Time, *failure) {
+	switch {
+	case do.Timeout != nil:
+		d, f := m.duration(do.Timeout, e, s.Place)
+		return m.now.Add(d), f
+	case do.Until != nil:
+		return m.timestamp(do.Until, e, s.Place)
+	}
+	return time.Time{}, nil
 }
 
 func (w *waiting) over() {

@@ -43,6 +43,7 @@ var codes = diag.Codebook{
 
 	// Advice.
 	{"unused-input", "No expression of the flow reads the input. It may be a misspelling elsewhere, or a leftover."},
+	{"endless-finally", "The steps of `finally` run to their end whatever happened before, also when the run was cancelled or its time is over. A wait_for without a timeout may hold up that end forever."},
 	{"unreachable", "The step never runs because the one above always ends the flow."},
 }
 

@@ -191,6 +191,7 @@ func (c *flowCompiler) compile() {
 	c.triggers()
 	if !c.lib.Stored {
 		c.unusedInputs()
+		c.endlessFinally()
 	}
 }
 

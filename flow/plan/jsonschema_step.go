@@ -99,7 +99,7 @@ func (w *flowSchema) step() keys {
 		"try":  keys{"anyOf": []any{keys{"required": []any{"catch"}}, keys{"required": []any{"finally"}}}},
 		"on_timeout": keys{"anyOf": []any{
 			keys{"properties": keys{"on_timeout": keys{"const": "fail"}}},
-			keys{"properties": keys{"wait_for": keys{"required": []any{"timeout"}}}},
+			keys{"properties": keys{"wait_for": keys{"anyOf": []any{keys{"required": []any{"timeout"}}, keys{"required": []any{"until"}}}}}},
 		}},
 	}
 	var choices []any
@@ -159,7 +159,9 @@ func (w *flowSchema) waitFor() keys {
 		"connection": w.named("connection")("the connection that proves who sent it"),
 		"when":       w.named("condition")("only events for which it holds; reads event"),
 		"timeout":    described("how long to wait, e.g. 24h", schema.DurationType.JSONSchema(true)),
+		"until":      described("until when to wait, in place of timeout", schema.TimestampType.JSONSchema(true)),
 	}, "event")
+	out["not"] = keys{"required": []any{"timeout", "until"}}
 	var cases []any
 	for _, name := range events {
 		event := w.catalog.Event(name)

@@ -3,6 +3,7 @@ package plan
 import (
 	"strings"
 
+	"facteur/flow"
 	"facteur/flow/expr"
 )
 
@@ -27,6 +28,23 @@ func (c *flowCompiler) unusedInputs() {
 			c.diags.Warnf("unused-input", in.Name.Whole, "remove it, or use it as ${inputs."+name+"}", "no expression reads the input %q", name)
 		}
 	}
+}
+
+// endlessFinally warns about waits without an end in finally, which runs also when the
+// run is to end.
+func (c *flowCompiler) endlessFinally() {
+	wait := func(s *flow.Step) {
+		if do, ok := s.Do.(*flow.WaitFor); ok && do.Timeout == nil && do.Until == nil {
+			c.diags.Warnf("endless-finally", do.Range, "add timeout to wait_for", "a run that is to end may wait here forever: finally always runs to its end")
+		}
+	}
+	visit := func(s *flow.Step) {
+		if do, ok := s.Do.(*flow.Try); ok {
+			each(do.Finally, wait)
+		}
+	}
+	each(c.flow.Steps, visit)
+	each(c.flow.OnFailure, visit)
 }
 
 // mention tells whether one of the expressions may read an input: by its name, or in a

@@ -112,6 +112,7 @@ type (
 		Connection string
 		When       *expr.Program // nil: any event
 		Timeout    *Value        // nil: none
+		Until      *Value        // nil: none; at most one of the two is set
 		Continue   bool          // after a time-out go on, with OnTimeout first
 		OnTimeout  []*Step
 	}

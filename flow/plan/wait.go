@@ -34,8 +34,9 @@ func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope,
 		out.When, _, _ = c.condition(*in.When, inside)
 	}
 	out.Timeout = c.valueOrNil(in.Timeout, schema.DurationType, s)
-	if out.Continue && in.Timeout == nil {
-		c.diags.Errorf("missing-key", in.Range, "add timeout to wait_for", "on_timeout without a timeout is never reached")
+	out.Until = c.valueOrNil(in.Until, schema.TimestampType, s)
+	if out.Continue && in.Timeout == nil && in.Until == nil {
+		c.diags.Errorf("missing-key", in.Range, "add timeout or until to wait_for", "on_timeout without a timeout is never reached")
 	}
 	if !out.Continue {
 		return out, outputs, 0
