@@ -1,0 +1,183 @@
+package local_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A kit is a catalogue: test.send, which must not be repeated and has receipts,
+// test.get, which may be, and the event test.reply.
+type kit struct {
+	limits func(connection string, in map[string]any) []call.Limit
+}
+
+func text(name string, required bool) *schema.Field {
+	return &schema.Field{Name: name, Type: schema.StringType, Required: required}
+}
+
+func (k kit) Action(name string) *call.Signature {
+	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
+	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
+		text("id", false), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
+	}}
+	to := func(in map[string]any) string { s, _ := in["to"].(string); return s }
+	switch name {
+	case "test.send":
+		return &call.Signature{
+			Name: name, In: in, Out: out, Limits: k.limits, Recipient: to,
+			States: []string{"sent", "delivered"}, Lost: map[string]any{"delivery": "unknown"},
+			Settle: func(_, out map[string]any, r call.Receipt, want string) call.Outcome {
+				o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": r.State}}
+				if r.State == "failed" {
+					o.Status = call.Failed
+				} else if want == "delivered" && r.State != want {
+					o.Status = call.Pending
+				}
+				return o
+			},
+		}
+	case "test.get":
+		return &call.Signature{Name: name, In: in, Out: out, Limits: k.limits, Idempotent: func(map[string]any) bool { return true }}
+	}
+	return nil
+}
+
+func (kit) Event(name string) *call.Event {
+	if name != "test.reply" {
+		return nil
+	}
+	return &call.Event{
+		Name: name, By: "from", SinceCall: true,
+		Type:    &schema.Type{Kind: schema.Object, Fields: []*schema.Field{{Name: "text", Type: schema.StringType, Required: true, Always: true}}},
+		Subject: func(from string) (string, error) { return from, nil },
+	}
+}
+
+func (kit) Names() (actions, events []string) {
+	return []string{"test.get", "test.send"}, []string{"test.reply"}
+}
+
+func (k kit) compile(t testing.TB, source string) *plan.Plan {
+	t.Helper()
+	f, diags := flow.Parse("test.flow.yaml", []byte(source))
+	require.False(t, diags.HasErrors(), diags)
+	p, diags := plan.Compile(f, plan.Library{Catalog: k})
+	require.False(t, diags.HasErrors(), diags)
+	return p
+}
+
+func accepted(c call.Call) call.Outcome {
+	return call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "id-" + c.Key, "delivery": "accepted"}}
+}
+
+func refused(retryable bool) call.Outcome {
+	return call.Outcome{Status: call.Failed, Retryable: retryable, Output: map[string]any{"delivery": "failed"},
+		Error: &call.Error{Code: "refused", Class: "test", Message: "no"}}
+}
+
+func lost() call.Outcome {
+	return call.Outcome{Status: call.Unknown, Output: map[string]any{"delivery": "unknown"},
+		Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: "the answer is lost"}}
+}
+
+// A spy is a journal that tells a test of each write before it is done, and after.
+type spy struct {
+	journal.Journal
+	mu     sync.Mutex
+	writes int
+	before func(n int, op string, durable bool, records []journal.Record) error
+	after  func(n int, op string, durable bool, records []journal.Record) error
+}
+
+func (s *spy) write(op string, durable bool, records []journal.Record, do func() error) error {
+	s.mu.Lock()
+	n := s.writes
+	s.writes++
+	s.mu.Unlock()
+	if s.before != nil {
+		if err := s.before(n, op, durable, records); err != nil {
+			return err
+		}
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	if s.after != nil {
+		return s.after(n, op, durable, records)
+	}
+	return nil
+}
+
+func (s *spy) Create(ctx context.Context, run journal.Run, first journal.Record) error {
+	return s.write("create", true, []journal.Record{first}, func() error { return s.Journal.Create(ctx, run, first) })
+}
+
+func (s *spy) Append(ctx context.Context, run string, durable bool, records ...journal.Record) error {
+	return s.write("append", durable, records, func() error { return s.Journal.Append(ctx, run, durable, records...) })
+}
+
+func (s *spy) End(ctx context.Context, run, status string, at time.Time, records ...journal.Record) error {
+	return s.write("end", true, records, func() error { return s.Journal.End(ctx, run, status, at, records...) })
+}
+
+// told is what a test reads of a record.
+type told struct {
+	Key     string       `json:"key"`
+	Outcome call.Outcome `json:"outcome"`
+}
+
+func read(t testing.TB, r journal.Record) (row told) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(r.Body, &row))
+	return row
+}
+
+// calls are what became of the calls in a record of a run, by key.
+func calls(t testing.TB, records []journal.Record) (taken map[string]bool, answered map[string]call.Status) {
+	t.Helper()
+	taken, answered = map[string]bool{}, map[string]call.Status{}
+	for _, r := range records {
+		switch row := read(t, r); r.Kind {
+		case "taken":
+			require.False(t, taken[row.Key], "%s is taken up twice", row.Key)
+			taken[row.Key] = true
+		case "answered":
+			require.True(t, taken[row.Key], "%s has an outcome before it was taken up", row.Key)
+			require.Empty(t, answered[row.Key], "%s has two outcomes", row.Key)
+			answered[row.Key] = row.Outcome.Status
+		}
+	}
+	return taken, answered
+}
+
+// prefix is a journal that holds the first records of a run, as a crash leaves it.
+func prefix(t testing.TB, head journal.Run, records []journal.Record) *journal.Memory {
+	t.Helper()
+	head.Status, head.Ended = string(machine.Running), time.Time{}
+	j := &journal.Memory{}
+	require.NoError(t, j.Create(t.Context(), head, records[0]))
+	if len(records) > 1 {
+		require.NoError(t, j.Append(t.Context(), head.ID, true, records[1:]...))
+	}
+	return j
+}
+
+const id = "r"
+
+func start() local.Start { return local.Start{ID: id, Seed: make([]byte, 32)} }
+
+func key(n int) string { return fmt.Sprintf("f1.%s.%d", id, n) }
