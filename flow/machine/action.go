@@ -141,7 +141,11 @@ func (a *activity) onTaken() {
 func (a *activity) onAnswer(o call.Outcome) {
 	a.answered = true
 	a.stopTimer()
-	a.outputs = withAlways(a.do.Signature.Out, canonical(a.do.Signature.Out, o.Output))
+	sig := a.do.Signature
+	if len(o.Output) == 0 && o.Status == call.Unknown {
+		o.Output = sig.Lost
+	}
+	a.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
 	a.err = canonicalError(o.Error)
 	switch o.Status {
 	case call.Succeeded:
