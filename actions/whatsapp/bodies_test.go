@@ -291,7 +291,7 @@ func TestBodiesAndInputsAgree(t *testing.T) {
 	for _, c := range bodyCases(t) {
 		body, ok := c.body.(map[string]any)
 		kind, _ := body["type"].(string)
-		if !ok || body[kind] == nil || body["to"] != "+33612345678" || sig.In.Field("message").Type.Case(kind) == nil {
+		if !ok || body["category"] != nil || body[kind] == nil || body["to"] != "+33612345678" || sig.In.Field("message").Type.Case(kind) == nil {
 			continue
 		}
 		var inBody, inInput []string

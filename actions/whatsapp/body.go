@@ -101,13 +101,25 @@ func CheckBody(body any) schema.Violations {
 		found = append(found, schema.Violation{Path: schema.Path{interactiveType, "type"}, Rule: "interactive-type-case", Warning: true,
 			Message: mention(kind) + " is not written as Meta documents it", Hint: "write it in small letters"})
 	}
+	direct := isDirect(object)
+	if direct {
+		found = without(found, "buttons-count")
+	}
 	object, _ = veil(v, found).(map[string]any)
 	found = judge(found, object, nil, on)
 	if on == onBody {
 		found = judgeBody(found, object)
 	}
+	if direct {
+		found = without(found, "button-url")
+	}
 	sortByPath(found)
 	return found
+}
+
+// without leaves out what some rules found, whose place another rule takes.
+func without(found schema.Violations, rules ...string) schema.Violations {
+	return slices.DeleteFunc(found, func(v schema.Violation) bool { return slices.Contains(rules, v.Rule) })
 }
 
 // judgeBody judges what the type of a message and its recipient say.

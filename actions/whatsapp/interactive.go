@@ -74,8 +74,9 @@ type ReplyButtons struct {
 
 // A ReplyButton is one button.
 type ReplyButton struct {
-	Type  string `json:"type" schema:"required" doc:"always reply"`
-	Reply Reply  `json:"reply" schema:"required" doc:"what it says and sends back"`
+	Type   string         `json:"type" schema:"required" doc:"reply; in Direct Send also cta_url"`
+	Reply  *Reply         `json:"reply,omitempty" doc:"what it says and sends back"`
+	CTAURL *URLParameters `json:"cta_url,omitempty" doc:"in Direct Send: what it says and opens"`
 }
 
 // A Reply is what a button says and sends back.

@@ -14,8 +14,20 @@ func buttonRules() []rule {
 			doc: "A message has 1 to 3 buttons; a list has room for ten rows.",
 			on:  on, at: "action.buttons", limit: items(1, 3), source: page},
 		{id: "button-type",
-			doc: "The buttons of a message are of type reply.",
-			on:  on, at: "action.buttons[].type", limit: oneOf("reply"), hint: "write type: reply", source: oldReference},
+			doc: "The buttons of a message are of type reply, in Direct Send also of type cta_url.",
+			on:  on, at: "action.buttons[].type", limit: oneOf("reply", "cta_url"), hint: "write type: reply", source: oldReference},
+		{id: "button-field",
+			doc: "A button has the object that its type names.",
+			on:  on, at: "action.buttons[]", check: named(map[string]string{"reply": "reply", "cta_url": "cta_url"}), source: page},
+		{id: "button-url",
+			doc: "Only in Direct Send may a button among others open an address. Elsewhere a message of type cta_url has one such button.",
+			on:  on, at: "action.buttons[].type", check: onlyReplies, hint: "send a message of type cta_url", source: directPage},
+		{id: "cta-display-text",
+			doc: "The button that opens an address says 1 to 20 characters.",
+			on:  on, at: "action.buttons[].cta_url.display_text", limit: length(1, 20), source: directPage},
+		{id: "cta-url",
+			doc: "The address of a button begins with http:// or https://.",
+			on:  on, at: "action.buttons[].cta_url.url", limit: pattern(webPattern), hint: webHint, source: directPage},
 		{id: "button-id",
 			doc: "The id of a button has 1 to 256 characters.",
 			on:  on, at: "action.buttons[].reply.id", limit: length(1, 256), source: page},
@@ -28,6 +40,12 @@ func buttonRules() []rule {
 		{id: "button-title-unique",
 			doc: "Each button of a message has a title of its own.",
 			on:  on, at: "action.buttons", check: unique("reply", "title"), source: oldReference},
+	}
+}
+
+func onlyReplies(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && text == "cta_url" {
+		say(v, "only Direct Send takes a button of type cta_url among others")
 	}
 }
 

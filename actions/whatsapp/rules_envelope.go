@@ -179,8 +179,11 @@ func envelopeRules() []rule {
 			doc: "A text that is sent as utility or authentication has 1024 characters at most.",
 			on:  onBody, check: directBody, source: directPage},
 		{id: "direct-message",
-			doc: "Direct Send takes texts and interactive messages with buttons; for authentication only texts.",
+			doc: "Direct Send takes texts and interactive messages with buttons (button, cta_url, voice_call); for authentication only texts.",
 			on:  onBody, check: directTakes, source: directPage},
+		{id: "direct-buttons",
+			doc: "In Direct Send a message has up to 10 buttons; two of them at most open an address, and these come first.",
+			on:  onBody, check: directButtons, source: directPage},
 		{id: "direct-template",
 			doc: "Only messages of the category utility may name the template that Meta makes of them.",
 			on:  onBody, check: directTemplate, hint: "add category: utility, or leave direct_send_config out", source: directPage},
@@ -326,10 +329,40 @@ func directTakes(v schema.Value, say report) {
 	if !ok || !known || category == "service" || kind == "text" {
 		return
 	}
-	if of, ok := v.Get(interactiveType, "type").Text(); category == "utility" && kind == interactiveType && (!ok || of == "button" || of == "cta_url") {
+	if of, ok := v.Get(interactiveType, "type").Text(); category == "utility" && kind == interactiveType && (!ok || contains("button cta_url voice_call", of)) {
 		return
 	}
 	say(v.Get("type"), "Direct Send takes no such message of type %s for %s", kind, category)
+}
+
+// isDirect tells whether a body is one of Direct Send with buttons.
+func isDirect(body map[string]any) bool {
+	kind, _ := get(body[interactiveType], "type").(string)
+	return body["category"] == "utility" && strings.EqualFold(kind, "button")
+}
+
+func directButtons(v schema.Value, say report) {
+	body, _ := v.Object()
+	if !isDirect(body) {
+		return
+	}
+	list := v.Get(interactiveType, "action", "buttons")
+	if buttons, ok := list.List(); ok && (len(buttons) < 1 || len(buttons) > 10) {
+		say(list, "has %d buttons, 1 to 10 are allowed", len(buttons))
+	}
+	urls, replied := 0, false
+	for _, button := range list.Items() {
+		switch kind, _ := textOf(button, "type"); kind {
+		case "reply":
+			replied = true
+		case "cta_url":
+			if urls++; urls > 2 {
+				say(button, "is the third button that opens an address, at most 2 are allowed")
+			} else if replied {
+				say(button, "opens an address and comes after a reply: these come first")
+			}
+		}
+	}
 }
 
 func directTemplate(v schema.Value, say report) {

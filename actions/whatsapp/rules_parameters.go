@@ -1,0 +1,171 @@
+package whatsapp
+
+import (
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// parameterFields names the field of a template parameter, by its type.
+func parameterFields() map[string]string {
+	return map[string]string{
+		"text": "text", "currency": "currency", "date_time": "date_time", "image": "image", "video": "video",
+		"document": "document", "location": "location", "payload": "payload", "action": "action",
+		"coupon_code": "coupon_code", "limited_time_offer": "limited_time_offer", "product": "product",
+		"order_details": "order_details", "order_status": "order_status", "ttl_minutes": "ttl_minutes", "tap_target_configuration": "tap_target_configuration",
+	}
+}
+
+// parameterRules are about single parameters.
+func parameterRules() []rule {
+	media := below(eachParameter, "image", "video", "document")
+	sections := below(eachParameter, "action.sections")
+	return []rule{
+		{id: "parameter-type",
+			doc: "The type of a parameter names the field that holds its value.",
+			on:  templateType, at: below(eachParameter, "type"), limit: inAnyCase("text currency date_time image video document location payload action coupon_code limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"), source: templatesPage},
+		{id: "parameter-field",
+			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
+			on:  templateType, at: eachParameter, check: named(parameterFields()), source: templatesPage},
+		{id: "parameter-name",
+			doc: "The name of a parameter has small letters, digits and _.",
+			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
+		{id: "parameter-names",
+			doc: "A template names all its parameters or none; a name comes once in each part.",
+			on:  templateType, at: parameterList, check: allNamed, source: templatesPage},
+		{id: "parameter-text",
+			doc: "Meta refuses texts that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
+			on:  templateType, at: below(eachParameter, "text"), check: oneLine, hint: "put it on one line; in an expression: replace line breaks", source: observed},
+		{id: "parameter-header-length",
+			doc: "A text in the header of a template has 60 characters at most.",
+			on:  templateType, at: templateParts, check: shortHeader, source: oldReference},
+		{id: "parameter-card-length",
+			doc: "A text on a card has 160 characters at most.",
+			on:  templateType, at: "components[].cards[].components[]", check: shortCard, source: "Cloud API, carousel templates"},
+		{id: "parameter-url-length",
+			doc: "The address of a URL button has 2000 characters at most, the parameter is only its end.",
+			on:  templateType, at: templateParts, check: shortSuffix, source: templatesPage},
+		{id: "parameter-currency",
+			doc: "A currency is written as three capital letters (ISO 4217).",
+			on:  templateType, at: below(eachParameter, "currency.code"), limit: pattern(`^[A-Z]{3}$`), hint: "write three capital letters: EUR", source: oldReference},
+		{id: "parameter-fallback",
+			doc: "A currency or a date has a text that is shown where it cannot be formatted.",
+			on:  templateType, at: below(eachParameter, "currency.fallback_value", "date_time.fallback_value"), limit: length(1, 0), source: oldReference},
+		{id: "parameter-media",
+			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
+			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
+		{id: "parameter-link",
+			doc: "The link of a file in a template begins with http:// or https://.",
+			on:  templateType, at: below(media, "link"), limit: pattern(webPattern), hint: webHint, source: templatesPage},
+		{id: "parameter-document",
+			doc: "A document in the header of a template is a PDF.",
+			on:  templateType, at: below(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
+		{id: "parameter-latitude",
+			doc: "Degrees north lie between -90 and 90.",
+			on:  templateType, at: below(eachParameter, "location.latitude"), check: between(-90, 90, "degrees"), source: templatesPage},
+		{id: "parameter-longitude",
+			doc: "Degrees east lie between -180 and 180.",
+			on:  templateType, at: below(eachParameter, "location.longitude"), check: between(-180, 180, "degrees"), source: templatesPage},
+		{id: "parameter-payload",
+			doc: "The payload of a button has 512 characters at most.",
+			on:  templateType, at: below(eachParameter, "payload"), limit: length(0, 512), source: templatesPage},
+		{id: "parameter-coupon",
+			doc: "A coupon code has 1 to 20 letters and digits; before December 2025 it had 15 at most.",
+			on:  templateType, at: below(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
+		{id: "parameter-offer-end",
+			doc: "An offer ends at a time in milliseconds since 1970.",
+			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: func(t *schema.Type) { zero := 0.0; t.Minimum = &zero }, source: "Cloud API, limited-time offer templates"},
+		{id: "parameter-product",
+			doc: "The id of a product has 1 to 100 characters.",
+			on:  templateType, at: below(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + below(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
+		{id: "parameter-catalog",
+			doc: "The catalogue of a product is not empty.",
+			on:  templateType, at: below(eachParameter, "product.catalog_id"), limit: length(1, 0), source: templatesPage},
+		{id: "parameter-sections",
+			doc: "The products of a button stand in 1 to 10 sections.",
+			on:  templateType, at: sections, limit: items(1, 10), source: "Cloud API, multi-product templates"},
+		{id: "parameter-section-title",
+			doc: "The title of a section has 1 to 24 characters.",
+			on:  templateType, at: below(sections, "[].title"), limit: length(1, 24), source: "Cloud API, multi-product templates"},
+		{id: "parameter-products-total",
+			doc: "A button shows thirty products at most, all sections together.",
+			on:  templateType, at: sections, check: total(30, "product_items", "products"), source: "Cloud API, multi-product templates"},
+		{id: "parameter-ttl",
+			doc: "The button of a call works for 1 to 43200 minutes (30 days).",
+			on:  templateType, at: below(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
+		{id: "parameter-tap-url",
+			doc: "A tap leads to an address that begins with http:// or https://.",
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), limit: pattern(webPattern), hint: webHint, source: "Cloud API, tap target"},
+		{id: "parameter-tap-title",
+			doc: "Where a tap leads has a title.",
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
+	}
+}
+
+func allNamed(v schema.Value, say report) {
+	list := v.Items()
+	named := 0
+	for _, p := range list {
+		if has(p, "parameter_name") {
+			named++
+		}
+	}
+	if named > 0 && named < len(list) {
+		say(v, "some have a parameter_name and some have none: a template names all or none")
+	}
+	if named > 1 {
+		unique("parameter_name")(v, say)
+	}
+}
+
+// shortTexts bounds the texts of a component's parameters.
+func shortTexts(v schema.Value, most int, say report) {
+	if !has(v, "parameters") {
+		return
+	}
+	for _, p := range v.Get("parameters").Items() {
+		if text, ok := textOf(p, "text"); ok && len(text) > most {
+			atMost(most)(p.Get("text"), say)
+		}
+	}
+}
+
+func shortHeader(v schema.Value, say report) {
+	if isPart(v, "header") {
+		shortTexts(v, 60, say)
+	}
+}
+
+func shortCard(v schema.Value, say report) {
+	if isPart(v, "body") {
+		shortTexts(v, 160, say)
+	}
+}
+
+func shortSuffix(v schema.Value, say report) {
+	if kind, _ := textOf(v, "sub_type"); isButton(v) && strings.EqualFold(kind, "url") {
+		shortTexts(v, 2000, say)
+	}
+}
+
+func oneLine(v schema.Value, say report) {
+	text, ok := v.Text()
+	switch {
+	case !ok:
+	case strings.TrimSpace(text) == "":
+		say(v, "holds nothing, which Meta refuses")
+	case strings.ContainsAny(text, "\n\r"):
+		say(v, "has a line break, which Meta refuses in parameters")
+	case strings.ContainsRune(text, '\t'):
+		say(v, "has a tab, which Meta refuses in parameters")
+	case strings.Contains(text, "     "):
+		say(v, "has more than four spaces in a row, which Meta refuses in parameters")
+	}
+}
+
+func isPDF(v schema.Value, say report) {
+	link, ok := textOf(v, "link")
+	if ok && kindOfExtension(link) != "" && !strings.HasSuffix(strings.ToLower(strings.FieldsFunc(link, func(r rune) bool { return r == '?' || r == '#' })[0]), ".pdf") {
+		say(v.Get("link"), "leads to something else than a PDF")
+	}
+}
