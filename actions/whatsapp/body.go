@@ -69,11 +69,14 @@ const (
 )
 
 var bodySchema = sync.OnceValue(func() *schema.Type {
-	t := limited(schema.Of[Body](), onBody)
-	for _, c := range messageSchema().Cases {
-		t.Field(c.Value).Type = c.Type
+	t := *limited(schema.Of[Body](), onBody)
+	t.Fields = slices.Clone(t.Fields)
+	for i, f := range t.Fields {
+		if of := messageSchema().Case(f.Name); of != nil {
+			t.Fields[i] = &schema.Field{Name: f.Name, Type: of}
+		}
 	}
-	return t
+	return &t
 })
 
 var readSchema = sync.OnceValue(func() *schema.Type { return limited(schema.Of[ReadBody](), onRead) })

@@ -66,10 +66,9 @@ const (
 	webHint    = "give an address that begins with https://"
 )
 
-// limited gives a type of its own with the limits of the rules on something; below is
-// the case of unions on the way, "" where there are none.
+// limited gives the type with the limits of the rules on something. What no rule is
+// about is shared with t.
 func limited(t *schema.Type, on ...string) *schema.Type {
-	t = clone(t)
 	for _, r := range rules() {
 		if r.limit == nil {
 			continue
@@ -78,57 +77,56 @@ func limited(t *schema.Type, on ...string) *schema.Type {
 			if !slices.Contains(on, where) {
 				continue
 			}
-			_, below, _ := strings.Cut(where, "/")
+			_, kind, _ := strings.Cut(where, "/")
 			for _, at := range fieldsOrNone(r.at) {
-				place := find(t, stepsOf(at), below)
-				if place == nil {
+				out := change(t, stepsOf(at), kind, func(t *schema.Type) {
+					r.limit(t)
+					t.Rule, t.Hint = r.id, r.hint
+				})
+				if out == nil {
 					panic(fmt.Sprintf("whatsapp: rule %s: %s has no %s", r.id, where, at))
 				}
-				r.limit(place)
-				place.Rule, place.Hint = r.id, r.hint
+				t = out
 			}
 		}
 	}
 	return t
 }
 
-// find gives the type at a place; nil: there is none.
-func find(t *schema.Type, steps []any, union string) *schema.Type {
-	for _, step := range steps {
-		name, _ := step.(string)
-		if t.Kind == schema.Union {
-			t = t.Case(union)
-		}
-		switch {
-		case t == nil:
-			return nil
-		case step == any(each{}):
-			t = t.Elem
-		case t.Field(name) == nil:
-			return nil
-		default:
-			t = t.Field(name).Type
-		}
-	}
-	return t
-}
-
-// clone copies a type with everything below it.
-func clone(t *schema.Type) *schema.Type {
-	if t == nil {
-		return nil
-	}
+// change gives a copy of a type that differs at a place; unions on the way have the case
+// of that kind. It is nil where there is no such place.
+func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *schema.Type {
 	out := *t
-	out.Elem = clone(t.Elem)
-	out.Fields = slices.Clone(t.Fields)
-	for i, f := range out.Fields {
-		field := *f
-		field.Type = clone(f.Type)
+	name, _ := append(steps, nil)[0].(string)
+	var inner *schema.Type
+	switch {
+	case len(steps) == 0:
+		by(&out)
+		return &out
+	case t.Kind == schema.Union:
+		i := slices.IndexFunc(t.Cases, func(c schema.Case) bool { return c.Value == kind })
+		if i < 0 {
+			return nil
+		}
+		out.Cases = slices.Clone(t.Cases)
+		inner = change(t.Cases[i].Type, steps, kind, by)
+		out.Cases[i].Type = inner
+	case steps[0] == any(each{}) && t.Elem != nil:
+		inner = change(t.Elem, steps[1:], kind, by)
+		out.Elem = inner
+	default:
+		i := slices.IndexFunc(t.Fields, func(f *schema.Field) bool { return f.Name == name })
+		if i < 0 {
+			return nil
+		}
+		field := *t.Fields[i]
+		inner = change(field.Type, steps[1:], kind, by)
+		field.Type = inner
+		out.Fields = slices.Clone(t.Fields)
 		out.Fields[i] = &field
 	}
-	out.Cases = slices.Clone(t.Cases)
-	for i := range out.Cases {
-		out.Cases[i].Type = clone(out.Cases[i].Type)
+	if inner == nil {
+		return nil
 	}
 	return &out
 }

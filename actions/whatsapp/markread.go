@@ -11,7 +11,7 @@ import (
 // MarkReadInput is what whatsapp.mark_read takes.
 type MarkReadInput struct {
 	SenderPhoneID string `json:"sender_phone_id,omitempty" doc:"the phone number ID that the message came to; may be left out when the connection names one"`
-	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=256" doc:"the id (wamid) of the message, at most 30 days old; earlier ones become read too"`
+	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=128" doc:"the id (wamid) of the message, at most 30 days old; earlier ones become read too"`
 	Typing        bool   `json:"typing,omitempty" doc:"also show that an answer is being written, for 25 seconds at most"`
 }
 

@@ -34,12 +34,12 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 	shapes := schema.Of[Messages]()
 	for _, f := range shapes.Fields {
 		on := append([]string{f.Name}, kindsOf(f.Name)...)
-		of := limited(f.Type, on...)
+		of := *limited(f.Type, on...)
 		if of.Doc == "" {
 			of.Doc = f.Doc
 		}
 		of.Mistake = onPremisesFields(f.Name)
-		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: of})
+		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: &of})
 	}
 	union.Mistake = notTheMessage
 	return union

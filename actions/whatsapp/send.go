@@ -20,7 +20,7 @@ type SendInput struct {
 	Recipient     string    `json:"recipient" schema:"required,minLength=1,maxLength=256" doc:"who gets the message: a phone number with + and country code, or a business-scoped user ID"`
 	MessageType   string    `json:"message_type" schema:"required,foldcase,enum=audio|contacts|document|image|interactive|location|reaction|sticker|template|text|video" doc:"what kind of message it is"`
 	Message       Message   `json:"message" schema:"required" doc:"the object for that message_type, in Meta's own form"`
-	ReplyTo       string    `json:"reply_to,omitempty" schema:"maxLength=256" doc:"the id (wamid) of the message that this one answers"`
+	ReplyTo       string    `json:"reply_to,omitempty" schema:"maxLength=128" doc:"the id (wamid) of the message that this one answers"`
 	Fallback      *Fallback `json:"fallback,omitempty" doc:"sent instead when the 24-hour window is shut"`
 	Once          *Once     `json:"once,omitempty" doc:"skip the send if one with the same key went out before"`
 	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"a text that comes back on status events; Meta and every subscribed app can read it"`

@@ -36,8 +36,8 @@ func (a *app) messageCommand() *cobra.Command {
 
 A file holds one JSON object, or one on each line (JSON Lines), as does "-", the standard
 input. Each finding is a line "file: path: error: text [rule]", or "warning" where Meta may
-take it; "facteur explain RULE" tells more. The path "." is the whole body. Exit code 2
-when there is an error.`,
+take it; "facteur explain RULE" tells more. The path "." is the whole body. "facteur
+explain seen-elsewhere" lists what a body does not show. Exit code 2 when there is an error.`,
 		Example: "  facteur message check body.json\n  facteur message check --json - < bodies.jsonl",
 		Args:    atLeastOne("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.checkMessages(args, asJSON) },
