@@ -42,6 +42,8 @@ var law = []struct {
 	{"actions", []string{"flow/call", "flow/schema", "vault"}, "actions know calls, not flows"},
 	{"actions/httpcall", []string{"actions", "flow/call", "flow/schema", "vault"}, "an action"},
 	{"actions/whatsapp", []string{"actions", "flow/call", "flow/schema", "vault"}, "actions"},
+	{"actions/whatsapp/ledger", []string{"actions/whatsapp", "flow/call", "flow/schema", "sqlitefile"}, "what is known of contacts and messages; actions ask it through whatsapp.Options"},
+	{"actions/whatsapp/ledger/ledgertest", []string{"actions/whatsapp", "actions/whatsapp/ledger", "flow/call"}, "the conformance suite of ledgers"},
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
 }
 
@@ -53,7 +55,7 @@ var only = []struct {
 	{"github.com/google/cel-go", []string{"flow/expr"}},
 	{"gopkg.in/yaml.v3", []string{"flow", "flow/record", "flow/suite"}},
 	{"github.com/spf13", []string{"cmd/facteur"}},
-	{"zombiezen.com/go/sqlite", []string{"sqlitefile", "flow/journal"}},
+	{"zombiezen.com/go/sqlite", []string{"sqlitefile", "flow/journal", "actions/whatsapp/ledger"}},
 	{"modernc.org/sqlite", []string{"sqlitefile"}},
 	{"github.com/hashicorp", []string{"vault"}},
 	{"filippo.io/age", []string{"vault"}},

@@ -97,6 +97,11 @@ func (f *File) Write(ctx context.Context, durable bool, size int, apply func(*sq
 	return f.writer.do(ctx, write{apply: apply, size: size}, durable)
 }
 
+// WriteSoon is a Write that returns once apply has run, and is durable soon.
+func (f *File) WriteSoon(ctx context.Context, size int, apply func(*sqlite.Conn) error) error {
+	return f.writer.do(ctx, write{apply: apply, size: size, soon: true}, true)
+}
+
 // Outside is a durable Write for what cannot run in a transaction.
 func (f *File) Outside(ctx context.Context, apply func(*sqlite.Conn) error) error {
 	return f.writer.do(ctx, write{apply: apply, outside: true}, true)

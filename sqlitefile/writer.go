@@ -25,6 +25,7 @@ const (
 type write struct {
 	apply   func(*sqlite.Conn) error // nil: nothing but wait
 	outside bool                     // of transactions
+	soon    bool                     // it is done before it is durable
 	size    int
 	done    chan error // nil if nobody waits
 }
@@ -135,7 +136,7 @@ func (w *writer) enqueue(ctx context.Context, op write) error {
 	if w.closed {
 		return ErrClosed
 	}
-	if err := w.failed.Load(); err != nil {
+	if err := w.failure(); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -156,10 +157,7 @@ func (w *writer) stop() error {
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.stopped
-	if err := w.failed.Load(); err != nil {
-		return err
-	}
-	return nil
+	return w.failure()
 }
 
 // loop writes until the queue is closed. A transaction takes in all that comes while it is
@@ -200,9 +198,21 @@ func (w *writer) take(op write) {
 			w.fail(err)
 		}
 	}
-	if op.done != nil {
+	switch {
+	case op.done == nil:
+	case op.soon:
+		op.done <- w.failure()
+	default:
 		w.waiting = append(w.waiting, op.done)
 	}
+}
+
+// failure is why nothing can be written any more, nil while it can.
+func (w *writer) failure() error {
+	if err := w.failed.Load(); err != nil {
+		return err
+	}
+	return nil
 }
 
 func (w *writer) apply(op write) error {
@@ -224,10 +234,7 @@ func (w *writer) finish() {
 		}
 		w.open, w.written = false, 0
 	}
-	var err error
-	if failed := w.failed.Load(); failed != nil {
-		err = failed
-	}
+	err := w.failure()
 	for _, done := range w.waiting {
 		done <- err
 	}

@@ -1,0 +1,196 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/schema"
+)
+
+// A fact is what a notification says, whatever is known already.
+type fact struct {
+	whatsapp.Notification
+	id     identity
+	at     time.Time // never zero
+	people []string  // ids of one person
+	left   string    // an id that is no longer of that person
+	call   string    // the key of the call that it is about
+	state  state     // of the message, of a status
+
+	wrote    bool // the person wrote, or called
+	shut     bool // the window is
+	optedOut bool
+	optedIn  bool
+}
+
+// An identity is the same for notifications that Meta repeats.
+type identity [16]byte
+
+// What Meta says of a message that was not delivered.
+const (
+	codeWindowShut = 131047
+	codeOptedOut   = 131050
+)
+
+func factOf(n whatsapp.Notification, received time.Time) fact {
+	f := fact{Notification: n, id: identityOf(n), at: n.Timestamp, people: ids(n.WaID, n.UserID, n.ParentUserID)}
+	if f.at.IsZero() {
+		f.at = received
+	}
+	details := schema.NewValue(n.Details, nil)
+	text := func(path ...string) string { s, _ := details.Get(path...).Text(); return s }
+	switch n.Kind {
+	case "status":
+		f.state = stateOf(n.Status)
+		if r, ok := n.Receipt(); ok {
+			f.call = r.Key
+		}
+		for _, e := range n.Errors {
+			f.shut = f.shut || e.Code == codeWindowShut
+			f.optedOut = f.optedOut || e.Code == codeOptedOut
+		}
+	case "message":
+		f.wrote = n.Type != "system" && n.GroupID == ""
+		if n.Type == "system" {
+			f.people = append(f.people, ids(text("system", "previous_user_id"), text("system", "previous_parent_user_id"))...)
+			for _, number := range ids(text("system", "wa_id"), text("system", "new_wa_id")) {
+				if number != key(n.WaID) { // the old one may become somebody else's
+					f.people, f.left = append(f.people, number), key(n.WaID)
+				}
+			}
+		}
+	case "call":
+		f.wrote = text("direction") == "USER_INITIATED"
+	case "user_preferences":
+		if c := text("category"); c == "" || c == "marketing_messages" {
+			f.optedOut, f.optedIn = n.Status == "stop", n.Status == "resume"
+		}
+	case "user_id_update":
+		f.people = append(f.people, ids(text("user_id", "previous"), text("parent_user_id", "previous"))...)
+	}
+	f.people = each(f.people)
+	return f
+}
+
+// factOfAnswer is what an answer says about the recipient.
+func factOfAnswer(a whatsapp.Answer, now time.Time) fact {
+	f := fact{at: now, people: each(ids(a.Recipient, a.WaID)), shut: a.Shut, optedOut: a.OptedOut}
+	f.PhoneNumberID = a.Sender
+	return f
+}
+
+// named tells whether the person has to have a place in the ledger.
+func (f fact) named() bool {
+	return len(f.people) > 1 || len(f.people) == 1 && (f.Kind == "message" || f.wrote || f.shut || f.optedOut || f.optedIn)
+}
+
+// key brings an id of a contact into the form that equal ones share.
+func key(id string) string { return strings.TrimPrefix(id, "+") }
+
+// ids are those that are there, as keys.
+func ids(texts ...string) []string {
+	var out []string
+	for _, text := range texts {
+		if text != "" {
+			out = append(out, key(text))
+		}
+	}
+	return out
+}
+
+// each is the ids, each once.
+func each(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// identityOf tells notifications apart as Meta does: a message by its id, a status by the
+// message and the state, in a group also by the person. Others are what they say.
+func identityOf(n whatsapp.Notification) identity {
+	parts := []string{n.Kind, n.MessageID}
+	switch {
+	case n.MessageID != "" && (n.Kind == "message" || n.Kind == "echo" || n.Kind == "history"):
+	case n.MessageID != "" && (n.Kind == "status" || n.Kind == "call" || n.Kind == "payment"):
+		parts = append(parts, n.Status)
+		if n.GroupID != "" {
+			parts = append(parts, n.WaID, n.UserID)
+		}
+	default:
+		said, _ := json.Marshal(stored{n, n.Raw}) // plain values
+		parts = append(parts, string(said))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return identity(sum[:])
+}
+
+// A state is how far a message has come: what came further counts, in whichever order it
+// is told. The numbers are stored, so they stay.
+type state int64
+
+const (
+	accepted  state = 0
+	held      state = 1
+	sent      state = 2
+	failed    state = 3
+	delivered state = 4
+	read      state = 5
+)
+
+// stateOf reads what Meta, or an answer, says. What says nothing about how far a message
+// has come is accepted: there it is, at least.
+func stateOf(status string) state {
+	switch status {
+	case "held":
+		return held
+	case "sent":
+		return sent
+	case "failed":
+		return failed
+	case "delivered":
+		return delivered
+	case "read", "played":
+		return read
+	}
+	return accepted
+}
+
+func (s state) name() whatsapp.State {
+	return [...]whatsapp.State{"accepted", "held", "sent", "failed", "delivered", "read"}[s]
+}
+
+// stored is the form of an event on disk. Fields may be added; names never change.
+type stored struct {
+	whatsapp.Notification
+	Raw map[string]any `json:"raw,omitempty"` // of a message
+}
+
+func encode(n whatsapp.Notification) ([]byte, error) {
+	s := stored{Notification: n}
+	if n.Kind == "message" {
+		s.Raw = n.Raw
+	}
+	return json.Marshal(s)
+}
+
+func decode(body []byte) (whatsapp.Notification, error) {
+	var s stored
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.UseNumber()
+	err := d.Decode(&s)
+	s.Notification.Details, s.Notification.Raw = values(s.Details), values(s.Raw)
+	return s.Notification, err
+}
+
+// values gives a decoded object the form that values have everywhere.
+func values(object map[string]any) map[string]any {
+	if object == nil {
+		return nil
+	}
+	coerced, _ := schema.AnyType.Coerce(object)
+	plain, _ := coerced.(map[string]any)
+	return plain
+}

@@ -1,0 +1,109 @@
+package ledgertest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+)
+
+func once(t *testing.T, l ledger.Ledger, clock *Clock) {
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	require.Empty(t, claim(t, l, "f1.a.1", "k"), "the same call is no repeat")
+	tell(t, l, Accepted("f1.a.1", "wamid.1"))
+	require.Equal(t, "wamid.1", claim(t, l, "f1.b.1", "k"))
+	require.Empty(t, claim(t, l, "f1.b.1", "another"))
+	c := Claim("f1.b.2", "k")
+	c.Recipient = "33600000002"
+	repeats, err := l.Claim(t.Context(), c)
+	require.NoError(t, err)
+	require.Empty(t, repeats, "a key is of one contact")
+	c = Claim("f1.b.3", "k")
+	c.Sender = "another"
+	repeats, err = l.Claim(t.Context(), c)
+	require.NoError(t, err)
+	require.Equal(t, "wamid.1", repeats, "whichever number sends")
+
+	// What was refused was not sent.
+	require.Empty(t, claim(t, l, "f1.c.1", "refused"))
+	tell(t, l, Accepted("f1.c.1", ""))
+	require.Empty(t, claim(t, l, "f1.c.2", "refused"))
+	require.NoError(t, l.Release(t.Context(), "f1.c.2"))
+	require.Empty(t, claim(t, l, "f1.c.3", "refused"))
+
+	// What was not delivered was not received.
+	tell(t, l, Accepted("f1.c.3", "wamid.3"))
+	require.Equal(t, "wamid.3", claim(t, l, "f1.c.4", "refused"))
+	apply(t, l, Status("wamid.3", "failed", ""))
+	require.Empty(t, claim(t, l, "f1.c.4", "refused"))
+
+	clock.Pass(time.Hour - time.Nanosecond)
+	require.Equal(t, "wamid.1", claim(t, l, "f1.d.1", "k"))
+	clock.Pass(time.Nanosecond)
+	require.Empty(t, claim(t, l, "f1.d.1", "k"), "its time is over")
+}
+
+func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	err := claimError(t, l, "f1.b.1", "k")
+	var unsettled *whatsapp.UnsettledError
+	require.ErrorAs(t, err, &unsettled)
+	require.Equal(t, "f1.a.1", unsettled.Call)
+	again := Claim("f1.a.2", "k")
+	again.Step = "step of f1.a.1"
+	repeats, err := l.Claim(t.Context(), again)
+	require.NoError(t, err)
+	require.Empty(t, repeats, "who sends again what nobody knows of means to")
+	require.Error(t, claimError(t, l, "f1.b.1", "k"))
+	apply(t, l, Status("wamid.1", "sent", "f1.a.2"))
+	require.Equal(t, "wamid.1", claim(t, l, "f1.b.1", "k"), "a status settles it")
+	again.Call = "f1.a.3"
+	repeats, err = l.Claim(t.Context(), again)
+	require.NoError(t, err)
+	require.Equal(t, "wamid.1", repeats, "what is known to be sent is not sent again")
+}
+
+func onceByMany(t *testing.T, l ledger.Ledger, _ *Clock) {
+	var mu sync.Mutex
+	won := map[string]int{}
+	var all sync.WaitGroup
+	for caller := range 16 {
+		all.Go(func() {
+			for n := range 20 {
+				key := fmt.Sprint(n)
+				if _, err := l.Claim(t.Context(), Claim(fmt.Sprintf("f1.%d.%d", caller, n), key)); err == nil {
+					mu.Lock()
+					won[key]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.Len(t, won, 20)
+	for key, times := range won {
+		require.Equal(t, 1, times, key)
+	}
+}
+
+func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	tell(t, l, Accepted("f1.a.1", "wamid.1"))
+	byID := Claim("f1.b.1", "other")
+	byID.Recipient = "FR.1"
+	_, err := l.Claim(t.Context(), byID)
+	require.NoError(t, err)
+	n := Message("wamid.in", "oui")
+	n.UserID = "FR.1"
+	apply(t, l, n)
+	byID.Call, byID.Key = "f1.b.2", "k"
+	repeats, err := l.Claim(t.Context(), byID)
+	require.NoError(t, err)
+	require.Equal(t, "wamid.1", repeats)
+	require.Error(t, claimError(t, l, "f1.b.3", "other"))
+}

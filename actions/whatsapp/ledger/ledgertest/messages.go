@@ -1,0 +1,141 @@
+package ledgertest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+)
+
+func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
+	for _, n := range []whatsapp.Notification{
+		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "delivered", "f1.a.1"), Status("wamid.2", "sent", "f1.a.2"),
+		Message("wamid.1", "oui"), Preference("stop", clock.Now()), Preference("resume", clock.Now()),
+		{Kind: "account_update", Status: "DISABLED"}, {Kind: "account_update", Status: "REINSTATED"},
+		{Kind: "call", MessageID: "wacid.1", Status: "connect"}, {Kind: "call", MessageID: "wacid.1", Status: "terminate"},
+		inGroup("33600000001"), inGroup("33600000002"),
+	} {
+		first := apply(t, l, n, n)
+		require.Len(t, first, 1)
+		require.Equal(t, n, first[0].Notification)
+		clock.Pass(time.Hour)
+		require.Empty(t, apply(t, l, n), "%+v", n)
+	}
+}
+
+func inGroup(waID string) whatsapp.Notification {
+	n := Status("wamid.group", "delivered", "")
+	n.GroupID, n.WaID = "group", waID
+	return n
+}
+
+func twiceAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
+	var mu sync.Mutex
+	news := 0
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 50 {
+				found, err := l.Apply(t.Context(), Status(fmt.Sprint(i), "sent", ""), Message(fmt.Sprint(i), "oui"))
+				assert.NoError(t, err)
+				mu.Lock()
+				news += len(found)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	require.Equal(t, 100, news)
+}
+
+// anyOrder lets the statuses of messages come in random orders: only what came counts.
+func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
+	rank := []string{"sent", "failed", "delivered", "read"}
+	for i := range 100 {
+		id := fmt.Sprintf("wamid.%d", i)
+		told := slices.Clone(rank)
+		rand.Shuffle(len(told), func(i, j int) { told[i], told[j] = told[j], told[i] })
+		told = told[:1+rand.IntN(len(told))]
+		answered := rand.IntN(len(told) + 1)
+		furthest := -1
+		for n, status := range told {
+			if n == answered {
+				tell(t, l, Accepted("f1.a.1", id))
+			}
+			apply(t, l, Status(id, status, ""))
+			furthest = max(furthest, slices.Index(rank, status))
+			m := message(t, l, id)
+			require.Equal(t, rank[furthest], string(m.State), "%v", told)
+			require.Equal(t, at(rank[furthest]), m.At, "%v", told)
+		}
+		apply(t, l, Status(id, "warning", ""))
+		m := message(t, l, id)
+		require.Equal(t, rank[furthest], string(m.State), "what is not known says nothing")
+		require.Len(t, m.Statuses, len(told)+1, "every one is kept")
+	}
+	apply(t, l, Status("wamid.voice", "played", ""))
+	require.EqualValues(t, "read", message(t, l, "wamid.voice").State)
+	_, ok, err := l.Message(t.Context(), "wamid.none")
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
+func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
+	n := Status("wamid.1", "failed", "f1.a.1|order 7")
+	n.Details = map[string]any{"pricing": map[string]any{"billable": true, "count": int64(9007199254740993), "rate": 0.5}, "list": []any{"a", nil}}
+	n.Errors = []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: whatsapp.Recipient}}
+	apply(t, l, n)
+	require.Equal(t, []whatsapp.Notification{n}, message(t, l, "wamid.1").Statuses)
+	r, _ := n.Receipt()
+	require.Equal(t, r, receiptsOf(t, l, "f1.a.1")[0])
+
+	in := Message("wamid.in", "oui")
+	in.Raw = map[string]any{"id": "wamid.in", "text": map[string]any{"body": "oui"}, "n": int64(7)}
+	apply(t, l, in)
+	found, err := l.Inbound(t.Context(), Sender, Person, Start())
+	require.NoError(t, err)
+	require.Equal(t, []whatsapp.Notification{in}, found)
+	_, ok := found[0].Event()
+	require.True(t, ok)
+}
+
+func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
+	require.Empty(t, receiptsOf(t, l, "f1.a.1"))
+	news := apply(t, l, Status("wamid.1", "delivered", "f1.a.1"), Status("wamid.1", "sent", "f1.a.1|x"), Status("wamid.1", "failed", ""), Status("wamid.2", "sent", "f1.a.2"), Status("wamid.3", "sent", ""))
+	for i, want := range []string{"delivered", "sent", "failed"} {
+		require.Equal(t, want, news[i].Receipt.State)
+		require.Equal(t, "f1.a.1", news[i].Receipt.Key, "also of one that does not name its call")
+	}
+	require.Nil(t, news[4].Receipt, "whose it is is not known")
+	var states []string
+	for _, r := range receiptsOf(t, l, "f1.a.1") {
+		require.Equal(t, "f1.a.1", r.Key)
+		states = append(states, r.State)
+	}
+	require.Equal(t, []string{"delivered", "sent", "failed"}, states, "as they came")
+}
+
+func overtaken(t *testing.T, l ledger.Ledger, _ *Clock) {
+	news := apply(t, l, Status("wamid.1", "failed", ""))
+	require.Nil(t, news[0].Receipt)
+	found, err := l.Told(t.Context(), Accepted("f1.a.1", "wamid.1"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Equal(t, "f1.a.1", found[0].Key)
+	require.Equal(t, "failed", found[0].State)
+	require.Len(t, receiptsOf(t, l, "f1.a.1"), 1)
+	found, err = l.Told(t.Context(), Accepted("f1.a.1", "wamid.1"))
+	require.NoError(t, err)
+	require.Empty(t, found, "they are told once")
+	m := message(t, l, "wamid.1")
+	require.EqualValues(t, "failed", m.State)
+	require.Equal(t, []string{"f1.a.1", Sender, Person}, []string{m.Call, m.Sender, m.Recipient})
+}

@@ -1,0 +1,191 @@
+package ledgertest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+)
+
+func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
+	require.Equal(t, ledger.Window{}, window(t, l), "nobody knows")
+	apply(t, l, Message("wamid.in.1", "oui"))
+	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: Start()}, window(t, l))
+	w, err := l.Window(t.Context(), "another", Person)
+	require.NoError(t, err)
+	require.Equal(t, whatsapp.WindowUnknown, w.State, "each sender has its own")
+	w, err = l.Window(t.Context(), Sender, "+"+Person)
+	require.NoError(t, err)
+	require.Equal(t, whatsapp.WindowOpen, w.State)
+
+	clock.Pass(24*time.Hour - time.Nanosecond)
+	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
+	clock.Pass(time.Nanosecond)
+	require.Equal(t, whatsapp.WindowUnknown, window(t, l).State, "webhooks may be missing")
+	clock.Pass(time.Minute)
+	apply(t, l, Status("wamid.other", "sent", ""))
+	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: Start()}, window(t, l), "webhooks come, and none of a message")
+
+	late := Message("wamid.in.0", "bonjour") // an older one, delivered late
+	late.Timestamp = Start().Add(-time.Hour)
+	apply(t, l, late)
+	require.Equal(t, Start(), window(t, l).Wrote)
+	group := Message("wamid.in.2", "à tous")
+	group.GroupID, group.Timestamp = "group", clock.Now()
+	system := Message("wamid.in.3", "")
+	system.Type, system.Timestamp = "system", clock.Now()
+	apply(t, l, group, system)
+	require.Equal(t, whatsapp.WindowShut, window(t, l).State)
+	phoned := whatsapp.Notification{Kind: "call", MessageID: "wacid.1", Status: "connect", PhoneNumberID: Sender, WaID: Person,
+		Timestamp: clock.Now(), Details: map[string]any{"direction": "USER_INITIATED"}}
+	apply(t, l, phoned)
+	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "a call opens it, too")
+}
+
+func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
+	shut := Accepted("f1.a.1", "")
+	shut.Shut = true
+	tell(t, l, shut)
+	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Shut: Start()}, window(t, l))
+	clock.Pass(time.Minute)
+	wrote := Message("wamid.in", "oui")
+	wrote.Timestamp = clock.Now()
+	apply(t, l, wrote)
+	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
+	clock.Pass(time.Minute)
+	n := Status("wamid.2", "failed", "")
+	n.Timestamp, n.Errors = clock.Now(), []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131047}}}
+	apply(t, l, n)
+	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: wrote.Timestamp, Shut: clock.Now()}, window(t, l))
+}
+
+func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
+	require.False(t, optedOut(t, l))
+	steps := []struct {
+		name string
+		n    whatsapp.Notification
+		out  bool
+	}{
+		{"out", Preference("stop", Start()), true},
+		{"in again", Preference("resume", Start().Add(time.Hour)), false},
+		{"a late one", Preference("stop", Start().Add(time.Minute)), false},
+		{"a message that Meta did not deliver", unwanted(Start().Add(2 * time.Hour)), true},
+		{"a late one of those", unwanted(Start().Add(time.Minute)), true},
+		{"in at last", Preference("resume", Start().Add(3*time.Hour)), false},
+		{"both at once: out", Preference("stop", Start().Add(3*time.Hour)), true},
+		{"about something else", whatsapp.Notification{Kind: "user_preferences", PhoneNumberID: Sender, WaID: Person, Status: "resume",
+			Timestamp: Start().Add(4 * time.Hour), Details: map[string]any{"category": "another"}}, true},
+	}
+	for _, s := range steps {
+		apply(t, l, s.n)
+		require.Equal(t, s.out, optedOut(t, l), s.name)
+	}
+	out, err := l.OptedOut(t.Context(), "another", Person)
+	require.NoError(t, err)
+	require.False(t, out, "each sender has its own")
+
+	a := Accepted("f1.a.1", "")
+	a.OptedOut, a.Recipient = true, "33600000009"
+	tell(t, l, a)
+	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
+	require.NoError(t, err)
+	require.True(t, out)
+}
+
+func unwanted(at time.Time) whatsapp.Notification {
+	n := Status(fmt.Sprint("wamid.", at.Unix()), "failed", "")
+	n.Timestamp, n.Errors = at, []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131050}}}
+	return n
+}
+
+func contacts(t *testing.T, l ledger.Ledger, _ *Clock) {
+	require.Equal(t, []string{"5511987654321"}, names(t, l, "+5511987654321"), "nothing is known")
+	a := Accepted("f1.a.1", "wamid.1")
+	a.Recipient, a.WaID = "5511987654321", "551187654321" // as Brazil's numbers are rewritten
+	tell(t, l, a)
+	require.Equal(t, []string{"551187654321", "5511987654321"}, names(t, l, "5511987654321"))
+	n := Message("wamid.in", "oi")
+	n.WaID, n.From, n.UserID, n.ParentUserID = "551187654321", "+551187654321", "BR.1", "BR.ENT.1"
+	news := apply(t, l, n)
+	all := []string{"551187654321", "5511987654321", "BR.1", "BR.ENT.1"}
+	require.Equal(t, all, news[0].Contact)
+	for _, id := range all {
+		require.Equal(t, all, names(t, l, id))
+	}
+	n = Message("wamid.in.2", "")
+	n.Type, n.WaID, n.From, n.UserID = "system", "", "BR.2", "BR.2"
+	n.Details = map[string]any{"system": map[string]any{"type": "user_changed_user_id", "user_id": "BR.2", "previous_user_id": "BR.1"}}
+	apply(t, l, n)
+	apply(t, l, whatsapp.Notification{Kind: "user_id_update", UserID: "BR.3", Details: map[string]any{"user_id": map[string]any{"previous": "BR.2", "current": "BR.3"}}})
+	require.Equal(t, []string{"551187654321", "5511987654321", "BR.1", "BR.2", "BR.3", "BR.ENT.1"}, names(t, l, "BR.3"))
+	require.Equal(t, []string{Person}, names(t, l, Person))
+}
+
+// joined lets somebody be known under a number and under a user ID, until Meta names both.
+func joined(t *testing.T, l ledger.Ledger, clock *Clock) {
+	byNumber := Message("wamid.in.1", "un")
+	byID := Message("wamid.in.2", "deux")
+	byID.WaID, byID.From, byID.UserID, byID.Timestamp = "", "FR.1", "FR.1", Start().Add(time.Minute)
+	out := Preference("stop", Start())
+	out.WaID, out.UserID = "", "FR.1"
+	clock.Pass(time.Minute)
+	apply(t, l, byNumber, byID, out)
+	require.Equal(t, Start(), window(t, l).Wrote)
+	require.False(t, optedOut(t, l))
+
+	both := Status("wamid.out", "delivered", "")
+	both.UserID = "FR.1"
+	news := apply(t, l, both)
+	require.Equal(t, []string{Person, "FR.1"}, news[0].Contact)
+	require.Equal(t, byID.Timestamp, window(t, l).Wrote)
+	require.True(t, optedOut(t, l))
+	found, err := l.Inbound(t.Context(), "", "FR.1", Start())
+	require.NoError(t, err)
+	require.Equal(t, []whatsapp.Notification{byNumber, byID}, found)
+}
+
+func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
+	apply(t, l, Message("wamid.in.1", "oui"))
+	n := Message("wamid.in.2", "")
+	n.Type, n.Details = "system", map[string]any{"system": map[string]any{"type": "user_changed_number", "wa_id": "33698765432"}}
+	apply(t, l, n)
+	require.Equal(t, []string{"33698765432"}, names(t, l, "33698765432"))
+	require.Equal(t, whatsapp.WindowUnknown, window(t, l).State, "the old number may become somebody else's")
+	found, err := l.Inbound(t.Context(), Sender, "33698765432", Start())
+	require.NoError(t, err)
+	require.Len(t, found, 2, "what they wrote stays theirs")
+}
+
+func inbound(t *testing.T, l ledger.Ledger, clock *Clock) {
+	tell := func(id string, since, received time.Duration) {
+		n := Message(id, id)
+		n.Timestamp = Start().Add(since).Truncate(time.Second)
+		clock.Pass(Start().Add(received).Sub(clock.Now()))
+		apply(t, l, n)
+	}
+	since := time.Hour + 500*time.Millisecond
+	tell("before", time.Minute, time.Minute)
+	tell("at once, in the same second", since, since+100*time.Millisecond)
+	tell("late, from before", 30*time.Minute, 2*time.Hour)
+	tell("later", 3*time.Hour, 3*time.Hour)
+	other := Message("to another number", "")
+	other.PhoneNumberID, other.Timestamp = "another", clock.Now()
+	stranger := Message("from another", "")
+	stranger.WaID, stranger.From, stranger.Timestamp = "33600000002", "+33600000002", clock.Now()
+	apply(t, l, other, stranger)
+	look := func(sender, contact string) (ids []string) {
+		found, err := l.Inbound(t.Context(), sender, contact, Start().Add(since))
+		require.NoError(t, err)
+		for _, n := range found {
+			ids = append(ids, n.MessageID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{"at once, in the same second", "later"}, look(Sender, Person))
+	require.Equal(t, []string{"at once, in the same second", "later", "to another number"}, look("", "+"+Person))
+	require.Empty(t, look(Sender, "33600000003"))
+}

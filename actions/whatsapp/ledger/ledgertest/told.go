@@ -1,0 +1,132 @@
+package ledgertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/call"
+)
+
+// Whom the notifications and claims of this package are about.
+const (
+	Sender = "106540352242922"
+	Person = "33612345678"
+)
+
+// Status is what a webhook tells of a message to Person.
+func Status(message, status, data string) whatsapp.Notification {
+	return whatsapp.Notification{
+		Kind: "status", Field: "messages", PhoneNumberID: Sender, MessageID: message, Status: status,
+		To: "+" + Person, WaID: Person, CallbackData: data, Timestamp: at(status),
+	}
+}
+
+// at is the time of a status, in the order in which they happen.
+func at(status string) time.Time {
+	for i, s := range []string{"sent", "failed", "delivered", "read"} {
+		if s == status {
+			return Start().Add(time.Duration(i) * time.Second)
+		}
+	}
+	return Start().Add(time.Minute)
+}
+
+// Message is one that Person wrote, at Start.
+func Message(id, text string) whatsapp.Notification {
+	return whatsapp.Notification{
+		Kind: "message", Field: "messages", PhoneNumberID: Sender, MessageID: id, Type: "text", Text: text,
+		From: "+" + Person, WaID: Person, Timestamp: Start(),
+	}
+}
+
+// Preference is what Person says about marketing: stop or resume.
+func Preference(what string, at time.Time) whatsapp.Notification {
+	return whatsapp.Notification{
+		Kind: "user_preferences", Field: "user_preferences", PhoneNumberID: Sender, From: "+" + Person, WaID: Person,
+		Status: what, Timestamp: at, Details: map[string]any{"category": "marketing_messages"},
+	}
+}
+
+// Claim is one for a message to Person that counts for an hour. Its step is that of the
+// call alone.
+func Claim(call, key string) whatsapp.Claim {
+	return whatsapp.Claim{Call: call, Step: "step of " + call, Sender: Sender, Recipient: Person, Key: key, Within: time.Hour}
+}
+
+// Accepted is the answer to a send to Person; without a message it was refused.
+func Accepted(call, message string) whatsapp.Answer {
+	a := whatsapp.Answer{Call: call, Sender: Sender, Recipient: Person, MessageID: message, State: "accepted"}
+	if message == "" {
+		a.State = "failed"
+	}
+	return a
+}
+
+func apply(t *testing.T, l ledger.Ledger, told ...whatsapp.Notification) []ledger.News {
+	t.Helper()
+	news, err := l.Apply(t.Context(), told...)
+	require.NoError(t, err)
+	return news
+}
+
+// tell tells an answer, and waits until all can see it.
+func tell(t *testing.T, l ledger.Ledger, a whatsapp.Answer) {
+	t.Helper()
+	_, err := l.Told(t.Context(), a)
+	require.NoError(t, err)
+	_, _, err = l.Message(t.Context(), a.MessageID)
+	require.NoError(t, err)
+}
+
+func claim(t *testing.T, l ledger.Ledger, call, key string) (repeats string) {
+	t.Helper()
+	repeats, err := l.Claim(t.Context(), Claim(call, key))
+	require.NoError(t, err)
+	return repeats
+}
+
+func claimError(t *testing.T, l ledger.Ledger, call, key string) error {
+	t.Helper()
+	_, err := l.Claim(t.Context(), Claim(call, key))
+	return err
+}
+
+func message(t *testing.T, l ledger.Ledger, id string) ledger.Message {
+	t.Helper()
+	m, ok, err := l.Message(t.Context(), id)
+	require.NoError(t, err)
+	require.True(t, ok)
+	return m
+}
+
+func receiptsOf(t *testing.T, l ledger.Ledger, key string) []call.Receipt {
+	t.Helper()
+	found, err := l.Receipts(t.Context(), key)
+	require.NoError(t, err)
+	return found
+}
+
+func window(t *testing.T, l ledger.Ledger) ledger.Window {
+	t.Helper()
+	w, err := l.Window(t.Context(), Sender, Person)
+	require.NoError(t, err)
+	return w
+}
+
+func optedOut(t *testing.T, l ledger.Ledger) bool {
+	t.Helper()
+	out, err := l.OptedOut(t.Context(), Sender, Person)
+	require.NoError(t, err)
+	return out
+}
+
+func names(t *testing.T, l ledger.Ledger, id string) []string {
+	t.Helper()
+	found, err := l.Contact(t.Context(), id)
+	require.NoError(t, err)
+	return found
+}

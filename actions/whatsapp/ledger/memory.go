@@ -1,0 +1,393 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+)
+
+// Memory is a ledger in this process. Its zero value is ready to use.
+type Memory struct {
+	Options
+
+	mu       sync.Mutex
+	known    map[identity]bool
+	events   []kept
+	messages map[string]*Message // without Statuses
+	updated  map[string]time.Time
+	calls    map[string]string // messages by call
+	contacts map[string]*contact
+	heard    map[string]time.Time // by sender
+}
+
+// A kept event is a fact with when it came.
+type kept struct {
+	fact
+	received time.Time
+	who      *contact // nil: nobody
+}
+
+// A contact is what is known of a person.
+type contact struct {
+	joined     *contact // with whom it turned out to be one person; nil: with nobody
+	names      []string
+	wrote      map[string]time.Time // by sender, as are the others
+	shut       map[string]time.Time
+	preference map[string]preference
+	claims     map[string]claim // by key
+	until      map[string]time.Time
+}
+
+type preference struct {
+	out bool
+	at  time.Time
+}
+
+// Apply implements Ledger.
+func (l *Memory) Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	now := l.now()
+	var news []News
+	for _, n := range told {
+		f := factOf(n, now)
+		if n.PhoneNumberID != "" {
+			latest(l.heard, n.PhoneNumberID, now)
+		}
+		if l.known[f.id] {
+			continue
+		}
+		l.known[f.id] = true
+		one := News{Notification: n}
+		if n.Kind == "status" && n.MessageID != "" {
+			m := l.message(n.MessageID, f.call, n.PhoneNumberID, key(n.To), f.state, f.at, now)
+			one.Receipt = receiptOf(n, m.Call)
+		}
+		l.events = append(l.events, kept{f, now, l.person(f)})
+		one.Contact = l.names(f.people)
+		news = append(news, one)
+	}
+	return news, nil
+}
+
+// enter takes the lock, unless ctx has ended.
+func (l *Memory) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	if l.known == nil {
+		l.known, l.messages, l.updated = map[identity]bool{}, map[string]*Message{}, map[string]time.Time{}
+		l.calls, l.contacts, l.heard = map[string]string{}, map[string]*contact{}, map[string]time.Time{}
+	}
+	return nil
+}
+
+// latest keeps the latest of times.
+func latest(times map[string]time.Time, key string, at time.Time) {
+	if at.After(times[key]) {
+		times[key] = at
+	}
+}
+
+func (l *Memory) message(id, call, sender, recipient string, s state, at, now time.Time) *Message {
+	m := l.messages[id]
+	if m == nil {
+		m = &Message{ID: id, State: s.name(), At: at}
+		l.messages[id] = m
+	}
+	m.Call, m.Sender, m.Recipient = cmp.Or(m.Call, call), cmp.Or(m.Sender, sender), cmp.Or(m.Recipient, recipient)
+	if s > stateOf(string(m.State)) {
+		m.State, m.At = s.name(), at
+	}
+	l.updated[id] = now
+	if m.Call != "" {
+		l.calls[m.Call] = id
+	}
+	return m
+}
+
+// person stores what a fact says about its person, nil for nobody.
+func (l *Memory) person(f fact) *contact {
+	if !f.named() {
+		return nil
+	}
+	c := l.contact(f.people)
+	if f.left != "" {
+		delete(l.contacts, f.left)
+		c.names = slices.DeleteFunc(c.names, func(name string) bool { return name == f.left })
+	}
+	if f.wrote {
+		latest(c.wrote, f.PhoneNumberID, f.at)
+	}
+	if f.shut {
+		latest(c.shut, f.PhoneNumberID, f.at)
+	}
+	if f.optedOut || f.optedIn {
+		c.prefer(f.PhoneNumberID, preference{f.optedOut, f.at})
+	}
+	return c
+}
+
+func (c *contact) prefer(sender string, p preference) {
+	before, ok := c.preference[sender]
+	if !ok || p.at.After(before.at) || p.at.Equal(before.at) && p.out {
+		c.preference[sender] = p
+	}
+}
+
+// contact returns who has the ids, and joins those who turn out to be one person.
+func (l *Memory) contact(ids []string) *contact {
+	var c *contact
+	for _, id := range ids {
+		other := l.contacts[id]
+		switch {
+		case other == nil || other == c:
+		case c == nil:
+			c = other
+		default:
+			c.join(other)
+		}
+	}
+	if c == nil {
+		c = &contact{
+			wrote: map[string]time.Time{}, shut: map[string]time.Time{}, preference: map[string]preference{},
+			claims: map[string]claim{}, until: map[string]time.Time{},
+		}
+	}
+	c.names = each(append(c.names, ids...))
+	for _, name := range c.names {
+		l.contacts[name] = c
+	}
+	return c
+}
+
+func (c *contact) join(other *contact) {
+	other.joined = c
+	c.names = append(c.names, other.names...)
+	for sender, at := range other.wrote {
+		latest(c.wrote, sender, at)
+	}
+	for sender, at := range other.shut {
+		latest(c.shut, sender, at)
+	}
+	for sender, p := range other.preference {
+		c.prefer(sender, p)
+	}
+	for key, held := range other.claims {
+		if held.at.After(c.claims[key].at) {
+			c.claims[key], c.until[key] = held, other.until[key]
+		}
+	}
+}
+
+// is tells whether they are one person.
+func (c *contact) is(other *contact) bool {
+	for c != nil && c.joined != nil {
+		c = c.joined
+	}
+	return c != nil && c == other
+}
+
+func (l *Memory) names(ids []string) []string {
+	for _, id := range ids {
+		if c := l.contacts[id]; c != nil {
+			return slices.Clone(c.names)
+		}
+	}
+	return ids
+}
+
+// Claim implements Ledger.
+func (l *Memory) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
+	if err := l.enter(ctx); err != nil {
+		return "", err
+	}
+	defer l.mu.Unlock()
+	now := l.now()
+	who := l.contact(ids(c.Recipient))
+	held := who.claims[c.Key]
+	if m := l.messages[l.calls[held.call]]; m != nil {
+		held.message, held.state = m.ID, stateOf(string(m.State))
+	}
+	take, repeats, err := held.meets(c, now)
+	if take {
+		who.claims[c.Key] = claim{call: c.Call, step: c.Step, at: now}
+		who.until[c.Key] = now.Add(c.Within)
+	}
+	return repeats, err
+}
+
+// Release implements Ledger.
+func (l *Memory) Release(ctx context.Context, call string) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.mu.Unlock()
+	l.release(call)
+	return nil
+}
+
+func (l *Memory) release(call string) {
+	for _, c := range l.contacts {
+		maps.DeleteFunc(c.claims, func(_ string, held claim) bool { return held.call == call })
+	}
+}
+
+// Told implements Ledger.
+func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	now := l.now()
+	l.person(factOfAnswer(a, now))
+	if a.MessageID == "" {
+		l.release(a.Call)
+		return nil, nil
+	}
+	before := l.messages[a.MessageID]
+	overtaken := before != nil && before.Call == ""
+	l.message(a.MessageID, a.Call, a.Sender, key(a.Recipient), stateOf(string(a.State)), now, now)
+	if !overtaken {
+		return nil, nil
+	}
+	return receiptsOf(l.statuses(a.MessageID), a.Call), nil
+}
+
+func (l *Memory) statuses(message string) []whatsapp.Notification {
+	return l.told(func(e kept) bool { return e.Kind == "status" && e.MessageID == message })
+}
+
+// told returns events, in the order in which they came.
+func (l *Memory) told(which func(kept) bool) []whatsapp.Notification {
+	var all []whatsapp.Notification
+	for _, e := range l.events {
+		if which(e) {
+			all = append(all, e.Notification)
+		}
+	}
+	return all
+}
+
+// Message implements Ledger.
+func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) {
+	if err := l.enter(ctx); err != nil {
+		return Message{}, false, err
+	}
+	defer l.mu.Unlock()
+	m := l.messages[id]
+	if m == nil {
+		return Message{}, false, nil
+	}
+	whole := *m
+	whole.Statuses = l.statuses(id)
+	return whole, true, nil
+}
+
+// Receipts implements Ledger.
+func (l *Memory) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	of := func(e kept) bool {
+		m := l.messages[e.MessageID]
+		return e.Kind == "status" && m != nil && m.Call == call
+	}
+	return receiptsOf(l.told(of), call), nil
+}
+
+// Inbound implements Ledger.
+func (l *Memory) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	who := l.contacts[key(contact)]
+	return l.told(func(e kept) bool {
+		return e.Kind == "message" && e.who.is(who) &&
+			(sender == "" || sender == e.PhoneNumberID) && !e.received.Before(since) && !e.at.Before(since.Add(-slack))
+	}), nil
+}
+
+// Contact implements Ledger.
+func (l *Memory) Contact(ctx context.Context, id string) ([]string, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	return l.names(ids(id)), nil
+}
+
+// Window implements Ledger.
+func (l *Memory) Window(ctx context.Context, sender, contact string) (Window, error) {
+	if err := l.enter(ctx); err != nil {
+		return Window{}, err
+	}
+	defer l.mu.Unlock()
+	c := l.contacts[key(contact)]
+	if c == nil {
+		return Window{}, nil
+	}
+	return windowOf(c.wrote[sender], c.shut[sender], l.heard[sender], l.now()), nil
+}
+
+// OptedOut implements Ledger.
+func (l *Memory) OptedOut(ctx context.Context, sender, contact string) (bool, error) {
+	if err := l.enter(ctx); err != nil {
+		return false, err
+	}
+	defer l.mu.Unlock()
+	c := l.contacts[key(contact)]
+	return c != nil && c.preference[sender].out, nil
+}
+
+// Prune implements Ledger.
+func (l *Memory) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	claims, held := 0, map[string]bool{}
+	for _, c := range l.contacts {
+		for key, one := range c.claims {
+			if claims < most && one.at.Before(before) && c.until[key].Before(before) {
+				delete(c.claims, key)
+				claims++
+				continue
+			}
+			held[one.call] = true
+		}
+	}
+	events := 0
+	l.events = slices.DeleteFunc(l.events, func(e kept) bool {
+		if events >= most || !e.received.Before(before) {
+			return false
+		}
+		events++
+		delete(l.known, e.id)
+		return true
+	})
+	messages := 0
+	for id, m := range l.messages {
+		if messages < most && l.updated[id].Before(before) && !held[m.Call] {
+			messages++
+			delete(l.messages, id)
+			delete(l.updated, id)
+			delete(l.calls, m.Call)
+		}
+	}
+	return claims + events + messages, nil
+}
+
+// Close implements Ledger.
+func (l *Memory) Close() error { return nil }

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/sqlitefile"
+)
+
+// receiptOf gives a status as a receipt of the call that sent its message; nil for none.
+// The status may not name the call: Meta promises it on all but failures.
+func receiptOf(n whatsapp.Notification, key string) *call.Receipt {
+	r, ok := n.Receipt()
+	if !ok && key != "" {
+		n.CallbackData = key
+		r, ok = n.Receipt()
+	}
+	if !ok {
+		return nil
+	}
+	return &r
+}
+
+// Message implements Ledger.
+func (l *SQLite) Message(ctx context.Context, id string) (m Message, ok bool, err error) {
+	var rows []event
+	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
+		err := sqlitefile.Query(conn, "SELECT call, sender, recipient, state, at FROM messages WHERE id = ?", func(row *sqlite.Stmt) {
+			ok = true
+			m = Message{
+				ID: id, Call: row.ColumnText(0), Sender: row.ColumnText(1), Recipient: row.ColumnText(2),
+				State: state(row.ColumnInt64(3)).name(), At: sqlitefile.Time(row, 4),
+			}
+		}, id)
+		if err == nil && ok {
+			rows, err = events(conn, "WHERE message = ?", id)
+		}
+		return err
+	})
+	if err == nil {
+		m.Statuses, err = l.notifications(rows)
+	}
+	return m, ok, err
+}
+
+// Receipts implements Ledger.
+func (l *SQLite) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
+	var rows []event
+	err := l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
+		rows, err = events(conn, "WHERE message IN (SELECT id FROM messages WHERE call = ?)", call)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := l.notifications(rows)
+	return receiptsOf(statuses, call), err
+}
+
+func receiptsOf(statuses []whatsapp.Notification, key string) []call.Receipt {
+	var receipts []call.Receipt
+	for _, n := range statuses {
+		if r := receiptOf(n, key); r != nil {
+			receipts = append(receipts, *r)
+		}
+	}
+	return receipts
+}
+
+// Inbound implements Ledger.
+func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error) {
+	var rows []event
+	err := l.file.Read(ctx, func(conn *sqlite.Conn) error {
+		seq, err := tables{conn: conn}.contact(ids(contact), false)
+		if err == nil {
+			rows, err = events(conn, "WHERE contact = ?1 AND received >= ?2 AND at >= ?3 AND ?4 IN (sender, '')",
+				seq, since.UnixNano(), since.Add(-slack).UnixNano(), sender)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.notifications(rows)
+}
+
+// Contact implements Ledger.
+func (l *SQLite) Contact(ctx context.Context, id string) (names []string, err error) {
+	err = l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
+		names, err = tables{conn: conn}.names(ids(id))
+		return err
+	})
+	return names, err
+}
+
+// Window implements Ledger.
+func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, error) {
+	var wrote, shut, heard time.Time
+	err := l.file.Peek(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, `SELECT nullif(wrote, 0), nullif(shut, 0), heard FROM aliases JOIN windows USING (contact) LEFT JOIN senders USING (sender)
+			WHERE id = ? AND sender = ?`, func(row *sqlite.Stmt) {
+			wrote, shut, heard = sqlitefile.Time(row, 0), sqlitefile.Time(row, 1), sqlitefile.Time(row, 2)
+		}, key(contact), sender)
+	})
+	return windowOf(wrote, shut, heard, l.now()), err
+}
+
+// OptedOut implements Ledger.
+func (l *SQLite) OptedOut(ctx context.Context, sender, contact string) (out bool, err error) {
+	err = l.file.Peek(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT out FROM aliases JOIN preferences USING (contact) WHERE id = ? AND sender = ?",
+			func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, key(contact), sender)
+	})
+	return out, err
+}
+
+// An event is a row as it is stored.
+type event struct{ id, body []byte }
+
+func events(conn *sqlite.Conn, where string, args ...any) (rows []event, err error) {
+	err = sqlitefile.Query(conn, "SELECT id, body FROM events "+where+" ORDER BY seq", func(row *sqlite.Stmt) {
+		rows = append(rows, event{sqlitefile.Blob(row, 0), sqlitefile.Blob(row, 1)})
+	}, args...)
+	return rows, err
+}
+
+func (l *SQLite) notifications(rows []event) ([]whatsapp.Notification, error) {
+	var all []whatsapp.Notification
+	for _, row := range rows {
+		n, err := l.unseal(row.id, row.body)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}

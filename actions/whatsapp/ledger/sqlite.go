@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/call"
+	"facteur/sqlitefile"
+)
+
+// A DiskError says that a ledger's file cannot be used. After one from writing, the ledger
+// stores nothing more: it has to be opened anew.
+type DiskError = sqlitefile.DiskError
+
+// SQLite is a ledger in a file. What comes at the same time shares one sync of the disk.
+// It keeps nothing in memory.
+//
+// Errors of the file are a *DiskError. The first one from writing is final.
+type SQLite struct {
+	Options
+	file *sqlitefile.File
+}
+
+// OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
+// file of an older version is brought up to date. Several processes may have it open.
+func OpenSQLite(path string, o Options) (*SQLite, error) {
+	file, err := sqlitefile.Open(path, kind())
+	if err != nil {
+		return nil, err
+	}
+	return &SQLite{o, file}, nil
+}
+
+// An entry is a fact with its stored form.
+type entry struct {
+	fact
+	body []byte
+}
+
+// Apply implements Ledger.
+func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error) {
+	now := l.now()
+	entries := make([]entry, len(told))
+	size := 0
+	for i, n := range told {
+		f := factOf(n, now)
+		body, err := l.seal(f)
+		if err != nil {
+			return nil, err
+		}
+		entries[i] = entry{f, body}
+		size += 512 + len(body)
+	}
+	var news []News
+	err := l.file.Write(ctx, true, size, func(conn *sqlite.Conn) error {
+		t := tables{conn, now}
+		heard := ""
+		for _, e := range entries {
+			if e.PhoneNumberID != heard && e.PhoneNumberID != "" {
+				heard = e.PhoneNumberID
+				if err := t.heard(heard); err != nil {
+					return err
+				}
+			}
+			one, err := t.apply(e)
+			if err != nil {
+				return err
+			}
+			if one != nil {
+				news = append(news, *one)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return news, nil
+}
+
+// Claim implements Ledger.
+func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
+	now := l.now()
+	var verdict error
+	err = l.file.Write(ctx, true, 256, func(conn *sqlite.Conn) (err error) {
+		t := tables{conn, now}
+		contact, err := t.contact(ids(c.Recipient), true)
+		if err != nil {
+			return err
+		}
+		held, err := t.claim(contact, c.Key)
+		if err != nil {
+			return err
+		}
+		var take bool
+		if take, repeats, verdict = held.meets(c, now); take {
+			err = t.take(contact, c)
+		}
+		return err
+	})
+	if err == nil {
+		err = verdict
+	}
+	return repeats, err
+}
+
+// Release implements Ledger.
+func (l *SQLite) Release(ctx context.Context, call string) error {
+	return l.file.Write(ctx, true, 64, func(conn *sqlite.Conn) error { return tables{conn, time.Time{}}.release(call) })
+}
+
+// Told implements Ledger.
+func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
+	now := l.now()
+	overtaken := false
+	err := l.file.WriteSoon(ctx, 256, func(conn *sqlite.Conn) (err error) {
+		overtaken, err = tables{conn, now}.told(a)
+		return err
+	})
+	if err != nil || !overtaken {
+		return nil, err
+	}
+	return l.Receipts(ctx, a.Call)
+}
+
+// Prune implements Ledger.
+func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
+	err = l.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
+		n, err = tables{conn, time.Time{}}.prune(before, most)
+		return err
+	})
+	return n, err
+}
+
+// Close implements Ledger.
+func (l *SQLite) Close() error { return l.file.Close() }
+
+// seal gives a fact the form that is stored.
+func (l *SQLite) seal(f fact) ([]byte, error) {
+	body, err := encode(f.Notification)
+	if err == nil && l.Seal != nil {
+		body, err = l.Seal(body, f.id.context())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store what a webhook told: %w", err)
+	}
+	return body, nil
+}
+
+// unseal is the reverse.
+func (l *SQLite) unseal(id, body []byte) (n whatsapp.Notification, err error) {
+	if l.Open != nil {
+		body, err = l.Open(body, identity(id).context())
+	}
+	if err == nil {
+		n, err = decode(body)
+	}
+	if err != nil {
+		return n, fmt.Errorf("read what a webhook told: %w", err)
+	}
+	return n, nil
+}
+
+// context ties what is sealed to its place.
+func (id identity) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }

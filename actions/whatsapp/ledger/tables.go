@@ -1,0 +1,270 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/actions/whatsapp"
+	"facteur/sqlitefile"
+)
+
+// Tables are those of the file, within one transaction.
+type tables struct {
+	conn *sqlite.Conn
+	now  time.Time
+}
+
+func (t tables) query(statement string, each func(row *sqlite.Stmt), args ...any) error {
+	return sqlitefile.Query(t.conn, statement, each, args...)
+}
+
+// text is null where there is none.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// heard notes that a webhook of a sender came.
+func (t tables) heard(sender string) error {
+	return t.query(`INSERT INTO senders (sender, heard) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard)`, nil, sender, t.now.UnixNano())
+}
+
+// apply stores a fact, unless it is known.
+func (t tables) apply(e entry) (*News, error) {
+	var contact int64
+	if e.named() {
+		var err error
+		if contact, err = t.contact(e.people, true); err == nil && e.left != "" {
+			err = t.query("DELETE FROM aliases WHERE id = ?", nil, e.left)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var message, owner any
+	switch e.Kind {
+	case "status":
+		message = text(e.MessageID)
+	case "message":
+		if contact != 0 {
+			owner = contact
+		}
+	}
+	err := t.query(`INSERT INTO events (id, kind, message, sender, contact, at, received, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, nil,
+		e.id[:], e.Kind, message, text(e.PhoneNumberID), owner, e.at.UnixNano(), t.now.UnixNano(), e.body)
+	if err != nil || t.conn.Changes() == 0 {
+		return nil, err
+	}
+	news := &News{Notification: e.Notification}
+	if message != nil {
+		call, err := t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
+		if err != nil {
+			return nil, err
+		}
+		news.Receipt = receiptOf(e.Notification, call)
+	}
+	if contact != 0 {
+		if err := t.person(contact, e.fact); err != nil {
+			return nil, err
+		}
+	}
+	news.Contact, err = t.names(e.people)
+	return news, err
+}
+
+// message stores how far a message has come, and returns the key of the call that sent it.
+func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (known string, err error) {
+	err = t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET
+			call = coalesce(call, excluded.call),
+			sender = coalesce(sender, excluded.sender),
+			recipient = coalesce(recipient, excluded.recipient),
+			at = CASE WHEN excluded.state > state THEN excluded.at ELSE at END,
+			state = max(state, excluded.state),
+			updated = excluded.updated
+		RETURNING coalesce(call, '')`,
+		func(row *sqlite.Stmt) { known = row.ColumnText(0) },
+		id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
+	return known, err
+}
+
+// person stores what a fact says about its person.
+func (t tables) person(contact int64, f fact) error {
+	if f.wrote {
+		if err := t.window(contact, f.PhoneNumberID, "wrote", f.at); err != nil {
+			return err
+		}
+	}
+	if f.shut {
+		if err := t.window(contact, f.PhoneNumberID, "shut", f.at); err != nil {
+			return err
+		}
+	}
+	if f.optedOut || f.optedIn {
+		return t.preference(contact, f.PhoneNumberID, f.optedOut, f.at)
+	}
+	return nil
+}
+
+// window notes when a contact wrote, or when Meta said that the window is shut.
+func (t tables) window(contact int64, sender, column string, at time.Time) error {
+	return t.query("INSERT INTO windows (contact, sender, "+column+") VALUES (?, ?, ?)"+
+		" ON CONFLICT DO UPDATE SET "+column+" = max("+column+", excluded."+column+")", nil, contact, sender, at.UnixNano())
+}
+
+// preference notes whether a contact wants marketing: the latest counts, of two at the
+// same time that which wants none.
+func (t tables) preference(contact int64, sender string, out bool, at time.Time) error {
+	return t.query(`INSERT INTO preferences (contact, sender, out, at) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET out = excluded.out, at = excluded.at
+		WHERE excluded.at > at OR excluded.at = at AND excluded.out > out`, nil, contact, sender, out, at.UnixNano())
+}
+
+// contact returns the number of who has the ids, and joins those who turn out to be one
+// person. It is 0 where nobody is known and none is to be made.
+func (t tables) contact(ids []string, make bool) (int64, error) {
+	var found []int64
+	var missing []string
+	for _, id := range ids {
+		seq := int64(0)
+		err := t.query("SELECT contact FROM aliases WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, id)
+		switch {
+		case err != nil:
+			return 0, err
+		case seq == 0:
+			missing = append(missing, id)
+		case !slices.Contains(found, seq):
+			found = append(found, seq)
+		}
+	}
+	if !make {
+		return slices.Max(append(found, 0)), nil
+	}
+	if len(found) == 0 {
+		if err := t.query("INSERT INTO contacts DEFAULT VALUES", nil); err != nil {
+			return 0, err
+		}
+		found = append(found, t.conn.LastInsertRowID())
+	}
+	for _, id := range missing {
+		if err := t.query("INSERT INTO aliases (id, contact) VALUES (?, ?)", nil, id, found[0]); err != nil {
+			return 0, err
+		}
+	}
+	for _, other := range found[1:] {
+		if err := t.join(found[0], other); err != nil {
+			return 0, err
+		}
+	}
+	return found[0], nil
+}
+
+// join gives a contact all that another has.
+func (t tables) join(contact, other int64) error {
+	for _, statement := range [...]string{
+		"UPDATE aliases SET contact = ? WHERE contact = ?",
+		"UPDATE events SET contact = ? WHERE contact = ?",
+		`INSERT INTO windows (contact, sender, wrote, shut) SELECT ?, sender, wrote, shut FROM windows WHERE contact = ?
+			ON CONFLICT DO UPDATE SET wrote = max(wrote, excluded.wrote), shut = max(shut, excluded.shut)`,
+		`INSERT INTO preferences (contact, sender, out, at) SELECT ?, sender, out, at FROM preferences WHERE contact = ?
+			ON CONFLICT DO UPDATE SET out = excluded.out, at = excluded.at
+			WHERE excluded.at > at OR excluded.at = at AND excluded.out > out`,
+		`INSERT INTO claims (contact, key, call, step, at, until) SELECT ?, key, call, step, at, until FROM claims WHERE contact = ?
+			ON CONFLICT DO UPDATE SET call = excluded.call, step = excluded.step, at = excluded.at, until = excluded.until
+			WHERE excluded.at > at`,
+	} {
+		if err := t.query(statement, nil, contact, other); err != nil {
+			return err
+		}
+	}
+	for _, statement := range [...]string{
+		"DELETE FROM windows WHERE contact = ?",
+		"DELETE FROM preferences WHERE contact = ?",
+		"DELETE FROM claims WHERE contact = ?",
+		"DELETE FROM contacts WHERE seq = ?",
+	} {
+		if err := t.query(statement, nil, other); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names returns all ids of the person who has one of these, sorted.
+func (t tables) names(ids []string) ([]string, error) {
+	var names []string
+	for _, id := range ids {
+		err := t.query("SELECT b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ? ORDER BY b.id",
+			func(row *sqlite.Stmt) { names = append(names, row.ColumnText(0)) }, id)
+		if err != nil || len(names) > 0 {
+			return names, err
+		}
+	}
+	return ids, nil
+}
+
+// claim returns what holds a key, the zero claim for nothing.
+func (t tables) claim(contact int64, key string) (held claim, err error) {
+	err = t.query("SELECT call, step, at FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
+		held = claim{call: row.ColumnText(0), step: row.ColumnText(1), at: sqlitefile.Time(row, 2)}
+	}, contact, key)
+	if err != nil || held.call == "" {
+		return held, err
+	}
+	err = t.query("SELECT id, state FROM messages WHERE call = ? ORDER BY seq DESC LIMIT 1", func(row *sqlite.Stmt) {
+		held.message, held.state = row.ColumnText(0), state(row.ColumnInt64(1))
+	}, held.call)
+	return held, err
+}
+
+func (t tables) take(contact int64, c whatsapp.Claim) error {
+	return t.query("INSERT OR REPLACE INTO claims (contact, key, call, step, at, until) VALUES (?, ?, ?, ?, ?, ?)", nil,
+		contact, c.Key, c.Call, c.Step, t.now.UnixNano(), t.now.Add(c.Within).UnixNano())
+}
+
+func (t tables) release(call string) error {
+	return t.query("DELETE FROM claims WHERE call = ?", nil, call)
+}
+
+// told stores an answer, and tells whether something came of its message before it was
+// known whose it is.
+func (t tables) told(a whatsapp.Answer) (overtaken bool, err error) {
+	if a.MessageID == "" {
+		err = t.release(a.Call)
+	} else {
+		err = t.query("SELECT call IS NULL FROM messages WHERE id = ?", func(row *sqlite.Stmt) { overtaken = row.ColumnBool(0) }, a.MessageID)
+		if err == nil {
+			_, err = t.message(a.MessageID, a.Call, a.Sender, key(a.Recipient), stateOf(string(a.State)), t.now)
+		}
+	}
+	if f := factOfAnswer(a, t.now); err == nil && f.named() {
+		var contact int64
+		if contact, err = t.contact(f.people, true); err == nil {
+			err = t.person(contact, f)
+		}
+	}
+	return overtaken, err
+}
+
+// prune deletes what is old, looking only at the oldest rows.
+func (t tables) prune(before time.Time, most int) (n int, err error) {
+	old := before.UnixNano()
+	for _, statement := range [...]string{
+		"DELETE FROM claims WHERE (contact, key) IN (SELECT contact, key FROM claims WHERE until < ?1 AND at < ?1 ORDER BY until LIMIT ?2)",
+		"DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?2) AND received < ?1",
+		`DELETE FROM messages WHERE seq IN (SELECT seq FROM messages ORDER BY seq LIMIT ?2) AND updated < ?1
+			AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.call = messages.call)`,
+	} {
+		if err := t.query(statement, nil, old, most); err != nil {
+			return n, err
+		}
+		n += t.conn.Changes()
+	}
+	return n, nil
+}
