@@ -1,0 +1,187 @@
+package local_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// limited is a kit whose sends pass one bucket for all, and one for each recipient.
+func limited(all, each call.Limit) kit {
+	return kit{limits: func(_ string, in map[string]any) []call.Limit {
+		own := each
+		own.Key += in["to"].(string)
+		return []call.Limit{all, own}
+	}}
+}
+
+func loop(n int, to string) string {
+	return fmt.Sprintf(`
+flow: f
+steps:
+  - id: each
+    foreach: "${lists.range(%d)}"
+    as: n
+    concurrency: %d
+    allow_failure: true
+    steps: [{id: send, action: test.send, timeout: 10s, with: {to: "%s"}}]
+`, n, n, to)
+}
+
+// times tells when the calls of a run were made, in seconds after its start, and asserts
+// that none was taken up before.
+func times(t *testing.T, p kit, source string, outcome func(n int, c call.Call) call.Outcome) []float64 {
+	t.Helper()
+	clock := virtual()
+	began := clock.Now()
+	j := &journal.Memory{}
+	var out []float64
+	h := local.New(local.Options{Journal: j, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
+		out = append(out, clock.Now().Sub(began).Seconds())
+		return outcome(len(out), c)
+	}})
+	_, err := h.Run(t.Context(), p.compile(t, source), start())
+	require.NoError(t, err)
+	_, records, err := j.Load(t.Context(), id)
+	require.NoError(t, err)
+	var taken []float64
+	for _, r := range records {
+		if r.Kind == "taken" {
+			taken = append(taken, r.At.Sub(began).Seconds())
+		}
+	}
+	assert.Equal(t, taken, out, "a call is held back before it is taken up")
+	return out
+}
+
+func succeed(_ int, c call.Call) call.Outcome { return accepted(c) }
+
+func TestLimitsHoldCallsBack(t *testing.T) {
+	wide := call.Limit{Key: "each:", Rate: 1000, Burst: 1000}
+	assert.Equal(t, []float64{0, 0, 0, 1, 2, 3, 4, 5},
+		times(t, limited(call.Limit{Key: "all", Rate: 1, Burst: 3}, wide), loop(8, "a"), succeed))
+	assert.Equal(t, []float64{0, 0, 0, 0, 0, 0, 0, 0},
+		times(t, limited(call.Limit{Key: "all"}, wide), loop(8, "a"), succeed), "no rate is no limit")
+
+	// One recipient has to wait; the others go on.
+	assert.Equal(t, []float64{0, 0, 0, 6, 12, 18},
+		times(t, limited(call.Limit{Key: "all", Rate: 1000, Burst: 1000}, call.Limit{Key: "each:", Rate: 1. / 6, Burst: 1}),
+			loop(6, "${n == 1 || n == 2 ? string(n) : 'a'}"), succeed))
+}
+
+// A bulk run does not keep others from sending: they take turns.
+func TestRunsTakeTurns(t *testing.T) {
+	k := limited(call.Limit{Key: "all", Rate: 100, Burst: 1}, call.Limit{})
+	var mu sync.Mutex
+	var order []string
+	underWay := make(chan bool)
+	var once sync.Once
+	h := local.New(local.Options{Journal: &journal.Memory{}, Do: func(_ context.Context, c call.Call) call.Outcome {
+		mu.Lock()
+		order = append(order, c.Run)
+		mu.Unlock()
+		once.Do(func() { close(underWay) })
+		return accepted(c)
+	}})
+	bulk, single := k.compile(t, loop(60, "a")), k.compile(t, one)
+	var runs sync.WaitGroup
+	runs.Go(func() { _, err := h.Run(t.Context(), bulk, local.Start{ID: "bulk"}); assert.NoError(t, err) })
+	<-underWay
+	_, err := h.Run(t.Context(), single, local.Start{ID: "single"})
+	require.NoError(t, err)
+	runs.Wait()
+	require.Len(t, order, 61)
+	assert.Less(t, slices.Index(order, "single"), 55)
+}
+
+// A run that is cancelled while its calls are held back takes none of them up, and leaves
+// no reservations behind.
+func TestCancelledWhileHeldBack(t *testing.T) {
+	k := limited(call.Limit{Key: "all", Rate: 1, Burst: 1}, call.Limit{})
+	clock := virtual()
+	began := clock.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	j := &journal.Memory{}
+	made := 0
+	h := local.New(local.Options{Journal: j, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
+		if made++; made == 3 {
+			cancel()
+		}
+		return accepted(c)
+	}})
+	result, err := h.Run(ctx, k.compile(t, loop(1000, "a")), start())
+	require.NoError(t, err)
+	assert.Equal(t, machine.Cancelled, result.Status)
+	_, records, err := j.Load(t.Context(), id)
+	require.NoError(t, err)
+	taken, _ := calls(t, records)
+	assert.Len(t, taken, 3)
+	_, err = h.Run(t.Context(), k.compile(t, one), local.Start{ID: "next"})
+	require.NoError(t, err)
+	assert.LessOrEqual(t, clock.Now().Sub(began), 4*time.Second)
+}
+
+// An answer that says throttled halves the rate; it comes back within a minute.
+func TestThrottledAnswersLowerTheBucket(t *testing.T) {
+	all := call.Limit{Key: "all", Rate: 10, Burst: 1}
+	throttled := func(bad func(n int) bool) func(int, call.Call) call.Outcome {
+		return func(n int, c call.Call) call.Outcome {
+			if !bad(n) {
+				return accepted(c)
+			}
+			o := refused(false)
+			o.Throttled = "all"
+			return o
+		}
+	}
+	at := times(t, limited(all, call.Limit{}), loop(700, "a"), throttled(func(n int) bool { return n == 1 }))
+	gap := func(n int) float64 { return at[n+1] - at[n] }
+	assert.InDelta(t, 0.2, gap(2), 0.01, "half the rate, but for the call that had its place")
+	for n := 3; n+1 < len(at); n++ {
+		require.LessOrEqual(t, gap(n), gap(n-1)+1e-6)
+	}
+	after := slices.IndexFunc(at, func(s float64) bool { return s > 62 })
+	require.Positive(t, after)
+	assert.InDelta(t, 0.1, gap(after), 0.001, "the full rate again")
+
+	// Calls that were under way together are one complaint.
+	wide := call.Limit{Key: "all", Rate: 10, Burst: 10}
+	at = times(t, limited(wide, call.Limit{}), loop(20, "a"), throttled(func(n int) bool { return n <= 10 }))
+	assert.InDelta(t, 0.2, at[12]-at[11], 0.01)
+
+	// Complaints that go on slow it further, but not for ever.
+	at = times(t, limited(all, call.Limit{}), loop(40, "a"), throttled(func(int) bool { return true }))
+	assert.Greater(t, gap(20), 1.0)
+	assert.LessOrEqual(t, gap(38), 6.5)
+
+	// What is throttled elsewhere does not matter here.
+	at = times(t, limited(all, call.Limit{}), loop(10, "a"), func(_ int, c call.Call) call.Outcome {
+		o := accepted(c)
+		o.Throttled = "another"
+		return o
+	})
+	assert.InDelta(t, 0.9, at[9], 0.001)
+}
+
+func TestManyBuckets(t *testing.T) {
+	clock := virtual()
+	k := limited(call.Limit{Key: "all", Rate: 1e9, Burst: 1e6}, call.Limit{Key: "pair:", Rate: 1. / 6, Burst: 1})
+	made := 0
+	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome { made++; return accepted(c) }})
+	source := strings.Replace(loop(2000, "${string(n)}"), "concurrency: 2000", "concurrency: 100", 1)
+	_, err := h.Run(t.Context(), k.compile(t, source), start())
+	require.NoError(t, err)
+	assert.Equal(t, 2000, made)
+}
