@@ -95,6 +95,12 @@ func TestDiagnostics(t *testing.T) {
 		"${timestamp('2026-13-01')}": `'2026-13-01': "2026-13-01" is not a timestamp, write one such as "2026-01-31T08:00:00Z" [invalid-literal]`,
 		"${e164('0', 'XX')}":         `'XX': "XX" is not a region, write one such as "FR" [invalid-literal]`,
 
+		"${format(now(), 'DD/MM/YY', 'UTC')}":  `'DD/MM/YY': the layout "DD/MM/YY" has YY; it knows YYYY, MM, DD, HH, mm and ss, and words go outside of it [invalid-literal]`,
+		"${format(now(), 'HH heures', 'UTC')}": `'HH heures': the layout "HH heures" has s; it knows YYYY, MM, DD, HH, mm and ss, and words go outside of it [invalid-literal]`,
+		"${format(now(), 'DD', 'Paris')}":      `'Paris': "Paris" is not a time zone, write one such as "Europe/Paris", "UTC" or "+02:00" [invalid-literal]`,
+		"${format(inputs.name, 'DD', 'UTC')}":  `format: format does not take string and string and string [type-mismatch] (it takes: string.format(list), format(timestamp, string, string))`,
+		"${pad(inputs.name, 3)}":               `pad: pad does not take string and int [type-mismatch] (it takes: pad(int, int))`,
+
 		// Syntax.
 		"${now() - 1d}":             `d: 1d is not a number [expression-syntax] (write a duration as duration("1d"))`,
 		"${now() + 1h30m > now()}":  `h30m: 1h30m is not a number [expression-syntax] (write a duration as duration("1h30m"))`,

@@ -50,7 +50,7 @@ func newEnvironment() *environment {
 		cel.ParserExpressionSizeLimit(maxLength),
 		cel.ParserRecursionLimit(maxRecursion),
 	}
-	env, err := cel.NewEnv(append(options, functions()...)...)
+	env, err := cel.NewEnv(append(append(options, functions()...), formatFunctions()...)...)
 	if err != nil {
 		panic("expr: " + err.Error())
 	}

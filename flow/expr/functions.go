@@ -134,6 +134,8 @@ func costs() []interpreter.CostTrackerOption {
 	}
 	return []interpreter.CostTrackerOption{
 		interpreter.OverloadCostTracker("e164_string_string", fixed(100)),
+		interpreter.OverloadCostTracker(formatOverload, fixed(50)),
+		interpreter.OverloadCostTracker("pad_int_int", operands),
 		interpreter.OverloadCostTracker("mask_string", operands),
 		interpreter.OverloadCostTracker("sha256_string", operands),
 		interpreter.OverloadCostTracker("json_dyn", result),

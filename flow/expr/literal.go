@@ -21,19 +21,25 @@ func (c *check) literals() {
 		}
 		call := e.AsCall()
 		formats = formats || call.FunctionName() == "format"
-		i, valid := literalRule(call)
-		if valid == nil || i >= len(call.Args()) {
+		if call.FunctionName() == "format" && !call.IsMemberFunction() && len(call.Args()) == 3 {
+			c.literal(call.Args()[1], validLayout)
+			c.literal(call.Args()[2], func(s string) error { _, err := timeZone(s); return err })
 			return
 		}
-		arg := call.Args()[i]
-		if s, ok := textOf(arg); ok {
-			if err := valid(s); err != nil {
-				c.errorf("invalid-literal", c.places.node(arg), "", "%v", err)
-			}
+		if i, valid := literalRule(call); valid != nil && i < len(call.Args()) {
+			c.literal(call.Args()[i], valid)
 		}
 	}))
 	if formats && !c.list.HasErrors() {
 		c.formats()
+	}
+}
+
+func (c *check) literal(arg ast.Expr, valid func(string) error) {
+	if s, ok := textOf(arg); ok {
+		if err := valid(s); err != nil {
+			c.errorf("invalid-literal", c.places.node(arg), "", "%v", err)
+		}
 	}
 }
 
