@@ -1,14 +1,20 @@
 package ledger_test
 
 import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
+	"facteur/sqlitefile"
 )
 
 func TestSQLite(t *testing.T) {
@@ -31,4 +37,162 @@ func openSQLite(t testing.TB, path string, now func() time.Time) *ledger.SQLite 
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// TestSealed stores what people wrote so that only who has the key can read it, in its
+// place.
+func TestSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	flip := func(text, context []byte) []byte {
+		out := bytes.Clone(text)
+		for i := range out {
+			out[i] ^= 0x55 ^ context[len(context)-1]
+		}
+		return out
+	}
+	l, err := ledger.OpenSQLite(path, ledger.Options{
+		Now:  ledgertest.Start,
+		Seal: func(plain, context []byte) ([]byte, error) { return flip(plain, context), nil },
+		Open: func(sealed, context []byte) ([]byte, error) { return flip(sealed, context), nil },
+	})
+	require.NoError(t, err)
+	n := ledgertest.Message("wamid.in", "un secret")
+	_, err = l.Apply(t.Context(), n)
+	require.NoError(t, err)
+	found, err := l.Inbound(t.Context(), "", ledgertest.Person, ledgertest.Start())
+	require.NoError(t, err)
+	require.Equal(t, []whatsapp.Notification{n}, found)
+	require.NoError(t, l.Close())
+	file, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotContains(t, string(file), "un secret")
+
+	_, err = openSQLite(t, path, ledgertest.Start).Inbound(t.Context(), "", ledgertest.Person, ledgertest.Start())
+	require.ErrorContains(t, err, "read what a webhook told")
+}
+
+// TestDocumentedWebhooks stores all that Meta documents, whole, and again.
+func TestDocumentedWebhooks(t *testing.T) {
+	l := openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), nil)
+	memory := &ledger.Memory{}
+	files, err := filepath.Glob("../../../testdata/webhooks/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		told, err := whatsapp.ParseWebhook(body)
+		require.NoError(t, err)
+		want, err := memory.Apply(t.Context(), told...)
+		require.NoError(t, err)
+		news, err := l.Apply(t.Context(), told...)
+		require.NoError(t, err, file)
+		require.Equal(t, want, news, file)
+		news, err = l.Apply(t.Context(), told...)
+		require.NoError(t, err, file)
+		require.Empty(t, news, file)
+		for _, n := range told {
+			if n.Kind != "message" || n.WaID == "" {
+				continue
+			}
+			found, err := l.Inbound(t.Context(), n.PhoneNumberID, n.WaID, time.Unix(0, 0))
+			require.NoError(t, err, file)
+			for _, one := range found {
+				if one.MessageID == n.MessageID && one.Type == n.Type && one.Text == n.Text {
+					_, event := n.Event()
+					_, again := one.Event()
+					require.Equal(t, event, again, file)
+				}
+			}
+		}
+	}
+}
+
+// TestDiskFails lets writing fail in the middle: nothing is acknowledged any more, and what
+// was is there.
+func TestDiskFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := openSQLite(t, path, nil)
+	stored := 0
+	_, err := l.Apply(t.Context(), ledgertest.Status("0", "sent", "f1.a.1"))
+	require.NoError(t, err)
+	require.NoError(t, l.Exec("PRAGMA max_page_count = 60"))
+	for err == nil {
+		stored++
+		require.Less(t, stored, 10_000, "it never fails")
+		_, err = l.Apply(t.Context(), ledgertest.Status(fmt.Sprint(stored), "sent", "f1.a.1"))
+	}
+	want := "ledger " + path + ": cannot write it: the disk is full; free some space and start again"
+	var disk *ledger.DiskError
+	require.ErrorAs(t, err, &disk)
+	require.ErrorContains(t, err, want)
+	_, err = l.Claim(t.Context(), ledgertest.Claim("f1.a.1", "k"))
+	require.ErrorContains(t, err, want)
+	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"))
+	require.ErrorContains(t, err, want)
+	found, err := l.Receipts(t.Context(), "f1.a.1")
+	require.NoError(t, err, "reading goes on")
+	require.Len(t, found, stored)
+	require.ErrorContains(t, l.Close(), want)
+	found, err = openSQLite(t, path, nil).Receipts(t.Context(), "f1.a.1")
+	require.NoError(t, err)
+	require.Len(t, found, stored)
+}
+
+// TestUnusable opens what is no ledger.
+func TestUnusable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j, err := sqlitefile.Open(path, sqlitefile.Kind{Name: "journal", ID: 7, Migrations: []string{"CREATE TABLE runs (id);"}})
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	_, err = ledger.OpenSQLite(path, ledger.Options{})
+	require.EqualError(t, err, "ledger "+path+": cannot open it: it is not a ledger; move it away, or choose another data folder")
+}
+
+// TestOldLedgers opens a ledger of each schema that was ever released.
+func TestOldLedgers(t *testing.T) {
+	newest := filepath.Join("testdata", fmt.Sprintf("schema%d.db", ledger.Schema()))
+	if _, err := os.Stat(newest); *update && err != nil {
+		l := openSQLite(t, newest, ledgertest.Start)
+		writeOld(t, l)
+		require.NoError(t, l.Close())
+		require.NoError(t, os.Remove(newest+"-lock"))
+	}
+	require.FileExists(t, newest, "run the test with -update")
+	files, err := filepath.Glob("testdata/schema*.db")
+	require.NoError(t, err)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			path := filepath.Join(t.TempDir(), "ledger.db")
+			require.NoError(t, os.WriteFile(path, content, 0o600))
+			l := openSQLite(t, path, ledgertest.Start)
+			require.Empty(t, writeOld(t, l), "it is known")
+			w, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person)
+			require.NoError(t, err)
+			require.Equal(t, whatsapp.WindowOpen, w.State)
+			out, err := l.OptedOut(t.Context(), ledgertest.Sender, "FR.1")
+			require.NoError(t, err)
+			require.True(t, out)
+			repeats, err := l.Claim(t.Context(), ledgertest.Claim("f1.new.1", "k"))
+			require.NoError(t, err)
+			require.Equal(t, "wamid.1", repeats)
+		})
+	}
+}
+
+var update = flag.Bool("update", false, "write the ledger of the newest schema to testdata, if there is none")
+
+// writeOld writes what the ledgers in testdata hold.
+func writeOld(t *testing.T, l ledger.Ledger) []ledger.News {
+	_, err := l.Claim(t.Context(), ledgertest.Claim("f1.old.1", "k"))
+	require.NoError(t, err)
+	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.old.1", "wamid.1"))
+	require.NoError(t, err)
+	in := ledgertest.Message("wamid.in", "oui")
+	in.UserID = "FR.1"
+	news, err := l.Apply(t.Context(), in, ledgertest.Status("wamid.1", "sent", "f1.old.1"), ledgertest.Preference("stop", ledgertest.Start()))
+	require.NoError(t, err)
+	return news
 }

@@ -36,9 +36,13 @@ func (t tables) heard(sender string) error {
 
 // apply stores a fact, unless it is known.
 func (t tables) apply(e entry) (*News, error) {
+	known := false
+	err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { known = true }, e.id[:])
+	if err != nil || known {
+		return nil, err
+	}
 	var contact int64
 	if e.named() {
-		var err error
 		if contact, err = t.contact(e.people, true); err == nil && e.left != "" {
 			err = t.query("DELETE FROM aliases WHERE id = ?", nil, e.left)
 		}
@@ -55,10 +59,9 @@ func (t tables) apply(e entry) (*News, error) {
 			owner = contact
 		}
 	}
-	err := t.query(`INSERT INTO events (id, kind, message, sender, contact, at, received, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, nil,
+	err = t.query("INSERT INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", nil,
 		e.id[:], e.Kind, message, text(e.PhoneNumberID), owner, e.at.UnixNano(), t.now.UnixNano(), e.body)
-	if err != nil || t.conn.Changes() == 0 {
+	if err != nil {
 		return nil, err
 	}
 	news := &News{Notification: e.Notification}

@@ -158,6 +158,12 @@ func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
 	found, err := l.Inbound(t.Context(), Sender, "33698765432", Start())
 	require.NoError(t, err)
 	require.Len(t, found, 2, "what they wrote stays theirs")
+
+	next := Message("wamid.in.3", "bonjour")
+	next.UserID = "FR.NEXT"
+	apply(t, l, next)
+	require.Empty(t, apply(t, l, n))
+	require.Equal(t, []string{Person, "FR.NEXT"}, names(t, l, Person), "old news takes it from nobody")
 }
 
 func inbound(t *testing.T, l ledger.Ledger, clock *Clock) {

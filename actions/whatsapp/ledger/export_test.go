@@ -1,0 +1,18 @@
+package ledger
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// Schema is the newest version of the file.
+func Schema() int { return len(kind().Migrations) }
+
+// Exec runs a statement on the writer's connection, outside a transaction.
+func (l *SQLite) Exec(sql string) error {
+	return l.file.Outside(context.Background(), func(conn *sqlite.Conn) error {
+		return sqlitex.ExecuteTransient(conn, sql, nil)
+	})
+}
