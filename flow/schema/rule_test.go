@@ -1,0 +1,78 @@
+package schema_test
+
+import (
+	"testing"
+
+	"facteur/flow/schema"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// A limit with a rule says the rule's id in place of its own kind.
+func TestLimitsOfRules(t *testing.T) {
+	most := 3.0
+	for _, tt := range []struct {
+		typ  *schema.Type
+		in   any
+		want string // rule and hint
+	}{
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, "abcd", "title "},
+		{&schema.Type{Kind: schema.String, MinLength: 1, Rule: "title", Hint: "write one"}, "", "title write one"},
+		{&schema.Type{Kind: schema.String, Pattern: "^a", Rule: "title", Hint: "begin with a"}, "b", "title begin with a"},
+		{&schema.Type{Kind: schema.String, Enum: []any{"list", "button"}, Rule: "kind", Hint: "no"}, "lits", `kind did you mean "list"? allowed: button, list`},
+		{&schema.Type{Kind: schema.Int, Maximum: &most, Rule: "count"}, 4, "count "},
+		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, 2}, "count "},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, "🙂🙂", "utf16-length some emoji count twice there; shorten the text to be sure"},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, 7, `type put it in quotes: "7"`},
+	} {
+		_, found := tt.typ.Coerce(tt.in)
+		if assert.Len(t, found, 1, tt.want) {
+			assert.Equal(t, tt.want, found[0].Rule+" "+found[0].Hint)
+		}
+	}
+}
+
+// What a type recognises as a mistake stands in place of what it would say itself.
+func TestMistakes(t *testing.T) {
+	typ := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{{Name: "body", Type: schema.StringType, Required: true}},
+		Mistake: func(v any) schema.Violations {
+			object, _ := v.(map[string]any)
+			if _, ok := object["to"]; ok {
+				return schema.Violations{{Rule: "whole", Message: "this is the whole"}}
+			}
+			if _, ok := object["old"]; ok {
+				return schema.Violations{{Path: schema.Path{"old"}, Rule: "gone", OnKey: true, Message: "this is gone"}}
+			}
+			return nil
+		}}
+	for _, tt := range []struct {
+		in   any
+		want []string
+	}{
+		{map[string]any{"body": "x"}, nil},
+		{map[string]any{"to": "x", "unknown": 1}, []string{" whole"}},
+		{map[string]any{"body": "x", "old": 1}, []string{"old gone"}},
+		{map[string]any{"old": 1}, []string{" required", "old gone"}},
+	} {
+		_, found := typ.Coerce(tt.in)
+		var got []string
+		for _, v := range found {
+			got = append(got, v.Path.String()+" "+v.Rule)
+		}
+		assert.Equal(t, tt.want, got)
+	}
+}
+
+func TestAnyCase(t *testing.T) {
+	for _, tt := range []struct {
+		typ  *schema.Type
+		want any
+	}{
+		{&schema.Type{Kind: schema.String, Enum: []any{"list"}, AnyCase: true}, "LIST"},
+		{&schema.Type{Kind: schema.String, Enum: []any{"list"}, FoldCase: true}, "list"},
+	} {
+		got, found := tt.typ.Coerce("LIST")
+		assert.Empty(t, found)
+		assert.Equal(t, tt.want, got)
+	}
+}
