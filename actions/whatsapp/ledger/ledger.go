@@ -58,8 +58,9 @@ type Ledger interface {
 	// Window tells whether a contact may be written to freely. What was Told lately may
 	// be missing.
 	Window(ctx context.Context, sender, contact string) (Window, error)
-	// OptedOut tells whether a contact wants no marketing from a sender. What was Told
-	// lately may be missing.
+	// OptedOut tells whether a contact wants no marketing from a sender, and webhooks of
+	// the sender have come since, which would have said otherwise. What was Told lately
+	// may be missing.
 	OptedOut(ctx context.Context, sender, contact string) (bool, error)
 
 	// Prune forgets events, messages and claims from before a time, so many of each at
@@ -103,15 +104,17 @@ type Window struct {
 // day is how long a window is open.
 const day = 24 * time.Hour
 
-// windowOf tells the state of a window. That nobody wrote for a day only counts when
-// webhooks of the sender have come since: else it may just not be known.
+// windowOf tells the state of a window. That it was shut once only counts when webhooks of
+// the sender have come since: else the contact may have written without our knowing.
 func windowOf(wrote, shut, heard, now time.Time) Window {
 	w := Window{Wrote: wrote, Shut: shut}
-	switch end := wrote.Add(day); {
-	case shut.After(wrote):
-		w.State = whatsapp.WindowShut
-	case wrote.IsZero():
-	case now.Before(end):
+	end := wrote.Add(day)
+	if shut.After(wrote) {
+		end = shut
+	}
+	switch {
+	case wrote.IsZero() && shut.IsZero():
+	case !shut.After(wrote) && now.Before(end):
 		w.State = whatsapp.WindowOpen
 	case heard.After(end):
 		w.State = whatsapp.WindowShut

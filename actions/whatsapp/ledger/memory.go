@@ -348,7 +348,11 @@ func (l *Memory) OptedOut(ctx context.Context, sender, contact string) (bool, er
 	}
 	defer l.mu.Unlock()
 	c := l.contacts[key(contact)]
-	return c != nil && c.preference[sender].out, nil
+	if c == nil {
+		return false, nil
+	}
+	p := c.preference[sender]
+	return p.out && !l.heard[sender].Before(p.at), nil
 }
 
 // Prune implements Ledger.

@@ -112,7 +112,7 @@ func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, er
 // OptedOut implements Ledger.
 func (l *SQLite) OptedOut(ctx context.Context, sender, contact string) (out bool, err error) {
 	err = l.file.Peek(ctx, func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, "SELECT out FROM aliases JOIN preferences USING (contact) WHERE id = ? AND sender = ?",
+		return sqlitefile.Query(conn, "SELECT out AND heard >= at FROM aliases JOIN preferences USING (contact) JOIN senders USING (sender) WHERE id = ? AND sender = ?",
 			func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, key(contact), sender)
 	})
 	return out, err

@@ -50,8 +50,10 @@ func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	shut := Accepted("f1.a.1", "")
 	shut.Shut = true
 	tell(t, l, shut)
-	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Shut: Start()}, window(t, l))
+	require.Equal(t, ledger.Window{Shut: Start()}, window(t, l), "they may have written since")
 	clock.Pass(time.Minute)
+	apply(t, l, Status("wamid.other", "sent", ""))
+	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Shut: Start()}, window(t, l), "webhooks come, and none of a message")
 	wrote := Message("wamid.in", "oui")
 	wrote.Timestamp = clock.Now()
 	apply(t, l, wrote)
@@ -60,11 +62,16 @@ func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	n := Status("wamid.2", "failed", "")
 	n.Timestamp, n.Errors = clock.Now(), []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131047}}}
 	apply(t, l, n)
-	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: wrote.Timestamp, Shut: clock.Now()}, window(t, l))
+	at := clock.Now()
+	require.Equal(t, ledger.Window{Wrote: wrote.Timestamp, Shut: at}, window(t, l))
+	clock.Pass(time.Minute)
+	apply(t, l, n)
+	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: wrote.Timestamp, Shut: at}, window(t, l))
 }
 
 func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.False(t, optedOut(t, l))
+	clock.Pass(24 * time.Hour)
 	steps := []struct {
 		name string
 		n    whatsapp.Notification
@@ -90,7 +97,13 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 	a := Accepted("f1.a.1", "")
 	a.OptedOut, a.Recipient = true, "33600000009"
+	clock.Pass(time.Minute)
 	tell(t, l, a)
+	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
+	require.NoError(t, err)
+	require.False(t, out, "they may have come back since")
+	clock.Pass(time.Minute)
+	apply(t, l, Status("wamid.other", "sent", ""))
 	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
 	require.NoError(t, err)
 	require.True(t, out)
