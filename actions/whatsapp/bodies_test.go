@@ -210,7 +210,6 @@ func saidInFlows(t *testing.T) map[string]string {
 		text(map[string]any{"sender_phone_id": "+33612345678"}),
 		text(map[string]any{"recipient": "33612345678"}),
 		text(map[string]any{"recipient": "+33012345678"}),
-		text(map[string]any{"once": map[string]any{"key": "x"}}),
 		text(map[string]any{"reply_to": " wamid.X"}),
 		text(map[string]any{"message_type": "reaction", "message": map[string]any{"message_id": "w", "emoji": "👍"}, "reply_to": "w"}),
 		text(map[string]any{"message_type": "template", "message": map[string]any{"name": "n", "language": map[string]any{"code": "fr"}}, "fallback": map[string]any{"message": map[string]any{"name": "n", "language": map[string]any{"code": "fr"}}}}),

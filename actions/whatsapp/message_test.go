@@ -225,7 +225,6 @@ func TestInputRules(t *testing.T) {
 		{"a phone number as sender", map[string]any{"sender_phone_id": "+33612345678"}, "sender_phone_id", "sender-phone-id"},
 		{"no plus", map[string]any{"recipient": "33612345678"}, "recipient", "recipient-format"},
 		{"not in use", map[string]any{"recipient": "+33012345678"}, "recipient", "recipient-doubtful"},
-		{"once", map[string]any{"once": map[string]any{"key": "x"}}, "once", "once-needs-ledger"},
 		{"a reply by reaction", map[string]any{"message_type": "reaction", "message": map[string]any{"message_id": "w", "emoji": "👍"}, "reply_to": "w"}, "reply_to", "reaction-no-reply"},
 		{"a fallback that is wrong", map[string]any{"fallback": map[string]any{"message": map[string]any{"name": "n", "language": map[string]any{"code": "fr"},
 			"components": []any{map[string]any{"type": "body", "parameters": []any{map[string]any{"type": "text", "text": "a\nb"}}}}}}}, "fallback.message.components[0].parameters[0].text", "parameter-text"},

@@ -122,9 +122,6 @@ func (s sender) check(in schema.Value) schema.Violations {
 	var found schema.Violations
 	found = judge(found, input, nil, "")
 	found = s.recipient(found, input["recipient"])
-	if _, ok := input["once"]; ok && s.Once == nil {
-		found = append(found, schema.Violation{Path: schema.Path{"once"}, Rule: "once-needs-ledger", OnKey: true, Message: noLedger})
-	}
 	kind, _ := input["message_type"].(string)
 	found = judgeMessage(found, kind, input["message"], schema.Path{"message"})
 	if fallback, ok := input["fallback"].(map[string]any); ok {

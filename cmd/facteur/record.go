@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"facteur/actions"
-	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/flow/record"
 	"facteur/flow/suite"
@@ -21,7 +20,7 @@ func (p *checkedProject) record(o *suite.Options) error {
 	scrubber := record.NewScrubber()
 	o.Record, o.Scrub = network{allowed: p.policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
 	o.Do = func(w suite.World) (call.Do, error) {
-		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w)})
+		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), p.known(w))
 		if err != nil {
 			return nil, err
 		}

@@ -181,11 +181,18 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 	if err != nil {
 		return nil, err
 	}
-	set, err := newCatalog(v, w.RoundTripper, p.policy(), whatsapp.Options{Window: p.window(w)})
+	set, err := newCatalog(v, w.RoundTripper, p.policy(), p.known(w))
 	if err != nil {
 		return nil, err
 	}
 	return set.Do, nil
+}
+
+// known answers what actions want to know from what a test case says, and has sent.
+func (p *checkedProject) known(w suite.World) whatsapp.Options {
+	o := rememberOnly(w.Now)
+	o.Window = p.window(w)
+	return o
 }
 
 // window answers what a test case says about 24-hour windows, and what its events do to

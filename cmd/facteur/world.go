@@ -13,6 +13,7 @@ import (
 	"facteur/actions"
 	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -94,7 +95,13 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 		return nil, err
 	}
 	w.closers = append(w.closers, func() { _ = v.Close() })
-	set, err := newCatalog(v, transport, p.policy(), whatsapp.Options{})
+	known := rememberOnly(w.clock.Now)
+	if !w.virtual {
+		if known, err = w.keep(p, v); err != nil {
+			return nil, err
+		}
+	}
+	set, err := newCatalog(v, transport, p.policy(), known)
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +112,13 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 		w.do = w.rehearsal.does(set.Do)
 	default:
 		w.do = set.Do
-		err = w.keep(p, v)
 	}
-	return w, err
+	return w, nil
+}
+
+// rememberOnly answers what actions want to know from what one run has sent.
+func rememberOnly(now func() time.Time) whatsapp.Options {
+	return ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: now}}, whatsapp.Options{}, nil)
 }
 
 // replay puts a recording in the place of the network.
@@ -237,19 +248,25 @@ func hasField(app vault.App, name string) bool {
 	return false
 }
 
-// keep stores the run in the project's data folder, sealed.
-func (w *world) keep(p *project, v *vault.Vault) error {
+// keep stores the run in the project's data folder, sealed, and answers from there what
+// actions want to know.
+func (w *world) keep(p *project, v *vault.Vault) (whatsapp.Options, error) {
 	dir := p.at(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
+		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
 	}
 	j, err := openJournal(dir)
 	if err != nil {
-		return surroundings(err, "nothing was sent")
+		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
-	return nil
+	l, err := ledger.OpenSQLite(filepath.Join(dir, "ledger.db"), ledger.Options{Seal: v.Seal, Open: v.Open})
+	if err != nil {
+		return whatsapp.Options{}, surroundings(err, "nothing was sent")
+	}
+	w.closers = append(w.closers, func() { _ = l.Close() })
+	return ledger.Wire(l, whatsapp.Options{Templates: p.templates.look}, nil), nil
 }
 
 // openJournal opens the first journal of a data folder that no other process writes, so

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const sendsOnce = `
+flow: sends
+inputs: {key: {type: string}}
+steps:
+  - id: notify
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "+33612345678", message_type: text, message: {body: Bonjour}, once: {key: "${inputs.key}"}}
+outputs: {repeats: "${steps.notify.outputs.?repeats.orValue(\"\")}"}
+`
+
+// What one run has sent, another does not send again: one after another, at the same time,
+// and when nobody knows whether the first one has.
+func TestOnceAcrossRuns(t *testing.T) {
+	var requests atomic.Int64
+	var lost atomic.Bool
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := requests.Add(1)
+		if lost.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		fmt.Fprintf(w, `{"messages":[{"id":"wamid.%d"}]}`, n)
+	}))
+	defer api.Close()
+	dir := shop(t, sendsOnce, api.URL)
+
+	code, first, stderr := runJSONOf(t, dir, "--input", "key=a")
+	require.Equal(t, 0, code, stderr)
+	assert.Equal(t, "", first.Outputs["repeats"])
+	code, second, stderr := runJSONOf(t, dir, "--input", "key=a")
+	require.Equal(t, 0, code, stderr)
+	assert.Equal(t, "wamid.1", second.Outputs["repeats"])
+	assert.EqualValues(t, 0, second.Steps[0].Outputs["status_code"])
+
+	lost.Store(true)
+	_, unknown, _ := runJSONOf(t, dir, "--input", "key=b")
+	assert.Equal(t, "outcome_unknown", unknown.Error["code"])
+	_, refused, _ := runJSONOf(t, dir, "--input", "key=b")
+	assert.Equal(t, "once_unsettled", refused.Error["code"])
+	assert.EqualValues(t, 2, requests.Load())
+
+	lost.Store(false)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() { runJSONOf(t, dir, "--input", "key=c") })
+	}
+	all.Wait()
+	assert.EqualValues(t, 3, requests.Load(), "one of six")
+}
