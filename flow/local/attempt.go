@@ -153,8 +153,11 @@ func (r *runner) abandon() {
 }
 
 func (r *runner) crash(p Point, c call.Call) bool {
-	return r.h.opts.Crash != nil && r.h.opts.Crash(p, stepID(c.Step), c.Attempt)
+	return r.h.opts.Crash != nil && r.h.opts.Crash(p, c.Step, c.Attempt)
 }
+
+// names tells whether a name is a step's path, or the id at its end.
+func names(name, path string) bool { return name == path || name == stepID(path) }
 
 // stepID returns the id at the end of a step's path.
 func stepID(path string) string {

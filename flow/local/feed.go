@@ -29,7 +29,7 @@ func (r *runner) arm() {
 func (r *runner) fedBy(path string) {
 	for i := range r.h.feed {
 		f := &r.h.feed[i]
-		if f.After != "" && f.After == stepID(path) && !f.armed {
+		if f.After != "" && names(f.After, path) && !f.armed {
 			f.armed, f.due = true, r.now().Add(f.In)
 			r.schedule(i)
 		}
@@ -51,7 +51,7 @@ func (r *runner) schedule(i int) {
 		}
 		receipt := *f.Receipt
 		for _, step := range r.m.Steps() {
-			if n := len(step.Keys); n > 0 && stepID(step.Path) == f.Step {
+			if n := len(step.Keys); n > 0 && names(f.Step, step.Path) {
 				receipt.Key = step.Keys[n-1]
 			}
 		}

@@ -40,7 +40,8 @@ type Options struct {
 	Panicked func(c call.Call, value any, stack []byte)
 	// Feed are events and receipts that come by themselves; for tests.
 	Feed []Feed
-	// Crash is asked at each point of a call whether the host dies there; for tests.
+	// Crash is asked at each point of a call whether the host dies there; step is the
+	// step's path. For tests.
 	Crash func(p Point, step string, attempt int) bool
 	// Hard ends calls that are under way when it ends. nil: never.
 	Hard context.Context
@@ -211,7 +212,7 @@ const (
 // A Feed is an event or a receipt that comes at a time.
 type Feed struct {
 	At    time.Duration // after the run's start, when After is ""
-	After string        // a step's id: counts from its latest call …
+	After string        // a step's id or path: counts from its latest call …
 	In    time.Duration // … this long
 	Event *host.Event
 	// Receipt is for the latest call of Step.

@@ -88,7 +88,7 @@ func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
 	case shape.Event != "":
 		feed.Event = f.event(n, shape, f.now.Add(feed.At+feed.In))
 	case shape.Receipt != "":
-		feed.Receipt, feed.Step = f.receipt(n, signatureOf(f.plan, shape.Receipt)), shape.Receipt
+		feed.Receipt, feed.Step = f.receipt(n, signatureOf(f.plan, idOf(shape.Receipt))), shape.Receipt
 	default:
 		f.diags.Errorf("incomplete-event", head(n), "event: whatsapp.message, or receipt: STEP", "this is neither an event nor a receipt")
 	}

@@ -7,7 +7,6 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/record"
 )
 
 // News knows which events of a case have come.
@@ -16,19 +15,20 @@ type news struct {
 	clock host.Clock
 
 	mu    sync.Mutex
-	calls map[string]time.Time // when a step first made a call, by id
+	calls map[string]time.Time // when a step first made a call, by id and by path
 }
 
 // noting notes when steps make calls, from which events may count.
 func (n *news) noting(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		n.mu.Lock()
-		step := record.InfoOf(c, nil).Step
-		if _, before := n.calls[step]; !before {
-			if n.calls == nil {
-				n.calls = map[string]time.Time{}
+		if n.calls == nil {
+			n.calls = map[string]time.Time{}
+		}
+		for _, name := range []string{idOf(c.Step), c.Step} {
+			if _, before := n.calls[name]; !before {
+				n.calls[name] = n.clock.Now()
 			}
-			n.calls[step] = n.clock.Now()
 		}
 		n.mu.Unlock()
 		return do(ctx, c)

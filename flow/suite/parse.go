@@ -184,7 +184,7 @@ func (l *loader) testCase(n *flow.Node) *Case {
 		step := at.Get("step")
 		c.crashes = append(c.crashes, crash{k.Step, k.Attempt, local.Point(k.Point), at.Range})
 		l.diags.Add(checkStep(step.Text, c.plan))
-		if s := stepsOf(c.plan)[k.Step]; s != nil && s.Kind != "action" {
+		if s := stepsOf(c.plan)[idOf(k.Step)]; s != nil && s.Kind != "action" {
 			l.diags.Errorf("not-an-action", step.Range, "name the step of an action", "the step %s makes no call that the host could crash in", k.Step)
 		}
 	}
@@ -227,9 +227,9 @@ func stepsOf(p *plan.Plan) map[string]*plan.Step {
 	return steps
 }
 
-// checkStep reports an id that no step has.
+// checkStep reports an id, or a path, that no step has.
 func checkStep(id diag.Text, p *plan.Plan) (diags diag.List) {
-	if steps := stepsOf(p); steps[id.Value] == nil {
+	if steps := stepsOf(p); steps[idOf(id.Value)] == nil {
 		known := slices.Sorted(maps.Keys(steps))
 		diags.Errorf("unknown-step", id.Whole, diag.DidYouMean(id.Value, "steps", known), "the flow has no step %q", id.Value)
 	}

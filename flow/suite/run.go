@@ -220,7 +220,7 @@ func (x *execution) crash(p local.Point, step string, attempt int) bool {
 		return true
 	}
 	for i, k := range x.crashes {
-		if k.point == p && k.step == step && k.attempt == attempt {
+		if k.point == p && (k.step == step || k.step == idOf(step)) && k.attempt == attempt {
 			x.crashes = append(x.crashes[:i:i], x.crashes[i+1:]...)
 			return true
 		}

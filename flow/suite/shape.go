@@ -44,7 +44,7 @@ type (
 	}
 
 	crashShape struct {
-		Step    string `json:"step" schema:"required" doc:"the id of an action's step"`
+		Step    string `json:"step" schema:"required" doc:"the id of an action's step, or the path that reports print"`
 		Attempt int    `json:"attempt" schema:"minimum=1,default=1" doc:"which attempt"`
 		Point   string `json:"point" schema:"required,enum=scheduled|sent|recorded" doc:"after the call was recorded as taken up; after it was made; after its outcome was recorded"`
 	}
@@ -54,7 +54,7 @@ type (
 		Outputs map[string]any    `json:"outputs" doc:"the outputs that are compared, with $any, $regex, $cel and $more as in exchanges"`
 		Error   *errorShape       `json:"error" doc:"the error of a failed run"`
 		Assert  []string          `json:"assert" doc:"conditions over inputs, steps, outputs, settings, error and run, e.g. steps.notify.attempts == 2"`
-		Steps   map[string]string `json:"steps" schema:"enum=succeeded|failed|skipped" doc:"what became of steps, by id"`
+		Steps   map[string]string `json:"steps" schema:"enum=succeeded|failed|skipped" doc:"what became of steps, by id or path"`
 	}
 
 	errorShape struct {
@@ -68,11 +68,11 @@ type eventShape struct{ eventKeys }
 
 type eventKeys struct {
 	At         *time.Duration `json:"at" doc:"when it comes, counted from the run's start"`
-	After      string         `json:"after" doc:"the id of a step: it comes after that step's first call …"`
+	After      string         `json:"after" doc:"the id of a step, or the path that reports print: it comes after that step's first call …"`
 	In         time.Duration  `json:"in" doc:"… this long; default at once"`
 	Event      string         `json:"event" doc:"the kind of event, e.g. whatsapp.message; its fields stand beside it"`
 	Connection string         `json:"connection" doc:"the connection that the event comes through"`
-	Receipt    string         `json:"receipt" doc:"the id of the step whose latest call it is about"`
+	Receipt    string         `json:"receipt" doc:"the id, or the path, of the step whose latest call it is about"`
 }
 
 // SchemaType implements schema.Typed.
