@@ -1,0 +1,121 @@
+package sqlitefile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
+)
+
+func notes(shared bool) sqlitefile.Kind {
+	return sqlitefile.Kind{Name: "notebook", ID: 7, Migrations: []string{"CREATE TABLE notes (text TEXT NOT NULL);"}, Shared: shared}
+}
+
+func open(t *testing.T, path string, kind sqlitefile.Kind) *sqlitefile.File {
+	t.Helper()
+	f, err := sqlitefile.Open(path, kind)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func note(text string) func(*sqlite.Conn) error {
+	return func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "INSERT INTO notes (text) VALUES (?)", nil, text)
+	}
+}
+
+func count(t *testing.T, read func(context.Context, func(*sqlite.Conn) error) error) (n int) {
+	t.Helper()
+	require.NoError(t, read(t.Context(), func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT count(*) FROM notes", func(row *sqlite.Stmt) { n = row.ColumnInt(0) })
+	}))
+	return n
+}
+
+// What was written is read, however it was written.
+func TestWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.db")
+	f := open(t, path, notes(false))
+	require.NoError(t, f.Write(t.Context(), true, 1, note("durable")))
+	require.Equal(t, 1, count(t, f.Peek))
+	require.NoError(t, f.Write(t.Context(), false, 1, note("lazy")))
+	require.Equal(t, 2, count(t, f.Read))
+	ran := false
+	require.NoError(t, f.WriteSoon(t.Context(), 1, func(conn *sqlite.Conn) error {
+		ran = true
+		return note("soon")(conn)
+	}))
+	require.True(t, ran, "when it returns")
+	require.NoError(t, f.Outside(t.Context(), func(conn *sqlite.Conn) error {
+		assert.True(t, conn.AutocommitEnabled(), "in no transaction")
+		return note("outside")(conn)
+	}))
+	require.Equal(t, 4, count(t, f.Peek), "it is behind all that came before")
+	require.NoError(t, f.Write(t.Context(), false, 1, note("last")))
+	require.NoError(t, f.Close())
+	r, err := sqlitefile.OpenReadOnly(path, notes(false))
+	require.NoError(t, err)
+	require.Equal(t, 5, count(t, r.Read))
+	require.NoError(t, r.Close())
+}
+
+// An error of the file is the end of writing, for all and however they write.
+func TestFailureIsFinal(t *testing.T) {
+	f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
+	require.NoError(t, f.Write(t.Context(), true, 1, note("first")))
+	broken := errors.New("the disk is gone")
+	want := "cannot write it: the disk is gone"
+	require.ErrorContains(t, f.WriteSoon(t.Context(), 1, func(*sqlite.Conn) error { return broken }), want)
+	require.ErrorContains(t, f.Write(t.Context(), true, 1, note("second")), want)
+	require.ErrorContains(t, f.WriteSoon(t.Context(), 1, note("third")), want)
+	require.ErrorContains(t, f.Outside(t.Context(), note("fourth")), want)
+	require.Equal(t, 1, count(t, f.Read))
+	err := f.Close()
+	require.ErrorIs(t, err, broken)
+	var disk *sqlitefile.DiskError
+	require.ErrorAs(t, err, &disk)
+	require.Equal(t, "notebook", disk.Kind)
+}
+
+// A shared file is written by all who have it open, also when they make it together.
+func TestShared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.db")
+	files := make([]*sqlitefile.File, 8)
+	var all sync.WaitGroup
+	for i := range files {
+		all.Go(func() {
+			f, err := sqlitefile.Open(path, notes(true))
+			if !assert.NoError(t, err) {
+				return
+			}
+			files[i] = f
+			for n := range 50 {
+				assert.NoError(t, f.Write(t.Context(), n%2 == 0, 1, note(fmt.Sprint(i, n))))
+			}
+		})
+	}
+	all.Wait()
+	for _, f := range files {
+		require.NoError(t, f.Close())
+	}
+	require.Equal(t, 8*50, count(t, open(t, path, notes(true)).Read))
+}
+
+// A file that is not shared has one writer.
+func TestExclusive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.db")
+	f := open(t, path, notes(false))
+	_, err := sqlitefile.Open(path, notes(false))
+	require.ErrorIs(t, err, sqlitefile.ErrInUse)
+	require.NoError(t, f.Close())
+	require.NoError(t, open(t, path, notes(false)).Close())
+}
