@@ -15,13 +15,14 @@ import (
 
 // progress is how far a request got. It is written by the transport's goroutines.
 type progress struct {
+	httptrace.ClientTrace
 	asked, connected, wrote atomic.Bool
 	secured                 atomic.Pointer[tls.Conn]
 }
 
 // trace returns a context whose request tells how far it gets.
 func (p *progress) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	p.ClientTrace = httptrace.ClientTrace{
 		GetConn: func(string) { p.asked.Store(true) },
 		GotConn: func(i httptrace.GotConnInfo) {
 			p.connected.Store(true)
@@ -30,7 +31,8 @@ func (p *progress) trace(ctx context.Context) context.Context {
 			}
 		},
 		WroteHeaders: func() { p.wrote.Store(true) },
-	})
+	}
+	return httptrace.WithClientTrace(ctx, &p.ClientTrace)
 }
 
 // unsent tells whether surely no server saw the request. A request that got a

@@ -96,8 +96,7 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	ctx, stop := context.WithTimeout(context.WithValue(ctx, callKey{}, &c), timeout)
 	defer stop()
 	out, err := s.try(ctx, a, c, conn)
-	var f *Failure
-	if conn != nil && errors.As(err, &f) && f.Auth && f.Status == call.Failed {
+	if f, ok := errors.AsType[*Failure](err); ok && conn != nil && f.Auth && f.Status == call.Failed {
 		out, err = s.tryRefreshed(ctx, a, c, &conn, out, f)
 	}
 	o := outcome(out, err, s.idempotent(a, c))

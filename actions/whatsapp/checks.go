@@ -23,7 +23,7 @@ func textOf(v schema.Value, name string) (string, bool) {
 			return text, true
 		}
 	}
-	return v.Get(name).Text()
+	return v.Field(name).Text()
 }
 
 // exactlyOne wants one of the fields, and not two.

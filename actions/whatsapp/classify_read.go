@@ -12,17 +12,20 @@ import (
 // answerError reads the error of an answer: of the Graph API, or of the On-Premises API,
 // whose errors are a list.
 func answerError(v schema.Value) (GraphError, bool) {
-	if e, ok := graphError(v.Get("error")); ok {
+	if e, ok := graphError(v.Field("error")); ok {
 		return e, true
 	}
-	return graphError(v.Get("errors").Index(0))
+	return graphError(v.Field("errors").Index(0))
 }
 
 // graphError reads an error wherever the API puts one; ok is false when it has no code.
 func graphError(v schema.Value) (e GraphError, ok bool) {
+	if _, ok := v.Object(); !ok {
+		return GraphError{}, false
+	}
 	text := func(names ...string) string {
 		for _, name := range names {
-			if s, ok := v.Get(name).Text(); ok && s != "" {
+			if s, ok := v.Field(name).Text(); ok && s != "" {
 				return s
 			}
 		}

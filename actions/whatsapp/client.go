@@ -80,10 +80,11 @@ type reply struct {
 func (r *reply) read() {
 	r.json, _ = actions.DecodeJSON(r.Body)
 	v := schema.NewValue(r.json, nil)
-	r.messageID, _ = v.Get("messages").Index(0).Get("id").Text()
-	r.status, _ = v.Get("messages").Index(0).Get("message_status").Text()
-	r.waID, _ = v.Get("contacts").Index(0).Get("wa_id").Text()
-	r.success, _ = v.Get("success").Bool()
+	message, contact := v.Field("messages").Index(0), v.Field("contacts").Index(0)
+	r.messageID, _ = message.Field("id").Text()
+	r.status, _ = message.Field("message_status").Text()
+	r.waID, _ = contact.Field("wa_id").Text()
+	r.success, _ = v.Field("success").Bool()
 	if e, ok := answerError(v); ok {
 		e.Status = r.Status
 		r.err = &e

@@ -66,8 +66,8 @@ const noLedger = "`once` needs a ledger of what was sent before, and there is no
 // tell tells what became of a send, unless nobody knows. It must not depend on whether
 // the call was given up meanwhile.
 func (s sender) tell(ctx context.Context, from string, to contact, out SendOutput, shut bool, err error) {
-	var f *actions.Failure
-	refused := errors.As(err, &f) && f.Status != call.Unknown
+	f, refused := errors.AsType[*actions.Failure](err)
+	refused = refused && f.Status != call.Unknown
 	if s.Told == nil || !refused && out.MessageID == "" {
 		return
 	}

@@ -43,6 +43,7 @@ type spot struct {
 
 type fieldSpot struct {
 	name string
+	step any // the name, in a path
 	*spot
 }
 
@@ -82,7 +83,7 @@ func (p *spot) below(steps []any) *spot {
 		if next == nil {
 			next = &spot{}
 			if isField {
-				p.fields = append(p.fields, fieldSpot{name, next})
+				p.fields = append(p.fields, fieldSpot{name, name, next})
 			} else {
 				p.each = next
 			}
@@ -197,7 +198,7 @@ func (w *walk) visit(v any, p *spot) {
 	case map[string]any:
 		for _, f := range p.fields {
 			if inner, ok := v[f.name]; ok {
-				w.path = append(w.path[:depth], f.name)
+				w.path = append(w.path[:depth], f.step)
 				w.visit(inner, f.spot)
 			}
 		}

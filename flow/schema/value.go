@@ -37,25 +37,35 @@ func (c Value) Path() Path {
 // turn; it is absent when there is no such field.
 func (c Value) Get(names ...string) Value {
 	for _, name := range names {
-		parent := c
-		object, _ := c.known().(map[string]any)
-		v, ok := object[name]
-		if !ok {
-			v = absent{}
-		}
-		c = Value{v: v, parent: &parent, step: name, watch: c.watch}
+		c = c.Field(name)
 	}
 	return c
 }
 
+// Field is Get with one name. It costs no memory where the cursor is read at once.
+func (c Value) Field(name string) Value {
+	return Value{v: field(c.known(), name), parent: &c, step: name, watch: c.watch}
+}
+
+func field(v any, name string) any {
+	object, _ := v.(map[string]any)
+	if inner, ok := object[name]; ok {
+		return inner
+	}
+	return absent{}
+}
+
 // Index returns the cursor at an element of a list; it is absent past its end.
 func (c Value) Index(i int) Value {
-	list, _ := c.known().([]any)
-	var v any = absent{}
+	return Value{v: element(c.known(), i), parent: &c, step: i, watch: c.watch}
+}
+
+func element(v any, i int) any {
+	list, _ := v.([]any)
 	if i >= 0 && i < len(list) {
-		v = list[i]
+		return list[i]
 	}
-	return Value{v: v, parent: &c, step: i, watch: c.watch}
+	return absent{}
 }
 
 // Items returns a cursor for each element of a list, none for anything else.
