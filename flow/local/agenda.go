@@ -3,6 +3,8 @@ package local
 import (
 	"container/heap"
 	"time"
+
+	"facteur/flow/machine"
 )
 
 // An agenda is what is to be done at which time, in order.
@@ -12,15 +14,32 @@ type agenda struct {
 }
 
 type entry struct {
-	at     time.Time
-	seq    int
-	wanted func() bool
-	do     func() error
+	at  time.Time
+	seq int
+	job
 }
 
-func (a *agenda) add(at time.Time, wanted func() bool, do func() error) {
+// A job is done when its time comes, if it is still wanted.
+type job interface {
+	wanted() bool
+	do() error
+}
+
+func (a *agenda) add(at time.Time, j job) {
 	a.seq++
-	heap.Push(&a.heap, entry{at, a.seq, wanted, do})
+	a.heap = append(a.heap, entry{at, a.seq, j})
+	heap.Fix(&a.heap, len(a.heap)-1)
+}
+
+func (a *agenda) drop() job {
+	last := len(a.heap) - 1
+	first := a.heap[0].job
+	a.heap[0], a.heap[last] = a.heap[last], entry{}
+	a.heap = a.heap[:last]
+	if last > 0 {
+		heap.Fix(&a.heap, 0)
+	}
+	return first
 }
 
 // next returns the time of the first entry that is still wanted, or the zero time.
@@ -29,19 +48,20 @@ func (a *agenda) next() time.Time {
 		if a.heap[0].wanted() {
 			return a.heap[0].at
 		}
-		heap.Pop(&a.heap)
+		a.drop()
 	}
 	return time.Time{}
 }
 
 // pop takes what is to be done by a time, nil when there is nothing.
-func (a *agenda) pop(now time.Time) func() error {
+func (a *agenda) pop(now time.Time) job {
 	if at := a.next(); at.IsZero() || at.After(now) {
 		return nil
 	}
-	return heap.Pop(&a.heap).(entry).do
+	return a.drop()
 }
 
+// entries implements heap.Interface as far as heap.Fix needs it.
 type entries []entry
 
 func (h entries) Len() int { return len(h) }
@@ -52,11 +72,14 @@ func (h entries) Less(i, j int) bool {
 	return h[i].seq < h[j].seq
 }
 func (h entries) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *entries) Push(x any)   { *h = append(*h, x.(entry)) }
-func (h *entries) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = entry{}
-	*h = old[:len(old)-1]
-	return last
+func (h entries) Push(any)      {}
+func (h entries) Pop() any      { return nil }
+
+// A nap is a Sleep of the machine's.
+type nap struct {
+	r *runner
+	machine.Sleep
 }
+
+func (n nap) wanted() bool { return n.r.m.Wants(n.Sleep) }
+func (n nap) do() error    { return n.r.record(machine.Fired{At: n.r.now(), Timer: n.Timer}) }

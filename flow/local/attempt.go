@@ -45,7 +45,7 @@ func (r *runner) recover(c machine.Call) error {
 	if c.Repeatable {
 		return r.make(c)
 	}
-	r.remember(c)
+	r.remember(c, func() {})
 	return r.record(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
 }
 
@@ -53,28 +53,28 @@ func unknown(message string) call.Outcome {
 	return call.Outcome{Status: call.Unknown, Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: message}}
 }
 
-// remember notes a call until its outcome is applied.
-func (r *runner) remember(c machine.Call) {
+// A call that is under way, until its outcome is applied.
+type underWay struct {
+	call.Call
+	cancel context.CancelFunc
+}
+
+func (r *runner) remember(c machine.Call, cancel context.CancelFunc) {
 	if r.made == nil {
-		r.made = map[string]call.Call{}
+		r.made = map[string]underWay{}
 	}
-	r.made[c.Key] = c.Call
+	r.made[c.Key] = underWay{c.Call, cancel}
 	r.fedBy(c.Step)
 }
 
 // make makes a call that was taken up.
 func (r *runner) make(c machine.Call) error {
-	r.remember(c)
+	ctx, cancel := context.WithCancel(r.h.opts.Hard)
+	r.remember(c, cancel)
 	if r.crash(Scheduled, c.Call) {
+		cancel()
 		return ErrCrashed
 	}
-	ctx, cancel := context.WithCancel(r.h.opts.Hard)
-	r.mu.Lock()
-	if r.cancels == nil {
-		r.cancels = map[string]context.CancelFunc{}
-	}
-	r.cancels[c.Key] = cancel
-	r.mu.Unlock()
 	r.calls.Add(1)
 	one := func() {
 		defer r.calls.Done()
@@ -111,9 +111,6 @@ func broken(c machine.Call) call.Outcome {
 
 // answered hands the loop the outcome of a call.
 func (r *runner) answered(key string, o call.Outcome) {
-	r.mu.Lock()
-	delete(r.cancels, key)
-	r.mu.Unlock()
 	now := r.now()
 	if o.Throttled != "" {
 		r.h.limits.throttle(o.Throttled, now)
@@ -126,13 +123,11 @@ func (r *runner) answered(key string, o call.Outcome) {
 
 // cancel ends a call that is under way.
 func (r *runner) cancel(key string) {
-	r.mu.Lock()
-	cancel := r.cancels[key]
-	r.mu.Unlock()
-	if cancel == nil {
+	c, ok := r.made[key]
+	if !ok {
 		return
 	}
-	cancel()
+	c.cancel()
 	if r.virtual != nil {
 		r.virtual.Interrupt()
 	}
@@ -142,11 +137,9 @@ func (r *runner) cancel(key string) {
 // which nobody moves any more, are ended.
 func (r *runner) abandon() {
 	if r.virtual != nil {
-		r.mu.Lock()
-		for _, cancel := range r.cancels {
-			cancel()
+		for _, c := range r.made {
+			c.cancel()
 		}
-		r.mu.Unlock()
 		r.virtual.Interrupt()
 	}
 	r.calls.Wait()

@@ -38,27 +38,39 @@ func (r *runner) fedBy(path string) {
 
 func (r *runner) schedule(i int) {
 	f := &r.h.feed[i]
-	r.agenda.add(f.due, func() bool { return !f.fired }, func() error {
-		f.fired = true
-		if f.Event != nil {
-			e := *f.Event
-			e.At = r.now()
-			if e.ID == "" {
-				e.ID = fmt.Sprintf("event-%d", i)
-			}
-			r.h.Deliver(e)
-			return nil
+	r.agenda.add(f.due, delivery{r, i, f})
+}
+
+// A delivery brings a Feed when its time comes.
+type delivery struct {
+	r    *runner
+	i    int
+	feed *feedState
+}
+
+func (d delivery) wanted() bool { return !d.feed.fired }
+
+func (d delivery) do() error {
+	f := d.feed
+	f.fired = true
+	if f.Event != nil {
+		e := *f.Event
+		e.At = d.r.now()
+		if e.ID == "" {
+			e.ID = fmt.Sprintf("event-%d", d.i)
 		}
-		receipt := *f.Receipt
-		for _, step := range r.m.Steps() {
-			if n := len(step.Keys); n > 0 && names(f.Step, step.Path) {
-				receipt.Key = step.Keys[n-1]
-			}
-		}
-		if receipt.ID == "" {
-			receipt.ID = fmt.Sprintf("receipt-%d", i)
-		}
-		r.h.Receive(receipt)
+		d.r.h.Deliver(e)
 		return nil
-	})
+	}
+	receipt := *f.Receipt
+	for _, step := range d.r.m.Steps() {
+		if n := len(step.Keys); n > 0 && names(f.Step, step.Path) {
+			receipt.Key = step.Keys[n-1]
+		}
+	}
+	if receipt.ID == "" {
+		receipt.ID = fmt.Sprintf("receipt-%d", d.i)
+	}
+	d.r.h.Receive(receipt)
+	return nil
 }

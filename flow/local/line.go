@@ -1,11 +1,17 @@
 package local
 
-import "facteur/flow/machine"
+import (
+	"facteur/flow/machine"
+)
 
 // A line is the calls of one run that wait for one bucket. Only the first has a place
 // reserved, so that runs that share a bucket take turns, that a run which is cancelled
 // leaves no reservations behind, and that a bucket which is slowed down slows all of them.
-type line []held
+type line struct {
+	r    *runner
+	key  string
+	held []held
+}
 
 // A held call has passed its limits from the last, which is the narrowest, down to one.
 type held struct {
@@ -17,61 +23,55 @@ type held struct {
 func (r *runner) pass(h held) bool {
 	for ; h.at >= 0; h.at-- {
 		limit := h.call.Limits[h.at]
-		if _, waiting := r.lines[limit.Key]; waiting {
-			r.lines[limit.Key] = append(r.lines[limit.Key], h)
+		if l := r.lines[limit.Key]; l != nil {
+			l.held = append(l.held, h)
 			return false
 		}
 		if wait := r.h.limits.reserve(limit, r.now()); wait > 0 {
 			if r.lines == nil {
-				r.lines = map[string]line{}
+				r.lines = map[string]*line{}
 			}
-			r.lines[limit.Key] = line{h}
-			r.agenda.add(r.now().Add(wait), r.anybodyIn(limit.Key), r.admit(limit.Key))
+			l := &line{r, limit.Key, []held{h}}
+			r.lines[limit.Key] = l
+			r.agenda.add(r.now().Add(wait), l)
 			return false
 		}
 	}
 	return true
 }
 
-// anybodyIn tells whether somebody in a line is still wanted.
-func (r *runner) anybodyIn(key string) func() bool {
-	return func() bool {
-		l := r.lines[key]
-		for len(l) > 0 && !r.m.Wants(l[0].call) {
-			l[0] = held{}
-			l = l[1:]
-		}
-		if len(l) == 0 {
-			delete(r.lines, key)
-			return false
-		}
-		r.lines[key] = l
-		return true
+// wanted tells whether somebody in the line still is.
+func (l *line) wanted() bool {
+	for len(l.held) > 0 && !l.r.m.Wants(l.held[0].call) {
+		l.held[0] = held{}
+		l.held = l.held[1:]
 	}
+	if len(l.held) == 0 {
+		delete(l.r.lines, l.key)
+	}
+	return len(l.held) > 0
 }
 
-// admit lets the first of a line on, whose place has become free, and those after it
+// do lets the first of the line on, whose place has become free, and those after it
 // whose places have.
-func (r *runner) admit(key string) func() error {
-	return func() error {
-		var through []machine.Call
-		for wanted := r.anybodyIn(key); wanted(); {
-			l := r.lines[key]
-			first := l[0]
-			l[0], r.lines[key] = held{}, l[1:]
-			limit := first.call.Limits[first.at]
-			first.at--
-			if r.pass(first) {
-				through = append(through, first.call)
-			}
-			if !wanted() {
-				break
-			}
-			if wait := r.h.limits.reserve(limit, r.now()); wait > 0 {
-				r.agenda.add(r.now().Add(wait), wanted, r.admit(key))
-				break
-			}
+func (l *line) do() error {
+	var through []machine.Call
+	for l.wanted() {
+		first := l.held[0]
+		l.held[0] = held{}
+		l.held = l.held[1:]
+		limit := first.call.Limits[first.at]
+		first.at--
+		if l.r.pass(first) {
+			through = append(through, first.call)
 		}
-		return r.start(through...)
+		if !l.wanted() {
+			break
+		}
+		if wait := l.r.h.limits.reserve(limit, l.r.now()); wait > 0 {
+			l.r.agenda.add(l.r.now().Add(wait), l)
+			break
+		}
 	}
+	return l.r.start(through...)
 }

@@ -111,12 +111,8 @@ func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, er
 	if err != nil {
 		return nil, err
 	}
-	sources := make(map[string]string, len(p.Sources))
-	for name, src := range p.Sources {
-		sources[name] = string(src.Text)
-	}
 	head := journal.Run{
-		ID: s.ID, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: sources,
+		ID: s.ID, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts,
 		Status: string(machine.Running), Started: start.At,
 	}
 	if err := h.opts.Journal.Create(ctx, head, first); err != nil {

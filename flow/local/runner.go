@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
@@ -22,16 +21,15 @@ type runner struct {
 	id      string
 	started time.Time
 	agenda  agenda
-	lines   map[string]line      // by limit: calls that wait for a place
-	made    map[string]call.Call // by key: calls that are under way
-	broken  error                // of OnStep
+	lines   map[string]*line    // by limit: calls that wait for a place
+	made    map[string]underWay // by key
+	broken  error               // of OnStep
 
 	calls sync.WaitGroup
 	wake  chan struct{}
 
-	mu      sync.Mutex
-	inbox   []machine.Event
-	cancels map[string]context.CancelFunc // of calls that are under way
+	mu    sync.Mutex
+	inbox []machine.Event
 
 	subs map[int]machine.Await // written with the host's lock held
 }
@@ -83,11 +81,10 @@ func (r *runner) loop(ctx context.Context) error {
 		if len(events) == 0 && !done && err == nil {
 			err = r.h.opts.Clock.Wait(soft, r.agenda.next(), r.wake)
 		}
-		var stuck *host.StuckError
-		switch {
-		case errors.As(err, &stuck):
+		if _, stuck := errors.AsType[*host.StuckError](err); stuck {
 			return &host.StuckError{Waits: r.waits()}
-		case err != nil:
+		}
+		if err != nil {
 			soft = context.WithoutCancel(ctx)
 			events = append(events, machine.CancelRequested{At: r.now(), Reason: "interrupted"})
 		}
@@ -112,7 +109,7 @@ func (r *runner) record(events ...machine.Event) error {
 		case machine.Taken:
 			durable = true
 		case machine.Answered:
-			if r.crash(Sent, r.made[e.Key]) {
+			if r.crash(Sent, r.made[e.Key].Call) {
 				return ErrCrashed
 			}
 		}
@@ -132,7 +129,7 @@ func (r *runner) record(events ...machine.Event) error {
 		if answered, ok := e.(machine.Answered); ok {
 			c := r.made[answered.Key]
 			delete(r.made, answered.Key)
-			if r.crash(Recorded, c) {
+			if r.crash(Recorded, c.Call) {
 				return ErrCrashed
 			}
 		}
@@ -189,9 +186,7 @@ func (r *runner) perform() error {
 			case machine.Cancel:
 				r.cancel(c.Key)
 			case machine.Sleep:
-				r.agenda.add(c.Until, func() bool { return r.m.Wants(c) }, func() error {
-					return r.record(machine.Fired{At: r.now(), Timer: c.Timer})
-				})
+				r.agenda.add(c.Until, nap{r, c})
 			case machine.Await:
 				r.subscribe(c)
 			case machine.Watch: // receipts are brought to every run as they come
@@ -207,12 +202,12 @@ func (r *runner) perform() error {
 func (r *runner) due() (bool, error) {
 	any := false
 	for {
-		do := r.agenda.pop(r.now())
-		if do == nil {
+		job := r.agenda.pop(r.now())
+		if job == nil {
 			return any, nil
 		}
 		any = true
-		if err := do(); err != nil {
+		if err := job.do(); err != nil {
 			return any, err
 		}
 	}

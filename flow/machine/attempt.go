@@ -175,7 +175,7 @@ func (a *activity) watch(d time.Duration, late func()) {
 	a.stopTimer()
 	a.timer = a.m.sleep(a.m.now.Add(d), late)
 	if !a.m.watches[a.key] {
-		a.m.watches[a.key] = true
+		put(&a.m.watches, a.key, true)
 		a.m.out = append(a.m.out, Watch{a.key})
 	}
 }

@@ -36,7 +36,7 @@ type Machine struct {
 	calls     map[string]*activity // whose attempt has that key
 	withdrawn map[string]bool      // calls that the host was given and must forget
 	timers    map[int]func()
-	awaits    map[int]*waiting
+	awaits    map[int]*waiting // this and the next are nil until they are needed
 	watches   map[string]bool
 
 	consumed map[string]bool      // ids of events that had their effect
@@ -82,11 +82,9 @@ func New(p *plan.Plan, s Start) *Machine {
 	}
 	m := &Machine{
 		start: s, callKeys: "f1." + s.Run + ".", now: s.At, root: &group{},
-		calls: map[string]*activity{}, timers: map[int]func(){}, awaits: map[int]*waiting{},
-		watches: map[string]bool{}, consumed: map[string]bool{},
-		lastCall: map[string]time.Time{}, draws: map[string]uint64{}, random: s.Random,
-		branches: map[plan.Branch]bool{},
-		skipped:  map[string]any{"status": string(Skipped), "attempts": int64(0)},
+		calls: map[string]*activity{}, timers: map[int]func(){}, lastCall: map[string]time.Time{},
+		branches: map[plan.Branch]bool{}, random: s.Random,
+		skipped: map[string]any{"status": string(Skipped), "attempts": int64(0)},
 	}
 	m.flow(p, s.Inputs, m.root, "", func(r result, outputs map[string]any) {
 		m.result = &Result{Outputs: outputs}
@@ -270,14 +268,19 @@ func (m *Machine) sleep(until time.Time, f func()) (timer int) {
 // drop forgets a timer; 0 is none.
 func (m *Machine) drop(timer int) { delete(m.timers, timer) }
 
+// put writes into a map that most runs never need.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
+}
+
 // withdraw takes back a call that was not taken up.
 func (m *Machine) withdraw(a *activity) {
 	if !a.handed {
 		return
 	}
-	if m.withdrawn == nil {
-		m.withdrawn = map[string]bool{}
-	}
-	m.withdrawn[a.key] = true
+	put(&m.withdrawn, a.key, true)
 	m.out = append(m.out, Cancel{a.key})
 }

@@ -23,7 +23,7 @@ var _ expr.Random = (*draw)(nil)
 func (d *draw) bytes() [sha256.Size]byte {
 	place := d.path + d.place
 	n := d.m.draws[place]
-	d.m.draws[place] = n + 1
+	put(&d.m.draws, place, n+1)
 	h := hmac.New(sha256.New, d.m.start.Seed)
 	h.Write([]byte(place))
 	var counter [9]byte // the zero byte ends the place

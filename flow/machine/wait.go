@@ -88,7 +88,7 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 	}
 	m.nextAwait++
 	w := &waiting{m: m, step: s, do: do, env: e, report: report, done: done, id: m.nextAwait}
-	m.awaits[w.id] = w
+	put(&m.awaits, w.id, w)
 	m.out = append(m.out, Await{ID: w.id, Event: do.Event.Name, Subject: subject, Connection: do.Connection, Since: since})
 	w.stop = e.group.onStop(func(stopKind) {
 		w.over()
@@ -150,7 +150,7 @@ func (w *waiting) arrived(a Arrived) {
 		}
 	}
 	if a.ID != "" {
-		m.consumed[a.ID] = true
+		put(&m.consumed, a.ID, true)
 	}
 	w.over()
 	w.done(result{}, data)

@@ -107,6 +107,10 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	fc.plan.Events = distinct(fc.plan.Events)
 	fc.plan.Connections = distinct(fc.plan.Connections)
 	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Sources)
+	fc.plan.Texts = make(map[string]string, len(fc.plan.Sources))
+	for name, src := range fc.plan.Sources {
+		fc.plan.Texts[name] = string(src.Text)
+	}
 	c.done[f] = done
 	return done
 }

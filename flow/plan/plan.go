@@ -24,6 +24,8 @@ type Plan struct {
 	Digest string
 	// Sources are the flow's source and those of the flows that it calls, by flow name.
 	Sources map[string]*diag.Source
+	// Texts are the texts of Sources, as they are stored with a run; see Restore.
+	Texts map[string]string
 
 	Inputs      *schema.Type // an object
 	Outputs     []Output

@@ -6,7 +6,7 @@ import (
 )
 
 // Restore compiles the sources that were stored with a run, by flow name as in
-// Plan.Sources, so that it can go on: see Library.Stored. name is the flow that runs;
+// Plan.Texts, so that it can go on: see Library.Stored. name is the flow that runs;
 // Flow and FlowNames of the library are not looked at. The plan is nil when the
 // diagnostics hold an error.
 func Restore(name string, sources map[string]string, lib Library) (*Plan, diag.List) {
