@@ -11,6 +11,7 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/flow/plan"
+	"facteur/flow/schema"
 )
 
 // inputs reads the inputs of a run from the flags, which go before the file, and brings
@@ -34,7 +35,7 @@ func (a *app) inputs(p *plan.Plan, f runFlags) (map[string]any, error) {
 		}
 		given[name] = true
 		if values[name], err = field.Type.FromText(text); err != nil {
-			return nil, wrong("", "input %s: %w", name, err)
+			return nil, wrong(hintOf(err), "input %s: %w", name, err)
 		}
 	}
 	coerced, found := p.Inputs.Coerce(values)
@@ -122,4 +123,16 @@ func named(file string) string {
 		return "standard input"
 	}
 	return file
+}
+
+// hintOf is how to mend a value that does not fit, where its type says so.
+func hintOf(err error) string {
+	if found, ok := errors.AsType[schema.Violations](err); ok {
+		for _, v := range found {
+			if !v.Warning && v.Hint != "" {
+				return v.Hint
+			}
+		}
+	}
+	return ""
 }
