@@ -116,32 +116,10 @@ func withAlways(t *schema.Type, out map[string]any) map[string]any {
 			}
 			copied = true
 		}
-		out[f.Name] = zero(f.Type)
+		out[f.Name] = f.Type.Zero()
 	}
 	if out == nil {
 		return map[string]any{}
 	}
 	return out
-}
-
-func zero(t *schema.Type) any {
-	switch t.Kind {
-	case schema.String:
-		return ""
-	case schema.Bool:
-		return false
-	case schema.Int:
-		return int64(0)
-	case schema.Number:
-		return float64(0)
-	case schema.Timestamp:
-		return time.Time{}
-	case schema.Duration:
-		return time.Duration(0)
-	case schema.List:
-		return []any{}
-	case schema.Map, schema.Object:
-		return map[string]any{}
-	}
-	return nil
 }

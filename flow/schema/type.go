@@ -7,7 +7,10 @@
 // parts of it are still unknown.
 package schema
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Kind is the broad kind of a type.
 type Kind uint8
@@ -136,3 +139,26 @@ var (
 	TimestampType = &Type{Kind: Timestamp}
 	DurationType  = &Type{Kind: Duration}
 )
+
+// Zero returns the empty value of the type, nil where nothing is it.
+func (t *Type) Zero() any {
+	switch t.Kind {
+	case String:
+		return ""
+	case Bool:
+		return false
+	case Int:
+		return int64(0)
+	case Number:
+		return float64(0)
+	case Timestamp:
+		return time.Time{}
+	case Duration:
+		return time.Duration(0)
+	case List:
+		return []any{}
+	case Map, Object:
+		return map[string]any{}
+	}
+	return nil
+}

@@ -183,22 +183,12 @@ func messageType(n *flow.Node) string {
 // empty is the value of a field that a test leaves out; nil where nothing is it.
 func empty(t *schema.Type, at time.Time) any {
 	switch t.Kind {
-	case schema.String:
-		return ""
-	case schema.Bool:
-		return false
-	case schema.Int:
-		return int64(0)
-	case schema.Number:
-		return float64(0)
 	case schema.Timestamp:
 		return at
-	case schema.List:
-		return []any{}
-	case schema.Map, schema.Object:
-		return map[string]any{}
+	case schema.Duration:
+		return nil // how long something took is not known to be nothing
 	}
-	return nil
+	return t.Zero()
 }
 
 // signatureOf returns what the action of a step says of itself; nil where the step has
