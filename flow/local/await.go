@@ -119,7 +119,7 @@ func (r *runner) offer(e host.Event) {
 }
 
 func (r *runner) offerTo(s machine.Await, e host.Event) {
-	if s.Event == e.Name && s.Subject == e.Subject && !e.At.Before(s.Since) &&
+	if s.Event == e.Name && slices.Contains(e.Subjects, s.Subject) && !e.At.Before(s.Since) &&
 		(s.Connection == "" || e.Connection == "" || s.Connection == e.Connection) {
 		r.post(machine.Arrived{At: r.now(), Await: s.ID, ID: e.ID, Data: e.Data})
 	}

@@ -224,7 +224,7 @@ outputs: {id: "${steps.thanks.outputs.?id.orValue('')}", text: "${steps.reply.ou
 		beside.Go(func() {
 			h.Receive(call.Receipt{Key: c.Key, ID: c.Key, State: "sent"})
 			for n := range 3 {
-				h.Deliver(host.Event{ID: fmt.Sprint(c.Run, n), Name: "test.reply", Subject: c.Input["to"].(string), Data: map[string]any{"text": "I am " + c.Run}})
+				h.Deliver(host.Event{ID: fmt.Sprint(c.Run, n), Name: "test.reply", Subjects: []string{c.Input["to"].(string)}, Data: map[string]any{"text": "I am " + c.Run}})
 			}
 		})
 		return call.Outcome{Status: call.Pending}

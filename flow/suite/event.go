@@ -125,13 +125,14 @@ func (f *feeder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event
 // eventOf gives the event of a kind with the data that a node says.
 func eventOf(kind *call.Event, data map[string]any, n *flow.Node) (event *host.Event, diags diag.List) {
 	event = &host.Event{Name: kind.Name, Data: data}
-	event.Subject, _ = data[kind.By].(string)
+	subject, _ := data[kind.By].(string)
 	if kind.Subject != nil {
 		var err error
-		if event.Subject, err = kind.Subject(event.Subject); err != nil {
+		if subject, err = kind.Subject(subject); err != nil {
 			diags.Errorf("bad-subject", n.Get(kind.By).Range, "", "%s: %s", kind.By, err)
 		}
 	}
+	event.Subjects = []string{subject}
 	return event, diags
 }
 

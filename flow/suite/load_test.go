@@ -56,7 +56,7 @@ func TestEvents(t *testing.T) {
 	require.NoError(t, diags.Err())
 	require.Len(t, feed, 2)
 	assert.Equal(t, time.Hour, feed[0].At)
-	assert.Equal(t, "+33612345678", feed[0].Event.Subject)
+	assert.Equal(t, []string{"+33612345678"}, feed[0].Event.Subjects)
 	assert.Equal(t, map[string]any{"from": "+33612345678", "text": "012", "sender_phone_id": "", "raw": nil}, feed[0].Event.Data)
 	assert.Equal(t, "ask", feed[1].After)
 	assert.Equal(t, "failed", feed[1].Receipt.State)

@@ -2,6 +2,7 @@ package suite_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"facteur/flow"
@@ -50,7 +51,7 @@ cases:
 		return func(ctx context.Context, c call.Call) call.Outcome {
 			var came []string
 			for _, e := range w.Events() {
-				came = append(came, e.Name+" "+e.Subject+" "+e.At.Format("15:04"))
+				came = append(came, e.Name+" "+strings.Join(e.Subjects, " ")+" "+e.At.Format("15:04"))
 			}
 			seen = append(seen, came)
 			return inner(ctx, c)
