@@ -210,7 +210,7 @@ func (p *checkedProject) window(w suite.World) func(context.Context, string, str
 	return func(_ context.Context, _, recipient string) whatsapp.Window {
 		for _, e := range w.Events() {
 			sent, _ := e.Data["timestamp"].(time.Time)
-			if e.Name == "whatsapp.message" && e.Subject == recipient && w.Now().Sub(sent) < 24*time.Hour {
+			if e.Name == "whatsapp.message" && slices.Contains(e.Subjects, recipient) && w.Now().Sub(sent) < 24*time.Hour {
 				return whatsapp.WindowOpen
 			}
 		}
