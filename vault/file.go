@@ -31,8 +31,10 @@ const (
 // the file beside it. Every write replaces the file as a whole, under a lock
 // that other processes see, so a reader finds the old state or the new one.
 type file struct {
-	dir string
-	now func() time.Time
+	dir     string
+	key     string // the path of the identity file
+	guarded bool   // by somebody else than the mode of the identity file
+	now     func() time.Time
 }
 
 // stored is the content of the file. Fields may be added; names never change.
@@ -117,7 +119,7 @@ func (f *file) load() (stored, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, &BackendError{
 			Backend: fileName, Op: "open", Where: path, Reason: NoKey, Err: err,
-			why:  fmt.Sprintf("its key %s is not there", filepath.Join(f.dir, keyFile)),
+			why:  fmt.Sprintf("its key %s is not there", f.key),
 			Hint: "put the key file back from a backup, or move the vault file away to start anew",
 		}
 	}
@@ -129,7 +131,7 @@ func (f *file) load() (stored, error) {
 		if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
 			return none, &BackendError{
 				Backend: fileName, Op: "open", Where: path, Reason: WrongKey, Err: err,
-				why:  fmt.Sprintf("it was encrypted to another key than %s", filepath.Join(f.dir, keyFile)),
+				why:  fmt.Sprintf("it was encrypted to another key than %s", f.key),
 				Hint: "put back the key file that belongs to it; nothing was changed",
 			}
 		}
@@ -178,7 +180,7 @@ func (f *file) save(s stored) error {
 	}
 	ids, err := f.identities(false)
 	if errors.Is(err, fs.ErrNotExist) { // load has seen that there is no vault file either
-		ids, err = newIdentity(f.dir)
+		ids, err = f.newKey(nil)
 	}
 	if err != nil {
 		return err
@@ -200,21 +202,21 @@ func (f *file) save(s stored) error {
 // identities reads the key file. With create it makes one if neither it nor a
 // vault file is there: a vault file without its key is never given a new one.
 func (f *file) identities(create bool) ([]*age.X25519Identity, error) {
-	ids, err := identities(f.dir)
+	ids, err := f.readKeys()
 	if !create || !errors.Is(err, fs.ErrNotExist) {
 		if _, ours := errors.AsType[*BackendError](err); err == nil || ours || errors.Is(err, fs.ErrNotExist) {
 			return ids, err
 		}
-		return nil, unusable("read", filepath.Join(f.dir, keyFile), err)
+		return nil, unusable("read", f.key, err)
 	}
 	err = f.locked(func() error {
-		if ids, err = identities(f.dir); !errors.Is(err, fs.ErrNotExist) {
+		if ids, err = f.readKeys(); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if _, err := f.load(); err != nil {
 			return err
 		}
-		ids, err = newIdentity(f.dir)
+		ids, err = f.newKey(nil)
 		return err
 	})
 	return ids, err

@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 )
@@ -26,20 +26,20 @@ const keyFile = "vault.key"
 
 const sealName = "seal"
 
-// identities reads the identity file. It fails with fs.ErrNotExist if there is
+// readKeys reads the identity file. It fails with fs.ErrNotExist if there is
 // none, and refuses one that others may read.
-func identities(dir string) ([]*age.X25519Identity, error) {
-	path := filepath.Join(dir, keyFile)
-	f, err := os.Open(path)
+func (f *file) readKeys() ([]*age.X25519Identity, error) {
+	path := f.key
+	text, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer text.Close()
+	info, err := text.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && !f.guarded && runtime.GOOS != "windows" {
 		return nil, &BackendError{
 			Backend: fileName, Op: "use", Where: path, Reason: Exposed,
 			why:  fmt.Sprintf("others on this machine may read the key (mode %04o)", mode),
@@ -47,7 +47,7 @@ func identities(dir string) ([]*age.X25519Identity, error) {
 		}
 	}
 	var ids []*age.X25519Identity
-	lines := bufio.NewScanner(f)
+	lines := bufio.NewScanner(text)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -75,18 +75,53 @@ func badKey(path, why string) error {
 	}
 }
 
-// newIdentity makes the identity file. The caller holds the lock and knows that
-// there is none.
-func newIdentity(dir string) ([]*age.X25519Identity, error) {
+// newKey puts a new identity into the identity file, before those that it holds.
+// The caller holds the lock.
+func (f *file) newKey(before []*age.X25519Identity) ([]*age.X25519Identity, error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("# opens vault.age and what is sealed; keep a copy in a safe place\n# public key: %s\n%s\n", id.Recipient(), id)
-	if err := writeFile(filepath.Join(dir, keyFile), []byte(text)); err != nil {
+	var text strings.Builder
+	fmt.Fprintf(&text, "# opens vault.age and what is sealed; keep a copy in a safe place\n# public key: %s\n%s\n", id.Recipient(), id)
+	if len(before) > 0 {
+		fmt.Fprintf(&text, "# until %s; what was sealed before then still needs it\n", f.now().UTC().Format(time.DateOnly))
+	}
+	for _, old := range before {
+		fmt.Fprintf(&text, "%s\n", old)
+	}
+	if err := writeFile(f.key, []byte(text.String())); err != nil {
 		return nil, err
 	}
-	return []*age.X25519Identity{id}, nil
+	return append([]*age.X25519Identity{id}, before...), nil
+}
+
+// RotateKey makes a new key for the encrypted file and for data at rest, and
+// encrypts the file with it. The key file keeps the old key behind the new one:
+// it opens what was sealed before. A process that has the vault open takes the
+// new key up when it meets something sealed with it, or with its next start.
+func (v *Vault) RotateKey() error {
+	if v.file == nil {
+		return noFolder()
+	}
+	return v.file.locked(func() error {
+		connections, err := v.file.load()
+		if err != nil {
+			return err
+		}
+		before, err := v.file.readKeys()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if _, err := v.file.newKey(before); err != nil {
+			return err
+		}
+		v.forgetKeys()
+		if len(connections.Connections) == 0 {
+			return nil
+		}
+		return v.file.save(connections)
+	})
 }
 
 // A sealed text is: version, key id, salt, AES-256-GCM of the plain text. Each
@@ -155,33 +190,55 @@ func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 	if len(sealed) < headerSize || sealed[0] != sealVersion {
 		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or not all of it", Hint: "restore it from a backup"}
 	}
-	keys, err := v.sealKeys(false)
+	k, err := v.keyOf(sealed)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
-		if string(k.id[:]) != string(sealed[1:1+keyIDSize]) {
-			continue
-		}
-		aead, err := k.aead(sealed[1+keyIDSize : headerSize])
+	aead, err := k.aead(sealed[1+keyIDSize : headerSize])
+	if err != nil {
+		return nil, err
+	}
+	header := sealed[:headerSize:headerSize]
+	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), sealed[headerSize:], append(header, context...))
+	if err != nil {
+		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
+	}
+	return plain, nil
+}
+
+// keyOf finds the key of a sealed text. One that is not known may have been made
+// by another process: the key file is then read again.
+func (v *Vault) keyOf(sealed []byte) (*sealKey, error) {
+	for range 2 {
+		keys, err := v.sealKeys(false)
 		if err != nil {
 			return nil, err
 		}
-		header := sealed[:headerSize:headerSize]
-		plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), sealed[headerSize:], append(header, context...))
-		if err != nil {
-			return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
+		for _, k := range keys {
+			if string(k.id[:]) == string(sealed[1:1+keyIDSize]) {
+				return k, nil
+			}
 		}
-		return plain, nil
+		v.forgetKeys()
 	}
 	return nil, &BackendError{
-		Backend: sealName, Op: "open", Where: "with " + filepath.Join(v.cfg.Dir, keyFile), Reason: WrongKey,
+		Backend: sealName, Op: "open", Where: "with " + v.file.key, Reason: WrongKey,
 		why: "the data was sealed with another key", Hint: "add the line of the key file that was there when it was sealed",
 	}
 }
 
+func (v *Vault) forgetKeys() {
+	v.mu.Lock()
+	v.keys = nil
+	v.mu.Unlock()
+}
+
+func noFolder() error {
+	return &BackendError{Backend: sealName, Op: "seal or open", Reason: Misconfigured, why: "there is no data folder to keep a key in", Hint: "give one in the project file"}
+}
+
 // sealKeys returns the keys for data at rest, the one to seal with first. They
-// are read once.
+// are read once, and again after forgetKeys.
 func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -189,12 +246,12 @@ func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 		return v.keys, nil
 	}
 	if v.file == nil {
-		return nil, &BackendError{Backend: sealName, Op: "seal or open", Reason: Misconfigured, why: "there is no data folder to keep a key in", Hint: "give one in the project file"}
+		return nil, noFolder()
 	}
 	ids, err := v.file.identities(create)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &BackendError{
-			Backend: sealName, Op: "open", Where: "with " + filepath.Join(v.cfg.Dir, keyFile), Reason: NoKey,
+			Backend: sealName, Op: "open", Where: "with " + v.file.key, Reason: NoKey,
 			why: "the key file is not there", Hint: "put it back from a backup", Err: err,
 		}
 	}

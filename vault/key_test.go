@@ -99,3 +99,80 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	}
 }
+
+func TestRotateKey(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "vault.key")
+	store(t, dir, "shop", "EAAGone")
+	running := open(t, vault.Config{Dir: dir, CacheFor: -1})
+	before, err := running.Seal([]byte("before"), nil)
+	require.NoError(t, err)
+	first, err := os.ReadFile(key)
+	require.NoError(t, err)
+
+	rotating := open(t, vault.Config{Dir: dir})
+	require.NoError(t, rotating.RotateKey())
+	after, err := rotating.Seal([]byte("after"), nil)
+	require.NoError(t, err)
+
+	fresh := open(t, vault.Config{Dir: dir})
+	for _, v := range []*vault.Vault{running, rotating, fresh} {
+		for sealed, plain := range map[string]string{string(before): "before", string(after): "after"} {
+			opened, err := v.Open([]byte(sealed), nil)
+			require.NoError(t, err)
+			require.Equal(t, plain, string(opened))
+		}
+		c, err := v.Resolve(t.Context(), "shop")
+		require.NoError(t, err)
+		require.True(t, c.Secret("token").Equal("EAAGone"))
+	}
+
+	// The old key alone does not open what is encrypted now, nor the new one what was
+	// sealed before.
+	both, err := os.ReadFile(key)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(key, first, 0o600))
+	_, err = open(t, vault.Config{Dir: dir}).Resolve(t.Context(), "shop")
+	wantReason(t, err, vault.WrongKey)
+	newest, _, _ := bytes.Cut(both, []byte("# until"))
+	require.NoError(t, os.WriteFile(key, newest, 0o600))
+	v := open(t, vault.Config{Dir: dir})
+	_, err = v.Resolve(t.Context(), "shop")
+	require.NoError(t, err)
+	_, err = v.Open(before, nil)
+	wantReason(t, err, vault.WrongKey)
+}
+
+func TestRotateKeyWithoutAKey(t *testing.T) {
+	v := open(t, vault.Config{Dir: t.TempDir()})
+	require.NoError(t, v.RotateKey())
+	_, err := v.Seal(nil, nil)
+	require.NoError(t, err)
+
+	wantReason(t, open(t, vault.Config{}).RotateKey(), vault.Misconfigured)
+
+	lost := t.TempDir()
+	store(t, lost, "shop", "EAAGone")
+	require.NoError(t, os.Remove(filepath.Join(lost, "vault.key")))
+	wantReason(t, open(t, vault.Config{Dir: lost}).RotateKey(), vault.NoKey)
+}
+
+// A key file elsewhere: systemd hands it over in a folder that it guards itself, with a
+// mode that says less than it does.
+func TestKeyFile(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	v := open(t, vault.Config{Dir: dir})
+	sealed, err := v.Seal([]byte("x"), nil)
+	require.NoError(t, err)
+	key := filepath.Join(elsewhere, "facteur.key")
+	require.NoError(t, os.Rename(filepath.Join(dir, "vault.key"), key))
+	_, err = open(t, vault.Config{Dir: dir, KeyFile: key}).Open(sealed, nil)
+	require.NoError(t, err)
+
+	require.NoError(t, os.Chmod(key, 0o440))
+	_, err = open(t, vault.Config{Dir: dir, KeyFile: key}).Open(sealed, nil)
+	wantReason(t, err, vault.Exposed)
+	guarded := func(name string) (string, bool) { return elsewhere, name == "CREDENTIALS_DIRECTORY" }
+	_, err = open(t, vault.Config{Dir: dir, KeyFile: key, Env: guarded}).Open(sealed, nil)
+	require.NoError(t, err)
+}

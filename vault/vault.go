@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +35,11 @@ type Config struct {
 	// Dir is the data folder. It holds the encrypted file and the key that
 	// opens it. If it is empty there is no file backend, and Seal fails.
 	Dir string
+
+	// KeyFile is the file of the key that opens the encrypted file and what is
+	// sealed: vault.key in Dir if it is empty. Others must not be able to read
+	// it, except one in $CREDENTIALS_DIRECTORY, which systemd guards.
+	KeyFile string
 
 	// Hashicorp is the HashiCorp Vault server to ask; nil for none.
 	Hashicorp *Hashicorp
@@ -117,7 +123,10 @@ func New(cfg Config) (*Vault, error) {
 		v.env.lookup, v.env.all = os.LookupEnv, os.Environ
 	}
 	if cfg.Dir != "" {
-		v.file = &file{dir: cfg.Dir, now: func() time.Time { return v.now() }}
+		v.file = &file{dir: cfg.Dir, key: cmp.Or(cfg.KeyFile, filepath.Join(cfg.Dir, keyFile)), now: func() time.Time { return v.now() }}
+		if credentials, ok := v.env.lookup("CREDENTIALS_DIRECTORY"); ok && credentials != "" {
+			v.file.guarded = filepath.Dir(v.file.key) == filepath.Clean(credentials)
+		}
 	}
 	v.lifetime, v.end = context.WithCancel(context.Background())
 	if cfg.Hashicorp != nil {
