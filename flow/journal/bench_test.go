@@ -22,7 +22,7 @@ func BenchmarkAppend(b *testing.B) {
 			ids := make([]string, callers)
 			for i := range ids {
 				ids[i] = fmt.Sprintf("run_%022d", i)
-				require.NoError(b, j.Create(b.Context(), journaltest.Run(ids[i]), journaltest.Record(0)))
+				require.NoError(b, j.Create(b.Context(), journaltest.Run(ids[i]), journaltest.Records(0)))
 			}
 			r := record(300)
 			var left atomic.Int64
@@ -61,7 +61,7 @@ func BenchmarkRun(b *testing.B) {
 				all.Go(func() {
 					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
 						id := fmt.Sprintf("run_%022d", n)
-						err := j.Create(b.Context(), journaltest.Run(id), r)
+						err := j.Create(b.Context(), journaltest.Run(id), journal.Change{Records: []journal.Record{r}})
 						if err == nil {
 							err = j.Append(b.Context(), id, true, r)
 						}
@@ -92,7 +92,7 @@ func BenchmarkLoad(b *testing.B) {
 	for worker := range 100 {
 		all.Go(func() {
 			for i := worker; i < runs; i += 100 {
-				require.NoError(b, j.Create(b.Context(), journaltest.Run(fmt.Sprint(i)), record(300)))
+				require.NoError(b, j.Create(b.Context(), journaltest.Run(fmt.Sprint(i)), journal.Change{Records: []journal.Record{record(300)}}))
 			}
 			for range 9 {
 				for i := worker; i < runs; i += 100 {

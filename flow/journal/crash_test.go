@@ -53,7 +53,7 @@ func scribble(j journal.Journal, acked func(id string, records int), more func()
 		all.Go(func() {
 			for more() {
 				id := rand.Text()
-				check(j.Create(ctx, journaltest.Run(id), journaltest.Record(0)))
+				check(j.Create(ctx, journaltest.Run(id), journaltest.Records(0)))
 				acked(id, 1)
 				records := 1
 				for range mathrand.IntN(20) {
@@ -209,7 +209,7 @@ func TestTornLog(t *testing.T) {
 		}
 		j := openSQLite(t, copied)
 		verify(t, j, want)
-		require.NoError(t, j.Create(t.Context(), journaltest.Run("after"), journaltest.Record(0)))
+		require.NoError(t, j.Create(t.Context(), journaltest.Run("after"), journaltest.Records(0)))
 		require.NoError(t, j.Close())
 	}
 }

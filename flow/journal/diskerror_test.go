@@ -76,7 +76,7 @@ func TestUnusable(t *testing.T) {
 	t.Run("an empty file is a new journal", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "journal.db")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		require.NoError(t, openSQLite(t, path).Create(t.Context(), journaltest.Run("a"), journaltest.Record(0)))
+		require.NoError(t, openSQLite(t, path).Create(t.Context(), journaltest.Run("a"), journaltest.Records(0)))
 	})
 }
 
@@ -92,8 +92,8 @@ func TestDiskFails(t *testing.T) {
 			ctx := t.Context()
 			path := filepath.Join(t.TempDir(), "journal.db")
 			j := openSQLite(t, path)
-			require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Record(0)))
-			require.NoError(t, j.Create(ctx, journaltest.Run("b"), journaltest.Record(0)))
+			require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
+			require.NoError(t, j.Create(ctx, journaltest.Run("b"), journaltest.Records(0)))
 			_, err := j.Exec(tt.fail)
 			require.NoError(t, err)
 
@@ -113,7 +113,7 @@ func TestDiskFails(t *testing.T) {
 			}
 			wantDiskError(t, j.Append(ctx, "a", true, journaltest.Record(acked["a"])), path, "write", tt.want)
 			wantDiskError(t, j.Append(ctx, "a", false, journaltest.Record(acked["a"])), path, "write", tt.want)
-			wantDiskError(t, j.Create(ctx, journaltest.Run("c"), journaltest.Record(0)), path, "write", tt.want)
+			wantDiskError(t, j.Create(ctx, journaltest.Run("c"), journaltest.Records(0)), path, "write", tt.want)
 			wantDiskError(t, j.End(ctx, "a", "failed", journaltest.Record(0).At), path, "write", tt.want)
 
 			_, records, err := j.Load(ctx, "a")

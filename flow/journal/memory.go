@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -9,18 +11,25 @@ import (
 
 // Memory is a journal in this process. Its zero value is ready to use.
 type Memory struct {
-	mu   sync.Mutex
-	runs map[string]*memoryRun
-	ids  []string // in order of Create
+	mu     sync.Mutex
+	last   int64 // number of a run
+	runs   map[string]*memoryRun
+	order  []*memoryRun // of Create
+	events map[string]*Event
+	came   []*Event // in the order of Deliver
+	notes  map[string]map[string]json.RawMessage
 }
 
 type memoryRun struct {
-	head    Run
-	records []Record
+	head       Run
+	records    []Record
+	waits      Waits
+	unknown    map[string]bool
+	recipients map[string]bool
 }
 
 // Create implements Journal.
-func (j *Memory) Create(ctx context.Context, run Run, first Record) error {
+func (j *Memory) Create(ctx context.Context, run Run, c Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -32,13 +41,17 @@ func (j *Memory) Create(ctx context.Context, run Run, first Record) error {
 	if j.runs[run.ID] != nil {
 		return &ExistsError{run.ID}
 	}
-	j.runs[run.ID] = &memoryRun{head: run, records: []Record{first}}
-	j.ids = append(j.ids, run.ID)
+	j.last++
+	run.Seq, run.Unknown = j.last, 0
+	r := &memoryRun{head: run}
+	j.runs[run.ID] = r
+	j.order = append(j.order, r)
+	j.apply(r, c)
 	return nil
 }
 
-// Append implements Journal.
-func (j *Memory) Append(ctx context.Context, run string, _ bool, records ...Record) error {
+// Write implements Journal.
+func (j *Memory) Write(ctx context.Context, run string, _ bool, c Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -48,24 +61,52 @@ func (j *Memory) Append(ctx context.Context, run string, _ bool, records ...Reco
 	if r == nil {
 		return &NotFoundError{run}
 	}
-	r.records = append(r.records, records...)
+	j.apply(r, c)
 	return nil
+}
+
+func (j *Memory) apply(r *memoryRun, c Change) {
+	r.records = append(r.records, c.Records...)
+	if c.Status != "" {
+		r.head.Status, r.head.Ended = c.Status, c.Ended
+	}
+	if c.Waits != nil {
+		r.waits = *c.Waits
+	}
+	if !r.head.Ended.IsZero() {
+		r.waits = Waits{}
+	}
+	r.unknown = with(r.unknown, c.Unknown)
+	for _, key := range c.Settled {
+		delete(r.unknown, key)
+	}
+	r.head.Unknown = len(r.unknown)
+	for _, id := range c.Took {
+		if e := j.events[id]; e != nil {
+			e.Claimed = true
+		}
+	}
+	r.recipients = with(r.recipients, c.Recipients)
+}
+
+func with(set map[string]bool, keys []string) map[string]bool {
+	if set == nil && len(keys) > 0 {
+		set = map[string]bool{}
+	}
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
+}
+
+// Append implements Journal.
+func (j *Memory) Append(ctx context.Context, run string, durable bool, records ...Record) error {
+	return j.Write(ctx, run, durable, Change{Records: records})
 }
 
 // End implements Journal.
 func (j *Memory) End(ctx context.Context, run, status string, at time.Time, records ...Record) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	r := j.runs[run]
-	if r == nil {
-		return &NotFoundError{run}
-	}
-	r.records = append(r.records, records...)
-	r.head.Status, r.head.Ended = status, at
-	return nil
+	return j.Write(ctx, run, true, Change{Records: records, Status: status, Ended: at})
 }
 
 // Load implements Journal.
@@ -84,16 +125,174 @@ func (j *Memory) List(_ context.Context, f Filter) ([]Run, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []Run
-	for _, id := range slices.Backward(j.ids) {
+	for _, r := range slices.Backward(j.order) {
 		if len(out) == f.limit() {
 			break
 		}
-		head := j.runs[id].head
-		if (f.Status == "" || f.Status == head.Status) && (f.Flow == "" || f.Flow == head.Flow) {
-			out = append(out, head)
+		if f.matches(r.head) && (f.Recipient == "" || r.recipients[f.Recipient]) {
+			out = append(out, r.head)
 		}
 	}
 	return out, nil
+}
+
+// matches tells whether the filter, but for its recipient, selects a run.
+func (f Filter) matches(run Run) bool {
+	return (f.Flow == "" || f.Flow == run.Flow) &&
+		(f.Status == "" || f.Status == run.Status) &&
+		(!f.Unknown || run.Unknown > 0) &&
+		(f.Since.IsZero() || !run.Started.Before(f.Since)) &&
+		(f.Until.IsZero() || run.Started.Before(f.Until)) &&
+		(f.Before == 0 || run.Seq < f.Before)
+}
+
+// Unfinished implements Journal.
+func (j *Memory) Unfinished(ctx context.Context, each func(Run, Waits) error) error {
+	j.mu.Lock()
+	var open []memoryRun
+	for _, r := range j.order {
+		if r.head.Ended.IsZero() {
+			open = append(open, *r)
+		}
+	}
+	j.mu.Unlock()
+	for _, r := range open {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r.head.Sources = nil
+		if err := each(r.head, r.waits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Deliver implements Journal.
+func (j *Memory) Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.events == nil {
+		j.events = map[string]*Event{}
+	}
+	fresh = j.events[e.ID] == nil
+	if fresh {
+		j.events[e.ID] = &e
+		j.came = append(j.came, &e)
+	}
+	j.wake(wake)
+	return fresh, nil
+}
+
+// Wake implements Journal.
+func (j *Memory) Wake(ctx context.Context, _ bool, runs ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.wake(runs)
+	return nil
+}
+
+func (j *Memory) wake(runs []string) {
+	for _, id := range runs {
+		if r := j.runs[id]; r != nil && r.head.Ended.IsZero() {
+			r.head.Status, r.waits = running, Waits{}
+		}
+	}
+}
+
+// Events implements Journal.
+func (j *Memory) Events(_ context.Context, name, subject, connection string, since time.Time) ([]Event, error) {
+	return j.chosen(func(e *Event) bool { return e.fits(name, subject, connection, since) }), nil
+}
+
+// Open implements Journal.
+func (j *Memory) Open(context.Context) ([]Event, error) {
+	return j.chosen(func(e *Event) bool { return !e.Done }), nil
+}
+
+func (j *Memory) chosen(choose func(*Event) bool) (out []Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.came {
+		if choose(e) {
+			out = append(out, *e)
+		}
+	}
+	return out
+}
+
+// Done implements Journal.
+func (j *Memory) Done(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e := j.events[id]; e != nil {
+		e.Done = true
+	}
+	return nil
+}
+
+// Note implements Journal.
+func (j *Memory) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if body == nil {
+		delete(j.notes[kind], name)
+		return nil
+	}
+	if j.notes == nil {
+		j.notes = map[string]map[string]json.RawMessage{}
+	}
+	if j.notes[kind] == nil {
+		j.notes[kind] = map[string]json.RawMessage{}
+	}
+	j.notes[kind][name] = body
+	return nil
+}
+
+// Notes implements Journal.
+func (j *Memory) Notes(_ context.Context, kind string) (map[string]json.RawMessage, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return maps.Clone(j.notes[kind]), nil
+}
+
+// Prune implements Journal.
+func (j *Memory) Prune(ctx context.Context, before time.Time, most int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	j.order = slices.DeleteFunc(j.order, func(r *memoryRun) bool {
+		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(before) && r.head.Seq < j.last
+		if old {
+			delete(j.runs, r.head.ID)
+			n++
+		}
+		return old
+	})
+	j.came = slices.DeleteFunc(j.came, func(e *Event) bool {
+		old := n < most && e.Done && e.At.Before(before)
+		if old {
+			delete(j.events, e.ID)
+			n++
+		}
+		return old
+	})
+	return n, nil
 }
 
 // Close implements Journal.

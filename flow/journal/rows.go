@@ -22,7 +22,7 @@ const (
 type plans map[[sha256.Size]byte]int64
 
 // create returns the run's number, 0 if there is a run of that id.
-func (p plans) create(conn *sqlite.Conn, run Run, hash [sha256.Size]byte, first Record) (int64, error) {
+func (p plans) create(conn *sqlite.Conn, run Run, hash [sha256.Size]byte) (int64, error) {
 	plan, err := p.number(conn, run, hash)
 	if err != nil {
 		return 0, err
@@ -45,8 +45,7 @@ func (p plans) create(conn *sqlite.Conn, run Run, hash [sha256.Size]byte, first 
 	if conn.Changes() == 0 {
 		return 0, nil
 	}
-	seq := conn.LastInsertRowID()
-	return seq, insert(conn, seq, []Record{first})
+	return conn.LastInsertRowID(), nil
 }
 
 // number returns the number of the run's plan, and stores it if it is new.
@@ -76,6 +75,13 @@ func (p plans) number(conn *sqlite.Conn, run Run, hash [sha256.Size]byte) (seq i
 	}
 	p[hash] = seq
 	return seq, nil
+}
+
+func apply(conn *sqlite.Conn, run int64, c Change) error {
+	if err := insert(conn, run, c.Records); err != nil || c.Status == "" {
+		return err
+	}
+	return end(conn, run, c.Status, c.Ended)
 }
 
 func insert(conn *sqlite.Conn, run int64, records []Record) error {

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -42,12 +44,14 @@ func OpenSQLite(path string) (*SQLite, error) {
 }
 
 // Create implements Journal.
-func (j *SQLite) Create(ctx context.Context, run Run, first Record) error {
+func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	var seq int64
 	hash := planHash(run)
-	err := j.file.Write(ctx, true, size(first), func(conn *sqlite.Conn) (err error) {
-		seq, err = j.plans.create(conn, run, hash, first)
-		return err
+	err := j.file.Write(ctx, true, size(c.Records...), func(conn *sqlite.Conn) (err error) {
+		if seq, err = j.plans.create(conn, run, hash); err != nil || seq == 0 {
+			return err
+		}
+		return apply(conn, seq, c)
 	})
 	switch {
 	case err != nil:
@@ -59,33 +63,29 @@ func (j *SQLite) Create(ctx context.Context, run Run, first Record) error {
 	return nil
 }
 
-// Append implements Journal.
-func (j *SQLite) Append(ctx context.Context, run string, durable bool, records ...Record) error {
+// Write implements Journal.
+func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) error {
 	seq, err := j.row(ctx, run)
 	if err != nil {
 		return err
 	}
-	return j.file.Write(ctx, durable, size(records...), func(conn *sqlite.Conn) error {
-		return insert(conn, seq, records)
+	err = j.file.Write(ctx, durable, size(c.Records...), func(conn *sqlite.Conn) error {
+		return apply(conn, seq, c)
 	})
+	if err == nil && !c.Ended.IsZero() {
+		j.forget(run)
+	}
+	return err
+}
+
+// Append implements Journal.
+func (j *SQLite) Append(ctx context.Context, run string, durable bool, records ...Record) error {
+	return j.Write(ctx, run, durable, Change{Records: records})
 }
 
 // End implements Journal.
 func (j *SQLite) End(ctx context.Context, run, status string, at time.Time, records ...Record) error {
-	seq, err := j.row(ctx, run)
-	if err != nil {
-		return err
-	}
-	err = j.file.Write(ctx, true, size(records...), func(conn *sqlite.Conn) error {
-		if err := insert(conn, seq, records); err != nil {
-			return err
-		}
-		return end(conn, seq, status, at)
-	})
-	if err == nil {
-		j.forget(run)
-	}
-	return err
+	return j.Write(ctx, run, true, Change{Records: records, Status: status, Ended: at})
 }
 
 // Load implements Journal. It works also after the disk has failed, and returns what is
@@ -133,4 +133,20 @@ func (j *SQLite) forget(run string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.rows, run)
+}
+
+var errNotYet = errors.New("not yet")
+
+func (j *SQLite) Unfinished(context.Context, func(Run, Waits) error) error    { return errNotYet }
+func (j *SQLite) Deliver(context.Context, Event, []string) (bool, error)      { return false, errNotYet }
+func (j *SQLite) Wake(context.Context, bool, ...string) error                 { return errNotYet }
+func (j *SQLite) Open(context.Context) ([]Event, error)                       { return nil, errNotYet }
+func (j *SQLite) Done(context.Context, string) error                          { return errNotYet }
+func (j *SQLite) Note(context.Context, string, string, json.RawMessage) error { return errNotYet }
+func (j *SQLite) Notes(context.Context, string) (map[string]json.RawMessage, error) {
+	return nil, errNotYet
+}
+func (j *SQLite) Prune(context.Context, time.Time, int) (int, error) { return 0, errNotYet }
+func (j *SQLite) Events(context.Context, string, string, string, time.Time) ([]Event, error) {
+	return nil, errNotYet
 }

@@ -43,7 +43,7 @@ func openSQLite(t testing.TB, path string) *journal.SQLite {
 func TestPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	j := openSQLite(t, filepath.Join(dir, "journal.db"))
-	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Record(0)))
+	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Records(0)))
 	mode := func(path string) fs.FileMode {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestSourcesAreStoredOnce(t *testing.T) {
 			for i := range 50 {
 				run := journaltest.Run(fmt.Sprintf("%d.%d", worker, i))
 				run.Sources = source
-				assert.NoError(t, j.Create(t.Context(), run, journaltest.Record(0)))
+				assert.NoError(t, j.Create(t.Context(), run, journaltest.Records(0)))
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestSourcesAreStoredOnce(t *testing.T) {
 // further.
 func TestBackPressure(t *testing.T) {
 	j := openSQLite(t, filepath.Join(t.TempDir(), "journal.db"))
-	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Record(0)))
+	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Records(0)))
 	release := j.Hold()
 	for n := range journal.Queued {
 		require.NoError(t, j.Append(t.Context(), "a", false, journaltest.Record(1+n)))
@@ -133,7 +133,7 @@ func TestBackPressure(t *testing.T) {
 // result uncertain.
 func TestGivenUp(t *testing.T) {
 	j := openSQLite(t, filepath.Join(t.TempDir(), "journal.db"))
-	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Record(0)))
+	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Records(0)))
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		release := j.Hold()
@@ -165,7 +165,7 @@ func TestClosed(t *testing.T) {
 	for i := range taken {
 		all.Go(func() {
 			id := fmt.Sprint(i)
-			assert.NoError(t, j.Create(ctx, journaltest.Run(id), journaltest.Record(0)))
+			assert.NoError(t, j.Create(ctx, journaltest.Run(id), journaltest.Records(0)))
 			started <- struct{}{}
 			for {
 				taken[i]++
@@ -183,7 +183,7 @@ func TestClosed(t *testing.T) {
 	all.Wait()
 	require.NoError(t, j.Close(), "once more")
 
-	require.ErrorIs(t, j.Create(ctx, journaltest.Run("late"), journaltest.Record(0)), journal.ErrClosed)
+	require.ErrorIs(t, j.Create(ctx, journaltest.Run("late"), journaltest.Records(0)), journal.ErrClosed)
 	_, _, err = j.Load(ctx, "0")
 	require.ErrorIs(t, err, journal.ErrClosed)
 	_, err = j.List(ctx, journal.Filter{})
@@ -211,7 +211,7 @@ func TestReader(t *testing.T) {
 	var missing *journal.NotFoundError
 	require.ErrorAs(t, err, &missing)
 
-	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Record(0)))
+	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
 	head, records, err := r.Load(ctx, "a")
 	require.NoError(t, err)
 	journaltest.SameRun(t, journaltest.Run("a"), head)
@@ -267,7 +267,7 @@ func TestOldJournals(t *testing.T) {
 				journaltest.SameRecords(t, wantRecords, records)
 			}
 			require.NoError(t, j.Append(ctx, "waiting", true, journaltest.Record(3)), "it goes on")
-			require.NoError(t, j.Create(ctx, journaltest.Run("new"), journaltest.Record(0)))
+			require.NoError(t, j.Create(ctx, journaltest.Run("new"), journaltest.Records(0)))
 		})
 	}
 }
@@ -280,7 +280,7 @@ func writeOld(t *testing.T, j journal.Journal) {
 		if id == "bare" {
 			run = journal.Run{ID: id, Status: "running"}
 		}
-		require.NoError(t, j.Create(ctx, run, journaltest.Record(0)))
+		require.NoError(t, j.Create(ctx, run, journaltest.Records(0)))
 		if id != "bare" {
 			large := journaltest.Record(1)
 			large.Body = append(append([]byte{'"'}, bytes.Repeat([]byte("é"), 5000)...), '"')

@@ -122,8 +122,8 @@ func (s *spy) write(op string, durable bool, records []journal.Record, do func()
 	return nil
 }
 
-func (s *spy) Create(ctx context.Context, run journal.Run, first journal.Record) error {
-	return s.write("create", true, []journal.Record{first}, func() error { return s.Journal.Create(ctx, run, first) })
+func (s *spy) Create(ctx context.Context, run journal.Run, c journal.Change) error {
+	return s.write("create", true, c.Records, func() error { return s.Journal.Create(ctx, run, c) })
 }
 
 func (s *spy) Append(ctx context.Context, run string, durable bool, records ...journal.Record) error {
@@ -169,7 +169,7 @@ func prefix(t testing.TB, head journal.Run, records []journal.Record) *journal.M
 	t.Helper()
 	head.Status, head.Ended = string(machine.Running), time.Time{}
 	j := &journal.Memory{}
-	require.NoError(t, j.Create(t.Context(), head, records[0]))
+	require.NoError(t, j.Create(t.Context(), head, journal.Change{Records: records[:1]}))
 	if len(records) > 1 {
 		require.NoError(t, j.Append(t.Context(), head.ID, true, records[1:]...))
 	}

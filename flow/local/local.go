@@ -115,7 +115,7 @@ func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, er
 		ID: s.ID, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts,
 		Status: string(machine.Running), Started: start.At,
 	}
-	if err := h.opts.Journal.Create(ctx, head, first); err != nil {
+	if err := h.opts.Journal.Create(ctx, head, journal.Change{Records: []journal.Record{first}}); err != nil {
 		return nil, fmt.Errorf("store the run: %w", err)
 	}
 	r.m = machine.New(p, start)

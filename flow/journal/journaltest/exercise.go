@@ -62,7 +62,7 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 		j := open(t, dir)
 		if round == 0 {
 			want = append(want, Record(0))
-			require.NoError(t, j.Create(ctx, Run("kept"), want[0]))
+			require.NoError(t, j.Create(ctx, Run("kept"), journal.Change{Records: want[:1]}))
 		}
 		for range 300 { // the last ones are on their way when the journal is closed
 			r := Record(len(want))
@@ -77,8 +77,8 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 	require.NoError(t, err)
 	SameRun(t, Run("kept"), head)
 	SameRecords(t, want, records)
-	require.Error(t, j.Create(ctx, Run("kept"), Record(0)))
-	require.NoError(t, j.Create(ctx, Run("new"), Record(0)))
+	require.Error(t, j.Create(ctx, Run("kept"), Records(0)))
+	require.NoError(t, j.Create(ctx, Run("new"), Records(0)))
 	runs, err := j.List(ctx, journal.Filter{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"new", "kept"}, ids(runs))
@@ -86,7 +86,7 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 
 func createAndLoad(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	head, records, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	SameRun(t, Run("a"), head)
@@ -105,7 +105,7 @@ func wholeHeads(t *testing.T, j journal.Journal) {
 		{ID: "odd sources", Sources: map[string]string{"": "", "é": "\x00\xff\n", "crlf": "a\r\nb"}},
 	}
 	for _, want := range heads {
-		require.NoError(t, j.Create(t.Context(), want, Record(0)))
+		require.NoError(t, j.Create(t.Context(), want, Records(0)))
 	}
 	for _, want := range heads {
 		got, _, err := j.Load(t.Context(), want.ID)
@@ -122,7 +122,7 @@ func wholeRecords(t *testing.T, j journal.Journal) {
 		{At: began, Kind: "no body"},
 		{At: began, Kind: "", Body: json.RawMessage("\"\\u0000 ✉ \xff\"")},
 	}
-	require.NoError(t, j.Create(t.Context(), Run("a"), want[0]))
+	require.NoError(t, j.Create(t.Context(), Run("a"), journal.Change{Records: want[:1]}))
 	require.NoError(t, j.Append(t.Context(), "a", true, want[1:]...))
 	_, got, err := j.Load(t.Context(), "a")
 	require.NoError(t, err)
@@ -131,23 +131,23 @@ func wholeRecords(t *testing.T, j journal.Journal) {
 
 func usedOnce(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	other := Run("a")
 	other.Flow = "other"
 	var exists *journal.ExistsError
-	require.ErrorAs(t, j.Create(ctx, other, Record(1)), &exists)
+	require.ErrorAs(t, j.Create(ctx, other, Records(1)), &exists)
 	require.Equal(t, "a", exists.Run)
 	head, records, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	SameRun(t, Run("a"), head)
 	require.Len(t, records, 1)
 	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "the first run goes on")
-	require.NoError(t, j.Create(ctx, Run("A"), Record(0)), "case matters")
+	require.NoError(t, j.Create(ctx, Run("A"), Records(0)), "case matters")
 }
 
 func usedOnceByMany(t *testing.T, j journal.Journal) {
 	errs := make([]error, 32)
-	together(len(errs), func(i int) { errs[i] = j.Create(t.Context(), Run("a"), Record(i)) })
+	together(len(errs), func(i int) { errs[i] = j.Create(t.Context(), Run("a"), Records(i)) })
 	won := -1
 	for i, err := range errs {
 		if err == nil {
@@ -167,7 +167,7 @@ func usedOnceByMany(t *testing.T, j journal.Journal) {
 func order(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	want := []journal.Record{Record(0)}
-	require.NoError(t, j.Create(ctx, Run("a"), want[0]))
+	require.NoError(t, j.Create(ctx, Run("a"), journal.Change{Records: want[:1]}))
 	for i := range 200 {
 		var batch []journal.Record
 		for range i % 4 {
@@ -188,7 +188,7 @@ func order(t *testing.T, j journal.Journal) {
 
 func appendNothing(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	require.NoError(t, j.Append(ctx, "a", false))
 	require.NoError(t, j.Append(ctx, "a", true))
 	_, got, err := j.Load(ctx, "a")
@@ -198,8 +198,8 @@ func appendNothing(t *testing.T, j journal.Journal) {
 
 func end(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
-	require.NoError(t, j.Create(ctx, Run("b"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
+	require.NoError(t, j.Create(ctx, Run("b"), Records(0)))
 	require.NoError(t, j.Append(ctx, "a", false, Record(1)))
 	at := began.Add(time.Minute)
 	require.NoError(t, j.End(ctx, "a", "succeeded", at, Record(2), Record(3)))
@@ -218,7 +218,7 @@ func end(t *testing.T, j journal.Journal) {
 
 func appendAfterEnd(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	require.NoError(t, j.End(ctx, "a", "unknown", began.Add(1)))
 	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "a late receipt")
 	require.NoError(t, j.End(ctx, "a", "succeeded", began.Add(2), Record(2)), "which settles it")
@@ -231,7 +231,7 @@ func appendAfterEnd(t *testing.T, j journal.Journal) {
 
 func notFound(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	require.NoError(t, j.Create(ctx, Run("a"), Record(0)))
+	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	_, _, loading := j.Load(ctx, "no")
 	for name, err := range map[string]error{
 		"load":            loading,
@@ -245,7 +245,7 @@ func notFound(t *testing.T, j journal.Journal) {
 		require.ErrorAs(t, err, &missing, name)
 		require.Equal(t, "no", missing.Run, name)
 	}
-	require.NoError(t, j.Create(ctx, Run("no"), Record(0)), "nothing was left behind")
+	require.NoError(t, j.Create(ctx, Run("no"), Records(0)), "nothing was left behind")
 	_, records, err := j.Load(ctx, "no")
 	require.NoError(t, err)
 	require.Len(t, records, 1)
@@ -259,7 +259,7 @@ func list(t *testing.T, j journal.Journal) {
 	for i := range 130 {
 		run := Run(fmt.Sprintf("r%03d", i))
 		run.Flow = []string{"greet", "remind"}[i%2]
-		require.NoError(t, j.Create(ctx, run, Record(0)))
+		require.NoError(t, j.Create(ctx, run, Records(0)))
 		if i%3 == 0 {
 			require.NoError(t, j.End(ctx, run.ID, "succeeded", began.Add(time.Second)))
 		}
@@ -301,7 +301,7 @@ func listOrder(t *testing.T, j journal.Journal) {
 	for i, id := range []string{"m", "z", "a"} {
 		run := Run(id)
 		run.Started = began.Add(-time.Duration(i) * time.Hour) // the clock goes back
-		require.NoError(t, j.Create(t.Context(), run, Record(0)))
+		require.NoError(t, j.Create(t.Context(), run, Records(0)))
 	}
 	runs, err := j.List(t.Context(), journal.Filter{})
 	require.NoError(t, err)
@@ -321,7 +321,7 @@ func sources(t *testing.T, j journal.Journal) {
 	for i, text := range texts {
 		run := Run(fmt.Sprint(i))
 		run.Sources = text
-		require.NoError(t, j.Create(ctx, run, Record(0)))
+		require.NoError(t, j.Create(ctx, run, Records(0)))
 	}
 	runs, err := j.List(ctx, journal.Filter{})
 	require.NoError(t, err)
@@ -344,7 +344,7 @@ func large(t *testing.T, j journal.Journal) {
 		return r
 	}
 	want := []journal.Record{body(0), body(1), body(2), Record(3)}
-	require.NoError(t, j.Create(ctx, Run("a"), want[0]))
+	require.NoError(t, j.Create(ctx, Run("a"), journal.Change{Records: want[:1]}))
 	require.NoError(t, j.Append(ctx, "a", false, want[1]))
 	require.NoError(t, j.Append(ctx, "a", true, want[2]))
 	require.NoError(t, j.Append(ctx, "a", false, want[3]))
@@ -357,7 +357,7 @@ func sideBySide(t *testing.T, j journal.Journal) {
 	const runs, records = 64, 25
 	together(runs, func(i int) {
 		id := fmt.Sprint(i)
-		if !assert.NoError(t, j.Create(t.Context(), Run(id), Record(0))) {
+		if !assert.NoError(t, j.Create(t.Context(), Run(id), Records(0))) {
 			return
 		}
 		for n := 1; n < records; n++ {
@@ -383,7 +383,7 @@ func sideBySide(t *testing.T, j journal.Journal) {
 // readWhileWriting: a reader sees a run as it was at one moment.
 func readWhileWriting(t *testing.T, j journal.Journal) {
 	const records = 100
-	require.NoError(t, j.Create(t.Context(), Run("a"), Record(0)))
+	require.NoError(t, j.Create(t.Context(), Run("a"), Records(0)))
 	together(3, func(i int) {
 		if i == 0 {
 			for n := 1; n < records; n++ {
@@ -406,10 +406,10 @@ func readWhileWriting(t *testing.T, j journal.Journal) {
 }
 
 func endedContext(t *testing.T, j journal.Journal) {
-	require.NoError(t, j.Create(t.Context(), Run("a"), Record(0)))
+	require.NoError(t, j.Create(t.Context(), Run("a"), Records(0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, j.Create(ctx, Run("b"), Record(0)), context.Canceled)
+	require.ErrorIs(t, j.Create(ctx, Run("b"), Records(0)), context.Canceled)
 	require.ErrorIs(t, j.Append(ctx, "a", true, Record(1)), context.Canceled)
 	require.ErrorIs(t, j.Append(ctx, "a", false, Record(1)), context.Canceled)
 	require.ErrorIs(t, j.End(ctx, "a", "failed", began), context.Canceled)
