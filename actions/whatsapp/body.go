@@ -87,7 +87,15 @@ func BodyFields() []string { return bodySchema().Names() }
 // CheckBody tells what Meta would refuse in the body of a request to
 // /{phone_number_id}/messages, a decoded JSON value. The findings come in the order of
 // their paths; those that are warnings are about what Meta may take.
-func CheckBody(body any) schema.Violations {
+func CheckBody(body any) schema.Violations { return checkBody(body, true) }
+
+// RefuseBody is CheckBody for whoever answers in Meta's place: without the warnings, the
+// dearest of which asks whether a phone number is in use.
+func RefuseBody(body any) schema.Violations {
+	return slices.DeleteFunc(checkBody(body, false), func(v schema.Violation) bool { return v.Warning })
+}
+
+func checkBody(body any, doubts bool) schema.Violations {
 	object, ok := body.(map[string]any)
 	if !ok {
 		return schema.Violations{{Rule: "type", Message: "the body of a request is an object"}}
@@ -111,7 +119,7 @@ func CheckBody(body any) schema.Violations {
 	object, _ = veil(v, found).(map[string]any)
 	found = judge(found, object, nil, on)
 	if on == onBody {
-		found = judgeBody(found, object)
+		found = judgeBody(found, object, doubts)
 	}
 	if direct {
 		found = without(found, "button-url")
@@ -125,15 +133,16 @@ func without(found schema.Violations, rules ...string) schema.Violations {
 	return slices.DeleteFunc(found, func(v schema.Violation) bool { return slices.Contains(rules, v.Rule) })
 }
 
-// judgeBody judges what the type of a message and its recipient say.
-func judgeBody(found schema.Violations, body map[string]any) schema.Violations {
+// judgeBody judges what the type of a message and its recipient say, and with doubts
+// whether there can be such a recipient.
+func judgeBody(found schema.Violations, body map[string]any, doubts bool) schema.Violations {
 	kind := typeOf(body)
 	if message, ok := body[kind]; ok {
 		found = judgeMessage(found, kind, message, schema.Path{kind})
 		found = foreign(found, message, schema.Path{kind}, true)
 	}
 	if to, ok := body["to"].(string); ok && to != "" && body["recipient_type"] != "group" {
-		found = judgeTo(found, to)
+		found = judgeTo(found, to, doubts)
 	}
 	return found
 }
@@ -154,7 +163,7 @@ var documented = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)
 func isPlaceholder(to string) bool { return documented.MatchString(to) }
 
 // judgeTo judges a recipient as Meta does: it takes numbers that a flow may not have.
-func judgeTo(found schema.Violations, to string) schema.Violations {
+func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations {
 	v := schema.Violation{Path: schema.Path{"to"}}
 	digits := onlyDigits(to)
 	switch {
@@ -167,6 +176,8 @@ func judgeTo(found schema.Violations, to string) schema.Violations {
 		if userID.MatchString(to) {
 			v.Hint = "a business-scoped user ID goes to recipient"
 		}
+	case !doubts:
+		return found
 	case !strings.HasPrefix(strings.TrimSpace(to), "+"):
 		v.Rule, v.Warning, v.Hint = "to-plus", true, plusHint(to)
 		v.Message = mention(to) + " has no +, so the country code of the sender is put before it"

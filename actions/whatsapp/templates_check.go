@@ -14,9 +14,10 @@ import (
 // load only: Meta's templates may have changed by the time of a send, so a copy never
 // stops one.
 type lint struct {
-	found schema.Violations
-	input schema.Value // of the send
-	book  *addressBook
+	found   schema.Violations
+	refused []GraphError // how Meta puts some of them
+	input   schema.Value // of the send
+	book    *addressBook
 }
 
 // lint is the Lint of a send.
@@ -63,7 +64,7 @@ func (l *lint) message(m schema.Value, look func() (*Templates, error)) {
 	if code, ok := language.Text(); ok {
 		i := slices.IndexFunc(all, func(d *TemplateDefinition) bool { return d.Language == code })
 		if i < 0 {
-			l.say("template-language", language, languageHint(code, all), "the template %s is not there in %s (Meta: 132001, template name (%s) does not exist in %s)", name, mention(code), name, code)
+			l.say("template-language", language, languageHint(code, all), "the template %s is not there in %s (Meta: 132001, %s)", name, mention(code), NoTemplate(name, code).Details)
 			return
 		}
 		all = all[i : i+1]

@@ -16,13 +16,6 @@ type filling struct {
 	named    bool
 }
 
-// Meta's words for what is wrong with parameters.
-const (
-	countWords  = "Meta: 132000, Number of parameters does not match the expected number of params: "
-	formatWords = "Meta: 132012, Parameter format does not match format in the created template: "
-	buttonWords = "Meta: 131008, Required parameter is missing: "
-)
-
 // parts compares the components of a message, or of one of its cards. whole is where to
 // point at for what is missing; of says whose parts they are, "" for the template's.
 func (f filling) parts(shape templateShape, whole, components schema.Value, of string) {
@@ -125,7 +118,7 @@ func (f filling) media(format, of string, header, at schema.Value) {
 		}
 	}
 	f.say("template-parameter-kind", where, fmt.Sprintf("{type: header, parameters: [{type: %s, %s: …}]}", want, want),
-		"%s takes one %s (%sheader: Format mismatch, expected %s, received %s)", f.name("header", of), want, formatWords, format, received)
+		"%s takes one %s (%s)", f.name("header", of), want, f.mismatch("header", format, received))
 }
 
 // texts wants as many texts as a part has places, by name where they are named.
@@ -147,7 +140,7 @@ func (f filling) texts(part, of string, places []string, component, at schema.Va
 	for _, p := range items {
 		kind := p.Get("type")
 		if text, ok := kind.Text(); ok && !slices.Contains([]string{"text", "currency", "date_time"}, strings.ToLower(text)) {
-			f.say("template-parameter-kind", kind, "", "%s takes texts (%s%s: Format mismatch, expected TEXT, received %s)", f.name(part, of), formatWords, part, strings.ToUpper(text))
+			f.say("template-parameter-kind", kind, "", "%s takes texts (%s)", f.name(part, of), f.mismatch(part, "TEXT", text))
 		}
 	}
 	f.names(part, of, places, items)
@@ -179,8 +172,8 @@ func (f filling) names(part, of string, places []string, items []schema.Value) {
 }
 
 func (f filling) count(part, of string, want, have int, at schema.Value) {
-	f.say("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s%s: number of localizable_params (%d) does not match the expected number of params (%d))",
-		f.name(part, of), parameters(want), have, countWords, part, have, want)
+	f.say("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s)", f.name(part, of), parameters(want), have,
+		f.refuse(132000, "%s: number of localizable_params (%d) does not match the expected number of params (%d)", part, have, want))
 }
 
 func parameters(n int) string {
@@ -196,7 +189,7 @@ func (f filling) buttons(shape templateShape, g given, at schema.Value, of strin
 			f.button(b, i, c, of)
 		} else if b.needsParameter() && !g.partial {
 			f.say("template-parameter-count", at, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", b.send().subType, i, b.send().parameter),
-				"button %d of %s takes a parameter (%sbuttons: Button at index %d of type %s requires a parameter)", i, f.owner(of), buttonWords, i, title(b.kind))
+				"button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 		}
 	}
 	for _, i := range sortedInts(g.buttons) {
@@ -243,15 +236,15 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 	switch {
 	case len(items) == 0 && !b.needsParameter():
 	case len(items) == 0:
-		f.say("template-parameter-count", where, "", "button %d of %s takes a parameter (%sbuttons: Button at index %d of type %s requires a parameter)", i, f.owner(of), buttonWords, i, title(b.kind))
+		f.say("template-parameter-count", where, "", "button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 	case len(items) > takes && how.parameter != "":
 		f.count(fmt.Sprintf("button %d", i), of, takes, len(items), where)
 	}
 	for _, p := range items {
 		given := p.Get("type")
 		if text, ok := given.Text(); ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
-			f.say("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%sbuttons: Format mismatch, expected %s, received %s)",
-				i, f.owner(of), how.parameter, formatWords, strings.ToUpper(how.parameter), strings.ToUpper(text))
+			f.say("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%s)",
+				i, f.owner(of), how.parameter, f.mismatch("buttons", how.parameter, text))
 		}
 	}
 }
@@ -291,8 +284,8 @@ func (f filling) cards(shape templateShape, g given, at schema.Value) {
 		if cards.Present() {
 			where = cards
 		}
-		f.say("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%scarousel: number of cards (%d) does not match the expected number (%d))",
-			f.template.Name, count(len(shape.cards), "card"), len(items), countWords, len(items), len(shape.cards))
+		f.say("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
+			f.refuse(132000, "carousel: number of cards (%d) does not match the expected number (%d)", len(items), len(shape.cards)))
 	}
 	for n, card := range items {
 		place := n

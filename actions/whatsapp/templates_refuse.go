@@ -1,0 +1,64 @@
+package whatsapp
+
+import (
+	"fmt"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// NoTemplate is how Meta refuses a template that is not there, or not in a language.
+func NoTemplate(name, language string) *GraphError {
+	return &GraphError{Code: 132001, Title: "Template name does not exist in the translation",
+		Details: fmt.Sprintf("template name (%s) does not exist in %s", name, language)}
+}
+
+// Refuse tells how Meta refuses a template message, the object that stands under
+// `template`, because it does not fit the template; nil when it fits. What CheckBody
+// finds must be right already.
+func (d *TemplateDefinition) Refuse(message map[string]any) *GraphError {
+	switch d.Status {
+	case "", Approved:
+	case "PAUSED":
+		return &GraphError{Code: 132015, Title: "Template is Paused", Details: fmt.Sprintf("template (%s) in %s is paused due to low quality", d.Name, d.Language)}
+	case "DISABLED":
+		return &GraphError{Code: 132016, Title: "Template is Disabled", Details: fmt.Sprintf("template (%s) in %s is disabled", d.Name, d.Language)}
+	default:
+		return NoTemplate(d.Name, d.Language)
+	}
+	l := &lint{}
+	m := schema.NewValue(message, nil)
+	f := filling{lint: l, template: d, named: d.named()}
+	f.parts(d.shape, m, m.Get("components"), "")
+	switch {
+	case len(l.refused) > 0:
+		return &l.refused[0]
+	case len(l.found) == 0:
+		return nil
+	}
+	e := &GraphError{Code: 132018, Title: "There was an issue with the parameters in your template", Details: l.found[0].Error()}
+	if l.found[0].Rule == "template-parameter-unnamed" {
+		e = &GraphError{Code: 100, Title: "Invalid parameter", Details: "Parameter name is missing or empty"}
+	}
+	return e
+}
+
+// refuse keeps how Meta puts a finding, and gives it as a finding quotes it.
+func (l *lint) refuse(code int64, format string, args ...any) string {
+	e := GraphError{Code: code, Details: fmt.Sprintf(format, args...)}
+	switch code {
+	case 131008:
+		e.Title = "Required parameter is missing"
+	case 132000:
+		e.Title = "Number of parameters does not match the expected number of params"
+	case 132012:
+		e.Title = "Parameter format does not match format in the created template"
+	}
+	l.refused = append(l.refused, e)
+	return fmt.Sprintf("Meta: %d, %s: %s", e.Code, e.Title, e.Details)
+}
+
+// mismatch is refuse for a parameter of another kind than the template wants.
+func (l *lint) mismatch(part, want, have string) string {
+	return l.refuse(132012, "%s: Format mismatch, expected %s, received %s", part, strings.ToUpper(want), strings.ToUpper(have))
+}
