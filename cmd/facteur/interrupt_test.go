@@ -98,12 +98,12 @@ func TestJournalBesideAnother(t *testing.T) {
 	defer server.Close()
 	dir := shop(t, sends, server.URL)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
-	other, err := journal.OpenSQLite(filepath.Join(dir, "data", "journal.db"))
+	other, err := journal.OpenSQLite(filepath.Join(dir, "data", "foreground.db"))
 	require.NoError(t, err)
 	defer other.Close()
 	code, _, stderr := facteur(t, dir, "", "run", "sends.flow.yaml")
 	require.Equal(t, 0, code, stderr)
-	assert.FileExists(t, filepath.Join(dir, "data", "journal-2.db"))
+	assert.FileExists(t, filepath.Join(dir, "data", "foreground-2.db"))
 }
 
 type brokenPipe struct{}

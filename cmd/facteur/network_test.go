@@ -238,9 +238,9 @@ func TestNothingIsSentWithoutAJournal(t *testing.T) {
 		want  string
 	}{
 		{"the data folder is a file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "data"), nil, 0o600) }, "the data folder: "},
-		{"the journal is a folder", func(dir string) error { return os.MkdirAll(filepath.Join(dir, "data", "journal.db"), 0o700) }, "journal.db: "},
+		{"the journal is a folder", func(dir string) error { return os.MkdirAll(filepath.Join(dir, "data", "foreground.db"), 0o700) }, "foreground.db: "},
 		{"the journal is something else", func(dir string) error {
-			return writeIn(filepath.Join(dir, "data"), "journal.db", strings.Repeat("this is no journal. ", 500))
+			return writeIn(filepath.Join(dir, "data"), "foreground.db", strings.Repeat("this is no journal. ", 500))
 		}, "it is not a journal"},
 		{"the key is damaged", func(dir string) error { return writeIn(filepath.Join(dir, "data"), "vault.key", "no key") }, "vault.key"},
 	} {

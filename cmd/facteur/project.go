@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -19,69 +18,6 @@ import (
 	"facteur/flow/schema"
 	"facteur/vault"
 )
-
-// projectName is the name of the project file.
-const projectName = "facteur.yaml"
-
-// projectFile is what the project file holds.
-type projectFile struct {
-	Flows       []string                  `json:"flows,omitempty" doc:"Folders or files of flows, relative to this file. Default: this folder."`
-	Settings    map[string]any            `json:"settings,omitempty" doc:"Plain values that expressions read as settings.<name>."`
-	Vault       vaultFile                 `json:"vault,omitempty" doc:"Where connections are kept, besides the encrypted file in the data folder."`
-	Connections map[string]connectionFile `json:"connections,omitempty" doc:"The connections that flows use, by name. Never secrets."`
-	HTTP        httpFile                  `json:"http,omitempty" doc:"What http.request may reach."`
-	Data        string                    `json:"data,omitempty" doc:"The data folder: journal, encrypted connections. Default: ./data" schema:"default=./data"`
-}
-
-type vaultFile struct {
-	Hashicorp *hashicorpFile `json:"hashicorp,omitempty" doc:"A HashiCorp Vault server."`
-}
-
-type hashicorpFile struct {
-	Address   string        `json:"address,omitempty" doc:"https://vault.internal:8200" schema:"required"`
-	Namespace string        `json:"namespace,omitempty" doc:"The namespace of the enterprise edition."`
-	CACert    string        `json:"ca_cert,omitempty" doc:"A PEM file to trust instead of the system's certificates."`
-	Timeout   time.Duration `json:"timeout,omitempty" doc:"Bounds one operation, retries included. Default: 5s."`
-	Auth      authFile      `json:"auth,omitempty" doc:"How to log in: exactly one way." schema:"required"`
-}
-
-type authFile struct {
-	TokenFile string       `json:"token_file,omitempty" doc:"A file that holds a token."`
-	AppRole   *appRoleFile `json:"approle,omitempty" doc:"Log in with a role ID and a secret ID."`
-}
-
-type appRoleFile struct {
-	Mount        string `json:"mount,omitempty" doc:"The mount of the auth method. Default: approle."`
-	RoleID       string `json:"role_id,omitempty" doc:"The role ID, or role_id_file."`
-	RoleIDFile   string `json:"role_id_file,omitempty" doc:"A file that holds the role ID."`
-	SecretIDFile string `json:"secret_id_file,omitempty" doc:"A file that holds the secret ID; read at every login." schema:"required"`
-}
-
-type connectionFile struct {
-	App           string       `json:"app" doc:"What the connection is for." schema:"required,enum=WHATSAPP|HTTP|WEBHOOK"`
-	Vault         *mappingFile `json:"vault,omitempty" doc:"Where its secrets are in HashiCorp Vault. Without it they are in the encrypted file."`
-	Type          string       `json:"type,omitempty" doc:"WHATSAPP: TOKEN. HTTP: bearer, basic or header. WEBHOOK: hmac or shared."`
-	SenderPhoneID string       `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none."`
-	WabaID        string       `json:"waba_id,omitempty" doc:"The WhatsApp Business Account."`
-	BusinessID    string       `json:"business_id,omitempty" doc:"The business portfolio: not the WABA."`
-	APIVersion    string       `json:"api_version,omitempty" doc:"The Graph version, e.g. v23.0."`
-	BaseURL       string       `json:"base_url,omitempty" doc:"Another address of the API, e.g. a proxy."`
-	Username      string       `json:"username,omitempty" doc:"HTTP basic: the user name."`
-	Header        string       `json:"header,omitempty" doc:"HTTP header, WEBHOOK: the name of the header."`
-}
-
-type mappingFile struct {
-	Mount  string            `json:"mount,omitempty" doc:"The mount of the KV engine." schema:"required"`
-	Path   string            `json:"path,omitempty" doc:"The path of the secret in it." schema:"required"`
-	KV     int               `json:"kv,omitempty" doc:"1 or 2. Default: found out." schema:"minimum=1,maximum=2"`
-	Fields map[string]string `json:"fields,omitempty" doc:"Our field to the key in the secret. Default: the same names."`
-}
-
-type httpFile struct {
-	AllowHosts   []string `json:"allow_hosts,omitempty" doc:"The hosts that http.request may reach, e.g. api.shop.test or *.shop.test. Default: every host with a public address."`
-	AllowPrivate bool     `json:"allow_private,omitempty" doc:"Also reach private and loopback addresses. For development."`
-	MaxBody      int      `json:"max_body,omitempty" doc:"The largest answer that is read, in bytes. Default: 1 MiB." schema:"minimum=1,maximum=67108864"`
-}
 
 // A project is a folder of flows and its project file, which may be missing.
 type project struct {
@@ -339,11 +275,18 @@ func (p *project) projectLibrary(catalog call.Catalog) (plan.Library, error) {
 	}, nil
 }
 
-// vault opens the project's vault. Fixed connections stand for themselves.
+// vault opens the project's vault for one command. Fixed connections stand for
+// themselves.
 func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error) {
 	// One command lives too briefly for a cache: a token that is rotated while a run
 	// goes on is in use with the next call.
-	c := vault.Config{Dir: p.at(p.Data), Fixed: fixed, CacheFor: -1, Connections: map[string]vault.Mapping{}}
+	c := p.vaultConfig()
+	c.Fixed, c.CacheFor = fixed, -1
+	return openVault(c)
+}
+
+func (p *project) vaultConfig() vault.Config {
+	c := vault.Config{Dir: p.at(p.Data), KeyFile: p.at(p.Vault.KeyFile), Connections: map[string]vault.Mapping{}}
 	if h := p.Vault.Hashicorp; h != nil {
 		c.Hashicorp = &vault.Hashicorp{
 			Address: h.Address, Namespace: h.Namespace, CACert: p.at(h.CACert), Timeout: h.Timeout, TokenFile: p.at(h.Auth.TokenFile),
@@ -359,6 +302,10 @@ func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error)
 		}
 		c.Connections[name] = m
 	}
+	return c
+}
+
+func openVault(c vault.Config) (*vault.Vault, error) {
 	v, err := vault.New(c)
 	if err != nil {
 		return nil, &exitError{code: exitWrong, err: err}

@@ -126,7 +126,7 @@ connections:
 	}))
 	journals := 0
 	for name, text := range everything {
-		if strings.Contains(name, "journal") {
+		if strings.Contains(name, "foreground") {
 			journals++
 		}
 		for _, token := range []string{oldToken, newToken, "secret-1-of-the-role"} {

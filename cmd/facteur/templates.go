@@ -67,7 +67,7 @@ connection.`,
 }
 
 func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error {
-	p, v, err := a.openVault()
+	p, v, err := a.projectVault()
 	if err != nil {
 		return err
 	}

@@ -21,12 +21,12 @@ in the project's data folder.`,
 		Args: subcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove())
+	c.AddCommand(a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove(), a.vaultRotateKey())
 	return c
 }
 
-// openVault opens the vault of the project that the working folder belongs to.
-func (a *app) openVault() (*project, *vault.Vault, error) {
+// projectVault opens the vault of the project that the working folder belongs to.
+func (a *app) projectVault() (*project, *vault.Vault, error) {
 	p, found, err := openProject(".")
 	if err != nil {
 		return nil, nil, err
@@ -45,7 +45,7 @@ func (a *app) vaultRemove() *cobra.Command {
 		Short:   "Remove a connection",
 		Args:    exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, v, err := a.openVault()
+			_, v, err := a.projectVault()
 			if err != nil {
 				return err
 			}
@@ -54,6 +54,34 @@ func (a *app) vaultRemove() *cobra.Command {
 				return vaultError(err)
 			}
 			fmt.Fprintf(a.stderr, "connection %s is removed\n", args[0])
+			return nil
+		},
+	}
+}
+
+func (a *app) vaultRotateKey() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate-key",
+		Short: "Make a new key for the encrypted file and for what is sealed",
+		Long: `Make a new key for the encrypted file and for what is sealed in the data folder.
+
+The key file holds the new key first and the old ones behind it: they still open what was
+sealed before them. Keep a copy of the file after each rotation, apart from the data
+folder: without the key nothing opens. An old line may be removed once no run that is
+older than the new one is kept (see retention), and no backup either.
+
+A daemon that runs takes the new key up by itself, and uses it with its next start.`,
+		Args: none,
+		RunE: func(*cobra.Command, []string) error {
+			_, v, err := a.projectVault()
+			if err != nil {
+				return err
+			}
+			defer v.Close()
+			if err := v.RotateKey(); err != nil {
+				return vaultError(err)
+			}
+			fmt.Fprintln(a.stderr, "there is a new key; keep a copy of the key file in a safe place")
 			return nil
 		},
 	}

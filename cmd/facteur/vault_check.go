@@ -17,7 +17,7 @@ func (a *app) vaultCheck() *cobra.Command {
 		Short: "Check that a connection works, asking Meta where it is for WhatsApp",
 		Args:  exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, v, err := a.openVault()
+			_, v, err := a.projectVault()
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ func (a *app) vaultList() *cobra.Command {
 		Short: "List the connections, never their secrets",
 		Args:  none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, v, err := a.openVault()
+			_, v, err := a.projectVault()
 			if err != nil {
 				return err
 			}

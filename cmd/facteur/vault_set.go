@@ -36,7 +36,7 @@ line, or, when only one is needed, its value alone. A secret is never an argumen
 }
 
 func (a *app) setConnection(ctx context.Context, name string, app vault.App, args []string) error {
-	p, v, err := a.openVault()
+	p, v, err := a.projectVault()
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -255,32 +254,16 @@ func (w *world) keep(p *project, v *vault.Vault) (whatsapp.Options, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
 	}
-	j, err := openJournal(dir)
+	j, err := openForeground(dir)
 	if err != nil {
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
-	l, err := ledger.OpenSQLite(filepath.Join(dir, "ledger.db"), ledger.Options{Seal: v.Seal, Open: v.Open})
+	l, err := ledger.OpenSQLite(filepath.Join(dir, ledgerName), ledger.Options{Seal: v.Seal, Open: v.Open})
 	if err != nil {
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
 	return ledger.Wire(l, whatsapp.Options{Templates: p.templates.look}, nil), nil
-}
-
-// openJournal opens the first journal of a data folder that no other process writes, so
-// that runs beside each other do not wait for one another.
-func openJournal(dir string) (*journal.SQLite, error) {
-	const most = 100
-	for n := 1; ; n++ {
-		name := "journal.db"
-		if n > 1 {
-			name = fmt.Sprintf("journal-%d.db", n)
-		}
-		j, err := journal.OpenSQLite(filepath.Join(dir, name))
-		if n == most || !errors.Is(err, journal.ErrInUse) {
-			return j, err
-		}
-	}
 }

@@ -1,0 +1,80 @@
+package main
+
+import "time"
+
+// projectName is the name of the project file.
+const projectName = "facteur.yaml"
+
+// projectFile is what the project file holds.
+type projectFile struct {
+	Flows       []string                  `json:"flows,omitempty" doc:"Folders or files of flows, relative to this file. Default: this folder."`
+	Settings    map[string]any            `json:"settings,omitempty" doc:"Plain values that expressions read as settings.<name>."`
+	Vault       vaultFile                 `json:"vault,omitempty" doc:"Where connections are kept, besides the encrypted file in the data folder."`
+	Connections map[string]connectionFile `json:"connections,omitempty" doc:"The connections that flows use, by name. Never secrets."`
+	HTTP        httpFile                  `json:"http,omitempty" doc:"What http.request may reach."`
+	Server      serverFile                `json:"server,omitempty" doc:"The daemon: facteur serve."`
+	Data        string                    `json:"data,omitempty" doc:"The data folder: journal, encrypted connections. Default: ./data" schema:"default=./data"`
+}
+
+type vaultFile struct {
+	Hashicorp *hashicorpFile `json:"hashicorp,omitempty" doc:"A HashiCorp Vault server."`
+	KeyFile   string         `json:"key_file,omitempty" doc:"The key of the encrypted file and of what is sealed. Default: vault.key in the data folder, made on first use."`
+}
+
+type hashicorpFile struct {
+	Address   string        `json:"address,omitempty" doc:"https://vault.internal:8200" schema:"required"`
+	Namespace string        `json:"namespace,omitempty" doc:"The namespace of the enterprise edition."`
+	CACert    string        `json:"ca_cert,omitempty" doc:"A PEM file to trust instead of the system's certificates."`
+	Timeout   time.Duration `json:"timeout,omitempty" doc:"Bounds one operation, retries included. Default: 5s."`
+	Auth      authFile      `json:"auth,omitempty" doc:"How to log in: exactly one way." schema:"required"`
+}
+
+type authFile struct {
+	TokenFile string       `json:"token_file,omitempty" doc:"A file that holds a token."`
+	AppRole   *appRoleFile `json:"approle,omitempty" doc:"Log in with a role ID and a secret ID."`
+}
+
+type appRoleFile struct {
+	Mount        string `json:"mount,omitempty" doc:"The mount of the auth method. Default: approle."`
+	RoleID       string `json:"role_id,omitempty" doc:"The role ID, or role_id_file."`
+	RoleIDFile   string `json:"role_id_file,omitempty" doc:"A file that holds the role ID."`
+	SecretIDFile string `json:"secret_id_file,omitempty" doc:"A file that holds the secret ID; read at every login." schema:"required"`
+}
+
+type connectionFile struct {
+	App           string       `json:"app" doc:"What the connection is for." schema:"required,enum=WHATSAPP|HTTP|WEBHOOK"`
+	Vault         *mappingFile `json:"vault,omitempty" doc:"Where its secrets are in HashiCorp Vault. Without it they are in the encrypted file."`
+	Type          string       `json:"type,omitempty" doc:"WHATSAPP: TOKEN. HTTP: bearer, basic or header. WEBHOOK: hmac or shared."`
+	SenderPhoneID string       `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none."`
+	WabaID        string       `json:"waba_id,omitempty" doc:"The WhatsApp Business Account."`
+	BusinessID    string       `json:"business_id,omitempty" doc:"The business portfolio: not the WABA."`
+	APIVersion    string       `json:"api_version,omitempty" doc:"The Graph version, e.g. v23.0."`
+	BaseURL       string       `json:"base_url,omitempty" doc:"Another address of the API, e.g. a proxy."`
+	Username      string       `json:"username,omitempty" doc:"HTTP basic: the user name."`
+	Header        string       `json:"header,omitempty" doc:"HTTP header, WEBHOOK: the name of the header."`
+}
+
+type mappingFile struct {
+	Mount  string            `json:"mount,omitempty" doc:"The mount of the KV engine." schema:"required"`
+	Path   string            `json:"path,omitempty" doc:"The path of the secret in it." schema:"required"`
+	KV     int               `json:"kv,omitempty" doc:"1 or 2. Default: found out." schema:"minimum=1,maximum=2"`
+	Fields map[string]string `json:"fields,omitempty" doc:"Our field to the key in the secret. Default: the same names."`
+}
+
+type httpFile struct {
+	AllowHosts   []string `json:"allow_hosts,omitempty" doc:"The hosts that http.request may reach, e.g. api.shop.test or *.shop.test. Default: every host with a public address."`
+	AllowPrivate bool     `json:"allow_private,omitempty" doc:"Also reach private and loopback addresses. For development."`
+	MaxBody      int      `json:"max_body,omitempty" doc:"The largest answer that is read, in bytes. Default: 1 MiB." schema:"minimum=1,maximum=67108864"`
+}
+
+type serverFile struct {
+	Listen           string        `json:"listen,omitempty" doc:"The address to listen on. One that is not loopback needs API keys. Default: 127.0.0.1:8080."`
+	PublicURL        string        `json:"public_url,omitempty" doc:"Where the world reaches the daemon, e.g. https://facteur.shop.test. Webhooks go there."`
+	TLSCert          string        `json:"tls_cert,omitempty" doc:"A PEM file with the certificate and those that vouch for it. Without it the daemon speaks plain HTTP, for a proxy."`
+	TLSKey           string        `json:"tls_key,omitempty" doc:"A PEM file with the key of the certificate."`
+	InsecureWebhooks bool          `json:"insecure_webhooks,omitempty" doc:"Start although a WHATSAPP connection has no app_secret, and take its webhooks unsigned. For development."`
+	LogFormat        string        `json:"log_format,omitempty" doc:"Default: text." schema:"enum=text|json"`
+	ShowPhoneNumbers bool          `json:"show_phone_numbers,omitempty" doc:"Show phone numbers in log lines, which otherwise show their ends."`
+	Workers          int           `json:"workers,omitempty" doc:"How many runs go on at the same time; those that wait do not count. Default: 1024." schema:"minimum=1,maximum=65536"`
+	Retention        time.Duration `json:"retention,omitempty" doc:"How long runs are kept after their end. Default: 90d."`
+}
