@@ -54,6 +54,7 @@ type Outcome struct {
 	Backoff   string         `json:"backoff,omitempty"`   // of Failed: "pair" is 4^X seconds without jitter
 	Throttled string         `json:"throttled,omitempty"` // the key of the limit that the answer says was hit
 	Held      bool           `json:"held,omitempty"`      // nothing was tried: the surroundings (vault, connection) are not ready
+	Refused   bool           `json:"refused,omitempty"`   // of Failed: the credentials were refused, also those that the vault has by now
 }
 
 // An Error is what went wrong, in the form that flows see as steps.<id>.error.

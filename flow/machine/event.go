@@ -64,6 +64,19 @@ type (
 		At     time.Time
 		Reason string
 	}
+	// Retried makes a run go on that failed or was cancelled; see Machine.Retryable.
+	Retried struct {
+		At     time.Time
+		Resend bool // also what may have happened is done again
+	}
+	// Settled is what a person says of a call whose outcome is unknown; make one with
+	// Machine.Settlement.
+	Settled struct {
+		At       time.Time
+		Key      string
+		Happened bool
+		ID       string // what the API calls what happened, "" when that is not known
+	}
 )
 
 // Time returns when the host saw the event.
@@ -83,6 +96,12 @@ func (e Arrived) Time() time.Time { return e.At }
 
 // Time returns when the host saw the event.
 func (e CancelRequested) Time() time.Time { return e.At }
+
+// Time returns when the host saw the event.
+func (e Retried) Time() time.Time { return e.At }
+
+// Time returns when the host saw the event.
+func (e Settled) Time() time.Time { return e.At }
 
 // A Command is something that the run wants done.
 type Command interface{ command() }

@@ -27,6 +27,8 @@ type Step struct {
 	Ended    time.Time // zero while it runs
 	Keys     []string  // of its calls
 	Note     string    // why it goes on waiting, e.g. a `when` that could not be evaluated
+	State    string    // the furthest that receipts have shown, e.g. "delivered"; "" when none came
+	Unknown  bool      // one of its calls may have happened, and nobody knows
 	// Sensitive: the outputs are masked wherever people see them.
 	Sensitive bool
 }
