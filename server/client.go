@@ -1,0 +1,289 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/flow/schema"
+)
+
+// A Client asks a daemon over HTTP. Errors that the daemon tells are *Problem; others
+// are those of HTTP, e.g. that nothing listens there. Numbers in the values that it
+// returns are json.Number. It is safe for concurrent use.
+type Client struct {
+	URL  string       // of the daemon, e.g. http://127.0.0.1:8180
+	Key  string       // "": none
+	HTTP *http.Client // nil: http.DefaultClient
+}
+
+// A StartOption says more about a start than its body.
+type StartOption struct {
+	Key  string        // of idempotency; "": each start is a new run
+	Wait time.Duration // for the run's end, as far as the daemon allows; 0: not at all
+}
+
+// A Query selects runs. Zero fields match all.
+type Query struct {
+	Flow      string
+	Status    string
+	Unknown   bool   // only runs with calls whose outcome is unknown
+	Recipient string // a contact that the run wrote to
+	Since     time.Time
+	Until     time.Time
+	Cursor    string // RunList.Next of the page before
+	Limit     int    // 0: 100; at most 1000
+}
+
+// Start starts a run of a flow.
+func (c *Client) Start(ctx context.Context, flow string, r StartRequest, o StartOption) (*Started, error) {
+	r.Inputs, _ = schema.JSON(r.Inputs).(map[string]any) // durations have no JSON of their own
+	return answer[Started](ctx, c, started("/v1/flows/"+url.PathEscape(flow)+"/runs", r, o))
+}
+
+// Rerun starts a run with the inputs of another.
+func (c *Client) Rerun(ctx context.Context, run string, r RerunRequest, o StartOption) (*Started, error) {
+	return answer[Started](ctx, c, started(runPath(run, "rerun"), r, o))
+}
+
+// Runs returns one page of runs, the last started first.
+func (c *Client) Runs(ctx context.Context, q Query) (*RunList, error) {
+	return answer[RunList](ctx, c, request{path: "/v1/runs", query: q.values()})
+}
+
+// Run returns all that is known of a run. With wait it first waits for the run's end,
+// as far as the daemon allows.
+func (c *Client) Run(ctx context.Context, run string, wait time.Duration) (*Detail, error) {
+	return answer[Detail](ctx, c, request{path: runPath(run, ""), query: waiting(wait)})
+}
+
+// Cancel asks a run to end.
+func (c *Client) Cancel(ctx context.Context, run string, r CancelRequest) error {
+	return c.post(ctx, runPath(run, "cancel"), r)
+}
+
+// Retry makes a run that failed go on.
+func (c *Client) Retry(ctx context.Context, run string, r RetryRequest) error {
+	return c.post(ctx, runPath(run, "retry"), r)
+}
+
+// Settle says what became of a call whose outcome is unknown.
+func (c *Client) Settle(ctx context.Context, run string, r SettleRequest) error {
+	return c.post(ctx, runPath(run, "settle"), r)
+}
+
+// Release lets a run go on that is held since a backup was restored.
+func (c *Client) Release(ctx context.Context, run string) error {
+	return c.post(ctx, runPath(run, "release"), nil)
+}
+
+// Deliver brings an event to the runs that wait for it, and to triggers. It returns the
+// event's id.
+func (c *Client) Deliver(ctx context.Context, e Event) (id string, err error) {
+	d, err := answer[Delivered](ctx, c, request{method: http.MethodPost, path: "/v1/events", body: e})
+	if err != nil {
+		return "", err
+	}
+	return d.ID, nil
+}
+
+// Flows returns the project's flows.
+func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
+	list, err := answer[FlowList](ctx, c, request{path: "/v1/flows"})
+	if err != nil {
+		return nil, err
+	}
+	return list.Flows, nil
+}
+
+// Flow returns all that there is to know of a flow.
+func (c *Client) Flow(ctx context.Context, name string) (*FlowDetail, error) {
+	return answer[FlowDetail](ctx, c, request{path: "/v1/flows/" + url.PathEscape(name)})
+}
+
+// Connections returns the project's connections, without their secrets.
+func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
+	list, err := answer[ConnectionList](ctx, c, request{path: "/v1/connections"})
+	if err != nil {
+		return nil, err
+	}
+	return list.Connections, nil
+}
+
+// Holds returns why calls are held back now.
+func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
+	list, err := answer[HoldList](ctx, c, request{path: "/v1/holds"})
+	if err != nil {
+		return nil, err
+	}
+	return list.Holds, nil
+}
+
+// Pause holds calls back until Resume.
+func (c *Client) Pause(ctx context.Context, r PauseRequest) error {
+	return c.post(ctx, "/v1/pause", r)
+}
+
+// Resume lifts a hold.
+func (c *Client) Resume(ctx context.Context, r ResumeRequest) error {
+	return c.post(ctx, "/v1/resume", r)
+}
+
+// Reload makes the daemon read its flows again. Mistakes are a *Problem of the kind
+// InvalidFlows, with Diagnostics.
+func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
+	return answer[Reloaded](ctx, c, request{method: http.MethodPost, path: "/v1/reload"})
+}
+
+// Ready tells whether the daemon can work, and why not.
+func (c *Client) Ready(ctx context.Context) (*Readiness, error) {
+	return answer[Readiness](ctx, c, request{path: "/readyz", also: http.StatusServiceUnavailable})
+}
+
+func (q Query) values() url.Values {
+	v := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	set("flow", q.Flow)
+	set("status", q.Status)
+	set("recipient", q.Recipient)
+	set("cursor", q.Cursor)
+	if q.Unknown {
+		v.Set("unknown", "true")
+	}
+	if !q.Since.IsZero() {
+		v.Set("since", q.Since.Format(time.RFC3339Nano))
+	}
+	if !q.Until.IsZero() {
+		v.Set("until", q.Until.Format(time.RFC3339Nano))
+	}
+	if q.Limit != 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
+}
+
+func runPath(run, verb string) string {
+	path := "/v1/runs/" + url.PathEscape(run)
+	if verb != "" {
+		path += "/" + verb
+	}
+	return path
+}
+
+func waiting(wait time.Duration) url.Values {
+	if wait <= 0 {
+		return nil
+	}
+	return url.Values{"wait": {schema.FormatDuration(wait)}}
+}
+
+func started(path string, body any, o StartOption) request {
+	return request{method: http.MethodPost, path: path, query: waiting(o.Wait), body: body, key: o.Key}
+}
+
+// A request is one that a client makes.
+type request struct {
+	method string // "": GET
+	path   string // escaped
+	query  url.Values
+	body   any    // nil: none
+	key    string // of idempotency
+	also   int    // a status over 299 that has the same body
+}
+
+func (c *Client) post(ctx context.Context, path string, body any) error {
+	resp, err := c.do(ctx, request{method: http.MethodPost, path: path, body: body})
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// answer makes a request and decodes its answer.
+func answer[T any](ctx context.Context, c *Client, r request) (*T, error) {
+	resp, err := c.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(resp.Body)
+	d.UseNumber()
+	v := new(T)
+	if err := d.Decode(v); err != nil {
+		return nil, fmt.Errorf("%s %s: the answer cannot be read: %w", resp.Request.Method, resp.Request.URL.Redacted(), err)
+	}
+	return v, nil
+}
+
+func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
+	base := strings.TrimSuffix(c.URL, "/")
+	if base == "" {
+		return nil, errors.New("the daemon's URL is missing")
+	}
+	target := base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	var body io.Reader
+	if r.body != nil {
+		text, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Key)
+	}
+	if r.key != "" {
+		req.Header.Set("Idempotency-Key", r.key)
+	}
+	web := c.HTTP
+	if web == nil {
+		web = http.DefaultClient
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode > 299 && resp.StatusCode != r.also {
+		defer resp.Body.Close()
+		return nil, problemOf(resp)
+	}
+	return resp, nil
+}
+
+// problemOf reads the problem that a daemon, or what stands before it, answers.
+func problemOf(resp *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	p := &Problem{}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err == nil && kind == "application/problem+json" && json.Unmarshal(text, p) == nil {
+		return p
+	}
+	return &Problem{
+		Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode),
+		Detail: fmt.Sprintf("%s answered %s, which is no answer of a daemon", resp.Request.URL.Host, resp.Status),
+		Hint:   "check the daemon's URL, and what stands between",
+	}
+}

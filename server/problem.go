@@ -1,0 +1,150 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// A Problem is an error as the API tells it: the problem details of RFC 9457, with
+// what helps people to mend it. It is an error, and what a Client's methods return.
+type Problem struct {
+	Type   string       `json:"type"`  // "urn:facteur:problem:" and one of the kinds
+	Title  string       `json:"title"` // the same for all of a type
+	Status int          `json:"status"`
+	Detail string       `json:"detail"`           // what is wrong here
+	Hint   string       `json:"hint,omitempty"`   // how to mend it
+	RunID  string       `json:"run_id,omitempty"` // the run that it is about
+	Errors []FieldError `json:"errors,omitempty"` // each thing that is wrong in what was sent
+	// Diagnostics are what is wrong in the project's flows, in the form of
+	// "facteur validate --json".
+	Diagnostics json.RawMessage `json:"diagnostics,omitempty"`
+}
+
+// A FieldError is one thing that is wrong in what was sent.
+type FieldError struct {
+	Path    string `json:"path"` // such as inputs.items[2].price, query.limit or header.Idempotency-Key
+	Rule    string `json:"rule,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// The kinds of problems. Kinds may be added; names and meanings never change.
+const (
+	BadRequest       = "bad-request"        // what was sent cannot be read
+	Invalid          = "invalid"            // what was sent breaks rules, which Errors names
+	Unauthorized     = "unauthorized"       // no key, or one that is not valid
+	Forbidden        = "forbidden"          // the key's scope does not allow it, or a web page asks
+	NotFound         = "not-found"          // no such path, run, flow, step or hold
+	MethodNotAllowed = "method-not-allowed" // the path has other methods
+	TooSlow          = "too-slow"           // the body did not arrive in time
+	Conflict         = "conflict"           // the run is not in a state for it
+	Rejected         = "rejected"           // by the flow's concurrency
+	KeyReused        = "key-reused"         // an idempotency key came with other inputs
+	TooLarge         = "too-large"          // the body is over the limit
+	NotJSON          = "not-json"           // the body is of another kind
+	InvalidFlows     = "invalid-flows"      // a reload found mistakes; nothing changed
+	Busy             = "busy"               // too many requests at the same time
+	Stopping         = "stopping"           // the daemon stops
+	Internal         = "internal"           // the daemon failed
+)
+
+const problemURN = "urn:facteur:problem:"
+
+// Kind returns the kind of the problem, "" for one that is not of a daemon of ours.
+func (p *Problem) Kind() string {
+	kind, ours := strings.CutPrefix(p.Type, problemURN)
+	if !ours {
+		return ""
+	}
+	return kind
+}
+
+// Error says what is wrong in one line; Hint is not in it.
+func (p *Problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = fmt.Sprintf("the daemon answered %d %s", p.Status, http.StatusText(p.Status))
+	}
+	if len(p.Errors) == 0 {
+		return text
+	}
+	parts := make([]string, len(p.Errors))
+	for i, e := range p.Errors {
+		parts[i] = e.Error()
+	}
+	return text + ": " + strings.Join(parts, "; ")
+}
+
+// Error says what is wrong, and where.
+func (e FieldError) Error() string {
+	if e.Path == "" {
+		return e.Message
+	}
+	return e.Path + ": " + e.Message
+}
+
+// titleOf says how a kind is told.
+func titleOf(kind string) (status int, title string) {
+	switch kind {
+	case BadRequest:
+		return http.StatusBadRequest, "the request cannot be read"
+	case Invalid:
+		return http.StatusUnprocessableEntity, "the request breaks rules"
+	case Unauthorized:
+		return http.StatusUnauthorized, "a key is needed"
+	case Forbidden:
+		return http.StatusForbidden, "this is not allowed"
+	case NotFound:
+		return http.StatusNotFound, "there is no such thing"
+	case MethodNotAllowed:
+		return http.StatusMethodNotAllowed, "the path has no such method"
+	case TooSlow:
+		return http.StatusRequestTimeout, "the request came too slowly"
+	case Conflict:
+		return http.StatusConflict, "the run is not in a state for this"
+	case Rejected:
+		return http.StatusConflict, "the flow's concurrency refused the run"
+	case KeyReused:
+		return http.StatusUnprocessableEntity, "the idempotency key was used before"
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge, "the request is too large"
+	case NotJSON:
+		return http.StatusUnsupportedMediaType, "the request is not JSON"
+	case InvalidFlows:
+		return http.StatusUnprocessableEntity, "the flows have mistakes"
+	case Busy:
+		return http.StatusServiceUnavailable, "the daemon is busy"
+	case Stopping:
+		return http.StatusServiceUnavailable, "the daemon stops"
+	}
+	return http.StatusInternalServerError, "the daemon failed"
+}
+
+// problem makes a problem of a kind.
+func problem(kind, hint, format string, args ...any) *Problem {
+	status, title := titleOf(kind)
+	return &Problem{Type: problemURN + kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// invalid tells what is wrong in a value that stands at a path; nil: nothing.
+func invalid(at, detail string, found schema.Violations) *Problem {
+	if found.Err() == nil {
+		return nil
+	}
+	p := problem(Invalid, "", "%s", detail)
+	for _, v := range found {
+		if v.Warning {
+			continue
+		}
+		path := v.Path
+		if at != "" {
+			path = append(schema.Path{at}, path...)
+		}
+		p.Errors = append(p.Errors, FieldError{path.String(), v.Rule, v.Message, v.Hint})
+	}
+	return p
+}
