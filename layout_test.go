@@ -44,6 +44,7 @@ var law = []struct {
 	{"actions/whatsapp", []string{"actions", "flow/call", "flow/schema", "vault"}, "actions"},
 	{"actions/whatsapp/ledger", []string{"actions/whatsapp", "flow/call", "flow/schema", "sqlitefile"}, "what is known of contacts and messages; actions ask it through whatsapp.Options"},
 	{"actions/whatsapp/ledger/ledgertest", []string{"actions/whatsapp", "actions/whatsapp/ledger", "flow/call"}, "the conformance suite of ledgers"},
+	{"server", []string{"flow/host", "flow/plan", "flow/call", "flow/schema", "flow/machine", "flow/diag", "flow/record"}, "the daemon over HTTP knows hosts, not actions"},
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
 }
 
@@ -55,6 +56,7 @@ var only = []struct {
 	{"github.com/google/cel-go", []string{"flow/expr"}},
 	{"gopkg.in/yaml.v3", []string{"flow", "flow/record", "flow/suite"}},
 	{"github.com/spf13", []string{"cmd/facteur"}},
+	{"github.com/prometheus", []string{"server"}},
 	{"zombiezen.com/go/sqlite", []string{"sqlitefile", "flow/journal", "actions/whatsapp/ledger"}},
 	{"modernc.org/sqlite", []string{"sqlitefile"}},
 	{"github.com/hashicorp", []string{"vault"}},
