@@ -139,6 +139,9 @@ type Event struct {
 	SinceCall bool
 	// Connection: wait_for may name a connection for this kind.
 	Connection bool
+	// App is that of the connections with which senders of this kind prove themselves:
+	// wait_for and triggers then must name one, or none. "": nothing has to be proved.
+	App string
 }
 
 // A Catalog is what a flow may use.

@@ -100,10 +100,17 @@ func catalog() *fake {
 		},
 		events: []*call.Event{
 			{Name: "test.message", Type: received, By: "from", Subject: subject, SinceCall: true},
-			{Name: "webhook", Type: object(always("path", schema.StringType), always("body", schema.AnyType)), By: "path", Connection: true},
+			{Name: "webhook", Type: object(always("path", schema.StringType), always("body", schema.AnyType)), By: "path", Subject: path, Connection: true, App: "WEBHOOK"},
 			{Name: "whatsapp.message", Type: received, By: "from", Subject: subject, SinceCall: true},
 		},
 	}
+}
+
+func path(value string) (string, error) {
+	if value == "/" {
+		return "", errors.New("it is no path")
+	}
+	return strings.TrimRight(value, "/"), nil
 }
 
 func subject(value string) (string, error) {

@@ -15,8 +15,8 @@ var codes = diag.Codebook{
 	{"duplicate-flow", "Two files of the project define a flow of the same name. Rename one."},
 
 	// Connections, receipts, calls.
-	{"missing-connection", "The action needs credentials: give the step `connection` with a name in the vault."},
-	{"wrong-connection", "The connection is for another app: whatsapp actions need a connection of app WHATSAPP, http.request one of app HTTP."},
+	{"missing-connection", "An action needs credentials: give the step `connection` with a name in the vault. A webhook needs to know who may send it: give the trigger, or `wait_for`, the name of a connection of app WEBHOOK, or `connection: none` to let anybody."},
+	{"wrong-connection", "The connection is for another app: whatsapp actions need a connection of app WHATSAPP, http.request one of app HTTP, webhooks one of app WEBHOOK."},
 	{"no-receipts", "`await` waits for news about a call after its answer, and this action has none."},
 	{"bad-subject", "The value of `from` or `path` can belong to no event."},
 	{"call-cycle", "A flow calls itself, directly or through others, so that it would never end."},
@@ -38,7 +38,7 @@ var codes = diag.Codebook{
 	{"maximum", "The number is larger than allowed."},
 	{"min-items", "The list has fewer items than allowed."},
 	{"max-items", "The list has more items than allowed."},
-	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week (0 to 6, Sunday is 0). Each is *, a number, a range a-b, with /n for every nth, or a list of those with commas."},
+	{"bad-cron", "A cron expression has five fields: minute, hour, day of the month, month, day of the week (0 to 7, Sunday is 0 and 7, or sun to sat). Each is *, a number, a range a-b, with /n for every nth, or a list of those with commas. There has to be such a day. Where clocks are changed, a time of day that does not exist comes at the jump, once, and one that exists twice comes once; with * as the hour, it comes whenever the clock shows it."},
 	{"bad-timezone", "The time zone is not in the IANA database. Names look like Europe/Paris."},
 
 	// Advice.

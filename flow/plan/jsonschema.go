@@ -172,11 +172,11 @@ func (w *flowSchema) trigger() keys {
 	trigger := closed(keys{
 		"webhook": described("a run for each request on a path", closed(keys{
 			"path":       described("such as /orders/shipped", keys{"type": "string", "pattern": "^/[^ ?#]*$"}),
-			"connection": w.named("connection")("the connection that proves who sent it"),
+			"connection": w.named("connection")("the connection that proves who sent it; none: anybody may send it"),
 			"dedupe":     described("a second request with the same value starts nothing", scalar()),
 			"inputs":     inputs,
 			"always":     always,
-		}, "path")),
+		}, append(w.proof("webhook"), "path")...)),
 		"schedule": described("a run at the times of a cron expression", closed(keys{
 			"cron":     described(`minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, keys{"type": "string"}),
 			"timezone": described("such as Europe/Paris; UTC by default", keys{"type": "string"}),
@@ -192,4 +192,12 @@ func (w *flowSchema) trigger() keys {
 	})
 	trigger["minProperties"], trigger["maxProperties"] = 1, 1
 	return trigger
+}
+
+// proof names the key that a kind of event needs, so that it is known who may send it.
+func (w *flowSchema) proof(event string) []any {
+	if e := w.catalog.Event(event); e == nil || e.App == "" {
+		return nil
+	}
+	return []any{"connection"}
 }

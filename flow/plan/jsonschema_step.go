@@ -156,7 +156,7 @@ func (w *flowSchema) waitFor() keys {
 		"event":      described("the kind of event", choiceOf(anys(events)...)),
 		"from":       described("whose messages", scalar()),
 		"path":       described("of which path", scalar()),
-		"connection": w.named("connection")("the connection that proves who sent it"),
+		"connection": w.named("connection")("the connection that proves who sent it; none: anybody may send it"),
 		"when":       w.named("condition")("only events for which it holds; reads event"),
 		"timeout":    described("how long to wait, e.g. 24h", schema.DurationType.JSONSchema(true)),
 		"until":      described("until when to wait, in place of timeout", schema.TimestampType.JSONSchema(true)),
@@ -175,8 +175,12 @@ func (w *flowSchema) waitFor() keys {
 			beside["connection"] = false
 		}
 		then := keys{"properties": beside}
+		required := w.proof(name)
 		if event.By != "" {
-			then["required"] = []any{event.By}
+			required = append(required, event.By)
+		}
+		if len(required) > 0 {
+			then["required"] = required
 		}
 		cases = append(cases, keys{"if": keys{"required": []any{"event"}, "properties": keys{"event": keys{"const": name}}}, "then": then})
 	}

@@ -112,6 +112,7 @@ type (
 		Event      *call.Event
 		Subject    *Value // what the kind's By key holds
 		Connection string
+		Open       bool          // anybody may send the event
 		When       *expr.Program // nil: any event
 		Timeout    *Value        // nil: none
 		Until      *Value        // nil: none; at most one of the two is set
@@ -170,17 +171,25 @@ type Await struct {
 
 // A Trigger starts the flow from outside.
 type Trigger struct {
-	Kind          string // webhook, schedule or whatsapp_message
-	Path          string
-	Connection    string
-	Dedupe        *Value
-	Cron          string
-	Timezone      string
-	Missed        string // skip or once
-	SenderPhoneID string
-	When          *expr.Program
-	Always        bool
-	Inputs        *Value // over `event`
+	Kind string // webhook, schedule or whatsapp_message
+
+	// Of a webhook.
+	Path       string // in the form of the event's Subject
+	Connection string // that proves who sends it; ""
+	Open       bool   // anybody may send it
+	Dedupe     *Value // over `event`; nil: none
+
+	// Of a schedule.
+	Cron     string
+	Timezone string
+	Schedule *Schedule // never nil
+	Missed   string    // skip or once
+
+	SenderPhoneID string // of a message; "": any
+
+	When   *expr.Program
+	Always bool
+	Inputs *Value // over `event`
 }
 
 // Concurrency bounds the runs of the flow that go on at the same time.

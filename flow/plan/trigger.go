@@ -1,51 +1,30 @@
 package plan
 
 import (
-	"errors"
-	"strings"
 	"time"
 
 	"facteur/flow"
+	"facteur/flow/call"
+	"facteur/flow/diag"
 	"facteur/flow/expr"
 	"facteur/flow/schema"
-
-	"github.com/robfig/cron/v3"
 )
+
+// None is what stands in the place of a connection where anybody may send events.
+const None = "none"
 
 func (c *flowCompiler) triggers() {
 	for _, t := range c.flow.Triggers {
-		out := &Trigger{}
 		s := c.outside()
+		s.Bind("run", &schema.Type{Kind: schema.Object}) // there is none yet
+		var out *Trigger
 		switch {
 		case t.Webhook != nil:
-			out.Kind, out.Path, out.Always = "webhook", t.Webhook.Path.Value, t.Webhook.Always
-			c.bindEvent(s, "webhook")
-			if t.Webhook.Connection != nil {
-				out.Connection = t.Webhook.Connection.Value
-				c.plan.Connections = append(c.plan.Connections, out.Connection)
-			}
-			out.Dedupe = c.valueOrNil(t.Webhook.Dedupe, schema.StringType, s)
+			out = c.webhook(t, s)
 		case t.Schedule != nil:
-			out.Kind, out.Missed = "schedule", t.Schedule.Missed
-			out.Cron, out.Timezone = t.Schedule.Cron.Value, t.Schedule.Timezone.Value
-			if err := parseCron(out.Cron); err != nil && out.Cron != "" && !c.lib.Stored {
-				c.diags.Errorf("bad-cron", t.Schedule.Cron.Whole, `five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
-			}
-			// "Local" is a place that differs from machine to machine.
-			if _, err := time.LoadLocation(out.Timezone); (err != nil || out.Timezone == "Local") && !c.lib.Stored {
-				c.diags.Errorf("bad-timezone", t.Schedule.Timezone.Whole, "a name such as Europe/Paris", "unknown time zone %q", out.Timezone)
-			}
+			out = c.schedule(t.Schedule)
 		case t.Message != nil:
-			out.Kind, out.Always = "whatsapp_message", t.Message.Always
-			c.bindEvent(s, "whatsapp.message")
-			if t.Message.SenderPhoneID != nil {
-				out.SenderPhoneID = t.Message.SenderPhoneID.Value
-			}
-			if t.Message.When != nil {
-				var yes expr.Facts
-				out.When, yes, _ = c.condition(*t.Message.When, s)
-				s.Assume(yes)
-			}
+			out = c.message(t.Message, s)
 		}
 		inputs := &flow.Node{Kind: flow.MapNode, Range: t.Range}
 		for _, b := range t.Inputs {
@@ -56,18 +35,86 @@ func (c *flowCompiler) triggers() {
 	}
 }
 
-func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) {
-	t := schema.AnyType
-	if event := c.lib.Catalog.Event(kind); event != nil {
-		t = event.Type
+func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
+	in := t.Webhook
+	out := &Trigger{Kind: "webhook", Path: in.Path.Value, Always: in.Always}
+	event := c.bindEvent(s, "webhook")
+	if event != nil && event.Subject != nil && out.Path != "" {
+		path, err := event.Subject(out.Path)
+		if err != nil && !c.lib.Stored {
+			c.diags.Errorf("bad-subject", in.Path.Whole, "", "path: %s", err)
+		}
+		out.Path = path
 	}
-	s.Bind("event", t)
+	out.Connection, out.Open = c.source(in.Connection, event, t.Range)
+	if in.Dedupe != nil {
+		out.Dedupe = c.value(in.Dedupe, nil, s)
+	}
+	return out
 }
 
-func parseCron(text string) error {
-	if strings.Contains(text, "=") {
-		return errors.New("the time zone has a key of its own, timezone")
+func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
+	out := &Trigger{Kind: "schedule", Missed: in.Missed, Cron: in.Cron.Value, Timezone: in.Timezone.Value}
+	// "Local" is a place that differs from machine to machine.
+	zone, err := time.LoadLocation(out.Timezone)
+	if err != nil || out.Timezone == "Local" {
+		zone = time.UTC
+		if !c.lib.Stored {
+			c.diags.Errorf("bad-timezone", in.Timezone.Whole, "a name such as Europe/Paris", "unknown time zone %q", out.Timezone)
+		}
 	}
-	_, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(text)
-	return err
+	if out.Schedule, err = ParseSchedule(out.Cron, zone); err != nil && out.Cron != "" && !c.lib.Stored {
+		c.diags.Errorf("bad-cron", in.Cron.Whole, `five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
+	}
+	return out
+}
+
+func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger {
+	out := &Trigger{Kind: "whatsapp_message", Always: in.Always}
+	c.bindEvent(s, "whatsapp.message")
+	if in.SenderPhoneID != nil {
+		out.SenderPhoneID = in.SenderPhoneID.Value
+	}
+	if in.When != nil {
+		var yes expr.Facts
+		out.When, yes, _ = c.condition(*in.When, s)
+		s.Assume(yes)
+	}
+	return out
+}
+
+// bindEvent declares `event`, and returns its kind, nil for one that nobody knows.
+func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) *call.Event {
+	event := c.lib.Catalog.Event(kind)
+	if event == nil {
+		s.Bind("event", schema.AnyType)
+		return nil
+	}
+	s.Bind("event", event.Type)
+	return event
+}
+
+// source compiles whom events may come from: who proves it with a connection, or anybody.
+func (c *flowCompiler) source(in *diag.Text, event *call.Event, at diag.Range) (connection string, open bool) {
+	app := ""
+	if event != nil {
+		app = event.App
+	}
+	switch {
+	case in == nil && app != "" && !c.lib.Stored:
+		c.diags.Errorf("missing-connection", at, "add connection: with the name of one of app "+app+", or connection: none to let anybody send it",
+			"nothing says who may send the %s: it needs a connection", event.Name)
+		fallthrough
+	case in == nil:
+		return "", false
+	case in.Value == None:
+		return "", true
+	}
+	c.plan.Connections = append(c.plan.Connections, in.Value)
+	if c.lib.App != nil && app != "" && !c.lib.Stored {
+		if other, ok := c.lib.App(in.Value); ok && other != app {
+			c.diags.Errorf("wrong-connection", in.Whole, "", "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
+		}
+	}
+	return in.Value, false
 }

@@ -21,12 +21,8 @@ func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope,
 		c.diags.Errorf("unknown-event", in.Event.Whole, diag.DidYouMean(in.Event.Value, "events", known), "there is no event %q", in.Event.Value)
 	}
 	c.subject(in, event, out, s)
-	if in.Connection != nil {
-		out.Connection = in.Connection.Value
-		c.plan.Connections = append(c.plan.Connections, out.Connection)
-		if event != nil && !event.Connection {
-			c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", event.Name)
-		}
+	if out.Connection, out.Open = c.source(in.Connection, event, in.Range); in.Connection != nil && event != nil && !event.Connection {
+		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", event.Name)
 	}
 	if in.When != nil {
 		inside := s.Fork()
