@@ -22,8 +22,10 @@ import (
 // A context bounds the wait for a place in the ledger: an error from it means that
 // nothing was stored.
 type Ledger interface {
-	// Apply stores what a webhook tells, durably, all or nothing, and returns what was
-	// not known before. What came twice, or out of order, leads to the same state.
+	// Apply stores what a webhook tells, durably, all or nothing, and returns it in the
+	// same order, with what it means to whom. What came twice, or out of order, leads to
+	// the same state. What was known already is returned, too: Meta repeats a webhook
+	// whose answer it did not see, and whoever died before that may not have passed it on.
 	Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error)
 
 	// Claim is whatsapp.Options.Once. A claim counts for one contact, whichever number
@@ -72,9 +74,10 @@ type Ledger interface {
 	Close() error
 }
 
-// News is something that was not known before.
+// News is something that a webhook told.
 type News struct {
 	whatsapp.Notification
+	Known   bool          // it was told before
 	Receipt *call.Receipt // of a status whose call is known
 	Contact []string      // all ids of the person, sorted; nil when nobody is named
 }

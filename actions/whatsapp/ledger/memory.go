@@ -56,22 +56,23 @@ func (l *Memory) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 	}
 	defer l.mu.Unlock()
 	now := l.now()
-	var news []News
+	news := make([]News, 0, len(told))
 	for _, n := range told {
 		f := factOf(n, now)
 		if n.PhoneNumberID != "" {
 			latest(l.heard, n.PhoneNumberID, now)
 		}
-		if l.known[f.id] {
-			continue
+		one := News{Notification: n, Known: l.known[f.id]}
+		if !one.Known {
+			l.known[f.id] = true
+			if n.Kind == "status" && n.MessageID != "" {
+				l.message(n.MessageID, f.call, n.PhoneNumberID, key(n.To), f.state, f.at, now)
+			}
+			l.events = append(l.events, kept{f, now, l.person(f)})
 		}
-		l.known[f.id] = true
-		one := News{Notification: n}
-		if n.Kind == "status" && n.MessageID != "" {
-			m := l.message(n.MessageID, f.call, n.PhoneNumberID, key(n.To), f.state, f.at, now)
+		if m := l.messages[n.MessageID]; n.Kind == "status" && m != nil {
 			one.Receipt = receiptOf(n, m.Call)
 		}
-		l.events = append(l.events, kept{f, now, l.person(f)})
 		one.Contact = l.names(f.people)
 		news = append(news, one)
 	}

@@ -56,7 +56,7 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 		entries[i] = entry{f, body}
 		size += 512 + len(body)
 	}
-	var news []News
+	news := make([]News, 0, len(told))
 	err := l.file.Write(ctx, true, size, func(conn *sqlite.Conn) error {
 		t := tables{conn, now}
 		heard := ""
@@ -71,9 +71,7 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 			if err != nil {
 				return err
 			}
-			if one != nil {
-				news = append(news, *one)
-			}
+			news = append(news, one)
 		}
 		return nil
 	})

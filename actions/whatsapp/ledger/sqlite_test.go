@@ -90,7 +90,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 		require.Equal(t, want, news, file)
 		news, err = l.Apply(t.Context(), told...)
 		require.NoError(t, err, file)
-		require.Empty(t, news, file)
+		require.Empty(t, ledgertest.Fresh(news), file)
 		for _, n := range told {
 			if n.Kind != "message" || n.WaID == "" {
 				continue
@@ -194,5 +194,5 @@ func writeOld(t *testing.T, l ledger.Ledger) []ledger.News {
 	in.UserID = "FR.1"
 	news, err := l.Apply(t.Context(), in, ledgertest.Status("wamid.1", "sent", "f1.old.1"), ledgertest.Preference("stop", ledgertest.Start()))
 	require.NoError(t, err)
-	return news
+	return ledgertest.Fresh(news)
 }

@@ -35,19 +35,44 @@ func (t tables) heard(sender string) error {
 }
 
 // apply stores a fact, unless it is known.
-func (t tables) apply(e entry) (*News, error) {
-	known := false
-	err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { known = true }, e.id[:])
-	if err != nil || known {
-		return nil, err
+func (t tables) apply(e entry) (News, error) {
+	news := News{Notification: e.Notification}
+	err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { news.Known = true }, e.id[:])
+	if err != nil {
+		return news, err
 	}
+	of := t.add
+	if news.Known {
+		of = t.callOf
+	}
+	call, err := of(e)
+	if err != nil {
+		return news, err
+	}
+	if e.Kind == "status" && e.MessageID != "" {
+		news.Receipt = receiptOf(e.Notification, call)
+	}
+	news.Contact, err = t.names(e.people)
+	return news, err
+}
+
+// callOf returns the key of the call that sent the message of a status, "" for none.
+func (t tables) callOf(e entry) (call string, err error) {
+	if e.Kind == "status" {
+		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
+	}
+	return call, err
+}
+
+// add stores a fact that is not known. It returns what callOf does.
+func (t tables) add(e entry) (call string, err error) {
 	var contact int64
 	if e.named() {
 		if contact, err = t.contact(e.people, true); err == nil && e.left != "" {
 			err = t.query("DELETE FROM aliases WHERE id = ?", nil, e.left)
 		}
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	var message, owner any
@@ -61,24 +86,13 @@ func (t tables) apply(e entry) (*News, error) {
 	}
 	err = t.query("INSERT INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", nil,
 		e.id[:], e.Kind, message, text(e.PhoneNumberID), owner, e.at.UnixNano(), t.now.UnixNano(), e.body)
-	if err != nil {
-		return nil, err
+	if err == nil && message != nil {
+		call, err = t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
 	}
-	news := &News{Notification: e.Notification}
-	if message != nil {
-		call, err := t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
-		if err != nil {
-			return nil, err
-		}
-		news.Receipt = receiptOf(e.Notification, call)
+	if err == nil && contact != 0 {
+		err = t.person(contact, e.fact)
 	}
-	if contact != 0 {
-		if err := t.person(contact, e.fact); err != nil {
-			return nil, err
-		}
-	}
-	news.Contact, err = t.names(e.people)
-	return news, err
+	return call, err
 }
 
 // message stores how far a message has come, and returns the key of the call that sent it.

@@ -25,6 +25,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 	}{
 		{"what comes twice is told once", twice},
 		{"what comes twice at the same time is told once", twiceAtOnce},
+		{"what is known is told again, marked", knownAgain},
 		{"states never go backwards, in any order", anyOrder},
 		{"statuses are kept whole", whole},
 		{"receipts of a call", receipts},

@@ -47,7 +47,7 @@ func twiceAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 				found, err := l.Apply(t.Context(), Status(fmt.Sprint(i), "sent", ""), Message(fmt.Sprint(i), "oui"))
 				assert.NoError(t, err)
 				mu.Lock()
-				news += len(found)
+				news += len(Fresh(found))
 				mu.Unlock()
 			}
 		})
@@ -105,6 +105,40 @@ func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, []whatsapp.Notification{in}, found)
 	_, ok := found[0].Event()
 	require.True(t, ok)
+}
+
+// knownAgain repeats webhooks: what they mean to runs and contacts is told again, as it is
+// known by then.
+func knownAgain(t *testing.T, l ledger.Ledger, _ *Clock) {
+	told := []whatsapp.Notification{
+		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "failed", ""), Status("wamid.2", "failed", ""), Message("wamid.in", "oui"), {Kind: "security"},
+	}
+	first, err := l.Apply(t.Context(), told...)
+	require.NoError(t, err)
+	tell(t, l, Accepted("f1.a.2", "wamid.2"))
+	named := Message("wamid.named", "c'est moi")
+	named.UserID = "FR.1"
+	apply(t, l, named)
+
+	again, err := l.Apply(t.Context(), append(told, Status("wamid.1", "delivered", ""))...)
+	require.NoError(t, err)
+	require.Len(t, again, len(told)+1)
+	for i, n := range again[:len(told)] {
+		require.False(t, first[i].Known)
+		require.True(t, n.Known)
+		require.Equal(t, told[i], n.Notification, "in the same order")
+	}
+	require.False(t, again[len(told)].Known)
+	require.Equal(t, first[0].Receipt, again[0].Receipt)
+	require.Equal(t, first[1].Receipt, again[1].Receipt)
+	require.Equal(t, "f1.a.1", again[1].Receipt.Key)
+	require.Nil(t, first[2].Receipt)
+	require.Equal(t, "f1.a.2", again[2].Receipt.Key, "whose it is is known since")
+	require.Equal(t, []string{Person}, first[3].Contact)
+	require.Equal(t, []string{Person, "FR.1"}, again[3].Contact)
+	require.Nil(t, again[4].Receipt)
+	require.Empty(t, again[4].Contact)
+	require.Len(t, receiptsOf(t, l, "f1.a.1"), 3, "it is stored once")
 }
 
 func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -66,11 +67,18 @@ func Accepted(call, message string) whatsapp.Answer {
 	return a
 }
 
+// Fresh returns what was not known before.
+func Fresh(news []ledger.News) []ledger.News {
+	return slices.DeleteFunc(slices.Clone(news), func(n ledger.News) bool { return n.Known })
+}
+
+// apply returns what was not known before.
 func apply(t *testing.T, l ledger.Ledger, told ...whatsapp.Notification) []ledger.News {
 	t.Helper()
 	news, err := l.Apply(t.Context(), told...)
 	require.NoError(t, err)
-	return news
+	require.Len(t, news, len(told))
+	return Fresh(news)
 }
 
 // tell tells an answer, and waits until all can see it.
