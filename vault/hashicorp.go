@@ -112,12 +112,12 @@ func (e entry) record(name string, m Mapping) (record, error) {
 		if !ok || !there || value == nil {
 			continue
 		}
-		text, ok := asText(value)
+		text, problem := asText(value)
 		switch {
-		case !ok:
+		case problem != "":
 			return record{}, &InvalidFieldError{
 				Connection: name, App: app, Field: f.Name,
-				Problem: fmt.Sprintf("key %q of %s/%s is not text", key, m.Mount, m.Path), Hint: "store it as text",
+				Problem: fmt.Sprintf("key %q of %s/%s %s", key, m.Mount, m.Path, problem), Hint: "store it as text",
 			}
 		case text == "":
 		case f.Secret:
@@ -129,14 +129,20 @@ func (e entry) record(name string, m Mapping) (record, error) {
 	return r, nil
 }
 
-func asText(value any) (string, bool) {
+// asText is the value of a field. Somebody may have stored an ID as a number: version 2 of
+// the engine keeps numbers as floats, so a long one has lost its last digits.
+func asText(value any) (text, problem string) {
 	switch v := value.(type) {
 	case string:
-		return v, true
-	case json.Number: // an ID that somebody stored as a number
-		return v.String(), true
+		return v, ""
+	case json.Number:
+		const exact = 1 << 53
+		if n, err := v.Int64(); err != nil || n > exact || n < -exact {
+			return "", "is a number that may have lost digits"
+		}
+		return v.String(), ""
 	}
-	return "", false
+	return "", "is not text"
 }
 
 // key is the key under which the secret at the path keeps a field.

@@ -166,10 +166,14 @@ func (l *login) do(ctx context.Context, call func(context.Context) error) error 
 	if !isDenied(err) || !isDead(err) && l.alive(ctx) {
 		return err
 	}
-	if err := l.again(ctx, token); err != nil {
-		return err
+	switch failure := l.again(ctx, token); {
+	case failure == nil:
+		return call(ctx)
+	case !isDead(err) && l.cfg.AppRole == nil:
+		return err // the token may be one that may not even look itself up
+	default:
+		return failure
 	}
-	return call(ctx)
 }
 
 // alive tells whether the server knows the token. It is asked only after a

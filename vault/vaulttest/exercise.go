@@ -21,6 +21,10 @@ type Target struct {
 	ReadOnly string // a token that may only read there
 	AppRole  vault.AppRole
 
+	// Grant issues a token that may do what the rules say, and what the server's default
+	// policy says, unless it is modest: look itself up and renew itself.
+	Grant func(t testing.TB, modest bool, rules ...Rule) string
+
 	// Put and Get go past the package that is tested. Get returns nil where
 	// there is nothing.
 	Put func(t testing.TB, mount, path string, data map[string]any)
@@ -28,6 +32,8 @@ type Target struct {
 
 	// Revoke ends the tokens that the AppRole gave out.
 	Revoke func(t testing.TB)
+	// Seal seals the server, or unseals it.
+	Seal func(t testing.TB, sealed bool)
 }
 
 // Target returns the server as one to exercise.
@@ -44,6 +50,14 @@ func (s *Server) Target() Target {
 		Put:      func(_ testing.TB, mount, path string, data map[string]any) { s.Put(mount, path, data) },
 		Get:      func(_ testing.TB, mount, path string) map[string]any { return s.Get(mount, path) },
 		Revoke:   func(testing.TB) { s.Revoke() },
+		Seal:     func(_ testing.TB, sealed bool) { s.Seal(sealed) },
+		Grant: func(_ testing.TB, modest bool, rules ...Rule) string {
+			token := s.Token(0, 0, rules...)
+			if modest {
+				s.WithoutDefaultPolicy(token)
+			}
+			return token
+		},
 	}
 }
 
@@ -60,6 +74,7 @@ func Exercise(t *testing.T, open func(t *testing.T) Target) {
 	} {
 		for _, test := range exercises() {
 			t.Run(engine.name+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
 				target := open(t)
 				mount := target.KV1
 				if engine.kv2 {
@@ -88,6 +103,20 @@ func (e exercise) get(t *testing.T) map[string]string {
 		texts[key] = fmt.Sprint(value)
 	}
 	return texts
+}
+
+// api is the path as policies name it.
+func (e exercise) api() string {
+	if e.mount == e.KV2 {
+		return e.mount + "/data/" + path
+	}
+	return e.mount + "/" + path
+}
+
+// by logs in with a token that may do so much at the path, and nothing else.
+func (e exercise) by(t *testing.T, modest bool, can string) func(*vault.Hashicorp) {
+	token := e.Grant(t, modest, Rule{Path: e.api(), Can: can})
+	return func(h *vault.Hashicorp) { h.Token = vault.NewSecret(token) }
 }
 
 // vault opens one in which the connection shop is mapped to the path, and the
@@ -166,17 +195,17 @@ func exercises() []struct {
 			}
 			set("EAAGone")
 			require.Equal(t, map[string]string{"access-token": "EAAGone", "phone": "7"}, e.get(t))
-			e.put(t, map[string]any{"access-token": "EAAGone", "theirs": "stays", "count": json.Number("12345678901234567890")})
+			e.put(t, map[string]any{"access-token": "EAAGone", "theirs": "stays", "count": json.Number("9007199254740991")})
 			set("EAAGtwo")
-			require.Equal(t, map[string]string{"access-token": "EAAGtwo", "phone": "7", "theirs": "stays", "count": "12345678901234567890"}, e.get(t))
+			require.Equal(t, map[string]string{"access-token": "EAAGtwo", "phone": "7", "theirs": "stays", "count": "9007199254740991"}, e.get(t))
 			c, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 			require.True(t, c.Secret("token").Equal("EAAGtwo"))
 
 			require.NoError(t, v.Set(ctx, "shop", vault.WhatsApp, map[string]string{"sender_phone_id": ""}, nil))
-			require.Equal(t, map[string]string{"access-token": "EAAGtwo", "theirs": "stays", "count": "12345678901234567890"}, e.get(t))
+			require.Equal(t, map[string]string{"access-token": "EAAGtwo", "theirs": "stays", "count": "9007199254740991"}, e.get(t))
 			require.NoError(t, v.Remove(ctx, "shop"))
-			require.Equal(t, map[string]string{"theirs": "stays", "count": "12345678901234567890"}, e.get(t))
+			require.Equal(t, map[string]string{"theirs": "stays", "count": "9007199254740991"}, e.get(t))
 			require.ErrorAs(t, v.Remove(ctx, "shop"), new(*vault.UnknownConnectionError))
 		}},
 		{"remove all", func(t *testing.T, ctx context.Context, e exercise) {
@@ -186,6 +215,9 @@ func exercises() []struct {
 			require.Empty(t, e.get(t))
 			_, err := v.Resolve(ctx, "shop")
 			wantReason(t, err, vault.NotFound)
+			if e.mount == e.KV2 {
+				require.ErrorContains(t, err, "its latest version was deleted")
+			}
 			require.NoError(t, v.Set(ctx, "shop", vault.WhatsApp, nil, map[string]vault.Secret{"token": vault.NewSecret("EAAGnew")}))
 			require.Equal(t, map[string]string{"access-token": "EAAGnew"}, e.get(t))
 		}},
@@ -202,6 +234,45 @@ func exercises() []struct {
 			wantReason(t, err, vault.Denied)
 			require.Equal(t, map[string]string{"access-token": "EAAGone"}, e.get(t))
 		}},
+		{"read on this path alone", func(t *testing.T, ctx context.Context, e exercise) {
+			e.put(t, map[string]any{"access-token": "EAAGone"})
+			for _, modest := range []bool{false, true} {
+				v := e.vault(t, e.by(t, modest, "read"))
+				_, err := v.Resolve(ctx, "shop")
+				require.NoError(t, err)
+				_, err = v.Resolve(ctx, "other")
+				wantReason(t, err, vault.Denied)
+				wantReason(t, v.Remove(ctx, "shop"), vault.Denied)
+			}
+		}},
+		{"patch and not replace", func(t *testing.T, ctx context.Context, e exercise) {
+			e.put(t, map[string]any{"access-token": "EAAGone", "phone": "7", "theirs": "stays"})
+			v := e.vault(t, e.by(t, false, "read patch"))
+			err := v.Set(ctx, "shop", vault.WhatsApp, map[string]string{"sender_phone_id": ""}, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
+			if e.mount == e.KV1 { // it cannot
+				wantReason(t, err, vault.Denied)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, map[string]string{"access-token": "EAAGtwo", "theirs": "stays"}, e.get(t))
+		}},
+		{"sealed", func(t *testing.T, ctx context.Context, e exercise) {
+			e.put(t, map[string]any{"access-token": "EAAGone"})
+			for _, login := range []func(*vault.Hashicorp){e.byToken, e.byAppRole} {
+				v := e.vault(t, login)
+				_, err := v.Resolve(ctx, "shop")
+				require.NoError(t, err)
+				e.Seal(t, true)
+				for _, v := range []*vault.Vault{v, e.vault(t, login)} {
+					_, _, err = v.Refresh(ctx, "shop")
+					require.True(t, wantReason(t, err, vault.Sealed).Temporary())
+					require.ErrorContains(t, err, "it is sealed (status 503); unseal it: vault operator unseal")
+				}
+				e.Seal(t, false)
+				_, _, err = v.Refresh(ctx, "shop")
+				require.NoError(t, err)
+			}
+		}},
 		{"nothing there", func(t *testing.T, ctx context.Context, e exercise) {
 			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
 			wantReason(t, err, vault.NotFound)
@@ -211,6 +282,12 @@ func exercises() []struct {
 			e.put(t, map[string]any{"token": "under another key"})
 			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
 			require.ErrorAs(t, err, new(*vault.MissingFieldError))
+		}},
+		{"a number that is too long", func(t *testing.T, ctx context.Context, e exercise) {
+			e.put(t, map[string]any{"access-token": "EAAGone", "phone": json.Number("10654035224292201")})
+			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
+			require.ErrorAs(t, err, new(*vault.InvalidFieldError))
+			require.ErrorContains(t, err, `key "phone" of `+e.mount+`/`+path+` is a number that may have lost digits; store it as text`)
 		}},
 		{"wrong login", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
@@ -227,9 +304,10 @@ func exercises() []struct {
 	}
 }
 
-func wantReason(t *testing.T, err error, want vault.Reason) {
+func wantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
 	t.Helper()
 	var e *vault.BackendError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, want, e.Reason, "%v", err)
+	return e
 }
