@@ -12,7 +12,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unicode/utf8"
+
+	"facteur/flow/schema"
 
 	"gopkg.in/yaml.v3"
 )
@@ -27,6 +30,10 @@ import (
 // recorded as {$any: true}. Headers of requests are not recorded at all, and of
 // answers only those that flows and actions read. Volatile fields are left out.
 type Recorder struct {
+	// Now is a virtual clock: how long answers took by it is recorded. nil: that is left
+	// out, because by a real one it is different each time.
+	Now func() time.Time
+
 	base    http.RoundTripper
 	known   func([]byte) []byte
 	learned *Scrubber
@@ -73,7 +80,9 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if sent.body != nil {
 		onward.Body = io.NopCloser(bytes.NewReader(sent.body))
 	}
+	began := r.now()
 	resp, err := r.base.RoundTrip(onward)
+	took := r.now().Sub(began)
 	if err != nil {
 		r.keep(c, lost(err))
 		return resp, err
@@ -103,8 +112,20 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.refuse(&sent, "is not text")
 		return resp, nil
 	}
-	r.keep(c, r.response(resp, body, err != nil))
+	n := r.response(resp, body, err != nil)
+	if took > 0 {
+		put(n, "delay", bare(schema.FormatDuration(took)))
+	}
+	r.keep(c, n)
 	return resp, nil
+}
+
+// now is the time by the virtual clock, or always the same.
+func (r *Recorder) now() time.Time {
+	if r.Now == nil {
+		return time.Time{}
+	}
+	return r.Now()
 }
 
 type failing struct{ err error }

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"facteur/flow/record"
 
@@ -152,6 +153,19 @@ func TestRecordingLostAnswers(t *testing.T) {
 			assert.Contains(t, written(t, rec), tt.want)
 		})
 	}
+}
+
+// By a virtual clock it is known how long an answer took.
+func TestRecordingHowLongAnAnswerTook(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	rec := record.NewRecorder(world(func(req *http.Request) (*http.Response, error) {
+		now = now.Add(1500 * time.Millisecond)
+		return answer(200, "application/json", "{}")(req)
+	}), nil)
+	rec.Now = func() time.Time { return now }
+	_, err := rec.RoundTrip(send(t, "GET https://api.shop.test/slow", ""))
+	require.NoError(t, err)
+	assert.Contains(t, written(t, rec), "delay: 1s500ms")
 }
 
 func TestRecordingABrokenAnswer(t *testing.T) {
