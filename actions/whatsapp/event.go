@@ -1,8 +1,6 @@
 package whatsapp
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -23,14 +21,6 @@ type Inbound struct {
 	Raw           map[string]any `json:"raw" schema:"required,always" doc:"the message as Meta gives it"`
 }
 
-// A WebhookRequest is a request to a path of the daemon; `event` in flows.
-type WebhookRequest struct {
-	Path       string            `json:"path" schema:"required,always" doc:"the path, as in wait_for"`
-	Body       any               `json:"body" schema:"required,always" doc:"the body: parsed if it is JSON, otherwise its text"`
-	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers, their names in small letters"`
-	ReceivedAt time.Time         `json:"received_at" schema:"required,always" doc:"when it came"`
-}
-
 // Events returns the kinds of event that flows can wait for.
 func Events() []call.Event {
 	return []call.Event{
@@ -42,22 +32,5 @@ func Events() []call.Event {
 			Subject:   contactKey,
 			SinceCall: true,
 		},
-		{
-			Name:       "webhook",
-			Doc:        "A request to a path of the daemon. It counts from the run's start on.",
-			Type:       schema.Of[WebhookRequest](),
-			By:         "path",
-			Subject:    webhookPath,
-			Connection: true,
-		},
 	}
-}
-
-// webhookPath gives a path one slash before and none after it.
-func webhookPath(text string) (string, error) {
-	path := strings.Trim(text, "/")
-	if path == "" || strings.ContainsAny(path, " ?#\t\n") {
-		return "", fmt.Errorf("%s is not a path; write it as payments/done", mention(text))
-	}
-	return "/" + path, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/httpcall"
+	"facteur/actions/webhook"
 	"facteur/actions/whatsapp"
 )
 
@@ -22,7 +23,7 @@ func newCatalog(connections actions.Connections, transport http.RoundTripper, po
 	if err != nil {
 		return nil, err
 	}
-	return set, set.Events(whatsapp.Events()...)
+	return set, set.Events(append(whatsapp.Events(), webhook.Event())...)
 }
 
 // descriptions is the catalogue for those who only look things up.

@@ -1,0 +1,33 @@
+package webhook
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"facteur/actions"
+)
+
+// content gives a body as flows see it: what is JSON, parsed, anything else as its text.
+// What says that it is JSON has to be.
+func content(kind string, body []byte) (any, error) {
+	kind, _, _ = mime.ParseMediaType(kind)
+	trimmed := bytes.TrimSpace(body)
+	switch isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json"); {
+	case len(trimmed) == 0:
+	case isJSON, trimmed[0] == '{', trimmed[0] == '[':
+		v, err := actions.DecodeJSON(trimmed)
+		if err == nil {
+			return v, nil
+		}
+		if isJSON {
+			return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body is no JSON: " + err.Error()}
+		}
+	}
+	if !utf8.Valid(body) {
+		return nil, &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body is neither JSON nor text"}
+	}
+	return string(body), nil
+}

@@ -1,0 +1,264 @@
+// Package webhook takes requests that come from outside, for runs that wait for them and
+// flows that they start. Use Handler for POST /hooks/{path...}: a connection of app WEBHOOK
+// proves who sent a request, which becomes an event of the kind of Event.
+//
+// Read and Notices are for others who are called from outside, such as the webhooks of
+// package whatsapp.
+package webhook
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/vault"
+)
+
+// None stands in the place of a connection where a request proved nothing, and did not
+// have to.
+const None = "none"
+
+// MaxBody is how many bytes a body has at most, unless Options says otherwise.
+const MaxBody = 1 << 20
+
+// Options are what a handler works with. Find, Resolve and Deliver are required.
+type Options struct {
+	// Find tells who may send to a path: the connections of the triggers and waits that
+	// it is for, and whether anybody may. Neither: there is no such path.
+	Find func(path string) (connections []string, open bool)
+	// Resolve returns a connection, as a vault.Vault does.
+	Resolve func(ctx context.Context, name string) (vault.Connection, error)
+	// ID gives the value by which a repeated request is recognised, "" where there is
+	// none: then the sender's own id of the delivery counts, in a header such as
+	// Idempotency-Key or Webhook-Id, and without one each request is a new one. nil:
+	// there never is one.
+	ID func(path, connection string, data map[string]any) string
+	// Deliver stores an event, durably: the request is answered after that.
+	Deliver func(ctx context.Context, d Delivery) error
+
+	MaxBody  int64         // bytes of a body; 0: MaxBody
+	Patience time.Duration // how long a body may take; 0: Patience
+	Now      func() time.Time
+	Log      *slog.Logger // nil: nothing is logged
+	// Answered, when not nil, is told of each request, for metrics. It must be quick.
+	Answered func(Answer)
+}
+
+// A Delivery is a request on its way to the runs. One with an id that came before is the
+// same one.
+type Delivery struct {
+	ID         string
+	Path       string // in the form of Path
+	Connection string // that proved who sent it; None
+	At         time.Time
+	Data       map[string]any // by the type of Event
+}
+
+// An Answer is what became of a request.
+type Answer struct {
+	Connection string // "" where none was found
+	Status     int
+	Bytes      int // of the body, as far as it was read
+	Took       time.Duration
+}
+
+type handler struct {
+	Options
+	notices Notices
+}
+
+// Handler answers POST /hooks/{path...}; it takes the path from the request's path value
+// of that name. The answers:
+//
+//	202  the request is stored: its id is in the body
+//	400  the body broke off, or is not the JSON that it says it is
+//	401  it does not prove who sent it
+//	404  there is no such path
+//	405  it is no POST
+//	408, 413, 415  the body came too slowly, is too long, is compressed or neither JSON nor text
+//	503  it could not be checked or stored: send it again
+func Handler(o Options) http.Handler {
+	if o.MaxBody == 0 {
+		o.MaxBody = MaxBody
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &handler{Options: o, notices: Notices{Log: o.Log}}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	d, bytes, err := h.take(w, r)
+	a := Answer{Connection: d.Connection, Status: http.StatusAccepted, Bytes: bytes}
+	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		a.Status = refusal.Status
+		h.note(refusal, d)
+		refuse(w, refusal)
+	} else {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(a.Status)
+		_ = json.NewEncoder(w).Encode(map[string]string{"id": d.ID}) // whoever does not read it asks again
+	}
+	if a.Took = time.Since(began); h.Answered != nil {
+		h.Answered(a)
+	}
+}
+
+// refuse answers with a problem of RFC 9457.
+func refuse(w http.ResponseWriter, e *Refusal) {
+	switch e.Status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(e.Status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(e.Status), "status": e.Status, "detail": e.Reason})
+}
+
+// note logs a refusal that somebody here should know of. What strangers try is not worth
+// more than one line a minute.
+func (h *handler) note(e *Refusal, d Delivery) {
+	switch {
+	case e.Status == http.StatusServiceUnavailable:
+		h.notices.Say(slog.LevelError, "503 "+d.Path, "a webhook was not taken; its sender has to send it again", "path", d.Path, "reason", e.Error())
+	case e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed:
+		h.notices.Say(slog.LevelWarn, http.StatusText(e.Status)+d.Path, "a webhook was refused", "path", d.Path, "status", e.Status, "reason", e.Error())
+	}
+}
+
+// take brings a request to the runs. Its error is a *Refusal.
+func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, bytes int, err error) {
+	if r.Method != http.MethodPost {
+		return d, 0, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook is a POST"}
+	}
+	d.At = h.Now().UTC()
+	path, err := Path(r.PathValue("path"))
+	if err != nil {
+		return d, 0, errNoPath()
+	}
+	names, open := h.Find(path)
+	if len(names) == 0 && !open {
+		return d, 0, errNoPath()
+	}
+	d.Path = path
+	body, err := Read(w, r, h.MaxBody, h.Patience)
+	if err != nil {
+		return d, len(body), err
+	}
+	senders := h.resolve(r.Context(), names)
+	if d.Connection, err = senders.verify(r.Header, body, open); err != nil {
+		return d, len(body), err
+	}
+	d.Data = map[string]any{"path": path, "headers": senders.headers(r.Header), "received_at": d.At}
+	if d.Data["body"], err = content(r.Header.Get("Content-Type"), body); err != nil {
+		return d, len(body), err
+	}
+	d.ID = h.id(d, r.Header)
+	if err := h.Deliver(r.Context(), d); err != nil {
+		return d, len(body), &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
+	}
+	return d, len(body), nil
+}
+
+func errNoPath() error { return &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here"} }
+
+// id gives the event's id: the same for a request that is repeated.
+func (h *handler) id(d Delivery, header http.Header) string {
+	if h.ID != nil {
+		if value := h.ID(d.Path, d.Connection, d.Data); value != "" {
+			return digest(d.Path, d.Connection, value)
+		}
+	}
+	for _, name := range []string{"Idempotency-Key", "Webhook-Id", "X-Webhook-Id", "X-Shopify-Webhook-Id", "X-Github-Delivery", "X-Gitlab-Event-Uuid"} {
+		if value := header.Get(name); value != "" {
+			return digest(d.Path, d.Connection, name, value)
+		}
+	}
+	return "w." + rand.Text()
+}
+
+func digest(parts ...string) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		_, _ = io.WriteString(hash, part+"\x00") // never fails
+	}
+	return "w." + hex.EncodeToString(hash.Sum(nil)[:16])
+}
+
+// Senders are the connections of a path.
+type senders struct {
+	all []vault.Connection
+	err error // of one that could not be read
+}
+
+func (h *handler) resolve(ctx context.Context, names []string) senders {
+	var s senders
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		c, err := h.Resolve(ctx, name)
+		if err != nil {
+			s.err = err
+			continue
+		}
+		s.all = append(s.all, c)
+	}
+	return s
+}
+
+// verify returns the connection that proves who sent a request: of several the first by
+// name.
+func (s senders) verify(header http.Header, body []byte, open bool) (connection string, err error) {
+	err = ErrNone
+	for _, c := range s.all {
+		switch bad := Verify(c, header, body); bad {
+		case nil:
+			return c.Name, nil
+		case ErrApp, ErrSecret:
+			s.err = errors.Join(s.err, errors.New(c.Name+": "+bad.Error()))
+		case ErrWrong:
+			err = bad
+		}
+	}
+	switch {
+	case s.err != nil:
+		return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it; send it again", Err: s.err}
+	case open:
+		return None, nil
+	}
+	return "", &Refusal{Status: http.StatusUnauthorized, Reason: err.Error()}
+}
+
+// headers gives the headers as flows see them, without those that hold a secret.
+func (s senders) headers(header http.Header) map[string]any {
+	out := make(map[string]any, len(header))
+	for name, values := range header {
+		value := strings.Join(values, ", ")
+		if !s.hides(name, value) {
+			out[strings.ToLower(name)] = value
+		}
+	}
+	return out
+}
+
+func (s senders) hides(name, value string) bool {
+	switch name {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return true
+	}
+	return slices.ContainsFunc(s.all, func(c vault.Connection) bool {
+		secret := c.Secret("secret")
+		return http.CanonicalHeaderKey(headerOf(c)) == name || !secret.IsZero() && strings.Contains(value, secret.Reveal())
+	})
+}
