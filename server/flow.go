@@ -3,7 +3,6 @@ package server
 import (
 	"time"
 
-	"facteur/flow/diag"
 	"facteur/flow/host"
 )
 
@@ -42,11 +41,23 @@ type (
 	}
 	// Reloaded says what a reload changed.
 	Reloaded struct {
-		Flows       int       `json:"flows"` // how many there are now
-		Added       []string  `json:"added"`
-		Changed     []string  `json:"changed"`
-		Removed     []string  `json:"removed"`
-		Diagnostics diag.List `json:"diagnostics"` // warnings
+		Flows       int          `json:"flows"` // how many there are now
+		Added       []string     `json:"added"`
+		Changed     []string     `json:"changed"`
+		Removed     []string     `json:"removed"`
+		Diagnostics []Diagnostic `json:"diagnostics"` // warnings
+	}
+	// A Diagnostic is something found in a flow, in the form of "facteur validate --json".
+	Diagnostic struct {
+		File     string `json:"file,omitempty"`
+		Line     int    `json:"line,omitempty"`
+		Col      int    `json:"col,omitempty"`
+		EndLine  int    `json:"end_line,omitempty"`
+		EndCol   int    `json:"end_col,omitempty"`
+		Severity string `json:"severity"` // error or warning
+		Code     string `json:"code,omitempty"`
+		Message  string `json:"message"`
+		Hint     string `json:"hint,omitempty"`
 	}
 
 	// A Connection is a named set of credentials, without them.

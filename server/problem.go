@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -19,9 +18,8 @@ type Problem struct {
 	Hint   string       `json:"hint,omitempty"`   // how to mend it
 	RunID  string       `json:"run_id,omitempty"` // the run that it is about
 	Errors []FieldError `json:"errors,omitempty"` // each thing that is wrong in what was sent
-	// Diagnostics are what is wrong in the project's flows, in the form of
-	// "facteur validate --json".
-	Diagnostics json.RawMessage `json:"diagnostics,omitempty"`
+	// Diagnostics are what is wrong in the project's flows.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 }
 
 // A FieldError is one thing that is wrong in what was sent.

@@ -3,3 +3,101 @@
 // Serve listens; a Client asks one from elsewhere. Use it wherever programs or people
 // start runs and look after them.
 package server
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/host"
+	"facteur/flow/plan"
+)
+
+// Options are what the API works with. Host and Flows are required.
+type Options struct {
+	Host  host.Host
+	Flows Flows
+	// Keys are who may ask. nil: there are none.
+	Keys *Keys
+	// Open lets requests in without a key as long as nobody has made one. It is only
+	// for an address of the loopback: requests of web pages, and those under a name
+	// that is not the loopback's or one of Names, are refused then.
+	Open  bool
+	Names []string // of this daemon, without a port
+	// Connections lists the project's connections, by name. nil: there are none.
+	Connections func(ctx context.Context) ([]Connection, error)
+	// Event returns a kind of event that may be delivered, or nil. nil: none may.
+	Event func(name string) *call.Event
+	// Aliases returns all names of the subject of an event. nil: it has no others.
+	Aliases func(ctx context.Context, kind, subject string) ([]string, error)
+	// Restore compiles sources that were stored with a run. nil: a run is only started
+	// again with its flow as it is now.
+	Restore func(flow string, sources map[string]string) (*plan.Plan, error)
+	// Export writes a run as a flow test, in YAML. nil: it cannot be asked for.
+	Export func(ctx context.Context, r *host.Report) ([]byte, error)
+	// Checks are what the daemon needs to be ready.
+	Checks  []Check
+	Metrics *Metrics     // nil: none are given
+	Log     *slog.Logger // of requests, at debug, and of failures. nil: none
+	// View says what people see of runs.
+	View View
+	// Stopping ends waits for runs when it ends. nil: never.
+	Stopping context.Context
+
+	MaxBody     int64         // in bytes; 0: 1 MiB
+	MaxWait     time.Duration // the longest wait for a run's end; 0: 60 s
+	MaxRequests int           // at the same time, without those that wait; 0: 512
+	MaxWaits    int           // how many wait at the same time; more are answered at once; 0: 1024
+}
+
+// Flows are the project's flows. It is safe for concurrent use.
+type Flows interface {
+	// Plans returns the plans that runs start with now, by name.
+	Plans() []*plan.Plan
+	// Plan returns one of them, or nil.
+	Plan(name string) *plan.Plan
+	// Reload reads the flows again. If none of the diagnostics is an error, runs start
+	// with what it read from now on, otherwise nothing has changed. An error says that
+	// they could not be read.
+	Reload(ctx context.Context) (diag.List, error)
+}
+
+// New returns the API.
+func New(o Options) http.Handler {
+	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
+	o.MaxWait = cmp.Or(o.MaxWait, time.Minute)
+	o.MaxRequests = cmp.Or(o.MaxRequests, 512)
+	o.MaxWaits = cmp.Or(o.MaxWaits, 1024)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &api{Options: o}
+	a.ready.checks = o.Checks
+	return a.mux()
+}
+
+// An api answers requests.
+type api struct {
+	Options
+	requests, waits gate
+	ready           readiness
+}
+
+// A gate counts what is under way.
+type gate struct{ n atomic.Int64 }
+
+// enter tells whether one more is let in; each one that was must leave.
+func (g *gate) enter(most int) bool {
+	if g.n.Add(1) <= int64(most) {
+		return true
+	}
+	g.n.Add(-1)
+	return false
+}
+
+func (g *gate) leave() { g.n.Add(-1) }

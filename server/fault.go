@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+)
+
+// problemOf says how an error is told. What is none of the caller's business goes to the
+// log, and to those who look after the daemon.
+func (a *api) problemOf(q *ask, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if e, ok := errors.AsType[*host.NotFoundError](err); ok {
+		return problem(NotFound, "", "%v", e)
+	}
+	if e, ok := errors.AsType[*host.StateError](err); ok {
+		p := problem(Conflict, e.Hint, "%v", e)
+		p.RunID = e.Run
+		return p
+	}
+	if e, ok := errors.AsType[*host.ReusedError](err); ok {
+		p := problem(KeyReused, "use a new key for a new run, or the same inputs for the same one", "the idempotency key was used before, with other inputs, by the run %s", e.Run)
+		p.RunID = e.Run
+		return p
+	}
+	if e, ok := errors.AsType[*machine.MismatchError](err); ok {
+		return problem(Conflict, "the run goes no further; start it anew with rerun", "%v", e)
+	}
+	if _, ok := errors.AsType[*host.StoppingError](err); ok {
+		return problem(Stopping, "try again when it is back", "the daemon stops and takes nothing new")
+	}
+	if errors.Is(err, context.Canceled) && q.Context().Err() != nil {
+		return problem(Internal, "", "whoever asked has left")
+	}
+	a.Log.Error("a request failed", "method", q.Method, "path", q.URL.Path, "error", a.View.text(err.Error()))
+	if q.may(ScopeAdmin) {
+		return problem(Internal, "", "%v", err)
+	}
+	return problem(Internal, "the daemon's log says more", "the daemon could not do it")
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A Check is something that the daemon needs to be ready, e.g. a journal that can be
+// written.
+type Check struct {
+	Name string
+	Do   func(ctx context.Context) error
+}
+
+const (
+	checkTimeout = 2 * time.Second
+	// checkedFor is how long a result stands, so that nobody makes the daemon ask its
+	// vault all day.
+	checkedFor = time.Second
+)
+
+// A readiness runs the checks.
+type readiness struct {
+	checks []Check
+
+	mu      sync.Mutex
+	at      time.Time
+	results []CheckResult
+}
+
+// now returns the results of the checks, as they were a second ago at most.
+func (r *readiness) now(ctx context.Context) []CheckResult {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.results != nil && time.Since(r.at) < checkedFor {
+		return r.results
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+	defer cancel()
+	results := make([]CheckResult, len(r.checks))
+	var wait sync.WaitGroup
+	for i, c := range r.checks {
+		wait.Go(func() {
+			results[i] = CheckResult{Name: c.Name, OK: true}
+			if err := c.Do(ctx); err != nil {
+				results[i] = CheckResult{c.Name, false, err.Error()}
+			}
+		})
+	}
+	wait.Wait()
+	r.results, r.at = results, time.Now()
+	return results
+}
+
+// Health says that the daemon answers.
+type Health struct {
+	Status string `json:"status"` // "ok"
+}
+
+func (a *api) healthz(*ask) (reply, error) { return ok(&Health{"ok"}) }
+
+func (a *api) readyz(q *ask) (reply, error) {
+	out := &Readiness{Ready: true, Checks: []CheckResult{}}
+	for _, c := range a.ready.now(q.Context()) {
+		out.Ready = out.Ready && c.OK
+		if !q.may(ScopeRead) {
+			c.Error = ""
+		}
+		out.Checks = append(out.Checks, c)
+	}
+	status := http.StatusOK
+	if !out.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return reply{status: status, body: out}, nil
+}
+
+//go:embed openapi.yaml
+var openapi []byte
+
+// OpenAPI returns the description of the API.
+func OpenAPI() []byte { return openapi }
+
+func (a *api) openapi(q *ask) (reply, error) { return a.text(q, "application/yaml", openapi) }

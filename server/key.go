@@ -1,0 +1,226 @@
+package server
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Scope says what a key may do.
+type Scope string
+
+// The scopes. Each includes those before it.
+const (
+	ScopeRead  Scope = "read"  // look at everything
+	ScopeRun   Scope = "run"   // start, cancel and retry runs, deliver events
+	ScopeAdmin Scope = "admin" // decide what may be sent twice, pause, reload
+)
+
+// Scopes returns the scopes, the smallest first.
+func Scopes() []Scope { return []Scope{ScopeRead, ScopeRun, ScopeAdmin} }
+
+// includes tells whether who has the scope has the other one, too.
+func (s Scope) includes(other Scope) bool {
+	has, wants := slices.Index(Scopes(), s), slices.Index(Scopes(), other)
+	return has >= wants && wants >= 0
+}
+
+// A Key is who may ask, without its secret.
+type Key struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"` // of who uses it, for people
+	Scope      Scope     `json:"scope"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`   // zero: never
+	LastUsedAt time.Time `json:"last_used_at,omitzero"` // since this process started
+}
+
+// A KeyList is the daemon's keys, the first made first.
+type KeyList struct {
+	Keys []Key `json:"keys"`
+}
+
+// KeyPrefix is what every key begins with, so that people and scanners of leaked
+// secrets know one when they see it.
+const KeyPrefix = "fk_"
+
+// Keys are the keys in a file. Of each there is only a hash in it. Several processes
+// may use the file at the same time; each sees at once what others change. Keys is safe
+// for concurrent use.
+type Keys struct {
+	path string
+
+	mu     sync.RWMutex
+	seen   fs.FileInfo // the file as it was read; nil: there was none
+	stored []*storedKey
+}
+
+// A storedKey is a key in the file. Fields may be added; names and meanings never
+// change.
+type storedKey struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Scope     Scope     `json:"scope"`
+	Hash      string    `json:"sha256"` // of the whole key, in hexadecimal
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+
+	hash     []byte
+	lastUsed atomic.Int64 // in seconds since 1970; 0: not by this process
+}
+
+// OpenKeys returns the keys in a file, which need not be there.
+func OpenKeys(path string) (*Keys, error) {
+	k := &Keys{path: path}
+	_, err := k.current()
+	return k, err
+}
+
+// Create makes a key and returns it, this once, beside what is known of it. An expiry
+// of zero is none. The error says what is wrong with the name, the scope or the file.
+func (k *Keys) Create(name string, scope Scope, expires time.Time) (Key, string, error) {
+	name = strings.TrimSpace(name)
+	now := time.Now().UTC().Truncate(time.Second)
+	switch {
+	case name == "" || len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return Key{}, "", errors.New("a key needs a name of at most 100 characters, in one line, that says who uses it")
+	case !slices.Contains(Scopes(), scope):
+		return Key{}, "", fmt.Errorf("there is no scope %q: use read, run or admin", scope)
+	case !expires.IsZero() && !expires.After(now):
+		return Key{}, "", errors.New("the key would have expired already: give a time to come")
+	}
+	made := &storedKey{Name: name, Scope: scope, CreatedAt: now, ExpiresAt: expires.UTC()}
+	var secret string
+	err := k.change(func(list []*storedKey) ([]*storedKey, error) {
+		for made.ID == "" || slices.ContainsFunc(list, func(s *storedKey) bool { return s.ID == made.ID }) {
+			made.ID = random(5)
+		}
+		secret = KeyPrefix + made.ID + "_" + random(32)
+		hash := sha256.Sum256([]byte(secret))
+		made.Hash = hex.EncodeToString(hash[:])
+		return append(list, made), nil
+	})
+	if err != nil {
+		return Key{}, "", err
+	}
+	return made.key(), secret, nil
+}
+
+// random returns n random bytes as small letters and digits.
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
+}
+
+// List returns the keys, the first made first.
+func (k *Keys) List() ([]Key, error) {
+	stored, err := k.current()
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, len(stored))
+	for i, s := range stored {
+		keys[i] = s.key()
+	}
+	slices.SortStableFunc(keys, func(a, b Key) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return keys, nil
+}
+
+// Revoke ends a key, by its id. One that is not there is an error.
+func (k *Keys) Revoke(id string) error {
+	return k.change(func(list []*storedKey) ([]*storedKey, error) {
+		left := slices.DeleteFunc(slices.Clone(list), func(s *storedKey) bool { return s.ID == id })
+		if len(left) == len(list) {
+			return nil, fmt.Errorf("there is no key with the id %q", id)
+		}
+		return left, nil
+	})
+}
+
+// Made tells whether there is a file of keys, even if all of them were revoked since: a
+// daemon does not become open again because its last key is gone.
+func (k *Keys) Made() (bool, error) {
+	if _, err := k.current(); err != nil {
+		return false, err
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.seen != nil, nil
+}
+
+// find returns the key that is given, if it is one and valid now. expired tells of one
+// that was.
+func (k *Keys) find(given string, now time.Time) (key Key, found, expired bool, err error) {
+	stored, err := k.current()
+	if err != nil {
+		return Key{}, false, false, err
+	}
+	hash := sha256.Sum256([]byte(given))
+	var match *storedKey
+	for _, s := range stored { // all of them, so that time tells nothing
+		if subtle.ConstantTimeCompare(hash[:], s.hash) == 1 {
+			match = s
+		}
+	}
+	switch {
+	case match == nil:
+		return Key{}, false, false, nil
+	case !match.ExpiresAt.IsZero() && !now.Before(match.ExpiresAt):
+		return match.key(), false, true, nil
+	}
+	if at := now.Unix(); match.lastUsed.Load() != at {
+		match.lastUsed.Store(at)
+	}
+	return match.key(), true, false, nil
+}
+
+func (s *storedKey) key() Key {
+	key := Key{ID: s.ID, Name: s.Name, Scope: s.Scope, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt}
+	if at := s.lastUsed.Load(); at != 0 {
+		key.LastUsedAt = time.Unix(at, 0).UTC()
+	}
+	return key
+}
+
+// current returns the keys as they stand in the file now.
+func (k *Keys) current() ([]*storedKey, error) {
+	info, err := os.Stat(k.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, k.unusable("look at", err)
+	}
+	k.mu.RLock()
+	stored, same := k.stored, k.same(info)
+	k.mu.RUnlock()
+	if same {
+		return stored, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.same(info) {
+		return k.stored, nil
+	}
+	return k.read()
+}
+
+// same tells whether the file is still what was read. The lock is held.
+func (k *Keys) same(info fs.FileInfo) bool {
+	if info == nil || k.seen == nil {
+		return info == nil && k.seen == nil
+	}
+	return os.SameFile(info, k.seen) && info.ModTime().Equal(k.seen.ModTime()) && info.Size() == k.seen.Size()
+}

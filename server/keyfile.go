@@ -1,0 +1,157 @@
+package server
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// keysFormat is the version of the file of keys.
+const keysFormat = 1
+
+// A keyfile is the content of the file of keys.
+type keyfile struct {
+	Format int          `json:"format"`
+	Keys   []*storedKey `json:"keys"`
+}
+
+// unusable is the error about a file of keys that cannot be used.
+func (k *Keys) unusable(what string, err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("the keys in %s: cannot %s the file: %w", k.path, what, err)
+}
+
+// read reads the file. The lock is held. Last uses are kept.
+func (k *Keys) read() ([]*storedKey, error) {
+	f, err := os.Open(k.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		k.seen, k.stored = nil, nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, k.unusable("read", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, k.unusable("look at", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
+		return nil, k.unusable("trust", errors.New("others may write it; chmod 600 it, then look through its keys"))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 16<<20))
+	if err != nil {
+		return nil, k.unusable("read", err)
+	}
+	file, err := parseKeys(text)
+	if err != nil {
+		return nil, k.unusable("use", err)
+	}
+	for _, s := range file.Keys {
+		for _, before := range k.stored {
+			if before.ID == s.ID {
+				s.lastUsed.Store(before.lastUsed.Load())
+			}
+		}
+	}
+	k.seen, k.stored = info, file.Keys
+	return k.stored, nil
+}
+
+func parseKeys(text []byte) (keyfile, error) {
+	var file keyfile
+	if err := json.Unmarshal(text, &file); err != nil {
+		return file, fmt.Errorf("it is damaged: %w; restore it from a backup, or remove it and make new keys", err)
+	}
+	if file.Format != keysFormat {
+		return file, fmt.Errorf("it has format %d, this program knows %d: use a newer facteur", file.Format, keysFormat)
+	}
+	for _, s := range file.Keys {
+		if s == nil {
+			return file, errors.New("it holds a key that is null")
+		}
+		var err error
+		if s.hash, err = hex.DecodeString(s.Hash); err != nil || len(s.hash) != 32 || !slices.Contains(Scopes(), s.Scope) {
+			return file, fmt.Errorf("its key %q is damaged; remove that, and make a new one", s.ID)
+		}
+	}
+	return file, nil
+}
+
+// change changes the file while no other process does. by must not change the list that
+// it is given.
+func (k *Keys) change(by func([]*storedKey) ([]*storedKey, error)) error {
+	if err := os.MkdirAll(filepath.Dir(k.path), 0o700); err != nil {
+		return k.unusable("make the folder of", err)
+	}
+	unlock, err := lockedfile.MutexAt(k.path + ".lock").Lock()
+	if err != nil {
+		return k.unusable("lock", err)
+	}
+	defer unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list, err := k.read()
+	if err != nil {
+		return err
+	}
+	if list, err = by(slices.Clone(list)); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(keyfile{keysFormat, list}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replace(k.path, append(text, '\n')); err != nil {
+		return k.unusable("write", err)
+	}
+	_, err = k.read()
+	return err
+}
+
+// replace writes a file for its owner alone, so that a crash leaves the old one or the
+// new one.
+func replace(path string, content []byte) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+		}
+	}()
+	if _, err := tmp.Write(content); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

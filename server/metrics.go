@@ -1,0 +1,264 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+)
+
+// Metrics are what the daemon counts, for Prometheus. Their labels are flows, actions,
+// classes and the like, never contacts, runs or keys, and of each label only so many
+// values are told apart; the rest is "other". Its methods are safe for concurrent use,
+// and quick.
+type Metrics struct {
+	registry *prometheus.Registry
+	handler  http.Handler
+	action   func(flow, place string) string
+
+	runs, steps, calls, webhooks, requests *prometheus.CounterVec
+	latency                                *prometheus.HistogramVec
+	quality                                *prometheus.GaugeVec
+
+	flows, actions, classes, kinds, senders bounded
+}
+
+// MetricsOptions are what metrics are told from.
+type MetricsOptions struct {
+	Version string
+	// Action returns the action of a step, by the flow that it stands in and its place
+	// there, "" for one that calls none. nil: steps are only told apart by their kind.
+	Action func(flow, place string) string
+	// Host is asked for holds and unknown outcomes whenever somebody looks. nil: they
+	// are not told.
+	Host host.Host
+}
+
+// NewMetrics returns metrics on a registry of their own, with those of the process.
+func NewMetrics(o MetricsOptions) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), action: o.Action, flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
+	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
+	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
+	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
+	m.webhooks = m.counter("facteur_webhooks_total", "Webhooks that came in.", "kind")
+	m.requests = m.counter("facteur_http_requests_total", "Requests to the API.", "route", "code")
+	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "facteur_call_duration_seconds", Help: "How long calls of actions took.",
+		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}, []string{"action"})
+	m.quality = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "facteur_number_quality", Help: "The quality rating of a sender number, by its phone number ID: 3 green, 2 yellow, 1 red, 0 not known.",
+	}, []string{"sender_phone_id"})
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "facteur_build_info", Help: "Which build this is; always 1.",
+		ConstLabels: prometheus.Labels{"version": cmp.Or(o.Version, "unknown"), "go": runtime.Version()},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(m.latency, m.quality, build, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if o.Host != nil {
+		m.registry.MustRegister(newHostCollector(o.Host))
+	}
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
+	return m
+}
+
+func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+// Gauge adds something whose value is asked for whenever somebody looks, e.g. the depth
+// of a queue. A name that is taken, or is none, is an error.
+func (m *Metrics) Gauge(name, help string, value func() float64) error {
+	err := m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	if err != nil {
+		return fmt.Errorf("the metric %s: %w", name, err)
+	}
+	return nil
+}
+
+// Handler serves the metrics; the API does so, too.
+func (m *Metrics) Handler() http.Handler { return m.handler }
+
+// RunEnded counts a run that ended.
+func (m *Metrics) RunEnded(flow string, status machine.Status) {
+	m.runs.WithLabelValues(m.flows.of(flow), string(status)).Inc()
+}
+
+// Step counts a step that ended; it is local.Options.OnStep.
+func (m *Metrics) Step(_ string, s *machine.Step, _ []any) {
+	what := s.Kind
+	if m.action != nil && s.Kind == "action" {
+		what = cmp.Or(m.action(s.Flow, s.Place), what)
+	}
+	m.steps.WithLabelValues(m.actions.of(what), string(s.Status)).Inc()
+}
+
+// Do counts the calls of do, and how long they take.
+func (m *Metrics) Do(do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		action, began := m.actions.of(c.Action), time.Now()
+		o := do(ctx, c)
+		if o.Held {
+			return o // nothing was tried
+		}
+		m.latency.WithLabelValues(action).Observe(time.Since(began).Seconds())
+		class := ""
+		if o.Error != nil {
+			class = m.classes.of(cmp.Or(o.Error.Class, "none"))
+		}
+		m.calls.WithLabelValues(action, string(o.Status), class).Inc()
+		return o
+	}
+}
+
+// Webhook counts a webhook of a kind, e.g. "message", "status", "refused".
+func (m *Metrics) Webhook(kind string) { m.webhooks.WithLabelValues(m.kinds.of(kind)).Inc() }
+
+// Quality tells the quality rating of a sender number, as Meta writes it.
+func (m *Metrics) Quality(senderPhoneID, rating string) {
+	value := 0.0
+	switch strings.ToUpper(rating) {
+	case "GREEN":
+		value = 3
+	case "YELLOW":
+		value = 2
+	case "RED":
+		value = 1
+	}
+	m.quality.WithLabelValues(m.senders.of(senderPhoneID)).Set(value)
+}
+
+// route returns what counts the requests of a route. m may be nil.
+func (m *Metrics) route(path string) func(status int) {
+	if m == nil {
+		return func(int) {}
+	}
+	if path == "" {
+		path = "none"
+	}
+	codes := sync.Map{} // int to prometheus.Counter
+	return func(status int) {
+		if status == 0 {
+			status = http.StatusOK // it wrote the answer itself
+		}
+		c, known := codes.Load(status)
+		if !known {
+			c, _ = codes.LoadOrStore(status, m.requests.WithLabelValues(path, strconv.Itoa(status)))
+		}
+		c.(prometheus.Counter).Inc()
+	}
+}
+
+func (a *api) metrics(q *ask) (reply, error) {
+	a.Metrics.handler.ServeHTTP(q.w, q.Request)
+	return reply{}, nil
+}
+
+// bounded tells so many values apart.
+type bounded struct {
+	most int
+	mu   sync.RWMutex
+	seen map[string]bool
+}
+
+// of gives the value, or "other" when there are too many.
+func (b *bounded) of(value string) string {
+	b.mu.RLock()
+	known := b.seen[value]
+	b.mu.RUnlock()
+	if known {
+		return value
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.seen[value] && len(b.seen) >= b.most {
+		return "other"
+	}
+	if b.seen == nil {
+		b.seen = map[string]bool{}
+	}
+	b.seen[value] = true
+	return value
+}
+
+// A hostCollector asks the host whenever somebody looks.
+type hostCollector struct {
+	host                                    host.Host
+	holds, heldCalls, unknownRuns, unknowns *prometheus.Desc
+}
+
+func newHostCollector(h host.Host) *hostCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &hostCollector{
+		host:        h,
+		holds:       desc("facteur_holds", "Holds that keep calls back.", "scope", "set_by"),
+		heldCalls:   desc("facteur_held_calls", "Calls that holds keep back.", "scope"),
+		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome nobody knows; 1000 stands for more."),
+		unknowns:    desc("facteur_unknown_calls", "Calls whose outcome nobody knows, of these runs."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *hostCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.holds, c.heldCalls, c.unknownRuns, c.unknowns} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *hostCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, value int, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+	}
+	holds, err := c.host.Holds(ctx)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(c.holds, err)
+	}
+	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow} {
+		auto, people, calls := 0, 0, 0
+		for _, h := range holds {
+			switch {
+			case h.Scope != scope:
+				continue
+			case h.Auto:
+				auto++
+			default:
+				people++
+			}
+			calls += h.Calls
+		}
+		gauge(c.holds, auto, string(scope), "daemon")
+		gauge(c.holds, people, string(scope), "people")
+		gauge(c.heldCalls, calls, string(scope))
+	}
+	runs, _, err := c.host.List(ctx, host.Filter{Unknown: true, Limit: 1000})
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(c.unknownRuns, err)
+		return
+	}
+	calls := 0
+	for _, r := range runs {
+		calls += r.Unknown
+	}
+	gauge(c.unknownRuns, len(runs))
+	gauge(c.unknowns, calls)
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A route is a method and a path that the API serves.
+type route struct {
+	method, path string
+	scope        Scope // "": nobody needs a key
+	answer       func(*ask) (reply, error)
+}
+
+// An ask is one request that is being answered.
+type ask struct {
+	*http.Request
+	w       http.ResponseWriter
+	by      Key  // the zero Key when none was needed
+	waiting bool // it has left api.requests
+}
+
+// A reply is what a request is answered. One without a status was written already.
+type reply struct {
+	status   int
+	body     any
+	location string
+}
+
+// done is the reply to what has nothing to say.
+var done = reply{status: http.StatusNoContent}
+
+func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: body}, nil }
+
+func (a *api) routes() []route {
+	routes := []route{
+		{"POST", "/v1/flows/{flow}/runs", ScopeRun, a.start},
+		{"GET", "/v1/flows", ScopeRead, a.flows},
+		{"GET", "/v1/flows/{flow}", ScopeRead, a.flow},
+		{"POST", "/v1/reload", ScopeAdmin, a.reload},
+
+		{"GET", "/v1/runs", ScopeRead, a.runs},
+		{"GET", "/v1/runs/{run}", ScopeRead, a.run},
+		{"POST", "/v1/runs/{run}/rerun", ScopeRun, a.rerun},
+		{"POST", "/v1/runs/{run}/cancel", ScopeRun, a.cancel},
+		{"POST", "/v1/runs/{run}/retry", ScopeRun, a.retry},
+		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, a.settle},
+		{"POST", "/v1/runs/{run}/release", ScopeAdmin, a.release},
+
+		{"POST", "/v1/events", ScopeRun, a.deliver},
+		{"GET", "/v1/connections", ScopeRead, a.connections},
+		{"GET", "/v1/holds", ScopeRead, a.holds},
+		{"POST", "/v1/pause", ScopeAdmin, a.pause},
+		{"POST", "/v1/resume", ScopeAdmin, a.resume},
+		{"GET", "/v1/keys", ScopeAdmin, a.keys},
+
+		{"GET", "/v1/openapi.yaml", "", a.openapi},
+		{"GET", "/healthz", "", a.healthz},
+		{"GET", "/readyz", "", a.readyz},
+	}
+	if a.Export != nil {
+		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, a.export})
+	}
+	if a.Metrics != nil {
+		routes = append(routes, route{"GET", "/metrics", ScopeRead, a.metrics})
+	}
+	return routes
+}
+
+// mux sends each request to its route; what has none gets a problem, too.
+func (a *api) mux() http.Handler {
+	mux, methods := http.NewServeMux(), map[string][]string{}
+	for _, r := range a.routes() {
+		mux.Handle(r.method+" "+r.path, a.handler(r))
+		methods[r.path] = append(methods[r.path], r.method)
+	}
+	for path, allowed := range methods {
+		if slices.Contains(allowed, "GET") {
+			allowed = append(allowed, "HEAD")
+		}
+		slices.Sort(allowed)
+		allow := strings.Join(allowed, ", ")
+		mux.Handle(path, a.handler(route{"", path, "", func(q *ask) (reply, error) {
+			q.w.Header().Set("Allow", allow)
+			return reply{}, problem(MethodNotAllowed, "use "+allow, "%s has no %s", q.URL.Path, q.Method)
+		}}))
+	}
+	mux.Handle("/", a.handler(route{"", "", "", func(q *ask) (reply, error) {
+		return reply{}, problem(NotFound, "the API is described at /v1/openapi.yaml", "there is no %s", q.URL.Path)
+	}}))
+	return mux
+}
+
+// handler is what all requests of a route go through.
+func (a *api) handler(r route) http.Handler {
+	count := a.Metrics.route(r.path)
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		var began time.Time
+		logged := a.Log.Enabled(req.Context(), slog.LevelDebug)
+		if logged {
+			began = time.Now()
+		}
+		q := &ask{w: w, Request: req}
+		out, err := a.admit(r, q)
+		if err != nil {
+			out = a.fail(q, err)
+		}
+		count(out.status)
+		if logged {
+			a.Log.LogAttrs(req.Context(), slog.LevelDebug, "request", slog.String("method", req.Method), slog.String("path", req.URL.Path),
+				slog.Int("status", out.status), slog.Duration("took", time.Since(began)), slog.String("key", q.by.ID))
+		}
+	})
+}
+
+// admit answers a request, if there is room for it and it may ask.
+func (a *api) admit(r route, q *ask) (out reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			// What was panicked with may hold what people wrote.
+			a.Log.Error("a request panicked", "route", r.method+" "+r.path, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			out, err = reply{}, problem(Internal, "its log says more", "the daemon failed")
+		}
+	}()
+	h := q.w.Header()
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
+	if !a.requests.enter(a.MaxRequests) {
+		return reply{}, problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
+	}
+	defer func() {
+		if !q.waiting {
+			a.requests.leave()
+		}
+	}()
+	if err := a.access(q, r.scope); err != nil {
+		return reply{}, err
+	}
+	out, err = r.answer(q)
+	if err == nil {
+		err = q.write(out)
+	}
+	return out, err
+}
+
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
+// fail tells what went wrong.
+func (a *api) fail(q *ask, err error) reply {
+	p := a.problemOf(q, err)
+	h := q.w.Header()
+	switch p.Kind() {
+	case Busy, Stopping:
+		h.Set("Retry-After", "1")
+	case Unauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	case TooSlow, TooLarge:
+		h.Set("Connection", "close")
+	}
+	out := reply{status: p.Status, body: p}
+	if err := q.write(out); err != nil && !errors.Is(err, errGone) {
+		a.Log.Error("a problem could not be told", "error", err)
+	}
+	return out
+}

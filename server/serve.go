@@ -1,0 +1,92 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// ServeOptions are how to listen. Zero times are the defaults.
+type ServeOptions struct {
+	TLS *CertFiles // nil: plain HTTP
+
+	HeaderTimeout time.Duration // for the header of a request; 10 s
+	BodyTimeout   time.Duration // for its body; 15 s
+	WriteTimeout  time.Duration // from the header's end to the end of the answer: over MaxWait; 2 min
+	IdleTimeout   time.Duration // between the requests of a connection; 2 min
+	Drain         time.Duration // for requests that are being answered when ctx ends; 30 s
+
+	Log *slog.Logger // of what is wrong with connections, at debug. nil: none
+}
+
+// Serve answers the requests that come to a listener, until ctx ends; then it takes
+// nothing new, lets what is being answered finish for a while, and returns nil, or an
+// error when it had to cut something off. It closes the listener. A handler that wants
+// more time than BodyTimeout or WriteTimeout gives itself some with an
+// http.ResponseController.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &http.Server{
+		Handler:           timely(h, cmp.Or(o.BodyTimeout, 15*time.Second)),
+		ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second),
+		WriteTimeout:      cmp.Or(o.WriteTimeout, 2*time.Minute),
+		IdleTimeout:       cmp.Or(o.IdleTimeout, 2*time.Minute),
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	serve := func() error { return s.Serve(l) }
+	if o.TLS != nil {
+		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.TLS.get}
+		serve = func() error { return s.ServeTLS(l, "", "") }
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- serve() }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(o.Drain, 30*time.Second))
+	defer cancel()
+	err := s.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("requests were cut off: they were not answered in time when the daemon stopped")
+	}
+	return errors.Join(err, s.Close())
+}
+
+// timely cuts off requests whose body does not come in time.
+func timely(h http.Handler, most time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			control := http.NewResponseController(w)
+			if control.SetReadDeadline(time.Now().Add(most)) == nil {
+				r.Body = &timedBody{r.Body, control}
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// A timedBody lifts the deadline at its end: until the answer is written, the server
+// reads on to notice that the client leaves.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{}) // it could be set, so it can be lifted
+	}
+	return n, err
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"facteur/flow/diag"
+	"facteur/flow/host"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+var (
+	startType = schema.Of[StartRequest]()
+	rerunType = schema.Of[RerunRequest]()
+)
+
+// start starts a run of a flow.
+func (a *api) start(q *ask) (reply, error) {
+	p, err := a.plan(q.PathValue("flow"))
+	if err != nil {
+		return reply{}, err
+	}
+	body, err := a.object(q, startType)
+	if err != nil {
+		return reply{}, err
+	}
+	inputs, _ := body["inputs"].(map[string]any)
+	return a.begin(q, p, inputs)
+}
+
+// rerun starts a run with the inputs of another.
+func (a *api) rerun(q *ask) (reply, error) {
+	var body RerunRequest
+	if err := a.body(q, rerunType, &body); err != nil {
+		return reply{}, err
+	}
+	r, err := a.Host.Get(q.Context(), q.PathValue("run"))
+	if err != nil {
+		return reply{}, err
+	}
+	p, err := a.again(r, body.Latest)
+	if err != nil {
+		return reply{}, err
+	}
+	return a.begin(q, p, r.Inputs)
+}
+
+// again returns the plan to start a run again with.
+func (a *api) again(r *host.Report, latest bool) (*plan.Plan, error) {
+	p, err := a.plan(r.Run.Flow)
+	if latest || p != nil && p.Digest == r.Run.Digest {
+		return p, err
+	}
+	if a.Restore == nil {
+		return nil, problem(Conflict, `rerun it with "latest": true`, "the flow %s has changed since the run started", r.Run.Flow)
+	}
+	if p, err = a.Restore(r.Run.Flow, r.Sources); err != nil {
+		return nil, problem(Conflict, `rerun it with "latest": true`, "the flow %s as it was can no longer be run: %v", r.Run.Flow, err)
+	}
+	return p, nil
+}
+
+func (a *api) plan(name string) (*plan.Plan, error) {
+	if p := a.Flows.Plan(name); p != nil {
+		return p, nil
+	}
+	var known []string
+	for _, p := range a.Flows.Plans() {
+		known = append(known, p.Name)
+	}
+	return nil, problem(NotFound, diag.DidYouMean(name, "flows", known), "there is no flow %q", name)
+}
+
+// begin starts a run, and waits for its end where that is asked for.
+func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) {
+	params := newQuery(q)
+	wait := params.wait(a.MaxWait)
+	if err := params.err(); err != nil {
+		return reply{}, err
+	}
+	key, err := idempotencyKey(q.Request)
+	if err != nil {
+		return reply{}, err
+	}
+	if inputs == nil {
+		inputs = map[string]any{}
+	}
+	coerced, found := p.Inputs.Coerce(inputs)
+	if wrong := invalid("inputs", "the inputs of "+p.Name+" are wrong", found); wrong != nil {
+		return reply{}, wrong
+	}
+	inputs, _ = coerced.(map[string]any)
+	by := "api"
+	if q.by.Name != "" {
+		by = "api key " + q.by.Name
+	}
+	run, fresh, err := a.Host.Start(q.Context(), p, host.Start{Inputs: inputs, Key: key, By: by})
+	if err != nil {
+		return reply{}, err
+	}
+	if run.Status == host.Rejected {
+		wrong := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", p.Name)
+		wrong.RunID = run.ID
+		return reply{}, wrong
+	}
+	out := &Started{Run: a.View.Run(run), Repeated: !fresh}
+	if wait > 0 {
+		a.finish(q, out, wait)
+	}
+	status := http.StatusCreated
+	if !fresh {
+		status = http.StatusOK
+	}
+	return reply{status, out, "/v1/runs/" + run.ID}, nil
+}
+
+// finish waits for the run's end and says how it ended. Whatever happens meanwhile, the
+// run was started, and that is said.
+func (a *api) finish(q *ask, out *Started, wait time.Duration) {
+	result := a.await(q, out.RunID, wait)
+	if result == nil {
+		return
+	}
+	out.Status, out.EndedAt = result.Status, result.Ended.UTC()
+	out.Unknown = unknown(result.Steps)
+	m := a.View.masker(result.Sensitive)
+	out.Error = m.failure(result.Error, result.Step)
+	out.Outputs = m.object(result.Outputs)
+	if !out.Repeated {
+		out.Outputs, _ = schema.JSON(result.Outputs).(map[string]any)
+	}
+}
+
+// await returns how a run ended, nil when it has not so soon.
+func (a *api) await(q *ask, run string, wait time.Duration) *host.Result {
+	if !a.waits.enter(a.MaxWaits) {
+		return nil
+	}
+	defer a.waits.leave()
+	a.requests.leave() // so that those who wait do not keep others out
+	q.waiting = true
+	ctx, cancel := context.WithTimeout(q.Context(), wait)
+	defer cancel()
+	if a.Stopping != nil {
+		defer context.AfterFunc(a.Stopping, cancel)()
+	}
+	result, err := a.Host.Wait(ctx, run)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Log.Error("a run cannot be waited for", "run", run, "error", a.View.text(err.Error()))
+		}
+		return nil
+	}
+	return result
+}
+
+// mostKey bounds an idempotency key, in bytes.
+const mostKey = 255
+
+// idempotencyKey reads the key of a start, with or without quotes around it.
+func idempotencyKey(r *http.Request) (string, error) {
+	given := r.Header["Idempotency-Key"]
+	if len(given) == 0 {
+		return "", nil
+	}
+	key := given[0]
+	if len(key) >= 2 && key[0] == '"' && key[len(key)-1] == '"' {
+		key = key[1 : len(key)-1]
+	}
+	reason := ""
+	switch {
+	case len(given) > 1:
+		reason = "it is given more than once"
+	case key == "":
+		reason = "it is empty"
+	case len(key) > mostKey:
+		reason = fmt.Sprintf("it has %d bytes, at most %d are allowed", len(key), mostKey)
+	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
+		reason = "it holds characters that are not printable ASCII"
+	default:
+		return key, nil
+	}
+	p := problem(Invalid, "", "the idempotency key is wrong")
+	p.Errors = []FieldError{{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"}}
+	return "", p
+}
