@@ -118,24 +118,9 @@ func (l *SQLite) OptedOut(ctx context.Context, sender, contact string) (out bool
 	return out, err
 }
 
-// An event is a row as it is stored.
-type event struct{ id, body []byte }
-
 func events(conn *sqlite.Conn, where string, args ...any) (rows []event, err error) {
 	err = sqlitefile.Query(conn, "SELECT id, body FROM events "+where+" ORDER BY seq", func(row *sqlite.Stmt) {
 		rows = append(rows, event{sqlitefile.Blob(row, 0), sqlitefile.Blob(row, 1)})
 	}, args...)
 	return rows, err
-}
-
-func (l *SQLite) notifications(rows []event) ([]whatsapp.Notification, error) {
-	var all []whatsapp.Notification
-	for _, row := range rows {
-		n, err := l.unseal(row.id, row.body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, n)
-	}
-	return all, nil
 }

@@ -2,8 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/hex"
-	"fmt"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -137,32 +135,3 @@ func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, 
 
 // Close implements Ledger.
 func (l *SQLite) Close() error { return l.file.Close() }
-
-// seal gives a fact the form that is stored.
-func (l *SQLite) seal(f fact) ([]byte, error) {
-	body, err := encode(f.Notification)
-	if err == nil && l.Seal != nil {
-		body, err = l.Seal(body, f.id.context())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store what a webhook told: %w", err)
-	}
-	return body, nil
-}
-
-// unseal is the reverse.
-func (l *SQLite) unseal(id, body []byte) (n whatsapp.Notification, err error) {
-	if l.Open != nil {
-		body, err = l.Open(body, identity(id).context())
-	}
-	if err == nil {
-		n, err = decode(body)
-	}
-	if err != nil {
-		return n, fmt.Errorf("read what a webhook told: %w", err)
-	}
-	return n, nil
-}
-
-// context ties what is sealed to its place.
-func (id identity) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }
