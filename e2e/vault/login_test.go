@@ -1,0 +1,228 @@
+package vault_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
+
+	"facteur/e2e"
+	server "facteur/e2e/vault"
+	"facteur/vault"
+)
+
+// open opens a vault that maps the connection shop to kv/messaging/shop, and stores a token
+// there.
+func open(t *testing.T, s *server.Server, h vault.Hashicorp) *vault.Vault {
+	t.Helper()
+	s.Put(t, server.KV2, "messaging/shop", map[string]any{"token": "EAAGone"})
+	if h.Address == "" {
+		h.Address = s.Address
+	}
+	v, err := vault.New(vault.Config{
+		Hashicorp:   &h,
+		Connections: map[string]vault.Mapping{"shop": {App: vault.WhatsApp, Mount: server.KV2, Path: "messaging/shop"}},
+		Env:         func(string) (string, bool) { return "", false },
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// policy writes that of a file beside the examples.
+func policy(t *testing.T, s *server.Server, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../examples/deploy/vault", name+".hcl"))
+	require.NoError(t, err)
+	s.Policy(t, name, string(text))
+	return []string{name}
+}
+
+func refresh(v *vault.Vault) error {
+	_, _, err := v.Refresh(context.Background(), "shop")
+	return err
+}
+
+func wantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
+	t.Helper()
+	var e *vault.BackendError
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, want, e.Reason, "%v", err)
+	return e
+}
+
+// TestPolicies lets the policies beside the examples do what they are for, and no more.
+func TestPolicies(t *testing.T) {
+	s := server.Start(t)
+	s.Put(t, server.KV2, "messaging/other", map[string]any{"token": "EAAGother"})
+	set := map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")}
+
+	daemon := s.Token(t, api.TokenCreateRequest{Policies: policy(t, s, "facteur")})
+	v := open(t, s, vault.Hashicorp{Token: vault.NewSecret(daemon)})
+	s.Forget()
+	require.NoError(t, refresh(v))
+	require.Equal(t, []string{"GET auth/token/lookup-self", "GET kv/data/messaging/shop"}, s.Requests(), "nothing else is asked")
+	wantReason(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set), vault.Denied)
+	wantReason(t, v.Remove(t.Context(), "shop"), vault.Denied)
+	c := s.Client(t)
+	c.SetToken(daemon)
+	for _, path := range []string{"kv/data/messaging/other", "kv/metadata/messaging/shop", "sys/mounts", "auth/token/accessors"} {
+		_, err := c.Logical().Read(path)
+		require.ErrorContains(t, err, "permission denied", path)
+	}
+	_, err := c.Logical().List("kv/metadata/messaging")
+	require.ErrorContains(t, err, "permission denied")
+
+	keeper := s.Token(t, api.TokenCreateRequest{Policies: policy(t, s, "facteur-keeper")})
+	v = open(t, s, vault.Hashicorp{Token: vault.NewSecret(keeper)})
+	require.NoError(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set))
+	require.Equal(t, map[string]any{"token": "EAAGtwo"}, s.Get(t, server.KV2, "messaging/shop"))
+	require.NoError(t, v.Remove(t.Context(), "shop"))
+	require.NoError(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set))
+}
+
+// logins tells what the server was asked about tokens: l to log in, r to renew.
+func logins(s *server.Server) string {
+	var b strings.Builder
+	for _, asked := range s.Requests() {
+		switch asked {
+		case "PUT auth/approle/login":
+			b.WriteByte('l')
+		case "PUT auth/token/renew-self":
+			b.WriteByte('r')
+		}
+	}
+	return b.String()
+}
+
+// TestTokensLiveOn lets short-lived tokens end while somebody reads all the time: no read
+// fails.
+func TestTokensLiveOn(t *testing.T) {
+	tests := []struct {
+		name string
+		role map[string]any
+		want string // of logins
+	}{
+		{"renewed until it cannot be, then another", map[string]any{"token_ttl": "2s", "token_max_ttl": "5s"}, "lrrr?l"},
+		{"batch tokens cannot be renewed", map[string]any{"token_ttl": "2s", "token_type": "batch"}, "lll"},
+		{"so often and no more", map[string]any{"token_ttl": "1h", "token_num_uses": 3}, "lll"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := server.Start(t)
+			tt.role["token_policies"] = policy(t, s, "facteur")
+			roleID := s.Role(t, "facteur", tt.role)
+			v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretID: vault.NewSecret(s.SecretID(t, "facteur", nil))}})
+			s.Forget()
+			require.Eventually(t, func() bool {
+				require.NoError(t, refresh(v))
+				got, want := logins(s), strings.Split(tt.want, "?")
+				return strings.HasPrefix(got, want[0]) && strings.HasSuffix(got, want[len(want)-1])
+			}, time.Minute, 20*time.Millisecond)
+		})
+	}
+}
+
+// TestGivenToken is renewed until its end; then the file holds another.
+func TestGivenToken(t *testing.T) {
+	s := server.Start(t)
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(ttl, most string) string {
+		token := s.Token(t, api.TokenCreateRequest{Policies: policy(t, s, "facteur"), TTL: ttl, ExplicitMaxTTL: most})
+		require.NoError(t, os.WriteFile(path, []byte(token+"\n"), 0o600))
+		return token
+	}
+	first := write("2s", "4s")
+	v := open(t, s, vault.Hashicorp{TokenFile: path})
+	require.NoError(t, refresh(v))
+	write("1h", "")
+	c := s.Client(t)
+	c.SetToken(first)
+	require.Eventually(t, func() bool {
+		require.NoError(t, refresh(v))
+		_, err := c.Auth().Token().LookupSelf()
+		return err != nil
+	}, time.Minute, 50*time.Millisecond, "the first token ends")
+	require.NoError(t, refresh(v))
+	require.Contains(t, logins(s), "r")
+}
+
+// TestSecretIDs ends secret IDs: what logs in next reads the file again.
+func TestSecretIDs(t *testing.T) {
+	s := server.Start(t)
+	path := filepath.Join(t.TempDir(), "secret-id")
+	roleID := s.Role(t, "facteur", map[string]any{"token_policies": policy(t, s, "facteur")})
+	write := func(parameters map[string]any) string {
+		secretID := s.SecretID(t, "facteur", parameters)
+		require.NoError(t, os.WriteFile(path, []byte(secretID), 0o600))
+		return secretID
+	}
+	write(map[string]any{"num_uses": 1})
+	v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretIDFile: path}})
+	require.NoError(t, refresh(v))
+	s.Revoke(t)
+	e := wantReason(t, refresh(v), vault.BadLogin)
+	require.ErrorContains(t, e, "the AppRole is refused; check role_id, secret_id (it may have ended or be used up)")
+	require.False(t, e.Temporary())
+
+	second := write(nil)
+	require.NoError(t, refresh(v), "rotated")
+	s.DestroySecretID(t, "facteur", second)
+	require.NoError(t, refresh(v), "the token goes on")
+	s.Revoke(t)
+	wantReason(t, refresh(v), vault.BadLogin)
+	write(nil)
+	require.NoError(t, refresh(v))
+
+	bound := s.Role(t, "bound", map[string]any{"token_policies": "facteur", "secret_id_bound_cidrs": "192.0.2.0/24"})
+	v = open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: bound, SecretID: vault.NewSecret(s.SecretID(t, "bound", nil))}})
+	wantReason(t, refresh(v), vault.BadLogin)
+}
+
+// TestRestarted ends the server under a vault that goes on.
+func TestRestarted(t *testing.T) {
+	s := server.Start(t)
+	roleID := s.Role(t, "facteur", map[string]any{"token_policies": policy(t, s, "facteur")})
+	v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretID: vault.NewSecret(s.SecretID(t, "facteur", nil))}})
+	require.NoError(t, refresh(v))
+	s.Stop(t)
+	require.True(t, wantReason(t, refresh(v), vault.Down).Temporary())
+	s.Restart(t)
+	require.True(t, wantReason(t, refresh(v), vault.Sealed).Temporary())
+	s.Unseal(t)
+	s.Forget()
+	require.NoError(t, refresh(v))
+	require.Equal(t, []string{"GET kv/data/messaging/shop"}, s.Requests(), "the token is still good")
+}
+
+// TestSlow lets the network stall, and cut.
+func TestSlow(t *testing.T) {
+	s := server.Start(t)
+	proxy := e2e.NewProxy(t, strings.TrimPrefix(s.Address, "http://"))
+	v := open(t, s, vault.Hashicorp{Address: "http://" + proxy.Address, Timeout: 500 * time.Millisecond, Token: vault.NewSecret(s.Root)})
+	require.NoError(t, refresh(v))
+	proxy.Stall()
+	e := wantReason(t, refresh(v), vault.Slow)
+	require.True(t, e.Temporary())
+	require.ErrorContains(t, e, "no answer within 500ms; see what keeps it, or raise vault.hashicorp.timeout")
+	proxy.Mend()
+	require.NoError(t, refresh(v))
+	proxy.Cut()
+	require.True(t, wantReason(t, refresh(v), vault.Down).Temporary())
+	proxy.Mend()
+	require.NoError(t, refresh(v))
+}
+
+// TestNamespace names one: the open-source server has none, and does not mind.
+func TestNamespace(t *testing.T) {
+	s := server.Start(t)
+	require.NoError(t, refresh(open(t, s, vault.Hashicorp{Namespace: "team/shop", Token: vault.NewSecret(s.Root)})))
+	require.True(t, slices.Contains(s.Requests(), "GET kv/data/messaging/shop"), "it is a header, not a part of the path")
+}
