@@ -1,0 +1,245 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"facteur/actions"
+	"facteur/flow/schema"
+)
+
+// A Bubble is a message as a phone shows it. Texts hold WhatsApp's marks: *bold*,
+// _italic_, ~strike~, ```mono```.
+type Bubble struct {
+	Kind     string    // the message type, or the kind of an interactive message
+	Label    string    // of what is drawn as a card: "Product", "WhatsApp Flow"
+	Header   string    // in bold above the text
+	Media    *Media    // above the text
+	Text     string    // the body, or a caption
+	Footer   string    // small, below the text
+	Place    *Place    // a card with a map
+	Contacts []Contact // contact cards
+	Facts    []Fact    // of a card, in their order
+	Buttons  []Button  // below the bubble
+	List     *List     // opens from a button
+	Cards    []Bubble  // side by side
+	Emoji    string    // of a reaction
+	Target   string    // of a reaction: the message
+	Quote    string    // the message that this one answers
+}
+
+// Media is a file in a message.
+type Media struct {
+	Kind  string // image, video, audio, document, sticker, gif
+	ID    string // of an upload
+	Link  string
+	Name  string // of a document
+	Voice bool
+}
+
+// A Place is a location.
+type Place struct{ Name, Address, Latitude, Longitude string }
+
+// A Contact is a card with somebody's name and addresses.
+type Contact struct {
+	Name, Detail string
+	Lines        []Fact
+	WaID         string // of somebody who can be written to
+}
+
+// A Fact is a line of a card.
+type Fact struct{ Name, Value string }
+
+// A Button is something to press.
+type Button struct {
+	Kind  string // reply, quick_reply, url, phone, copy, flow, catalog, products, call, location, permission, address, contact_info, pay, review
+	Title string
+	ID    string // what comes back: an id or a payload
+	URL   string
+}
+
+// Answers tells whether pressing the button sends a message.
+func (b Button) Answers() bool {
+	switch b.Kind {
+	case "reply", "quick_reply", "flow", "location", "permission", "address", "contact_info":
+		return true
+	}
+	return false
+}
+
+// A List is what a list message opens.
+type List struct {
+	Button   string
+	Sections []Section
+}
+
+// A Section is a group of rows.
+type Section struct {
+	Title string
+	Rows  []Row
+}
+
+// A Row is something to choose.
+type Row struct{ ID, Title, Description string }
+
+// Bubble draws a message.
+func (m Message) Bubble() Bubble {
+	v, err := actions.DecodeJSON(m.Body)
+	if err != nil {
+		return Bubble{Kind: m.Type}
+	}
+	body := schema.NewValue(v, nil)
+	b := Bubble{Kind: m.Type}
+	b.Quote = word(body.Get("context", "message_id"))
+	if m.Inbound {
+		b.Quote = word(body.Get("context", "id"))
+	}
+	b.fill(m, body.Get(m.Type))
+	return b
+}
+
+func (b *Bubble) fill(m Message, v schema.Value) {
+	switch b.Kind {
+	case "text":
+		b.Text = word(v.Get("body"))
+	case "image", "video", "audio", "document", "sticker":
+		b.Media, b.Text = media(b.Kind, v), word(v.Get("caption"))
+	case "location":
+		b.Place = place(v)
+	case "contacts":
+		for _, c := range v.Items() {
+			b.Contacts = append(b.Contacts, contact(c))
+		}
+	case "reaction":
+		b.Emoji, b.Target = word(v.Get("emoji")), word(v.Get("message_id"))
+	case "template":
+		b.template(m, v)
+	case "interactive":
+		if m.Inbound {
+			b.reply(v)
+		} else {
+			b.interactive(v)
+		}
+	case "button":
+		b.Text = word(v.Get("text"))
+	case "order":
+		b.order(v)
+	case "pin":
+		b.Label, b.Facts = "Pinned message", facts(v, "type", "message_id", "expiration_days")
+	case "system":
+		b.Label, b.Text = "System", word(v.Get("body"))
+	default:
+		b.Label = "Message of type " + b.Kind
+	}
+}
+
+// word reads a text, or a number as one.
+func word(v schema.Value) string {
+	switch x := v.Any().(type) {
+	case string:
+		return x
+	case int64:
+		return strconv.FormatInt(x, 10)
+	case float64:
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	case bool:
+		return strconv.FormatBool(x)
+	}
+	return ""
+}
+
+func media(kind string, v schema.Value) *Media {
+	voice, _ := v.Get("voice").Bool()
+	return &Media{Kind: kind, ID: word(v.Get("id")), Link: word(v.Get("link")), Name: word(v.Get("filename")), Voice: voice}
+}
+
+func place(v schema.Value) *Place {
+	return &Place{word(v.Get("name")), word(v.Get("address")), word(v.Get("latitude")), word(v.Get("longitude"))}
+}
+
+func contact(v schema.Value) Contact {
+	c := Contact{Name: word(v.Get("name", "formatted_name"))}
+	c.Detail = strings.Trim(word(v.Get("org", "title"))+", "+word(v.Get("org", "company")), ", ")
+	add := func(kind, value string) {
+		if value != "" {
+			c.Lines = append(c.Lines, Fact{strings.ToLower(kind), value})
+		}
+	}
+	for _, p := range v.Get("phones").Items() {
+		add(first(word(p.Get("type")), "phone"), word(p.Get("phone")))
+		if c.WaID == "" {
+			c.WaID = word(p.Get("wa_id"))
+		}
+	}
+	for _, p := range v.Get("emails").Items() {
+		add(first(word(p.Get("type")), "email"), word(p.Get("email")))
+	}
+	for _, p := range v.Get("urls").Items() {
+		add(first(word(p.Get("type")), "web"), word(p.Get("url")))
+	}
+	for _, p := range v.Get("addresses").Items() {
+		var parts []string
+		for _, name := range []string{"street", "zip", "city", "state", "country"} {
+			if text := word(p.Get(name)); text != "" {
+				parts = append(parts, text)
+			}
+		}
+		add(first(word(p.Get("type")), "address"), strings.Join(parts, ", "))
+	}
+	add("birthday", word(v.Get("birthday")))
+	return c
+}
+
+func first(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// facts are fields of an object, those that are there.
+func facts(v schema.Value, names ...string) []Fact {
+	var out []Fact
+	for _, name := range names {
+		if text := word(v.Get(strings.Split(name, ".")...)); text != "" {
+			parts := strings.Split(name, ".")
+			out = append(out, Fact{strings.ReplaceAll(parts[len(parts)-1], "_", " "), text})
+		}
+	}
+	return out
+}
+
+// reply draws what somebody chose or filled in.
+func (b *Bubble) reply(v schema.Value) {
+	switch word(v.Get("type")) {
+	case "button_reply":
+		b.Text = word(v.Get("button_reply", "title"))
+	case "list_reply":
+		b.Text = word(v.Get("list_reply", "title"))
+		if more := word(v.Get("list_reply", "description")); more != "" {
+			b.Text += "\n" + more
+		}
+	case "nfm_reply":
+		b.Label, b.Text = "Filled in", word(v.Get("nfm_reply", "body"))
+		var filled map[string]any
+		if json.Unmarshal([]byte(word(v.Get("nfm_reply", "response_json"))), &filled) == nil {
+			for _, name := range schema.NewValue(filled, nil).Keys() {
+				b.Facts = append(b.Facts, Fact{name, fmt.Sprint(filled[name])})
+			}
+		}
+	case "call_permission_reply":
+		b.Label, b.Facts = "Permission to call", facts(v.Get("call_permission_reply"), "response")
+	}
+}
+
+func (b *Bubble) order(v schema.Value) {
+	b.Label, b.Text = "Cart", word(v.Get("text"))
+	for _, item := range v.Get("product_items").Items() {
+		b.Facts = append(b.Facts, Fact{word(item.Get("product_retailer_id")),
+			word(item.Get("quantity")) + " × " + word(item.Get("item_price")) + " " + word(item.Get("currency"))})
+	}
+}

@@ -1,0 +1,239 @@
+package simulator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// controls is the control API, and the page.
+func (s *Simulator) controls() http.Handler {
+	mux := http.NewServeMux()
+	at := func(pattern string, answer func(r *http.Request) (any, error)) {
+		method, path, _ := bytes.Cut([]byte(pattern), []byte(" "))
+		mux.HandleFunc(string(method)+" "+ControlPath+string(path), func(w http.ResponseWriter, r *http.Request) {
+			v, err := answer(r)
+			if err != nil {
+				writeControl(w, statusOfError(err), map[string]string{"error": err.Error()})
+				return
+			}
+			writeControl(w, http.StatusOK, v)
+		})
+	}
+	at("GET state", func(*http.Request) (any, error) {
+		return struct {
+			Now time.Time `json:"now"`
+			Counts
+		}{s.Now().UTC(), s.Counts()}, nil
+	})
+	at("GET messages", s.askMessages)
+	at("POST messages", func(r *http.Request) (any, error) {
+		var in Inbound
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		return sentID(s.Send(in))
+	})
+	at("GET keys", func(r *http.Request) (any, error) {
+		c := s.Counts()
+		return struct {
+			Keys     map[string]int `json:"keys"`
+			Repeated int            `json:"repeated"`
+		}{s.Keys(r.URL.Query().Get("prefix")), c.Repeated}, nil
+	})
+	at("POST tap", func(r *http.Request) (any, error) {
+		var t Tap
+		if err := body(r, &t); err != nil {
+			return nil, err
+		}
+		return sentID(s.Tap(t))
+	})
+	at("POST react", func(r *http.Request) (any, error) {
+		var in struct {
+			MessageID string `json:"message_id"`
+			Emoji     string `json:"emoji"`
+		}
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		return sentID(s.React(in.MessageID, in.Emoji))
+	})
+	at("POST read", func(r *http.Request) (any, error) {
+		var in struct {
+			Number string `json:"phone_number_id"`
+			Person string `json:"person"`
+		}
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		s.Read(in.Number, in.Person)
+		return done{true}, nil
+	})
+	at("POST clock", func(r *http.Request) (any, error) {
+		var in struct {
+			Advance Duration `json:"advance"`
+		}
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		if in.Advance < 0 {
+			return nil, errors.New("advance: the time goes forward only")
+		}
+		s.Advance(time.Duration(in.Advance))
+		return struct {
+			Now time.Time `json:"now"`
+		}{s.Now().UTC()}, nil
+	})
+	at("POST reset", func(*http.Request) (any, error) { return done{true}, s.Reset() })
+	at("POST idle", func(r *http.Request) (any, error) {
+		ctx, stop := context.WithTimeout(r.Context(), time.Minute)
+		defer stop()
+		return done{true}, s.Idle(ctx)
+	})
+	at("GET faults", func(*http.Request) (any, error) { return s.Faults(), nil })
+	at("POST faults", func(r *http.Request) (any, error) {
+		var one json.RawMessage
+		if err := body(r, &one); err != nil {
+			return nil, err
+		}
+		if one[0] != '[' {
+			one = append(append([]byte{'['}, one...), ']')
+		}
+		read, err := ReadScene(one)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range read.Faults {
+			if err := s.AddFault(f); err != nil {
+				return nil, err
+			}
+		}
+		return s.Faults(), nil
+	})
+	at("DELETE faults", func(*http.Request) (any, error) { s.ClearFaults(); return done{true}, nil })
+	at("POST webhook", func(r *http.Request) (any, error) {
+		var hook Webhook
+		if err := body(r, &hook); err != nil {
+			return nil, err
+		}
+		ctx, stop := context.WithTimeout(r.Context(), 10*time.Second)
+		defer stop()
+		return done{true}, s.Subscribe(ctx, hook)
+	})
+	at("POST people", func(r *http.Request) (any, error) {
+		var p Person
+		if err := body(r, &p); err != nil {
+			return nil, err
+		}
+		return done{true}, s.PutPerson(p)
+	})
+	at("POST tokens", func(r *http.Request) (any, error) {
+		var t Token
+		if err := body(r, &t); err != nil {
+			return nil, err
+		}
+		return done{true}, s.PutToken(t)
+	})
+	at("POST templates", func(r *http.Request) (any, error) {
+		var c TemplateChange
+		if err := body(r, &c); err != nil {
+			return nil, err
+		}
+		return done{true}, s.ChangeTemplate(c)
+	})
+	at("POST numbers", func(r *http.Request) (any, error) {
+		var c NumberChange
+		if err := body(r, &c); err != nil {
+			return nil, err
+		}
+		return done{true}, s.ChangeNumber(c)
+	})
+	at("GET magic", func(*http.Request) (any, error) {
+		type row struct {
+			Phone string `json:"phone"`
+			Does  string `json:"does"`
+		}
+		var rows []row
+		for _, m := range Magics() {
+			rows = append(rows, row{m.Phone, m.Does})
+		}
+		return rows, nil
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeControl(w, http.StatusNotFound, map[string]string{"error": "the simulator has nothing there"})
+	})
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+type done struct {
+	Done bool `json:"done"`
+}
+
+func sentID(id string, err error) (any, error) {
+	return struct {
+		ID string `json:"message_id"`
+	}{id}, err
+}
+
+// A malformed error is about a body that cannot be read.
+type malformed struct{ error }
+
+func statusOfError(err error) int {
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return http.StatusRequestEntityTooLarge
+	case errors.As(err, &malformed{}):
+		return http.StatusBadRequest
+	}
+	return http.StatusUnprocessableEntity
+}
+
+// body reads the body of a request to the control API.
+func body(r *http.Request, into any) error {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	if err := decode(text, into); err != nil {
+		return malformed{err}
+	}
+	return nil
+}
+
+func writeControl(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(encode(v), '\n'))
+}
+
+func (s *Simulator) askMessages(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	f := Filter{Number: q.Get("phone_number_id"), Person: q.Get("person"), Key: q.Get("key"), Type: q.Get("type"), Limit: 100}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return nil, malformed{errors.New("limit: write a number from 1")}
+		}
+		f.Limit = n
+	}
+	if text := q.Get("inbound"); text != "" {
+		inbound, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, malformed{errors.New("inbound: write true or false")}
+		}
+		f.Inbound = &inbound
+	}
+	found := s.Messages(f)
+	if found == nil {
+		found = []Message{}
+	}
+	return found, nil
+}

@@ -1,0 +1,161 @@
+package simulator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Fault makes requests that it matches go wrong. Of several that match, the first that
+// is due counts. What is left out matches everything.
+type Fault struct {
+	Endpoint  string  `json:"endpoint,omitempty"`  // messages, read, media, templates, numbers, number, account, apps, token; "": messages
+	Number    string  `json:"number,omitempty"`    // phone number ID
+	Recipient string  `json:"recipient,omitempty"` // a phone number, or a user ID
+	Key       string  `json:"key,omitempty"`       // how the callback data begin
+	Nth       int     `json:"nth,omitempty"`       // only the n-th request that matches, from 1
+	Times     int     `json:"times,omitempty"`     // at most so many times; 0: always
+	Odds      float64 `json:"odds,omitempty"`      // with this probability, 0 to 1; 0: always
+
+	Do       Do       `json:"do"`
+	Delay    Duration `json:"delay,omitempty"`    // of delay, late: how long; with others: before it
+	Status   int      `json:"status,omitempty"`   // of status: 502 unless it says
+	Body     string   `json:"body,omitempty"`     // of status: an HTML page unless it says
+	Code     int64    `json:"code,omitempty"`     // of error, fail
+	Subcode  int64    `json:"subcode,omitempty"`  // of error
+	Accepted bool     `json:"accepted,omitempty"` // of reset, status: the message is accepted all the same
+
+	seen, hit int
+}
+
+// Do is what a fault does.
+type Do string
+
+// What faults do to the answer, and to what comes after it.
+const (
+	Drop     Do = "drop"     // accept the message, then close the connection without an answer
+	Hang     Do = "hang"     // accept the message, and never answer
+	Reset    Do = "reset"    // reset the connection, without accepting the message unless Accepted
+	Delay    Do = "delay"    // answer later
+	Status   Do = "status"   // answer with a status and HTML, as a gateway does
+	Error    Do = "error"    // answer with an error code of the API's
+	Truncate Do = "truncate" // accept the message, and break off in the middle of the answer
+
+	Fail      Do = "fail"      // accept the message; it fails later, with Code
+	Silent    Do = "silent"    // accept the message, and never tell what became of it
+	Duplicate Do = "duplicate" // tell each status twice
+	Reorder   Do = "reorder"   // tell that it was delivered before that it was sent
+	Late      Do = "late"      // tell the statuses later, by Delay
+)
+
+var allDo = [...]Do{Drop, Hang, Reset, Delay, Status, Error, Truncate, Fail, Silent, Duplicate, Reorder, Late}
+
+var endpoints = [...]string{"messages", "read", "media", "templates", "numbers", "number", "account", "apps", "token"}
+
+func (f *Fault) check() error {
+	switch {
+	case !slices.Contains(allDo[:], f.Do):
+		return fmt.Errorf("do: %q; write one of %v", f.Do, allDo)
+	case f.Endpoint != "" && !slices.Contains(endpoints[:], f.Endpoint):
+		return fmt.Errorf("endpoint: %q; write one of %v", f.Endpoint, endpoints)
+	case f.Odds < 0 || f.Odds > 1:
+		return fmt.Errorf("odds: %v lies outside 0 to 1", f.Odds)
+	case (f.Do == Error || f.Do == Fail) && f.Code == 0:
+		return fmt.Errorf("code: %s needs one of Meta's codes", f.Do)
+	case (f.Do == Delay || f.Do == Late) && f.Delay <= 0:
+		return fmt.Errorf("delay: %s needs one", f.Do)
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("status: %d lies outside 200 to 599", f.Status)
+	case f.Nth < 0 || f.Times < 0:
+		return fmt.Errorf("nth and times count from 1")
+	}
+	return nil
+}
+
+// accepts tells whether a message is accepted that the fault is about.
+func (f *Fault) accepts() bool {
+	switch f.Do {
+	case Reset, Status:
+		return f.Accepted
+	case Error:
+		return false
+	}
+	return true
+}
+
+// A target is what faults match.
+type target struct {
+	endpoint, number, person, key string
+}
+
+func (f *Fault) matches(t target) bool {
+	endpoint := f.Endpoint
+	if endpoint == "" {
+		endpoint = "messages"
+	}
+	return endpoint == t.endpoint &&
+		(f.Number == "" || f.Number == t.number) &&
+		(f.Recipient == "" || f.Recipient == t.person || digits(f.Recipient) != "" && digits(f.Recipient) == t.person) &&
+		strings.HasPrefix(t.key, f.Key)
+}
+
+// pick returns the fault that a request runs into, nil for none. It counts.
+func pick(faults []*Fault, t target, random *rand.Rand) *Fault {
+	var found *Fault
+	for _, f := range faults {
+		if !f.matches(t) {
+			continue
+		}
+		f.seen++
+		if found != nil || f.Nth > 0 && f.seen != f.Nth || f.Times > 0 && f.hit >= f.Times || f.Odds > 0 && random.Float64() >= f.Odds {
+			continue
+		}
+		f.hit++
+		found = f
+	}
+	return found
+}
+
+// AddFault adds a fault after those that are there.
+func (s *Simulator) AddFault(f Fault) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &f)
+	return nil
+}
+
+// Faults returns the faults, in their order.
+func (s *Simulator) Faults() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Fault, 0, len(s.faults))
+	for _, f := range s.faults {
+		out = append(out, *f)
+	}
+	return out
+}
+
+// ClearFaults takes all faults away, those of the scene too.
+func (s *Simulator) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// wait lets time pass, that of the simulator; ok is false when the request ended first.
+func (s *Simulator) wait(done <-chan struct{}, d time.Duration) (ok bool) {
+	passed := make(chan struct{})
+	s.time.at(s.Now().Add(d), func(time.Time) { close(passed) })
+	select {
+	case <-passed:
+		return true
+	case <-done:
+	case <-s.closed:
+	}
+	return false
+}

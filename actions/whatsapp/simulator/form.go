@@ -1,0 +1,120 @@
+package simulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strings"
+
+	"facteur/actions"
+)
+
+// A buffer is bytes with an encoder to them.
+type buffer struct {
+	bytes.Buffer
+	encoder *json.Encoder
+}
+
+// appendText appends a text as JSON.
+func appendText(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(b, encode(text)...)
+		}
+	}
+	return append(append(append(b, '"'), text...), '"')
+}
+
+// fields are the parameters of a request: of its address and of its body, a form or JSON.
+type fields map[string]any
+
+func (f fields) text(name string) string {
+	switch v := f[name].(type) {
+	case string:
+		return v
+	case nil:
+		return ""
+	default:
+		return string(encode(v))
+	}
+}
+
+// params reads all parameters.
+func (g *graphCall) params() (fields, *refusal) {
+	if g.fields != nil {
+		return g.fields, nil
+	}
+	g.fields = fields{}
+	for name, values := range g.r.URL.Query() {
+		g.fields[name] = values[0]
+	}
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	if err := g.read(b, maxBody); err != nil {
+		return nil, err
+	}
+	kind := g.r.Header.Get("Content-Type")
+	if b.Len() == 0 {
+		return g.fields, nil
+	}
+	body, err := formBody(kind, b.Bytes())
+	if err != nil || body == nil {
+		v, err := actions.DecodeJSON(b.Bytes())
+		object, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return nil, invalid("(#100) Invalid parameter")
+		}
+		body = object
+	}
+	for name, v := range body {
+		g.fields[name] = v
+	}
+	return g.fields, nil
+}
+
+// formBody reads a form; it is nil for a body that is none. What looks like JSON in it is
+// read as JSON.
+func formBody(kind string, text []byte) (map[string]any, *refusal) {
+	media, params, _ := mime.ParseMediaType(kind)
+	body := map[string]any{}
+	put := func(name, value string) {
+		body[name] = value
+		if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") || value == "true" || value == "false" {
+			if v, err := actions.DecodeJSON([]byte(value)); err == nil {
+				body[name] = v
+			}
+		}
+	}
+	switch media {
+	case "application/x-www-form-urlencoded":
+		values, err := url.ParseQuery(string(text))
+		if err != nil {
+			return nil, invalid("(#100) Invalid parameter")
+		}
+		for name, v := range values {
+			put(name, v[0])
+		}
+	case "multipart/form-data":
+		form := multipart.NewReader(bytes.NewReader(text), params["boundary"])
+		for {
+			part, err := form.NextPart()
+			if err == io.EOF {
+				return body, nil
+			}
+			if err != nil {
+				return nil, invalid("(#100) Invalid parameter")
+			}
+			value, err := io.ReadAll(part)
+			if err != nil {
+				return nil, invalid("(#100) Invalid parameter")
+			}
+			put(part.FormName(), string(value))
+		}
+	default:
+		return nil, nil
+	}
+	return body, nil
+}

@@ -1,0 +1,233 @@
+package simulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The versions of the API that there are.
+const (
+	oldestVersion  = 19
+	newestVersion  = 25
+	defaultVersion = 23
+)
+
+// ControlPath is where the simulator itself is asked and told; no path of the Graph API
+// begins with _.
+const ControlPath = "/_simulator/"
+
+// ServeHTTP answers as the Graph API does; below ControlPath, as the simulator; and at /
+// with a page.
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if path == "/" || strings.HasPrefix(path, ControlPath) || path == "/favicon.ico" {
+		s.control.ServeHTTP(w, r)
+		return
+	}
+	s.mu.Lock()
+	s.log.counts.Requests++
+	s.mu.Unlock()
+	g := &graphCall{w: w, r: r, version: defaultVersion}
+	if err := s.route(g, path); err != nil {
+		s.refuse(g, err)
+	}
+}
+
+// A graphCall is a request to the Graph API.
+type graphCall struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	version int
+	token   *Token
+	now     time.Time
+	waba    string // for the usage header
+	fields  fields // parameters, once asked for
+}
+
+// route finds what a path means.
+func (s *Simulator) route(g *graphCall, path string) *refusal {
+	if strings.HasPrefix(path, attachments) {
+		return s.download(g)
+	}
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if v, ok := strings.CutPrefix(parts[0], "v"); ok {
+		major, minor, _ := strings.Cut(v, ".")
+		n, err := strconv.Atoi(major)
+		if err != nil || minor != "0" || n < oldestVersion || n > newestVersion {
+			return noPath(path)
+		}
+		g.version, parts = n, parts[1:]
+	}
+	if len(parts) == 0 || len(parts) > 2 || parts[0] == "" {
+		return noPath(path)
+	}
+	g.now = s.Now()
+	if parts[0] == "debug_token" && len(parts) == 1 {
+		return s.debugToken(g)
+	}
+	if err := s.authorize(g); err != nil {
+		return err
+	}
+	id := parts[0]
+	edge := ""
+	if len(parts) == 2 {
+		edge = parts[1]
+	}
+	switch edge {
+	case "messages", "marketing_messages":
+		return s.messages(g, id, edge)
+	case "media":
+		return s.upload(g, id)
+	}
+	return s.manage(g, id, edge, path)
+}
+
+// header sets what every answer has.
+func (g *graphCall) header() http.Header {
+	h := g.w.Header()
+	h["Content-Type"] = jsonType
+	h["Facebook-Api-Version"] = versions[g.version]
+	h["Vary"] = varies
+	h["Cache-Control"] = noCache
+	h["Pragma"] = pragma
+	h["Expires"] = expires
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	return h
+}
+
+// Header values that never change, so that setting them costs nothing.
+var (
+	jsonType  = []string{"application/json; charset=UTF-8"}
+	varies    = []string{"Origin, Accept-Encoding"}
+	noCache   = []string{"private, no-cache, no-store, must-revalidate"}
+	pragma    = []string{"no-cache"}
+	expires   = []string{"Sat, 01 Jan 2000 00:00:00 GMT"}
+	anyOrigin = []string{"*"}
+	versions  = func() (all [newestVersion + 1][]string) {
+		for v := range all {
+			all[v] = []string{fmt.Sprintf("v%d.0", v)}
+		}
+		return all
+	}()
+)
+
+// refuse answers with an error.
+func (s *Simulator) refuse(g *graphCall, e *refusal) {
+	s.mu.Lock()
+	s.log.counts.Refused++
+	trace, request := s.traceID(), s.traceID()
+	s.mu.Unlock()
+	if e.code == 131000 || e.status == 0 {
+		e.status = max(e.status, http.StatusInternalServerError)
+	}
+	h := g.header()
+	h.Set("X-Fb-Request-Id", request)
+	h.Set("X-Fb-Trace-Id", trace[1:12])
+	h.Set("X-Fb-Rev", "1016949697")
+	if e.status == http.StatusBadRequest || e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
+		reason := "invalid_request"
+		if e.code == 190 || e.code == 102 {
+			reason = "invalid_token"
+		}
+		h.Set("WWW-Authenticate", fmt.Sprintf("OAuth \"Facebook Platform\" %q %q", reason, ascii(e.message)))
+	}
+	if e.code == 4 || e.code == 80007 {
+		h.Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{"%s":[{"type":"whatsapp","call_count":100,"total_cputime":25,"total_time":25,"estimated_time_to_regain_access":15}]}`, g.waba))
+	}
+	body := graphErrorBody(e, trace)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	g.w.WriteHeader(e.status)
+	_, _ = g.w.Write(body)
+}
+
+// ascii leaves out what a header may not have.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func graphErrorBody(e *refusal, trace string) []byte {
+	type data struct {
+		Product string `json:"messaging_product"`
+		Details string `json:"details"`
+	}
+	type shape struct {
+		Message   string `json:"message"`
+		Type      string `json:"type"`
+		Code      int64  `json:"code"`
+		Data      *data  `json:"error_data,omitempty"`
+		Subcode   int64  `json:"error_subcode,omitempty"`
+		Transient *bool  `json:"is_transient,omitempty"`
+		Title     string `json:"error_user_title,omitempty"`
+		Advice    string `json:"error_user_msg,omitempty"`
+		Trace     string `json:"fbtrace_id"`
+	}
+	out := shape{Message: e.message, Type: e.kind, Code: e.code, Subcode: e.subcode, Title: e.title, Advice: e.advice, Trace: trace}
+	if e.details != "" {
+		out.Data = &data{"whatsapp", e.details}
+	}
+	if e.transient || e.title != "" {
+		out.Transient = &e.transient
+	}
+	return encode(map[string]any{"error": out})
+}
+
+// encode writes JSON as the API does: without escapes that only HTML needs.
+func encode(v any) []byte {
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	if err := b.encoder.Encode(v); err != nil {
+		return []byte("{}") // nothing here is beyond JSON
+	}
+	out := b.Bytes()
+	return append([]byte(nil), out[:len(out)-1]...) // without the line break
+}
+
+// answer answers with an object.
+func (s *Simulator) answer(g *graphCall, v any) *refusal {
+	return s.answerText(g, encode(v))
+}
+
+func (s *Simulator) answerText(g *graphCall, body []byte) *refusal {
+	h := g.header()
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = g.w.Write(body)
+	return nil
+}
+
+// bodies of requests are read into buffers that are used again.
+var buffers = sync.Pool{New: func() any {
+	b := &buffer{}
+	b.encoder = json.NewEncoder(b)
+	b.encoder.SetEscapeHTML(false)
+	return b
+}}
+
+// maxBody is more than any request has that is no upload.
+const maxBody = 1 << 20
+
+// read reads the body of a request.
+func (g *graphCall) read(b *buffer, most int64) *refusal {
+	b.Reset()
+	_, err := b.ReadFrom(http.MaxBytesReader(g.w, g.r.Body, most))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return &refusal{status: http.StatusRequestEntityTooLarge, kind: oauth, code: 1, message: "Please reduce the amount of data you're asking for, then retry your request"}
+	case err != nil && !errors.Is(err, io.EOF):
+		return invalid("(#100) The request body could not be read.")
+	}
+	return nil
+}

@@ -1,0 +1,385 @@
+package simulator
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/flow/schema"
+)
+
+// An Inbound is a message from a person to a number.
+type Inbound struct {
+	From    string         `json:"from"`               // a phone number, or a user ID
+	To      string         `json:"to,omitempty"`       // phone number ID; "": the one that last wrote to the person, or the first
+	Name    string         `json:"name,omitempty"`     // of the person's profile
+	Type    string         `json:"type,omitempty"`     // "": text
+	Text    string         `json:"text,omitempty"`     // of a text, a caption, or what a pressed button says
+	ReplyTo string         `json:"reply_to,omitempty"` // the message that it answers
+	Object  map[string]any `json:"object,omitempty"`   // what stands under the type, in Meta's form; nil: something usual
+}
+
+// Send lets a person send a message, and returns its id.
+func (s *Simulator) Send(in Inbound) (id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := s.inbound(in, s.Now())
+	if err != nil {
+		return "", err
+	}
+	return m.ID, nil
+}
+
+// inbound takes a message from a person. The simulator is locked.
+func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
+	key := in.From
+	if !isUserID(key) {
+		key = digits(key)
+	}
+	if key == "" {
+		return nil, fmt.Errorf("from: %q is no phone number; write +33612345678", in.From)
+	}
+	person := s.world.who(key)
+	key = person.key()
+	if in.Name != "" && in.Name != person.Name {
+		known := *person
+		known.Name = in.Name
+		s.world.putPerson(known)
+		person = &known
+	}
+	n, err := s.inbox(in.To, key)
+	if err != nil {
+		return nil, err
+	}
+	if in.Type == "" {
+		in.Type = "text"
+	}
+	object, err := s.object(in)
+	if err != nil {
+		return nil, err
+	}
+	msg := &message{category: "service", Message: Message{
+		ID: s.wamid(key, true), Number: n.ID, Account: n.account.ID, Person: key, Input: in.From, Inbound: true, Type: in.Type, At: at, State: received,
+	}}
+	wire := map[string]any{"id": msg.ID, "timestamp": stamp(at), "type": in.Type, in.Type: object}
+	if isUserID(key) {
+		wire["from_user_id"] = key
+	} else {
+		wire["from"] = key
+	}
+	switch in.Type {
+	case "unsupported":
+		delete(wire, in.Type)
+		wire["errors"] = []any{map[string]any{"code": 131051, "title": "Message type unknown", "message": "Message type unknown", "error_data": map[string]any{"details": "Message type is currently not supported."}}}
+	case "request_welcome":
+		delete(wire, in.Type)
+	}
+	if in.ReplyTo != "" {
+		wire["context"] = map[string]any{"from": n.digits, "id": in.ReplyTo}
+	}
+	msg.Body = raw(wire)
+	s.log.counts.Inbound++
+	s.log.add(msg)
+	s.world.limits.opened(n.ID, key, at)
+	if in.Type == "reaction" {
+		s.react(wire, true)
+	}
+	if len(s.watch) > 0 {
+		copied := msg.snapshot()
+		s.tell(Event{Kind: "inbound", Message: &copied})
+	}
+	value := messagesValue{Product: "whatsapp", Metadata: n.metadata(), Messages: []any{msg.Body}}
+	from := sender{Profile: profile{first(person.Name, "Customer")}, UserID: person.UserID}
+	if !isUserID(key) {
+		from.WaID = key
+	}
+	value.Contacts = []sender{from}
+	s.hooks.post(s, n.account, "messages", key, value)
+	return msg, nil
+}
+
+// inbox finds the number that a person writes to.
+func (s *Simulator) inbox(id, person string) (*number, error) {
+	if id != "" {
+		if n := s.world.number(id); n != nil {
+			return n, nil
+		}
+		return nil, fmt.Errorf("to: there is no phone number ID %q", id)
+	}
+	var found *number
+	s.log.last(func(m *message) bool {
+		if m.Person == person {
+			found = s.world.numbers[m.Number]
+		}
+		return found == nil
+	})
+	for _, a := range s.world.accounts {
+		if found == nil && len(a.numbers) > 0 {
+			found = a.numbers[0]
+		}
+	}
+	if found == nil {
+		return nil, errors.New("to: say which phone number ID the message goes to: no number is known yet")
+	}
+	return found, nil
+}
+
+// object is what stands under the type of an inbound message.
+func (s *Simulator) object(in Inbound) (any, error) {
+	if in.Object != nil {
+		if in.Type == "contacts" {
+			if list, ok := in.Object["contacts"].([]any); ok {
+				return list, nil
+			}
+			return []any{in.Object}, nil
+		}
+		return in.Object, nil
+	}
+	file := func(mime, name string) map[string]any {
+		u := s.sample(mime, name)
+		o := map[string]any{"id": u.id, "mime_type": u.mime, "sha256": u.sha256}
+		if in.Text != "" {
+			o["caption"] = in.Text
+		}
+		return o
+	}
+	switch in.Type {
+	case "text":
+		if in.Text == "" {
+			return nil, errors.New("text: it is empty")
+		}
+		return map[string]any{"body": in.Text}, nil
+	case "image":
+		return file("image/png", ""), nil
+	case "video":
+		return file("video/mp4", ""), nil
+	case "audio":
+		o := file("audio/ogg; codecs=opus", "")
+		delete(o, "caption")
+		o["voice"] = true
+		return o, nil
+	case "document":
+		o := file("application/pdf", "document.pdf")
+		o["filename"] = "document.pdf"
+		return o, nil
+	case "sticker":
+		o := file("image/webp", "")
+		delete(o, "caption")
+		o["animated"] = false
+		return o, nil
+	case "location":
+		return map[string]any{"latitude": 48.8583, "longitude": 2.2945, "name": first(in.Text, "Tour Eiffel"), "address": "Paris"}, nil
+	case "contacts":
+		return []any{map[string]any{"name": map[string]any{"formatted_name": first(in.Text, "Ada"), "first_name": first(in.Text, "Ada")},
+			"phones": []any{map[string]any{"phone": "+33 5 36 49 00 99", "wa_id": "33536490099", "type": "CELL"}}}}, nil
+	case "reaction":
+		return map[string]any{"message_id": in.ReplyTo, "emoji": in.Text}, nil
+	case "button":
+		return map[string]any{"payload": in.Text, "text": in.Text}, nil
+	case "order":
+		return map[string]any{"catalog_id": "194836987003835", "text": in.Text, "product_items": []any{
+			map[string]any{"product_retailer_id": "sku-7", "quantity": 2, "item_price": 7.5, "currency": "EUR"}}}, nil
+	case "system":
+		return map[string]any{"type": "user_changed_number", "body": first(in.Text, "The customer changed their number"), "wa_id": digits(in.From)}, nil
+	case "unsupported", "request_welcome":
+		return map[string]any{}, nil
+	case "interactive":
+		return nil, errors.New("object: say what was chosen, in Meta's form, or use Tap")
+	}
+	return nil, fmt.Errorf("type: %q is no type of message that people send; write text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, unsupported or request_welcome", in.Type)
+}
+
+// React lets the person of a conversation put an emoji on a message, or take it off with
+// "", and returns the id of the reaction.
+func (s *Simulator) React(messageID, emoji string) (id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.log.byID[messageID]
+	if m == nil {
+		return "", fmt.Errorf("there is no message %q, or it is forgotten", messageID)
+	}
+	object := map[string]any{"message_id": messageID}
+	if emoji != "" {
+		object["emoji"] = emoji
+	}
+	out, err := s.inbound(Inbound{From: m.Person, To: m.Number, Type: "reaction", Object: object}, s.Now())
+	if err != nil {
+		return "", err
+	}
+	return out.ID, nil
+}
+
+// react puts the emoji of a message's object on the message that it names.
+func (s *Simulator) react(body map[string]any, person bool) {
+	v := schema.NewValue(body, nil).Get("reaction")
+	m := s.log.byID[word(v.Get("message_id"))]
+	if m == nil {
+		return
+	}
+	var kept []Reaction
+	for _, r := range m.Reactions {
+		if r.Person != person {
+			kept = append(kept, r)
+		}
+	}
+	if emoji := word(v.Get("emoji")); emoji != "" {
+		kept = append(kept, Reaction{emoji, person})
+	}
+	m.Reactions = kept
+}
+
+// A Tap presses a button of a message, or chooses a row of a list.
+type Tap struct {
+	MessageID string         `json:"message_id"`
+	Choice    string         `json:"choice,omitempty"` // the id, payload or title; or the place, "0" being the first; "": the first
+	Card      int            `json:"card,omitempty"`   // of a carousel, from 0
+	Filled    map[string]any `json:"filled,omitempty"` // what a WhatsApp Flow or an address is filled in with
+}
+
+// Tap presses a button, and returns the id of the message that comes of it: "" where
+// pressing it only opens something.
+func (s *Simulator) Tap(t Tap) (id string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.log.byID[t.MessageID]
+	if m == nil {
+		return "", fmt.Errorf("message_id: there is no message %q, or it is forgotten", t.MessageID)
+	}
+	out, err := s.tap(m, t, s.Now())
+	if err != nil || out == nil {
+		return "", err
+	}
+	return out.ID, nil
+}
+
+func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
+	bubble := m.Bubble()
+	if t.Card < 0 || t.Card > 0 && t.Card >= len(bubble.Cards) {
+		return nil, fmt.Errorf("card: the message has %d cards", len(bubble.Cards))
+	}
+	if len(bubble.Cards) > 0 {
+		bubble = bubble.Cards[t.Card]
+	}
+	reply := Inbound{From: m.Person, To: m.Number, ReplyTo: m.ID, Type: "interactive"}
+	if bubble.List != nil {
+		row, ok := bubble.List.find(t.Choice)
+		if !ok {
+			return nil, fmt.Errorf("choice: the list has no row %q", t.Choice)
+		}
+		chosen := map[string]any{"id": row.ID, "title": row.Title}
+		if row.Description != "" {
+			chosen["description"] = row.Description
+		}
+		reply.Object = map[string]any{"type": "list_reply", "list_reply": chosen}
+		return s.inbound(reply, at)
+	}
+	button, ok := find(bubble.Buttons, t.Choice)
+	if !ok {
+		return nil, fmt.Errorf("choice: the message has no button %q", t.Choice)
+	}
+	if !button.Answers() {
+		return nil, nil
+	}
+	switch button.Kind {
+	case "reply":
+		reply.Object = map[string]any{"type": "button_reply", "button_reply": map[string]any{"id": button.ID, "title": button.Title}}
+	case "quick_reply":
+		reply.Type = "button"
+		reply.Object = map[string]any{"payload": button.ID, "text": button.Title}
+	case "flow", "address":
+		name := map[string]string{"flow": "flow", "address": "address_message"}[button.Kind]
+		filled := t.Filled
+		if filled == nil {
+			filled = map[string]any{"flow_token": first(flowToken(m), "unused")}
+		}
+		reply.Object = map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": name, "body": "Sent", "response_json": string(encode(filled))}}
+	case "permission":
+		reply.Object = map[string]any{"type": "call_permission_reply", "call_permission_reply": map[string]any{
+			"response": "accept", "expiration_timestamp": at.Add(7 * 24 * time.Hour).Unix(), "response_source": "user_action"}}
+	case "location":
+		reply.Type = "location"
+	case "contact_info":
+		reply.Type = "contacts"
+	}
+	return s.inbound(reply, at)
+}
+
+func flowToken(m *message) string {
+	v, err := actions.DecodeJSON(m.Body)
+	if err != nil {
+		return ""
+	}
+	body := schema.NewValue(v, nil)
+	return first(word(body.Get("interactive", "action", "parameters", "flow_token")), m.Bubble().flowToken())
+}
+
+func (b Bubble) flowToken() string {
+	for _, button := range b.Buttons {
+		if button.Kind == "flow" {
+			return button.ID
+		}
+	}
+	return ""
+}
+
+// find finds a button by id, title or place.
+func find(buttons []Button, choice string) (Button, bool) {
+	for _, b := range buttons {
+		if choice != "" && (b.ID == choice || strings.EqualFold(b.Title, choice)) {
+			return b, true
+		}
+	}
+	i, err := strconv.Atoi(first(choice, "0"))
+	if err != nil || i < 0 || i >= len(buttons) {
+		return Button{}, false
+	}
+	return buttons[i], true
+}
+
+func (l List) find(choice string) (Row, bool) {
+	var all []Row
+	for _, s := range l.Sections {
+		all = append(all, s.Rows...)
+	}
+	for _, r := range all {
+		if choice != "" && (r.ID == choice || strings.EqualFold(r.Title, choice)) {
+			return r, true
+		}
+	}
+	i, err := strconv.Atoi(first(choice, "0"))
+	if err != nil || i < 0 || i >= len(all) {
+		return Row{}, false
+	}
+	return all[i], true
+}
+
+// reply lets the person of a message do what a magic recipient does. The simulator is
+// locked.
+func (s *Simulator) reply(m *message, magic *Magic) {
+	if magic == nil || magic.replies == "" && magic.acts == "" {
+		return
+	}
+	s.time.at(s.Now().Add(200*time.Millisecond), func(at time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		in := Inbound{From: m.Person, To: m.Number, Text: magic.replies}
+		switch magic.acts {
+		case "echo":
+			in.Text = first(m.Bubble().Text, "?")
+		case "image":
+			in.Type = "image"
+		case "react":
+			in.Type, in.Object = "reaction", map[string]any{"message_id": m.ID, "emoji": "👍"}
+		case "tap", "tap2":
+			choice := map[string]string{"tap": "0", "tap2": "1"}[magic.acts]
+			if out, err := s.tap(m, Tap{MessageID: m.ID, Choice: choice}, at); err == nil && out != nil {
+				return
+			}
+			in.Text = "?"
+		}
+		_, _ = s.inbound(in, at) // the number was there when the message came
+	})
+}

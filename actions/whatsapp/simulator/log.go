@@ -1,0 +1,228 @@
+package simulator
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp"
+)
+
+// A Message is one that went over the simulator, in either direction.
+type Message struct {
+	ID        string          `json:"id"` // wamid
+	Number    string          `json:"phone_number_id"`
+	Account   string          `json:"waba_id"`
+	Person    string          `json:"person"`          // wa_id, user ID or group
+	Input     string          `json:"input,omitempty"` // what the request called the person
+	Inbound   bool            `json:"inbound,omitempty"`
+	Type      string          `json:"type"`
+	Key       string          `json:"key,omitempty"` // biz_opaque_callback_data
+	At        time.Time       `json:"at"`
+	State     string          `json:"state"` // accepted, held_for_quality_assessment, sent, delivered, read, failed; received
+	States    []State         `json:"states,omitempty"`
+	Error     *Failure        `json:"error,omitempty"`     // of failed
+	Warning   string          `json:"warning,omitempty"`   // what Meta would say, were it not an open world
+	MarkedAs  string          `json:"marked_as,omitempty"` // of an inbound one: read, typing
+	Reactions []Reaction      `json:"reactions,omitempty"` // by person and business
+	Body      json.RawMessage `json:"body"`                // the request; of an inbound message, what webhooks tell
+
+	Template *whatsapp.TemplateDefinition `json:"-"`                     // of a template message: the template, where it is known
+	Answer   string                       `json:"answer_lost,omitempty"` // what became of the answer: drop, hang, reset, status, truncate
+}
+
+// A State is one that a message reached.
+type State struct {
+	State string    `json:"state"`
+	At    time.Time `json:"at"`
+}
+
+// A Failure is why a message failed.
+type Failure struct {
+	Code    int64  `json:"code"`
+	Title   string `json:"title"`
+	Details string `json:"details,omitempty"`
+}
+
+// A Reaction is an emoji on a message.
+type Reaction struct {
+	Emoji  string `json:"emoji"`
+	Person bool   `json:"person,omitempty"` // by the person, not the business
+}
+
+// Counts are of all that happened since the scene began.
+type Counts struct {
+	Requests int `json:"requests"` // to the Graph API
+	Accepted int `json:"accepted"` // messages
+	Refused  int `json:"refused"`  // requests
+	Lost     int `json:"lost"`     // accepted messages whose answer was lost
+	Inbound  int `json:"inbound"`
+	Keys     int `json:"keys"`     // callback keys that are counted
+	Repeated int `json:"repeated"` // messages with a key that was there already
+	Webhooks
+}
+
+// message is a Message as the simulator keeps it.
+type message struct {
+	Message
+	version  int
+	category string // for the price
+	group    bool
+	size     int
+}
+
+// snapshot is a copy for others.
+func (m *message) snapshot() Message {
+	out := m.Message
+	out.States = append([]State(nil), m.States...)
+	out.Reactions = append([]Reaction(nil), m.Reactions...)
+	return out
+}
+
+// most is how many bytes of messages are kept.
+const mostKept = 64 << 20
+
+// A messageLog keeps the latest messages, and counts.
+type messageLog struct {
+	ring  []*message // in the order in which they came, from first on
+	first int
+	len   int
+	size  int
+	byID  map[string]*message
+
+	counts Counts
+	keys   map[string]int
+	order  []string // of keys, a ring
+	next   int
+}
+
+func newLog(keep, keys int) messageLog {
+	return messageLog{ring: make([]*message, keep), byID: map[string]*message{}, keys: map[string]int{}, order: make([]string, keys)}
+}
+
+func (l *messageLog) add(m *message) {
+	m.size = 400 + len(m.Body)
+	for l.len > 0 && (l.len == len(l.ring) || l.size+m.size > mostKept) {
+		old := l.ring[l.first]
+		l.ring[l.first] = nil
+		l.first = (l.first + 1) % len(l.ring)
+		l.len--
+		l.size -= old.size
+		if l.byID[old.ID] == old {
+			delete(l.byID, old.ID)
+		}
+	}
+	l.ring[(l.first+l.len)%len(l.ring)] = m
+	l.len++
+	l.size += m.size
+	l.byID[m.ID] = m
+}
+
+// count counts the key of a message: what stands before the | in its callback data.
+func (l *messageLog) count(data string) {
+	key, _, _ := strings.Cut(data, "|")
+	if key == "" {
+		return
+	}
+	n, known := l.keys[key]
+	if known {
+		l.counts.Repeated++
+		l.keys[key] = n + 1
+		return
+	}
+	if old := l.order[l.next]; old != "" {
+		delete(l.keys, old)
+	}
+	l.order[l.next] = key
+	l.next = (l.next + 1) % len(l.order)
+	l.keys[key] = 1
+}
+
+// last goes through messages from the latest to the first, until each returns false.
+func (l *messageLog) last(each func(*message) bool) {
+	for i := l.len - 1; i >= 0; i-- {
+		if !each(l.ring[(l.first+i)%len(l.ring)]) {
+			return
+		}
+	}
+}
+
+// A Filter selects messages; zero fields match all.
+type Filter struct {
+	Number  string // phone number ID
+	Person  string // wa_id, phone number or user ID
+	Key     string // how the callback data begin
+	Type    string
+	Inbound *bool
+	Limit   int // the latest so many
+}
+
+func (f Filter) matches(m *message) bool {
+	return (f.Number == "" || f.Number == m.Number) &&
+		(f.Person == "" || f.Person == m.Person || f.Person == m.Input || !isUserID(f.Person) && digits(f.Person) == m.Person) &&
+		strings.HasPrefix(m.Key, f.Key) &&
+		(f.Type == "" || f.Type == m.Type) &&
+		(f.Inbound == nil || *f.Inbound == m.Inbound)
+}
+
+// Messages returns the messages that are remembered, in both directions, the oldest
+// first.
+func (s *Simulator) Messages(f Filter) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Message
+	s.log.last(func(m *message) bool {
+		if f.matches(m) {
+			out = append(out, m.snapshot())
+		}
+		return f.Limit == 0 || len(out) < f.Limit
+	})
+	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
+		out[i], out[j] = out[j], out[i]
+	}
+	return out
+}
+
+// Accepted returns the messages to people that were accepted and are remembered, the
+// oldest first.
+func (s *Simulator) Accepted(f Filter) []Message {
+	f.Inbound = new(bool)
+	return s.Messages(f)
+}
+
+// Message returns one message by its id.
+func (s *Simulator) Message(id string) (Message, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.log.byID[id]
+	if !ok {
+		return Message{}, false
+	}
+	return m.snapshot(), true
+}
+
+// Keys returns how often each callback key was accepted: what stands before the | in
+// biz_opaque_callback_data, where it begins so. A key that is not there was lost; one
+// above 1 was sent twice. Of more keys than Options.Keys the oldest are forgotten, and
+// only Counts knows of them.
+func (s *Simulator) Keys(prefix string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]int{}
+	for k, n := range s.log.keys {
+		if strings.HasPrefix(k, prefix) {
+			out[k] = n
+		}
+	}
+	return out
+}
+
+// Counts returns how much of what happened.
+func (s *Simulator) Counts() Counts {
+	s.mu.Lock()
+	c := s.log.counts
+	c.Keys = len(s.log.keys)
+	s.mu.Unlock()
+	c.Webhooks = s.hooks.counts()
+	return c
+}

@@ -1,0 +1,408 @@
+package simulator
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// manage answers what is about accounts, numbers, templates and uploads.
+func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
+	s.mu.Lock()
+	upload := s.world.media.find(id, g.now)
+	s.mu.Unlock()
+	if edge == "" && upload != nil {
+		return s.object1(g, "media", "", func() *refusal { return s.mediaObject(g, upload) })
+	}
+	switch edge {
+	case "":
+		return s.object1(g, "number", id, func() *refusal { return s.node(g, id) })
+	case "phone_numbers":
+		return s.ofAccount(g, id, "numbers", s.phoneNumbers)
+	case "message_templates":
+		return s.ofAccount(g, id, "templates", s.messageTemplates)
+	case "subscribed_apps":
+		return s.ofAccount(g, id, "apps", s.subscribedApps)
+	case "register", "deregister":
+		return s.object1(g, "number", id, func() *refusal { return s.register(g, id, edge) })
+	}
+	return noPath(path)
+}
+
+// object1 lets the faults of an endpoint happen before a request is answered.
+func (s *Simulator) object1(g *graphCall, endpoint, number string, answer func() *refusal) *refusal {
+	s.mu.Lock()
+	f := pick(s.faults, target{endpoint, number, "", ""}, s.random)
+	s.mu.Unlock()
+	if done, err := s.fails(g, f); done || err != nil {
+		return err
+	}
+	return answer()
+}
+
+// ofAccount answers an edge of a WABA.
+func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*graphCall, *account) *refusal) *refusal {
+	return s.object1(g, endpoint, "", func() *refusal {
+		s.mu.Lock()
+		a := s.world.waba(id)
+		limit := s.world.limits.management
+		tooMany := a != nil && limit > 0 && !a.calls.take(g.now, limit)
+		s.mu.Unlock()
+		switch {
+		case a == nil || !g.token.sees(a):
+			return noObject(g.r.Method, id)
+		case tooMany:
+			g.waba = a.ID
+			return refused(80007, "")
+		case !g.token.may(management):
+			return refused(200, "")
+		}
+		g.usage(a, limit)
+		return answer(g, a)
+	})
+}
+
+// usage tells how much of the calls of an hour is used.
+func (g *graphCall) usage(a *account, limit int) {
+	percent := 1
+	if limit > 0 {
+		percent = 100 * a.calls.count / limit
+	}
+	g.w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{"%s":[{"type":"whatsapp","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0}]}`, a.ID, percent))
+}
+
+// node answers GET /{id} of a number or a WABA.
+func (s *Simulator) node(g *graphCall, id string) *refusal {
+	if g.r.Method != http.MethodGet {
+		return s.change(g, id)
+	}
+	params, err := g.params()
+	if err != nil {
+		return err
+	}
+	want := params.text("fields")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.world.account(id)
+	if a == nil && s.world.open && (strings.Contains(want, "message_template_namespace") || strings.Contains(want, "timezone_id") || strings.Contains(want, "currency")) {
+		a = s.world.waba(id)
+	}
+	if a != nil && g.token.sees(a) {
+		return s.answerFields(g, "WhatsAppBusinessAccount", want, accountNode(id, a), "id,name,timezone_id,message_template_namespace")
+	}
+	if t, of := s.world.templateByID(id); t != nil && g.token.sees(of) {
+		return s.answerFields(g, "WhatsAppMessageTemplate", want, templateNode(t), "name,parameter_format,components,language,status,category,id")
+	}
+	if id == s.world.app.ID {
+		return s.answerFields(g, "Application", want, []Fields{{"id", id}, {"name", s.world.app.Name}}, "id,name")
+	}
+	n := s.world.number(id)
+	if n == nil || !g.token.sees(n.account) {
+		return noObject("get", id)
+	}
+	return s.answerFields(g, "WhatsAppBusinessPhoneNumber", want, s.numberNode(n), numberFields)
+}
+
+// Fields is a field of a node.
+type Fields struct {
+	Name  string
+	Value any
+}
+
+const numberFields = "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,throughput,webhook_configuration,id"
+
+// answerFields answers with the fields that were asked for, or the usual ones.
+func (s *Simulator) answerFields(g *graphCall, node, want string, all []Fields, usual string) *refusal {
+	body, err := selected(node, want, all, usual)
+	if err != nil {
+		return err
+	}
+	return s.answerText(g, body)
+}
+
+func selected(node, want string, all []Fields, usual string) ([]byte, *refusal) {
+	names := strings.Split(cmp.Or(strings.ReplaceAll(want, " ", ""), usual), ",")
+	if !slices.Contains(names, "id") {
+		names = append(names, "id")
+	}
+	var b []byte
+	b = append(b, '{')
+	for _, name := range names {
+		name, _, _ = strings.Cut(name, "{")
+		name, _, _ = strings.Cut(name, ".")
+		if name == "" {
+			continue
+		}
+		i := slices.IndexFunc(all, func(f Fields) bool { return f.Name == name })
+		if i < 0 {
+			return nil, invalid(fmt.Sprintf("(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, node))
+		}
+		if all[i].Value == nil {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(appendText(b, name), ':'), encode(all[i].Value)...)
+	}
+	return append(b, '}'), nil
+}
+
+func accountNode(id string, a *account) []Fields {
+	return []Fields{
+		{"id", id}, {"name", a.Name}, {"timezone_id", "1"}, {"currency", "EUR"}, {"message_template_namespace", namespace(a.ID)},
+		{"account_review_status", "APPROVED"}, {"business_verification_status", "verified"}, {"country", "FR"}, {"ownership_type", "CLIENT_OWNED"},
+		{"status", "ACTIVE"}, {"marketing_messages_lite_api_status", nil}, {"owner_business_info", map[string]string{"id": a.Business, "name": a.Name}},
+		{"health_status", health(a.ID, "WABA", "CONNECTED")},
+	}
+}
+
+func namespace(id string) string {
+	h := linkHash(id, "namespace")
+	return strings.ToLower(fmt.Sprintf("%x_%x_%x_%x_%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16]))
+}
+
+func (s *Simulator) numberNode(n *number) []Fields {
+	level := "STANDARD"
+	if n.Throughput > 80 {
+		level = "HIGH"
+	}
+	mode := "LIVE"
+	if n.Test {
+		mode = "SANDBOX"
+	}
+	return []Fields{
+		{"id", n.ID}, {"verified_name", n.Name}, {"display_phone_number", n.Phone}, {"quality_rating", n.Quality}, {"name_status", n.NameStatus}, {"new_name_status", "NONE"},
+		{"code_verification_status", "VERIFIED"}, {"status", n.Status}, {"platform_type", "CLOUD_API"}, {"throughput", map[string]string{"level": level}},
+		{"account_mode", mode}, {"is_official_business_account", false}, {"is_pin_enabled", true}, {"is_on_biz_app", false}, {"certificate", nil}, {"last_onboarded_time", nil},
+		{"messaging_limit_tier", n.account.Tier}, {"whatsapp_business_manager_messaging_limit", n.account.Tier},
+		{"webhook_configuration", map[string]string{"application": s.world.webhook.URL}}, {"health_status", health(n.ID, "PHONE_NUMBER", n.Status)},
+	}
+}
+
+func health(id, kind, status string) any {
+	can := "AVAILABLE"
+	if status != "CONNECTED" {
+		can = "BLOCKED"
+	}
+	return map[string]any{"can_send_message": can, "entities": []any{map[string]any{"entity_type": kind, "id": id, "can_send_message": can}}}
+}
+
+// phoneNumbers answers GET /{waba_id}/phone_numbers.
+func (s *Simulator) phoneNumbers(g *graphCall, a *account) *refusal {
+	if g.r.Method != http.MethodGet {
+		return noObject(g.r.Method, a.ID)
+	}
+	params, err := g.params()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.page(g, params, len(a.numbers), func(i int) ([]byte, *refusal) {
+		return selected("WhatsAppBusinessPhoneNumber", params.text("fields"), s.numberNode(a.numbers[i]), numberFields)
+	})
+}
+
+// page answers with a page of a list, and the cursors to the others.
+func (s *Simulator) page(g *graphCall, params fields, n int, item func(int) ([]byte, *refusal)) *refusal {
+	limit, err := strconv.Atoi(cmp.Or(params.text("limit"), "25"))
+	if err != nil || limit < 1 {
+		return invalid("(#100) Param limit must be a positive integer")
+	}
+	limit = min(limit, 1000)
+	from, ok := 0, true
+	if after := params.text("after"); after != "" {
+		from, ok = readCursor(after)
+		from++
+	} else if before := params.text("before"); before != "" {
+		from, ok = readCursor(before)
+		from = max(0, from-limit)
+	}
+	if !ok || from > n {
+		return refused(131059, "The cursor is invalid or has expired.")
+	}
+	to := min(n, from+limit)
+	b := []byte(`{"data":[`)
+	for i := from; i < to; i++ {
+		if i > from {
+			b = append(b, ',')
+		}
+		text, err := item(i)
+		if err != nil {
+			return err
+		}
+		b = append(b, text...)
+	}
+	b = append(b, ']')
+	if to > from {
+		b = append(b, `,"paging":{"cursors":{"before":`...)
+		b = appendText(append(appendText(b, cursor(from)), `,"after":`...), cursor(to-1))
+		b = append(b, '}')
+		if to < n {
+			b = append(append(b, `,"next":`...), encode(g.pageLink("after", cursor(to-1), limit))...)
+		}
+		if from > 0 {
+			b = append(append(b, `,"previous":`...), encode(g.pageLink("before", cursor(from), limit))...)
+		}
+		b = append(b, '}')
+	}
+	return s.answerText(g, append(b, '}'))
+}
+
+func (g *graphCall) pageLink(name, cursor string, limit int) string {
+	q := g.r.URL.Query()
+	q.Del("after")
+	q.Del("before")
+	q.Set(name, cursor)
+	q.Set("limit", strconv.Itoa(limit))
+	scheme := "http"
+	if g.r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + g.r.Host + g.r.URL.Path + "?" + q.Encode()
+}
+
+func cursor(i int) string {
+	return base64.RawURLEncoding.EncodeToString([]byte("c"+strconv.Itoa(i))) + "ZD"
+}
+
+func readCursor(text string) (int, bool) {
+	inside, ok := strings.CutSuffix(text, "ZD")
+	b, err := base64.RawURLEncoding.DecodeString(inside)
+	if !ok || err != nil || len(b) < 2 || b[0] != 'c' {
+		return 0, false
+	}
+	i, err := strconv.Atoi(string(b[1:]))
+	return i, err == nil && i >= 0
+}
+
+// subscribedApps answers /{waba_id}/subscribed_apps.
+func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
+	params, err := g.params()
+	if err != nil {
+		return err
+	}
+	switch g.r.Method {
+	case http.MethodGet:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		data := []any{}
+		if a.apps {
+			app := map[string]any{"whatsapp_business_api_data": map[string]any{"id": s.world.app.ID, "name": s.world.app.Name, "link": "https://www.facebook.com/games/?app_id=" + s.world.app.ID}}
+			if a.Webhook != nil {
+				app["override_callback_uri"] = a.Webhook.URL
+			}
+			data = append(data, app)
+		}
+		return s.answer(g, map[string]any{"data": data})
+	case http.MethodPost:
+		var own *Webhook
+		if uri := params.text("override_callback_uri"); uri != "" {
+			own = &Webhook{uri, params.text("verify_token")}
+			ctx, stop := context.WithTimeout(g.r.Context(), 10*time.Second)
+			defer stop()
+			if err := s.handshake(ctx, *own); err != nil {
+				r := invalid("(#100) Callback verification failed: " + err.Error())
+				r.subcode = 2200
+				return r
+			}
+		}
+		s.mu.Lock()
+		a.apps, a.Webhook = true, own
+		s.mu.Unlock()
+	case http.MethodDelete:
+		s.mu.Lock()
+		a.apps, a.Webhook = false, nil
+		s.mu.Unlock()
+	default:
+		return noObject(g.r.Method, a.ID)
+	}
+	return s.answerText(g, []byte(`{"success":true}`))
+}
+
+// register answers POST /{phone_number_id}/register and deregister.
+func (s *Simulator) register(g *graphCall, id, edge string) *refusal {
+	params, err := g.params()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.world.number(id)
+	switch pin := params.text("pin"); {
+	case n == nil || !g.token.sees(n.account) || g.r.Method != http.MethodPost:
+		return noObject(g.r.Method, id)
+	case edge == "register" && params.text("messaging_product") != "whatsapp":
+		return missing("messaging_product")
+	case edge == "register" && (len(pin) != 6 || digits(pin) != pin):
+		return invalid("(#100) Param pin must be 6 characters long.")
+	case edge == "register":
+		n.Status = "CONNECTED"
+	default:
+		n.Status = "DISCONNECTED"
+	}
+	return s.answerText(g, []byte(`{"success":true}`))
+}
+
+// debugToken answers GET /debug_token.
+func (s *Simulator) debugToken(g *graphCall) *refusal {
+	q := g.r.URL.Query()
+	input := q.Get("input_token")
+	bearer, _ := strings.CutPrefix(g.r.Header.Get("Authorization"), "Bearer ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := pick(s.faults, target{"token", "", "", ""}, s.random)
+	if f != nil && f.Do == Error {
+		return f.refusal()
+	}
+	w := &s.world
+	asks := cmp.Or(q.Get("access_token"), bearer)
+	switch app, secret, _ := strings.Cut(asks, "|"); {
+	case asks == "":
+		return refused(104, "")
+	case app == w.app.ID && secret == w.app.Secret:
+	default:
+		if _, err := w.token(asks, g.now); err != nil {
+			return err
+		}
+	}
+	if input == "" {
+		return missing("input_token")
+	}
+	t, bad := w.token(input, g.now)
+	data := map[string]any{"app_id": w.app.ID, "type": "SYSTEM_USER", "application": w.app.Name, "is_valid": bad == nil, "scopes": []string{}}
+	switch {
+	case t == nil && bad != nil:
+		data = map[string]any{"is_valid": false, "scopes": []string{}, "error": map[string]any{"code": 190, "message": "Invalid OAuth access token."}}
+	case t == nil:
+		t = &Token{}
+		fallthrough
+	default:
+		var end int64
+		if !t.Expires.IsZero() {
+			end = t.Expires.Unix()
+		}
+		ids := t.Accounts
+		if len(ids) == 0 {
+			for _, a := range w.accounts {
+				ids = append(ids, a.ID)
+			}
+		}
+		granular := []any{}
+		for _, scope := range t.scopes() {
+			granular = append(granular, map[string]any{"scope": scope, "target_ids": ids})
+		}
+		data["expires_at"], data["data_access_expires_at"], data["scopes"], data["granular_scopes"], data["user_id"] = end, 0, t.scopes(), granular, hashID("user", w.app.ID)
+		if bad != nil {
+			data["error"] = map[string]any{"code": 190, "message": bad.message, "subcode": bad.subcode}
+		}
+	}
+	return s.answer(g, map[string]any{"data": data})
+}

@@ -1,0 +1,275 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// attachments is where files are fetched from, on the host of the simulator.
+const attachments = "/whatsapp_business/attachments/"
+
+const (
+	uploadLives  = 30 * 24 * time.Hour
+	inboundLives = 7 * 24 * time.Hour
+	linkLives    = 5 * time.Minute
+	mostUploads  = 128 << 20 // bytes of all files together; the oldest go first
+	mostFiles    = 10_000
+)
+
+// An upload is a file that was sent here, or that a person sent.
+type upload struct {
+	id, mime, name string
+	sha256         string // of an API answer: in hexadecimal
+	number         string
+	content        []byte
+	until          time.Time
+}
+
+// uploads are the files, in the order in which they came.
+type uploads struct {
+	all  []*upload
+	byID map[string]*upload
+	size int
+}
+
+func (u *uploads) add(f *upload) {
+	if u.byID == nil {
+		u.byID = map[string]*upload{}
+	}
+	u.all = append(u.all, f)
+	u.byID[f.id] = f
+	u.size += len(f.content)
+	for (u.size > mostUploads || len(u.all) > mostFiles) && len(u.all) > 1 {
+		u.remove(u.all[0].id)
+	}
+}
+
+func (u *uploads) remove(id string) bool {
+	f := u.byID[id]
+	if f == nil {
+		return false
+	}
+	delete(u.byID, id)
+	u.all = slices.DeleteFunc(u.all, func(other *upload) bool { return other == f })
+	u.size -= len(f.content)
+	return true
+}
+
+func (u *uploads) find(id string, now time.Time) *upload {
+	f := u.byID[id]
+	if f != nil && now.After(f.until) {
+		u.remove(id)
+		return nil
+	}
+	return f
+}
+
+// mediaTypes are the kinds of files, with the most bytes of each.
+var mediaTypes = [...]struct {
+	mime string
+	most int
+}{
+	{"audio/aac", 16 << 20}, {"audio/amr", 16 << 20}, {"audio/mpeg", 16 << 20}, {"audio/mp4", 16 << 20}, {"audio/ogg", 16 << 20}, {"audio/opus", 16 << 20},
+	{"image/jpeg", 5 << 20}, {"image/png", 5 << 20}, {"image/webp", 500 << 10}, {"video/mp4", 16 << 20}, {"video/3gpp", 16 << 20},
+	{"text/plain", 100 << 20}, {"application/pdf", 100 << 20}, {"application/msword", 100 << 20}, {"application/vnd.ms-excel", 100 << 20}, {"application/vnd.ms-powerpoint", 100 << 20},
+	{"application/vnd.openxmlformats-officedocument.wordprocessingml.document", 100 << 20}, {"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", 100 << 20},
+	{"application/vnd.openxmlformats-officedocument.presentationml.presentation", 100 << 20},
+}
+
+// upload answers POST /{phone_number_id}/media.
+func (s *Simulator) upload(g *graphCall, id string) *refusal {
+	if g.r.Method != http.MethodPost {
+		return noObject(g.r.Method, id)
+	}
+	s.mu.Lock()
+	n := s.world.number(id)
+	if n == nil || !g.token.sees(n.account) {
+		s.mu.Unlock()
+		return noObject("post", id)
+	}
+	f := pick(s.faults, target{"media", id, "", ""}, s.random)
+	s.mu.Unlock()
+	if !g.token.may(messaging) {
+		return refused(200, "")
+	}
+	if done, err := s.fails(g, f); done || err != nil {
+		return err
+	}
+	file, err := g.file()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	file.id, file.number, file.until = s.objectID(), id, g.now.Add(uploadLives)
+	s.world.media.add(file)
+	s.mu.Unlock()
+	return s.answer(g, map[string]any{"id": file.id})
+}
+
+// file reads the file of an upload.
+func (g *graphCall) file() (*upload, *refusal) {
+	const most = 101 << 20
+	form, err := multipartOf(g, most)
+	if err != nil {
+		return nil, err
+	}
+	f := &upload{}
+	product, kind := "", ""
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, invalid("(#100) The request body could not be read.")
+		}
+		text, err := io.ReadAll(part)
+		if err != nil {
+			return nil, invalid("(#100) The request body could not be read.")
+		}
+		switch part.FormName() {
+		case "messaging_product":
+			product = string(text)
+		case "type":
+			kind = string(text)
+		case "file":
+			f.content, f.name, f.mime = text, part.FileName(), part.Header.Get("Content-Type")
+		}
+	}
+	switch {
+	case product != "whatsapp":
+		return nil, missing("messaging_product")
+	case f.content == nil:
+		return nil, missing("file")
+	}
+	if f.mime == "" || f.mime == "application/octet-stream" || !knownMedia(f.mime) {
+		f.mime = first(kind, f.mime)
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(f.content)
+	f.sha256 = hex.EncodeToString(sum[:])
+	return f, nil
+}
+
+func multipartOf(g *graphCall, most int64) (*multipart.Reader, *refusal) {
+	g.r.Body = http.MaxBytesReader(g.w, g.r.Body, most)
+	form, err := g.r.MultipartReader()
+	if err != nil {
+		return nil, missing("messaging_product")
+	}
+	return form, nil
+}
+
+func knownMedia(mime string) bool { return mostBytes(mime) > 0 }
+
+func mostBytes(mime string) int {
+	base, _, _ := strings.Cut(strings.ToLower(mime), ";")
+	for _, t := range mediaTypes {
+		if t.mime == strings.TrimSpace(base) {
+			return t.most
+		}
+	}
+	return 0
+}
+
+func (f *upload) check() *refusal {
+	most := mostBytes(f.mime)
+	switch {
+	case most == 0:
+		var all []string
+		for _, t := range mediaTypes {
+			all = append(all, t.mime)
+		}
+		return invalid(fmt.Sprintf("(#100) Param file must be a file with one of the following types: %s. Received file of type '%s'.", strings.Join(all, ", "), f.mime))
+	case len(f.content) == 0:
+		return invalid("(#100) Param file must be a file with content.")
+	case len(f.content) > most:
+		return refused(131053, fmt.Sprintf("File size exceeds the limit: %d bytes, at most %d are allowed for %s.", len(f.content), most, f.mime))
+	}
+	return nil
+}
+
+// checkMedia looks whether the uploads that a message names are there. An open world
+// takes any. The simulator is locked.
+func (s *Simulator) checkMedia(m *sending) *refusal {
+	if s.world.open {
+		return nil
+	}
+	object, _ := m.body[m.kind].(map[string]any)
+	id, ok := object["id"].(string)
+	if !ok || m.kind == "template" || m.kind == "interactive" {
+		return nil
+	}
+	if s.world.media.find(id, m.now) == nil {
+		return refused(131009, fmt.Sprintf("Media ID %s does not exist or has expired.", id))
+	}
+	return nil
+}
+
+// mediaObject answers GET and DELETE /{media_id}.
+func (s *Simulator) mediaObject(g *graphCall, f *upload) *refusal {
+	if number := g.r.URL.Query().Get("phone_number_id"); number != "" && f.number != "" && number != f.number {
+		return noObject(g.r.Method, f.id)
+	}
+	if g.r.Method == http.MethodDelete {
+		s.mu.Lock()
+		s.world.media.remove(f.id)
+		s.mu.Unlock()
+		return s.answer(g, map[string]any{"success": true})
+	}
+	scheme := "http"
+	if g.r.TLS != nil {
+		scheme = "https"
+	}
+	ends := strconv.FormatInt(g.now.Add(linkLives).Unix(), 10)
+	link := fmt.Sprintf("%s://%s%s?mid=%s&ext=%s&hash=%s", scheme, g.r.Host, attachments, f.id, ends, linkHash(f.id, ends))
+	return s.answer(g, struct {
+		URL     string `json:"url"`
+		Mime    string `json:"mime_type"`
+		SHA256  string `json:"sha256"`
+		Size    int    `json:"file_size"`
+		ID      string `json:"id"`
+		Product string `json:"messaging_product"`
+	}{link, f.mime, f.sha256, len(f.content), f.id, "whatsapp"})
+}
+
+func linkHash(id, ends string) string {
+	sum := sha256.Sum256([]byte(id + ends))
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
+}
+
+// download answers the address of a file.
+func (s *Simulator) download(g *graphCall) *refusal {
+	g.now = s.Now()
+	if err := s.authorize(g); err != nil {
+		return err
+	}
+	q := g.r.URL.Query()
+	id, ends := q.Get("mid"), q.Get("ext")
+	until, err := strconv.ParseInt(ends, 10, 64)
+	s.mu.Lock()
+	f := s.world.media.find(id, g.now)
+	s.mu.Unlock()
+	if f == nil || err != nil || g.now.Unix() > until || q.Get("hash") != linkHash(id, ends) {
+		g.w.WriteHeader(http.StatusNotFound)
+		return nil
+	}
+	h := g.w.Header()
+	h.Set("Content-Type", f.mime)
+	h.Set("Content-Length", strconv.Itoa(len(f.content)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Disposition", "attachment")
+	_, _ = g.w.Write(f.content)
+	return nil
+}

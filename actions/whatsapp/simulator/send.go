@@ -1,0 +1,349 @@
+package simulator
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+)
+
+// A sending is a request to send a message, on its way.
+type sending struct {
+	*graphCall
+	id       string // of the phone number
+	edge     string
+	raw      []byte
+	body     map[string]any
+	kind     string
+	key      string
+	input    string
+	group    bool
+	fault    *Fault
+	magic    *Magic
+	person   *Person
+	number   *number
+	template *template
+	held     bool
+	failCode int64 // what it fails with later; 0: it does not
+	warning  string
+}
+
+// messages answers POST /{phone_number_id}/messages.
+func (s *Simulator) messages(g *graphCall, id, edge string) *refusal {
+	if g.r.Method != http.MethodPost {
+		return noObject(g.r.Method, id)
+	}
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	m := &sending{graphCall: g, id: id, edge: edge}
+	if err := m.parse(b); err != nil {
+		return err
+	}
+	if m.body["status"] != nil && m.body["type"] == nil {
+		return s.markRead(m)
+	}
+	found := whatsapp.RefuseBody(m.body)
+	m.text()
+	s.mu.Lock()
+	msg, err := s.accept(m, func() *refusal {
+		if len(found) > 0 {
+			return wrong(found[0])
+		}
+		return m.misplaced()
+	})
+	s.mu.Unlock()
+	if err != nil {
+		if m.fault != nil && !m.fault.accepts() {
+			return s.spoil(m, nil, err)
+		}
+		return err
+	}
+	answer := m.answerTo(msg)
+	if m.fault != nil {
+		return s.spoil(m, answer, nil)
+	}
+	return s.answerText(g, answer)
+}
+
+// parse reads the body: JSON, or the fields of a form whose values may be JSON.
+func (m *sending) parse(b *buffer) *refusal {
+	if err := m.read(b, maxBody); err != nil {
+		return err
+	}
+	kind := m.r.Header.Get("Content-Type")
+	if strings.HasPrefix(kind, "application/x-www-form-urlencoded") || strings.HasPrefix(kind, "multipart/form-data") {
+		body, err := formBody(kind, b.Bytes())
+		if err != nil {
+			return err
+		}
+		m.body, m.raw = body, raw(body)
+		return nil
+	}
+	v, err := actions.DecodeJSON(b.Bytes())
+	body, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return missing("messaging_product")
+	}
+	m.body, m.raw = body, append([]byte(nil), b.Bytes()...)
+	return nil
+}
+
+// text reads what the rest needs to know of the body, right or wrong.
+func (m *sending) text() {
+	m.kind, _ = m.body["type"].(string)
+	if m.kind == "" && m.body["interactive"] != nil {
+		m.kind = "interactive"
+	}
+	m.key, _ = m.body["biz_opaque_callback_data"].(string)
+	m.group = m.body["recipient_type"] == "group"
+	if m.input, _ = m.body["to"].(string); m.input == "" {
+		m.input, _ = m.body["recipient"].(string)
+	}
+}
+
+// misplaced refuses what only another endpoint takes.
+func (m *sending) misplaced() *refusal {
+	if m.edge == "marketing_messages" && m.kind != "template" {
+		r := refused(100, "Message must be a template message.")
+		return r
+	}
+	return nil
+}
+
+// accept takes a message, unless something speaks against it. The simulator is locked.
+func (s *Simulator) accept(m *sending, form func() *refusal) (*message, *refusal) {
+	w := &s.world
+	if m.number = w.number(m.id); m.number == nil || !m.token.sees(m.number.account) {
+		return nil, noObject(m.r.Method, m.id)
+	}
+	m.waba = m.number.account.ID
+	if !m.token.may(messaging) {
+		return nil, refused(200, "")
+	}
+	m.person = &Person{UserID: m.input}
+	if !m.group {
+		m.person = w.who(s.address(m.input, m.number))
+	}
+	m.fault = pick(s.faults, target{"messages", m.number.ID, m.person.key(), m.key}, s.random)
+	if m.fault != nil && !m.fault.accepts() {
+		return nil, m.fault.refusal()
+	}
+	if err := form(); err != nil {
+		return nil, err
+	}
+	for _, check := range [...]func(*sending) *refusal{s.checkNumber, s.checkPerson, s.checkMagic, s.checkTemplate, s.checkMedia, s.checkWindow, s.checkLimits} {
+		if err := check(m); err != nil {
+			return nil, err
+		}
+	}
+	return s.keep(m), nil
+}
+
+func (s *Simulator) checkNumber(m *sending) *refusal {
+	switch m.number.Status {
+	case "CONNECTED", "FLAGGED":
+		return nil
+	case "BANNED", "RESTRICTED":
+		return refused(131031, "")
+	case "RATE_LIMITED":
+		return refused(131048, "")
+	}
+	return refused(133010, "")
+}
+
+func (s *Simulator) checkPerson(m *sending) *refusal {
+	key := m.person.key()
+	switch {
+	case m.group:
+	case key == m.number.digits:
+		return refused(131021, "")
+	case m.number.Test && !m.number.allows(key):
+		return refused(131030, "")
+	case m.person.Blocked:
+		return refused(130403, "")
+	case m.person.Absent:
+		m.failCode = 131026
+	}
+	return nil
+}
+
+func (n *number) allows(person string) bool {
+	for _, phone := range n.Allowed {
+		if digits(phone) == person {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Simulator) checkMagic(m *sending) *refusal {
+	if m.magic = s.magic(digits(m.person.Phone)); m.magic == nil {
+		return nil
+	}
+	if m.magic.first != 0 && !s.world.magicHit[m.person.key()] {
+		s.world.magicHit[m.person.key()] = true
+		return refused(m.magic.first, "")
+	}
+	m.held = m.magic.held
+	if m.fault == nil && m.magic.fault.Do != "" {
+		fault := m.magic.fault
+		m.fault = &fault
+		if !fault.accepts() {
+			return fault.refusal()
+		}
+	}
+	return nil
+}
+
+func (s *Simulator) checkTemplate(m *sending) *refusal {
+	message, ok := m.body["template"].(map[string]any)
+	if m.kind != "template" || !ok {
+		return nil
+	}
+	name, _ := message["name"].(string)
+	language, _ := message["language"].(map[string]any)
+	code, _ := language["code"].(string)
+	m.template = m.number.account.template(name, code)
+	if m.template == nil {
+		if s.world.open && len(m.number.account.templates) == 0 {
+			return nil
+		}
+		return told(whatsapp.NoTemplate(name, code))
+	}
+	def := *m.template.def
+	def.Status = m.template.status
+	if e := def.Refuse(message); e != nil {
+		return told(e)
+	}
+	if r := tooLong(&def, message); r != nil {
+		return r
+	}
+	m.held = m.held || m.template.quality == "HELD"
+	if def.Category == "AUTHENTICATION" && m.person.Phone == "" && m.person.WaID == "" {
+		return refused(131062, "")
+	}
+	if def.Category == "MARKETING" && m.person.OptOut {
+		m.failCode = 131050
+	}
+	return nil
+}
+
+// checkWindow looks whether anything but a template may be sent.
+func (s *Simulator) checkWindow(m *sending) *refusal {
+	l := &s.world.limits
+	inside := m.group || l.isOpen(pair{m.number.ID, m.person.key()}, m.now)
+	if m.kind == "template" || inside {
+		return nil
+	}
+	switch l.window {
+	case WindowRefuse:
+		return refused(131047, "")
+	case WindowFail:
+		if m.failCode == 0 {
+			m.failCode = 131047
+		}
+	default:
+		m.warning = "outside the 24-hour window: Meta would not deliver this (131047)"
+	}
+	return nil
+}
+
+// checkLimits counts the message against the limits.
+func (s *Simulator) checkLimits(m *sending) *refusal {
+	l, n := &s.world.limits, m.number
+	rate := n.Throughput
+	if rate == 0 {
+		rate = l.throughput
+	}
+	if rate > 0 && !n.bucket.take(m.now, time.Second/time.Duration(rate), rate) {
+		return refused(130429, "")
+	}
+	p := pair{n.ID, m.person.key()}
+	if !l.pairAllows(p, m.now) {
+		return refused(131056, "")
+	}
+	most := l.people
+	if l.tiers {
+		most = tier(n.account.Tier)
+	}
+	if most == 0 || l.isOpen(p, m.now) {
+		return nil
+	}
+	of := s.world.business[n.account.Business]
+	if of == nil {
+		of = &portfolio{people: map[string]time.Time{}}
+		s.world.business[n.account.Business] = of
+	}
+	if !of.allows(m.person.key(), m.now, most) {
+		return refused(131048, "")
+	}
+	return nil
+}
+
+// keep remembers a message that is accepted, and sets it on its way.
+func (s *Simulator) keep(m *sending) *message {
+	key := m.person.key()
+	msg := &message{version: m.version, group: m.group, category: "service", Message: Message{
+		ID: s.wamid(key, false), Number: m.number.ID, Account: m.number.account.ID, Person: key, Input: m.input,
+		Type: m.kind, Key: m.key, At: m.now, State: accepted, Body: m.raw, Warning: m.warning,
+	}}
+	switch {
+	case m.template != nil:
+		msg.Template = m.template.def
+		msg.category = strings.ToLower(m.template.def.Category)
+	case m.kind == "template":
+		msg.category = "utility"
+	}
+	if m.held {
+		msg.State = held
+	}
+	if m.fault != nil {
+		switch m.fault.Do {
+		case Drop, Hang, Reset, Status, Truncate:
+			msg.Answer = string(m.fault.Do)
+			s.log.counts.Lost++
+		}
+	}
+	s.log.counts.Accepted++
+	s.log.count(m.key)
+	s.log.add(msg)
+	if m.kind == "reaction" {
+		s.react(m.body, false)
+	}
+	if len(s.watch) > 0 {
+		copied := msg.snapshot()
+		s.tell(Event{Kind: accepted, Message: &copied})
+	}
+	s.follow(msg, m)
+	return msg
+}
+
+// answerTo is the answer to a message that is accepted.
+func (m *sending) answerTo(msg *message) []byte {
+	b := make([]byte, 0, 320)
+	b = append(b, `{"messaging_product":"whatsapp","contacts":[{"input":`...)
+	b = appendText(b, m.input)
+	switch {
+	case m.group:
+	case m.person.Phone != "" || m.person.WaID != "":
+		b = appendText(append(b, `,"wa_id":`...), msg.Person)
+		if m.person.UserID != "" && m.version >= 25 {
+			b = appendText(append(b, `,"user_id":`...), m.person.UserID)
+		}
+	default:
+		b = appendText(append(b, `,"user_id":`...), m.person.UserID)
+	}
+	b = appendText(append(b, `}],"messages":[{"id":`...), msg.ID)
+	switch {
+	case m.held:
+		b = append(b, `,"message_status":"held_for_quality_assessment"`...)
+	case m.kind == "template":
+		b = append(b, `,"message_status":"accepted"`...)
+	}
+	if m.group {
+		b = appendText(append(b, `,"group_id":`...), m.input)
+	}
+	return append(b, "}]}"...)
+}

@@ -1,0 +1,157 @@
+package simulator
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+)
+
+// Options is what a simulator begins with. The zero value is an open world on the
+// machine's clock, without webhooks.
+type Options struct {
+	Scene     Scene
+	Templates []*whatsapp.TemplateDefinition // that every account has, beside its own
+	Clock     Clock                          // nil: System
+	Client    *http.Client                   // carries webhooks; nil: one of its own
+	Keep      int                            // messages that are remembered, 0: 10,000; none holds more than 64 MB
+	Keys      int                            // callback keys that are counted, 0: 100,000
+	Seed      uint64                         // of ids and odds; 0: another one each time
+}
+
+// A Simulator stands in for the Cloud API. It is safe for concurrent use.
+type Simulator struct {
+	options Options
+	time    *timeline
+	hooks   *hooks
+	control http.Handler
+	magics  map[string]*Magic
+	closed  chan struct{}
+	close   func()
+
+	mu     sync.Mutex
+	random *rand.Rand
+	world  world
+	log    messageLog
+	faults []*Fault
+	watch  map[chan Event]bool
+}
+
+// New returns a simulator of a scene. Close it when it is not needed any more.
+func New(o Options) (*Simulator, error) {
+	if err := o.Scene.check(); err != nil {
+		return nil, fmt.Errorf("the scene cannot be set: %w", err)
+	}
+	if o.Clock == nil {
+		o.Clock = System{}
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Transport: actions.Transport(), Timeout: 30 * time.Second}
+	}
+	if o.Keep <= 0 {
+		o.Keep = 10_000
+	}
+	if o.Keys <= 0 {
+		o.Keys = 100_000
+	}
+	if o.Seed == 0 {
+		var b [8]byte
+		_, _ = crand.Read(b[:])
+		o.Seed = binary.LittleEndian.Uint64(b[:])
+	}
+	s := &Simulator{options: o, time: &timeline{clock: o.Clock}, magics: magics(), closed: make(chan struct{}), watch: map[chan Event]bool{}}
+	s.close = sync.OnceFunc(func() { close(s.closed) })
+	s.hooks = newHooks(s)
+	s.control = s.controls()
+	if err := s.Reset(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Reset begins the scene anew: messages, windows, uploads, changes and counts are gone.
+// The time stays.
+func (s *Simulator) Reset() error {
+	w, err := newWorld(s.options, s.Now())
+	if err != nil {
+		return err
+	}
+	s.time.clear()
+	s.hooks.clear()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.random = rand.New(rand.NewPCG(s.options.Seed, 0x5eed))
+	s.world = w
+	s.log = newLog(s.options.Keep, s.options.Keys)
+	s.faults = nil
+	for _, f := range s.options.Scene.Faults {
+		s.faults = append(s.faults, &f)
+	}
+	s.tell(Event{Kind: "reset"})
+	return nil
+}
+
+// Close ends what is under way. Requests that hang are let go.
+func (s *Simulator) Close() error {
+	s.close()
+	s.time.close()
+	s.hooks.stop()
+	return nil
+}
+
+// Now is the time of the simulator.
+func (s *Simulator) Now() time.Time { return s.time.now() }
+
+// Advance moves the time. What is due on the way happens, in its order, before Advance
+// returns; webhooks are then on their way: see Idle.
+func (s *Simulator) Advance(d time.Duration) {
+	if d >= 0 {
+		s.time.advance(d)
+		s.mu.Lock()
+		s.tell(Event{Kind: "clock"})
+		s.mu.Unlock()
+	}
+}
+
+// An Event is something that happened, for whoever watches.
+type Event struct {
+	Kind    string    `json:"kind"` // accepted, refused, status, inbound, read, typing, clock, reset, webhook
+	At      time.Time `json:"at,omitzero"`
+	Message *Message  `json:"message,omitempty"`
+	Note    string    `json:"note,omitempty"`
+}
+
+// Watch returns what happens from now on. Who does not keep up misses events. stop ends
+// it, and closes the channel.
+func (s *Simulator) Watch() (events <-chan Event, stop func()) {
+	c := make(chan Event, 256)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch[c] = true
+	return c, sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watch, c)
+		close(c)
+	})
+}
+
+// tell tells those who watch. The simulator is locked.
+func (s *Simulator) tell(e Event) {
+	if len(s.watch) == 0 {
+		return
+	}
+	e.At = s.Now()
+	for c := range s.watch {
+		select {
+		case c <- e:
+		default:
+		}
+	}
+}

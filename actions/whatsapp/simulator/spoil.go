@@ -1,0 +1,110 @@
+package simulator
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// refusal is what a fault answers that does not accept; nil where it answers nothing.
+func (f *Fault) refusal() *refusal {
+	if f.Do != Error {
+		return &refusal{}
+	}
+	r := refused(f.Code, "")
+	if f.Subcode != 0 {
+		r.subcode = f.Subcode
+	}
+	return r
+}
+
+// spoil answers as the fault of a request wants it. answer is nil where the message was
+// not accepted.
+func (s *Simulator) spoil(m *sending, answer []byte, err *refusal) *refusal {
+	f := m.fault
+	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(m.r.Context().Done(), d) {
+		panic(http.ErrAbortHandler)
+	}
+	switch f.Do {
+	case Error:
+		return err
+	case Drop:
+		panic(http.ErrAbortHandler)
+	case Hang:
+		select {
+		case <-m.r.Context().Done():
+		case <-s.closed:
+		}
+		panic(http.ErrAbortHandler)
+	case Reset:
+		reset(m.w)
+	case Status:
+		m.gateway(f)
+	case Truncate:
+		h := m.header()
+		h.Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = m.w.Write(answer[:len(answer)/2])
+		_ = http.NewResponseController(m.w).Flush()
+		panic(http.ErrAbortHandler)
+	default:
+		return s.answerText(m.graphCall, answer)
+	}
+	return nil
+}
+
+// reset breaks the connection so that the other side sees a reset.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// gateway answers as what stands before the API does when it fails.
+func (m *sending) gateway(f *Fault) {
+	status := f.Status
+	if status == 0 {
+		status = http.StatusBadGateway
+	}
+	body := f.Body
+	if body == "" {
+		body = fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%[1]d %[2]s</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n", status, http.StatusText(status))
+	}
+	h := m.w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	m.w.WriteHeader(status)
+	_, _ = m.w.Write([]byte(body))
+}
+
+// fails lets a fault of a request that sends nothing happen; done says that the request
+// has been answered.
+func (s *Simulator) fails(g *graphCall, f *Fault) (done bool, err *refusal) {
+	if f == nil {
+		return false, nil
+	}
+	if f.Do == Error {
+		err = f.refusal()
+	}
+	switch f.Do {
+	case Error, Drop, Hang, Reset, Status, Delay:
+	case Truncate:
+		f = &Fault{Do: Drop}
+	default:
+		return false, nil
+	}
+	m := &sending{graphCall: g, fault: f}
+	if f.Do == Delay {
+		if d, _ := f.Delay.or(0); !s.wait(g.r.Context().Done(), d) {
+			panic(http.ErrAbortHandler)
+		}
+		return false, nil
+	}
+	return true, s.spoil(m, nil, err)
+}

@@ -1,0 +1,161 @@
+package simulator
+
+import (
+	"slices"
+	"time"
+
+	"facteur/actions/whatsapp"
+)
+
+// The states of messages, as webhooks call them.
+const (
+	accepted  = "accepted"
+	held      = "held_for_quality_assessment"
+	sent      = "sent"
+	delivered = "delivered"
+	read      = "read"
+	failed    = "failed"
+	received  = "received"
+)
+
+// A step is the next state of a message.
+type step struct {
+	after time.Duration // since acceptance
+	state string
+	code  int64 // of failed
+}
+
+// follow sets a message on its way through its states. The simulator is locked.
+func (s *Simulator) follow(m *message, of *sending) {
+	steps, copies := s.steps(of), 1
+	if of.fault != nil && of.fault.Do == Duplicate {
+		copies = 2
+	}
+	magic := of.magic
+	if magic == nil && of.person.Reply != "" {
+		magic = &Magic{replies: of.person.Reply}
+	}
+	s.next(m, steps, copies, magic)
+}
+
+// next waits for the next state.
+func (s *Simulator) next(m *message, steps []step, copies int, magic *Magic) {
+	if len(steps) == 0 {
+		s.reply(m, magic)
+		return
+	}
+	s.time.at(m.At.Add(steps[0].after), func(at time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for range copies {
+			s.reach(m, steps[0].state, steps[0].code, at)
+		}
+		s.next(m, steps[1:], copies, magic)
+	})
+}
+
+// steps are the states that a message will reach.
+func (s *Simulator) steps(of *sending) []step {
+	delays := s.options.Scene.Statuses
+	var later time.Duration
+	var steps []step
+	add := func(state string, d Duration, usual time.Duration, code int64) {
+		if after, ok := d.or(usual); ok {
+			steps = append(steps, step{after + later, state, code})
+		}
+	}
+	if of.held {
+		later, _ = delays.Held.or(5 * time.Minute)
+	}
+	fault, magic := of.fault, of.magic
+	code := of.failCode
+	if fault != nil {
+		switch fault.Do {
+		case Silent:
+			return nil
+		case Late:
+			d, _ := fault.Delay.or(0)
+			later += d
+		case Fail:
+			code = fault.Code
+		}
+	}
+	if code != 0 {
+		add(failed, delays.Failed, 300*time.Millisecond, code)
+		return steps
+	}
+	add(sent, delays.Sent, 100*time.Millisecond, 0)
+	if of.kind == "reaction" {
+		return steps
+	}
+	add(delivered, delays.Delivered, 400*time.Millisecond, 0)
+	usual := time.Duration(-1)
+	if of.person.Reads || of.person.Reply != "" || magic != nil && magic.reads {
+		usual = 800 * time.Millisecond
+	}
+	add(read, delays.Read, usual, 0)
+	if magic != nil && magic.told != nil {
+		steps = slices.DeleteFunc(steps, func(p step) bool { return !slices.Contains(magic.told, p.state) })
+	}
+	if fault != nil && fault.Do == Reorder && len(steps) > 1 {
+		steps[0].state, steps[1].state = steps[1].state, steps[0].state
+	}
+	return steps
+}
+
+// rank orders states: one that comes late does not change what a message is.
+func rank(state string) int {
+	return slices.Index([]string{accepted, held, sent, delivered, read, failed}, state)
+}
+
+// reach gives a message a state, and tells the webhook. The simulator is locked.
+func (s *Simulator) reach(m *message, state string, code int64, at time.Time) {
+	m.States = append(m.States, State{state, at})
+	if rank(state) > rank(m.State) {
+		m.State = state
+	}
+	if code != 0 {
+		m.Error = failure(code)
+	}
+	if len(s.watch) > 0 {
+		copied := m.snapshot()
+		s.tell(Event{Kind: "status", Message: &copied, Note: state})
+	}
+	s.hooks.status(s, m, state, at)
+}
+
+func failure(code int64) *Failure {
+	title, details := wording(code)
+	if e, ok := whatsapp.Explain(code); title == "" && ok {
+		title = e.Title
+	}
+	return &Failure{Code: code, Title: title, Details: details}
+}
+
+// reads marks what a person was sent as read. The simulator is locked.
+func (s *Simulator) reads(number, person string) {
+	now := s.Now()
+	var unread []*message
+	s.log.last(func(m *message) bool {
+		if !m.Inbound && m.Number == number && m.Person == person && (m.State == sent || m.State == delivered) && m.Type != "reaction" {
+			unread = append(unread, m)
+		}
+		return true
+	})
+	for _, m := range slices.Backward(unread) {
+		if m.State == sent {
+			s.reach(m, delivered, 0, now)
+		}
+		s.reach(m, read, 0, now)
+	}
+}
+
+// Read lets a person read what a number sent.
+func (s *Simulator) Read(number, person string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !isUserID(person) {
+		person = digits(person)
+	}
+	s.reads(number, person)
+}

@@ -1,0 +1,254 @@
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/schema"
+)
+
+// A refusal is an error as the Graph API answers it.
+type refusal struct {
+	status        int // HTTP
+	kind          string
+	code, subcode int64
+	message       string // with its "(#code)", where it has one
+	details       string
+	transient     bool
+	title, advice string // error_user_title, error_user_msg
+}
+
+const (
+	oauth  = "OAuthException"
+	method = "GraphMethodException"
+)
+
+// refused is the refusal with a code, in the words of the catalogue where Meta uses no
+// others. details "": Meta's usual ones.
+func refused(code int64, details string) *refusal {
+	e, known := whatsapp.Explain(code)
+	r := &refusal{status: e.HTTP, kind: oauth, code: code, details: details}
+	if !known || r.status == 0 {
+		r.status = http.StatusBadRequest
+	}
+	title, usual := wording(code)
+	if title == "" {
+		title = e.Title
+	}
+	if title == "" {
+		title = "Unknown error"
+	}
+	if r.details == "" {
+		r.details = usual
+	}
+	r.message = fmt.Sprintf("(#%d) %s", code, title)
+	switch code {
+	case 0, 102, 104, 190:
+		r.message, r.details = title, ""
+	case 4, 80007:
+		r.subcode, r.transient, r.details = 2446079, true, ""
+	case 17, 1, 2:
+		r.transient, r.details = true, ""
+	case 33:
+		r.code, r.subcode, r.status = 100, 33, http.StatusBadRequest
+	case 130429:
+		r.subcode = 2494055
+	case 131030:
+		r.subcode = 2655007
+	}
+	return r
+}
+
+// told is the refusal that the rules of messages speak of.
+func told(e *whatsapp.GraphError) *refusal {
+	r := refused(e.Code, e.Details)
+	if e.Title != "" {
+		r.message = fmt.Sprintf("(#%d) %s", e.Code, e.Title)
+	}
+	return r
+}
+
+// wording is how Meta puts a code in answers and webhooks, where that is not the title
+// in the catalogue, and what it says about it.
+func wording(code int64) (title, details string) {
+	switch code {
+	case 0:
+		return "Authentication error", ""
+	case 4:
+		return "Application request limit reached", ""
+	case 10:
+		return "Application does not have permission for this action", "Application does not have permission for this action"
+	case 17:
+		return "User request limit reached", ""
+	case 104:
+		return "An access token is required to request this resource.", ""
+	case 190:
+		return "Invalid OAuth access token - Cannot parse access token", ""
+	case 368:
+		return "The action attempted has been deemed abusive or is otherwise disallowed", "The WhatsApp Business Account has been restricted or disabled for violating a platform policy."
+	case 80007:
+		return "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.", ""
+	case 130403:
+		return "Business blocked the user", "Message failed to send because the business has blocked this user."
+	case 130429:
+		return "Rate limit hit", "Cloud API message throughput has been reached."
+	case 130472:
+		return "User's number is part of an experiment", "Failed to send message because this user's phone number is part of an experiment."
+	case 130497:
+		return "Business account is restricted from messaging users in this country.", "Business account is restricted from messaging users in this country."
+	case 131000:
+		return "Something went wrong", "Message failed to send due to an unknown error."
+	case 131005:
+		return "Access denied", "Permission is either not granted or has been removed."
+	case 131008:
+		return "Required parameter is missing", "The request is missing a required parameter."
+	case 131009:
+		return "Parameter value is not valid", "One or more parameter values are invalid."
+	case 131016:
+		return "Service unavailable", "A service is temporarily unavailable."
+	case 131021:
+		return "Recipient cannot be sender", "Sender and recipient phone number is the same."
+	case 131026:
+		return "Message undeliverable", "Message Undeliverable."
+	case 131030:
+		return "Recipient phone number not in allowed list", "Recipient phone number not in allowed list: Add recipient phone number to recipient list and try again."
+	case 131031:
+		return "Business Account locked", "Business account has been locked."
+	case 131037:
+		return "WhatsApp provided number needs display name approval before message can be sent.", "WhatsApp provided number needs display name approval before message can be sent."
+	case 131042:
+		return "Business eligibility payment issue", "Message failed to send because there were one or more errors related to your payment method."
+	case 131045:
+		return "Incorrect certificate", "Message failed to send due to a phone number registration error."
+	case 131047:
+		return "Re-engagement message", "Message failed to send because more than 24 hours have passed since the customer last replied to this number."
+	case 131048:
+		return "Spam rate limit hit", "Message failed to send because there are restrictions on how many messages can be sent from this phone number."
+	case 131049:
+		return "This message was not delivered to maintain healthy ecosystem engagement.", "In order to maintain a healthy ecosystem engagement, the message failed to be delivered."
+	case 131050:
+		return "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your business", "The recipient has opted out of marketing messages from your business."
+	case 131051:
+		return "Unsupported message type", "Message type is not currently supported."
+	case 131052:
+		return "Media download error", "Failed to download the media from the sender."
+	case 131053:
+		return "Media upload error", "Unable to upload the media used in the message."
+	case 131056:
+		return "(Business Account, Consumer Account) pair rate limit hit", "Message failed to send because there were too many messages sent from this phone number to the same phone number in a short period of time."
+	case 131057:
+		return "Account in maintenance mode", "Business account is in maintenance mode."
+	case 132000:
+		return "Number of parameters does not match the expected number of params", ""
+	case 132001:
+		return "Template name does not exist in the translation", ""
+	case 132005:
+		return "Translated text too long", ""
+	case 132012:
+		return "Parameter format does not match format in the created template", ""
+	case 132015:
+		return "Template is Paused", "Template is paused due to low quality so it cannot be sent in a template message."
+	case 132018:
+		return "There was an issue with the parameters in your template", ""
+	case 133004:
+		return "Server Temporarily Unavailable", "Server is temporarily unavailable."
+	case 133010:
+		return "Account not registered", "Phone number not registered on the WhatsApp Business Platform."
+	case 135000:
+		return "Generic user error", "Message failed to send because of an unknown error with your request parameters."
+	}
+	return "", ""
+}
+
+// wrong is the refusal of a body that breaks a rule.
+func wrong(v schema.Violation) *refusal {
+	var last, owner string
+	if n := len(v.Path); n > 0 {
+		last, _ = v.Path[n-1].(string)
+		owner = param(v.Path[:n-1])
+	}
+	switch {
+	case v.Rule == "unknown-field":
+		r := refused(100, fmt.Sprintf("Unexpected key %q on param %q.", last, owner))
+		if owner == "" {
+			r.details = fmt.Sprintf("Unexpected key %q.", last)
+		}
+		return r
+	case v.Rule == "to-required":
+		return missing("to")
+	case v.Rule == "required" && len(v.Path) == 0:
+		return missing(field(v.Message))
+	case v.Rule == "messaging-product":
+		return invalid("(#100) Param messaging_product must be one of {whatsapp}")
+	case v.Rule == "type-missing", v.Rule == "message-missing":
+		r := refused(131008, v.Error())
+		if name := field(v.Message); v.Rule == "message-missing" && name != "" {
+			r.details = fmt.Sprintf("Parameter '%s' is mandatory for type '%s'", name, name)
+		}
+		return r
+	case v.Rule == "message-type":
+		return invalid("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - " + strings.TrimSuffix(v.Message, " is not one of the allowed values") + ".")
+	case v.Rule == "text-body":
+		return invalid("(#100) Param text['body'] must be at most 4096 characters long.")
+	case v.Rule == "type":
+		return invalid(fmt.Sprintf("(#100) Param %s %s", param(v.Path), v.Message))
+	case v.Rule == "required":
+		return refused(131008, fmt.Sprintf("Parameter '%s' is mandatory for parameter '%s'", field(v.Message), param(v.Path)))
+	case v.Rule == "authentication-user-id":
+		return refused(131062, v.Message)
+	case v.Rule == "to-format":
+		return refused(131009, "The phone number is malformed: Please use the format: +1234567890.")
+	case v.Rule == "parameter-text" && strings.HasPrefix(v.Message, "holds nothing"):
+		return refused(131008, "Parameter of type text is missing text value")
+	case v.Rule == "parameter-text":
+		return refused(132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")
+	case v.Rule == "template-button":
+		return refused(131008, v.Error())
+	}
+	return refused(131009, v.Error())
+}
+
+// field is the name that a finding quotes.
+func field(message string) string {
+	_, after, _ := strings.Cut(message, `"`)
+	name, _, _ := strings.Cut(after, `"`)
+	return name
+}
+
+// param writes a path as Meta does: interactive['action']['buttons'][0].
+func param(path schema.Path) string {
+	var b strings.Builder
+	for i, step := range path {
+		switch step := step.(type) {
+		case string:
+			if i == 0 {
+				b.WriteString(step)
+			} else {
+				b.WriteString("['" + step + "']")
+			}
+		case int:
+			fmt.Fprintf(&b, "[%d]", step)
+		}
+	}
+	return b.String()
+}
+
+func missing(name string) *refusal {
+	return invalid("(#100) The parameter " + name + " is required.")
+}
+
+func invalid(message string) *refusal {
+	return &refusal{status: http.StatusBadRequest, kind: oauth, code: 100, message: message}
+}
+
+// noObject is the refusal of an ID that is nothing, or nothing that the token may see.
+func noObject(verb, id string) *refusal {
+	return &refusal{status: http.StatusBadRequest, kind: method, code: 100, subcode: 33,
+		message: fmt.Sprintf("Unsupported %s request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, or does not support this operation. Please read the Graph API documentation at https://developers.facebook.com/docs/graph-api", strings.ToLower(verb), id)}
+}
+
+func noPath(path string) *refusal {
+	return &refusal{status: http.StatusBadRequest, kind: oauth, code: 2500, message: "Unknown path components: " + path}
+}

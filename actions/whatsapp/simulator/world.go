@@ -1,0 +1,327 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp"
+)
+
+// A world is what there is, and in which state.
+type world struct {
+	app      App
+	open     bool // no accounts are declared: any phone number ID is a number
+	accounts []*account
+	numbers  map[string]*number
+	tokens   map[string]*Token
+	people   map[string]*Person // by wa_id or user ID
+	magicHit map[string]bool    // who refused a first message
+	limits   limits
+	media    uploads
+	webhook  Webhook
+	business map[string]*portfolio
+}
+
+// An account is a WABA.
+type account struct {
+	Account
+	numbers   []*number
+	templates []*template
+	apps      bool // whether the app is subscribed
+	calls     window
+}
+
+// A number is a phone number of an account.
+type number struct {
+	Number
+	account *account
+	digits  string
+	bucket  bucket
+}
+
+// A template is one of an account's.
+type template struct {
+	id      string
+	def     *whatsapp.TemplateDefinition
+	status  string
+	quality string
+	created time.Time
+}
+
+func newWorld(o Options, now time.Time) (world, error) {
+	scene := o.Scene
+	w := world{
+		app: scene.App, open: len(scene.Accounts) == 0, webhook: scene.Webhook,
+		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]*portfolio{},
+	}
+	if w.app.ID == "" {
+		w.app.ID = DefaultAppID
+	}
+	if w.app.Name == "" {
+		w.app.Name = "Facteur"
+	}
+	if w.app.Secret == "" {
+		w.app.Secret = DefaultAppSecret
+	}
+	w.limits = newLimits(scene.Limits, w.open)
+	accounts := scene.Accounts
+	if w.open {
+		accounts = []Account{{ID: DefaultAccountID, Name: "Facteur simulator"}}
+	}
+	for _, a := range accounts {
+		if _, err := w.addAccount(a, o.Templates, now); err != nil {
+			return w, err
+		}
+	}
+	for _, t := range scene.Tokens {
+		w.tokens[t.Value] = &t
+	}
+	for _, p := range scene.People {
+		w.putPerson(p)
+		for _, n := range w.numbers {
+			if p.OptedIn {
+				w.limits.opened(n.ID, p.key(), now)
+			}
+		}
+	}
+	return w, nil
+}
+
+func (w *world) addAccount(a Account, shared []*whatsapp.TemplateDefinition, now time.Time) (*account, error) {
+	acct := &account{Account: a, apps: true}
+	if acct.Name == "" {
+		acct.Name = "Account " + a.ID
+	}
+	if acct.Business == "" {
+		acct.Business = "9" + a.ID
+	}
+	if acct.Tier == "" {
+		acct.Tier = "TIER_2K"
+	}
+	for i, text := range a.Templates {
+		d, err := whatsapp.ReadTemplate(text)
+		if err != nil {
+			return nil, fmt.Errorf("account %s: templates[%d]: %w", a.ID, i, err)
+		}
+		acct.templates = append(acct.templates, newTemplate(a.ID, d, now))
+	}
+	for _, d := range shared {
+		if acct.template(d.Name, d.Language) == nil {
+			acct.templates = append(acct.templates, newTemplate(a.ID, d, now))
+		}
+	}
+	for _, n := range a.Numbers {
+		if w.numbers[n.ID] != nil {
+			return nil, fmt.Errorf("account %s: the phone number ID %s is there twice", a.ID, n.ID)
+		}
+		w.addNumber(acct, n)
+	}
+	w.accounts = append(w.accounts, acct)
+	return acct, nil
+}
+
+func newTemplate(account string, d *whatsapp.TemplateDefinition, now time.Time) *template {
+	t := &template{id: hashID(account, d.Name, d.Language), def: d, status: d.Status, quality: "UNKNOWN", created: now}
+	if t.status == "" {
+		t.status = whatsapp.Approved
+	}
+	return t
+}
+
+// hashID makes the ID of something that is always the same.
+func hashID(parts ...string) string {
+	h := fnv.New64a()
+	for _, p := range parts {
+		_, _ = h.Write([]byte(p + "\n"))
+	}
+	return strconv.FormatUint(1_000_000_000_000_000+h.Sum64()%8_999_999_999_999_999, 10)
+}
+
+func (w *world) addNumber(a *account, n Number) *number {
+	out := &number{Number: n, account: a}
+	if out.digits = digits(n.Phone); out.digits == "" {
+		out.digits = "1555" + hashID(n.ID)[9:16]
+		out.Phone = "+1 555-" + out.digits[4:7] + "-" + out.digits[7:]
+	}
+	for _, field := range []struct {
+		of    *string
+		usual string
+	}{{&out.Name, "Facteur"}, {&out.Quality, "GREEN"}, {&out.Status, "CONNECTED"}, {&out.NameStatus, "APPROVED"}} {
+		if *field.of == "" {
+			*field.of = field.usual
+		}
+	}
+	a.numbers = append(a.numbers, out)
+	w.numbers[n.ID] = out
+	return out
+}
+
+// mostOpenNumbers bounds the numbers of an open world, which come to be as they are used.
+const mostOpenNumbers = 1000
+
+// number finds a phone number; an open world makes it.
+func (w *world) number(id string) *number {
+	if n := w.numbers[id]; n != nil || !w.open || !isID(id) || w.account(id) != nil {
+		return n
+	}
+	if len(w.numbers) >= mostOpenNumbers {
+		return nil
+	}
+	return w.addNumber(w.accounts[0], Number{ID: id})
+}
+
+// account finds a WABA that is known.
+func (w *world) account(id string) *account {
+	for _, a := range w.accounts {
+		if a.ID == id {
+			return a
+		}
+	}
+	return nil
+}
+
+// business finds a WABA; in an open world any ID that is none of a number stands for the
+// only one there is.
+func (w *world) waba(id string) *account {
+	a := w.account(id)
+	if a == nil && w.open && isID(id) && w.numbers[id] == nil {
+		return w.accounts[0]
+	}
+	return a
+}
+
+func (a *account) template(name, language string) *template {
+	i := slices.IndexFunc(a.templates, func(t *template) bool { return t.def.Name == name && t.def.Language == language })
+	if i < 0 {
+		return nil
+	}
+	return a.templates[i]
+}
+
+// key is what somebody is known by: the digits of the wa_id, or the user ID.
+func (p *Person) key() string {
+	switch {
+	case p.WaID != "":
+		return digits(p.WaID)
+	case p.Phone != "":
+		return digits(p.Phone)
+	}
+	return p.UserID
+}
+
+// putPerson makes somebody known, under all their names.
+func (w *world) putPerson(p Person) {
+	for _, key := range []string{p.key(), digits(p.Phone), p.UserID} {
+		if key != "" {
+			w.people[key] = &p
+		}
+	}
+}
+
+// who is somebody by a name; a stranger has no more than that.
+func (w *world) who(name string) *Person {
+	if p := w.people[name]; p != nil {
+		return p
+	}
+	if isUserID(name) {
+		return &Person{UserID: name}
+	}
+	return &Person{Phone: "+" + digits(name)}
+}
+
+func isUserID(name string) bool { return len(name) > 3 && name[2] == '.' }
+
+// PutPerson makes somebody known, or known anew.
+func (s *Simulator) PutPerson(p Person) error {
+	if digits(p.Phone) == "" && p.UserID == "" {
+		return fmt.Errorf("neither phone nor user_id says who it is")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.putPerson(p)
+	return nil
+}
+
+// authorize finds the token of a request: in its header, or in its parameters.
+func (s *Simulator) authorize(g *graphCall) *refusal {
+	value, ok := strings.CutPrefix(g.r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		value, _ = strings.CutPrefix(g.r.Header.Get("Authorization"), "OAuth ")
+	}
+	if value == "" && g.r.URL.RawQuery != "" {
+		value = g.r.URL.Query().Get("access_token")
+	}
+	if value = strings.TrimSpace(value); value == "" {
+		return refused(104, "")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err *refusal
+	g.token, err = s.world.token(value, g.now)
+	return err
+}
+
+// token finds a token; it is nil where any is good.
+func (w *world) token(value string, now time.Time) (*Token, *refusal) {
+	if len(w.tokens) == 0 {
+		return nil, nil
+	}
+	t := w.tokens[value]
+	r := refused(190, "")
+	const stamp = "Monday, 02-Jan-06 15:04:05 MST"
+	switch {
+	case t == nil:
+		return nil, r
+	case t.State == "password_changed":
+		r.subcode, r.message = 460, "Error validating access token: The session has been invalidated because the user changed their password or Facebook has changed the session for security reasons."
+	case t.State == "uninstalled":
+		r.subcode, r.message = 458, "Error validating access token: The user has not authorized application "+w.app.ID+"."
+	case t.State == "logged_out":
+		r.subcode, r.message = 467, "Error validating access token: The session is invalid because the user logged out."
+	case !t.Expires.IsZero() && !now.Before(t.Expires):
+		r.subcode, r.message = 463, fmt.Sprintf("Error validating access token: Session has expired on %s. The current time is %s.", t.Expires.UTC().Format(stamp), now.UTC().Format(stamp))
+	default:
+		return t, nil
+	}
+	return t, r
+}
+
+// What tokens are allowed to do.
+const (
+	messaging  = "whatsapp_business_messaging"
+	management = "whatsapp_business_management"
+)
+
+func (t *Token) scopes() []string {
+	if len(t.Scopes) == 0 {
+		return []string{management, messaging}
+	}
+	return t.Scopes
+}
+
+// may tells whether a token, nil for any, has a scope.
+func (t *Token) may(scope string) bool { return t == nil || slices.Contains(t.scopes(), scope) }
+
+// sees tells whether a token, nil for any, may see an account.
+func (t *Token) sees(a *account) bool {
+	return t == nil || len(t.Accounts) == 0 || slices.Contains(t.Accounts, a.ID)
+}
+
+// PutToken makes a token good, or what its State says.
+func (s *Simulator) PutToken(t Token) error {
+	if t.Value == "" {
+		return fmt.Errorf("token: it is empty")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.tokens[t.Value] = &t
+	return nil
+}
+
+// raw writes a value as part of another.
+func raw(v any) json.RawMessage { return encode(v) }
