@@ -112,7 +112,7 @@ type (
 type (
 	// A StartRequest starts a run.
 	StartRequest struct {
-		Inputs map[string]any `json:"inputs" doc:"the values of the flow's inputs, by name"`
+		Inputs map[string]any `json:"inputs" doc:"the values of the flow's inputs, by name; their schema is that of the flow"`
 	}
 	// A RerunRequest starts a run with the inputs of another.
 	RerunRequest struct {
