@@ -1,0 +1,133 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"facteur/actions/whatsapp"
+)
+
+const (
+	// takeClaim takes a key that nothing holds: mostly it is one. It returns no row where
+	// nobody has the id.
+	takeClaim = `
+		WITH who AS MATERIALIZED (
+			SELECT c.seq FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = $1 FOR KEY SHARE OF c
+		), taken AS (
+			INSERT INTO claims (contact, key, call, step, at, until) SELECT seq, $2, $3, $4, $5, $6 FROM who
+			ON CONFLICT (contact, key) DO NOTHING RETURNING key
+		)
+		SELECT EXISTS (SELECT FROM taken) FROM who`
+	makeContact = `
+		WITH made AS (INSERT INTO contacts (seq) VALUES ($2) RETURNING seq)
+		INSERT INTO aliases (id, contact) SELECT $1, seq FROM made`
+
+	claimOf  = "FROM claims k JOIN aliases a ON a.contact = k.contact WHERE a.id = $1 AND k.key = $2"
+	heldBy   = "SELECT k.contact, k.call, k.step, k.at " + claimOf + " FOR UPDATE OF k"
+	heldSent = "SELECT id, state FROM messages WHERE call = (SELECT k.call " + claimOf + ") ORDER BY since DESC LIMIT 1"
+
+	changeClaim  = "UPDATE claims SET call = $3, step = $4, at = $5, until = $6 WHERE contact = $1 AND key = $2"
+	deleteClaims = "DELETE FROM claims WHERE call = $1"
+)
+
+// errGone says that what was just there is not any more.
+var errGone = errors.New("it was just released")
+
+// Claim implements Ledger. It takes one round trip to the server, three for a key that
+// counts already.
+func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
+	now := l.now()
+	c.Recipient, c.Key, c.Call, c.Step = clean(key(c.Recipient)), clean(c.Key), clean(c.Call), clean(c.Step)
+	var verdict error
+	err = l.write(ctx, "claim a send", func(ctx context.Context, a attempt) error {
+		taken := false
+		err := a.QueryRow(ctx, takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Scan(&taken)
+		if errors.Is(err, pgx.ErrNoRows) {
+			if _, err = a.Exec(ctx, makeContact, c.Recipient, rand.Int64()); err == nil {
+				err = errGone // it is there now
+			}
+		}
+		if err != nil || taken {
+			return err
+		}
+		repeats, verdict, err = meet(ctx, a, c, now)
+		return err
+	})
+	if err == nil {
+		err = verdict
+	}
+	return repeats, err
+}
+
+// meet decides on a key that something holds.
+func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (repeats string, verdict, err error) {
+	var held claim
+	var contact, at int64
+	b := &pgx.Batch{}
+	b.Queue("BEGIN")
+	(census{}).queue(b, []string{c.Recipient}, false)
+	b.Queue(heldBy, c.Recipient, c.Key).QueryRow(func(row pgx.Row) error { return row.Scan(&contact, &held.call, &held.step, &at) })
+	b.Queue(heldSent, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
+		return every(rows, func(row pgx.Rows) error {
+			var s int16
+			err := row.Scan(&held.message, &s)
+			held.state = state(s)
+			return err
+		})
+	})
+	if err := a.send(ctx, b); errors.Is(err, pgx.ErrNoRows) {
+		return "", nil, errGone
+	} else if err != nil {
+		return "", nil, err
+	}
+	held.at = timeOf(at)
+	take, repeats, verdict := held.meets(c, now)
+	b = &pgx.Batch{}
+	if take {
+		b.Queue(changeClaim, contact, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano())
+	}
+	b.Queue("COMMIT")
+	return repeats, verdict, a.send(ctx, b)
+}
+
+// Release implements Ledger.
+func (l *Postgres) Release(ctx context.Context, call string) error {
+	return l.write(ctx, "release a claim", func(ctx context.Context, a attempt) error {
+		_, err := a.Exec(ctx, deleteClaims, clean(call))
+		return err
+	})
+}
+
+// pruning deletes what is from before $1, so many at most, looking only at the oldest rows,
+// and not at those that another is deleting.
+var pruning = [...]string{
+	`DELETE FROM claims WHERE (contact, key) IN (
+		SELECT contact, key FROM claims WHERE until < $1 AND at < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+	`DELETE FROM events WHERE seq IN (
+		SELECT seq FROM (SELECT seq, received FROM events ORDER BY seq LIMIT $2) AS oldest WHERE received < $1)`,
+	`DELETE FROM messages WHERE id IN (
+		SELECT id FROM messages WHERE since < $1 AND updated < $1
+			AND NOT EXISTS (SELECT FROM claims WHERE claims.call = messages.call)
+		ORDER BY since LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+}
+
+// Prune implements Ledger. Several daemons may do it at the same time.
+func (l *Postgres) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
+	err = l.write(ctx, "prune it", func(ctx context.Context, a attempt) error {
+		n = 0
+		b := &pgx.Batch{}
+		for _, sql := range pruning {
+			b.Queue(sql, before.UnixNano(), most).Exec(func(done pgconn.CommandTag) error {
+				n += int(done.RowsAffected())
+				return nil
+			})
+		}
+		return a.send(ctx, b)
+	})
+	return n, err
+}
