@@ -1,0 +1,40 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp/ledger"
+	"facteur/actions/whatsapp/ledger/ledgertest"
+	"facteur/e2e/postgres"
+)
+
+func open(t testing.TB, address string, now func() time.Time) *ledger.Postgres {
+	t.Helper()
+	l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{Now: now})
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestLedger(t *testing.T) {
+	s := postgres.Start(t)
+	t.Run("exercise", func(t *testing.T) {
+		ledgertest.Exercise(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, s.Database(t), now) })
+	})
+	t.Run("reopen", func(t *testing.T) {
+		databases := map[string]string{}
+		ledgertest.Reopen(t, func(t *testing.T, dir string, now func() time.Time) ledger.Ledger {
+			if databases[dir] == "" {
+				databases[dir] = s.Database(t)
+			}
+			return open(t, databases[dir], now)
+		})
+	})
+	t.Run("share", func(t *testing.T) {
+		address := s.Database(t)
+		ledgertest.Share(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
+	})
+}

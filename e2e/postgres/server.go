@@ -1,0 +1,253 @@
+// Package postgres runs a PostgreSQL server from the machine's own installation, on
+// loopback, for the length of a test: see Start.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"facteur/e2e"
+)
+
+// A Server is one with a data folder of its own. What it says is in its log.
+type Server struct {
+	Address string // 127.0.0.1:…
+	Version string // 15.18 …
+	CACert  string // a PEM file that vouches for its certificate, for the name localhost
+
+	bin, dir  string
+	account   *syscall.Credential // nil: that of this process
+	process   *exec.Cmd
+	log       *os.File
+	databases atomic.Int32
+}
+
+const password = "of-the-test"
+
+// Start starts a server that ends with the test. It syncs to the disk as real ones do.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{bin: installation(t)}
+	dir, err := os.MkdirTemp("", "facteur-postgres-") // t.TempDir is for this account alone
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s.dir = filepath.Join(dir, "data")
+	s.account = account(t)
+	must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+	s.CACert = s.certify(t, dir)
+	must(t, s.give(dir))
+	s.run(t, "initdb", "-D", s.dir, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", filepath.Join(dir, "password"),
+		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s.Address = listener.Addr().String()
+	must(t, listener.Close())
+	s.log, err = os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+	must(t, err)
+	t.Cleanup(func() {
+		s.Crash(t) // nobody needs what would be synced
+		if t.Failed() {
+			said, _ := os.ReadFile(s.log.Name())
+			t.Logf("the server's log:\n%s", said[max(0, len(said)-4000):])
+		}
+		s.log.Close()
+	})
+	s.Restart(t)
+	s.Exec(t, s.URL("postgres"), "SELECT 1")
+	return s
+}
+
+// installation returns the folder of the newest programs.
+func installation(t testing.TB) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	slices.SortFunc(found, func(a, b string) int { return versionOf(a) - versionOf(b) })
+	if path, err := exec.LookPath("initdb"); err == nil && len(found) == 0 {
+		found = append(found, path)
+	}
+	if len(found) == 0 {
+		e2e.Missing(t, "there is no PostgreSQL here: apt-get install postgresql-15, or put the folder of initdb and postgres into PATH")
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+func versionOf(initdb string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(initdb))))
+	return n
+}
+
+// account returns that of somebody who is not root: root may not run the server.
+func account(t testing.TB) *syscall.Credential {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
+	}
+	e2e.Missing(t, "root may not run PostgreSQL, and there is neither a user postgres nor nobody: adduser --system postgres")
+	return nil
+}
+
+// give hands a folder over to the account.
+func (s *Server) give(dir string) error {
+	if s.account == nil {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = os.Chown(path, int(s.account.Uid), int(s.account.Gid))
+		}
+		return err
+	})
+}
+
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.account}
+	return cmd
+}
+
+func (s *Server) run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	out, err := s.command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// Restart starts a stopped server again, at the same address.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	_, port, _ := net.SplitHostPort(s.Address)
+	dir := filepath.Dir(s.dir)
+	s.process = s.command("postgres", "-D", s.dir, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		"-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(dir, "cert.pem"), "-c", "ssl_key_file="+filepath.Join(dir, "key.pem"),
+		"-c", "max_connections=100", "-c", "log_error_verbosity=verbose")
+	s.process.Stdout, s.process.Stderr = s.log, s.log
+	must(t, s.process.Start())
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			s.Version = strings.Fields(conn.PgConn().ParameterStatus("server_version"))[0]
+			conn.Close(ctx)
+		}
+		cancel()
+		switch {
+		case err == nil:
+			return
+		case time.Now().After(deadline):
+			said, _ := os.ReadFile(s.log.Name())
+			t.Fatalf("the server does not start: %v\n%s", err, said)
+		}
+	}
+}
+
+// Stop ends the server in order. Connections are cut.
+func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGINT) }
+
+// Crash ends the server without any order: what is not on the disk is lost.
+func (s *Server) Crash(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+
+func (s *Server) end(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if s.process == nil {
+		return
+	}
+	must(t, s.process.Process.Signal(signal))
+	s.process.Wait()
+	s.process = nil
+}
+
+// URL is the address of a database, for its owner, without TLS.
+func (s *Server) URL(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Host: s.Address, Path: "/" + database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+// Database makes an empty database and returns its address.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprint("test", s.databases.Add(1))
+	s.Exec(t, s.URL("postgres"), "CREATE DATABASE "+name)
+	return s.URL(name)
+}
+
+// Exec runs statements, each on its own.
+func (s *Server) Exec(t testing.TB, address string, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, address)
+	must(t, err)
+	defer conn.Close(ctx)
+	for _, sql := range statements {
+		_, err := conn.Exec(ctx, sql)
+		must(t, err)
+	}
+}
+
+// certify writes a certificate that vouches for itself.
+func (s *Server) certify(t testing.TB, dir string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	private, err := x509.MarshalECPrivateKey(key)
+	must(t, err)
+	write := func(name, kind string, content []byte) string {
+		var text bytes.Buffer
+		must(t, pem.Encode(&text, &pem.Block{Type: kind, Bytes: content}))
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, text.Bytes(), 0o600))
+		return path
+	}
+	write("key.pem", "EC PRIVATE KEY", private)
+	return write("cert.pem", "CERTIFICATE", cert)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
