@@ -58,6 +58,14 @@ func (p *Program) Literal() (text string, ok bool) {
 	return p.text, p.whole == nil && p.parts == nil
 }
 
+// Prefix returns the text that every result of a text begins with.
+func (p *Program) Prefix() string {
+	if p.parts != nil {
+		return p.parts[0].text
+	}
+	return p.text
+}
+
 // Type returns the type of what the program gives.
 func (p *Program) Type() *schema.Type {
 	if p.whole != nil {

@@ -171,7 +171,8 @@ type Await struct {
 
 // A Trigger starts the flow from outside.
 type Trigger struct {
-	Kind string // webhook, schedule or whatsapp_message
+	Kind  string      // webhook, schedule or whatsapp_message
+	Event *call.Event // what starts the flow; nil for a schedule
 
 	// Of a webhook.
 	Path       string // in the form of the event's Subject

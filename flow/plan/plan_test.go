@@ -275,3 +275,16 @@ func TestManyMistakes(t *testing.T) {
 	assert.Len(t, diags, 200)
 	assert.Contains(t, diags[199].Hint, "1300 more are not shown")
 }
+
+// What a wait's path begins with is known before it runs.
+func TestPrefix(t *testing.T) {
+	for path, want := range map[string]string{
+		"/paid": "/paid", "/paid/${inputs.id}": "/paid/", "${inputs.id}": "", "${inputs.id}/paid": "", "/${inputs.id}/a/${inputs.id}": "/",
+	} {
+		p := compiled(t, flows(t, map[string]string{"f": "flow: f\ninputs: {id: {type: string}}\nsteps:\n" +
+			"  - {wait_for: {event: webhook, path: '" + path + "', connection: hook}}\n  - {set: {id: '${inputs.id}'}}\n"}), "f")
+		wait, ok := p.All[0].Do.(*plan.WaitFor)
+		require.True(t, ok)
+		assert.Equal(t, want, wait.Subject.Prefix(), path)
+	}
+}

@@ -39,6 +39,7 @@ func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
 	in := t.Webhook
 	out := &Trigger{Kind: "webhook", Path: in.Path.Value, Always: in.Always}
 	event := c.bindEvent(s, "webhook")
+	out.Event = event
 	if event != nil && event.Subject != nil && out.Path != "" {
 		path, err := event.Subject(out.Path)
 		if err != nil && !c.lib.Stored {
@@ -71,7 +72,7 @@ func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
 
 func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger {
 	out := &Trigger{Kind: "whatsapp_message", Always: in.Always}
-	c.bindEvent(s, "whatsapp.message")
+	out.Event = c.bindEvent(s, "whatsapp.message")
 	if in.SenderPhoneID != nil {
 		out.SenderPhoneID = in.SenderPhoneID.Value
 	}

@@ -34,6 +34,19 @@ func (v *Value) Literal() (any, bool) {
 	return v.literal, true
 }
 
+// Prefix returns the text that the value, a text, begins with, whatever its expressions
+// give.
+func (v *Value) Prefix() string {
+	switch {
+	case v.program != nil:
+		return v.program.Prefix()
+	case v.literalOnly():
+		text, _ := v.literal.(string)
+		return text
+	}
+	return ""
+}
+
 func (v *Value) literalOnly() bool { return v.program == nil && !v.isList && !v.isMap }
 
 // isOptional tells whether the value may be no value at all.

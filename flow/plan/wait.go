@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/diag"
@@ -20,10 +22,10 @@ func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope,
 		_, known := c.lib.Catalog.Names()
 		c.diags.Errorf("unknown-event", in.Event.Whole, diag.DidYouMean(in.Event.Value, "events", known), "there is no event %q", in.Event.Value)
 	}
-	c.subject(in, event, out, s)
 	if out.Connection, out.Open = c.source(in.Connection, event, in.Range); in.Connection != nil && event != nil && !event.Connection {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", event.Name)
 	}
+	c.subject(in, event, out, s)
 	if in.When != nil {
 		inside := s.Fork()
 		inside.Bind("event", of)
@@ -82,6 +84,9 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 			c.diags.Errorf("missing-key", in.Range, "add "+k.name+" to wait_for", "%s needs %s: whose events are meant", event.Name, k.name)
 		case event.By == k.name:
 			out.Subject = c.value(k.node, schema.StringType, s)
+			if out.Open && strings.Trim(out.Subject.Prefix(), "/ ") == "" && !c.lib.Stored {
+				c.diags.Errorf("bad-subject", k.node.Range, "begin it with text, such as /payments/${…}, or name a connection", "%s begins with an expression: anybody could send to any %s", k.name, k.name)
+			}
 			text, ok := out.Subject.literal.(string)
 			if !ok || event.Subject == nil || c.lib.Stored {
 				continue

@@ -1,0 +1,264 @@
+package trigger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"facteur/flow/host"
+	"facteur/flow/plan"
+	"facteur/flow/trigger"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const shop = `flow: shop
+inputs:
+  phone: {type: string, format: e164}
+  name: {type: string, default: cher client}
+  at: {type: string, format: date-time}
+triggers:
+  - webhook: {path: /orders/, connection: hook, inputs: {phone: "${event.body.phone}", at: "${now()}"}}
+  - webhook: {path: /open, connection: none, inputs: {phone: "${event.body.phone}", name: "${settings.shop}", at: "${now()}"}}
+steps: [{set: {x: "${inputs.phone + inputs.name + string(inputs.at)}"}}]
+`
+
+const once = `flow: once
+inputs: {id: {type: string}}
+triggers: [{webhook: {path: /orders, connection: hook, dedupe: "${event.body.?id}", inputs: {id: "${string(event.body.phone)}"}, always: true}}]
+steps: [{set: {x: "${inputs.id}"}}]
+`
+
+const answer = `flow: answer
+inputs: {text: {type: string}, at: {type: string, format: date-time}}
+triggers:
+  - whatsapp_message: {sender_phone_id: "1", when: event.text == "hi", inputs: {text: "${event.text}", at: "${event.timestamp}"}}
+  - whatsapp_message: {when: 'event.text.startsWith("h")', inputs: {text: "second", at: "${event.timestamp}"}}
+steps: [{set: {x: "${inputs.text + string(inputs.at)}"}}]
+`
+
+const always = `flow: always
+triggers: [{whatsapp_message: {sender_phone_id: "2", always: true}}]
+steps: [{wait: 1s}]
+`
+
+func order(id string) map[string]any { return map[string]any{"id": id, "phone": "+33612345678"} }
+
+func TestFire(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		event   host.Event
+		claimed bool
+		want    []string
+	}{
+		{"a webhook", request("e1", "/orders", "hook", order("7")), false, []string{"shop", "once"}},
+		{"a webhook through another connection", request("e1", "/orders", "other", order("7")), false, nil},
+		{"a webhook that proved nothing", request("e1", "/orders", "none", order("7")), false, nil},
+		{"a webhook by hand", request("e1", "/orders", "", order("7")), false, []string{"shop", "once"}},
+		{"a webhook of anybody", request("e1", "/open", "none", order("7")), false, []string{"shop"}},
+		{"a webhook of somebody, where anybody may", request("e1", "/open", "hook", order("7")), false, []string{"shop"}},
+		{"a webhook that a run waited for", request("e1", "/orders", "hook", order("7")), true, []string{"once"}},
+		{"a webhook of another path", request("e1", "/orders/7", "hook", order("7")), false, nil},
+		{"a message", message("m1", "1", "hi"), false, []string{"answer"}},
+		{"a message for the second trigger", message("m1", "1", "hello"), false, []string{"answer"}},
+		{"a message to another number", message("m1", "3", "hi"), false, []string{"answer"}},
+		{"a message for both", message("m1", "2", "hi"), false, []string{"answer", "always"}},
+		{"a message that a run waited for", message("m1", "2", "hi"), true, []string{"always"}},
+		{"a message that says something else", message("m1", "1", "non"), false, nil},
+		{"another kind", host.Event{ID: "x", Name: "order.paid"}, false, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newKit(t, trigger.Options{}, shop, once, answer, always)
+			for range 3 {
+				require.NoError(t, k.Fire(t.Context(), tt.event, tt.claimed))
+			}
+			assert.ElementsMatch(t, tt.want, k.host.flows(), "each once")
+			assert.Empty(t, k.log.String())
+		})
+	}
+}
+
+func TestInputs(t *testing.T) {
+	k := newKit(t, trigger.Options{}, shop, once, answer, always)
+	require.NoError(t, k.Fire(t.Context(), request("e1", "/open", "none", order("7")), false))
+	require.NoError(t, k.Fire(t.Context(), message("m1", "1", "hi"), false))
+	require.NoError(t, k.Fire(t.Context(), message("m2", "7", "hello"), false))
+	require.Len(t, k.host.runs, 3)
+	assert.Equal(t, map[string]any{"phone": "+33612345678", "name": "Chez Nous", "at": noon()}, k.host.runs[0].inputs)
+	assert.Equal(t, "webhook /open", k.host.runs[0].by)
+	assert.Equal(t, map[string]any{"text": "hi", "at": noon().Add(-2e9)}, k.host.runs[1].inputs)
+	assert.Equal(t, "message to 1", k.host.runs[1].by)
+	assert.Equal(t, "second", k.host.runs[2].inputs["text"])
+	assert.Equal(t, "message", k.host.runs[2].by)
+}
+
+// TestDedupe: two events with one value start once, whatever else they hold; without a
+// value each is its own.
+func TestDedupe(t *testing.T) {
+	k := newKit(t, trigger.Options{}, once)
+	for i, body := range []any{order("7"), map[string]any{"id": "7", "phone": "+33600000002"}, order("8"), map[string]any{"phone": "a"}, map[string]any{"phone": "b"}, map[string]any{"id": int64(7), "phone": "c"}} {
+		require.NoError(t, k.Fire(t.Context(), request(fmt.Sprint("e", i), "/orders", "hook", body), false))
+	}
+	var ids []any
+	for _, r := range k.host.runs {
+		ids = append(ids, r.inputs["id"])
+	}
+	assert.Equal(t, []any{"+33612345678", "+33612345678", "a", "b", "c"}, ids)
+	assert.Equal(t, map[string]int{"once webhook started": 5, "once webhook repeated": 1}, k.counts)
+}
+
+// TestFailures: what an expression cannot do starts nothing, and somebody can see it.
+func TestFailures(t *testing.T) {
+	const broken = `flow: broken
+inputs: {phone: {type: string, format: e164}}
+triggers:
+  - whatsapp_message: {sender_phone_id: "1", when: event.text.substring(5) == "x", inputs: {phone: "${event.from}"}}
+  - whatsapp_message: {sender_phone_id: "2", inputs: {phone: "${event.text}"}}
+  - webhook: {path: /inputs, connection: hook, inputs: {phone: "${event.body.phone}"}}
+  - webhook: {path: /dedupe, connection: hook, dedupe: "${event.body.id}", inputs: {phone: "+33612345678"}}
+  - webhook: {path: /random, connection: hook, inputs: {phone: "${'+336' + string(random(10000000, 99999999))}"}}
+steps: [{set: {x: "${inputs.phone}"}}]
+`
+	for _, tt := range []struct {
+		name  string
+		event host.Event
+		log   []string
+	}{
+		{"when", message("m1", "1", "hi"), []string{"flow=broken", "event=m1", "key=when", "at=broken.flow.yaml:4:63"}},
+		{"inputs that do not fit", message("m1", "2", "hi"), []string{"event=m1", "key=inputs", "phone: "}},
+		{"inputs that are not there", request("e1", "/inputs", "hook", map[string]any{}), []string{"event=e1", `trigger="webhook /inputs"`, "no such key: phone", "at=broken.flow.yaml:6:"}},
+		{"a body that is a text", request("e1", "/inputs", "hook", "bonjour"), []string{"event=e1"}},
+		{"dedupe", request("e1", "/dedupe", "hook", map[string]any{}), []string{"key=dedupe", "no such key: id"}},
+		{"what only a run has", request("e1", "/random", "hook", nil), []string{"key=inputs", "is not available here"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newKit(t, trigger.Options{}, broken, strings.Replace(always, `"2"`, `"1"`, 1))
+			require.NoError(t, k.Fire(t.Context(), tt.event, false), "it would fail again")
+			assert.NotContains(t, k.host.flows(), "broken")
+			if tt.event.Name == "whatsapp.message" && tt.name == "when" {
+				assert.Equal(t, []string{"always"}, k.host.flows(), "others are not held up")
+			}
+			assert.Equal(t, 1, k.counts["broken webhook failed"]+k.counts["broken whatsapp_message failed"])
+			assert.Contains(t, k.log.String(), "level=ERROR")
+			for _, part := range tt.log {
+				assert.Contains(t, k.log.String(), part)
+			}
+		})
+	}
+}
+
+// TestRefused: what the host refuses keeps the event open; then the others are not
+// started again.
+func TestRefused(t *testing.T) {
+	k := newKit(t, trigger.Options{}, shop, once)
+	k.host.refuse = errors.New("the disk is full")
+	event := request("e1", "/orders", "hook", order("7"))
+	err := k.Fire(t.Context(), event, false)
+	require.ErrorContains(t, err, "start shop: the disk is full")
+	require.ErrorContains(t, err, "start once: the disk is full")
+	assert.Equal(t, map[string]int{"shop webhook refused": 1, "once webhook refused": 1}, k.counts)
+	k.host.refuse = nil
+	require.NoError(t, k.Fire(t.Context(), event, false))
+	require.NoError(t, k.Fire(t.Context(), event, false))
+	assert.Equal(t, []string{"shop", "once"}, k.host.flows())
+}
+
+// TestReload: Set swaps all at once, while events come.
+func TestReload(t *testing.T) {
+	k := newKit(t, trigger.Options{}, answer, always)
+	other := compile(t, strings.Replace(answer, "flow: answer", "flow: renewed", 1), strings.Replace(always, "flow: always", "flow: forever", 1))
+	before := compile(t, answer, always)
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := range 200 {
+				assert.NoError(t, k.Fire(t.Context(), message(fmt.Sprint("m", worker, " ", i), "2", "hi"), false))
+			}
+		})
+	}
+	for i := range 100 {
+		k.Set([][]*plan.Plan{other, before}[i%2])
+	}
+	all.Wait()
+	pairs := map[string]int{}
+	for _, r := range k.host.runs {
+		pairs[r.flow]++
+	}
+	assert.Equal(t, pairs["answer"], pairs["always"], "an event meets the old flows or the new ones, never some of both")
+	assert.Equal(t, pairs["renewed"], pairs["forever"])
+	assert.Equal(t, 800, pairs["answer"]+pairs["renewed"])
+}
+
+// TestNotYet: events that come before the flows are there, or the host, wait for them.
+func TestNotYet(t *testing.T) {
+	h := &fake{}
+	s := trigger.New(nil, trigger.Options{})
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	require.ErrorIs(t, s.Fire(ctx, message("m1", "2", "hi"), false), context.Canceled)
+	fired := make(chan error)
+	go func() { fired <- s.Fire(t.Context(), message("m1", "2", "hi"), false) }()
+	s.Set(compile(t, always))
+	require.ErrorIs(t, s.Fire(ctx, message("m1", "2", "hi"), false), context.Canceled)
+	s.Serve(h)
+	require.NoError(t, <-fired)
+	assert.Equal(t, []string{"always"}, h.flows())
+}
+
+func TestHook(t *testing.T) {
+	const waits = `flow: waits
+inputs: {id: {type: string}}
+steps:
+  - {wait_for: {event: webhook, path: paid, connection: bank, timeout: 1h}}
+  - {wait_for: {event: webhook, path: "/paid/${inputs.id}", connection: bank, timeout: 1h}}
+  - foreach: [1, 2]
+    as: n
+    steps:
+      - {wait_for: {event: webhook, path: "/public/${inputs.id}", connection: none, timeout: 1h}}
+  - call: called
+`
+	const called = "flow: called\nsteps: [{wait_for: {event: webhook, path: /called, connection: hook, timeout: 1h}}]\n"
+	k := newKit(t, trigger.Options{}, shop, once, waits, called)
+	check := func(path string, open bool, connections ...string) {
+		t.Helper()
+		names, anybody := k.Hook(path)
+		assert.ElementsMatch(t, connections, names, path)
+		assert.Equal(t, open, anybody, path)
+	}
+	check("/orders", false, "hook")
+	check("/open", true)
+	check("/paid", false, "bank")
+	check("/paid/7", false, "bank")
+	check("/paid/", false, "bank")
+	check("/payments", false)
+	check("/public/7", true)
+	check("/public", false)
+	check("/called", false, "hook")
+	check("/", false)
+
+	k.Set(compile(t, always))
+	check("/orders", false)
+	check("/paid/7", false, "bank") // runs may wait for it still
+	k.Keep(compile(t, strings.Replace(called, "path: /called", "path: /older", 1))...)
+	check("/older", false, "hook")
+}
+
+func BenchmarkFire(b *testing.B) {
+	var texts []string
+	for i := range 1000 {
+		texts = append(texts, strings.NewReplacer("flow: answer", fmt.Sprintf("flow: answer%d", i), `sender_phone_id: "1"`, fmt.Sprintf(`sender_phone_id: "%d"`, i),
+			`  - whatsapp_message: {when: 'event.text.startsWith("h")', inputs: {text: "second", at: "${event.timestamp}"}}`+"\n", "").Replace(answer))
+	}
+	k := newKit(b, trigger.Options{}, texts...)
+	event := message("m1", "7", "hi")
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := k.Fire(b.Context(), event, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
