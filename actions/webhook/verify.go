@@ -33,8 +33,9 @@ var (
 // or without sha256= before them, or as base64. With type shared it holds the secret
 // itself, Bearer before it or not.
 //
-// There is no time in what is signed, so a request that somebody recorded can be sent
-// again; see Options.ID for how it is then recognised.
+// There is no time in what is signed, so that who recorded a request could send it again.
+// TLS keeps it from being recorded; where that is not enough, the trigger's dedupe tells
+// what was there before.
 func Verify(c vault.Connection, header http.Header, body []byte) error {
 	secret := c.Secret("secret")
 	switch {

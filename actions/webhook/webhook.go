@@ -37,11 +37,6 @@ type Options struct {
 	Find func(path string) (connections []string, open bool)
 	// Resolve returns a connection, as a vault.Vault does.
 	Resolve func(ctx context.Context, name string) (vault.Connection, error)
-	// ID gives the value by which a repeated request is recognised, "" where there is
-	// none: then the sender's own id of the delivery counts, in a header such as
-	// Idempotency-Key or Webhook-Id, and without one each request is a new one. nil:
-	// there never is one.
-	ID func(path, connection string, data map[string]any) string
 	// Deliver stores an event, durably: the request is answered after that.
 	Deliver func(ctx context.Context, d Delivery) error
 
@@ -53,9 +48,11 @@ type Options struct {
 	Answered func(Answer)
 }
 
-// A Delivery is a request on its way to the runs. One with an id that came before is the
-// same one.
+// A Delivery is a request on its way to the runs.
 type Delivery struct {
+	// ID is the same for a request that its sender repeats and says so, with its own id of
+	// the delivery in a header such as Idempotency-Key or Webhook-Id. Otherwise each
+	// request is a new one, and the trigger's dedupe may tell that it is not.
 	ID         string
 	Path       string // in the form of Path
 	Connection string // that proved who sent it; None
@@ -166,7 +163,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, byte
 	if d.Data["body"], err = content(r.Header.Get("Content-Type"), body); err != nil {
 		return d, len(body), err
 	}
-	d.ID = h.id(d, r.Header)
+	d.ID = identify(d, r.Header)
 	if err := h.Deliver(r.Context(), d); err != nil {
 		return d, len(body), &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
 	}
@@ -175,13 +172,8 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, byte
 
 func errNoPath() error { return &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here"} }
 
-// id gives the event's id: the same for a request that is repeated.
-func (h *handler) id(d Delivery, header http.Header) string {
-	if h.ID != nil {
-		if value := h.ID(d.Path, d.Connection, d.Data); value != "" {
-			return digest(d.Path, d.Connection, value)
-		}
-	}
+// identify gives an event its id.
+func identify(d Delivery, header http.Header) string {
 	for _, name := range []string{"Idempotency-Key", "Webhook-Id", "X-Webhook-Id", "X-Shopify-Webhook-Id", "X-Github-Delivery", "X-Gitlab-Event-Uuid"} {
 		if value := header.Get(name); value != "" {
 			return digest(d.Path, d.Connection, name, value)
