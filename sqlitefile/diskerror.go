@@ -35,6 +35,7 @@ var (
 	errForeign = errors.New("it is something else")
 	errNoFile  = errors.New("it is not a file")
 	errOlder   = errors.New("it is of an older version; open it for writing once, which brings it up to date")
+	errThere   = errors.New("there is a file of that name already; choose another")
 	errNoWAL   = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
 )
 

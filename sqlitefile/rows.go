@@ -1,6 +1,7 @@
 package sqlitefile
 
 import (
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -15,6 +16,25 @@ func Query(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt), arg
 		ResultFunc: func(row *sqlite.Stmt) error { each(row); return nil },
 	})
 }
+
+// Each is Query that ends with the row for which each returns false.
+func Each(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt) bool, args ...any) error {
+	err := sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{
+		Args: args,
+		ResultFunc: func(row *sqlite.Stmt) error {
+			if !each(row) {
+				return errEnough
+			}
+			return nil
+		},
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+var errEnough = errors.New("enough")
 
 // Nanos is how a time is stored: nanoseconds since 1970, null for the zero time. They
 // reach from 1678 to 2262.

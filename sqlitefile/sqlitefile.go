@@ -111,11 +111,20 @@ func (f *File) Outside(ctx context.Context, apply func(*sqlite.Conn) error) erro
 // It works also after the disk has failed, on what is there. What see returns is an error
 // of the file; what else it finds out it leaves in variables of its caller.
 func (f *File) Read(ctx context.Context, see func(*sqlite.Conn) error) error {
-	err := f.writer.do(ctx, write{}, true)
-	if disk := (*DiskError)(nil); err != nil && !errors.As(err, &disk) {
+	if err := f.settle(ctx); err != nil {
 		return err
 	}
 	return f.reader.Read(ctx, see)
+}
+
+// settle waits until all is in the file that was written before. It does not mind that the
+// disk has failed.
+func (f *File) settle(ctx context.Context) error {
+	err := f.writer.do(ctx, write{}, true)
+	if _, failed := errors.AsType[*DiskError](err); failed {
+		return nil
+	}
+	return err
 }
 
 // Peek is Read that does not wait for what is being written.

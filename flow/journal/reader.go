@@ -2,6 +2,9 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"slices"
 
 	"zombiezen.com/go/sqlite"
 
@@ -9,7 +12,10 @@ import (
 )
 
 // A Reader reads a journal's file. It is safe for concurrent use.
-type Reader struct{ file *sqlitefile.Reader }
+type Reader struct {
+	reads
+	file *sqlitefile.Reader
+}
 
 // OpenReadOnly opens the journal in a file for reading, also while another process
 // writes it. It does not create a file. Errors are a *DiskError.
@@ -18,36 +24,33 @@ func OpenReadOnly(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{file}, nil
+	return &Reader{reads{file.Read}, file}, nil
 }
+
+// Backup is as in SQLite.
+func (r *Reader) Backup(ctx context.Context, path string) error { return r.file.Backup(ctx, path) }
 
 // Close ends the reads that are under way.
 func (r *Reader) Close() error { return r.file.Close() }
 
+// reads are what can be read of a journal's file. Each shows one state of it. They work
+// also after the disk has failed, and return what is there. Errors of the file are a
+// *DiskError.
+type reads struct {
+	file func(ctx context.Context, see func(*sqlite.Conn) error) error
+}
+
 // Load is as in Journal.
-func (r *Reader) Load(ctx context.Context, run string) (Run, []Record, error) {
-	return load(ctx, r.file.Read, run)
-}
-
-// List is as in Journal.
-func (r *Reader) List(ctx context.Context, f Filter) ([]Run, error) {
-	return list(ctx, r.file.Read, f)
-}
-
-// A read shows one state of a file.
-type read func(ctx context.Context, see func(*sqlite.Conn) error) error
-
-func load(ctx context.Context, read read, run string) (head Run, records []Record, err error) {
+func (r reads) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
 	found := false
-	err = read(ctx, func(conn *sqlite.Conn) error {
-		heads, seqs, err := selectRuns(conn, "WHERE id = ?", run)
-		if err != nil || len(heads) == 0 {
+	err = r.file(ctx, func(conn *sqlite.Conn) error {
+		h := heads{conn: conn, sources: true}
+		if head, found, err = h.one("id = ?", run); err != nil || !found {
 			return err
 		}
-		head, found = heads[0], true
-		return sqlitefile.Query(conn, "SELECT at, kind, body FROM records WHERE run = ? ORDER BY seq", func(row *sqlite.Stmt) {
-			records = append(records, Record{At: sqlitefile.Time(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
-		}, seqs[0])
+		return sqlitefile.Query(conn, "SELECT at, kind, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq", func(row *sqlite.Stmt) {
+			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
+		}, head.Seq*perRun, (head.Seq+1)*perRun)
 	})
 	switch {
 	case err != nil:
@@ -58,24 +61,52 @@ func load(ctx context.Context, read read, run string) (head Run, records []Recor
 	return head, records, nil
 }
 
-func list(ctx context.Context, read read, f Filter) (runs []Run, err error) {
-	where, args := "WHERE true", []any{}
-	if f.Status != "" {
-		where, args = where+" AND status = ?", append(args, f.Status)
-	}
-	if f.Flow != "" {
-		where, args = where+" AND flow = ?", append(args, f.Flow)
-	}
-	err = read(ctx, func(conn *sqlite.Conn) error {
-		runs, _, err = selectRuns(conn, where+" ORDER BY runs.seq DESC LIMIT ?", append(args, f.limit())...)
-		return err
+// Unfinished is as in Journal.
+func (r reads) Unfinished(ctx context.Context, each func(Run, Waits) error) error {
+	var stopped error
+	err := r.file(ctx, func(conn *sqlite.Conn) error {
+		h := heads{conn: conn}
+		if err := h.loadPlans(); err != nil {
+			return err
+		}
+		known := interned{}
+		var waits []byte
+		return sqlitefile.Each(conn, "SELECT "+headColumns+", waits FROM open CROSS JOIN runs ON runs.seq = open.run JOIN statuses ON code = open.status ORDER BY open.run",
+			func(row *sqlite.Stmt) bool {
+				run, plan := headOf(row)
+				run.Flow, run.Digest = h.plans[plan].flow, h.plans[plan].digest
+				waits = slices.Grow(waits[:0], row.ColumnLen(waitsColumn))
+				waits = waits[:row.ColumnBytes(waitsColumn, waits[:cap(waits)])]
+				var w Waits
+				if w, stopped = decodeWaits(waits, known); stopped == nil {
+					stopped = each(run, w)
+				}
+				return stopped == nil
+			})
 	})
-	return runs, err
+	if err != nil {
+		return err
+	}
+	return stopped
+}
+
+// Notes is as in Journal.
+func (r reads) Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
+	notes := map[string]json.RawMessage{}
+	err := r.file(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT name, body FROM notes WHERE kind = ?", func(row *sqlite.Stmt) {
+			notes[row.ColumnText(0)] = sqlitefile.Blob(row, 1)
+		}, kind)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return notes, nil
 }
 
 // number returns the number of a run.
-func number(ctx context.Context, read read, run string) (seq int64, err error) {
-	err = read(ctx, func(conn *sqlite.Conn) error {
+func (r reads) number(ctx context.Context, run string) (seq int64, err error) {
+	err = r.file(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT seq FROM runs WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, run)
 	})
 	if err == nil && seq == 0 {
@@ -84,41 +115,107 @@ func number(ctx context.Context, read read, run string) (seq int64, err error) {
 	return seq, err
 }
 
-// selectRuns returns the runs of a query, and their numbers.
-func selectRuns(conn *sqlite.Conn, where string, args ...any) (runs []Run, seqs []int64, err error) {
-	var plans []int64
-	err = sqlitefile.Query(conn, `
-		SELECT runs.seq, id, flow, plan, digest, version, status, started, ended
-		FROM runs JOIN plans ON plans.seq = runs.plan `+where,
-		func(row *sqlite.Stmt) {
-			seqs = append(seqs, row.ColumnInt64(0))
-			plans = append(plans, row.ColumnInt64(3))
-			runs = append(runs, Run{
-				ID:      row.ColumnText(1),
-				Flow:    row.ColumnText(2),
-				Digest:  row.ColumnText(4),
-				Version: row.ColumnInt(5),
-				Status:  row.ColumnText(6),
-				Started: sqlitefile.Time(row, 7),
-				Ended:   sqlitefile.Time(row, 8),
-			})
-		}, args...)
-	if err != nil {
-		return nil, nil, err
+// heads reads the heads of runs, in one state of the file.
+type heads struct {
+	conn    *sqlite.Conn
+	sources bool // are wanted
+	plans   map[int64]planRow
+}
+
+type planRow struct {
+	flow, digest string
+	sources      map[string]string
+}
+
+const (
+	headColumns = "runs.seq, id, runs.plan, version, name, started, ended, unknown, starter, lock, inputs"
+	waitsColumn = 11 // behind those
+)
+
+func headOf(row *sqlite.Stmt) (run Run, plan int64) {
+	return Run{
+		Seq:     row.ColumnInt64(0),
+		ID:      row.ColumnText(1),
+		Version: row.ColumnInt(3),
+		Status:  row.ColumnText(4),
+		Started: timeOf(row, 5),
+		Ended:   timeOf(row, 6),
+		Unknown: row.ColumnInt(7),
+		By:      row.ColumnText(8),
+		Lock:    row.ColumnText(9),
+		Inputs:  sqlitefile.Blob(row, 10),
+	}, row.ColumnInt64(2)
+}
+
+// one returns the run that a condition selects.
+func (h *heads) one(where string, arg any) (run Run, found bool, err error) {
+	var plan int64
+	err = sqlitefile.Query(h.conn, "SELECT "+headColumns+` FROM runs LEFT JOIN open ON open.run = runs.seq
+		JOIN statuses ON code = coalesce(open.status, runs.status) WHERE runs.`+where, func(row *sqlite.Stmt) {
+		run, plan = headOf(row)
+		found = true
+	}, arg)
+	if err != nil || !found {
+		return run, false, err
 	}
-	shared := map[int64]map[string]string{}
-	for i, plan := range plans {
-		if shared[plan] == nil {
-			sources := map[string]string{}
-			err := sqlitefile.Query(conn, "SELECT name, text FROM sources WHERE plan = ?", func(row *sqlite.Stmt) {
-				sources[row.ColumnText(0)] = string(sqlitefile.Blob(row, 1))
-			}, plan)
-			if err != nil {
-				return nil, nil, err
-			}
-			shared[plan] = sources
+	p, ok := h.plans[plan]
+	if !ok {
+		if p, err = h.plan(plan); err != nil {
+			return run, false, err
 		}
-		runs[i].Sources = shared[plan]
 	}
-	return runs, seqs, nil
+	run.Flow, run.Digest, run.Sources = p.flow, p.digest, p.sources
+	return run, true, nil
+}
+
+func (h *heads) plan(seq int64) (p planRow, err error) {
+	err = sqlitefile.Query(h.conn, "SELECT flow, digest FROM plans WHERE seq = ?", func(row *sqlite.Stmt) {
+		p = planRow{flow: row.ColumnText(0), digest: row.ColumnText(1)}
+	}, seq)
+	if err == nil && h.sources {
+		p.sources = map[string]string{}
+		err = sqlitefile.Query(h.conn, "SELECT name, text FROM sources WHERE plan = ?", func(row *sqlite.Stmt) {
+			p.sources[row.ColumnText(0)] = string(sqlitefile.Blob(row, 1))
+		}, seq)
+	}
+	if err != nil {
+		return planRow{}, err
+	}
+	if h.plans == nil {
+		h.plans = map[int64]planRow{}
+	}
+	h.plans[seq] = p
+	return p, nil
+}
+
+// loadPlans reads all plans, without their sources.
+func (h *heads) loadPlans() error {
+	h.plans = map[int64]planRow{}
+	return sqlitefile.Query(h.conn, "SELECT seq, flow, digest FROM plans", func(row *sqlite.Stmt) {
+		h.plans[row.ColumnInt64(0)] = planRow{flow: row.ColumnText(1), digest: row.ColumnText(2)}
+	})
+}
+
+// planNumbers returns the plans of a flow, or of all.
+func planNumbers(conn *sqlite.Conn, flow string) (seqs []int64, err error) {
+	add := func(row *sqlite.Stmt) { seqs = append(seqs, row.ColumnInt64(0)) }
+	if flow == "" {
+		err = sqlitefile.Query(conn, "SELECT seq FROM plans", add)
+	} else {
+		err = sqlitefile.Query(conn, "SELECT seq FROM plans WHERE flow = ?", add, flow)
+	}
+	return seqs, err
+}
+
+// statusCodes returns the code of a status, or all.
+func statusCodes(conn *sqlite.Conn, name string) (codes []int64, err error) {
+	all := map[string]int64{}
+	err = sqlitefile.Query(conn, "SELECT name, code FROM statuses", func(row *sqlite.Stmt) { all[row.ColumnText(0)] = row.ColumnInt64(1) })
+	if name == "" || err != nil {
+		return slices.Collect(maps.Values(all)), err
+	}
+	if code, ok := all[name]; ok {
+		codes = []int64{code}
+	}
+	return codes, nil
 }

@@ -1,19 +1,49 @@
 package journal
 
-import "facteur/sqlitefile"
+import (
+	"math"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
+)
 
 // kind is that of a journal's file.
 func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "journal",
 		ID:         0x46435452, // "FCTR"
-		Migrations: []string{schema1},
+		Migrations: []string{schema1, schema2},
 	}
 }
 
-// Times are nanoseconds since 1970 in UTC, null for the zero time. Runs and records are
-// numbered in the order in which they came, so appending touches the end of a table
-// whichever run it is for.
+// Times are nanoseconds since 1970 in UTC. The zero time is the smallest number, and a run
+// that has not ended does so at the largest, so that numbers compare as times do.
+const (
+	zero  = math.MinInt64
+	never = math.MaxInt64
+)
+
+// stamp is how a time is stored.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return zero
+	}
+	return t.UnixNano()
+}
+
+// instant returns the time of a stamp, in UTC.
+func instant(n int64) time.Time {
+	if n == zero || n == never {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+func timeOf(row *sqlite.Stmt, col int) time.Time { return instant(row.ColumnInt64(col)) }
+
+// Times were null for the zero time, here.
 const schema1 = `
 CREATE TABLE plans ( -- what the runs of one version of a flow share
 	seq    INTEGER PRIMARY KEY,
@@ -46,4 +76,124 @@ CREATE TABLE records (
 	body BLOB NOT NULL
 );
 CREATE INDEX records_by_run ON records (run);
+`
+
+// A run of one step costs few rows and little searching: the rows of runs that come
+// together lie together, and a row keeps its size when the run ends. What selects runs is
+// made for that, too: the newest first, of a recipient, of a status and a plan. The plans
+// of a flow, and the statuses, are few.
+const schema2 = `
+ALTER TABLE plans RENAME TO plans1;
+ALTER TABLE sources RENAME TO sources1;
+ALTER TABLE runs RENAME TO runs1;
+ALTER TABLE records RENAME TO records1;
+
+CREATE TABLE plans ( -- what the runs of one version of a flow share
+	seq    INTEGER PRIMARY KEY,
+	hash   BLOB NOT NULL UNIQUE, -- of all that is stored of it
+	flow   TEXT NOT NULL,
+	digest TEXT NOT NULL
+);
+CREATE INDEX plans_by_flow ON plans (flow);
+CREATE TABLE sources (
+	plan INTEGER NOT NULL, -- plans.seq
+	name TEXT NOT NULL,
+	text BLOB NOT NULL,
+	PRIMARY KEY (plan, name)
+) WITHOUT ROWID;
+CREATE TABLE statuses (
+	code INTEGER PRIMARY KEY, -- from 2: 0 and 1 take less room than others
+	name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE runs (
+	seq     INTEGER PRIMARY KEY,
+	id      TEXT NOT NULL UNIQUE,
+	plan    INTEGER NOT NULL, -- plans.seq
+	version INTEGER NOT NULL, -- of the machine
+	status  INTEGER NOT NULL, -- statuses.code, once it has ended
+	started INTEGER NOT NULL,
+	ended   INTEGER NOT NULL,
+	unknown INTEGER NOT NULL, -- how many unknowns it has
+	starter TEXT NOT NULL,
+	lock    TEXT NOT NULL,
+	inputs  BLOB NOT NULL -- a hash
+);
+CREATE INDEX runs_ended ON runs (status, plan) WHERE ended < 9223372036854775807;
+CREATE TABLE open ( -- the runs that have not ended
+	run    INTEGER PRIMARY KEY, -- runs.seq
+	plan   INTEGER NOT NULL,
+	status INTEGER NOT NULL, -- statuses.code
+	waits  BLOB -- null: for nothing
+);
+CREATE TABLE records (
+	seq  INTEGER PRIMARY KEY, -- runs.seq * 16777216 + its number in the run
+	at   INTEGER NOT NULL,
+	kind TEXT NOT NULL,
+	body BLOB NOT NULL
+);
+CREATE TABLE unknowns ( -- calls that nobody knows the outcome of
+	run INTEGER NOT NULL, -- runs.seq
+	key TEXT NOT NULL,
+	PRIMARY KEY (run, key)
+) WITHOUT ROWID;
+CREATE TABLE recipients (
+	block INTEGER NOT NULL, -- runs.seq / 4096
+	hash  INTEGER NOT NULL, -- of the recipient
+	run   INTEGER NOT NULL, -- runs.seq
+	PRIMARY KEY (block, hash, run)
+) WITHOUT ROWID;
+CREATE TABLE stretches ( -- of runs that started in the same minute
+	run    INTEGER PRIMARY KEY, -- runs.seq of the first one
+	minute INTEGER NOT NULL -- since 1970
+);
+CREATE INDEX stretches_by_minute ON stretches (minute);
+CREATE TABLE events (
+	seq        INTEGER PRIMARY KEY,
+	id         TEXT NOT NULL UNIQUE,
+	name       TEXT NOT NULL,
+	subjects   BLOB NOT NULL,
+	connection TEXT NOT NULL,
+	at         INTEGER NOT NULL,
+	claimed    INTEGER NOT NULL,
+	done       INTEGER NOT NULL,
+	body       BLOB NOT NULL
+);
+CREATE INDEX events_open ON events (done) WHERE done = 0;
+CREATE INDEX events_done ON events (at) WHERE done = 1;
+CREATE TABLE subjects (
+	hash  INTEGER NOT NULL, -- of the event's name and the subject
+	at    INTEGER NOT NULL,
+	event INTEGER NOT NULL, -- events.seq
+	PRIMARY KEY (hash, at, event)
+) WITHOUT ROWID;
+CREATE TABLE notes (
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	body BLOB NOT NULL,
+	PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+
+CREATE TABLE moved (seq INTEGER PRIMARY KEY, plan INTEGER, flow TEXT, UNIQUE (plan, flow));
+INSERT INTO moved (plan, flow) SELECT DISTINCT plan, flow FROM runs1;
+INSERT INTO plans (seq, hash, flow, digest)
+	SELECT moved.seq, hex(hash) || flow, flow, digest FROM moved JOIN plans1 ON plans1.seq = plan;
+INSERT INTO sources (plan, name, text)
+	SELECT moved.seq, name, text FROM moved JOIN sources1 ON sources1.plan = moved.plan;
+INSERT INTO statuses (code, name) VALUES (2, 'running');
+INSERT INTO statuses (name) SELECT DISTINCT status FROM runs1 WHERE status <> 'running';
+INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs)
+	SELECT runs1.seq, id, moved.seq, version, code, coalesce(started, -9223372036854775808), coalesce(ended, 9223372036854775807), 0, '', '', x''
+	FROM runs1 JOIN moved USING (plan, flow) JOIN statuses ON name = status;
+INSERT INTO open (run, plan, status) SELECT seq, plan, status FROM runs WHERE ended = 9223372036854775807;
+INSERT INTO records (seq, at, kind, body)
+	SELECT run * 16777216 + row_number() OVER (PARTITION BY run ORDER BY seq) - 1, coalesce(at, -9223372036854775808), kind, body FROM records1;
+INSERT INTO stretches (run, minute)
+	SELECT seq, minute FROM (
+		SELECT seq, started / 60000000000 AS minute, lag(started / 60000000000) OVER (ORDER BY seq) AS previous FROM runs
+	) WHERE minute IS NOT previous;
+DROP TABLE moved;
+DROP TABLE records1;
+DROP TABLE runs1;
+DROP TABLE sources1;
+DROP TABLE plans1;
 `

@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -12,24 +11,30 @@ import (
 	"facteur/sqlitefile"
 )
 
-// maxRows is of how many runs the numbers are remembered.
-const maxRows = 1 << 16
+const (
+	maxRows  = 1 << 16 // runs of which the numbers are remembered
+	overhead = 64      // bytes that a row costs beside what is in it
+)
 
 // A DiskError says that a journal's file cannot be used. After one from writing, the
 // journal writes nothing more: it has to be opened anew.
 type DiskError = sqlitefile.DiskError
 
-// SQLite is a journal in a file. Appends that come at the same time share one sync of the
+// SQLite is a journal in a file. Writes that come at the same time share one sync of the
 // disk. Those that are not durable reach the disk within 20 milliseconds, or with the next
 // that is durable, in order.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
+	reads
 	file  *sqlitefile.File
-	plans plans // for writes alone
+	store *store // for writes alone
 
 	mu   sync.Mutex
-	rows map[string]int64 // the numbers of runs that were appended to lately
+	rows map[string]int64 // the numbers of runs that were written lately
+
+	sweeping sync.Mutex
+	swept    int64 // the run that Prune came to
 }
 
 // OpenSQLite opens the journal in a file, or creates one that only its owner can read. A
@@ -40,18 +45,20 @@ func OpenSQLite(path string) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SQLite{file: file, plans: plans{}, rows: map[string]int64{}}, nil
+	j := &SQLite{reads: reads{file.Read}, file: file, store: newStore(), rows: map[string]int64{}}
+	if err := file.Peek(context.Background(), j.store.load); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return j, nil
 }
 
 // Create implements Journal.
 func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	var seq int64
-	hash := planHash(run)
-	err := j.file.Write(ctx, true, size(c.Records...), func(conn *sqlite.Conn) (err error) {
-		if seq, err = j.plans.create(conn, run, hash); err != nil || seq == 0 {
-			return err
-		}
-		return apply(conn, seq, c)
+	err := j.file.Write(ctx, true, c.size(), func(conn *sqlite.Conn) (err error) {
+		seq, err = j.store.create(conn, run, c)
+		return err
 	})
 	switch {
 	case err != nil:
@@ -69,9 +76,17 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	if err != nil {
 		return err
 	}
-	err = j.file.Write(ctx, durable, size(c.Records...), func(conn *sqlite.Conn) error {
-		return apply(conn, seq, c)
+	var refused error
+	err = j.file.Write(ctx, durable, c.size(), func(conn *sqlite.Conn) error {
+		found, err := j.store.write(conn, run, seq, c)
+		if durable {
+			refused = found
+		}
+		return err
 	})
+	if err == nil && durable {
+		err = refused
+	}
 	if err == nil && !c.Ended.IsZero() {
 		j.forget(run)
 	}
@@ -88,16 +103,45 @@ func (j *SQLite) End(ctx context.Context, run, status string, at time.Time, reco
 	return j.Write(ctx, run, true, Change{Records: records, Status: status, Ended: at})
 }
 
-// Load implements Journal. It works also after the disk has failed, and returns what is
-// there.
-func (j *SQLite) Load(ctx context.Context, run string) (Run, []Record, error) {
-	return load(ctx, j.file.Read, run)
+// Deliver implements Journal.
+func (j *SQLite) Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error) {
+	err = j.file.Write(ctx, true, overhead+len(e.Body), func(conn *sqlite.Conn) (err error) {
+		if fresh, err = j.store.deliver(conn, e); err != nil {
+			return err
+		}
+		return j.store.wake(conn, wake)
+	})
+	return fresh, err
 }
 
-// List implements Journal. It works also after the disk has failed.
-func (j *SQLite) List(ctx context.Context, f Filter) ([]Run, error) {
-	return list(ctx, j.file.Read, f)
+// Wake implements Journal.
+func (j *SQLite) Wake(ctx context.Context, durable bool, runs ...string) error {
+	return j.file.Write(ctx, durable, overhead*len(runs), func(conn *sqlite.Conn) error {
+		return j.store.wake(conn, runs)
+	})
 }
+
+// Done implements Journal.
+func (j *SQLite) Done(ctx context.Context, id string) error {
+	return j.file.Write(ctx, false, overhead, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "UPDATE events SET done = 1 WHERE id = ?", nil, id)
+	})
+}
+
+// Note implements Journal.
+func (j *SQLite) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
+	return j.file.Write(ctx, true, overhead+len(body), func(conn *sqlite.Conn) error {
+		if body == nil {
+			return sqlitefile.Query(conn, "DELETE FROM notes WHERE kind = ? AND name = ?", nil, kind, name)
+		}
+		return sqlitefile.Query(conn, "INSERT INTO notes (kind, name, body) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = ?3", nil, kind, name, []byte(body))
+	})
+}
+
+// Backup copies all that was written so far to a new file, while writing goes on. It
+// returns once the copy would survive a crash. There must be no file of that name: it is
+// never overwritten. The copy can be opened as a journal.
+func (j *SQLite) Backup(ctx context.Context, path string) error { return j.file.Backup(ctx, path) }
 
 // Close implements Journal.
 func (j *SQLite) Close() error { return j.file.Close() }
@@ -110,7 +154,7 @@ func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 	if ok {
 		return seq, nil
 	}
-	seq, err := number(ctx, j.file.Peek, run)
+	seq, err := reads{j.file.Peek}.number(ctx, run)
 	if err == nil {
 		j.remember(run, seq)
 	}
@@ -135,18 +179,15 @@ func (j *SQLite) forget(run string) {
 	delete(j.rows, run)
 }
 
-var errNotYet = errors.New("not yet")
-
-func (j *SQLite) Unfinished(context.Context, func(Run, Waits) error) error    { return errNotYet }
-func (j *SQLite) Deliver(context.Context, Event, []string) (bool, error)      { return false, errNotYet }
-func (j *SQLite) Wake(context.Context, bool, ...string) error                 { return errNotYet }
-func (j *SQLite) Open(context.Context) ([]Event, error)                       { return nil, errNotYet }
-func (j *SQLite) Done(context.Context, string) error                          { return errNotYet }
-func (j *SQLite) Note(context.Context, string, string, json.RawMessage) error { return errNotYet }
-func (j *SQLite) Notes(context.Context, string) (map[string]json.RawMessage, error) {
-	return nil, errNotYet
-}
-func (j *SQLite) Prune(context.Context, time.Time, int) (int, error) { return 0, errNotYet }
-func (j *SQLite) Events(context.Context, string, string, string, time.Time) ([]Event, error) {
-	return nil, errNotYet
+// size estimates how many bytes a change adds to a transaction.
+func (c *Change) size() int {
+	n := overhead
+	for _, r := range c.Records {
+		n += overhead + len(r.Body)
+	}
+	n += overhead * (len(c.Unknown) + len(c.Settled) + len(c.Took) + len(c.Recipients))
+	if c.Waits != nil {
+		n += overhead*(len(c.Waits.Subscriptions)+len(c.Waits.Keys)) + len(c.Waits.Note)
+	}
+	return n
 }

@@ -1,9 +1,7 @@
 package journal_test
 
 import (
-	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,8 +16,6 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/journal/journaltest"
 )
-
-var update = flag.Bool("update", false, "write the journal of the newest schema to testdata, if there is none")
 
 func TestSQLite(t *testing.T) {
 	open := func(t *testing.T, dir string) journal.Journal {
@@ -228,64 +223,4 @@ func TestReader(t *testing.T) {
 	runs, err := r.List(ctx, journal.Filter{})
 	require.NoError(t, err, "the writer may go")
 	require.Len(t, runs, 1)
-}
-
-// TestOldJournals opens a journal of each schema that was ever released.
-func TestOldJournals(t *testing.T) {
-	newest := filepath.Join("testdata", fmt.Sprintf("schema%d.db", journal.Schema()))
-	if _, err := os.Stat(newest); *update && err != nil {
-		j := openSQLite(t, newest)
-		writeOld(t, j)
-		require.NoError(t, j.Close())
-		require.NoError(t, os.Remove(newest+"-lock"))
-	}
-	require.FileExists(t, newest, "run the test with -update")
-	files, err := filepath.Glob("testdata/schema*.db")
-	require.NoError(t, err)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			ctx := t.Context()
-			content, err := os.ReadFile(file)
-			require.NoError(t, err)
-			path := filepath.Join(t.TempDir(), "journal.db")
-			require.NoError(t, os.WriteFile(path, content, 0o600))
-			want := new(journal.Memory)
-			writeOld(t, want)
-
-			j := openSQLite(t, path)
-			wantRuns, err := want.List(ctx, journal.Filter{})
-			require.NoError(t, err)
-			runs, err := j.List(ctx, journal.Filter{})
-			require.NoError(t, err)
-			require.Len(t, runs, len(wantRuns))
-			for i, run := range wantRuns {
-				journaltest.SameRun(t, run, runs[i])
-				_, wantRecords, err := want.Load(ctx, run.ID)
-				require.NoError(t, err)
-				_, records, err := j.Load(ctx, run.ID)
-				require.NoError(t, err)
-				journaltest.SameRecords(t, wantRecords, records)
-			}
-			require.NoError(t, j.Append(ctx, "waiting", true, journaltest.Record(3)), "it goes on")
-			require.NoError(t, j.Create(ctx, journaltest.Run("new"), journaltest.Records(0)))
-		})
-	}
-}
-
-// writeOld writes what the journals in testdata hold.
-func writeOld(t *testing.T, j journal.Journal) {
-	ctx := t.Context()
-	for _, id := range []string{"done", "waiting", "bare"} {
-		run := journaltest.Run(id)
-		if id == "bare" {
-			run = journal.Run{ID: id, Status: "running"}
-		}
-		require.NoError(t, j.Create(ctx, run, journaltest.Records(0)))
-		if id != "bare" {
-			large := journaltest.Record(1)
-			large.Body = append(append([]byte{'"'}, bytes.Repeat([]byte("é"), 5000)...), '"')
-			require.NoError(t, j.Append(ctx, id, true, large, journal.Record{Kind: "no body"}))
-		}
-	}
-	require.NoError(t, j.End(ctx, "done", "succeeded", journaltest.Record(0).At.Add(time.Hour), journaltest.Record(3)))
 }

@@ -34,8 +34,27 @@ func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
 		{"end", end},
 		{"append after the end", appendAfterEnd},
 		{"no such run", notFound},
+		{"a change is stored at once", changes},
+		{"a status comes and goes", statuses},
+		{"waits come back whole", wholeWaits},
+		{"unfinished", unfinished},
+		{"unfinished runs while others write", unfinishedWhileWriting},
+		{"calls that nobody knows the outcome of", unknowns},
 		{"list", list},
 		{"list runs in order of creation", listOrder},
+		{"list page by page", listPages},
+		{"list by time, whatever the clock did", listTimes},
+		{"list by recipient", listRecipients},
+		{"list by all at once", listAll},
+		{"deliver", deliver},
+		{"deliver an event once, by one of many", deliverOnceByMany},
+		{"events come back whole", wholeEvents},
+		{"events by subject", eventsBySubject},
+		{"wake", wake},
+		{"notes", notes},
+		{"prune", prune},
+		{"prune little by little", pruneInParts},
+		{"prune events", pruneEvents},
 		{"sources are of the run", sources},
 		{"large bodies", large},
 		{"runs side by side", sideBySide},
@@ -251,63 +270,6 @@ func notFound(t *testing.T, j journal.Journal) {
 	require.Len(t, records, 1)
 }
 
-func list(t *testing.T, j journal.Journal) {
-	ctx := t.Context()
-	runs, err := j.List(ctx, journal.Filter{})
-	require.NoError(t, err)
-	require.Empty(t, runs)
-	for i := range 130 {
-		run := Run(fmt.Sprintf("r%03d", i))
-		run.Flow = []string{"greet", "remind"}[i%2]
-		require.NoError(t, j.Create(ctx, run, Records(0)))
-		if i%3 == 0 {
-			require.NoError(t, j.End(ctx, run.ID, "succeeded", began.Add(time.Second)))
-		}
-	}
-	for _, tt := range []struct {
-		name        string
-		filter      journal.Filter
-		n           int
-		first, last string
-	}{
-		{"by default", journal.Filter{}, 100, "r129", "r030"},
-		{"some", journal.Filter{Limit: 3}, 3, "r129", "r127"},
-		{"more than there are", journal.Filter{Limit: math.MaxInt}, 130, "r129", "r000"},
-		{"all", journal.Filter{Limit: -1}, 130, "r129", "r000"},
-		{"of a flow", journal.Filter{Flow: "greet", Limit: -1}, 65, "r128", "r000"},
-		{"that run", journal.Filter{Status: "running", Limit: -1}, 86, "r128", "r001"},
-		{"that ended", journal.Filter{Status: "succeeded", Limit: -1}, 44, "r129", "r000"},
-		{"both", journal.Filter{Status: "succeeded", Flow: "remind", Limit: 2}, 2, "r129", "r123"},
-	} {
-		runs, err := j.List(ctx, tt.filter)
-		require.NoError(t, err, tt.name)
-		require.Len(t, runs, tt.n, tt.name)
-		require.Equal(t, tt.first, runs[0].ID, tt.name)
-		require.Equal(t, tt.last, runs[tt.n-1].ID, tt.name)
-	}
-	for _, none := range []journal.Filter{{Flow: "other"}, {Status: "other"}, {Flow: "gree_"}, {Status: "running", Flow: "Greet"}} {
-		runs, err := j.List(ctx, none)
-		require.NoError(t, err)
-		require.Empty(t, runs, "%+v", none)
-	}
-	runs, err = j.List(ctx, journal.Filter{Status: "succeeded", Limit: 1})
-	require.NoError(t, err)
-	want := Run("r129")
-	want.Flow, want.Status, want.Ended = "remind", "succeeded", began.Add(time.Second)
-	SameRun(t, want, runs[0])
-}
-
-func listOrder(t *testing.T, j journal.Journal) {
-	for i, id := range []string{"m", "z", "a"} {
-		run := Run(id)
-		run.Started = began.Add(-time.Duration(i) * time.Hour) // the clock goes back
-		require.NoError(t, j.Create(t.Context(), run, Records(0)))
-	}
-	runs, err := j.List(t.Context(), journal.Filter{})
-	require.NoError(t, err)
-	require.Equal(t, []string{"a", "z", "m"}, ids(runs))
-}
-
 func sources(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	texts := []map[string]string{
@@ -428,11 +390,4 @@ func together(n int, f func(i int)) {
 		all.Go(func() { f(i) })
 	}
 	all.Wait()
-}
-
-func ids(runs []journal.Run) (ids []string) {
-	for _, r := range runs {
-		ids = append(ids, r.ID)
-	}
-	return ids
 }

@@ -2,7 +2,10 @@ package journaltest
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,6 +43,24 @@ func Records(nth ...int) (c journal.Change) {
 	return c
 }
 
+// Waits returns what a run waits for, for tests.
+func Waits(subject string) journal.Waits {
+	return journal.Waits{
+		Until:         began.Add(24 * time.Hour),
+		Subscriptions: []journal.Subscription{{Name: "whatsapp.message", Subject: subject, Connection: "shop", Since: began}},
+		Keys:          []string{"f1.a.1"},
+		Note:          json.RawMessage(`{"step":"reply"}`),
+	}
+}
+
+// Event returns an event of that id, for tests.
+func Event(id string) journal.Event {
+	return journal.Event{
+		ID: id, Name: "whatsapp.message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: began,
+		Body: fmt.Appendf(nil, `{"text":"%s"}`, id),
+	}
+}
+
 // SameRun compares heads but for their numbers; times are the same if they are the same
 // instant.
 func SameRun(t *testing.T, want, got journal.Run) {
@@ -63,5 +84,51 @@ func SameRecords(t *testing.T, want, got []journal.Record) {
 		require.True(t, want[i].At.Equal(got[i].At), "record %d: want %v, got %v", i, want[i].At, got[i].At)
 		require.Equal(t, want[i].Kind, got[i].Kind, "record %d", i)
 		require.True(t, bytes.Equal(want[i].Body, got[i].Body), "record %d: want %.200s, got %.200s", i, want[i].Body, got[i].Body)
+	}
+}
+
+// SameUnfinished compares the runs that have not ended, and what they wait for, with those
+// that should be.
+func SameUnfinished(t *testing.T, j interface {
+	Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error
+}, want map[string]journal.Waits) {
+	t.Helper()
+	got := map[string]journal.Waits{}
+	last := int64(0)
+	require.NoError(t, j.Unfinished(t.Context(), func(run journal.Run, w journal.Waits) error {
+		require.Greater(t, run.Seq, last, "the first created comes first")
+		last, got[run.ID] = run.Seq, w
+		return nil
+	}))
+	for id, w := range want {
+		require.Contains(t, got, id)
+		require.Equal(t, plain(w), plain(got[id]), id)
+	}
+	require.Len(t, got, len(want))
+}
+
+// plain gives times one form, and what is empty too.
+func plain(w journal.Waits) journal.Waits {
+	w.Until = w.Until.UTC()
+	w.Subscriptions = slices.Clone(w.Subscriptions)
+	for i := range w.Subscriptions {
+		w.Subscriptions[i].Since = w.Subscriptions[i].Since.UTC()
+	}
+	w.Subscriptions = append([]journal.Subscription{}, w.Subscriptions...)
+	w.Keys = append([]string{}, w.Keys...)
+	w.Note = append(json.RawMessage{}, w.Note...)
+	return w
+}
+
+// SameEvents compares events, in their order.
+func SameEvents(t *testing.T, want, got []journal.Event) {
+	t.Helper()
+	require.Len(t, got, len(want))
+	for i := range want {
+		w, g := want[i], got[i]
+		require.True(t, w.At.Equal(g.At), "event %d: want %v, got %v", i, w.At, g.At)
+		require.True(t, bytes.Equal(w.Body, g.Body), "event %d: want %.200s, got %.200s", i, w.Body, g.Body)
+		w.At, g.At, w.Body, g.Body = time.Time{}, time.Time{}, nil, nil
+		require.Equal(t, w, g, "event %d", i)
 	}
 }

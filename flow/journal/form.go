@@ -1,0 +1,85 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
+)
+
+// appendText adds a text to a stored form, after its length.
+func appendText[T string | json.RawMessage](b []byte, text T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	return append(b, text...)
+}
+
+func encodeTexts(texts []string) (b []byte) {
+	for _, text := range texts {
+		b = appendText(b, text)
+	}
+	return b
+}
+
+// textsOf reads what encodeTexts wrote.
+func textsOf(row *sqlite.Stmt, col int) (texts []string) {
+	d := decoder{rest: sqlitefile.Blob(row, col)}
+	for len(d.rest) > 0 {
+		texts = append(texts, string(d.bytes()))
+	}
+	return texts
+}
+
+// A decoder reads what is left of a stored form. Behind its end are zeros. After something
+// that cannot be it is bad, and at its end.
+type decoder struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *decoder) signed() int64 {
+	v, n := binary.Varint(d.rest)
+	d.skip(n)
+	return v
+}
+
+// count reads how many things follow, each of which takes a byte or more.
+func (d *decoder) count() int {
+	v, n := binary.Uvarint(d.rest)
+	d.skip(n)
+	if v > uint64(len(d.rest)) {
+		d.rest, d.bad = nil, true
+		return 0
+	}
+	return int(v)
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.count()
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+// skip goes on behind a number of so many bytes; less than one is none.
+func (d *decoder) skip(n int) {
+	if n > 0 {
+		d.rest = d.rest[n:]
+		return
+	}
+	d.bad = d.bad || len(d.rest) > 0
+	d.rest = nil
+}
+
+// interned are strings that are kept once.
+type interned map[string]string
+
+func (m interned) string(b []byte) string {
+	s, ok := m[string(b)]
+	if !ok {
+		s = string(b)
+		m[s] = s
+	}
+	return s
+}

@@ -1,0 +1,131 @@
+package journaltest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"facteur/flow/journal"
+)
+
+func prune(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	ended := func(id string, at time.Time) {
+		t.Helper()
+		require.NoError(t, j.Create(ctx, Run(id), journal.Change{Records: Records(0, 1).Records, Unknown: []string{"k"}, Recipients: []string{"anna"}}))
+		require.NoError(t, j.Write(ctx, id, true, journal.Change{Status: "failed", Ended: at}))
+	}
+	ended("old", began.Add(time.Hour))
+	require.NoError(t, j.Create(ctx, Run("open"), journal.Change{Recipients: []string{"anna"}}))
+	ended("reopened", began.Add(time.Hour))
+	require.NoError(t, j.Write(ctx, "reopened", true, journal.Change{Status: "running"}))
+	ended("at the time", began.Add(2*time.Hour))
+	ended("young", began.Add(3*time.Hour))
+	ended("the last one", began.Add(time.Hour))
+
+	n, err := j.Prune(ctx, began.Add(-time.Hour), 100)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = j.Prune(ctx, began.Add(2*time.Hour), 100)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	_, _, err = j.Load(ctx, "old")
+	var missing *journal.NotFoundError
+	require.ErrorAs(t, err, &missing)
+	require.ErrorAs(t, j.Write(ctx, "old", true, Records(2)), &missing, "a late receipt")
+	left := []string{"the last one", "young", "at the time", "reopened", "open"}
+	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Recipient: "anna"}, {Since: began}} {
+		runs, err := j.List(ctx, f)
+		require.NoError(t, err)
+		require.Equal(t, left, ids(runs), "%+v", f)
+	}
+	unknown, err := j.List(ctx, journal.Filter{Unknown: true})
+	require.NoError(t, err)
+	require.Len(t, unknown, 4)
+	_, records, err := j.Load(ctx, "young")
+	require.NoError(t, err)
+	SameRecords(t, Records(0, 1).Records, records)
+
+	before := unknown[0].Seq
+	require.NoError(t, j.Create(ctx, Run("old"), Records(5)), "its id is free")
+	head, records, err := j.Load(ctx, "old")
+	require.NoError(t, err)
+	require.Greater(t, head.Seq, before)
+	SameRecords(t, Records(5).Records, records)
+}
+
+// pruneInParts forgets runs while others are written, and then nothing is left of them.
+func pruneInParts(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	const runs = 400
+	for i := range runs {
+		run := Run(fmt.Sprint(i))
+		run.Digest = fmt.Sprint("d", i/100)
+		c := Records(0)
+		if i%50 != 3 {
+			c.Status, c.Ended = "succeeded", began.Add(time.Second)
+		}
+		require.NoError(t, j.Create(ctx, run, c))
+	}
+	require.NoError(t, j.Create(ctx, Run("kept"), Records(0)))
+	together(2, func(i int) {
+		if i == 0 {
+			for n := 1; n < 200; n++ {
+				assert.NoError(t, j.Append(ctx, "kept", n%20 == 0, Record(n)))
+			}
+			return
+		}
+		total := 0
+		for {
+			n, err := j.Prune(ctx, began.Add(time.Minute), 30)
+			if !assert.NoError(t, err) || !assert.LessOrEqual(t, n, 30) {
+				return
+			}
+			total += n
+			if n < 30 {
+				break
+			}
+		}
+		assert.Equal(t, runs-8, total)
+	})
+	left, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err)
+	require.Len(t, left, 9)
+	_, records, err := j.Load(ctx, "kept")
+	require.NoError(t, err)
+	require.Len(t, records, 200)
+	run := Run("new")
+	run.Digest = "d0" // a plan that was forgotten, or not
+	require.NoError(t, j.Create(ctx, run, Records(0)))
+	head, _, err := j.Load(ctx, "new")
+	require.NoError(t, err)
+	SameRun(t, run, head)
+}
+
+func pruneEvents(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	for i := range 10 {
+		e := Event(fmt.Sprint(i))
+		e.At = began.Add(time.Duration(i) * time.Hour)
+		_, err := j.Deliver(ctx, e, nil)
+		require.NoError(t, err)
+		if i != 2 {
+			require.NoError(t, j.Done(ctx, e.ID))
+		}
+	}
+	for _, want := range []int{3, 1, 0} { // 0, 1, 3 and then 4
+		n, err := j.Prune(ctx, began.Add(5*time.Hour), 3)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	events, err := j.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
+	require.NoError(t, err)
+	require.Len(t, events, 6)
+	require.Equal(t, "2", events[0].ID, "it is not done")
+	fresh, err := j.Deliver(ctx, Event("0"), nil)
+	require.NoError(t, err)
+	require.True(t, fresh, "nobody knows it any more")
+}

@@ -1,0 +1,162 @@
+package journal_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/flow/journal"
+	"facteur/flow/journal/journaltest"
+)
+
+var update = flag.Bool("update", false, "write the journal of the newest schema to testdata, if there is none")
+
+// schemas are those that were ever released, and what the journal in testdata holds.
+var schemas = []func(t *testing.T, j journal.Journal){writeSchema1, writeSchema2}
+
+// TestOldJournals opens a journal of each schema that was ever released.
+func TestOldJournals(t *testing.T) {
+	require.Len(t, schemas, journal.Schema())
+	for i, write := range schemas {
+		name := fmt.Sprintf("schema%d.db", i+1)
+		file := filepath.Join("testdata", name)
+		if _, err := os.Stat(file); *update && err != nil && i+1 == journal.Schema() {
+			j := openSQLite(t, file)
+			write(t, j)
+			require.NoError(t, j.Close())
+			require.NoError(t, os.Remove(file+"-lock"))
+		}
+		t.Run(name, func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err, "run the test with -update")
+			path := filepath.Join(t.TempDir(), "journal.db")
+			require.NoError(t, os.WriteFile(path, content, 0o600))
+			want := new(journal.Memory)
+			write(t, want)
+			j := openSQLite(t, path)
+			same(t, want, j)
+
+			ctx := t.Context()
+			require.NoError(t, j.Append(ctx, "waiting", true, journaltest.Record(3)), "it goes on")
+			_, records, err := j.Load(ctx, "waiting")
+			require.NoError(t, err)
+			journaltest.SameRecords(t, []journal.Record{journaltest.Record(3)}, records[len(records)-1:])
+			require.NoError(t, j.Write(ctx, "waiting", true, journal.Change{Status: "failed", Ended: time.Now()}))
+			require.NoError(t, j.Create(ctx, journaltest.Run("new"), journaltest.Records(0)))
+			require.NoError(t, j.Create(ctx, journaltest.Run("last"), journaltest.Records(0)))
+			runs, err := j.List(ctx, journal.Filter{Limit: -1})
+			require.NoError(t, err)
+			require.NoError(t, j.Write(ctx, "new", true, journal.Change{Status: "failed", Ended: time.Now()}))
+			for _, run := range runs { // nothing of it is in the way
+				require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: time.Now()}))
+			}
+			n, err := j.Prune(ctx, time.Now().Add(time.Hour), 1000)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, n, len(runs)-1)
+		})
+	}
+}
+
+// same compares what two journals hold.
+func same(t *testing.T, want, got journal.Journal) {
+	t.Helper()
+	ctx := t.Context()
+	wantRuns, err := want.List(ctx, journal.Filter{Limit: -1})
+	require.NoError(t, err)
+	runs, err := got.List(ctx, journal.Filter{Limit: -1})
+	require.NoError(t, err)
+	require.Len(t, runs, len(wantRuns))
+	for i, run := range wantRuns {
+		journaltest.SameRun(t, run, runs[i])
+		_, wantRecords, err := want.Load(ctx, run.ID)
+		require.NoError(t, err)
+		_, records, err := got.Load(ctx, run.ID)
+		require.NoError(t, err)
+		journaltest.SameRecords(t, wantRecords, records)
+	}
+	for _, f := range []journal.Filter{
+		{Flow: "greet"}, {Status: "running"}, {Status: "waiting"}, {Status: "succeeded"}, {Unknown: true}, {Recipient: "anna"},
+		{Since: journaltest.Run("").Started}, {Until: journaltest.Run("").Started.Add(1)},
+	} {
+		wantRuns, err := want.List(ctx, f)
+		require.NoError(t, err)
+		runs, err := got.List(ctx, f)
+		require.NoError(t, err)
+		require.Len(t, runs, len(wantRuns), "%+v", f)
+		for i := range runs {
+			require.Equal(t, wantRuns[i].ID, runs[i].ID)
+		}
+	}
+	open := map[string]journal.Waits{}
+	require.NoError(t, want.Unfinished(ctx, func(run journal.Run, w journal.Waits) error {
+		open[run.ID] = w
+		return nil
+	}))
+	journaltest.SameUnfinished(t, got, open)
+	wantEvents, err := want.Open(ctx)
+	require.NoError(t, err)
+	events, err := got.Open(ctx)
+	require.NoError(t, err)
+	journaltest.SameEvents(t, wantEvents, events)
+	wantEvents, err = want.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
+	require.NoError(t, err)
+	events, err = got.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
+	require.NoError(t, err)
+	journaltest.SameEvents(t, wantEvents, events)
+	wantNotes, err := want.Notes(ctx, "hold")
+	require.NoError(t, err)
+	notes, err := got.Notes(ctx, "hold")
+	require.NoError(t, err)
+	require.Len(t, notes, len(wantNotes))
+	for name, note := range wantNotes {
+		require.Equal(t, string(note), string(notes[name]))
+	}
+}
+
+func writeSchema1(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	for _, id := range []string{"done", "waiting", "bare"} {
+		run := journaltest.Run(id)
+		if id == "bare" {
+			run = journal.Run{ID: id, Status: "running"}
+		}
+		require.NoError(t, j.Create(ctx, run, journaltest.Records(0)))
+		if id != "bare" {
+			large := journaltest.Record(1)
+			large.Body = append(append([]byte{'"'}, bytes.Repeat([]byte("é"), 5000)...), '"')
+			require.NoError(t, j.Append(ctx, id, true, large, journal.Record{Kind: "no body"}))
+		}
+	}
+	require.NoError(t, j.Write(ctx, "done", true, journal.Change{
+		Records: []journal.Record{journaltest.Record(3)}, Status: "succeeded", Ended: journaltest.Record(0).At.Add(time.Hour),
+	}))
+}
+
+func writeSchema2(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	writeSchema1(t, j)
+	waits := journaltest.Waits("anna")
+	require.NoError(t, j.Write(ctx, "waiting", true, journal.Change{Status: "waiting", Waits: &waits, Recipients: []string{"anna"}}))
+	run := journaltest.Run("receipts")
+	run.By, run.Lock, run.Inputs = "api", "lock", []byte{1, 2, 3}
+	require.NoError(t, j.Create(ctx, run, journal.Change{
+		Records: journaltest.Records(0).Records, Status: "waiting", Waits: &journal.Waits{Keys: []string{"f1.receipts.1"}},
+		Unknown: []string{"f1.receipts.1"}, Recipients: []string{"anna", "ben"},
+	}))
+	require.NoError(t, j.Create(ctx, journaltest.Run("retried"), journal.Change{Status: "failed", Ended: journaltest.Record(9).At}))
+	require.NoError(t, j.Write(ctx, "retried", true, journal.Change{Status: "running"}))
+	for _, id := range []string{"open", "claimed", "done"} {
+		_, err := j.Deliver(ctx, journaltest.Event(id), nil)
+		require.NoError(t, err)
+	}
+	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Took: []string{"claimed"}}))
+	require.NoError(t, j.Done(ctx, "done"))
+	require.NoError(t, j.Note(ctx, "hold", "shop", json.RawMessage(`{"reason":"token refused"}`)))
+}

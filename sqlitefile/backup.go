@@ -1,0 +1,99 @@
+package sqlitefile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// Backup copies all that was written so far to a new file, while writing goes on. It
+// returns once the copy would survive a crash. A file of that name is never overwritten.
+func (f *File) Backup(ctx context.Context, path string) error {
+	if err := f.settle(ctx); err != nil {
+		return err
+	}
+	return f.reader.Backup(ctx, path)
+}
+
+// Backup copies the file as it is now to a new one, while others write. It returns once
+// the copy would survive a crash. A file of that name is never overwritten.
+func (r *Reader) Backup(ctx context.Context, path string) error {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		err = r.backup(ctx, path)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isDamage(err):
+		return &DiskError{r.name, r.path, "read", err}
+	}
+	return &DiskError{r.name, path, "write", err}
+}
+
+// backup fills a file beside the one that is wanted, which has its name only once it is
+// whole.
+func (r *Reader) backup(ctx context.Context, path string) (err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return errThere
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	defer part.Close()
+	if err := r.copyInto(ctx, part.Name()); err != nil {
+		return err
+	}
+	if err := part.Sync(); err != nil {
+		return err
+	}
+	if err := name(part.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// name gives a file another name, unless something has that.
+func name(part, path string) error {
+	switch err := os.Link(part, path); {
+	case errors.Is(err, fs.ErrExist):
+		return errThere
+	case err != nil: // not every file system has links
+		return os.Rename(part, path)
+	}
+	return nil
+}
+
+func (r *Reader) copyInto(ctx context.Context, path string) error {
+	conn, err := sqlite.OpenConn(r.path, sqlite.OpenReadOnly)
+	if err != nil {
+		return err
+	}
+	conn.SetBusyTimeout(patience)
+	conn.SetInterrupt(ctx.Done())
+	err = sqlitex.ExecuteTransient(conn, "VACUUM INTO ?", &sqlitex.ExecOptions{Args: []any{path}})
+	return errors.Join(err, conn.Close())
+}
+
+// syncFolder makes sure that the names in a folder survive a crash.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+func isDamage(err error) bool {
+	code := sqlite.ErrCode(err).ToPrimary()
+	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB
+}
