@@ -35,7 +35,7 @@ var law = []struct {
 	{"sqlitefile", nil, "a file knows nothing of what it holds"},
 	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
-	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/journal", "flow/call", "flow/schema"}, "a host"},
+	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/expr", "flow/journal", "flow/call", "flow/schema"}, "a host"},
 	{"flow/trigger", []string{"flow/host", "flow/plan", "flow/expr"}, "what starts flows, on any host"},
 	{"flow/record", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "recordings know HTTP, not actions"},
 	{"flow/suite", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record"}, "the language does not know WhatsApp"},
