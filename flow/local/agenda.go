@@ -82,4 +82,4 @@ type nap struct {
 }
 
 func (n nap) wanted() bool { return n.r.m.Wants(n.Sleep) }
-func (n nap) do() error    { return n.r.record(machine.Fired{At: n.r.now(), Timer: n.Timer}) }
+func (n nap) do() error    { return n.r.apply(machine.Fired{At: n.r.now(), Timer: n.Timer}) }

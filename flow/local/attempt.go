@@ -15,30 +15,6 @@ import (
 // surroundings were not ready.
 const heldPause = time.Second
 
-// start takes up calls, in one durable record, and makes them.
-func (r *runner) start(calls ...machine.Call) error {
-	var room [1]machine.Event
-	taken, wanted := room[:0], calls[:0]
-	for _, c := range calls {
-		if r.m.Wants(c) {
-			wanted = append(wanted, c)
-			taken = append(taken, machine.Taken{At: r.now(), Key: c.Key, Print: c.Print})
-		}
-	}
-	if len(taken) == 0 {
-		return nil
-	}
-	if err := r.record(taken...); err != nil {
-		return err
-	}
-	for _, c := range wanted {
-		if err := r.make(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // recover decides about a call that an earlier host took up without recording what
 // became of it.
 func (r *runner) recover(c machine.Call) error {
@@ -46,7 +22,7 @@ func (r *runner) recover(c machine.Call) error {
 		return r.make(c)
 	}
 	r.remember(c, func() {})
-	return r.record(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
+	return r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
 }
 
 func unknown(message string) call.Outcome {
@@ -87,7 +63,7 @@ func (r *runner) make(c machine.Call) error {
 				outcome = broken(c)
 			}
 			cancel()
-			r.answered(c.Key, outcome)
+			r.answered(c.Call, outcome)
 		}()
 		outcome = r.h.opts.Do(ctx, c.Call)
 		returned = true
@@ -110,15 +86,19 @@ func broken(c machine.Call) call.Outcome {
 }
 
 // answered hands the loop the outcome of a call.
-func (r *runner) answered(key string, o call.Outcome) {
+func (r *runner) answered(c call.Call, o call.Outcome) {
 	now := r.now()
 	if o.Throttled != "" {
 		r.h.limits.throttle(o.Throttled, now)
 	}
-	if o.Held {
-		o.After = max(o.After, heldPause)
+	if r.stays {
+		if o.Held { // nobody waits here for the surroundings: it is a failure like another
+			o.Held, o.After = false, max(o.After, heldPause)
+		}
+	} else {
+		r.h.note(c, &o)
 	}
-	r.post(machine.Answered{At: now, Key: key, Outcome: o})
+	r.post(item{event: machine.Answered{At: now, Key: c.Key, Outcome: o}})
 }
 
 // cancel ends a call that is under way.

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -57,10 +58,9 @@ func (d delivery) do() error {
 		e := *f.Event
 		e.At = d.r.now()
 		if e.ID == "" {
-			e.ID = fmt.Sprintf("event-%d", d.i)
+			e.ID = fmt.Sprintf("event-%s-%d", d.r.id, d.i) // other runs of the journal have theirs
 		}
-		d.r.h.Deliver(e)
-		return nil
+		return d.r.h.Deliver(context.Background(), e)
 	}
 	receipt := *f.Receipt
 	for _, step := range d.r.m.Steps() {
@@ -71,6 +71,6 @@ func (d delivery) do() error {
 	if receipt.ID == "" {
 		receipt.ID = fmt.Sprintf("receipt-%d", d.i)
 	}
-	d.r.h.Receive(receipt)
+	d.r.h.receive(receipt)
 	return nil
 }

@@ -175,7 +175,7 @@ func TestReceiptsThatComeEarly(t *testing.T) {
 	delivered := call.Receipt{Key: key(1), ID: "1", State: "delivered"}
 	for name, outcome := range map[string]call.Status{"accepted": call.Pending, "lost": call.Unknown} {
 		t.Run("before the answer, which is "+name, func(t *testing.T) {
-			var h *local.Host
+			var h *local.Foreground
 			h = local.New(local.Options{Journal: &journal.Memory{}, Receipts: true, Do: func(_ context.Context, c call.Call) call.Outcome {
 				h.Receive(delivered)
 				h.Receive(call.Receipt{Key: "f1.other.1", ID: "2", State: "failed"})
@@ -215,7 +215,7 @@ steps:
   - {id: thanks, action: test.send, with: {to: "${inputs.me}", text: "${steps.reply.outputs.text}"}}
 outputs: {id: "${steps.thanks.outputs.?id.orValue('')}", text: "${steps.reply.outputs.text}"}
 `)
-	var h *local.Host
+	var h *local.Foreground
 	var beside sync.WaitGroup
 	h = local.New(local.Options{Journal: &journal.Memory{}, Receipts: true, Do: func(_ context.Context, c call.Call) call.Outcome {
 		if c.Await == "" {
@@ -224,7 +224,7 @@ outputs: {id: "${steps.thanks.outputs.?id.orValue('')}", text: "${steps.reply.ou
 		beside.Go(func() {
 			h.Receive(call.Receipt{Key: c.Key, ID: c.Key, State: "sent"})
 			for n := range 3 {
-				h.Deliver(host.Event{ID: fmt.Sprint(c.Run, n), Name: "test.reply", Subjects: []string{c.Input["to"].(string)}, Data: map[string]any{"text": "I am " + c.Run}})
+				_ = h.Deliver(t.Context(), host.Event{ID: fmt.Sprint(c.Run, n), Name: "test.reply", Subjects: []string{c.Input["to"].(string)}, Data: map[string]any{"text": "I am " + c.Run}})
 			}
 		})
 		return call.Outcome{Status: call.Pending}

@@ -126,12 +126,12 @@ func (s *spy) Create(ctx context.Context, run journal.Run, c journal.Change) err
 	return s.write("create", true, c.Records, func() error { return s.Journal.Create(ctx, run, c) })
 }
 
-func (s *spy) Append(ctx context.Context, run string, durable bool, records ...journal.Record) error {
-	return s.write("append", durable, records, func() error { return s.Journal.Append(ctx, run, durable, records...) })
-}
-
-func (s *spy) End(ctx context.Context, run, status string, at time.Time, records ...journal.Record) error {
-	return s.write("end", true, records, func() error { return s.Journal.End(ctx, run, status, at, records...) })
+func (s *spy) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
+	op := "write"
+	if !c.Ended.IsZero() {
+		op = "end"
+	}
+	return s.write(op, durable, c.Records, func() error { return s.Journal.Write(ctx, run, durable, c) })
 }
 
 // told is what a test reads of a record.
@@ -169,10 +169,7 @@ func prefix(t testing.TB, head journal.Run, records []journal.Record) *journal.M
 	t.Helper()
 	head.Status, head.Ended = string(machine.Running), time.Time{}
 	j := &journal.Memory{}
-	require.NoError(t, j.Create(t.Context(), head, journal.Change{Records: records[:1]}))
-	if len(records) > 1 {
-		require.NoError(t, j.Append(t.Context(), head.ID, true, records[1:]...))
-	}
+	require.NoError(t, j.Create(t.Context(), head, journal.Change{Records: records}))
 	return j
 }
 

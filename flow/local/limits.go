@@ -14,30 +14,81 @@ type limits struct {
 	buckets map[string]*bucket
 }
 
-const (
-	// maxBuckets bounds the buckets in memory: past it, the full ones, which hold
-	// nothing back, are forgotten.
-	maxBuckets = 100_000
+// maxBuckets bounds the buckets in memory: past it, the full ones, which hold nothing
+// back, are forgotten.
+const maxBuckets = 100_000
 
-	slowest  = 64          // how much slower than its rate a bucket gets at most
-	recovery = time.Minute // until a bucket that was slowed has its full rate again
-	together = time.Second // answers within it complain about the same thing
-)
-
-// reserve takes the next place in a bucket and returns how long to wait for it.
-func (l *limits) reserve(want call.Limit, now time.Time) time.Duration {
+// pass takes a place in a bucket, or a ticket for one.
+func (l *limits) pass(w *ward, want call.Limit, now time.Time) (t *ticket) {
 	if want.Rate <= 0 {
-		return 0
+		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.buckets[want.Key]
 	if b == nil {
 		l.makeRoom(now)
-		b = &bucket{gap: float64(time.Second) / want.Rate, burst: float64(max(want.Burst, 1)), slow: 1}
+		b = newBucket(want)
 		l.buckets[want.Key] = b
 	}
-	return b.reserve(now)
+	if b.waiting == 0 && b.take(now) {
+		return nil
+	}
+	t = &ticket{w: w, b: b, key: want.Key}
+	b.enter(t)
+	return t
+}
+
+// arm tells when the next place of a bucket is free that somebody queues for, and whether
+// whoever asks is the one to come back then, with grant.
+func (l *limits) arm(b *bucket, now time.Time) (at time.Time, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b.armed || b.waiting == 0 {
+		return time.Time{}, false
+	}
+	b.armed = true
+	return b.next(now), true
+}
+
+// grant gives the free places of a bucket to those whose turn it is.
+func (l *limits) grant(b *bucket, now time.Time) (granted []*ticket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b.armed = false
+	for b.waiting > 0 && b.take(now) {
+		t := b.pop()
+		t.granted.Store(true)
+		granted = append(granted, t)
+	}
+	return granted
+}
+
+// leave gives up a ticket, or the place that it got.
+func (l *limits) leave(t *ticket, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !t.b.drop(t) {
+		t.b.giveBack(now)
+	}
+}
+
+// until tells when a ticket gets its place if nothing changes.
+func (l *limits) until(t *ticket, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ahead := t.b.ahead(t)
+	if ahead < 0 {
+		return now
+	}
+	return t.b.after(ahead, now)
+}
+
+// next tells when a bucket has a free place.
+func (l *limits) next(b *bucket, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return b.next(now)
 }
 
 // throttle slows a bucket down, because an answer says that it was too fast.
@@ -57,51 +108,29 @@ func (l *limits) makeRoom(now time.Time) {
 		return
 	}
 	for key, b := range l.buckets {
-		if !b.full.After(now) && b.slowness(now) == 1 {
+		if b.idle(now) {
 			delete(l.buckets, key)
 		}
 	}
 }
 
-// A bucket holds as many places as its burst, and gets one back after each gap.
-type bucket struct {
-	gap   float64 // in ns
-	burst float64
-	full  time.Time // when all places are free again
-
-	slow    float64 // by how much the gap was stretched …
-	slowed  time.Time
-	because time.Time // … and when an answer last asked for it
-}
-
-func (b *bucket) reserve(now time.Time) time.Duration {
-	if b.full.Before(now) {
-		b.full = now
+// waits tells whether a run queues for a bucket, and until when if nothing changes.
+func (l *limits) waits(w *ward, key string, now time.Time) (until time.Time, waits bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.buckets[key]
+	if b == nil {
+		return time.Time{}, false
 	}
-	gap := b.gap * b.slowness(now)
-	b.full = b.full.Add(time.Duration(gap))
-	return max(0, b.full.Sub(now)-time.Duration(gap*b.burst))
-}
-
-// throttle halves the rate, and what is left in the bucket. Calls that were under way
-// together count as one.
-func (b *bucket) throttle(now time.Time) {
-	if !b.because.IsZero() && now.Sub(b.because) < together {
-		return
+	for _, lane := range b.lanes {
+		if lane.flow != w.flow {
+			continue
+		}
+		for _, t := range lane.tickets {
+			if t.w == w {
+				return b.after(b.ahead(t), now), true
+			}
+		}
 	}
-	left := b.burst - float64(b.full.Sub(now))/(b.gap*b.slowness(now))
-	left = min(max(left, 0), b.burst)
-	b.slow = min(2*b.slowness(now), slowest)
-	b.slowed, b.because = now, now
-	b.full = now.Add(time.Duration(b.gap * b.slow * (b.burst - left/2)))
-}
-
-// slowness is by how much the gap is stretched now: the less, the longer ago the last
-// complaint is.
-func (b *bucket) slowness(now time.Time) float64 {
-	left := 1 - float64(now.Sub(b.slowed))/float64(recovery)
-	if b.slow == 1 || left <= 0 {
-		return 1
-	}
-	return 1 + (b.slow-1)*left
+	return time.Time{}, false
 }

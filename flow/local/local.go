@@ -1,19 +1,19 @@
 // Package local runs plans in this process, over a journal.
 //
 // It performs what package machine decides: it records that a call is taken up before
-// it makes it, and its outcome after, so that a run that was interrupted goes on with
-// Resume without doing anything twice. The same host runs flows for the daemon, for
-// `facteur run` and, with a virtual clock and recorded answers, for flow tests.
+// it makes it, and its outcome after, so that a run that was interrupted goes on without
+// doing anything twice.
+//
+// Open gives the host of the daemon: it carries many runs, keeps those that only wait as
+// rows of the journal, and after a crash goes on with all of them. New gives one that
+// carries a run in the foreground, with Run and Resume: for `facteur run` and, with a
+// virtual clock and recorded answers, for flow tests. Both carry a run in the same way.
 package local
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"facteur/flow/call"
@@ -23,177 +23,131 @@ import (
 	"facteur/flow/plan"
 )
 
-// Options are what a host works with. Journal and Do are required.
+// Options are what a host works with. Journal and Do are required; for Open, Restore, too.
 type Options struct {
 	Journal journal.Journal
 	Do      call.Do
-	Clock   host.Clock // nil: host.System; with a *host.Virtual a run is the same every time
+	Clock   host.Clock // nil: host.System; with a *host.Virtual, for New alone, a run is the same every time
 	// Receipts tells whether receipts can reach the host.
 	Receipts bool
-	// Seal and Open encrypt records at rest. nil: they are stored as they are.
+	// Seal and Open encrypt what is personal at rest. nil: it is stored as it is.
 	Seal, Open func(plain, context []byte) ([]byte, error)
 	// OnStep is told of each step that ended, and of the values that are masked wherever
 	// people see the step. It must be quick. nil: nobody is told.
 	OnStep func(run string, step *machine.Step, sensitive []any)
-	// Panicked is told of a Do that panicked. The stack and the value go nowhere else:
+	// Panicked is told of a fault of the program: a Do that panicked, or, with a call
+	// that names only its run, what carries one. The stack and the value go nowhere else:
 	// they may hold what people wrote. nil: nobody is told.
 	Panicked func(c call.Call, value any, stack []byte)
-	// Feed are events and receipts that come by themselves; for tests.
+	// Feed are events and receipts that come by themselves; for tests, and New alone.
 	Feed []Feed
 	// Crash is asked at each point of a call whether the host dies there; step is the
 	// step's path. For tests.
 	Crash func(p Point, step string, attempt int) bool
 	// Hard ends calls that are under way when it ends. nil: never.
 	Hard context.Context
+
+	// What follows is for Open.
+
+	// Restore compiles the plan of a stored run from its sources.
+	Restore func(name string, sources map[string]string) (*plan.Plan, error)
+	// Workers is how many runs are carried at the same time; further ones wait in line.
+	// 0: 1024.
+	Workers int
+	// Moment is how long a run that has nothing to do stays in memory. 0: a second.
+	Moment time.Duration
+	// Past returns the receipts of a call that came so far. nil: none are known.
+	Past func(ctx context.Context, key string) ([]call.Receipt, error)
+	// Hash is a keyed hash of what must not be readable at rest: idempotency keys,
+	// whose events are waited for, who was written to. nil: it is stored as it is.
+	Hash func(string) string
+	// Contact brings a recipient, as flows name it, into the form that calls to the same
+	// one share, for List. nil: it has that form.
+	Contact func(string) string
+	// Ready tells whether a connection can be resolved, and which version of its
+	// credentials there is now. nil: nobody knows.
+	Ready func(ctx context.Context, connection string) (version string, err error)
+	// Fire is told of each event that was delivered, once the runs that wait for it had
+	// their say, and whether one of them consumed it. It is called at least once; after
+	// an error it is called again. nil: nobody is told.
+	Fire func(ctx context.Context, e host.Event, claimed bool) error
+	// OnEnd is told of each run that ended. It must be quick. nil: nobody is told.
+	OnEnd func(r *host.Result)
+	// OnHold is told when a hold begins and when it is lifted. It must be quick. nil:
+	// nobody is told.
+	OnHold func(held host.Hold, lifted bool)
+	// Restored says that the journal was restored from a backup: what it holds of runs
+	// that have not ended may be old, so they are host.Held until they are released.
+	Restored bool
 }
 
-// A Host runs plans in this process.
+// A Host runs many plans in this process; see host.Host.
 type Host struct {
 	opts    Options
 	virtual *host.Virtual // nil: time is real
 	limits  limits
+	serves  bool // it was opened
+	life    context.Context
+	die     context.CancelFunc
+	broken  atomic.Pointer[failure]
+	pauses  atomic.Int32 // how many holds there are, and one while it stops
+	trouble atomic.Int32 // how many connections were not ready
 
 	mu       sync.Mutex
-	events   []host.Event   // that came, for runs that ask for past ones
-	receipts []call.Receipt // for runs that are not here
-	runs     map[string]*runner
+	wards    map[string]*ward
+	topics   topics
+	timers   timers
+	jobs     agenda
+	lanes    lanes
+	free     int // workers
+	locks    map[string]*lock
+	holds    map[holdKey]*hold
+	troubled map[string]time.Duration // connections that were not ready, and the next pause
+	unknown  map[string]bool          // runs that ended with calls whose outcome is unknown
+	plans    plans
+	stopping bool // nothing new is carried …
+	closed   bool // … and nothing new is begun at all
+	stop     hold // keeps calls while the host stops
+	searches uint32
+	stopped  *sync.Cond    // is signalled when a worker becomes free
+	alarm    chan struct{} // wakes what waits for the timers
+	beside   sync.WaitGroup
+	firing   chan struct{} // bounds those who call Fire
+
+	receipts []call.Receipt // of a host that was not opened: for runs that are not here
 	feed     []feedState
 }
 
-// New returns a host.
-func New(o Options) *Host {
+// failure is why a host can store nothing more.
+type failure struct{ err error }
+
+func newHost(o Options) *Host {
 	if o.Clock == nil {
 		o.Clock = host.System{}
 	}
 	if o.Hard == nil {
 		o.Hard = context.Background()
 	}
+	if o.Workers == 0 {
+		o.Workers = 1024
+	}
+	if o.Moment == 0 {
+		o.Moment = time.Second
+	}
 	virtual, _ := o.Clock.(*host.Virtual)
-	h := &Host{opts: o, virtual: virtual, runs: map[string]*runner{}}
+	h := &Host{
+		opts: o, virtual: virtual, wards: map[string]*ward{}, topics: topics{}, free: o.Workers,
+		locks: map[string]*lock{}, holds: map[holdKey]*hold{}, troubled: map[string]time.Duration{}, unknown: map[string]bool{},
+		alarm: make(chan struct{}, 1), firing: make(chan struct{}, maxFiring),
+	}
+	h.life, h.die = context.WithCancel(context.Background())
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}
 	return h
 }
 
-// Start is what a run begins with.
-type Start struct {
-	Inputs map[string]any // coerced by the plan's Inputs
-	ID     string         // "": a random one
-	Seed   []byte         // nil: a random one
-	Random []int64        // see machine.Start
-}
-
-// ErrCrashed is what Run and Resume return when Options.Crash said so.
-var ErrCrashed = errors.New("the host crashed, as the test wants")
-
-// ErrUnderWay says that this host carries the run already.
-var ErrUnderWay = errors.New("it is under way already")
-
-// Run starts a run and carries it to its end. When ctx ends the run is cancelled, and
-// ends as soon as its calls have. A result that comes with an error tells how far the
-// run came.
-func (h *Host) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, error) {
-	if s.ID == "" {
-		s.ID = strings.ToLower(rand.Text())
-	}
-	if s.Seed == nil {
-		s.Seed = make([]byte, 32)
-		_, _ = rand.Read(s.Seed) // never fails
-	}
-	r := h.newRunner(s.ID)
-	if err := h.enter(r); err != nil {
-		return nil, err
-	}
-	defer h.leave(r)
-	start := machine.Start{Run: s.ID, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random}
-	first, err := h.encodeStart(start)
-	if err != nil {
-		return nil, err
-	}
-	head := journal.Run{
-		ID: s.ID, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts,
-		Status: string(machine.Running), Started: start.At,
-	}
-	if err := h.opts.Journal.Create(ctx, head, journal.Change{Records: []journal.Record{first}}); err != nil {
-		return nil, fmt.Errorf("store the run: %w", err)
-	}
-	r.m = machine.New(p, start)
-	return r.carry(ctx, p, start)
-}
-
-// Resume rebuilds a run from the journal and carries it to its end. The plan must be
-// the one that the run started with. The result is as that of Run; steps that had ended
-// before are not told again.
-func (h *Host) Resume(ctx context.Context, p *plan.Plan, id string) (*host.Result, error) {
-	r := h.newRunner(id)
-	if err := h.enter(r); err != nil {
-		return nil, err
-	}
-	defer h.leave(r)
-	head, records, err := h.opts.Journal.Load(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	start, err := h.restart(p, head, records)
-	if err != nil {
-		return nil, err
-	}
-	r.m = machine.New(p, start)
-	for _, record := range records[1:] {
-		event, err := h.decode(id, record)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.m.Apply(event); err != nil {
-			return nil, err
-		}
-	}
-	r.m.Ended()
-	return r.carry(ctx, p, start)
-}
-
-// restart returns how a stored run began, if this host can go on with it.
-func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record) (machine.Start, error) {
-	switch {
-	case head.Digest != p.Digest:
-		return machine.Start{}, &machine.MismatchError{Reason: "the flow has changed since the run started"}
-	case head.Version != machine.Version:
-		return machine.Start{}, &machine.MismatchError{Reason: fmt.Sprintf("version %d of the machine started it, this is version %d", head.Version, machine.Version)}
-	case len(records) == 0:
-		return machine.Start{}, &machine.MismatchError{Reason: "its journal is empty"}
-	}
-	start, err := h.decodeStart(head.ID, records[0])
-	if err != nil {
-		return start, err
-	}
-	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
-		start.Inputs, _ = coerced.(map[string]any)
-	}
-	return start, nil
-}
-
-func (h *Host) newRunner(id string) *runner {
-	return &runner{h: h, id: id, virtual: h.virtual, wake: make(chan struct{}, 1)}
-}
-
-// carry brings the run to its end.
-func (r *runner) carry(ctx context.Context, p *plan.Plan, start machine.Start) (*host.Result, error) {
-	r.started = start.At
-	err := r.loop(ctx)
-	if err != nil && !errors.Is(err, ErrCrashed) {
-		r.salvage()
-	}
-	m := r.m
-	result := &host.Result{
-		Run: r.id, Flow: p.Name, Result: machine.Result{Status: machine.Running}, Started: start.At, Ended: m.Now(),
-		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
-	}
-	if end := m.Result(); end != nil {
-		result.Result = *end
-	}
-	return result, cmp.Or(err, r.broken)
-}
+func (h *Host) now() time.Time { return h.opts.Clock.Now() }
 
 // A Point is a moment in the life of a call.
 type Point string

@@ -38,6 +38,7 @@ type (
 		Backoff   string        `json:"backoff,omitempty"`
 		Throttled string        `json:"throttled,omitempty"`
 		Held      bool          `json:"held,omitempty"`
+		Refused   bool          `json:"refused,omitempty"`
 	}
 	errorRow struct {
 		Code       string `json:"code"`
@@ -65,7 +66,19 @@ type (
 	cancelRow struct {
 		Reason string `json:"reason"`
 	}
+	retriedRow struct {
+		Resend bool `json:"resend,omitempty"`
+	}
+	beganRow   struct{} // a queued run begins; its time counts from here
+	settledRow struct {
+		Key      string `json:"key"`
+		Happened bool   `json:"happened"`
+		ID       string `json:"id,omitempty"`
+	}
 )
+
+// began is the kind of a beganRow.
+const began = "began"
 
 // An object is a map of plain values.
 type object map[string]any
@@ -100,13 +113,13 @@ func (r *errorRow) error() *call.Error {
 }
 
 func rowOfOutcome(o call.Outcome) outcomeRow {
-	return outcomeRow{o.Status, o.Output, rowOfError(o.Error), o.Retryable, o.After, o.Backoff, o.Throttled, o.Held}
+	return outcomeRow{o.Status, o.Output, rowOfError(o.Error), o.Retryable, o.After, o.Backoff, o.Throttled, o.Held, o.Refused}
 }
 
 func (r outcomeRow) outcome() call.Outcome {
 	return call.Outcome{
 		Status: r.Status, Output: r.Output.values(), Error: r.Error.error(), Retryable: r.Retryable,
-		After: r.After, Backoff: r.Backoff, Throttled: r.Throttled, Held: r.Held,
+		After: r.After, Backoff: r.Backoff, Throttled: r.Throttled, Held: r.Held, Refused: r.Refused,
 	}
 }
 
@@ -139,6 +152,10 @@ func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
 		return h.pack(run, "arrived", e.At, arrivedRow{e.Await, e.ID, e.Data})
 	case machine.CancelRequested:
 		return h.pack(run, "cancel", e.At, cancelRow{e.Reason})
+	case machine.Retried:
+		return h.pack(run, "retried", e.At, retriedRow{e.Resend})
+	case machine.Settled:
+		return h.pack(run, "settled", e.At, settledRow{e.Key, e.Happened, e.ID})
 	}
 	return journal.Record{}, fmt.Errorf("no stored form for %T", event)
 }
@@ -170,45 +187,65 @@ func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
 		var row cancelRow
 		err := h.unpack(run, r, &row)
 		return machine.CancelRequested{At: r.At, Reason: row.Reason}, err
+	case "retried":
+		var row retriedRow
+		err := h.unpack(run, r, &row)
+		return machine.Retried{At: r.At, Resend: row.Resend}, err
+	case began:
+		return nil, nil
+	case "settled":
+		var row settledRow
+		err := h.unpack(run, r, &row)
+		return machine.Settled{At: r.At, Key: row.Key, Happened: row.Happened, ID: row.ID}, err
 	}
 	return nil, &machine.MismatchError{Reason: fmt.Sprintf("its journal holds %q, which this version does not know", r.Kind)}
 }
 
 func (h *Host) pack(run, kind string, at time.Time, row any) (journal.Record, error) {
 	body, err := json.Marshal(row)
+	if err == nil {
+		body, err = h.seal(body, run+" "+kind)
+	}
 	if err != nil {
 		return journal.Record{}, fmt.Errorf("store what happened: %w", err)
-	}
-	if h.opts.Seal != nil {
-		sealed, err := h.opts.Seal(body, []byte(run+" "+kind))
-		if err != nil {
-			return journal.Record{}, fmt.Errorf("seal what happened: %w", err)
-		}
-		if body, err = json.Marshal(sealed); err != nil {
-			return journal.Record{}, err
-		}
 	}
 	return journal.Record{At: at, Kind: kind, Body: body}, nil
 }
 
 func (h *Host) unpack(run string, r journal.Record, row any) error {
-	body := []byte(r.Body)
+	return h.open(r.Body, run+" "+r.Kind, "a record of run "+run, row)
+}
+
+// seal encrypts what is stored, for its place.
+func (h *Host) seal(body []byte, place string) ([]byte, error) {
+	if h.opts.Seal == nil {
+		return body, nil
+	}
+	sealed, err := h.opts.Seal(body, []byte(place))
+	if err != nil {
+		return nil, fmt.Errorf("seal it: %w", err)
+	}
+	return json.Marshal(sealed)
+}
+
+// open reads what is stored. what names it, for people.
+func (h *Host) open(body []byte, place, what string, row any) error {
 	if h.opts.Open != nil {
 		var sealed []byte
 		if json.Unmarshal(body, &sealed) != nil {
-			return fmt.Errorf("open a record of run %s: it is not sealed, and this host keeps none that are not", run)
+			return fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
 		}
 		var err error
-		if body, err = h.opts.Open(sealed, []byte(run+" "+r.Kind)); err != nil {
-			return fmt.Errorf("open a record of run %s: %w", run, err)
+		if body, err = h.opts.Open(sealed, []byte(place)); err != nil {
+			return fmt.Errorf("open %s: %w", what, err)
 		}
 	} else if len(body) > 0 && body[0] == '"' {
-		return fmt.Errorf("open a record of run %s: it is sealed, and this host has no key", run)
+		return fmt.Errorf("open %s: it is sealed, and this host has no key", what)
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := d.Decode(row); err != nil {
-		return fmt.Errorf("read a record of run %s: %w", run, err)
+		return fmt.Errorf("read %s: %w", what, err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,192 +9,223 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 )
 
-// A runner carries one run to its end. Only its loop touches the machine; what comes
-// from elsewhere goes through post.
+// A runner carries one run. Only its loop touches the machine; what comes from elsewhere
+// goes through post.
 type runner struct {
 	h       *Host
+	w       *ward
 	m       *machine.Machine
+	plan    *plan.Plan
+	planned *planned      // nil in the foreground
 	virtual *host.Virtual // nil: time is real
 	id      string
 	started time.Time
-	agenda  agenda
-	lines   map[string]*line    // by limit: calls that wait for a place
-	made    map[string]underWay // by key
-	broken  error               // of OnStep
+	stays   bool // in the foreground: it is not parked, and ends when its context does
+
+	agenda   agenda
+	lines    map[string]*line // by limit: calls that wait for a place
+	held     []waitingCall    // by a hold
+	nextLine int64
+	asked    []machine.Await     // that it does not listen to yet
+	made     map[string]underWay // by key
+	fault    error               // of OnStep
+
+	head    *journal.Run    // until it is stored
+	began   journal.Run     // what was stored first
+	pending journal.Change  // applied, and not stored yet
+	acks    []chan<- error  // of those who wait until it is
+	unknown map[string]bool // keys of calls that are stored as unknown
+	stored  bool            // its end
 
 	calls sync.WaitGroup
 	wake  chan struct{}
 
 	mu    sync.Mutex
-	inbox []machine.Event
+	inbox []item
 
-	subs map[int]machine.Await // written with the host's lock held
+	subs map[int]*listening     // written with the host's lock held
+	old  []journal.Subscription // of the run before it was rebuilt, until it listens anew
 }
 
-// post hands the loop an event.
-func (r *runner) post(e machine.Event) {
+// An item is something for the loop.
+type item struct {
+	event machine.Event
+	// make gives the event in place of event. Its error goes to told alone.
+	make func(m *machine.Machine) (machine.Event, error)
+	told chan<- error // is answered when the event is stored, though not durably; may be nil
+}
+
+// carry gives a ward a runner. The host's lock is held.
+func (h *Host) carry(w *ward) *runner {
+	r := &runner{h: h, w: w, virtual: h.virtual, id: w.id, wake: make(chan struct{}, 1)}
+	w.state, w.runner = carried, r
+	return r
+}
+
+// create begins a run that is not stored yet.
+func (r *runner) create(p *plan.Plan, start machine.Start, head journal.Run) error {
+	first, err := r.h.encodeStart(start)
+	if err != nil {
+		return err
+	}
+	head.ID, head.Flow, head.Digest, head.Sources = r.id, p.Name, p.Digest, p.Texts
+	head.Version, head.Status, head.Started = machine.Version, string(machine.Running), start.At
+	r.head = &head
+	r.pending.Records = append(r.pending.Records, first)
+	r.plan, r.started = p, start.At
+	r.m = machine.New(p, start)
+	return nil
+}
+
+// replay rebuilds the machine of a stored run.
+func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
+	m, start, err := r.h.replay(p, head, records, nil)
+	if err != nil {
+		return err
+	}
+	r.m, r.plan, r.started = m, p, start.At
+	m.Ended()
+	for _, key := range m.Unknown() {
+		r.noteUnknown(key)
+	}
+	return nil
+}
+
+// post hands the loop something.
+func (r *runner) post(i item) {
 	r.mu.Lock()
-	r.inbox = append(r.inbox, e)
+	r.inbox = append(r.inbox, i)
 	r.mu.Unlock()
+	r.poke()
+}
+
+// poke makes the loop look around.
+func (r *runner) poke() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (r *runner) take() []machine.Event {
+func (r *runner) take() []item {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	events := r.inbox
+	items := r.inbox
 	r.inbox = nil
-	return events
+	return items
+}
+
+func (r *runner) isIdle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.inbox) == 0 && len(r.wake) == 0
 }
 
 func (r *runner) now() time.Time { return r.h.opts.Clock.Now() }
 
-// loop performs commands and applies events until the run has ended.
+// loop performs commands and applies events until the run has ended, or is parked.
 func (r *runner) loop(ctx context.Context) error {
 	defer r.abandon() // after the run's end there is nothing left to abandon
 	r.arm()
 	soft := ctx
 	for {
-		if err := r.perform(); err != nil {
+		if err := r.advance(); err != nil {
 			return err
 		}
-		r.unsubscribe()
-		r.tell()
 		if result := r.m.Result(); result != nil && len(r.made) == 0 {
 			return r.end(result)
 		}
 		// What came goes before what is due: an event that was there in time is not late.
-		events, done := r.take(), false
-		if len(events) == 0 {
+		items, done := r.take(), false
+		if len(items) == 0 {
 			var err error
 			if done, err = r.due(); err != nil {
 				return err
 			}
 		}
 		err := soft.Err()
-		if len(events) == 0 && !done && err == nil {
-			err = r.h.opts.Clock.Wait(soft, r.agenda.next(), r.wake)
+		if len(items) == 0 && !done && err == nil {
+			var gone bool
+			if gone, err = r.rest(soft); gone {
+				return err
+			}
 		}
-		if _, stuck := errors.AsType[*host.StuckError](err); stuck {
+		if _, stuck := err.(*host.StuckError); stuck {
 			return &host.StuckError{Waits: r.waits()}
+		}
+		if _, failed := err.(*storeError); failed {
+			return err
 		}
 		if err != nil {
 			soft = context.WithoutCancel(ctx)
-			events = append(events, machine.CancelRequested{At: r.now(), Reason: "interrupted"})
+			items = append(items, item{event: machine.CancelRequested{At: r.now(), Reason: "interrupted"}})
 		}
-		for i, e := range events {
-			if a, ok := e.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
-				continue // it was on its way when the run stopped waiting
-			}
-			if err := r.record(e); err != nil {
-				r.putBack(events[i:])
+		for i, one := range items {
+			if err := r.deal(one); err != nil {
+				r.putBack(items[i:])
 				return err
 			}
 		}
 	}
 }
 
-// record stores events and applies them.
-func (r *runner) record(events ...machine.Event) error {
-	var room [1]journal.Record
-	records, durable := room[:0], false
-	for _, e := range events {
-		switch e := e.(type) {
-		case machine.Taken:
-			durable = true
-		case machine.Answered:
-			if r.crash(Sent, r.made[e.Key].Call) {
-				return ErrCrashed
-			}
-		}
-		one, err := r.h.encode(r.id, e)
-		if err != nil {
-			return err
-		}
-		records = append(records, one)
+// advance does what the machine wants, and tells what became of steps.
+func (r *runner) advance() error {
+	if err := r.recheck(); err != nil {
+		return err
 	}
-	if err := r.h.opts.Journal.Append(context.Background(), r.id, durable, records...); err != nil {
-		return fmt.Errorf("store what happened: %w", err)
+	if err := r.perform(); err != nil {
+		return err
 	}
-	for _, e := range events {
-		if err := r.m.Apply(e); err != nil {
-			return err
-		}
-		if answered, ok := e.(machine.Answered); ok {
-			c := r.made[answered.Key]
-			delete(r.made, answered.Key)
-			if r.crash(Recorded, c.Call) {
-				return ErrCrashed
-			}
-		}
+	if err := r.listen(); err != nil {
+		return err
 	}
+	r.unsubscribe()
+	r.tell()
 	return nil
 }
 
-func (r *runner) end(result *machine.Result) error {
-	if err := r.h.opts.Journal.End(context.Background(), r.id, string(result.Status), r.m.Now()); err != nil {
-		return fmt.Errorf("store the end of the run: %w", err)
+// rest stores what has happened, and waits until something does. It tells whether the
+// run is in the runner's hands no more.
+func (r *runner) rest(ctx context.Context) (gone bool, err error) {
+	if err := r.flush(false); err != nil {
+		return true, err
 	}
-	return nil
-}
-
-// tell reports the steps that ended. Who is told cannot do the run any harm.
-func (r *runner) tell() {
-	for _, s := range r.m.Ended() {
-		r.tellOf(s)
+	if err := r.h.failed(); err != nil && !r.stays {
+		return true, err
 	}
-}
-
-func (r *runner) tellOf(s *machine.Step) {
-	if r.h.opts.OnStep == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			r.broken = fmt.Errorf("the run %s went on, but telling of its step %s broke: %v", r.id, s.Path, v)
+	if !r.stays {
+		r.heard()
+		if parked, err := r.mayPark(); parked || err != nil {
+			return true, err
 		}
-	}()
-	r.h.opts.OnStep(r.id, s, r.m.Sensitive())
+	}
+	return false, r.h.opts.Clock.Wait(ctx, r.agenda.next(), r.wake)
 }
 
-// perform does what the machine wants until it wants nothing new.
-func (r *runner) perform() error {
-	for {
-		commands := r.m.Next()
-		if len(commands) == 0 {
+// deal applies what came.
+func (r *runner) deal(i item) error {
+	event := i.event
+	if i.make != nil {
+		var err error
+		if event, err = i.make(r.m); err != nil {
+			i.told <- err
 			return nil
 		}
-		var room [1]machine.Call
-		ready := room[:0]
-		for _, c := range commands {
-			switch c := c.(type) {
-			case machine.Call:
-				switch {
-				case c.InFlight:
-					if err := r.recover(c); err != nil {
-						return err
-					}
-				case r.pass(held{c, len(c.Limits) - 1}):
-					ready = append(ready, c)
-				}
-			case machine.Cancel:
-				r.cancel(c.Key)
-			case machine.Sleep:
-				r.agenda.add(c.Until, nap{r, c})
-			case machine.Await:
-				r.subscribe(c)
-			case machine.Watch: // receipts are brought to every run as they come
-			}
-		}
-		if err := r.start(ready...); err != nil {
-			return err
-		}
 	}
+	if a, ok := event.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
+		return nil // it was on its way when the run stopped waiting
+	}
+	if err := r.apply(event); err != nil {
+		return err
+	}
+	if i.told != nil {
+		r.acks = append(r.acks, i.told)
+	}
+	return nil
 }
 
 // due does what the agenda has for now, and tells whether there was anything.
@@ -213,19 +243,57 @@ func (r *runner) due() (bool, error) {
 	}
 }
 
-// putBack keeps events that could not be recorded.
-func (r *runner) putBack(events []machine.Event) {
+// end stores the end of the run.
+func (r *runner) end(result *machine.Result) error {
+	r.pending.Status, r.pending.Ended = string(result.Status), r.m.Now()
+	if err := r.flush(r.stays); err != nil {
+		return err
+	}
+	r.stored = true
+	return nil
+}
+
+// result tells how far the run came.
+func (r *runner) result() *host.Result {
+	out := resultOf(r.m, r.id, r.plan.Name, r.started)
+	if !r.stored {
+		out.Result = machine.Result{Status: machine.Running}
+	}
+	return out
+}
+
+// tell reports the steps that ended. Who is told cannot do the run any harm.
+func (r *runner) tell() {
+	for _, s := range r.m.Ended() {
+		r.tellOf(s)
+	}
+}
+
+func (r *runner) tellOf(s *machine.Step) {
+	if r.h.opts.OnStep == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			r.fault = fmt.Errorf("the run %s went on, but telling of its step %s broke: %v", r.id, s.Path, v)
+		}
+	}()
+	r.h.opts.OnStep(r.id, s, r.m.Sensitive())
+}
+
+// putBack keeps what could not be stored.
+func (r *runner) putBack(items []item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inbox = append(r.inbox, events...)
+	r.inbox = append(items, r.inbox...)
 }
 
 // salvage applies the outcomes that came and could not be recorded, so that who is told
 // that the journal failed is also told what became of the calls. The journal does not
 // know: there, they are unknown.
 func (r *runner) salvage() {
-	for _, e := range r.take() {
-		if answered, ok := e.(machine.Answered); ok {
+	for _, i := range r.take() {
+		if answered, ok := i.event.(machine.Answered); ok {
 			_ = r.m.Apply(answered)
 		}
 	}

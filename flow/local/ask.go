@@ -1,0 +1,167 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+)
+
+// Cancel implements host.Host.
+func (h *Host) Cancel(ctx context.Context, run, reason string) error {
+	for {
+		w, err := h.claim(ctx, run)
+		if err != nil {
+			return err
+		}
+		if w == nil {
+			err = h.ask(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+				if m.Result() != nil {
+					return nil, hasEnded(run, string(m.Result().Status))
+				}
+				return machine.CancelRequested{At: h.now(), Reason: reason}, nil
+			})
+		} else {
+			err = h.cancelAt(ctx, w, reason)
+		}
+		if !errors.Is(err, errGone) {
+			return notFound(err)
+		}
+	}
+}
+
+// cancelAt cancels a run that is claimed.
+func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.release(w)
+	}()
+	if w.state == over {
+		head, _, err := h.load(ctx, w.id)
+		if err != nil {
+			return err
+		}
+		return hasEnded(w.id, head.Status)
+	}
+	record, err := h.encode(w.id, machine.CancelRequested{At: h.now(), Reason: reason})
+	if err != nil {
+		return err
+	}
+	c := journal.Change{Records: []journal.Record{record}, Status: running, Waits: &journal.Waits{}}
+	never := w.state == queued || w.state == stuck // it does nothing any more
+	if never {
+		c.Status, c.Ended = string(machine.Cancelled), h.now()
+	}
+	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
+		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case never:
+		h.unlock(w)
+		w.state = over
+	case w.state != inLine:
+		w.state = parked
+		h.enqueue(w)
+	}
+	return nil
+}
+
+func hasEnded(run, status string) error {
+	return &host.StateError{Run: run, Reason: "it has ended: " + status}
+}
+
+// notFound is an error in the words of host.Host.
+func notFound(err error) error {
+	var missing *journal.NotFoundError
+	if errors.As(err, &missing) {
+		return &host.NotFoundError{What: "run " + missing.Run}
+	}
+	return err
+}
+
+// Retry implements host.Host.
+func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
+	return notFound(h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+		if m.Result() == nil {
+			return nil, &host.StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
+		}
+		var refused *machine.RetryError
+		if err := m.Retryable(resend); errors.As(err, &refused) {
+			out := &host.StateError{Run: run, Reason: refused.Reason}
+			if len(refused.Unknown) > 0 {
+				out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
+			}
+			return nil, out
+		} else if err != nil {
+			return nil, err
+		}
+		return machine.Retried{At: h.now(), Resend: resend}, nil
+	}))
+}
+
+// Settle implements host.Host.
+func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
+	return notFound(h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+		event, err := m.Settlement(step, s.Happened, s.ID, h.now())
+		var refused *machine.SettleError
+		if errors.As(err, &refused) {
+			out := &host.StateError{Run: run, Reason: refused.Error()}
+			known := slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return names(step, s.Path) })
+			if !known {
+				return nil, &host.NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
+			}
+			return nil, out
+		}
+		return event, err
+	}))
+}
+
+// Release implements host.Host.
+func (h *Host) Release(ctx context.Context, run string) error {
+	w, err := h.claim(ctx, run)
+	if err != nil {
+		return err
+	}
+	notHeld := &host.StateError{Run: run, Reason: "it is not held"}
+	if w == nil {
+		return notHeld
+	}
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.release(w)
+	}()
+	if w.state != kept {
+		if _, _, err := h.load(ctx, run); err != nil {
+			return notFound(err)
+		}
+		return notHeld
+	}
+	l := w.lock
+	c := journal.Change{Status: running, Waits: &journal.Waits{}}
+	if w.queues {
+		c.Status, c.Waits = string(host.Queued), &journal.Waits{Note: parkNote{Queued: true, Limit: l.limit}.encode()}
+	}
+	if err := h.opts.Journal.Write(ctx, run, true, c); err != nil {
+		return h.check(ctx, fmt.Errorf("store that the run is released: %w", err))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w.queues {
+		w.queues, w.state = false, queued
+		l.line = append(l.line, w)
+		h.admitNext(l)
+		return nil
+	}
+	w.state = parked
+	h.enqueue(w)
+	return nil
+}

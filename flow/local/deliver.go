@@ -1,0 +1,179 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+)
+
+const (
+	maxFiring = 64          // events at the same time that Fire is told of
+	firePause = time.Second // until it is told again after an error …
+	fireLimit = time.Minute // … and how far that grows
+)
+
+// Deliver implements host.Host.
+//
+// An event that is there already is dropped. A fresh one is stored and, in the same
+// write, that the parked runs that wait for it are awake; which runs those are is looked
+// up before and, as runs come and go, once more after.
+func (h *Host) Deliver(ctx context.Context, e host.Event) error {
+	if err := h.failed(); err != nil {
+		return err
+	}
+	if e.At.IsZero() {
+		e.At = h.now()
+	}
+	if e.ID == "" {
+		e.ID = newID()
+	}
+	subjects := make([]string, len(e.Subjects))
+	for i, s := range e.Subjects {
+		subjects[i] = h.hash(s)
+	}
+	stored, err := h.storeEvent(e, subjects)
+	if err != nil {
+		return err
+	}
+	var wake []string
+	woken := map[*ward]uint32{}
+	h.mu.Lock()
+	h.listeners(&e, subjects, func(w *ward) {
+		if w.state == parked {
+			wake = append(wake, w.id)
+			woken[w] = w.naps
+		}
+	})
+	h.mu.Unlock()
+	fresh, err := h.opts.Journal.Deliver(ctx, stored, wake)
+	if err != nil {
+		return h.check(ctx, fmt.Errorf("store an event: %w", err))
+	}
+	if !fresh {
+		return nil
+	}
+	heard := &hearing{event: e}
+	h.mu.Lock()
+	late := h.present(heard, subjects, woken)
+	h.mu.Unlock()
+	if late != "" {
+		return h.barrier(ctx, late)
+	}
+	return nil
+}
+
+// present brings an event that is stored to those that wait for it now. Of the parked
+// ones, those that are marked are awake in the journal too; the name of another one is
+// returned. The host's lock is held.
+func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32) (late string) {
+	var wake []*ward
+	h.listeners(&heard.event, subjects, func(w *ward) {
+		heard.by(w)
+		switch w.state {
+		case carried:
+			w.runner.offer(&heard.event, subjects)
+		case parked:
+			if naps, ok := woken[w]; ok && naps == w.naps {
+				h.enqueue(w)
+				return
+			}
+			wake = append(wake, w)
+		}
+	})
+	if len(wake) > 0 {
+		late = wake[0].id
+		h.wake(wake...)
+	}
+	h.dispatch()
+	if heard.left == 0 {
+		h.fire(heard)
+	}
+	return late
+}
+
+// listeners calls f for each run that waits for an event, once. f must not change who
+// waits. The host's lock is held.
+func (h *Host) listeners(e *host.Event, subjects []string, f func(*ward)) {
+	h.searches++
+	for _, subject := range subjects {
+		for _, w := range h.topics[topic{e.Name, subject}] {
+			if w.mark != h.searches && w.listens(e, subjects) {
+				w.mark = h.searches
+				f(w)
+			}
+		}
+	}
+}
+
+// A hearing is an event of which those that wait for it have not had their say yet. The
+// host's lock guards it.
+type hearing struct {
+	event   host.Event
+	left    int // runs
+	claimed bool
+}
+
+func (g *hearing) by(w *ward) {
+	g.left++
+	w.hearings = append(w.hearings, g)
+}
+
+// heard tells the hearings of the run what it made of their events, once it has nothing
+// left to do.
+func (r *runner) heard() {
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	if len(r.w.hearings) > 0 && r.isIdle() {
+		r.h.resolve(r.w, r.m)
+	}
+}
+
+// resolve ends the hearings of a run. m is nil when it said nothing. The host's lock is
+// held.
+func (h *Host) resolve(w *ward, m *machine.Machine) {
+	for _, g := range w.hearings {
+		if m != nil && m.Consumed(g.event.ID) {
+			g.claimed = true
+		}
+		if g.left--; g.left == 0 {
+			h.fire(g)
+		}
+	}
+	w.hearings = nil
+}
+
+// fire tells of an event that all have heard. The host's lock is held.
+func (h *Host) fire(g *hearing) {
+	if !h.serves {
+		_ = h.opts.Journal.Done(context.Background(), g.event.ID) // nobody is told
+		return
+	}
+	h.launch(func() {
+		for pause := firePause; ; pause = min(2*pause, fireLimit) {
+			if h.fired(g) {
+				return
+			}
+			if h.opts.Clock.Wait(h.life, h.now().Add(pause), nil) != nil {
+				return // it is open, and found when the host is opened again
+			}
+		}
+	})
+}
+
+func (h *Host) fired(g *hearing) bool {
+	if h.opts.Fire != nil {
+		select {
+		case h.firing <- struct{}{}:
+		case <-h.life.Done():
+			return false
+		}
+		defer func() { <-h.firing }()
+		if err := h.opts.Fire(h.life, g.event, g.claimed); err != nil {
+			return false
+		}
+	}
+	return h.opts.Journal.Done(context.Background(), g.event.ID) == nil
+}

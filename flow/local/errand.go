@@ -1,0 +1,193 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+)
+
+const running = string(machine.Running)
+
+// errand tells a run something that it has to be rebuilt for, wherever it stands: its
+// runner is asked, or its journal is written here. give returns the event, or nil when
+// there is none after all. When errand returns nil, the event is durable.
+func (h *Host) errand(ctx context.Context, id string, give func(m *machine.Machine) (machine.Event, error)) error {
+	for {
+		w, err := h.claim(ctx, id)
+		if err != nil {
+			return err
+		}
+		if w == nil {
+			err = h.ask(ctx, id, give)
+		} else {
+			err = h.visit(ctx, w, give)
+		}
+		if !errors.Is(err, errGone) {
+			return err
+		}
+	}
+}
+
+// claim keeps everybody else from the journal of a run, until release. A run that is
+// carried cannot be claimed: there, w is nil.
+func (h *Host) claim(ctx context.Context, id string) (w *ward, err error) {
+	for {
+		if err := h.failed(); err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		w := h.wards[id]
+		switch {
+		case w == nil:
+			w = &ward{id: id, state: over}
+			h.wards[id] = w
+		case w.busy != nil:
+			if err := h.waitFor(ctx, w); err != nil {
+				return nil, err
+			}
+			continue
+		case w.state == carried:
+			h.mu.Unlock()
+			return nil, nil
+		}
+		w.busy = make(chan struct{})
+		h.mu.Unlock()
+		return w, nil
+	}
+}
+
+// release ends a claim. The host's lock is held.
+func (h *Host) release(w *ward) {
+	close(w.busy)
+	w.busy = nil
+	due := w.due
+	w.due = false
+	switch {
+	case w.state == over:
+		for _, waiter := range w.waiters {
+			waiter <- ended{err: errGone}
+		}
+		delete(h.wards, w.id)
+	case w.state == inLine: // it was passed over
+		h.lanes.push(w)
+	case due:
+		h.enqueue(w)
+	}
+	h.dispatch()
+}
+
+// ask has the runner of a run apply an event.
+func (h *Host) ask(ctx context.Context, id string, give func(m *machine.Machine) (machine.Event, error)) error {
+	told := make(chan error, 1)
+	h.mu.Lock()
+	w := h.wards[id]
+	if w == nil || w.state != carried {
+		h.mu.Unlock()
+		return errGone
+	}
+	w.runner.post(item{make: give, told: told})
+	h.mu.Unlock()
+	if err := h.told(ctx, told); err != nil {
+		return err
+	}
+	return h.barrier(ctx, id)
+}
+
+// visit rebuilds a run that is claimed, applies an event, and stores it.
+func (h *Host) visit(ctx context.Context, w *ward, give func(m *machine.Machine) (machine.Event, error)) error {
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.release(w)
+	}()
+	head, m, err := h.rebuilt(ctx, w.id)
+	if err != nil {
+		return err
+	}
+	before := m.Unknown()
+	event, err := give(m)
+	if err != nil || event == nil {
+		return err
+	}
+	record, err := h.encode(w.id, event)
+	if err != nil {
+		return err
+	}
+	if err := m.Apply(event); err != nil {
+		return err
+	}
+	c := journal.Change{Records: []journal.Record{record}}
+	c.Unknown, c.Settled = difference(m.Unknown(), before), difference(before, m.Unknown())
+	wakes := false
+	switch _, retried := event.(machine.Retried); {
+	case retried:
+		return h.reopen(ctx, w, head, c)
+	case w.state == parked:
+		c.Status, c.Waits, wakes = running, &journal.Waits{}, true
+	}
+	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
+		return h.check(ctx, fmt.Errorf("store what happened: %w", err))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if wakes {
+		h.enqueue(w) // when it is released
+	}
+	if w.state == over && len(m.Unknown()) == 0 {
+		delete(h.unknown, w.id)
+	}
+	return nil
+}
+
+// reopen makes a run that has ended one that goes on.
+func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.Change) error {
+	h.mu.Lock()
+	w.flow = head.Flow
+	c.Status = running
+	waits := false
+	if head.Lock != "" {
+		w.lock = h.lockFor(head.Lock, 0)
+		if waits = w.lock.limit > 0 && w.lock.full(); !waits {
+			w.lock.holders++
+		}
+	}
+	h.mu.Unlock()
+	if waits {
+		c.Status, c.Waits = string(host.Queued), &journal.Waits{Note: parkNote{Queued: true, Limit: w.lock.limit}.encode()}
+	}
+	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
+		h.mu.Lock()
+		if l := w.lock; l != nil && !waits {
+			l.holders--
+		}
+		w.lock = nil
+		h.mu.Unlock()
+		return h.check(ctx, fmt.Errorf("store that the run goes on: %w", err))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.unknown, w.id)
+	if waits {
+		w.state = queued
+		w.lock.line = append(w.lock.line, w)
+		h.admitNext(w.lock)
+		return nil
+	}
+	w.state = parked
+	h.enqueue(w)
+	return nil
+}
+
+// difference is what is in a and not in b.
+func difference(a, b []string) (out []string) {
+	for _, s := range a {
+		if !has(b, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,290 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+)
+
+// A hold keeps calls from being taken up. The host's lock guards it.
+type hold struct {
+	host.Hold
+	version string        // Auto: of the credentials that were refused, once it is known
+	pause   time.Duration // Auto, because nothing could be resolved: until that is tried again
+	probe   bool          // one call may pass, to see
+	done    chan struct{} // closed when it is lifted
+	wards   map[*ward]int // how many calls of each it keeps
+}
+
+// holdKey identifies a hold. What the host set is another one than what a person did.
+type holdKey struct {
+	scope host.Scope
+	name  string
+	auto  bool
+}
+
+func (h *hold) key() holdKey { return holdKey{h.Scope, h.Name, h.Auto} }
+
+func (k holdKey) String() string {
+	s := string(k.scope) + "/" + k.name
+	if k.auto {
+		s = "auto/" + s
+	}
+	return s
+}
+
+// keeps tells whether the hold is about a call of a flow.
+func (h *hold) keeps(flow string, c *call.Call) bool {
+	switch h.Scope {
+	case host.All:
+		return true
+	case host.Connection:
+		return h.Name == c.Connection
+	case host.Flow:
+		return h.Name == flow
+	}
+	return false
+}
+
+// holdRow is the stored form of a hold.
+type holdRow struct {
+	Scope   host.Scope `json:"scope"`
+	Name    string     `json:"name,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+	Since   time.Time  `json:"since"`
+	Auto    bool       `json:"auto,omitempty"`
+	Version string     `json:"version,omitempty"`
+}
+
+const holdNotes = "hold"
+
+// Pause implements host.Host.
+func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string) error {
+	if err := scopeError(scope, name); err != nil {
+		return err
+	}
+	one := &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: h.now()}}
+	if err := h.noteHold(ctx, one); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if before := h.holds[one.key()]; before != nil {
+		before.Reason, before.Since = reason, one.Since
+		return nil
+	}
+	h.setHold(one)
+	return nil
+}
+
+func scopeError(scope host.Scope, name string) error {
+	switch {
+	case scope != host.All && scope != host.Connection && scope != host.Flow:
+		return fmt.Errorf("unknown scope %q: it is all, connection or flow", scope)
+	case scope == host.All && name != "":
+		return fmt.Errorf("the scope all has no name, and this one is %q", name)
+	case scope != host.All && name == "":
+		return fmt.Errorf("which %s? its name is missing", scope)
+	}
+	return nil
+}
+
+// Resume implements host.Host.
+func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error {
+	found := false
+	for _, auto := range []bool{false, true} {
+		k := holdKey{scope, name, auto}
+		h.mu.Lock()
+		one := h.holds[k]
+		h.mu.Unlock()
+		if one == nil {
+			continue
+		}
+		found = true
+		if err := h.opts.Journal.Note(ctx, holdNotes, k.String(), nil); err != nil {
+			return h.check(ctx, err)
+		}
+		h.mu.Lock()
+		h.liftHold(one)
+		h.mu.Unlock()
+	}
+	if !found {
+		return &host.NotFoundError{What: strings.TrimSpace(fmt.Sprintf("hold of %s %s", scope, name))}
+	}
+	return nil
+}
+
+// Holds implements host.Host.
+func (h *Host) Holds(context.Context) ([]host.Hold, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]host.Hold, 0, len(h.holds))
+	for _, one := range h.holds {
+		shown := one.Hold
+		for _, n := range one.wards {
+			shown.Calls += n
+		}
+		out = append(out, shown)
+	}
+	slices.SortFunc(out, func(a, b host.Hold) int {
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.Scope)+a.Name, string(b.Scope)+b.Name)
+	})
+	return out, nil
+}
+
+func (h *Host) noteHold(ctx context.Context, one *hold) error {
+	body, err := json.Marshal(holdRow{one.Scope, one.Name, one.Reason, one.Since, one.Auto, one.version})
+	if err != nil {
+		return err
+	}
+	if err := h.opts.Journal.Note(ctx, holdNotes, one.key().String(), body); err != nil {
+		return h.check(ctx, fmt.Errorf("store the hold: %w", err))
+	}
+	return nil
+}
+
+// setHold begins a hold. The host's lock is held.
+func (h *Host) setHold(one *hold) {
+	one.done, one.wards = make(chan struct{}), map[*ward]int{}
+	h.holds[one.key()] = one
+	h.pauses.Add(1)
+	h.tellHold(one, false)
+}
+
+// liftHold ends a hold, and lets go on what it kept. The host's lock is held.
+func (h *Host) liftHold(one *hold) {
+	if h.holds[one.key()] != one {
+		return
+	}
+	delete(h.holds, one.key())
+	h.pauses.Add(-1)
+	close(one.done)
+	h.letOn(one, -1)
+	h.tellHold(one, true)
+}
+
+// letOn lets runs go on that a hold keeps, at most so many; a negative number is all.
+func (h *Host) letOn(one *hold, most int) {
+	var wake []*ward
+	for w := range one.wards {
+		if most == 0 {
+			break
+		}
+		switch w.state {
+		case carried:
+			w.runner.poke()
+		case parked:
+			wake = append(wake, w)
+		default:
+			continue
+		}
+		most--
+	}
+	h.wake(wake...)
+}
+
+func (h *Host) tellHold(one *hold, lifted bool) {
+	if h.opts.OnHold != nil {
+		h.opts.OnHold(one.Hold, lifted)
+	}
+}
+
+// holdsBack tells whether a call has to wait for a hold, and notes that it does.
+func (h *Host) holdsBack(w *ward, c *call.Call) bool {
+	if h.pauses.Load() == 0 {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one := h.holdOn(w.flow, c)
+	if one == nil {
+		return false
+	}
+	if one.probe {
+		one.probe = false
+		return false
+	}
+	if w.held == nil {
+		w.held = map[*hold]int{}
+	}
+	w.held[one]++
+	if one.wards != nil {
+		one.wards[w]++
+	}
+	return true
+}
+
+// holdOn returns what keeps a call, nil when nothing does. The host's lock is held.
+func (h *Host) holdOn(flow string, c *call.Call) *hold {
+	if h.stopping {
+		return &h.stop
+	}
+	for _, one := range h.holds {
+		if one.keeps(flow, c) {
+			return one
+		}
+	}
+	return nil
+}
+
+// lifted tells whether calls of a run that were held may go on now, all of which are to
+// be tried then.
+func (h *Host) lifted(w *ward) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for one := range w.held {
+		if one.probe || one != &h.stop && h.holds[one.key()] != one {
+			h.unhold(w)
+			return true
+		}
+	}
+	return false
+}
+
+// unhold forgets what keeps the calls of a run. The host's lock is held.
+func (h *Host) unhold(w *ward) {
+	for one := range w.held {
+		delete(one.wards, w)
+	}
+	w.held = nil
+}
+
+// held tells for people why a call waits, and until when.
+func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason string, until time.Time, held bool) {
+	h.mu.Lock()
+	one := h.holdOn(w.flow, c)
+	if one != nil {
+		defer h.mu.Unlock()
+		if one == &h.stop {
+			return "the host stops, and goes on with it when it starts again", time.Time{}, true
+		}
+		return one.why(), time.Time{}, true
+	}
+	h.mu.Unlock()
+	for _, limit := range limits {
+		if until, waits := h.limits.waits(w, limit.Key, h.now()); waits {
+			return fmt.Sprintf("it waits for its turn: the limit is %g a second", limit.Rate), until, true
+		}
+	}
+	return "", time.Time{}, false
+}
+
+func (h *hold) why() string {
+	what := "all calls are"
+	if h.Scope != host.All {
+		what = fmt.Sprintf("the %s %q is", h.Scope, h.Name)
+	}
+	if h.Reason == "" {
+		return what + " paused"
+	}
+	return what + " paused: " + h.Reason
+}

@@ -1,0 +1,71 @@
+package local
+
+import (
+	"facteur/flow/machine"
+)
+
+// perform does what the machine wants until it wants nothing new.
+func (r *runner) perform() error {
+	for {
+		commands := r.m.Next()
+		if len(commands) == 0 {
+			return nil
+		}
+		var room [1]machine.Call
+		ready := room[:0]
+		for _, c := range commands {
+			switch c := c.(type) {
+			case machine.Call:
+				switch {
+				case c.InFlight:
+					if err := r.recover(c); err != nil {
+						return err
+					}
+				case r.admit(waitingCall{c, len(c.Limits) - 1}):
+					ready = append(ready, c)
+				}
+			case machine.Cancel:
+				r.cancel(c.Key)
+			case machine.Sleep:
+				r.agenda.add(c.Until, nap{r, c})
+			case machine.Await:
+				r.asked = append(r.asked, c)
+			case machine.Watch:
+				r.past(c)
+			}
+		}
+		if err := r.start(ready...); err != nil {
+			return err
+		}
+	}
+}
+
+// start takes up calls, durably, and makes them.
+func (r *runner) start(calls ...machine.Call) error {
+	var room [1]machine.Call
+	wanted := room[:0]
+	for _, c := range calls {
+		if !r.m.Wants(c) {
+			continue
+		}
+		if err := r.apply(machine.Taken{At: r.now(), Key: c.Key, Print: c.Print}); err != nil {
+			return err
+		}
+		if to := r.h.recipient(r.planned, &c.Call); to != "" {
+			r.pending.Recipients = append(r.pending.Recipients, to)
+		}
+		wanted = append(wanted, c)
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := r.flush(true); err != nil {
+		return err
+	}
+	for _, c := range wanted {
+		if err := r.make(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package local
+
+import (
+	"context"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+)
+
+const (
+	firstProbe   = time.Second      // until it is tried whether a connection can be resolved again …
+	slowestProbe = 30 * time.Second // … and how far that grows
+	renewed      = 10 * time.Second // between looks whether refused credentials were replaced
+	patience     = 10 * time.Second // for one look
+)
+
+// note draws from an outcome what it says of the connection.
+func (h *Host) note(c call.Call, o *call.Outcome) {
+	if c.Connection == "" {
+		if o.Held { // there is nothing to hold: it is a failure like another
+			o.Held, o.After = false, max(o.After, heldPause)
+		}
+		return
+	}
+	if !o.Held && !o.Refused && h.pauses.Load() == 0 && h.trouble.Load() == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := holdKey{host.Connection, c.Connection, true}
+	before := h.holds[k]
+	switch {
+	case o.Held:
+		if before == nil {
+			pause := min(max(2*h.troubled[c.Connection], firstProbe), slowestProbe)
+			h.troubled[c.Connection] = pause
+			h.trouble.Store(int32(len(h.troubled)))
+			h.setAuto(c.Connection, pause, o.Error)
+		}
+	case o.Refused:
+		if before == nil {
+			h.setAuto(c.Connection, 0, o.Error)
+		}
+	default:
+		delete(h.troubled, c.Connection)
+		h.trouble.Store(int32(len(h.troubled)))
+		if before != nil && before.pause > 0 { // the call that was let through, to see
+			h.liftHold(before)
+		}
+	}
+}
+
+// setAuto begins a hold of the host's own. The host's lock is held.
+func (h *Host) setAuto(connection string, pause time.Duration, err *call.Error) {
+	one := &hold{
+		Hold:  host.Hold{Scope: host.Connection, Name: connection, Since: h.now(), Auto: true},
+		pause: pause,
+	}
+	if err != nil {
+		one.Reason = err.Message
+	}
+	h.setHold(one)
+	h.look(one)
+}
+
+// look tries until the hold can be lifted. The host's lock is held.
+func (h *Host) look(one *hold) {
+	ctx, cancel := context.WithCancel(h.life)
+	h.launch(func() {
+		defer cancel()
+		if one.pause > 0 {
+			h.awaitReady(ctx, one)
+		} else {
+			h.awaitRenewal(ctx, one)
+		}
+	})
+	done := one.done
+	h.launch(func() {
+		select {
+		case <-done:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+}
+
+// awaitReady lifts a hold once the connection can be resolved.
+func (h *Host) awaitReady(ctx context.Context, one *hold) {
+	for pause := one.pause; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, slowestProbe) {
+		if h.opts.Ready != nil {
+			if _, err := h.ready(ctx, one.Name); err != nil {
+				continue
+			}
+			h.mu.Lock()
+			h.liftHold(one)
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Lock()
+		one.probe = true
+		h.letOn(one, 1)
+		h.mu.Unlock()
+	}
+}
+
+// awaitRenewal lifts a hold once the credentials are others than those that were refused.
+func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
+	if h.opts.Ready == nil {
+		h.keepHold(ctx, one)
+		return
+	}
+	for {
+		version, err := h.ready(ctx, one.Name)
+		switch {
+		case err != nil:
+		case one.version == "":
+			one.version = version
+			h.keepHold(ctx, one)
+		case version != one.version:
+			_ = h.opts.Journal.Note(ctx, holdNotes, one.key().String(), nil)
+			h.mu.Lock()
+			h.liftHold(one)
+			h.mu.Unlock()
+			return
+		}
+		if h.opts.Clock.Wait(ctx, h.now().Add(renewed), nil) != nil {
+			return
+		}
+	}
+}
+
+// keepHold stores a hold, so that it is there after a restart. If it is not stored, the
+// next call finds out again.
+func (h *Host) keepHold(ctx context.Context, one *hold) {
+	_ = h.noteHold(ctx, one)
+	h.mu.Lock()
+	lifted := h.holds[one.key()] != one
+	h.mu.Unlock()
+	if lifted {
+		_ = h.opts.Journal.Note(context.Background(), holdNotes, one.key().String(), nil)
+	}
+}
+
+func (h *Host) ready(ctx context.Context, connection string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return h.opts.Ready(ctx, connection)
+}

@@ -1,0 +1,173 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"facteur/flow/call"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+)
+
+// maxKept bounds the receipts for runs that are not here which a host that was not opened
+// keeps: past it, the oldest are forgotten.
+const maxKept = 10_000
+
+// Receive implements host.Host.
+func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
+	if err := h.failed(); err != nil {
+		return err
+	}
+	var stored string // a run with news that is written, though not durably
+	for _, receipt := range receipts {
+		run, err := h.receiveOne(ctx, receipt)
+		if err != nil {
+			return err
+		}
+		if run != "" {
+			stored = run
+		}
+	}
+	if stored == "" {
+		return nil
+	}
+	return h.barrier(ctx, stored)
+}
+
+// receiveOne brings one receipt to its run, and returns that if something was written.
+func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (string, error) {
+	id := runOf(receipt.Key)
+	if id == "" {
+		return "", nil
+	}
+	event := machine.Received{At: h.now(), Receipt: receipt}
+	for {
+		h.mu.Lock()
+		w := h.wards[id]
+		switch {
+		case w == nil:
+			late := h.unknown[id]
+			h.mu.Unlock()
+			if late {
+				return "", h.correct(ctx, id, event)
+			}
+			return "", nil
+		case w.busy != nil:
+			if err := h.waitFor(ctx, w); err != nil {
+				return "", err
+			}
+		case w.state == carried:
+			told := make(chan error, 1)
+			w.runner.post(item{event: event, told: told})
+			h.mu.Unlock()
+			err := h.told(ctx, told)
+			if errors.Is(err, errGone) {
+				continue
+			}
+			return id, err
+		default:
+			wrote, err := h.hand(w, event)
+			h.mu.Unlock()
+			if !wrote {
+				id = ""
+			}
+			return id, err
+		}
+	}
+}
+
+// receive brings a receipt in a host that was not opened: a run that is here has it when
+// it goes on, another one when it is resumed.
+func (h *Host) receive(receipt call.Receipt) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.wards[runOf(receipt.Key)]; w != nil && w.runner != nil {
+		w.runner.post(item{event: machine.Received{At: h.now(), Receipt: receipt}})
+		return
+	}
+	h.keep(receipt)
+}
+
+func (h *Host) keep(receipt call.Receipt) {
+	if len(h.receipts) >= maxKept {
+		h.receipts = slices.Delete(h.receipts, 0, maxKept/10) // not one by one, which costs each time
+	}
+	h.receipts = append(h.receipts, receipt)
+}
+
+// hand writes a receipt into the journal of a run that nobody carries, and wakes it. The
+// host's lock is held.
+func (h *Host) hand(w *ward, event machine.Received) (wrote bool, err error) {
+	switch {
+	case w.state == parked && !w.wants(event.Receipt.Key), w.state == queued, w.state == stuck:
+		return false, nil
+	}
+	record, err := h.encode(w.id, event)
+	if err != nil {
+		return false, err
+	}
+	c := journal.Change{Records: []journal.Record{record}}
+	if w.state == parked {
+		c.Status, c.Waits = running, &journal.Waits{}
+	}
+	if err := h.opts.Journal.Write(context.Background(), w.id, false, c); err != nil {
+		err = fmt.Errorf("store a receipt: %w", err)
+		h.fail(err)
+		return false, err
+	}
+	h.enqueue(w)
+	h.dispatch()
+	return true, nil
+}
+
+// correct brings news of a call to a run that has ended.
+func (h *Host) correct(ctx context.Context, id string, event machine.Received) error {
+	err := h.errand(ctx, id, func(m *machine.Machine) (machine.Event, error) {
+		if !slices.Contains(m.Unknown(), event.Receipt.Key) {
+			return nil, nil
+		}
+		return event, nil
+	})
+	var missing *journal.NotFoundError
+	var mismatch *machine.MismatchError
+	if errors.As(err, &missing) || errors.As(err, &mismatch) {
+		return nil // it was forgotten, or cannot be read: there is nothing to correct
+	}
+	return err
+}
+
+// runOf returns the run that a call's key belongs to, "" when it is none of ours.
+func runOf(key string) string {
+	rest, ok := strings.CutPrefix(key, "f1.")
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 0 {
+		return ""
+	}
+	return rest[:dot]
+}
+
+// waitFor returns when nobody is busy with a run's journal any more. The host's lock is
+// held; it lets go of it.
+func (h *Host) waitFor(ctx context.Context, w *ward) error {
+	busy := w.busy
+	h.mu.Unlock()
+	select {
+	case <-busy:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// told waits for what a runner says to an item.
+func (h *Host) told(ctx context.Context, told <-chan error) error {
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

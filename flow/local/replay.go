@@ -1,0 +1,86 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+)
+
+// replay rebuilds the machine of a stored run. each is told of every event, before it is
+// applied; it may be nil.
+func (h *Host) replay(p *plan.Plan, head journal.Run, records []journal.Record, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, machine.Start, error) {
+	start, err := h.restart(p, head, records)
+	if err != nil {
+		return nil, start, err
+	}
+	m := machine.New(p, start)
+	for _, record := range records[1:] {
+		event, err := h.decode(head.ID, record)
+		if err != nil {
+			return m, start, err
+		}
+		if event == nil {
+			continue
+		}
+		if each != nil {
+			each(m, event)
+		}
+		if err := m.Apply(event); err != nil {
+			return m, start, err
+		}
+	}
+	return m, start, nil
+}
+
+// restart returns how a stored run began, if this host can go on with it.
+func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record) (machine.Start, error) {
+	switch {
+	case head.Digest != p.Digest:
+		return machine.Start{}, &machine.MismatchError{Reason: "the flow has changed since the run started"}
+	case head.Version != machine.Version:
+		return machine.Start{}, &machine.MismatchError{Reason: fmt.Sprintf("version %d of the machine started it, this is version %d", head.Version, machine.Version)}
+	case len(records) == 0:
+		return machine.Start{}, &machine.MismatchError{Reason: "its journal is empty"}
+	}
+	start, err := h.decodeStart(head.ID, records[0])
+	if err != nil {
+		return start, err
+	}
+	if len(records) > 1 && records[1].Kind == began {
+		start.At = records[1].At // until then it was queued
+	}
+	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
+		start.Inputs, _ = coerced.(map[string]any)
+	}
+	return start, nil
+}
+
+// rebuilt reads a run and rebuilds its machine.
+func (h *Host) rebuilt(ctx context.Context, id string) (journal.Run, *machine.Machine, error) {
+	head, records, err := h.load(ctx, id)
+	if err != nil {
+		return head, nil, err
+	}
+	p, err := h.plan(head)
+	if err != nil {
+		return head, nil, err
+	}
+	m, _, err := h.replay(p.Plan, head, records, nil)
+	return head, m, err
+}
+
+func resultOf(m *machine.Machine, id, flow string, started time.Time) *host.Result {
+	out := &host.Result{
+		Run: id, Flow: flow, Result: machine.Result{Status: machine.Running}, Started: started, Ended: m.Now(),
+		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
+	}
+	if end := m.Result(); end != nil {
+		out.Result = *end
+	}
+	return out
+}

@@ -1,0 +1,311 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+)
+
+// Wait implements host.Host.
+func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
+	for {
+		if err := h.failed(); err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		w := h.wards[run]
+		if w == nil {
+			h.mu.Unlock()
+			return h.ended(ctx, run)
+		}
+		if h.closed {
+			h.mu.Unlock()
+			return nil, &host.StoppingError{}
+		}
+		told := make(chan ended, 1)
+		w.waiters = append(w.waiters, told)
+		h.mu.Unlock()
+		var end ended
+		select {
+		case end = <-told:
+		case <-ctx.Done():
+			h.leaveWaiting(run, told)
+			return nil, ctx.Err()
+		}
+		if errors.Is(end.err, errGone) {
+			continue
+		}
+		if end.err != nil {
+			return nil, end.err
+		}
+		return end.result, h.barrier(ctx, run)
+	}
+}
+
+func (h *Host) leaveWaiting(run string, told chan ended) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.wards[run]; w != nil {
+		w.waiters = slices.DeleteFunc(w.waiters, func(other chan<- ended) bool { return other == told })
+	}
+}
+
+// ended returns how a run ended that is not here any more.
+func (h *Host) ended(ctx context.Context, run string) (*host.Result, error) {
+	v, err := h.view(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if v.mismatch != nil {
+		return nil, v.mismatch
+	}
+	return v.result(), nil
+}
+
+// List implements host.Host.
+func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	limit = min(limit, 1000)
+	filter := journal.Filter{
+		Flow: f.Flow, Status: string(f.Status), Unknown: f.Unknown, Since: f.Since, Until: f.Until, Limit: limit,
+	}
+	if f.Recipient != "" {
+		contact := f.Recipient
+		if h.opts.Contact != nil {
+			contact = h.opts.Contact(contact)
+		}
+		filter.Recipient = h.hash(contact)
+	}
+	if f.Cursor != "" {
+		if filter.Before, err = strconv.ParseInt(f.Cursor, 10, 64); err != nil || filter.Before < 1 {
+			return nil, "", fmt.Errorf("there is no cursor %q: use one that a list came with", f.Cursor)
+		}
+	}
+	heads, err := h.opts.Journal.List(ctx, filter)
+	if err != nil {
+		return nil, "", err
+	}
+	runs = make([]host.Run, len(heads))
+	for i, head := range heads {
+		runs[i] = runOfHead(head)
+	}
+	if len(heads) == limit {
+		next = strconv.FormatInt(heads[limit-1].Seq, 10)
+	}
+	return runs, next, nil
+}
+
+// Get implements host.Host.
+func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
+	v, err := h.view(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	out := &host.Report{
+		Run: runOfHead(v.head), Result: *v.result(), Inputs: v.start.Inputs, Sources: v.head.Sources, Journal: v.entries,
+	}
+	for _, key := range v.taken {
+		out.Calls = append(out.Calls, *v.calls[key])
+	}
+	if v.m == nil || v.mismatch != nil {
+		return out, nil
+	}
+	h.mu.Lock()
+	w := h.wards[run]
+	h.mu.Unlock()
+	for _, c := range v.wanted {
+		if !v.m.Wants(c) {
+			continue
+		}
+		switch c := c.(type) {
+		case machine.Call:
+			if v.calls[c.Key] != nil || w == nil {
+				continue
+			}
+			if reason, until, held := h.whyHeld(w, &c.Call, c.Limits); held {
+				out.Holds = append(out.Holds, host.HeldCall{Step: c.Step, Reason: reason, Until: until})
+			}
+		case machine.Sleep:
+			out.Waits = append(out.Waits, "the time "+c.Until.UTC().Format(time.RFC3339))
+		case machine.Await:
+			out.Waits = append(out.Waits, fmt.Sprintf("%s from %s", c.Event, c.Subject))
+		case machine.Watch:
+			out.Waits = append(out.Waits, "news of "+v.stepOf(c.Key))
+		}
+	}
+	return out, nil
+}
+
+// A view is a run as its journal shows it.
+type view struct {
+	head     journal.Run
+	start    machine.Start
+	m        *machine.Machine // nil: it never began, or cannot be read
+	mismatch error            // why it cannot be read, or goes no further
+	entries  []host.Entry
+	wanted   []machine.Command
+	calls    map[string]*host.Call // by key, of those that were taken up
+	taken    []string
+}
+
+func (h *Host) view(ctx context.Context, run string) (*view, error) {
+	head, records, err := h.load(ctx, run)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	v := &view{head: head, calls: map[string]*host.Call{}}
+	for _, r := range records {
+		e, err := h.entry(run, r)
+		if err != nil {
+			return nil, err
+		}
+		v.entries = append(v.entries, e)
+	}
+	if len(records) > 0 {
+		if v.start, err = h.decodeStart(run, records[0]); err != nil {
+			v.mismatch = err
+			return v, nil
+		}
+	}
+	if head.Status == string(host.Rejected) || len(records) == 1 && head.Status == string(host.Queued) {
+		return v, nil
+	}
+	p, err := h.plan(head)
+	if err == nil {
+		err = v.replay(ctx, h, p.Plan, records)
+	}
+	if h.mu.Lock(); err == nil {
+		if w := h.wards[run]; w != nil && w.reason != "" {
+			err = errors.New(w.reason)
+		}
+	}
+	h.mu.Unlock()
+	v.mismatch = err
+	return v, nil
+}
+
+// replay rebuilds the machine, and notes the calls on the way.
+func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []journal.Record) error {
+	asked := map[string]call.Call{}
+	look := func(m *machine.Machine) {
+		for _, c := range m.Next() {
+			if c, ok := c.(machine.Call); ok {
+				asked[c.Key] = c.Call
+			}
+			v.wanted = append(v.wanted, c)
+		}
+		if len(v.wanted) > 1000 {
+			v.wanted = slices.DeleteFunc(v.wanted, func(c machine.Command) bool { return !m.Wants(c) })
+		}
+	}
+	m, _, err := h.replay(p, v.head, records, func(m *machine.Machine, e machine.Event) {
+		look(m)
+		switch e := e.(type) {
+		case machine.Taken:
+			v.calls[e.Key] = &host.Call{Call: asked[e.Key], Taken: e.At}
+			v.taken = append(v.taken, e.Key)
+		case machine.Answered:
+			if c := v.calls[e.Key]; c != nil {
+				c.Outcome = &e.Outcome
+			}
+		case machine.Received:
+			if c := v.calls[e.Receipt.Key]; c != nil {
+				c.Receipts = append(c.Receipts, e.Receipt)
+			}
+		}
+	})
+	v.m = m
+	if err != nil {
+		return err
+	}
+	look(m)
+	return v.late(ctx, h)
+}
+
+// late adds the receipts that came and that the journal does not have, because the run
+// did not wait for them.
+func (v *view) late(ctx context.Context, h *Host) error {
+	if h.opts.Past == nil {
+		return nil
+	}
+	for _, key := range v.taken {
+		receipts, err := h.opts.Past(ctx, key)
+		if err != nil {
+			return fmt.Errorf("read the receipts of the run: %w", err)
+		}
+		c := v.calls[key]
+		for _, r := range receipts {
+			if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
+				continue
+			}
+			r.Key = key
+			c.Receipts = append(c.Receipts, r)
+			if v.m.Result() == nil {
+				continue // it would go on here, and not there
+			}
+			if err := v.m.Apply(machine.Received{At: v.m.Now(), Receipt: r}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *view) result() *host.Result {
+	if v.m == nil {
+		out := &host.Result{Run: v.head.ID, Flow: v.head.Flow, Started: v.head.Started, Ended: v.head.Ended}
+		out.Status = machine.Status(v.head.Status)
+		switch {
+		case v.mismatch != nil:
+			out.Error = mismatchError(v.mismatch)
+		case v.head.Status == string(host.Rejected):
+			out.Error = &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
+		}
+		return out
+	}
+	out := resultOf(v.m, v.head.ID, v.head.Flow, v.start.At)
+	if !v.head.Ended.IsZero() {
+		out.Ended = v.head.Ended
+	}
+	if v.mismatch != nil {
+		out.Error = mismatchError(v.mismatch)
+	}
+	return out
+}
+
+func mismatchError(err error) *call.Error {
+	return &call.Error{Code: string(host.Mismatch), Class: "flow", Message: err.Error()}
+}
+
+func (v *view) stepOf(key string) string {
+	for _, s := range v.m.Steps() {
+		if slices.Contains(s.Keys, key) {
+			return s.Path
+		}
+	}
+	return key
+}
+
+// entry is a record as people see it: without the seed of the run's randomness.
+func (h *Host) entry(run string, r journal.Record) (host.Entry, error) {
+	var row map[string]json.RawMessage
+	if err := h.unpack(run, r, &row); err != nil {
+		return host.Entry{}, err
+	}
+	delete(row, "seed")
+	data, err := json.Marshal(row)
+	return host.Entry{At: r.At, Kind: r.Kind, Data: data}, err
+}

@@ -1,0 +1,178 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+)
+
+// errGone says that nobody carries the run any more: whoever wants something of it has to
+// look again.
+var errGone = errors.New("nobody carries the run any more")
+
+// work carries a run as far as it goes now.
+func (r *runner) work() {
+	err := r.serve()
+	if err == nil && !r.stored {
+		return // it was parked, or dropped
+	}
+	h := r.h
+	h.mu.Lock()
+	var store *storeError
+	switch {
+	case r.stored:
+		h.finish(r)
+	case errors.As(err, &store) || errors.Is(err, ErrCrashed) || errors.Is(err, h.failed()):
+		h.fail(err)
+		h.drop(r)
+	default:
+		h.strand(r, err)
+	}
+	h.mu.Unlock()
+	if r.stored && h.opts.OnEnd != nil {
+		r.guard(func() { h.opts.OnEnd(r.result()) })
+	}
+}
+
+// serve rebuilds the run, unless it is fresh, and performs what it wants.
+func (r *runner) serve() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked(v)
+			err = errors.New("a fault of the program stopped it")
+		}
+	}()
+	if r.m == nil {
+		if err := r.rebuild(); err != nil {
+			return err
+		}
+	}
+	return r.loop(context.Background())
+}
+
+func (r *runner) panicked(v any) {
+	if r.h.opts.Panicked != nil {
+		r.h.opts.Panicked(call.Call{Run: r.id}, v, debug.Stack())
+	}
+}
+
+// guard calls what can do the run no harm.
+func (r *runner) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked(v)
+		}
+	}()
+	f()
+}
+
+func (r *runner) rebuild() error {
+	head, records, err := r.h.load(context.Background(), r.id)
+	if err != nil {
+		return err
+	}
+	p, err := r.h.plan(head)
+	if err != nil {
+		return err
+	}
+	if err := r.replay(p.Plan, head, records); err != nil {
+		return err
+	}
+	r.planned = p
+	r.missed()
+	return nil
+}
+
+// load reads a run from the journal.
+func (h *Host) load(ctx context.Context, id string) (journal.Run, []journal.Record, error) {
+	head, records, err := h.opts.Journal.Load(ctx, id)
+	if err != nil {
+		var missing *journal.NotFoundError
+		if errors.As(err, &missing) || ctx.Err() != nil {
+			return head, nil, err
+		}
+		return head, nil, &storeError{fmt.Errorf("read the run: %w", err)}
+	}
+	return head, records, nil
+}
+
+// finish takes leave of a run that has ended. The host's lock is held.
+func (h *Host) finish(r *runner) {
+	w := r.w
+	h.resolve(w, r.m)
+	h.lay(r)
+	if len(r.unknown) > 0 {
+		h.unknown[w.id] = true
+	}
+	for _, waiter := range w.waiters {
+		waiter <- ended{result: r.result()}
+	}
+	h.forget(w)
+	h.free++
+	h.dispatch()
+}
+
+// strand leaves a run where it is: it cannot go on, and people have to look at it. The
+// host's lock is held.
+func (h *Host) strand(r *runner, err error) {
+	w := r.w
+	h.resolve(w, nil)
+	h.lay(r)
+	w.state, w.reason = stuck, err.Error()
+	c := journal.Change{Status: string(host.Mismatch), Waits: &journal.Waits{Note: parkNote{Reason: w.reason}.encode()}}
+	var missing *journal.NotFoundError
+	switch err := h.opts.Journal.Write(context.Background(), w.id, false, c); {
+	case errors.As(err, &missing):
+		h.forget(w)
+	case err != nil:
+		h.fail(err)
+	}
+	h.free++
+	h.dispatch()
+}
+
+// drop leaves a run to whoever opens the journal next. The host's lock is held.
+func (h *Host) drop(r *runner) {
+	r.w.hearings = nil // their events stay open
+	h.lay(r)
+	r.w.state = inLine
+	h.free++
+}
+
+// lay takes the run out of the runner's hands. The host's lock is held.
+func (h *Host) lay(r *runner) {
+	w := r.w
+	w.runner = nil
+	for _, l := range r.subs {
+		h.topics.remove(w, l.Name, l.Subject)
+	}
+	for _, s := range r.old {
+		h.topics.remove(w, s.Name, s.Subject)
+	}
+	r.subs, r.old = nil, nil
+	h.unhold(w)
+	r.leaveLines()
+	r.answer(errGone)
+	for _, i := range r.take() {
+		if i.told != nil {
+			i.told <- errGone
+		}
+	}
+	if h.stopped != nil {
+		h.stopped.Broadcast()
+	}
+}
+
+// forget removes a ward. The host's lock is held.
+func (h *Host) forget(w *ward) {
+	if r := w.runner; r != nil {
+		h.lay(r)
+	}
+	delete(h.wards, w.id)
+	h.unlock(w)
+}

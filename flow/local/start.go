@@ -1,0 +1,217 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// Start implements host.Host. A run that finds a free worker makes its first calls before
+// Start returns: what they take up is stored together with the run.
+func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
+	if err := h.failed(); err != nil {
+		return host.Run{}, false, err
+	}
+	id := newID()
+	if s.Key != "" {
+		id = h.keyID(p.Name, s.Key)
+	}
+	inputs, err := h.hashInputs(s.Inputs)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	locked, err := h.lockKey(p, s.Inputs)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	start := machine.Start{Run: id, At: h.now(), Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
+	head := journal.Run{By: s.By, Inputs: inputs, Lock: locked}
+	kept := h.keepPlan(p)
+	w, r, err := h.place(ctx, id, p, locked)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	if w == nil {
+		return h.first(ctx, id, s.Key, inputs)
+	}
+	if r != nil {
+		err = r.begin(kept, start, head)
+		head = r.began
+	} else {
+		head, err = h.store(w, p, start, head)
+	}
+	h.settle(w, r, err)
+	var exists *journal.ExistsError
+	switch {
+	case errors.As(err, &exists):
+		return h.first(ctx, id, s.Key, inputs)
+	case err != nil:
+		return host.Run{}, false, err
+	}
+	return runOfHead(head), true, nil
+}
+
+// place makes room for a new run, and gives it a runner if a worker is free. Nobody else
+// touches it before settle. Without w, a run of that id is here already.
+func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string) (w *ward, r *runner, err error) {
+	for {
+		h.mu.Lock()
+		if h.stopping || !h.serves {
+			h.mu.Unlock()
+			return nil, nil, &host.StoppingError{}
+		}
+		other := h.wards[id]
+		if other == nil {
+			break
+		}
+		if other.busy == nil {
+			h.mu.Unlock()
+			return nil, nil, nil
+		}
+		if err := h.waitFor(ctx, other); err != nil {
+			return nil, nil, err
+		}
+	}
+	defer h.mu.Unlock()
+	w = &ward{id: id, flow: p.Name, state: inLine, busy: make(chan struct{})}
+	h.wards[id] = w
+	if locked != "" {
+		w.lock = h.lockFor(locked, p.Concurrency.Limit)
+		if w.lock.full() {
+			if w.state = queued; p.Concurrency.Reject {
+				w.lock, w.state = nil, over
+			}
+			return w, nil, nil
+		}
+		w.lock.holders++
+	}
+	if h.free > 0 && h.lanes.waiting == 0 {
+		h.free--
+		r = h.carry(w)
+	}
+	return w, r, nil
+}
+
+// begin stores a new run with what it takes up first, and makes those calls.
+func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.panicked(v)
+			err = fmt.Errorf("start the run: a fault of the program stopped it")
+		}
+	}()
+	r.planned = p
+	if err := r.create(p.Plan, start, head); err != nil {
+		return err
+	}
+	r.began = *r.head
+	if err := r.perform(); err != nil {
+		return err
+	}
+	if r.head != nil {
+		return r.flush(true)
+	}
+	return nil
+}
+
+// store stores a new run that waits: for a worker, for others of its flow, or for nothing.
+func (h *Host) store(w *ward, p *plan.Plan, start machine.Start, head journal.Run) (journal.Run, error) {
+	first, err := h.encodeStart(start)
+	if err != nil {
+		return head, err
+	}
+	head.ID, head.Flow, head.Digest, head.Sources = w.id, p.Name, p.Digest, p.Texts
+	head.Version, head.Status, head.Started = machine.Version, running, start.At
+	c := journal.Change{Records: []journal.Record{first}}
+	switch w.state {
+	case queued:
+		head.Status = string(host.Queued)
+		c.Waits = &journal.Waits{Note: parkNote{Queued: true, Limit: p.Concurrency.Limit}.encode()}
+	case over:
+		head.Status, head.Ended = string(host.Rejected), start.At
+	}
+	if err := h.opts.Journal.Create(context.Background(), head, c); err != nil {
+		return head, &storeError{fmt.Errorf("store the run: %w", err)}
+	}
+	return head, nil
+}
+
+// settle makes a new run one like others, or takes it back.
+func (h *Host) settle(w *ward, r *runner, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(w.busy)
+	w.busy = nil
+	if err != nil {
+		var exists *journal.ExistsError
+		var store *storeError
+		if !errors.As(err, &exists) && (errors.As(err, &store) || errors.Is(err, ErrCrashed)) {
+			h.fail(err)
+		}
+		if r != nil {
+			h.free++
+		}
+		h.forget(w)
+		h.dispatch()
+		return
+	}
+	switch {
+	case r != nil:
+		h.launch(r.work)
+	case w.state == queued:
+		w.lock.line = append(w.lock.line, w)
+		h.admitNext(w.lock)
+	case w.state == over:
+		delete(h.wards, w.id)
+	default:
+		h.lanes.push(w)
+		h.dispatch()
+	}
+}
+
+// first returns the run that a key began before.
+func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.Run, bool, error) {
+	head, _, err := h.load(ctx, id)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	if string(head.Inputs) != string(inputs) {
+		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
+	}
+	return runOfHead(head), false, nil
+}
+
+// keyID is the id of the run that a key of a flow begins.
+func (h *Host) keyID(flow, key string) string {
+	sum := sha256.Sum256([]byte(h.hash(flow + "\n" + key)))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
+}
+
+// hashInputs identifies inputs.
+func (h *Host) hashInputs(inputs map[string]any) ([]byte, error) {
+	text, err := schema.AppendJSON(nil, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("store the inputs: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	if h.opts.Hash != nil { // who reads it must not find short inputs by trying
+		sum = sha256.Sum256([]byte(h.opts.Hash(string(text))))
+	}
+	return sum[:16], nil
+}
+
+func runOfHead(head journal.Run) host.Run {
+	return host.Run{
+		ID: head.ID, Flow: head.Flow, Digest: head.Digest, Status: machine.Status(head.Status), By: head.By,
+		Started: head.Started, Ended: head.Ended, Unknown: head.Unknown,
+	}
+}
