@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -199,15 +198,22 @@ func filled(p schema.Value) string {
 	}
 }
 
-// tooLong refuses a template whose text is too long once it is filled in.
-func tooLong(def *whatsapp.TemplateDefinition, message map[string]any) *refusal {
+// tooLong refuses a template whose body is too long once it is filled in. size is more
+// than any parameter has.
+func tooLong(def *whatsapp.TemplateDefinition, message map[string]any, size int) *refusal {
 	const most = 1024
-	var b Bubble
-	b.hydrate(schema.NewValue(def.Components, nil), schema.NewValue(message, nil).Get("components"), def.Category == "AUTHENTICATION")
-	if n := utf8.RuneCountInString(b.Text); n > most && len(def.Components) > 1 {
-		r := refused(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
-		r.status = http.StatusBadRequest
-		return r
+	if len(def.Components) < 2 {
+		return nil // a body alone may be longer
+	}
+	for _, c := range schema.NewValue(def.Components, nil).Items() {
+		text := word(c.Get("text"))
+		if !strings.EqualFold(word(c.Get("type")), "body") || len(text)+size*strings.Count(text, "{{") <= most {
+			continue
+		}
+		with := sortOut(schema.NewValue(message, nil).Get("components")).body
+		if n := utf8.RuneCountInString(hydrated(text, with.Get("parameters"))); n > most {
+			return refused(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
+		}
 	}
 	return nil
 }

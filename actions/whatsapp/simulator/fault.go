@@ -150,11 +150,15 @@ func (s *Simulator) ClearFaults() {
 // wait lets time pass, that of the simulator; ok is false when the request ended first.
 func (s *Simulator) wait(done <-chan struct{}, d time.Duration) (ok bool) {
 	passed := make(chan struct{})
+	s.mu.Lock()
+	anew := s.began
+	s.mu.Unlock()
 	s.time.at(s.Now().Add(d), func(time.Time) { close(passed) })
 	select {
 	case <-passed:
 		return true
 	case <-done:
+	case <-anew:
 	case <-s.closed:
 	}
 	return false

@@ -37,6 +37,10 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g := &graphCall{w: w, r: r, version: defaultVersion}
 	if err := s.route(g, path); err != nil {
 		s.refuse(g, err)
+	} else if g.out != nil {
+		h := g.header()
+		h["Content-Length"] = []string{strconv.Itoa(len(g.out))}
+		_, _ = g.w.Write(g.out)
 	}
 }
 
@@ -49,6 +53,7 @@ type graphCall struct {
 	now     time.Time
 	waba    string // for the usage header
 	fields  fields // parameters, once asked for
+	out     []byte // the answer, written when nothing is locked
 }
 
 // route finds what a path means.
@@ -99,6 +104,10 @@ func (g *graphCall) header() http.Header {
 	h["Pragma"] = pragma
 	h["Expires"] = expires
 	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["Strict-Transport-Security"] = transport
+	h["X-Fb-Rev"] = revision
+	trace := traces()
+	h["X-Fb-Request-Id"], h["X-Fb-Trace-Id"] = []string{trace[:23]}, []string{trace[23:]}
 	return h
 }
 
@@ -110,6 +119,8 @@ var (
 	pragma    = []string{"no-cache"}
 	expires   = []string{"Sat, 01 Jan 2000 00:00:00 GMT"}
 	anyOrigin = []string{"*"}
+	transport = []string{"max-age=15552000; preload"}
+	revision  = []string{"1016949697"}
 	versions  = func() (all [newestVersion + 1][]string) {
 		for v := range all {
 			all[v] = []string{fmt.Sprintf("v%d.0", v)}
@@ -122,15 +133,12 @@ var (
 func (s *Simulator) refuse(g *graphCall, e *refusal) {
 	s.mu.Lock()
 	s.log.counts.Refused++
-	trace, request := s.traceID(), s.traceID()
 	s.mu.Unlock()
 	if e.code == 131000 || e.status == 0 {
 		e.status = max(e.status, http.StatusInternalServerError)
 	}
 	h := g.header()
-	h.Set("X-Fb-Request-Id", request)
-	h.Set("X-Fb-Trace-Id", trace[1:12])
-	h.Set("X-Fb-Rev", "1016949697")
+	trace := traces()[:23]
 	if e.status == http.StatusBadRequest || e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
 		reason := "invalid_request"
 		if e.code == 190 || e.code == 102 {
@@ -201,9 +209,7 @@ func (s *Simulator) answer(g *graphCall, v any) *refusal {
 }
 
 func (s *Simulator) answerText(g *graphCall, body []byte) *refusal {
-	h := g.header()
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = g.w.Write(body)
+	g.out = body
 	return nil
 }
 

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/base64"
+	"math/rand/v2"
 	"strconv"
 )
 
@@ -10,11 +11,12 @@ const (
 	hexUpper  = "0123456789ABCDEF"
 )
 
-// traceID makes an fbtrace_id. The simulator is locked.
-func (s *Simulator) traceID() string {
-	b := make([]byte, 23)
+// traces makes an fbtrace_id, 23 letters, and 11 letters more. Nothing depends on them, so
+// they come from no seed.
+func traces() string {
+	b := make([]byte, 34)
+	letters(b, base64URL, rand.Uint64)
 	b[0] = 'A'
-	s.letters(b[1:], base64URL)
 	return string(b)
 }
 
@@ -34,7 +36,7 @@ func (s *Simulator) wamid(person string, inbound bool) string {
 		b = append(b, 0x15, 0x02, 0x00, 0x11, 0x18, 18)
 	}
 	b = b[:len(b)+n]
-	s.letters(b[len(b)-n:], hexUpper)
+	letters(b[len(b)-n:], hexUpper, s.random.Uint64)
 	b = append(b, 0x00)
 	out := make([]byte, 6+base64.StdEncoding.EncodedLen(len(b)))
 	copy(out, "wamid.")
@@ -43,11 +45,11 @@ func (s *Simulator) wamid(person string, inbound bool) string {
 }
 
 // letters fills b with random letters of an alphabet, whose length divides 64.
-func (s *Simulator) letters(b []byte, alphabet string) {
+func letters(b []byte, alphabet string, random func() uint64) {
 	var left uint64
 	for i := range b {
 		if i%10 == 0 {
-			left = s.random.Uint64()
+			left = random()
 		}
 		b[i] = alphabet[left&63%uint64(len(alphabet))]
 		left >>= 6

@@ -362,9 +362,13 @@ func (s *Simulator) reply(m *message, magic *Magic) {
 	if magic == nil || magic.replies == "" && magic.acts == "" {
 		return
 	}
+	scene := s.scenes
 	s.time.at(s.Now().Add(200*time.Millisecond), func(at time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.scenes != scene {
+			return
+		}
 		in := Inbound{From: m.Person, To: m.Number, Text: magic.replies}
 		switch magic.acts {
 		case "echo":

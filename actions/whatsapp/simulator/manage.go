@@ -18,11 +18,11 @@ func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
 	upload := s.world.media.find(id, g.now)
 	s.mu.Unlock()
 	if edge == "" && upload != nil {
-		return s.object1(g, "media", "", func() *refusal { return s.mediaObject(g, upload) })
+		return s.spared(g, "media", "", func() *refusal { return s.mediaObject(g, upload) })
 	}
 	switch edge {
 	case "":
-		return s.object1(g, "number", id, func() *refusal { return s.node(g, id) })
+		return s.spared(g, "number", id, func() *refusal { return s.node(g, id) })
 	case "phone_numbers":
 		return s.ofAccount(g, id, "numbers", s.phoneNumbers)
 	case "message_templates":
@@ -30,13 +30,13 @@ func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
 	case "subscribed_apps":
 		return s.ofAccount(g, id, "apps", s.subscribedApps)
 	case "register", "deregister":
-		return s.object1(g, "number", id, func() *refusal { return s.register(g, id, edge) })
+		return s.spared(g, "number", id, func() *refusal { return s.register(g, id, edge) })
 	}
 	return noPath(path)
 }
 
-// object1 lets the faults of an endpoint happen before a request is answered.
-func (s *Simulator) object1(g *graphCall, endpoint, number string, answer func() *refusal) *refusal {
+// spared answers a request that no fault of its endpoint befalls.
+func (s *Simulator) spared(g *graphCall, endpoint, number string, answer func() *refusal) *refusal {
 	s.mu.Lock()
 	f := pick(s.faults, target{endpoint, number, "", ""}, s.random)
 	s.mu.Unlock()
@@ -48,11 +48,15 @@ func (s *Simulator) object1(g *graphCall, endpoint, number string, answer func()
 
 // ofAccount answers an edge of a WABA.
 func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*graphCall, *account) *refusal) *refusal {
-	return s.object1(g, endpoint, "", func() *refusal {
+	return s.spared(g, endpoint, "", func() *refusal {
 		s.mu.Lock()
 		a := s.world.waba(id)
 		limit := s.world.limits.management
-		tooMany := a != nil && limit > 0 && !a.calls.take(g.now, limit)
+		tooMany, used := false, 0
+		if a != nil {
+			tooMany = !a.calls.take(g.now, limit) && limit > 0
+			used = a.calls.count
+		}
 		s.mu.Unlock()
 		switch {
 		case a == nil || !g.token.sees(a):
@@ -63,18 +67,18 @@ func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*gr
 		case !g.token.may(management):
 			return refused(200, "")
 		}
-		g.usage(a, limit)
+		g.usage(a.ID, used, limit)
 		return answer(g, a)
 	})
 }
 
 // usage tells how much of the calls of an hour is used.
-func (g *graphCall) usage(a *account, limit int) {
+func (g *graphCall) usage(id string, used, limit int) {
 	percent := 1
 	if limit > 0 {
-		percent = 100 * a.calls.count / limit
+		percent = 100 * used / limit
 	}
-	g.w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{"%s":[{"type":"whatsapp","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0}]}`, a.ID, percent))
+	g.w.Header().Set("X-Business-Use-Case-Usage", fmt.Sprintf(`{"%s":[{"type":"whatsapp","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0}]}`, id, percent))
 }
 
 // node answers GET /{id} of a number or a WABA.

@@ -125,6 +125,9 @@ func (s *Simulator) accept(m *sending, form func() *refusal) (*message, *refusal
 	m.person = &Person{UserID: m.input}
 	if !m.group {
 		m.person = w.who(s.address(m.input, m.number))
+		if magic := s.magic(digits(m.person.Phone)); magic != nil && magic.waID != "" {
+			m.person = &Person{Phone: m.person.Phone, WaID: magic.waID}
+		}
 	}
 	m.fault = pick(s.faults, target{"messages", m.number.ID, m.person.key(), m.key}, s.random)
 	if m.fault != nil && !m.fault.accepts() {
@@ -217,7 +220,7 @@ func (s *Simulator) checkTemplate(m *sending) *refusal {
 	if e := def.Refuse(message); e != nil {
 		return told(e)
 	}
-	if r := tooLong(&def, message); r != nil {
+	if r := tooLong(&def, message, len(m.raw)); r != nil {
 		return r
 	}
 	m.held = m.held || m.template.quality == "HELD"

@@ -41,6 +41,8 @@ type Simulator struct {
 	log    messageLog
 	faults []*Fault
 	watch  map[chan Event]bool
+	scenes int           // how often the scene began
+	began  chan struct{} // closed when it begins anew
 }
 
 // New returns a simulator of a scene. Close it when it is not needed any more.
@@ -82,10 +84,15 @@ func (s *Simulator) Reset() error {
 	if err != nil {
 		return err
 	}
-	s.time.clear()
-	s.hooks.clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.time.clear()
+	s.hooks.clear()
+	s.scenes++
+	if s.began != nil {
+		close(s.began)
+	}
+	s.began = make(chan struct{})
 	s.random = rand.New(rand.NewPCG(s.options.Seed, 0x5eed))
 	s.world = w
 	s.log = newLog(s.options.Keep, s.options.Keys)

@@ -38,15 +38,19 @@ func (s *Simulator) follow(m *message, of *sending) {
 	s.next(m, steps, copies, magic)
 }
 
-// next waits for the next state.
+// next waits for the next state. The simulator is locked.
 func (s *Simulator) next(m *message, steps []step, copies int, magic *Magic) {
 	if len(steps) == 0 {
 		s.reply(m, magic)
 		return
 	}
+	scene := s.scenes
 	s.time.at(m.At.Add(steps[0].after), func(at time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.scenes != scene {
+			return
+		}
 		for range copies {
 			s.reach(m, steps[0].state, steps[0].code, at)
 		}
