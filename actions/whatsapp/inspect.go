@@ -55,14 +55,8 @@ func CheckConnection(ctx context.Context, client *http.Client, c vault.Connectio
 			break
 		}
 	}
-	return withoutSecrets(i.found, c)
-}
-
-// withoutSecrets takes the secrets of a connection out of findings, should an answer
-// repeat them.
-func withoutSecrets(found []Finding, c vault.Connection) []Finding {
-	for n := range found {
-		f := &found[n]
+	for n := range i.found {
+		f := &i.found[n]
 		for _, secret := range c.Secrets {
 			if v := secret.Reveal(); v != "" {
 				for _, text := range []*string{&f.Detail, &f.Cause, &f.Cure} {
@@ -71,7 +65,7 @@ func withoutSecrets(found []Finding, c vault.Connection) []Finding {
 			}
 		}
 	}
-	return found
+	return i.found
 }
 
 // An inspector collects findings.
@@ -90,15 +84,10 @@ func (i *inspector) add(name string, level Level, detail, cause, cure string) {
 
 // get asks for an object. Without ok, the reason has been added under the name.
 func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok bool) {
-	return i.ask(name, http.MethodGet, path, query)
-}
-
-// ask makes a request and returns the object that answers it.
-func (i *inspector) ask(name, method, path string, query url.Values) (v schema.Value, ok bool) {
 	ctx, stop := context.WithTimeout(i.ctx, actions.DefaultTimeout)
 	defer stop()
 	address := i.account.BaseURL + "/" + i.account.Version + path + "?" + query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		i.unreachable = true
 		i.add(name, Fail, "nothing could be asked", "base_url of the connection is not the address of an API", "correct base_url")
@@ -273,7 +262,7 @@ func (i *inspector) webhooks() {
 		names = append(names, orUnknown(name))
 	}
 	if len(names) == 0 {
-		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: facteur webhook subscribe "+i.account.Name)
+		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: POST /"+i.account.WABA+"/subscribed_apps")
 		return
 	}
 	i.add("webhooks", OK, "subscribed: "+strings.Join(names, ", "), "", "")
