@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,21 @@ type Finding struct {
 // permissions, the phone number, the account, the webhooks. It sends no message. The
 // findings come in a fixed order; no secret is in them. A nil client is one of its own.
 func CheckConnection(ctx context.Context, client *http.Client, c vault.Connection) []Finding {
+	i, found := inspect(ctx, client, c)
+	if i == nil {
+		return found
+	}
+	i.add("secret", OK, "the token can be read", "", "")
+	for _, check := range []func(){i.token, i.number, i.business, i.webhooks} {
+		if check(); i.unreachable {
+			break
+		}
+	}
+	return withoutSecrets(i.found, c)
+}
+
+// inspect returns an inspector of a connection, or why there can be none.
+func inspect(ctx context.Context, client *http.Client, c vault.Connection) (*inspector, []Finding) {
 	account, err := Connect(c)
 	switch {
 	case err == nil && c.App != vault.WhatsApp:
@@ -46,17 +62,16 @@ func CheckConnection(ctx context.Context, client *http.Client, c vault.Connectio
 		err = errors.New("it has no token")
 	}
 	if err != nil {
-		return []Finding{{"secret", Fail, "the connection cannot be used", err.Error(), "store the token: facteur vault set " + c.Name}}
+		return nil, []Finding{{"secret", Fail, "the connection cannot be used", err.Error(), "store the token: facteur vault set " + c.Name}}
 	}
-	i := &inspector{ctx: ctx, client: Options{Client: client}.client(), account: account, now: time.Now()}
-	i.add("secret", OK, "the token can be read", "", "")
-	for _, check := range []func(){i.token, i.number, i.business, i.webhooks} {
-		if check(); i.unreachable {
-			break
-		}
-	}
-	for n := range i.found {
-		f := &i.found[n]
+	return &inspector{ctx: ctx, client: Options{Client: client}.client(), account: account, now: time.Now()}, nil
+}
+
+// withoutSecrets takes the secrets of a connection out of findings, should an answer
+// repeat them.
+func withoutSecrets(found []Finding, c vault.Connection) []Finding {
+	for n := range found {
+		f := &found[n]
 		for _, secret := range c.Secrets {
 			if v := secret.Reveal(); v != "" {
 				for _, text := range []*string{&f.Detail, &f.Cause, &f.Cure} {
@@ -65,7 +80,7 @@ func CheckConnection(ctx context.Context, client *http.Client, c vault.Connectio
 			}
 		}
 	}
-	return i.found
+	return found
 }
 
 // An inspector collects findings.
@@ -84,16 +99,24 @@ func (i *inspector) add(name string, level Level, detail, cause, cure string) {
 
 // get asks for an object. Without ok, the reason has been added under the name.
 func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok bool) {
+	return i.ask(name, http.MethodGet, path+"?"+query.Encode(), nil)
+}
+
+// ask sends a request with a JSON body, nil for none. Without ok, the reason has been added
+// under the name.
+func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value, ok bool) {
 	ctx, stop := context.WithTimeout(i.ctx, actions.DefaultTimeout)
 	defer stop()
-	address := i.account.BaseURL + "/" + i.account.Version + path + "?" + query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, method, i.account.BaseURL+"/"+i.account.Version+path, bytes.NewReader(body))
 	if err != nil {
 		i.unreachable = true
 		i.add(name, Fail, "nothing could be asked", "base_url of the connection is not the address of an API", "correct base_url")
 		return v, false
 	}
 	req.Header.Set("Authorization", "Bearer "+i.account.Token.Reveal())
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	answer, err := actions.Exchange(i.client, req, maxAnswer)
 	if err != nil {
 		i.unreachable = true
@@ -259,10 +282,14 @@ func (i *inspector) webhooks() {
 	var names []string
 	for _, app := range v.Get("data").Items() {
 		name, _ := app.Get("whatsapp_business_api_data", "name").Text()
-		names = append(names, orUnknown(name))
+		name = orUnknown(name)
+		if other := word(app.Get("override_callback_uri")); other != "" {
+			name += " at " + other
+		}
+		names = append(names, name)
 	}
 	if len(names) == 0 {
-		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: POST /"+i.account.WABA+"/subscribed_apps")
+		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: facteur webhook subscribe "+i.account.Name)
 		return
 	}
 	i.add("webhooks", OK, "subscribed: "+strings.Join(names, ", "), "", "")

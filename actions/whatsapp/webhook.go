@@ -73,7 +73,7 @@ func ParseWebhook(body []byte) ([]Notification, error) {
 		return nil, notJSON(err)
 	}
 	root := schema.NewValue(parsed, nil)
-	w := webhook{}
+	w := webhookReader{}
 	switch {
 	case has(root, "entry"):
 		if object, ok := root.Get("object").Text(); ok && object != product {
@@ -111,8 +111,8 @@ func isValue(v schema.Value) bool {
 	return word(v.Get("messaging_product")) == "whatsapp" && tells
 }
 
-// A webhook collects what a body tells.
-type webhook struct {
+// A webhookReader collects what a body tells.
+type webhookReader struct {
 	found   []Notification
 	changes int
 }
@@ -123,7 +123,7 @@ type place struct {
 	at          time.Time // of the entry
 }
 
-func (w *webhook) entry(entry schema.Value) {
+func (w *webhookReader) entry(entry schema.Value) {
 	for _, change := range many(entry.Get("changes")) {
 		w.change(entry, change)
 	}
@@ -131,7 +131,7 @@ func (w *webhook) entry(entry schema.Value) {
 
 // change reads one change. Meta's own examples misplace `field`: beside the changes, or
 // inside the value.
-func (w *webhook) change(entry, change schema.Value) {
+func (w *webhookReader) change(entry, change schema.Value) {
 	w.changes++
 	if w.changes > MaxChanges {
 		return
@@ -148,7 +148,7 @@ func (w *webhook) change(entry, change schema.Value) {
 }
 
 // values reads the value of a change, or several of them.
-func (w *webhook) values(in place, field string, value schema.Value) {
+func (w *webhookReader) values(in place, field string, value schema.Value) {
 	for _, v := range many(value) {
 		in.field = field
 		if in.field == "" {
@@ -163,7 +163,7 @@ func (w *webhook) values(in place, field string, value schema.Value) {
 }
 
 // value hands a value to whoever reads its parts.
-func (w *webhook) value(in place, v schema.Value) {
+func (w *webhookReader) value(in place, v schema.Value) {
 	before := len(w.found)
 	people := peopleOf(v)
 	for _, part := range parts() {
@@ -225,7 +225,7 @@ func parts() [10]part {
 }
 
 // add keeps notifications, with what stands around them.
-func (w *webhook) add(in place, value schema.Value, found ...Notification) {
+func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
 		n.PhoneNumberID = first(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Get("phone_number_id")))

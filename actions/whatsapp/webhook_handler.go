@@ -1,0 +1,241 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"facteur/actions/webhook"
+	"facteur/vault"
+)
+
+// WebhookOptions are what Webhooks works with. Resolve and Apply are required.
+type WebhookOptions struct {
+	// Resolve returns a connection, as a vault.Vault does.
+	Resolve func(ctx context.Context, name string) (vault.Connection, error)
+	// Apply stores what a webhook tells, durably: it is answered after that.
+	Apply func(ctx context.Context, connection string, told []Notification) error
+	// Known tells whether a phone number ID is one of ours. What webhooks tell of others
+	// is left out, with a line in the log. nil: all are.
+	Known func(connection, phoneNumberID string) bool
+	// Insecure takes webhooks without a signature where the connection has no app_secret.
+	Insecure bool
+
+	Patience time.Duration // how long a body may take; 0: webhook.Patience
+	Log      *slog.Logger  // nil: nothing is logged
+	// Answered, when not nil, is told of each request, for metrics. It must be quick.
+	Answered func(WebhookAnswer)
+}
+
+// A WebhookAnswer is what became of a request.
+type WebhookAnswer struct {
+	Connection string // "" where there is none of that name
+	Status     int
+	// Unreadable: it is Meta's, and cannot be read.
+	Unreadable    bool
+	Notifications int // that were applied
+	Bytes         int
+	Took          time.Duration
+}
+
+const (
+	// parsing bounds the bytes of bodies that are read at the same time: as values they
+	// take ten times as much.
+	parsing = 32 << 20
+	// vaultPatience is how long the vault is waited for where its last answer would do.
+	vaultPatience = time.Second
+)
+
+// Webhooks answers Meta at /webhooks/whatsapp/{connection}; it takes the connection from
+// the request's path value of that name. The answers:
+//
+//	200  GET: the address is ours; POST: what it tells is stored
+//	400  the body broke off; not signed, as it may be: it is no webhook
+//	401  it is not signed with the connection's app_secret
+//	403  GET: it does not give the connection's verify_token
+//	404  there is no such connection
+//	405  it is neither GET nor POST
+//	408, 413, 415  the body came too slowly, has more than 3 MB, is compressed
+//	503  it could not be checked or stored
+//
+// Meta repeats for 7 days what is not answered with 200, and calls less often where that
+// happens much. So a body that Meta signed is answered with 200 also where it cannot be
+// read: again it would be the same. The log tells of it, and so does Unreadable.
+func Webhooks(o WebhookOptions) http.Handler {
+	return &webhooks{WebhookOptions: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing)}
+}
+
+type webhooks struct {
+	WebhookOptions
+	notices webhook.Notices
+	room    *semaphore.Weighted
+
+	mu    sync.Mutex
+	known map[string]vault.Connection // as the vault last gave them
+}
+
+// ServeHTTP implements http.Handler.
+func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	a := WebhookAnswer{Status: http.StatusOK}
+	challenge, err := h.answer(w, r, &a)
+	if err != nil {
+		a.Status = http.StatusServiceUnavailable
+		if refusal := (*webhook.Refusal)(nil); errors.As(err, &refusal) {
+			a.Status = refusal.Status
+		}
+		h.note(a, r.Method, err)
+	}
+	h.write(w, a.Status, challenge)
+	if a.Took = time.Since(began); h.Answered != nil {
+		h.Answered(a)
+	}
+}
+
+func (h *webhooks) write(w http.ResponseWriter, status int, challenge string) {
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff") // the challenge is a stranger's
+	switch status {
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", "GET, POST")
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "5")
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, challenge)
+}
+
+func refuse(status int, reason string, cause error) error {
+	return &webhook.Refusal{Status: status, Reason: reason, Err: cause}
+}
+
+// note logs what was refused. What strangers try is not worth more than a line a minute.
+func (h *webhooks) note(a WebhookAnswer, method string, err error) {
+	args := []any{"connection", a.Connection, "status", a.Status, "reason", err.Error()}
+	switch {
+	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
+	case a.Status == http.StatusServiceUnavailable:
+		h.notices.Say(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not taken; Meta will repeat it", args...)
+	default:
+		h.notices.Say(slog.LevelWarn, method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
+	}
+}
+
+// answer does what a request is about. Its error is a *webhook.Refusal, or why nothing
+// could be stored.
+func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *WebhookAnswer) (challenge string, err error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return "", refuse(http.StatusMethodNotAllowed, "a webhook is a POST", nil)
+	}
+	c, err := h.connection(r.Context(), r.PathValue("connection"))
+	if err != nil {
+		return "", err
+	}
+	a.Connection = c.Name
+	if r.Method == http.MethodGet {
+		challenge, err = VerifySubscription(r.URL.Query(), c.Secret("verify_token"))
+		if err != nil {
+			return "", refuse(http.StatusForbidden, "the callback URL was not verified", err)
+		}
+		return challenge, nil
+	}
+	return "", h.take(w, r, c, a)
+}
+
+// connection finds a connection. While the vault does not answer, or too slowly, what it
+// said last counts: what Meta tells is not to be lost with the vault.
+func (h *webhooks) connection(ctx context.Context, name string) (vault.Connection, error) {
+	h.mu.Lock()
+	last, known := h.known[name]
+	h.mu.Unlock()
+	resolving, stop := ctx, func() {}
+	if known {
+		resolving, stop = context.WithTimeout(ctx, vaultPatience)
+	}
+	defer stop()
+	c, err := h.Resolve(resolving, name)
+	var unknown *vault.UnknownConnectionError
+	var temporary interface{ Temporary() bool }
+	switch {
+	case err == nil && c.App == vault.WhatsApp:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.known == nil {
+			h.known = map[string]vault.Connection{}
+		}
+		h.known[name] = c
+		return c, nil
+	case err == nil, errors.As(err, &unknown):
+		return c, refuse(http.StatusNotFound, "there is nothing here", nil)
+	case known && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &temporary) && temporary.Temporary()):
+		h.notices.Say(slog.LevelWarn, "vault "+name, "the vault does not answer; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
+		return last, nil
+	}
+	return vault.Connection{Name: name}, refuse(http.StatusServiceUnavailable, "the connection cannot be read", err)
+}
+
+// take stores what a webhook tells.
+func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connection, a *WebhookAnswer) error {
+	secret := c.Secret("app_secret")
+	signature := r.Header.Get(SignatureHeader)
+	signed := !secret.IsZero()
+	switch {
+	case !signed && !h.Insecure:
+		return refuse(http.StatusServiceUnavailable, "nothing can be checked", ErrNoSecret)
+	case signed && signature == "": // what nobody signed is not read
+		return refuse(http.StatusUnauthorized, "it is not Meta's", ErrNotSigned)
+	}
+	body, err := webhook.Read(w, r, MaxWebhook, h.Patience)
+	if a.Bytes = len(body); err != nil {
+		return err
+	}
+	if signed {
+		if err := VerifySignature(body, signature, secret); err != nil {
+			return refuse(http.StatusUnauthorized, "it is not Meta's", err)
+		}
+	}
+	size := int64(len(body))
+	if err := h.room.Acquire(r.Context(), size); err != nil {
+		return err
+	}
+	defer h.room.Release(size)
+	told, err := ParseWebhook(body)
+	switch {
+	case err != nil && !signed:
+		return refuse(http.StatusBadRequest, "it is no webhook", err)
+	case err != nil:
+		a.Unreadable = true
+		h.notices.Say(slog.LevelError, "unreadable "+c.Name, "a WhatsApp webhook cannot be read; what it tells is lost", "connection", c.Name, "bytes", len(body), "error", err)
+		return nil
+	}
+	if told = h.ours(c.Name, told); len(told) == 0 {
+		return nil
+	}
+	a.Notifications = len(told)
+	return h.Apply(r.Context(), c.Name, told)
+}
+
+// ours leaves out what is about numbers of others, and logs what nobody knows.
+func (h *webhooks) ours(connection string, told []Notification) []Notification {
+	kept := told[:0]
+	for _, n := range told {
+		if n.PhoneNumberID != "" && h.Known != nil && !h.Known(connection, n.PhoneNumberID) {
+			h.notices.Say(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is left out",
+				"connection", connection, "phone_number_id", n.PhoneNumberID, "kind", n.Kind)
+			continue
+		}
+		if n.Note != "" {
+			h.notices.Say(slog.LevelInfo, "note "+n.Kind+n.Field+n.Note, "a WhatsApp webhook tells something that is not known; it is stored",
+				"connection", connection, "kind", n.Kind, "field", n.Field, "note", n.Note)
+		}
+		kept = append(kept, n)
+	}
+	return kept
+}

@@ -1,0 +1,186 @@
+package whatsapp
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"facteur/actions"
+	"facteur/flow/call"
+	"facteur/vault"
+)
+
+// SubscribeWebhooks makes Meta send the webhooks of the connection's account (waba_id) to
+// the app of its token, and then tells which apps get them. With a callback they go to
+// that address whatever the app's is; Meta asks it at once, with the connection's
+// verify_token, so somebody has to answer there. Doing it again changes nothing. A nil
+// client is one of its own.
+func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
+	i, found := inspect(ctx, client, c)
+	if i == nil {
+		return found
+	}
+	waba, verify := i.account.WABA, c.Secret("verify_token")
+	switch {
+	case waba == "":
+		return []Finding{{"subscription", Fail, "nothing was subscribed", "the connection names no waba_id", "store it: facteur vault set " + c.Name + " waba_id=…"}}
+	case waba == i.account.Business:
+		return []Finding{{"subscription", Fail, "nothing was subscribed", "waba_id is the portfolio's ID", "take the WhatsApp Business Account ID from WhatsApp Manager"}}
+	case callback != "" && verify.IsZero():
+		return []Finding{noVerifyToken(c.Name)}
+	}
+	var body []byte
+	detail := "the app of the token gets the account's webhooks"
+	if callback != "" {
+		body, _ = json.Marshal(map[string]string{"override_callback_uri": callback, "verify_token": verify.Reveal()}) // texts
+		detail += ", at " + callback
+	}
+	v, ok := i.ask("subscription", http.MethodPost, "/"+url.PathEscape(waba)+"/subscribed_apps", body)
+	switch success, _ := v.Get("success").Bool(); {
+	case ok && success:
+		i.add("subscription", OK, detail, "", "")
+		i.webhooks()
+	case ok:
+		i.add("subscription", Fail, "nothing was subscribed", "the API does not say that it was", "try again")
+	case callback != "" && strings.Contains(i.found[0].Detail, "(2200)"):
+		i.found[0].Cause = "Meta asked the callback URL and did not get its challenge back"
+		i.found[0].Cure = "find out why: facteur webhook check " + c.Name
+	}
+	return withoutSecrets(i.found, c)
+}
+
+func noVerifyToken(connection string) Finding {
+	return Finding{"handshake", Fail, "the callback URL cannot be verified", "the connection has no verify_token", "store a text of your choice: facteur vault set " + connection + " verify_token"}
+}
+
+// A caller asks a callback URL what Meta asks it.
+type caller struct {
+	*inspector
+	callback string
+	host     string
+}
+
+// CheckCallback asks a callback URL what Meta asks it, and sends what Meta would not: the
+// handshake with the connection's verify_token and with another; a webhook that is signed
+// with its app_secret and tells nothing, and one that is not signed. A nil client is one
+// of its own.
+func CheckCallback(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
+	u, err := url.Parse(callback)
+	if err != nil || u.Host == "" {
+		return []Finding{{"address", Fail, "it is no address", fmt.Sprintf("%q is not the URL of a server", callback), "write it as https://facteur.shop.test/webhooks/whatsapp/" + c.Name}}
+	}
+	k := caller{&inspector{ctx: ctx, client: Options{Client: client}.client()}, callback, u.Hostname()}
+	if u.Scheme == "https" {
+		k.add("address", OK, callback, "", "")
+	} else {
+		k.add("address", Warn, callback, "Meta calls only https", "put a certificate on the daemon, or a proxy before it")
+	}
+	k.handshake(c)
+	if !k.unreachable {
+		k.signatures(c)
+	}
+	return withoutSecrets(k.found, c)
+}
+
+// exchange sends one request. Without ok, the reason has been added under the name.
+func (k caller) exchange(name, method, address string, body []byte, signature string) (a actions.Answer, ok bool) {
+	ctx, stop := context.WithTimeout(k.ctx, actions.DefaultTimeout)
+	defer stop()
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err == nil {
+		if body != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		if signature != "" {
+			req.Header.Set(SignatureHeader, signature)
+		}
+		if a, err = actions.Exchange(k.client, req, maxAnswer); err == nil {
+			return a, true
+		}
+	}
+	k.unreachable = true
+	cure := "check the name, the certificate, and that the daemon can be reached from outside"
+	if told, is := errors.AsType[*call.Error](err); is {
+		if help, is := told.Details["help"].(string); is {
+			cure = help
+		}
+	}
+	k.add(name, Fail, "the callback URL does not answer", err.Error(), cure)
+	return a, false
+}
+
+func (k caller) handshake(c vault.Connection) {
+	token := c.Secret("verify_token")
+	if token.IsZero() {
+		k.found = append(k.found, noVerifyToken(c.Name))
+		return
+	}
+	challenge := rand.Text()
+	ask := func(token string) (actions.Answer, bool) {
+		query := url.Values{"hub.mode": {"subscribe"}, "hub.verify_token": {token}, "hub.challenge": {challenge}}
+		return k.exchange("handshake", http.MethodGet, k.callback+"?"+query.Encode(), nil, "")
+	}
+	a, ok := ask(token.Reveal())
+	switch status := fmt.Sprintf("the answer has status %d", a.Status); {
+	case !ok:
+	case a.Status == http.StatusForbidden:
+		k.add("handshake", Fail, status, "the daemon there has another verify_token for the connection, or none", "wait half a minute after it was stored, and check that the daemon uses this vault")
+	case a.Status == http.StatusNotFound:
+		k.add("handshake", Fail, status, "the daemon there has no such connection, or something else answers", "check the path: /webhooks/whatsapp/"+c.Name)
+	case a.Status != http.StatusOK:
+		k.add("handshake", Fail, status, "Meta wants 200", "check the daemon's log, and proxies before it")
+	case string(a.Body) != challenge:
+		k.add("handshake", Fail, "the answer is not the challenge", "something else answers in place of the daemon", "check proxies before it: /webhooks/ has to reach it as it is")
+	default:
+		other, ok := ask(rand.Text())
+		switch {
+		case ok && other.Status == http.StatusOK:
+			k.add("handshake", Fail, "any verify token is taken", "something else answers in place of the daemon", "check proxies before it")
+		case ok:
+			k.add("handshake", OK, "the challenge comes back", "", "")
+		}
+	}
+}
+
+// signatures sends webhooks that tell nothing. The body has white space and an escape that
+// who decodes and encodes it on the way would not keep.
+func (k caller) signatures(c vault.Connection) {
+	body := []byte(`{ "object": "whatsapp_business_account", "entry": [], "note": "d\u00e9j\u00e0" }`)
+	a, ok := k.exchange("signature", http.MethodPost, k.callback, body, "")
+	switch {
+	case !ok:
+		return
+	case a.Status == http.StatusServiceUnavailable:
+		k.add("signature", Fail, "webhooks are not taken (status 503)", "the daemon there has no app_secret for the connection, or cannot store anything", "store it: facteur vault set "+c.Name+" app_secret; see the daemon's log")
+		return
+	case a.Status != http.StatusUnauthorized:
+		k.add("signature", Warn, fmt.Sprintf("a webhook that nobody signed is answered with status %d", a.Status), "the connection has no app_secret, so anybody may send webhooks", "store it: facteur vault set "+c.Name+" app_secret")
+		return
+	}
+	secret := c.Secret("app_secret")
+	if secret.IsZero() {
+		k.add("signature", Warn, "not checked", "the connection has no app_secret here", "store it: facteur vault set "+c.Name+" app_secret")
+		return
+	}
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	mac.Write(body)
+	a, ok = k.exchange("signature", http.MethodPost, k.callback, body, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	switch {
+	case !ok:
+	case a.Status == http.StatusOK:
+		k.add("signature", OK, "signed webhooks are taken, others are not", "", "")
+	case a.Status == http.StatusUnauthorized:
+		k.add("signature", Fail, "a webhook signed with app_secret is refused", "the daemon there has another app_secret, or a proxy changes bodies", "check that the daemon uses this vault, and that proxies pass bodies on byte by byte")
+	default:
+		k.add("signature", Fail, fmt.Sprintf("a signed webhook is answered with status %d", a.Status), "the daemon cannot store it, or something else answers", "check the daemon's log, and proxies before it")
+	}
+}
