@@ -144,6 +144,25 @@ func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 	return answer[Reloaded](ctx, c, request{method: http.MethodPost, path: "/v1/reload"})
 }
 
+// Keys returns the daemon's keys, without their secrets.
+func (c *Client) Keys(ctx context.Context) ([]Key, error) {
+	list, err := answer[KeyList](ctx, c, request{path: "/v1/keys"})
+	if err != nil {
+		return nil, err
+	}
+	return list.Keys, nil
+}
+
+// Export returns a run as a flow test, in YAML.
+func (c *Client) Export(ctx context.Context, run string) ([]byte, error) {
+	resp, err := c.do(ctx, request{path: runPath(run, "export")})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
 // Ready tells whether the daemon can work, and why not.
 func (c *Client) Ready(ctx context.Context) (*Readiness, error) {
 	return answer[Readiness](ctx, c, request{path: "/readyz", also: http.StatusServiceUnavailable})

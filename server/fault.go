@@ -36,7 +36,7 @@ func (a *api) problemOf(q *ask, err error) *Problem {
 	if errors.Is(err, context.Canceled) && q.Context().Err() != nil {
 		return problem(Internal, "", "whoever asked has left")
 	}
-	a.Log.Error("a request failed", "method", q.Method, "path", q.URL.Path, "error", a.View.text(err.Error()))
+	a.Log.Error("a request failed", "method", q.Method, "path", a.View.text(q.URL.Path), "error", a.View.text(err.Error()))
 	if q.may(ScopeAdmin) {
 		return problem(Internal, "", "%v", err)
 	}

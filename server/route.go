@@ -113,7 +113,7 @@ func (a *api) handler(r route) http.Handler {
 		}
 		count(out.status)
 		if logged {
-			a.Log.LogAttrs(req.Context(), slog.LevelDebug, "request", slog.String("method", req.Method), slog.String("path", req.URL.Path),
+			a.Log.LogAttrs(req.Context(), slog.LevelDebug, "request", slog.String("method", req.Method), slog.String("path", a.View.text(req.URL.Path)),
 				slog.Int("status", out.status), slog.Duration("took", time.Since(began)), slog.String("key", q.by.ID))
 		}
 	})
