@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"facteur/flow/schema"
 	"facteur/server"
@@ -106,7 +107,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(6, `{"event":"test.reply","at":"2026-01-01T00:00:00Z","data":{"from":"+1","raw":{"a":[1]}}}`, "", "")
 	f.Add(7, `{"scope":"flow","name":"hello","reason":"r"}`, "", "")
 	f.Fuzz(func(t *testing.T, path int, body, query, key string) {
-		d := newDaemon(t)
+		d := newDaemon(t, func(o *server.Options) { o.MaxWait = time.Millisecond })
 		d.do("POST", "/v1/flows/order_shipped/runs", order)
 		at := paths[uint(path)%uint(len(paths))]
 		req := httptest.NewRequest("POST", "http://127.0.0.1"+at, strings.NewReader(body))

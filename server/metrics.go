@@ -42,9 +42,6 @@ type MetricsOptions struct {
 	// Action returns the action of a step, by the flow that it stands in and its place
 	// there, "" for one that calls none. nil: steps are only told apart by their kind.
 	Action func(flow, place string) string
-	// Host is asked for holds and unknown outcomes whenever somebody looks. nil: they
-	// are not told.
-	Host host.Host
 }
 
 // NewMetrics returns metrics on a registry of their own, with those of the process.
@@ -68,9 +65,6 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.latency, m.quality, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if o.Host != nil {
-		m.registry.MustRegister(newHostCollector(o.Host))
-	}
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	return m
 }
@@ -91,8 +85,14 @@ func (m *Metrics) Gauge(name, help string, value func() float64) error {
 	return nil
 }
 
-// Handler serves the metrics; the API does so, too.
-func (m *Metrics) Handler() http.Handler { return m.handler }
+// Watch makes a host be asked for its holds and unknown outcomes whenever somebody looks.
+// A second one is an error.
+func (m *Metrics) Watch(h host.Host) error {
+	if err := m.registry.Register(newHostCollector(h)); err != nil {
+		return fmt.Errorf("the metrics of the host: %w", err)
+	}
+	return nil
+}
 
 // RunEnded counts a run that ended.
 func (m *Metrics) RunEnded(flow string, status machine.Status) {
@@ -194,71 +194,4 @@ func (b *bounded) of(value string) string {
 	}
 	b.seen[value] = true
 	return value
-}
-
-// A hostCollector asks the host whenever somebody looks.
-type hostCollector struct {
-	host                                    host.Host
-	holds, heldCalls, unknownRuns, unknowns *prometheus.Desc
-}
-
-func newHostCollector(h host.Host) *hostCollector {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, labels, nil)
-	}
-	return &hostCollector{
-		host:        h,
-		holds:       desc("facteur_holds", "Holds that keep calls back.", "scope", "set_by"),
-		heldCalls:   desc("facteur_held_calls", "Calls that holds keep back.", "scope"),
-		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome nobody knows; 1000 stands for more."),
-		unknowns:    desc("facteur_unknown_calls", "Calls whose outcome nobody knows, of these runs."),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (c *hostCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.holds, c.heldCalls, c.unknownRuns, c.unknowns} {
-		out <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c *hostCollector) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-	defer cancel()
-	gauge := func(d *prometheus.Desc, value int, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
-	}
-	holds, err := c.host.Holds(ctx)
-	if err != nil {
-		out <- prometheus.NewInvalidMetric(c.holds, err)
-	}
-	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow} {
-		auto, people, calls := 0, 0, 0
-		for _, h := range holds {
-			switch {
-			case h.Scope != scope:
-				continue
-			case h.Auto:
-				auto++
-			default:
-				people++
-			}
-			calls += h.Calls
-		}
-		gauge(c.holds, auto, string(scope), "daemon")
-		gauge(c.holds, people, string(scope), "people")
-		gauge(c.heldCalls, calls, string(scope))
-	}
-	runs, _, err := c.host.List(ctx, host.Filter{Unknown: true, Limit: 1000})
-	if err != nil {
-		out <- prometheus.NewInvalidMetric(c.unknownRuns, err)
-		return
-	}
-	calls := 0
-	for _, r := range runs {
-		calls += r.Unknown
-	}
-	gauge(c.unknownRuns, len(runs))
-	gauge(c.unknowns, calls)
 }

@@ -39,9 +39,11 @@ func TestMetrics(t *testing.T) {
 	h := newFakeHost()
 	var m *server.Metrics
 	d := newDaemon(t, func(o *server.Options) {
-		m = server.NewMetrics(server.MetricsOptions{Version: "1.2.3", Host: h, Action: server.ActionOf(o.Flows)})
+		m = server.NewMetrics(server.MetricsOptions{Version: "1.2.3", Action: server.ActionOf(o.Flows)})
 		o.Metrics = m
 	})
+	require.NoError(t, m.Watch(h))
+	assert.ErrorContains(t, m.Watch(h), "the metrics of the host")
 	h.held = []host.Hold{{Scope: host.Connection, Name: "shop", Auto: true, Calls: 3}, {Scope: host.Connection, Name: "b", Calls: 1}, {Scope: host.All}}
 	h.runs = []host.Run{{ID: "a", Unknown: 2}, {ID: "b", Unknown: 1}}
 	m.RunEnded("order_shipped", machine.Succeeded)
@@ -98,9 +100,8 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
-	d := newDaemon(t)
 	m := server.NewMetrics(server.MetricsOptions{})
-	d = newDaemon(t, func(o *server.Options) { o.Metrics = m })
+	d := newDaemon(t, func(o *server.Options) { o.Metrics = m })
 	for i := range 5000 {
 		m.RunEnded(fmt.Sprintf("flow%d", i), machine.Failed)
 		m.Webhook(fmt.Sprintf("kind%d", i))

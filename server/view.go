@@ -30,6 +30,7 @@ func (v View) Run(r host.Run) Run {
 func (v View) Detail(r *host.Report) *Detail {
 	m := v.masker(r.Result.Sensitive)
 	m.learn(r)
+	m.blind = isBlind(r)
 	d := &Detail{
 		Run: v.Run(r.Run), Inputs: m.object(r.Inputs), Outputs: m.object(r.Result.Outputs),
 		Error: m.failure(r.Result.Error, r.Result.Step), Waits: []string{}, Held: []HeldCall{},
@@ -51,6 +52,15 @@ func (v View) Detail(r *host.Report) *Detail {
 		d.Journal[i] = m.entry(e)
 	}
 	return d
+}
+
+// isBlind tells of a run of which the host cannot say what is sensitive: its journal does
+// not fit its flow, or it never began.
+func isBlind(r *host.Report) bool {
+	if e := r.Result.Error; r.Run.Status == host.Mismatch || e != nil && e.Code == string(host.Mismatch) {
+		return true
+	}
+	return r.Result.Sensitive == nil && (r.Run.Status == host.Rejected || r.Run.Status == host.Queued)
 }
 
 // Hold gives why calls are held back.
@@ -80,6 +90,7 @@ func unknown(steps []*machine.Step) int {
 type masker struct {
 	mask    *record.Mask
 	numbers numbers // nil: they are shown
+	blind   bool    // what is sensitive is not known: no values are shown
 }
 
 func (v View) masker(sensitive []any) *masker {
@@ -113,6 +124,9 @@ func (m *masker) text(s string) string {
 }
 
 func (m *masker) value(v any) any {
+	if m.blind {
+		return hidden(schema.JSON(v))
+	}
 	v = m.mask.Value(schema.JSON(v))
 	if m.numbers != nil {
 		v = m.numbers.value(v, "")

@@ -101,6 +101,32 @@ func TestNumbersShowWhereThatIsConfigured(t *testing.T) {
 	assert.Contains(t, text, `"wa_id":"33699999999"`)
 }
 
+func TestNothingShowsOfARunOfWhichNobodyKnowsWhatIsSensitive(t *testing.T) {
+	for name, change := range map[string]func(r *host.Report){
+		"mismatch": func(r *host.Report) { r.Run.Status = host.Mismatch },
+		"cannot replay": func(r *host.Report) {
+			r.Result.Error = &call.Error{Code: "replay_mismatch", Message: "the flow has changed"}
+		},
+		"rejected": func(r *host.Report) { r.Run.Status, r.Result.Sensitive = host.Rejected, nil },
+		"queued":   func(r *host.Report) { r.Run.Status, r.Result.Sensitive = host.Queued, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report()
+			r.Result.Error = nil
+			change(r)
+			got := server.View{Numbers: true}.Detail(r)
+			assert.Equal(t, map[string]any{"phone": "[secret]", "code": "[secret]", "sender_phone_id": "[secret]"}, got.Inputs)
+			text, err := json.Marshal(got)
+			require.NoError(t, err)
+			assert.NotContains(t, string(text), "4711")
+			assert.Contains(t, string(text), "f1.r1.1", "what is no value shows")
+		})
+	}
+	r := report()
+	r.Run.Status, r.Result.Sensitive = host.Queued, []any{}
+	assert.Equal(t, "+*********78", server.View{}.Detail(r).Inputs["phone"], "the host says that nothing is sensitive")
+}
+
 func TestAViewChangesNothing(t *testing.T) {
 	r := report()
 	server.View{}.Detail(r)

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"facteur/flow/host"
+)
+
+// A hostCollector asks the host whenever somebody looks.
+type hostCollector struct {
+	host                                    host.Host
+	holds, heldCalls, unknownRuns, unknowns *prometheus.Desc
+}
+
+func newHostCollector(h host.Host) *hostCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &hostCollector{
+		host:        h,
+		holds:       desc("facteur_holds", "Holds that keep calls back.", "scope", "set_by"),
+		heldCalls:   desc("facteur_held_calls", "Calls that holds keep back.", "scope"),
+		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome nobody knows; 1000 stands for more."),
+		unknowns:    desc("facteur_unknown_calls", "Calls whose outcome nobody knows, of these runs."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *hostCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.holds, c.heldCalls, c.unknownRuns, c.unknowns} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *hostCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, value int, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+	}
+	holds, err := c.host.Holds(ctx)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(c.holds, err)
+	}
+	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow} {
+		auto, people, calls := 0, 0, 0
+		for _, h := range holds {
+			switch {
+			case h.Scope != scope:
+				continue
+			case h.Auto:
+				auto++
+			default:
+				people++
+			}
+			calls += h.Calls
+		}
+		gauge(c.holds, auto, string(scope), "daemon")
+		gauge(c.holds, people, string(scope), "people")
+		gauge(c.heldCalls, calls, string(scope))
+	}
+	runs, _, err := c.host.List(ctx, host.Filter{Unknown: true, Limit: 1000})
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(c.unknownRuns, err)
+		return
+	}
+	calls := 0
+	for _, r := range runs {
+		calls += r.Unknown
+	}
+	gauge(c.unknownRuns, len(runs))
+	gauge(c.unknowns, calls)
+}
