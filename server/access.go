@@ -99,5 +99,5 @@ func (a *api) isOurs(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.IsLoopback()
 	}
-	return host == "localhost" || slices.Contains(a.Names, host)
+	return host == "localhost" || slices.ContainsFunc(a.Names, func(name string) bool { return strings.EqualFold(name, host) })
 }

@@ -120,7 +120,7 @@ func TestWebPagesAreKeptOut(t *testing.T) {
 		{"an image on a page on another port", []string{"Sec-Fetch-Site: same-site"}, 403},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDaemon(t, func(o *server.Options) { o.Names = []string{"facteur.shop.test"} })
+			d := newDaemon(t, func(o *server.Options) { o.Names = []string{"Facteur.shop.test"} })
 			assert.Equal(t, c.status, d.do("GET", "/v1/runs", "", c.headers...).Code)
 			if c.status == 403 {
 				assert.Equal(t, 403, d.do("POST", "/v1/flows/hello/runs", "", c.headers...).Code)

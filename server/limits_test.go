@@ -79,6 +79,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	assert.Equal(t, 503, resp.Code)
 	assert.Equal(t, "1", resp.Header().Get("Retry-After"))
 	assert.Equal(t, server.Busy, decode[server.Problem](t, resp).Kind())
+	assert.Equal(t, 200, d.do("GET", "/healthz", "").Code, "one that is busy is healthy")
 	close(b.leave)
 	group.Wait()
 	assert.Equal(t, 200, d.do("GET", "/v1/flows", "").Code)

@@ -133,14 +133,16 @@ func (a *api) admit(r route, q *ask) (out reply, err error) {
 	}()
 	h := q.w.Header()
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
-	if !a.requests.enter(a.MaxRequests) {
-		return reply{}, problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
-	}
-	defer func() {
-		if !q.waiting {
-			a.requests.leave()
+	if r.scope != "" { // a daemon that is busy is healthy
+		if !a.requests.enter(a.MaxRequests) {
+			return reply{}, problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
 		}
-	}()
+		defer func() {
+			if !q.waiting {
+				a.requests.leave()
+			}
+		}()
+	}
 	if err := a.access(q, r.scope); err != nil {
 		return reply{}, err
 	}
