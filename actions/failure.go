@@ -72,6 +72,15 @@ func AuthError(err error) error {
 	return f
 }
 
+// unauthorized returns the failure of a call that was refused for its credentials, else
+// nil.
+func unauthorized(err error) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok && f.Auth && f.Status == call.Failed {
+		return f
+	}
+	return nil
+}
+
 // ErrPending, returned as the error, says that the call was accepted and that receipts
 // decide about its success.
 var ErrPending = errors.New("accepted, and waiting for receipts")

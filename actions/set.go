@@ -96,11 +96,12 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	ctx, stop := context.WithTimeout(context.WithValue(ctx, callKey{}, &c), timeout)
 	defer stop()
 	out, err := s.try(ctx, a, c, conn)
-	if f, ok := errors.AsType[*Failure](err); ok && conn != nil && f.Auth && f.Status == call.Failed {
+	if f := unauthorized(err); f != nil && conn != nil {
 		out, err = s.tryRefreshed(ctx, a, c, &conn, out, f)
 	}
 	o := outcome(out, err, s.idempotent(a, c))
 	if conn != nil {
+		o.Refused = unauthorized(err) != nil
 		s.hider.hide(conn, &o)
 	}
 	return o

@@ -162,6 +162,18 @@ func TestARotatedTokenIsPickedUpOnce(t *testing.T) {
 		k := &keys{conn: key("old-token"), fresh: key("new-token")}
 		got := newSet(t, k, refuse).Do(context.Background(), call.Call{Action: "test.do", Connection: "shop"})
 		assert.Equal(t, call.Succeeded, got.Status)
+		assert.False(t, got.Refused)
+		assert.Equal(t, []int{1, 2}, []int{k.refreshed, calls})
+	})
+	t.Run("changed, and refused too", func(t *testing.T) {
+		calls = 0
+		k := &keys{conn: key("old-token"), fresh: key("new-token")}
+		got := newSet(t, k, func(_ context.Context, token string, _ in) (out, error) {
+			calls++
+			return out{StatusCode: 401}, actions.AuthError(errors.New(token + " was refused"))
+		}).Do(context.Background(), call.Call{Action: "test.do", Connection: "shop"})
+		assert.Equal(t, call.Failed, got.Status)
+		assert.True(t, got.Refused)
 		assert.Equal(t, []int{1, 2}, []int{k.refreshed, calls})
 	})
 	t.Run("the same", func(t *testing.T) {
@@ -170,6 +182,7 @@ func TestARotatedTokenIsPickedUpOnce(t *testing.T) {
 		got := newSet(t, k, refuse).Do(context.Background(), call.Call{Action: "test.do", Connection: "shop"})
 		assert.Equal(t, call.Failed, got.Status)
 		assert.Equal(t, "auth", got.Error.Class)
+		assert.True(t, got.Refused)
 		assert.Equal(t, int64(401), got.Output["status_code"])
 		assert.Equal(t, []int{1, 1}, []int{k.refreshed, calls})
 	})
@@ -188,6 +201,7 @@ func TestContexts(t *testing.T) {
 	assert.Equal(t, call.Cancelled, got.Status)
 	got = set.Do(context.Background(), call.Call{Action: "test.do", Timeout: time.Millisecond})
 	assert.Equal(t, call.Unknown, got.Status)
+	assert.False(t, got.Refused)
 	late, stop := context.WithTimeout(context.Background(), 0)
 	defer stop()
 	got = set.Do(late, call.Call{Action: "test.do"})
