@@ -33,7 +33,8 @@ func rank(state string) int {
 
 // settle turns a status of a message into outputs and an outcome. Statuses come in any
 // order and more than once: a state is never taken back, and a failure counts unless
-// the message was delivered. A failure after acceptance is never retried.
+// the message was delivered, whichever came first. A failure after acceptance is never
+// retried.
 func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 	now := maps.Clone(out)
 	if now == nil {
@@ -55,6 +56,9 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 		return call.Outcome{Status: call.Failed, Output: now, Error: undelivered(r.Error)}
 	}
 	state := before
+	if before == failed && rank(r.State) < rank(delivered) { // it was sent before it failed
+		return call.Outcome{Status: call.Pending, Output: now}
+	}
 	if rank(r.State) > rank(before) {
 		state = r.State
 		if state == "played" {

@@ -28,6 +28,7 @@ func TestSettle(t *testing.T) {
 		{"a state that is not known", "sent", []string{"warning"}, call.Pending, "accepted"},
 		{"failed", "delivered", []string{"sent", "failed"}, call.Failed, "failed"},
 		{"failed after it was delivered", "read", []string{"delivered", "failed"}, call.Pending, "delivered"},
+		{"sent, which is heard of after it failed", "", []string{"failed", "sent"}, call.Pending, "failed"},
 		{"delivered after it failed", "delivered", []string{"failed", "delivered"}, call.Succeeded, "delivered"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
