@@ -52,3 +52,31 @@ func (p *Plan) Branches() []Branch {
 	}
 	return out
 }
+
+// Blocks returns the lists of steps directly inside the step, without those of a flow
+// that it calls.
+func (s *Step) Blocks() [][]*Step {
+	var out [][]*Step
+	switch do := s.Do.(type) {
+	case *Switch:
+		for _, c := range do.Cases {
+			out = append(out, c.Steps)
+		}
+		out = append(out, do.Default)
+	case *Foreach:
+		out = append(out, do.Steps)
+	case *Parallel:
+		for _, b := range do.Branches {
+			out = append(out, b.Steps)
+		}
+	case *Try:
+		out = append(out, do.Steps)
+		for _, c := range do.Catch {
+			out = append(out, c.Steps)
+		}
+		out = append(out, do.Finally)
+	case *WaitFor:
+		out = append(out, do.OnTimeout)
+	}
+	return out
+}
