@@ -54,7 +54,7 @@ type Outcome struct {
 	Backoff   string         `json:"backoff,omitempty"`   // of Failed: "pair" is 4^X seconds without jitter
 	Throttled string         `json:"throttled,omitempty"` // the key of the limit that the answer says was hit
 	Held      bool           `json:"held,omitempty"`      // nothing was tried: the surroundings (vault, connection) are not ready
-	Refused   bool           `json:"refused,omitempty"`   // of Failed: the credentials were refused, also those that the vault has by now
+	Refused   bool           `json:"refused,omitempty"`   // of Failed: the credentials were refused, and the vault has no others by now
 }
 
 // An Error is what went wrong, in the form that flows see as steps.<id>.error.
@@ -106,9 +106,11 @@ type Signature struct {
 	// Receipt is what Data of a receipt holds, an object with the defaults of flow
 	// tests. nil: anything.
 	Receipt *schema.Type
-	// Settle turns a receipt into outputs and an outcome, given the outputs so far.
-	// The status Pending means: go on waiting for want ("" when only whether the call
-	// happened matters). nil: the action has no receipts.
+	// Settle turns a receipt into outputs and an outcome, given the outputs so far; in
+	// is nil once the step has succeeded. The status Pending means: it says nothing
+	// new, go on waiting for want ("" when only whether the call happened matters).
+	// Receipts come in any order and more than once: what they come to in the end must
+	// not depend on it. nil: the action has no receipts.
 	Settle func(in, out map[string]any, r Receipt, want string) Outcome
 	// Lost are outputs of a call whose outcome is unknown, where the call itself left
 	// none, e.g. because the host stopped.

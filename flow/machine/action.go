@@ -21,89 +21,100 @@ type activity struct {
 	limits     []call.Limit
 	repeatable bool
 	stop       *hook
-	outputs    map[string]any // of the latest answer and the receipts after it
-	err        *call.Error    // what the latest attempt came to, nil when it may yet succeed
-
-	// Of the attempt that is made now.
-	attempt   int // from 1
-	key       string
-	print     string
-	phase     phase
-	handed    bool // the host was given the call
-	taken     bool
-	answered  bool
-	late      bool // its time-out passed before its outcome came
-	cancelled bool // the host was asked to end it
-	receipts  []call.Receipt
-	timer     int
+	phase      phase
+	timer      int
+	before     int      // attempts that were made before the run was last retried
+	now        *attempt // the latest, made or to be made
+	told       *attempt // the one that the step stands for: the latest with an outcome; nil before there is one
 }
 
-// phase is what an attempt waits for.
+// phase is what an activity waits for.
 type phase uint8
 
 const (
-	calling  phase = iota // its outcome
+	calling  phase = iota // the outcome of its attempt
 	backoff               // the next attempt
 	settling              // a receipt that tells whether it happened
 	awaiting              // a receipt that shows the awaited state
-	over                  // nothing
+	over                  // nothing: the step has ended
 )
 
 func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, done func(result, map[string]any)) {
-	x, f := m.eval(do.With, e, s.Place)
+	a := &activity{m: m, step: s, do: do}
+	if past := m.past(e, report); past != nil && past.call != nil {
+		a = past.call
+	} else if past != nil {
+		past.call = a
+	}
+	a.env, a.report, a.done = e, report, done
+	if a.stays() {
+		a.resume()
+		return
+	}
+	input, f := a.evaluate()
 	if f != nil {
 		done(f.result(), nil)
 		return
 	}
-	sig := do.Signature
+	a.input, a.limits = input, nil
+	if limits := do.Signature.Limits; limits != nil {
+		a.limits = limits(do.Connection, input)
+	}
+	a.repeatable = do.Idempotent || do.Signature.Idempotent != nil && do.Signature.Idempotent(input)
+	a.stop = e.group.onStop(a.stopped)
+	a.before = report.Attempts
+	a.try()
+}
+
+// evaluate returns what the step gives to the action.
+func (a *activity) evaluate() (map[string]any, *failure) {
+	x, f := a.m.eval(a.do.With, a.env, a.step.Place)
+	if f != nil {
+		return nil, f
+	}
+	sig := a.do.Signature
 	x, found := sig.In.Coerce(x)
 	if found.Err() == nil && sig.Check != nil {
 		found = sig.Check(schema.NewValue(x, &schema.Watch{}))
 	}
 	if err := found.Err(); err != nil {
 		// Nothing was sent: the mistake is this step's alone.
-		f := &failure{err: &call.Error{Code: "invalid_input", Class: "permanent", Message: err.Error()}}
-		done(f.result(), nil)
-		return
+		return nil, &failure{err: &call.Error{Code: "invalid_input", Class: "permanent", Message: err.Error()}}
 	}
-	a := &activity{m: m, step: s, do: do, env: e, report: report, done: done}
-	a.input, _ = x.(map[string]any)
-	if sig.Limits != nil {
-		a.limits = sig.Limits(a.do.Connection, a.input)
-	}
-	a.repeatable = do.Idempotent || sig.Idempotent != nil && sig.Idempotent(a.input)
-	a.stop = e.group.onStop(a.stopped)
-	a.try()
+	input, _ := x.(map[string]any)
+	return input, nil
 }
 
 // try makes the next attempt.
-func (a *activity) try() {
+func (a *activity) try() { a.ask(a.report.Attempts + 1) }
+
+// ask asks for a call, under a key of its own.
+func (a *activity) ask(number int) {
 	a.leave()
 	m := a.m
-	m.nextCall++
-	a.attempt++
-	a.key = m.callKeys + strconv.Itoa(m.nextCall)
-	a.phase, a.receipts = calling, nil
-	a.handed, a.taken, a.answered, a.late, a.cancelled = false, false, false, false, false
-	m.calls[a.key] = a
+	n := len(m.made) + 1
+	at := &attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: m.callKeys + strconv.Itoa(n)}
+	m.made = append(m.made, at)
+	a.now, a.phase = at, calling
 	c := Call{
 		Call: call.Call{
-			Key: a.key, Run: m.start.Run, Step: a.report.Path, Attempt: a.attempt,
+			Key: at.key, Run: m.start.Run, Step: a.report.Path, Attempt: number,
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
-			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: a.awaits(),
+			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaits(),
 		},
 		Limits: a.limits, Repeatable: a.repeatable,
 	}
-	a.print, m.buf = print(&c.Call, m.buf)
-	c.Print = a.print
+	at.print, m.buf = print(&c.Call, m.buf)
+	c.Print = at.print
 	m.out = append(m.out, c)
 }
 
-// leave lets go of everything that the attempt waits for.
+// leave lets go of everything that the activity waits for.
 func (a *activity) leave() {
 	a.stopTimer()
-	delete(a.m.calls, a.key)
-	delete(a.m.watches, a.key)
+	if a.now != nil {
+		a.now.watching = false
+	}
 	a.phase = over
 }
 
@@ -112,55 +123,7 @@ func (a *activity) stopTimer() {
 	a.timer = 0
 }
 
-func (a *activity) cancel() {
-	if !a.cancelled {
-		a.cancelled = true
-		a.m.out = append(a.m.out, Cancel{a.key})
-	}
-}
-
-// onTaken counts the attempt: from here on it may have happened.
-func (a *activity) onTaken() {
-	a.taken = true
-	a.report.Attempts = a.attempt
-	a.report.Keys = append(a.report.Keys, a.key)
-	m := a.m
-	if r := a.do.Signature.Recipient; r != nil {
-		if subject := r(a.input); subject != "" {
-			m.lastCall[subject] = m.now
-		}
-	}
-	if a.do.Timeout > 0 {
-		a.timer = m.sleep(m.now.Add(a.do.Timeout), func() {
-			a.late = true
-			a.cancel()
-		})
-	}
-}
-
-func (a *activity) onAnswer(o call.Outcome) {
-	a.answered = true
-	a.stopTimer()
-	sig := a.do.Signature
-	if len(o.Output) == 0 && o.Status == call.Unknown {
-		o.Output = sig.Lost
-	}
-	a.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
-	a.err = canonicalError(o.Error)
-	switch o.Status {
-	case call.Succeeded:
-		a.err = nil
-		a.finish(nil)
-	case call.Pending:
-		a.happened()
-	case call.Failed:
-		a.refused(o)
-	case call.Cancelled:
-		a.notMade()
-	default:
-		a.unknown()
-	}
-}
+func (a *activity) halted() bool { return a.env.group.stopped != going }
 
 // finish ends the step; err is nil when it succeeded.
 func (a *activity) finish(err *call.Error) {
@@ -175,29 +138,53 @@ func (a *activity) finishAs(err *call.Error, r result) {
 	a.leave()
 	a.stop.drop()
 	a.report.Error = err
-	a.done(r, a.outputs)
+	var outputs map[string]any
+	if a.told != nil {
+		outputs, a.told.shown = a.told.outputs, true
+	}
+	if r.end == completed {
+		a.forget()
+	} else {
+		r.again = &again{call: a, do: a.resume}
+	}
+	a.done(r, outputs)
 }
 
-func (a *activity) halted() bool { return a.env.group.stopped != going }
+// forget lets go of what only a step needs that may be done again.
+func (a *activity) forget() {
+	a.input, a.limits = nil, nil
+	if a.m.past(a.env, a.report) != nil {
+		return // a retry may come to the step once more
+	}
+	for _, key := range a.report.Keys {
+		a.m.call(key).a = nil
+	}
+}
 
 // stopped is called when the steps around the activity are stopped.
 func (a *activity) stopped(kind stopKind) {
 	switch a.phase {
 	case calling:
 		switch {
-		case a.taken && kind == cancelling:
-			a.cancel() // exactly one outcome still comes
-		case !a.taken:
-			a.m.withdraw(a)
-			if a.err != nil { // of the attempt before
-				a.finish(a.err)
-				return
-			}
-			a.finishAs(&call.Error{Code: "cancelled", Class: "flow", Message: "not made: the steps around it were stopped"}, result{end: stopped})
+		case !a.now.taken:
+			a.m.withdraw(a.now)
+			a.notTaken()
+		case kind == expired:
+			a.cancel()
+		default: // a call that is under way is not cut off: what becomes of it matters
 		}
 	case backoff, settling:
-		a.finish(a.err)
+		a.finish(a.told.err)
 	case awaiting:
 		a.awaitStopped()
 	}
+}
+
+// notTaken ends the step because it was stopped before its call was taken up.
+func (a *activity) notTaken() {
+	if a.told != nil && a.told.err != nil { // of the attempt before
+		a.finish(a.told.err)
+		return
+	}
+	a.finishAs(&call.Error{Code: "cancelled", Class: "flow", Message: "not made: the steps around it were stopped"}, result{end: stopped})
 }

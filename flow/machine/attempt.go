@@ -4,23 +4,155 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/plan"
 	"facteur/flow/schema"
 )
 
-// awaits is the state that the step waits for, "" when the answer is enough.
-func (a *activity) awaits() string {
-	if a.do.Await == nil {
-		return ""
-	}
-	return a.do.Await.State
+// An attempt is one call of a step. It outlives its step: receipts may come at any time.
+type attempt struct {
+	a      *activity // nil once the step has succeeded
+	do     *plan.Action
+	report *Step
+	number int // of the step's, from 1
+	n      int // of the run's calls, from 1
+	key    string
+	print  string
+
+	handed    bool // the host was given the call
+	taken     bool
+	answered  bool
+	late      bool // its time-out passed before its outcome came
+	cancelled bool // the host was asked to end it
+	shown     bool // the report of the step that ended tells of this attempt
+	watched   bool // the host was asked for its receipts
+	watching  bool // they are still wanted
+
+	fate     fate
+	outputs  map[string]any // of the answer and the receipts after it
+	denied   map[string]any // the outputs before a person said that it did not happen
+	err      *call.Error    // what they came to, nil when it may yet succeed
+	receipts []call.Receipt
+	state    string // the furthest that receipts have shown
 }
 
-// happened goes on after a call that was accepted.
-func (a *activity) happened() {
-	a.err = nil
+// fate is what is known of an attempt.
+type fate uint8
+
+const (
+	unanswered fate = iota
+	undone          // it did not happen, or it was taken back after it was accepted
+	happened        // it was accepted
+	doubtful        // it may have happened, and nobody knows
+)
+
+// awaits is the state that the step waits for, "" when the answer is enough.
+func (at *attempt) awaits() string {
+	if at.do.Await == nil {
+		return ""
+	}
+	return at.do.Await.State
+}
+
+// cancel asks the host to end a call that was taken up.
+func (a *activity) cancel() {
+	if !a.now.cancelled {
+		a.now.cancelled = true
+		a.m.out = append(a.m.out, Cancel{a.now.key})
+	}
+}
+
+// count counts the attempt: from here on it may have happened.
+func (a *activity) count() {
+	a.now.taken = true
+	a.report.Attempts = a.now.number
+	a.report.Keys = append(a.report.Keys, a.now.key)
+	m := a.m
+	if r := a.do.Signature.Recipient; r != nil {
+		if subject := r(a.input); subject != "" {
+			put(&m.lastCall, subject, m.now)
+		}
+	}
+}
+
+func (a *activity) onTaken() {
+	a.count()
+	if a.do.Timeout > 0 {
+		m := a.m
+		a.timer = m.sleep(m.now.Add(a.do.Timeout), func() {
+			a.now.late = true
+			a.cancel()
+		})
+	}
+}
+
+func (a *activity) onAnswer(o call.Outcome) {
+	at, sig := a.now, a.do.Signature
+	at.answered = true
+	a.stopTimer()
+	if o.Held {
+		a.heldBack()
+		return
+	}
+	if len(o.Output) == 0 && o.Status == call.Unknown {
+		o.Output = sig.Lost
+	}
+	a.tell(at)
+	at.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
+	at.err = canonicalError(o.Error)
+	switch o.Status {
+	case call.Succeeded:
+		at.err = nil
+		a.m.know(at, happened)
+		a.finish(nil)
+		for _, r := range at.receipts { // that overtook the answer
+			a.m.correct(at, r)
+		}
+	case call.Pending:
+		a.m.know(at, happened)
+		a.accepted()
+	case call.Failed:
+		a.m.know(at, undone)
+		a.refused(o)
+	case call.Cancelled:
+		a.m.know(at, undone)
+		a.notMade()
+	default:
+		a.m.know(at, doubtful)
+		a.unknown()
+	}
+}
+
+// tell makes the step stand for an attempt that has an outcome.
+func (a *activity) tell(at *attempt) {
+	a.told = at
+	a.report.State = at.state
+}
+
+// heldBack goes on after a call that was not tried, because the surroundings were not
+// ready: it is no attempt, and the host takes the next one up when they are.
+func (a *activity) heldBack() {
+	at, m := a.now, a.m
+	m.made[at.n-1] = nil
+	a.report.Keys = a.report.Keys[:len(a.report.Keys)-1]
+	a.report.Attempts = at.number - 1
+	earlier := m.that(a.report, happened)
+	switch {
+	case earlier != nil: // as was learned meanwhile
+		a.learn(earlier, call.Succeeded)
+	case a.halted():
+		a.notTaken()
+	default:
+		a.ask(at.number)
+	}
+}
+
+// accepted goes on after a call that happened.
+func (a *activity) accepted() {
+	a.told.err = nil
 	want := a.do.Await
 	if want == nil {
 		a.finish(nil)
@@ -50,14 +182,14 @@ func (a *activity) awaitStopped() {
 // unknown goes on after a call that may have happened.
 func (a *activity) unknown() {
 	err := &call.Error{Code: "outcome_unknown", Class: "unknown", Message: "no answer came: it may have happened"}
-	if a.late {
+	if a.now.late {
 		err.Message = "no answer within " + schema.FormatDuration(a.do.Timeout) + ": it may have happened"
 	}
-	if e := a.err; e != nil {
+	if e := a.now.err; e != nil {
 		err.Message = cmp.Or(e.Message, err.Message)
 		err.MetaCode, err.StatusCode, err.Details = e.MetaCode, e.StatusCode, e.Details
 	}
-	a.err = err
+	a.now.err = err
 	switch {
 	case a.settled():
 	case a.do.Signature.Settle == nil || !a.m.start.Receipts || a.halted():
@@ -68,22 +200,11 @@ func (a *activity) unknown() {
 	}
 }
 
-// settled tells whether a receipt that came already says what became of the call.
-func (a *activity) settled() bool {
-	before := a.phase
-	a.phase = settling
-	if a.consult() {
-		return true
-	}
-	a.phase = before
-	return false
-}
-
 // unsettled goes on after a call of which nobody knows whether it happened.
 func (a *activity) unsettled(delay bool) {
 	switch {
-	case !a.do.Resend || a.attempt >= a.most() || a.halted():
-		a.finish(a.err)
+	case !a.do.Resend || a.made() >= a.most() || a.halted():
+		a.finish(a.now.err)
 	case delay && a.do.Retry != nil:
 		a.backOff(a.delay(call.Outcome{}))
 	default:
@@ -91,7 +212,10 @@ func (a *activity) unsettled(delay bool) {
 	}
 }
 
-// most is how many attempts there may be in all.
+// made is how many attempts were made since the run was last retried.
+func (a *activity) made() int { return a.now.number - a.before }
+
+// most is how many there may be in all.
 func (a *activity) most() int {
 	switch {
 	case a.do.Retry != nil:
@@ -106,35 +230,35 @@ func (a *activity) most() int {
 func (a *activity) notMade() {
 	switch {
 	case a.settled():
-	case a.env.group.stopped == cancelling:
+	case a.env.group.stopped >= cancelling:
 		a.finishAs(&call.Error{Code: "cancelled", Class: "flow", Message: "cancelled before it was made"}, result{end: stopped})
-	case a.late:
-		a.err = &call.Error{Code: "timeout", Class: "timeout", Message: "no answer within " + schema.FormatDuration(a.do.Timeout)}
+	case a.now.late:
+		a.now.err = &call.Error{Code: "timeout", Class: "timeout", Message: "no answer within " + schema.FormatDuration(a.do.Timeout)}
 		a.refused(call.Outcome{Retryable: true})
 	default:
-		a.finish(cmp.Or(a.err, &call.Error{Code: "cancelled", Class: "flow", Message: "the call was cancelled before it was made"}))
+		a.finish(cmp.Or(a.now.err, &call.Error{Code: "cancelled", Class: "flow", Message: "the call was cancelled before it was made"}))
 	}
 }
 
 // refused goes on after a call that did not happen.
 func (a *activity) refused(o call.Outcome) {
-	if a.err == nil {
-		a.err = &call.Error{Code: "failed", Class: "permanent", Message: "the call failed"}
+	if a.now.err == nil {
+		a.now.err = &call.Error{Code: "failed", Class: "permanent", Message: "the call failed"}
 	}
 	if a.settled() { // a receipt shows that it did happen: it must not be repeated
 		return
 	}
-	if !o.Retryable || a.do.Retry == nil || a.attempt >= a.do.Retry.Attempts || a.halted() {
-		a.finish(a.err)
+	if !o.Retryable || a.do.Retry == nil || a.made() >= a.do.Retry.Attempts || a.halted() {
+		a.finish(a.now.err)
 		return
 	}
 	if when := a.do.Retry.When; when != nil {
-		yes, f := a.m.holds(when, a.env.bind("error", a.err.Value(a.step.ID)), a.step.Place)
+		yes, f := a.m.holds(when, a.env.bind("error", a.now.err.Value(a.step.ID)), a.step.Place)
 		if f != nil {
 			a.report.Note = "retry.when: " + f.err.Message
 		}
 		if !yes {
-			a.finish(a.err)
+			a.finish(a.now.err)
 			return
 		}
 	}
@@ -155,7 +279,7 @@ const (
 
 // delay is how long to wait before the next attempt.
 func (a *activity) delay(o call.Outcome) time.Duration {
-	n := float64(a.attempt - 1)
+	n := float64(a.made() - 1)
 	if o.Backoff == "pair" {
 		d := min(math.Pow(4, n), maxPairDelay.Seconds())
 		return max(time.Duration(d)*time.Second, o.After)
@@ -174,70 +298,13 @@ func (a *activity) delay(o call.Outcome) time.Duration {
 func (a *activity) watch(d time.Duration, late func()) {
 	a.stopTimer()
 	a.timer = a.m.sleep(a.m.now.Add(d), late)
-	if !a.m.watches[a.key] {
-		put(&a.m.watches, a.key, true)
-		a.m.out = append(a.m.out, Watch{a.key})
-	}
-}
-
-// receive takes a receipt for the attempt; a repeated one has no effect.
-func (a *activity) receive(r call.Receipt) {
-	for _, known := range a.receipts {
-		if r.ID != "" && r.ID == known.ID {
-			return
-		}
-	}
-	data, _ := stored(r.Data)
-	r.Data, _ = data.(map[string]any)
-	r.Error = canonicalError(r.Error)
-	a.receipts = append(a.receipts, r)
-	switch a.phase {
-	case settling, awaiting:
-		a.consider(r)
-	case backoff:
-		a.settled()
-	}
-}
-
-// consult considers the receipts that came so far, and tells whether one of them
-// changed what the attempt waits for.
-func (a *activity) consult() bool {
-	before := a.phase
-	for _, r := range a.receipts {
-		if a.consider(r); a.phase != before {
-			return true
-		}
-	}
-	return false
-}
-
-// consider goes on after a receipt, while the attempt waits for one.
-func (a *activity) consider(r call.Receipt) {
-	sig := a.do.Signature
-	if sig.Settle == nil {
+	at, m := a.now, a.m
+	if at.watching {
 		return
 	}
-	want := ""
-	if a.phase == awaiting {
-		want = a.do.Await.State
+	w := Watch{at.key}
+	if !at.watched || !slices.Contains(m.out, Command(w)) {
+		m.out = append(m.out, w)
 	}
-	o := sig.Settle(a.input, a.outputs, r, want)
-	if o.Status != call.Succeeded && o.Status != call.Failed && o.Status != call.Pending {
-		return
-	}
-	if o.Output != nil {
-		a.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
-	}
-	switch {
-	case o.Status == call.Succeeded && a.phase == settling:
-		a.happened()
-	case o.Status == call.Succeeded:
-		a.finish(nil)
-	case o.Status == call.Failed: // refused after it was accepted: never tried again by us
-		err := canonicalError(o.Error)
-		if err == nil {
-			err = &call.Error{Code: "failed", Class: "permanent", Message: "a receipt says that it failed"}
-		}
-		a.finish(err)
-	}
+	at.watched, at.watching = true, true
 }

@@ -87,11 +87,14 @@ func settle(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 	if now == nil {
 		now = map[string]any{}
 	}
-	if r.State == "failed" {
+	before, _ := now["delivery"].(string)
+	switch {
+	case r.State == "failed" && ranks[before] < ranks["delivered"]:
 		now["delivery"], now["success"] = "failed", false
 		return call.Outcome{Status: call.Failed, Output: now, Error: r.Error}
+	case before == "failed" && ranks[r.State] < ranks["delivered"]:
+		return call.Outcome{Status: call.Pending, Output: now}
 	}
-	before, _ := now["delivery"].(string)
 	if ranks[r.State] > ranks[before] {
 		now["delivery"] = r.State
 	}

@@ -19,9 +19,11 @@ type env struct {
 	values map[string]any // the variables of expressions; "steps" and "vars" among them
 	steps  map[string]any
 	vars   map[string]any
+	last   bool // in a finally or in on_failure, which a retry comes to once more
 }
 
-func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path string) *env {
+// newEnv returns what the steps of a flow see; outer is the env of who calls it.
+func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, outer *env, path string) *env {
 	steps := make(map[string]any, len(p.All))
 	for _, s := range p.All {
 		if s.ID != "" {
@@ -33,7 +35,7 @@ func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, g *group, path str
 		settings = map[string]any{}
 	}
 	vars := map[string]any{}
-	return &env{plan: p, group: g, path: path, steps: steps, vars: vars, values: map[string]any{
+	return &env{plan: p, path: path, steps: steps, vars: vars, last: outer.last, values: map[string]any{
 		"inputs": inputs, "steps": steps, "vars": vars, "settings": settings,
 		"run": map[string]any{"id": m.start.Run, "flow": p.Name, "started_at": m.start.At},
 	}}

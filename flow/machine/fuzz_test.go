@@ -28,11 +28,7 @@ func FuzzWorld(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed int64, moves []byte) {
 		moves = moves[:min(len(moves), 200)]
 		p := compile(t, (&author{Rand: rand.New(rand.NewSource(seed))}).flows()...)
-		w := &chaos{
-			world: newWorld(t, p, newStart(p, nil)), Rand: rand.New(rand.NewSource(seed + 1)),
-			keys: map[string]bool{}, answered: map[string]bool{},
-		}
-		w.check(w.asked)
+		w := newChaos(newWorld(t, p, newStart(p, nil)), rand.New(rand.NewSource(seed+1)))
 		for pair := range slices.Chunk(moves, 2) {
 			w.fuzz(pair[0], int(pair[len(pair)-1]))
 		}
@@ -48,21 +44,21 @@ func (w *chaos) fuzz(what byte, n int) {
 	w.now = w.now.Add(time.Duration(n%5-1) * time.Second)
 	key := fmt.Sprintf("f1.run.%d", n%16)
 	var print string
-	for _, c := range append(w.calls(false), w.calls(true)...) {
+	for _, c := range append(w.world.calls(false), w.world.calls(true)...) {
 		if c.Key == key {
 			print = c.Print
 		}
 	}
 	status := []call.Status{call.Succeeded, call.Pending, call.Failed, call.Unknown, call.Cancelled, "nonsense"}[n%6]
 	var e machine.Event
-	switch what % 9 {
+	switch what % 12 {
 	case 0, 1:
 		e = machine.Taken{At: w.now, Key: key, Print: print}
 	case 2:
 		e = machine.Taken{At: w.now, Key: key, Print: "another"}
 	case 3, 4:
 		e = machine.Answered{At: w.now, Key: key, Outcome: call.Outcome{
-			Status: status, Retryable: n%3 > 0, After: time.Duration(n-10) * time.Second, Output: map[string]any{"nonsense": n},
+			Status: status, Retryable: n%3 > 0, Held: n%7 == 0, After: time.Duration(n-10) * time.Second, Output: map[string]any{"nonsense": n},
 		}}
 	case 5:
 		e = machine.Received{At: w.now, Receipt: call.Receipt{Key: key, State: []string{"sent", "read", "failed", ""}[n%4]}}
@@ -74,7 +70,17 @@ func (w *chaos) fuzz(what byte, n int) {
 		if n > 3 {
 			return // most runs are not cancelled
 		}
-		e, w.cancelled = machine.CancelRequested{At: w.now}, true
+		e = machine.CancelRequested{At: w.now}
+	case 9:
+		e = machine.Retried{At: w.now, Resend: n%2 == 0}
+	case 10:
+		e = machine.Settled{At: w.now, Key: key, Happened: n%2 == 0, ID: "m"}
+	case 11: // what has ended goes on
+		if w.m.Result() == nil {
+			w.settle()
+		}
+		w.retry()
+		return
 	}
 	fresh, err := w.apply(e)
 	var mismatch *machine.MismatchError
@@ -84,9 +90,7 @@ func (w *chaos) fuzz(what byte, n int) {
 	case err != nil:
 		w.t.Fatalf("%T: %v", err, err)
 	}
-	if answered, ok := e.(machine.Answered); ok {
-		w.answered[answered.Key] = true
-	}
+	w.book(e)
 	w.check(fresh)
 }
 

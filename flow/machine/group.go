@@ -5,8 +5,9 @@ type stopKind uint8
 
 const (
 	going      stopKind = iota
-	sibling             // one beside it failed: start nothing new, let calls finish
-	cancelling          // end as soon as can be: calls are cancelled and awaited
+	sibling             // one beside it failed: start nothing new, end what waits
+	cancelling          // the run is cancelled: the same, and no failure is handled
+	expired             // the time of the flow is over: the same, and calls are to end too
 )
 
 // A group is steps that stop together. Stopping a group stops those inside it.
@@ -26,9 +27,15 @@ type hook struct {
 
 // child returns a group inside this one; leave ends it.
 func (g *group) child() *group {
-	c := &group{stopped: g.stopped}
-	c.outer = g.onStop(c.stop)
+	c := &group{}
+	c.join(g)
 	return c
+}
+
+// join puts a group inside another, as if it had not been stopped before.
+func (g *group) join(outer *group) {
+	g.stopped = outer.stopped
+	g.outer = outer.onStop(g.stop)
 }
 
 func (g *group) leave() { g.outer.drop() }

@@ -11,6 +11,8 @@ package machine
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -30,14 +32,18 @@ type Machine struct {
 	readyAt  int
 	root     *group
 	result   *Result
+	again    *again // how a run that failed or was cancelled goes on after a retry
+	resend   bool   // the latest retry allowed it
 
-	out       []Command            // since the last Next
-	most      int                  // how many there may be before they are looked through
-	calls     map[string]*activity // whose attempt has that key
-	withdrawn map[string]bool      // calls that the host was given and must forget
-	timers    map[int]func()
-	awaits    map[int]*waiting // this and the next are nil until they are needed
-	watches   map[string]bool
+	// Maps are nil until they are needed.
+	out       []Command       // since the last Next
+	most      int             // how many there may be before they are looked through
+	made      []*attempt      // by the number in their keys, from 1; nil: taken back
+	withdrawn map[string]bool // calls that the host was given and must forget
+	timers    []func()        // by their numbers, from 1; nil: over
+	awaits    map[int]*waiting
+	unknown   []string         // keys of calls whose outcome nobody knows
+	pasts     map[string]*past // by path
 
 	consumed map[string]bool      // ids of events that had their effect
 	lastCall map[string]time.Time // when the subject was last written to
@@ -47,11 +53,11 @@ type Machine struct {
 	draw     draw           // of the expression that is being evaluated
 	buf      []byte         // room to work in
 
-	nextCall, nextTimer, nextAwait int
-	steps                          []*Step
-	ended                          []*Step
-	branches                       map[plan.Branch]bool
-	sensitive                      []any
+	nextAwait int
+	steps     []*Step
+	ended     []*Step
+	branches  map[plan.Branch]bool
+	sensitive []any
 }
 
 // A Result is how a run ended.
@@ -82,15 +88,14 @@ func New(p *plan.Plan, s Start) *Machine {
 	}
 	m := &Machine{
 		start: s, callKeys: "f1." + s.Run + ".", now: s.At, root: &group{},
-		calls: map[string]*activity{}, timers: map[int]func(){}, lastCall: map[string]time.Time{},
 		branches: map[plan.Branch]bool{}, random: s.Random,
 		skipped: map[string]any{"status": string(Skipped), "attempts": int64(0)},
 	}
-	m.flow(p, s.Inputs, m.root, "", func(r result, outputs map[string]any) {
-		m.result = &Result{Outputs: outputs}
+	m.flow(p, s.Inputs, &env{group: m.root}, "", func(r result, outputs map[string]any) {
+		m.result, m.again = &Result{Outputs: outputs}, r.again
 		switch r.end {
 		case completed, returned:
-			m.result.Status = Succeeded
+			m.result.Status, m.again = Succeeded, nil
 		case failed:
 			m.result.Status, m.result.Error, m.result.Step = Failed, r.failure.err, r.failure.path
 		case stopped:
@@ -126,9 +131,9 @@ func (m *Machine) Next() []Command {
 	for i, c := range m.out {
 		switch c := c.(type) {
 		case Call:
-			a := m.calls[c.Key]
-			a.handed = true
-			if a.taken {
+			at := m.call(c.Key)
+			at.handed = true
+			if at.taken {
 				c.InFlight = true
 				m.out[i] = c
 			}
@@ -158,17 +163,18 @@ func (m *Machine) forget() {
 func (m *Machine) Wants(c Command) bool {
 	switch c := c.(type) {
 	case Call:
-		a := m.calls[c.Key]
-		return a != nil && !a.answered
+		at := m.live(c.Key)
+		return at != nil && !at.answered
 	case Cancel:
-		a := m.calls[c.Key]
-		return a != nil && !a.answered && a.cancelled
+		at := m.live(c.Key)
+		return at != nil && !at.answered && at.cancelled
 	case Sleep:
-		return m.timers[c.Timer] != nil
+		return c.Timer > 0 && c.Timer <= len(m.timers) && m.timers[c.Timer-1] != nil
 	case Await:
 		return m.awaits[c.ID] != nil
 	case Watch:
-		return m.watches[c.Key]
+		at := m.call(c.Key)
+		return at != nil && at.watching
 	}
 	return false
 }
@@ -214,32 +220,36 @@ func (m *Machine) Apply(event Event) error {
 func (m *Machine) apply(event Event) error {
 	switch e := event.(type) {
 	case Taken:
-		switch a := m.calls[e.Key]; {
-		case a == nil:
+		switch at := m.live(e.Key); {
+		case at == nil:
 			return mismatch("it took up the call %s, which the flow does not make", e.Key)
-		case a.taken:
+		case at.taken:
 			return mismatch("it took up the call %s twice", e.Key)
-		case e.Print != a.print:
-			return mismatch("its call %s of step %s was another one", e.Key, a.report.Path)
+		case e.Print != at.print:
+			return mismatch("its call %s of step %s was another one", e.Key, at.report.Path)
 		default:
-			a.onTaken()
+			at.a.onTaken()
 		}
 	case Answered:
-		a := m.calls[e.Key]
-		if a == nil || !a.taken || a.answered {
+		at := m.live(e.Key)
+		if at == nil || !at.taken || at.answered {
 			return mismatch("it has an outcome for the call %s, which is not under way", e.Key)
 		}
-		a.onAnswer(e.Outcome)
+		at.a.onAnswer(e.Outcome)
 	case Received:
-		if a := m.calls[e.Receipt.Key]; a != nil {
-			a.receive(e.Receipt)
+		if at := m.call(e.Receipt.Key); at != nil {
+			m.receive(at, e.Receipt)
+		}
+	case Settled:
+		if at := m.call(e.Key); at != nil && at.fate == doubtful {
+			m.settle(at, e)
 		}
 	case Fired:
-		if e.Timer < 1 || e.Timer > m.nextTimer {
+		if e.Timer < 1 || e.Timer > len(m.timers) {
 			return mismatch("its timer %d fired, which the flow does not set", e.Timer)
 		}
-		if f := m.timers[e.Timer]; f != nil {
-			delete(m.timers, e.Timer)
+		if f := m.timers[e.Timer-1]; f != nil {
+			m.drop(e.Timer)
 			f()
 		}
 	case Arrived:
@@ -251,22 +261,59 @@ func (m *Machine) apply(event Event) error {
 		}
 	case CancelRequested:
 		m.root.stop(cancelling)
+	case Retried:
+		if err := m.Retryable(e.Resend); err != nil {
+			return mismatch("it was retried, but %s", err)
+		}
+		m.onRetried(e)
 	default:
 		return mismatch("unknown event %T", event)
 	}
 	return nil
 }
 
+// call returns the attempt with a key, nil when there is none.
+func (m *Machine) call(key string) *attempt {
+	digits, ours := strings.CutPrefix(key, m.callKeys)
+	n, err := strconv.Atoi(digits)
+	if !ours || err != nil || n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
+		return nil
+	}
+	return m.made[n-1]
+}
+
+// live returns the attempt with a key if its step is at it.
+func (m *Machine) live(key string) *attempt {
+	at := m.call(key)
+	if at == nil || at.a == nil || at.a.now != at || at.a.phase != calling {
+		return nil
+	}
+	return at
+}
+
+// withdraw takes back a call that was not taken up.
+func (m *Machine) withdraw(at *attempt) {
+	m.made[at.n-1] = nil
+	if at.handed {
+		put(&m.withdrawn, at.key, true)
+		m.out = append(m.out, Cancel{at.key})
+	}
+}
+
 // sleep calls f when the time has come, unless the timer is dropped before.
 func (m *Machine) sleep(until time.Time, f func()) (timer int) {
-	m.nextTimer++
-	m.timers[m.nextTimer] = f
-	m.out = append(m.out, Sleep{m.nextTimer, until})
-	return m.nextTimer
+	m.timers = append(m.timers, f)
+	timer = len(m.timers)
+	m.out = append(m.out, Sleep{timer, until})
+	return timer
 }
 
 // drop forgets a timer; 0 is none.
-func (m *Machine) drop(timer int) { delete(m.timers, timer) }
+func (m *Machine) drop(timer int) {
+	if timer > 0 {
+		m.timers[timer-1] = nil
+	}
+}
 
 // put writes into a map that most runs never need.
 func put[K comparable, V any](m *map[K]V, k K, v V) {
@@ -274,13 +321,4 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 		*m = map[K]V{}
 	}
 	(*m)[k] = v
-}
-
-// withdraw takes back a call that was not taken up.
-func (m *Machine) withdraw(a *activity) {
-	if !a.handed {
-		return
-	}
-	put(&m.withdrawn, a.key, true)
-	m.out = append(m.out, Cancel{a.key})
 }

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 
 	"facteur/flow/plan"
@@ -20,6 +22,7 @@ func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, 
 		done(flowError("invalid_input", "foreach: "+found.Error()).result(), nil)
 		return
 	}
+	m.sameItems(e, report, items)
 	l := &loop{
 		m: m, step: s, do: do, env: e, report: report, group: e.group.child(),
 		items: items, collected: make([]any, len(items)), done: done,
@@ -40,9 +43,11 @@ type loop struct {
 	running   int
 	collected []any
 	failures  failures
+	left      lanes // what a retry goes on with
 	returned  *result
 	again     func() // launch
 	done      func(result, map[string]any)
+	over      bool
 }
 
 func (l *loop) launch() {
@@ -57,10 +62,9 @@ func (l *loop) launch() {
 			l.m.block(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) })
 		})
 	}
-	if l.running == 0 && l.done != nil {
-		done := l.done
-		l.done = nil
-		l.finish(done)
+	if l.running == 0 && !l.over {
+		l.over = true
+		l.finish()
 	}
 }
 
@@ -69,7 +73,7 @@ func (l *loop) ended(i int, inner *env, r result) {
 	if r.end == completed && l.do.Collect != nil {
 		x, f := l.m.eval(l.do.Collect, inner, "collect")
 		if f != nil {
-			r = f.result()
+			r = f.result().at(func() { l.ended(i, inner, result{}) })
 		}
 		l.collected[i] = x
 	}
@@ -77,21 +81,38 @@ func (l *loop) ended(i int, inner *env, r result) {
 	case failed:
 		l.failures.add(i, r.failure)
 		if !l.step.AllowFailure {
+			l.left.add(i, r.again)
 			l.group.stop(sibling)
 		}
+	case stopped:
+		l.left.add(i, r.again)
 	case returned:
 		l.returned = &r
 	}
 	l.m.later(l.again)
 }
 
-func (l *loop) finish(done func(result, map[string]any)) {
+func (l *loop) finish() {
 	l.group.leave()
 	r := l.failures.result(l.env.group)
 	if l.returned != nil {
 		r = *l.returned
 	}
-	done(r, map[string]any{"items": l.collected})
+	if r.end == failed || r.end == stopped {
+		r.again = &again{open: l.reopen, inner: l.left.all(), do: l.again}
+	}
+	l.done(r, map[string]any{"items": l.collected})
+}
+
+// reopen lets the loop go on with the iterations that failed or were stopped, and with
+// those that had not started.
+func (l *loop) reopen() {
+	l.group.join(l.env.group)
+	l.running, l.over, l.left = len(l.left), false, nil
+	l.collected = slices.Clone(l.collected)
+	if !l.step.AllowFailure {
+		l.failures = failures{}
+	}
 }
 
 // failures keeps the first failure by position of steps that run at the same time.
@@ -109,7 +130,7 @@ func (f *failures) add(at int, one *failure) {
 // result is how the whole ended; g is the group around it.
 func (f *failures) result(g *group) result {
 	switch {
-	case g.stopped == cancelling, g.stopped != going && f.first == nil:
+	case g.stopped >= cancelling, g.stopped != going && f.first == nil:
 		return result{end: stopped}
 	case f.first != nil:
 		return f.first.result()
@@ -117,28 +138,79 @@ func (f *failures) result(g *group) result {
 	return result{}
 }
 
+// lanes are those of the steps that run at the same time which failed or were stopped.
+type lanes []lane
+
+type lane struct {
+	at    int
+	again *again
+}
+
+func (l *lanes) add(at int, again *again) { *l = append(*l, lane{at, again}) }
+
+// all returns how they go on after a retry, by position.
+func (l lanes) all() []*again {
+	slices.SortFunc(l, func(a, b lane) int { return cmp.Compare(a.at, b.at) })
+	out := make([]*again, len(l))
+	for i := range l {
+		out[i] = l[i].again
+	}
+	return out
+}
+
+// A fork is a parallel that runs.
+type fork struct {
+	m        *Machine
+	env      *env
+	group    *group
+	running  int
+	failures failures
+	left     lanes
+	done     func(result, map[string]any)
+}
+
 // parallel runs its branches at the same time.
 func (m *Machine) parallel(do *plan.Parallel, e *env, done func(result, map[string]any)) {
-	running := len(do.Branches)
-	if running == 0 {
+	if len(do.Branches) == 0 {
 		done(result{}, nil)
 		return
 	}
-	g := e.group.child()
-	var failures failures
+	f := &fork{m: m, env: e, group: e.group.child(), running: len(do.Branches), done: done}
 	for i, b := range do.Branches {
-		inner := e.branch(g)
+		inner := e.branch(f.group)
 		m.later(func() {
-			m.block(b.Steps, inner, func(r result) {
-				if r.end == failed {
-					failures.add(i, r.failure)
-					g.stop(sibling)
-				}
-				if running--; running == 0 {
-					g.leave()
-					done(failures.result(e.group), nil)
-				}
-			})
+			m.block(b.Steps, inner, func(r result) { f.ended(i, r) })
 		})
 	}
+}
+
+func (f *fork) ended(i int, r result) {
+	switch r.end {
+	case failed:
+		f.failures.add(i, r.failure)
+		f.left.add(i, r.again)
+		f.group.stop(sibling)
+	case stopped:
+		f.left.add(i, r.again)
+	}
+	if f.running--; f.running == 0 {
+		f.finish()
+	}
+}
+
+func (f *fork) finish() {
+	f.group.leave()
+	r := f.failures.result(f.env.group)
+	if r.end != completed {
+		r.again = &again{open: f.reopen, inner: f.left.all()}
+		if len(f.left) == 0 { // it was stopped as its last branch ended
+			r.again.do = f.finish
+		}
+	}
+	f.done(r, nil)
+}
+
+func (f *fork) reopen() {
+	f.group.join(f.env.group)
+	f.running, f.left, f.failures = len(f.left), nil, failures{}
 }

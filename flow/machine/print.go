@@ -26,6 +26,13 @@ func print(c *call.Call, buf []byte) (string, []byte) {
 	return hex.EncodeToString(sum[:8]), p
 }
 
+// printed gives bytes that two values share only if they are the same.
+func printed(v any) []byte {
+	var p printer
+	p.value(v)
+	return p
+}
+
 // A printer writes values so that two of them give the same bytes only if they are the
 // same: each part says its kind, and how long it is.
 type printer []byte

@@ -39,72 +39,23 @@ func TestRandomWorlds(t *testing.T) {
 			p := compile(t, flows...)
 			start := newStart(p, nil)
 			start.Receipts = r.Intn(4) > 0
-			w := &chaos{world: newWorld(t, p, start), Rand: r, keys: map[string]bool{}, answered: map[string]bool{}}
-			w.check(w.asked)
+			w := newChaos(newWorld(t, p, start), r)
 			for range 40 {
 				w.move()
 			}
 			w.settle()
+			for range r.Intn(4) {
+				w.retry()
+			}
 			w.checkResume()
 		})
 	}
 }
 
-// A chaos is a world in which anything happens.
-type chaos struct {
-	*world
-	*rand.Rand
-	keys      map[string]bool // of calls that were asked for
-	answered  map[string]bool
-	cancelled bool
-}
-
-// check checks what must hold after every event.
-func (w *chaos) check(fresh []machine.Command) {
-	for _, c := range fresh {
-		if c, ok := c.(machine.Call); ok {
-			require.False(w.t, w.keys[c.Key], "%s is used twice", c.Key)
-			w.keys[c.Key] = true
-			require.False(w.t, c.InFlight)
-			require.Less(w.t, c.Attempt, 4)
-			if w.cancelled {
-				require.Contains(w.t, c.Step, "fin", "a cancelled run starts nothing but what finally wants")
-			}
-		}
-	}
-	if w.m.Result() == nil {
-		return
-	}
-	require.Empty(w.t, w.asked, "the run has ended")
-	for key := range w.taken {
-		require.True(w.t, w.answered[key], "the run ended before %s had an outcome", key)
-	}
-	for _, s := range w.m.Steps() {
-		require.NotEqual(w.t, machine.Running, s.Status, s.Path)
-		require.False(w.t, s.Ended.IsZero(), s.Path)
-	}
-}
-
-func (w *chaos) happen(e machine.Event) {
-	w.t.Helper()
-	fresh, err := w.apply(e)
-	require.NoError(w.t, err)
-	w.check(fresh)
-}
-
-func (w *chaos) takeUp(c machine.Call) {
-	w.happen(machine.Taken{At: w.now, Key: c.Key, Print: c.Print})
-}
-
-func (w *chaos) answer(c machine.Call, o call.Outcome) {
-	w.answered[c.Key] = true
-	w.happen(machine.Answered{At: w.now, Key: c.Key, Outcome: o})
-}
-
 // move makes one thing happen.
 func (w *chaos) move() {
 	w.now = w.now.Add(time.Duration(w.Intn(1500)) * time.Millisecond)
-	held, underWay := w.calls(false), w.calls(true)
+	held, underWay := w.world.calls(false), w.world.calls(true)
 	switch w.Intn(9) {
 	case 0, 1, 2:
 		if len(held) > 0 {
@@ -118,13 +69,7 @@ func (w *chaos) move() {
 			w.answer(c, w.outcome())
 		}
 	case 5:
-		if len(w.keys) > 0 { // also for calls that are over, and for those that were never made
-			key := fmt.Sprintf("f1.run.%d", 1+w.Intn(len(w.keys)+1))
-			state := []string{"sent", "delivered", "read", "failed", "warning"}[w.Intn(5)]
-			w.happen(machine.Received{At: w.now, Receipt: call.Receipt{
-				Key: key, ID: fmt.Sprint(w.Intn(30)), State: state, Data: map[string]any{"n": 1.0},
-			}})
-		}
+		w.receipt()
 	case 6:
 		if s, ok := w.due(); ok && w.Intn(2) == 0 {
 			w.now = maxTime(w.now, s.Until)
@@ -144,12 +89,68 @@ func (w *chaos) move() {
 		if w.Intn(12) == 0 {
 			w.cancel()
 		}
+		if unknown := w.m.Unknown(); len(unknown) > 0 && w.Intn(3) == 0 {
+			w.settleOne(unknown[w.Intn(len(unknown))])
+		}
 	}
+}
+
+// settleOne lets a person say what became of a call.
+func (w *chaos) settleOne(key string) {
+	path := w.byKey[key].step
+	e, err := w.m.Settlement(path, w.Intn(2) == 0, []string{"", "m7"}[w.Intn(2)], w.now)
+	require.NoError(w.t, err)
+	settled := e.(machine.Settled)
+	require.Equal(w.t, path, w.byKey[settled.Key].step)
+	w.happen(settled)
+}
+
+// retry lets the run go on that has ended, with news in between.
+func (w *chaos) retry() {
+	for range w.Intn(4) {
+		if w.Intn(2) == 0 {
+			w.receipt()
+		} else if unknown := w.m.Unknown(); len(unknown) > 0 {
+			w.settleOne(unknown[w.Intn(len(unknown))])
+		}
+	}
+	w.now = w.now.Add(time.Duration(w.Intn(90)) * time.Second)
+	e := machine.Retried{At: w.now, Resend: w.Intn(2) == 0}
+	err := w.m.Retryable(e.Resend)
+	if w.m.Result().Status == machine.Succeeded {
+		require.Error(w.t, err)
+		require.Empty(w.t, err.(*machine.RetryError).Unknown)
+		return
+	}
+	if err != nil {
+		require.False(w.t, e.Resend)
+		for _, path := range err.(*machine.RetryError).Unknown {
+			require.True(w.t, slices.ContainsFunc(w.calls[path], func(c *made) bool { return c.fate == "unknown" }), path)
+		}
+		e.Resend = true
+		require.NoError(w.t, w.m.Retryable(true))
+	}
+	w.happen(e)
+	for range 20 {
+		w.move()
+	}
+	w.settle()
+}
+
+func (w *chaos) receipt() {
+	if len(w.keys) == 0 {
+		return
+	}
+	// Also for calls that are over, and for those that were never made.
+	key := fmt.Sprintf("f1.run.%d", 1+w.Intn(len(w.keys)+1))
+	state := []string{"sent", "delivered", "read", "failed", "warning"}[w.Intn(5)]
+	w.happen(machine.Received{At: w.now, Receipt: call.Receipt{
+		Key: key, ID: fmt.Sprint(state, w.Intn(6)), State: state, Data: map[string]any{"n": 1.0},
+	}})
 }
 
 func (w *chaos) cancel() {
 	// What has not been handed out is not started either, so nothing was in between.
-	w.cancelled = true
 	w.happen(machine.CancelRequested{At: w.now, Reason: "enough"})
 }
 
@@ -176,7 +177,7 @@ func (w *chaos) outcome() call.Outcome {
 	case 4, 5:
 		return call.Outcome{Status: call.Unknown, Error: err}
 	case 6:
-		return call.Outcome{Status: call.Cancelled}
+		return call.Outcome{Status: call.Cancelled, Held: w.Intn(2) == 0}
 	case 7:
 		return call.Outcome{Status: call.Pending, Output: output}
 	}
@@ -190,9 +191,9 @@ func (w *chaos) settle() {
 		if w.m.Result() != nil {
 			return
 		}
-		if held := w.calls(false); len(held) > 0 {
+		if held := w.world.calls(false); len(held) > 0 {
 			w.takeUp(held[w.Intn(len(held))])
-		} else if underWay := w.calls(true); len(underWay) > 0 {
+		} else if underWay := w.world.calls(true); len(underWay) > 0 {
 			w.answer(underWay[w.Intn(len(underWay))], w.outcome())
 		} else if s, ok := w.due(); ok {
 			w.now = maxTime(w.now, s.Until)

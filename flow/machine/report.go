@@ -12,9 +12,13 @@ import (
 )
 
 // A Step is what became of one step, for people; a step in a loop has one for each
-// iteration.
+// iteration. It says what is known by now: receipts and settlements correct it also when
+// the step has ended, which nothing in the run hears of.
 type Step struct {
-	Path     string // unique in the run, e.g. "each[3].notify" or "each[3].steps[0]"
+	// Path is where in the run the step stands, e.g. "each[3].notify" or
+	// "each[3].steps[0]". It is unique, but for steps in a loop in a finally or in
+	// on_failure that a retry came to with other items.
+	Path     string
 	ID       string
 	Kind     string
 	Flow     string // the flow that it stands in
@@ -27,7 +31,7 @@ type Step struct {
 	Ended    time.Time // zero while it runs
 	Keys     []string  // of its calls
 	Note     string    // why it goes on waiting, e.g. a `when` that could not be evaluated
-	State    string    // the furthest that receipts have shown, e.g. "delivered"; "" when none came
+	State    string    // the furthest that receipts have shown of its call, e.g. "delivered"; "" when none came
 	Unknown  bool      // one of its calls may have happened, and nobody knows
 	// Sensitive: the outputs are masked wherever people see them.
 	Sensitive bool
@@ -52,12 +56,31 @@ func (m *Machine) Branches() map[plan.Branch]bool { return m.branches }
 func (m *Machine) Sensitive() []any { return m.sensitive }
 
 func (m *Machine) began(s *plan.Step, e *env) *Step {
+	path := e.path + strings.TrimPrefix(s.Place, e.inside)
+	if e.last {
+		if past := m.pasts[path]; past != nil {
+			past.status, past.outputs = past.report.Status, past.report.Outputs
+			m.reopen(s, e, past.report)
+			return past.report
+		}
+	}
 	step := &Step{
-		Path: e.path + strings.TrimPrefix(s.Place, e.inside), ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
+		Path: path, ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
 		Status: Running, Started: m.now, Sensitive: s.Sensitive,
 	}
 	m.steps = append(m.steps, step)
+	if e.last {
+		put(&m.pasts, path, &past{report: step})
+	}
 	return step
+}
+
+// reopen makes a step that ended one that runs.
+func (m *Machine) reopen(s *plan.Step, e *env, step *Step) {
+	step.Status, step.Ended, step.Error, step.Outputs, step.Note = Running, time.Time{}, nil, nil, ""
+	if s.ID != "" {
+		e.steps[s.ID] = m.skipped
+	}
 }
 
 func (m *Machine) end(step *Step, status Status) {

@@ -144,6 +144,23 @@ func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
 		pl.offer()
 	case verb == "cancel":
 		pl.apply(machine.CancelRequested{At: pl.now, Reason: rest})
+	case verb == "retry":
+		e := machine.Retried{At: pl.now, Resend: word(0) == "resend"}
+		if err := pl.m.Retryable(e.Resend); err != nil {
+			pl.printf("error: %s\n", err)
+			return
+		}
+		pl.over = false
+		pl.apply(e)
+	case verb == "settle":
+		e, err := pl.m.Settlement(word(0), word(1) == "sent", word(2), pl.now)
+		if err != nil {
+			pl.printf("error: %s\n", err)
+			return
+		}
+		pl.apply(e)
+	case verb == "unknown":
+		pl.printf("%v\n", pl.m.Unknown())
 	case verb == "crash": // all that is left is the journal
 		m := machine.New(pl.plan, pl.start)
 		for _, e := range pl.journal {
@@ -156,6 +173,26 @@ func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
 	case verb == "steps":
 		for _, s := range pl.m.Steps() {
 			pl.printf("%s %s %s attempts=%d calls=%v\n", s.Path, s.Kind, s.Status, s.Attempts, s.Keys)
+		}
+	case verb == "report":
+		for _, s := range pl.m.Steps() {
+			if s.Path != rest && rest != "" {
+				continue
+			}
+			pl.printf("%s %s attempts=%d calls=%v", s.Path, s.Status, s.Attempts, s.Keys)
+			if s.State != "" {
+				pl.printf(" state=%s", s.State)
+			}
+			if s.Unknown {
+				pl.printf(" unknown")
+			}
+			if len(s.Outputs) > 0 {
+				pl.printf(" %s", text(s.Outputs))
+			}
+			if s.Error != nil {
+				pl.printf(": %s", problem(s.Error))
+			}
+			pl.printf("\n")
 		}
 	case verb == "sensitive":
 		pl.printf("%s\n", text(pl.m.Sensitive()))
@@ -344,6 +381,9 @@ func split(t *testing.T, line string) (words []string, object map[string]any) {
 // outcome reads "failed 131026 retryable after=5s {outputs}".
 func outcome(t *testing.T, words []string, output map[string]any) call.Outcome {
 	o := call.Outcome{Status: call.Status(words[0]), Output: output}
+	if words[0] == "held" {
+		o = call.Outcome{Status: call.Failed, Retryable: true, Held: true}
+	}
 	for _, w := range words[1:] {
 		after, isAfter := strings.CutPrefix(w, "after=")
 		switch {

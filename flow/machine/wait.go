@@ -8,13 +8,22 @@ import (
 	"facteur/flow/schema"
 )
 
-func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, done func(result, map[string]any)) {
+func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, report *Step, done func(result, map[string]any)) {
+	if past := m.past(e, report); past != nil && past.status == Succeeded {
+		done(result{}, nil)
+		return
+	}
 	until, f := m.until(s, do, e)
-	switch {
-	case f != nil:
+	if f != nil {
 		done(f.result(), nil)
 		return
-	case !until.After(m.now):
+	}
+	m.waitUntil(until, e, done)
+}
+
+// waitUntil waits; after a retry, until the same time.
+func (m *Machine) waitUntil(until time.Time, e *env, done func(result, map[string]any)) {
+	if !until.After(m.now) {
 		done(result{}, nil)
 		return
 	}
@@ -26,7 +35,7 @@ func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, done func(result, ma
 	stop = e.group.onStop(func(stopKind) {
 		m.drop(timer)
 		stop.drop()
-		done(result{end: stopped}, nil)
+		done(result{end: stopped}.at(func() { m.waitUntil(until, e, done) }), nil)
 	})
 }
 
@@ -66,6 +75,10 @@ type waiting struct {
 // waitFor waits for an event; one that came since the run last wrote to the subject
 // counts too. After a time-out that the flow goes on from, it calls late, not done.
 func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, done func(result, map[string]any), late func(*failure)) {
+	if past := m.past(e, report); past != nil && past.status == Succeeded {
+		done(result{}, past.outputs)
+		return
+	}
 	given, f := m.text(do.Subject, e, s.Place)
 	var end time.Time
 	if f == nil {
@@ -155,3 +168,6 @@ func (w *waiting) arrived(a Arrived) {
 	w.over()
 	w.done(result{}, data)
 }
+
+// Consumed tells whether a wait of the run consumed the event of that id.
+func (m *Machine) Consumed(eventID string) bool { return m.consumed[eventID] }

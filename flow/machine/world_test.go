@@ -186,6 +186,7 @@ func (w *world) checkResume() {
 		require.Equal(w.t, w.m.Result(), m.Result())
 		require.Equal(w.t, w.m.Steps(), m.Steps())
 		require.Equal(w.t, w.m.Branches(), m.Branches())
+		require.Equal(w.t, w.m.Unknown(), m.Unknown())
 	}
 }
 
@@ -225,6 +226,12 @@ func stored(e machine.Event) machine.Event {
 		e.At = e.At.UTC()
 		return e
 	case machine.CancelRequested:
+		e.At = e.At.UTC()
+		return e
+	case machine.Retried:
+		e.At = e.At.UTC()
+		return e
+	case machine.Settled:
 		e.At = e.At.UTC()
 		return e
 	}
