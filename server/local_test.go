@@ -125,6 +125,12 @@ func TestARealHostBehindTheAPI(t *testing.T) {
 	require.ErrorAs(t, c.Cancel(ctx, r.RunID, server.CancelRequest{}), &p)
 	assert.Equal(t, server.Conflict, p.Kind())
 	require.ErrorAs(t, c.Settle(ctx, r.RunID, server.SettleRequest{Step: "question", Happened: true}), &p)
+	answers <- call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "m2"}}
+	require.NoError(t, c.Retry(ctx, r.RunID, server.RetryRequest{}))
+	require.NoError(t, c.Cancel(ctx, r.RunID, server.CancelRequest{Reason: "enough"}))
+	detail, err = c.Run(ctx, r.RunID, time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Cancelled, detail.Status)
 
 	// Holds.
 	require.NoError(t, c.Pause(ctx, server.PauseRequest{Scope: host.Flow, Name: "ask", Reason: "lunch"}))
