@@ -81,8 +81,11 @@ func (s *Simulator) controls() http.Handler {
 		if err := body(r, &in); err != nil {
 			return nil, err
 		}
-		if in.Advance < 0 {
+		switch now := s.Now(); {
+		case in.Advance < 0:
 			return nil, errors.New("advance: the time goes forward only")
+		case time.Duration(in.Advance) > mostAdvance || now.Year() > latestYear:
+			return nil, errors.New("advance: too far; a year at once is the most")
 		}
 		s.Advance(time.Duration(in.Advance))
 		return struct {
@@ -169,6 +172,12 @@ func (s *Simulator) controls() http.Handler {
 	})
 	return http.NewCrossOriginProtection().Handler(mux)
 }
+
+// How far the clock can be moved.
+const (
+	mostAdvance = 366 * 24 * time.Hour
+	latestYear  = 2200
+)
 
 type done struct {
 	Done bool `json:"done"`

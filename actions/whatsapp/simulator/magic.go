@@ -49,7 +49,7 @@ func deeds() []Magic {
 		{Phone: number(1), Does: "accepted, and nothing is ever heard of the message", fault: Fault{Do: Silent}},
 		{Phone: number(2), Does: "sent, and never delivered", told: []string{sent}},
 		{Phone: number(3), Does: "delivered, and read", reads: true},
-		{Phone: number(4), Does: "read, with no status delivered before", told: []string{read}},
+		{Phone: number(4), Does: "read, with no status delivered before", reads: true, told: []string{read}},
 		{Phone: number(5), Does: "the status delivered comes before the status sent", fault: Fault{Do: Reorder}},
 		{Phone: number(6), Does: "each status comes twice", fault: Fault{Do: Duplicate}},
 		{Phone: number(7), Does: "the statuses come an hour late", fault: Fault{Do: Late, Delay: Duration(time.Hour)}},

@@ -29,6 +29,8 @@ func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
 		return s.ofAccount(g, id, "templates", s.messageTemplates)
 	case "subscribed_apps":
 		return s.ofAccount(g, id, "apps", s.subscribedApps)
+	case "whatsapp_business_profile":
+		return s.spared(g, "number", id, func() *refusal { return s.profile(g, id) })
 	case "register", "deregister":
 		return s.spared(g, "number", id, func() *refusal { return s.register(g, id, edge) })
 	}
@@ -309,7 +311,7 @@ func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
 	case http.MethodPost:
 		var own *Webhook
 		if uri := params.text("override_callback_uri"); uri != "" {
-			own = &Webhook{uri, params.text("verify_token")}
+			own = &Webhook{URL: uri, VerifyToken: params.text("verify_token")}
 			ctx, stop := context.WithTimeout(g.r.Context(), 10*time.Second)
 			defer stop()
 			if err := s.handshake(ctx, *own); err != nil {

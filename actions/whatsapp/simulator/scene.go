@@ -118,6 +118,7 @@ type Statuses struct {
 type Webhook struct {
 	URL         string `json:"url,omitempty"`
 	VerifyToken string `json:"verify_token,omitempty"`
+	Batch       int    `json:"batch,omitempty"` // how many things one body may tell, where they wait; 0: one
 }
 
 // A Duration is written as flows write it: 300ms, 6s, 24h, 7d; -1 is less than nothing.

@@ -23,9 +23,9 @@ import (
 
 // Webhooks counts what was told.
 type Webhooks struct {
-	Delivered int `json:"webhooks_delivered"` // answered with 200
-	Failed    int `json:"webhooks_failed"`    // attempts that were answered with something else, or not
-	Waiting   int `json:"webhooks_waiting"`   // on their way, or to be tried again
+	Delivered int `json:"webhooks_delivered"` // bodies that were answered with 200
+	Failed    int `json:"webhooks_failed"`    // bodies that were answered with something else, or not
+	Waiting   int `json:"webhooks_waiting"`   // things to tell that are on their way, or to be tried again
 	Dropped   int `json:"webhooks_dropped"`   // given up, after seven days or for want of room
 }
 
@@ -35,6 +35,7 @@ const (
 	retryFirst  = time.Second
 	retryMost   = time.Hour
 	giveUpAfter = 7 * 24 * time.Hour
+	mostBatch   = 1000
 )
 
 // hooks delivers webhooks. What is about one person goes in order, unless an attempt
@@ -57,7 +58,8 @@ type hooks struct {
 // A delivery is one body on its way.
 type delivery struct {
 	url, secret string
-	body        []byte
+	entries     [][]byte
+	batch       int // how many entries it may have
 	lane        int
 	first       time.Time
 	attempt     int
@@ -151,10 +153,10 @@ func (h *hooks) post(s *Simulator, a *account, field, lane string, value any) {
 	if field != "messages" {
 		e.Time = s.Now().Unix()
 	}
-	body := escape(encode(map[string]any{"object": "whatsapp_business_account", "entry": []entry{e}}))
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(lane))
-	h.enqueue(&delivery{url: hook.URL, secret: s.world.app.Secret, body: body, lane: int(hash.Sum32() % hookLanes), first: s.Now()}, true)
+	h.enqueue(&delivery{url: hook.URL, secret: s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, mostBatch)),
+		lane: int(hash.Sum32() % hookLanes), first: s.Now()}, true)
 }
 
 func (h *hooks) enqueue(d *delivery, fresh bool) {
@@ -189,6 +191,10 @@ func (h *hooks) work(lane int) {
 		}
 		d := h.lanes[lane][0]
 		h.lanes[lane] = h.lanes[lane][1:]
+		for next := h.lanes[lane]; len(d.entries) < d.batch && len(next) > 0 && next[0].url == d.url && next[0].attempt+d.attempt == 0; next = h.lanes[lane] {
+			d.entries = append(d.entries, next[0].entries...)
+			h.lanes[lane] = next[1:]
+		}
 		h.flying++
 		h.mu.Unlock()
 		err := h.deliver(d)
@@ -205,14 +211,14 @@ func (h *hooks) work(lane int) {
 func (h *hooks) ended(d *delivery, err error) {
 	if err == nil {
 		h.tally.Delivered++
-		h.tally.Waiting--
+		h.tally.Waiting -= len(d.entries)
 		return
 	}
 	h.tally.Failed++
 	now := h.time.now()
 	if now.Sub(d.first) >= giveUpAfter || h.shut {
-		h.tally.Dropped++
-		h.tally.Waiting--
+		h.tally.Dropped += len(d.entries)
+		h.tally.Waiting -= len(d.entries)
 		return
 	}
 	pause := retryFirst << min(2*d.attempt, 20)
@@ -222,15 +228,17 @@ func (h *hooks) ended(d *delivery, err error) {
 
 // deliver makes one attempt.
 func (h *hooks) deliver(d *delivery) error {
-	req, err := http.NewRequest(http.MethodPost, d.url, bytes.NewReader(d.body))
+	body := append([]byte(`{"object":"whatsapp_business_account","entry":[`), bytes.Join(d.entries, []byte(","))...)
+	body = append(body, "]}"...)
+	req, err := http.NewRequest(http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "facebookexternalua")
 	req.Header.Set("Accept", "*/*")
-	req.Header.Set("X-Hub-Signature", "sha1="+sign(sha1.New, d.secret, d.body))
-	req.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, d.secret, d.body))
+	req.Header.Set("X-Hub-Signature", "sha1="+sign(sha1.New, d.secret, body))
+	req.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, d.secret, body))
 	resp, err := h.client.Do(req)
 	if err != nil {
 		return err

@@ -162,8 +162,17 @@ func wording(code int64) (title, details string) {
 	return "", ""
 }
 
-// wrong is the refusal of a body that breaks a rule.
-func wrong(v schema.Violation) *refusal {
+// wrong is the refusal of a body that breaks rules: Meta tells of one of them.
+func wrong(found schema.Violations) *refusal {
+	for _, v := range found {
+		if v.Rule == "messaging-product" || v.Rule == "required" && len(v.Path) == 0 || v.Rule == "message-type" {
+			return wrongBy(v) // what it looks at first
+		}
+	}
+	return wrongBy(found[0])
+}
+
+func wrongBy(v schema.Violation) *refusal {
 	var last, owner string
 	if n := len(v.Path); n > 0 {
 		last, _ = v.Path[n-1].(string)

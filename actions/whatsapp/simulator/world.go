@@ -42,6 +42,7 @@ type number struct {
 	account *account
 	digits  string
 	bucket  bucket
+	profile fields // of the business
 }
 
 // A template is one of an account's.
