@@ -30,6 +30,8 @@ type app struct {
 	stdout, stderr io.Writer
 	// listen makes a channel hear of interrupts. nil: there are none.
 	listen func(chan<- os.Signal) (forget func())
+	// hangups makes a channel hear of hang-ups. nil: there are none.
+	hangups func(chan<- os.Signal) (forget func())
 }
 
 // An exitError ends the command with a code. Without an error everything is said.
@@ -76,7 +78,8 @@ needs events run without something that brings them).`,
 	root.AddCommand(
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
 		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.templatesCommand(), a.webhookCommand(),
-		a.messageCommand(), a.importCommand(),
+		a.messageCommand(), a.importCommand(), a.serveCommand(), a.runsCommand(), a.pauseCommand(), a.resumeCommand(),
+		a.holdsCommand(), a.keysCommand(), a.backupCommand(), a.healthCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(a.stdin)

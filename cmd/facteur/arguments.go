@@ -23,6 +23,19 @@ func exactly(name string) cobra.PositionalArgs {
 	}
 }
 
+// arguments wants one argument for each name.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), strings.Join(names, " and "))
+		case len(args) > len(names):
+			return wrong(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), strings.Join(names, " and "), args[len(names)])
+		}
+		return nil
+	}
+}
+
 // atLeastOne wants one or more arguments.
 func atLeastOne(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

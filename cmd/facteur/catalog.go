@@ -7,6 +7,7 @@ import (
 	"facteur/actions/httpcall"
 	"facteur/actions/webhook"
 	"facteur/actions/whatsapp"
+	"facteur/flow/call"
 )
 
 // newCatalog lists what flows can do and what they can wait for: here and nowhere else.
@@ -29,4 +30,14 @@ func newCatalog(connections actions.Connections, transport http.RoundTripper, po
 // descriptions is the catalogue for those who only look things up.
 func descriptions() (*actions.Set, error) {
 	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{})
+}
+
+// contactOf gives a recipient the form by which runs are found.
+func contactOf(catalog call.Catalog) func(string) string {
+	return func(name string) string {
+		if subject, err := catalog.Event("whatsapp.message").Subject(name); err == nil {
+			return subject
+		}
+		return name
+	}
 }

@@ -14,6 +14,9 @@ const (
 	ledgerName  = "ledger.db"  // of all processes
 )
 
+// mostForeground is how many runs in the foreground there may be at the same time.
+const mostForeground = 100
+
 // foregroundName is the nth journal of runs in the foreground. They are not the daemon's:
 // it would carry on with those that were interrupted.
 func foregroundName(n int) string {
@@ -27,10 +30,9 @@ func foregroundName(n int) string {
 // that no other process writes, so that runs beside each other do not wait for one
 // another.
 func openForeground(dir string) (*journal.SQLite, error) {
-	const most = 100
 	for n := 1; ; n++ {
 		j, err := journal.OpenSQLite(filepath.Join(dir, foregroundName(n)))
-		if n == most || !errors.Is(err, journal.ErrInUse) {
+		if n == mostForeground || !errors.Is(err, journal.ErrInUse) {
 			return j, err
 		}
 	}

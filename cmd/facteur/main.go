@@ -2,7 +2,9 @@
 //
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
 // others: app.go, what the subcommands share; catalog.go, the list of what flows can do;
-// project.go, the project file; world.go, what a run meets, real or not.
+// project.go, the project file; world.go, what a run meets, real or not; daemon.go, how
+// the daemon is wired, lifecycle.go, how it lives; remote.go, how it is asked; folder.go,
+// what can be read without it; export.go, how a run becomes a test.
 package main
 
 import (
@@ -14,7 +16,7 @@ import (
 )
 
 func main() {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, listen: listen}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, listen: listen, hangups: hangups}
 	os.Exit(a.run(context.Background(), os.Args[1:]))
 }
 
@@ -24,4 +26,10 @@ func listen(interrupts chan<- os.Signal) (forget func()) {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGPIPE)
 	return func() { signal.Stop(interrupts) }
+}
+
+// hangups passes on the signal that asks a daemon to read its flows again.
+func hangups(heard chan<- os.Signal) (forget func()) {
+	signal.Notify(heard, syscall.SIGHUP)
+	return func() { signal.Stop(heard) }
 }

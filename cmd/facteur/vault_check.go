@@ -38,6 +38,11 @@ func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, 
 	case conn.App == vault.WhatsApp:
 		findings = whatsapp.CheckConnection(ctx, nil, conn)
 	}
+	return a.printFindings(findings, asJSON)
+}
+
+// printFindings shows what was found. One that is bad makes the command fail.
+func (a *app) printFindings(findings []whatsapp.Finding, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(findings); err != nil {
 			return err

@@ -14,11 +14,11 @@ import (
 func (a *app) webhookCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "webhook",
-		Short: "Look at what Meta sends to webhooks",
+		Short: "Have Meta send webhooks, and look at what it sends",
 		Args:  subcommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.webhookInspect())
+	c.AddCommand(a.webhookInspect(), a.webhookSubscribe(), a.webhookCheck())
 	return c
 }
 

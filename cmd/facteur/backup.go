@@ -1,0 +1,166 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/journal"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write what the data folder holds to a file, while a daemon runs or not",
+		Long: `Write what the data folder holds to a new file, a tar archive: the journal, the ledger, the
+encrypted connections, the hashes of API keys. A daemon goes on meanwhile.
+
+The key (vault.key, or key_file) is not in it: what is in the archive is sealed with it, and
+without the key nothing opens. Keep a copy of it elsewhere.
+
+To restore, stop the daemon, unpack the archive into an empty data folder, put the key back,
+and start with "facteur serve --restored": what had not ended at the backup may have gone on
+since, and have been sent, so it is held until you look and release it.`,
+		Example: "  facteur backup /backups/facteur-$(date +%F).tar\n  mkdir data && tar -xf facteur.tar -C data && cp safe/vault.key data/ && facteur serve --restored",
+		Args:    exactly("FILE"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },
+	}
+}
+
+func (a *app) backup(ctx context.Context, file string) error {
+	p, err := a.here()
+	if err != nil {
+		return err
+	}
+	ctx, _, stop := a.interrupts(ctx, func(int) {})
+	defer stop()
+	dir := p.at(p.Data)
+	names := journals(dir)
+	if len(names) == 0 {
+		return surroundings(fmt.Errorf("there is nothing to back up in %s", shown(dir)), "see data: in "+projectName)
+	}
+	if _, err := os.Lstat(file); err == nil {
+		return wrong("choose another name", "%s is there already, and a backup overwrites nothing", file)
+	}
+	work, err := os.MkdirTemp(filepath.Dir(file), ".facteur-backup-*")
+	if err != nil {
+		return surroundings(fmt.Errorf("the backup: %w", err), "")
+	}
+	defer os.RemoveAll(work)
+	if err := copyStores(ctx, dir, work, names); err != nil {
+		return surroundings(err, "there is no backup")
+	}
+	size, err := pack(work, file)
+	if err != nil {
+		return surroundings(fmt.Errorf("the backup: %w", err), "there is no backup")
+	}
+	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), shown(dir))
+	return nil
+}
+
+// copyStores copies the databases, each as it is at one moment, and then the files beside
+// them.
+func copyStores(ctx context.Context, from, to string, names []string) error {
+	for _, name := range names {
+		j, err := journal.OpenReadOnly(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(j.Backup(ctx, filepath.Join(to, name)), j.Close()); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(from, ledgerName)); err == nil {
+		l, err := ledger.OpenSQLite(filepath.Join(from, ledgerName), ledger.Options{})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(l.Backup(ctx, filepath.Join(to, ledgerName)), l.Close()); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{keysName, "vault.age"} {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), text, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pack writes the files of a folder to an archive, which has its name only once it is
+// whole and on the disk.
+func pack(dir, file string) (size int64, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	part, err := os.OpenFile(filepath.Join(dir, "archive.part"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer part.Close()
+	w := tar.NewWriter(part)
+	for _, e := range entries {
+		if err := packOne(w, filepath.Join(dir, e.Name())); err != nil {
+			return 0, err
+		}
+	}
+	if err := errors.Join(w.Close(), part.Sync()); err != nil {
+		return 0, err
+	}
+	info, err := part.Stat()
+	if err != nil {
+		return 0, err
+	}
+	// A link, unlike a rename, overwrites nothing.
+	if err := os.Link(part.Name(), file); err != nil {
+		return 0, err
+	}
+	folder, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), errors.Join(folder.Sync(), folder.Close())
+}
+
+func packOne(w *tar.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: filepath.Base(path), Mode: 0o600, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return err
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%d KiB", (n+1023)>>10)
+}

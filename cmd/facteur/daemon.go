@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/trigger"
+	"facteur/server"
+	"facteur/vault"
+)
+
+// A daemon is a project at work: what it stores, the host that carries its runs, and what
+// reaches them from outside.
+type daemon struct {
+	*app
+	project *project
+	config  serverFile
+	dir     string // the data folder
+	log     *slog.Logger
+	view    server.View
+
+	vault   *vault.Vault
+	journal *journal.SQLite
+	ledger  *ledger.SQLite
+	keys    *server.Keys
+	flows   *flowSet
+	actions *actions.Set
+	metrics *server.Metrics
+	starter *trigger.Starter
+	silence whatsapp.Silence
+	host    *local.Host
+	door    *entrance
+	closers []func()
+}
+
+// openDaemon opens all that a daemon works with, and then takes up the runs that had not
+// ended. Calls that are under way end when hard does.
+func (a *app) openDaemon(ctx, hard context.Context, p *project, config serverFile, log *slog.Logger, restored bool) (*daemon, error) {
+	d := &daemon{app: a, project: p, config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}}
+	for _, open := range []func() error{
+		d.openFlows,
+		d.openStores,
+		d.openTCP,
+		d.openActions,
+		func() error { return d.checkConnections(ctx) },
+		d.openSocket,
+		func() error { return d.openHost(ctx, hard, restored) },
+	} {
+		if err := open(); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *daemon) close() {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		d.closers[i]()
+	}
+}
+
+// closing closes something at the end, and logs what goes wrong then.
+func (d *daemon) closing(what string, end func() error) {
+	d.closers = append(d.closers, func() {
+		if err := end(); err != nil {
+			d.log.Error("closing failed", "what", what, "error", err)
+		}
+	})
+}
+
+func (d *daemon) openFlows() error {
+	loaded, found, err := loadFlows(d.project)
+	if err != nil {
+		return err
+	}
+	if err := d.diagnose(found); err != nil {
+		return err
+	}
+	d.flows = &flowSet{root: d.project.root}
+	d.flows.take(loaded)
+	return nil
+}
+
+// openStores opens the journal first: it is what a second daemon may not have.
+func (d *daemon) openStores() (err error) {
+	if d.dir, err = d.project.dataFolder(); err != nil {
+		return err
+	}
+	if d.journal, err = journal.OpenSQLite(filepath.Join(d.dir, journalName)); err != nil {
+		return d.inUse(err)
+	}
+	d.closing("journal", d.journal.Close)
+	if d.vault, err = openVault(d.project.vaultConfig()); err != nil {
+		return err
+	}
+	d.closing("vault", d.vault.Close)
+	d.ledger, err = ledger.OpenSQLite(filepath.Join(d.dir, ledgerName), ledger.Options{Seal: d.vault.Seal, Open: d.vault.Open})
+	if err != nil {
+		return surroundings(err, "")
+	}
+	d.closing("ledger", d.ledger.Close)
+	if d.keys, err = server.OpenKeys(filepath.Join(d.dir, keysName)); err != nil {
+		return surroundings(err, "")
+	}
+	return nil
+}
+
+// inUse says who has the data folder.
+func (d *daemon) inUse(err error) error {
+	if !errors.Is(err, journal.ErrInUse) {
+		return surroundings(err, "")
+	}
+	who := "another daemon"
+	if plate, ok := readDoorplate(d.dir); ok && plate.answers() {
+		who = fmt.Sprintf("the daemon with the process id %d, at %s,", plate.PID, plate.URL)
+	}
+	return surroundings(fmt.Errorf("%s works on the data folder %s already", who, shown(d.dir)), "stop it first, or give this one another folder: data: in "+projectName)
+}
+
+// openActions wires the actions to the network and to what the ledger knows.
+func (d *daemon) openActions() (err error) {
+	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.project.templates.look}, d.receive)
+	told := known.Told
+	known.Told = func(ctx context.Context, a whatsapp.Answer) {
+		if a.MessageID != "" {
+			d.silence.Sent(a.Sender, time.Now())
+		}
+		told(ctx, a)
+	}
+	d.actions, err = newCatalog(d.vault, nil, d.project.policy(), known)
+	if err != nil {
+		return err
+	}
+	d.actions.Panicked = d.panicked
+	return nil
+}
+
+func (d *daemon) openHost(ctx, hard context.Context, restored bool) error {
+	hash, err := openHash(ctx, d.journal, d.vault)
+	if err != nil {
+		return err
+	}
+	action := server.ActionOf(d.flows)
+	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Action: action})
+	d.starter = trigger.New(nil, trigger.Options{Notes: d.journal, Log: d.log})
+	d.flows.swapped = d.starter.Set
+	d.starter.Set(d.flows.Plans())
+	logged := d.view.StepLog(d.log, action)
+	d.host, err = local.Open(ctx, local.Options{
+		Journal: d.journal, Do: d.metrics.Do(finishing(hard, d.actions.Do)), Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
+		Hard: hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: restored,
+		Past: d.ledger.Receipts, Hash: hash, Contact: contactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
+		OnStep: func(run string, s *machine.Step, sensitive []any) {
+			logged(run, s, sensitive)
+			d.metrics.Step(run, s, sensitive)
+		},
+		OnEnd:  d.ended,
+		OnHold: d.held,
+	})
+	if err != nil {
+		return surroundings(err, "")
+	}
+	d.starter.Serve(d.host)
+	return d.metrics.Watch(d.host)
+}
+
+// receive takes a receipt that came before it was known whose it is.
+func (d *daemon) receive(r call.Receipt) {
+	if err := d.host.Receive(context.Background(), r); err != nil {
+		d.log.Error("a receipt could not be stored; it is in the ledger", "call", r.Key, "error", err)
+	}
+}
+
+func (d *daemon) panicked(c call.Call, _ any, stack []byte) {
+	d.log.Error("a fault of the program; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
+}
+
+func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
+	p, err := d.flows.restore(name, sources)
+	if err == nil {
+		d.starter.Keep(p) // what its runs wait for goes on to reach them
+	}
+	return p, err
+}
+
+// ready tells whether a connection can be used, and which version of its secrets there is.
+func (d *daemon) ready(ctx context.Context, connection string) (version string, err error) {
+	c, err := d.vault.Resolve(ctx, connection)
+	return c.Version, err
+}
+
+func (d *daemon) ended(r *host.Result) {
+	d.metrics.RunEnded(r.Flow, r.Status)
+	attrs := []any{"run", r.Run, "flow", r.Flow, "status", string(r.Status), "took", r.Ended.Sub(r.Started).Round(time.Microsecond)}
+	if r.Error != nil {
+		attrs = append(attrs, "code", r.Error.Code)
+	}
+	d.log.Info("run", attrs...)
+}
+
+func (d *daemon) held(h host.Hold, lifted bool) {
+	attrs := []any{"scope", string(h.Scope), "name", h.Name, "reason", d.view.Hold(h).Reason}
+	if lifted {
+		d.log.Info("calls go on", attrs...)
+		return
+	}
+	d.log.Warn("calls are held back", attrs...)
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+	"facteur/flow/record"
+	"facteur/flow/suite"
+	"facteur/vault"
+)
+
+// An export makes a flow test of a run: the run is carried out again, by a virtual clock,
+// over answers that say what the journal says, and what it asks is recorded.
+type export struct {
+	p       *checkedProject
+	plan    *plan.Plan
+	catalog call.Catalog
+	report  *host.Report
+	hide    *disguise
+	name    string // of the case
+
+	calls []*madeCall
+	byKey map[string]*madeCall
+	notes []string
+}
+
+// newExport prepares the export of a run by the flow of a project.
+func newExport(p *checkedProject, compiled *plan.Plan, r *host.Report, keepPersonal bool) (*export, error) {
+	switch r.Run.Status {
+	case machine.Succeeded, machine.Failed:
+	case machine.Cancelled:
+		return nil, wrong("", "run %s was cancelled, which a flow test cannot do", r.Run.ID)
+	default:
+		return nil, wrong("", "run %s has not ended: it is %s", r.Run.ID, r.Run.Status)
+	}
+	x := &export{
+		p: p, plan: compiled, catalog: p.library.Catalog, report: r, hide: newDisguise(keepPersonal), byKey: map[string]*madeCall{},
+		name: fmt.Sprintf("run %s, %s", r.Run.ID, r.Run.Status),
+	}
+	for i := range r.Calls {
+		c := &madeCall{Call: &r.Calls[i]}
+		x.calls = append(x.calls, c)
+		x.byKey[c.Key] = c
+	}
+	for _, e := range r.Journal {
+		switch key, _ := dataOf(e)["key"].(string); e.Kind {
+		case "answered":
+			if c := x.byKey[key]; c != nil {
+				c.answered = e.At
+			}
+		case "retried":
+			return nil, wrong("start it anew with facteur runs rerun, and export that run", "run %s was retried by a person, which a flow test cannot do", r.Run.ID)
+		}
+	}
+	x.hide.learn(r)
+	return x, nil
+}
+
+func (x *export) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(x.notes, text) {
+		x.notes = append(x.notes, text)
+	}
+}
+
+// A carried run is one that was carried out again.
+type carried struct {
+	result    *host.Result
+	err       error
+	made      map[*madeCall]time.Time
+	exchanges []byte
+}
+
+// write carries the run out again and returns the test. When things come depends on when
+// calls are made, and the other way round: it is done again until both stay.
+func (x *export) write(ctx context.Context) ([]byte, error) {
+	found := x.happenings()
+	feed := x.feed(found, nil)
+	for range 4 {
+		c, err := x.carryOut(ctx, feed)
+		if err != nil {
+			return nil, err
+		}
+		next := x.feed(found, c.made)
+		if slices.Equal(feed, next) || c.result == nil {
+			return x.text(feed, c), nil
+		}
+		feed = next
+	}
+	c, err := x.carryOut(ctx, feed)
+	if err != nil {
+		return nil, err
+	}
+	return x.text(feed, c), nil
+}
+
+// runOfTest is the id of every run of a flow test.
+const runOfTest = "test"
+
+func (x *export) carryOut(ctx context.Context, feed []string) (*carried, error) {
+	started := x.report.Run.Started.Truncate(time.Millisecond)
+	var events []local.Feed
+	if len(feed) > 0 {
+		text := "events:\n  - " + strings.Join(feed, "\n  - ") + "\n"
+		list, found := suite.Events("events", []byte(text), x.plan, x.catalog, started)
+		if err := found.Err(); err != nil {
+			return nil, fmt.Errorf("what came to the run cannot be written as events of a test: %w", err)
+		}
+		events = list
+	}
+	clock := host.NewVirtual(started)
+	recorder := record.NewRecorder(&answers{clock: clock, sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
+	recorder.Now = clock.Now
+	world := suite.World{
+		Connections: x.connections(), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
+		Events: func() []host.Event { return nil },
+	}
+	do, err := x.p.testDo(x.plan, world)
+	if err != nil {
+		return nil, err
+	}
+	out := &carried{made: map[*madeCall]time.Time{}}
+	h := local.New(local.Options{
+		Journal: &journal.Memory{}, Clock: clock, Receipts: true, Feed: events, Hard: ctx,
+		Do: func(ctx context.Context, c call.Call) call.Outcome {
+			if made := x.find(c); made != nil {
+				made.requests = 0
+				out.made[made] = clock.Now()
+				ctx = context.WithValue(ctx, madeCallKey{}, made)
+			}
+			var volatile []string
+			if s := x.catalog.Action(c.Action); s != nil {
+				volatile = s.Volatile
+			}
+			return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
+		},
+	})
+	seed := sha256.Sum256([]byte(x.plan.Name + "\n" + x.name)) // as the case of this name has it
+	inputs := x.hide.object(x.report.Inputs)
+	out.result, out.err = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()})
+	var exchanges bytes.Buffer
+	if err := recorder.Write(&exchanges); err != nil {
+		return nil, err
+	}
+	out.exchanges = exchanges.Bytes()
+	return out, ctx.Err()
+}
+
+// find returns the call of the run that another stands for.
+func (x *export) find(c call.Call) *madeCall {
+	for _, made := range x.calls {
+		if made.Step == c.Step && made.Attempt == c.Attempt {
+			return made
+		}
+	}
+	x.note("attempt %d of %s was not made by the run", c.Attempt, c.Step)
+	return nil
+}
+
+// connections gives what the flow's connections need besides the project file, which says
+// nothing of fields that are in a vault.
+func (x *export) connections() map[string]map[string]any {
+	out := map[string]map[string]any{}
+	for _, name := range x.plan.Connections {
+		declared, ok := x.p.Connections[name]
+		switch {
+		case (!ok || declared.App == string(vault.WhatsApp)) && declared.SenderPhoneID == "":
+			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
+		case ok && declared.App == string(vault.HTTP) && declared.BaseURL == "":
+			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
+		}
+	}
+	return out
+}
+
+// window tells whose 24-hour window was known to be shut.
+func (x *export) window() map[string]string {
+	out := map[string]string{}
+	for _, c := range x.calls {
+		if to, ok := c.Input["recipient"].(string); ok && c.Outcome != nil && c.Outcome.Error != nil && c.Outcome.Error.Code == "window_closed" {
+			out[x.hide.text(to)] = "shut"
+		}
+	}
+	return out
+}
+
+// check runs the test as facteur test does.
+func (x *export) check(ctx context.Context, text []byte) suite.Reports {
+	file, found := suite.Load("exported"+testSuffix, text, x.p.library)
+	if file == nil {
+		return suite.Reports{{File: "exported" + testSuffix, Flow: x.plan.Name, Diagnostics: found}}
+	}
+	return suite.Reports{suite.Run(ctx, file, suite.Options{
+		Do: func(w suite.World) (call.Do, error) { return x.p.testDo(x.plan, w) },
+	})}
+}
+
+// text is the file of the test.
+func (x *export) text(feed []string, c *carried) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Made by \"facteur runs export\" of a run. ")
+	if x.hide.keep {
+		b.WriteString("It holds phone numbers and names of real people.\n")
+	} else {
+		b.WriteString("Phone numbers, names and ids are made up; what people wrote is kept.\n")
+	}
+	fmt.Fprintf(&b, "flow: %s\ncases:\n  - name: %s\n    now: %s\n", x.plan.Name, yamlText(x.name), x.report.Run.Started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano))
+	block := func(key string, values map[string]any) {
+		if len(values) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "    %s:\n", key)
+		for _, name := range sortedNames(values) {
+			fmt.Fprintf(&b, "      %s: %s\n", yamlText(name), yamlFlow(values[name]))
+		}
+	}
+	block("inputs", x.hide.object(x.report.Inputs))
+	if random := x.random(); len(random) > 0 {
+		fmt.Fprintf(&b, "    random: %s\n", jsonText(random))
+	}
+	connections := map[string]any{}
+	for name, fields := range x.connections() {
+		connections[name] = fields
+	}
+	block("connections", connections)
+	window := map[string]any{}
+	for contact, state := range x.window() {
+		window[contact] = state
+	}
+	block("window", window)
+	b.WriteString(exchangesOf(c.exchanges))
+	if len(feed) > 0 {
+		b.WriteString("    events:\n")
+		for _, line := range feed {
+			b.WriteString("      - " + line + "\n")
+		}
+	}
+	x.expectation(&b, c)
+	return []byte(b.String())
+}
+
+// exchangesOf takes the list out of a recording.
+func exchangesOf(recording []byte) string {
+	_, list, _ := strings.Cut(string(recording), "\nexchanges:")
+	list = strings.TrimRight(list, "\n")
+	if strings.TrimSpace(list) == "[]" {
+		return ""
+	}
+	return "    exchanges:" + strings.ReplaceAll(list, "\n", "\n    ") + "\n"
+}
+
+// expectation writes what came of the run. What cannot be the same in a test, such as a
+// time or the id of the run, may be anything.
+func (x *export) expectation(b *strings.Builder, c *carried) {
+	r := &x.report.Result
+	fmt.Fprintf(b, "    expect:\n      status: %s\n", r.Status)
+	if r.Status == machine.Failed && r.Error != nil {
+		failure := map[string]any{"code": r.Error.Code}
+		if r.Step != "" {
+			failure["step"] = r.Step
+		}
+		fmt.Fprintf(b, "      error: %s\n", flowYAML(failure, "code", "step"))
+	}
+	if len(r.Outputs) > 0 {
+		b.WriteString("      outputs:\n")
+		for _, name := range sortedNames(r.Outputs) {
+			text := yamlFlow(escapeKeys(x.hide.value(printable(r.Outputs[name]))))
+			if c.result != nil && text != yamlFlow(escapeKeys(printable(c.result.Outputs[name]))) {
+				x.note("the output %s is another in a test: it is not compared", name)
+				text = "{$any: true}"
+			}
+			fmt.Fprintf(b, "        %s: %s\n", yamlText(name), text)
+		}
+	}
+	steps, attempts := map[string]any{}, []string{}
+	for _, s := range x.report.Result.Steps {
+		if s.ID == "" || s.Path != s.ID || s.Flow != x.plan.Name {
+			continue
+		}
+		status := s.Status
+		if status == machine.Cancelled {
+			status = machine.Failed
+		}
+		steps[s.ID] = string(status)
+		if s.Attempts > 1 {
+			attempts = append(attempts, fmt.Sprintf("steps.%s.attempts == %d", s.ID, s.Attempts))
+		}
+	}
+	if len(steps) > 0 {
+		fmt.Fprintf(b, "      steps: %s\n", yamlFlow(steps))
+	}
+	if len(attempts) > 0 {
+		fmt.Fprintf(b, "      assert: [%s]\n", strings.Join(attempts, ", "))
+	}
+}
+
+// escapeKeys keeps keys that begin with a $ from meaning something.
+func escapeKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range maps.All(v) {
+			if strings.HasPrefix(k, "$") {
+				k = "$" + k
+			}
+			out[k] = escapeKeys(item)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = escapeKeys(item)
+		}
+		return out
+	}
+	return v
+}
+
+// random are the integers that random() gave the run.
+func (x *export) random() []int64 { return nil }

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// A happening is one event or receipt of a run that is written as part of a test.
+type happening struct {
+	at     time.Time
+	after  *madeCall // the latest call before; nil: none was made
+	fields map[string]any
+}
+
+// happenings finds what came to a run from outside, in order.
+func (x *export) happenings() []*happening {
+	var found []*happening
+	var latest *madeCall
+	current := map[string]*madeCall{} // by step
+	seen := map[string]bool{}         // ids of events
+	for _, e := range x.report.Journal {
+		if !x.report.Run.Ended.IsZero() && e.At.After(x.report.Run.Ended) {
+			break
+		}
+		data := dataOf(e)
+		key, _ := data["key"].(string)
+		var fields map[string]any
+		switch e.Kind {
+		case "taken":
+			latest = x.byKey[key]
+			if latest != nil {
+				current[latest.Step] = latest
+			}
+			continue
+		case "received":
+			fields = x.receipt(data, key, current)
+		case "settled":
+			fields = x.settled(data, key, current)
+		case "arrived":
+			id, _ := data["id"].(string)
+			if !seen[id] {
+				fields = x.event(data)
+			}
+			seen[id] = true
+		}
+		if fields == nil {
+			continue
+		}
+		if latest != nil && latest.answered.After(e.At) {
+			latest.slow = true
+		}
+		found = append(found, &happening{e.At, latest, fields})
+	}
+	return found
+}
+
+// dataOf reads the data of a journal's entry.
+func dataOf(e host.Entry) map[string]any {
+	var data any
+	d := json.NewDecoder(strings.NewReader(string(e.Data)))
+	d.UseNumber()
+	if d.Decode(&data) != nil {
+		return nil
+	}
+	plain, _ := schema.AnyType.Coerce(data)
+	object, _ := plain.(map[string]any)
+	return object
+}
+
+// receipt writes a receipt of a call as a test does; nil where a test cannot.
+func (x *export) receipt(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+	c := x.byKey[key]
+	if c == nil {
+		return nil
+	}
+	state, _ := data["state"].(string)
+	if current[c.Step] != c {
+		x.note("a receipt (%s) of attempt %d of %s came after another attempt began, which a test cannot hold", state, c.Attempt, c.Step)
+		return nil
+	}
+	fields := map[string]any{"receipt": c.Step, "status": state}
+	told, _ := data["data"].(map[string]any)
+	for _, name := range []string{"message_id", "wa_id"} {
+		if text, _ := told[name].(string); text != "" {
+			fields[name] = x.hide.text(text)
+		}
+	}
+	if e, ok := data["error"].(map[string]any); ok {
+		failure := map[string]any{"code": fmt.Sprint(e["code"])}
+		if message, _ := e["message"].(string); message != "" {
+			failure["title"] = x.hide.text(message)
+		}
+		fields["error"] = failure
+	}
+	return fields
+}
+
+// settled writes what a person said of a call as a receipt.
+func (x *export) settled(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+	state := "failed"
+	if yes, _ := data["happened"].(bool); yes {
+		state = "sent"
+	}
+	receipt := map[string]any{"state": state, "data": map[string]any{"message_id": data["id"]}}
+	if state == "failed" {
+		receipt["error"] = map[string]any{"code": "not_sent", "message": "a person said that it was not sent"}
+	}
+	return x.receipt(receipt, key, current)
+}
+
+// event writes an event as a test does.
+func (x *export) event(row map[string]any) map[string]any {
+	data, _ := row["data"].(map[string]any)
+	kind := x.kindOf(data)
+	if kind == nil {
+		x.note("an event that came is of none of the kinds that the flow waits for")
+		return nil
+	}
+	fields := map[string]any{"event": kind.Name}
+	for _, f := range kind.Type.Fields {
+		v, ok := data[f.Name]
+		if !ok || f.Name != kind.By && (isNothing(v) || !x.mentioned(f)) {
+			continue
+		}
+		fields[f.Name] = x.hide.value(v)
+	}
+	if headers, ok := fields["headers"].(map[string]any); ok {
+		for name := range headers {
+			if secretHeader.MatchString(name) {
+				delete(headers, name)
+			}
+		}
+	}
+	return fields
+}
+
+var secretHeader = regexp.MustCompile(`(?i)(authorization|cookie|signature|secret|token|key)`)
+
+// kindOf tells which kind of event it is that the flow waits for.
+func (x *export) kindOf(data map[string]any) *call.Event {
+	for _, name := range eventsOf(x.plan) {
+		kind := x.catalog.Event(name)
+		if kind == nil {
+			continue
+		}
+		if _, found := kind.Type.Coerce(data); found.Err() == nil {
+			return kind
+		}
+	}
+	return nil
+}
+
+func eventsOf(p *plan.Plan) []string { return p.Events }
+
+// mentioned tells whether a field is worth writing: times, and all that Meta said, only
+// where a flow reads them.
+func (x *export) mentioned(f *schema.Field) bool {
+	if f.Type.Kind != schema.Timestamp && f.Name != "raw" {
+		return true
+	}
+	for _, text := range x.plan.Texts {
+		if strings.Contains(text, f.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func isNothing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// feed writes what came, at the times that calls are made at when the run is carried out
+// again.
+func (x *export) feed(found []*happening, made map[*madeCall]time.Time) []string {
+	first := map[string]*madeCall{}
+	for _, c := range x.calls {
+		if first[c.Step] == nil {
+			first[c.Step] = c
+		}
+	}
+	var lines []string
+	for _, h := range found {
+		fields := map[string]any{}
+		for k, v := range h.fields {
+			fields[k] = v
+		}
+		if h.after == nil {
+			fields["at"] = durationText(h.at.Sub(x.report.Run.Started))
+		} else {
+			in := h.at.Sub(h.after.Taken)
+			if began := first[h.after.Step]; began != h.after {
+				in += timeOf(made, h.after).Sub(timeOf(made, began))
+			}
+			if fields["receipt"] != h.after.Step {
+				fields["after"] = h.after.Step
+			}
+			if in = max(0, in).Truncate(time.Millisecond); in > 0 {
+				fields["in"] = durationText(in)
+			}
+		}
+		lines = append(lines, flowYAML(fields, "at", "after", "receipt", "in", "event", "from", "path"))
+	}
+	return lines
+}
+
+// timeOf is when a call is made again, or was made where that is not known yet.
+func timeOf(made map[*madeCall]time.Time, c *madeCall) time.Time {
+	if t, ok := made[c]; ok {
+		return t
+	}
+	return c.Taken
+}
+
+func durationText(d time.Duration) string { return schema.FormatDuration(d.Truncate(time.Millisecond)) }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/server"
+)
+
+// A folder reads the runs of a data folder without a daemon: those that a daemon carried
+// and those in the foreground.
+type folder struct {
+	views   []*local.Viewer
+	people  server.View
+	closers []func() error
+}
+
+func (f *folder) close() {
+	for _, end := range slices.Backward(f.closers) {
+		_ = end() // nothing was written
+	}
+}
+
+// openFolder opens the data folder of the project of the working folder for reading.
+func (a *app) openFolder(ctx context.Context) (*folder, error) {
+	p, err := a.here()
+	if err != nil {
+		return nil, err
+	}
+	return p.openFolder(ctx)
+}
+
+func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
+	f := &folder{people: server.View{Numbers: p.Server.ShowPhoneNumbers}}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	v, err := p.vault(nil)
+	if err != nil {
+		return nil, err
+	}
+	f.closers = append(f.closers, v.Close)
+	catalog, err := p.descriptions()
+	if err != nil {
+		return nil, err
+	}
+	flows := &flowSet{}
+	flows.current.Store(&loadedFlows{project: p, catalog: catalog})
+	dir := p.at(p.Data)
+	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: contactOf(catalog)}
+	if _, err := os.Stat(filepath.Join(dir, ledgerName)); err == nil {
+		l, err := ledger.OpenSQLite(filepath.Join(dir, ledgerName), ledger.Options{Seal: v.Seal, Open: v.Open})
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		f.closers = append(f.closers, l.Close)
+		o.Past = l.Receipts
+	}
+	for _, name := range journals(dir) {
+		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		f.closers = append(f.closers, j.Close)
+		one := o
+		if name == journalName {
+			if one.Hash, err = readHash(ctx, j, v); err != nil {
+				return nil, err
+			}
+		}
+		f.views = append(f.views, local.NewViewer(j, one))
+	}
+	if len(f.views) == 0 {
+		return nil, surroundings(errors.New("no runs are kept in "+shown(dir)), "see data: in "+projectName)
+	}
+	return f, nil
+}
+
+// journals lists the journals of a data folder, the daemon's first.
+func journals(dir string) []string {
+	var names []string
+	for n := 0; ; n++ {
+		name := journalName
+		if n > 0 {
+			name = foregroundName(n)
+		}
+		_, err := os.Stat(filepath.Join(dir, name))
+		switch {
+		case err == nil:
+			names = append(names, name)
+		case n > 0 && errors.Is(err, fs.ErrNotExist):
+			return names
+		}
+		if n > mostForeground {
+			return names
+		}
+	}
+}
+
+// Runs implements runReader.
+func (f *folder) Runs(ctx context.Context, q server.Query) (*server.RunList, error) {
+	list := &server.RunList{Runs: []server.Run{}}
+	if q.Cursor != "" && len(f.views) > 1 {
+		return nil, wrong("narrow the list with --until", "without a daemon, a list of several journals has no cursor")
+	}
+	filter := host.Filter{
+		Flow: q.Flow, Status: machine.Status(q.Status), Unknown: q.Unknown, Recipient: q.Recipient,
+		Since: q.Since, Until: q.Until, Cursor: q.Cursor, Limit: q.Limit,
+	}
+	for _, view := range f.views {
+		runs, next, err := view.List(ctx, filter)
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		for _, r := range runs {
+			list.Runs = append(list.Runs, f.people.Run(r))
+		}
+		if len(f.views) == 1 {
+			list.Next = next
+		}
+	}
+	slices.SortStableFunc(list.Runs, func(a, b server.Run) int { return b.StartedAt.Compare(a.StartedAt) })
+	if q.Limit > 0 && len(list.Runs) > q.Limit {
+		list.Runs = list.Runs[:q.Limit]
+	}
+	return list, nil
+}
+
+// Run implements runReader. Nothing is waited for: no run goes on.
+func (f *folder) Run(ctx context.Context, run string, _ time.Duration) (*server.Detail, error) {
+	r, err := f.report(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return f.people.Detail(r), nil
+}
+
+// report finds a run in one of the journals.
+func (f *folder) report(ctx context.Context, run string) (*host.Report, error) {
+	for _, view := range f.views {
+		r, err := view.Get(ctx, run)
+		if _, missing := errors.AsType[*host.NotFoundError](err); missing {
+			continue
+		}
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		return r, nil
+	}
+	return nil, wrong("facteur runs list shows them", "there is no run %s", run)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"facteur/flow/journal"
+	"facteur/vault"
+)
+
+// Where the key of hashes is noted in the journal, and what it is sealed as.
+const (
+	hashKind = "facteur"
+	hashName = "hash key"
+)
+
+// openHash returns the keyed hash that stands for phone numbers and idempotency keys at
+// rest. Its key is in the journal, sealed: it must outlive the vault's key, or a key of
+// idempotency would start a second run after a rotation.
+func openHash(ctx context.Context, j journal.Journal, v *vault.Vault) (func(string) string, error) {
+	key, err := hashKey(ctx, j, v)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		key = make([]byte, 32)
+		rand.Read(key)
+	}
+	// It is sealed anew at each start, so that old keys of the vault can go one day.
+	sealed, err := v.Seal(key, []byte(hashName))
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	note, err := json.Marshal(sealed)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.Note(ctx, hashKind, hashName, note); err != nil {
+		return nil, surroundings(err, "")
+	}
+	return hashWith(key), nil
+}
+
+// readHash is openHash for who only reads; nil when no daemon was there yet.
+func readHash(ctx context.Context, j notes, v *vault.Vault) (func(string) string, error) {
+	key, err := hashKey(ctx, j, v)
+	if err != nil || key == nil {
+		return nil, err
+	}
+	return hashWith(key), nil
+}
+
+// notes is where the key is.
+type notes interface {
+	Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error)
+}
+
+// hashKey returns the key of hashes, nil when there is none.
+func hashKey(ctx context.Context, j notes, v *vault.Vault) ([]byte, error) {
+	found, err := j.Notes(ctx, hashKind)
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	note, ok := found[hashName]
+	if !ok {
+		return nil, nil
+	}
+	var sealed []byte
+	if err := json.Unmarshal(note, &sealed); err != nil {
+		return nil, surroundings(fmt.Errorf("the journal's key of hashes cannot be read: %w", err), "restore the data folder from a backup")
+	}
+	key, err := v.Open(sealed, []byte(hashName))
+	if err != nil {
+		return nil, surroundings(err, "the journal was sealed with a key that is missing: put the key file back")
+	}
+	return key, nil
+}
+
+// hashWith returns a hash of 130 bits, as small letters and digits.
+func hashWith(key []byte) func(string) string {
+	return func(text string) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(text))
+		return strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil))[:26])
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) healthCommand() *cobra.Command {
+	var f remoteFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "health",
+		Short: "Tell whether the daemon can work, for people, containers and load balancers",
+		Long: `Tell whether the daemon can work: its journal can be written, its vault answers. The exit
+code is 3 when it cannot, or when none runs. Over HTTP, that is GET /readyz; GET /healthz only
+tells that it answers.`,
+		Args: none,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := a.daemon(f, "say how it is")
+			if err != nil {
+				return err
+			}
+			ready, err := d.Ready(c.Context())
+			if err != nil {
+				return remoteError(err)
+			}
+			return a.printHealth(ready, asJSON)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	return c
+}
+
+func (a *app) printHealth(r *server.Readiness, asJSON bool) error {
+	if asJSON {
+		if err := a.printJSON(r); err != nil {
+			return err
+		}
+	} else {
+		for _, c := range r.Checks {
+			word, why := "ok", ""
+			if !c.OK {
+				word, why = "fail", c.Error
+			}
+			fmt.Fprintf(a.stdout, "%-4s  %-10s %s\n", word, c.Name, why)
+		}
+	}
+	if !r.Ready {
+		return &exitError{code: exitSurroundings}
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"time"
+
+	"facteur/actions/webhook"
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/host"
+	"facteur/server"
+	"facteur/vault"
+)
+
+// mountWebhooks adds what Meta and others call.
+func (d *daemon) mountWebhooks(mux *http.ServeMux) {
+	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
+		Resolve: d.vault.Resolve, Apply: d.applyWebhook, Known: d.knowsNumber, Insecure: d.config.InsecureWebhooks, Log: d.log,
+		Answered: func(a whatsapp.WebhookAnswer) {
+			if a.Status != http.StatusOK {
+				d.metrics.Webhook("refused")
+			}
+		},
+	}))
+	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
+		Find: d.starter.Hook, Resolve: d.vault.Resolve, Log: d.log,
+		Deliver: func(ctx context.Context, w webhook.Delivery) error {
+			d.metrics.Webhook("hook")
+			connection := w.Connection
+			if connection == webhook.None {
+				connection = ""
+			}
+			return d.host.Deliver(ctx, host.Event{
+				ID: w.ID, Name: webhook.Name, Subjects: []string{w.Path}, Connection: connection, At: w.At, Data: w.Data,
+			})
+		},
+		Answered: func(a webhook.Answer) {
+			if a.Status >= http.StatusBadRequest {
+				d.metrics.Webhook("refused")
+			}
+		},
+	}))
+}
+
+// applyWebhook stores what Meta tells, first in the ledger and then with the runs that it
+// concerns. What was told before goes to the host again: the daemon may have died between
+// the two, and the host drops what it knows.
+func (d *daemon) applyWebhook(ctx context.Context, connection string, told []whatsapp.Notification) error {
+	now := time.Now()
+	for _, n := range told {
+		d.metrics.Webhook(n.Kind)
+		if n.PhoneNumberID != "" {
+			d.silence.Heard(n.PhoneNumberID, now)
+		}
+	}
+	news, err := d.ledger.Apply(ctx, told...)
+	if err != nil {
+		return err
+	}
+	receipts, events := ledger.Deliveries(news, now)
+	if len(receipts) > 0 {
+		if err := d.host.Receive(ctx, receipts...); err != nil {
+			return err
+		}
+	}
+	for _, e := range events {
+		err := d.host.Deliver(ctx, host.Event{ID: e.ID, Name: e.Name, Subjects: e.Subjects, Connection: connection, At: e.At, Data: e.Data})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A senders is the phone number IDs that a project names.
+type senders struct {
+	any bool // a flow computes one
+	ids map[string]bool
+}
+
+var (
+	senderKey     = regexp.MustCompile(`sender_phone_id:\s*["']?([^"'\s,}]+)`)
+	senderLiteral = regexp.MustCompile(`^[0-9]+$`)
+)
+
+// sendersOf collects the numbers that flows, triggers and the project file name.
+func sendersOf(f *loadedFlows) senders {
+	s := senders{ids: map[string]bool{}}
+	for _, c := range f.project.Connections {
+		s.ids[c.SenderPhoneID] = true
+	}
+	for _, p := range f.plans {
+		for _, text := range p.Texts {
+			for _, m := range senderKey.FindAllStringSubmatch(text, -1) {
+				s.ids[m[1]] = true
+				s.any = s.any || !senderLiteral.MatchString(m[1])
+			}
+		}
+	}
+	return s
+}
+
+// knowsNumber tells whether a number is one of the project's: what Meta tells of others is
+// of another project under the same account.
+func (d *daemon) knowsNumber(connection, phoneNumberID string) bool {
+	s := d.flows.current.Load().senders
+	if s.any || s.ids[phoneNumberID] {
+		return true
+	}
+	c, err := d.vault.Resolve(context.Background(), connection)
+	return err != nil || c.Get("sender_phone_id") == "" || c.Get("sender_phone_id") == phoneNumberID
+}
+
+// aliases returns all names of who an event is of.
+func (d *daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
+	if kind != "whatsapp.message" {
+		return []string{subject}, nil
+	}
+	return d.ledger.Contact(ctx, subject)
+}
+
+// connections lists the project's connections, without their secrets.
+func (d *daemon) connections(ctx context.Context) ([]server.Connection, error) {
+	infos, err := d.vault.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]server.Connection, 0, len(infos))
+	for _, i := range infos {
+		c := server.Connection{
+			Name: i.Name, App: string(i.App), Backend: i.Backend, Ready: i.Ready, Missing: i.Missing, Hint: i.Hint,
+			CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, RefreshedAt: i.RefreshedAt,
+		}
+		if i.Err != nil {
+			c.Problem, _ = said(i.Err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// inspect asks Meta how the connections are, and logs what will go wrong: a token that
+// ends, a number that people report.
+func (d *daemon) inspect(ctx context.Context) {
+	for _, name := range d.flows.connections() {
+		c, err := d.vault.Resolve(ctx, name)
+		if err != nil || c.App != vault.WhatsApp {
+			continue
+		}
+		for _, f := range whatsapp.CheckConnection(ctx, nil, c) {
+			if ctx.Err() != nil {
+				return
+			}
+			if f.Name == "quality" {
+				d.metrics.Quality(c.Get("sender_phone_id"), f.Detail)
+			}
+			if f.Level != whatsapp.OK && f.Detail != "not checked" {
+				d.log.Warn("connection", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+			}
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"facteur/flow/schema"
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+// keysName is the file of API keys in the data folder.
+const keysName = "keys.json"
+
+func (a *app) keysCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "keys",
+		Short: "Make and revoke the keys that the daemon's API asks for",
+		Long: `Make and revoke the keys that the daemon's API asks for.
+
+Only their hashes are stored, in the data folder. A daemon that runs knows of a change at
+once. As long as nobody has made a key, a daemon on a loopback address takes everybody, and
+on any other it does not start.
+
+Scopes: read looks at everything; run also starts, cancels and retries runs, and delivers
+events; admin also settles, releases, pauses, reloads and exports.`,
+		Args: subcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.keysCreate(), a.keysList(), a.keysRevoke())
+	return c
+}
+
+// openKeys opens the keys of the project of the working folder.
+func (a *app) openKeys() (*server.Keys, error) {
+	p, err := a.here()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := p.dataFolder()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := server.OpenKeys(filepath.Join(dir, keysName))
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	return keys, nil
+}
+
+// dataFolder makes the data folder.
+func (p *project) dataFolder() (string, error) {
+	dir := p.at(p.Data)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+projectName)
+	}
+	return dir, nil
+}
+
+func (a *app) keysCreate() *cobra.Command {
+	var scope, expires string
+	c := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make a key, and print it this once",
+		Long: `Make a key for who uses it: NAME is for people. The key is printed this once, on standard
+output; nobody can show it again.`,
+		Example: "  facteur keys create web-shop --scope run > web-shop.key\n  facteur keys create grafana --scope read --expires 90d",
+		Args:    exactly("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			keys, err := a.openKeys()
+			if err != nil {
+				return err
+			}
+			var end time.Time
+			if expires != "" {
+				d, err := schema.ParseDuration(expires)
+				if err != nil {
+					return wrong("such as 24h or 90d", "--expires: %w", err)
+				}
+				end = time.Now().Add(d)
+			}
+			key, secret, err := keys.Create(args[0], server.Scope(scope), end)
+			if err != nil {
+				return wrong("", "%w", err)
+			}
+			fmt.Fprintln(a.stdout, secret)
+			fmt.Fprintf(a.stderr, "key %s of %s may %s; end it with: facteur keys revoke %s\n", key.ID, key.Name, key.Scope, key.ID)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&scope, "scope", string(server.ScopeRun), "what it may do: read, run or admin")
+	c.Flags().StringVar(&expires, "expires", "", "for how `long` it is good, such as 90d (default: until it is revoked)")
+	return c
+}
+
+func (a *app) keysList() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the keys, without their secrets",
+		Args:  none,
+		RunE: func(*cobra.Command, []string) error {
+			keys, err := a.openKeys()
+			if err != nil {
+				return err
+			}
+			list, err := keys.List()
+			if err != nil {
+				return surroundings(err, "")
+			}
+			if asJSON {
+				return a.printJSON(server.KeyList{Keys: append([]server.Key{}, list...)})
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(a.stderr, "no keys")
+				return nil
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tNAME\tSCOPE\tCREATED\tEXPIRES")
+			for _, k := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Scope, date(k.CreatedAt), date(k.ExpiresAt))
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
+	return c
+}
+
+func (a *app) keysRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "End a key",
+		Args:  exactly("ID"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			keys, err := a.openKeys()
+			if err != nil {
+				return err
+			}
+			if err := keys.Revoke(args[0]); err != nil {
+				return wrong("facteur keys list shows them", "%w", err)
+			}
+			fmt.Fprintf(a.stderr, "key %s is revoked\n", args[0])
+			return nil
+		},
+	}
+}

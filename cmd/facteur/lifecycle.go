@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/diag"
+	"facteur/server"
+	"facteur/vault"
+)
+
+// softStop is for how long what is under way may take to finish.
+const softStop = 30 * time.Second
+
+// serve runs a daemon until it is interrupted.
+func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
+	began := time.Now()
+	p, found, err := openProject(path)
+	if err != nil {
+		return err
+	}
+	if err := a.diagnose(found); err != nil {
+		return err
+	}
+	config, err := f.settled(p)
+	if err != nil {
+		return err
+	}
+	log := a.logger(config.LogFormat)
+	soft, hard, stop := a.interrupts(ctx, func(n int) {
+		if n == 1 {
+			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
+			return
+		}
+		log.Warn("cutting off what is under way")
+	})
+	defer stop()
+	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.run(soft, stop, began)
+}
+
+// run answers and works until soft ends, and then comes to an orderly end; cut ends what
+// has not finished by then.
+func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
+	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what goes on while it stops
+	defer end()
+	var all sync.WaitGroup
+	failed := make(chan error, 3)
+	public, inside := d.handlers(soft)
+	all.Go(func() {
+		failed <- server.Serve(work, d.door.tcp, public, server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
+	})
+	all.Go(func() {
+		failed <- server.Serve(work, d.door.socket, inside, server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
+	})
+	all.Go(func() {
+		if err := d.starter.Run(soft); err != nil && soft.Err() == nil {
+			failed <- fmt.Errorf("schedules: %w", err)
+		}
+	})
+	all.Go(func() { d.upkeep(soft) })
+	all.Go(func() { d.reloads(soft) })
+	if d.config.PublicURL != "" {
+		all.Go(func() { d.selfTest(soft) })
+	}
+	d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))
+	notify("READY=1")
+
+	var broken error
+	select {
+	case <-soft.Done():
+	case broken = <-failed:
+		d.log.Error("stopping: the daemon cannot go on", "error", broken)
+	}
+	notify("STOPPING=1")
+	cutOff := d.stop(soft)
+	cut() // what did not finish in time; and whoever waits for soft
+	end()
+	all.Wait()
+	if broken != nil {
+		return surroundings(broken, "")
+	}
+	if cutOff != nil {
+		d.log.Warn("stopped: something was cut off, and is taken up by the next start", "error", cutOff)
+		return nil
+	}
+	d.log.Info("stopped")
+	return nil
+}
+
+// stop lets what runs finish.
+func (d *daemon) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), softStop)
+	defer cancel()
+	return d.host.Stop(ctx)
+}
+
+// reloads reads the flows again whenever somebody hangs up, until ctx ends.
+func (d *daemon) reloads(ctx context.Context) {
+	if d.hangups == nil {
+		return
+	}
+	heard := make(chan os.Signal, 1)
+	defer d.hangups(heard)()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heard:
+			d.reload(ctx)
+		}
+	}
+}
+
+// reload swaps the flows if all are valid, and says what is wrong otherwise.
+func (d *daemon) reload(ctx context.Context) {
+	notify("RELOADING=1")
+	defer notify("READY=1")
+	found, err := d.flows.Reload(ctx)
+	switch {
+	case err != nil:
+		text, hint := said(err)
+		d.log.Error("reload failed; the flows stay as they were", "error", text, "hint", hint)
+	case found.HasErrors():
+		d.log.Error("the flows have mistakes; they stay as they were", "errors", countErrors(found))
+		d.show(found)
+	default:
+		d.log.Info("reloaded", "flows", len(d.flows.Plans()))
+		d.show(found)
+	}
+}
+
+func countErrors(found diag.List) (n int) {
+	for _, f := range found {
+		if f.Severity == diag.Error {
+			n++
+		}
+	}
+	return n
+}
+
+// show tells diagnostics: with snippets for people, else as log lines.
+func (d *daemon) show(found diag.List) {
+	if d.config.LogFormat == "text" {
+		_ = d.diagnose(found)
+		return
+	}
+	for _, f := range found {
+		d.log.Warn("diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
+			"severity", f.Severity.String(), "code", f.Code, "message", f.Message, "hint", f.Hint)
+	}
+}
+
+// checkTimeout bounds what is asked of the vault before the daemon is ready: one that
+// does not answer holds calls back, not the start.
+const checkTimeout = 2 * time.Second
+
+// checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
+// and says where Meta has to send them.
+func (d *daemon) checkConnections(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	names := d.flows.connections()
+	found := make([]vault.Connection, len(names))
+	problems := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { found[i], problems[i] = d.vault.Resolve(ctx, name) })
+	}
+	all.Wait()
+	for i, name := range names {
+		if problems[i] != nil {
+			text, hint := said(vaultError(problems[i]))
+			d.log.Warn("a connection cannot be used; calls over it are held back", "connection", name, "error", text, "hint", hint)
+			continue
+		}
+		if c := found[i]; c.App == vault.WhatsApp {
+			if err := d.tellWebhooks(c, d.publicURL()+webhookPath(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *daemon) tellWebhooks(c vault.Connection, callback string) error {
+	if c.Secret("app_secret").IsZero() {
+		if !d.config.InsecureWebhooks {
+			return wrong("store it: facteur vault set "+c.Name+" (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
+				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
+		}
+		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)
+	}
+	hint := "give Meta this callback URL, and the verify_token of the connection, in the app's dashboard under WhatsApp, Configuration; then: facteur webhook subscribe " + c.Name
+	if c.Secret("verify_token").IsZero() {
+		hint = "make up a verify token and store it: facteur vault set " + c.Name + "; then give Meta both in the app's dashboard under WhatsApp, Configuration"
+	}
+	d.log.Info("webhooks", "connection", c.Name, "callback", callback, "hint", hint)
+	return nil
+}
+
+// selfTest asks at the public URL what Meta asks, once the daemon answers.
+func (d *daemon) selfTest(ctx context.Context) {
+	for _, name := range d.flows.connections() {
+		c, err := d.vault.Resolve(ctx, name)
+		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
+			continue
+		}
+		callback, err := d.project.callback(d.config.PublicURL, name)
+		if err != nil {
+			continue
+		}
+		for _, f := range whatsapp.CheckCallback(ctx, nil, c, callback) {
+			switch {
+			case f.Name != "handshake" && f.Name != "strangers" || ctx.Err() != nil:
+			case f.Level == whatsapp.OK:
+				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
+			default:
+				d.log.Warn("self-test: Meta cannot reach the webhooks", "connection", name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+			}
+		}
+	}
+}
+
+var errVault = errors.New("the vault does not answer")
+
+// checks are what the daemon needs to be ready.
+func (d *daemon) checks() []server.Check {
+	return []server.Check{
+		{Name: "journal", Do: func(ctx context.Context) error { return d.journal.Note(ctx, hashKind, "check", []byte("1")) }},
+		{Name: "vault", Do: func(ctx context.Context) error {
+			for _, name := range d.flows.connections() {
+				_, err := d.vault.Resolve(ctx, name)
+				if e, ok := errors.AsType[*vault.BackendError](err); ok && e.Temporary() {
+					return fmt.Errorf("%w: %s", errVault, e.Summary())
+				}
+			}
+			return nil
+		}},
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"facteur/server"
+)
+
+// An entrance is where a daemon is asked: an address for the world, and a socket for the
+// commands of who may read its data folder.
+type entrance struct {
+	tcp, socket net.Listener
+	url         string // of tcp
+	path        string // of the socket
+	tls         *server.CertFiles
+}
+
+// openTCP listens at the address of a daemon.
+func (d *daemon) openTCP() error {
+	loopback := isLoopback(d.config.Listen)
+	made, err := d.keys.Made()
+	switch {
+	case err != nil:
+		return surroundings(err, "")
+	case !made && !loopback:
+		return wrong("make one with: facteur keys create NAME; or listen on 127.0.0.1",
+			"whoever reaches %s could send messages: there is no API key", d.config.Listen)
+	}
+	e := &entrance{}
+	d.door = e
+	scheme := "http"
+	if d.config.TLSCert != "" {
+		scheme = "https"
+		if e.tls, err = server.LoadCert(d.config.TLSCert, d.config.TLSKey, d.log); err != nil {
+			return wrong("", "%w", err)
+		}
+	}
+	if e.tcp, err = net.Listen("tcp", d.config.Listen); err != nil {
+		return surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
+	}
+	d.closers = append(d.closers, func() { _ = e.tcp.Close() }) // it is closed already when all went well
+	e.url = scheme + "://" + e.tcp.Addr().String()
+	switch {
+	case !made && d.config.PublicURL == "":
+		d.log.Warn("there is no API key: whoever is on this machine may send messages", "hint", "facteur keys create NAME")
+	case !made:
+		d.log.Warn("there is no API key, so nobody may ask the API over HTTP: with a public URL it could be anybody", "hint", "facteur keys create NAME")
+	}
+	return nil
+}
+
+// maxSocketPath is what fits into the address of a Unix socket on all systems.
+const maxSocketPath = 100
+
+// openSocket listens for commands on this machine, and puts up the doorplate. The data
+// folder is this daemon's alone, so what is there is from one that died.
+func (d *daemon) openSocket() error {
+	e := d.door
+	e.path = filepath.Join(d.dir, "daemon.sock")
+	if len(e.path) > maxSocketPath {
+		dir, err := os.MkdirTemp("", "facteur-")
+		if err != nil {
+			return surroundings(fmt.Errorf("the socket for commands: %w", err), "")
+		}
+		d.closers = append(d.closers, func() { _ = os.RemoveAll(dir) })
+		e.path = filepath.Join(dir, "daemon.sock")
+	}
+	_ = os.Remove(e.path)
+	var err error
+	if e.socket, err = net.Listen("unix", e.path); err == nil {
+		err = os.Chmod(e.path, 0o600)
+	}
+	if err != nil {
+		return surroundings(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
+	}
+	plate := filepath.Join(d.dir, doorplateName)
+	d.closers = append(d.closers, func() {
+		_ = e.socket.Close() // it is closed already when all went well
+		_ = os.Remove(plate)
+	})
+	return d.writePlate(plate, doorplate{PID: os.Getpid(), URL: e.url, Socket: e.path})
+}
+
+// writePlate replaces the doorplate as a whole: others read it at any time.
+func (d *daemon) writePlate(path string, plate doorplate) error {
+	text, err := json.Marshal(plate)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o600), os.Rename(path+".new", path)); err != nil {
+		return surroundings(fmt.Errorf("the data folder: %w", err), "")
+	}
+	return nil
+}
+
+// handlers returns the handler for the world, and the one for commands on this machine.
+func (d *daemon) handlers(stopping context.Context) (public, local http.Handler) {
+	options := server.Options{
+		Host: d.host, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
+		Export: d.export, Checks: d.checks(), Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
+	}
+	inside := options
+	inside.Open = true
+	options.Keys = d.keys
+	// Behind a proxy everybody comes from the loopback.
+	options.Open = isLoopback(d.config.Listen) && d.config.PublicURL == ""
+	mux := http.NewServeMux()
+	mux.Handle("/", server.New(options))
+	d.mountWebhooks(mux)
+	return mux, server.New(inside)
+}
+
+// publicURL is where the world reaches the daemon, as far as that is known.
+func (d *daemon) publicURL() string {
+	return strings.TrimSuffix(cmp.Or(d.config.PublicURL, d.door.url), "/")
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) pauseCommand() *cobra.Command {
+	var f remoteFlags
+	var reason string
+	c := &cobra.Command{
+		Use:   "pause all | connection NAME | flow NAME",
+		Short: "Hold calls back, until resume",
+		Long: `Hold calls back: those of all runs, of those over a connection, of those of a flow. What is
+under way finishes; runs still start, wait and receive, and show what holds them. Time-outs
+of single calls do not pass meanwhile, those of runs and waits do.`,
+		Example: `  facteur pause connection whatsapp_shop --reason "wrong template"
+  facteur pause all`,
+		Args: scopeArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(f, "pause")
+			if err != nil {
+				return err
+			}
+			scope, name := scopeOf(args)
+			if err := d.Pause(c.Context(), server.PauseRequest{Scope: scope, Name: name, Reason: reason}); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "paused: %s; go on with: facteur resume %s\n", strings.Join(args, " "), strings.Join(args, " "))
+			return nil
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&reason, "reason", "", "why, for people")
+	return c
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var f remoteFlags
+	c := &cobra.Command{
+		Use:   "resume all | connection NAME | flow NAME",
+		Short: "Let calls go on that pause held back, or the daemon itself",
+		Args:  scopeArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(f, "resume")
+			if err != nil {
+				return err
+			}
+			scope, name := scopeOf(args)
+			if err := d.Resume(c.Context(), server.ResumeRequest{Scope: scope, Name: name}); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "resumed: %s\n", strings.Join(args, " "))
+			return nil
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func (a *app) holdsCommand() *cobra.Command {
+	var f remoteFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "holds",
+		Short: "List what holds calls back now",
+		Long: `List what holds calls back now: what was paused, and what the daemon holds by itself,
+because credentials were refused or the vault does not answer. It lifts those when that has
+changed.`,
+		Args: none,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := a.daemon(f, "say what it holds back")
+			if err != nil {
+				return err
+			}
+			holds, err := d.Holds(c.Context())
+			if err != nil {
+				return remoteError(err)
+			}
+			if asJSON {
+				return a.printJSON(server.HoldList{Holds: holds})
+			}
+			return a.printHolds(holds)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
+	return c
+}
+
+func (a *app) printHolds(holds []server.Hold) error {
+	if len(holds) == 0 {
+		fmt.Fprintln(a.stderr, "nothing is held back")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "WHAT\tSINCE\tCALLS\tREASON")
+	for _, h := range holds {
+		what := strings.TrimSpace(string(h.Scope) + " " + h.Name)
+		reason := h.Reason
+		if h.Auto {
+			reason += " (lifted by itself)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", what, h.Since.UTC().Format(time.DateTime), h.Calls, reason)
+	}
+	return w.Flush()
+}
+
+// scopeArgs wants what is paused: all, or a connection or flow and its name.
+func scopeArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return wrong(seeHelp(c), "%s takes what it is about: all, connection NAME or flow NAME", c.CommandPath())
+	}
+	switch scope := host.Scope(args[0]); {
+	case scope == host.All && len(args) == 1:
+		return nil
+	case (scope == host.Connection || scope == host.Flow) && len(args) == 2:
+		return nil
+	case scope == host.Connection || scope == host.Flow:
+		return wrong(seeHelp(c), "%s %s takes one NAME", c.CommandPath(), scope)
+	}
+	return wrong(seeHelp(c), "%q is not all, connection NAME or flow NAME", strings.Join(args, " "))
+}
+
+func scopeOf(args []string) (host.Scope, string) {
+	if len(args) == 1 {
+		return host.Scope(args[0]), ""
+	}
+	return host.Scope(args[0]), args[1]
+}

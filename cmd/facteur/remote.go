@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+// remoteFlags say where a daemon is, and what to prove with who asks.
+type remoteFlags struct {
+	server  string
+	keyFile string
+}
+
+func (f *remoteFlags) add(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&f.server, "server", "", "the `URL` of the daemon (FACTEUR_SERVER); default: the one of this project's data folder")
+	c.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a `file` that holds an API key (or FACTEUR_API_KEY, the key itself)")
+}
+
+// A doorplate is where the daemon of a data folder is found, for commands on the same
+// machine. What the socket is asked needs no key: who may open it may read all that there
+// is.
+type doorplate struct {
+	PID    int    `json:"pid"`
+	URL    string `json:"url"`
+	Socket string `json:"socket"`
+}
+
+// doorplateName is the name of the doorplate in the data folder.
+const doorplateName = "daemon.json"
+
+func readDoorplate(dir string) (plate doorplate, ok bool) {
+	text, err := os.ReadFile(filepath.Join(dir, doorplateName))
+	return plate, err == nil && json.Unmarshal(text, &plate) == nil && plate.Socket != ""
+}
+
+// client speaks to the daemon of the doorplate, by its socket.
+func (d doorplate) client() *server.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", d.Socket)
+	}
+	return &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// answers tells whether a daemon is there.
+func (d doorplate) answers() bool {
+	conn, err := net.Dial("unix", d.Socket)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// remote returns the client of the daemon that is meant, nil when the project has none
+// that runs.
+func (a *app) remote(f remoteFlags) (*server.Client, error) {
+	address := f.server
+	if address == "" {
+		address = os.Getenv("FACTEUR_SERVER")
+	}
+	if address == "" {
+		p, err := a.here()
+		if err != nil {
+			return nil, err
+		}
+		if plate, ok := readDoorplate(p.at(p.Data)); ok && plate.answers() {
+			return plate.client(), nil
+		}
+		return nil, nil
+	}
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, wrong("it looks like http://127.0.0.1:8080", "%q is not the address of a daemon", address)
+	}
+	key, err := f.key()
+	return &server.Client{URL: address, Key: key}, err
+}
+
+// daemon is remote for what only a daemon can do.
+func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
+	c, err := a.remote(f)
+	if err == nil && c == nil {
+		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what),
+			`start it with "facteur serve", or name another with --server URL`)
+	}
+	return c, err
+}
+
+func (f remoteFlags) key() (string, error) {
+	if f.keyFile == "" {
+		return os.Getenv("FACTEUR_API_KEY"), nil
+	}
+	text, err := os.ReadFile(f.keyFile)
+	if err != nil {
+		return "", wrong("", "the API key: %w", err)
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || bytes.ContainsAny(text, " \n\t") {
+		return "", wrong("it is what facteur keys create printed", "%s does not hold an API key", f.keyFile)
+	}
+	return string(text), nil
+}
+
+// here opens the project of the working folder, whose flows are not looked at.
+func (a *app) here() (*project, error) {
+	p, found, err := openProject(".")
+	if err != nil {
+		return nil, err
+	}
+	return p, a.diagnose(found)
+}
+
+// remoteError gives what a daemon said its exit code.
+func remoteError(err error) error {
+	var p *server.Problem
+	if errors.As(err, &p) {
+		e := &exitError{code: exitSurroundings, err: p, hint: p.Hint}
+		switch p.Kind() {
+		case server.Conflict, server.Rejected:
+			e.code = exitFailed
+		case server.BadRequest, server.Invalid, server.NotFound, server.KeyReused, server.InvalidFlows:
+			e.code = exitWrong
+		case server.Unauthorized:
+			if e.hint == "" {
+				e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; facteur keys create makes one"
+			}
+		}
+		return e
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", strings.TrimSuffix(hostOf(u.URL), "/"), u.Err), "check that it runs, and its address")
+	}
+	return err
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "that address"
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"facteur/flow/schema"
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runsCommand() *cobra.Command {
+	var f remoteFlags
+	c := &cobra.Command{
+		Use:   "runs",
+		Short: "Look at runs, and look after them",
+		Long: `Look at runs, and look after them.
+
+The daemon that works on this project's data folder is asked, or another with --server.
+When none runs, list, show, events and export read the data folder itself.`,
+		Args: subcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	f.add(c)
+	c.AddCommand(
+		a.runsList(&f), a.runsShow(&f), a.runsEvents(&f), a.runsCancel(&f), a.runsRetry(&f),
+		a.runsSettle(&f), a.runsRelease(&f), a.runsRerun(&f), a.runsExport(&f),
+	)
+	return c
+}
+
+// A runReader knows of runs: a daemon, or a data folder.
+type runReader interface {
+	Runs(ctx context.Context, q server.Query) (*server.RunList, error)
+	Run(ctx context.Context, run string, wait time.Duration) (*server.Detail, error)
+}
+
+type listFlags struct {
+	server.Query
+	since, until string
+	json         bool
+}
+
+func (a *app) runsList(remote *remoteFlags) *cobra.Command {
+	var f listFlags
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List runs, the last started first",
+		Example: `  facteur runs list --status unknown
+  facteur runs list --flow order_shipped --since 24h --json
+  facteur runs list --recipient +33612345678`,
+		Args: none,
+		RunE: func(c *cobra.Command, _ []string) error { return a.listRuns(c.Context(), *remote, f) },
+	}
+	c.Flags().StringVar(&f.Flow, "flow", "", "only runs of this `flow`")
+	c.Flags().StringVar(&f.Status, "status", "", "only runs that are running, waiting, queued, held, succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
+	c.Flags().StringVar(&f.Recipient, "recipient", "", "only runs that wrote to this `contact`, as flows name it")
+	c.Flags().StringVar(&f.since, "since", "", "only runs that started then or later: a `time` such as 2026-01-31T08:00:00Z, or how long ago, such as 24h")
+	c.Flags().StringVar(&f.until, "until", "", "only runs that started before: a `time`, or how long ago")
+	c.Flags().IntVar(&f.Limit, "limit", 100, "at most `N` runs, up to 1000")
+	c.Flags().StringVar(&f.Cursor, "cursor", "", "go on where a list ended: its `next`")
+	c.Flags().BoolVar(&f.json, "json", false, "print the list as JSON")
+	return c
+}
+
+func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) error {
+	var err error
+	if f.Since, err = moment("--since", f.since); err != nil {
+		return err
+	}
+	if f.Until, err = moment("--until", f.until); err != nil {
+		return err
+	}
+	if f.Status == "unknown" {
+		f.Status, f.Unknown = "", true
+	}
+	return a.reading(ctx, remote, func(r runReader) error {
+		list, err := r.Runs(ctx, f.Query)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return a.printJSON(list)
+		}
+		return a.printRuns(list)
+	})
+}
+
+func (a *app) printRuns(list *server.RunList) error {
+	if len(list.Runs) == 0 {
+		fmt.Fprintln(a.stderr, "no runs")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tFLOW\tSTATUS\tSTARTED\tTOOK\tBY")
+	for _, r := range list.Runs {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.RunID, r.Flow, statusOf(r), r.StartedAt.UTC().Format(time.DateTime), took(r.StartedAt, r.EndedAt), r.By)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if list.Next != "" {
+		fmt.Fprintf(a.stderr, "there are more: --cursor %s\n", list.Next)
+	}
+	return nil
+}
+
+// statusOf says how a run stands, with the calls that nobody knows the outcome of.
+func statusOf(r server.Run) string {
+	if r.Unknown == 0 {
+		return string(r.Status)
+	}
+	return fmt.Sprintf("%s, %d unknown", r.Status, r.Unknown)
+}
+
+func took(start, end time.Time) string {
+	if end.IsZero() {
+		return "-"
+	}
+	return schema.FormatDuration(end.Sub(start).Round(time.Millisecond))
+}
+
+// moment reads a time, or how long ago it was; "" is the zero time.
+func moment(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		return t, nil
+	}
+	ago, err := schema.ParseDuration(text)
+	if err != nil {
+		return time.Time{}, wrong("write a time such as 2026-01-31T08:00:00Z, or how long ago: 90m, 24h, 7d", "%s: %q is neither a time nor a duration", flag, text)
+	}
+	return time.Now().Add(-ago), nil
+}
+
+// reading lets something read runs: from the daemon, or from the data folder when none
+// runs.
+func (a *app) reading(ctx context.Context, f remoteFlags, read func(runReader) error) error {
+	c, err := a.remote(f)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return remoteError(read(c))
+	}
+	folder, err := a.openFolder(ctx)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	return read(folder)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
+	var r server.CancelRequest
+	c := &cobra.Command{
+		Use:   "cancel RUN",
+		Short: "Ask a run to end: what is under way finishes, and finally runs",
+		Args:  exactly("RUN"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(*f, "cancel a run")
+			if err != nil {
+				return err
+			}
+			if err := d.Cancel(c.Context(), args[0], r); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "run %s is asked to end; see: facteur runs show %s\n", args[0], args[0])
+			return nil
+		},
+	}
+	c.Flags().StringVar(&r.Reason, "reason", "", "why, for people")
+	return c
+}
+
+func (a *app) runsRetry(f *remoteFlags) *cobra.Command {
+	var r server.RetryRequest
+	c := &cobra.Command{
+		Use:   "retry RUN",
+		Short: "Make a run go on that failed, from what failed",
+		Long: `Make a run go on that failed or was cancelled. What succeeded stays as it is; what failed
+is done again, of a foreach only the iterations that failed.
+
+A step whose outcome is unknown may have happened: it is done again only with --resend.
+Better settle it first: facteur runs settle.`,
+		Args: exactly("RUN"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(*f, "retry a run")
+			if err != nil {
+				return err
+			}
+			if err := d.Retry(c.Context(), args[0], r); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "run %s goes on; see: facteur runs show %s\n", args[0], args[0])
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&r.Resend, "resend", false, "do again also what may have happened: a message may then arrive twice")
+	return c
+}
+
+func (a *app) runsSettle(f *remoteFlags) *cobra.Command {
+	var sent string
+	var notSent bool
+	c := &cobra.Command{
+		Use:   "settle RUN STEP",
+		Short: "Say what became of a step whose outcome is unknown",
+		Long: `Say what became of a step whose outcome is unknown, once you know: from the recipient,
+from WhatsApp Manager, from the API that was called. The record is corrected; a run that
+still waits for it goes on, one that has ended does not (see retry).
+
+STEP is the path that "runs show" prints, or the id where that is clear.`,
+		Example: `  facteur runs settle lv7k… notify --sent wamid.HBgL…
+  facteur runs settle lv7k… notify --sent=          # it was, and its id is not known
+  facteur runs settle lv7k… notify --not-sent`,
+		Args: arguments("RUN", "STEP"),
+		RunE: func(c *cobra.Command, args []string) error {
+			happened := c.Flags().Changed("sent")
+			if happened == notSent {
+				return wrong("", "say one of --sent WAMID and --not-sent")
+			}
+			d, err := a.daemon(*f, "settle a step")
+			if err != nil {
+				return err
+			}
+			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
+			if err := d.Settle(c.Context(), args[0], r); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], args[0])
+			return nil
+		},
+	}
+	c.Flags().StringVar(&sent, "sent", "", "it happened; the message's `wamid`, or what the API calls it, where that is known")
+	c.Flags().BoolVar(&notSent, "not-sent", false, "it did not happen")
+	return c
+}
+
+func (a *app) runsRelease(f *remoteFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "release RUN",
+		Short: "Let a run go on that is held since a backup was restored",
+		Long: `Let a run go on that is held since a backup was restored ("facteur serve --restored").
+It may have gone on after the backup was made, and have sent what it would send now: look
+before you release it.`,
+		Args: exactly("RUN"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(*f, "release a run")
+			if err != nil {
+				return err
+			}
+			if err := d.Release(c.Context(), args[0]); err != nil {
+				return remoteError(err)
+			}
+			fmt.Fprintf(a.stderr, "run %s goes on\n", args[0])
+			return nil
+		},
+	}
+}
+
+func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
+	var r server.RerunRequest
+	var o server.StartOption
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "rerun RUN",
+		Short: "Start a new run with the same inputs",
+		Long: `Start a new run with the inputs of another, of the version of the flow that it ran, or
+with --latest of today's. It does everything anew, whatever the other run has done.`,
+		Args: exactly("RUN"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(*f, "start a run")
+			if err != nil {
+				return err
+			}
+			started, err := d.Rerun(c.Context(), args[0], r, o)
+			if err != nil {
+				return remoteError(err)
+			}
+			if asJSON {
+				return a.printJSON(started)
+			}
+			fmt.Fprintln(a.stdout, started.RunID)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&r.Latest, "latest", false, "run the flow as it is now")
+	c.Flags().StringVar(&o.Key, "idempotency-key", "", "a second start with the same `key` is the first one")
+	c.Flags().DurationVar(&o.Wait, "wait", 0, "wait so long for its end, e.g. "+(30*time.Second).String())
+	c.Flags().BoolVar(&asJSON, "json", false, "print the run as JSON")
+	return c
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"facteur/flow/host"
+	"facteur/flow/suite"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runsExport(remote *remoteFlags) *cobra.Command {
+	var out string
+	var keep bool
+	c := &cobra.Command{
+		Use:   "export RUN",
+		Short: "Write a run as a flow test that gives the same result offline",
+		Long: `Write a run as a flow test: its inputs, what was sent and answered, what came, and what came
+of it. The run is carried out again over what its journal says, by a virtual clock, and the
+test is run before it is written: what is not the same offline is said.
+
+Phone numbers, names, e-mail addresses and ids of messages are replaced by made-up ones, the
+same by the same, and sensitive values by others of the same form; secrets are not in a
+journal. What people wrote is kept, since flows decide by it: read it before you commit it.
+--keep-personal-data replaces only what is sensitive.
+
+The daemon is not asked, unless --server is given: the journal is read here. The flow is the
+project's of today.`,
+		Example: "  facteur runs export lv7k… -o flows/lost_parcel.test.yaml\n  facteur test flows",
+		Args:    exactly("RUN"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.exportRun(c.Context(), *remote, args[0], out, keep)
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "write to this new `file`, which ends in .test.yaml (default: standard output)")
+	c.Flags().BoolVar(&keep, "keep-personal-data", false, "keep phone numbers, names and what else is personal")
+	return c
+}
+
+func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
+	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
+		return wrong("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
+	}
+	p, err := a.here()
+	if err != nil {
+		return err
+	}
+	f, err := p.openFolder(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	r, err := f.report(ctx, run)
+	if err != nil {
+		return err
+	}
+	c := newChecker()
+	checked, err := c.project(p.root)
+	if err != nil {
+		return err
+	}
+	if checked == nil {
+		return a.diagnose(c.found)
+	}
+	x, text, err := exportOf(ctx, checked, r, keep)
+	if err != nil {
+		return err
+	}
+	for _, note := range x.notes {
+		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("33", "note:"), note)
+	}
+	if err := a.writeExport(out, text); err != nil {
+		return err
+	}
+	reports := x.check(ctx, text)
+	if reports.Passed() {
+		return nil
+	}
+	_ = reports.Text(a.stderr, suite.TextOptions{Color: colored(a.stderr)})
+	return &exitError{code: exitFailed, err: errors.New("offline, the run does not come to the same result; the test says what is different"), hint: "mend it by hand"}
+}
+
+// exportOf makes a flow test of a run by the flow that the project has now.
+func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool) (*export, []byte, error) {
+	f := p.names[r.Run.Flow]
+	if f == nil || f.flow == nil || f.diags.HasErrors() {
+		return nil, nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
+	}
+	compiled, found := p.compiler.Compile(f.flow)
+	if compiled == nil {
+		return nil, nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
+	}
+	x, err := newExport(p, compiled, r, keep)
+	if err != nil {
+		return nil, nil, err
+	}
+	if compiled.Digest != r.Run.Digest {
+		x.note("the flow has changed since the run: the test is of the flow as it is now")
+	}
+	text, err := x.write(ctx)
+	return x, text, err
+}
+
+func (a *app) writeExport(out string, text []byte) error {
+	if out == "" {
+		_, err := a.stdout.Write(text)
+		return err
+	}
+	file, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return wrong("choose another name", "the test: %w", err)
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return surroundings(fmt.Errorf("the test: %w", err), "")
+	}
+	fmt.Fprintf(a.stderr, "%s is written; read it before you commit it\n", out)
+	return nil
+}
+
+// export is what the API gives as a flow test.
+func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
+	c := newChecker()
+	p, err := c.project(d.project.root)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, c.found.Err()
+	}
+	_, text, err := exportOf(ctx, p, r, false)
+	return text, err
+}

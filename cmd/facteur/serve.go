@@ -1,0 +1,132 @@
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"facteur/flow/schema"
+
+	"github.com/spf13/cobra"
+)
+
+type serveFlags struct {
+	serverFile
+	restored  bool
+	retention string
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve [PROJECT]",
+		Short: "Run the daemon: durable runs, webhooks, triggers, the API",
+		Long: `Run the daemon of a project: durable runs that survive a crash, webhooks, triggers, the API
+under /v1 (described at /v1/openapi.yaml). PROJECT is its folder; default: this one.
+
+What flags say goes before FACTEUR_SERVER_…, and that before "server:" in facteur.yaml.
+
+One daemon works on a data folder. The first interrupt (SIGINT, SIGTERM) stops it softly: it
+takes nothing new and lets what is under way finish, for up to 30 seconds; the second cuts
+that off. SIGHUP, like POST /v1/reload, reads the flows again: all at once when all are
+valid, else none.
+
+It starts without API keys only on a loopback address, and without the app_secret of a
+WHATSAPP connection only with --insecure-webhooks: nobody could tell then whether a webhook
+is Meta's.`,
+		Example: `  facteur serve
+  facteur serve shop --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+  facteur serve --public-url https://facteur.shop.test --log-format json`,
+		Args: atMostOne("PROJECT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "."
+			if len(args) == 1 {
+				path = args[0]
+			}
+			return a.serve(c.Context(), path, f)
+		},
+	}
+	c.Flags().StringVar(&f.Listen, "listen", "", "the `address` to listen on; port 0 is any (default 127.0.0.1:8080)")
+	c.Flags().StringVar(&f.PublicURL, "public-url", "", "where the world reaches the daemon, for webhooks")
+	c.Flags().StringVar(&f.TLSCert, "tls-cert", "", "a PEM `file` with the certificate; read again when it changes")
+	c.Flags().StringVar(&f.TLSKey, "tls-key", "", "a PEM `file` with its key")
+	c.Flags().BoolVar(&f.InsecureWebhooks, "insecure-webhooks", false, "take webhooks unsigned where a connection has no app_secret; for development")
+	c.Flags().BoolVar(&f.restored, "restored", false, "the data folder is from a backup: hold what had not ended until it is released")
+	c.Flags().StringVar(&f.LogFormat, "log-format", "", "text or json (default text)")
+	c.Flags().BoolVar(&f.ShowPhoneNumbers, "show-phone-numbers", false, "show phone numbers in the log and the API in full")
+	c.Flags().IntVar(&f.Workers, "workers", 0, "how many runs go on at the same time (default 1024)")
+	c.Flags().StringVar(&f.retention, "retention", "", "how `long` runs are kept after their end (default 90d)")
+	return c
+}
+
+// defaultRetention is how long runs are kept.
+const defaultRetention = 90 * 24 * time.Hour
+
+// settled puts flags over what the project file and the environment say, and defaults
+// below.
+func (f serveFlags) settled(p *project) (serverFile, error) {
+	s := p.Server
+	for _, o := range []struct{ flag, file *string }{
+		{&f.Listen, &s.Listen}, {&f.PublicURL, &s.PublicURL}, {&f.LogFormat, &s.LogFormat},
+	} {
+		*o.file = cmp.Or(*o.flag, *o.file)
+	}
+	s.TLSCert, s.TLSKey = cmp.Or(f.TLSCert, p.at(s.TLSCert)), cmp.Or(f.TLSKey, p.at(s.TLSKey))
+	s.InsecureWebhooks = s.InsecureWebhooks || f.InsecureWebhooks
+	s.ShowPhoneNumbers = s.ShowPhoneNumbers || f.ShowPhoneNumbers
+	s.Workers = cmp.Or(f.Workers, s.Workers)
+	s.Listen = cmp.Or(s.Listen, "127.0.0.1:8080")
+	s.LogFormat = cmp.Or(s.LogFormat, "text")
+	if f.retention != "" {
+		d, err := schema.ParseDuration(f.retention)
+		if err != nil {
+			return s, wrong("such as 90d", "--retention: %w", err)
+		}
+		s.Retention = d
+	}
+	s.Retention = cmp.Or(s.Retention, defaultRetention)
+	return s, s.check()
+}
+
+func (s serverFile) check() error {
+	switch {
+	case s.LogFormat != "text" && s.LogFormat != "json":
+		return wrong("", "the log format is text or json, not %q", s.LogFormat)
+	case (s.TLSCert == "") != (s.TLSKey == ""):
+		return wrong("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
+	case s.Workers < 0:
+		return wrong("", "--workers: %d runs cannot go on", s.Workers)
+	case s.Retention < time.Hour:
+		return wrong("", "--retention: an hour is the least")
+	}
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		return wrong("it looks like 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
+	}
+	if s.PublicURL != "" {
+		return checkPublicURL(s.PublicURL)
+	}
+	return nil
+}
+
+// isLoopback tells whether only this machine reaches an address.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// logger writes log lines to standard error.
+func (a *app) logger(format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, nil))
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// What the daemon does by itself, and when.
+const (
+	pruneEvery = time.Hour
+	pruneBatch = 500
+	pruneRest  = 50 * time.Millisecond // between batches: runs go before
+
+	inspectFirst = time.Minute // after the start
+	inspectEvery = 6 * time.Hour
+
+	// leastLedger is for how long the ledger remembers at least: Meta repeats webhooks
+	// for seven days.
+	leastLedger = 8 * 24 * time.Hour
+)
+
+// upkeep looks after what nobody asks for, until ctx ends: it warns of silence and forgets
+// what is old.
+func (d *daemon) upkeep(ctx context.Context) {
+	minute, hour, shift := time.NewTicker(time.Minute), time.NewTicker(pruneEvery), time.NewTicker(inspectEvery)
+	defer minute.Stop()
+	defer hour.Stop()
+	defer shift.Stop()
+	first := time.After(inspectFirst)
+	d.prune(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-minute.C:
+			d.warnOfSilence()
+		case <-hour.C:
+			d.prune(ctx)
+		case <-first:
+			d.inspect(ctx)
+		case <-shift.C:
+			d.inspect(ctx)
+		}
+	}
+}
+
+// warnOfSilence says whose messages no webhook tells of: lost answers cannot be settled
+// then, and nobody hears of undelivered messages.
+func (d *daemon) warnOfSilence() {
+	for _, one := range d.silence.Senders(time.Now()) {
+		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
+			"hint", "see where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")
+	}
+}
+
+// prune forgets runs, events and messages that are old, a few at a time.
+func (d *daemon) prune(ctx context.Context) {
+	now := time.Now()
+	kept := d.config.Retention
+	for _, store := range []struct {
+		name   string
+		before time.Time
+		prune  func(context.Context, time.Time, int) (int, error)
+	}{
+		{"journal", now.Add(-kept), d.journal.Prune},
+		{"ledger", now.Add(-max(kept, leastLedger)), d.ledger.Prune},
+	} {
+		all := 0
+		for {
+			n, err := store.prune(ctx, store.before, pruneBatch)
+			all += n
+			if err != nil && ctx.Err() == nil {
+				d.log.Error("forgetting what is old failed", "what", store.name, "error", err)
+			}
+			if err != nil || n == 0 || !pause(ctx, pruneRest) {
+				break
+			}
+		}
+		if all > 0 {
+			d.log.Info("forgot what is old", "what", store.name, "count", all, "before", store.before.UTC().Format(time.RFC3339))
+		}
+	}
+}
+
+// pause waits, and tells whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"facteur/actions/whatsapp"
+	"facteur/vault"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) webhookSubscribe() *cobra.Command {
+	var override, asJSON bool
+	var public string
+	c := &cobra.Command{
+		Use:   "subscribe CONNECTION",
+		Short: "Make Meta send an account's webhooks to the app of the token",
+		Long: `Make Meta send an account's webhooks (waba_id) to the app of the connection's token. Where
+they go is set for the app, in its dashboard (WhatsApp, Configuration): the callback URL that
+"facteur serve" prints, and the verify token that the connection holds.
+
+With --override they go to this daemon whatever the app's address is: Meta asks it at once,
+so it must run and be reachable at its public URL.`,
+		Args: exactly("CONNECTION"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer v.Close()
+			callback := ""
+			if override {
+				if callback, err = p.callback(public, args[0]); err != nil {
+					return err
+				}
+			}
+			return a.printFindings(whatsapp.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
+		},
+	}
+	c.Flags().BoolVar(&override, "override", false, "send them to this daemon's public URL, whatever the app's address is")
+	c.Flags().StringVar(&public, "public-url", "", "where the world reaches the daemon (default: server.public_url in facteur.yaml)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return c
+}
+
+func (a *app) webhookCheck() *cobra.Command {
+	var asJSON bool
+	var public string
+	c := &cobra.Command{
+		Use:   "check CONNECTION",
+		Short: "Ask at the public URL what Meta asks when it is set there",
+		Args:  exactly("CONNECTION"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			defer v.Close()
+			callback, err := p.callback(public, args[0])
+			if err != nil {
+				return err
+			}
+			return a.printFindings(whatsapp.CheckCallback(c.Context(), nil, conn, callback), asJSON)
+		},
+	}
+	c.Flags().StringVar(&public, "public-url", "", "where the world reaches the daemon (default: server.public_url in facteur.yaml)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return c
+}
+
+// whatsappConnection reads a connection of the project of the working folder.
+func (a *app) whatsappConnection(ctx context.Context, name string) (*project, *vault.Vault, vault.Connection, error) {
+	p, v, err := a.projectVault()
+	if err != nil {
+		return nil, nil, vault.Connection{}, err
+	}
+	conn, err := v.Resolve(ctx, name)
+	if err == nil && conn.App != vault.WhatsApp {
+		err = wrong("name a connection of app WHATSAPP", "connection %s is for %s", name, conn.App)
+	} else if err != nil {
+		err = vaultError(err)
+	}
+	if err != nil {
+		v.Close()
+		return nil, nil, conn, err
+	}
+	return p, v, conn, nil
+}
+
+// webhookPath is where Meta sends the webhooks of a connection.
+func webhookPath(connection string) string {
+	return "/webhooks/whatsapp/" + url.PathEscape(connection)
+}
+
+// callback is the address of a connection's webhooks as the world sees it.
+func (p *project) callback(public, connection string) (string, error) {
+	if public == "" {
+		public = p.Server.PublicURL
+	}
+	if public == "" {
+		return "", wrong("give --public-url https://…, or server: {public_url: https://…} in "+projectName, "it is not known where the world reaches the daemon")
+	}
+	if err := checkPublicURL(public); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(public, "/") + webhookPath(connection), nil
+}
+
+func checkPublicURL(public string) error {
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return wrong("it looks like https://facteur.shop.test", "%s", fmt.Sprintf("the public URL %q is not the address of a server", public))
+	}
+	return nil
+}
