@@ -24,7 +24,8 @@ import (
 )
 
 // None stands in the place of a connection where a request proved nothing, and did not
-// have to.
+// have to. It goes on to the runs as it is: without a connection an event would be one
+// that every wait takes, also that which wants a proof.
 const None = "none"
 
 // MaxBody is how many bytes a body has at most, unless Options says otherwise.

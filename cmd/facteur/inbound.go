@@ -28,12 +28,8 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 		Find: d.starter.Hook, Resolve: d.vault.Resolve, Log: d.log,
 		Deliver: func(ctx context.Context, w webhook.Delivery) error {
 			d.metrics.Webhook("hook")
-			connection := w.Connection
-			if connection == webhook.None {
-				connection = ""
-			}
 			return d.host.Deliver(ctx, host.Event{
-				ID: w.ID, Name: webhook.Name, Subjects: []string{w.Path}, Connection: connection, At: w.At, Data: w.Data,
+				ID: w.ID, Name: webhook.Name, Subjects: []string{w.Path}, Connection: w.Connection, At: w.At, Data: w.Data,
 			})
 		},
 		Answered: func(a webhook.Answer) {
