@@ -120,6 +120,9 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	for _, key := range v.taken {
 		out.Calls = append(out.Calls, *v.calls[key])
 	}
+	if v.m != nil {
+		out.Random = v.m.Drawn()
+	}
 	if v.m == nil || v.mismatch != nil {
 		return out, nil
 	}

@@ -49,6 +49,7 @@ type Machine struct {
 	lastCall map[string]time.Time // when the subject was last written to
 	draws    map[string]uint64    // how much randomness each place has used
 	random   []int64
+	drawn    []int64
 	skipped  map[string]any // what expressions see of a step that has not run; never written to
 	draw     draw           // of the expression that is being evaluated
 	buf      []byte         // room to work in

@@ -43,6 +43,7 @@ func (d *draw) Int(a, b int64) (int64, error) {
 			return 0, fmt.Errorf("random(%d, %d): the test gives %d, which is not between them", a, b, n)
 		}
 		d.m.random = d.m.random[1:]
+		d.m.drawn = append(d.m.drawn, n)
 		return n, nil
 	}
 	// 256 bits modulo a span of at most 64: the bias is below one in 2^192.
@@ -50,8 +51,14 @@ func (d *draw) Int(a, b int64) (int64, error) {
 	span := new(big.Int).Sub(big.NewInt(b), big.NewInt(a))
 	span.Add(span, big.NewInt(1))
 	n := new(big.Int).Mod(new(big.Int).SetBytes(raw[:]), span)
-	return n.Add(n, big.NewInt(a)).Int64(), nil
+	drawn := n.Add(n, big.NewInt(a)).Int64()
+	d.m.drawn = append(d.m.drawn, drawn)
+	return drawn, nil
 }
+
+// Drawn returns the integers that random() gave the run so far, in order: as Start.Random
+// they give a test of it the same. The caller must not change it.
+func (m *Machine) Drawn() []int64 { return m.drawn }
 
 // UUID returns a random UUID, version 4.
 func (d *draw) UUID() string {
