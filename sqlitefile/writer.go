@@ -42,6 +42,7 @@ type writer struct {
 	mu     sync.RWMutex // against sending on a closed queue
 	closed bool
 	queue  chan write
+	dones  sync.Pool // of chan error, used by all
 
 	begin, commit, rollback *sqlite.Stmt
 
@@ -62,6 +63,7 @@ func openWriter(path string, kind Kind) (*writer, error) {
 		queue:   make(chan write, Queued),
 		stopped: make(chan struct{}),
 	}
+	w.dones.New = func() any { return make(chan error, 1) }
 	conn.SetBusyTimeout(patience)
 	if err := w.prepare(); err != nil {
 		conn.Close()
@@ -121,10 +123,12 @@ func (w *writer) do(ctx context.Context, op write, durable bool) error {
 	if op.size > maxWrite {
 		return fmt.Errorf("%d bytes at once are more than a %s takes (%d)", op.size, w.kind.Name, maxWrite)
 	}
-	if durable || op.size > maxAhead {
-		op.done = make(chan error, 1)
+	if !durable && op.size <= maxAhead {
+		return w.enqueue(ctx, op)
 	}
-	if err := w.enqueue(ctx, op); err != nil || op.done == nil {
+	op.done = w.dones.Get().(chan error)
+	defer w.dones.Put(op.done) // nothing is in it: what is taken is answered once
+	if err := w.enqueue(ctx, op); err != nil {
 		return err
 	}
 	return <-op.done

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 
 	"zombiezen.com/go/sqlite"
 
@@ -30,6 +31,43 @@ func textsOf(row *sqlite.Stmt, col int) (texts []string) {
 	}
 	return texts
 }
+
+// encodeRecords adds records to a stored form.
+func encodeRecords(b []byte, records []Record) []byte {
+	for _, r := range records {
+		b = binary.AppendVarint(b, stamp(r.At))
+		b = appendText(b, r.Kind)
+		b = appendText(b, r.Body)
+	}
+	return b
+}
+
+// recordsSize returns how many bytes encodeRecords adds, at most.
+func recordsSize(records []Record) int {
+	n := 0
+	for _, r := range records {
+		n += 3*binary.MaxVarintLen64 + len(r.Kind) + len(r.Body)
+	}
+	return n
+}
+
+// recordsOf reads what encodeRecords wrote.
+func recordsOf(row *sqlite.Stmt, col int) (records []Record, err error) {
+	d := decoder{rest: sqlitefile.Blob(row, col)}
+	for len(d.rest) > 0 {
+		r := Record{At: instant(d.signed()), Kind: string(d.bytes())}
+		if body := d.bytes(); len(body) > 0 {
+			r.Body = body[:len(body):len(body)]
+		}
+		records = append(records, r)
+	}
+	if d.bad {
+		return nil, errForm
+	}
+	return records, nil
+}
+
+var errForm = errors.New("it holds something in a form that this facteur does not know")
 
 // A decoder reads what is left of a stored form. Behind its end are zeros. After something
 // that cannot be it is bad, and at its end.

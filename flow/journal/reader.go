@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -47,6 +48,11 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 		h := heads{conn: conn, sources: true}
 		if head, found, err = h.one("id = ?", run); err != nil || !found {
 			return err
+		}
+		var bad error
+		err := sqlitefile.Query(conn, "SELECT first FROM runs WHERE seq = ?", func(row *sqlite.Stmt) { records, bad = recordsOf(row, 0) }, head.Seq)
+		if err != nil || bad != nil {
+			return cmp.Or(err, bad)
 		}
 		return sqlitefile.Query(conn, "SELECT at, kind, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq", func(row *sqlite.Stmt) {
 			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})

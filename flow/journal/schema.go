@@ -78,8 +78,9 @@ CREATE TABLE records (
 CREATE INDEX records_by_run ON records (run);
 `
 
-// A run of one step costs few rows and little searching: the rows of runs that come
-// together lie together, and a row keeps its size when the run ends. What selects runs is
+// A run of one step costs few rows and little searching: what is known at its start is one
+// row, the rows of runs that come together lie together, and a row keeps its size when the
+// run ends. What selects runs is
 // made for that, too: the newest first, of a recipient, of a status and a plan. The plans
 // of a flow, and the statuses, are few.
 const schema2 = `
@@ -116,7 +117,8 @@ CREATE TABLE runs (
 	unknown INTEGER NOT NULL, -- how many unknowns it has
 	starter TEXT NOT NULL,
 	lock    TEXT NOT NULL,
-	inputs  BLOB NOT NULL -- a hash
+	inputs  BLOB NOT NULL, -- a hash
+	first   BLOB NOT NULL -- the records that it was created with, if they are small
 );
 CREATE INDEX runs_ended ON runs (status, plan) WHERE ended < 9223372036854775807;
 CREATE TABLE open ( -- the runs that have not ended
@@ -125,7 +127,7 @@ CREATE TABLE open ( -- the runs that have not ended
 	status INTEGER NOT NULL, -- statuses.code
 	waits  BLOB -- null: for nothing
 );
-CREATE TABLE records (
+CREATE TABLE records ( -- after the first ones
 	seq  INTEGER PRIMARY KEY, -- runs.seq * 16777216 + its number in the run
 	at   INTEGER NOT NULL,
 	kind TEXT NOT NULL,
@@ -181,8 +183,8 @@ INSERT INTO sources (plan, name, text)
 	SELECT moved.seq, name, text FROM moved JOIN sources1 ON sources1.plan = moved.plan;
 INSERT INTO statuses (code, name) VALUES (2, 'running');
 INSERT INTO statuses (name) SELECT DISTINCT status FROM runs1 WHERE status <> 'running';
-INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs)
-	SELECT runs1.seq, id, moved.seq, version, code, coalesce(started, -9223372036854775808), coalesce(ended, 9223372036854775807), 0, '', '', x''
+INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)
+	SELECT runs1.seq, id, moved.seq, version, code, coalesce(started, -9223372036854775808), coalesce(ended, 9223372036854775807), 0, '', '', x'', x''
 	FROM runs1 JOIN moved USING (plan, flow) JOIN statuses ON name = status;
 INSERT INTO open (run, plan, status) SELECT seq, plan, status FROM runs WHERE ended = 9223372036854775807;
 INSERT INTO records (seq, at, kind, body)

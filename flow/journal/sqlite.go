@@ -180,7 +180,7 @@ func (j *SQLite) forget(run string) {
 }
 
 // size estimates how many bytes a change adds to a transaction.
-func (c *Change) size() int {
+func (c Change) size() int {
 	n := overhead
 	for _, r := range c.Records {
 		n += overhead + len(r.Body)

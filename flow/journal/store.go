@@ -17,6 +17,7 @@ import (
 const (
 	perRun   = 1 << 24 // records that a run may have
 	perBlock = 1 << 12 // runs whose recipients lie together
+	maxFirst = 2048    // bytes of records that lie with their run
 	maxPlans = 1024    // of which the numbers are remembered
 	maxTails = 1 << 16 // runs of which the number of records is remembered
 )
@@ -27,7 +28,8 @@ type store struct {
 	minute   int64 // in which that one started; 0: look
 	plans    map[string]stored
 	statuses map[string]int64
-	tails    map[int64]int64 // the number of a run's next record
+	tails    map[int64]int64 // the number of a run's next record after the first ones
+	room     []byte          // to build something in
 
 	insertRun, insertOpen, insertRecord, insertRecipient statement
 	endRun, updateStatus, updateWaits, updateBoth        statement
@@ -47,8 +49,8 @@ func newStore() *store {
 		statuses: map[string]int64{},
 		tails:    map[int64]int64{},
 
-		insertRun: statement{sql: `INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
+		insertRun: statement{sql: `INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
 		insertOpen:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
 		insertRecord:    statement{sql: "INSERT INTO records (seq, at, kind, body) VALUES (?, ?, ?, ?)"},
 		insertRecipient: statement{sql: "INSERT INTO recipients (block, hash, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"},
@@ -117,6 +119,13 @@ func (s *store) create(conn *sqlite.Conn, run Run, c Change) (int64, error) {
 	q.BindText(8, run.By)
 	q.BindText(9, run.Lock)
 	q.BindBytes(10, run.Inputs)
+	if size := recordsSize(c.Records); size <= maxFirst {
+		s.room = encodeRecords(s.room[:0], c.Records)
+		q.BindBytes(11, s.room)
+		c.Records = nil
+	} else {
+		q.BindBytes(11, nil)
+	}
 	if err := exec(q); err != nil {
 		return 0, err
 	}
@@ -147,10 +156,13 @@ func (s *store) create(conn *sqlite.Conn, run Run, c Change) (int64, error) {
 // write stores a change of a run that was created. It returns why it cannot be, if that is
 // no failure of the file: a *NotFoundError if the run was pruned meanwhile.
 func (s *store) write(conn *sqlite.Conn, run string, seq int64, c Change) (refused, err error) {
-	tail, found, err := s.tail(conn, seq)
+	tail, found := s.tails[seq]
+	if !found {
+		if tail, found, err = s.findTail(conn, seq); err != nil {
+			return nil, err
+		}
+	}
 	switch {
-	case err != nil:
-		return nil, err
 	case !found:
 		return &NotFoundError{run}, nil
 	case tail+int64(len(c.Records)) > perRun:
@@ -220,11 +232,8 @@ func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
 	return nil
 }
 
-// tail returns the number of a run's next record, and whether there is the run.
-func (s *store) tail(conn *sqlite.Conn, seq int64) (tail int64, found bool, err error) {
-	if tail, ok := s.tails[seq]; ok {
-		return tail, true, nil
-	}
+// findTail reads the number of a run's next record, and whether there is the run.
+func (s *store) findTail(conn *sqlite.Conn, seq int64) (tail int64, found bool, err error) {
 	err = sqlitefile.Query(conn, `SELECT (SELECT seq + 1 FROM records WHERE seq BETWEEN ?1 * ?2 AND ?1 * ?2 + ?2 - 1 ORDER BY seq DESC LIMIT 1)
 		FROM runs WHERE seq = ?1`, func(row *sqlite.Stmt) {
 		found = true
@@ -420,9 +429,10 @@ func planHash(run Run) []byte {
 	return h.Sum(nil)
 }
 
-// hash stands for a text in an index.
+// hash stands for a text, or several, in an index.
 func hash(parts ...string) int64 {
-	var b []byte
+	var room [128]byte
+	b := room[:0]
 	for _, part := range parts {
 		b = append(append(b, part...), 0)
 	}

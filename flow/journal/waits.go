@@ -1,9 +1,6 @@
 package journal
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "encoding/binary"
 
 // The stored form of Waits: what it waits for, field by field, numbers as varints, texts
 // and lists after their length. Fields may be added at the end; those who do not know them
@@ -28,8 +25,6 @@ func (w *Waits) encode() []byte {
 	}
 	return appendText(b, w.Note)
 }
-
-var errWaits = errors.New("what a run waits for is stored in a form that this facteur does not know")
 
 // decodeWaits reads what encode wrote. Names that come again and again are taken from known.
 func decodeWaits(b []byte, known interned) (w Waits, err error) {
@@ -58,7 +53,7 @@ func decodeWaits(b []byte, known interned) (w Waits, err error) {
 		w.Note = append(w.Note, note...)
 	}
 	if d.bad {
-		return Waits{}, errWaits
+		return Waits{}, errForm
 	}
 	return w, nil
 }
