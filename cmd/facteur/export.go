@@ -327,5 +327,11 @@ func escapeKeys(v any) any {
 	return v
 }
 
-// random are the integers that random() gave the run.
-func (x *export) random() []int64 { return nil }
+// random are the integers that random() gave the run, those that are sensitive disguised.
+func (x *export) random() []int64 {
+	out := make([]int64, len(x.report.Random))
+	for i, n := range x.report.Random {
+		out[i], _ = x.hide.value(n).(int64)
+	}
+	return out
+}

@@ -88,7 +88,7 @@ var (
 	wamidPattern   = regexp.MustCompile(`wamid\.[A-Za-z0-9+/=_-]+`)
 	userIDPattern  = regexp.MustCompile(`^[A-Z]{2}\.[A-Za-z0-9.]{4,}$`)
 	namePattern    = regexp.MustCompile(`(?i)(^|_)(name|nom|prenom|prénom|surname|nombre|apellido|vorname|nachname)$`)
-	noNamePattern  = regexp.MustCompile(`(?i)(template|flow|file|shop|company|product|event|brand|city|sender|user)_?name$`)
+	noNamePattern  = regexp.MustCompile(`(?i)(^|_)(template|flow|file|shop|company|product|event|brand|city|sender|user)_?name$`)
 	contactPattern = regexp.MustCompile(`^(from|to|recipient|wa_id|user_id|parent_user_id|phone|input)$`)
 )
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"facteur/server"
 
@@ -11,6 +13,7 @@ import (
 func (a *app) healthCommand() *cobra.Command {
 	var f remoteFlags
 	var asJSON bool
+	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "health",
 		Short: "Tell whether the daemon can work, for people, containers and load balancers",
@@ -19,20 +22,30 @@ code is 3 when it cannot, or when none runs. Over HTTP, that is GET /readyz; GET
 tells that it answers.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.daemon(f, "say how it is")
+			ready, err := a.ready(c.Context(), f, wait)
 			if err != nil {
 				return err
-			}
-			ready, err := d.Ready(c.Context())
-			if err != nil {
-				return remoteError(err)
 			}
 			return a.printHealth(ready, asJSON)
 		},
 	}
 	f.add(c)
+	c.Flags().DurationVar(&wait, "wait", 0, "wait so long for one that starts, e.g. 10s")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
 	return c
+}
+
+// ready asks a daemon how it is, again and again while it is not there yet.
+func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *server.Readiness, err error) {
+	for end := time.Now().Add(wait); ; {
+		d, err := a.daemon(f, "say how it is")
+		if err == nil {
+			r, err = d.Ready(ctx)
+		}
+		if err == nil && r.Ready || time.Now().After(end) || !pause(ctx, 20*time.Millisecond) {
+			return r, remoteError(err)
+		}
+	}
 }
 
 func (a *app) printHealth(r *server.Readiness, asJSON bool) error {

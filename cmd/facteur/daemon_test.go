@@ -1,0 +1,335 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A running daemon is one in this process, over a simulator.
+type running struct {
+	t      *testing.T
+	dir    string
+	api    *simulator.Simulator
+	url    string // of the daemon
+	log    *lines
+	stop   func() (code int)
+	client *server.Client
+}
+
+// lines collects what is written, and tells of it.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	news *sync.Cond
+}
+
+func newLines() *lines {
+	l := &lines{}
+	l.news = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.news.Broadcast()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// wait returns once the pattern matches, with what its group holds.
+func (l *lines) wait(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	timer := time.AfterFunc(20*time.Second, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.text.WriteString("\nit took too long\n")
+		l.news.Broadcast()
+	})
+	defer timer.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if m := re.FindStringSubmatch(l.text.String()); m != nil {
+			return m[len(m)-1]
+		}
+		if strings.HasSuffix(l.text.String(), "\nit took too long\n") {
+			t.Fatalf("%s did not come:\n%s", pattern, l.text.String())
+		}
+		l.news.Wait()
+	}
+}
+
+const (
+	simulatedToken  = "EAAGsimulated+token/of=the+shop"
+	simulatedVerify = "verify+this/token=please"
+)
+
+// simulated writes a project whose connection goes to a simulator.
+func simulated(t *testing.T, project string, flows ...string) (dir string, api *simulator.Simulator) {
+	t.Helper()
+	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{
+		Sent: simulator.Duration(time.Millisecond), Delivered: simulator.Duration(2 * time.Millisecond), Failed: simulator.Duration(time.Millisecond),
+	}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = api.Close() })
+	graph := httptest.NewServer(api)
+	t.Cleanup(graph.Close)
+	dir = t.TempDir()
+	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", simulatedToken)
+	t.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", simulator.DefaultAppSecret)
+	t.Setenv("FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN", simulatedVerify)
+	write(t, filepath.Join(dir, projectName), fmt.Sprintf("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\nhttp: {allow_private: true}\n%s", graph.URL, project))
+	for i, text := range flows {
+		write(t, filepath.Join(dir, fmt.Sprintf("flow%d.flow.yaml", i)), text)
+	}
+	return dir, api
+}
+
+// serving runs the daemon of a project until the test ends.
+func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string) *running {
+	t.Helper()
+	r := &running{t: t, dir: dir, api: api, log: newLines()}
+	signals := make(chan chan<- os.Signal, 1)
+	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log, listen: func(c chan<- os.Signal) func() {
+		signals <- c
+		return func() {}
+	}}
+	ended := make(chan int, 1)
+	go func() {
+		ended <- a.run(context.Background(), append([]string{"serve", dir, "--listen", "127.0.0.1:0"}, args...))
+	}()
+	r.stop = sync.OnceValue(func() int {
+		select {
+		case code := <-ended:
+			return code
+		case c := <-signals:
+			c <- os.Interrupt
+		}
+		return <-ended
+	})
+	t.Cleanup(func() { r.stop() })
+	r.url = r.log.wait(t, `msg=ready url=(\S+)`)
+	plate, ok := readDoorplate(filepath.Join(dir, "data"))
+	require.True(t, ok)
+	r.client = plate.client()
+	if api != nil {
+		require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + webhookPath("shop"), VerifyToken: simulatedVerify}))
+	}
+	return r
+}
+
+// start starts a run, and waits for its end.
+func (r *running) start(flow string, inputs map[string]any) *server.Started {
+	r.t.Helper()
+	started, err := r.client.Start(r.t.Context(), flow, server.StartRequest{Inputs: inputs}, server.StartOption{Wait: 20 * time.Second})
+	require.NoError(r.t, err)
+	return started
+}
+
+func (r *running) detail(run string) *server.Detail {
+	r.t.Helper()
+	d, err := r.client.Run(r.t.Context(), run, 20*time.Second)
+	require.NoError(r.t, err)
+	return d
+}
+
+const sendsHello = `
+flow: hello
+inputs:
+  phone: {type: string, format: e164}
+  name: {type: string, default: Aïcha}
+steps:
+  - id: notify
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: text, message: {body: "Bonjour ${inputs.name}"}}
+outputs: {message_id: "${steps.notify.outputs.message_id}"}
+`
+
+// A run that is started over HTTP is carried out, and the commands show it: from the
+// daemon, and from the data folder when it has gone.
+func TestServe(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api)
+	over := &server.Client{URL: r.url}
+	started, err := over.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33612345678"}}, server.StartOption{Key: "order 7", Wait: 20 * time.Second})
+	require.NoError(t, err)
+	assert.EqualValues(t, "succeeded", started.Status)
+	again, err := over.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33612345678"}}, server.StartOption{Key: "order 7"})
+	require.NoError(t, err)
+	assert.True(t, again.Repeated)
+	assert.Equal(t, started.RunID, again.RunID)
+	require.NoError(t, api.Idle(t.Context()))
+	assert.Equal(t, 1, api.Counts().Accepted)
+
+	look := func() {
+		code, stdout, stderr := facteur(t, dir, "", "runs", "list")
+		assert.Equal(t, 0, code, stderr)
+		assert.Regexp(t, started.RunID+` +hello +succeeded +20`, stdout)
+		code, stdout, stderr = facteur(t, dir, "", "runs", "list", "--recipient", "+33612345678", "--json")
+		assert.Equal(t, 0, code, stderr)
+		assert.Contains(t, stdout, started.RunID)
+		_, stdout, _ = facteur(t, dir, "", "runs", "list", "--recipient", "+33612345679", "--json")
+		assert.NotContains(t, stdout, started.RunID)
+		code, stdout, stderr = facteur(t, dir, "", "runs", "show", started.RunID)
+		assert.Equal(t, 0, code, stderr)
+		assert.Regexp(t, `(?s)status +succeeded\n.*✓ notify  action  .*status 200  wamid\.\S+  delivered`, stdout)
+		assert.NotContains(t, stdout, "33612345678")
+		code, stdout, stderr = facteur(t, dir, "", "runs", "events", started.RunID)
+		assert.Equal(t, 0, code, stderr)
+		assert.Regexp(t, `(?s)start .*taken .*answered `, stdout)
+		assert.NotContains(t, stdout, "seed")
+	}
+	look()
+	code, stdout, stderr := facteur(t, dir, "", "health")
+	assert.Equal(t, 0, code, stderr)
+	assert.Equal(t, "ok    journal    \nok    vault      \n", stdout)
+
+	assert.Equal(t, 0, r.stop())
+	assert.Contains(t, r.log.String(), "msg=stopped")
+	look()
+	for _, args := range [][]string{{"health"}, {"holds"}, {"runs", "retry", "x"}, {"pause", "all"}} {
+		code, _, stderr := facteur(t, dir, "", args...)
+		assert.Equal(t, exitSurroundings, code)
+		assert.Contains(t, stderr, "error: no daemon runs on this project")
+	}
+}
+
+// A daemon starts only where it is safe.
+func TestServeRefuses(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	refused := func(want string, args ...string) {
+		t.Helper()
+		code, _, stderr := facteur(t, dir, "", append([]string{"serve"}, args...)...)
+		assert.NotZero(t, code)
+		assert.Contains(t, stderr, want)
+		assert.Contains(t, stderr, "hint: ")
+	}
+	refused("whoever reaches 0.0.0.0:0 could send messages", "--listen", "0.0.0.0:0")
+	refused("a certificate needs its key", "--tls-cert", "cert.pem")
+	refused("is not an address and a port", "--listen", "nowhere")
+	refused("is not the address of a server", "--public-url", "facteur.shop.test")
+	secret := os.Getenv("FACTEUR_CONNECTION_SHOP_APP_SECRET")
+	t.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", "")
+	refused("the connection shop has no app_secret", "--listen", "127.0.0.1:0")
+	t.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", secret)
+
+	r := serving(t, dir, api)
+	code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
+	assert.Equal(t, exitSurroundings, code)
+	assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder data already`, stderr)
+	r.stop()
+
+	write(t, filepath.Join(dir, "flow0.flow.yaml"), strings.Replace(sendsHello, "inputs.phone", "inputs.phon", 1))
+	code, _, stderr = facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
+	assert.Equal(t, exitWrong, code)
+	assert.Contains(t, stderr, `did you mean "phone"?`)
+}
+
+// Keys close the API, but for those who hold one, and for commands on this machine.
+func TestServeWithKeys(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	code, stdout, stderr := facteur(t, dir, "", "keys", "create", "web shop", "--scope", "read")
+	require.Equal(t, 0, code, stderr)
+	key := strings.TrimSpace(stdout)
+	write(t, filepath.Join(dir, "read.key"), stdout)
+	r := serving(t, dir, api)
+	assert.NotContains(t, r.log.String(), "there is no API key")
+
+	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stderr, "a key is needed")
+	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url, "--key-file", "read.key")
+	assert.Equal(t, 0, code, stderr)
+	code, _, stderr = facteur(t, dir, "", "pause", "all", "--server", r.url, "--key-file", "read.key")
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stderr, "use a key with the scope admin")
+	code, _, stderr = facteur(t, dir, "", "runs", "list")
+	assert.Equal(t, 0, code, "the socket needs none: "+stderr)
+
+	code, stdout, _ = facteur(t, dir, "", "keys", "list")
+	assert.Equal(t, 0, code)
+	id := regexp.MustCompile(`(?m)^(\S+) +web shop +read`).FindStringSubmatch(stdout)
+	require.NotNil(t, id, stdout)
+	code, _, stderr = facteur(t, dir, "", "keys", "revoke", id[1])
+	assert.Equal(t, 0, code, stderr)
+	t.Setenv("FACTEUR_API_KEY", key)
+	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stderr, "not valid, or was revoked")
+	assert.NotContains(t, r.log.String()+stderr, key)
+}
+
+// What is paused is held back visibly, and goes on afterwards.
+func TestPauseAndResume(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api)
+	code, _, stderr := facteur(t, dir, "", "pause", "connection", "shop", "--reason", "wrong template")
+	require.Equal(t, 0, code, stderr)
+	started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33612345678"}}, server.StartOption{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		d, err := r.client.Run(t.Context(), started.RunID, 0)
+		return err == nil && len(d.Held) == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	_, stdout, _ := facteur(t, dir, "", "runs", "show", started.RunID)
+	assert.Regexp(t, `… notify  held back: .*wrong template`, stdout)
+	_, stdout, _ = facteur(t, dir, "", "holds")
+	assert.Regexp(t, `connection shop +20\S+ \S+ +1 +wrong template`, stdout)
+	code, _, stderr = facteur(t, dir, "", "resume", "connection", "shop")
+	require.Equal(t, 0, code, stderr)
+	assert.EqualValues(t, "succeeded", r.detail(started.RunID).Status)
+	_, _, stderr = facteur(t, dir, "", "holds")
+	assert.Contains(t, stderr, "nothing is held back")
+	for _, args := range [][]string{{"pause"}, {"pause", "shop"}, {"pause", "connection"}, {"resume", "all", "of it"}} {
+		code, _, stderr := facteur(t, dir, "", args...)
+		assert.Equal(t, exitWrong, code, stderr)
+	}
+}
+
+// Flows are swapped when all are valid, and stay as they were otherwise.
+func TestReload(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api)
+	write(t, filepath.Join(dir, "other.flow.yaml"), strings.Replace(sendsHello, "flow: hello", "flow: other", 1))
+	done, err := r.client.Reload(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"other"}, done.Added)
+
+	write(t, filepath.Join(dir, "other.flow.yaml"), strings.Replace(sendsHello, "flow: hello", "flow: changed", 1))
+	write(t, filepath.Join(dir, "flow0.flow.yaml"), strings.Replace(sendsHello, "inputs.phone", "inputs.phon", 1))
+	_, err = r.client.Reload(t.Context())
+	var problem *server.Problem
+	require.ErrorAs(t, err, &problem)
+	assert.Equal(t, server.InvalidFlows, problem.Kind())
+	require.NotEmpty(t, problem.Diagnostics)
+	assert.Contains(t, problem.Diagnostics[0].Hint, `did you mean "phone"?`)
+	flows, err := r.client.Flows(t.Context())
+	require.NoError(t, err)
+	names, _ := json.Marshal([]string{flows[0].Flow, flows[1].Flow})
+	assert.Equal(t, `["hello","other"]`, string(names), "the old ones are there")
+	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33612345678"}).Status)
+}
