@@ -18,10 +18,12 @@ type Virtual struct {
 	sleepers []*sleeper
 }
 
+// A sleeper is a function that sleeps, or one that has yet to run.
 type sleeper struct {
 	until time.Time
 	ctx   context.Context
 	wake  chan struct{}
+	do    func() // of AfterFunc
 }
 
 // NewVirtual returns a virtual clock that shows a time.
@@ -63,6 +65,24 @@ func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	v.stops()
 	<-s.wake
 	return ctx.Err()
+}
+
+// AfterFunc lets f run once d has passed: in a Wait, which returns when f has ended or
+// sleeps. stop calls that off, and tells whether it came in time.
+func (v *Virtual) AfterFunc(d time.Duration, f func()) (stop func() bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := &sleeper{until: v.now.Add(max(d, 0)), ctx: context.Background(), do: f}
+	v.sleepers = append(v.sleepers, s)
+	return func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		i := slices.Index(v.sleepers, s)
+		if i >= 0 {
+			v.sleepers = slices.Delete(v.sleepers, i, i+1)
+		}
+		return i >= 0
+	}
 }
 
 // Interrupt wakes those whose context has ended, and returns when they have ended or
@@ -120,7 +140,14 @@ func (v *Virtual) wake(i int) {
 	s := v.sleepers[i]
 	v.sleepers = slices.Delete(v.sleepers, i, i+1)
 	v.running++
-	close(s.wake)
+	if s.do != nil {
+		go func() {
+			defer v.stops()
+			s.do()
+		}()
+	} else {
+		close(s.wake)
+	}
 	v.settle()
 }
 
