@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -148,16 +149,21 @@ func (s *Simulator) ClearFaults() {
 }
 
 // wait lets time pass, that of the simulator; ok is false when the request ended first.
-func (s *Simulator) wait(done <-chan struct{}, d time.Duration) (ok bool) {
+func (s *Simulator) wait(ctx context.Context, d time.Duration) (ok bool) {
+	if s.options.Pause != nil {
+		return s.options.Pause(ctx, d) == nil
+	}
 	passed := make(chan struct{})
 	s.mu.Lock()
 	anew := s.began
 	s.mu.Unlock()
-	s.time.at(s.Now().Add(d), func(time.Time) { close(passed) })
+	if d < forever {
+		s.time.at(s.Now().Add(d), func(time.Time) { close(passed) })
+	}
 	select {
 	case <-passed:
 		return true
-	case <-done:
+	case <-ctx.Done():
 	case <-anew:
 	case <-s.closed:
 	}

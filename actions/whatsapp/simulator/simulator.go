@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"context"
 	crand "crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -20,9 +21,13 @@ type Options struct {
 	Templates []*whatsapp.TemplateDefinition // that every account has, beside its own
 	Clock     Clock                          // nil: System
 	Client    *http.Client                   // carries webhooks; nil: one of its own
-	Keep      int                            // messages that are remembered, 0: 10,000; none holds more than 64 MB
-	Keys      int                            // callback keys that are counted, 0: 100,000
-	Seed      uint64                         // of ids and odds; 0: another one each time
+	// Pause lets time pass before an answer that is late; it returns early, with the
+	// error of ctx, when the request has ended. nil: the clock does. It is for requests
+	// that are handed to ServeHTTP by who moves a virtual clock.
+	Pause func(ctx context.Context, d time.Duration) error
+	Keep  int    // messages that are remembered, 0: 10,000; none holds more than 64 MB
+	Keys  int    // callback keys that are counted, 0: 100,000
+	Seed  uint64 // of ids and odds; 0: another one each time
 }
 
 // A Simulator stands in for the Cloud API. It is safe for concurrent use.

@@ -20,11 +20,14 @@ func (f *Fault) refusal() *refusal {
 	return r
 }
 
+// forever is for how long a request hangs that nobody ends.
+const forever = 365 * 24 * time.Hour
+
 // spoil answers as the fault of a request wants it. answer is nil where the message was
 // not accepted.
 func (s *Simulator) spoil(m *sending, answer []byte, err *refusal) *refusal {
 	f := m.fault
-	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(m.r.Context().Done(), d) {
+	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(m.r.Context(), d) {
 		panic(http.ErrAbortHandler)
 	}
 	switch f.Do {
@@ -33,10 +36,7 @@ func (s *Simulator) spoil(m *sending, answer []byte, err *refusal) *refusal {
 	case Drop:
 		panic(http.ErrAbortHandler)
 	case Hang:
-		select {
-		case <-m.r.Context().Done():
-		case <-s.closed:
-		}
+		s.wait(m.r.Context(), forever)
 		panic(http.ErrAbortHandler)
 	case Reset:
 		reset(m.w)
@@ -101,7 +101,7 @@ func (s *Simulator) fails(g *graphCall, f *Fault) (done bool, err *refusal) {
 	}
 	m := &sending{graphCall: g, fault: f}
 	if f.Do == Delay {
-		if d, _ := f.Delay.or(0); !s.wait(g.r.Context().Done(), d) {
+		if d, _ := f.Delay.or(0); !s.wait(g.r.Context(), d) {
 			panic(http.ErrAbortHandler)
 		}
 		return false, nil
