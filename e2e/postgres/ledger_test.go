@@ -37,4 +37,14 @@ func TestLedger(t *testing.T) {
 		address := s.Database(t)
 		ledgertest.Share(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
 	})
+	t.Run("together", func(t *testing.T) {
+		address := s.Database(t)
+		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
+	})
+	t.Run("agree", func(t *testing.T) {
+		ledgertest.Agree(t, 1000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {
+			return &ledger.Memory{Options: ledger.Options{Now: now}}, open(t, s.Database(t), now)
+		})
+	})
+	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
 }

@@ -71,7 +71,7 @@ func Start(t testing.TB) *Server {
 	t.Cleanup(func() {
 		s.Crash(t) // nobody needs what would be synced
 		if t.Failed() {
-			said, _ := os.ReadFile(s.log.Name())
+			said := s.Log(t)
 			t.Logf("the server's log:\n%s", said[max(0, len(said)-4000):])
 		}
 		s.log.Close()
@@ -171,8 +171,7 @@ func (s *Server) Restart(t testing.TB) {
 		case err == nil:
 			return
 		case time.Now().After(deadline):
-			said, _ := os.ReadFile(s.log.Name())
-			t.Fatalf("the server does not start: %v\n%s", err, said)
+			t.Fatalf("the server does not start: %v\n%s", err, s.Log(t))
 		}
 	}
 }
@@ -191,6 +190,14 @@ func (s *Server) end(t testing.TB, signal syscall.Signal) {
 	must(t, s.process.Process.Signal(signal))
 	s.process.Wait()
 	s.process = nil
+}
+
+// Log is what the server has said.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	said, err := os.ReadFile(s.log.Name())
+	must(t, err)
+	return string(said)
 }
 
 // URL is the address of a database, for its owner, without TLS.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,28 +15,34 @@ import (
 // order of their keys, and tables in the order of this file and postgres_people.go: so two
 // who store at the same time wait for each other, and not each for the other.
 const (
+	// insertEvents stores what is not known, with what statuses say of their messages.
 	insertEvents = `
-		INSERT INTO events (seq, id, kind, message, sender, at, received, body)
-		SELECT seq, id, kind, nullif(message, ''), nullif(sender, ''), at, $7::bigint, body FROM (
-			SELECT nextval('arrivals') AS seq, * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bytea[])
-				AS told (id, kind, message, sender, at, body)
-		) AS arrived ORDER BY id
-		ON CONFLICT (id) DO NOTHING
-		RETURNING seq, id`
-
-	upsertMessages = `
-		INSERT INTO messages AS m (id, call, sender, recipient, state, at, since, updated)
-		SELECT id, nullif(call, ''), nullif(sender, ''), nullif(recipient, ''), state, at, $7::bigint, $7::bigint
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::bigint[])
-			AS told (id, call, sender, recipient, state, at) ORDER BY id
-		ON CONFLICT (id) DO UPDATE SET
-			call = coalesce(m.call, excluded.call),
-			sender = coalesce(m.sender, excluded.sender),
-			recipient = coalesce(m.recipient, excluded.recipient),
-			at = CASE WHEN excluded.state > m.state THEN excluded.at ELSE m.at END,
-			state = greatest(m.state, excluded.state),
-			updated = excluded.updated
-		RETURNING id, coalesce(call, '')`
+		WITH told AS MATERIALIZED (
+			SELECT nextval('arrivals') AS seq, * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::bigint[], $9::bytea[])
+				AS told (id, kind, message, call, sender, recipient, state, at, body)
+		), fresh AS (
+			INSERT INTO events (seq, id, kind, message, sender, at, received, body)
+			SELECT seq, id, kind, nullif(message, ''), nullif(sender, ''), at, $10::bigint, body FROM told ORDER BY id
+			ON CONFLICT (id) DO NOTHING
+			RETURNING seq, id
+		), said AS (
+			INSERT INTO messages AS m (id, call, sender, recipient, state, at, since, updated)
+			SELECT message,
+				(array_agg(call ORDER BY seq) FILTER (WHERE call <> ''))[1],
+				(array_agg(sender ORDER BY seq) FILTER (WHERE sender <> ''))[1],
+				(array_agg(recipient ORDER BY seq) FILTER (WHERE recipient <> ''))[1],
+				max(state), (array_agg(at ORDER BY state DESC, seq))[1], $10, $10
+			FROM fresh JOIN told USING (seq, id) WHERE message <> '' GROUP BY message ORDER BY message
+			ON CONFLICT (id) DO UPDATE SET
+				call = coalesce(m.call, excluded.call),
+				sender = coalesce(m.sender, excluded.sender),
+				recipient = coalesce(m.recipient, excluded.recipient),
+				at = CASE WHEN excluded.state > m.state THEN excluded.at ELSE m.at END,
+				state = greatest(m.state, excluded.state),
+				updated = excluded.updated
+		)
+		SELECT seq, id FROM fresh`
+	callsOf = "SELECT id, call FROM messages WHERE id = ANY($1) AND call IS NOT NULL"
 
 	// A row that is not older than hearing stays as it is: else all that comes for one
 	// sender would wait in line for it.
@@ -51,65 +56,57 @@ const (
 // hearing is how exact it is known when the last webhook of a sender came.
 const hearing = time.Second
 
-// A webhook is what one told, in the form of the tables.
+// A webhook is what one told.
 type webhook struct {
-	now      time.Time
-	facts    []fact
-	bodies   [][]byte
-	messages map[string]*messageRow
-	people   []string // the ids of all …
-	placed   []string // … and of those who have to have a place
-	exact    bool     // when it came matters to the moment
+	now    time.Time
+	facts  []fact
+	rows   eventRows
+	people []string // the ids of all …
+	placed []string // … and of those who have to have a place
+	exact  bool     // when it came matters to the moment
 }
 
-// A messageRow is what statuses say of one message.
-type messageRow struct {
-	call, sender, recipient string
-	state                   state
-	at                      time.Time
+// Event rows are the facts in columns, each once.
+type eventRows struct {
+	ids                                        [][16]byte
+	kinds, messages, calls, senders, recipient []string
+	states                                     []int16
+	at                                         []int64
+	bodies                                     [][]byte
 }
 
 func (l *Postgres) webhook(told []whatsapp.Notification, now time.Time) (*webhook, error) {
-	w := &webhook{now: now, messages: map[string]*messageRow{}}
+	w := &webhook{now: now}
 	for _, n := range told {
 		f := factOf(n, now)
-		body, err := l.seal(f)
-		if err != nil {
-			return nil, err
-		}
-		f.people = cleaned(f.people)
-		f.left = clean(f.left)
-		w.facts, w.bodies = append(w.facts, f), append(w.bodies, body)
+		f.people, f.left = cleaned(f.people), clean(f.left)
+		w.facts = append(w.facts, f)
 		w.people = append(w.people, f.people...)
 		if f.named() {
 			w.placed = append(w.placed, f.people...)
 		}
 		w.exact = w.exact || f.shut || f.optedOut || f.optedIn
-		if n.Kind == "status" && n.MessageID != "" {
-			w.message(f)
+		if slices.Contains(w.rows.ids, [16]byte(f.id)) {
+			continue
 		}
+		body, err := l.seal(f)
+		if err != nil {
+			return nil, err
+		}
+		w.rows.add(f, body)
 	}
 	w.people, w.placed = each(w.people), each(w.placed)
 	return w, nil
 }
 
-// message adds what a status says to what others have said.
-func (w *webhook) message(f fact) {
-	said := messageRow{clean(f.call), clean(f.PhoneNumberID), clean(key(f.To)), f.state, f.at}
-	id := clean(f.MessageID)
-	m := w.messages[id]
-	if m == nil {
-		w.messages[id] = &said
-		return
+func (r *eventRows) add(f fact, body []byte) {
+	message := ""
+	if f.Kind == "status" {
+		message = clean(f.MessageID)
 	}
-	if said.state > m.state {
-		m.state, m.at = said.state, said.at
-	}
-	for _, text := range []struct{ known, said *string }{{&m.call, &said.call}, {&m.sender, &said.sender}, {&m.recipient, &said.recipient}} {
-		if *text.known == "" {
-			*text.known = *text.said
-		}
-	}
+	r.ids, r.kinds, r.messages = append(r.ids, f.id), append(r.kinds, clean(f.Kind)), append(r.messages, message)
+	r.calls, r.senders, r.recipient = append(r.calls, clean(f.call)), append(r.senders, clean(f.PhoneNumberID)), append(r.recipient, clean(key(f.To)))
+	r.states, r.at, r.bodies = append(r.states, int16(f.state)), append(r.at, f.at.UnixNano()), append(r.bodies, body)
 }
 
 // Apply implements Ledger. What names nobody with two ids takes one round trip to the
@@ -154,13 +151,15 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 		return nil, err
 	}
 	var acts []act
-	for i, f := range w.facts {
-		if seq, ok := fresh[f.id]; ok && f.named() && !slices.ContainsFunc(w.facts[:i], func(g fact) bool { return g.id == f.id }) {
+	taken := map[identity]bool{}
+	for _, f := range w.facts {
+		if seq, ok := fresh[f.id]; ok && f.named() && !taken[f.id] {
+			taken[f.id] = true
 			acts = append(acts, act{f, seq})
 		}
 	}
-	b, err := who.store(ctx, a, acts, w.now)
-	if err != nil {
+	b = &pgx.Batch{}
+	if err := who.store(b, acts, w.now, a.exclusive); err != nil {
 		return nil, err
 	}
 	w.finish(b, names)
@@ -171,20 +170,10 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 	return w.news(fresh, calls, names), nil
 }
 
-// queue stores events and messages.
+// queue stores events and messages, and asks whose messages they are.
 func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string]string) {
-	var ids [][16]byte
-	var kinds, messages, senders []string
-	var at []int64
-	for _, f := range w.facts {
-		message := ""
-		if f.Kind == "status" {
-			message = clean(f.MessageID)
-		}
-		ids, kinds, messages = append(ids, f.id), append(kinds, clean(f.Kind)), append(messages, message)
-		senders, at = append(senders, clean(f.PhoneNumberID)), append(at, f.at.UnixNano())
-	}
-	b.Queue(insertEvents, ids, kinds, messages, senders, at, w.bodies, w.now.UnixNano()).Query(func(rows pgx.Rows) error {
+	r := w.rows
+	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipient, r.states, r.at, r.bodies, w.now.UnixNano()).Query(func(rows pgx.Rows) error {
 		return every(rows, func(row pgx.Rows) error {
 			var seq int64
 			var id [16]byte
@@ -193,29 +182,16 @@ func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string
 			return err
 		})
 	})
-	if len(w.messages) > 0 {
-		queueMessages(b, w.messages, w.now, calls)
-	}
-}
-
-func queueMessages(b *pgx.Batch, all map[string]*messageRow, now time.Time, calls map[string]string) {
-	ids := slices.Sorted(maps.Keys(all))
-	var callKeys, senders, recipients []string
-	var states []int16
-	var at []int64
-	for _, id := range ids {
-		m := all[id]
-		callKeys, senders, recipients = append(callKeys, m.call), append(senders, m.sender), append(recipients, m.recipient)
-		states, at = append(states, int16(m.state)), append(at, m.at.UnixNano())
-	}
-	b.Queue(upsertMessages, ids, callKeys, senders, recipients, states, at, now.UnixNano()).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
-			var id, call string
-			err := row.Scan(&id, &call)
-			calls[id] = call
-			return err
+	if messages := each(slices.Clone(r.messages)); len(messages) > 0 && messages[len(messages)-1] != "" {
+		b.Queue(callsOf, messages).Query(func(rows pgx.Rows) error {
+			return every(rows, func(row pgx.Rows) error {
+				var id, call string
+				err := row.Scan(&id, &call)
+				calls[id] = call
+				return err
+			})
 		})
-	})
+	}
 }
 
 // finish asks who is who by now, and notes from whom the webhook came.
@@ -274,7 +250,7 @@ const (
 			state = greatest(m.state, $5::smallint),
 			updated = $6
 		FROM (
-			SELECT id, call FROM messages WHERE id = $1 AND (call IS NULL OR sender IS NULL OR recipient IS NULL OR state < $5::smallint) FOR UPDATE
+			SELECT id, call FROM messages WHERE id = $1 AND (updated < $6 OR call IS NULL OR state < $5::smallint) FOR UPDATE
 		) AS before
 		WHERE m.id = before.id
 		RETURNING before.call IS NULL`
@@ -317,8 +293,8 @@ func (l *Postgres) Told(ctx context.Context, answer whatsapp.Answer) ([]call.Rec
 		if err := a.send(ctx, b); err != nil {
 			return err
 		}
-		b, err := who.store(ctx, a, []act{{fact: f}}, now)
-		if err != nil {
+		b = &pgx.Batch{}
+		if err := who.store(b, []act{{fact: f}}, now, a.exclusive); err != nil {
 			return err
 		}
 		b.Queue("COMMIT")

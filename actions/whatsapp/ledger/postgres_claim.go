@@ -23,10 +23,6 @@ const (
 			ON CONFLICT (contact, key) DO NOTHING RETURNING key
 		)
 		SELECT EXISTS (SELECT FROM taken) FROM who`
-	makeContact = `
-		WITH made AS (INSERT INTO contacts (seq) VALUES ($2) RETURNING seq)
-		INSERT INTO aliases (id, contact) SELECT $1, seq FROM made`
-
 	claimOf  = "FROM claims k JOIN aliases a ON a.contact = k.contact WHERE a.id = $1 AND k.key = $2"
 	heldBy   = "SELECT k.contact, k.call, k.step, k.at " + claimOf + " FOR UPDATE OF k"
 	heldSent = "SELECT id, state FROM messages WHERE call = (SELECT k.call " + claimOf + ") ORDER BY since DESC LIMIT 1"
@@ -35,8 +31,8 @@ const (
 	deleteClaims = "DELETE FROM claims WHERE call = $1"
 )
 
-// errGone says that what was just there is not any more.
-var errGone = errors.New("it was just released")
+// errGone says that an attempt has to start again: what it was about has just changed.
+var errGone = errors.New("it has just changed")
 
 // Claim implements Ledger. It takes one round trip to the server, three for a key that
 // counts already.
@@ -48,8 +44,8 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 		taken := false
 		err := a.QueryRow(ctx, takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Scan(&taken)
 		if errors.Is(err, pgx.ErrNoRows) {
-			if _, err = a.Exec(ctx, makeContact, c.Recipient, rand.Int64()); err == nil {
-				err = errGone // it is there now
+			if err = makeContact(ctx, a, c.Recipient); err == nil {
+				err = errGone // the contact is there now, and the next attempt finds it
 			}
 		}
 		if err != nil || taken {
@@ -62,6 +58,15 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 		err = verdict
 	}
 	return repeats, err
+}
+
+// makeContact makes one of somebody with an id that nobody has.
+func makeContact(ctx context.Context, a attempt, id string) error {
+	seq := rand.Int64()
+	b := &pgx.Batch{}
+	b.Queue(makeContacts, []int64{seq})
+	b.Queue(makeAliases, []string{id}, []int64{seq})
+	return a.send(ctx, b)
 }
 
 // meet decides on a key that something holds.

@@ -80,7 +80,7 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 		e.why, e.hint, e.temporary = "it does not answer in time", "see what keeps it", true
 	case class == "57" || class == "08":
 		e.hint, e.temporary = "see that the server runs and can be reached from here", true
-	case class == "40" || class == "55" || class == "25":
+	case class == "40" || class == "55" || class == "25" || isConcurrent(said):
 		e.hint, e.temporary = "try again", true
 	}
 }
@@ -141,7 +141,7 @@ func isConcurrent(err error) bool {
 		return errors.Is(err, errGone)
 	}
 	switch said.Code {
-	case "23505", "23503", // somebody made a contact, or joined one
+	case "22012", "23503", // somebody made a contact (see makeAliases), or joined one
 		"40001", "40P01": // two waited for each other
 		return true
 	}

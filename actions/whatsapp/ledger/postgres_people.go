@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -19,8 +18,14 @@ const (
 	whoIsAlone   = "SELECT a.id, a.contact FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = ANY($1) ORDER BY c.seq, a.id FOR UPDATE OF c"
 	namesOf      = "SELECT a.id, b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ANY($1) ORDER BY a.id, b.id"
 	makeContacts = "INSERT INTO contacts (seq) SELECT unnest($1::bigint[])"
-	makeAliases  = "INSERT INTO aliases (id, contact) SELECT * FROM unnest($1::text[], $2::bigint[])"
-	dropAlias    = "DELETE FROM aliases WHERE id = $1"
+	// Where somebody else has made one of the ids, it fails: on purpose with an error that
+	// names nobody, because the server's log keeps it.
+	makeAliases = `
+		WITH made AS (
+			INSERT INTO aliases (id, contact) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (id) DO NOTHING RETURNING id
+		)
+		SELECT 1 / (count(*) = cardinality($1::text[]))::integer FROM made`
+	dropAlias = "DELETE FROM aliases WHERE id = $1"
 
 	insertInbound = "INSERT INTO inbound (event, contact, sender, at, received) SELECT *, $5::bigint FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])"
 	upsertWindows = `
@@ -94,32 +99,33 @@ type act struct {
 	event int64
 }
 
-// store queues what acts change. Those that join contacts, or part an id from one, are
-// stored at once, and all before them: what comes later may be about whom they leave.
-func (c census) store(ctx context.Context, a attempt, acts []act, now time.Time) (*pgx.Batch, error) {
-	for {
+// store queues what acts change. Where contacts are joined, or lose an id, it has to be
+// alone with them: otherwise it returns errExclusive.
+func (c census) store(b *pgx.Batch, acts []act, now time.Time, exclusive bool) error {
+	for len(acts) > 0 {
 		d := deeds{windows: map[place]window{}, preferences: map[place]preference{}, aliases: census{}}
 		n, last := d.take(c, acts)
-		if last != nil && !a.exclusive {
-			return nil, errExclusive
+		if last != nil && !exclusive {
+			return errExclusive
 		}
-		b := &pgx.Batch{}
 		d.queue(b, now)
-		if last == nil {
-			return b, nil
+		if last != nil {
+			last.queue(b)
+			c.change(last)
 		}
-		last.queue(b)
 		acts = acts[n:]
-		clear(c)
-		var ids []string
-		for _, act := range acts {
-			ids = append(ids, act.people...)
-		}
-		c.queue(b, each(ids), true)
-		if err := a.send(ctx, b); err != nil {
-			return nil, err
+	}
+	return nil
+}
+
+// change notes whose ids are by then.
+func (c census) change(by *change) {
+	for id, contact := range c {
+		if slices.Contains(by.join, contact) {
+			c[id] = by.contact
 		}
 	}
+	delete(c, by.left)
 }
 
 // Deeds are changes to what is known of people.

@@ -29,6 +29,15 @@ func TestSQLite(t *testing.T) {
 		dir := t.TempDir()
 		ledgertest.Share(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, dir, now) })
 	})
+	t.Run("together", func(t *testing.T) {
+		dir := t.TempDir()
+		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, dir, now) })
+	})
+	t.Run("agree", func(t *testing.T) {
+		ledgertest.Agree(t, 2000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {
+			return &ledger.Memory{Options: ledger.Options{Now: now}}, open(t, t.TempDir(), now)
+		})
+	})
 }
 
 func openSQLite(t testing.TB, path string, now func() time.Time) *ledger.SQLite {

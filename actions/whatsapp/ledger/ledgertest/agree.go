@@ -1,0 +1,301 @@
+package ledgertest
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/call"
+)
+
+// Agree lets two ledgers live through the same random history, and compares all that they
+// say on the way. open returns two empty ones that live by now.
+func Agree(t *testing.T, steps int, open func(t *testing.T, now func() time.Time) (one, other ledger.Ledger)) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	clock := NewClock()
+	one, other := open(t, clock.Now)
+	h := history{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
+	for n := range steps {
+		what, act := h.next()
+		wanted, got := act(t, one), act(t, other)
+		require.Equal(t, wanted, got, "step %d: %s", n, what)
+		if n%25 == 0 {
+			for what, look := range h.looks() {
+				require.Equal(t, look(t, one), look(t, other), "after step %d: %s", n, what)
+			}
+		}
+	}
+	require.NoError(t, one.Close())
+	require.NoError(t, other.Close())
+}
+
+// Together lets several ledgers, each call of open opens the same one, live through one
+// random history at the same time, in no order, some of it more than once. What is known in
+// the end has to be what a ledger makes of it that is told one thing after the other.
+func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger.Ledger) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	clock := NewClock()
+	h := history{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
+	var told []whatsapp.Notification
+	known := map[string]bool{}
+	for range 400 {
+		n := [...]func() whatsapp.Notification{h.status, h.message, h.preference}[h.IntN(3)]()
+		if n.Kind == "status" { // what is the same must say the same
+			n.PhoneNumberID, n.CallbackData = "sender0", strings.TrimPrefix(n.MessageID, "wamid.")
+		}
+		id := fmt.Sprint(n.Kind, n.MessageID, n.Status)
+		if n.Type == "system" || n.MessageID != "" && known[id] {
+			continue
+		}
+		known[id] = true
+		told = append(told, n)
+	}
+	alone := &ledger.Memory{Options: ledger.Options{Now: clock.Now}}
+	apply(t, alone, told...)
+
+	var all []ledger.Ledger
+	var work sync.WaitGroup
+	var next atomic.Int32
+	for worker := range 12 {
+		if worker%4 == 0 {
+			all = append(all, open(t, clock.Now))
+		}
+		l, r := all[len(all)-1], rand.New(rand.NewPCG(seed, uint64(worker+1)))
+		work.Go(func() {
+			for n := int(next.Add(1)) - 1; n < len(told); n = int(next.Add(1)) - 1 {
+				some := []whatsapp.Notification{told[n]}
+				for range r.IntN(3) {
+					some = append(some, told[r.IntN(len(told))])
+				}
+				_, err := l.Apply(t.Context(), some...)
+				assert.NoError(t, err)
+				_, err = l.Contact(t.Context(), some[0].WaID)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	work.Wait()
+	for what, look := range h.looks() {
+		wanted, got := inOrder(look(t, alone)), inOrder(look(t, all[0]))
+		require.Equal(t, wanted, got, what)
+	}
+	for _, l := range all {
+		require.NoError(t, l.Close())
+	}
+}
+
+// inOrder sorts what may come in any order.
+func inOrder(said any) any {
+	switch said := said.(type) {
+	case []whatsapp.Notification:
+		slices.SortFunc(said, func(a, b whatsapp.Notification) int {
+			return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
+		})
+	case []call.Receipt:
+		slices.SortFunc(said, func(a, b call.Receipt) int { return cmp.Compare(a.State, b.State) })
+	case []any:
+		for i := range said {
+			said[i] = inOrder(said[i])
+		}
+	case ledger.Message:
+		inOrder(said.Statuses)
+	}
+	return said
+}
+
+// A history makes up what happens to a few people and messages.
+type history struct {
+	*rand.Rand
+	clock *Clock
+	calls int
+}
+
+// A deed is done to a ledger, and returns what it said.
+type deed func(*testing.T, ledger.Ledger) any
+
+func (h *history) next() (string, deed) {
+	if h.IntN(3) == 0 {
+		h.clock.Pass(time.Duration(1+h.IntN(8*3600)) * 2 * time.Second)
+	}
+	switch n := h.IntN(20); {
+	case n < 6:
+		return h.applied(h.status())
+	case n < 10:
+		return h.applied(h.message())
+	case n < 11:
+		return h.applied(h.preference())
+	case n < 12: // several at once
+		var all []whatsapp.Notification
+		for range 1 + h.IntN(5) {
+			all = append(all, h.message(), h.preference())
+		}
+		what, act := h.applied(all...)
+		return what, func(t *testing.T, l ledger.Ledger) any { act(t, l); return nil }
+	case n < 15:
+		return h.told()
+	case n < 18:
+		return h.claim()
+	case n < 19:
+		key := h.call()
+		return "release " + key, func(t *testing.T, l ledger.Ledger) any { return l.Release(t.Context(), key) }
+	}
+	before := h.clock.Now().Add(-time.Duration(h.IntN(20*24)) * time.Hour)
+	return "prune", func(t *testing.T, l ledger.Ledger) any {
+		n, err := l.Prune(t.Context(), before, 1<<20)
+		require.NoError(t, err)
+		return n
+	}
+}
+
+func (h *history) applied(told ...whatsapp.Notification) (string, deed) {
+	return fmt.Sprintf("%+v", told), func(t *testing.T, l ledger.Ledger) any {
+		news, err := l.Apply(t.Context(), told...)
+		require.NoError(t, err)
+		return news
+	}
+}
+
+const (
+	someNumbers = 4
+	someIDs     = 5
+	someCalls   = 40
+)
+
+// messageOf is what a call sends.
+func messageOf(call string) string { return "wamid." + call }
+
+func (h *history) number() string { return fmt.Sprint("3361234567", h.IntN(someNumbers)) }
+func (h *history) userID() string { return fmt.Sprint("FR.", h.IntN(someIDs)) }
+func (h *history) sender() string { return fmt.Sprint("sender", h.IntN(2)) }
+func (h *history) call() string   { return fmt.Sprint("f1.run.", h.IntN(someCalls)) }
+func (h *history) recently() time.Time {
+	return h.clock.Now().Add(-time.Duration(h.IntN(7200)) * time.Second).Truncate(time.Second)
+}
+
+// person names somebody: mostly by number, or by user ID, or by both.
+func (h *history) person(n whatsapp.Notification) whatsapp.Notification {
+	n.WaID, n.UserID, n.PhoneNumberID, n.Timestamp = h.number(), "", h.sender(), h.recently()
+	switch h.IntN(10) {
+	case 0:
+		n.UserID = h.userID()
+	case 1, 2:
+		n.WaID, n.UserID = "", h.userID()
+	}
+	n.From = n.WaID
+	return n
+}
+
+func (h *history) status() whatsapp.Notification {
+	status := [...]string{"sent", "failed", "delivered", "read", "warning"}[h.IntN(5)]
+	call := h.call()
+	n := h.person(Status(messageOf(call), status, ""))
+	if h.IntN(2) == 0 {
+		n.CallbackData = call
+	}
+	if status == "failed" {
+		n.Errors = []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: [...]int64{131047, 131050, 131026}[h.IntN(3)]}}}
+	}
+	return n
+}
+
+func (h *history) message() whatsapp.Notification {
+	n := h.person(Message(fmt.Sprint("wamid.in.", h.IntN(200)), "oui"))
+	if h.IntN(12) == 0 {
+		n.Type, n.WaID = "system", h.number()
+		n.Details = map[string]any{"system": map[string]any{"type": "user_changed_number", "wa_id": h.number()}}
+	}
+	return n
+}
+
+func (h *history) preference() whatsapp.Notification {
+	n := h.person(Preference([...]string{"stop", "resume"}[h.IntN(2)], h.clock.Now()))
+	return n
+}
+
+func (h *history) told() (string, deed) {
+	call := h.call()
+	a := Accepted(call, messageOf(call))
+	a.Recipient, a.Sender = h.number(), h.sender()
+	switch h.IntN(6) {
+	case 0:
+		a.MessageID, a.State, a.Shut, a.OptedOut = "", "failed", h.IntN(2) == 0, h.IntN(2) == 0
+	case 1:
+		a.WaID = h.number()
+	}
+	return fmt.Sprintf("told %+v", a), func(t *testing.T, l ledger.Ledger) any {
+		found, err := l.Told(t.Context(), a)
+		require.NoError(t, err)
+		_, _, err = l.Message(t.Context(), a.MessageID) // now all can see it
+		require.NoError(t, err)
+		return found
+	}
+}
+
+func (h *history) claim() (string, deed) {
+	c := Claim(h.call(), fmt.Sprint("key", h.IntN(6)))
+	c.Recipient, c.Step, c.Within = h.number(), fmt.Sprint("step", h.IntN(5)), time.Duration(1+h.IntN(48))*time.Hour
+	if h.IntN(4) == 0 {
+		c.Recipient = h.userID()
+	}
+	return fmt.Sprintf("claim %+v", c), func(t *testing.T, l ledger.Ledger) any {
+		repeats, err := l.Claim(t.Context(), c)
+		return []any{repeats, err}
+	}
+}
+
+// looks are questions about everything.
+func (h *history) looks() map[string]deed {
+	all := map[string]deed{}
+	since := h.recently().Add(-24 * time.Hour)
+	for n := range someNumbers + someIDs {
+		id := fmt.Sprint("3361234567", n)
+		if n >= someNumbers {
+			id = fmt.Sprint("FR.", n-someNumbers)
+		}
+		all["contact "+id] = func(t *testing.T, l ledger.Ledger) any {
+			return names(t, l, id)
+		}
+		all["inbound of "+id] = func(t *testing.T, l ledger.Ledger) any {
+			found, err := l.Inbound(t.Context(), "", id, since)
+			require.NoError(t, err)
+			return found
+		}
+		for s := range 2 {
+			sender := fmt.Sprint("sender", s)
+			all["window of "+id+" to "+sender] = func(t *testing.T, l ledger.Ledger) any {
+				w, err := l.Window(t.Context(), sender, id)
+				require.NoError(t, err)
+				out, err := l.OptedOut(t.Context(), sender, id)
+				require.NoError(t, err)
+				return []any{w, out}
+			}
+		}
+	}
+	for n := range someCalls {
+		key := fmt.Sprint("f1.run.", n)
+		id := messageOf(key)
+		all[id] = func(t *testing.T, l ledger.Ledger) any {
+			m, ok, err := l.Message(t.Context(), id)
+			require.NoError(t, err)
+			return []any{m, ok}
+		}
+		all[key] = func(t *testing.T, l ledger.Ledger) any {
+			found := receiptsOf(t, l, key)
+			return append([]call.Receipt{}, found...)
+		}
+	}
+	return all
+}
