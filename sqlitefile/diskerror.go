@@ -32,11 +32,12 @@ var ErrInUse = errors.New("another process uses it; stop that one, or choose ano
 var ErrClosed = errors.New("it was used after it was closed")
 
 var (
-	errForeign = errors.New("it is something else")
-	errNoFile  = errors.New("it is not a file")
-	errOlder   = errors.New("it is of an older version; open it for writing once, which brings it up to date")
-	errThere   = errors.New("there is a file of that name already; choose another")
-	errNoWAL   = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
+	errForeign  = errors.New("it is something else")
+	errNoFile   = errors.New("it is not a file")
+	errOlder    = errors.New("it is of an older version; open it for writing once, which brings it up to date")
+	errThere    = errors.New("there is a file of that name already; choose another")
+	errNoFolder = errors.New("its folder is not there; create it, or choose another")
+	errNoWAL    = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
 )
 
 // reason tells what is wrong and what to do about it.

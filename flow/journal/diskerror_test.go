@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -114,7 +115,12 @@ func TestDiskFails(t *testing.T) {
 			wantDiskError(t, j.Append(ctx, "a", true, journaltest.Record(acked["a"])), path, "write", tt.want)
 			wantDiskError(t, j.Append(ctx, "a", false, journaltest.Record(acked["a"])), path, "write", tt.want)
 			wantDiskError(t, j.Create(ctx, journaltest.Run("c"), journaltest.Records(0)), path, "write", tt.want)
-			wantDiskError(t, j.End(ctx, "a", "failed", journaltest.Record(0).At), path, "write", tt.want)
+			wantDiskError(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: journaltest.Record(0).At}), path, "write", tt.want)
+			_, err = j.Deliver(ctx, journaltest.Event("e"), []string{"a"})
+			wantDiskError(t, err, path, "write", tt.want)
+			wantDiskError(t, j.Wake(ctx, false, "a"), path, "write", tt.want)
+			wantDiskError(t, j.Done(ctx, "e"), path, "write", tt.want)
+			wantDiskError(t, j.Note(ctx, "hold", "shop", json.RawMessage("1")), path, "write", tt.want)
 
 			_, records, err := j.Load(ctx, "a")
 			require.NoError(t, err, "reading goes on")
@@ -122,6 +128,11 @@ func TestDiskFails(t *testing.T) {
 			runs, err := j.List(ctx, journal.Filter{})
 			require.NoError(t, err)
 			require.Len(t, runs, 2)
+			require.Len(t, openRuns(t, j), 2)
+			open, err := j.Open(ctx)
+			require.NoError(t, err)
+			require.Empty(t, open)
+			require.NoError(t, j.Backup(ctx, filepath.Join(t.TempDir(), "rescued.db")))
 			wantDiskError(t, j.Close(), path, "write", tt.want)
 
 			j = openSQLite(t, path)
@@ -152,9 +163,12 @@ func TestLock(t *testing.T) {
 	r, err := journal.OpenReadOnly(path)
 	require.NoError(t, err)
 	defer r.Close()
-	_, records, err := r.Load(t.Context(), id)
+	_, _, err = r.Load(t.Context(), id)
 	require.NoError(t, err)
-	require.NotEmpty(t, records)
+	require.NotNil(t, openRuns(t, r))
+	_, err = r.Open(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, r.Backup(t.Context(), filepath.Join(t.TempDir(), "backup.db")))
 
 	require.NoError(t, child.Process.Kill())
 	for lines.Scan() {

@@ -15,6 +15,22 @@ const Queued = sqlitefile.Queued
 // Schema is the newest version of the file.
 func Schema() int { return len(kind().Migrations) }
 
+// Queries are those that must find what they look for without looking at all there is.
+func Queries() []string {
+	return []string{
+		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectOldRuns, selectOldEvents,
+		listAll, listUnknown, listEnded, listOpen, listBlock, listRecipient,
+		newStore().insertRun.sql, newStore().wakeRun.sql,
+	}
+}
+
+// SelectEvents sorts what it finds.
+const SelectEvents = selectEvents
+
+// EncodeWaits and DecodeWaits are the stored form of Waits.
+func EncodeWaits(w Waits) []byte          { return w.encode() }
+func DecodeWaits(b []byte) (Waits, error) { return decodeWaits(b, interned{}) }
+
 // Hold keeps the writer busy until release is called.
 func (j *SQLite) Hold() (release func()) {
 	started, ended := make(chan struct{}), make(chan struct{})

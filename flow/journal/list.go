@@ -29,7 +29,7 @@ func (r reads) List(ctx context.Context, f Filter) (runs []Run, err error) {
 			if len(runs) == f.limit() {
 				return false, nil
 			}
-			run, found, err := h.one("seq = ?", seq)
+			run, found, err := h.one(headBySeq, seq)
 			if err == nil && found && f.matches(run) {
 				runs = append(runs, run)
 			}

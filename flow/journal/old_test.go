@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -42,6 +43,10 @@ func TestOldJournals(t *testing.T) {
 			write(t, want)
 			j := openSQLite(t, path)
 			same(t, want, j)
+			r, err := journal.OpenReadOnly(path)
+			require.NoError(t, err)
+			same(t, want, r)
+			require.NoError(t, r.Close())
 
 			ctx := t.Context()
 			require.NoError(t, j.Append(ctx, "waiting", true, journaltest.Record(3)), "it goes on")
@@ -64,8 +69,18 @@ func TestOldJournals(t *testing.T) {
 	}
 }
 
+// readable is what both a journal and a reader offer.
+type readable interface {
+	Load(ctx context.Context, run string) (journal.Run, []journal.Record, error)
+	List(ctx context.Context, f journal.Filter) ([]journal.Run, error)
+	Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error
+	Events(ctx context.Context, name, subject, connection string, since time.Time) ([]journal.Event, error)
+	Open(ctx context.Context) ([]journal.Event, error)
+	Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error)
+}
+
 // same compares what two journals hold.
-func same(t *testing.T, want, got journal.Journal) {
+func same(t *testing.T, want, got readable) {
 	t.Helper()
 	ctx := t.Context()
 	wantRuns, err := want.List(ctx, journal.Filter{Limit: -1})

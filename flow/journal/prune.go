@@ -14,6 +14,11 @@ import (
 // batch is how many runs or events one write forgets: others do not wait long for it.
 const batch = 64
 
+const (
+	selectOldRuns   = "SELECT seq, id FROM runs WHERE seq >= ? AND seq < ? AND ended < ? ORDER BY seq LIMIT ?"
+	selectOldEvents = "SELECT seq, id FROM events WHERE done = 1 AND at < ? ORDER BY at LIMIT ?"
+)
+
 // An old one is a run or an event that may be forgotten.
 type old struct {
 	seq int64
@@ -76,7 +81,7 @@ func (j *SQLite) oldRuns(ctx context.Context, before time.Time, most int) (runs 
 			return err
 		}
 		look := func(from, end int64) error {
-			return sqlitefile.Query(conn, "SELECT seq, id FROM runs WHERE seq >= ? AND seq < ? AND ended < ? ORDER BY seq LIMIT ?", func(row *sqlite.Stmt) {
+			return sqlitefile.Query(conn, selectOldRuns, func(row *sqlite.Stmt) {
 				runs = append(runs, old{row.ColumnInt64(0), row.ColumnText(1)})
 			}, from, end, stamp(before), most-len(runs))
 		}
@@ -95,7 +100,7 @@ func (j *SQLite) oldRuns(ctx context.Context, before time.Time, most int) (runs 
 
 func (j *SQLite) oldEvents(ctx context.Context, before time.Time, most int) (events []old, err error) {
 	err = j.file.Read(ctx, func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, "SELECT seq, id FROM events WHERE done = 1 AND at < ? ORDER BY at LIMIT ?", func(row *sqlite.Stmt) {
+		return sqlitefile.Query(conn, selectOldEvents, func(row *sqlite.Stmt) {
 			events = append(events, old{row.ColumnInt64(0), row.ColumnText(1)})
 		}, stamp(before), most)
 	})

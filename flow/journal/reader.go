@@ -46,7 +46,7 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 	found := false
 	err = r.file(ctx, func(conn *sqlite.Conn) error {
 		h := heads{conn: conn, sources: true}
-		if head, found, err = h.one("id = ?", run); err != nil || !found {
+		if head, found, err = h.one(headByID, run); err != nil || !found {
 			return err
 		}
 		var bad error
@@ -54,7 +54,7 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 		if err != nil || bad != nil {
 			return cmp.Or(err, bad)
 		}
-		return sqlitefile.Query(conn, "SELECT at, kind, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq", func(row *sqlite.Stmt) {
+		return sqlitefile.Query(conn, selectRecords, func(row *sqlite.Stmt) {
 			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
 		}, head.Seq*perRun, (head.Seq+1)*perRun)
 	})
@@ -77,23 +77,21 @@ func (r reads) Unfinished(ctx context.Context, each func(Run, Waits) error) erro
 		}
 		known := interned{}
 		var waits []byte
-		return sqlitefile.Each(conn, "SELECT "+headColumns+", waits FROM open CROSS JOIN runs ON runs.seq = open.run JOIN statuses ON code = open.status ORDER BY open.run",
-			func(row *sqlite.Stmt) bool {
-				run, plan := headOf(row)
-				run.Flow, run.Digest = h.plans[plan].flow, h.plans[plan].digest
-				waits = slices.Grow(waits[:0], row.ColumnLen(waitsColumn))
-				waits = waits[:row.ColumnBytes(waitsColumn, waits[:cap(waits)])]
-				var w Waits
-				if w, stopped = decodeWaits(waits, known); stopped == nil {
-					stopped = each(run, w)
-				}
-				return stopped == nil
-			})
+		var bad error
+		err := sqlitefile.Each(conn, selectUnfinished, func(row *sqlite.Stmt) bool {
+			run, plan := headOf(row)
+			run.Flow, run.Digest = h.plans[plan].flow, h.plans[plan].digest
+			waits = slices.Grow(waits[:0], row.ColumnLen(waitsColumn))
+			waits = waits[:row.ColumnBytes(waitsColumn, waits[:cap(waits)])]
+			var w Waits
+			if w, bad = decodeWaits(waits, known); bad == nil {
+				stopped = each(run, w)
+			}
+			return bad == nil && stopped == nil
+		})
+		return cmp.Or(err, bad)
 	})
-	if err != nil {
-		return err
-	}
-	return stopped
+	return cmp.Or(err, stopped)
 }
 
 // Notes is as in Journal.
@@ -136,6 +134,15 @@ type planRow struct {
 const (
 	headColumns = "runs.seq, id, runs.plan, version, name, started, ended, unknown, starter, lock, inputs"
 	waitsColumn = 11 // behind those
+
+	selectHead = "SELECT " + headColumns + ` FROM runs LEFT JOIN open ON open.run = runs.seq
+		JOIN statuses ON code = coalesce(open.status, runs.status) WHERE runs.`
+	headBySeq = selectHead + "seq = ?"
+	headByID  = selectHead + "id = ?"
+
+	selectUnfinished = "SELECT " + headColumns + `, waits FROM open CROSS JOIN runs ON runs.seq = open.run
+		JOIN statuses ON code = open.status ORDER BY open.run`
+	selectRecords = "SELECT at, kind, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq"
 )
 
 func headOf(row *sqlite.Stmt) (run Run, plan int64) {
@@ -153,11 +160,10 @@ func headOf(row *sqlite.Stmt) (run Run, plan int64) {
 	}, row.ColumnInt64(2)
 }
 
-// one returns the run that a condition selects.
-func (h *heads) one(where string, arg any) (run Run, found bool, err error) {
+// one returns the run that headBySeq or headByID selects.
+func (h *heads) one(query string, arg any) (run Run, found bool, err error) {
 	var plan int64
-	err = sqlitefile.Query(h.conn, "SELECT "+headColumns+` FROM runs LEFT JOIN open ON open.run = runs.seq
-		JOIN statuses ON code = coalesce(open.status, runs.status) WHERE runs.`+where, func(row *sqlite.Stmt) {
+	err = sqlitefile.Query(h.conn, query, func(row *sqlite.Stmt) {
 		run, plan = headOf(row)
 		found = true
 	}, arg)
