@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"strconv"
 
 	"facteur/flow/call"
@@ -20,7 +21,7 @@ type activity struct {
 	input      map[string]any
 	limits     []call.Limit
 	repeatable bool
-	stop       *hook
+	hook       hook
 	phase      phase
 	timer      int
 	before     int      // attempts that were made before the run was last retried
@@ -61,7 +62,7 @@ func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, do
 		a.limits = limits(do.Connection, input)
 	}
 	a.repeatable = do.Idempotent || do.Signature.Idempotent != nil && do.Signature.Idempotent(input)
-	a.stop = e.group.onStop(a.stopped)
+	e.group.add(a, &a.hook)
 	a.before = report.Attempts
 	a.try()
 }
@@ -104,8 +105,8 @@ func (a *activity) ask(number int) {
 		},
 		Limits: a.limits, Repeatable: a.repeatable,
 	}
-	at.print, m.buf = print(&c.Call, m.buf)
-	c.Print = at.print
+	c.Print = m.print(&c.Call)
+	at.print = c.Print
 	m.out = append(m.out, c)
 }
 
@@ -123,6 +124,25 @@ func (a *activity) stopTimer() {
 	a.timer = 0
 }
 
+// fired goes on when the time is over for what the activity waits for.
+func (a *activity) fired() {
+	switch a.phase {
+	case calling:
+		a.now.late = true
+		a.cancel()
+	case backoff:
+		a.try()
+	case settling:
+		a.unsettled(false)
+	case awaiting:
+		want := a.do.Await
+		a.finish(&call.Error{
+			Code: "timeout", Class: "timeout",
+			Message: fmt.Sprintf("accepted, but not %s within %s", want.State, schema.FormatDuration(want.Timeout)),
+		})
+	}
+}
+
 func (a *activity) halted() bool { return a.env.group.stopped != going }
 
 // finish ends the step; err is nil when it succeeded.
@@ -136,7 +156,7 @@ func (a *activity) finish(err *call.Error) {
 
 func (a *activity) finishAs(err *call.Error, r result) {
 	a.leave()
-	a.stop.drop()
+	a.hook.drop()
 	a.report.Error = err
 	var outputs map[string]any
 	if a.told != nil {
@@ -161,8 +181,8 @@ func (a *activity) forget() {
 	}
 }
 
-// stopped is called when the steps around the activity are stopped.
-func (a *activity) stopped(kind stopKind) {
+// stop ends what can be ended, as the steps around the activity are stopped.
+func (a *activity) stop(kind stopKind) {
 	switch a.phase {
 	case calling:
 		switch {

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -71,7 +70,7 @@ func (a *activity) count() {
 	a.report.Attempts = a.now.number
 	a.report.Keys = append(a.report.Keys, a.now.key)
 	m := a.m
-	if r := a.do.Signature.Recipient; r != nil {
+	if r := a.do.Signature.Recipient; r != nil && m.listens {
 		if subject := r(a.input); subject != "" {
 			put(&m.lastCall, subject, m.now)
 		}
@@ -81,11 +80,7 @@ func (a *activity) count() {
 func (a *activity) onTaken() {
 	a.count()
 	if a.do.Timeout > 0 {
-		m := a.m
-		a.timer = m.sleep(m.now.Add(a.do.Timeout), func() {
-			a.now.late = true
-			a.cancel()
-		})
+		a.timer = a.m.sleep(a.m.now.Add(a.do.Timeout), a)
 	}
 }
 
@@ -166,12 +161,7 @@ func (a *activity) accepted() {
 	case !a.m.start.Receipts:
 		a.finish(&call.Error{Code: "timeout", Class: "timeout", Message: "accepted; whether it is " + want.State + " cannot be known, as no receipts reach this run"})
 	default:
-		a.watch(want.Timeout, func() {
-			a.finish(&call.Error{
-				Code: "timeout", Class: "timeout",
-				Message: fmt.Sprintf("accepted, but not %s within %s", want.State, schema.FormatDuration(want.Timeout)),
-			})
-		})
+		a.watch(want.Timeout)
 	}
 }
 
@@ -196,7 +186,7 @@ func (a *activity) unknown() {
 		a.unsettled(true)
 	default:
 		a.phase = settling
-		a.watch(a.do.UnknownTimeout, func() { a.unsettled(false) })
+		a.watch(a.do.UnknownTimeout)
 	}
 }
 
@@ -267,7 +257,7 @@ func (a *activity) refused(o call.Outcome) {
 
 func (a *activity) backOff(d time.Duration) {
 	a.phase = backoff
-	a.timer = a.m.sleep(a.m.now.Add(d), a.try)
+	a.timer = a.m.sleep(a.m.now.Add(d), a)
 }
 
 const (
@@ -295,9 +285,9 @@ func (a *activity) delay(o call.Outcome) time.Duration {
 }
 
 // watch asks for receipts, for so long.
-func (a *activity) watch(d time.Duration, late func()) {
+func (a *activity) watch(d time.Duration) {
 	a.stopTimer()
-	a.timer = a.m.sleep(a.m.now.Add(d), late)
+	a.timer = a.m.sleep(a.m.now.Add(d), a)
 	at, m := a.now, a.m
 	if at.watching {
 		return

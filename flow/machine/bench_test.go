@@ -79,6 +79,16 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
+// BenchmarkNew is what there is to a run before its first call.
+func BenchmarkNew(b *testing.B) {
+	p := compile(b, notify)
+	s := newStart(p, map[string]any{"phone": "+331", "order_id": "7"})
+	b.ReportAllocs()
+	for b.Loop() {
+		machine.New(p, s).Next()
+	}
+}
+
 // BenchmarkLoop sends to many, ten at once; kept-B is what a run that ended still
 // holds for each of them, its report for the most part.
 func BenchmarkLoop(b *testing.B) {

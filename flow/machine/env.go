@@ -22,21 +22,12 @@ type env struct {
 	last   bool // in a finally or in on_failure, which a retry comes to once more
 }
 
-// newEnv returns what the steps of a flow see; outer is the env of who calls it.
-func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, outer *env, path string) *env {
-	steps := make(map[string]any, len(p.All))
-	for _, s := range p.All {
-		if s.ID != "" {
-			steps[s.ID] = m.skipped
-		}
-	}
-	settings := p.Settings
-	if settings == nil {
-		settings = map[string]any{}
-	}
-	vars := map[string]any{}
-	return &env{plan: p, path: path, steps: steps, vars: vars, last: outer.last, values: map[string]any{
-		"inputs": inputs, "steps": steps, "vars": vars, "settings": settings,
+// newEnv returns what the steps of a flow see; last tells whether its caller stands in a
+// finally or in on_failure.
+func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, last bool) *env {
+	steps, vars := maps.Clone(p.Unrun), map[string]any{}
+	return &env{plan: p, path: path, steps: steps, vars: vars, last: last, values: map[string]any{
+		"inputs": inputs, "steps": steps, "vars": vars, "settings": p.Settings,
 		"run": map[string]any{"id": m.start.Run, "flow": p.Name, "started_at": m.start.At},
 	}}
 }

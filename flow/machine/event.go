@@ -35,14 +35,18 @@ type (
 		// else is noticed.
 		Print string
 	}
-	// Answered brings the one outcome of a call that was taken up.
+	// Answered brings the one outcome of a call that was taken up. One that is Held was
+	// not tried: the run asks for the call again at once, under a new key, and the host
+	// takes that up when the surroundings are ready. A host that does not wait clears
+	// Held, which makes it a failure that may be retried.
 	Answered struct {
 		At      time.Time
 		Key     string
 		Outcome call.Outcome
 	}
 	// Received brings a receipt. It may come at any time after Taken, also before
-	// Answered and after the run's end.
+	// Answered and after the run's end; before Taken, when the journal was restored
+	// from a backup.
 	Received struct {
 		At      time.Time
 		Receipt call.Receipt
@@ -120,8 +124,9 @@ type (
 		// started; otherwise its outcome is Unknown.
 		InFlight bool
 	}
-	// Cancel asks to end a call. One that was not taken up is forgotten, without an
-	// outcome; one that was still gets exactly one.
+	// Cancel asks to end a call, because its time-out or that of the flow has passed, or
+	// because it need not be made any more. One that was not taken up is forgotten,
+	// without an outcome; one that was still gets exactly one.
 	Cancel struct{ Key string }
 	// Sleep asks for Fired at a time. A timer that the run no longer needs may fire
 	// all the same.

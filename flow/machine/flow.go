@@ -44,11 +44,11 @@ type flowing struct {
 }
 
 // flow runs a plan's steps, handles its failure, and evaluates its outputs.
-func (m *Machine) flow(p *plan.Plan, inputs map[string]any, outer *env, path string, done func(result, map[string]any)) {
+func (m *Machine) flow(p *plan.Plan, inputs map[string]any, parent *group, path string, last bool, done func(result, map[string]any)) {
 	m.hideInputs(p.Inputs, inputs)
-	f := &flowing{m: m, plan: p, parent: outer.group, done: done}
-	f.env = m.newEnv(p, inputs, outer, path)
-	f.env.group = f.parent.child()
+	f := &flowing{m: m, plan: p, parent: parent, done: done}
+	f.env = m.newEnv(p, inputs, path, last)
+	f.env.group = parent.child()
 	f.limit()
 	m.block(p.Steps, f.env, f.ended)
 }
@@ -59,10 +59,13 @@ func (f *flowing) limit() {
 	if p.Timeout == 0 {
 		return
 	}
-	f.timeout = m.sleep(m.now.Add(p.Timeout), func() {
-		f.late = flowError("timeout", fmt.Sprintf("%s did not end within %s", p.Name, schema.FormatDuration(p.Timeout)))
-		f.env.group.stop(expired)
-	})
+	f.timeout = m.sleep(m.now.Add(p.Timeout), f)
+}
+
+// fired ends the flow: its time is over.
+func (f *flowing) fired() {
+	f.late = flowError("timeout", fmt.Sprintf("%s did not end within %s", f.plan.Name, schema.FormatDuration(f.plan.Timeout)))
+	f.env.group.stop(expired)
 }
 
 // ended goes on when the flow's steps have ended.
@@ -147,27 +150,42 @@ func (m *Machine) outputsLeft(p *plan.Plan, e *env, values map[string]any) map[s
 	return out
 }
 
+// A list is steps that run in order.
+type list struct {
+	m     *Machine
+	steps []*plan.Step
+	env   *env
+	done  func(result)
+	after func(result) // of each step
+}
+
+func (m *Machine) list(steps []*plan.Step, e *env, done func(result)) *list {
+	l := &list{m: m, steps: steps, env: e, done: done}
+	l.after = l.ended
+	return l
+}
+
 // block runs steps in order.
-func (m *Machine) block(steps []*plan.Step, e *env, done func(result)) {
-	i := 0
-	var next func()
-	after := func(r result) {
-		if r.end != completed {
-			done(r)
-			return
-		}
-		m.later(next)
+func (m *Machine) block(steps []*plan.Step, e *env, done func(result)) { m.list(steps, e, done).run() }
+
+// run begins the next step.
+func (l *list) run() {
+	switch {
+	case l.env.group.stopped != going:
+		l.done(result{end: stopped}.at(l.run))
+	case len(l.steps) == 0:
+		l.done(result{})
+	default:
+		s := l.steps[0]
+		l.steps = l.steps[1:]
+		l.m.step(s, l.env, l.after)
 	}
-	next = func() {
-		switch {
-		case e.group.stopped != going:
-			done(result{end: stopped}.at(next))
-		case i == len(steps):
-			done(result{})
-		default:
-			i++
-			m.step(steps[i-1], e, after)
-		}
+}
+
+func (l *list) ended(r result) {
+	if r.end != completed {
+		l.done(r)
+		return
 	}
-	next()
+	l.m.later(l)
 }

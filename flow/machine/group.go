@@ -14,14 +14,17 @@ const (
 type group struct {
 	stopped     stopKind
 	first, last *hook
-	outer       *hook // in the group around this one
+	outer       hook // in the group around this one
 }
 
-// A hook is what a group does when it is stopped. Hooks form a list, so that the end
-// of a step costs the same in a group of one and of a hundred thousand.
+// A member of a group is stopped with it, and each time that it is stopped harder.
+type member interface{ stop(kind stopKind) }
+
+// A hook holds a member in its group. Hooks form a list, so that the end of a step costs
+// the same in a group of one and of a hundred thousand.
 type hook struct {
-	f          func(stopKind)
-	in         *group // nil: it was dropped
+	of         member
+	in         *group // nil: it is in none
 	prev, next *hook
 }
 
@@ -35,21 +38,20 @@ func (g *group) child() *group {
 // join puts a group inside another, as if it had not been stopped before.
 func (g *group) join(outer *group) {
 	g.stopped = outer.stopped
-	g.outer = outer.onStop(g.stop)
+	outer.add(g, &g.outer)
 }
 
 func (g *group) leave() { g.outer.drop() }
 
-// onStop calls f each time that the group is stopped harder, until the hook is dropped.
-func (g *group) onStop(f func(stopKind)) *hook {
-	h := &hook{f: f, in: g, prev: g.last}
+// add puts a member into the group, until its hook is dropped.
+func (g *group) add(m member, h *hook) {
+	*h = hook{of: m, in: g, prev: g.last}
 	if g.last == nil {
 		g.first = h
 	} else {
 		g.last.next = h
 	}
 	g.last = h
-	return h
 }
 
 func (h *hook) drop() {
@@ -57,7 +59,6 @@ func (h *hook) drop() {
 	if g == nil {
 		return
 	}
-	h.in = nil
 	if h.prev == nil {
 		g.first = h.next
 	} else {
@@ -68,6 +69,7 @@ func (h *hook) drop() {
 	} else {
 		h.next.prev = h.prev
 	}
+	*h = hook{}
 }
 
 func (g *group) stop(kind stopKind) {
@@ -75,13 +77,13 @@ func (g *group) stop(kind stopKind) {
 		return
 	}
 	g.stopped = kind
-	var all []*hook // a hook may drop itself and others
+	var all []*hook // a member may leave, and others with it
 	for h := g.first; h != nil; h = h.next {
 		all = append(all, h)
 	}
 	for _, h := range all {
 		if h.in != nil {
-			h.f(kind)
+			h.of.stop(kind)
 		}
 	}
 }

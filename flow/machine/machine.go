@@ -1,7 +1,7 @@
 // Package machine decides what a run does next. It is pure: events in, commands out;
 // no IO, no clock, no goroutine. All policy lives here: retries and back-off,
 // time-outs, waiting for receipts and events, what an unknown outcome leads to,
-// failure, cancelling.
+// failure, cancelling, what a person's retry does again.
 //
 // A host makes a machine with New, performs the commands of Next, and hands back what
 // happened with Apply, until Result is there. The same plan and the same events give
@@ -28,9 +28,9 @@ type Machine struct {
 	start    Start
 	callKeys string // what the keys of the run's calls begin with
 	now      time.Time
-	ready    []func() // from readyAt on
+	ready    []job // from readyAt on
 	readyAt  int
-	root     *group
+	root     group
 	result   *Result
 	again    *again // how a run that failed or was cancelled goes on after a retry
 	resend   bool   // the latest retry allowed it
@@ -40,24 +40,24 @@ type Machine struct {
 	most      int             // how many there may be before they are looked through
 	made      []*attempt      // by the number in their keys, from 1; nil: taken back
 	withdrawn map[string]bool // calls that the host was given and must forget
-	timers    []func()        // by their numbers, from 1; nil: over
+	timers    []sleeper       // by their numbers, from 1; nil: over
 	awaits    map[int]*waiting
 	unknown   []string         // keys of calls whose outcome nobody knows
 	pasts     map[string]*past // by path
 
 	consumed map[string]bool      // ids of events that had their effect
-	lastCall map[string]time.Time // when the subject was last written to
+	listens  bool                 // the run may wait for events
+	lastCall map[string]time.Time // when the subject was last written to, if it does
 	draws    map[string]uint64    // how much randomness each place has used
 	random   []int64
 	drawn    []int64
-	skipped  map[string]any // what expressions see of a step that has not run; never written to
-	draw     draw           // of the expression that is being evaluated
-	buf      []byte         // room to work in
+	buf      []byte // room to work in
+	draw     draw   // of the expression that is being evaluated
 
 	nextAwait int
 	steps     []*Step
 	ended     []*Step
-	branches  map[plan.Branch]bool
+	ways      map[way]string // to the name of the flow
 	sensitive []any
 }
 
@@ -88,11 +88,10 @@ func New(p *plan.Plan, s Start) *Machine {
 		s.Inputs = canonical(p.Inputs, s.Inputs)
 	}
 	m := &Machine{
-		start: s, callKeys: "f1." + s.Run + ".", now: s.At, root: &group{},
-		branches: map[plan.Branch]bool{}, random: s.Random,
-		skipped: map[string]any{"status": string(Skipped), "attempts": int64(0)},
+		start: s, callKeys: "f1." + s.Run + ".", now: s.At, random: s.Random,
+		listens: len(p.Events) > 0,
 	}
-	m.flow(p, s.Inputs, &env{group: m.root}, "", func(r result, outputs map[string]any) {
+	m.flow(p, s.Inputs, &m.root, "", false, func(r result, outputs map[string]any) {
 		m.result, m.again = &Result{Outputs: outputs}, r.again
 		switch r.end {
 		case completed, returned:
@@ -111,16 +110,24 @@ func New(p *plan.Plan, s Start) *Machine {
 func instant(t time.Time) time.Time { return t.Round(0).UTC() }
 
 // later puts work behind what is already ready, which keeps the stack flat.
-func (m *Machine) later(f func()) { m.ready = append(m.ready, f) }
+func (m *Machine) later(j job) { m.ready = append(m.ready, j) }
+
+// A job is work that is ready.
+type job interface{ run() }
+
+// A todo is a job that is one function.
+type todo func()
+
+func (f todo) run() { f() }
 
 func (m *Machine) advance() {
 	for m.readyAt < len(m.ready) {
-		f := m.ready[m.readyAt]
+		j := m.ready[m.readyAt]
 		m.ready[m.readyAt] = nil
 		if m.readyAt++; m.readyAt == len(m.ready) {
 			m.ready, m.readyAt = m.ready[:0], 0
 		}
-		f()
+		j.run()
 	}
 }
 
@@ -249,9 +256,9 @@ func (m *Machine) apply(event Event) error {
 		if e.Timer < 1 || e.Timer > len(m.timers) {
 			return mismatch("its timer %d fired, which the flow does not set", e.Timer)
 		}
-		if f := m.timers[e.Timer-1]; f != nil {
+		if s := m.timers[e.Timer-1]; s != nil {
 			m.drop(e.Timer)
-			f()
+			s.fired()
 		}
 	case Arrived:
 		if e.Await < 1 || e.Await > m.nextAwait {
@@ -301,9 +308,12 @@ func (m *Machine) withdraw(at *attempt) {
 	}
 }
 
-// sleep calls f when the time has come, unless the timer is dropped before.
-func (m *Machine) sleep(until time.Time, f func()) (timer int) {
-	m.timers = append(m.timers, f)
+// A sleeper waits for a time.
+type sleeper interface{ fired() }
+
+// sleep wakes a sleeper when the time has come, unless the timer is dropped before.
+func (m *Machine) sleep(until time.Time, s sleeper) (timer int) {
+	m.timers = append(m.timers, s)
 	timer = len(m.timers)
 	m.out = append(m.out, Sleep{timer, until})
 	return timer

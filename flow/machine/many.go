@@ -27,8 +27,7 @@ func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, 
 		m: m, step: s, do: do, env: e, report: report, group: e.group.child(),
 		items: items, collected: make([]any, len(items)), done: done,
 	}
-	l.again = l.launch
-	l.launch()
+	l.run()
 }
 
 type loop struct {
@@ -45,12 +44,12 @@ type loop struct {
 	failures  failures
 	left      lanes // what a retry goes on with
 	returned  *result
-	again     func() // launch
 	done      func(result, map[string]any)
 	over      bool
 }
 
-func (l *loop) launch() {
+// run starts as many iterations as may run.
+func (l *loop) run() {
 	for l.running < l.do.Concurrency && l.next < len(l.items) && l.returned == nil && l.group.stopped == going {
 		i := l.next
 		l.next++
@@ -58,9 +57,7 @@ func (l *loop) launch() {
 		inner := l.env.iteration(l.group, l.do.As, l.items[i])
 		inner.path = l.report.Path + "[" + strconv.Itoa(i) + "]."
 		inner.inside = l.step.Place + "."
-		l.m.later(func() {
-			l.m.block(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) })
-		})
+		l.m.later(l.m.list(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) }))
 	}
 	if l.running == 0 && !l.over {
 		l.over = true
@@ -89,7 +86,7 @@ func (l *loop) ended(i int, inner *env, r result) {
 	case returned:
 		l.returned = &r
 	}
-	l.m.later(l.again)
+	l.m.later(l)
 }
 
 func (l *loop) finish() {
@@ -99,7 +96,7 @@ func (l *loop) finish() {
 		r = *l.returned
 	}
 	if r.end == failed || r.end == stopped {
-		r.again = &again{open: l.reopen, inner: l.left.all(), do: l.again}
+		r.again = &again{open: l.reopen, inner: l.left.all(), do: l.run}
 	}
 	l.done(r, map[string]any{"items": l.collected})
 }
@@ -178,9 +175,7 @@ func (m *Machine) parallel(do *plan.Parallel, e *env, done func(result, map[stri
 	f := &fork{m: m, env: e, group: e.group.child(), running: len(do.Branches), done: done}
 	for i, b := range do.Branches {
 		inner := e.branch(f.group)
-		m.later(func() {
-			m.block(b.Steps, inner, func(r result) { f.ended(i, r) })
-		})
+		m.later(m.list(b.Steps, inner, func(r result) { f.ended(i, r) }))
 	}
 }
 

@@ -11,19 +11,22 @@ import (
 	"facteur/flow/call"
 )
 
-// print identifies a call by what it does. buf is room to work in.
-func print(c *call.Call, buf []byte) (string, []byte) {
-	if buf == nil {
-		buf = make([]byte, 0, 1024)
+// print identifies a call by what it does.
+func (m *Machine) print(c *call.Call) string {
+	if m.buf == nil {
+		m.buf = make([]byte, 0, 512)
 	}
-	p := printer(buf[:0])
-	for _, s := range []string{c.Action, c.Connection, c.Step} {
+	p := printer(m.buf[:0])
+	for _, s := range [...]string{c.Action, c.Connection, c.Step} {
 		p.text(s)
 	}
 	p.number(uint64(c.Attempt))
 	p.value(c.Input)
+	m.buf = p
 	sum := sha256.Sum256(p)
-	return hex.EncodeToString(sum[:8]), p
+	var digits [16]byte
+	hex.Encode(digits[:], sum[:len(digits)/2])
+	return string(digits[:])
 }
 
 // printed gives bytes that two values share only if they are the same.

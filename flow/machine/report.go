@@ -50,7 +50,13 @@ func (m *Machine) Ended() []*Step {
 }
 
 // Branches tells which ways the run took so far; see plan.Branches.
-func (m *Machine) Branches() map[plan.Branch]bool { return m.branches }
+func (m *Machine) Branches() map[plan.Branch]bool {
+	out := make(map[plan.Branch]bool, len(m.ways))
+	for w, flow := range m.ways {
+		out[w.branch(flow)] = true
+	}
+	return out
+}
 
 // Sensitive returns the values that are masked wherever people see them.
 func (m *Machine) Sensitive() []any { return m.sensitive }
@@ -79,7 +85,7 @@ func (m *Machine) began(s *plan.Step, e *env) *Step {
 func (m *Machine) reopen(s *plan.Step, e *env, step *Step) {
 	step.Status, step.Ended, step.Error, step.Outputs, step.Note = Running, time.Time{}, nil, nil, ""
 	if s.ID != "" {
-		e.steps[s.ID] = m.skipped
+		e.steps[s.ID] = e.plan.Unrun[s.ID]
 	}
 }
 
@@ -88,9 +94,51 @@ func (m *Machine) end(step *Step, status Status) {
 	m.ended = append(m.ended, step)
 }
 
+// A way is a plan.Branch that the run took, as it is cheap to note.
+type way struct {
+	step *plan.Step
+	kind wayKind
+	at   int // of a case or a catch
+}
+
+type wayKind uint8
+
+const (
+	ran wayKind = iota
+	ifYes
+	ifNot
+	byDefault
+	onTimeout
+	caseAt
+	catchAt
+)
+
+// branch gives the way its name.
+func (w way) branch(flow string) plan.Branch {
+	b := plan.Branch{Flow: flow, Place: w.step.Place}
+	switch w.kind {
+	case ifYes:
+		b.Way = plan.IfWay
+	case ifNot:
+		b.Way = plan.IfNotWay
+	case byDefault:
+		b.Way = plan.DefaultWay
+	case onTimeout:
+		b.Way = plan.TimeoutWay
+	case caseAt:
+		b.Way = plan.CaseWay(w.at)
+	case catchAt:
+		b.Way = plan.CatchWay(w.at)
+	}
+	return b
+}
+
 // took records that the run went a way that a flow test may cover.
-func (m *Machine) took(s *plan.Step, e *env, way string) {
-	m.branches[plan.Branch{Flow: e.plan.Name, Place: s.Place, Way: way}] = true
+func (m *Machine) took(s *plan.Step, e *env, kind wayKind, at int) {
+	w := way{s, kind, at}
+	if _, ok := m.ways[w]; !ok {
+		put(&m.ways, w, e.plan.Name)
+	}
 }
 
 // hideInputs remembers the values of sensitive inputs.

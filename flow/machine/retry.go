@@ -81,7 +81,7 @@ func (a *again) start(m *Machine) {
 		inner.start(m)
 	}
 	if a.do != nil {
-		m.later(a.do)
+		m.later(todo(a.do))
 	}
 }
 
@@ -154,7 +154,7 @@ func (a *activity) stays() bool {
 // resume goes on with a step that was done before.
 func (a *activity) resume() {
 	m := a.m
-	a.stop = a.env.group.onStop(a.stopped)
+	a.env.group.add(a, &a.hook)
 	a.before = a.report.Attempts
 	a.phase = over
 	switch at := m.that(a.report, happened); {

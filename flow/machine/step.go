@@ -22,10 +22,10 @@ func (m *Machine) decide(s *plan.Step, e *env, report *Step, done func(result)) 
 	case f != nil:
 		m.finish(s, e, report, f.result().at(func() { m.decide(s, e, report, done) }), nil, done)
 	case yes:
-		m.took(s, e, plan.IfWay)
+		m.took(s, e, ifYes, 0)
 		m.perform(s, e, report, done)
 	default:
-		m.took(s, e, plan.IfNotWay)
+		m.took(s, e, ifNot, 0)
 		m.end(report, Skipped)
 		done(result{})
 	}
@@ -33,7 +33,7 @@ func (m *Machine) decide(s *plan.Step, e *env, report *Step, done func(result)) 
 
 // perform does what a step does.
 func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
-	m.took(s, e, "")
+	m.took(s, e, ran, 0)
 	done := func(r result, outputs map[string]any) {
 		if (r.end == failed || r.end == stopped) && r.again == nil { // nothing inside it did
 			r = r.at(func() {
@@ -63,7 +63,7 @@ func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
 	case *plan.WaitFor:
 		m.waitFor(s, do, e, report, done, func(f *failure) {
 			m.finish(s, e, report, f.result(), nil, func(result) {
-				m.took(s, e, plan.TimeoutWay)
+				m.took(s, e, onTimeout, 0)
 				m.block(do.OnTimeout, e, func(r result) { k(allowed(s, r)) })
 			})
 		})
@@ -95,19 +95,19 @@ func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs m
 	if s.Sensitive && len(outputs) > 0 {
 		m.sensitive = append(m.sensitive, outputs)
 	}
-	status := Succeeded // as expressions see it
+	status := any("succeeded") // as expressions see it
 	var failure map[string]any
 	switch r.end {
 	case completed, returned:
 		m.end(report, Succeeded)
 	case failed:
-		status = Failed
+		status = "failed"
 		r.failure.at(s, report.Path)
 		report.Error = r.failure.err
 		failure = r.failure.value()
 		m.end(report, Failed)
 	case stopped:
-		status = Failed
+		status = "failed"
 		if report.Error == nil {
 			report.Error = stoppedError
 		}
@@ -115,7 +115,7 @@ func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs m
 		m.end(report, Cancelled)
 	}
 	if s.ID != "" {
-		state := map[string]any{"status": string(status), "outputs": outputs, "attempts": int64(report.Attempts)}
+		state := map[string]any{"status": status, "outputs": outputs, "attempts": int64(report.Attempts)}
 		if failure != nil {
 			state["error"] = failure
 		}
@@ -172,10 +172,10 @@ func (m *Machine) switches(s *plan.Step, do *plan.Switch, e *env, done func(resu
 	case f != nil:
 		k(f.result())
 	case i < 0:
-		m.took(s, e, plan.DefaultWay)
+		m.took(s, e, byDefault, 0)
 		m.block(do.Default, e, k)
 	default:
-		m.took(s, e, plan.CaseWay(i))
+		m.took(s, e, caseAt, i)
 		m.block(do.Cases[i].Steps, e, k)
 	}
 }
@@ -200,7 +200,7 @@ func (m *Machine) callFlow(s *plan.Step, do *plan.CallFlow, e *env, report *Step
 		return
 	}
 	inputs, _ := x.(map[string]any)
-	m.flow(do.Plan, inputs, e, report.Path+"/", func(r result, outputs map[string]any) {
+	m.flow(do.Plan, inputs, e.group, report.Path+"/", e.last, func(r result, outputs map[string]any) {
 		switch r.end {
 		case returned: // it ended the called flow alone
 			r = result{}

@@ -34,7 +34,7 @@ func (t *trying) caught(r result) {
 	case i < 0:
 		t.finally(r)
 	default:
-		t.m.took(t.step, t.env, plan.CatchWay(i))
+		t.m.took(t.step, t.env, catchAt, i)
 		t.m.block(t.do.Catch[i].Steps, inner, t.finally)
 	}
 }
@@ -70,7 +70,7 @@ func (t *trying) finally(r result) {
 func (m *Machine) unrun(steps []*plan.Step, e *env) {
 	for _, s := range steps {
 		if s.ID != "" {
-			e.steps[s.ID] = m.skipped
+			e.steps[s.ID] = e.plan.Unrun[s.ID]
 		}
 		for _, inner := range s.Blocks() {
 			m.unrun(inner, e)

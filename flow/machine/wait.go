@@ -18,25 +18,38 @@ func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, report *Step, done f
 		done(f.result(), nil)
 		return
 	}
-	m.waitUntil(until, e, done)
+	(&pause{m: m, env: e, done: done, until: until}).run()
 }
 
-// waitUntil waits; after a retry, until the same time.
-func (m *Machine) waitUntil(until time.Time, e *env, done func(result, map[string]any)) {
-	if !until.After(m.now) {
-		done(result{}, nil)
+// A pause is a wait that goes on.
+type pause struct {
+	m     *Machine
+	env   *env
+	done  func(result, map[string]any)
+	until time.Time
+	timer int
+	hook  hook
+}
+
+// run begins to wait, and after a retry goes on, until the same time.
+func (p *pause) run() {
+	if !p.until.After(p.m.now) {
+		p.done(result{}, nil)
 		return
 	}
-	var stop *hook
-	timer := m.sleep(until, func() {
-		stop.drop()
-		done(result{}, nil)
-	})
-	stop = e.group.onStop(func(stopKind) {
-		m.drop(timer)
-		stop.drop()
-		done(result{end: stopped}.at(func() { m.waitUntil(until, e, done) }), nil)
-	})
+	p.timer = p.m.sleep(p.until, p)
+	p.env.group.add(p, &p.hook)
+}
+
+func (p *pause) fired() {
+	p.hook.drop()
+	p.done(result{}, nil)
+}
+
+func (p *pause) stop(stopKind) {
+	p.m.drop(p.timer)
+	p.hook.drop()
+	p.done(result{end: stopped}.at(p.run), nil)
 }
 
 func (m *Machine) until(s *plan.Step, do *plan.Wait, e *env) (time.Time, *failure) {
@@ -69,7 +82,8 @@ type waiting struct {
 	done   func(result, map[string]any)
 	id     int
 	timer  int
-	stop   *hook
+	hook   hook
+	late   func() // goes on after a time-out
 }
 
 // waitFor waits for an event; one that came since the run last wrote to the subject
@@ -103,10 +117,7 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 	w := &waiting{m: m, step: s, do: do, env: e, report: report, done: done, id: m.nextAwait}
 	put(&m.awaits, w.id, w)
 	m.out = append(m.out, Await{ID: w.id, Event: do.Event.Name, Subject: subject, Connection: do.Connection, Since: since})
-	w.stop = e.group.onStop(func(stopKind) {
-		w.over()
-		done(result{end: stopped}, nil)
-	})
+	e.group.add(w, &w.hook)
 	if end.IsZero() {
 		return
 	}
@@ -117,15 +128,25 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 	case do.Until != nil:
 		limit = "until " + end.UTC().Format(time.RFC3339)
 	}
-	w.timer = m.sleep(end, func() {
-		w.over()
+	w.late = func() {
 		f := flowError("timeout", fmt.Sprintf("no %s from %s %s", do.Event.Name, given, limit))
 		if do.Continue {
 			late(f)
 			return
 		}
 		done(f.result(), nil)
-	})
+	}
+	w.timer = m.sleep(end, w)
+}
+
+func (w *waiting) fired() {
+	w.over()
+	w.late()
+}
+
+func (w *waiting) stop(stopKind) {
+	w.over()
+	w.done(result{end: stopped}, nil)
 }
 
 // limit gives when a wait_for is given up; the zero time is never.
@@ -143,7 +164,7 @@ func (m *Machine) limit(s *plan.Step, do *plan.WaitFor, e *env) (time.Time, *fai
 func (w *waiting) over() {
 	delete(w.m.awaits, w.id)
 	w.m.drop(w.timer)
-	w.stop.drop()
+	w.hook.drop()
 }
 
 // arrived is called with each event that may be the one.
