@@ -61,6 +61,9 @@ func NewCompiler(lib Library) *Compiler {
 	if settings, found := c.settingsType.Coerce(lib.Settings); found.Err() == nil {
 		c.settings, _ = settings.(map[string]any)
 	}
+	if c.settings == nil {
+		c.settings = map[string]any{}
+	}
 	return c
 }
 
@@ -104,6 +107,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 		done.diags = done.diags[:mostDiagnostics]
 		done.diags[mostDiagnostics-1].Hint += fmt.Sprintf(" (%d more are not shown)", n-mostDiagnostics)
 	}
+	fc.plan.Unrun = unrun(fc.plan.All)
 	fc.plan.Events = distinct(fc.plan.Events)
 	fc.plan.Connections = distinct(fc.plan.Connections)
 	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Sources)
@@ -113,6 +117,17 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	}
 	c.done[f] = done
 	return done
+}
+
+func unrun(steps []*Step) map[string]any {
+	skipped := map[string]any{"status": "skipped", "attempts": int64(0)}
+	out := map[string]any{}
+	for _, s := range steps {
+		if s.ID != "" {
+			out[s.ID] = skipped
+		}
+	}
+	return out
 }
 
 func digest(name string, sources map[string]*diag.Source) string {

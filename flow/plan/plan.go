@@ -41,6 +41,9 @@ type Plan struct {
 	Events []string
 	// Connections are the names that steps use, called flows included.
 	Connections []string
+	// Unrun is what expressions see of the steps of this flow before any has run, by id.
+	// It must not be changed.
+	Unrun map[string]any
 	// All are the steps of this flow in the order of the file, nested ones included,
 	// without those of called flows.
 	All []*Step
