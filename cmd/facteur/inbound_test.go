@@ -1,0 +1,143 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const answersHello = `
+flow: answers
+inputs: {phone: {type: string, format: e164}}
+triggers:
+  - whatsapp_message: {when: 'event.text == "hi"', inputs: {phone: "${event.from}"}}
+steps:
+  - id: notify
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: text, message: {body: "Bonjour"}, reply_to: ""}
+  - id: reply
+    wait_for: {event: whatsapp.message, from: "${inputs.phone}", timeout: 1h}
+outputs: {text: "${steps.reply.outputs.text}"}
+`
+
+const tellsOrders = `
+flow: orders
+inputs: {order: {type: string}, phone: {type: string, format: e164}}
+triggers:
+  - webhook: {path: /orders, connection: orders, dedupe: "${event.body.id}", inputs: {order: "${string(event.body.id)}", phone: "${event.body.phone}"}}
+steps:
+  - id: notify
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: text, message: {body: "n° ${inputs.order}"}}
+`
+
+// runsOf waits until there are so many runs of a flow that have ended.
+func (r *running) runsOf(flow, status string, n int) []server.Run {
+	r.t.Helper()
+	var found []server.Run
+	require.Eventually(r.t, func() bool {
+		list, err := r.client.Runs(r.t.Context(), server.Query{Flow: flow, Status: status})
+		if err == nil {
+			found = list.Runs
+		}
+		return len(found) == n
+	}, 20*time.Second, 5*time.Millisecond, "%s: %v", flow, found)
+	return found
+}
+
+// A message starts a flow, whose run gets the next one; a request starts another, once.
+func TestWhatReachesTheDaemon(t *testing.T) {
+	dir, api := simulated(t, "", answersHello, tellsOrders)
+	t.Setenv("FACTEUR_CONNECTION_ORDERS_SECRET", "secret+of/the=orders")
+	project, err := os.ReadFile(filepath.Join(dir, projectName))
+	require.NoError(t, err)
+	write(t, filepath.Join(dir, projectName), strings.Replace(string(project), "connections: {", "connections: {orders: {app: WEBHOOK, type: hmac}, ", 1))
+	r := serving(t, dir, api)
+
+	say := func(text string) {
+		_, err := api.Send(simulator.Inbound{From: grace, To: "106540352242922", Name: "Grace", Text: text})
+		require.NoError(t, err)
+		require.NoError(t, api.Idle(t.Context()))
+	}
+	say("hello")
+	say("hi")
+	waitingRun := r.runsOf("answers", "waiting", 1)[0]
+	assert.Equal(t, "message", waitingRun.By)
+	say("hi") // for the run that waits: it starts no other
+	assert.Equal(t, "hi", r.detail(waitingRun.RunID).Outputs["text"])
+	r.runsOf("answers", "", 1)
+
+	post := func(path, body, signature string) int {
+		req, err := http.NewRequest(http.MethodPost, r.url+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		if signature != "" {
+			req.Header.Set("X-Hub-Signature-256", signature)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	body := `{"id": 7, "phone": "` + grace + `"}`
+	mac := hmac.New(sha256.New, []byte("secret+of/the=orders"))
+	mac.Write([]byte(body))
+	signature := "sha256=" + hex.EncodeToString(mac.Sum(nil))
+	assert.Equal(t, http.StatusUnauthorized, post("/hooks/orders", body, ""))
+	assert.Equal(t, http.StatusNotFound, post("/hooks/nothing", body, signature))
+	assert.Equal(t, http.StatusAccepted, post("/hooks/orders", body, signature))
+	assert.Equal(t, http.StatusAccepted, post("/hooks/orders", body, signature))
+	assert.Equal(t, "webhook /orders", r.runsOf("orders", "succeeded", 1)[0].By)
+	assert.Equal(t, 2, api.Counts().Accepted)
+
+	code, stdout, stderr := facteur(t, dir, "", "webhook", "check", "shop", "--public-url", r.url)
+	assert.Equal(t, 0, code, stdout+stderr)
+	assert.Regexp(t, `ok    handshake`, stdout)
+	assert.Regexp(t, `ok    signature`, stdout)
+	r.stop()
+	code, stdout, _ = facteur(t, dir, "", "webhook", "check", "shop", "--public-url", r.url)
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stdout, "fail")
+	code, _, stderr = facteur(t, dir, "", "webhook", "check", "shop")
+	assert.Equal(t, exitWrong, code)
+	assert.Contains(t, stderr, "it is not known where the world reaches the daemon")
+}
+
+// A self-test at the public URL is logged, good or bad.
+func TestSelfTest(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api, "--public-url", "http://127.0.0.1:9")
+	r.log.wait(t, `(?s)self-test: Meta cannot reach the webhooks.*connection=shop`)
+	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
+	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
+	over := &server.Client{URL: r.url}
+	_, err := over.Runs(t.Context(), server.Query{})
+	assert.Error(t, err)
+}
+
+// What is about other numbers of the account is left out.
+func TestNumbersOfOthers(t *testing.T) {
+	dir, api := simulated(t, "", answersHello)
+	r := serving(t, dir, api)
+	_, err := api.Send(simulator.Inbound{From: grace, To: "999999999999999", Text: "hi"})
+	require.NoError(t, err)
+	require.NoError(t, api.Idle(t.Context()))
+	r.log.wait(t, "999999999999999")
+	_, err = api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "hi"})
+	require.NoError(t, err)
+	r.runsOf("answers", "", 1)
+}
