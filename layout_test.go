@@ -32,6 +32,7 @@ var law = []struct {
 	{"flow/plan", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "compiling does nothing"},
 	{"flow/machine", []string{"flow/plan", "flow/expr", "flow/call", "flow/schema", "flow/diag"}, "the machine is pure"},
 	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
+	{"flow/host/hosttest", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host"}, "the conformance suite of hosts"},
 	{"sqlitefile", nil, "a file knows nothing of what it holds"},
 	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
