@@ -77,7 +77,7 @@ func TestAFaultInOnStepDoesNoHarm(t *testing.T) {
 	assert.Equal(t, "succeeded", head.Status)
 }
 
-// When the caller's context ends, what is under way is ended, nothing else is started,
+// When the caller's context ends, what is under way finishes, nothing else is started,
 // and what always has to run does.
 func TestCancel(t *testing.T) {
 	p := kit{}.compile(t, `
@@ -92,22 +92,28 @@ steps:
       - {id: last, action: test.get, with: {to: c}}
 `)
 	ctx, cancel := context.WithCancel(t.Context())
-	under := make(chan string, 2)
+	under, cancelled := make(chan string), make(chan bool)
 	go func() {
 		<-under
 		<-under
 		cancel()
 	}()
-	j := &journal.Memory{}
+	j := &spy{Journal: &journal.Memory{}}
+	j.after = func(_ int, _ string, _ bool, records []journal.Record) error {
+		if slices.ContainsFunc(records, func(r journal.Record) bool { return r.Kind == "cancel" }) {
+			close(cancelled)
+		}
+		return nil
+	}
 	h := local.New(local.Options{Journal: j, Do: func(ctx context.Context, c call.Call) call.Outcome {
 		switch c.Step {
-		case "one": // it lets itself be called off
+		case "one": // it is not made after all
 			under <- c.Step
-			<-ctx.Done()
+			<-cancelled
 			return call.Outcome{Status: call.Cancelled}
-		case "two": // it comes through all the same
+		case "two": // it comes through
 			under <- c.Step
-			<-ctx.Done()
+			<-cancelled
 			return accepted(c)
 		}
 		assert.NoError(t, ctx.Err())

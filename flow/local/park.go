@@ -90,8 +90,7 @@ func (r *runner) park(until time.Time, stopping bool) (bool, error) {
 	w.naps++
 	h.timers.set(w, until)
 	h.ring()
-	h.free++
-	h.dispatch()
+	h.idle()
 	return true, nil
 }
 

@@ -106,8 +106,8 @@ func (h *Host) awaitReady(ctx context.Context, one *hold) {
 
 // awaitRenewal lifts a hold once the credentials are others than those that were refused.
 func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
+	h.keepHold(one)
 	if h.opts.Ready == nil {
-		h.keepHold(ctx, one)
 		return
 	}
 	for {
@@ -116,7 +116,7 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 		case err != nil:
 		case one.version == "":
 			one.version = version
-			h.keepHold(ctx, one)
+			h.keepHold(one)
 		case version != one.version:
 			_ = h.opts.Journal.Note(ctx, holdNotes, one.key().String(), nil)
 			h.mu.Lock()
@@ -132,8 +132,8 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 
 // keepHold stores a hold, so that it is there after a restart. If it is not stored, the
 // next call finds out again.
-func (h *Host) keepHold(ctx context.Context, one *hold) {
-	_ = h.noteHold(ctx, one)
+func (h *Host) keepHold(one *hold) {
+	_ = h.noteHold(context.Background(), one)
 	h.mu.Lock()
 	lifted := h.holds[one.key()] != one
 	h.mu.Unlock()

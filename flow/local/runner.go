@@ -88,8 +88,14 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 	}
 	r.m, r.plan, r.started = m, p, start.At
 	m.Ended()
-	for _, key := range m.Unknown() {
+	unknown := m.Unknown()
+	for _, key := range unknown {
 		r.noteUnknown(key)
+	}
+	if head.Unknown > len(unknown) { // a receipt came while nobody carried the run
+		for _, s := range m.Steps() {
+			r.pending.Settled = append(r.pending.Settled, difference(s.Keys, unknown)...)
+		}
 	}
 	return nil
 }

@@ -113,8 +113,7 @@ func (h *Host) finish(r *runner) {
 		waiter <- ended{result: r.result()}
 	}
 	h.forget(w)
-	h.free++
-	h.dispatch()
+	h.idle()
 }
 
 // strand leaves a run where it is: it cannot go on, and people have to look at it. The
@@ -132,8 +131,7 @@ func (h *Host) strand(r *runner, err error) {
 	case err != nil:
 		h.fail(err)
 	}
-	h.free++
-	h.dispatch()
+	h.idle()
 }
 
 // drop leaves a run to whoever opens the journal next. The host's lock is held.
@@ -141,7 +139,7 @@ func (h *Host) drop(r *runner) {
 	r.w.hearings = nil // their events stay open
 	h.lay(r)
 	r.w.state = inLine
-	h.free++
+	h.idle()
 }
 
 // lay takes the run out of the runner's hands. The host's lock is held.
@@ -162,9 +160,6 @@ func (h *Host) lay(r *runner) {
 		if i.told != nil {
 			i.told <- errGone
 		}
-	}
-	if h.stopped != nil {
-		h.stopped.Broadcast()
 	}
 }
 

@@ -157,11 +157,10 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 		if !errors.As(err, &exists) && (errors.As(err, &store) || errors.Is(err, ErrCrashed)) {
 			h.fail(err)
 		}
-		if r != nil {
-			h.free++
-		}
 		h.forget(w)
-		h.dispatch()
+		if r != nil {
+			h.idle()
+		}
 		return
 	}
 	switch {

@@ -48,7 +48,7 @@ func (h *Host) enqueue(w *ward) {
 
 // dispatch gives runs that wait in line to free workers. The host's lock is held.
 func (h *Host) dispatch() {
-	for h.free > 0 && !h.stopping {
+	for h.free > 0 && !h.stopping && h.failed() == nil {
 		w := h.lanes.pop()
 		if w == nil {
 			return
@@ -62,6 +62,13 @@ func (h *Host) dispatch() {
 		h.unhold(w)
 		h.launch(r.work)
 	}
+}
+
+// idle takes a worker back. The host's lock is held.
+func (h *Host) idle() {
+	h.free++
+	h.stopped.Broadcast()
+	h.dispatch()
 }
 
 // clockwork wakes runs whose time has come, and does what else is due, until the host
@@ -195,6 +202,7 @@ func (h *Host) fail(err error) {
 	if !h.broken.CompareAndSwap(nil, &failure{err}) {
 		return
 	}
+	h.die()
 	for _, w := range h.wards {
 		if w.state == carried {
 			w.runner.poke()

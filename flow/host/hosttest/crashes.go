@@ -1,0 +1,170 @@
+package hosttest
+
+import (
+	"fmt"
+	"sync"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+)
+
+const steps = `
+flow: steps
+steps:
+  - {id: get, action: test.get, with: {to: a}}
+  - {id: send, action: test.send, with: {to: b}, await: {state: delivered, timeout: 24h}, unknown_timeout: 24h}
+  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}
+  - id: each
+    foreach: "${['c', 'd', 'e']}"
+    as: to
+    concurrency: 2
+    steps:
+      - {id: more, action: test.send, with: {to: "${to}"}, unknown_timeout: 24h}
+      - {id: pause, wait: 1ms}
+  - {id: last, action: test.get, with: {to: f}}
+`
+
+var crashes = []test{
+	{"taken up, not sent", func(s *stage) { s.everyCall("taken") }},
+	{"sent, not answered", func(s *stage) { s.everyCall("accepted") }},
+	{"answered", func(s *stage) { s.everyCall("answered") }},
+	{"while many run", func(s *stage) {
+		// Each tenth point of a call is the end of the host.
+		var mu sync.Mutex
+		calls, over := 0, false
+		s.world.Set(func(point string, c call.Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			if calls++; calls%10 == 0 && !over {
+				s.site.Crash()
+			}
+		})
+		p := s.world.Compile(s, send)
+		var runs []string
+		for n := 0; len(runs) < 60; n++ {
+			run, _, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": fmt.Sprint(n)}, fmt.Sprint(n)))
+			if err == nil {
+				runs = append(runs, run.ID)
+				continue
+			}
+			n--
+			s.reopen(true)
+		}
+		mu.Lock()
+		over = true
+		mu.Unlock()
+		s.reopen(true)
+		unknown := 0
+		for _, run := range runs {
+			s.eventually("it waits or has ended", func() bool {
+				now := s.report(run).Run
+				return now.Status == host.Waiting || !now.Ended.IsZero()
+			})
+			for _, step := range s.report(run).Result.Steps {
+				if step.Unknown {
+					unknown++
+				}
+			}
+		}
+		s.once()
+		texts := map[string]int{}
+		for _, m := range s.world.Messages("a") {
+			texts[m.Text]++
+		}
+		for text, n := range texts {
+			assert.Equal(s, 1, n, "message %s", text)
+		}
+		assert.GreaterOrEqual(s, len(texts)+unknown, 60, "a message is accepted, or unknown")
+	}},
+}
+
+// everyCall crashes the host at a point of each call of a run, one after the other.
+func (s *stage) everyCall(point string) {
+	seen := map[string]bool{}
+	var mu sync.Mutex
+	died := make(chan bool, 100)
+	s.world.Set(func(at string, c call.Call) {
+		mu.Lock()
+		dies := at == point && !seen[c.Key]
+		seen[c.Key] = seen[c.Key] || dies
+		mu.Unlock()
+		if dies {
+			s.site.Crash()
+			died <- true
+		}
+	})
+	run, _, err := s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
+	if err != nil { // it died with the first call, before it could say that it has the run
+		s.reopen(true)
+		run, _, err = s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
+		for err != nil {
+			s.reopen(true)
+			run, _, err = s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
+		}
+	}
+	replied := false
+	s.eventually("the run ends, or waits for news", func() bool {
+		select {
+		case <-died:
+			s.reopen(true)
+			return false
+		default:
+		}
+		report, err := s.Get(s.Context(), run.ID)
+		if err != nil {
+			return false // it has just died
+		}
+		if !report.Run.Ended.IsZero() {
+			return true
+		}
+		for _, step := range report.Result.Steps {
+			if step.Status != machine.Running {
+				continue
+			}
+			switch {
+			case step.ID == "reply" && !replied:
+				if s.Deliver(s.Context(), reply("1", "go on", "b")) == nil {
+					replied = true
+				}
+			case len(step.Keys) > 0:
+				// Of a message that was accepted there is news; of one that was not, there is none.
+				key := step.Keys[len(step.Keys)-1]
+				for _, m := range s.world.Messages(recipientOf(report, key)) {
+					if m.Key == key {
+						_ = s.Receive(s.Context(), s.world.Receipt(key, "delivered"))
+					}
+				}
+				if point == "taken" && step.Unknown {
+					_ = s.Settle(s.Context(), run.ID, step.Path, host.Settlement{Happened: true})
+				}
+			}
+		}
+		return false
+	})
+	s.world.Set(nil)
+	s.reopen(true)
+	s.ends(run.ID, machine.Succeeded)
+	s.once()
+	for key, n := range s.world.Made() {
+		if n > 1 {
+			for _, c := range s.report(run.ID).Calls {
+				if c.Key == key {
+					assert.Equal(s, "test.get", c.Action, "%s was made %d times", key, n)
+				}
+			}
+		}
+	}
+}
+
+func recipientOf(r *host.Report, key string) string {
+	for _, c := range r.Calls {
+		if c.Key == key {
+			to, _ := c.Input["to"].(string)
+			return to
+		}
+	}
+	return ""
+}

@@ -1,0 +1,139 @@
+package hosttest
+
+import (
+	"fmt"
+	"sync"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func start(inputs map[string]any, key string) host.Start {
+	return host.Start{Inputs: inputs, Key: key, By: "test"}
+}
+
+// one lets one run at a time wait for each contact.
+const one = `
+flow: one
+inputs: {to: {type: string}, n: {type: string, default: ""}}
+concurrency: {key: "${inputs.to}", limit: 1, on_conflict: queue}
+steps:
+  - {id: send, action: test.send, with: {to: "${inputs.to}", text: "gate: ${inputs.n}"}}
+  - {id: reply, wait_for: {event: test.reply, from: "${inputs.to}", timeout: 24h}}
+`
+
+var starts = []test{
+	{"a key that was used", func(s *stage) {
+		p := s.world.Compile(s, send)
+		first, fresh, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": "x"}, "k"))
+		require.NoError(s, err)
+		assert.True(s, fresh)
+		for range 2 {
+			again, fresh, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": "x"}, "k"))
+			require.NoError(s, err)
+			assert.False(s, fresh)
+			assert.Equal(s, first.ID, again.ID)
+			s.ends(first.ID, machine.Succeeded)
+			s.reopen(true)
+		}
+		_, _, err = s.Start(s.Context(), p, start(map[string]any{"to": "b", "text": "x"}, "k"))
+		var reused *host.ReusedError
+		require.ErrorAs(s, err, &reused)
+		assert.Equal(s, first.ID, reused.Run)
+		other, fresh, err := s.Start(s.Context(), s.world.Compile(s, question), start(asks("a", ""), "k"))
+		require.NoError(s, err)
+		assert.True(s, fresh, "keys are of one flow")
+		assert.NotEqual(s, first.ID, other.ID)
+		s.wrote("a", 2)
+	}},
+	{"a key that many use at the same time", func(s *stage) {
+		p := s.world.Compile(s, send)
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		ids, began := map[string]bool{}, 0
+		for range 20 {
+			all.Go(func() {
+				run, fresh, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": "x"}, "k"))
+				assert.NoError(s, err)
+				mu.Lock()
+				defer mu.Unlock()
+				if ids[run.ID] = true; fresh {
+					began++
+				}
+			})
+		}
+		all.Wait()
+		assert.Len(s, ids, 1)
+		assert.Equal(s, 1, began)
+		for id := range ids {
+			s.ends(id, machine.Succeeded)
+		}
+		assert.Len(s, s.world.Messages("a"), 1)
+	}},
+	{"queued", func(s *stage) {
+		var runs []string
+		for n := range 3 {
+			runs = append(runs, s.begin(one, map[string]any{"to": "a", "n": fmt.Sprint(n)}))
+		}
+		other := s.begin(one, map[string]any{"to": "b"})
+		s.wrote("b", 1)
+		s.world.Open("a")
+		s.world.Open("b")
+		for n, run := range runs {
+			s.wrote("a", n+1)
+			s.reaches(run, host.Waiting)
+			if n < 2 {
+				assert.Equal(s, host.Queued, s.report(runs[n+1]).Run.Status)
+			}
+			if n == 0 {
+				s.reopen(true)
+			}
+			s.says(fmt.Sprint(n), "go on", "a")
+			s.ends(run, machine.Succeeded)
+		}
+		for n, m := range s.world.Messages("a") {
+			assert.Equal(s, fmt.Sprintf("gate: %d", n), m.Text, "in the order of their start")
+		}
+		require.NoError(s, s.Cancel(s.Context(), other, ""))
+		s.ends(other, machine.Cancelled)
+	}},
+	{"queued, and cancelled there", func(s *stage) {
+		s.world.Open("a")
+		first, second, third := s.begin(one, map[string]any{"to": "a"}), s.begin(one, map[string]any{"to": "a"}), s.begin(one, map[string]any{"to": "a"})
+		s.reaches(first, host.Waiting)
+		require.NoError(s, s.Cancel(s.Context(), second, "not needed"))
+		s.ends(second, machine.Cancelled)
+		require.NoError(s, s.Cancel(s.Context(), first, ""))
+		s.ends(first, machine.Cancelled)
+		s.reaches(third, host.Waiting)
+		assert.Len(s, s.world.Messages("a"), 2)
+	}},
+	{"rejected", func(s *stage) {
+		const flow = `
+flow: f
+concurrency: {limit: 2, on_conflict: reject}
+steps:
+  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}
+`
+		first, _ := s.begin(flow, nil), s.begin(flow, nil)
+		third, fresh, err := s.Start(s.Context(), s.world.Compile(s, flow), start(map[string]any{}, ""))
+		require.NoError(s, err)
+		assert.True(s, fresh)
+		assert.Equal(s, host.Rejected, third.Status)
+		r := s.ends(third.ID, host.Rejected)
+		assert.NotNil(s, r.Error)
+		assert.Len(s, s.list(host.Filter{Status: host.Rejected}), 1)
+		require.NoError(s, s.Cancel(s.Context(), first, ""))
+		s.ends(first, machine.Cancelled)
+		s.reaches(s.begin(flow, nil), host.Waiting)
+	}},
+	{"not when it stops", func(s *stage) {
+		s.stop()
+		_, _, err := s.Start(s.Context(), s.world.Compile(s, send), start(map[string]any{"to": "a"}, ""))
+		var stopping *host.StoppingError
+		assert.ErrorAs(s, err, &stopping)
+	}},
+}

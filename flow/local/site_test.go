@@ -1,0 +1,192 @@
+package local_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+)
+
+func TestHost(t *testing.T) {
+	for _, moment := range []time.Duration{time.Nanosecond, time.Second} {
+		t.Run("memory, moment "+moment.String(), func(t *testing.T) {
+			hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+				memory := &journal.Memory{}
+				return &site{moment: moment, file: func() (journal.Journal, error) { return memory, nil }}
+			})
+		})
+		t.Run("SQLite, moment "+moment.String(), func(t *testing.T) {
+			hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+				path := filepath.Join(t.TempDir(), "journal.db")
+				return &site{moment: moment, file: func() (journal.Journal, error) { return journal.OpenSQLite(path) }}
+			})
+		})
+	}
+}
+
+// A site keeps runs in a journal, of which a crash leaves what was durable, and some of
+// the rest.
+type site struct {
+	moment time.Duration
+	file   func() (journal.Journal, error)
+
+	mu      sync.Mutex
+	host    *local.Host
+	journal *lossy
+}
+
+func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	file, err := s.file()
+	if err != nil {
+		return nil, err
+	}
+	s.journal = &lossy{Journal: file}
+	s.host, err = local.Open(ctx, local.Options{
+		Journal: s.journal, Do: w.Do, Receipts: true, Restore: w.Restore, Moment: s.moment,
+		Past: w.Past, Ready: w.Ready, Fire: w.Fire, Hash: func(s string) string { return "#" + s },
+	})
+	return s.host, err
+}
+
+func (s *site) Crash() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.journal.crash()
+}
+
+func (s *site) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.host.Stop(ctx), s.journal.Close())
+}
+
+var errCrashed = errors.New("the host has crashed")
+
+// A lossy journal keeps what is not durable in memory, as the system does, until
+// something durable follows.
+type lossy struct {
+	journal.Journal
+	mu      sync.Mutex
+	pending []func() error
+	crashed bool
+}
+
+// settle writes what is pending.
+func (l *lossy) settle() error {
+	if l.crashed {
+		return errCrashed
+	}
+	for _, write := range l.pending {
+		if err := write(); err != nil {
+			return err
+		}
+	}
+	l.pending = nil
+	return nil
+}
+
+func (l *lossy) crash() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.crashed {
+		return
+	}
+	l.pending = l.pending[:rand.IntN(len(l.pending)+1)]
+	_ = l.settle()
+	l.crashed = true
+	_ = l.Journal.Close()
+}
+
+func (l *lossy) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.crashed {
+		return nil
+	}
+	return errors.Join(l.settle(), l.Journal.Close())
+}
+
+func (l *lossy) after(f func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.settle(); err != nil {
+		return err
+	}
+	return f()
+}
+
+func (l *lossy) later(f func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.crashed {
+		return errCrashed
+	}
+	l.pending = append(l.pending, f)
+	return nil
+}
+
+func (l *lossy) Create(ctx context.Context, run journal.Run, c journal.Change) error {
+	return l.after(func() error { return l.Journal.Create(ctx, run, c) })
+}
+
+func (l *lossy) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
+	if !durable {
+		return l.later(func() error { return l.Journal.Write(context.Background(), run, true, c) })
+	}
+	return l.after(func() error { return l.Journal.Write(ctx, run, true, c) })
+}
+
+func (l *lossy) Wake(ctx context.Context, durable bool, runs ...string) error {
+	if !durable {
+		return l.later(func() error { return l.Journal.Wake(context.Background(), true, runs...) })
+	}
+	return l.after(func() error { return l.Journal.Wake(ctx, true, runs...) })
+}
+
+func (l *lossy) Done(_ context.Context, id string) error {
+	return l.later(func() error { return l.Journal.Done(context.Background(), id) })
+}
+
+func (l *lossy) Load(ctx context.Context, run string) (head journal.Run, records []journal.Record, err error) {
+	err = l.after(func() error { head, records, err = l.Journal.Load(ctx, run); return err })
+	return head, records, err
+}
+
+func (l *lossy) List(ctx context.Context, f journal.Filter) (runs []journal.Run, err error) {
+	err = l.after(func() error { runs, err = l.Journal.List(ctx, f); return err })
+	return runs, err
+}
+
+func (l *lossy) Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error {
+	return l.after(func() error { return l.Journal.Unfinished(ctx, each) })
+}
+
+func (l *lossy) Deliver(ctx context.Context, e journal.Event, wake []string) (fresh bool, err error) {
+	err = l.after(func() error { fresh, err = l.Journal.Deliver(ctx, e, wake); return err })
+	return fresh, err
+}
+
+func (l *lossy) Events(ctx context.Context, name, subject, connection string, since time.Time) (events []journal.Event, err error) {
+	err = l.after(func() error { events, err = l.Journal.Events(ctx, name, subject, connection, since); return err })
+	return events, err
+}
+
+func (l *lossy) Open(ctx context.Context) (events []journal.Event, err error) {
+	err = l.after(func() error { events, err = l.Journal.Open(ctx); return err })
+	return events, err
+}
+
+func (l *lossy) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
+	return l.after(func() error { return l.Journal.Note(ctx, kind, name, body) })
+}
