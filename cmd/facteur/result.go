@@ -23,6 +23,7 @@ type runJSON struct {
 	Steps    []stepJSON     `json:"steps"`
 	Error    any            `json:"error"`              // null unless the run failed
 	Requests []rehearsed    `json:"requests,omitempty"` // of a dry run
+	Messages []sentJSON     `json:"messages,omitempty"` // of --simulate
 }
 
 type stepJSON struct {
@@ -63,6 +64,9 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 	}
 	if w.rehearsal != nil {
 		out.Requests = w.rehearsal.masked(mask)
+	}
+	if w.simulation != nil {
+		out.Messages = w.simulation.messages(r)
 	}
 	return out
 }
@@ -117,6 +121,12 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 		how := ""
 		if w.virtual {
 			took, how = r.Ended.Sub(r.Started), "virtual time"
+		}
+		if w.simulation != nil {
+			w.simulation.print(&out, newSketch(a.stdout), r)
+			if _, err := out.WriteTo(a.stdout); err != nil {
+				return err
+			}
 		}
 		a.tellEnd(r, how, took)
 		for _, name := range sortedNames(r.Outputs) {

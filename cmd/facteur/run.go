@@ -24,6 +24,7 @@ type runFlags struct {
 	recording string
 	events    string
 	dryRun    bool
+	simulate  bool
 	json      bool
 }
 
@@ -35,13 +36,16 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run a flow once, to its end.
 
 Connections come from the vault; with --recording, every request is answered from a
-recording, connections get a test token, and time is virtual. --dry-run prints the
-requests that would be sent and sends nothing. A flow that waits for events or receipts
-needs --events with a file that feeds them.
+recording, connections get a test token, and time is virtual. With --simulate, messages go
+to a simulator of the Cloud API in this process, which shows them as a phone does, and
+brings receipts and replies; time is virtual; what http.request asks for is real. --dry-run
+prints the requests that would be sent and sends nothing. A flow that waits for events or
+receipts needs --simulate, or --events with a file that feeds them.
 
 Outputs go to standard output, steps to standard error. The first interrupt cancels the
 run: calls that are under way finish, and "finally" runs; the second cuts them off.`,
 		Example: `  facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7
+  facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7 --simulate
   facteur run order_shipped.flow.yaml --input-file inputs.json --json
   facteur run order_shipped.flow.yaml --input-file - --recording recordings/accepted.yaml`,
 		Args: exactly("FLOW"),
@@ -52,8 +56,9 @@ run: calls that are under way finish, and "finally" runs; the second cuts them o
 	c.Flags().StringVar(&f.recording, "recording", "", "answer every request from the recording in `file`")
 	c.Flags().StringVar(&f.events, "events", "", "feed the events in `file` (YAML, as in flow tests)")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print each request that would be sent, and send nothing")
+	c.Flags().BoolVar(&f.simulate, "simulate", false, "send to a simulator, and show the messages as a phone does")
 	c.Flags().BoolVar(&f.json, "json", false, "print the result as JSON")
-	c.MarkFlagsMutuallyExclusive("recording", "dry-run")
+	c.MarkFlagsMutuallyExclusive("recording", "dry-run", "simulate")
 	return c
 }
 
@@ -66,10 +71,10 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	if waits := waitsFor(compiled); len(waits) > 0 && f.events == "" && !f.dryRun {
+	if waits := waitsFor(compiled); len(waits) > 0 && f.events == "" && !f.dryRun && !f.simulate {
 		return surroundings(
 			fmt.Errorf("%s waits for %s, and nothing brings them here", compiled.Name, strings.Join(waits, ", ")),
-			`feed them with --events FILE, or test the flow with "facteur test"`)
+			`try it with --simulate, feed them with --events FILE, or test the flow with "facteur test"`)
 	}
 	w, err := a.newWorld(p, compiled, f)
 	if err != nil {
@@ -84,7 +89,11 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 		options.OnStep = a.newTicker().show
 	}
 	began := time.Now()
-	result, err := local.New(options).Run(soft, compiled, local.Start{Inputs: inputs})
+	foreground := local.New(options)
+	if w.simulation != nil {
+		w.simulation.host = foreground
+	}
+	result, err := foreground.Run(soft, compiled, local.Start{Inputs: inputs})
 	if err != nil {
 		return a.notEnded(result, err, w, f)
 	}
@@ -133,11 +142,16 @@ func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
 	if w.rehearsal != nil && r != nil && !f.json {
 		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
 	}
+	if w.simulation != nil && r != nil && !f.json {
+		w.simulation.print(a.stdout, newSketch(a.stdout), r)
+	}
 	var stuck *host.StuckError
 	switch {
 	case errors.As(err, &stuck) && f.dryRun:
 		fmt.Fprintf(a.stderr, "nothing was sent; the flow would now wait for %s\n", strings.Join(stuck.Waits, ", "))
 		return nil
+	case errors.As(err, &stuck) && f.simulate:
+		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to somebody who does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or feed --events"}
 	case errors.As(err, &stuck):
 		return &exitError{code: exitFailed, err: err, hint: "add what it waits for to the events file"}
 	case isAround[*journal.DiskError](err), isAround[*vault.BackendError](err):

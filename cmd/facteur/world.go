@@ -23,7 +23,7 @@ import (
 	"facteur/vault"
 )
 
-// A world is what a run meets: the real one, a recording, or a rehearsal.
+// A world is what a run meets: the real one, a recording, a simulator, or a rehearsal.
 type world struct {
 	do         call.Do
 	journal    journal.Journal
@@ -32,6 +32,7 @@ type world struct {
 	feed       []local.Feed
 	seal, open func(plain, context []byte) ([]byte, error)
 	player     *record.Player // of a recording
+	simulation *simulation    // of --simulate
 	rehearsal  *rehearsal     // of a dry run
 	closers    []func()
 }
@@ -42,11 +43,16 @@ func (w *world) close() {
 	}
 }
 
-// options are those of a host in the world. Calls that are under way end when hard does.
+// options are those of a host in the world. Calls that are under way end when hard does;
+// on a virtual clock, with their time-out.
 func (w *world) options(hard context.Context) local.Options {
+	do := w.do
+	if !w.virtual {
+		do = finishing(hard, w.do)
+	}
 	return local.Options{
-		Journal: w.journal, Do: finishing(hard, w.do), Clock: w.clock, Seal: w.seal, Open: w.open, Hard: hard,
-		Feed: w.feed, Receipts: slices.ContainsFunc(w.feed, func(f local.Feed) bool { return f.Receipt != nil }),
+		Journal: w.journal, Do: do, Clock: w.clock, Seal: w.seal, Open: w.open, Hard: hard,
+		Feed: w.feed, Receipts: w.simulation != nil || slices.ContainsFunc(w.feed, func(f local.Feed) bool { return f.Receipt != nil }),
 	}
 }
 
@@ -75,6 +81,8 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 		if err == nil {
 			fixed, err = p.testConnections(compiled.Connections, nil, testToken)
 		}
+	case f.simulate:
+		fixed, err = w.simulate(p, compiled)
 	case f.dryRun:
 		w.clock, w.virtual = host.NewVirtual(time.Now()), true
 		w.rehearsal = newRehearsal()
@@ -95,6 +103,9 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 	}
 	w.closers = append(w.closers, func() { _ = v.Close() })
 	known := rememberOnly(w.clock.Now)
+	if w.simulation != nil {
+		known = w.simulation.known
+	}
 	if !w.virtual {
 		if known, err = w.keep(p, v); err != nil {
 			return nil, err
@@ -107,6 +118,8 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 	switch {
 	case w.player != nil:
 		w.do = replayed(set, w.player)
+	case w.simulation != nil:
+		w.do = w.simulation.does(set.Do)
 	case w.rehearsal != nil:
 		w.do = w.rehearsal.does(set.Do)
 	default:

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+
+	"golang.org/x/term"
+)
+
+// A sketch draws messages in a terminal as a phone shows them.
+type sketch struct {
+	width int // columns of the terminal
+	color bool
+	zone  *time.Location
+}
+
+const (
+	usualWidth = 80
+	widest     = 60 // columns of text in a bubble; longer lines are hard to read
+	narrowest  = 16
+)
+
+// newSketch returns a sketch for a stream: as wide as the terminal, where it is one.
+func newSketch(w io.Writer) sketch {
+	s := sketch{width: usualWidth, color: colored(w), zone: time.Local}
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			s.width = columns
+		}
+	}
+	return s
+}
+
+// The styles of what a bubble holds.
+const (
+	strong = "1"
+	faint  = "2"
+	blue   = "36"
+	red    = "31"
+	green  = "32"
+)
+
+// draw draws a message, with its buttons, with the status code that its request was
+// answered with, 0 for none, and with how far it came.
+func (s sketch) draw(w io.Writer, m simulator.Message, status int64) {
+	most := max(narrowest, min(widest, s.width-8))
+	b := m.Bubble()
+	text := s.text(b, most)
+	foot := cells(m.At.In(s.zone).Format("15:04"), faint)
+	if mark, style := tick(m); mark != "" {
+		foot = append(append(foot, cell{" ", 1, ""}), cells(mark, style)...)
+	}
+	var buttons [][]cell
+	for _, one := range b.Buttons {
+		buttons = append(buttons, folded(cells(sign(one)+" "+one.Title, blue), most)...)
+	}
+	if b.List != nil {
+		buttons = append(buttons, folded(cells("≡ "+cmp.Or(b.List.Button, "Choose"), blue), most)...)
+	}
+	inner := columnsOf(foot)
+	for _, line := range append(text, buttons...) {
+		inner = max(inner, columnsOf(line))
+	}
+	margin := ""
+	if m.Inbound {
+		margin = strings.Repeat(" ", max(0, min(s.width, widest+12)-inner-6))
+	}
+	var out strings.Builder
+	row := func(left string, line []cell, before int, right string) {
+		out.WriteString(margin + "  " + left + strings.Repeat(" ", before))
+		paintCells(&out, line, s.color)
+		out.WriteString(strings.Repeat(" ", inner-before-columnsOf(line)) + right + "\n")
+	}
+	rule := func(left, right string) {
+		out.WriteString(margin + "  " + left + strings.Repeat("─", inner+2) + right + "\n")
+	}
+	out.WriteString(margin + "  ")
+	paintCells(&out, cells(title(m), faint), s.color)
+	out.WriteString("\n")
+	rule("╭", "╮")
+	for _, line := range text {
+		row("│ ", line, 0, " │")
+	}
+	row("│ ", foot, inner-columnsOf(foot), " │")
+	for _, line := range buttons {
+		rule("├", "┤")
+		row("│ ", line, (inner-columnsOf(line))/2, " │")
+	}
+	rule("╰", "╯")
+	if note, style := told(m, status); note != "" {
+		for _, line := range folded(cells(note, style), max(narrowest, s.width-len(margin)-4)) {
+			out.WriteString(margin + "  ")
+			paintCells(&out, line, s.color)
+			out.WriteString("\n")
+		}
+	}
+	_, _ = io.WriteString(w, out.String()) // of a buffer
+}
+
+// text is what stands in a bubble, wrapped.
+func (s sketch) text(b simulator.Bubble, most int) [][]cell {
+	var lines [][]cell
+	add := func(style string, parts ...string) {
+		for line := range strings.SplitSeq(strings.Join(parts, ""), "\n") {
+			lines = append(lines, folded(cells(line, style), most)...)
+		}
+	}
+	switch {
+	case b.Emoji != "":
+		add("", "reacts with ", b.Emoji)
+	case b.Target != "":
+		add("", "takes a reaction back")
+	}
+	if m := b.Media; m != nil {
+		add(faint, "[", strings.TrimSpace(m.Kind+" "+m.Name), "] ", cmp.Or(m.Link, m.ID))
+	}
+	if p := b.Place; p != nil {
+		add(faint, "[location] ", p.Latitude, ", ", p.Longitude)
+		for _, line := range []string{p.Name, p.Address} {
+			if line != "" {
+				add("", line)
+			}
+		}
+	}
+	if b.Label != "" {
+		add(faint, "[", b.Label, "]")
+	}
+	if b.Header != "" {
+		add(strong, b.Header)
+	}
+	if b.Text != "" {
+		for _, line := range simulator.Lines(b.Text) {
+			lines = append(lines, folded(marked(line), most)...)
+		}
+	}
+	for _, f := range b.Facts {
+		add("", f.Name, ": ", f.Value)
+	}
+	for _, c := range b.Contacts {
+		add(strong, c.Name)
+		if c.Detail != "" {
+			add(faint, c.Detail)
+		}
+		for _, f := range c.Lines {
+			add("", f.Name, ": ", f.Value)
+		}
+	}
+	if b.Footer != "" {
+		add(faint, b.Footer)
+	}
+	for i, card := range b.Cards {
+		add(faint, fmt.Sprintf("── card %d of %d", i+1, len(b.Cards)))
+		lines = append(lines, s.text(card, most)...)
+		for _, one := range card.Buttons {
+			add(blue, sign(one), " ", one.Title)
+		}
+	}
+	if b.List != nil {
+		for _, section := range b.List.Sections {
+			if section.Title != "" {
+				add(faint, section.Title)
+			}
+			for _, r := range section.Rows {
+				add(blue, "• ", r.Title)
+				if r.Description != "" {
+					add(faint, "  ", r.Description)
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// marked gives a line of a text its styles.
+func marked(line simulator.Line) []cell {
+	var out []cell
+	switch line.Kind {
+	case "bullet":
+		out = cells("• ", "")
+	case "number":
+		out = cells(line.Label+" ", "")
+	case "quote":
+		out = cells("▏ ", faint)
+	}
+	for _, span := range line.Spans {
+		var style []string
+		for _, one := range []struct {
+			on  bool
+			sgr string
+		}{{span.Bold, strong}, {span.Italic, "3"}, {span.Strike, "9"}, {span.Mono, faint}, {span.URL != "", "4"}} {
+			if one.on {
+				style = append(style, one.sgr)
+			}
+		}
+		out = append(out, cells(span.Text, strings.Join(style, ";"))...)
+	}
+	return out
+}
+
+// sign tells what pressing a button does.
+func sign(b simulator.Button) string {
+	switch b.Kind {
+	case "url":
+		return "↗"
+	case "phone", "call":
+		return "☏"
+	case "copy":
+		return "⧉"
+	}
+	return "↩"
+}
+
+// title says whose message it is.
+func title(m simulator.Message) string {
+	who := m.Person
+	if who != "" && strings.Trim(who, "0123456789") == "" {
+		who = "+" + who
+	}
+	if m.Inbound {
+		return "from " + who
+	}
+	return "to " + who + ", from the number " + m.Number
+}
+
+// tick is how far a message is, as a phone shows it.
+func tick(m simulator.Message) (mark, style string) {
+	switch {
+	case m.Inbound:
+		return "", ""
+	case m.State == "sent":
+		return "✓", faint
+	case m.State == "delivered":
+		return "✓✓", faint
+	case m.State == "read":
+		return "✓✓", blue
+	case m.State == "failed":
+		return "✗", red
+	}
+	return "…", faint
+}
+
+// told is how far a message is, in words.
+func told(m simulator.Message, status int64) (words, style string) {
+	state := strings.ReplaceAll(m.State, "_", " ")
+	switch {
+	case m.Inbound:
+		return "", ""
+	case status != http.StatusOK:
+		words, style = fmt.Sprintf("status %d: accepted, but the answer was lost; %s", status, state), red
+	default:
+		words, style = "status 200, "+state, green
+	}
+	if m.Error != nil {
+		words, style = fmt.Sprintf("%s: %s (%d)", words, m.Error.Title, m.Error.Code), red
+	}
+	for _, r := range m.Reactions {
+		words += " " + r.Emoji
+	}
+	if m.Warning != "" {
+		words += "; " + m.Warning
+	}
+	return words, style
+}

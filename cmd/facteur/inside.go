@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"net/http"
+)
+
+// inside is a transport to a handler in this process: nothing goes over a network, and
+// who waits for an answer waits in the handler itself.
+type inside struct{ http.Handler }
+
+// RoundTrip implements http.RoundTripper. A handler that breaks off is a connection that
+// does.
+func (i inside) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	ctx := req.Context()
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	served := req.Clone(ctx)
+	served.Host, served.RequestURI, served.RemoteAddr = cmp.Or(req.Host, req.URL.Host), req.URL.RequestURI(), "127.0.0.1:1"
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	a := &handed{header: http.Header{}}
+	defer func() {
+		switch v := recover(); {
+		case v == nil:
+		case v != http.ErrAbortHandler:
+			panic(v)
+		case ctx.Err() != nil:
+			resp, err = nil, ctx.Err()
+		case !a.flushed:
+			resp, err = nil, io.ErrUnexpectedEOF
+		default:
+			resp, err = a.response(req, io.ErrUnexpectedEOF), nil
+		}
+	}()
+	i.ServeHTTP(a, served)
+	return a.response(req, io.EOF), nil
+}
+
+// handed is what a handler hands over.
+type handed struct {
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	flushed bool
+}
+
+// Header implements http.ResponseWriter.
+func (a *handed) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *handed) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
+
+// Write implements http.ResponseWriter.
+func (a *handed) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (a *handed) Flush() { a.flushed = true }
+
+func (a *handed) response(req *http.Request, end error) *http.Response {
+	status := cmp.Or(a.status, http.StatusOK)
+	length := int64(a.body.Len())
+	if end != io.EOF {
+		length = -1
+	}
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: a.header, Body: io.NopCloser(io.MultiReader(&a.body, ending{end})), ContentLength: length,
+	}
+}
+
+type ending struct{ err error }
+
+func (e ending) Read([]byte) (int, error) { return 0, e.err }

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+
+	"github.com/spf13/cobra"
+)
+
+type simulateFlags struct {
+	listen      string
+	webhook     string
+	appSecret   string
+	verifyToken string
+	faults      string
+	clock       string
+	seed        uint64
+}
+
+func (a *app) simulateCommand() *cobra.Command {
+	var f simulateFlags
+	c := &cobra.Command{
+		Use:   "simulate [PROJECT]",
+		Short: "Stand in for the Cloud API: validation, errors, limits, webhooks, a phone to look at",
+		Long: `Stand in for the Cloud API: validation, errors, limits, webhooks, a phone to look at.
+
+It takes any token and any phone number ID, unless the scene says otherwise, and has the
+templates of the project's folder templates; without any, every template is there. A page
+at its address shows the messages, and lets you answer. Some recipients lead to an
+outcome, such as +33 1 99 00 1047, which is refused with 131047: the page lists them. The
+control API is below /_simulator/.
+
+--faults takes a JSON file with a list of faults, or with a whole scene: accounts, numbers,
+tokens, people, limits, delays of statuses, faults. The interrupt ends it.`,
+		Example: `  facteur simulate
+  facteur simulate shop --webhook http://127.0.0.1:8080/webhooks/whatsapp/whatsapp_shop --verify-token hello
+  facteur simulate --faults faults.json --clock 2026-01-01T00:00:00Z`,
+		Args: atMostOne("PROJECT"),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "."
+			if len(args) == 1 {
+				path = args[0]
+			}
+			return a.simulate(c.Context(), path, f)
+		},
+	}
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8700", "the `address` to listen on; port 0 is any")
+	c.Flags().StringVar(&f.webhook, "webhook", "", "send webhooks to this `URL`, once it has answered the handshake")
+	c.Flags().StringVar(&f.appSecret, "app-secret", "", "what webhooks are signed with (default "+simulator.DefaultAppSecret+")")
+	c.Flags().StringVar(&f.verifyToken, "verify-token", "", "what the handshake gives")
+	c.Flags().StringVar(&f.faults, "faults", "", "a JSON `file` with faults, or with a scene")
+	c.Flags().StringVar(&f.clock, "clock", "", "stand still at this `time`, e.g. 2026-01-01T00:00:00Z, until the page or the control API moves it")
+	c.Flags().Uint64Var(&f.seed, "seed", 0, "make ids and chances the same each time; 0: others")
+	return c
+}
+
+// options are what the flags make of the simulator.
+func (f simulateFlags) options(a *app, p *project) (simulator.Options, error) {
+	o := simulator.Options{Seed: f.seed}
+	if f.faults != "" {
+		text, err := a.readFile(f.faults)
+		if err != nil {
+			return o, err
+		}
+		if o.Scene, err = simulator.ReadScene(text); err != nil {
+			return o, wrong("", "%s: %w", named(f.faults), err)
+		}
+	}
+	if f.appSecret != "" {
+		o.Scene.App.Secret = f.appSecret
+	}
+	if f.clock != "" {
+		at, err := time.Parse(time.RFC3339, f.clock)
+		if err != nil {
+			return o, wrong("it looks like 2026-01-01T00:00:00Z", "--clock: %q is no time", f.clock)
+		}
+		o.Clock = simulator.Frozen(at)
+	}
+	var err error
+	o.Templates, err = p.simulatedTemplates()
+	return o, err
+}
+
+// simulate runs a simulator until it is interrupted.
+func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error {
+	if info, err := os.Stat(path); err != nil {
+		return wrong("", "%w", err)
+	} else if !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	p, found, err := openProject(path)
+	if err != nil {
+		return err
+	}
+	if err := a.diagnose(found); err != nil {
+		return err
+	}
+	o, err := f.options(a, p)
+	if err != nil {
+		return err
+	}
+	ctx, _, stop := a.interrupts(ctx, func(int) {})
+	defer stop()
+	api, err := simulator.New(o)
+	if err != nil {
+		return wrong("", "%w", err)
+	}
+	defer api.Close()
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
+	}
+	address := "http://" + listener.Addr().String()
+	a.tellSimulator(p, o, address)
+	if !isLoopback(f.listen) {
+		fmt.Fprintf(a.stderr, "%s whoever reaches %s can see the messages, and send some: it asks for no password\n", a.paint("33", "warning:"), f.listen)
+	}
+	if f.webhook != "" {
+		go a.subscribe(ctx, api, simulator.Webhook{URL: f.webhook, VerifyToken: f.verifyToken})
+	}
+	return serveHTTP(ctx, listener, api)
+}
+
+// serveHTTP answers until ctx ends, and then breaks off: nobody's data are in what it
+// answers.
+func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return surroundings(err, "")
+	}
+	return nil
+}
+
+// tellSimulator says where the simulator is, and how flows come to it.
+func (a *app) tellSimulator(p *project, o simulator.Options, address string) {
+	fmt.Fprintln(a.stdout, address)
+	fmt.Fprintf(a.stderr, "the phone is at %s/\n", address)
+	if n := len(o.Templates); n > 0 {
+		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), shown(p.at(templatesFolder)))
+	}
+	name := p.onlyConnection()
+	if name == "" {
+		name = "whatsapp_shop"
+	}
+	variable := "FACTEUR_CONNECTION_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
+	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s_BASE_URL=%s %s_TOKEN=any facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
+		variable, address, variable, projectName, name, address)
+}
+
+// subscribe asks the webhook whether it is one, until it is.
+func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simulator.Webhook) {
+	for first := true; ctx.Err() == nil; first = false {
+		err := api.Subscribe(ctx, hook)
+		switch {
+		case err == nil:
+			fmt.Fprintf(a.stderr, "webhooks go to %s\n", hook.URL)
+			return
+		case first && ctx.Err() == nil:
+			fmt.Fprintf(a.stderr, "%s no webhooks go to %s yet: %s; it is asked again every second\n", a.paint("33", "warning:"), hook.URL, err)
+		}
+		if !pause(ctx, time.Second) {
+			return
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/width"
+)
+
+// A cell is what a terminal draws at one place: a letter with its accents, an emoji with
+// all that it is put together from.
+type cell struct {
+	text  string
+	width int    // in columns
+	style string // SGR parameters, "" for none
+}
+
+// The characters that put emoji together.
+const (
+	joiner       = '\u200d'
+	emojiForm    = '\ufe0f'
+	firstSkin    = '\U0001f3fb'
+	lastSkin     = '\U0001f3ff'
+	firstFlag    = '\U0001f1e6'
+	lastFlag     = '\U0001f1ff'
+	firstTag     = '\U000e0020'
+	lastTag      = '\U000e007f'
+	invisibleDot = '\u00ad' // the soft hyphen
+)
+
+// cells splits a text as a terminal draws it. What would steer the terminal, or turn the
+// text around, is left out.
+func cells(text, style string) []cell {
+	var out []cell
+	joined, flag := false, false
+	for _, r := range text {
+		if r == '\t' {
+			r = ' '
+		}
+		last := len(out) - 1
+		switch {
+		case r == joiner || r == emojiForm || r >= firstSkin && r <= lastSkin || r >= firstTag && r <= lastTag || unicode.In(r, unicode.Mn, unicode.Me):
+			if last < 0 {
+				continue
+			}
+			out[last].text += string(r)
+			if r == emojiForm {
+				out[last].width = 2
+			}
+			joined = r == joiner
+			continue
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == invisibleDot || r == utf8.RuneError:
+			continue
+		case joined && last >= 0:
+			out[last].text += string(r)
+		case flag && r >= firstFlag && r <= lastFlag:
+			out[last].text += string(r)
+			out[last].width = 2
+			flag = false
+			continue
+		default:
+			out = append(out, cell{string(r), columns(r), style})
+		}
+		joined, flag = false, r >= firstFlag && r <= lastFlag
+	}
+	return out
+}
+
+// columns is how many a character takes.
+func columns(r rune) int {
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+func columnsOf(line []cell) (n int) {
+	for _, c := range line {
+		n += c.width
+	}
+	return n
+}
+
+// folded breaks a text into lines of at most so many columns, between words where it can.
+func folded(text []cell, most int) [][]cell {
+	var lines [][]cell
+	for columnsOf(text) > most {
+		at, space, used := 0, -1, 0
+		for used+text[at].width <= most {
+			if text[at].text == " " {
+				space = at
+			}
+			used += text[at].width
+			at++
+		}
+		switch {
+		case text[at].text == " ":
+			lines, text = append(lines, text[:at]), text[at+1:]
+		case space > 0:
+			lines, text = append(lines, text[:space]), text[space+1:]
+		default:
+			at = max(at, 1)
+			lines, text = append(lines, text[:at]), text[at:]
+		}
+	}
+	return append(lines, text)
+}
+
+// paintCells writes a line, with its styles where there is colour.
+func paintCells(b *strings.Builder, line []cell, color bool) {
+	style := ""
+	for _, c := range line {
+		if color && c.style != style {
+			b.WriteString("\x1b[0" + strings.TrimRight(";"+c.style, ";") + "m")
+			style = c.style
+		}
+		b.WriteString(c.text)
+	}
+	if style != "" {
+		b.WriteString("\x1b[0m")
+	}
+}
