@@ -120,7 +120,6 @@ func (w *chaos) book(e machine.Event) {
 		c := w.keys[e.Key]
 		for _, earlier := range w.calls[c.Step] { // nothing may be done twice
 			allowed := c.Repeatable || earlier.fate == "undone" || earlier.fate == "unknown" && (earlier.again || w.action(c.Step).Resend)
-
 			require.True(w.t, allowed, "%s makes the call %s, but %s is %q", c.Step, c.Key, earlier.key, earlier.fate)
 		}
 		one := &made{key: c.Key, step: c.Step}

@@ -46,7 +46,7 @@ func (m *Machine) receive(at *attempt, r call.Receipt) {
 		m.overtaken(at, r)
 		return
 	}
-	if at.a != nil { // else it is of no more use
+	if at.a != nil && !denial(r) { // else it is of no more use
 		at.receipts = append(at.receipts, r)
 	}
 	if at.answered { // else it is considered with the answer
@@ -100,7 +100,7 @@ func (m *Machine) weigh(at *attempt, r call.Receipt, want string) call.Status {
 			input = at.a.input
 		}
 		o = sig.Settle(input, outputs, r, want)
-	case r.ID == settlement && r.Error != nil:
+	case denial(r):
 		o = call.Outcome{Status: call.Failed, Error: r.Error}
 	case r.ID == settlement:
 		o.Status = call.Succeeded
@@ -110,7 +110,7 @@ func (m *Machine) weigh(at *attempt, r call.Receipt, want string) call.Status {
 		return ""
 	}
 	at.denied = nil
-	if r.ID == settlement && o.Status == call.Failed {
+	if denial(r) {
 		at.denied = outputs
 	}
 	if o.Output != nil {

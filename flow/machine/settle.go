@@ -78,6 +78,10 @@ func (e Settled) receipt(sig *call.Signature) call.Receipt {
 	return r
 }
 
+// denial tells whether a receipt is a person's word that the call did not happen. Any
+// other receipt knows better.
+func denial(r call.Receipt) bool { return r.ID == settlement && r.Error != nil }
+
 // settle goes on after a person said what became of a call. It counts as a receipt does,
 // except that a call which was not made may be tried again.
 func (m *Machine) settle(at *attempt, e Settled) {
