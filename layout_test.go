@@ -31,12 +31,14 @@ var law = []struct {
 	{"flow", []string{"flow/diag", "flow/schema", "flow/call"}, "syntax knows no types of expressions"},
 	{"flow/plan", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "compiling does nothing"},
 	{"flow/machine", []string{"flow/plan", "flow/expr", "flow/call", "flow/schema", "flow/diag"}, "the machine is pure"},
+	{"flow/machine/stored", []string{"flow/machine", "flow/call", "flow/schema"}, "the form in which hosts keep what happened"},
 	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
 	{"flow/host/hosttest", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host"}, "the conformance suite of hosts"},
 	{"sqlitefile", nil, "a file knows nothing of what it holds"},
 	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
 	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/expr", "flow/journal", "flow/call", "flow/schema"}, "a host"},
+	{"flow/temporal", []string{"flow/host", "flow/machine", "flow/machine/stored", "flow/plan", "flow/expr", "flow/call", "flow/schema"}, "a host"},
 	{"flow/trigger", []string{"flow/host", "flow/plan", "flow/expr"}, "what starts flows, on any host"},
 	{"flow/record", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "recordings know HTTP, not actions"},
 	{"flow/suite", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record"}, "the language does not know WhatsApp"},
@@ -67,6 +69,7 @@ var only = []struct {
 	{"github.com/hashicorp", []string{"vault"}},
 	{"filippo.io/age", []string{"vault"}},
 	{"github.com/jackc/pgx/v5", []string{"actions/whatsapp/ledger"}},
+	{"go.temporal.io", []string{"flow/temporal"}},
 	{"database/sql", []string{"sqlitefile"}},
 }
 
