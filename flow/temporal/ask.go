@@ -1,0 +1,190 @@
+package temporal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Cancel implements host.Host.
+func (h *Host) Cancel(ctx context.Context, run, reason string) error {
+	for {
+		s, err := h.load(ctx, run)
+		if err != nil {
+			return err
+		}
+		if !s.open || s.record.Status != machine.Running && !s.record.Ended.IsZero() {
+			return &host.StateError{Run: run, Reason: "it has ended: " + string(s.record.Status)}
+		}
+		if moved, err := h.signal(ctx, s, cancelSignal, reason); err != nil || !moved {
+			return err
+		}
+	}
+}
+
+// signal tells a run something, and whether it has ended meanwhile.
+func (h *Host) signal(ctx context.Context, s *state, name string, arg any) (moved bool, err error) {
+	err = h.client.SignalWorkflow(ctx, s.id(), "", name, arg)
+	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("tell the run %s: %w", s.id(), err)
+	}
+	return false, nil
+}
+
+// Retry implements host.Host. The run goes on in a further execution of its workflow.
+func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
+	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+		if m.Result() == nil {
+			return nil, &host.StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
+		}
+		var refused *machine.RetryError
+		if err := m.Retryable(resend); errors.As(err, &refused) {
+			out := &host.StateError{Run: run, Reason: refused.Reason}
+			if len(refused.Unknown) > 0 {
+				out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
+			}
+			return nil, out
+		} else if err != nil {
+			return nil, err
+		}
+		return machine.Retried{At: time.Now(), Resend: resend}, nil
+	})
+}
+
+// Settle implements host.Host.
+func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
+	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+		event, err := m.Settlement(step, s.Happened, s.ID, time.Now())
+		var refused *machine.SettleError
+		if errors.As(err, &refused) {
+			known := slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return names(step, s.Path) })
+			if !known {
+				return nil, &host.NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
+			}
+			return nil, &host.StateError{Run: run, Reason: refused.Error()}
+		}
+		return event, err
+	})
+}
+
+// names tells whether a name is a step's path, or the id at its end.
+func names(name, path string) bool {
+	return name == path || name == path[strings.LastIndexAny(path, "./")+1:]
+}
+
+// Release implements host.Host. Runs are kept by the server, which is not restored from
+// one of our backups: none is ever held for that.
+func (h *Host) Release(ctx context.Context, run string) error {
+	if _, err := h.client.DescribeWorkflow(ctx, run, ""); err != nil {
+		return notFound(run, err)
+	}
+	return &host.StateError{Run: run, Reason: "it is not held"}
+}
+
+// errand brings an event to a run that may have ended; make says which, nil for none.
+func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Machine) (machine.Event, error)) error {
+	for {
+		s, err := h.load(ctx, run)
+		if err != nil {
+			return err
+		}
+		m, _, err := s.machine(h, nil)
+		switch {
+		case err != nil:
+			return &host.StateError{Run: run, Reason: err.Error()}
+		case s.lost != "":
+			return &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
+		case m == nil:
+			return &host.StateError{Run: run, Reason: "it has not begun: " + string(s.record.Status)}
+		case s.open && m.Result() != nil: // its end is on its way
+			if err := h.waitALittle(ctx); err != errMoved {
+				return err
+			}
+			continue
+		}
+		event, err := make(m)
+		if err != nil || event == nil {
+			return err
+		}
+		one, err := stored.Encode(event)
+		if err != nil {
+			return err
+		}
+		if !s.open {
+			if err := m.Apply(event); err != nil {
+				return err
+			}
+			return h.goOn(ctx, s, m, one)
+		}
+		if moved, err := h.signal(ctx, s, settledSignal, one); err != nil || !moved {
+			return err
+		}
+	}
+}
+
+// goOn begins a further execution of a run that has ended, with what happened since. The
+// earlier one, all of which it holds, is deleted.
+func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event stored.Record) error {
+	in := s.in
+	in.Events = append(append(in.Events[:len(in.Events):len(in.Events)], s.record.Events...), event)
+	if s.record.Began != nil {
+		in.Began = s.record.Began
+	}
+	in.Lock = "" // it has no place among the runs of its flow
+	attributes := []temporal.SearchAttributeUpdate{
+		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At),
+	}
+	if in.By != "" {
+		attributes = append(attributes, byKey.ValueSet(in.By))
+	}
+	before := s.execution.TypedSearchAttributes
+	if recipients, ok := before.GetKeywordList(recipientKey); ok {
+		attributes = append(attributes, recipientKey.ValueSet(recipients))
+	}
+	if unknown := len(m.Unknown()); unknown > 0 {
+		attributes = append(attributes, unknownKey.ValueSet(int64(unknown)))
+	}
+	var print string
+	if err := h.memo(s.execution.Memo, printMemo, &print); err != nil {
+		return err
+	}
+	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: s.id(), TaskQueue: h.opts.Queue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
+		Memo:                                     map[string]any{printMemo: print},
+	}, runType, in)
+	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+		return &host.StateError{Run: s.id(), Reason: "somebody else has just made it go on"}
+	}
+	if err != nil {
+		return fmt.Errorf("let the run go on: %w", err)
+	}
+	e := s.execution.WorkflowExecution
+	_, err = h.client.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+		Namespace: h.opts.Namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: e.ID, RunId: e.RunID},
+	})
+	if err != nil {
+		h.opts.Log.Warn("an earlier execution of a run was not deleted, and lists show both", "run", e.ID, "execution", e.RunID, "error", err)
+	}
+	return nil
+}

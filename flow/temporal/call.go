@@ -1,0 +1,109 @@
+package temporal
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine/stored"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// call is the activity that makes a call, once.
+func (h *Host) call(ctx context.Context, one job) (answer, error) {
+	c := one.Call.Call()
+	if sig := h.opts.Catalog.Action(c.Action); sig != nil {
+		if coerced, found := sig.In.Coerce(c.Input); found.Err() == nil {
+			c.Input, _ = coerced.(map[string]any)
+		}
+	}
+	if held := h.holds.on(one.Flow, &c); held != nil {
+		return answer{Outcome: heldOutcome("held", held.why(), 0), Hold: held.name()}, nil
+	}
+	if wait := h.buckets.pass(ctx, one.Limits); wait > 0 {
+		return answer{Outcome: heldOutcome("limit", "it waits for its turn", wait)}, nil
+	}
+	ctx, end := h.under.begin(ctx, c.Key)
+	defer end()
+	go h.live(ctx)
+	outcome := h.do(ctx, c)
+	if outcome.Throttled != "" {
+		h.buckets.throttle(outcome.Throttled)
+	}
+	hold := h.note(&c, &outcome)
+	return answer{Outcome: stored.OfOutcome(outcome), Hold: hold}, nil
+}
+
+func heldOutcome(code, why string, after time.Duration) stored.Outcome {
+	return stored.OfOutcome(call.Outcome{Status: call.Failed, Held: true, Retryable: true, After: after, Error: &call.Error{Code: code, Class: "held", Message: why}})
+}
+
+// live tells the server that this worker is alive, until ctx ends. The answers say whether
+// the call is to be ended.
+func (h *Host) live(ctx context.Context) {
+	tick := time.NewTicker(h.opts.Lost / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// do makes a call, and gives one outcome whatever happens.
+func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if v := recover(); h.opts.Panicked != nil {
+			h.opts.Panicked(c, v, debug.Stack())
+		}
+		outcome = unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", c.Action))
+		if sig := h.opts.Catalog.Action(c.Action); c.Idempotent || sig != nil && sig.Idempotent != nil && sig.Idempotent(c.Input) {
+			outcome.Status, outcome.Retryable, outcome.Error.Code = call.Failed, true, "broken"
+		}
+	}()
+	outcome = h.opts.Do(ctx, c)
+	returned = true
+	return outcome
+}
+
+// underWay are the calls that this process makes, by key.
+type underWay struct {
+	mu    sync.Mutex
+	calls map[string]context.CancelFunc
+}
+
+func (u *underWay) begin(ctx context.Context, key string) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.calls == nil {
+		u.calls = map[string]context.CancelFunc{}
+	}
+	u.calls[key] = cancel
+	return ctx, func() {
+		cancel()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.calls, key)
+	}
+}
+
+// end ends a call, if it is made here.
+func (u *underWay) end(key string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if cancel := u.calls[key]; cancel != nil {
+		cancel()
+	}
+}

@@ -1,0 +1,94 @@
+package temporal
+
+import (
+	"time"
+
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+)
+
+// The names by which the server knows what is ours. They never change.
+const (
+	runType     = "facteur.run"
+	eventType   = "facteur.event"
+	mailboxType = "facteur.mailbox"
+	lockType    = "facteur.lock"
+	holdType    = "facteur.hold"
+
+	callActivity      = "facteur.call"
+	pastActivity      = "facteur.past"
+	subscribeActivity = "facteur.subscribe"
+	offerActivity     = "facteur.offer"
+	fireActivity      = "facteur.fire"
+	aliveActivity     = "facteur.alive"
+
+	reportQuery = "report"
+
+	receiptsSignal = "receipts"
+	arrivedSignal  = "arrived"
+	cancelSignal   = "cancel"
+	settledSignal  = "settled"
+	liftedSignal   = "lifted"
+	admittedSignal = "admitted"
+)
+
+// An input is what a run begins with. It is stored: fields may be added; names and
+// meanings never change.
+type input struct {
+	Machine  int               `json:"machine"` // the version of its decisions
+	Flow     string            `json:"flow"`
+	Digest   string            `json:"digest"`
+	Sources  map[string]string `json:"sources"`
+	Start    stored.Record     `json:"start"`
+	By       string            `json:"by,omitempty"`
+	Past     bool              `json:"past,omitempty"`     // receipts that came before can be had
+	Lock     string            `json:"lock,omitempty"`     // the workflow that bounds how many go on
+	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
+	Rejected bool              `json:"rejected,omitempty"` // it never begins
+	Began    *time.Time        `json:"began,omitempty"`    // when it did, after it was queued
+	Events   []stored.Record   `json:"events,omitempty"`   // what happened in earlier executions
+}
+
+// A record is what happened to a run in one execution, and, once it has ended, how. It is
+// the workflow's result.
+type record struct {
+	Status machine.Status  `json:"status"`
+	Began  *time.Time      `json:"began,omitempty"`
+	Ended  time.Time       `json:"ended,omitzero"`
+	Events []stored.Record `json:"events"`
+}
+
+// A report is what a run that goes on tells of itself.
+type report struct {
+	Input  input      `json:"input"`
+	Record record     `json:"record"`
+	Held   []heldCall `json:"held,omitempty"`
+}
+
+// A heldCall is a call that was not made, because something keeps it.
+type heldCall struct {
+	Key    string    `json:"key"`
+	Step   string    `json:"step"`
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"` // when it is tried again
+	Hold   string    `json:"hold,omitempty"` // what keeps it, as in FacteurHeld
+}
+
+// A job is what the activity that makes a call is given.
+type job struct {
+	Flow   string      `json:"flow"`
+	Call   stored.Call `json:"call"`
+	Limits []limit     `json:"limits,omitempty"` // those that this worker keeps
+}
+
+type limit struct {
+	Key   string  `json:"key"`
+	Rate  float64 `json:"rate"`
+	Burst int     `json:"burst"`
+}
+
+// An answer is what became of a job.
+type answer struct {
+	Outcome stored.Outcome `json:"outcome"`
+	Hold    string         `json:"hold,omitempty"` // of Held: what keeps the call
+}

@@ -1,0 +1,161 @@
+package temporal
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+)
+
+// List implements host.Host. It shows what the server's visibility store has, which is
+// behind by a moment: runs that go on, the last started first, and then those that have
+// ended, the last ended first.
+func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	limit = min(limit, 1000)
+	page, err := base64.RawURLEncoding.DecodeString(f.Cursor)
+	if err != nil || f.Cursor != "" && len(page) == 0 {
+		return nil, "", fmt.Errorf("there is no cursor %q: use one that a list came with", f.Cursor)
+	}
+	query := h.query(f)
+	seen := map[string]bool{}
+	for len(runs) < limit {
+		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Namespace: h.opts.Namespace, Query: query, PageSize: int32(limit - len(runs)), NextPageToken: page,
+		})
+		if err != nil {
+			return nil, "", fmt.Errorf("list the runs: %w", err)
+		}
+		for _, e := range answer.GetExecutions() {
+			run := h.headOf(e)
+			if !seen[run.ID] { // an earlier execution of a run that was retried is about to be deleted
+				seen[run.ID] = true
+				runs = append(runs, run)
+			}
+		}
+		if page = answer.GetNextPageToken(); len(page) == 0 {
+			break
+		}
+	}
+	return runs, base64.RawURLEncoding.EncodeToString(page), nil
+}
+
+// query is the filter in the server's language.
+func (h *Host) query(f host.Filter) string {
+	parts := []string{equals("WorkflowType", runType), "ExecutionStatus != 'ContinuedAsNew'"}
+	add := func(part string) { parts = append(parts, part) }
+	if f.Flow != "" {
+		add(equals(flowKey.GetName(), f.Flow))
+	}
+	switch f.Status {
+	case "":
+	case machine.Running:
+		add("ExecutionStatus = 'Running' AND " + statusKey.GetName() + " IS NULL")
+	case machine.Succeeded:
+		add("ExecutionStatus = 'Completed' AND " + statusKey.GetName() + " IS NULL")
+	case machine.Failed:
+		add("ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut')")
+	case machine.Cancelled:
+		add("ExecutionStatus = 'Canceled'")
+	default:
+		add(equals(statusKey.GetName(), string(f.Status)))
+	}
+	if f.Unknown {
+		add(unknownKey.GetName() + " > 0")
+	}
+	if f.Recipient != "" {
+		contact := f.Recipient
+		if h.opts.Contact != nil {
+			contact = h.opts.Contact(contact)
+		}
+		add(equals(recipientKey.GetName(), h.hash(contact)))
+	}
+	if !f.Since.IsZero() {
+		add(startedKey.GetName() + " >= '" + f.Since.UTC().Format(time.RFC3339Nano) + "'")
+	}
+	if !f.Until.IsZero() {
+		add(startedKey.GetName() + " < '" + f.Until.UTC().Format(time.RFC3339Nano) + "'")
+	}
+	return strings.Join(parts, " AND ")
+}
+
+func equals(name, value string) string {
+	return name + " = '" + strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", `\'`) + "'"
+}
+
+// head is the head of a run as the server describes it.
+func (h *Host) head(e client.WorkflowExecutionMetadata) host.Run {
+	run := host.Run{ID: e.WorkflowExecution.ID, Started: e.WorkflowStartTime}
+	a := e.TypedSearchAttributes
+	run.Flow, _ = a.GetKeyword(flowKey)
+	run.Digest, _ = a.GetKeyword(digestKey)
+	run.By, _ = a.GetKeyword(byKey)
+	if started, ok := a.GetTime(startedKey); ok {
+		run.Started = started
+	}
+	unknown, _ := a.GetInt64(unknownKey)
+	run.Unknown = int(unknown)
+	if e.WorkflowCloseTime != nil {
+		run.Ended = *e.WorkflowCloseTime
+	}
+	status, _ := a.GetKeyword(statusKey)
+	run.Status = statusOf(e.Status, machine.Status(status))
+	return run
+}
+
+func statusOf(of enumspb.WorkflowExecutionStatus, shown machine.Status) machine.Status {
+	switch of {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		if shown == "" {
+			return machine.Running
+		}
+		return shown
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		if shown == host.Rejected {
+			return shown
+		}
+		return machine.Succeeded
+	case enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return machine.Cancelled
+	}
+	return machine.Failed
+}
+
+func (h *Host) headOf(e *workflowpb.WorkflowExecutionInfo) host.Run {
+	meta := client.WorkflowExecutionMetadata{Status: e.GetStatus(), WorkflowStartTime: e.GetStartTime().AsTime()}
+	meta.WorkflowExecution.ID, meta.WorkflowExecution.RunID = e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()
+	if e.GetCloseTime() != nil {
+		closed := e.GetCloseTime().AsTime()
+		meta.WorkflowCloseTime = &closed
+	}
+	run := h.head(meta)
+	fields := e.GetSearchAttributes().GetIndexedFields()
+	read := func(key temporal.SearchAttributeKey, into any) {
+		if p := fields[key.GetName()]; p != nil {
+			_ = converter.GetDefaultDataConverter().FromPayload(p, into)
+		}
+	}
+	var status string
+	read(flowKey, &run.Flow)
+	read(digestKey, &run.Digest)
+	read(byKey, &run.By)
+	read(startedKey, &run.Started)
+	read(unknownKey, &run.Unknown)
+	read(statusKey, &status)
+	run.Status = statusOf(e.GetStatus(), machine.Status(status))
+	return run
+}

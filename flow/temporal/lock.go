@@ -1,0 +1,252 @@
+package temporal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"facteur/flow/expr"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// A lock is a workflow that bounds how many runs with the same key go on.
+
+const (
+	acquireUpdate = "acquire"
+	releaseSignal = "release"
+
+	checkTime   = time.Minute // between looks whether those who hold a lock are still there
+	admitTime   = time.Second // until a run is told again that was not there …
+	admitMost   = 60          // … which is done so often
+	lingerTime  = time.Minute // a lock without runs stays for that long
+	longLock    = 2000        // from how many events on the history of a lock begins anew
+	acquireMost = 10          // how often a lock is asked that has just ended
+)
+
+// A spot is what a lock gave a run.
+type spot struct {
+	lock             string // "": there is none
+	queued, rejected bool
+}
+
+type (
+	lockInput struct {
+		Limit   int      `json:"limit"`
+		Holders []string `json:"holders,omitempty"`
+		Line    []string `json:"line,omitempty"`
+	}
+	claim struct {
+		Run    string `json:"run"`
+		Limit  int    `json:"limit"`
+		Reject bool   `json:"reject,omitempty"`
+	}
+	verdict struct {
+		Queued   bool `json:"queued,omitempty"`
+		Rejected bool `json:"rejected,omitempty"`
+	}
+)
+
+// findPlace asks for a place among the runs of the flow.
+func (h *Host) findPlace(ctx context.Context, p *plan.Plan, inputs map[string]any, id string) (spot, error) {
+	if p.Concurrency == nil {
+		return spot{}, nil
+	}
+	if d, err := h.client.DescribeWorkflow(ctx, id, ""); err == nil && d != nil {
+		return spot{}, nil // the run is there already
+	}
+	key, err := concurrencyKey(p, inputs)
+	if err != nil {
+		return spot{}, err
+	}
+	out := spot{lock: h.name("lock", p.Name+"\n"+key)}
+	for n := 0; ; n++ {
+		start := h.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
+			ID: out.lock, TaskQueue: h.opts.Queue,
+			WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+			WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		}, lockType, lockInput{})
+		var v verdict
+		handle, err := h.client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+			StartWorkflowOperation: start,
+			UpdateOptions: client.UpdateWorkflowOptions{
+				WorkflowID: out.lock, UpdateName: acquireUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
+				Args: []any{claim{id, p.Concurrency.Limit, p.Concurrency.Reject}},
+			},
+		})
+		if err == nil {
+			err = handle.Get(ctx, &v)
+		}
+		if err == nil {
+			out.queued, out.rejected = v.Queued, v.Rejected
+			return out, nil
+		}
+		if n >= acquireMost || ctx.Err() != nil {
+			return spot{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
+		}
+	}
+}
+
+func concurrencyKey(p *plan.Plan, inputs map[string]any) (string, error) {
+	if p.Concurrency.Key == nil {
+		return "", nil
+	}
+	settings := p.Settings
+	if settings == nil {
+		settings = map[string]any{}
+	}
+	key, err := p.Concurrency.Key.Eval(expr.Vars{Values: map[string]any{"inputs": inputs, "settings": settings}, Now: time.Now()})
+	if err != nil {
+		return "", fmt.Errorf("concurrency: key: %w", err)
+	}
+	return fmt.Sprint(key), nil
+}
+
+// lock is the workflow of a lock.
+func (h *Host) lock(ctx workflow.Context, in lockInput) error {
+	admit := func(run string) {
+		in.Holders = append(in.Holders, run)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			for range admitMost {
+				if workflow.SignalExternalWorkflow(ctx, run, "", admittedSignal, nil).Get(ctx, nil) == nil {
+					return
+				}
+				_ = workflow.Sleep(ctx, admitTime) // it is about to start
+			}
+		})
+	}
+	next := func() {
+		for len(in.Line) > 0 && len(in.Holders) < in.Limit {
+			run := in.Line[0]
+			in.Line = in.Line[1:]
+			admit(run)
+		}
+	}
+	drop := func(run string) {
+		is := func(other string) bool { return other == run }
+		in.Holders, in.Line = slices.DeleteFunc(in.Holders, is), slices.DeleteFunc(in.Line, is)
+		next()
+	}
+	err := workflow.SetUpdateHandler(ctx, acquireUpdate, func(_ workflow.Context, c claim) (verdict, error) {
+		in.Limit = c.Limit
+		switch {
+		case slices.Contains(in.Holders, c.Run):
+			return verdict{}, nil
+		case slices.Contains(in.Line, c.Run):
+			return verdict{Queued: true}, nil
+		case len(in.Holders) < in.Limit && len(in.Line) == 0:
+			in.Holders = append(in.Holders, c.Run)
+			return verdict{}, nil
+		case c.Reject:
+			return verdict{Rejected: true}, nil
+		}
+		in.Line = append(in.Line, c.Run)
+		next()
+		return verdict{Queued: true}, nil
+	})
+	if err != nil {
+		return err
+	}
+	released := workflow.GetSignalChannel(ctx, releaseSignal)
+	for {
+		pause := checkTime
+		if len(in.Holders)+len(in.Line) == 0 {
+			pause = lingerTime
+		}
+		wait, cancel := workflow.WithCancel(ctx)
+		timer := workflow.NewTimer(wait, pause)
+		sel := workflow.NewSelector(ctx)
+		late := false
+		sel.AddReceive(released, func(c workflow.ReceiveChannel, _ bool) {
+			var run string
+			c.Receive(ctx, &run)
+			drop(run)
+		})
+		sel.AddFuture(timer, func(workflow.Future) { late = true })
+		sel.Select(ctx)
+		cancel()
+		var run string
+		for released.ReceiveAsync(&run) {
+			drop(run)
+		}
+		info := workflow.GetInfo(ctx)
+		switch {
+		case !workflow.AllHandlersFinished(ctx):
+		case late && len(in.Holders)+len(in.Line) == 0:
+			return nil
+		case info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longLock:
+			return workflow.NewContinueAsNewError(ctx, lockType, in)
+		case late:
+			var gone []string
+			again := workflow.WithLocalActivityOptions(ctx, nearby)
+			if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(in.Holders, in.Line)).Get(ctx, &gone) == nil {
+				for _, run := range gone {
+					drop(run)
+				}
+			}
+		}
+	}
+}
+
+// alive returns those of some runs that are not there, or have ended.
+func (h *Host) alive(ctx context.Context, runs []string) (gone []string, err error) {
+	for _, run := range runs {
+		d, err := h.client.DescribeWorkflow(ctx, run, "")
+		missing := (*serviceerror.NotFound)(nil)
+		switch {
+		case errors.As(err, &missing):
+			gone = append(gone, run)
+		case err != nil:
+			return nil, err
+		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+			gone = append(gone, run)
+		}
+	}
+	return gone, nil
+}
+
+// queue waits until the run may begin. It returns its record if it never does.
+func (r *runner) queue(ctx workflow.Context) (*record, error) {
+	var event machine.Event
+	sel := workflow.NewSelector(r.ctx)
+	sel.AddReceive(workflow.GetSignalChannel(r.ctx, admittedSignal), func(c workflow.ReceiveChannel, _ bool) {
+		c.Receive(r.ctx, nil)
+		now := r.now()
+		r.began = &now
+	})
+	sel.AddReceive(workflow.GetSignalChannel(r.ctx, cancelSignal), func(c workflow.ReceiveChannel, _ bool) {
+		var reason string
+		c.Receive(r.ctx, &reason)
+		event = machine.CancelRequested{At: r.now(), Reason: reason}
+	})
+	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
+		event = machine.CancelRequested{At: r.now(), Reason: "cancelled on the server"}
+	})
+	for r.began == nil && event == nil {
+		sel.Select(r.ctx)
+	}
+	if event == nil {
+		return nil, nil
+	}
+	_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.id()).Get(r.ctx, nil)
+	if err := workflow.UpsertTypedSearchAttributes(r.ctx, statusKey.ValueUnset()); err != nil {
+		return nil, err
+	}
+	rec := &record{Status: machine.Cancelled, Ended: r.now(), Events: encodeAll([]machine.Event{event})}
+	return nil, temporal.NewCanceledError(rec)
+}
+
+// unlock gives the run's place to the next.
+func (r *runner) unlock() {
+	if r.in.Lock != "" {
+		_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.id()).Get(r.ctx, nil)
+	}
+}

@@ -1,0 +1,263 @@
+package temporal
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+const (
+	// defaultTimeout bounds a call whose step and action say nothing of it. An action
+	// ends by itself before that; it is for workers that hang.
+	defaultTimeout = 5 * time.Minute
+	// grace is how much longer than its time-out a call may take: for the vault, and to
+	// tell what became of it.
+	grace = time.Minute
+	// inLine is how long a call may wait for a place with its sender. Past it, it was
+	// surely not made, and is tried anew.
+	inLine = 2 * time.Minute
+
+	firstPause = time.Second     // until a call that was held is tried again …
+	lastPause  = 5 * time.Minute // … and how far that grows
+)
+
+// A made is a call that is under way.
+type made struct {
+	machine.Call
+	cancel workflow.CancelFunc
+}
+
+// A heldBack is a call that is not taken up yet.
+type heldBack struct {
+	heldCall
+	call machine.Call
+}
+
+// A pause is how long calls of a step wait that were held.
+type pause struct {
+	next  time.Duration
+	wait  bool // the next call has to
+	after time.Duration
+	heldCall
+}
+
+// perform does what the machine wants until it wants nothing new.
+func (r *runner) perform() {
+	for {
+		commands := r.m.Next()
+		if len(commands) == 0 {
+			break
+		}
+		for _, c := range commands {
+			switch c := c.(type) {
+			case machine.Call:
+				r.admit(c)
+			case machine.Cancel:
+				r.abandon(c.Key)
+			case machine.Sleep:
+				r.sleep(c)
+			case machine.Await:
+				r.subscribe(c)
+			case machine.Watch:
+				r.watch(c)
+			}
+		}
+	}
+	r.unsubscribe()
+	r.held = slices.DeleteFunc(r.held, func(one *heldBack) bool { return !r.m.Wants(one.call) })
+}
+
+// admit takes a call up, unless something holds it back.
+func (r *runner) admit(c machine.Call) {
+	switch p := r.pauses[c.Step]; {
+	case r.draining:
+		r.backlog = append(r.backlog, c) // the next execution makes it
+	case p != nil && p.wait:
+		r.hold(c, p)
+	default:
+		r.take(c)
+	}
+}
+
+func (r *runner) take(c machine.Call) {
+	r.apply(machine.Taken{At: r.now(), Key: c.Key, Print: c.Print})
+	r.wrote(&c)
+	r.make(c)
+}
+
+// make makes a call that was taken up.
+func (r *runner) make(c machine.Call) {
+	options := workflow.ActivityOptions{
+		StartToCloseTimeout: defaultTimeout, HeartbeatTimeout: r.h.opts.Lost, WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+	if c.Timeout > 0 {
+		options.StartToCloseTimeout = c.Timeout + grace
+	}
+	one := job{Flow: r.in.Flow, Call: stored.OfCall(c.Call)}
+	for _, l := range c.Limits {
+		if options.TaskQueue == "" && isShared(l) {
+			options.TaskQueue = r.h.senderQueue(l)
+			options.ScheduleToStartTimeout = inLine
+			continue
+		}
+		one.Limits = append(one.Limits, limit{l.Key, l.Rate, l.Burst})
+	}
+	ctx, cancel := workflow.WithCancel(r.ctx)
+	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), callActivity, one)
+	r.made[c.Key] = &made{c, cancel}
+	r.sel.AddFuture(future, func(f workflow.Future) { r.answered(c, f) })
+}
+
+// answered applies what became of a call.
+func (r *runner) answered(c machine.Call, f workflow.Future) {
+	var a answer
+	err := f.Get(r.ctx, &a)
+	var outcome call.Outcome
+	var late *temporal.TimeoutError
+	var cancelled *temporal.CanceledError
+	switch {
+	case err == nil:
+		outcome = a.Outcome.Outcome()
+	case errors.As(err, &late) && late.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		outcome = call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{
+			Code: "not_started", Class: "held", Message: "no worker took the call up in time: it was not made"}}
+	case errors.As(err, &cancelled):
+		outcome = call.Outcome{Status: call.Cancelled}
+	case errors.As(err, &late) && c.Repeatable && r.m.Wants(c):
+		r.make(c) // it is harmless to make it twice
+		return
+	case errors.As(err, &late):
+		outcome = unknown("the worker that made the call was lost: it may have happened")
+	default:
+		outcome = unknown("the worker broke while it made the call: it may have happened")
+	}
+	delete(r.made, c.Key)
+	r.paused(c, &outcome, a.Hold)
+	r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: outcome})
+}
+
+func unknown(message string) call.Outcome {
+	return call.Outcome{Status: call.Unknown, Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: message}}
+}
+
+// paused notes whether the next call of the step has to wait.
+func (r *runner) paused(c machine.Call, o *call.Outcome, hold string) {
+	if !o.Held {
+		delete(r.pauses, c.Step)
+		return
+	}
+	p := r.pauses[c.Step]
+	if p == nil {
+		p = &pause{next: firstPause}
+		r.pauses[c.Step] = p
+	}
+	p.wait, p.after = true, p.next
+	if o.After > 0 {
+		p.after = o.After
+	} else {
+		p.next = min(2*p.next, lastPause)
+	}
+	p.Hold, p.Reason = hold, ""
+	if o.Error != nil {
+		p.Reason = o.Error.Message
+	}
+	o.After = 0
+}
+
+// hold keeps a call until its pause is over, or what keeps it is lifted.
+func (r *runner) hold(c machine.Call, p *pause) {
+	one := &heldBack{call: c, heldCall: p.heldCall}
+	one.Key, one.Step, one.Until = c.Key, c.Step, r.now().Add(p.after)
+	r.held = append(r.held, one)
+	r.sel.AddFuture(workflow.NewTimer(r.ctx, p.after), func(workflow.Future) { r.release(one) })
+}
+
+// lift lets the calls go on that a hold kept.
+func (r *runner) lift(hold string) {
+	for _, one := range slices.Clone(r.held) {
+		if one.Hold == hold {
+			r.release(one)
+		}
+	}
+}
+
+func (r *runner) release(one *heldBack) {
+	at := slices.Index(r.held, one)
+	if at < 0 {
+		return
+	}
+	r.held = slices.Delete(r.held, at, at+1)
+	if p := r.pauses[one.call.Step]; p != nil {
+		p.wait = false
+	}
+	if !r.m.Wants(one.call) {
+		return
+	}
+	if r.draining {
+		r.backlog = append(r.backlog, one.call)
+		return
+	}
+	r.take(one.call)
+}
+
+// abandon ends a call that is under way, if it can still be ended.
+func (r *runner) abandon(key string) {
+	if one := r.made[key]; one != nil {
+		one.cancel()
+		r.h.under.end(key) // at once, if it is made here
+	}
+}
+
+func (r *runner) sleep(c machine.Sleep) {
+	timer := workflow.NewTimer(r.ctx, max(c.Until.Sub(r.now()), 0))
+	r.sel.AddFuture(timer, func(workflow.Future) {
+		if r.m.Wants(c) {
+			r.apply(machine.Fired{At: r.now(), Timer: c.Timer})
+		}
+	})
+}
+
+// watch brings the receipts of a call that came before somebody watched.
+func (r *runner) watch(c machine.Watch) {
+	if !r.in.Past {
+		return
+	}
+	r.beside++
+	future := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(r.ctx, nearby), pastActivity, c.Key)
+	r.sel.AddFuture(future, func(f workflow.Future) {
+		r.beside--
+		var list []stored.Receipt
+		if err := f.Get(r.ctx, &list); err != nil {
+			r.lookAgain(c)
+			return
+		}
+		for _, receipt := range list {
+			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
+		}
+	})
+}
+
+// pastPause is when receipts are asked for again that could not be had.
+const pastPause = 10 * time.Second
+
+func (r *runner) lookAgain(c machine.Watch) {
+	r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
+		if r.m.Wants(c) && !r.draining {
+			r.watch(c)
+		}
+	})
+}
+
+// nearby is how local activities are made: short, and tried again by the workflow.
+var nearby = workflow.LocalActivityOptions{
+	ScheduleToCloseTimeout: 5 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3, InitialInterval: 100 * time.Millisecond},
+}

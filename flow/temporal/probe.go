@@ -1,0 +1,120 @@
+package temporal
+
+import (
+	"context"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+)
+
+const (
+	firstProbe   = time.Second      // until it is tried whether a connection can be resolved again …
+	slowestProbe = 30 * time.Second // … and how far that grows
+	renewed      = 10 * time.Second // between looks whether refused credentials were replaced
+	patience     = 10 * time.Second // for one look
+)
+
+// note draws from an outcome what it says of the connection, and returns what keeps calls
+// of it from now on, "" for nothing.
+func (h *Host) note(c *call.Call, o *call.Outcome) string {
+	if !o.Held && !o.Refused {
+		return ""
+	}
+	if c.Connection == "" {
+		if o.Held { // there is nothing to hold: it is a failure like another
+			o.Held, o.After = false, max(o.After, firstPause)
+		}
+		return ""
+	}
+	one := &hold{Hold: host.Hold{Scope: host.Connection, Name: c.Connection, Since: time.Now().UTC(), Auto: true}, here: o.Held}
+	if o.Error != nil {
+		one.Reason = o.Error.Message
+	}
+	h.holds.mu.Lock()
+	known := h.holds.known[one.name()] != nil
+	h.holds.mu.Unlock()
+	if known {
+		return one.name()
+	}
+	h.began(one)
+	h.launch(func() {
+		if one.here {
+			h.awaitReady(h.life, one)
+		} else {
+			h.awaitRenewal(h.life, one)
+		}
+	})
+	return one.name()
+}
+
+// awaitReady lifts a hold of this process once the connection can be resolved.
+func (h *Host) awaitReady(ctx context.Context, one *hold) {
+	for pause := firstProbe; sleep(ctx, pause); pause = min(2*pause, slowestProbe) {
+		if h.opts.Ready != nil {
+			if _, err := h.ready(ctx, one.Name); err != nil {
+				continue
+			}
+		} // else the next call finds out
+		h.lift(ctx, one)
+		return
+	}
+}
+
+// awaitRenewal makes a hold known to all daemons, and lifts it once the credentials are
+// others than those that were refused.
+func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
+	if h.opts.Ready != nil {
+		one.version, _ = h.ready(ctx, one.Name)
+	}
+	if err := h.setHold(ctx, one); err != nil {
+		h.opts.Log.Warn("a hold could not be made known to other daemons", "connection", one.Name, "error", err)
+	}
+	h.watchRenewal(ctx, one)
+}
+
+func (h *Host) watchRenewal(ctx context.Context, one *hold) {
+	for h.opts.Ready != nil && sleep(ctx, renewed) {
+		h.holds.mu.Lock()
+		lifted := h.holds.known[one.name()] == nil
+		h.holds.mu.Unlock()
+		if lifted {
+			return
+		}
+		version, err := h.ready(ctx, one.Name)
+		switch {
+		case err != nil:
+		case one.version == "":
+			one.version = version
+		case version != one.version:
+			if err := h.Resume(ctx, one.Scope, one.Name); err != nil {
+				h.lift(ctx, one)
+			}
+			return
+		}
+	}
+}
+
+func (h *Host) lift(ctx context.Context, one *hold) {
+	if err := h.ended(ctx, one.name()); err != nil && ctx.Err() == nil {
+		h.opts.Log.Warn("not all runs that were held could be told that they may go on: they try again later", "error", err)
+	}
+}
+
+func (h *Host) ready(ctx context.Context, connection string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return h.opts.Ready(ctx, connection)
+}
+
+// sleep returns false when ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

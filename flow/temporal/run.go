@@ -1,0 +1,265 @@
+package temporal
+
+import (
+	"fmt"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// A runner carries one run, inside its workflow. All that it does is the same when the
+// workflow is replayed.
+type runner struct {
+	h       *Host
+	ctx     workflow.Context // it does not end when the workflow is cancelled
+	in      input
+	planned *planned
+	m       *machine.Machine // nil: it has not begun
+	started time.Time
+	news    []machine.Event // of this execution
+	began   *time.Time
+	sel     workflow.Selector
+	beside  int // local activities under way
+
+	made     map[string]*made // calls that are under way, by key
+	held     []*heldBack
+	pauses   map[string]*pause // by step
+	subs     map[int]*subscription
+	shown    shown
+	told     map[string]bool // recipients that lists find the run by
+	draining bool            // nothing new is taken up: it goes on in another execution
+	backlog  []machine.Call
+	heard    []heard // events of which somebody waits to hear whether the run consumed them
+}
+
+// run is the workflow of a run.
+func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
+	if in.Machine != machine.Version {
+		panic(fmt.Sprintf("version %d of the machine started the run, this is version %d: a daemon of that version has to go on with it", in.Machine, machine.Version))
+	}
+	free, _ := workflow.NewDisconnectedContext(ctx)
+	r := &runner{h: h, ctx: free, in: in, sel: workflow.NewSelector(free), made: map[string]*made{}, subs: map[int]*subscription{}, pauses: map[string]*pause{}, told: map[string]bool{}}
+	if in.Rejected {
+		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
+	}
+	var err error
+	if r.planned, err = h.plan(&in); err != nil {
+		panic(err.Error())
+	}
+	if err := workflow.SetQueryHandler(ctx, reportQuery, r.report); err != nil {
+		return nil, err
+	}
+	if in.Queued && in.Began == nil {
+		if rec, err := r.queue(ctx); rec != nil || err != nil {
+			return rec, err
+		}
+	}
+	r.listen(ctx)
+	if err := r.begin(); err != nil {
+		panic(err.Error())
+	}
+	return r.loop()
+}
+
+// begin makes the machine, and lets it go through what happened before.
+func (r *runner) begin() error {
+	start, err := stored.DecodeStart(workflow.GetInfo(r.ctx).WorkflowExecution.ID, r.in.Start)
+	if err != nil {
+		return err
+	}
+	r.m, err = rebuild(r.planned.Plan, start, r.in, r.began, nil)
+	if err != nil {
+		return err
+	}
+	r.started = start.At
+	r.m.Ended() // those were told of in an earlier execution
+	r.recallShown()
+	return nil
+}
+
+// loop performs commands and applies events until the run has ended.
+func (r *runner) loop() (*record, error) {
+	for {
+		r.perform()
+		r.tell()
+		if r.m.Result() != nil && len(r.made) == 0 && !r.sel.HasPending() {
+			if r.answerHeard(); r.beside == 0 {
+				return r.end()
+			}
+		}
+		if r.draining = r.draining || r.isLong(); r.draining && len(r.made) == 0 && r.beside == 0 && !r.sel.HasPending() {
+			return nil, r.continueAsNew()
+		}
+		if !r.sel.HasPending() {
+			r.show()
+			r.answerHeard()
+		}
+		r.sel.Select(r.ctx)
+		for r.sel.HasPending() {
+			r.sel.Select(r.ctx)
+		}
+	}
+}
+
+// longHistory is from how many events on a run goes on in another execution, if the server
+// does not ask for that before: far below what it allows.
+const longHistory = 8000
+
+func (r *runner) isLong() bool {
+	info := workflow.GetInfo(r.ctx)
+	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longHistory
+}
+
+func (r *runner) continueAsNew() error {
+	in := r.in
+	in.Events = append(in.Events[:len(in.Events):len(in.Events)], encodeAll(r.news)...)
+	if r.began != nil {
+		in.Began = r.began
+	}
+	return workflow.NewContinueAsNewError(r.ctx, runType, in)
+}
+
+// apply tells the machine what happened.
+func (r *runner) apply(event machine.Event) {
+	if err := r.m.Apply(event); err != nil {
+		panic(err.Error()) // the workflow stands still, and nothing is guessed
+	}
+	r.news = append(r.news, event)
+}
+
+func (r *runner) now() time.Time { return workflow.Now(r.ctx) }
+
+// listen attends to what comes from outside.
+func (r *runner) listen(ctx workflow.Context) {
+	on := func(name string, f func(c workflow.ReceiveChannel)) {
+		r.sel.AddReceive(workflow.GetSignalChannel(r.ctx, name), func(c workflow.ReceiveChannel, _ bool) { f(c) })
+	}
+	on(receiptsSignal, func(c workflow.ReceiveChannel) {
+		var list []stored.Receipt
+		c.Receive(r.ctx, &list)
+		for _, receipt := range list {
+			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
+		}
+	})
+	on(arrivedSignal, func(c workflow.ReceiveChannel) {
+		var a arrived
+		c.Receive(r.ctx, &a)
+		r.arrived(a)
+	})
+	on(settledSignal, func(c workflow.ReceiveChannel) {
+		var s stored.Record
+		c.Receive(r.ctx, &s)
+		s.At = r.now()
+		event, err := stored.Decode(s)
+		if err != nil {
+			panic(err.Error())
+		}
+		r.apply(event)
+	})
+	on(liftedSignal, func(c workflow.ReceiveChannel) {
+		var hold string
+		c.Receive(r.ctx, &hold)
+		r.lift(hold)
+	})
+	on(cancelSignal, func(c workflow.ReceiveChannel) {
+		var reason string
+		c.Receive(r.ctx, &reason)
+		r.cancel(reason)
+	})
+	on(admittedSignal, func(c workflow.ReceiveChannel) { c.Receive(r.ctx, nil) }) // told twice
+	asked := workflow.NewBufferedChannel(r.ctx, 1)
+	workflow.Go(r.ctx, func(free workflow.Context) {
+		ctx.Done().Receive(free, nil)
+		asked.Send(free, true)
+	})
+	r.sel.AddReceive(asked, func(c workflow.ReceiveChannel, _ bool) {
+		c.Receive(r.ctx, nil)
+		r.cancel("cancelled on the server")
+	})
+}
+
+func (r *runner) cancel(reason string) {
+	if r.m.Result() == nil {
+		r.apply(machine.CancelRequested{At: r.now(), Reason: reason})
+	}
+}
+
+// tell reports the steps that ended, once.
+func (r *runner) tell() {
+	ended := r.m.Ended()
+	if r.h.opts.OnStep == nil || workflow.IsReplaying(r.ctx) {
+		return
+	}
+	for _, s := range ended {
+		r.h.opts.OnStep(r.id(), s, r.m.Sensitive())
+	}
+}
+
+func (r *runner) id() string { return workflow.GetInfo(r.ctx).WorkflowExecution.ID }
+
+// end ends the workflow as the run did: what is cancelled or failed is so on the server,
+// too.
+func (r *runner) end() (*record, error) {
+	r.show()
+	r.unlock()
+	if r.h.opts.OnEnd != nil && !workflow.IsReplaying(r.ctx) {
+		r.h.opts.OnEnd(resultOf(r.m, r.id(), r.in.Flow, r.started))
+	}
+	rec := r.record()
+	switch result := r.m.Result(); result.Status {
+	case machine.Failed:
+		return nil, temporal.NewApplicationErrorWithOptions("the run failed", failedType, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{rec}})
+	case machine.Cancelled:
+		return nil, temporal.NewCanceledError(rec)
+	}
+	return rec, nil
+}
+
+// failedType marks the failure of a workflow as that of its run.
+const failedType = "facteur.failed"
+
+func (r *runner) record() *record {
+	rec := &record{Status: machine.Running, Began: r.began, Events: encodeAll(r.news)}
+	switch result := r.result(); {
+	case result != nil && len(r.made) == 0:
+		rec.Status, rec.Ended = result.Status, r.m.Now()
+	case r.m == nil:
+		rec.Status = host.Queued
+	case len(r.made) == 0:
+		rec.Status = host.Waiting
+	}
+	return rec
+}
+
+func (r *runner) result() *machine.Result {
+	if r.m == nil {
+		return nil
+	}
+	return r.m.Result()
+}
+
+// report answers the query.
+func (r *runner) report() (report, error) {
+	out := report{Input: r.in, Record: *r.record()}
+	for _, one := range r.held {
+		out.Held = append(out.Held, one.heldCall)
+	}
+	return out, nil
+}
+
+func encodeAll(events []machine.Event) []stored.Record {
+	out := make([]stored.Record, 0, len(events))
+	for _, event := range events {
+		one, err := stored.Encode(event)
+		if err != nil {
+			panic(err.Error())
+		}
+		out = append(out, one)
+	}
+	return out
+}

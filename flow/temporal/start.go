@@ -1,0 +1,179 @@
+package temporal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Start implements host.Host.
+func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
+	if h.isStopping() {
+		return host.Run{}, false, &host.StoppingError{}
+	}
+	id := newID()
+	if s.Key != "" {
+		id = h.keyID(p.Name, s.Key)
+	}
+	print, err := h.printInputs(s.Inputs)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	start := machine.Start{Run: id, At: time.Now().UTC().Truncate(time.Microsecond), Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
+	first, err := stored.EncodeStart(start)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	in := input{
+		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil,
+	}
+	run := host.Run{ID: id, Flow: p.Name, Digest: p.Digest, Status: machine.Running, By: s.By, Started: start.At}
+	spot, err := h.findPlace(ctx, p, s.Inputs, id)
+	if err != nil {
+		return host.Run{}, false, err
+	}
+	in.Lock, in.Queued, in.Rejected = spot.lock, spot.queued, spot.rejected
+	attributes := h.firstAttributes(h.plans.keep(p), start, run)
+	switch {
+	case in.Rejected:
+		run.Status, run.Ended = host.Rejected, start.At
+		attributes = append(attributes, statusKey.ValueSet(string(host.Rejected)))
+	case in.Queued:
+		run.Status = host.Queued
+		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
+	}
+	_, err = h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: h.opts.Queue, EnableEagerStart: true,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
+		Memo:                                     map[string]any{printMemo: print},
+	}, runType, in)
+	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+		return h.first(ctx, id, s.Key, print)
+	}
+	if err != nil {
+		return host.Run{}, false, fmt.Errorf("start the run: %w", err)
+	}
+	return run, true, nil
+}
+
+// printMemo is what tells whether a key is used again with other inputs.
+const printMemo = "inputs"
+
+// firstAttributes are what lists find a run by that begins. Whom it writes to first is
+// already known: the machine tells.
+func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
+	out := []temporal.SearchAttributeUpdate{
+		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At),
+	}
+	if run.By != "" {
+		out = append(out, byKey.ValueSet(run.By))
+	}
+	var recipients []string
+	for _, c := range machine.New(p.Plan, start).Next() {
+		c, ok := c.(machine.Call)
+		if !ok {
+			continue
+		}
+		if to := h.recipient(p, &c.Call); to != "" && len(recipients) < maxRecipients && !contains(recipients, to) {
+			recipients = append(recipients, to)
+		}
+		for _, l := range c.Limits {
+			if isShared(l) {
+				h.senderQueue(l)
+				break
+			}
+		}
+	}
+	if len(recipients) > 0 {
+		out = append(out, recipientKey.ValueSet(recipients))
+	}
+	return out
+}
+
+func contains(list []string, one string) bool {
+	for _, s := range list {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// first returns the run that a key began before.
+func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, bool, error) {
+	d, err := h.client.DescribeWorkflow(ctx, id, "")
+	if err != nil {
+		return host.Run{}, false, notFound(id, err)
+	}
+	var before string
+	if err := h.memo(d.Memo, printMemo, &before); err != nil {
+		return host.Run{}, false, err
+	}
+	if before != print {
+		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
+	}
+	return h.head(d.WorkflowExecutionMetadata), false, nil
+}
+
+// keyID is the id of the run that a key of a flow begins.
+func (h *Host) keyID(flow, key string) string {
+	sum := sha256.Sum256([]byte(h.hash(flow + "\n" + key)))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
+}
+
+func newID() string {
+	return strings.ToLower(rand.Text())
+}
+
+func newSeed() []byte {
+	seed := make([]byte, 32)
+	_, _ = rand.Read(seed)
+	return seed
+}
+
+// printInputs identifies inputs.
+func (h *Host) printInputs(inputs map[string]any) (string, error) {
+	text, err := schema.AppendJSON(nil, inputs)
+	if err != nil {
+		return "", fmt.Errorf("store the inputs: %w", err)
+	}
+	sum := sha256.Sum256([]byte(h.hash(string(text))))
+	return base32.StdEncoding.EncodeToString(sum[:16]), nil
+}
+
+// register tells a worker what it works on.
+func (h *Host) register(w worker.Worker) {
+	for name, f := range map[string]any{runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock} {
+		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	}
+	h.registerActivities(w)
+}
+
+// notFound is an error of the server in the words of host.Host.
+func notFound(run string, err error) error {
+	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+		return &host.NotFoundError{What: "run " + run}
+	}
+	return err
+}
