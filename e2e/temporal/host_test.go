@@ -1,0 +1,152 @@
+package temporal_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"facteur/e2e"
+	"facteur/e2e/temporal"
+	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
+	facteur "facteur/flow/temporal"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What every host does, on Temporal.
+func TestHost(t *testing.T) {
+	server := temporal.Start(t)
+	var sites atomic.Int32
+	hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+		name := fmt.Sprintf("site-%d", sites.Add(1))
+		server.Namespace(t, name)
+		return &site{t: t, server: server, namespace: name}
+	})
+}
+
+// A site is a namespace of a server, and the way there, which is cut when a host crashes.
+type site struct {
+	t         *testing.T
+	server    *temporal.Server
+	namespace string
+
+	mu    sync.Mutex
+	proxy *e2e.Proxy
+	host  *facteur.Host
+	hard  context.CancelFunc
+}
+
+func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
+	proxy := e2e.NewProxy(s.t, s.server.Address)
+	hard, cut := context.WithCancel(context.Background())
+	o := options(proxy.Address, s.namespace, w)
+	o.Hard = hard
+	h, err := facteur.Open(ctx, o)
+	if err != nil {
+		cut()
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.proxy, s.host, s.hard = proxy, h, cut
+	return patient{h}, nil
+}
+
+func options(address, namespace string, w *hosttest.World) facteur.Options {
+	return facteur.Options{
+		Address: address, Namespace: namespace,
+		Do: w.Do, Catalog: w, Restore: w.Restore, Receipts: true, Past: w.Past, Ready: w.Ready, Fire: w.Fire,
+		Hash: func(text string) string {
+			sum := sha256.Sum256([]byte("key" + text))
+			return hex.EncodeToString(sum[:])
+		},
+		Seal: seal, Open: open, Lost: 2 * time.Second,
+	}
+}
+
+var mark = []byte("sealed for ")
+
+func seal(plain, place []byte) ([]byte, error) {
+	out := append(append(bytes.Clone(mark), place...), 0)
+	for _, b := range plain {
+		out = append(out, b^0x5a)
+	}
+	return out, nil
+}
+
+func open(sealed, place []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(sealed, append(append(bytes.Clone(mark), place...), 0))
+	if !ok {
+		return nil, errors.New("it was sealed for something else")
+	}
+	out := make([]byte, len(rest))
+	for i, b := range rest {
+		out[i] = b ^ 0x5a
+	}
+	return out, nil
+}
+
+// Crash cuts the host off. It goes on for a while with what it does, to no effect.
+func (s *site) Crash() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.host == nil {
+		return
+	}
+	s.proxy.Cut()
+	s.hard()
+	h := s.host
+	s.host = nil
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = h.Stop(ctx)
+	}()
+}
+
+func (s *site) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	h := s.host
+	s.host = nil
+	s.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return h.Stop(ctx)
+}
+
+// patient lists what is there when lists have stood still for a while: on Temporal they
+// are behind by a moment.
+type patient struct{ host.Host }
+
+func (p patient) List(ctx context.Context, f host.Filter) ([]host.Run, string, error) {
+	time.Sleep(700 * time.Millisecond)
+	return p.Host.List(ctx, f)
+}
+
+func TestOne(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "one")
+	w := hosttest.NewWorld()
+	h, err := facteur.Open(t.Context(), options(server.Address, "one", w))
+	require.NoError(t, err)
+	p := w.Compile(t, "flow: send\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\noutputs: {id: \"${steps.send.outputs.id}\"}\n")
+	for range 3 {
+		began := time.Now()
+		run, fresh, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "a"}, By: "test"})
+		require.NoError(t, err)
+		require.True(t, fresh)
+		r, err := h.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		t.Log(time.Since(began), r.Status, r.Outputs, r.Error)
+	}
+	require.NoError(t, h.Stop(t.Context()))
+}

@@ -1,0 +1,68 @@
+// Package temporal runs a real Temporal server, in the process of a test: see Start.
+package temporal
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/temporal"
+	"go.temporal.io/server/temporaltest"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Version is that of the server.
+const Version = "1.32.1"
+
+// A Server is a Temporal server with its storage in memory.
+type Server struct {
+	Address string // host:port
+
+	server *temporaltest.TestServer
+	client client.Client
+}
+
+// Start starts a server that ends with the test.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      true,
+		dynamicconfig.NamespaceCacheRefreshInterval.Key():                100 * time.Millisecond,
+		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 10_000,
+		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           100_000,
+	})))
+	s := &Server{Address: server.GetFrontendHostPort(), server: server}
+	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
+	require.NoError(t, err)
+	s.client = c
+	t.Cleanup(func() {
+		c.Close()
+		server.Stop()
+	})
+	return s
+}
+
+// Namespace makes a namespace that nobody else uses.
+func (s *Server) Namespace(t testing.TB, name string) {
+	t.Helper()
+	_, err := s.client.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
+		Namespace: name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := s.client.WorkflowService().ListOpenWorkflowExecutions(context.Background(), &workflowservice.ListOpenWorkflowExecutionsRequest{Namespace: name, MaximumPageSize: 1})
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
+// quiet logs nothing.
+type quiet struct{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
