@@ -17,9 +17,9 @@ import (
 	"facteur/flow/journal/journaltest"
 )
 
-// BenchmarkAppend appends durable records of 300 bytes to as many runs as there are
-// callers, each waiting for its own.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkWrite writes durable records of 300 bytes to as many runs as there are callers,
+// each waiting for its own.
+func BenchmarkWrite(b *testing.B) {
 	for _, callers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			j := openSQLite(b, filepath.Join(b.TempDir(), "journal.db"))
@@ -37,7 +37,7 @@ func BenchmarkAppend(b *testing.B) {
 			for _, id := range ids {
 				all.Go(func() {
 					for left.Add(-1) >= 0 {
-						if err := j.Append(b.Context(), id, true, r); err != nil {
+						if err := j.Write(b.Context(), id, true, journal.Change{Records: []journal.Record{r}}); err != nil {
 							b.Error(err)
 							return
 						}
@@ -51,13 +51,19 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 // BenchmarkRun stores runs of one step: the start, the call that is taken up, its outcome
-// with the end. What it costs in processor time is counted over the whole process.
+// with the end, each in a durable write of its own, or the first two in one and the last
+// one not durable. Ids are random, or in the order of time with a random rest. What a run
+// costs in processor time is counted over the whole process.
 func BenchmarkRun(b *testing.B) {
 	for _, callers := range []int{1, 64, 256} {
-		for _, ids := range []string{"random", "ordered"} {
-			b.Run(fmt.Sprintf("callers=%d/ids=%s", callers, ids), func(b *testing.B) {
+		for _, bb := range []struct {
+			name        string
+			two, orders bool
+		}{{"three writes", false, false}, {"two writes", true, false}, {"two writes, ordered ids", true, true}} {
+			b.Run(fmt.Sprintf("callers=%d/%s", callers, bb.name), func(b *testing.B) {
 				j := openSQLite(b, filepath.Join(b.TempDir(), "journal.db"))
 				start, taken, answered := record(400), record(150), record(400)
+				run := journaltest.Run("")
 				var next atomic.Int64
 				b.ReportAllocs()
 				b.ResetTimer()
@@ -65,18 +71,23 @@ func BenchmarkRun(b *testing.B) {
 				var all sync.WaitGroup
 				for range callers {
 					all.Go(func() {
+						run := run
 						for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-							id := rand.Text()
-							if ids == "ordered" {
-								id = fmt.Sprintf("%010d%s", n, id[:16])
+							run.ID = rand.Text()
+							if bb.orders {
+								run.ID = fmt.Sprintf("%010d%s", n, run.ID[:16])
 							}
-							recipient := strconv.FormatInt(n, 10)
-							err := j.Create(b.Context(), journaltest.Run(id), journal.Change{Records: []journal.Record{start}})
-							if err == nil {
-								err = j.Write(b.Context(), id, true, journal.Change{Records: []journal.Record{taken}, Recipients: []string{recipient}})
+							first := journal.Change{Records: []journal.Record{start}}
+							second := journal.Change{Records: []journal.Record{taken}, Recipients: []string{strconv.FormatInt(n, 10)}}
+							if bb.two {
+								first.Records, first.Recipients = append(first.Records, taken), second.Recipients
+							}
+							err := j.Create(b.Context(), run, first)
+							if err == nil && !bb.two {
+								err = j.Write(b.Context(), run.ID, true, second)
 							}
 							if err == nil {
-								err = j.Write(b.Context(), id, true, journal.Change{Records: []journal.Record{answered}, Status: "succeeded", Ended: answered.At})
+								err = j.Write(b.Context(), run.ID, !bb.two, journal.Change{Records: []journal.Record{answered}, Status: "succeeded", Ended: answered.At})
 							}
 							if err != nil {
 								b.Error(err)
@@ -112,7 +123,7 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			for range 9 {
 				for i := worker; i < runs; i += 100 {
-					require.NoError(b, j.Append(b.Context(), fmt.Sprint(i), false, record(300)))
+					require.NoError(b, j.Write(b.Context(), fmt.Sprint(i), false, journal.Change{Records: []journal.Record{record(300)}}))
 				}
 			}
 		})

@@ -101,8 +101,8 @@ func TestDiskFails(t *testing.T) {
 			acked := map[string]int{"a": 1, "b": 1}
 			for err == nil {
 				require.Less(t, acked["a"], 10_000, "it never fails")
-				require.NoError(t, j.Append(ctx, "b", false, record(2000)))
-				if err = j.Append(ctx, "a", true, journaltest.Record(acked["a"])); err == nil {
+				require.NoError(t, j.Write(ctx, "b", false, journal.Change{Records: []journal.Record{record(2000)}}))
+				if err = j.Write(ctx, "a", true, journaltest.Records(acked["a"])); err == nil {
 					acked["a"]++
 				}
 			}
@@ -112,8 +112,8 @@ func TestDiskFails(t *testing.T) {
 				_, err = j.Exec("PRAGMA max_page_count = 1000000")
 				require.Error(t, err)
 			}
-			wantDiskError(t, j.Append(ctx, "a", true, journaltest.Record(acked["a"])), path, "write", tt.want)
-			wantDiskError(t, j.Append(ctx, "a", false, journaltest.Record(acked["a"])), path, "write", tt.want)
+			wantDiskError(t, j.Write(ctx, "a", true, journaltest.Records(acked["a"])), path, "write", tt.want)
+			wantDiskError(t, j.Write(ctx, "a", false, journaltest.Records(acked["a"])), path, "write", tt.want)
 			wantDiskError(t, j.Create(ctx, journaltest.Run("c"), journaltest.Records(0)), path, "write", tt.want)
 			wantDiskError(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: journaltest.Record(0).At}), path, "write", tt.want)
 			_, err = j.Deliver(ctx, journaltest.Event("e"), []string{"a"})
@@ -136,7 +136,7 @@ func TestDiskFails(t *testing.T) {
 			wantDiskError(t, j.Close(), path, "write", tt.want)
 
 			j = openSQLite(t, path)
-			require.NoError(t, j.Append(ctx, "a", true, journaltest.Record(acked["a"])))
+			require.NoError(t, j.Write(ctx, "a", true, journaltest.Records(acked["a"])))
 			_, records, err = j.Load(ctx, "a")
 			require.NoError(t, err)
 			require.Len(t, records, acked["a"]+1)

@@ -157,11 +157,6 @@ type Journal interface {
 	Prune(ctx context.Context, before time.Time, most int) (int, error)
 	// Close waits for what was written, and returns an error if some of it is lost.
 	Close() error
-
-	// Append is Write of records alone.
-	Append(ctx context.Context, run string, durable bool, records ...Record) error
-	// End is a durable Write of records, a status and when the run ended.
-	End(ctx context.Context, run, status string, at time.Time, records ...Record) error
 }
 
 // A Filter selects runs. Zero fields match all.

@@ -99,16 +99,6 @@ func with(set map[string]bool, keys []string) map[string]bool {
 	return set
 }
 
-// Append implements Journal.
-func (j *Memory) Append(ctx context.Context, run string, durable bool, records ...Record) error {
-	return j.Write(ctx, run, durable, Change{Records: records})
-}
-
-// End implements Journal.
-func (j *Memory) End(ctx context.Context, run, status string, at time.Time, records ...Record) error {
-	return j.Write(ctx, run, true, Change{Records: records, Status: status, Ended: at})
-}
-
 // Load implements Journal.
 func (j *Memory) Load(_ context.Context, run string) (Run, []Record, error) {
 	j.mu.Lock()

@@ -49,7 +49,7 @@ func TestOldJournals(t *testing.T) {
 			require.NoError(t, r.Close())
 
 			ctx := t.Context()
-			require.NoError(t, j.Append(ctx, "waiting", true, journaltest.Record(3)), "it goes on")
+			require.NoError(t, j.Write(ctx, "waiting", true, journaltest.Records(3)), "it goes on")
 			_, records, err := j.Load(ctx, "waiting")
 			require.NoError(t, err)
 			journaltest.SameRecords(t, []journal.Record{journaltest.Record(3)}, records[len(records)-1:])
@@ -146,7 +146,7 @@ func writeSchema1(t *testing.T, j journal.Journal) {
 		if id != "bare" {
 			large := journaltest.Record(1)
 			large.Body = append(append([]byte{'"'}, bytes.Repeat([]byte("é"), 5000)...), '"')
-			require.NoError(t, j.Append(ctx, id, true, large, journal.Record{Kind: "no body"}))
+			require.NoError(t, j.Write(ctx, id, true, journal.Change{Records: []journal.Record{large, journal.Record{Kind: "no body"}}}))
 		}
 	}
 	require.NoError(t, j.Write(ctx, "done", true, journal.Change{

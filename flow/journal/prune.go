@@ -133,8 +133,9 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 		}
 	}
 	for block := range blocks {
-		err := sqlitefile.Query(conn, "DELETE FROM recipients WHERE block = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE seq >= ?1 * ?2 AND seq < (?1 + 1) * ?2)",
-			nil, block, perBlock)
+		from, end := block*perBlock, (block+1)*perBlock
+		err := sqlitefile.Query(conn, "DELETE FROM recipients WHERE key >= ? AND key < ? AND NOT EXISTS (SELECT 1 FROM runs WHERE seq >= ? AND seq < ?)",
+			nil, recipientKey(from, 0), recipientKey(end, 0), from, end)
 		if err != nil {
 			return n, err
 		}

@@ -139,11 +139,9 @@ CREATE TABLE unknowns ( -- calls that nobody knows the outcome of
 	PRIMARY KEY (run, key)
 ) WITHOUT ROWID;
 CREATE TABLE recipients (
-	block INTEGER NOT NULL, -- runs.seq / 4096
-	hash  INTEGER NOT NULL, -- of the recipient
-	run   INTEGER NOT NULL, -- runs.seq
-	PRIMARY KEY (block, hash, run)
-) WITHOUT ROWID;
+	key  INTEGER PRIMARY KEY, -- see recipientKey
+	hash INTEGER NOT NULL -- of the recipient
+);
 CREATE TABLE stretches ( -- of runs that started in the same minute
 	run    INTEGER PRIMARY KEY, -- runs.seq of the first one
 	minute INTEGER NOT NULL -- since 1970

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -12,7 +11,8 @@ import (
 )
 
 const (
-	maxRows  = 1 << 16 // runs of which the numbers are remembered
+	maxRows  = 1 << 14 // runs of which the numbers are remembered
+	maxWoken = 1 << 8  // runs that one write wakes: others do not wait long for it
 	overhead = 64      // bytes that a row costs beside what is in it
 )
 
@@ -93,14 +93,13 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	return err
 }
 
-// Append implements Journal.
-func (j *SQLite) Append(ctx context.Context, run string, durable bool, records ...Record) error {
-	return j.Write(ctx, run, durable, Change{Records: records})
-}
-
-// End implements Journal.
-func (j *SQLite) End(ctx context.Context, run, status string, at time.Time, records ...Record) error {
-	return j.Write(ctx, run, true, Change{Records: records, Status: status, Ended: at})
+// Load implements Journal.
+func (j *SQLite) Load(ctx context.Context, run string) (Run, []Record, error) {
+	head, records, err := j.reads.Load(ctx, run)
+	if err == nil && head.Ended.IsZero() {
+		j.remember(run, head.Seq) // who loads it goes on with it
+	}
+	return head, records, err
 }
 
 // Deliver implements Journal.
@@ -116,6 +115,13 @@ func (j *SQLite) Deliver(ctx context.Context, e Event, wake []string) (fresh boo
 
 // Wake implements Journal.
 func (j *SQLite) Wake(ctx context.Context, durable bool, runs ...string) error {
+	for len(runs) > maxWoken {
+		part := runs[:maxWoken]
+		runs = runs[maxWoken:]
+		if err := j.Wake(ctx, false, part...); err != nil {
+			return err
+		}
+	}
 	return j.file.Write(ctx, durable, overhead*len(runs), func(conn *sqlite.Conn) error {
 		return j.store.wake(conn, runs)
 	})

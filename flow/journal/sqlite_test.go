@@ -105,15 +105,15 @@ func TestBackPressure(t *testing.T) {
 	require.NoError(t, j.Create(t.Context(), journaltest.Run("a"), journaltest.Records(0)))
 	release := j.Hold()
 	for n := range journal.Queued {
-		require.NoError(t, j.Append(t.Context(), "a", false, journaltest.Record(1+n)))
+		require.NoError(t, j.Write(t.Context(), "a", false, journaltest.Records(1+n)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	refused := make(chan error)
-	go func() { refused <- j.Append(ctx, "a", false, journaltest.Record(-1)) }()
+	go func() { refused <- j.Write(ctx, "a", false, journaltest.Records(-1)) }()
 	cancel()
 	require.ErrorIs(t, <-refused, context.Canceled)
 	waited := make(chan error)
-	go func() { waited <- j.Append(t.Context(), "a", true, journaltest.Record(1+journal.Queued)) }()
+	go func() { waited <- j.Write(t.Context(), "a", true, journaltest.Records(1+journal.Queued)) }()
 	release()
 	require.NoError(t, <-waited)
 	_, records, err := j.Load(t.Context(), "a")
@@ -133,7 +133,7 @@ func TestGivenUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		release := j.Hold()
 		done := make(chan error)
-		go func() { done <- j.Append(ctx, "a", true, journaltest.Record(1)) }()
+		go func() { done <- j.Write(ctx, "a", true, journaltest.Records(1)) }()
 		go cancel()
 		release()
 		stored := <-done == nil
@@ -164,7 +164,7 @@ func TestClosed(t *testing.T) {
 			started <- struct{}{}
 			for {
 				taken[i]++
-				if err := j.Append(ctx, id, taken[i]%2 == 0, journaltest.Record(taken[i])); err != nil {
+				if err := j.Write(ctx, id, taken[i]%2 == 0, journaltest.Records(taken[i])); err != nil {
 					assert.ErrorIs(t, err, journal.ErrClosed)
 					return
 				}

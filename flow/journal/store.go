@@ -17,9 +17,11 @@ import (
 const (
 	perRun   = 1 << 24 // records that a run may have
 	perBlock = 1 << 12 // runs whose recipients lie together
+	hashBits = 1 << 28 // of a recipient, in the order of those
+	mostRuns = 1 << 35 // there can be, by these numbers
 	maxFirst = 2048    // bytes of records that lie with their run
 	maxPlans = 1024    // of which the numbers are remembered
-	maxTails = 1 << 16 // runs of which the number of records is remembered
+	maxTails = 1 << 14 // runs of which the number of records is remembered
 )
 
 // A store changes the tables. Only the goroutine that writes uses it, with its connection.
@@ -53,7 +55,7 @@ func newStore() *store {
 			VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
 		insertOpen:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
 		insertRecord:    statement{sql: "INSERT INTO records (seq, at, kind, body) VALUES (?, ?, ?, ?)"},
-		insertRecipient: statement{sql: "INSERT INTO recipients (block, hash, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"},
+		insertRecipient: statement{sql: "INSERT OR IGNORE INTO recipients (key, hash) VALUES (?, ?)"},
 		endRun:          statement{sql: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
 		deleteOpen:      statement{sql: "DELETE FROM open WHERE run = ?"},
 		updateStatus:    statement{sql: "UPDATE open SET status = ? WHERE run = ?"},
@@ -259,11 +261,20 @@ func (s *store) recipient(conn *sqlite.Conn, seq int64, recipient string) error 
 	if err != nil {
 		return err
 	}
-	q.BindInt64(1, seq/perBlock)
-	q.BindInt64(2, hash(recipient))
-	q.BindInt64(3, seq)
+	sum := hash(recipient)
+	q.BindInt64(1, recipientKey(seq, sum))
+	q.BindInt64(2, sum)
 	return exec(q)
 }
+
+// recipientKey is where it is noted that a run wrote to the recipient of a hash: by block of
+// runs, so that what is noted at a time lies together, then by some bits of the hash, then
+// by run.
+func recipientKey(seq, sum int64) int64 {
+	return (seq/perBlock*hashBits+sum&(hashBits-1))*perBlock + seq%perBlock
+}
+
+func blockOf(key int64) int64 { return key / (hashBits * perBlock) }
 
 // count adds and removes calls whose outcome nobody knows.
 func count(conn *sqlite.Conn, seq int64, unknown, settled []string) error {

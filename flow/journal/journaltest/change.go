@@ -146,7 +146,7 @@ func unfinished(t *testing.T, j journal.Journal) {
 		run.By, run.Lock, run.Inputs = "schedule", fmt.Sprint("lock", i), []byte{byte(i)}
 		require.NoError(t, j.Create(ctx, run, journal.Change{Unknown: []string{"k"}}))
 		if i%3 == 0 {
-			require.NoError(t, j.End(ctx, run.ID, "failed", began))
+			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: began}))
 			continue
 		}
 		want = append(want, run.ID)

@@ -18,7 +18,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	for _, id := range []string{"a", "b", "c"} {
 		require.NoError(t, j.Create(ctx, Run(id), journal.Change{Status: "waiting", Waits: &waits}))
 	}
-	require.NoError(t, j.End(ctx, "c", "failed", began))
+	require.NoError(t, j.Write(ctx, "c", true, journal.Change{Status: "failed", Ended: began}))
 	fresh, err := j.Deliver(ctx, Event("e"), []string{"a", "c", "not there"})
 	require.NoError(t, err)
 	require.True(t, fresh)

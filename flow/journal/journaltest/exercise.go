@@ -30,9 +30,9 @@ func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
 		{"an id is used once", usedOnce},
 		{"an id is used once, by one of many", usedOnceByMany},
 		{"records keep their order", order},
-		{"appending nothing", appendNothing},
+		{"a change of nothing", writeNothing},
 		{"end", end},
-		{"append after the end", appendAfterEnd},
+		{"a change after the end", writeAfterEnd},
 		{"no such run", notFound},
 		{"a change is stored at once", changes},
 		{"a status comes and goes", statuses},
@@ -85,7 +85,7 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 		}
 		for range 300 { // the last ones are on their way when the journal is closed
 			r := Record(len(want))
-			require.NoError(t, j.Append(ctx, "kept", false, r))
+			require.NoError(t, j.Write(ctx, "kept", false, journal.Change{Records: []journal.Record{r}}))
 			want = append(want, r)
 		}
 		require.NoError(t, j.Close())
@@ -142,7 +142,7 @@ func wholeRecords(t *testing.T, j journal.Journal) {
 		{At: began, Kind: "", Body: json.RawMessage("\"\\u0000 ✉ \xff\"")},
 	}
 	require.NoError(t, j.Create(t.Context(), Run("a"), journal.Change{Records: want[:1]}))
-	require.NoError(t, j.Append(t.Context(), "a", true, want[1:]...))
+	require.NoError(t, j.Write(t.Context(), "a", true, journal.Change{Records: want[1:]}))
 	_, got, err := j.Load(t.Context(), "a")
 	require.NoError(t, err)
 	SameRecords(t, want, got)
@@ -160,7 +160,7 @@ func usedOnce(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	SameRun(t, Run("a"), head)
 	require.Len(t, records, 1)
-	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "the first run goes on")
+	require.NoError(t, j.Write(ctx, "a", true, Records(1)), "the first run goes on")
 	require.NoError(t, j.Create(ctx, Run("A"), Records(0)), "case matters")
 }
 
@@ -192,7 +192,7 @@ func order(t *testing.T, j journal.Journal) {
 		for range i % 4 {
 			batch = append(batch, Record(len(want)+len(batch)))
 		}
-		require.NoError(t, j.Append(ctx, "a", i%7 == 0, batch...))
+		require.NoError(t, j.Write(ctx, "a", i%7 == 0, journal.Change{Records: batch}))
 		want = append(want, batch...)
 		if i%50 == 0 {
 			_, got, err := j.Load(ctx, "a")
@@ -205,11 +205,11 @@ func order(t *testing.T, j journal.Journal) {
 	SameRecords(t, want, got)
 }
 
-func appendNothing(t *testing.T, j journal.Journal) {
+func writeNothing(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
-	require.NoError(t, j.Append(ctx, "a", false))
-	require.NoError(t, j.Append(ctx, "a", true))
+	require.NoError(t, j.Write(ctx, "a", false, journal.Change{}))
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{}))
 	_, got, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	require.Len(t, got, 1)
@@ -219,10 +219,10 @@ func end(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	require.NoError(t, j.Create(ctx, Run("b"), Records(0)))
-	require.NoError(t, j.Append(ctx, "a", false, Record(1)))
+	require.NoError(t, j.Write(ctx, "a", false, Records(1)))
 	at := began.Add(time.Minute)
-	require.NoError(t, j.End(ctx, "a", "succeeded", at, Record(2), Record(3)))
-	require.NoError(t, j.End(ctx, "b", "failed", at))
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: Records(2, 3).Records, Status: "succeeded", Ended: at}))
+	require.NoError(t, j.Write(ctx, "b", true, journal.Change{Status: "failed", Ended: at}))
 	head, got, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	want := Run("a")
@@ -235,12 +235,12 @@ func end(t *testing.T, j journal.Journal) {
 	require.Len(t, got, 1)
 }
 
-func appendAfterEnd(t *testing.T, j journal.Journal) {
+func writeAfterEnd(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
-	require.NoError(t, j.End(ctx, "a", "unknown", began.Add(1)))
-	require.NoError(t, j.Append(ctx, "a", true, Record(1)), "a late receipt")
-	require.NoError(t, j.End(ctx, "a", "succeeded", began.Add(2), Record(2)), "which settles it")
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Status: "unknown", Ended: began.Add(1)}))
+	require.NoError(t, j.Write(ctx, "a", true, Records(1)), "a late receipt")
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: Records(2).Records, Status: "succeeded", Ended: began.Add(2)}), "which settles it")
 	head, got, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	require.Equal(t, "succeeded", head.Status)
@@ -254,11 +254,11 @@ func notFound(t *testing.T, j journal.Journal) {
 	_, _, loading := j.Load(ctx, "no")
 	for name, err := range map[string]error{
 		"load":            loading,
-		"durable append":  j.Append(ctx, "no", true, Record(0)),
-		"append":          j.Append(ctx, "no", false, Record(0)),
-		"append nothing":  j.Append(ctx, "no", false),
-		"end":             j.End(ctx, "no", "failed", began),
-		"end with record": j.End(ctx, "no", "failed", began, Record(0)),
+		"durable":         j.Write(ctx, "no", true, Records(0)),
+		"not durable":     j.Write(ctx, "no", false, Records(0)),
+		"nothing":         j.Write(ctx, "no", false, journal.Change{}),
+		"end":             j.Write(ctx, "no", true, journal.Change{Status: "failed", Ended: began}),
+		"end with record": j.Write(ctx, "no", true, journal.Change{Records: Records(0).Records, Status: "failed", Ended: began}),
 	} {
 		var missing *journal.NotFoundError
 		require.ErrorAs(t, err, &missing, name)
@@ -307,9 +307,9 @@ func large(t *testing.T, j journal.Journal) {
 	}
 	want := []journal.Record{body(0), body(1), body(2), Record(3)}
 	require.NoError(t, j.Create(ctx, Run("a"), journal.Change{Records: want[:1]}))
-	require.NoError(t, j.Append(ctx, "a", false, want[1]))
-	require.NoError(t, j.Append(ctx, "a", true, want[2]))
-	require.NoError(t, j.Append(ctx, "a", false, want[3]))
+	require.NoError(t, j.Write(ctx, "a", false, journal.Change{Records: []journal.Record{want[1]}}))
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: []journal.Record{want[2]}}))
+	require.NoError(t, j.Write(ctx, "a", false, journal.Change{Records: []journal.Record{want[3]}}))
 	_, got, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	SameRecords(t, want, got)
@@ -323,9 +323,9 @@ func sideBySide(t *testing.T, j journal.Journal) {
 			return
 		}
 		for n := 1; n < records; n++ {
-			assert.NoError(t, j.Append(t.Context(), id, (n+i)%3 == 0, Record(n)))
+			assert.NoError(t, j.Write(t.Context(), id, (n+i)%3 == 0, Records(n)))
 		}
-		assert.NoError(t, j.End(t.Context(), id, "succeeded", began, Record(records)))
+		assert.NoError(t, j.Write(t.Context(), id, true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: began}))
 	})
 	var want []journal.Record
 	for n := range records + 1 {
@@ -349,9 +349,9 @@ func readWhileWriting(t *testing.T, j journal.Journal) {
 	together(3, func(i int) {
 		if i == 0 {
 			for n := 1; n < records; n++ {
-				assert.NoError(t, j.Append(t.Context(), "a", n%2 == 0, Record(n)))
+				assert.NoError(t, j.Write(t.Context(), "a", n%2 == 0, Records(n)))
 			}
-			assert.NoError(t, j.End(t.Context(), "a", "succeeded", began, Record(records)))
+			assert.NoError(t, j.Write(t.Context(), "a", true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: began}))
 			return
 		}
 		for seen, ended := 0, false; !ended; {
@@ -372,9 +372,9 @@ func endedContext(t *testing.T, j journal.Journal) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, j.Create(ctx, Run("b"), Records(0)), context.Canceled)
-	require.ErrorIs(t, j.Append(ctx, "a", true, Record(1)), context.Canceled)
-	require.ErrorIs(t, j.Append(ctx, "a", false, Record(1)), context.Canceled)
-	require.ErrorIs(t, j.End(ctx, "a", "failed", began), context.Canceled)
+	require.ErrorIs(t, j.Write(ctx, "a", true, Records(1)), context.Canceled)
+	require.ErrorIs(t, j.Write(ctx, "a", false, Records(1)), context.Canceled)
+	require.ErrorIs(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: began}), context.Canceled)
 	head, got, err := j.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "running", head.Status)

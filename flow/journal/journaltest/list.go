@@ -21,7 +21,7 @@ func list(t *testing.T, j journal.Journal) {
 		run.Flow = []string{"greet", "remind"}[i%2]
 		require.NoError(t, j.Create(ctx, run, Records(0)))
 		if i%3 == 0 {
-			require.NoError(t, j.End(ctx, run.ID, "succeeded", began.Add(time.Second)))
+			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "succeeded", Ended: began.Add(time.Second)}))
 		}
 	}
 	for _, tt := range []struct {

@@ -74,7 +74,7 @@ func pruneInParts(t *testing.T, j journal.Journal) {
 	together(2, func(i int) {
 		if i == 0 {
 			for n := 1; n < 200; n++ {
-				assert.NoError(t, j.Append(ctx, "kept", n%20 == 0, Record(n)))
+				assert.NoError(t, j.Write(ctx, "kept", n%20 == 0, Records(n)))
 			}
 			return
 		}
