@@ -152,7 +152,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event sto
 		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At),
 	}
 	if in.By != "" {
-		attributes = append(attributes, byKey.ValueSet(in.By))
+		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))
 	}
 	before := s.execution.TypedSearchAttributes
 	if recipients, ok := before.GetKeywordList(recipientKey); ok {
@@ -166,7 +166,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event sto
 		return err
 	}
 	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: s.id(), TaskQueue: h.opts.Queue,
+		ID: s.id(), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: h.taskTime(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,

@@ -42,16 +42,24 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 		}
 		for _, e := range answer.GetExecutions() {
 			run := h.headOf(e)
-			if !seen[run.ID] { // an earlier execution of a run that was retried is about to be deleted
-				seen[run.ID] = true
-				runs = append(runs, run)
+			// An earlier execution of a run that was retried or settled is about to be deleted.
+			if seen[run.ID] || f.Unknown && !run.Ended.IsZero() && !h.isLatest(ctx, e) {
+				continue
 			}
+			seen[run.ID] = true
+			runs = append(runs, run)
 		}
 		if page = answer.GetNextPageToken(); len(page) == 0 {
 			break
 		}
 	}
 	return runs, base64.RawURLEncoding.EncodeToString(page), nil
+}
+
+// isLatest tells whether an execution is the latest of its run.
+func (h *Host) isLatest(ctx context.Context, e *workflowpb.WorkflowExecutionInfo) bool {
+	d, err := h.client.DescribeWorkflow(ctx, e.GetExecution().GetWorkflowId(), "")
+	return err != nil || d.WorkflowExecution.RunID == e.GetExecution().GetRunId()
 }
 
 // query is the filter in the server's language.
@@ -82,7 +90,7 @@ func (h *Host) query(f host.Filter) string {
 		if h.opts.Contact != nil {
 			contact = h.opts.Contact(contact)
 		}
-		add(equals(recipientKey.GetName(), h.hash(contact)))
+		add(equals(recipientKey.GetName(), h.mark(contact)))
 	}
 	if !f.Since.IsZero() {
 		add(startedKey.GetName() + " >= '" + f.Since.UTC().Format(time.RFC3339Nano) + "'")

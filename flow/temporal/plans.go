@@ -1,6 +1,8 @@
 package temporal
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"sync"
 
@@ -88,7 +90,13 @@ func (h *Host) plan(in *input) (*planned, error) {
 	return one, nil
 }
 
-// recipient returns who a call writes to, hashed, "" when nobody.
+// mark is a contact as lists know it: short, because the server bounds the size of a list.
+func (h *Host) mark(contact string) string {
+	sum := sha256.Sum256([]byte(h.hash(contact)))
+	return base32.StdEncoding.EncodeToString(sum[:8])[:13]
+}
+
+// recipient returns the mark of who a call writes to, "" when nobody.
 func (h *Host) recipient(p *planned, c *call.Call) string {
 	sig := p.actions[c.Action]
 	if sig == nil || sig.Recipient == nil {
@@ -98,7 +106,7 @@ func (h *Host) recipient(p *planned, c *call.Call) string {
 	if to == "" {
 		return ""
 	}
-	return h.hash(to)
+	return h.mark(to)
 }
 
 // signatures collects the actions of a plan and of those that it calls.

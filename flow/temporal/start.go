@@ -61,7 +61,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
 	}
 	_, err = h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: id, TaskQueue: h.opts.Queue, EnableEagerStart: true,
+		ID: id, TaskQueue: h.opts.Queue, EnableEagerStart: true, WorkflowTaskTimeout: h.taskTime(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -77,6 +77,12 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	return run, true, nil
 }
 
+// taskTime is how long a worker may decide what a run does next, before another one does.
+func (h *Host) taskTime() time.Duration { return min(max(h.opts.Lost, time.Second), 10*time.Second) }
+
+// maxBy bounds what starts a run, in bytes, as lists show it.
+const maxBy = 200
+
 // printMemo is what tells whether a key is used again with other inputs.
 const printMemo = "inputs"
 
@@ -87,7 +93,7 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At),
 	}
 	if run.By != "" {
-		out = append(out, byKey.ValueSet(run.By))
+		out = append(out, byKey.ValueSet(run.By[:min(len(run.By), maxBy)]))
 	}
 	var recipients []string
 	for _, c := range machine.New(p.Plan, start).Next() {

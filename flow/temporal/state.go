@@ -61,7 +61,7 @@ type state struct {
 
 // load reads a run.
 func (h *Host) load(ctx context.Context, run string) (*state, error) {
-	for {
+	for began := time.Now(); ; {
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
 		if err != nil {
 			return nil, notFound(run, err)
@@ -78,11 +78,17 @@ func (h *Host) load(ctx context.Context, run string) (*state, error) {
 		if err == nil || !errors.Is(err, errMoved) {
 			return s, err
 		}
+		if time.Since(began) > answerTime {
+			return nil, fmt.Errorf("the run %s does not answer: does a daemon of the version that started it work on the task queue %s?", run, h.opts.Queue)
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}
 }
+
+// answerTime is how long a run has to tell of itself.
+const answerTime = 45 * time.Second
 
 // errMoved says that the run went on meanwhile: it is to be looked at again.
 var errMoved = errors.New("the run has gone on")
@@ -93,8 +99,9 @@ func (h *Host) ask(ctx context.Context, s *state) error {
 	value, err := h.client.QueryWorkflow(ctx, e.ID, e.RunID, reportQuery)
 	var early *serviceerror.WorkflowNotReady
 	var failed *serviceerror.QueryFailed
+	var late *serviceerror.DeadlineExceeded
 	switch {
-	case errors.As(err, &early), errors.As(err, &failed):
+	case ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)):
 		return h.waitALittle(ctx)
 	case err != nil:
 		return fmt.Errorf("ask the run %s: %w", e.ID, err)
