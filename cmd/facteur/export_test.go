@@ -86,12 +86,12 @@ inputs: {phone: {type: string, format: e164}, name: {type: string, default: Grac
 steps:
 `
 
-// waiting returns once a run waits for something.
+// waiting returns once a run waits for a message.
 func waiting(r *running, run string) {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool {
 		d, err := r.client.Run(r.t.Context(), run, 0)
-		return err == nil && len(d.Waits) > 0
+		return err == nil && strings.Contains(fmt.Sprint(d.Waits), "whatsapp.message")
 	}, 20*time.Second, 5*time.Millisecond)
 }
 

@@ -54,7 +54,7 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what goes on while it stops
 	defer end()
 	var all sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	public, inside := d.handlers(soft)
 	all.Go(func() {
 		failed <- server.Serve(work, d.door.tcp, public, server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
@@ -65,6 +65,11 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	all.Go(func() {
 		if err := d.starter.Run(soft); err != nil && soft.Err() == nil {
 			failed <- fmt.Errorf("schedules: %w", err)
+		}
+	})
+	all.Go(func() {
+		if err := d.sick(soft); err != nil {
+			failed <- err
 		}
 	})
 	all.Go(func() { d.upkeep(soft) })
@@ -94,6 +99,17 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 		return nil
 	}
 	d.log.Info("stopped")
+	return nil
+}
+
+// sick returns when the journal can store nothing more, with the reason: only a new start
+// helps then. It returns nil when ctx ends.
+func (d *daemon) sick(ctx context.Context) error {
+	for pause(ctx, time.Second) {
+		if err := d.host.Healthy(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -236,7 +252,9 @@ var errVault = errors.New("the vault does not answer")
 // checks are what the daemon needs to be ready.
 func (d *daemon) checks() []server.Check {
 	return []server.Check{
-		{Name: "journal", Do: func(ctx context.Context) error { return d.journal.Note(ctx, hashKind, "check", []byte("1")) }},
+		{Name: "journal", Do: func(ctx context.Context) error {
+			return errors.Join(d.host.Healthy(), d.journal.Note(ctx, hashKind, "check", []byte("1")))
+		}},
 		{Name: "vault", Do: func(ctx context.Context) error {
 			for _, name := range d.flows.connections() {
 				_, err := d.vault.Resolve(ctx, name)

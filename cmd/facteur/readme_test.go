@@ -110,10 +110,15 @@ func compiles(t *testing.T, b block, text string) {
 
 // The commands that the README shows exist, with their flags.
 func TestReadmeCommands(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	for _, m := range regexp.MustCompile(`(?m)facteur ((?:run|validate|test|init|vault (?:set|list|check|rm)|schema|actions|explain|version|completion)\b)([^|\n]*)`).FindAllStringSubmatch(string(text), -1) {
+	var text []byte
+	for _, file := range []string{"../../README.md", "../../examples/deploy/README.md"} {
+		part, err := os.ReadFile(file)
+		require.NoError(t, err)
+		text = append(text, part...)
+	}
+	for _, m := range regexp.MustCompile(`(?m)facteur ((?:run|validate|test|init|vault (?:set|list|check|rm|rotate-key)|schema|actions|explain|version|completion|serve|runs [a-z]+|pause|resume|holds|keys [a-z]+|backup|health|webhook [a-z]+)\b)([^|\n]*)`).FindAllStringSubmatch(string(text), -1) {
 		_, help, _ := facteur(t, t.TempDir(), "", append(strings.Fields(m[1]), "--help")...)
+		assert.Contains(t, help, "facteur "+m[1], "%s: there is no such command", m[0])
 		for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(m[2], -1) {
 			assert.Contains(t, help, flag, m[0])
 		}
