@@ -3,51 +3,105 @@ package local_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkRuns carries runs of one step to their end, some at the same time, in a file.
-// Each writes three records (start, taken, answered) and its end, with three syncs.
-func BenchmarkRuns(b *testing.B) {
-	p := kit{}.compile(b, one)
-	for _, beside := range []int{1, 64, 256} {
-		b.Run(fmt.Sprint(beside), func(b *testing.B) {
+// besides are how many runs, or requests, are under way at the same time.
+var besides = []int{1, 64, 256}
+
+// BenchmarkSends carries durable runs of one step to their end, in a file, each of which
+// sends one request to a server in this process; and, side by side, sends the requests
+// alone, with the same client and the same server.
+func BenchmarkSends(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"messaging_product":"whatsapp","contacts":[{"input":"+33612345678","wa_id":"33612345678"}],"messages":[{"id":"wamid.TEST"}]}`)
+	}))
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}}
+	p := kit{}.compile(b, letter)
+	for _, beside := range besides {
+		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) {
+			together(b, beside, func(n int) error {
+				if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": contact(n)}}); o.Status != call.Succeeded {
+					return fmt.Errorf("%v", o)
+				}
+				return nil
+			})
+		})
+		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
 			j, err := journal.OpenSQLite(filepath.Join(b.TempDir(), "journal.db"))
 			require.NoError(b, err)
-			h := local.New(local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }})
-			b.ReportAllocs()
-			b.ResetTimer()
-			todo := make(chan struct{})
-			var runs sync.WaitGroup
-			for range beside {
-				runs.Go(func() {
-					for range todo {
-						if r, err := h.Run(context.Background(), p, local.Start{}); err != nil || r.Status != machine.Succeeded {
-							b.Error(r, err)
-						}
-					}
-				})
-			}
-			for range b.N {
-				todo <- struct{}{}
-			}
-			close(todo)
-			runs.Wait()
-			b.StopTimer()
+			h, err := local.Open(b.Context(), local.Options{
+				Journal: j, Receipts: true,
+				Do:      func(ctx context.Context, c call.Call) call.Outcome { return post(ctx, client, server.URL, c) },
+				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
+			})
+			require.NoError(b, err)
+			together(b, beside, func(n int) error {
+				run, _, err := h.Start(b.Context(), p, host.Start{Inputs: map[string]any{"to": contact(n)}})
+				if err != nil {
+					return err
+				}
+				r, err := h.Wait(b.Context(), run.ID)
+				if err == nil && r.Status != machine.Succeeded {
+					err = r.Error
+				}
+				return err
+			})
+			require.NoError(b, h.Stop(context.Background()))
 			require.NoError(b, j.Close())
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
-			b.ReportMetric(float64(3*b.N)/b.Elapsed().Seconds(), "rows/s")
 		})
 	}
+}
+
+func contact(n int) string { return fmt.Sprintf("+336%08d", n) }
+
+// together does b.N things, some at the same time, and tells how many a second, and how
+// long the one in the middle took.
+func together(b *testing.B, beside int, do func(n int) error) {
+	b.ReportAllocs()
+	todo := make(chan int, beside)
+	took := make([]time.Duration, b.N)
+	var all sync.WaitGroup
+	b.ResetTimer()
+	for range beside {
+		all.Go(func() {
+			for n := range todo {
+				began := time.Now()
+				if err := do(n); err != nil {
+					b.Error(err)
+				}
+				took[n] = time.Since(began)
+			}
+		})
+	}
+	for n := range b.N {
+		todo <- n
+	}
+	close(todo)
+	all.Wait()
+	b.StopTimer()
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "a-second")
+	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
+	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 }
 
 // BenchmarkLoop carries one run of a thousand calls to its end, in memory.

@@ -1,279 +1,142 @@
 package local_test
 
 import (
-	"bufio"
-	"context"
-	"crypto/rand"
-	"encoding/json"
-	"fmt"
-	"io"
-	mathrand "math/rand/v2"
-	"net/http"
-	"net/http/httptest"
+	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"facteur/flow/call"
 	"facteur/flow/journal"
-	"facteur/flow/local"
 	"facteur/flow/machine"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	// childFile and childServer are set for a process that TestSenderProcess runs in: it
-	// keeps its journal in that file and sends to that server.
-	childFile   = "FACTEUR_TEST_JOURNAL"
-	childServer = "FACTEUR_TEST_SERVER"
-	// crashesWanted sets how many processes TestCrashes kills.
-	crashesWanted = "FACTEUR_TEST_CRASHES"
-)
+// crashesWanted sets how many processes TestCrash kills at random moments, and a tenth of
+// it how many at each point. Each is to send ten messages.
+const crashesWanted = "FACTEUR_TEST_CRASHES"
 
-const bulk = `
-flow: f
-inputs: {run: {type: string}}
-steps:
-  - id: each
-    foreach: "${['a', 'b', 'c', 'd']}"
-    as: to
-    concurrency: 2
-    allow_failure: true
-    steps:
-      - {id: send, action: test.send, with: {to: "${inputs.run + to}"}, retry: {attempts: 5, delay: 1ms, max_delay: 2ms}}
-`
-
-// TestSenderProcess is not a test but the process that TestCrashes starts, and kills: it
-// finishes the runs that it finds, then starts new ones until its input is closed.
-func TestSenderProcess(t *testing.T) {
-	file := os.Getenv(childFile)
-	if file == "" {
-		t.Skip("this is the process that another test starts")
-	}
-	j, err := journal.OpenSQLite(file)
-	require.NoError(t, err)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	h := local.New(local.Options{Journal: j, Do: func(ctx context.Context, c call.Call) call.Outcome {
-		return post(ctx, client, os.Getenv(childServer), c)
-	}})
-	var out sync.Mutex
-	say := func(what, id string) {
-		out.Lock()
-		defer out.Unlock()
-		fmt.Println(what, id)
-	}
-	p := kit{}.compile(t, bulk)
-	unfinished, err := j.List(t.Context(), journal.Filter{Status: string(machine.Running), Limit: -1})
-	require.NoError(t, err)
-	say("open", "")
-	var runs sync.WaitGroup
-	for _, r := range unfinished {
-		runs.Go(func() {
-			if _, err := h.Resume(t.Context(), p, r.ID); assert.NoError(t, err) {
-				say("told", r.ID)
-			}
-		})
-	}
-	runs.Wait()
-	say("resumed", "")
-	closed := make(chan bool)
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(closed)
-	}()
-	for range 8 {
-		runs.Go(func() {
-			for {
-				select {
-				case <-closed:
-					return
-				default:
-				}
-				id := strings.ToLower(rand.Text())
-				if _, err := h.Run(t.Context(), p, local.Start{ID: id, Inputs: map[string]any{"run": id}}); assert.NoError(t, err) {
-					say("told", id)
-				}
-			}
-		})
-	}
-	runs.Wait()
-	require.NoError(t, j.Close())
-	say("closed", "")
-}
-
-// post sends as an action does: what has no answer may have happened.
-func post(ctx context.Context, client *http.Client, url string, c call.Call) call.Outcome {
-	body, _ := json.Marshal(map[string]any{"key": c.Key, "to": c.Input["to"]})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(string(body)))
-	if err != nil {
-		return refused(false)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return lost()
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return accepted(c)
-	case http.StatusTooManyRequests:
-		return refused(true)
-	case http.StatusBadRequest:
-		return refused(false)
-	}
-	return lost()
-}
-
-// A post office accepts messages and counts them.
-type postOffice struct {
-	*httptest.Server
-	mu       sync.Mutex
-	requests map[string]int  // by call key
-	accepted map[string]bool // by call key
-	got      map[string]int  // messages, by recipient
-}
-
-func newPostOffice(t *testing.T) *postOffice {
-	o := &postOffice{requests: map[string]int{}, accepted: map[string]bool{}, got: map[string]int{}}
-	o.Server = httptest.NewServer(http.HandlerFunc(o.serve))
-	t.Cleanup(o.Close)
-	return o
-}
-
-func (o *postOffice) serve(w http.ResponseWriter, r *http.Request) {
-	var message struct{ Key, To string }
-	if json.NewDecoder(r.Body).Decode(&message) != nil {
-		return // its sender was killed
-	}
-	chance := mathrand.IntN(100)
-	o.mu.Lock()
-	o.requests[message.Key]++
-	if chance >= 20 {
-		o.accepted[message.Key] = true
-		o.got[message.To]++
-	}
-	o.mu.Unlock()
-	time.Sleep(time.Duration(mathrand.IntN(4)) * time.Millisecond) // a server takes its time
-	switch {
-	case chance < 15:
-		w.WriteHeader(http.StatusTooManyRequests)
-	case chance < 20:
-		w.WriteHeader(http.StatusBadRequest)
-	case chance < 25: // accepted, and nobody hears of it
-		w.WriteHeader(http.StatusBadGateway)
-	}
-}
-
-// A sender that is killed again and again, at any moment, sends nothing twice and loses
-// nothing: what it cannot know is listed as unknown.
-func TestCrashes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts many processes")
-	}
-	crashes := 50
+func crashesOf(t *testing.T) int {
 	if n, err := strconv.Atoi(os.Getenv(crashesWanted)); err == nil {
-		crashes = n
+		return n
 	}
-	office := newPostOffice(t)
-	file := filepath.Join(t.TempDir(), "journal.db")
-	told := map[string]bool{}
-	for range crashes {
-		sender(t, file, office.URL, told, true)
+	if testing.Short() {
+		return 20
 	}
-	sender(t, file, office.URL, told, false)
-	office.Close() // what is on its way arrives
+	return 200
+}
 
-	j, err := journal.OpenReadOnly(file)
+// A daemon that is killed again and again, at any moment, loses no run that it accepted
+// and sends nothing twice: what it cannot know is listed as unknown, until news tell.
+// A server in this process accepts the messages, and counts them; of some the answer is
+// lost.
+func TestCrash(t *testing.T) {
+	crashes := crashesOf(t)
+	t.Run("at any moment", func(t *testing.T) {
+		anyMoment(t, newOffice(t, false), crashes, 10)
+	})
+	t.Run("at any moment, and no news come", func(t *testing.T) {
+		anyMoment(t, newOffice(t, true), crashes/5, 10)
+	})
+	for _, point := range []string{scheduled, written, received, answered, recorded} {
+		t.Run(point, func(t *testing.T) {
+			o := newOffice(t, false)
+			for died := 0; died < crashes/10; {
+				o.order(3)
+				if o.life(t, death{point: point, call: 1 + rand.IntN(3)}) {
+					died++
+				}
+			}
+			o.judge(t, crashes/10)
+		})
+	}
+}
+
+func anyMoment(t *testing.T, o *office, crashes, messages int) {
+	for range crashes {
+		o.order(messages)
+		o.life(t, death{after: rand.IntN(50_000)})
+	}
+	o.judge(t, crashes)
+}
+
+// judge lets a last process finish what there is, and compares what the journal says with
+// what the server has accepted.
+func (o *office) judge(t *testing.T, crashes int) {
+	t.Helper()
+	o.life(t, death{})
+	o.Close() // what is on its way arrives
+	o.mu.Lock()
+	defer o.mu.Unlock()
+
+	j, err := journal.OpenReadOnly(o.file)
 	require.NoError(t, err)
 	defer j.Close()
 	runs, err := j.List(t.Context(), journal.Filter{Limit: -1})
 	require.NoError(t, err)
-	known := map[string]bool{}
-	var succeeded, refusals, unknown, vanished, duplicated int
+	var sent, unknown, settled, lost, duplicated, waiting int
+	stored := map[string]bool{}
 	for _, run := range runs {
-		known[run.ID] = true
-		assert.NotEqual(t, string(machine.Running), run.Status, "every run ends")
+		stored[run.ID] = true
 		_, records, err := j.Load(t.Context(), run.ID)
 		require.NoError(t, err)
-		taken, answered := calls(t, records)
-		for k := range taken {
-			assert.LessOrEqual(t, office.requests[k], 1, "%s was made more than once", k)
-			switch answered[k] {
-			case call.Succeeded:
-				succeeded++
-				if !office.accepted[k] {
-					vanished++
+		taken, answers := calls(t, records)
+		for key := range taken {
+			accepted := o.accepted[key] > 0
+			switch {
+			case run.Status == string(machine.Succeeded):
+				if sent++; answers[key] == "unknown" {
+					settled++
 				}
-			case call.Failed:
-				refusals++
-				if office.accepted[k] {
-					vanished++
+				if !accepted {
+					lost++
+					t.Errorf("the journal says that %s was sent, and the server does not have it", key)
 				}
-			case call.Unknown:
+			case run.Unknown > 0:
 				unknown++
+				if accepted && !o.silent {
+					lost++
+					t.Errorf("%s was accepted, news said so, and still it is unknown", key)
+				}
 			default:
-				assert.Fail(t, "nothing became of a call", k)
+				lost++
+				t.Errorf("the run of %s is %s", key, run.Status)
 			}
-			delete(office.accepted, k)
+			if run.Status == "waiting" {
+				waiting++
+			}
+		}
+		assert.LessOrEqual(t, len(taken), 1)
+		assert.Contains(t, []string{"succeeded", "failed", "waiting"}, run.Status, "every run has ended, or waits visibly")
+	}
+	for run := range o.acknowledged {
+		if !stored[run] {
+			lost++
+			t.Errorf("the run %s was acknowledged, and is gone", run)
 		}
 	}
-	vanished += len(office.accepted) // no journal knows of them
-	messages := 0
-	for _, n := range office.got {
-		messages += n
+	accepted := 0
+	for key, n := range o.accepted {
+		accepted++
 		duplicated += n - 1
-	}
-	for run := range told {
-		assert.True(t, known[run], "the run %s was told to have ended, and is gone", run)
-	}
-	for key := range office.requests {
-		assert.True(t, known[strings.Split(key, ".")[1]], "%s was sent by a run that nobody knows", key)
-	}
-	t.Logf("%d crashes, %d runs, %d of them told: %d messages accepted by the server; %d calls succeeded, %d refused, %d unknown; %d lost, %d duplicated",
-		crashes, len(runs), len(told), messages, succeeded, refusals, unknown, vanished, duplicated)
-	assert.NotEmpty(t, told)
-	assert.Positive(t, unknown, "some were cut off")
-	assert.Zero(t, vanished)
-	assert.Zero(t, duplicated)
-}
-
-// sender runs a process that sends. It is killed at some moment, or asked to end.
-func sender(t *testing.T, file, url string, told map[string]bool, kill bool) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestSenderProcess$")
-	cmd.Env = append(os.Environ(), childFile+"="+file, childServer+"="+url)
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	cmd.Stderr = os.Stderr
-	require.NoError(t, cmd.Start())
-	var words []string
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		word, run, _ := strings.Cut(lines.Text(), " ")
-		words = append(words, word)
-		switch {
-		case word == "told":
-			told[run] = true
-		case word == "open" && kill:
-			after := time.Duration(mathrand.IntN(60_000)) * time.Microsecond
-			defer time.AfterFunc(after, func() { _ = cmd.Process.Kill() }).Stop()
-		case word == "resumed" && !kill:
-			require.NoError(t, stdin.Close())
+		if !stored[runOf(key)] {
+			lost++
+			t.Errorf("%s was accepted of a run that nobody knows", key)
 		}
 	}
-	err = cmd.Wait()
-	assert.Contains(t, words, "open")
-	if !kill {
-		require.NoError(t, err)
-		assert.Contains(t, words, "closed")
+	for to, n := range o.got {
+		if n > 1 {
+			duplicated += n - 1
+			t.Errorf("%s got %d messages", to, n)
+		}
+	}
+	t.Logf("crashes: %d, acknowledged: %d, accepted by the server: %d, sent by the journal: %d, unknown: %d (waiting: %d), settled: %d, lost: %d, duplicated: %d",
+		crashes, len(o.acknowledged), accepted, sent, unknown, waiting, settled, lost, duplicated)
+	assert.Len(t, o.acknowledged, o.ordered, "every start is acknowledged in the end")
+	assert.Zero(t, lost)
+	assert.Zero(t, duplicated)
+	if o.silent {
+		assert.Positive(t, unknown, "nobody can know of all")
 	}
 }
