@@ -37,6 +37,7 @@ type Media struct {
 	Link  string
 	Name  string // of a document
 	Voice bool
+	Here  bool // the upload is here, and a browser can show it
 }
 
 // A Place is a location.

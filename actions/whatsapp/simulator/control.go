@@ -167,6 +167,7 @@ func (s *Simulator) controls() http.Handler {
 		}
 		return rows, nil
 	})
+	s.pageRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeControl(w, http.StatusNotFound, map[string]string{"error": "the simulator has nothing there"})
 	})

@@ -10,7 +10,8 @@ import (
 
 // A Message is one that went over the simulator, in either direction.
 type Message struct {
-	ID        string          `json:"id"` // wamid
+	Seq       int             `json:"seq"` // its place among all messages, from 1
+	ID        string          `json:"id"`  // wamid
 	Number    string          `json:"phone_number_id"`
 	Account   string          `json:"waba_id"`
 	Person    string          `json:"person"`          // wa_id, user ID or group
@@ -90,6 +91,7 @@ type messageLog struct {
 	size  int
 	byID  map[string]*message
 
+	added  int
 	counts Counts
 	keys   map[string]int
 	order  []string // of keys, a ring
@@ -102,6 +104,8 @@ func newLog(keep, keys int) messageLog {
 
 func (l *messageLog) add(m *message) {
 	m.size = 400 + len(m.Body)
+	l.added++
+	m.Seq = l.added
 	for l.len > 0 && (l.len == len(l.ring) || l.size+m.size > mostKept) {
 		old := l.ring[l.first]
 		l.ring[l.first] = nil

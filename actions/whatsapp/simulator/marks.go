@@ -36,7 +36,7 @@ func Lines(text string) []Line {
 		if i%2 == 1 {
 			part = "```" + part
 		}
-		if i > 0 && strings.TrimSpace(part) == "" {
+		if strings.TrimSpace(part) == "" && part != text {
 			continue
 		}
 		if i > 0 {

@@ -31,6 +31,7 @@ type upload struct {
 	sha256         string // of an API answer: in hexadecimal
 	number         string
 	content        []byte
+	shown          bool // a browser can show it
 	until          time.Time
 }
 
@@ -122,7 +123,7 @@ func (g *graphCall) file() (*upload, *refusal) {
 	if err != nil {
 		return nil, err
 	}
-	f := &upload{}
+	f := &upload{shown: true}
 	product, kind := "", ""
 	for {
 		part, err := form.NextPart()

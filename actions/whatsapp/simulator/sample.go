@@ -11,13 +11,16 @@ import (
 
 // sample makes a small file such as a person would send. The simulator is locked.
 func (s *Simulator) sample(mime, name string) *upload {
-	f := &upload{id: s.objectID(), mime: mime, name: name, until: s.Now().Add(inboundLives)}
+	f := &upload{id: s.objectID(), mime: mime, name: name, until: s.Now().Add(inboundLives), shown: true}
 	switch mime {
 	case "image/png":
 		f.content = picture()
+	case "image/webp":
+		f.content, _ = pageFiles.ReadFile("page/sticker.webp")
 	case "application/pdf":
 		f.content = []byte("%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n")
 	default:
+		f.shown = false
 		f.content = []byte("a sample file of type " + mime + "\n")
 	}
 	sum := sha256.Sum256(f.content)

@@ -248,7 +248,7 @@ func (s *Simulator) checkWindow(m *sending) *refusal {
 			m.failCode = 131047
 		}
 	default:
-		m.warning = "outside the 24-hour window: Meta would not deliver this (131047)"
+		m.warning = "no open window: Meta would not deliver it (131047)"
 	}
 	return nil
 }

@@ -1,0 +1,113 @@
+"use strict";
+// The page works without this script. With it, what changes appears by itself, and forms
+// do not load the page anew.
+
+const part = document.getElementById("part");
+const notice = document.getElementById("notice");
+let busy = false, again = false;
+
+function key() { return new URL(location.href).searchParams.get("c") || ""; }
+
+// merge makes the old tree look like the new one, and leaves alone what is the same: what
+// is open stays open, what is written stays written, and the focus stays where it is.
+function merge(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !(name === "open" && old.tagName === "DETAILS")) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value && !(name === "open" || name === "value" && old.matches("input:not([type=hidden])"))) old.setAttribute(name, value);
+  }
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    let match = at;
+    if (child.id) {
+      while (match && match.id !== child.id) match = match.nextSibling;
+    } else if (match && (match.id || match.nodeName !== child.nodeName)) {
+      match = null;
+    }
+    if (!match) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    while (at !== match) { const gone = at; at = at.nextSibling; gone.remove(); }
+    at = match.nextSibling;
+    if (match.nodeType !== Node.ELEMENT_NODE) {
+      if (match.data !== child.data) match.data = child.data;
+    } else if (!match.isEqualNode(child)) {
+      merge(match, child);
+    }
+  }
+  while (at) { const gone = at; at = at.nextSibling; gone.remove(); }
+}
+
+function messages() { return document.getElementById("messages").childElementCount; }
+
+function nearEnd() {
+  const l = document.getElementById("log");
+  const box = l.scrollHeight > l.clientHeight + 1 ? l : document.scrollingElement;
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 160;
+}
+
+function toEnd() {
+  const l = document.getElementById("log");
+  if (l.scrollHeight > l.clientHeight + 1) l.scrollTop = l.scrollHeight;
+  else l.scrollIntoView({ block: "end" });
+}
+
+async function refresh() {
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    do {
+      again = false;
+      const answer = await fetch("/_simulator/page/part" + location.search);
+      if (!answer.ok) break;
+      const fresh = document.createElement("div");
+      fresh.id = "part";
+      fresh.append(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
+      const end = nearEnd(), before = messages();
+      merge(part, fresh);
+      if (end && messages() !== before) toEnd();
+    } while (again);
+  } catch { /* the simulator is gone; the stream says when it is back */ }
+  busy = false;
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  event.preventDefault();
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  let answer;
+  try {
+    answer = await fetch(form.action, { method: "POST", body });
+  } catch {
+    notice.textContent = "The simulator does not answer.";
+    return;
+  }
+  if (answer.ok) {
+    notice.textContent = "";
+    for (const field of form.querySelectorAll("input:not([type=hidden]), textarea")) field.value = field.defaultValue;
+    const to = new URL(answer.url).searchParams.get("c");
+    if (to && to !== key()) history.pushState(null, "", "/?c=" + encodeURIComponent(to));
+  } else {
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("notice");
+    notice.textContent = page ? page.textContent : "That did not work (" + answer.status + ").";
+  }
+  await refresh();
+  if (form.classList.contains("compose")) { toEnd(); document.getElementById("text").focus(); }
+});
+
+document.addEventListener("click", (event) => {
+  const to = event.target.closest(".list a");
+  if (!to || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  history.pushState(null, "", to.href);
+  refresh().then(() => { toEnd(); document.title = to.querySelector(".who").textContent + " · WhatsApp simulator"; });
+});
+
+window.addEventListener("popstate", () => refresh().then(toEnd));
+
+const stream = new EventSource("/_simulator/page/events");
+stream.onmessage = refresh;
+stream.onopen = refresh;
+toEnd();

@@ -1,0 +1,238 @@
+package simulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What the page shows at most.
+const (
+	mostConversations = 200
+	mostShown         = 200
+)
+
+// A screen is what the page shows.
+type screen struct {
+	Now           time.Time
+	Counts        Counts
+	Open          bool // show the requests
+	Conversations []conversationView
+	Chosen        *conversationView
+	Messages      []messageView
+	Typing        bool
+	Notice        string // what went wrong with what was asked
+	Magics        []Magic
+	Emojis        []string
+	Kinds         []string // of what the customer can send at once
+}
+
+// A conversationView is a line of the list.
+type conversationView struct {
+	Key    string // number.person
+	Number string
+	Phone  string // of the number
+	Title  string // of the business
+	Person string
+	Name   string // of the person, or their number
+	Known  string // their number, where they have a name
+	Last   string
+	At     time.Time
+	Count  int
+	Failed bool
+	Window string // how long anything may be sent
+}
+
+// A messageView is a message on the phone.
+type messageView struct {
+	Message
+	Bubble Bubble
+	Quoted string
+	Raw    string
+	Told   string // the state in words
+	Tick   string // clock, one, two, read, failed
+	Emojis []string
+}
+
+// look draws the page for a conversation, "" for the latest, with the requests open or
+// not.
+func (s *Simulator) look(key string, open bool) screen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: emojis(), Magics: Magics(),
+		Kinds: []string{"image", "video", "audio", "document", "sticker", "location", "contacts", "order"}}
+	places := map[string]int{}
+	s.log.last(func(m *message) bool {
+		k := m.Number + "." + m.Person
+		i, known := places[k]
+		if !known {
+			if len(v.Conversations) >= mostConversations {
+				return true
+			}
+			i = len(v.Conversations)
+			places[k] = i
+			v.Conversations = append(v.Conversations, s.conversation(k, m, now))
+		}
+		v.Conversations[i].Count++
+		return true
+	})
+	if key == "" && len(v.Conversations) > 0 {
+		key = v.Conversations[0].Key
+	}
+	if i, ok := places[key]; ok {
+		v.Chosen = &v.Conversations[i]
+	} else if number, person, ok := strings.Cut(key, "."); ok && isID(number) && person != "" {
+		if n := s.world.numbers[number]; n != nil {
+			c := s.conversation(key, &message{Message: Message{Number: number, Person: person}}, now)
+			v.Chosen = &c
+		}
+	}
+	if v.Chosen == nil {
+		return v
+	}
+	s.log.last(func(m *message) bool {
+		if m.Number == v.Chosen.Number && m.Person == v.Chosen.Person {
+			v.Messages = append(v.Messages, s.messageView(m))
+		}
+		return len(v.Messages) < mostShown
+	})
+	v.Typing = len(v.Messages) > 0 && v.Messages[0].Inbound && v.Messages[0].MarkedAs == "typing"
+	slices.Reverse(v.Messages)
+	return v
+}
+
+// findFiles tells which files of a message are here.
+func (s *Simulator) findFiles(b *Bubble) {
+	if b.Media != nil {
+		f := s.world.media.byID[b.Media.ID]
+		b.Media.Here = f != nil && f.shown
+	}
+	for i := range b.Cards {
+		s.findFiles(&b.Cards[i])
+	}
+}
+
+func emojis() []string { return []string{"👍", "❤️", "😂", "😮", "😢", "🙏"} }
+
+func (s *Simulator) conversation(key string, m *message, now time.Time) conversationView {
+	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: first(s.world.who(m.Person).Name, s.shown(m.Person)), At: m.At, Failed: m.State == failed}
+	if shown := s.shown(m.Person); shown != c.Name {
+		c.Known = shown
+	}
+	if n := s.world.numbers[m.Number]; n != nil {
+		c.Phone, c.Title = n.Phone, n.Name
+	}
+	if m.ID != "" {
+		c.Last = m.Bubble().summary()
+	}
+	if at, ok := s.world.limits.windows.m[pair{m.Number, m.Person}]; ok && now.Sub(at) < windowSpan {
+		c.Window = left(windowSpan - now.Sub(at))
+	}
+	return c
+}
+
+func left(d time.Duration) string {
+	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+func (s *Simulator) shown(person string) string {
+	if digits(person) == person {
+		return "+" + person
+	}
+	return person
+}
+
+// summary is a message in a few words.
+func (b Bubble) summary() string {
+	text := first(b.Text, b.Header, b.Label)
+	switch {
+	case b.Emoji != "":
+		text = "Reacted " + b.Emoji
+	case text == "" && b.Media != nil:
+		text = strings.ToUpper(b.Media.Kind[:1]) + b.Media.Kind[1:]
+	case text == "" && b.Place != nil:
+		text = "Location"
+	case text == "" && len(b.Contacts) > 0:
+		text = "Contact: " + b.Contacts[0].Name
+	case text == "":
+		text = b.Kind
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if r := []rune(text); len(r) > 80 {
+		text = string(r[:80]) + "…"
+	}
+	return text
+}
+
+func (s *Simulator) messageView(m *message) messageView {
+	v := messageView{Message: m.snapshot(), Emojis: emojis()}
+	v.Bubble = v.Message.Bubble()
+	s.findFiles(&v.Bubble)
+	if quoted := s.log.byID[v.Bubble.Quote]; quoted != nil {
+		v.Quoted = quoted.Bubble().summary()
+	} else if v.Bubble.Quote != "" {
+		v.Quoted = "a message that is forgotten"
+	}
+	v.Raw = indented(m.Body)
+	v.Told, v.Tick = howFar(m)
+	return v
+}
+
+// howFar says in words, and by its tick, how far a message is.
+func howFar(m *message) (words, tick string) {
+	switch m.State {
+	case accepted:
+		return "accepted", "clock"
+	case held:
+		return "held for quality assessment", "clock"
+	case sent:
+		return "sent", "one"
+	case delivered:
+		return "delivered", "two"
+	case read:
+		return "read", "read"
+	case failed:
+		if m.Error != nil {
+			return fmt.Sprintf("failed: %s (%d)", m.Error.Title, m.Error.Code), "failed"
+		}
+		return "failed", "failed"
+	}
+	switch m.MarkedAs {
+	case read, "typing":
+		return "read by the business", "read"
+	}
+	return "received by the business", "two"
+}
+
+// indented is JSON as people read it.
+func indented(text json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, text, "", "  ") != nil {
+		return string(text)
+	}
+	return b.String()
+}
+
+// file answers with an upload that a message shows.
+func (s *Simulator) file(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	f := s.world.media.find(r.PathValue("id"), s.Now())
+	s.mu.Unlock()
+	kind := ""
+	if f != nil {
+		kind, _, _ = strings.Cut(f.mime, ";")
+	}
+	switch kind {
+	case "image/png", "image/jpeg", "image/webp", "video/mp4", "video/3gpp", "audio/mpeg", "audio/mp4", "audio/aac", "audio/amr", "audio/ogg":
+	default: // nothing else may run or open in the page
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+}
