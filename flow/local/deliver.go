@@ -59,16 +59,16 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	h.mu.Lock()
 	late := h.present(heard, subjects, woken)
 	h.mu.Unlock()
-	if late != "" {
-		return h.barrier(ctx, late)
+	if late {
+		return h.barrier(ctx)
 	}
 	return nil
 }
 
 // present brings an event that is stored to those that wait for it now. Of the parked
-// ones, those that are marked are awake in the journal too; the name of another one is
-// returned. The host's lock is held.
-func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32) (late string) {
+// ones, those in woken are awake in the journal too; it tells whether there were others.
+// The host's lock is held.
+func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32) (late bool) {
 	var wake []*ward
 	h.listeners(&heard.event, subjects, func(w *ward) {
 		heard.by(w)
@@ -84,14 +84,13 @@ func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32
 		}
 	})
 	if len(wake) > 0 {
-		late = wake[0].id
 		h.wake(wake...)
 	}
 	h.dispatch()
 	if heard.left == 0 {
 		h.fire(heard)
 	}
-	return late
+	return len(wake) > 0
 }
 
 // listeners calls f for each run that waits for an event, once. f must not change who

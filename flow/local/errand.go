@@ -94,7 +94,7 @@ func (h *Host) ask(ctx context.Context, id string, give func(m *machine.Machine)
 	if err := h.told(ctx, told); err != nil {
 		return err
 	}
-	return h.barrier(ctx, id)
+	return h.barrier(ctx)
 }
 
 // visit rebuilds a run that is claimed, applies an event, and stores it.

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,9 +145,16 @@ type eventRow struct {
 }
 
 func (h *Host) storeEvent(e host.Event, subjects []string) (journal.Event, error) {
-	body, err := json.Marshal(eventRow{e.Subjects, e.Data})
+	var f fields
+	names := make([]any, len(e.Subjects))
+	for i, s := range e.Subjects {
+		names[i] = s
+	}
+	f.add("subjects", names)
+	f.add("data", e.Data)
+	body, err := append(f.text, '}'), f.err
 	if err == nil {
-		body, err = h.seal(body, "event "+e.ID)
+		body, err = h.seal(body, "event", e.ID)
 	}
 	if err != nil {
 		return journal.Event{}, fmt.Errorf("store an event: %w", err)

@@ -96,7 +96,7 @@ func (h *Host) admitNext(l *lock) {
 
 // begin lets a queued run begin: its time starts now. The host's lock is held.
 func (h *Host) begin(w *ward) error {
-	record, err := h.pack(w.id, began, h.now(), beganRow{})
+	record, err := h.pack(w.id, began, h.now(), &fields{})
 	if err != nil {
 		return err
 	}

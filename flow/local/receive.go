@@ -21,27 +21,26 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	if err := h.failed(); err != nil {
 		return err
 	}
-	var stored string // a run with news that is written, though not durably
+	wrote := false
 	for _, receipt := range receipts {
-		run, err := h.receiveOne(ctx, receipt)
+		one, err := h.receiveOne(ctx, receipt)
 		if err != nil {
 			return err
 		}
-		if run != "" {
-			stored = run
-		}
+		wrote = wrote || one
 	}
-	if stored == "" {
+	if !wrote {
 		return nil
 	}
-	return h.barrier(ctx, stored)
+	return h.barrier(ctx)
 }
 
-// receiveOne brings one receipt to its run, and returns that if something was written.
-func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (string, error) {
+// receiveOne brings one receipt to its run, and tells whether something was written,
+// though not durably.
+func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool, err error) {
 	id := runOf(receipt.Key)
 	if id == "" {
-		return "", nil
+		return false, nil
 	}
 	event := machine.Received{At: h.now(), Receipt: receipt}
 	for {
@@ -52,12 +51,12 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (string, er
 			late := h.unknown[id]
 			h.mu.Unlock()
 			if late {
-				return "", h.correct(ctx, id, event)
+				return false, h.correct(ctx, id, event)
 			}
-			return "", nil
+			return false, nil
 		case w.busy != nil:
 			if err := h.waitFor(ctx, w); err != nil {
-				return "", err
+				return false, err
 			}
 		case w.state == carried:
 			told := make(chan error, 1)
@@ -67,14 +66,10 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (string, er
 			if errors.Is(err, errGone) {
 				continue
 			}
-			return id, err
+			return true, err
 		default:
-			wrote, err := h.hand(w, event)
-			h.mu.Unlock()
-			if !wrote {
-				id = ""
-			}
-			return id, err
+			defer h.mu.Unlock()
+			return h.hand(w, event)
 		}
 	}
 }

@@ -69,7 +69,6 @@ type (
 	retriedRow struct {
 		Resend bool `json:"resend,omitempty"`
 	}
-	beganRow   struct{} // a queued run begins; its time counts from here
 	settledRow struct {
 		Key      string `json:"key"`
 		Happened bool   `json:"happened"`
@@ -77,16 +76,12 @@ type (
 	}
 )
 
-// began is the kind of a beganRow.
+// began is the kind of the record that a queued run begins with: its time counts from
+// there.
 const began = "began"
 
 // An object is a map of plain values.
 type object map[string]any
-
-// MarshalJSON implements json.Marshaler.
-func (o object) MarshalJSON() ([]byte, error) {
-	return schema.AppendJSON(make([]byte, 0, 256), map[string]any(o))
-}
 
 // values gives a decoded object the form that values have everywhere.
 func (o object) values() map[string]any {
@@ -98,13 +93,6 @@ func (o object) values() map[string]any {
 	return values
 }
 
-func rowOfError(e *call.Error) *errorRow {
-	if e == nil {
-		return nil
-	}
-	return &errorRow{e.Code, e.MetaCode, e.Message, e.Class, e.StatusCode, e.Details}
-}
-
 func (r *errorRow) error() *call.Error {
 	if r == nil {
 		return nil
@@ -112,19 +100,11 @@ func (r *errorRow) error() *call.Error {
 	return &call.Error{Code: r.Code, MetaCode: r.MetaCode, Message: r.Message, Class: r.Class, StatusCode: r.StatusCode, Details: r.Details.values()}
 }
 
-func rowOfOutcome(o call.Outcome) outcomeRow {
-	return outcomeRow{o.Status, o.Output, rowOfError(o.Error), o.Retryable, o.After, o.Backoff, o.Throttled, o.Held, o.Refused}
-}
-
 func (r outcomeRow) outcome() call.Outcome {
 	return call.Outcome{
 		Status: r.Status, Output: r.Output.values(), Error: r.Error.error(), Retryable: r.Retryable,
 		After: r.After, Backoff: r.Backoff, Throttled: r.Throttled, Held: r.Held, Refused: r.Refused,
 	}
-}
-
-func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
-	return h.pack(s.Run, "start", s.At, startRow{s.At, s.Inputs, s.Seed, s.Receipts, s.Random})
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {
@@ -136,28 +116,6 @@ func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) 
 		return machine.Start{}, err
 	}
 	return machine.Start{Run: run, At: row.At, Inputs: row.Inputs.values(), Seed: row.Seed, Receipts: row.Receipts, Random: row.Random}, nil
-}
-
-func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
-	switch e := event.(type) {
-	case machine.Taken:
-		return h.pack(run, "taken", e.At, takenRow{e.Key, e.Print})
-	case machine.Answered:
-		return h.pack(run, "answered", e.At, answeredRow{e.Key, rowOfOutcome(e.Outcome)})
-	case machine.Received:
-		return h.pack(run, "received", e.At, receivedRow{e.Receipt.Key, e.Receipt.ID, e.Receipt.State, e.Receipt.Data, rowOfError(e.Receipt.Error)})
-	case machine.Fired:
-		return h.pack(run, "fired", e.At, firedRow{e.Timer})
-	case machine.Arrived:
-		return h.pack(run, "arrived", e.At, arrivedRow{e.Await, e.ID, e.Data})
-	case machine.CancelRequested:
-		return h.pack(run, "cancel", e.At, cancelRow{e.Reason})
-	case machine.Retried:
-		return h.pack(run, "retried", e.At, retriedRow{e.Resend})
-	case machine.Settled:
-		return h.pack(run, "settled", e.At, settledRow{e.Key, e.Happened, e.ID})
-	}
-	return journal.Record{}, fmt.Errorf("no stored form for %T", event)
 }
 
 func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
@@ -201,27 +159,16 @@ func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
 	return nil, &machine.MismatchError{Reason: fmt.Sprintf("its journal holds %q, which this version does not know", r.Kind)}
 }
 
-func (h *Host) pack(run, kind string, at time.Time, row any) (journal.Record, error) {
-	body, err := json.Marshal(row)
-	if err == nil {
-		body, err = h.seal(body, run+" "+kind)
-	}
-	if err != nil {
-		return journal.Record{}, fmt.Errorf("store what happened: %w", err)
-	}
-	return journal.Record{At: at, Kind: kind, Body: body}, nil
-}
-
 func (h *Host) unpack(run string, r journal.Record, row any) error {
 	return h.open(r.Body, run+" "+r.Kind, "a record of run "+run, row)
 }
 
 // seal encrypts what is stored, for its place.
-func (h *Host) seal(body []byte, place string) ([]byte, error) {
+func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
 	if h.opts.Seal == nil {
 		return body, nil
 	}
-	sealed, err := h.opts.Seal(body, []byte(place))
+	sealed, err := h.opts.Seal(body, []byte(owner+" "+kind))
 	if err != nil {
 		return nil, fmt.Errorf("seal it: %w", err)
 	}

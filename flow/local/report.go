@@ -48,8 +48,18 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 		if end.err != nil {
 			return nil, end.err
 		}
-		return end.result, h.barrier(ctx, run)
+		if end.durable {
+			return end.result, nil
+		}
+		return end.result, h.barrier(ctx)
 	}
+}
+
+// awaited tells whether somebody waits for the end of a run.
+func (h *Host) awaited(w *ward) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(w.waiters) > 0
 }
 
 func (h *Host) leaveWaiting(run string, told chan ended) {

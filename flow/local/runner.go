@@ -38,7 +38,8 @@ type runner struct {
 	pending journal.Change  // applied, and not stored yet
 	acks    []chan<- error  // of those who wait until it is
 	unknown map[string]bool // keys of calls that are stored as unknown
-	stored  bool            // its end
+	stored  bool            // its end …
+	durable bool            // … and it would survive a crash
 
 	calls sync.WaitGroup
 	wake  chan struct{}
@@ -252,7 +253,8 @@ func (r *runner) due() (bool, error) {
 // end stores the end of the run.
 func (r *runner) end(result *machine.Result) error {
 	r.pending.Status, r.pending.Ended = string(result.Status), r.m.Now()
-	if err := r.flush(r.stays); err != nil {
+	r.durable = r.stays || r.h.awaited(r.w)
+	if err := r.flush(r.durable); err != nil {
 		return err
 	}
 	r.stored = true

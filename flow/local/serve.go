@@ -110,7 +110,7 @@ func (h *Host) finish(r *runner) {
 		h.unknown[w.id] = true
 	}
 	for _, waiter := range w.waiters {
-		waiter <- ended{result: r.result()}
+		waiter <- ended{result: r.result(), durable: r.durable}
 	}
 	h.forget(w)
 	h.idle()

@@ -169,10 +169,9 @@ func (h *Host) launch(f func()) {
 	}
 }
 
-// barrier returns when all that was written before would survive a crash. run is one
-// that is stored.
-func (h *Host) barrier(ctx context.Context, run string) error {
-	if err := h.opts.Journal.Write(ctx, run, true, journal.Change{}); err != nil {
+// barrier returns when all that was written before would survive a crash.
+func (h *Host) barrier(ctx context.Context) error {
+	if err := h.opts.Journal.Wake(ctx, true); err != nil {
 		return h.check(ctx, err)
 	}
 	return nil

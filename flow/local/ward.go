@@ -50,8 +50,9 @@ const (
 
 // ended is what those who wait for a run are told.
 type ended struct {
-	result *host.Result
-	err    error
+	result  *host.Result
+	durable bool
+	err     error
 }
 
 // wants tells whether a parked run wants the receipts of a call.
