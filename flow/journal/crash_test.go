@@ -235,7 +235,7 @@ func (torn torn) open(t *testing.T, database, log []byte, intact int) {
 // a part, and what follows may be anything.
 func TestTornLog(t *testing.T) {
 	torn := tear(t)
-	for i := range 40 {
+	for i := range 24 {
 		cut := torn.first + mathrand.IntN(len(torn.log)-torn.first)
 		log := bytes.Clone(torn.log[:cut])
 		switch i % 4 {
@@ -263,7 +263,7 @@ func TestTornDatabase(t *testing.T) {
 		inLog[int(binary.BigEndian.Uint32(torn.log[at:]))] = true
 	}
 	overwritten := 0
-	for range 20 {
+	for range 12 {
 		database := bytes.Clone(torn.database)
 		for number := range inLog {
 			from := (number - 1) * page

@@ -1,5 +1,6 @@
 // Package journal is the durable record of runs: for each run its head and, in order,
-// what happened to it. A run that was interrupted is rebuilt from here.
+// what happened to it, and the events from outside that runs wait for. A run that was
+// interrupted is rebuilt from here.
 //
 // Memory keeps it in this process, for tests and for runs that need no record; OpenSQLite
 // keeps it in a file, which OpenReadOnly reads while another process writes it.

@@ -119,9 +119,7 @@ const (
 	listUnknown = "SELECT DISTINCT run FROM unknowns WHERE run >= ? AND run < ? ORDER BY run DESC LIMIT ?"
 	listEnded   = `SELECT seq FROM runs WHERE status = ? AND plan = ? AND ended < 9223372036854775807
 		AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?`
-	listOpen      = "SELECT run, plan, status FROM open WHERE run >= ? AND run < ? ORDER BY run DESC"
-	listBlock     = "SELECT max(key) FROM recipients WHERE key < ?"
-	listRecipient = "SELECT key FROM recipients WHERE key >= ? AND key < ? AND hash = ? ORDER BY key DESC"
+	listOpen = "SELECT run, plan, status FROM open WHERE run >= ? AND run < ? ORDER BY run DESC"
 )
 
 // unfinished lists open runs.
@@ -138,35 +136,6 @@ func unfinished(conn *sqlite.Conn, plans, statuses []int64) list {
 			return len(seqs) < n
 		}, from, before)
 		return seqs, err
-	}
-}
-
-// writtenTo lists the runs that wrote to a recipient, block by block.
-func writtenTo(conn *sqlite.Conn, recipient string) list {
-	sum := hash(recipient)
-	return func(from, before int64, n int) (seqs []int64, err error) {
-		before = min(before, mostRuns-perBlock)
-		for block := (before - 1) / perBlock; block >= from/perBlock && len(seqs) < n; block-- {
-			err := sqlitefile.Query(conn, listBlock, func(row *sqlite.Stmt) {
-				block = -1 // there is none
-				if !row.ColumnIsNull(0) {
-					block = blockOf(row.ColumnInt64(0))
-				}
-			}, recipientKey((block+1)*perBlock, 0))
-			if err != nil || block < 0 {
-				return seqs, err
-			}
-			first := recipientKey(block*perBlock, sum)
-			err = sqlitefile.Query(conn, listRecipient, func(row *sqlite.Stmt) {
-				if seq := block*perBlock + row.ColumnInt64(0) - first; seq >= from && seq < before {
-					seqs = append(seqs, seq)
-				}
-			}, first, first+perBlock, sum)
-			if err != nil {
-				return seqs, err
-			}
-		}
-		return seqs, nil
 	}
 }
 

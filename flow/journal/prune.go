@@ -28,6 +28,9 @@ type old struct {
 // Prune implements Journal. A run that ended before it started, because the clock went
 // back, counts from its start.
 func (j *SQLite) Prune(ctx context.Context, before time.Time, most int) (int, error) {
+	if most <= 0 {
+		return 0, nil
+	}
 	runs, err := j.oldRuns(ctx, before, most)
 	if err != nil {
 		return 0, err

@@ -57,7 +57,7 @@ func TestPrivate(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "journal.db-wal"), "the file is whole without its log")
 }
 
-// TestSettings: the promise of a durable append rests on these.
+// TestSettings: the promise of a durable write rests on these.
 func TestSettings(t *testing.T) {
 	j := openSQLite(t, filepath.Join(t.TempDir(), "journal.db"))
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "user_version": fmt.Sprint(journal.Schema())} {

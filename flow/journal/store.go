@@ -2,11 +2,7 @@ package journal
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -16,18 +12,14 @@ import (
 
 const (
 	perRun   = 1 << 24 // records that a run may have
-	perBlock = 1 << 12 // runs whose recipients lie together
-	hashBits = 1 << 28 // of a recipient, in the order of those
-	mostRuns = 1 << 35 // there can be, by these numbers
 	maxFirst = 2048    // bytes of records that lie with their run
-	maxPlans = 1024    // of which the numbers are remembered
 	maxTails = 1 << 14 // runs of which the number of records is remembered
 )
 
 // A store changes the tables. Only the goroutine that writes uses it, with its connection.
 type store struct {
 	last     int64 // number of a run
-	minute   int64 // in which that one started; 0: look
+	minute   int64 // in which that one started; 0: nobody knows
 	plans    map[string]stored
 	statuses map[string]int64
 	tails    map[int64]int64 // the number of a run's next record after the first ones
@@ -36,13 +28,6 @@ type store struct {
 	insertRun, insertOpen, insertRecord, insertRecipient statement
 	endRun, updateStatus, updateWaits, updateBoth        statement
 	deleteOpen, wakeRun                                  statement
-}
-
-// stored is a plan that is in the tables.
-type stored struct {
-	flow    string
-	sources map[string]string
-	seq     int64
 }
 
 func newStore() *store {
@@ -256,26 +241,6 @@ func (s *store) setTail(seq, tail int64) {
 	s.tails[seq] = tail
 }
 
-func (s *store) recipient(conn *sqlite.Conn, seq int64, recipient string) error {
-	q, err := s.insertRecipient.on(conn)
-	if err != nil {
-		return err
-	}
-	sum := hash(recipient)
-	q.BindInt64(1, recipientKey(seq, sum))
-	q.BindInt64(2, sum)
-	return exec(q)
-}
-
-// recipientKey is where it is noted that a run wrote to the recipient of a hash: by block of
-// runs, so that what is noted at a time lies together, then by some bits of the hash, then
-// by run.
-func recipientKey(seq, sum int64) int64 {
-	return (seq/perBlock*hashBits+sum&(hashBits-1))*perBlock + seq%perBlock
-}
-
-func blockOf(key int64) int64 { return key / (hashBits * perBlock) }
-
 // count adds and removes calls whose outcome nobody knows.
 func count(conn *sqlite.Conn, seq int64, unknown, settled []string) error {
 	for _, key := range unknown {
@@ -383,37 +348,6 @@ func (s *store) status(conn *sqlite.Conn, name string) (int64, error) {
 	return s.statuses[name], nil
 }
 
-// plan returns the number of the run's plan, and stores it if it is new.
-func (s *store) plan(conn *sqlite.Conn, run Run) (seq int64, err error) {
-	p, ok := s.plans[run.Digest]
-	if ok && p.flow == run.Flow && maps.Equal(p.sources, run.Sources) {
-		return p.seq, nil
-	}
-	hash := planHash(run)
-	err = sqlitefile.Query(conn, "SELECT seq FROM plans WHERE hash = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, hash)
-	if err != nil {
-		return 0, err
-	}
-	if seq == 0 {
-		err := sqlitefile.Query(conn, "INSERT INTO plans (hash, flow, digest) VALUES (?, ?, ?)", nil, hash, run.Flow, run.Digest)
-		if err != nil {
-			return 0, err
-		}
-		seq = conn.LastInsertRowID()
-		for name, text := range run.Sources {
-			err := sqlitefile.Query(conn, "INSERT INTO sources (plan, name, text) VALUES (?, ?, ?)", nil, seq, name, []byte(text))
-			if err != nil {
-				return 0, err
-			}
-		}
-	}
-	if len(s.plans) >= maxPlans {
-		clear(s.plans)
-	}
-	s.plans[run.Digest] = stored{run.Flow, run.Sources, seq}
-	return seq, nil
-}
-
 // stretch notes the first of the runs that started in one minute.
 func (s *store) stretch(conn *sqlite.Conn, seq int64, started time.Time) error {
 	minute := minuteOf(started)
@@ -422,33 +356,6 @@ func (s *store) stretch(conn *sqlite.Conn, seq int64, started time.Time) error {
 	}
 	s.minute = minute
 	return sqlitefile.Query(conn, "INSERT INTO stretches (run, minute) VALUES (?, ?)", nil, seq, minute)
-}
-
-// planHash identifies what the tables hold of a plan.
-func planHash(run Run) []byte {
-	h := sha256.New()
-	add := func(s string) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
-		h.Write([]byte(s))
-	}
-	add(run.Flow)
-	add(run.Digest)
-	for _, name := range slices.Sorted(maps.Keys(run.Sources)) {
-		add(name)
-		add(run.Sources[name])
-	}
-	return h.Sum(nil)
-}
-
-// hash stands for a text, or several, in an index.
-func hash(parts ...string) int64 {
-	var room [128]byte
-	b := room[:0]
-	for _, part := range parts {
-		b = append(append(b, part...), 0)
-	}
-	sum := sha256.Sum256(b)
-	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
 func bindWaits(q *sqlite.Stmt, param int, w *Waits) {
