@@ -18,6 +18,7 @@ import (
 	"facteur/flow/host/hosttest"
 	facteur "facteur/flow/temporal"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -132,21 +133,26 @@ func (p patient) List(ctx context.Context, f host.Filter) ([]host.Run, string, e
 	return p.Host.List(ctx, f)
 }
 
-func TestOne(t *testing.T) {
+// A run of one call costs the server what a workflow with one activity does.
+func TestHistoryOfOneCall(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "one")
 	w := hosttest.NewWorld()
 	h, err := facteur.Open(t.Context(), options(server.Address, "one", w))
 	require.NoError(t, err)
-	p := w.Compile(t, "flow: send\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\noutputs: {id: \"${steps.send.outputs.id}\"}\n")
-	for range 3 {
-		began := time.Now()
-		run, fresh, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "a"}, By: "test"})
-		require.NoError(t, err)
-		require.True(t, fresh)
-		r, err := h.Wait(t.Context(), run.ID)
-		require.NoError(t, err)
-		t.Log(time.Since(began), r.Status, r.Outputs, r.Error)
+	p := w.Compile(t, "flow: send\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "somebody"}, By: "test"})
+	require.NoError(t, err)
+	_, err = h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"WorkflowExecutionStarted", "WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted",
+		"ActivityTaskScheduled", "ActivityTaskStarted", "ActivityTaskCompleted",
+		"WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted", "WorkflowExecutionCompleted",
+	}, server.History(t, "one", run.ID))
+	dump := server.Dump(t, "one", run.ID)
+	for _, text := range []string{"somebody", "accepted", "test.send"} {
+		assert.NotContains(t, dump, text, "all is sealed")
 	}
 	require.NoError(t, h.Stop(t.Context()))
 }

@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/temporal"
 	"go.temporal.io/server/temporaltest"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -31,6 +34,7 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      true,
+		dynamicconfig.HistoryCountSuggestContinueAsNew.Key():             300, // so that long runs meet it
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():                100 * time.Millisecond,
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 10_000,
 		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           100_000,
@@ -57,6 +61,40 @@ func (s *Server) Namespace(t testing.TB, name string) {
 		_, err := s.client.WorkflowService().ListOpenWorkflowExecutions(context.Background(), &workflowservice.ListOpenWorkflowExecutionsRequest{Namespace: name, MaximumPageSize: 1})
 		return err == nil
 	}, 20*time.Second, 20*time.Millisecond)
+}
+
+// events returns all events of the latest execution of a workflow.
+func (s *Server) events(t testing.TB, namespace, workflow string) []*history.HistoryEvent {
+	t.Helper()
+	var out []*history.HistoryEvent
+	var page []byte
+	for {
+		answer, err := s.client.WorkflowService().GetWorkflowExecutionHistory(t.Context(), &workflowservice.GetWorkflowExecutionHistoryRequest{
+			Namespace: namespace, Execution: &common.WorkflowExecution{WorkflowId: workflow}, NextPageToken: page,
+		})
+		require.NoError(t, err)
+		out = append(out, answer.GetHistory().GetEvents()...)
+		if page = answer.GetNextPageToken(); len(page) == 0 {
+			return out
+		}
+	}
+}
+
+// History returns what happened to a workflow, as the server knows it.
+func (s *Server) History(t testing.TB, namespace, workflow string) (kinds []string) {
+	t.Helper()
+	for _, e := range s.events(t, namespace, workflow) {
+		kinds = append(kinds, e.GetEventType().String())
+	}
+	return kinds
+}
+
+// Dump returns the whole history of a workflow, as the replayer reads it.
+func (s *Server) Dump(t testing.TB, namespace, workflow string) string {
+	t.Helper()
+	text, err := protojson.Marshal(&history.History{Events: s.events(t, namespace, workflow)})
+	require.NoError(t, err)
+	return string(text)
 }
 
 // quiet logs nothing.

@@ -31,7 +31,7 @@ type bucket struct {
 
 // pass takes a place in each bucket. It waits for a short while; if that is not enough it
 // takes none, and returns how long it would take.
-func (b *buckets) pass(ctx context.Context, limits []limit) (wait time.Duration) {
+func (b *buckets) pass(ctx context.Context, limits []rate) (wait time.Duration) {
 	if len(limits) == 0 {
 		return 0
 	}
@@ -47,7 +47,7 @@ func (b *buckets) pass(ctx context.Context, limits []limit) (wait time.Duration)
 	return wait
 }
 
-func (b *buckets) take(limits []limit, now time.Time) (wait time.Duration) {
+func (b *buckets) take(limits []rate, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range limits {
@@ -72,7 +72,7 @@ func (b *buckets) take(limits []limit, now time.Time) (wait time.Duration) {
 	return 0
 }
 
-func (b *buckets) at(l limit, now time.Time) *bucket {
+func (b *buckets) at(l rate, now time.Time) *bucket {
 	if one := b.known[l.Key]; one != nil {
 		return one
 	}

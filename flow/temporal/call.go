@@ -30,12 +30,18 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	ctx, end := h.under.begin(ctx, c.Key)
 	defer end()
 	go h.live(ctx)
-	outcome := h.do(ctx, c)
+	limited, done := ctx, func() {}
+	if c.Timeout > 0 {
+		limited, done = context.WithTimeout(ctx, c.Timeout)
+	}
+	outcome := h.do(limited, c)
+	late := limited.Err() != nil && ctx.Err() == nil
+	done()
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
 	}
 	hold := h.note(&c, &outcome)
-	return answer{Outcome: stored.OfOutcome(outcome), Hold: hold}, nil
+	return answer{Outcome: stored.OfOutcome(outcome), Hold: hold, Late: late}, nil
 }
 
 func heldOutcome(code, why string, after time.Duration) stored.Outcome {

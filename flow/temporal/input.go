@@ -78,10 +78,11 @@ type heldCall struct {
 type job struct {
 	Flow   string      `json:"flow"`
 	Call   stored.Call `json:"call"`
-	Limits []limit     `json:"limits,omitempty"` // those that this worker keeps
+	Limits []rate      `json:"limits,omitempty"` // those that this worker keeps
 }
 
-type limit struct {
+// A rate is a limit that a worker keeps.
+type rate struct {
 	Key   string  `json:"key"`
 	Rate  float64 `json:"rate"`
 	Burst int     `json:"burst"`
@@ -91,4 +92,5 @@ type limit struct {
 type answer struct {
 	Outcome stored.Outcome `json:"outcome"`
 	Hold    string         `json:"hold,omitempty"` // of Held: what keeps the call
+	Late    bool           `json:"late,omitempty"` // its time-out passed before
 }

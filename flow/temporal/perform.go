@@ -32,6 +32,7 @@ const (
 // A made is a call that is under way.
 type made struct {
 	machine.Call
+	limit  machine.Sleep // its time-out, which the worker keeps: that is one timer less on the server
 	cancel workflow.CancelFunc
 }
 
@@ -57,22 +58,26 @@ func (r *runner) perform() {
 			break
 		}
 		for _, c := range commands {
-			switch c := c.(type) {
-			case machine.Call:
-				r.admit(c)
-			case machine.Cancel:
-				r.abandon(c.Key)
-			case machine.Sleep:
-				r.sleep(c)
-			case machine.Await:
-				r.subscribe(c)
-			case machine.Watch:
-				r.watch(c)
-			}
+			r.do(c)
 		}
 	}
 	r.unsubscribe()
 	r.held = slices.DeleteFunc(r.held, func(one *heldBack) bool { return !r.m.Wants(one.call) })
+}
+
+func (r *runner) do(c machine.Command) {
+	switch c := c.(type) {
+	case machine.Call:
+		r.admit(c)
+	case machine.Cancel:
+		r.abandon(c.Key)
+	case machine.Sleep:
+		r.sleep(c)
+	case machine.Await:
+		r.subscribe(c)
+	case machine.Watch:
+		r.watch(c)
+	}
 }
 
 // admit takes a call up, unless something holds it back.
@@ -88,13 +93,22 @@ func (r *runner) admit(c machine.Call) {
 }
 
 func (r *runner) take(c machine.Call) {
-	r.apply(machine.Taken{At: r.now(), Key: c.Key, Print: c.Print})
+	now := r.now()
+	r.apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
 	r.wrote(&c)
-	r.make(c)
+	var limit machine.Sleep
+	for _, next := range r.m.Next() {
+		if s, ok := next.(machine.Sleep); ok && limit.Timer == 0 && c.Timeout > 0 && s.Until.Equal(now.Add(c.Timeout)) {
+			limit = s
+			continue
+		}
+		r.do(next)
+	}
+	r.make(c, limit)
 }
 
 // make makes a call that was taken up.
-func (r *runner) make(c machine.Call) {
+func (r *runner) make(c machine.Call, limit machine.Sleep) {
 	options := workflow.ActivityOptions{
 		StartToCloseTimeout: defaultTimeout, HeartbeatTimeout: r.h.opts.Lost, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -109,11 +123,11 @@ func (r *runner) make(c machine.Call) {
 			options.ScheduleToStartTimeout = inLine
 			continue
 		}
-		one.Limits = append(one.Limits, limit{l.Key, l.Rate, l.Burst})
+		one.Limits = append(one.Limits, rate{l.Key, l.Rate, l.Burst})
 	}
 	ctx, cancel := workflow.WithCancel(r.ctx)
 	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), callActivity, one)
-	r.made[c.Key] = &made{c, cancel}
+	r.made[c.Key] = &made{c, limit, cancel}
 	r.sel.AddFuture(future, func(f workflow.Future) { r.answered(c, f) })
 }
 
@@ -133,12 +147,16 @@ func (r *runner) answered(c machine.Call, f workflow.Future) {
 	case errors.As(err, &cancelled):
 		outcome = call.Outcome{Status: call.Cancelled}
 	case errors.As(err, &late) && c.Repeatable && r.m.Wants(c):
-		r.make(c) // it is harmless to make it twice
+		r.make(c, r.made[c.Key].limit) // it is harmless to make it twice
 		return
 	case errors.As(err, &late):
+		a.Late = late.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE
 		outcome = unknown("the worker that made the call was lost: it may have happened")
 	default:
 		outcome = unknown("the worker broke while it made the call: it may have happened")
+	}
+	if limit := r.made[c.Key].limit; a.Late && r.m.Wants(limit) {
+		r.apply(machine.Fired{At: r.now(), Timer: limit.Timer})
 	}
 	delete(r.made, c.Key)
 	r.paused(c, &outcome, a.Hold)
