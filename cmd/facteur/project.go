@@ -26,6 +26,8 @@ type project struct {
 	names     map[string]*parsed
 	paths     map[string]*parsed
 	templates *templateCopy // what descriptions checks template messages with
+	// env is the environment that connections are read from; nil: the process's.
+	env func(string) (string, bool)
 }
 
 // parsed is a flow file after parsing.
@@ -286,7 +288,7 @@ func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error)
 }
 
 func (p *project) vaultConfig() vault.Config {
-	c := vault.Config{Dir: p.at(p.Data), KeyFile: p.at(p.Vault.KeyFile), Connections: map[string]vault.Mapping{}}
+	c := vault.Config{Dir: p.at(p.Data), KeyFile: p.at(p.Vault.KeyFile), Env: p.env, Connections: map[string]vault.Mapping{}}
 	if h := p.Vault.Hashicorp; h != nil {
 		c.Hashicorp = &vault.Hashicorp{
 			Address: h.Address, Namespace: h.Namespace, CACert: p.at(h.CACert), Timeout: h.Timeout, TokenFile: p.at(h.Auth.TokenFile),

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+	"facteur/server"
+	"facteur/vault"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+)
+
+type devFlags struct {
+	listen    string
+	simulator string
+	data      string
+}
+
+func (a *app) devCommand() *cobra.Command {
+	var f devFlags
+	c := &cobra.Command{
+		Use:   "dev [PATH]",
+		Short: "Try the flows of a project in the browser, as you write them",
+		Long: `Try the flows of a project in the browser, as you write them.
+
+The daemon and a simulator of the Cloud API run in this process: messages reach a phone on a
+page, and nobody else; receipts and replies come back by webhook. A page lists the flows,
+each with a form made from its inputs, and shows the steps of a run as they happen. Flows
+are read again whenever a file is saved, and what is wrong in them is shown with its
+place, here and on the page.
+
+What http.request asks for is real, and so are schedules. Runs are kept in a temporary folder
+that is removed at the end, or in that of --data. The interrupt ends it.`,
+		Example: "  facteur dev\n  facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000",
+		Args:    atMostOne("PATH"),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "."
+			if len(args) == 1 {
+				path = args[0]
+			}
+			return a.dev(c.Context(), path, f)
+		},
+	}
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the `address` of the page and the API, on the loopback; port 0 is any")
+	c.Flags().StringVar(&f.simulator, "simulator", "127.0.0.1:8700", "the `address` of the phone, on the loopback; port 0 is any")
+	c.Flags().StringVar(&f.data, "data", "", "keep the runs in this `folder`")
+	return c
+}
+
+// A workbench is a project that somebody works on: a daemon and a simulator, and what is
+// known of the project's files.
+type workbench struct {
+	*daemon
+	api   *simulator.Simulator
+	phone string // the simulator's address
+	open  string // the flow that the command line named
+	files *fsnotify.Watcher
+
+	senders atomic.Pointer[[]string] // the connections for WhatsApp
+	hooked  bool                     // the simulator knows where webhooks go
+
+	mu     sync.Mutex
+	state  projectState
+	pages  map[chan struct{}]bool // that want to hear of news
+	closed chan struct{}
+}
+
+// A projectState is what the files say now.
+type projectState struct {
+	Found diag.List
+	Names []string        // of all flows, those that cannot be run too
+	Plans map[string]bool // those that can
+	Read  time.Time
+}
+
+func (a *app) dev(ctx context.Context, path string, f devFlags) error {
+	for _, address := range []string{f.listen, f.simulator} {
+		if !isLoopback(address) {
+			return wrong("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
+		}
+	}
+	p, found, err := openProject(path)
+	if err != nil {
+		return err
+	}
+	if err := a.diagnose(found); err != nil {
+		return err
+	}
+	began := time.Now()
+	p.Data = f.data
+	if f.data == "" {
+		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
+			return surroundings(fmt.Errorf("a folder for the runs: %w", err), "")
+		}
+		defer os.RemoveAll(p.Data)
+	} else if p.Data, err = filepath.Abs(f.data); err != nil {
+		return wrong("", "%w", err)
+	}
+	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
+	defer stop()
+	w := &workbench{pages: map[chan struct{}]bool{}, closed: make(chan struct{})}
+	w.daemon = &daemon{
+		app: a, project: p, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
+		config: serverFile{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
+	}
+	if strings.HasSuffix(path, flowSuffix) {
+		if parsed, err := p.parse(path); err == nil {
+			w.open = parsed.name
+		}
+	}
+	defer func() { w.daemon.close() }()
+	for _, open := range []func() error{
+		func() error { return w.openDoors(f) },
+		w.openFlows,
+		w.openStores,
+		w.openActions,
+		func() error { return w.openHost(soft, hard, false) },
+		w.openFiles,
+	} {
+		if err := open(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(a.stdout, w.door.url)
+	fmt.Fprintf(a.stderr, "flows   %s/\nphone   %s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
+		w.door.url, w.phone, time.Since(began).Round(time.Millisecond), shown(p.root))
+	return w.work(soft, stop)
+}
+
+// openDoors listens at both addresses, and makes the simulator.
+func (w *workbench) openDoors(f devFlags) error {
+	listen := func(address, flag string) (net.Listener, string, error) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, "", surroundings(fmt.Errorf("listen: %w", err), "choose another address with "+flag+", such as 127.0.0.1:0 for any port")
+		}
+		w.closers = append(w.closers, func() { _ = l.Close() }) // it is closed already when all went well
+		return l, "http://" + l.Addr().String(), nil
+	}
+	w.door = &entrance{}
+	var err error
+	if w.door.tcp, w.door.url, err = listen(f.listen, "--listen"); err != nil {
+		return err
+	}
+	if w.door.socket, w.phone, err = listen(f.simulator, "--simulator"); err != nil {
+		return err
+	}
+	templates, err := w.project.simulatedTemplates()
+	if err != nil {
+		return err
+	}
+	w.api, err = simulator.New(simulator.Options{
+		Templates: templates, Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
+		Scene: simulator.Scene{App: simulator.App{Secret: testToken}},
+	})
+	if err != nil {
+		return err
+	}
+	w.closing("simulator", w.api.Close)
+	w.project.env = w.environment
+	return nil
+}
+
+// environment gives every connection for WhatsApp a test token, and the address of the
+// simulator; other variables are the process's.
+func (w *workbench) environment(key string) (string, bool) {
+	if names := w.senders.Load(); names != nil {
+		for _, name := range *names {
+			for field, value := range map[string]string{
+				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone,
+			} {
+				if key == connectionVariable(name, field) {
+					return value, true
+				}
+			}
+		}
+	}
+	return os.LookupEnv(key)
+}
+
+// connectionVariable is the variable that holds a field of a connection.
+func connectionVariable(name, field string) string {
+	return "FACTEUR_CONNECTION_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_" + field
+}
+
+// openFlows reads the flows, and goes on also when they have mistakes.
+func (w *workbench) openFlows() error {
+	w.flows = &flowSet{root: w.project.root}
+	loaded, found, err := loadFlows(w.project)
+	if err != nil {
+		return err
+	}
+	w.take(loaded, found)
+	return w.tellFound(found)
+}
+
+// take makes flows those that can be run. Flows with mistakes cannot.
+func (w *workbench) take(loaded *loadedFlows, found diag.List) {
+	var senders []string
+	for name, c := range loaded.project.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			senders = append(senders, name)
+		}
+	}
+	plans := map[string]bool{}
+	for name, p := range loaded.plans {
+		plans[name] = true
+		for _, sender := range whatsappConnections(p) {
+			if _, declared := loaded.project.Connections[sender]; !declared {
+				senders = append(senders, sender)
+			}
+		}
+	}
+	w.senders.Store(&senders)
+	w.flows.take(loaded)
+	names, _ := loaded.project.index() // it was read already
+	w.mu.Lock()
+	w.state = projectState{Found: found, Names: sortedNames(names), Plans: plans, Read: time.Now()}
+	w.mu.Unlock()
+}
+
+// work answers, watches and tells until ctx ends.
+func (w *workbench) work(ctx context.Context, cut func()) error {
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var all sync.WaitGroup
+	failed := make(chan error, 3)
+	all.Go(func() { failed <- serveHTTP(work, w.door.tcp, w.handler(ctx)) })
+	all.Go(func() { failed <- serveHTTP(work, w.door.socket, w.api) })
+	all.Go(func() {
+		if err := w.starter.Run(ctx); err != nil && ctx.Err() == nil {
+			failed <- fmt.Errorf("schedules: %w", err)
+		}
+	})
+	all.Go(func() { w.watch(ctx) })
+	all.Go(func() { w.follow(ctx) })
+	w.hook(ctx)
+	var broken error
+	select {
+	case <-ctx.Done():
+	case broken = <-failed:
+	}
+	close(w.closed)
+	_ = w.stop(ctx) // what is cut off is of a rehearsal
+	cut()
+	end()
+	all.Wait()
+	if broken != nil {
+		return surroundings(broken, "")
+	}
+	return nil
+}
+
+// hook tells the simulator where webhooks go, once there is a connection for them.
+func (w *workbench) hook(ctx context.Context) {
+	names := *w.senders.Load()
+	if w.hooked || len(names) == 0 {
+		return
+	}
+	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.door.url + webhookPath(names[0]), VerifyToken: testToken})
+	if w.hooked = err == nil; err != nil && ctx.Err() == nil {
+		w.log.Error("no webhooks will come", "error", err)
+	}
+}
+
+// handler is the page, and below it the daemon.
+func (w *workbench) handler(stopping context.Context) http.Handler {
+	mux := http.NewServeMux()
+	public, _ := w.handlers(stopping)
+	mux.Handle("/", public)
+	w.pageRoutes(mux)
+	return mux
+}
+
+// plan is a flow that can be run now, or nil.
+func (w *workbench) plan(name string) *plan.Plan { return w.flows.Plan(name) }
+
+var errNoFlow = errors.New("there is no such flow, or it has mistakes")

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"facteur/flow/plan"
+	"facteur/flow/schema"
+)
+
+// A formField is an input of a flow, as somebody fills it in.
+type formField struct {
+	Name, ID  string
+	Doc       string
+	Type      string // as flows write it
+	Control   string // of HTML: text, tel, email, url, number, password, select, textarea
+	Choices   []string
+	Value     string
+	Hint      string // an example, or the default
+	Required  bool
+	Step      string // of a number
+	Min, Max  string
+	MaxLength int
+	Problem   string
+}
+
+// A formProblem is what is wrong with an input; the name is "" when it is the whole.
+type formProblem struct{ Name, Text string }
+
+// formOf makes the form of a flow's inputs, with what was filled in before.
+func formOf(p *plan.Plan, values url.Values, problems []formProblem) []formField {
+	fields := make([]formField, 0, len(p.Inputs.Fields))
+	for _, in := range p.Inputs.Fields {
+		f := formField{
+			Name: in.Name, ID: "in-" + in.Name, Doc: in.Doc, Type: in.Type.Name(), Control: "text",
+			Required: in.Required && in.Default == nil, Value: values.Get("in." + in.Name), MaxLength: in.Type.MaxLength,
+		}
+		if f.Doc == "" {
+			f.Doc = in.Type.Doc
+		}
+		f.control(in.Type)
+		if in.Default != nil {
+			f.Hint = "default: " + oneLine(in.Default)
+		}
+		for _, problem := range problems {
+			if problem.Name == in.Name {
+				f.Problem = problem.Text
+			}
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// control chooses what a value is filled in with.
+func (f *formField) control(t *schema.Type) {
+	switch t.Kind {
+	case schema.String:
+		switch {
+		case len(t.Enum) > 0:
+			f.Control = "select"
+			for _, v := range t.Enum {
+				f.Choices = append(f.Choices, fmt.Sprint(v))
+			}
+		case t.Sensitive:
+			f.Control = "password"
+		case t.Format == "e164":
+			f.Control, f.Hint = "tel", "such as +33612345678"
+		case t.Format == "email":
+			f.Control = "email"
+		case t.Format == "uri":
+			f.Control = "url"
+		}
+	case schema.Bool:
+		f.Control, f.Choices = "select", []string{"true", "false"}
+	case schema.Int, schema.Number:
+		f.Control, f.Step = "number", "any"
+		if t.Kind == schema.Int {
+			f.Step = "1"
+		}
+		if t.Minimum != nil {
+			f.Min = fmt.Sprint(*t.Minimum)
+		}
+		if t.Maximum != nil {
+			f.Max = fmt.Sprint(*t.Maximum)
+		}
+	case schema.Timestamp:
+		f.Hint = "such as 2026-01-31T09:00:00Z"
+	case schema.Duration:
+		f.Hint = "such as 90s, 24h or 7d"
+	default:
+		f.Control, f.Hint = "textarea", "JSON"
+	}
+}
+
+// filledIn reads the values of a form. What was left empty is not there.
+func filledIn(p *plan.Plan, values url.Values) (map[string]any, []formProblem) {
+	given := map[string]any{}
+	var problems []formProblem
+	for _, in := range p.Inputs.Fields {
+		text := values.Get("in." + in.Name)
+		if text == "" {
+			continue
+		}
+		v, err := in.Type.FromText(text)
+		if err != nil {
+			problems = append(problems, formProblem{in.Name, strings.TrimSpace(err.Error())})
+			continue
+		}
+		given[in.Name] = v
+	}
+	coerced, found := p.Inputs.Coerce(given)
+	for _, v := range found {
+		if v.Warning {
+			continue
+		}
+		name := ""
+		if len(v.Path) > 0 {
+			name, _ = v.Path[0].(string)
+		} else if v.Rule == "required" {
+			for _, in := range p.Inputs.Fields {
+				if _, ok := given[in.Name]; !ok && in.Required && in.Default == nil && strings.Contains(v.Message, in.Name) {
+					name = in.Name
+				}
+			}
+		}
+		text := v.Message
+		if v.Hint != "" {
+			text += ": " + v.Hint
+		}
+		if !hasProblem(problems, name) {
+			problems = append(problems, formProblem{name, text})
+		}
+	}
+	inputs, _ := coerced.(map[string]any)
+	return inputs, problems
+}
+
+func hasProblem(problems []formProblem, name string) bool {
+	for _, p := range problems {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
