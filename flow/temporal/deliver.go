@@ -122,9 +122,12 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 }
 
 // name is the id of a workflow beside runs. It tells nothing.
-func (h *Host) name(kind, of string) string {
+func (h *Host) name(kind, of string) string { return h.nameOn(h.opts.Queue, kind, of) }
+
+// nameOn is a name among those that share a task queue.
+func (h *Host) nameOn(queue, kind, of string) string {
 	sum := sha256.Sum256([]byte(h.hash(kind + "\n" + of)))
-	return h.opts.Queue + "/" + kind + "/" + hex.EncodeToString(sum[:16])
+	return queue + "/" + kind + "/" + hex.EncodeToString(sum[:16])
 }
 
 // offer puts an event into its mailboxes. One that is there already is not put there

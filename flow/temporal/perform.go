@@ -119,7 +119,7 @@ func (r *runner) make(c machine.Call, limit machine.Sleep) {
 	one := job{Flow: r.in.Flow, Call: stored.OfCall(c.Call)}
 	for _, l := range c.Limits {
 		if options.TaskQueue == "" && isShared(l) {
-			options.TaskQueue = r.h.senderQueue(l)
+			options.TaskQueue = r.h.senderQueue(r.queueName(), l)
 			options.ScheduleToStartTimeout = inLine
 			continue
 		}

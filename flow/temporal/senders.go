@@ -20,9 +20,9 @@ func isShared(l call.Limit) bool { return l.Rate >= 1 }
 
 // senderQueue is the task queue of a limit. Its rate is part of the name: another one is
 // another queue.
-func (h *Host) senderQueue(l call.Limit) string {
+func (h *Host) senderQueue(queue string, l call.Limit) string {
 	sum := sha256.Sum256([]byte(h.hash(l.Key)))
-	name := h.opts.Queue + "/" + hex.EncodeToString(sum[:8]) + "/" + strconv.FormatFloat(l.Rate, 'g', 6, 64)
+	name := queue + "/" + hex.EncodeToString(sum[:8]) + "/" + strconv.FormatFloat(l.Rate, 'g', 6, 64)
 	h.senders.ensure(h, name, l.Rate)
 	return name
 }

@@ -106,7 +106,7 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 		}
 		for _, l := range c.Limits {
 			if isShared(l) {
-				h.senderQueue(l)
+				h.senderQueue(h.opts.Queue, l)
 				break
 			}
 		}
@@ -170,10 +170,14 @@ func (h *Host) printInputs(inputs map[string]any) (string, error) {
 
 // register tells a worker what it works on.
 func (h *Host) register(w worker.Worker) {
-	for name, f := range map[string]any{runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock} {
+	for name, f := range h.workflows() {
 		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
 	h.registerActivities(w)
+}
+
+func (h *Host) workflows() map[string]any {
+	return map[string]any{runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock}
 }
 
 // notFound is an error of the server in the words of host.Host.

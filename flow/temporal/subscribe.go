@@ -24,10 +24,14 @@ func (r *runner) subscribe(a machine.Await) {
 	if !r.m.Wants(a) {
 		return
 	}
-	s := &subscription{Await: a, box: r.h.name("mailbox", a.Event+"\n"+a.Subject), seen: map[string]bool{}}
+	s := &subscription{Await: a, box: r.h.nameOn(r.queueName(), "mailbox", a.Event+"\n"+a.Subject), seen: map[string]bool{}}
 	r.subs[a.ID] = s
 	r.tellBox(s, subscribeSignal)
 }
+
+// queueName is the task queue of the run: what a workflow does must not depend on the
+// options of whoever replays it.
+func (r *runner) queueName() string { return workflow.GetInfo(r.ctx).TaskQueueName }
 
 func (r *runner) tellBox(s *subscription, signal string) {
 	r.beside++

@@ -1,0 +1,42 @@
+package temporal
+
+import (
+	"errors"
+	"fmt"
+
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// Replay checks that this version would carry a run exactly as another one did. history is
+// that of its workflow, as JSON: what `temporal workflow show --output json` writes. Of
+// the options it needs Restore, Catalog, and what the runs were begun with: Hash, Seal and
+// Open. It reaches no server and makes no calls.
+func Replay(o Options, history []byte) error {
+	o = o.withDefaults()
+	var events historypb.History
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(history, &events); err != nil {
+		return fmt.Errorf("read the history: %w", err)
+	}
+	data := newConverter(o)
+	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		DataConverter: data, FailureConverter: failures(data), DisableRegistrationAliasing: true,
+	})
+	if err != nil {
+		return err
+	}
+	h := &Host{opts: o}
+	h.senders.stopped = true
+	for name, f := range h.workflows() {
+		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	}
+	if len(events.GetEvents()) == 0 {
+		return errors.New("the history is empty")
+	}
+	began := events.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
+	return r.ReplayWorkflowHistoryWithOptions(quietly{o.Log}, &events, worker.ReplayWorkflowHistoryOptions{
+		OriginalExecution: workflow.Execution{ID: began.GetWorkflowId(), RunID: began.GetOriginalExecutionRunId()},
+	})
+}
