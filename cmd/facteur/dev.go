@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +94,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		if !isLoopback(address) {
 			return wrong("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
 		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		return wrong("", "%w", err)
 	}
 	p, found, err := openProject(path)
 	if err != nil {
@@ -182,6 +187,8 @@ func (w *workbench) environment(key string) (string, bool) {
 		for _, name := range *names {
 			for field, value := range map[string]string{
 				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone,
+				// The vault, which is not asked, may have one.
+				"SENDER_PHONE_ID": cmp.Or(w.flows.current.Load().project.Connections[name].SenderPhoneID, exampleSender),
 			} {
 				if key == connectionVariable(name, field) {
 					return value, true
@@ -225,8 +232,10 @@ func (w *workbench) take(loaded *loadedFlows, found diag.List) {
 			}
 		}
 	}
-	w.senders.Store(&senders)
+	slices.Sort(senders)
+	senders = slices.Compact(senders)
 	w.flows.take(loaded)
+	w.senders.Store(&senders)
 	names, _ := loaded.project.index() // it was read already
 	w.mu.Lock()
 	w.state = projectState{Found: found, Names: sortedNames(names), Plans: plans, Read: time.Now()}

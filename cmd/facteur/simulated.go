@@ -154,6 +154,9 @@ func (p *project) simulatedConnections(sends *plan.Plan, given map[string]map[st
 	made, err := p.testConnections(whatsappConnections(sends), given, testToken)
 	for _, c := range made {
 		delete(c.Setup, "base_url")
+		if c.Get("sender_phone_id") == "" {
+			c.Setup["sender_phone_id"] = exampleSender // the vault, which is not asked, may have one
+		}
 	}
 	return made, err
 }
