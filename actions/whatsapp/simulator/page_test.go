@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"facteur/actions/whatsapp/simulator"
@@ -283,7 +284,7 @@ func FuzzMarks(f *testing.F) {
 		}
 		letters := func(text string) string {
 			return strings.Map(func(r rune) rune {
-				if strings.ContainsRune("*_~`->•. \n0123456789", r) {
+				if unicode.IsSpace(r) || strings.ContainsRune("*_~`->•.0123456789", r) {
 					return -1
 				}
 				return r

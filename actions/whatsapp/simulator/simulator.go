@@ -59,7 +59,7 @@ func New(o Options) (*Simulator, error) {
 		o.Clock = System{}
 	}
 	if o.Client == nil {
-		o.Client = &http.Client{Transport: actions.Transport(), Timeout: 30 * time.Second}
+		o.Client = &http.Client{Transport: actions.Transport(), Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	if o.Keep <= 0 {
 		o.Keep = 10_000

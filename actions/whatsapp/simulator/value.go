@@ -76,6 +76,9 @@ func (h *hooks) status(s *Simulator, m *message, state string, at time.Time) {
 	if n == nil {
 		return
 	}
+	if _, ok := s.world.hook(n.account); !ok {
+		return
+	}
 	who := s.world.who(m.Person)
 	out := statusOf{ID: m.ID, Status: state, Timestamp: stamp(at), Key: m.Key, UserID: who.UserID}
 	if !isUserID(m.Person) {

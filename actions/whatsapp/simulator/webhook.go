@@ -133,11 +133,8 @@ func (s *Simulator) Idle(ctx context.Context) error {
 // post puts the change of an account on its way, if anybody wants to be told. The
 // simulator is locked.
 func (h *hooks) post(s *Simulator, a *account, field, lane string, value any) {
-	hook := s.world.webhook
-	if a.Webhook != nil && a.Webhook.URL != "" {
-		hook = *a.Webhook
-	}
-	if hook.URL == "" || !a.apps {
+	hook, ok := s.world.hook(a)
+	if !ok {
 		return
 	}
 	type change struct {
@@ -157,6 +154,15 @@ func (h *hooks) post(s *Simulator, a *account, field, lane string, value any) {
 	_, _ = hash.Write([]byte(lane))
 	h.enqueue(&delivery{url: hook.URL, secret: s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, mostBatch)),
 		lane: int(hash.Sum32() % hookLanes), first: s.Now()}, true)
+}
+
+// hook is where what happens to an account is told; ok is false for nowhere.
+func (w *world) hook(a *account) (hook Webhook, ok bool) {
+	hook = w.webhook
+	if a.Webhook != nil && a.Webhook.URL != "" {
+		hook = *a.Webhook
+	}
+	return hook, hook.URL != "" && a.apps
 }
 
 func (h *hooks) enqueue(d *delivery, fresh bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,19 @@ func TestMagicStatuses(t *testing.T) {
 			assert.Equal(t, "Non/no", last)
 		}
 	}
+}
+
+// TestThePackageCommentHoldsTheTable: each recipient of the table is documented.
+func TestThePackageCommentHoldsTheTable(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	spaces := strings.NewReplacer(" ", "", "\t", "")
+	documented := strings.Count(spaces.Replace(string(doc)), "//+33")
+	for _, m := range simulator.Magics() {
+		assert.Contains(t, spaces.Replace(string(doc)), "//"+spaces.Replace(m.Phone), m.Does)
+		documented--
+	}
+	assert.Zero(t, documented)
 }
 
 func TestStatusesComeInTheirTime(t *testing.T) {
