@@ -20,6 +20,7 @@ func open(t testing.TB, address string, now func() time.Time) *ledger.Postgres {
 }
 
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	s := postgres.Start(t)
 	t.Run("exercise", func(t *testing.T) {
 		ledgertest.Exercise(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, s.Database(t), now) })

@@ -227,6 +227,39 @@ func (s *Server) Exec(t testing.TB, address string, statements ...string) {
 	}
 }
 
+// Dump returns the statements that make a database what it is.
+func (s *Server) Dump(t testing.TB, address string) []byte {
+	t.Helper()
+	out, err := s.command("pg_dump", "--inserts", "--no-owner", "--no-privileges", "--dbname", address).Output()
+	must(t, err)
+	var script []byte
+	for line := range bytes.Lines(out) {
+		if !bytes.HasPrefix(line, []byte(`\`)) { // that is for psql
+			script = append(script, line...)
+		}
+	}
+	return script
+}
+
+// CPU is the time that the server's processes have used so far, those that have ended aside.
+// It is 0 where the system does not say.
+func (s *Server) CPU() (used time.Duration) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		_, after, _ := strings.Cut(string(text), "(postgres) ")
+		fields := strings.Fields(after)
+		if len(fields) < 13 || fields[1] != strconv.Itoa(s.process.Process.Pid) {
+			continue
+		}
+		for _, ticks := range fields[11:13] { // user and system
+			n, _ := strconv.Atoi(ticks)
+			used += time.Duration(n) * time.Second / 100
+		}
+	}
+	return used
+}
+
 // certify writes a certificate that vouches for itself.
 func (s *Server) certify(t testing.TB, dir string) string {
 	t.Helper()

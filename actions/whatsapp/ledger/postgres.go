@@ -34,7 +34,7 @@ const ledgerID = 0x46435457
 
 const (
 	connections = 16               // at the same time, unless the address says pool_max_conns
-	patience    = 30 * time.Second // with the server, for one write
+	patience    = 10 * time.Second // with the server, for one write
 	tries       = 8                // at a write that others get in the way of
 )
 
@@ -54,13 +54,7 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*Postgres, er
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
 	parameters := cfg.ConnConfig.RuntimeParams
-	for name, value := range map[string]string{
-		"application_name": "facteur",
-		"search_path":      "facteur",
-		// A daemon that stalls in the middle does not hold up the others for long.
-		"idle_in_transaction_session_timeout": "10s",
-		"statement_timeout":                   "20s",
-	} {
+	for name, value := range session() {
 		if parameters[name] == "" {
 			parameters[name] = value
 		}
@@ -75,6 +69,24 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*Postgres, er
 		return nil, err
 	}
 	return l, nil
+}
+
+// session is what a connection is set to, unless the address says otherwise.
+func session() map[string]string {
+	return map[string]string{
+		"application_name": "facteur",
+		"search_path":      "facteur",
+		// A daemon that stalls in the middle does not hold up the others for long.
+		"idle_in_transaction_session_timeout": "10s",
+		"statement_timeout":                   "10s",
+		// Every statement has its indexes. It is planned once, mostly while the tables are
+		// still empty: what looks cheap then must not be kept while they grow.
+		"plan_cache_mode":  "force_generic_plan",
+		"enable_seqscan":   "off",
+		"enable_hashjoin":  "off",
+		"enable_mergejoin": "off",
+		"jit":              "off",
+	}
 }
 
 // server names a server and a database.

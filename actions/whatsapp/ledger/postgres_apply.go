@@ -32,7 +32,7 @@ const (
 				(array_agg(sender ORDER BY seq) FILTER (WHERE sender <> ''))[1],
 				(array_agg(recipient ORDER BY seq) FILTER (WHERE recipient <> ''))[1],
 				max(state), (array_agg(at ORDER BY state DESC, seq))[1], $10, $10
-			FROM fresh JOIN told USING (seq, id) WHERE message <> '' GROUP BY message ORDER BY message
+			FROM told WHERE message <> '' AND seq = ANY (ARRAY(SELECT seq FROM fresh)) GROUP BY message ORDER BY message
 			ON CONFLICT (id) DO UPDATE SET
 				call = coalesce(m.call, excluded.call),
 				sender = coalesce(m.sender, excluded.sender),
@@ -42,7 +42,7 @@ const (
 				updated = excluded.updated
 		)
 		SELECT seq, id FROM fresh`
-	callsOf = "SELECT id, call FROM messages WHERE id = ANY($1) AND call IS NOT NULL"
+	callsOf = "SELECT id, coalesce(call, '') FROM messages WHERE id = ANY($1)"
 
 	// A row that is not older than hearing stays as it is: else all that comes for one
 	// sender would wait in line for it.

@@ -1,0 +1,138 @@
+package postgres_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/actions/whatsapp/ledger/ledgertest"
+	"facteur/e2e/postgres"
+)
+
+// concurrently runs one for each n below b.N, on so many goroutines, over so many ledgers
+// that share a database.
+func concurrently(b *testing.B, one func(l ledger.Ledger, n int) error) {
+	s := postgres.Start(b)
+	for _, load := range []struct{ daemons, callers int }{{1, 1}, {1, 16}, {1, 64}, {3, 192}} {
+		b.Run(fmt.Sprintf("daemons=%d/callers=%d", load.daemons, load.callers), func(b *testing.B) {
+			address := s.Database(b)
+			var all []ledger.Ledger
+			for range load.daemons {
+				all = append(all, open(b, address, nil))
+			}
+			var next atomic.Int64
+			before := s.CPU()
+			b.ReportAllocs()
+			b.ResetTimer()
+			var work sync.WaitGroup
+			for caller := range load.callers {
+				l := all[caller%len(all)]
+				work.Go(func() {
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						if err := one(l, int(n)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			work.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+			b.ReportMetric(float64((s.CPU()-before).Microseconds())/float64(b.N), "server-µs/op")
+		})
+	}
+}
+
+// BenchmarkApply stores statuses, one in each webhook, each durable before it is answered.
+func BenchmarkApply(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		status := [...]string{"sent", "delivered", "read"}[n%3]
+		_, err := l.Apply(b.Context(), ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n/3), status, fmt.Sprintf("f1.run_%08d.1", n/3)))
+		return err
+	})
+}
+
+// BenchmarkApplyNamed stores statuses of people with two ids.
+func BenchmarkApplyNamed(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		status := ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n/3), [...]string{"sent", "delivered", "read"}[n%3], fmt.Sprintf("f1.run_%08d.1", n/3))
+		status.WaID, status.UserID = fmt.Sprintf("336%08d", n/3%10_000), fmt.Sprintf("FR.%08d", n/3%10_000)
+		_, err := l.Apply(b.Context(), status)
+		return err
+	})
+}
+
+// BenchmarkInbound stores messages of many people.
+func BenchmarkInbound(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		m := ledgertest.Message(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n), "oui")
+		m.WaID, m.UserID = fmt.Sprintf("336%08d", n%10_000), fmt.Sprintf("FR.%08d", n%10_000)
+		_, err := l.Apply(b.Context(), m)
+		return err
+	})
+}
+
+// BenchmarkApplyMany stores a hundred statuses in each webhook.
+func BenchmarkApplyMany(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		var all []whatsapp.Notification
+		for i := range 100 {
+			all = append(all, ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d.%d", n, i), "sent", fmt.Sprintf("f1.run_%08d.%d", n, i)))
+		}
+		_, err := l.Apply(b.Context(), all...)
+		return err
+	})
+}
+
+// BenchmarkOnce claims a key and tells of the send.
+func BenchmarkOnce(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		call := fmt.Sprintf("f1.run_%08d.1", n)
+		claim := ledgertest.Claim(call, call)
+		claim.Recipient = fmt.Sprintf("336%08d", n%10_000)
+		_, err := l.Claim(b.Context(), claim)
+		if err == nil {
+			_, err = l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
+		}
+		return err
+	})
+}
+
+// BenchmarkTold is what each send costs that was accepted.
+func BenchmarkTold(b *testing.B) {
+	concurrently(b, func(l ledger.Ledger, n int) error {
+		call := fmt.Sprintf("f1.run_%08d.1", n)
+		_, err := l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
+		return err
+	})
+}
+
+// BenchmarkWindow is what each send costs that is no template, among ten thousand people.
+func BenchmarkWindow(b *testing.B) {
+	const people = 10_000
+	l := open(b, postgres.Start(b).URL("postgres"), nil)
+	for n := 0; n < people; n += 100 {
+		var all []whatsapp.Notification
+		for i := range 100 {
+			m := ledgertest.Message(fmt.Sprint("wamid.", n+i), "oui")
+			m.WaID, m.Timestamp = fmt.Sprintf("336%08d", n+i), time.Now()
+			all = append(all, m)
+		}
+		_, err := l.Apply(b.Context(), all...)
+		require.NoError(b, err)
+	}
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n += 7919
+		w, err := l.Window(b.Context(), ledgertest.Sender, fmt.Sprintf("336%08d", n%people))
+		require.NoError(b, err)
+		require.Equal(b, whatsapp.WindowOpen, w.State)
+	}
+}

@@ -1,0 +1,356 @@
+package postgres_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
+	"facteur/actions/whatsapp/ledger/ledgertest"
+	"facteur/e2e"
+	"facteur/e2e/postgres"
+)
+
+// TestRoundTrips counts what passes the network: there, and back.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	proxy := e2e.NewProxy(t, s.Address)
+	l := open(t, with(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
+	n := 0
+	named := func(wamid string) whatsapp.Notification {
+		status := ledgertest.Status(wamid, "sent", "f1."+wamid)
+		status.UserID = "FR.1"
+		return status
+	}
+	tests := []struct {
+		name  string
+		trips int
+		do    func(id string) error
+	}{
+		{"a status", 1, func(id string) error {
+			_, err := l.Apply(t.Context(), ledgertest.Status("wamid."+id, "sent", "f1."+id))
+			return err
+		}},
+		{"a status of somebody with two ids", 2, func(id string) error {
+			_, err := l.Apply(t.Context(), named(id))
+			return err
+		}},
+		{"ten statuses", 1, func(id string) error {
+			var all []whatsapp.Notification
+			for i := range 10 {
+				all = append(all, ledgertest.Status(fmt.Sprint(id, i), "sent", ""))
+			}
+			_, err := l.Apply(t.Context(), all...)
+			return err
+		}},
+		{"a message", 2, func(id string) error {
+			_, err := l.Apply(t.Context(), ledgertest.Message(id, "oui"))
+			return err
+		}},
+		{"a claim", 1, func(id string) error { _, err := l.Claim(t.Context(), ledgertest.Claim("f1."+id, id)); return err }},
+		{"a claim that counts already", 3, func(id string) error { _, err := l.Claim(t.Context(), ledgertest.Claim("f1.", "the same")); return err }},
+		{"an answer", 1, func(id string) error {
+			_, err := l.Told(t.Context(), ledgertest.Accepted("f1."+id, "wamid."+id))
+			return err
+		}},
+		{"a refusal", 1, func(id string) error { _, err := l.Told(t.Context(), ledgertest.Accepted("f1."+id, "")); return err }},
+		{"a window", 1, func(string) error { _, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person); return err }},
+		{"a message that was sent", 1, func(id string) error { _, _, err := l.Message(t.Context(), id); return err }},
+	}
+	for _, tt := range tests {
+		var fewest int
+		for range 5 { // statements are prepared at first; an idle connection is asked whether it lives
+			before := proxy.Passed()
+			n++
+			require.NoError(t, tt.do(fmt.Sprint(n)), tt.name)
+			if passed := proxy.Passed() - before; fewest == 0 || passed < fewest {
+				fewest = passed
+			}
+		}
+		require.LessOrEqual(t, fewest, 2*tt.trips, tt.name)
+	}
+}
+
+// TestCut cuts the connection at every point of every write: all of it is stored, or
+// nothing, and the next try stores it.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	proxy := e2e.NewProxy(t, s.Address)
+	byID := ledgertest.Message("wamid.in.id", "deux")
+	byID.WaID, byID.From, byID.UserID = "", "FR.1", "FR.1"
+	joined := ledgertest.Message("wamid.in", "oui")
+	joined.UserID = "FR.1"
+	webhook := []whatsapp.Notification{ledgertest.Status("wamid.1", "failed", ""), joined, ledgertest.Preference("stop", ledgertest.Start()), ledgertest.Status("wamid.2", "sent", "f1.b.1")}
+	shut := ledgertest.Accepted("f1.c.1", "wamid.1")
+	shut.Shut = true
+
+	// looks tells all that the writes change; it has to be the one or the other.
+	looks := func(l ledger.Ledger) string {
+		m1, _, err := l.Message(t.Context(), "wamid.1")
+		require.NoError(t, err)
+		m2, _, err := l.Message(t.Context(), "wamid.2")
+		require.NoError(t, err)
+		w, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person)
+		require.NoError(t, err)
+		out, err := l.OptedOut(t.Context(), ledgertest.Sender, "FR.1")
+		require.NoError(t, err)
+		names, err := l.Contact(t.Context(), "FR.1")
+		require.NoError(t, err)
+		in, err := l.Inbound(t.Context(), "", "FR.1", ledgertest.Start())
+		require.NoError(t, err)
+		return fmt.Sprintln(m1, m2, w, out, names, len(in))
+	}
+	tests := []struct {
+		name string
+		do   func(l ledger.Ledger) error
+	}{
+		{"a webhook", func(l ledger.Ledger) error { _, err := l.Apply(t.Context(), webhook...); return err }},
+		{"an answer", func(l ledger.Ledger) error { _, err := l.Told(t.Context(), shut); return err }},
+		{"a claim", func(l ledger.Ledger) error {
+			_, err := l.Claim(t.Context(), ledgertest.Claim("f1.d.1", "k"))
+			return err
+		}},
+		{"a release", func(l ledger.Ledger) error { return l.Release(t.Context(), "f1.d.0") }},
+		{"pruning", func(l ledger.Ledger) error {
+			_, err := l.Prune(t.Context(), ledgertest.Start().Add(time.Hour), 100)
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			failed := 0
+			for pieces := 0; ; pieces++ {
+				require.Less(t, pieces, 200)
+				address := s.Database(t)
+				direct := open(t, address, ledgertest.Start)
+				_, err := direct.Apply(t.Context(), byID)
+				require.NoError(t, err)
+				_, err = direct.Claim(t.Context(), ledgertest.Claim("f1.d.0", "before"))
+				require.NoError(t, err)
+				before := looks(direct)
+
+				l := open(t, with(t, address, func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
+				proxy.CutAfter(pieces)
+				err = tt.do(l)
+				cut := err != nil
+				if cut {
+					failed++
+					var e *ledger.ServerError
+					require.ErrorAs(t, err, &e)
+					require.True(t, e.Temporary(), "%v", err)
+				}
+				proxy.Mend()
+				halfway := looks(direct)
+				require.NoError(t, tt.do(l), "after %v", err)
+				after := looks(direct)
+				require.Contains(t, []string{before, after}, halfway)
+				require.NoError(t, l.Close())
+				require.NoError(t, direct.Close())
+				if !cut {
+					break
+				}
+			}
+			t.Logf("cut at %d points", failed)
+		})
+	}
+}
+
+// TestTerminated ends connections all the time while several ledgers are at work.
+func TestTerminated(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	for range 3 {
+		address := s.Database(t)
+		require.NoError(t, open(t, address, nil).Close())
+		stop := terminate(t, s)
+		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger {
+			var l *ledger.Postgres
+			require.NoError(t, persist(func() (err error) {
+				l, err = ledger.OpenPostgres(t.Context(), address, ledger.Options{Now: now})
+				return err
+			}))
+			return persistent{l}
+		})
+		stop()
+	}
+}
+
+// terminate ends a connection of a ledger every few milliseconds.
+func terminate(t *testing.T, s *postgres.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		conn, err := pgx.Connect(context.Background(), s.URL("postgres"))
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close(context.Background())
+		for every := time.Tick(10 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every:
+				_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'facteur' ORDER BY random() LIMIT 1")
+				assert.True(t, err == nil || ctx.Err() != nil, "%v", err)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		killer.Wait()
+	}
+}
+
+// scribble claims, tells and applies, several at once, until more says no, and calls acked
+// for what is durable. What the server may do later is tried again.
+func scribble(l *ledger.Postgres, worker string, more func() bool, acked func(kind, id string)) {
+	ctx := context.Background()
+	var all sync.WaitGroup
+	for caller := range 8 {
+		all.Go(func() {
+			for n := 0; more(); n++ {
+				id := fmt.Sprintf("f1.%s_%d.%d", worker, caller, n)
+				must := func(err error) {
+					if err != nil {
+						panic(err)
+					}
+				}
+				must(persist(func() error { _, err := l.Claim(ctx, ledgertest.Claim(id, id)); return err }))
+				acked("claim", id)
+				must(persist(func() error { _, err := l.Told(ctx, ledgertest.Accepted(id, "wamid."+id)); return err }))
+				must(persist(func() error {
+					_, err := l.Apply(ctx, ledgertest.Message(id, "oui"), ledgertest.Status("wamid."+id, "read", id))
+					return err
+				}))
+				acked("told", id)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// verify checks that what was acknowledged is there: all of a webhook, and every claim.
+func verify(t *testing.T, l ledger.Ledger, acked map[string]string) {
+	t.Helper()
+	for id, kind := range acked {
+		repeats, err := l.Claim(t.Context(), ledgertest.Claim("another", id))
+		if kind == "claim" {
+			require.True(t, err != nil || repeats == "wamid."+id, "claim %s is lost", id)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, "wamid."+id, repeats)
+		news, err := l.Apply(t.Context(), ledgertest.Message(id, "oui"), ledgertest.Status("wamid."+id, "read", id))
+		require.NoError(t, err)
+		require.True(t, news[0].Known && news[1].Known, "webhook %s is lost", id)
+		m, _, err := l.Message(t.Context(), "wamid."+id)
+		require.NoError(t, err)
+		require.EqualValues(t, "read", m.State)
+		require.Len(t, m.Statuses, 1)
+	}
+}
+
+// TestCrash ends the server in the middle, without any order: what was acknowledged is
+// there when it is back, and the ledgers go on by themselves.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	address := s.Database(t)
+	acked := map[string]string{}
+	var mu sync.Mutex
+	var stop atomic.Bool
+	var work sync.WaitGroup
+	for worker := range 2 {
+		l := open(t, address, nil)
+		work.Go(func() {
+			scribble(l, fmt.Sprint(worker), func() bool { return !stop.Load() }, func(kind, id string) {
+				mu.Lock()
+				defer mu.Unlock()
+				acked[id] = kind
+			})
+		})
+	}
+	for round := range 3 {
+		require.Eventually(t, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(acked) > 500*(round+1)
+		}, time.Minute, time.Millisecond)
+		s.Crash(t)
+		s.Restart(t)
+	}
+	stop.Store(true)
+	work.Wait()
+	verify(t, open(t, address, nil), acked)
+	t.Logf("%d sends were acknowledged", len(acked))
+}
+
+const childAddress = "FACTEUR_TEST_LEDGER"
+
+// TestWriterProcess is not a test but the process that TestKill starts, and ends.
+func TestWriterProcess(t *testing.T) {
+	address := os.Getenv(childAddress)
+	if address == "" {
+		return
+	}
+	l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{})
+	if err != nil {
+		fmt.Println("error", err)
+		return
+	}
+	fmt.Println("open", "")
+	var out sync.Mutex
+	scribble(l, fmt.Sprint(os.Getpid()), func() bool { return true }, func(kind, id string) {
+		out.Lock()
+		defer out.Unlock()
+		fmt.Println(kind, id)
+	})
+}
+
+// TestKill kills daemons that share the ledger, in the middle: what they were told to be
+// durable is there, and the others go on at once.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	address := s.Database(t)
+	beside := open(t, address, nil)
+	acked := map[string]string{}
+	for range 8 {
+		child := exec.Command(os.Args[0], "-test.run=^TestWriterProcess$")
+		child.Env = append(os.Environ(), childAddress+"="+address)
+		child.Stderr = os.Stderr
+		out, err := child.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, child.Start())
+		lines := bufio.NewScanner(out)
+		require.True(t, lines.Scan())
+		require.Equal(t, "open ", lines.Text())
+		for left := rand.IntN(300); lines.Scan(); left-- {
+			if left == 0 {
+				require.NoError(t, child.Process.Kill())
+			}
+			var kind, id string
+			_, err := fmt.Sscan(lines.Text(), &kind, &id)
+			require.NoError(t, err)
+			acked[id] = kind
+		}
+		child.Wait()
+		verify(t, beside, acked)
+	}
+	t.Logf("%d sends were acknowledged", len(acked))
+}
