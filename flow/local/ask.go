@@ -124,7 +124,7 @@ func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) 
 	}))
 }
 
-// Release implements host.Host.
+// Release implements host.Host. A run whose journal did not fit is tried again.
 func (h *Host) Release(ctx context.Context, run string) error {
 	w, err := h.claim(ctx, run)
 	if err != nil {
@@ -139,7 +139,7 @@ func (h *Host) Release(ctx context.Context, run string) error {
 		defer h.mu.Unlock()
 		h.release(w)
 	}()
-	if w.state != kept {
+	if w.state != kept && w.state != stuck {
 		if _, _, err := h.load(ctx, run); err != nil {
 			return notFound(err)
 		}
@@ -161,7 +161,7 @@ func (h *Host) Release(ctx context.Context, run string) error {
 		h.admitNext(l)
 		return nil
 	}
-	w.state = parked
+	w.state, w.reason = parked, ""
 	h.enqueue(w)
 	return nil
 }

@@ -34,20 +34,23 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	for i, s := range e.Subjects {
 		subjects[i] = h.hash(s)
 	}
-	stored, err := h.storeEvent(e, subjects)
-	if err != nil {
-		return err
-	}
 	var wake []string
 	woken := map[*ward]uint32{}
 	h.mu.Lock()
-	h.listeners(&e, subjects, func(w *ward) {
+	h.listeners(&e, subjects, func(w *ward, since time.Time) {
 		if w.state == parked {
 			wake = append(wake, w.id)
 			woken[w] = w.naps
 		}
+		if since.After(e.At) { // what comes now is not earlier, whatever a clock says that was put back
+			e.At = since
+		}
 	})
 	h.mu.Unlock()
+	stored, err := h.storeEvent(e, subjects)
+	if err != nil {
+		return err
+	}
 	fresh, err := h.opts.Journal.Deliver(ctx, stored, wake)
 	if err != nil {
 		return h.check(ctx, fmt.Errorf("store an event: %w", err))
@@ -70,7 +73,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 // The host's lock is held.
 func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32) (late bool) {
 	var wake []*ward
-	h.listeners(&heard.event, subjects, func(w *ward) {
+	h.listeners(&heard.event, subjects, func(w *ward, _ time.Time) {
 		heard.by(w)
 		switch w.state {
 		case carried:
@@ -95,13 +98,16 @@ func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32
 
 // listeners calls f for each run that waits for an event, once. f must not change who
 // waits. The host's lock is held.
-func (h *Host) listeners(e *host.Event, subjects []string, f func(*ward)) {
+func (h *Host) listeners(e *host.Event, subjects []string, f func(w *ward, since time.Time)) {
 	h.searches++
 	for _, subject := range subjects {
 		for _, w := range h.topics[topic{e.Name, subject}] {
-			if w.mark != h.searches && w.listens(e, subjects) {
-				w.mark = h.searches
-				f(w)
+			if w.mark == h.searches {
+				continue
+			}
+			w.mark = h.searches
+			if since, any := w.listens(e, subjects); any {
+				f(w, since)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 // A kit is a catalogue: test.send, which must not be repeated and has receipts,
 // test.get, which may be, and the event test.reply.
 type kit struct {
+	app    string // of the connection that test.send takes; "": it takes none
 	limits func(connection string, in map[string]any) []call.Limit
 }
 
@@ -38,7 +39,7 @@ func (k kit) Action(name string) *call.Signature {
 	switch name {
 	case "test.send":
 		return &call.Signature{
-			Name: name, In: in, Out: out, Limits: k.limits, Recipient: to,
+			Name: name, App: k.app, ConnectionOptional: true, In: in, Out: out, Limits: k.limits, Recipient: to,
 			States: []string{"sent", "delivered"}, Lost: map[string]any{"delivery": "unknown"},
 			Settle: func(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 				o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": r.State}}

@@ -145,7 +145,7 @@ func (h *Host) drop(r *runner) {
 // lay takes the run out of the runner's hands. The host's lock is held.
 func (h *Host) lay(r *runner) {
 	w := r.w
-	w.runner = nil
+	w.runner, w.state = nil, over
 	for _, l := range r.subs {
 		h.topics.remove(w, l.Name, l.Subject)
 	}

@@ -60,32 +60,33 @@ func (w *ward) wants(key string) bool {
 	return slices.Contains(w.keys, key)
 }
 
-// listens tells whether the run waits for an event. Its subjects are those of the index.
-func (w *ward) listens(e *host.Event, subjects []string) bool {
+// listens tells whether the run waits for an event that comes now, and since when at the
+// latest. The subjects are those of the index.
+func (w *ward) listens(e *host.Event, subjects []string) (since time.Time, any bool) {
+	look := func(s *journal.Subscription) {
+		if hears(s, e, subjects) {
+			if any = true; s.Since.After(since) {
+				since = s.Since
+			}
+		}
+	}
 	for i := range w.subs {
-		if hears(&w.subs[i], e, subjects) {
-			return true
+		look(&w.subs[i])
+	}
+	if w.state == carried {
+		for i := range w.runner.old {
+			look(&w.runner.old[i])
+		}
+		for _, l := range w.runner.subs {
+			look(&l.Subscription)
 		}
 	}
-	if w.state != carried {
-		return false
-	}
-	for i := range w.runner.old {
-		if hears(&w.runner.old[i], e, subjects) {
-			return true
-		}
-	}
-	for _, l := range w.runner.subs {
-		if hears(&l.Subscription, e, subjects) {
-			return true
-		}
-	}
-	return false
+	return since, any
 }
 
-// hears tells whether an event is one that is waited for.
+// hears tells whether an event that comes now is one that is waited for.
 func hears(s *journal.Subscription, e *host.Event, subjects []string) bool {
-	return s.Name == e.Name && slices.Contains(subjects, s.Subject) && !e.At.Before(s.Since) &&
+	return s.Name == e.Name && slices.Contains(subjects, s.Subject) &&
 		(s.Connection == "" || e.Connection == "" || s.Connection == e.Connection)
 }
 

@@ -1,0 +1,393 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// open opens a host whose runs are all of plans that a kit compiles, and stops it at the
+// end of the test.
+func open(t testing.TB, o local.Options) *local.Host {
+	t.Helper()
+	if o.Journal == nil {
+		o.Journal = &journal.Memory{}
+	}
+	if o.Do == nil {
+		o.Do = func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }
+	}
+	if o.Restore == nil {
+		o.Restore = func(name string, sources map[string]string) (*plan.Plan, error) {
+			p, diags := plan.Restore(name, sources, plan.Library{Catalog: kit{}})
+			return p, diags.Err()
+		}
+	}
+	o.Receipts = true
+	h, err := local.Open(context.Background(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = h.Stop(context.Background()) })
+	return h
+}
+
+func begin(t testing.TB, h *local.Host, p *plan.Plan, inputs map[string]any) string {
+	t.Helper()
+	run, _, err := h.Start(context.Background(), p, host.Start{Inputs: inputs})
+	require.NoError(t, err)
+	return run.ID
+}
+
+func ends(t testing.TB, h *local.Host, run string) *host.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r, err := h.Wait(ctx, run)
+	require.NoError(t, err)
+	return r
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	require.Eventually(t, holds, 30*time.Second, time.Millisecond, what)
+}
+
+func status(t testing.TB, h *local.Host, run string) machine.Status {
+	t.Helper()
+	r, err := h.Get(context.Background(), run)
+	require.NoError(t, err)
+	return r.Run.Status
+}
+
+const waits = "flow: waits\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n  - {id: send, action: test.send, with: {to: a}}\n"
+
+// A host lets calls that are under way finish when it stops, and leaves the rest to the
+// next one.
+func TestStop(t *testing.T) {
+	j := &journal.Memory{}
+	under, going := make(chan bool, 1), make(chan bool)
+	h := open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+		under <- true
+		<-going
+		return accepted(c)
+	}})
+	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
+	run := begin(t, h, p, nil)
+	<-under
+	soon, cancel := context.WithCancel(context.Background())
+	cancel()
+	assert.ErrorContains(t, h.Stop(soon), "1 runs had calls under way")
+	var stopping *host.StoppingError
+	_, _, err := h.Start(t.Context(), p, host.Start{})
+	assert.ErrorAs(t, err, &stopping)
+	_, err = h.Wait(t.Context(), run)
+	assert.ErrorAs(t, err, &stopping)
+	close(going)
+	require.NoError(t, h.Stop(t.Context()))
+	_, records, err := j.Load(t.Context(), run)
+	require.NoError(t, err)
+	taken, answered := calls(t, records)
+	assert.Len(t, taken, 1, "nothing new was taken up")
+	assert.Len(t, answered, 1, "what was under way is recorded")
+	var made []string
+	h = open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+		made = append(made, c.Step)
+		return accepted(c)
+	}})
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, []string{"two"}, made)
+}
+
+// A hard stop cuts calls off, and records that nobody knows what became of them.
+func TestHardStopOfAHost(t *testing.T) {
+	j := &journal.Memory{}
+	hard, cut := context.WithCancel(context.Background())
+	under := make(chan bool, 1)
+	h := open(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
+		under <- true
+		<-ctx.Done()
+		return lost()
+	}})
+	run := begin(t, h, kit{}.compile(t, one), nil)
+	<-under
+	cut()
+	require.NoError(t, h.Stop(t.Context()))
+	head, _, err := j.Load(t.Context(), run)
+	require.NoError(t, err)
+	assert.Equal(t, 1, head.Unknown)
+	assert.Equal(t, "waiting", head.Status, "for news")
+}
+
+// A host whose journal fails says so, and takes nothing more.
+func TestAJournalThatFailsUnderAHost(t *testing.T) {
+	full := errors.New("the disk is full")
+	for name, op := range map[string]string{"at a start": "create", "at an answer": "write", "at an end": "end"} {
+		t.Run(name, func(t *testing.T) {
+			var fails atomic.Bool
+			j := &spy{Journal: &journal.Memory{}}
+			j.before = func(_ int, now string, _ bool, _ []journal.Record) error {
+				if fails.Load() && now == op {
+					return full
+				}
+				return nil
+			}
+			h := open(t, local.Options{Journal: j})
+			p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
+			waiting := begin(t, h, kit{}.compile(t, waits), nil)
+			assert.NoError(t, h.Healthy())
+			fails.Store(true)
+			run, _, err := h.Start(t.Context(), p, host.Start{})
+			if op == "create" {
+				require.ErrorIs(t, err, full)
+			} else {
+				require.NoError(t, err)
+				_, err = h.Wait(t.Context(), run.ID)
+				require.ErrorIs(t, err, full)
+			}
+			assert.ErrorIs(t, h.Healthy(), full)
+			_, _, err = h.Start(t.Context(), p, host.Start{})
+			assert.ErrorIs(t, err, full)
+			assert.ErrorIs(t, h.Deliver(t.Context(), host.Event{Name: "test.reply", Subjects: []string{"a"}}), full)
+			assert.ErrorIs(t, h.Cancel(t.Context(), waiting, ""), full)
+			assert.ErrorIs(t, h.Stop(t.Context()), full)
+			h = open(t, local.Options{Journal: j.Journal})
+			if op != "create" {
+				eventually(t, "the run ends, or waits for news", func() bool { s := status(t, h, run.ID); return s == machine.Succeeded || s == host.Waiting })
+			}
+			require.NoError(t, h.Deliver(t.Context(), host.Event{Name: "test.reply", Subjects: []string{"a"}}))
+			assert.Equal(t, machine.Succeeded, ends(t, h, waiting).Status)
+		})
+	}
+}
+
+// What was open when a backup was made is held until a person releases it.
+func TestRestored(t *testing.T) {
+	j := &journal.Memory{}
+	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	queue := kit{}.compile(t, "flow: queue\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}\n")
+	waiting, first, second := begin(t, h, kit{}.compile(t, waits), nil), begin(t, h, queue, nil), begin(t, h, queue, nil)
+	ended := begin(t, h, kit{}.compile(t, one), nil)
+	ends(t, h, ended)
+	eventually(t, "it is parked", func() bool { return status(t, h, waiting) == host.Waiting })
+	require.NoError(t, h.Stop(t.Context()))
+
+	h = open(t, local.Options{Journal: j, Restored: true})
+	require.NoError(t, h.Stop(t.Context()))
+	h = open(t, local.Options{Journal: j})
+	for _, run := range []string{waiting, first, second} {
+		assert.Equal(t, host.Held, status(t, h, run))
+	}
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a", "b"}}))
+	var state *host.StateError
+	assert.ErrorAs(t, h.Release(t.Context(), ended), &state)
+	require.NoError(t, h.Release(t.Context(), waiting))
+	assert.Equal(t, machine.Succeeded, ends(t, h, waiting).Status, "what came meanwhile was kept")
+	require.NoError(t, h.Release(t.Context(), second))
+	assert.Equal(t, host.Queued, status(t, h, second), "the first still holds its place")
+	require.NoError(t, h.Release(t.Context(), first))
+	assert.Equal(t, machine.Succeeded, ends(t, h, first).Status)
+	eventually(t, "the second begins", func() bool { return status(t, h, second) == host.Waiting || status(t, h, second) == machine.Running })
+	require.NoError(t, h.Cancel(t.Context(), second, ""))
+	assert.Equal(t, machine.Cancelled, ends(t, h, second).Status)
+}
+
+// A run whose journal does not fit goes no further, and says why.
+func TestMismatch(t *testing.T) {
+	j := &journal.Memory{}
+	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	run := begin(t, h, kit{}.compile(t, waits), nil)
+	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	require.NoError(t, h.Stop(t.Context()))
+
+	broken := errors.New("no action test.send")
+	h = open(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}}))
+	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	r, err := h.Get(t.Context(), run)
+	require.NoError(t, err)
+	assert.Equal(t, "replay_mismatch", r.Result.Error.Code)
+	assert.Contains(t, r.Result.Error.Message, "no action test.send")
+	assert.NotEmpty(t, r.Journal)
+	require.NoError(t, h.Stop(t.Context()))
+
+	h = open(t, local.Options{Journal: j})
+	assert.Equal(t, host.Mismatch, status(t, h, run), "nothing is tried behind people's backs")
+	require.NoError(t, h.Release(t.Context(), run))
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+
+	h = open(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
+	_, err = h.Get(t.Context(), run)
+	assert.NoError(t, err, "what is known is told")
+	var mismatch *machine.MismatchError
+	assert.ErrorAs(t, h.Retry(t.Context(), run, false), &mismatch)
+}
+
+func TestCancelOfWhatIsStuck(t *testing.T) {
+	j := &journal.Memory{}
+	require.NoError(t, j.Create(t.Context(), journal.Run{ID: "r", Flow: "f", Digest: "d", Version: 99, Status: "running", Started: time.Now()}, journal.Change{}))
+	h := open(t, local.Options{Journal: j})
+	eventually(t, "it is stuck", func() bool { return status(t, h, "r") == host.Mismatch })
+	require.NoError(t, h.Cancel(t.Context(), "r", "nobody can repair it"))
+	assert.Equal(t, machine.Cancelled, status(t, h, "r"))
+}
+
+// Runs of one flow do not keep those of another from a limit that they share.
+func TestFlowsTakeTurns(t *testing.T) {
+	k := limited(call.Limit{Key: "all", Rate: 200, Burst: 1}, call.Limit{})
+	var mu sync.Mutex
+	var order []string
+	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, c.Input["to"].(string))
+		return accepted(c)
+	}})
+	flow := func(name string) *plan.Plan {
+		return k.compile(t, fmt.Sprintf("flow: %s\nsteps:\n  - {id: send, action: test.send, with: {to: %s}}\n", name, name))
+	}
+	bulk, single := flow("bulk"), flow("single")
+	var runs []string
+	for range 100 {
+		runs = append(runs, begin(t, h, bulk, nil))
+	}
+	held, err := h.Get(t.Context(), runs[99])
+	require.NoError(t, err)
+	require.Len(t, held.Holds, 1)
+	assert.Contains(t, held.Holds[0].Reason, "200 a second")
+	assert.False(t, held.Holds[0].Until.IsZero())
+	mu.Lock()
+	before := len(order)
+	mu.Unlock()
+	ends(t, h, begin(t, h, single, nil))
+	mu.Lock()
+	assert.Less(t, slices.Index(order, "single"), before+20)
+	mu.Unlock()
+	for _, run := range runs {
+		assert.Equal(t, 1, ends(t, h, run).Steps[0].Attempts)
+	}
+	assert.Len(t, order, 101)
+}
+
+// A clock that is put back takes no reply away.
+func TestAClockThatIsPutBack(t *testing.T) {
+	clock := &shifted{}
+	h := open(t, local.Options{Clock: clock, Moment: time.Nanosecond})
+	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n")
+	run := begin(t, h, p, nil)
+	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	clock.back.Store(int64(time.Hour))
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: clock.Now()}))
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+}
+
+// shifted is the machine's clock, put back.
+type shifted struct {
+	host.System
+	back atomic.Int64
+}
+
+func (c *shifted) Now() time.Time { return time.Now().Add(-time.Duration(c.back.Load())) }
+
+// Who is told of the end of runs and of holds cannot do any harm.
+func TestWhoIsTold(t *testing.T) {
+	var mu sync.Mutex
+	var told []string
+	tell := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, fmt.Sprintf(format, args...))
+	}
+	h := open(t, local.Options{
+		OnStep:   func(_ string, s *machine.Step, _ []any) { tell("step %s", s.Path); panic("out of ink") },
+		OnEnd:    func(r *host.Result) { tell("end %s", r.Status); panic("out of ink") },
+		OnHold:   func(held host.Hold, lifted bool) { tell("%s hold %v", held.Scope, lifted) },
+		Panicked: func(c call.Call, v any, _ []byte) { tell("panic %v", v) },
+	})
+	ends(t, h, begin(t, h, kit{}.compile(t, one), nil))
+	require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
+	require.NoError(t, h.Pause(t.Context(), host.All, "", "again"))
+	require.NoError(t, h.Resume(t.Context(), host.All, ""))
+	require.NoError(t, h.Stop(t.Context()))
+	assert.Contains(t, told, "step send")
+	assert.Contains(t, told, "end succeeded")
+	assert.Contains(t, told, "panic out of ink")
+	assert.Subset(t, told, []string{"all hold false", "all hold true"})
+	assert.Error(t, h.Pause(t.Context(), "everything", "", ""))
+	assert.Error(t, h.Pause(t.Context(), host.All, "x", ""))
+	assert.Error(t, h.Pause(t.Context(), host.Flow, "", ""))
+}
+
+// While nothing answers whether a connection can be resolved, one call at a time finds
+// out, and costs no attempt.
+func TestHeldCallsOfAHost(t *testing.T) {
+	var away atomic.Bool
+	var asked atomic.Int64
+	away.Store(true)
+	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+		if !away.Load() {
+			return accepted(c)
+		}
+		asked.Add(1)
+		o := refused(true)
+		o.Held = true
+		return o
+	}})
+	p := kit{app: "TEST"}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n")
+	var runs []string
+	for range 11 {
+		runs = append(runs, begin(t, h, p, nil))
+	}
+	eventually(t, "all are held", func() bool {
+		list, err := h.Holds(t.Context())
+		require.NoError(t, err)
+		return len(list) == 1 && list[0].Calls == 11 && list[0].Auto
+	})
+	before := asked.Load()
+	eventually(t, "one tries", func() bool { return asked.Load() > before })
+	away.Store(false)
+	for _, run := range runs {
+		r := ends(t, h, run)
+		assert.Equal(t, 1, r.Steps[0].Attempts)
+	}
+	assert.LessOrEqual(t, asked.Load(), before+2)
+}
+
+// The workers bound how many runs are carried, and flows take turns in the line.
+func TestWorkers(t *testing.T) {
+	var mu sync.Mutex
+	now, most := 0, 0
+	h := open(t, local.Options{Workers: 3, Do: func(_ context.Context, c call.Call) call.Outcome {
+		mu.Lock()
+		if now++; now > most {
+			most = now
+		}
+		mu.Unlock()
+		time.Sleep(100 * time.Microsecond)
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return accepted(c)
+	}})
+	p := kit{}.compile(t, one)
+	var runs []string
+	for range 100 {
+		runs = append(runs, begin(t, h, p, nil))
+	}
+	for _, run := range runs {
+		ends(t, h, run)
+	}
+	assert.LessOrEqual(t, most, 3)
+}
