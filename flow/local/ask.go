@@ -54,7 +54,7 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 		return err
 	}
 	c := journal.Change{Records: []journal.Record{record}, Status: running, Waits: &journal.Waits{}}
-	never := w.state == queued || w.state == stuck // it does nothing any more
+	never := w.state == queued || w.queues || w.state == stuck // it does nothing any more
 	if never {
 		c.Status, c.Ended = string(machine.Cancelled), h.now()
 	}
@@ -157,8 +157,7 @@ func (h *Host) Release(ctx context.Context, run string) error {
 	defer h.mu.Unlock()
 	if w.queues {
 		w.queues, w.state = false, queued
-		l.line = append(l.line, w)
-		h.admitNext(l)
+		l.line = append(l.line, w) // it begins when it is released here, at the earliest
 		return nil
 	}
 	w.state, w.reason = parked, ""

@@ -74,6 +74,8 @@ func (h *Host) release(w *ward) {
 		delete(h.wards, w.id)
 	case w.state == inLine: // it was passed over
 		h.lanes.push(w)
+	case w.state == queued:
+		h.admitNext(w.lock)
 	case due:
 		h.enqueue(w)
 	}
@@ -151,7 +153,9 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 	waits := false
 	if head.Lock != "" {
 		w.lock = h.lockFor(head.Lock, 0)
-		if waits = w.lock.limit > 0 && w.lock.full(); !waits {
+		if waits = w.lock.limit > 0 && w.lock.full(); waits {
+			w.lock.coming++
+		} else {
 			w.lock.holders++
 		}
 	}
@@ -161,10 +165,14 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 	}
 	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
 		h.mu.Lock()
-		if l := w.lock; l != nil && !waits {
-			l.holders--
+		if l := w.lock; l != nil {
+			if w.lock = nil; waits {
+				l.coming--
+			} else {
+				l.holders--
+			}
+			h.admitNext(l)
 		}
-		w.lock = nil
 		h.mu.Unlock()
 		return h.check(ctx, fmt.Errorf("store that the run goes on: %w", err))
 	}
@@ -173,8 +181,7 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 	delete(h.unknown, w.id)
 	if waits {
 		w.state = queued
-		w.lock.line = append(w.lock.line, w)
-		h.admitNext(w.lock)
+		h.join(w) // it begins when it is released, at the earliest
 		return nil
 	}
 	w.state = parked

@@ -15,6 +15,7 @@ type lock struct {
 	key     string
 	limit   int
 	holders int
+	coming  int     // queued, and not stored yet
 	line    []*ward // queued, in order
 }
 
@@ -52,7 +53,15 @@ func (h *Host) lockFor(key string, limit int) *lock {
 }
 
 // full tells whether another run has to wait.
-func (l *lock) full() bool { return l.holders >= l.limit || len(l.line) > 0 }
+func (l *lock) full() bool { return l.holders >= l.limit || len(l.line)+l.coming > 0 }
+
+// join puts a queued run, which is stored by now, at the end of the line. The host's lock
+// is held.
+func (h *Host) join(w *ward) {
+	w.lock.coming--
+	w.lock.line = append(w.lock.line, w)
+	h.admitNext(w.lock)
+}
 
 // unlock lets go of what a ward holds, or waits for, and lets the next ones begin. The
 // host's lock is held.
@@ -62,7 +71,7 @@ func (h *Host) unlock(w *ward) {
 		return
 	}
 	w.lock = nil
-	if w.state == queued {
+	if w.state == queued || w.queues {
 		for i, other := range l.line {
 			if other == w {
 				l.line = append(l.line[:i], l.line[i+1:]...)
@@ -75,9 +84,10 @@ func (h *Host) unlock(w *ward) {
 	h.admitNext(l)
 }
 
-// admitNext begins queued runs as far as the lock has room. The host's lock is held.
+// admitNext begins queued runs as far as the lock has room. One whose journal somebody is
+// busy with begins, and those behind it, when it is released. The host's lock is held.
 func (h *Host) admitNext(l *lock) {
-	for len(l.line) > 0 && l.holders < l.limit && h.failed() == nil {
+	for len(l.line) > 0 && l.line[0].busy == nil && l.holders < l.limit && h.failed() == nil {
 		w := l.line[0]
 		l.line[0] = nil
 		l.line = l.line[1:]
@@ -88,7 +98,7 @@ func (h *Host) admitNext(l *lock) {
 			return
 		}
 	}
-	if len(l.line) == 0 && l.holders == 0 {
+	if len(l.line)+l.coming == 0 && l.holders == 0 {
 		delete(h.locks, l.key)
 	}
 	h.dispatch()

@@ -113,6 +113,7 @@ func (h *Host) hand(w *ward, event machine.Received) (wrote bool, err error) {
 		h.fail(err)
 		return false, err
 	}
+	w.handed++
 	h.enqueue(w)
 	h.dispatch()
 	return true, nil

@@ -81,14 +81,25 @@ func (r *runner) create(p *plan.Plan, start machine.Start, head journal.Run) err
 	return nil
 }
 
-// replay rebuilds the machine of a stored run.
+// replay rebuilds the machine of a stored run. Steps that ended before it was parked were
+// told then; those that end by what was handed to it since are told now.
 func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
-	m, start, err := r.h.replay(p, head, records, nil)
+	before := max(1, len(records)-r.takeHanded())
+	m, start, err := r.h.replay(p, head, records[:before], nil)
 	if err != nil {
 		return err
 	}
-	r.m, r.plan, r.started = m, p, start.At
 	m.Ended()
+	for _, record := range records[before:] {
+		event, err := r.h.decode(r.id, record)
+		if err != nil {
+			return err
+		}
+		if err := m.Apply(event); err != nil {
+			return err
+		}
+	}
+	r.m, r.plan, r.started = m, p, start.At
 	unknown := m.Unknown()
 	for _, key := range unknown {
 		r.noteUnknown(key)
@@ -99,6 +110,18 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		}
 	}
 	return nil
+}
+
+// takeHanded returns how many receipts were handed to the run while nobody carried it.
+func (r *runner) takeHanded() int {
+	if r.w == nil {
+		return 0
+	}
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	n := r.w.handed
+	r.w.handed = 0
+	return n
 }
 
 // post hands the loop something.

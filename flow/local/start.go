@@ -87,8 +87,11 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 	if locked != "" {
 		w.lock = h.lockFor(locked, p.Concurrency.Limit)
 		if w.lock.full() {
-			if w.state = queued; p.Concurrency.Reject {
+			if p.Concurrency.Reject {
 				w.lock, w.state = nil, over
+			} else {
+				w.state = queued
+				w.lock.coming++
 			}
 			return w, nil, nil
 		}
@@ -157,6 +160,9 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 		if !errors.As(err, &exists) && (errors.As(err, &store) || errors.Is(err, ErrCrashed)) {
 			h.fail(err)
 		}
+		if w.state == queued {
+			w.lock.coming--
+		}
 		h.forget(w)
 		if r != nil {
 			h.idle()
@@ -167,8 +173,7 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 	case r != nil:
 		h.launch(r.work)
 	case w.state == queued:
-		w.lock.line = append(w.lock.line, w)
-		h.admitNext(w.lock)
+		h.join(w)
 	case w.state == over:
 		delete(h.wards, w.id)
 	default:

@@ -29,6 +29,7 @@ type ward struct {
 	held    map[*hold]int
 	tickets map[string]*ticket // by limit
 	passed  map[string]int     // by the key of a call: how far it came through its limits
+	handed  int                // how many receipts were stored for it since it was parked
 
 	hearings []*hearing // of events that it may consume
 	waiters  []chan<- ended

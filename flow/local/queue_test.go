@@ -1,0 +1,147 @@
+package local_test
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const alone = "flow: f\nconcurrency: {limit: 1}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"
+
+// A turnstile lets calls through one by one, and counts those that are under way.
+type turnstile struct {
+	mu          sync.Mutex
+	under, most int
+	made        chan string   // runs, as their calls are made
+	pass        chan struct{} // one for each call
+}
+
+func newTurnstile() *turnstile {
+	return &turnstile{made: make(chan string, 10), pass: make(chan struct{}, 10)}
+}
+
+func (s *turnstile) do(_ context.Context, c call.Call) call.Outcome {
+	s.mu.Lock()
+	s.under++
+	s.most = max(s.most, s.under)
+	s.mu.Unlock()
+	s.made <- c.Run
+	<-s.pass
+	s.mu.Lock()
+	s.under--
+	s.mu.Unlock()
+	return accepted(c)
+}
+
+func opened(t *testing.T, j journal.Journal, p *plan.Plan, do call.Do) *local.Host {
+	t.Helper()
+	h, err := local.Open(t.Context(), local.Options{Journal: j, Do: do, Receipts: true,
+		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil }})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = h.Stop(context.Background()) })
+	return h
+}
+
+// The run that the others wait for ends while the next one is being stored: that one still
+// keeps those after it waiting.
+func TestALockOutlivesItsLastHolderWhileAnotherComes(t *testing.T) {
+	file, err := journal.OpenSQLite(filepath.Join(t.TempDir(), "journal.db"))
+	require.NoError(t, err)
+	defer file.Close()
+	coming, ended := make(chan struct{}), make(chan struct{})
+	creates := 0
+	j := &spy{Journal: file, before: func(_ int, op string, _ bool, _ []journal.Record) error {
+		if op == "create" {
+			if creates++; creates == 2 {
+				close(coming)
+				<-ended
+			}
+		}
+		return nil
+	}}
+	p := kit{}.compile(t, alone)
+	s := newTurnstile()
+	h := opened(t, j, p, s.do)
+	ctx := t.Context()
+	first, _, err := h.Start(ctx, p, host.Start{})
+	require.NoError(t, err)
+	<-s.made
+	second := make(chan host.Run)
+	go func() {
+		run, _, err := h.Start(ctx, p, host.Start{})
+		assert.NoError(t, err)
+		second <- run
+	}()
+	<-coming
+	s.pass <- struct{}{}
+	_, err = h.Wait(ctx, first.ID)
+	require.NoError(t, err)
+	close(ended)
+	b := <-second
+	assert.Equal(t, b.ID, <-s.made)
+	third, _, err := h.Start(ctx, p, host.Start{})
+	require.NoError(t, err)
+	assert.Equal(t, host.Queued, third.Status)
+	s.pass <- struct{}{}
+	s.pass <- struct{}{}
+	for _, id := range []string{b.ID, third.ID} {
+		result, err := h.Wait(ctx, id)
+		require.NoError(t, err)
+		assert.Equal(t, machine.Succeeded, result.Status)
+	}
+	assert.Equal(t, 1, s.most)
+}
+
+// A queued run whose turn comes while it is being cancelled does not begin.
+func TestACancelledRunDoesNotBegin(t *testing.T) {
+	file, err := journal.OpenSQLite(filepath.Join(t.TempDir(), "journal.db"))
+	require.NoError(t, err)
+	defer file.Close()
+	cancelling, ended := make(chan struct{}), make(chan struct{})
+	j := &spy{Journal: file}
+	j.after = func(_ int, _ string, _ bool, records []journal.Record) error {
+		if len(records) == 1 && records[0].Kind == "cancel" {
+			close(cancelling)
+			<-ended
+		}
+		return nil
+	}
+	p := kit{}.compile(t, alone)
+	s := newTurnstile()
+	h := opened(t, j, p, s.do)
+	ctx := t.Context()
+	first, _, err := h.Start(ctx, p, host.Start{})
+	require.NoError(t, err)
+	<-s.made
+	second, _, err := h.Start(ctx, p, host.Start{})
+	require.NoError(t, err)
+	require.Equal(t, host.Queued, second.Status)
+	done := make(chan error)
+	go func() { done <- h.Cancel(ctx, second.ID, "not needed") }()
+	<-cancelling
+	s.pass <- struct{}{}
+	_, err = h.Wait(ctx, first.ID)
+	require.NoError(t, err)
+	close(ended)
+	require.NoError(t, <-done)
+	report, err := h.Get(ctx, second.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Cancelled, report.Run.Status)
+	third, _, err := h.Start(ctx, p, host.Start{})
+	require.NoError(t, err)
+	assert.Equal(t, machine.Running, third.Status)
+	s.pass <- struct{}{}
+	_, err = h.Wait(ctx, third.ID)
+	require.NoError(t, err)
+}
