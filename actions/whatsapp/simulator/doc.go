@@ -55,6 +55,24 @@
 //	+33 5 36 49 0042   the same with 131000
 //	+33 5 36 49 0043   the same with 131047
 //
+// # The control API
+//
+// Below ControlPath, in JSON; the methods of Simulator do the same. Requests from other
+// sites' pages are refused.
+//
+//	GET  state                         the time, and the counts
+//	GET  messages?person=&phone_number_id=&key=&type=&inbound=&limit=
+//	GET  keys?prefix=                  how often each callback key was accepted: none is lost, two is twice
+//	POST messages                      an Inbound: a person writes
+//	POST tap, react, read              a person presses, reacts, reads
+//	POST clock {"advance": "24h"}      moves the time
+//	POST idle                          waits until the webhooks that are due were tried
+//	POST reset                         begins the scene anew
+//	GET, POST, DELETE faults           one Fault, or a list of them
+//	POST webhook                       a Webhook, after its handshake
+//	POST people, tokens, templates, numbers   a Person, Token, TemplateChange, NumberChange
+//	GET  magic                         the recipients that do something by themselves
+//
 // # What of the platform is simulated
 //
 // Endpoints, from v19.0 to v25.0 and without a version:

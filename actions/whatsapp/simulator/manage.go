@@ -106,7 +106,7 @@ func (s *Simulator) node(g *graphCall, id string) *refusal {
 		return s.answerFields(g, "WhatsAppMessageTemplate", want, templateNode(t), "name,parameter_format,components,language,status,category,id")
 	}
 	if id == s.world.app.ID {
-		return s.answerFields(g, "Application", want, []Fields{{"id", id}, {"name", s.world.app.Name}}, "id,name")
+		return s.answerFields(g, "Application", want, []nodeField{{"id", id}, {"name", s.world.app.Name}}, "id,name")
 	}
 	n := s.world.number(id)
 	if n == nil || !g.token.sees(n.account) {
@@ -115,8 +115,8 @@ func (s *Simulator) node(g *graphCall, id string) *refusal {
 	return s.answerFields(g, "WhatsAppBusinessPhoneNumber", want, s.numberNode(n), numberFields)
 }
 
-// Fields is a field of a node.
-type Fields struct {
+// A nodeField is a field of what an ID stands for.
+type nodeField struct {
 	Name  string
 	Value any
 }
@@ -124,7 +124,7 @@ type Fields struct {
 const numberFields = "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,throughput,webhook_configuration,id"
 
 // answerFields answers with the fields that were asked for, or the usual ones.
-func (s *Simulator) answerFields(g *graphCall, node, want string, all []Fields, usual string) *refusal {
+func (s *Simulator) answerFields(g *graphCall, node, want string, all []nodeField, usual string) *refusal {
 	body, err := selected(node, want, all, usual)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *Simulator) answerFields(g *graphCall, node, want string, all []Fields, 
 	return s.answerText(g, body)
 }
 
-func selected(node, want string, all []Fields, usual string) ([]byte, *refusal) {
+func selected(node, want string, all []nodeField, usual string) ([]byte, *refusal) {
 	names := strings.Split(cmp.Or(strings.ReplaceAll(want, " ", ""), usual), ",")
 	if !slices.Contains(names, "id") {
 		names = append(names, "id")
@@ -145,7 +145,7 @@ func selected(node, want string, all []Fields, usual string) ([]byte, *refusal) 
 		if name == "" {
 			continue
 		}
-		i := slices.IndexFunc(all, func(f Fields) bool { return f.Name == name })
+		i := slices.IndexFunc(all, func(f nodeField) bool { return f.Name == name })
 		if i < 0 {
 			return nil, invalid(fmt.Sprintf("(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, node))
 		}
@@ -160,8 +160,8 @@ func selected(node, want string, all []Fields, usual string) ([]byte, *refusal) 
 	return append(b, '}'), nil
 }
 
-func accountNode(id string, a *account) []Fields {
-	return []Fields{
+func accountNode(id string, a *account) []nodeField {
+	return []nodeField{
 		{"id", id}, {"name", a.Name}, {"timezone_id", "1"}, {"currency", "EUR"}, {"message_template_namespace", namespace(a.ID)},
 		{"account_review_status", "APPROVED"}, {"business_verification_status", "verified"}, {"country", "FR"}, {"ownership_type", "CLIENT_OWNED"},
 		{"status", "ACTIVE"}, {"marketing_messages_lite_api_status", nil}, {"owner_business_info", map[string]string{"id": a.Business, "name": a.Name}},
@@ -174,7 +174,7 @@ func namespace(id string) string {
 	return strings.ToLower(fmt.Sprintf("%x_%x_%x_%x_%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16]))
 }
 
-func (s *Simulator) numberNode(n *number) []Fields {
+func (s *Simulator) numberNode(n *number) []nodeField {
 	level := "STANDARD"
 	if n.Throughput > 80 {
 		level = "HIGH"
@@ -183,7 +183,7 @@ func (s *Simulator) numberNode(n *number) []Fields {
 	if n.Test {
 		mode = "SANDBOX"
 	}
-	return []Fields{
+	return []nodeField{
 		{"id", n.ID}, {"verified_name", n.Name}, {"display_phone_number", n.Phone}, {"quality_rating", n.Quality}, {"name_status", n.NameStatus}, {"new_name_status", "NONE"},
 		{"code_verification_status", "VERIFIED"}, {"status", n.Status}, {"platform_type", "CLOUD_API"}, {"throughput", map[string]string{"level": level}},
 		{"account_mode", mode}, {"is_official_business_account", false}, {"is_pin_enabled", true}, {"is_on_biz_app", false}, {"certificate", nil}, {"last_onboarded_time", nil},

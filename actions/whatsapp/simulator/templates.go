@@ -22,9 +22,9 @@ func (w *world) templateByID(id string) (*template, *account) {
 	return nil, nil
 }
 
-func templateNode(t *template) []Fields {
+func templateNode(t *template) []nodeField {
 	format := cmp.Or(t.def.ParameterFormat, "POSITIONAL")
-	return []Fields{
+	return []nodeField{
 		{"name", t.def.Name}, {"parameter_format", format}, {"components", t.def.Components}, {"language", t.def.Language}, {"status", t.status},
 		{"category", t.def.Category}, {"id", t.id}, {"rejected_reason", cmp.Or(t.def.RejectedReason, "NONE")},
 		{"quality_score", map[string]any{"score": t.quality, "date": t.created.Unix()}}, {"previous_category", nil}, {"sub_category", nil},

@@ -40,18 +40,23 @@ function merge(old, fresh) {
   while (at) { const gone = at; at = at.nextSibling; gone.remove(); }
 }
 
-function messages() { return document.getElementById("messages").childElementCount; }
+// last is what is at the end of the messages.
+function last() { const of = document.getElementById("messages").lastElementChild; return of && of.id; }
+
+// scrolls tells whether the messages scroll by themselves; on a phone the page does.
+function scrolls(log) { return log.scrollHeight > log.clientHeight + 1; }
 
 function nearEnd() {
-  const l = document.getElementById("log");
-  const box = l.scrollHeight > l.clientHeight + 1 ? l : document.scrollingElement;
-  return box.scrollHeight - box.scrollTop - box.clientHeight < 160;
+  const log = document.getElementById("log");
+  if (scrolls(log)) return log.scrollHeight - log.scrollTop - log.clientHeight < 160;
+  const end = log.getBoundingClientRect().bottom;
+  return end > 0 && end < window.innerHeight + 160;
 }
 
 function toEnd() {
-  const l = document.getElementById("log");
-  if (l.scrollHeight > l.clientHeight + 1) l.scrollTop = l.scrollHeight;
-  else l.scrollIntoView({ block: "end" });
+  const log = document.getElementById("log");
+  if (scrolls(log)) log.scrollTop = log.scrollHeight;
+  else log.scrollIntoView({ block: "end" });
 }
 
 async function refresh() {
@@ -62,12 +67,11 @@ async function refresh() {
       again = false;
       const answer = await fetch("/_simulator/page/part" + location.search);
       if (!answer.ok) break;
-      const fresh = document.createElement("div");
-      fresh.id = "part";
-      fresh.append(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
-      const end = nearEnd(), before = messages();
+      const text = '<div id="part">' + await answer.text() + "</div>";
+      const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("part");
+      const end = nearEnd(), before = last();
       merge(part, fresh);
-      if (end && messages() !== before) toEnd();
+      if (end && last() !== before) toEnd();
     } while (again);
   } catch { /* the simulator is gone; the stream says when it is back */ }
   busy = false;
