@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type running struct {
 	url    string // of the daemon
 	log    *lines
 	stop   func() (code int)
+	cut    func() // interrupts it once more
+	hangup func()
 	client *server.Client
 }
 
@@ -112,11 +115,24 @@ func simulated(t *testing.T, project string, flows ...string) (dir string, api *
 func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, dir: dir, api: api, log: newLines()}
-	signals := make(chan chan<- os.Signal, 1)
-	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log, listen: func(c chan<- os.Signal) func() {
-		signals <- c
-		return func() {}
-	}}
+	signals, hangups := make(chan chan<- os.Signal, 1), make(chan chan<- os.Signal, 1)
+	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log,
+		listen: func(c chan<- os.Signal) func() {
+			signals <- c
+			return func() {}
+		},
+		hangups: func(c chan<- os.Signal) func() {
+			hangups <- c
+			return func() {}
+		},
+	}
+	r.hangup = func() {
+		c := <-hangups
+		c <- syscall.SIGHUP
+		hangups <- c
+	}
+	interrupt := sync.OnceValue(func() chan<- os.Signal { return <-signals })
+	r.cut = func() { interrupt() <- os.Interrupt }
 	ended := make(chan int, 1)
 	go func() {
 		ended <- a.run(context.Background(), append([]string{"serve", dir, "--listen", "127.0.0.1:0"}, args...))
@@ -125,8 +141,8 @@ func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string)
 		select {
 		case code := <-ended:
 			return code
-		case c := <-signals:
-			c <- os.Interrupt
+		default:
+			r.cut()
 		}
 		return <-ended
 	})
@@ -331,5 +347,10 @@ func TestReload(t *testing.T) {
 	require.NoError(t, err)
 	names, _ := json.Marshal([]string{flows[0].Flow, flows[1].Flow})
 	assert.Equal(t, `["hello","other"]`, string(names), "the old ones are there")
+	r.hangup()
+	r.log.wait(t, `(?s)the flows have mistakes; they stay as they were.*flow0\.flow\.yaml:\d+:\d+: error: .*\^\^\^`)
+	write(t, filepath.Join(dir, "flow0.flow.yaml"), sendsHello)
+	r.hangup()
+	r.log.wait(t, `msg=reloaded flows=2`)
 	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33612345678"}).Status)
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The first interrupt lets a call finish; the second cuts it off, and what became of it is
+// then unknown, for the next start to say.
+func TestDaemonIsCutOff(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	require.NoError(t, api.AddFault(simulator.Fault{Do: "hang", Times: 1}))
+	r := serving(t, dir, nil)
+	started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return api.Counts().Accepted == 1 }, 10*time.Second, time.Millisecond)
+	stopped := make(chan int)
+	go func() { stopped <- r.stop() }()
+	r.log.wait(t, "stopping: what is under way finishes")
+	r.cut()
+	assert.Equal(t, 0, <-stopped)
+	assert.Contains(t, r.log.String(), "cutting off what is under way")
+
+	r = serving(t, dir, nil)
+	d, err := r.client.Run(t.Context(), started.RunID, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, d.Unknown, "%+v", d.Steps)
+	assert.Equal(t, 1, api.Counts().Accepted, "it is not sent again")
+}
+
+// systemd is told when the daemon is ready, and when it stops.
+func TestNotify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n")
+	if len(path) > maxSocketPath {
+		t.Skip("the path of the temporary folder is too long for a socket")
+	}
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer socket.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api)
+	heard := func() string {
+		text := make([]byte, 100)
+		n, err := socket.Read(text)
+		require.NoError(t, err)
+		return string(text[:n])
+	}
+	assert.Equal(t, "READY=1", heard())
+	r.stop()
+	assert.Equal(t, "STOPPING=1", heard())
+}
+
+// With a certificate it speaks TLS, and nothing else.
+func TestServeTLS(t *testing.T) {
+	dir, _ := simulated(t, "", sendsHello)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "facteur.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	cert, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	r := serving(t, dir, nil, "--tls-cert", cert, "--tls-key", keyFile)
+	require.Regexp(t, `^https://`, r.url)
+	trusted := x509.NewCertPool()
+	parsed, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	trusted.AddCert(parsed)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	resp, err := client.Get(r.url + "/healthz")
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.JSONEq(t, `{"status": "ok"}`, string(body))
+	code, _, stderr := facteur(t, dir, "", "runs", "list")
+	assert.Equal(t, 0, code, stderr)
+}
+
+// opened is a daemon whose parts a test sees.
+func opened(t *testing.T, dir string) *daemon {
+	t.Helper()
+	p, found, err := openProject(dir)
+	require.NoError(t, err)
+	require.Empty(t, found)
+	log := newLines()
+	a := &app{stdout: log, stderr: log}
+	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
+	require.NoError(t, err)
+	d, err := a.openDaemon(t.Context(), t.Context(), p, config, a.logger("text"), false)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = d.stop(t.Context())
+		d.close()
+	})
+	return d
+}
+
+// What is older than the retention is forgotten; silence is noticed.
+func TestUpkeep(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	d := opened(t, dir)
+	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
+	for range 3 {
+		_, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: 10 * time.Second})
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 3, api.Counts().Accepted)
+	silent := d.silence.Senders(time.Now().Add(11 * time.Minute))
+	require.Len(t, silent, 1)
+	assert.Equal(t, "106540352242922", silent[0].Sender)
+
+	d.prune(t.Context())
+	list, err := client.Runs(t.Context(), server.Query{})
+	require.NoError(t, err)
+	assert.Len(t, list.Runs, 3)
+	d.config.Retention = -time.Minute
+	d.prune(t.Context())
+	list, err = client.Runs(t.Context(), server.Query{})
+	require.NoError(t, err)
+	assert.LessOrEqual(t, len(list.Runs), 1, "the last one stays, for its number")
+	assert.Contains(t, d.stderr.(*lines).String(), `msg="forgot what is old" what=journal`)
+}
+
+// handled asks a daemon without a network.
+type handled struct{ d *daemon }
+
+func (h handled) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, inside := h.d.handlers(req.Context())
+	w := httptest.NewRecorder()
+	req.Host = "localhost"
+	inside.ServeHTTP(w, req)
+	return w.Result(), nil
+}
