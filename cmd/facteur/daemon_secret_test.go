@@ -126,7 +126,7 @@ http: {allow_private: true}
 		return err
 	}))
 	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
-	require.Contains(t, everything["log"], "step=order")
+	require.Contains(t, everything["log"], "step=notify")
 	for _, secret := range []string{token, appSecret, verify, bearer, "secret-1-of-the-role", key, pin} {
 		for how, form := range formsOf(secret) {
 			for where, text := range everything {
