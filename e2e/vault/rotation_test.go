@@ -98,9 +98,11 @@ func TestRotation(t *testing.T) {
 	g.token.Store("EAAG4") // and nobody tells the vault
 	o := send()
 	require.Equal(t, call.Failed, o.Status)
+	require.True(t, o.Refused, "the vault has no other token either")
 	s.Seal(t)
 	o = send()
 	require.Equal(t, call.Failed, o.Status)
+	require.EqualValues(t, 64, g.accepted.Load())
 	s.Unseal(t)
 	rotate("EAAG4")
 	require.Equal(t, call.Succeeded, send().Status)

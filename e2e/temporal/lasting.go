@@ -1,0 +1,135 @@
+package temporal
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/metrics"
+	"go.temporal.io/server/schema/sqlite"
+	"go.temporal.io/server/temporal"
+)
+
+// A Lasting server keeps what it knows in a file, so that it can end and come back.
+type Lasting struct {
+	Address   string // host:port, the same after a restart
+	Namespace string
+
+	config *config.Config
+	server temporal.Server
+}
+
+// store is the name of the SQLite plugin, and of the store that it keeps.
+const store = "sqlite"
+
+// StartLasting starts a server that ends with the test, with a namespace that has these
+// search attributes.
+func StartLasting(t testing.TB, attributes map[string]enums.IndexedValueType) *Lasting {
+	t.Helper()
+	file := &config.SQL{
+		PluginName: store, DatabaseName: filepath.Join(t.TempDir(), "temporal.db"),
+		ConnectAttributes: map[string]string{"mode": "rwc"},
+	}
+	s := &Lasting{Namespace: "lasting", config: configuration(t, file)}
+	s.Address = s.config.PublicClient.HostPort
+	require.NoError(t, sqlite.SetupSchema(file))
+	namespace, err := sqlite.NewNamespaceConfig(s.config.ClusterMetadata.CurrentClusterName, s.Namespace, false, attributes)
+	require.NoError(t, err)
+	require.NoError(t, sqlite.CreateNamespaces(file, namespace))
+	t.Cleanup(func() { s.Stop(t) })
+	s.Restart(t)
+	return s
+}
+
+// Restart starts a stopped server again, with all that it knew.
+func (s *Lasting) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	server, err := temporal.NewServer(
+		temporal.WithConfig(s.config),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+		}),
+	)
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	s.server = server
+	require.Eventually(t, func() bool {
+		c, err := client.Dial(client.Options{HostPort: s.Address, Namespace: s.Namespace, Logger: quiet{}})
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// Stop ends the server. The file stays.
+func (s *Lasting) Stop(t testing.TB) {
+	t.Helper()
+	if s.server != nil {
+		require.NoError(t, s.server.Stop())
+		s.server = nil
+	}
+}
+
+// configuration is that of a server on loopback, on ports that are free.
+func configuration(t testing.TB, file *config.SQL) *config.Config {
+	t.Helper()
+	free := ports(t, 10)
+	service := func() config.Service {
+		rpc := config.RPC{GRPCPort: free[0], MembershipPort: free[1], BindOnIP: "127.0.0.1"}
+		free = free[2:]
+		return config.Service{RPC: rpc}
+	}
+	frontend := fmt.Sprintf("127.0.0.1:%d", free[0])
+	return &config.Config{
+		Global: config.Global{
+			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: "127.0.0.1"},
+			Metrics:    &metrics.Config{Prometheus: &metrics.PrometheusConfig{ListenAddress: fmt.Sprintf("127.0.0.1:%d", free[8]), HandlerPath: "/metrics"}},
+		},
+		Persistence: config.Persistence{
+			DefaultStore: store, VisibilityStore: store, NumHistoryShards: 1,
+			DataStores: map[string]config.DataStore{store: {SQL: file}},
+		},
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10, MasterClusterName: "active", CurrentClusterName: "active",
+			ClusterInformation: map[string]cluster.ClusterInformation{"active": {Enabled: true, InitialFailoverVersion: 1, RPCAddress: frontend}},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		Services: map[string]config.Service{
+			"frontend": service(), "history": service(), "matching": service(), "worker": service(),
+		},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: "disabled"},
+			Visibility: config.VisibilityArchival{State: "disabled"},
+		},
+		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
+			History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
+			Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+		}},
+		PublicClient: config.PublicClient{HostPort: frontend},
+	}
+}
+
+// ports returns some that nobody listens on.
+func ports(t testing.TB, n int) (free []int) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		free = append(free, l.Addr().(*net.TCPAddr).Port)
+	}
+	return free
+}
