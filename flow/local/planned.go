@@ -16,6 +16,7 @@ const maxPlans = 256
 // A planned is a plan, and what the host knows of it.
 type planned struct {
 	*plan.Plan
+	given   *plan.Plan // what a run was started with, nil for one that is restored
 	restore sync.Once
 	err     error
 	walk    sync.Once
@@ -30,10 +31,10 @@ type plans map[string]*planned
 func (h *Host) keepPlan(p *plan.Plan) *planned {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if known := h.plans[p.Digest]; known != nil && known.Plan == p {
+	if known := h.plans[p.Digest]; known != nil && known.given == p {
 		return known
 	}
-	out := &planned{Plan: p}
+	out := &planned{Plan: p, given: p}
 	out.restore.Do(func() {})
 	h.plans.put(p.Digest, out)
 	return out
