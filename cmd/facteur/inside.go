@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"io"
 	"net/http"
 )
@@ -32,8 +33,8 @@ func (i inside) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 		case v == nil:
 		case v != http.ErrAbortHandler:
 			panic(v)
-		case ctx.Err() != nil:
-			resp, err = nil, ctx.Err()
+		case ctx.Err() != nil: // on a virtual clock, time-outs cancel
+			resp, err = nil, context.DeadlineExceeded
 		case !a.flushed:
 			resp, err = nil, io.ErrUnexpectedEOF
 		default:

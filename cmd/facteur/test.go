@@ -17,6 +17,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/vault"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -30,6 +31,7 @@ type testFlags struct {
 	coverage    bool
 	coverageMin float64
 	record      bool
+	simulate    bool
 }
 
 func (a *app) testCommand() *cobra.Command {
@@ -42,8 +44,13 @@ func (a *app) testCommand() *cobra.Command {
 A path is a file that ends in .test.yaml, or a folder: then every test below it is run.
 Requests are answered by the exchanges of each case, strictly; time is virtual.
 
-With --record, requests of cases that name a recording go to the real API with the real
-connections, and the recording is written anew, without secrets. It sends real messages.`,
+With --simulate, cases that have no exchanges run against a simulator of the Cloud API, with
+the receipts and replies that it brings. With --record beside it, what was exchanged is
+written below the case, or to the recording that it names and that is not there yet.
+
+With --record alone, requests of cases that name a recording go to the real API with the
+real connections, and the recording is written anew, without secrets. It sends real
+messages.`,
 		Example: "  facteur test .\n  facteur test flows --coverage --coverage-min 80 --junit report.xml",
 		Args:    atLeastOne("PATH"),
 		RunE:    func(c *cobra.Command, args []string) error { return a.test(c.Context(), args, f) },
@@ -54,7 +61,8 @@ connections, and the recording is written anew, without secrets. It sends real m
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the steps of every case")
 	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the coverage of each flow, and which steps and branches no case took")
 	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail when less than `N` percent of steps and branches are covered")
-	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew")
+	c.Flags().BoolVar(&f.simulate, "simulate", false, "run cases that have no exchanges against a simulator")
+	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew; with --simulate, write what the simulator answered")
 	return c
 }
 
@@ -155,7 +163,11 @@ func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Opti
 	if f.run != "" {
 		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
 	}
-	if f.record {
+	switch {
+	case f.simulate:
+		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulatedDo(tested, w) }
+		o.Keep = f.record
+	case f.record:
 		return o, p.record(&o)
 	}
 	return o, nil
@@ -164,16 +176,7 @@ func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Opti
 // testDo makes the calls of one case: its connections have test tokens, and its requests
 // go where the case wants them.
 func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, error) {
-	given := map[string]map[string]string{}
-	names := append(sortedNames(p.Connections), tested.Connections...)
-	for name, fields := range w.Connections {
-		given[name] = map[string]string{}
-		for key, value := range fields {
-			given[name][key] = fmt.Sprint(value)
-		}
-		names = append(names, name)
-	}
-	fixed, err := p.testConnections(names, given, testToken)
+	fixed, err := p.caseConnections(tested, w)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +189,20 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 		return nil, err
 	}
 	return set.Do, nil
+}
+
+// caseConnections makes the connections of one case, with test tokens.
+func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[string]vault.Connection, error) {
+	given := map[string]map[string]string{}
+	names := append(sortedNames(p.Connections), tested.Connections...)
+	for name, fields := range w.Connections {
+		given[name] = map[string]string{}
+		for key, value := range fields {
+			given[name][key] = fmt.Sprint(value)
+		}
+		names = append(names, name)
+	}
+	return p.testConnections(names, given, testToken)
 }
 
 // known answers what actions want to know from what a test case says, and has sent.

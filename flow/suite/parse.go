@@ -157,6 +157,7 @@ func (l *loader) testCase(n *flow.Node) *Case {
 	c := &Case{
 		Name: shape.Name, Range: n.Get("name").Range, now: shape.Now.UTC(), random: shape.Random,
 		world: World{Connections: shape.Connections, Window: shape.Window},
+		first: n.Entries[0].Key.Whole, given: n.Get("exchanges") != nil,
 	}
 	c.plan = l.withSettings(n.Get("settings"), shape.Settings)
 	var more diag.List

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -27,10 +28,15 @@ type execution struct {
 	f        *File
 	o        Options
 	clock    *host.Virtual
-	player   *record.Player   // nil while recording
+	player   *record.Player   // nil while recording, and simulated
 	recorder *record.Recorder // nil unless recording
+	stand    *Simulated       // nil unless simulated
 	crashes  []crash          // that are still to come
 	report   *CaseReport
+
+	calls sync.Map // madeCall by key, of a case that is simulated
+	mu    sync.Mutex
+	came  []told // by the stand-in
 }
 
 // run runs one case, and adds to taken the ways that its run took.
@@ -121,6 +127,10 @@ func (x *execution) prepare() bool {
 		x.recorder = record.NewRecorder(x.o.Record, x.o.Scrub)
 		return true
 	}
+	if x.simulated() {
+		x.stand = &Simulated{Clock: x.clock, Through: x.through, x: x}
+		return true
+	}
 	exchanges := x.c.exchanges
 	if x.c.recording.Value != "" {
 		name, text, ok := x.read("recording", x.c.recording)
@@ -157,16 +167,20 @@ func (x *execution) run(ctx context.Context) *host.Result {
 	}
 	world := x.c.world
 	news := &news{c: x.c, clock: x.clock}
-	world.RoundTripper, world.Now, world.Events = x.transport(), x.clock.Now, news.came
-	do, err := x.o.Do(world)
+	world.Now, world.Events, world.Simulated = x.clock.Now, news.came, x.stand
+	do, end, err := x.do(world)
 	if err != nil {
 		x.fail(x.c.Range, "%s", err)
 		return nil
 	}
+	defer end()
 	h := local.New(local.Options{
 		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Receipts: true,
 		Feed: x.c.feed, Crash: x.crash, Hard: ctx,
 	})
+	if x.stand != nil {
+		x.stand.h = h
+	}
 	seed := sha256.Sum256([]byte(x.f.Flow + "\n" + x.c.Name))
 	result, err := h.Run(ctx, x.c.plan, local.Start{Inputs: x.c.inputs, ID: runID, Seed: seed[:], Random: x.c.random})
 	for errors.Is(err, local.ErrCrashed) && !x.mismatched() {
@@ -255,10 +269,16 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	for _, k := range x.crashes {
 		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
 	}
-	if x.recorder != nil {
+	switch {
+	case x.recorder != nil && x.c.recording.Value != "":
 		if err := x.recorder.WriteFile(x.beside(x.c.recording)); err != nil {
 			x.fail(x.c.recording.Whole, "%s", err)
 		}
+		return
+	case x.recorder != nil:
+		x.add()
+		return
+	case x.player == nil:
 		return
 	}
 	for _, unused := range x.player.Unused() {

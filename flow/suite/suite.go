@@ -28,6 +28,7 @@ type File struct {
 	Cases []*Case
 
 	catalog call.Catalog
+	added   []addition // to the text, in the order of the cases
 }
 
 // A Case is one run of the flow and what is expected of it.
@@ -42,7 +43,9 @@ type Case struct {
 	started   *host.Event // the event that starts the run; nil for inputs
 	now       time.Time
 	random    []int64
-	inputFile diag.Text // the inputs are in; Value "" without one
+	first     diag.Range // the first key of the case
+	given     bool       // it has exchanges, maybe none
+	inputFile diag.Text  // the inputs are in; Value "" without one
 	exchanges []*record.Exchange
 	recording diag.Text // Value "" without one
 	feed      []local.Feed
@@ -69,6 +72,19 @@ type World struct {
 	// Events returns the events that have come by now, that which started the run
 	// first. It may be called concurrently.
 	Events func() []host.Event
+
+	// Simulated is set for Options.Simulate alone, and RoundTripper is not then.
+	Simulated *Simulated
+}
+
+// Simulated is what whoever stands in for an API lives by, and whom it tells.
+type Simulated struct {
+	Clock *host.Virtual
+	// Through returns what requests to the stand-in must go through.
+	Through func(standIn http.RoundTripper) http.RoundTripper
+
+	x *execution
+	h *local.Foreground
 }
 
 // Options are what Run does not know by itself. Do is required.
@@ -80,6 +96,12 @@ type Options struct {
 	Select func(name string) bool
 	// ReadFile reads a recording. nil: os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
+	// Simulate, when set, returns what makes the calls of one case that has no exchanges,
+	// in place of Do; close is called when its run has ended.
+	Simulate func(World) (do call.Do, close func(), err error)
+	// Keep has what was exchanged in such cases written: to the recording that the case
+	// names and that is not there yet, else below the case itself.
+	Keep bool
 	// Record, when set, answers the requests in place of the recorded exchanges, which
 	// are written anew. The cases then must name the file: recording: FILE.
 	Record http.RoundTripper
@@ -98,6 +120,11 @@ func Run(ctx context.Context, f *File, o Options) *Report {
 		if o.Select == nil || o.Select(c.Name) {
 			r.Cases = append(r.Cases, c.run(ctx, f, o, r.taken))
 		}
+	}
+	if err := f.write(); err != nil {
+		last := r.Cases[len(r.Cases)-1]
+		last.Failures = append(last.Failures, Failure{Range: last.Range, Message: "the exchanges could not be written: " + err.Error()})
+		last.Passed = false
 	}
 	return r
 }

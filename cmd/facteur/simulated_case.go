@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"facteur/flow/call"
+	"facteur/flow/plan"
+	"facteur/flow/suite"
+	"facteur/vault"
+)
+
+// caseSeed makes the simulator's ids the same each time that a case is run.
+const caseSeed = 1
+
+// simulatedDo makes the calls of one case: its messages go to a simulator, and nothing goes
+// to the network.
+func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do, func(), error) {
+	fixed, err := p.caseConnections(tested, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range whatsappConnections(tested) {
+		c := fixed[name]
+		delete(c.Setup, "base_url")
+		if c.App == vault.WhatsApp && c.Get("sender_phone_id") == "" {
+			c.Setup["sender_phone_id"] = exampleSender
+		}
+		// The simulator signs with it, whatever the case gives.
+		c.Secrets["app_secret"], c.Secrets["verify_token"] = vault.NewSecret(testToken), vault.NewSecret(testToken)
+	}
+	templates, err := p.simulatedTemplates()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := newSimulation(simulationOptions{clock: w.Simulated.Clock, templates: templates, connections: fixed, seed: caseSeed})
+	if err != nil {
+		return nil, nil, err
+	}
+	end := func() { _ = s.Close() }
+	s.host = w.Simulated
+	v, err := p.vault(fixed)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	known := s.known
+	if window := p.window(w); window != nil {
+		known.Window = window
+	}
+	known.Client = &http.Client{Transport: w.Simulated.Through(inside{s.Simulator})}
+	set, err := newCatalog(v, nil, p.policy(), known)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return s.does(onlyMessages(set.Do)), end, nil
+}
+
+// onlyMessages refuses what there is no simulator of.
+func onlyMessages(do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		if c.Action == "http.request" {
+			return call.Outcome{Status: call.Failed, Error: &call.Error{
+				Code: "not_simulated", Class: "recording", Message: "there is no simulator of what http.request asks for: give the case exchanges",
+			}}
+		}
+		return do(ctx, c)
+	}
+}
