@@ -267,7 +267,7 @@ func (j *Memory) Prune(ctx context.Context, before time.Time, most int) (int, er
 	defer j.mu.Unlock()
 	n := 0
 	j.order = slices.DeleteFunc(j.order, func(r *memoryRun) bool {
-		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(before) && r.head.Seq < j.last
+		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(before) && r.head.Unknown == 0 && r.head.Seq < j.last
 		if old {
 			delete(j.runs, r.head.ID)
 			n++

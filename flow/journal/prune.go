@@ -15,7 +15,7 @@ import (
 const batch = 64
 
 const (
-	selectOldRuns   = "SELECT seq, id FROM runs WHERE seq >= ? AND seq < ? AND ended < ? ORDER BY seq LIMIT ?"
+	selectOldRuns   = "SELECT seq, id FROM runs WHERE seq >= ? AND seq < ? AND ended < ? AND unknown = 0 ORDER BY seq LIMIT ?"
 	selectOldEvents = "SELECT seq, id FROM events WHERE done = 1 AND at < ? ORDER BY at LIMIT ?"
 )
 
@@ -116,7 +116,7 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 	plans, blocks := map[int64]bool{}, map[int64]bool{}
 	for _, run := range runs {
 		found := false
-		err := sqlitefile.Query(conn, "DELETE FROM runs WHERE seq = ? AND ended < ? RETURNING plan", func(row *sqlite.Stmt) {
+		err := sqlitefile.Query(conn, "DELETE FROM runs WHERE seq = ? AND ended < ? AND unknown = 0 RETURNING plan", func(row *sqlite.Stmt) {
 			plans[row.ColumnInt64(0)], found = true, true
 		}, run.seq, stamp(before))
 		if err != nil {
