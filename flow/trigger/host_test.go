@@ -98,7 +98,7 @@ func TestOnHost(t *testing.T) {
 
 	deliver("e2", "/paid", "none", "7") // of nobody who could say so
 	deliver("e3", "/paid", "hook", "8") // for another
-	d.runs(t, machine.Succeeded, 1) // that which e3 has started
+	d.runs(t, machine.Succeeded, 1)     // that which e3 has started
 	d.runs(t, host.Waiting, 1)
 
 	dead.Store(true)
