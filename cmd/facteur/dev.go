@@ -73,7 +73,7 @@ type workbench struct {
 	files *fsnotify.Watcher
 
 	senders atomic.Pointer[[]string] // the connections for WhatsApp
-	hooked  bool                     // the simulator knows where webhooks go
+	hooked  bool                     // the simulator knows where webhooks go; of who watches
 
 	mu     sync.Mutex
 	state  projectState
@@ -255,9 +255,9 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 			failed <- fmt.Errorf("schedules: %w", err)
 		}
 	})
-	all.Go(func() { w.watch(ctx) })
 	all.Go(func() { w.follow(ctx) })
-	w.hook(ctx)
+	w.hook(ctx) // while nobody else does
+	all.Go(func() { w.watch(ctx) })
 	var broken error
 	select {
 	case <-ctx.Done():

@@ -194,7 +194,7 @@ func TestDevNews(t *testing.T) {
 	resp, err := d.client.Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	go d.run("ask", map[string]string{"phone": "+33536490010", "count": "1"})
+	d.run("ask", map[string]string{"phone": "+33536490010", "count": "1"})
 	var heard strings.Builder
 	buffer := make([]byte, 512)
 	for !strings.Contains(heard.String(), "data: news") {
