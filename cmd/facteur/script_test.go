@@ -60,8 +60,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-type apiKey struct{}
-
 // api starts a simulator, and sets API to its address and what a connection named shop
 // needs to use it.
 func api(ts *testscript.TestScript, neg bool, args []string) {

@@ -120,7 +120,6 @@ func inOrder(said any) any {
 type history struct {
 	*rand.Rand
 	clock *Clock
-	calls int
 }
 
 // A deed is done to a ledger, and returns what it said.
