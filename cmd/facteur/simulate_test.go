@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A flow that runs for real finds the simulator by its connection's address; the webhook
+// is told; a fault of the file comes true; the interrupt ends it.
+func TestSimulate(t *testing.T) {
+	told := make(chan string, 16)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			if r.FormValue("hub.verify_token") == "hello" {
+				_, _ = io.WriteString(w, r.FormValue("hub.challenge"))
+			}
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		told <- r.Header.Get("X-Hub-Signature-256") + string(body)
+	}))
+	defer hook.Close()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, projectName), `connections: {shop: {app: WHATSAPP, sender_phone_id: "106540352242922"}}`)
+	write(t, filepath.Join(dir, "faults.json"), `[{"recipient": "+33612345679", "do": "error", "code": 131053}]`)
+	write(t, filepath.Join(dir, "hello.flow.yaml"), sendsHello)
+
+	log, signals, ended := newLines(), make(chan chan<- os.Signal, 1), make(chan int, 1)
+	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log, listen: func(c chan<- os.Signal) func() {
+		signals <- c
+		return func() {}
+	}}
+	go func() {
+		ended <- a.run(context.Background(), []string{"simulate", dir, "--listen", "127.0.0.1:0", "--webhook", hook.URL, "--verify-token", "hello", "--app-secret", "s3cret", "--faults", filepath.Join(dir, "faults.json")})
+	}()
+	address := log.wait(t, `(http://127\.0\.0\.1:\d+)\n`)
+	log.wait(t, `FACTEUR_CONNECTION_SHOP_BASE_URL=http`)
+	log.wait(t, `webhooks go to`)
+
+	t.Setenv("FACTEUR_CONNECTION_SHOP_BASE_URL", address)
+	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", "any")
+	code, _, stderr := facteur(t, dir, "", "run", "hello.flow.yaml", "--input", "phone=+33612345678")
+	require.Equal(t, 0, code, stderr)
+	select {
+	case body := <-told:
+		assert.Regexp(t, `^sha256=[0-9a-f]{64}`, body)
+		assert.Contains(t, body, `"status":"sent"`)
+	case <-time.After(20 * time.Second):
+		t.Fatal("no webhook came")
+	}
+	code, _, stderr = facteur(t, dir, "", "run", "hello.flow.yaml", "--input", "phone=+33612345679")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, stderr, "131053")
+
+	(<-signals) <- os.Interrupt
+	assert.Zero(t, <-ended, log)
+}
+
+func TestSimulateRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "faults.json"), `[{"do": "explode"}]`)
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--clock", "noon"}, exitWrong, `"noon" is no time`},
+		{[]string{"--faults", "faults.json"}, exitWrong, "faults.json: "},
+		{[]string{"--faults", "none.json"}, exitWrong, "none.json"},
+		{[]string{"missing"}, exitWrong, "missing"},
+		{[]string{"--listen", "127.0.0.1:999999"}, exitSurroundings, "choose another address with --listen"},
+	} {
+		code, _, stderr := facteur(t, dir, "", append([]string{"simulate"}, tt.args...)...)
+		assert.Equal(t, tt.code, code, stderr)
+		assert.Contains(t, stderr, tt.want)
+	}
+}
