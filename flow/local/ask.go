@@ -58,6 +58,11 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 	if never {
 		c.Status, c.Ended = string(machine.Cancelled), h.now()
 	}
+	if w.state == stuck { // its calls may have happened, and nobody will find out by replay
+		if c.Unknown, err = h.unanswered(ctx, w.id); err != nil {
+			return err
+		}
+	}
 	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))
 	}
@@ -67,11 +72,32 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 	case never:
 		h.unlock(w)
 		w.state = over
+		if len(c.Unknown) > 0 {
+			h.unknown[w.id] = true
+		}
 	case w.state != inLine:
 		w.state = parked
 		h.enqueue(w)
 	}
 	return nil
+}
+
+// unanswered returns the keys of the calls that a run took up and has no outcome for, as
+// far as its journal can be read.
+func (h *Host) unanswered(ctx context.Context, run string) (keys []string, err error) {
+	_, records, err := h.load(ctx, run)
+	for _, record := range records {
+		event, unread := h.decode(run, record)
+		switch e := event.(type) {
+		case machine.Taken:
+			if unread == nil {
+				keys = append(keys, e.Key)
+			}
+		case machine.Answered:
+			keys = difference(keys, []string{e.Key})
+		}
+	}
+	return keys, err
 }
 
 func hasEnded(run, status string) error {
