@@ -1,0 +1,59 @@
+package page
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"facteur/e2e"
+)
+
+// axeVersion is that of axe-core, which knows what keeps people from using a page.
+const axeVersion = "4.14.1"
+
+// Axe fetches axe-core from npm into a temporary folder, and returns its script.
+func Axe(t testing.TB) (script string) {
+	t.Helper()
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		e2e.Missing(t, "there is no npm here, which fetches axe-core: apt-get install npm")
+	}
+	folder := t.TempDir()
+	fetch := exec.Command(npm, "install", "--prefix", folder, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@"+axeVersion)
+	if out, err := fetch.CombinedOutput(); err != nil {
+		e2e.Missing(t, "npm does not fetch axe-core: "+err.Error()+"\n"+string(out))
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Barriers returns what axe finds wrong with the page, one line each.
+func (tab *Tab) Barriers(axe string) []string {
+	tab.t.Helper()
+	tab.Do(axe)
+	return Eval[[]string](tab, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v =>
+		v.id + ": " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + (n.any[0] ? n.any[0].message : "")).join(" | ")))`)
+}
+
+// Overflow returns the elements that reach over the window's edges, or whose content
+// reaches over theirs. What scrolls by itself may.
+func (tab *Tab) Overflow(mayScroll ...string) []string {
+	tab.t.Helper()
+	return Eval[[]string](tab, `(() => {
+		const width = document.documentElement.clientWidth, found = [];
+		const name = e => e.tagName + "." + e.className + " in " + (e.closest("[id]") || document.body).id;
+		if (document.documentElement.scrollWidth > width) found.push("the page is " + document.documentElement.scrollWidth + " wide");
+		for (const e of document.querySelectorAll("body *")) {
+			if (e.closest("`+strings.Join(append(mayScroll, "svg", ".hidden", ".skip"), ", ")+`")) continue;
+			const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+			if (box.width && (box.right > width + 1 || box.left < -1)) found.push(name(e) + ": from " + box.left + " to " + box.right);
+			if (e.clientWidth && e.scrollWidth > e.clientWidth + 1 && style.overflowX === "visible" && style.display !== "inline") found.push(name(e) + ": content " + e.scrollWidth + ", box " + e.clientWidth);
+		}
+		return found;
+	})()`)
+}
