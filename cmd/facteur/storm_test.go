@@ -83,7 +83,6 @@ type storm struct {
 	order  []string
 	counts map[string]int
 	cmd    *exec.Cmd
-	output bytes.Buffer
 }
 
 func (s *storm) count(what string) {
