@@ -149,7 +149,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event sto
 	}
 	in.Lock = "" // it has no place among the runs of its flow
 	attributes := []temporal.SearchAttributeUpdate{
-		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At),
+		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At.UnixMicro()),
 	}
 	if in.By != "" {
 		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))

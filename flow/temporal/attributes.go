@@ -21,15 +21,16 @@ var (
 	digestKey    = temporal.NewSearchAttributeKeyKeyword("FacteurDigest")
 	byKey        = temporal.NewSearchAttributeKeyKeyword("FacteurBy")
 	statusKey    = temporal.NewSearchAttributeKeyKeyword("FacteurStatus")        // only where the server's own does not say it
+	newsKey      = temporal.NewSearchAttributeKeyKeyword("FacteurNews")          // the calls of which the run is to be told
 	recipientKey = temporal.NewSearchAttributeKeyKeywordList("FacteurRecipient") // hashed
 	heldKey      = temporal.NewSearchAttributeKeyKeywordList("FacteurHeld")      // the holds that keep its calls
 	unknownKey   = temporal.NewSearchAttributeKeyInt64("FacteurUnknown")         // calls
-	startedKey   = temporal.NewSearchAttributeKeyTime("FacteurStarted")          // also of a run that goes on in another execution
+	startedKey   = temporal.NewSearchAttributeKeyInt64("FacteurStarted")         // in microseconds since 1970; also of a run that goes on in another execution
 )
 
 func attributeTypes() map[string]enumspb.IndexedValueType {
 	out := map[string]enumspb.IndexedValueType{}
-	for _, key := range []temporal.SearchAttributeKey{flowKey, digestKey, byKey, statusKey, recipientKey, heldKey, unknownKey, startedKey} {
+	for _, key := range []temporal.SearchAttributeKey{flowKey, digestKey, byKey, statusKey, newsKey, recipientKey, heldKey, unknownKey, startedKey} {
 		out[key.GetName()] = key.GetValueType()
 	}
 	return out

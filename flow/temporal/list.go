@@ -93,10 +93,10 @@ func (h *Host) query(f host.Filter) string {
 		add(equals(recipientKey.GetName(), h.mark(contact)))
 	}
 	if !f.Since.IsZero() {
-		add(startedKey.GetName() + " >= '" + f.Since.UTC().Format(time.RFC3339Nano) + "'")
+		add(fmt.Sprintf("%s >= %d", startedKey.GetName(), f.Since.UnixMicro()))
 	}
 	if !f.Until.IsZero() {
-		add(startedKey.GetName() + " < '" + f.Until.UTC().Format(time.RFC3339Nano) + "'")
+		add(fmt.Sprintf("%s < %d", startedKey.GetName(), f.Until.UnixMicro()))
 	}
 	return strings.Join(parts, " AND ")
 }
@@ -112,8 +112,8 @@ func (h *Host) head(e client.WorkflowExecutionMetadata) host.Run {
 	run.Flow, _ = a.GetKeyword(flowKey)
 	run.Digest, _ = a.GetKeyword(digestKey)
 	run.By, _ = a.GetKeyword(byKey)
-	if started, ok := a.GetTime(startedKey); ok {
-		run.Started = started
+	if started, ok := a.GetInt64(startedKey); ok {
+		run.Started = time.UnixMicro(started).UTC()
 	}
 	unknown, _ := a.GetInt64(unknownKey)
 	run.Unknown = int(unknown)
@@ -161,7 +161,10 @@ func (h *Host) headOf(e *workflowpb.WorkflowExecutionInfo) host.Run {
 	read(flowKey, &run.Flow)
 	read(digestKey, &run.Digest)
 	read(byKey, &run.By)
-	read(startedKey, &run.Started)
+	if started := int64(0); fields[startedKey.GetName()] != nil {
+		read(startedKey, &started)
+		run.Started = time.UnixMicro(started).UTC()
+	}
 	read(unknownKey, &run.Unknown)
 	read(statusKey, &status)
 	run.Status = statusOf(e.GetStatus(), machine.Status(status))

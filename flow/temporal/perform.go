@@ -76,7 +76,7 @@ func (r *runner) do(c machine.Command) {
 	case machine.Await:
 		r.subscribe(c)
 	case machine.Watch:
-		r.watch(c)
+		r.look(c.Key)
 	}
 }
 
@@ -159,6 +159,7 @@ func (r *runner) answered(c machine.Call, f workflow.Future) {
 		r.apply(machine.Fired{At: r.now(), Timer: limit.Timer})
 	}
 	delete(r.made, c.Key)
+	delete(r.looked, c.Key)
 	r.paused(c, &outcome, a.Hold)
 	r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: outcome})
 }
@@ -240,37 +241,6 @@ func (r *runner) sleep(c machine.Sleep) {
 	r.sel.AddFuture(timer, func(workflow.Future) {
 		if r.m.Wants(c) {
 			r.apply(machine.Fired{At: r.now(), Timer: c.Timer})
-		}
-	})
-}
-
-// watch brings the receipts of a call that came before somebody watched.
-func (r *runner) watch(c machine.Watch) {
-	if !r.in.Past {
-		return
-	}
-	r.beside++
-	future := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(r.ctx, nearby), pastActivity, c.Key)
-	r.sel.AddFuture(future, func(f workflow.Future) {
-		r.beside--
-		var list []stored.Receipt
-		if err := f.Get(r.ctx, &list); err != nil {
-			r.lookAgain(c)
-			return
-		}
-		for _, receipt := range list {
-			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
-		}
-	})
-}
-
-// pastPause is when receipts are asked for again that could not be had.
-const pastPause = 10 * time.Second
-
-func (r *runner) lookAgain(c machine.Watch) {
-	r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
-		if r.m.Wants(c) && !r.draining {
-			r.watch(c)
 		}
 	})
 }

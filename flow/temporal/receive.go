@@ -13,11 +13,13 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 )
 
-// Receive implements host.Host. A run that goes on is told; of one that has ended only
-// those calls are corrected whose outcome is unknown. What a run is not told, Past knows.
+// Receive implements host.Host. A run that goes on is told of the calls that it wants news
+// of; of one that has ended only those are corrected whose outcome is unknown. What a run
+// is not told, Past knows.
 func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	var order []string
 	runs := map[string][]call.Receipt{}
@@ -40,29 +42,40 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 }
 
 func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt) error {
-	list := make([]stored.Receipt, len(receipts))
-	for i, r := range receipts {
-		list[i] = stored.OfReceipt(r)
-	}
-	err := h.client.SignalWorkflow(ctx, run, "", receiptsSignal, list)
-	missing := (*serviceerror.NotFound)(nil)
-	if !errors.As(err, &missing) {
+	for {
+		d, err := h.client.DescribeWorkflow(ctx, run, "")
+		missing := (*serviceerror.NotFound)(nil)
+		if errors.As(err, &missing) {
+			return nil // it is of no run of ours, or was forgotten
+		}
 		if err != nil {
+			return fmt.Errorf("look for the run %s: %w", run, err)
+		}
+		if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			if unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey); unknown == 0 {
+				return nil
+			}
+			return h.correct(ctx, run, receipts)
+		}
+		news, _ := d.TypedSearchAttributes.GetKeyword(newsKey)
+		var list []stored.Receipt
+		for _, r := range receipts {
+			if h.opts.Past == nil || isNews(news, r.Key) {
+				list = append(list, stored.OfReceipt(r))
+			}
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		err = h.client.SignalWorkflow(ctx, run, "", receiptsSignal, list)
+		switch {
+		case errors.As(err, &missing):
+			continue // it has ended meanwhile
+		case err != nil:
 			return fmt.Errorf("tell the run %s of receipts: %w", run, err)
 		}
 		return nil
 	}
-	d, err := h.client.DescribeWorkflow(ctx, run, "")
-	if errors.As(err, &missing) {
-		return nil // it is of no run of ours, or was forgotten
-	}
-	if err != nil {
-		return fmt.Errorf("look for the run %s: %w", run, err)
-	}
-	if unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey); unknown == 0 {
-		return nil
-	}
-	return h.correct(ctx, run, receipts)
 }
 
 // correct brings news of calls to a run that has ended with unknown outcomes.

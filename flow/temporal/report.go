@@ -63,6 +63,9 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	out := &host.Report{
 		Run: v.head(), Result: *v.result(), Inputs: v.start.Inputs, Sources: s.in.Sources, Journal: v.entries,
 	}
+	if v.m != nil {
+		out.Random = v.m.Drawn()
+	}
 	for _, key := range v.taken {
 		out.Calls = append(out.Calls, *v.calls[key])
 	}

@@ -24,13 +24,14 @@ type runner struct {
 	news    []machine.Event // of this execution
 	began   *time.Time
 	sel     workflow.Selector
-	beside  int // local activities under way
+	beside  int // signals and activities other than calls that are under way
 
 	made     map[string]*made // calls that are under way, by key
 	held     []*heldBack
 	pauses   map[string]*pause // by step
 	subs     map[int]*subscription
 	shown    shown
+	looked   map[string]bool // keys of calls whose past receipts were asked for
 	told     map[string]bool // recipients that lists find the run by
 	draining bool            // nothing new is taken up: it goes on in another execution
 	backlog  []machine.Call
@@ -43,7 +44,7 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 		panic(fmt.Sprintf("version %d of the machine started the run, this is version %d: a daemon of that version has to go on with it", in.Machine, machine.Version))
 	}
 	free, _ := workflow.NewDisconnectedContext(ctx)
-	r := &runner{h: h, ctx: free, in: in, sel: workflow.NewSelector(free), made: map[string]*made{}, subs: map[int]*subscription{}, pauses: map[string]*pause{}, told: map[string]bool{}}
+	r := &runner{h: h, ctx: free, in: in, sel: workflow.NewSelector(free), made: map[string]*made{}, subs: map[int]*subscription{}, pauses: map[string]*pause{}, told: map[string]bool{}, looked: map[string]bool{}}
 	if in.Rejected {
 		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
 	}
@@ -87,6 +88,9 @@ func (r *runner) loop() (*record, error) {
 	for {
 		r.perform()
 		r.tell()
+		if !r.sel.HasPending() && !r.draining {
+			r.lookAll()
+		}
 		if r.m.Result() != nil && len(r.made) == 0 && !r.sel.HasPending() {
 			if r.answerHeard(); r.beside == 0 {
 				return r.end()

@@ -17,6 +17,7 @@ import (
 type shown struct {
 	status     machine.Status // "": what the server itself says of the workflow
 	unknown    int
+	news       string
 	held       []string
 	recipients []string
 }
@@ -30,6 +31,7 @@ func (r *runner) recallShown() {
 	if unknown, ok := attributes.GetInt64(unknownKey); ok {
 		r.shown.unknown = int(unknown)
 	}
+	r.shown.news, _ = attributes.GetKeyword(newsKey)
 	r.shown.held, _ = attributes.GetKeywordList(heldKey)
 	r.shown.recipients, _ = attributes.GetKeywordList(recipientKey)
 	for _, one := range r.shown.recipients {
@@ -53,6 +55,9 @@ func (r *runner) show() {
 	if r.m.Result() == nil && len(r.made) == 0 {
 		now.status = host.Waiting
 	}
+	if r.m.Result() == nil && r.in.Past {
+		now.news = newsOf(r.wanted())
+	}
 	for _, one := range r.held {
 		if one.Hold != "" && !slices.Contains(now.held, one.Hold) {
 			now.held = append(now.held, one.Hold)
@@ -65,6 +70,9 @@ func (r *runner) show() {
 	var updates []temporal.SearchAttributeUpdate
 	if now.status != r.shown.status {
 		updates = append(updates, keyword(statusKey, string(now.status)))
+	}
+	if now.news != r.shown.news {
+		updates = append(updates, keyword(newsKey, now.news))
 	}
 	if now.unknown != r.shown.unknown {
 		updates = append(updates, unknownKey.ValueSet(int64(now.unknown)))

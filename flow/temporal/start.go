@@ -90,7 +90,7 @@ const printMemo = "inputs"
 // already known: the machine tells.
 func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
 	out := []temporal.SearchAttributeUpdate{
-		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At),
+		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At.UnixMicro()),
 	}
 	if run.By != "" {
 		out = append(out, byKey.ValueSet(run.By[:min(len(run.By), maxBy)]))

@@ -1,0 +1,106 @@
+package temporal
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// A run is told only of receipts that it has a use for: each one costs the server as much
+// as a call. Which calls those are is a search attribute, and who receives looks there
+// first. A receipt that came before the attribute was written is not lost, because the run
+// asks for past ones by an activity, which is made only once the attribute is there.
+
+const (
+	// anyNews stands for more calls than the attribute holds.
+	anyNews = "*"
+	// mostNews bounds it, in bytes.
+	mostNews = 200
+	// pastPause is when receipts are asked for again that could not be had.
+	pastPause = 10 * time.Second
+)
+
+// wanted are the keys of calls of which news matters: those of steps that go on, and those
+// whose outcome is unknown. Those under way are not among them: they matter once they have
+// an outcome.
+func (r *runner) wanted() (keys []string) {
+	add := func(key string) {
+		if r.made[key] == nil && !contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	if r.m.Result() == nil {
+		for _, s := range r.m.Steps() {
+			if s.Status == machine.Running {
+				for _, key := range s.Keys {
+					add(key)
+				}
+			}
+		}
+	}
+	for _, key := range r.m.Unknown() {
+		add(key)
+	}
+	return keys
+}
+
+// newsOf writes keys as the attribute has them: the numbers of the calls.
+func newsOf(keys []string) string {
+	var b strings.Builder
+	for _, key := range keys {
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(key[strings.LastIndexByte(key, '.')+1:])
+		if b.Len() > mostNews {
+			return anyNews
+		}
+	}
+	return b.String()
+}
+
+// isNews tells whether the attribute names a call.
+func isNews(news, key string) bool {
+	number := key[strings.LastIndexByte(key, '.')+1:]
+	if _, err := strconv.Atoi(number); err != nil {
+		return false
+	}
+	return news == anyNews || slices.Contains(strings.Split(news, ","), number)
+}
+
+// look brings the receipts of a call that came so far.
+func (r *runner) look(key string) {
+	if !r.in.Past || r.looked[key] {
+		return
+	}
+	r.looked[key] = true
+	r.beside++
+	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: 15 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
+	r.sel.AddFuture(workflow.ExecuteActivity(once, pastActivity, key), func(f workflow.Future) {
+		r.beside--
+		var list []stored.Receipt
+		if err := f.Get(r.ctx, &list); err != nil {
+			r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
+				delete(r.looked, key) // it is looked for again if it still matters
+			})
+			return
+		}
+		for _, receipt := range list {
+			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
+		}
+	})
+}
+
+// lookAll looks for news of the calls that have begun to matter.
+func (r *runner) lookAll() {
+	for _, key := range r.wanted() {
+		r.look(key)
+	}
+}
