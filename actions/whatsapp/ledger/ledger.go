@@ -4,8 +4,8 @@
 //
 // Webhooks are given to Apply before they are answered; the functions of whatsapp.Options
 // are answered from here: see Wire. OpenSQLite keeps a ledger in a file that several
-// processes may share; Memory keeps it in this process, for tests. ledgertest.Exercise is
-// what all ledgers must do.
+// processes may share, OpenPostgres in a database for daemons on several machines; Memory
+// keeps it in this process, for tests. ledgertest.Exercise is what all ledgers must do.
 package ledger
 
 import (

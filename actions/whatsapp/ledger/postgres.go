@@ -81,11 +81,12 @@ func session() map[string]string {
 		"statement_timeout":                   "10s",
 		// Every statement has its indexes. It is planned once, mostly while the tables are
 		// still empty: what looks cheap then must not be kept while they grow.
-		"plan_cache_mode":  "force_generic_plan",
-		"enable_seqscan":   "off",
-		"enable_hashjoin":  "off",
-		"enable_mergejoin": "off",
-		"jit":              "off",
+		"plan_cache_mode":                 "force_generic_plan",
+		"enable_seqscan":                  "off",
+		"enable_hashjoin":                 "off",
+		"enable_mergejoin":                "off",
+		"max_parallel_workers_per_gather": "0",
+		"jit":                             "off",
 	}
 }
 
@@ -216,9 +217,9 @@ func clean(s string) string {
 
 // cleaned is clean for each.
 func cleaned(texts []string) []string {
-	out := make([]string, len(texts))
-	for i, text := range texts {
-		out[i] = clean(text)
+	var out []string
+	for _, text := range texts {
+		out = append(out, clean(text))
 	}
 	return out
 }

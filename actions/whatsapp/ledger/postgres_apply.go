@@ -68,11 +68,11 @@ type webhook struct {
 
 // Event rows are the facts in columns, each once.
 type eventRows struct {
-	ids                                        [][16]byte
-	kinds, messages, calls, senders, recipient []string
-	states                                     []int16
-	at                                         []int64
-	bodies                                     [][]byte
+	ids                                         [][16]byte
+	kinds, messages, calls, senders, recipients []string
+	states                                      []int16
+	at                                          []int64
+	bodies                                      [][]byte
 }
 
 func (l *Postgres) webhook(told []whatsapp.Notification, now time.Time) (*webhook, error) {
@@ -105,7 +105,7 @@ func (r *eventRows) add(f fact, body []byte) {
 		message = clean(f.MessageID)
 	}
 	r.ids, r.kinds, r.messages = append(r.ids, f.id), append(r.kinds, clean(f.Kind)), append(r.messages, message)
-	r.calls, r.senders, r.recipient = append(r.calls, clean(f.call)), append(r.senders, clean(f.PhoneNumberID)), append(r.recipient, clean(key(f.To)))
+	r.calls, r.senders, r.recipients = append(r.calls, clean(f.call)), append(r.senders, clean(f.PhoneNumberID)), append(r.recipients, clean(key(f.To)))
 	r.states, r.at, r.bodies = append(r.states, int16(f.state)), append(r.at, f.at.UnixNano()), append(r.bodies, body)
 }
 
@@ -173,7 +173,7 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 // queue stores events and messages, and asks whose messages they are.
 func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string]string) {
 	r := w.rows
-	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipient, r.states, r.at, r.bodies, w.now.UnixNano()).Query(func(rows pgx.Rows) error {
+	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano()).Query(func(rows pgx.Rows) error {
 		return every(rows, func(row pgx.Rows) error {
 			var seq int64
 			var id [16]byte
@@ -235,7 +235,7 @@ func (w *webhook) news(fresh map[identity]int64, calls map[string]string, names 
 	return news
 }
 
-// What an answer says of its message: the row is there after the first statement, so that
+// What an answer says of its message. The row is there after the first statement, so that
 // the second can tell whether it was there without its call.
 const (
 	insertMessage = `

@@ -25,7 +25,7 @@ const (
 		SELECT EXISTS (SELECT FROM taken) FROM who`
 	claimOf  = "FROM claims k JOIN aliases a ON a.contact = k.contact WHERE a.id = $1 AND k.key = $2"
 	heldBy   = "SELECT k.contact, k.call, k.step, k.at " + claimOf + " FOR UPDATE OF k"
-	heldSent = "SELECT id, state FROM messages WHERE call = (SELECT k.call " + claimOf + ") ORDER BY since DESC LIMIT 1"
+	heldSent = "SELECT id, state FROM messages WHERE call = (SELECT k.call " + claimOf + ") ORDER BY since" // mostly one
 
 	changeClaim  = "UPDATE claims SET call = $3, step = $4, at = $5, until = $6 WHERE contact = $1 AND key = $2"
 	deleteClaims = "DELETE FROM claims WHERE call = $1"
@@ -42,6 +42,7 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 	var verdict error
 	err = l.write(ctx, "claim a send", func(ctx context.Context, a attempt) error {
 		taken := false
+		repeats, verdict = "", nil
 		err := a.QueryRow(ctx, takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Scan(&taken)
 		if errors.Is(err, pgx.ErrNoRows) {
 			if err = makeContact(ctx, a, c.Recipient); err == nil {

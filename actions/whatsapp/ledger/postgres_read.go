@@ -10,7 +10,7 @@ import (
 	"facteur/flow/call"
 )
 
-// stored reads rows of events.
+// storedIn reads rows of events.
 func storedIn(rows pgx.Rows) (all []event, err error) {
 	err = every(rows, func(row pgx.Rows) error {
 		var id [16]byte
@@ -51,7 +51,7 @@ func (l *Postgres) Message(ctx context.Context, id string) (m Message, ok bool, 
 
 // Receipts implements Ledger.
 func (l *Postgres) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
-	statuses, err := l.events(ctx, "SELECT e.id, e.body FROM messages m JOIN events e ON e.message = m.id WHERE m.call = $1 ORDER BY e.seq", clean(call))
+	statuses, err := l.events(ctx, "SELECT id, body FROM events WHERE message = ANY (ARRAY(SELECT id FROM messages WHERE call = $1)) ORDER BY seq", clean(call))
 	return receiptsOf(statuses, call), err
 }
 
