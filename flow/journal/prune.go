@@ -114,6 +114,9 @@ func (j *SQLite) oldEvents(ctx context.Context, before time.Time, most int) (eve
 // needs then. It tells how many they were.
 func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n int, err error) {
 	plans, blocks := map[int64]bool{}, map[int64]bool{}
+	if len(s.pruned) > maxPruned {
+		clear(s.pruned)
+	}
 	for _, run := range runs {
 		found := false
 		err := sqlitefile.Query(conn, "DELETE FROM runs WHERE seq = ? AND ended < ? AND unknown = 0 RETURNING plan", func(row *sqlite.Stmt) {
@@ -127,11 +130,8 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 		}
 		n++
 		blocks[run.seq/perBlock] = true
-		delete(s.tails, run.seq)
-		if err := sqlitefile.Query(conn, "DELETE FROM records WHERE seq >= ? AND seq < ?", nil, run.seq*perRun, (run.seq+1)*perRun); err != nil {
-			return n, err
-		}
-		if err := sqlitefile.Query(conn, "DELETE FROM unknowns WHERE run = ?", nil, run.seq); err != nil {
+		s.pruned[run.seq] = true
+		if err := sqlitefile.Query(conn, "DELETE FROM records WHERE run = ?", nil, run.seq); err != nil {
 			return n, err
 		}
 	}

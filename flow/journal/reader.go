@@ -56,7 +56,7 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 		}
 		return sqlitefile.Query(conn, selectRecords, func(row *sqlite.Stmt) {
 			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
-		}, head.Seq*perRun, (head.Seq+1)*perRun)
+		}, head.Seq)
 	})
 	switch {
 	case err != nil:
@@ -142,7 +142,7 @@ const (
 
 	selectUnfinished = "SELECT " + headColumns + `, waits FROM open CROSS JOIN runs ON runs.seq = open.run
 		JOIN statuses ON code = open.status ORDER BY open.run`
-	selectRecords = "SELECT at, kind, body FROM records WHERE seq >= ? AND seq < ? ORDER BY seq"
+	selectRecords = "SELECT at, kind, body FROM records WHERE run = ? ORDER BY seq"
 )
 
 func headOf(row *sqlite.Stmt) (run Run, plan int64) {

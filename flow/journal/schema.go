@@ -79,15 +79,13 @@ CREATE INDEX records_by_run ON records (run);
 `
 
 // A run of one step costs few rows and little searching: what is known at its start is one
-// row, the rows of runs that come together lie together, and a row keeps its size when the
-// run ends. What selects runs is
-// made for that, too: the newest first, of a recipient, of a status and a plan. The plans
-// of a flow, and the statuses, are few.
+// row, which keeps its size when the run ends, and what comes later is appended. What
+// selects runs is made for that, too: the newest first, of a recipient, of a status and a
+// plan. The plans of a flow, and the statuses, are few.
 const schema2 = `
 ALTER TABLE plans RENAME TO plans1;
 ALTER TABLE sources RENAME TO sources1;
 ALTER TABLE runs RENAME TO runs1;
-ALTER TABLE records RENAME TO records1;
 
 CREATE TABLE plans ( -- what the runs of one version of a flow share
 	seq    INTEGER PRIMARY KEY,
@@ -126,12 +124,6 @@ CREATE TABLE open ( -- the runs that have not ended
 	plan   INTEGER NOT NULL,
 	status INTEGER NOT NULL, -- statuses.code
 	waits  BLOB -- null: for nothing
-);
-CREATE TABLE records ( -- after the first ones
-	seq  INTEGER PRIMARY KEY, -- runs.seq * 16777216 + its number in the run
-	at   INTEGER NOT NULL,
-	kind TEXT NOT NULL,
-	body BLOB NOT NULL
 );
 CREATE TABLE unknowns ( -- calls that nobody knows the outcome of
 	run INTEGER NOT NULL, -- runs.seq
@@ -185,14 +177,12 @@ INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, start
 	SELECT runs1.seq, id, moved.seq, version, code, coalesce(started, -9223372036854775808), coalesce(ended, 9223372036854775807), 0, '', '', x'', x''
 	FROM runs1 JOIN moved USING (plan, flow) JOIN statuses ON name = status;
 INSERT INTO open (run, plan, status) SELECT seq, plan, status FROM runs WHERE ended = 9223372036854775807;
-INSERT INTO records (seq, at, kind, body)
-	SELECT run * 16777216 + row_number() OVER (PARTITION BY run ORDER BY seq) - 1, coalesce(at, -9223372036854775808), kind, body FROM records1;
+UPDATE records SET at = -9223372036854775808 WHERE at IS NULL;
 INSERT INTO stretches (run, minute)
 	SELECT seq, minute FROM (
 		SELECT seq, started / 60000000000 AS minute, lag(started / 60000000000) OVER (ORDER BY seq) AS previous FROM runs
 	) WHERE minute IS NOT previous;
 DROP TABLE moved;
-DROP TABLE records1;
 DROP TABLE runs1;
 DROP TABLE sources1;
 DROP TABLE plans1;

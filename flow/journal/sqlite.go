@@ -76,16 +76,16 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	if err != nil {
 		return err
 	}
-	var refused error
+	pruned := false
 	err = j.file.Write(ctx, durable, c.size(), func(conn *sqlite.Conn) error {
-		found, err := j.store.write(conn, run, seq, c)
+		found, err := j.store.write(conn, seq, c)
 		if durable {
-			refused = found
+			pruned = !found
 		}
 		return err
 	})
-	if err == nil && durable {
-		err = refused
+	if err == nil && pruned {
+		err = &NotFoundError{run}
 	}
 	if err == nil && !c.Ended.IsZero() {
 		j.forget(run)

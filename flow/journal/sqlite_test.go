@@ -224,3 +224,36 @@ func TestReader(t *testing.T) {
 	require.NoError(t, err, "the writer may go")
 	require.Len(t, runs, 1)
 }
+
+// TestPrunedMeanwhile: what is written of a run while that is forgotten leaves nothing
+// behind.
+func TestPrunedMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	j := openSQLite(t, filepath.Join(t.TempDir(), "journal.db"))
+	const runs = 500
+	for i := range runs + 1 {
+		require.NoError(t, j.Create(ctx, journaltest.Run(fmt.Sprint(i)), journal.Change{
+			Records: journaltest.Records(0).Records, Status: "failed", Ended: journaltest.Record(0).At,
+		}))
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		n, err := j.Prune(ctx, journaltest.Record(1).At, runs)
+		assert.NoError(t, err)
+		assert.Equal(t, runs, n)
+	})
+	for range 4 {
+		all.Go(func() {
+			for i := range runs {
+				var missing *journal.NotFoundError
+				if err := j.Write(ctx, fmt.Sprint(i), true, journaltest.Records(1)); err != nil {
+					assert.ErrorAs(t, err, &missing)
+				}
+			}
+		})
+	}
+	all.Wait()
+	orphans, err := j.Exec("SELECT count(*) FROM records WHERE run NOT IN (SELECT seq FROM runs)")
+	require.NoError(t, err)
+	require.Equal(t, "0", orphans)
+}

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -11,9 +10,8 @@ import (
 )
 
 const (
-	perRun   = 1 << 24 // records that a run may have
-	maxFirst = 2048    // bytes of records that lie with their run
-	maxTails = 1 << 14 // runs of which the number of records is remembered
+	maxFirst  = 2048    // bytes of records that lie with their run
+	maxPruned = 1 << 14 // runs that are known to be pruned: who writes one found it just before
 )
 
 // A store changes the tables. Only the goroutine that writes uses it, with its connection.
@@ -22,8 +20,8 @@ type store struct {
 	minute   int64 // in which that one started; 0: nobody knows
 	plans    map[string]stored
 	statuses map[string]int64
-	tails    map[int64]int64 // the number of a run's next record after the first ones
-	room     []byte          // to build something in
+	pruned   map[int64]bool // runs, lately
+	room     []byte         // to build something in
 
 	insertRun, insertOpen, insertRecord, insertRecipient statement
 	endRun, updateStatus, updateWaits, updateBoth        statement
@@ -34,12 +32,12 @@ func newStore() *store {
 	return &store{
 		plans:    map[string]stored{},
 		statuses: map[string]int64{},
-		tails:    map[int64]int64{},
+		pruned:   map[int64]bool{},
 
 		insertRun: statement{sql: `INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
 		insertOpen:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
-		insertRecord:    statement{sql: "INSERT INTO records (seq, at, kind, body) VALUES (?, ?, ?, ?)"},
+		insertRecord:    statement{sql: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
 		insertRecipient: statement{sql: "INSERT OR IGNORE INTO recipients (key, hash) VALUES (?, ?)"},
 		endRun:          statement{sql: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
 		deleteOpen:      statement{sql: "DELETE FROM open WHERE run = ?"},
@@ -136,42 +134,31 @@ func (s *store) create(conn *sqlite.Conn, run Run, c Change) (int64, error) {
 			return 0, err
 		}
 	}
-	s.setTail(seq, 0)
 	return seq, s.add(conn, seq, c)
 }
 
-// write stores a change of a run that was created. It returns why it cannot be, if that is
-// no failure of the file: a *NotFoundError if the run was pruned meanwhile.
-func (s *store) write(conn *sqlite.Conn, run string, seq int64, c Change) (refused, err error) {
-	tail, found := s.tails[seq]
-	if !found {
-		if tail, found, err = s.findTail(conn, seq); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case !found:
-		return &NotFoundError{run}, nil
-	case tail+int64(len(c.Records)) > perRun:
-		return fmt.Errorf("the run %s has %d records, and can have %d", run, tail, perRun), nil
+// write stores a change of a run that was created, and tells whether it is still there.
+func (s *store) write(conn *sqlite.Conn, seq int64, c Change) (found bool, err error) {
+	if s.pruned[seq] {
+		return false, nil
 	}
 	if err := s.add(conn, seq, c); err != nil {
-		return nil, err
+		return true, err
 	}
 	switch {
 	case c.Status == "" && c.Waits == nil:
-		return nil, nil
+		return true, nil
 	case c.Status == "":
-		return nil, s.wait(conn, seq, c.Waits)
+		return true, s.wait(conn, seq, c.Waits)
 	}
 	status, err := s.status(conn, c.Status)
 	switch {
 	case err != nil:
-		return nil, err
+		return true, err
 	case c.Ended.IsZero():
-		return nil, s.open(conn, seq, status, c.Waits)
+		return true, s.open(conn, seq, status, c.Waits)
 	}
-	return nil, s.end(conn, seq, status, c.Ended)
+	return true, s.end(conn, seq, status, c.Ended)
 }
 
 // add stores what of a change is added to a run.
@@ -204,41 +191,16 @@ func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
 	if err != nil {
 		return err
 	}
-	tail := s.tails[seq]
 	for _, r := range records {
-		q.BindInt64(1, seq*perRun+tail)
+		q.BindInt64(1, seq)
 		q.BindInt64(2, stamp(r.At))
 		q.BindText(3, r.Kind)
 		q.BindBytes(4, r.Body)
 		if err := exec(q); err != nil {
 			return err
 		}
-		tail++
 	}
-	s.tails[seq] = tail
 	return nil
-}
-
-// findTail reads the number of a run's next record, and whether there is the run.
-func (s *store) findTail(conn *sqlite.Conn, seq int64) (tail int64, found bool, err error) {
-	err = sqlitefile.Query(conn, `SELECT (SELECT seq + 1 FROM records WHERE seq BETWEEN ?1 * ?2 AND ?1 * ?2 + ?2 - 1 ORDER BY seq DESC LIMIT 1)
-		FROM runs WHERE seq = ?1`, func(row *sqlite.Stmt) {
-		found = true
-		if !row.ColumnIsNull(0) {
-			tail = row.ColumnInt64(0) - seq*perRun
-		}
-	}, seq, perRun)
-	if err == nil && found {
-		s.setTail(seq, tail)
-	}
-	return tail, found, err
-}
-
-func (s *store) setTail(seq, tail int64) {
-	if len(s.tails) >= maxTails {
-		clear(s.tails)
-	}
-	s.tails[seq] = tail
 }
 
 // count adds and removes calls whose outcome nobody knows.
@@ -305,7 +267,6 @@ func (s *store) end(conn *sqlite.Conn, seq, status int64, at time.Time) error {
 	if err := exec(q); err != nil {
 		return err
 	}
-	delete(s.tails, seq)
 	if q, err = s.deleteOpen.on(conn); err != nil {
 		return err
 	}
