@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"facteur/e2e/temporal"
+	"facteur/flow"
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/host/hosttest"
+	"facteur/flow/plan"
 	facteur "facteur/flow/temporal"
 
 	"github.com/stretchr/testify/require"
@@ -54,18 +57,18 @@ func TestThroughput(t *testing.T) {
 	type message struct{ To, Text string }
 	type sent struct{ ID, Delivery string }
 	send := func(_ context.Context, m message) (sent, error) { return sent{"id-" + m.To, "accepted"}, nil }
-	flow := func(ctx workflow.Context, m message) (sent, error) {
+	byHand := func(ctx workflow.Context, m message) (sent, error) {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute})
 		var out sent
 		err := workflow.ExecuteActivity(ctx, send, m).Get(ctx, &out)
 		return out, err
 	}
-	by.RegisterWorkflow(flow)
+	by.RegisterWorkflow(byHand)
 	by.RegisterActivity(send)
 	require.NoError(t, by.Start())
 	defer by.Stop()
 	hand := func() error {
-		run, err := c.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{TaskQueue: "hand"}, flow, message{"a", "hello"})
+		run, err := c.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{TaskQueue: "hand"}, byHand, message{"a", "hello"})
 		if err == nil {
 			var out sent
 			err = run.Get(context.Background(), &out)
@@ -73,9 +76,22 @@ func TestThroughput(t *testing.T) {
 		return err
 	}
 
-	fmt.Println("in turn, with others of both:", inTurn(t, 8, hand, ours))
+	fmt.Println("in turn, eight at a time:", inTurn(t, 8, hand, ours))
+	limited, err := facteur.Open(t.Context(), func() facteur.Options { o := o; o.Queue, o.Catalog = "limited", numbered{w}; return o }())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, limited.Stop(context.Background())) }()
+	f, _ := flow.Parse("test.flow.yaml", []byte("flow: numbered\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n"))
+	sender, diags := plan.Compile(f, plan.Library{Catalog: numbered{w}})
+	require.False(t, diags.HasErrors(), diags)
+	fmt.Println("in turn, with a queue for the sender:", inTurn(t, 8, hand, func() error {
+		run, _, err := limited.Start(context.Background(), sender, host.Start{Inputs: map[string]any{"to": "a"}})
+		if err == nil {
+			_, err = limited.Wait(context.Background(), run.ID)
+		}
+		return err
+	}))
 	for _, at := range []int{1, 64, 256} {
-		for round := range 2 {
+		for round := range 1 {
 			fmt.Printf("concurrency %3d, round %d: by hand %s; facteur %s\n", at, round, measure(t, at, hand), measure(t, at, ours))
 		}
 	}
@@ -133,6 +149,19 @@ func measure(t *testing.T, at int, do func() error) string {
 	whole := time.Since(began)
 	sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
 	return fmt.Sprintf("%.1f/s p50 %v p99 %v", float64(len(took))/whole.Seconds(), took[len(took)/2].Round(time.Millisecond), took[len(took)*99/100].Round(time.Millisecond))
+}
+
+// numbered gives a send the limit of a sender, which is never met.
+type numbered struct{ *hosttest.World }
+
+func (n numbered) Action(name string) *call.Signature {
+	sig := n.World.Action(name)
+	if sig != nil {
+		sig.Limits = func(string, map[string]any) []call.Limit {
+			return []call.Limit{{Key: "sender", Rate: 100_000, Burst: 1000}}
+		}
+	}
+	return sig
 }
 
 type silence struct{}
