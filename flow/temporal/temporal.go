@@ -177,6 +177,7 @@ func (h *Host) open(ctx context.Context) error {
 		MaxConcurrentEagerActivityExecutionSize: h.opts.Workers,
 		MaxHeartbeatThrottleInterval:            h.opts.Lost / 4,
 		BackgroundActivityContext:               h.opts.Hard,
+		DeadlockDetectionTimeout:                5 * time.Second, // a run of many calls that is rebuilt takes more than the usual second
 		StickyScheduleToStartTimeout:            min(h.opts.Lost, 5*time.Second),
 		WorkerStopTimeout:                       stopTime,
 		DisableRegistrationAliasing:             true,
