@@ -87,9 +87,10 @@ func (d *daemon) openFlows() error {
 	if err != nil {
 		return err
 	}
-	if err := d.diagnose(found); err != nil {
-		return err
+	if found.HasErrors() {
+		return d.diagnose(found)
 	}
+	d.show(found)
 	d.flows = &flowSet{root: d.project.root}
 	d.flows.take(loaded)
 	return nil
@@ -157,7 +158,10 @@ func (d *daemon) openHost(ctx, hard context.Context, restored bool) error {
 	action := server.ActionOf(d.flows)
 	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Action: action})
 	d.starter = trigger.New(nil, trigger.Options{Notes: d.journal, Log: d.log})
-	d.flows.swapped = d.starter.Set
+	d.flows.swapped = func(plans []*plan.Plan) {
+		d.starter.Set(plans)
+		d.log.Info("reloaded", "flows", len(plans))
+	}
 	d.starter.Set(d.flows.Plans())
 	logged := d.view.StepLog(d.log, action)
 	d.host, err = local.Open(ctx, local.Options{

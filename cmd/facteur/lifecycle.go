@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,7 +151,6 @@ func (d *daemon) reload(ctx context.Context) {
 		d.log.Error("the flows have mistakes; they stay as they were", "errors", countErrors(found))
 		d.show(found)
 	default:
-		d.log.Info("reloaded", "flows", len(d.flows.Plans()))
 		d.show(found)
 	}
 }
@@ -196,7 +196,7 @@ func (d *daemon) checkConnections(ctx context.Context) error {
 	for i, name := range names {
 		if problems[i] != nil {
 			text, hint := said(vaultError(problems[i]))
-			d.log.Warn("a connection cannot be used; calls over it are held back", "connection", name, "error", text, "hint", hint)
+			d.log.Warn("a connection cannot be used; calls over it are held back", "connection", name, "error", text, "hint", cmp.Or(hint, "facteur vault set "+name))
 			continue
 		}
 		if c := found[i]; c.App == vault.WhatsApp {
