@@ -1,6 +1,7 @@
-// Package e2e holds what the tests against real servers share. Each folder below starts one
-// kind of server on loopback, as a Start for tests, and tests what we say of it: vault,
-// postgres, temporal.
+// Package e2e holds what the tests against real things share. Most folders below start one
+// kind of server on loopback, as a Start for tests, and test what we say of it: vault,
+// postgres, temporal. page looks at our pages in a Chromium; sdk points clients that others
+// wrote at the simulator.
 //
 // The folder is a module of its own: what the servers need stays out of the product's build.
 //
