@@ -255,7 +255,7 @@ func TestClientsKnowOurSignature(t *testing.T) {
 	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {
 			c := run(t, folder, script, simulator.Scene{App: simulator.App{Secret: "of another app"}})
-			_, err := c.Send(simulator.Inbound{From: "+33612345678", Text: "Bonjour"})
+			_, err := c.Send(simulator.Inbound{From: "+33612345678", To: number, Text: "Bonjour"})
 			require.NoError(t, err)
 			c.tellAll()
 			told := c.does("catch up")
