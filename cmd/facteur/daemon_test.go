@@ -354,3 +354,43 @@ func TestReload(t *testing.T) {
 	r.log.wait(t, `msg=reloaded flows=2`)
 	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33612345678"}).Status)
 }
+
+// A key that is rotated while the daemon runs changes nothing for what is stored: runs are
+// read, found by their recipients and by their idempotency keys. Without the key nothing
+// is, and the daemon says so.
+func TestRotatedKey(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	begin := func(r *running, key string) *server.Started {
+		started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Key: key, Wait: 20 * time.Second})
+		require.NoError(t, err)
+		require.EqualValues(t, "succeeded", started.Status)
+		return started
+	}
+	r := serving(t, dir, api)
+	before := begin(r, "order 7")
+	code, _, stderr := facteur(t, dir, "", "vault", "rotate-key")
+	require.Equal(t, 0, code, stderr)
+	after := begin(r, "order 8")
+	r.stop()
+
+	r = serving(t, dir, api)
+	for key, run := range map[string]string{"order 7": before.RunID, "order 8": after.RunID} {
+		again := begin(r, key)
+		assert.True(t, again.Repeated)
+		assert.Equal(t, run, again.RunID)
+		assert.Equal(t, "notify", r.detail(run).Steps[0].Path)
+	}
+	list, err := r.client.Runs(t.Context(), server.Query{Recipient: grace})
+	require.NoError(t, err)
+	assert.Len(t, list.Runs, 2)
+	assert.Equal(t, 2, api.Counts().Accepted)
+	r.stop()
+
+	require.NoError(t, os.Rename(filepath.Join(dir, "data", "vault.key"), filepath.Join(dir, "kept.key")))
+	code, _, stderr = facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stderr, "put the key file back")
+	code, _, stderr = facteur(t, dir, "", "runs", "list")
+	assert.Equal(t, exitSurroundings, code)
+	assert.Contains(t, stderr, "put the key file back")
+}
