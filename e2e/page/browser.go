@@ -88,6 +88,13 @@ func (tab *Tab) Go(address string) {
 	run(tab, address, chromedp.Navigate(address))
 }
 
+// WithoutScripts keeps the scripts of the pages that are opened from now on from running;
+// what the test itself evaluates still does.
+func (tab *Tab) WithoutScripts() {
+	tab.t.Helper()
+	run(tab, "no scripts", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+}
+
 // Do runs JavaScript.
 func (tab *Tab) Do(script string) {
 	tab.t.Helper()
@@ -100,15 +107,24 @@ func Eval[T any](tab *Tab, script string) T {
 	return run(tab, script, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// Until waits until a JavaScript condition holds. What throws does not hold yet.
+// Until waits until a JavaScript condition holds, over changes of the page. What throws does
+// not hold yet.
 func (tab *Tab) Until(condition string) {
 	tab.t.Helper()
-	held := Eval[bool](tab, `new Promise(done => {
-		const end = Date.now() + 10000, holds = () => { try { return `+condition+`; } catch { return false; } };
-		(function look() { holds() ? done(true) : Date.now() > end ? done(false) : setTimeout(look, 20); })();
-	})`)
-	if !held {
-		tab.t.Fatalf("does not come true: %s", condition)
+	ctx, stop := context.WithTimeout(tab.ctx, patience)
+	defer stop()
+	look := chromedp.Evaluate[bool]("(() => { try { return !!(" + condition + "); } catch { return false; } })()")
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if held, err := chromedp.Run(ctx, look); err == nil && held {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			tab.t.Fatalf("does not come true: %s", condition)
+		}
 	}
 }
 

@@ -36,9 +36,10 @@ func shoot(t *testing.T, tab *page.Tab, name string) {
 // night, and axe finds nothing that keeps people out.
 func TestEachTypeFits(t *testing.T) {
 	browser, axe := page.Start(t), page.Axe(t)
-	for name, fill := range map[string]func(*stage){"examples": (*stage).eachExample, "conversation": (*stage).aConversation} {
-		s := newStage(t)
-		fill(s)
+	examples, conversation := newStage(t), newStage(t, templates...)
+	examples.eachExample()
+	conversation.aConversation()
+	for name, s := range map[string]*stage{"examples": examples, "conversation": conversation} {
 		for _, look := range looks() {
 			t.Run(fmt.Sprintf("%s/%d/dark=%v", name, look.Width, look.Dark), func(t *testing.T) {
 				tab := browser.Open(t, s.conversation(ada), look)
@@ -53,6 +54,13 @@ func TestEachTypeFits(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestChecksSee: what the other tests find none of is seen where it is.
+func TestChecksSee(t *testing.T) {
+	tab := page.Start(t).Open(t, `data:text/html,<body><img src="x"><p id="a" style="width:2000px">a<div style="width:9px">long-long-word</div>`, wide)
+	assert.Len(t, tab.Overflow(), 3)
+	assert.Contains(t, fmt.Sprint(tab.Barriers(page.Axe(t))), "image-alt")
 }
 
 // TestOtherStatesFit: the page with nothing, with a failure, and with what went wrong.
@@ -199,4 +207,20 @@ func TestReaderStays(t *testing.T) {
 	tab.Until(last + `.innerText.includes("tout en bas")`)
 	top := page.Eval[float64](tab, `document.getElementById("log").scrollTop`)
 	assert.Zero(t, top)
+}
+
+// TestWithoutScripts: the page works, one reload at a time.
+func TestWithoutScripts(t *testing.T) {
+	s := newStage(t)
+	s.buttons(ada)
+	tab := page.Start(t).Open(t, s.url, wide)
+	tab.WithoutScripts()
+	tab.Go(s.conversation(ada))
+	reach(t, tab, "#m1-b-1-0")
+	tab.Type(kb.Enter)
+	tab.Until(last + `.innerText.includes("Oui")`)
+	reach(t, tab, "#text")
+	tab.Type("bonjour" + kb.Enter)
+	tab.Until(last + `.innerText.includes("bonjour")`)
+	assert.Len(t, s.Messages(simulator.Filter{Person: ada}), 3)
 }

@@ -1,0 +1,117 @@
+package page_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"facteur/e2e/page"
+
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const asks = `flow: ask
+description: Ask something.
+inputs:
+  phone: {type: string, format: e164, description: Who is asked}
+  slot: {type: string, enum: [matin, soir], default: matin}
+steps:
+  - id: ask
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: text, message: {body: "*Colis* ${inputs.slot} ?"}}
+  - id: reply
+    wait_for: {event: whatsapp.message, from: "${inputs.phone}", timeout: 1m}
+outputs: {answer: "${steps.reply.outputs.text}"}
+`
+
+// develop starts `facteur dev` on a folder with one flow, and returns the addresses of its
+// two pages.
+func develop(t *testing.T) (file, flows, phone string) {
+	t.Helper()
+	binary, folder := filepath.Join(t.TempDir(), "facteur"), t.TempDir()
+	build := exec.Command("go", "build", "-o", binary, "./cmd/facteur")
+	build.Dir = "../.."
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	file = filepath.Join(folder, "ask.flow.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
+
+	dev := exec.CommandContext(t.Context(), binary, "dev", folder, "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0")
+	dev.Cancel = func() error { return dev.Process.Signal(os.Interrupt) }
+	says, err := dev.StdoutPipe()
+	require.NoError(t, err)
+	dev.Stderr = dev.Stdout
+	require.NoError(t, dev.Start())
+	t.Cleanup(func() { _ = dev.Wait() })
+	lines := bufio.NewScanner(says)
+	address := regexp.MustCompile(`(flows|phone) +(http\S+)/$`)
+	for lines.Scan() && !strings.Contains(lines.Text(), "ready in") {
+		switch found := address.FindStringSubmatch(lines.Text()); {
+		case found == nil:
+		case found[1] == "flows":
+			flows = found[2]
+		default:
+			phone = found[2]
+		}
+	}
+	go func() {
+		for lines.Scan() {
+		}
+	}()
+	require.NotEmpty(t, flows)
+	require.NotEmpty(t, phone)
+	return file, flows, phone
+}
+
+// TestDev: somebody without a mouse runs a flow, answers on the phone, sees the answer, and
+// is told of a mistake when the file is saved; all of it fits.
+func TestDev(t *testing.T) {
+	browser, axe := page.Start(t), page.Axe(t)
+	file, flows, phone := develop(t)
+	tab := browser.Open(t, flows, wide)
+	reach(t, tab, "#in-phone")
+	tab.Type("12")
+	reach(t, tab, "#go")
+	tab.Type(kb.Enter)
+	tab.Until(`document.getElementById("in-phone-bad") !== null`)
+	assert.Empty(t, tab.Barriers(axe))
+
+	tab.Go(flows)
+	reach(t, tab, "#in-phone")
+	tab.Type(ada)
+	reach(t, tab, "#go")
+	tab.Type(kb.Enter)
+	tab.Until(`document.getElementById("run").innerText.includes("waits for")`)
+	running := page.Eval[string](tab, `location.href`)
+
+	talk := browser.Open(t, phone, wide)
+	talk.Until(last + `.innerText.includes("Colis matin ?")`)
+	reach(t, talk, "#text")
+	talk.Type("oui" + kb.Enter)
+	tab.Until(`document.querySelector("#run-title .status").innerText === "succeeded" && document.getElementById("run").innerText.includes("oui")`)
+
+	for _, look := range looks() {
+		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
+			tab := browser.Open(t, running, look)
+			shoot(t, tab, fmt.Sprintf("dev-%d-%v", look.Width, look.Dark))
+			tab.Do(`document.querySelectorAll("details").forEach(d => d.open = true)`)
+			assert.Empty(t, tab.Overflow("pre"))
+			assert.Empty(t, tab.Barriers(axe))
+		})
+	}
+
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(asks, "inputs.slot", "inputs.slt", 1)), 0o644))
+	tab.Until(`document.getElementById("problems").innerText.includes("slt")`)
+	assert.Empty(t, tab.Overflow("pre"))
+	assert.Empty(t, tab.Barriers(axe))
+	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
+	tab.Until(`document.getElementById("problems").hidden`)
+}
