@@ -56,29 +56,6 @@ type (
 	}
 )
 
-// Encode gives an event its stored form.
-func Encode(event machine.Event) (Record, error) {
-	switch e := event.(type) {
-	case machine.Taken:
-		return pack("taken", e.At, takenForm{e.Key, e.Print})
-	case machine.Answered:
-		return pack("answered", e.At, answeredForm{e.Key, OfOutcome(e.Outcome)})
-	case machine.Received:
-		return pack("received", e.At, OfReceipt(e.Receipt))
-	case machine.Fired:
-		return pack("fired", e.At, firedForm{e.Timer})
-	case machine.Arrived:
-		return pack("arrived", e.At, arrivedForm{e.Await, e.ID, e.Data})
-	case machine.CancelRequested:
-		return pack("cancel", e.At, cancelForm{e.Reason})
-	case machine.Retried:
-		return pack("retried", e.At, retriedForm{e.Resend})
-	case machine.Settled:
-		return pack("settled", e.At, settledForm{e.Key, e.Happened, e.ID})
-	}
-	return Record{}, fmt.Errorf("no stored form for %T", event)
-}
-
 // Decode is the inverse of Encode. A record of a kind that it does not know is a
 // *machine.MismatchError.
 func Decode(r Record) (machine.Event, error) {
@@ -109,11 +86,6 @@ func Decode(r Record) (machine.Event, error) {
 	return nil, &machine.MismatchError{Reason: fmt.Sprintf("it holds %q, which this version does not know", r.Kind)}
 }
 
-// EncodeStart gives the start of a run its stored form, of the kind "start".
-func EncodeStart(s machine.Start) (Record, error) {
-	return pack("start", s.At, startForm{s.At, s.Inputs, s.Seed, s.Receipts, s.Random})
-}
-
 // DecodeStart is the inverse of EncodeStart.
 func DecodeStart(run string, r Record) (machine.Start, error) {
 	var f startForm
@@ -136,14 +108,6 @@ func DecodeValues(text json.RawMessage) (map[string]any, error) {
 	var o object
 	err := o.UnmarshalJSON(text)
 	return o.values(), err
-}
-
-func pack(kind string, at time.Time, form any) (Record, error) {
-	body, err := json.Marshal(form)
-	if err != nil {
-		return Record{}, fmt.Errorf("store what happened: %w", err)
-	}
-	return Record{At: at, Kind: kind, Body: body}, nil
 }
 
 func unpack[F any](r Record, event func(F) machine.Event) (machine.Event, error) {

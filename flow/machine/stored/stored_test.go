@@ -28,6 +28,7 @@ func events() []machine.Event {
 		machine.Arrived{At: at, Await: 2, ID: "e", Data: map[string]any{"text": "oui"}},
 		machine.CancelRequested{At: at, Reason: "late"},
 		machine.Retried{At: at, Resend: true},
+		machine.Retried{At: at},
 		machine.Settled{At: at, Key: "f1.r.1", Happened: true, ID: "wamid"},
 	}
 }

@@ -1,0 +1,158 @@
+package stored
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+	"facteur/flow/schema"
+)
+
+// Encode gives an event its stored form.
+func Encode(event machine.Event) (Record, error) {
+	var f fields
+	kind := ""
+	switch e := event.(type) {
+	case machine.Taken:
+		kind = "taken"
+		f.add("key", e.Key)
+		f.add("print", e.Print)
+	case machine.Answered:
+		kind = "answered"
+		f.add("key", e.Key)
+		f.addOutcome(&e.Outcome)
+	case machine.Received:
+		kind = "received"
+		f.add("key", e.Receipt.Key)
+		f.addText("id", e.Receipt.ID)
+		f.add("state", e.Receipt.State)
+		f.addObject("data", e.Receipt.Data)
+		f.addError(e.Receipt.Error)
+	case machine.Fired:
+		kind = "fired"
+		f.add("timer", int64(e.Timer))
+	case machine.Arrived:
+		kind = "arrived"
+		f.add("await", int64(e.Await))
+		f.add("id", e.ID)
+		f.add("data", e.Data)
+	case machine.CancelRequested:
+		kind = "cancel"
+		f.add("reason", e.Reason)
+	case machine.Retried:
+		kind = "retried"
+		f.addTrue("resend", e.Resend)
+	case machine.Settled:
+		kind = "settled"
+		f.add("key", e.Key)
+		f.add("happened", e.Happened)
+		f.addText("id", e.ID)
+	default:
+		return Record{}, fmt.Errorf("no stored form for %T", event)
+	}
+	return f.record(kind, event.Time())
+}
+
+// EncodeStart gives the start of a run its stored form, of the kind "start".
+func EncodeStart(s machine.Start) (Record, error) {
+	var f fields
+	f.add("at", s.At)
+	f.add("inputs", s.Inputs)
+	f.add("seed", base64.StdEncoding.EncodeToString(s.Seed))
+	f.addTrue("receipts", s.Receipts)
+	if len(s.Random) > 0 {
+		f.add("random", s.Random)
+	}
+	return f.record("start", s.At)
+}
+
+// fields writes the fields of a form. Every call of a run is written, so it does without
+// reflection.
+type fields struct {
+	text []byte
+	err  error
+}
+
+func (f *fields) record(kind string, at time.Time) (Record, error) {
+	if f.err != nil {
+		return Record{}, fmt.Errorf("store what happened: %w", f.err)
+	}
+	if f.text == nil {
+		f.text = []byte{'{'}
+	}
+	return Record{At: at, Kind: kind, Body: append(f.text, '}')}, nil
+}
+
+func (f *fields) add(name string, v any) {
+	if f.text == nil {
+		f.text = append(make([]byte, 0, 256), '{')
+	} else if f.text[len(f.text)-1] != '{' {
+		f.text = append(f.text, ',')
+	}
+	f.text = append(append(append(f.text, '"'), name...), '"', ':')
+	if f.err == nil {
+		f.text, f.err = schema.AppendJSON(f.text, v)
+	}
+}
+
+func (f *fields) addText(name, v string) {
+	if v != "" {
+		f.add(name, v)
+	}
+}
+
+func (f *fields) addInt(name string, v int64) {
+	if v != 0 {
+		f.add(name, v)
+	}
+}
+
+func (f *fields) addTrue(name string, v bool) {
+	if v {
+		f.add(name, true)
+	}
+}
+
+func (f *fields) addObject(name string, v map[string]any) {
+	if len(v) > 0 {
+		f.add(name, v)
+	}
+}
+
+// begin opens a field that holds fields; end closes it.
+func (f *fields) begin(name string) {
+	f.add(name, "")
+	f.text = append(f.text[:len(f.text)-2], '{')
+}
+
+func (f *fields) end() { f.text = append(f.text, '}') }
+
+func (f *fields) addError(e *call.Error) {
+	if e == nil {
+		return
+	}
+	f.begin("error")
+	f.add("code", e.Code)
+	f.addInt("meta_code", e.MetaCode)
+	f.add("message", e.Message)
+	f.addText("class", e.Class)
+	f.addInt("status_code", e.StatusCode)
+	f.addObject("details", e.Details)
+	f.end()
+}
+
+func (f *fields) addOutcome(o *call.Outcome) {
+	f.begin("outcome")
+	f.add("status", string(o.Status))
+	f.addObject("output", o.Output)
+	f.addError(o.Error)
+	f.addTrue("retryable", o.Retryable)
+	f.addInt("after", int64(o.After))
+	f.addText("backoff", o.Backoff)
+	f.addText("throttled", o.Throttled)
+	f.addTrue("held", o.Held)
+	f.addTrue("refused", o.Refused)
+	f.end()
+}
