@@ -37,7 +37,7 @@ var law = []struct {
 	{"sqlitefile", nil, "a file knows nothing of what it holds"},
 	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},
-	{"flow/local", []string{"flow/host", "flow/machine", "flow/plan", "flow/expr", "flow/journal", "flow/call", "flow/schema"}, "a host"},
+	{"flow/local", []string{"flow/host", "flow/machine", "flow/machine/stored", "flow/plan", "flow/expr", "flow/journal", "flow/call", "flow/schema"}, "a host"},
 	{"flow/temporal", []string{"flow/host", "flow/machine", "flow/machine/stored", "flow/plan", "flow/expr", "flow/call", "flow/schema"}, "a host"},
 	{"flow/trigger", []string{"flow/host", "flow/plan", "flow/expr"}, "what starts flows, on any host"},
 	{"flow/record", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "recordings know HTTP, not actions"},
