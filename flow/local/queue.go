@@ -106,7 +106,7 @@ func (h *Host) admitNext(l *lock) {
 
 // begin lets a queued run begin: its time starts now. The host's lock is held.
 func (h *Host) begin(w *ward) error {
-	record, err := h.pack(w.id, began, h.now(), &fields{})
+	record, err := h.pack(w.id, began, h.now(), []byte("{}"))
 	if err != nil {
 		return err
 	}

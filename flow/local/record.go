@@ -1,166 +1,136 @@
 package local
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
-	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
-	"facteur/flow/schema"
-)
-
-// The stored forms. Fields may be added; names and meanings never change.
-type (
-	startRow struct {
-		At       time.Time `json:"at"`
-		Inputs   object    `json:"inputs"`
-		Seed     []byte    `json:"seed"`
-		Receipts bool      `json:"receipts,omitempty"`
-		Random   []int64   `json:"random,omitempty"`
-	}
-	takenRow struct {
-		Key   string `json:"key"`
-		Print string `json:"print"`
-	}
-	answeredRow struct {
-		Key     string     `json:"key"`
-		Outcome outcomeRow `json:"outcome"`
-	}
-	outcomeRow struct {
-		Status    call.Status   `json:"status"`
-		Output    object        `json:"output,omitempty"`
-		Error     *errorRow     `json:"error,omitempty"`
-		Retryable bool          `json:"retryable,omitempty"`
-		After     time.Duration `json:"after,omitempty"` // in ns
-		Backoff   string        `json:"backoff,omitempty"`
-		Throttled string        `json:"throttled,omitempty"`
-		Held      bool          `json:"held,omitempty"`
-		Refused   bool          `json:"refused,omitempty"`
-	}
-	errorRow struct {
-		Code       string `json:"code"`
-		MetaCode   int64  `json:"meta_code,omitempty"`
-		Message    string `json:"message"`
-		Class      string `json:"class,omitempty"`
-		StatusCode int64  `json:"status_code,omitempty"`
-		Details    object `json:"details,omitempty"`
-	}
-	receivedRow struct {
-		Key   string    `json:"key"`
-		ID    string    `json:"id,omitempty"`
-		State string    `json:"state"`
-		Data  object    `json:"data,omitempty"`
-		Error *errorRow `json:"error,omitempty"`
-	}
-	firedRow struct {
-		Timer int `json:"timer"`
-	}
-	arrivedRow struct {
-		Await int    `json:"await"`
-		ID    string `json:"id"`
-		Data  object `json:"data"`
-	}
-	cancelRow struct {
-		Reason string `json:"reason"`
-	}
-	retriedRow struct {
-		Resend bool `json:"resend,omitempty"`
-	}
-	settledRow struct {
-		Key      string `json:"key"`
-		Happened bool   `json:"happened"`
-		ID       string `json:"id,omitempty"`
-	}
+	"facteur/flow/machine/stored"
 )
 
 // began is the kind of the record that a queued run begins with: its time counts from
-// there.
+// there. The other kinds are those of package stored.
 const began = "began"
 
-// An object is a map of plain values.
-type object map[string]any
-
-// values gives a decoded object the form that values have everywhere.
-func (o object) values() map[string]any {
-	if o == nil {
-		return nil
+func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
+	r, err := stored.EncodeStart(s)
+	if err != nil {
+		return journal.Record{}, err
 	}
-	coerced, _ := schema.AnyType.Coerce(map[string]any(o))
-	values, _ := coerced.(map[string]any)
-	return values
-}
-
-func (r *errorRow) error() *call.Error {
-	if r == nil {
-		return nil
-	}
-	return &call.Error{Code: r.Code, MetaCode: r.MetaCode, Message: r.Message, Class: r.Class, StatusCode: r.StatusCode, Details: r.Details.values()}
-}
-
-func (r outcomeRow) outcome() call.Outcome {
-	return call.Outcome{
-		Status: r.Status, Output: r.Output.values(), Error: r.Error.error(), Retryable: r.Retryable,
-		After: r.After, Backoff: r.Backoff, Throttled: r.Throttled, Held: r.Held, Refused: r.Refused,
-	}
+	return h.pack(s.Run, r.Kind, r.At, r.Body)
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {
-	var row startRow
 	if r.Kind != "start" {
 		return machine.Start{}, &machine.MismatchError{Reason: fmt.Sprintf("its journal starts with %q", r.Kind)}
 	}
-	if err := h.unpack(run, r, &row); err != nil {
+	body, err := h.openRecord(run, r)
+	if err != nil {
 		return machine.Start{}, err
 	}
-	return machine.Start{Run: run, At: row.At, Inputs: row.Inputs.values(), Seed: row.Seed, Receipts: row.Receipts, Random: row.Random}, nil
+	start, err := stored.DecodeStart(run, stored.Record{At: r.At, Kind: r.Kind, Body: body})
+	return start, recordError(run, err)
 }
 
-func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
-	switch r.Kind {
-	case "taken":
-		var row takenRow
-		err := h.unpack(run, r, &row)
-		return machine.Taken{At: r.At, Key: row.Key, Print: row.Print}, err
-	case "answered":
-		var row answeredRow
-		err := h.unpack(run, r, &row)
-		return machine.Answered{At: r.At, Key: row.Key, Outcome: row.Outcome.outcome()}, err
-	case "received":
-		var row receivedRow
-		err := h.unpack(run, r, &row)
-		receipt := call.Receipt{Key: row.Key, ID: row.ID, State: row.State, Data: row.Data.values(), Error: row.Error.error()}
-		return machine.Received{At: r.At, Receipt: receipt}, err
-	case "fired":
-		var row firedRow
-		err := h.unpack(run, r, &row)
-		return machine.Fired{At: r.At, Timer: row.Timer}, err
-	case "arrived":
-		var row arrivedRow
-		err := h.unpack(run, r, &row)
-		return machine.Arrived{At: r.At, Await: row.Await, ID: row.ID, Data: row.Data.values()}, err
-	case "cancel":
-		var row cancelRow
-		err := h.unpack(run, r, &row)
-		return machine.CancelRequested{At: r.At, Reason: row.Reason}, err
-	case "retried":
-		var row retriedRow
-		err := h.unpack(run, r, &row)
-		return machine.Retried{At: r.At, Resend: row.Resend}, err
-	case began:
-		return nil, nil
-	case "settled":
-		var row settledRow
-		err := h.unpack(run, r, &row)
-		return machine.Settled{At: r.At, Key: row.Key, Happened: row.Happened, ID: row.ID}, err
+func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
+	r, err := stored.Encode(event)
+	if err != nil {
+		return journal.Record{}, err
 	}
-	return nil, &machine.MismatchError{Reason: fmt.Sprintf("its journal holds %q, which this version does not know", r.Kind)}
+	return h.pack(run, r.Kind, r.At, r.Body)
 }
 
-func (h *Host) unpack(run string, r journal.Record, row any) error {
-	return h.open(r.Body, run+" "+r.Kind, "a record of run "+run, row)
+// decode returns the event that is stored, nil for a record that is none.
+func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
+	if r.Kind == began {
+		return nil, nil
+	}
+	body, err := h.openRecord(run, r)
+	if err != nil {
+		return nil, err
+	}
+	event, err := stored.Decode(stored.Record{At: r.At, Kind: r.Kind, Body: body})
+	return event, recordError(run, err)
+}
+
+func recordError(run string, err error) error {
+	var mismatch *machine.MismatchError
+	if err == nil || errors.As(err, &mismatch) {
+		return err
+	}
+	return fmt.Errorf("read a record of run %s: %w", run, err)
+}
+
+func (h *Host) pack(run, kind string, at time.Time, body []byte) (journal.Record, error) {
+	body, err := h.seal(body, run, kind)
+	if err != nil {
+		return journal.Record{}, fmt.Errorf("store what happened: %w", err)
+	}
+	return journal.Record{At: at, Kind: kind, Body: body}, nil
+}
+
+func (h *Host) openRecord(run string, r journal.Record) ([]byte, error) {
+	return h.open(r.Body, run+" "+r.Kind, "a record of run "+run)
+}
+
+// entry is a record as people see it: without the seed of the run's randomness.
+func (h *Host) entry(run string, r journal.Record) (host.Entry, error) {
+	body, err := h.openRecord(run, r)
+	if err != nil {
+		return host.Entry{}, err
+	}
+	if r.Kind == "start" {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(body, &fields); err != nil {
+			return host.Entry{}, recordError(run, err)
+		}
+		delete(fields, "seed")
+		if body, err = json.Marshal(fields); err != nil {
+			return host.Entry{}, err
+		}
+	}
+	return host.Entry{At: r.At, Kind: r.Kind, Data: body}, nil
+}
+
+// eventForm is what is stored of an event in its body: what is personal.
+type eventForm struct {
+	Subjects []string        `json:"subjects"`
+	Data     json.RawMessage `json:"data"`
+}
+
+func (h *Host) storeEvent(e host.Event, subjects []string) (journal.Event, error) {
+	data, err := stored.EncodeValues(e.Data)
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(eventForm{e.Subjects, data})
+	}
+	if err == nil {
+		body, err = h.seal(body, "event", e.ID)
+	}
+	if err != nil {
+		return journal.Event{}, fmt.Errorf("store an event: %w", err)
+	}
+	return journal.Event{ID: e.ID, Name: e.Name, Subjects: subjects, Connection: e.Connection, At: e.At, Body: body}, nil
+}
+
+func (h *Host) openEvent(e journal.Event) (host.Event, error) {
+	body, err := h.open(e.Body, "event "+e.ID, "the event "+e.ID)
+	if err != nil {
+		return host.Event{}, err
+	}
+	var form eventForm
+	var data map[string]any
+	if err = json.Unmarshal(body, &form); err == nil {
+		data, err = stored.DecodeValues(form.Data)
+	}
+	if err != nil {
+		return host.Event{}, fmt.Errorf("read the event %s: %w", e.ID, err)
+	}
+	return host.Event{ID: e.ID, Name: e.Name, Subjects: form.Subjects, Connection: e.Connection, At: e.At, Data: data}, nil
 }
 
 // seal encrypts what is stored, for its place.
@@ -175,24 +145,29 @@ func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
 	return json.Marshal(sealed)
 }
 
-// open reads what is stored. what names it, for people.
-func (h *Host) open(body []byte, place, what string, row any) error {
-	if h.opts.Open != nil {
-		var sealed []byte
-		if json.Unmarshal(body, &sealed) != nil {
-			return fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
+// open decrypts what is stored. what names it, for people.
+func (h *Host) open(body []byte, place, what string) ([]byte, error) {
+	if h.opts.Open == nil {
+		if len(body) > 0 && body[0] == '"' {
+			return nil, fmt.Errorf("open %s: it is sealed, and this host has no key", what)
 		}
-		var err error
-		if body, err = h.opts.Open(sealed, []byte(place)); err != nil {
-			return fmt.Errorf("open %s: %w", what, err)
-		}
-	} else if len(body) > 0 && body[0] == '"' {
-		return fmt.Errorf("open %s: it is sealed, and this host has no key", what)
+		return body, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	if err := d.Decode(row); err != nil {
-		return fmt.Errorf("read %s: %w", what, err)
+	var sealed []byte
+	if json.Unmarshal(body, &sealed) != nil {
+		return nil, fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
 	}
-	return nil
+	body, err := h.opts.Open(sealed, []byte(place))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", what, err)
+	}
+	return body, nil
+}
+
+// hash gives what must not be readable at rest the form in which it is stored.
+func (h *Host) hash(s string) string {
+	if h.opts.Hash == nil {
+		return s
+	}
+	return h.opts.Hash(s)
 }

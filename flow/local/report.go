@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -310,15 +309,4 @@ func (v *view) stepOf(key string) string {
 		}
 	}
 	return key
-}
-
-// entry is a record as people see it: without the seed of the run's randomness.
-func (h *Host) entry(run string, r journal.Record) (host.Entry, error) {
-	var row map[string]json.RawMessage
-	if err := h.unpack(run, r, &row); err != nil {
-		return host.Entry{}, err
-	}
-	delete(row, "seed")
-	data, err := json.Marshal(row)
-	return host.Entry{At: r.At, Kind: r.Kind, Data: data}, err
 }

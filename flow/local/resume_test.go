@@ -308,7 +308,7 @@ func TestWhatIsNotResumed(t *testing.T) {
 	with := func(kind, body string) []journal.Record {
 		return []journal.Record{records[0], {At: records[0].At, Kind: kind, Body: []byte(body)}}
 	}
-	assert.ErrorContains(t, resume(p, head, with("postponed", "{}")), `its journal holds "postponed", which this version does not know`)
+	assert.ErrorContains(t, resume(p, head, with("postponed", "{}")), `it holds "postponed", which this version does not know`)
 	assert.ErrorContains(t, resume(p, head, with("taken", `{"key": 7}`)), "read a record of run r")
 	assert.ErrorContains(t, resume(p, head, with("taken", `{"key":"f1.r.1","print":"0"}`)), "its call f1.r.1 of step send was another one")
 	assert.ErrorContains(t, resume(p, head, with("answered", `{"key":"f1.r.1","outcome":{"status":"succeeded"}}`)), "not under way")
