@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,7 +205,8 @@ func explained(e *server.Failure) []explanationLine {
 	}
 	out := lines[:0]
 	for _, l := range lines {
-		if l.text != "" {
+		said := slices.ContainsFunc(out, func(o explanationLine) bool { return o.text == l.text })
+		if l.text != "" && !said {
 			out = append(out, l)
 		}
 	}
