@@ -180,7 +180,9 @@ func (o *office) life(t *testing.T, d death) bool {
 	defer o.mu.Unlock()
 	close(tell)
 	o.tell, o.die = nil, nil
-	assert.Contains(t, words, "open")
+	if d.point == "" { // one that dies at a point may come to it while it recovers
+		assert.Contains(t, words, "open")
+	}
 	if d.none() {
 		require.NoError(t, err)
 		assert.Contains(t, words, "stopped")
