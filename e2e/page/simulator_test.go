@@ -218,7 +218,7 @@ func TestWithoutScripts(t *testing.T) {
 	tab.Go(s.conversation(ada))
 	reach(t, tab, "#m1-b-1-0")
 	tab.Type(kb.Enter)
-	tab.Until(last + `.innerText.includes("Oui")`)
+	tab.Until(`document.readyState === "complete" && ` + last + `.matches(".out") && ` + last + `.innerText.includes("Oui")`)
 	reach(t, tab, "#text")
 	tab.Type("bonjour" + kb.Enter)
 	tab.Until(last + `.innerText.includes("bonjour")`)
