@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,10 +39,26 @@ func open(t *testing.T, s *server.Server, h vault.Hashicorp) *vault.Vault {
 // policy writes that of a file beside the examples.
 func policy(t *testing.T, s *server.Server, name string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../../examples/deploy/vault", name+".hcl"))
-	require.NoError(t, err)
-	s.Policy(t, name, string(text))
+	s.Policy(t, name, read(t, filepath.Join("../../examples/deploy/vault", name+".hcl")))
 	return []string{name}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestReadmePolicy compares what the README says is enough with what the tests use.
+func TestReadmePolicy(t *testing.T) {
+	_, block, ok := strings.Cut(read(t, "../../README.md"), "```hcl\n")
+	require.True(t, ok, "the README shows a policy")
+	block, _, _ = strings.Cut(block, "```")
+	bare := func(hcl string) string {
+		return strings.Join(strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(hcl, "")), " ")
+	}
+	require.Equal(t, bare(read(t, "../../examples/deploy/vault/facteur.hcl")), bare(block))
 }
 
 func refresh(v *vault.Vault) error {
