@@ -424,3 +424,37 @@ func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
 	require.Len(t, unknown, 1)
 	assert.Equal(t, machine.Cancelled, unknown[0].Status)
 }
+
+// A long run to which something comes all the time is not rebuilt all the time.
+func TestALongRunIsNotRebuiltForEachReceipt(t *testing.T) {
+	j := &loads{Journal: &journal.Memory{}}
+	keys := make(chan string, 300)
+	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+		keys <- c.Key
+		return call.Outcome{Status: call.Pending}
+	}})
+	run := begin(t, h, kit{}.compile(t, `
+flow: f
+steps:
+  - foreach: "${lists.range(300)}"
+    as: n
+    concurrency: 300
+    steps: [{id: send, action: test.send, with: {to: "${string(n)}"}, await: {state: delivered, timeout: 24h}}]
+`), nil)
+	for range 300 {
+		require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: <-keys, ID: "1", State: "delivered"}))
+	}
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Less(t, j.n.Load(), int64(60))
+}
+
+// loads counts how often runs are loaded.
+type loads struct {
+	journal.Journal
+	n atomic.Int64
+}
+
+func (l *loads) Load(ctx context.Context, run string) (journal.Run, []journal.Record, error) {
+	l.n.Add(1)
+	return l.Journal.Load(ctx, run)
+}

@@ -171,6 +171,20 @@ func (r *runner) soonest() (at time.Time) {
 	return at
 }
 
+// leaveOld gives up the places that the run had before it was parked, and does not queue
+// for any more.
+func (r *runner) leaveOld() {
+	if len(r.w.tickets) == len(r.lines) {
+		return
+	}
+	for key, t := range r.w.tickets {
+		if r.lines[key] == nil {
+			delete(r.w.tickets, key)
+			r.h.limits.leave(t, r.now())
+		}
+	}
+}
+
 // leaveLines gives up the places that the run does not need any more.
 func (r *runner) leaveLines() {
 	for _, t := range r.w.tickets {

@@ -31,20 +31,39 @@ func readNote(body json.RawMessage) (n parkNote) {
 	return n
 }
 
-// mayPark parks the run if it only waits, and for longer than a moment.
-func (r *runner) mayPark() (parked bool, err error) {
+const (
+	// A run whose rebuilding takes long stays in memory longer, in case that more is to
+	// come: so long for each of its records …
+	perRecord = 400 * time.Microsecond
+	// … unless that is less than this, …
+	leastPatience = 10 * time.Millisecond
+	// … and no longer than this.
+	mostPatience = time.Minute
+)
+
+// mayPark parks the run if it only waits, and for longer than a moment. If it is too early
+// for that only because something might still come, tired is when it is not any more.
+func (r *runner) mayPark() (parked bool, tired time.Time, err error) {
 	stopping := r.h.isStopping()
 	if len(r.made) > 0 {
-		return false, nil
+		return false, tired, nil
 	}
-	until := r.agenda.next()
+	now, until := r.now(), r.agenda.next()
 	if soon := r.soonest(); until.IsZero() || !soon.IsZero() && soon.Before(until) {
 		until = soon
 	}
-	if !stopping && !until.IsZero() && until.Before(r.now().Add(r.h.opts.Moment)) {
-		return false, nil
+	if !stopping {
+		if !until.IsZero() && until.Before(now.Add(r.h.opts.Moment)) {
+			return false, tired, nil
+		}
+		if patience := min(time.Duration(r.records)*perRecord, mostPatience); patience >= leastPatience {
+			if tired = r.roused.Add(patience); tired.After(now) {
+				return false, tired, nil
+			}
+		}
 	}
-	return r.park(until, stopping)
+	parked, err = r.park(until, stopping)
+	return parked, time.Time{}, err
 }
 
 // park leaves the run to the journal: what it waits for is stored, its machine is gone.

@@ -37,6 +37,8 @@ type runner struct {
 	began   journal.Run     // what was stored first
 	pending journal.Change  // applied, and not stored yet
 	acks    []chan<- error  // of those who wait until it is
+	records int             // that are stored
+	roused  time.Time       // when something came last
 	unknown map[string]bool // keys of calls that are stored as unknown
 	stored  bool            // its end …
 	durable bool            // … and it would survive a crash
@@ -193,6 +195,9 @@ func (r *runner) loop(ctx context.Context) error {
 			soft = context.WithoutCancel(ctx)
 			items = append(items, item{event: machine.CancelRequested{At: r.now(), Reason: "interrupted"}})
 		}
+		if len(items) > 0 {
+			r.roused = r.now()
+		}
 		for i, one := range items {
 			if err := r.deal(one); err != nil {
 				r.putBack(items[i:])
@@ -210,6 +215,7 @@ func (r *runner) advance() error {
 	if err := r.perform(); err != nil {
 		return err
 	}
+	r.leaveOld()
 	if err := r.listen(); err != nil {
 		return err
 	}
@@ -227,13 +233,18 @@ func (r *runner) rest(ctx context.Context) (gone bool, err error) {
 	if err := r.h.failed(); err != nil && !r.stays {
 		return true, err
 	}
+	until := r.agenda.next()
 	if !r.stays {
 		r.heard()
-		if parked, err := r.mayPark(); parked || err != nil {
+		parked, tired, err := r.mayPark()
+		if parked || err != nil {
 			return true, err
 		}
+		if until.IsZero() || !tired.IsZero() && tired.Before(until) {
+			until = tired
+		}
 	}
-	return false, r.h.opts.Clock.Wait(ctx, r.agenda.next(), r.wake)
+	return false, r.h.opts.Clock.Wait(ctx, until, r.wake)
 }
 
 // deal applies what came.

@@ -59,6 +59,7 @@ func (r *runner) flush(durable bool) error {
 		return nil
 	}
 	r.pending = journal.Change{}
+	r.records += len(c.Records)
 	err := r.write(durable, c)
 	r.answer(err)
 	return err

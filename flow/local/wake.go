@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/journal"
 )
+
+// maxWoken is how many runs are woken in one write.
+const maxWoken = 1000
 
 // wake puts parked runs in line, and stores that they wait no more: a run that is not
 // parked is running in the journal, so that a crash forgets none. The host's lock is held.
@@ -21,9 +25,11 @@ func (h *Host) wake(wards ...*ward) {
 	if len(ids) == 0 {
 		return
 	}
-	if err := h.opts.Journal.Wake(context.Background(), false, ids...); err != nil {
-		h.fail(fmt.Errorf("store that runs go on: %w", err))
-		return
+	for some := range slices.Chunk(ids, maxWoken) {
+		if err := h.opts.Journal.Wake(context.Background(), false, some...); err != nil {
+			h.fail(fmt.Errorf("store that runs go on: %w", err))
+			return
+		}
 	}
 	for _, w := range wards {
 		h.enqueue(w)
@@ -80,7 +86,7 @@ func (h *Host) clockwork() {
 		var due []*ward
 		for {
 			w, at := h.timers.first()
-			if w == nil || at.After(now) {
+			if w == nil || at.After(now) || len(due) == maxWoken {
 				break
 			}
 			h.timers.remove(w)
