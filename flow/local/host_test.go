@@ -171,7 +171,7 @@ func TestHardStop(t *testing.T) {
 	}})
 	result, err := h.Run(ctx, kit{}.compile(t, one), start())
 	require.NoError(t, err)
-	assert.Equal(t, machine.Cancelled, result.Status)
+	assert.Contains(t, []machine.Status{machine.Cancelled, machine.Failed}, result.Status, "by what came first: the interrupt, or the outcome of what was cut off")
 	assert.Equal(t, "outcome_unknown", result.Steps[0].Error.Code, "what was cut off is listed")
 }
 
