@@ -135,7 +135,8 @@ type Journal interface {
 	// left alone.
 	Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error)
 	// Wake stores that runs are running and wait for nothing. Those that have ended, or
-	// are not there, are left alone.
+	// are not there, are left alone. Without runs, a durable Wake only waits until all that
+	// was written before would survive a crash.
 	Wake(ctx context.Context, durable bool, runs ...string) error
 	// Events returns the events of a name that have the subject, came through the
 	// connection (an unknown one is any), and are of that time or later, in the order in

@@ -19,8 +19,8 @@ type Start struct {
 	Random []int64
 }
 
-// An Event is something that happened to a run. Hosts record each one before, and in
-// the order in which, they Apply it.
+// An Event is something that happened to a run. Hosts record each one, in the order in
+// which they Apply it, before they perform what follows from it or tell anybody.
 type Event interface {
 	// Time is when the host saw it.
 	Time() time.Time
