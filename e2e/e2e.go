@@ -1,13 +1,15 @@
-// Package e2e holds what the tests against real things share. Most folders below start one
-// kind of server on loopback, as a Start for tests, and test what we say of it: vault,
-// postgres, temporal. page looks at our pages in a Chromium; sdk points clients that others
-// wrote at the simulator.
+// Package e2e holds what the tests against real servers share. Each folder below starts one
+// kind of server on loopback, for the length of a test, and tests what we say of it.
 //
 // The folder is a module of its own: what the servers need stays out of the product's build.
+// Vault and Temporal are built into the tests, PostgreSQL and Chromium come from the machine
+// (Debian: postgresql-15, chromium):
 //
-//	cd e2e && E2E=1 go test ./...
+//	cd e2e && E2E=1 go test -mod=mod ./...
 //
-// Without E2E=1 a test whose server cannot be started here is skipped.
+// Without E2E=1 a test whose server is not there is skipped. The first build takes a while:
+// some twelve minutes of one processor, and 3 GB of memory. Do not tidy the module: Vault
+// needs replacements and one older version, see go.mod.
 package e2e
 
 import (
