@@ -4,10 +4,13 @@ go 1.26.8
 
 replace facteur => ../
 
+// Vault's own module has these two; a replacement counts only where it is built.
 replace github.com/99designs/keyring => github.com/Jeffail/keyring v1.2.3
 
 replace github.com/ma314smith/signedxml => github.com/moov-io/signedxml v1.1.1
 
+// Vault v1.21.4 has the SDK in its folder; of those that were published, v0.21.0 does not
+// compile with it.
 replace github.com/hashicorp/vault/sdk => github.com/hashicorp/vault/sdk v0.20.0
 
 require (
