@@ -121,11 +121,9 @@ func TestCrashedProcess(t *testing.T) {
 			us, _ := strconv.Atoi(rest)
 			time.Sleep(time.Duration(us) * time.Microsecond)
 		case "idle":
-			go func() {
-				beside.Wait()
-				time.Sleep(time.Millisecond) // news of what was sent last come later
-				say("idle")
-			}()
+			beside.Wait()
+			time.Sleep(time.Millisecond) // news of what was sent last come later
+			say("idle")
 		case "kill":
 			kill()
 		case "stop":
