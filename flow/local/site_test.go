@@ -18,6 +18,9 @@ import (
 
 func TestHost(t *testing.T) {
 	for _, moment := range []time.Duration{time.Nanosecond, time.Second} {
+		if testing.Short() && moment == time.Second {
+			continue
+		}
 		t.Run("memory, moment "+moment.String(), func(t *testing.T) {
 			hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
 				memory := &journal.Memory{}

@@ -249,7 +249,7 @@ func (w *World) Action(name string) *call.Signature {
 			Recipient: func(in map[string]any) string { s, _ := in["to"].(string); return s },
 			Limits: func(_ string, in map[string]any) []call.Limit {
 				if to, _ := in["to"].(string); strings.HasPrefix(to, "slow") {
-					return []call.Limit{{Key: "slow", Rate: 20, Burst: 1}}
+					return []call.Limit{{Key: "slow", Rate: 100, Burst: 1}}
 				}
 				return nil
 			},
