@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -116,37 +114,14 @@ func notFound(err error) error {
 // Retry implements host.Host.
 func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
 	return notFound(h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
-		if m.Result() == nil {
-			return nil, &host.StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
-		}
-		var refused *machine.RetryError
-		if err := m.Retryable(resend); errors.As(err, &refused) {
-			out := &host.StateError{Run: run, Reason: refused.Reason}
-			if len(refused.Unknown) > 0 {
-				out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
-			}
-			return nil, out
-		} else if err != nil {
-			return nil, err
-		}
-		return machine.Retried{At: h.now(), Resend: resend}, nil
+		return host.Retry(m, run, resend, h.now())
 	}))
 }
 
 // Settle implements host.Host.
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
 	return notFound(h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
-		event, err := m.Settlement(step, s.Happened, s.ID, h.now())
-		var refused *machine.SettleError
-		if errors.As(err, &refused) {
-			out := &host.StateError{Run: run, Reason: refused.Error()}
-			known := slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return names(step, s.Path) })
-			if !known {
-				return nil, &host.NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
-			}
-			return nil, out
-		}
-		return event, err
+		return host.Settle(m, run, step, s, h.now())
 	}))
 }
 

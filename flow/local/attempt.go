@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -127,15 +126,4 @@ func (r *runner) abandon() {
 
 func (r *runner) crash(p Point, c call.Call) bool {
 	return r.h.opts.Crash != nil && r.h.opts.Crash(p, c.Step, c.Attempt)
-}
-
-// names tells whether a name is a step's path, or the id at its end.
-func names(name, path string) bool { return name == path || name == stepID(path) }
-
-// stepID returns the id at the end of a step's path.
-func stepID(path string) string {
-	if i := strings.LastIndexAny(path, "./"); i >= 0 {
-		return path[i+1:]
-	}
-	return path
 }

@@ -66,7 +66,7 @@ const holdNotes = "hold"
 
 // Pause implements host.Host.
 func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string) error {
-	if err := scopeError(scope, name); err != nil {
+	if err := scope.Check(name); err != nil {
 		return err
 	}
 	one := &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: h.now()}}
@@ -80,18 +80,6 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 		return nil
 	}
 	h.setHold(one)
-	return nil
-}
-
-func scopeError(scope host.Scope, name string) error {
-	switch {
-	case scope != host.All && scope != host.Connection && scope != host.Flow:
-		return fmt.Errorf("unknown scope %q: it is all, connection or flow", scope)
-	case scope == host.All && name != "":
-		return fmt.Errorf("the scope all has no name, and this one is %q", name)
-	case scope != host.All && name == "":
-		return fmt.Errorf("which %s? its name is missing", scope)
-	}
 	return nil
 }
 

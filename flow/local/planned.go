@@ -84,8 +84,7 @@ func (h *Host) recipient(p *planned, c *call.Call) string {
 		return ""
 	}
 	p.walk.Do(func() {
-		p.actions = map[string]*call.Signature{}
-		signatures(p.Plan, p.actions, map[*plan.Plan]bool{})
+		p.actions = p.Plan.Signatures()
 	})
 	sig := p.actions[c.Action]
 	if sig == nil || sig.Recipient == nil {
@@ -96,20 +95,4 @@ func (h *Host) recipient(p *planned, c *call.Call) string {
 		return ""
 	}
 	return h.hash(to)
-}
-
-// signatures collects the actions of a plan and of those that it calls.
-func signatures(p *plan.Plan, into map[string]*call.Signature, seen map[*plan.Plan]bool) {
-	if seen[p] {
-		return
-	}
-	seen[p] = true
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			into[do.Signature.Name] = do.Signature
-		case *plan.CallFlow:
-			signatures(do.Plan, into, seen)
-		}
-	}
 }

@@ -3,9 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
-	"time"
 
-	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
@@ -72,15 +70,4 @@ func (h *Host) rebuilt(ctx context.Context, id string) (journal.Run, *machine.Ma
 	}
 	m, _, err := h.replay(p.Plan, head, records, nil)
 	return head, m, err
-}
-
-func resultOf(m *machine.Machine, id, flow string, started time.Time) *host.Result {
-	out := &host.Result{
-		Run: id, Flow: flow, Result: machine.Result{Status: machine.Running}, Started: started, Ended: m.Now(),
-		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
-	}
-	if end := m.Result(); end != nil {
-		out.Result = *end
-	}
-	return out
 }

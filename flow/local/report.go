@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -126,9 +125,7 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	out := &host.Report{
 		Run: runOfHead(v.head), Result: *v.result(), Inputs: v.start.Inputs, Sources: v.head.Sources, Journal: v.entries,
 	}
-	for _, key := range v.taken {
-		out.Calls = append(out.Calls, *v.calls[key])
-	}
+	out.Calls = v.seen.Calls()
 	if v.m != nil {
 		out.Random = v.m.Drawn()
 	}
@@ -138,24 +135,14 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	h.mu.Lock()
 	w := h.wards[run]
 	h.mu.Unlock()
-	for _, c := range v.wanted {
-		if !v.m.Wants(c) {
-			continue
+	for _, c := range v.seen.Wanted(v.m) {
+		if wait := host.Wait(v.m, c); wait != "" {
+			out.Waits = append(out.Waits, wait)
 		}
-		switch c := c.(type) {
-		case machine.Call:
-			if v.calls[c.Key] != nil || w == nil {
-				continue
-			}
+		if c, ok := c.(machine.Call); ok && !v.seen.Taken(c.Key) && w != nil {
 			if reason, until, held := h.whyHeld(w, &c.Call, c.Limits); held {
 				out.Holds = append(out.Holds, host.HeldCall{Step: c.Step, Reason: reason, Until: until})
 			}
-		case machine.Sleep:
-			out.Waits = append(out.Waits, "the time "+c.Until.UTC().Format(time.RFC3339))
-		case machine.Await:
-			out.Waits = append(out.Waits, fmt.Sprintf("%s from %s", c.Event, c.Subject))
-		case machine.Watch:
-			out.Waits = append(out.Waits, "news of "+v.stepOf(c.Key))
 		}
 	}
 	return out, nil
@@ -168,9 +155,7 @@ type view struct {
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error            // why it cannot be read, or goes no further
 	entries  []host.Entry
-	wanted   []machine.Command
-	calls    map[string]*host.Call // by key, of those that were taken up
-	taken    []string
+	seen     host.Review
 }
 
 func (h *Host) view(ctx context.Context, run string) (*view, error) {
@@ -178,7 +163,7 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 	if err != nil {
 		return nil, notFound(err)
 	}
-	v := &view{head: head, calls: map[string]*host.Call{}}
+	v := &view{head: head}
 	for _, r := range records {
 		e, err := h.entry(run, r)
 		if err != nil {
@@ -211,69 +196,12 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 
 // replay rebuilds the machine, and notes the calls on the way.
 func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []journal.Record) error {
-	asked := map[string]call.Call{}
-	look := func(m *machine.Machine) {
-		for _, c := range m.Next() {
-			if c, ok := c.(machine.Call); ok {
-				asked[c.Key] = c.Call
-			}
-			v.wanted = append(v.wanted, c)
-		}
-		if len(v.wanted) > 1000 {
-			v.wanted = slices.DeleteFunc(v.wanted, func(c machine.Command) bool { return !m.Wants(c) })
-		}
-	}
-	m, _, err := h.replay(p, v.head, records, func(m *machine.Machine, e machine.Event) {
-		look(m)
-		switch e := e.(type) {
-		case machine.Taken:
-			v.calls[e.Key] = &host.Call{Call: asked[e.Key], Taken: e.At}
-			v.taken = append(v.taken, e.Key)
-		case machine.Answered:
-			if c := v.calls[e.Key]; c != nil {
-				c.Outcome = &e.Outcome
-			}
-		case machine.Received:
-			if c := v.calls[e.Receipt.Key]; c != nil {
-				c.Receipts = append(c.Receipts, e.Receipt)
-			}
-		}
-	})
+	m, _, err := h.replay(p, v.head, records, v.seen.Before)
 	v.m = m
 	if err != nil {
 		return err
 	}
-	look(m)
-	return v.late(ctx, h)
-}
-
-// late adds the receipts that came and that the journal does not have, because the run
-// did not wait for them.
-func (v *view) late(ctx context.Context, h *Host) error {
-	if h.opts.Past == nil {
-		return nil
-	}
-	for _, key := range v.taken {
-		receipts, err := h.opts.Past(ctx, key)
-		if err != nil {
-			return fmt.Errorf("read the receipts of the run: %w", err)
-		}
-		c := v.calls[key]
-		for _, r := range receipts {
-			if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
-				continue
-			}
-			r.Key = key
-			c.Receipts = append(c.Receipts, r)
-			if v.m.Result() == nil {
-				continue // it would go on here, and not there
-			}
-			if err := v.m.Apply(machine.Received{At: v.m.Now(), Receipt: r}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return v.seen.End(ctx, m, h.opts.Past)
 }
 
 func (v *view) result() *host.Result {
@@ -288,7 +216,7 @@ func (v *view) result() *host.Result {
 		}
 		return out
 	}
-	out := resultOf(v.m, v.head.ID, v.head.Flow, v.start.At)
+	out := host.ResultOf(v.m, v.head.ID, v.head.Flow, v.start.At)
 	if !v.head.Ended.IsZero() {
 		out.Ended = v.head.Ended
 	}
@@ -300,13 +228,4 @@ func (v *view) result() *host.Result {
 
 func mismatchError(err error) *call.Error {
 	return &call.Error{Code: string(host.Mismatch), Class: "flow", Message: err.Error()}
-}
-
-func (v *view) stepOf(key string) string {
-	for _, s := range v.m.Steps() {
-		if slices.Contains(s.Keys, key) {
-			return s.Path
-		}
-	}
-	return key
 }

@@ -297,7 +297,7 @@ func (r *runner) end(result *machine.Result) error {
 
 // result tells how far the run came.
 func (r *runner) result() *host.Result {
-	out := resultOf(r.m, r.id, r.plan.Name, r.started)
+	out := host.ResultOf(r.m, r.id, r.plan.Name, r.started)
 	if !r.stored {
 		out.Result = machine.Result{Status: machine.Running}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"facteur/flow/host"
@@ -51,42 +49,15 @@ func (h *Host) signal(ctx context.Context, s *state, name string, arg any) (move
 // Retry implements host.Host. The run goes on in a further execution of its workflow.
 func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
 	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
-		if m.Result() == nil {
-			return nil, &host.StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
-		}
-		var refused *machine.RetryError
-		if err := m.Retryable(resend); errors.As(err, &refused) {
-			out := &host.StateError{Run: run, Reason: refused.Reason}
-			if len(refused.Unknown) > 0 {
-				out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
-			}
-			return nil, out
-		} else if err != nil {
-			return nil, err
-		}
-		return machine.Retried{At: time.Now(), Resend: resend}, nil
+		return host.Retry(m, run, resend, time.Now())
 	})
 }
 
 // Settle implements host.Host.
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
 	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
-		event, err := m.Settlement(step, s.Happened, s.ID, time.Now())
-		var refused *machine.SettleError
-		if errors.As(err, &refused) {
-			known := slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return names(step, s.Path) })
-			if !known {
-				return nil, &host.NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
-			}
-			return nil, &host.StateError{Run: run, Reason: refused.Error()}
-		}
-		return event, err
+		return host.Settle(m, run, step, s, time.Now())
 	})
-}
-
-// names tells whether a name is a step's path, or the id at its end.
-func names(name, path string) bool {
-	return name == path || name == path[strings.LastIndexAny(path, "./")+1:]
 }
 
 // Release implements host.Host. Runs are kept by the server, which is not restored from

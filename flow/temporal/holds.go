@@ -131,7 +131,7 @@ func (h *Host) holdID(name string) string { return h.opts.Queue + "/hold/" + h.h
 
 // Pause implements host.Host. All daemons hold calls back within a second or two.
 func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string) error {
-	if err := scopeError(scope, name); err != nil {
+	if err := scope.Check(name); err != nil {
 		return err
 	}
 	return h.setHold(ctx, &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: time.Now().UTC()}})
@@ -165,18 +165,6 @@ func (h *Host) ended(ctx context.Context, name string) error {
 		h.opts.OnHold(one.Hold, true)
 	}
 	return h.tellLifted(ctx, name)
-}
-
-func scopeError(scope host.Scope, name string) error {
-	switch {
-	case scope != host.All && scope != host.Connection && scope != host.Flow:
-		return fmt.Errorf("unknown scope %q: it is all, connection or flow", scope)
-	case scope == host.All && name != "":
-		return fmt.Errorf("the scope all has no name, and this one is %q", name)
-	case scope != host.All && name == "":
-		return fmt.Errorf("which %s? its name is missing", scope)
-	}
-	return nil
 }
 
 // Resume implements host.Host.

@@ -65,8 +65,7 @@ func (ps *plans) forget(digest string) {
 }
 
 func (p *planned) set(compiled *plan.Plan) {
-	p.Plan, p.actions = compiled, map[string]*call.Signature{}
-	signatures(compiled, p.actions, map[*plan.Plan]bool{})
+	p.Plan, p.actions = compiled, compiled.Signatures()
 }
 
 // plan returns the plan of a run.
@@ -107,20 +106,4 @@ func (h *Host) recipient(p *planned, c *call.Call) string {
 		return ""
 	}
 	return h.mark(to)
-}
-
-// signatures collects the actions of a plan and of those that it calls.
-func signatures(p *plan.Plan, into map[string]*call.Signature, seen map[*plan.Plan]bool) {
-	if seen[p] {
-		return
-	}
-	seen[p] = true
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			into[do.Signature.Name] = do.Signature
-		case *plan.CallFlow:
-			signatures(do.Plan, into, seen)
-		}
-	}
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -66,26 +64,16 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	if v.m != nil {
 		out.Random = v.m.Drawn()
 	}
-	for _, key := range v.taken {
-		out.Calls = append(out.Calls, *v.calls[key])
-	}
+	out.Calls = v.seen.Calls()
 	if v.m == nil || v.mismatch != nil || !s.open {
 		return out, nil
 	}
 	for _, one := range s.held {
 		out.Holds = append(out.Holds, host.HeldCall{Step: one.Step, Reason: one.Reason, Until: one.Until})
 	}
-	for _, c := range v.wanted {
-		if !v.m.Wants(c) {
-			continue
-		}
-		switch c := c.(type) {
-		case machine.Sleep:
-			out.Waits = append(out.Waits, "the time "+c.Until.UTC().Format(time.RFC3339))
-		case machine.Await:
-			out.Waits = append(out.Waits, fmt.Sprintf("%s from %s", c.Event, c.Subject))
-		case machine.Watch:
-			out.Waits = append(out.Waits, "news of "+v.stepOf(c.Key))
+	for _, c := range v.seen.Wanted(v.m) {
+		if wait := host.Wait(v.m, c); wait != "" {
+			out.Waits = append(out.Waits, wait)
 		}
 	}
 	return out, nil
@@ -98,13 +86,11 @@ type view struct {
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error
 	entries  []host.Entry
-	wanted   []machine.Command
-	calls    map[string]*host.Call // by key, of those that were taken up
-	taken    []string
+	seen     host.Review
 }
 
 func (h *Host) view(ctx context.Context, s *state) (*view, error) {
-	v := &view{s: s, calls: map[string]*host.Call{}}
+	v := &view{s: s}
 	for _, list := range [][]stored.Record{{s.in.Start}, s.in.Events, s.record.Events} {
 		for _, one := range list {
 			e, err := entry(one)
@@ -114,68 +100,11 @@ func (h *Host) view(ctx context.Context, s *state) (*view, error) {
 			v.entries = append(v.entries, e)
 		}
 	}
-	asked := map[string]call.Call{}
-	look := func(m *machine.Machine) {
-		for _, c := range m.Next() {
-			if c, ok := c.(machine.Call); ok {
-				asked[c.Key] = c.Call
-			}
-			v.wanted = append(v.wanted, c)
-		}
-		if len(v.wanted) > 1000 {
-			v.wanted = slices.DeleteFunc(v.wanted, func(c machine.Command) bool { return !m.Wants(c) })
-		}
-	}
-	v.m, v.start, v.mismatch = s.machine(h, func(m *machine.Machine, e machine.Event) {
-		look(m)
-		switch e := e.(type) {
-		case machine.Taken:
-			v.calls[e.Key] = &host.Call{Call: asked[e.Key], Taken: e.At}
-			v.taken = append(v.taken, e.Key)
-		case machine.Answered:
-			if c := v.calls[e.Key]; c != nil {
-				c.Outcome = &e.Outcome
-			}
-		case machine.Received:
-			if c := v.calls[e.Receipt.Key]; c != nil {
-				c.Receipts = append(c.Receipts, e.Receipt)
-			}
-		}
-	})
+	v.m, v.start, v.mismatch = s.machine(h, v.seen.Before)
 	if v.m == nil || v.mismatch != nil {
 		return v, nil
 	}
-	look(v.m)
-	return v, v.late(ctx, h)
-}
-
-// late adds the receipts that came and that the run was not told of, because it did not
-// wait for them.
-func (v *view) late(ctx context.Context, h *Host) error {
-	if h.opts.Past == nil {
-		return nil
-	}
-	for _, key := range v.taken {
-		receipts, err := h.opts.Past(ctx, key)
-		if err != nil {
-			return fmt.Errorf("read the receipts of the run: %w", err)
-		}
-		c := v.calls[key]
-		for _, r := range receipts {
-			if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
-				continue
-			}
-			r.Key = key
-			c.Receipts = append(c.Receipts, r)
-			if v.m.Result() == nil {
-				continue // it would go on here, and not there
-			}
-			if err := v.m.Apply(machine.Received{At: v.m.Now(), Receipt: r}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return v, v.seen.End(ctx, v.m, h.opts.Past)
 }
 
 // head is what lists show, and more exactly.
@@ -207,29 +136,9 @@ func (v *view) result() *host.Result {
 		}
 		return out
 	}
-	out := resultOf(v.m, v.s.id(), v.s.in.Flow, v.start.At)
+	out := host.ResultOf(v.m, v.s.id(), v.s.in.Flow, v.start.At)
 	if !v.s.record.Ended.IsZero() {
 		out.Ended = v.s.record.Ended
-	}
-	return out
-}
-
-func (v *view) stepOf(key string) string {
-	for _, s := range v.m.Steps() {
-		if slices.Contains(s.Keys, key) {
-			return s.Path
-		}
-	}
-	return key
-}
-
-func resultOf(m *machine.Machine, id, flow string, started time.Time) *host.Result {
-	out := &host.Result{
-		Run: id, Flow: flow, Result: machine.Result{Status: machine.Running}, Started: started, Ended: m.Now(),
-		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
-	}
-	if end := m.Result(); end != nil {
-		out.Result = *end
 	}
 	return out
 }

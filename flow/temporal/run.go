@@ -212,7 +212,7 @@ func (r *runner) end() (*record, error) {
 	r.show()
 	r.unlock()
 	if r.h.opts.OnEnd != nil && !workflow.IsReplaying(r.ctx) {
-		r.h.opts.OnEnd(resultOf(r.m, r.id(), r.in.Flow, r.started))
+		r.h.opts.OnEnd(host.ResultOf(r.m, r.id(), r.in.Flow, r.started))
 	}
 	rec := r.record()
 	switch result := r.m.Result(); result.Status {

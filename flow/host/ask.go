@@ -1,0 +1,60 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/machine"
+)
+
+// Retry returns the event that makes a run go on that failed; see Host.
+func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.Event, error) {
+	if m.Result() == nil {
+		return nil, &StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
+	}
+	var refused *machine.RetryError
+	if err := m.Retryable(resend); errors.As(err, &refused) {
+		out := &StateError{Run: run, Reason: refused.Reason}
+		if len(refused.Unknown) > 0 {
+			out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
+		}
+		return nil, out
+	} else if err != nil {
+		return nil, err
+	}
+	return machine.Retried{At: at, Resend: resend}, nil
+}
+
+// Settle returns the event that says what became of a call; see Host.
+func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (machine.Event, error) {
+	event, err := m.Settlement(step, s.Happened, s.ID, at)
+	var refused *machine.SettleError
+	if errors.As(err, &refused) {
+		if !slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return Names(step, s.Path) }) {
+			return nil, &NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
+		}
+		return nil, &StateError{Run: run, Reason: refused.Error()}
+	}
+	return event, err
+}
+
+// Names tells whether a name is a step's path, or the id at its end.
+func Names(name, path string) bool {
+	return name == path || name == path[strings.LastIndexAny(path, "./")+1:]
+}
+
+// Check tells whether a scope can have a name.
+func (s Scope) Check(name string) error {
+	switch {
+	case s != All && s != Connection && s != Flow:
+		return fmt.Errorf("unknown scope %q: it is all, connection or flow", s)
+	case s == All && name != "":
+		return fmt.Errorf("the scope all has no name, and this one is %q", name)
+	case s != All && name == "":
+		return fmt.Errorf("which %s? its name is missing", s)
+	}
+	return nil
+}
