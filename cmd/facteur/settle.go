@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
@@ -25,11 +24,10 @@ func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settl
 	if err := h.Host.Settle(ctx, run, step, s); err != nil || s.Happened {
 		return err
 	}
-	// A step is settled from its latest call on; what it released before does no harm twice.
+	// A step is settled from its latest call on.
 	for i := len(report.Calls) - 1; i >= 0; i-- {
 		c := report.Calls[i]
-		mine := c.Step == step || strings.HasSuffix(c.Step, "."+step)
-		if mine && c.Outcome != nil && c.Outcome.Status == call.Unknown {
+		if host.Names(step, c.Step) && c.Outcome != nil && c.Outcome.Status == call.Unknown {
 			return h.ledger.Release(ctx, c.Key)
 		}
 	}

@@ -18,7 +18,7 @@ type unsettled struct{ host.Host }
 
 func (unsettled) Get(context.Context, string) (*host.Report, error) {
 	return &host.Report{Calls: []host.Call{{
-		Call: call.Call{Key: "f1.run.1", Step: "each[0].notify"}, Outcome: &call.Outcome{Status: call.Unknown},
+		Call: call.Call{Key: "f1.run.1", Step: "book/each[0]/notify"}, Outcome: &call.Outcome{Status: call.Unknown},
 	}}}, nil
 }
 
