@@ -47,6 +47,9 @@ type Query struct {
 // Start starts a run of a flow.
 func (c *Client) Start(ctx context.Context, flow string, r StartRequest, o StartOption) (*Started, error) {
 	r.Inputs, _ = schema.JSON(r.Inputs).(map[string]any) // durations have no JSON of their own
+	if r.Inputs == nil {
+		r.Inputs = map[string]any{}
+	}
 	return answer[Started](ctx, c, started("/v1/flows/"+url.PathEscape(flow)+"/runs", r, o))
 }
 

@@ -15,6 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestAStartWithoutInputs(t *testing.T) {
+	d := newDaemon(t)
+	web := httptest.NewServer(d.handler)
+	defer web.Close()
+	_, key, err := d.keys.Create("client", server.ScopeRun, time.Time{})
+	require.NoError(t, err)
+	began, err := (&server.Client{URL: web.URL, Key: key}).Start(t.Context(), "hello", server.StartRequest{}, server.StartOption{})
+	require.NoError(t, err)
+	assert.Equal(t, "hello", began.Flow)
+}
+
 func TestTheClientAsksForEverything(t *testing.T) {
 	d := newDaemon(t)
 	web := httptest.NewServer(d.handler)

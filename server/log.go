@@ -2,12 +2,92 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 )
+
+// Handler returns a handler of log lines that hides the phone numbers in them: those with
+// a plus, and the same digits in the same line.
+func (v View) Handler(to slog.Handler) slog.Handler {
+	if v.Numbers {
+		return to
+	}
+	return discreet{to}
+}
+
+// A discreet handler hides phone numbers.
+type discreet struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h discreet) Handle(ctx context.Context, r slog.Record) error {
+	known := numbers{}
+	known.find(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		known.findIn(a.Value)
+		return true
+	})
+	if len(known) == 0 {
+		return h.Handler.Handle(ctx, r)
+	}
+	out := slog.NewRecord(r.Time, r.Level, known.text(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		out.AddAttrs(known.attr(a))
+		return true
+	})
+	return h.Handler.Handle(ctx, out)
+}
+
+// WithAttrs implements slog.Handler.
+func (h discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	hidden := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		known := numbers{}
+		known.findIn(a.Value)
+		hidden[i] = known.attr(a)
+	}
+	return discreet{h.Handler.WithAttrs(hidden)}
+}
+
+// WithGroup implements slog.Handler.
+func (h discreet) WithGroup(name string) slog.Handler { return discreet{h.Handler.WithGroup(name)} }
+
+// findIn remembers the numbers in an attribute.
+func (n numbers) findIn(v slog.Value) {
+	switch v = v.Resolve(); v.Kind() {
+	case slog.KindGroup:
+		for _, a := range v.Group() {
+			n.findIn(a.Value)
+		}
+	case slog.KindString:
+		n.find(v.String())
+	case slog.KindAny:
+		n.find(fmt.Sprint(v.Any()))
+	}
+}
+
+// attr hides numbers in an attribute.
+func (n numbers) attr(a slog.Attr) slog.Attr {
+	a.Value = a.Value.Resolve()
+	switch a.Value.Kind() {
+	case slog.KindGroup:
+		group := make([]any, 0, len(a.Value.Group()))
+		for _, one := range a.Value.Group() {
+			group = append(group, n.attr(one))
+		}
+		return slog.Group(a.Key, group...)
+	case slog.KindString:
+		a.Value = slog.StringValue(n.text(a.Value.String()))
+	case slog.KindAny:
+		if text := fmt.Sprint(a.Value.Any()); n.text(text) != text {
+			a.Value = slog.StringValue(n.text(text))
+		}
+	}
+	return a
+}
 
 // StepLog returns what logs one line for each step that ended; it is
 // local.Options.OnStep. What succeeded is info, what failed a warning. There are no

@@ -29,9 +29,9 @@ type Metrics struct {
 	handler  http.Handler
 	action   func(flow, place string) string
 
-	runs, steps, calls, webhooks, requests *prometheus.CounterVec
-	latency                                *prometheus.HistogramVec
-	quality                                *prometheus.GaugeVec
+	runs, steps, calls, webhooks, triggers, requests *prometheus.CounterVec
+	latency, answers                                 *prometheus.HistogramVec
+	quality                                          *prometheus.GaugeVec
 
 	flows, actions, classes, kinds, senders bounded
 }
@@ -51,11 +51,16 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
 	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
 	m.webhooks = m.counter("facteur_webhooks_total", "Webhooks that came in.", "kind")
+	m.triggers = m.counter("facteur_triggers_total", "What became of events and times at the triggers of flows.", "flow", "trigger", "verdict")
 	m.requests = m.counter("facteur_http_requests_total", "Requests to the API.", "route", "code")
 	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "facteur_call_duration_seconds", Help: "How long calls of actions took.",
 		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 	}, []string{"action"})
+	m.answers = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "facteur_webhook_duration_seconds", Help: "How long webhooks took to be stored and answered.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"door"})
 	m.quality = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "facteur_number_quality", Help: "The quality rating of a sender number, by its phone number ID: 3 green, 2 yellow, 1 red, 0 not known.",
 	}, []string{"sender_phone_id"})
@@ -63,7 +68,7 @@ func NewMetrics(o MetricsOptions) *Metrics {
 		Name: "facteur_build_info", Help: "Which build this is; always 1.",
 		ConstLabels: prometheus.Labels{"version": cmp.Or(o.Version, "unknown"), "go": runtime.Version()},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(m.latency, m.quality, build, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.latency, m.answers, m.quality, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	return m
@@ -126,8 +131,20 @@ func (m *Metrics) Do(do call.Do) call.Do {
 	}
 }
 
-// Webhook counts a webhook of a kind, e.g. "message", "status", "refused".
+// Webhook counts what a webhook told by its kind, e.g. "message" or "status", or a webhook
+// that was "refused" or "unreadable".
 func (m *Metrics) Webhook(kind string) { m.webhooks.WithLabelValues(m.kinds.of(kind)).Inc() }
+
+// WebhookAnswered tells how long a webhook took that was not refused. door is where it
+// came in: "whatsapp" or "hooks".
+func (m *Metrics) WebhookAnswered(door string, took time.Duration) {
+	m.answers.WithLabelValues(door).Observe(took.Seconds())
+}
+
+// Trigger counts what became of an event or a time at a trigger of a flow, e.g. "started".
+func (m *Metrics) Trigger(flow, trigger, verdict string) {
+	m.triggers.WithLabelValues(m.flows.of(flow), trigger, verdict).Inc()
+}
 
 // Quality tells the quality rating of a sender number, as Meta writes it.
 func (m *Metrics) Quality(senderPhoneID, rating string) {

@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,6 +103,51 @@ func TestMetrics(t *testing.T) {
 	assert.Contains(t, d.scrape(), `facteur_http_requests_total{code="200",route="/metrics"} 2`)
 }
 
+// The operators' page names each metric with its labels, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	m := server.NewMetrics(server.MetricsOptions{})
+	require.NoError(t, m.Watch(newFakeHost()))
+	d := newDaemon(t, func(o *server.Options) { o.Metrics = m })
+	m.RunEnded("f", machine.Succeeded)
+	m.Step("r", &machine.Step{Kind: "wait"}, nil)
+	m.Do(func(context.Context, call.Call) call.Outcome { return call.Outcome{} })(t.Context(), call.Call{})
+	m.Webhook("status")
+	m.WebhookAnswered("hooks", time.Millisecond)
+	m.Trigger("f", "schedule", "missed")
+	m.Quality("1", "GREEN")
+	d.scrape()
+	told := map[string]string{}
+	for line := range strings.Lines(d.scrape()) {
+		name, rest, _ := strings.Cut(strings.Fields(line)[0], "{")
+		for _, part := range []string{"_bucket", "_sum", "_count"} {
+			name = strings.TrimSuffix(name, part)
+		}
+		labels := map[string]bool{}
+		for _, one := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(rest, -1) {
+			if one[1] != "le" {
+				labels[one[1]] = true
+			}
+		}
+		told[name] = strings.Join(slices.Sorted(maps.Keys(labels)), ",")
+	}
+	page, err := os.ReadFile("../examples/deploy/README.md")
+	require.NoError(t, err)
+	documented := map[string]string{}
+	for line := range strings.Lines(string(page)) {
+		row, isRow := strings.CutPrefix(line, "| ")
+		if !isRow {
+			continue
+		}
+		cell, _, _ := strings.Cut(row, " | ")
+		for _, one := range regexp.MustCompile("`(facteur_\\w+)(?:\\{([a-z_,]+)\\})?`").FindAllStringSubmatch(cell, -1) {
+			labels := strings.Split(one[2], ",")
+			slices.Sort(labels)
+			documented[one[1]] = strings.Join(labels, ",")
+		}
+	}
+	assert.Equal(t, told, documented)
+}
+
 func TestLabelsAreBounded(t *testing.T) {
 	m := server.NewMetrics(server.MetricsOptions{})
 	d := newDaemon(t, func(o *server.Options) { o.Metrics = m })
@@ -145,6 +194,25 @@ func TestOneLineForEachStep(t *testing.T) {
 	quiet := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
 	server.View{}.StepLog(quiet, nil)("r1", &machine.Step{}, nil)
 	assert.Empty(t, log.String())
+}
+
+func TestNumbersInLines(t *testing.T) {
+	var out bytes.Buffer
+	log := func(v server.View) *slog.Logger { return slog.New(v.Handler(slog.NewTextHandler(&out, nil))) }
+	hidden := log(server.View{}).With("who", "+33612345678").WithGroup("g")
+	hidden.Warn("no +33612345678", "error", errors.New("33612345678 has no plus: +33612345678"), "n", 7, slog.Group("in", "to", "+33612345679", "at", began),
+		"id", "106540352242922", "order", "2026000070", "zone", "12:00+0100", "name", slog.AnyValue(struct{ To string }{"+33612345671"}))
+	got := out.String()
+	assert.NotContains(t, got, "3361234567")
+	assert.Contains(t, got, `msg="no +*********78" who=+*********78 g.error="*********78 has no plus: +*********78" g.n=7 g.in.to=+*********79`)
+	assert.Contains(t, got, `g.id=106540352242922`)
+	assert.Contains(t, got, `g.zone=12:00+0100 g.name={+*********71}`)
+	out.Reset()
+	log(server.View{Numbers: true}).Info("to +33612345678")
+	assert.Contains(t, out.String(), "+33612345678")
+	out.Reset()
+	log(server.View{}).Info("nothing", "error", errors.New("plain"))
+	assert.Contains(t, out.String(), "msg=nothing error=plain")
 }
 
 func TestARequestIsLoggedAtDebug(t *testing.T) {

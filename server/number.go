@@ -33,6 +33,24 @@ func (n numbers) learn(v any) {
 	}
 }
 
+// find remembers the numbers with a plus that stand in a text.
+func (n numbers) find(s string) {
+	for {
+		_, rest, found := strings.Cut(s, "+")
+		if !found {
+			return
+		}
+		s = rest
+		end := 0
+		for end < len(s) && isDigit(s[end]) {
+			end++
+		}
+		if allDigits(s[:end]) {
+			n[s[:end]] = true
+		}
+	}
+}
+
 // value hides the numbers in a value as JSON has it. name is that of its field.
 func (n numbers) value(v any, name string) any {
 	switch v := v.(type) {
@@ -68,6 +86,9 @@ func isContact(name string) bool {
 
 // text hides the numbers in a text.
 func (n numbers) text(s string) string {
+	if len(n) == 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
 	var out strings.Builder
 	kept := 0
 	for i := 0; i < len(s); {

@@ -47,6 +47,7 @@ const (
 	InvalidFlows     = "invalid-flows"      // a reload found mistakes; nothing changed
 	Busy             = "busy"               // too many requests at the same time
 	Stopping         = "stopping"           // the daemon stops
+	Unavailable      = "unavailable"        // the disk or the vault does not let the daemon work
 	Internal         = "internal"           // the daemon failed
 )
 
@@ -118,6 +119,8 @@ func titleOf(kind string) (status int, title string) {
 		return http.StatusServiceUnavailable, "the daemon is busy"
 	case Stopping:
 		return http.StatusServiceUnavailable, "the daemon stops"
+	case Unavailable:
+		return http.StatusServiceUnavailable, "the daemon cannot work now"
 	}
 	return http.StatusInternalServerError, "the daemon failed"
 }

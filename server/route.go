@@ -165,6 +165,8 @@ func (a *api) fail(q *ask, err error) reply {
 	switch p.Kind() {
 	case Busy, Stopping:
 		h.Set("Retry-After", "1")
+	case Unavailable:
+		h.Set("Retry-After", "5")
 	case Unauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
 	case TooSlow, TooLarge:

@@ -173,6 +173,28 @@ func TestWhatFailedIsToldToThoseWhoLookAfterTheDaemon(t *testing.T) {
 	assert.NotContains(t, d.log.String(), "33612345678")
 }
 
+type fullDisk struct{}
+
+func (fullDisk) Error() string   { return "the disk is full" }
+func (fullDisk) Temporary() bool { return true }
+
+// What the surroundings are at fault for may be asked again.
+func TestWhatWillGetBetterIsUnavailable(t *testing.T) {
+	d := newDaemon(t)
+	_, run, err := d.keys.Create("shop", server.ScopeRun, time.Time{})
+	require.NoError(t, err)
+	_, admin, err := d.keys.Create("admin", server.ScopeAdmin, time.Time{})
+	require.NoError(t, err)
+	d.host.fail = fmt.Errorf("store the run: %w", fullDisk{})
+	p := d.refused("POST", "/v1/flows/hello/runs", "", "Authorization: Bearer "+run)
+	assert.Equal(t, server.Unavailable, p.Kind())
+	assert.Equal(t, 503, p.Status)
+	assert.NotContains(t, p.Detail, "full")
+	assert.Contains(t, p.Hint, "Idempotency-Key")
+	assert.Equal(t, "store the run: the disk is full", d.refused("POST", "/v1/flows/hello/runs", "", "Authorization: Bearer "+admin).Detail)
+	assert.Equal(t, "5", d.do("POST", "/v1/flows/hello/runs", "", "Authorization: Bearer "+run).Header().Get("Retry-After"))
+}
+
 func TestAnEventIsDelivered(t *testing.T) {
 	d := newDaemon(t, func(o *server.Options) {
 		o.Aliases = func(_ context.Context, kind, subject string) ([]string, error) {

@@ -72,7 +72,9 @@ func (v View) text(s string) string {
 	if v.Numbers {
 		return s
 	}
-	return numbers{}.text(s)
+	n := numbers{}
+	n.find(s)
+	return n.text(s)
 }
 
 // unknown counts the steps whose outcome nobody knows.

@@ -25,6 +25,16 @@ func (e *DiskError) Error() string {
 // Unwrap returns the cause.
 func (e *DiskError) Unwrap() error { return e.Err }
 
+// Temporary tells whether the surroundings are at fault, such as a full disk: once they are
+// mended, the file is as good as before.
+func (e *DiskError) Temporary() bool {
+	switch sqlite.ErrCode(e.Err).ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultReadOnly, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked:
+		return true
+	}
+	return false
+}
+
 // ErrInUse says that another process writes the file: only one may.
 var ErrInUse = errors.New("another process uses it; stop that one, or choose another data folder")
 

@@ -132,6 +132,9 @@ func (f *File) Peek(ctx context.Context, see func(*sqlite.Conn) error) error {
 	return f.reader.Read(ctx, see)
 }
 
+// Healthy returns why nothing more can be written, nil while it can.
+func (f *File) Healthy() error { return f.writer.failure() }
+
 // Close waits for what was written, and returns an error if some of it is lost.
 func (f *File) Close() error { return f.close() }
 

@@ -157,7 +157,9 @@ func (d *daemon) openHost(ctx, hard context.Context, restored bool) error {
 	}
 	action := server.ActionOf(d.flows)
 	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Action: action})
-	d.starter = trigger.New(nil, trigger.Options{Notes: d.journal, Log: d.log})
+	d.starter = trigger.New(nil, trigger.Options{Notes: d.journal, Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
+		d.metrics.Trigger(flow, kind, string(v))
+	}})
 	d.flows.swapped = func(plans []*plan.Plan) {
 		d.starter.Set(plans)
 		d.log.Info("reloaded", "flows", len(plans))

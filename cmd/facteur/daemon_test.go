@@ -222,7 +222,7 @@ func TestServe(t *testing.T) {
 	look()
 	code, stdout, stderr := facteur(t, dir, "", "health")
 	assert.Equal(t, 0, code, stderr)
-	assert.Equal(t, "ok    journal    \nok    vault      \n", stdout)
+	assert.Equal(t, "ok    journal    \nok    ledger     \nok    vault      \n", stdout)
 
 	assert.Equal(t, 0, r.stop())
 	assert.Contains(t, r.log.String(), "msg=stopped")

@@ -12,6 +12,8 @@ import (
 	"facteur/flow/host"
 	"facteur/server"
 	"facteur/vault"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // mountWebhooks adds what Meta and others call.
@@ -19,9 +21,10 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
 		Resolve: d.vault.Resolve, Apply: d.applyWebhook, Known: d.knowsNumber, Insecure: d.config.InsecureWebhooks, Log: d.log,
 		Answered: func(a whatsapp.WebhookAnswer) {
-			if a.Status != http.StatusOK {
-				d.metrics.Webhook("refused")
+			if a.Unreadable {
+				d.metrics.Webhook("unreadable")
 			}
+			d.countAnswer("whatsapp", a.Status, a.Took)
 		},
 	}))
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
@@ -32,12 +35,16 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 				ID: w.ID, Name: webhook.Name, Subjects: []string{w.Path}, Connection: w.Connection, At: w.At, Data: w.Data,
 			})
 		},
-		Answered: func(a webhook.Answer) {
-			if a.Status >= http.StatusBadRequest {
-				d.metrics.Webhook("refused")
-			}
-		},
+		Answered: func(a webhook.Answer) { d.countAnswer("hooks", a.Status, a.Took) },
 	}))
+}
+
+func (d *daemon) countAnswer(door string, status int, took time.Duration) {
+	if status >= http.StatusBadRequest {
+		d.metrics.Webhook("refused")
+		return
+	}
+	d.metrics.WebhookAnswered(door, took)
 }
 
 // applyWebhook stores what Meta tells, first in the ledger and then with the runs that it
@@ -61,13 +68,49 @@ func (d *daemon) applyWebhook(ctx context.Context, connection string, told []wha
 			return err
 		}
 	}
+	return deliverAll(events, func(e ledger.Event) error {
+		return d.host.Deliver(ctx, host.Event{ID: e.ID, Name: e.Name, Subjects: e.Subjects, Connection: connection, At: e.At, Data: e.Data})
+	})
+}
+
+// maxDelivering is how many events of one webhook are delivered at the same time: they
+// share the syncs of the disk.
+const maxDelivering = 64
+
+// deliverAll delivers what different people wrote at the same time, and what one person
+// wrote in its order. The error is the first.
+func deliverAll(events []ledger.Event, deliver func(ledger.Event) error) error {
+	var lines [][]ledger.Event
+	of := map[string]int{} // a person's line
 	for _, e := range events {
-		err := d.host.Deliver(ctx, host.Event{ID: e.ID, Name: e.Name, Subjects: e.Subjects, Connection: connection, At: e.At, Data: e.Data})
-		if err != nil {
-			return err
+		at := len(lines)
+		for _, name := range e.Subjects {
+			if line, ok := of[name]; ok {
+				at = line
+				break
+			}
+		}
+		if at == len(lines) {
+			lines = append(lines, nil)
+		}
+		lines[at] = append(lines[at], e)
+		for _, name := range e.Subjects {
+			of[name] = at
 		}
 	}
-	return nil
+	var all errgroup.Group
+	all.SetLimit(maxDelivering)
+	for _, line := range lines {
+		all.Go(func() error {
+			for _, e := range line {
+				if err := deliver(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return all.Wait()
 }
 
 // A senders is the phone number IDs that a project names.

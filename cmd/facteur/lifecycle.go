@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	log := a.logger(config.LogFormat)
+	log := slog.New(server.View{Numbers: config.ShowPhoneNumbers}.Handler(a.logger(config.LogFormat).Handler()))
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
 			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
@@ -42,7 +43,11 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	})
 	defer stop()
 	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
-	if err != nil {
+	switch {
+	case err != nil && soft.Err() != nil: // nothing had begun
+		log.Info("stopped")
+		return nil
+	case err != nil:
 		return err
 	}
 	defer d.close()
@@ -78,8 +83,10 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	if d.config.PublicURL != "" {
 		all.Go(func() { d.selfTest(soft) })
 	}
-	d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))
-	notify("READY=1")
+	if soft.Err() == nil {
+		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))
+		notify("READY=1")
+	}
 
 	var broken error
 	select {
@@ -103,11 +110,11 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	return nil
 }
 
-// sick returns when the journal can store nothing more, with the reason: only a new start
-// helps then. It returns nil when ctx ends.
+// sick returns when the journal or the ledger can store nothing more, with the reason: only
+// a new start helps then. It returns nil when ctx ends.
 func (d *daemon) sick(ctx context.Context) error {
 	for pause(ctx, time.Second) {
-		if err := d.host.Healthy(); err != nil {
+		if err := cmp.Or(d.host.Healthy(), d.ledger.Healthy()); err != nil {
 			return err
 		}
 	}
@@ -183,16 +190,19 @@ const checkTimeout = 2 * time.Second
 // checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
 // and says where Meta has to send them.
 func (d *daemon) checkConnections(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	asking, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	names := d.flows.connections()
 	found := make([]vault.Connection, len(names))
 	problems := make([]error, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
-		all.Go(func() { found[i], problems[i] = d.vault.Resolve(ctx, name) })
+		all.Go(func() { found[i], problems[i] = d.vault.Resolve(asking, name) })
 	}
 	all.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for i, name := range names {
 		if problems[i] != nil {
 			text, hint := said(vaultError(problems[i]))
@@ -253,8 +263,9 @@ var errVault = errors.New("the vault does not answer")
 func (d *daemon) checks() []server.Check {
 	return []server.Check{
 		{Name: "journal", Do: func(ctx context.Context) error {
-			return errors.Join(d.host.Healthy(), d.journal.Note(ctx, hashKind, "check", []byte("1")))
+			return cmp.Or(d.host.Healthy(), d.journal.Note(ctx, hashKind, "check", []byte("1")))
 		}},
+		{Name: "ledger", Do: func(context.Context) error { return d.ledger.Healthy() }},
 		{Name: "vault", Do: func(ctx context.Context) error {
 			for _, name := range d.flows.connections() {
 				_, err := d.vault.Resolve(ctx, name)

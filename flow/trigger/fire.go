@@ -134,7 +134,9 @@ func (s *Starter) startWith(ctx context.Context, c candidate, event, by, key str
 		return nil
 	}
 	fresh, err := s.start(ctx, c.plan, host.Start{Inputs: inputs, Key: key, By: by})
+	_, stopping := errors.AsType[*host.StoppingError](err)
 	switch {
+	case stopping, err != nil && ctx.Err() != nil: // the next start of the daemon tries it again
 	case err != nil:
 		s.count(c.plan, c.trigger, Refused)
 		s.Log.Error("a flow could not be started; it is tried again", "flow", c.plan.Name, "trigger", describe(c.trigger), "event", event, "error", err)

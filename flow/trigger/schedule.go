@@ -71,7 +71,7 @@ type timetable struct {
 func (s *Starter) Run(ctx context.Context) error {
 	now := s.Clock.Now()
 	t := &timetable{s: s, last: map[string]time.Time{}, awake: now.Add(-grace), slept: now}
-	for {
+	for ctx.Err() == nil {
 		next := t.look(ctx)
 		t.slept = s.Clock.Now()
 		if err := s.Clock.Wait(ctx, next, s.wake); err != nil {
@@ -81,6 +81,7 @@ func (s *Starter) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // look meets what is due, and returns when to look again; the zero time: when the plans
@@ -92,7 +93,9 @@ func (t *timetable) look(ctx context.Context) (next time.Time) {
 	}
 	if current := t.s.table.Load(); current != t.of {
 		if err := t.take(ctx, current, now); err != nil {
-			t.s.Log.Error("the schedules could not be read; they are tried again", "error", err)
+			if ctx.Err() == nil {
+				t.s.Log.Error("the schedules could not be read; they are tried again", "error", err)
+			}
 			return now.Add(again)
 		}
 	}
@@ -141,7 +144,7 @@ func (t *timetable) note(ctx context.Context, name string, at time.Time) error {
 	if err == nil {
 		err = t.s.Notes.Note(ctx, noteKind, name, body)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		t.s.Log.Error("a schedule could not be noted", "schedule", name, "error", err)
 	}
 	return err

@@ -133,5 +133,8 @@ func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, 
 	return n, err
 }
 
+// Healthy returns why the ledger can store nothing more, nil while it can.
+func (l *SQLite) Healthy() error { return l.file.Healthy() }
+
 // Close implements Ledger.
 func (l *SQLite) Close() error { return l.file.Close() }
