@@ -110,11 +110,16 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	return nil
 }
 
+// sayFor is for how long a daemon that can store nothing more goes on to say why.
+const sayFor = 3 * time.Second
+
 // sick returns when the journal or the ledger can store nothing more, with the reason: only
-// a new start helps then. It returns nil when ctx ends.
+// a new start helps then. Until then, readyz and whoever asks are told. It returns nil when
+// ctx ends.
 func (d *daemon) sick(ctx context.Context) error {
 	for pause(ctx, time.Second) {
 		if err := cmp.Or(d.host.Healthy(), d.ledger.Healthy()); err != nil {
+			pause(ctx, sayFor)
 			return err
 		}
 	}

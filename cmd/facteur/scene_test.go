@@ -1,0 +1,408 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// newScene is a storm whose daemon does what the test wants, with some of its flows.
+func newScene(t *testing.T, flows ...string) *storm {
+	if testing.Short() {
+		t.Skip("it takes its time")
+	}
+	s := newStorm(t)
+	texts := stormFlows()
+	for _, name := range flows {
+		write(t, filepath.Join(s.dir, name+".flow.yaml"), texts[name])
+	}
+	return s
+}
+
+// load starts runs until what it returns is called.
+func (s *storm) load(customers int, flows ...string) (stop func()) {
+	var all sync.WaitGroup
+	for n := range customers {
+		all.Go(func() { s.customer(n, flows) })
+	}
+	return func() {
+		close(s.over)
+		all.Wait()
+	}
+}
+
+func (s *storm) subscribe() {
+	s.t.Helper()
+	require.NoError(s.t, s.api.Subscribe(s.t.Context(), simulator.Webhook{URL: s.hooksURL() + webhookPath("shop"), VerifyToken: simulatedVerify}))
+}
+
+// data moves the data folder.
+func (s *storm) data(dir string) {
+	project := filepath.Join(s.dir, projectName)
+	text, err := os.ReadFile(project)
+	require.NoError(s.t, err)
+	write(s.t, project, string(text)+"\ndata: "+dir+"\n")
+}
+
+// serve runs the daemon to its end, which is to come by itself.
+func (s *storm) serve(args ...string) (code int, log string) {
+	out, err := exec.Command("facteur", append([]string{"serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")}, args...)...).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode(), string(out)
+	}
+	require.NoError(s.t, err)
+	return 0, string(out)
+}
+
+// tiny mounts a file system of so few bytes.
+func tiny(t *testing.T, size string) (dir string, resize func(size string)) {
+	dir = t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("a file system cannot be mounted here: %v: %s", err, out)
+	}
+	t.Cleanup(func() { assert.NoError(t, exec.Command("umount", "-l", dir).Run()) })
+	return dir, func(size string) {
+		require.NoError(t, exec.Command("mount", "-o", "remount,size="+size, dir).Run())
+	}
+}
+
+// When the disk is full, the daemon says so and ends; started again it says so and ends;
+// and once there is room it goes on, with all that it had acknowledged.
+func TestSceneDiskFull(t *testing.T) {
+	s := newScene(t, "storm_plain", "storm_retry", "storm_pause")
+	disk, resize := tiny(t, "2500k")
+	s.data(filepath.Join(disk, "data"))
+	s.open()
+	s.subscribe()
+	stop := s.load(4, "storm_plain", "storm_retry", "storm_pause")
+	refused, unready := "", ""
+	ended := make(chan error, 1)
+	go func() { ended <- s.cmd.Wait() }()
+	var err error
+	for going := true; going; {
+		select {
+		case err = <-ended:
+			going = false
+		case <-time.After(5 * time.Millisecond):
+			_, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "0"}}, server.StartOption{Key: "one"})
+			if p, ok := errors.AsType[*server.Problem](err); ok && p.Kind() == server.Unavailable {
+				refused = p.Detail
+			}
+			if ready, err := s.client.Ready(t.Context()); err == nil && !ready.Ready {
+				unready = ready.Checks[0].Error + ready.Checks[1].Error
+			}
+		}
+	}
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, exitSurroundings, exit.ExitCode())
+	log := s.cmd.Stderr.(*lines).String()
+	assert.Contains(t, log, "the disk is full; free some space")
+	assert.NotContains(t, log, "panic")
+	assert.Contains(t, refused, "the disk is full")
+	assert.Contains(t, unready, "the disk is full")
+	filler, err := os.Create(filepath.Join(disk, "filler"))
+	require.NoError(t, err)
+	_, err = io.CopyN(filler, zeros{}, 1<<30)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, filler.Close())
+	code, again := s.serve()
+	assert.Equal(t, exitSurroundings, code, again)
+	assert.Regexp(t, `(?m)^error: .*(no space left|the disk is full)`, again)
+
+	resize("300m")
+	s.open()
+	before := s.api.Counts().Accepted
+	require.Eventually(t, func() bool { return s.api.Counts().Accepted > before+20 }, 20*time.Second, 10*time.Millisecond, "it goes on")
+	stop()
+	s.check()
+	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// What was open when a backup was made is held when that is restored: nothing is sent
+// until a person releases it, also after further starts; and what was cancelled instead is
+// never sent.
+func TestSceneRestored(t *testing.T) {
+	s := newScene(t, "storm_plain", "storm_pause", "storm_reply")
+	s.open()
+	s.subscribe()
+	stop := s.load(3, "storm_plain", "storm_pause", "storm_reply")
+	require.Eventually(t, func() bool { return s.api.Counts().Accepted > 100 }, 20*time.Second, 10*time.Millisecond)
+	file := filepath.Join(t.TempDir(), "backup.tar")
+	code, _, stderr := facteur(t, s.dir, "", "backup", file)
+	require.Zero(t, code, stderr)
+	after := s.api.Counts().Accepted
+	require.Eventually(t, func() bool { return s.api.Counts().Accepted > after+50 }, 20*time.Second, 10*time.Millisecond)
+	stop()
+	s.kill(os.Kill)
+	require.NoError(t, s.api.Idle(t.Context()))
+
+	folder := filepath.Join(t.TempDir(), "restored")
+	untar(t, file, folder)
+	key, err := os.ReadFile(filepath.Join(s.dir, "data", "vault.key"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "vault.key"), key, 0o600))
+	s.data(folder)
+	sent := s.api.Keys("f1.")
+	statuses := func() map[machine.Status]int {
+		n := map[machine.Status]int{}
+		for _, r := range s.list() {
+			n[r.Status]++
+		}
+		return n
+	}
+	s.open("--restored")
+	first := statuses()
+	assert.NotZero(t, first[host.Held])
+	assert.Zero(t, first[machine.Running]+first[host.Waiting]+first[host.Queued])
+	var held []string
+	for _, r := range s.list() {
+		if r.Status == host.Held {
+			held = append(held, r.RunID)
+		}
+	}
+	began, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242999", "order": "new"}}, server.StartOption{Wait: 10 * time.Second})
+	require.NoError(t, err)
+	assert.Equal(t, machine.Succeeded, began.Status, "what is new goes on")
+	for range 2 {
+		s.kill(os.Kill)
+		s.open() // without --restored: what is held stays so
+	}
+	assert.Equal(t, first[host.Held], statuses()[host.Held])
+	now := s.api.Keys("f1.")
+	maps.DeleteFunc(now, func(key string, _ int) bool { return strings.HasPrefix(key, "f1."+began.RunID+".") })
+	assert.Equal(t, sent, now, "nothing was sent")
+
+	released, cancelled := held[:len(held)/2], held[len(held)/2:]
+	for _, run := range cancelled {
+		require.NoError(t, s.client.Cancel(t.Context(), run, server.CancelRequest{Reason: "it was sent since"}))
+	}
+	for _, run := range released {
+		require.NoError(t, s.client.Release(t.Context(), run))
+	}
+	for _, run := range held {
+		d, err := s.client.Run(t.Context(), run, 30*time.Second)
+		require.NoError(t, err)
+		assert.False(t, d.EndedAt.IsZero(), "%s is %s", run, d.Status)
+	}
+	now = s.api.Keys("f1.")
+	again := 0
+	for key, n := range now {
+		run := strings.Split(key, ".")[1]
+		switch {
+		case n == sent[key]:
+		case slices.Contains(released, run):
+			again++
+		case run != began.RunID:
+			t.Errorf("the key %s was sent, and nobody released its run", key)
+		}
+	}
+	t.Logf("held: %d, released: %d, calls of these that were sent now: %d", len(held), len(released), again)
+}
+
+func untar(t *testing.T, file, dir string) {
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	for r := tar.NewReader(f); ; {
+		head, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+		text, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, head.Name), text, 0o600))
+	}
+}
+
+// Of all that are started on a data folder, one daemon works: the others say who does.
+func TestSceneManyDaemons(t *testing.T) {
+	s := newScene(t, "storm_plain", "storm_retry")
+	s.open()
+	s.subscribe()
+	stop := s.load(3, "storm_plain", "storm_retry")
+	for range 3 {
+		code, log := s.serve()
+		assert.Equal(t, exitSurroundings, code)
+		assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder \S+ already`, log)
+		assert.Contains(t, log, "hint: stop it first")
+	}
+	for range 3 {
+		s.kill(os.Kill)
+		type result struct {
+			cmd *exec.Cmd
+			err error
+		}
+		ended := make(chan result, 5)
+		ready := make(chan *exec.Cmd, 5)
+		for range 5 {
+			cmd := exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://"))
+			log := newLines()
+			cmd.Stdout, cmd.Stderr = log, log
+			require.NoError(t, cmd.Start())
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			go func() {
+				err := cmd.Wait()
+				assert.NotContains(t, log.String(), "panic")
+				ended <- result{cmd, err}
+			}()
+			go func() {
+				for cmd.ProcessState == nil && !strings.Contains(log.String(), "msg=ready") {
+					time.Sleep(time.Millisecond)
+				}
+				if strings.Contains(log.String(), "msg=ready") {
+					ready <- cmd
+				}
+			}()
+		}
+		for range 4 {
+			assert.Error(t, (<-ended).err)
+		}
+		winner := <-ready
+		require.NoError(t, winner.Process.Kill())
+		assert.Same(t, winner, (<-ended).cmd)
+		assert.Empty(t, ready)
+		s.open()
+	}
+	stop()
+	s.check()
+	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
+}
+
+// The first SIGTERM lets a slow call finish and takes nothing new; the second cuts it off.
+func TestSceneTerminated(t *testing.T) {
+	s := newScene(t, "storm_plain")
+	start := func() string {
+		began, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "7"}}, server.StartOption{})
+		require.NoError(t, err)
+		return began.RunID
+	}
+	s.open()
+	s.subscribe()
+	require.NoError(t, s.api.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(time.Second), Times: 1}))
+	run := start()
+	require.Eventually(t, func() bool { return s.api.Counts().Requests == 1 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.cmd.Stderr.(*lines).wait(t, "stopping: what is under way finishes")
+	_, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "8"}}, server.StartOption{})
+	if p, ok := errors.AsType[*server.Problem](err); assert.True(t, ok, "%v", err) {
+		assert.Equal(t, server.Stopping, p.Kind())
+	}
+	require.NoError(t, s.cmd.Wait())
+	assert.Contains(t, s.cmd.Stderr.(*lines).String(), "msg=stopped")
+	assert.NotContains(t, s.cmd.Stderr.(*lines).String(), "level=ERROR")
+	s.open()
+	d, err := s.client.Run(t.Context(), run, 10*time.Second)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Succeeded, d.Status)
+
+	require.NoError(t, s.api.AddFault(simulator.Fault{Do: simulator.Hang, Times: 1}))
+	run = start()
+	require.Eventually(t, func() bool { return s.api.Counts().Requests == 2 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.cmd.Stderr.(*lines).wait(t, "stopping: what is under way finishes")
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, s.cmd.Wait())
+	assert.Contains(t, s.cmd.Stderr.(*lines).String(), "cutting off what is under way")
+	s.open()
+	d, err = s.client.Run(t.Context(), run, 20*time.Second)
+	require.NoError(t, err)
+	assert.False(t, d.EndedAt.IsZero())
+	for _, n := range s.api.Keys("f1." + run + ".") {
+		assert.LessOrEqual(t, n, 1)
+	}
+}
+
+// A daemon that is told to stop while it starts does so, and reports no faults.
+func TestSceneTerminatedAtTheStart(t *testing.T) {
+	s := newScene(t, "storm_plain", "storm_pause")
+	write(t, filepath.Join(s.dir, "nightly.flow.yaml"), "flow: nightly\ntriggers:\n  - schedule: {cron: \"* * * * *\"}\nsteps:\n  - set: {done: true}\n")
+	s.open()
+	for range 20 {
+		_, err := s.client.Start(t.Context(), "storm_pause", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "7"}}, server.StartOption{})
+		require.NoError(t, err)
+	}
+	s.kill(os.Kill)
+	stopped := 0
+	for range 40 {
+		cmd := exec.Command("facteur", "serve", s.dir, "--listen", "127.0.0.1:0")
+		log := newLines()
+		cmd.Stdout, cmd.Stderr = log, log
+		require.NoError(t, cmd.Start())
+		time.Sleep(time.Duration(rand.Int64N(int64(60 * time.Millisecond))))
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		err := cmd.Wait()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() < 0 {
+			continue // it did not listen yet
+		}
+		assert.NoError(t, err, log.String())
+		assert.NotContains(t, log.String(), "level=ERROR")
+		assert.NotContains(t, log.String(), "error:")
+		stopped++
+	}
+	t.Logf("stopped: %d", stopped)
+	assert.NotZero(t, stopped)
+}
+
+// A slow client does not hold others up: its body has its time, and then no more.
+func TestSceneSlowClients(t *testing.T) {
+	s := newScene(t, "storm_plain")
+	s.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 200 {
+		go func() {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/flows/storm_plain/runs", dripping{ctx})
+			if err != nil {
+				return
+			}
+			req.Header.Set("Content-Type", "application/json")
+			if resp, err := http.DefaultClient.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		}()
+	}
+	for n := range 20 {
+		began, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "1065403522429" + string(rune('a'+n)), "order": "7"}}, server.StartOption{})
+		require.NoError(t, err)
+		assert.NotEmpty(t, began.RunID)
+	}
+}
+
+// A dripping body comes one byte a second.
+type dripping struct{ ctx context.Context }
+
+func (d dripping) Read(p []byte) (int, error) {
+	if !pause(d.ctx, time.Second) {
+		return 0, d.ctx.Err()
+	}
+	p[0] = ' '
+	return 1, nil
+}
