@@ -2,6 +2,7 @@ package sqlitefile
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,6 +51,23 @@ func touch(path string) error {
 	}
 	return f.Close()
 }
+
+// Lock takes the place of a file that nobody shares without opening it, until what it
+// returns is closed or the process ends. Where another has it the error is ErrInUse.
+func Lock(path string) (io.Closer, error) {
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // all names of it share the lock
+	if err != nil {
+		return nil, &DiskError{"data folder", path, "lock", err}
+	}
+	conn, err := lock(filepath.Join(folder, filepath.Base(path))+lockSuffix, 0)
+	if err != nil {
+		return nil, &DiskError{"data folder", path, "lock", err}
+	}
+	return conn, nil
+}
+
+// lockSuffix follows the name of a file in that of its lock.
+const lockSuffix = "-lock"
 
 // lock locks a file until the connection is closed or the process ends, and waits for it so
 // long. It is not the database itself, which others may read. A lock of SQLite's works on

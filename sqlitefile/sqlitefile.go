@@ -68,7 +68,7 @@ func (f *File) open(path string, kind Kind) (err error) {
 	if kind.Shared {
 		wait = patience // for another that opens it, too
 	}
-	if f.lock, err = lock(path+"-lock", wait); err != nil {
+	if f.lock, err = lock(path+lockSuffix, wait); err != nil {
 		return err
 	}
 	if f.writer, err = openWriter(path, kind); err != nil {

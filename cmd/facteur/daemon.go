@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"facteur/actions"
@@ -13,12 +12,11 @@ import (
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/journal"
-	"facteur/flow/local"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/flow/trigger"
 	"facteur/server"
+	"facteur/sqlitefile"
 	"facteur/vault"
 )
 
@@ -32,16 +30,16 @@ type daemon struct {
 	log     *slog.Logger
 	view    server.View
 
+	engine  engine
 	vault   *vault.Vault
-	journal *journal.SQLite
-	ledger  *ledger.SQLite
+	ledger  ledger.Ledger
 	keys    *server.Keys
 	flows   *flowSet
 	actions *actions.Set
 	metrics *server.Metrics
 	starter *trigger.Starter
 	silence whatsapp.Silence
-	host    *local.Host
+	host    carrier
 	door    *entrance
 	closers []func()
 }
@@ -49,15 +47,19 @@ type daemon struct {
 // openDaemon opens all that a daemon works with, and then takes up the runs that had not
 // ended. Calls that are under way end when hard does.
 func (a *app) openDaemon(ctx, hard context.Context, p *project, config serverFile, log *slog.Logger, restored bool) (*daemon, error) {
-	d := &daemon{app: a, project: p, config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}}
+	kind, err := engineOf(p, config, restored)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{app: a, project: p, config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}, engine: kind}
 	for _, open := range []func() error{
 		d.openFlows,
-		d.openStores,
+		func() error { return d.openStores(ctx) },
 		d.openTCP,
 		d.openActions,
 		func() error { return d.checkConnections(ctx) },
 		d.openSocket,
-		func() error { return d.openHost(ctx, hard, restored) },
+		func() error { return d.openHost(ctx, hard) },
 	} {
 		if err := open(); err != nil {
 			d.close()
@@ -96,25 +98,23 @@ func (d *daemon) openFlows() error {
 	return nil
 }
 
-// openStores opens the journal first: it is what a second daemon may not have.
-func (d *daemon) openStores() (err error) {
+// openStores takes the data folder first: it is what a second daemon may not have.
+func (d *daemon) openStores(ctx context.Context) (err error) {
 	if d.dir, err = d.project.dataFolder(); err != nil {
 		return err
 	}
-	if d.journal, err = journal.OpenSQLite(filepath.Join(d.dir, journalName)); err != nil {
+	if err := d.engine.take(d); err != nil {
 		return d.inUse(err)
 	}
-	d.closing("journal", d.journal.Close)
 	if d.vault, err = openVault(d.project.vaultConfig()); err != nil {
 		return err
 	}
 	d.closing("vault", d.vault.Close)
-	d.ledger, err = ledger.OpenSQLite(filepath.Join(d.dir, ledgerName), ledger.Options{Seal: d.vault.Seal, Open: d.vault.Open})
-	if err != nil {
-		return surroundings(err, "")
+	if d.ledger, err = d.project.openLedger(ctx, d.vault); err != nil {
+		return err
 	}
 	d.closing("ledger", d.ledger.Close)
-	if d.keys, err = server.OpenKeys(filepath.Join(d.dir, keysName)); err != nil {
+	if d.keys, err = server.OpenKeys(d.project.keysFile()); err != nil {
 		return surroundings(err, "")
 	}
 	return nil
@@ -122,7 +122,7 @@ func (d *daemon) openStores() (err error) {
 
 // inUse says who has the data folder.
 func (d *daemon) inUse(err error) error {
-	if !errors.Is(err, journal.ErrInUse) {
+	if !errors.Is(err, sqlitefile.ErrInUse) {
 		return surroundings(err, "")
 	}
 	who := "another daemon"
@@ -150,14 +150,10 @@ func (d *daemon) openActions() (err error) {
 	return nil
 }
 
-func (d *daemon) openHost(ctx, hard context.Context, restored bool) error {
-	hash, err := openHash(ctx, d.journal, d.vault)
-	if err != nil {
-		return err
-	}
+func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 	action := server.ActionOf(d.flows)
 	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Action: action})
-	d.starter = trigger.New(nil, trigger.Options{Notes: d.journal, Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
+	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
 	}})
 	d.flows.swapped = func(plans []*plan.Plan) {
@@ -166,20 +162,17 @@ func (d *daemon) openHost(ctx, hard context.Context, restored bool) error {
 	}
 	d.starter.Set(d.flows.Plans())
 	logged := d.view.StepLog(d.log, action)
-	d.host, err = local.Open(ctx, local.Options{
-		Journal: d.journal, Do: d.metrics.Do(finishing(hard, d.actions.Do)), Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
-		Hard: hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: restored,
-		Past: d.ledger.Receipts, Hash: hash, Contact: contactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
-		OnStep: func(run string, s *machine.Step, sensitive []any) {
+	d.host, err = d.engine.open(ctx, d, work{
+		do: d.metrics.Do(finishing(hard, d.actions.Do)), hard: hard,
+		onStep: func(run string, s *machine.Step, sensitive []any) {
 			logged(run, s, sensitive)
 			d.metrics.Step(run, s, sensitive)
 		},
-		OnEnd:  d.ended,
-		OnHold: d.held,
 	})
 	if err != nil {
-		return surroundings(err, "")
+		return err
 	}
+	d.starter.Notes = d.engine.notes()
 	d.starter.Serve(d.host)
 	return d.metrics.Watch(d.host)
 }

@@ -106,7 +106,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		return err
 	}
 	began := time.Now()
-	p.Data = f.data
+	p.Data, p.Ledger, p.Server.KeysFile = f.data, ledgerFile{}, "" // nothing of what production shares
 	if f.data == "" {
 		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
 			return surroundings(fmt.Errorf("a folder for the runs: %w", err), "")
@@ -121,6 +121,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	w.daemon = &daemon{
 		app: a, project: p, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
 		config: serverFile{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
+		engine: &localEngine{},
 	}
 	if strings.HasSuffix(path, flowSuffix) {
 		if parsed, err := p.parse(path); err == nil {
@@ -131,9 +132,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	for _, open := range []func() error{
 		func() error { return w.openDoors(f) },
 		w.openFlows,
-		w.openStores,
+		func() error { return w.openStores(soft) },
 		w.openActions,
-		func() error { return w.openHost(soft, hard, false) },
+		func() error { return w.openHost(soft, hard) },
 		w.openFiles,
 	} {
 		if err := open(); err != nil {

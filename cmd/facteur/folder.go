@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
@@ -60,10 +59,10 @@ func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
 	flows.current.Store(&loadedFlows{project: p, catalog: catalog})
 	dir := p.at(p.Data)
 	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: contactOf(catalog)}
-	if _, err := os.Stat(filepath.Join(dir, ledgerName)); err == nil {
-		l, err := ledger.OpenSQLite(filepath.Join(dir, ledgerName), ledger.Options{Seal: v.Seal, Open: v.Open})
+	if p.hasLedger() {
+		l, err := p.openLedger(ctx, v)
 		if err != nil {
-			return nil, surroundings(err, "")
+			return nil, err
 		}
 		f.closers = append(f.closers, l.Close)
 		o.Past = l.Receipts

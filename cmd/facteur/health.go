@@ -17,9 +17,9 @@ func (a *app) healthCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "health",
 		Short: "Tell whether the daemon can work, for people, containers and load balancers",
-		Long: `Tell whether the daemon can work: its journal and ledger can be written, its vault answers. The
-exit code is 3 when it cannot, or when none runs. Over HTTP, that is GET /readyz; GET /healthz only
-tells that it answers.`,
+		Long: `Tell whether the daemon can work: its journal and ledger can be written (or their servers
+answer), its vault answers. The exit code is 3 when it cannot, or when none
+runs. Over HTTP, that is GET /readyz; GET /healthz only tells that it answers.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ready, err := a.ready(c.Context(), f, wait)

@@ -22,7 +22,8 @@ func (a *app) keysCommand() *cobra.Command {
 		Short: "Make and revoke the keys that the daemon's API asks for",
 		Long: `Make and revoke the keys that the daemon's API asks for.
 
-Only their hashes are stored, in the data folder. A daemon that runs knows of a change at
+Only their hashes are stored, in the data folder or the server.keys_file of the project, which
+daemons with data folders of their own may share. A daemon that runs knows of a change at
 once. As long as nobody has made a key, a daemon on a loopback address takes everybody, and
 on any other it does not start.
 
@@ -35,17 +36,24 @@ events; admin also settles, releases, pauses, reloads and exports.`,
 	return c
 }
 
+// keysFile is where the keys are.
+func (p *project) keysFile() string {
+	if p.Server.KeysFile != "" {
+		return p.at(p.Server.KeysFile)
+	}
+	return filepath.Join(p.at(p.Data), keysName)
+}
+
 // openKeys opens the keys of the project of the working folder.
 func (a *app) openKeys() (*server.Keys, error) {
 	p, err := a.here()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := p.dataFolder()
-	if err != nil {
+	if _, err := p.dataFolder(); err != nil {
 		return nil, err
 	}
-	keys, err := server.OpenKeys(filepath.Join(dir, keysName))
+	keys, err := server.OpenKeys(p.keysFile())
 	if err != nil {
 		return nil, surroundings(err, "")
 	}

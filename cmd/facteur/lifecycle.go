@@ -113,12 +113,12 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 // sayFor is for how long a daemon that can store nothing more goes on to say why.
 const sayFor = 3 * time.Second
 
-// sick returns when the journal or the ledger can store nothing more, with the reason: only
+// sick returns when the host or the ledger can store nothing more, with the reason: only
 // a new start helps then. Until then, readyz and whoever asks are told. It returns nil when
 // ctx ends.
 func (d *daemon) sick(ctx context.Context) error {
 	for pause(ctx, time.Second) {
-		if err := cmp.Or(d.host.Healthy(), d.ledger.Healthy()); err != nil {
+		if err := cmp.Or(d.engine.broken(), brokenLedger(d.ledger)); err != nil {
 			pause(ctx, sayFor)
 			return err
 		}
@@ -267,10 +267,14 @@ var errVault = errors.New("the vault does not answer")
 // checks are what the daemon needs to be ready.
 func (d *daemon) checks() []server.Check {
 	return []server.Check{
-		{Name: "journal", Do: func(ctx context.Context) error {
-			return cmp.Or(d.host.Healthy(), d.journal.Note(ctx, hashKind, "check", []byte("1")))
+		d.engine.check(),
+		{Name: "ledger", Do: func(ctx context.Context) error {
+			if err := brokenLedger(d.ledger); err != nil {
+				return err
+			}
+			_, _, err := d.ledger.Message(ctx, "none")
+			return err
 		}},
-		{Name: "ledger", Do: func(context.Context) error { return d.ledger.Healthy() }},
 		{Name: "vault", Do: func(ctx context.Context) error {
 			for _, name := range d.flows.connections() {
 				_, err := d.vault.Resolve(ctx, name)

@@ -96,6 +96,9 @@ func loadProject(root string) (*project, diag.List, error) {
 	if p.Data == "" {
 		p.Data = "./data"
 	}
+	if err := p.Ledger.check(); err != nil {
+		return nil, nil, err
+	}
 	if err := overrideFile(&p.projectFile, os.LookupEnv); err != nil {
 		return nil, nil, err
 	}

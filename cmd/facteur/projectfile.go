@@ -13,6 +13,8 @@ type projectFile struct {
 	Connections map[string]connectionFile `json:"connections,omitempty" doc:"The connections that flows use, by name. Never secrets."`
 	HTTP        httpFile                  `json:"http,omitempty" doc:"What http.request may reach."`
 	Server      serverFile                `json:"server,omitempty" doc:"The daemon: facteur serve."`
+	Temporal    temporalFile              `json:"temporal,omitempty" doc:"The Temporal server that carries runs with server.engine temporal."`
+	Ledger      ledgerFile                `json:"ledger,omitempty" doc:"Where it is kept what is known of contacts and messages. Default: a file in the data folder."`
 	Data        string                    `json:"data,omitempty" doc:"The data folder: journal, encrypted connections. Default: ./data" schema:"default=./data"`
 }
 
@@ -67,7 +69,28 @@ type httpFile struct {
 	MaxBody      int      `json:"max_body,omitempty" doc:"The largest answer that is read, in bytes. Default: 1 MiB." schema:"minimum=1,maximum=67108864"`
 }
 
+type temporalFile struct {
+	Address    string           `json:"address,omitempty" doc:"temporal.internal:7233. Default: TEMPORAL_ADDRESS."`
+	Namespace  string           `json:"namespace,omitempty" doc:"It is made beforehand; its retention is how long runs are kept after their end. Default: TEMPORAL_NAMESPACE, then default."`
+	TaskQueue  string           `json:"task_queue,omitempty" doc:"The task queue that the daemons of this project share. Default: facteur."`
+	TLS        *temporalTLSFile `json:"tls,omitempty" doc:"Speak TLS with the server; {} trusts the system's certificates. With an API key that is the default."`
+	APIKeyFile string           `json:"api_key_file,omitempty" doc:"A file that holds an API key; read again when it changes. Default: TEMPORAL_API_KEY holds the key, if there is one."`
+}
+
+type temporalTLSFile struct {
+	CACert     string `json:"ca_cert,omitempty" doc:"A PEM file to trust instead of the system's certificates."`
+	Cert       string `json:"cert,omitempty" doc:"A PEM file with the certificate that proves who asks; read again with each connection."`
+	Key        string `json:"key,omitempty" doc:"A PEM file with the key of the certificate."`
+	ServerName string `json:"server_name,omitempty" doc:"The name in the server's certificate. Default: that of the address."`
+}
+
+type ledgerFile struct {
+	Postgres string `json:"postgres,omitempty" doc:"postgres://facteur@db.internal:5432/facteur?sslmode=verify-full: a database that several daemons share. The password is in PGPASSWORD or in a passfile, never here."`
+}
+
 type serverFile struct {
+	Engine           string        `json:"engine,omitempty" doc:"What carries runs: local, the daemon alone, or temporal, several daemons over a Temporal server. Default: local." schema:"enum=local|temporal"`
+	KeysFile         string        `json:"keys_file,omitempty" doc:"The file of API keys, which holds only their hashes. Default: keys.json in the data folder."`
 	Listen           string        `json:"listen,omitempty" doc:"The address to listen on. One that is not loopback needs API keys. Default: 127.0.0.1:8080."`
 	PublicURL        string        `json:"public_url,omitempty" doc:"Where the world reaches the daemon, e.g. https://facteur.shop.test. Webhooks go there."`
 	TLSCert          string        `json:"tls_cert,omitempty" doc:"A PEM file with the certificate and those that vouch for it. Without it the daemon speaks plain HTTP, for a proxy."`

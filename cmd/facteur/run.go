@@ -76,7 +76,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 			fmt.Errorf("%s waits for %s, and nothing brings them here", compiled.Name, strings.Join(waits, ", ")),
 			`try it with --simulate, feed them with --events FILE, or test the flow with "facteur test"`)
 	}
-	w, err := a.newWorld(p, compiled, f)
+	w, err := a.newWorld(ctx, p, compiled, f)
 	if err != nil {
 		return err
 	}

@@ -35,10 +35,18 @@ valid, else none.
 
 It starts without API keys only on a loopback address, and without the app_secret of a
 WHATSAPP connection only with --insecure-webhooks: nobody could tell then whether a webhook
-is Meta's.`,
+is Meta's.
+
+When one machine is not enough, --engine temporal carries the same flows on a Temporal server
+("temporal:" in facteur.yaml), with any number of daemons beside each other: each takes
+webhooks and API calls, and any goes on with what another left. They share the project, the
+key (vault.key, or vault.key_file), and a ledger in PostgreSQL ("ledger:"); each has a data
+folder of its own. What a daemon that died was sending is unknown after half a minute, and is
+settled by webhooks, as always.`,
 		Example: `  facteur serve
   facteur serve shop --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
-  facteur serve --public-url https://facteur.shop.test --log-format json`,
+  facteur serve --public-url https://facteur.shop.test --log-format json
+  PGPASSWORD=… facteur serve --engine temporal`,
 		Args: atMostOne("PROJECT"),
 		RunE: func(c *cobra.Command, args []string) error {
 			path := "."
@@ -48,6 +56,7 @@ is Meta's.`,
 			return a.serve(c.Context(), path, f)
 		},
 	}
+	c.Flags().StringVar(&f.Engine, "engine", "", "what carries runs: local or temporal (default local)")
 	c.Flags().StringVar(&f.Listen, "listen", "", "the `address` to listen on; port 0 is any (default 127.0.0.1:8080)")
 	c.Flags().StringVar(&f.PublicURL, "public-url", "", "where the world reaches the daemon, for webhooks")
 	c.Flags().StringVar(&f.TLSCert, "tls-cert", "", "a PEM `file` with the certificate; read again when it changes")
@@ -69,7 +78,7 @@ const defaultRetention = 90 * 24 * time.Hour
 func (f serveFlags) settled(p *project) (serverFile, error) {
 	s := p.Server
 	for _, o := range []struct{ flag, file *string }{
-		{&f.Listen, &s.Listen}, {&f.PublicURL, &s.PublicURL}, {&f.LogFormat, &s.LogFormat},
+		{&f.Engine, &s.Engine}, {&f.Listen, &s.Listen}, {&f.PublicURL, &s.PublicURL}, {&f.LogFormat, &s.LogFormat},
 	} {
 		*o.file = cmp.Or(*o.flag, *o.file)
 	}
@@ -79,6 +88,7 @@ func (f serveFlags) settled(p *project) (serverFile, error) {
 	s.Workers = cmp.Or(f.Workers, s.Workers)
 	s.Listen = cmp.Or(s.Listen, "127.0.0.1:8080")
 	s.LogFormat = cmp.Or(s.LogFormat, "text")
+	s.Engine = cmp.Or(s.Engine, onLocal)
 	if f.retention != "" {
 		d, err := schema.ParseDuration(f.retention)
 		if err != nil {
@@ -94,6 +104,8 @@ func (s serverFile) check() error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
 		return wrong("", "the log format is text or json, not %q", s.LogFormat)
+	case s.Engine != onLocal && s.Engine != onTemporal:
+		return wrong("", "--engine: it is local or temporal, not %q", s.Engine)
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return wrong("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
 	case s.Workers < 0:

@@ -62,7 +62,7 @@ func (d *daemon) prune(ctx context.Context) {
 		before time.Time
 		prune  func(context.Context, time.Time, int) (int, error)
 	}{
-		{"journal", now.Add(-kept), d.journal.Prune},
+		{"journal", now.Add(-kept), d.engine.prune},
 		{"ledger", now.Add(-max(kept, leastLedger)), d.ledger.Prune},
 	} {
 		all := 0

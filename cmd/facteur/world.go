@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -70,7 +69,7 @@ func finishing(hard context.Context, do call.Do) call.Do {
 // testToken is the token of every connection that is not real.
 const testToken = "test-token"
 
-func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, error) {
+func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f runFlags) (*world, error) {
 	w := &world{journal: &journal.Memory{}, clock: host.System{}}
 	var transport http.RoundTripper
 	var fixed map[string]vault.Connection
@@ -107,7 +106,7 @@ func (a *app) newWorld(p *project, compiled *plan.Plan, f runFlags) (*world, err
 		known = w.simulation.known
 	}
 	if !w.virtual {
-		if known, err = w.keep(p, v); err != nil {
+		if known, err = w.keep(ctx, p, v); err != nil {
 			return nil, err
 		}
 	}
@@ -262,7 +261,7 @@ func hasField(app vault.App, name string) bool {
 
 // keep stores the run in the project's data folder, sealed, and answers from there what
 // actions want to know.
-func (w *world) keep(p *project, v *vault.Vault) (whatsapp.Options, error) {
+func (w *world) keep(ctx context.Context, p *project, v *vault.Vault) (whatsapp.Options, error) {
 	dir := p.at(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
@@ -273,7 +272,7 @@ func (w *world) keep(p *project, v *vault.Vault) (whatsapp.Options, error) {
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
-	l, err := ledger.OpenSQLite(filepath.Join(dir, ledgerName), ledger.Options{Seal: v.Seal, Open: v.Open})
+	l, err := p.openLedger(ctx, v)
 	if err != nil {
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}

@@ -13,10 +13,12 @@ package temporal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"facteur/flow/call"
@@ -33,10 +35,11 @@ type Options struct {
 	Address   string // of the server, host:port
 	Namespace string // "": default. It is made beforehand, by whoever owns the server
 	Queue     string // the task queue of all daemons that share runs; "": facteur
-	// Connection says how to reach the server: TLS, credentials.
-	Connection client.ConnectionOptions
-	// Credentials prove to the server who asks, e.g. an API key. nil: none are needed.
-	Credentials client.Credentials
+	// TLS says whom to trust, and may prove by a certificate who asks. nil: the connection is
+	// plain, unless there is an API key.
+	TLS *tls.Config
+	// APIKey returns what proves to the server who asks, for each request. nil: nothing does.
+	APIKey func(ctx context.Context) (string, error)
 
 	Do call.Do
 	// Catalog holds the signatures of the actions that Do performs.
@@ -93,6 +96,7 @@ type Host struct {
 	opts   Options
 	client client.Client
 	worker worker.Worker
+	broken atomic.Pointer[error] // why the worker gave up; nil: it has not
 	life   context.Context
 	die    context.CancelFunc
 	beside sync.WaitGroup
@@ -151,19 +155,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func dial(ctx context.Context, o Options) (client.Client, error) {
-	data := newConverter(o)
-	c, err := client.DialContext(ctx, client.Options{
-		HostPort: o.Address, Namespace: o.Namespace, Logger: quietly{o.Log},
-		DataConverter: data, FailureConverter: failures(data),
-		ConnectionOptions: o.Connection, Credentials: o.Credentials,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reach the Temporal server at %s: %w", o.Address, err)
-	}
-	return c, nil
-}
-
 func (h *Host) open(ctx context.Context) error {
 	if err := h.ensureAttributes(ctx); err != nil {
 		return err
@@ -181,6 +172,7 @@ func (h *Host) open(ctx context.Context) error {
 		StickyScheduleToStartTimeout:            min(h.opts.Lost, 5*time.Second),
 		WorkerStopTimeout:                       stopTime,
 		DisableRegistrationAliasing:             true,
+		OnFatalError:                            func(err error) { h.broken.Store(&err) },
 	})
 	h.register(h.worker)
 	if err := h.worker.Start(); err != nil {

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/trigger"
+	"facteur/server"
+)
+
+// The engines, as the project file names them.
+const (
+	onLocal    = "local"
+	onTemporal = "temporal"
+)
+
+// An engine keeps the runs of a daemon, and opens the host that carries them.
+type engine interface {
+	// take makes the data folder this daemon's alone.
+	take(d *daemon) error
+	// open takes up the runs that had not ended.
+	open(ctx context.Context, d *daemon, w work) (carrier, error)
+
+	// What follows is for after open.
+
+	// notes keeps what schedules have to remember.
+	notes() trigger.Notes
+	// check tells whether runs can go on now.
+	check() server.Check
+	// broken returns why none ever will again in this process; nil: they can.
+	broken() error
+	// prune forgets runs that ended before a time, so many at most.
+	prune(ctx context.Context, before time.Time, most int) (int, error)
+}
+
+// A carrier is a host that works until it is stopped.
+type carrier interface {
+	host.Host
+	Stop(ctx context.Context) error
+}
+
+// work is what a host does for a daemon, besides what the daemon itself has.
+type work struct {
+	do     call.Do
+	hard   context.Context // ends calls that are under way
+	onStep func(run string, s *machine.Step, sensitive []any)
+}
+
+func engineOf(p *project, config serverFile, restored bool) (engine, error) {
+	if config.Engine != onTemporal {
+		return &localEngine{restored: restored}, nil
+	}
+	if restored {
+		return nil, wrong("restore the Temporal server and the ledger's database with their own means, then start without --restored",
+			"--restored is for a data folder, and with --engine temporal runs are not kept there")
+	}
+	return newTemporalEngine(p)
+}

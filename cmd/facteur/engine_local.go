@@ -1,0 +1,59 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+	"time"
+
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/trigger"
+	"facteur/server"
+)
+
+// A localEngine carries runs in this process, and keeps them in the data folder.
+type localEngine struct {
+	restored bool // from a backup: what had not ended is held
+	journal  *journal.SQLite
+	host     *local.Host
+}
+
+func (e *localEngine) take(d *daemon) (err error) {
+	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, journalName)); err != nil {
+		return err
+	}
+	d.closing("journal", e.journal.Close)
+	return nil
+}
+
+func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, error) {
+	hash, err := openHash(ctx, e.journal, d.vault)
+	if err != nil {
+		return nil, err
+	}
+	e.host, err = local.Open(ctx, local.Options{
+		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
+		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored,
+		Past: d.ledger.Receipts, Hash: hash, Contact: contactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
+		OnStep: w.onStep, OnEnd: d.ended, OnHold: d.held,
+	})
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	return e.host, nil
+}
+
+func (e *localEngine) notes() trigger.Notes { return e.journal }
+
+func (e *localEngine) check() server.Check {
+	return server.Check{Name: "journal", Do: func(ctx context.Context) error {
+		return cmp.Or(e.host.Healthy(), e.journal.Note(ctx, hashKind, "check", []byte("1")))
+	}}
+}
+
+func (e *localEngine) broken() error { return e.host.Healthy() }
+
+func (e *localEngine) prune(ctx context.Context, before time.Time, most int) (int, error) {
+	return e.journal.Prune(ctx, before, most)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"facteur/flow/temporal"
+	"facteur/flow/trigger"
+	"facteur/server"
+	"facteur/sqlitefile"
+)
+
+// A temporalEngine carries runs together with other daemons, over a Temporal server that
+// keeps them.
+type temporalEngine struct {
+	options temporal.Options // how to reach the server
+	keyFile string           // of the vault: all daemons have the same
+	host    *temporal.Host
+}
+
+func newTemporalEngine(p *project) (*temporalEngine, error) {
+	f := p.Temporal
+	e := &temporalEngine{keyFile: cmp.Or(p.at(p.Vault.KeyFile), filepath.Join(p.at(p.Data), "vault.key"))}
+	e.options = temporal.Options{
+		Address:   cmp.Or(f.Address, os.Getenv("TEMPORAL_ADDRESS")),
+		Namespace: cmp.Or(f.Namespace, os.Getenv("TEMPORAL_NAMESPACE")),
+		Queue:     f.TaskQueue,
+	}
+	switch {
+	case e.options.Address == "":
+		return nil, wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+projectName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
+	case p.Ledger.Postgres == "":
+		return nil, wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+projectName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
+			"--engine temporal needs a ledger in PostgreSQL: a webhook may come to any daemon, and all have to know of it")
+	}
+	switch key := os.Getenv("TEMPORAL_API_KEY"); {
+	case f.APIKeyFile != "":
+		file := &apiKeyFile{path: p.at(f.APIKeyFile)}
+		if _, err := file.key(context.Background()); err != nil {
+			return nil, wrong("", "temporal.api_key_file: %w", err)
+		}
+		e.options.APIKey = file.key
+	case key != "":
+		e.options.APIKey = func(context.Context) (string, error) { return key, nil }
+	}
+	if f.TLS != nil {
+		config, err := f.TLS.config(p)
+		if err != nil {
+			return nil, err
+		}
+		e.options.TLS = config
+	}
+	return e, nil
+}
+
+// config makes of the files what a connection needs.
+func (f *temporalTLSFile) config(p *project) (*tls.Config, error) {
+	config := &tls.Config{ServerName: f.ServerName, MinVersion: tls.VersionTLS12}
+	if f.CACert != "" {
+		text, err := os.ReadFile(p.at(f.CACert))
+		if err != nil {
+			return nil, wrong("", "temporal.tls.ca_cert: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, wrong("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
+		}
+	}
+	if (f.Cert == "") != (f.Key == "") {
+		return nil, wrong("give both cert and key", "temporal.tls: a certificate needs its key, and a key its certificate")
+	}
+	if f.Cert == "" {
+		return config, nil
+	}
+	load := func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(p.at(f.Cert), p.at(f.Key))
+		return &pair, err
+	}
+	if _, err := load(); err != nil {
+		return nil, wrong("", "temporal.tls: %w", err)
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+	return config, nil
+}
+
+// An apiKeyFile is a file with an API key, which may be replaced at any time.
+type apiKeyFile struct {
+	path string
+
+	mu   sync.Mutex
+	at   time.Time
+	text string
+}
+
+// keyFor is for how long a key is good without a look at its file: it is asked for with
+// each request.
+const keyFor = 10 * time.Second
+
+func (f *apiKeyFile) key(context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.at) < keyFor {
+		return f.text, nil
+	}
+	text, err := os.ReadFile(f.path)
+	if err != nil {
+		return "", err
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return "", fmt.Errorf("%s is empty", f.path)
+	}
+	f.at, f.text = time.Now(), string(text)
+	return f.text, nil
+}
+
+// take locks the folder against all daemons, whatever their engine: what is in it, such as
+// the socket for commands, is one's alone.
+func (e *temporalEngine) take(d *daemon) error {
+	lock, err := sqlitefile.Lock(filepath.Join(d.dir, journalName))
+	if err != nil {
+		return err
+	}
+	d.closing("lock", lock.Close)
+	return nil
+}
+
+// sharedHash names on the server what the hashes of all daemons are made with.
+const sharedHash = "hash-key"
+
+func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, error) {
+	o := e.options
+	o.Log, o.Seal, o.Open = d.log, d.vault.Seal, d.vault.Open
+	fresh := make([]byte, 32)
+	rand.Read(fresh)
+	key, err := temporal.Secret(ctx, o, sharedHash, fresh)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	o.Do, o.Catalog, o.Restore, o.Receipts, o.Workers = w.do, d.actions, d.restore, true, d.config.Workers
+	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), contactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
+	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, d.ended, d.held, d.panicked, w.hard
+	if e.host, err = temporal.Open(ctx, o); err != nil {
+		return nil, e.explain(err)
+	}
+	return e.host, nil
+}
+
+// explain says what can be done about an error of the server.
+func (e *temporalEngine) explain(err error) error {
+	if _, other := errors.AsType[*temporal.KeyError](err); other {
+		return surroundings(err, "all daemons have the same key: copy that of one that works to "+shown(e.keyFile)+", or name a shared one with key_file under vault: in "+projectName)
+	}
+	hint := ""
+	if said, ok := errors.AsType[*temporal.ServerError](err); ok {
+		hint = said.Hint
+	}
+	return surroundings(err, hint)
+}
+
+func (e *temporalEngine) notes() trigger.Notes { return e.host }
+
+func (e *temporalEngine) check() server.Check {
+	return server.Check{Name: "temporal", Do: e.host.Healthy}
+}
+
+func (e *temporalEngine) broken() error { return e.host.Broken() }
+
+// prune implements engine. The server forgets runs by itself, by the retention of the
+// namespace.
+func (e *temporalEngine) prune(context.Context, time.Time, int) (int, error) { return 0, nil }

@@ -1,0 +1,74 @@
+package temporal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+)
+
+const (
+	secretType = "facteur.secret"
+	secretMemo = "secret"
+)
+
+// A KeyError says that what the daemons of a task queue share cannot be opened here: this
+// process has another key than they.
+type KeyError struct{ err error }
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("what the other daemons have stored cannot be opened: %v", e.err)
+}
+
+// Unwrap returns the cause.
+func (e *KeyError) Unwrap() error { return e.err }
+
+// Secret returns what all daemons of a task queue share, such as the key of Options.Hash.
+// The first that asks for the name decides what it is: fresh. The server keeps it, sealed,
+// and sealed anew whenever somebody asks, so that old keys can go one day. It is a
+// *KeyError when this process cannot open it.
+//
+// It is there for what Open is given; of o only what leads to the server and seals matters.
+func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, error) {
+	o = o.withDefaults()
+	c, err := dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	h := &Host{opts: o, client: c}
+	id := o.Queue + "/secret/" + name
+	err = h.keepSecret(ctx, id, fresh, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
+	exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil)
+	switch {
+	case err == nil:
+		return fresh, nil
+	case !errors.As(err, &exists):
+		return nil, o.fail("keep what the daemons share", err)
+	}
+	d, err := c.DescribeWorkflow(ctx, id, "")
+	if err != nil {
+		return nil, o.fail("read what the daemons share", err)
+	}
+	var secret []byte
+	if err := h.memo(d.Memo, secretMemo, &secret); err != nil {
+		return nil, &KeyError{err}
+	}
+	err = h.keepSecret(ctx, id, secret, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
+	if err != nil {
+		return nil, o.fail("keep what the daemons share", err)
+	}
+	return secret, nil
+}
+
+func (h *Host) keepSecret(ctx context.Context, id string, secret []byte, conflict enumspb.WorkflowIdConflictPolicy, reuse enumspb.WorkflowIdReusePolicy) error {
+	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: h.opts.Queue, WorkflowIDConflictPolicy: conflict, WorkflowIDReusePolicy: reuse,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		Memo:                                     map[string]any{secretMemo: secret},
+	}, secretType)
+	return err
+}
