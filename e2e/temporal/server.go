@@ -97,6 +97,19 @@ func (s *Server) Dump(t testing.TB, namespace, workflow string) string {
 	return string(text)
 }
 
+// Open returns the ids of the workflows of a type that have not ended.
+func (s *Server) Open(t testing.TB, namespace, kind string) (ids []string) {
+	t.Helper()
+	answer, err := s.client.WorkflowService().ListWorkflowExecutions(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: namespace, Query: "ExecutionStatus = 'Running' AND WorkflowType = '" + kind + "'",
+	})
+	require.NoError(t, err)
+	for _, e := range answer.GetExecutions() {
+		ids = append(ids, e.GetExecution().GetWorkflowId())
+	}
+	return ids
+}
+
 // quiet logs nothing.
 type quiet struct{}
 

@@ -177,7 +177,10 @@ func (h *Host) register(w worker.Worker) {
 }
 
 func (h *Host) workflows() map[string]any {
-	return map[string]any{runType: h.run, holdType: holdWorkflow, notesType: h.notes, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock, secretType: holdWorkflow}
+	return map[string]any{
+		runType: h.run, holdType: holdWorkflow, notesType: h.notes, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
+		secretType: holdWorkflow, scheduleType: h.schedule,
+	}
 }
 
 // notFound is an error of the server in the words of host.Host.

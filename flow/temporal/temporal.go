@@ -65,6 +65,10 @@ type Options struct {
 	// their say, and whether one of them consumed it. It is called at least once, by any
 	// one of the daemons; after an error it is called again. nil: nobody is told.
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
+	// Meet is told of each time of the schedules that Schedule was given. It is called at
+	// least once, by any one of the daemons, also for flows that this one has not loaded;
+	// after an error it is called again. nil: this host keeps no schedules.
+	Meet func(ctx context.Context, due host.Due) error
 
 	// OnStep is told of each step that ended while this process carried its run, and of
 	// the values that are masked wherever people see the step. It must be quick, and may
@@ -111,7 +115,10 @@ type Host struct {
 	stopping bool
 }
 
-var _ host.Host = (*Host)(nil)
+var (
+	_ host.Host   = (*Host)(nil)
+	_ host.Keeper = (*Host)(nil)
+)
 
 // Open connects to the server and begins to work, until Stop.
 func Open(ctx context.Context, o Options) (*Host, error) {

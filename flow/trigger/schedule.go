@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/plan"
 )
 
 const (
-	// grace is how late a time may be met after the starter was away, before it counts
-	// as missed.
-	grace = time.Minute
 	// longest is how long Run sleeps at a stretch, so that it notices when the clock was
 	// set or the machine slept.
 	longest = time.Minute
@@ -21,17 +19,9 @@ const (
 	// ahead is how far in the future a noted time may be; one further off is of a clock
 	// that was wrong.
 	ahead = 25 * time.Hour
-	// back is how far back times are looked for that were missed.
-	back = 366 * 24 * time.Hour
 	// noteKind is what the starter's notes are of.
 	noteKind = "schedule"
 )
-
-// A schedule is a schedule trigger, by a name that lasts as long as its times are the same.
-type schedule struct {
-	candidate
-	name string
-}
 
 func (t *table) addSchedules(p *plan.Plan) {
 	same := map[string]int{}
@@ -44,7 +34,7 @@ func (t *table) addSchedules(p *plan.Plan) {
 		if n := same[name]; n > 1 {
 			name += fmt.Sprintf(" #%d", n)
 		}
-		t.schedules = append(t.schedules, schedule{candidate{p, trigger}, name})
+		t.schedules = append(t.schedules, host.Schedule{Name: name, Plan: p, Trigger: trigger})
 	}
 }
 
@@ -68,9 +58,18 @@ type timetable struct {
 // the clock jumps back. A time at which the process did not run, or the machine slept, is
 // missed, unless that was less than a minute ago: `missed: once` makes up for the last of
 // those, `skip` for none. A schedule that is new counts from when it is first seen.
+//
+// A host that keeps schedules itself, a host.Keeper, is given them instead, each time that
+// there are others.
 func (s *Starter) Run(ctx context.Context) error {
+	if wait(ctx, s.served) != nil {
+		return nil
+	}
+	if keeper, ok := s.host.(host.Keeper); ok {
+		return s.keep(ctx, keeper)
+	}
 	now := s.Clock.Now()
-	t := &timetable{s: s, last: map[string]time.Time{}, awake: now.Add(-grace), slept: now}
+	t := &timetable{s: s, last: map[string]time.Time{}, awake: now.Add(-host.Grace), slept: now}
 	for ctx.Err() == nil {
 		next := t.look(ctx)
 		t.slept = s.Clock.Now()
@@ -84,12 +83,33 @@ func (s *Starter) Run(ctx context.Context) error {
 	return nil
 }
 
+// keep gives a host the schedules, whenever there are others, until ctx ends.
+func (s *Starter) keep(ctx context.Context, keeper host.Keeper) error {
+	var kept *table
+	for {
+		var next time.Time
+		if current := s.table.Load(); current != kept {
+			err := keeper.Schedule(ctx, current.loaded, current.schedules)
+			if kept = current; err != nil && ctx.Err() == nil {
+				s.Log.Error("the host could not be given the schedules; it is tried again", "error", err)
+				kept, next = nil, s.Clock.Now().Add(again)
+			}
+		}
+		if err := s.Clock.Wait(ctx, next, s.wake); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
 // look meets what is due, and returns when to look again; the zero time: when the plans
 // change.
 func (t *timetable) look(ctx context.Context) (next time.Time) {
 	now := t.s.Clock.Now()
 	if slept := now.Sub(t.slept); slept > 2*longest || slept < 0 {
-		t.awake = now.Add(-grace)
+		t.awake = now.Add(-host.Grace)
 	}
 	if current := t.s.table.Load(); current != t.of {
 		if err := t.take(ctx, current, now); err != nil {
@@ -120,11 +140,11 @@ func (t *timetable) take(ctx context.Context, of *table, now time.Time) error {
 	last := map[string]time.Time{}
 	for _, one := range of.schedules {
 		var stored note
-		if err := json.Unmarshal(notes[one.name], &stored); err == nil && !stored.Last.IsZero() {
-			last[one.name] = stored.Last
+		if err := json.Unmarshal(notes[one.Name], &stored); err == nil && !stored.Last.IsZero() {
+			last[one.Name] = stored.Last
 			continue
 		}
-		if last[one.name] = now; t.note(ctx, one.name, now) != nil {
+		if last[one.Name] = now; t.note(ctx, one.Name, now) != nil {
 			continue // it is noted with its first time
 		}
 	}
@@ -151,51 +171,43 @@ func (t *timetable) note(ctx context.Context, name string, at time.Time) error {
 }
 
 // meet meets the last time of a schedule that is due, and returns the next one.
-func (t *timetable) meet(ctx context.Context, one schedule, now time.Time) (next time.Time) {
-	last := t.last[one.name]
-	switch {
-	case last.After(now.Add(ahead)):
-		t.s.Log.Warn("a schedule was last met in the future: the clock was wrong", "schedule", one.name, "last", last)
+func (t *timetable) meet(ctx context.Context, one host.Schedule, now time.Time) (next time.Time) {
+	last := t.last[one.Name]
+	if last.After(now.Add(ahead)) {
+		t.s.Log.Warn("a schedule was last met in the future: the clock was wrong", "schedule", one.Name, "last", last)
 		last = now
-	case last.Before(now.Add(-back)):
-		last = now.Add(-back)
 	}
-	var due time.Time
-	passed := 0
-	for next = one.trigger.Schedule.Next(last); !next.IsZero() && !next.After(now); next = one.trigger.Schedule.Next(next) {
-		due = next
-		passed++
+	r := host.Reckon(one.Trigger, last, now, t.awake)
+	if r.Due.IsZero() && r.Missed == 0 {
+		t.last[one.Name] = r.Last
+		return r.Next
 	}
-	if passed == 0 {
-		t.last[one.name] = last
-		return next
+	if t.s.Meet(ctx, host.Due{Schedule: one, At: r.Due, Missed: r.Missed, Until: r.Until}) != nil {
+		return now.Add(again)
 	}
-	if missed := due.Before(t.awake); missed && one.trigger.Missed != "once" {
-		t.miss(one, passed, due)
-	} else {
-		t.miss(one, passed-1, due)
-		if t.start(ctx, one, due) != nil {
-			return now.Add(again)
+	t.last[one.Name] = r.Last
+	_ = t.note(ctx, one.Name, r.Last) // is logged; started again, it has the same key
+	return r.Next
+}
+
+// Meet starts the run of a time of a schedule, and tells of those that were missed. Called
+// again with the same time, it starts nothing twice. The error is that of a host that could
+// not start a run: then Meet has to be called again. It waits until Serve was called.
+//
+// now() is that time, so that it does not matter how late it is met.
+func (s *Starter) Meet(ctx context.Context, due host.Due) error {
+	c := candidate{due.Plan, due.Trigger}
+	if !due.At.IsZero() {
+		at := due.At.UTC().Format(time.RFC3339)
+		if err := s.startWith(ctx, c, at, "schedule "+due.Trigger.Cron, due.Name+" at "+at, outside(due.Plan, due.At)); err != nil {
+			return err
 		}
 	}
-	t.last[one.name] = due
-	_ = t.note(ctx, one.name, due) // is logged; started again, it has the same key
-	return next
-}
-
-func (t *timetable) miss(one schedule, times int, until time.Time) {
-	if times == 0 {
-		return
+	for range due.Missed {
+		s.count(due.Plan, due.Trigger, Missed)
 	}
-	for range times {
-		t.s.count(one.plan, one.trigger, Missed)
+	if due.Missed > 0 {
+		s.Log.Warn("a schedule was missed: nothing ran at the time", "schedule", due.Name, "times", due.Missed, "until", due.Until)
 	}
-	t.s.Log.Warn("a schedule was missed: nothing ran at the time", "schedule", one.name, "times", times, "until", until)
-}
-
-// start starts the run of a time. now() is that time, so that it does not matter how late
-// it is met.
-func (t *timetable) start(ctx context.Context, one schedule, due time.Time) error {
-	at := due.UTC().Format(time.RFC3339)
-	return t.s.startWith(ctx, one.candidate, at, "schedule "+one.trigger.Cron, one.name+" at "+at, outside(one.plan, due))
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"facteur/flow/host"
 	"facteur/flow/plan"
@@ -20,8 +21,10 @@ import (
 
 // Options are what a Starter works with. All may be left out.
 type Options struct {
-	Clock host.Clock   // nil: host.System
-	Notes Notes        // nil: what is noted is forgotten when the process ends
+	Clock host.Clock // nil: host.System
+	// Notes keeps when schedules were last met, where the host does not keep them itself.
+	// nil: what is noted is forgotten when the process ends.
+	Notes Notes
 	Log   *slog.Logger // nil: nothing is logged
 	// Count, when not nil, is told what became of each event that concerned a flow, and
 	// of each time of a schedule, for metrics. It must be quick.
@@ -116,7 +119,8 @@ type table struct {
 	hooks     *hooks
 	byPath    map[string][]candidate
 	bySender  map[string][]candidate // by phone number ID; "" has those for any
-	schedules []schedule
+	schedules []host.Schedule
+	loaded    time.Time
 }
 
 // A candidate is a trigger whose flow an event may start. Those of one flow stand
@@ -129,7 +133,7 @@ type candidate struct {
 // Set gives the starter other plans, in place of all that it had. Runs go on to be
 // reached by the webhooks that the plans they follow wait for.
 func (s *Starter) Set(plans []*plan.Plan) {
-	t := &table{byPath: map[string][]candidate{}, bySender: map[string][]candidate{"": nil}, hooks: newHooks()}
+	t := &table{loaded: s.Clock.Now(), byPath: map[string][]candidate{}, bySender: map[string][]candidate{"": nil}, hooks: newHooks()}
 	for _, p := range plans {
 		for _, trigger := range p.Triggers {
 			if trigger.Kind == "whatsapp_message" {
