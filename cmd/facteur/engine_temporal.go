@@ -148,6 +148,7 @@ func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, 
 	}
 	o.Do, o.Catalog, o.Restore, o.Receipts, o.Workers = w.do, d.actions, d.restore, true, d.config.Workers
 	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), contactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
+	o.Meet = d.starter.Meet
 	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, d.ended, d.held, d.panicked, w.hard
 	if e.host, err = temporal.Open(ctx, o); err != nil {
 		return nil, e.explain(err)
@@ -167,7 +168,8 @@ func (e *temporalEngine) explain(err error) error {
 	return surroundings(err, hint)
 }
 
-func (e *temporalEngine) notes() trigger.Notes { return e.host }
+// notes implements engine. The host keeps schedules itself.
+func (e *temporalEngine) notes() trigger.Notes { return nil }
 
 func (e *temporalEngine) check() server.Check {
 	return server.Check{Name: "temporal", Do: e.host.Healthy}

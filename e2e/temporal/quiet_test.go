@@ -1,7 +1,6 @@
 package temporal_test
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -37,26 +36,5 @@ func TestNewsThatNobodyWants(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, r.Calls, 1)
 	assert.Len(t, r.Calls[0].Receipts, 2)
-	require.NoError(t, h.Stop(t.Context()))
-}
-
-func TestNotes(t *testing.T) {
-	server := temporal.Start(t)
-	server.Namespace(t, "notes")
-	h, err := facteur.Open(t.Context(), options(server.Address, "notes", hosttest.NewWorld()))
-	require.NoError(t, err)
-	notes, err := h.Notes(t.Context(), "schedule")
-	require.NoError(t, err)
-	assert.Empty(t, notes)
-	for n := range 40 {
-		body, _ := json.Marshal(n)
-		require.NoError(t, h.Note(t.Context(), "schedule", "daily", body))
-	}
-	require.NoError(t, h.Note(t.Context(), "schedule", "hourly", json.RawMessage(`{"last":1}`)))
-	require.NoError(t, h.Note(t.Context(), "schedule", "daily ", json.RawMessage(`1`)))
-	require.NoError(t, h.Note(t.Context(), "schedule", "daily ", nil))
-	notes, err = h.Notes(t.Context(), "schedule")
-	require.NoError(t, err)
-	assert.Equal(t, map[string]json.RawMessage{"daily": json.RawMessage("39"), "hourly": json.RawMessage(`{"last":1}`)}, notes)
 	require.NoError(t, h.Stop(t.Context()))
 }

@@ -178,7 +178,7 @@ func (h *Host) register(w worker.Worker) {
 
 func (h *Host) workflows() map[string]any {
 	return map[string]any{
-		runType: h.run, holdType: holdWorkflow, notesType: h.notes, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
+		runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
 		secretType: holdWorkflow, scheduleType: h.schedule,
 	}
 }
