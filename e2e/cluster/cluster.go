@@ -85,7 +85,7 @@ vault: {key_file: vault.key}
 		c.write(name+".flow.yaml", text)
 	}
 	for n := range daemons {
-		c.Daemons = append(c.Daemons, &Daemon{cluster: c, name: fmt.Sprint("daemon", n+1), listen: freeAddress(t)})
+		c.Daemons = append(c.Daemons, newDaemon(c, n+1))
 	}
 	c.Daemons[0].Start() // it makes the key that all have
 	for _, d := range c.Daemons[1:] {
@@ -109,15 +109,24 @@ func freeAddress(t testing.TB) string {
 
 // A Daemon is one process of facteur serve, with a data folder of its own.
 type Daemon struct {
-	Client *server.Client
-	Log    *Lines
+	Log *Lines
 
 	cluster *Cluster
+	client  *server.Client
 	name    string
 	listen  string
 	process *exec.Cmd
 	ended   chan struct{}
 }
+
+func newDaemon(c *Cluster, n int) *Daemon {
+	d := &Daemon{cluster: c, name: fmt.Sprint("daemon", n), listen: freeAddress(c.t)}
+	d.client = &server.Client{URL: "http://" + d.listen, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	return d
+}
+
+// Client asks the daemon's API.
+func (d *Daemon) Client() *server.Client { return d.client }
 
 // Start starts the daemon, and returns once it is ready.
 func (d *Daemon) Start() {
@@ -139,7 +148,6 @@ func (d *Daemon) Start() {
 			t.Logf("%s:\n%s", d.name, d.Log.Last(20_000))
 		}
 	})
-	d.Client = &server.Client{URL: "http://" + d.listen, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	require.Eventually(t, func() bool { return d.Log.Has(`msg=ready url=`) }, time.Minute, 5*time.Millisecond, "%s", d.Log)
 }
 

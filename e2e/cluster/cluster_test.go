@@ -1,40 +1,53 @@
 package cluster_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e/cluster"
-	"facteur/server"
 )
 
-const hello = `
-flow: hello
+// head begins the flows of these tests.
+const head = `
+flow: %s
 inputs:
   phone: {type: string, format: e164}
+  sender: {type: string, default: "106540352242922"}
 steps:
-  - id: notify
-    action: whatsapp.send_message
-    connection: shop
-    with: {recipient: "${inputs.phone}", message_type: text, message: {body: Bonjour}}
-outputs:
-  message_id: ${steps.notify.outputs.message_id}
 `
 
-// One daemon carries a run.
-func TestOne(t *testing.T) {
-	c := cluster.Start(t, 1, map[string]string{"hello": hello})
-	started, err := c.Daemons[0].Client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33639980001"}}, server.StartOption{Wait: time.Minute})
-	require.NoError(t, err)
-	require.EqualValues(t, "succeeded", started.Status)
-	require.Equal(t, 1, c.API.Counts().Accepted)
-	stdout, stderr, code := c.Daemons[0].Command("runs", "show", started.RunID)
-	t.Log(stdout, stderr, code)
-	stdout, stderr, code = c.Daemons[0].Command("runs", "list")
-	t.Log(stdout, stderr, code)
-	stdout, stderr, code = c.Daemons[0].Command("health")
-	t.Log(stdout, stderr, code)
-	t.Log(c.Daemons[0].Log)
+// send is a step that writes to the phone.
+const send = `  - {id: send, action: whatsapp.send_message, connection: shop, unknown_timeout: 2s, with: {recipient: "${inputs.phone}", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: Bonjour}}}
+`
+
+// A daemon is killed while a thousand sends are under way, and webhooks are kept back until
+// the others have found out what it left. Nothing is lost, nothing is sent twice; what
+// nobody knew is settled by the webhooks, all but what was never sent.
+func TestKilled(t *testing.T) {
+	const runs = 1000
+	l := newLoad(t, cluster.Start(t, 3, map[string]string{"hello": fmt.Sprintf(head, "hello") + send}))
+	require.NoError(t, l.API.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(3 * time.Second)}))
+	l.Hooks.Hold(true)
+	var all sync.WaitGroup
+	all.Go(func() { l.startAll("hello", runs, toMany) })
+	for l.API.Counts().Accepted < runs/3 {
+		time.Sleep(time.Millisecond)
+	}
+	l.Daemons[0].Kill()
+	t.Logf("killed when %d of %d were accepted", l.API.Counts().Accepted, runs)
+	all.Wait()
+	before := l.rest(3 * time.Minute)
+	l.Hooks.Hold(false)
+	after := l.details(time.Minute)
+	t.Logf("before the webhooks: %d runs with unknown outcomes", before)
+	c := l.count(after)
+	t.Log(c)
+	assert.Equal(t, runs, c.acknowledged)
+	assert.Positive(t, c.doubts)
 }
