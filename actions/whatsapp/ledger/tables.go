@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -96,19 +97,22 @@ func (t tables) add(e entry) (call string, err error) {
 }
 
 // message stores how far a message has come, and returns the key of the call that sent it.
+// RETURNING would make SQLite keep a journal for the statement, which costs more than to
+// look first.
 func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (known string, err error) {
-	err = t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
+	err = t.query("SELECT coalesce(call, '') FROM messages WHERE id = ?", func(row *sqlite.Stmt) { known = row.ColumnText(0) }, id)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(known, call), t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET
 			call = coalesce(call, excluded.call),
 			sender = coalesce(sender, excluded.sender),
 			recipient = coalesce(recipient, excluded.recipient),
 			at = CASE WHEN excluded.state > state THEN excluded.at ELSE at END,
 			state = max(state, excluded.state),
-			updated = excluded.updated
-		RETURNING coalesce(call, '')`,
-		func(row *sqlite.Stmt) { known = row.ColumnText(0) },
+			updated = excluded.updated`, nil,
 		id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
-	return known, err
 }
 
 // person stores what a fact says about its person.
