@@ -3,6 +3,7 @@ package temporal
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -32,13 +33,26 @@ type Server struct {
 // Start starts a server that ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+	return start(t, dynamicconfig.StaticClient{
+		dynamicconfig.HistoryCountSuggestContinueAsNew.Key(): 300, // so that long runs meet it
+	})
+}
+
+// StartAsIs starts a server with the limits of histories that it comes with.
+func StartAsIs(t testing.TB) *Server {
+	t.Helper()
+	return start(t, dynamicconfig.StaticClient{})
+}
+
+func start(t testing.TB, settings dynamicconfig.StaticClient) *Server {
+	t.Helper()
+	maps.Copy(settings, dynamicconfig.StaticClient{
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      true,
-		dynamicconfig.HistoryCountSuggestContinueAsNew.Key():             300, // so that long runs meet it
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():                100 * time.Millisecond,
 		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 10_000,
 		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           100_000,
-	})))
+	})
+	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(settings)))
 	s := &Server{Address: server.GetFrontendHostPort(), server: server}
 	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
 	require.NoError(t, err)
@@ -108,6 +122,16 @@ func (s *Server) Open(t testing.TB, namespace, kind string) (ids []string) {
 		ids = append(ids, e.GetExecution().GetWorkflowId())
 	}
 	return ids
+}
+
+// Executions returns how many executions of a workflow the server knows.
+func (s *Server) Executions(t testing.TB, namespace, workflow string) int {
+	t.Helper()
+	answer, err := s.client.WorkflowService().CountWorkflowExecutions(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace, Query: "WorkflowId = '" + workflow + "'",
+	})
+	require.NoError(t, err)
+	return int(answer.GetCount())
 }
 
 // quiet logs nothing.

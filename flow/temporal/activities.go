@@ -12,7 +12,7 @@ import (
 
 func (h *Host) registerActivities(w worker.Worker) {
 	for name, f := range map[string]any{
-		callActivity: h.call, pastActivity: h.past, subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, meetActivity: h.meet,
+		callActivity: h.call, pastActivity: h.past, subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, meetActivity: h.meet, recallActivity: h.recall, knownActivity: h.known,
 	} {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/host"
@@ -114,7 +115,11 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 // earlier one, all of which it holds, is deleted.
 func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event stored.Record) error {
 	in := s.in
-	in.Events = append(append(in.Events[:len(in.Events):len(in.Events)], s.record.Events...), event)
+	all := chronicle{events: append(slices.Clip(in.Events), event), pages: slices.Clip(s.pages), filed: s.filed}
+	if err := h.file(ctx, s.id(), &all, in.inline()); err != nil {
+		return err
+	}
+	in.Pages, in.Events = all.pages, all.loose()
 	if s.record.Began != nil {
 		in.Began = s.record.Began
 	}

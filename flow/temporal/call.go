@@ -41,7 +41,7 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 		h.buckets.throttle(outcome.Throttled)
 	}
 	hold := h.note(&c, &outcome)
-	return answer{Outcome: stored.OfOutcome(outcome), Hold: hold, Late: late}, nil
+	return h.bounded(&c, answer{Outcome: stored.OfOutcome(outcome), Hold: hold, Late: late}), nil
 }
 
 func heldOutcome(code, why string, after time.Duration) stored.Outcome {

@@ -95,6 +95,9 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	if err != nil {
 		return err
 	}
+	if err := h.checkSize("the event", form, len(form.Data)); err != nil {
+		return err
+	}
 	in := eventInput{Letter: letter{Event: form, From: h.name("event", e.ID)}, Fire: h.opts.Fire != nil}
 	for _, subject := range e.Subjects {
 		if box := h.name("mailbox", e.Name+"\n"+subject); !contains(in.Mailboxes, box) {

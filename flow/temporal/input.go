@@ -46,7 +46,8 @@ type input struct {
 	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
 	Rejected bool              `json:"rejected,omitempty"` // it never begins
 	Began    *time.Time        `json:"began,omitempty"`    // when it did, after it was queued
-	Events   []stored.Record   `json:"events,omitempty"`   // what happened in earlier executions
+	Pages    []string          `json:"pages,omitempty"`    // what happened in earlier executions: what is on these …
+	Events   []stored.Record   `json:"events,omitempty"`   // … and then this
 }
 
 // A record is what happened to a run in one execution, and, once it has ended, how. It is
@@ -56,12 +57,23 @@ type record struct {
 	Began  *time.Time      `json:"began,omitempty"`
 	Ended  time.Time       `json:"ended,omitzero"`
 	Events []stored.Record `json:"events"`
+	// Pages, if there are any, hold all that happened to the run from its beginning, up to
+	// Events.
+	Pages []string `json:"pages,omitempty"`
 }
 
-// A report is what a run that goes on tells of itself.
+// asked says which part of its report a run is asked for.
+type asked struct {
+	Rest bool `json:"rest,omitempty"` // a further part
+	From int  `json:"from,omitempty"` // events before that are known
+}
+
+// A report is what a run that goes on tells of itself, in as many parts as it takes. Its
+// Record has the events of one part, of all executions.
 type report struct {
-	Input  input      `json:"input"`
+	Input  input      `json:"input"` // in the first part; without events
 	Record record     `json:"record"`
+	Total  int        `json:"total"` // of events
 	Held   []heldCall `json:"held,omitempty"`
 }
 

@@ -240,7 +240,7 @@ func (r *runner) queue(ctx workflow.Context) (*record, error) {
 	if err := workflow.UpsertTypedSearchAttributes(r.ctx, statusKey.ValueUnset()); err != nil {
 		return nil, err
 	}
-	rec := &record{Status: machine.Cancelled, Ended: r.now(), Events: encodeAll([]machine.Event{event})}
+	rec := &record{Status: machine.Cancelled, Ended: r.now(), Events: encodeAll(event)}
 	return nil, temporal.NewCanceledError(rec)
 }
 

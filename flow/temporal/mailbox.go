@@ -13,10 +13,11 @@ const (
 	subscribeSignal   = "subscribe"
 	unsubscribeSignal = "unsubscribe"
 
-	// kept is how long, and keptMost how many, events stay in a mailbox for runs that
-	// will wait for them.
-	kept     = 7 * 24 * time.Hour
-	keptMost = 100
+	// kept is how long, keptMost how many, and keptBytes how large together, events stay
+	// in a mailbox for runs that will wait for them.
+	kept      = 7 * 24 * time.Hour
+	keptMost  = 100
+	keptBytes = 1 << 20
 	// longBox is from how many events on the history of a mailbox begins anew.
 	longBox = 2000
 )
@@ -120,9 +121,14 @@ func (b *box) wait() {
 func (b *box) forget() {
 	now := workflow.Now(b.ctx)
 	b.Letters = slices.DeleteFunc(b.Letters, func(l letter) bool { return l.Event.At.Before(now.Add(-kept)) })
-	if more := len(b.Letters) - keptMost; more > 0 {
-		b.Letters = slices.Delete(b.Letters, 0, more)
+	first, bytes := len(b.Letters), 0
+	for first > 0 && len(b.Letters)-first < keptMost {
+		if bytes += len(b.Letters[first-1].Event.Data); bytes > keptBytes && first < len(b.Letters) {
+			break
+		}
+		first--
 	}
+	b.Letters = slices.Delete(b.Letters, 0, first)
 }
 
 // subscribe notes that a run waits, and brings it what came since.

@@ -54,11 +54,11 @@ type pause struct {
 func (r *runner) perform() {
 	for {
 		commands := r.m.Next()
-		if len(commands) == 0 {
-			break
-		}
 		for _, c := range commands {
 			r.do(c)
+		}
+		if len(commands) == 0 && !r.advance() {
+			break
 		}
 	}
 	r.unsubscribe()
@@ -87,14 +87,40 @@ func (r *runner) admit(c machine.Call) {
 		r.backlog = append(r.backlog, c) // the next execution makes it
 	case p != nil && p.wait:
 		r.hold(c, p)
+	case r.busy():
+		r.line = append(r.line, c)
 	default:
 		r.take(c)
 	}
 }
 
+// busy tells whether so many calls are under way that others wait in line.
+func (r *runner) busy() bool {
+	return len(r.made) >= maxMade || len(r.made) > 0 && r.sent > maxSent
+}
+
+// advance takes up the first call in line, and tells whether there was one that could be.
+func (r *runner) advance() bool {
+	if len(r.line) == 0 || r.busy() {
+		return false
+	}
+	c := r.line[0]
+	r.line = r.line[1:]
+	if r.m.Wants(c) {
+		r.admit(c)
+	}
+	return true
+}
+
 func (r *runner) take(c machine.Call) {
 	now := r.now()
 	r.apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
+	bytes := bulk(c.Input)
+	if bytes > maxPayload {
+		r.apply(machine.Answered{At: now, Key: c.Key, Outcome: tooLarge(&c, bytes)})
+		return
+	}
+	r.sent += bytes
 	r.wrote(&c)
 	var limit machine.Sleep
 	for _, next := range r.m.Next() {

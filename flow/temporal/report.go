@@ -32,7 +32,7 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 		if err := h.decode(began.GetInput(), &s.in); err != nil {
 			return nil, err
 		}
-		if err := s.close(h, last); errors.Is(err, errMoved) {
+		if err := s.close(ctx, h, last); errors.Is(err, errMoved) {
 			continue
 		} else if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,7 +22,9 @@ type runner struct {
 	planned *planned
 	m       *machine.Machine // nil: it has not begun
 	started time.Time
-	news    []machine.Event // of this execution
+	all     chronicle
+	before  int // how many events came in earlier executions
+	base    int // how many bytes the history had when the run began to go on
 	began   *time.Time
 	sel     workflow.Selector
 	beside  int // signals and activities other than calls that are under way
@@ -31,9 +34,13 @@ type runner struct {
 	pauses   map[string]*pause // by step
 	subs     map[int]*subscription
 	shown    shown
+	line     []machine.Call  // that wait until fewer are under way
+	sent     int             // bytes of inputs that were not handed to the server yet
 	looked   map[string]bool // keys of calls whose past receipts were asked for
 	told     map[string]bool // recipients that lists find the run by
-	draining bool            // nothing new is taken up: it goes on in another execution
+	stopped  bool            // because too much has happened
+	unlocked bool
+	draining bool // nothing new is taken up: it goes on in another execution
 	backlog  []machine.Call
 	heard    []heard // events of which somebody waits to hear whether the run consumed them
 }
@@ -60,6 +67,9 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 			return rec, err
 		}
 	}
+	if err := r.remember(); err != nil {
+		return nil, err
+	}
 	r.listen(ctx)
 	if err := r.begin(); err != nil {
 		panic(err.Error())
@@ -73,19 +83,26 @@ func (r *runner) begin() error {
 	if err != nil {
 		return err
 	}
-	r.m, err = rebuild(r.planned.Plan, start, r.in, r.began, nil)
+	in := r.in
+	in.Events = r.all.events
+	r.m, err = rebuild(r.planned.Plan, start, in, r.began, nil)
 	if err != nil {
 		return err
 	}
 	r.started = start.At
 	r.m.Ended() // those were told of in an earlier execution
 	r.recallShown()
+	r.base = workflow.GetInfo(r.ctx).GetCurrentHistorySize()
 	return nil
 }
 
 // loop performs commands and applies events until the run has ended.
 func (r *runner) loop() (*record, error) {
 	for {
+		if r.m.Result() == nil && !r.stopped && r.isFull() {
+			r.stopped = true
+			r.cancel(full)
+		}
 		r.perform()
 		r.tell()
 		if !r.sel.HasPending() && !r.draining {
@@ -93,15 +110,24 @@ func (r *runner) loop() (*record, error) {
 		}
 		if r.m.Result() != nil && len(r.made) == 0 && !r.sel.HasPending() {
 			if r.answerHeard(); r.beside == 0 {
+				if r.prepareEnd() {
+					continue
+				}
 				return r.end()
 			}
 		}
 		if r.draining = r.draining || r.isLong(); r.draining && len(r.made) == 0 && r.beside == 0 && !r.sel.HasPending() {
+			if r.file(r.in.inline()) {
+				continue
+			}
 			return nil, r.continueAsNew()
 		}
 		if !r.sel.HasPending() {
 			r.show()
 			r.answerHeard()
+		}
+		if !r.sel.HasPending() {
+			r.sent = 0 // what was decided is handed over before anything comes
 		}
 		r.sel.Select(r.ctx)
 		for r.sel.HasPending() {
@@ -114,14 +140,9 @@ func (r *runner) loop() (*record, error) {
 // does not ask for that before: far below what it allows.
 const longHistory = 8000
 
-func (r *runner) isLong() bool {
-	info := workflow.GetInfo(r.ctx)
-	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longHistory
-}
-
 func (r *runner) continueAsNew() error {
 	in := r.in
-	in.Events = append(in.Events[:len(in.Events):len(in.Events)], encodeAll(r.news)...)
+	in.Pages, in.Events = r.all.pages, r.all.loose()
 	if r.began != nil {
 		in.Began = r.began
 	}
@@ -133,7 +154,11 @@ func (r *runner) apply(event machine.Event) {
 	if err := r.m.Apply(event); err != nil {
 		panic(err.Error()) // the workflow stands still, and nothing is guessed
 	}
-	r.news = append(r.news, event)
+	one, err := stored.Encode(event)
+	if err != nil {
+		panic(err.Error())
+	}
+	r.all.events = append(r.all.events, one)
 }
 
 func (r *runner) now() time.Time { return workflow.Now(r.ctx) }
@@ -206,11 +231,25 @@ func (r *runner) tell() {
 
 func (r *runner) id() string { return workflow.GetInfo(r.ctx).WorkflowExecution.ID }
 
+// prepareEnd does what takes time before the end, and tells whether it took any: then more
+// may have come.
+func (r *runner) prepareEnd() bool {
+	if r.in.Lock != "" && !r.unlocked {
+		r.show()
+		r.unlock()
+		r.unlocked = true
+		return true
+	}
+	if len(r.all.pages) > len(r.in.Pages) || weight(r.all.events[r.before:]) > pageSize {
+		return r.file(pageSize)
+	}
+	return false
+}
+
 // end ends the workflow as the run did: what is cancelled or failed is so on the server,
 // too.
 func (r *runner) end() (*record, error) {
 	r.show()
-	r.unlock()
 	if r.h.opts.OnEnd != nil && !workflow.IsReplaying(r.ctx) {
 		r.h.opts.OnEnd(host.ResultOf(r.m, r.id(), r.in.Flow, r.started))
 	}
@@ -228,13 +267,22 @@ func (r *runner) end() (*record, error) {
 const failedType = "facteur.failed"
 
 func (r *runner) record() *record {
-	rec := &record{Status: machine.Running, Began: r.began, Events: encodeAll(r.news)}
+	rec := r.head()
+	if rec.Events = r.all.events[r.before:]; len(r.all.pages) > len(r.in.Pages) {
+		rec.Pages, rec.Events = r.all.pages, r.all.loose()
+	}
+	return rec
+}
+
+// head is the record without what happened.
+func (r *runner) head() *record {
+	rec := &record{Status: machine.Running, Began: r.began}
 	switch result := r.result(); {
 	case result != nil && len(r.made) == 0:
 		rec.Status, rec.Ended = result.Status, r.m.Now()
-	case r.m == nil:
+	case r.m == nil && r.in.Queued && r.in.Began == nil && r.began == nil:
 		rec.Status = host.Queued
-	case len(r.made) == 0:
+	case r.m != nil && len(r.made) == 0:
 		rec.Status = host.Waiting
 	}
 	return rec
@@ -248,15 +296,27 @@ func (r *runner) result() *machine.Result {
 }
 
 // report answers the query.
-func (r *runner) report() (report, error) {
-	out := report{Input: r.in, Record: *r.record()}
+func (r *runner) report(q asked) (report, error) {
+	if len(r.in.Pages) > 0 && r.m == nil {
+		return report{}, errors.New("it reads what happened before")
+	}
+	out := report{Record: *r.head(), Total: len(r.all.events)}
+	if r.m == nil { // it has not begun: nothing has happened since
+		out.Record.Events, out.Total = r.in.Events, len(r.in.Events)
+	} else if rest := r.all.events[min(q.From, out.Total):]; q.Rest || weight(rest) <= r.in.inline() {
+		out.Record.Events = rest[:fit(rest)]
+	}
+	if !q.Rest {
+		out.Input = r.in
+		out.Input.Events = nil
+	}
 	for _, one := range r.held {
 		out.Held = append(out.Held, one.heldCall)
 	}
 	return out, nil
 }
 
-func encodeAll(events []machine.Event) []stored.Record {
+func encodeAll(events ...machine.Event) []stored.Record {
 	out := make([]stored.Record, 0, len(events))
 	for _, event := range events {
 		one, err := stored.Encode(event)

@@ -93,6 +93,9 @@ func (h *Host) Schedule(ctx context.Context, loaded time.Time, all []host.Schedu
 		form := formOfSchedule(one, loaded)
 		id := h.name("schedule", one.Name)
 		wanted[id] = true
+		if err := h.checkSize("the flow "+one.Plan.Name, form, weightOf(form.Sources)); err != nil {
+			return err
+		}
 		h.plans.keep(one.Plan)
 		_, err := h.client.SignalWithStartWorkflow(ctx, id, scheduleSignal, form, client.StartWorkflowOptions{
 			ID: id, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,

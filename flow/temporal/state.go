@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/host"
@@ -53,8 +54,10 @@ func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each
 type state struct {
 	execution client.WorkflowExecutionMetadata
 	open      bool
-	in        input
+	in        input // with the events of earlier executions, also those on pages
 	record    record
+	pages     []string // that hold the first of all events …
+	filed     int      // … so many
 	held      []heldCall
 	lost      string // why the server ended it without the run having ended
 }
@@ -96,22 +99,36 @@ var errMoved = errors.New("the run has gone on")
 // ask asks a run that goes on what has happened to it.
 func (h *Host) ask(ctx context.Context, s *state) error {
 	e := s.execution.WorkflowExecution
-	value, err := h.client.QueryWorkflow(ctx, e.ID, e.RunID, reportQuery)
+	told, err := h.askPart(ctx, s, asked{})
+	for err == nil {
+		s.in.Events, s.record, s.held = append(s.in.Events, told.Record.Events...), told.Record, told.Held
+		if s.record.Events = nil; len(s.in.Events) >= told.Total {
+			return nil
+		}
+		told, err = h.askPart(ctx, s, asked{Rest: true, From: len(s.in.Events)})
+	}
 	var early *serviceerror.WorkflowNotReady
 	var failed *serviceerror.QueryFailed
 	var late *serviceerror.DeadlineExceeded
 	switch {
 	case ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)):
 		return h.waitALittle(ctx)
-	case err != nil:
-		return fmt.Errorf("ask the run %s: %w", e.ID, err)
 	}
+	return fmt.Errorf("ask the run %s: %w", e.ID, err)
+}
+
+func (h *Host) askPart(ctx context.Context, s *state, part asked) (report, error) {
 	var told report
-	if err := value.Get(&told); err != nil {
-		return err
+	e := s.execution.WorkflowExecution
+	value, err := h.client.QueryWorkflow(ctx, e.ID, e.RunID, reportQuery, part)
+	if err == nil {
+		err = value.Get(&told)
 	}
-	s.in, s.record, s.held = told.Input, told.Record, told.Held
-	return nil
+	if err == nil && !part.Rest {
+		s.in = told.Input
+		s.in.Events = nil
+	}
+	return told, err
 }
 
 func (h *Host) waitALittle(ctx context.Context) error {
@@ -137,7 +154,7 @@ func (h *Host) readBack(ctx context.Context, s *state) error {
 	if err != nil {
 		return notFound(e.ID, err)
 	}
-	return s.close(h, last)
+	return s.close(ctx, h, last)
 }
 
 func (h *Host) firstEvent(ctx context.Context, id, execution string) (*historypb.HistoryEvent, error) {
@@ -163,7 +180,7 @@ func (h *Host) lastEvent(ctx context.Context, id, execution string) (*historypb.
 }
 
 // close takes how an execution ended.
-func (s *state) close(h *Host, last *historypb.HistoryEvent) error {
+func (s *state) close(ctx context.Context, h *Host, last *historypb.HistoryEvent) error {
 	ended := last.GetEventTime().AsTime()
 	var result *commonpb.Payloads
 	switch last.GetEventType() {
@@ -187,9 +204,25 @@ func (s *state) close(h *Host, last *historypb.HistoryEvent) error {
 	}
 	if s.lost != "" {
 		s.record = record{Status: machine.Failed, Ended: ended}
-		return nil
+	} else if err := h.decode(result, &s.record); err != nil {
+		return err
 	}
-	return h.decode(result, &s.record)
+	return s.gather(ctx, h)
+}
+
+// gather brings together what happened in all executions.
+func (s *state) gather(ctx context.Context, h *Host) error {
+	s.pages = s.in.Pages
+	if len(s.record.Pages) > 0 {
+		s.pages, s.in.Events = s.record.Pages, nil
+	}
+	paged, err := h.recallAll(ctx, s.pages)
+	if err != nil {
+		return err
+	}
+	s.filed = len(paged)
+	s.in.Events, s.record.Events = slices.Concat(paged, s.in.Events, s.record.Events), nil
+	return nil
 }
 
 func (h *Host) decode(payloads *commonpb.Payloads, into any) error {

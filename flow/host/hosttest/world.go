@@ -52,7 +52,7 @@ func NewWorld() *World {
 // colon, says what becomes of it: "refuse": it is refused; "busy": it is refused at the
 // first attempt; "lost": it is accepted, and the answer is lost; "void": it is not, and
 // the answer is lost; "gate": its answer waits for Open of the recipient; "hang": it has
-// no answer before its time is over. Anything else is accepted.
+// no answer before its time is over; "echo": its id is the text. Anything else is accepted.
 func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 	to, _ := c.Input["to"].(string)
 	text, _ := c.Input["text"].(string)
@@ -98,6 +98,9 @@ func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 		return lost()
 	}
 	o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "id-" + c.Key, "delivery": "accepted"}}
+	if what == "echo" {
+		o.Output["id"] = text
+	}
 	if c.Await != "" {
 		o.Status = call.Pending
 	}

@@ -1,0 +1,87 @@
+package temporal_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/e2e/temporal"
+	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
+	"facteur/flow/machine"
+	facteur "facteur/flow/temporal"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A run of more calls than the server takes in one history, or in what an execution begins
+// with, goes on to its end, with each call made once, and is shown in full. How many calls
+// is a matter of patience:
+//
+//	E2E_CALLS=20000 go test -mod=mod ./temporal -run ManyCalls -v
+func TestManyCalls(t *testing.T) {
+	calls := 400
+	if text := os.Getenv("E2E_CALLS"); text != "" {
+		var err error
+		calls, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	server := temporal.StartAsIs(t)
+	server.Namespace(t, "many")
+	w := hosttest.NewWorld()
+	o := options(server.Address, "many", w)
+	o.Lost = 20 * time.Second
+	h, err := facteur.Open(t.Context(), o)
+	require.NoError(t, err)
+	filler := strings.Repeat("x", 40) // an id, such as a message has
+	if calls < 1000 {
+		filler = strings.Repeat("y", 20_000) // pages are filled by few calls
+	}
+	p := w.Compile(t, fmt.Sprintf(`flow: many
+inputs: {n: {type: integer}, filler: {type: string}}
+steps:
+  - id: each
+    foreach: '${lists.range(inputs.n)}'
+    as: i
+    concurrency: 100
+    steps: [{id: send, action: test.send, with: {to: 'to ${string(i)}', text: 'echo:%s ${string(i)} ${inputs.filler}'}}]
+    collect: ${steps.send.outputs.id}
+  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}
+  - {id: last, action: test.send, with: {to: last, text: refuse}}
+outputs: {count: '${size(steps.each.outputs.items)}'}
+`, "id"))
+	began := time.Now()
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"n": int64(calls), "filler": filler}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		list, _, err := h.List(t.Context(), host.Filter{Status: host.Waiting})
+		return err == nil && len(list) == 1 && len(w.Made()) == calls
+	}, 20*time.Minute, time.Second)
+	t.Logf("%d calls in %v, in %d executions and %d pages", calls, time.Since(began).Round(time.Second), server.Executions(t, "many", run.ID), len(server.Open(t, "many", "facteur.page")))
+
+	report, err := h.Get(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Len(t, report.Calls, calls)
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "yes"}}))
+	result, err := h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Failed, result.Status)
+	assert.NotEmpty(t, server.Open(t, "many", "facteur.page"))
+
+	require.NoError(t, h.Retry(t.Context(), run.ID, false))
+	result, err = h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Failed, result.Status)
+	report, err = h.Get(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Len(t, report.Calls, calls+2)
+	for key, n := range w.Made() {
+		assert.Equal(t, 1, n, key)
+	}
+	require.NoError(t, h.Stop(context.Background()))
+}
