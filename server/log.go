@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"facteur/flow/machine"
@@ -30,7 +31,12 @@ func (h discreet) Handle(ctx context.Context, r slog.Record) error {
 		known.findIn(a.Value)
 		return true
 	})
-	if len(known) == 0 {
+	shows := known.text(r.Message) != r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		shows = shows || known.in(a.Value)
+		return !shows
+	})
+	if !shows {
 		return h.Handler.Handle(ctx, r)
 	}
 	out := slog.NewRecord(r.Time, r.Level, known.text(r.Message), r.PC)
@@ -67,6 +73,20 @@ func (n numbers) findIn(v slog.Value) {
 	case slog.KindAny:
 		n.find(fmt.Sprint(v.Any()))
 	}
+}
+
+// in tells whether there is something to hide in an attribute.
+func (n numbers) in(v slog.Value) bool {
+	text := ""
+	switch v = v.Resolve(); v.Kind() {
+	case slog.KindGroup:
+		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return n.in(a.Value) })
+	case slog.KindString:
+		text = v.String()
+	case slog.KindAny:
+		text = fmt.Sprint(v.Any())
+	}
+	return n.text(text) != text
 }
 
 // attr hides numbers in an attribute.

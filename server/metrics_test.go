@@ -207,6 +207,18 @@ func TestNumbersInLines(t *testing.T) {
 	assert.Contains(t, got, `msg="no +*********78" who=+*********78 g.error="*********78 has no plus: +*********78" g.n=7 g.in.to=+*********79`)
 	assert.Contains(t, got, `g.id=106540352242922`)
 	assert.Contains(t, got, `g.zone=12:00+0100 g.name={+*********71}`)
+	for text, want := range map[string]string{
+		"+33612345678 106540352242922":               "+*********78 106540352242922",
+		"+33 6 12 34 56 78, +1 (425) 555-0123":       "+*********78, +*********23",
+		`"0612345678" has no +, 33612345678`:         `"********78" has no +, 33612345678`,
+		`number "106540352242922", code "131047"`:    `number "106540352242922", code "131047"`,
+		"+33612345678901234 is too long":             "+***************34 is too long",
+		"at 09:00:00 +0100 CET, +12, 1+1, +, +1 - 2": "at 09:00:00 +0100 CET, +12, 1+1, +, +1 - 2",
+	} {
+		out.Reset()
+		log(server.View{}).Info("x", "text", slog.AnyValue(errors.New(text)))
+		assert.Contains(t, strings.ReplaceAll(out.String(), `\"`, `"`), strings.ReplaceAll(want, `\"`, `"`))
+	}
 	out.Reset()
 	log(server.View{Numbers: true}).Info("to +33612345678")
 	assert.Contains(t, out.String(), "+33612345678")

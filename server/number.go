@@ -6,29 +6,38 @@ import (
 	"strings"
 )
 
-// numbers hides phone numbers: texts of a plus and 7 to 15 digits, the same digits
-// without it once they are known, and digits in fields that hold contacts.
+// numbers hides phone numbers: texts of a plus and 7 to 20 digits, the same digits without
+// it once they are known, digits alone in quotes, as in complaints about them, and digits
+// in fields that hold contacts.
 type numbers map[string]bool // digits of known numbers
 
 const (
-	leastDigits = 7
-	mostDigits  = 15
+	leastDigits  = 7
+	mostDigits   = 20 // also of what is too long
+	leastQuoted  = 8
+	mostQuoted   = 14 // the ids of numbers and accounts at Meta have 15 and more
+	mostContact  = 15
+	separators   = " -.()/"
+	mostBetween  = 3 // separators between two digits
+	shownDigits  = 2
+	numberPrefix = '+'
 )
 
-// learn remembers the numbers that are whole texts.
-func (n numbers) learn(v any) {
+// learn remembers the numbers that are whole texts, those in fields that hold contacts also
+// without a plus. name is that of the field.
+func (n numbers) learn(v any, name string) {
 	switch v := v.(type) {
 	case string:
-		if digits, ok := strings.CutPrefix(v, "+"); ok && allDigits(digits) {
+		if digits, ok := wholeNumber(v); ok && (v[0] == numberPrefix || isContact(name)) {
 			n[digits] = true
 		}
 	case map[string]any:
-		for _, x := range v {
-			n.learn(x)
+		for key, x := range v {
+			n.learn(x, key)
 		}
 	case []any:
 		for _, x := range v {
-			n.learn(x)
+			n.learn(x, name)
 		}
 	}
 }
@@ -36,17 +45,40 @@ func (n numbers) learn(v any) {
 // find remembers the numbers with a plus that stand in a text.
 func (n numbers) find(s string) {
 	for {
-		_, rest, found := strings.Cut(s, "+")
-		if !found {
+		at := strings.IndexByte(s, numberPrefix)
+		if at < 0 {
 			return
 		}
-		s = rest
-		end := 0
-		for end < len(s) && isDigit(s[end]) {
-			end++
+		s = s[at+1:]
+		if digits, _ := leadingNumber(s); len(digits) >= leastDigits && len(digits) <= mostDigits {
+			n[digits] = true
 		}
-		if allDigits(s[:end]) {
-			n[s[:end]] = true
+	}
+}
+
+// wholeNumber gives the digits of a text that is a number as people write it.
+func wholeNumber(s string) (digits string, ok bool) {
+	digits, length := leadingNumber(strings.TrimPrefix(s, "+"))
+	return digits, len(digits) >= leastDigits && len(digits) <= mostContact && length == len(strings.TrimPrefix(s, "+"))
+}
+
+// leadingNumber gives the digits that a text begins with, without what people write between
+// them, and how much of the text that is. What would make too many digits is left out.
+func leadingNumber(s string) (digits string, length int) {
+	for at := 0; ; {
+		run := at
+		for run < len(s) && isDigit(s[run]) {
+			run++
+		}
+		if at > 0 && (run == at || len(digits)+run-at > mostContact) {
+			return digits, length
+		}
+		digits, length = digits+s[at:run], run
+		for at = run; at < len(s) && at-run < mostBetween && strings.IndexByte(separators, s[at]) >= 0; {
+			at++
+		}
+		if at == run {
+			return digits, length
 		}
 	}
 }
@@ -55,8 +87,8 @@ func (n numbers) find(s string) {
 func (n numbers) value(v any, name string) any {
 	switch v := v.(type) {
 	case string:
-		if isContact(name) && allDigits(v) {
-			return starred(v)
+		if digits, ok := wholeNumber(v); ok && isContact(name) && v[0] != numberPrefix {
+			return starred(digits)
 		}
 		return n.text(v)
 	case map[string]any:
@@ -86,9 +118,6 @@ func isContact(name string) bool {
 
 // text hides the numbers in a text.
 func (n numbers) text(s string) string {
-	if len(n) == 0 && strings.IndexByte(s, '+') < 0 {
-		return s
-	}
 	var out strings.Builder
 	kept := 0
 	for i := 0; i < len(s); {
@@ -96,18 +125,13 @@ func (n numbers) text(s string) string {
 			i++
 			continue
 		}
-		start := i
-		for i < len(s) && isDigit(s[i]) {
-			i++
+		digits, length := n.hidden(s, i)
+		if digits != "" {
+			out.WriteString(s[kept:i])
+			out.WriteString(starred(digits))
+			kept = i + length
 		}
-		digits := s[start:i]
-		plus := start > 0 && s[start-1] == '+'
-		if len(digits) < leastDigits || len(digits) > mostDigits || !plus && !n[digits] {
-			continue
-		}
-		out.WriteString(s[kept:start])
-		out.WriteString(starred(digits))
-		kept = i
+		i += length
 	}
 	if kept == 0 {
 		return s
@@ -116,22 +140,29 @@ func (n numbers) text(s string) string {
 	return out.String()
 }
 
+// hidden gives the digits to hide at a place of a text, "" for none, and how much of it was
+// looked at.
+func (n numbers) hidden(s string, at int) (digits string, length int) {
+	if at > 0 && s[at-1] == numberPrefix {
+		if digits, length = leadingNumber(s[at:]); len(digits) >= leastDigits && len(digits) <= mostDigits {
+			return digits, length
+		}
+	}
+	for length = 0; at+length < len(s) && isDigit(s[at+length]); {
+		length++
+	}
+	digits = s[at : at+length]
+	quoted := at > 0 && s[at-1] == '"' && strings.HasPrefix(strings.TrimPrefix(s[at+length:], `\`), `"`) &&
+		length >= leastQuoted && length <= mostQuoted
+	if quoted || n[digits] {
+		return digits, length
+	}
+	return "", length
+}
+
 // starred hides all but the last digits.
 func starred(digits string) string {
-	const shown = 2
-	return strings.Repeat("*", len(digits)-shown) + digits[len(digits)-shown:]
+	return strings.Repeat("*", len(digits)-shownDigits) + digits[len(digits)-shownDigits:]
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func allDigits(s string) bool {
-	if len(s) < leastDigits || len(s) > mostDigits {
-		return false
-	}
-	for i := range len(s) {
-		if !isDigit(s[i]) {
-			return false
-		}
-	}
-	return true
-}

@@ -108,12 +108,12 @@ func (m *masker) learn(r *host.Report) {
 	if m.numbers == nil {
 		return
 	}
-	m.numbers.learn(r.Inputs)
+	m.numbers.learn(r.Inputs, "")
 	for _, c := range r.Calls {
-		m.numbers.learn(c.Input)
+		m.numbers.learn(c.Input, "")
 	}
 	for _, s := range r.Result.Steps {
-		m.numbers.learn(s.Outputs)
+		m.numbers.learn(s.Outputs, "")
 	}
 }
 

@@ -100,8 +100,11 @@ func (a *app) runsRelease(f *remoteFlags) *cobra.Command {
 		Use:   "release RUN",
 		Short: "Let a run go on that is held since a backup was restored",
 		Long: `Let a run go on that is held since a backup was restored ("facteur serve --restored").
-It may have gone on after the backup was made, and have sent what it would send now: look
-before you release it.`,
+
+It goes on from where it stood when the backup was made. What it has sent since then is not
+in the backup, so a run that is released blindly sends it again: look first, in WhatsApp
+Manager or in your own records, whether its next message has gone out. If it has, cancel the
+run instead: facteur runs cancel RUN.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := a.daemon(*f, "release a run")

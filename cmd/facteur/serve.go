@@ -33,6 +33,10 @@ takes nothing new and lets what is under way finish, for up to 30 seconds; the s
 that off. SIGHUP, like POST /v1/reload, reads the flows again: all at once when all are
 valid, else none.
 
+With --restored, runs that had not ended when the backup was made are held: what they have
+sent since then is not in the backup, and would be sent again. Look at each, then release it
+("facteur runs release RUN") or cancel it. The flag is needed once; what is held stays held.
+
 It starts without API keys only on a loopback address, and without the app_secret of a
 WHATSAPP connection only with --insecure-webhooks: nobody could tell then whether a webhook
 is Meta's.

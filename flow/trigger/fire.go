@@ -173,8 +173,11 @@ func inputsOf(c candidate, v expr.Vars) (map[string]any, error) {
 		return nil, err
 	}
 	coerced, found := c.plan.Inputs.Coerce(x)
-	if err := found.Err(); err != nil {
-		return nil, err
+	if found.Err() != nil {
+		discreet := *c.plan.Inputs
+		discreet.Sensitive = true // the error is for the log, which shows nobody's words
+		_, found = discreet.Coerce(x)
+		return nil, found.Err()
 	}
 	inputs, _ := coerced.(map[string]any)
 	return inputs, nil

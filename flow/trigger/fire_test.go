@@ -129,7 +129,7 @@ steps: [{set: {x: "${inputs.phone}"}}]
 		log   []string
 	}{
 		{"when", message("m1", "1", "hi"), []string{"flow=broken", "event=m1", "key=when", "at=broken.flow.yaml:4:63"}},
-		{"inputs that do not fit", message("m1", "2", "hi"), []string{"event=m1", "key=inputs", "phone: "}},
+		{"inputs that do not fit", message("m1", "2", "private words"), []string{"event=m1", "key=inputs", "phone: the value is not a phone number"}},
 		{"inputs that are not there", request("e1", "/inputs", "hook", map[string]any{}), []string{"event=e1", `trigger="webhook /inputs"`, "no such key: phone", "at=broken.flow.yaml:6:"}},
 		{"a body that is a text", request("e1", "/inputs", "hook", "bonjour"), []string{"event=e1"}},
 		{"dedupe", request("e1", "/dedupe", "hook", map[string]any{}), []string{"key=dedupe", "no such key: id"}},
@@ -144,6 +144,7 @@ steps: [{set: {x: "${inputs.phone}"}}]
 			}
 			assert.Equal(t, 1, k.counts["broken webhook failed"]+k.counts["broken whatsapp_message failed"])
 			assert.Contains(t, k.log.String(), "level=ERROR")
+			assert.NotContains(t, k.log.String(), "private")
 			for _, part := range tt.log {
 				assert.Contains(t, k.log.String(), part)
 			}
