@@ -21,9 +21,11 @@ func (a *api) flow(q *ask) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	sources := maps.Clone(p.Texts)
+	delete(sources, plan.SettingsText)
 	return ok(&FlowDetail{
 		Flow: flowOf(p), Inputs: p.Inputs.JSONSchema(false), Outputs: p.OutputType.JSONSchema(false),
-		Events: listed(p.Events), Sources: p.Texts,
+		Events: listed(p.Events), Sources: sources,
 	})
 }
 

@@ -31,6 +31,8 @@ type export struct {
 	hide    *disguise
 	name    string // of the case
 
+	settings map[string]any // of the run, where today's are others
+
 	calls []*madeCall
 	byKey map[string]*madeCall
 	notes []string
@@ -225,6 +227,7 @@ func (x *export) text(feed []string, c *carried) []byte {
 			fmt.Fprintf(&b, "      %s: %s\n", yamlText(name), yamlFlow(values[name]))
 		}
 	}
+	block("settings", x.settings)
 	block("inputs", x.hide.object(x.report.Inputs))
 	if random := x.random(); len(random) > 0 {
 		fmt.Fprintf(&b, "    random: %s\n", jsonText(random))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -166,8 +167,8 @@ func (x *export) mentioned(f *schema.Field) bool {
 	if f.Type.Kind != schema.Timestamp && f.Name != "raw" {
 		return true
 	}
-	for _, text := range x.plan.Texts {
-		if strings.Contains(text, f.Name) {
+	for _, source := range x.plan.Sources {
+		if bytes.Contains(source.Text, []byte(f.Name)) {
 			return true
 		}
 	}

@@ -131,8 +131,8 @@ func sendersOf(f *loadedFlows) senders {
 		s.ids[c.SenderPhoneID] = true
 	}
 	for _, p := range f.plans {
-		for _, text := range p.Texts {
-			for _, m := range senderKey.FindAllStringSubmatch(text, -1) {
+		for _, source := range p.Sources {
+			for _, m := range senderKey.FindAllStringSubmatch(string(source.Text), -1) {
 				s.ids[m[1]] = true
 				s.any = s.any || !senderLiteral.MatchString(m[1])
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 
 	"facteur/flow/host"
@@ -97,8 +98,11 @@ func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool)
 	if err != nil {
 		return nil, nil, err
 	}
-	if compiled.Digest != r.Run.Digest {
+	if !maps.Equal(sourcesOf(compiled.Texts), sourcesOf(r.Sources)) {
 		x.note("the flow has changed since the run: the test is of the flow as it is now")
+	}
+	if err := x.useSettings(f.flow); err != nil {
+		return nil, nil, err
 	}
 	text, err := x.write(ctx)
 	return x, text, err

@@ -106,7 +106,7 @@ type Report struct {
 	Run     Run
 	Result  Result // as far as the run came; its Status is that of the machine, Run.Status says more
 	Inputs  map[string]any
-	Sources map[string]string // the flow's source and those of the flows that it calls, by name
+	Sources map[string]string // what the plan was compiled from: plan.Plan's Texts
 	Random  []int64           // what random() gave it so far, in order
 	Journal []Entry
 	Waits   []string // what it waits for, for people

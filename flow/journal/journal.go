@@ -25,7 +25,7 @@ type Run struct {
 	Flow    string
 	Digest  string            // of the plan
 	Version int               // of the machine that started it
-	Sources map[string]string // the flow's source and those of the flows that it calls, by name
+	Sources map[string]string // texts by name: the flow's source, those of the flows that it calls, and what else belongs to the plan
 	Inputs  []byte            // a hash of the inputs
 	By      string            // what started it
 	Lock    string            // which runs it must not overtake, e.g. the hash of a concurrency key

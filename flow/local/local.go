@@ -49,7 +49,7 @@ type Options struct {
 
 	// What follows is for Open.
 
-	// Restore compiles the plan of a stored run from its sources.
+	// Restore compiles the plan of a stored run from its sources; see plan.Restore.
 	Restore func(name string, sources map[string]string) (*plan.Plan, error)
 	// Workers is how many runs are carried at the same time; further ones wait in line.
 	// 0: 1024.

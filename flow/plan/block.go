@@ -81,7 +81,11 @@ func (c *flowCompiler) condition(t diag.Text, s *expr.Scope) (p *expr.Program, y
 	p, yes, no, found := expr.Condition(t, s)
 	c.diags.Add(found)
 	c.conditions = append(c.conditions, t.Value)
-	c.broken = c.broken || p == nil
+	if p == nil {
+		c.broken = true
+	} else {
+		c.reads.add(p)
+	}
 	return p, yes, no
 }
 

@@ -27,6 +27,7 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	for name, src := range done.plan.Sources {
 		c.plan.Sources[name] = src
 	}
+	c.reads.join(&done.settings)
 	c.plan.Events = append(c.plan.Events, done.plan.Events...)
 	c.plan.Connections = append(c.plan.Connections, done.plan.Connections...)
 	return out, done.plan.OutputType

@@ -43,8 +43,9 @@ type Compiler struct {
 }
 
 type compiled struct {
-	plan  *Plan // also of a flow with mistakes: then only its inputs and outputs are of use
-	diags diag.List
+	plan     *Plan // also of a flow with mistakes: then only its inputs and outputs are of use
+	diags    diag.List
+	settings settingsRead
 }
 
 // mostDiagnostics bounds what is reported about one flow.
@@ -101,7 +102,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 		vars: map[string]*schema.Type{},
 	}
 	fc.compile()
-	done := &compiled{fc.plan, fc.diags}
+	done := &compiled{fc.plan, fc.diags, fc.reads}
 	done.diags.Sort()
 	if n := len(done.diags); n > mostDiagnostics {
 		done.diags = done.diags[:mostDiagnostics]
@@ -110,11 +111,14 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	fc.plan.Unrun = unrun(fc.plan.All)
 	fc.plan.Events = distinct(fc.plan.Events)
 	fc.plan.Connections = distinct(fc.plan.Connections)
-	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Sources)
-	fc.plan.Texts = make(map[string]string, len(fc.plan.Sources))
+	fc.plan.Texts = make(map[string]string, len(fc.plan.Sources)+1)
 	for name, src := range fc.plan.Sources {
 		fc.plan.Texts[name] = string(src.Text)
 	}
+	if text, ok := fc.reads.text(c.settings); ok {
+		fc.plan.Texts[SettingsText] = text
+	}
+	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Texts)
 	c.done[f] = done
 	return done
 }
@@ -130,14 +134,11 @@ func unrun(steps []*Step) map[string]any {
 	return out
 }
 
-func digest(name string, sources map[string]*diag.Source) string {
+func digest(name string, texts map[string]string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n", name)
-	for _, name := range sortedKeys(sources) {
-		if src := sources[name]; src != nil {
-			fmt.Fprintf(h, "%s %d\n", name, len(src.Text))
-			h.Write(src.Text)
-		}
+	for _, name := range sortedKeys(texts) {
+		fmt.Fprintf(h, "%s %d\n%s", name, len(texts[name]), texts[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -153,6 +154,7 @@ type flowCompiler struct {
 	// time, "" outside; `return` is not allowed in one.
 	concurrent string
 	returned   []returned
+	reads      settingsRead
 	blamed     []string // called flows whose mistakes were mentioned
 
 	// For advice: what was compiled, and whether something did not.

@@ -98,6 +98,7 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 		return &Value{Type: schema.StringType, literal: text}
 	}
 	c.texts = append(c.texts, n.Text)
+	c.reads.add(p)
 	if ok, why := want.Accepts(p.Type()); !ok {
 		c.diags.Errorf("type-mismatch", n.Range, conversion(want, p.Type()), "%s", why)
 	}

@@ -20,11 +20,12 @@ type Plan struct {
 	Name        string
 	Description string
 	// Digest identifies what the plan does: the sources of the flow and of all flows
-	// that it calls.
+	// that it calls, and the settings that they read.
 	Digest string
 	// Sources are the flow's source and those of the flows that it calls, by flow name.
 	Sources map[string]*diag.Source
-	// Texts are the texts of Sources, as they are stored with a run; see Restore.
+	// Texts are the texts of Sources, and the settings that the flows read under
+	// SettingsText, as they are stored with a run; see Restore.
 	Texts map[string]string
 
 	Inputs      *schema.Type // an object

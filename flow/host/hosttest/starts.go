@@ -130,6 +130,34 @@ steps:
 		s.ends(first, machine.Cancelled)
 		s.reaches(s.begin(flow, nil), host.Waiting)
 	}},
+	{"settings that change", func(s *stage) {
+		const flow = `
+flow: f
+steps:
+  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}
+  - {id: send, action: test.send, with: {to: "${settings.to}", text: "${string(settings.n / settings.of[0])}"}}
+`
+		s.world.Configure(map[string]any{"to": "old", "n": 3.0, "of": []any{2.0}, "unused": "x"})
+		first, second := s.begin(flow, nil), s.begin(flow, nil)
+		s.reaches(first, host.Waiting)
+		s.reaches(second, host.Waiting)
+		s.world.Configure(map[string]any{"to": "new", "n": int64(7), "of": []any{int64(2), int64(4)}, "more": true})
+		third := s.begin(flow, nil)
+		s.reaches(third, host.Waiting)
+		assert.NotEqual(s, s.report(first).Run.Digest, s.report(third).Run.Digest)
+		s.reopen(true)
+		s.says("1", "go on", "a")
+		for _, run := range []string{first, second, third} {
+			s.ends(run, machine.Succeeded)
+		}
+		for to, text := range map[string]string{"old": "1.5", "new": "3"} {
+			for _, m := range s.world.Messages(to) {
+				assert.Equal(s, text, m.Text, to)
+			}
+		}
+		assert.Len(s, s.world.Messages("old"), 2)
+		assert.Len(s, s.world.Messages("new"), 1)
+	}},
 	{"not when it stops", func(s *stage) {
 		s.stop()
 		_, _, err := s.Start(s.Context(), s.world.Compile(s, send), start(map[string]any{"to": "a"}, ""))

@@ -33,6 +33,7 @@ type World struct {
 	gates    map[string]chan struct{}
 	away     bool
 	token    string
+	settings map[string]any
 	fired    map[string]int // by event id
 	claimed  map[string]bool
 }
@@ -161,6 +162,19 @@ func (w *World) Token(token string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.token = token
+}
+
+// Configure changes the settings of the project.
+func (w *World) Configure(settings map[string]any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.settings = settings
+}
+
+func (w *World) library() plan.Library {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return plan.Library{Catalog: w, Settings: w.settings}
 }
 
 // Ready is the vault's answer for a connection.
@@ -306,14 +320,14 @@ func (w *World) Compile(t testing.TB, source string) *plan.Plan {
 	t.Helper()
 	f, diags := flow.Parse("test.flow.yaml", []byte(source))
 	require.False(t, diags.HasErrors(), diags)
-	p, diags := plan.Compile(f, plan.Library{Catalog: w})
+	p, diags := plan.Compile(f, w.library())
 	require.False(t, diags.HasErrors(), diags)
 	return p
 }
 
 // Restore compiles the plan of a stored run.
 func (w *World) Restore(name string, sources map[string]string) (*plan.Plan, error) {
-	p, diags := plan.Restore(name, sources, plan.Library{Catalog: w})
+	p, diags := plan.Restore(name, sources, w.library())
 	if diags.HasErrors() {
 		return nil, diags.Err()
 	}

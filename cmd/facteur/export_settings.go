@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"strconv"
+	"strings"
+
+	"facteur/flow"
+	"facteur/flow/plan"
+)
+
+// useSettings makes the test one with the settings that the run had, where the project has
+// others now.
+func (x *export) useSettings(f *flow.Flow) error {
+	settings, err := plan.SettingsOf(x.report.Sources)
+	if err != nil {
+		return err
+	}
+	if settings == nil || x.report.Sources[plan.SettingsText] == x.plan.Texts[plan.SettingsText] {
+		return nil
+	}
+	x.hide.walk("", settings)
+	settings = x.hide.object(settings)
+	lib := x.p.library
+	lib.Settings = maps.Clone(lib.Settings)
+	if lib.Settings == nil {
+		lib.Settings = map[string]any{}
+	}
+	maps.Copy(lib.Settings, settings)
+	p, found := plan.Compile(f, lib)
+	if p == nil {
+		x.note("the settings have changed since the run, and the flow does not fit those that it had: %v", found.Err())
+		return nil
+	}
+	x.plan = p
+	x.settings, _ = typed(settings).(map[string]any)
+	return nil
+}
+
+// typed is a value from which YAML is written that reads as the same: with a point in
+// numbers that are no integers.
+func typed(v any) any {
+	switch v := v.(type) {
+	case float64:
+		text := strconv.FormatFloat(v, 'g', -1, 64)
+		if !strings.ContainsAny(text, ".e") {
+			text += ".0"
+		}
+		return json.Number(text)
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = typed(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			out[k] = typed(item)
+		}
+		return out
+	}
+	return v
+}
+
+// sourcesOf are the sources among the texts of a plan.
+func sourcesOf(texts map[string]string) map[string]string {
+	sources := maps.Clone(texts)
+	delete(sources, plan.SettingsText)
+	return sources
+}
