@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"facteur/actions"
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
+	"facteur/flow/machine"
+	"facteur/flow/plan"
+
+	"github.com/stretchr/testify/require"
+)
+
+// benchSenders are how many numbers the benchmarks send from: the daemon keeps each to 80
+// messages a second, as Meta does.
+const benchSenders = 1000
+
+const sendsNote = `
+flow: note
+inputs:
+  sender: {type: string}
+  phone: {type: string, format: e164}
+  name: {type: string}
+steps:
+  - id: send
+    action: whatsapp.send_message
+    connection: shop
+    with: {sender_phone_id: "${inputs.sender}", recipient: "${inputs.phone}", message_type: text, message: {body: "Bonjour ${inputs.name}"}}
+outputs: {message_id: "${steps.send.outputs.message_id}"}
+`
+
+func senderOf(n int) string { return fmt.Sprintf("10654035%07d", n%benchSenders) }
+func phoneOf(n int) string  { return fmt.Sprintf("+336%08d", n%100_000_000) }
+
+// BenchmarkDaemon compares, against one simulator in this process and with one load
+// generator, a bare net/http loop with durable runs of one step: started in the process
+// and waited for, and started through the API, which answers once they are durable. The
+// daemon is the whole one, with its ledger, its seals, its log and its metrics.
+func BenchmarkDaemon(b *testing.B) {
+	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{Sent: -1, Delivered: -1}}})
+	require.NoError(b, err)
+	defer api.Close()
+	graph := httptest.NewServer(api)
+	defer graph.Close()
+	transport := actions.Transport()
+	transport.MaxIdleConnsPerHost = 512
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for _, beside := range []int{1, 64, 256} {
+		bare := 0.0
+		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) {
+			bare = together(b, beside, func(n int) error {
+				body := fmt.Sprintf(`{"messaging_product":"whatsapp","recipient_type":"individual","to":%q,"type":"text","text":{"body":"Bonjour %d"}}`, phoneOf(n), n)
+				return send(client, graph.URL+"/v23.0/"+senderOf(n)+"/messages", body)
+			}, nil)
+		})
+		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
+			d := benchDaemon(b, graph.URL)
+			p := d.flows.Plan("note")
+			rate := together(b, beside, func(n int) error {
+				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
+				run, _, err := d.host.Start(b.Context(), p, host.Start{Inputs: in})
+				if err != nil {
+					return err
+				}
+				r, err := d.host.Wait(b.Context(), run.ID)
+				if err == nil && r.Status != machine.Succeeded {
+					err = r.Error
+				}
+				return err
+			}, nil)
+			b.ReportMetric(rate/bare, "of-bare")
+		})
+		b.Run(fmt.Sprintf("api/%d", beside), func(b *testing.B) {
+			d := benchDaemon(b, graph.URL)
+			before := api.Counts().Accepted
+			rate := together(b, beside, func(n int) error {
+				body := fmt.Sprintf(`{"inputs":{"sender":%q,"phone":%q,"name":"%d"}}`, senderOf(n), phoneOf(n), n)
+				return send(client, d.door.url+"/v1/flows/note/runs", body)
+			}, func() {
+				for api.Counts().Accepted < before+b.N && !b.Failed() {
+					time.Sleep(time.Millisecond)
+				}
+			})
+			b.ReportMetric(rate/bare, "of-bare")
+		})
+	}
+}
+
+// benchDaemon runs the daemon of a project with one flow.
+func benchDaemon(b *testing.B, graph string) *daemon {
+	b.Helper()
+	dir := b.TempDir()
+	b.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", simulatedToken)
+	b.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", simulator.DefaultAppSecret)
+	project := fmt.Sprintf("connections: {shop: {app: WHATSAPP, base_url: %q}}\n", graph)
+	require.NoError(b, os.WriteFile(filepath.Join(dir, projectName), []byte(project), 0o600))
+	require.NoError(b, os.WriteFile(filepath.Join(dir, "note.flow.yaml"), []byte(sendsNote), 0o600))
+	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(b, err)
+	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log}
+	p, found, err := openProject(dir)
+	require.NoError(b, err)
+	require.NoError(b, found.Err())
+	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
+	require.NoError(b, err)
+	ctx, stop := context.WithCancel(context.Background())
+	d, err := a.openDaemon(ctx, context.Background(), p, config, a.logger(config.LogFormat), false)
+	require.NoError(b, err)
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(ctx, func() {}, time.Now()) }()
+	b.Cleanup(func() {
+		stop()
+		require.NoError(b, <-ended)
+		d.close()
+		log.Close()
+	})
+	return d
+}
+
+// send posts and reads the answer.
+func send(client *http.Client, url, body string) error {
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+simulatedToken)
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode > 299 {
+		err = fmt.Errorf("%d: %s", resp.StatusCode, text)
+	}
+	return err
+}
+
+// together does b.N things, so many at the same time, and tells how many a second, how
+// long the one in the middle took, and what each cost the processor.
+func together(b *testing.B, beside int, do func(n int) error, last func()) (rate float64) {
+	b.ReportAllocs()
+	todo := make(chan int, beside)
+	took := make([]time.Duration, b.N)
+	var all sync.WaitGroup
+	before := processor()
+	b.ResetTimer()
+	for range beside {
+		all.Go(func() {
+			for n := range todo {
+				began := time.Now()
+				if err := do(n); err != nil {
+					b.Error(err)
+					return
+				}
+				took[n] = time.Since(began)
+			}
+		})
+	}
+	for n := range b.N {
+		todo <- n
+	}
+	close(todo)
+	all.Wait()
+	if last != nil {
+		last()
+	}
+	b.StopTimer()
+	slices.Sort(took)
+	rate = float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "a-second")
+	b.ReportMetric(float64((processor()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
+	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
+	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(0, "ns/op")
+	return rate
+}
+
+// processor is the time that this process has used, on all cores.
+func processor() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+var _ *plan.Plan
