@@ -159,6 +159,10 @@ func Wire(l Ledger, o whatsapp.Options, receive func(call.Receipt)) whatsapp.Opt
 	}
 	o.Once = l.Claim
 	o.Told = func(ctx context.Context, a whatsapp.Answer) {
+		if l, ok := l.(*SQLite); ok { // others of its writes, and the disk, must not hold up the run
+			_ = l.Tell(ctx, a, receive)
+			return
+		}
 		receipts, err := l.Told(ctx, a)
 		if err != nil || receive == nil {
 			return // the send is what it is; the ledger says so itself, to whoever asks next

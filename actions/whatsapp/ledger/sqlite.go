@@ -124,6 +124,27 @@ func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	return l.Receipts(ctx, a.Call)
 }
 
+// Tell is Told for who does not want to wait: the receipts, if there are any, go to receive
+// from another goroutine.
+func (l *SQLite) Tell(ctx context.Context, a whatsapp.Answer, receive func(call.Receipt)) error {
+	now := l.now()
+	return l.file.Write(ctx, false, 256, func(conn *sqlite.Conn) error {
+		overtaken, err := tables{conn, now}.told(a)
+		if overtaken && receive != nil {
+			go l.pass(a.Call, receive)
+		}
+		return err
+	})
+}
+
+// pass hands over the receipts of a call. What cannot be read stays in the ledger.
+func (l *SQLite) pass(call string, receive func(call.Receipt)) {
+	receipts, _ := l.Receipts(context.Background(), call)
+	for _, r := range receipts {
+		receive(r)
+	}
+}
+
 // Prune implements Ledger.
 func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
 	err = l.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {

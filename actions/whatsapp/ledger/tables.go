@@ -259,16 +259,29 @@ func (t tables) told(a whatsapp.Answer) (overtaken bool, err error) {
 	if a.MessageID == "" {
 		err = t.release(a.Call)
 	} else {
-		err = t.query("SELECT call IS NULL FROM messages WHERE id = ?", func(row *sqlite.Stmt) { overtaken = row.ColumnBool(0) }, a.MessageID)
-		if err == nil {
-			_, err = t.message(a.MessageID, a.Call, a.Sender, key(a.Recipient), stateOf(string(a.State)), t.now)
-		}
+		overtaken, err = t.sent(a)
 	}
 	if f := factOfAnswer(a, t.now); err == nil && f.named() {
 		var contact int64
 		if contact, err = t.contact(f.people, true); err == nil {
 			err = t.person(contact, f)
 		}
+	}
+	return overtaken, err
+}
+
+// sent stores the message of an answer, and tells whether a webhook has made it known
+// before the answer said whose it is. Nearly always it is new.
+func (t tables) sent(a whatsapp.Answer) (overtaken bool, err error) {
+	s, to := stateOf(string(a.State)), key(a.Recipient)
+	err = t.query("INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING", nil,
+		a.MessageID, text(a.Call), text(a.Sender), text(to), int64(s), t.now.UnixNano())
+	if err != nil || t.conn.Changes() > 0 {
+		return false, err
+	}
+	err = t.query("SELECT call IS NULL FROM messages WHERE id = ?", func(row *sqlite.Stmt) { overtaken = row.ColumnBool(0) }, a.MessageID)
+	if err == nil {
+		_, err = t.message(a.MessageID, a.Call, a.Sender, to, s, t.now)
 	}
 	return overtaken, err
 }
