@@ -121,9 +121,10 @@ func contactKey(text string) (string, error) {
 	return a.key(), nil
 }
 
-// An addressBook remembers recipients for the moment between the check of a message and
-// its sending, because reading one costs as much as all the rest of a send.
-type addressBook struct {
+// An AddressBook remembers recipients for the moment between the check of a message and
+// its sending, because reading one costs as much as all the rest of a send. The zero value
+// is empty. It is safe for concurrent use.
+type AddressBook struct {
 	mu    sync.Mutex
 	known map[string]address
 }
@@ -131,7 +132,7 @@ type addressBook struct {
 // mostAddresses bounds the book; it is emptied when it is full.
 const mostAddresses = 1024
 
-func (b *addressBook) look(text string) address {
+func (b *AddressBook) look(text string) address {
 	b.mu.Lock()
 	a, ok := b.known[text]
 	b.mu.Unlock()

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -64,7 +65,7 @@ type SendOutput struct {
 
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
-	s := sender{Options: o, client: o.client(), book: &addressBook{}}
+	s := sender{Options: o, client: o.client(), book: cmp.Or(o.Book, &AddressBook{})}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:      "whatsapp.send_message",
@@ -87,7 +88,7 @@ func SendMessage(o Options) actions.Action {
 type sender struct {
 	Options
 	client *http.Client
-	book   *addressBook
+	book   *AddressBook
 }
 
 // send sends the message, unless it would repeat another, and tells what became of it.

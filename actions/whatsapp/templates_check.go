@@ -17,7 +17,7 @@ type lint struct {
 	found   schema.Violations
 	refused []GraphError // how Meta puts some of them
 	input   schema.Value // of the send
-	book    *addressBook
+	book    *AddressBook
 }
 
 // lint is the Lint of a send.

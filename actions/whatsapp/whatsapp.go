@@ -47,6 +47,10 @@ type Options struct {
 	// call only for somebody who wants no marketing: else a copy that is out of date
 	// stops no send.
 	Templates func() (*Templates, error)
+
+	// Book is shared between the actions that check messages and those that send them,
+	// where they are not of one Set. nil: one of its own.
+	Book *AddressBook
 }
 
 // A Window is what is known about the 24 hours in which anything may be written.

@@ -81,6 +81,7 @@ func (s *flowSet) Reload(context.Context) (diag.List, error) {
 	if err != nil || found.HasErrors() {
 		return found, err
 	}
+	p.book = s.current.Load().project.book
 	loaded, more, err := loadFlows(p)
 	found.Add(more)
 	if err != nil || found.HasErrors() {

@@ -42,6 +42,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		log.Warn("cutting off what is under way")
 	})
 	defer stop()
+	paceGC(soft)
 	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
 	switch {
 	case err != nil && soft.Err() != nil: // nothing had begun

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/actions/whatsapp"
 	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/diag"
@@ -26,6 +27,7 @@ type project struct {
 	names     map[string]*parsed
 	paths     map[string]*parsed
 	templates *templateCopy // what descriptions checks template messages with
+	book      *whatsapp.AddressBook
 	// env is the environment that connections are read from; nil: the process's.
 	env func(string) (string, bool)
 }
@@ -70,7 +72,7 @@ func projectRoot(path string) (string, error) {
 }
 
 func loadProject(root string) (*project, diag.List, error) {
-	p := &project{root: root}
+	p := &project{root: root, book: &whatsapp.AddressBook{}}
 	file := filepath.Join(root, projectName)
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,7 +20,7 @@ import (
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/host"
 	"facteur/flow/machine"
-	"facteur/flow/plan"
+	"facteur/server"
 
 	"github.com/stretchr/testify/require"
 )
@@ -55,6 +56,7 @@ func BenchmarkDaemon(b *testing.B) {
 	defer api.Close()
 	graph := httptest.NewServer(api)
 	defer graph.Close()
+	paceGC(b.Context())
 	transport := actions.Transport()
 	transport.MaxIdleConnsPerHost = 512
 	defer transport.CloseIdleConnections()
@@ -118,7 +120,7 @@ func benchDaemon(b *testing.B, graph string) *daemon {
 	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
-	d, err := a.openDaemon(ctx, context.Background(), p, config, a.logger(config.LogFormat), false)
+	d, err := a.openDaemon(ctx, context.Background(), p, config, slog.New(server.View{}.Handler(a.logger(config.LogFormat).Handler())), false)
 	require.NoError(b, err)
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(ctx, func() {}, time.Now()) }()
@@ -197,5 +199,3 @@ func processor() time.Duration {
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
-
-var _ *plan.Plan
