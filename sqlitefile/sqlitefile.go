@@ -41,6 +41,7 @@ type Kind struct {
 // for concurrent use.
 type File struct {
 	reader *Reader
+	peeker *peeker
 	writer *writer
 	lock   *sqlite.Conn // nil: shared
 	close  func() error
@@ -77,6 +78,7 @@ func (f *File) open(path string, kind Kind) (err error) {
 	if f.reader, err = openReader(path, kind); err != nil {
 		return err
 	}
+	f.peeker = newPeeker(path, kind)
 	if kind.Shared {
 		err = f.lock.Close()
 		f.lock = nil
@@ -127,11 +129,6 @@ func (f *File) settle(ctx context.Context) error {
 	return err
 }
 
-// Peek is Read that does not wait for what is being written.
-func (f *File) Peek(ctx context.Context, see func(*sqlite.Conn) error) error {
-	return f.reader.Read(ctx, see)
-}
-
 // Healthy returns why nothing more can be written, nil while it can.
 func (f *File) Healthy() error { return f.writer.failure() }
 
@@ -147,6 +144,9 @@ func (f *File) shut() error {
 func (f *File) release() (err error) {
 	if f.reader != nil {
 		err = f.reader.Close()
+	}
+	if f.peeker != nil {
+		err = errors.Join(err, f.peeker.close())
 	}
 	if f.writer != nil {
 		err = errors.Join(err, f.writer.conn.Close())

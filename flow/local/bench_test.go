@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,7 @@ func together(b *testing.B, beside int, do func(n int) error) {
 	todo := make(chan int, beside)
 	took := make([]time.Duration, b.N)
 	var all sync.WaitGroup
+	before := processor()
 	b.ResetTimer()
 	for range beside {
 		all.Go(func() {
@@ -100,8 +102,16 @@ func together(b *testing.B, beside int, do func(n int) error) {
 	b.StopTimer()
 	slices.Sort(took)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "a-second")
+	b.ReportMetric(float64((processor()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
 	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// processor is the time that this process has used, on all cores.
+func processor() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkLoop carries one run of a thousand calls to its end, in memory.
