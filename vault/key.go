@@ -2,11 +2,6 @@ package vault
 
 import (
 	"bufio"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,88 +117,6 @@ func (v *Vault) RotateKey() error {
 		}
 		return v.file.save(connections)
 	})
-}
-
-// A sealed text is: version, key id, salt, AES-256-GCM of the plain text. Each
-// has a key of its own, derived from the identity and the salt, so the nonce is
-// zero and the number of sealed texts is not bounded.
-const (
-	sealVersion = 1
-	keyIDSize   = 8
-	saltSize    = 24
-	headerSize  = 1 + keyIDSize + saltSize
-)
-
-// sealKey is the key of one identity for data at rest.
-type sealKey struct {
-	id     [keyIDSize]byte
-	secret []byte
-}
-
-func newSealKey(id *age.X25519Identity) (*sealKey, error) {
-	material := []byte(id.String())
-	k := &sealKey{}
-	keyID, err := hkdf.Key(sha256.New, material, nil, "facteur/vault: key id", keyIDSize)
-	if err != nil {
-		return nil, err
-	}
-	copy(k.id[:], keyID)
-	k.secret, err = hkdf.Key(sha256.New, material, nil, "facteur/vault: seal", 32)
-	return k, err
-}
-
-func (k *sealKey) aead(salt []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, k.secret, salt, "facteur/vault: sealed text", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
-// Seal encrypts data at rest. The context says what the data is, such as the
-// run and the step that it belongs to: [Vault.Open] must be given the same. The
-// key comes from the key file in the data folder, which is made on first use.
-func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
-	keys, err := v.sealKeys(true)
-	if err != nil {
-		return nil, err
-	}
-	k := keys[0]
-	sealed := make([]byte, headerSize, headerSize+len(plaintext)+16)
-	sealed[0] = sealVersion
-	copy(sealed[1:], k.id[:])
-	rand.Read(sealed[1+keyIDSize:])
-	aead, err := k.aead(sealed[1+keyIDSize:])
-	if err != nil {
-		return nil, err
-	}
-	header := sealed[:headerSize:headerSize]
-	return aead.Seal(sealed, make([]byte, aead.NonceSize()), plaintext, append(header, context...)), nil
-}
-
-// Open decrypts what Seal encrypted in the same context.
-func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
-	if len(sealed) < headerSize || sealed[0] != sealVersion {
-		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or not all of it", Hint: "restore it from a backup"}
-	}
-	k, err := v.keyOf(sealed)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := k.aead(sealed[1+keyIDSize : headerSize])
-	if err != nil {
-		return nil, err
-	}
-	header := sealed[:headerSize:headerSize]
-	plain, err := aead.Open(nil, make([]byte, aead.NonceSize()), sealed[headerSize:], append(header, context...))
-	if err != nil {
-		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
-	}
-	return plain, nil
 }
 
 // keyOf finds the key of a sealed text. One that is not known may have been made

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"sync"
@@ -58,6 +59,18 @@ func TestSealAndOpen(t *testing.T) {
 
 	_, err = open(t, vault.Config{}).Seal(nil, nil)
 	wantReason(t, err, vault.Misconfigured)
+}
+
+// What the first version sealed still opens.
+func TestOpenFirstVersion(t *testing.T) {
+	dir := t.TempDir()
+	key := "AGE-SECRET-KEY-1TH09J294SK8ZL5NARXJLD0L5A5GVUHL6GFU92M2NXPYULURKLZ9QE2GQFU\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "vault.key"), []byte(key), 0o600))
+	sealed, err := hex.DecodeString("013bdb21ae7a9de4bfbf6ab561b474c4fb44dca6fcf511e2a3719c4a11fceb7ce0e80a1b4624cd1c3b5871b9f9fd24e49aef1343a2435dda")
+	require.NoError(t, err)
+	plain, err := open(t, vault.Config{Dir: dir}).Open(sealed, []byte("run 7"))
+	require.NoError(t, err)
+	require.Equal(t, "bonjour", string(plain))
 }
 
 func TestSealMakesNoKeyForAVaultThatLostIts(t *testing.T) {

@@ -1,0 +1,155 @@
+package vault
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+
+	"filippo.io/age"
+)
+
+// A sealed text is: version, key id, salt, nonce, AES-256-GCM of the plain text. The salt
+// and the identity give the key. So that few keys have to be derived, and no nonce comes
+// twice, a salt serves a vault for some time: far fewer texts than random nonces of 96 bits
+// are good for.
+//
+// Version 1 had a key for each text: a salt of 24 bytes, and a nonce of zeros.
+const (
+	sealVersion  = 2
+	firstVersion = 1
+	keyIDSize    = 8
+	saltSize     = 12
+	nonceSize    = 12
+	headerSize   = 1 + keyIDSize + saltSize + nonceSize
+
+	saltedTexts = 1 << 24 // that one salt serves
+	knownSalts  = 64      // whose keys are kept, for opening
+)
+
+// sealKey is the key of one identity for data at rest.
+type sealKey struct {
+	id     [keyIDSize]byte
+	secret []byte
+
+	mu    sync.Mutex
+	salt  [saltSize]byte // that texts are sealed with
+	left  int            // how many still are
+	aeads map[[saltSize]byte]cipher.AEAD
+}
+
+func newSealKey(id *age.X25519Identity) (*sealKey, error) {
+	material := []byte(id.String())
+	k := &sealKey{}
+	keyID, err := hkdf.Key(sha256.New, material, nil, "facteur/vault: key id", keyIDSize)
+	if err != nil {
+		return nil, err
+	}
+	copy(k.id[:], keyID)
+	k.secret, err = hkdf.Key(sha256.New, material, nil, "facteur/vault: seal", 32)
+	return k, err
+}
+
+func (k *sealKey) derive(salt []byte, purpose string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, k.secret, salt, purpose, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// current returns the salt to seal a text with, and its key.
+func (k *sealKey) current() (salt [saltSize]byte, aead cipher.AEAD, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.left == 0 {
+		rand.Read(k.salt[:])
+		k.left = saltedTexts
+	}
+	k.left--
+	aead, err = k.salted(k.salt)
+	return k.salt, aead, err
+}
+
+// of returns the key of a salt.
+func (k *sealKey) of(salt []byte) (cipher.AEAD, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.salted([saltSize]byte(salt))
+}
+
+// salted is of while the lock is held.
+func (k *sealKey) salted(salt [saltSize]byte) (cipher.AEAD, error) {
+	if aead, ok := k.aeads[salt]; ok {
+		return aead, nil
+	}
+	aead, err := k.derive(salt[:], "facteur/vault: sealed texts")
+	if err != nil {
+		return nil, err
+	}
+	if k.aeads == nil || len(k.aeads) >= knownSalts {
+		k.aeads = map[[saltSize]byte]cipher.AEAD{}
+	}
+	k.aeads[salt] = aead
+	return aead, nil
+}
+
+// Seal encrypts data at rest. The context says what the data is, such as the
+// run and the step that it belongs to: [Vault.Open] must be given the same. The
+// key comes from the key file in the data folder, which is made on first use.
+func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
+	keys, err := v.sealKeys(true)
+	if err != nil {
+		return nil, err
+	}
+	k := keys[0]
+	salt, aead, err := k.current()
+	if err != nil {
+		return nil, err
+	}
+	sealed := make([]byte, headerSize, headerSize+len(plaintext)+aead.Overhead())
+	sealed[0] = sealVersion
+	copy(sealed[1:], k.id[:])
+	copy(sealed[1+keyIDSize:], salt[:])
+	nonce := sealed[headerSize-nonceSize : headerSize]
+	rand.Read(nonce)
+	return aead.Seal(sealed, nonce, plaintext, bound(sealed, context)), nil
+}
+
+// Open decrypts what Seal encrypted in the same context.
+func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
+	if len(sealed) < headerSize || sealed[0] != sealVersion && sealed[0] != firstVersion {
+		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or not all of it", Hint: "restore it from a backup"}
+	}
+	k, err := v.keyOf(sealed)
+	if err != nil {
+		return nil, err
+	}
+	var aead cipher.AEAD
+	salt, nonce := sealed[1+keyIDSize:headerSize-nonceSize], sealed[headerSize-nonceSize:headerSize]
+	if sealed[0] == firstVersion {
+		salt, nonce = sealed[1+keyIDSize:headerSize], make([]byte, nonceSize)
+		aead, err = k.derive(salt, "facteur/vault: sealed text")
+	} else {
+		aead, err = k.of(salt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nonce, sealed[headerSize:], bound(sealed, context))
+	if err != nil {
+		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
+	}
+	return plain, nil
+}
+
+// bound is what a sealed text is bound to: its header, and what it is.
+func bound(sealed, context []byte) []byte {
+	return append(sealed[:headerSize:headerSize], context...)
+}
