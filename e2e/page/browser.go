@@ -15,8 +15,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a tab may take for one thing.
-const patience = 20 * time.Second
+// patience is how long a tab may take for one thing, and the browser to start: on a busy
+// machine, and the first time that it is started there.
+const patience = time.Minute
 
 // A Browser is a Chromium with nothing of anybody in it.
 type Browser struct{ ctx context.Context }
@@ -35,7 +36,8 @@ func Start(t testing.TB) *Browser {
 	if path == "" {
 		e2e.Missing(t, "there is no Chromium here: apt-get install chromium")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("hide-scrollbars", true))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.WSURLReadTimeout(patience), chromedp.Flag("hide-scrollbars", true))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
