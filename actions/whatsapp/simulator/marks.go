@@ -21,35 +21,87 @@ type Line struct {
 	Spans []Span
 }
 
+var fenced = regexp.MustCompile("(?s)```(.+?)```")
+
 // Lines reads WhatsApp's marks: *bold*, _italic_, ~strike~, `mono`, ```mono``` over
 // several lines, lists, quotes, and links. A mark counts where it stands at the edge of a
 // word and something is between it and its other half, as in WhatsApp.
 func Lines(text string) []Line {
 	var lines []Line
-	for i, part := range strings.Split(text, "```") {
-		if i%2 == 1 && strings.Count(text, "```") > i {
-			for line := range strings.SplitSeq(strings.Trim(part, "\n"), "\n") {
-				lines = append(lines, Line{Kind: "code", Spans: []Span{{Text: line, Mono: true}}})
-			}
-			continue
-		}
-		if i%2 == 1 {
-			part = "```" + part
-		}
-		if strings.TrimSpace(part) == "" && part != text {
-			continue
-		}
-		if i > 0 {
+	plain := func(part string, ends bool) {
+		if len(lines) > 0 {
 			part = strings.TrimPrefix(part, "\n")
 		}
-		if strings.Count(text, "```") > i {
+		if !ends {
 			part = strings.TrimSuffix(part, "\n")
+		}
+		if strings.TrimSpace(part) == "" && part != text {
+			return
 		}
 		for line := range strings.SplitSeq(part, "\n") {
 			lines = append(lines, lineOf(line))
 		}
 	}
+	last := 0
+	for _, at := range fenced.FindAllStringSubmatchIndex(text, -1) {
+		code := text[at[2]:at[3]]
+		if !strings.Contains(code, "\n") {
+			continue // a mark in its line
+		}
+		plain(text[last:at[0]], false)
+		for line := range strings.SplitSeq(strings.Trim(code, "\n"), "\n") {
+			lines = append(lines, Line{Kind: "code", Spans: []Span{{Text: line, Mono: true}}})
+		}
+		last = at[1]
+	}
+	plain(text[last:], true)
 	return lines
+}
+
+// mostBrief is how many characters of a text are shown where it is one of many.
+const mostBrief = 80
+
+// brief is the beginning of a text on one line, in its styles; links are but text.
+func brief(text string) []Span {
+	var all []Span
+	for _, line := range Lines(text) {
+		all = append(all, Span{Text: " " + line.Label + " "})
+		for _, span := range line.Spans {
+			span.URL = ""
+			all = append(all, span)
+		}
+	}
+	return cut(all)
+}
+
+// cut leaves so much of a text as is shown in brief, and one space where there were several.
+func cut(all []Span) []Span {
+	var out []Span
+	left, space := mostBrief, true
+	for _, span := range all {
+		var b strings.Builder
+		for _, r := range span.Text {
+			if unicode.IsSpace(r) {
+				if space {
+					continue
+				}
+				r = ' '
+			}
+			space = r == ' '
+			if left--; left < 0 {
+				b.WriteString("…")
+				break
+			}
+			b.WriteRune(r)
+		}
+		if span.Text = b.String(); span.Text != "" {
+			out = append(out, span)
+		}
+		if left < 0 {
+			break
+		}
+	}
+	return out
 }
 
 var numbered = regexp.MustCompile(`^(\d{1,3}\.) (.*)$`)
@@ -71,37 +123,58 @@ func lineOf(text string) Line {
 
 var link = regexp.MustCompile(`(?i)\b(?:https?://|www\.)[^\s<>"]+[^\s<>".,;:!?)'\]*_~` + "`" + `]`)
 
-// spans reads the marks of a line.
+// spans reads the marks of a line. What looks like a mark in a link is none.
 func spans(text string) []Span {
+	hidden := link.ReplaceAllStringFunc(text, func(url string) string { return strings.Repeat("x", len(url)) })
 	var out []Span
-	last := 0
-	for _, at := range link.FindAllStringIndex(text, -1) {
-		out = append(out, styled(text[last:at[0]], Span{}, 0)...)
-		url := text[at[0]:at[1]]
-		if strings.HasPrefix(strings.ToLower(url), "www.") {
-			url = "https://" + url
+	for _, span := range styled(text, hidden, Span{}, 0) {
+		last := 0
+		for _, at := range link.FindAllStringIndex(span.Text, -1) {
+			if span.Mono {
+				break
+			}
+			if last < at[0] {
+				out = append(out, with(span, span.Text[last:at[0]]))
+			}
+			found := with(span, span.Text[at[0]:at[1]])
+			if found.URL = found.Text; strings.HasPrefix(strings.ToLower(found.URL), "www.") {
+				found.URL = "https://" + found.URL
+			}
+			out, last = append(out, found), at[1]
 		}
-		out = append(out, Span{Text: text[at[0]:at[1]], URL: url})
-		last = at[1]
+		if last < len(span.Text) {
+			out = append(out, with(span, span.Text[last:]))
+		}
 	}
-	return append(out, styled(text[last:], Span{}, 0)...)
+	return out
 }
 
 // deepest is how deep marks may be nested.
 const deepest = 6
 
-// styled reads the marks of a text that looks like style around them.
-func styled(text string, style Span, depth int) []Span {
+// styled reads the marks of a text that looks like style around them; hidden is the text
+// without what is no mark.
+func styled(text, hidden string, style Span, depth int) []Span {
 	if text == "" {
 		return nil
 	}
 	alone := "" // marks that have no other half from here on
 	for i := 0; i < len(text) && depth < deepest; i++ {
-		mark := text[i]
-		if !strings.ContainsRune("*_~`", rune(mark)) || strings.IndexByte(alone, mark) >= 0 || !opens(text, i) {
+		mark := hidden[i]
+		if n := fence(hidden[i:]); n > 0 {
+			inner, end := style, i+n
+			inner.Mono = true
+			var out []Span
+			if i > 0 {
+				out = append(out, with(style, text[:i]))
+			}
+			out = append(out, with(inner, text[i+3:end-3]))
+			return append(out, styled(text[end:], hidden[end:], style, depth)...)
+		}
+		if !strings.ContainsRune("*_~`", rune(mark)) || strings.IndexByte(alone, mark) >= 0 || !opens(hidden, i) {
 			continue
 		}
-		end := closes(text, i)
+		end := closes(hidden, i)
 		if end < 0 {
 			alone += string(rune(mark))
 			continue
@@ -121,10 +194,10 @@ func styled(text string, style Span, depth int) []Span {
 		case '`':
 			inner.Mono = true
 			out = append(out, with(inner, text[i+1:end]))
-			return append(out, styled(text[end+1:], style, depth)...)
+			return append(out, styled(text[end+1:], hidden[end+1:], style, depth)...)
 		}
-		out = append(out, styled(text[i+1:end], inner, depth+1)...)
-		return append(out, styled(text[end+1:], style, depth)...)
+		out = append(out, styled(text[i+1:end], hidden[i+1:end], inner, depth+1)...)
+		return append(out, styled(text[end+1:], hidden[end+1:], style, depth)...)
 	}
 	return []Span{with(style, text)}
 }
@@ -139,6 +212,18 @@ func opens(text string, i int) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:i])
 	after, _ := utf8.DecodeRuneInString(text[i+1:])
 	return (i == 0 || !isWord(before)) && i+1 < len(text) && !unicode.IsSpace(after) && after != rune(text[i])
+}
+
+// fence is how long the ```mono``` at the beginning of a text is, 0 for none.
+func fence(text string) int {
+	if !strings.HasPrefix(text, "```") || len(text) < 7 {
+		return 0
+	}
+	n := strings.Index(text[4:], "```")
+	if n < 0 {
+		return 0
+	}
+	return 4 + n + 3
 }
 
 // closes finds the other half of a mark, -1 for none.

@@ -251,11 +251,15 @@ func TestMarks(t *testing.T) {
 		"*un*clos":                             "*un*clos",
 		"- one\n* two\n1. three\n> four":       "bullet:one|bullet:two|number1.:three|quote:four",
 		"```a\n *b*```":                        "code:<m a>|code:<m  *b*>",
-		"x ```a``` y":                          "x |code:<m a>| y",
-		"x ```a":                               "x |```a",
+		"x ```a *b*``` *y*":                    "x <m a *b*> <b y>",
+		"x\n```a\n```\ny":                      "x|code:<m a>|y",
+		"- ```a```":                            "bullet:<m a>",
+		"x ```a":                               "x ```a",
 		"see https://shop.test/a_b_c?x=1, now": "see <a https://shop.test/a_b_c?x=1>, now",
 		"www.shop.test.":                       "<a www.shop.test>.",
-		"*https://shop.test*":                  "*<a https://shop.test>*",
+		"*https://shop.test*":                  "<ba https://shop.test>",
+		"_a https://shop.test/_b_ c_":          "<i a ><ia https://shop.test/_b> c_",
+		"`https://shop.test`":                  "<m https://shop.test>",
 		"javascript:alert(1)":                  "javascript:alert(1)",
 		"a\n\nb":                               "a||b",
 		"_é_ *日本*":                             "<i é> <b 日本>",
@@ -292,4 +296,27 @@ func FuzzMarks(f *testing.F) {
 		}
 		assert.Equal(t, letters(text), letters(shown.String()))
 	})
+}
+
+// TestQuotes: where a message is one of many, or is quoted, it is short and on one line, and
+// its marks are still read.
+func TestQuotes(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"marks", `Colis *parti*, _~demain~_`, `Colis <strong>parti</strong>, <em><s>demain</s></em>`},
+		{"a link", `Voir *https://shop.test/7*`, `Voir <strong>https://shop.test/7</strong>`},
+		{"lines", `Bonjour\n\n* *un*\n2. deux\n> trois`, `Bonjour <strong>un</strong> 2. deux trois`},
+		{"code", "Code ```a\\n  b```", `Code <code>a</code> <code>b</code>`},
+		{"more than is shown", strings.Repeat("é", 78) + ` *gras*`, strings.Repeat("é", 78) + ` <strong>g…</strong>`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
+			_, answer := s.post(messages, `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"`+c.text+`"}}`)
+			id := regexp.MustCompile(`wamid[^"]+`).FindString(answer)
+			want := `<span class="last" dir="auto">` + c.want + `</span>`
+			assert.Contains(t, s.page(ada), want)
+			_, err := s.Send(simulator.Inbound{From: "+33612345678", Text: "oui", ReplyTo: id})
+			require.NoError(t, err)
+			assert.Contains(t, s.page(ada), `<blockquote class="quoted" dir="auto">`+c.want+`</blockquote>`)
+		})
+	}
 }

@@ -40,7 +40,7 @@ type conversationView struct {
 	Person string
 	Name   string // of the person, or their number
 	Known  string // their number, where they have a name
-	Last   string
+	Last   []Span
 	At     time.Time
 	Count  int
 	Failed bool
@@ -51,7 +51,7 @@ type conversationView struct {
 type messageView struct {
 	Message
 	Bubble Bubble
-	Quoted string
+	Quoted []Span
 	Raw    string
 	Told   string // the state in words
 	Tick   string // clock, one, two, read, failed
@@ -147,26 +147,27 @@ func (s *Simulator) shown(person string) string {
 	return person
 }
 
-// summary is a message in a few words.
-func (b Bubble) summary() string {
-	text := first(b.Text, b.Header, b.Label)
+// summary is a message in a few words, on one line.
+func (b Bubble) summary() []Span {
+	plain := b.Label
 	switch {
 	case b.Emoji != "":
-		text = "Reacted " + b.Emoji
-	case text == "" && b.Media != nil:
-		text = strings.ToUpper(b.Media.Kind[:1]) + b.Media.Kind[1:]
-	case text == "" && b.Place != nil:
-		text = "Location"
-	case text == "" && len(b.Contacts) > 0:
-		text = "Contact: " + b.Contacts[0].Name
-	case text == "":
-		text = b.Kind
+		plain = "Reacted " + b.Emoji
+	case b.Text != "":
+		return brief(b.Text)
+	case b.Header != "":
+		plain = b.Header
+	case b.Label != "":
+	case b.Media != nil:
+		plain = strings.ToUpper(b.Media.Kind[:1]) + b.Media.Kind[1:]
+	case b.Place != nil:
+		plain = "Location"
+	case len(b.Contacts) > 0:
+		plain = "Contact: " + b.Contacts[0].Name
+	default:
+		plain = b.Kind
 	}
-	text = strings.Join(strings.Fields(text), " ")
-	if r := []rune(text); len(r) > 80 {
-		text = string(r[:80]) + "…"
-	}
-	return text
+	return cut([]Span{{Text: plain}})
 }
 
 func (s *Simulator) messageView(m *message) messageView {
@@ -176,7 +177,7 @@ func (s *Simulator) messageView(m *message) messageView {
 	if quoted := s.log.byID[v.Bubble.Quote]; quoted != nil {
 		v.Quoted = quoted.Bubble().summary()
 	} else if v.Bubble.Quote != "" {
-		v.Quoted = "a message that is forgotten"
+		v.Quoted = []Span{{Text: "a message that is forgotten"}}
 	}
 	v.Raw = indented(m.Body)
 	v.Told, v.Tick = howFar(m)
