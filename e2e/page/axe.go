@@ -2,7 +2,6 @@ package page
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,22 +9,11 @@ import (
 	"facteur/e2e"
 )
 
-// axeVersion is that of axe-core, which knows what keeps people from using a page.
-const axeVersion = "4.14.1"
-
-// Axe fetches axe-core from npm into a temporary folder, and returns its script.
+// Axe fetches axe-core from npm into a temporary folder, and returns its script. The working
+// folder is that of this package.
 func Axe(t testing.TB) (script string) {
 	t.Helper()
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		e2e.Missing(t, "there is no npm here, which fetches axe-core: apt-get install npm")
-	}
-	folder := t.TempDir()
-	fetch := exec.Command(npm, "install", "--prefix", folder, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@"+axeVersion)
-	if out, err := fetch.CombinedOutput(); err != nil {
-		e2e.Missing(t, "npm does not fetch axe-core: "+err.Error()+"\n"+string(out))
-	}
-	text, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
+	text, err := os.ReadFile(filepath.Join(e2e.Packages(t), "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,23 +38,7 @@ var scripts = []string{"kapso.mjs", "great_detail.mjs"}
 // install returns a folder with the scripts and, from npm, what they need.
 func install(t *testing.T) (folder string) {
 	t.Helper()
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			e2e.Missing(t, "there is no "+name+" here: the clients need Node.js 20.19 or later and npm")
-		}
-	}
-	folder = t.TempDir()
-	for _, name := range append(scripts, "stage.mjs", "package.json", "package-lock.json") {
-		text, err := os.ReadFile(name)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(folder, name), text, 0o644))
-	}
-	npm := exec.Command("npm", "ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = folder
-	if out, err := npm.CombinedOutput(); err != nil {
-		e2e.Missing(t, "npm does not install the clients: "+err.Error()+"\n"+string(out))
-	}
-	return folder
+	return e2e.Packages(t, append(scripts, "stage.mjs")...)
 }
 
 // A line is something that a script tells.
@@ -100,7 +84,7 @@ func run(t *testing.T, folder, script string, scene simulator.Scene) *client {
 	examples, err := filepath.Abs("../../examples/messages")
 	require.NoError(t, err)
 
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	node := exec.CommandContext(ctx, "node", script)
 	node.Dir, node.Stderr = folder, os.Stderr
 	node.Env = append(os.Environ(), "BASE_URL="+server.URL, "TOKEN="+token, "NUMBER="+number, "APP_SECRET="+simulator.DefaultAppSecret, "VERIFY_TOKEN="+verify, "EXAMPLES="+examples)
