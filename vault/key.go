@@ -135,7 +135,7 @@ func (v *Vault) keyOf(sealed []byte) (*sealKey, error) {
 		v.forgetKeys()
 	}
 	return nil, &BackendError{
-		Backend: sealName, Op: "open", Where: "with " + v.file.key, Reason: WrongKey,
+		Backend: sealName, Op: "open", Where: "with " + v.atRest.key, Reason: WrongKey,
 		why: "the data was sealed with another key", Hint: "add the line of the key file that was there when it was sealed",
 	}
 }
@@ -158,13 +158,13 @@ func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 	if v.keys != nil {
 		return v.keys, nil
 	}
-	if v.file == nil {
+	if v.atRest == nil {
 		return nil, noFolder()
 	}
-	ids, err := v.file.identities(create)
+	ids, err := v.atRest.identities(create)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &BackendError{
-			Backend: sealName, Op: "open", Where: "with " + v.file.key, Reason: NoKey,
+			Backend: sealName, Op: "open", Where: "with " + v.atRest.key, Reason: NoKey,
 			why: "the key file is not there", Hint: "put it back from a backup", Err: err,
 		}
 	}

@@ -189,3 +189,24 @@ func TestKeyFile(t *testing.T) {
 	_, err = open(t, vault.Config{Dir: dir, KeyFile: key, Env: guarded}).Open(sealed, nil)
 	require.NoError(t, err)
 }
+
+// TestSealDir: connections come from one folder, the key for data at rest from another, and
+// nothing is made in the first.
+func TestSealDir(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	v := open(t, vault.Config{Dir: dir, SealDir: elsewhere})
+	sealed, err := v.Seal([]byte("x"), nil)
+	require.NoError(t, err)
+	require.NoFileExists(t, filepath.Join(dir, "vault.key"))
+	require.FileExists(t, filepath.Join(elsewhere, "vault.key"))
+
+	store(t, dir, "shop", "EAAGone")
+	c, err := v.Resolve(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, "EAAGone", c.Secret("token").Reveal())
+	opened, err := open(t, vault.Config{Dir: elsewhere}).Open(sealed, nil)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(opened))
+	_, err = open(t, vault.Config{Dir: dir}).Open(sealed, nil)
+	wantReason(t, err, vault.WrongKey)
+}

@@ -41,6 +41,10 @@ type Config struct {
 	// it, except one in $CREDENTIALS_DIRECTORY, which systemd guards.
 	KeyFile string
 
+	// SealDir is the folder whose vault.key seals data at rest, where that is
+	// not the key of the encrypted file. Then nothing is made in Dir.
+	SealDir string
+
 	// Hashicorp is the HashiCorp Vault server to ask; nil for none.
 	Hashicorp *Hashicorp
 
@@ -87,6 +91,7 @@ type Vault struct {
 	env       env
 	hashicorp *hashicorp // nil if not configured
 	file      *file      // nil without a data folder
+	atRest    *file      // the folder of the key for data at rest; nil for none
 	digestKey []byte
 	now       func() time.Time
 
@@ -127,6 +132,9 @@ func New(cfg Config) (*Vault, error) {
 		if credentials, ok := v.env.lookup("CREDENTIALS_DIRECTORY"); ok && credentials != "" {
 			v.file.guarded = filepath.Dir(v.file.key) == filepath.Clean(credentials)
 		}
+	}
+	if v.atRest = v.file; cfg.SealDir != "" {
+		v.atRest = &file{dir: cfg.SealDir, key: filepath.Join(cfg.SealDir, keyFile), now: func() time.Time { return v.now() }}
 	}
 	v.lifetime, v.end = context.WithCancel(context.Background())
 	if cfg.Hashicorp != nil {

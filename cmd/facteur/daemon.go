@@ -134,7 +134,7 @@ func (d *daemon) inUse(err error) error {
 
 // openActions wires the actions to the network and to what the ledger knows.
 func (d *daemon) openActions() (err error) {
-	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.project.templates.look, Book: d.project.book}, d.receive)
+	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Book: d.project.book}, d.receive)
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {
@@ -148,6 +148,11 @@ func (d *daemon) openActions() (err error) {
 	}
 	d.actions.Panicked = d.panicked
 	return nil
+}
+
+// templates are those that the flows were last read with.
+func (d *daemon) templates() (*whatsapp.Templates, error) {
+	return d.flows.current.Load().project.templates.look()
 }
 
 func (d *daemon) openHost(ctx, hard context.Context) (err error) {

@@ -45,7 +45,8 @@ each with a form made from its inputs, and shows the steps of a run as they happ
 are read again whenever a file is saved, and what is wrong in them is shown with its
 place, here and on the page.
 
-What http.request asks for is real, and so are schedules. Runs are kept in a temporary folder
+What http.request asks for is real, with the connections of the project's vault, and so are
+schedules. Runs are kept in a temporary folder
 that is removed at the end, or in that of --data. The interrupt ends it.`,
 		Example: "  facteur dev\n  facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000",
 		Args:    atMostOne("PATH"),
@@ -106,6 +107,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		return err
 	}
 	began := time.Now()
+	secrets := p.at(p.Data)                                        // of http.request and webhooks: only WhatsApp is simulated
 	p.Data, p.Ledger, p.Server.KeysFile = f.data, ledgerFile{}, "" // nothing of what production shares
 	if f.data == "" {
 		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
@@ -114,6 +116,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		defer os.RemoveAll(p.Data)
 	} else if p.Data, err = filepath.Abs(f.data); err != nil {
 		return wrong("", "%w", err)
+	}
+	if p.Data != secrets {
+		p.secrets = secrets
 	}
 	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
 	defer stop()

@@ -76,10 +76,9 @@ func (w *workbench) watch(ctx context.Context) {
 			if e.Has(fsnotify.Create) {
 				w.watchBelow(e.Name) // if it is a folder; files in it may be older than this watch
 			}
-			if e.Has(fsnotify.Chmod) || !isSource(e.Name) && !e.Has(fsnotify.Create) {
-				continue
+			if isSource(e.Name) && !e.Has(fsnotify.Chmod) || e.Has(fsnotify.Create) || wasFolder(e) {
+				quiet.Reset(filesSettle)
 			}
-			quiet.Reset(filesSettle)
 		case err, ok := <-w.files.Errors:
 			if !ok {
 				return
@@ -96,6 +95,11 @@ func (w *workbench) watch(ctx context.Context) {
 func isSource(path string) bool {
 	return strings.HasSuffix(path, flowSuffix) || filepath.Base(path) == projectName ||
 		filepath.Base(filepath.Dir(path)) == templatesFolder && filepath.Ext(path) == ".json"
+}
+
+// wasFolder tells whether a folder may have gone: what it was cannot be asked any more.
+func wasFolder(e fsnotify.Event) bool {
+	return (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && filepath.Ext(e.Name) == ""
 }
 
 // reload reads the project again. A mistake takes its own flow away, and no other one.
@@ -129,8 +133,8 @@ func (w *workbench) reload(ctx context.Context) {
 
 func (w *workbench) reloadTemplates(p *project) error {
 	templates, err := p.simulatedTemplates()
-	for _, t := range templates {
-		w.api.PutTemplate(t)
+	if err == nil {
+		w.api.SetTemplates(templates)
 	}
 	return err
 }

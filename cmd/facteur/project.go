@@ -28,6 +28,8 @@ type project struct {
 	paths     map[string]*parsed
 	templates *templateCopy // what descriptions checks template messages with
 	book      *whatsapp.AddressBook
+	// secrets is the folder of the encrypted connections; "" for Data.
+	secrets string
 	// env is the environment that connections are read from; nil: the process's.
 	env func(string) (string, bool)
 }
@@ -294,6 +296,9 @@ func (p *project) vault(fixed map[string]vault.Connection) (*vault.Vault, error)
 
 func (p *project) vaultConfig() vault.Config {
 	c := vault.Config{Dir: p.at(p.Data), KeyFile: p.at(p.Vault.KeyFile), Env: p.env, Connections: map[string]vault.Mapping{}}
+	if p.secrets != "" {
+		c.Dir, c.SealDir = p.secrets, p.at(p.Data)
+	}
 	if h := p.Vault.Hashicorp; h != nil {
 		c.Hashicorp = &vault.Hashicorp{
 			Address: h.Address, Namespace: h.Namespace, CACert: p.at(h.CACert), Timeout: h.Timeout, TokenFile: p.at(h.Auth.TokenFile),

@@ -85,12 +85,12 @@ func New(o Options) (*Simulator, error) {
 // Reset begins the scene anew: messages, windows, uploads, changes and counts are gone.
 // The time stays.
 func (s *Simulator) Reset() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	w, err := newWorld(s.options, s.Now())
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.time.clear()
 	s.hooks.clear()
 	s.scenes++

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -243,13 +244,38 @@ func (s *Simulator) ChangeTemplate(c TemplateChange) error {
 func (s *Simulator) PutTemplate(d *whatsapp.TemplateDefinition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.putTemplate(d)
+}
+
+func (s *Simulator) putTemplate(d *whatsapp.TemplateDefinition) {
 	for _, a := range s.world.accounts {
-		if t := a.template(d.Name, d.Language); t != nil {
+		switch t := a.template(d.Name, d.Language); {
+		case t == nil:
+			a.templates = append(a.templates, newTemplate(a.ID, d, s.Now()))
+		case !reflect.DeepEqual(t.def, d): // else it keeps the status that it was given since
 			t.def = d
 			t.status = cmp.Or(d.Status, whatsapp.Approved)
+		}
+	}
+}
+
+// SetTemplates gives every account these templates in place of those of Options, for Reset,
+// too. Those that the scene or a request brought stay.
+func (s *Simulator) SetTemplates(all []*whatsapp.TemplateDefinition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, old := range s.options.Templates {
+		same := func(d *whatsapp.TemplateDefinition) bool { return d.Name == old.Name && d.Language == old.Language }
+		if slices.ContainsFunc(all, same) {
 			continue
 		}
-		a.templates = append(a.templates, newTemplate(a.ID, d, s.Now()))
+		for _, a := range s.world.accounts {
+			a.templates = slices.DeleteFunc(a.templates, func(t *template) bool { return reflect.DeepEqual(t.def, old) })
+		}
+	}
+	s.options.Templates = all
+	for _, d := range all {
+		s.putTemplate(d)
 	}
 }
 

@@ -1,9 +1,12 @@
 package simulator_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/simulator"
 
 	"github.com/stretchr/testify/require"
 )
@@ -22,4 +25,40 @@ func definition(t testing.TB, text string) *whatsapp.TemplateDefinition {
 
 func templates(t testing.TB) []*whatsapp.TemplateDefinition {
 	return []*whatsapp.TemplateDefinition{definition(t, orderShipped)}
+}
+
+// TestSetTemplates: a project's templates come, change and go while the simulator runs; what
+// others made of them meanwhile stays.
+func TestSetTemplates(t *testing.T) {
+	const other = `{"name":"welcome","language":"fr","category":"UTILITY","components":[{"type":"BODY","text":"Bienvenue"}]}`
+	send := func(name string) string {
+		return `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"` + name + `","language":{"code":"fr"}}}`
+	}
+	s := newStage(t, simulator.Options{Templates: []*whatsapp.TemplateDefinition{definition(t, other)}})
+	s.mustRefuse(send("order_shipped"), 132001)
+
+	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, other), definition(t, orderShipped)})
+	s.mustRefuse(send("order_shipped"), 132000)
+	require.NoError(t, s.ChangeTemplate(simulator.TemplateChange{Name: "welcome", Status: "PAUSED"}))
+	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, other)})
+	s.mustRefuse(send("order_shipped"), 132001)
+	s.mustRefuse(send("welcome"), 132015)
+
+	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, strings.Replace(other, "Bienvenue", "Salut", 1))})
+	status, answer := s.post(messages, send("welcome"))
+	require.Equal(t, 200, status, answer)
+	require.NoError(t, s.Reset())
+	s.post(messages, send("welcome"))
+	require.Contains(t, s.page(ada), "Salut")
+
+	s.SetTemplates(nil)
+	status, answer = s.post(messages, send("anything"))
+	require.Equal(t, 200, status, answer, "without any, every template is there")
+}
+
+// mustRefuse sends what is refused with a code.
+func (s *stage) mustRefuse(body string, code int) {
+	s.t.Helper()
+	_, answer := s.post(messages, body)
+	require.Contains(s.t, answer, fmt.Sprintf(`"code":%d`, code))
 }
