@@ -27,6 +27,9 @@ func (a *api) problemOf(q *ask, err error) *Problem {
 		p.RunID = e.Run
 		return p
 	}
+	if e, ok := errors.AsType[*host.TooLargeError](err); ok {
+		return problem(TooLarge, "", "%v", e)
+	}
 	if e, ok := errors.AsType[*machine.MismatchError](err); ok {
 		return problem(Conflict, "the run goes no further; start it anew with rerun", "%v", e)
 	}

@@ -186,6 +186,17 @@ type StateError struct {
 
 func (e *StateError) Error() string { return "run " + e.Run + ": " + e.Reason }
 
+// A TooLargeError says that something is larger than the host can store.
+type TooLargeError struct {
+	What        string
+	Bytes, Most int // as it is stored
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%s is too large: %.1f MB as it is stored, where %.1f MB is the most; pass on where to find it, or divide it among several runs",
+		e.What, float64(e.Bytes)/1e6, float64(e.Most)/1e6)
+}
+
 // A StoppingError says that the host takes nothing new, because it stops.
 type StoppingError struct{}
 

@@ -72,6 +72,12 @@ func (h *Host) Release(ctx context.Context, run string) error {
 
 // errand brings an event to a run that may have ended; make says which, nil for none.
 func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Machine) (machine.Event, error)) error {
+	var release func()
+	defer func() {
+		if release != nil {
+			release()
+		}
+	}()
 	for {
 		s, err := h.load(ctx, run)
 		if err != nil {
@@ -100,14 +106,56 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 			return err
 		}
 		if !s.open {
+			if release == nil {
+				if ctx, release, err = h.alone(ctx, run); err != nil {
+					return err
+				}
+				continue // it may have gone on, and ended again
+			}
 			if err := m.Apply(event); err != nil {
 				return err
 			}
-			return h.goOn(ctx, s, m, one)
+			if err := h.goOn(ctx, s, m, one); err != errMoved {
+				return err
+			}
+			continue
 		}
 		if moved, err := h.signal(ctx, s, settledSignal, one); err != nil || !moved {
 			return err
 		}
+	}
+}
+
+// errandTime is how long one may be alone with a run.
+const errandTime = 30 * time.Second
+
+// alone waits until nobody else lets a run go on that has ended: what one of two would do
+// from what it had read before, the other's news would be missing from. It returns a
+// context that ends before that may be somebody else, and what to call then.
+func (h *Host) alone(ctx context.Context, run string) (context.Context, func(), error) {
+	id := h.name("errand", run)
+	for {
+		mine, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+			ID: id, TaskQueue: h.opts.Queue, WorkflowRunTimeout: errandTime,
+			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+			WorkflowExecutionErrorWhenAlreadyStarted: true,
+		}, errandType)
+		if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+			if err := h.waitALittle(ctx); err != errMoved {
+				return ctx, nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return ctx, nil, fmt.Errorf("let the run go on: %w", err)
+		}
+		short, cancel := context.WithTimeout(ctx, errandTime*2/3)
+		return short, func() {
+			cancel()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), errandTime)
+			defer cancel()
+			_ = h.client.TerminateWorkflow(ctx, id, mine.GetRunID(), "done") // or it ends by itself
+		}, nil
 	}
 }
 
@@ -123,6 +171,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event sto
 	if s.record.Began != nil {
 		in.Began = s.record.Began
 	}
+	in.Reset = false
 	in.Lock = "" // it has no place among the runs of its flow
 	attributes := []temporal.SearchAttributeUpdate{
 		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At.UnixMicro()),
@@ -150,7 +199,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event sto
 		Memo:                                     map[string]any{printMemo: print},
 	}, runType, in)
 	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
-		return &host.StateError{Run: s.id(), Reason: "somebody else has just made it go on"}
+		return errMoved
 	}
 	if err != nil {
 		return fmt.Errorf("let the run go on: %w", err)

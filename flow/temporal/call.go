@@ -21,6 +21,14 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 			c.Input, _ = coerced.(map[string]any)
 		}
 	}
+	if info := activity.GetInfo(ctx); !h.isRepeatable(&c) {
+		switch {
+		case one.Execution != "" && one.Execution != info.WorkflowExecution.RunID:
+			return answer{Outcome: stored.OfOutcome(unknown("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
+		case info.Attempt > 1:
+			return answer{Outcome: stored.OfOutcome(unknown("the server wants the call made again, and it may have happened: it is not"))}, nil
+		}
+	}
 	if held := h.holds.on(one.Flow, &c); held != nil {
 		return answer{Outcome: heldOutcome("held", held.why(), 0), Hold: held.name()}, nil
 	}
@@ -74,13 +82,19 @@ func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
 			h.opts.Panicked(c, v, debug.Stack())
 		}
 		outcome = unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", c.Action))
-		if sig := h.opts.Catalog.Action(c.Action); c.Idempotent || sig != nil && sig.Idempotent != nil && sig.Idempotent(c.Input) {
+		if h.isRepeatable(&c) {
 			outcome.Status, outcome.Retryable, outcome.Error.Code = call.Failed, true, "broken"
 		}
 	}()
 	outcome = h.opts.Do(ctx, c)
 	returned = true
 	return outcome
+}
+
+// isRepeatable tells whether it is harmless to make a call twice.
+func (h *Host) isRepeatable(c *call.Call) bool {
+	sig := h.opts.Catalog.Action(c.Action)
+	return c.Idempotent || sig != nil && sig.Idempotent != nil && sig.Idempotent(c.Input)
 }
 
 // underWay are the calls that this process makes, by key.

@@ -14,6 +14,7 @@ const (
 	mailboxType = "facteur.mailbox"
 	lockType    = "facteur.lock"
 	holdType    = "facteur.hold"
+	errandType  = "facteur.errand" // that it is there keeps others from one
 
 	callActivity      = "facteur.call"
 	pastActivity      = "facteur.past"
@@ -46,6 +47,7 @@ type input struct {
 	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
 	Rejected bool              `json:"rejected,omitempty"` // it never begins
 	Began    *time.Time        `json:"began,omitempty"`    // when it did, after it was queued
+	Reset    bool              `json:"reset,omitempty"`    // an operator reset it: what it did is not certain
 	Pages    []string          `json:"pages,omitempty"`    // what happened in earlier executions: what is on these …
 	Events   []stored.Record   `json:"events,omitempty"`   // … and then this
 }
@@ -91,6 +93,8 @@ type job struct {
 	Flow   string      `json:"flow"`
 	Call   stored.Call `json:"call"`
 	Limits []rate      `json:"limits,omitempty"` // those that this worker keeps
+	// Execution is that of the workflow which may make the call; "": any.
+	Execution string `json:"execution,omitempty"`
 }
 
 // A rate is a limit that a worker keeps.

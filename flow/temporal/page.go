@@ -2,10 +2,9 @@ package temporal
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"facteur/flow/machine/stored"
@@ -157,6 +156,16 @@ func (r *runner) remember() error {
 	return nil
 }
 
+// pageName is of what is on the page, whoever writes it and in whatever form: what happened
+// before and after an operator reset the workflow differs in its times.
+func pageName(run string, from int, events []stored.Record) string {
+	sum := sha256.New()
+	for _, r := range events {
+		fmt.Fprintf(sum, "%s %d\n", r.Kind, r.At.UnixNano())
+	}
+	return fmt.Sprintf("%s\n%d\n%x", run, from, sum.Sum(nil))
+}
+
 // file writes a page, if more is loose than may be. It waits for that, so that signals may
 // have come when it returns true.
 func (r *runner) file(atMost int) bool {
@@ -165,14 +174,13 @@ func (r *runner) file(atMost int) bool {
 		return false
 	}
 	n := fit(loose)
-	info := workflow.GetInfo(r.ctx)
-	name := r.id() + "\n" + info.WorkflowExecution.RunID + "\n" + strconv.Itoa(len(r.all.pages))
-	id := r.h.nameOn(r.queueName(), "page", name)
+	id := r.h.nameOn(r.queueName(), "page", pageName(r.id(), r.all.filed, loose[:n]))
 	apart := workflow.WithChildOptions(r.ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: id, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 	})
 	child := workflow.ExecuteChildWorkflow(apart, pageType, page{r.id(), loose[:n]})
-	if err := child.GetChildWorkflowExecution().Get(r.ctx, nil); err != nil {
+	err := child.GetChildWorkflowExecution().Get(r.ctx, nil)
+	if there := (*temporal.ChildWorkflowExecutionAlreadyStartedError)(nil); err != nil && !errors.As(err, &there) {
 		panic(fmt.Sprintf("write a page of the run: %s", err))
 	}
 	r.all.pages, r.all.filed = append(r.all.pages, id), r.all.filed+n
@@ -183,7 +191,7 @@ func (r *runner) file(atMost int) bool {
 func (h *Host) file(ctx context.Context, run string, c *chronicle, atMost int) error {
 	for weight(c.loose()) > atMost {
 		n := fit(c.loose())
-		id := h.name("page", run+"\n"+rand.Text())
+		id := h.name("page", pageName(run, c.filed, c.loose()[:n]))
 		_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: h.opts.Queue}, pageType, page{run, c.loose()[:n]})
 		if err != nil {
 			return fmt.Errorf("write a page of the run: %w", err)

@@ -142,7 +142,7 @@ func (r *runner) make(c machine.Call, limit machine.Sleep) {
 	if c.Timeout > 0 {
 		options.StartToCloseTimeout = c.Timeout + grace
 	}
-	one := job{Flow: r.in.Flow, Call: stored.OfCall(c.Call)}
+	one := job{Flow: r.in.Flow, Call: stored.OfCall(c.Call), Execution: r.execution()}
 	for _, l := range c.Limits {
 		if options.TaskQueue == "" && isShared(l) {
 			options.TaskQueue = r.h.senderQueue(r.queueName(), l)
@@ -155,6 +155,16 @@ func (r *runner) make(c machine.Call, limit machine.Sleep) {
 	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), callActivity, one)
 	r.made[c.Key] = &made{c, limit, cancel}
 	r.sel.AddFuture(future, func(f workflow.Future) { r.answered(c, f) })
+}
+
+// execution is what a call is made for: the execution of the workflow as it began. When an
+// operator resets the workflow, another one takes its place, in which calls are not made
+// that may have been made before.
+func (r *runner) execution() string {
+	if r.in.Reset {
+		return "none"
+	}
+	return workflow.GetInfo(r.ctx).OriginalRunID
 }
 
 // answered applies what became of a call.

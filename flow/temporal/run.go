@@ -142,6 +142,8 @@ const longHistory = 8000
 
 func (r *runner) continueAsNew() error {
 	in := r.in
+	info := workflow.GetInfo(r.ctx)
+	in.Reset = in.Reset || info.OriginalRunID != info.WorkflowExecution.RunID
 	in.Pages, in.Events = r.all.pages, r.all.loose()
 	if r.began != nil {
 		in.Began = r.began

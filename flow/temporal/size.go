@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
@@ -30,17 +31,6 @@ const (
 	maxSent = 1 << 20
 )
 
-// A TooLargeError says that something is larger than the server takes.
-type TooLargeError struct {
-	What  string
-	Bytes int // compressed
-}
-
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s is too large: %.1f MB when compressed, and Temporal takes %.1f MB; pass on where to find it instead, or divide it among several runs",
-		e.What, float64(e.Bytes)/1e6, maxPayload/1e6)
-}
-
 // checkSize tells whether the server takes a value of about so many bytes.
 func (h *Host) checkSize(what string, v any, about int) error {
 	if about < maxPayload/2 {
@@ -48,7 +38,7 @@ func (h *Host) checkSize(what string, v any, about int) error {
 	}
 	bytes, err := h.sizeOf(v)
 	if err == nil && bytes > maxPayload {
-		err = &TooLargeError{what, bytes}
+		err = &host.TooLargeError{What: what, Bytes: bytes, Most: maxPayload}
 	}
 	return err
 }

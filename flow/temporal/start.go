@@ -45,7 +45,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	in := input{
 		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil,
 	}
-	if err := h.checkSize("what the run begins with, its inputs and its flows,", in, len(first.Body)+weightOf(p.Texts)); err != nil {
+	if err := h.checkSize("what the run begins with", in, len(first.Body)+weightOf(p.Texts)); err != nil {
 		return host.Run{}, false, err
 	}
 	run := host.Run{ID: id, Flow: p.Name, Digest: p.Digest, Status: machine.Running, By: s.By, Started: start.At}
@@ -182,7 +182,7 @@ func (h *Host) register(w worker.Worker) {
 func (h *Host) workflows() map[string]any {
 	return map[string]any{
 		runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
-		secretType: holdWorkflow, scheduleType: h.schedule, pageType: pageWorkflow,
+		secretType: holdWorkflow, scheduleType: h.schedule, pageType: pageWorkflow, errandType: holdWorkflow,
 	}
 }
 
