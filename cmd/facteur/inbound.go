@@ -152,6 +152,15 @@ func (d *daemon) knowsNumber(connection, phoneNumberID string) bool {
 	return err != nil || c.Get("sender_phone_id") == "" || c.Get("sender_phone_id") == phoneNumberID
 }
 
+// sender returns the number that a connection sends from, "" when that is not known.
+func (d *daemon) sender(ctx context.Context, connection string) string {
+	c, err := d.vault.Resolve(ctx, connection)
+	if err != nil {
+		return ""
+	}
+	return c.Get("sender_phone_id")
+}
+
 // aliases returns all names of who an event is of.
 func (d *daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
 	if kind != "whatsapp.message" {

@@ -105,7 +105,7 @@ func (d *daemon) writePlate(path string, plate doorplate) error {
 // handlers returns the handler for the world, and the one for commands on this machine.
 func (d *daemon) handlers(stopping context.Context) (public, local http.Handler) {
 	options := server.Options{
-		Host: settlingHost{d.host, d.ledger}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
+		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
 		Export: d.export, Checks: d.checks(), Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
 	}
 	inside := options
