@@ -30,7 +30,7 @@ func (v View) Run(r host.Run) Run {
 func (v View) Detail(r *host.Report) *Detail {
 	m := v.masker(r.Result.Sensitive)
 	m.learn(r)
-	m.blind = isBlind(r)
+	m.blind = m.blind || isBlind(r)
 	d := &Detail{
 		Run: v.Run(r.Run), Inputs: m.object(r.Inputs), Outputs: m.object(r.Result.Outputs),
 		Error: m.failure(r.Result.Error, r.Result.Step), Waits: []string{}, Held: []HeldCall{},
@@ -54,13 +54,11 @@ func (v View) Detail(r *host.Report) *Detail {
 	return d
 }
 
-// isBlind tells of a run of which the host cannot say what is sensitive: its journal does
-// not fit its flow, or it never began.
+// isBlind tells of a run of which the host cannot say all that is sensitive, because its
+// journal does not fit its flow.
 func isBlind(r *host.Report) bool {
-	if e := r.Result.Error; r.Run.Status == host.Mismatch || e != nil && e.Code == string(host.Mismatch) {
-		return true
-	}
-	return r.Result.Sensitive == nil && (r.Run.Status == host.Rejected || r.Run.Status == host.Queued)
+	e := r.Result.Error
+	return r.Run.Status == host.Mismatch || e != nil && e.Code == string(host.Mismatch)
 }
 
 // Hold gives why calls are held back.
@@ -96,7 +94,7 @@ type masker struct {
 }
 
 func (v View) masker(sensitive []any) *masker {
-	m := &masker{mask: record.NewMask(sensitive)}
+	m := &masker{mask: record.NewMask(sensitive), blind: sensitive == nil}
 	if !v.Numbers {
 		m.numbers = numbers{}
 	}

@@ -141,3 +141,80 @@ http: {allow_private: true}
 		}
 	}
 }
+
+// What is sensitive of a run that waits for its turn, or never comes to it, shows no more
+// than that of others; what is not shows as well.
+func TestRunsThatDoNotBeginKeepSecrets(t *testing.T) {
+	const pin, order = "4929-0071-3318", "order 7 of Ada"
+	flow := func(name, conflict string) string {
+		return fmt.Sprintf(`
+flow: %s
+inputs:
+  pin: {type: string, sensitive: true}
+  order: {type: string}
+concurrency: {limit: 1, key: "${inputs.pin}", on_conflict: %s}
+steps:
+  - {id: pause, wait: 1h}
+  - {id: wrong, fail: {code: done, message: "${inputs.pin} ${inputs.order}"}}
+`, name, conflict)
+	}
+	dir, api := simulated(t, "", flow("queues", "queue"), flow("rejects", "reject"))
+	r := serving(t, dir, api)
+	inputs := map[string]any{"pin": pin, "order": order}
+	runs := map[string]string{}
+	everything := map[string]string{}
+	for _, flow := range []string{"queues", "rejects"} {
+		for n, want := range []string{"running", "queued", "queued"} {
+			started, err := r.client.Start(t.Context(), flow, server.StartRequest{Inputs: inputs}, server.StartOption{})
+			var problem *server.Problem
+			switch {
+			case n > 0 && flow == "rejects":
+				require.ErrorAs(t, err, &problem)
+				everything["problem"] = fmt.Sprintf("%+v", problem)
+				runs["rejected"] = problem.RunID
+			default:
+				require.NoError(t, err)
+				assert.EqualValues(t, want, started.Status)
+				runs[want] = started.RunID
+				if n == 2 {
+					require.NoError(t, r.client.Cancel(t.Context(), started.RunID, server.CancelRequest{Reason: "not needed"}))
+					runs["cancelled"] = started.RunID
+					delete(runs, want)
+				} else if n == 1 {
+					runs["waits for its turn"] = started.RunID
+				}
+			}
+		}
+	}
+	require.Len(t, runs, 4)
+	show := func(from string) {
+		for what, run := range runs {
+			for _, args := range [][]string{{"runs", "show", run}, {"runs", "show", run, "--json"}, {"runs", "events", run}} {
+				code, stdout, stderr := facteur(t, dir, "", args...)
+				require.Equal(t, 0, code, stderr)
+				if len(args) == 4 {
+					assert.Contains(t, stdout, order, "%s, %s: what is not sensitive shows", what, from)
+				}
+				everything[what+": "+strings.Join(args, " ")+from] = stdout + stderr
+			}
+		}
+	}
+	show(", from the daemon")
+	require.Equal(t, 0, r.stop())
+	show(", from the data folder")
+	everything["log"] = r.log.String()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		everything[path] = string(text)
+		return err
+	}))
+	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
+	for how, form := range formsOf(pin) {
+		for where, text := range everything {
+			assert.NotContains(t, text, form, "%s holds what is sensitive, %s", where, how)
+		}
+	}
+}

@@ -220,8 +220,9 @@ type Result struct {
 	Started, Ended time.Time
 	Steps          []*machine.Step
 	Branches       map[plan.Branch]bool
-	// Sensitive are the values to mask wherever people see the result, except the
-	// outputs that a caller is given.
+	// Sensitive are the values to mask wherever people see the result, or the run's
+	// inputs and journal, except the outputs that a caller is given. nil: nobody knows
+	// which those are, so that no value may be shown.
 	Sensitive []any
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 )
 
 // A Review is what shows of a run while a host applies its stored events anew: the calls
@@ -131,10 +132,27 @@ func stepOf(m *machine.Machine, key string) string {
 func ResultOf(m *machine.Machine, run, flow string, started time.Time) *Result {
 	out := &Result{
 		Run: run, Flow: flow, Result: machine.Result{Status: machine.Running}, Started: started, Ended: m.Now(),
-		Steps: m.Steps(), Branches: m.Branches(), Sensitive: m.Sensitive(),
+		Steps: m.Steps(), Branches: m.Branches(), Sensitive: known(m.Sensitive()),
 	}
 	if end := m.Result(); end != nil {
 		out.Result = *end
 	}
 	return out
+}
+
+// SensitiveInputs returns what is to be masked of a run that has not begun, or never will,
+// as Result.Sensitive. start is as it was stored.
+func SensitiveInputs(p *plan.Plan, start machine.Start) []any {
+	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
+		start.Inputs, _ = coerced.(map[string]any)
+	}
+	return known(machine.New(p, start).Sensitive())
+}
+
+// known is a list of sensitive values that is not nil.
+func known(sensitive []any) []any {
+	if sensitive == nil {
+		return []any{}
+	}
+	return sensitive
 }

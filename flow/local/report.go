@@ -152,6 +152,7 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 type view struct {
 	head     journal.Run
 	start    machine.Start
+	hides    []any            // what is sensitive of a run that never began
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error            // why it cannot be read, or goes no further
 	entries  []host.Entry
@@ -177,10 +178,13 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 			return v, nil
 		}
 	}
+	p, err := h.plan(head)
 	if head.Status == string(host.Rejected) || len(records) == 1 && head.Status == string(host.Queued) {
+		if err == nil {
+			v.hides = host.SensitiveInputs(p.Plan, v.start)
+		}
 		return v, nil
 	}
-	p, err := h.plan(head)
 	if err == nil {
 		err = v.replay(ctx, h, p.Plan, records)
 	}
@@ -206,7 +210,7 @@ func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []jour
 
 func (v *view) result() *host.Result {
 	if v.m == nil {
-		out := &host.Result{Run: v.head.ID, Flow: v.head.Flow, Started: v.head.Started, Ended: v.head.Ended}
+		out := &host.Result{Run: v.head.ID, Flow: v.head.Flow, Started: v.head.Started, Ended: v.head.Ended, Sensitive: v.hides}
 		out.Status = machine.Status(v.head.Status)
 		switch {
 		case v.mismatch != nil:

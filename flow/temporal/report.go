@@ -83,6 +83,7 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 type view struct {
 	s        *state
 	start    machine.Start
+	hides    []any            // what is sensitive; nil: nobody knows
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error
 	entries  []host.Entry
@@ -102,9 +103,14 @@ func (h *Host) view(ctx context.Context, s *state) (*view, error) {
 	}
 	v.m, v.start, v.mismatch = s.machine(h, v.seen.Before)
 	if v.m == nil || v.mismatch != nil {
+		if p, err := h.plan(&s.in); err == nil && v.mismatch == nil {
+			v.hides = host.SensitiveInputs(p.Plan, v.start)
+		}
 		return v, nil
 	}
-	return v, v.seen.End(ctx, v.m, h.opts.Past)
+	err := v.seen.End(ctx, v.m, h.opts.Past)
+	v.hides = host.ResultOf(v.m, s.id(), s.in.Flow, v.start.At).Sensitive
+	return v, err
 }
 
 // head is what lists show, and more exactly.
@@ -124,7 +130,7 @@ func (v *view) head() host.Run {
 
 func (v *view) result() *host.Result {
 	if v.m == nil || v.mismatch != nil || v.s.lost != "" {
-		out := &host.Result{Run: v.s.id(), Flow: v.s.in.Flow, Started: v.s.in.Start.At, Ended: v.s.record.Ended}
+		out := &host.Result{Run: v.s.id(), Flow: v.s.in.Flow, Started: v.s.in.Start.At, Ended: v.s.record.Ended, Sensitive: v.hides}
 		out.Status = v.s.record.Status
 		switch {
 		case v.mismatch != nil:

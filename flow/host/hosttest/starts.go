@@ -130,6 +130,29 @@ steps:
 		s.ends(first, machine.Cancelled)
 		s.reaches(s.begin(flow, nil), host.Waiting)
 	}},
+	{"what is sensitive of a run that never begins", func(s *stage) {
+		for _, conflict := range []string{"queue", "reject"} {
+			flow := `
+flow: ` + conflict + `
+inputs: {pin: {type: string, sensitive: true}}
+concurrency: {limit: 1, on_conflict: ` + conflict + `}
+steps:
+  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}
+`
+			first, second := s.begin(flow, map[string]any{"pin": "1234"}), s.begin(flow, map[string]any{"pin": "1234"})
+			for _, run := range []string{first, second} {
+				assert.Equal(s, []any{"1234"}, s.report(run).Result.Sensitive)
+			}
+			s.reopen(true)
+			if conflict == "queue" {
+				require.NoError(s, s.Cancel(s.Context(), second, ""))
+				s.ends(second, machine.Cancelled)
+			}
+			assert.Equal(s, []any{"1234"}, s.report(second).Result.Sensitive)
+		}
+		run := s.begin(send, map[string]any{"to": "a"})
+		assert.NotNil(s, s.report(run).Result.Sensitive, "it is known that there is nothing")
+	}},
 	{"settings that change", func(s *stage) {
 		const flow = `
 flow: f
