@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -36,6 +37,11 @@ func (a *api) runs(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	found, next, err := a.Host.List(q.Context(), f)
+	if wrong, ok := errors.AsType[*host.CursorError](err); ok {
+		p := problem(Invalid, "", "the query is wrong")
+		p.Errors = []FieldError{{Path: "query.cursor", Message: wrong.Error()}}
+		return reply{}, p
+	}
 	if err != nil {
 		return reply{}, err
 	}

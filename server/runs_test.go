@@ -173,6 +173,16 @@ func TestWhatFailedIsToldToThoseWhoLookAfterTheDaemon(t *testing.T) {
 	assert.NotContains(t, d.log.String(), "33612345678")
 }
 
+func TestACursorThatIsNone(t *testing.T) {
+	d := newDaemon(t)
+	d.host.fail = &host.CursorError{Cursor: "x"}
+	p := d.refused("GET", "/v1/runs?cursor=x", "")
+	assert.Equal(t, server.Invalid, p.Kind())
+	require.Len(t, p.Errors, 1)
+	assert.Equal(t, `query.cursor: there is no cursor "x": use one that a list came with`, p.Errors[0].Error())
+	assert.NotContains(t, d.log.String(), "ERROR")
+}
+
 type fullDisk struct{}
 
 func (fullDisk) Error() string   { return "the disk is full" }

@@ -120,6 +120,9 @@ func (f *folder) Runs(ctx context.Context, q server.Query) (*server.RunList, err
 	}
 	for _, view := range f.views {
 		runs, next, err := view.List(ctx, filter)
+		if _, ok := errors.AsType[*host.CursorError](err); ok {
+			return nil, wrong("", "%w", err)
+		}
 		if err != nil {
 			return nil, surroundings(err, "")
 		}

@@ -13,7 +13,7 @@ import (
 // Retry returns the event that makes a run go on that failed; see Host.
 func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.Event, error) {
 	if m.Result() == nil {
-		return nil, &StateError{Run: run, Reason: "it has not ended", Hint: "cancel it first, or wait"}
+		return nil, &StateError{Run: run, Reason: "it has not ended, or never began", Hint: "cancel it first, or wait; one that never began is started anew with rerun"}
 	}
 	var refused *machine.RetryError
 	if err := m.Retryable(resend); errors.As(err, &refused) {

@@ -30,7 +30,7 @@ type Host interface {
 	// Get returns all that is known of a run, or a *NotFoundError.
 	Get(ctx context.Context, run string) (*Report, error)
 	// List returns runs, the last started first, and the cursor that leads to the next
-	// ones, "" when there are none.
+	// ones, "" when there are none. A cursor that is none is a *CursorError.
 	List(ctx context.Context, f Filter) (runs []Run, next string, err error)
 
 	// Cancel asks a run to end. One that has ended is a *StateError.
@@ -176,6 +176,13 @@ func (e *ReusedError) Error() string {
 type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return "there is no " + e.What }
+
+// A CursorError says that a list has no such cursor.
+type CursorError struct{ Cursor string }
+
+func (e *CursorError) Error() string {
+	return fmt.Sprintf("there is no cursor %q: use one that a list came with", e.Cursor)
+}
 
 // A StateError says that a run is not in a state for what was asked.
 type StateError struct {

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -99,7 +98,7 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 	}
 	if f.Cursor != "" {
 		if filter.Before, err = strconv.ParseInt(f.Cursor, 10, 64); err != nil || filter.Before < 1 {
-			return nil, "", fmt.Errorf("there is no cursor %q: use one that a list came with", f.Cursor)
+			return nil, "", &host.CursorError{Cursor: f.Cursor}
 		}
 	}
 	heads, err := h.opts.Journal.List(ctx, filter)

@@ -29,7 +29,7 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 	limit = min(limit, 1000)
 	page, err := base64.RawURLEncoding.DecodeString(f.Cursor)
 	if err != nil || f.Cursor != "" && len(page) == 0 {
-		return nil, "", fmt.Errorf("there is no cursor %q: use one that a list came with", f.Cursor)
+		return nil, "", &host.CursorError{Cursor: f.Cursor}
 	}
 	query := h.query(f)
 	seen := map[string]bool{}
