@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/schema"
 )
@@ -44,7 +45,35 @@ func (a *api) pause(q *ask) (reply, error) {
 			return reply{}, err
 		}
 	}
+	if body.Scope == host.Connection {
+		if err := a.connection(q, body.Name); err != nil {
+			return reply{}, err
+		}
+	}
 	return done, a.Host.Pause(q.Context(), body.Scope, body.Name, body.Reason)
+}
+
+// connection checks that there is a connection of a name: one that flows use, or that is
+// stored. Where nobody can say what is stored, there may be.
+func (a *api) connection(q *ask, name string) error {
+	var known []string
+	for _, p := range a.Flows.Plans() {
+		known = append(known, p.Connections...)
+	}
+	if a.Connections != nil && !slices.Contains(known, name) {
+		found, err := a.Options.Connections(q.Context())
+		if err != nil {
+			return nil
+		}
+		for _, c := range found {
+			known = append(known, c.Name)
+		}
+		if !slices.Contains(known, name) {
+			slices.Sort(known)
+			return problem(NotFound, diag.DidYouMean(name, "connections", slices.Compact(known)), "there is no connection %q", name)
+		}
+	}
+	return nil
 }
 
 func (a *api) resume(q *ask) (reply, error) {

@@ -320,6 +320,10 @@ func TestPauseAndResume(t *testing.T) {
 	assert.EqualValues(t, "succeeded", r.detail(started.RunID).Status)
 	_, _, stderr = facteur(t, dir, "", "holds")
 	assert.Contains(t, stderr, "nothing is held back")
+	code, _, stderr = facteur(t, dir, "", "pause", "connection", "shopp")
+	assert.Equal(t, exitWrong, code)
+	assert.Contains(t, stderr, `there is no connection "shopp"`)
+	assert.Contains(t, stderr, `did you mean "shop"?`)
 	for _, args := range [][]string{{"pause"}, {"pause", "shop"}, {"pause", "connection"}, {"resume", "all", "of it"}} {
 		code, _, stderr := facteur(t, dir, "", args...)
 		assert.Equal(t, exitWrong, code, stderr)

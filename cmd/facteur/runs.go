@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"text/tabwriter"
 	"time"
 
@@ -66,6 +67,8 @@ func (a *app) runsList(remote *remoteFlags) *cobra.Command {
 	return c
 }
 
+var nationalNumber = regexp.MustCompile(`^0[0-9 .-]+$`)
+
 func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) error {
 	var err error
 	if f.Since, err = moment("--since", f.since); err != nil {
@@ -84,6 +87,9 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 		}
 		if f.json {
 			return a.printJSON(list)
+		}
+		if len(list.Runs) == 0 && nationalNumber.MatchString(f.Recipient) {
+			return wrong("write it as +33612345678", "no runs wrote to %q, which is no number with the code of a country", f.Recipient)
 		}
 		return a.printRuns(list)
 	})

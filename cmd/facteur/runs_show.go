@@ -111,6 +111,9 @@ func (p *drawing) draw() {
 	if !d.EndedAt.IsZero() {
 		p.field("took", took(d.StartedAt, d.EndedAt))
 	}
+	if reason := p.cancelled(); reason != "" {
+		p.field("reason", reason)
+	}
 	p.values("inputs", d.Inputs)
 	p.values("outputs", d.Outputs)
 	for _, w := range d.Waits {
@@ -134,6 +137,20 @@ func (p *drawing) draw() {
 		p.failure("", d.Error)
 	}
 	p.advice()
+}
+
+// cancelled is why somebody asked the run to end, "" where nobody did, or did not say.
+func (p *drawing) cancelled() string {
+	for _, e := range slices.Backward(p.d.Journal) {
+		var said struct{ Reason string }
+		switch {
+		case e.Kind == "retried":
+			return ""
+		case e.Kind == "cancel" && json.Unmarshal(e.Data, &said) == nil:
+			return said.Reason
+		}
+	}
+	return ""
 }
 
 func (p *drawing) field(name, text string) { fmt.Fprintf(p.w, "%-8s %s\n", name, text) }
