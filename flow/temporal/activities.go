@@ -11,10 +11,15 @@ import (
 )
 
 func (h *Host) registerActivities(w worker.Worker) {
-	for name, f := range map[string]any{
-		callActivity: h.call, pastActivity: h.past, subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, meetActivity: h.meet, recallActivity: h.recall, knownActivity: h.known,
-	} {
+	for name, f := range h.activities() {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
+}
+
+func (h *Host) activities() map[string]any {
+	return map[string]any{
+		callActivity: h.call, pastActivity: h.past, recallActivity: h.recall, knownActivity: h.known,
+		subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, meetActivity: h.meet,
 	}
 }
 

@@ -1,0 +1,183 @@
+package temporal_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
+	"facteur/flow/machine"
+	"facteur/flow/temporal"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	sdk "go.temporal.io/sdk/temporal"
+)
+
+var (
+	accepted = call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "wamid", "delivery": "accepted"}}
+	held     = call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "held", Message: "the vault is sealed"}}
+	lost     = call.Outcome{Status: call.Unknown, Output: map[string]any{"delivery": "unknown"}, Error: &call.Error{Code: "outcome_unknown", Message: "the answer was lost"}}
+
+	notStarted = sdk.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+	tooLong    = sdk.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil)
+	workerLost = sdk.NewHeartbeatTimeoutError()
+)
+
+// What becomes of a run of one call, by what becomes of its activity.
+func TestFates(t *testing.T) {
+	const send, get = "steps:\n  - {id: send, action: test.send, connection: shop, timeout: 30s, with: {to: a}}\n", "steps:\n  - {id: send, action: test.get, with: {to: a}}\n"
+	receipt := call.Receipt{Key: "f1.run.1", ID: "r", State: "delivered", Data: map[string]any{"message_id": "wamid"}}
+	tell := func(after time.Duration, signal string, arg any) func(*temporal.Stage) {
+		return func(s *temporal.Stage) { s.Tell(after, signal, arg) }
+	}
+	for _, tt := range []struct {
+		name, flow string
+		fates      []temporal.Fate
+		tell       func(s *temporal.Stage)
+		past       []call.Receipt
+
+		made     string // the keys of calls that were made, and their attempts
+		run      machine.Status
+		code     string        // of the step's error
+		unknown  bool          // whether the step's outcome is unknown in the end
+		attempts int           // that the step counts
+		lasts    time.Duration // at least
+	}{
+		{name: "accepted", flow: send, fates: []temporal.Fate{{Outcome: accepted}}, made: "f1.run.1 1", run: machine.Succeeded, attempts: 1},
+		{
+			name: "held: it is tried again, and that is no attempt", flow: send, fates: []temporal.Fate{{Outcome: held}, {Outcome: held}, {Outcome: accepted}},
+			made: "f1.run.1 1, f1.run.2 1, f1.run.3 1", run: machine.Succeeded, attempts: 1, lasts: 3 * time.Second,
+		},
+		{
+			name: "cancelled while it is held: it is not made", flow: send, fates: []temporal.Fate{{Outcome: held}}, tell: tell(500*time.Millisecond, temporal.Cancel, "enough"),
+			made: "f1.run.1 1", run: machine.Cancelled, attempts: 0,
+		},
+		{
+			name: "no worker took it up: surely not sent", flow: send, fates: []temporal.Fate{{Error: notStarted}, {Outcome: accepted}},
+			made: "f1.run.1 1, f1.run.2 1", run: machine.Succeeded, attempts: 1,
+		},
+		{
+			name: "the worker was lost, no news", flow: send, fates: []temporal.Fate{{Error: workerLost}},
+			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 10 * time.Minute,
+		},
+		{
+			name: "the worker was lost, and news came", flow: send, fates: []temporal.Fate{{Error: workerLost}}, tell: tell(time.Minute, temporal.Receipts, receipt),
+			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: time.Minute,
+		},
+		{
+			name: "the worker was lost after news had come", flow: send, fates: []temporal.Fate{{Error: workerLost}}, past: []call.Receipt{receipt},
+			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1,
+		},
+		{
+			name: "the worker was lost that asked for something", flow: get, fates: []temporal.Fate{{Error: workerLost}, {Outcome: accepted}},
+			made: "f1.run.1 1, f1.run.1 1", run: machine.Succeeded, attempts: 1,
+		},
+		{
+			name: "the worker hangs", flow: send, fates: []temporal.Fate{{Error: tooLong}},
+			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1,
+		},
+		{
+			name: "news overtake the answer", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Outcome: lost}}, tell: tell(time.Second, temporal.Receipts, receipt),
+			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: 5 * time.Second,
+		},
+		{
+			name: "cancelled under way: its outcome counts", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Outcome: accepted}}, tell: tell(time.Second, temporal.Cancel, "enough"),
+			made: "f1.run.1 1", run: machine.Cancelled, attempts: 1, lasts: 5 * time.Second,
+		},
+		{
+			name: "cancelled under way, and then the worker was lost", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Error: workerLost}}, tell: tell(time.Second, temporal.Cancel, "enough"),
+			made: "f1.run.1 1", run: machine.Cancelled, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 5 * time.Second,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := hosttest.NewWorld()
+			s := temporal.NewStage(options(w), "run")
+			made := s.Calls(tt.fates...)
+			s.Past(tt.past...)
+			if tt.tell != nil {
+				tt.tell(s)
+			}
+			began := s.Now()
+			m := s.Run(w.Compile(t, "flow: one\n"+tt.flow), machine.Version, nil)
+			require.True(t, s.IsWorkflowCompleted())
+			require.NotNil(t, m)
+			var keys []string
+			for _, c := range *made {
+				keys = append(keys, fmt.Sprintf("%s %d", c.Key, c.Attempt))
+			}
+			assert.Equal(t, tt.made, strings.Join(keys, ", "))
+			require.NotNil(t, m.Result())
+			assert.Equal(t, tt.run, m.Result().Status)
+			require.Len(t, m.Steps(), 1)
+			step, code := m.Steps()[0], ""
+			if step.Error != nil {
+				code = step.Error.Code
+			}
+			if tt.run != machine.Cancelled || tt.code != "" {
+				assert.Equal(t, tt.code, code)
+			}
+			assert.Equal(t, tt.unknown, step.Unknown)
+			assert.Equal(t, tt.attempts, step.Attempts)
+			assert.GreaterOrEqual(t, s.Now().Sub(began), tt.lasts)
+		})
+	}
+}
+
+// Nothing is made of what no value may be as large as.
+func TestTooMuch(t *testing.T) {
+	w := hosttest.NewWorld()
+	s := temporal.NewStage(options(w), "run")
+	made := s.Calls()
+	p := w.Compile(t, "flow: one\ninputs: {text: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: '${inputs.text}', text: '${inputs.text}'}}\n")
+	m := s.Run(p, machine.Version, map[string]any{"text": strings.Repeat("x", 1_000_000)})
+	require.NotNil(t, m)
+	assert.Empty(t, *made)
+	assert.Equal(t, "too_large", m.Steps()[0].Error.Code)
+	assert.Contains(t, m.Steps()[0].Error.Message, "was not called")
+}
+
+// A worker of another version guesses nothing: the run stands still until one comes that
+// knows.
+func TestOtherVersion(t *testing.T) {
+	w := hosttest.NewWorld()
+	s := temporal.NewStage(options(w), "run")
+	made := s.Calls()
+	s.Run(w.Compile(t, "flow: one\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"), machine.Version+1, nil)
+	assert.ErrorContains(t, s.GetWorkflowError(), "a daemon of that version has to go on with it")
+	assert.Empty(t, *made)
+}
+
+// A mailbox keeps so many letters, and so much of them, for who comes later.
+func TestMailbox(t *testing.T) {
+	letters := func(n, size int) (out []host.Event) {
+		for i := range n {
+			out = append(out, host.Event{ID: fmt.Sprint(i), Name: "test.reply", Subjects: []string{"a"}, At: time.Now().Add(24 * time.Hour), Data: map[string]any{"text": strings.Repeat("x", size)}})
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name        string
+		n, size     int
+		first, last string
+		count       int
+	}{
+		{"few", 3, 10, "0", "2", 3},
+		{"many", 130, 10, "30", "129", 100},
+		{"long ones", 30, 100_000, "20", "29", 10},
+		{"one that is longer than all may be", 2, 1_500_000, "1", "1", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := temporal.NewStage(options(hosttest.NewWorld()), "box")
+			s.SetStartTime(time.Now())
+			brought := s.Mailbox(letters(tt.n, tt.size))
+			require.Len(t, brought, tt.count)
+			assert.Equal(t, tt.first, brought[0])
+			assert.Equal(t, tt.last, brought[len(brought)-1])
+		})
+	}
+}
