@@ -213,10 +213,14 @@ func recipientForm(waID string) string {
 	return waID
 }
 
-// Event gives a message as flows see the event whatsapp.message. Anything else is none.
+// Event gives a message as flows see the event whatsapp.message. Anything else is none, nor
+// is what Meta says about a person, or what a person says to a group.
 // The timestamp is zero when Meta gives none.
 func (n Notification) Event() (data map[string]any, ok bool) {
-	if n.Kind != "message" || n.From == "" || n.MessageID == "" {
+	switch {
+	case n.Kind != "message", n.From == "", n.MessageID == "":
+		return nil, false
+	case n.Type == "system", n.GroupID != "":
 		return nil, false
 	}
 	event, ok := schema.Encode(Inbound{

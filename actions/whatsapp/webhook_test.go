@@ -166,7 +166,6 @@ func TestEvent(t *testing.T) {
 		{"message_order", "+33612345678", "order", "sans sucre", "", "", "Ada"},
 		{"message_user_id", "FR.13491208655302741918", "text", "oui", "", "", "Ada"},
 		{"message_number_and_user_id", "+33612345678", "text", "oui", "", "", "Ada"},
-		{"message_system_number", "+33612345678", "system", "", "", "", ""},
 		{"message_brazil", "+551187654321", "text", "oi", "", "", "Ada"},
 		{"history_media", "+33612345678", "image", "plante", "", "", ""},
 	} {
@@ -187,7 +186,7 @@ func TestEvent(t *testing.T) {
 		_, err := kind.Subject(data["from"].(string))
 		assert.NoError(t, err, tt.file)
 	}
-	for _, name := range []string{"echo", "history", "status_sent", "error_system", "unknown_field", "call_connect"} {
+	for _, name := range []string{"echo", "history", "status_sent", "error_system", "message_system_number", "message_text_group", "unknown_field", "call_connect"} {
 		_, ok := one(t, name).Event()
 		assert.False(t, ok, name)
 	}
