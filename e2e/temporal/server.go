@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -132,6 +133,33 @@ func (s *Server) Executions(t testing.TB, namespace, workflow string) int {
 	})
 	require.NoError(t, err)
 	return int(answer.GetCount())
+}
+
+// Reset has a workflow begin anew from its first task, as an operator does.
+func (s *Server) Reset(t testing.TB, namespace, workflow string) {
+	t.Helper()
+	for _, e := range s.events(t, namespace, workflow) {
+		if e.GetEventType() != enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			continue
+		}
+		_, err := s.client.WorkflowService().ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflow},
+			RequestId: workflow, WorkflowTaskFinishEventId: e.GetEventId(), Reason: "a test",
+		})
+		require.NoError(t, err)
+		return
+	}
+	t.Fatal("the workflow has done nothing yet")
+}
+
+// Begin starts a workflow with an input that is not sealed.
+func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input any) {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: s.Address, Namespace: namespace, Logger: quiet{}})
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, kind, input)
+	require.NoError(t, err)
 }
 
 // quiet logs nothing.

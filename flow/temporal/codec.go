@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -144,7 +145,30 @@ func unpack(text []byte) ([]byte, error) {
 // is about what is tried again.
 type quietly struct{ log *slog.Logger }
 
-func (q quietly) Debug(string, ...any)           {}
-func (q quietly) Info(text string, with ...any)  { q.log.Debug(text, with...) }
-func (q quietly) Warn(text string, with ...any)  { q.log.Info(text, with...) }
-func (q quietly) Error(text string, with ...any) { q.log.Warn(text, with...) }
+func (q quietly) Debug(string, ...any)          {}
+func (q quietly) Info(text string, with ...any) { q.log.Debug(text, with...) }
+func (q quietly) Warn(text string, with ...any) { q.log.Info(text, with...) }
+func (q quietly) Error(text string, with ...any) {
+	if text == "Workflow panic" {
+		q.standstill(with)
+		return
+	}
+	q.log.Warn(text, with...)
+}
+
+// standstill tells of a workflow that does not go on, such as a run of a version that this
+// one is not. It is tried again; somebody has to see to it. Where the trace leads is of use
+// only when the fault is the program's.
+func (q quietly) standstill(with []any) {
+	var kept []any
+	for i := 0; i+1 < len(with); i += 2 {
+		switch with[i] {
+		case "WorkflowID", "WorkflowType", "Attempt", "Error":
+			kept = append(kept, with[i], with[i+1])
+		}
+	}
+	if said := fmt.Sprint(with...); strings.Contains(said, "runtime error") {
+		kept = with
+	}
+	q.log.Error("a workflow stands still", kept...)
+}

@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +11,14 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
+
+	enumspb "go.temporal.io/api/enums/v1"
 )
 
 // Wait implements host.Host.
 func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
-	for {
-		first, err := h.firstEvent(ctx, run, "")
+	for execution := ""; ; {
+		first, err := h.firstEvent(ctx, run, execution)
 		if err != nil {
 			return nil, notFound(run, err)
 		}
@@ -23,9 +26,19 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 		if began.GetWorkflowType().GetName() != runType {
 			return nil, &host.NotFoundError{What: "run " + run}
 		}
-		last, err := h.lastEvent(ctx, run, began.GetOriginalExecutionRunId())
+		pinned := cmp.Or(execution, began.GetOriginalExecutionRunId())
+		last, err := h.lastEvent(ctx, run, pinned)
 		if err != nil {
 			return nil, notFound(run, err)
+		}
+		if execution == "" && last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED {
+			d, err := h.client.DescribeWorkflow(ctx, run, "")
+			if err != nil {
+				return nil, notFound(run, err)
+			}
+			if execution = d.WorkflowExecution.RunID; execution != pinned { // it was reset, and goes on
+				continue
+			}
 		}
 		s := &state{}
 		s.execution.WorkflowExecution.ID = run
@@ -33,6 +46,7 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 			return nil, err
 		}
 		if err := s.close(ctx, h, last); errors.Is(err, errMoved) {
+			execution = ""
 			continue
 		} else if err != nil {
 			return nil, err

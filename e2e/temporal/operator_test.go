@@ -1,0 +1,189 @@
+package temporal_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/e2e/temporal"
+	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
+	"facteur/flow/machine"
+	facteur "facteur/flow/temporal"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func openHost(t *testing.T, o facteur.Options) *facteur.Host {
+	t.Helper()
+	h, err := facteur.Open(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = h.Stop(context.Background()) })
+	return h
+}
+
+// An operator who resets a workflow to its beginning has nothing sent twice: what may have
+// been sent is unknown until news of it come.
+func TestReset(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "reset")
+	w := hosttest.NewWorld()
+	h := openHost(t, options(server.Address, "reset", w))
+	p := w.Compile(t, `flow: reset
+steps:
+  - {id: get, action: test.get, with: {to: x}}
+  - foreach: "${['a', 'b', 'gate']}"
+    as: to
+    concurrency: 3
+    allow_failure: true
+    steps: [{id: send, action: test.send, unknown_timeout: 1s, with: {to: '${to}', text: '${to}'}}]
+  - {wait_for: {event: test.reply, from: a, timeout: 24h}}
+  - {id: last, action: test.send, unknown_timeout: 1s, with: {to: last}}
+`)
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(w.Messages("a"))+len(w.Messages("b"))+len(w.Messages("gate")) == 3 }, 30*time.Second, 10*time.Millisecond)
+
+	server.Reset(t, "reset", run.ID)
+	w.Receipt("f1."+run.ID+".2", "delivered") // of the message to a: it is found when it is looked for
+	require.Eventually(t, func() bool {
+		r, err := h.Get(t.Context(), run.ID)
+		return err == nil && r.Run.Status == host.Waiting && len(r.Waits) > 0 && r.Run.Unknown == 2
+	}, 60*time.Second, 50*time.Millisecond)
+	r, err := h.Get(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Succeeded, r.Result.Steps[2].Status, "the message to a has arrived")
+	w.Open("gate")
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "yes"}}))
+	result, err := h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Failed, result.Status, "whether the last was sent nobody knows: no message is sent after a reset")
+	for _, to := range []string{"a", "b", "gate"} {
+		assert.Len(t, w.Messages(to), 1, to)
+	}
+	assert.Empty(t, w.Messages("last"))
+
+	require.NoError(t, h.Retry(t.Context(), run.ID, true)) // somebody says so
+	result, err = h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Succeeded, result.Status)
+	assert.Len(t, w.Messages("last"), 1)
+	assert.Len(t, w.Messages("a"), 1)
+}
+
+// A run of a version that no daemon knows stands still, and the log says why.
+func TestRunOfAnotherVersion(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "version")
+	var mu sync.Mutex
+	var said bytes.Buffer
+	o := plain(options(server.Address, "version", hosttest.NewWorld()))
+	o.Log = slog.New(slog.NewTextHandler(writer(func(text []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		said.Write(text)
+	}), nil))
+	openHost(t, o)
+	server.Begin(t, "version", "later", "facteur", "facteur.run", map[string]any{"machine": 99, "flow": "f", "digest": "d"})
+	require.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return bytes.Contains(said.Bytes(), []byte("version 99 of the machine started the run"))
+	}, 30*time.Second, 20*time.Millisecond)
+	assert.NotContains(t, said.String(), "goroutine")
+	assert.Contains(t, server.Open(t, "version", "facteur.run"), "later")
+}
+
+type writer func([]byte)
+
+func (w writer) Write(text []byte) (int, error) {
+	w(text)
+	return len(text), nil
+}
+
+// Two daemons are asked for the same at the same time.
+func TestAtTheSameTime(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "both")
+	w := hosttest.NewWorld()
+	o := options(server.Address, "both", w)
+	o.Past = nil // what a run is not told it does not know
+	hosts := []*facteur.Host{openHost(t, o), openHost(t, o)}
+	p := w.Compile(t, "flow: one\ninputs: {n: {type: integer}}\nsteps:\n  - {id: send, action: test.send, unknown_timeout: 10ms, with: {to: 'to ${string(inputs.n)}', text: lost}}\n")
+
+	for n := range 8 {
+		start := host.Start{Inputs: map[string]any{"n": int64(n)}, Key: fmt.Sprint(n)}
+		var all sync.WaitGroup
+		var ids sync.Map
+		for i := range 6 {
+			all.Go(func() {
+				run, _, err := hosts[i%2].Start(context.Background(), p, start)
+				assert.NoError(t, err)
+				ids.Store(run.ID, true)
+			})
+		}
+		all.Wait()
+		var run string
+		count := 0
+		ids.Range(func(id, _ any) bool { run = id.(string); count++; return true })
+		require.Equal(t, 1, count, "one key, one run")
+		result, err := hosts[0].Wait(t.Context(), run)
+		require.NoError(t, err)
+		require.Equal(t, machine.Failed, result.Status)
+		to := fmt.Sprintf("to %d", n)
+		require.Len(t, w.Messages(to), 1)
+
+		// Somebody has it tried again while news of it come.
+		key := "f1." + run + ".1"
+		all.Go(func() {
+			for _, state := range []string{"sent", "delivered"} {
+				assert.NoError(t, hosts[0].Receive(context.Background(), w.Receipt(key, state)))
+			}
+		})
+		all.Go(func() { _ = hosts[1].Retry(context.Background(), run, true) })
+		all.Wait()
+		var r *host.Report
+		require.Eventually(t, func() bool {
+			r, err = hosts[0].Get(t.Context(), run)
+			return err == nil && !r.Run.Ended.IsZero()
+		}, 30*time.Second, 10*time.Millisecond)
+		told := func(c host.Call) bool { return c.Key == key && len(c.Receipts) > 0 }
+		assert.True(t, told(r.Calls[0]), "the news are not lost: %v", r.Calls)
+	}
+	for key, n := range w.Made() {
+		assert.Equal(t, 1, n, key)
+	}
+}
+
+// The server ends and comes back while calls are under way: nothing is sent twice, and the
+// run goes on.
+func TestServerRestart(t *testing.T) {
+	server := temporal.StartLasting(t, nil)
+	w := hosttest.NewWorld()
+	o := options(server.Address, server.Namespace, w)
+	o.Lost = 5 * time.Second
+	h := openHost(t, o)
+	p := w.Compile(t, "flow: one\nsteps:\n  - {id: first, action: test.send, with: {to: a}}\n  - {id: send, action: test.send, with: {to: b, text: gate}}\n  - {wait: 10ms}\n  - {id: last, action: test.send, with: {to: c}}\n")
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(w.Messages("b")) == 1 }, 30*time.Second, 10*time.Millisecond)
+	server.Stop(t)
+	w.Open("b")
+	server.Restart(t)
+	require.Eventually(t, func() bool {
+		r, err := h.Get(t.Context(), run.ID)
+		if err == nil && r.Run.Unknown == 1 {
+			err = h.Receive(t.Context(), w.Receipt("f1."+run.ID+".2", "delivered"))
+		}
+		return err == nil && r.Run.Status == machine.Succeeded
+	}, 90*time.Second, 100*time.Millisecond)
+	for key, n := range w.Made() {
+		assert.Equal(t, 1, n, key)
+	}
+	assert.Len(t, w.Messages("c"), 1)
+}
