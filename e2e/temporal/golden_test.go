@@ -100,6 +100,8 @@ var tales = []tale{
 		require.NoError(h, h.Settle(h.Context(), h.run, "send", host.Settlement{Happened: true, ID: "wamid"}))
 	}},
 	{name: "continued", flow: "steps:\n  - foreach: '${lists.range(120)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.get, with: {to: '${string(n)}'}}]\n  - {wait: 10ms}\n"},
+	{name: "filed", flow: "steps:\n  - foreach: '${lists.range(60)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}]\n"},
+	{name: "paged", flow: "steps:\n  - foreach: '${lists.range(130)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}]\n  - {wait: 10ms}\n"},
 	{name: "concurrency", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"},
 }
 
@@ -138,6 +140,32 @@ func TestHistories(t *testing.T) {
 				require.NoError(t, os.WriteFile(filepath.Join(golden, tale.name+".json"), history, 0o644))
 			}
 		})
+	}
+}
+
+// A schedule that has met a time and then gone, as a history that is replayed ever after.
+func TestHistoryOfSchedule(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "golden")
+	w := hosttest.NewWorld()
+	o := plain(options(server.Address, "golden", w))
+	met := make(chan host.Due, 1)
+	o.Meet = func(_ context.Context, due host.Due) error { met <- due; return nil }
+	h, err := facteur.Open(t.Context(), o)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, h.Stop(context.Background())) }()
+	p := w.Compile(t, "flow: clock\ntriggers: [{schedule: {cron: '* * * * *', timezone: Europe/Paris, missed: once}}]\nsteps: [{wait: 1s}]\n")
+	server.Begin(t, "golden", "clock", "facteur", "facteur.schedule", map[string]any{
+		"name": "clock", "flow": p.Name, "digest": p.Digest, "sources": p.Texts, "cron": "* * * * *", "timezone": "Europe/Paris", "missed": "once",
+		"last": time.Now().Add(-time.Minute),
+	})
+	require.False(t, (<-met).At.IsZero())
+	require.NoError(t, h.Schedule(t.Context(), time.Now(), nil))
+	require.Eventually(t, func() bool { return len(server.Open(t, "golden", "facteur.schedule")) == 0 }, 30*time.Second, 20*time.Millisecond)
+	history := []byte(server.Dump(t, "golden", "clock"))
+	require.NoError(t, facteur.Replay(o, history))
+	if *update {
+		require.NoError(t, os.WriteFile(filepath.Join(golden, "schedule.json"), history, 0o644))
 	}
 }
 
