@@ -68,7 +68,8 @@ func (a *app) runsSettle(f *remoteFlags) *cobra.Command {
 from WhatsApp Manager, from the API that was called. The record is corrected; a run that
 still waits for it goes on, one that has ended does not (see retry).
 
-STEP is the path that "runs show" prints, or the id where that is clear.`,
+STEP is the path that "runs show" prints, or the id where that is clear; of a run whose
+journal no longer fits, the key of the call.`,
 		Example: `  facteur runs settle lv7k… notify --sent wamid.HBgL…
   facteur runs settle lv7k… notify --sent=          # it was, and its id is not known
   facteur runs settle lv7k… notify --not-sent`,

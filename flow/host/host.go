@@ -40,7 +40,8 @@ type Host interface {
 	// only with resend; otherwise such a run is a *StateError.
 	Retry(ctx context.Context, run string, resend bool) error
 	// Settle says what became of a call whose outcome is unknown. step is its path, or
-	// its id where that is clear.
+	// its id where that is clear; of a run that was cancelled as a Mismatch, the key of
+	// the call.
 	Settle(ctx context.Context, run, step string, s Settlement) error
 	// Release lets a run go on that is Held since a backup was restored.
 	Release(ctx context.Context, run string) error

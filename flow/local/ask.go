@@ -52,14 +52,24 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 		return err
 	}
 	c := journal.Change{Records: []journal.Record{record}, Status: running, Waits: &journal.Waits{}}
-	never := w.state == queued || w.queues || w.state == stuck // it does nothing any more
+	queues := w.state == queued || w.queues
+	never := queues || w.state == stuck // it does nothing any more
+	if queues {
+		_, records, err := h.load(ctx, w.id)
+		if err != nil {
+			return err
+		}
+		never = len(records) == 1 // but a retry has what it did before to tidy up
+	}
 	if never {
 		c.Status, c.Ended = string(machine.Cancelled), h.now()
 	}
 	if w.state == stuck { // its calls may have happened, and nobody will find out by replay
-		if c.Unknown, err = h.unanswered(ctx, w.id); err != nil {
+		_, records, err := h.load(ctx, w.id)
+		if err != nil {
 			return err
 		}
+		c.Unknown = h.unanswered(w.id, records)
 	}
 	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))
@@ -74,28 +84,14 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 			h.unknown[w.id] = true
 		}
 	case w.state != inLine:
+		if queues {
+			h.unlock(w)
+			w.queues = false
+		}
 		w.state = parked
 		h.enqueue(w)
 	}
 	return nil
-}
-
-// unanswered returns the keys of the calls that a run took up and has no outcome for, as
-// far as its journal can be read.
-func (h *Host) unanswered(ctx context.Context, run string) (keys []string, err error) {
-	_, records, err := h.load(ctx, run)
-	for _, record := range records {
-		event, unread := h.decode(run, record)
-		switch e := event.(type) {
-		case machine.Taken:
-			if unread == nil {
-				keys = append(keys, e.Key)
-			}
-		case machine.Answered:
-			keys = difference(keys, []string{e.Key})
-		}
-	}
-	return keys, err
 }
 
 func hasEnded(run, status string) error {
@@ -120,9 +116,14 @@ func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
 
 // Settle implements host.Host.
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
-	return notFound(h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+	err := h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Settle(m, run, step, s, h.now())
-	}))
+	})
+	var mismatch *machine.MismatchError
+	if errors.As(err, &mismatch) {
+		err = h.settleUnread(ctx, run, step, s)
+	}
+	return notFound(err)
 }
 
 // Release implements host.Host. A run whose journal did not fit is tried again.

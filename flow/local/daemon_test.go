@@ -392,39 +392,6 @@ func TestWorkers(t *testing.T) {
 	assert.LessOrEqual(t, most, 3)
 }
 
-// A call that was under way stays listed when nobody can go on with its run.
-func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
-	j := &journal.Memory{}
-	made, hard := make(chan struct{}), make(chan struct{})
-	p := kit{}.compile(t, one)
-	h, err := local.Open(t.Context(), local.Options{Journal: j, Receipts: true,
-		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
-		Do: func(context.Context, call.Call) call.Outcome {
-			close(made)
-			<-hard
-			return lost()
-		}})
-	require.NoError(t, err)
-	started, _, err := h.Start(t.Context(), p, host.Start{})
-	require.NoError(t, err)
-	<-made
-	head, records, err := j.Load(t.Context(), started.ID)
-	require.NoError(t, err)
-	close(hard)
-	require.NoError(t, h.Stop(t.Context()))
-
-	after := &journal.Memory{} // as a crash leaves it
-	require.NoError(t, after.Create(t.Context(), head, journal.Change{Records: records}))
-	broken := errors.New("no action test.send")
-	h = open(t, local.Options{Journal: after, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
-	eventually(t, "it is stuck", func() bool { return status(t, h, head.ID) == host.Mismatch })
-	require.NoError(t, h.Cancel(t.Context(), head.ID, "nobody can repair it"))
-	unknown, _, err := h.List(t.Context(), host.Filter{Unknown: true})
-	require.NoError(t, err)
-	require.Len(t, unknown, 1)
-	assert.Equal(t, machine.Cancelled, unknown[0].Status)
-}
-
 // A long run to which something comes all the time is not rebuilt all the time.
 func TestALongRunIsNotRebuiltForEachReceipt(t *testing.T) {
 	j := &loads{Journal: &journal.Memory{}}

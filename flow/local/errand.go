@@ -147,13 +147,20 @@ func (h *Host) visit(ctx context.Context, w *ward, give func(m *machine.Machine)
 
 // reopen makes a run that has ended one that goes on.
 func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.Change) error {
+	p, err := h.plan(head)
+	if err != nil {
+		return err
+	}
 	h.mu.Lock()
 	w.flow = head.Flow
 	c.Status = running
 	waits := false
-	if head.Lock != "" {
+	if head.Lock != "" && p.Concurrency != nil {
 		w.lock = h.lockFor(head.Lock, 0)
-		if waits = w.lock.limit > 0 && w.lock.full(); waits {
+		if w.lock.limit == 0 { // nobody has started one since the host was opened
+			w.lock.limit = p.Concurrency.Limit
+		}
+		if waits = w.lock.full(); waits {
 			w.lock.coming++
 		} else {
 			w.lock.holders++
@@ -178,7 +185,6 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.unknown, w.id)
 	if waits {
 		w.state = queued
 		h.join(w) // it begins when it is released, at the earliest

@@ -103,7 +103,7 @@ type Host struct {
 	locks    map[string]*lock
 	holds    map[holdKey]*hold
 	troubled map[string]time.Duration // connections that were not ready, and the next pause
-	unknown  map[string]bool          // runs that ended with calls whose outcome is unknown
+	unknown  map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
 	plans    plans
 	stopping bool // nothing new is carried …
 	closed   bool // … and nothing new is begun at all

@@ -152,7 +152,7 @@ func (h *Host) recallUnknown(ctx context.Context) error {
 			return fmt.Errorf("read the runs with unknown outcomes: %w", err)
 		}
 		for _, head := range heads {
-			if !head.Ended.IsZero() {
+			if !head.Ended.IsZero() || head.Status == string(host.Queued) {
 				h.unknown[head.ID] = true
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -144,4 +145,97 @@ func TestACancelledRunDoesNotBegin(t *testing.T) {
 	s.pass <- struct{}{}
 	_, err = h.Wait(ctx, third.ID)
 	require.NoError(t, err)
+}
+
+const turns = "flow: turns\ninputs: {text: {type: string, default: hello}}\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n" +
+	"  - {id: send, action: test.send, with: {to: a, text: \"${inputs.text}\"}, unknown_timeout: 1ms}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n"
+
+// A retry waits for its turn as a start does, also when nobody knows since the host was
+// opened how many may go on.
+func TestARetryAfterARestartWaitsForItsTurn(t *testing.T) {
+	for name, held := range map[string]bool{"another run is there": true, "none is there": false} {
+		t.Run(name, func(t *testing.T) {
+			j := &journal.Memory{}
+			refuses := true
+			do := func(_ context.Context, c call.Call) call.Outcome {
+				if refuses {
+					return refused(false)
+				}
+				return accepted(c)
+			}
+			h := open(t, local.Options{Journal: j, Do: do})
+			p := kit{}.compile(t, turns)
+			var line []string
+			for range 3 {
+				run := begin(t, h, p, map[string]any{"text": "hello"})
+				assert.Equal(t, machine.Failed, ends(t, h, run).Status)
+				line = append(line, run)
+			}
+			refuses = false
+			retried := line
+			if held {
+				run := begin(t, h, p, map[string]any{"text": "hello"})
+				eventually(t, "it waits", func() bool { return status(t, h, run) == host.Waiting })
+				line = append([]string{run}, line...)
+			}
+			require.NoError(t, h.Stop(t.Context()))
+
+			h = open(t, local.Options{Journal: j, Do: do})
+			for _, run := range retried {
+				require.NoError(t, h.Retry(t.Context(), run, false))
+			}
+			for n, run := range line {
+				eventually(t, "its turn comes", func() bool { return status(t, h, run) == host.Waiting })
+				for _, next := range line[n+1:] {
+					assert.Equal(t, host.Queued, status(t, h, next))
+				}
+				require.NoError(t, h.Deliver(t.Context(), host.Event{ID: run, Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "oui"}}))
+				assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+			}
+		})
+	}
+}
+
+// A run whose retry is cancelled before its turn came is as it was before: news of its
+// calls still reaches it, and it can be retried again.
+func TestACancelledRetry(t *testing.T) {
+	j := &journal.Memory{}
+	h := open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+		if c.Input["text"] == "lost" && c.Attempt == 1 {
+			return lost()
+		}
+		return accepted(c)
+	}})
+	ctx := t.Context()
+	p := kit{}.compile(t, turns)
+	doubted := begin(t, h, p, map[string]any{"text": "lost"})
+	assert.Equal(t, machine.Failed, ends(t, h, doubted).Status)
+	holder := begin(t, h, p, map[string]any{"text": "hello"})
+	eventually(t, "it waits", func() bool { return status(t, h, holder) == host.Waiting })
+	var state *host.StateError
+	for range 2 {
+		require.NoError(t, h.Retry(ctx, doubted, true))
+		assert.Equal(t, host.Queued, status(t, h, doubted))
+		require.NoError(t, h.Cancel(ctx, doubted, "not needed"))
+		r := ends(t, h, doubted)
+		assert.Equal(t, machine.Cancelled, r.Status)
+		assert.True(t, r.Steps[0].Unknown)
+		assert.ErrorAs(t, h.Cancel(ctx, doubted, "again"), &state)
+	}
+	assert.ErrorAs(t, h.Retry(ctx, doubted, false), &state, "its call may have happened")
+	require.NoError(t, h.Receive(ctx, call.Receipt{Key: "f1." + doubted + ".1", ID: "1", State: "sent"}))
+	r, err := h.Get(ctx, doubted)
+	require.NoError(t, err)
+	assert.Zero(t, r.Run.Unknown)
+	assert.False(t, r.Result.Steps[0].Unknown)
+	assert.Equal(t, machine.Cancelled, r.Run.Status)
+
+	require.NoError(t, h.Retry(ctx, doubted, false))
+	require.NoError(t, h.Cancel(ctx, holder, ""))
+	eventually(t, "its turn comes", func() bool { return status(t, h, doubted) == host.Waiting })
+	require.NoError(t, h.Deliver(ctx, host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "oui"}}))
+	assert.Equal(t, machine.Succeeded, ends(t, h, doubted).Status)
+	list, _, err := h.List(ctx, host.Filter{Unknown: true})
+	require.NoError(t, err)
+	assert.Empty(t, list)
 }

@@ -97,7 +97,7 @@ func (h *Host) keep(receipt call.Receipt) {
 // host's lock is held.
 func (h *Host) hand(w *ward, event machine.Received) (wrote bool, err error) {
 	switch {
-	case w.state == parked && !w.wants(event.Receipt.Key), w.state == queued, w.state == stuck:
+	case w.state == parked && !w.wants(event.Receipt.Key), w.state == queued && !h.unknown[w.id], w.state == stuck:
 		return false, nil
 	}
 	record, err := h.encode(w.id, event)
@@ -127,10 +127,13 @@ func (h *Host) correct(ctx context.Context, id string, event machine.Received) e
 		}
 		return event, nil
 	})
-	var missing *journal.NotFoundError
 	var mismatch *machine.MismatchError
-	if errors.As(err, &missing) || errors.As(err, &mismatch) {
-		return nil // it was forgotten, or cannot be read: there is nothing to correct
+	if errors.As(err, &mismatch) {
+		err = h.correctUnread(ctx, id, event)
+	}
+	var missing *journal.NotFoundError
+	if errors.As(err, &missing) {
+		return nil // it was forgotten: there is nothing to correct
 	}
 	return err
 }

@@ -106,6 +106,7 @@ func (h *Host) finish(r *runner) {
 	w := r.w
 	h.resolve(w, r.m)
 	h.lay(r)
+	delete(h.unknown, w.id)
 	if len(r.unknown) > 0 {
 		h.unknown[w.id] = true
 	}
