@@ -106,6 +106,7 @@ func wasFolder(e fsnotify.Event) bool {
 func (w *workbench) reload(ctx context.Context) {
 	p, found, err := loadProject(w.project.root)
 	if err == nil && !found.HasErrors() {
+		p.book = w.project.book
 		var loaded *loadedFlows
 		var more diag.List
 		if loaded, more, err = loadFlows(p); err == nil {
