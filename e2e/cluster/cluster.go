@@ -282,4 +282,3 @@ func (l *Lines) Last(most int) string {
 	text := l.String()
 	return text[max(0, len(text)-most):]
 }
-
