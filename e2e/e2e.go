@@ -10,6 +10,11 @@
 // Without E2E=1 a test whose server is not there is skipped. The first build takes a while:
 // some twelve minutes of one processor, and 3 GB of memory. Do not tidy the module: Vault
 // needs replacements and one older version, see go.mod.
+//
+// What a run costs, beside a bare loop of requests and a Temporal workflow by hand, the
+// command bench measures:
+//
+//	cd e2e && go run -mod=mod ./bench
 package e2e
 
 import (

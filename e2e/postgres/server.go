@@ -244,20 +244,37 @@ func (s *Server) Dump(t testing.TB, address string) []byte {
 // CPU is the time that the server's processes have used so far, those that have ended aside.
 // It is 0 where the system does not say.
 func (s *Server) CPU() (used time.Duration) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		text, _ := os.ReadFile(path)
-		_, after, _ := strings.Cut(string(text), "(postgres) ")
-		fields := strings.Fields(after)
-		if len(fields) < 13 || fields[1] != strconv.Itoa(s.process.Process.Pid) {
-			continue
-		}
+	for _, fields := range s.stats() {
 		for _, ticks := range fields[11:13] { // user and system
 			n, _ := strconv.Atoi(ticks)
 			used += time.Duration(n) * time.Second / 100
 		}
 	}
 	return used
+}
+
+// Processes are the ids of the server's processes.
+func (s *Server) Processes() (ids []int) {
+	for id := range s.stats() {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// stats are what the system tells of the server's processes, by their ids, from the state on.
+func (s *Server) stats() map[int][]string {
+	all := map[int][]string{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		before, after, _ := strings.Cut(string(text), " (postgres) ")
+		fields := strings.Fields(after)
+		id, err := strconv.Atoi(before)
+		if err == nil && len(fields) >= 13 && (id == s.process.Process.Pid || fields[1] == strconv.Itoa(s.process.Process.Pid)) {
+			all[id] = fields
+		}
+	}
+	return all
 }
 
 // certify writes a certificate that vouches for itself.

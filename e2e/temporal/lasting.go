@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"testing"
@@ -28,7 +29,7 @@ type Lasting struct {
 	server temporal.Server
 }
 
-// store is the name of the SQLite plugin, and of the store that it keeps.
+// store is the name of the SQLite plugin.
 const store = "sqlite"
 
 // StartLasting starts a server that ends with the test, with a namespace that has these
@@ -39,7 +40,7 @@ func StartLasting(t testing.TB, attributes map[string]enums.IndexedValueType) *L
 		PluginName: store, DatabaseName: filepath.Join(t.TempDir(), "temporal.db"),
 		ConnectAttributes: map[string]string{"mode": "rwc"},
 	}
-	s := &Lasting{Namespace: "lasting", config: configuration(t, file)}
+	s := &Lasting{Namespace: "lasting", config: configuration(t, file, file, 1)}
 	s.Address = s.config.PublicClient.HostPort
 	require.NoError(t, sqlite.SetupSchema(file))
 	namespace, err := sqlite.NewNamespaceConfig(s.config.ClusterMetadata.CurrentClusterName, s.Namespace, false, attributes)
@@ -84,7 +85,7 @@ func (s *Lasting) Stop(t testing.TB) {
 }
 
 // configuration is that of a server on loopback, on ports that are free.
-func configuration(t testing.TB, file *config.SQL) *config.Config {
+func configuration(t testing.TB, runs, visibility *config.SQL, shards int32) *config.Config {
 	t.Helper()
 	free := ports(t, 10)
 	service := func() config.Service {
@@ -99,8 +100,8 @@ func configuration(t testing.TB, file *config.SQL) *config.Config {
 			Metrics:    &metrics.Config{Prometheus: &metrics.PrometheusConfig{ListenAddress: fmt.Sprintf("127.0.0.1:%d", free[8]), HandlerPath: "/metrics"}},
 		},
 		Persistence: config.Persistence{
-			DefaultStore: store, VisibilityStore: store, NumHistoryShards: 1,
-			DataStores: map[string]config.DataStore{store: {SQL: file}},
+			DefaultStore: "runs", VisibilityStore: "visibility", NumHistoryShards: shards,
+			DataStores: map[string]config.DataStore{"runs": {SQL: runs}, "visibility": {SQL: visibility}},
 		},
 		ClusterMetadata: &cluster.Config{
 			FailoverVersionIncrement: 10, MasterClusterName: "active", CurrentClusterName: "active",
@@ -122,14 +123,21 @@ func configuration(t testing.TB, file *config.SQL) *config.Config {
 	}
 }
 
-// ports returns some that nobody listens on.
+// ports returns some that nobody listens on, below 32768: in PostgreSQL the server has no
+// room for larger ones.
 func ports(t testing.TB, n int) (free []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
+	for range 1000 {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
 		defer l.Close()
-		free = append(free, l.Addr().(*net.TCPAddr).Port)
+		if free = append(free, port); len(free) == n {
+			return free
+		}
 	}
-	return free
+	require.FailNow(t, "there are not enough free ports between 10000 and 32000")
+	return nil
 }

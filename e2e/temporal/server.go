@@ -27,7 +27,6 @@ const Version = "1.32.1"
 type Server struct {
 	Address string // host:port
 
-	server *temporaltest.TestServer
 	client client.Client
 }
 
@@ -54,7 +53,7 @@ func start(t testing.TB, settings dynamicconfig.StaticClient) *Server {
 		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           100_000,
 	})
 	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(settings)))
-	s := &Server{Address: server.GetFrontendHostPort(), server: server}
+	s := &Server{Address: server.GetFrontendHostPort()}
 	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
 	require.NoError(t, err)
 	s.client = c

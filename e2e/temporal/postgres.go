@@ -1,0 +1,90 @@
+package temporal
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"testing"
+	"time"
+
+	"facteur/e2e/postgres"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/metrics"
+	"go.temporal.io/server/common/persistence"
+	"go.temporal.io/server/common/persistence/sql"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
+	"go.temporal.io/server/common/resolver"
+	"go.temporal.io/server/schema"
+	v12 "go.temporal.io/server/schema/postgresql/v12"
+	"go.temporal.io/server/temporal"
+)
+
+// Databases of a server that keeps what it knows in PostgreSQL.
+const (
+	RunsDatabase       = "temporal"
+	VisibilityDatabase = "temporal_visibility"
+)
+
+// StartOver starts a server that keeps what it knows in PostgreSQL, with so many history
+// shards, as one in production does. It ends with the test.
+func StartOver(t testing.TB, db *postgres.Server, shards int32) *Server {
+	t.Helper()
+	runs := setUp(t, db, RunsDatabase, "temporal", v12.Version, 20)
+	visibility := setUp(t, db, VisibilityDatabase, "visibility", v12.VisibilityVersion, 10)
+	settings := configuration(t, runs, visibility, shards)
+	server, err := temporal.NewServer(
+		temporal.WithConfig(settings),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+			dynamicconfig.NamespaceCacheRefreshInterval.Key():           100 * time.Millisecond,
+		}),
+	)
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	s := &Server{Address: settings.PublicClient.HostPort}
+	require.Eventually(t, func() bool {
+		s.client, err = client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
+		return err == nil
+	}, time.Minute, 20*time.Millisecond)
+	t.Cleanup(func() {
+		s.client.Close()
+		require.NoError(t, server.Stop())
+	})
+	return s
+}
+
+// setUp makes a database with the tables of one of the schemas, and returns the way to it.
+func setUp(t testing.TB, server *postgres.Server, name, kind, version string, connections int) *config.SQL {
+	t.Helper()
+	server.Exec(t, server.URL("postgres"), "CREATE DATABASE "+name)
+	address, err := url.Parse(server.URL(name))
+	require.NoError(t, err)
+	password, _ := address.User.Password()
+	cfg := &config.SQL{
+		PluginName: postgresql.PluginNamePGX, ConnectProtocol: "tcp", ConnectAddr: address.Host,
+		User: address.User.Username(), Password: password, DatabaseName: name,
+		MaxConns: connections, MaxIdleConns: connections, MaxConnLifetime: time.Hour,
+	}
+	db, err := sql.NewSQLAdminDB(sqlplugin.DbKindUnknown, cfg, resolver.NewNoopResolver(), log.NewNoopLogger(), metrics.NoopMetricsHandler)
+	require.NoError(t, err)
+	defer db.Close()
+	tables, err := schema.Assets().Open(fmt.Sprintf("postgresql/v12/%s/schema.sql", kind))
+	require.NoError(t, err)
+	defer tables.Close()
+	statements, err := persistence.LoadAndSplitQueryFromReaders([]io.Reader{tables})
+	require.NoError(t, err)
+	require.NoError(t, db.CreateSchemaVersionTables())
+	for _, statement := range statements {
+		require.NoError(t, db.Exec(statement), statement)
+	}
+	require.NoError(t, db.UpdateSchemaVersion(name, version, version))
+	return cfg
+}
