@@ -148,7 +148,15 @@ func (d *Daemon) Start() {
 			t.Logf("%s:\n%s", d.name, d.Log.Last(20_000))
 		}
 	})
-	require.Eventually(t, func() bool { return d.Log.Has(`msg=ready url=`) }, time.Minute, 5*time.Millisecond, "%s", d.Log)
+	for end := time.After(time.Minute); !d.Log.Has(`msg=ready url=`); {
+		select {
+		case <-d.ended:
+			t.Fatalf("%s did not start:\n%s", d.name, d.Log)
+		case <-end:
+			t.Fatalf("%s is not ready:\n%s", d.name, d.Log)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func (d *Daemon) env() []string {
