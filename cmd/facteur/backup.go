@@ -23,6 +23,9 @@ func (a *app) backupCommand() *cobra.Command {
 		Long: `Write what the data folder holds to a new file, a tar archive: the journal, the ledger, the
 encrypted connections, the hashes of API keys. A daemon goes on meanwhile.
 
+A ledger in PostgreSQL is not in it: back that up by its own means. With the engine temporal there
+is nothing to back up here.
+
 The key (vault.key, or key_file) is not in it: what is in the archive is sealed with it, and
 without the key nothing opens. Keep a copy of it elsewhere.
 
@@ -39,6 +42,10 @@ func (a *app) backup(ctx context.Context, file string) error {
 	p, err := a.here()
 	if err != nil {
 		return err
+	}
+	if p.Server.Engine == onTemporal {
+		return surroundings(errors.New("with the engine temporal there is nothing to back up here: the Temporal server keeps the runs, PostgreSQL the ledger"),
+			"back those up by their own means, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
 	defer stop()

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -42,12 +43,12 @@ type Cluster struct {
 	Daemons []*Daemon
 	Hooks   *Post // the way of webhooks to the daemons
 
+	Temporal, Ledger *e2e.Proxy // the ways of the daemons to their servers
+
 	t        testing.TB
 	dir      string // the project
 	program  string
-	address  string // of the Temporal server
 	space    string // the namespace
-	database string // without its password
 	password string
 }
 
@@ -60,10 +61,11 @@ func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	require.NoError(t, err)
 	c.password, _ = u.User.Password()
 	u.User = url.User(u.User.Username())
-	c.database = u.String()
+	c.Ledger = e2e.NewProxy(t, u.Host)
+	u.Host = c.Ledger.Address
 	server := temporal.Start(t)
 	server.Namespace(t, c.space)
-	c.address = server.Address
+	c.Temporal = e2e.NewProxy(t, server.Address)
 
 	c.API, err = simulator.New(simulator.Options{Seed: 7, Keep: 100_000, Scene: simulator.Scene{Statuses: simulator.Statuses{
 		Sent: simulator.Duration(20 * time.Millisecond), Delivered: simulator.Duration(50 * time.Millisecond), Failed: simulator.Duration(20 * time.Millisecond),
@@ -80,7 +82,7 @@ server: {engine: temporal}
 temporal: {address: %q, namespace: %s}
 ledger: {postgres: %q}
 vault: {key_file: vault.key}
-`, connection, graph.URL, c.address, c.space, c.database))
+`, connection, graph.URL, c.Temporal.Address, c.space, u))
 	for name, text := range flows {
 		c.write(name+".flow.yaml", text)
 	}
@@ -109,19 +111,19 @@ func freeAddress(t testing.TB) string {
 
 // A Daemon is one process of facteur serve, with a data folder of its own.
 type Daemon struct {
-	Log *Lines
+	Listen string // host:port
+	Log    *Lines
 
 	cluster *Cluster
 	client  *server.Client
 	name    string
-	listen  string
 	process *exec.Cmd
 	ended   chan struct{}
 }
 
 func newDaemon(c *Cluster, n int) *Daemon {
-	d := &Daemon{cluster: c, name: fmt.Sprint("daemon", n), listen: freeAddress(c.t)}
-	d.client = &server.Client{URL: "http://" + d.listen, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	d := &Daemon{cluster: c, name: fmt.Sprint("daemon", n), Listen: freeAddress(c.t)}
+	d.client = &server.Client{URL: "http://" + d.Listen, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	return d
 }
 
@@ -133,7 +135,7 @@ func (d *Daemon) Start() {
 	t, c := d.cluster.t, d.cluster
 	t.Helper()
 	d.Log = &Lines{}
-	d.process = exec.Command(c.program, "serve", c.dir, "--listen", d.listen, "--show-phone-numbers")
+	d.process = exec.Command(c.program, "serve", c.dir, "--listen", d.Listen, "--show-phone-numbers")
 	d.process.Stdout, d.process.Stderr = d.Log, d.Log
 	d.process.Env = d.env()
 	require.NoError(t, d.process.Start())
@@ -181,9 +183,16 @@ func (d *Daemon) signal(s os.Signal) {
 
 // Command runs a command for people, as whoever works at the daemon would.
 func (d *Daemon) Command(args ...string) (stdout, stderr string, code int) {
+	return d.CommandWith(nil, args...)
+}
+
+// CommandWith is Command with more in the environment, for a minute at most.
+func (d *Daemon) CommandWith(env []string, args ...string) (stdout, stderr string, code int) {
 	var out, said bytes.Buffer
-	cmd := exec.Command(d.cluster.program, args...)
-	cmd.Dir, cmd.Env = d.cluster.dir, d.env()
+	ctx, end := context.WithTimeout(context.Background(), time.Minute)
+	defer end()
+	cmd := exec.CommandContext(ctx, d.cluster.program, args...)
+	cmd.Dir, cmd.Env = d.cluster.dir, append(d.env(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	_ = cmd.Run()
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
@@ -224,7 +233,7 @@ func (p *Post) Told() int { return int(p.told.Load()) }
 func (p *Post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	if r.Method == http.MethodGet {
-		answer, err := http.Get("http://" + p.next().listen + r.URL.RequestURI())
+		answer, err := http.Get("http://" + p.next().Listen + r.URL.RequestURI())
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -251,7 +260,7 @@ func (p *Post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Post) next() *Daemon { return p.daemons[int(p.turn.Add(1))%len(p.daemons)] }
 
 func (p *Post) carry(path string, header http.Header, body []byte) bool {
-	req, _ := http.NewRequest(http.MethodPost, "http://"+p.next().listen+path, bytes.NewReader(body))
+	req, _ := http.NewRequest(http.MethodPost, "http://"+p.next().Listen+path, bytes.NewReader(body))
 	req.Header = header
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
