@@ -43,7 +43,7 @@ func (a *api) problemOf(q *ask, err error) *Problem {
 	if t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
-	}](err); ok && t.Temporary() {
+	}](err); ok && t.Temporary() || a.Away != nil && a.Away(err) {
 		return a.unavailable(q, err)
 	}
 	if q.may(ScopeAdmin) {

@@ -47,7 +47,7 @@ const (
 	InvalidFlows     = "invalid-flows"      // a reload found mistakes; nothing changed
 	Busy             = "busy"               // too many requests at the same time
 	Stopping         = "stopping"           // the daemon stops
-	Unavailable      = "unavailable"        // the disk or the vault does not let the daemon work
+	Unavailable      = "unavailable"        // the disk, the vault or a server does not let the daemon work
 	Internal         = "internal"           // the daemon failed
 )
 

@@ -40,6 +40,9 @@ type Options struct {
 	Restore func(flow string, sources map[string]string) (*plan.Plan, error)
 	// Export writes a run as a flow test, in YAML. nil: it cannot be asked for.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
+	// Away tells whether an error says that something the daemon needs cannot be reached now,
+	// besides errors that say so by a method Temporary. nil: none does.
+	Away func(err error) bool
 	// Checks are what the daemon needs to be ready.
 	Checks  []Check
 	Metrics *Metrics     // nil: none are given

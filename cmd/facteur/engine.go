@@ -32,6 +32,8 @@ type engine interface {
 	check() server.Check
 	// broken returns why none ever will again in this process; nil: they can.
 	broken() error
+	// away tells whether an error of the host is that its server cannot be reached now.
+	away(err error) bool
 	// prune forgets runs that ended before a time, so many at most.
 	prune(ctx context.Context, before time.Time, most int) (int, error)
 }

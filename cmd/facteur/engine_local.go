@@ -54,6 +54,9 @@ func (e *localEngine) check() server.Check {
 
 func (e *localEngine) broken() error { return e.host.Healthy() }
 
+// away implements engine. There is no server: a disk that failed says so itself.
+func (e *localEngine) away(error) bool { return false }
+
 func (e *localEngine) prune(ctx context.Context, before time.Time, most int) (int, error) {
 	return e.journal.Prune(ctx, before, most)
 }

@@ -177,6 +177,8 @@ func (e *temporalEngine) check() server.Check {
 
 func (e *temporalEngine) broken() error { return e.host.Broken() }
 
+func (e *temporalEngine) away(err error) bool { return temporal.IsAway(err) }
+
 // prune implements engine. The server forgets runs by itself, by the retention of the
 // namespace.
 func (e *temporalEngine) prune(context.Context, time.Time, int) (int, error) { return 0, nil }

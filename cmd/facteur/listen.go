@@ -106,7 +106,7 @@ func (d *daemon) writePlate(path string, plate doorplate) error {
 func (d *daemon) handlers(stopping context.Context) (public, local http.Handler) {
 	options := server.Options{
 		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
-		Export: d.export, Checks: d.checks(), Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
+		Export: d.export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
 	}
 	inside := options
 	inside.Open = true

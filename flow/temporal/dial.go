@@ -31,18 +31,26 @@ func (o Options) fail(doing string, err error) error {
 	e := &ServerError{Address: o.Address, err: fmt.Errorf("%s: %w", doing, err)}
 	var missing *serviceerror.NamespaceNotFound
 	var denied *serviceerror.PermissionDenied
-	var away *serviceerror.Unavailable
 	switch {
 	case errors.As(err, &missing):
 		e.err = fmt.Errorf("there is no namespace %s", o.Namespace)
 		e.Hint = "make it: temporal operator namespace create --namespace " + o.Namespace + " --retention 90d; how long runs are kept after their end is its retention"
 	case errors.As(err, &denied):
 		e.Hint = "check the API key or the certificate, and what they may do in the namespace " + o.Namespace
-	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
+	case IsAway(err):
 		e.err = errors.New("it does not answer")
 		e.Hint = "see that the server runs and can be reached from here, with TLS or without as it wants it"
 	}
 	return e
+}
+
+// IsAway tells whether an error of a host says that its server cannot be reached, or is
+// overloaded: later it may do what it was asked. Whether it has done it already is not known.
+func IsAway(err error) bool {
+	var away *serviceerror.Unavailable
+	var late *serviceerror.DeadlineExceeded
+	var full *serviceerror.ResourceExhausted
+	return errors.As(err, &away) || errors.As(err, &late) || errors.As(err, &full) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // dial reaches the server, and makes sure that the namespace is there.

@@ -24,10 +24,9 @@ const (
 	acquireUpdate = "acquire"
 	releaseSignal = "release"
 
-	checkTime   = time.Minute // between looks whether those who hold a lock are still there
+	checkTime   = time.Minute // between looks whether those who hold a lock are still there; one without any ends
 	admitTime   = time.Second // until a run is told again that was not there …
 	admitMost   = 60          // … which is done so often
-	lingerTime  = time.Minute // a lock without runs stays for that long
 	longLock    = 2000        // from how many events on the history of a lock begins anew
 	acquireMost = 10          // how often a lock is asked that has just ended
 )
@@ -43,6 +42,7 @@ type (
 		Limit   int      `json:"limit"`
 		Holders []string `json:"holders,omitempty"`
 		Line    []string `json:"line,omitempty"`
+		Untold  []string `json:"untold,omitempty"` // holders that stood in line and do not know yet that they may go on
 	}
 	claim struct {
 		Run    string `json:"run"`
@@ -112,27 +112,38 @@ func concurrencyKey(p *plan.Plan, inputs map[string]any) (string, error) {
 
 // lock is the workflow of a lock.
 func (h *Host) lock(ctx workflow.Context, in lockInput) error {
-	admit := func(run string) {
-		in.Holders = append(in.Holders, run)
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			for range admitMost {
-				if workflow.SignalExternalWorkflow(ctx, run, "", admittedSignal, nil).Get(ctx, nil) == nil {
-					return
-				}
-				_ = workflow.Sleep(ctx, admitTime) // it is about to start
+	telling := map[string]bool{}
+	tell := func() {
+		for _, run := range in.Untold {
+			if telling[run] {
+				continue
 			}
-		})
+			telling[run] = true
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				for range admitMost {
+					if !slices.Contains(in.Untold, run) {
+						break
+					}
+					if workflow.SignalExternalWorkflow(ctx, run, "", admittedSignal, nil).Get(ctx, nil) == nil {
+						in.Untold = without(in.Untold, run)
+						break
+					}
+					_ = workflow.Sleep(ctx, admitTime) // it is about to start
+				}
+				delete(telling, run)
+			})
+		}
 	}
 	next := func() {
 		for len(in.Line) > 0 && len(in.Holders) < in.Limit {
 			run := in.Line[0]
 			in.Line = in.Line[1:]
-			admit(run)
+			in.Holders, in.Untold = append(in.Holders, run), append(in.Untold, run)
 		}
+		tell()
 	}
 	drop := func(run string) {
-		is := func(other string) bool { return other == run }
-		in.Holders, in.Line = slices.DeleteFunc(in.Holders, is), slices.DeleteFunc(in.Line, is)
+		in.Holders, in.Line, in.Untold = without(in.Holders, run), without(in.Line, run), without(in.Untold, run)
 		next()
 	}
 	err := workflow.SetUpdateHandler(ctx, acquireUpdate, func(_ workflow.Context, c claim) (verdict, error) {
@@ -155,45 +166,46 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 	if err != nil {
 		return err
 	}
-	released := workflow.GetSignalChannel(ctx, releaseSignal)
-	for {
-		pause := checkTime
-		if len(in.Holders)+len(in.Line) == 0 {
-			pause = lingerTime
-		}
-		wait, cancel := workflow.WithCancel(ctx)
-		timer := workflow.NewTimer(wait, pause)
-		sel := workflow.NewSelector(ctx)
-		late := false
-		sel.AddReceive(released, func(c workflow.ReceiveChannel, _ bool) {
-			var run string
-			c.Receive(ctx, &run)
-			drop(run)
-		})
-		sel.AddFuture(timer, func(workflow.Future) { late = true })
-		sel.Select(ctx)
-		cancel()
+	tell() // an earlier execution may have ended before it could
+	sel := workflow.NewSelector(ctx)
+	sel.AddReceive(workflow.GetSignalChannel(ctx, releaseSignal), func(c workflow.ReceiveChannel, _ bool) {
 		var run string
-		for released.ReceiveAsync(&run) {
-			drop(run)
+		c.Receive(ctx, &run)
+		drop(run)
+	})
+	due := false
+	wait := func() { sel.AddFuture(workflow.NewTimer(ctx, checkTime), func(workflow.Future) { due = true }) }
+	for wait(); ; {
+		for sel.Select(ctx); sel.HasPending(); {
+			sel.Select(ctx)
 		}
 		info := workflow.GetInfo(ctx)
 		switch {
 		case !workflow.AllHandlersFinished(ctx):
-		case late && len(in.Holders)+len(in.Line) == 0:
+		case due && len(in.Holders)+len(in.Line) == 0:
 			return nil
 		case info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longLock:
 			return workflow.NewContinueAsNewError(ctx, lockType, in)
-		case late:
-			var gone []string
-			again := workflow.WithLocalActivityOptions(ctx, nearby)
-			if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(in.Holders, in.Line)).Get(ctx, &gone) == nil {
-				for _, run := range gone {
-					drop(run)
-				}
+		}
+		if !due {
+			continue
+		}
+		var gone []string
+		again := workflow.WithLocalActivityOptions(ctx, nearby)
+		if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(in.Holders, in.Line)).Get(ctx, &gone) == nil {
+			for _, run := range gone {
+				drop(run)
 			}
 		}
+		due = false
+		tell()
+		wait()
 	}
+}
+
+// without is a list without one run.
+func without(runs []string, run string) []string {
+	return slices.DeleteFunc(slices.Clone(runs), func(other string) bool { return other == run })
 }
 
 // alive returns those of some runs that are not there, or have ended.

@@ -112,6 +112,8 @@ func (r *runner) advance() bool {
 	return true
 }
 
+// take takes a call up. Only perform may do so: what the machine wants then is because of
+// this call alone, and a time-out among it is its own.
 func (r *runner) take(c machine.Call) {
 	now := r.now()
 	r.apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
@@ -254,14 +256,9 @@ func (r *runner) release(one *heldBack) {
 	if p := r.pauses[one.call.Step]; p != nil {
 		p.wait = false
 	}
-	if !r.m.Wants(one.call) {
-		return
+	if r.m.Wants(one.call) {
+		r.line = append(r.line, one.call) // perform takes it up, once the machine has said all that it wants before
 	}
-	if r.draining {
-		r.backlog = append(r.backlog, one.call)
-		return
-	}
-	r.take(one.call)
 }
 
 // abandon ends a call that is under way, if it can still be ended.
