@@ -39,6 +39,7 @@ type daemon struct {
 	metrics *server.Metrics
 	starter *trigger.Starter
 	silence whatsapp.Silence
+	changed chan struct{} // Meta told of a change of the account
 	host    carrier
 	door    *entrance
 	closers []func()
@@ -51,7 +52,7 @@ func (a *app) openDaemon(ctx, hard context.Context, p *project, config serverFil
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{app: a, project: p, config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}, engine: kind}
+	d := &daemon{app: a, project: p, changed: make(chan struct{}, 1), config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}, engine: kind}
 	for _, open := range []func() error{
 		d.openFlows,
 		func() error { return d.openStores(ctx) },

@@ -62,6 +62,7 @@ func (d *daemon) applyWebhook(ctx context.Context, connection string, told []wha
 	if err != nil {
 		return err
 	}
+	d.tellAccount(connection, news)
 	receipts, events := ledger.Deliveries(news, now)
 	if len(receipts) > 0 {
 		if err := d.host.Receive(ctx, receipts...); err != nil {

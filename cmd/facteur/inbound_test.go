@@ -4,13 +4,19 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/server"
 
@@ -140,4 +146,85 @@ func TestNumbersOfOthers(t *testing.T) {
 	_, err = api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "hi"})
 	require.NoError(t, err)
 	r.runsOf("answers", "", 1)
+}
+
+// postAs posts a webhook as Meta signs it.
+func (r *running) postAs(secret, body string) int {
+	r.t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	req, err := http.NewRequest(http.MethodPost, r.url+webhookPath("shop"), strings.NewReader(body))
+	require.NoError(r.t, err)
+	req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(r.t, err)
+	require.NoError(r.t, resp.Body.Close())
+	return resp.StatusCode
+}
+
+// What Meta tells about the account, and nobody waits for, stands in the log, once. Every
+// shape of webhook is taken, and what the daemon logs shows nobody's number.
+func TestWhatMetaTellsOfTheAccount(t *testing.T) {
+	dir, _ := simulated(t, "", sendsHello)
+	r := serving(t, dir, nil)
+	files, err := filepath.Glob("../../testdata/webhooks/*.json")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 100)
+	for range 2 {
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusOK, r.postAs(simulator.DefaultAppSecret, string(text)), file)
+		}
+	}
+	log := r.log.String()
+	assert.Equal(t, 1, strings.Count(log, "about=message_template_status_update status=REJECTED"), log)
+	assert.Equal(t, 1, strings.Count(log, "about=phone_number_quality_update status=FLAGGED"))
+	assert.Regexp(t, `level=WARN msg="Meta tells of a change" connection=shop about=account_update status=\w+ details="\{`, log)
+	assert.NotContains(t, log, "33612345678")
+	assert.NotContains(t, log, "panic")
+	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33611112222"}).Status, "it works on")
+}
+
+// What one person wrote is delivered in its order, and what different people wrote at the
+// same time.
+func TestDeliverAll(t *testing.T) {
+	var mu sync.Mutex
+	order := map[string][]string{}
+	var events []ledger.Event
+	for n := range 300 {
+		who := fmt.Sprint("person", n%7)
+		names := []string{who, who + "'s other name"}
+		if n%2 == 0 {
+			slices.Reverse(names)
+		}
+		events = append(events, ledger.Event{ID: fmt.Sprint(n), Subjects: names, Data: map[string]any{"from": who}})
+	}
+	together := make(chan bool)
+	require.NoError(t, deliverAll(events, func(e ledger.Event) error {
+		if len(e.ID) == 1 && e.ID < "2" { // two of them are there at the same time
+			select {
+			case together <- true:
+			case <-together:
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		who := e.Data["from"].(string)
+		order[who] = append(order[who], e.ID)
+		return nil
+	}))
+	require.Len(t, order, 7)
+	for n := range 7 {
+		var want []string
+		for i := n; i < 300; i += 7 {
+			want = append(want, fmt.Sprint(i))
+		}
+		assert.Equal(t, want, order[fmt.Sprint("person", n)])
+	}
+	full := errors.New("the disk is full")
+	tried := 0
+	assert.ErrorIs(t, deliverAll([]ledger.Event{{Subjects: []string{"a"}}, {Subjects: []string{"a"}}}, func(ledger.Event) error { tried++; return full }), full)
+	assert.Equal(t, 1, tried)
+	assert.NoError(t, deliverAll(nil, nil))
 }

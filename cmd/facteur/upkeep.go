@@ -11,7 +11,7 @@ const (
 	pruneBatch = 500
 	pruneRest  = 50 * time.Millisecond // between batches: runs go before
 
-	inspectFirst = time.Minute // after the start
+	inspectFirst = time.Minute // after the start, and after Meta told of a change
 	inspectEvery = 6 * time.Hour
 
 	// leastLedger is for how long the ledger remembers at least: Meta repeats webhooks
@@ -36,7 +36,12 @@ func (d *daemon) upkeep(ctx context.Context) {
 			d.warnOfSilence()
 		case <-hour.C:
 			d.prune(ctx)
+		case <-d.changed:
+			if first == nil {
+				first = time.After(inspectFirst) // a flood of changes is looked at once
+			}
 		case <-first:
+			first = nil
 			d.inspect(ctx)
 		case <-shift.C:
 			d.inspect(ctx)
