@@ -28,7 +28,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 		e.At = h.now()
 	}
 	if e.ID == "" {
-		e.ID = newID()
+		e.ID = newID(h.now())
 	}
 	subjects := make([]string, len(e.Subjects))
 	for i, s := range e.Subjects {

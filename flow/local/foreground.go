@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -51,7 +53,7 @@ var ErrUnderWay = errors.New("it is under way already")
 // run came.
 func (f *Foreground) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, error) {
 	h := f.h
-	r, err := h.enter(cmp.Or(s.ID, newID()), p.Name)
+	r, err := h.enter(cmp.Or(s.ID, newID(h.now())), p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +133,17 @@ func (r *runner) foreground(ctx context.Context) (*host.Result, error) {
 	return r.result(), cmp.Or(err, r.fault)
 }
 
-func newID() string { return strings.ToLower(rand.Text()) }
+// newID names a run that begins now. What begins together is so stored together: the journal
+// and the ledger look it up by its name.
+func newID(now time.Time) string {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], uint64(now.UnixMilli())<<16)
+	rand.Read(id[6:])
+	return ids.EncodeToString(id[:])
+}
+
+// ids keeps the order of what it encodes.
+var ids = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 func newSeed() []byte {
 	seed := make([]byte, 32)

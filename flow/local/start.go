@@ -21,7 +21,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err := h.failed(); err != nil {
 		return host.Run{}, false, err
 	}
-	id := newID()
+	id := newID(h.now())
 	if s.Key != "" {
 		id = h.keyID(p.Name, s.Key)
 	}
