@@ -8,7 +8,9 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"hash"
+	"io"
+	"sync"
 
 	"facteur/flow/journal"
 	"facteur/vault"
@@ -84,9 +86,15 @@ func hashKey(ctx context.Context, j notes, v *vault.Vault) ([]byte, error) {
 
 // hashWith returns a hash of 130 bits, as small letters and digits.
 func hashWith(key []byte) func(string) string {
+	macs := sync.Pool{New: func() any { return hmac.New(sha256.New, key) }} // a new one costs more than most texts
 	return func(text string) string {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(text))
-		return strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil))[:26])
+		mac := macs.Get().(hash.Hash)
+		defer macs.Put(mac)
+		mac.Reset()
+		io.WriteString(mac, text)
+		var sum [sha256.Size]byte
+		return hashText.EncodeToString(mac.Sum(sum[:0]))[:26]
 	}
 }
+
+var hashText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -142,7 +143,9 @@ func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal it: %w", err)
 	}
-	return json.Marshal(sealed)
+	text := make([]byte, 0, 2+base64.StdEncoding.EncodedLen(len(sealed)))
+	text = base64.StdEncoding.AppendEncode(append(text, '"'), sealed)
+	return append(text, '"'), nil
 }
 
 // open decrypts what is stored. what names it, for people.

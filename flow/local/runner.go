@@ -42,6 +42,7 @@ type runner struct {
 	unknown map[string]bool // keys of calls that are stored as unknown
 	stored  bool            // its end …
 	durable bool            // … and it would survive a crash
+	ended   *host.Result    // what people are told of it
 
 	calls sync.WaitGroup
 	wake  chan struct{}
@@ -295,10 +296,15 @@ func (r *runner) end(result *machine.Result) error {
 	return nil
 }
 
-// result tells how far the run came.
+// result tells how far the run came: once it has ended, everybody the same.
 func (r *runner) result() *host.Result {
+	if r.ended != nil {
+		return r.ended
+	}
 	out := host.ResultOf(r.m, r.id, r.plan.Name, r.started)
-	if !r.stored {
+	if r.stored {
+		r.ended = out
+	} else {
 		out.Result = machine.Result{Status: machine.Running}
 	}
 	return out
