@@ -67,9 +67,12 @@ func (r *runner) make(c machine.Call) error {
 		outcome = r.h.opts.Do(ctx, c.Call)
 		returned = true
 	}
-	if r.virtual != nil {
+	switch {
+	case r.virtual != nil:
 		r.virtual.Go(one)
-	} else {
+	case r.h.serves:
+		r.h.crew.do(one)
+	default:
 		go one()
 	}
 	return nil

@@ -112,6 +112,7 @@ type Host struct {
 	stopped  *sync.Cond    // is signalled when a worker becomes free
 	alarm    chan struct{} // wakes what waits for the timers
 	beside   sync.WaitGroup
+	crew     *crew
 	firing   chan struct{} // bounds those who call Fire
 
 	receipts []call.Receipt // of a host that was not opened: for runs that are not here
@@ -141,6 +142,7 @@ func newHost(o Options) *Host {
 		alarm: make(chan struct{}, 1), firing: make(chan struct{}, maxFiring),
 	}
 	h.life, h.die = context.WithCancel(context.Background())
+	h.crew = newCrew(h.life.Done())
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}

@@ -171,7 +171,11 @@ func (h *Host) granted(tickets []*ticket) {
 // launch runs something beside, unless the host has ended. The host's lock is held.
 func (h *Host) launch(f func()) {
 	if !h.closed {
-		h.beside.Go(f)
+		h.beside.Add(1)
+		h.crew.do(func() {
+			defer h.beside.Done()
+			f()
+		})
 	}
 }
 
