@@ -2,13 +2,10 @@ package main
 
 import (
 	"archive/tar"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -370,84 +367,4 @@ func TestSceneTerminatedAtTheStart(t *testing.T) {
 	}
 	t.Logf("stopped: %d", stopped)
 	assert.NotZero(t, stopped)
-}
-
-// A flood of webhooks, each told several times, holds nobody up for long and loses nothing.
-func TestSceneFlood(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_retry")
-	write(t, filepath.Join(s.dir, "inbound.flow.yaml"), "flow: inbound\ntriggers:\n  - whatsapp_message: {when: event.text == \"flood\"}\nsteps:\n  - set: {done: true}\n")
-	s.open()
-	s.subscribe()
-	stop := s.load(2, "storm_plain", "storm_retry")
-	const bodies, each, times = 300, 10, 3
-	r := &running{t: t, url: s.url}
-	var all sync.WaitGroup
-	todo := make(chan int)
-	for range 32 {
-		all.Go(func() {
-			for n := range todo {
-				messages := make([]string, each)
-				for i := range messages {
-					messages[i] = fmt.Sprintf(`{"from":"336%08d","id":"wamid.flood%d.%d","timestamp":"%d","type":"text","text":{"body":"flood"}}`, n%bodies, n%bodies, i, time.Now().Unix())
-				}
-				body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"106540352242922"},"messages":[%s]}}]}]}`, strings.Join(messages, ","))
-				assert.Equal(t, http.StatusOK, r.postAs(simulator.DefaultAppSecret, body))
-			}
-		})
-	}
-	for n := range bodies * times {
-		todo <- n
-	}
-	close(todo)
-	all.Wait()
-	stop()
-	started := 0
-	require.Eventually(t, func() bool {
-		started = 0
-		for _, one := range s.list() {
-			if one.Flow == "inbound" && one.Status == machine.Succeeded {
-				started++
-			}
-		}
-		return started >= bodies*each
-	}, 30*time.Second, 50*time.Millisecond)
-	assert.Equal(t, bodies*each, started, "each message starts one run")
-	s.check()
-	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
-}
-
-// A slow client does not hold others up: its body has its time, and then no more.
-func TestSceneSlowClients(t *testing.T) {
-	s := newScene(t, "storm_plain")
-	s.open()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for range 200 {
-		go func() {
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/flows/storm_plain/runs", dripping{ctx})
-			if err != nil {
-				return
-			}
-			req.Header.Set("Content-Type", "application/json")
-			if resp, err := http.DefaultClient.Do(req); err == nil {
-				_ = resp.Body.Close()
-			}
-		}()
-	}
-	for n := range 20 {
-		began, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "1065403522429" + string(rune('a'+n)), "order": "7"}}, server.StartOption{})
-		require.NoError(t, err)
-		assert.NotEmpty(t, began.RunID)
-	}
-}
-
-// A dripping body comes one byte a second.
-type dripping struct{ ctx context.Context }
-
-func (d dripping) Read(p []byte) (int, error) {
-	if !pause(d.ctx, time.Second) {
-		return 0, d.ctx.Err()
-	}
-	p[0] = ' '
-	return 1, nil
 }
