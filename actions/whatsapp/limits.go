@@ -1,20 +1,27 @@
 package whatsapp
 
-import "facteur/flow/call"
+import (
+	"cmp"
+
+	"facteur/flow/call"
+)
 
 // What a sender number may send without an agreement with Meta.
 const (
-	numberRate = 80 // messages a second
+	numberRate = 80 // messages a second and number
 	pairRate   = 1.0 / 6
 	pairBurst  = 45
 )
 
 // limits names the buckets of a send: one of its sender number, one of sender and
 // recipient together.
-func limits(connection string, in map[string]any) []call.Limit {
-	sender := senderKey(connection, in)
+func (o Options) limits(connection string, in map[string]any) []call.Limit {
+	sender, rate := senderKey(connection, in), numberRate
+	if o.Rate != nil {
+		rate = cmp.Or(o.Rate(connection), numberRate)
+	}
 	return []call.Limit{
-		{Key: numberLimit(sender), Rate: numberRate, Burst: numberRate},
+		{Key: numberLimit(sender), Rate: float64(rate), Burst: rate},
 		{Key: pairLimit(sender, recipientKey(in)), Rate: pairRate, Burst: pairBurst},
 	}
 }

@@ -72,7 +72,7 @@ func SendMessage(o Options) actions.Action {
 			Doc:       "Sends one WhatsApp message. A succeeded step means that Meta accepted the message; use await to wait until it is sent, delivered or read.",
 			App:       App,
 			Recipient: recipientKey,
-			Limits:    limits,
+			Limits:    o.limits,
 			States:    []string{sent, delivered, read},
 			Receipt:   schema.Of[receiptData](),
 			Settle:    settle,

@@ -84,6 +84,9 @@ func TestSignature(t *testing.T) {
 		{Key: "whatsapp:number:1", Rate: 80, Burst: 80},
 		{Key: "whatsapp:pair:1:442079460958", Rate: 1.0 / 6, Burst: 45},
 	}, sig.Limits("shop", in))
+	high := newSet(t, nil, whatsapp.Options{Rate: func(connection string) int { return map[string]int{"shop": 1000}[connection] }}).Action("whatsapp.send_message")
+	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 1000, Burst: 1000}, high.Limits("shop", in)[0])
+	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 80, Burst: 80}, high.Limits("other", in)[0])
 	assert.Equal(t, "US.ENT.1349", sig.Recipient(map[string]any{"recipient": "US.ENT.1349"}))
 	assert.Equal(t, "nobody", sig.Recipient(map[string]any{"recipient": "nobody"}))
 

@@ -48,6 +48,10 @@ type Options struct {
 	// stops no send.
 	Templates func() (*Templates, error)
 
+	// Rate is how many messages a second Meta lets each number of a connection send; 0: 80,
+	// which is what numbers begin with. nil: that for all.
+	Rate func(connection string) int
+
 	// Book is shared between the actions that check messages and those that send them,
 	// where they are not of one Set. nil: one of its own.
 	Book *AddressBook

@@ -135,7 +135,7 @@ func (d *daemon) inUse(err error) error {
 
 // openActions wires the actions to the network and to what the ledger knows.
 func (d *daemon) openActions() (err error) {
-	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Book: d.project.book}, d.receive)
+	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.rate, Book: d.project.book}, d.receive)
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {

@@ -325,6 +325,10 @@ func openVault(c vault.Config) (*vault.Vault, error) {
 	return v, nil
 }
 
+// rate is how many messages a second the numbers of a connection may send; 0: what numbers
+// begin with.
+func (p *project) rate(connection string) int { return p.Connections[connection].Rate }
+
 func (f connectionFile) setup() map[string]string {
 	setup := map[string]string{}
 	for key, value := range map[string]string{

@@ -50,6 +50,7 @@ type connectionFile struct {
 	SenderPhoneID string       `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none."`
 	WabaID        string       `json:"waba_id,omitempty" doc:"The WhatsApp Business Account."`
 	BusinessID    string       `json:"business_id,omitempty" doc:"The business portfolio: not the WABA."`
+	Rate          int          `json:"messages_per_second,omitempty" doc:"WHATSAPP: how many messages a second Meta lets each of its numbers send, 1000 where it says throughput HIGH. Default: 80." schema:"minimum=1,maximum=1000"`
 	APIVersion    string       `json:"api_version,omitempty" doc:"The Graph version, e.g. v23.0."`
 	BaseURL       string       `json:"base_url,omitempty" doc:"Another address of the API, e.g. a proxy."`
 	Username      string       `json:"username,omitempty" doc:"HTTP basic: the user name."`

@@ -235,7 +235,7 @@ func (c *templateCopy) missed() bool {
 // descriptions is the catalogue for those who check the project's flows.
 func (p *project) descriptions() (*actions.Set, error) {
 	p.templates = newTemplateCopy(p.at(templatesFolder))
-	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.templates.look, Book: p.book})
+	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.templates.look, Rate: p.rate, Book: p.book})
 }
 
 // templatesNote says, once, what could not be checked.

@@ -277,5 +277,5 @@ func (w *world) keep(ctx context.Context, p *project, v *vault.Vault) (whatsapp.
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
-	return ledger.Wire(l, whatsapp.Options{Templates: p.templates.look, Book: p.book}, nil), nil
+	return ledger.Wire(l, whatsapp.Options{Templates: p.templates.look, Rate: p.rate, Book: p.book}, nil), nil
 }
