@@ -71,6 +71,10 @@ func (a *api) readyz(q *ask) (reply, error) {
 		}
 		out.Checks = append(out.Checks, c)
 	}
+	if a.Stopping != nil && a.Stopping.Err() != nil {
+		out.Ready = false
+		out.Checks = append(out.Checks, CheckResult{Name: "stopping", Error: "the daemon stops and takes nothing new"})
+	}
 	status := http.StatusOK
 	if !out.Ready {
 		status = http.StatusServiceUnavailable

@@ -239,6 +239,18 @@ func TestARequestIsLoggedAtDebug(t *testing.T) {
 	assert.NotContains(t, d.log.String(), "3361234")
 }
 
+// A load balancer sends nobody to a daemon that stops.
+func TestReadinessWhileStopping(t *testing.T) {
+	stopping, stop := context.WithCancel(t.Context())
+	d := newDaemon(t, func(o *server.Options) { o.Stopping = stopping })
+	assert.Equal(t, 200, d.do("GET", "/readyz", "").Code)
+	stop()
+	resp := d.do("GET", "/readyz", "")
+	assert.Equal(t, 503, resp.Code)
+	assert.JSONEq(t, `{"ready":false,"checks":[{"name":"stopping","ok":false,"error":"the daemon stops and takes nothing new"}]}`, resp.Body.String())
+	assert.Equal(t, 200, d.do("GET", "/healthz", "").Code)
+}
+
 func TestReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fails error

@@ -313,6 +313,9 @@ func TestSceneTerminated(t *testing.T) {
 	if p, ok := errors.AsType[*server.Problem](err); assert.True(t, ok, "%v", err) {
 		assert.Equal(t, server.Stopping, p.Kind())
 	}
+	if ready, err := s.client.Ready(t.Context()); assert.NoError(t, err) {
+		assert.False(t, ready.Ready)
+	}
 	require.NoError(t, s.cmd.Wait())
 	assert.Contains(t, s.cmd.Stderr.(*lines).String(), "msg=stopped")
 	assert.NotContains(t, s.cmd.Stderr.(*lines).String(), "level=ERROR")
