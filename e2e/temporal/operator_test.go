@@ -187,3 +187,52 @@ func TestServerRestart(t *testing.T) {
 	}
 	assert.Len(t, w.Messages("c"), 1)
 }
+
+// An operator who terminates a workflow leaves nobody in doubt: what was under way is
+// unknown, is listed and can be settled.
+func TestTerminated(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "terminated")
+	w := hosttest.NewWorld()
+	h := openHost(t, options(server.Address, "terminated", w))
+	p := w.Compile(t, "flow: one\nsteps:\n  - {id: first, action: test.send, with: {to: a}}\n  - {id: send, action: test.send, with: {to: b, text: gate}}\n  - {id: last, action: test.send, with: {to: c}}\n")
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	calm, _, err := h.Start(t.Context(), w.Compile(t, "flow: two\nsteps:\n  - {id: first, action: test.send, with: {to: d}}\n  - {wait: 24h}\n"), host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(w.Messages("b"))+len(w.Messages("d")) == 2 }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		r, err := h.Get(t.Context(), calm.ID)
+		return err == nil && r.Run.Status == host.Waiting
+	}, 30*time.Second, 10*time.Millisecond)
+	server.Terminate(t, "terminated", run.ID)
+	server.Terminate(t, "terminated", calm.ID)
+	w.Open("b")
+
+	result, err := h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Failed, result.Status)
+	assert.Equal(t, "terminated", result.Error.Code)
+	require.Len(t, result.Steps, 2)
+	assert.True(t, result.Steps[1].Unknown)
+	require.Eventually(t, func() bool {
+		list, _, err := h.List(t.Context(), host.Filter{Unknown: true})
+		return err == nil && len(list) == 1 && list[0].ID == run.ID && list[0].Unknown == 1
+	}, 10*time.Second, 100*time.Millisecond)
+
+	var refused *host.StateError
+	require.ErrorAs(t, h.Retry(t.Context(), run.ID, true), &refused)
+	assert.Contains(t, refused.Hint, "settle")
+	require.ErrorAs(t, h.Retry(t.Context(), calm.ID, true), &refused)
+	assert.Contains(t, refused.Hint, "a new run")
+	require.NoError(t, h.Settle(t.Context(), run.ID, "send", host.Settlement{Happened: true, ID: "wamid"}))
+	result, err = h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Cancelled, result.Status)
+	assert.False(t, result.Steps[1].Unknown)
+	assert.Equal(t, "wamid", result.Steps[1].Outputs["id"])
+	for _, to := range []string{"a", "b"} {
+		assert.Len(t, w.Messages(to), 1)
+	}
+	assert.Empty(t, w.Messages("c"))
+}

@@ -151,6 +151,15 @@ func (s *Server) Reset(t testing.TB, namespace, workflow string) {
 	t.Fatal("the workflow has done nothing yet")
 }
 
+// Terminate ends a workflow, as an operator does.
+func (s *Server) Terminate(t testing.TB, namespace, workflow string) {
+	t.Helper()
+	_, err := s.client.WorkflowService().TerminateWorkflowExecution(t.Context(), &workflowservice.TerminateWorkflowExecutionRequest{
+		Namespace: namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflow}, Reason: "a test",
+	})
+	require.NoError(t, err)
+}
+
 // Begin starts a workflow with an input that is not sealed.
 func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input any) {
 	t.Helper()

@@ -87,7 +87,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 		switch {
 		case err != nil:
 			return &host.StateError{Run: run, Reason: err.Error()}
-		case s.lost != "":
+		case m == nil && s.lost != "":
 			return &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
 		case m == nil:
 			return &host.StateError{Run: run, Reason: "it has not begun: " + string(s.record.Status)}
@@ -98,11 +98,14 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 			continue
 		}
 		event, err := make(m)
-		if err != nil || event == nil {
-			return err
+		if errors.As(err, new(*host.StateError)) && s.lost != "" && m.Result() == nil {
+			refused := &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
+			if len(m.Unknown()) > 0 {
+				refused.Hint = "settle what is unknown: the run ends as cancelled then, and can be retried"
+			}
+			return refused
 		}
-		one, err := stored.Encode(event)
-		if err != nil {
+		if err != nil || event == nil {
 			return err
 		}
 		if !s.open {
@@ -112,13 +115,18 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 				}
 				continue // it may have gone on, and ended again
 			}
-			if err := m.Apply(event); err != nil {
-				return err
+			events := []machine.Event{event}
+			if s.lost != "" { // what it would do next it does not
+				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
 			}
-			if err := h.goOn(ctx, s, m, one); err != errMoved {
+			if err := h.goOn(ctx, s, m, events...); err != errMoved {
 				return err
 			}
 			continue
+		}
+		one, err := stored.Encode(event)
+		if err != nil {
+			return err
 		}
 		if moved, err := h.signal(ctx, s, settledSignal, one); err != nil || !moved {
 			return err
@@ -161,9 +169,14 @@ func (h *Host) alone(ctx context.Context, run string) (context.Context, func(), 
 
 // goOn begins a further execution of a run that has ended, with what happened since. The
 // earlier one, all of which it holds, is deleted.
-func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, event stored.Record) error {
+func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ...machine.Event) error {
+	for _, event := range events {
+		if err := m.Apply(event); err != nil {
+			return err
+		}
+	}
 	in := s.in
-	all := chronicle{events: append(slices.Clip(in.Events), event), pages: slices.Clip(s.pages), filed: s.filed}
+	all := chronicle{events: append(slices.Clip(in.Events), encodeAll(events...)...), pages: slices.Clip(s.pages), filed: s.filed}
 	if err := h.file(ctx, s.id(), &all, in.inline()); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 		switch {
 		case one.Execution != "" && one.Execution != info.WorkflowExecution.RunID:
 			return answer{Outcome: stored.OfOutcome(unknown("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
-		case info.Attempt > 1:
+		case info.Attempt > 1 || activity.HasHeartbeatDetails(ctx):
 			return answer{Outcome: stored.OfOutcome(unknown("the server wants the call made again, and it may have happened: it is not"))}, nil
 		}
 	}
@@ -64,7 +64,7 @@ func (h *Host) live(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			activity.RecordHeartbeat(ctx)
+			activity.RecordHeartbeat(ctx, true) // another attempt sees that there was this one
 		case <-ctx.Done():
 			return
 		}

@@ -46,6 +46,11 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 			if seen[run.ID] || f.Unknown && !run.Ended.IsZero() && !h.isLatest(ctx, e) {
 				continue
 			}
+			if f.Unknown && run.Unknown == 0 {
+				if run.Unknown = h.unknownOf(ctx, run.ID); run.Unknown == 0 {
+					continue
+				}
+			}
 			seen[run.ID] = true
 			runs = append(runs, run)
 		}
@@ -54,6 +59,19 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 		}
 	}
 	return runs, base64.RawURLEncoding.EncodeToString(page), nil
+}
+
+// unknownOf counts the calls of a run, which somebody terminated, whose outcome is unknown.
+func (h *Host) unknownOf(ctx context.Context, run string) int {
+	s, err := h.load(ctx, run)
+	if err != nil {
+		return 0
+	}
+	m, _, err := s.machine(h, nil)
+	if err != nil || m == nil {
+		return 0
+	}
+	return len(m.Unknown())
 }
 
 // isLatest tells whether an execution is the latest of its run.
@@ -83,7 +101,7 @@ func (h *Host) query(f host.Filter) string {
 		add(equals(statusKey.GetName(), string(f.Status)))
 	}
 	if f.Unknown {
-		add(unknownKey.GetName() + " > 0")
+		add("(" + unknownKey.GetName() + " > 0 OR ExecutionStatus = 'Terminated')") // which had no say
 	}
 	if f.Recipient != "" {
 		contact := f.Recipient

@@ -36,6 +36,9 @@ const (
 	// and bigPaged from how many bytes: each begins with reading all pages.
 	longPaged = 20_000
 	bigPaged  = 8 << 20
+	// pagedTaskTime is how long a worker may take with such a run at once: it goes through
+	// all that happened.
+	pagedTaskTime = time.Minute
 	// mostHistory is from how many bytes on a run begins nothing new: the server ends it
 	// at 50 MB.
 	mostHistory = 40 << 20

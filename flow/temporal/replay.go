@@ -20,17 +20,11 @@ func Replay(o Options, history []byte) error {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(history, &events); err != nil {
 		return fmt.Errorf("read the history: %w", err)
 	}
-	data := newConverter(o)
-	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-		DataConverter: data, FailureConverter: failures(data), DisableRegistrationAliasing: true,
-	})
-	if err != nil {
-		return err
-	}
 	h := &Host{opts: o}
 	h.senders.stopped = true
-	for name, f := range h.workflows() {
-		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	r, err := h.replayer()
+	if err != nil {
+		return err
 	}
 	if len(events.GetEvents()) == 0 {
 		return errors.New("the history is empty")
@@ -39,4 +33,19 @@ func Replay(o Options, history []byte) error {
 	return r.ReplayWorkflowHistoryWithOptions(quietly{o.Log}, &events, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: began.GetWorkflowId(), RunID: began.GetOriginalExecutionRunId()},
 	})
+}
+
+// replayer returns what replays histories of our workflows.
+func (h *Host) replayer() (worker.WorkflowReplayer, error) {
+	data := newConverter(h.opts)
+	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		DataConverter: data, FailureConverter: failures(data), DisableRegistrationAliasing: true, DisableDeadlockDetection: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, f := range h.workflows() {
+		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	}
+	return r, nil
 }

@@ -143,14 +143,14 @@ func (v *view) head() host.Run {
 }
 
 func (v *view) result() *host.Result {
-	if v.m == nil || v.mismatch != nil || v.s.lost != "" {
+	if v.m == nil || v.mismatch != nil {
 		out := &host.Result{Run: v.s.id(), Flow: v.s.in.Flow, Started: v.s.in.Start.At, Ended: v.s.record.Ended, Sensitive: v.hides}
 		out.Status = v.s.record.Status
 		switch {
 		case v.mismatch != nil:
 			out.Error = &call.Error{Code: string(host.Mismatch), Class: "flow", Message: v.mismatch.Error()}
 		case v.s.lost != "":
-			out.Error = &call.Error{Code: "terminated", Class: "host", Message: v.s.lost}
+			out.Error = v.s.terminated()
 		case out.Status == host.Rejected:
 			out.Error = &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
 		}
@@ -160,7 +160,14 @@ func (v *view) result() *host.Result {
 	if !v.s.record.Ended.IsZero() {
 		out.Ended = v.s.record.Ended
 	}
+	if v.s.lost != "" {
+		out.Status, out.Error = machine.Failed, v.s.terminated()
+	}
 	return out
+}
+
+func (s *state) terminated() *call.Error {
+	return &call.Error{Code: "terminated", Class: "host", Message: s.lost}
 }
 
 // entry is a record as people see it: without the seed of the run's randomness.

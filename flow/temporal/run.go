@@ -55,6 +55,9 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 	if in.Rejected {
 		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
 	}
+	if h.begun != nil {
+		h.begun(r)
+	}
 	var err error
 	if r.planned, err = h.plan(&in); err != nil {
 		panic(err.Error())
@@ -148,7 +151,11 @@ func (r *runner) continueAsNew() error {
 	if r.began != nil {
 		in.Began = r.began
 	}
-	return workflow.NewContinueAsNewError(r.ctx, runType, in)
+	ctx := r.ctx
+	if len(in.Pages) > 0 {
+		ctx = workflow.WithWorkflowTaskTimeout(ctx, pagedTaskTime)
+	}
+	return workflow.NewContinueAsNewError(ctx, runType, in)
 }
 
 // apply tells the machine what happened.

@@ -204,6 +204,11 @@ func (s *state) close(ctx context.Context, h *Host, last *historypb.HistoryEvent
 	}
 	if s.lost != "" {
 		s.record = record{Status: machine.Failed, Ended: ended}
+		err := h.relive(ctx, s)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		h.opts.Log.Warn("what had happened to a run that the server ended cannot be read", "run", s.id(), "error", err)
 	} else if err := h.decode(result, &s.record); err != nil {
 		return err
 	}

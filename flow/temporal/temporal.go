@@ -110,6 +110,7 @@ type Host struct {
 	senders senders
 	buckets buckets
 	under   underWay
+	begun   func(*runner) // is told of each run that begins; for replays. nil: nobody is told
 
 	mu       sync.Mutex
 	stopping bool
@@ -175,7 +176,7 @@ func (h *Host) open(ctx context.Context) error {
 		MaxConcurrentEagerActivityExecutionSize: h.opts.Workers,
 		MaxHeartbeatThrottleInterval:            h.opts.Lost / 4,
 		BackgroundActivityContext:               h.opts.Hard,
-		DeadlockDetectionTimeout:                5 * time.Second, // a run of many calls that is rebuilt takes more than the usual second
+		DeadlockDetectionTimeout:                pagedTaskTime / 2, // a run of many calls that is rebuilt takes more than the usual second
 		StickyScheduleToStartTimeout:            min(h.opts.Lost, 5*time.Second),
 		WorkerStopTimeout:                       stopTime,
 		DisableRegistrationAliasing:             true,

@@ -1,0 +1,85 @@
+package temporal
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"facteur/flow/call"
+	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// relive finds out what had happened to a run that the server ended, because somebody
+// terminated its workflow: such a run had no say. Its history is replayed, and the calls
+// that were under way get the outcome that the history has, or are unknown.
+func (h *Host) relive(ctx context.Context, s *state) error {
+	e := s.execution.WorkflowExecution
+	var history historypb.History
+	for events := h.client.GetWorkflowHistory(ctx, e.ID, e.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		one, err := events.Next()
+		if err != nil {
+			return notFound(e.ID, err)
+		}
+		history.Events = append(history.Events, one)
+	}
+	r, err := h.reenact(&history, workflow.Execution(e))
+	if err != nil || r == nil || r.m == nil { // it had not begun
+		return err
+	}
+	s.in.Events, s.pages, s.filed = r.all.events, r.all.pages, r.all.filed
+	s.record.Began = r.began
+	answers := h.answers(&history)
+	for _, key := range slices.Sorted(maps.Keys(r.made)) {
+		outcome, known := answers[key]
+		if !known {
+			outcome = unknown("the server ended the run while the call was made: it may have happened")
+		}
+		one, err := stored.Encode(machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})
+		if err != nil {
+			return err
+		}
+		s.in.Events = append(s.in.Events, one)
+	}
+	return nil
+}
+
+// reenact replays the history of a run, and returns the run as it was then, nil when it was
+// not taken up.
+func (h *Host) reenact(history *historypb.History, of workflow.Execution) (*runner, error) {
+	o := h.opts
+	o.OnStep, o.OnEnd = nil, nil
+	var last *runner
+	again := &Host{opts: o, begun: func(r *runner) { last = r }}
+	again.senders.stopped = true
+	replayer, err := again.replayer()
+	if err == nil {
+		err = replayer.ReplayWorkflowHistoryWithOptions(quietly{o.Log}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: of})
+	}
+	return last, err
+}
+
+// answers are the outcomes of the calls that a history has, by key.
+func (h *Host) answers(history *historypb.History) map[string]call.Outcome {
+	keys := map[int64]string{}
+	out := map[string]call.Outcome{}
+	for _, e := range history.GetEvents() {
+		if scheduled := e.GetActivityTaskScheduledEventAttributes(); scheduled.GetActivityType().GetName() == callActivity {
+			var one job
+			if h.decode(scheduled.GetInput(), &one) == nil {
+				keys[e.GetEventId()] = one.Call.Key
+			}
+		}
+		completed := e.GetActivityTaskCompletedEventAttributes()
+		var a answer
+		if key := keys[completed.GetScheduledEventId()]; key != "" && h.decode(completed.GetResult(), &a) == nil {
+			out[key] = a.Outcome.Outcome()
+		}
+	}
+	return out
+}
