@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"facteur/flow/plan"
@@ -92,6 +94,28 @@ func (f *formField) control(t *schema.Type) {
 	default:
 		f.Control, f.Hint = "textarea", "JSON"
 	}
+}
+
+// formValues fills a form in with the inputs of a run, but for what is sensitive and what is
+// so by default.
+func formValues(p *plan.Plan, inputs map[string]any) url.Values {
+	values := url.Values{}
+	for _, in := range p.Inputs.Fields {
+		v, given := inputs[in.Name]
+		if !given || in.Type.Sensitive || reflect.DeepEqual(v, schema.JSON(in.Default)) {
+			continue
+		}
+		text, isText := v.(string)
+		if !isText {
+			encoded, err := json.Marshal(v)
+			if err != nil {
+				continue
+			}
+			text = string(encoded)
+		}
+		values.Set("in."+in.Name, text)
+	}
+	return values
 }
 
 // filledIn reads the values of a form. What was left empty is not there.

@@ -179,9 +179,6 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 			s.Chosen = &f
 		}
 	}
-	if p := w.plan(chosen); p != nil {
-		s.Form = formOf(p, form, problems)
-	}
 	for _, p := range problems {
 		if p.Name == "" {
 			s.Whole = append(s.Whole, p.Text)
@@ -198,6 +195,12 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 		if e := s.Run.Error; e != nil {
 			s.Error = e.Code + ": " + e.Message
 		}
+	}
+	if p := w.plan(chosen); p != nil {
+		if form == nil && s.Run != nil && s.Run.Flow == chosen {
+			form = formValues(p, s.Run.Inputs) // to run it again, and change but one thing
+		}
+		s.Form = formOf(p, form, problems)
 	}
 	return s
 }

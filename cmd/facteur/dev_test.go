@@ -124,6 +124,9 @@ func TestDev(t *testing.T) {
 	assert.Contains(t, page, `<span class="status succeeded">succeeded</span>`)
 	assert.Contains(t, page, `<strong>2</strong> colis matin ?`)
 	assert.Contains(t, page, `<dt>answer</dt><dd dir="auto">oui</dd>`)
+	assert.Contains(t, page, `type="tel" value="&#43;33536490010"`, "it can be run again")
+	assert.Contains(t, page, `type="number" value="2"`)
+	assert.NotContains(t, page, "selected", "of what is so by default")
 	assert.Contains(t, page, d.phone+"/?c=")
 	d.log.wait(t, `message in  from \+33536490010`)
 
