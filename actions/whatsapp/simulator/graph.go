@@ -65,7 +65,7 @@ func (s *Simulator) route(g *graphCall, path string) *refusal {
 	if v, ok := strings.CutPrefix(parts[0], "v"); ok {
 		major, minor, _ := strings.Cut(v, ".")
 		n, err := strconv.Atoi(major)
-		if err != nil || minor != "0" || n < oldestVersion || n > newestVersion {
+		if err != nil || strconv.Itoa(n) != major || minor != "0" || n < oldestVersion || n > newestVersion {
 			return noPath(path)
 		}
 		g.version, parts = n, parts[1:]

@@ -186,6 +186,16 @@ func TestTokens(t *testing.T) {
 		status, e := ask("POST", messages, tt.token, texts(person(1)))
 		assert.Equal(t, []any{tt.status, tt.code, tt.subcode}, []any{status, e.Code, e.Subcode}, tt.token)
 	}
+	for header, want := range map[string]int{"bearer good": 200, "OAuth good": 200, "Bearer": 401, "Basic Z29vZDp4": 401, "good": 401} {
+		req, err := http.NewRequest("POST", s.url+messages, strings.NewReader(texts(person(1))))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", header)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, want, resp.StatusCode, header)
+	}
 	status, e := ask("GET", "/v23.0/102290129340398/message_templates", "sender", "")
 	assert.Equal(t, []any{403, int64(200)}, []any{status, e.Code})
 	s.Advance(2 * time.Hour)
@@ -230,7 +240,7 @@ func TestUnknownThings(t *testing.T) {
 		code, subcode int64
 	}{
 		{"GET", "/v23.0/999", 100, 33}, {"POST", "/v23.0/999/messages", 100, 33}, {"GET", messages, 100, 33}, {"GET", "/v23.0/999/message_templates", 100, 33}, {"DELETE", "/v23.0/999", 100, 33},
-		{"GET", "/v23.0/" + phoneID + "/nothing", 2500, 0}, {"GET", "/v18.0/" + phoneID, 2500, 0}, {"GET", "/v26.0/" + phoneID, 2500, 0}, {"GET", "/v23.1/" + phoneID, 2500, 0}, {"GET", "/vx/" + phoneID, 2500, 0},
+		{"GET", "/v23.0/" + phoneID + "/nothing", 2500, 0}, {"GET", "/v18.0/" + phoneID, 2500, 0}, {"GET", "/v26.0/" + phoneID, 2500, 0}, {"GET", "/v23.1/" + phoneID, 2500, 0}, {"GET", "/vx/" + phoneID, 2500, 0}, {"GET", "/v+23.0/" + phoneID, 2500, 0},
 		{"GET", "/v23.0/", 2500, 0}, {"GET", "/v23.0/a/b/c", 2500, 0}, {"GET", "/..%2f..%2fetc", 2500, 0},
 	} {
 		status, answer := s.do(tt.method, tt.path, "application/json", "{}")

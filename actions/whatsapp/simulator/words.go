@@ -162,6 +162,20 @@ func wording(code int64) (title, details string) {
 	return "", ""
 }
 
+// wanted reads "expected string, got integer" as Meta names what it wants.
+func wanted(message string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(message, "expected "), ",")
+	switch first, _, _ := strings.Cut(kind, " "); first {
+	case "list":
+		return "an array"
+	case "object", "integer":
+		return "an " + first
+	case "string", "number", "boolean":
+		return "a " + first
+	}
+	return kind
+}
+
 // wrong is the refusal of a body that breaks rules: Meta tells of one of them.
 func wrong(found schema.Violations) *refusal {
 	for _, v := range found {
@@ -192,7 +206,7 @@ func wrongBy(v schema.Violation) *refusal {
 	case v.Rule == "messaging-product":
 		return invalid("(#100) Param messaging_product must be one of {whatsapp}")
 	case v.Rule == "type-missing", v.Rule == "message-missing":
-		r := refused(131008, v.Error())
+		r := refused(131008, "Parameter 'type' is mandatory.")
 		if name := field(v.Message); v.Rule == "message-missing" && name != "" {
 			r.details = fmt.Sprintf("Parameter '%s' is mandatory for type '%s'", name, name)
 		}
@@ -202,7 +216,7 @@ func wrongBy(v schema.Violation) *refusal {
 	case v.Rule == "text-body":
 		return invalid("(#100) Param text['body'] must be at most 4096 characters long.")
 	case v.Rule == "type":
-		return invalid(fmt.Sprintf("(#100) Param %s %s", param(v.Path), v.Message))
+		return invalid(fmt.Sprintf("(#100) Param %s must be %s.", param(v.Path), wanted(v.Message)))
 	case v.Rule == "required":
 		return refused(131008, fmt.Sprintf("Parameter '%s' is mandatory for parameter '%s'", field(v.Message), param(v.Path)))
 	case v.Rule == "authentication-user-id":

@@ -250,9 +250,9 @@ func (s *Simulator) PutPerson(p Person) error {
 
 // authorize finds the token of a request: in its header, or in its parameters.
 func (s *Simulator) authorize(g *graphCall) *refusal {
-	value, ok := strings.CutPrefix(g.r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		value, _ = strings.CutPrefix(g.r.Header.Get("Authorization"), "OAuth ")
+	scheme, value, _ := strings.Cut(g.r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "OAuth") {
+		value = ""
 	}
 	if value == "" && g.r.URL.RawQuery != "" {
 		value = g.r.URL.Query().Get("access_token")
