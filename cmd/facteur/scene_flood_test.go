@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,4 +99,77 @@ func (d dripping) Read(p []byte) (int, error) {
 	}
 	p[0] = ' '
 	return 1, nil
+}
+
+// A daemon that is killed again and again starts one run for each message that it took, and
+// that is repeated until it says so: none is lost, none starts two.
+func TestSceneKilledTriggers(t *testing.T) {
+	s := newScene(t)
+	write(t, filepath.Join(s.dir, "inbound.flow.yaml"), `
+flow: inbound
+inputs: {phone: {type: string}, order: {type: string}}
+triggers:
+  - whatsapp_message: {when: 'event.text.startsWith("order ")', inputs: {phone: "${event.from}", order: "${event.text}"}}
+steps:
+  - id: send
+    action: whatsapp.send_message
+    connection: shop
+    unknown_timeout: 1s
+    with: {recipient: "${inputs.phone}", message_type: text, message: {body: "${inputs.order}"}}
+`)
+	s.open("--show-phone-numbers")
+	s.subscribe()
+	const messages = 400
+	var next atomic.Int64
+	var all sync.WaitGroup
+	r := &running{t: t, url: s.url}
+	for range 4 {
+		all.Go(func() {
+			for n := next.Add(1); n <= messages; n = next.Add(1) {
+				body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"106540352242922"},`+
+					`"messages":[{"from":"336%08d","id":"wamid.order%d","timestamp":"%d","type":"text","text":{"body":"order %d"}}]}}]}]}`, n, n, time.Now().Unix(), n)
+				for code, err := r.tryAs(simulator.DefaultAppSecret, body); err != nil || code != http.StatusOK; code, err = r.tryAs(simulator.DefaultAppSecret, body) {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	killed := 0
+	for ; next.Load() < messages || killed < 5; killed++ {
+		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+		s.kill(os.Kill)
+		s.open("--show-phone-numbers")
+	}
+	all.Wait()
+	runs := map[string]int{}
+	require.Eventually(t, func() bool {
+		clear(runs)
+		for _, one := range s.list() {
+			if one.EndedAt.IsZero() {
+				return false
+			}
+			d, err := s.client.Run(t.Context(), one.RunID, 0)
+			require.NoError(t, err)
+			runs[fmt.Sprint(d.Inputs["order"])]++
+		}
+		return len(runs) >= messages
+	}, 30*time.Second, 300*time.Millisecond)
+	twice := 0
+	for order, n := range runs {
+		assert.Equal(t, 1, n, order)
+	}
+	for key, n := range s.api.Keys("f1.") {
+		if n > 1 {
+			twice++
+			t.Errorf("the key %s was accepted %d times", key, n)
+		}
+	}
+	sent := map[string]int{}
+	for _, m := range s.api.Accepted(simulator.Filter{}) {
+		sent[m.Person]++
+	}
+	for to, n := range sent {
+		assert.Equal(t, 1, n, to)
+	}
+	t.Logf("killed: %d, messages: %d, runs: %d, people that got an answer: %d, duplicated: %d", killed, messages, len(runs), len(sent), twice)
 }
