@@ -191,3 +191,23 @@ func (s *Stage) Loaded(after time.Duration, one *host.Schedule, at time.Time) {
 	}
 	s.Tell(after, scheduleSignal, form)
 }
+
+// Make makes a call as a worker does that is given it. reset says that the workflow was
+// reset since.
+func Make(o Options, c call.Call, reset bool) (call.Outcome, error) {
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	h := &Host{opts: o.withDefaults()}
+	env.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: callActivity})
+	one := job{Call: stored.OfCall(c)}
+	if reset {
+		one.Execution = "another"
+	}
+	value, err := env.ExecuteActivity(callActivity, one)
+	if err != nil {
+		return call.Outcome{}, err
+	}
+	var a answer
+	err = value.Get(&a)
+	return a.Outcome.Outcome(), err
+}

@@ -1,7 +1,10 @@
 package temporal_test
 
 import (
+	"context"
+	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -180,4 +183,56 @@ func TestMailbox(t *testing.T) {
 			assert.Equal(t, tt.last, brought[len(brought)-1])
 		})
 	}
+}
+
+// What a worker answers for a call, and whether it makes it.
+func TestCalls(t *testing.T) {
+	noise := make([]byte, 2_000_000)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	text := hex.EncodeToString(noise)
+	for _, tt := range []struct {
+		name, action string
+		reset        bool
+		does         call.Outcome
+		made         bool
+		status       call.Status
+		code         string
+		output       map[string]any
+	}{
+		{"as it is", "test.send", false, accepted, true, call.Succeeded, "", accepted.Output},
+		{"an answer that compresses well", "test.get", false, call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": strings.Repeat("x", 3_000_000)}}, true, call.Succeeded, "", map[string]any{"id": strings.Repeat("x", 3_000_000)}},
+		{"an answer that is too long", "test.get", false, call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": text, "delivery": "accepted"}}, true, call.Failed, "too_large", map[string]any{"delivery": "accepted"}},
+		{"an error that is too long", "test.get", false, call.Outcome{Status: call.Failed, Retryable: true, Error: &call.Error{Code: "131000", Message: text}}, true, call.Failed, "131000", nil},
+		{"after a reset", "test.send", true, accepted, false, call.Unknown, "outcome_unknown", nil},
+		{"after a reset, and it is harmless", "test.get", true, accepted, true, call.Succeeded, "", accepted.Output},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := hosttest.NewWorld()
+			o, made := options(w), false
+			o.Do = func(context.Context, call.Call) call.Outcome { made = true; return tt.does }
+			outcome, err := temporal.Make(o, call.Call{Key: "f1.run.1", Run: "run", Action: tt.action, Attempt: 1, Input: map[string]any{"to": "a"}}, tt.reset)
+			require.NoError(t, err)
+			assert.Equal(t, tt.made, made)
+			assert.Equal(t, tt.status, outcome.Status)
+			if tt.code != "" {
+				assert.Equal(t, tt.code, outcome.Error.Code)
+			}
+			assert.Equal(t, len(tt.output), len(outcome.Output))
+			for name := range tt.output {
+				assert.True(t, tt.output[name] == outcome.Output[name], name)
+			}
+		})
+	}
+}
+
+// A run that comes near what the server takes in all begins nothing new.
+func TestFull(t *testing.T) {
+	w := hosttest.NewWorld()
+	s := temporal.NewStage(options(w), "run")
+	made := s.Calls()
+	s.SetCurrentHistorySize(41 << 20)
+	m := s.Run(w.Compile(t, "flow: one\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"), machine.Version, nil)
+	require.NotNil(t, m)
+	assert.Equal(t, machine.Cancelled, m.Result().Status)
+	assert.Empty(t, *made)
 }
