@@ -229,7 +229,7 @@ func (l *newsLog) Handle(_ context.Context, r slog.Record) error {
 		case "kind", "action", "class", "meta_code": // the page shows them
 			return true
 		case "run":
-			text = text[:min(len(text), 6)] // enough to tell a few runs apart
+			text = text[max(0, len(text)-6):] // enough to tell a few runs apart: ids begin with their time
 		case "attempts":
 			if text == "1" {
 				return true

@@ -80,7 +80,7 @@ steps:
 	d := developingIn(t, dir)
 	greet := func(params string) (page string) {
 		_, page, query := d.run("greet", map[string]string{"params": params})
-		d.log.wait(t, `run  run `+query[strings.LastIndex(query, "=")+1:][:6]+`  flow greet  status (\w+)`)
+		d.log.wait(t, `run  run `+query[len(query)-6:]+`  flow greet  status (\w+)`)
 		return page + d.get("/dev/live"+query)
 	}
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "Bonjour Ada")

@@ -156,6 +156,6 @@ func anonymous(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: anonymous FILE")
 	}
-	text := regexp.MustCompile(`[a-z2-7]{26}`).ReplaceAllString(ts.ReadFile("stdout"), "RUN")
+	text := regexp.MustCompile(`[0-9a-v]{26}`).ReplaceAllString(ts.ReadFile("stdout"), "RUN")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 }
