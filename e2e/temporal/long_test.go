@@ -67,6 +67,9 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	report, err := h.Get(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Len(t, report.Calls, calls)
+	require.NoError(t, h.Stop(context.Background()))
+	h, err = facteur.Open(t.Context(), o) // which has to go through all of it
+	require.NoError(t, err)
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "yes"}}))
 	result, err := h.Wait(t.Context(), run.ID)
 	require.NoError(t, err)
