@@ -203,8 +203,12 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ..
 	if err := h.memo(s.execution.Memo, printMemo, &print); err != nil {
 		return err
 	}
+	taskTime := h.taskTime()
+	if len(in.Pages) > 0 {
+		taskTime = pagedTaskTime
+	}
 	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: s.id(), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: h.taskTime(),
+		ID: s.id(), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: taskTime,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,

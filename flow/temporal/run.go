@@ -71,7 +71,7 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 		}
 	}
 	if err := r.remember(); err != nil {
-		return nil, err
+		panic(err.Error())
 	}
 	r.listen(ctx)
 	if err := r.begin(); err != nil {
@@ -128,8 +128,6 @@ func (r *runner) loop() (*record, error) {
 		if !r.sel.HasPending() {
 			r.show()
 			r.answerHeard()
-		}
-		if !r.sel.HasPending() {
 			r.sent = 0 // what was decided is handed over before anything comes
 		}
 		r.sel.Select(r.ctx)
