@@ -201,6 +201,8 @@ func TestRefusals(t *testing.T) {
 		{"an object for a list", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":{}}}`, 100, "(#100) Param template['components'] must be an array.", ""},
 		{"no text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text"}`, 131008, "(#131008) Required parameter is missing", "'text'"},
 		{"no body", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{}}`, 131008, "(#131008) Required parameter is missing", "'body'"},
+		{"an empty text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":""}}`, 100, "(#100) The parameter text['body'] is required.", ""},
+		{"a blank text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":" "}}`, 100, "(#100) The parameter text['body'] is required.", ""},
 		{"a long text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"` + strings.Repeat("x", 4097) + `"}}`, 100, "(#100) Param text['body'] must be at most 4096 characters long.", ""},
 		{"an unknown key", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x","bodi":1}}`, 100, "(#100) Invalid parameter", `Unexpected key "bodi" on param "text".`},
 		{"an unknown key above", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x"},"ttl":1}`, 100, "(#100) Invalid parameter", `Unexpected key "ttl".`},

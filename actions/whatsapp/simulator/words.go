@@ -213,6 +213,8 @@ func wrongBy(v schema.Violation) *refusal {
 		return r
 	case v.Rule == "message-type":
 		return invalid("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - " + strings.TrimSuffix(v.Message, " is not one of the allowed values") + ".")
+	case v.Rule == "text-body-blank", v.Rule == "text-body" && v.Message == "must not be empty":
+		return missing("text['body']")
 	case v.Rule == "text-body":
 		return invalid("(#100) Param text['body'] must be at most 4096 characters long.")
 	case v.Rule == "type":
