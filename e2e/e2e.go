@@ -5,10 +5,11 @@
 // Vault and Temporal are built into the tests, PostgreSQL and Chromium come from the machine
 // (Debian: postgresql-15, chromium):
 //
-//	cd e2e && E2E=1 go test -mod=mod ./...
+//	cd e2e && E2E=1 go test -mod=mod -p 1 ./...
 //
-// Without E2E=1 a test whose server is not there is skipped. The first build takes a while:
-// some twelve minutes of one processor, and 3 GB of memory. Do not tidy the module: Vault
+// Without E2E=1 a test whose server is not there is skipped; -p 1 leaves the machine to one
+// folder at a time. Node.js 20.19 and npm bring clients of the Cloud API, and axe-core. The
+// first build takes a while: some 25 minutes of one processor, and 3 GB of memory. Do not tidy the module: Vault
 // needs replacements and one older version, see go.mod.
 //
 // What a run costs, beside a bare loop of requests and a Temporal workflow by hand, the
