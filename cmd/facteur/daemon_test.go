@@ -62,7 +62,7 @@ func (l *lines) String() string {
 }
 
 // wait returns once the pattern matches, with what its group holds.
-func (l *lines) wait(t *testing.T, pattern string) string {
+func (l *lines) wait(t testing.TB, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	timer := time.AfterFunc(20*time.Second, func() {

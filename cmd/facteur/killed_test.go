@@ -101,7 +101,7 @@ type process struct {
 	client *server.Client
 }
 
-func spawn(t *testing.T, dir string) *process {
+func spawn(t testing.TB, dir string) *process {
 	t.Helper()
 	log := newLines()
 	p := &process{Cmd: exec.Command("facteur", "serve", dir, "--listen", "127.0.0.1:0")}

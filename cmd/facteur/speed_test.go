@@ -19,6 +19,7 @@ import (
 	"facteur/actions"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/host"
+	"facteur/flow/journal"
 	"facteur/flow/machine"
 	"facteur/server"
 
@@ -49,7 +50,9 @@ func phoneOf(n int) string  { return fmt.Sprintf("+336%08d", n%100_000_000) }
 // BenchmarkDaemon compares, against one simulator in this process and with one load
 // generator, a bare net/http loop with durable runs of one step: started in the process
 // and waited for, and started through the API, which answers once they are durable. The
-// daemon is the whole one, with its ledger, its seals, its log and its metrics.
+// daemon is the whole one, with its ledger, its seals, its log and its metrics. At the end
+// one in a process of its own is killed under the same load, and every run that it
+// acknowledged has to be in its journal.
 func BenchmarkDaemon(b *testing.B) {
 	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{Sent: -1, Delivered: -1}}})
 	require.NoError(b, err)
@@ -66,11 +69,17 @@ func BenchmarkDaemon(b *testing.B) {
 		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) {
 			bare = together(b, beside, func(n int) error {
 				body := fmt.Sprintf(`{"messaging_product":"whatsapp","recipient_type":"individual","to":%q,"type":"text","text":{"body":"Bonjour %d"}}`, phoneOf(n), n)
-				return send(client, graph.URL+"/v23.0/"+senderOf(n)+"/messages", body)
+				_, err := send(client, graph.URL+"/v23.0/"+senderOf(n)+"/messages", body)
+				return err
 			}, nil)
 		})
 		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
 			d := benchDaemon(b, graph.URL)
+			if beside == 1 {
+				synced, err := d.engine.(*localEngine).journal.Synchronous(b.Context())
+				require.NoError(b, err)
+				b.Logf("PRAGMA synchronous = %d (2 is FULL)", synced)
+			}
 			p := d.flows.Plan("note")
 			rate := together(b, beside, func(n int) error {
 				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
@@ -90,8 +99,8 @@ func BenchmarkDaemon(b *testing.B) {
 			d := benchDaemon(b, graph.URL)
 			before := api.Counts().Accepted
 			rate := together(b, beside, func(n int) error {
-				body := fmt.Sprintf(`{"inputs":{"sender":%q,"phone":%q,"name":"%d"}}`, senderOf(n), phoneOf(n), n)
-				return send(client, d.door.url+"/v1/flows/note/runs", body)
+				_, err := begin(client, d.door.url, n)
+				return err
 			}, func() {
 				for api.Counts().Accepted < before+b.N && !b.Failed() {
 					time.Sleep(time.Millisecond)
@@ -100,17 +109,71 @@ func BenchmarkDaemon(b *testing.B) {
 			b.ReportMetric(rate/bare, "of-bare")
 		})
 	}
+	b.Run("killed", func(b *testing.B) {
+		acknowledged, lost := killed(b, client, graph.URL) // once, however often it is asked for
+		b.ReportMetric(float64(acknowledged), "acknowledged")
+		b.ReportMetric(float64(lost), "lost")
+		b.ReportMetric(0, "ns/op")
+	})
+	require.Zero(b, api.Counts().Repeated, "no message is sent twice")
 }
 
-// benchDaemon runs the daemon of a project with one flow.
-func benchDaemon(b *testing.B, graph string) *daemon {
+// killed kills a daemon while 64 clients start runs, and looks in its journal for those that
+// it acknowledged.
+func killed(b *testing.B, client *http.Client, graph string) (acknowledged, lost int) {
+	dir := benchProject(b, graph)
+	child := spawn(b, dir)
+	plate, _ := readDoorplate(filepath.Join(dir, "data"))
+	var mu sync.Mutex
+	var runs []string
+	var all sync.WaitGroup
+	for c := range 64 {
+		all.Go(func() {
+			for n := c; ; n += 64 {
+				run, err := begin(client, plate.URL, n)
+				if err != nil {
+					return // it is dead: nobody knows whether it was taken
+				}
+				mu.Lock()
+				runs = append(runs, run)
+				enough := len(runs) == 2000
+				mu.Unlock()
+				if enough {
+					_ = child.Process.Kill()
+				}
+			}
+		})
+	}
+	all.Wait()
+	_ = child.Wait() // it was killed
+	j, err := journal.OpenSQLite(filepath.Join(dir, "data", journalName))
+	require.NoError(b, err)
+	defer j.Close()
+	for _, run := range runs {
+		if _, _, err := j.Load(b.Context(), run); err != nil {
+			b.Errorf("the run %s was acknowledged: %v", run, err)
+			lost++
+		}
+	}
+	return len(runs), lost
+}
+
+// benchProject writes a project with one flow.
+func benchProject(b *testing.B, graph string) (dir string) {
 	b.Helper()
-	dir := b.TempDir()
+	dir = b.TempDir()
 	b.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", simulatedToken)
 	b.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", simulator.DefaultAppSecret)
 	project := fmt.Sprintf("connections: {shop: {app: WHATSAPP, base_url: %q}}\n", graph)
 	require.NoError(b, os.WriteFile(filepath.Join(dir, projectName), []byte(project), 0o600))
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "note.flow.yaml"), []byte(sendsNote), 0o600))
+	return dir
+}
+
+// benchDaemon runs a daemon in this process.
+func benchDaemon(b *testing.B, graph string) *daemon {
+	b.Helper()
+	dir := benchProject(b, graph)
 	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	require.NoError(b, err)
 	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log}
@@ -133,24 +196,38 @@ func benchDaemon(b *testing.B, graph string) *daemon {
 	return d
 }
 
+// begin starts a run through the API, and returns its id.
+func begin(client *http.Client, url string, n int) (run string, err error) {
+	text, err := send(client, url+"/v1/flows/note/runs", fmt.Sprintf(`{"inputs":{"sender":%q,"phone":%q,"name":"%d"}}`, senderOf(n), phoneOf(n), n))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(text), `"run_id":"`)
+	run, _, found := strings.Cut(rest, `"`)
+	if !found {
+		err = fmt.Errorf("no run in %s", text)
+	}
+	return run, err
+}
+
 // send posts and reads the answer.
-func send(client *http.Client, url, body string) error {
+func send(client *http.Client, url, body string) ([]byte, error) {
 	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+simulatedToken)
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode > 299 {
 		err = fmt.Errorf("%d: %s", resp.StatusCode, text)
 	}
-	return err
+	return text, err
 }
 
 // together does b.N things, so many at the same time, and tells how many a second, how

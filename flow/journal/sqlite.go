@@ -149,6 +149,15 @@ func (j *SQLite) Note(ctx context.Context, kind, name string, body json.RawMessa
 // never overwritten. The copy can be opened as a journal.
 func (j *SQLite) Backup(ctx context.Context, path string) error { return j.file.Backup(ctx, path) }
 
+// Synchronous tells how much SQLite does so that what is written survives a crash: its
+// PRAGMA synchronous, of the connection that writes. 2 is FULL: each commit is synced.
+func (j *SQLite) Synchronous(ctx context.Context) (level int, err error) {
+	err = j.file.Outside(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "PRAGMA synchronous", func(row *sqlite.Stmt) { level = row.ColumnInt(0) })
+	})
+	return level, err
+}
+
 // Close implements Journal.
 func (j *SQLite) Close() error { return j.file.Close() }
 
