@@ -28,7 +28,7 @@ const (
 func (n numbers) learn(v any, name string) {
 	switch v := v.(type) {
 	case string:
-		if digits, ok := wholeNumber(v); ok && (v[0] == numberPrefix || isContact(name)) {
+		if digits, ok := wholeNumber(v); ok && (v[0] == numberPrefix || isContact(name) && isBare(v)) {
 			n[digits] = true
 		}
 	case map[string]any:
@@ -62,6 +62,12 @@ func wholeNumber(s string) (digits string, ok bool) {
 	return digits, len(digits) >= leastDigits && len(digits) <= mostContact && length == len(strings.TrimPrefix(s, "+"))
 }
 
+// isBare tells of a number without a plus that it is no date: those have separators, and
+// numbers that have them begin with 0.
+func isBare(s string) bool {
+	return s[0] == '0' || s[0] != numberPrefix && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
+}
+
 // leadingNumber gives the digits that a text begins with, without what people write between
 // them, and how much of the text that is. What would make too many digits is left out.
 func leadingNumber(s string) (digits string, length int) {
@@ -87,7 +93,7 @@ func leadingNumber(s string) (digits string, length int) {
 func (n numbers) value(v any, name string) any {
 	switch v := v.(type) {
 	case string:
-		if digits, ok := wholeNumber(v); ok && isContact(name) && v[0] != numberPrefix {
+		if digits, ok := wholeNumber(v); ok && isContact(name) && isBare(v) {
 			return starred(digits)
 		}
 		return n.text(v)
