@@ -160,3 +160,16 @@ func TestAHangEndsWithTheSimulator(t *testing.T) {
 	require.NoError(t, s.Close())
 	assert.Error(t, <-ended)
 }
+
+// TestScenesThatCannotBeRead: who wrote the file is told where, and in no word of Go.
+func TestScenesThatCannotBeRead(t *testing.T) {
+	for text, want := range map[string]string{
+		"[\n  {\"do\": drop}]": "line 2, column 10: invalid character 'd' looking for beginning of value",
+		`{"é": 1}`:             `unknown field "é"`,
+		"[{\"do\": \"drop\", \"nth\": \"first\"}]": "line 1, column 30: nth: a string does not belong there",
+		`[] x`: "more follows the JSON value",
+	} {
+		_, err := simulator.ReadScene([]byte(text))
+		assert.EqualError(t, err, want, text)
+	}
+}

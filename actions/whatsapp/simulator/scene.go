@@ -3,9 +3,12 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"facteur/flow/schema"
 )
@@ -172,12 +175,28 @@ func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return err
+		return readable(text, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return fmt.Errorf("more follows the JSON value")
 	}
 	return nil
+}
+
+// readable says where JSON is wrong, and not into which Go type it does not fit.
+func readable(text []byte, err error) error {
+	at := func(offset int64) string {
+		before := text[:min(max(offset, 0), int64(len(text)))]
+		line := bytes.Count(before, []byte("\n")) + 1
+		return fmt.Sprintf("line %d, column %d", line, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]))
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("%s: %w", at(e.Offset), e)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s: %s: a %s does not belong there", at(e.Offset), e.Field, e.Value)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
 func (s Scene) check() error {
