@@ -134,7 +134,8 @@ func (d *Daemon) Client() *server.Client { return d.client }
 func (d *Daemon) Start() {
 	t, c := d.cluster.t, d.cluster
 	t.Helper()
-	d.Log = &Lines{}
+	log := &Lines{}
+	d.Log = log
 	d.process = exec.Command(c.program, "serve", c.dir, "--listen", d.Listen, "--show-phone-numbers")
 	d.process.Stdout, d.process.Stderr = d.Log, d.Log
 	d.process.Env = d.env()
@@ -147,7 +148,7 @@ func (d *Daemon) Start() {
 	t.Cleanup(func() {
 		d.Kill()
 		if t.Failed() {
-			t.Logf("%s:\n%s", d.name, d.Log.Last(20_000))
+			t.Logf("%s:\n%s", d.name, log.Last(20_000))
 		}
 	})
 	for end := time.After(time.Minute); !d.Log.Has(`msg=ready url=`); {

@@ -184,7 +184,10 @@ func TestScenes(t *testing.T) {
 			for _, one := range d.Calls {
 				if one.Outcome != nil && one.Outcome.Status == "unknown" {
 					doubts++
-					t.Logf("%s: %+v", one.Key, one.Outcome)
+					t.Logf("%s: %+v", one.Key, one.Outcome.Error)
+					for _, e := range d.Journal {
+						t.Logf("%s %s %s", e.At.Format(time.StampMicro), e.Kind, e.Data)
+					}
 				}
 			}
 		}

@@ -15,6 +15,9 @@ import (
 
 // call is the activity that makes a call, once.
 func (h *Host) call(ctx context.Context, one job) (answer, error) {
+	if !h.intake.begin(activity.GetInfo(ctx).TaskToken) {
+		return answer{}, errGivenBack
+	}
 	c := one.Call.Call()
 	if sig := h.opts.Catalog.Action(c.Action); sig != nil {
 		if coerced, found := sig.In.Coerce(c.Input); found.Err() == nil {

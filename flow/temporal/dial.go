@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
 )
 
 // A ServerError says that the server did not do what it was asked when a host was opened.
@@ -53,13 +54,17 @@ func IsAway(err error) bool {
 	return errors.As(err, &away) || errors.As(err, &late) || errors.As(err, &full) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// dial reaches the server, and makes sure that the namespace is there.
-func dial(ctx context.Context, o Options) (client.Client, error) {
+// dial reaches the server, and makes sure that the namespace is there. in sees what it
+// hands to workers; nil: there are none.
+func dial(ctx context.Context, o Options, in *intake) (client.Client, error) {
 	data := newConverter(o)
 	options := client.Options{
 		HostPort: o.Address, Namespace: o.Namespace, Logger: quietly{o.Log},
 		DataConverter: data, FailureConverter: failures(data),
 		ConnectionOptions: client.ConnectionOptions{TLS: o.TLS},
+	}
+	if in != nil {
+		options.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(in.intercept)}
 	}
 	if o.APIKey != nil {
 		options.Credentials = client.NewAPIKeyDynamicCredentials(o.APIKey)

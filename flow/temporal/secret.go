@@ -34,7 +34,7 @@ func (e *KeyError) Unwrap() error { return e.err }
 // It is there for what Open is given; of o only what leads to the server and seals matters.
 func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, error) {
 	o = o.withDefaults()
-	c, err := dial(ctx, o)
+	c, err := dial(ctx, o, nil)
 	if err != nil {
 		return nil, err
 	}

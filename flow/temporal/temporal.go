@@ -110,6 +110,7 @@ type Host struct {
 	senders senders
 	buckets buckets
 	under   underWay
+	intake  *intake
 	begun   func(*runner) // is told of each run that begins; for replays. nil: nobody is told
 
 	mu       sync.Mutex
@@ -127,10 +128,10 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 		return nil, errors.New("a host on Temporal needs the address of the server, Do, Catalog and Restore")
 	}
 	o = o.withDefaults()
-	h := &Host{opts: o}
+	h := &Host{opts: o, intake: newIntake()}
 	h.life, h.die = context.WithCancel(context.Background())
 	var err error
-	if h.client, err = dial(ctx, o); err != nil {
+	if h.client, err = dial(ctx, o, h.intake); err != nil {
 		return nil, err
 	}
 	if err := h.open(ctx); err != nil {
@@ -205,18 +206,22 @@ func (h *Host) Stop(ctx context.Context) error {
 	if again {
 		return nil
 	}
-	done := make(chan struct{})
+	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		h.senders.stop()
 		h.worker.Stop()
 	}()
+	var back sync.WaitGroup
+	back.Go(func() { h.giveBack(ctx, over) })
 	var err error
 	select {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	close(over)
+	back.Wait()
 	h.die()
 	h.beside.Wait()
 	h.client.Close()
