@@ -100,8 +100,8 @@ var tales = []tale{
 		require.NoError(h, h.Settle(h.Context(), h.run, "send", host.Settlement{Happened: true, ID: "wamid"}))
 	}},
 	{name: "continued", flow: "steps:\n  - foreach: '${lists.range(120)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.get, with: {to: '${string(n)}'}}]\n  - {wait: 10ms}\n"},
-	{name: "filed", flow: "steps:\n  - foreach: '${lists.range(60)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}]\n"},
-	{name: "paged", flow: "steps:\n  - foreach: '${lists.range(130)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}]\n  - {wait: 10ms}\n"},
+	{name: "filed", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(60)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n"},
+	{name: "paged", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(130)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n  - {wait: 10ms}\n"},
 	{name: "concurrency", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"},
 }
 
@@ -114,7 +114,7 @@ func TestHistories(t *testing.T) {
 		t.Run(tale.name, func(t *testing.T) {
 			w := hosttest.NewWorld()
 			o := plain(options(server.Address, "golden", w))
-			o.Queue = "golden-" + tale.name
+			o.Queue, o.Lost = "golden-"+tale.name, 10*time.Second
 			o.Restore = func(name string, sources map[string]string) (*plan.Plan, error) {
 				p, diags := plan.Restore(name, sources, plan.Library{Catalog: w})
 				return p, diags.Err()

@@ -25,6 +25,7 @@ import (
 //
 //	E2E_CALLS=20000 go test -mod=mod ./temporal -run ManyCalls -v
 func TestManyCalls(t *testing.T) {
+	t.Parallel()
 	calls := 400
 	if text := os.Getenv("E2E_CALLS"); text != "" {
 		var err error
@@ -85,6 +86,41 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	assert.Len(t, report.Calls, calls+2)
 	for key, n := range w.Made() {
 		assert.Equal(t, 1, n, key)
+	}
+	require.NoError(t, h.Stop(context.Background()))
+}
+
+// More calls at once than the server allows for, or of longer inputs than it takes together,
+// wait for their turn.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	server := temporal.StartAsIs(t)
+	server.Namespace(t, "once")
+	w := hosttest.NewWorld()
+	o := options(server.Address, "once", w)
+	o.Lost = 20 * time.Second
+	h, err := facteur.Open(t.Context(), o)
+	require.NoError(t, err)
+	for _, tt := range []struct{ calls, bytes int }{{550, 10}, {15, 100_000}} {
+		p := w.Compile(t, `flow: once
+inputs: {n: {type: integer}, text: {type: string}}
+steps:
+  - foreach: '${lists.range(4)}'
+    as: group
+    concurrency: 4
+    steps:
+      - foreach: '${lists.range(inputs.n)}'
+        as: i
+        concurrency: 1000
+        steps: [{id: get, action: test.get, with: {to: '${string(i)}', text: '${inputs.text}'}}]
+`)
+		before := len(w.Made())
+		run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"n": int64(tt.calls), "text": strings.Repeat("x", tt.bytes)}})
+		require.NoError(t, err)
+		result, err := h.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+		assert.Equal(t, machine.Succeeded, result.Status)
+		assert.Len(t, w.Made(), before+4*tt.calls)
 	}
 	require.NoError(t, h.Stop(context.Background()))
 }

@@ -30,6 +30,7 @@ func openHost(t *testing.T, o facteur.Options) *facteur.Host {
 // An operator who resets a workflow to its beginning has nothing sent twice: what may have
 // been sent is unknown until news of it come.
 func TestReset(t *testing.T) {
+	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "reset")
 	w := hosttest.NewWorld()
@@ -78,6 +79,7 @@ steps:
 
 // A run of a version that no daemon knows stands still, and the log says why.
 func TestRunOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "version")
 	var mu sync.Mutex
@@ -108,6 +110,7 @@ func (w writer) Write(text []byte) (int, error) {
 
 // Two daemons are asked for the same at the same time.
 func TestAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "both")
 	w := hosttest.NewWorld()
@@ -163,6 +166,7 @@ func TestAtTheSameTime(t *testing.T) {
 // The server ends and comes back while calls are under way: nothing is sent twice, and the
 // run goes on.
 func TestServerRestart(t *testing.T) {
+	t.Parallel()
 	server := temporal.StartLasting(t, nil)
 	w := hosttest.NewWorld()
 	o := options(server.Address, server.Namespace, w)
@@ -191,6 +195,7 @@ func TestServerRestart(t *testing.T) {
 // An operator who terminates a workflow leaves nobody in doubt: what was under way is
 // unknown, is listed and can be settled.
 func TestTerminated(t *testing.T) {
+	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "terminated")
 	w := hosttest.NewWorld()
