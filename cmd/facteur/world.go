@@ -58,12 +58,7 @@ func (w *world) options(hard context.Context) local.Options {
 // finishing makes calls that a cancelled run lets finish, within their time-out: what
 // became of a request that is cut off, nobody knows. Only hard cuts them off.
 func finishing(hard context.Context, do call.Do) call.Do {
-	return func(ctx context.Context, c call.Call) call.Outcome {
-		ctx, end := context.WithCancel(context.WithoutCancel(ctx))
-		defer end()
-		defer context.AfterFunc(hard, end)()
-		return do(ctx, c)
-	}
+	return func(_ context.Context, c call.Call) call.Outcome { return do(hard, c) }
 }
 
 // testToken is the token of every connection that is not real.
