@@ -41,6 +41,44 @@ func count(t *testing.T, read func(context.Context, func(*sqlite.Conn) error) er
 	return n
 }
 
+// A look does not wait for what is being written, and says what is wrong with the file.
+func TestPeek(t *testing.T) {
+	f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
+	require.NoError(t, f.Write(t.Context(), true, 1, note("first")))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				assert.Equal(t, 1, count(t, f.Peek))
+			}
+		})
+	}
+	all.Wait()
+	held := make(chan struct{})
+	go f.Write(context.Background(), false, 1, func(conn *sqlite.Conn) error {
+		defer close(held)
+		assert.Equal(t, 1, count(t, f.Peek), "while the writer is busy")
+		return note("second")(conn)
+	})
+	<-held
+
+	broken := errors.New("this went wrong")
+	err := f.Peek(t.Context(), func(*sqlite.Conn) error { return broken })
+	require.ErrorIs(t, err, broken)
+	require.ErrorAs(t, err, new(*sqlitefile.DiskError))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	busy, done := make(chan struct{}), make(chan struct{})
+	for range 2 { // all who could look
+		go f.Peek(context.Background(), func(*sqlite.Conn) error { busy <- struct{}{}; <-done; return nil })
+		<-busy
+	}
+	require.ErrorIs(t, f.Peek(gone, nil), context.Canceled)
+	close(done)
+	require.NoError(t, f.Close())
+	require.ErrorIs(t, f.Peek(t.Context(), nil), sqlitefile.ErrClosed)
+}
+
 // What was written is read, however it was written.
 func TestWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.db")

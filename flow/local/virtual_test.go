@@ -105,3 +105,26 @@ steps:
 		})
 	}
 }
+
+// Runs that begin later have later ids, so that a journal keeps together what it reads
+// together.
+func TestIdsInOrder(t *testing.T) {
+	clock := virtual()
+	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
+		_ = clock.Sleep(context.Background(), time.Hour)
+		return call.Outcome{Status: call.Succeeded}
+	}})
+	p := compile(t, `
+flow: f
+steps:
+  - {action: test.work, with: {takes: 2s}, timeout: 2h}
+`)
+	last := ""
+	for range 3 {
+		r, err := h.Run(t.Context(), p, local.Start{})
+		require.NoError(t, err)
+		assert.Greater(t, r.Run, last)
+		assert.Len(t, r.Run, 26)
+		last = r.Run
+	}
+}

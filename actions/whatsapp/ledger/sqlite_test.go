@@ -14,6 +14,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
+	"facteur/flow/call"
 	"facteur/sqlitefile"
 )
 
@@ -146,6 +147,27 @@ func TestDiskFails(t *testing.T) {
 	found, err = openSQLite(t, path, nil).Receipts(t.Context(), "f1.a.1")
 	require.NoError(t, err)
 	require.Len(t, found, stored)
+}
+
+// Who does not wait is told of receipts all the same, once; what is told is stored in order.
+func TestTell(t *testing.T) {
+	l := openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), nil)
+	_, err := l.Apply(t.Context(), ledgertest.Status("wamid.1", "failed", ""))
+	require.NoError(t, err)
+	told := make(chan call.Receipt, 4)
+	receive := func(r call.Receipt) { told <- r }
+	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
+	r := <-told
+	require.Equal(t, "f1.a.1", r.Key)
+	require.Equal(t, "failed", r.State)
+	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
+	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.b.1", "wamid.2"), receive))
+	m, ok, err := l.Message(t.Context(), "wamid.2")
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, "f1.b.1", m.Call)
+	require.NoError(t, l.Close())
+	require.Empty(t, told)
 }
 
 // TestUnusable opens what is no ledger.
