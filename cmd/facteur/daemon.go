@@ -38,7 +38,7 @@ type daemon struct {
 	actions *actions.Set
 	metrics *server.Metrics
 	starter *trigger.Starter
-	silence whatsapp.Silence
+	silence listener
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
 	door    *entrance
@@ -139,7 +139,7 @@ func (d *daemon) openActions() (err error) {
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {
-			d.silence.Sent(a.Sender, time.Now())
+			d.silence.sentOne(a.Sender, a.MessageID, time.Now())
 		}
 		told(ctx, a)
 	}

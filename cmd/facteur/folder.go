@@ -82,7 +82,11 @@ func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
 		f.views = append(f.views, local.NewViewer(j, one))
 	}
 	if len(f.views) == 0 {
-		return nil, surroundings(errors.New("no runs are kept in "+shown(dir)), "see data: in "+projectName)
+		hint := "see data: in " + projectName
+		if p.Server.Engine == onTemporal {
+			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
+		}
+		return nil, surroundings(errors.New("no runs are kept in "+shown(dir)), hint)
 	}
 	return f, nil
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/server"
 
@@ -132,9 +133,22 @@ func TestUpkeep(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 3, api.Counts().Accepted)
-	silent := d.silence.Senders(time.Now().Add(11 * time.Minute))
+	silent := d.silence.silent(t.Context(), d.ledger, time.Now().Add(11*time.Minute))
 	require.Len(t, silent, 1)
 	assert.Equal(t, "106540352242922", silent[0].Sender)
+
+	// Another daemon that shares the ledger is told.
+	id := api.Messages(simulator.Filter{})[0].ID
+	_, err := d.ledger.Apply(t.Context(), whatsapp.Notification{Kind: "status", MessageID: id, PhoneNumberID: "106540352242922", Status: "sent", To: grace, Timestamp: time.Now()})
+	require.NoError(t, err)
+	for _, told := range []struct {
+		message string
+		silent  int
+	}{{id, 0}, {"wamid.other", 1}} {
+		d.silence = listener{}
+		d.silence.sentOne("106540352242922", told.message, time.Now())
+		assert.Len(t, d.silence.silent(t.Context(), d.ledger, time.Now().Add(11*time.Minute)), told.silent)
+	}
 
 	d.prune(t.Context())
 	list, err := client.Runs(t.Context(), server.Query{})

@@ -33,7 +33,7 @@ func (d *daemon) upkeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-minute.C:
-			d.warnOfSilence()
+			d.warnOfSilence(ctx)
 		case <-hour.C:
 			d.prune(ctx)
 		case <-d.changed:
@@ -46,15 +46,6 @@ func (d *daemon) upkeep(ctx context.Context) {
 		case <-shift.C:
 			d.inspect(ctx)
 		}
-	}
-}
-
-// warnOfSilence says whose messages no webhook tells of: lost answers cannot be settled
-// then, and nobody hears of undelivered messages.
-func (d *daemon) warnOfSilence() {
-	for _, one := range d.silence.Senders(time.Now()) {
-		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
-			"hint", "see where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")
 	}
 }
 
