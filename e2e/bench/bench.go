@@ -41,6 +41,7 @@ type way struct {
 	unknown    int              // of the runs
 	turns      map[int][]turn   // by how many at once
 	grew       map[string]int64 // files and databases, in bytes, by name
+	writes     int64            // of history shards
 	kept       child.Sizes      // what the Temporal server says of one run
 }
 
@@ -246,6 +247,7 @@ func (b *bench) take(w *way, at int) error {
 	for name, size := range after.files {
 		w.grew[name] += size - before.files[name]
 	}
+	w.writes += after.writes - before.writes
 	n := time.Duration(max(answer.Runs, 1))
 	w.runs += answer.Runs
 	w.unknown += answer.Unknown
@@ -258,6 +260,7 @@ type use struct {
 	own, server, simulator time.Duration
 	accepted               int              // messages
 	files                  map[string]int64 // how large they are
+	writes                 int64
 }
 
 func (b *bench) used(w *way) (u use, err error) {
@@ -274,7 +277,7 @@ func (b *bench) used(w *way) (u use, err error) {
 	} else {
 		stores, problems[4] = w.load.Order(child.Order{})
 	}
-	u.files = stores.Sizes.Files
+	u.files, u.writes = stores.Sizes.Files, stores.Sizes.Writes
 	return u, errors.Join(problems[:]...)
 }
 

@@ -76,6 +76,9 @@ func (b *bench) reportServer(w io.Writer) {
 		if one.kept.Events > 0 {
 			kept = append(kept, fmt.Sprintf("%.0f events of history, %.0f bytes by the server's count", one.kept.Events, one.kept.HistoryBytes))
 		}
+		if one.writes > 0 {
+			kept = append(kept, fmt.Sprintf("%.1f writes of its history shard", float64(one.writes)/float64(max(one.runs, 1))))
+		}
 		for _, name := range slices.Sorted(maps.Keys(one.grew)) {
 			if per := float64(one.grew[name]) / float64(max(one.runs, 1)); per >= 1 {
 				kept = append(kept, fmt.Sprintf("%s %.0f bytes", name, per))
@@ -85,7 +88,7 @@ func (b *bench) reportServer(w io.Writer) {
 			fmt.Fprintf(w, "\nOf each run of %s there stay: %s.\n", one.name, strings.Join(kept, "; "))
 		}
 		if one.unknown > 0 {
-			fmt.Fprintf(w, "\nOf %d of %d runs of %s nobody knows whether they sent.\n", one.unknown, one.runs, one.name)
+			fmt.Fprintf(w, "\nOf the %d runs of %s there are %d of which nobody knows whether they sent.\n", one.runs, one.name, one.unknown)
 		}
 	}
 	for _, f := range b.facts {

@@ -48,6 +48,7 @@ type Sizes struct {
 	Events       float64          `json:"events,omitempty"`        // of the history of one run
 	HistoryBytes float64          `json:"history_bytes,omitempty"` // as the Temporal server counts it
 	Files        map[string]int64 `json:"files,omitempty"`         // bytes, by name
+	Writes       int64            `json:"writes,omitempty"`        // of history shards, each a commit
 }
 
 // A Process is a child, in the eyes of its parent.

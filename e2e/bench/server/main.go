@@ -53,7 +53,9 @@ func begin(s child.Setup) (subject *child.Subject, err error) {
 		}
 		subject.Look = func(a *child.Answer) (err error) {
 			a.CPU, a.Memory = db.CPU(), memoryOf(db)
-			a.Sizes.Files, err = sizes(db, filepath.Base(ledger))
+			if a.Sizes.Files, err = sizes(db, filepath.Base(ledger)); err == nil {
+				a.Sizes.Writes, err = shardWrites(db)
+			}
 			return err
 		}
 	default:
@@ -88,6 +90,19 @@ func sizes(db *postgres.Server, ledger string) (map[string]int64, error) {
 	}
 	out["wal"] = wal
 	return out, nil
+}
+
+// shardWrites is how often the state of a workflow was written. A history shard does that
+// one after the other, and waits for the commit.
+func shardWrites(db *postgres.Server) (n int64, err error) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, db.URL(temporal.RunsDatabase))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	err = conn.QueryRow(ctx, "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'executions'").Scan(&n)
+	return n, err
 }
 
 // memoryOf is what the processes of a server have in the machine's memory, that which they
