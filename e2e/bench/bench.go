@@ -38,7 +38,8 @@ type way struct {
 	startup    time.Duration
 	idle, busy int64 // memory, in bytes, before any run and after all of them
 	runs       int
-	unknown    int              // of the runs
+	unknown    int              // of the runs …
+	unsent     int              // … and those of these that sent nothing, which the simulator alone knows
 	turns      map[int][]turn   // by how many at once
 	grew       map[string]int64 // files and databases, in bytes, by name
 	writes     int64            // of history shards
@@ -241,7 +242,8 @@ func (b *bench) take(w *way, at int) error {
 	if err != nil {
 		return err
 	}
-	if sent := after.accepted - before.accepted; sent > answer.Runs || sent < answer.Runs-answer.Unknown {
+	sent := after.accepted - before.accepted
+	if sent > answer.Runs || sent < answer.Runs-answer.Unknown {
 		return fmt.Errorf("%s, %d at once: %d runs, but the simulator accepted %d messages", w.what, at, answer.Runs, sent)
 	}
 	for name, size := range after.files {
@@ -251,6 +253,7 @@ func (b *bench) take(w *way, at int) error {
 	n := time.Duration(max(answer.Runs, 1))
 	w.runs += answer.Runs
 	w.unknown += answer.Unknown
+	w.unsent += answer.Runs - sent
 	w.turns[at] = append(w.turns[at], turn{answer.Load, (after.own - before.own) / n, (after.server - before.server) / n, (after.simulator - before.simulator) / n})
 	return nil
 }

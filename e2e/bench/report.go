@@ -88,7 +88,7 @@ func (b *bench) reportServer(w io.Writer) {
 			fmt.Fprintf(w, "\nOf each run of %s there stay: %s.\n", one.name, strings.Join(kept, "; "))
 		}
 		if one.unknown > 0 {
-			fmt.Fprintf(w, "\nOf the %d runs of %s there are %d of which nobody knows whether they sent.\n", one.runs, one.name, one.unknown)
+			fmt.Fprintf(w, "\nOf the %d runs of %s there are %d of which nobody knows whether they sent; in truth %d did not.\n", one.runs, one.name, one.unknown, one.unsent)
 		}
 	}
 	for _, f := range b.facts {
