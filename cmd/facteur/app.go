@@ -59,6 +59,16 @@ func wrong(hint, format string, args ...any) error {
 func surroundings(err error, hint string) error { return &exitError{exitSurroundings, err, hint} }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	return a.report(root.ExecuteContext(ctx))
+}
+
+// root is the command line, with all of its commands.
+func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "facteur",
 		Short: "Run flows written in YAML that send WhatsApp messages",
@@ -81,11 +91,7 @@ needs events run without something that brings them).`,
 		a.messageCommand(), a.importCommand(), a.serveCommand(), a.runsCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.holdsCommand(), a.keysCommand(), a.backupCommand(), a.healthCommand(), a.simulateCommand(), a.devCommand(),
 	)
-	root.SetArgs(args)
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
-	return a.report(root.ExecuteContext(ctx))
+	return root
 }
 
 // report says what went wrong, and returns the exit code.
