@@ -98,6 +98,11 @@ func TestDev(t *testing.T) {
 	talk.Type("oui" + kb.Enter)
 	tab.Until(`document.querySelector("#run-title .status").innerText === "succeeded" && document.getElementById("run").innerText.includes("oui")`)
 
+	assert.True(t, page.Eval[bool](tab, `(() => {
+		const top = id => Math.round(document.getElementById(id).getBoundingClientRect().top);
+		return top("run") === top("form");
+	})()`), "the run is beside the form")
+	assert.Equal(t, ada, page.Eval[string](tab, `document.getElementById("in-phone").value`), "to be run again")
 	for _, look := range looks() {
 		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
 			tab := browser.Open(t, running, look)
