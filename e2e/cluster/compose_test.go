@@ -1,0 +1,124 @@
+package cluster_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/e2e"
+	"facteur/e2e/cluster"
+	"facteur/e2e/postgres"
+	"facteur/e2e/temporal"
+	"facteur/flow"
+	"facteur/flow/schema"
+	"facteur/server"
+)
+
+// Two daemons of the compose file, with the variables that it and the image give them, over
+// servers as it has them, carry a run: one is told to start it, the other knows of it. What is
+// needed before is made by the commands that SCALING.md names.
+func TestCompose(t *testing.T) {
+	text, err := os.ReadFile("../../examples/deploy/compose.yaml")
+	require.NoError(t, err)
+	node, found := flow.ParseValue("compose.yaml", text)
+	require.NoError(t, found.Err())
+	value, found := node.Coerce(&schema.Type{Kind: schema.Any})
+	require.NoError(t, found.Err())
+	again, err := json.Marshal(schema.JSON(value))
+	require.NoError(t, err)
+	var compose struct {
+		Services map[string]struct {
+			Command     any
+			Environment map[string]string
+		}
+	}
+	require.NoError(t, json.Unmarshal(again, &compose))
+	daemon := compose.Services["facteur"]
+
+	db := postgres.Start(t)
+	temporalServer := temporal.StartOver(t, db, 4)
+	temporalServer.Namespace(t, daemon.Environment["FACTEUR_TEMPORAL_NAMESPACE"])
+	db.Exec(t, db.URL("postgres"), "CREATE ROLE facteur LOGIN PASSWORD 'made-up'", "CREATE DATABASE facteur OWNER facteur")
+	api, err := simulator.New(simulator.Options{})
+	require.NoError(t, err)
+	defer api.Close()
+	graph := httptest.NewServer(api)
+	defer graph.Close()
+
+	dir, shared := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("facteur.yaml", "connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: \""+graph.URL+"\"}}\n")
+	write("hello.flow.yaml", `
+flow: hello
+steps:
+  - id: send
+    action: whatsapp.send_message
+    connection: shop
+    with: {recipient: "+33612345678", message_type: text, message: {body: Bonjour}}
+`)
+	put := strings.NewReplacer(
+		"temporal:7233", temporalServer.Address, "@postgres:5432", "@"+db.Address, "/shared", shared,
+		"${PUBLIC_URL:?where the world reaches the proxy}", "https://facteur.shop.test", "${POSTGRES_PASSWORD:?make one up}", "made-up",
+	)
+	command := func(data string, args ...string) *exec.Cmd {
+		cmd := exec.Command(e2e.Facteur(t), args...)
+		cmd.Dir = dir
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "FACTEUR_DATA=" + data, "FACTEUR_SERVER_LISTEN=127.0.0.1:0", "FACTEUR_SERVER_LOG_FORMAT=json",
+			"FACTEUR_CONNECTION_SHOP_TOKEN=of-the-test", "FACTEUR_CONNECTION_SHOP_APP_SECRET=of-the-test",
+		}
+		for name, value := range daemon.Environment {
+			value = put.Replace(value)
+			require.NotContains(t, value, "$", name)
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		return cmd
+	}
+	said, err := command(t.TempDir(), "vault", "rotate-key").CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	key, err := command(t.TempDir(), "keys", "create", "me", "--scope", "admin").Output()
+	require.NoError(t, err)
+
+	var clients []*server.Client
+	for range 2 {
+		data := t.TempDir()
+		var args []string
+		for _, arg := range daemon.Command.([]any) {
+			args = append(args, arg.(string))
+		}
+		d, log := command(data, args...), &cluster.Lines{}
+		d.Stdout, d.Stderr = log, log
+		require.NoError(t, d.Start())
+		t.Cleanup(func() {
+			_ = d.Process.Signal(syscall.SIGTERM)
+			_ = d.Wait()
+			if t.Failed() {
+				t.Log(log.Last(4000))
+			}
+		})
+		require.Eventually(t, func() bool { return log.Has(`"msg":"ready"`) }, time.Minute, 5*time.Millisecond, "%s", log)
+		var plate struct{ URL string }
+		text, err := os.ReadFile(filepath.Join(data, "daemon.json"))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(text, &plate))
+		clients = append(clients, &server.Client{URL: plate.URL, Key: string(bytes.TrimSpace(key))})
+	}
+	started, err := clients[0].Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{}}, server.StartOption{})
+	require.NoError(t, err)
+	detail, err := clients[1].Run(t.Context(), started.RunID, time.Minute)
+	require.NoError(t, err)
+	require.EqualValues(t, "succeeded", detail.Status)
+	require.Equal(t, 1, api.Counts().Accepted)
+}
