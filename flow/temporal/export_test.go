@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -41,6 +42,8 @@ func NewStage(o Options, id string) *Stage {
 	suite.SetLogger(quietly{o.withDefaults().Log})
 	s := &Stage{suite.NewTestWorkflowEnvironment(), &Host{opts: o.withDefaults()}}
 	s.host.senders.stopped = true
+	s.SetTestTimeout(time.Minute) // however slow the machine is
+	s.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	for name, f := range s.host.workflows() {
 		s.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}

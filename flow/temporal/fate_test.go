@@ -140,6 +140,7 @@ func TestTooMuch(t *testing.T) {
 	m := s.Run(p, machine.Version, map[string]any{"text": strings.Repeat("x", 1_000_000)})
 	require.NotNil(t, m)
 	assert.Empty(t, *made)
+	require.NotNil(t, m.Steps()[0].Error)
 	assert.Equal(t, "too_large", m.Steps()[0].Error.Code)
 	assert.Contains(t, m.Steps()[0].Error.Message, "was not called")
 }
