@@ -99,6 +99,8 @@
 //	unknown IDs, paths, versions       100/33, 2500, as the Graph API
 //	tokens: none, wrong, expired …     104, 190 with 458, 460, 463, 467; scopes 200; accounts 100/33
 //	form and limits of messages        by the rules of package whatsapp: 100, 131008, 131009, 132018, 131062
+//	keys that Meta does not document   refused, 100, as Meta says that it does; also a key that another kind of message
+//	                                   has, such as parameters in the action of a request for a location
 //	which of several errors is told    one, as Meta does; which one Meta picks is not documented
 //	templates                          132000, 132001, 132005, 132012, 132015, 132016, 131008; 132007 by recipient only
 //	recipients: malformed, oneself     131009, 131021
