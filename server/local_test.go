@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,7 @@ func BenchmarkDurable(b *testing.B) {
 		_, _ = io.WriteString(w, `{"messages":[{"id":"m"}]}`)
 	}))
 	defer target.Close()
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a daemon lets more garbage pile up, too
 	transport := &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024}
 	web := &http.Client{Transport: transport}
 	post := func(ctx context.Context, url, auth, body string) error {
