@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,7 +79,7 @@ func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	c.write("facteur.yaml", fmt.Sprintf(`
 connections:
   %s: {app: WHATSAPP, sender_phone_id: "106540352242922", base_url: %q}
-server: {engine: temporal}
+server: {engine: temporal, keys_file: keys.json}
 temporal: {address: %q, namespace: %s}
 ledger: {postgres: %q}
 vault: {key_file: vault.key}
@@ -89,9 +90,13 @@ vault: {key_file: vault.key}
 	for n := range daemons {
 		c.Daemons = append(c.Daemons, newDaemon(c, n+1))
 	}
-	c.Daemons[0].Start() // it makes the key that all have
-	for _, d := range c.Daemons[1:] {
-		d.Start()
+	key, said, code := c.Daemons[0].Command("keys", "create", "tests", "--scope", "admin")
+	require.Zero(t, code, "%s", said)
+	for n, d := range c.Daemons {
+		d.client.Key = strings.TrimSpace(key)
+		if d.Start(); n == 0 {
+			require.FileExists(t, filepath.Join(c.dir, "vault.key"), "the first makes the key that all have")
+		}
 	}
 	c.Hooks = newPost(t, c.Daemons)
 	require.NoError(t, c.API.Subscribe(t.Context(), simulator.Webhook{URL: c.Hooks.URL + "/webhooks/whatsapp/" + connection, VerifyToken: verifyToken}))
