@@ -69,7 +69,7 @@ func options(address, namespace string, w *hosttest.World) facteur.Options {
 			sum := sha256.Sum256([]byte("key" + text))
 			return hex.EncodeToString(sum[:])
 		},
-		Seal: seal, Open: open, Lost: time.Second / 2,
+		Seal: seal, Open: open, Lost: 2 * time.Second, // a busy machine keeps a worker from its heartbeat for a while
 	}
 }
 
