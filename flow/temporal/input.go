@@ -22,6 +22,7 @@ const (
 	offerActivity     = "facteur.offer"
 	fireActivity      = "facteur.fire"
 	aliveActivity     = "facteur.alive"
+	claimActivity     = "facteur.claim"
 
 	reportQuery = "report"
 

@@ -24,11 +24,13 @@ const (
 	acquireUpdate = "acquire"
 	releaseSignal = "release"
 
-	checkTime   = time.Minute // between looks whether those who hold a lock are still there; one without any ends
-	admitTime   = time.Second // until a run is told again that was not there …
-	admitMost   = 60          // … which is done so often
-	longLock    = 2000        // from how many events on the history of a lock begins anew
-	acquireMost = 10          // how often a lock is asked that has just ended
+	checkTime   = time.Minute     // between looks whether those who hold a lock are still there; one without any ends
+	admitTime   = time.Second     // until a run is told again that was not there …
+	admitMost   = 60              // … which is done so often
+	firstClaim  = 3 * time.Minute // until a run asks its lock again whether it is known there …
+	lastClaim   = time.Hour       // … and how far that grows
+	longLock    = 2000            // from how many events on the history of a lock begins anew
+	acquireMost = 10              // how often a lock is asked that has just ended
 )
 
 // A spot is what a lock gave a run.
@@ -68,29 +70,34 @@ func (h *Host) findPlace(ctx context.Context, p *plan.Plan, inputs map[string]an
 		return spot{}, err
 	}
 	out := spot{lock: h.name("lock", p.Name+"\n"+key)}
+	v, err := h.claim(ctx, out.lock, claim{id, p.Concurrency.Limit, p.Concurrency.Reject})
+	out.queued, out.rejected = v.Queued, v.Rejected
+	return out, err
+}
+
+// claim asks a lock, which is made if there is none. Who asks twice has one place.
+func (h *Host) claim(ctx context.Context, lock string, c claim) (v verdict, err error) {
 	for n := 0; ; n++ {
 		start := h.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-			ID: out.lock, TaskQueue: h.opts.Queue,
+			ID: lock, TaskQueue: h.opts.Queue,
 			WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 			WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		}, lockType, lockInput{})
-		var v verdict
 		handle, err := h.client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 			StartWorkflowOperation: start,
 			UpdateOptions: client.UpdateWorkflowOptions{
-				WorkflowID: out.lock, UpdateName: acquireUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
-				Args: []any{claim{id, p.Concurrency.Limit, p.Concurrency.Reject}},
+				WorkflowID: lock, UpdateName: acquireUpdate, WaitForStage: client.WorkflowUpdateStageCompleted,
+				Args: []any{c},
 			},
 		})
 		if err == nil {
 			err = handle.Get(ctx, &v)
 		}
 		if err == nil {
-			out.queued, out.rejected = v.Queued, v.Rejected
-			return out, nil
+			return v, nil
 		}
 		if n >= acquireMost || ctx.Err() != nil {
-			return spot{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
+			return verdict{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
 		}
 	}
 }
@@ -174,6 +181,7 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 		drop(run)
 	})
 	due := false
+	var missing []string // when it was last looked
 	wait := func() { sel.AddFuture(workflow.NewTimer(ctx, checkTime), func(workflow.Future) { due = true }) }
 	for wait(); ; {
 		for sel.Select(ctx); sel.HasPending(); {
@@ -190,12 +198,18 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 		if !due {
 			continue
 		}
-		var gone []string
+		var found absent
 		again := workflow.WithLocalActivityOptions(ctx, nearby)
-		if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(in.Holders, in.Line)).Get(ctx, &gone) == nil {
-			for _, run := range gone {
+		if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(in.Holders, in.Line)).Get(ctx, &found) == nil {
+			for _, run := range found.Ended {
 				drop(run)
 			}
+			for _, run := range found.Missing {
+				if slices.Contains(missing, run) { // else it may be about to start
+					drop(run)
+				}
+			}
+			missing = found.Missing
 		}
 		due = false
 		tell()
@@ -208,21 +222,27 @@ func without(runs []string, run string) []string {
 	return slices.DeleteFunc(slices.Clone(runs), func(other string) bool { return other == run })
 }
 
+// absent are runs that need no place.
+type absent struct {
+	Ended   []string `json:"ended,omitempty"`
+	Missing []string `json:"missing,omitempty"`
+}
+
 // alive returns those of some runs that are not there, or have ended.
-func (h *Host) alive(ctx context.Context, runs []string) (gone []string, err error) {
+func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error) {
 	for _, run := range runs {
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
 		missing := (*serviceerror.NotFound)(nil)
 		switch {
 		case errors.As(err, &missing):
-			gone = append(gone, run)
+			out.Missing = append(out.Missing, run)
 		case err != nil:
-			return nil, err
+			return absent{}, err
 		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
-			gone = append(gone, run)
+			out.Ended = append(out.Ended, run)
 		}
 	}
-	return gone, nil
+	return out, nil
 }
 
 // queue waits until the run may begin. It returns its record if it never does.
@@ -242,6 +262,22 @@ func (r *runner) queue(ctx workflow.Context) (*record, error) {
 	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		event = machine.CancelRequested{At: r.now(), Reason: "cancelled on the server"}
 	})
+	again := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: checkTime, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+	var wait func(time.Duration)
+	wait = func(pause time.Duration) { // should the lock have forgotten it
+		sel.AddFuture(workflow.NewTimer(r.ctx, pause), func(workflow.Future) {
+			sel.AddFuture(workflow.ExecuteActivity(again, claimActivity, r.in.Lock, claim{r.id(), r.planned.Concurrency.Limit, false}), func(f workflow.Future) {
+				var v verdict
+				if f.Get(r.ctx, &v) == nil && !v.Queued {
+					now := r.now()
+					r.began = &now
+					return
+				}
+				wait(min(2*pause, lastClaim))
+			})
+		})
+	}
+	wait(firstClaim)
 	for r.began == nil && event == nil {
 		sel.Select(r.ctx)
 	}
