@@ -3,6 +3,7 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/dynamicconfig"
@@ -73,8 +75,16 @@ func (s *Server) Namespace(t testing.TB, name string) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		_, err := s.client.WorkflowService().ListOpenWorkflowExecutions(context.Background(), &workflowservice.ListOpenWorkflowExecutionsRequest{Namespace: name, MaximumPageSize: 1})
-		return err == nil
-	}, 20*time.Second, 20*time.Millisecond)
+		if err != nil {
+			return false
+		}
+		// What keeps the histories learns of it by itself, and then knows no such workflow.
+		_, err = s.client.WorkflowService().DescribeWorkflowExecution(context.Background(), &workflowservice.DescribeWorkflowExecutionRequest{
+			Namespace: name, Execution: &common.WorkflowExecution{WorkflowId: "none"},
+		})
+		_, known := errors.AsType[*serviceerror.NotFound](err)
+		return known
+	}, time.Minute, 20*time.Millisecond)
 }
 
 // events returns all events of the latest execution of a workflow.
