@@ -179,7 +179,10 @@ func (w *writer) loop() {
 			}
 			w.take(op)
 			if len(w.queue) == 0 && len(w.waiting) > 0 {
-				w.yield()
+				// Who is about to write shares the commit. On an idle machine there is nobody,
+				// and it takes no time; on a busy one, where the disk is quick, few would share
+				// a commit otherwise.
+				runtime.Gosched()
 			}
 			switch {
 			case w.written < maxBatch && len(w.queue) > 0:
@@ -193,14 +196,6 @@ func (w *writer) loop() {
 			w.finish()
 			late = nil
 		}
-	}
-}
-
-// yield lets those run who are about to write something. On an idle machine there is nobody,
-// and it takes no time; on a busy one many share a commit that few would have otherwise.
-func (w *writer) yield() {
-	for n := len(w.waiting); n > 0 && len(w.queue) == 0; n /= 2 {
-		runtime.Gosched()
 	}
 }
 
