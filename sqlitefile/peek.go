@@ -90,6 +90,7 @@ func (p *peeker) open() (*sqlite.Conn, error) {
 }
 
 func (p *peeker) close() error {
+	p.begin.Do(func() {}) // who has not begun never will
 	close(p.end)
 	p.all.Wait()
 	return errors.Join(p.errs[:]...)

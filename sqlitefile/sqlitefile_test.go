@@ -79,6 +79,23 @@ func TestPeek(t *testing.T) {
 	require.ErrorIs(t, f.Peek(t.Context(), nil), sqlitefile.ErrClosed)
 }
 
+// The first look may come while the file is closed.
+func TestPeekAtTheEnd(t *testing.T) {
+	for range 20 {
+		f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				if err := f.Peek(t.Context(), func(*sqlite.Conn) error { return nil }); err != nil {
+					assert.ErrorIs(t, err, sqlitefile.ErrClosed)
+				}
+			})
+		}
+		assert.NoError(t, f.Close())
+		all.Wait()
+	}
+}
+
 // What was written is read, however it was written.
 func TestWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.db")
