@@ -167,7 +167,9 @@ func TestScenesThatCannotBeRead(t *testing.T) {
 		"[\n  {\"do\": drop}]": "line 2, column 10: invalid character 'd' looking for beginning of value",
 		`{"é": 1}`:             `unknown field "é"`,
 		"[{\"do\": \"drop\", \"nth\": \"first\"}]": "line 1, column 30: nth: a string does not belong there",
-		`[] x`: "more follows the JSON value",
+		`5`:               "line 1, column 1: a number does not belong there",
+		"[{\"nth\": {}}]": "line 1, column 10: nth: an object does not belong there",
+		`[] x`:            "more follows the JSON value",
 	} {
 		_, err := simulator.ReadScene([]byte(text))
 		assert.EqualError(t, err, want, text)

@@ -194,7 +194,15 @@ func readable(text []byte, err error) error {
 		return fmt.Errorf("%s: %w", at(e.Offset), e)
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s: %s: a %s does not belong there", at(e.Offset), e.Field, e.Value)
+		place := at(e.Offset)
+		if e.Field != "" {
+			place += ": " + e.Field
+		}
+		article := "a"
+		if strings.HasPrefix(e.Value, "array") || strings.HasPrefix(e.Value, "object") {
+			article = "an"
+		}
+		return fmt.Errorf("%s: %s %s does not belong there", place, article, e.Value)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
