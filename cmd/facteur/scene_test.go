@@ -254,39 +254,35 @@ func TestSceneManyDaemons(t *testing.T) {
 	}
 	for range 3 {
 		s.kill(os.Kill)
-		type result struct {
+		type process struct {
 			cmd *exec.Cmd
-			err error
+			log *lines
+			err error // of its end
 		}
-		ended := make(chan result, 5)
-		ready := make(chan *exec.Cmd, 5)
+		alive := map[*process]bool{}
+		ended := make(chan *process, 5)
 		for range 5 {
-			cmd := exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://"))
-			log := newLines()
-			cmd.Stdout, cmd.Stderr = log, log
-			require.NoError(t, cmd.Start())
-			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			p := &process{cmd: exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")), log: newLines()}
+			p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+			require.NoError(t, p.cmd.Start())
+			t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+			alive[p] = true
 			go func() {
-				err := cmd.Wait()
-				assert.NotContains(t, log.String(), "panic")
-				ended <- result{cmd, err}
-			}()
-			go func() {
-				for cmd.ProcessState == nil && !strings.Contains(log.String(), "msg=ready") {
-					time.Sleep(time.Millisecond)
-				}
-				if strings.Contains(log.String(), "msg=ready") {
-					ready <- cmd
-				}
+				p.err = p.cmd.Wait()
+				ended <- p
 			}()
 		}
 		for range 4 {
-			assert.Error(t, (<-ended).err)
+			p := <-ended
+			assert.Error(t, p.err)
+			assert.NotRegexp(t, "panic|msg=ready", p.log.String())
+			delete(alive, p)
 		}
-		winner := <-ready
-		require.NoError(t, winner.Process.Kill())
-		assert.Same(t, winner, (<-ended).cmd)
-		assert.Empty(t, ready)
+		for winner := range alive {
+			winner.log.wait(t, "msg=ready")
+			require.NoError(t, winner.cmd.Process.Kill())
+			assert.Same(t, winner, <-ended)
+		}
 		s.open()
 	}
 	stop()
