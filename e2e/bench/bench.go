@@ -52,6 +52,9 @@ type turn struct {
 	own, server, simulator time.Duration
 }
 
+// all is the processor time of all that a run needs.
+func (t turn) all() time.Duration { return t.own + t.server + t.simulator }
+
 func run(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "facteur-bench-")
 	if err != nil {

@@ -14,15 +14,16 @@ import (
 func (b *bench) report(w io.Writer) {
 	fmt.Fprintf(w, "Runs of one step, which sends one message, on %d processors; %d sender numbers, medians of %d rounds of %v (%v on Temporal).\n\n",
 		runtime.NumCPU(), b.senders, b.rounds, b.turn, b.long)
-	fmt.Fprintf(w, "| | | at once | runs a second | of the first | p50 | p99 | CPU µs a run | + servers | + simulator |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	fmt.Fprintf(w, "| | | at once | runs a second | of the first | of it, by CPU | p50 | p99 | CPU µs a run | + servers | + simulator |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, one := range b.ways {
 		for _, at := range b.at {
 			server := "–"
 			if one.slow {
 				server = micros(one.middle(at, func(t turn) float64 { return float64(t.server) }))
 			}
-			fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", one.name, one.what, at,
-				number(one.middle(at, func(t turn) float64 { return t.Rate })), b.ratio(one, b.ways[0], at),
+			fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.name, one.what, at,
+				number(one.middle(at, func(t turn) float64 { return t.Rate })), b.ratio(one, at, func(mine, first turn) float64 { return mine.Rate / first.Rate }),
+				b.ratio(one, at, func(mine, first turn) float64 { return float64(first.all()) / float64(mine.all()) }),
 				shown(one.middle(at, func(t turn) float64 { return float64(t.P50) })), shown(one.middle(at, func(t turn) float64 { return float64(t.P99) })),
 				micros(one.middle(at, func(t turn) float64 { return float64(t.own) })), server,
 				micros(one.middle(at, func(t turn) float64 { return float64(t.simulator) })))
@@ -35,11 +36,11 @@ func (b *bench) report(w io.Writer) {
 	b.reportServer(w)
 }
 
-// ratio compares how many runs a second one way does with another, round by round.
-func (b *bench) ratio(one, with *way, at int) string {
+// ratio compares a way with the first, round by round.
+func (b *bench) ratio(one *way, at int, of func(mine, first turn) float64) string {
 	var all []float64
 	for n, t := range one.turns[at] {
-		all = append(all, t.Rate/with.turns[at][n].Rate)
+		all = append(all, of(t, b.ways[0].turns[at][n]))
 	}
 	if m := median(all); m < 0.1 {
 		return fmt.Sprintf("%.4f", m)
