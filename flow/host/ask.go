@@ -28,6 +28,15 @@ func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.E
 	return machine.Retried{At: at, Resend: resend}, nil
 }
 
+// Crowded says that a run cannot be retried now, because its flow has no place for it and
+// wants nobody to wait for one.
+func Crowded(run string) *StateError {
+	return &StateError{
+		Run: run, Reason: "as many runs of its flow as its concurrency allows are under way",
+		Hint: "try again when one of them has ended",
+	}
+}
+
 // Settle returns the event that says what became of a call; see Host.
 func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (machine.Event, error) {
 	event, err := m.Settlement(step, s.Happened, s.ID, at)

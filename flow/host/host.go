@@ -37,7 +37,9 @@ type Host interface {
 	Cancel(ctx context.Context, run, reason string) error
 	// Retry makes a run that failed go on: what succeeded stays, what failed is done
 	// again, with further attempt numbers. A step whose outcome is unknown is done again
-	// only with resend; otherwise such a run is a *StateError.
+	// only with resend; otherwise such a run is a *StateError. Where the flow bounds how
+	// many of its runs go on, it waits for its turn, or is a *StateError, as a start is
+	// refused.
 	Retry(ctx context.Context, run string, resend bool) error
 	// Settle says what became of a call whose outcome is unknown. step is its path, or
 	// its id where that is clear; of a run that was cancelled as a Mismatch, the key of

@@ -160,9 +160,14 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 		if w.lock.limit == 0 { // nobody has started one since the host was opened
 			w.lock.limit = p.Concurrency.Limit
 		}
-		if waits = w.lock.full(); waits {
+		switch waits = w.lock.full(); {
+		case waits && p.Concurrency.Reject:
+			w.lock = nil
+			h.mu.Unlock()
+			return host.Crowded(w.id)
+		case waits:
 			w.lock.coming++
-		} else {
+		default:
 			w.lock.holders++
 		}
 	}

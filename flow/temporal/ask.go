@@ -185,12 +185,19 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ..
 		in.Began = s.record.Began
 	}
 	in.Reset = false
-	in.Lock = "" // it has no place among the runs of its flow
+	if in.Free = true; m.Result() == nil { // it does something
+		if err := h.findTurn(ctx, &in, s.id(), len(all.events)); err != nil {
+			return err
+		}
+	}
 	attributes := []temporal.SearchAttributeUpdate{
 		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At.UnixMicro()),
 	}
 	if in.By != "" {
 		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))
+	}
+	if in.Turn {
+		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
 	}
 	before := s.execution.TypedSearchAttributes
 	if recipients, ok := before.GetKeywordList(recipientKey); ok {

@@ -48,6 +48,9 @@ type input struct {
 	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
 	Rejected bool              `json:"rejected,omitempty"` // it never begins
 	Began    *time.Time        `json:"began,omitempty"`    // when it did, after it was queued
+	Claim    string            `json:"claim,omitempty"`    // by which the lock knows it, after a retry; "": by its id
+	Turn     bool              `json:"turn,omitempty"`     // it was retried, and goes on when the lock says so
+	Free     bool              `json:"free,omitempty"`     // it has no place there, and needs none
 	Reset    bool              `json:"reset,omitempty"`    // an operator reset it: what it did is not certain
 	Pages    []string          `json:"pages,omitempty"`    // what happened in earlier executions: what is on these …
 	Events   []stored.Record   `json:"events,omitempty"`   // … and then this

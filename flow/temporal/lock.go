@@ -1,13 +1,16 @@
 package temporal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"facteur/flow/expr"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 
@@ -47,9 +50,10 @@ type (
 		Untold  []string `json:"untold,omitempty"` // holders that stood in line and do not know yet that they may go on
 	}
 	claim struct {
-		Run    string `json:"run"`
+		Run    string `json:"run"` // its id, or what claimAgain makes of it
 		Limit  int    `json:"limit"`
 		Reject bool   `json:"reject,omitempty"`
+		Again  bool   `json:"again,omitempty"` // after a retry
 	}
 	verdict struct {
 		Queued   bool `json:"queued,omitempty"`
@@ -70,9 +74,39 @@ func (h *Host) findPlace(ctx context.Context, p *plan.Plan, inputs map[string]an
 		return spot{}, err
 	}
 	out := spot{lock: h.name("lock", p.Name+"\n"+key)}
-	v, err := h.claim(ctx, out.lock, claim{id, p.Concurrency.Limit, p.Concurrency.Reject})
+	v, err := h.claim(ctx, out.lock, claim{Run: id, Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject})
 	out.queued, out.rejected = v.Queued, v.Rejected
 	return out, err
+}
+
+// claimAgain is by what a lock knows a run that is retried, after so many events: another
+// name each time, a later one sorted after those before, so that what it gives back or is
+// told late of an earlier time does not count for this one.
+func claimAgain(run string, events int) string { return fmt.Sprintf("%s/%09d", run, events) }
+
+// runOfClaim is the run that a lock knows by that name.
+func runOfClaim(name string) string {
+	run, _, _ := strings.Cut(name, "/")
+	return run
+}
+
+// findTurn asks for a place for a run that is retried, where it had one.
+func (h *Host) findTurn(ctx context.Context, in *input, run string, events int) error {
+	in.Claim, in.Turn, in.Free = "", false, false
+	if in.Lock == "" {
+		return nil
+	}
+	p, err := h.plan(in)
+	if err != nil {
+		return err
+	}
+	c := claim{Run: claimAgain(run, events), Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject, Again: true}
+	v, err := h.claim(ctx, in.Lock, c)
+	if v.Rejected {
+		return host.Crowded(run)
+	}
+	in.Claim, in.Turn = c.Run, v.Queued
+	return err
 }
 
 // claim asks a lock, which is made if there is none. Who asks twice has one place.
@@ -131,7 +165,7 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 					if !slices.Contains(in.Untold, run) {
 						break
 					}
-					if workflow.SignalExternalWorkflow(ctx, run, "", admittedSignal, nil).Get(ctx, nil) == nil {
+					if workflow.SignalExternalWorkflow(ctx, runOfClaim(run), "", admittedSignal, run).Get(ctx, nil) == nil {
 						in.Untold = without(in.Untold, run)
 						break
 					}
@@ -154,7 +188,18 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 		next()
 	}
 	err := workflow.SetUpdateHandler(ctx, acquireUpdate, func(_ workflow.Context, c claim) (verdict, error) {
-		in.Limit = c.Limit
+		if !c.Again || in.Limit == 0 { // a retry is of a flow as it was
+			in.Limit = c.Limit
+		}
+		for _, other := range slices.Concat(in.Holders, in.Line) {
+			switch {
+			case !c.Again || runOfClaim(other) != runOfClaim(c.Run):
+			case other > c.Run: // this one is of an earlier time, and comes late
+				return verdict{Queued: true}, nil
+			case other < c.Run: // nobody came for it, or it was not given back
+				drop(other)
+			}
+		}
 		switch {
 		case slices.Contains(in.Holders, c.Run):
 			return verdict{}, nil
@@ -231,13 +276,15 @@ type absent struct {
 // alive returns those of some runs that are not there, or have ended.
 func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error) {
 	for _, run := range runs {
-		d, err := h.client.DescribeWorkflow(ctx, run, "")
+		d, err := h.client.DescribeWorkflow(ctx, runOfClaim(run), "")
 		missing := (*serviceerror.NotFound)(nil)
 		switch {
 		case errors.As(err, &missing):
 			out.Missing = append(out.Missing, run)
 		case err != nil:
 			return absent{}, err
+		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && runOfClaim(run) != run: // it may be about to go on
+			out.Missing = append(out.Missing, run)
 		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
 			out.Ended = append(out.Ended, run)
 		}
@@ -262,29 +309,17 @@ func (r *runner) queue(ctx workflow.Context) (*record, error) {
 	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		event = machine.CancelRequested{At: r.now(), Reason: "cancelled on the server"}
 	})
-	again := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: checkTime, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
-	var wait func(time.Duration)
-	wait = func(pause time.Duration) { // should the lock have forgotten it
-		sel.AddFuture(workflow.NewTimer(r.ctx, pause), func(workflow.Future) {
-			sel.AddFuture(workflow.ExecuteActivity(again, claimActivity, r.in.Lock, claim{r.id(), r.planned.Concurrency.Limit, false}), func(f workflow.Future) {
-				var v verdict
-				if f.Get(r.ctx, &v) == nil && !v.Queued {
-					now := r.now()
-					r.began = &now
-					return
-				}
-				wait(min(2*pause, lastClaim))
-			})
-		})
-	}
-	wait(firstClaim)
+	r.claimLater(sel, firstClaim, func() bool { return r.began == nil }, func() {
+		now := r.now()
+		r.began = &now
+	})
 	for r.began == nil && event == nil {
 		sel.Select(r.ctx)
 	}
 	if event == nil {
 		return nil, nil
 	}
-	_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.id()).Get(r.ctx, nil)
+	r.unlock()
 	if err := workflow.UpsertTypedSearchAttributes(r.ctx, statusKey.ValueUnset()); err != nil {
 		return nil, err
 	}
@@ -292,9 +327,47 @@ func (r *runner) queue(ctx workflow.Context) (*record, error) {
 	return nil, temporal.NewCanceledError(rec)
 }
 
+// claimLater asks the lock again, should it have forgotten the run, for as long as the run
+// waits.
+func (r *runner) claimLater(sel workflow.Selector, pause time.Duration, waits func() bool, admitted func()) {
+	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: checkTime, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+	sel.AddFuture(workflow.NewTimer(r.ctx, pause), func(workflow.Future) {
+		if !waits() {
+			return
+		}
+		c := claim{Run: r.claimName(), Limit: r.planned.Concurrency.Limit, Again: r.in.Turn}
+		sel.AddFuture(workflow.ExecuteActivity(once, claimActivity, r.in.Lock, c), func(f workflow.Future) {
+			var v verdict
+			switch err := f.Get(r.ctx, &v); {
+			case !waits():
+			case err == nil && !v.Queued:
+				admitted()
+			default:
+				r.claimLater(sel, min(2*pause, lastClaim), waits, admitted)
+			}
+		})
+	})
+}
+
+// claimName is by what the lock knows the run.
+func (r *runner) claimName() string { return cmp.Or(r.in.Claim, r.id()) }
+
 // unlock gives the run's place to the next.
 func (r *runner) unlock() {
-	if r.in.Lock != "" {
-		_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.id()).Get(r.ctx, nil)
+	_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.claimName()).Get(r.ctx, nil)
+}
+
+// admitted lets a run go on that waited for its turn, if it is told of this one.
+func (r *runner) admitted(claim string) {
+	if claim == r.in.Claim {
+		r.in.Turn = false
+	}
+}
+
+// leaveLine takes the run out of the line: what it has to tidy up waits for nobody.
+func (r *runner) leaveLine() {
+	if r.in.Turn {
+		r.in.Turn, r.in.Free = false, true
+		r.unlock()
 	}
 }

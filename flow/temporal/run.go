@@ -106,7 +106,9 @@ func (r *runner) loop() (*record, error) {
 			r.stopped = true
 			r.cancel(full)
 		}
-		r.perform()
+		if !r.in.Turn {
+			r.perform()
+		}
 		r.tell()
 		if !r.sel.HasPending() && !r.draining {
 			r.lookAll()
@@ -207,7 +209,14 @@ func (r *runner) listen(ctx workflow.Context) {
 		c.Receive(r.ctx, &reason)
 		r.cancel(reason)
 	})
-	on(admittedSignal, func(c workflow.ReceiveChannel) { c.Receive(r.ctx, nil) }) // told twice
+	on(admittedSignal, func(c workflow.ReceiveChannel) { // perhaps twice
+		var claim string
+		c.Receive(r.ctx, &claim)
+		r.admitted(claim)
+	})
+	if r.in.Turn {
+		r.claimLater(r.sel, firstClaim, func() bool { return r.in.Turn }, func() { r.in.Turn = false })
+	}
 	asked := workflow.NewBufferedChannel(r.ctx, 1)
 	workflow.Go(r.ctx, func(free workflow.Context) {
 		ctx.Done().Receive(free, nil)
@@ -221,6 +230,7 @@ func (r *runner) listen(ctx workflow.Context) {
 
 func (r *runner) cancel(reason string) {
 	if r.m.Result() == nil {
+		r.leaveLine()
 		r.apply(machine.CancelRequested{At: r.now(), Reason: reason})
 	}
 }
@@ -241,7 +251,7 @@ func (r *runner) id() string { return workflow.GetInfo(r.ctx).WorkflowExecution.
 // prepareEnd does what takes time before the end, and tells whether it took any: then more
 // may have come.
 func (r *runner) prepareEnd() bool {
-	if r.in.Lock != "" && !r.unlocked {
+	if r.in.Lock != "" && !r.in.Free && !r.unlocked {
 		r.show()
 		r.unlock()
 		r.unlocked = true
@@ -287,7 +297,7 @@ func (r *runner) head() *record {
 	switch result := r.result(); {
 	case result != nil && len(r.made) == 0:
 		rec.Status, rec.Ended = result.Status, r.m.Now()
-	case r.m == nil && r.in.Queued && r.in.Began == nil && r.began == nil:
+	case r.m == nil && r.in.Queued && r.in.Began == nil && r.began == nil, r.in.Turn:
 		rec.Status = host.Queued
 	case r.m != nil && len(r.made) == 0:
 		rec.Status = host.Waiting

@@ -53,7 +53,9 @@ func (r *runner) wrote(c *machine.Call) {
 func (r *runner) show() {
 	now := shown{unknown: len(r.m.Unknown()), recipients: r.shown.recipients}
 	if r.m.Result() == nil && len(r.made) == 0 {
-		now.status = host.Waiting
+		if now.status = host.Waiting; r.in.Turn {
+			now.status = host.Queued
+		}
 	}
 	if r.m.Result() == nil && r.in.Past {
 		now.news = newsOf(r.wanted())

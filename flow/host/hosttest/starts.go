@@ -25,6 +25,22 @@ steps:
   - {id: reply, wait_for: {event: test.reply, from: "${inputs.to}", timeout: 24h}}
 `
 
+// again has one run at a time send, which its text may make fail, and wait for who has
+// that name.
+func again(conflict string) string {
+	return `
+flow: again
+inputs: {text: {type: string}}
+concurrency: {limit: 1, on_conflict: ` + conflict + `}
+steps:
+  - try:
+      - {id: send, action: test.send, with: {to: a, text: "${inputs.text}"}, unknown_timeout: 1ms}
+      - {id: reply, wait_for: {event: test.reply, from: "${inputs.text}", timeout: 24h}}
+    finally:
+      - {id: last, action: test.send, with: {to: b}}
+`
+}
+
 var starts = []test{
 	{"a key that was used", func(s *stage) {
 		p := s.world.Compile(s, send)
@@ -129,6 +145,79 @@ steps:
 		require.NoError(s, s.Cancel(s.Context(), first, ""))
 		s.ends(first, machine.Cancelled)
 		s.reaches(s.begin(flow, nil), host.Waiting)
+	}},
+	{"queued, to be done again", func(s *stage) {
+		busy, lost := s.begin(again("queue"), map[string]any{"text": "busy"}), s.begin(again("queue"), map[string]any{"text": "lost"})
+		s.ends(busy, machine.Failed)
+		s.ends(lost, machine.Failed)
+		s.reopen(true)
+		require.NoError(s, s.Retry(s.Context(), busy, false))
+		s.reaches(busy, host.Waiting)
+		require.NoError(s, s.Retry(s.Context(), lost, true))
+		s.reaches(lost, host.Queued)
+		var state *host.StateError
+		assert.ErrorAs(s, s.Retry(s.Context(), lost, true), &state, "it has not ended")
+		first := s.begin(again("queue"), map[string]any{"text": "hello"})
+		assert.Equal(s, host.Queued, s.report(first).Run.Status)
+		assert.Len(s, s.list(host.Filter{Status: host.Queued}), 2)
+		s.reopen(true)
+
+		require.NoError(s, s.Cancel(s.Context(), lost, "not now"))
+		s.ends(lost, machine.Cancelled)
+		assert.Len(s, s.world.Messages("a"), 2, "that of the retry is not among them")
+		assert.Len(s, s.world.Messages("b"), 2, "and what came last has come")
+		assert.Equal(s, 1, s.report(lost).Run.Unknown)
+		assert.Len(s, s.list(filterUnknown), 1)
+		assert.ErrorAs(s, s.Retry(s.Context(), lost, false), &state, "its call may have happened")
+		s.tells("f1."+lost+".1", "sent")
+		assert.Zero(s, s.report(lost).Run.Unknown)
+		require.NoError(s, s.Retry(s.Context(), lost, false))
+		s.reaches(lost, host.Queued)
+
+		for n, run := range []string{busy, first, lost} {
+			s.reaches(run, host.Waiting)
+			s.says(fmt.Sprint(n), "go on", []string{"busy", "hello", "lost"}[n])
+			s.ends(run, machine.Succeeded)
+		}
+		assert.Len(s, s.world.Messages("a"), 3)
+		s.once()
+	}},
+	{"cancelled, and done again at once", func(s *stage) {
+		first, second := s.begin(again("queue"), map[string]any{"text": "1"}), s.begin(again("queue"), map[string]any{"text": "2"})
+		s.reaches(first, host.Waiting)
+		turns := []string{first, second}
+		for range 4 {
+			require.NoError(s, s.Cancel(s.Context(), turns[0], ""))
+			s.ends(turns[0], machine.Cancelled)
+			require.NoError(s, s.Retry(s.Context(), turns[0], false))
+			turns[0], turns[1] = turns[1], turns[0]
+			s.reaches(turns[0], host.Waiting)
+			s.reaches(turns[1], host.Queued)
+		}
+		for n, run := range turns {
+			s.reaches(run, host.Waiting)
+			s.says(fmt.Sprint(n), "go on", fmt.Sprint(n+1))
+			s.ends(run, machine.Succeeded)
+		}
+		assert.Len(s, s.world.Messages("a"), 2)
+		s.once()
+	}},
+	{"rejected, to be done again", func(s *stage) {
+		failed := s.begin(again("reject"), map[string]any{"text": "busy"})
+		s.ends(failed, machine.Failed)
+		holder := s.begin(again("reject"), map[string]any{"text": "hello"})
+		s.reaches(holder, host.Waiting)
+		var state *host.StateError
+		require.ErrorAs(s, s.Retry(s.Context(), failed, false), &state)
+		assert.Contains(s, state.Reason, "concurrency")
+		assert.Equal(s, machine.Failed, s.report(failed).Run.Status)
+		s.says("1", "go on", "hello")
+		s.ends(holder, machine.Succeeded)
+		require.NoError(s, s.Retry(s.Context(), failed, false))
+		s.reaches(failed, host.Waiting)
+		assert.Equal(s, host.Rejected, s.report(s.begin(again("reject"), map[string]any{"text": "hello"})).Run.Status)
+		s.says("2", "go on", "busy")
+		s.ends(failed, machine.Succeeded)
 	}},
 	{"what is sensitive of a run that never begins", func(s *stage) {
 		for _, conflict := range []string{"queue", "reject"} {
