@@ -50,4 +50,27 @@ func TestKilled(t *testing.T) {
 	t.Log(c)
 	assert.Equal(t, runs, c.acknowledged)
 	assert.Positive(t, c.doubts)
+	assert.Equal(t, runs-c.accepted, c.unknown, "nobody knows only of what was never sent")
+
+	// A person says so, and then it is sent; the daemon that was killed is back, and does it.
+	l.API.ClearFaults()
+	l.Daemons[0].Start()
+	var settled []string
+	for run, d := range after {
+		if d.Unknown == 0 {
+			continue
+		}
+		_, said, code := l.Daemons[1].Command("runs", "settle", run, "send", "--not-sent")
+		require.Zero(t, code, said)
+		_, said, code = l.Daemons[0].Command("runs", "retry", run)
+		require.Zero(t, code, said)
+		settled = append(settled, run)
+	}
+	after = l.details(time.Minute)
+	for _, run := range settled {
+		assert.EqualValues(t, "succeeded", after[run].Status)
+	}
+	c = l.count(after)
+	t.Logf("%d were settled by hand: %v", len(settled), c)
+	assert.Equal(t, runs, c.accepted)
 }
