@@ -39,25 +39,26 @@ func (a *api) problemOf(q *ask, err error) *Problem {
 	if errors.Is(err, context.Canceled) && q.Context().Err() != nil {
 		return problem(Internal, "", "whoever asked has left")
 	}
-	a.Log.Error("a request failed", "method", q.Method, "path", a.View.text(q.URL.Path), "error", a.View.text(err.Error()))
+	text := a.View.text(err.Error())
+	a.Log.Error("a request failed", "method", q.Method, "path", a.View.text(q.URL.Path), "error", text)
 	if t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
 	}](err); ok && t.Temporary() || a.Away != nil && a.Away(err) {
-		return a.unavailable(q, err)
+		return unavailable(q, text)
 	}
 	if q.may(ScopeAdmin) {
-		return problem(Internal, "", "%v", err)
+		return problem(Internal, "", "%s", text)
 	}
 	return problem(Internal, "the daemon's log says more", "the daemon could not do it")
 }
 
 // unavailable tells of what gets better when somebody mends the surroundings: a full disk,
 // a vault that is sealed. What was asked for was not acknowledged, and may be asked again.
-func (a *api) unavailable(q *ask, err error) *Problem {
+func unavailable(q *ask, text string) *Problem {
 	const hint = "try again, a start with the same Idempotency-Key; GET /readyz says what is wrong"
 	if q.may(ScopeAdmin) {
-		return problem(Unavailable, hint, "%s", a.View.text(err.Error()))
+		return problem(Unavailable, hint, "%s", text)
 	}
 	return problem(Unavailable, hint, "the daemon cannot store what was asked for, or read what is stored")
 }

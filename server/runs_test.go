@@ -171,6 +171,10 @@ func TestWhatFailedIsToldToThoseWhoLookAfterTheDaemon(t *testing.T) {
 	assert.Equal(t, "the daemon could not do it", p.Detail)
 	assert.Contains(t, d.log.String(), "the disk is full, says +*********78")
 	assert.NotContains(t, d.log.String(), "33612345678")
+	_, key, err = d.keys.Create("admin", server.ScopeAdmin, time.Time{})
+	require.NoError(t, err)
+	p = d.refused("POST", "/v1/flows/hello/runs", "", "Authorization: Bearer "+key)
+	assert.Equal(t, "the disk is full, says +*********78", p.Detail)
 }
 
 func TestACursorThatIsNone(t *testing.T) {
