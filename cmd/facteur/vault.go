@@ -70,7 +70,8 @@ sealed before them. Keep a copy of the file after each rotation, apart from the 
 folder: without the key nothing opens. An old line may be removed once no run that is
 older than the new one is kept (see retention), and no backup either.
 
-A daemon that runs takes the new key up by itself, and uses it with its next start.`,
+A daemon that runs takes the new key up by itself, and uses it with its next start. Where several
+share runs, give all of them the new file before one of them starts anew.`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			_, v, err := a.projectVault()
