@@ -69,7 +69,7 @@ func (h *Host) cancelAt(ctx context.Context, w *ward, reason string) error {
 		if err != nil {
 			return err
 		}
-		c.Unknown = h.unanswered(w.id, records)
+		c.Unknown = host.Unanswered(h.events(w.id, records))
 	}
 	if err := h.opts.Journal.Write(ctx, w.id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))

@@ -51,13 +51,15 @@ func (h *Host) signal(ctx context.Context, s *state, name string, arg any) (move
 func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
 	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Retry(m, run, resend, time.Now())
-	})
+	}, nil)
 }
 
 // Settle implements host.Host.
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
 	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Settle(m, run, step, s, time.Now())
+	}, func(doubts []host.Doubt) (machine.Event, error) {
+		return host.SettleDoubt(doubts, run, step, s, time.Now())
 	})
 }
 
@@ -70,8 +72,10 @@ func (h *Host) Release(ctx context.Context, run string) error {
 	return &host.StateError{Run: run, Reason: "it is not held"}
 }
 
-// errand brings an event to a run that may have ended; make says which, nil for none.
-func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Machine) (machine.Event, error)) error {
+// errand brings an event to a run that may have ended; make says which, nil for none, and
+// unread does of a run that has ended and cannot be rebuilt; without it, such a run is
+// refused.
+func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machine) (machine.Event, error), unread func([]host.Doubt) (machine.Event, error)) error {
 	var release func()
 	defer func() {
 		if release != nil {
@@ -84,7 +88,11 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 			return err
 		}
 		m, _, err := s.machine(h, nil)
+		var doubts []host.Doubt
+		mismatch := (*machine.MismatchError)(nil)
 		switch {
+		case errors.As(err, &mismatch) && unread != nil && !s.open:
+			doubts = s.doubts(m)
 		case err != nil:
 			return &host.StateError{Run: run, Reason: err.Error()}
 		case m == nil && s.lost != "":
@@ -97,8 +105,13 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 			}
 			continue
 		}
-		event, err := make(m)
-		if errors.As(err, new(*host.StateError)) && s.lost != "" && m.Result() == nil {
+		var event machine.Event
+		if mismatch != nil {
+			event, err = unread(doubts)
+		} else {
+			event, err = make(m)
+		}
+		if mismatch == nil && errors.As(err, new(*host.StateError)) && s.lost != "" && m.Result() == nil {
 			refused := &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
 			if len(m.Unknown()) > 0 {
 				refused.Hint = "settle what is unknown: the run ends as cancelled then, and can be retried"
@@ -119,7 +132,12 @@ func (h *Host) errand(ctx context.Context, run string, make func(m *machine.Mach
 			if s.lost != "" { // what it would do next it does not
 				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
 			}
-			if err := h.goOn(ctx, s, m, events...); err != errMoved {
+			if mismatch != nil {
+				err = h.hold(ctx, s, len(doubts)-1, events...)
+			} else {
+				err = h.goOn(ctx, s, m, events...)
+			}
+			if err != errMoved {
 				return err
 			}
 			continue
@@ -167,8 +185,7 @@ func (h *Host) alone(ctx context.Context, run string) (context.Context, func(), 
 	}
 }
 
-// goOn begins a further execution of a run that has ended, with what happened since. The
-// earlier one, all of which it holds, is deleted.
+// goOn begins a further execution of a run that has ended, with what happened since.
 func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ...machine.Event) error {
 	for _, event := range events {
 		if err := m.Apply(event); err != nil {
@@ -176,6 +193,13 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ..
 		}
 	}
 	in := s.in
+	in.Over = nil
+	return h.another(ctx, s, in, m.Result() == nil, len(m.Unknown()), events)
+}
+
+// another begins a further execution of a run that has ended, where it goes on or not. The
+// earlier one, all of which it holds, is deleted.
+func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unknown int, events []machine.Event) error {
 	all := chronicle{events: append(slices.Clip(in.Events), encodeAll(events...)...), pages: slices.Clip(s.pages), filed: s.filed}
 	if err := h.file(ctx, s.id(), &all, in.inline()); err != nil {
 		return err
@@ -185,7 +209,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ..
 		in.Began = s.record.Began
 	}
 	in.Reset = false
-	if in.Free = true; m.Result() == nil { // it does something
+	if in.Free = true; goesOn {
 		if err := h.findTurn(ctx, &in, s.id(), len(all.events)); err != nil {
 			return err
 		}
@@ -203,7 +227,7 @@ func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ..
 	if recipients, ok := before.GetKeywordList(recipientKey); ok {
 		attributes = append(attributes, recipientKey.ValueSet(recipients))
 	}
-	if unknown := len(m.Unknown()); unknown > 0 {
+	if unknown > 0 {
 		attributes = append(attributes, unknownKey.ValueSet(int64(unknown)))
 	}
 	var print string

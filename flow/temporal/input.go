@@ -52,6 +52,7 @@ type input struct {
 	Turn     bool              `json:"turn,omitempty"`     // it was retried, and goes on when the lock says so
 	Free     bool              `json:"free,omitempty"`     // it has no place there, and needs none
 	Reset    bool              `json:"reset,omitempty"`    // an operator reset it: what it did is not certain
+	Over     *record           `json:"over,omitempty"`     // it has ended so, and cannot be rebuilt: it only holds what is known of it
 	Pages    []string          `json:"pages,omitempty"`    // what happened in earlier executions: what is on these …
 	Events   []stored.Record   `json:"events,omitempty"`   // … and then this
 }

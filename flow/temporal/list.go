@@ -67,11 +67,14 @@ func (h *Host) unknownOf(ctx context.Context, run string) int {
 	if err != nil {
 		return 0
 	}
-	m, _, err := s.machine(h, nil)
-	if err != nil || m == nil {
+	switch m, _, err := s.machine(h, nil); {
+	case err != nil:
+		return len(s.doubts(m))
+	case m == nil:
 		return 0
+	default:
+		return len(m.Unknown())
 	}
-	return len(m.Unknown())
 }
 
 // isLatest tells whether an execution is the latest of its run.

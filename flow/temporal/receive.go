@@ -52,7 +52,8 @@ func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt)
 			return fmt.Errorf("look for the run %s: %w", run, err)
 		}
 		if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			if unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey); unknown == 0 {
+			unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey)
+			if unknown == 0 && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED { // which had no say
 				return nil
 			}
 			return h.correct(ctx, run, receipts)
@@ -86,6 +87,8 @@ func (h *Host) correct(ctx context.Context, run string, receipts []call.Receipt)
 				return nil, nil
 			}
 			return machine.Received{At: time.Now(), Receipt: r}, nil
+		}, func(doubts []host.Doubt) (machine.Event, error) {
+			return host.ReceiveDoubt(doubts, r, time.Now()), nil
 		})
 		var missing *host.NotFoundError
 		var state *host.StateError

@@ -29,12 +29,21 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 		history.Events = append(history.Events, one)
 	}
 	r, err := h.reenact(&history, workflow.Execution(e))
-	if err != nil || r == nil || r.m == nil { // it had not begun
+	if err != nil { // as by a version of us that knows its flow no more
+		s.in.Events = append(s.in.Events, encodeAll(h.glean(&history)...)...)
 		return err
+	}
+	if r == nil || r.m == nil { // it had not begun
+		return nil
 	}
 	s.in.Events, s.pages, s.filed = r.all.events, r.all.pages, r.all.filed
 	s.record.Began = r.began
-	answers := h.answers(&history)
+	answers := map[string]call.Outcome{}
+	for _, event := range h.glean(&history) {
+		if a, ok := event.(machine.Answered); ok {
+			answers[a.Key] = a.Outcome
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.made)) {
 		outcome, known := answers[key]
 		if !known {
@@ -64,22 +73,41 @@ func (h *Host) reenact(history *historypb.History, of workflow.Execution) (*runn
 	return last, err
 }
 
-// answers are the outcomes of the calls that a history has, by key.
-func (h *Host) answers(history *historypb.History) map[string]call.Outcome {
+// glean returns what a history says of calls without being replayed.
+func (h *Host) glean(history *historypb.History) (events []machine.Event) {
 	keys := map[int64]string{}
-	out := map[string]call.Outcome{}
 	for _, e := range history.GetEvents() {
+		at := e.GetEventTime().AsTime()
 		if scheduled := e.GetActivityTaskScheduledEventAttributes(); scheduled.GetActivityType().GetName() == callActivity {
 			var one job
 			if h.decode(scheduled.GetInput(), &one) == nil {
 				keys[e.GetEventId()] = one.Call.Key
+				events = append(events, machine.Taken{At: at, Key: one.Call.Key})
 			}
 		}
 		completed := e.GetActivityTaskCompletedEventAttributes()
 		var a answer
 		if key := keys[completed.GetScheduledEventId()]; key != "" && h.decode(completed.GetResult(), &a) == nil {
-			out[key] = a.Outcome.Outcome()
+			events = append(events, machine.Answered{At: at, Key: key, Outcome: a.Outcome.Outcome()})
+		}
+		switch told := e.GetWorkflowExecutionSignaledEventAttributes(); told.GetSignalName() {
+		case receiptsSignal:
+			var list []stored.Receipt
+			if h.decode(told.GetInput(), &list) == nil {
+				for _, one := range list {
+					events = append(events, machine.Received{At: at, Receipt: one.Receipt()})
+				}
+			}
+		case settledSignal:
+			var one stored.Record
+			if h.decode(told.GetInput(), &one) != nil {
+				continue
+			}
+			one.At = at
+			if event, err := stored.Decode(one); err == nil {
+				events = append(events, event)
+			}
 		}
 	}
-	return out
+	return events
 }

@@ -133,11 +133,13 @@ func (v *view) head() host.Run {
 		ID: v.s.id(), Flow: v.s.in.Flow, Digest: v.s.in.Digest, By: v.s.in.By,
 		Status: v.s.record.Status, Started: v.s.in.Start.At, Ended: v.s.record.Ended,
 	}
-	if v.m != nil {
+	switch {
+	case v.mismatch != nil:
+		if out.Unknown = len(v.s.doubts(v.m)); v.s.open {
+			out.Status = host.Mismatch
+		}
+	case v.m != nil:
 		out.Unknown = len(v.m.Unknown())
-	}
-	if v.mismatch != nil {
-		out.Status = host.Mismatch
 	}
 	return out
 }

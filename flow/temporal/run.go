@@ -55,6 +55,9 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 	if in.Rejected {
 		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
 	}
+	if in.Over != nil {
+		return ending(in.Over)
+	}
 	if h.begun != nil {
 		h.begun(r)
 	}
@@ -270,8 +273,12 @@ func (r *runner) end() (*record, error) {
 	if r.h.opts.OnEnd != nil && !workflow.IsReplaying(r.ctx) {
 		r.h.opts.OnEnd(host.ResultOf(r.m, r.id(), r.in.Flow, r.started))
 	}
-	rec := r.record()
-	switch result := r.m.Result(); result.Status {
+	return ending(r.record())
+}
+
+// ending is how a workflow ends whose run ended so.
+func ending(rec *record) (*record, error) {
+	switch rec.Status {
 	case machine.Failed:
 		return nil, temporal.NewApplicationErrorWithOptions("the run failed", failedType, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{rec}})
 	case machine.Cancelled:
