@@ -24,7 +24,10 @@ func TestUnread(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "unread")
 	w := hosttest.NewWorld()
-	h := openHost(t, options(server.Address, "unread", w))
+	o := options(server.Address, "unread", w)
+	var hard context.CancelFunc
+	o.Hard, hard = context.WithCancel(t.Context())
+	h := openHost(t, o)
 	ctx := t.Context()
 	begin := func(text string) string {
 		p := w.Compile(t, "flow: one\ninputs: {text: {type: string}}\nsteps:\n  - {id: first, action: test.send, with: {to: a}}\n  - {id: send, action: test.send, unknown_timeout: 10ms, with: {to: b, text: '${inputs.text}'}}\n")
@@ -32,21 +35,22 @@ func TestUnread(t *testing.T) {
 		require.NoError(t, err)
 		return run.ID
 	}
-	settled, received, killed, told := begin("lost"), begin("lost"), begin("gate"), begin("gate")
-	ended := map[string]machine.Status{settled: machine.Failed, received: machine.Failed, killed: machine.Cancelled, told: machine.Cancelled}
+	settled, received, killed, told, stuck := begin("lost"), begin("lost"), begin("gate"), begin("gate"), begin("gate")
+	ended := map[string]machine.Status{settled: machine.Failed, received: machine.Failed, killed: machine.Cancelled, told: machine.Cancelled, stuck: machine.Cancelled}
 	for _, run := range []string{settled, received} {
 		result, err := h.Wait(ctx, run)
 		require.NoError(t, err)
 		require.Equal(t, machine.Failed, result.Status)
 	}
-	require.Eventually(t, func() bool { return len(w.Messages("b")) == 4 }, 30*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.Messages("b")) == 5 }, 30*time.Second, 10*time.Millisecond)
 	for _, run := range []string{killed, told} {
 		server.Terminate(t, "unread", run)
 	}
-	w.Open("b")
+	hard()
 	require.NoError(t, h.Stop(context.Background()))
+	w.Open("b")
 
-	o := options(server.Address, "unread", w)
+	o = options(server.Address, "unread", w)
 	o.Restore = func(string, map[string]string) (*plan.Plan, error) { return nil, errors.New("no action test.send") }
 	h = openHost(t, o)
 	unknown := func() (ids []string) {
@@ -58,9 +62,16 @@ func TestUnread(t *testing.T) {
 		}
 		return ids
 	}
-	require.Eventually(t, func() bool { return len(unknown()) == 4 }, 20*time.Second, 100*time.Millisecond)
+	r, err := h.Get(ctx, stuck)
+	require.NoError(t, err)
+	assert.Equal(t, host.Mismatch, r.Run.Status)
+	assert.Equal(t, 1, r.Run.Unknown)
 	var refused *host.StateError
-	for _, run := range []string{settled, killed} {
+	assert.ErrorAs(t, h.Settle(ctx, stuck, "f1."+stuck+".2", host.Settlement{}), &refused, "it has not ended")
+	require.NoError(t, h.Cancel(ctx, stuck, "nobody can repair it"))
+	assert.ErrorAs(t, h.Cancel(ctx, stuck, "again"), &refused)
+	require.Eventually(t, func() bool { return len(unknown()) == 5 }, 20*time.Second, 100*time.Millisecond)
+	for _, run := range []string{settled, killed, stuck} {
 		key := "f1." + run + ".2"
 		assert.ErrorAs(t, h.Retry(ctx, run, true), &refused)
 		require.ErrorAs(t, h.Settle(ctx, run, "send", host.Settlement{Happened: true}), &refused, "nobody knows its steps")
@@ -95,5 +106,5 @@ func TestUnread(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, machine.Succeeded, result.Status, "%+v", result.Error)
 	}
-	assert.Len(t, w.Messages("b"), 4)
+	assert.Len(t, w.Messages("b"), 5)
 }

@@ -29,6 +29,9 @@ func (h *Host) Cancel(ctx context.Context, run, reason string) error {
 		if !s.open || s.record.Status != machine.Running && !s.record.Ended.IsZero() {
 			return &host.StateError{Run: run, Reason: "it has ended: " + string(s.record.Status)}
 		}
+		if s.stuck != nil {
+			return h.kill(ctx, s, reason)
+		}
 		if moved, err := h.signal(ctx, s, cancelSignal, reason); err != nil || !moved {
 			return err
 		}
@@ -93,6 +96,8 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 		switch {
 		case errors.As(err, &mismatch) && unread != nil && !s.open:
 			doubts = s.doubts(m)
+		case s.stuck != nil:
+			return &host.StateError{Run: run, Reason: err.Error(), Hint: "cancel it first, or start a daemon that knows its flow"}
 		case err != nil:
 			return &host.StateError{Run: run, Reason: err.Error()}
 		case m == nil && s.lost != "":

@@ -19,18 +19,13 @@ import (
 // terminated its workflow: such a run had no say. Its history is replayed, and the calls
 // that were under way get the outcome that the history has, or are unknown.
 func (h *Host) relive(ctx context.Context, s *state) error {
-	e := s.execution.WorkflowExecution
-	var history historypb.History
-	for events := h.client.GetWorkflowHistory(ctx, e.ID, e.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
-		one, err := events.Next()
-		if err != nil {
-			return notFound(e.ID, err)
-		}
-		history.Events = append(history.Events, one)
+	history, err := h.history(ctx, s)
+	if err != nil {
+		return err
 	}
-	r, err := h.reenact(&history, workflow.Execution(e))
+	r, err := h.reenact(history, workflow.Execution(s.execution.WorkflowExecution))
 	if err != nil { // as by a version of us that knows its flow no more
-		s.in.Events = append(s.in.Events, encodeAll(h.glean(&history)...)...)
+		s.in.Events = append(s.in.Events, encodeAll(h.glean(history)...)...)
 		return err
 	}
 	if r == nil || r.m == nil { // it had not begun
@@ -39,7 +34,7 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 	s.in.Events, s.pages, s.filed = r.all.events, r.all.pages, r.all.filed
 	s.record.Began = r.began
 	answers := map[string]call.Outcome{}
-	for _, event := range h.glean(&history) {
+	for _, event := range h.glean(history) {
 		if a, ok := event.(machine.Answered); ok {
 			answers[a.Key] = a.Outcome
 		}
@@ -56,6 +51,20 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 		s.in.Events = append(s.in.Events, one)
 	}
 	return nil
+}
+
+// history returns what the server has of an execution so far.
+func (h *Host) history(ctx context.Context, s *state) (*historypb.History, error) {
+	e := s.execution.WorkflowExecution
+	var history historypb.History
+	for events := h.client.GetWorkflowHistory(ctx, e.ID, e.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
+		one, err := events.Next()
+		if err != nil {
+			return nil, notFound(e.ID, err)
+		}
+		history.Events = append(history.Events, one)
+	}
+	return &history, nil
 }
 
 // reenact replays the history of a run, and returns the run as it was then, nil when it was

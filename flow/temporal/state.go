@@ -60,10 +60,12 @@ type state struct {
 	filed     int      // … so many
 	held      []heldCall
 	lost      string // why the server ended it without the run having ended
+	stuck     error  // why it stands still
 }
 
 // load reads a run.
 func (h *Host) load(ctx context.Context, run string) (*state, error) {
+	looked := false
 	for began := time.Now(); ; {
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
 		if err != nil {
@@ -80,6 +82,12 @@ func (h *Host) load(ctx context.Context, run string) (*state, error) {
 		}
 		if err == nil || !errors.Is(err, errMoved) {
 			return s, err
+		}
+		if s.open && !looked && time.Since(began) > stuckTime {
+			looked = true
+			if err := h.readStuck(ctx, s); err != nil || s.stuck != nil {
+				return s, err
+			}
 		}
 		if time.Since(began) > answerTime {
 			return nil, fmt.Errorf("the run %s does not answer: does a daemon of the version that started it work on the task queue %s?", run, h.opts.Queue)
@@ -251,6 +259,9 @@ func (h *Host) memo(m *commonpb.Memo, name string, into any) error {
 // machine rebuilds the machine of a run; nil when it never began.
 func (s *state) machine(h *Host, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, machine.Start, error) {
 	start, err := stored.DecodeStart(s.id(), s.in.Start)
+	if err == nil && s.stuck != nil {
+		err = &machine.MismatchError{Reason: s.stuck.Error()}
+	}
 	if err != nil || s.record.Status == host.Rejected || s.in.Queued && s.in.Began == nil && s.record.Began == nil {
 		return nil, start, err
 	}
