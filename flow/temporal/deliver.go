@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/host"
@@ -100,7 +101,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	}
 	in := eventInput{Letter: letter{Event: form, From: h.name("event", e.ID)}, Fire: h.opts.Fire != nil}
 	for _, subject := range e.Subjects {
-		if box := h.name("mailbox", e.Name+"\n"+subject); !contains(in.Mailboxes, box) {
+		if box := h.name("mailbox", e.Name+"\n"+subject); !slices.Contains(in.Mailboxes, box) {
 			in.Mailboxes = append(in.Mailboxes, box)
 		}
 	}

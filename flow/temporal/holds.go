@@ -202,7 +202,7 @@ func (h *Host) Holds(ctx context.Context) ([]host.Hold, error) {
 	out := make([]host.Hold, 0, len(all))
 	for _, one := range all {
 		shown := one.Hold
-		count, err := h.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: h.opts.Namespace, Query: heldQuery(one.name())})
+		count, err := h.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: h.opts.Namespace, Query: h.heldQuery(one.name())})
 		if err != nil {
 			return nil, fmt.Errorf("count the runs that are held: %w", err)
 		}
@@ -212,8 +212,8 @@ func (h *Host) Holds(ctx context.Context) ([]host.Hold, error) {
 	return out, nil
 }
 
-func heldQuery(name string) string {
-	return equals("WorkflowType", runType) + " AND ExecutionStatus = 'Running' AND " + equals(heldKey.GetName(), name)
+func (h *Host) heldQuery(name string) string {
+	return h.openOf(runType) + " AND " + equals(heldKey.GetName(), name)
 }
 
 // tellLifted tells the runs that a hold kept. Those that it does not reach look again by
@@ -222,7 +222,7 @@ func (h *Host) tellLifted(ctx context.Context, name string) error {
 	var page []byte
 	for {
 		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: h.opts.Namespace, Query: heldQuery(name), PageSize: manyCalls, NextPageToken: page,
+			Namespace: h.opts.Namespace, Query: h.heldQuery(name), PageSize: manyCalls, NextPageToken: page,
 		})
 		if err != nil {
 			return fmt.Errorf("list the runs that are held: %w", err)
@@ -247,7 +247,7 @@ func (h *Host) readHolds(ctx context.Context) error {
 	for {
 		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: h.opts.Namespace, PageSize: 100, NextPageToken: page,
-			Query: equals("WorkflowType", holdType) + " AND ExecutionStatus = 'Running' AND " + equals("TaskQueue", h.opts.Queue),
+			Query: h.openOf(holdType),
 		})
 		if err != nil {
 			return fmt.Errorf("read the holds: %w", err)

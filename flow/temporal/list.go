@@ -85,7 +85,7 @@ func (h *Host) isLatest(ctx context.Context, e *workflowpb.WorkflowExecutionInfo
 
 // query is the filter in the server's language.
 func (h *Host) query(f host.Filter) string {
-	parts := []string{equals("WorkflowType", runType), "ExecutionStatus != 'ContinuedAsNew'"}
+	parts := []string{h.allOf(runType), "ExecutionStatus != 'ContinuedAsNew'"}
 	add := func(part string) { parts = append(parts, part) }
 	if f.Flow != "" {
 		add(equals(flowKey.GetName(), f.Flow))
@@ -121,6 +121,15 @@ func (h *Host) query(f host.Filter) string {
 	}
 	return strings.Join(parts, " AND ")
 }
+
+// allOf asks for the workflows of a type. Those of another task queue belong to another
+// project, which may share the namespace.
+func (h *Host) allOf(kind string) string {
+	return equals("WorkflowType", kind) + " AND " + equals("TaskQueue", h.opts.Queue)
+}
+
+// openOf asks for those that go on.
+func (h *Host) openOf(kind string) string { return h.allOf(kind) + " AND ExecutionStatus = 'Running'" }
 
 func equals(name, value string) string {
 	return name + " = '" + strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", `\'`) + "'"

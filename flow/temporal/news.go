@@ -32,7 +32,7 @@ const (
 // an outcome.
 func (r *runner) wanted() (keys []string) {
 	add := func(key string) {
-		if r.made[key] == nil && !contains(keys, key) {
+		if r.made[key] == nil && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}

@@ -122,7 +122,7 @@ func (h *Host) unschedule(ctx context.Context, loaded time.Time, wanted map[stri
 	for {
 		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: h.opts.Namespace, PageSize: 1000, NextPageToken: page,
-			Query: equals("WorkflowType", scheduleType) + " AND ExecutionStatus = 'Running' AND " + equals("TaskQueue", h.opts.Queue),
+			Query: h.openOf(scheduleType),
 		})
 		if err != nil {
 			return fmt.Errorf("list the schedules: %w", err)

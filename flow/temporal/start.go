@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 		if !ok {
 			continue
 		}
-		if to := h.recipient(p, &c.Call); to != "" && len(recipients) < maxRecipients && !contains(recipients, to) {
+		if to := h.recipient(p, &c.Call); to != "" && len(recipients) < maxRecipients && !slices.Contains(recipients, to) {
 			recipients = append(recipients, to)
 		}
 		for _, l := range c.Limits {
@@ -118,15 +119,6 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 		out = append(out, recipientKey.ValueSet(recipients))
 	}
 	return out
-}
-
-func contains(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // first returns the run that a key began before.
