@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -117,14 +118,7 @@ http: {allow_private: true}
 	_, stdout, _ := facteur(t, dir, "", "runs", "show", started.RunID, "--json")
 	everything["from the data folder"] = stdout
 	everything["log"] = r.log.String()
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		everything[path] = string(text)
-		return err
-	}))
+	maps.Copy(everything, filesBelow(t, dir))
 	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
 	require.Contains(t, everything["log"], "step=notify")
 	for _, secret := range []string{token, appSecret, verify, bearer, "secret-1-of-the-role", key, pin} {
@@ -140,6 +134,21 @@ http: {allow_private: true}
 			assert.NotContains(t, text, strings.TrimPrefix(grace, "+"), "%s holds a phone number", where)
 		}
 	}
+}
+
+// filesBelow returns the texts of all files below a folder, by path.
+func filesBelow(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files[path] = string(text)
+		return err
+	}))
+	return files
 }
 
 // What is sensitive of a run that waits for its turn, or never comes to it, shows no more
@@ -203,14 +212,7 @@ steps:
 	require.Equal(t, 0, r.stop())
 	show(", from the data folder")
 	everything["log"] = r.log.String()
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		everything[path] = string(text)
-		return err
-	}))
+	maps.Copy(everything, filesBelow(t, dir))
 	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
 	for how, form := range formsOf(pin) {
 		for where, text := range everything {
