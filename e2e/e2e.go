@@ -9,8 +9,8 @@
 //
 // Without E2E=1 a test whose server is not there is skipped; -p 1 leaves the machine to one
 // folder at a time. Node.js 20.19 and npm bring clients of the Cloud API, and axe-core. The
-// first build takes a while: some 25 minutes of one processor, and 3 GB of memory. Do not tidy the module: Vault
-// needs replacements and one older version, see go.mod.
+// first build takes a while: some 25 minutes of one processor, and 3 GB of memory. Do not
+// tidy the module: Vault needs replacements and one older version, see go.mod.
 //
 // What a run costs, beside a bare loop of requests and a Temporal workflow by hand, the
 // command bench measures:

@@ -10,8 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/e2e"
 	"facteur/e2e/cluster"
 )
+
+func TestMain(m *testing.M) { e2e.Main(m) }
 
 // head begins the flows of these tests.
 const head = `
