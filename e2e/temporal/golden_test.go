@@ -103,6 +103,22 @@ var tales = []tale{
 	{name: "filed", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(60)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n"},
 	{name: "paged", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(130)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n  - {wait: 10ms}\n"},
 	{name: "concurrency", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"},
+	{name: "turn", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n", act: func(h *told) {
+		h.waits()
+		require.NoError(h, h.Cancel(h.Context(), h.run, "not now"))
+		h.over()
+		r, err := h.Get(h.Context(), h.run)
+		require.NoError(h, err)
+		p, err := h.world.Restore(r.Run.Flow, r.Sources)
+		require.NoError(h, err)
+		holder, _, err := h.Start(h.Context(), p, host.Start{Inputs: map[string]any{}})
+		require.NoError(h, err)
+		require.NoError(h, h.Retry(h.Context(), h.run, false))
+		h.until(func(r *host.Report) bool { return r.Run.Status == host.Queued })
+		require.NoError(h, h.Cancel(h.Context(), holder.ID, ""))
+		h.waits()
+		h.says("1", "go on")
+	}},
 }
 
 // Each step kind, and what people and crashes do to a run, as a history that is replayed
