@@ -73,7 +73,7 @@ type httpFile struct {
 type temporalFile struct {
 	Address    string           `json:"address,omitempty" doc:"temporal.internal:7233. Default: TEMPORAL_ADDRESS."`
 	Namespace  string           `json:"namespace,omitempty" doc:"It is made beforehand; its retention is how long runs are kept after their end. Default: TEMPORAL_NAMESPACE, then default."`
-	TaskQueue  string           `json:"task_queue,omitempty" doc:"The task queue that the daemons of this project share. Default: facteur."`
+	TaskQueue  string           `json:"task_queue,omitempty" doc:"The task queue that the daemons of this project share: another one for each project of the namespace. Default: facteur."`
 	TLS        *temporalTLSFile `json:"tls,omitempty" doc:"Speak TLS with the server; {} trusts the system's certificates. With an API key that is the default."`
 	APIKeyFile string           `json:"api_key_file,omitempty" doc:"A file that holds an API key; read again when it changes. Default: TEMPORAL_API_KEY holds the key, if there is one."`
 }
