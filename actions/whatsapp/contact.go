@@ -106,6 +106,9 @@ func parseAddress(text string) address {
 // search for extensions and prefixes that other texts need, and costs a quarter of it.
 func asWritten(text string) bool {
 	digits := text[1:]
+	if strings.HasPrefix(digits, "0") { // no code begins so
+		return false
+	}
 	for n := 1; n <= 3 && n < len(digits); n++ {
 		code, err := strconv.Atoi(digits[:n])
 		if err != nil {

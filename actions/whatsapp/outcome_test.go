@@ -418,6 +418,8 @@ func TestWhoAndFromWhere(t *testing.T) {
 		{"+331", "too short"},
 		{"+3361234567890123", "too long"},
 		{"+999123456789", "does not begin with the code of a country"},
+		{"+033612345678", "does not begin with the code of a country"},
+		{"+0012025550123", "does not begin with the code of a country"},
 		{"0033612345678", "write + instead: +33612345678"},
 		{"us.1349", "not a phone number"},
 		{"+", "not a phone number"},
