@@ -14,11 +14,14 @@
 //	d2  the same, with a queue for each sender     which keeps what a number may send a second, as e and the local hosts do
 //	e   facteur on Temporal                        the same flow as a workflow, with the ledger
 //
-// The simulator has no webhooks and no limits here; there are 200 sender numbers, 100
-// of them on Temporal, and each message has another recipient. The ways take turns, in rounds, because machines are noisy;
-// what is printed is the median of the rounds. Where others work at the same time, processor time
-// says more than time does: "by CPU" compares all that a run needs, the simulator included. b, c, d and e start runs and wait for their end
-// in the process that carries them. Of b2 the process that asks is another one, and not counted.
+// The simulator has no webhooks and no limits here; there are 200 sender numbers, 100 of them on
+// Temporal, and each message has another recipient. b, c, d and e start runs and wait for their
+// end in the process that carries them. Of b2 the process that asks is another one, and not
+// counted.
+//
+// The ways take turns, in rounds, because machines are noisy; what is printed is the median of
+// the rounds. Where others work at the same time, processor time says more than time does:
+// "by CPU" compares all that a run needs, the simulator included.
 //
 // Temporal keeps what it knows in PostgreSQL where that is installed, and else in memory.
 //
