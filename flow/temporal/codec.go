@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
@@ -111,16 +112,26 @@ const (
 	deflate = 1
 )
 
+// Compressors are large, and dear to make: they are used again.
+var (
+	writers = sync.Pool{New: func() any {
+		w, _ := flate.NewWriter(nil, flate.BestSpeed) // fails for an unknown level alone
+		return w
+	}}
+	readers = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+)
+
 func pack(text []byte) ([]byte, error) {
 	if len(text) < worthwhile {
 		return append([]byte{plainly}, text...), nil
 	}
 	var out bytes.Buffer
+	out.Grow(len(text) / 2)
 	out.WriteByte(deflate)
-	w, err := flate.NewWriter(&out, flate.BestSpeed)
-	if err == nil {
-		_, err = w.Write(text)
-	}
+	w := writers.Get().(*flate.Writer)
+	defer writers.Put(w)
+	w.Reset(&out)
+	_, err := w.Write(text)
 	if err == nil {
 		err = w.Close()
 	}
@@ -132,7 +143,12 @@ func unpack(text []byte) ([]byte, error) {
 	case len(text) > 0 && text[0] == plainly:
 		return text[1:], nil
 	case len(text) > 0 && text[0] == deflate:
-		out, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(text[1:])), largest+1))
+		r := readers.Get().(io.Reader)
+		defer readers.Put(r)
+		if err := r.(flate.Resetter).Reset(bytes.NewReader(text[1:]), nil); err != nil {
+			return nil, err
+		}
+		out, err := io.ReadAll(io.LimitReader(r, largest+1))
 		if err == nil && len(out) > largest {
 			err = fmt.Errorf("it holds more than %d bytes", largest)
 		}

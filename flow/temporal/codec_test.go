@@ -98,3 +98,18 @@ func FuzzCodec(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCodec(b *testing.B) {
+	c := temporal.Codec(sealing(7))
+	give := payload(`"` + strings.Repeat("what a run begins with, and more; ", 60) + `"`)
+	b.ReportAllocs()
+	for b.Loop() {
+		encoded, err := c.Encode(give)
+		if err == nil {
+			_, err = c.Decode(encoded)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
