@@ -17,6 +17,9 @@ import (
 
 // Wait implements host.Host.
 func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
+	if r := h.waitFresh(ctx, run); r != nil {
+		return r, nil
+	}
 	for execution := ""; ; {
 		first, err := h.firstEvent(ctx, run, execution)
 		if err != nil {

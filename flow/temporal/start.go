@@ -64,7 +64,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		run.Status = host.Queued
 		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
 	}
-	_, err = h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	begun, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: h.opts.Queue, EnableEagerStart: true, WorkflowTaskTimeout: h.taskTime(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
@@ -78,6 +78,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err != nil {
 		return host.Run{}, false, fmt.Errorf("start the run: %w", err)
 	}
+	h.fresh.keep(id, begun.GetRunID(), in)
 	return run, true, nil
 }
 

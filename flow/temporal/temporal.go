@@ -106,6 +106,7 @@ type Host struct {
 	beside sync.WaitGroup
 
 	plans   plans
+	fresh   fresh
 	holds   holds
 	senders senders
 	buckets buckets
