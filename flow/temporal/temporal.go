@@ -4,6 +4,9 @@
 // activity that is tried once, because retries are the machine's. The flow's sources
 // travel with the run, so that any daemon can carry it. Waits are timers and signals. What
 // nobody knows after a worker was lost is unknown, and settled by a webhook or a person.
+// An overloaded server does as if a worker was lost: it may note that a call began, and
+// hand it to none. On the server both look the same, so that call is unknown, too, and not
+// made again.
 //
 // Open gives a host that also works: it carries runs, and makes calls, in this process.
 // Any number of daemons do so beside each other, over one namespace and one task queue.
