@@ -43,7 +43,11 @@ func (p *parser) trigger(n *Node) *Trigger {
 		if path := in.literal("path"); path != nil {
 			t.Webhook.Path = *path
 			if !strings.HasPrefix(path.Value, "/") || strings.ContainsAny(path.Value, " ?#") {
-				p.errorf("bad-path", path.Whole, "write it as /orders/shipped", "%q cannot be the path of a webhook", path.Value)
+				hint := "write it as /orders/shipped"
+				if !strings.ContainsAny(path.Value, " ?#") {
+					hint = "write it as /" + path.Value
+				}
+				p.errorf("bad-path", path.Whole, hint, "%q cannot be the path of a webhook", path.Value)
 			}
 		}
 	case "schedule":

@@ -16,7 +16,7 @@ const Name = "webhook"
 
 // A Request is one to a path of the daemon; `event` in flows.
 type Request struct {
-	Path       string            `json:"path" schema:"required,always" doc:"the path, as in wait_for"`
+	Path       string            `json:"path" schema:"required,always" doc:"the path, as in the trigger or the wait_for"`
 	Body       any               `json:"body" schema:"required,always" doc:"the body: parsed if it is JSON, otherwise its text"`
 	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers, their names in small letters"`
 	ReceivedAt time.Time         `json:"received_at" schema:"required,always" doc:"when it came"`

@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"facteur/flow/diag"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // exactly is cobra.ExactArgs with a message that says what was meant.
@@ -84,7 +84,12 @@ func flagError(c *cobra.Command, err error) error {
 	if !unknown {
 		return wrong(seeHelp(c), "%w", err)
 	}
-	known := regexp.MustCompile(`--[a-z-]+`).FindAllString(c.Flags().FlagUsages(), -1) // the help is where cobra lists them
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, "--"+f.Name)
+		}
+	})
 	return wrong(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
 }
 

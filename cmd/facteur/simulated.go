@@ -218,6 +218,9 @@ func (s *simulation) messages(r *host.Result) []sentJSON {
 	s.settle()
 	statuses := map[string]int64{}
 	for _, step := range r.Steps {
+		if repeats, _ := step.Outputs["repeats"].(string); repeats != "" {
+			continue // it sent nothing: the message is another step's
+		}
 		id, _ := step.Outputs["message_id"].(string)
 		if code, ok := step.Outputs["status_code"].(int64); ok && id != "" {
 			statuses[id] = code

@@ -25,6 +25,17 @@ const durationPattern = `^(\d+(\.\d+)?(d|h|m|s|ms|us|ns))+$`
 
 const durationForm = `write it as "90s", "1h30m" or "7d"`
 
+// meant guesses the unit that somebody wrote apart from its number, in words perhaps.
+func meant(number, rest string) string {
+	if rest = strings.TrimSpace(rest); rest == "" {
+		return "write " + number + "s for seconds"
+	}
+	if i := unitIndex(rest[:1]); i >= 0 && !strings.HasPrefix(rest, "mo") {
+		return "write " + number + units[i].name
+	}
+	return durationForm
+}
+
 // ParseDuration reads a duration such as "90s", "24h", "1h30m", "7d" or "250ms": one
 // or more numbers, each with its unit (d, h, m, s, ms, us, ns), the largest unit
 // first. A day is 24 hours. Negative and ISO 8601 durations are errors.
@@ -54,7 +65,7 @@ func ParseDuration(s string) (time.Duration, error) {
 			return wrong(durationForm)
 		}
 		if name == "" {
-			return wrong(fmt.Sprintf("%s has no unit, write %ss for seconds", number, number))
+			return wrong(fmt.Sprintf("%s has no unit right behind it, %s", number, meant(number, rest)))
 		}
 		i := unitIndex(name)
 		switch {

@@ -44,11 +44,11 @@ func TestDurationErrors(t *testing.T) {
 	const form = `write it as "90s", "1h30m" or "7d"`
 	for in, want := range map[string]string{
 		"":                      "a duration is missing: " + form,
-		"90":                    `"90" is not a duration: 90 has no unit, write 90s for seconds`,
+		"90":                    `"90" is not a duration: 90 has no unit right behind it, write 90s for seconds`,
 		"-5m":                   `"-5m" is not a duration: it must not be negative`,
 		"PT5M":                  `"PT5M" is not a duration: the ISO 8601 form is not used here, ` + form,
 		"soon":                  `"soon" is not a duration: ` + form,
-		"5 m":                   `"5 m" is not a duration: 5 has no unit, write 5s for seconds`,
+		"5 m":                   `"5 m" is not a duration: 5 has no unit right behind it, write 5m`,
 		"5min":                  `"5min" is not a duration: there is no unit "min", use d, h, m, s or ms`,
 		"2w":                    `"2w" is not a duration: there is no unit "w", use d, h, m, s or ms`,
 		"30m1h":                 `"30m1h" is not a duration: each unit once, the largest first: "h" is out of place`,
@@ -56,7 +56,7 @@ func TestDurationErrors(t *testing.T) {
 		"200000d":               `"200000d" is not a duration: the number before "d" is too large or too precise`,
 		"106751d24h":            `"106751d24h" is not a duration: it is longer than 292 years`,
 		"0.5ns":                 `"0.5ns" is not a duration: the number before "ns" is too large or too precise`,
-		"1.s":                   `"1.s" is not a duration: 1 has no unit, write 1s for seconds`,
+		"1.s":                   `"1.s" is not a duration: 1 has no unit right behind it, write it as "90s", "1h30m" or "7d"`,
 		"99999999999999999999d": `"99999999999999999999d" is not a duration: the number before "d" is too large or too precise`,
 		"106751.999999999999d":  `"106751.999999999999d" is not a duration: the number before "d" is too large or too precise`,
 	} {
