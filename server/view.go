@@ -175,23 +175,12 @@ func (m *masker) step(s *machine.Step) Step {
 
 // hidden hides all but the shape of a value.
 func hidden(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, x := range v {
-			out[name] = hidden(x)
+	return schema.EachLeaf(v, func(v any) any {
+		if v == nil {
+			return nil
 		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = hidden(x)
-		}
-		return out
-	}
-	return record.Hidden
+		return record.Hidden
+	})
 }
 
 func (m *masker) call(c host.Call) Call {

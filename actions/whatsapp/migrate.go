@@ -210,23 +210,7 @@ func get(v any, name string) any {
 }
 
 // copied copies lists and objects all through.
-func copied(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i, inner := range v {
-			out[i] = copied(inner)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, inner := range v {
-			out[name] = copied(inner)
-		}
-		return out
-	}
-	return v
-}
+func copied(v any) any { return schema.EachLeaf(v, func(v any) any { return v }) }
 
 // asWhole gives the whole number that a value holds.
 func asWhole(v any) (int64, bool) {

@@ -8,6 +8,7 @@ import (
 
 	"facteur/flow"
 	"facteur/flow/plan"
+	"facteur/flow/schema"
 )
 
 // useSettings makes the test one with the settings that the run had, where the project has
@@ -41,27 +42,17 @@ func (x *export) useSettings(f *flow.Flow) error {
 // typed is a value from which YAML is written that reads as the same: with a point in
 // numbers that are no integers.
 func typed(v any) any {
-	switch v := v.(type) {
-	case float64:
-		text := strconv.FormatFloat(v, 'g', -1, 64)
+	return schema.EachLeaf(v, func(v any) any {
+		number, ok := v.(float64)
+		if !ok {
+			return v
+		}
+		text := strconv.FormatFloat(number, 'g', -1, 64)
 		if !strings.ContainsAny(text, ".e") {
 			text += ".0"
 		}
 		return json.Number(text)
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = typed(item)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, item := range v {
-			out[k] = typed(item)
-		}
-		return out
-	}
-	return v
+	})
 }
 
 // sourcesOf are the sources among the texts of a plan.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/flow/schema"
 
 	"github.com/spf13/cobra"
 )
@@ -195,23 +196,12 @@ func (s *imported) recipient() any {
 
 // escaped gives a value in which no text is an expression.
 func escaped(v any) any {
-	switch v := v.(type) {
-	case string:
-		return strings.ReplaceAll(v, "${", "$${")
-	case []any:
-		out := make([]any, len(v))
-		for i, inner := range v {
-			out[i] = escaped(inner)
+	return schema.EachLeaf(v, func(v any) any {
+		if text, ok := v.(string); ok {
+			return strings.ReplaceAll(text, "${", "$${")
 		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, inner := range v {
-			out[name] = escaped(inner)
-		}
-		return out
-	}
-	return v
+		return v
+	})
 }
 
 // yamlOrder is in which order people write the keys of messages; others follow.

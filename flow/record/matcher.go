@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/flow/expr"
+	"facteur/flow/schema"
 )
 
 // A Matcher says how a value of a request must look. String gives its compact form,
@@ -219,27 +220,17 @@ func zeroSign(s string) string {
 // plain turns the numbers of a decoded value into int64 and float64, as expressions
 // know them.
 func plain(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
+	return schema.EachLeaf(v, func(v any) any {
+		number, ok := v.(json.Number)
+		if !ok {
+			return v
+		}
+		if n, err := number.Int64(); err == nil {
 			return n
 		}
-		f, _ := v.Float64()
+		f, _ := number.Float64()
 		return f
-	case []any:
-		items := make([]any, len(v))
-		for i := range v {
-			items[i] = plain(v[i])
-		}
-		return items
-	case map[string]any:
-		values := make(map[string]any, len(v))
-		for key, item := range v {
-			values[key] = plain(item)
-		}
-		return values
-	}
-	return v
+	})
 }
 
 func sortedKeys(m map[string]any) []string {
