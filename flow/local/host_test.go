@@ -3,6 +3,7 @@ package local_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -250,6 +251,12 @@ outputs: {id: "${steps.thanks.outputs.?id.orValue('')}", text: "${steps.reply.ou
 }
 
 func TestSealedRecords(t *testing.T) {
+	for _, key := range []byte{1, '"', '{'} { // what is sealed begins with it
+		t.Run(fmt.Sprintf("%q", key), func(t *testing.T) { sealedRecords(t, key) })
+	}
+}
+
+func sealedRecords(t *testing.T, first byte) {
 	p := kit{}.compile(t, "flow: f\ninputs: {who: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.who}\"}}\n")
 	seal := func(key byte) (seal, open func(plain, context []byte) ([]byte, error)) {
 		code := func(text, context []byte) []byte {
@@ -273,7 +280,7 @@ func TestSealedRecords(t *testing.T) {
 	}
 	j := &journal.Memory{}
 	options := local.Options{Journal: j, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }}
-	options.Seal, options.Open = seal(1)
+	options.Seal, options.Open = seal(first)
 	result, err := local.New(options).Run(t.Context(), p, local.Start{ID: id, Inputs: map[string]any{"who": "somebody"}})
 	require.NoError(t, err)
 	head, records, err := j.Load(t.Context(), id)
@@ -283,6 +290,19 @@ func TestSealedRecords(t *testing.T) {
 		assert.NotContains(t, string(r.Body), "key\"")
 	}
 	again, err := local.New(options).Resume(t.Context(), p, id)
+	require.NoError(t, err)
+	assert.Equal(t, result.Result, again.Result)
+
+	texts := slices.Clone(records) // as they were stored once
+	for i, r := range texts {
+		if r.Body[0] != '"' {
+			texts[i].Body, err = json.Marshal([]byte(r.Body))
+			require.NoError(t, err)
+		}
+	}
+	old := options
+	old.Journal = prefix(t, head, texts)
+	again, err = local.New(old).Resume(t.Context(), p, id)
 	require.NoError(t, err)
 	assert.Equal(t, result.Result, again.Result)
 

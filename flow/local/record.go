@@ -1,7 +1,6 @@
 package local
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,7 +133,9 @@ func (h *Host) openEvent(e journal.Event) (host.Event, error) {
 	return host.Event{ID: e.ID, Name: e.Name, Subjects: form.Subjects, Connection: e.Connection, At: e.At, Data: data}, nil
 }
 
-// seal encrypts what is stored, for its place.
+// seal encrypts what is stored, for its place. What is sealed is stored as it is where it
+// cannot be taken for JSON, which it never can be of a vault, and otherwise as a JSON text:
+// so was all of it before.
 func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
 	if h.opts.Seal == nil {
 		return body, nil
@@ -143,21 +144,23 @@ func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal it: %w", err)
 	}
-	text := make([]byte, 0, 2+base64.StdEncoding.EncodedLen(len(sealed)))
-	text = base64.StdEncoding.AppendEncode(append(text, '"'), sealed)
-	return append(text, '"'), nil
+	if formOf(sealed) == asItIs {
+		return sealed, nil
+	}
+	return json.Marshal(sealed)
 }
 
 // open decrypts what is stored. what names it, for people.
 func (h *Host) open(body []byte, place, what string) ([]byte, error) {
+	form := formOf(body)
 	if h.opts.Open == nil {
-		if len(body) > 0 && body[0] == '"' {
+		if form != unsealed {
 			return nil, fmt.Errorf("open %s: it is sealed, and this host has no key", what)
 		}
 		return body, nil
 	}
-	var sealed []byte
-	if json.Unmarshal(body, &sealed) != nil {
+	sealed := body
+	if form == unsealed || form == asText && json.Unmarshal(body, &sealed) != nil {
 		return nil, fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
 	}
 	body, err := h.opts.Open(sealed, []byte(place))
@@ -165,6 +168,25 @@ func (h *Host) open(body []byte, place, what string) ([]byte, error) {
 		return nil, fmt.Errorf("open %s: %w", what, err)
 	}
 	return body, nil
+}
+
+// form is how something is stored.
+type form uint8
+
+const (
+	unsealed form = iota // a JSON object
+	asText               // what is sealed, in a JSON text
+	asItIs               // what is sealed
+)
+
+func formOf(body []byte) form {
+	switch {
+	case len(body) == 0 || body[0] == '{':
+		return unsealed
+	case body[0] == '"':
+		return asText
+	}
+	return asItIs
 }
 
 // hash gives what must not be readable at rest the form in which it is stored.

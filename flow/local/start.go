@@ -21,13 +21,13 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err := h.failed(); err != nil {
 		return host.Run{}, false, err
 	}
-	id := newID(h.now())
-	if s.Key != "" {
+	id, inputs := newID(h.now()), []byte(nil)
+	if s.Key != "" { // another start may have it
 		id = h.keyID(p.Name, s.Key)
-	}
-	inputs, err := h.hashInputs(s.Inputs)
-	if err != nil {
-		return host.Run{}, false, err
+		var err error
+		if inputs, err = h.hashInputs(s.Inputs); err != nil {
+			return host.Run{}, false, err
+		}
 	}
 	locked, err := h.lockKey(p, s.Inputs)
 	if err != nil {
