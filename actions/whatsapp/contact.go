@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -60,6 +59,9 @@ func parseAddress(text string) address {
 		return address{err: &addressError{mention(text) + " " + problem, hint}}
 	}
 	text = strings.TrimSpace(text)
+	if digits, ok := strings.CutPrefix(text, "+"); ok && inUse(digits) {
+		return address{contact: contact{phone: text}}
+	}
 	switch {
 	case text == "":
 		return address{err: &addressError{"it is empty", example}}
@@ -71,9 +73,6 @@ func parseAddress(text string) address {
 		return wrong("begins with 00", "write + instead: +"+strings.TrimLeft(text, "0"))
 	case text[0] != '+':
 		return wrong("has no +, so the country code of the sender would be put before it", plusHint(text))
-	}
-	if asWritten(text) {
-		return address{contact: contact{phone: text}}
 	}
 	number, err := phonenumbers.Parse(text, "")
 	switch {
@@ -100,31 +99,6 @@ func parseAddress(text string) address {
 		return wrong("is too long for a phone number of its country", "")
 	}
 	return wrong("cannot be a phone number of its country", "")
-}
-
-// asWritten tells whether a text is a number in use, in digits alone. It does without the
-// search for extensions and prefixes that other texts need, and costs a quarter of it.
-func asWritten(text string) bool {
-	digits := text[1:]
-	if strings.HasPrefix(digits, "0") { // no code begins so
-		return false
-	}
-	for n := 1; n <= 3 && n < len(digits); n++ {
-		code, err := strconv.Atoi(digits[:n])
-		if err != nil {
-			return false
-		}
-		if phonenumbers.GetRegionCodeForCountryCode(code) == phonenumbers.UNKNOWN_REGION {
-			continue // no code is the beginning of another
-		}
-		national, err := strconv.ParseUint(digits[n:], 10, 64)
-		if err != nil || digits[n] == '0' { // a leading zero may belong to the number, or not
-			return false
-		}
-		country := int32(code)
-		return phonenumbers.IsValidNumber(&phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national})
-	}
-	return false
 }
 
 // plusHint tells how to write a number that has no +.

@@ -1,0 +1,4 @@
+package whatsapp
+
+// InUse is inUse, for comparing it with the library whose data it reads.
+var InUse = inUse
