@@ -30,7 +30,7 @@ const maxKnown = 1000
 // hide takes the connection's secrets out of an outcome, which belongs to the caller
 // alone.
 func (h *hider) hide(conn *vault.Connection, o *call.Outcome) {
-	var room [4]string
+	var room [16]string
 	needles := room[:0]
 	user := conn.Get("username")
 	for _, secret := range conn.Secrets {
@@ -83,7 +83,11 @@ func (c credential) forms() []string {
 	return slices.Compact(all)
 }
 
+// hideIn hides in a text; the shortest needle is the last.
 func hideIn(text string, needles []string) string {
+	if len(text) < len(needles[len(needles)-1]) {
+		return text
+	}
 	for _, needle := range needles {
 		if strings.Contains(text, needle) {
 			text = strings.ReplaceAll(text, needle, "[secret]")

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -31,6 +32,11 @@ func Decode(v any, into any) error {
 // empty fields with omitempty are left out; a nil slice or map is an empty one. What
 // has no plain value becomes nil.
 func Encode(v any) any {
+	if _, number := v.(json.Number); !number {
+		if out, changed := toPlain(v); changed {
+			return out
+		}
+	}
 	var c coercer
 	out, _ := c.any(v)
 	return out
@@ -105,7 +111,7 @@ func newCodec(t reflect.Type) *codec {
 			if v.Kind() == reflect.Pointer && v.IsNil() {
 				return nil
 			}
-			return v.Interface().(Encoder).EncodeValue()
+			return Encode(v.Interface().(Encoder).EncodeValue())
 		}
 	}
 	return p

@@ -324,6 +324,9 @@ func (c *coercer) list(t *Type, list []any) ([]any, bool) {
 }
 
 func (c *coercer) count(t *Type, n int, one, many string) {
+	if n >= t.MinItems && (n <= t.MaxItems || t.MaxItems <= 0) {
+		return
+	}
 	if t.Rule != "" {
 		before := len(c.found)
 		defer func() { c.named(t, before) }()

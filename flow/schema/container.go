@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"reflect"
+	"sync"
 )
 
 func interfaceCodec(t reflect.Type) *codec {
@@ -124,18 +125,21 @@ func mapCodec(t reflect.Type) *codec {
 }
 
 // A member is a field of a struct and its place in the object. Its codec is looked up
-// when it is needed, because a Go type may contain itself.
+// when it is first needed, because a Go type may contain itself.
 type member struct {
 	name  string
 	index []int
 	omit  bool // when it is empty
+	codec func() *codec
 }
 
 func structCodec(t reflect.Type) *codec {
 	var members []member
 	err := eachField(t, nil, func(f reflect.StructField, name string, omitEmpty bool) error {
-		m := member{name: name, index: f.Index, omit: omitEmpty || f.Type.Kind() == reflect.Pointer}
-		members = append(members, m)
+		members = append(members, member{
+			name: name, index: f.Index, omit: omitEmpty || f.Type.Kind() == reflect.Pointer,
+			codec: sync.OnceValue(func() *codec { return planOf(f.Type) }),
+		})
 		return nil
 	})
 	return &codec{
@@ -155,21 +159,25 @@ func structCodec(t reflect.Type) *codec {
 					field.SetZero()
 					continue
 				}
-				if err := planOf(field.Type()).decode(field, value); err != nil {
+				if err := m.codec().decode(field, value); err != nil {
 					return within(m.name, err)
 				}
 			}
 			return nil
 		},
 		encode: func(v reflect.Value) any {
-			out := make(map[string]any, len(members))
+			there := len(members) // what is left out would often make the map twice as large
+			for i := range members {
+				if m := &members[i]; m.omit && isEmpty(v.FieldByIndex(m.index)) {
+					there--
+				}
+			}
+			out := make(map[string]any, there)
 			for i := range members {
 				m := &members[i]
-				field := v.FieldByIndex(m.index)
-				if m.omit && isEmpty(field) {
-					continue
+				if field := v.FieldByIndex(m.index); !m.omit || !isEmpty(field) {
+					out[m.name] = encodeWith(m.codec(), field)
 				}
-				out[m.name] = encodeWith(planOf(field.Type()), field)
 			}
 			return out
 		},
