@@ -11,11 +11,16 @@ import (
 
 // answerError reads the error of an answer: of the Graph API, or of the On-Premises API,
 // whose errors are a list.
-func answerError(v schema.Value) (GraphError, bool) {
-	if e, ok := graphError(v.Field("error")); ok {
-		return e, true
+func answerError(answer any) (GraphError, bool) {
+	for _, v := range [...]any{get(answer, "error"), foremost(get(answer, "errors"))} {
+		if v == nil {
+			continue
+		}
+		if e, ok := graphError(schema.NewValue(v, nil)); ok {
+			return e, true
+		}
 	}
-	return graphError(v.Field("errors").Index(0))
+	return GraphError{}, false
 }
 
 // graphError reads an error wherever the API puts one; ok is false when it has no code.

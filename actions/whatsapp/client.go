@@ -24,7 +24,7 @@ type envelope struct {
 }
 
 func (e envelope) encode() ([]byte, error) {
-	b := make([]byte, 0, 1024)
+	b := make([]byte, 0, 512)
 	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual"`...)
 	if e.to.userID != "" {
 		b = appendText(b, `,"recipient":`, e.to.userID)
@@ -32,7 +32,7 @@ func (e envelope) encode() ([]byte, error) {
 		b = appendText(b, `,"to":`, e.to.phone)
 	}
 	b = appendText(b, `,"type":`, e.kind)
-	b = append(b, `,"`+e.kind+`":`...)
+	b = append(append(append(b, `,"`...), e.kind...), `":`...)
 	b, err := schema.AppendJSON(b, e.message)
 	if e.replyTo != "" {
 		b = append(appendText(b, `,"context":{"message_id":`, e.replyTo), '}')
@@ -44,12 +44,11 @@ func (e envelope) encode() ([]byte, error) {
 }
 
 func appendText(b []byte, before, text string) []byte {
-	b, _ = schema.AppendJSON(append(b, before...), text) // a text is never an error
-	return b
+	return schema.AppendText(append(b, before...), text)
 }
 
 // post sends a body to the messages of a number.
-func (a Account) post(ctx context.Context, client *http.Client, sender string, body []byte) (reply, error) {
+func (a Account) post(ctx context.Context, roundTrip func(*http.Request) (*http.Response, error), sender string, body []byte) (reply, error) {
 	url := a.BaseURL + "/" + a.Version + "/" + sender + "/messages"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -58,7 +57,7 @@ func (a Account) post(ctx context.Context, client *http.Client, sender string, b
 	}
 	req.Header["Authorization"] = []string{"Bearer " + a.Token.Reveal()}
 	req.Header["Content-Type"] = []string{"application/json"}
-	answer, err := actions.Exchange(client, req, maxAnswer)
+	answer, err := actions.Exchange(roundTrip, req, maxAnswer)
 	r := reply{Answer: answer}
 	if err == nil {
 		r.read()
@@ -79,14 +78,21 @@ type reply struct {
 
 func (r *reply) read() {
 	r.json, _ = actions.DecodeJSON(r.Body)
-	v := schema.NewValue(r.json, nil)
-	message, contact := v.Field("messages").Index(0), v.Field("contacts").Index(0)
-	r.messageID, _ = message.Field("id").Text()
-	r.status, _ = message.Field("message_status").Text()
-	r.waID, _ = contact.Field("wa_id").Text()
-	r.success, _ = v.Field("success").Bool()
-	if e, ok := answerError(v); ok {
+	message, contact := foremost(get(r.json, "messages")), foremost(get(r.json, "contacts"))
+	r.messageID, _ = get(message, "id").(string)
+	r.status, _ = get(message, "message_status").(string)
+	r.waID, _ = get(contact, "wa_id").(string)
+	r.success, _ = get(r.json, "success").(bool)
+	if e, ok := answerError(r.json); ok {
 		e.Status = r.Status
 		r.err = &e
 	}
+}
+
+// foremost is the first element of a list, nil where there is none.
+func foremost(v any) any {
+	if list, _ := v.([]any); len(list) > 0 {
+		return list[0]
+	}
+	return nil
 }

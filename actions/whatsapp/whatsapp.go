@@ -79,3 +79,13 @@ func (o Options) client() *http.Client {
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
+
+// roundTrip makes a request as the client does, without what it does beforehand to follow
+// a redirect.
+func (o Options) roundTrip() func(*http.Request) (*http.Response, error) {
+	c := o.client()
+	if c.Timeout > 0 {
+		return c.Do
+	}
+	return c.Transport.RoundTrip
+}

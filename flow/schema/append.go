@@ -19,7 +19,7 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 	case nil:
 		return append(b, "null"...), nil
 	case string:
-		return appendString(b, v), nil
+		return AppendText(b, v), nil
 	case bool:
 		return strconv.AppendBool(b, v), nil
 	case int64:
@@ -27,9 +27,9 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 	case float64:
 		return appendFloat(b, v)
 	case time.Time:
-		return appendString(b, v.Format(time.RFC3339Nano)), nil
+		return AppendText(b, v.Format(time.RFC3339Nano)), nil
 	case time.Duration:
-		return appendString(b, FormatDuration(v)), nil
+		return AppendText(b, FormatDuration(v)), nil
 	case []any:
 		b = append(b, '[')
 		for i, inner := range v {
@@ -53,7 +53,7 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendString(b, k), ':')
+			b = append(AppendText(b, k), ':')
 			if b, err = AppendJSON(b, v[k]); err != nil {
 				return b, err
 			}
@@ -76,7 +76,8 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 
 const hexDigits = "0123456789abcdef"
 
-func appendString(b []byte, s string) []byte {
+// AppendText appends a text as JSON.
+func AppendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
