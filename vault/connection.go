@@ -97,9 +97,9 @@ func Fields(app App) []Field {
 		}
 	case Webhook:
 		return []Field{
-			{Name: "type", Pattern: `^(hmac|shared)$`, Doc: "hmac: the body is signed; shared: a header holds the secret itself"},
+			{Name: "type", Pattern: `^(hmac|shared)$`, Doc: "hmac: the body is signed, the default; shared: a header holds the secret itself"},
 			{Name: "secret", Secret: true, Required: true, Doc: "what both sides know"},
-			{Name: "header", Pattern: header, Doc: "header that carries the signature or the secret"},
+			{Name: "header", Pattern: header, Doc: "header that carries it, instead of X-Hub-Signature-256 (hmac) or Authorization (shared)"},
 		}
 	}
 	return nil

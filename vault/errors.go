@@ -13,9 +13,9 @@ type UnknownConnectionError struct {
 
 func (e *UnknownConnectionError) Error() string {
 	if len(e.Known) == 0 {
-		return fmt.Sprintf("there is no connection %q, nor any other: store it in the vault or set %s", e.Name, envKey(e.Name, "TOKEN"))
+		return fmt.Sprintf("there is no connection %q, nor any other: store it with \"facteur vault set %s\", or set %s", e.Name, e.Name, envKey(e.Name, "TOKEN"))
 	}
-	return fmt.Sprintf("there is no connection %q: store it in the vault, or use one of %s", e.Name, strings.Join(e.Known, ", "))
+	return fmt.Sprintf("there is no connection %q: store it with \"facteur vault set %s\", or use one of %s", e.Name, e.Name, strings.Join(e.Known, ", "))
 }
 
 // A MissingFieldError says that a connection lacks fields without which it is
@@ -28,8 +28,12 @@ type MissingFieldError struct {
 }
 
 func (e *MissingFieldError) Error() string {
-	return fmt.Sprintf("connection %q (%s, from the %s) has no %s: store it in the vault or set %s",
-		e.Connection, e.App, place(e.Backend), strings.Join(e.Fields, " and no "), envKey(e.Connection, e.Fields[0]))
+	app := ""
+	if e.App != WhatsApp {
+		app = " --app " + string(e.App)
+	}
+	return fmt.Sprintf("connection %q (%s, from the %s) has no %s: store it with \"facteur vault set %s%s\", or set %s",
+		e.Connection, e.App, place(e.Backend), strings.Join(e.Fields, " and no "), e.Connection, app, envKey(e.Connection, e.Fields[0]))
 }
 
 // An InvalidFieldError says that a connection has a field that its app does not

@@ -66,7 +66,7 @@ func TestFile(t *testing.T) {
 
 	require.NoError(t, v.Remove(ctx, "shop"))
 	_, err = v.Resolve(ctx, "shop")
-	require.EqualError(t, err, `there is no connection "shop": store it in the vault, or use one of crm`)
+	require.EqualError(t, err, `there is no connection "shop": store it with "facteur vault set shop", or use one of crm`)
 	require.ErrorAs(t, v.Remove(ctx, "shop"), new(*vault.UnknownConnectionError))
 	left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
 	require.NoError(t, err)

@@ -452,6 +452,20 @@ func (v *Vault) names() ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), err
 }
 
+// Others returns the names that the project file, the environment and the encrypted file
+// know, when the given name is none of them; nil when it is one, or when that cannot be
+// told. No server is asked.
+func (v *Vault) Others(name string) []string {
+	if _, err := v.env.read(context.Background(), name); err == nil {
+		return nil
+	}
+	names, err := v.names()
+	if err != nil || slices.Contains(names, name) {
+		return nil
+	}
+	return names
+}
+
 // known is names for an error message: what cannot be read is left out.
 func (v *Vault) known() []string {
 	names, _ := v.names()

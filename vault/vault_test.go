@@ -68,13 +68,13 @@ func TestResolve(t *testing.T) {
 			name: "file", ask: "shop-fr", stored: token("from-file"), token: "from-file", setup: map[string]string{"type": "TOKEN"},
 		}, {
 			name: "unknown", ask: "shop", declared: declared,
-			err: `there is no connection "shop": store it in the vault, or use one of shop-fr`,
+			err: `there is no connection "shop": store it with "facteur vault set shop", or use one of shop-fr`,
 		}, {
 			name: "the first of all", ask: "shop",
-			err: `there is no connection "shop", nor any other: store it in the vault or set FACTEUR_CONNECTION_SHOP_TOKEN`,
+			err: `there is no connection "shop", nor any other: store it with "facteur vault set shop", or set FACTEUR_CONNECTION_SHOP_TOKEN`,
 		}, {
 			name: "declared without a secret", ask: "shop-fr", declared: declared,
-			err: `connection "shop-fr" (WHATSAPP, from the project file) has no token: store it in the vault or set FACTEUR_CONNECTION_SHOP_FR_TOKEN`,
+			err: `connection "shop-fr" (WHATSAPP, from the project file) has no token: store it with "facteur vault set shop-fr", or set FACTEUR_CONNECTION_SHOP_FR_TOKEN`,
 		}, {
 			name: "mapped without a server", ask: "crm", declared: map[string]vault.Mapping{"crm": {App: vault.HTTP, Mount: "kv", Path: "crm"}},
 			err: `connection "crm": hashicorp vault: cannot read: it is mapped to kv/crm, but no server is configured; give vault.hashicorp in the project file, or set FACTEUR_CONNECTION_CRM_TOKEN`,
@@ -115,6 +115,17 @@ func TestResolve(t *testing.T) {
 			require.NotEmpty(t, c.Version)
 		})
 	}
+}
+
+func TestOthers(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, open(t, vault.Config{Dir: dir}).Set(t.Context(), "stored", vault.WhatsApp, nil, token("x")))
+	v := open(t, vault.Config{Dir: dir, Env: variables{"FACTEUR_CONNECTION_SHOP_EN_TOKEN": "x"}.lookup, Connections: map[string]vault.Mapping{"declared": {App: vault.HTTP}}})
+	for _, known := range []string{"stored", "declared", "shop-en", "shop_en"} {
+		require.Nil(t, v.Others(known), known)
+	}
+	require.Equal(t, []string{"declared", "stored"}, v.Others("stroed"))
+	require.Nil(t, open(t, vault.Config{}).Others("any"), "nothing is known, and nothing near")
 }
 
 func TestApps(t *testing.T) {

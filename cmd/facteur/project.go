@@ -281,7 +281,21 @@ func (p *project) projectLibrary(catalog call.Catalog) (plan.Library, error) {
 			c, ok := p.Connections[connection]
 			return c.App, ok
 		},
+		Others: p.otherConnections,
 	}, nil
+}
+
+// otherConnections are those that are known here, when the given one is not.
+func (p *project) otherConnections(name string) []string {
+	if _, ok := p.Connections[name]; ok {
+		return nil
+	}
+	v, err := vault.New(p.vaultConfig())
+	if err != nil {
+		return nil // the command that needs the vault says so
+	}
+	defer v.Close()
+	return v.Others(name)
 }
 
 // vault opens the project's vault for one command. Fixed connections stand for

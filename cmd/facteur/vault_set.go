@@ -8,7 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
+	"facteur/flow/diag"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -22,8 +24,13 @@ func (a *app) vaultSet() *cobra.Command {
 		Short: "Add a connection, or change it",
 		Long: `Add a connection, or change it. Fields that are no secrets are given as FIELD=VALUE.
 Secret fields are asked for without echo, or read from standard input: one FIELD=VALUE a
-line, or, when only one is needed, its value alone. A secret is never an argument.`,
-		Example: "  facteur vault set whatsapp_shop sender_phone_id=106540352242922\n  facteur vault set whatsapp_shop < token.txt",
+line, or, when only one is needed, its value alone. A secret is never an argument.
+
+` + fieldsOfApps(),
+		Example: `  facteur vault set whatsapp_shop sender_phone_id=106540352242922
+  facteur vault set whatsapp_shop < token.txt
+  facteur vault set orders_hook --app WEBHOOK type=shared   # then: curl -H "Authorization: Bearer SECRET" …/hooks/orders
+  facteur vault set crm --app HTTP type=basic username=shop base_url=https://crm.shop.test`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return wrong(`see "facteur vault set --help"`, "facteur vault set takes the NAME of a connection")
@@ -31,8 +38,29 @@ line, or, when only one is needed, its value alone. A secret is never an argumen
 			return a.setConnection(c.Context(), args[0], vault.App(strings.ToUpper(app)), args[1:])
 		},
 	}
-	c.Flags().StringVar(&app, "app", "", "what it is for: WHATSAPP, HTTP or WEBHOOK (default: what facteur.yaml says, else WHATSAPP)")
+	c.Flags().StringVar(&app, "app", "", "what it is for: WHATSAPP, HTTP or WEBHOOK (default: what facteur.yaml says, or the flows that use it, else WHATSAPP)")
 	return c
+}
+
+// fieldsOfApps lists what can be set.
+func fieldsOfApps() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	for _, app := range []vault.App{vault.WhatsApp, vault.HTTP, vault.Webhook} {
+		fmt.Fprintf(w, "%s\n", app)
+		for _, f := range vault.Fields(app) {
+			doc := f.Doc
+			if f.For != "" {
+				doc += " (type " + f.For + ")"
+			}
+			if f.Secret {
+				doc += "; secret"
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", f.Name, doc)
+		}
+	}
+	_ = w.Flush() // into memory
+	return strings.TrimSpace(b.String())
 }
 
 func (a *app) setConnection(ctx context.Context, name string, app vault.App, args []string) error {
@@ -42,10 +70,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	}
 	defer v.Close()
 	if app == "" {
-		app = vault.WhatsApp
-		if declared, ok := p.Connections[name]; ok {
-			app = vault.App(declared.App)
-		}
+		app = p.appOf(name)
 	}
 	if !slices.Contains(vault.Apps(), app) {
 		return wrong("it is WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
@@ -74,7 +99,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	if err := v.Set(ctx, name, app, setup, secrets); err != nil {
 		return vaultError(err)
 	}
-	fmt.Fprintf(a.stderr, "connection %s is stored; check it with: facteur vault check %s\n", name, name)
+	fmt.Fprintf(a.stderr, "connection %s (%s) is stored; check it with: facteur vault check %s\n", name, app, name)
 	infos, err := v.List(ctx)
 	for _, i := range infos {
 		if i.Name == name && !i.Ready {
@@ -93,7 +118,11 @@ func plainFields(app vault.App, args []string) (map[string]string, error) {
 		}
 		i := slices.IndexFunc(vault.Fields(app), func(f vault.Field) bool { return f.Name == key })
 		if i < 0 {
-			return nil, wrong("see \"facteur vault set --help\"", "an app %s connection has no field %q", app, key)
+			var known []string
+			for _, f := range vault.Fields(app) {
+				known = append(known, f.Name)
+			}
+			return nil, wrong(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
 		}
 		if vault.Fields(app)[i].Secret {
 			return nil, wrong("leave it out: it is asked for, or read from standard input. What was typed may be in the shell's history", "%s is a secret, and a secret is never an argument", key)

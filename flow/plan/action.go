@@ -79,11 +79,24 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", sig.Name)
 		return
 	}
+	c.near(*in.Connection)
 	if c.lib.App == nil || c.lib.Stored {
 		return
 	}
 	if app, ok := c.lib.App(out.Connection); ok && app != sig.App {
 		c.diags.Errorf("wrong-connection", in.Connection.Whole, "", "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
+	}
+}
+
+// near warns about a name that nobody knows, and that is nearly one that somebody does.
+func (c *flowCompiler) near(connection diag.Text) {
+	if c.lib.Others == nil || c.lib.Stored {
+		return
+	}
+	others := c.lib.Others(connection.Value)
+	if near := diag.Suggest(connection.Value, others); near != "" {
+		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", others)+"; name it in the project file if it is another one",
+			"no connection %q is known here", connection.Value)
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,7 +24,10 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	if done.diags.HasErrors() {
 		c.blame(in.Flow, "see "+callee.Source.Name, "the flow %s has mistakes of its own: %s", in.Flow.Value, done.diags.Err())
 	}
-	out := &CallFlow{Plan: done.plan, With: c.with(in.With, in.WithRange, done.plan.Inputs, s)}
+	out := &CallFlow{Plan: done.plan}
+	out.With = c.fill(in.With, in.WithRange, done.plan.Inputs, s, func(f *schema.Field) {
+		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
+	})
 	for name, src := range done.plan.Sources {
 		c.plan.Sources[name] = src
 	}

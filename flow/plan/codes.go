@@ -16,6 +16,7 @@ var codes = diag.Codebook{
 
 	// Connections, receipts, calls.
 	{"missing-connection", "An action needs credentials: give the step `connection` with a name in the vault. A webhook needs to know who may send it: give the trigger, or `wait_for`, the name of a connection of app WEBHOOK, or `connection: none` to let anybody."},
+	{"near-connection", "Neither the project file nor the environment nor the encrypted file has a connection of that name, but one of nearly that name. It may be a misspelling. If it is another one, which only the machine has that runs the flow, name it under `connections` in the project file."},
 	{"wrong-connection", "The connection is for another app: whatsapp actions need a connection of app WHATSAPP, http.request one of app HTTP, webhooks one of app WEBHOOK."},
 	{"no-receipts", "`await` waits for news about a call after its answer, and this action has none."},
 	{"bad-subject", "The value of `from` or `path` can belong to no event."},

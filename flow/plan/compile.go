@@ -27,6 +27,9 @@ type Library struct {
 	// App returns the app of a connection that is known beforehand; ok is false for
 	// one that only the vault may know. nil: none is known.
 	App func(connection string) (app string, ok bool)
+	// Others returns the names of the connections that are known beforehand, when the
+	// given one is not among them. nil: none is known.
+	Others func(connection string) []string
 	// Stored says that the flows are the stored source of a run that goes on: they
 	// were accepted when it started. Names and types are checked, but not limits,
 	// rules of messages, what only the surroundings say, or what is merely unwise:

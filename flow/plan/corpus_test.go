@@ -58,6 +58,13 @@ func (p *project) library() plan.Library {
 			app, ok := map[string]string{"shop": "WHATSAPP", "web": "HTTP", "hook": "WEBHOOK"}[connection]
 			return app, ok
 		},
+		Others: func(connection string) []string {
+			names := []string{"hook", "shop", "vault_only", "web"}
+			if slices.Contains(names, connection) {
+				return nil
+			}
+			return names
+		},
 	}
 }
 

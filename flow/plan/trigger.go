@@ -30,7 +30,7 @@ func (c *flowCompiler) triggers() {
 		for _, b := range t.Inputs {
 			inputs.Entries = append(inputs.Entries, flow.Entry{Key: b.Name, Value: b.Value})
 		}
-		out.Inputs = c.with(inputs, t.Range, c.plan.Inputs, s)
+		out.Inputs = c.fill(inputs, t.Range, c.plan.Inputs, s, c.missingOf(out.Kind, t.Range))
 		c.plan.Triggers = append(c.plan.Triggers, out)
 	}
 }
@@ -112,6 +112,7 @@ func (c *flowCompiler) source(in *diag.Text, event *call.Event, at diag.Range) (
 		return "", true
 	}
 	c.plan.Connections = append(c.plan.Connections, in.Value)
+	c.near(*in)
 	if c.lib.App != nil && app != "" && !c.lib.Stored {
 		if other, ok := c.lib.App(in.Value); ok && other != app {
 			c.diags.Errorf("wrong-connection", in.Whole, "", "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
