@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -45,6 +46,9 @@ type Options struct {
 	Patience time.Duration // how long a body may take; 0: Patience
 	Now      func() time.Time
 	Log      *slog.Logger // nil: nothing is logged
+	// Explain tells senders why it cannot be checked who they are, and in which header a
+	// proof is wanted. It is for development: strangers would learn of connections.
+	Explain bool
 	// Answered, when not nil, is told of each request, for metrics. It must be quick.
 	Answered func(Answer)
 }
@@ -193,16 +197,17 @@ func digest(parts ...string) string {
 
 // Senders are the connections of a path.
 type senders struct {
-	all []vault.Connection
-	err error // of one that could not be read
+	all     []vault.Connection
+	err     error // of those that could not be read
+	explain bool
 }
 
 func (h *handler) resolve(ctx context.Context, names []string) senders {
-	var s senders
+	s := senders{explain: h.Explain}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		c, err := h.Resolve(ctx, name)
 		if err != nil {
-			s.err = err
+			s.err = errors.Join(s.err, err)
 			continue
 		}
 		s.all = append(s.all, c)
@@ -226,11 +231,31 @@ func (s senders) verify(header http.Header, body []byte, open bool) (connection 
 	}
 	switch {
 	case s.err != nil:
+		if s.explain {
+			return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it: " + s.err.Error()}
+		}
 		return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it; send it again", Err: s.err}
 	case open:
 		return None, nil
 	}
-	return "", &Refusal{Status: http.StatusUnauthorized, Reason: err.Error()}
+	reason := err.Error()
+	if s.explain {
+		reason += ": " + s.wanted()
+	}
+	return "", &Refusal{Status: http.StatusUnauthorized, Reason: reason}
+}
+
+// wanted says which proofs would do.
+func (s senders) wanted() string {
+	var ways []string
+	for _, c := range s.all {
+		what := "the HMAC-SHA256 of the body by the secret of"
+		if c.Get("type") == "shared" {
+			what = "the secret of"
+		}
+		ways = append(ways, fmt.Sprintf("%s holds %s %s", headerOf(c), what, c.Name))
+	}
+	return strings.Join(ways, ", or ")
 }
 
 // headers gives the headers as flows see them, without those that hold a secret.

@@ -55,6 +55,7 @@ type receiver struct {
 	log         bytes.Buffer
 	deliver     error
 	patience    time.Duration
+	explain     bool
 }
 
 func newReceiver() *receiver {
@@ -98,6 +99,7 @@ func (r *receiver) handler() http.Handler {
 			return r.deliver
 		},
 		Patience: r.patience,
+		Explain:  r.explain,
 		Now:      func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
 		Log:      slog.New(slog.NewTextHandler(&r.log, nil)),
 		Answered: func(a webhook.Answer) {
@@ -207,6 +209,27 @@ func TestOtherMethods(t *testing.T) {
 func TestUnknownPath(t *testing.T) {
 	r := newReceiver()
 	assert.Equal(t, r.post("/hooks/nothing", "x").Body.String(), r.post("/hooks/a%0Ab", "x").Body.String())
+}
+
+// TestExplain: only those who develop are told what a request lacks, and nobody a secret.
+func TestExplain(t *testing.T) {
+	for _, tt := range []struct{ name, path, told, explained string }{
+		{"the vault is down", "/hooks/broken", "send it again", "who sent it: the vault does not answer"},
+		{"a connection of another app", "/hooks/wrong", "send it again", "whatsapp: the connection is not of app WEBHOOK"},
+		{"no proof", "/hooks/paid", "the connection names", "X-Bank-Key holds the secret of bank, or X-Hub-Signature-256 holds the HMAC-SHA256 of the body by the secret of shop"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newReceiver()
+			strange := r.post(tt.path, "x").Body.String()
+			assert.Contains(t, strange, tt.told)
+			assert.NotContains(t, strange, tt.explained)
+			r.explain = true
+			candid := r.post(tt.path, "x").Body.String()
+			assert.Contains(t, candid, tt.explained)
+			assert.NotContains(t, candid, "bank-secret-1")
+			assert.NotContains(t, candid, secret)
+		})
+	}
 }
 
 // TestHeaders: flows see no header that holds a secret.

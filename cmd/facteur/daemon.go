@@ -29,6 +29,7 @@ type daemon struct {
 	dir     string // the data folder
 	log     *slog.Logger
 	view    server.View
+	candid  bool // those who send webhooks are told why they are not taken
 
 	engine  engine
 	vault   *vault.Vault

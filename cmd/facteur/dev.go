@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,10 +47,16 @@ are read again whenever a file is saved, and what is wrong in them is shown with
 place, here and on the page.
 
 What http.request asks for is real, with the connections of the project's vault, and so are
-schedules. Runs are kept in a temporary folder
+schedules. A webhook trigger wants the proof of its connection, which "facteur vault set"
+stores; who sends one without it is told what it lacks. Runs are kept in a temporary folder
 that is removed at the end, or in that of --data. The interrupt ends it.`,
-		Example: "  facteur dev\n  facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000",
-		Args:    atMostOne("PATH"),
+		Example: `  facteur dev
+  facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000
+
+  # a flow with - webhook: {path: /orders, connection: orders_hook, …}
+  facteur vault set orders_hook --app WEBHOOK type=shared
+  curl localhost:8080/hooks/orders -H "Authorization: Bearer SECRET" -d '{"id": "7"}'`,
+		Args: atMostOne("PATH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			path := "."
 			if len(args) == 1 {
@@ -96,7 +103,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 			return wrong("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
 		}
 	}
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return noFile(path, flowSuffix)
+	} else if err != nil {
 		return wrong("", "%w", err)
 	}
 	p, found, err := openProject(path)
@@ -124,7 +133,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	defer stop()
 	w := &workbench{pages: map[chan struct{}]bool{}, closed: make(chan struct{})}
 	w.daemon = &daemon{
-		app: a, project: p, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
+		app: a, project: p, candid: true, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
 		config: serverFile{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
 		engine: &localEngine{},
 	}

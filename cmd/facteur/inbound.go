@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"time"
@@ -28,7 +30,7 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 	}))
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
-		Find: d.starter.Hook, Resolve: d.vault.Resolve, Log: d.log,
+		Find: d.starter.Hook, Resolve: d.proof, Log: d.log, Explain: d.candid,
 		Deliver: func(ctx context.Context, w webhook.Delivery) error {
 			d.metrics.Webhook("hook")
 			return d.host.Deliver(ctx, host.Event{
@@ -37,6 +39,16 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 		Answered: func(a webhook.Answer) { d.countAnswer("hooks", a.Status, a.Took) },
 	}))
+}
+
+// proof is the connection that a webhook proves itself with.
+func (d *daemon) proof(ctx context.Context, name string) (vault.Connection, error) {
+	c, err := d.vault.Resolve(ctx, name)
+	if _, unknown := errors.AsType[*vault.UnknownConnectionError](err); unknown {
+		err = fmt.Errorf("there is no connection %q: store its secret with \"facteur vault set %s --app %s\", or set %s=%s and %s", name,
+			name, vault.Webhook, connectionVariable(name, "APP"), vault.Webhook, connectionVariable(name, "SECRET"))
+	}
+	return c, err
 }
 
 func (d *daemon) countAnswer(door string, status int, took time.Duration) {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"facteur/vault"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDevHook: who tries a webhook without its connection is told what to do, and need not
+// start anew after it.
+func TestDevHook(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "facteur.yaml"), "")
+	write(t, filepath.Join(dir, "order.flow.yaml"), `flow: order
+inputs: {id: {type: string}}
+triggers:
+  - webhook: {path: /orders, connection: orders_hook, inputs: {id: "${event.body.id}"}}
+steps:
+  - {id: a, set: {x: "${inputs.id}"}}
+`)
+	d := developingIn(t, dir)
+	post := func(authorization string) (int, string) {
+		req, err := http.NewRequest(http.MethodPost, d.url+"/hooks/orders", strings.NewReader(`{"id": "7"}`))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", authorization)
+		resp, err := d.client.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, strings.ReplaceAll(string(body), `\"`, `"`)
+	}
+	status, answer := post("")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Contains(t, answer, `there is no connection "orders_hook": store its secret with "facteur vault set orders_hook --app WEBHOOK"`)
+	assert.Contains(t, answer, "set FACTEUR_CONNECTION_ORDERS_HOOK_APP=WEBHOOK and FACTEUR_CONNECTION_ORDERS_HOOK_SECRET")
+
+	v, err := vault.New(vault.Config{Dir: filepath.Join(dir, "data")})
+	require.NoError(t, err)
+	require.NoError(t, v.Set(t.Context(), "orders_hook", vault.Webhook, map[string]string{"type": "shared"}, map[string]vault.Secret{"secret": vault.NewSecret("what-both-know")}))
+	status, answer = post("")
+	assert.Equal(t, http.StatusUnauthorized, status)
+	assert.Contains(t, answer, "Authorization holds the secret of orders_hook")
+	status, answer = post("Bearer what-both-know")
+	assert.Equal(t, http.StatusAccepted, status, answer)
+}
