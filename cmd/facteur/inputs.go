@@ -15,54 +15,79 @@ import (
 )
 
 // inputs reads the inputs of a run from the flags, which go before the file, and brings
-// them to their types.
+// them to their types. All that is wrong with them is reported at once.
 func (a *app) inputs(p *plan.Plan, f runFlags) (map[string]any, error) {
 	values, err := a.inputFile(f.inputFile)
 	if err != nil {
 		return nil, err
 	}
+	var list diag.List
 	given := map[string]bool{}
 	for _, in := range f.inputs {
 		name, text, ok := strings.Cut(in, "=")
 		field := p.Inputs.Field(name)
 		switch {
 		case !ok:
-			return nil, wrong("write --input name=value", "--input %s has no =", in)
+			list.Errorf("type", diag.Range{}, "write --input name=value", "--input %s has no =", in)
+			given[name] = true
+			continue
 		case field == nil:
-			return nil, wrong(diag.DidYouMean(name, "inputs", p.Inputs.Names()), "%s has no input %q", p.Name, name)
+			list.Errorf("unknown-field", diag.Range{}, diag.DidYouMean(name, "inputs", p.Inputs.Names()), "%s has no input %q", p.Name, name)
+			continue
 		case given[name]:
-			return nil, wrong("give it once; a list is written as JSON", "--input %s is given twice", name)
+			list.Errorf("duplicate-key", diag.Range{}, "give it once; a list is written as JSON", "--input %s is given twice", name)
+			continue
 		}
 		given[name] = true
-		if values[name], err = field.Type.FromText(text); err != nil {
-			return nil, wrong(hintOf(err), "input %s: %w", name, err)
+		delete(values, name)
+		v, err := field.Type.FromText(text)
+		if err != nil {
+			list.Add(notTyped(name, err))
+			continue
 		}
+		values[name] = v
 	}
-	coerced, found := p.Inputs.Coerce(values)
-	var list diag.List
 	for _, field := range p.Inputs.Fields {
-		if _, ok := values[field.Name]; !ok && field.Required && field.Default == nil {
+		if _, ok := values[field.Name]; !ok && !given[field.Name] && field.Required && field.Default == nil {
 			list.Errorf("required", diag.Range{}, fmt.Sprintf("add --input %s=VALUE, of type %s", field.Name, field.Type.Name()), "input %s is missing", field.Name)
 		}
 	}
+	coerced, found := p.Inputs.Coerce(values)
 	for _, v := range found {
-		if v.Rule == "required" && len(v.Path) == 0 {
-			continue // it was said
+		if v.Rule != "required" || len(v.Path) > 0 { // else it was said
+			list.Add(diag.List{ofInput(v)})
 		}
-		d := diag.Diagnostic{Code: v.Rule, Message: "inputs: " + v.Message, Hint: v.Hint}
-		if len(v.Path) > 0 {
-			d.Message = "input " + v.Path.String() + ": " + v.Message
-		}
-		if v.Warning {
-			d.Severity = diag.Warning
-		}
-		list = append(list, d)
 	}
 	if err := a.diagnose(list); err != nil {
 		return nil, err
 	}
 	inputs, _ := coerced.(map[string]any)
 	return inputs, nil
+}
+
+// notTyped is what is wrong with the text of an input.
+func notTyped(name string, err error) (list diag.List) {
+	found, ok := errors.AsType[schema.Violations](err)
+	if !ok {
+		list.Errorf("type", diag.Range{}, "", "input %s: %s", name, err)
+	}
+	for _, v := range found {
+		v.Path = append(schema.Path{name}, v.Path...)
+		list.Add(diag.List{ofInput(v)})
+	}
+	return list
+}
+
+// ofInput says where among the inputs a rule is broken.
+func ofInput(v schema.Violation) diag.Diagnostic {
+	d := diag.Diagnostic{Code: v.Rule, Message: "inputs: " + v.Message, Hint: v.Hint}
+	if len(v.Path) > 0 {
+		d.Message = "input " + v.Path.String() + ": " + v.Message
+	}
+	if v.Warning {
+		d.Severity = diag.Warning
+	}
+	return d
 }
 
 // inputFile reads a JSON object; without a name it is empty.
@@ -123,16 +148,4 @@ func named(file string) string {
 		return "standard input"
 	}
 	return file
-}
-
-// hintOf is how to mend a value that does not fit, where its type says so.
-func hintOf(err error) string {
-	if found, ok := errors.AsType[schema.Violations](err); ok {
-		for _, v := range found {
-			if !v.Warning && v.Hint != "" {
-				return v.Hint
-			}
-		}
-	}
-	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -171,10 +170,8 @@ func isAround[E error](err error) bool {
 
 // load parses and compiles a flow with its project.
 func (a *app) load(path string) (*project, *plan.Plan, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, nil, wrong("", "%w", err)
-	} else if info.IsDir() {
-		return nil, nil, wrong("name a file that ends in "+flowSuffix, "%s is a folder", path)
+	if err := wantFile(path, flowSuffix); err != nil {
+		return nil, nil, err
 	}
 	p, diags, err := openProject(path)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -44,6 +45,9 @@ func (a *app) testCommand() *cobra.Command {
 A path is a file that ends in .test.yaml, or a folder: then every test below it is run.
 Requests are answered by the exchanges of each case, strictly; time is virtual.
 
+Coverage is that of the flows that are tested, and of those that they call; where a folder
+is given, every flow beside or below its tests counts, also one without a test.
+
 With --simulate, cases that have no exchanges run against a simulator of the Cloud API, with
 the receipts and replies that it brings. With --record beside it, what was exchanged is
 written below the case, or to the recording that it names and that is not there yet.
@@ -68,7 +72,7 @@ messages.`,
 
 func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 	c := newChecker()
-	files, err := testFiles(paths)
+	files, swept, err := testFiles(paths)
 	if err != nil {
 		return err
 	}
@@ -105,35 +109,40 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 	if c.found.HasErrors() { // of project files
 		return a.diagnose(c.found)
 	}
-	return a.testReport(reports, c.others(files), f)
+	return a.testReport(reports, c.others(swept), f)
 }
 
-// testFiles lists the tests that arguments name, each once.
-func testFiles(paths []string) ([]string, error) {
-	var files []string
+// testFiles lists the tests that arguments name, each once; swept are those of folders.
+func testFiles(paths []string) (files, swept []string, err error) {
 	for _, path := range paths {
 		before := len(files)
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() {
+			if err := wantFile(path, testSuffix); err != nil {
+				return nil, nil, err
+			}
 			files = append(files, path)
 			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, noFile(path, testSuffix)
 		}
 		if err == nil {
 			err = walk(path, func(file string) {
 				if strings.HasSuffix(file, testSuffix) {
-					files = append(files, file)
+					files, swept = append(files, file), append(swept, file)
 				}
 			})
 		}
 		if err != nil {
-			return nil, wrong("", "%w", err)
+			return nil, nil, wrong("", "%w", err)
 		}
 		if len(files) == before {
-			return nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
+			return nil, nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
 		}
 	}
 	slices.Sort(files)
-	return slices.Compact(files), nil
+	return slices.Compact(files), swept, nil
 }
 
 // load reads a test file with its project; the file is nil when it has mistakes.
@@ -235,7 +244,7 @@ func (p *checkedProject) window(w suite.World) func(context.Context, string, str
 	}
 }
 
-// others compiles the flows of the projects that were tested, for coverage: a flow
+// others compiles the flows beside tests that were found in folders, for coverage: a flow
 // without a test counts too.
 func (c *checker) others(files []string) []*plan.Plan {
 	var plans []*plan.Plan

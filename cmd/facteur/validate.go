@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +105,9 @@ func tally(list diag.List) string {
 // path checks what a command-line argument names.
 func (c *checker) path(path string) error {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noFile(path, flowSuffix)
+	}
 	if err != nil {
 		return wrong("", "%w", err)
 	}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+)
+
+// kindOfFile is what the files with a suffix are.
+func kindOfFile(suffix string) string {
+	if suffix == testSuffix {
+		return "flow test"
+	}
+	return "flow"
+}
+
+// wantFile refuses a path that is no file, or one of another kind than the suffix says. It
+// names the files that are there, the one that was probably meant first.
+func wantFile(path, suffix string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return noFile(path, suffix)
+	case err != nil:
+		return wrong("", "%w", err)
+	case info.IsDir():
+		return wrong(nearFiles(path, suffix), "%s is a folder, where a file that ends in %s is wanted", path, suffix)
+	case filepath.Base(path) == projectName:
+		return wrong(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
+	case suffix == flowSuffix && strings.HasSuffix(path, testSuffix):
+		return wrong(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
+	case suffix == testSuffix && strings.HasSuffix(path, flowSuffix):
+		return wrong(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
+	}
+	return nil
+}
+
+// noFile says that nothing is there, and what is there instead.
+func noFile(path, suffix string) error {
+	return wrong(nearFiles(path, suffix), "there is no file or folder %s", path)
+}
+
+// mostSearched bounds how many files and folders are looked through for a hint.
+const mostSearched = 20_000
+
+// nearFiles lists the files with a suffix where somebody looked for one: in that folder, in
+// the project that it is in, or in the working folder. One with a name that is near comes
+// first.
+func nearFiles(path, suffix string) string {
+	root := path
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		if root, err = projectRoot(path); err != nil || !isProject(root) {
+			root = "."
+		}
+	}
+	files := searchFiles(root, suffix)
+	if len(files) == 0 {
+		return fmt.Sprintf("a %s is a file that ends in %s; there is none in %s", kindOfFile(suffix), suffix, folderName(root))
+	}
+	of := map[string]string{} // a file of that name
+	for _, file := range slices.Backward(files) {
+		of[stem(file)] = file
+	}
+	hint := ""
+	if near := of[diag.Suggest(stem(path), sortedNames(of))]; near != "" {
+		hint = fmt.Sprintf("did you mean %s? ", near)
+		files = slices.DeleteFunc(files, func(file string) bool { return file == near })
+	}
+	const most = 16
+	switch {
+	case len(files) == 0:
+		return strings.TrimSpace(hint)
+	case hint != "":
+		hint += "there are also: "
+	default:
+		hint = fmt.Sprintf("there are these %ss: ", kindOfFile(suffix))
+	}
+	if n := len(files); n > most {
+		return hint + strings.Join(files[:most], ", ") + fmt.Sprintf(", … (%d in all)", n)
+	}
+	return hint + strings.Join(files, ", ")
+}
+
+// searchFiles lists files below a folder, as far as it gets without long searches.
+func searchFiles(root, suffix string) []string {
+	var files []string
+	seen := 0
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if seen++; seen > mostSearched {
+			return fs.SkipAll
+		}
+		switch {
+		case err != nil:
+			return nil // a hint is no place for it
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, suffix):
+			files = append(files, shownAbs(path))
+		}
+		return nil
+	})
+	return files
+}
+
+// stem is the name of a file without its folder and its endings.
+func stem(path string) string {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	return name
+}
+
+func folderName(path string) string {
+	if path = shownAbs(path); path != "." {
+		return path
+	}
+	return "this folder"
+}
