@@ -248,7 +248,7 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	switch {
 	case x.mismatched():
 		for _, m := range x.player.Mismatches() {
-			x.report.Failures = append(x.report.Failures, mismatchFailure(m, x.c.Range))
+			x.report.Failures = append(x.report.Failures, mismatchFailure(m, x.c))
 		}
 		return
 	case ctx.Err() != nil:
@@ -312,8 +312,8 @@ func (x *execution) tell(result *host.Result) {
 }
 
 // mismatchFailure shows a request that no exchange fitted, at the nearest exchange.
-func mismatchFailure(m record.Mismatch, otherwise diag.Range) Failure {
-	f := Failure{Range: otherwise, Message: fmt.Sprintf("no recorded exchange matches %s %s", m.Method, m.Path)}
+func mismatchFailure(m record.Mismatch, c *Case) Failure {
+	f := Failure{Range: c.Range, Message: fmt.Sprintf("no recorded exchange matches %s %s", m.Method, m.Path)}
 	if m.Info.Step != "" {
 		f.Message += " of step " + m.Info.Step
 	}
@@ -321,6 +321,11 @@ func mismatchFailure(m record.Mismatch, otherwise diag.Range) Failure {
 		f.Message += fmt.Sprintf(", attempt %d", m.Info.Attempt)
 	}
 	switch {
+	case m.Nearest == nil && !c.given && c.recording.Value == "":
+		f.Details = []string{
+			"the case has no exchanges, which say what is answered",
+			fmt.Sprintf("hint: with facteur test %s --simulate a simulator answers; --record beside it writes the exchanges here", c.Range.File()),
+		}
 	case m.Nearest == nil:
 		f.Details = []string{"nothing is recorded"}
 	default:
