@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -80,6 +81,11 @@ func subcommand(c *cobra.Command, args []string) error {
 
 // flagError tells of a mistake in flags, with the flag that was meant.
 func flagError(c *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if _, ok := e.GetFlag().Value.(*durationFlag); ok {
+			return wrong("such as 30s, 12h or 90d", "--%s: %w", e.GetFlag().Name, e.Unwrap())
+		}
+	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: ")
 	if !unknown {
 		return wrong(seeHelp(c), "%w", err)

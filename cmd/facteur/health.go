@@ -30,7 +30,7 @@ runs. Over HTTP, that is GET /readyz; GET /healthz only tells that it answers.`,
 		},
 	}
 	f.add(c)
-	c.Flags().DurationVar(&wait, "wait", 0, "wait so long for one that starts, e.g. 10s")
+	c.Flags().Var((*durationFlag)(&wait), "wait", "wait so long for one that starts, such as 10s")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
 	return c
 }

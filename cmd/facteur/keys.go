@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"facteur/flow/schema"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -70,7 +69,8 @@ func (p *project) dataFolder() (string, error) {
 }
 
 func (a *app) keysCreate() *cobra.Command {
-	var scope, expires string
+	var scope string
+	var expires time.Duration
 	c := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a key, and print it this once",
@@ -78,18 +78,17 @@ func (a *app) keysCreate() *cobra.Command {
 output; nobody can show it again.`,
 		Example: "  facteur keys create web-shop --scope run > web-shop.key\n  facteur keys create grafana --scope read --expires 90d",
 		Args:    exactly("NAME"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			keys, err := a.openKeys()
 			if err != nil {
 				return err
 			}
 			var end time.Time
-			if expires != "" {
-				d, err := schema.ParseDuration(expires)
-				if err != nil {
-					return wrong("such as 24h or 90d", "--expires: %w", err)
+			if c.Flags().Changed("expires") {
+				if expires < time.Second {
+					return wrong("such as 12h or 90d", "--expires: the key would have ended already")
 				}
-				end = time.Now().Add(d)
+				end = time.Now().Add(expires)
 			}
 			key, secret, err := keys.Create(args[0], server.Scope(scope), end)
 			if err != nil {
@@ -101,7 +100,7 @@ output; nobody can show it again.`,
 		},
 	}
 	c.Flags().StringVar(&scope, "scope", string(server.ScopeRun), "what it may do: read, run or admin")
-	c.Flags().StringVar(&expires, "expires", "", "for how `long` it is good, such as 90d (default: until it is revoked)")
+	c.Flags().Var((*durationFlag)(&expires), "expires", "how long it is good for, such as 12h or 90d (default: until it is revoked)")
 	return c
 }
 

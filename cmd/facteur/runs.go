@@ -21,7 +21,10 @@ func (a *app) runsCommand() *cobra.Command {
 		Long: `Look at runs, and look after them.
 
 The daemon that works on this project's data folder is asked, or another with --server.
-When none runs, list, show, events and export read the data folder itself.`,
+When none runs, list, show, events and export read the data folder itself.
+
+` + namingRuns + `
+To look at one, "last" is the one that started last.`,
 		Args: subcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

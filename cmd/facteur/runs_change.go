@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"facteur/server"
 
@@ -20,10 +19,14 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := d.Cancel(c.Context(), args[0], r); err != nil {
+			run, err := changing(c.Context(), d, args[0])
+			if err != nil {
+				return err
+			}
+			if err := d.Cancel(c.Context(), run, r); err != nil {
 				return remoteError(err)
 			}
-			fmt.Fprintf(a.stderr, "run %s is asked to end; see: facteur runs show %s\n", args[0], args[0])
+			fmt.Fprintf(a.stderr, "run %s is asked to end; see: facteur runs show %s\n", run, run)
 			return nil
 		},
 	}
@@ -47,10 +50,14 @@ Better settle it first: facteur runs settle.`,
 			if err != nil {
 				return err
 			}
-			if err := d.Retry(c.Context(), args[0], r); err != nil {
+			run, err := changing(c.Context(), d, args[0])
+			if err != nil {
+				return err
+			}
+			if err := d.Retry(c.Context(), run, r); err != nil {
 				return remoteError(err)
 			}
-			fmt.Fprintf(a.stderr, "run %s goes on; see: facteur runs show %s\n", args[0], args[0])
+			fmt.Fprintf(a.stderr, "run %s goes on; see: facteur runs show %s\n", run, run)
 			return nil
 		},
 	}
@@ -83,11 +90,15 @@ journal no longer fits, the key of the call.`,
 			if err != nil {
 				return err
 			}
+			run, err := changing(c.Context(), d, args[0])
+			if err != nil {
+				return err
+			}
 			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
-			if err := d.Settle(c.Context(), args[0], r); err != nil {
+			if err := d.Settle(c.Context(), run, r); err != nil {
 				return remoteError(err)
 			}
-			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], args[0])
+			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], run)
 			return nil
 		},
 	}
@@ -112,10 +123,14 @@ run instead: facteur runs cancel RUN.`,
 			if err != nil {
 				return err
 			}
-			if err := d.Release(c.Context(), args[0]); err != nil {
+			run, err := changing(c.Context(), d, args[0])
+			if err != nil {
+				return err
+			}
+			if err := d.Release(c.Context(), run); err != nil {
 				return remoteError(err)
 			}
-			fmt.Fprintf(a.stderr, "run %s goes on\n", args[0])
+			fmt.Fprintf(a.stderr, "run %s goes on\n", run)
 			return nil
 		},
 	}
@@ -136,7 +151,11 @@ with --latest of today's. It does everything anew, whatever the other run has do
 			if err != nil {
 				return err
 			}
-			started, err := d.Rerun(c.Context(), args[0], r, o)
+			run, err := changing(c.Context(), d, args[0])
+			if err != nil {
+				return err
+			}
+			started, err := d.Rerun(c.Context(), run, r, o)
 			if err != nil {
 				return remoteError(err)
 			}
@@ -149,7 +168,7 @@ with --latest of today's. It does everything anew, whatever the other run has do
 	}
 	c.Flags().BoolVar(&r.Latest, "latest", false, "run the flow as it is now")
 	c.Flags().StringVar(&o.Key, "idempotency-key", "", "a second start with the same `key` is the first one")
-	c.Flags().DurationVar(&o.Wait, "wait", 0, "wait so long for its end, e.g. "+(30*time.Second).String())
+	c.Flags().Var((*durationFlag)(&o.Wait), "wait", "wait so long for its end, such as 30s")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the run as JSON")
 	return c
 }

@@ -54,6 +54,9 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 		return err
 	}
 	defer f.close()
+	if run, err = findRun(ctx, f, run); err != nil {
+		return err
+	}
 	r, err := f.report(ctx, run)
 	if err != nil {
 		return err

@@ -25,7 +25,12 @@ func (a *app) runsShow(remote *remoteFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show RUN",
 		Short: "Show a run: its steps, attempts, errors and what they mean",
-		Args:  exactly("RUN"),
+		Long: `Show a run: its steps, attempts, errors and what they mean.
+
+` + namingRuns + `
+"last" is the one that started last.`,
+		Example: "  facteur runs show last\n  facteur runs show last --wait 30s",
+		Args:    exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.reading(c.Context(), *remote, func(r runReader) error {
 				return a.showRun(c.Context(), r, args[0], wait, asJSON)
@@ -33,7 +38,7 @@ func (a *app) runsShow(remote *remoteFlags) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of it as JSON")
-	c.Flags().DurationVar(&wait, "wait", 0, "wait so long for its end, e.g. 30s")
+	c.Flags().Var((*durationFlag)(&wait), "wait", "wait so long for its end, such as 30s")
 	return c
 }
 
@@ -45,7 +50,11 @@ func (a *app) runsEvents(remote *remoteFlags) *cobra.Command {
 		Args:  exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.reading(c.Context(), *remote, func(r runReader) error {
-				d, err := r.Run(c.Context(), args[0], 0)
+				run, err := findRun(c.Context(), r, args[0])
+				if err != nil {
+					return err
+				}
+				d, err := r.Run(c.Context(), run, 0)
 				if err != nil {
 					return err
 				}
@@ -73,7 +82,11 @@ func compact(text json.RawMessage) string {
 	return b.String()
 }
 
-func (a *app) showRun(ctx context.Context, r runReader, run string, wait time.Duration, asJSON bool) error {
+func (a *app) showRun(ctx context.Context, r runReader, name string, wait time.Duration, asJSON bool) error {
+	run, err := findRun(ctx, r, name)
+	if err != nil {
+		return err
+	}
 	d, err := r.Run(ctx, run, wait)
 	if err != nil {
 		return err

@@ -7,15 +7,13 @@ import (
 	"net/netip"
 	"time"
 
-	"facteur/flow/schema"
-
 	"github.com/spf13/cobra"
 )
 
 type serveFlags struct {
 	serverFile
 	restored  bool
-	retention string
+	retention time.Duration
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -70,7 +68,7 @@ settled by webhooks, as always.`,
 	c.Flags().StringVar(&f.LogFormat, "log-format", "", "text or json (default text)")
 	c.Flags().BoolVar(&f.ShowPhoneNumbers, "show-phone-numbers", false, "show phone numbers in the log and the API in full")
 	c.Flags().IntVar(&f.Workers, "workers", 0, "how many runs go on at the same time (default 1024)")
-	c.Flags().StringVar(&f.retention, "retention", "", "how `long` runs are kept after their end (default 90d)")
+	c.Flags().Var((*durationFlag)(&f.retention), "retention", "how long runs are kept after their end, such as 30d (default 90d)")
 	return c
 }
 
@@ -93,14 +91,7 @@ func (f serveFlags) settled(p *project) (serverFile, error) {
 	s.Listen = cmp.Or(s.Listen, "127.0.0.1:8080")
 	s.LogFormat = cmp.Or(s.LogFormat, "text")
 	s.Engine = cmp.Or(s.Engine, onLocal)
-	if f.retention != "" {
-		d, err := schema.ParseDuration(f.retention)
-		if err != nil {
-			return s, wrong("such as 90d", "--retention: %w", err)
-		}
-		s.Retention = d
-	}
-	s.Retention = cmp.Or(s.Retention, defaultRetention)
+	s.Retention = cmp.Or(f.retention, s.Retention, defaultRetention)
 	return s, s.check()
 }
 
@@ -115,7 +106,7 @@ func (s serverFile) check() error {
 	case s.Workers < 0:
 		return wrong("", "--workers: %d runs cannot go on", s.Workers)
 	case s.Retention < time.Hour:
-		return wrong("", "--retention: an hour is the least")
+		return wrong("write it as 24h or 30d", "--retention: an hour is the least")
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
 		return wrong("it looks like 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
