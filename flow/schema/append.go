@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -42,19 +43,19 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 		}
 		return append(b, ']'), nil
 	case map[string]any:
-		var space [16]string // most objects need no more
-		keys := space[:0]
-		for k := range v {
-			keys = append(keys, k)
+		var space [12]entry // most objects need no more
+		entries := space[:0]
+		for name, inner := range v {
+			entries = append(entries, entry{name, inner})
 		}
-		slices.Sort(keys)
+		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 		b = append(b, '{')
-		for i, k := range keys {
+		for i, e := range entries {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(AppendText(b, k), ':')
-			if b, err = AppendJSON(b, v[k]); err != nil {
+			b = append(AppendText(b, e.name), ':')
+			if b, err = AppendJSON(b, e.value); err != nil {
 				return b, err
 			}
 		}
@@ -62,6 +63,13 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 	}
 	text, err := json.Marshal(v)
 	return append(b, text...), err
+}
+
+// An entry is one of an object, with its value because a look-up by name costs as much as
+// writing it.
+type entry struct {
+	name  string
+	value any
 }
 
 func appendFloat(b []byte, f float64) ([]byte, error) {
@@ -79,31 +87,60 @@ const hexDigits = "0123456789abcdef"
 // AppendText appends a text as JSON.
 func AppendText(b []byte, s string) []byte {
 	b = append(b, '"')
+	if isPlain(s) {
+		b = append(b, s...)
+	} else {
+		b = appendEscaped(b, s)
+	}
+	return append(b, '"')
+}
+
+// isPlain tells whether JSON writes a text as it is: no control character, quote or
+// backslash is in it, and nothing but ASCII. It looks at eight bytes at once, because most
+// texts are so.
+func isPlain(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, backslash := w^(ones*'"'), w^(ones*'\\')
+		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&high != 0 { // what is too small borrows a high bit
+			return false
+		}
+	}
+	for _, c := range []byte(s) {
+		if !isPlainByte(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isPlainByte(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf }
+
+func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c < ' ' || c == '"' || c == '\\' {
-				b = append(b, s[start:i]...)
-				switch c {
-				case '"', '\\':
-					b = append(b, '\\', c)
-				case '\n':
-					b = append(b, '\\', 'n')
-				default:
-					b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-				}
-				start = i + 1
-			}
-			i++
+		c, size := s[i], 1
+		if c >= utf8.RuneSelf {
+			_, size = utf8.DecodeRuneInString(s[i:])
+		}
+		if size > 1 || isPlainByte(c) {
+			i += size
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			b = append(append(b, s[start:i]...), "\uFFFD"...)
-			start = i + 1
+		b = append(b, s[start:i]...)
+		i++
+		start = i
+		switch {
+		case c == '"', c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		case c < ' ':
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			b = append(b, "\uFFFD"...)
 		}
-		i += size
 	}
-	return append(append(b, s[start:]...), '"')
+	return append(b, s[start:]...)
 }

@@ -34,6 +34,20 @@ func TestAppendJSON(t *testing.T) {
 	assert.True(t, json.Valid([]byte(text("not \xff UTF-8"))))
 }
 
+func FuzzAppendText(f *testing.F) {
+	for c := range 256 {
+		for _, before := range []string{"", "seven..", "eight...", "eight...seven.."} {
+			f.Add(before + string([]byte{byte(c)}) + "after")
+		}
+	}
+	f.Add("é 👍 \xe2\x82")
+	f.Fuzz(func(t *testing.T, text string) {
+		var got string
+		require.NoError(t, json.Unmarshal(schema.AppendText(nil, text), &got))
+		assert.Equal(t, string([]rune(text)), got, "what is not UTF-8 becomes U+FFFD, byte by byte")
+	})
+}
+
 func BenchmarkAppendJSON(b *testing.B) {
 	v := map[string]any{"status_code": int64(200), "success": true, "message_id": "wamid.1", "body": map[string]any{"messages": []any{map[string]any{"id": "wamid.1"}}}}
 	b.ReportAllocs()
