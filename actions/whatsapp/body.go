@@ -117,10 +117,12 @@ func checkBody(body any, doubts bool) schema.Violations {
 		found = without(found, "buttons-count")
 	}
 	object, _ = veil(v, found).(map[string]any)
-	found = judge(found, object, nil, on)
+	w := newWalk(found)
+	w.judge(on, object)
 	if on == onBody {
-		found = judgeBody(found, object, doubts)
+		w.judgeBody(object, doubts)
 	}
+	found = w.found
 	if direct {
 		found = without(found, "button-url")
 	}
@@ -135,16 +137,15 @@ func without(found schema.Violations, rules ...string) schema.Violations {
 
 // judgeBody judges what the type of a message and its recipient say, and with doubts
 // whether there can be such a recipient.
-func judgeBody(found schema.Violations, body map[string]any, doubts bool) schema.Violations {
+func (w *walk) judgeBody(body map[string]any, doubts bool) {
 	kind := typeOf(body)
 	if message, ok := body[kind]; ok {
-		found = judgeMessage(found, kind, message, schema.Path{kind})
-		found = foreign(found, message, schema.Path{kind}, true)
+		w.judgeMessage(kind, message, kind)
+		w.found = foreign(w.found, message, schema.Path{kind}, true)
 	}
 	if to, ok := body["to"].(string); ok && to != "" && body["recipient_type"] != "group" {
-		found = judgeTo(found, to, doubts)
+		w.found = judgeTo(w.found, to, doubts)
 	}
-	return found
 }
 
 // typeOf is the message type of a body. One without a type has that of the interactive

@@ -114,7 +114,7 @@ func plusHint(text string) string {
 // contacts share. What Meta calls wa_id, digits without +, is accepted too.
 func contactKey(text string) (string, error) {
 	text = strings.TrimSpace(text)
-	if digits := strings.TrimPrefix(text, "+"); len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && onlyDigits(digits) == digits {
+	if digits := strings.TrimPrefix(text, "+"); len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && areDigits(digits) {
 		return digits, nil
 	}
 	a := parseAddress(text)
@@ -153,7 +153,7 @@ func (b *AddressBook) look(text string) address {
 }
 
 func onlyDigits(s string) string {
-	if strings.Trim(s, "0123456789") == "" {
+	if areDigits(s) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -162,6 +162,15 @@ func onlyDigits(s string) string {
 		}
 		return -1
 	}, s)
+}
+
+func areDigits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // mention quotes a value for a message, at a length that people read.

@@ -55,7 +55,7 @@ func (m *migration) envelope() {
 		m.did(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
 	}
 	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && !strings.HasPrefix(to, "+") {
-		if number, err := phonenumbers.Parse("+"+onlyDigits(to), ""); err == nil && onlyDigits(to) == to && phonenumbers.IsPossibleNumber(number) {
+		if number, err := phonenumbers.Parse("+"+onlyDigits(to), ""); err == nil && areDigits(to) && phonenumbers.IsPossibleNumber(number) {
 			b["to"] = "+" + to
 			m.did(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
 		}

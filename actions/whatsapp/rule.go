@@ -120,15 +120,15 @@ func (s sender) check(in schema.Value) schema.Violations {
 	if !ok {
 		return nil
 	}
-	var found schema.Violations
-	found = judge(found, input, nil, "")
-	found = s.recipient(found, input["recipient"])
+	w := newWalk(nil)
+	w.judge("", input)
+	w.found = s.recipient(w.found, input["recipient"])
 	kind, _ := input["message_type"].(string)
-	found = judgeMessage(found, kind, input["message"], schema.Path{"message"})
+	w.judgeMessage(kind, input["message"], "message")
 	if fallback, ok := input["fallback"].(map[string]any); ok {
-		found = judgeMessage(found, templateType, fallback["message"], schema.Path{"fallback", "message"})
+		w.judgeMessage(templateType, fallback["message"], "fallback", "message")
 	}
-	return found
+	return w.found
 }
 
 // recipient judges who the message goes to.
@@ -152,30 +152,6 @@ func (s sender) recipient(found schema.Violations, v any) schema.Violations {
 	return append(found, out)
 }
 
-// judgeMessage runs the rules over the object of a message type.
-func judgeMessage(found schema.Violations, kind string, message any, path schema.Path) schema.Violations {
-	kind = strings.ToLower(kind)
-	found = judge(found, message, path, kind)
-	if object, ok := message.(map[string]any); ok && kind == interactiveType {
-		if of, ok := object["type"].(string); ok {
-			found = judge(found, message, path, kind+"/"+strings.ToLower(of))
-		}
-	}
-	return found
-}
-
-// judge runs the rules that are on something.
-func judge(found schema.Violations, in any, prefix schema.Path, on string) schema.Violations {
-	top := rulebook()[on]
-	if top == nil {
-		return found
-	}
-	w := walk{found: found, path: append(make(schema.Path, 0, 16), prefix...)}
-	w.say = w.report
-	w.visit(in, top)
-	return w.found
-}
-
 // mostFound bounds what is said about one message.
 const mostFound = 200
 
@@ -187,6 +163,32 @@ type walk struct {
 	found schema.Violations
 	watch schema.Watch
 	say   report
+	room  [16]any // for the path
+}
+
+func newWalk(found schema.Violations) *walk {
+	w := &walk{found: found}
+	w.say = w.report
+	return w
+}
+
+// judge runs the rules that are on something, which stands at a path.
+func (w *walk) judge(on string, in any, path ...any) {
+	if top := rulebook()[on]; top != nil {
+		w.path = append(w.room[:0], path...)
+		w.visit(in, top)
+	}
+}
+
+// judgeMessage runs the rules over the object of a message type.
+func (w *walk) judgeMessage(kind string, message any, path ...any) {
+	kind = strings.ToLower(kind)
+	w.judge(kind, message, path...)
+	if object, ok := message.(map[string]any); ok && kind == interactiveType {
+		if of, ok := object["type"].(string); ok {
+			w.judge(kind+"/"+strings.ToLower(of), message, path...)
+		}
+	}
 }
 
 func (w *walk) visit(v any, p *spot) {

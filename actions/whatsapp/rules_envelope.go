@@ -207,7 +207,7 @@ func envelopeRules() []rule {
 }
 
 func isID(v schema.Value, say report) {
-	if text, ok := v.Text(); ok && (text == "" || onlyDigits(text) != text) {
+	if text, ok := v.Text(); ok && (text == "" || !areDigits(text)) {
 		say(v, "%s is not a phone number ID", mention(text))
 	}
 }

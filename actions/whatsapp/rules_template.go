@@ -152,7 +152,7 @@ func buttonIndex(v schema.Value, say report) {
 // placeNumber wants 0 to 9, as a number or a text.
 func placeNumber(of string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		if text, ok := scalarText(v); !v.IsUnknown() && (!ok || len(text) != 1 || onlyDigits(text) != text) {
+		if text, ok := scalarText(v); !v.IsUnknown() && (!ok || len(text) != 1 || !areDigits(text)) {
 			say(v, "is not the place of a %s, 0 to 9", of)
 		}
 	}
@@ -283,7 +283,7 @@ func codes(v schema.Value) (body string, button string, at schema.Value, ok bool
 // carry a code of the same length and nothing else.
 func equalCodes(v schema.Value, say report) {
 	body, button, at, ok := codes(v)
-	isCode := func(s string) bool { return len(s) >= 4 && len(s) <= 15 && onlyDigits(s) == s }
+	isCode := func(s string) bool { return len(s) >= 4 && len(s) <= 15 && areDigits(s) }
 	if ok && isCode(body) && isCode(button) && len(body) == len(button) && body != button {
 		say(at, "differs from the code in the body")
 	}

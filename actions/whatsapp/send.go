@@ -187,7 +187,7 @@ func senderID(given string, account Account) (string, error) {
 	switch {
 	case id == "":
 		return "", invalid("sender_phone_id: it is missing; give it in the step, or store it in connection %q", account.Name)
-	case onlyDigits(id) != id:
+	case !areDigits(id):
 		return "", invalid("sender_phone_id: %s is not a phone number ID; %s", mention(id), senderHint)
 	}
 	return id, nil

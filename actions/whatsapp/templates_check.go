@@ -160,7 +160,7 @@ func (d *TemplateDefinition) named() bool {
 		return d.ParameterFormat == "NAMED"
 	}
 	for _, name := range append(slices.Clone(d.shape.body), d.shape.title...) {
-		if onlyDigits(name) != name {
+		if !areDigits(name) {
 			return true
 		}
 	}

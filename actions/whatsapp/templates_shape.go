@@ -98,7 +98,7 @@ func placeholders(text string) []string {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b string) int {
-		if onlyDigits(a) != a || onlyDigits(b) != b {
+		if !areDigits(a) || !areDigits(b) {
 			return 0
 		}
 		if len(a) != len(b) {

@@ -207,7 +207,7 @@ func guessType(message map[string]any) string {
 // recipientForm gives what Meta calls wa_id, digits, the form that recipient takes. What
 // is no number stays as it is.
 func recipientForm(waID string) string {
-	if waID != "" && onlyDigits(waID) == waID {
+	if waID != "" && areDigits(waID) {
 		return "+" + waID
 	}
 	return waID

@@ -94,6 +94,9 @@ func (p Path) last() string {
 // value coerces v, which stands in the object owner, if in any. changed is false
 // when v itself is the result.
 func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) {
+	if t == AnyType {
+		return c.any(v)
+	}
 	if t.Sensitive {
 		c.masked++
 		defer func() { c.masked-- }()
@@ -114,7 +117,8 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 		return c.any(v)
 	case List:
 		if list, ok := v.([]any); ok {
-			if out, changed := c.list(t, list); changed {
+			c.count(t, len(list), "item", "items")
+			if out, changed := c.items(t.elem(), list); changed {
 				return out, true
 			}
 			return v, false
@@ -122,7 +126,8 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 	case Map, Object:
 		if m, ok := v.(map[string]any); ok {
 			if t.Kind == Map {
-				return c.entries(t, m)
+				c.count(t, len(m), "entry", "entries")
+				return c.entries(t.elem(), m)
 			}
 			return c.object(t, m)
 		}
@@ -278,9 +283,8 @@ func (c *coercer) missing(f *Field) {
 	c.errorf("required", hint, "missing field %q", f.Name)
 }
 
-func (c *coercer) entries(t *Type, m map[string]any) (map[string]any, bool) {
-	c.count(t, len(m), "entry", "entries")
-	out, elem := edit{m: m}, t.elem()
+func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
+	out := edit{m: m}
 	if c.sorted {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			c.entry(elem, name, m[name], &out)
@@ -304,9 +308,8 @@ func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
 	}
 }
 
-func (c *coercer) list(t *Type, list []any) ([]any, bool) {
-	c.count(t, len(list), "item", "items")
-	out, changed, elem := list, false, t.elem()
+func (c *coercer) items(elem *Type, list []any) ([]any, bool) {
+	out, changed := list, false
 	for i, v := range list {
 		n := len(c.found)
 		got, differs := c.value(elem, v, siblings{})
@@ -358,12 +361,12 @@ func (c *coercer) any(v any) (any, bool) {
 	case json.Number:
 		return c.number(known), true
 	case []any:
-		if out, changed := c.list(anyList, known); changed {
+		if out, changed := c.items(AnyType, known); changed {
 			return out, true
 		}
 		return v, false
 	case map[string]any:
-		return c.entries(anyMap, known)
+		return c.entries(AnyType, known)
 	}
 	plain, ok := toPlain(v)
 	if !ok {
@@ -373,8 +376,6 @@ func (c *coercer) any(v any) (any, bool) {
 	out, _ := c.any(plain)
 	return out, true
 }
-
-var anyList, anyMap = ListOf(AnyType), MapOf(AnyType)
 
 // elem is the type of the items of a list or the values of a map.
 func (t *Type) elem() *Type {

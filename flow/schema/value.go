@@ -15,7 +15,8 @@ type Unknown struct{ Type *Type }
 type Value struct {
 	v      any
 	parent *Value
-	step   any
+	name   string // the way from the parent, unless place counts
+	place  int    // in a list, from 1
 	watch  *Watch
 }
 
@@ -30,7 +31,10 @@ func (c Value) Path() Path {
 	if c.parent == nil {
 		return nil
 	}
-	return append(c.parent.Path(), c.step)
+	if c.place > 0 {
+		return append(c.parent.Path(), c.place-1)
+	}
+	return append(c.parent.Path(), c.name)
 }
 
 // Get returns the cursor at a field of an object or map, following each name in
@@ -44,7 +48,7 @@ func (c Value) Get(names ...string) Value {
 
 // Field is Get with one name. It costs no memory where the cursor is read at once.
 func (c Value) Field(name string) Value {
-	return Value{v: field(c.known(), name), parent: &c, step: name, watch: c.watch}
+	return Value{v: field(c.known(), name), parent: &c, name: name, watch: c.watch}
 }
 
 func field(v any, name string) any {
@@ -57,7 +61,7 @@ func field(v any, name string) any {
 
 // Index returns the cursor at an element of a list; it is absent past its end.
 func (c Value) Index(i int) Value {
-	return Value{v: element(c.known(), i), parent: &c, step: i, watch: c.watch}
+	return Value{v: element(c.known(), i), parent: &c, place: i + 1, watch: c.watch}
 }
 
 func element(v any, i int) any {
@@ -73,7 +77,7 @@ func (c Value) Items() []Value {
 	list, _ := c.known().([]any)
 	items := make([]Value, len(list))
 	for i := range list {
-		items[i] = Value{v: list[i], parent: &c, step: i, watch: c.watch}
+		items[i] = Value{v: list[i], parent: &c, place: i + 1, watch: c.watch}
 	}
 	return items
 }
