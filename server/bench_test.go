@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -122,5 +123,19 @@ func BenchmarkHTTP(b *testing.B) {
 			stop()
 			require.NoError(b, <-served)
 		})
+	}
+}
+
+// BenchmarkStepLine is what the line of a step costs, without what it is written to.
+func BenchmarkStepLine(b *testing.B) {
+	log := slog.New(server.View{}.Handler(slog.NewTextHandler(io.Discard, nil)))
+	tell := server.View{}.StepLog(log)
+	step := &machine.Step{
+		Path: "notify", ID: "notify", Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Succeeded, Attempts: 1,
+		Started: began, Ended: began.Add(12345 * time.Microsecond),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		tell("4tqj7mgr2vzq5s", step, nil)
 	}
 }

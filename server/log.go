@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/machine"
-	"facteur/flow/plan"
 )
 
 // Handler returns a handler of log lines that hides the phone numbers in them: those with
@@ -25,6 +25,14 @@ type discreet struct{ slog.Handler }
 
 // Handle implements slog.Handler.
 func (h discreet) Handle(ctx context.Context, r slog.Record) error {
+	mayShow := isSuspect(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		mayShow = mayShow || isSuspectIn(a.Value)
+		return !mayShow
+	})
+	if !mayShow { // as nearly all lines
+		return h.Handler.Handle(ctx, r)
+	}
 	known := numbers{}
 	known.find(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
@@ -60,6 +68,19 @@ func (h discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // WithGroup implements slog.Handler.
 func (h discreet) WithGroup(name string) slog.Handler { return discreet{h.Handler.WithGroup(name)} }
+
+// isSuspectIn tells whether an attribute may hold a number; see isSuspect.
+func isSuspectIn(v slog.Value) bool {
+	switch v = v.Resolve(); v.Kind() {
+	case slog.KindGroup:
+		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return isSuspectIn(a.Value) })
+	case slog.KindString:
+		return isSuspect(v.String())
+	case slog.KindAny:
+		return true
+	}
+	return false
+}
 
 // findIn remembers the numbers in an attribute.
 func (n numbers) findIn(v slog.Value) {
@@ -111,24 +132,22 @@ func (n numbers) attr(a slog.Attr) slog.Attr {
 
 // StepLog returns what logs one line for each step that ended; it is
 // local.Options.OnStep. What succeeded is info, what failed a warning. There are no
-// inputs and outputs in a line; what is sensitive is masked in its error. action is as
-// in MetricsOptions.
-func (v View) StepLog(log *slog.Logger, action func(flow, place string) string) func(run string, s *machine.Step, sensitive []any) {
+// inputs and outputs in a line; what is sensitive is masked in its error.
+func (v View) StepLog(log *slog.Logger) func(run string, s *machine.Step, sensitive []any) {
 	return func(run string, s *machine.Step, sensitive []any) {
 		level := slog.LevelInfo
 		if s.Status == machine.Failed {
 			level = slog.LevelWarn
 		}
-		ctx := context.Background()
-		if !log.Enabled(ctx, level) {
+		if !log.Enabled(context.Background(), level) {
 			return
 		}
 		attrs := make([]slog.Attr, 0, 16)
 		attrs = append(attrs, slog.String("run", run), slog.String("flow", s.Flow), slog.String("step", v.text(s.Path)),
 			slog.String("kind", s.Kind), slog.String("status", string(s.Status)))
 		if s.Kind == "action" {
-			if name := nameOf(action, s); name != "" {
-				attrs = append(attrs, slog.String("action", name))
+			if s.Action != "" {
+				attrs = append(attrs, slog.String("action", s.Action))
 			}
 			attrs = append(attrs, slog.Int("attempts", s.Attempts))
 		}
@@ -143,32 +162,30 @@ func (v View) StepLog(log *slog.Logger, action func(flow, place string) string) 
 				attrs = append(attrs, slog.Int64("meta_code", e.MetaCode))
 			}
 		}
-		log.LogAttrs(ctx, level, "step", attrs...)
+		tell(log, level, "step", attrs...)
 	}
 }
 
-func nameOf(action func(flow, place string) string, s *machine.Step) string {
-	if action == nil {
-		return ""
+// RunLog returns what logs one line for each run that ended; it is local.Options.OnEnd.
+func RunLog(log *slog.Logger) func(*host.Result) {
+	return func(r *host.Result) {
+		if !log.Enabled(context.Background(), slog.LevelInfo) {
+			return
+		}
+		attrs := make([]slog.Attr, 0, 5)
+		attrs = append(attrs, slog.String("run", r.Run), slog.String("flow", r.Flow), slog.String("status", string(r.Status)),
+			slog.Duration("took", r.Ended.Sub(r.Started).Round(time.Microsecond)))
+		if r.Error != nil {
+			attrs = append(attrs, slog.String("code", r.Error.Code))
+		}
+		tell(log, slog.LevelInfo, "run", attrs...)
 	}
-	return action(s.Flow, s.Place)
 }
 
-// ActionOf returns what MetricsOptions.Action asks for, from the flows as they are now.
-func ActionOf(flows Flows) func(flow, place string) string {
-	return func(flow, place string) string {
-		p := flows.Plan(flow)
-		if p == nil {
-			return ""
-		}
-		for _, s := range p.All {
-			if s.Place != place {
-				continue
-			}
-			if do, ok := s.Do.(*plan.Action); ok {
-				return do.Signature.Name
-			}
-		}
-		return ""
-	}
+// tell writes a line as slog.Logger does, but without looking for where in the program it
+// is called, which is as much work as half of the line, and which nobody is told.
+func tell(log *slog.Logger, level slog.Level, msg string, attrs ...slog.Attr) {
+	r := slog.NewRecord(time.Now(), level, msg, 0)
+	r.AddAttrs(attrs...)
+	_ = log.Handler().Handle(context.Background(), r)
 }

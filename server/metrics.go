@@ -27,26 +27,33 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
-	action   func(flow, place string) string
 
 	runs, steps, calls, webhooks, triggers, requests *prometheus.CounterVec
 	latency, answers                                 *prometheus.HistogramVec
 	quality                                          *prometheus.GaugeVec
 
 	flows, actions, classes, kinds, senders bounded
+
+	// Those of labels as they came, so that they need not be looked for each time.
+	ended, done recall[[2]string, prometheus.Counter]
+	outcomes    recall[[3]string, outcome]
+}
+
+// An outcome is where calls of an action that ended alike are counted.
+type outcome struct {
+	calls   prometheus.Counter
+	latency prometheus.Observer
 }
 
 // MetricsOptions are what metrics are told from.
 type MetricsOptions struct {
 	Version string
-	// Action returns the action of a step, by the flow that it stands in and its place
-	// there, "" for one that calls none. nil: steps are only told apart by their kind.
-	Action func(flow, place string) string
 }
 
 // NewMetrics returns metrics on a registry of their own, with those of the process.
 func NewMetrics(o MetricsOptions) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), action: o.Action, flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
+	m := &Metrics{registry: prometheus.NewRegistry(), flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
+	m.ended.most, m.done.most, m.outcomes.most = 1000, 1000, 1000
 	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
 	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
 	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
@@ -101,34 +108,54 @@ func (m *Metrics) Watch(h host.Host) error {
 
 // RunEnded counts a run that ended.
 func (m *Metrics) RunEnded(flow string, status machine.Status) {
-	m.runs.WithLabelValues(m.flows.of(flow), string(status)).Inc()
+	as := [2]string{flow, string(status)}
+	c, known := m.ended.get(as)
+	if !known {
+		c = m.ended.keep(as, m.runs.WithLabelValues(m.flows.of(flow), string(status)))
+	}
+	c.Inc()
 }
 
 // Step counts a step that ended; it is local.Options.OnStep.
 func (m *Metrics) Step(_ string, s *machine.Step, _ []any) {
-	what := s.Kind
-	if m.action != nil && s.Kind == "action" {
-		what = cmp.Or(m.action(s.Flow, s.Place), what)
+	what := cmp.Or(s.Action, s.Kind)
+	as := [2]string{what, string(s.Status)}
+	c, known := m.done.get(as)
+	if !known {
+		c = m.done.keep(as, m.steps.WithLabelValues(m.actions.of(what), string(s.Status)))
 	}
-	m.steps.WithLabelValues(m.actions.of(what), string(s.Status)).Inc()
+	c.Inc()
 }
 
 // Do counts the calls of do, and how long they take.
 func (m *Metrics) Do(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
-		action, began := m.actions.of(c.Action), time.Now()
+		began := time.Now()
 		o := do(ctx, c)
 		if o.Held {
 			return o // nothing was tried
 		}
-		m.latency.WithLabelValues(action).Observe(time.Since(began).Seconds())
 		class := ""
 		if o.Error != nil {
-			class = m.classes.of(cmp.Or(o.Error.Class, "none"))
+			class = cmp.Or(o.Error.Class, "none")
 		}
-		m.calls.WithLabelValues(action, string(o.Status), class).Inc()
+		as := [3]string{c.Action, string(o.Status), class}
+		in, known := m.outcomes.get(as)
+		if !known {
+			in = m.outcomes.keep(as, m.outcome(as))
+		}
+		in.latency.Observe(time.Since(began).Seconds())
+		in.calls.Inc()
 		return o
 	}
+}
+
+func (m *Metrics) outcome(as [3]string) outcome {
+	action, class := m.actions.of(as[0]), as[2]
+	if class != "" {
+		class = m.classes.of(class)
+	}
+	return outcome{m.calls.WithLabelValues(action, as[1], class), m.latency.WithLabelValues(action)}
 }
 
 // Webhook counts what a webhook told by its kind, e.g. "message" or "status", or a webhook

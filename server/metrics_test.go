@@ -43,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	h := newFakeHost()
 	var m *server.Metrics
 	d := newDaemon(t, func(o *server.Options) {
-		m = server.NewMetrics(server.MetricsOptions{Version: "1.2.3", Action: server.ActionOf(o.Flows)})
+		m = server.NewMetrics(server.MetricsOptions{Version: "1.2.3"})
 		o.Metrics = m
 	})
 	require.NoError(t, m.Watch(h))
@@ -51,7 +51,7 @@ func TestMetrics(t *testing.T) {
 	h.held = []host.Hold{{Scope: host.Connection, Name: "shop", Auto: true, Calls: 3}, {Scope: host.Connection, Name: "b", Calls: 1}, {Scope: host.All}}
 	h.runs = []host.Run{{ID: "a", Unknown: 2}, {ID: "b", Unknown: 1}}
 	m.RunEnded("order_shipped", machine.Succeeded)
-	m.Step("run1", &machine.Step{Flow: "order_shipped", Place: "notify", Kind: "action", Status: machine.Succeeded}, nil)
+	m.Step("run1", &machine.Step{Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Succeeded}, nil)
 	m.Step("run1", &machine.Step{Flow: "order_shipped", Place: "gone", Kind: "action", Status: machine.Failed}, nil)
 	m.Step("run1", &machine.Step{Flow: "gone", Place: "steps[1]", Kind: "wait", Status: machine.Skipped}, nil)
 	outcomes := []call.Outcome{{Status: call.Succeeded}, {Status: call.Failed, Error: &call.Error{Class: "throttle-pair"}}, {Status: call.Unknown, Error: &call.Error{}}, {Status: call.Failed, Held: true}}
@@ -169,14 +169,13 @@ func TestOneLineForEachStep(t *testing.T) {
 		}
 		return a
 	}}))
-	d := newDaemon(t)
-	tell := server.View{}.StepLog(logger, server.ActionOf(d.flows))
+	tell := server.View{}.StepLog(logger)
 	tell("r1", &machine.Step{
-		Path: "notify", ID: "notify", Flow: "order_shipped", Place: "notify", Kind: "action", Status: machine.Succeeded, Attempts: 2, Started: began, Ended: began.Add(1500 * time.Microsecond),
+		Path: "notify", ID: "notify", Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Succeeded, Attempts: 2, Started: began, Ended: began.Add(1500 * time.Microsecond),
 		Outputs: map[string]any{"text": "hello"},
 	}, nil)
 	tell("r1", &machine.Step{
-		Path: "each[3].notify", Flow: "order_shipped", Place: "notify", Kind: "action", Status: machine.Failed, Attempts: 1, Started: began, Ended: began.Add(time.Second), Unknown: true,
+		Path: "each[3].notify", Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Failed, Attempts: 1, Started: began, Ended: began.Add(time.Second), Unknown: true,
 		Error: &call.Error{Code: "131026", MetaCode: 131026, Class: "recipient", Message: "+33612345678 with 4711-secret"},
 	}, []any{"4711-secret"})
 	tell("r1", &machine.Step{Path: "steps[0]", Flow: "gone", Kind: "wait", Status: machine.Succeeded, Started: began, Ended: began}, nil)
@@ -188,11 +187,11 @@ func TestOneLineForEachStep(t *testing.T) {
 	assert.JSONEq(t, `{"level":"INFO","msg":"step","run":"r1","flow":"gone","step":"steps[0]","kind":"wait","status":"succeeded","took":0}`, lines[2])
 
 	log.Reset()
-	server.View{Numbers: true}.StepLog(logger, nil)("r1", &machine.Step{Kind: "action", Status: machine.Failed, Error: &call.Error{Message: "+33612345678"}}, nil)
+	server.View{Numbers: true}.StepLog(logger)("r1", &machine.Step{Kind: "action", Status: machine.Failed, Error: &call.Error{Message: "+33612345678"}}, nil)
 	assert.Contains(t, log.String(), "+33612345678")
 	log.Reset()
 	quiet := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
-	server.View{}.StepLog(quiet, nil)("r1", &machine.Step{}, nil)
+	server.View{}.StepLog(quiet)("r1", &machine.Step{}, nil)
 	assert.Empty(t, log.String())
 }
 

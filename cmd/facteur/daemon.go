@@ -158,8 +158,7 @@ func (d *daemon) templates() (*whatsapp.Templates, error) {
 }
 
 func (d *daemon) openHost(ctx, hard context.Context) (err error) {
-	action := server.ActionOf(d.flows)
-	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version(), Action: action})
+	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version()})
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
 	}})
@@ -168,12 +167,16 @@ func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 		d.log.Info("reloaded", "flows", len(plans))
 	}
 	d.starter.Set(d.flows.Plans())
-	logged := d.view.StepLog(d.log, action)
+	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)
 	d.host, err = d.engine.open(ctx, d, work{
 		do: d.metrics.Do(finishing(hard, d.actions.Do)), hard: hard,
 		onStep: func(run string, s *machine.Step, sensitive []any) {
-			logged(run, s, sensitive)
+			steps(run, s, sensitive)
 			d.metrics.Step(run, s, sensitive)
+		},
+		onEnd: func(r *host.Result) {
+			d.metrics.RunEnded(r.Flow, r.Status)
+			runs(r)
 		},
 	})
 	if err != nil {
@@ -207,15 +210,6 @@ func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, er
 func (d *daemon) ready(ctx context.Context, connection string) (version string, err error) {
 	c, err := d.vault.Resolve(ctx, connection)
 	return c.Version, err
-}
-
-func (d *daemon) ended(r *host.Result) {
-	d.metrics.RunEnded(r.Flow, r.Status)
-	attrs := []any{"run", r.Run, "flow", r.Flow, "status", string(r.Status), "took", r.Ended.Sub(r.Started).Round(time.Microsecond)}
-	if r.Error != nil {
-		attrs = append(attrs, "code", r.Error.Code)
-	}
-	d.log.Info("run", attrs...)
 }
 
 func (d *daemon) held(h host.Hold, lifted bool) {

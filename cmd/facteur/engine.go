@@ -49,6 +49,7 @@ type work struct {
 	do     call.Do
 	hard   context.Context // ends calls that are under way
 	onStep func(run string, s *machine.Step, sensitive []any)
+	onEnd  func(*host.Result)
 }
 
 func engineOf(p *project, config serverFile, restored bool) (engine, error) {

@@ -36,7 +36,7 @@ func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, err
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
 		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored,
 		Past: d.ledger.Receipts, Hash: hash, Contact: contactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
-		OnStep: w.onStep, OnEnd: d.ended, OnHold: d.held,
+		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held,
 	})
 	if err != nil {
 		return nil, surroundings(err, "")

@@ -149,7 +149,7 @@ func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, 
 	o.Do, o.Catalog, o.Restore, o.Receipts, o.Workers = w.do, d.actions, d.restore, true, d.config.Workers
 	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), contactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
 	o.Meet = d.starter.Meet
-	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, d.ended, d.held, d.panicked, w.hard
+	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, w.onEnd, d.held, d.panicked, w.hard
 	if e.host, err = temporal.Open(ctx, o); err != nil {
 		return nil, e.explain(err)
 	}

@@ -23,6 +23,7 @@ type Step struct {
 	Kind     string
 	Flow     string // the flow that it stands in
 	Place    string // where it stands there
+	Action   string // the action that it calls, "" for other kinds
 	Status   Status
 	Attempts int
 	Outputs  map[string]any
@@ -73,6 +74,9 @@ func (m *Machine) began(s *plan.Step, e *env) *Step {
 	step := &Step{
 		Path: path, ID: s.ID, Kind: s.Kind, Flow: e.plan.Name, Place: s.Place,
 		Status: Running, Started: m.now, Sensitive: s.Sensitive,
+	}
+	if do, ok := s.Do.(*plan.Action); ok {
+		step.Action = do.Signature.Name
 	}
 	m.steps = append(m.steps, step)
 	if e.last {

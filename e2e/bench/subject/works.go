@@ -68,9 +68,8 @@ func newWorks(s child.Setup, open func(ledger.Options) (ledger.Ledger, error)) (
 		return nil, err
 	}
 	w.plan = compiled
-	action := func(string, string) string { return "whatsapp.send_message" }
-	w.metrics = server.NewMetrics(server.MetricsOptions{Version: "bench", Action: action})
-	logged := server.View{}.StepLog(w.log, action)
+	w.metrics = server.NewMetrics(server.MetricsOptions{Version: "bench"})
+	logged := server.View{}.StepLog(w.log)
 	w.step = func(run string, s *machine.Step, sensitive []any) {
 		logged(run, s, sensitive)
 		w.metrics.Step(run, s, sensitive)
