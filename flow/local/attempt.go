@@ -52,7 +52,6 @@ func (r *runner) make(c machine.Call) error {
 	}
 	r.calls.Add(1)
 	one := func() {
-		defer r.calls.Done()
 		outcome, returned := call.Outcome{}, false
 		defer func() {
 			if !returned { // it panicked, or ended the goroutine
@@ -87,7 +86,8 @@ func broken(c machine.Call) call.Outcome {
 	return o
 }
 
-// answered hands the loop the outcome of a call.
+// answered hands the loop the outcome of a call. If nobody carries the run at the moment,
+// it goes on here.
 func (r *runner) answered(c call.Call, o call.Outcome) {
 	now := r.now()
 	if o.Throttled != "" {
@@ -100,7 +100,11 @@ func (r *runner) answered(c call.Call, o call.Outcome) {
 	} else {
 		r.h.note(c, &o)
 	}
-	r.post(item{event: machine.Answered{At: now, Key: c.Key, Outcome: o}})
+	alone := r.leave(item{event: machine.Answered{At: now, Key: c.Key, Outcome: o}})
+	r.calls.Done()
+	if alone {
+		r.work()
+	}
 }
 
 // cancel ends a call that is under way.

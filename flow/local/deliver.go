@@ -126,16 +126,6 @@ func (g *hearing) by(w *ward) {
 	w.hearings = append(w.hearings, g)
 }
 
-// heard tells the hearings of the run what it made of their events, once it has nothing
-// left to do.
-func (r *runner) heard() {
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	if len(r.w.hearings) > 0 && r.isIdle() {
-		r.h.resolve(r.w, r.m)
-	}
-}
-
 // resolve ends the hearings of a run. m is nil when it said nothing. The host's lock is
 // held.
 func (h *Host) resolve(w *ward, m *machine.Machine) {

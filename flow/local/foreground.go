@@ -104,7 +104,7 @@ func (h *Host) enter(id, flow string) (*runner, error) {
 	w := &ward{id: id, flow: flow}
 	h.wards[id] = w
 	r := h.carry(w)
-	r.stays = true
+	r.stays, r.wake = true, make(chan struct{}, 1)
 	rest := h.receipts[:0]
 	for _, receipt := range h.receipts {
 		if runOf(receipt.Key) == id {
@@ -126,7 +126,9 @@ func (h *Host) leave(r *runner) {
 
 // foreground brings the run to its end.
 func (r *runner) foreground(ctx context.Context) (*host.Result, error) {
-	err := r.loop(ctx)
+	defer r.abandon() // after the run's end there is nothing left to abandon
+	r.arm()
+	_, err := r.loop(ctx)
 	if err != nil && !errors.Is(err, ErrCrashed) {
 		r.salvage()
 	}

@@ -167,15 +167,10 @@ func (h *Host) letOn(one *hold, most int) {
 		if most == 0 {
 			break
 		}
-		switch w.state {
-		case carried:
-			w.runner.poke()
-		case parked:
+		if w.state == carried || w.state == parked {
 			wake = append(wake, w)
-		default:
-			continue
+			most--
 		}
-		most--
 	}
 	h.wake(wake...)
 }

@@ -110,8 +110,8 @@ type Host struct {
 	stop     hold // keeps calls while the host stops
 	searches uint32
 	stopped  *sync.Cond    // is signalled when a worker becomes free
-	alarm    chan struct{} // wakes what waits for the timers
-	beside   sync.WaitGroup
+	looks    time.Time     // when the clockwork does next …
+	alarm    chan struct{} // … unless it is woken before
 	crew     *crew
 	firing   chan struct{} // bounds those who call Fire
 

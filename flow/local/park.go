@@ -41,43 +41,57 @@ const (
 	mostPatience = time.Minute
 )
 
-// mayPark parks the run if it only waits, and for longer than a moment. If it is too early
-// for that only because something might still come, tired is when it is not any more.
-func (r *runner) mayPark() (parked bool, tired time.Time, err error) {
-	stopping := r.h.isStopping()
-	if len(r.made) > 0 {
-		return false, tired, nil
+// letGo lets go of a run that has nothing to do: it is parked, or stays in memory until
+// somebody brings something, or its time comes. The host's lock is held.
+func (r *runner) letGo() (gone bool, err error) {
+	h, w := r.h, r.w
+	if !r.isIdle(false) {
+		return false, nil
 	}
-	now, until := r.now(), r.agenda.next()
+	h.resolve(w, r.m) // the events that it was offered had their say
+	h.timers.remove(w)
+	next := r.agenda.next()
+	until := next
 	if soon := r.soonest(); until.IsZero() || !soon.IsZero() && soon.Before(until) {
 		until = soon
 	}
-	if !stopping {
-		if !until.IsZero() && until.Before(now.Add(r.h.opts.Moment)) {
-			return false, tired, nil
-		}
-		if patience := min(time.Duration(r.records)*perRecord, mostPatience); patience >= leastPatience {
-			if tired = r.roused.Add(patience); tired.After(now) {
-				return false, tired, nil
-			}
+	may, tired := r.mayPark(until)
+	if may {
+		if parked, err := r.park(until); parked || err != nil {
+			return true, err
 		}
 	}
-	parked, err = r.park(until, stopping)
-	return parked, time.Time{}, err
+	if next.IsZero() || !tired.IsZero() && tired.Before(next) {
+		next = tired
+	}
+	h.expect(w, next)
+	return r.isIdle(true), nil
+}
+
+// mayPark tells whether a run may be parked that waits until then, because it only waits,
+// and for longer than a moment. If it is too early for that only because something might
+// still come, tired is when it is not any more.
+func (r *runner) mayPark(until time.Time) (may bool, tired time.Time) {
+	now := r.now()
+	switch patience := min(time.Duration(r.records)*perRecord, mostPatience); {
+	case len(r.made) > 0:
+		return false, tired
+	case r.h.stopping:
+		return true, tired
+	case !until.IsZero() && until.Before(now.Add(r.h.opts.Moment)):
+		return false, tired
+	case patience >= leastPatience && r.roused.Add(patience).After(now):
+		return false, r.roused.Add(patience)
+	}
+	return true, tired
 }
 
 // park leaves the run to the journal: what it waits for is stored, its machine is gone.
-// Whoever brings something looks for runs under the same lock.
-func (r *runner) park(until time.Time, stopping bool) (bool, error) {
-	keys := r.open()
-	h, w := r.h, r.w
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !r.isIdle() {
-		return false, nil
-	}
+// Whoever brings something looks for runs under the same lock, which is held.
+func (r *runner) park(until time.Time) (bool, error) {
+	h, w, keys := r.h, r.w, r.open()
 	for _, t := range w.tickets {
-		if t.granted.Load() && !stopping {
+		if t.granted.Load() && !h.stopping {
 			return false, nil
 		}
 	}
@@ -107,8 +121,7 @@ func (r *runner) park(until time.Time, stopping bool) (bool, error) {
 	h.resolve(w, r.m)
 	w.runner, w.state, w.subs, w.keys = nil, parked, waits.Subscriptions, keys
 	w.naps++
-	h.timers.set(w, until)
-	h.ring()
+	h.expect(w, until)
 	h.idle()
 	return true, nil
 }

@@ -13,7 +13,9 @@ import (
 )
 
 // A runner carries one run. Only its loop touches the machine; what comes from elsewhere
-// goes through post.
+// goes through post. In the foreground the loop waits for that. Otherwise it ends when there
+// is nothing to do, and whoever brings something begins it again: while a run waits for an
+// answer, no goroutine waits with it.
 type runner struct {
 	h       *Host
 	w       *ward
@@ -45,10 +47,12 @@ type runner struct {
 	ended   *host.Result    // what people are told of it
 
 	calls sync.WaitGroup
-	wake  chan struct{}
+	wake  chan struct{} // wakes the loop in the foreground; nil elsewhere
 
 	mu    sync.Mutex
 	inbox []item
+	poked bool // there is something to look at …
+	alone bool // … and the loop has ended until there is
 
 	subs map[int]*listening     // written with the host's lock held
 	old  []journal.Subscription // of the run before it was rebuilt, until it listens anew
@@ -64,7 +68,7 @@ type item struct {
 
 // carry gives a ward a runner. The host's lock is held.
 func (h *Host) carry(w *ward) *runner {
-	r := &runner{h: h, w: w, virtual: h.virtual, id: w.id, wake: make(chan struct{}, 1)}
+	r := &runner{h: h, w: w, virtual: h.virtual, id: w.id}
 	w.state, w.runner = carried, r
 	return r
 }
@@ -129,18 +133,31 @@ func (r *runner) takeHanded() int {
 
 // post hands the loop something.
 func (r *runner) post(i item) {
-	r.mu.Lock()
-	r.inbox = append(r.inbox, i)
-	r.mu.Unlock()
-	r.poke()
+	if r.leave(i) {
+		r.h.crew.do(r.work)
+	}
 }
 
 // poke makes the loop look around.
 func (r *runner) poke() {
+	if r.leave() {
+		r.h.crew.do(r.work)
+	}
+}
+
+// leave leaves something for the loop, or only word to look around. It tells whether the
+// loop has ended: then it is the caller who has to begin it again.
+func (r *runner) leave(items ...item) (alone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inbox = append(r.inbox, items...)
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
+	alone = r.alone
+	r.poked, r.alone = true, false
+	return alone
 }
 
 func (r *runner) take() []item {
@@ -151,46 +168,52 @@ func (r *runner) take() []item {
 	return items
 }
 
-func (r *runner) isIdle() bool {
+// isIdle tells whether nothing came since it was asked last. If so, and the loop is to end
+// then, whoever brings something from here on begins it again.
+func (r *runner) isIdle(ends bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.inbox) == 0 && len(r.wake) == 0
+	if r.poked || len(r.inbox) > 0 {
+		r.poked = false
+		return false
+	}
+	r.alone = ends
+	return true
 }
 
 func (r *runner) now() time.Time { return r.h.opts.Clock.Now() }
 
-// loop performs commands and applies events until the run has ended, or is parked.
-func (r *runner) loop(ctx context.Context) error {
-	defer r.abandon() // after the run's end there is nothing left to abandon
-	r.arm()
+// loop performs commands and applies events until the run has ended, or is in its hands no
+// more.
+func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 	soft := ctx
 	for {
 		if err := r.advance(); err != nil {
-			return err
+			return false, err
 		}
 		if result := r.m.Result(); result != nil && len(r.made) == 0 {
-			return r.end(result)
+			return true, r.end(result)
 		}
 		// What came goes before what is due: an event that was there in time is not late.
 		items, done := r.take(), false
 		if len(items) == 0 {
 			var err error
 			if done, err = r.due(); err != nil {
-				return err
+				return false, err
 			}
 		}
 		err := soft.Err()
 		if len(items) == 0 && !done && err == nil {
 			var gone bool
 			if gone, err = r.rest(soft); gone {
-				return err
+				return false, err
 			}
 		}
 		if _, stuck := err.(*host.StuckError); stuck {
-			return &host.StuckError{Waits: r.waits()}
+			return false, &host.StuckError{Waits: r.waits()}
 		}
 		if _, failed := err.(*storeError); failed {
-			return err
+			return false, err
 		}
 		if err != nil {
 			soft = context.WithoutCancel(ctx)
@@ -202,7 +225,7 @@ func (r *runner) loop(ctx context.Context) error {
 		for i, one := range items {
 			if err := r.deal(one); err != nil {
 				r.putBack(items[i:])
-				return err
+				return false, err
 			}
 		}
 	}
@@ -225,27 +248,20 @@ func (r *runner) advance() error {
 	return nil
 }
 
-// rest stores what has happened, and waits until something does. It tells whether the
-// run is in the runner's hands no more.
+// rest stores what has happened, and waits until something does, or lets go of the run.
 func (r *runner) rest(ctx context.Context) (gone bool, err error) {
 	if err := r.flush(false); err != nil {
 		return true, err
 	}
-	if err := r.h.failed(); err != nil && !r.stays {
+	if r.stays {
+		return false, r.h.opts.Clock.Wait(ctx, r.agenda.next(), r.wake)
+	}
+	if err := r.h.failed(); err != nil {
 		return true, err
 	}
-	until := r.agenda.next()
-	if !r.stays {
-		r.heard()
-		parked, tired, err := r.mayPark()
-		if parked || err != nil {
-			return true, err
-		}
-		if until.IsZero() || !tired.IsZero() && tired.Before(until) {
-			until = tired
-		}
-	}
-	return false, r.h.opts.Clock.Wait(ctx, until, r.wake)
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	return r.letGo()
 }
 
 // deal applies what came.

@@ -17,10 +17,11 @@ var errGone = errors.New("nobody carries the run any more")
 
 // work carries a run as far as it goes now.
 func (r *runner) work() {
-	err := r.serve()
-	if err == nil && !r.stored {
-		return // it was parked, or dropped
+	ended, err := r.serve()
+	if !ended && err == nil {
+		return // it is in other hands, or in nobody's
 	}
+	r.abandon() // after the run's end there is nothing left to abandon
 	h := r.h
 	h.mu.Lock()
 	var store *storeError
@@ -40,16 +41,16 @@ func (r *runner) work() {
 }
 
 // serve rebuilds the run, unless it is fresh, and performs what it wants.
-func (r *runner) serve() (err error) {
+func (r *runner) serve() (ended bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
-			err = errors.New("a fault of the program stopped it")
+			ended, err = false, errors.New("a fault of the program stopped it")
 		}
 	}()
 	if r.m == nil {
 		if err := r.rebuild(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	return r.loop(context.Background())
@@ -147,6 +148,7 @@ func (h *Host) drop(r *runner) {
 func (h *Host) lay(r *runner) {
 	w := r.w
 	w.runner, w.state = nil, over
+	h.timers.remove(w)
 	for _, l := range r.subs {
 		h.topics.remove(w, l.Name, l.Subject)
 	}

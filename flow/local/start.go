@@ -121,8 +121,11 @@ func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err e
 		return err
 	}
 	if r.head != nil {
-		return r.flush(true)
+		if err := r.flush(true); err != nil {
+			return err
+		}
 	}
+	r.tell()
 	return nil
 }
 
@@ -171,6 +174,12 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 	}
 	switch {
 	case r != nil:
+		// A run that waits for its calls alone needs nobody now.
+		if waits := len(r.made) > 0 && len(r.asked) == 0; waits {
+			if gone, _ := r.letGo(); gone {
+				return
+			}
+		}
 		h.launch(r.work)
 	case w.state == queued:
 		h.join(w)

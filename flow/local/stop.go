@@ -46,15 +46,9 @@ func (h *Host) Stop(ctx context.Context) error {
 	if left > 0 {
 		return fmt.Errorf("stopped while %d runs had calls under way: what these come to is unknown", left)
 	}
-	h.beside.Wait()
+	h.crew.busy.Wait()
 	return h.failed()
 }
 
 // Healthy returns why the host can store nothing more, nil while it can.
 func (h *Host) Healthy() error { return h.failed() }
-
-func (h *Host) isStopping() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.stopping
-}

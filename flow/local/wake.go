@@ -13,12 +13,16 @@ import (
 // maxWoken is how many runs are woken in one write.
 const maxWoken = 1000
 
-// wake puts parked runs in line, and stores that they wait no more: a run that is not
-// parked is running in the journal, so that a crash forgets none. The host's lock is held.
+// wake lets runs look around. Parked ones are put in line, and it is stored that they wait
+// no more: a run that is not parked is running in the journal, so that a crash forgets
+// none. The host's lock is held.
 func (h *Host) wake(wards ...*ward) {
 	ids := make([]string, 0, len(wards))
 	for _, w := range wards {
-		if w.state == parked {
+		switch w.state {
+		case carried:
+			w.runner.poke()
+		case parked:
 			ids = append(ids, w.id)
 		}
 	}
@@ -90,24 +94,25 @@ func (h *Host) clockwork() {
 				break
 			}
 			h.timers.remove(w)
-			due = append(due, w)
+			if w.state == carried || !h.stopping {
+				due = append(due, w)
+			}
 		}
-		if len(due) > 0 && !h.stopping {
-			h.wake(due...)
-		}
+		h.wake(due...)
 		job := h.jobs.pop(now)
 		_, next := h.timers.first()
 		if at := h.jobs.next(); next.IsZero() || !at.IsZero() && at.Before(next) {
 			next = at
 		}
+		// A clock that is set forward is noticed within a minute.
+		if most := now.Add(time.Minute); next.IsZero() || next.After(most) {
+			next = most
+		}
+		h.looks = next
 		h.mu.Unlock()
 		if job != nil {
 			_ = job.do()
 			continue
-		}
-		// A clock that is set forward is noticed within a minute.
-		if most := now.Add(time.Minute); next.IsZero() || next.After(most) {
-			next = most
 		}
 		if h.opts.Clock.Wait(h.life, next, h.alarm) != nil {
 			return
@@ -115,8 +120,18 @@ func (h *Host) clockwork() {
 	}
 }
 
-// ring makes the clockwork look again.
-func (h *Host) ring() {
+// expect wakes a run at a time; the zero time never comes. The host's lock is held.
+func (h *Host) expect(w *ward, at time.Time) {
+	h.timers.set(w, at)
+	h.ring(at)
+}
+
+// ring makes the clockwork look again at a time. The host's lock is held.
+func (h *Host) ring(at time.Time) {
+	if at.IsZero() || !at.Before(h.looks) {
+		return
+	}
+	h.looks = at
 	select {
 	case h.alarm <- struct{}{}:
 	default:
@@ -132,7 +147,7 @@ func (h *Host) arm(b *bucket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.jobs.add(at, opening{h, b})
-	h.ring()
+	h.ring(at)
 }
 
 // An opening is the time at which a bucket has a free place.
@@ -156,14 +171,9 @@ func (h *Host) granted(tickets []*ticket) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var wake []*ward
-	for _, t := range tickets {
-		switch t.w.state {
-		case carried:
-			t.w.runner.poke()
-		case parked:
-			wake = append(wake, t.w)
-		}
+	wake := make([]*ward, len(tickets))
+	for i, t := range tickets {
+		wake[i] = t.w
 	}
 	h.wake(wake...)
 }
@@ -171,11 +181,7 @@ func (h *Host) granted(tickets []*ticket) {
 // launch runs something beside, unless the host has ended. The host's lock is held.
 func (h *Host) launch(f func()) {
 	if !h.closed {
-		h.beside.Add(1)
-		h.crew.do(func() {
-			defer h.beside.Done()
-			f()
-		})
+		h.crew.do(f)
 	}
 }
 
