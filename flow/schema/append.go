@@ -28,7 +28,7 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 	case float64:
 		return appendFloat(b, v)
 	case time.Time:
-		return AppendText(b, v.Format(time.RFC3339Nano)), nil
+		return append(v.AppendFormat(append(b, '"'), time.RFC3339Nano), '"'), nil
 	case time.Duration:
 		return AppendText(b, FormatDuration(v)), nil
 	case []any:
@@ -43,26 +43,30 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 		}
 		return append(b, ']'), nil
 	case map[string]any:
-		var space [12]entry // most objects need no more
-		entries := space[:0]
-		for name, inner := range v {
-			entries = append(entries, entry{name, inner})
-		}
-		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-		b = append(b, '{')
-		for i, e := range entries {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(AppendText(b, e.name), ':')
-			if b, err = AppendJSON(b, e.value); err != nil {
-				return b, err
-			}
-		}
-		return append(b, '}'), nil
+		return appendObject(b, v)
 	}
 	text, err := json.Marshal(v)
 	return append(b, text...), err
+}
+
+func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
+	var room [12]entry // most objects need no more
+	entries := room[:0]
+	for name, value := range object {
+		entries = append(entries, entry{name, value})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	b = append(b, '{')
+	for i, e := range entries {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(AppendText(b, e.name), ':')
+		if b, err = AppendJSON(b, e.value); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
 }
 
 // An entry is one of an object, with its value because a look-up by name costs as much as
