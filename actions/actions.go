@@ -92,14 +92,26 @@ func connectionError(name string, err error) error {
 	})
 }
 
-type callKey struct{}
-
 // CallOf returns the call that a context belongs to: its key, its attempt, whether
 // its author says that it may be repeated.
 func CallOf(ctx context.Context) call.Call {
-	c, _ := ctx.Value(callKey{}).(*call.Call)
-	if c == nil {
-		return call.Call{}
+	if c, ok := ctx.Value(callKey{}).(*calling); ok {
+		return c.call
 	}
-	return *c
+	return call.Call{}
+}
+
+// A calling is the context of a call.
+type calling struct {
+	context.Context
+	call call.Call
+}
+
+type callKey struct{}
+
+func (c *calling) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }

@@ -93,7 +93,7 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	if c.Timeout > 0 {
 		timeout = c.Timeout
 	}
-	ctx, stop := context.WithTimeout(context.WithValue(ctx, callKey{}, &c), timeout)
+	ctx, stop := context.WithTimeout(&calling{ctx, c}, timeout)
 	defer stop()
 	out, err := s.try(ctx, a, c, conn)
 	if f := unauthorized(err); f != nil && conn != nil {

@@ -55,8 +55,8 @@ func (a Account) post(ctx context.Context, roundTrip func(*http.Request) (*http.
 		return reply{}, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
 			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
 	}
-	req.Header["Authorization"] = []string{"Bearer " + a.Token.Reveal()}
-	req.Header["Content-Type"] = []string{"application/json"}
+	values := []string{"Bearer " + a.Token.Reveal(), "application/json"}
+	req.Header["Authorization"], req.Header["Content-Type"] = values[:1:1], values[1:]
 	answer, err := actions.Exchange(roundTrip, req, maxAnswer)
 	r := reply{Answer: answer}
 	if err == nil {

@@ -163,7 +163,7 @@ type walk struct {
 	found schema.Violations
 	watch schema.Watch
 	say   report
-	room  [16]any // for the path
+	room  [8]any // for the path
 }
 
 func newWalk(found schema.Violations) *walk {

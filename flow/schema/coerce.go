@@ -31,8 +31,7 @@ func (t *Type) Coerce(v any) (any, Violations) {
 	var c coercer
 	out, _ := c.value(t, v, siblings{})
 	if len(c.found) > 0 {
-		// The order of a Go map is random; that of a report is not.
-		c = coercer{sorted: true}
+		c = coercer{report: true}
 		out, _ = c.value(t, v, siblings{})
 	}
 	return out, c.done()
@@ -44,7 +43,7 @@ type coercer struct {
 	found            Violations
 	errors, warnings int
 	masked           int  // more than 0 inside a sensitive type
-	sorted           bool // go through maps in the order of their keys
+	report           bool // something is wrong: tell in the order of keys, and what was meant
 }
 
 func (c *coercer) add(v Violation) {
@@ -104,7 +103,8 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 	if _, ok := v.(Unknown); ok {
 		return v, false
 	}
-	if t.Mistake != nil && c.mistaken(t, v) {
+	// Only a union takes what may be a mistake, while its case is not known.
+	if t.Mistake != nil && (c.report || t.Kind == Union) && c.mistaken(t, v) {
 		return v, false
 	}
 	switch t.Kind {
@@ -285,7 +285,7 @@ func (c *coercer) missing(f *Field) {
 
 func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
 	out := edit{m: m}
-	if c.sorted {
+	if c.report {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			c.entry(elem, name, m[name], &out)
 		}
