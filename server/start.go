@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -25,6 +26,9 @@ func (a *api) start(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	body, err := a.object(q, startType)
+	if wrong, ok := errors.AsType[*Problem](err); ok && wrong.Kind() == Invalid {
+		wrong.Hint = `what the flow is given stands under "inputs": {"inputs": {…}}`
+	}
 	if err != nil {
 		return reply{}, err
 	}

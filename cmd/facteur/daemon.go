@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"facteur/actions"
@@ -40,6 +41,7 @@ type daemon struct {
 	metrics *server.Metrics
 	starter *trigger.Starter
 	silence listener
+	looked  sync.Map      // the connections that were looked at, by name
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
 	door    *entrance
@@ -165,6 +167,7 @@ func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 	d.flows.swapped = func(plans []*plan.Plan) {
 		d.starter.Set(plans)
 		d.log.Info("reloaded", "flows", len(plans))
+		d.usable(ctx)
 	}
 	d.starter.Set(d.flows.Plans())
 	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)

@@ -82,7 +82,10 @@ func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
 		f.views = append(f.views, local.NewViewer(j, one))
 	}
 	if len(f.views) == 0 {
-		hint := "see data: in " + projectName
+		hint := "none was started yet, or they are elsewhere: see data: in " + projectName
+		if !isProject(p.root) {
+			hint = noProject
+		}
 		if p.Server.Engine == onTemporal {
 			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
 		}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
 	"facteur/actions/whatsapp"
 	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/server"
 	"facteur/vault"
 )
@@ -22,6 +24,9 @@ const softStop = 30 * time.Second
 // serve runs a daemon until it is interrupted.
 func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	began := time.Now()
+	if err := wantProject(path); err != nil {
+		return err
+	}
 	p, found, err := openProject(path)
 	if err != nil {
 		return err
@@ -52,7 +57,26 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		return err
 	}
 	defer d.close()
+	d.tellHeld(soft)
 	return d.run(soft, stop, began)
+}
+
+// tellHeld says that runs wait for somebody since a backup was restored.
+func (d *daemon) tellHeld(ctx context.Context) {
+	if _, here := d.engine.(*localEngine); !here {
+		return
+	}
+	const most = 1000
+	held, _, err := d.host.List(ctx, host.Filter{Status: host.Held, Limit: most})
+	if err != nil || len(held) == 0 {
+		return // what is wrong with the journal shows by itself
+	}
+	count := strconv.Itoa(len(held))
+	if len(held) == most {
+		count = "at least " + count
+	}
+	d.log.Warn("runs are held since a backup was restored, until each is released or cancelled", "runs", count,
+		"hint", "facteur runs list --status held; see facteur runs release --help")
 }
 
 // run answers and works until soft ends, and then comes to an orderly end; cut ends what
@@ -189,39 +213,18 @@ func (d *daemon) show(found diag.List) {
 	}
 }
 
-// checkTimeout bounds what is asked of the vault before the daemon is ready: one that
-// does not answer holds calls back, not the start.
-const checkTimeout = 2 * time.Second
-
 // checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
 // and says where Meta has to send them.
 func (d *daemon) checkConnections(ctx context.Context) error {
-	asking, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	names := d.flows.connections()
-	found := make([]vault.Connection, len(names))
-	problems := make([]error, len(names))
-	var all sync.WaitGroup
-	for i, name := range names {
-		all.Go(func() { found[i], problems[i] = d.vault.Resolve(asking, name) })
-	}
-	all.Wait()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for i, name := range names {
-		if problems[i] != nil {
-			text, hint := said(vaultError(problems[i]))
-			d.log.Warn("a connection cannot be used; calls over it are held back", "connection", name, "error", text, "hint", cmp.Or(hint, "facteur vault set "+name))
+	for _, c := range d.usable(ctx) {
+		if c.App != vault.WhatsApp {
 			continue
 		}
-		if c := found[i]; c.App == vault.WhatsApp {
-			if err := d.tellWebhooks(c, d.publicURL()+webhookPath(name)); err != nil {
-				return err
-			}
+		if err := d.tellWebhooks(c, d.publicURL()+webhookPath(c.Name)); err != nil {
+			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (d *daemon) tellWebhooks(c vault.Connection, callback string) error {

@@ -46,6 +46,17 @@ func noFile(path, suffix string) error {
 	return wrong(nearFiles(path, suffix), "there is no file or folder %s", path)
 }
 
+// wantProject refuses a path at which nothing is: the project above it is not what was meant.
+func wantProject(path string) error {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return wrong("name the folder of a project, the one with "+projectName, "there is no folder %s", path)
+	case err != nil:
+		return wrong("", "%w", err)
+	}
+	return nil
+}
+
 // mostSearched bounds how many files and folders are looked through for a hint.
 const mostSearched = 20_000
 

@@ -55,7 +55,7 @@ func (a *app) resumeCommand() *cobra.Command {
 			}
 			scope, name := scopeOf(args)
 			if err := d.Resume(c.Context(), server.ResumeRequest{Scope: scope, Name: name}); err != nil {
-				return remoteError(err)
+				return hinted(remoteError(err), "facteur holds lists what is held back")
 			}
 			fmt.Fprintf(a.stderr, "resumed: %s\n", strings.Join(args, " "))
 			return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,12 +88,18 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 	return &server.Client{URL: address, Key: key}, err
 }
 
+// noProject is the hint where there is no project file.
+const noProject = "there is no " + projectName + " here or above: go to the project's folder"
+
 // daemon is remote for what only a daemon can do.
 func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 	c, err := a.remote(f)
 	if err == nil && c == nil {
-		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what),
-			`start it with "facteur serve", or name another with --server URL`)
+		hint := `start it with "facteur serve", or name another with --server URL`
+		if p, err := a.here(); err == nil && !isProject(p.root) {
+			hint = noProject + ", or name a daemon with --server URL"
+		}
+		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
 	}
 	return c, err
 }
@@ -132,15 +139,24 @@ func remoteError(err error) error {
 		case server.BadRequest, server.Invalid, server.NotFound, server.KeyReused, server.InvalidFlows:
 			e.code = exitWrong
 		case server.Unauthorized:
-			if e.hint == "" {
-				e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; facteur keys create makes one"
-			}
+			e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; facteur keys create makes one"
+		}
+		for _, wrong := range p.Errors {
+			e.hint = cmp.Or(e.hint, wrong.Hint)
 		}
 		return e
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", strings.TrimSuffix(hostOf(u.URL), "/"), u.Err), "check that it runs, and its address")
+	}
+	return err
+}
+
+// hinted gives an error without a hint one, where what was named is not there.
+func hinted(err error, hint string) error {
+	if e, ok := errors.AsType[*exitError](err); ok && e.hint == "" && e.code == exitWrong {
+		e.hint = hint
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func (a *app) runsList(remote *remoteFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.listRuns(c.Context(), *remote, f) },
 	}
 	c.Flags().StringVar(&f.Flow, "flow", "", "only runs of this `flow`")
-	c.Flags().StringVar(&f.Status, "status", "", "only runs that are running, waiting, queued, held, succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
+	c.Flags().StringVar(&f.Status, "status", "", "only runs that are running, waiting, queued, held (since a backup was restored; what pause holds back is waiting), succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
 	c.Flags().StringVar(&f.Recipient, "recipient", "", "only runs that wrote to this `contact`, as flows name it")
 	c.Flags().StringVar(&f.since, "since", "", "only runs that started then or later: a `time` such as 2026-01-31T08:00:00Z, or how long ago, such as 24h")
 	c.Flags().StringVar(&f.until, "until", "", "only runs that started before: a `time`, or how long ago")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"facteur/server"
 
@@ -55,7 +57,11 @@ Better settle it first: facteur runs settle.`,
 				return err
 			}
 			if err := d.Retry(c.Context(), run, r); err != nil {
-				return remoteError(err)
+				err = remoteError(err)
+				if e, ok := errors.AsType[*exitError](err); ok {
+					e.hint = strings.Replace(e.hint, "retry with resend", "retry with --resend", 1) // as it is written here
+				}
+				return err
 			}
 			fmt.Fprintf(a.stderr, "run %s goes on; see: facteur runs show %s\n", run, run)
 			return nil
@@ -96,7 +102,7 @@ journal no longer fits, the key of the call.`,
 			}
 			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
 			if err := d.Settle(c.Context(), run, r); err != nil {
-				return remoteError(err)
+				return hinted(remoteError(err), "facteur runs show "+run+" names its steps")
 			}
 			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], run)
 			return nil
@@ -163,6 +169,9 @@ with --latest of today's. It does everything anew, whatever the other run has do
 				return a.printJSON(started)
 			}
 			fmt.Fprintln(a.stdout, started.RunID)
+			if o.Wait > 0 {
+				fmt.Fprintf(a.stderr, "it is %s; see: facteur runs show %s\n", started.Status, started.RunID)
+			}
 			return nil
 		},
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"facteur/flow/host"
 	"facteur/flow/suite"
@@ -44,6 +46,9 @@ project's of today.`,
 func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
 	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
 		return wrong("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
+	}
+	if out != "" && !strings.HasSuffix(out, testSuffix) {
+		return wrong("name it "+strings.TrimSuffix(out, filepath.Ext(out))+testSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, testSuffix)
 	}
 	p, err := a.here()
 	if err != nil {

@@ -259,7 +259,11 @@ func (p *drawing) advice() {
 	}
 	switch p.d.Status {
 	case machine.Failed, machine.Cancelled:
-		tips = append(tips, "go on from what failed: facteur runs retry "+p.d.RunID)
+		then := ""
+		if p.d.Unknown > 0 {
+			then = "when that is settled, "
+		}
+		tips = append(tips, then+"go on from what failed: facteur runs retry "+p.d.RunID)
 	case "held":
 		tips = append(tips, "it is held since a backup was restored; look whether it went on since, then: facteur runs release "+p.d.RunID)
 	case "replay_mismatch":

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -92,10 +90,8 @@ func (f simulateFlags) options(a *app, p *project) (simulator.Options, error) {
 
 // simulate runs a simulator until it is interrupted.
 func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error {
-	if info, err := os.Stat(path); err != nil {
-		return wrong("", "%w", err)
-	} else if !info.IsDir() {
-		path = filepath.Dir(path)
+	if err := wantProject(path); err != nil {
+		return err
 	}
 	p, found, err := openProject(path)
 	if err != nil {
