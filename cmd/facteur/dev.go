@@ -49,7 +49,9 @@ place, here and on the page.
 What http.request asks for is real, with the connections of the project's vault, and so are
 schedules. A webhook trigger wants the proof of its connection, which "facteur vault set"
 stores; who sends one without it is told what it lacks. Runs are kept in a temporary folder
-that is removed at the end, or in that of --data. The interrupt ends it.`,
+that is removed at the end, or in that of --data; commands see them with --server and the
+address of the page, as in "facteur runs list --server http://127.0.0.1:8080". The interrupt
+ends it.`,
 		Example: `  facteur dev
   facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000
 

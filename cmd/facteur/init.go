@@ -66,6 +66,6 @@ func (a *app) initProject(dir string) error {
 		}
 		fmt.Fprintln(a.stderr, "wrote", to)
 	}
-	fmt.Fprintf(a.stderr, "\nnext:\n  facteur test %s\n  facteur vault set whatsapp_shop     (in %s)\n", dir, dir)
+	fmt.Fprintf(a.stderr, "\nnext:\n  facteur test %s\n  facteur dev %s      (try it in the browser; nothing is sent)\n  facteur vault set whatsapp_shop     (in %s)\n", dir, dir, dir)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -149,10 +150,25 @@ func (a *app) keysRevoke() *cobra.Command {
 				return err
 			}
 			if err := keys.Revoke(args[0]); err != nil {
-				return wrong("facteur keys list shows them", "%w", err)
+				return wrong(idsOf(keys, args[0]), "%w", err)
 			}
 			fmt.Fprintf(a.stderr, "key %s is revoked\n", args[0])
 			return nil
 		},
 	}
+}
+
+// idsOf is the hint for who names a key by its name, which several keys may have.
+func idsOf(keys *server.Keys, name string) string {
+	list, _ := keys.List() // the error was told
+	var ids []string
+	for _, k := range list {
+		if k.Name == name {
+			ids = append(ids, k.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return "facteur keys list shows them"
+	}
+	return fmt.Sprintf("the id of the key named %s is %s", name, strings.Join(ids, ", or "))
 }

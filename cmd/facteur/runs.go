@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"text/tabwriter"
 	"time"
 
+	"facteur/flow/diag"
 	"facteur/flow/schema"
 	"facteur/server"
 
@@ -91,11 +93,30 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 		if f.json {
 			return a.printJSON(list)
 		}
+		if len(list.Runs) == 0 && f.Flow != "" {
+			a.otherFlows(remote, f.Flow)
+		}
 		if len(list.Runs) == 0 && nationalNumber.MatchString(f.Recipient) {
 			return wrong("write it as +33612345678", "no runs wrote to %q, which is no number with the code of a country", f.Recipient)
 		}
 		return a.printRuns(list)
 	})
+}
+
+// otherFlows says that the project has no such flow now, where it can be known here.
+func (a *app) otherFlows(remote remoteFlags, name string) {
+	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
+		return
+	}
+	p, err := a.here()
+	if err != nil {
+		return // it was told
+	}
+	flows, err := p.index()
+	if err != nil || flows[name] != nil || len(flows) == 0 {
+		return
+	}
+	fmt.Fprintf(a.stderr, "%s the project has no flow %q; %s\n", a.paint("33", "note:"), name, diag.DidYouMean(name, "flows", sortedNames(flows)))
 }
 
 func (a *app) printRuns(list *server.RunList) error {

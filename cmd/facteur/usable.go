@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"facteur/flow/plan"
 	"facteur/vault"
 )
 
@@ -28,7 +29,11 @@ func (d *daemon) usable(ctx context.Context) []vault.Connection {
 	problems := make([]error, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
-		all.Go(func() { found[i], problems[i] = d.vault.Resolve(asking, name) })
+		resolve := d.vault.Resolve
+		if d.proves(name) {
+			resolve = d.proof
+		}
+		all.Go(func() { found[i], problems[i] = resolve(asking, name) })
 	}
 	all.Wait()
 	var good []vault.Connection
@@ -47,13 +52,16 @@ func (d *daemon) usable(ctx context.Context) []vault.Connection {
 
 // without says what comes of it that a connection cannot be used.
 func (d *daemon) without(name string, why error) string {
-	for _, p := range d.flows.Plans() {
-		if usedFor(p, name) == string(vault.Webhook) {
-			return "webhooks that prove themselves by it are not taken"
-		}
+	if d.proves(name) {
+		return "webhooks that prove themselves by it are not taken"
 	}
 	if e, ok := errors.AsType[*vault.BackendError](why); ok && e.Temporary() || errors.Is(why, context.DeadlineExceeded) {
 		return "calls over it are held back"
 	}
 	return "calls over it fail"
+}
+
+// proves tells whether webhooks prove themselves by a connection.
+func (d *daemon) proves(name string) bool {
+	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return usedFor(p, name) == string(vault.Webhook) })
 }
