@@ -82,7 +82,7 @@ func vars() expr.Vars {
 	return expr.Vars{
 		Now:    time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC),
 		Random: &dice{},
-		Values: map[string]any{
+		Values: expr.Map{
 			"inputs": map[string]any{
 				"phone": "+33612345678", "name": "Zoé", "count": int64(3), "price": 2.5, "urgent": true,
 				"when": time.Date(2026, 2, 1, 9, 30, 0, 0, time.UTC), "pause": 90 * time.Minute,

@@ -50,13 +50,14 @@ func TestEvalError(t *testing.T) {
 	} {
 		s, v := scope(), vars()
 		s.Bind("big", schema.StringType)
-		v.Values["big"] = strings.Repeat("x", 400_000)
+		values := v.Values.(expr.Map)
+		values["big"] = strings.Repeat("x", 400_000)
 		s.Bind("deep", schema.AnyType)
 		var deep any = "bottom"
 		for range 200 {
 			deep = []any{deep}
 		}
-		v.Values["deep"] = deep
+		values["deep"] = deep
 		p, list := expr.Compile(textOf(source), s)
 		require.Empty(t, list, source)
 		_, err := p.Eval(v)
@@ -275,7 +276,8 @@ func TestPathsAgreeWithCEL(t *testing.T) {
 		require.Equal(t, joined(same), joined(list), path)
 		if bare != nil {
 			v := vars()
-			v.Values["any"] = v.Values["inputs"]
+			values := v.Values.(expr.Map)
+			values["any"] = values["inputs"]
 			got, err := bare.Eval(v)
 			want, wantErr := cel.Eval(v)
 			require.Equal(t, want, got, path)

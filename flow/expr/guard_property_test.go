@@ -100,7 +100,7 @@ func TestGuardIsSound(t *testing.T) {
 		}
 		accepted++
 		for _, w := range all {
-			got, err := p.Eval(expr.Vars{Values: map[string]any{"steps": w.steps}})
+			got, err := p.Eval(expr.Vars{Values: expr.Map{"steps": w.steps}})
 			var failure *expr.EvalError
 			require.False(t, errors.As(err, &failure), "%s fails with %v in %v", source, err, w.steps)
 			then := s.Fork()
@@ -116,7 +116,7 @@ func TestGuardIsSound(t *testing.T) {
 			// What is proved to be there can be read.
 			for _, read := range []string{"steps.reply.outputs.text", "steps.ran.outputs.text", "steps.reply.outputs.always", "steps.reply.error.code", "steps.ran.error.code"} {
 				if p, list := expr.Compile(textOf("${"+read+"}"), then); len(list) == 0 {
-					_, err := p.Eval(expr.Vars{Values: map[string]any{"steps": w.steps}})
+					_, err := p.Eval(expr.Vars{Values: expr.Map{"steps": w.steps}})
 					require.NoError(t, err, "%s is %v in %v, and lets %s be read", source, got, w.steps, read)
 				}
 			}

@@ -91,18 +91,18 @@ func fieldType(t *schema.Type, name string) *schema.Type {
 	return nil
 }
 
-// lookUp follows a path through values. When it ends early, missing is the index of the
+// lookUp follows a path through the variables. When it ends early, missing is the index of the
 // name that is not there and v is what it was looked for in.
-func lookUp(values map[string]any, names []string) (v any, missing int) {
-	v = values
-	for i, name := range names {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return v, i
-		}
+func lookUp(vars *Vars, names []string) (v any, missing int) {
+	v, ok := vars.value(names[0])
+	if !ok {
+		return nil, 0
+	}
+	for i, name := range names[1:] {
+		m, _ := v.(map[string]any)
 		next, ok := m[name]
 		if !ok {
-			return v, i
+			return v, i + 1
 		}
 		v = next
 	}

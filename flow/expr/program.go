@@ -140,12 +140,11 @@ func kindOf(v any) string {
 
 func (e *expression) eval(v Vars) (result any, err error) {
 	if e.path != nil {
-		result, err = e.evalPath(v.Values)
+		result, err = e.evalPath(&v)
 	} else {
 		result, err = e.evalCEL(v)
 	}
-	var failure *EvalError
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*EvalError](err); ok {
 		failure.Expression = strings.TrimSpace(e.source.Value)
 	}
 	return result, err
@@ -175,8 +174,8 @@ func (e *expression) evalCEL(v Vars) (result any, err error) {
 	return result, nil
 }
 
-func (e *expression) evalPath(values map[string]any) (any, error) {
-	value, missing := lookUp(values, e.path)
+func (e *expression) evalPath(v *Vars) (any, error) {
+	value, missing := lookUp(v, e.path)
 	if missing >= 0 {
 		if _, ok := value.([]any); ok {
 			return nil, &EvalError{Range: e.at, Message: listMessage}

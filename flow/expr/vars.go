@@ -12,9 +12,31 @@ import (
 
 // Vars is what a program reads when it is evaluated.
 type Vars struct {
-	Values map[string]any // by variable: plain values as of schema.Coerce
-	Now    time.Time      // of now()
-	Random Random         // of random() and uuid(); nil: they are errors
+	Values Values    // nil: there are none
+	Now    time.Time // of now()
+	Random Random    // of random() and uuid(); nil: they are errors
+}
+
+func (v *Vars) value(name string) (any, bool) {
+	if v.Values == nil {
+		return nil, false
+	}
+	return v.Values.Value(name)
+}
+
+// Values are the variables: plain values as of schema.Coerce.
+type Values interface {
+	// Value returns the value of a variable, if there is one.
+	Value(name string) (v any, ok bool)
+}
+
+// A Map is Values by their names.
+type Map map[string]any
+
+// Value implements Values.
+func (m Map) Value(name string) (any, bool) {
+	v, ok := m[name]
+	return v, ok
 }
 
 // Random is the source of random() and uuid().
@@ -36,8 +58,7 @@ func (v *activation) ResolveName(name string) (any, bool) {
 	case randomVariable:
 		return source{v.Random}, true
 	}
-	value, ok := v.Values[name]
-	return value, ok
+	return (*Vars)(v).value(name)
 }
 
 // Parent returns nil: there is one level of variables.

@@ -229,7 +229,8 @@ type Result struct {
 	machine.Result
 	Started, Ended time.Time
 	Steps          []*machine.Step
-	Branches       map[plan.Branch]bool
+	// Branches are the ways that a run in the foreground took; nil for others.
+	Branches map[plan.Branch]bool
 	// Sensitive are the values to mask wherever people see the result, or the run's
 	// inputs and journal, except the outputs that a caller is given. nil: nobody knows
 	// which those are, so that no value may be shown.

@@ -132,7 +132,7 @@ func stepOf(m *machine.Machine, key string) string {
 func ResultOf(m *machine.Machine, run, flow string, started time.Time) *Result {
 	out := &Result{
 		Run: run, Flow: flow, Result: machine.Result{Status: machine.Running}, Started: started, Ended: m.Now(),
-		Steps: m.Steps(), Branches: m.Branches(), Sensitive: known(m.Sensitive()),
+		Steps: m.Steps(), Sensitive: known(m.Sensitive()),
 	}
 	if end := m.Result(); end != nil {
 		out.Result = *end

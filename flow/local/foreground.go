@@ -132,7 +132,9 @@ func (r *runner) foreground(ctx context.Context) (*host.Result, error) {
 	if err != nil && !errors.Is(err, ErrCrashed) {
 		r.salvage()
 	}
-	return r.result(), cmp.Or(err, r.fault)
+	result := r.result()
+	result.Branches = r.m.Branches()
+	return result, cmp.Or(err, r.fault)
 }
 
 // newID names a run that begins now. What begins together is so stored together: the journal

@@ -30,7 +30,7 @@ func (h *Host) lockKey(p *plan.Plan, inputs map[string]any) (string, error) {
 		if settings == nil {
 			settings = map[string]any{}
 		}
-		x, err := p.Concurrency.Key.Eval(expr.Vars{Values: map[string]any{"inputs": inputs, "settings": settings}, Now: h.now()})
+		x, err := p.Concurrency.Key.Eval(expr.Vars{Values: expr.Map{"inputs": inputs, "settings": settings}, Now: h.now()})
 		if err != nil {
 			return "", fmt.Errorf("concurrency: key: %w", err)
 		}

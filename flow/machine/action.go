@@ -105,7 +105,7 @@ func (a *activity) ask(number int) {
 		},
 		Limits: a.limits, Repeatable: a.repeatable,
 	}
-	c.Print = m.print(&c.Call)
+	c.Print = printOf(&c.Call)
 	at.print = c.Print
 	m.out = append(m.out, c)
 }

@@ -12,31 +12,57 @@ import (
 
 // An env is what the steps at one place see and write.
 type env struct {
+	m      *Machine
 	plan   *plan.Plan
 	group  *group
-	path   string         // before the places of the steps here, e.g. "each[3]."
-	inside string         // what the path already says of those places, e.g. "each."
-	values map[string]any // the variables of expressions; "steps" and "vars" among them
+	path   string // before the places of the steps here, e.g. "each[3]."
+	inside string // what the path already says of those places, e.g. "each."
+	inputs map[string]any
 	steps  map[string]any
 	vars   map[string]any
-	last   bool // in a finally or in on_failure, which a retry comes to once more
+	bound  *binding // the other variables, the innermost first
+	last   bool     // in a finally or in on_failure, which a retry comes to once more
+}
+
+// A binding is a variable that only some of the steps see.
+type binding struct {
+	name  string
+	value any
+	outer *binding
 }
 
 // newEnv returns what the steps of a flow see; last tells whether its caller stands in a
 // finally or in on_failure.
-func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, last bool) *env {
-	steps, vars := maps.Clone(p.Unrun), map[string]any{}
-	return &env{plan: p, path: path, steps: steps, vars: vars, last: last, values: map[string]any{
-		"inputs": inputs, "steps": steps, "vars": vars, "settings": p.Settings,
-		"run": map[string]any{"id": m.start.Run, "flow": p.Name, "started_at": m.start.At},
-	}}
+func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, last bool) env {
+	return env{m: m, plan: p, path: path, inputs: inputs, steps: maps.Clone(p.Unrun), vars: map[string]any{}, last: last}
+}
+
+// Value implements expr.Values.
+func (e *env) Value(name string) (v any, ok bool) {
+	for b := e.bound; b != nil; b = b.outer {
+		if b.name == name {
+			return b.value, true
+		}
+	}
+	switch name {
+	case "inputs":
+		return e.inputs, true
+	case "steps":
+		return e.steps, true
+	case "vars":
+		return e.vars, true
+	case "settings":
+		return e.plan.Settings, true
+	case "run":
+		return map[string]any{"id": e.m.start.Run, "flow": e.plan.Name, "started_at": e.m.start.At}, true
+	}
+	return nil, false
 }
 
 // bind returns an env with one more variable.
 func (e *env) bind(name string, v any) *env {
 	inner := *e
-	inner.values = maps.Clone(e.values)
-	inner.values[name] = v
+	inner.bound = &binding{name, v, e.bound}
 	return &inner
 }
 
@@ -49,10 +75,8 @@ func (e *env) in(g *group) *env {
 
 // branch returns an env of another group whose variables are its own.
 func (e *env) branch(g *group) *env {
-	inner := e.bind("vars", nil)
-	inner.group = g
+	inner := e.in(g)
 	inner.vars = maps.Clone(e.vars)
-	inner.values["vars"] = inner.vars
 	return inner
 }
 
@@ -61,15 +85,14 @@ func (e *env) branch(g *group) *env {
 func (e *env) iteration(g *group, name string, item any) *env {
 	inner := e.branch(g)
 	inner.steps = maps.Clone(e.steps)
-	inner.values["steps"] = inner.steps
-	inner.values[name] = item
+	inner.bound = &binding{name, item, e.bound}
 	return inner
 }
 
 // exprVars is what an expression at a place reads. It is good until the next call.
 func (m *Machine) exprVars(e *env, place string) expr.Vars {
 	m.draw = draw{m, e.path, place}
-	return expr.Vars{Values: e.values, Now: m.now, Random: &m.draw}
+	return expr.Vars{Values: e, Now: m.now, Random: &m.draw}
 }
 
 // eval evaluates a value of a step; nothing gives nil.

@@ -36,7 +36,8 @@ func (r result) at(do func()) result {
 type flowing struct {
 	m       *Machine
 	plan    *plan.Plan
-	env     *env
+	env     env
+	group   group
 	parent  *group
 	late    *failure // its time was over
 	timeout int
@@ -48,9 +49,10 @@ func (m *Machine) flow(p *plan.Plan, inputs map[string]any, parent *group, path 
 	m.hideInputs(p.Inputs, inputs)
 	f := &flowing{m: m, plan: p, parent: parent, done: done}
 	f.env = m.newEnv(p, inputs, path, last)
-	f.env.group = parent.child()
+	f.env.group = &f.group
+	f.group.join(parent)
 	f.limit()
-	m.block(p.Steps, f.env, f.ended)
+	m.block(p.Steps, &f.env, f.ended)
 }
 
 // limit sets the flow's time-out.
@@ -65,14 +67,14 @@ func (f *flowing) limit() {
 // fired ends the flow: its time is over.
 func (f *flowing) fired() {
 	f.late = flowError("timeout", fmt.Sprintf("%s did not end within %s", f.plan.Name, schema.FormatDuration(f.plan.Timeout)))
-	f.env.group.stop(expired)
+	f.group.stop(expired)
 }
 
 // ended goes on when the flow's steps have ended.
 func (f *flowing) ended(steps result) {
 	m := f.m
 	m.drop(f.timeout)
-	f.env.group.leave()
+	f.group.leave()
 	r := steps
 	switch {
 	case f.parent.stopped >= cancelling: // whatever its last calls came to
@@ -80,7 +82,7 @@ func (f *flowing) ended(steps result) {
 	case f.late != nil:
 		r = f.late.result()
 	case steps.end == completed:
-		outputs, failure := m.values(f.plan.Outputs, f.env, "outputs")
+		outputs, failure := m.values(f.plan.Outputs, &f.env, "outputs")
 		if failure == nil {
 			f.done(r, outputs)
 			return
@@ -88,7 +90,7 @@ func (f *flowing) ended(steps result) {
 		failure.err.Message = "output " + failure.err.Message
 		r = failure.result()
 	case steps.end == returned:
-		f.done(r, m.outputsLeft(f.plan, f.env, r.values))
+		f.done(r, m.outputsLeft(f.plan, &f.env, r.values))
 		return
 	}
 	r.again = &again{open: f.reopen}
@@ -98,7 +100,7 @@ func (f *flowing) ended(steps result) {
 		r.again.do = func() { f.ended(steps) }
 	}
 	if r.end != failed || len(f.plan.OnFailure) == 0 {
-		f.done(r, m.outputsLeft(f.plan, f.env, nil))
+		f.done(r, m.outputsLeft(f.plan, &f.env, nil))
 		return
 	}
 	f.onFailure(r)
@@ -106,7 +108,7 @@ func (f *flowing) ended(steps result) {
 
 // reopen lets the flow go on after a retry.
 func (f *flowing) reopen() {
-	f.env.group.join(f.parent)
+	f.group.join(f.parent)
 	f.late = nil
 	f.limit()
 }

@@ -51,13 +51,12 @@ type Machine struct {
 	draws    map[string]uint64    // how much randomness each place has used
 	random   []int64
 	drawn    []int64
-	buf      []byte // room to work in
-	draw     draw   // of the expression that is being evaluated
+	draw     draw // of the expression that is being evaluated
 
 	nextAwait int
 	steps     []*Step
 	ended     []*Step
-	ways      map[way]string // to the name of the flow
+	ways      map[way]string // besides steps; to the name of the flow
 	sensitive []any
 }
 

@@ -11,78 +11,46 @@ import (
 	"facteur/flow/call"
 )
 
-// print identifies a call by what it does.
-func (m *Machine) print(c *call.Call) string {
-	if m.buf == nil {
-		m.buf = make([]byte, 0, 512)
-	}
-	p := printer(m.buf[:0])
+// printOf identifies a call by what it does.
+func printOf(c *call.Call) string {
+	var room [512]byte // most calls need no more
+	p := room[:0]
 	for _, s := range [...]string{c.Action, c.Connection, c.Step} {
-		p.text(s)
+		p = appendText(p, s)
 	}
-	p.number(uint64(c.Attempt))
-	p.value(c.Input)
-	m.buf = p
-	sum := sha256.Sum256(p)
-	var digits [16]byte
-	hex.Encode(digits[:], sum[:len(digits)/2])
-	return string(digits[:])
+	p = appendNumber(p, uint64(c.Attempt))
+	sum := sha256.Sum256(appendValue(p, c.Input))
+	return hex.EncodeToString(sum[:8])
 }
 
-// printed gives bytes that two values share only if they are the same.
-func printed(v any) []byte {
-	var p printer
-	p.value(v)
-	return p
-}
-
-// A printer writes values so that two of them give the same bytes only if they are the
-// same: each part says its kind, and how long it is.
-type printer []byte
-
-func (p *printer) number(n uint64) { *p = binary.BigEndian.AppendUint64(*p, n) }
-
-func (p *printer) text(s string) {
-	p.number(uint64(len(s)))
-	*p = append(*p, s...)
-}
-
-func (p *printer) kind(k byte) { *p = append(*p, k) }
-
-func (p *printer) value(v any) {
+// appendValue adds bytes that two values share only if they are the same: each part says
+// its kind, and how long it is.
+func appendValue(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
-		p.kind('n')
+		return append(b, 'n')
 	case string:
-		p.kind('s')
-		p.text(v)
+		return appendText(append(b, 's'), v)
 	case bool:
-		p.kind('f')
+		b = append(b, 'f')
 		if v {
-			p.kind('t')
+			b = append(b, 't')
 		}
 	case int64:
-		p.kind('i')
-		p.number(uint64(v))
+		return appendNumber(append(b, 'i'), uint64(v))
 	case float64:
-		p.kind('d')
-		p.number(math.Float64bits(v))
+		return appendNumber(append(b, 'd'), math.Float64bits(v))
 	case time.Time:
-		p.kind('@')
-		p.number(uint64(v.Unix()))
-		p.number(uint64(v.Nanosecond()))
+		return appendNumber(appendNumber(append(b, '@'), uint64(v.Unix())), uint64(v.Nanosecond()))
 	case time.Duration:
-		p.kind('+')
-		p.number(uint64(v))
+		return appendNumber(append(b, '+'), uint64(v))
 	case []any:
-		p.kind('l')
-		p.number(uint64(len(v)))
+		b = appendNumber(append(b, 'l'), uint64(len(v)))
 		for _, item := range v {
-			p.value(item)
+			b = appendValue(b, item)
 		}
 	case map[string]any:
-		p.kind('m')
-		p.number(uint64(len(v)))
+		b = appendNumber(append(b, 'm'), uint64(len(v)))
 		var room [16]string
 		names := room[:0]
 		for name := range v {
@@ -90,8 +58,12 @@ func (p *printer) value(v any) {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			p.text(name)
-			p.value(v[name])
+			b = appendValue(appendText(b, name), v[name])
 		}
 	}
+	return b
 }
+
+func appendNumber(b []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(b, n) }
+
+func appendText(b []byte, s string) []byte { return append(appendNumber(b, uint64(len(s))), s...) }

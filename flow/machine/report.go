@@ -36,6 +36,8 @@ type Step struct {
 	Unknown  bool      // one of its calls may have happened, and nobody knows
 	// Sensitive: the outputs are masked wherever people see them.
 	Sensitive bool
+
+	ran bool // it was not skipped
 }
 
 // Steps returns what became of each step so far, in the order in which they started.
@@ -52,7 +54,12 @@ func (m *Machine) Ended() []*Step {
 
 // Branches tells which ways the run took so far; see plan.Branches.
 func (m *Machine) Branches() map[plan.Branch]bool {
-	out := make(map[plan.Branch]bool, len(m.ways))
+	out := make(map[plan.Branch]bool, len(m.steps)+len(m.ways))
+	for _, s := range m.steps {
+		if s.ran {
+			out[plan.Branch{Flow: s.Flow, Place: s.Place}] = true
+		}
+	}
 	for w, flow := range m.ways {
 		out[w.branch(flow)] = true
 	}
@@ -108,8 +115,7 @@ type way struct {
 type wayKind uint8
 
 const (
-	ran wayKind = iota
-	ifYes
+	ifYes wayKind = iota
 	ifNot
 	byDefault
 	onTimeout

@@ -33,7 +33,7 @@ func (m *Machine) decide(s *plan.Step, e *env, report *Step, done func(result)) 
 
 // perform does what a step does.
 func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
-	m.took(s, e, ran, 0)
+	report.ran = true
 	done := func(r result, outputs map[string]any) {
 		if (r.end == failed || r.end == stopped) && r.again == nil { // nothing inside it did
 			r = r.at(func() {

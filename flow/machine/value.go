@@ -63,11 +63,12 @@ func stored(v any) (out any, changed bool) {
 			if item, differs := stored(item); differs {
 				if !changed {
 					x, changed = slices.Clone(x), true
+					v = x
 				}
 				x[i] = item
 			}
 		}
-		return x, changed
+		return v, changed
 	case map[string]any:
 		entries := x
 		for name, item := range entries {

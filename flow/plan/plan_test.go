@@ -194,7 +194,7 @@ func places(p *plan.Plan) (all []string) {
 }
 
 func eval(t testing.TB, v *plan.Value, values map[string]any) any {
-	x, err := v.Eval(expr.Vars{Values: values})
+	x, err := v.Eval(expr.Vars{Values: expr.Map(values)})
 	require.NoError(t, err)
 	return x
 }
@@ -242,7 +242,7 @@ outputs: {ratio: "${double(inputs.n) / 2.0}"}
 	assert.Equal(t, "b", eval(t, set(1, 2), vars))
 	assert.Equal(t, 3.0, eval(t, set(2, 0), vars))
 	vars["inputs"].(map[string]any)["any"] = map[string]any{"text": int64(1)}
-	_, err := set(1, 2).Eval(expr.Vars{Values: vars})
+	_, err := set(1, 2).Eval(expr.Vars{Values: expr.Map(vars)})
 	var failed *expr.EvalError
 	require.ErrorAs(t, err, &failed)
 	assert.Equal(t, "expected string, got integer", failed.Message)

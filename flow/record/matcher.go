@@ -88,7 +88,7 @@ func (m pattern) compare(d *differ, sent any) {
 }
 
 func (m formula) compare(d *differ, sent any) {
-	v, err := m.program.Eval(expr.Vars{Values: map[string]any{"value": plain(sent)}})
+	v, err := m.program.Eval(expr.Vars{Values: expr.Map{"value": plain(sent)}})
 	if err != nil {
 		d.add(Difference{Recorded: m.String() + " (" + err.Error() + ")", Sent: show(sent)}, 1)
 	} else if v != true {

@@ -202,7 +202,7 @@ func (c *Case) assert(text diag.Text, r *host.Result) []Failure {
 		}
 		return []Failure{f}
 	}
-	holds, err := program.Eval(expr.Vars{Values: values, Now: r.Ended})
+	holds, err := program.Eval(expr.Vars{Values: expr.Map(values), Now: r.Ended})
 	switch {
 	case err != nil:
 		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)

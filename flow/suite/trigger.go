@@ -87,13 +87,13 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 		if t.Kind != kind.Value {
 			continue
 		}
-		if why, hint = refuses(t, n, data, expr.Vars{Values: vars, Now: c.now}), ""; why != "" {
+		if why, hint = refuses(t, n, data, expr.Vars{Values: expr.Map(vars), Now: c.now}), ""; why != "" {
 			if m := l.flow.Triggers[i].Message; m != nil && m.When != nil {
 				hint = strings.Join(shown(m.When.Value, vars), ", ")
 			}
 			continue
 		}
-		v, err := t.Inputs.Eval(expr.Vars{Values: vars, Now: c.now})
+		v, err := t.Inputs.Eval(expr.Vars{Values: expr.Map(vars), Now: c.now})
 		if err != nil {
 			l.diags.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs cannot be evaluated: %s", err)
 			return nil

@@ -128,7 +128,7 @@ func concurrencyKey(p *plan.Plan, inputs map[string]any) (string, error) {
 	if settings == nil {
 		settings = map[string]any{}
 	}
-	key, err := p.Concurrency.Key.Eval(expr.Vars{Values: map[string]any{"inputs": inputs, "settings": settings}, Now: time.Now()})
+	key, err := p.Concurrency.Key.Eval(expr.Vars{Values: expr.Map{"inputs": inputs, "settings": settings}, Now: time.Now()})
 	if err != nil {
 		return "", fmt.Errorf("concurrency: key: %w", err)
 	}

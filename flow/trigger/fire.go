@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"facteur/flow/expr"
 	"facteur/flow/host"
@@ -86,18 +85,18 @@ func (v *variables) of(c candidate) expr.Vars {
 			}
 		}
 	}
-	out := outside(c.plan, v.event.At)
-	out.Values["event"] = v.data
-	return out
+	out := outside(c.plan)
+	out["event"] = v.data
+	return expr.Vars{Values: out, Now: v.event.At}
 }
 
 // outside is what an expression reads before there is a run.
-func outside(p *plan.Plan, now time.Time) expr.Vars {
+func outside(p *plan.Plan) expr.Map {
 	settings := p.Settings
 	if settings == nil {
 		settings = map[string]any{}
 	}
-	return expr.Vars{Values: map[string]any{"settings": settings, "run": map[string]any{}}, Now: now}
+	return expr.Map{"settings": settings, "run": map[string]any{}}
 }
 
 func holds(t *plan.Trigger, v expr.Vars) (bool, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"facteur/flow/expr"
 	"facteur/flow/host"
 	"facteur/flow/plan"
 )
@@ -199,7 +200,7 @@ func (s *Starter) Meet(ctx context.Context, due host.Due) error {
 	c := candidate{due.Plan, due.Trigger}
 	if !due.At.IsZero() {
 		at := due.At.UTC().Format(time.RFC3339)
-		if err := s.startWith(ctx, c, at, "schedule "+due.Trigger.Cron, due.Name+" at "+at, outside(due.Plan, due.At)); err != nil {
+		if err := s.startWith(ctx, c, at, "schedule "+due.Trigger.Cron, due.Name+" at "+at, expr.Vars{Values: outside(due.Plan), Now: due.At}); err != nil {
 			return err
 		}
 	}
