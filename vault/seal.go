@@ -27,6 +27,8 @@ const (
 
 	saltedTexts = 1 << 24 // that one salt serves
 	knownSalts  = 64      // whose keys are kept, for opening
+
+	sealedTexts = "facteur/vault: sealed texts" // what the keys of salts are for
 )
 
 // sealKey is the key of one identity for data at rest.
@@ -36,7 +38,8 @@ type sealKey struct {
 
 	mu    sync.Mutex
 	salt  [saltSize]byte // that texts are sealed with
-	left  int            // how many still are
+	aead  cipher.AEAD    // of that salt
+	left  int            // how many texts still are
 	aeads map[[saltSize]byte]cipher.AEAD
 }
 
@@ -70,33 +73,30 @@ func (k *sealKey) current() (salt [saltSize]byte, aead cipher.AEAD, err error) {
 	defer k.mu.Unlock()
 	if k.left == 0 {
 		rand.Read(k.salt[:])
+		if k.aead, err = k.derive(k.salt[:], sealedTexts); err != nil {
+			return salt, nil, err
+		}
 		k.left = saltedTexts
 	}
 	k.left--
-	aead, err = k.salted(k.salt)
-	return k.salt, aead, err
+	return k.salt, k.aead, nil
 }
 
 // of returns the key of a salt.
 func (k *sealKey) of(salt []byte) (cipher.AEAD, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.salted([saltSize]byte(salt))
-}
-
-// salted is of while the lock is held.
-func (k *sealKey) salted(salt [saltSize]byte) (cipher.AEAD, error) {
-	if aead, ok := k.aeads[salt]; ok {
+	if aead, ok := k.aeads[[saltSize]byte(salt)]; ok {
 		return aead, nil
 	}
-	aead, err := k.derive(salt[:], "facteur/vault: sealed texts")
+	aead, err := k.derive(salt, sealedTexts)
 	if err != nil {
 		return nil, err
 	}
 	if k.aeads == nil || len(k.aeads) >= knownSalts {
 		k.aeads = map[[saltSize]byte]cipher.AEAD{}
 	}
-	k.aeads[salt] = aead
+	k.aeads[[saltSize]byte(salt)] = aead
 	return aead, nil
 }
 
@@ -113,13 +113,15 @@ func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sealed := make([]byte, headerSize, headerSize+len(plaintext)+aead.Overhead())
+	size := headerSize + len(plaintext) + aead.Overhead()
+	room := make([]byte, size+headerSize+len(context)) // what it is bound to stands behind it
+	sealed := room[:headerSize:size]
 	sealed[0] = sealVersion
 	copy(sealed[1:], k.id[:])
 	copy(sealed[1+keyIDSize:], salt[:])
 	nonce := sealed[headerSize-nonceSize : headerSize]
 	rand.Read(nonce)
-	return aead.Seal(sealed, nonce, plaintext, bound(sealed, context)), nil
+	return aead.Seal(sealed, nonce, plaintext, bound(room[size:size], sealed, context)), nil
 }
 
 // Open decrypts what Seal encrypted in the same context.
@@ -142,14 +144,14 @@ func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, nonce, sealed[headerSize:], bound(sealed, context))
+	plain, err := aead.Open(nil, nonce, sealed[headerSize:], bound(nil, sealed, context))
 	if err != nil {
 		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
 	}
 	return plain, nil
 }
 
-// bound is what a sealed text is bound to: its header, and what it is.
-func bound(sealed, context []byte) []byte {
-	return append(sealed[:headerSize:headerSize], context...)
+// bound adds what a sealed text is bound to: its header, and what it is.
+func bound(room, sealed, context []byte) []byte {
+	return append(append(room, sealed[:headerSize]...), context...)
 }

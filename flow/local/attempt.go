@@ -20,7 +20,7 @@ func (r *runner) recover(c machine.Call) error {
 	if c.Repeatable {
 		return r.make(c)
 	}
-	r.remember(c, func() {})
+	r.remember(&underWay{r: r, Call: c, cancel: func() {}})
 	return r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
 }
 
@@ -30,57 +30,61 @@ func unknown(message string) call.Outcome {
 
 // A call that is under way, until its outcome is applied.
 type underWay struct {
-	call.Call
+	machine.Call
+	r      *runner
+	ctx    context.Context
 	cancel context.CancelFunc
 }
 
-func (r *runner) remember(c machine.Call, cancel context.CancelFunc) {
+func (r *runner) remember(u *underWay) {
 	if r.made == nil {
-		r.made = map[string]underWay{}
+		r.made = map[string]*underWay{}
 	}
-	r.made[c.Key] = underWay{c.Call, cancel}
-	r.fedBy(c.Step)
+	r.made[u.Key] = u
+	r.fedBy(u.Step)
 }
 
 // make makes a call that was taken up.
 func (r *runner) make(c machine.Call) error {
-	ctx, cancel := context.WithCancel(r.h.opts.Hard)
-	r.remember(c, cancel)
-	if r.crash(Scheduled, c.Call) {
-		cancel()
+	u := &underWay{r: r, Call: c}
+	u.ctx, u.cancel = context.WithCancel(r.h.opts.Hard)
+	r.remember(u)
+	if r.crash(Scheduled, u) {
+		u.cancel()
 		return ErrCrashed
 	}
 	r.calls.Add(1)
-	one := func() {
-		outcome, returned := call.Outcome{}, false
-		defer func() {
-			if !returned { // it panicked, or ended the goroutine
-				if v := recover(); r.h.opts.Panicked != nil {
-					r.h.opts.Panicked(c.Call, v, debug.Stack())
-				}
-				outcome = broken(c)
-			}
-			cancel()
-			r.answered(c.Call, outcome)
-		}()
-		outcome = r.h.opts.Do(ctx, c.Call)
-		returned = true
-	}
 	switch {
 	case r.virtual != nil:
-		r.virtual.Go(one)
+		r.virtual.Go(u.make)
 	case r.h.serves:
-		r.h.crew.do(one)
+		r.h.crew.do(u.make)
 	default:
-		go one()
+		go u.make()
 	}
 	return nil
 }
 
+func (u *underWay) make() {
+	o, returned := call.Outcome{}, false
+	defer func() {
+		if !returned { // it panicked, or ended the goroutine
+			if v := recover(); u.r.h.opts.Panicked != nil {
+				u.r.h.opts.Panicked(u.Call.Call, v, debug.Stack())
+			}
+			o = u.broken()
+		}
+		u.cancel()
+		u.answered(o)
+	}()
+	o = u.r.h.opts.Do(u.ctx, u.Call.Call)
+	returned = true
+}
+
 // broken is the outcome of a call that ended in a fault of the program.
-func broken(c machine.Call) call.Outcome {
-	o := unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", c.Action))
-	if c.Repeatable {
+func (u *underWay) broken() call.Outcome {
+	o := unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", u.Action))
+	if u.Repeatable {
 		o.Status, o.Retryable, o.Error.Code = call.Failed, true, "broken"
 	}
 	return o
@@ -88,7 +92,8 @@ func broken(c machine.Call) call.Outcome {
 
 // answered hands the loop the outcome of a call. If nobody carries the run at the moment,
 // it goes on here.
-func (r *runner) answered(c call.Call, o call.Outcome) {
+func (u *underWay) answered(o call.Outcome) {
+	r := u.r
 	now := r.now()
 	if o.Throttled != "" {
 		r.h.limits.throttle(o.Throttled, now)
@@ -98,9 +103,9 @@ func (r *runner) answered(c call.Call, o call.Outcome) {
 			o.Held, o.After = false, max(o.After, heldPause)
 		}
 	} else {
-		r.h.note(c, &o)
+		r.h.note(u.Connection, &o)
 	}
-	alone := r.leave(item{event: machine.Answered{At: now, Key: c.Key, Outcome: o}})
+	alone := r.leave(item{event: machine.Answered{At: now, Key: u.Key, Outcome: o}})
 	r.calls.Done()
 	if alone {
 		r.work()
@@ -109,11 +114,11 @@ func (r *runner) answered(c call.Call, o call.Outcome) {
 
 // cancel ends a call that is under way.
 func (r *runner) cancel(key string) {
-	c, ok := r.made[key]
-	if !ok {
+	u := r.made[key]
+	if u == nil {
 		return
 	}
-	c.cancel()
+	u.cancel()
 	if r.virtual != nil {
 		r.virtual.Interrupt()
 	}
@@ -123,14 +128,14 @@ func (r *runner) cancel(key string) {
 // which nobody moves any more, are ended.
 func (r *runner) abandon() {
 	if r.virtual != nil {
-		for _, c := range r.made {
-			c.cancel()
+		for _, u := range r.made {
+			u.cancel()
 		}
 		r.virtual.Interrupt()
 	}
 	r.calls.Wait()
 }
 
-func (r *runner) crash(p Point, c call.Call) bool {
-	return r.h.opts.Crash != nil && r.h.opts.Crash(p, c.Step, c.Attempt)
+func (r *runner) crash(p Point, u *underWay) bool {
+	return r.h.opts.Crash != nil && r.h.opts.Crash(p, u.Step, u.Attempt)
 }

@@ -45,7 +45,7 @@ func (h *Host) claim(ctx context.Context, id string) (w *ward, err error) {
 		case w == nil:
 			w = &ward{id: id, state: over}
 			h.wards[id] = w
-		case w.busy != nil:
+		case w.busy:
 			if err := h.waitFor(ctx, w); err != nil {
 				return nil, err
 			}
@@ -54,7 +54,7 @@ func (h *Host) claim(ctx context.Context, id string) (w *ward, err error) {
 			h.mu.Unlock()
 			return nil, nil
 		}
-		w.busy = make(chan struct{})
+		w.busy = true
 		h.mu.Unlock()
 		return w, nil
 	}
@@ -62,15 +62,12 @@ func (h *Host) claim(ctx context.Context, id string) (w *ward, err error) {
 
 // release ends a claim. The host's lock is held.
 func (h *Host) release(w *ward) {
-	close(w.busy)
-	w.busy = nil
+	w.leave()
 	due := w.due
 	w.due = false
 	switch {
 	case w.state == over:
-		for _, waiter := range w.waiters {
-			waiter <- ended{err: errGone}
-		}
+		w.tell(nil, false, errGone)
 		delete(h.wards, w.id)
 	case w.state == inLine: // it was passed over
 		h.lanes.push(w)

@@ -16,8 +16,8 @@ const (
 )
 
 // note draws from an outcome what it says of the connection.
-func (h *Host) note(c call.Call, o *call.Outcome) {
-	if c.Connection == "" {
+func (h *Host) note(connection string, o *call.Outcome) {
+	if connection == "" {
 		if o.Held { // there is nothing to hold: it is a failure like another
 			o.Held, o.After = false, max(o.After, heldPause)
 		}
@@ -28,22 +28,22 @@ func (h *Host) note(c call.Call, o *call.Outcome) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	k := holdKey{host.Connection, c.Connection, true}
+	k := holdKey{host.Connection, connection, true}
 	before := h.holds[k]
 	switch {
 	case o.Held:
 		if before == nil {
-			pause := min(max(2*h.troubled[c.Connection], firstProbe), slowestProbe)
-			h.troubled[c.Connection] = pause
+			pause := min(max(2*h.troubled[connection], firstProbe), slowestProbe)
+			h.troubled[connection] = pause
 			h.trouble.Store(int32(len(h.troubled)))
-			h.setAuto(c.Connection, pause, o.Error)
+			h.setAuto(connection, pause, o.Error)
 		}
 	case o.Refused:
 		if before == nil {
-			h.setAuto(c.Connection, 0, o.Error)
+			h.setAuto(connection, 0, o.Error)
 		}
 	default:
-		delete(h.troubled, c.Connection)
+		delete(h.troubled, connection)
 		h.trouble.Store(int32(len(h.troubled)))
 		if before != nil && before.pause > 0 { // the call that was let through, to see
 			h.liftHold(before)

@@ -87,7 +87,7 @@ func (h *Host) unlock(w *ward) {
 // admitNext begins queued runs as far as the lock has room. One whose journal somebody is
 // busy with begins, and those behind it, when it is released. The host's lock is held.
 func (h *Host) admitNext(l *lock) {
-	for len(l.line) > 0 && l.line[0].busy == nil && l.holders < l.limit && h.failed() == nil {
+	for len(l.line) > 0 && !l.line[0].busy && l.holders < l.limit && h.failed() == nil {
 		w := l.line[0]
 		l.line[0] = nil
 		l.line = l.line[1:]

@@ -54,7 +54,7 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool
 				return false, h.correct(ctx, id, event)
 			}
 			return false, nil
-		case w.busy != nil:
+		case w.busy:
 			if err := h.waitFor(ctx, w); err != nil {
 				return false, err
 			}
@@ -151,10 +151,13 @@ func runOf(key string) string {
 // waitFor returns when nobody is busy with a run's journal any more. The host's lock is
 // held; it lets go of it.
 func (h *Host) waitFor(ctx context.Context, w *ward) error {
-	busy := w.busy
+	if w.free == nil {
+		w.free = make(chan struct{})
+	}
+	free := w.free
 	h.mu.Unlock()
 	select {
-	case <-busy:
+	case <-free:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 
 	"facteur/flow/call"
@@ -29,14 +28,14 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 			h.mu.Unlock()
 			return nil, &host.StoppingError{}
 		}
-		told := make(chan ended, 1)
-		w.waiters = append(w.waiters, told)
+		end := w.waitForEnd()
 		h.mu.Unlock()
-		var end ended
 		select {
-		case end = <-told:
+		case <-end.told:
 		case <-ctx.Done():
-			h.leaveWaiting(run, told)
+			h.mu.Lock()
+			end.waiting--
+			h.mu.Unlock()
 			return nil, ctx.Err()
 		}
 		if errors.Is(end.err, errGone) {
@@ -56,15 +55,7 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 func (h *Host) awaited(w *ward) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(w.waiters) > 0
-}
-
-func (h *Host) leaveWaiting(run string, told chan ended) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if w := h.wards[run]; w != nil {
-		w.waiters = slices.DeleteFunc(w.waiters, func(other chan<- ended) bool { return other == told })
-	}
+	return w.end != nil && w.end.waiting > 0
 }
 
 // ended returns how a run ended that is not here any more.

@@ -31,12 +31,12 @@ type runner struct {
 	lines    map[string]*line // by limit: calls that wait for a place
 	held     []waitingCall    // by a hold
 	nextLine int64
-	asked    []machine.Await     // that it does not listen to yet
-	made     map[string]underWay // by key
-	fault    error               // of OnStep
+	asked    []machine.Await      // that it does not listen to yet
+	made     map[string]*underWay // by key
+	fault    error                // of OnStep
 
-	head    *journal.Run    // until it is stored
-	began   journal.Run     // what was stored first
+	head    journal.Run     // of a run that began here …
+	fresh   bool            // … and is not stored yet
 	pending journal.Change  // applied, and not stored yet
 	acks    []chan<- error  // of those who wait until it is
 	records int             // that are stored
@@ -81,8 +81,8 @@ func (r *runner) create(p *plan.Plan, start machine.Start, head journal.Run) err
 	}
 	head.ID, head.Flow, head.Digest, head.Sources = r.id, p.Name, p.Digest, p.Texts
 	head.Version, head.Status, head.Started = machine.Version, string(machine.Running), start.At
-	r.head = &head
-	r.pending.Records = append(r.pending.Records, first)
+	r.head, r.fresh = head, true
+	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, start)
 	return nil

@@ -24,11 +24,10 @@ func (r *runner) work() {
 	r.abandon() // after the run's end there is nothing left to abandon
 	h := r.h
 	h.mu.Lock()
-	var store *storeError
-	switch {
+	switch _, unstored := errors.AsType[*storeError](err); {
 	case r.stored:
 		h.finish(r)
-	case errors.As(err, &store) || errors.Is(err, ErrCrashed) || errors.Is(err, h.failed()):
+	case unstored || errors.Is(err, ErrCrashed) || errors.Is(err, h.failed()):
 		h.fail(err)
 		h.drop(r)
 	default:
@@ -111,9 +110,7 @@ func (h *Host) finish(r *runner) {
 	if len(r.unknown) > 0 {
 		h.unknown[w.id] = true
 	}
-	for _, waiter := range w.waiters {
-		waiter <- ended{result: r.result(), durable: r.durable}
-	}
+	w.tell(r.result(), r.durable, nil)
 	h.forget(w)
 	h.idle()
 }

@@ -45,16 +45,15 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	}
 	if r != nil {
 		err = r.begin(kept, start, head)
-		head = r.began
+		head = r.head
 	} else {
 		head, err = h.store(w, p, start, head)
 	}
 	h.settle(w, r, err)
-	var exists *journal.ExistsError
-	switch {
-	case errors.As(err, &exists):
+	if _, exists := errors.AsType[*journal.ExistsError](err); exists {
 		return h.first(ctx, id, s.Key, inputs)
-	case err != nil:
+	}
+	if err != nil {
 		return host.Run{}, false, err
 	}
 	return runOfHead(head), true, nil
@@ -73,7 +72,7 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 		if other == nil {
 			break
 		}
-		if other.busy == nil {
+		if !other.busy {
 			h.mu.Unlock()
 			return nil, nil, nil
 		}
@@ -82,7 +81,7 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 		}
 	}
 	defer h.mu.Unlock()
-	w = &ward{id: id, flow: p.Name, state: inLine, busy: make(chan struct{})}
+	w = &ward{id: id, flow: p.Name, state: inLine, busy: true}
 	h.wards[id] = w
 	if locked != "" {
 		w.lock = h.lockFor(locked, p.Concurrency.Limit)
@@ -116,11 +115,10 @@ func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err e
 	if err := r.create(p.Plan, start, head); err != nil {
 		return err
 	}
-	r.began = *r.head
 	if err := r.perform(); err != nil {
 		return err
 	}
-	if r.head != nil {
+	if r.fresh {
 		if err := r.flush(true); err != nil {
 			return err
 		}
@@ -155,8 +153,7 @@ func (h *Host) store(w *ward, p *plan.Plan, start machine.Start, head journal.Ru
 func (h *Host) settle(w *ward, r *runner, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	close(w.busy)
-	w.busy = nil
+	w.leave()
 	if err != nil {
 		var exists *journal.ExistsError
 		var store *storeError

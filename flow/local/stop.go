@@ -36,10 +36,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	left := h.opts.Workers - h.free
 	h.closed = true
 	for _, w := range h.wards {
-		for _, waiter := range w.waiters {
-			waiter <- ended{err: &host.StoppingError{}}
-		}
-		w.waiters = nil
+		w.tell(nil, false, &host.StoppingError{})
 	}
 	h.mu.Unlock()
 	h.die()

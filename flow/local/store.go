@@ -18,7 +18,7 @@ func (e *storeError) Unwrap() error { return e.err }
 // and before anybody is told anything, it is stored.
 func (r *runner) apply(event machine.Event) error {
 	answered, isAnswer := event.(machine.Answered)
-	if isAnswer && r.crash(Sent, r.made[answered.Key].Call) {
+	if isAnswer && r.crash(Sent, r.made[answered.Key]) {
 		return r.crashed()
 	}
 	record, err := r.h.encode(r.id, event)
@@ -33,9 +33,9 @@ func (r *runner) apply(event machine.Event) error {
 		r.pending.Took = append(r.pending.Took, arrived.ID)
 	}
 	if isAnswer {
-		c := r.made[answered.Key]
+		u := r.made[answered.Key]
 		delete(r.made, answered.Key)
-		if r.crash(Recorded, c.Call) {
+		if r.crash(Recorded, u) {
 			return r.crashed()
 		}
 	}
@@ -54,7 +54,7 @@ func (r *runner) crashed() error {
 func (r *runner) flush(durable bool) error {
 	r.countUnknown()
 	c := r.pending
-	if !durable && r.head == nil && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
+	if !durable && !r.fresh && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
 		r.answer(nil)
 		return nil
 	}
@@ -67,11 +67,11 @@ func (r *runner) flush(durable bool) error {
 
 func (r *runner) write(durable bool, c journal.Change) error {
 	ctx := context.Background()
-	if r.head != nil {
-		if err := r.h.opts.Journal.Create(ctx, *r.head, c); err != nil {
+	if r.fresh {
+		if err := r.h.opts.Journal.Create(ctx, r.head, c); err != nil {
 			return &storeError{fmt.Errorf("store the run: %w", err)}
 		}
-		r.head = nil
+		r.fresh = false
 		return nil
 	}
 	if err := r.h.opts.Journal.Write(ctx, r.id, durable, c); err != nil {

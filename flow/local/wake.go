@@ -48,7 +48,7 @@ func (h *Host) enqueue(w *ward) {
 	}
 	h.timers.remove(w)
 	w.until = time.Time{}
-	if w.busy != nil {
+	if w.busy {
 		w.due = true
 		return
 	}
@@ -63,7 +63,7 @@ func (h *Host) dispatch() {
 		if w == nil {
 			return
 		}
-		if w.state != inLine || w.busy != nil { // it was taken out, or is put back when it is free
+		if w.state != inLine || w.busy { // it was taken out, or is put back when it is free
 			continue
 		}
 		h.free--
@@ -222,9 +222,6 @@ func (h *Host) fail(err error) {
 		if w.state == carried {
 			w.runner.poke()
 		}
-		for _, waiter := range w.waiters {
-			waiter <- ended{err: err}
-		}
-		w.waiters = nil
+		w.tell(nil, false, err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 type ward struct {
 	id, flow string
 	state    state
-	busy     chan struct{} // not nil while somebody works on the run's journal; then closed
+	busy     bool          // somebody works on the run's journal
+	free     chan struct{} // closed then, for those who wait for that; nil: nobody does
 	due      bool          // it is to be carried once nobody is busy with it
 	queues   bool          // it had not begun when it was kept
 	runner   *runner       // while it is carried
@@ -32,8 +33,8 @@ type ward struct {
 	handed  int                // how many receipts were stored for it since it was parked
 
 	hearings []*hearing // of events that it may consume
-	waiters  []chan<- ended
-	reason   string // why it is stuck
+	end      *end       // for those who wait for it; nil: nobody does
+	reason   string     // why it is stuck
 }
 
 // state is where a ward stands.
@@ -49,11 +50,40 @@ const (
 	over                 // it has ended; somebody works on its journal
 )
 
-// ended is what those who wait for a run are told.
-type ended struct {
+// An end is what those who wait for a run are told.
+type end struct {
+	waiting int           // the host's lock guards it
+	told    chan struct{} // closed when the rest is known
 	result  *host.Result
 	durable bool
 	err     error
+}
+
+// waitForEnd returns what the caller is told in the end. The host's lock is held.
+func (w *ward) waitForEnd() *end {
+	if w.end == nil {
+		w.end = &end{told: make(chan struct{})}
+	}
+	w.end.waiting++
+	return w.end
+}
+
+// tell tells those who wait for the run. The host's lock is held.
+func (w *ward) tell(result *host.Result, durable bool, err error) {
+	if e := w.end; e != nil {
+		w.end = nil
+		e.result, e.durable, e.err = result, durable, err
+		close(e.told)
+	}
+}
+
+// leave says that nobody works on the run's journal any more. The host's lock is held.
+func (w *ward) leave() {
+	w.busy = false
+	if w.free != nil {
+		close(w.free)
+		w.free = nil
+	}
 }
 
 // wants tells whether a parked run wants the receipts of a call.

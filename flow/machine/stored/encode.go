@@ -3,6 +3,7 @@ package stored
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/call"
@@ -17,17 +18,18 @@ func Encode(event machine.Event) (Record, error) {
 	switch e := event.(type) {
 	case machine.Taken:
 		kind = "taken"
-		f.add("key", e.Key)
-		f.add("print", e.Print)
+		f.addText("key", e.Key)
+		f.addText("print", e.Print)
 	case machine.Answered:
 		kind = "answered"
-		f.add("key", e.Key)
+		f.text = make([]byte, 0, 768) // there is an answer in it
+		f.addText("key", e.Key)
 		f.addOutcome(&e.Outcome)
 	case machine.Received:
 		kind = "received"
-		f.add("key", e.Receipt.Key)
-		f.addText("id", e.Receipt.ID)
-		f.add("state", e.Receipt.State)
+		f.addText("key", e.Receipt.Key)
+		f.addSome("id", e.Receipt.ID)
+		f.addText("state", e.Receipt.State)
 		f.addObject("data", e.Receipt.Data)
 		f.addError(e.Receipt.Error)
 	case machine.Fired:
@@ -36,19 +38,19 @@ func Encode(event machine.Event) (Record, error) {
 	case machine.Arrived:
 		kind = "arrived"
 		f.add("await", int64(e.Await))
-		f.add("id", e.ID)
+		f.addText("id", e.ID)
 		f.add("data", e.Data)
 	case machine.CancelRequested:
 		kind = "cancel"
-		f.add("reason", e.Reason)
+		f.addText("reason", e.Reason)
 	case machine.Retried:
 		kind = "retried"
 		f.addTrue("resend", e.Resend)
 	case machine.Settled:
 		kind = "settled"
-		f.add("key", e.Key)
+		f.addText("key", e.Key)
 		f.add("happened", e.Happened)
-		f.addText("id", e.ID)
+		f.addSome("id", e.ID)
 	default:
 		return Record{}, fmt.Errorf("no stored form for %T", event)
 	}
@@ -57,10 +59,11 @@ func Encode(event machine.Event) (Record, error) {
 
 // EncodeStart gives the start of a run its stored form, of the kind "start".
 func EncodeStart(s machine.Start) (Record, error) {
-	var f fields
+	f := fields{text: make([]byte, 0, 512)}
 	f.add("at", s.At)
 	f.add("inputs", s.Inputs)
-	f.add("seed", base64.StdEncoding.EncodeToString(s.Seed))
+	f.name("seed")
+	f.text = append(base64.StdEncoding.AppendEncode(append(f.text, '"'), s.Seed), '"')
 	f.addTrue("receipts", s.Receipts)
 	if len(s.Random) > 0 {
 		f.add("random", s.Random)
@@ -79,27 +82,38 @@ func (f *fields) record(kind string, at time.Time) (Record, error) {
 	if f.err != nil {
 		return Record{}, fmt.Errorf("store what happened: %w", f.err)
 	}
-	if f.text == nil {
+	if len(f.text) == 0 {
 		f.text = []byte{'{'}
 	}
 	return Record{At: at, Kind: kind, Body: append(f.text, '}')}, nil
 }
 
-func (f *fields) add(name string, v any) {
-	if f.text == nil {
-		f.text = append(make([]byte, 0, 256), '{')
-	} else if f.text[len(f.text)-1] != '{' {
+func (f *fields) name(name string) {
+	switch n := len(f.text); {
+	case n == 0:
+		f.text = append(slices.Grow(f.text, 128), '{')
+	case f.text[n-1] != '{':
 		f.text = append(f.text, ',')
 	}
 	f.text = append(append(append(f.text, '"'), name...), '"', ':')
+}
+
+func (f *fields) add(name string, v any) {
+	f.name(name)
 	if f.err == nil {
 		f.text, f.err = schema.AppendJSON(f.text, v)
 	}
 }
 
 func (f *fields) addText(name, v string) {
+	f.name(name)
+	f.text = schema.AppendText(f.text, v)
+}
+
+// addSome adds a text that is not empty.
+func (f *fields) addSome(name, v string) {
 	if v != "" {
-		f.add(name, v)
+		f.addText(name, v)
 	}
 }
 
@@ -123,8 +137,8 @@ func (f *fields) addObject(name string, v map[string]any) {
 
 // begin opens a field that holds fields; end closes it.
 func (f *fields) begin(name string) {
-	f.add(name, "")
-	f.text = append(f.text[:len(f.text)-2], '{')
+	f.name(name)
+	f.text = append(f.text, '{')
 }
 
 func (f *fields) end() { f.text = append(f.text, '}') }
@@ -134,10 +148,10 @@ func (f *fields) addError(e *call.Error) {
 		return
 	}
 	f.begin("error")
-	f.add("code", e.Code)
+	f.addText("code", e.Code)
 	f.addInt("meta_code", e.MetaCode)
-	f.add("message", e.Message)
-	f.addText("class", e.Class)
+	f.addText("message", e.Message)
+	f.addSome("class", e.Class)
 	f.addInt("status_code", e.StatusCode)
 	f.addObject("details", e.Details)
 	f.end()
@@ -145,13 +159,13 @@ func (f *fields) addError(e *call.Error) {
 
 func (f *fields) addOutcome(o *call.Outcome) {
 	f.begin("outcome")
-	f.add("status", string(o.Status))
+	f.addText("status", string(o.Status))
 	f.addObject("output", o.Output)
 	f.addError(o.Error)
 	f.addTrue("retryable", o.Retryable)
 	f.addInt("after", int64(o.After))
-	f.addText("backoff", o.Backoff)
-	f.addText("throttled", o.Throttled)
+	f.addSome("backoff", o.Backoff)
+	f.addSome("throttled", o.Throttled)
 	f.addTrue("held", o.Held)
 	f.addTrue("refused", o.Refused)
 	f.end()
