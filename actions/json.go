@@ -12,6 +12,11 @@ import (
 // DecodeJSON reads one JSON value as flows know it: whole numbers are int64, others
 // float64. Anything after the value is an error.
 func DecodeJSON(text []byte) (any, error) {
+	if v, err := schema.ReadJSON(text); err == nil {
+		return v, nil
+	}
+	// What is not quite JSON for everybody, such as a name that stands twice, is what
+	// encoding/json takes it for.
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any

@@ -40,7 +40,7 @@ func (a *api) object(q *ask, t *schema.Type) (map[string]any, error) {
 			return nil, problem(NotJSON, "send JSON, with the header Content-Type: application/json", "the body is of the type %q", q.Header.Get("Content-Type"))
 		}
 		var err error
-		if v, err = readJSON(text); err != nil {
+		if v, err = schema.ReadJSON(text); err != nil {
 			return nil, problem(BadRequest, "", "the body is not JSON: %v", err)
 		}
 	}

@@ -14,6 +14,3 @@ func Routes() (out [][3]string) {
 	}
 	return out
 }
-
-// ReadJSON is readJSON.
-func ReadJSON(text []byte) (any, error) { return readJSON(text) }

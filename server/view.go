@@ -201,7 +201,7 @@ func (m *masker) call(c host.Call) Call {
 // values come from, are left out.
 func (m *masker) entry(e host.Entry) host.Entry {
 	out := host.Entry{At: utc(e.At), Kind: e.Kind, Data: json.RawMessage("null")}
-	v, err := readJSON(e.Data)
+	v, err := schema.ReadJSON(e.Data)
 	if object, ok := v.(map[string]any); ok {
 		delete(object, "seed")
 		delete(object, "random")
