@@ -193,16 +193,26 @@ func becameOf(name string, states map[string]map[string]any, r *host.Result) str
 		status, _ := state["status"].(string)
 		return status
 	}
+	var became, where []string // of the steps that the name is the id of, inside loops and called flows
 	for _, s := range r.Steps {
+		status := string(machine.Failed) // also when it was cancelled, as in the flow
+		if s.Status == machine.Succeeded || s.Status == machine.Skipped {
+			status = string(s.Status)
+		}
 		switch {
-		case s.Path != name:
-		case s.Status == machine.Succeeded || s.Status == machine.Skipped:
-			return string(s.Status)
-		default:
-			return string(machine.Failed) // also when it was cancelled, as in the flow
+		case s.Path == name:
+			return status
+		case idOf(s.Path) == name:
+			became, where = append(became, status), append(where, s.Path+" "+status)
 		}
 	}
-	return string(machine.Skipped)
+	switch len(slices.Compact(slices.Sorted(slices.Values(became)))) {
+	case 0:
+		return string(machine.Skipped)
+	case 1:
+		return became[0]
+	}
+	return strings.Join(where, ", ")
 }
 
 func (c *Case) statusFailure(r *host.Result) Failure {
