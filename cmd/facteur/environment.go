@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/flow/diag"
 	"facteur/flow/schema"
 )
 
@@ -12,23 +13,55 @@ import (
 // FACTEUR_VAULT_HASHICORP_ADDRESS, FACTEUR_HTTP_ALLOW_HOSTS=a,b, and each setting that
 // the file has as FACTEUR_SETTINGS_<NAME>. Connections are the vault's concern.
 func overrideFile(f *projectFile, env func(string) (string, bool)) error {
-	encoded, _ := schema.Encode(*f).(map[string]any)
-	t := projectType()
-	rest := &schema.Type{Kind: schema.Object}
-	for _, field := range t.Fields {
-		if field.Name != "connections" {
-			rest.Fields = append(rest.Fields, field)
-		}
-	}
-	value, err := override("FACTEUR", rest, encoded, env)
+	value, err := f.overridden(env)
 	if err != nil || value == nil {
 		return err
 	}
-	coerced, found := t.Coerce(value)
+	coerced, found := projectType().Coerce(value)
 	if err := found.Err(); err != nil {
 		return wrong("", "the project file with the environment over it: %w", err)
 	}
 	return schema.Decode(coerced, f)
+}
+
+// overridden is what the file says, with the environment over it.
+func (f *projectFile) overridden(env func(string) (string, bool)) (any, error) {
+	encoded, _ := schema.Encode(*f).(map[string]any)
+	rest := &schema.Type{Kind: schema.Object}
+	for _, field := range projectType().Fields {
+		if field.Name != "connections" {
+			rest.Fields = append(rest.Fields, field)
+		}
+	}
+	return override(envPrefix, rest, encoded, env)
+}
+
+// envPrefix begins the names of our environment variables.
+const envPrefix = "FACTEUR"
+
+// A stray is an environment variable that is none of ours, and that of ours which is near.
+type stray struct{ name, near string }
+
+// strays finds misspelt variables among those of a process, as NAME=value. What is near to
+// none of ours is of somebody else: Kubernetes makes names of the names of services.
+func (f *projectFile) strays(environ []string) (found []stray) {
+	var known []string
+	_, _ = f.overridden(func(name string) (string, bool) {
+		known = append(known, strings.TrimPrefix(name, envPrefix+"_"))
+		return "", false
+	})
+	known = append(known, "API_KEY", "SERVER")
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		rest, ours := strings.CutPrefix(name, envPrefix+"_")
+		if !ours || strings.HasPrefix(rest, "CONNECTION_") || slices.Contains(known, rest) {
+			continue
+		}
+		if near := diag.Suggest(rest, known); near != "" {
+			found = append(found, stray{name, envPrefix + "_" + near})
+		}
+	}
+	return found
 }
 
 // override returns a value with what the environment says over it.

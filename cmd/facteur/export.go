@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -175,11 +176,12 @@ func (x *export) find(c call.Call) *madeCall {
 func (x *export) connections() map[string]map[string]any {
 	out := map[string]map[string]any{}
 	for _, name := range x.plan.Connections {
-		declared, ok := x.p.Connections[name]
+		declared := x.p.Connections[name]
+		app := vault.App(cmp.Or(declared.App, usedFor(x.plan, name)))
 		switch {
-		case (!ok || declared.App == string(vault.WhatsApp)) && declared.SenderPhoneID == "":
+		case app == vault.WhatsApp && declared.SenderPhoneID == "":
 			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
-		case ok && declared.App == string(vault.HTTP) && declared.BaseURL == "":
+		case app == vault.HTTP && declared.BaseURL == "":
 			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -47,6 +46,9 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		log.Warn("cutting off what is under way")
 	})
 	defer stop()
+	for _, s := range p.strays(os.Environ()) {
+		log.Warn("an environment variable is not known", "variable", s.name, "hint", "did you mean "+s.near+"?")
+	}
 	paceGC(soft)
 	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
 	switch {
@@ -71,11 +73,7 @@ func (d *daemon) tellHeld(ctx context.Context) {
 	if err != nil || len(held) == 0 {
 		return // what is wrong with the journal shows by itself
 	}
-	count := strconv.Itoa(len(held))
-	if len(held) == most {
-		count = "at least " + count
-	}
-	d.log.Warn("runs are held since a backup was restored, until each is released or cancelled", "runs", count,
+	d.log.Warn("runs are held since a backup was restored, until each is released or cancelled", "runs", len(held), "more", len(held) == most,
 		"hint", "facteur runs list --status held; see facteur runs release --help")
 }
 

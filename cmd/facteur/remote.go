@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,7 +149,11 @@ func remoteError(err error) error {
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
-		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", strings.TrimSuffix(hostOf(u.URL), "/"), u.Err), "check that it runs, and its address")
+		hint := "check that it runs, and its address"
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or ask on its own machine, in the project's folder, without --server"
+		}
+		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", strings.TrimSuffix(hostOf(u.URL), "/"), u.Err), hint)
 	}
 	return err
 }

@@ -151,7 +151,7 @@ func (s *simulation) settle() {
 // simulatedConnections makes connections with a test token in place of those that a flow
 // sends messages through; none of them leads to the network. Others stay what they are.
 func (p *project) simulatedConnections(sends *plan.Plan, given map[string]map[string]string) (map[string]vault.Connection, error) {
-	made, err := p.testConnections(whatsappConnections(sends), given, testToken)
+	made, err := p.testConnections(sends, whatsappConnections(sends), given, testToken)
 	for _, c := range made {
 		delete(c.Setup, "base_url")
 		if c.Get("sender_phone_id") == "" {

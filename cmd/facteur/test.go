@@ -211,7 +211,7 @@ func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[
 		}
 		names = append(names, name)
 	}
-	return p.testConnections(names, given, testToken)
+	return p.testConnections(tested, names, given, testToken)
 }
 
 // known answers what actions want to know from what a test case says, and has sent.

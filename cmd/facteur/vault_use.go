@@ -43,6 +43,10 @@ func usedFor(p *plan.Plan, connection string) string {
 			if do.Connection == connection && do.Event != nil {
 				return do.Event.App
 			}
+		case *plan.CallFlow:
+			if app := usedFor(do.Plan, connection); app != "" {
+				return app
+			}
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -73,7 +74,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 	case f.recording != "":
 		transport, err = a.replay(w, f.recording)
 		if err == nil {
-			fixed, err = p.testConnections(compiled.Connections, nil, testToken)
+			fixed, err = p.testConnections(compiled, compiled.Connections, nil, testToken)
 		}
 	case f.simulate:
 		fixed, err = w.simulate(p, compiled)
@@ -81,7 +82,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 		w.clock, w.virtual = host.NewVirtual(time.Now()), true
 		w.rehearsal = newRehearsal()
 		transport = w.rehearsal
-		fixed, err = p.testConnections(compiled.Connections, nil, w.rehearsal.token)
+		fixed, err = p.testConnections(compiled, compiled.Connections, nil, w.rehearsal.token)
 	}
 	if err != nil {
 		return nil, err
@@ -193,11 +194,11 @@ func (p *project) policy() httpcall.Policy {
 }
 
 // testConnections makes connections with a token in the place of every secret that is
-// not given.
-func (p *project) testConnections(names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
+// not given. What the project file does not say of them, the flow does that uses them.
+func (p *project) testConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
 	out := map[string]vault.Connection{}
 	for _, name := range names {
-		c := vault.Connection{Name: name, App: vault.WhatsApp, Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
+		c := vault.Connection{Name: name, App: cmp.Or(vault.App(usedFor(user, name)), vault.WhatsApp), Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
 		if declared, ok := p.Connections[name]; ok {
 			c.App, c.Setup = vault.App(declared.App), declared.setup()
 		}
