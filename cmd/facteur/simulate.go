@@ -35,10 +35,13 @@ It takes any token and any phone number ID, unless the scene says otherwise, and
 templates of the project's folder templates; without any, every template is there. A page
 at its address shows the messages, and lets you answer. Some recipients lead to an
 outcome, such as +33 1 99 00 1047, which is refused with 131047: the page lists them. The
-control API is below /_simulator/.
+control API is below /_simulator/, which says what it takes:
 
---faults takes a JSON file with a list of faults, or with a whole scene: accounts, numbers,
-tokens, people, limits, delays of statuses, faults. The interrupt ends it.`,
+  curl http://127.0.0.1:8700/_simulator/
+
+--faults takes a JSON file with a list of faults, such as [{"do": "hang", "times": 1}], or with
+a whole scene: accounts, numbers, tokens, people, limits, delays of statuses, faults. The
+interrupt ends it.`,
 		Example: `  facteur simulate
   facteur simulate shop --webhook http://127.0.0.1:8080/webhooks/whatsapp/whatsapp_shop --verify-token hello
   facteur simulate --faults faults.json --clock 2026-01-01T00:00:00Z`,

@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,11 @@ import (
 	"strconv"
 	"time"
 )
+
+// controlText says what the control API takes.
+//
+//go:embed control.txt
+var controlText string
 
 // controls is the control API, and the page.
 func (s *Simulator) controls() http.Handler {
@@ -166,6 +172,10 @@ func (s *Simulator) controls() http.Handler {
 			rows = append(rows, row{m.Phone, m.Does})
 		}
 		return rows, nil
+	})
+	mux.HandleFunc("GET "+ControlPath+"{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, controlText)
 	})
 	s.pageRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -89,6 +90,39 @@ func TestControl(t *testing.T) {
 		status, answer := s.do(tt.method, simulator.ControlPath+tt.path, "application/json", tt.body)
 		assert.Equal(t, tt.status, status, tt.path)
 		assert.Contains(t, answer, tt.want)
+	}
+}
+
+// TestControlText: what the control API says of itself is so: each operation is there, and takes
+// the body of its example.
+func TestControlText(t *testing.T) {
+	s := newStage(t, simulator.Options{})
+	status, text := s.do("GET", simulator.ControlPath, "", "")
+	require.Equal(t, 200, status)
+	lines := strings.Split(text, "\n")
+	seen := 0
+	for i, line := range lines {
+		method, rest, _ := strings.Cut(line, " ")
+		if method != "GET" && method != "POST" && method != "DELETE" {
+			continue
+		}
+		path, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		body := ""
+		if example := strings.TrimSpace(lines[i+1]); strings.HasPrefix(example, "{") {
+			body = example
+		}
+		status, answer := s.do(method, simulator.ControlPath+path, "application/json", body)
+		assert.Contains(t, []int{200, 422}, status, "%s: %s", line, answer) // 422: there is no such message
+		seen++
+	}
+	assert.Equal(t, 19, seen)
+	for _, shape := range []any{simulator.Fault{}, simulator.Scene{}, simulator.Person{}, simulator.Token{}, simulator.TemplateChange{}, simulator.NumberChange{}, simulator.Inbound{}, simulator.Tap{}} {
+		for field := range reflect.TypeOf(shape).Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if name != "" {
+				assert.Contains(t, text, name)
+			}
+		}
 	}
 }
 

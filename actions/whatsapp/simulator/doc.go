@@ -58,7 +58,7 @@
 // # The control API
 //
 // Below ControlPath, in JSON; the methods of Simulator do the same. Requests from other
-// sites' pages are refused.
+// sites' pages are refused. ControlPath itself tells people all this, with examples.
 //
 //	GET  state                         the time, and the counts
 //	GET  messages?person=&phone_number_id=&key=&type=&inbound=&limit=
