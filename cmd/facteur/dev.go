@@ -186,7 +186,7 @@ func (w *workbench) openDoors(f devFlags) error {
 		return err
 	}
 	w.api, err = simulator.New(simulator.Options{
-		Templates: templates, Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
+		Templates: templates, Numbers: w.project.senderNumbers(), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
 		Scene: simulator.Scene{App: simulator.App{Secret: testToken}},
 	})
 	if err != nil {

@@ -37,6 +37,12 @@ steps:
 		require.NoError(t, err)
 		return resp.StatusCode, strings.ReplaceAll(string(body), `\"`, `"`)
 	}
+	// Somebody writes before anything was sent to anybody.
+	resp, err := d.client.Post(d.phone+"/_simulator/messages", "application/json", strings.NewReader(`{"from": "+33612345678", "text": "bonjour"}`))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+
 	status, answer := post("")
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, answer, `there is no connection "orders_hook": store its secret with "facteur vault set orders_hook --app WEBHOOK"`)

@@ -12,6 +12,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/schema"
 	"facteur/server"
@@ -129,6 +130,9 @@ func (p *drawing) draw() {
 	}
 	p.values("inputs", d.Inputs)
 	p.values("outputs", d.Outputs)
+	if d.Status == host.Queued {
+		p.field("waits", "for its turn: no more runs of the flow go on at the same time (its concurrency)")
+	}
 	for _, w := range d.Waits {
 		p.field("waits", "for "+w)
 	}

@@ -86,6 +86,7 @@ func (f simulateFlags) options(a *app, p *project) (simulator.Options, error) {
 		}
 		o.Clock = simulator.Frozen(at)
 	}
+	o.Numbers = p.senderNumbers()
 	var err error
 	o.Templates, err = p.simulatedTemplates()
 	return o, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"facteur/flow/record"
 	"fmt"
@@ -177,6 +178,21 @@ func whatsappConnections(p *plan.Plan) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// senderNumbers are the phone number IDs that the project file names, or else the one that
+// stands for those that only the vault knows.
+func (p *project) senderNumbers() []string {
+	var ids []string
+	for _, c := range p.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			ids = append(ids, cmp.Or(c.SenderPhoneID, exampleSender))
+		}
+	}
+	if len(ids) == 0 {
+		return []string{exampleSender}
+	}
+	return ids
 }
 
 // simulatedTemplates are the project's, which the simulator has for every account.

@@ -126,6 +126,25 @@ func TestControlText(t *testing.T) {
 	}
 }
 
+// TestKnownNumbers: people can write first to a number that is known.
+func TestKnownNumbers(t *testing.T) {
+	s := newStage(t, simulator.Options{})
+	write := `{"from": "+33612345678", "text": "bonjour"}`
+	status, answer := s.do("POST", simulator.ControlPath+"messages", "application/json", write)
+	assert.Equal(t, 422, status)
+	assert.Contains(t, answer, "no number is known yet")
+
+	s = newStage(t, simulator.Options{Numbers: []string{"106540352242922", "106540352242922"}})
+	status, page := s.do("GET", "/", "", "")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, page, `value="106540352242922"`)
+	for range 2 {
+		status, answer = s.do("POST", simulator.ControlPath+"messages", "application/json", write)
+		assert.Equal(t, 200, status, answer)
+		require.NoError(t, s.Reset())
+	}
+}
+
 // TestOtherSitesControlNothing: a page that the author visits may not drive the simulator.
 func TestOtherSitesControlNothing(t *testing.T) {
 	s := newStage(t, simulator.Options{})

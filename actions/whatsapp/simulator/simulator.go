@@ -19,8 +19,11 @@ import (
 type Options struct {
 	Scene     Scene
 	Templates []*whatsapp.TemplateDefinition // that every account has, beside its own
-	Clock     Clock                          // nil: System
-	Client    *http.Client                   // carries webhooks; nil: one of its own
+	// Numbers are the phone number IDs of an open world that people can write to before
+	// anything was sent from them. Others come to be as they are used.
+	Numbers []string
+	Clock   Clock        // nil: System
+	Client  *http.Client // carries webhooks; nil: one of its own
 	// Pause lets time pass before an answer that is late; it returns early, with the
 	// error of ctx, when the request has ended. nil: the clock does. It is for requests
 	// that are handed to ServeHTTP by who moves a virtual clock.

@@ -23,6 +23,7 @@ type screen struct {
 	Open          bool // show the requests
 	Conversations []conversationView
 	Chosen        *conversationView
+	Inbox         string // the phone number ID that a new customer writes to, "" when none is known
 	Messages      []messageView
 	Typing        bool
 	Notice        string // what went wrong with what was asked
@@ -93,8 +94,12 @@ func (s *Simulator) look(key string, open bool) screen {
 		}
 	}
 	if v.Chosen == nil {
+		if n, err := s.inbox("", ""); err == nil {
+			v.Inbox = n.ID
+		}
 		return v
 	}
+	v.Inbox = v.Chosen.Number
 	s.log.last(func(m *message) bool {
 		if m.Number == v.Chosen.Number && m.Person == v.Chosen.Person {
 			v.Messages = append(v.Messages, s.messageView(m))

@@ -72,7 +72,11 @@ func newWorld(o Options, now time.Time) (world, error) {
 	w.limits = newLimits(scene.Limits, w.open)
 	accounts := scene.Accounts
 	if w.open {
-		accounts = []Account{{ID: DefaultAccountID, Name: "Facteur simulator"}}
+		account := Account{ID: DefaultAccountID, Name: "Facteur simulator"}
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(o.Numbers))) {
+			account.Numbers = append(account.Numbers, Number{ID: id})
+		}
+		accounts = []Account{account}
 	}
 	for _, a := range accounts {
 		if _, err := w.addAccount(a, o.Templates, now); err != nil {
