@@ -40,8 +40,12 @@ func arguments(names ...string) cobra.PositionalArgs {
 // atLeastOne wants one or more arguments.
 func atLeastOne(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		hint := seeHelp(c)
+		if name == "PATH" {
+			hint = "for all that is in this folder: " + c.CommandPath() + " ."
+		}
 		if len(args) == 0 {
-			return wrong(seeHelp(c), "%s takes at least one %s", c.CommandPath(), name)
+			return wrong(hint, "%s takes at least one %s", c.CommandPath(), name)
 		}
 		return nil
 	}

@@ -160,6 +160,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	fmt.Fprintln(a.stdout, w.door.url)
 	fmt.Fprintf(a.stderr, "flows   %s/\nphone   %s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
 		w.door.url, w.phone, time.Since(began).Round(time.Millisecond), shown(p.root))
+	if names, _ := p.index(); len(names) == 0 {
+		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", flowSuffix)
+	}
 	return w.work(soft, stop)
 }
 

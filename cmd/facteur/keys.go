@@ -50,9 +50,6 @@ func (a *app) openKeys() (*server.Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.dataFolder(); err != nil {
-		return nil, err
-	}
 	keys, err := server.OpenKeys(p.keysFile())
 	if err != nil {
 		return nil, surroundings(err, "")
@@ -80,10 +77,18 @@ output; nobody can show it again.`,
 		Example: "  facteur keys create web-shop --scope run > web-shop.key\n  facteur keys create grafana --scope read --expires 90d",
 		Args:    exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
+			p, err := a.here()
+			if err != nil {
+				return err
+			}
+			if _, err := p.dataFolder(); err != nil {
+				return err
+			}
 			keys, err := a.openKeys()
 			if err != nil {
 				return err
 			}
+			a.tellFolder(p)
 			var end time.Time
 			if c.Flags().Changed("expires") {
 				if expires < time.Second {

@@ -46,6 +46,9 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		log.Warn("cutting off what is under way")
 	})
 	defer stop()
+	if !isProject(p.root) {
+		log.Warn("there is no "+projectName+" here or above: this folder is taken for a project", "folder", p.root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
+	}
 	for _, s := range p.strays(os.Environ()) {
 		log.Warn("an environment variable is not known", "variable", s.name, "hint", "did you mean "+s.near+"?")
 	}
@@ -105,6 +108,9 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 	all.Go(func() { d.reloads(soft) })
 	if d.config.PublicURL != "" {
 		all.Go(func() { d.selfTest(soft) })
+	}
+	if len(d.flows.Plans()) == 0 {
+		d.log.Warn("there are no flows", "hint", "they end in "+flowSuffix+", in the folders that flows: in "+projectName+" names; a reload finds new ones")
 	}
 	if soft.Err() == nil {
 		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))

@@ -92,6 +92,13 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 // noProject is the hint where there is no project file.
 const noProject = "there is no " + projectName + " here or above: go to the project's folder"
 
+// tellFolder says where something is stored that a project would have in its data folder.
+func (a *app) tellFolder(p *project) {
+	if !isProject(p.root) {
+		fmt.Fprintf(a.stderr, "%s there is no %s here or above, so it is stored for this folder alone, in %s\n", a.paint("33", "note:"), projectName, shown(p.at(p.Data)))
+	}
+}
+
 // daemon is remote for what only a daemon can do.
 func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 	c, err := a.remote(f)

@@ -99,6 +99,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	if err := v.Set(ctx, name, app, setup, secrets); err != nil {
 		return vaultError(err)
 	}
+	a.tellFolder(p)
 	fmt.Fprintf(a.stderr, "connection %s (%s) is stored; check it with: facteur vault check %s\n", name, app, name)
 	infos, err := v.List(ctx)
 	for _, i := range infos {
