@@ -22,19 +22,20 @@ type Answer struct {
 }
 
 // Exchange sends one request, by the Do of a client or the RoundTrip of a transport, and
-// reads the whole answer, of at most most bytes. Its error is a *Failure: Failed when the request surely did not reach the server,
-// Cancelled when it was called off before that, and Unknown in all other cases; Answer
-// then holds what did come, such as the status of an answer that was cut. No error
+// reads the whole answer, of at most most bytes. Its context is ctx, whatever that of the
+// request is. Its error is a *Failure: Failed when the request surely did not reach the
+// server, Cancelled when it was called off before that, and Unknown in all other cases;
+// Answer then holds what did come, such as the status of an answer that was cut. No error
 // holds an address beyond the host, a header or a body.
 //
 // A RoundTripper that never sends anything may say so by returning a *Failure, or an
 // error with a method NotSent() bool.
-func Exchange(send func(*http.Request) (*http.Response, error), req *http.Request, most int64) (Answer, error) {
+func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, error), req *http.Request, most int64) (Answer, error) {
 	if err := sendable(req); err != nil {
 		return Answer{}, err
 	}
 	var p progress
-	ctx := p.trace(req.Context())
+	ctx = p.trace(ctx)
 	resp, err := send(p.once(req.WithContext(ctx)))
 	if err != nil {
 		return Answer{}, noAnswer(ctx, req.URL.Hostname(), &p, err)

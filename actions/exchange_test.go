@@ -23,7 +23,7 @@ import (
 func exchange(t *testing.T, ctx context.Context, client *http.Client, url string) (actions.Answer, *actions.Failure) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/send?access_token=hush", strings.NewReader(`{"a":1}`))
 	require.NoError(t, err)
-	a, err := actions.Exchange(client.Do, req, 1<<20)
+	a, err := actions.Exchange(ctx, client.Do, req, 1<<20)
 	if err == nil {
 		return a, nil
 	}

@@ -112,7 +112,7 @@ func TestARequestThatNoTransportTakes(t *testing.T) {
 			req, err := http.NewRequest(http.MethodPost, s.URL, strings.NewReader("{}"))
 			require.NoError(t, err)
 			change(req)
-			_, err = actions.Exchange(s.Client().Do, req, 1<<20)
+			_, err = actions.Exchange(t.Context(), s.Client().Do, req, 1<<20)
 			f, ok := err.(*actions.Failure)
 			require.True(t, ok)
 			assert.Equal(t, call.Failed, f.Status)

@@ -78,7 +78,7 @@ func (r requester) do(ctx context.Context, k *credentials, in Input) (Output, er
 		return out, err
 	}
 	client := &http.Client{Transport: r.transport, CheckRedirect: r.redirect(k, in.FollowRedirects)}
-	answer, err := actions.Exchange(client.Do, req, r.policy.maxBody())
+	answer, err := actions.Exchange(ctx, client.Do, req, r.policy.maxBody())
 	out.read(answer)
 	if err != nil && answer.Status < 400 {
 		return out, err

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"sync/atomic"
 
 	"facteur/actions"
 	"facteur/flow/call"
@@ -47,17 +50,48 @@ func appendText(b []byte, before, text string) []byte {
 	return schema.AppendText(append(b, before...), text)
 }
 
+// A poster posts to the API.
+type poster struct {
+	roundTrip func(*http.Request) (*http.Response, error)
+	last      atomic.Pointer[endpoint]
+}
+
+// An endpoint is the address of an API, read once, because nearly all messages go to one.
+type endpoint struct {
+	text string
+	url  *url.URL
+}
+
+func (p *poster) endpoint(text string) (*url.URL, error) {
+	if last := p.last.Load(); last != nil && last.text == text {
+		return last.url, nil
+	}
+	u, err := url.Parse(text)
+	if err == nil {
+		p.last.Store(&endpoint{text, u})
+	}
+	return u, err
+}
+
 // post sends a body to the messages of a number.
-func (a Account) post(ctx context.Context, roundTrip func(*http.Request) (*http.Response, error), sender string, body []byte) (reply, error) {
-	url := a.BaseURL + "/" + a.Version + "/" + sender + "/messages"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+func (p *poster) post(ctx context.Context, a Account, sender string, body []byte) (reply, error) {
+	base, err := p.endpoint(a.BaseURL)
 	if err != nil {
 		return reply{}, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
 			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
 	}
-	values := []string{"Bearer " + a.Token.Reveal(), "application/json"}
-	req.Header["Authorization"], req.Header["Content-Type"] = values[:1:1], values[1:]
-	answer, err := actions.Exchange(roundTrip, req, maxAnswer)
+	at, way := *base, "/"+a.Version+"/"+sender+"/messages"
+	if at.Path += way; at.RawPath != "" {
+		at.RawPath += way
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	headers := []string{"Bearer " + a.Token.Reveal(), "application/json"}
+	req := http.Request{ // which http.NewRequest would read the address for
+		Method: http.MethodPost, URL: &at, Host: at.Host, ContentLength: int64(len(body)), GetBody: open,
+		Header: http.Header{"Authorization": headers[:1:1], "Content-Type": headers[1:]},
+	}
+	req.Body, _ = open()
+	answer, err := actions.Exchange(ctx, p.roundTrip, &req, maxAnswer)
 	r := reply{Answer: answer}
 	if err == nil {
 		r.read()

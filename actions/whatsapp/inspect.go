@@ -117,7 +117,7 @@ func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value,
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := actions.Exchange(i.client.Do, req, maxAnswer)
+	answer, err := actions.Exchange(ctx, i.client.Do, req, maxAnswer)
 	if err != nil {
 		i.unreachable = true
 		cure := "check the network"

@@ -24,7 +24,7 @@ type MarkReadOutput struct {
 
 // MarkRead returns the action whatsapp.mark_read. Doing it twice is harmless.
 func MarkRead(o Options) actions.Action {
-	roundTrip := o.roundTrip()
+	p := poster{roundTrip: o.roundTrip()}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:       "whatsapp.mark_read",
@@ -54,7 +54,7 @@ func MarkRead(o Options) actions.Action {
 		if err != nil {
 			return out, err
 		}
-		r, err := account.post(ctx, roundTrip, from, body)
+		r, err := p.post(ctx, account, from, body)
 		out.StatusCode, out.Body = int64(r.Status), r.json
 		switch {
 		case err != nil:

@@ -65,7 +65,7 @@ type SendOutput struct {
 
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
-	s := sender{Options: o, roundTrip: o.roundTrip(), book: cmp.Or(o.Book, &AddressBook{})}
+	s := sender{Options: o, poster: &poster{roundTrip: o.roundTrip()}, book: cmp.Or(o.Book, &AddressBook{})}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:      "whatsapp.send_message",
@@ -87,8 +87,8 @@ func SendMessage(o Options) actions.Action {
 
 type sender struct {
 	Options
-	roundTrip func(*http.Request) (*http.Response, error)
-	book      *AddressBook
+	*poster
+	book *AddressBook
 }
 
 // send sends the message, unless it would repeat another, and tells what became of it.
@@ -145,7 +145,7 @@ func (s sender) attempt(ctx context.Context, account Account, from string, e env
 		out.Delivery = failed
 		return invalid("message: %v", err)
 	}
-	r, err := account.post(ctx, s.roundTrip, from, body)
+	r, err := s.post(ctx, account, from, body)
 	out.StatusCode, out.Body = int64(r.Status), r.json
 	if err == nil && r.Status/100 == 2 && r.messageID != "" {
 		out.Success, out.MessageID, out.WaID, out.MessageStatus = true, r.messageID, r.waID, r.status

@@ -148,7 +148,7 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 	}
 	req.Header.Set("Authorization", "Bearer "+p.account.Token.Reveal())
 	const most = 32 << 20 // pages of templates are longer than other answers
-	answer, err := actions.Exchange(p.client.Do, req, most)
+	answer, err := actions.Exchange(ctx, p.client.Do, req, most)
 	if err != nil {
 		return v, p.unreachable(err)
 	}

@@ -103,7 +103,7 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 		if signature != "" {
 			req.Header.Set(SignatureHeader, signature)
 		}
-		if a, err = actions.Exchange(k.client.Do, req, maxAnswer); err == nil {
+		if a, err = actions.Exchange(ctx, k.client.Do, req, maxAnswer); err == nil {
 			return a, true
 		}
 	}
