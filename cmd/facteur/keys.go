@@ -77,6 +77,13 @@ output; nobody can show it again.`,
 		Example: "  facteur keys create web-shop --scope run > web-shop.key\n  facteur keys create grafana --scope read --expires 90d",
 		Args:    exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
+			var end time.Time
+			if c.Flags().Changed("expires") {
+				if expires < time.Second {
+					return wrong("such as 12h or 90d", "--expires: the key would have ended already")
+				}
+				end = time.Now().Add(expires)
+			}
 			p, err := a.here()
 			if err != nil {
 				return err
@@ -89,13 +96,6 @@ output; nobody can show it again.`,
 				return err
 			}
 			a.tellFolder(p)
-			var end time.Time
-			if c.Flags().Changed("expires") {
-				if expires < time.Second {
-					return wrong("such as 12h or 90d", "--expires: the key would have ended already")
-				}
-				end = time.Now().Add(expires)
-			}
 			key, secret, err := keys.Create(args[0], server.Scope(scope), end)
 			if err != nil {
 				return wrong("", "%w", err)
