@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"facteur/actions/whatsapp"
 	"facteur/flow"
@@ -32,6 +33,8 @@ type project struct {
 	secrets string
 	// env is the environment that connections are read from; nil: the process's.
 	env func(string) (string, bool)
+	// others are the answers of otherConnections, by name.
+	others sync.Map
 }
 
 // parsed is a flow file after parsing.
@@ -290,12 +293,16 @@ func (p *project) otherConnections(name string) []string {
 	if _, ok := p.Connections[name]; ok {
 		return nil
 	}
-	v, err := vault.New(p.vaultConfig())
-	if err != nil {
-		return nil // the command that needs the vault says so
+	if known, asked := p.others.Load(name); asked {
+		return known.([]string)
 	}
-	defer v.Close()
-	return v.Others(name)
+	var known []string
+	if v, err := vault.New(p.vaultConfig()); err == nil { // else the command that needs the vault says so
+		known = v.Others(name)
+		_ = v.Close()
+	}
+	p.others.Store(name, known)
+	return known
 }
 
 // vault opens the project's vault for one command. Fixed connections stand for
