@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
@@ -120,7 +120,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 		return surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
 	}
 	address := "http://" + listener.Addr().String()
-	a.tellSimulator(p, o, address)
+	a.tellSimulator(p, o, f, address)
 	if !isLoopback(f.listen) {
 		fmt.Fprintf(a.stderr, "%s whoever reaches %s can see the messages, and send some: it asks for no password\n", a.paint("33", "warning:"), f.listen)
 	}
@@ -142,7 +142,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error
 }
 
 // tellSimulator says where the simulator is, and how flows come to it.
-func (a *app) tellSimulator(p *project, o simulator.Options, address string) {
+func (a *app) tellSimulator(p *project, o simulator.Options, f simulateFlags, address string) {
 	fmt.Fprintln(a.stdout, address)
 	fmt.Fprintf(a.stderr, "the phone is at %s/\n", address)
 	if n := len(o.Templates); n > 0 {
@@ -152,9 +152,18 @@ func (a *app) tellSimulator(p *project, o simulator.Options, address string) {
 	if name == "" {
 		name = "whatsapp_shop"
 	}
-	variable := "FACTEUR_CONNECTION_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
-	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s_BASE_URL=%s %s_TOKEN=any facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
-		variable, address, variable, projectName, name, address)
+	run := connectionVariable(name, "BASE_URL") + "=" + address + " " + connectionVariable(name, "TOKEN") + "=any"
+	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
+		run, projectName, name, address)
+	secret := "…" // the author's
+	if o.Scene.App.Secret == "" {
+		secret = simulator.DefaultAppSecret
+	}
+	fmt.Fprintf(a.stderr, "send a daemon's there, and hear of receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
+		run, connectionVariable(name, "APP_SECRET"), secret, connectionVariable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
+	if f.webhook == "" {
+		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", webhookPath(name))
+	}
 }
 
 // subscribe asks the webhook whether it is one, until it is.

@@ -45,6 +45,7 @@ func TestSimulate(t *testing.T) {
 	}()
 	address := log.wait(t, `(http://127\.0\.0\.1:\d+)\n`)
 	log.wait(t, `FACTEUR_CONNECTION_SHOP_BASE_URL=http`)
+	log.wait(t, `FACTEUR_CONNECTION_SHOP_APP_SECRET=… FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=hello facteur serve`)
 	log.wait(t, `webhooks go to`)
 
 	t.Setenv("FACTEUR_CONNECTION_SHOP_BASE_URL", address)
