@@ -14,7 +14,8 @@ import (
 // Backup copies all that was written so far to a new file, while writing goes on. It
 // returns once the copy would survive a crash. A file of that name is never overwritten.
 func (f *File) Backup(ctx context.Context, path string) error {
-	if err := f.settle(ctx); err != nil {
+	err := f.writer.do(ctx, write{}, true)
+	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // a failed disk can be read
 		return err
 	}
 	return f.reader.Backup(ctx, path)

@@ -22,7 +22,8 @@ type Reader struct {
 }
 
 // OpenReadOnly opens a file for reading, also while another process writes it. It does
-// not create a file. Errors are a *DiskError.
+// not create a file. What a process that died left beside the tables is brought into them
+// first, for which the file has to be writable. Errors are a *DiskError.
 func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -34,6 +35,17 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	r, err := openReader(path, kind)
 	if err != nil {
 		return nil, &DiskError{kind.Name, path, "open", err}
+	}
+	behind := false
+	err = r.Read(context.Background(), func(conn *sqlite.Conn) (err error) {
+		behind, err = kind.behind(conn)
+		return err
+	})
+	if err == nil && behind {
+		err = kind.recoverDead(path)
+	}
+	if err != nil {
+		return nil, &DiskError{kind.Name, path, "open", errors.Join(err, r.Close())}
 	}
 	return r, nil
 }

@@ -14,8 +14,10 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// patience is how long another process's lock on the file is waited for.
-const patience = 10 * time.Second
+const (
+	patience = 10 * time.Second      // how long another process's lock on the file is waited for
+	moment   = 20 * time.Millisecond // how long a lock that is held for a moment is waited for
+)
 
 // A Kind is what a file is for.
 type Kind struct {
@@ -30,6 +32,10 @@ type Kind struct {
 	// Shared tells that several processes may write the file at the same time. Otherwise
 	// the second one is refused with ErrInUse.
 	Shared bool
+	// Recover brings into the tables what a process that died left beside them; nil: none
+	// leaves anything. Behind is a query that tells whether something is there.
+	Recover func(*sqlite.Conn) error
+	Behind  string
 }
 
 // A File is a database that is written. One goroutine writes it, and writes that come while
@@ -65,7 +71,7 @@ func Open(path string, kind Kind) (*File, error) {
 }
 
 func (f *File) open(path string, kind Kind) (err error) {
-	wait := time.Duration(0)
+	wait := moment // for another that reads it, see recoverDead
 	if kind.Shared {
 		wait = patience // for another that opens it, too
 	}
@@ -109,24 +115,47 @@ func (f *File) Outside(ctx context.Context, apply func(*sqlite.Conn) error) erro
 	return f.writer.do(ctx, write{apply: apply, outside: true}, true)
 }
 
+// Before has commit called at the end of each transaction, and end at the end of the last
+// one. It is to be called before the first Write.
+func (f *File) Before(commit, end func(*sqlite.Conn) error) {
+	f.writer.last, f.writer.end = commit, end
+}
+
 // Read calls see on one state of the file, which has in it all that was written before.
 // It works also after the disk has failed, on what is there. What see returns is an error
 // of the file; what else it finds out it leaves in variables of its caller.
 func (f *File) Read(ctx context.Context, see func(*sqlite.Conn) error) error {
-	if err := f.settle(ctx); err != nil {
+	return f.ReadAfter(ctx, nil, see)
+}
+
+// ReadAfter is Read of what is in the file after a durable Write of first, nil for none.
+func (f *File) ReadAfter(ctx context.Context, first, see func(*sqlite.Conn) error) error {
+	err := f.writer.do(ctx, write{apply: first}, true)
+	if _, failed := errors.AsType[*DiskError](err); failed {
+		return f.readFailed(ctx, see)
+	}
+	if err != nil {
 		return err
 	}
 	return f.reader.Read(ctx, see)
 }
 
-// settle waits until all is in the file that was written before. It does not mind that the
-// disk has failed.
-func (f *File) settle(ctx context.Context) error {
-	err := f.writer.do(ctx, write{}, true)
-	if _, failed := errors.AsType[*DiskError](err); failed {
-		return nil
+// readFailed reads a file that cannot be written any more. What is beside its tables is
+// brought into them for this reading alone.
+func (f *File) readFailed(ctx context.Context, see func(*sqlite.Conn) error) error {
+	if f.writer.kind.Recover == nil {
+		return f.reader.Read(ctx, see)
 	}
-	return err
+	err := onceWritable(f.reader.path, func(conn *sqlite.Conn) error {
+		if err := f.writer.kind.Recover(conn); err != nil {
+			return err
+		}
+		return see(conn)
+	}, "PRAGMA cache_spill = OFF", "BEGIN IMMEDIATE")
+	if err != nil {
+		return &DiskError{f.reader.name, f.reader.path, "read", err}
+	}
+	return nil
 }
 
 // Healthy returns why nothing more can be written, nil while it can.

@@ -45,6 +45,9 @@ type writer struct {
 	queue  chan write
 	dones  sync.Pool // of chan error, used by all
 
+	last func(*sqlite.Conn) error // is called before each commit; nil: nothing is
+	end  func(*sqlite.Conn) error // is written at the end; nil: nothing is
+
 	begin, commit, rollback *sqlite.Stmt
 
 	open    bool // a transaction
@@ -103,6 +106,9 @@ func (w *writer) prepare() error {
 	if err := w.kind.migrate(w.conn); err != nil {
 		return err
 	}
+	if err := w.kind.recover(w.conn); err != nil {
+		return err
+	}
 	for _, s := range []struct {
 		stmt **sqlite.Stmt
 		sql  string
@@ -159,6 +165,7 @@ func (w *writer) enqueue(ctx context.Context, op write) error {
 func (w *writer) stop() error {
 	w.mu.Lock()
 	w.closed = true
+	w.queue <- write{apply: w.end}
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.stopped
@@ -240,7 +247,14 @@ func (w *writer) apply(op write) error {
 // finish commits the transaction, if there is one, and answers those who wait.
 func (w *writer) finish() {
 	if w.open {
-		if err := exec(w.commit); err != nil {
+		var err error
+		if w.last != nil {
+			err = w.last(w.conn)
+		}
+		if err == nil {
+			err = exec(w.commit)
+		}
+		if err != nil {
 			w.fail(err)
 		}
 		w.open, w.written = false, 0

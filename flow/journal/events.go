@@ -63,3 +63,13 @@ func (s *store) deliver(conn *sqlite.Conn, e Event) (fresh bool, err error) {
 	}
 	return true, nil
 }
+
+// claim notes that events were consumed.
+func claim(conn *sqlite.Conn, events []string) error {
+	for _, id := range events {
+		if err := sqlitefile.Query(conn, "UPDATE events SET claimed = 1 WHERE id = ?", nil, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

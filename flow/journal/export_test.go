@@ -20,7 +20,7 @@ func Queries() []string {
 	return []string{
 		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectOldRuns, selectOldEvents,
 		listAll, listUnknown, listEnded, listOpen, listBlock, listRecipient,
-		newStore().insertRun.sql, newStore().wakeRun.sql,
+		selectNext, newStore().wakeRun.sql,
 	}
 }
 
@@ -41,6 +41,11 @@ func (j *SQLite) Hold() (release func()) {
 	})
 	<-started
 	return func() { close(ended) }
+}
+
+// Fold brings to the tables what has ended.
+func (j *SQLite) Fold() error {
+	return j.file.Write(context.Background(), true, 0, func(conn *sqlite.Conn) error { return j.store.fold(conn, false) })
 }
 
 // Exec runs a statement on the writer's connection, outside a transaction, and returns

@@ -2,8 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 
 	"zombiezen.com/go/sqlite"
 
@@ -11,7 +9,7 @@ import (
 )
 
 // appendText adds a text to a stored form, after its length.
-func appendText[T string | json.RawMessage](b []byte, text T) []byte {
+func appendText[T ~string | ~[]byte](b []byte, text T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(text)))
 	return append(b, text...)
 }
@@ -42,18 +40,9 @@ func encodeRecords(b []byte, records []Record) []byte {
 	return b
 }
 
-// recordsSize returns how many bytes encodeRecords adds, at most.
-func recordsSize(records []Record) int {
-	n := 0
-	for _, r := range records {
-		n += 3*binary.MaxVarintLen64 + len(r.Kind) + len(r.Body)
-	}
-	return n
-}
-
-// recordsOf reads what encodeRecords wrote.
-func recordsOf(row *sqlite.Stmt, col int) (records []Record, err error) {
-	d := decoder{rest: sqlitefile.Blob(row, col)}
+// decodeRecords reads what encodeRecords wrote. They share the memory of b.
+func decodeRecords(b []byte) (records []Record, err error) {
+	d := decoder{rest: b}
 	for len(d.rest) > 0 {
 		r := Record{At: instant(d.signed()), Kind: string(d.bytes())}
 		if body := d.bytes(); len(body) > 0 {
@@ -66,8 +55,6 @@ func recordsOf(row *sqlite.Stmt, col int) (records []Record, err error) {
 	}
 	return records, nil
 }
-
-var errForm = errors.New("it holds something in a form that this facteur does not know")
 
 // A decoder reads what is left of a stored form. Behind its end are zeros. After something
 // that cannot be it is bad, and at its end.

@@ -5,6 +5,9 @@
 // Memory keeps it in this process, for tests and for runs that need no record; OpenSQLite
 // keeps it in a file, which OpenReadOnly reads while another process writes it.
 // journaltest.Exercise is what all journals must do.
+//
+// In a file, a change goes through a queue to the log, which makes it durable together with
+// all that wait beside it, and later, with many more, to the tables: see log.go.
 package journal
 
 import (

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write the journal of the newest schema to testdata, if there is none")
 
 // schemas are those that were ever released, and what the journal in testdata holds.
-var schemas = []func(t *testing.T, j journal.Journal){writeSchema1, writeSchema2}
+var schemas = []func(t *testing.T, j journal.Journal){writeSchema1, writeSchema2, writeSchema3}
 
 // TestOldJournals opens a journal of each schema that was ever released.
 func TestOldJournals(t *testing.T) {
@@ -29,10 +29,13 @@ func TestOldJournals(t *testing.T) {
 		name := fmt.Sprintf("schema%d.db", i+1)
 		file := filepath.Join("testdata", name)
 		if _, err := os.Stat(file); *update && err != nil && i+1 == journal.Schema() {
-			j := openSQLite(t, file)
+			path := filepath.Join(t.TempDir(), "journal.db")
+			j := openSQLite(t, path)
+			r, err := journal.OpenReadOnly(path)
+			require.NoError(t, err)
 			write(t, j)
-			require.NoError(t, j.Close())
-			require.NoError(t, os.Remove(file+"-lock"))
+			require.NoError(t, r.Backup(t.Context(), file), "as a process leaves it that dies now")
+			require.NoError(t, r.Close())
 		}
 		t.Run(name, func(t *testing.T) {
 			content, err := os.ReadFile(file)
@@ -174,4 +177,23 @@ func writeSchema2(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Took: []string{"claimed"}}))
 	require.NoError(t, j.Done(ctx, "done"))
 	require.NoError(t, j.Note(ctx, "hold", "shop", json.RawMessage(`{"reason":"token refused"}`)))
+}
+
+// writeSchema3 leaves most of it in the log.
+func writeSchema3(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	writeSchema2(t, j)
+	_, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err, "which brings what is in the log to the tables")
+	ended := journaltest.Record(9).At
+	run := journaltest.Run("logged")
+	run.By, run.Lock, run.Inputs = "api", "lock", []byte{1, 2, 3}
+	require.NoError(t, j.Create(ctx, run, journal.Change{Records: journaltest.Records(0).Records, Recipients: []string{"anna"}}))
+	require.NoError(t, j.Write(ctx, "logged", false, journal.Change{Records: journaltest.Records(1).Records, Unknown: []string{"a", "b"}, Took: []string{"open"}}))
+	require.NoError(t, j.Write(ctx, "logged", true, journal.Change{Records: journaltest.Records(2).Records, Settled: []string{"a"}, Status: "failed", Ended: ended}))
+	waits := journaltest.Waits("ben")
+	require.NoError(t, j.Create(ctx, journaltest.Run("waits"), journal.Change{Status: "waiting", Waits: &waits}))
+	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Records: journaltest.Records(1).Records, Settled: []string{"f1.receipts.1"}, Status: "succeeded", Ended: ended}))
+	require.NoError(t, j.Write(ctx, "done", true, journal.Change{Status: "waiting", Waits: &waits}))
+	require.NoError(t, j.Write(ctx, "waiting", true, journal.Change{Waits: &journal.Waits{Keys: []string{"k"}}}))
 }

@@ -73,7 +73,7 @@ func (j *SQLite) forgetAll(ctx context.Context, all []old, prune func(*sqlite.Co
 func (j *SQLite) oldRuns(ctx context.Context, before time.Time, most int) (runs []old, err error) {
 	j.sweeping.Lock()
 	defer j.sweeping.Unlock()
-	err = j.file.Read(ctx, func(conn *sqlite.Conn) error {
+	err = j.reads.file(ctx, func(conn *sqlite.Conn) error {
 		last := int64(0)
 		err := sqlitefile.Query(conn, "SELECT max(seq) FROM runs", func(row *sqlite.Stmt) { last = row.ColumnInt64(0) })
 		if err != nil {
@@ -113,6 +113,9 @@ func (j *SQLite) oldEvents(ctx context.Context, before time.Time, most int) (eve
 // pruneRuns forgets those of the runs that are still as old as that, and what nothing else
 // needs then. It tells how many they were.
 func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n int, err error) {
+	if err := s.foldAll(conn); err != nil {
+		return 0, err
+	}
 	plans, blocks := map[int64]bool{}, map[int64]bool{}
 	if len(s.pruned) > maxPruned {
 		clear(s.pruned)

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -18,14 +20,36 @@ type Reader struct {
 	file *sqlitefile.Reader
 }
 
-// OpenReadOnly opens the journal in a file for reading, also while another process
-// writes it. It does not create a file. Errors are a *DiskError.
+// OpenReadOnly opens the journal in a file for reading, also while another process writes
+// it. What was durable before it was opened is seen, what is written from then on within a
+// second. If the other process has died, what it left in the log is brought into the tables
+// first, for which the file has to be writable. It does not create a file. Errors are a
+// *DiskError.
 func OpenReadOnly(path string) (*Reader, error) {
 	file, err := sqlitefile.OpenReadOnly(path, kind())
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{reads{file.Read}, file}, nil
+	r := &Reader{reads{file.Read}, file}
+	if err := r.wait(context.Background()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return r, nil
+}
+
+// wait waits until what is in the log now is in the tables. A process that is not able to
+// bring it there is not waited for longer than one that is.
+func (r *Reader) wait(ctx context.Context) error {
+	last, left := int64(0), false
+	err := r.file.Read(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT max(seq), count(*) FROM log", func(row *sqlite.Stmt) { last, left = row.ColumnInt64(0), row.ColumnInt(1) > 0 })
+	})
+	for end := time.Now().Add(3 * foldAfter); err == nil && left && time.Now().Before(end); time.Sleep(foldAfter / 20) {
+		err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
+			return sqlitefile.Query(conn, "SELECT EXISTS (SELECT 1 FROM log WHERE seq <= ?)", func(row *sqlite.Stmt) { left = row.ColumnBool(0) }, last)
+		})
+	}
+	return err
 }
 
 // Backup is as in SQLite.
@@ -50,7 +74,7 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 			return err
 		}
 		var bad error
-		err := sqlitefile.Query(conn, "SELECT first FROM runs WHERE seq = ?", func(row *sqlite.Stmt) { records, bad = recordsOf(row, 0) }, head.Seq)
+		err := sqlitefile.Query(conn, "SELECT first FROM runs WHERE seq = ?", func(row *sqlite.Stmt) { records, bad = decodeRecords(sqlitefile.Blob(row, 0)) }, head.Seq)
 		if err != nil || bad != nil {
 			return cmp.Or(err, bad)
 		}
@@ -110,12 +134,19 @@ func (r reads) Notes(ctx context.Context, kind string) (map[string]json.RawMessa
 
 // number returns the number of a run.
 func (r reads) number(ctx context.Context, run string) (seq int64, err error) {
-	err = r.file(ctx, func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, "SELECT seq FROM runs WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, run)
+	err = r.file(ctx, func(conn *sqlite.Conn) (err error) {
+		seq, err = numberOf(conn, run)
+		return err
 	})
 	if err == nil && seq == 0 {
 		err = &NotFoundError{run}
 	}
+	return seq, err
+}
+
+// numberOf returns the number of a run in the tables, 0 if it is not there.
+func numberOf(conn *sqlite.Conn, run string) (seq int64, err error) {
+	err = sqlitefile.Query(conn, "SELECT seq FROM runs WHERE id = ?", func(row *sqlite.Stmt) { seq = row.ColumnInt64(0) }, run)
 	return seq, err
 }
 

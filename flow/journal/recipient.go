@@ -18,17 +18,6 @@ const (
 	listRecipient = "SELECT key FROM recipients WHERE key >= ? AND key < ? AND hash = ? ORDER BY key DESC"
 )
 
-func (s *store) recipient(conn *sqlite.Conn, seq int64, recipient string) error {
-	q, err := s.insertRecipient.on(conn)
-	if err != nil {
-		return err
-	}
-	sum := hash(recipient)
-	q.BindInt64(1, recipientKey(seq, sum))
-	q.BindInt64(2, sum)
-	return exec(q)
-}
-
 // recipientKey is where it is noted that a run wrote to the recipient of a hash: by block of
 // runs, so that what is noted at a time lies together, then by some bits of the hash, then
 // by run.

@@ -14,7 +14,9 @@ func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "journal",
 		ID:         0x46435452, // "FCTR"
-		Migrations: []string{schema1, schema2},
+		Migrations: []string{schema1, schema2, schema3},
+		Recover:    recoverLog,
+		Behind:     "SELECT EXISTS (SELECT 1 FROM log)",
 	}
 }
 
@@ -39,6 +41,14 @@ func instant(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
+}
+
+// end is how the time is stored at which a run ended.
+func end(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixNano()
 }
 
 func timeOf(row *sqlite.Stmt, col int) time.Time { return instant(row.ColumnInt64(col)) }
@@ -186,4 +196,12 @@ DROP TABLE moved;
 DROP TABLE runs1;
 DROP TABLE sources1;
 DROP TABLE plans1;
+`
+
+// What was written of runs goes to the log first: see log.go.
+const schema3 = `
+CREATE TABLE log (
+	seq     INTEGER PRIMARY KEY,
+	changes BLOB NOT NULL -- entries
+);
 `

@@ -3,7 +3,9 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -11,7 +13,7 @@ import (
 )
 
 const (
-	maxRows  = 1 << 14 // runs of which the numbers are remembered
+	maxYoung = 1 << 13 // runs of which the numbers are remembered, and as many older ones
 	maxWoken = 1 << 8  // runs that one write wakes: others do not wait long for it
 	overhead = 64      // bytes that a row costs beside what is in it
 )
@@ -29,9 +31,10 @@ type SQLite struct {
 	reads
 	file  *sqlitefile.File
 	store *store // for writes alone
+	late  *time.Timer
 
-	mu   sync.Mutex
-	rows map[string]int64 // the numbers of runs that were written lately
+	mu          sync.Mutex
+	young, aged map[string]int64 // the numbers of runs that were written lately
 
 	sweeping sync.Mutex
 	swept    int64 // the run that Prune came to
@@ -45,19 +48,34 @@ func OpenSQLite(path string) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &SQLite{reads: reads{file.Read}, file: file, store: newStore(), rows: map[string]int64{}}
+	j := &SQLite{file: file, store: newStore(), young: map[string]int64{}}
+	j.reads = j.after(j.store.foldAll)
 	if err := file.Peek(context.Background(), j.store.load); err != nil {
 		file.Close()
 		return nil, err
 	}
+	j.late = time.AfterFunc(foldAfter, func() { _ = j.file.Write(context.Background(), false, 0, j.store.foldLate) })
+	j.late.Stop()
+	j.store.later = func() { j.late.Reset(foldAfter) }
+	file.Before(j.store.commit, j.store.foldAll)
 	return j, nil
+}
+
+// after reads what is in the tables after a fold.
+func (j *SQLite) after(fold func(*sqlite.Conn) error) reads {
+	return reads{func(ctx context.Context, see func(*sqlite.Conn) error) error { return j.file.ReadAfter(ctx, fold, see) }}
 }
 
 // Create implements Journal.
 func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
+	if c.Status == "" {
+		c.Status, c.Ended = run.Status, run.Ended
+	}
+	size := c.size() + overhead + len(run.ID) + len(run.By) + len(run.Lock) + len(run.Inputs)
+	body := c.encode(run.encode(make([]byte, 0, size)))
 	var seq int64
-	err := j.file.Write(ctx, true, c.size(), func(conn *sqlite.Conn) (err error) {
-		seq, err = j.store.create(conn, run, c)
+	err := j.file.Write(ctx, true, len(body), func(conn *sqlite.Conn) (err error) {
+		seq, err = j.store.create(conn, run, c.Took, body)
 		return err
 	})
 	switch {
@@ -76,9 +94,10 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	if err != nil {
 		return err
 	}
+	body := c.encode(make([]byte, 0, c.size()))
 	pruned := false
-	err = j.file.Write(ctx, durable, c.size(), func(conn *sqlite.Conn) error {
-		found, err := j.store.write(conn, seq, c)
+	err = j.file.Write(ctx, durable, len(body), func(conn *sqlite.Conn) error {
+		found, err := j.store.write(conn, run, seq, c.Took, body)
 		if durable {
 			pruned = !found
 		}
@@ -87,19 +106,29 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	if err == nil && pruned {
 		err = &NotFoundError{run}
 	}
-	if err == nil && !c.Ended.IsZero() {
-		j.forget(run)
-	}
 	return err
 }
 
 // Load implements Journal.
 func (j *SQLite) Load(ctx context.Context, run string) (Run, []Record, error) {
-	head, records, err := j.reads.Load(ctx, run)
+	head, records, err := j.after(func(conn *sqlite.Conn) error { return j.store.foldRun(conn, run) }).Load(ctx, run)
 	if err == nil && head.Ended.IsZero() {
 		j.remember(run, head.Seq) // who loads it goes on with it
 	}
 	return head, records, err
+}
+
+// Events implements Journal.
+func (j *SQLite) Events(ctx context.Context, name, subject, connection string, since time.Time) ([]Event, error) {
+	return j.after(nil).Events(ctx, name, subject, connection, since)
+}
+
+// Open implements Journal.
+func (j *SQLite) Open(ctx context.Context) ([]Event, error) { return j.after(nil).Open(ctx) }
+
+// Notes implements Journal.
+func (j *SQLite) Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
+	return j.after(nil).Notes(ctx, kind)
 }
 
 // Deliver implements Journal.
@@ -147,7 +176,13 @@ func (j *SQLite) Note(ctx context.Context, kind, name string, body json.RawMessa
 // Backup copies all that was written so far to a new file, while writing goes on. It
 // returns once the copy would survive a crash. There must be no file of that name: it is
 // never overwritten. The copy can be opened as a journal.
-func (j *SQLite) Backup(ctx context.Context, path string) error { return j.file.Backup(ctx, path) }
+func (j *SQLite) Backup(ctx context.Context, path string) error {
+	err := j.file.Write(ctx, true, 0, j.store.foldAll)
+	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // its log is in the copy, too
+		return err
+	}
+	return j.file.Backup(ctx, path)
+}
 
 // Synchronous tells how much SQLite does so that what is written survives a crash: its
 // PRAGMA synchronous, of the connection that writes. 2 is FULL: each commit is synced.
@@ -159,48 +194,64 @@ func (j *SQLite) Synchronous(ctx context.Context) (level int, err error) {
 }
 
 // Close implements Journal.
-func (j *SQLite) Close() error { return j.file.Close() }
+func (j *SQLite) Close() error {
+	j.late.Stop()
+	return j.file.Close()
+}
 
-// row returns the number of a run. Create is durable, so that it is in the file.
+// row returns the number of a run, be it in the tables or in the log.
 func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
-	j.mu.Lock()
-	seq, ok := j.rows[run]
-	j.mu.Unlock()
-	if ok {
+	if seq, ok := j.remembered(run); ok {
 		return seq, nil
 	}
 	seq, err := reads{j.file.Peek}.number(ctx, run)
+	if _, missing := errors.AsType[*NotFoundError](err); missing { // from the tables
+		err = j.file.WriteSoon(ctx, 0, func(conn *sqlite.Conn) (err error) {
+			seq, err = j.store.number(conn, run)
+			return err
+		})
+		if err == nil && seq == 0 {
+			err = &NotFoundError{run}
+		}
+	}
 	if err == nil {
 		j.remember(run, seq)
 	}
 	return seq, err
 }
 
+func (j *SQLite) remembered(run string) (seq int64, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if seq, ok = j.young[run]; !ok {
+		seq, ok = j.aged[run]
+	}
+	return seq, ok
+}
+
 func (j *SQLite) remember(run string, seq int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.rows) >= maxRows {
-		for other := range j.rows { // any one
-			delete(j.rows, other)
-			break
-		}
+	if len(j.young) >= maxYoung {
+		j.young, j.aged = map[string]int64{}, j.young
 	}
-	j.rows[run] = seq
+	j.young[run] = seq
 }
 
 func (j *SQLite) forget(run string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.rows, run)
+	delete(j.young, run)
+	delete(j.aged, run)
 }
 
-// size estimates how many bytes a change adds to a transaction.
+// size estimates how many bytes the stored form of a change has.
 func (c Change) size() int {
 	n := overhead
 	for _, r := range c.Records {
 		n += overhead + len(r.Body)
 	}
-	n += overhead * (len(c.Unknown) + len(c.Settled) + len(c.Took) + len(c.Recipients))
+	n += overhead * (len(c.Unknown) + len(c.Settled) + len(c.Recipients))
 	if c.Waits != nil {
 		n += overhead*(len(c.Waits.Subscriptions)+len(c.Waits.Keys)) + len(c.Waits.Note)
 	}

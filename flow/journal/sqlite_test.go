@@ -207,6 +207,8 @@ func TestReader(t *testing.T) {
 	require.ErrorAs(t, err, &missing)
 
 	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
+	_, _, err = j.Load(ctx, "a")
+	require.NoError(t, err)
 	head, records, err := r.Load(ctx, "a")
 	require.NoError(t, err)
 	journaltest.SameRun(t, journaltest.Run("a"), head)

@@ -21,11 +21,23 @@ type store struct {
 	plans    map[string]stored
 	statuses map[string]int64
 	pruned   map[int64]bool // runs, lately
-	room     []byte         // to build something in
+	gap      gap
+	room     []byte // to build something in
 
-	insertRun, insertOpen, insertRecord, insertRecipient statement
-	endRun, updateStatus, updateWaits, updateBoth        statement
-	deleteOpen, wakeRun                                  statement
+	drafts  map[int64]*draft
+	ids     map[string]*draft // those of which the id is known
+	order   []*draft          // in which they were begun
+	size    int               // of them, in bytes, more or less
+	row     int64             // the last one of the log
+	logged  bool              // that is not empty
+	batch   []entry           // not in the log yet
+	later   func()            // has foldLate called, later; nil: nobody does
+	awaited bool              // it will be
+
+	runs, recipients                  bulk
+	openRun, insertRecord, insertLog  statement
+	endRun, updateStatus, updateWaits statement
+	updateBoth, deleteOpen, wakeRun   statement
 }
 
 func newStore() *store {
@@ -33,18 +45,22 @@ func newStore() *store {
 		plans:    map[string]stored{},
 		statuses: map[string]int64{},
 		pruned:   map[int64]bool{},
+		drafts:   map[int64]*draft{},
+		ids:      map[string]*draft{},
 
-		insertRun: statement{sql: `INSERT INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`},
-		insertOpen:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
-		insertRecord:    statement{sql: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
-		insertRecipient: statement{sql: "INSERT OR IGNORE INTO recipients (key, hash) VALUES (?, ?)"},
-		endRun:          statement{sql: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
-		deleteOpen:      statement{sql: "DELETE FROM open WHERE run = ?"},
-		updateStatus:    statement{sql: "UPDATE open SET status = ? WHERE run = ?"},
-		updateWaits:     statement{sql: "UPDATE open SET waits = ? WHERE run = ?"},
-		updateBoth:      statement{sql: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
-		wakeRun:         statement{sql: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
+		// No row is there already. OR FAIL spares SQLite a copy of each page, for the case
+		// that one is.
+		runs:         newBulk("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", 12),
+		recipients:   newBulk("INSERT OR IGNORE INTO recipients (key, hash)", 2),
+		openRun:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
+		insertRecord: statement{sql: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
+		insertLog:    statement{sql: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
+		endRun:       statement{sql: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
+		deleteOpen:   statement{sql: "DELETE FROM open WHERE run = ?"},
+		updateStatus: statement{sql: "UPDATE open SET status = ? WHERE run = ?"},
+		updateWaits:  statement{sql: "UPDATE open SET waits = ? WHERE run = ?"},
+		updateBoth:   statement{sql: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
+		wakeRun:      statement{sql: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
 	}
 }
 
@@ -73,115 +89,78 @@ func (s *store) load(conn *sqlite.Conn) error {
 	})
 }
 
-// create returns the run's number, 0 if there is a run of that id.
-func (s *store) create(conn *sqlite.Conn, run Run, c Change) (int64, error) {
-	if c.Status != "" {
-		run.Status, run.Ended = c.Status, c.Ended
+// create takes a new run, and returns its number, 0 if there is a run of that id.
+func (s *store) create(conn *sqlite.Conn, run Run, took []string, body []byte) (int64, error) {
+	if exists, err := s.exists(conn, run.ID); err != nil || exists {
+		return 0, err
 	}
 	plan, err := s.plan(conn, run)
+	seq := s.last + 1
+	if err == nil {
+		err = s.stretch(conn, seq, run.Started)
+	}
+	if err == nil {
+		err = claim(conn, took)
+	}
 	if err != nil {
 		return 0, err
 	}
-	status, err := s.status(conn, run.Status)
-	if err != nil {
-		return 0, err
-	}
-	q, err := s.insertRun.on(conn)
-	if err != nil {
-		return 0, err
-	}
-	seq, ended := s.last+1, int64(never)
-	if !run.Ended.IsZero() {
-		ended = stamp(run.Ended)
-	}
-	q.BindInt64(1, seq)
-	q.BindText(2, run.ID)
-	q.BindInt64(3, plan)
-	q.BindInt64(4, int64(run.Version))
-	q.BindInt64(5, status)
-	q.BindInt64(6, stamp(run.Started))
-	q.BindInt64(7, ended)
-	q.BindText(8, run.By)
-	q.BindText(9, run.Lock)
-	q.BindBytes(10, run.Inputs)
-	if size := recordsSize(c.Records); size <= maxFirst {
-		s.room = encodeRecords(s.room[:0], c.Records)
-		q.BindBytes(11, s.room)
-		c.Records = nil
-	} else {
-		q.BindBytes(11, nil)
-	}
-	if err := exec(q); err != nil {
-		return 0, err
-	}
-	if conn.Changes() == 0 {
-		return 0, nil
-	}
-	s.last = seq
-	if err := s.stretch(conn, seq, run.Started); err != nil {
-		return 0, err
-	}
-	if ended == never {
-		q, err := s.insertOpen.on(conn)
-		if err != nil {
-			return 0, err
-		}
-		q.BindInt64(1, seq)
-		q.BindInt64(2, plan)
-		q.BindInt64(3, status)
-		bindWaits(q, 4, cmp.Or(c.Waits, &Waits{}))
-		if err := exec(q); err != nil {
-			return 0, err
-		}
-	}
-	return seq, s.add(conn, seq, c)
+	return seq, s.take(conn, run.ID, entry{creation, seq, plan, body})
 }
 
-// write stores a change of a run that was created, and tells whether it is still there.
-func (s *store) write(conn *sqlite.Conn, seq int64, c Change) (found bool, err error) {
+// number returns the number of a run, 0 if there is none of that id.
+func (s *store) number(conn *sqlite.Conn, run string) (int64, error) {
+	if d := s.ids[run]; d != nil {
+		return d.seq, nil
+	}
+	return numberOf(conn, run)
+}
+
+// write takes a change of a run, and tells whether that is still there.
+func (s *store) write(conn *sqlite.Conn, run string, seq int64, took []string, body []byte) (found bool, err error) {
 	if s.pruned[seq] {
 		return false, nil
 	}
-	if err := s.add(conn, seq, c); err != nil {
+	if err := claim(conn, took); err != nil {
 		return true, err
 	}
-	switch {
-	case c.Status == "" && c.Waits == nil:
-		return true, nil
-	case c.Status == "":
-		return true, s.wait(conn, seq, c.Waits)
-	}
-	status, err := s.status(conn, c.Status)
-	switch {
-	case err != nil:
-		return true, err
-	case c.Ended.IsZero():
-		return true, s.open(conn, seq, status, c.Waits)
-	}
-	return true, s.end(conn, seq, status, c.Ended)
+	return true, s.take(conn, run, entry{kind: change, seq: seq, body: body})
 }
 
-// add stores what of a change is added to a run.
-func (s *store) add(conn *sqlite.Conn, seq int64, c Change) error {
-	if len(c.Records) > 0 {
-		if err := s.record(conn, seq, c.Records); err != nil {
+// updateRun brings a draft of a run into the tables that is there already.
+func (s *store) updateRun(conn *sqlite.Conn, d *draft) error {
+	if d.early != nil {
+		if err := s.wait(conn, d.seq, *d.early); err != nil {
 			return err
 		}
 	}
-	for _, recipient := range c.Recipients {
-		if err := s.recipient(conn, seq, recipient); err != nil {
+	var err error
+	switch {
+	case d.status == 0:
+	case d.ended == never:
+		err = s.open(conn, d.seq, d.status, d.waits)
+	default:
+		err = s.end(conn, d.seq, d.status, d.ended)
+	}
+	if err != nil {
+		return err
+	}
+	return s.add(conn, d)
+}
+
+// add stores what of a draft is added to a run that is in the tables.
+func (s *store) add(conn *sqlite.Conn, d *draft) error {
+	for _, b := range d.records {
+		records, err := decodeRecords(b)
+		if err == nil {
+			err = s.record(conn, d.seq, records)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if len(c.Unknown)+len(c.Settled) > 0 {
-		if err := count(conn, seq, c.Unknown, c.Settled); err != nil {
-			return err
-		}
-	}
-	for _, id := range c.Took {
-		if err := sqlitefile.Query(conn, "UPDATE events SET claimed = 1 WHERE id = ?", nil, id); err != nil {
-			return err
-		}
+	if len(d.doubts) > 0 {
+		return count(conn, d.seq, d.doubts)
 	}
 	return nil
 }
@@ -204,35 +183,48 @@ func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
 }
 
 // count adds and removes calls whose outcome nobody knows.
-func count(conn *sqlite.Conn, seq int64, unknown, settled []string) error {
-	for _, key := range unknown {
-		if err := sqlitefile.Query(conn, "INSERT INTO unknowns (run, key) VALUES (?, ?) ON CONFLICT DO NOTHING", nil, seq, key); err != nil {
-			return err
+func count(conn *sqlite.Conn, seq int64, doubts []doubt) error {
+	for _, d := range doubts {
+		statement := "INSERT INTO unknowns (run, key) VALUES (?, ?) ON CONFLICT DO NOTHING"
+		if d.settled {
+			statement = "DELETE FROM unknowns WHERE run = ? AND key = ?"
 		}
-	}
-	for _, key := range settled {
-		if err := sqlitefile.Query(conn, "DELETE FROM unknowns WHERE run = ? AND key = ?", nil, seq, key); err != nil {
+		if err := sqlitefile.Query(conn, statement, nil, seq, d.key); err != nil {
 			return err
 		}
 	}
 	return sqlitefile.Query(conn, "UPDATE runs SET unknown = (SELECT count(*) FROM unknowns WHERE run = ?1) WHERE seq = ?1", nil, seq)
 }
 
+// insertOpen stores that a new run has not ended.
+func (s *store) insertOpen(conn *sqlite.Conn, d *draft) error {
+	q, err := s.openRun.on(conn)
+	if err != nil {
+		return err
+	}
+	q.BindInt64(1, d.seq)
+	q.BindInt64(2, d.plan)
+	q.BindInt64(3, d.status)
+	bindWaits(q, 4, d.waits)
+	return exec(q)
+}
+
 // wait stores what a run waits for, unless it has ended.
-func (s *store) wait(conn *sqlite.Conn, seq int64, w *Waits) error {
+func (s *store) wait(conn *sqlite.Conn, seq int64, waits []byte) error {
 	q, err := s.updateWaits.on(conn)
 	if err != nil {
 		return err
 	}
-	bindWaits(q, 1, w)
+	bindWaits(q, 1, &waits)
 	q.BindInt64(2, seq)
 	return exec(q)
 }
 
-// open stores a status of a run that has not ended, or not any more.
-func (s *store) open(conn *sqlite.Conn, seq, status int64, w *Waits) error {
+// open stores a status of a run that has not ended, or not any more, and what it waits for
+// unless that is nil.
+func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error {
 	update := &s.updateBoth
-	if w == nil {
+	if waits == nil {
 		update = &s.updateStatus
 	}
 	q, err := update.on(conn)
@@ -240,10 +232,10 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, w *Waits) error {
 		return err
 	}
 	q.BindInt64(1, status)
-	if w == nil {
+	if waits == nil {
 		q.BindInt64(2, seq)
 	} else {
-		bindWaits(q, 2, w)
+		bindWaits(q, 2, waits)
 		q.BindInt64(3, seq)
 	}
 	if err := exec(q); err != nil || conn.Changes() > 0 {
@@ -253,16 +245,16 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, w *Waits) error {
 		return err
 	}
 	return sqlitefile.Query(conn, "INSERT INTO open (run, plan, status, waits) SELECT seq, plan, ?, ? FROM runs WHERE seq = ?", nil,
-		status, cmp.Or(w, &Waits{}).encode(), seq)
+		status, *cmp.Or(waits, new([]byte)), seq)
 }
 
-func (s *store) end(conn *sqlite.Conn, seq, status int64, at time.Time) error {
+func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
 	q, err := s.endRun.on(conn)
 	if err != nil {
 		return err
 	}
 	q.BindInt64(1, status)
-	q.BindInt64(2, stamp(at))
+	q.BindInt64(2, at)
 	q.BindInt64(3, seq)
 	if err := exec(q); err != nil {
 		return err
@@ -288,6 +280,9 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 		return err
 	}
 	for _, id := range runs {
+		if err := s.foldRun(conn, id); err != nil {
+			return err
+		}
 		q.BindInt64(1, status)
 		q.BindText(2, id)
 		if err := exec(q); err != nil {
@@ -319,9 +314,10 @@ func (s *store) stretch(conn *sqlite.Conn, seq int64, started time.Time) error {
 	return sqlitefile.Query(conn, "INSERT INTO stretches (run, minute) VALUES (?, ?)", nil, seq, minute)
 }
 
-func bindWaits(q *sqlite.Stmt, param int, w *Waits) {
-	if b := w.encode(); b != nil {
-		q.BindBytes(param, b)
+// bindWaits binds an encoded Waits, null for nothing.
+func bindWaits(q *sqlite.Stmt, param int, waits *[]byte) {
+	if waits != nil && len(*waits) > 0 {
+		q.BindBytes(param, *waits)
 		return
 	}
 	q.BindNull(param)

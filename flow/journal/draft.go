@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// The stored form of a Change: what it says of its run, field by field, texts and lists
+// after their length, the records at the end. Recipients are hashed: see recipientKey. A
+// form never changes; another one gets entries of its own, see log.go.
+
+func (c Change) encode(b []byte) []byte {
+	b = appendText(b, c.Status)
+	b = binary.AppendVarint(b, end(c.Ended))
+	if c.Waits == nil {
+		b = append(b, 0)
+	} else {
+		b = appendText(append(b, 1), c.Waits.encode())
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.Recipients)))
+	for _, recipient := range c.Recipients {
+		b = binary.AppendVarint(b, hash(recipient))
+	}
+	for _, keys := range [...][]string{c.Unknown, c.Settled} {
+		b = binary.AppendUvarint(b, uint64(len(keys)))
+		for _, key := range keys {
+			b = appendText(b, key)
+		}
+	}
+	return encodeRecords(b, c.Records)
+}
+
+// encode adds the head of a run to a stored form, but for what its first change says.
+func (run Run) encode(b []byte) []byte {
+	b = appendText(b, run.ID)
+	b = binary.AppendVarint(b, int64(run.Version))
+	b = binary.AppendVarint(b, stamp(run.Started))
+	b = appendText(b, run.By)
+	b = appendText(b, run.Lock)
+	return appendText(b, run.Inputs)
+}
+
+// A draft is what the tables do not have of a run yet: all that was written of it since
+// the last fold, as one.
+type draft struct {
+	seq     int64
+	row     int64 // of the log, the first one that is about it
+	created bool  // its head is not in the tables, but here
+
+	id           string // "": of one that is in the tables, and nobody said
+	plan         int64
+	version      int64
+	started      int64
+	by, lock     string
+	inputs       []byte
+	entries      []entry
+	status       int64   // 0: as it was
+	ended        int64   // with a status
+	early, waits *[]byte // given before a status, and then; nil: none were
+	recipients   []int64 // hashes
+	doubts       []doubt
+	records      [][]byte
+}
+
+// size is about how many bytes of memory it takes.
+func (d *draft) size() (n int) {
+	for _, e := range d.entries {
+		n += e.size()
+	}
+	return n
+}
+
+// A doubt says that nobody knows the outcome of a call, or that somebody does now.
+type doubt struct {
+	key     string
+	settled bool
+}
+
+// head reads what Run.encode wrote.
+func (d *draft) head(in *decoder) {
+	d.created, d.ended = true, never
+	d.id = string(in.bytes())
+	d.version = in.signed()
+	d.started = in.signed()
+	d.by = string(in.bytes())
+	d.lock = string(in.bytes())
+	d.inputs = in.bytes()
+}
+
+// change reads what Change.encode wrote. code returns the number of a status.
+func (d *draft) change(in *decoder, code func(string) (int64, error)) error {
+	name, ended := in.bytes(), in.signed()
+	if len(name) > 0 {
+		status, err := code(string(name))
+		if err != nil {
+			return err
+		}
+		d.status, d.ended = status, ended
+	}
+	if in.count() > 0 {
+		waits := in.bytes()
+		if d.status == 0 {
+			d.early = &waits
+		} else {
+			d.waits = &waits
+		}
+	}
+	if d.status != 0 && d.ended != never {
+		d.waits = new([]byte) // for nothing
+	}
+	for range in.count() {
+		d.recipients = append(d.recipients, in.signed())
+	}
+	for range in.count() {
+		d.doubts = append(d.doubts, doubt{string(in.bytes()), false})
+	}
+	for range in.count() {
+		d.doubts = append(d.doubts, doubt{string(in.bytes()), true})
+	}
+	if in.bad {
+		return errForm
+	}
+	if len(in.rest) > 0 {
+		d.records = append(d.records, in.rest)
+	}
+	return nil
+}
+
+// first adds to room the records that lie with a new run, and leaves the rest.
+func (d *draft) first(room []byte) []byte {
+	for len(d.records) > 0 && len(room)+len(d.records[0]) <= maxFirst {
+		room = append(room, d.records[0]...)
+		d.records = d.records[1:]
+	}
+	return room
+}
+
+var errForm = errors.New("it holds something in a form that this facteur does not know")

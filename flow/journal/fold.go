@@ -1,0 +1,179 @@
+package journal
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
+)
+
+const (
+	maxDrafts = 512 << 10              // bytes; more are folded
+	foldAfter = 250 * time.Millisecond // so long after the first one, all of them are folded
+)
+
+// fold brings the drafts into the tables. Unless all of them have to be there, new runs that
+// have not ended stay in the log: most will have ended the next time, and are written once.
+func (s *store) fold(conn *sqlite.Conn, all bool) error {
+	var runs, others, stay []*draft
+	size := 0
+	for _, d := range s.order {
+		switch {
+		case !d.created:
+			others = append(others, d)
+		case !all && d.ended == never && size < maxDrafts/2:
+			stay = append(stay, d)
+			size += d.size()
+		default:
+			runs = append(runs, d)
+		}
+	}
+	if err := s.insertRuns(conn, runs); err != nil {
+		return err
+	}
+	for _, d := range others {
+		if err := s.updateRun(conn, d); err != nil {
+			return err
+		}
+	}
+	if err := s.insertRecipients(conn, runs, others); err != nil {
+		return err
+	}
+	return s.keep(conn, stay)
+}
+
+// foldRun brings what is known of a run into the tables.
+func (s *store) foldRun(conn *sqlite.Conn, run string) error {
+	if s.ids[run] == nil {
+		return nil
+	}
+	return s.fold(conn, true)
+}
+
+// foldAll brings all into the tables.
+func (s *store) foldAll(conn *sqlite.Conn) error { return s.fold(conn, true) }
+
+// foldLate is the fold that was to come later.
+func (s *store) foldLate(conn *sqlite.Conn) error {
+	s.awaited = false
+	return s.fold(conn, true)
+}
+
+// keep empties the log, but for some drafts. They keep their place, so that who waits for
+// what is in a row sees when it is not there any more.
+func (s *store) keep(conn *sqlite.Conn, drafts []*draft) error {
+	if s.logged {
+		if err := sqlitefile.Query(conn, "DELETE FROM log", nil); err != nil {
+			return err
+		}
+	}
+	clear(s.drafts)
+	clear(s.ids)
+	clear(s.order)
+	clear(s.batch)
+	s.order, s.batch, s.size, s.logged = s.order[:0], s.batch[:0], 0, false
+	if len(drafts) == 0 {
+		return nil
+	}
+	first := drafts[0].row
+	for _, d := range drafts {
+		s.drafts[d.seq], s.ids[d.id] = d, d
+		s.order = append(s.order, d)
+		s.batch = append(s.batch, d.entries...)
+		s.size += d.size()
+		first = min(first, d.row)
+	}
+	return s.log(conn, first)
+}
+
+// insertRuns inserts runs that are not in the tables, in the order of their numbers.
+func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
+	err := s.runs.insert(conn, len(runs), func(q *sqlite.Stmt, at, row int) {
+		d := runs[row]
+		s.room = d.first(s.room[:0])
+		q.BindInt64(at+1, d.seq)
+		q.BindText(at+2, d.id)
+		q.BindInt64(at+3, d.plan)
+		q.BindInt64(at+4, d.version)
+		q.BindInt64(at+5, d.status)
+		q.BindInt64(at+6, d.started)
+		q.BindInt64(at+7, d.ended)
+		q.BindInt64(at+8, 0)
+		q.BindText(at+9, d.by)
+		q.BindText(at+10, d.lock)
+		q.BindBytes(at+11, d.inputs)
+		q.BindBytes(at+12, s.room)
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range runs {
+		s.gap.add(d.id)
+		if d.ended == never {
+			if err := s.insertOpen(conn, d); err != nil {
+				return err
+			}
+		}
+		if err := s.add(conn, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertRecipients notes whom the runs wrote to.
+func (s *store) insertRecipients(conn *sqlite.Conn, drafts ...[]*draft) error {
+	type place struct{ key, hash int64 }
+	var places []place
+	for _, d := range slices.Concat(drafts...) {
+		for _, hash := range d.recipients {
+			places = append(places, place{recipientKey(d.seq, hash), hash})
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.key, b.key) })
+	return s.recipients.insert(conn, len(places), func(q *sqlite.Stmt, at, row int) {
+		q.BindInt64(at+1, places[row].key)
+		q.BindInt64(at+2, places[row].hash)
+	})
+}
+
+// A bulk inserts many rows with few statements: in order, that costs less.
+type bulk struct {
+	columns   int
+	one, many statement
+}
+
+const perStatement = 32 // rows
+
+// newBulk returns a bulk for what an INSERT without its values says.
+func newBulk(insert string, columns int) bulk {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	one := insert + " VALUES " + row
+	return bulk{columns, statement{sql: one}, statement{sql: one + strings.Repeat(", "+row, perStatement-1)}}
+}
+
+// insert has bind bind each row to the parameters behind at.
+func (b *bulk) insert(conn *sqlite.Conn, rows int, bind func(q *sqlite.Stmt, at, row int)) error {
+	for row := 0; row < rows; {
+		s, n := &b.one, 1
+		if rows-row >= perStatement {
+			s, n = &b.many, perStatement
+		}
+		q, err := s.on(conn)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			bind(q, i*b.columns, row)
+			row++
+		}
+		if err := exec(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package journal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"facteur/flow/journal"
+	"facteur/flow/journal/journaltest"
+)
+
+// FuzzLog does the same to a file and to Memory, one thing for each byte or two, and now and
+// then compares them, closes the file, or goes on with a copy of it: what a process leaves
+// behind that dies. Nothing of that may make a difference.
+func FuzzLog(f *testing.F) {
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		data := make([]byte, 120)
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 400 {
+			return
+		}
+		path := filepath.Join(t.TempDir(), "journal.db")
+		w := &twins{t: t, want: new(journal.Memory), got: openSQLite(t, path), path: path, data: data}
+		for len(w.data) > 0 {
+			w.step()
+		}
+		w.compare()
+		require.NoError(t, w.got.Close())
+		r, err := journal.OpenReadOnly(w.path)
+		require.NoError(t, err)
+		same(t, w.want, r)
+		require.NoError(t, r.Close())
+	})
+}
+
+// Twins are two journals that are to hold the same.
+type twins struct {
+	t    *testing.T
+	want *journal.Memory
+	got  *journal.SQLite
+	path string
+	data []byte
+	n    int
+}
+
+func (w *twins) next() int {
+	if len(w.data) == 0 {
+		return 0
+	}
+	b := w.data[0]
+	w.data = w.data[1:]
+	return int(b)
+}
+
+func (w *twins) both(do func(j journal.Journal) (any, error)) {
+	w.t.Helper()
+	want, wantErr := do(w.want)
+	got, err := do(w.got)
+	require.Equal(w.t, wantErr, err)
+	require.Equal(w.t, want, got)
+}
+
+func (w *twins) step() {
+	ctx := w.t.Context()
+	w.n++
+	what := w.next()
+	run := fmt.Sprint(w.next() % 7) // in no order
+	switch what % 17 {
+	case 0, 1, 2:
+		head, c := journaltest.Run(run), w.change()
+		head.Started = head.Started.Add(time.Duration(w.next()) * time.Minute)
+		w.both(func(j journal.Journal) (any, error) { return nil, j.Create(ctx, head, c) })
+	case 3, 4, 5, 6, 7:
+		c, durable := w.change(), w.next()%2 == 0
+		w.both(func(j journal.Journal) (any, error) { return nil, j.Write(ctx, run, durable, c) })
+	case 8:
+		e := journaltest.Event(fmt.Sprint(w.next() % 4))
+		wake := []string{run, fmt.Sprint(w.next() % 7)}
+		w.both(func(j journal.Journal) (any, error) { return j.Deliver(ctx, e, wake) })
+	case 9:
+		w.both(func(j journal.Journal) (any, error) { return nil, j.Wake(ctx, false, run) })
+	case 10:
+		w.both(func(j journal.Journal) (any, error) { return nil, j.Done(ctx, fmt.Sprint(what%4)) })
+	case 11:
+		w.both(func(j journal.Journal) (any, error) {
+			return nil, j.Note(ctx, "hold", run, json.RawMessage(fmt.Sprint(w.n)))
+		})
+	case 12:
+		before := hourOfEnds(w.next() % 60)
+		w.both(func(j journal.Journal) (any, error) { return j.Prune(ctx, before, 100) })
+	case 13:
+		w.compare()
+	case 16:
+		require.NoError(w.t, w.got.Fold())
+	case 14:
+		require.NoError(w.t, w.got.Close())
+		w.got = openSQLite(w.t, w.path)
+	case 15:
+		require.NoError(w.t, w.got.Wake(ctx, true))
+		w.path = copied(w.t, w.got, w.path)
+		if w.next()%2 == 0 {
+			r, err := journal.OpenReadOnly(w.path)
+			require.NoError(w.t, err)
+			same(w.t, w.want, r)
+			require.NoError(w.t, r.Close())
+		}
+		w.got = openSQLite(w.t, w.path)
+	}
+}
+
+func (w *twins) change() (c journal.Change) {
+	for range w.next() % 4 {
+		r := record(10 + w.next()*8)
+		r.At = journaltest.Record(w.n).At
+		c.Records = append(c.Records, r)
+	}
+	switch w.next() % 6 {
+	case 0, 1:
+		c.Status = "running"
+	case 2:
+		c.Status = "waiting"
+	case 3, 4:
+		c.Status, c.Ended = "failed", hourOfEnds(w.next()%60)
+	}
+	switch w.next() % 4 {
+	case 0:
+		waits := journaltest.Waits(fmt.Sprint(w.n))
+		c.Waits = &waits
+	case 1:
+		c.Waits = &journal.Waits{}
+	}
+	switch key := fmt.Sprint(w.next() % 3); w.next() % 6 {
+	case 0:
+		c.Unknown = []string{key}
+	case 1:
+		c.Settled = []string{key}
+	case 2:
+		c.Unknown, c.Settled = []string{"0", "1"}, []string{key}
+	case 3:
+		c.Took = []string{key}
+	case 4:
+		c.Recipients = []string{"anna", key}
+	}
+	return c
+}
+
+// hourOfEnds is after all starts.
+func hourOfEnds(minute int) time.Time {
+	return journaltest.Run("").Started.Add(5*time.Hour + time.Duration(minute)*time.Minute)
+}
+
+func (w *twins) compare() {
+	w.t.Helper()
+	run := fmt.Sprint(w.next() % 7)
+	_, want, wantErr := w.want.Load(w.t.Context(), run)
+	_, got, err := w.got.Load(w.t.Context(), run)
+	require.Equal(w.t, wantErr, err)
+	journaltest.SameRecords(w.t, want, got)
+	same(w.t, w.want, w.got)
+}
+
+// copied copies the file of a journal at one moment, which is what is left of it if its
+// process dies then.
+func copied(t *testing.T, j *journal.SQLite, path string) string {
+	t.Helper()
+	release := j.Hold()
+	defer release()
+	to := filepath.Join(t.TempDir(), "journal.db")
+	for _, suffix := range []string{"", "-wal"} {
+		from, err := os.Open(path + suffix)
+		require.NoError(t, err)
+		into, err := os.OpenFile(to+suffix, os.O_WRONLY|os.O_CREATE, 0o600)
+		require.NoError(t, err)
+		_, err = io.Copy(into, from)
+		require.NoError(t, errors.Join(err, from.Close(), into.Close()))
+	}
+	return to
+}
+
+// TestLogOfOthers: what is only in the log is read, too, be its writer dead or alive.
+func TestLogOfOthers(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := openSQLite(t, path)
+	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
+	require.NoError(t, j.Write(ctx, "a", true, journaltest.Records(1)))
+	require.Equal(t, 2, inLog(t, path, "count(*)"))
+
+	left := copied(t, j, path)
+
+	living, err := journal.OpenReadOnly(path)
+	require.NoError(t, err)
+	_, records, err := living.Load(ctx, "a")
+	require.NoError(t, err)
+	require.Len(t, records, 2, "it was waited for")
+	require.NoError(t, living.Close())
+
+	dead, err := journal.OpenReadOnly(left)
+	require.NoError(t, err)
+	_, records, err = dead.Load(ctx, "a")
+	require.NoError(t, err)
+	require.Len(t, records, 2)
+	require.NoError(t, dead.Close())
+	require.Equal(t, 0, inLog(t, left, "count(*)"))
+
+	require.NoError(t, j.Close())
+	require.Equal(t, 0, inLog(t, path, "count(*)"))
+}
+
+// TestLogIsShort: however much is written, what is not in the tables is little, and bodies
+// of any size come back.
+func TestLogIsShort(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := openSQLite(t, path)
+	for n := range 300 {
+		id := fmt.Sprint(n)
+		size := 100 << (n % 16) // up to 3 MB
+		require.NoError(t, j.Create(ctx, journaltest.Run(id), journal.Change{Records: []journal.Record{record(size), record(10)}}))
+		require.NoError(t, j.Write(ctx, id, false, journal.Change{Records: []journal.Record{record(size)}, Status: "failed", Ended: hourOfEnds(0)}))
+		require.LessOrEqual(t, inLog(t, path, "coalesce(sum(length(changes)), 0)"), 1<<20)
+	}
+	for n := range 300 {
+		_, records, err := j.Load(ctx, fmt.Sprint(n))
+		require.NoError(t, err)
+		size := 100 << (n % 16)
+		journaltest.SameRecords(t, []journal.Record{record(size), record(10), record(size)}, records)
+	}
+}
+
+// inLog asks for a number about the log in a file.
+func inLog(t *testing.T, path, what string) int {
+	t.Helper()
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	require.NoError(t, err)
+	defer conn.Close()
+	n, err := sqlitex.ResultInt(conn.Prep("SELECT " + what + " FROM log"))
+	require.NoError(t, err)
+	return n
+}
