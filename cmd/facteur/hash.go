@@ -93,7 +93,7 @@ func hashWith(key []byte) func(string) string {
 		mac.Reset()
 		io.WriteString(mac, text)
 		var sum [sha256.Size]byte
-		return hashText.EncodeToString(mac.Sum(sum[:0]))[:26]
+		return hashText.EncodeToString(mac.Sum(sum[:0])[:20])[:26]
 	}
 }
 

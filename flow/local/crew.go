@@ -1,39 +1,46 @@
 package local
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
 // A crew does things beside, on goroutines that stay for the next: the stack of a new one
 // has to grow first, which costs as much as to record a call.
 type crew struct {
-	work chan func()
-	end  <-chan struct{} // sends those who rest home
-	rest atomic.Int32    // how many do
-	busy sync.WaitGroup  // the others
+	busy sync.WaitGroup
+
+	mu   sync.Mutex
+	idle []member // the last is the next to do something
+	gone bool     // nobody stays
 }
 
-// mostResting bounds the goroutines that wait for something to do.
-const mostResting = 256
+// A member does what is sent to it, and nil at last.
+type member chan func()
 
-func newCrew(end <-chan struct{}) *crew { return &crew{work: make(chan func()), end: end} }
+// mostIdle bounds the goroutines that wait for something to do.
+const mostIdle = 256
 
 // do lets a member do something. Who waits for those that are busy sees to it that nothing
 // begins meanwhile.
 func (c *crew) do(f func()) {
 	c.busy.Add(1)
-	select {
-	case c.work <- f:
-	default:
-		go c.member(f)
+	c.mu.Lock()
+	last := len(c.idle) - 1
+	if last < 0 {
+		c.mu.Unlock()
+		go c.work(make(member, 1), f)
+		return
 	}
+	m := c.idle[last]
+	c.idle = c.idle[:last]
+	c.mu.Unlock()
+	m <- f
 }
 
-func (c *crew) member(f func()) {
-	for f != nil {
+func (c *crew) work(m member, f func()) {
+	for ; f != nil; f = <-m {
 		c.one(f)
-		f = c.next()
+		if !c.rest(m) {
+			return
+		}
 	}
 }
 
@@ -42,15 +49,24 @@ func (c *crew) one(f func()) {
 	f()
 }
 
-// next returns what is to be done next, nil when there is enough rest elsewhere.
-func (c *crew) next() (f func()) {
-	defer c.rest.Add(-1)
-	if c.rest.Add(1) > mostResting {
-		return nil
+// rest tells whether a member is to stay.
+func (c *crew) rest(m member) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone || len(c.idle) == mostIdle {
+		return false
 	}
-	select {
-	case f = <-c.work:
-	case <-c.end:
+	c.idle = append(c.idle, m)
+	return true
+}
+
+// dismiss sends home those who have nothing to do, and the others once they have done it.
+func (c *crew) dismiss() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+	for _, m := range c.idle {
+		m <- nil
 	}
-	return f
+	c.idle = nil
 }

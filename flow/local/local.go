@@ -112,7 +112,7 @@ type Host struct {
 	stopped  *sync.Cond    // is signalled when a worker becomes free
 	looks    time.Time     // when the clockwork does next …
 	alarm    chan struct{} // … unless it is woken before
-	crew     *crew
+	crew     crew
 	firing   chan struct{} // bounds those who call Fire
 
 	receipts []call.Receipt // of a host that was not opened: for runs that are not here
@@ -141,8 +141,8 @@ func newHost(o Options) *Host {
 		locks: map[string]*lock{}, holds: map[holdKey]*hold{}, troubled: map[string]time.Duration{}, unknown: map[string]bool{},
 		alarm: make(chan struct{}, 1), firing: make(chan struct{}, maxFiring),
 	}
-	h.life, h.die = context.WithCancel(context.Background())
-	h.crew = newCrew(h.life.Done())
+	life, end := context.WithCancel(context.Background())
+	h.life, h.die = life, func() { end(); h.crew.dismiss() }
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}

@@ -72,15 +72,14 @@ func (r *runner) letGo() (gone bool, err error) {
 // and for longer than a moment. If it is too early for that only because something might
 // still come, tired is when it is not any more.
 func (r *runner) mayPark(until time.Time) (may bool, tired time.Time) {
-	now := r.now()
 	switch patience := min(time.Duration(r.records)*perRecord, mostPatience); {
 	case len(r.made) > 0:
 		return false, tired
 	case r.h.stopping:
 		return true, tired
-	case !until.IsZero() && until.Before(now.Add(r.h.opts.Moment)):
+	case !until.IsZero() && until.Before(r.now().Add(r.h.opts.Moment)):
 		return false, tired
-	case patience >= leastPatience && r.roused.Add(patience).After(now):
+	case patience >= leastPatience && r.roused.Add(patience).After(r.now()):
 		return false, r.roused.Add(patience)
 	}
 	return true, tired

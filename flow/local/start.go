@@ -21,7 +21,8 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err := h.failed(); err != nil {
 		return host.Run{}, false, err
 	}
-	id, inputs := newID(h.now()), []byte(nil)
+	now := h.now()
+	id, inputs := newID(now), []byte(nil)
 	if s.Key != "" { // another start may have it
 		id = h.keyID(p.Name, s.Key)
 		var err error
@@ -33,7 +34,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	start := machine.Start{Run: id, At: h.now(), Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
+	start := machine.Start{Run: id, At: now, Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
 	head := journal.Run{By: s.By, Inputs: inputs, Lock: locked}
 	kept := h.keepPlan(p)
 	w, r, err := h.place(ctx, id, p, locked)

@@ -58,6 +58,14 @@ type Machine struct {
 	ended     []*Step
 	ways      map[way]string // besides steps; to the name of the flow
 	sensitive []any
+
+	room struct { // for the first of each, which is all that most runs have
+		ready  [2]job
+		made   [1]*attempt
+		timers [1]sleeper
+		steps  [1]*Step
+		ended  [1]*Step
+	}
 }
 
 // A Result is how a run ended.
@@ -90,6 +98,8 @@ func New(p *plan.Plan, s Start) *Machine {
 		start: s, callKeys: "f1." + s.Run + ".", now: s.At, random: s.Random,
 		listens: len(p.Events) > 0,
 	}
+	m.ready, m.made, m.timers = m.room.ready[:0], m.room.made[:0], m.room.timers[:0]
+	m.steps, m.ended = m.room.steps[:0], m.room.ended[:0]
 	m.flow(p, s.Inputs, &m.root, "", false, func(r result, outputs map[string]any) {
 		m.result, m.again = &Result{Outputs: outputs}, r.again
 		switch r.end {

@@ -72,18 +72,19 @@ func stored(v any) (out any, changed bool) {
 	case map[string]any:
 		entries := x
 		for name, item := range entries {
-			key := storedText(name)
 			item, differs := stored(item)
-			if !differs && key == name {
+			valid := utf8.ValidString(name)
+			if !differs && valid {
 				continue
 			}
 			if !changed {
 				x, changed = maps.Clone(entries), true
 			}
-			if key != name {
+			if !valid {
 				delete(x, name)
+				name = storedText(name)
 			}
-			x[key] = item
+			x[name] = item
 		}
 		return x, changed
 	}
