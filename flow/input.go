@@ -202,7 +202,11 @@ func (p *parser) typeWords(o fields, name string) {
 			slices.Sort(known)
 			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(word, "words", slices.Compact(known)), "%s has no key %q", o.what, word)
 		case name != "":
-			p.errorf("misplaced-key", e.Key.Whole, "it belongs to the type "+owner, "the type %s has no %q", name, word)
+			hint := "it belongs to the type " + owner
+			if word == "required" {
+				hint = "leave it out: an input without a default is required; an object lists the required ones of its properties"
+			}
+			p.errorf("misplaced-key", e.Key.Whole, hint, "the type %s has no %q", name, word)
 		}
 	}
 }

@@ -230,6 +230,10 @@ func (p *parser) retry(n *Node) *Retry {
 	if n == nil {
 		return nil
 	}
+	if n.Kind == IntNode {
+		p.wrongKind(n, "`retry`", "a map of keys and values", "write {attempts: "+n.Text.Value+"}")
+		return nil
+	}
 	o, ok := p.fields(n, "`retry`", "attempts", "delay", "factor", "max_delay", "when")
 	if !ok {
 		return nil

@@ -19,12 +19,13 @@ var codes = diag.Codebook{
 	{"near-connection", "Neither the project file nor the environment nor the encrypted file has a connection of that name, but one of nearly that name. It may be a misspelling. If it is another one, which only the machine has that runs the flow, name it under `connections` in the project file."},
 	{"wrong-connection", "The connection is for another app: whatsapp actions need a connection of app WHATSAPP, http.request one of app HTTP, webhooks one of app WEBHOOK."},
 	{"no-receipts", "`await` waits for news about a call after its answer, and this action has none."},
-	{"bad-subject", "The value of `from` or `path` can belong to no event."},
+	{"bad-subject", "The value of `from`, `path` or `sender_phone_id` can belong to no event."},
 	{"call-cycle", "A flow calls itself, directly or through others, so that it would never end."},
 	{"called-flow", "The flow that the step calls has mistakes of its own, which are reported in its file."},
 	{"return-here", "`return` ends the flow, but here other steps run at the same time, so that it has no meaning. Give the value outward with outputs or collect, and return after."},
 
 	// Values.
+	{"bare-expression", "A text is the name of a value, without the ${ } that would put the value there: every run would have the same text, as the key of a dedupe, of a concurrency or of once too. If the text itself is meant, write ${\"inputs.phone\"}."},
 	{"type-mismatch", "The expression gives another type than this place takes. Convert it: string(…), int(…), duration(…), timestamp(…). An optional value needs orValue(…) where a value must be."},
 	{"variable-type", "A variable keeps the type of the first value that the file gives it. Use another name for another type."},
 	{"required", "A field that is required is missing."},

@@ -95,6 +95,7 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 		return broken()
 	}
 	if text, ok := p.Literal(); ok {
+		c.bare(n.Text, s)
 		return &Value{Type: schema.StringType, literal: text}
 	}
 	c.texts = append(c.texts, n.Text)

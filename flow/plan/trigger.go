@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"facteur/flow"
@@ -75,6 +76,10 @@ func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger 
 	out.Event = c.bindEvent(s, "whatsapp.message")
 	if in.SenderPhoneID != nil {
 		out.SenderPhoneID = in.SenderPhoneID.Value
+		if strings.Trim(out.SenderPhoneID, "0123456789") != "" && !c.lib.Stored {
+			c.diags.Errorf("bad-subject", in.SenderPhoneID.Whole, `it has digits alone, such as "106540352242922"; leave it out for messages to any number`,
+				"sender_phone_id: %q is not Meta's phone number ID, so no message would ever fit", out.SenderPhoneID)
+		}
 	}
 	if in.When != nil {
 		var yes expr.Facts
