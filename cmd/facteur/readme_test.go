@@ -80,6 +80,8 @@ func TestReadme(t *testing.T) {
 			}
 		case strings.HasPrefix(b.text, "- id: ") || strings.HasPrefix(b.text, "steps:"):
 			compiles(t, b, surround+indent(strings.TrimPrefix(b.text, "steps:\n"), "  "))
+		case strings.HasPrefix(b.text, "triggers:"):
+			compiles(t, b, "flow: fragment\ninputs: {phone: {type: string, format: e164}, order_id: {type: string}}\n"+b.text+"steps: [{set: {order: \"${inputs.phone + inputs.order_id}\"}}]\n")
 		default: // a few keys out of their place: at least it is YAML as we read it
 			_, found := flow.ParseValue("README.md", []byte(b.text))
 			assert.Empty(t, found, "README.md:%d", b.line)
