@@ -163,6 +163,9 @@ func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version()})
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
+		if d.candid && v == trigger.Repeated {
+			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
+		}
 	}})
 	d.flows.swapped = func(plans []*plan.Plan) {
 		d.starter.Set(plans)
