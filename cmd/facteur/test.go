@@ -282,6 +282,7 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 			return surroundings(fmt.Errorf("the JUnit report: %w", err), "")
 		}
 	}
+	ran := slices.ContainsFunc(reports, func(r *suite.Report) bool { return len(r.Cases) > 0 })
 	coverage := reports.Coverage(others...)
 	var err error
 	if f.json {
@@ -289,7 +290,7 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 	} else {
 		err = reports.Text(a.stdout, suite.TextOptions{Color: colored(a.stdout), Verbose: f.verbose})
 		switch {
-		case err != nil:
+		case err != nil, !ran:
 		case f.coverage || f.coverageMin > 0:
 			coverage.Text(a.stdout)
 		default:
@@ -297,7 +298,6 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 		}
 	}
 	broken := slices.ContainsFunc(reports, func(r *suite.Report) bool { return r.Diagnostics.HasErrors() })
-	ran := slices.ContainsFunc(reports, func(r *suite.Report) bool { return len(r.Cases) > 0 })
 	switch {
 	case err != nil:
 		return surroundings(err, "")

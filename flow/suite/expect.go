@@ -221,7 +221,11 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 		at = c.Range
 	}
 	message := fmt.Sprintf("the run %s, but should have %s", r.Status, c.expect.status)
-	return Failure{Range: at, Message: message, Details: errorDetails(r)}
+	details := errorDetails(r)
+	if r.Status == machine.Failed && r.Error != nil {
+		details = append(details, fmt.Sprintf("hint: where that is right, write expect: {status: failed, error: {code: %q}}", r.Error.Code))
+	}
+	return Failure{Range: at, Message: message, Details: details}
 }
 
 // errorDetails tells how a run failed.
