@@ -235,7 +235,7 @@ func (w *writer) failure() error {
 
 func (w *writer) apply(op write) error {
 	if !w.open && !op.outside {
-		if err := exec(w.begin); err != nil {
+		if err := Exec(w.begin); err != nil {
 			return err
 		}
 		w.open = true
@@ -252,7 +252,7 @@ func (w *writer) finish() {
 			err = w.last(w.conn)
 		}
 		if err == nil {
-			err = exec(w.commit)
+			err = Exec(w.commit)
 		}
 		if err != nil {
 			w.fail(err)
@@ -272,16 +272,7 @@ func (w *writer) finish() {
 func (w *writer) fail(err error) {
 	w.failed.Store(&DiskError{w.kind.Name, w.path, "write", err})
 	if w.open {
-		exec(w.rollback) // in vain where SQLite has rolled back already
+		Exec(w.rollback) // in vain where SQLite has rolled back already
 		w.open = false
 	}
-}
-
-// exec runs a prepared statement that returns no rows.
-func exec(s *sqlite.Stmt) error {
-	_, err := s.Step()
-	if reset := s.Reset(); err == nil {
-		err = reset
-	}
-	return err
 }

@@ -20,7 +20,7 @@ func Queries() []string {
 	return []string{
 		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectOldRuns, selectOldEvents,
 		listAll, listUnknown, listEnded, listOpen, listBlock, listRecipient,
-		selectNext, newStore().wakeRun.sql,
+		selectNext, newStore().wakeRun.SQL,
 	}
 }
 

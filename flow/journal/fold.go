@@ -3,7 +3,6 @@ package journal
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -92,7 +91,7 @@ func (s *store) keep(conn *sqlite.Conn, drafts []*draft) error {
 
 // insertRuns inserts runs that are not in the tables, in the order of their numbers.
 func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
-	err := s.runs.insert(conn, len(runs), func(q *sqlite.Stmt, at, row int) {
+	err := s.runs.Rows(conn, len(runs), func(q *sqlite.Stmt, at, row int) {
 		d := runs[row]
 		s.room = d.first(s.room[:0])
 		q.BindInt64(at+1, d.seq)
@@ -107,7 +106,7 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 		q.BindText(at+10, d.lock)
 		q.BindBytes(at+11, d.inputs)
 		q.BindBytes(at+12, s.room)
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -135,45 +134,8 @@ func (s *store) insertRecipients(conn *sqlite.Conn, drafts ...[]*draft) error {
 		}
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.key, b.key) })
-	return s.recipients.insert(conn, len(places), func(q *sqlite.Stmt, at, row int) {
+	return s.recipients.Rows(conn, len(places), func(q *sqlite.Stmt, at, row int) {
 		q.BindInt64(at+1, places[row].key)
 		q.BindInt64(at+2, places[row].hash)
-	})
-}
-
-// A bulk inserts many rows with few statements: in order, that costs less.
-type bulk struct {
-	columns   int
-	one, many statement
-}
-
-const perStatement = 32 // rows
-
-// newBulk returns a bulk for what an INSERT without its values says.
-func newBulk(insert string, columns int) bulk {
-	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
-	one := insert + " VALUES " + row
-	return bulk{columns, statement{sql: one}, statement{sql: one + strings.Repeat(", "+row, perStatement-1)}}
-}
-
-// insert has bind bind each row to the parameters behind at.
-func (b *bulk) insert(conn *sqlite.Conn, rows int, bind func(q *sqlite.Stmt, at, row int)) error {
-	for row := 0; row < rows; {
-		s, n := &b.one, 1
-		if rows-row >= perStatement {
-			s, n = &b.many, perStatement
-		}
-		q, err := s.on(conn)
-		if err != nil {
-			return err
-		}
-		for i := range n {
-			bind(q, i*b.columns, row)
-			row++
-		}
-		if err := exec(q); err != nil {
-			return err
-		}
-	}
-	return nil
+	}, nil)
 }

@@ -116,13 +116,13 @@ func (s *store) log(conn *sqlite.Conn, seq int64) error {
 		s.awaited = true
 		s.later()
 	}
-	q, err := s.insertLog.on(conn)
+	q, err := s.insertLog.On(conn)
 	if err != nil {
 		return err
 	}
 	q.BindInt64(1, seq)
 	q.BindInt64(2, int64(len(s.room)))
-	if err := exec(q); err != nil {
+	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
 	row, err := conn.OpenBlob("", "log", "changes", seq, true)

@@ -34,10 +34,10 @@ type store struct {
 	later   func()            // has foldLate called, later; nil: nobody does
 	awaited bool              // it will be
 
-	runs, recipients                  bulk
-	openRun, insertRecord, insertLog  statement
-	endRun, updateStatus, updateWaits statement
-	updateBoth, deleteOpen, wakeRun   statement
+	runs, recipients                  sqlitefile.Insert
+	openRun, insertRecord, insertLog  sqlitefile.Statement
+	endRun, updateStatus, updateWaits sqlitefile.Statement
+	updateBoth, deleteOpen, wakeRun   sqlitefile.Statement
 }
 
 func newStore() *store {
@@ -50,32 +50,18 @@ func newStore() *store {
 
 		// No row is there already. OR FAIL spares SQLite a copy of each page, for the case
 		// that one is.
-		runs:         newBulk("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", 12),
-		recipients:   newBulk("INSERT OR IGNORE INTO recipients (key, hash)", 2),
-		openRun:      statement{sql: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
-		insertRecord: statement{sql: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
-		insertLog:    statement{sql: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
-		endRun:       statement{sql: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
-		deleteOpen:   statement{sql: "DELETE FROM open WHERE run = ?"},
-		updateStatus: statement{sql: "UPDATE open SET status = ? WHERE run = ?"},
-		updateWaits:  statement{sql: "UPDATE open SET waits = ? WHERE run = ?"},
-		updateBoth:   statement{sql: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
-		wakeRun:      statement{sql: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
+		runs:         sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", 12),
+		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", 2),
+		openRun:      sqlitefile.Statement{SQL: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
+		insertRecord: sqlitefile.Statement{SQL: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
+		insertLog:    sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
+		endRun:       sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
+		deleteOpen:   sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
+		updateStatus: sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},
+		updateWaits:  sqlitefile.Statement{SQL: "UPDATE open SET waits = ? WHERE run = ?"},
+		updateBoth:   sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
+		wakeRun:      sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
 	}
-}
-
-// A statement is prepared when it is first used, and kept.
-type statement struct {
-	sql  string
-	stmt *sqlite.Stmt
-}
-
-func (s *statement) on(conn *sqlite.Conn) (*sqlite.Stmt, error) {
-	var err error
-	if s.stmt == nil {
-		s.stmt, err = conn.Prepare(s.sql)
-	}
-	return s.stmt, err
 }
 
 // load reads what the store has to know of a file.
@@ -166,7 +152,7 @@ func (s *store) add(conn *sqlite.Conn, d *draft) error {
 }
 
 func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
-	q, err := s.insertRecord.on(conn)
+	q, err := s.insertRecord.On(conn)
 	if err != nil {
 		return err
 	}
@@ -175,7 +161,7 @@ func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
 		q.BindInt64(2, stamp(r.At))
 		q.BindText(3, r.Kind)
 		q.BindBytes(4, r.Body)
-		if err := exec(q); err != nil {
+		if err := sqlitefile.Exec(q); err != nil {
 			return err
 		}
 	}
@@ -198,7 +184,7 @@ func count(conn *sqlite.Conn, seq int64, doubts []doubt) error {
 
 // insertOpen stores that a new run has not ended.
 func (s *store) insertOpen(conn *sqlite.Conn, d *draft) error {
-	q, err := s.openRun.on(conn)
+	q, err := s.openRun.On(conn)
 	if err != nil {
 		return err
 	}
@@ -206,18 +192,18 @@ func (s *store) insertOpen(conn *sqlite.Conn, d *draft) error {
 	q.BindInt64(2, d.plan)
 	q.BindInt64(3, d.status)
 	bindWaits(q, 4, d.waits)
-	return exec(q)
+	return sqlitefile.Exec(q)
 }
 
 // wait stores what a run waits for, unless it has ended.
 func (s *store) wait(conn *sqlite.Conn, seq int64, waits []byte) error {
-	q, err := s.updateWaits.on(conn)
+	q, err := s.updateWaits.On(conn)
 	if err != nil {
 		return err
 	}
 	bindWaits(q, 1, &waits)
 	q.BindInt64(2, seq)
-	return exec(q)
+	return sqlitefile.Exec(q)
 }
 
 // open stores a status of a run that has not ended, or not any more, and what it waits for
@@ -227,7 +213,7 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error 
 	if waits == nil {
 		update = &s.updateStatus
 	}
-	q, err := update.on(conn)
+	q, err := update.On(conn)
 	if err != nil {
 		return err
 	}
@@ -238,7 +224,7 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error 
 		bindWaits(q, 2, waits)
 		q.BindInt64(3, seq)
 	}
-	if err := exec(q); err != nil || conn.Changes() > 0 {
+	if err := sqlitefile.Exec(q); err != nil || conn.Changes() > 0 {
 		return err
 	}
 	if err := sqlitefile.Query(conn, "UPDATE runs SET ended = ? WHERE seq = ?", nil, never, seq); err != nil {
@@ -249,21 +235,21 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error 
 }
 
 func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
-	q, err := s.endRun.on(conn)
+	q, err := s.endRun.On(conn)
 	if err != nil {
 		return err
 	}
 	q.BindInt64(1, status)
 	q.BindInt64(2, at)
 	q.BindInt64(3, seq)
-	if err := exec(q); err != nil {
+	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
-	if q, err = s.deleteOpen.on(conn); err != nil {
+	if q, err = s.deleteOpen.On(conn); err != nil {
 		return err
 	}
 	q.BindInt64(1, seq)
-	return exec(q)
+	return sqlitefile.Exec(q)
 }
 
 // wake makes runs running that have not ended.
@@ -275,7 +261,7 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 	if err != nil {
 		return err
 	}
-	q, err := s.wakeRun.on(conn)
+	q, err := s.wakeRun.On(conn)
 	if err != nil {
 		return err
 	}
@@ -285,7 +271,7 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 		}
 		q.BindInt64(1, status)
 		q.BindText(2, id)
-		if err := exec(q); err != nil {
+		if err := sqlitefile.Exec(q); err != nil {
 			return err
 		}
 	}
@@ -321,13 +307,4 @@ func bindWaits(q *sqlite.Stmt, param int, waits *[]byte) {
 		return
 	}
 	q.BindNull(param)
-}
-
-// exec runs a prepared statement that returns no rows.
-func exec(s *sqlite.Stmt) error {
-	_, err := s.Step()
-	if reset := s.Reset(); err == nil {
-		err = reset
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -125,4 +126,17 @@ func heap() float64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapInuse) / (1 << 20)
+}
+
+// BenchmarkTell is what each send costs that is told without waiting, as ids come: those of
+// messages at random, those of calls in the order of time.
+func BenchmarkTell(b *testing.B) {
+	l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		call := fmt.Sprintf("f1.%010d%s.1", n, rand.Text()[:16])
+		require.NoError(b, l.Tell(b.Context(), ledgertest.Accepted(call, "wamid.HBgLMzM2MDAwMDAwMTAVAgARGBJ"+rand.Text()), nil))
+	}
 }

@@ -16,12 +16,13 @@ import (
 type DiskError = sqlitefile.DiskError
 
 // SQLite is a ledger in a file. What comes at the same time shares one sync of the disk.
-// It keeps nothing in memory.
+// It keeps nothing in memory for longer than a transaction takes.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
 	Options
-	file *sqlitefile.File
+	file    *sqlitefile.File
+	answers answers // not stored yet
 }
 
 // OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
@@ -31,7 +32,9 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SQLite{o, file}, nil
+	l := &SQLite{Options: o, file: file, answers: newAnswers()}
+	file.Before(l.settle, l.settle)
+	return l, nil
 }
 
 // An entry is a fact with its stored form.
@@ -55,7 +58,7 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 		size += 512 + len(body)
 	}
 	news := make([]News, 0, len(told))
-	err := l.file.Write(ctx, true, size, func(conn *sqlite.Conn) error {
+	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
 		t := tables{conn, now}
 		heard := ""
 		for _, e := range entries {
@@ -83,7 +86,7 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
 	var verdict error
-	err = l.file.Write(ctx, true, 256, func(conn *sqlite.Conn) (err error) {
+	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) (err error) {
 		t := tables{conn, now}
 		contact, err := t.contact(ids(c.Recipient), true)
 		if err != nil {
@@ -107,15 +110,18 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 
 // Release implements Ledger.
 func (l *SQLite) Release(ctx context.Context, call string) error {
-	return l.file.Write(ctx, true, 64, func(conn *sqlite.Conn) error { return tables{conn, time.Time{}}.release(call) })
+	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error { return tables{conn, time.Time{}}.release(call) })
 }
 
 // Told implements Ledger.
 func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
 	now := l.now()
 	overtaken := false
-	err := l.file.WriteSoon(ctx, 256, func(conn *sqlite.Conn) (err error) {
-		overtaken, err = tables{conn, now}.told(a)
+	err := l.file.WriteSoon(ctx, 256, func(conn *sqlite.Conn) error {
+		err := l.settle(conn)
+		if err == nil {
+			overtaken, err = tables{conn, now}.told(a)
+		}
 		return err
 	})
 	if err != nil || !overtaken {
@@ -124,30 +130,9 @@ func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	return l.Receipts(ctx, a.Call)
 }
 
-// Tell is Told for who does not want to wait: the receipts, if there are any, go to receive
-// from another goroutine.
-func (l *SQLite) Tell(ctx context.Context, a whatsapp.Answer, receive func(call.Receipt)) error {
-	now := l.now()
-	return l.file.Write(ctx, false, 256, func(conn *sqlite.Conn) error {
-		overtaken, err := tables{conn, now}.told(a)
-		if overtaken && receive != nil {
-			go l.pass(a.Call, receive)
-		}
-		return err
-	})
-}
-
-// pass hands over the receipts of a call. What cannot be read stays in the ledger.
-func (l *SQLite) pass(call string, receive func(call.Receipt)) {
-	receipts, _ := l.Receipts(context.Background(), call)
-	for _, r := range receipts {
-		receive(r)
-	}
-}
-
 // Prune implements Ledger.
 func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
-	err = l.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
+	err = l.write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
 		n, err = tables{conn, time.Time{}}.prune(before, most)
 		return err
 	})

@@ -170,6 +170,43 @@ func TestTell(t *testing.T) {
 	require.Empty(t, told)
 }
 
+// Many answers of one transaction are stored together, whatever is known of some of them.
+func TestTellMany(t *testing.T) {
+	l := openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), nil)
+	const many = 200
+	told := make(chan string, many)
+	receive := func(r call.Receipt) { told <- r.Key }
+	overtaken := map[string]bool{}
+	for n := range many {
+		if n%70 == 3 { // some of 32 that are stored at once, none of others
+			_, err := l.Apply(t.Context(), ledgertest.Status(fmt.Sprint("wamid.", n), "failed", ""))
+			require.NoError(t, err)
+			overtaken[fmt.Sprintf("f1.%d.1", n)] = true
+		}
+	}
+	for n := range many {
+		a := ledgertest.Accepted(fmt.Sprintf("f1.%d.1", n), fmt.Sprint("wamid.", n))
+		require.NoError(t, l.Tell(t.Context(), a, receive))
+		if n%50 == 0 {
+			require.NoError(t, l.Tell(t.Context(), a, receive), "twice")
+		}
+	}
+	for n := range many {
+		m, ok, err := l.Message(t.Context(), fmt.Sprint("wamid.", n))
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, fmt.Sprintf("f1.%d.1", n), m.Call)
+		require.Equal(t, overtaken[m.Call], m.State == "failed", m.State)
+	}
+	for range len(overtaken) {
+		key := <-told
+		require.True(t, overtaken[key], key)
+		delete(overtaken, key)
+	}
+	require.NoError(t, l.Close())
+	require.Empty(t, told)
+}
+
 // TestUnusable opens what is no ledger.
 func TestUnusable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
