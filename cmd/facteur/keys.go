@@ -133,7 +133,7 @@ func (a *app) keysList() *cobra.Command {
 				return nil
 			}
 			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tNAME\tSCOPE\tCREATED\tEXPIRES")
+			fmt.Fprintln(w, "ID\tNAME\tSCOPE\tCREATED (UTC)\tEXPIRES (UTC)")
 			for _, k := range list {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Scope, date(k.CreatedAt), date(k.ExpiresAt))
 			}

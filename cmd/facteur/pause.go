@@ -101,7 +101,7 @@ func (a *app) printHolds(holds []server.Hold) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "WHAT\tSINCE\tCALLS\tREASON")
+	fmt.Fprintln(w, "WHAT\tSINCE (UTC)\tCALLS\tREASON")
 	for _, h := range holds {
 		what := strings.TrimSpace(string(h.Scope) + " " + h.Name)
 		reason := h.Reason

@@ -125,7 +125,7 @@ func (a *app) printRuns(list *server.RunList) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tFLOW\tSTATUS\tSTARTED\tTOOK\tBY")
+	fmt.Fprintln(w, "RUN\tFLOW\tSTATUS\tSTARTED (UTC)\tTOOK\tBY")
 	for _, r := range list.Runs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.RunID, r.Flow, statusOf(r), r.StartedAt.UTC().Format(time.DateTime), took(r.StartedAt, r.EndedAt), r.By)
 	}

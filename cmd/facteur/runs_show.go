@@ -121,7 +121,7 @@ func (p *drawing) draw() {
 	p.field("run", d.RunID)
 	p.field("flow", d.Flow+"  "+short(d.Digest))
 	p.field("status", p.paint(colorOf(d.Status), statusOf(d.Run)))
-	p.field("started", d.StartedAt.UTC().Format(timeWithMillis)+" by "+d.By)
+	p.field("started", d.StartedAt.UTC().Format(timeWithMillis)+" UTC by "+d.By)
 	if !d.EndedAt.IsZero() {
 		p.field("took", took(d.StartedAt, d.EndedAt))
 	}
@@ -145,7 +145,7 @@ func (p *drawing) draw() {
 	for _, h := range d.Held {
 		until := ""
 		if !h.Until.IsZero() {
-			until = " until " + h.Until.UTC().Format(time.DateTime)
+			until = " until " + h.Until.UTC().Format(time.DateTime) + " UTC"
 		}
 		fmt.Fprintf(p.w, "%10s  %s %s  held back: %s%s\n", "", p.paint("33", "…"), h.Step, h.Reason, until)
 	}
