@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(server.View{Numbers: config.ShowPhoneNumbers}.Handler(a.logger(config.LogFormat).Handler()))
+	log := a.logger(config.LogFormat, server.View{Numbers: config.ShowPhoneNumbers})
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
 			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)

@@ -114,7 +114,7 @@ func opened(t *testing.T, dir string) *daemon {
 	a := &app{stdout: log, stderr: log}
 	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(t, err)
-	d, err := a.openDaemon(t.Context(), t.Context(), p, config, a.logger("text"), false)
+	d, err := a.openDaemon(t.Context(), t.Context(), p, config, a.logger("text", server.View{}), false)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = d.stop(t.Context())

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"facteur/server"
+
 	"github.com/spf13/cobra"
 )
 
@@ -131,9 +133,9 @@ func isLoopback(address string) bool {
 }
 
 // logger writes log lines to standard error.
-func (a *app) logger(format string) *slog.Logger {
+func (a *app) logger(format string, view server.View) *slog.Logger {
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, nil))
+		return slog.New(view.Handler(slog.NewJSONHandler(a.stderr, nil)))
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, nil))
+	return slog.New(view.TextHandler(a.stderr))
 }

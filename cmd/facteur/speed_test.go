@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -183,7 +182,7 @@ func benchDaemon(b *testing.B, graph string) *daemon {
 	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
-	d, err := a.openDaemon(ctx, context.Background(), p, config, slog.New(server.View{}.Handler(a.logger(config.LogFormat).Handler())), false)
+	d, err := a.openDaemon(ctx, context.Background(), p, config, a.logger(config.LogFormat, server.View{}), false)
 	require.NoError(b, err)
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(ctx, func() {}, time.Now()) }()
