@@ -94,7 +94,8 @@ func (p *Program) Eval(v Vars) (any, error) {
 	case p.parts == nil:
 		return p.text, nil
 	}
-	var b strings.Builder
+	var room [8]string
+	texts, size := room[:0], 0
 	for _, part := range p.parts {
 		s := part.text
 		if part.expr != nil {
@@ -107,12 +108,12 @@ func (p *Program) Eval(v Vars) (any, error) {
 				return nil, &EvalError{Range: part.expr.at, Expression: strings.TrimSpace(part.expr.source.Value), Message: bad.Error()}
 			}
 		}
-		if b.Len()+len(s) > maxSize {
+		if size += len(s); size > maxSize {
 			return nil, &EvalError{Range: p.parts[0].at(), Message: errTooLarge.Error()}
 		}
-		b.WriteString(s)
+		texts = append(texts, s)
 	}
-	return b.String(), nil
+	return strings.Join(texts, ""), nil
 }
 
 func (part programPart) at() diag.Range {

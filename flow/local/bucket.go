@@ -180,9 +180,9 @@ func (b *bucket) throttle(now time.Time) {
 // slowness is by how much the gap is stretched now: the less, the longer ago the last
 // complaint is.
 func (b *bucket) slowness(now time.Time) float64 {
-	left := 1 - float64(now.Sub(b.slowed))/float64(recovery)
-	if b.slow == 1 || left <= 0 {
+	if b.slow == 1 {
 		return 1
 	}
-	return 1 + (b.slow-1)*left
+	left := 1 - float64(now.Sub(b.slowed))/float64(recovery)
+	return 1 + (b.slow-1)*max(left, 0)
 }

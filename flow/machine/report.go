@@ -47,6 +47,9 @@ func (m *Machine) Steps() []*Step { return m.steps }
 // Ended returns the steps that ended since the last call, in the order in which they
 // did.
 func (m *Machine) Ended() []*Step {
+	if len(m.ended) == 0 {
+		return nil
+	}
 	ended := m.ended
 	m.ended = nil
 	return ended
