@@ -3,6 +3,8 @@ package journal
 import (
 	"encoding/binary"
 	"errors"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // The stored form of a Change: what it says of its run, field by field, texts and lists
@@ -84,7 +86,9 @@ func (d *draft) head(in *decoder) {
 	d.started = in.signed()
 	d.by = string(in.bytes())
 	d.lock = string(in.bytes())
-	d.inputs = in.bytes()
+	if inputs := in.bytes(); len(inputs) > 0 {
+		d.inputs = inputs
+	}
 }
 
 // change reads what Change.encode wrote. code returns the number of a status.
@@ -133,6 +137,40 @@ func (d *draft) first(room []byte) []byte {
 		d.records = d.records[1:]
 	}
 	return room
+}
+
+// read returns what a draft says of a new run. Its plan is in the tables.
+func (s *store) read(conn *sqlite.Conn, d *draft) (run Run, records []Record, err error) {
+	h := heads{conn: conn, sources: true}
+	plan, err := h.plan(d.plan)
+	if err != nil {
+		return Run{}, nil, err
+	}
+	for _, b := range d.records {
+		part, err := decodeRecords(b)
+		if err != nil {
+			return Run{}, nil, err
+		}
+		records = append(records, part...)
+	}
+	unknown := map[string]bool{}
+	for _, c := range d.doubts {
+		if c.settled {
+			delete(unknown, c.key)
+		} else {
+			unknown[c.key] = true
+		}
+	}
+	run = Run{
+		Seq: d.seq, ID: d.id, Flow: plan.flow, Digest: plan.digest, Version: int(d.version), Sources: plan.sources,
+		Inputs: d.inputs, By: d.by, Lock: d.lock, Started: instant(d.started), Ended: instant(d.ended), Unknown: len(unknown),
+	}
+	for name, code := range s.statuses {
+		if code == d.status {
+			run.Status = name
+		}
+	}
+	return run, records, nil
 }
 
 var errForm = errors.New("it holds something in a form that this facteur does not know")

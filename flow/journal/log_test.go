@@ -168,9 +168,10 @@ func hourOfEnds(minute int) time.Time {
 func (w *twins) compare() {
 	w.t.Helper()
 	run := fmt.Sprint(w.next() % 7)
-	_, want, wantErr := w.want.Load(w.t.Context(), run)
-	_, got, err := w.got.Load(w.t.Context(), run)
+	wantHead, want, wantErr := w.want.Load(w.t.Context(), run)
+	head, got, err := w.got.Load(w.t.Context(), run)
 	require.Equal(w.t, wantErr, err)
+	journaltest.SameRun(w.t, wantHead, head)
 	journaltest.SameRecords(w.t, want, got)
 	same(w.t, w.want, w.got)
 }

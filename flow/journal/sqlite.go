@@ -109,9 +109,24 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	return err
 }
 
-// Load implements Journal.
-func (j *SQLite) Load(ctx context.Context, run string) (Run, []Record, error) {
-	head, records, err := j.after(func(conn *sqlite.Conn) error { return j.store.foldRun(conn, run) }).Load(ctx, run)
+// Load implements Journal. A run that is only in the log is read from its draft: it is
+// looked at so early because much happens, and a fold for each would undo what they save.
+func (j *SQLite) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
+	drafted := false
+	err = j.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
+		if d := j.store.ids[run]; d != nil && d.created {
+			drafted = true
+			head, records, err = j.store.read(conn, d)
+		}
+		return err
+	})
+	_, failed := errors.AsType[*DiskError](err)
+	switch {
+	case failed || err == nil && !drafted:
+		head, records, err = j.after(func(conn *sqlite.Conn) error { return j.store.foldRun(conn, run) }).Load(ctx, run)
+	case err != nil:
+		return Run{}, nil, err
+	}
 	if err == nil && head.Ended.IsZero() {
 		j.remember(run, head.Seq) // who loads it goes on with it
 	}

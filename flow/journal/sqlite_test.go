@@ -207,7 +207,7 @@ func TestReader(t *testing.T) {
 	require.ErrorAs(t, err, &missing)
 
 	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
-	_, _, err = j.Load(ctx, "a")
+	_, err = j.List(ctx, journal.Filter{})
 	require.NoError(t, err)
 	head, records, err := r.Load(ctx, "a")
 	require.NoError(t, err)
