@@ -17,6 +17,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/plan"
+	"facteur/flow/schema"
 )
 
 // Version is the version of the machine's decisions. It changes when the same events
@@ -91,7 +92,7 @@ const (
 // New starts a run.
 func New(p *plan.Plan, s Start) *Machine {
 	s.At = instant(s.At)
-	if _, changed := stored(s.Inputs); changed {
+	if _, changed := schema.Stored(s.Inputs); changed {
 		s.Inputs = canonical(p.Inputs, s.Inputs)
 	}
 	m := &Machine{

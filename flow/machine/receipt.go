@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"facteur/flow/call"
+	"facteur/flow/schema"
 )
 
 // know notes what is known of an attempt by now.
@@ -39,7 +40,7 @@ func (m *Machine) receive(at *attempt, r call.Receipt) {
 	if slices.ContainsFunc(at.receipts, known) {
 		return
 	}
-	data, _ := stored(r.Data)
+	data, _ := schema.Stored(r.Data)
 	r.Data, _ = data.(map[string]any)
 	r.Error = canonicalError(r.Error)
 	if !at.taken {

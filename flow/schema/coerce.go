@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"facteur/flow/diag"
 )
@@ -27,11 +28,14 @@ const exactFloat = 1 << 53
 // maximum, min-items and max-items.
 //
 // v is never changed, and what is right already is not copied.
-func (t *Type) Coerce(v any) (any, Violations) {
-	var c coercer
+func (t *Type) Coerce(v any) (any, Violations) { return t.coerce(coercer{}, v) }
+
+func (t *Type) coerce(how coercer, v any) (any, Violations) {
+	c := how
 	out, _ := c.value(t, v, siblings{})
 	if len(c.found) > 0 {
-		c = coercer{report: true}
+		c = how
+		c.report = true
 		out, _ = c.value(t, v, siblings{})
 	}
 	return out, c.done()
@@ -44,6 +48,7 @@ type coercer struct {
 	errors, warnings int
 	masked           int  // more than 0 inside a sensitive type
 	report           bool // something is wrong: tell in the order of keys, and what was meant
+	stored           bool // bring it into the form in which JSON gives it back
 }
 
 func (c *coercer) add(v Violation) {
@@ -93,6 +98,12 @@ func (p Path) last() string {
 // value coerces v, which stands in the object owner, if in any. changed is false
 // when v itself is the result.
 func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) {
+	if c.stored {
+		if plain, differs := asStored(v); differs {
+			out, _ = c.value(t, plain, owner)
+			return out, true
+		}
+	}
 	if t == AnyType {
 		return c.any(v)
 	}
@@ -187,6 +198,11 @@ func (e *edit) set(name string, v any) {
 	e.m[name] = v
 }
 
+func (e *edit) drop(name string) {
+	e.set(name, nil)
+	delete(e.m, name)
+}
+
 func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 	out, known := edit{m: m}, 0
 	for _, f := range t.Fields {
@@ -266,12 +282,12 @@ func (c *coercer) further(t *Type, name string, object *edit) {
 		c.within(n, name)
 		return
 	}
-	if !t.Open {
-		c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
-			Hint: diag.DidYouMean(name, "fields", t.Names())})
-	} else if got, differs := c.any(object.m[name]); differs {
-		object.set(name, got)
+	if t.Open {
+		c.entry(AnyType, name, object.m[name], object)
+		return
 	}
+	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
+		Hint: diag.DidYouMean(name, "fields", t.Names())})
 	c.within(n, name)
 }
 
@@ -302,6 +318,10 @@ func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
 	got, differs := c.value(elem, v, siblings{})
 	if len(c.found) > n {
 		c.within(n, name)
+	}
+	if c.stored && !utf8.ValidString(name) {
+		out.drop(name)
+		name, differs = storedText(name), true
 	}
 	if differs {
 		out.set(name, got)
