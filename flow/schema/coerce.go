@@ -28,14 +28,13 @@ const exactFloat = 1 << 53
 // maximum, min-items and max-items.
 //
 // v is never changed, and what is right already is not copied.
-func (t *Type) Coerce(v any) (any, Violations) { return t.coerce(coercer{}, v) }
+func (t *Type) Coerce(v any) (any, Violations) { return t.coerce(v, false) }
 
-func (t *Type) coerce(how coercer, v any) (any, Violations) {
-	c := how
+func (t *Type) coerce(v any, stored bool) (any, Violations) {
+	c := coercer{stored: stored}
 	out, _ := c.value(t, v, siblings{})
 	if len(c.found) > 0 {
-		c = how
-		c.report = true
+		c = coercer{stored: stored, report: true}
 		out, _ = c.value(t, v, siblings{})
 	}
 	return out, c.done()

@@ -9,7 +9,7 @@ import (
 // CoerceStored is Coerce for a value that is stored as JSON: it gives what it would give
 // once that was read again. Where the type says what a part is, the part is that;
 // elsewhere it is as of Stored.
-func (t *Type) CoerceStored(v any) (any, Violations) { return t.coerce(coercer{stored: true}, v) }
+func (t *Type) CoerceStored(v any) (any, Violations) { return t.coerce(v, true) }
 
 // Stored gives a value as JSON would give it back: whole numbers are integers, times and
 // durations are texts, texts are UTF-8, and what has no plain value is nil. It copies only
