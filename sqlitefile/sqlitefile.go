@@ -33,7 +33,8 @@ type Kind struct {
 	// the second one is refused with ErrInUse.
 	Shared bool
 	// Recover brings into the tables what a process that died left beside them; nil: none
-	// leaves anything. Behind is a query that tells whether something is there.
+	// leaves anything. Behind is a query that tells whether something is there. They are
+	// not for a shared file, where nobody knows who died.
 	Recover func(*sqlite.Conn) error
 	Behind  string
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"facteur/sqlitefile"
 )
@@ -173,4 +174,91 @@ func TestExclusive(t *testing.T) {
 	require.ErrorIs(t, err, sqlitefile.ErrInUse)
 	require.NoError(t, f.Close())
 	require.NoError(t, open(t, path, notes(false)).Close())
+}
+
+// TestBefore: what is kept until a commit is there for who reads, and at the end.
+func TestBefore(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "file.db")
+	kind := sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word);"}}
+	f, err := sqlitefile.Open(path, kind)
+	require.NoError(t, err)
+	insert := sqlitefile.NewInsert("INSERT INTO words (word)", 1)
+	var kept []string
+	flush := func(conn *sqlite.Conn) error {
+		defer func() { kept = nil }()
+		return insert.Rows(conn, len(kept), func(q *sqlite.Stmt, at, row int) { q.BindText(at+1, kept[row]) }, nil)
+	}
+	f.Before(flush, func(*sqlite.Conn) error { kept = append(kept, "end"); return nil })
+	var want []string
+	for n := range 75 {
+		word := fmt.Sprint(n)
+		want = append(want, word)
+		require.NoError(t, f.Write(ctx, false, 1, func(*sqlite.Conn) error { kept = append(kept, word); return nil }))
+	}
+	words := func(read func(context.Context, func(*sqlite.Conn) error) error) (all []string) {
+		require.NoError(t, read(ctx, func(conn *sqlite.Conn) error {
+			return sqlitefile.Query(conn, "SELECT word FROM words ORDER BY rowid", func(row *sqlite.Stmt) { all = append(all, row.ColumnText(0)) })
+		}))
+		return all
+	}
+	require.Equal(t, want, words(f.Read))
+	require.NoError(t, f.Close())
+	r, err := sqlitefile.OpenReadOnly(path, kind)
+	require.NoError(t, err)
+	defer r.Close()
+	require.Equal(t, append(want, "end"), words(r.Read))
+}
+
+// TestRecover: what is left beside the tables is brought into them by who opens the file
+// next, to write or to read, unless another has it open.
+func TestRecover(t *testing.T) {
+	kind := sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word); CREATE TABLE beside (word);"}}
+	kind.Behind = "SELECT EXISTS (SELECT 1 FROM beside)"
+	kind.Recover = func(conn *sqlite.Conn) error {
+		return sqlitex.ExecuteScript(conn, "INSERT INTO words SELECT word FROM beside; DELETE FROM beside;", nil)
+	}
+	left := func(t *testing.T) (path string, f *sqlitefile.File) {
+		t.Helper()
+		path = filepath.Join(t.TempDir(), "file.db")
+		f, err := sqlitefile.Open(path, kind)
+		require.NoError(t, err)
+		require.NoError(t, f.Write(t.Context(), true, 1, func(conn *sqlite.Conn) error {
+			return sqlitefile.Query(conn, "INSERT INTO beside VALUES ('a')", nil)
+		}))
+		return path, f
+	}
+	words := func(t *testing.T, read func(context.Context, func(*sqlite.Conn) error) error) (n int) {
+		require.NoError(t, read(t.Context(), func(conn *sqlite.Conn) error {
+			return sqlitefile.Query(conn, "SELECT count(*) FROM words", func(row *sqlite.Stmt) { n = row.ColumnInt(0) })
+		}))
+		return n
+	}
+	t.Run("write", func(t *testing.T) {
+		path, f := left(t)
+		require.NoError(t, f.Close())
+		f, err := sqlitefile.Open(path, kind)
+		require.NoError(t, err)
+		defer f.Close()
+		require.Equal(t, 1, words(t, f.Read))
+	})
+	t.Run("read", func(t *testing.T) {
+		path, f := left(t)
+		r, err := sqlitefile.OpenReadOnly(path, kind)
+		require.NoError(t, err)
+		require.Equal(t, 0, words(t, r.Read), "another has it open")
+		require.NoError(t, r.Close())
+		require.NoError(t, f.Close())
+		r, err = sqlitefile.OpenReadOnly(path, kind)
+		require.NoError(t, err)
+		defer r.Close()
+		require.Equal(t, 1, words(t, r.Read))
+	})
+	t.Run("read what cannot be written", func(t *testing.T) {
+		_, f := left(t)
+		defer f.Close()
+		require.Error(t, f.Write(t.Context(), true, 1, func(*sqlite.Conn) error { return errors.New("no more") }))
+		require.Equal(t, 1, words(t, f.Read))
+		require.Equal(t, 1, words(t, f.Read), "each time")
+	})
 }

@@ -20,8 +20,8 @@ import (
 )
 
 // FuzzLog does the same to a file and to Memory, one thing for each byte or two, and now and
-// then compares them, closes the file, or goes on with a copy of it: what a process leaves
-// behind that dies. Nothing of that may make a difference.
+// then compares them, closes the file, or goes on with a backup of it, or with a copy, which
+// is what a process leaves behind that dies. Nothing of that may make a difference.
 func FuzzLog(f *testing.F) {
 	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -113,8 +113,15 @@ func (w *twins) step() {
 		w.got = openSQLite(w.t, w.path)
 	case 15:
 		require.NoError(w.t, w.got.Wake(ctx, true))
-		w.path = copied(w.t, w.got, w.path)
-		if w.next()%2 == 0 {
+		to := filepath.Join(w.t.TempDir(), "backup.db")
+		how := w.next()
+		if how%3 == 0 {
+			require.NoError(w.t, w.got.Backup(ctx, to))
+			w.path = to
+		} else {
+			w.path = copied(w.t, w.got, w.path)
+		}
+		if how%2 == 0 {
 			r, err := journal.OpenReadOnly(w.path)
 			require.NoError(w.t, err)
 			same(w.t, w.want, r)
