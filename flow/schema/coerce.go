@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -414,79 +413,4 @@ func (c *coercer) number(n json.Number) any {
 		c.errorf("type", "", "%s is out of the range of numbers", c.quote(n.String()))
 	}
 	return f
-}
-
-// mistype reports a value of the wrong kind.
-func (c *coercer) mistype(t *Type, v any) {
-	hint := ""
-	switch v := v.(type) {
-	case nil:
-		hint = "leave the field out where there is no value"
-	case string:
-		hint = c.textHint(t, v)
-	case bool, int64, float64:
-		switch {
-		case c.masked > 0:
-		case t.Kind == String:
-			hint = fmt.Sprintf("put it in quotes: \"%v\"", v)
-		case t.Kind == Duration:
-			hint = durationForm
-		}
-	}
-	c.errorf("type", hint, "expected %s, got %s", t.Name(), valueName(v))
-}
-
-func (c *coercer) textHint(t *Type, s string) string {
-	switch t.Kind {
-	case Bool, Int, Number:
-		if _, err := parseScalar(t, strings.TrimSpace(s)); err == nil {
-			return "leave out the quotes"
-		}
-	case List, Map, Object:
-		if trimmed := strings.TrimSpace(s); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
-			return "this is a text that looks like JSON: leave out the quotes around it"
-		}
-	}
-	return ""
-}
-
-// quote shows a value in a message, unless it is sensitive.
-func (c *coercer) quote(v any) string {
-	if c.masked > 0 {
-		return "the value"
-	}
-	if s, ok := v.(string); ok {
-		return brief(s)
-	}
-	return fmt.Sprint(v)
-}
-
-// valueName names the type of a value as Type.Name does.
-func valueName(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case int64:
-		return "integer"
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)) + ", which is no number"
-		}
-		return "number"
-	case time.Time:
-		return "timestamp"
-	case time.Duration:
-		return "duration"
-	case []any:
-		return "list"
-	case map[string]any:
-		return "object"
-	case Unknown:
-		return "a value not known yet"
-	}
-	return fmt.Sprintf("a Go %T", v)
 }
