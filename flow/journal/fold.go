@@ -39,8 +39,18 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 			return err
 		}
 	}
-	if err := s.insertRecipients(conn, runs, others); err != nil {
+	folded := slices.Concat(runs, others)
+	slices.SortFunc(folded, func(a, b *draft) int { return cmp.Compare(a.seq, b.seq) }) // as the tables are
+	if err := s.insertRecords(conn, folded); err != nil {
 		return err
+	}
+	if err := s.insertRecipients(conn, folded); err != nil {
+		return err
+	}
+	for _, d := range folded {
+		if err := count(conn, d.seq, d.doubts); err != nil {
+			return err
+		}
 	}
 	return s.keep(conn, stay)
 }
@@ -110,25 +120,50 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 	if err != nil {
 		return err
 	}
+	var open []*draft
 	for _, d := range runs {
 		s.gap.add(d.id)
 		if d.ended == never {
-			if err := s.insertOpen(conn, d); err != nil {
-				return err
-			}
-		}
-		if err := s.add(conn, d); err != nil {
-			return err
+			open = append(open, d)
 		}
 	}
-	return nil
+	return s.opened.Rows(conn, len(open), func(q *sqlite.Stmt, at, row int) {
+		d := open[row]
+		q.BindInt64(at+1, d.seq)
+		q.BindInt64(at+2, d.plan)
+		q.BindInt64(at+3, d.status)
+		bindWaits(q, at+4, d.waits)
+	}, nil)
+}
+
+// insertRecords inserts the records that do not lie with their run.
+func (s *store) insertRecords(conn *sqlite.Conn, drafts []*draft) error {
+	var runs []int64
+	var records []Record
+	for _, d := range drafts {
+		for _, b := range d.records {
+			more, err := decodeRecords(b)
+			if err != nil {
+				return err
+			}
+			records = append(records, more...)
+			runs = append(runs, slices.Repeat([]int64{d.seq}, len(more))...)
+		}
+	}
+	return s.records.Rows(conn, len(records), func(q *sqlite.Stmt, at, row int) {
+		r := records[row]
+		q.BindInt64(at+1, runs[row])
+		q.BindInt64(at+2, stamp(r.At))
+		q.BindText(at+3, r.Kind)
+		q.BindBytes(at+4, r.Body)
+	}, nil)
 }
 
 // insertRecipients notes whom the runs wrote to.
-func (s *store) insertRecipients(conn *sqlite.Conn, drafts ...[]*draft) error {
+func (s *store) insertRecipients(conn *sqlite.Conn, drafts []*draft) error {
 	type place struct{ key, hash int64 }
 	var places []place
-	for _, d := range slices.Concat(drafts...) {
+	for _, d := range drafts {
 		for _, hash := range d.recipients {
 			places = append(places, place{recipientKey(d.seq, hash), hash})
 		}

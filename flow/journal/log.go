@@ -103,8 +103,7 @@ func (s *store) commit(conn *sqlite.Conn) error {
 	return s.log(conn, s.row+1)
 }
 
-// log inserts the entries of the batch as a row. A blob that is written into its place is
-// copied once, one that is bound four times.
+// log inserts the entries of the batch as a row.
 func (s *store) log(conn *sqlite.Conn, seq int64) error {
 	s.room = s.room[:0]
 	for _, e := range s.batch {
@@ -116,12 +115,29 @@ func (s *store) log(conn *sqlite.Conn, seq int64) error {
 		s.awaited = true
 		s.later()
 	}
+	if len(s.room) > maxBound {
+		return s.logBlob(conn, seq, s.room)
+	}
 	q, err := s.insertLog.On(conn)
 	if err != nil {
 		return err
 	}
 	q.BindInt64(1, seq)
-	q.BindInt64(2, int64(len(s.room)))
+	q.BindBytes(2, s.room)
+	return sqlitefile.Exec(q)
+}
+
+// maxBound is how many bytes are bound to a statement. SQLite copies them four times, and
+// what is written into its place once, but it takes longer to begin with that.
+const maxBound = 2048
+
+func (s *store) logBlob(conn *sqlite.Conn, seq int64, b []byte) error {
+	q, err := s.insertBlob.On(conn)
+	if err != nil {
+		return err
+	}
+	q.BindInt64(1, seq)
+	q.BindInt64(2, int64(len(b)))
 	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
@@ -129,7 +145,7 @@ func (s *store) log(conn *sqlite.Conn, seq int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = row.Write(s.room)
+	_, err = row.Write(b)
 	return errors.Join(err, row.Close())
 }
 

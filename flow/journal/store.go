@@ -34,8 +34,8 @@ type store struct {
 	later   func()            // has foldLate called, later; nil: nobody does
 	awaited bool              // it will be
 
-	runs, recipients                  sqlitefile.Insert
-	openRun, insertRecord, insertLog  sqlitefile.Statement
+	runs, opened, records, recipients sqlitefile.Insert
+	insertLog, insertBlob             sqlitefile.Statement
 	endRun, updateStatus, updateWaits sqlitefile.Statement
 	updateBoth, deleteOpen, wakeRun   sqlitefile.Statement
 }
@@ -52,9 +52,10 @@ func newStore() *store {
 		// that one is.
 		runs:         sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", 12),
 		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", 2),
-		openRun:      sqlitefile.Statement{SQL: "INSERT INTO open (run, plan, status, waits) VALUES (?, ?, ?, ?)"},
-		insertRecord: sqlitefile.Statement{SQL: "INSERT INTO records (run, at, kind, body) VALUES (?, ?, ?, ?)"},
-		insertLog:    sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
+		opened:       sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", 4),
+		records:      sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", 4),
+		insertLog:    sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, ?)"},
+		insertBlob:   sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
 		endRun:       sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
 		deleteOpen:   sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
 		updateStatus: sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},
@@ -113,63 +114,27 @@ func (s *store) write(conn *sqlite.Conn, run string, seq int64, took []string, b
 	return true, s.take(conn, run, entry{kind: change, seq: seq, body: body})
 }
 
-// updateRun brings a draft of a run into the tables that is there already.
+// updateRun brings into the tables what a draft changes of a run that is there already.
 func (s *store) updateRun(conn *sqlite.Conn, d *draft) error {
 	if d.early != nil {
 		if err := s.wait(conn, d.seq, *d.early); err != nil {
 			return err
 		}
 	}
-	var err error
 	switch {
 	case d.status == 0:
+		return nil
 	case d.ended == never:
-		err = s.open(conn, d.seq, d.status, d.waits)
-	default:
-		err = s.end(conn, d.seq, d.status, d.ended)
+		return s.open(conn, d.seq, d.status, d.waits)
 	}
-	if err != nil {
-		return err
-	}
-	return s.add(conn, d)
-}
-
-// add stores what of a draft is added to a run that is in the tables.
-func (s *store) add(conn *sqlite.Conn, d *draft) error {
-	for _, b := range d.records {
-		records, err := decodeRecords(b)
-		if err == nil {
-			err = s.record(conn, d.seq, records)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if len(d.doubts) > 0 {
-		return count(conn, d.seq, d.doubts)
-	}
-	return nil
-}
-
-func (s *store) record(conn *sqlite.Conn, seq int64, records []Record) error {
-	q, err := s.insertRecord.On(conn)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		q.BindInt64(1, seq)
-		q.BindInt64(2, stamp(r.At))
-		q.BindText(3, r.Kind)
-		q.BindBytes(4, r.Body)
-		if err := sqlitefile.Exec(q); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.end(conn, d.seq, d.status, d.ended)
 }
 
 // count adds and removes calls whose outcome nobody knows.
 func count(conn *sqlite.Conn, seq int64, doubts []doubt) error {
+	if len(doubts) == 0 {
+		return nil
+	}
 	for _, d := range doubts {
 		statement := "INSERT INTO unknowns (run, key) VALUES (?, ?) ON CONFLICT DO NOTHING"
 		if d.settled {
@@ -180,19 +145,6 @@ func count(conn *sqlite.Conn, seq int64, doubts []doubt) error {
 		}
 	}
 	return sqlitefile.Query(conn, "UPDATE runs SET unknown = (SELECT count(*) FROM unknowns WHERE run = ?1) WHERE seq = ?1", nil, seq)
-}
-
-// insertOpen stores that a new run has not ended.
-func (s *store) insertOpen(conn *sqlite.Conn, d *draft) error {
-	q, err := s.openRun.On(conn)
-	if err != nil {
-		return err
-	}
-	q.BindInt64(1, d.seq)
-	q.BindInt64(2, d.plan)
-	q.BindInt64(3, d.status)
-	bindWaits(q, 4, d.waits)
-	return sqlitefile.Exec(q)
 }
 
 // wait stores what a run waits for, unless it has ended.
