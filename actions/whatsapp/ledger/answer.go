@@ -48,7 +48,7 @@ func (l *SQLite) Tell(ctx context.Context, a whatsapp.Answer, receive func(call.
 
 // tell stores an answer.
 func (l *SQLite) tell(conn *sqlite.Conn, a answer) error {
-	overtaken, err := tables{conn, a.at}.told(a.Answer)
+	overtaken, err := l.tables(conn, a.at).told(a.Answer)
 	if overtaken && a.receive != nil {
 		go l.pass(a.Call, a.receive)
 	}

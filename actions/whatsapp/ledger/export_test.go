@@ -16,3 +16,6 @@ func (l *SQLite) Exec(sql string) error {
 		return sqlitex.ExecuteTransient(conn, sql, nil)
 	})
 }
+
+// IsStranger is isStranger.
+func (l *SQLite) IsStranger(id string) bool { return l.isStranger(id) }

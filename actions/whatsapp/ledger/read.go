@@ -99,6 +99,9 @@ func (l *SQLite) Contact(ctx context.Context, id string) (names []string, err er
 
 // Window implements Ledger.
 func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, error) {
+	if l.isStranger(key(contact)) {
+		return Window{}, nil
+	}
 	var wrote, shut, heard time.Time
 	err := l.file.Peek(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, `SELECT nullif(wrote, 0), nullif(shut, 0), heard FROM aliases JOIN windows USING (contact) LEFT JOIN senders USING (sender)

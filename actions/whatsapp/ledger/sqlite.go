@@ -16,13 +16,15 @@ import (
 type DiskError = sqlitefile.DiskError
 
 // SQLite is a ledger in a file. What comes at the same time shares one sync of the disk.
-// It keeps nothing in memory for longer than a transaction takes.
+// What it keeps in
+// memory for longer than a transaction takes is who is known, roughly: a megabyte.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
 	Options
-	file    *sqlitefile.File
-	answers answers // not stored yet
+	file      *sqlitefile.File
+	answers   answers // not stored yet
+	strangers *strangers
 }
 
 // OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
@@ -32,7 +34,7 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &SQLite{Options: o, file: file, answers: newAnswers()}
+	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers()}
 	file.Before(l.settle, l.settle)
 	return l, nil
 }
@@ -59,7 +61,7 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 	}
 	news := make([]News, 0, len(told))
 	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
-		t := tables{conn, now}
+		t := l.tables(conn, now)
 		heard := ""
 		for _, e := range entries {
 			if e.PhoneNumberID != heard && e.PhoneNumberID != "" {
@@ -87,7 +89,7 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 	now := l.now()
 	var verdict error
 	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) (err error) {
-		t := tables{conn, now}
+		t := l.tables(conn, now)
 		contact, err := t.contact(ids(c.Recipient), true)
 		if err != nil {
 			return err
@@ -110,7 +112,7 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 
 // Release implements Ledger.
 func (l *SQLite) Release(ctx context.Context, call string) error {
-	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error { return tables{conn, time.Time{}}.release(call) })
+	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error { return l.tables(conn, time.Time{}).release(call) })
 }
 
 // Told implements Ledger.
@@ -120,7 +122,7 @@ func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	err := l.file.WriteSoon(ctx, 256, func(conn *sqlite.Conn) error {
 		err := l.settle(conn)
 		if err == nil {
-			overtaken, err = tables{conn, now}.told(a)
+			overtaken, err = l.tables(conn, now).told(a)
 		}
 		return err
 	})
@@ -133,10 +135,14 @@ func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 // Prune implements Ledger.
 func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
 	err = l.write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
-		n, err = tables{conn, time.Time{}}.prune(before, most)
+		n, err = l.tables(conn, time.Time{}).prune(before, most)
 		return err
 	})
 	return n, err
+}
+
+func (l *SQLite) tables(conn *sqlite.Conn, now time.Time) tables {
+	return tables{conn, now, l.strangers}
 }
 
 // Healthy returns why the ledger can store nothing more, nil while it can.

@@ -13,8 +13,9 @@ import (
 
 // Tables are those of the file, within one transaction.
 type tables struct {
-	conn *sqlite.Conn
-	now  time.Time
+	conn      *sqlite.Conn
+	now       time.Time
+	strangers *strangers
 }
 
 func (t tables) query(statement string, each func(row *sqlite.Stmt), args ...any) error {
@@ -174,6 +175,7 @@ func (t tables) contact(ids []string, make bool) (int64, error) {
 		found = append(found, t.conn.LastInsertRowID())
 	}
 	for _, id := range missing {
+		t.strangers.note(id)
 		if err := t.query("INSERT INTO aliases (id, contact) VALUES (?, ?)", nil, id, found[0]); err != nil {
 			return 0, err
 		}
