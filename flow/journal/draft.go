@@ -62,6 +62,19 @@ type draft struct {
 	recipients   []int64 // hashes
 	doubts       []doubt
 	records      [][]byte
+
+	few struct { // most runs have not more
+		entries    [2]entry
+		records    [2][]byte
+		recipients [1]int64
+		nothing    []byte // that it waits for
+	}
+}
+
+func newDraft(seq int64, run string) *draft {
+	d := &draft{seq: seq, id: run}
+	d.entries, d.records, d.recipients = d.few.entries[:0], d.few.records[:0], d.few.recipients[:0]
+	return d
 }
 
 // size is about how many bytes of memory it takes.
@@ -81,7 +94,9 @@ type doubt struct {
 // head reads what Run.encode wrote.
 func (d *draft) head(in *decoder) {
 	d.created, d.ended = true, never
-	d.id = string(in.bytes())
+	if id := in.bytes(); d.id != string(id) {
+		d.id = string(id)
+	}
 	d.version = in.signed()
 	d.started = in.signed()
 	d.by = string(in.bytes())
@@ -110,7 +125,7 @@ func (d *draft) change(in *decoder, code func(string) (int64, error)) error {
 		}
 	}
 	if d.status != 0 && d.ended != never {
-		d.waits = new([]byte) // for nothing
+		d.waits = &d.few.nothing
 	}
 	for range in.count() {
 		d.recipients = append(d.recipients, in.signed())

@@ -70,7 +70,8 @@ func (s *store) take(conn *sqlite.Conn, run string, e entry) error {
 func (s *store) draft(conn *sqlite.Conn, run string, e entry) error {
 	d := s.drafts[e.seq]
 	if d == nil {
-		d = &draft{seq: e.seq, id: run, row: s.row + 1}
+		d = newDraft(e.seq, run)
+		d.row = s.row + 1
 		s.drafts[e.seq] = d
 		s.order = append(s.order, d)
 	}

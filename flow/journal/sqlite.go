@@ -71,11 +71,11 @@ func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	if c.Status == "" {
 		c.Status, c.Ended = run.Status, run.Ended
 	}
-	size := c.size() + overhead + len(run.ID) + len(run.By) + len(run.Lock) + len(run.Inputs)
-	body := c.encode(run.encode(make([]byte, 0, size)))
+	size := c.size() + len(run.ID) + len(run.By) + len(run.Lock) + len(run.Inputs) + overhead
+	body, took := c.encode(run.encode(make([]byte, 0, size))), c.Took
 	var seq int64
 	err := j.file.Write(ctx, true, len(body), func(conn *sqlite.Conn) (err error) {
-		seq, err = j.store.create(conn, run, c.Took, body)
+		seq, err = j.store.create(conn, run, took, body)
 		return err
 	})
 	switch {
@@ -94,10 +94,10 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	if err != nil {
 		return err
 	}
-	body := c.encode(make([]byte, 0, c.size()))
+	body, took := c.encode(make([]byte, 0, c.size())), c.Took
 	pruned := false
 	err = j.file.Write(ctx, durable, len(body), func(conn *sqlite.Conn) error {
-		found, err := j.store.write(conn, run, seq, c.Took, body)
+		found, err := j.store.write(conn, run, seq, took, body)
 		if durable {
 			pruned = !found
 		}
@@ -260,15 +260,16 @@ func (j *SQLite) forget(run string) {
 	delete(j.aged, run)
 }
 
-// size estimates how many bytes the stored form of a change has.
+// size is about how many bytes the stored form of a change has, and not less.
 func (c Change) size() int {
-	n := overhead
+	const number, text = 10, 12 // at most, and a name or a key before which its length is
+	n := 4*number + text
 	for _, r := range c.Records {
-		n += overhead + len(r.Body)
+		n += 2*number + text + len(r.Body)
 	}
-	n += overhead * (len(c.Unknown) + len(c.Settled) + len(c.Recipients))
+	n += number*len(c.Recipients) + overhead*(len(c.Unknown)+len(c.Settled))
 	if c.Waits != nil {
-		n += overhead*(len(c.Waits.Subscriptions)+len(c.Waits.Keys)) + len(c.Waits.Note)
+		n += overhead*(1+len(c.Waits.Subscriptions)+len(c.Waits.Keys)) + len(c.Waits.Note)
 	}
 	return n
 }
