@@ -204,7 +204,11 @@ func (e *edit) drop(name string) {
 func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 	out, known := edit{m: m}, 0
 	for _, f := range t.Fields {
-		v, ok := m[f.Name]
+		var v any
+		ok := known < len(m) // else it cannot be there
+		if ok {
+			v, ok = m[f.Name]
+		}
 		if ok {
 			known++
 		} else if f.Default != nil {
