@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -77,7 +75,6 @@ func (l *SQLite) write(ctx context.Context, durable bool, size int, apply func(*
 // not, because a webhook was faster, each of those beside it is stored alone.
 func (l *SQLite) settle(conn *sqlite.Conn) error {
 	all := l.answers.waiting
-	slices.SortStableFunc(all, func(a, b answer) int { return cmp.Compare(a.Call, b.Call) }) // as the index is
 	err := l.answers.insert.Rows(conn, len(all), func(q *sqlite.Stmt, at, row int) {
 		a := all[row]
 		q.BindText(at+1, a.MessageID)
