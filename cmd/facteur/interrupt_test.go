@@ -36,13 +36,13 @@ steps:
 `
 
 // interrupted runs the flow against a server that calls during while it answers the first
-// message.
-func interrupted(t *testing.T, during func(r *http.Request, interrupt func())) (code int, stderr string, asked []string) {
+// message. interrupt returns when the command has said what matches.
+func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says string))) (code int, stderr string, asked []string) {
 	t.Helper()
 	var signals chan<- os.Signal
 	ready := make(chan struct{})
-	var errs bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &errs, listen: func(c chan<- os.Signal) func() {
+	errs := newLines()
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: errs, listen: func(c chan<- os.Signal) func() {
 		if signals == nil {
 			signals = c
 			close(ready)
@@ -54,7 +54,10 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func())) (
 		asked = append(asked, r.Method+" "+r.URL.Path)
 		if len(asked) == 1 {
 			<-ready
-			during(r, func() { signals <- os.Interrupt })
+			during(r, func(says string) {
+				signals <- os.Interrupt
+				errs.wait(t, says)
+			})
 		}
 		fmt.Fprint(w, `{"messages":[{"id":"wamid.1"}]}`)
 	}))
@@ -72,7 +75,7 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func())) (
 // The first interrupt lets the call that is under way finish, starts no other, and runs
 // what always has to run.
 func TestFirstInterrupt(t *testing.T) {
-	code, stderr, asked := interrupted(t, func(_ *http.Request, interrupt func()) { interrupt() })
+	code, stderr, asked := interrupted(t, func(_ *http.Request, interrupt func(string)) { interrupt("interrupted: .*\n") })
 	assert.Equal(t, exitFailed, code, stderr)
 	assert.Contains(t, stderr, "interrupted: what is under way finishes; interrupt again to cut it off\n")
 	assert.Contains(t, stderr, "✓ first  action")
@@ -83,9 +86,9 @@ func TestFirstInterrupt(t *testing.T) {
 
 // The second cuts it off: what became of the message is not known, and people are told.
 func TestSecondInterrupt(t *testing.T) {
-	code, stderr, _ := interrupted(t, func(r *http.Request, interrupt func()) {
-		interrupt()
-		interrupt()
+	code, stderr, _ := interrupted(t, func(r *http.Request, interrupt func(string)) {
+		interrupt("interrupted: .*\n")
+		interrupt("")
 		<-r.Context().Done()
 	})
 	assert.Equal(t, exitFailed, code, stderr)
