@@ -122,6 +122,11 @@ func (f *File) Before(commit, end func(*sqlite.Conn) error) {
 	f.writer.last, f.writer.end = commit, end
 }
 
+// After asks after each commit that somebody waited for, when they know, what the next
+// transaction is to begin with; nil: nothing. So large work goes on beside those who would
+// wait for it otherwise. It is to be called before the first Write.
+func (f *File) After(next func() func(*sqlite.Conn) error) { f.writer.then = next }
+
 // Read calls see on one state of the file, which has in it all that was written before.
 // It works also after the disk has failed, on what is there. What see returns is an error
 // of the file; what else it finds out it leaves in variables of its caller.

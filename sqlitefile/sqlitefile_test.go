@@ -210,6 +210,38 @@ func TestBefore(t *testing.T) {
 	require.Equal(t, append(want, "end"), words(r.Read))
 }
 
+// TestAfter: who waits for a write does not wait for what follows it, which is in the file
+// for whoever reads.
+func TestAfter(t *testing.T) {
+	ctx := t.Context()
+	f := open(t, filepath.Join(t.TempDir(), "file.db"), sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word);"}})
+	defer f.Close()
+	say := func(word string) func(*sqlite.Conn) error {
+		return func(conn *sqlite.Conn) error {
+			return sqlitefile.Query(conn, "INSERT INTO words VALUES (?)", nil, word)
+		}
+	}
+	told, due := make(chan struct{}), false // due: of the goroutine that writes
+	f.After(func() func(*sqlite.Conn) error {
+		if !due {
+			return nil
+		}
+		due = false
+		return func(conn *sqlite.Conn) error {
+			<-told
+			return say("after")(conn)
+		}
+	})
+	require.NoError(t, f.Write(ctx, true, 1, say("first")))
+	require.NoError(t, f.Write(ctx, true, 1, func(conn *sqlite.Conn) error { due = true; return say("second")(conn) }))
+	close(told)
+	var words []string
+	require.NoError(t, f.Read(ctx, func(conn *sqlite.Conn) error {
+		return sqlitefile.Query(conn, "SELECT word FROM words ORDER BY rowid", func(row *sqlite.Stmt) { words = append(words, row.ColumnText(0)) })
+	}))
+	require.Equal(t, []string{"first", "second", "after"}, words)
+}
+
 // TestRecover: what is left beside the tables is brought into them by who opens the file
 // next, to write or to read, unless another has it open.
 func TestRecover(t *testing.T) {

@@ -45,8 +45,9 @@ type writer struct {
 	queue  chan write
 	dones  sync.Pool // of chan error, used by all
 
-	last func(*sqlite.Conn) error // is called before each commit; nil: nothing is
-	end  func(*sqlite.Conn) error // is written at the end; nil: nothing is
+	last func(*sqlite.Conn) error        // is called before each commit; nil: nothing is
+	then func() func(*sqlite.Conn) error // what may begin the next transaction; nil: nothing ever
+	end  func(*sqlite.Conn) error        // is written at the end; nil: nothing is
 
 	begin, commit, rollback *sqlite.Stmt
 
@@ -195,7 +196,11 @@ func (w *writer) loop() {
 			case w.written < maxBatch && len(w.queue) > 0:
 			case w.written >= maxBatch || len(w.waiting) > 0:
 				w.finish()
+				w.goOn()
 				late = nil
+				if w.open {
+					late = time.After(lazy)
+				}
 			case late == nil:
 				late = time.After(lazy)
 			}
@@ -265,6 +270,16 @@ func (w *writer) finish() {
 	}
 	clear(w.waiting)
 	w.waiting = w.waiting[:0]
+}
+
+// goOn does what can be done while those work who were just answered.
+func (w *writer) goOn() {
+	if w.then == nil || w.failed.Load() != nil {
+		return
+	}
+	if apply := w.then(); apply != nil {
+		w.take(write{apply: apply})
+	}
 }
 
 // fail gives up writing. What was written since the last commit is gone, and with it what

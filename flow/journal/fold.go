@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxDrafts = 512 << 10              // bytes; more are folded
+	maxDrafts = 512 << 10              // bytes; more are folded, twice as much at once
 	foldAfter = 250 * time.Millisecond // so long after the first one, all of them are folded
 )
 
@@ -54,6 +54,18 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 	}
 	return s.keep(conn, stay)
 }
+
+// next begins a transaction with a fold where there is much to be folded. Those who were
+// just told of the last one work meanwhile.
+func (s *store) next() func(*sqlite.Conn) error {
+	if s.size <= maxDrafts {
+		return nil
+	}
+	return s.foldEnded
+}
+
+// foldEnded is the fold of most.
+func (s *store) foldEnded(conn *sqlite.Conn) error { return s.fold(conn, false) }
 
 // foldRun brings what is known of a run into the tables.
 func (s *store) foldRun(conn *sqlite.Conn, run string) error {

@@ -91,9 +91,10 @@ func (s *store) draft(conn *sqlite.Conn, run string, e entry) error {
 	return err
 }
 
-// commit makes what was taken durable: in the log, or in the tables if there is much.
+// commit makes what was taken durable: in the log, or in the tables if it is too much for
+// that.
 func (s *store) commit(conn *sqlite.Conn) error {
-	if s.size > maxDrafts {
+	if s.size > 2*maxDrafts {
 		if err := s.fold(conn, false); err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ func OpenSQLite(path string) (*SQLite, error) {
 	j.late.Stop()
 	j.store.later = func() { j.late.Reset(foldAfter) }
 	file.Before(j.store.commit, j.store.foldAll)
+	file.After(j.store.next)
 	return j, nil
 }
 
