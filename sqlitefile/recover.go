@@ -32,29 +32,38 @@ func (k Kind) recover(conn *sqlite.Conn) (err error) {
 }
 
 // recoverDead does so unless another process has the file open for writing, which will do
-// so itself. One that opens it meanwhile waits for this one's transaction, not for its lock
-// on the file beside, which is held for a moment only.
+// so itself, and may be too busy to leave room for a transaction of another. One that opens
+// it meanwhile waits for this one's transaction, not for its lock on the file beside, which
+// is held for a moment only.
 func (k Kind) recoverDead(path string) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	return onceWritable(target, func(conn *sqlite.Conn) error {
-		alone, err := lock(target+lockSuffix, 0)
-		if errors.Is(err, ErrInUse) {
-			return nil
-		}
-		if err == nil {
-			err = alone.Close()
-		}
-		if err == nil {
-			err = k.Recover(conn)
-		}
-		if err == nil {
-			err = sqlitex.ExecuteTransient(conn, "COMMIT", nil)
-		}
+	if dead, err := nobodyWrites(target); err != nil || !dead {
 		return err
+	}
+	return onceWritable(target, func(conn *sqlite.Conn) error {
+		if dead, err := nobodyWrites(target); err != nil || !dead {
+			return err
+		}
+		if err := k.Recover(conn); err != nil {
+			return err
+		}
+		return sqlitex.ExecuteTransient(conn, "COMMIT", nil)
 	}, "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
+}
+
+// nobodyWrites tells whether no process has a file open for writing that is not shared.
+func nobodyWrites(path string) (bool, error) {
+	alone, err := lock(path+lockSuffix, moment) // for another that asks this, too
+	switch {
+	case errors.Is(err, ErrInUse):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, alone.Close()
 }
 
 // onceWritable calls do with a connection of its own to a file, after the statements.

@@ -286,6 +286,21 @@ func TestRecover(t *testing.T) {
 		defer r.Close()
 		require.Equal(t, 1, words(t, r.Read))
 	})
+	t.Run("read beside one that writes all the time", func(t *testing.T) {
+		path, f := left(t)
+		defer f.Close()
+		started, ended := make(chan struct{}), make(chan struct{})
+		require.NoError(t, f.Write(t.Context(), false, 1, func(*sqlite.Conn) error {
+			close(started)
+			<-ended
+			return nil
+		}))
+		<-started
+		r, err := sqlitefile.OpenReadOnly(path, kind)
+		close(ended)
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+	})
 	t.Run("read what cannot be written", func(t *testing.T) {
 		_, f := left(t)
 		defer f.Close()
