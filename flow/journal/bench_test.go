@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -287,6 +288,6 @@ func fill(b *testing.B, j journal.Journal, n int, change func(n int) journal.Cha
 // record returns a record with a body of so many bytes.
 func record(size int) journal.Record {
 	r := journaltest.Record(1)
-	r.Body = fmt.Appendf(nil, "\"%0*d\"", size-2, 7)
+	r.Body = []byte(`"` + strings.Repeat("7", size-2) + `"`)
 	return r
 }

@@ -17,6 +17,7 @@ const (
 
 // fold brings the drafts into the tables. Unless all of them have to be there, new runs that
 // have not ended stay in the log: most will have ended the next time, and are written once.
+// Large ones do not, as the log is written anew.
 func (s *store) fold(conn *sqlite.Conn, all bool) error {
 	var runs, others, stay []*draft
 	size := 0
@@ -24,7 +25,7 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 		switch {
 		case !d.created:
 			others = append(others, d)
-		case !all && d.ended == never && size < maxDrafts/2:
+		case !all && d.ended == never && size+d.size() <= maxDrafts/2:
 			stay = append(stay, d)
 			size += d.size()
 		default:

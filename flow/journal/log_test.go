@@ -237,6 +237,7 @@ func TestLogIsShort(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := openSQLite(t, path)
+	require.NoError(t, j.Create(ctx, journaltest.Run("open"), journal.Change{Records: []journal.Record{record(3 << 20)}}))
 	for n := range 300 {
 		id := fmt.Sprint(n)
 		size := 100 << (n % 16) // up to 3 MB
