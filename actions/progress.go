@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 
 	"facteur/flow/call"
@@ -43,9 +45,17 @@ func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() 
 var errGivenUp = errors.New("the server gave the request up")
 
 // once keeps a transport from repeating by itself what a server may have carried out.
-// With HTTP/1 it repeats only what it has not begun to write. With HTTP/2 it also takes
-// some errors of the server for a proof that nothing was done, which they are not.
+// With HTTP/1 it repeats only what it has not begun to write, unless a header promises that
+// more does no harm: it does not find that one. With HTTP/2 it also takes some errors of
+// the server for a proof that nothing was done, which they are not.
 func (p *progress) once(req *http.Request) *http.Request {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, ok := req.Header[name]; ok {
+			req.Header = maps.Clone(req.Header)
+			delete(req.Header, name)
+			req.Header[strings.ToLower(name)] = values // the same to a server
+		}
+	}
 	again := req.GetBody
 	if again == nil {
 		return req

@@ -86,6 +86,37 @@ func TestNoTransportMakesARequestTwice(t *testing.T) {
 	assert.EqualValues(t, 1, requests.Load(), "the transport repeats what it takes for unprocessed")
 }
 
+// A header that promises that nothing is done twice is the author's word to the server, and
+// none to the transport: it would repeat what it lost the connection with.
+func TestNoHeaderMakesATransportRepeat(t *testing.T) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		for _, body := range []io.Reader{nil, strings.NewReader("{}")} {
+			var keys []string
+			s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if _, _ = io.Copy(io.Discard, r.Body); r.Method == http.MethodPost {
+					keys = append(keys, r.Header.Get(name))
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			transport := actions.Transport()
+			first, err := http.NewRequest(http.MethodGet, s.URL, nil) // its connection is used again
+			require.NoError(t, err)
+			_, err = actions.Exchange(t.Context(), transport.RoundTrip, first, 1<<20)
+			require.NoError(t, err)
+			second, err := http.NewRequest(http.MethodPost, s.URL, body)
+			require.NoError(t, err)
+			second.Header.Set(name, "k")
+			_, err = actions.Exchange(t.Context(), transport.RoundTrip, second, 1<<20)
+			f, ok := err.(*actions.Failure)
+			require.True(t, ok)
+			assert.Equal(t, call.Unknown, f.Status)
+			s.Close()
+			assert.Equal(t, []string{"k"}, keys)
+			assert.Equal(t, "k", second.Header.Get(name), "the caller's own request stays as it is")
+		}
+	}
+}
+
 func TestTransport(t *testing.T) {
 	var protocols []string
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols = append(protocols, r.Proto) }))

@@ -71,5 +71,6 @@ func (k *credentials) add(req *http.Request) {
 func (k *credentials) remove(req *http.Request) {
 	if k != nil {
 		req.Header.Del(k.header)
+		delete(req.Header, strings.ToLower(k.header)) // as Exchange may write it
 	}
 }
