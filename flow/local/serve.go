@@ -163,11 +163,12 @@ func (h *Host) lay(r *runner) {
 	}
 }
 
-// forget removes a ward. The host's lock is held.
+// forget removes a ward. Who still waits for the run looks again. The host's lock is held.
 func (h *Host) forget(w *ward) {
 	if r := w.runner; r != nil {
 		h.lay(r)
 	}
 	delete(h.wards, w.id)
 	h.unlock(w)
+	w.tell(nil, false, errGone)
 }

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,4 +51,47 @@ func TestStepsThatEndWhileTheRunIsParked(t *testing.T) {
 		steps = append(steps, path)
 	}
 	assert.Equal(t, []string{"send", "get"}, steps)
+}
+
+// Who waits for a run that has ended is told so also while its key is used again.
+func TestWaitWhileAKeyIsUsedAgain(t *testing.T) {
+	j := &spy{Journal: &journal.Memory{}}
+	h := open(t, local.Options{Journal: j})
+	p := kit{}.compile(t, one)
+	run, _, err := h.Start(t.Context(), p, host.Start{Key: "k"})
+	require.NoError(t, err)
+	ends(t, h, run.ID)
+	ctx := &watched{Context: t.Context(), asked: make(chan bool)}
+	told := make(chan error, 1)
+	j.before = func(_ int, op string, _ bool, _ []journal.Record) error {
+		if op == "create" {
+			go func() {
+				_, err := h.Wait(ctx, run.ID)
+				told <- err
+			}()
+			<-ctx.asked
+		}
+		return nil
+	}
+	_, fresh, err := h.Start(t.Context(), p, host.Start{Key: "k"})
+	require.NoError(t, err)
+	assert.False(t, fresh)
+	select {
+	case err := <-told:
+		assert.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		assert.Fail(t, "who waits is forgotten")
+	}
+}
+
+// watched is a context that tells when somebody begins to wait for its end.
+type watched struct {
+	context.Context
+	once  sync.Once
+	asked chan bool
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.asked) })
+	return w.Context.Done()
 }
