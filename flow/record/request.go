@@ -116,7 +116,10 @@ func (s *request) query() any {
 
 func (s *request) headers() any {
 	if s.h == nil {
-		s.h = fields(s.header)
+		s.h = make(map[string]any, len(s.header))
+		for name, texts := range s.header { // a transport may also be handed names in small letters
+			s.h[http.CanonicalHeaderKey(name)] = textsOf(texts)
+		}
 	}
 	return s.h
 }
