@@ -63,12 +63,17 @@ func (l *SQLite) pass(call string, receive func(call.Receipt)) {
 
 // write is File.Write of what rests on the answers that came before.
 func (l *SQLite) write(ctx context.Context, durable bool, size int, apply func(*sqlite.Conn) error) error {
-	return l.file.Write(ctx, durable, size, func(conn *sqlite.Conn) error {
+	return l.file.Write(ctx, durable, size, l.settled(apply))
+}
+
+// settled is apply after the answers that wait are stored.
+func (l *SQLite) settled(apply func(*sqlite.Conn) error) func(*sqlite.Conn) error {
+	return func(conn *sqlite.Conn) error {
 		if err := l.settle(conn); err != nil {
 			return err
 		}
 		return apply(conn)
-	})
+	}
 }
 
 // settle stores the answers that wait. Nearly always their messages are new; where one is

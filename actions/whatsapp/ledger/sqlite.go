@@ -16,8 +16,8 @@ import (
 type DiskError = sqlitefile.DiskError
 
 // SQLite is a ledger in a file. What comes at the same time shares one sync of the disk.
-// What it keeps in
-// memory for longer than a transaction takes is who is known, roughly: a megabyte.
+// What it keeps in memory for longer than a transaction takes is who is known, roughly: a
+// megabyte.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
@@ -119,13 +119,10 @@ func (l *SQLite) Release(ctx context.Context, call string) error {
 func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
 	now := l.now()
 	overtaken := false
-	err := l.file.WriteSoon(ctx, 256, func(conn *sqlite.Conn) error {
-		err := l.settle(conn)
-		if err == nil {
-			overtaken, err = l.tables(conn, now).told(a)
-		}
+	err := l.file.WriteSoon(ctx, 256, l.settled(func(conn *sqlite.Conn) (err error) {
+		overtaken, err = l.tables(conn, now).told(a)
 		return err
-	})
+	}))
 	if err != nil || !overtaken {
 		return nil, err
 	}
