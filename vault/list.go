@@ -1,0 +1,107 @@
+package vault
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Info is what may be shown about a connection.
+type Info struct {
+	Name    string
+	App     App
+	Backend string   // "env", "hashicorp", "file", "fixed" or "project file"
+	Ready   bool     // every required field is there and has its form
+	Missing []string // the required fields that are not there
+	Hint    string   // the first secret, masked, such as EA…2c
+
+	CreatedAt   time.Time // zero where the backend does not say
+	UpdatedAt   time.Time // zero where the backend does not say
+	RefreshedAt time.Time // when the secrets were last read
+
+	// Err tells why the connection could not be read, or is not ready although
+	// nothing is missing.
+	Err error
+}
+
+// List describes all connections, sorted by name. A connection that cannot be
+// read is listed with the reason.
+func (v *Vault) List(ctx context.Context) ([]Info, error) {
+	names, err := v.names()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(names))
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		infos = append(infos, v.info(ctx, name))
+	}
+	return infos, nil
+}
+
+func (v *Vault) info(ctx context.Context, name string) Info {
+	f, err := v.find(ctx, name)
+	if err != nil {
+		_, home := v.home(name)
+		return Info{Name: name, App: v.cfg.Connections[name].App, Backend: home, Err: err}
+	}
+	i := Info{
+		Name:        name,
+		App:         f.conn.App,
+		Backend:     f.backend,
+		Missing:     f.conn.missing(),
+		Hint:        f.conn.hint(),
+		CreatedAt:   f.created,
+		UpdatedAt:   f.updated,
+		RefreshedAt: v.now(),
+		Err:         f.conn.check(),
+	}
+	i.Ready = len(i.Missing) == 0 && i.Err == nil
+	return i
+}
+
+// names returns every name that can be listed, sorted.
+func (v *Vault) names() ([]string, error) {
+	all := map[string]bool{}
+	for name := range v.cfg.Fixed {
+		all[name] = true
+	}
+	for name := range v.cfg.Connections {
+		all[name] = true
+	}
+	var err error
+	if v.file != nil {
+		var stored []string
+		stored, err = v.file.names()
+		for _, name := range stored {
+			all[name] = true
+		}
+	}
+	for _, name := range v.env.names(all) {
+		all[name] = true
+	}
+	return slices.Sorted(maps.Keys(all)), err
+}
+
+// Others returns the names that the project file, the environment and the encrypted file
+// know, when the given name is none of them; nil when it is one, or when that cannot be
+// told. No server is asked.
+func (v *Vault) Others(name string) []string {
+	if _, err := v.env.read(context.Background(), name); err == nil {
+		return nil
+	}
+	names, err := v.names()
+	if err != nil || slices.Contains(names, name) {
+		return nil
+	}
+	return names
+}
+
+// known is names for an error message: what cannot be read is left out.
+func (v *Vault) known() []string {
+	names, _ := v.names()
+	return names
+}
