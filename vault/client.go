@@ -1,0 +1,94 @@
+package vault
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// newClient makes a client that depends on the configuration alone: the
+// library would also obey VAULT_TOKEN, VAULT_SKIP_VERIFY and others.
+func newClient(cfg Hashicorp) (*api.Client, error) {
+	u, err := url.Parse(cfg.Address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return nil, &BackendError{
+			Backend: hashicorpName, Op: "use", Reason: Misconfigured, why: "the address is not one of a server",
+			Hint: "write vault.hashicorp.address like https://vault.internal:8200",
+		}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.CACert != "" {
+		pem, err := os.ReadFile(cfg.CACert)
+		pool := x509.NewCertPool()
+		if err == nil && !pool.AppendCertsFromPEM(pem) {
+			err = errors.New("it holds no PEM certificate")
+		}
+		if err != nil {
+			return nil, &BackendError{
+				Backend: hashicorpName, Op: "read", Where: cfg.CACert, Reason: Misconfigured, Err: err,
+				why: reasonOf(err), Hint: "let vault.hashicorp.ca_cert name the PEM file of the server's authority",
+			}
+		}
+		transport.TLSClientConfig.RootCAs = pool
+	}
+	c, err := api.NewClient(&api.Config{
+		Address: cfg.Address,
+		HttpClient: &http.Client{
+			Transport:     capped{transport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Timeout:      cfg.Timeout,
+		MaxRetries:   2,
+		MinRetryWait: 50 * time.Millisecond,
+		MaxRetryWait: 200 * time.Millisecond,
+	})
+	if err != nil {
+		return nil, misconfigured("the client cannot be made: "+err.Error(), "check the VAULT_… variables of the environment")
+	}
+	c.SetToken("")
+	c.ClearNamespace()
+	if cfg.Namespace != "" {
+		c.SetNamespace(cfg.Namespace)
+	}
+	return c, nil
+}
+
+// maxAnswer is more than any secret needs.
+const maxAnswer = 1 << 20
+
+var (
+	errTooLong  = errors.New("the answer is longer than 1 MiB")
+	errNotVault = errors.New("the answer is not one of a vault")
+)
+
+// capped ends an answer that is too long.
+type capped struct{ base http.RoundTripper }
+
+func (c capped) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := c.base.RoundTrip(r)
+	if err == nil {
+		resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxAnswer}
+	}
+	return resp, err
+}
+
+type cappedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *cappedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, errTooLong
+	}
+	return n, err
+}
