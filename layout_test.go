@@ -53,6 +53,8 @@ var law = []struct {
 	{"actions/whatsapp/ledger/ledgertest", []string{"actions/whatsapp", "actions/whatsapp/ledger", "flow/call"}, "the conformance suite of ledgers"},
 	{"server", []string{"flow/host", "flow/plan", "flow/call", "flow/schema", "flow/machine", "flow/diag", "flow/record"}, "the daemon over HTTP knows hosts, not actions"},
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
+	{"cmd/facteur/bubble", []string{"actions/whatsapp/simulator"}, "messages in a terminal"},
+	{"cmd/facteur/curl", nil, "what people paste"},
 }
 
 // only says where a library, or a part of the standard library, may be imported.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/cmd/facteur/curl"
 	"facteur/flow/schema"
 
 	"github.com/spf13/cobra"
@@ -61,12 +62,12 @@ func (a *app) importStep(file, connection string) error {
 
 // readRequest reads a curl command or a body.
 func readRequest(text string) (body map[string]any, at endpoint, err error) {
-	if isCurl(text) {
-		command, err := parseCurl(text)
+	if curl.Is(text) {
+		command, err := curl.Parse(text)
 		if err != nil {
 			return nil, at, err
 		}
-		at, text = readEndpoint(command.url), command.data
+		at, text = readEndpoint(command.URL), command.Data
 	}
 	v, err := decodeBody([]byte(text))
 	if err != nil {

@@ -70,36 +70,6 @@ func TestImportRoundTrip(t *testing.T) {
 	}
 }
 
-func TestShellWords(t *testing.T) {
-	for _, tt := range []struct {
-		in   string
-		want []string
-	}{
-		{"a  b\tc", []string{"a", "b", "c"}},
-		{"a \\\n b", []string{"a", "b"}},
-		{"a \\  \r\n b", []string{"a", "b"}},
-		{"a ^\r\n b", []string{"a", "b"}},
-		{"a\nb", []string{"a", "b"}},
-		{`'a b'"c d"e`, []string{"a bc de"}},
-		{`'it'\''s'`, []string{"it's"}},
-		{`"a\"b\\c\$d\e"`, []string{`a"b\c$d\e`}},
-		{"\"a\\\nb\"", []string{"ab"}},
-		{`$'a\nb\'c\u00e9\x41\q'`, []string{"a\nb'cé" + "A" + `\q`}},
-		{`''`, []string{""}},
-		{`a\ b`, []string{"a b"}},
-		{`a^b`, []string{"a^b"}},
-		{"", nil},
-	} {
-		got, err := shellWords(tt.in)
-		require.NoError(t, err, tt.in)
-		assert.Equal(t, tt.want, got, tt.in)
-	}
-	for _, in := range []string{`'a`, `"a`, `$'a`, `a "b\"`} {
-		_, err := shellWords(in)
-		assert.Error(t, err, in)
-	}
-}
-
 // FuzzImport: whatever is pasted, the step is YAML that the language reads, or an error
 // says why there is none; no header gets into it.
 func FuzzImport(f *testing.F) {
@@ -112,9 +82,8 @@ func FuzzImport(f *testing.F) {
 		f.Add(asCurl(body, style))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := shellWords(text)
-		body, at, err2 := readRequest(text)
-		if err != nil || err2 != nil {
+		body, at, err := readRequest(text)
+		if err != nil {
 			return
 		}
 		s := importOf(body, at, "shop")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/cmd/facteur/bubble"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
@@ -123,7 +124,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 			took, how = r.Ended.Sub(r.Started), "virtual time"
 		}
 		if w.simulation != nil {
-			w.simulation.print(&out, newSketch(a.stdout), r)
+			w.simulation.print(&out, bubble.For(a.stdout, colored(a.stdout)), r)
 			if _, err := out.WriteTo(a.stdout); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/cmd/facteur/bubble"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
@@ -142,7 +143,7 @@ func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
 		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
 	}
 	if w.simulation != nil && r != nil && !f.json {
-		w.simulation.print(a.stdout, newSketch(a.stdout), r)
+		w.simulation.print(a.stdout, bubble.For(a.stdout, colored(a.stdout)), r)
 	}
 	var stuck *host.StuckError
 	switch {

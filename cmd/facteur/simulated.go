@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"facteur/cmd/facteur/bubble"
 	"facteur/flow/record"
 	"fmt"
 	"io"
@@ -264,7 +265,7 @@ func (s *simulation) messages(r *host.Result) []sentJSON {
 const mostDrawn = 10
 
 // print draws the messages of the run.
-func (s *simulation) print(w io.Writer, on sketch, r *host.Result) {
+func (s *simulation) print(w io.Writer, on bubble.Sketch, r *host.Result) {
 	all := s.messages(r)
 	for i, m := range all {
 		if i == mostDrawn {
@@ -275,7 +276,7 @@ func (s *simulation) print(w io.Writer, on sketch, r *host.Result) {
 		if m.StatusCode != nil {
 			status = *m.StatusCode
 		}
-		on.draw(w, m.Message, status)
+		on.Draw(w, m.Message, status)
 		fmt.Fprintln(w)
 	}
 }

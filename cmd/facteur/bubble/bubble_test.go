@@ -1,4 +1,4 @@
-package main
+package bubble
 
 import (
 	"bytes"
@@ -87,7 +87,7 @@ func TestDraw(t *testing.T) {
 	api, err := simulator.New(simulator.Options{Seed: 1, Clock: simulator.Frozen(time.Date(2026, 1, 1, 12, 30, 0, 0, time.UTC))})
 	require.NoError(t, err)
 	defer api.Close()
-	files, err := filepath.Glob("../../examples/messages/*.json")
+	files, err := filepath.Glob("../../../examples/messages/*.json")
 	require.NoError(t, err)
 	for _, file := range files {
 		body, err := os.ReadFile(file)
@@ -105,7 +105,7 @@ func TestDraw(t *testing.T) {
 	for _, width := range []int{24, 40, 80, 200} {
 		for _, m := range all {
 			var out bytes.Buffer
-			sketch{width: width, color: width == 80, zone: time.UTC}.draw(&out, m, http.StatusOK)
+			Sketch{Width: width, Color: width == 80, Zone: time.UTC}.Draw(&out, m, http.StatusOK)
 			assert.Contains(t, out.String(), "12:30", m.Type)
 			box := 0
 			for line := range strings.Lines(plain(out.String())) {

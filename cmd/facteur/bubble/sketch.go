@@ -1,4 +1,5 @@
-package main
+// Package bubble draws messages in a terminal as a phone shows them.
+package bubble
 
 import (
 	"cmp"
@@ -14,11 +15,11 @@ import (
 	"golang.org/x/term"
 )
 
-// A sketch draws messages in a terminal as a phone shows them.
-type sketch struct {
-	width int // columns of the terminal
-	color bool
-	zone  *time.Location
+// A Sketch is how messages are drawn.
+type Sketch struct {
+	Width int            // columns of the terminal; bubbles are narrower, but never than 16
+	Color bool           // with ANSI escapes
+	Zone  *time.Location // of the times that are shown
 }
 
 const (
@@ -27,12 +28,13 @@ const (
 	narrowest  = 16
 )
 
-// newSketch returns a sketch for a stream: as wide as the terminal, where it is one.
-func newSketch(w io.Writer) sketch {
-	s := sketch{width: usualWidth, color: colored(w), zone: time.Local}
+// For returns the sketch for a stream: as wide as the terminal, where it is one, else 80
+// columns, in the local time.
+func For(w io.Writer, color bool) Sketch {
+	s := Sketch{Width: usualWidth, Color: color, Zone: time.Local}
 	if f, ok := w.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			s.width = columns
+			s.Width = columns
 		}
 	}
 	return s
@@ -47,13 +49,13 @@ const (
 	green  = "32"
 )
 
-// draw draws a message, with its buttons, with the status code that its request was
+// Draw draws a message, with its buttons, with the status code that its request was
 // answered with, 0 for none, and with how far it came.
-func (s sketch) draw(w io.Writer, m simulator.Message, status int64) {
-	most := max(narrowest, min(widest, s.width-8))
+func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
+	most := max(narrowest, min(widest, s.Width-8))
 	b := m.Bubble()
 	text := s.text(b, most)
-	foot := cells(m.At.In(s.zone).Format("15:04"), faint)
+	foot := cells(m.At.In(s.Zone).Format("15:04"), faint)
 	if mark, style := tick(m); mark != "" {
 		foot = append(append(foot, cell{" ", 1, ""}), cells(mark, style)...)
 	}
@@ -70,19 +72,19 @@ func (s sketch) draw(w io.Writer, m simulator.Message, status int64) {
 	}
 	margin := ""
 	if m.Inbound {
-		margin = strings.Repeat(" ", max(0, min(s.width, widest+12)-inner-6))
+		margin = strings.Repeat(" ", max(0, min(s.Width, widest+12)-inner-6))
 	}
 	var out strings.Builder
 	row := func(left string, line []cell, before int, right string) {
 		out.WriteString(margin + "  " + left + strings.Repeat(" ", before))
-		paintCells(&out, line, s.color)
+		paintCells(&out, line, s.Color)
 		out.WriteString(strings.Repeat(" ", inner-before-columnsOf(line)) + right + "\n")
 	}
 	rule := func(left, right string) {
 		out.WriteString(margin + "  " + left + strings.Repeat("─", inner+2) + right + "\n")
 	}
 	out.WriteString(margin + "  ")
-	paintCells(&out, cells(title(m), faint), s.color)
+	paintCells(&out, cells(title(m), faint), s.Color)
 	out.WriteString("\n")
 	rule("╭", "╮")
 	for _, line := range text {
@@ -95,9 +97,9 @@ func (s sketch) draw(w io.Writer, m simulator.Message, status int64) {
 	}
 	rule("╰", "╯")
 	if note, style := told(m, status); note != "" {
-		for _, line := range folded(cells(note, style), max(narrowest, s.width-len(margin)-4)) {
+		for _, line := range folded(cells(note, style), max(narrowest, s.Width-len(margin)-4)) {
 			out.WriteString(margin + "  ")
-			paintCells(&out, line, s.color)
+			paintCells(&out, line, s.Color)
 			out.WriteString("\n")
 		}
 	}
@@ -105,7 +107,7 @@ func (s sketch) draw(w io.Writer, m simulator.Message, status int64) {
 }
 
 // text is what stands in a bubble, wrapped.
-func (s sketch) text(b simulator.Bubble, most int) [][]cell {
+func (s Sketch) text(b simulator.Bubble, most int) [][]cell {
 	var lines [][]cell
 	add := func(style string, parts ...string) {
 		for line := range strings.SplitSeq(strings.Join(parts, ""), "\n") {

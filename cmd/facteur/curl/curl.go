@@ -1,56 +1,55 @@
-package main
+// Package curl reads curl commands as people paste them.
+package curl
 
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// A curlCommand is what a curl command asks for, as far as it matters here. It holds no
-// secret: headers are not kept.
-type curlCommand struct {
-	url  string
-	data string // the body
+// A Command is what a curl command asks for. It holds no secret: headers are not kept.
+type Command struct {
+	URL  string
+	Data string // the body, never empty
 }
 
-// isCurl tells whether a text is a curl command.
-func isCurl(text string) bool {
+// Is tells whether a text is a curl command.
+func Is(text string) bool {
 	text = strings.TrimLeft(text, " \t\r\n$>")
 	return strings.HasPrefix(text, "curl ") || strings.HasPrefix(text, "curl\t") || strings.HasPrefix(text, "curl\\") || strings.HasPrefix(text, "curl\n") || strings.HasPrefix(text, "curl.exe ")
 }
 
 // Options of curl that take a value and do not matter here.
-const curlValues = " A b c C D e E F H K m o r t T u U w x X Y y z P Q " +
+const valued = " A b c C D e E F H K m o r t T u U w x X Y y z P Q " +
 	"cacert cert cert-type ciphers config connect-timeout cookie cookie-jar dump-header form key limit-rate max-redirs max-time " +
 	"noproxy oauth2-bearer output proxy proxy-header proxy-user range referer request resolve retry retry-delay retry-max-time " +
 	"stderr tls-max trace trace-ascii user user-agent write-out header "
 
-// parseCurl reads a curl command as a shell would.
-func parseCurl(text string) (curlCommand, error) {
+// Parse reads a curl command as a shell would. It is an error if it has no body, or one that
+// is not in the command itself.
+func Parse(text string) (Command, error) {
 	words, err := shellWords(text)
 	if err != nil {
-		return curlCommand{}, err
+		return Command{}, err
 	}
 	for len(words) > 0 && (words[0] == "$" || words[0] == ">") {
 		words = words[1:]
 	}
 	if len(words) == 0 {
-		return curlCommand{}, errors.New("there is no command in it")
+		return Command{}, errors.New("there is no command in it")
 	}
 	words = words[1:] // curl
-	var c curlCommand
+	var c Command
 	var data []string
 	for len(words) > 0 {
 		word := words[0]
 		words = words[1:]
 		name, value, has := option(word)
 		if name == "" {
-			if word != "" && c.url == "" {
-				c.url = word
+			if word != "" && c.URL == "" {
+				c.URL = word
 			}
 			continue
 		}
@@ -62,7 +61,7 @@ func parseCurl(text string) (curlCommand, error) {
 		}
 		switch name {
 		case "url":
-			c.url = value
+			c.URL = value
 		case "d", "data", "data-raw", "data-ascii", "data-binary", "json":
 			if strings.HasPrefix(value, "@") && name != "data-raw" {
 				return c, fmt.Errorf("the body is in the file %s: import that file instead", value[1:])
@@ -74,8 +73,8 @@ func parseCurl(text string) (curlCommand, error) {
 			return c, errors.New("its data are no JSON body")
 		}
 	}
-	c.data = strings.Join(data, "&")
-	if strings.TrimSpace(c.data) == "" {
+	c.Data = strings.Join(data, "&")
+	if strings.TrimSpace(c.Data) == "" {
 		return c, errors.New("it has no body: -d '{…}' is missing")
 	}
 	return c, nil
@@ -108,7 +107,7 @@ func takesValue(name string) bool {
 	case "d", "data", "data-raw", "data-ascii", "data-binary", "data-urlencode", "json", "url":
 		return true
 	}
-	return name != "" && !strings.Contains(name, " ") && strings.Contains(curlValues, " "+name+" ")
+	return name != "" && !strings.Contains(name, " ") && strings.Contains(valued, " "+name+" ")
 }
 
 // shellWords splits a command as a POSIX shell does: single, double and $'…' quotes,
@@ -240,42 +239,4 @@ func doubleQuoted(word *strings.Builder, text string, i int) int {
 		}
 	}
 	return -1
-}
-
-var (
-	versionPart = regexp.MustCompile(`^v\d+\.\d+$`)
-	idPart      = regexp.MustCompile(`^\d+$`)
-)
-
-// An endpoint is what the address of a request tells.
-type endpoint struct {
-	base    string // "" where it is Meta's own
-	version string // "" where there is none
-	sender  string // phone number ID, "" where there is none
-	last    string // messages
-}
-
-// readEndpoint reads the address of a request; what cannot be read is "".
-func readEndpoint(address string) (e endpoint) {
-	if !strings.Contains(address, "://") {
-		address = "https://" + address
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return e
-	}
-	if u.Host != "" && u.Host != "graph.facebook.com" {
-		e.base = u.Scheme + "://" + u.Host
-	}
-	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-	for _, part := range parts {
-		switch {
-		case versionPart.MatchString(part):
-			e.version = part
-		case idPart.MatchString(part):
-			e.sender = part
-		}
-	}
-	e.last = parts[len(parts)-1]
-	return e
 }
