@@ -3,12 +3,15 @@ package actions
 import (
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"facteur/flow/call"
+	"facteur/flow/schema"
 	"facteur/vault"
 )
 
@@ -27,27 +30,46 @@ type credential struct{ user, secret string }
 // maxKnown bounds what a hider remembers: secrets change now and then.
 const maxKnown = 1000
 
-// hide takes the connection's secrets out of an outcome, which belongs to the caller
-// alone.
-func (h *hider) hide(conn *vault.Connection, o *call.Outcome) {
+// hide takes the connection's secrets out of the outcome of an action with such outputs. It
+// belongs to the caller alone.
+func (h *hider) hide(conn *vault.Connection, out *schema.Type, o *call.Outcome) {
 	var room [16]string
-	needles := room[:0]
+	needles := needles{texts: room[:0]}
 	user := conn.Get("username")
 	for _, secret := range conn.Secrets {
 		if v := secret.Reveal(); len(v) >= shortest {
-			needles = append(needles, h.forms(credential{user, v})...)
+			needles.texts = append(needles.texts, h.forms(credential{user, v})...)
+			if n, ok := number(v); ok {
+				needles.numbers = append(needles.numbers, n)
+			}
 		}
 	}
-	if len(needles) == 0 {
+	if len(needles.texts) == 0 {
 		return
 	}
 	// The longest first: one form may hold another.
-	slices.SortFunc(needles, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(needles.texts, func(a, b string) int { return len(b) - len(a) })
 	if o.Error != nil {
-		o.Error.Message = hideIn(o.Error.Message, needles)
-		hideInside(o.Error.Details, needles)
+		o.Error.Message = needles.hideIn(o.Error.Message)
+		needles.hideInside(o.Error.Details, nil)
 	}
-	hideInside(o.Output, needles)
+	needles.hideInside(o.Output, out)
+}
+
+// needles are what is looked for. A number is one only where anything may stand: elsewhere
+// it is what the action's type says, and no text can take its place.
+type needles struct {
+	texts   []string // the shortest is the last
+	numbers []float64
+}
+
+// number is what a server's JSON may make of a secret.
+func number(secret string) (float64, bool) {
+	if strings.Trim(secret, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(secret, 64)
+	return n, err == nil && n >= math.Pow10(shortest-1)
 }
 
 func (h *hider) forms(c credential) []string {
@@ -83,12 +105,12 @@ func (c credential) forms() []string {
 	return slices.Compact(all)
 }
 
-// hideIn hides in a text; the shortest needle is the last.
-func hideIn(text string, needles []string) string {
-	if len(text) < len(needles[len(needles)-1]) {
+// hideIn hides in a text.
+func (n *needles) hideIn(text string) string {
+	if len(text) < len(n.texts[len(n.texts)-1]) {
 		return text
 	}
-	for _, needle := range needles {
+	for _, needle := range n.texts {
 		if strings.Contains(text, needle) {
 			text = strings.ReplaceAll(text, needle, "[secret]")
 		}
@@ -96,11 +118,11 @@ func hideIn(text string, needles []string) string {
 	return text
 }
 
-// hideInside hides in the names and texts of an object, at any depth.
-func hideInside(object map[string]any, needles []string) {
+// hideInside hides in the names and values of an object, at any depth. A nil type is any.
+func (n *needles) hideInside(object map[string]any, t *schema.Type) {
 	for k, v := range object {
-		after, changed := hideAny(v, needles)
-		if name := hideIn(k, needles); name != k {
+		after, changed := n.hideAny(v, inside(t, k))
+		if name := n.hideIn(k); name != k {
 			delete(object, k)
 			object[name] = after
 		} else if changed {
@@ -109,20 +131,42 @@ func hideInside(object map[string]any, needles []string) {
 	}
 }
 
-func hideAny(v any, needles []string) (after any, changed bool) {
+// inside is the type of a field.
+func inside(t *schema.Type, name string) *schema.Type {
+	if t == nil {
+		return nil
+	}
+	if f := t.Field(name); f != nil {
+		return f.Type
+	}
+	return t.Elem
+}
+
+func (n *needles) hideAny(v any, t *schema.Type) (after any, changed bool) {
 	switch v := v.(type) {
 	case string:
-		if text := hideIn(v, needles); text != v {
+		if text := n.hideIn(v); text != v {
 			return text, true
 		}
+	case int64:
+		return n.hideNumber(v, float64(v), t)
+	case float64:
+		return n.hideNumber(v, v, t)
 	case map[string]any:
-		hideInside(v, needles)
+		n.hideInside(v, t)
 	case []any:
 		for i, inner := range v {
-			if after, changed := hideAny(inner, needles); changed {
+			if after, changed := n.hideAny(inner, inside(t, "")); changed {
 				v[i] = after
 			}
 		}
+	}
+	return v, false
+}
+
+func (n *needles) hideNumber(v any, x float64, t *schema.Type) (after any, changed bool) {
+	if (t == nil || t.Kind == schema.Any) && slices.Contains(n.numbers, x) {
+		return "[secret]", true
 	}
 	return v, false
 }

@@ -76,3 +76,29 @@ func TestAFailureThatSaysNothing(t *testing.T) {
 	assert.Equal(t, call.Failed, o.Status)
 	assert.NotEmpty(t, o.Error.Message)
 }
+
+// A server's JSON may make a number of a secret that has only digits. What must be a number
+// stays one.
+func TestASecretOfDigitsIsHiddenInNumbers(t *testing.T) {
+	type counted struct {
+		Body  any   `json:"body,omitempty"`
+		Count int64 `json:"count"`
+	}
+	for secret, same := range map[string]any{
+		"482913": int64(482913), "0482913": int64(482913), "12345678901234567890": 12345678901234567890.0,
+	} {
+		conn := vault.Connection{Name: "shop", App: vault.HTTP, Version: "1",
+			Secrets: map[string]vault.Secret{"token": vault.NewSecret(secret), "pin": vault.NewSecret("000200")}}
+		set, err := actions.NewSet(&keys{conn: conn}, actions.Define(
+			actions.Spec[struct{}]{Signature: call.Signature{Name: "test.echo", App: string(vault.HTTP)}},
+			func(context.Context, struct{}, struct{}) (counted, error) {
+				body := map[string]any{"code": same, "list": []any{same, int64(200), 482913.5}}
+				return counted{body, 482913}, actions.Permanent(&call.Error{Code: "c", Details: map[string]any{"code": same}})
+			}))
+		require.NoError(t, err)
+		o := set.Do(context.Background(), call.Call{Action: "test.echo", Connection: "shop"})
+		body := map[string]any{"code": "[secret]", "list": []any{"[secret]", int64(200), 482913.5}}
+		assert.Equal(t, map[string]any{"body": body, "count": int64(482913)}, o.Output, secret)
+		assert.Equal(t, map[string]any{"code": "[secret]"}, o.Error.Details, secret)
+	}
+}

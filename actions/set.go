@@ -102,7 +102,7 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	o := outcome(out, err, s.idempotent(a, c))
 	if conn != nil {
 		o.Refused = unauthorized(err) != nil
-		s.hider.hide(conn, &o)
+		s.hider.hide(conn, a.signature.Out, &o)
 	}
 	return o
 }
