@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -242,6 +243,56 @@ func TestCancelOfWhatIsStuck(t *testing.T) {
 	eventually(t, "it is stuck", func() bool { return status(t, h, "r") == host.Mismatch })
 	require.NoError(t, h.Cancel(t.Context(), "r", "nobody can repair it"))
 	assert.Equal(t, machine.Cancelled, status(t, h, "r"))
+}
+
+// A fault of the program that stops a run after its first calls were made takes no news of
+// them away: the run has begun, and is stuck where people see it.
+func TestAFaultAtTheStart(t *testing.T) {
+	for name, answer := range map[string]call.Outcome{"answered": accepted(call.Call{Key: "k"}), "lost": lost()} {
+		t.Run(name, func(t *testing.T) {
+			j := &journal.Memory{}
+			going := make(chan bool)
+			faults := make(chan any, 1)
+			h := open(t, local.Options{Journal: j,
+				Do: func(context.Context, call.Call) call.Outcome { <-going; return answer },
+				Crash: func(at local.Point, step string, _ int) bool {
+					if at == local.Scheduled && strings.HasSuffix(step, "b") {
+						panic("out of luck")
+					}
+					return false
+				},
+				Panicked: func(_ call.Call, v any, _ []byte) { faults <- v },
+			})
+			p := kit{}.compile(t, "flow: f\nsteps:\n  - id: both\n    parallel:\n"+
+				"      left: [{id: a, action: test.send, with: {to: a}}]\n      right: [{id: b, action: test.send, with: {to: b}}]\n")
+			run, fresh, err := h.Start(t.Context(), p, host.Start{Key: "order 7"})
+			require.NoError(t, err)
+			assert.True(t, fresh)
+			assert.Equal(t, "out of luck", <-faults)
+			again, fresh, err := h.Start(t.Context(), p, host.Start{Key: "order 7"})
+			require.NoError(t, err)
+			assert.False(t, fresh)
+			assert.Equal(t, run.ID, again.ID)
+			close(going)
+			eventually(t, "it is stuck", func() bool { return status(t, h, run.ID) == host.Mismatch })
+			r, err := h.Get(t.Context(), run.ID)
+			require.NoError(t, err)
+			assert.Contains(t, r.Result.Error.Message, "a fault of the program")
+			unknown := 2
+			if name == "answered" {
+				unknown = 1 // nobody knows that the other one was not made
+			}
+			assert.Equal(t, unknown, r.Run.Unknown)
+			require.Len(t, r.Calls, 2)
+			require.NotNil(t, r.Calls[0].Outcome, "what became of the first call is stored")
+			assert.Equal(t, answer.Status, r.Calls[0].Outcome.Status)
+			require.NoError(t, h.Cancel(t.Context(), run.ID, ""))
+			listed, _, err := h.List(t.Context(), host.Filter{Unknown: true})
+			require.NoError(t, err)
+			require.Len(t, listed, 1)
+			assert.Equal(t, unknown, listed[0].Unknown)
+		})
+	}
 }
 
 // Runs of one flow do not keep those of another from a limit that they share.

@@ -12,9 +12,11 @@ import (
 	"facteur/flow/machine/stored"
 )
 
-// began is the kind of the record that a queued run begins with: its time counts from
-// there. The other kinds are those of package stored.
-const began = "began"
+// The other kinds are those of package stored.
+const (
+	began    = "began"    // the record that a queued run begins with: its time counts from there
+	answered = "answered" // what became of a call
+)
 
 func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
 	r, err := stored.EncodeStart(s)

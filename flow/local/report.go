@@ -189,7 +189,13 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 }
 
 // replay rebuilds the machine, and notes the calls on the way.
-func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []journal.Record) error {
+func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []journal.Record) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil { // it may be what the run is stuck for
+			h.panicked(v.head.ID, fault)
+			err = errFault
+		}
+	}()
 	m, _, err := h.replay(p, v.head, records, v.seen.Before)
 	v.m = m
 	if err != nil {

@@ -34,6 +34,7 @@ type runner struct {
 	asked    []machine.Await      // that it does not listen to yet
 	made     map[string]*underWay // by key
 	fault    error                // of OnStep
+	halted   error                // why a run that has just begun goes no further
 
 	head    journal.Run     // of a run that began here …
 	fresh   bool            // … and is not stored yet

@@ -9,11 +9,15 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
+	"facteur/flow/machine"
 )
 
 // errGone says that nobody carries the run any more: whoever wants something of it has to
 // look again.
 var errGone = errors.New("nobody carries the run any more")
+
+// errFault is what people are told of a panic; Options.Panicked is told more.
+var errFault = errors.New("a fault of the program stopped it")
 
 // work carries a run as far as it goes now.
 func (r *runner) work() {
@@ -44,9 +48,12 @@ func (r *runner) serve() (ended bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
-			ended, err = false, errors.New("a fault of the program stopped it")
+			ended, err = false, errFault
 		}
 	}()
+	if r.halted != nil {
+		return false, r.halted
+	}
 	if r.m == nil {
 		if err := r.rebuild(); err != nil {
 			return false, err
@@ -55,9 +62,11 @@ func (r *runner) serve() (ended bool, err error) {
 	return r.loop(context.Background())
 }
 
-func (r *runner) panicked(v any) {
-	if r.h.opts.Panicked != nil {
-		r.h.opts.Panicked(call.Call{Run: r.id}, v, debug.Stack())
+func (r *runner) panicked(v any) { r.h.panicked(r.id, v) }
+
+func (h *Host) panicked(run string, v any) {
+	if h.opts.Panicked != nil {
+		h.opts.Panicked(call.Call{Run: run}, v, debug.Stack())
 	}
 }
 
@@ -115,14 +124,20 @@ func (h *Host) finish(r *runner) {
 	h.idle()
 }
 
-// strand leaves a run where it is: it cannot go on, and people have to look at it. The
-// host's lock is held.
+// strand leaves a run where it is: it cannot go on, and people have to look at it. What
+// became of its calls is stored as far as it came, the others are unknown. The host's lock
+// is held.
 func (h *Host) strand(r *runner, err error) {
 	w := r.w
+	w.reason = err.Error()
+	c := journal.Change{Status: string(host.Mismatch), Waits: &journal.Waits{Note: parkNote{Reason: w.reason}.encode()}}
+	c.Records = r.outcomes()
 	h.resolve(w, nil)
 	h.lay(r)
-	w.state, w.reason = stuck, err.Error()
-	c := journal.Change{Status: string(host.Mismatch), Waits: &journal.Waits{Note: parkNote{Reason: w.reason}.encode()}}
+	w.state = stuck
+	if _, records, err := h.opts.Journal.Load(context.Background(), w.id); err == nil {
+		c.Unknown = host.Unanswered(h.events(w.id, append(records, c.Records...)))
+	}
 	var missing *journal.NotFoundError
 	switch err := h.opts.Journal.Write(context.Background(), w.id, false, c); {
 	case errors.As(err, &missing):
@@ -131,6 +146,25 @@ func (h *Host) strand(r *runner, err error) {
 		h.fail(err)
 	}
 	h.idle()
+}
+
+// outcomes are those of calls that came, and are not stored, when a run stops.
+func (r *runner) outcomes() (records []journal.Record) {
+	for _, record := range r.pending.Records {
+		if record.Kind == answered {
+			records = append(records, record)
+		}
+	}
+	items := r.take()
+	for _, i := range items {
+		if event, ok := i.event.(machine.Answered); ok {
+			if record, err := r.h.encode(r.id, event); err == nil {
+				records = append(records, record)
+			}
+		}
+	}
+	r.putBack(items)
+	return records
 }
 
 // drop leaves a run to whoever opens the journal next. The host's lock is held.

@@ -104,12 +104,21 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 	return w, r, nil
 }
 
-// begin stores a new run with what it takes up first, and makes those calls.
+// begin stores a new run with what it takes up first, and makes those calls. Once it is
+// stored, the run has begun, and calls may be under way: what stops it from there on, but
+// for the journal, is the run's own affair, which work deals with.
 func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
-			err = fmt.Errorf("start the run: a fault of the program stopped it")
+			err = errFault
+		}
+		switch _, unstored := errors.AsType[*storeError](err); {
+		case err == nil || unstored || errors.Is(err, ErrCrashed):
+		case r.m != nil && !r.fresh:
+			r.halted, err = err, nil
+		default:
+			err = fmt.Errorf("start the run: %w", err)
 		}
 	}()
 	r.planned = p
@@ -173,7 +182,7 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 	switch {
 	case r != nil:
 		// A run that waits for its calls alone needs nobody now.
-		if waits := len(r.made) > 0 && len(r.asked) == 0; waits {
+		if waits := len(r.made) > 0 && len(r.asked) == 0 && r.halted == nil; waits {
 			if gone, _ := r.letGo(); gone {
 				return
 			}
