@@ -94,7 +94,7 @@ func printFields(out io.Writer, t *schema.Type, indent string, depth int) {
 			notes = append(notes, "always present")
 		}
 		if f.Default != nil {
-			notes = append(notes, fmt.Sprintf("default %v", printable(f.Default)))
+			notes = append(notes, fmt.Sprintf("default %v", schema.JSON(f.Default)))
 		}
 		notes = append(notes, bounds(f.Type)...)
 		fmt.Fprintf(out, "%s%s  (%s)\n", indent, f.Name, strings.Join(notes, ", "))

@@ -44,14 +44,14 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 		if e == nil {
 			return nil
 		}
-		return mask.Value(printable(e.Value(step)))
+		return mask.Value(schema.JSON(e.Value(step)))
 	}
 	out := runJSON{
 		RunID: r.Run, Flow: r.Flow, Status: r.Status, Outputs: map[string]any{}, Steps: []stepJSON{},
 		Error: failure(r.Error, r.Step),
 	}
 	for name, v := range r.Outputs {
-		out.Outputs[name] = printable(v)
+		out.Outputs[name] = schema.JSON(v)
 	}
 	for _, s := range r.Steps {
 		step := stepJSON{ID: s.ID, Status: s.Status, Attempts: s.Attempts, Outputs: map[string]any{}, Error: failure(s.Error, s.Path)}
@@ -59,7 +59,7 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 			step.Path = s.Path
 		}
 		if s.Outputs != nil {
-			step.Outputs = mask.Value(printable(s.Outputs))
+			step.Outputs = mask.Value(schema.JSON(s.Outputs))
 		}
 		out.Steps = append(out.Steps, step)
 	}
@@ -70,29 +70,6 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 		out.Messages = w.simulation.messages(r)
 	}
 	return out
-}
-
-// printable gives times and durations the form in which people write them.
-func printable(v any) any {
-	switch v := v.(type) {
-	case time.Time:
-		return v.UTC().Format(time.RFC3339Nano)
-	case time.Duration:
-		return schema.FormatDuration(v)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = printable(x)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, x := range v {
-			out[i] = printable(x)
-		}
-		return out
-	}
-	return v
 }
 
 // printResult shows how a run ended, and gives that its exit code.
@@ -180,10 +157,10 @@ func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
 }
 
 func oneLine(v any) string {
-	if s, ok := printable(v).(string); ok && !strings.ContainsAny(s, "\n\r") {
+	if s, ok := schema.JSON(v).(string); ok && !strings.ContainsAny(s, "\n\r") {
 		return s
 	}
-	return jsonText(printable(v))
+	return jsonText(schema.JSON(v))
 }
 
 func jsonText(v any) string {

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"facteur/cmd/facteur/export"
 	"facteur/flow/host"
+	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/vault"
 
 	"github.com/spf13/cobra"
 )
@@ -74,17 +77,17 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if checked == nil {
 		return a.diagnose(c.found)
 	}
-	x, text, err := exportOf(ctx, checked, r, keep)
+	test, err := exportOf(ctx, checked, r, keep)
 	if err != nil {
 		return err
 	}
-	for _, note := range x.notes {
+	for _, note := range test.Notes {
 		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("33", "note:"), note)
 	}
-	if err := a.writeExport(out, text); err != nil {
+	if err := a.writeExport(out, test.Text); err != nil {
 		return err
 	}
-	reports := x.check(ctx, text)
+	reports := test.Check(ctx)
 	if reports.Passed() {
 		return nil
 	}
@@ -93,27 +96,37 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.
-func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool) (*export, []byte, error) {
+func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool) (*export.Test, error) {
 	f := p.names[r.Run.Flow]
 	if f == nil || f.flow == nil || f.diags.HasErrors() {
-		return nil, nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
+		return nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
 	}
 	compiled, found := p.compiler.Compile(f.flow)
 	if compiled == nil {
-		return nil, nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
+		return nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
 	}
-	x, err := newExport(p, compiled, r, keep)
-	if err != nil {
-		return nil, nil, err
+	test, err := export.Of(ctx, export.Project{Library: p.library, Do: p.testDo, Connections: p.undeclared}, f.flow, compiled, r, keep)
+	if refused, ok := errors.AsType[*export.RefusedError](err); ok {
+		return nil, wrong(refused.Hint, "%w", refused)
 	}
-	if !maps.Equal(sourcesOf(compiled.Texts), sourcesOf(r.Sources)) {
-		x.note("the flow has changed since the run: the test is of the flow as it is now")
+	return test, err
+}
+
+// undeclared are the fields that the connections of a flow need in a test, where the project
+// file does not say them.
+func (p *checkedProject) undeclared(tested *plan.Plan) map[string]map[string]any {
+	out := map[string]map[string]any{}
+	for _, name := range tested.Connections {
+		declared := p.Connections[name]
+		app := vault.App(cmp.Or(declared.App, usedFor(tested, name)))
+		switch {
+		case app == vault.WhatsApp && declared.SenderPhoneID == "":
+			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
+		case app == vault.HTTP && declared.BaseURL == "":
+			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
+		}
 	}
-	if err := x.useSettings(f.flow); err != nil {
-		return nil, nil, err
-	}
-	text, err := x.write(ctx)
-	return x, text, err
+	return out
 }
 
 func (a *app) writeExport(out string, text []byte) error {
@@ -143,6 +156,9 @@ func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
 	if p == nil {
 		return nil, c.found.Err()
 	}
-	_, text, err := exportOf(ctx, p, r, false)
-	return text, err
+	test, err := exportOf(ctx, p, r, false)
+	if err != nil {
+		return nil, err
+	}
+	return test.Text, nil
 }

@@ -98,9 +98,9 @@ func parseJSON(s string) (any, error) {
 	return v, nil
 }
 
-// JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339,
-// durations as FormatDuration writes them. Coerce reads it back. What is right already
-// is not copied.
+// JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339 in UTC, as
+// string() writes them, durations as FormatDuration does. Coerce reads it back. What is right
+// already is not copied.
 func JSON(v any) any {
 	out, _ := toJSON(v)
 	return out
@@ -109,7 +109,7 @@ func JSON(v any) any {
 func toJSON(v any) (out any, changed bool) {
 	switch v := v.(type) {
 	case time.Time:
-		return v.Format(time.RFC3339Nano), true
+		return v.UTC().Format(time.RFC3339Nano), true
 	case time.Duration:
 		return FormatDuration(v), true
 	case []any:

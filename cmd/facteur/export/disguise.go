@@ -1,7 +1,8 @@
-package main
+package export
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -55,7 +56,7 @@ func (d *disguise) learn(r *host.Report) {
 	for _, v := range r.Result.Sensitive {
 		d.secret(v)
 	}
-	d.order = sortedNames(d.known)
+	d.order = slices.Sorted(maps.Keys(d.known))
 	slices.SortStableFunc(d.order, func(a, b string) int { return len(b) - len(a) })
 }
 
@@ -99,7 +100,7 @@ func (d *disguise) walk(key string, v any) {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range sortedNames(v) {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			d.walk(k, v[k])
 		}
 	case []any:
@@ -130,7 +131,7 @@ func (d *disguise) names(key string, v any) {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range sortedNames(v) {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			d.names(k, v[k])
 		}
 	case []any:
@@ -217,7 +218,7 @@ func (d *disguise) phone(region string, country int32) string {
 func (d *disguise) secret(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range sortedNames(v) {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			d.secret(v[k])
 		}
 	case []any:

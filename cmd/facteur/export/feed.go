@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ type happening struct {
 }
 
 // happenings finds what came to a run from outside, in order.
-func (x *export) happenings() []*happening {
+func (x *exporter) happenings() []*happening {
 	var found []*happening
 	var latest *madeCall
 	current := map[string]*madeCall{} // by step
@@ -77,7 +77,7 @@ func dataOf(e host.Entry) map[string]any {
 }
 
 // receipt writes a receipt of a call as a test does; nil where a test cannot.
-func (x *export) receipt(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+func (x *exporter) receipt(data map[string]any, key string, current map[string]*madeCall) map[string]any {
 	c := x.byKey[key]
 	if c == nil {
 		return nil
@@ -105,7 +105,7 @@ func (x *export) receipt(data map[string]any, key string, current map[string]*ma
 }
 
 // settled writes what a person said of a call as a receipt.
-func (x *export) settled(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+func (x *exporter) settled(data map[string]any, key string, current map[string]*madeCall) map[string]any {
 	state := "failed"
 	if yes, _ := data["happened"].(bool); yes {
 		state = "sent"
@@ -118,7 +118,7 @@ func (x *export) settled(data map[string]any, key string, current map[string]*ma
 }
 
 // event writes an event as a test does.
-func (x *export) event(row map[string]any) map[string]any {
+func (x *exporter) event(row map[string]any) map[string]any {
 	data, _ := row["data"].(map[string]any)
 	kind := x.kindOf(data)
 	if kind == nil {
@@ -146,9 +146,9 @@ func (x *export) event(row map[string]any) map[string]any {
 var secretHeader = regexp.MustCompile(`(?i)(authorization|cookie|signature|secret|token|key)`)
 
 // kindOf tells which kind of event it is that the flow waits for.
-func (x *export) kindOf(data map[string]any) *call.Event {
+func (x *exporter) kindOf(data map[string]any) *call.Event {
 	for _, name := range eventsOf(x.plan) {
-		kind := x.catalog.Event(name)
+		kind := x.Library.Catalog.Event(name)
 		if kind == nil {
 			continue
 		}
@@ -163,7 +163,7 @@ func eventsOf(p *plan.Plan) []string { return p.Events }
 
 // mentioned tells whether a field is worth writing: times, and all that Meta said, only
 // where a flow reads them.
-func (x *export) mentioned(f *schema.Field) bool {
+func (x *exporter) mentioned(f *schema.Field) bool {
 	if f.Type.Kind != schema.Timestamp && f.Name != "raw" {
 		return true
 	}
@@ -193,7 +193,7 @@ func isNothing(v any) bool {
 
 // feed writes what came, at the times that calls are made at when the run is carried out
 // again.
-func (x *export) feed(found []*happening, made map[*madeCall]time.Time) []string {
+func (x *exporter) feed(found []*happening, made map[*madeCall]time.Time) []string {
 	first := map[string]*madeCall{}
 	for _, c := range x.calls {
 		if first[c.Step] == nil {

@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 
 // useSettings makes the test one with the settings that the run had, where the project has
 // others now.
-func (x *export) useSettings(f *flow.Flow) error {
+func (x *exporter) useSettings(f *flow.Flow) error {
 	settings, err := plan.SettingsOf(x.report.Sources)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (x *export) useSettings(f *flow.Flow) error {
 	}
 	x.hide.walk("", settings)
 	settings = x.hide.object(settings)
-	lib := x.p.library
+	lib := x.Library
 	lib.Settings = maps.Clone(lib.Settings)
 	if lib.Settings == nil {
 		lib.Settings = map[string]any{}

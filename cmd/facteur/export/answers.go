@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/schema"
 )
 
 // A madeCall is a call of a run that is carried out again: which one it was, and what
@@ -93,7 +94,7 @@ func (a *answers) recorded(req *http.Request, c *madeCall, status int) *http.Res
 		// It was none of the API; which one, nobody has kept.
 		return answer(req, status, map[string]any{"content-type": "text/html"}, []byte("<html>an answer that is not the API's</html>"))
 	}
-	text, err := json.Marshal(printable(out["body"]))
+	text, err := json.Marshal(schema.JSON(out["body"]))
 	if err != nil {
 		text = []byte("{}")
 	}

@@ -1,7 +1,8 @@
-package main
+package export
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,12 +31,16 @@ func yamlFlow(v any) string {
 	case nil:
 		return "null"
 	}
-	return jsonText(v)
+	text, err := schema.AppendJSON(nil, v)
+	if err != nil {
+		return yamlText(fmt.Sprint(v))
+	}
+	return string(text)
 }
 
 // flowYAML writes an object on one line, some keys before the others.
 func flowYAML(v map[string]any, first ...string) string {
-	keys := sortedNames(v)
+	keys := slices.Sorted(maps.Keys(v))
 	slices.SortStableFunc(keys, func(a, b string) int { return place(first, a) - place(first, b) })
 	parts := make([]string, len(keys))
 	for i, k := range keys {
@@ -57,10 +62,10 @@ var plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+
 func yamlText(s string) string {
 	switch strings.ToLower(s) {
 	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		return jsonText(s)
+		return string(schema.AppendText(nil, s))
 	}
 	if plainText.MatchString(s) {
 		return s
 	}
-	return jsonText(s)
+	return string(schema.AppendText(nil, s))
 }

@@ -1,8 +1,9 @@
-package main
+// Package export makes a flow test of a run that was carried out elsewhere: with its inputs,
+// what was sent and answered, what came from outside, and what came of it.
+package export
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -18,19 +20,76 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/flow/record"
+	"facteur/flow/schema"
 	"facteur/flow/suite"
-	"facteur/vault"
 )
 
-// An export makes a flow test of a run: the run is carried out again, by a virtual clock,
-// over answers that say what the journal says, and what it asks is recorded.
-type export struct {
-	p       *checkedProject
+// A Project is what an export has to know of the project that the flow of a run belongs to.
+type Project struct {
+	Library plan.Library
+	// Do makes the calls of a flow test, as facteur test does.
+	Do func(tested *plan.Plan, w suite.World) (call.Do, error)
+	// Connections are what the connections of a flow need in a test besides what the project
+	// file says of them, which says nothing of fields that are in a vault.
+	Connections func(tested *plan.Plan) map[string]map[string]any
+}
+
+// A Test is the flow test of a run.
+type Test struct {
+	Text  []byte   // of the file
+	Notes []string // what is not in it as it was
+
 	plan    *plan.Plan
-	catalog call.Catalog
-	report  *host.Report
-	hide    *disguise
-	name    string // of the case
+	project Project
+}
+
+// A RefusedError says why a run cannot be a flow test, and what to do instead, "" for
+// nothing.
+type RefusedError struct{ Problem, Hint string }
+
+func (e *RefusedError) Error() string { return e.Problem }
+
+// Of makes a flow test of a run by a flow of the project, which is compiled. What is personal
+// is replaced by made-up values unless it is kept; what is sensitive always is. The errors are
+// those of RefusedError, and of ctx.
+func Of(ctx context.Context, p Project, f *flow.Flow, compiled *plan.Plan, r *host.Report, keepPersonal bool) (*Test, error) {
+	x, err := newExporter(p, compiled, r, keepPersonal)
+	if err != nil {
+		return nil, err
+	}
+	if !maps.Equal(sourcesOf(compiled.Texts), sourcesOf(r.Sources)) {
+		x.note("the flow has changed since the run: the test is of the flow as it is now")
+	}
+	if err := x.useSettings(f); err != nil {
+		return nil, err
+	}
+	text, err := x.write(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Test{Text: text, Notes: x.notes, plan: x.plan, project: p}, nil
+}
+
+// Check runs the test as facteur test does.
+func (t *Test) Check(ctx context.Context) suite.Reports {
+	const name = "exported.test.yaml"
+	file, found := suite.Load(name, t.Text, t.project.Library)
+	if file == nil {
+		return suite.Reports{{File: name, Flow: t.plan.Name, Diagnostics: found}}
+	}
+	return suite.Reports{suite.Run(ctx, file, suite.Options{
+		Do: func(w suite.World) (call.Do, error) { return t.project.Do(t.plan, w) },
+	})}
+}
+
+// An exporter makes a flow test of a run: the run is carried out again, by a virtual clock,
+// over answers that say what the journal says, and what it asks is recorded.
+type exporter struct {
+	Project
+	plan   *plan.Plan
+	report *host.Report
+	hide   *disguise
+	name   string // of the case
 
 	settings map[string]any // of the run, where today's are others
 
@@ -39,17 +98,16 @@ type export struct {
 	notes []string
 }
 
-// newExport prepares the export of a run by the flow of a project.
-func newExport(p *checkedProject, compiled *plan.Plan, r *host.Report, keepPersonal bool) (*export, error) {
+func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bool) (*exporter, error) {
 	switch r.Run.Status {
 	case machine.Succeeded, machine.Failed:
 	case machine.Cancelled:
-		return nil, wrong("", "run %s was cancelled, which a flow test cannot do", r.Run.ID)
+		return nil, &RefusedError{Problem: fmt.Sprintf("run %s was cancelled, which a flow test cannot do", r.Run.ID)}
 	default:
-		return nil, wrong("", "run %s has not ended: it is %s", r.Run.ID, r.Run.Status)
+		return nil, &RefusedError{Problem: fmt.Sprintf("run %s has not ended: it is %s", r.Run.ID, r.Run.Status)}
 	}
-	x := &export{
-		p: p, plan: compiled, catalog: p.library.Catalog, report: r, hide: newDisguise(keepPersonal), byKey: map[string]*madeCall{},
+	x := &exporter{
+		Project: p, plan: compiled, report: r, hide: newDisguise(keepPersonal), byKey: map[string]*madeCall{},
 		name: fmt.Sprintf("run %s, %s", r.Run.ID, r.Run.Status),
 	}
 	for i := range r.Calls {
@@ -64,14 +122,17 @@ func newExport(p *checkedProject, compiled *plan.Plan, r *host.Report, keepPerso
 				c.answered = e.At
 			}
 		case "retried":
-			return nil, wrong("start it anew with facteur runs rerun, and export that run", "run %s was retried by a person, which a flow test cannot do", r.Run.ID)
+			return nil, &RefusedError{
+				Problem: fmt.Sprintf("run %s was retried by a person, which a flow test cannot do", r.Run.ID),
+				Hint:    "start it anew with facteur runs rerun, and export that run",
+			}
 		}
 	}
 	x.hide.learn(r)
 	return x, nil
 }
 
-func (x *export) note(format string, args ...any) {
+func (x *exporter) note(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(x.notes, text) {
 		x.notes = append(x.notes, text)
 	}
@@ -87,7 +148,7 @@ type carried struct {
 
 // write carries the run out again and returns the test. When things come depends on when
 // calls are made, and the other way round: it is done again until both stay.
-func (x *export) write(ctx context.Context) ([]byte, error) {
+func (x *exporter) write(ctx context.Context) ([]byte, error) {
 	found := x.happenings()
 	feed := x.feed(found, nil)
 	for range 4 {
@@ -111,12 +172,12 @@ func (x *export) write(ctx context.Context) ([]byte, error) {
 // runOfTest is the id of every run of a flow test.
 const runOfTest = "test"
 
-func (x *export) carryOut(ctx context.Context, feed []string) (*carried, error) {
+func (x *exporter) carryOut(ctx context.Context, feed []string) (*carried, error) {
 	started := x.report.Run.Started.Truncate(time.Millisecond)
 	var events []local.Feed
 	if len(feed) > 0 {
 		text := "events:\n  - " + strings.Join(feed, "\n  - ") + "\n"
-		list, found := suite.Events("events", []byte(text), x.plan, x.catalog, started)
+		list, found := suite.Events("events", []byte(text), x.plan, x.Library.Catalog, started)
 		if err := found.Err(); err != nil {
 			return nil, fmt.Errorf("what came to the run cannot be written as events of a test: %w", err)
 		}
@@ -126,10 +187,10 @@ func (x *export) carryOut(ctx context.Context, feed []string) (*carried, error) 
 	recorder := record.NewRecorder(&answers{clock: clock, sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
 	recorder.Now = clock.Now
 	world := suite.World{
-		Connections: x.connections(), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
+		Connections: x.Connections(x.plan), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
 		Events: func() []host.Event { return nil },
 	}
-	do, err := x.p.testDo(x.plan, world)
+	do, err := x.Do(x.plan, world)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +204,7 @@ func (x *export) carryOut(ctx context.Context, feed []string) (*carried, error) 
 				ctx = context.WithValue(ctx, madeCallKey{}, made)
 			}
 			var volatile []string
-			if s := x.catalog.Action(c.Action); s != nil {
+			if s := x.Library.Catalog.Action(c.Action); s != nil {
 				volatile = s.Volatile
 			}
 			return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
@@ -161,7 +222,7 @@ func (x *export) carryOut(ctx context.Context, feed []string) (*carried, error) 
 }
 
 // find returns the call of the run that another stands for.
-func (x *export) find(c call.Call) *madeCall {
+func (x *exporter) find(c call.Call) *madeCall {
 	for _, made := range x.calls {
 		if made.Step == c.Step && made.Attempt == c.Attempt {
 			return made
@@ -171,25 +232,8 @@ func (x *export) find(c call.Call) *madeCall {
 	return nil
 }
 
-// connections gives what the flow's connections need besides the project file, which says
-// nothing of fields that are in a vault.
-func (x *export) connections() map[string]map[string]any {
-	out := map[string]map[string]any{}
-	for _, name := range x.plan.Connections {
-		declared := x.p.Connections[name]
-		app := vault.App(cmp.Or(declared.App, usedFor(x.plan, name)))
-		switch {
-		case app == vault.WhatsApp && declared.SenderPhoneID == "":
-			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
-		case app == vault.HTTP && declared.BaseURL == "":
-			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
-		}
-	}
-	return out
-}
-
 // window tells whose 24-hour window was known to be shut.
-func (x *export) window() map[string]string {
+func (x *exporter) window() map[string]string {
 	out := map[string]string{}
 	for _, c := range x.calls {
 		if to, ok := c.Input["recipient"].(string); ok && c.Outcome != nil && c.Outcome.Error != nil && c.Outcome.Error.Code == "window_closed" {
@@ -199,19 +243,8 @@ func (x *export) window() map[string]string {
 	return out
 }
 
-// check runs the test as facteur test does.
-func (x *export) check(ctx context.Context, text []byte) suite.Reports {
-	file, found := suite.Load("exported"+testSuffix, text, x.p.library)
-	if file == nil {
-		return suite.Reports{{File: "exported" + testSuffix, Flow: x.plan.Name, Diagnostics: found}}
-	}
-	return suite.Reports{suite.Run(ctx, file, suite.Options{
-		Do: func(w suite.World) (call.Do, error) { return x.p.testDo(x.plan, w) },
-	})}
-}
-
 // text is the file of the test.
-func (x *export) text(feed []string, c *carried) []byte {
+func (x *exporter) text(feed []string, c *carried) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by \"facteur runs export\" of a run. ")
 	if x.hide.keep {
@@ -225,17 +258,17 @@ func (x *export) text(feed []string, c *carried) []byte {
 			return
 		}
 		fmt.Fprintf(&b, "    %s:\n", key)
-		for _, name := range sortedNames(values) {
+		for _, name := range slices.Sorted(maps.Keys(values)) {
 			fmt.Fprintf(&b, "      %s: %s\n", yamlText(name), yamlFlow(values[name]))
 		}
 	}
 	block("settings", x.settings)
 	block("inputs", x.hide.object(x.report.Inputs))
 	if random := x.random(); len(random) > 0 {
-		fmt.Fprintf(&b, "    random: %s\n", jsonText(random))
+		fmt.Fprintf(&b, "    random: %s\n", yamlFlow(random))
 	}
 	connections := map[string]any{}
-	for name, fields := range x.connections() {
+	for name, fields := range x.Connections(x.plan) {
 		connections[name] = fields
 	}
 	block("connections", connections)
@@ -267,7 +300,7 @@ func exchangesOf(recording []byte) string {
 
 // expectation writes what came of the run. What cannot be the same in a test, such as a
 // time or the id of the run, may be anything.
-func (x *export) expectation(b *strings.Builder, c *carried) {
+func (x *exporter) expectation(b *strings.Builder, c *carried) {
 	r := &x.report.Result
 	fmt.Fprintf(b, "    expect:\n      status: %s\n", r.Status)
 	if r.Status == machine.Failed && r.Error != nil {
@@ -279,9 +312,9 @@ func (x *export) expectation(b *strings.Builder, c *carried) {
 	}
 	if len(r.Outputs) > 0 {
 		b.WriteString("      outputs:\n")
-		for _, name := range sortedNames(r.Outputs) {
-			text := yamlFlow(escapeKeys(x.hide.value(printable(r.Outputs[name]))))
-			if c.result != nil && text != yamlFlow(escapeKeys(printable(c.result.Outputs[name]))) {
+		for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
+			text := yamlFlow(escapeKeys(x.hide.value(schema.JSON(r.Outputs[name]))))
+			if c.result != nil && text != yamlFlow(escapeKeys(schema.JSON(c.result.Outputs[name]))) {
 				x.note("the output %s is another in a test: it is not compared", name)
 				text = "{$any: true}"
 			}
@@ -333,7 +366,7 @@ func escapeKeys(v any) any {
 }
 
 // random are the integers that random() gave the run, those that are sensitive disguised.
-func (x *export) random() []int64 {
+func (x *exporter) random() []int64 {
 	out := make([]int64, len(x.report.Random))
 	for i, n := range x.report.Random {
 		out[i], _ = x.hide.value(n).(int64)
