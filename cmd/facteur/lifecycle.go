@@ -52,6 +52,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		log.Warn("an environment variable is not known", "variable", s.name, "hint", "did you mean "+s.near+"?")
 	}
 	paceGC(soft)
+	defer spareProcessor()()
 	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
 	switch {
 	case err != nil && soft.Err() != nil: // nothing had begun
