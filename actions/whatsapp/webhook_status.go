@@ -55,21 +55,32 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 // keyPrefix begins the keys of calls.
 const keyPrefix = "f1."
 
+// Call returns the key of the call that sent the message of a status, "" where it does not
+// say so.
+func (n *Notification) Call() string {
+	key, _, _ := strings.Cut(n.CallbackData, "|")
+	if n.Kind != "status" || !strings.HasPrefix(key, keyPrefix) {
+		return ""
+	}
+	return key
+}
+
 // Receipt gives a status as a receipt of the call that sent the message. It is none when
 // the status carries no key of a call: Meta promises the key on sent, delivered and
 // read, not on failed, so a failure may have to be found by its message id.
 func (n Notification) Receipt() (call.Receipt, bool) {
-	key, tracking, _ := strings.Cut(n.CallbackData, "|")
-	if n.Kind != "status" || !strings.HasPrefix(key, keyPrefix) {
+	key := n.Call()
+	if key == "" {
 		return call.Receipt{}, false
 	}
-	data := map[string]any{}
-	for name, text := range map[string]string{
-		"message_id": n.MessageID, "status": n.Status, "wa_id": n.WaID, "user_id": n.UserID, "recipient": n.To,
-		"sender_phone_id": n.PhoneNumberID, "tracking": tracking,
+	_, tracking, _ := strings.Cut(n.CallbackData, "|")
+	data := make(map[string]any, 10)
+	for _, f := range [...]struct{ name, text string }{
+		{"message_id", n.MessageID}, {"status", n.Status}, {"wa_id", n.WaID}, {"user_id", n.UserID}, {"recipient", n.To},
+		{"sender_phone_id", n.PhoneNumberID}, {"tracking", tracking},
 	} {
-		if text != "" {
-			data[name] = text
+		if f.text != "" {
+			data[f.name] = f.text
 		}
 	}
 	if !n.Timestamp.IsZero() {

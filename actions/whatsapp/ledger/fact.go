@@ -46,9 +46,7 @@ func factOf(n whatsapp.Notification, received time.Time) fact {
 	switch n.Kind {
 	case "status":
 		f.state = stateOf(n.Status)
-		if r, ok := n.Receipt(); ok {
-			f.call = r.Key
-		}
+		f.call = n.Call()
 		for _, e := range n.Errors {
 			f.shut = f.shut || e.Code == codeWindowShut
 			f.optedOut = f.optedOut || e.Code == codeOptedOut
@@ -160,37 +158,4 @@ func stateOf(status string) state {
 
 func (s state) name() whatsapp.State {
 	return [...]whatsapp.State{"accepted", "held", "sent", "failed", "delivered", "read"}[s]
-}
-
-// stored is the form of an event on disk. Fields may be added; names never change.
-type stored struct {
-	whatsapp.Notification
-	Raw map[string]any `json:"raw,omitempty"` // of a message
-}
-
-func encode(n whatsapp.Notification) ([]byte, error) {
-	s := stored{Notification: n}
-	if n.Kind == "message" {
-		s.Raw = n.Raw
-	}
-	return json.Marshal(s)
-}
-
-func decode(body []byte) (whatsapp.Notification, error) {
-	var s stored
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.UseNumber()
-	err := d.Decode(&s)
-	s.Notification.Details, s.Notification.Raw = values(s.Details), values(s.Raw)
-	return s.Notification, err
-}
-
-// values gives a decoded object the form that values have everywhere.
-func values(object map[string]any) map[string]any {
-	if object == nil {
-		return nil
-	}
-	coerced, _ := schema.AnyType.Coerce(object)
-	plain, _ := coerced.(map[string]any)
-	return plain
 }
