@@ -25,6 +25,7 @@ type SQLite struct {
 	file      *sqlitefile.File
 	answers   answers // not stored yet
 	strangers *strangers
+	hearings  map[string]time.Time // see tables
 }
 
 // OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
@@ -34,7 +35,7 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers()}
+	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers(), hearings: map[string]time.Time{}}
 	file.Before(l.settle, l.settle)
 	return l, nil
 }
@@ -62,11 +63,9 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 	news := make([]News, 0, len(told))
 	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
 		t := l.tables(conn, now)
-		heard := ""
 		for _, e := range entries {
-			if e.PhoneNumberID != heard && e.PhoneNumberID != "" {
-				heard = e.PhoneNumberID
-				if err := t.heard(heard); err != nil {
+			if e.PhoneNumberID != "" {
+				if err := t.heard(e.PhoneNumberID, e.shut || e.optedOut || e.optedIn); err != nil {
 					return err
 				}
 			}
@@ -139,7 +138,7 @@ func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, 
 }
 
 func (l *SQLite) tables(conn *sqlite.Conn, now time.Time) tables {
-	return tables{conn, now, l.strangers}
+	return tables{conn, now, l.strangers, l.hearings}
 }
 
 // Healthy returns why the ledger can store nothing more, nil while it can.

@@ -15,8 +15,12 @@ import (
 type tables struct {
 	conn      *sqlite.Conn
 	now       time.Time
-	strangers *strangers
+	strangers *strangers           // nil where people are only read
+	hearings  map[string]time.Time // of senders, as they were stored last; only for who writes
 }
+
+// maxHearings bounds the senders whose last hearing is remembered.
+const maxHearings = 1000
 
 func (t tables) query(statement string, each func(row *sqlite.Stmt), args ...any) error {
 	return sqlitefile.Query(t.conn, statement, each, args...)
@@ -30,53 +34,70 @@ func text(s string) any {
 	return s
 }
 
-// heard notes that a webhook of a sender came.
-func (t tables) heard(sender string) error {
+// heard notes that a webhook of a sender came; exactly says that it matters to the moment.
+// Else a row that is not older than hearing stays as it is: it is one for all that comes
+// for a sender.
+func (t tables) heard(sender string, exactly bool) error {
+	if last, ok := t.hearings[sender]; ok && !exactly && t.now.Sub(last) < hearing {
+		return nil
+	}
+	if len(t.hearings) >= maxHearings {
+		clear(t.hearings)
+	}
+	t.hearings[sender] = t.now
 	return t.query(`INSERT INTO senders (sender, heard) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard)`, nil, sender, t.now.UnixNano())
 }
 
 // apply stores a fact, unless it is known.
-func (t tables) apply(e entry) (News, error) {
-	news := News{Notification: e.Notification}
-	err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { news.Known = true }, e.id[:])
-	if err != nil {
-		return news, err
+func (t tables) apply(e entry) (news News, err error) {
+	news.Notification = e.Notification
+	contact := int64(0)
+	if e.named() {
+		// What is known makes no person known.
+		if err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { news.Known = true }, e.id[:]); err != nil {
+			return news, err
+		}
+		if !news.Known {
+			if contact, err = t.contactOf(e.fact); err != nil {
+				return news, err
+			}
+		}
 	}
-	of := t.add
-	if news.Known {
-		of = t.callOf
-	}
-	call, err := of(e)
-	if err != nil {
-		return news, err
+	if !news.Known {
+		fresh, err := t.event(e, contact)
+		if err != nil {
+			return news, err
+		}
+		news.Known = !fresh
 	}
 	if e.Kind == "status" && e.MessageID != "" {
+		call, err := t.status(e, news.Known)
+		if err != nil {
+			return news, err
+		}
 		news.Receipt = receiptOf(e.Notification, call)
+	}
+	if !news.Known && contact != 0 {
+		if err := t.person(contact, e.fact); err != nil {
+			return news, err
+		}
 	}
 	news.Contact, err = t.names(e.people)
 	return news, err
 }
 
-// callOf returns the key of the call that sent the message of a status, "" for none.
-func (t tables) callOf(e entry) (call string, err error) {
-	if e.Kind == "status" {
-		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
+// contactOf returns the number of the person of a fact.
+func (t tables) contactOf(f fact) (int64, error) {
+	contact, err := t.contact(f.people, true)
+	if err == nil && f.left != "" {
+		err = t.query("DELETE FROM aliases WHERE id = ?", nil, f.left)
 	}
-	return call, err
+	return contact, err
 }
 
-// add stores a fact that is not known. It returns what callOf does.
-func (t tables) add(e entry) (call string, err error) {
-	var contact int64
-	if e.named() {
-		if contact, err = t.contact(e.people, true); err == nil && e.left != "" {
-			err = t.query("DELETE FROM aliases WHERE id = ?", nil, e.left)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
+// event stores a fact and tells whether it is fresh. OR IGNORE spares a look first.
+func (t tables) event(e entry, contact int64) (fresh bool, err error) {
 	var message, owner any
 	switch e.Kind {
 	case "status":
@@ -86,34 +107,46 @@ func (t tables) add(e entry) (call string, err error) {
 			owner = contact
 		}
 	}
-	err = t.query("INSERT INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", nil,
+	err = t.query("INSERT OR IGNORE INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", nil,
 		e.id[:], e.Kind, message, text(e.PhoneNumberID), owner, e.at.UnixNano(), t.now.UnixNano(), e.body)
-	if err == nil && message != nil {
-		call, err = t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
+	return t.conn.Changes() > 0, err
+}
+
+// status stores what a status says of its message, unless it is known, and returns the key
+// of the call that sent it, "" for none.
+func (t tables) status(e entry, known bool) (call string, err error) {
+	if known {
+		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
+		return call, err
 	}
-	if err == nil && contact != 0 {
-		err = t.person(contact, e.fact)
-	}
-	return call, err
+	return t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
 }
 
 // message stores how far a message has come, and returns the key of the call that sent it.
-// RETURNING would make SQLite keep a journal for the statement, which costs more than to
-// look first.
-func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (known string, err error) {
-	err = t.query("SELECT coalesce(call, '') FROM messages WHERE id = ?", func(row *sqlite.Stmt) { known = row.ColumnText(0) }, id)
-	if err != nil {
+// Nearly always all else of it is known: then no index has to be touched. RETURNING would
+// make SQLite keep a journal for the statement, which costs more than to look first.
+func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, err error) {
+	var seq int64 // 0: it is new
+	whole := false
+	err = t.query("SELECT seq, call, sender, recipient, state, at FROM messages WHERE id = ?", func(row *sqlite.Stmt) {
+		seq, of = row.ColumnInt64(0), row.ColumnText(1)
+		whole = (of != "" || call == "") && (row.ColumnText(2) != "" || sender == "") && (row.ColumnText(3) != "" || recipient == "")
+		if before := state(row.ColumnInt64(4)); s <= before {
+			s, at = before, sqlitefile.Time(row, 5)
+		}
+	}, id)
+	switch {
+	case err != nil:
 		return "", err
+	case seq == 0:
+		return call, t.query("INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", nil,
+			id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
+	case whole:
+		return of, t.query("UPDATE messages SET state = ?, at = ?, updated = ? WHERE seq = ?", nil, int64(s), at.UnixNano(), t.now.UnixNano(), seq)
 	}
-	return cmp.Or(known, call), t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET
-			call = coalesce(call, excluded.call),
-			sender = coalesce(sender, excluded.sender),
-			recipient = coalesce(recipient, excluded.recipient),
-			at = CASE WHEN excluded.state > state THEN excluded.at ELSE at END,
-			state = max(state, excluded.state),
-			updated = excluded.updated`, nil,
-		id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
+	return cmp.Or(of, call), t.query(`UPDATE messages SET
+			call = coalesce(call, ?), sender = coalesce(sender, ?), recipient = coalesce(recipient, ?), state = ?, at = ?, updated = ? WHERE seq = ?`, nil,
+		text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano(), seq)
 }
 
 // person stores what a fact says about its person.
@@ -223,6 +256,9 @@ func (t tables) join(contact, other int64) error {
 func (t tables) names(ids []string) ([]string, error) {
 	var names []string
 	for _, id := range ids {
+		if t.strangers != nil && t.strangers.has(id) {
+			continue
+		}
 		err := t.query("SELECT b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ? ORDER BY b.id",
 			func(row *sqlite.Stmt) { names = append(names, row.ColumnText(0)) }, id)
 		if err != nil || len(names) > 0 {
