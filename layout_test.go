@@ -52,6 +52,7 @@ var law = []struct {
 	{"actions/whatsapp/ledger", []string{"actions/whatsapp", "flow/call", "flow/schema", "sqlitefile"}, "what is known of contacts and messages; actions ask it through whatsapp.Options"},
 	{"actions/whatsapp/ledger/ledgertest", []string{"actions/whatsapp", "actions/whatsapp/ledger", "flow/call"}, "the conformance suite of ledgers"},
 	{"server", []string{"flow/host", "flow/plan", "flow/call", "flow/schema", "flow/machine", "flow/diag", "flow/record"}, "the daemon over HTTP knows hosts, not actions"},
+	{"project", []string{"actions", "actions/httpcall", "actions/webhook", "actions/whatsapp", "actions/whatsapp/ledger", "vault", "flow", "flow/diag", "flow/schema", "flow/call", "flow/plan", "flow/journal"}, "a folder of flows knows no daemon and no command line"},
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
 	{"cmd/facteur/bubble", []string{"actions/whatsapp/simulator"}, "messages in a terminal"},
 	{"cmd/facteur/curl", nil, "what people paste"},

@@ -9,6 +9,7 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/schema"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -19,7 +20,7 @@ func (a *app) actionsCommand() *cobra.Command {
 		Short: "Print the reference of the actions and events",
 		Args:  atMostOne("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			catalog, err := descriptions()
+			catalog, err := project.Descriptions()
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"facteur/flow/diag"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -99,10 +100,7 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
-	var e *exitError
-	if !errors.As(err, &e) {
-		e = &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
-	}
+	e := exitOf(err)
 	if e.err != nil {
 		text, hint := said(e)
 		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), text)
@@ -113,6 +111,21 @@ func (a *app) report(err error) int {
 	return e.code
 }
 
+// exitOf gives an error its exit code.
+func exitOf(err error) *exitError {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*project.Error](err); ok {
+		code := exitWrong
+		if e.Around {
+			code = exitSurroundings
+		}
+		return &exitError{code, err, e.Hint}
+	}
+	return &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
+}
+
 // said splits an error into what is wrong and how to mend it, where it knows both.
 func said(err error) (text, hint string) {
 	text = err.Error()
@@ -120,6 +133,9 @@ func said(err error) (text, hint string) {
 		text, hint = e.Summary(), e.Hint
 	} else if e, ok := errors.AsType[*vault.InvalidFieldError](err); ok {
 		text, hint = e.Summary(), e.Hint
+	}
+	if e, ok := errors.AsType[*project.Error](err); ok && e.Hint != "" {
+		hint = e.Hint
 	}
 	if e, ok := errors.AsType[*exitError](err); ok && e.hint != "" {
 		hint = e.hint

@@ -12,6 +12,7 @@ import (
 
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/journal"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -49,10 +50,10 @@ func (a *app) backup(ctx context.Context, file string) error {
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
 	defer stop()
-	dir := p.at(p.Data)
-	names := journals(dir)
+	dir := p.At(p.Data)
+	names := project.Journals(dir)
 	if len(names) == 0 {
-		return surroundings(fmt.Errorf("there is nothing to back up in %s", shown(dir)), "see data: in "+projectName)
+		return surroundings(fmt.Errorf("there is nothing to back up in %s", project.Shown(dir)), "see data: in "+project.FileName)
 	}
 	if _, err := os.Lstat(file); err == nil {
 		return wrong("choose another name", "%s is there already, and a backup overwrites nothing", file)
@@ -69,7 +70,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return surroundings(fmt.Errorf("the backup: %w", err), "there is no backup")
 	}
-	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), shown(dir))
+	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), project.Shown(dir))
 	return nil
 }
 
@@ -85,16 +86,16 @@ func copyStores(ctx context.Context, from, to string, names []string) error {
 			return err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(from, ledgerName)); err == nil {
-		l, err := ledger.OpenSQLite(filepath.Join(from, ledgerName), ledger.Options{})
+	if _, err := os.Stat(filepath.Join(from, project.LedgerName)); err == nil {
+		l, err := ledger.OpenSQLite(filepath.Join(from, project.LedgerName), ledger.Options{})
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(l.Backup(ctx, filepath.Join(to, ledgerName)), l.Close()); err != nil {
+		if err := errors.Join(l.Backup(ctx, filepath.Join(to, project.LedgerName)), l.Close()); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{keysName, "vault.age"} {
+	for _, name := range []string{project.KeysName, "vault.age"} {
 		text, err := os.ReadFile(filepath.Join(from, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

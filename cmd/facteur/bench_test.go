@@ -20,6 +20,7 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/flow/record"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/require"
@@ -29,19 +30,16 @@ const quickstart = "../../examples/quickstart/order_shipped.flow.yaml"
 
 // BenchmarkCompile parses and compiles the quickstart flow.
 func BenchmarkCompile(b *testing.B) {
-	p, _, err := openProject(quickstart)
-	require.NoError(b, err)
-	catalog, err := descriptions()
+	catalog, err := project.Descriptions()
 	require.NoError(b, err)
 	lib := plan.Library{Catalog: catalog}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.paths = nil
-		f, err := p.parse(quickstart)
-		if err != nil || f.diags.HasErrors() {
-			b.Fatal(err, f.diags)
+		f, err := new(project.Project).Parse(quickstart)
+		if err != nil || f.Diags.HasErrors() {
+			b.Fatal(err, f.Diags)
 		}
-		if _, diags := plan.Compile(f.flow, lib); diags.HasErrors() {
+		if _, diags := plan.Compile(f.Flow, lib); diags.HasErrors() {
 			b.Fatal(diags)
 		}
 	}
@@ -113,11 +111,11 @@ func BenchmarkValidate(b *testing.B) {
 	dir := b.TempDir()
 	text, err := os.ReadFile(quickstart)
 	require.NoError(b, err)
-	require.NoError(b, os.WriteFile(filepath.Join(dir, projectName), nil, 0o644))
+	require.NoError(b, os.WriteFile(filepath.Join(dir, project.FileName), nil, 0o644))
 	for i := range 1000 {
 		name := fmt.Sprintf("flow_%d", i)
 		one := bytes.Replace(text, []byte("flow: order_shipped"), []byte("flow: "+name), 1)
-		require.NoError(b, os.WriteFile(filepath.Join(dir, name+flowSuffix), one, 0o644))
+		require.NoError(b, os.WriteFile(filepath.Join(dir, name+project.FlowSuffix), one, 0o644))
 	}
 	a := &app{stdout: io.Discard, stderr: io.Discard}
 	b.ReportAllocs()
@@ -128,13 +126,13 @@ func BenchmarkValidate(b *testing.B) {
 
 func compileQuickstart(b *testing.B) *plan.Plan {
 	b.Helper()
-	p, _, err := openProject(quickstart)
+	p, _, err := project.Open(quickstart)
 	require.NoError(b, err)
-	f, err := p.parse(quickstart)
+	f, err := p.Parse(quickstart)
 	require.NoError(b, err)
-	catalog, err := descriptions()
+	catalog, err := project.Descriptions()
 	require.NoError(b, err)
-	compiled, diags := plan.Compile(f.flow, plan.Library{Catalog: catalog})
+	compiled, diags := plan.Compile(f.Flow, plan.Library{Catalog: catalog})
 	require.False(b, diags.HasErrors(), diags)
 	return compiled
 }
@@ -165,7 +163,7 @@ func newBench(b *testing.B) *bench {
 	}
 	v, err := vault.New(vault.Config{Fixed: map[string]vault.Connection{connection.Name: connection}})
 	require.NoError(b, err)
-	x.set, err = newCatalog(v, x, httpcall.Policy{}, whatsapp.Options{})
+	x.set, err = project.NewCatalog(v, x, httpcall.Policy{}, whatsapp.Options{})
 	require.NoError(b, err)
 	return x
 }

@@ -16,6 +16,7 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 	"facteur/flow/trigger"
+	"facteur/project"
 	"facteur/server"
 	"facteur/sqlitefile"
 	"facteur/vault"
@@ -25,8 +26,8 @@ import (
 // reaches them from outside.
 type daemon struct {
 	*app
-	project *project
-	config  serverFile
+	project *project.Project
+	config  project.Server
 	dir     string // the data folder
 	log     *slog.Logger
 	view    server.View
@@ -50,7 +51,7 @@ type daemon struct {
 
 // openDaemon opens all that a daemon works with, and then takes up the runs that had not
 // ended. Calls that are under way end when hard does.
-func (a *app) openDaemon(ctx, hard context.Context, p *project, config serverFile, log *slog.Logger, restored bool) (*daemon, error) {
+func (a *app) openDaemon(ctx, hard context.Context, p *project.Project, config project.Server, log *slog.Logger, restored bool) (*daemon, error) {
 	kind, err := engineOf(p, config, restored)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (d *daemon) closing(what string, end func() error) {
 }
 
 func (d *daemon) openFlows() error {
-	loaded, found, err := loadFlows(d.project)
+	loaded, found, err := project.LoadFlows(d.project)
 	if err != nil {
 		return err
 	}
@@ -97,28 +98,28 @@ func (d *daemon) openFlows() error {
 		return d.diagnose(found)
 	}
 	d.show(found)
-	d.flows = &flowSet{root: d.project.root}
+	d.flows = &flowSet{root: d.project.Root}
 	d.flows.take(loaded)
 	return nil
 }
 
 // openStores takes the data folder first: it is what a second daemon may not have.
 func (d *daemon) openStores(ctx context.Context) (err error) {
-	if d.dir, err = d.project.dataFolder(); err != nil {
+	if d.dir, err = d.project.DataFolder(); err != nil {
 		return err
 	}
 	if err := d.engine.take(d); err != nil {
 		return d.inUse(err)
 	}
-	if d.vault, err = openVault(d.project.vaultConfig()); err != nil {
+	if d.vault, err = d.project.DaemonVault(); err != nil {
 		return err
 	}
 	d.closing("vault", d.vault.Close)
-	if d.ledger, err = d.project.openLedger(ctx, d.vault); err != nil {
+	if d.ledger, err = d.project.OpenLedger(ctx, d.vault); err != nil {
 		return err
 	}
 	d.closing("ledger", d.ledger.Close)
-	if d.keys, err = server.OpenKeys(d.project.keysFile()); err != nil {
+	if d.keys, err = server.OpenKeys(d.project.KeysFile()); err != nil {
 		return surroundings(err, "")
 	}
 	return nil
@@ -133,12 +134,12 @@ func (d *daemon) inUse(err error) error {
 	if plate, ok := readDoorplate(d.dir); ok && plate.answers() {
 		who = fmt.Sprintf("the daemon with the process id %d, at %s,", plate.PID, plate.URL)
 	}
-	return surroundings(fmt.Errorf("%s works on the data folder %s already", who, shown(d.dir)), "stop it first, or give this one another folder: data: in "+projectName)
+	return surroundings(fmt.Errorf("%s works on the data folder %s already", who, project.Shown(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
 }
 
 // openActions wires the actions to the network and to what the ledger knows.
 func (d *daemon) openActions() (err error) {
-	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.rate, Book: d.project.book}, d.receive)
+	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.Rate, Book: d.project.Book}, d.receive)
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {
@@ -146,7 +147,7 @@ func (d *daemon) openActions() (err error) {
 		}
 		told(ctx, a)
 	}
-	d.actions, err = newCatalog(d.vault, nil, d.project.policy(), known)
+	d.actions, err = project.NewCatalog(d.vault, nil, d.project.Policy(), known)
 	if err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (d *daemon) openActions() (err error) {
 
 // templates are those that the flows were last read with.
 func (d *daemon) templates() (*whatsapp.Templates, error) {
-	return d.flows.current.Load().project.templates.look()
+	return d.flows.current.Load().Project.Templates.Look()
 }
 
 func (d *daemon) openHost(ctx, hard context.Context) (err error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 	"facteur/server"
 	"facteur/vault/vaulttest"
 
@@ -64,7 +65,7 @@ func TestDaemonKeepsSecrets(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(outside, "role"), "role-1")
 	write(t, filepath.Join(outside, "secret"), "secret-1-of-the-role")
-	write(t, filepath.Join(dir, projectName), fmt.Sprintf(`
+	write(t, filepath.Join(dir, project.FileName), fmt.Sprintf(`
 vault:
   hashicorp: {address: %q, auth: {approle: {role_id_file: %q, secret_id_file: %q}}}
 connections:
@@ -119,7 +120,7 @@ http: {allow_private: true}
 	everything["from the data folder"] = stdout
 	everything["log"] = r.log.String()
 	maps.Copy(everything, filesBelow(t, dir))
-	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
+	require.Contains(t, everything, filepath.Join(dir, "data", project.JournalName))
 	require.Contains(t, everything["log"], "step=notify")
 	for _, secret := range []string{token, appSecret, verify, bearer, "secret-1-of-the-role", key, pin} {
 		for how, form := range formsOf(secret) {
@@ -130,7 +131,7 @@ http: {allow_private: true}
 	}
 	for where, text := range everything {
 		// The ledger knows people by their numbers; it is not for show.
-		if filepath.Base(where) == journalName || where == "log" || where == "/metrics" || strings.HasPrefix(where, "/v1/") {
+		if filepath.Base(where) == project.JournalName || where == "log" || where == "/metrics" || strings.HasPrefix(where, "/v1/") {
 			assert.NotContains(t, text, strings.TrimPrefix(grace, "+"), "%s holds a phone number", where)
 		}
 	}
@@ -213,7 +214,7 @@ steps:
 	show(", from the data folder")
 	everything["log"] = r.log.String()
 	maps.Copy(everything, filesBelow(t, dir))
-	require.Contains(t, everything, filepath.Join(dir, "data", journalName))
+	require.Contains(t, everything, filepath.Join(dir, "data", project.JournalName))
 	for how, form := range formsOf(pin) {
 		for where, text := range everything {
 			assert.NotContains(t, text, form, "%s holds what is sensitive, %s", where, how)

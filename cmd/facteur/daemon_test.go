@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -91,7 +92,7 @@ const (
 )
 
 // simulated writes a project whose connection goes to a simulator.
-func simulated(t *testing.T, project string, flows ...string) (dir string, api *simulator.Simulator) {
+func simulated(t *testing.T, more string, flows ...string) (dir string, api *simulator.Simulator) {
 	t.Helper()
 	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{
 		Sent: simulator.Duration(time.Millisecond), Delivered: simulator.Duration(2 * time.Millisecond), Failed: simulator.Duration(time.Millisecond),
@@ -104,7 +105,7 @@ func simulated(t *testing.T, project string, flows ...string) (dir string, api *
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", simulatedToken)
 	t.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", simulator.DefaultAppSecret)
 	t.Setenv("FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN", simulatedVerify)
-	write(t, filepath.Join(dir, projectName), fmt.Sprintf("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\nhttp: {allow_private: true}\n%s", graph.URL, project))
+	write(t, filepath.Join(dir, project.FileName), fmt.Sprintf("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\nhttp: {allow_private: true}\n%s", graph.URL, more))
 	for i, text := range flows {
 		write(t, filepath.Join(dir, fmt.Sprintf("flow%d.flow.yaml", i)), text)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"facteur/flow"
 	"facteur/flow/schema"
+	"facteur/project"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,7 +34,7 @@ func settingsOf(name string, t *schema.Type, into map[string]bool) {
 // What the files for operators set and call is there: variables, commands, flags.
 func TestDeployNames(t *testing.T) {
 	known := map[string]bool{}
-	settingsOf("FACTEUR", projectType(), known)
+	settingsOf("FACTEUR", project.FileType(), known)
 	files, err := filepath.Glob(deploy + "/*")
 	require.NoError(t, err)
 	for _, path := range files {
@@ -122,15 +123,15 @@ func TestCompose(t *testing.T) {
 	assertCommand(t, args)
 
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, projectName), "connections: {whatsapp_shop: {app: WHATSAPP}}\n")
+	write(t, filepath.Join(dir, project.FileName), "connections: {whatsapp_shop: {app: WHATSAPP}}\n")
 	for name, value := range daemon.Environment {
 		t.Setenv(name, value)
 	}
 	t.Setenv("FACTEUR_SERVER_PUBLIC_URL", "https://facteur.shop.test")
-	p, found, err := openProject(dir)
+	p, found, err := project.Open(dir)
 	require.NoError(t, err)
 	require.Empty(t, found)
-	config, err := serveFlags{serverFile: serverFile{Engine: args[len(args)-1]}}.settled(p)
+	config, err := serveFlags{Server: project.Server{Engine: args[len(args)-1]}}.settled(p)
 	require.NoError(t, err)
 	e, err := engineOf(p, config, false)
 	require.NoError(t, err)
@@ -138,5 +139,5 @@ func TestCompose(t *testing.T) {
 	assert.Equal(t, "temporal:7233", onTemporal.options.Address)
 	assert.Equal(t, "facteur", onTemporal.options.Namespace)
 	assert.Equal(t, "/shared/vault.key", onTemporal.keyFile)
-	assert.Equal(t, "/shared/keys.json", p.keysFile())
+	assert.Equal(t, "/shared/keys.json", p.KeysFile())
 }

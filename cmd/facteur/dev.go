@@ -20,6 +20,7 @@ import (
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
+	"facteur/project"
 	"facteur/server"
 	"facteur/vault"
 
@@ -106,11 +107,11 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		}
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return noFile(path, flowSuffix)
+		return noFile(path, project.FlowSuffix)
 	} else if err != nil {
 		return wrong("", "%w", err)
 	}
-	p, found, err := openProject(path)
+	p, found, err := project.Open(path)
 	if err != nil {
 		return err
 	}
@@ -118,8 +119,8 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		return err
 	}
 	began := time.Now()
-	secrets := p.at(p.Data)                                        // of http.request and webhooks: only WhatsApp is simulated
-	p.Data, p.Ledger, p.Server.KeysFile = f.data, ledgerFile{}, "" // nothing of what production shares
+	secrets := p.At(p.Data)                                            // of http.request and webhooks: only WhatsApp is simulated
+	p.Data, p.Ledger, p.Server.KeysFile = f.data, project.Ledger{}, "" // nothing of what production shares
 	if f.data == "" {
 		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
 			return surroundings(fmt.Errorf("a folder for the runs: %w", err), "")
@@ -129,19 +130,19 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		return wrong("", "%w", err)
 	}
 	if p.Data != secrets {
-		p.secrets = secrets
+		p.Secrets = secrets
 	}
 	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
 	defer stop()
 	w := &workbench{pages: map[chan struct{}]bool{}, closed: make(chan struct{})}
 	w.daemon = &daemon{
 		app: a, project: p, candid: true, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
-		config: serverFile{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
+		config: project.Server{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
 		engine: &localEngine{},
 	}
-	if strings.HasSuffix(path, flowSuffix) {
-		if parsed, err := p.parse(path); err == nil {
-			w.open = parsed.name
+	if strings.HasSuffix(path, project.FlowSuffix) {
+		if parsed, err := p.Parse(path); err == nil {
+			w.open = parsed.Name
 		}
 	}
 	defer func() { w.daemon.close() }()
@@ -159,9 +160,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	}
 	fmt.Fprintln(a.stdout, w.door.url)
 	fmt.Fprintf(a.stderr, "flows   %s/\nphone   %s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
-		w.door.url, w.phone, time.Since(began).Round(time.Millisecond), shown(p.root))
-	if names, _ := p.index(); len(names) == 0 {
-		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", flowSuffix)
+		w.door.url, w.phone, time.Since(began).Round(time.Millisecond), project.Shown(p.Root))
+	if names, _ := p.Index(); len(names) == 0 {
+		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", project.FlowSuffix)
 	}
 	return w.work(soft, stop)
 }
@@ -184,19 +185,19 @@ func (w *workbench) openDoors(f devFlags) error {
 	if w.door.socket, w.phone, err = listen(f.simulator, "--simulator"); err != nil {
 		return err
 	}
-	templates, err := w.project.simulatedTemplates()
+	templates, err := simulatedTemplates(w.project)
 	if err != nil {
 		return err
 	}
 	w.api, err = simulator.New(simulator.Options{
-		Templates: templates, Numbers: w.project.senderNumbers(), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
+		Templates: templates, Numbers: senderNumbers(w.project), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
 		Scene: simulator.Scene{App: simulator.App{Secret: testToken}},
 	})
 	if err != nil {
 		return err
 	}
 	w.closing("simulator", w.api.Close)
-	w.project.env = w.environment
+	w.project.Env = w.environment
 	return nil
 }
 
@@ -208,7 +209,7 @@ func (w *workbench) environment(key string) (string, bool) {
 			for field, value := range map[string]string{
 				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone,
 				// The vault, which is not asked, may have one.
-				"SENDER_PHONE_ID": cmp.Or(w.flows.current.Load().project.Connections[name].SenderPhoneID, exampleSender),
+				"SENDER_PHONE_ID": cmp.Or(w.flows.current.Load().Project.Connections[name].SenderPhoneID, exampleSender),
 			} {
 				if key == connectionVariable(name, field) {
 					return value, true
@@ -226,8 +227,8 @@ func connectionVariable(name, field string) string {
 
 // openFlows reads the flows, and goes on also when they have mistakes.
 func (w *workbench) openFlows() error {
-	w.flows = &flowSet{root: w.project.root}
-	loaded, found, err := loadFlows(w.project)
+	w.flows = &flowSet{root: w.project.Root}
+	loaded, found, err := project.LoadFlows(w.project)
 	if err != nil {
 		return err
 	}
@@ -236,18 +237,18 @@ func (w *workbench) openFlows() error {
 }
 
 // take makes flows those that can be run. Flows with mistakes cannot.
-func (w *workbench) take(loaded *loadedFlows, found diag.List) {
+func (w *workbench) take(loaded *project.Flows, found diag.List) {
 	var senders []string
-	for name, c := range loaded.project.Connections {
+	for name, c := range loaded.Project.Connections {
 		if vault.App(c.App) == vault.WhatsApp {
 			senders = append(senders, name)
 		}
 	}
 	plans := map[string]bool{}
-	for name, p := range loaded.plans {
+	for name, p := range loaded.Plans {
 		plans[name] = true
 		for _, sender := range whatsappConnections(p) {
-			if _, declared := loaded.project.Connections[sender]; !declared {
+			if _, declared := loaded.Project.Connections[sender]; !declared {
 				senders = append(senders, sender)
 			}
 		}
@@ -256,7 +257,7 @@ func (w *workbench) take(loaded *loadedFlows, found diag.List) {
 	senders = slices.Compact(senders)
 	w.flows.take(loaded)
 	w.senders.Store(&senders)
-	names, _ := loaded.project.index() // it was read already
+	names, _ := loaded.Project.Index() // it was read already
 	w.mu.Lock()
 	w.state = projectState{Found: found, Names: sortedNames(names), Plans: plans, Read: time.Now()}
 	w.mu.Unlock()

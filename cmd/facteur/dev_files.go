@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"facteur/flow/diag"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/fsnotify/fsnotify"
@@ -32,9 +33,9 @@ func (w *workbench) openFiles() error {
 	}
 	w.files = files
 	w.closing("watch", files.Close)
-	places := []string{w.project.root}
+	places := []string{w.project.Root}
 	for _, place := range w.project.Flows {
-		places = append(places, w.project.at(place))
+		places = append(places, w.project.At(place))
 	}
 	for _, place := range places {
 		w.watchBelow(place)
@@ -50,11 +51,11 @@ func (w *workbench) watchBelow(root string) {
 			return nil // it went away meanwhile, or is none of ours
 		case !d.IsDir():
 			return nil
-		case path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"), path == w.project.at(w.project.Data):
+		case path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"), path == w.project.At(w.project.Data):
 			return fs.SkipDir
 		}
 		if err := w.files.Add(path); err != nil {
-			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", shown(path), "error", err)
+			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", project.Shown(path), "error", err)
 		}
 		return nil
 	})
@@ -93,8 +94,8 @@ func (w *workbench) watch(ctx context.Context) {
 
 // isSource tells whether a file is one that flows are made of.
 func isSource(path string) bool {
-	return strings.HasSuffix(path, flowSuffix) || filepath.Base(path) == projectName ||
-		filepath.Base(filepath.Dir(path)) == templatesFolder && filepath.Ext(path) == ".json"
+	return strings.HasSuffix(path, project.FlowSuffix) || filepath.Base(path) == project.FileName ||
+		filepath.Base(filepath.Dir(path)) == project.TemplatesFolder && filepath.Ext(path) == ".json"
 }
 
 // wasFolder tells whether a folder may have gone: what it was cannot be asked any more.
@@ -104,12 +105,12 @@ func wasFolder(e fsnotify.Event) bool {
 
 // reload reads the project again. A mistake takes its own flow away, and no other one.
 func (w *workbench) reload(ctx context.Context) {
-	p, found, err := loadProject(w.project.root)
+	p, found, err := project.Load(w.project.Root)
 	if err == nil && !found.HasErrors() {
-		p.book = w.project.book
-		var loaded *loadedFlows
+		p.Book = w.project.Book
+		var loaded *project.Flows
 		var more diag.List
-		if loaded, more, err = loadFlows(p); err == nil {
+		if loaded, more, err = project.LoadFlows(p); err == nil {
 			found.Add(more)
 			w.take(loaded, found)
 			w.hook(ctx)
@@ -132,8 +133,8 @@ func (w *workbench) reload(ctx context.Context) {
 	_ = w.tellFound(found)
 }
 
-func (w *workbench) reloadTemplates(p *project) error {
-	templates, err := p.simulatedTemplates()
+func (w *workbench) reloadTemplates(p *project.Project) error {
+	templates, err := simulatedTemplates(p)
 	if err == nil {
 		w.api.SetTemplates(templates)
 	}
@@ -168,7 +169,7 @@ func (s *signpost) RoundTrip(req *http.Request) (*http.Response, error) {
 	onward.Body = io.NopCloser(bytes.NewReader(body))
 	if m := toldNumber.FindSubmatch(body); m != nil {
 		for _, name := range *s.w.senders.Load() {
-			if c, ok := s.w.flows.current.Load().project.Connections[name]; ok && vault.App(c.App) == vault.WhatsApp && c.SenderPhoneID == string(m[1]) {
+			if c, ok := s.w.flows.current.Load().Project.Connections[name]; ok && vault.App(c.App) == vault.WhatsApp && c.SenderPhoneID == string(m[1]) {
 				onward.URL.Path = webhookPath(name)
 			}
 		}

@@ -155,7 +155,7 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 	w.mu.Lock()
 	state := w.state
 	w.mu.Unlock()
-	s := &devScreen{Project: w.project.root, Phone: w.phone, Errors: countErrors(state.Found)}
+	s := &devScreen{Project: w.project.Root, Phone: w.phone, Errors: countErrors(state.Found)}
 	for _, d := range state.Found {
 		var b strings.Builder
 		_ = diag.Printer{W: &b}.Print(diag.List{d}) // of a builder

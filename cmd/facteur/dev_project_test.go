@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"facteur/project"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,7 +24,7 @@ func TestDevKnowsTheVault(t *testing.T) {
 	}))
 	defer orders.Close()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, projectName), fmt.Sprintf(`
+	write(t, filepath.Join(dir, project.FileName), fmt.Sprintf(`
 connections:
   shop: {app: WHATSAPP, sender_phone_id: "106540352242922"}
   orders: {app: HTTP, type: bearer, base_url: %q}
@@ -66,12 +68,12 @@ func contents(t *testing.T, dir string) map[string]string {
 // Templates come, change and go with their files, for the flows and on the phone.
 func TestDevReadsTemplates(t *testing.T) {
 	dir := t.TempDir()
-	file, folder := filepath.Join(dir, templatesFolder, "hello.json"), filepath.Join(dir, templatesFolder)
+	file, folder := filepath.Join(dir, project.TemplatesFolder, "hello.json"), filepath.Join(dir, project.TemplatesFolder)
 	template := func(body string) string {
 		return `{"name":"hello","language":"fr","status":"APPROVED","category":"UTILITY","components":[{"type":"BODY","text":"` + body + `"}]}`
 	}
 	write(t, file, template("Bonjour {{1}}"))
-	write(t, filepath.Join(dir, templatesFolder, "bye.json"), strings.Replace(template("Au revoir"), "hello", "bye", 1))
+	write(t, filepath.Join(dir, project.TemplatesFolder, "bye.json"), strings.Replace(template("Au revoir"), "hello", "bye", 1))
 	write(t, filepath.Join(dir, "greet.flow.yaml"), `flow: greet
 inputs: {params: {type: array, items: {type: object, properties: {type: {type: string}, text: {type: string}}}}}
 steps:

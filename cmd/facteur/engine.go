@@ -8,6 +8,7 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/trigger"
+	"facteur/project"
 	"facteur/server"
 )
 
@@ -52,7 +53,7 @@ type work struct {
 	onEnd  func(*host.Result)
 }
 
-func engineOf(p *project, config serverFile, restored bool) (engine, error) {
+func engineOf(p *project.Project, config project.Server, restored bool) (engine, error) {
 	if config.Engine != onTemporal {
 		return &localEngine{restored: restored}, nil
 	}

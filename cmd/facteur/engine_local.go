@@ -9,6 +9,7 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/trigger"
+	"facteur/project"
 	"facteur/server"
 )
 
@@ -20,7 +21,7 @@ type localEngine struct {
 }
 
 func (e *localEngine) take(d *daemon) (err error) {
-	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, journalName)); err != nil {
+	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, project.JournalName)); err != nil {
 		return err
 	}
 	d.closing("journal", e.journal.Close)
@@ -35,7 +36,7 @@ func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, err
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
 		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored,
-		Past: d.ledger.Receipts, Hash: hash, Contact: contactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
+		Past: d.ledger.Receipts, Hash: hash, Contact: project.ContactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
 		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held,
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"facteur/flow/temporal"
 	"facteur/flow/trigger"
+	"facteur/project"
 	"facteur/server"
 	"facteur/sqlitefile"
 )
@@ -28,9 +29,9 @@ type temporalEngine struct {
 	host    *temporal.Host
 }
 
-func newTemporalEngine(p *project) (*temporalEngine, error) {
+func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	f := p.Temporal
-	e := &temporalEngine{keyFile: cmp.Or(p.at(p.Vault.KeyFile), filepath.Join(p.at(p.Data), "vault.key"))}
+	e := &temporalEngine{keyFile: cmp.Or(p.At(p.Vault.KeyFile), filepath.Join(p.At(p.Data), "vault.key"))}
 	e.options = temporal.Options{
 		Address:   cmp.Or(f.Address, os.Getenv("TEMPORAL_ADDRESS")),
 		Namespace: cmp.Or(f.Namespace, os.Getenv("TEMPORAL_NAMESPACE")),
@@ -38,14 +39,14 @@ func newTemporalEngine(p *project) (*temporalEngine, error) {
 	}
 	switch {
 	case e.options.Address == "":
-		return nil, wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+projectName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
+		return nil, wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
 	case p.Ledger.Postgres == "":
-		return nil, wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+projectName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
+		return nil, wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
 			"--engine temporal needs a ledger in PostgreSQL: a webhook may come to any daemon, and all have to know of it")
 	}
 	switch key := os.Getenv("TEMPORAL_API_KEY"); {
 	case f.APIKeyFile != "":
-		file := &apiKeyFile{path: p.at(f.APIKeyFile)}
+		file := &apiKeyFile{path: p.At(f.APIKeyFile)}
 		if _, err := file.key(context.Background()); err != nil {
 			return nil, wrong("", "temporal.api_key_file: %w", err)
 		}
@@ -54,7 +55,7 @@ func newTemporalEngine(p *project) (*temporalEngine, error) {
 		e.options.APIKey = func(context.Context) (string, error) { return key, nil }
 	}
 	if f.TLS != nil {
-		config, err := f.TLS.config(p)
+		config, err := temporalTLS(p, f.TLS)
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +64,11 @@ func newTemporalEngine(p *project) (*temporalEngine, error) {
 	return e, nil
 }
 
-// config makes of the files what a connection needs.
-func (f *temporalTLSFile) config(p *project) (*tls.Config, error) {
+// temporalTLS makes of the files what a connection needs.
+func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error) {
 	config := &tls.Config{ServerName: f.ServerName, MinVersion: tls.VersionTLS12}
 	if f.CACert != "" {
-		text, err := os.ReadFile(p.at(f.CACert))
+		text, err := os.ReadFile(p.At(f.CACert))
 		if err != nil {
 			return nil, wrong("", "temporal.tls.ca_cert: %w", err)
 		}
@@ -83,7 +84,7 @@ func (f *temporalTLSFile) config(p *project) (*tls.Config, error) {
 		return config, nil
 	}
 	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(p.at(f.Cert), p.at(f.Key))
+		pair, err := tls.LoadX509KeyPair(p.At(f.Cert), p.At(f.Key))
 		return &pair, err
 	}
 	if _, err := load(); err != nil {
@@ -126,7 +127,7 @@ func (f *apiKeyFile) key(context.Context) (string, error) {
 // take locks the folder against all daemons, whatever their engine: what is in it, such as
 // the socket for commands, is one's alone.
 func (e *temporalEngine) take(d *daemon) error {
-	lock, err := sqlitefile.Lock(filepath.Join(d.dir, journalName))
+	lock, err := sqlitefile.Lock(filepath.Join(d.dir, project.JournalName))
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, 
 		return nil, e.explain(err)
 	}
 	o.Do, o.Catalog, o.Restore, o.Receipts, o.Workers = w.do, d.actions, d.restore, true, d.config.Workers
-	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), contactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
+	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), project.ContactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
 	o.Meet = d.starter.Meet
 	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, w.onEnd, d.held, d.panicked, w.hard
 	if e.host, err = temporal.Open(ctx, o); err != nil {
@@ -159,7 +160,7 @@ func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, 
 // explain says what can be done about an error of the server.
 func (e *temporalEngine) explain(err error) error {
 	if _, other := errors.AsType[*temporal.KeyError](err); other {
-		return surroundings(err, "all daemons have the same key: copy that of one that works to "+shown(e.keyFile)+", or name a shared one with key_file under vault: in "+projectName)
+		return surroundings(err, "all daemons have the same key: copy that of one that works to "+project.Shown(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
 	}
 	hint := ""
 	if said, ok := errors.AsType[*temporal.ServerError](err); ok {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"facteur/flow"
+	"facteur/project"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
@@ -59,9 +60,9 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 	require.NoError(t, walk("../../examples", func(file string) {
 		kind := "project"
 		switch {
-		case strings.HasSuffix(file, flowSuffix):
+		case strings.HasSuffix(file, project.FlowSuffix):
 			kind = "flow"
-		case strings.HasSuffix(file, testSuffix):
+		case strings.HasSuffix(file, project.TestSuffix):
 			kind = "test"
 		}
 		text, err := os.ReadFile(file)

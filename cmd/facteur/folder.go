@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/project"
 	"facteur/server"
 )
 
@@ -36,45 +35,46 @@ func (a *app) openFolder(ctx context.Context) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.openFolder(ctx)
+	return folderOf(ctx, p)
 }
 
-func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
+// folderOf opens the data folder of a project for reading.
+func folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
 	f := &folder{people: server.View{Numbers: p.Server.ShowPhoneNumbers}}
 	defer func() {
 		if err != nil {
 			f.close()
 		}
 	}()
-	v, err := p.vault(nil)
+	v, err := p.OpenVault(nil)
 	if err != nil {
 		return nil, err
 	}
 	f.closers = append(f.closers, v.Close)
-	catalog, err := p.descriptions()
+	catalog, err := p.Descriptions()
 	if err != nil {
 		return nil, err
 	}
 	flows := &flowSet{}
-	flows.current.Store(&loadedFlows{project: p, catalog: catalog})
-	dir := p.at(p.Data)
-	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: contactOf(catalog)}
-	if p.hasLedger() {
-		l, err := p.openLedger(ctx, v)
+	flows.current.Store(&liveFlows{Flows: &project.Flows{Project: p, Catalog: catalog}})
+	dir := p.At(p.Data)
+	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: project.ContactOf(catalog)}
+	if p.HasLedger() {
+		l, err := p.OpenLedger(ctx, v)
 		if err != nil {
 			return nil, err
 		}
 		f.closers = append(f.closers, l.Close)
 		o.Past = l.Receipts
 	}
-	for _, name := range journals(dir) {
+	for _, name := range project.Journals(dir) {
 		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
 		if err != nil {
 			return nil, surroundings(err, "")
 		}
 		f.closers = append(f.closers, j.Close)
 		one := o
-		if name == journalName {
+		if name == project.JournalName {
 			if one.Hash, err = readHash(ctx, j, v); err != nil {
 				return nil, err
 			}
@@ -82,37 +82,16 @@ func (p *project) openFolder(ctx context.Context) (_ *folder, err error) {
 		f.views = append(f.views, local.NewViewer(j, one))
 	}
 	if len(f.views) == 0 {
-		hint := "none was started yet, or they are elsewhere: see data: in " + projectName
-		if !isProject(p.root) {
+		hint := "none was started yet, or they are elsewhere: see data: in " + project.FileName
+		if !project.Is(p.Root) {
 			hint = noProject
 		}
 		if p.Server.Engine == onTemporal {
 			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
 		}
-		return nil, surroundings(errors.New("no runs are kept in "+shown(dir)), hint)
+		return nil, surroundings(errors.New("no runs are kept in "+project.Shown(dir)), hint)
 	}
 	return f, nil
-}
-
-// journals lists the journals of a data folder, the daemon's first.
-func journals(dir string) []string {
-	var names []string
-	for n := 0; ; n++ {
-		name := journalName
-		if n > 0 {
-			name = foregroundName(n)
-		}
-		_, err := os.Stat(filepath.Join(dir, name))
-		switch {
-		case err == nil:
-			names = append(names, name)
-		case n > 0 && errors.Is(err, fs.ErrNotExist):
-			return names
-		}
-		if n > mostForeground {
-			return names
-		}
-	}
 }
 
 // Runs implements runReader.

@@ -12,6 +12,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/host"
+	"facteur/project"
 	"facteur/server"
 	"facteur/vault"
 
@@ -138,12 +139,12 @@ var (
 )
 
 // sendersOf collects the numbers that flows, triggers and the project file name.
-func sendersOf(f *loadedFlows) senders {
+func sendersOf(f *project.Flows) senders {
 	s := senders{ids: map[string]bool{}}
-	for _, c := range f.project.Connections {
+	for _, c := range f.Project.Connections {
 		s.ids[c.SenderPhoneID] = true
 	}
-	for _, p := range f.plans {
+	for _, p := range f.Plans {
 		for _, source := range p.Sources {
 			for _, m := range senderKey.FindAllStringSubmatch(string(source.Text), -1) {
 				s.ids[m[1]] = true

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/project"
 
 	"github.com/stretchr/testify/require"
 )
@@ -30,11 +31,11 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 	dir := b.TempDir()
 	b.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", "token")
 	b.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", secret)
-	require.NoError(b, os.WriteFile(filepath.Join(dir, projectName), []byte("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\"}}\n"), 0o600))
+	require.NoError(b, os.WriteFile(filepath.Join(dir, project.FileName), []byte("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\"}}\n"), 0o600))
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "hello.flow.yaml"), []byte(sendsHello), 0o600))
-	p, _, err := openProject(dir)
+	p, _, err := project.Open(dir)
 	require.NoError(b, err)
-	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
+	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	a := &app{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
 	d, err := a.openDaemon(b.Context(), b.Context(), p, config, slog.New(slog.DiscardHandler), false)

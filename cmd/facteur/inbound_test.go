@@ -18,6 +18,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -69,9 +70,9 @@ func (r *running) runsOf(flow, status string, n int) []server.Run {
 func TestWhatReachesTheDaemon(t *testing.T) {
 	dir, api := simulated(t, "", answersHello, tellsOrders)
 	t.Setenv("FACTEUR_CONNECTION_ORDERS_SECRET", "secret+of/the=orders")
-	project, err := os.ReadFile(filepath.Join(dir, projectName))
+	text, err := os.ReadFile(filepath.Join(dir, project.FileName))
 	require.NoError(t, err)
-	write(t, filepath.Join(dir, projectName), strings.Replace(string(project), "connections: {", "connections: {orders: {app: WEBHOOK, type: hmac}, ", 1))
+	write(t, filepath.Join(dir, project.FileName), strings.Replace(string(text), "connections: {", "connections: {orders: {app: WEBHOOK, type: hmac}, ", 1))
 	r := serving(t, dir, api)
 
 	say := func(text string) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"facteur/flow/journal"
+	"facteur/project"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,9 +65,9 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 	defer server.Close()
 	dir := shop(t, interruptible, server.URL)
 	t.Setenv("FACTEUR_SETTINGS_DONE", server.URL+"/done")
-	project, err := os.ReadFile(filepath.Join(dir, projectName))
+	text, err := os.ReadFile(filepath.Join(dir, project.FileName))
 	require.NoError(t, err)
-	write(t, filepath.Join(dir, projectName), string(project)+"settings: {done: x}\n")
+	write(t, filepath.Join(dir, project.FileName), string(text)+"settings: {done: x}\n")
 	t.Chdir(dir)
 	code = a.run(t.Context(), []string{"run", "sends.flow.yaml"})
 	return code, errs.String(), asked

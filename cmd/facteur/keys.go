@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,9 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-// keysName is the file of API keys in the data folder.
-const keysName = "keys.json"
 
 func (a *app) keysCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -36,34 +31,17 @@ events; admin also settles, releases, pauses, reloads and exports.`,
 	return c
 }
 
-// keysFile is where the keys are.
-func (p *project) keysFile() string {
-	if p.Server.KeysFile != "" {
-		return p.at(p.Server.KeysFile)
-	}
-	return filepath.Join(p.at(p.Data), keysName)
-}
-
 // openKeys opens the keys of the project of the working folder.
 func (a *app) openKeys() (*server.Keys, error) {
 	p, err := a.here()
 	if err != nil {
 		return nil, err
 	}
-	keys, err := server.OpenKeys(p.keysFile())
+	keys, err := server.OpenKeys(p.KeysFile())
 	if err != nil {
 		return nil, surroundings(err, "")
 	}
 	return keys, nil
-}
-
-// dataFolder makes the data folder.
-func (p *project) dataFolder() (string, error) {
-	dir := p.at(p.Data)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+projectName)
-	}
-	return dir, nil
 }
 
 func (a *app) keysCreate() *cobra.Command {
@@ -88,7 +66,7 @@ output; nobody can show it again.`,
 			if err != nil {
 				return err
 			}
-			if _, err := p.dataFolder(); err != nil {
+			if _, err := p.DataFolder(); err != nil {
 				return err
 			}
 			keys, err := a.openKeys()

@@ -12,6 +12,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/flow/diag"
 	"facteur/flow/host"
+	"facteur/project"
 	"facteur/server"
 	"facteur/vault"
 )
@@ -25,7 +26,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	if err := wantProject(path); err != nil {
 		return err
 	}
-	p, found, err := openProject(path)
+	p, found, err := project.Open(path)
 	if err != nil {
 		return err
 	}
@@ -45,11 +46,11 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		log.Warn("cutting off what is under way")
 	})
 	defer stop()
-	if !isProject(p.root) {
-		log.Warn("there is no "+projectName+" here or above: this folder is taken for a project", "folder", p.root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
+	if !project.Is(p.Root) {
+		log.Warn("there is no "+project.FileName+" here or above: this folder is taken for a project", "folder", p.Root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
 	}
-	for _, s := range p.strays(os.Environ()) {
-		log.Warn("an environment variable is not known", "variable", s.name, "hint", "did you mean "+s.near+"?")
+	for _, s := range p.Strays(os.Environ()) {
+		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
 	}
 	paceGC(soft)
 	defer spareProcessor()()
@@ -110,7 +111,7 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 		all.Go(func() { d.selfTest(soft) })
 	}
 	if len(d.flows.Plans()) == 0 {
-		d.log.Warn("there are no flows", "hint", "they end in "+flowSuffix+", in the folders that flows: in "+projectName+" names; a reload finds new ones")
+		d.log.Warn("there are no flows", "hint", "they end in "+project.FlowSuffix+", in the folders that flows: in "+project.FileName+" names; a reload finds new ones")
 	}
 	if soft.Err() == nil {
 		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))
@@ -254,7 +255,7 @@ func (d *daemon) selfTest(ctx context.Context) {
 		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
 			continue
 		}
-		callback, err := d.project.callback(d.config.PublicURL, name)
+		callback, err := callbackURL(d.project, d.config.PublicURL, name)
 		if err != nil {
 			continue
 		}

@@ -19,6 +19,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -107,12 +108,12 @@ func TestServeTLS(t *testing.T) {
 // opened is a daemon whose parts a test sees.
 func opened(t *testing.T, dir string) *daemon {
 	t.Helper()
-	p, found, err := openProject(dir)
+	p, found, err := project.Open(dir)
 	require.NoError(t, err)
 	require.Empty(t, found)
 	log := newLines()
 	a := &app{stdout: log, stderr: log}
-	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
+	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(t, err)
 	d, err := a.openDaemon(t.Context(), t.Context(), p, config, a.logger("text", server.View{}), false)
 	require.NoError(t, err)

@@ -10,11 +10,12 @@ import (
 	"strings"
 
 	"facteur/flow/diag"
+	"facteur/project"
 )
 
 // kindOfFile is what the files with a suffix are.
 func kindOfFile(suffix string) string {
-	if suffix == testSuffix {
+	if suffix == project.TestSuffix {
 		return "flow test"
 	}
 	return "flow"
@@ -31,11 +32,11 @@ func wantFile(path, suffix string) error {
 		return wrong("", "%w", err)
 	case info.IsDir():
 		return wrong(nearFiles(path, suffix), "%s is a folder, where a file that ends in %s is wanted", path, suffix)
-	case filepath.Base(path) == projectName:
+	case filepath.Base(path) == project.FileName:
 		return wrong(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
-	case suffix == flowSuffix && strings.HasSuffix(path, testSuffix):
+	case suffix == project.FlowSuffix && strings.HasSuffix(path, project.TestSuffix):
 		return wrong(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
-	case suffix == testSuffix && strings.HasSuffix(path, flowSuffix):
+	case suffix == project.TestSuffix && strings.HasSuffix(path, project.FlowSuffix):
 		return wrong(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
 	}
 	return nil
@@ -50,7 +51,7 @@ func noFile(path, suffix string) error {
 func wantProject(path string) error {
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return wrong("name the folder of a project, the one with "+projectName, "there is no folder %s", path)
+		return wrong("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
 	case err != nil:
 		return wrong("", "%w", err)
 	}
@@ -66,7 +67,7 @@ const mostSearched = 20_000
 func nearFiles(path, suffix string) string {
 	root := path
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		if root, err = projectRoot(path); err != nil || !isProject(root) {
+		if root, err = project.RootOf(path); err != nil || !project.Is(root) {
 			root = "."
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"facteur/project"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -43,7 +45,7 @@ func shop(t *testing.T, flow, address string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", shopToken)
-	write(t, filepath.Join(dir, projectName), fmt.Sprintf("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\nhttp: {allow_private: true}\n", address))
+	write(t, filepath.Join(dir, project.FileName), fmt.Sprintf("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\nhttp: {allow_private: true}\n", address))
 	write(t, filepath.Join(dir, "sends.flow.yaml"), flow)
 	return dir
 }

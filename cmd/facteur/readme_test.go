@@ -10,6 +10,7 @@ import (
 	"facteur/flow"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
+	"facteur/project"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,9 +66,9 @@ func TestReadme(t *testing.T) {
 			flows = append(flows, b.text)
 			compiles(t, b, b.text)
 		case strings.Contains(b.text, "\nconnections:"):
-			write(t, filepath.Join(dir, projectName), b.text)
+			write(t, filepath.Join(dir, project.FileName), b.text)
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "flows"), 0o755))
-			_, found, err := openProject(dir)
+			_, found, err := project.Open(dir)
 			require.NoError(t, err)
 			assert.Empty(t, found, "README.md:%d", b.line)
 		case strings.Contains(b.text, "message_type: "):
@@ -95,7 +96,7 @@ func indent(text, by string) string {
 
 func compiles(t *testing.T, b block, text string) {
 	t.Helper()
-	catalog, err := descriptions()
+	catalog, err := project.Descriptions()
 	require.NoError(t, err)
 	f, found := flow.Parse("README.md", []byte(text))
 	if f != nil {

@@ -8,19 +8,20 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/record"
 	"facteur/flow/suite"
+	"facteur/project"
 )
 
 // record makes the cases of a file send for real, with the project's connections, and
 // takes their secrets out of what is written.
 func (p *checkedProject) record(o *suite.Options) error {
-	v, err := p.vault(nil)
+	v, err := p.OpenVault(nil)
 	if err != nil {
 		return err
 	}
 	scrubber := record.NewScrubber()
-	o.Record, o.Scrub = network{allowed: p.policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
+	o.Record, o.Scrub = network{allowed: p.Policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
 	o.Do = func(w suite.World) (call.Do, error) {
-		set, err := newCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.policy(), p.known(w))
+		set, err := project.NewCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.Policy(), p.known(w))
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,7 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if plate, ok := readDoorplate(p.at(p.Data)); ok && plate.answers() {
+		if plate, ok := readDoorplate(p.At(p.Data)); ok && plate.answers() {
 			return plate.client(), nil
 		}
 		return nil, nil
@@ -90,12 +91,12 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 }
 
 // noProject is the hint where there is no project file.
-const noProject = "there is no " + projectName + " here or above: go to the project's folder"
+const noProject = "there is no " + project.FileName + " here or above: go to the project's folder"
 
 // tellFolder says where something is stored that a project would have in its data folder.
-func (a *app) tellFolder(p *project) {
-	if !isProject(p.root) {
-		fmt.Fprintf(a.stderr, "%s there is no %s here or above, so it is stored for this folder alone, in %s\n", a.paint("33", "note:"), projectName, shown(p.at(p.Data)))
+func (a *app) tellFolder(p *project.Project) {
+	if !project.Is(p.Root) {
+		fmt.Fprintf(a.stderr, "%s there is no %s here or above, so it is stored for this folder alone, in %s\n", a.paint("33", "note:"), project.FileName, project.Shown(p.At(p.Data)))
 	}
 }
 
@@ -104,7 +105,7 @@ func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 	c, err := a.remote(f)
 	if err == nil && c == nil {
 		hint := `start it with "facteur serve", or name another with --server URL`
-		if p, err := a.here(); err == nil && !isProject(p.root) {
+		if p, err := a.here(); err == nil && !project.Is(p.Root) {
 			hint = noProject + ", or name a daemon with --server URL"
 		}
 		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
@@ -128,8 +129,8 @@ func (f remoteFlags) key() (string, error) {
 }
 
 // here opens the project of the working folder, whose flows are not looked at.
-func (a *app) here() (*project, error) {
-	p, found, err := openProject(".")
+func (a *app) here() (*project.Project, error) {
+	p, found, err := project.Open(".")
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"facteur/flow/local"
 	"facteur/flow/plan"
 	"facteur/flow/record"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -170,26 +171,26 @@ func isAround[E error](err error) bool {
 }
 
 // load parses and compiles a flow with its project.
-func (a *app) load(path string) (*project, *plan.Plan, error) {
-	if err := wantFile(path, flowSuffix); err != nil {
+func (a *app) load(path string) (*project.Project, *plan.Plan, error) {
+	if err := wantFile(path, project.FlowSuffix); err != nil {
 		return nil, nil, err
 	}
-	p, diags, err := openProject(path)
+	p, diags, err := project.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := a.diagnose(diags); err != nil {
 		return nil, nil, err
 	}
-	catalog, err := p.descriptions()
+	catalog, err := p.Descriptions()
 	if err != nil {
 		return nil, nil, err
 	}
-	lib, err := p.projectLibrary(catalog)
+	lib, err := p.Library(catalog)
 	if err != nil {
 		return nil, nil, err
 	}
-	compiled, found, err := p.compile(path, plan.NewCompiler(lib))
+	compiled, found, err := p.Compile(path, plan.NewCompiler(lib))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -112,7 +112,7 @@ func (a *app) otherFlows(remote remoteFlags, name string) {
 	if err != nil {
 		return // it was told
 	}
-	flows, err := p.index()
+	flows, err := p.Index()
 	if err != nil || flows[name] != nil || len(flows) == 0 {
 		return
 	}

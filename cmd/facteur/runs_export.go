@@ -13,6 +13,7 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -50,14 +51,14 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
 		return wrong("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
 	}
-	if out != "" && !strings.HasSuffix(out, testSuffix) {
-		return wrong("name it "+strings.TrimSuffix(out, filepath.Ext(out))+testSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, testSuffix)
+	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
+		return wrong("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, project.TestSuffix)
 	}
 	p, err := a.here()
 	if err != nil {
 		return err
 	}
-	f, err := p.openFolder(ctx)
+	f, err := folderOf(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 		return err
 	}
 	c := newChecker()
-	checked, err := c.project(p.root)
+	checked, err := c.project(p.Root)
 	if err != nil {
 		return err
 	}
@@ -97,15 +98,19 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 
 // exportOf makes a flow test of a run by the flow that the project has now.
 func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool) (*export.Test, error) {
-	f := p.names[r.Run.Flow]
-	if f == nil || f.flow == nil || f.diags.HasErrors() {
+	names, err := p.Index()
+	if err != nil {
+		return nil, err
+	}
+	f := names[r.Run.Flow]
+	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
 		return nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
 	}
-	compiled, found := p.compiler.Compile(f.flow)
+	compiled, found := p.compiler.Compile(f.Flow)
 	if compiled == nil {
 		return nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
 	}
-	test, err := export.Of(ctx, export.Project{Library: p.library, Do: p.testDo, Connections: p.undeclared}, f.flow, compiled, r, keep)
+	test, err := export.Of(ctx, export.Project{Library: p.library, Do: p.testDo, Connections: p.undeclared}, f.Flow, compiled, r, keep)
 	if refused, ok := errors.AsType[*export.RefusedError](err); ok {
 		return nil, wrong(refused.Hint, "%w", refused)
 	}
@@ -118,7 +123,7 @@ func (p *checkedProject) undeclared(tested *plan.Plan) map[string]map[string]any
 	out := map[string]map[string]any{}
 	for _, name := range tested.Connections {
 		declared := p.Connections[name]
-		app := vault.App(cmp.Or(declared.App, usedFor(tested, name)))
+		app := vault.App(cmp.Or(declared.App, project.UsedFor(tested, name)))
 		switch {
 		case app == vault.WhatsApp && declared.SenderPhoneID == "":
 			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
@@ -149,7 +154,7 @@ func (a *app) writeExport(out string, text []byte) error {
 // export is what the API gives as a flow test.
 func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
 	c := newChecker()
-	p, err := c.project(d.project.root)
+	p, err := c.project(d.project.Root)
 	if err != nil {
 		return nil, err
 	}

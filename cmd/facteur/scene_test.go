@@ -19,6 +19,7 @@ import (
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/host"
 	"facteur/flow/machine"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -57,10 +58,10 @@ func (s *storm) subscribe() {
 
 // data moves the data folder.
 func (s *storm) data(dir string) {
-	project := filepath.Join(s.dir, projectName)
-	text, err := os.ReadFile(project)
+	file := filepath.Join(s.dir, project.FileName)
+	text, err := os.ReadFile(file)
 	require.NoError(s.t, err)
-	write(s.t, project, string(text)+"\ndata: "+dir+"\n")
+	write(s.t, file, string(text)+"\ndata: "+dir+"\n")
 }
 
 // serve runs the daemon to its end, which is to come by itself.

@@ -6,6 +6,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +40,7 @@ func schemaOf(name string) ([]byte, error) {
 	var s map[string]any
 	switch name {
 	case "flow":
-		catalog, err := descriptions()
+		catalog, err := project.Descriptions()
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func schemaOf(name string) ([]byte, error) {
 	case "test":
 		s = suite.JSONSchema()
 	case "project":
-		s = projectType().JSONSchema(false)
+		s = project.FileType().JSONSchema(false)
 		s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		s["title"] = "The project file of Facteur"
 	default:

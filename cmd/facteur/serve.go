@@ -7,13 +7,14 @@ import (
 	"net/netip"
 	"time"
 
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
 )
 
 type serveFlags struct {
-	serverFile
+	project.Server
 	restored  bool
 	retention time.Duration
 }
@@ -79,14 +80,14 @@ const defaultRetention = 90 * 24 * time.Hour
 
 // settled puts flags over what the project file and the environment say, and defaults
 // below.
-func (f serveFlags) settled(p *project) (serverFile, error) {
+func (f serveFlags) settled(p *project.Project) (project.Server, error) {
 	s := p.Server
 	for _, o := range []struct{ flag, file *string }{
 		{&f.Engine, &s.Engine}, {&f.Listen, &s.Listen}, {&f.PublicURL, &s.PublicURL}, {&f.LogFormat, &s.LogFormat},
 	} {
 		*o.file = cmp.Or(*o.flag, *o.file)
 	}
-	s.TLSCert, s.TLSKey = cmp.Or(f.TLSCert, p.at(s.TLSCert)), cmp.Or(f.TLSKey, p.at(s.TLSKey))
+	s.TLSCert, s.TLSKey = cmp.Or(f.TLSCert, p.At(s.TLSCert)), cmp.Or(f.TLSKey, p.At(s.TLSKey))
 	s.InsecureWebhooks = s.InsecureWebhooks || f.InsecureWebhooks
 	s.ShowPhoneNumbers = s.ShowPhoneNumbers || f.ShowPhoneNumbers
 	s.Workers = cmp.Or(f.Workers, s.Workers)
@@ -94,10 +95,11 @@ func (f serveFlags) settled(p *project) (serverFile, error) {
 	s.LogFormat = cmp.Or(s.LogFormat, "text")
 	s.Engine = cmp.Or(s.Engine, onLocal)
 	s.Retention = cmp.Or(f.retention, s.Retention, defaultRetention)
-	return s, s.check()
+	return s, checkServer(s)
 }
 
-func (s serverFile) check() error {
+// checkServer tells what is wrong with the settings of a daemon.
+func checkServer(s project.Server) error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
 		return wrong("", "the log format is text or json, not %q", s.LogFormat)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -38,9 +39,9 @@ func TestSettingsOfARun(t *testing.T) {
 	}
 	first, second := begin(), begin()
 
-	project, err := os.ReadFile(filepath.Join(dir, projectName))
+	text, err := os.ReadFile(filepath.Join(dir, project.FileName))
 	require.NoError(t, err)
-	write(t, filepath.Join(dir, projectName), strings.Replace(string(project), before, after, 1))
+	write(t, filepath.Join(dir, project.FileName), strings.Replace(string(text), before, after, 1))
 	done, err := r.client.Reload(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"told"}, done.Changed, "and not those that read no settings")
@@ -86,7 +87,7 @@ func TestSettingsOfARun(t *testing.T) {
 	require.Equal(t, 0, r.stop())
 
 	for run, shop := range map[string]string{first: "Chez Nous", third: ""} {
-		file := "exported" + shop + testSuffix
+		file := "exported" + shop + project.TestSuffix
 		code, _, stderr := facteur(t, dir, "", "runs", "export", run, "-o", file)
 		require.Equal(t, 0, code, stderr)
 		assert.NotContains(t, stderr, "has changed")

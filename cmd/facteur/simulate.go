@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -65,7 +66,7 @@ interrupt ends it.`,
 }
 
 // options are what the flags make of the simulator.
-func (f simulateFlags) options(a *app, p *project) (simulator.Options, error) {
+func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, error) {
 	o := simulator.Options{Seed: f.seed}
 	if f.faults != "" {
 		text, err := a.readFile(f.faults)
@@ -86,9 +87,9 @@ func (f simulateFlags) options(a *app, p *project) (simulator.Options, error) {
 		}
 		o.Clock = simulator.Frozen(at)
 	}
-	o.Numbers = p.senderNumbers()
+	o.Numbers = senderNumbers(p)
 	var err error
-	o.Templates, err = p.simulatedTemplates()
+	o.Templates, err = simulatedTemplates(p)
 	return o, err
 }
 
@@ -97,7 +98,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	if err := wantProject(path); err != nil {
 		return err
 	}
-	p, found, err := openProject(path)
+	p, found, err := project.Open(path)
 	if err != nil {
 		return err
 	}
@@ -142,19 +143,19 @@ func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error
 }
 
 // tellSimulator says where the simulator is, and how flows come to it.
-func (a *app) tellSimulator(p *project, o simulator.Options, f simulateFlags, address string) {
+func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateFlags, address string) {
 	fmt.Fprintln(a.stdout, address)
 	fmt.Fprintf(a.stderr, "the phone is at %s/\n", address)
 	if n := len(o.Templates); n > 0 {
-		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), shown(p.at(templatesFolder)))
+		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), project.Shown(p.At(project.TemplatesFolder)))
 	}
-	name := p.onlyConnection()
+	name := p.OnlyConnection()
 	if name == "" {
 		name = "whatsapp_shop"
 	}
 	run := connectionVariable(name, "BASE_URL") + "=" + address + " " + connectionVariable(name, "TOKEN") + "=any"
 	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
-		run, projectName, name, address)
+		run, project.FileName, name, address)
 	secret := "…" // the author's
 	if o.Scene.App.Secret == "" {
 		secret = simulator.DefaultAppSecret

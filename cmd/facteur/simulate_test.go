@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"facteur/project"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,7 +33,7 @@ func TestSimulate(t *testing.T) {
 	}))
 	defer hook.Close()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, projectName), `connections: {shop: {app: WHATSAPP, sender_phone_id: "106540352242922"}}`)
+	write(t, filepath.Join(dir, project.FileName), `connections: {shop: {app: WHATSAPP, sender_phone_id: "106540352242922"}}`)
 	write(t, filepath.Join(dir, "faults.json"), `[{"recipient": "+33612345679", "do": "error", "code": 131053}]`)
 	write(t, filepath.Join(dir, "hello.flow.yaml"), sendsHello)
 

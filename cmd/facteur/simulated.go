@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"facteur/cmd/facteur/bubble"
-	"facteur/flow/record"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +10,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"facteur/cmd/facteur/bubble"
+	"facteur/flow/record"
+	"facteur/project"
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
@@ -152,8 +154,8 @@ func (s *simulation) settle() {
 
 // simulatedConnections makes connections with a test token in place of those that a flow
 // sends messages through; none of them leads to the network. Others stay what they are.
-func (p *project) simulatedConnections(sends *plan.Plan, given map[string]map[string]string) (map[string]vault.Connection, error) {
-	made, err := p.testConnections(sends, whatsappConnections(sends), given, testToken)
+func simulatedConnections(p *project.Project, sends *plan.Plan, given map[string]map[string]string) (map[string]vault.Connection, error) {
+	made, err := p.TestConnections(sends, whatsappConnections(sends), given, testToken)
 	for _, c := range made {
 		delete(c.Setup, "base_url")
 		if c.Get("sender_phone_id") == "" {
@@ -183,7 +185,7 @@ func whatsappConnections(p *plan.Plan) []string {
 
 // senderNumbers are the phone number IDs that the project file names, or else the one that
 // stands for those that only the vault knows.
-func (p *project) senderNumbers() []string {
+func senderNumbers(p *project.Project) []string {
 	var ids []string
 	for _, c := range p.Connections {
 		if vault.App(c.App) == vault.WhatsApp {
@@ -197,18 +199,18 @@ func (p *project) senderNumbers() []string {
 }
 
 // simulatedTemplates are the project's, which the simulator has for every account.
-func (p *project) simulatedTemplates() ([]*whatsapp.TemplateDefinition, error) {
-	return readTemplates(p.at(templatesFolder))
+func simulatedTemplates(p *project.Project) ([]*whatsapp.TemplateDefinition, error) {
+	return project.ReadTemplates(p.At(project.TemplatesFolder))
 }
 
 // simulate puts a simulator in the place of the Cloud API, and a virtual clock in that of
 // the machine's. It returns the connections to it.
-func (w *world) simulate(p *project, sends *plan.Plan) (map[string]vault.Connection, error) {
-	fixed, err := p.simulatedConnections(sends, nil)
+func (w *world) simulate(p *project.Project, sends *plan.Plan) (map[string]vault.Connection, error) {
+	fixed, err := simulatedConnections(p, sends, nil)
 	if err != nil {
 		return nil, err
 	}
-	templates, err := p.simulatedTemplates()
+	templates, err := simulatedTemplates(p)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/project"
 	"facteur/vault"
 )
 
@@ -29,7 +30,7 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 		// The simulator signs with it, whatever the case gives.
 		c.Secrets["app_secret"], c.Secrets["verify_token"] = vault.NewSecret(testToken), vault.NewSecret(testToken)
 	}
-	templates, err := p.simulatedTemplates()
+	templates, err := simulatedTemplates(p.Project)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -39,7 +40,7 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 	}
 	end := func() { _ = s.Close() }
 	s.host = w.Simulated
-	v, err := p.vault(fixed)
+	v, err := p.OpenVault(fixed)
 	if err != nil {
 		end()
 		return nil, nil, err
@@ -49,7 +50,7 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 		known.Window = window
 	}
 	known.Client = &http.Client{Transport: w.Simulated.Through(inside{s.Simulator})}
-	set, err := newCatalog(v, nil, p.policy(), known)
+	set, err := project.NewCatalog(v, nil, p.Policy(), known)
 	if err != nil {
 		end()
 		return nil, nil, err

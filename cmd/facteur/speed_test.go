@@ -20,6 +20,7 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/stretchr/testify/require"
@@ -145,7 +146,7 @@ func killed(b *testing.B, client *http.Client, graph string) (acknowledged, lost
 	}
 	all.Wait()
 	_ = child.Wait() // it was killed
-	j, err := journal.OpenSQLite(filepath.Join(dir, "data", journalName))
+	j, err := journal.OpenSQLite(filepath.Join(dir, "data", project.JournalName))
 	require.NoError(b, err)
 	defer j.Close()
 	for _, run := range runs {
@@ -163,8 +164,8 @@ func benchProject(b *testing.B, graph string) (dir string) {
 	dir = b.TempDir()
 	b.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", simulatedToken)
 	b.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", simulator.DefaultAppSecret)
-	project := fmt.Sprintf("connections: {shop: {app: WHATSAPP, base_url: %q}}\n", graph)
-	require.NoError(b, os.WriteFile(filepath.Join(dir, projectName), []byte(project), 0o600))
+	text := fmt.Sprintf("connections: {shop: {app: WHATSAPP, base_url: %q}}\n", graph)
+	require.NoError(b, os.WriteFile(filepath.Join(dir, project.FileName), []byte(text), 0o600))
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "note.flow.yaml"), []byte(sendsNote), 0o600))
 	return dir
 }
@@ -176,10 +177,10 @@ func benchDaemon(b *testing.B, graph string) *daemon {
 	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	require.NoError(b, err)
 	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log}
-	p, found, err := openProject(dir)
+	p, found, err := project.Open(dir)
 	require.NoError(b, err)
 	require.NoError(b, found.Err())
-	config, err := serveFlags{serverFile: serverFile{Listen: "127.0.0.1:0"}}.settled(p)
+	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
 	d, err := a.openDaemon(ctx, context.Background(), p, config, a.logger(config.LogFormat, server.View{}), false)

@@ -5,27 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"text/tabwriter"
 
-	"facteur/actions"
-	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
 	"facteur/flow/diag"
-	"facteur/vault"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
-
-// templatesFolder is where a project keeps its copy of the account's templates.
-const templatesFolder = "templates"
 
 func (a *app) templatesCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -73,7 +65,7 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	}
 	defer v.Close()
 	if name == "" {
-		if name = p.onlyConnection(); name == "" {
+		if name = p.OnlyConnection(); name == "" {
 			return wrong(`see "facteur vault list"`, "name the connection: --connection NAME")
 		}
 	}
@@ -91,27 +83,13 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	return a.keepTemplates(p, name, pulled, prune)
 }
 
-// onlyConnection is the project's connection for WhatsApp, "" unless it has exactly one.
-func (p *project) onlyConnection() string {
-	only := ""
-	for name, c := range p.Connections {
-		if vault.App(c.App) == vault.WhatsApp {
-			if only != "" {
-				return ""
-			}
-			only = name
-		}
-	}
-	return only
-}
-
 // fileName is what a file of a template may be called: names come from outside.
 var fileName = regexp.MustCompile(`^[a-z0-9_]+\.[A-Za-z_]+\.json$`)
 
 // keepTemplates writes what has changed, and says what became of each file.
-func (a *app) keepTemplates(p *project, connection string, pulled *whatsapp.Templates, prune bool) error {
-	dir := p.at(templatesFolder)
-	before, err := readTemplates(dir)
+func (a *app) keepTemplates(p *project.Project, connection string, pulled *whatsapp.Templates, prune bool) error {
+	dir := p.At(project.TemplatesFolder)
+	before, err := project.ReadTemplates(dir)
 	if err != nil {
 		return err
 	}
@@ -156,7 +134,7 @@ func (a *app) keepTemplates(p *project, connection string, pulled *whatsapp.Temp
 			return surroundings(err, "")
 		}
 	}
-	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), shown(dir), fresh, changed, same, gone)
+	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), project.Shown(dir), fresh, changed, same, gone)
 	return nil
 }
 
@@ -174,74 +152,10 @@ func replaceFile(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// readTemplates reads the templates of a folder; it has none if it is not there.
-func readTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, surroundings(err, "")
-	}
-	var found []*whatsapp.TemplateDefinition
-	for _, e := range entries {
-		if e.IsDir() || filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, surroundings(err, "")
-		}
-		t, err := whatsapp.ReadTemplate(text)
-		if err != nil {
-			return nil, wrong("write it anew: facteur templates pull", "%s: %w", shown(path), err)
-		}
-		found = append(found, t)
-	}
-	return found, nil
-}
-
-// A templateCopy is a project's copy of the templates, read when it is first asked for.
-type templateCopy struct {
-	read  func() (*whatsapp.Templates, error)
-	asked atomic.Bool
-}
-
-func newTemplateCopy(dir string) *templateCopy {
-	return &templateCopy{read: sync.OnceValues(func() (*whatsapp.Templates, error) {
-		found, err := readTemplates(dir)
-		if err != nil || len(found) == 0 {
-			return nil, err
-		}
-		return whatsapp.NewTemplates(found)
-	})}
-}
-
-func (c *templateCopy) look() (*whatsapp.Templates, error) {
-	c.asked.Store(true)
-	return c.read()
-}
-
-// missed tells whether the templates were asked for, and there are none.
-func (c *templateCopy) missed() bool {
-	if !c.asked.Load() {
-		return false
-	}
-	found, err := c.read()
-	return found == nil && err == nil
-}
-
-// descriptions is the catalogue for those who check the project's flows.
-func (p *project) descriptions() (*actions.Set, error) {
-	p.templates = newTemplateCopy(p.at(templatesFolder))
-	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.templates.look, Rate: p.rate, Book: p.book})
-}
-
 // templatesNote says, once, what could not be checked.
 func (a *app) templatesNote(projects map[string]*checkedProject) {
 	for _, p := range projects {
-		if p != nil && p.templates != nil && p.templates.missed() {
+		if p != nil && p.Templates != nil && p.Templates.Missed() {
 			fmt.Fprintf(a.stderr, "%s template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates\n", a.paint("36", "note:"))
 			return
 		}
@@ -249,24 +163,24 @@ func (a *app) templatesNote(projects map[string]*checkedProject) {
 }
 
 // projectTemplates reads the templates of the project of the working folder.
-func (a *app) projectTemplates() (*project, *whatsapp.Templates, error) {
-	p, found, err := openProject(".")
+func (a *app) projectTemplates() (*project.Project, *whatsapp.Templates, error) {
+	p, found, err := project.Open(".")
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := a.diagnose(found); err != nil {
 		return nil, nil, err
 	}
-	list, err := readTemplates(p.at(templatesFolder))
+	list, err := project.ReadTemplates(p.At(project.TemplatesFolder))
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(list) == 0 {
-		return nil, nil, wrong("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", shown(p.at(templatesFolder)))
+		return nil, nil, wrong("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", project.Shown(p.At(project.TemplatesFolder)))
 	}
 	templates, err := whatsapp.NewTemplates(list)
 	if err != nil {
-		return nil, nil, wrong("delete one of the files", "%s: %w", shown(p.at(templatesFolder)), err)
+		return nil, nil, wrong("delete one of the files", "%s: %w", project.Shown(p.At(project.TemplatesFolder)), err)
 	}
 	return p, templates, nil
 }
@@ -323,7 +237,7 @@ that the template is filled in with; the test sends the template's own examples.
 				return err
 			}
 			if connection == "" {
-				connection = firstOf(t.Connection, p.onlyConnection(), "whatsapp")
+				connection = firstOf(t.Connection, p.OnlyConnection(), "whatsapp")
 			}
 			return a.useTemplate(t, connection, out)
 		},
@@ -341,7 +255,7 @@ func chosen(templates *whatsapp.Templates, name, language string) (*whatsapp.Tem
 		for _, t := range templates.All() {
 			names = append(names, t.Name)
 		}
-		return nil, wrong(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, templatesFolder)
+		return nil, wrong(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, project.TemplatesFolder)
 	}
 	var known []string
 	for _, t := range all {

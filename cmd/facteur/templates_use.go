@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/project"
 )
 
 // What the test of a template's flow sends to and from.
@@ -25,8 +26,8 @@ func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string
 	}
 	components, inputs := t.Use()
 	files := [...]struct{ name, text string }{
-		{name + flowSuffix, templateFlow(t, name, connection, components, inputs)},
-		{name + testSuffix, templateTest(t, name, connection, components, inputs)},
+		{name + project.FlowSuffix, templateFlow(t, name, connection, components, inputs)},
+		{name + project.TestSuffix, templateTest(t, name, connection, components, inputs)},
 	}
 	if t.Status != "" && t.Status != whatsapp.Approved {
 		fmt.Fprintf(a.stderr, "%s the template is %s; only templates that are %s are sent\n", a.paint("33", "warning:"), t.Status, whatsapp.Approved)

@@ -18,6 +18,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 			return err
 		}
 		if p == nil || found.HasErrors() {
-			reports[i] = &suite.Report{File: shown(file), Diagnostics: found}
+			reports[i] = &suite.Report{File: project.Shown(file), Diagnostics: found}
 			continue
 		}
 		group.Go(func() error {
@@ -118,18 +119,18 @@ func testFiles(paths []string) (files, swept []string, err error) {
 		before := len(files)
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() {
-			if err := wantFile(path, testSuffix); err != nil {
+			if err := wantFile(path, project.TestSuffix); err != nil {
 				return nil, nil, err
 			}
 			files = append(files, path)
 			continue
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, noFile(path, testSuffix)
+			return nil, nil, noFile(path, project.TestSuffix)
 		}
 		if err == nil {
 			err = walk(path, func(file string) {
-				if strings.HasSuffix(file, testSuffix) {
+				if strings.HasSuffix(file, project.TestSuffix) {
 					files, swept = append(files, file), append(swept, file)
 				}
 			})
@@ -138,7 +139,7 @@ func testFiles(paths []string) (files, swept []string, err error) {
 			return nil, nil, wrong("", "%w", err)
 		}
 		if len(files) == before {
-			return nil, nil, wrong("tests end in "+testSuffix, "there is no flow test below %s", path)
+			return nil, nil, wrong("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
 		}
 	}
 	slices.Sort(files)
@@ -161,7 +162,7 @@ func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, er
 
 func shownAbs(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
-		return shown(abs)
+		return project.Shown(abs)
 	}
 	return path
 }
@@ -189,11 +190,11 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 	if err != nil {
 		return nil, err
 	}
-	v, err := p.vault(fixed)
+	v, err := p.OpenVault(fixed)
 	if err != nil {
 		return nil, err
 	}
-	set, err := newCatalog(v, w.RoundTripper, p.policy(), p.known(w))
+	set, err := project.NewCatalog(v, w.RoundTripper, p.Policy(), p.known(w))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[
 		}
 		names = append(names, name)
 	}
-	return p.testConnections(tested, names, given, testToken)
+	return p.TestConnections(tested, names, given, testToken)
 }
 
 // known answers what actions want to know from what a test case says, and has sent.
@@ -253,13 +254,13 @@ func (c *checker) others(files []string) []*plan.Plan {
 		if p == nil {
 			continue
 		}
-		names, err := p.index()
+		names, err := p.Index()
 		if err != nil {
 			continue
 		}
 		for _, name := range sortedNames(names) {
-			if f := names[name]; !f.diags.HasErrors() && besides(f.path, files) {
-				if compiled, _ := p.compiler.Compile(f.flow); compiled != nil {
+			if f := names[name]; !f.Diags.HasErrors() && besides(f.Path, files) {
+				if compiled, _ := p.compiler.Compile(f.Flow); compiled != nil {
 					plans = append(plans, compiled)
 				}
 			}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"facteur/actions/whatsapp/ledger"
 )
 
 // What the daemon does by itself, and when.
@@ -86,4 +88,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	}
+}
+
+// brokenLedger returns why a ledger can store nothing more in this process; nil: it can.
+func brokenLedger(l ledger.Ledger) error {
+	if file, ok := l.(*ledger.SQLite); ok {
+		return file.Healthy()
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"facteur/flow/plan"
+	"facteur/project"
 	"facteur/vault"
 )
 
@@ -63,5 +64,5 @@ func (d *daemon) without(name string, why error) string {
 
 // proves tells whether webhooks prove themselves by a connection.
 func (d *daemon) proves(name string) bool {
-	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return usedFor(p, name) == string(vault.Webhook) })
+	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return project.UsedFor(p, name) == string(vault.Webhook) })
 }

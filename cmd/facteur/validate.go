@@ -10,6 +10,7 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/flow/plan"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -42,7 +43,7 @@ type checker struct {
 }
 
 type checkedProject struct {
-	*project
+	*project.Project
 	compiler *plan.Compiler
 	library  plan.Library
 }
@@ -106,7 +107,7 @@ func tally(list diag.List) string {
 func (c *checker) path(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return noFile(path, flowSuffix)
+		return noFile(path, project.FlowSuffix)
 	}
 	if err != nil {
 		return wrong("", "%w", err)
@@ -123,7 +124,7 @@ func (c *checker) path(path string) error {
 		return wrong("", "%w", err)
 	}
 	if len(files) == 0 {
-		return wrong("flows end in "+flowSuffix, "there is no flow below %s", path)
+		return wrong("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
 	}
 	for _, file := range files {
 		if err := c.file(file); err != nil {
@@ -144,7 +145,7 @@ func walk(root string, f func(file string)) error {
 			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
 				return filepath.SkipDir
 			}
-		case d.Name() == projectName, strings.HasSuffix(path, flowSuffix), strings.HasSuffix(path, testSuffix):
+		case d.Name() == project.FileName, strings.HasSuffix(path, project.FlowSuffix), strings.HasSuffix(path, project.TestSuffix):
 			f(path)
 		}
 		return nil
@@ -165,16 +166,16 @@ func (c *checker) file(path string) error {
 		return err
 	}
 	switch {
-	case filepath.Base(path) == projectName:
+	case filepath.Base(path) == project.FileName:
 		return nil // looked at with its project
-	case strings.HasSuffix(path, testSuffix):
+	case strings.HasSuffix(path, project.TestSuffix):
 		c.tests++
 		_, _, found, err := c.load(path)
 		c.found.Add(found)
 		return err
 	}
 	c.flows++
-	_, found, err := p.compile(path, p.compiler)
+	_, found, err := p.Compile(path, p.compiler)
 	c.found.Add(found)
 	return err
 }
@@ -182,14 +183,14 @@ func (c *checker) file(path string) error {
 // project opens the project of a path, once. It is nil when its file has mistakes,
 // which are then among those found.
 func (c *checker) project(path string) (*checkedProject, error) {
-	root, err := projectRoot(path)
+	root, err := project.RootOf(path)
 	if err != nil {
 		return nil, err
 	}
 	if known, ok := c.projects[root]; ok {
 		return known, nil
 	}
-	p, found, err := loadProject(root)
+	p, found, err := project.Load(root)
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +199,11 @@ func (c *checker) project(path string) (*checkedProject, error) {
 		c.projects[root] = nil
 		return nil, nil
 	}
-	catalog, err := p.descriptions()
+	catalog, err := p.Descriptions()
 	if err != nil {
 		return nil, err
 	}
-	lib, err := p.projectLibrary(catalog)
+	lib, err := p.Library(catalog)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -26,15 +27,15 @@ in the project's data folder.`,
 }
 
 // projectVault opens the vault of the project that the working folder belongs to.
-func (a *app) projectVault() (*project, *vault.Vault, error) {
-	p, found, err := openProject(".")
+func (a *app) projectVault() (*project.Project, *vault.Vault, error) {
+	p, found, err := project.Open(".")
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := a.diagnose(found); err != nil {
 		return nil, nil, err
 	}
-	v, err := p.vault(nil)
+	v, err := p.OpenVault(nil)
 	return p, v, err
 }
 

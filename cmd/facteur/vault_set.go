@@ -70,7 +70,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	}
 	defer v.Close()
 	if app == "" {
-		app = p.appOf(name)
+		app = p.AppOf(name)
 	}
 	if !slices.Contains(vault.Apps(), app) {
 		return wrong("it is WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)

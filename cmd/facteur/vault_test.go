@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"facteur/project"
 	"facteur/vault/vaulttest"
 
 	"github.com/stretchr/testify/assert"
@@ -54,7 +55,7 @@ func TestVaultTrouble(t *testing.T) {
 			write(t, filepath.Join(dir, "role"), "role-1")
 			write(t, filepath.Join(dir, "secret"), secretID)
 			write(t, filepath.Join(dir, "sends.flow.yaml"), sends)
-			write(t, filepath.Join(dir, projectName), fmt.Sprintf(`
+			write(t, filepath.Join(dir, project.FileName), fmt.Sprintf(`
 vault:
   hashicorp: {address: %q, timeout: %s, auth: {approle: {role_id_file: role, secret_id_file: secret}}}
 connections:

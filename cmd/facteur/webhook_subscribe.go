@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ so it must run and be reachable at its public URL.`,
 			defer v.Close()
 			callback := ""
 			if override {
-				if callback, err = p.callback(public, args[0]); err != nil {
+				if callback, err = callbackURL(p, public, args[0]); err != nil {
 					return err
 				}
 			}
@@ -59,7 +60,7 @@ func (a *app) webhookCheck() *cobra.Command {
 				return err
 			}
 			defer v.Close()
-			callback, err := p.callback(public, args[0])
+			callback, err := callbackURL(p, public, args[0])
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func (a *app) webhookCheck() *cobra.Command {
 }
 
 // whatsappConnection reads a connection of the project of the working folder.
-func (a *app) whatsappConnection(ctx context.Context, name string) (*project, *vault.Vault, vault.Connection, error) {
+func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Project, *vault.Vault, vault.Connection, error) {
 	p, v, err := a.projectVault()
 	if err != nil {
 		return nil, nil, vault.Connection{}, err
@@ -95,13 +96,13 @@ func webhookPath(connection string) string {
 	return "/webhooks/whatsapp/" + url.PathEscape(connection)
 }
 
-// callback is the address of a connection's webhooks as the world sees it.
-func (p *project) callback(public, connection string) (string, error) {
+// callbackURL is the address of a connection's webhooks as the world sees it.
+func callbackURL(p *project.Project, public, connection string) (string, error) {
 	if public == "" {
 		public = p.Server.PublicURL
 	}
 	if public == "" {
-		return "", wrong("give --public-url https://…, or server: {public_url: https://…} in "+projectName, "it is not known where the world reaches the daemon")
+		return "", wrong("give --public-url https://…, or server: {public_url: https://…} in "+project.FileName, "it is not known where the world reaches the daemon")
 	}
 	if err := checkPublicURL(public); err != nil {
 		return "", err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"facteur/actions"
-	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
@@ -20,6 +18,7 @@ import (
 	"facteur/flow/plan"
 	"facteur/flow/record"
 	"facteur/flow/suite"
+	"facteur/project"
 	"facteur/vault"
 )
 
@@ -65,7 +64,7 @@ func finishing(hard context.Context, do call.Do) call.Do {
 // testToken is the token of every connection that is not real.
 const testToken = "test-token"
 
-func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f runFlags) (*world, error) {
+func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.Plan, f runFlags) (*world, error) {
 	w := &world{journal: &journal.Memory{}, clock: host.System{}}
 	var transport http.RoundTripper
 	var fixed map[string]vault.Connection
@@ -74,7 +73,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 	case f.recording != "":
 		transport, err = a.replay(w, f.recording)
 		if err == nil {
-			fixed, err = p.testConnections(compiled, compiled.Connections, nil, testToken)
+			fixed, err = p.TestConnections(compiled, compiled.Connections, nil, testToken)
 		}
 	case f.simulate:
 		fixed, err = w.simulate(p, compiled)
@@ -82,7 +81,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 		w.clock, w.virtual = host.NewVirtual(time.Now()), true
 		w.rehearsal = newRehearsal()
 		transport = w.rehearsal
-		fixed, err = p.testConnections(compiled, compiled.Connections, nil, w.rehearsal.token)
+		fixed, err = p.TestConnections(compiled, compiled.Connections, nil, w.rehearsal.token)
 	}
 	if err != nil {
 		return nil, err
@@ -92,7 +91,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 			return nil, err
 		}
 	}
-	v, err := p.vault(fixed)
+	v, err := p.OpenVault(fixed)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +105,7 @@ func (a *app) newWorld(ctx context.Context, p *project, compiled *plan.Plan, f r
 			return nil, err
 		}
 	}
-	set, err := newCatalog(v, transport, p.policy(), known)
+	set, err := project.NewCatalog(v, transport, p.Policy(), known)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +133,7 @@ func (a *app) replay(w *world, file string) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	exchanges, found := record.Parse(shown(file), text)
+	exchanges, found := record.Parse(project.Shown(file), text)
 	if err := a.diagnose(found); err != nil {
 		return nil, err
 	}
@@ -150,11 +149,11 @@ func (a *app) feed(file string, compiled *plan.Plan, now time.Time) ([]local.Fee
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := descriptions()
+	catalog, err := project.Descriptions()
 	if err != nil {
 		return nil, err
 	}
-	feed, found := suite.Events(shown(file), text, compiled, catalog, now)
+	feed, found := suite.Events(project.Shown(file), text, compiled, catalog, now)
 	return feed, a.diagnose(found)
 }
 
@@ -184,94 +183,23 @@ func replayed(set *actions.Set, player *record.Player) call.Do {
 	}
 }
 
-// policy is what the project file says that http.request may reach.
-func (p *project) policy() httpcall.Policy {
-	policy := httpcall.Policy{AllowHosts: p.HTTP.AllowHosts, AllowPrivate: p.HTTP.AllowPrivate}
-	if p.HTTP.MaxBody > 0 {
-		policy.MaxBody = int64(p.HTTP.MaxBody)
-	}
-	return policy
-}
-
-// testConnections makes connections with a token in the place of every secret that is
-// not given. What the project file does not say of them, the flow does that uses them.
-func (p *project) testConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
-	out := map[string]vault.Connection{}
-	for _, name := range names {
-		c := vault.Connection{Name: name, App: cmp.Or(vault.App(usedFor(user, name)), vault.WhatsApp), Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
-		if declared, ok := p.Connections[name]; ok {
-			c.App, c.Setup = vault.App(declared.App), declared.setup()
-		}
-		kind := kindOf(c, given[name])
-		for _, field := range vault.Fields(c.App) {
-			value, ok := given[name][field.Name]
-			switch {
-			case ok && field.Secret:
-				c.Secrets[field.Name] = vault.NewSecret(value)
-			case ok:
-				c.Setup[field.Name] = value
-			case field.Secret && (field.For == "" || field.For == kind):
-				c.Secrets[field.Name] = vault.NewSecret(token)
-			}
-		}
-		for key := range given[name] {
-			if !hasField(c.App, key) {
-				return nil, wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
-			}
-		}
-		out[name] = c
-	}
-	return out, nil
-}
-
-// kindOf returns the type of a connection: what it says, else what its plain fields are
-// for, else the first of its app.
-func kindOf(c vault.Connection, given map[string]string) string {
-	if kind := c.Setup["type"]; kind != "" {
-		return kind
-	}
-	if kind := given["type"]; kind != "" {
-		return kind
-	}
-	first := ""
-	for _, f := range vault.Fields(c.App) {
-		_, ok := given[f.Name]
-		if f.For != "" && (ok || c.Setup[f.Name] != "") {
-			return f.For
-		}
-		if first == "" && f.Secret {
-			first = f.For
-		}
-	}
-	return first
-}
-
-func hasField(app vault.App, name string) bool {
-	for _, f := range vault.Fields(app) {
-		if f.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // keep stores the run in the project's data folder, sealed, and answers from there what
 // actions want to know.
-func (w *world) keep(ctx context.Context, p *project, v *vault.Vault) (whatsapp.Options, error) {
-	dir := p.at(p.Data)
+func (w *world) keep(ctx context.Context, p *project.Project, v *vault.Vault) (whatsapp.Options, error) {
+	dir := p.At(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+projectName)
+		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+project.FileName)
 	}
-	j, err := openForeground(dir)
+	j, err := project.OpenForeground(dir)
 	if err != nil {
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
-	l, err := p.openLedger(ctx, v)
+	l, err := p.OpenLedger(ctx, v)
 	if err != nil {
 		return whatsapp.Options{}, surroundings(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
-	return ledger.Wire(l, whatsapp.Options{Templates: p.templates.look, Rate: p.rate, Book: p.book}, nil), nil
+	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Look, Rate: p.Rate, Book: p.Book}, nil), nil
 }

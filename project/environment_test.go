@@ -1,14 +1,16 @@
-package main
+package project_test
 
 import (
 	"testing"
+
+	"facteur/project"
 
 	"github.com/stretchr/testify/assert"
 )
 
 // TestStrays: what is nearly a variable of ours is probably meant to be one.
 func TestStrays(t *testing.T) {
-	f := &projectFile{Settings: map[string]any{"shop_name": "Chez Nous"}}
+	f := &project.File{Settings: map[string]any{"shop_name": "Chez Nous"}}
 	for _, tt := range []struct{ variable, near string }{
 		{"FACTEUR_SERVER_LISTN=:80", "FACTEUR_SERVER_LISTEN"},
 		{"FACTEUR_SETTINGS_SHOPNAME=x", "FACTEUR_SETTINGS_SHOP_NAME"},
@@ -22,13 +24,13 @@ func TestStrays(t *testing.T) {
 		{"FACTEUR_SERVICE_HOST=10.0.0.1", ""},
 		{"HOME=/", ""},
 	} {
-		found := f.strays([]string{tt.variable})
+		found := f.Strays([]string{tt.variable})
 		if tt.near == "" {
 			assert.Empty(t, found, tt.variable)
 			continue
 		}
 		if assert.Len(t, found, 1, tt.variable) {
-			assert.Equal(t, tt.near, found[0].near)
+			assert.Equal(t, tt.near, found[0].Near)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"fmt"
@@ -9,15 +9,15 @@ import (
 	"facteur/flow/schema"
 )
 
-// overrideFile sets keys of the project file from the environment: FACTEUR_DATA,
+// override sets keys of the project file from the environment: FACTEUR_DATA,
 // FACTEUR_VAULT_HASHICORP_ADDRESS, FACTEUR_HTTP_ALLOW_HOSTS=a,b, and each setting that
 // the file has as FACTEUR_SETTINGS_<NAME>. Connections are the vault's concern.
-func overrideFile(f *projectFile, env func(string) (string, bool)) error {
+func (f *File) override(env func(string) (string, bool)) error {
 	value, err := f.overridden(env)
 	if err != nil || value == nil {
 		return err
 	}
-	coerced, found := projectType().Coerce(value)
+	coerced, found := FileType().Coerce(value)
 	if err := found.Err(); err != nil {
 		return wrong("", "the project file with the environment over it: %w", err)
 	}
@@ -25,26 +25,26 @@ func overrideFile(f *projectFile, env func(string) (string, bool)) error {
 }
 
 // overridden is what the file says, with the environment over it.
-func (f *projectFile) overridden(env func(string) (string, bool)) (any, error) {
+func (f *File) overridden(env func(string) (string, bool)) (any, error) {
 	encoded, _ := schema.Encode(*f).(map[string]any)
 	rest := &schema.Type{Kind: schema.Object}
-	for _, field := range projectType().Fields {
+	for _, field := range FileType().Fields {
 		if field.Name != "connections" {
 			rest.Fields = append(rest.Fields, field)
 		}
 	}
-	return override(envPrefix, rest, encoded, env)
+	return overlaid(envPrefix, rest, encoded, env)
 }
 
 // envPrefix begins the names of our environment variables.
 const envPrefix = "FACTEUR"
 
 // A stray is an environment variable that is none of ours, and that of ours which is near.
-type stray struct{ name, near string }
+type Stray struct{ Name, Near string }
 
-// strays finds misspelt variables among those of a process, as NAME=value. What is near to
+// Strays finds misspelt variables among those of a process, as NAME=value. What is near to
 // none of ours is of somebody else: Kubernetes makes names of the names of services.
-func (f *projectFile) strays(environ []string) (found []stray) {
+func (f *File) Strays(environ []string) (found []Stray) {
 	var known []string
 	_, _ = f.overridden(func(name string) (string, bool) {
 		known = append(known, strings.TrimPrefix(name, envPrefix+"_"))
@@ -58,19 +58,19 @@ func (f *projectFile) strays(environ []string) (found []stray) {
 			continue
 		}
 		if near := diag.Suggest(rest, known); near != "" {
-			found = append(found, stray{name, envPrefix + "_" + near})
+			found = append(found, Stray{name, envPrefix + "_" + near})
 		}
 	}
 	return found
 }
 
-// override returns a value with what the environment says over it.
-func override(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
+// overlaid returns a value with what the environment says over it.
+func overlaid(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
 	switch t.Kind {
 	case schema.Object:
 		object, _ := value.(map[string]any)
 		for _, f := range t.Fields {
-			v, err := override(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
+			v, err := overlaid(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
 			if err != nil {
 				return nil, err
 			}
@@ -93,7 +93,7 @@ func override(name string, t *schema.Type, value any, env func(string) (string, 
 		}
 		slices.Sort(keys)
 		for _, key := range keys {
-			v, err := override(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
+			v, err := overlaid(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
 			if err != nil {
 				return nil, err
 			}

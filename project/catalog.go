@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"net/http"
@@ -10,9 +10,9 @@ import (
 	"facteur/flow/call"
 )
 
-// newCatalog lists what flows can do and what they can wait for: here and nowhere else.
+// NewCatalog lists what flows can do and what they can wait for: here and nowhere else.
 // A transport, when not nil, stands for the network.
-func newCatalog(connections actions.Connections, transport http.RoundTripper, policy httpcall.Policy, o whatsapp.Options) (*actions.Set, error) {
+func NewCatalog(connections actions.Connections, transport http.RoundTripper, policy httpcall.Policy, o whatsapp.Options) (*actions.Set, error) {
 	if transport != nil {
 		o.Client = &http.Client{Transport: transport}
 	}
@@ -27,13 +27,13 @@ func newCatalog(connections actions.Connections, transport http.RoundTripper, po
 	return set, set.Events(append(whatsapp.Events(), webhook.Event())...)
 }
 
-// descriptions is the catalogue for those who only look things up.
-func descriptions() (*actions.Set, error) {
-	return newCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{})
+// Descriptions is the catalogue for those who only look things up.
+func Descriptions() (*actions.Set, error) {
+	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{})
 }
 
-// contactOf gives a recipient the form by which runs are found.
-func contactOf(catalog call.Catalog) func(string) string {
+// ContactOf gives a recipient the form by which runs are found.
+func ContactOf(catalog call.Catalog) func(string) string {
 	return func(name string) string {
 		if subject, err := catalog.Event("whatsapp.message").Subject(name); err == nil {
 			return subject

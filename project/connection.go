@@ -1,0 +1,130 @@
+package project
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"facteur/flow/plan"
+	"facteur/vault"
+)
+
+// AppOf tells what a connection is for: what the project file says, else what the flows
+// use it for, else WHATSAPP.
+func (p *Project) AppOf(name string) vault.App {
+	if declared, ok := p.Connections[name]; ok {
+		return vault.App(declared.App)
+	}
+	used := ""
+	if loaded, _, err := LoadFlows(p); err == nil { // flows with mistakes say nothing
+		for _, flow := range slices.Sorted(maps.Keys(loaded.Plans)) {
+			used = cmp.Or(used, UsedFor(loaded.Plans[flow], name))
+		}
+	}
+	return cmp.Or(vault.App(used), vault.WhatsApp)
+}
+
+// UsedFor is the app that a flow uses a connection for, "" when it does not use it.
+func UsedFor(p *plan.Plan, connection string) string {
+	if !slices.Contains(p.Connections, connection) {
+		return ""
+	}
+	for _, t := range p.Triggers {
+		if t.Connection == connection && t.Event != nil {
+			return t.Event.App
+		}
+	}
+	for _, s := range p.All {
+		switch do := s.Do.(type) {
+		case *plan.Action:
+			if do.Connection == connection {
+				return do.Signature.App
+			}
+		case *plan.WaitFor:
+			if do.Connection == connection && do.Event != nil {
+				return do.Event.App
+			}
+		case *plan.CallFlow:
+			if app := UsedFor(do.Plan, connection); app != "" {
+				return app
+			}
+		}
+	}
+	return ""
+}
+
+// TestConnections makes connections with a token in the place of every secret that is
+// not given. What the project file does not say of them, the flow does that uses them.
+func (p *Project) TestConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
+	out := map[string]vault.Connection{}
+	for _, name := range names {
+		c := vault.Connection{Name: name, App: cmp.Or(vault.App(UsedFor(user, name)), vault.WhatsApp), Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
+		if declared, ok := p.Connections[name]; ok {
+			c.App, c.Setup = vault.App(declared.App), declared.setup()
+		}
+		kind := kindOf(c, given[name])
+		for _, field := range vault.Fields(c.App) {
+			value, ok := given[name][field.Name]
+			switch {
+			case ok && field.Secret:
+				c.Secrets[field.Name] = vault.NewSecret(value)
+			case ok:
+				c.Setup[field.Name] = value
+			case field.Secret && (field.For == "" || field.For == kind):
+				c.Secrets[field.Name] = vault.NewSecret(token)
+			}
+		}
+		for key := range given[name] {
+			if !hasField(c.App, key) {
+				return nil, wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
+			}
+		}
+		out[name] = c
+	}
+	return out, nil
+}
+
+// kindOf returns the type of a connection: what it says, else what its plain fields are
+// for, else the first of its app.
+func kindOf(c vault.Connection, given map[string]string) string {
+	if kind := c.Setup["type"]; kind != "" {
+		return kind
+	}
+	if kind := given["type"]; kind != "" {
+		return kind
+	}
+	first := ""
+	for _, f := range vault.Fields(c.App) {
+		_, ok := given[f.Name]
+		if f.For != "" && (ok || c.Setup[f.Name] != "") {
+			return f.For
+		}
+		if first == "" && f.Secret {
+			first = f.For
+		}
+	}
+	return first
+}
+
+func hasField(app vault.App, name string) bool {
+	for _, f := range vault.Fields(app) {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// OnlyConnection is the project's connection for WhatsApp, "" unless it has exactly one.
+func (p *Project) OnlyConnection() string {
+	only := ""
+	for name, c := range p.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			if only != "" {
+				return ""
+			}
+			only = name
+		}
+	}
+	return only
+}

@@ -1,0 +1,44 @@
+package project
+
+import (
+	"facteur/flow/call"
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+)
+
+// Flows are the flows of a project as they were read at one time.
+type Flows struct {
+	Project *Project
+	Catalog call.Catalog
+	Plans   map[string]*plan.Plan
+}
+
+// LoadFlows compiles all flows of a project. The diagnostics are those of all of them.
+func LoadFlows(p *Project) (*Flows, diag.List, error) {
+	catalog, err := p.Descriptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	lib, err := p.Library(catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := p.flowFiles()
+	if err != nil {
+		return nil, nil, err
+	}
+	loaded := &Flows{Project: p, Catalog: catalog, Plans: make(map[string]*plan.Plan, len(files))}
+	var all diag.List
+	compiler := plan.NewCompiler(lib)
+	for _, file := range files {
+		compiled, found, err := p.Compile(file, compiler)
+		if err != nil {
+			return nil, nil, err
+		}
+		all.Add(found)
+		if compiled != nil {
+			loaded.Plans[compiled.Name] = compiled
+		}
+	}
+	return loaded, all, nil
+}

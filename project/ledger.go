@@ -1,0 +1,52 @@
+package project
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"facteur/actions/whatsapp/ledger"
+	"facteur/vault"
+)
+
+// OpenLedger opens the project's ledger: in a database that several daemons share, or in
+// the data folder.
+func (p *Project) OpenLedger(ctx context.Context, v *vault.Vault) (ledger.Ledger, error) {
+	o := ledger.Options{Seal: v.Seal, Open: v.Open}
+	var l ledger.Ledger
+	var err error
+	if address := p.Ledger.Postgres; address != "" {
+		l, err = ledger.OpenPostgres(ctx, address, o)
+	} else {
+		l, err = ledger.OpenSQLite(filepath.Join(p.At(p.Data), LedgerName), o)
+	}
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	return l, nil
+}
+
+// HasLedger tells whether there is a ledger yet.
+func (p *Project) HasLedger() bool {
+	if p.Ledger.Postgres != "" {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(p.At(p.Data), LedgerName))
+	return err == nil
+}
+
+// check refuses a password in the project file.
+func (f Ledger) check() error {
+	u, err := url.Parse(f.Postgres)
+	told := strings.Contains(f.Postgres, "password=")
+	if err == nil && u.User != nil {
+		_, named := u.User.Password()
+		told = told || named
+	}
+	if told {
+		return wrong("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
+	}
+	return nil
+}

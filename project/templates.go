@@ -1,0 +1,83 @@
+package project
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"facteur/actions"
+	"facteur/actions/httpcall"
+	"facteur/actions/whatsapp"
+)
+
+// TemplatesFolder is where a project keeps its copy of the account's templates.
+const TemplatesFolder = "templates"
+
+// ReadTemplates reads the templates of a folder; it has none if it is not there.
+func ReadTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, surroundings(err, "")
+	}
+	var found []*whatsapp.TemplateDefinition
+	for _, e := range entries {
+		if e.IsDir() || filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, surroundings(err, "")
+		}
+		t, err := whatsapp.ReadTemplate(text)
+		if err != nil {
+			return nil, wrong("write it anew: facteur templates pull", "%s: %w", Shown(path), err)
+		}
+		found = append(found, t)
+	}
+	return found, nil
+}
+
+// A TemplateCopy is a project's copy of the templates, read when it is first asked for.
+type TemplateCopy struct {
+	read  func() (*whatsapp.Templates, error)
+	asked atomic.Bool
+}
+
+func newTemplateCopy(dir string) *TemplateCopy {
+	return &TemplateCopy{read: sync.OnceValues(func() (*whatsapp.Templates, error) {
+		found, err := ReadTemplates(dir)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		return whatsapp.NewTemplates(found)
+	})}
+}
+
+// Look returns the templates, nil when there are none.
+func (c *TemplateCopy) Look() (*whatsapp.Templates, error) {
+	c.asked.Store(true)
+	return c.read()
+}
+
+// Missed tells whether the templates were asked for, and there are none.
+func (c *TemplateCopy) Missed() bool {
+	if !c.asked.Load() {
+		return false
+	}
+	found, err := c.read()
+	return found == nil && err == nil
+}
+
+// Descriptions is the catalogue for those who check the project's flows.
+func (p *Project) Descriptions() (*actions.Set, error) {
+	p.Templates = newTemplateCopy(p.At(TemplatesFolder))
+	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Look, Rate: p.Rate, Book: p.Book})
+}
