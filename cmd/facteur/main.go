@@ -1,10 +1,9 @@
 // Command facteur writes, checks, tests and runs flows that send WhatsApp messages.
 //
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
-// others: app.go, what the subcommands share; ../../project/catalog.go, the list of what flows can do;
-// project.go, the project file; world.go, what a run meets, real or not; daemon.go, how
-// the daemon is wired, lifecycle.go, how it lives; remote.go, how it is asked; folder.go,
-// what can be read without it; export.go, how a run becomes a test.
+// others: app.go, what the subcommands share; world.go, what a run meets, real or not;
+// daemon.go, how the daemon is wired, lifecycle.go, how it lives; remote.go, how it is
+// asked; folder.go, what can be read without it. What they work with is in package project.
 package main
 
 import (
