@@ -80,9 +80,9 @@ func (p *poster) post(ctx context.Context, a Account, sender string, body []byte
 		return reply{}, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
 			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
 	}
-	at, way := *base, "/"+a.Version+"/"+sender+"/messages"
-	if at.Path += way; at.RawPath != "" {
-		at.RawPath += way
+	at := *base
+	if at.Path = base.Path + "/" + a.Version + "/" + sender + "/messages"; at.RawPath != "" {
+		at.RawPath += at.Path[len(base.Path):]
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	headers := []string{"Bearer " + a.Token.Reveal(), "application/json"}

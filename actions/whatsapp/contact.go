@@ -145,8 +145,10 @@ func (b *AddressBook) look(text string) address {
 	a = parseAddress(text)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.known == nil || len(b.known) >= mostAddresses {
-		b.known = make(map[string]address)
+	if b.known == nil {
+		b.known = map[string]address{}
+	} else if len(b.known) >= mostAddresses {
+		clear(b.known) // the room that it has grown to stays
 	}
 	b.known[text] = a
 	return a

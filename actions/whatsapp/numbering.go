@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"regexp"
 	"slices"
 	"sync"
 
@@ -10,19 +9,19 @@ import (
 
 // A territory is a country, or a part of the world with a numbering plan of its own.
 type territory struct {
-	leading *regexp.Regexp // how its numbers begin, where that tells it from others of its code; else nil
-	all     numbers        // what its numbers have in common
-	kinds   []numbers      // mobile, fixed line …: a number in use is one of these
+	leading *shape    // how its numbers begin, where that tells it from others of its code; else nil
+	all     numbers   // what its numbers have in common
+	kinds   []numbers // mobile, fixed line …: a number in use is one of these
 }
 
-// numbers are those of some lengths that match a pattern.
+// numbers are those of some lengths that have a shape.
 type numbers struct {
 	lengths []int32 // empty: any
-	pattern *regexp.Regexp
+	shape   *shape
 }
 
 func (n numbers) hold(national string) bool {
-	return (len(n.lengths) == 0 || slices.Contains(n.lengths, int32(len(national)))) && n.pattern.MatchString(national)
+	return (len(n.lengths) == 0 || slices.Contains(n.lengths, int32(len(national)))) && n.shape.matches(national)
 }
 
 func (t territory) uses(national string) bool {
@@ -30,7 +29,7 @@ func (t territory) uses(national string) bool {
 }
 
 // territories has, at each country code, what makes the territories that share it. The
-// data are libphonenumber's; their patterns are compiled when a code is first asked for.
+// data are libphonenumber's; their shapes are made when a code is first asked for.
 var territories = sync.OnceValue(func() []func() []territory {
 	codes := make([]func() []territory, 1000)
 	all, err := phonenumbers.MetadataCollection()
@@ -61,11 +60,11 @@ var territories = sync.OnceValue(func() []func() []territory {
 
 func newTerritory(t *phonenumbers.PhoneMetadata) territory {
 	numbersOf := func(d *phonenumbers.PhoneNumberDesc) numbers {
-		return numbers{d.GetPossibleLength(), regexp.MustCompile("^(?:" + d.GetNationalNumberPattern() + ")$")}
+		return numbers{d.GetPossibleLength(), newShape(d.GetNationalNumberPattern())}
 	}
 	made := territory{all: numbersOf(t.GetGeneralDesc())}
 	if leading := t.GetLeadingDigits(); leading != "" {
-		made.leading = regexp.MustCompile("^(?:" + leading + ")")
+		made.leading = newShape("(?:" + leading + `)\d*`)
 	}
 	kinds := []*phonenumbers.PhoneNumberDesc{t.GetMobile(), t.GetFixedLine(), t.GetTollFree(), t.GetPremiumRate(),
 		t.GetSharedCost(), t.GetVoip(), t.GetPersonalNumber(), t.GetPager(), t.GetUan(), t.GetVoicemail()}
@@ -113,7 +112,7 @@ func among(those []territory, national string) bool {
 		switch {
 		case len(those) == 1:
 			return t.uses(national)
-		case t.leading != nil && t.leading.MatchString(national):
+		case t.leading != nil && t.leading.matches(national):
 			return t.uses(national)
 		case t.leading == nil && t.uses(national):
 			return true

@@ -138,16 +138,16 @@ func (s sender) recipient(found schema.Violations, v any) schema.Violations {
 		return found
 	}
 	a := s.book.look(text)
+	if a.err == nil && !a.doubtful {
+		return found
+	}
 	out := schema.Violation{Path: schema.Path{"recipient"}, Rule: "recipient-format"}
-	switch {
-	case a.err != nil:
+	if a.err != nil {
 		out.Message, out.Hint = a.err.message, a.err.hint
-	case a.doubtful:
+	} else {
 		out.Rule, out.Warning = "recipient-doubtful", true
 		out.Message = mention(text) + " lies in no range of phone numbers that is known to be in use"
 		out.Hint = "check the number; it is sent as it is"
-	default:
-		return found
 	}
 	return append(found, out)
 }

@@ -107,8 +107,14 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 	}
 	if t.Sensitive {
 		c.masked++
-		defer func() { c.masked-- }()
+		out, changed = c.valueOf(t, v, owner)
+		c.masked--
+		return out, changed
 	}
+	return c.valueOf(t, v, owner)
+}
+
+func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool) {
 	if _, ok := v.(Unknown); ok {
 		return v, false
 	}

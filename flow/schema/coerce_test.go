@@ -320,3 +320,29 @@ func BenchmarkCoerce(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCoerceStored is what the outputs of a send cost on their way into a run.
+func BenchmarkCoerceStored(b *testing.B) {
+	type outputs struct {
+		StatusCode int64  `json:"status_code" schema:"required,always"`
+		Success    bool   `json:"success" schema:"required,always"`
+		MessageID  string `json:"message_id,omitempty" schema:"required"`
+		Delivery   string `json:"delivery" schema:"required,always"`
+		Repeats    string `json:"repeats,omitempty"`
+		Body       any    `json:"body,omitempty"`
+	}
+	t := schema.Of[outputs]()
+	v := map[string]any{
+		"status_code": int64(200), "success": true, "message_id": "wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA", "delivery": "accepted",
+		"body": map[string]any{
+			"messaging_product": "whatsapp", "contacts": []any{map[string]any{"input": "+33612345678", "wa_id": "33612345678"}},
+			"messages": []any{map[string]any{"id": "wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA"}},
+		},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, found := t.CoerceStored(v); found != nil {
+			b.Fatal(found)
+		}
+	}
+}
