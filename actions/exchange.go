@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,15 +103,21 @@ func readAll(r io.Reader, length, most int64) ([]byte, error) {
 	if length > most {
 		return nil, errTooLong
 	}
-	var b bytes.Buffer
-	if length > 0 {
-		b.Grow(int(length) + bytes.MinRead)
+	b := make([]byte, 0, max(length, bytes.MinRead)+1) // one byte more than there should be, to see the end
+	for {
+		n, err := r.Read(b[len(b):min(int64(cap(b)), most+1)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > most:
+			return nil, errTooLong
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
 	}
-	n, err := b.ReadFrom(io.LimitReader(r, most+1))
-	if n > most {
-		return nil, errTooLong
-	}
-	return b.Bytes(), err
 }
 
 func size(n int64) string {

@@ -22,10 +22,11 @@ const shortest = 6
 // A hider replaces secrets wherever a server, or an error, repeats them.
 type hider struct {
 	mu    sync.Mutex
-	known map[credential][]string // the forms of each, made once
+	known map[credentials]*needles
 }
 
-type credential struct{ user, secret string }
+// credentials names the secrets of a connection: the version changes when they do.
+type credentials struct{ name, version, user string }
 
 // maxKnown bounds what a hider remembers: secrets change now and then.
 const maxKnown = 1000
@@ -33,35 +34,58 @@ const maxKnown = 1000
 // hide takes the connection's secrets out of the outcome of an action with such outputs. It
 // belongs to the caller alone.
 func (h *hider) hide(conn *vault.Connection, out *schema.Type, o *call.Outcome) {
-	var room [16]string
-	needles := needles{texts: room[:0]}
-	user := conn.Get("username")
-	for _, secret := range conn.Secrets {
-		if v := secret.Reveal(); len(v) >= shortest {
-			needles.texts = append(needles.texts, h.forms(credential{user, v})...)
-			if n, ok := number(v); ok {
-				needles.numbers = append(needles.numbers, n)
-			}
+	n := h.needles(conn)
+	if o.Error != nil {
+		o.Error.Message = n.hideIn(o.Error.Message)
+		if n.areIn(o.Error.Details) {
+			n.hideInside(o.Error.Details, nil)
 		}
 	}
-	if len(needles.texts) == 0 {
-		return
+	if n.areIn(o.Output) {
+		n.hideInside(o.Output, out)
 	}
-	// The longest first: one form may hold another.
-	slices.SortFunc(needles.texts, func(a, b string) int { return len(b) - len(a) })
-	if o.Error != nil {
-		o.Error.Message = needles.hideIn(o.Error.Message)
-		needles.hideInside(o.Error.Details, nil)
+}
+
+func (h *hider) needles(conn *vault.Connection) *needles {
+	c := credentials{conn.Name, conn.Version, conn.Get("username")}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, ok := h.known[c]
+	if ok && c.version != "" {
+		return n
 	}
-	needles.hideInside(o.Output, out)
+	if h.known == nil || len(h.known) >= maxKnown {
+		h.known = map[credentials]*needles{}
+	}
+	n = newNeedles(conn)
+	h.known[c] = n
+	return n
 }
 
 // needles are what is looked for. A number is one only where anything may stand: elsewhere
 // it is what the action's type says, and no text can take its place.
 type needles struct {
-	texts   []string // the shortest is the last
+	texts   []string // the longest first: one may hold another
 	numbers []float64
 }
+
+func newNeedles(conn *vault.Connection) *needles {
+	n := &needles{}
+	for _, secret := range conn.Secrets {
+		v := secret.Reveal()
+		if len(v) < shortest {
+			continue
+		}
+		n.texts = append(n.texts, credential{conn.Get("username"), v}.forms()...)
+		if x, ok := number(v); ok {
+			n.numbers = append(n.numbers, x)
+		}
+	}
+	slices.SortFunc(n.texts, func(a, b string) int { return len(b) - len(a) })
+	return n
+}
+
+type credential struct{ user, secret string }
 
 // number is what a server's JSON may make of a secret.
 func number(secret string) (float64, bool) {
@@ -70,20 +94,6 @@ func number(secret string) (float64, bool) {
 	}
 	n, err := strconv.ParseFloat(secret, 64)
 	return n, err == nil && n >= math.Pow10(shortest-1)
-}
-
-func (h *hider) forms(c credential) []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	forms, ok := h.known[c]
-	if !ok {
-		if h.known == nil || len(h.known) >= maxKnown {
-			h.known = map[credential][]string{}
-		}
-		forms = c.forms()
-		h.known[c] = forms
-	}
-	return forms
 }
 
 // forms are the ways in which a credential may be written: as it is, in base64 with the
@@ -105,15 +115,41 @@ func (c credential) forms() []string {
 	return slices.Compact(all)
 }
 
+// areIn tells whether one of them may be in a value, or in a name or value anywhere inside.
+// Hardly ever is one.
+func (n *needles) areIn(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return n.areInText(v)
+	case int64:
+		return slices.Contains(n.numbers, float64(v))
+	case float64:
+		return slices.Contains(n.numbers, v)
+	case map[string]any:
+		for name, inner := range v {
+			if n.areInText(name) || n.areIn(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, n.areIn)
+	}
+	return false
+}
+
+func (n *needles) areInText(text string) bool {
+	for i := len(n.texts) - 1; i >= 0 && len(n.texts[i]) <= len(text); i-- { // the shortest first
+		if strings.Contains(text, n.texts[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // hideIn hides in a text.
 func (n *needles) hideIn(text string) string {
-	if len(text) < len(n.texts[len(n.texts)-1]) {
-		return text
-	}
 	for _, needle := range n.texts {
-		if strings.Contains(text, needle) {
-			text = strings.ReplaceAll(text, needle, "[secret]")
-		}
+		text = strings.ReplaceAll(text, needle, "[secret]")
 	}
 	return text
 }
