@@ -19,7 +19,7 @@ type MarkReadInput struct {
 type MarkReadOutput struct {
 	StatusCode int64 `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
 	Success    bool  `json:"success" schema:"required,always" doc:"whether Meta took it"`
-	Body       any   `json:"body,omitempty" doc:"the answer, parsed"`
+	Body       any   `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
 // MarkRead returns the action whatsapp.mark_read. Doing it twice is harmless.

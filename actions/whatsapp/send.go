@@ -60,7 +60,7 @@ type SendOutput struct {
 	Delivery      State  `json:"delivery" schema:"required,always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
 	FallbackUsed  bool   `json:"fallback_used" schema:"required,always" doc:"whether the fallback was sent"`
 	Repeats       string `json:"repeats,omitempty" doc:"with once: the id of the earlier message, and nothing was sent"`
-	Body          any    `json:"body,omitempty" doc:"the answer, parsed"`
+	Body          any    `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
 // SendMessage returns the action whatsapp.send_message.

@@ -52,10 +52,13 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
 	var room [12]entry // most objects need no more
 	entries := room[:0]
+	if len(object) > len(room) {
+		entries = make([]entry, 0, len(object))
+	}
 	for name, value := range object {
 		entries = append(entries, entry{name, value})
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	sortEntries(entries)
 	b = append(b, '{')
 	for i, e := range entries {
 		if i > 0 {
@@ -74,6 +77,21 @@ func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
 type entry struct {
 	name  string
 	value any
+}
+
+// sortEntries puts the entries in the order of their names.
+func sortEntries(entries []entry) {
+	if len(entries) > 12 {
+		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+		return
+	}
+	for i, e := range entries { // which is faster for few
+		at := i
+		for ; at > 0 && entries[at-1].name > e.name; at-- {
+			entries[at] = entries[at-1]
+		}
+		entries[at] = e
+	}
 }
 
 func appendFloat(b []byte, f float64) ([]byte, error) {
@@ -102,7 +120,7 @@ func AppendText(b []byte, s string) []byte {
 // isPlain tells whether JSON writes a text as it is: no control character, quote or
 // backslash is in it, and nothing but ASCII. It looks at eight bytes at once, because most
 // texts are so.
-func isPlain(s string) bool {
+func isPlain[T string | []byte](s T) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
@@ -111,8 +129,8 @@ func isPlain(s string) bool {
 			return false
 		}
 	}
-	for _, c := range []byte(s) {
-		if !isPlainByte(c) {
+	for i := range len(s) {
+		if !isPlainByte(s[i]) {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -136,10 +137,14 @@ type member struct {
 func structCodec(t reflect.Type) *codec {
 	var members []member
 	err := eachField(t, nil, func(f reflect.StructField, name string, omitEmpty bool) error {
-		members = append(members, member{
-			name: name, index: f.Index, omit: omitEmpty || f.Type.Kind() == reflect.Pointer,
-			codec: sync.OnceValue(func() *codec { return planOf(f.Type) }),
-		})
+		m := member{name: name, index: f.Index, omit: omitEmpty || f.Type.Kind() == reflect.Pointer}
+		if of := f.Type; of.Kind() == reflect.Interface && slices.Contains(splitTag(f.Tag.Get("schema")), "plain") {
+			taken := &codec{decode: interfaceCodec(of).decode, encode: func(v reflect.Value) any { return v.Interface() }}
+			m.codec = func() *codec { return taken }
+		} else {
+			m.codec = sync.OnceValue(func() *codec { return planOf(of) })
+		}
+		members = append(members, m)
 		return nil
 	})
 	return &codec{
@@ -166,16 +171,20 @@ func structCodec(t reflect.Type) *codec {
 			return nil
 		},
 		encode: func(v reflect.Value) any {
-			there := len(members) // what is left out would often make the map twice as large
+			var room [16]reflect.Value // most structs need no more
+			fields, there := room[:0], 0
 			for i := range members {
-				if m := &members[i]; m.omit && isEmpty(v.FieldByIndex(m.index)) {
-					there--
+				m, field := &members[i], v.FieldByIndex(members[i].index)
+				if m.omit && isEmpty(field) {
+					field = reflect.Value{}
+				} else {
+					there++
 				}
+				fields = append(fields, field)
 			}
-			out := make(map[string]any, there)
-			for i := range members {
-				m := &members[i]
-				if field := v.FieldByIndex(m.index); !m.omit || !isEmpty(field) {
+			out := make(map[string]any, there) // all members would often make it twice as large
+			for i, field := range fields {
+				if m := &members[i]; field.IsValid() {
 					out[m.name] = encodeWith(m.codec(), field)
 				}
 			}

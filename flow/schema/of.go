@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -33,6 +34,7 @@ func Of[T any]() *Type {
 //
 //	required, sensitive, open, foldcase, type=any
 //	always          an output that is there whatever happened
+//	plain           of fields of type any: Encode takes the value as it is
 //	format=e164     also email, uri, uuid
 //	enum=a|b|c
 //	default=…       as on a command line, see FromText
@@ -201,6 +203,10 @@ func (f *Field) describe(tags []string) error {
 			f.Required = true
 		case "always":
 			f.Always = true
+		case "plain":
+			if f.Type.Kind != Any {
+				return errors.New("schema tag plain: the field is not of type any")
+			}
 		case "type":
 			if value != "any" {
 				return fmt.Errorf("schema tag %q: only type=any is known", tag)

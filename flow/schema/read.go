@@ -19,6 +19,9 @@ const deepest = 64
 // says where: "line 3, column 7: …".
 func ReadJSON(text []byte) (any, error) {
 	r := jsonReader{text: text}
+	if len(text) <= mostShared {
+		r.whole = string(text)
+	}
 	v, err := r.value(0)
 	if err != nil {
 		return nil, err
@@ -29,9 +32,22 @@ func ReadJSON(text []byte) (any, error) {
 	return v, nil
 }
 
+// mostShared is up to how many bytes a text is copied once, and all names and texts in it
+// are parts of the copy: any one of them keeps it.
+const mostShared = 1024
+
 type jsonReader struct {
-	text []byte
-	at   int
+	text  []byte
+	whole string // the same, where it is shared
+	at    int
+}
+
+// part is the text between two places.
+func (r *jsonReader) part(from, to int) string {
+	if to <= len(r.whole) {
+		return r.whole[from:to]
+	}
+	return string(r.text[from:to])
 }
 
 func (r *jsonReader) errorf(format string, args ...any) error {
@@ -198,7 +214,7 @@ func (r *jsonReader) number() (any, error) {
 	if !good {
 		return nil, r.errorf("this is no number")
 	}
-	text := string(r.text[start:r.at])
+	text := r.part(start, r.at)
 	if whole {
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return i, nil
@@ -214,15 +230,18 @@ func (r *jsonReader) number() (any, error) {
 func (r *jsonReader) string() (string, error) {
 	r.at++
 	start := r.at
+	if n := bytes.IndexByte(r.text[start:], '"'); n >= 0 && isPlain(r.text[start:start+n]) { // as nearly all are
+		r.at += n + 1
+		return r.part(start, start+n), nil
+	}
 	for r.at < len(r.text) {
 		switch c := r.text[r.at]; {
 		case c == '"':
-			raw := r.text[start:r.at]
-			if !utf8.Valid(raw) {
+			if !utf8.Valid(r.text[start:r.at]) {
 				return "", r.errorf("the text before this is not UTF-8")
 			}
 			r.at++
-			return string(raw), nil
+			return r.part(start, r.at-1), nil
 		case c == '\\':
 			return r.escaped(start)
 		case c < ' ':
