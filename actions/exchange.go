@@ -103,7 +103,10 @@ func readAll(r io.Reader, length, most int64) ([]byte, error) {
 	if length > most {
 		return nil, errTooLong
 	}
-	b := make([]byte, 0, max(length, bytes.MinRead)+1) // one byte more than there should be, to see the end
+	if length < 0 {
+		length = bytes.MinRead
+	}
+	b := make([]byte, 0, length+1) // one byte more than there should be, to see the end
 	for {
 		n, err := r.Read(b[len(b):min(int64(cap(b)), most+1)])
 		b = b[:len(b)+n]

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
-	"slices"
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/schema"
 )
 
 // printOf identifies a call by what it does.
@@ -51,14 +51,9 @@ func appendValue(b []byte, v any) []byte {
 		}
 	case map[string]any:
 		b = appendNumber(append(b, 'm'), uint64(len(v)))
-		var room [16]string
-		names := room[:0]
-		for name := range v {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			b = appendValue(appendText(b, name), v[name])
+		var room [12]schema.Entry // most objects need no more
+		for _, e := range schema.AppendEntries(room[:0], v) {
+			b = appendValue(appendText(b, e.Name), e.Value)
 		}
 	}
 	return b

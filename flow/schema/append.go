@@ -50,48 +50,47 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 }
 
 func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
-	var room [12]entry // most objects need no more
-	entries := room[:0]
-	if len(object) > len(room) {
-		entries = make([]entry, 0, len(object))
-	}
-	for name, value := range object {
-		entries = append(entries, entry{name, value})
-	}
-	sortEntries(entries)
+	var room [12]Entry // most objects need no more
 	b = append(b, '{')
-	for i, e := range entries {
+	for i, e := range AppendEntries(room[:0], object) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(AppendText(b, e.name), ':')
-		if b, err = AppendJSON(b, e.value); err != nil {
+		b = append(AppendText(b, e.Name), ':')
+		if b, err = AppendJSON(b, e.Value); err != nil {
 			return b, err
 		}
 	}
 	return append(b, '}'), nil
 }
 
-// An entry is one of an object, with its value because a look-up by name costs as much as
+// An Entry is one of an object, with its value because a look-up by name costs as much as
 // writing it.
-type entry struct {
-	name  string
-	value any
+type Entry struct {
+	Name  string
+	Value any
 }
 
-// sortEntries puts the entries in the order of their names.
-func sortEntries(entries []entry) {
-	if len(entries) > 12 {
-		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-		return
+// AppendEntries appends the entries of an object in the order of their names.
+func AppendEntries(to []Entry, object map[string]any) []Entry {
+	to = slices.Grow(to, len(object))
+	n := len(to)
+	for name, value := range object {
+		to = append(to, Entry{name, value})
 	}
-	for i, e := range entries { // which is faster for few
+	all := to[n:]
+	if len(all) > 12 {
+		slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+		return to
+	}
+	for i, e := range all { // which is faster for few
 		at := i
-		for ; at > 0 && entries[at-1].name > e.name; at-- {
-			entries[at] = entries[at-1]
+		for ; at > 0 && all[at-1].Name > e.Name; at-- {
+			all[at] = all[at-1]
 		}
-		entries[at] = e
+		all[at] = e
 	}
+	return to
 }
 
 func appendFloat(b []byte, f float64) ([]byte, error) {
