@@ -271,11 +271,21 @@ func TestExportKeeps(t *testing.T) {
 	code, _, stderr := facteur(t, dir, "", "runs", "export", started.RunID)
 	assert.Equal(t, exitWrong, code)
 	assert.Contains(t, stderr, "has not ended")
+	refused := func(why string) {
+		t.Helper()
+		_, err := r.client.Export(ctx, started.RunID)
+		var p *server.Problem
+		require.ErrorAs(t, err, &p)
+		assert.Equal(t, http.StatusConflict, p.Status)
+		assert.Contains(t, p.Detail, why)
+	}
+	refused("has not ended")
 	require.NoError(t, r.client.Cancel(ctx, started.RunID, server.CancelRequest{Reason: "a test"}))
 	assert.EqualValues(t, "cancelled", r.detail(started.RunID).Status)
 	code, _, stderr = facteur(t, dir, "", "runs", "export", started.RunID)
 	assert.Equal(t, exitWrong, code)
 	assert.Contains(t, stderr, "was cancelled")
+	refused("was cancelled")
 	code, _, stderr = facteur(t, dir, "", "runs", "export", "nothing")
 	assert.Equal(t, exitWrong, code)
 	assert.Contains(t, stderr, "there is no run nothing")

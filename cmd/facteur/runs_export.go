@@ -162,6 +162,9 @@ func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
 		return nil, c.found.Err()
 	}
 	test, err := exportOf(ctx, p, r, false)
+	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitWrong { // it is the run, or its flow, not the daemon
+		return nil, &host.StateError{Run: r.Run.ID, Reason: e.Error(), Hint: e.hint}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -102,9 +102,9 @@ func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bo
 	switch r.Run.Status {
 	case machine.Succeeded, machine.Failed:
 	case machine.Cancelled:
-		return nil, &RefusedError{Problem: fmt.Sprintf("run %s was cancelled, which a flow test cannot do", r.Run.ID)}
+		return nil, &RefusedError{Problem: "the run was cancelled, which a flow test cannot do"}
 	default:
-		return nil, &RefusedError{Problem: fmt.Sprintf("run %s has not ended: it is %s", r.Run.ID, r.Run.Status)}
+		return nil, &RefusedError{Problem: fmt.Sprintf("the run has not ended: it is %s", r.Run.Status)}
 	}
 	x := &exporter{
 		Project: p, plan: compiled, report: r, hide: newDisguise(keepPersonal), byKey: map[string]*madeCall{},
@@ -123,7 +123,7 @@ func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bo
 			}
 		case "retried":
 			return nil, &RefusedError{
-				Problem: fmt.Sprintf("run %s was retried by a person, which a flow test cannot do", r.Run.ID),
+				Problem: "the run was retried by a person, which a flow test cannot do",
 				Hint:    "start it anew with facteur runs rerun, and export that run",
 			}
 		}
