@@ -23,7 +23,8 @@ type Reader struct {
 
 // OpenReadOnly opens a file for reading, also while another process writes it. It does
 // not create a file. What a process that died left beside the tables is brought into them
-// first, for which the file has to be writable. Errors are a *DiskError.
+// first; where the file cannot be written, only into a copy in memory. Errors are a
+// *DiskError.
 func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -42,7 +43,11 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 		return err
 	})
 	if err == nil && behind {
-		err = kind.recoverDead(path)
+		if err = kind.recoverDead(path); err != nil {
+			if copied, failed := kind.openCopy(path); failed == nil {
+				return copied, r.Close()
+			}
+		}
 	}
 	if err != nil {
 		return nil, &DiskError{kind.Name, path, "open", errors.Join(err, r.Close())}

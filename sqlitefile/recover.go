@@ -1,8 +1,11 @@
 package sqlitefile
 
 import (
+	"context"
 	"errors"
+	"os"
 	"path/filepath"
+	"sync"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -52,6 +55,51 @@ func (k Kind) recoverDead(path string) error {
 		}
 		return sqlitex.ExecuteTransient(conn, "COMMIT", nil)
 	}, "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
+}
+
+// mostCopied is how many bytes of a file are copied into memory.
+const mostCopied = 1 << 30
+
+// openCopy reads a file that cannot be written, as on a full disk: a copy in memory, as the
+// file is now, with what is beside its tables in them.
+func (k Kind) openCopy(path string) (*Reader, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > mostCopied {
+		err = errors.New("it is too large for a copy in memory")
+	}
+	if err != nil {
+		return nil, err
+	}
+	pool, err := sqlitex.NewPool("file::memory:", sqlitex.PoolOptions{
+		Flags:       sqlite.OpenReadWrite | sqlite.OpenCreate | sqlite.OpenURI,
+		PoolSize:    1, // another one would be another copy
+		PrepareConn: func(conn *sqlite.Conn) error { return errors.Join(copyFile(conn, path), k.Recover(conn)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pool.Take(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	pool.Put(conn)
+	return &Reader{name: k.Name, path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
+}
+
+// copyFile copies a file into an empty database.
+func copyFile(to *sqlite.Conn, path string) (err error) {
+	from, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	from.SetBusyTimeout(patience)
+	b, err := sqlite.NewBackup(to, "main", from, "main")
+	if err != nil {
+		return err
+	}
+	_, err = b.Step(-1)
+	return errors.Join(err, b.Close())
 }
 
 // nobodyWrites tells whether no process has a file open for writing that is not shared.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -300,6 +301,26 @@ func TestRecover(t *testing.T) {
 		close(ended)
 		require.NoError(t, err)
 		require.NoError(t, r.Close())
+	})
+	t.Run("read where nothing can be written", func(t *testing.T) {
+		path, f := left(t)
+		require.NoError(t, f.Close())
+		require.NoError(t, os.Remove(path+"-lock"))
+		require.NoError(t, os.Mkdir(path+"-lock", 0o700)) // as a folder refuses a new file
+		r, err := sqlitefile.OpenReadOnly(path, kind)
+		require.NoError(t, err)
+		require.Equal(t, 1, words(t, r.Read))
+		require.Equal(t, 1, words(t, r.Read), "each time")
+		copied := filepath.Join(t.TempDir(), "copy.db")
+		require.NoError(t, r.Backup(t.Context(), copied))
+		require.NoError(t, r.Close())
+		require.NoError(t, os.Remove(path+"-lock"))
+		for _, path := range []string{path, copied} {
+			f, err := sqlitefile.Open(path, kind)
+			require.NoError(t, err)
+			require.Equal(t, 1, words(t, f.Read), "nothing was written")
+			require.NoError(t, f.Close())
+		}
 	})
 	t.Run("read what cannot be written", func(t *testing.T) {
 		_, f := left(t)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -35,11 +36,11 @@ func (a *app) openFolder(ctx context.Context) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return folderOf(ctx, p)
+	return a.folderOf(ctx, p)
 }
 
 // folderOf opens the data folder of a project for reading.
-func folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
+func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
 	f := &folder{people: server.View{Numbers: p.Server.ShowPhoneNumbers}}
 	defer func() {
 		if err != nil {
@@ -61,11 +62,16 @@ func folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
 	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: project.ContactOf(catalog)}
 	if p.HasLedger() {
 		l, err := p.OpenLedger(ctx, v)
-		if err != nil {
+		_, ofDisk := errors.AsType[*journal.DiskError](err)
+		switch {
+		case err == nil:
+			f.closers = append(f.closers, l.Close)
+			o.Past = l.Receipts
+		case ofDisk: // such as a full one: the runs can be read all the same
+			fmt.Fprintf(a.stderr, "%s %v; receipts that no run waited for are not shown\n", a.paint("33", "warning:"), err)
+		default:
 			return nil, err
 		}
-		f.closers = append(f.closers, l.Close)
-		o.Past = l.Receipts
 	}
 	for _, name := range project.Journals(dir) {
 		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
@@ -73,6 +79,10 @@ func folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
 			return nil, surroundings(err, "")
 		}
 		f.closers = append(f.closers, j.Close)
+		if j.Behind {
+			fmt.Fprintf(a.stderr, "%s the process that writes %s is stopped, or its disk failed: what it wrote last is not shown\n",
+				a.paint("33", "warning:"), project.Shown(filepath.Join(dir, name)))
+		}
 		one := o
 		if name == project.JournalName {
 			if one.Hash, err = readHash(ctx, j, v); err != nil {

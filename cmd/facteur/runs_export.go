@@ -58,7 +58,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if err != nil {
 		return err
 	}
-	f, err := folderOf(ctx, p)
+	f, err := a.folderOf(ctx, p)
 	if err != nil {
 		return err
 	}

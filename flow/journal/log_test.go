@@ -217,7 +217,19 @@ func TestLogOfOthers(t *testing.T) {
 	_, records, err := living.Load(ctx, "a")
 	require.NoError(t, err)
 	require.Len(t, records, 2, "it was waited for")
+	require.False(t, living.Behind)
 	require.NoError(t, living.Close())
+
+	stopped, err := sqlite.OpenConn(left + "-lock") // as the process that writes has it locked
+	require.NoError(t, err)
+	require.NoError(t, sqlitex.ExecuteTransient(stopped, "BEGIN EXCLUSIVE", nil))
+	behind, err := journal.OpenReadOnly(left)
+	require.NoError(t, err)
+	require.True(t, behind.Behind)
+	_, err = behind.List(ctx, journal.Filter{})
+	require.NoError(t, err)
+	require.NoError(t, behind.Close())
+	require.NoError(t, stopped.Close())
 
 	dead, err := journal.OpenReadOnly(left)
 	require.NoError(t, err)

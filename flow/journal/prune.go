@@ -38,9 +38,7 @@ func (j *SQLite) Prune(ctx context.Context, before time.Time, most int) (int, er
 	n, err := j.forgetAll(ctx, runs, func(conn *sqlite.Conn, part []old) (int, error) {
 		return j.store.pruneRuns(conn, part, before)
 	})
-	for _, run := range runs {
-		j.forget(run.id)
-	}
+	j.forget(runs)
 	if err != nil || n >= most {
 		return n, err
 	}

@@ -18,30 +18,33 @@ import (
 type Reader struct {
 	reads
 	file *sqlitefile.Reader
+	// Behind tells that what the other process wrote last is not seen: in a part of a second
+	// it is, unless that process is stopped, or its disk has failed.
+	Behind bool
 }
 
 // OpenReadOnly opens the journal in a file for reading, also while another process writes
-// it. What was durable before it was opened is seen, what is written from then on within a
-// second. If the other process has died, what it left in the log is brought into the tables
-// first, for which the file has to be writable. It does not create a file. Errors are a
-// *DiskError.
+// it. What was durable before it was opened is seen, unless the reader is Behind, what is
+// written from then on within a second. If the other process has died, what it left in the
+// log is brought into the tables first; where they cannot be written, all is read from a
+// copy in memory. It does not create a file. Errors are a *DiskError.
 func OpenReadOnly(path string) (*Reader, error) {
 	file, err := sqlitefile.OpenReadOnly(path, kind())
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{reads{file.Read}, file}
-	if err := r.wait(context.Background()); err != nil {
+	r := &Reader{reads: reads{file.Read}, file: file}
+	if r.Behind, err = r.wait(context.Background()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return r, nil
 }
 
-// wait waits until what is in the log now is in the tables. A process that is not able to
-// bring it there is not waited for longer than one that is.
-func (r *Reader) wait(ctx context.Context) error {
-	last, left := int64(0), false
-	err := r.file.Read(ctx, func(conn *sqlite.Conn) error {
+// wait waits until what is in the log now is in the tables, and tells what is left. A process
+// that is not able to bring it there is not waited for longer than one that is.
+func (r *Reader) wait(ctx context.Context) (left bool, err error) {
+	last := int64(0)
+	err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT max(seq), count(*) FROM log", func(row *sqlite.Stmt) { last, left = row.ColumnInt64(0), row.ColumnInt(1) > 0 })
 	})
 	for end := time.Now().Add(3 * foldAfter); err == nil && left && time.Now().Before(end); time.Sleep(foldAfter / 20) {
@@ -49,7 +52,7 @@ func (r *Reader) wait(ctx context.Context) error {
 			return sqlitefile.Query(conn, "SELECT EXISTS (SELECT 1 FROM log WHERE seq <= ?)", func(row *sqlite.Stmt) { left = row.ColumnBool(0) }, last)
 		})
 	}
-	return err
+	return left, err
 }
 
 // Backup is as in SQLite.

@@ -35,6 +35,7 @@ type SQLite struct {
 
 	mu          sync.Mutex
 	young, aged map[string]int64 // the numbers of runs that were written lately
+	forgotten   int              // how often some were pruned
 
 	sweeping sync.Mutex
 	swept    int64 // the run that Prune came to
@@ -74,6 +75,7 @@ func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	}
 	size := c.size() + len(run.ID) + len(run.By) + len(run.Lock) + len(run.Inputs) + overhead
 	body, took := c.encode(run.encode(make([]byte, 0, size))), c.Took
+	asOf := j.now()
 	var seq int64
 	err := j.file.Write(ctx, true, len(body), func(conn *sqlite.Conn) (err error) {
 		seq, err = j.store.create(conn, run, took, body)
@@ -85,7 +87,7 @@ func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	case seq == 0:
 		return &ExistsError{run.ID}
 	}
-	j.remember(run.ID, seq)
+	j.remember(run.ID, seq, asOf)
 	return nil
 }
 
@@ -113,7 +115,7 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 // Load implements Journal. A run that is only in the log is read from its draft: it is
 // looked at so early because much happens, and a fold for each would undo what they save.
 func (j *SQLite) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
-	drafted := false
+	asOf, drafted := j.now(), false
 	err = j.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
 		if d := j.store.ids[run]; d != nil && d.created {
 			drafted = true
@@ -129,7 +131,7 @@ func (j *SQLite) Load(ctx context.Context, run string) (head Run, records []Reco
 		return Run{}, nil, err
 	}
 	if err == nil && head.Ended.IsZero() {
-		j.remember(run, head.Seq) // who loads it goes on with it
+		j.remember(run, head.Seq, asOf) // who loads it goes on with it
 	}
 	return head, records, err
 }
@@ -220,6 +222,7 @@ func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 	if seq, ok := j.remembered(run); ok {
 		return seq, nil
 	}
+	asOf := j.now()
 	seq, err := reads{j.file.Peek}.number(ctx, run)
 	if _, missing := errors.AsType[*NotFoundError](err); missing { // from the tables
 		err = j.file.WriteSoon(ctx, 0, func(conn *sqlite.Conn) (err error) {
@@ -231,9 +234,16 @@ func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 		}
 	}
 	if err == nil {
-		j.remember(run, seq)
+		j.remember(run, seq, asOf)
 	}
 	return seq, err
+}
+
+// now is for remember.
+func (j *SQLite) now() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.forgotten
 }
 
 func (j *SQLite) remembered(run string) (seq int64, ok bool) {
@@ -245,20 +255,28 @@ func (j *SQLite) remembered(run string) (seq int64, ok bool) {
 	return seq, ok
 }
 
-func (j *SQLite) remember(run string, seq int64) {
+// remember notes the number of a run that was found after asOf, unless runs were pruned
+// since: it may be one of them.
+func (j *SQLite) remember(run string, seq int64, asOf int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if asOf != j.forgotten {
+		return
+	}
 	if len(j.young) >= maxYoung {
 		j.young, j.aged = map[string]int64{}, j.young
 	}
 	j.young[run] = seq
 }
 
-func (j *SQLite) forget(run string) {
+func (j *SQLite) forget(runs []old) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.young, run)
-	delete(j.aged, run)
+	j.forgotten++
+	for _, run := range runs {
+		delete(j.young, run.id)
+		delete(j.aged, run.id)
+	}
 }
 
 // size is about how many bytes the stored form of a change has, and not less.
