@@ -59,7 +59,7 @@ func parseAddress(text string) address {
 		return address{err: &addressError{mention(text) + " " + problem, hint}}
 	}
 	text = strings.TrimSpace(text)
-	if digits, ok := strings.CutPrefix(text, "+"); ok && inUse(digits) {
+	if isPhone(text) {
 		return address{contact: contact{phone: text}}
 	}
 	switch {
@@ -101,6 +101,12 @@ func parseAddress(text string) address {
 	return wrong("cannot be a phone number of its country", "")
 }
 
+// isPhone tells whether a text is a phone number in use, written as all are sent.
+func isPhone(text string) bool {
+	digits, ok := strings.CutPrefix(text, "+")
+	return ok && inUse(digits)
+}
+
 // plusHint tells how to write a number that has no +.
 func plusHint(text string) string {
 	digits := onlyDigits(text)
@@ -125,8 +131,8 @@ func contactKey(text string) (string, error) {
 }
 
 // An AddressBook remembers recipients for the moment between the check of a message and
-// its sending, because reading one costs as much as all the rest of a send. The zero value
-// is empty. It is safe for concurrent use.
+// its sending, because reading one that is not written as all are sent costs as much as all
+// the rest of a send. The zero value is empty. It is safe for concurrent use.
 type AddressBook struct {
 	mu    sync.Mutex
 	known map[string]address
@@ -136,6 +142,9 @@ type AddressBook struct {
 const mostAddresses = 1024
 
 func (b *AddressBook) look(text string) address {
+	if isPhone(text) {
+		return address{contact: contact{phone: text}}
+	}
 	b.mu.Lock()
 	a, ok := b.known[text]
 	b.mu.Unlock()

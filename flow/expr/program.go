@@ -145,6 +145,9 @@ func (e *expression) eval(v Vars) (result any, err error) {
 	} else {
 		result, err = e.evalCEL(v)
 	}
+	if err == nil {
+		return result, nil
+	}
 	if failure, ok := errors.AsType[*EvalError](err); ok {
 		failure.Expression = strings.TrimSpace(e.source.Value)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,6 +147,9 @@ func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 
 // enumValue returns the allowed value that v stands for.
 func (t *Type) enumValue(v any) (any, bool) {
+	if _, ok := v.(string); ok && slices.Contains(t.Enum, v) { // as most are written
+		return v, true
+	}
 	for _, allowed := range t.Enum {
 		if a, ok := allowed.(string); ok {
 			if s, ok := v.(string); ok && (s == a || (t.FoldCase || t.AnyCase) && strings.EqualFold(s, a)) {

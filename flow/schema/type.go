@@ -115,9 +115,14 @@ func (t *Type) Names() []string {
 
 // Case returns the type of the case with that value, in any case of letters, or nil.
 func (t *Type) Case(value string) *Type {
-	for _, c := range t.Cases {
-		if strings.EqualFold(c.Value, value) {
-			return c.Type
+	for i := range t.Cases {
+		if t.Cases[i].Value == value { // as most are written
+			return t.Cases[i].Type
+		}
+	}
+	for i := range t.Cases {
+		if strings.EqualFold(t.Cases[i].Value, value) {
+			return t.Cases[i].Type
 		}
 	}
 	return nil
