@@ -16,14 +16,16 @@ type Silence struct {
 }
 
 type silent struct {
-	since time.Time // of the first message that nothing was heard after
-	told  time.Time // when that was last told; zero: never
+	since   time.Time // of the first message that nothing was heard after
+	told    time.Time // when that was last told; zero: never
+	message string    // the first since then, ""
 }
 
 // A SilentSender is one whose messages nothing was heard of.
 type SilentSender struct {
-	Sender string    // phone number ID
-	Since  time.Time // of the first of those messages
+	Sender  string    // phone number ID
+	Since   time.Time // of the first of those messages
+	Message string    // the first since that was last told, "" when there is none
 }
 
 const (
@@ -32,14 +34,19 @@ const (
 )
 
 // Sent notes that Meta accepted a message of a sender.
-func (s *Silence) Sent(sender string, at time.Time) {
+func (s *Silence) Sent(sender, message string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting == nil {
-		s.waiting = map[string]*silent{}
+	one := s.waiting[sender]
+	if one == nil {
+		one = &silent{since: at}
+		if s.waiting == nil {
+			s.waiting = map[string]*silent{}
+		}
+		s.waiting[sender] = one
 	}
-	if s.waiting[sender] == nil {
-		s.waiting[sender] = &silent{since: at}
+	if one.message == "" {
+		one.message = message
 	}
 }
 
@@ -62,8 +69,8 @@ func (s *Silence) Senders(now time.Time) []SilentSender {
 		if now.Sub(one.since) < silence || !one.told.IsZero() && now.Sub(one.told) < silenceAgain {
 			continue
 		}
-		one.told = now
-		found = append(found, SilentSender{sender, one.since})
+		found = append(found, SilentSender{sender, one.since, one.message})
+		one.told, one.message = now, ""
 	}
 	slices.SortFunc(found, func(a, b SilentSender) int { return strings.Compare(a.Sender, b.Sender) })
 	return found

@@ -41,7 +41,7 @@ type daemon struct {
 	actions *actions.Set
 	metrics *server.Metrics
 	starter *trigger.Starter
-	silence listener
+	silence whatsapp.Silence
 	looked  sync.Map      // the connections that were looked at, by name
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
@@ -143,7 +143,7 @@ func (d *daemon) openActions() (err error) {
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {
-			d.silence.sentOne(a.Sender, a.MessageID, time.Now())
+			d.silence.Sent(a.Sender, a.MessageID, time.Now())
 		}
 		told(ctx, a)
 	}

@@ -134,7 +134,7 @@ func TestUpkeep(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 3, api.Counts().Accepted)
-	silent := d.silence.silent(t.Context(), d.ledger, time.Now().Add(11*time.Minute))
+	silent := d.silent(t.Context(), time.Now().Add(11*time.Minute))
 	require.Len(t, silent, 1)
 	assert.Equal(t, "106540352242922", silent[0].Sender)
 
@@ -146,9 +146,9 @@ func TestUpkeep(t *testing.T) {
 		message string
 		silent  int
 	}{{id, 0}, {"wamid.other", 1}} {
-		d.silence = listener{}
-		d.silence.sentOne("106540352242922", told.message, time.Now())
-		assert.Len(t, d.silence.silent(t.Context(), d.ledger, time.Now().Add(11*time.Minute)), told.silent)
+		d.silence = whatsapp.Silence{}
+		d.silence.Sent("106540352242922", told.message, time.Now())
+		assert.Len(t, d.silent(t.Context(), time.Now().Add(11*time.Minute)), told.silent)
 	}
 
 	d.prune(t.Context())
