@@ -33,6 +33,11 @@ func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, err
 	if err != nil {
 		return nil, err
 	}
+	if e.restored {
+		if err := e.leaveEvents(ctx, d); err != nil {
+			return nil, surroundings(err, "")
+		}
+	}
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
 		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored,
@@ -43,6 +48,23 @@ func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, err
 		return nil, surroundings(err, "")
 	}
 	return e.host, nil
+}
+
+// leaveEvents keeps triggers from what came just before the backup was made, and had not
+// started its flows in it: it has since then.
+func (e *localEngine) leaveEvents(ctx context.Context, d *daemon) error {
+	d.starter.Restored = true
+	open, err := e.journal.Open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range open {
+		d.log.Warn("an event starts no flow: it came when the backup was made, and has done so since then", "event", one.Name, "connection", one.Connection, "at", one.At)
+		if err := e.journal.Done(ctx, one.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *localEngine) notes() trigger.Notes { return e.journal }

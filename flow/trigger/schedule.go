@@ -50,6 +50,7 @@ type timetable struct {
 	of    *table
 	last  map[string]time.Time // by name
 	awake time.Time            // since when times are met without a gap
+	since time.Time            // what was due before may have been met by another process
 	slept time.Time            // when the last sleep began
 }
 
@@ -71,6 +72,9 @@ func (s *Starter) Run(ctx context.Context) error {
 	}
 	now := s.Clock.Now()
 	t := &timetable{s: s, last: map[string]time.Time{}, awake: now.Add(-host.Grace), slept: now}
+	if s.Restored {
+		t.since = now
+	}
 	for ctx.Err() == nil {
 		next := t.look(ctx)
 		t.slept = s.Clock.Now()
@@ -179,6 +183,9 @@ func (t *timetable) meet(ctx context.Context, one host.Schedule, now time.Time) 
 		last = now
 	}
 	r := host.Reckon(one.Trigger, last, now, t.awake)
+	if !r.Due.IsZero() && r.Due.Before(t.since) {
+		r.Missed, r.Until, r.Due = r.Missed+1, r.Due, time.Time{}
+	}
 	if r.Due.IsZero() && r.Missed == 0 {
 		t.last[one.Name] = r.Last
 		return r.Next

@@ -32,6 +32,8 @@ type life struct {
 	by    time.Duration
 	notes *notes
 	host  *fake
+
+	restored bool // the notes are from a backup
 }
 
 func begin(t testing.TB, at string) *life {
@@ -56,7 +58,7 @@ func (l *life) process(t *testing.T, end time.Time, each func(*kit), texts ...st
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	clock := &lived{life: l, end: end, stop: stop}
-	k := newKitOn(t, l.host, trigger.Options{Clock: clock, Notes: l.notes}, texts...)
+	k := newKitOn(t, l.host, trigger.Options{Clock: clock, Notes: l.notes, Restored: l.restored}, texts...)
 	clock.each = func() { each(k) }
 	require.NoError(t, k.Run(ctx))
 	return k
@@ -171,6 +173,26 @@ func TestMissed(t *testing.T) {
 			if tt.count > 0 {
 				assert.Contains(t, k.log.String(), fmt.Sprintf("times=%d", tt.count))
 			}
+		})
+	}
+}
+
+// TestRestored: what was due since a backup may have been met before it was restored.
+func TestRestored(t *testing.T) {
+	for name, up := range map[string]string{"within a minute": "09:00:30", "later": "10:10:00"} {
+		t.Run(name, func(t *testing.T) {
+			l := begin(t, "2026-03-02T07:30:00Z")
+			flow := scheduled("daily", "0 9 * * *", "UTC", "once")
+			l.until(t, "2026-03-02T08:00:00Z", flow)
+			l.sleep(t, "2026-03-02T"+up+"Z")
+			l.restored = true
+			k := l.until(t, "2026-03-02T12:00:00Z", flow)
+			assert.Empty(t, l.host.runs)
+			assert.Equal(t, 1, k.counts["daily schedule missed"])
+			assert.Contains(t, k.log.String(), "times=1 until=2026-03-02T09:00:00")
+			l.restored = false
+			l.until(t, "2026-03-03T12:00:00Z", flow)
+			assert.Equal(t, []string{"03-03 09:00 +0000"}, l.times(t, "UTC"))
 		})
 	}
 }

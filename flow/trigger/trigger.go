@@ -25,7 +25,10 @@ type Options struct {
 	// Notes keeps when schedules were last met, where the host does not keep them itself.
 	// nil: what is noted is forgotten when the process ends.
 	Notes Notes
-	Log   *slog.Logger // nil: nothing is logged
+	// Restored says that Notes are from a backup: times of schedules between it and now may
+	// have been met, so that they count as missed, and `missed: once` makes up for none.
+	Restored bool
+	Log      *slog.Logger // nil: nothing is logged
 	// Count, when not nil, is told what became of each event that concerned a flow, and
 	// of each time of a schedule, for metrics. It must be quick.
 	Count func(flow, trigger string, v Verdict)

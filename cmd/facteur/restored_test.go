@@ -1,0 +1,50 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"facteur/flow/journal"
+	"facteur/project"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Triggers start nothing for what was due, or had come, when a backup was made: it was met
+// before the backup was restored.
+func TestRestoredTriggers(t *testing.T) {
+	soon := (time.Now().UTC().Minute() + 30) % 60 // not while this runs
+	dir, api := simulated(t, "", fmt.Sprintf(`flow: hourly
+triggers:
+  - schedule: {cron: "%d * * * *", missed: once}
+  - webhook: {path: /orders, connection: none}
+steps: [{set: {done: true}}]
+`, soon))
+	serving(t, dir, api).stop()
+
+	j, err := journal.OpenSQLite(filepath.Join(dir, "data", project.JournalName))
+	require.NoError(t, err)
+	notes, err := j.Notes(t.Context(), "schedule")
+	require.NoError(t, err)
+	require.Len(t, notes, 1)
+	for name := range notes {
+		last, err := json.Marshal(map[string]any{"last": time.Now().UTC().Add(-100 * time.Minute)})
+		require.NoError(t, err)
+		require.NoError(t, j.Note(t.Context(), "schedule", name, last))
+	}
+	_, err = j.Deliver(t.Context(), journal.Event{ID: "order 7", Name: "webhook", Subjects: []string{"/orders"}, At: time.Now(), Body: []byte("{}")}, nil)
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+
+	r := serving(t, dir, api, "--restored")
+	r.log.wait(t, `an event starts no flow`)
+	r.log.wait(t, `a schedule was missed.* times=[12] `)
+	list, err := r.client.Runs(t.Context(), server.Query{})
+	require.NoError(t, err)
+	assert.Empty(t, list.Runs)
+}
