@@ -67,7 +67,7 @@ func (h *Host) release(w *ward) {
 	w.due = false
 	switch {
 	case w.state == over:
-		w.tell(nil, false, errGone)
+		w.tell(nil, errGone)
 		delete(h.wards, w.id)
 	case w.state == inLine: // it was passed over
 		h.lanes.push(w)

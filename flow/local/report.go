@@ -33,9 +33,6 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 		select {
 		case <-end.told:
 		case <-ctx.Done():
-			h.mu.Lock()
-			end.waiting--
-			h.mu.Unlock()
 			return nil, ctx.Err()
 		}
 		if errors.Is(end.err, errGone) {
@@ -44,18 +41,11 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 		if end.err != nil {
 			return nil, end.err
 		}
-		if end.durable {
-			return end.result, nil
+		if err := h.barrier(ctx); err != nil {
+			return nil, err
 		}
-		return end.result, h.barrier(ctx)
+		return end.result, nil
 	}
-}
-
-// awaited tells whether somebody waits for the end of a run.
-func (h *Host) awaited(w *ward) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return w.end != nil && w.end.waiting > 0
 }
 
 // ended returns how a run ended that is not here any more.

@@ -43,9 +43,7 @@ type runner struct {
 	records int             // that are stored
 	roused  time.Time       // when something came last
 	unknown map[string]bool // keys of calls that are stored as unknown
-	stored  bool            // its end …
-	durable bool            // … and it would survive a crash
-	ended   *host.Result    // what people are told of it
+	ended   *host.Result    // once that is stored
 
 	calls sync.WaitGroup
 	wake  chan struct{} // wakes the loop in the foreground; nil elsewhere
@@ -302,14 +300,14 @@ func (r *runner) due() (bool, error) {
 	}
 }
 
-// end stores the end of the run.
+// end stores the end of the run: durably in the foreground. Elsewhere that is for those who
+// want to know the end to wait for, and the next run goes on meanwhile.
 func (r *runner) end(result *machine.Result) error {
 	r.pending.Status, r.pending.Ended = string(result.Status), r.m.Now()
-	r.durable = r.stays || r.h.awaited(r.w)
-	if err := r.flush(r.durable); err != nil {
+	if err := r.flush(r.stays); err != nil {
 		return err
 	}
-	r.stored = true
+	r.ended = host.ResultOf(r.m, r.id, r.plan.Name, r.started)
 	return nil
 }
 
@@ -319,11 +317,7 @@ func (r *runner) result() *host.Result {
 		return r.ended
 	}
 	out := host.ResultOf(r.m, r.id, r.plan.Name, r.started)
-	if r.stored {
-		r.ended = out
-	} else {
-		out.Result = machine.Result{Status: machine.Running}
-	}
+	out.Result = machine.Result{Status: machine.Running}
 	return out
 }
 

@@ -29,7 +29,7 @@ func (r *runner) work() {
 	h := r.h
 	h.mu.Lock()
 	switch _, unstored := errors.AsType[*storeError](err); {
-	case r.stored:
+	case r.ended != nil:
 		h.finish(r)
 	case unstored || errors.Is(err, ErrCrashed) || errors.Is(err, h.failed()):
 		h.fail(err)
@@ -38,8 +38,8 @@ func (r *runner) work() {
 		h.strand(r, err)
 	}
 	h.mu.Unlock()
-	if r.stored && h.opts.OnEnd != nil {
-		r.guard(func() { h.opts.OnEnd(r.result()) })
+	if r.ended != nil && h.opts.OnEnd != nil {
+		r.guard(func() { h.opts.OnEnd(r.ended) })
 	}
 }
 
@@ -119,7 +119,7 @@ func (h *Host) finish(r *runner) {
 	if len(r.unknown) > 0 {
 		h.unknown[w.id] = true
 	}
-	w.tell(r.result(), r.durable, nil)
+	w.tell(r.ended, nil)
 	h.forget(w)
 	h.idle()
 }
@@ -204,5 +204,5 @@ func (h *Host) forget(w *ward) {
 	}
 	delete(h.wards, w.id)
 	h.unlock(w)
-	w.tell(nil, false, errGone)
+	w.tell(nil, errGone)
 }

@@ -36,7 +36,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	left := h.opts.Workers - h.free
 	h.closed = true
 	for _, w := range h.wards {
-		w.tell(nil, false, &host.StoppingError{})
+		w.tell(nil, &host.StoppingError{})
 	}
 	h.mu.Unlock()
 	h.die()

@@ -222,6 +222,6 @@ func (h *Host) fail(err error) {
 		if w.state == carried {
 			w.runner.poke()
 		}
-		w.tell(nil, false, err)
+		w.tell(nil, err)
 	}
 }

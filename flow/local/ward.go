@@ -52,11 +52,9 @@ const (
 
 // An end is what those who wait for a run are told.
 type end struct {
-	waiting int           // the host's lock guards it
-	told    chan struct{} // closed when the rest is known
-	result  *host.Result
-	durable bool
-	err     error
+	told   chan struct{} // closed when the rest is known
+	result *host.Result  // it may not survive a crash yet
+	err    error
 }
 
 // waitForEnd returns what the caller is told in the end. The host's lock is held.
@@ -64,15 +62,14 @@ func (w *ward) waitForEnd() *end {
 	if w.end == nil {
 		w.end = &end{told: make(chan struct{})}
 	}
-	w.end.waiting++
 	return w.end
 }
 
 // tell tells those who wait for the run. The host's lock is held.
-func (w *ward) tell(result *host.Result, durable bool, err error) {
+func (w *ward) tell(result *host.Result, err error) {
 	if e := w.end; e != nil {
 		w.end = nil
-		e.result, e.durable, e.err = result, durable, err
+		e.result, e.err = result, err
 		close(e.told)
 	}
 }
