@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,12 +40,12 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 	ctx = p.trace(ctx)
 	resp, err := send(p.once(req.WithContext(ctx)))
 	if err != nil {
-		return Answer{}, noAnswer(ctx, req.URL.Hostname(), &p, err)
+		return Answer{}, noAnswer(ctx, where(req.URL), &p, err)
 	}
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
 	a.Body, err = readAll(resp.Body, resp.ContentLength, most)
-	switch host := req.URL.Hostname(); {
+	switch host := where(req.URL); {
 	case errors.Is(err, errTooLong):
 		err = badAnswer(&a, err, "answer_too_long", fmt.Sprintf("the answer of %s (status %d) is longer than %s", host, a.Status, size(most)))
 	case err != nil && ctx.Err() != nil:
@@ -55,6 +56,15 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 		err = badAnswer(&a, err, "answer_cut", fmt.Sprintf("the answer of %s (status %d) broke off after %d bytes", host, a.Status, len(a.Body)))
 	}
 	return a, err
+}
+
+// where names the server of an address for people: with its port, where that is not what the
+// scheme says.
+func where(u *url.URL) string {
+	if port := u.Port(); port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return u.Hostname()
+	}
+	return u.Host
 }
 
 func badAnswer(a *Answer, cause error, code, message string) error {

@@ -47,7 +47,8 @@ var errGivenUp = errors.New("the server gave the request up")
 // once keeps a transport from repeating by itself what a server may have carried out.
 // With HTTP/1 it repeats only what it has not begun to write, unless a header promises that
 // more does no harm: it does not find that one. With HTTP/2 it also takes some errors of
-// the server for a proof that nothing was done, which they are not.
+// the server for a proof that nothing was done, which they are not: such a transport, which
+// Transport is not, still repeats a request that has no body.
 func (p *progress) once(req *http.Request) *http.Request {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if values, ok := req.Header[name]; ok {

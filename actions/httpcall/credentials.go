@@ -2,6 +2,7 @@ package httpcall
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,7 +71,7 @@ func (k *credentials) add(req *http.Request) {
 // remove takes them out again.
 func (k *credentials) remove(req *http.Request) {
 	if k != nil {
-		req.Header.Del(k.header)
-		delete(req.Header, strings.ToLower(k.header)) // as Exchange may write it
+		// Exchange may write it in small letters.
+		maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return strings.EqualFold(name, k.header) })
 	}
 }

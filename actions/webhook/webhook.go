@@ -37,6 +37,8 @@ type Options struct {
 	// Find tells who may send to a path: the connections of the triggers and waits that
 	// it is for, and whether anybody may. Neither: there is no such path.
 	Find func(path string) (connections []string, open bool)
+	// Paths returns the paths that there are, for Explain and the log. nil: they are not told.
+	Paths func() []string
 	// Resolve returns a connection, as a vault.Vault does.
 	Resolve func(ctx context.Context, name string) (vault.Connection, error)
 	// Deliver stores an event, durably: the request is answered after that.
@@ -47,7 +49,7 @@ type Options struct {
 	Now      func() time.Time
 	Log      *slog.Logger // nil: nothing is logged
 	// Explain tells senders why it cannot be checked who they are, and in which header a
-	// proof is wanted. It is for development: strangers would learn of connections.
+	// proof is wanted, and which paths there are. It is for development: strangers would learn of connections.
 	Explain bool
 	// Answered, when not nil, is told of each request, for metrics. It must be quick.
 	Answered func(Answer)
@@ -136,6 +138,8 @@ func (h *handler) note(e *Refusal, d Delivery) {
 	switch {
 	case e.Status == http.StatusServiceUnavailable:
 		h.notices.Say(slog.LevelError, "503 "+d.Path, "a webhook was not taken; its sender has to send it again", "path", d.Path, "reason", e.Error())
+	case e.Status == http.StatusNotFound && e.Err != nil:
+		h.notices.Say(slog.LevelInfo, "404", "a webhook came to a path that no flow has", "path", d.Path, "reason", e.Err.Error())
 	case e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed:
 		h.notices.Say(slog.LevelWarn, http.StatusText(e.Status)+d.Path, "a webhook was refused", "path", d.Path, "status", e.Status, "reason", e.Error())
 	}
@@ -152,10 +156,9 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, byte
 		return d, 0, errNoPath()
 	}
 	names, open := h.Find(path)
-	if len(names) == 0 && !open {
-		return d, 0, errNoPath()
+	if d.Path = path; len(names) == 0 && !open {
+		return d, 0, h.noSuch()
 	}
-	d.Path = path
 	body, err := Read(w, r, h.MaxBody, h.Patience)
 	if err != nil {
 		return d, len(body), err
@@ -173,6 +176,22 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, byte
 		return d, len(body), &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
 	}
 	return d, len(body), nil
+}
+
+// noSuch refuses a path that no flow has. Which ones have is not for strangers.
+func (h *handler) noSuch() error {
+	if h.Paths == nil {
+		return errNoPath()
+	}
+	there := "no flow takes webhooks"
+	if paths := h.Paths(); len(paths) > 0 {
+		there = "flows take webhooks at " + strings.Join(paths, ", ")
+	}
+	refusal := &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here", Err: errors.New(there)}
+	if h.Explain {
+		refusal.Reason = refusal.Error()
+	}
+	return refusal
 }
 
 func errNoPath() error { return &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here"} }

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +87,7 @@ func (r *receiver) handler() http.Handler {
 			}
 			return names, open
 		},
+		Paths: func() []string { return slices.Sorted(maps.Keys(r.paths)) },
 		Resolve: func(_ context.Context, name string) (vault.Connection, error) {
 			c, ok := r.connections[name]
 			if !ok {
@@ -216,6 +219,7 @@ func TestExplain(t *testing.T) {
 	for _, tt := range []struct{ name, path, told, explained string }{
 		{"the vault is down", "/hooks/broken", "send it again", "who sent it: the vault does not answer"},
 		{"a connection of another app", "/hooks/wrong", "send it again", "whatsapp: the connection is not of app WEBHOOK"},
+		{"no such path", "/hooks/order", "there is nothing here", "there is nothing here: flows take webhooks at /broken, /half, /mixed, /open, /orders, /paid, /wrong"},
 		{"no proof", "/hooks/paid", "the connection names", "X-Bank-Key holds the secret of bank, or X-Hub-Signature-256 holds the HMAC-SHA256 of the body by the secret of shop"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,8 +26,8 @@ steps:
   - {id: a, set: {x: "${inputs.id}"}}
 `)
 	d := developingIn(t, dir)
-	post := func(authorization string) (int, string) {
-		req, err := http.NewRequest(http.MethodPost, d.url+"/hooks/orders", strings.NewReader(`{"id": "7"}`))
+	postTo := func(path, authorization string) (int, string) {
+		req, err := http.NewRequest(http.MethodPost, d.url+path, strings.NewReader(`{"id": "7"}`))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", authorization)
 		resp, err := d.client.Do(req)
@@ -37,13 +37,18 @@ steps:
 		require.NoError(t, err)
 		return resp.StatusCode, strings.ReplaceAll(string(body), `\"`, `"`)
 	}
+	post := func(authorization string) (int, string) { return postTo("/hooks/orders", authorization) }
 	// Somebody writes before anything was sent to anybody.
 	resp, err := d.client.Post(d.phone+"/_simulator/messages", "application/json", strings.NewReader(`{"from": "+33612345678", "text": "bonjour"}`))
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 
-	status, answer := post("")
+	status, answer := postTo("/hooks/order", "")
+	assert.Equal(t, http.StatusNotFound, status)
+	assert.Contains(t, answer, "flows take webhooks at /orders")
+
+	status, answer = post("")
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, answer, `there is no connection "orders_hook": store its secret with "facteur vault set orders_hook --app WEBHOOK"`)
 	assert.Contains(t, answer, "set FACTEUR_CONNECTION_ORDERS_HOOK_APP=WEBHOOK and FACTEUR_CONNECTION_ORDERS_HOOK_SECRET")

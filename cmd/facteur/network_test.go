@@ -117,7 +117,7 @@ func TestUnknownOutcomes(t *testing.T) {
 			case <-release:
 			case <-r.Context().Done():
 			}
-		}, 0, "no answer from 127.0.0.1 within the time-out"},
+		}, 0, "within the time-out, so whether"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked atomic.Int64
@@ -167,9 +167,9 @@ func TestNothingCouldBeSent(t *testing.T) {
 	defer plain.Close()
 	for _, tt := range []struct{ name, address, want, hint string }{
 		{"a name that does not exist", "http://nowhere.invalid", "cannot reach nowhere.invalid: ", "DNS"},
-		{"nobody listens", "http://" + gone.Addr().String(), "cannot reach 127.0.0.1: the connection was refused", "check the port"},
-		{"a certificate that nobody vouches for", untrusted.URL, "cannot trust 127.0.0.1: its certificate is signed by an unknown authority", "SSL_CERT_FILE"},
-		{"no TLS", "https://" + plain.Listener.Addr().String(), "127.0.0.1 does not speak TLS there", "http://"},
+		{"nobody listens", "http://" + gone.Addr().String(), "cannot reach " + gone.Addr().String() + ": the connection was refused", "check the port"},
+		{"a certificate that nobody vouches for", untrusted.URL, "cannot trust " + untrusted.Listener.Addr().String() + ": its certificate is signed by an unknown authority", "SSL_CERT_FILE"},
+		{"no TLS", "https://" + plain.Listener.Addr().String(), plain.Listener.Addr().String() + " does not speak TLS there", "http://"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := shop(t, sends, tt.address)

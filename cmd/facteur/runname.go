@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"facteur/server"
 )
@@ -10,7 +13,7 @@ import (
 const (
 	wholeID   = 26     // letters of a run's id
 	leastPart = 6      // letters that a part of one has at least
-	mostNamed = 10_000 // of the latest runs, that a part of an id is looked for among
+	mostNamed = 10_000 // runs that a part of an id is looked for among, of the latest and of its time
 	lastRun   = "last"
 )
 
@@ -36,32 +39,67 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 	case len(name) < leastPart || len(name) >= wholeID:
 		return name, nil
 	}
-	var found []server.Run
+	found, all, err := runsLike(ctx, r, name, q)
+	if err == nil && !all { // a time leads to older ones
+		var older []server.Run
+		if q.Since, q.Until = startOf(name); !q.Since.IsZero() {
+			older, _, err = runsLike(ctx, r, name, q)
+		}
+		for _, run := range older {
+			if !slices.ContainsFunc(found, func(f server.Run) bool { return f.RunID == run.RunID }) {
+				found = append(found, run)
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 1:
+		return found[0].RunID, nil
+	case len(found) > 1:
+		return "", wrong("give more letters, or its end", "%s can be any of %s", name, several(found))
+	case !all:
+		return "", wrong("give the whole id; facteur runs list --since and --until show older runs",
+			"none of the latest runs has an id that begins or ends with %s, and older ones were not looked at", name)
+	}
+	return name, nil
+}
+
+// runsLike returns the runs of a list whose ids begin or end so, and whether all of the list
+// was looked at.
+func runsLike(ctx context.Context, r runReader, part string, q server.Query) (found []server.Run, all bool, err error) {
 	for seen := 0; seen < mostNamed; {
 		list, err := r.Runs(ctx, q)
 		if err != nil {
-			return "", err
+			return nil, false, err
 		}
 		for _, run := range list.Runs {
-			if run.RunID == name {
-				return name, nil
+			if run.RunID == part {
+				return []server.Run{run}, true, nil
 			}
-			if strings.HasPrefix(run.RunID, name) || strings.HasSuffix(run.RunID, name) {
+			if strings.HasPrefix(run.RunID, part) || strings.HasSuffix(run.RunID, part) {
 				found = append(found, run)
 			}
 		}
 		seen += len(list.Runs)
 		if q.Cursor = list.Next; q.Cursor == "" {
-			break
+			return found, len(list.Runs) < q.Limit, nil // the list of several journals has no cursor
 		}
 	}
-	switch len(found) {
-	case 0:
-		return name, nil
-	case 1:
-		return found[0].RunID, nil
+	return found, false, nil
+}
+
+// startOf returns when a run started of which the id begins so, if that can be: the first 48
+// bits of most ids are the time, in milliseconds.
+func startOf(part string) (since, until time.Time) {
+	const letters = 10 // of five bits each, the first of which hold the time
+	part = part[:min(len(part), letters)]
+	first, err := strconv.ParseUint(part+strings.Repeat("0", letters-len(part)), 32, 64)
+	last, err2 := strconv.ParseUint(part+strings.Repeat("v", letters-len(part)), 32, 64)
+	if err != nil || err2 != nil {
+		return since, until
 	}
-	return "", wrong("give more letters, or its end", "%s can be any of %s", name, several(found))
+	return time.UnixMilli(int64(first >> 2)), time.UnixMilli(int64(last>>2) + 1)
 }
 
 // several names runs, the latest first, and not all of many.

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/base32"
+	"encoding/binary"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,4 +59,61 @@ func TestFindRun(t *testing.T) {
 	assert.ErrorContains(t, err, "there are no runs yet")
 	_, err = changing(t.Context(), nil, "last")
 	assert.ErrorContains(t, err, `"last" names a run to look at, not one to change`)
+}
+
+// many are runs that are listed by their time, a thousand at a time or, without a cursor, a
+// thousand at all.
+type many struct {
+	runs     []server.Run // the latest first
+	noCursor bool
+	asked    int
+}
+
+func (m *many) Runs(_ context.Context, q server.Query) (*server.RunList, error) {
+	m.asked++
+	list := &server.RunList{}
+	at, _ := strconv.Atoi(q.Cursor)
+	for ; at < len(m.runs) && len(list.Runs) < q.Limit; at++ {
+		if run := m.runs[at]; !run.StartedAt.Before(q.Since) && (q.Until.IsZero() || run.StartedAt.Before(q.Until)) {
+			list.Runs = append(list.Runs, run)
+		}
+	}
+	if at < len(m.runs) && !m.noCursor {
+		list.Next = strconv.Itoa(at)
+	}
+	return list, nil
+}
+
+func (*many) Run(context.Context, string, time.Duration) (*server.Detail, error) { return nil, nil }
+
+// The beginning of an id leads to an old run, too; its end does not, and that is said.
+func TestFindOldRun(t *testing.T) {
+	latest := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	id := func(n int, at time.Time) string {
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:], uint64(at.UnixMilli())<<16)
+		b[15] = byte(n)
+		b[14] = byte(n >> 8)
+		return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:])
+	}
+	var runs []server.Run
+	for n := range 12_000 {
+		at := latest.Add(-time.Duration(n) * time.Minute)
+		runs = append(runs, server.Run{RunID: strings.ToLower(id(n, at)), StartedAt: at, Flow: "welcome"})
+	}
+	old := runs[11_500].RunID
+	for _, noCursor := range []bool{false, true} {
+		for _, name := range []string{old[:9], old[:12], old[:25]} {
+			got, err := findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, name)
+			require.NoError(t, err)
+			assert.Equal(t, old, got)
+		}
+		_, err := findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, old[:6])
+		assert.ErrorContains(t, err, old+" (welcome)")
+		_, err = findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, old[18:])
+		assert.ErrorContains(t, err, "none of the latest runs has an id that begins or ends with "+old[18:]+", and older ones were not looked at")
+	}
+	got, err := findRun(t.Context(), &many{runs: runs[:900]}, "zzzzzz")
+	require.NoError(t, err)
+	assert.Equal(t, "zzzzzz", got, "the reader says that there is none")
 }

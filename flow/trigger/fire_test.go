@@ -240,6 +240,7 @@ steps:
 	check("/public", false)
 	check("/called", false, "hook")
 	check("/", false)
+	assert.Equal(t, []string{"/called", "/open", "/orders", "/paid", "/paid/…", "/public/…"}, k.Hooks())
 
 	k.Set(compile(t, always))
 	check("/orders", false)

@@ -1,6 +1,8 @@
 package trigger
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"facteur/flow/plan"
@@ -17,6 +19,20 @@ func (s *Starter) Hook(path string) (connections []string, open bool) {
 	defer s.mu.Unlock()
 	more, anybody := s.waits.of(path)
 	return append(connections, more...), open || anybody
+}
+
+// Hooks lists the paths that Hook knows, sorted. Of some only the beginning is known: those
+// end in "…".
+func (s *Starter) Hooks() []string {
+	var paths []string
+	if t := s.table.Load(); t != nil {
+		paths = t.hooks.paths()
+	}
+	s.mu.Lock()
+	paths = append(paths, s.waits.paths()...)
+	s.mu.Unlock()
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // Keep lets webhooks go on to reach what the steps of plans wait for, besides those of
@@ -83,6 +99,14 @@ func (h *hooks) of(path string) (connections []string, open bool) {
 		}
 	}
 	return connections, open
+}
+
+func (h *hooks) paths() []string {
+	paths := slices.Collect(maps.Keys(h.exact))
+	for prefix := range h.prefix {
+		paths = append(paths, prefix+"…")
+	}
+	return paths
 }
 
 // addWaits adds what the steps of a plan wait for, and those of the flows that it calls.
