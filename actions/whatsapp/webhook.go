@@ -76,10 +76,10 @@ func ParseWebhook(body []byte) ([]Notification, error) {
 	w := webhookReader{}
 	switch {
 	case has(root, "entry"):
-		if object, ok := root.Get("object").Text(); ok && object != product {
+		if object, ok := root.Field("object").Text(); ok && object != product {
 			return nil, otherObject(object)
 		}
-		for _, entry := range many(root.Get("entry")) {
+		for _, entry := range many(root.Field("entry")) {
 			w.entry(entry)
 		}
 	case has(root, "changes"):
@@ -104,11 +104,11 @@ const product = "whatsapp_business_account"
 // product and something that only a webhook tells. The answer to a send names the
 // product, too.
 func isValue(v schema.Value) bool {
-	if _, ok := v.Get("metadata").Object(); ok {
+	if _, ok := v.Field("metadata").Object(); ok {
 		return true
 	}
-	tells := has(v, "statuses") || has(v, "errors") || has(v.Get("messages").Index(0), "timestamp")
-	return word(v.Get("messaging_product")) == "whatsapp" && tells
+	tells := has(v, "statuses") || has(v, "errors") || has(v.Field("messages").Index(0), "timestamp")
+	return word(v.Field("messaging_product")) == "whatsapp" && tells
 }
 
 // A webhookReader collects what a body tells.
@@ -124,7 +124,7 @@ type place struct {
 }
 
 func (w *webhookReader) entry(entry schema.Value) {
-	for _, change := range many(entry.Get("changes")) {
+	for _, change := range many(entry.Field("changes")) {
 		w.change(entry, change)
 	}
 }
@@ -136,10 +136,10 @@ func (w *webhookReader) change(entry, change schema.Value) {
 	if w.changes > MaxChanges {
 		return
 	}
-	value := change.Get("value")
-	in := place{waba: word(entry.Get("id")), at: moment(entry.Get("time"))}
+	value := change.Field("value")
+	in := place{waba: word(entry.Field("id")), at: moment(entry.Field("time"))}
 	var field string
-	for _, v := range []schema.Value{change.Get("field"), entry.Get("field"), value.Get("field")} {
+	for _, v := range []schema.Value{change.Field("field"), entry.Field("field"), value.Field("field")} {
 		if field == "" {
 			field = word(v)
 		}
@@ -167,14 +167,17 @@ func (w *webhookReader) value(in place, v schema.Value) {
 	before := len(w.found)
 	people := peopleOf(v)
 	for _, part := range parts() {
-		for _, item := range many(v.Get(part.name)) {
+		if !has(v, part.name) {
+			continue
+		}
+		for _, item := range many(v.Field(part.name)) {
 			w.add(in, v, part.read(in, item, people)...)
 		}
 	}
 	if n, ok := changed(in.field, v); ok {
 		w.add(in, v, n)
 	}
-	if errors := faults(v.Get("errors")); len(errors) > 0 {
+	if errors := faults(v.Field("errors")); len(errors) > 0 {
 		told := map[GraphError]bool{} // of what came with them
 		for _, n := range w.found[before:] {
 			for _, e := range n.Errors {
@@ -228,8 +231,8 @@ func parts() [10]part {
 func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
-		n.PhoneNumberID = first(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Get("phone_number_id")))
-		n.PhoneNumber = first(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Get("display_phone_number")))
+		n.PhoneNumberID = first(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Field("phone_number_id")))
+		n.PhoneNumber = first(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Field("display_phone_number")))
 		if n.Timestamp.IsZero() {
 			n.Timestamp = in.at
 		}
@@ -280,6 +283,9 @@ func word(v schema.Value) string {
 func moment(v schema.Value) time.Time {
 	const latest = 253402300800 // the year 10000, which no date format has
 	text := strings.TrimSpace(word(v))
+	if text == "" {
+		return time.Time{}
+	}
 	seconds, err := json.Number(text).Float64()
 	switch {
 	case err == nil && seconds > 0 && seconds < latest/10:

@@ -79,7 +79,7 @@ func changed(field string, v schema.Value) (n Notification, ok bool) {
 	if !ok || len(reader.keep) == 0 {
 		return n, false
 	}
-	n = Notification{Kind: field, Timestamp: moment(v.Get("timestamp")), Details: reader.keep.of(v)}
+	n = Notification{Kind: field, Timestamp: moment(v.Field("timestamp")), Details: reader.keep.of(v)}
 	if reader.status != "" {
 		n.Status = word(firstOf(v, reader.status, "alert_status"))
 	}
@@ -126,16 +126,16 @@ func (k listKind) read(in place, item schema.Value, people people) Notification 
 		Kind:      in.field,
 		Status:    word(firstOf(item, k.status)),
 		Timestamp: moment(firstOf(item, "timestamp", "metadata.timestamp")),
-		GroupID:   word(item.Get("group_id")),
+		GroupID:   word(item.Field("group_id")),
 		Details:   choose(k.keep).of(item),
-		Errors:    faults(item.Get("errors")),
+		Errors:    faults(item.Field("errors")),
 	}
 	n.Raw, _ = item.Object()
 	if k.id != "" {
-		n.MessageID = word(item.Get(k.id))
+		n.MessageID = word(item.Field(k.id))
 	}
-	n.by(people.who(item.Get("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
-	n.Username = first(n.Username, word(item.Get("username")))
+	n.by(people.who(item.Field("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
+	n.Username = first(n.Username, word(item.Field("username")))
 	return n
 }
 
@@ -163,8 +163,8 @@ func readGroup(in place, item schema.Value, people people) []Notification {
 
 func readSync(in place, item schema.Value, people people) []Notification {
 	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id parent_user_id username)"}.read(in, item, people)
-	c := item.Get("contact")
-	n.by(person{word(c.Get("phone_number")), word(c.Get("user_id")), word(c.Get("parent_user_id")), word(c.Get("username")), word(c.Get("full_name"))})
+	c := item.Field("contact")
+	n.by(person{word(c.Field("phone_number")), word(c.Field("user_id")), word(c.Field("parent_user_id")), word(c.Field("username")), word(c.Field("full_name"))})
 	return []Notification{n}
 }
 
@@ -175,20 +175,20 @@ func readAutomatic(in place, item schema.Value, people people) []Notification {
 func readCall(in place, c schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "call",
-		MessageID:    word(c.Get("id")),
+		MessageID:    word(c.Field("id")),
 		Status:       word(firstOf(c, "event", "status")),
-		Timestamp:    moment(c.Get("timestamp")),
-		CallbackData: word(c.Get("biz_opaque_callback_data")),
+		Timestamp:    moment(c.Field("timestamp")),
+		CallbackData: word(c.Field("biz_opaque_callback_data")),
 		Details:      choose("direction status start_time end_time duration deeplink_payload cta_payload session(sdp_type sdp)").of(c),
-		Errors:       faults(c.Get("errors")),
+		Errors:       faults(c.Field("errors")),
 	}
 	n.Raw, _ = c.Object()
-	from, to := word(c.Get("from")), word(c.Get("to"))
-	if word(c.Get("direction")) == "BUSINESS_INITIATED" {
-		n.by(people.who(c.Get("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Get("to_parent_user_id")))
+	from, to := word(c.Field("from")), word(c.Field("to"))
+	if word(c.Field("direction")) == "BUSINESS_INITIATED" {
+		n.by(people.who(c.Field("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Field("to_parent_user_id")))
 		to = n.person()
 	} else {
-		n.by(people.who(c.Get("from"), c.Get("from_user_id"), c.Get("from_parent_user_id")))
+		n.by(people.who(c.Field("from"), c.Field("from_user_id"), c.Field("from_parent_user_id")))
 		from = n.person()
 	}
 	n.From, n.To = recipientForm(from), recipientForm(to)

@@ -79,10 +79,10 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 	if in.field == "history" {
 		n.Kind = "history" // what a file held, sent later
 	}
-	n.by(people.who(m.Get("from"), m.Get("from_user_id"), m.Get("from_parent_user_id")))
+	n.by(people.who(m.Field("from"), m.Field("from_user_id"), m.Field("from_parent_user_id")))
 	if n.Type == "system" && n.WaID == "" && n.UserID == "" { // only who it is now is known
-		system := m.Get("system")
-		n.by(people.who(system.Get("wa_id"), system.Get("user_id"), system.Get("parent_user_id")))
+		system := m.Field("system")
+		n.by(people.who(system.Field("wa_id"), system.Field("user_id"), system.Field("parent_user_id")))
 	}
 	n.From = n.person()
 	return []Notification{n}
@@ -95,29 +95,29 @@ func readEcho(in place, m schema.Value, people people) []Notification {
 	if in.field == "history" {
 		n.Kind = "history"
 	}
-	n.by(people.who(m.Get("to"), m.Get("to_user_id"), m.Get("to_parent_user_id")))
-	n.From, n.To = recipientForm(word(m.Get("from"))), n.person()
+	n.by(people.who(m.Field("to"), m.Field("to_user_id"), m.Field("to_parent_user_id")))
+	n.From, n.To = recipientForm(word(m.Field("from"))), n.person()
 	return []Notification{n}
 }
 
 // readHistory reads a part of a chat's history, from the Business app.
 func readHistory(in place, h schema.Value, people people) []Notification {
 	var found []Notification
-	details := choose("phase chunk_order progress").of(h.Get("metadata"))
-	for _, thread := range many(h.Get("threads")) {
-		context := thread.Get("context")
-		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Get("user_id"), context.Get("parent_user_id"))
-		person.username = first(person.username, word(context.Get("username")))
-		for _, m := range many(thread.Get("messages")) {
+	details := choose("phase chunk_order progress").of(h.Field("metadata"))
+	for _, thread := range many(h.Field("threads")) {
+		context := thread.Field("context")
+		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Field("user_id"), context.Field("parent_user_id"))
+		person.username = first(person.username, word(context.Field("username")))
+		for _, m := range many(thread.Field("messages")) {
 			n := messageOf(m)
 			n.Kind = "history"
 			n.by(person)
-			n.From, n.To = first(recipientForm(word(m.Get("from"))), word(m.Get("from_user_id"))), recipientForm(word(m.Get("to")))
+			n.From, n.To = first(recipientForm(word(m.Field("from"))), word(m.Field("from_user_id"))), recipientForm(word(m.Field("to")))
 			n.Status = strings.ToLower(word(m.Get("history_context", "status")))
 			found = append(found, n)
 		}
 	}
-	if errors := faults(h.Get("errors")); details != nil || len(errors) > 0 || len(found) == 0 {
+	if errors := faults(h.Field("errors")); details != nil || len(errors) > 0 || len(found) == 0 {
 		found = append(found, Notification{Kind: "history", Details: details, Errors: errors})
 	}
 	return found
@@ -126,7 +126,13 @@ func readHistory(in place, h schema.Value, people people) []Notification {
 // firstOf goes to the first of several places, "a.b", that holds a text or number.
 func firstOf(v schema.Value, places ...string) schema.Value {
 	for _, place := range places {
-		if at := v.Get(strings.Split(place, ".")...); word(at) != "" {
+		name, inside, more := strings.Cut(place, ".")
+		at := v.Field(name)
+		for more && at.Present() {
+			name, inside, more = strings.Cut(inside, ".")
+			at = at.Field(name)
+		}
+		if word(at) != "" {
 			return at
 		}
 	}
@@ -136,13 +142,13 @@ func firstOf(v schema.Value, places ...string) schema.Value {
 // messageOf reads what messages have in common, whoever sent them.
 func messageOf(m schema.Value) Notification {
 	n := Notification{
-		MessageID: word(m.Get("id")),
-		Type:      word(m.Get("type")),
-		Timestamp: moment(m.Get("timestamp")),
-		GroupID:   word(m.Get("group_id")),
+		MessageID: word(m.Field("id")),
+		Type:      word(m.Field("type")),
+		Timestamp: moment(m.Field("timestamp")),
+		GroupID:   word(m.Field("group_id")),
 		ReplyTo:   word(firstOf(m, "context.id", "context.message_id")),
 		Details:   messageDetails().of(m),
-		Errors:    faults(m.Get("errors")),
+		Errors:    faults(m.Field("errors")),
 	}
 	for i := range n.Errors {
 		n.Errors[i].Class = InboundFault // whatever the code means of a message that we send
@@ -164,7 +170,7 @@ func messageOf(m schema.Value) Notification {
 	switch n.Type {
 	case "edit":
 		edited := m.Get("edit", "message")
-		n.Text = word(firstOf(edited, textPlaces()[word(edited.Get("type"))]...))
+		n.Text = word(firstOf(edited, textPlaces()[word(edited.Field("type"))]...))
 		n.ReplyTo = first(n.ReplyTo, word(edited.Get("context", "id")))
 	case "system":
 		n.Status = word(m.Get("system", "type"))

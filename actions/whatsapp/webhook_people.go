@@ -13,23 +13,26 @@ type person struct{ waID, userID, parentID, username, name string }
 
 // people are those whom the contacts of a value tell more about, by number and user ID.
 type people struct {
-	all  map[string]person
-	only *person // nil: it must be one of all
+	all  map[string]person // nil: nobody is told of, as with most statuses
+	only *person           // nil: it must be one of all
 }
 
 func peopleOf(value schema.Value) people {
+	contacts := many(value.Field("contacts"))
+	if len(contacts) == 0 {
+		return people{}
+	}
 	p := people{all: map[string]person{}}
-	contacts := many(value.Get("contacts"))
 	items := 0
 	for _, list := range []string{"messages", "statuses", "message_echoes", "calls"} {
-		items += len(many(value.Get(list)))
+		items += len(many(value.Field(list)))
 	}
 	for _, c := range contacts {
 		one := person{
-			waID:     word(c.Get("wa_id")),
-			userID:   word(c.Get("user_id")),
-			parentID: word(c.Get("parent_user_id")),
-			username: first(word(c.Get("profile", "username")), word(c.Get("username"))),
+			waID:     word(c.Field("wa_id")),
+			userID:   word(c.Field("user_id")),
+			parentID: word(c.Field("parent_user_id")),
+			username: first(word(c.Get("profile", "username")), word(c.Field("username"))),
 			name:     word(c.Get("profile", "name")),
 		}
 		for _, id := range []string{one.waID, one.userID} {

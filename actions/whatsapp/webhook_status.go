@@ -28,20 +28,20 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "status",
 		MessageID:    word(firstOf(s, "id", "message_id")),
-		Status:       word(s.Get("status")),
-		Timestamp:    moment(s.Get("timestamp")),
-		CallbackData: word(s.Get("biz_opaque_callback_data")),
+		Status:       word(s.Field("status")),
+		Timestamp:    moment(s.Field("timestamp")),
+		CallbackData: word(s.Field("biz_opaque_callback_data")),
 		Details:      statusDetails().of(s),
-		Errors:       faults(s.Get("errors")),
+		Errors:       faults(s.Field("errors")),
 	}
 	n.Raw, _ = s.Object()
-	n.by(people.who(s.Get("recipient_id"), s.Get("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
-	if word(s.Get("recipient_type")) == "group" {
-		n.GroupID = word(s.Get("recipient_id"))
-		n.by(people.who(s.Get("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
+	n.by(people.who(s.Field("recipient_id"), s.Field("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
+	if word(s.Field("recipient_type")) == "group" {
+		n.GroupID = word(s.Field("recipient_id"))
+		n.by(people.who(s.Field("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
 	n.To = first(n.GroupID, n.person())
-	switch kind := word(s.Get("type")); {
+	switch kind := word(s.Field("type")); {
 	case kind == "payment" || kind == "call":
 		n.Kind = kind
 	case !slices.Contains(knownStatuses, n.Status):
