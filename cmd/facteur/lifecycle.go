@@ -235,7 +235,7 @@ func (d *daemon) checkConnections(ctx context.Context) error {
 func (d *daemon) tellWebhooks(c vault.Connection, callback string) error {
 	if c.Secret("app_secret").IsZero() {
 		if !d.config.InsecureWebhooks {
-			return wrong("store it: facteur vault set "+c.Name+" (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
+			return wrong("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
 				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
 		}
 		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)

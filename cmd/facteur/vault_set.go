@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"facteur/flow/diag"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -20,15 +21,17 @@ import (
 func (a *app) vaultSet() *cobra.Command {
 	var app string
 	c := &cobra.Command{
-		Use:   "set NAME [FIELD=VALUE…]",
+		Use:   "set NAME [FIELD=VALUE…] [SECRET…]",
 		Short: "Add a connection, or change it",
 		Long: `Add a connection, or change it. Fields that are no secrets are given as FIELD=VALUE.
 Secret fields are asked for without echo, or read from standard input: one FIELD=VALUE a
-line, or, when only one is needed, its value alone. A secret is never an argument.
+line, or, when only one is needed, its value alone. The name of a secret field asks for that
+one, and leaves the others as they are. A secret itself is never an argument.
 
 ` + fieldsOfApps(),
 		Example: `  facteur vault set whatsapp_shop sender_phone_id=106540352242922
   facteur vault set whatsapp_shop < token.txt
+  facteur vault set whatsapp_shop app_secret    # asks for it alone
   facteur vault set orders_hook --app WEBHOOK type=shared   # then: curl -H "Authorization: Bearer SECRET" …/hooks/orders
   facteur vault set crm --app HTTP type=basic username=shop base_url=https://crm.shop.test`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -75,7 +78,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	if !slices.Contains(vault.Apps(), app) {
 		return wrong("it is WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
 	}
-	setup, err := plainFields(app, args)
+	setup, named, err := fields(app, args)
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	}
 	var ask []vault.Field
 	for _, f := range vault.Fields(app) {
-		if f.Secret && (f.For == "" || kind == "" || f.For == kind) {
+		if f.Secret && (f.For == "" || kind == "" || f.For == kind) && (len(named) == 0 || slices.Contains(named, f.Name)) {
 			ask = append(ask, f)
 		}
 	}
@@ -110,27 +113,34 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	return err
 }
 
-func plainFields(app vault.App, args []string) (map[string]string, error) {
-	setup := map[string]string{}
+// fields reads the arguments: plain fields with their values, and the names of secret ones.
+func fields(app vault.App, args []string) (setup map[string]string, secrets []string, err error) {
+	setup = map[string]string{}
 	for _, arg := range args {
-		key, value, ok := strings.Cut(arg, "=")
-		if !ok {
-			return nil, wrong("write FIELD=VALUE", "%q has no =", arg)
-		}
+		key, value, given := strings.Cut(arg, "=")
 		i := slices.IndexFunc(vault.Fields(app), func(f vault.Field) bool { return f.Name == key })
-		if i < 0 {
+		switch {
+		case i < 0 && key == "messages_per_second":
+			return nil, nil, wrong("it stands under connections: in "+project.FileName, "%s is not kept with the secrets", key)
+		case i < 0 && !given:
+			return nil, nil, wrong("write FIELD=VALUE, or the name of a secret field", "%q has no =", arg)
+		case i < 0:
 			var known []string
 			for _, f := range vault.Fields(app) {
 				known = append(known, f.Name)
 			}
-			return nil, wrong(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
+			return nil, nil, wrong(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
+		case vault.Fields(app)[i].Secret && given:
+			return nil, nil, wrong("give its name alone: then it is asked for, or read from standard input. What was typed may be in the shell's history", "%s is a secret, and a secret is never an argument", key)
+		case vault.Fields(app)[i].Secret:
+			secrets = append(secrets, key)
+		case !given:
+			return nil, nil, wrong("write "+key+"=VALUE", "%q has no =", arg)
+		default:
+			setup[key] = value
 		}
-		if vault.Fields(app)[i].Secret {
-			return nil, wrong("leave it out: it is asked for, or read from standard input. What was typed may be in the shell's history", "%s is a secret, and a secret is never an argument", key)
-		}
-		setup[key] = value
 	}
-	return setup, nil
+	return setup, secrets, nil
 }
 
 // readSecrets asks for secret fields, or reads them from standard input.

@@ -168,5 +168,5 @@ func TestVaultCheck(t *testing.T) {
 	server.Close()
 	code, stdout, _ := facteur(t, dir, "", "vault", "check", "shop")
 	require.Equal(t, exitSurroundings, code)
-	assert.Contains(t, stdout, "fail  token          the API could not be asked\n      cause: cannot reach " + server.Listener.Addr().String() + ": the connection was refused\n      cure:  check the port, and that the server runs\n")
+	assert.Contains(t, stdout, "fail  token          the API could not be asked\n      cause: cannot reach "+server.Listener.Addr().String()+": the connection was refused\n      cure:  check the port, and that the server runs\n")
 }
