@@ -145,15 +145,6 @@ func (d *draft) change(in *decoder, code func(string) (int64, error)) error {
 	return nil
 }
 
-// first adds to room the records that lie with a new run, and leaves the rest.
-func (d *draft) first(room []byte) []byte {
-	for len(d.records) > 0 && len(room)+len(d.records[0]) <= maxFirst {
-		room = append(room, d.records[0]...)
-		d.records = d.records[1:]
-	}
-	return room
-}
-
 // read returns what a draft says of a new run. Its plan is in the tables.
 func (s *store) read(conn *sqlite.Conn, d *draft) (run Run, records []Record, err error) {
 	h := heads{conn: conn, sources: true}

@@ -11,23 +11,26 @@ import (
 )
 
 const (
-	maxDrafts = 512 << 10              // bytes; more are folded, twice as much at once
+	maxDrafts = 1 << 20                // bytes; more are folded, twice as much at once
 	foldAfter = 250 * time.Millisecond // so long after the first one, all of them are folded
 )
 
-// fold brings the drafts into the tables. Unless all of them have to be there, new runs that
-// have not ended stay in the log: most will have ended the next time, and are written once.
-// Large ones do not, as the log is written anew.
+// fold brings the drafts into the tables. Unless all of them have to be there, the last of
+// the new runs stay in the log, from the first one on that has not ended: most will have
+// ended the next time, and are written once, and in the order of their numbers, which costs
+// the tables least.
 func (s *store) fold(conn *sqlite.Conn, all bool) error {
 	var runs, others, stay []*draft
-	size := 0
-	for _, d := range s.order {
+	stays := len(s.order)
+	if !all {
+		stays = s.firstOpen()
+	}
+	for i, d := range s.order {
 		switch {
 		case !d.created:
 			others = append(others, d)
-		case !all && d.ended == never && size+d.size() <= maxDrafts/2:
+		case i >= stays:
 			stay = append(stay, d)
-			size += d.size()
 		default:
 			runs = append(runs, d)
 		}
@@ -54,6 +57,21 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 		}
 	}
 	return s.keep(conn, stay)
+}
+
+// firstOpen is where in their order the first draft is of a new run that has not ended,
+// among the last ones: large ones do not stay, as the log is written anew.
+func (s *store) firstOpen() int {
+	first, size := len(s.order), 0
+	for i, d := range slices.Backward(s.order) {
+		if size += d.size(); size > maxDrafts/2 {
+			break
+		}
+		if d.created && d.ended == never {
+			first = i
+		}
+	}
+	return first
 }
 
 // next begins a transaction with a fold where there is much to be folded. Those who were
@@ -116,7 +134,6 @@ func (s *store) keep(conn *sqlite.Conn, drafts []*draft) error {
 func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 	err := s.runs.Rows(conn, len(runs), func(q *sqlite.Stmt, at, row int) {
 		d := runs[row]
-		s.room = d.first(s.room[:0])
 		q.BindInt64(at+1, d.seq)
 		q.BindText(at+2, d.id)
 		q.BindInt64(at+3, d.plan)
@@ -128,7 +145,7 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 		q.BindText(at+9, d.by)
 		q.BindText(at+10, d.lock)
 		q.BindBytes(at+11, d.inputs)
-		q.BindBytes(at+12, s.room)
+		q.BindBytes(at+12, nil)
 	}, nil)
 	if err != nil {
 		return err
@@ -140,6 +157,9 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 			open = append(open, d)
 		}
 	}
+	if err := s.insertSheaves(conn, runs); err != nil {
+		return err
+	}
 	return s.opened.Rows(conn, len(open), func(q *sqlite.Stmt, at, row int) {
 		d := open[row]
 		q.BindInt64(at+1, d.seq)
@@ -149,7 +169,7 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 	}, nil)
 }
 
-// insertRecords inserts the records that do not lie with their run.
+// insertRecords inserts the records that do not lie in a sheaf.
 func (s *store) insertRecords(conn *sqlite.Conn, drafts []*draft) error {
 	var runs []int64
 	var records []Record

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"zombiezen.com/go/sqlite"
 
@@ -117,38 +116,7 @@ func (s *store) log(conn *sqlite.Conn, seq int64) error {
 		s.awaited = true
 		s.later()
 	}
-	if len(s.room) > maxBound {
-		return s.logBlob(conn, seq, s.room)
-	}
-	q, err := s.insertLog.On(conn)
-	if err != nil {
-		return err
-	}
-	q.BindInt64(1, seq)
-	q.BindBytes(2, s.room)
-	return sqlitefile.Exec(q)
-}
-
-// maxBound is how many bytes are bound to a statement. SQLite copies them four times, and
-// what is written into its place once, but it takes longer to begin with that.
-const maxBound = 2048
-
-func (s *store) logBlob(conn *sqlite.Conn, seq int64, b []byte) error {
-	q, err := s.insertBlob.On(conn)
-	if err != nil {
-		return err
-	}
-	q.BindInt64(1, seq)
-	q.BindInt64(2, int64(len(b)))
-	if err := sqlitefile.Exec(q); err != nil {
-		return err
-	}
-	row, err := conn.OpenBlob("", "log", "changes", seq, true)
-	if err != nil {
-		return err
-	}
-	_, err = row.Write(b)
-	return errors.Join(err, row.Close())
+	return s.rows.row(conn, seq, s.room)
 }
 
 // recoverLog folds what a process that died left in the log.

@@ -114,7 +114,7 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 	if err := s.foldAll(conn); err != nil {
 		return 0, err
 	}
-	plans, blocks := map[int64]bool{}, map[int64]bool{}
+	plans, blocks, gone := map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
 	if len(s.pruned) > maxPruned {
 		clear(s.pruned)
 	}
@@ -131,10 +131,13 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 		}
 		n++
 		blocks[run.seq/perBlock] = true
-		s.pruned[run.seq] = true
+		s.pruned[run.seq], gone[run.seq] = true, true
 		if err := sqlitefile.Query(conn, "DELETE FROM records WHERE run = ?", nil, run.seq); err != nil {
 			return n, err
 		}
+	}
+	if err := cut(conn, gone); err != nil {
+		return n, err
 	}
 	for block := range blocks {
 		from, end := block*perBlock, (block+1)*perBlock

@@ -76,10 +76,8 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 		if head, found, err = h.one(headByID, run); err != nil || !found {
 			return err
 		}
-		var bad error
-		err := sqlitefile.Query(conn, "SELECT first FROM runs WHERE seq = ?", func(row *sqlite.Stmt) { records, bad = decodeRecords(sqlitefile.Blob(row, 0)) }, head.Seq)
-		if err != nil || bad != nil {
-			return cmp.Or(err, bad)
+		if records, err = firstRecords(conn, head.Seq); err != nil {
+			return err
 		}
 		return sqlitefile.Query(conn, selectRecords, func(row *sqlite.Stmt) {
 			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})

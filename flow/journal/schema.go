@@ -14,7 +14,7 @@ func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "journal",
 		ID:         0x46435452, // "FCTR"
-		Migrations: []string{schema1, schema2, schema3},
+		Migrations: []string{schema1, schema2, schema3, schema4},
 		Recover:    recoverLog,
 		Behind:     "SELECT EXISTS (SELECT 1 FROM log)",
 	}
@@ -203,5 +203,13 @@ const schema3 = `
 CREATE TABLE log (
 	seq     INTEGER PRIMARY KEY,
 	changes BLOB NOT NULL -- entries
+);
+`
+
+// The first records of runs lay in runs.first, which is empty from here on: see sheaf.go.
+const schema4 = `
+CREATE TABLE sheaves (
+	run     INTEGER PRIMARY KEY, -- runs.seq of the first one
+	records BLOB NOT NULL -- of each run its number, and its records after their length
 );
 `

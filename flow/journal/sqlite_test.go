@@ -258,4 +258,7 @@ func TestPrunedMeanwhile(t *testing.T) {
 	orphans, err := j.Exec("SELECT count(*) FROM records WHERE run NOT IN (SELECT seq FROM runs)")
 	require.NoError(t, err)
 	require.Equal(t, "0", orphans)
+	sheaves, err := j.Exec("SELECT count(*) || ' of ' || (max(length(records)) < 100) FROM sheaves")
+	require.NoError(t, err)
+	require.Equal(t, "1 of 1", sheaves, "only the last run is in one")
 }

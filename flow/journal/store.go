@@ -9,10 +9,7 @@ import (
 	"facteur/sqlitefile"
 )
 
-const (
-	maxFirst  = 2048    // bytes of records that lie with their run
-	maxPruned = 1 << 14 // runs that are known to be pruned: who writes one found it just before
-)
+const maxPruned = 1 << 14 // runs that are known to be pruned: who writes one found it just before
 
 // A store changes the tables. Only the goroutine that writes uses it, with its connection.
 type store struct {
@@ -34,8 +31,8 @@ type store struct {
 	later   func()            // has foldLate called, later; nil: nobody does
 	awaited bool              // it will be
 
+	rows, sheaves                     blobInsert // of the log, and those
 	runs, opened, records, recipients sqlitefile.Insert
-	insertLog, insertBlob             sqlitefile.Statement
 	endRun, updateStatus, updateWaits sqlitefile.Statement
 	updateBoth, deleteOpen, wakeRun   sqlitefile.Statement
 }
@@ -54,8 +51,8 @@ func newStore() *store {
 		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", 2),
 		opened:       sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", 4),
 		records:      sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", 4),
-		insertLog:    sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, ?)"},
-		insertBlob:   sqlitefile.Statement{SQL: "INSERT INTO log (seq, changes) VALUES (?, zeroblob(?))"},
+		rows:         newBlobInsert("log", "seq", "changes"),
+		sheaves:      newBlobInsert("sheaves", "run", "records"),
 		endRun:       sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
 		deleteOpen:   sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
 		updateStatus: sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},

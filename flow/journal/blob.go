@@ -1,0 +1,51 @@
+package journal
+
+import (
+	"errors"
+
+	"zombiezen.com/go/sqlite"
+
+	"facteur/sqlitefile"
+)
+
+// A blobInsert inserts rows of a number and many bytes.
+type blobInsert struct {
+	table, column string
+	bound, room   sqlitefile.Statement
+}
+
+// newBlobInsert returns one for a table whose rows have these two columns alone.
+func newBlobInsert(table, number, column string) blobInsert {
+	into := "INSERT INTO " + table + " (" + number + ", " + column + ") VALUES (?, "
+	return blobInsert{table, column, sqlitefile.Statement{SQL: into + "?)"}, sqlitefile.Statement{SQL: into + "zeroblob(?))"}}
+}
+
+// maxBound is how many bytes are bound to a statement. SQLite copies them four times, and
+// what is written into its place once, but it takes longer to begin with that.
+const maxBound = 2048
+
+func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
+	insert := &in.room
+	if len(b) <= maxBound {
+		insert = &in.bound
+	}
+	q, err := insert.On(conn)
+	if err != nil {
+		return err
+	}
+	q.BindInt64(1, number)
+	if insert == &in.bound {
+		q.BindBytes(2, b)
+		return sqlitefile.Exec(q)
+	}
+	q.BindInt64(2, int64(len(b)))
+	if err := sqlitefile.Exec(q); err != nil {
+		return err
+	}
+	blob, err := conn.OpenBlob("", in.table, in.column, number, true)
+	if err != nil {
+		return err
+	}
+	_, err = blob.Write(b)
+	return errors.Join(err, blob.Close())
+}
