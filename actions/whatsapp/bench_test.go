@@ -57,6 +57,26 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
+// BenchmarkRest is what they cost where all but the recipient and the texts is known from the
+// flow.
+func BenchmarkRest(b *testing.B) {
+	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+	in := benchmarkInput(b, sig)
+	known := schema.EachLeaf(in, func(v any) any {
+		if v == "+33612345678" || v == "Jeanne" || v == "7" {
+			return schema.Unknown{Type: schema.StringType}
+		}
+		return v
+	})
+	check := sig.Rest(schema.NewValue(known, nil))
+	b.ReportAllocs()
+	for b.Loop() {
+		if found := check(schema.NewValue(in, nil)); len(found) > 0 {
+			b.Fatal(found)
+		}
+	}
+}
+
 // BenchmarkNewRecipient is what reading a recipient costs, once for check and send.
 func BenchmarkNewRecipient(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")

@@ -216,7 +216,7 @@ func saidInFlows(t *testing.T) map[string]string {
 		text(map[string]any{"message": `{"body": "x"}`}),
 		text(map[string]any{"message": map[string]any{"messaging_product": "whatsapp", "to": "+33612345678", "type": "text", "text": map[string]any{"body": "x"}}}),
 	} {
-		_, found := examineInput(sig, in)
+		_, found := examineInput(t, sig, in)
 		require.Len(t, found, 1, "%v: %v", in, findingTexts(found))
 		said[found[0].Rule] = fmt.Sprintf("%s\n  %s\n", found[0].Rule, findingTexts(found)[0])
 	}

@@ -3,6 +3,7 @@ package whatsapp_test
 import (
 	"encoding/json"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -21,15 +22,64 @@ import (
 func examine(t *testing.T, sig *call.Signature, kind string, message any) (coerced any, found schema.Violations) {
 	t.Helper()
 	in := map[string]any{"sender_phone_id": sender, "recipient": "+33612345678", "message_type": kind, "message": message}
-	return examineInput(sig, in)
+	return examineInput(t, sig, in)
 }
 
-func examineInput(sig *call.Signature, in map[string]any) (any, schema.Violations) {
+func examineInput(t testing.TB, sig *call.Signature, in map[string]any) (any, schema.Violations) {
 	coerced, found := sig.In.Coerce(in)
 	if found.Err() != nil {
 		return coerced, found
 	}
-	return coerced, append(found, sig.Check(schema.NewValue(coerced, nil))...)
+	said := sig.Check(schema.NewValue(coerced, nil))
+	askForRest(t, sig, coerced, said)
+	return coerced, append(found, said...)
+}
+
+// askForRest wants what is left of a check, where some parts of an input were not known, to say
+// what the whole check says.
+func askForRest(t testing.TB, sig *call.Signature, in any, said schema.Violations) {
+	random := rand.New(rand.NewPCG(1, 2))
+	places := 0
+	// hide makes unknown what is chosen among all parts, which have numbers.
+	var hide func(v any, chosen func(n int) bool) any
+	hide = func(v any, chosen func(n int) bool) any {
+		n := places
+		if places++; n > 0 && chosen(n) {
+			return schema.Unknown{Type: schema.AnyType}
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			out := map[string]any{}
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				out[name] = hide(v[name], chosen)
+			}
+			return out
+		case []any:
+			out := make([]any, len(v))
+			for i := range v {
+				out[i] = hide(v[i], chosen)
+			}
+			return out
+		}
+		return v
+	}
+	ask := func(chosen func(n int) bool) {
+		places = 0
+		known := hide(in, chosen)
+		rest := sig.Rest(schema.NewValue(known, &schema.Watch{}))
+		if again := rest(schema.NewValue(in, nil)); !assert.ObjectsAreEqual(said, again) {
+			require.Equal(t, said, again, "of %v", known)
+		}
+	}
+	ask(func(int) bool { return false })
+	for n := range places {
+		ask(func(at int) bool { return at == n })
+	}
+	for _, share := range []float64{0.1, 0.3, 0.6} {
+		for range 20 {
+			ask(func(int) bool { return random.Float64() < share })
+		}
+	}
 }
 
 func goodMessages(t testing.TB) map[string][]any {
@@ -229,12 +279,12 @@ func TestInputRules(t *testing.T) {
 		{"a fallback that is wrong", map[string]any{"fallback": map[string]any{"message": map[string]any{"name": "n", "language": map[string]any{"code": "fr"},
 			"components": []any{map[string]any{"type": "body", "parameters": []any{map[string]any{"type": "text", "text": "a\nb"}}}}}}}, "fallback.message.components[0].parameters[0].text", "parameter-text"},
 	} {
-		_, found := examineInput(sig, text(tt.extra))
+		_, found := examineInput(t, sig, text(tt.extra))
 		require.Len(t, found, 1, "%s: %v", tt.name, found)
 		assert.Equal(t, tt.path, found[0].Path.String(), tt.name)
 		assert.Equal(t, tt.rule, found[0].Rule, tt.name)
 	}
-	_, found := examineInput(sig, text(map[string]any{"fallback": map[string]any{"message_type": "text", "message": map[string]any{"body": "x"}}}))
+	_, found := examineInput(t, sig, text(map[string]any{"fallback": map[string]any{"message_type": "text", "message": map[string]any{"body": "x"}}}))
 	assert.Error(t, found.Err(), "a fallback is a template")
 }
 

@@ -37,7 +37,8 @@ type each struct{}
 // A spot is a place in a value, with the rules that judge it and the spots below it.
 type spot struct {
 	rules  []rule
-	each   *spot // every element of a list
+	each   *spot   // every element of a list
+	items  []*spot // in place of each, where they differ; nil: nothing
 	fields []fieldSpot
 }
 
@@ -180,6 +181,15 @@ func (w *walk) judge(on string, in any, path ...any) {
 	}
 }
 
+// at runs rules on a part of an input.
+func (w *walk) at(input any, p remainder) {
+	for _, name := range p.path {
+		input = get(input, name.(string))
+	}
+	w.path = append(w.room[:0], p.path...)
+	w.visit(input, p.top)
+}
+
 // judgeMessage runs the rules over the object of a message type.
 func (w *walk) judgeMessage(kind string, message any, path ...any) {
 	kind = strings.ToLower(kind)
@@ -205,10 +215,17 @@ func (w *walk) visit(v any, p *spot) {
 			}
 		}
 	case []any:
-		if p.each != nil {
-			for i, inner := range v {
+		if p.each == nil && p.items == nil {
+			break
+		}
+		for i, inner := range v {
+			item := p.each
+			if i < len(p.items) {
+				item = p.items[i]
+			}
+			if item != nil {
 				w.path = append(w.path[:depth], i)
-				w.visit(inner, p.each)
+				w.visit(inner, item)
 			}
 		}
 	}

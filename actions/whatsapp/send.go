@@ -78,6 +78,7 @@ func SendMessage(o Options) actions.Action {
 			Settle:    settle,
 			Lost:      map[string]any{"delivery": unknown},
 			Check:     s.check,
+			Rest:      s.rest,
 			Lint:      func(in schema.Value) schema.Violations { return append(literals(in), s.lint(in)...) },
 			Volatile:  []string{"biz_opaque_callback_data"},
 		},

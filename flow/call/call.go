@@ -118,6 +118,9 @@ type Signature struct {
 	// Check runs the rules that a type cannot express. It reports nothing that
 	// depends on a part that is still unknown.
 	Check func(in schema.Value) schema.Violations
+	// Rest returns what is left of Check for inputs like these, which differ only in
+	// what is unknown here: it says of them what Check says. nil: Check itself.
+	Rest func(known schema.Value) func(in schema.Value) schema.Violations
 	// Lint is a Check that runs only when a flow is checked, never before a call: it
 	// compares with what may have changed by then. nil: there is none.
 	Lint func(in schema.Value) schema.Violations

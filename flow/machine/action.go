@@ -75,8 +75,8 @@ func (a *activity) evaluate() (map[string]any, *failure) {
 	}
 	sig := a.do.Signature
 	x, found := sig.In.Coerce(x)
-	if found.Err() == nil && sig.Check != nil {
-		found = sig.Check(schema.NewValue(x, &schema.Watch{}))
+	if found.Err() == nil && a.do.Check != nil {
+		found = a.do.Check(schema.NewValue(x, &schema.Watch{}))
 	}
 	if err := found.Err(); err != nil {
 		// Nothing was sent: the mistake is this step's alone.

@@ -45,12 +45,15 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	var found schema.Violations
 	with := orEmpty(in.With, in.WithRange)
 	out.With, known, found = c.checked(with, in.WithRange, sig.In, s)
-	if !c.lib.Stored {
+	if out.Check = sig.Check; !c.lib.Stored {
 		known = veil(sig.In, known, found)
 		for _, check := range []func(schema.Value) schema.Violations{sig.Check, sig.Lint} {
 			if check != nil {
 				c.violations(check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
 			}
+		}
+		if sig.Rest != nil && !out.With.mayLack() {
+			out.Check = sig.Rest(schema.NewValue(known, &schema.Watch{}))
 		}
 	}
 	if in.Await != nil {

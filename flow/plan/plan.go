@@ -78,7 +78,8 @@ type (
 		Signature      *call.Signature
 		Connection     string
 		With           *Value
-		Retry          *Retry // nil: one attempt
+		Check          func(schema.Value) schema.Violations // of what With gives; nil: there is none
+		Retry          *Retry                               // nil: one attempt
 		Timeout        time.Duration
 		Await          *Await // nil: the answer is enough
 		Resend         bool   // when the outcome stays unknown

@@ -74,6 +74,34 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// What is left of an action's check is asked for where the shape of its inputs is certain.
+func TestRestOfACheck(t *testing.T) {
+	for with, want := range map[string]string{
+		`{text: a}`:                  "known",
+		`{text: "${inputs.a}"}`:      "unknown",
+		`{text: "see ${inputs.a}"}`:  "unknown",
+		`{text: "${inputs.any.?a}"}`: "", // it may be left out
+	} {
+		lib := flows(t, map[string]string{"main": "flow: main\ninputs: {a: {type: string}, any: {type: object}}\n" +
+			"steps:\n  - set: {all: \"${[inputs.a, inputs.any]}\"}\n  - action: test.note\n    with: " + with + "\n"})
+		asked := ""
+		lib.Catalog.Action("test.note").Rest = func(in schema.Value) func(schema.Value) schema.Violations {
+			if asked = "known"; in.Get("text").IsUnknown() {
+				asked = "unknown"
+			}
+			return func(schema.Value) schema.Violations { return nil }
+		}
+		p := compiled(t, lib, "main")
+		assert.Equal(t, want, asked, with)
+		assert.Equal(t, want != "", p.Steps[1].Do.(*plan.Action).Check != nil, with)
+
+		asked = ""
+		_, diags := plan.Restore("main", p.Texts, lib)
+		require.Empty(t, diags)
+		assert.Empty(t, asked, "what is stored was checked by whoever stored it")
+	}
+}
+
 // A run goes on from its stored sources, also when limits, rules, connections or
 // advice have become stricter; not when types have changed.
 func TestRestore(t *testing.T) {

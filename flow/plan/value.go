@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"facteur/flow/diag"
 	"facteur/flow/expr"
 	"facteur/flow/schema"
@@ -51,6 +53,12 @@ func (v *Value) literalOnly() bool { return v.program == nil && !v.isList && !v.
 
 // isOptional tells whether the value may be no value at all.
 func (v *Value) isOptional() bool { return v.program != nil && v.program.Optional() }
+
+// mayLack tells whether a part of the value may turn out to be no value at all.
+func (v *Value) mayLack() bool {
+	return v.isOptional() || slices.ContainsFunc(v.items, (*Value).mayLack) ||
+		slices.ContainsFunc(v.fields, func(f field) bool { return f.value.mayLack() })
+}
 
 // Eval evaluates the value. Literal parts are shared between evaluations and must
 // not be changed. A field or an item whose expression gives no value (an optional
