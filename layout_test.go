@@ -56,7 +56,8 @@ var law = []struct {
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
 	{"cmd/facteur/bubble", []string{"actions/whatsapp/simulator"}, "messages in a terminal"},
 	{"cmd/facteur/curl", nil, "what people paste"},
-	{"cmd/facteur/export", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record", "flow/suite"}, "a run as a flow test, of whatever actions"},
+	{"cmd/facteur/export", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record", "flow/suite", "cmd/facteur/yamltext"}, "a run as a flow test, of whatever actions"},
+	{"cmd/facteur/yamltext", []string{"flow/schema"}, "values as people write them"},
 }
 
 // only says where a library, or a part of the standard library, may be imported.

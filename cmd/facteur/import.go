@@ -10,6 +10,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/cmd/facteur/curl"
+	"facteur/cmd/facteur/yamltext"
 	"facteur/flow/schema"
 
 	"github.com/spf13/cobra"
@@ -122,10 +123,7 @@ func importOf(body map[string]any, at endpoint, connection string) *imported {
 	} else {
 		s.message(with)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "- id: %s\n  action: %s\n  connection: %s\n  with:\n", id, action, yamlScalar(connection))
-	writeYAML(&b, with, "    ", true)
-	s.yaml = b.String()
+	s.yaml = fmt.Sprintf("- id: %s\n  action: %s\n  connection: %s\n  with:\n%s", id, action, yamltext.Scalar(connection), inMessages.Block(with, "    "))
 	return s
 }
 
@@ -205,106 +203,10 @@ func escaped(v any) any {
 	})
 }
 
-// yamlOrder is in which order people write the keys of messages; others follow.
-const yamlOrder = " sender_phone_id recipient message_type message reply_to tracking message_id typing " +
-	"name formatted_name language code policy type sub_type index card_index parameter_name header body footer text action components parameters cards " +
-	"id link title description button buttons sections rows reply quick_reply "
-
-// writeYAML writes an object or a list, with short things on one line.
-func writeYAML(b *strings.Builder, v any, indent string, top bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		for i, name := range orderedKeys(v) {
-			if i > 0 || top {
-				b.WriteString(indent)
-			}
-			b.WriteString(yamlScalar(name) + ":")
-			writeValue(b, v[name], indent)
-		}
-	case []any:
-		for i, item := range v {
-			if i > 0 || top {
-				b.WriteString(indent)
-			}
-			b.WriteString("-")
-			if text, ok := onALine(item, 100-len(indent)); ok {
-				b.WriteString(" " + text + "\n")
-			} else {
-				b.WriteString(" ")
-				writeYAML(b, item, indent+"  ", false)
-			}
-		}
-	}
-}
-
-// writeValue writes what stands behind a key.
-func writeValue(b *strings.Builder, v any, indent string) {
-	if text, ok := onALine(v, 80-len(indent)); ok {
-		b.WriteString(" " + text + "\n")
-		return
-	}
-	b.WriteString("\n")
-	writeYAML(b, v, indent+"  ", true)
-}
-
-// onALine gives scalars, and what is short, on one line. Deep things are not short.
-func onALine(v any, most int) (string, bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		var parts []string
-		for _, name := range orderedKeys(v) {
-			text, ok := onALine(v[name], most)
-			if most -= len(name) + len(text) + 4; !ok || most < 0 {
-				return "", false
-			}
-			parts = append(parts, yamlScalar(name)+": "+text)
-		}
-		return "{" + strings.Join(parts, ", ") + "}", true
-	case []any:
-		var parts []string
-		for _, item := range v {
-			text, ok := onALine(item, most)
-			if most -= len(text) + 2; !ok || most < 0 {
-				return "", false
-			}
-			parts = append(parts, text)
-		}
-		return "[" + strings.Join(parts, ", ") + "]", true
-	}
-	return yamlScalar(v), true
-}
-
-func orderedKeys(m map[string]any) []string {
-	keys := slices.Sorted(maps.Keys(m))
-	slices.SortStableFunc(keys, func(a, b string) int { return yamlRank(a) - yamlRank(b) })
-	return keys
-}
-
-func yamlRank(name string) int {
-	if i := strings.Index(yamlOrder, " "+name+" "); i >= 0 {
-		return i
-	}
-	return len(yamlOrder)
-}
-
-// yamlPlain is what needs no quotes, as long as it is none of the words of YAML.
-var yamlPlain = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$|^\$\{[a-z.]+\}$`)
-
-func yamlScalar(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		switch strings.ToLower(v) {
-		case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-			return strconv.Quote(v)
-		}
-		if yamlPlain.MatchString(v) {
-			return v
-		}
-		return strconv.Quote(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return fmt.Sprint(v)
+// inMessages is in which order people write the keys of messages.
+var inMessages = yamltext.Order{
+	"sender_phone_id", "recipient", "message_type", "message", "reply_to", "tracking", "message_id", "typing",
+	"name", "formatted_name", "language", "code", "policy", "type", "sub_type", "index", "card_index", "parameter_name",
+	"header", "body", "footer", "text", "action", "components", "parameters", "cards",
+	"id", "link", "title", "description", "button", "buttons", "sections", "rows", "reply", "quick_reply",
 }

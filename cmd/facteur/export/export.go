@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/cmd/facteur/yamltext"
 	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -81,6 +82,9 @@ func (t *Test) Check(ctx context.Context) suite.Reports {
 		Do: func(w suite.World) (call.Do, error) { return t.project.Do(t.plan, w) },
 	})}
 }
+
+// inOrder is in which order people write the keys of a test.
+var inOrder = yamltext.Order{"at", "after", "receipt", "in", "event", "code", "step", "from", "path"}
 
 // An exporter makes a flow test of a run: the run is carried out again, by a virtual clock,
 // over answers that say what the journal says, and what it asks is recorded.
@@ -252,20 +256,20 @@ func (x *exporter) text(feed []string, c *carried) []byte {
 	} else {
 		b.WriteString("Phone numbers, names and ids are made up; what people wrote is kept.\n")
 	}
-	fmt.Fprintf(&b, "flow: %s\ncases:\n  - name: %s\n    now: %s\n", x.plan.Name, yamlText(x.name), x.report.Run.Started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano))
+	fmt.Fprintf(&b, "flow: %s\ncases:\n  - name: %s\n    now: %s\n", x.plan.Name, yamltext.Scalar(x.name), x.report.Run.Started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano))
 	block := func(key string, values map[string]any) {
 		if len(values) == 0 {
 			return
 		}
 		fmt.Fprintf(&b, "    %s:\n", key)
 		for _, name := range slices.Sorted(maps.Keys(values)) {
-			fmt.Fprintf(&b, "      %s: %s\n", yamlText(name), yamlFlow(values[name]))
+			fmt.Fprintf(&b, "      %s: %s\n", yamltext.Scalar(name), inOrder.Line(values[name]))
 		}
 	}
 	block("settings", x.settings)
 	block("inputs", x.hide.object(x.report.Inputs))
 	if random := x.random(); len(random) > 0 {
-		fmt.Fprintf(&b, "    random: %s\n", yamlFlow(random))
+		fmt.Fprintf(&b, "    random: %s\n", inOrder.Line(random))
 	}
 	connections := map[string]any{}
 	for name, fields := range x.Connections(x.plan) {
@@ -308,17 +312,17 @@ func (x *exporter) expectation(b *strings.Builder, c *carried) {
 		if r.Step != "" {
 			failure["step"] = r.Step
 		}
-		fmt.Fprintf(b, "      error: %s\n", flowYAML(failure, "code", "step"))
+		fmt.Fprintf(b, "      error: %s\n", inOrder.Line(failure))
 	}
 	if len(r.Outputs) > 0 {
 		b.WriteString("      outputs:\n")
 		for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
-			text := yamlFlow(escapeKeys(x.hide.value(schema.JSON(r.Outputs[name]))))
-			if c.result != nil && text != yamlFlow(escapeKeys(schema.JSON(c.result.Outputs[name]))) {
+			text := inOrder.Line(escapeKeys(x.hide.value(schema.JSON(r.Outputs[name]))))
+			if c.result != nil && text != inOrder.Line(escapeKeys(schema.JSON(c.result.Outputs[name]))) {
 				x.note("the output %s is another in a test: it is not compared", name)
 				text = "{$any: true}"
 			}
-			fmt.Fprintf(b, "        %s: %s\n", yamlText(name), text)
+			fmt.Fprintf(b, "        %s: %s\n", yamltext.Scalar(name), text)
 		}
 	}
 	steps, attempts := map[string]any{}, []string{}
@@ -336,7 +340,7 @@ func (x *exporter) expectation(b *strings.Builder, c *carried) {
 		}
 	}
 	if len(steps) > 0 {
-		fmt.Fprintf(b, "      steps: %s\n", yamlFlow(steps))
+		fmt.Fprintf(b, "      steps: %s\n", inOrder.Line(steps))
 	}
 	if len(attempts) > 0 {
 		fmt.Fprintf(b, "      assert: [%s]\n", strings.Join(attempts, ", "))

@@ -220,7 +220,7 @@ func (x *exporter) feed(found []*happening, made map[*madeCall]time.Time) []stri
 				fields["in"] = durationText(in)
 			}
 		}
-		lines = append(lines, flowYAML(fields, "at", "after", "receipt", "in", "event", "from", "path"))
+		lines = append(lines, inOrder.Line(fields))
 	}
 	return lines
 }

@@ -1,14 +1,10 @@
 package export
 
 import (
-	"encoding/json"
 	"maps"
-	"strconv"
-	"strings"
 
 	"facteur/flow"
 	"facteur/flow/plan"
-	"facteur/flow/schema"
 )
 
 // useSettings makes the test one with the settings that the run had, where the project has
@@ -35,24 +31,8 @@ func (x *exporter) useSettings(f *flow.Flow) error {
 		return nil
 	}
 	x.plan = p
-	x.settings, _ = typed(settings).(map[string]any)
+	x.settings = settings
 	return nil
-}
-
-// typed is a value from which YAML is written that reads as the same: with a point in
-// numbers that are no integers.
-func typed(v any) any {
-	return schema.EachLeaf(v, func(v any) any {
-		number, ok := v.(float64)
-		if !ok {
-			return v
-		}
-		text := strconv.FormatFloat(number, 'g', -1, 64)
-		if !strings.ContainsAny(text, ".e") {
-			text += ".0"
-		}
-		return json.Number(text)
-	})
 }
 
 // sourcesOf are the sources among the texts of a plan.
