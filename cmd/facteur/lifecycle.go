@@ -271,7 +271,7 @@ func (d *daemon) selfTest(ctx context.Context) {
 	}
 }
 
-var errVault = errors.New("the vault does not answer")
+var errVault = errors.New("the vault cannot be used")
 
 // checks are what the daemon needs to be ready.
 func (d *daemon) checks() []server.Check {
@@ -287,7 +287,8 @@ func (d *daemon) checks() []server.Check {
 		{Name: "vault", Do: func(ctx context.Context) error {
 			for _, name := range d.flows.connections() {
 				_, err := d.vault.Resolve(ctx, name)
-				if e, ok := errors.AsType[*vault.BackendError](err); ok && e.Temporary() {
+				e, ok := errors.AsType[*vault.BackendError](err)
+				if ok && e.Reason != vault.NotFound && e.Reason != vault.Denied { // these are about one connection
 					return fmt.Errorf("%w: %s", errVault, e.Summary())
 				}
 			}

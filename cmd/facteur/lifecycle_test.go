@@ -8,12 +8,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +50,27 @@ func TestDaemonIsCutOff(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, d.Unknown, "%+v", d.Steps)
 	assert.Equal(t, 1, api.Counts().Accepted, "it is not sent again")
+}
+
+// A vault file that cannot be read shows in readyz, and only for as long as it is so; a
+// connection that is not there is the flow's affair.
+func TestReadyWithTheVault(t *testing.T) {
+	dir, api := simulated(t, "", "flow: books\nsteps:\n  - {id: ask, action: http.request, connection: books, with: {url: /books}}\n")
+	r := serving(t, dir, api)
+	becomes := func(want bool, problem string) {
+		t.Helper()
+		require.Eventually(t, func() bool { // what was found stands for a second
+			got, err := r.client.Ready(t.Context())
+			require.NoError(t, err)
+			return got.Ready == want && strings.Contains(fmt.Sprint(got.Checks), problem)
+		}, 20*time.Second, 50*time.Millisecond)
+	}
+	becomes(true, "")
+	file := filepath.Join(dir, "data", "vault.age")
+	write(t, file, "half of it")
+	becomes(false, "damaged")
+	require.NoError(t, os.Remove(file))
+	becomes(true, "")
 }
 
 // systemd is told when the daemon is ready, and when it stops.
