@@ -94,10 +94,10 @@ func (d *daemon) openFlows() error {
 	if err != nil {
 		return err
 	}
-	if found.HasErrors() {
-		return d.diagnose(found)
-	}
 	d.show(found)
+	if found.HasErrors() {
+		return &exitError{code: exitWrong}
+	}
 	d.flows = &flowSet{root: d.project.Root}
 	d.flows.take(loaded)
 	return nil

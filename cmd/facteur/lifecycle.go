@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ import (
 const softStop = 30 * time.Second
 
 // serve runs a daemon until it is interrupted.
-func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
+func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) {
 	began := time.Now()
 	if err := wantProject(path); err != nil {
 		return err
@@ -38,6 +39,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 		return err
 	}
 	log := a.logger(config.LogFormat, server.View{Numbers: config.ShowPhoneNumbers})
+	defer func() { err = inLog(log, config.LogFormat, err) }()
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
 			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
@@ -65,6 +67,21 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) error {
 	defer d.close()
 	d.tellHeld(soft)
 	return d.run(soft, stop, began)
+}
+
+// inLog says why the daemon ends as a line of the log, where a machine reads what stands on
+// standard error.
+func inLog(log *slog.Logger, format string, err error) error {
+	if err == nil || format != "json" {
+		return err
+	}
+	e := exitOf(err)
+	if e.err == nil {
+		return err
+	}
+	text, hint := said(e)
+	log.Error("the daemon ends", "error", text, "hint", hint)
+	return &exitError{code: e.code}
 }
 
 // tellHeld says that runs wait for somebody since a backup was restored.
@@ -213,7 +230,11 @@ func (d *daemon) show(found diag.List) {
 		return
 	}
 	for _, f := range found {
-		d.log.Warn("diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
+		level := slog.LevelWarn
+		if f.Severity == diag.Error {
+			level = slog.LevelError
+		}
+		d.log.Log(context.Background(), level, "diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
 			"severity", f.Severity.String(), "code", f.Code, "message", f.Message, "hint", f.Hint)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -71,6 +72,26 @@ func TestReadyWithTheVault(t *testing.T) {
 	becomes(false, "damaged")
 	require.NoError(t, os.Remove(file))
 	becomes(true, "")
+}
+
+// With --log-format json each line on standard error is JSON, also those that say why the
+// daemon ends.
+func TestLogLinesAreJSON(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	r := serving(t, dir, api)
+	refused := func(want string) {
+		t.Helper()
+		code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0", "--log-format", "json")
+		assert.NotZero(t, code)
+		assert.Contains(t, stderr, want)
+		for line := range strings.Lines(stderr) {
+			assert.True(t, json.Valid([]byte(line)), line)
+		}
+	}
+	refused("works on the data folder")
+	r.stop()
+	write(t, filepath.Join(dir, "broken.flow.yaml"), "flow: broken\nsteps:\n  - {set: {x: \"${inputs.phon}\"}}\n")
+	refused("phon")
 }
 
 // systemd is told when the daemon is ready, and when it stops.
