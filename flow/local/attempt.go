@@ -95,8 +95,10 @@ func (u *underWay) broken() call.Outcome {
 func (u *underWay) answered(o call.Outcome) {
 	r := u.r
 	now := r.now()
-	if o.Throttled != "" {
-		r.h.limits.throttle(o.Throttled, now)
+	for _, limit := range u.Limits {
+		if o.Throttled != "" && limit.Key == o.Throttled {
+			r.h.limits.throttle(limit, now)
+		}
 	}
 	if r.stays {
 		if o.Held { // nobody waits here for the surroundings: it is a failure like another

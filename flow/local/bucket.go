@@ -17,7 +17,6 @@ const (
 // A bucket holds as many places as its burst, and gets one back after each gap. Those who
 // find none queue for one, flow by flow, and the flows take turns.
 type bucket struct {
-	key   string
 	gap   float64 // in ns
 	burst float64
 	full  time.Time // when all places are free again
@@ -45,8 +44,8 @@ type ticket struct {
 	granted atomic.Bool // it has left the queue, and has a place in the bucket
 }
 
-func newBucket(l call.Limit) *bucket {
-	return &bucket{key: l.Key, gap: float64(time.Second) / l.Rate, burst: float64(max(l.Burst, 1)), slow: 1}
+func newBucket(l call.Limit) bucket {
+	return bucket{gap: float64(time.Second) / l.Rate, burst: float64(max(l.Burst, 1)), slow: 1}
 }
 
 // take takes a place, if one is free.

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -9,14 +10,23 @@ import (
 
 // limits are the buckets that calls pass before they are taken up. All runs of a host
 // share them.
+//
+// There is one for each contact, and most of them are passed by one call in a while. So of
+// a bucket that nobody queues for no more is kept than when it is full again, and by a hash
+// of its key: 100,000 of them are 3 MB, into which the garbage collector need not look. That
+// two keys share a hash happens to one in 10^14; they then share their places.
 type limits struct {
-	mu      sync.Mutex
-	buckets map[string]*bucket
+	mu    sync.Mutex
+	whole map[string]*bucket       // that somebody queued for, or that were slowed
+	spent map[uint64]time.Duration // of others: when they are full again, after since
+	since time.Time
+	seed  maphash.Seed
+	room  int // for so many, before those that are full are forgotten
 }
 
-// maxBuckets bounds the buckets in memory: past it, the full ones, which hold nothing
-// back, are forgotten.
-const maxBuckets = 100_000
+// leastRoom is how many buckets are kept at least before it is looked which ones are full:
+// they hold nothing back.
+const leastRoom = 100_000
 
 // pass takes a place in a bucket, or a ticket for one.
 func (l *limits) pass(w *ward, want call.Limit, now time.Time) (t *ticket) {
@@ -25,18 +35,43 @@ func (l *limits) pass(w *ward, want call.Limit, now time.Time) (t *ticket) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.buckets[want.Key]
-	if b == nil {
-		l.makeRoom(now)
-		b = newBucket(want)
-		l.buckets[want.Key] = b
+	l.makeRoom(now)
+	if l.whole[want.Key] == nil {
+		key := maphash.String(l.seed, want.Key)
+		if b := l.unpack(want, key); b.take(now) {
+			l.spent[key] = b.full.Sub(l.since)
+			return nil
+		}
 	}
+	b := l.bucket(want)
 	if b.waiting == 0 && b.take(now) {
 		return nil
 	}
 	t = &ticket{w: w, b: b, key: want.Key}
 	b.enter(t)
 	return t
+}
+
+// unpack returns a bucket of which only the time is kept.
+func (l *limits) unpack(want call.Limit, key uint64) bucket {
+	b := newBucket(want)
+	if full, ok := l.spent[key]; ok {
+		b.full = l.since.Add(full)
+	}
+	return b
+}
+
+// bucket returns a bucket that is kept whole from now on.
+func (l *limits) bucket(want call.Limit) *bucket {
+	b := l.whole[want.Key]
+	if b == nil {
+		key := maphash.String(l.seed, want.Key)
+		unpacked := l.unpack(want, key)
+		b = &unpacked
+		l.whole[want.Key] = b
+		delete(l.spent, key)
+	}
+	return b
 }
 
 // arm tells when the next place of a bucket is free that somebody queues for, and whether
@@ -92,33 +127,47 @@ func (l *limits) next(b *bucket, now time.Time) time.Time {
 }
 
 // throttle slows a bucket down, because an answer says that it was too fast.
-func (l *limits) throttle(key string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if b := l.buckets[key]; b != nil {
-		b.throttle(now)
-	}
-}
-
-func (l *limits) makeRoom(now time.Time) {
-	if l.buckets == nil {
-		l.buckets = map[string]*bucket{}
-	}
-	if len(l.buckets) < maxBuckets {
+func (l *limits) throttle(want call.Limit, now time.Time) {
+	if want.Rate <= 0 {
 		return
 	}
-	for key, b := range l.buckets {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.makeRoom(now)
+	l.bucket(want).throttle(now)
+}
+
+// makeRoom forgets the buckets that are full, once there are twice as many as there were
+// when it did so last.
+func (l *limits) makeRoom(now time.Time) {
+	switch n := len(l.whole) + len(l.spent); {
+	case l.spent == nil:
+		l.whole, l.spent = map[string]*bucket{}, map[uint64]time.Duration{}
+		l.since, l.seed = now, maphash.MakeSeed()
+		l.room = leastRoom
+		return
+	case n < l.room:
+		return
+	}
+	for key, b := range l.whole {
 		if b.idle(now) {
-			delete(l.buckets, key)
+			delete(l.whole, key)
 		}
 	}
+	past := now.Sub(l.since)
+	for key, full := range l.spent {
+		if full <= past {
+			delete(l.spent, key)
+		}
+	}
+	l.room = max(leastRoom, 2*(len(l.whole)+len(l.spent)))
 }
 
 // waits tells whether a run queues for a bucket, and until when if nothing changes.
 func (l *limits) waits(w *ward, key string, now time.Time) (until time.Time, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.buckets[key]
+	b := l.whole[key]
 	if b == nil {
 		return time.Time{}, false
 	}

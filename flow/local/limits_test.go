@@ -175,13 +175,21 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	assert.InDelta(t, 0.9, at[9], 0.001)
 }
 
+// Buckets are forgotten when there are many, but none that holds somebody back.
 func TestManyBuckets(t *testing.T) {
-	clock := virtual()
-	k := limited(call.Limit{Key: "all", Rate: 1e9, Burst: 1e6}, call.Limit{Key: "pair:", Rate: 1. / 6, Burst: 1})
-	made := 0
-	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome { made++; return accepted(c) }})
-	source := strings.Replace(loop(2000, "${string(n)}"), "concurrency: 2000", "concurrency: 100", 1)
-	_, err := h.Run(t.Context(), k.compile(t, source), start())
-	require.NoError(t, err)
-	assert.Equal(t, 2000, made)
+	const calls, each = 130, 1000
+	k := kit{limits: func(_ string, in map[string]any) []call.Limit {
+		n := in["to"].(string)
+		limits := []call.Limit{{Key: "all", Rate: 1, Burst: 1}}
+		for i := range each {
+			limits = append(limits, call.Limit{Key: fmt.Sprintf("%s/%d", n, i), Rate: 1000, Burst: 1})
+		}
+		if n == "0" || n == fmt.Sprint(calls-1) {
+			limits = append(limits, call.Limit{Key: "tight", Rate: 1. / 3600, Burst: 1})
+		}
+		return limits
+	}}
+	at := times(t, k, strings.Replace(loop(calls, "${string(n)}"), fmt.Sprintf("concurrency: %d", calls), "concurrency: 1", 1), succeed)
+	assert.Equal(t, float64(calls-2), at[calls-2])
+	assert.Equal(t, 3600., at[calls-1])
 }
