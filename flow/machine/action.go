@@ -73,11 +73,7 @@ func (a *activity) evaluate() (map[string]any, *failure) {
 	if f != nil {
 		return nil, f
 	}
-	sig := a.do.Signature
-	x, found := sig.In.Coerce(x)
-	if found.Err() == nil && a.do.Check != nil {
-		found = a.do.Check(schema.NewValue(x, &schema.Watch{}))
-	}
+	x, found := a.do.Input(x)
 	if err := found.Err(); err != nil {
 		// Nothing was sent: the mistake is this step's alone.
 		return nil, &failure{err: &call.Error{Code: "invalid_input", Class: "permanent", Message: err.Error()}}

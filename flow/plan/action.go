@@ -45,15 +45,16 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	var found schema.Violations
 	with := orEmpty(in.With, in.WithRange)
 	out.With, known, found = c.checked(with, in.WithRange, sig.In, s)
-	if out.Check = sig.Check; !c.lib.Stored {
+	out.coerce, out.check = sig.In.Coerce, sig.Check
+	if !c.lib.Stored {
 		known = veil(sig.In, known, found)
 		for _, check := range []func(schema.Value) schema.Violations{sig.Check, sig.Lint} {
 			if check != nil {
 				c.violations(check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
 			}
 		}
-		if sig.Rest != nil && !out.With.mayLack() {
-			out.Check = sig.Rest(schema.NewValue(known, &schema.Watch{}))
+		if found.Err() == nil && !out.With.mayLack() {
+			out.settle(known)
 		}
 	}
 	if in.Await != nil {
@@ -66,6 +67,24 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 		}
 	}
 	return out, sig.Out
+}
+
+// settle leaves to each call only what is not known from the flow.
+func (a *Action) settle(known any) {
+	a.With.settle(known)
+	a.coerce = a.Signature.In.Rest(known)
+	if rest := a.Signature.Rest; rest != nil {
+		a.check = rest(schema.NewValue(known, &schema.Watch{}))
+	}
+}
+
+// Input brings what With gave into the form that the action takes, and checks it.
+func (a *Action) Input(v any) (any, schema.Violations) {
+	v, found := a.coerce(v)
+	if found.Err() == nil && a.check != nil {
+		found = a.check(schema.NewValue(v, &schema.Watch{}))
+	}
+	return v, found
 }
 
 func (c *flowCompiler) connection(in *flow.Action, out *Action) {

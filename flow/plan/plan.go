@@ -78,13 +78,15 @@ type (
 		Signature      *call.Signature
 		Connection     string
 		With           *Value
-		Check          func(schema.Value) schema.Violations // of what With gives; nil: there is none
-		Retry          *Retry                               // nil: one attempt
+		Retry          *Retry // nil: one attempt
 		Timeout        time.Duration
 		Await          *Await // nil: the answer is enough
 		Resend         bool   // when the outcome stays unknown
 		UnknownTimeout time.Duration
 		Idempotent     bool
+
+		coerce func(any) (any, schema.Violations)
+		check  func(schema.Value) schema.Violations // nil: there is none
 	}
 	// Set gives values to variables.
 	Set struct{ Values []Output }

@@ -54,6 +54,36 @@ func (v *Value) literalOnly() bool { return v.program == nil && !v.isList && !v.
 // isOptional tells whether the value may be no value at all.
 func (v *Value) isOptional() bool { return v.program != nil && v.program.Optional() }
 
+// settle makes the literal parts what they were coerced to, and adds those that are
+// defaults. It is of use where nothing may be lacking.
+func (v *Value) settle(known any) {
+	part := func(v *Value, known any) *Value {
+		if v.literalOnly() {
+			return &Value{Type: v.Type, literal: known}
+		}
+		v.settle(known)
+		return v
+	}
+	switch known := known.(type) {
+	case map[string]any:
+		if !v.isMap {
+			return
+		}
+		for i, f := range v.fields {
+			v.fields[i].value = part(f.value, known[f.name])
+		}
+		for _, name := range sortedKeys(known) {
+			if !slices.ContainsFunc(v.fields, func(f field) bool { return f.name == name }) {
+				v.fields = append(v.fields, field{name, &Value{literal: known[name]}})
+			}
+		}
+	case []any:
+		for i, item := range v.items {
+			v.items[i] = part(item, known[i])
+		}
+	}
+}
+
 // mayLack tells whether a part of the value may turn out to be no value at all.
 func (v *Value) mayLack() bool {
 	return v.isOptional() || slices.ContainsFunc(v.items, (*Value).mayLack) ||
