@@ -316,9 +316,23 @@ func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
 		return out.m, out.changed
 	}
 	for name, v := range m {
+		if elem == AnyType && c.leaves(v) && (!c.stored || utf8.ValidString(name)) {
+			continue
+		}
 		c.entry(elem, name, v, &out)
 	}
 	return out.m, out.changed
+}
+
+// leaves tells of most single values that any leaves them as they are.
+func (c *coercer) leaves(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return !c.stored || utf8.ValidString(v)
+	case nil, bool, int64:
+		return true
+	}
+	return false
 }
 
 func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
