@@ -1,6 +1,10 @@
 package flow
 
-import "facteur/flow/diag"
+import (
+	"strings"
+
+	"facteur/flow/diag"
+)
 
 func (p *parser) set(o fields) Construct {
 	values := o.named("set", "a variable")
@@ -26,7 +30,7 @@ func (p *parser) cases(o fields, key string, needsWhen bool) []Case {
 		return nil
 	}
 	if n.Kind != ListNode {
-		p.wrongKind(n, o.name(key), "a list of {when, steps}", "")
+		p.wrongKind(n, o.name(key), "a list of {when, steps}", "write - when: with a condition, and steps: below it")
 		return nil
 	}
 	if len(n.Items) == 0 {
@@ -60,7 +64,11 @@ func (p *parser) foreach(o fields) Construct {
 		if n.Kind == TextNode {
 			hint = "write ${" + n.Text.Value + "}"
 		}
+		if n.Kind != TextNode || strings.Trim(n.Text.Value, "0123456789") == "" {
+			hint = "write a list such as [1, 2, 3], or ${inputs.people}"
+		}
 		p.wrongKind(n, "`foreach`", "a list, or an expression that gives one", hint)
+		f.Items = &Node{Kind: ListNode, Range: n.Range}
 	}
 	if as := o.literal("as"); as != nil {
 		f.As = *as

@@ -125,6 +125,40 @@ func (n *Node) find(path schema.Path, onKey bool) diag.Range {
 	return at
 }
 
+// typeMeant is the type that other languages call so.
+func typeMeant(name string) string {
+	switch strings.ToLower(name) {
+	case "int", "long":
+		return "integer"
+	case "float", "double", "decimal":
+		return "number"
+	case "bool":
+		return "boolean"
+	case "str", "text":
+		return "string"
+	case "list", "tuple":
+		return "array"
+	case "map", "dict", "json":
+		return "object"
+	case "date", "datetime", "date-time", "timestamp", "time":
+		return "string, format: date-time"
+	case "phone", "tel", "phone_number", "e164":
+		return "string, format: e164"
+	case "email", "uri", "uuid", "duration":
+		return "string, format: " + strings.ToLower(name)
+	case "url":
+		return "string, format: uri"
+	}
+	return ""
+}
+
+func formatHint(name string) string {
+	if _, meant, ok := strings.Cut(typeMeant(name), "format: "); ok {
+		return "write format: " + meant
+	}
+	return diag.DidYouMean(name, "formats", formats)
+}
+
 // schemaType parses a type in the words of JSON Schema, and returns its default
 // beside it. What cannot be understood is of type any.
 func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) {
@@ -142,7 +176,11 @@ func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) 
 	name := ""
 	if word := o.literal("type"); word != nil {
 		if name = word.Value; !slices.Contains(typeNames, name) {
-			p.errorf("bad-value", word.Whole, diag.DidYouMean(name, "types", typeNames), "there is no type %q", name)
+			hint := diag.DidYouMean(name, "types", typeNames)
+			if meant := typeMeant(name); meant != "" {
+				hint = "write type: " + meant
+			}
+			p.errorf("bad-value", word.Whole, hint, "there is no type %q", name)
 			name = ""
 		}
 	}
@@ -223,7 +261,7 @@ func (p *parser) stringType(o fields, t *schema.Type) {
 			if slices.Contains(formats, format.Value) {
 				t.Format = format.Value
 			} else {
-				p.errorf("bad-value", format.Whole, diag.DidYouMean(format.Value, "formats", formats), "there is no format %q", format.Value)
+				p.errorf("bad-value", format.Whole, formatHint(format.Value), "there is no format %q", format.Value)
 			}
 		}
 	}

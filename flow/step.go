@@ -153,11 +153,46 @@ func kindNames() []string {
 // noKind reports a step that does nothing, unless an unknown key says what was meant.
 func (p *parser) noKind(o fields) {
 	for _, e := range o.node.Entries {
-		if diag.Suggest(e.Key.Value, kindNames()) != "" {
+		if diag.Suggest(e.Key.Value, kindNames()) != "" || stepKeyMeant(e.Key.Value) != "" {
 			return
 		}
 	}
 	p.errorf("no-kind", o.node.head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
+}
+
+// stepKeyMeant says how to write what is a key of steps elsewhere.
+func stepKeyMeant(key string) string {
+	switch strings.ReplaceAll(strings.ToLower(key), "-", "_") {
+	case "sleep", "delay", "pause":
+		return "write wait: 10s"
+	case "loop", "for", "each", "for_each", "with_items", "while", "repeat":
+		return "write foreach: a list, with as: the name of an item, and steps"
+	case "do", "tasks", "body", "actions":
+		return "write steps: a list of steps"
+	case "uses", "run", "type", "task", "use":
+		return "write action: with a name that \"facteur actions\" lists"
+	case "params", "inputs", "args", "arguments", "input", "parameters":
+		return "write with:"
+	case "name":
+		return "write id: with a name such as notify, or description: with a text"
+	case "else", "elif", "cases", "case", "choose":
+		return "write switch: a list of {when, steps}, with default: beside it"
+	case "condition", "only_if", "unless", "when":
+		return "write if: with a condition"
+	case "continue_on_error", "ignore_errors", "allow_error", "optional":
+		return "write allow_failure: true"
+	case "needs", "depends_on", "after", "next", "then", "goto":
+		return "leave it out: steps run in the order of the file"
+	case "retries", "max_attempts", "attempts":
+		return "write retry: {attempts: 3}"
+	case "token", "credentials", "auth", "secret", "secrets", "api_key":
+		return "write connection: with a name; \"facteur vault set NAME\" stores what is secret"
+	case "outputs", "output", "register", "export", "save":
+		return "leave it out: what came of a step is read as steps.<id>.outputs"
+	case "wait_for_reply", "ask", "receive", "listen":
+		return "write wait_for: {event: whatsapp.message, from: …, timeout: 24h}"
+	}
+	return ""
 }
 
 // stepKeys reports keys that a step of a kind ("": unknown) does not have.
@@ -184,11 +219,17 @@ func (p *parser) stepKeys(o fields, kind string) {
 		}
 		switch {
 		case ok:
+		case kind == "wait_for" && slices.Contains([]string{"event", "from", "path", "when", "timeout", "until"}, key):
+			p.errorf("misplaced-key", e.Key.Whole, "it stands inside: wait_for: {…, "+key+": …}", "%s has no key %q", o.what, key)
 		case len(others) > 0:
 			p.errorf("misplaced-key", e.Key.Whole, "it stands beside "+strings.Join(others, " and "),
 				"%s has no key %q", o.what, key)
 		default:
-			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(key, "keys", known), "%s has no key %q", o.what, key)
+			hint := diag.DidYouMean(key, "keys", known)
+			if meant := stepKeyMeant(key); meant != "" {
+				hint = meant
+			}
+			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", o.what, key)
 		}
 	}
 }

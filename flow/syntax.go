@@ -29,7 +29,11 @@ func (d *document) explain(err error) {
 	if i, ok := d.firstFailing(err.Error()); ok {
 		at = d.at(i, min(i+1, len(d.text)))
 	}
-	d.errorf("yaml-syntax", at, "", "this is not YAML: %s", reworded(message))
+	hint := ""
+	if strings.Contains(message, "cannot start any token") || strings.Contains(message, "expected alphabetic or numeric character") {
+		hint = "put the text in quotes"
+	}
+	d.errorf("yaml-syntax", at, hint, "this is not YAML: %s", reworded(message))
 }
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -96,6 +100,7 @@ func reworded(message string) string {
 		{"did not find expected ',' or", "a comma or the closing bracket is expected here"},
 		{"could not find expected ':'", "a key without a colon"},
 		{"found character that cannot start any token", "no value can start with this character"},
+		{"did not find expected alphabetic or numeric character", "a name is expected behind * or &"},
 		{"did not find expected node content", "a value is expected here"},
 		{"unknown anchor", message},
 	} {

@@ -9,9 +9,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync"
 
 	"facteur/actions"
 	"facteur/flow/call"
+	"facteur/flow/schema"
 	"facteur/vault"
 )
 
@@ -27,6 +29,25 @@ type Input struct {
 	ExpectStatus    any               `json:"expect_status,omitempty" doc:"the status, or a list of them, that means success; every one below 400 unless given"`
 	FollowRedirects bool              `json:"follow_redirects,omitempty" doc:"follow up to 5 redirects; without it, a redirect is an answer like others"`
 }
+
+// SchemaType is that of the fields, which knows what a body is called elsewhere.
+func (Input) SchemaType() *schema.Type { return inputSchema() }
+
+var inputSchema = sync.OnceValue(func() *schema.Type {
+	type fields Input
+	t := schema.Of[fields]()
+	t.Mistake = func(v any) (found schema.Violations) {
+		object, _ := v.(map[string]any)
+		for _, name := range [...]string{"body", "data", "payload"} {
+			if _, ok := object[name]; ok {
+				found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "unknown-field", OnKey: true, Message: "no field " + name,
+					Hint: "a body stands under json, form or text"})
+			}
+		}
+		return found
+	}
+	return t
+})
 
 // An Output is what http.request gives, also when it fails.
 type Output struct {

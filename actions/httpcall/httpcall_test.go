@@ -366,7 +366,7 @@ func TestBadInput(t *testing.T) {
 		want string // of the outcome
 		path string // of the violation, "" when types or rules cannot see it
 	}{
-		{"no scheme", map[string]any{"url": "api.shop.test"}, "it has no host", ""},
+		{"no scheme", map[string]any{"url": "api.shop.test"}, "it has no host", "url"},
 		{"another scheme", map[string]any{"url": "file:///etc/passwd"}, "only http and https", "url"},
 		{"credentials", map[string]any{"url": "https://me:hush@api.test"}, "store them in a connection", "url"},
 		{"not an address", map[string]any{"url": "https://a b/?token=hush"}, "it is not an address", "url"},

@@ -350,3 +350,27 @@ func TestExplainRule(t *testing.T) {
 	_, ok := whatsapp.ExplainRule("no-such-rule")
 	assert.False(t, ok)
 }
+
+// What documentation shows around a message, and whoever wants to write to several people, is
+// told what to write instead.
+func TestMistakesOfTheFirstDay(t *testing.T) {
+	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+	to := "+33612345678"
+	for _, tt := range []struct{ in, want, hint any }{
+		{map[string]any{"message_type": "text", "recipient": to, "message": map[string]any{"text": map[string]any{"body": "hi"}}},
+			"message: message takes only what stands in its text", `write message: {"body":"hi"}`},
+		{map[string]any{"message_type": "contacts", "recipient": to, "message": map[string]any{"contacts": []any{schema.Unknown{Type: schema.AnyType}}}},
+			"message: message takes only what stands in its contacts", "leave out the line contacts:"},
+		{map[string]any{"message_type": "text", "recipient": to, "message": "hi"}, "message: expected object, got string", `write {body: "hi"}`},
+		{map[string]any{"message_type": "text", "recipient": []any{to}, "message": map[string]any{"body": "hi"}},
+			"recipient: one step sends to one person, this is a list", "put the step into a foreach: {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"},
+		{map[string]any{"message_type": "interactive", "recipient": to, "message": map[string]any{"type": "button", "body": "Q", "action": map[string]any{"buttons": []any{
+			map[string]any{"type": "reply", "reply": map[string]any{"id": "a", "title": "A"}}}}}},
+			"message.body: expected object, got string", `write {text: "Q"}`},
+	} {
+		_, found := sig.In.Coerce(tt.in)
+		require.Len(t, found, 1, "%v", tt.in)
+		assert.Equal(t, tt.want, found[0].Error())
+		assert.Equal(t, tt.hint, found[0].Hint)
+	}
+}

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"slices"
 	"strings"
 
 	"facteur/flow/schema"
@@ -120,7 +121,7 @@ func wholeBody(v map[string]any) schema.Violations {
 		return schema.Violations{{Rule: "on-premises", Message: "this is the body of a request to the On-Premises API", Hint: migrateHint}}
 	}
 	if !product && !to {
-		return nil
+		return nested(v)
 	}
 	found := schema.Violation{Rule: "message-whole-body", Message: "this is the whole body of a request; message takes only the object of the message",
 		Hint: "facteur import makes a step of a body"}
@@ -132,6 +133,29 @@ func wholeBody(v map[string]any) schema.Violations {
 		}
 	}
 	return schema.Violations{found}
+}
+
+// nested recognises what Meta's documentation shows around the object of a message: its name.
+func nested(v map[string]any) schema.Violations {
+	if len(v) != 1 {
+		return nil
+	}
+	for kind, inner := range v {
+		switch inner.(type) {
+		case map[string]any, []any:
+		default:
+			return nil
+		}
+		if !slices.Contains(strings.Fields(messageTypes), kind) {
+			return nil
+		}
+		found := schema.Violation{Rule: "message-whole-body", Message: "message takes only what stands in its " + kind, Hint: "leave out the line " + kind + ":"}
+		if text, err := schema.AppendJSON(nil, inner); err == nil && len(text) <= 200 {
+			found.Hint = "write message: " + string(text)
+		}
+		return schema.Violations{found}
+	}
+	return nil
 }
 
 func brief(text string) string {

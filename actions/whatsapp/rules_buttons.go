@@ -12,7 +12,7 @@ func buttonRules() []rule {
 	return []rule{
 		{id: "buttons-count",
 			doc: "A message has 1 to 3 buttons; a list has room for ten rows.",
-			on:  on, at: "action.buttons", limit: items(1, 3), source: page},
+			on:  on, at: "action.buttons", limit: items(1, 3), hint: "give 1 to 3; for more choices write an interactive message of type list", source: page},
 		{id: "button-type",
 			doc: "The buttons of a message are of type reply, in Direct Send also of type cta_url.",
 			on:  on, at: "action.buttons[].type", limit: oneOf("reply", "cta_url"), hint: "write type: reply", source: oldReference},

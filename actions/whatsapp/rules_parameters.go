@@ -35,7 +35,7 @@ func parameterRules() []rule {
 			on:  templateType, at: parameterList, check: allNamed, source: templatesPage},
 		{id: "parameter-text",
 			doc: "Meta refuses texts that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
-			on:  templateType, at: below(eachParameter, "text"), check: oneLine, hint: "put it on one line; in an expression: replace line breaks", source: observed},
+			on:  templateType, at: below(eachParameter, "text"), check: oneLine, hint: "give a text on one line; in an expression: replace line breaks, and say what stands for nothing", source: observed},
 		{id: "parameter-header-length",
 			doc: "A text in the header of a template has 60 characters at most.",
 			on:  templateType, at: templateParts, check: shortHeader, source: oldReference},

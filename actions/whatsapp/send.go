@@ -35,8 +35,17 @@ var sendInputSchema = sync.OnceValue(func() *schema.Type {
 	t := schema.Of[fields]()
 	t.Mistake = notInputs
 	t.Field("message_type").Type.Mistake = hsmType
+	t.Field("recipient").Type.Mistake = manyRecipients
 	return t
 })
+
+func manyRecipients(v any) schema.Violations {
+	if _, ok := v.([]any); !ok {
+		return nil
+	}
+	return schema.Violations{{Rule: "recipient-format", Message: "one step sends to one person, this is a list",
+		Hint: "put the step into a foreach: {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"}}
+}
 
 // A Fallback is a template for when nothing else may be sent.
 type Fallback struct {

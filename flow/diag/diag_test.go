@@ -86,6 +86,11 @@ func TestSuggest(t *testing.T) {
 		{"x", nil, ""},
 		{"m", []string{"n", "mm"}, ""},
 		{"m", []string{"n", "M"}, "M"},
+		{"send_message", []string{"whatsapp.send_message", "whatsapp.mark_read"}, "whatsapp.send_message"},
+		{"lat", []string{"latitude", "longitude"}, "latitude"},
+		{"whatsapp", []string{"whatsapp.send_message", "whatsapp.mark_read"}, ""}, // nobody knows which
+		{"age", []string{"message"}, ""},
+		{"na", []string{"namespace"}, ""},
 	} {
 		assert.Equal(t, tt.want, diag.Suggest(tt.name, tt.known), tt.name)
 	}

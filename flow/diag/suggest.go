@@ -7,7 +7,7 @@ import (
 )
 
 // Suggest returns the known name that is nearest to name, or "" when none is near
-// enough to be what was meant. A name of one letter is near to itself alone, whatever
+// enough to be what was meant; one of which it is the beginning or the end is. A name of one letter is near to itself alone, whatever
 // its case.
 func Suggest(name string, known []string) string {
 	folded := fold(name)
@@ -20,7 +20,31 @@ func Suggest(name string, known []string) string {
 			best, least = k, d
 		}
 	}
+	if best == "" {
+		best = part(string(folded), known)
+	}
 	return best
+}
+
+// part returns the one known name that begins with name, or ends with it as a word of its
+// own; "": there is none, or several.
+func part(name string, known []string) string {
+	if len(name) < 3 {
+		return ""
+	}
+	found := ""
+	for _, k := range known {
+		whole := string(fold(k))
+		before, ends := strings.CutSuffix(whole, name)
+		if !strings.HasPrefix(whole, name) && !(ends && strings.ContainsAny(before[max(0, len(before)-1):], "_.")) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = k
+	}
+	return found
 }
 
 // DidYouMean returns the hint for an unknown name: the nearest known one, then all

@@ -68,7 +68,7 @@ func (c *check) report(problem *common.Error) {
 	case strings.Contains(message, "does not support field selection") && e != nil:
 		operand := operandOf(e)
 		t := c.tree.GetType(operand.ID())
-		c.errorf("unknown-field", at, "", "%s has no fields: it is %s", c.source(operand), typeName(t))
+		c.errorf("unknown-field", at, c.sized(e, operand), "%s has no fields: it is %s", c.source(operand), typeName(t))
 	case strings.Contains(message, "cannot be range of a comprehension") && e != nil:
 		hint := ""
 		if t := c.tree.GetType(e.ID()); isOptional(t) {
@@ -131,6 +131,10 @@ func (c *check) unknownName(name string, at diag.Range) {
 			hint = fmt.Sprintf("steps are read as steps.%s", name)
 		} else if _, ok := c.scope.vars.m[name]; ok {
 			hint = fmt.Sprintf("variables are read as vars.%s", name)
+		} else if slices.Contains([]string{"env", "secrets", "secret", "vault", "connections"}, name) {
+			hint = "expressions read no environment and no secrets: plain values stand under settings: in the project file, and a step's connection: names its credentials"
+		} else if slices.Contains([]string{"status_code", "code", "meta_code", "class"}, name) && slices.Contains(known, "error") {
+			hint = "write error." + name
 		}
 		c.errorf("unknown-name", at, hint, "there is nothing called %q", name)
 	}
@@ -169,6 +173,14 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 	c.errorf("unknown-field", at, hint, "%s has no field %q", what, name)
 }
 
+// sized hints at how to count what has a field for that elsewhere.
+func (c *check) sized(e, of ast.Expr) string {
+	if e.Kind() != ast.SelectKind || !slices.Contains([]string{"length", "len", "size", "count"}, e.AsSelect().FieldName()) {
+		return ""
+	}
+	return "write size(" + c.source(of) + ")"
+}
+
 func (c *check) unknownFunction(e ast.Expr, name string, at diag.Range) {
 	known := shared().functions
 	var hint string
@@ -189,10 +201,39 @@ func (c *check) unknownFunction(e ast.Expr, name string, at diag.Range) {
 		c.errorf("unknown-function", at, hint, "%s cannot be called like this", name)
 		return
 	}
-	if name == "len" || name == "length" || name == "count" {
-		hint = "size(x) counts the characters of a text and the elements of a list or a map"
+	if name == "len" || name == "length" || name == "count" || hint == "" {
+		hint = functionMeant(name)
 	}
 	c.errorf("unknown-function", at, hint, "there is no function %q", name)
+}
+
+// functionMeant says what does what a function of other languages does.
+func functionMeant(name string) string {
+	switch strings.ToLower(name) {
+	case "len", "length", "count":
+		return "size(x) counts the characters of a text and the elements of a list or a map"
+	case "upper", "toupper", "touppercase", "uppercase":
+		return "x.upperAscii() writes a text in capitals"
+	case "lower", "tolower", "tolowercase", "lowercase":
+		return "x.lowerAscii() writes a text in small letters"
+	case "str", "tostring", "text":
+		return "string(x) makes a text of a value"
+	case "parseint", "toint", "number":
+		return "int(x) and double(x) make a number of a text"
+	case "includes", "has_key", "haskey", "in_list":
+		return "x in list tells whether a list or a map has it, text.contains(x) whether a text has"
+	case "concat", "append":
+		return "a + b joins two texts or two lists"
+	case "default", "coalesce", "ifnull", "nvl":
+		return "x.?field.orValue(y) gives y where there is no field"
+	case "date", "today", "currenttime", "utcnow":
+		return "now() is the time"
+	case "json_encode", "tojson", "stringify", "to_json":
+		return "json(x) writes a value as JSON"
+	case "if", "iif", "cond":
+		return "condition ? a : b chooses one of two values"
+	}
+	return ""
 }
 
 // signatures lists the ways in which a function can be called, at most four.
@@ -283,6 +324,12 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 	case operators.Equals, operators.NotEquals:
 		if hint == "" {
 			hint = conversion(ts, names, args, c)
+		}
+		for i := range ts {
+			if hint == "" && ts[i].Kind() == types.NullTypeKind {
+				of, _ := c.scope.schemaType(ts[1-i])
+				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or ask has(…) whether it is there", zero(of))
+			}
 		}
 		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
 	default:

@@ -59,11 +59,15 @@ func TestDiagnostics(t *testing.T) {
 		"${steps.reply.status == 'failled'}": `'failled': the status of reply is never "failled" [unknown-status] (did you mean "failed"? a step's status: failed, skipped, succeeded)`,
 
 		// Functions.
-		"${len(inputs.name)}":    `len: there is no function "len" [unknown-function] (size(x) counts the characters of a text and the elements of a list or a map)`,
-		"${inputs.name.lower()}": `lower: there is no function "lower" [unknown-function] (did you mean lowerAscii? it takes: string.lowerAscii())`,
-		"${now(1)}":              `now: now cannot be called like this [unknown-function] (it takes: now())`,
-		"${nope(1)}":             `nope: there is no function "nope" [unknown-function]`,
-		"${maths.ceil(1.5)}":     "maths: there is nothing called \"maths\" [unknown-name] (names here: inputs, run, settings, steps, vars)\nceil: there is no function \"ceil\" [unknown-function]",
+		"${inputs.name.toUpperCase()}": `toUpperCase: there is no function "toUpperCase" [unknown-function] (x.upperAscii() writes a text in capitals)`,
+		"${inputs.name.length > 3}":    `length: inputs.name has no fields: it is string [unknown-field] (write size(inputs.name))`,
+		"${inputs.name == null}":       `==: string cannot be compared with null [type-mismatch] (it is never null: compare it with a value such as "", or ask has(…) whether it is there)`,
+		"${env.TOKEN}":                 `env: there is nothing called "env" [unknown-name] (expressions read no environment and no secrets: plain values stand under settings: in the project file, and a step's connection: names its credentials)`,
+		"${len(inputs.name)}":          `len: there is no function "len" [unknown-function] (size(x) counts the characters of a text and the elements of a list or a map)`,
+		"${inputs.name.lower()}":       `lower: there is no function "lower" [unknown-function] (did you mean lowerAscii? it takes: string.lowerAscii())`,
+		"${now(1)}":                    `now: now cannot be called like this [unknown-function] (it takes: now())`,
+		"${nope(1)}":                   `nope: there is no function "nope" [unknown-function]`,
+		"${maths.ceil(1.5)}":           "maths: there is nothing called \"maths\" [unknown-name] (names here: inputs, run, settings, steps, vars)\nceil: there is no function \"ceil\" [unknown-function] (did you mean math.ceil? it takes: math.ceil(double))",
 
 		// Types.
 		"${inputs.name + inputs.count}":       `+: + does not take string and int [type-mismatch] (write string(inputs.count))`,

@@ -304,6 +304,18 @@ func (c *coercer) missing(f *Field) {
 	if f.Doc != "" {
 		hint = f.Name + ": " + f.Doc
 	}
+	if few := f.Type.Enum; len(few) > 0 && len(few) <= 16 && f.Type.Kind == String {
+		if hint == "" {
+			hint = f.Name
+		}
+		hint += "; one of"
+		for i, v := range few {
+			if i > 0 {
+				hint += ","
+			}
+			hint += fmt.Sprintf(" %v", v)
+		}
+	}
 	c.errorf("required", hint, "missing field %q", f.Name)
 }
 

@@ -135,7 +135,7 @@ func TestCoerceViolations(t *testing.T) {
 		{with("content", map[string]any{"body": ""}), []string{`content.body | min-length | must not be empty | `}},
 		{with("content", map[string]any{"body": "ééééééééééé"}), []string{`content.body | max-length | has 11 characters, at most 10 are allowed | `}},
 		{with("content", map[string]any{"body": "🙂🙂🙂🙂🙂🙂"}), []string{`content.body | utf16-length | has 6 characters, but 12 as UTF-16 counts them, which is over 10 | some emoji count twice there; shorten the text to be sure`}},
-		{with("content", "salut"), []string{`content | type | expected object, got string | `}},
+		{with("content", "salut"), []string{`content | type | expected object, got string | write {body: "salut"}`}},
 		{with("content", `{"body": "salut"}`), []string{`content | type | expected object, got string | this is a text that looks like JSON: leave out the quotes around it`}},
 		{with("id", "7"), []string{`id | type | expected integer, got string | leave out the quotes`}},
 		{with("id", 0), []string{`id | minimum | 0 is less than 1 | `}},

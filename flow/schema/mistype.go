@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"facteur/flow/diag"
 )
 
 // mistype reports a value of the wrong kind.
@@ -16,6 +18,10 @@ func (c *coercer) mistype(t *Type, v any) {
 		hint = "leave the field out where there is no value"
 	case string:
 		hint = c.textHint(t, v)
+	case []any:
+		if t.Kind == Map {
+			hint = "write {NAME: VALUE, …}"
+		}
 	case bool, int64, float64:
 		switch {
 		case c.masked > 0:
@@ -24,6 +30,12 @@ func (c *coercer) mistype(t *Type, v any) {
 		case t.Kind == Duration:
 			hint = durationForm
 		}
+	}
+	if _, isList := v.([]any); hint == "" && t.Kind == List && v != nil && !isList {
+		hint = "put a dash before each, also before a single one, or [ ] around them"
+	}
+	if hint == "" && t.Kind == Object && len(t.Fields) > 0 {
+		hint = diag.DidYouMean("", "write an object with its fields", t.Names())
 	}
 	c.errorf("type", hint, "expected %s, got %s", t.Name(), valueName(v))
 }
@@ -38,8 +50,29 @@ func (c *coercer) textHint(t *Type, s string) string {
 		if trimmed := strings.TrimSpace(s); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
 			return "this is a text that looks like JSON: leave out the quotes around it"
 		}
+		if f := t.onlyText(); f != nil {
+			if c.masked > 0 || len(s) > 60 {
+				s = "…"
+			}
+			return fmt.Sprintf("write {%s: %q}", f.Name, s)
+		}
 	}
 	return ""
+}
+
+// onlyText is the field that a text may be meant for: the only one that is required, or that
+// there is.
+func (t *Type) onlyText() *Field {
+	var only *Field
+	for _, f := range t.Fields {
+		if f.Required || len(t.Fields) == 1 {
+			if only != nil || f.Type.Kind != String || len(f.Type.Enum) > 0 {
+				return nil
+			}
+			only = f
+		}
+	}
+	return only
 }
 
 // quote shows a value in a message, unless it is sensitive.
