@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,55 +14,26 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
-	"facteur/project"
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
 
 	"github.com/stretchr/testify/require"
 )
 
+// benchSecret signs the webhooks of the benchmarks.
+const benchSecret = simulator.DefaultAppSecret
+
 // BenchmarkWebhooksOfADaemon posts 500 webhooks a second to a daemon, whether the ones
-// before are answered or not, and tells how long the answers take. What each tells is on
+// before are answered or not, and tells how long the answers take: to a daemon that does
+// nothing else, and to one that makes 200 runs a second meanwhile. What each tells is on
 // the disk then, in the ledger and in the journal.
 func BenchmarkWebhooksOfADaemon(b *testing.B) {
-	const secret = "app-secret"
-	dir := b.TempDir()
-	b.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", "token")
-	b.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", secret)
-	require.NoError(b, os.WriteFile(filepath.Join(dir, project.FileName), []byte("connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\"}}\n"), 0o600))
-	require.NoError(b, os.WriteFile(filepath.Join(dir, "hello.flow.yaml"), []byte(sendsHello), 0o600))
-	p, _, err := project.Open(dir)
+	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{Sent: -1, Delivered: -1}}})
 	require.NoError(b, err)
-	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
-	require.NoError(b, err)
-	a := &app{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
-	d, err := a.openDaemon(b.Context(), b.Context(), p, config, slog.New(slog.DiscardHandler), false)
-	require.NoError(b, err)
-	defer d.close()
-	defer func() { _ = d.stop(b.Context()) }()
-	public, _ := d.handlers(b.Context())
-	server := httptest.NewServer(public)
-	defer server.Close()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
-	post := func(b *testing.B, body string) time.Duration {
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(body))
-		req, err := http.NewRequest(http.MethodPost, server.URL+webhookPath("shop"), strings.NewReader(body))
-		if err != nil {
-			b.Error(err)
-			return 0
-		}
-		req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
-		began := time.Now()
-		resp, err := client.Do(req)
-		if err != nil {
-			b.Error(err)
-			return 0
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			b.Errorf("status %d", resp.StatusCode)
-		}
-		return time.Since(began)
-	}
+	defer api.Close()
+	graph := httptest.NewServer(api)
+	defer graph.Close()
+	d := benchDaemon(b, graph.URL)
 	status := func(n int) string {
 		return fmt.Sprintf(`{"id":"wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%09d","status":"%s","timestamp":"1750263773","recipient_id":"336%08d","biz_opaque_callback_data":"f1.k3f9q2m7x4c8v1b6n5z0a2s4d6.%d",`+
 			`"conversation":{"id":"6ceb9d929c9bdc4f90e967a32f8639b4","expiration_timestamp":"1750350173","origin":{"type":"utility"}},"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}}`,
@@ -76,33 +43,32 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 		return fmt.Sprintf(`{"from":"336%08d","id":"wamid.in%09d","timestamp":"1750263773","type":"text","text":{"body":"oui"}}`, n%10_000_000, n)
 	}
 	n := 0
-	for _, kind := range []struct {
+	for _, c := range []struct {
 		list string
 		one  func(int) string
-	}{{"statuses", status}, {"messages", message}} {
+		runs int // a second
+	}{{"statuses", status, 0}, {"messages", message, 0}, {"statuses", status, 200}} {
 		for _, many := range []int{1, 10, 50} {
-			b.Run(fmt.Sprintf("%s=%d", kind.list, many), func(b *testing.B) {
+			name := fmt.Sprintf("%s=%d", c.list, many)
+			if c.runs > 0 {
+				name += fmt.Sprintf("/runs=%d", c.runs)
+			}
+			b.Run(name, func(b *testing.B) {
 				bodies := make([]string, b.N)
 				for i := range bodies {
 					parts := make([]string, many)
 					for j := range parts {
 						n++
-						parts[j] = kind.one(n)
+						parts[j] = c.one(n)
 					}
 					bodies[i] = fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"%s":[%s]},"field":"messages"}]}]}`,
-						kind.list, strings.Join(parts, ","))
+						c.list, strings.Join(parts, ","))
 				}
-				took := make([]time.Duration, b.N)
-				tick := time.NewTicker(time.Second / 500)
-				defer tick.Stop()
-				var all sync.WaitGroup
+				beside := runsBeside(b, d, c.runs)
 				b.ResetTimer()
-				for i, body := range bodies {
-					<-tick.C
-					all.Go(func() { took[i] = post(b, body) })
-				}
-				all.Wait()
+				took := steadily(b, d.door.url+webhookPath("shop"), bodies)
 				b.StopTimer()
+				beside()
 				slices.Sort(took)
 				at := func(part float64) float64 { return took[int(part*float64(len(took)-1))].Seconds() * 1000 }
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "bodies/s")
@@ -112,4 +78,72 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 			})
 		}
 	}
+}
+
+// steadily posts webhooks, 500 a second, and tells how long each answer took.
+func steadily(b *testing.B, url string, bodies []string) []time.Duration {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	took := make([]time.Duration, len(bodies))
+	tick := time.NewTicker(time.Second / 500)
+	defer tick.Stop()
+	var all sync.WaitGroup
+	for i, body := range bodies {
+		<-tick.C
+		all.Go(func() {
+			mac := hmac.New(sha256.New, []byte(benchSecret))
+			mac.Write([]byte(body))
+			req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+			began := time.Now()
+			resp, err := client.Do(req)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			resp.Body.Close()
+			if took[i] = time.Since(began); resp.StatusCode != http.StatusOK {
+				b.Errorf("status %d", resp.StatusCode)
+			}
+		})
+	}
+	all.Wait()
+	return took
+}
+
+// runsBeside starts so many runs a second until the function that it returns is called,
+// which waits for them.
+func runsBeside(b *testing.B, d *daemon, each int) (end func()) {
+	if each == 0 {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(each))
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			all.Go(func() {
+				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
+				run, _, err := d.host.Start(b.Context(), d.flows.Plan("note"), host.Start{Inputs: in})
+				if err == nil {
+					_, err = d.host.Wait(b.Context(), run.ID)
+				}
+				if err != nil {
+					b.Error(err)
+				}
+			})
+		}
+	})
+	return func() { close(ended); all.Wait() }
 }
