@@ -51,7 +51,7 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 		for _, many := range []int{1, 10, 50} {
 			name := fmt.Sprintf("%s=%d", c.list, many)
 			if c.runs > 0 {
-				name += fmt.Sprintf("/runs=%d", c.runs)
+				name = fmt.Sprintf("runs=%d/%s", c.runs, name)
 			}
 			b.Run(name, func(b *testing.B) {
 				bodies := make([]string, b.N)

@@ -25,7 +25,7 @@ type SQLite struct {
 	file      *sqlitefile.File
 	answers   answers // not stored yet
 	strangers *strangers
-	hearings  map[string]time.Time // see tables
+	often     *often
 }
 
 // OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
@@ -35,7 +35,7 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers(), hearings: map[string]time.Time{}}
+	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers(), often: newOften()}
 	file.Before(l.settle, l.settle)
 	return l, nil
 }
@@ -138,7 +138,7 @@ func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, 
 }
 
 func (l *SQLite) tables(conn *sqlite.Conn, now time.Time) tables {
-	return tables{conn, now, l.strangers, l.hearings}
+	return tables{conn, now, l.strangers, l.often}
 }
 
 // Healthy returns why the ledger can store nothing more, nil while it can.

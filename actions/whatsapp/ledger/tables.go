@@ -15,12 +15,30 @@ import (
 type tables struct {
 	conn      *sqlite.Conn
 	now       time.Time
-	strangers *strangers           // nil where people are only read
-	hearings  map[string]time.Time // of senders, as they were stored last; only for who writes
+	strangers *strangers
+	often     *often // only for who writes
+}
+
+// Often is what each webhook needs: statements that stay prepared, and when senders were
+// heard of, as it was stored last. Only the goroutine that writes uses it.
+type often struct {
+	insertEvent, moveMessage sqlitefile.Statement
+
+	hearings map[string]time.Time
 }
 
 // maxHearings bounds the senders whose last hearing is remembered.
 const maxHearings = 1000
+
+func newOften() *often {
+	return &often{
+		// OR IGNORE, which ON CONFLICT is not, spares SQLite a copy of each page.
+		insertEvent: sqlitefile.Statement{SQL: "INSERT OR IGNORE INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+		moveMessage: sqlitefile.Statement{SQL: `UPDATE messages SET at = CASE WHEN ?2 > state THEN ?3 ELSE at END, state = max(state, ?2), updated = ?4
+			WHERE id = ?1 AND call = ?5 AND sender IS NOT NULL AND recipient IS NOT NULL`},
+		hearings: map[string]time.Time{},
+	}
+}
 
 func (t tables) query(statement string, each func(row *sqlite.Stmt), args ...any) error {
 	return sqlitefile.Query(t.conn, statement, each, args...)
@@ -38,13 +56,13 @@ func text(s string) any {
 // Else a row that is not older than hearing stays as it is: it is one for all that comes
 // for a sender.
 func (t tables) heard(sender string, exactly bool) error {
-	if last, ok := t.hearings[sender]; ok && !exactly && t.now.Sub(last) < hearing {
+	if last, ok := t.often.hearings[sender]; ok && !exactly && t.now.Sub(last) < hearing {
 		return nil
 	}
-	if len(t.hearings) >= maxHearings {
-		clear(t.hearings)
+	if len(t.often.hearings) >= maxHearings {
+		clear(t.often.hearings)
 	}
-	t.hearings[sender] = t.now
+	t.often.hearings[sender] = t.now
 	return t.query(`INSERT INTO senders (sender, heard) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard)`, nil, sender, t.now.UnixNano())
 }
@@ -96,19 +114,28 @@ func (t tables) contactOf(f fact) (int64, error) {
 	return contact, err
 }
 
-// event stores a fact and tells whether it is fresh. OR IGNORE spares a look first.
+// event stores a fact and tells whether it is fresh, without a look first.
 func (t tables) event(e entry, contact int64) (fresh bool, err error) {
-	var message, owner any
-	switch e.Kind {
-	case "status":
-		message = text(e.MessageID)
-	case "message":
-		if contact != 0 {
-			owner = contact
-		}
+	q, err := t.often.insertEvent.On(t.conn)
+	if err != nil {
+		return false, err
 	}
-	err = t.query("INSERT OR IGNORE INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", nil,
-		e.id[:], e.Kind, message, text(e.PhoneNumberID), owner, e.at.UnixNano(), t.now.UnixNano(), e.body)
+	message := ""
+	if e.Kind == "status" {
+		message = e.MessageID
+	}
+	q.BindBytes(1, e.id[:])
+	q.BindText(2, e.Kind)
+	bindText(q, 3, message)
+	bindText(q, 4, e.PhoneNumberID)
+	q.BindNull(5)
+	if e.Kind == "message" && contact != 0 {
+		q.BindInt64(5, contact)
+	}
+	q.BindInt64(6, e.at.UnixNano())
+	q.BindInt64(7, t.now.UnixNano())
+	q.BindBytes(8, e.body)
+	err = sqlitefile.Exec(q)
 	return t.conn.Changes() > 0, err
 }
 
@@ -123,30 +150,37 @@ func (t tables) status(e entry, known bool) (call string, err error) {
 }
 
 // message stores how far a message has come, and returns the key of the call that sent it.
-// Nearly always all else of it is known: then no index has to be touched. RETURNING would
-// make SQLite keep a journal for the statement, which costs more than to look first.
+// Nearly always all else of it is known, and is what the status says: that takes one
+// statement, which touches no index. RETURNING would make SQLite keep a journal for the
+// statement, which costs more than to look first.
 func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, err error) {
-	var seq int64 // 0: it is new
-	whole := false
-	err = t.query("SELECT seq, call, sender, recipient, state, at FROM messages WHERE id = ?", func(row *sqlite.Stmt) {
-		seq, of = row.ColumnInt64(0), row.ColumnText(1)
-		whole = (of != "" || call == "") && (row.ColumnText(2) != "" || sender == "") && (row.ColumnText(3) != "" || recipient == "")
-		if before := state(row.ColumnInt64(4)); s <= before {
-			s, at = before, sqlitefile.Time(row, 5)
+	if call != "" {
+		q, err := t.often.moveMessage.On(t.conn)
+		if err != nil {
+			return "", err
 		}
-	}, id)
-	switch {
-	case err != nil:
-		return "", err
-	case seq == 0:
-		return call, t.query("INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)", nil,
-			id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
-	case whole:
-		return of, t.query("UPDATE messages SET state = ?, at = ?, updated = ? WHERE seq = ?", nil, int64(s), at.UnixNano(), t.now.UnixNano(), seq)
+		q.BindText(1, id)
+		q.BindInt64(2, int64(s))
+		q.BindInt64(3, at.UnixNano())
+		q.BindInt64(4, t.now.UnixNano())
+		q.BindText(5, call)
+		if err := sqlitefile.Exec(q); err != nil || t.conn.Changes() > 0 {
+			return call, err
+		}
 	}
-	return cmp.Or(of, call), t.query(`UPDATE messages SET
-			call = coalesce(call, ?), sender = coalesce(sender, ?), recipient = coalesce(recipient, ?), state = ?, at = ?, updated = ? WHERE seq = ?`, nil,
-		text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano(), seq)
+	err = t.query("SELECT coalesce(call, '') FROM messages WHERE id = ?", func(row *sqlite.Stmt) { of = row.ColumnText(0) }, id)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(of, call), t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET
+			call = coalesce(call, excluded.call),
+			sender = coalesce(sender, excluded.sender),
+			recipient = coalesce(recipient, excluded.recipient),
+			at = CASE WHEN excluded.state > state THEN excluded.at ELSE at END,
+			state = max(state, excluded.state),
+			updated = excluded.updated`, nil,
+		id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
 }
 
 // person stores what a fact says about its person.
@@ -256,9 +290,6 @@ func (t tables) join(contact, other int64) error {
 func (t tables) names(ids []string) ([]string, error) {
 	var names []string
 	for _, id := range ids {
-		if t.strangers != nil && t.strangers.has(id) {
-			continue
-		}
 		err := t.query("SELECT b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ? ORDER BY b.id",
 			func(row *sqlite.Stmt) { names = append(names, row.ColumnText(0)) }, id)
 		if err != nil || len(names) > 0 {
