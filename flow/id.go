@@ -44,6 +44,9 @@ func isID(s string) bool {
 
 // toID makes an id of a name, "" when that would be a guess.
 func toID(s string) string {
+	if file, ok := strings.CutSuffix(s, ".yaml"); ok { // the file of a flow
+		s = strings.TrimSuffix(file[strings.LastIndexByte(file, '/')+1:], ".flow")
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]

@@ -87,6 +87,7 @@ func TestSuggest(t *testing.T) {
 		{"m", []string{"n", "mm"}, ""},
 		{"m", []string{"n", "M"}, "M"},
 		{"send_message", []string{"whatsapp.send_message", "whatsapp.mark_read"}, "whatsapp.send_message"},
+		{"order.flow.yaml", []string{"welcome", "order"}, "order"},
 		{"lat", []string{"latitude", "longitude"}, "latitude"},
 		{"whatsapp", []string{"whatsapp.send_message", "whatsapp.mark_read"}, ""}, // nobody knows which
 		{"age", []string{"message"}, ""},

@@ -26,8 +26,8 @@ func Suggest(name string, known []string) string {
 	return best
 }
 
-// part returns the one known name that begins with name, or ends with it as a word of its
-// own; "": there is none, or several.
+// part returns the known name before a dot of name, or the one known name that begins with
+// name, or ends with it as a word of its own; "": there is none, or several.
 func part(name string, known []string) string {
 	if len(name) < 3 {
 		return ""
@@ -36,6 +36,9 @@ func part(name string, known []string) string {
 	for _, k := range known {
 		whole := string(fold(k))
 		before, ends := strings.CutSuffix(whole, name)
+		if strings.HasPrefix(name, whole+".") { // with something behind it, such as the end of a file's name
+			return k
+		}
 		if !strings.HasPrefix(whole, name) && !(ends && strings.ContainsAny(before[max(0, len(before)-1):], "_.")) {
 			continue
 		}

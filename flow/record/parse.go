@@ -311,7 +311,11 @@ func (p *parser) is(n *flow.Node, want flow.NodeKind, what string) bool {
 func (p *parser) keys(n *flow.Node, what string, known ...string) {
 	for _, e := range n.Entries {
 		if !slices.Contains(known, e.Key.Value) {
-			p.diags.Errorf("recording-unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, what, known), "unknown key %q", e.Key.Value)
+			hint := diag.DidYouMean(e.Key.Value, what, known)
+			if slices.Contains([]string{"body", "data", "payload"}, e.Key.Value) && slices.Contains(known, "json") {
+				hint = "write json: for a body of JSON, text: for another"
+			}
+			p.diags.Errorf("recording-unknown-key", e.Key.Whole, hint, "unknown key %q", e.Key.Value)
 		}
 	}
 }

@@ -334,8 +334,13 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 			f.Details = []string{"the nearest exchange is " + m.Note}
 		}
 	}
+	further := len(m.Differences) > 0
 	for _, d := range m.Differences {
 		f.Diff = append(f.Diff, Difference{Path: d.Path, Want: d.Recorded, Got: d.Sent})
+		further = further && d.Recorded == "" && strings.HasPrefix(d.Path, "json.")
+	}
+	if further {
+		f.Details = append(f.Details, "hint: name these fields, too, or write $more: true beside the others where more may stand")
 	}
 	return f
 }
