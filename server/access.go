@@ -12,35 +12,25 @@ import (
 
 // access tells who asks, and refuses whoever may not.
 func (a *api) access(q *ask, needs Scope) error {
-	if a.Open {
-		// Also where no key is needed: a web page must not learn even that a daemon is
-		// there.
-		made := false
-		if a.Keys != nil {
-			var err error
-			if made, err = a.Keys.Made(); err != nil {
-				return err
-			}
-		}
-		if !made {
-			q.by = Key{Scope: ScopeAdmin}
-			return a.notByPages(q.Request)
-		}
-	}
 	given, isGiven := bearer(q.Header)
-	if !isGiven && needs == "" {
+	if !a.Open && !isGiven && needs == "" {
 		return nil
 	}
-	if a.Keys == nil {
-		if needs == "" {
-			return nil
-		}
+	keys, made, err := a.Keys.current()
+	if err != nil {
+		return err
+	}
+	if a.Open && !made {
+		// Also where no key is needed: a web page must not learn even that a daemon is
+		// there.
+		q.by = Key{Scope: ScopeAdmin}
+		return a.notByPages(q.Request)
+	}
+	if a.Keys == nil && needs != "" {
 		return problem(Unauthorized, `make a key with "facteur keys create"`, "this daemon has no keys, so nobody may ask it")
 	}
-	key, found, expired, err := a.Keys.find(given, time.Now())
+	key, found, expired := find(keys, given, time.Now())
 	switch {
-	case err != nil:
-		return err
 	case found && needs != "" && !key.Scope.includes(needs):
 		return problem(Forbidden, "use a key with the scope "+string(needs), "the key %s has the scope %s, this needs %s", key.ID, key.Scope, needs)
 	case found:

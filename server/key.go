@@ -84,7 +84,7 @@ type storedKey struct {
 // OpenKeys returns the keys in a file, which need not be there.
 func OpenKeys(path string) (*Keys, error) {
 	k := &Keys{path: path}
-	_, err := k.current()
+	_, _, err := k.current()
 	return k, err
 }
 
@@ -127,7 +127,7 @@ func random(n int) string {
 
 // List returns the keys, the first made first.
 func (k *Keys) List() ([]Key, error) {
-	stored, err := k.current()
+	stored, _, err := k.current()
 	if err != nil {
 		return nil, err
 	}
@@ -155,21 +155,13 @@ func (k *Keys) Revoke(id string) error {
 // Made tells whether there is a file of keys, even if all of them were revoked since: a
 // daemon does not become open again because its last key is gone.
 func (k *Keys) Made() (bool, error) {
-	if _, err := k.current(); err != nil {
-		return false, err
-	}
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return k.seen != nil, nil
+	_, made, err := k.current()
+	return made, err
 }
 
-// find returns the key that is given, if it is one and valid now. expired tells of one
-// that was.
-func (k *Keys) find(given string, now time.Time) (key Key, found, expired bool, err error) {
-	stored, err := k.current()
-	if err != nil {
-		return Key{}, false, false, err
-	}
+// find returns the key that is given, if it is one of them and valid now. expired tells of
+// one that was.
+func find(stored []*storedKey, given string, now time.Time) (key Key, found, expired bool) {
 	hash := sha256.Sum256([]byte(given))
 	var match *storedKey
 	for _, s := range stored { // all of them, so that time tells nothing
@@ -179,14 +171,14 @@ func (k *Keys) find(given string, now time.Time) (key Key, found, expired bool, 
 	}
 	switch {
 	case match == nil:
-		return Key{}, false, false, nil
+		return Key{}, false, false
 	case !match.ExpiresAt.IsZero() && !now.Before(match.ExpiresAt):
-		return match.key(), false, true, nil
+		return match.key(), false, true
 	}
 	if at := now.Unix(); match.lastUsed.Load() != at {
 		match.lastUsed.Store(at)
 	}
-	return match.key(), true, false, nil
+	return match.key(), true, false
 }
 
 func (s *storedKey) key() Key {
@@ -197,24 +189,30 @@ func (s *storedKey) key() Key {
 	return key
 }
 
-// current returns the keys as they stand in the file now.
-func (k *Keys) current() ([]*storedKey, error) {
-	info, err := os.Stat(k.path)
+// current returns the keys as they stand in the file now, and whether there is one. k may
+// be nil: there is none.
+func (k *Keys) current() (stored []*storedKey, made bool, err error) {
+	if k == nil {
+		return nil, false, nil
+	}
+	info, err := os.Stat(k.path) // for each request, so that who is revoked is out at once
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, k.unusable("look at", err)
+		return nil, false, k.unusable("look at", err)
 	}
 	k.mu.RLock()
-	stored, same := k.stored, k.same(info)
+	stored, made, same := k.stored, k.seen != nil, k.same(info)
 	k.mu.RUnlock()
 	if same {
-		return stored, nil
+		return stored, made, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.same(info) {
-		return k.stored, nil
+	if !k.same(info) {
+		if _, err := k.read(); err != nil {
+			return nil, false, err
+		}
 	}
-	return k.read()
+	return k.stored, k.seen != nil, nil
 }
 
 // same tells whether the file is still what was read. The lock is held.
