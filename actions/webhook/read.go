@@ -36,9 +36,8 @@ func Read(w http.ResponseWriter, r *http.Request, most int64, patience time.Dura
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body is compressed; send it as it is"}
 	}
-	tooLong := &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("the body is longer than %d bytes", most)}
 	if r.ContentLength > most {
-		return nil, tooLong
+		return nil, tooLong(most)
 	}
 	if patience == 0 {
 		patience = Patience
@@ -56,9 +55,13 @@ func Read(w http.ResponseWriter, r *http.Request, most int64, patience time.Dura
 	case err == nil:
 		return b.Bytes(), nil
 	case errors.As(err, &long):
-		return nil, tooLong
+		return nil, tooLong(most)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not come within %s", patience)}
 	}
 	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body broke off", Err: err}
+}
+
+func tooLong(most int64) *Refusal {
+	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("the body is longer than %d bytes", most)}
 }
