@@ -90,7 +90,7 @@ func (a *activity) ask(number int) {
 	a.leave()
 	m := a.m
 	n := len(m.made) + 1
-	at := &attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: m.callKeys + strconv.Itoa(n)}
+	at := &attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
 	m.made = append(m.made, at)
 	a.now, a.phase = at, calling
 	c := Call{

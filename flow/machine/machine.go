@@ -26,15 +26,14 @@ const Version = 1
 
 // A Machine is one run. It is not safe for concurrent use.
 type Machine struct {
-	start    Start
-	callKeys string // what the keys of the run's calls begin with
-	now      time.Time
-	ready    []job // from readyAt on
-	readyAt  int
-	root     group
-	result   *Result
-	again    *again // how a run that failed or was cancelled goes on after a retry
-	resend   bool   // the latest retry allowed it
+	start   Start
+	now     time.Time
+	ready   []job // from readyAt on
+	readyAt int
+	root    group
+	result  *Result
+	again   *again // how a run that failed or was cancelled goes on after a retry
+	resend  bool   // the latest retry allowed it
 
 	// Maps are nil until they are needed.
 	out       []Command       // since the last Next
@@ -96,7 +95,7 @@ func New(p *plan.Plan, s Start) *Machine {
 		s.Inputs = canonical(p.Inputs, s.Inputs)
 	}
 	m := &Machine{
-		start: s, callKeys: "f1." + s.Run + ".", now: s.At, random: s.Random,
+		start: s, now: s.At, random: s.Random,
 		listens: len(p.Events) > 0,
 	}
 	m.ready, m.made, m.timers = m.room.ready[:0], m.room.made[:0], m.room.timers[:0]
@@ -292,9 +291,8 @@ func (m *Machine) apply(event Event) error {
 
 // call returns the attempt with a key, nil when there is none.
 func (m *Machine) call(key string) *attempt {
-	digits, ours := strings.CutPrefix(key, m.callKeys)
-	n, err := strconv.Atoi(digits)
-	if !ours || err != nil || n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
+	n, err := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
+	if err != nil || n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
 		return nil
 	}
 	return m.made[n-1]

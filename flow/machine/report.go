@@ -166,7 +166,9 @@ func (m *Machine) hideInputs(t *schema.Type, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, f := range t.Fields {
-			m.hideInputs(f.Type, v[f.Name])
+			if of := f.Type; of.Sensitive || of.Elem != nil || of.Fields != nil {
+				m.hideInputs(of, v[f.Name])
+			}
 		}
 		if t.Elem == nil {
 			return

@@ -166,16 +166,18 @@ func (r *jsonReader) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := object[name]; twice {
-			r.at = start
-			return nil, r.errorf("the name %q stands twice in this object", name)
-		}
 		if r.peek() != ':' {
 			return nil, r.errorf("expected : after the name %q", name)
 		}
 		r.at++
-		if object[name], err = r.value(depth); err != nil {
+		v, err := r.value(depth)
+		if err != nil {
 			return nil, err
+		}
+		before := len(object)
+		if object[name] = v; len(object) == before {
+			r.at = start
+			return nil, r.errorf("the name %q stands twice in this object", name)
 		}
 		if more, err := r.next('}'); err != nil || !more {
 			return object, err
