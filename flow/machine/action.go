@@ -41,7 +41,8 @@ const (
 )
 
 func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, done func(result, map[string]any)) {
-	a := &activity{m: m, step: s, do: do}
+	a := first(&m.room.activity, m.room.activity.m == nil)
+	*a = activity{m: m, step: s, do: do}
 	if past := m.past(e, report); past != nil && past.call != nil {
 		a = past.call
 	} else if past != nil {
@@ -90,7 +91,8 @@ func (a *activity) ask(number int) {
 	a.leave()
 	m := a.m
 	n := len(m.made) + 1
-	at := &attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
+	at := first(&m.room.attempt, m.room.attempt.key == "")
+	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
 	m.made = append(m.made, at)
 	a.now, a.phase = at, calling
 	c := Call{

@@ -47,7 +47,8 @@ type flowing struct {
 // flow runs a plan's steps, handles its failure, and evaluates its outputs.
 func (m *Machine) flow(p *plan.Plan, inputs map[string]any, parent *group, path string, last bool, done func(result, map[string]any)) {
 	m.hideInputs(p.Inputs, inputs)
-	f := &flowing{m: m, plan: p, parent: parent, done: done}
+	f := first(&m.room.flow, m.room.flow.m == nil)
+	*f = flowing{m: m, plan: p, parent: parent, done: done}
 	f.env = m.newEnv(p, inputs, path, last)
 	f.env.group = &f.group
 	f.group.join(parent)
@@ -162,7 +163,8 @@ type list struct {
 }
 
 func (m *Machine) list(steps []*plan.Step, e *env, done func(result)) *list {
-	l := &list{m: m, steps: steps, env: e, done: done}
+	l := first(&m.room.list, m.room.list.m == nil)
+	*l = list{m: m, steps: steps, env: e, done: done}
 	l.after = l.ended
 	return l
 }

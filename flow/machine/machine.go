@@ -65,6 +65,12 @@ type Machine struct {
 		timers [1]sleeper
 		steps  [1]*Step
 		ended  [1]*Step
+
+		// Not its report: who keeps that must not keep the machine.
+		flow     flowing
+		list     list
+		activity activity
+		attempt  attempt
 	}
 }
 
@@ -332,6 +338,14 @@ func (m *Machine) drop(timer int) {
 	if timer > 0 {
 		m.timers[timer-1] = nil
 	}
+}
+
+// first returns the room for the first of a kind while that is free, else another one.
+func first[T any](room *T, free bool) *T {
+	if free {
+		return room
+	}
+	return new(T)
 }
 
 // put writes into a map that most runs never need.
