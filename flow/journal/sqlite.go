@@ -49,7 +49,7 @@ func OpenSQLite(path string) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &SQLite{file: file, store: newStore(), young: map[string]int64{}}
+	j := &SQLite{file: file, store: newStore(), young: map[string]int64{}, aged: map[string]int64{}}
 	j.reads = j.after(j.store.foldAll)
 	if err := file.Peek(context.Background(), j.store.load); err != nil {
 		file.Close()
@@ -264,7 +264,8 @@ func (j *SQLite) remember(run string, seq int64, asOf int) {
 		return
 	}
 	if len(j.young) >= maxYoung {
-		j.young, j.aged = map[string]int64{}, j.young
+		clear(j.aged) // which keeps its room
+		j.young, j.aged = j.aged, j.young
 	}
 	j.young[run] = seq
 }
