@@ -113,6 +113,7 @@ type Host struct {
 	looks    time.Time     // when the clockwork does next …
 	alarm    chan struct{} // … unless it is woken before
 	crew     crew
+	rooms    sync.Pool     // of *[]byte, where records are written before they are sealed
 	firing   chan struct{} // bounds those who call Fire
 
 	receipts []call.Receipt // of a host that was not opened: for runs that are not here

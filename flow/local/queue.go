@@ -6,6 +6,7 @@ import (
 
 	"facteur/flow/expr"
 	"facteur/flow/journal"
+	"facteur/flow/machine/stored"
 	"facteur/flow/plan"
 )
 
@@ -106,7 +107,9 @@ func (h *Host) admitNext(l *lock) {
 
 // begin lets a queued run begin: its time starts now. The host's lock is held.
 func (h *Host) begin(w *ward) error {
-	record, err := h.pack(w.id, began, h.now(), []byte("{}"))
+	record, err := h.pack(w.id, func(room []byte) (stored.Record, error) {
+		return stored.Record{At: h.now(), Kind: began, Body: append(room, "{}"...)}, nil
+	})
 	if err != nil {
 		return err
 	}

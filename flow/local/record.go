@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -19,11 +19,7 @@ const (
 )
 
 func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
-	r, err := stored.EncodeStart(s)
-	if err != nil {
-		return journal.Record{}, err
-	}
-	return h.pack(s.Run, r.Kind, r.At, r.Body)
+	return h.pack(s.Run, func(room []byte) (stored.Record, error) { return stored.EncodeStart(room, s) })
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {
@@ -39,11 +35,7 @@ func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) 
 }
 
 func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
-	r, err := stored.Encode(event)
-	if err != nil {
-		return journal.Record{}, err
-	}
-	return h.pack(run, r.Kind, r.At, r.Body)
+	return h.pack(run, func(room []byte) (stored.Record, error) { return stored.Encode(room, event) })
 }
 
 // decode returns the event that is stored, nil for a record that is none.
@@ -67,12 +59,30 @@ func recordError(run string, err error) error {
 	return fmt.Errorf("read a record of run %s: %w", run, err)
 }
 
-func (h *Host) pack(run, kind string, at time.Time, body []byte) (journal.Record, error) {
-	body, err := h.seal(body, run, kind)
+// mostRoom bounds the rooms that are kept for later.
+const mostRoom = 64 << 10
+
+// pack seals what write puts into a room, where the next record of any run is written, too.
+func (h *Host) pack(run string, write func(room []byte) (stored.Record, error)) (journal.Record, error) {
+	room, _ := h.rooms.Get().(*[]byte)
+	if room == nil {
+		room = new([]byte)
+	}
+	defer h.rooms.Put(room)
+	r, err := write(*room)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	n := len(r.Body)
+	both := append(append(append(r.Body, run...), ' '), r.Kind...) // and its place behind it
+	if cap(both) <= mostRoom {
+		*room = both[:0]
+	}
+	body, err := h.seal(both[:n:n], both[n:])
 	if err != nil {
 		return journal.Record{}, fmt.Errorf("store what happened: %w", err)
 	}
-	return journal.Record{At: at, Kind: kind, Body: body}, nil
+	return journal.Record{At: r.At, Kind: r.Kind, Body: body}, nil
 }
 
 func (h *Host) openRecord(run string, r journal.Record) ([]byte, error) {
@@ -111,7 +121,7 @@ func (h *Host) storeEvent(e host.Event, subjects []string) (journal.Event, error
 		body, err = json.Marshal(eventForm{e.Subjects, data})
 	}
 	if err == nil {
-		body, err = h.seal(body, "event", e.ID)
+		body, err = h.seal(body, []byte("event "+e.ID))
 	}
 	if err != nil {
 		return journal.Event{}, fmt.Errorf("store an event: %w", err)
@@ -135,14 +145,14 @@ func (h *Host) openEvent(e journal.Event) (host.Event, error) {
 	return host.Event{ID: e.ID, Name: e.Name, Subjects: form.Subjects, Connection: e.Connection, At: e.At, Data: data}, nil
 }
 
-// seal encrypts what is stored, for its place. What is sealed is stored as it is where it
+// seal encrypts what is stored, for its place, and returns another text than body. What is sealed is stored as it is where it
 // cannot be taken for JSON, which it never can be of a vault, and otherwise as a JSON text:
 // so was all of it before.
-func (h *Host) seal(body []byte, owner, kind string) ([]byte, error) {
+func (h *Host) seal(body, place []byte) ([]byte, error) {
 	if h.opts.Seal == nil {
-		return body, nil
+		return slices.Clone(body), nil
 	}
-	sealed, err := h.opts.Seal(body, []byte(owner+" "+kind))
+	sealed, err := h.opts.Seal(body, place)
 	if err != nil {
 		return nil, fmt.Errorf("seal it: %w", err)
 	}

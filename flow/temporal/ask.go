@@ -147,7 +147,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			}
 			continue
 		}
-		one, err := stored.Encode(event)
+		one, err := stored.Encode(nil, event)
 		if err != nil {
 			return err
 		}

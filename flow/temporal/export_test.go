@@ -106,7 +106,7 @@ const (
 // Run carries a run to its end, by a machine of a version, and returns what became of
 // it; nil when it has no end, or another than a run has.
 func (s *Stage) Run(p *plan.Plan, version int, inputs map[string]any) *machine.Machine {
-	start, err := stored.EncodeStart(machine.Start{Run: "run", At: s.Now(), Inputs: inputs, Seed: make([]byte, 32), Receipts: true})
+	start, err := stored.EncodeStart(nil, machine.Start{Run: "run", At: s.Now(), Inputs: inputs, Seed: make([]byte, 32), Receipts: true})
 	if err != nil {
 		panic(err)
 	}

@@ -44,7 +44,7 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 		if !known {
 			outcome = unknown("the server ended the run while the call was made: it may have happened")
 		}
-		one, err := stored.Encode(machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})
+		one, err := stored.Encode(nil, machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})
 		if err != nil {
 			return err
 		}

@@ -166,7 +166,7 @@ func (r *runner) apply(event machine.Event) {
 	if err := r.m.Apply(event); err != nil {
 		panic(err.Error()) // the workflow stands still, and nothing is guessed
 	}
-	one, err := stored.Encode(event)
+	one, err := stored.Encode(nil, event)
 	if err != nil {
 		panic(err.Error())
 	}
@@ -343,7 +343,7 @@ func (r *runner) report(q asked) (report, error) {
 func encodeAll(events ...machine.Event) []stored.Record {
 	out := make([]stored.Record, 0, len(events))
 	for _, event := range events {
-		one, err := stored.Encode(event)
+		one, err := stored.Encode(nil, event)
 		if err != nil {
 			panic(err.Error())
 		}

@@ -39,7 +39,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	start := machine.Start{Run: id, At: time.Now().UTC().Truncate(time.Microsecond), Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
-	first, err := stored.EncodeStart(start)
+	first, err := stored.EncodeStart(nil, start)
 	if err != nil {
 		return host.Run{}, false, err
 	}

@@ -11,9 +11,10 @@ import (
 	"facteur/flow/schema"
 )
 
-// Encode gives an event its stored form.
-func Encode(event machine.Event) (Record, error) {
-	var f fields
+// Encode gives an event its stored form. Its body is written into room where that is large
+// enough; nil will do.
+func Encode(room []byte, event machine.Event) (Record, error) {
+	f := fields{text: room[:0]}
 	kind := ""
 	switch e := event.(type) {
 	case machine.Taken:
@@ -22,7 +23,7 @@ func Encode(event machine.Event) (Record, error) {
 		f.addText("print", e.Print)
 	case machine.Answered:
 		kind = "answered"
-		f.text = make([]byte, 0, 768) // there is an answer in it
+		f.text = slices.Grow(f.text, 768) // there is an answer in it
 		f.addText("key", e.Key)
 		f.addOutcome(&e.Outcome)
 	case machine.Received:
@@ -57,9 +58,10 @@ func Encode(event machine.Event) (Record, error) {
 	return f.record(kind, event.Time())
 }
 
-// EncodeStart gives the start of a run its stored form, of the kind "start".
-func EncodeStart(s machine.Start) (Record, error) {
-	f := fields{text: make([]byte, 0, 512)}
+// EncodeStart gives the start of a run its stored form, of the kind "start"; room is as for
+// Encode.
+func EncodeStart(room []byte, s machine.Start) (Record, error) {
+	f := fields{text: slices.Grow(room[:0], 512)}
 	f.add("at", s.At)
 	f.add("inputs", s.Inputs)
 	f.name("seed")

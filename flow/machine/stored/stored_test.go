@@ -35,7 +35,7 @@ func events() []machine.Event {
 
 func TestEvents(t *testing.T) {
 	for _, event := range events() {
-		one, err := stored.Encode(event)
+		one, err := stored.Encode(nil, event)
 		require.NoError(t, err)
 		text, err := json.Marshal(one)
 		require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestEvents(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, event, back)
 	}
-	_, err := stored.Encode(nil)
+	_, err := stored.Encode(nil, nil)
 	assert.Error(t, err)
 	_, err = stored.Decode(stored.Record{Kind: "dreamt"})
 	var mismatch *machine.MismatchError
@@ -54,7 +54,7 @@ func TestEvents(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	start := machine.Start{Run: "r", At: at, Inputs: map[string]any{"n": int64(1)}, Seed: []byte{1, 2}, Receipts: true, Random: []int64{4}}
-	one, err := stored.EncodeStart(start)
+	one, err := stored.EncodeStart(nil, start)
 	require.NoError(t, err)
 	back, err := stored.DecodeStart("r", one)
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestCall(t *testing.T) {
 // What is read is stored again in the same way.
 func FuzzDecode(f *testing.F) {
 	for _, event := range events() {
-		one, _ := stored.Encode(event)
+		one, _ := stored.Encode(nil, event)
 		f.Add(one.Kind, []byte(one.Body))
 	}
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
@@ -87,13 +87,13 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		one, err := stored.Encode(event)
+		one, err := stored.Encode(nil, event)
 		if err != nil {
 			return // a number that JSON has and flows have not
 		}
 		again, err := stored.Decode(one)
 		require.NoError(t, err)
-		two, err := stored.Encode(again)
+		two, err := stored.Encode(nil, again)
 		require.NoError(t, err)
 		assert.Equal(t, string(one.Body), string(two.Body))
 	})
