@@ -1,0 +1,59 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every code that an error of a step or a run is given is one that "facteur explain" knows.
+func TestCodesOfErrorsAreExplained(t *testing.T) {
+	found := 0
+	look := func(path string) {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			made, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			if of, ok := made.Type.(*ast.SelectorExpr); !ok || of.Sel.Name != "Error" {
+				return true
+			}
+			for _, field := range made.Elts {
+				f, ok := field.(*ast.KeyValueExpr)
+				if !ok || f.Key.(*ast.Ident).Name != "Code" {
+					continue
+				}
+				if text, ok := f.Value.(*ast.BasicLit); ok {
+					code, err := strconv.Unquote(text.Value)
+					require.NoError(t, err)
+					_, known := explainStepCode(code)
+					assert.True(t, known, "%s: nobody can look up %q", path, code)
+					found++
+				}
+			}
+			return true
+		})
+	}
+	for _, root := range []string{"../../actions", "../../flow"} {
+		require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if d.IsDir() && strings.HasSuffix(d.Name(), "test") { // conformance suites
+				return fs.SkipDir
+			}
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				look(path)
+			}
+			return err
+		}))
+	}
+	assert.Greater(t, found, 20)
+}
