@@ -95,6 +95,24 @@ func errorLine(e *call.Error) string {
 	return line
 }
 
+// expressionHint says how to write an expression that could not be evaluated.
+func expressionHint(e *call.Error) string {
+	if e.Code != "expression_failed" {
+		return ""
+	}
+	for _, h := range [...]struct{ said, hint string }{
+		{"index out of", "ask for size(…) first, or write list[?0].orValue(…)"},
+		{"no such key", "ask first with has(x.key), or with key in x; x.?key.orValue(…) gives a value where there is none"},
+		{"by zero", "look at the divisor first: n != 0 ? 10 / n : 0"},
+		{"type conversion error", "look at the value first, such as with x.matches(\"^[0-9]+$\")"},
+	} {
+		if strings.Contains(e.Message, h.said) {
+			return h.hint
+		}
+	}
+	return ""
+}
+
 // hints tell what can be done about a step that failed.
 func hints(s *machine.Step) []string {
 	var out []string
@@ -103,6 +121,9 @@ func hints(s *machine.Step) []string {
 	}
 	if help, ok := s.Error.Details["help"].(string); ok && help != "" {
 		out = append(out, help)
+	}
+	if hint := expressionHint(s.Error); hint != "" {
+		out = append(out, hint)
 	}
 	if s.Error.Code == "connection" {
 		out = append(out, "facteur vault list shows the connections, facteur vault check NAME tests one")
