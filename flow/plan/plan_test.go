@@ -101,6 +101,76 @@ func TestRestOfACheck(t *testing.T) {
 	}
 }
 
+// What a plan has settled gives a call the same inputs as a plan that has settled nothing,
+// which is what a run goes on with.
+func TestSettledInputs(t *testing.T) {
+	lib := flows(t, map[string]string{"main": `
+flow: main
+inputs:
+  phone: {type: string, format: e164}
+  text: {type: string}
+  kind: {type: string}
+  count: {type: integer}
+  any: {type: object}
+steps:
+  - action: test.send
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: TEXT, message: {body: "${inputs.text}"}, ttl: 90s, priority: 2, send_at: "2030-01-31T09:00:00+01:00"}
+  - action: test.send
+    connection: shop
+    with: {recipient: +33612345678, message_type: "${inputs.kind}", message: {body: salut, preview_url: true}, labels: {a: 1.50, b: "${inputs.text}"}}
+  - action: test.send
+    connection: shop
+    with:
+      recipient: ${inputs.phone}
+      message_type: Template
+      message:
+        name: order
+        language: {code: fr}
+        components:
+          - type: HEADER
+            index: 0
+          - type: Body
+            parameters: [{type: text, text: "${inputs.text}"}, {type: currency, amount: "${inputs.count}"}]
+      fallback: {message: {name: other, language: {code: "${inputs.text}"}}}
+  - action: test.send
+    connection: shop
+    with: {recipient: "${inputs.phone}", message_type: contacts, message: [{name: a}, {name: "${inputs.text}"}], reply_to: "${inputs.any.?id}"}
+  - action: test.get
+    with: {url: a, json: {list: [1, 2.0, "${inputs.count}", {when: 90s}]}, expect_status: [200, "${inputs.count}"]}
+  - action: test.get
+    with: {url: a, method: post}
+  - action: test.note
+    with: ${inputs.any}
+`})
+	p := compiled(t, lib, "main")
+	restored, diags := plan.Restore("main", p.Texts, lib)
+	require.Empty(t, diags)
+	calls := 0
+	for _, inputs := range []map[string]any{
+		{"phone": "+33612345678", "text": "fr", "kind": "text", "count": int64(3), "any": map[string]any{"text": "x"}},
+		{"phone": "+33612345678", "text": "fr", "kind": "text", "count": int64(3), "any": map[string]any{"id": "x"}},
+		{"phone": "06", "text": strings.Repeat("é", 50), "kind": "image", "count": int64(-1), "any": map[string]any{"text": int64(1)}},
+		{"phone": "", "text": "", "kind": "", "count": int64(0), "any": map[string]any{}},
+	} {
+		values := func(a *plan.Action) (any, schema.Violations) {
+			v, err := a.With.Eval(expr.Vars{Values: expr.Map{"inputs": inputs}})
+			require.NoError(t, err)
+			return a.Input(v)
+		}
+		for i := range p.Steps {
+			got, found := values(p.Steps[i].Do.(*plan.Action))
+			want, wrong := values(restored.Steps[i].Do.(*plan.Action))
+			assert.Equal(t, wrong, found, "step %d of %v", i, inputs)
+			if wrong.Err() == nil {
+				assert.Equal(t, want, got, "step %d of %v", i, inputs)
+				calls++
+			}
+		}
+	}
+	assert.Greater(t, calls, 12)
+}
+
 // A run goes on from its stored sources, also when limits, rules, connections or
 // advice have become stricter; not when types have changed.
 func TestRestore(t *testing.T) {
