@@ -74,7 +74,7 @@ func (a *api) routes() []route {
 }
 
 // mux sends each request to its route; what has none gets a problem, too.
-func (a *api) mux() http.Handler {
+func (a *api) mux() *http.ServeMux {
 	mux, methods := http.NewServeMux(), map[string][]string{}
 	for _, r := range a.routes() {
 		mux.Handle(r.method+" "+r.path, a.handler(r))

@@ -70,8 +70,8 @@ type Flows interface {
 	Reload(ctx context.Context) (diag.List, error)
 }
 
-// New returns the API.
-func New(o Options) http.Handler {
+// New returns the API. More can be mounted on it, at paths that it has not.
+func New(o Options) *http.ServeMux {
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
 	o.MaxWait = cmp.Or(o.MaxWait, time.Minute)
 	o.MaxRequests = cmp.Or(o.MaxRequests, 512)

@@ -113,8 +113,7 @@ func (d *daemon) handlers(stopping context.Context) (public, local http.Handler)
 	options.Keys = d.keys
 	// Behind a proxy everybody comes from the loopback.
 	options.Open = isLoopback(d.config.Listen) && d.config.PublicURL == ""
-	mux := http.NewServeMux()
-	mux.Handle("/", server.New(options))
+	mux := server.New(options)
 	d.mountWebhooks(mux)
 	return mux, server.New(inside)
 }
