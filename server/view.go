@@ -67,7 +67,7 @@ func (v View) Hold(h host.Hold) Hold {
 }
 
 func (v View) text(s string) string {
-	if v.Numbers {
+	if v.Numbers || !isSuspect(s) {
 		return s
 	}
 	n := numbers{}
