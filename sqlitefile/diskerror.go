@@ -38,13 +38,16 @@ func (e *DiskError) Temporary() bool {
 // ErrInUse says that another process writes the file: only one may.
 var ErrInUse = errors.New("another process uses it; stop that one, or choose another data folder")
 
+// ErrOlder says that a file of an older version is to be read: who opens it for writing brings
+// it up to date.
+var ErrOlder = errors.New("it is of an older version, and has to be brought up to date first")
+
 // ErrClosed says that the file was closed.
 var ErrClosed = errors.New("it was used after it was closed")
 
 var (
 	errForeign  = errors.New("it is something else")
 	errNoFile   = errors.New("it is not a file")
-	errOlder    = errors.New("it is of an older version; open it for writing once, which brings it up to date")
 	errThere    = errors.New("there is a file of that name already; choose another")
 	errNoFolder = errors.New("its folder is not there; create it, or choose another")
 	errNoWAL    = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")

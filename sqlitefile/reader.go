@@ -68,7 +68,7 @@ func openReader(path string, kind Kind) (*Reader, error) {
 	if err == nil {
 		var version int
 		if version, err = kind.check(conn); err == nil && version < len(kind.Migrations) {
-			err = errOlder
+			err = ErrOlder
 		}
 		pool.Put(conn)
 	}

@@ -105,9 +105,9 @@ func (e GraphError) callError(v Verdict) *call.Error {
 	if title == "" {
 		title = v.Title
 	}
-	message := "meta refused the message"
+	message := "Meta refused the message"
 	if e.Status == 0 {
-		message = "meta did not deliver the message"
+		message = "Meta did not deliver the message"
 	}
 	message += fmt.Sprintf(": %s (%d)", lower(title), e.Code)
 	if e.Details != "" && !strings.EqualFold(strings.TrimSuffix(e.Details, "."), title) {

@@ -69,7 +69,7 @@ func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	if !v.Known && !r.err.Transient && r.Status >= 500 {
 		// A fault of which nobody knows whether it came before or after.
 		f.Status, f.Retryable = call.Unknown, false
-		f.Err.Message = fmt.Sprintf("meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
+		f.Err.Message = fmt.Sprintf("Meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
 	}
 	if full := readUsage(r.Header).String(); full != "" {
 		f.Err.Details["usage"] = full

@@ -78,7 +78,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 // undelivered classifies the error of a status, unless that was done.
 func undelivered(e *call.Error) *call.Error {
 	if e == nil {
-		return &call.Error{Code: "undelivered", Class: string(Permanent), Message: "meta did not deliver the message, and does not say why"}
+		return &call.Error{Code: "undelivered", Class: string(Permanent), Message: "Meta did not deliver the message, and does not say why"}
 	}
 	if e.Class != "" {
 		return e

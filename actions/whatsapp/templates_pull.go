@@ -180,7 +180,7 @@ func (p *puller) unreachable(err error) error {
 func (p *puller) refused(r *reply) error {
 	verdict := Classify(*r.err)
 	bad := &PullError{Code: r.err.Code, coded: true, Hint: verdict.Cure}
-	bad.Problem = p.hide(fmt.Sprintf("meta refuses to give the templates: %s (%d)", lower(r.err.Title), r.err.Code))
+	bad.Problem = p.hide(fmt.Sprintf("Meta refuses to give the templates: %s (%d)", lower(r.err.Title), r.err.Code))
 	if r.err.Details != "" {
 		bad.Problem += ": " + p.hide(r.err.Details)
 	}

@@ -143,7 +143,7 @@ func TestReceipt(t *testing.T) {
 	assert.Equal(t, "131026", r.Error.Code)
 	assert.Equal(t, int64(131026), r.Error.MetaCode)
 	assert.Equal(t, "recipient", r.Error.Class)
-	assert.Equal(t, "meta did not deliver the message: message undeliverable (131026)", r.Error.Message)
+	assert.Equal(t, "Meta did not deliver the message: message undeliverable (131026)", r.Error.Message)
 	assert.Equal(t, "never", r.Error.Details["retry"])
 	settled := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message").Settle(nil, nil, r, "delivered")
 	assert.Equal(t, r.Error, settled.Error, "it is said once")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 	}
 	defer os.RemoveAll(work)
 	if err := copyStores(ctx, dir, work, names); err != nil {
-		return surroundings(err, "there is no backup")
+		return surroundings(err, cmp.Or(olderHint(err), "there is no backup"))
 	}
 	size, err := pack(work, file)
 	if err != nil {

@@ -76,7 +76,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 	for _, name := range project.Journals(dir) {
 		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
 		if err != nil {
-			return nil, surroundings(err, "")
+			return nil, surroundings(err, olderHint(err))
 		}
 		f.closers = append(f.closers, j.Close)
 		if j.Behind {
@@ -102,6 +102,14 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		return nil, surroundings(errors.New("no runs are kept in "+project.Shown(dir)), hint)
 	}
 	return f, nil
+}
+
+// olderHint says who brings an older journal up to date.
+func olderHint(err error) string {
+	if !errors.Is(err, journal.ErrOlder) {
+		return ""
+	}
+	return "start facteur serve once, or facteur run for a journal of runs in the foreground; an older facteur cannot read it from then on"
 }
 
 // Runs implements runReader.

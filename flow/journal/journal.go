@@ -180,11 +180,12 @@ type Filter struct {
 // limit is how many runs to return, with zero resolved; it is negative for all.
 func (f Filter) limit() int { return cmp.Or(f.Limit, 100) }
 
-// ErrClosed says that the journal was closed, ErrInUse that another process writes it:
-// only one may.
+// ErrClosed says that the journal was closed, ErrInUse that another process writes it: only
+// one may. ErrOlder says that one to be read is of an older version: see OpenSQLite.
 var (
 	ErrClosed = sqlitefile.ErrClosed
 	ErrInUse  = sqlitefile.ErrInUse
+	ErrOlder  = sqlitefile.ErrOlder
 )
 
 // NotFoundError says that there is no such run.

@@ -44,6 +44,10 @@ func TestOldJournals(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, content, 0o600))
 			want := new(journal.Memory)
 			write(t, want)
+			if i+1 < journal.Schema() {
+				_, err := journal.OpenReadOnly(path)
+				require.ErrorIs(t, err, journal.ErrOlder)
+			}
 			j := openSQLite(t, path)
 			same(t, want, j)
 			r, err := journal.OpenReadOnly(path)
