@@ -1,6 +1,13 @@
 package project
 
-import "time"
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"facteur/flow/schema"
+	"facteur/vault"
+)
 
 // FileName is the name of the project file.
 const FileName = "facteur.yaml"
@@ -61,6 +68,27 @@ type Connection struct {
 	Username      string   `json:"username,omitempty" doc:"HTTP basic: the user name."`
 	Header        string   `json:"header,omitempty" doc:"HTTP header, WEBHOOK: the name of the header."`
 }
+
+// SchemaType is that of the fields, which knows what is secret.
+func (Connection) SchemaType() *schema.Type { return connectionType() }
+
+var connectionType = sync.OnceValue(func() *schema.Type {
+	type fields Connection
+	t := schema.Of[fields]()
+	t.Mistake = func(v any) (found schema.Violations) {
+		object, _ := v.(map[string]any)
+		for _, app := range vault.Apps() {
+			for _, f := range vault.Fields(app) {
+				if _, ok := object[f.Name]; ok && f.Secret {
+					found = append(found, schema.Violation{Path: schema.Path{f.Name}, Rule: "unknown-field", OnKey: true, Message: fmt.Sprintf("no field %q", f.Name),
+						Hint: "a secret stays in the vault: take it out of the file, and store it with \"facteur vault set NAME\""})
+				}
+			}
+		}
+		return found
+	}
+	return t
+})
 
 // A Mapping says where the secrets of a connection are in HashiCorp Vault.
 type Mapping struct {

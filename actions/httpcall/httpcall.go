@@ -7,6 +7,7 @@ package httpcall
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -40,7 +41,7 @@ var inputSchema = sync.OnceValue(func() *schema.Type {
 		object, _ := v.(map[string]any)
 		for _, name := range [...]string{"body", "data", "payload"} {
 			if _, ok := object[name]; ok {
-				found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "unknown-field", OnKey: true, Message: "no field " + name,
+				found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "unknown-field", OnKey: true, Message: fmt.Sprintf("no field %q", name),
 					Hint: "a body stands under json, form or text"})
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -308,7 +309,7 @@ func (c *coercer) missing(f *Field) {
 		if hint == "" {
 			hint = f.Name
 		}
-		hint += "; one of"
+		hint = strings.TrimSuffix(hint, ".") + "; one of"
 		for i, v := range few {
 			if i > 0 {
 				hint += ","
