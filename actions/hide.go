@@ -66,6 +66,7 @@ func (h *hider) needles(conn *vault.Connection) *needles {
 // it is what the action's type says, and no text can take its place.
 type needles struct {
 	texts   []string // the longest first: one may hold another
+	least   int      // the length of the shortest
 	numbers []float64
 }
 
@@ -82,6 +83,9 @@ func newNeedles(conn *vault.Connection) *needles {
 		}
 	}
 	slices.SortFunc(n.texts, func(a, b string) int { return len(b) - len(a) })
+	if len(n.texts) > 0 {
+		n.least = len(n.texts[len(n.texts)-1])
+	}
 	return n
 }
 
@@ -120,14 +124,14 @@ func (c credential) forms() []string {
 func (n *needles) areIn(v any) bool {
 	switch v := v.(type) {
 	case string:
-		return n.areInText(v)
+		return len(v) >= n.least && n.areInText(v)
 	case int64:
 		return slices.Contains(n.numbers, float64(v))
 	case float64:
 		return slices.Contains(n.numbers, v)
 	case map[string]any:
 		for name, inner := range v {
-			if n.areInText(name) || n.areIn(inner) {
+			if len(name) >= n.least && n.areInText(name) || n.areIn(inner) {
 				return true
 			}
 		}
@@ -138,12 +142,7 @@ func (n *needles) areIn(v any) bool {
 }
 
 func (n *needles) areInText(text string) bool {
-	for i := len(n.texts) - 1; i >= 0 && len(n.texts[i]) <= len(text); i-- { // the shortest first
-		if strings.Contains(text, n.texts[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.texts, func(needle string) bool { return strings.Contains(text, needle) })
 }
 
 // hideIn hides in a text.

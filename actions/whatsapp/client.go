@@ -118,8 +118,8 @@ func (r *reply) read() {
 	r.waID, _ = get(contact, "wa_id").(string)
 	r.success, _ = get(r.json, "success").(bool)
 	if e, ok := answerError(r.json); ok {
-		e.Status = r.Status
-		r.err = &e
+		r.err = new(e)
+		r.err.Status = r.Status
 	}
 }
 

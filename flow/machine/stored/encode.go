@@ -62,7 +62,8 @@ func Encode(room []byte, event machine.Event) (Record, error) {
 // Encode.
 func EncodeStart(room []byte, s machine.Start) (Record, error) {
 	f := fields{text: slices.Grow(room[:0], 512)}
-	f.add("at", s.At)
+	f.name("at")
+	f.text = append(s.At.AppendFormat(append(f.text, '"'), time.RFC3339Nano), '"')
 	f.add("inputs", s.Inputs)
 	f.name("seed")
 	f.text = append(base64.StdEncoding.AppendEncode(append(f.text, '"'), s.Seed), '"')
