@@ -45,7 +45,7 @@ func (j *SQLite) Hold() (release func()) {
 
 // Fold brings to the tables what has ended.
 func (j *SQLite) Fold() error {
-	return j.file.Write(context.Background(), true, 0, func(conn *sqlite.Conn) error { return j.store.fold(conn, false) })
+	return j.file.Write(context.Background(), true, 0, func(conn *sqlite.Conn) error { return j.store.fold(conn, 0) })
 }
 
 // Exec runs a statement on the writer's connection, outside a transaction, and returns

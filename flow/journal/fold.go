@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -12,19 +13,18 @@ import (
 
 const (
 	maxDrafts = 1 << 20                // bytes; more are folded, twice as much at once
-	foldAfter = 250 * time.Millisecond // so long after the first one, all of them are folded
+	foldAfter = 200 * time.Millisecond // so long after the first one they are folded, twice as long at most
+
+	none = math.MaxInt64 // of the drafts may stay
 )
 
-// fold brings the drafts into the tables. Unless all of them have to be there, the last of
-// the new runs stay in the log, from the first one on that has not ended: most will have
-// ended the next time, and are written once, and in the order of their numbers, which costs
-// the tables least.
-func (s *store) fold(conn *sqlite.Conn, all bool) error {
+// fold brings the drafts into the tables. Of those that came to the log behind a row, the
+// last ones of new runs may stay there, from the first one on that has not ended: most will
+// have ended the next time, and are written once, and in the order of their numbers, which
+// costs the tables least.
+func (s *store) fold(conn *sqlite.Conn, behind int64) error {
 	var runs, others, stay []*draft
-	stays := len(s.order)
-	if !all {
-		stays = s.firstOpen()
-	}
+	stays := s.firstOpen(behind)
 	for i, d := range s.order {
 		switch {
 		case !d.created:
@@ -34,6 +34,9 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 		default:
 			runs = append(runs, d)
 		}
+	}
+	if len(stay) > 0 && len(stay) == len(s.order) {
+		return nil
 	}
 	if err := s.insertRuns(conn, runs); err != nil {
 		return err
@@ -60,11 +63,11 @@ func (s *store) fold(conn *sqlite.Conn, all bool) error {
 }
 
 // firstOpen is where in their order the first draft is of a new run that has not ended,
-// among the last ones: large ones do not stay, as the log is written anew.
-func (s *store) firstOpen() int {
+// among those that came behind a row of the log. Much does not stay: the log is written anew.
+func (s *store) firstOpen(behind int64) int {
 	first, size := len(s.order), 0
 	for i, d := range slices.Backward(s.order) {
-		if size += d.size(); size > maxDrafts/2 {
+		if size += d.size(); d.row <= behind || size > maxDrafts/2 {
 			break
 		}
 		if d.created && d.ended == never {
@@ -84,23 +87,36 @@ func (s *store) next() func(*sqlite.Conn) error {
 }
 
 // foldEnded is the fold of most.
-func (s *store) foldEnded(conn *sqlite.Conn) error { return s.fold(conn, false) }
+func (s *store) foldEnded(conn *sqlite.Conn) error { return s.fold(conn, 0) }
 
 // foldRun brings what is known of a run into the tables.
 func (s *store) foldRun(conn *sqlite.Conn, run string) error {
 	if s.ids[run] == nil {
 		return nil
 	}
-	return s.fold(conn, true)
+	return s.fold(conn, none)
 }
 
 // foldAll brings all into the tables.
-func (s *store) foldAll(conn *sqlite.Conn) error { return s.fold(conn, true) }
+func (s *store) foldAll(conn *sqlite.Conn) error { return s.fold(conn, none) }
 
-// foldLate is the fold that was to come later.
+// foldLate is the fold that was to come later. What is younger than the last one may stay.
 func (s *store) foldLate(conn *sqlite.Conn) error {
-	s.awaited = false
-	return s.fold(conn, true)
+	behind := s.lately
+	s.lately, s.awaited = s.row, false
+	err := s.fold(conn, behind)
+	if len(s.order) > 0 {
+		s.await()
+	}
+	return err
+}
+
+// await has foldLate called once more.
+func (s *store) await() {
+	if s.later != nil && !s.awaited {
+		s.awaited = true
+		s.later()
+	}
 }
 
 // keep empties the log, but for some drafts. They keep their place, so that who waits for

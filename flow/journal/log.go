@@ -94,7 +94,7 @@ func (s *store) draft(conn *sqlite.Conn, run string, e entry) error {
 // that.
 func (s *store) commit(conn *sqlite.Conn) error {
 	if s.size > 2*maxDrafts {
-		if err := s.fold(conn, false); err != nil {
+		if err := s.fold(conn, 0); err != nil {
 			return err
 		}
 	}
@@ -112,10 +112,7 @@ func (s *store) log(conn *sqlite.Conn, seq int64) error {
 	}
 	clear(s.batch)
 	s.batch, s.row, s.logged = s.batch[:0], max(s.row, seq), true
-	if s.later != nil && !s.awaited {
-		s.awaited = true
-		s.later()
-	}
+	s.await()
 	return s.rows.row(conn, seq, s.room)
 }
 
@@ -142,5 +139,5 @@ func recoverLog(conn *sqlite.Conn) error {
 		}
 	}
 	s.logged = true
-	return s.fold(conn, true)
+	return s.fold(conn, none)
 }

@@ -47,7 +47,7 @@ func (r *Reader) wait(ctx context.Context) (left bool, err error) {
 	err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT max(seq), count(*) FROM log", func(row *sqlite.Stmt) { last, left = row.ColumnInt64(0), row.ColumnInt(1) > 0 })
 	})
-	for end := time.Now().Add(3 * foldAfter); err == nil && left && time.Now().Before(end); time.Sleep(foldAfter / 20) {
+	for end := time.Now().Add(4 * foldAfter); err == nil && left && time.Now().Before(end); time.Sleep(foldAfter / 20) {
 		err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
 			return sqlitefile.Query(conn, "SELECT EXISTS (SELECT 1 FROM log WHERE seq <= ?)", func(row *sqlite.Stmt) { left = row.ColumnBool(0) }, last)
 		})

@@ -30,6 +30,7 @@ type store struct {
 	batch   []entry           // not in the log yet
 	later   func()            // has foldLate called, later; nil: nobody does
 	awaited bool              // it will be
+	lately  int64             // the row of the log when it was called last
 
 	rows, sheaves                     blobInsert // of the log, and those
 	runs, opened, records, recipients sqlitefile.Insert
