@@ -255,10 +255,23 @@ func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason strin
 	h.mu.Unlock()
 	for _, limit := range limits {
 		if until, waits := h.limits.waits(w, limit.Key, h.now()); waits {
-			return fmt.Sprintf("it waits for its turn: the limit is %g a second", limit.Rate), until, true
+			return "it waits for its turn: the limit is " + pace(limit.Rate), until, true
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w.state == parked { // by a host before this one: it queues again when its time comes
+		return "it waits for its turn", w.until, true
+	}
 	return "", time.Time{}, false
+}
+
+// pace tells for people how often something may be.
+func pace(rate float64) string {
+	if rate < 1 {
+		return fmt.Sprintf("one in %v", time.Duration(float64(time.Second)/rate).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%g a second", rate)
 }
 
 func (h *hold) why() string {

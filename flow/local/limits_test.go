@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -192,4 +194,27 @@ func TestManyBuckets(t *testing.T) {
 	at := times(t, k, strings.Replace(loop(calls, "${string(n)}"), fmt.Sprintf("concurrency: %d", calls), "concurrency: 1", 1), succeed)
 	assert.Equal(t, float64(calls-2), at[calls-2])
 	assert.Equal(t, 3600., at[calls-1])
+}
+
+// What a limit holds back says so, also after the next start, when nobody queues yet.
+func TestALimitShowsAfterARestart(t *testing.T) {
+	k := limited(call.Limit{Key: "all", Rate: 0.01, Burst: 1}, call.Limit{})
+	o := local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond, Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
+		p, diags := plan.Restore(name, sources, plan.Library{Catalog: k})
+		return p, diags.Err()
+	}}
+	h := open(t, o)
+	p := k.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
+	ends(t, h, begin(t, h, p, nil))
+	run := begin(t, h, p, nil)
+	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	for _, want := range []string{"it waits for its turn: the limit is one in 1m40s", "it waits for its turn"} {
+		r, err := h.Get(t.Context(), run)
+		require.NoError(t, err)
+		require.Len(t, r.Holds, 1)
+		assert.Equal(t, want, r.Holds[0].Reason)
+		assert.False(t, r.Holds[0].Until.IsZero())
+		require.NoError(t, h.Stop(t.Context()))
+		h = open(t, o)
+	}
 }
