@@ -305,7 +305,7 @@ func (c *coercer) missing(f *Field) {
 	if f.Doc != "" {
 		hint = f.Name + ": " + f.Doc
 	}
-	if few := f.Type.Enum; len(few) > 1 && len(few) <= 16 && f.Type.Kind == String {
+	if few := f.Type.Enum; len(few) > 1 && len(few) <= 16 && f.Type.Kind == String && !strings.Contains(f.Doc, fmt.Sprint(few[0])) {
 		if hint == "" {
 			hint = f.Name
 		}

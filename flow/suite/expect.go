@@ -223,9 +223,29 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 	message := fmt.Sprintf("the run %s, but should have %s", r.Status, c.expect.status)
 	details := errorDetails(r)
 	if r.Status == machine.Failed && r.Error != nil {
+		if hint := missedHint(r); hint != "" {
+			details = append(details, "hint: "+hint)
+		}
 		details = append(details, fmt.Sprintf("hint: where that is right, write expect: {status: failed, error: {code: %q}}", r.Error.Code))
 	}
 	return Failure{Range: at, Message: message, Details: details}
+}
+
+// missedHint says how a test brings what a run waited for in vain; "": it did not.
+func missedHint(r *host.Result) string {
+	for _, s := range r.Steps {
+		if s.Path != r.Step || s.Error == nil || s.Error.Code != "timeout" {
+			continue
+		}
+		if s.Kind == "wait_for" {
+			return "what it waits for comes with events: [{after: STEP, in: 5s, event: …}]"
+		}
+		if _, rest, ok := strings.Cut(s.Error.Message, "accepted, but not "); ok {
+			state, _, _ := strings.Cut(rest, " ")
+			return fmt.Sprintf("the receipt comes with events: [{after: %[1]s, in: 5s, receipt: %[1]s, status: %[2]s}]", idOf(s.Path), state)
+		}
+	}
+	return ""
 }
 
 // errorDetails tells how a run failed.
