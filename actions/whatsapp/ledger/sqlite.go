@@ -63,7 +63,8 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 	news := make([]News, 0, len(told))
 	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
 		t := l.tables(conn, now)
-		for _, e := range entries {
+		for i := range entries {
+			e := &entries[i]
 			if e.PhoneNumberID != "" {
 				if err := t.heard(e.PhoneNumberID, e.shut || e.optedOut || e.optedIn); err != nil {
 					return err
@@ -79,6 +80,11 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 	})
 	if err != nil {
 		return nil, err
+	}
+	for i := range news { // not by the goroutine that writes, which all wait for
+		if e := &entries[i]; e.Kind == "status" && e.MessageID != "" {
+			news[i].Receipt = receiptOf(e.Notification, e.call)
+		}
 	}
 	return news, nil
 }

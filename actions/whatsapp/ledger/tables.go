@@ -67,8 +67,8 @@ func (t tables) heard(sender string, exactly bool) error {
 		ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard)`, nil, sender, t.now.UnixNano())
 }
 
-// apply stores a fact, unless it is known.
-func (t tables) apply(e entry) (news News, err error) {
+// apply stores a fact, unless it is known. Of a status it finds out the call.
+func (t tables) apply(e *entry) (news News, err error) {
 	news.Notification = e.Notification
 	contact := int64(0)
 	if e.named() {
@@ -90,11 +90,9 @@ func (t tables) apply(e entry) (news News, err error) {
 		news.Known = !fresh
 	}
 	if e.Kind == "status" && e.MessageID != "" {
-		call, err := t.status(e, news.Known)
-		if err != nil {
+		if e.call, err = t.status(e, news.Known); err != nil {
 			return news, err
 		}
-		news.Receipt = receiptOf(e.Notification, call)
 	}
 	if !news.Known && contact != 0 {
 		if err := t.person(contact, e.fact); err != nil {
@@ -115,7 +113,7 @@ func (t tables) contactOf(f fact) (int64, error) {
 }
 
 // event stores a fact and tells whether it is fresh, without a look first.
-func (t tables) event(e entry, contact int64) (fresh bool, err error) {
+func (t tables) event(e *entry, contact int64) (fresh bool, err error) {
 	q, err := t.often.insertEvent.On(t.conn)
 	if err != nil {
 		return false, err
@@ -141,7 +139,7 @@ func (t tables) event(e entry, contact int64) (fresh bool, err error) {
 
 // status stores what a status says of its message, unless it is known, and returns the key
 // of the call that sent it, "" for none.
-func (t tables) status(e entry, known bool) (call string, err error) {
+func (t tables) status(e *entry, known bool) (call string, err error) {
 	if known {
 		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
 		return call, err
