@@ -3,9 +3,9 @@ package server
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"facteur/flow/host"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // A hostCollector asks the host whenever somebody looks.

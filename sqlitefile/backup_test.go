@@ -4,9 +4,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/sqlitefile"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A backup holds what was written before, also what nobody waited for, and is a file of

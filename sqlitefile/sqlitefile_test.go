@@ -9,12 +9,12 @@ import (
 	"sync"
 	"testing"
 
+	"facteur/sqlitefile"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"facteur/sqlitefile"
 )
 
 func notes(shared bool) sqlitefile.Kind {

@@ -11,10 +11,10 @@ import (
 	"sync"
 	"testing"
 
+	"facteur/vault"
+
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
-
-	"facteur/vault"
 )
 
 func store(t *testing.T, dir, name, value string) {

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/vault"
 	"facteur/vault/vaulttest"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestHashicorp(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/vault"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestSealAndOpen(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-	"gopkg.in/yaml.v3"
-
 	"facteur/vault"
 	"facteur/vault/vaulttest"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 )
 
 // noLeak prints a value in all ways and looks for the secret in all encodings.

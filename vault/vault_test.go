@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/vault"
+
+	"github.com/stretchr/testify/require"
 )
 
 // variables stands for the environment.

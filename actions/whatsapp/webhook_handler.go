@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"facteur/actions/webhook"
 	"facteur/vault"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // WebhookOptions are what Webhooks works with. Resolve and Apply are required.

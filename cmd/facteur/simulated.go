@@ -11,16 +11,15 @@ import (
 	"sync"
 	"time"
 
-	"facteur/cmd/facteur/bubble"
-	"facteur/flow/record"
-	"facteur/project"
-
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/bubble"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/plan"
+	"facteur/flow/record"
+	"facteur/project"
 	"facteur/vault"
 )
 

@@ -23,13 +23,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e"
 	"facteur/e2e/postgres"
 	"facteur/e2e/temporal"
 	"facteur/server"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e"
 	"facteur/e2e/cluster"
@@ -22,6 +20,8 @@ import (
 	"facteur/flow"
 	"facteur/flow/schema"
 	"facteur/server"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Two daemons of the compose file, with the variables that it and the image give them, over

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e/cluster"
 	"facteur/server"
+
+	"github.com/stretchr/testify/require"
 )
 
 // stormFor sets how long TestStorm kills daemons, e.g. 10m.

@@ -27,9 +27,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"facteur/e2e"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A Server is one with a data folder of its own. What it says is in its log.

@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e"
 	"facteur/e2e/postgres"
+
+	"github.com/stretchr/testify/require"
 )
 
 // with changes parts of an address.

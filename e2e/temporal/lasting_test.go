@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"facteur/e2e/temporal"
+
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -11,8 +13,6 @@ import (
 	sdk "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
-
-	"facteur/e2e/temporal"
 )
 
 // TestLasting restarts the server under a workflow that waits: it goes on, and is found by

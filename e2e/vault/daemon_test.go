@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	server "facteur/e2e/vault"
 	daemon "facteur/server"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestDaemon rotates the token of a connection under a running daemon, that logs in by

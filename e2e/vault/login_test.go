@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/vault/api"
-	"github.com/stretchr/testify/require"
-
 	"facteur/e2e"
 	server "facteur/e2e/vault"
 	"facteur/vault"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/require"
 )
 
 // open opens a vault that maps the connection shop to kv/messaging/shop, and stores a token

@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/vault/api"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions"
 	"facteur/actions/whatsapp"
 	server "facteur/e2e/vault"
 	"facteur/flow/call"
 	"facteur/vault"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A graph accepts sends with one token.

@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/hashicorp/vault/api"
-
 	server "facteur/e2e/vault"
 	"facteur/vault"
 	"facteur/vault/vaulttest"
+
+	"github.com/hashicorp/vault/api"
 )
 
 // TestExercise runs the table of the fake against the real server.

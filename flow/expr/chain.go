@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/cel-go/common/ast"
-
 	"facteur/flow/diag"
+
+	"github.com/google/cel-go/common/ast"
 )
 
 // A chain is a variable and the fields that follow it, e.g. steps.?reply.outputs.text.

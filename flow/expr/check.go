@@ -5,13 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/flow/diag"
+
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
-
-	"facteur/flow/diag"
 )
 
 // A check says what is wrong with one parsed expression, in an author's words.

@@ -3,12 +3,12 @@ package expr
 import (
 	"strings"
 
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+
 	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
-
-	"facteur/flow/diag"
-	"facteur/flow/schema"
 )
 
 const optSelect = operators.OptSelect

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"facteur/flow/diag"
 	"facteur/flow/expr"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // shown gives each diagnostic as `what it points at: message [code] (hint)`.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/schema"
+
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
@@ -15,8 +17,6 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/interpreter"
 	"github.com/nyaruka/phonenumbers"
-
-	"facteur/flow/schema"
 )
 
 // What now(), uuid() and random() read: variables that no author can write. As

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
-
-	"facteur/flow/diag"
-	"facteur/flow/schema"
 )
 
 // A guard walks a checked expression from left to right and demands that what is read

@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/flow/expr"
 	"facteur/flow/schema"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A world is one way in which the steps reply and ran may have gone.

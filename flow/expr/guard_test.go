@@ -3,10 +3,10 @@ package expr_test
 import (
 	"testing"
 
+	"facteur/flow/expr"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"facteur/flow/expr"
 )
 
 // What can be read of a step, by what is known about it: "" or the message.

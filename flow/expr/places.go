@@ -4,9 +4,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/cel-go/common/ast"
-
 	"facteur/flow/diag"
+
+	"github.com/google/cel-go/common/ast"
 )
 
 // places finds where the parts of an expression stand. CEL counts code points and

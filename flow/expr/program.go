@@ -6,14 +6,14 @@ import (
 	"strings"
 	"sync"
 
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
-
-	"facteur/flow/diag"
-	"facteur/flow/schema"
 )
 
 // A Program is a compiled expression, or a text with expressions inside. Programs

@@ -4,9 +4,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/cel-go/checker"
-
 	"facteur/flow/schema"
+
+	"github.com/google/cel-go/checker"
 )
 
 // A Scope is what expressions at one place of a flow may read. Scopes that were forked

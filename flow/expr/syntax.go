@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/cel-go/common"
-
 	"facteur/flow/diag"
+
+	"github.com/google/cel-go/common"
 )
 
 // syntaxErrors turns what CEL's parser says into diagnostics. Of the parser's own

@@ -7,11 +7,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/common/types/ref"
-
 	"facteur/flow/call"
 	"facteur/flow/schema"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
 )
 
 // Names of CEL types that stand for objects begin with @, which no variable and no

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/schema"
+
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
-
-	"facteur/flow/schema"
 )
 
 var (

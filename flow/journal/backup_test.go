@@ -8,10 +8,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/flow/journal"
 	"facteur/flow/journal/journaltest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestBackup: a copy that is made while others write holds all that was acknowledged

@@ -3,9 +3,9 @@ package journal
 import (
 	"errors"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // A blobInsert inserts rows of a number and many bytes.

@@ -14,10 +14,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/flow/journal"
 	"facteur/flow/journal/journaltest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // childFile is set for a process that TestWriterProcess runs in: it writes that file.

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"facteur/flow/journal"
+	"facteur/flow/journal/journaltest"
+
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"facteur/flow/journal"
-	"facteur/flow/journal/journaltest"
 )
 
 // TestUnusable opens what is no journal of ours. The file stays as it was.

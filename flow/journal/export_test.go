@@ -3,10 +3,10 @@ package journal
 import (
 	"context"
 
+	"facteur/sqlitefile"
+
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"facteur/sqlitefile"
 )
 
 // Queued is how many writes wait for the writer.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 const (

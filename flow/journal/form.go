@@ -3,9 +3,9 @@ package journal
 import (
 	"encoding/binary"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // appendText adds a text to a stored form, after its length.

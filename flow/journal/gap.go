@@ -1,9 +1,9 @@
 package journal
 
 import (
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // A gap lies between two ids, or behind the last one, and no run in the tables has an id in

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"facteur/flow/journal"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
-
-	"facteur/flow/journal"
 )
 
 // TestIndexes: what a query costs does not grow with what is stored, only with what it

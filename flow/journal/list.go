@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // List is as in Journal. What it reads grows with the runs that it returns, with the plans

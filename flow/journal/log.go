@@ -3,9 +3,9 @@ package journal
 import (
 	"encoding/binary"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // How a change travels. Create and Write hand it over in its stored form; the writer makes

@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/journal"
+	"facteur/flow/journal/journaltest"
+
 	"github.com/stretchr/testify/require"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-
-	"facteur/flow/journal"
-	"facteur/flow/journal/journaltest"
 )
 
 // FuzzLog does the same to a file and to Memory, one thing for each byte or two, and now and

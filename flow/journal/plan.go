@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 const maxPlans = 1024 // of which the numbers are remembered

@@ -6,9 +6,9 @@ import (
 	"math"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // batch is how many runs or events one write forgets: others do not wait long for it.

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // A Reader reads a journal's file. It is safe for concurrent use.

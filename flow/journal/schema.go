@@ -4,9 +4,9 @@ import (
 	"math"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // kind is that of a journal's file.

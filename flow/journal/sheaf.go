@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // A sheaf is a row with the first records of runs that follow one another. They are most of

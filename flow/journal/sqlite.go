@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 const (

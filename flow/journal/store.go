@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 const maxPruned = 1 << 14 // runs that are known to be pruned: who writes one found it just before

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/flow/journal"
 	"facteur/flow/journal/journaltest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzWaits: whatever lies on the disk, reading it ends, and what was read once is read

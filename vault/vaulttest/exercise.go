@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/vault"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A Target is a server for [Exercise]. Its tokens and its AppRole may read,

@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // Answers are what became of sends. One comes with each, and nobody waits for it: those of

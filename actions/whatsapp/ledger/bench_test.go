@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger/ledgertest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // concurrently runs one for each n below b.N, on so many goroutines.

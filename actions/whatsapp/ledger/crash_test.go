@@ -13,10 +13,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
+
+	"github.com/stretchr/testify/require"
 )
 
 // childFile is set for a process that TestWriterProcess runs in: it writes that file.

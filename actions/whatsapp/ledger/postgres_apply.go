@@ -5,10 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Statements that store many rows take a column each, as arrays. Rows are touched in the

@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"facteur/actions/whatsapp"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"facteur/actions/whatsapp"
 )
 
 const (

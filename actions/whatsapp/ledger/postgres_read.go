@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // storedIn reads rows of events.

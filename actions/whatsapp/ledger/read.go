@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // receiptOf gives a status as a receipt of the call that sent its message; nil for none.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/actions/whatsapp"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // A DiskError says that a ledger's file cannot be used. After one from writing, the ledger

@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestSQLite(t *testing.T) {

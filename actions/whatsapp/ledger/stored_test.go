@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestStoredWhole stores notifications in which every field says something.

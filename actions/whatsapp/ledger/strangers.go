@@ -6,9 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // Strangers are those of whom the file knows nothing: most whom a campaign is sent to. For

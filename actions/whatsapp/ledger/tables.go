@@ -5,10 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"facteur/actions/whatsapp"
 	"facteur/sqlitefile"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // Tables are those of the file, within one transaction.

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
 	"facteur/vault"
+
+	"github.com/stretchr/testify/require"
 )
 
 // statusBody is a webhook as Meta sends it for one state of one message.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/journal"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"facteur/flow/journal"
 )
 
 func changes(t *testing.T, j journal.Journal) {

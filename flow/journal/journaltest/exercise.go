@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/journal"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"facteur/flow/journal"
 )
 
 // Exercise tests journals. Each call of open returns an empty one.

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/flow/journal"
+
+	"github.com/stretchr/testify/require"
 )
 
 func list(t *testing.T, j journal.Journal) {

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/journal"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"facteur/flow/journal"
 )
 
 func prune(t *testing.T, j journal.Journal) {

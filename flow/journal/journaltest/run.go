@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/journal"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"facteur/flow/journal"
 )
 
 // began is when the runs of this package start.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
+
+	"github.com/stretchr/testify/require"
 )
 
 func once(t *testing.T, l ledger.Ledger, clock *Clock) {

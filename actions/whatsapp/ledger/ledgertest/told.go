@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Whom the notifications and claims of this package are about.
