@@ -21,7 +21,7 @@ func Transport() *http.Transport {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		MaxIdleConnsPerHost: 256,
+		MaxIdleConnsPerHost: 1024, // as many as a daemon makes calls at the same time: to connect is dearer than a call
 		IdleConnTimeout:     30 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 		Protocols:           new(http.Protocols),
