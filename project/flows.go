@@ -15,11 +15,7 @@ type Flows struct {
 
 // LoadFlows compiles all flows of a project. The diagnostics are those of all of them.
 func LoadFlows(p *Project) (*Flows, diag.List, error) {
-	catalog, err := p.Descriptions()
-	if err != nil {
-		return nil, nil, err
-	}
-	lib, err := p.Library(catalog)
+	lib, err := p.Library()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -27,7 +23,7 @@ func LoadFlows(p *Project) (*Flows, diag.List, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded := &Flows{Project: p, Catalog: catalog, Plans: make(map[string]*plan.Plan, len(files))}
+	loaded := &Flows{Project: p, Catalog: lib.Catalog, Plans: make(map[string]*plan.Plan, len(files))}
 	var all diag.List
 	compiler := plan.NewCompiler(lib)
 	for _, file := range files {

@@ -19,7 +19,6 @@ import (
 	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
 	"facteur/flow"
-	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/schema"
@@ -136,7 +135,11 @@ func Is(dir string) bool {
 }
 
 // Library is what the project's flows may refer to.
-func (p *Project) Library(catalog call.Catalog) (plan.Library, error) {
+func (p *Project) Library() (plan.Library, error) {
+	catalog, err := p.Descriptions()
+	if err != nil {
+		return plan.Library{}, err
+	}
 	names, err := p.Index()
 	if err != nil {
 		return plan.Library{}, err

@@ -182,11 +182,7 @@ func (a *app) load(path string) (*project.Project, *plan.Plan, error) {
 	if err := a.diagnose(diags); err != nil {
 		return nil, nil, err
 	}
-	catalog, err := p.Descriptions()
-	if err != nil {
-		return nil, nil, err
-	}
-	lib, err := p.Library(catalog)
+	lib, err := p.Library()
 	if err != nil {
 		return nil, nil, err
 	}

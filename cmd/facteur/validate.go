@@ -199,11 +199,7 @@ func (c *checker) project(path string) (*checkedProject, error) {
 		c.projects[root] = nil
 		return nil, nil
 	}
-	catalog, err := p.Descriptions()
-	if err != nil {
-		return nil, err
-	}
-	lib, err := p.Library(catalog)
+	lib, err := p.Library()
 	if err != nil {
 		return nil, err
 	}
