@@ -1,0 +1,101 @@
+package project_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"facteur/project"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// folder makes a folder with files, by their paths in it.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	return dir
+}
+
+const noop = "steps:\n  - set: {done: true}\n"
+
+// A project is found from any file in it, and its flows are those below its folder that are
+// of no other project.
+func TestOpen(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"facteur.yaml":                   "settings: {shop: Chez Nous}\n",
+		"a.flow.yaml":                    "flow: a\n" + noop,
+		"more/b.flow.yaml":               "flow: b\n" + noop,
+		"more/twice.flow.yaml":           "flow: a\n" + noop,
+		"more/wrong.flow.yaml":           "flow: wrong\nsteps: 7\n",
+		"more/notes.yaml":                "x: 1\n",
+		".hidden/c.flow.yaml":            "flow: c\n" + noop,
+		"node_modules/d.flow.yaml":       "flow: d\n" + noop,
+		"examples/other/facteur.yaml":    "",
+		"examples/other/other.flow.yaml": "flow: other\n" + noop,
+	})
+	p, found, err := project.Open(filepath.Join(dir, "more", "b.flow.yaml"))
+	require.NoError(t, err)
+	require.Empty(t, found)
+	assert.Equal(t, dir, p.Root)
+	assert.Equal(t, "Chez Nous", p.Settings["shop"])
+	assert.Equal(t, filepath.Join(dir, "data"), p.At(p.Data))
+
+	flows, found, err := project.LoadFlows(p)
+	require.NoError(t, err)
+	assert.Len(t, flows.Plans, 2)
+	var codes []string
+	for _, d := range found {
+		codes = append(codes, filepath.Base(d.Range.Source.Name)+" "+d.Code)
+	}
+	assert.ElementsMatch(t, []string{"twice.flow.yaml duplicate-flow", "wrong.flow.yaml wrong-kind"}, codes)
+	names, err := p.Index()
+	require.NoError(t, err)
+	assert.Contains(t, names, "wrong", "a flow with mistakes is known by its name")
+	assert.NotContains(t, names, "other")
+
+	other, _, err := project.Open(filepath.Join(dir, "examples", "other"))
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(dir, "examples", "other"), other.Root)
+}
+
+// What is wrong with a project file is told with its place, or with its cure.
+func TestOpenWrong(t *testing.T) {
+	_, found, err := project.Load(folder(t, map[string]string{"facteur.yaml": "server: {engin: local}\n"}))
+	require.NoError(t, err)
+	assert.ErrorContains(t, found.Err(), "engin")
+
+	_, _, err = project.Load(folder(t, map[string]string{"facteur.yaml": "ledger: {postgres: \"postgres://facteur:hunter22@db.test/facteur\"}\n"}))
+	wrong, ok := errors.AsType[*project.Error](err)
+	require.True(t, ok, err)
+	assert.Contains(t, wrong.Hint, "PGPASSWORD")
+	assert.NotContains(t, wrong.Error(), "hunter22")
+	assert.False(t, wrong.Around)
+
+	t.Setenv("FACTEUR_SERVER_WORKERS", "many")
+	_, _, err = project.Load(folder(t, nil))
+	assert.ErrorContains(t, err, "FACTEUR_SERVER_WORKERS")
+}
+
+// The journals of a data folder are the daemon's, then those of runs in the foreground: as
+// many as there were at the same time.
+func TestJournals(t *testing.T) {
+	dir := t.TempDir()
+	assert.Empty(t, project.Journals(dir))
+	first, err := project.OpenForeground(dir)
+	require.NoError(t, err)
+	defer first.Close()
+	second, err := project.OpenForeground(dir)
+	require.NoError(t, err)
+	defer second.Close()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, project.JournalName), nil, 0o600))
+	assert.Equal(t, []string{"journal.db", "foreground.db", "foreground-2.db"}, project.Journals(dir))
+}
