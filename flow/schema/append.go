@@ -78,18 +78,7 @@ func AppendEntries(to []Entry, object map[string]any) []Entry {
 	for name, value := range object {
 		to = append(to, Entry{name, value})
 	}
-	all := to[n:]
-	if len(all) > 12 {
-		slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-		return to
-	}
-	for i, e := range all { // which is faster for few
-		at := i
-		for ; at > 0 && all[at-1].Name > e.Name; at-- {
-			all[at] = all[at-1]
-		}
-		all[at] = e
-	}
+	slices.SortFunc(to[n:], func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return to
 }
 
