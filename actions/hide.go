@@ -62,6 +62,9 @@ func (h *hider) needles(conn *vault.Connection) *needles {
 	return n
 }
 
+// Hidden takes the secrets of a connection out of a text, in whatever form they stand there.
+func Hidden(conn *vault.Connection) func(text string) string { return newNeedles(conn).hideIn }
+
 // needles are what is looked for. A number is one only where anything may stand: elsewhere
 // it is what the action's type says, and no text can take its place.
 type needles struct {

@@ -70,15 +70,10 @@ func inspect(ctx context.Context, client *http.Client, c vault.Connection) (*ins
 // withoutSecrets takes the secrets of a connection out of findings, should an answer
 // repeat them.
 func withoutSecrets(found []Finding, c vault.Connection) []Finding {
+	hidden := actions.Hidden(&c)
 	for n := range found {
 		f := &found[n]
-		for _, secret := range c.Secrets {
-			if v := secret.Reveal(); len(v) > 5 { // a shorter one is in innocent words
-				for _, text := range []*string{&f.Detail, &f.Cause, &f.Cure} {
-					*text = strings.ReplaceAll(strings.ReplaceAll(*text, v, "[secret]"), url.QueryEscape(v), "[secret]")
-				}
-			}
-		}
+		f.Detail, f.Cause, f.Cure = hidden(f.Detail), hidden(f.Cause), hidden(f.Cure)
 	}
 	return found
 }
