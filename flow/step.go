@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -225,10 +226,7 @@ func (p *parser) stepKeys(o fields, kind string) {
 			p.errorf("misplaced-key", e.Key.Whole, "it stands beside "+strings.Join(others, " and "),
 				"%s has no key %q", o.what, key)
 		default:
-			hint := diag.DidYouMean(key, "keys", known)
-			if meant := stepKeyMeant(key); meant != "" {
-				hint = meant
-			}
+			hint := cmp.Or(stepKeyMeant(key), diag.DidYouMean(key, "keys", known))
 			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", o.what, key)
 		}
 	}

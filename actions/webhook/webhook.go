@@ -49,7 +49,8 @@ type Options struct {
 	Now      func() time.Time
 	Log      *slog.Logger // nil: nothing is logged
 	// Explain tells senders why it cannot be checked who they are, and in which header a
-	// proof is wanted, and which paths there are. It is for development: strangers would learn of connections.
+	// proof is wanted, and which paths there are. It is for development: strangers would
+	// learn of connections.
 	Explain bool
 	// Answered, when not nil, is told of each request, for metrics. It must be quick.
 	Answered func(Answer)

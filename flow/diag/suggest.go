@@ -7,8 +7,8 @@ import (
 )
 
 // Suggest returns the known name that is nearest to name, or "" when none is near
-// enough to be what was meant; one of which it is the beginning or the end is. A name of one letter is near to itself alone, whatever
-// its case.
+// enough to be what was meant; one of which it is the beginning or the end is. A name
+// of one letter is near to itself alone, whatever its case.
 func Suggest(name string, known []string) string {
 	folded := fold(name)
 	best, least := "", 1+max(1, len(folded)/3)

@@ -145,9 +145,9 @@ func (h *Host) openEvent(e journal.Event) (host.Event, error) {
 	return host.Event{ID: e.ID, Name: e.Name, Subjects: form.Subjects, Connection: e.Connection, At: e.At, Data: data}, nil
 }
 
-// seal encrypts what is stored, for its place, and returns another text than body. What is sealed is stored as it is where it
-// cannot be taken for JSON, which it never can be of a vault, and otherwise as a JSON text:
-// so was all of it before.
+// seal encrypts what is stored, for its place, and returns another text than body. What is
+// sealed is stored as it is where it cannot be taken for JSON, which it never can be of a
+// vault, and otherwise as a JSON text: so was all of it before.
 func (h *Host) seal(body, place []byte) ([]byte, error) {
 	if h.opts.Seal == nil {
 		return slices.Clone(body), nil
