@@ -1,0 +1,213 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"facteur/flow/diag"
+)
+
+// How what objects, maps and lists hold is coerced.
+
+// An edit is a map that is copied when its first entry changes.
+type edit struct {
+	m       map[string]any
+	changed bool
+}
+
+func (e *edit) set(name string, v any) {
+	if !e.changed {
+		e.m, e.changed = maps.Clone(e.m), true
+	}
+	if e.m == nil {
+		e.m = map[string]any{}
+	}
+	e.m[name] = v
+}
+
+func (e *edit) drop(name string) {
+	e.set(name, nil)
+	delete(e.m, name)
+}
+
+func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
+	out, known := edit{m: m}, 0
+	for _, f := range t.Fields {
+		var v any
+		ok := known < len(m) // else it cannot be there
+		if ok {
+			v, ok = m[f.Name]
+		}
+		if ok {
+			known++
+		} else if f.Default != nil {
+			v = f.Default
+		} else {
+			if f.Required {
+				c.missing(f)
+			}
+			continue
+		}
+		n := len(c.found)
+		got, differs := c.value(f.Type, v, siblings{t, m})
+		if len(c.found) > n {
+			c.within(n, f.Name)
+		}
+		if differs || !ok {
+			out.set(f.Name, got)
+		}
+	}
+	if known < len(m) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if t.Field(name) == nil {
+				c.further(t, name, &out)
+			}
+		}
+	}
+	return out.m, out.changed
+}
+
+// mistakenField is mistaken for a field that the type does not name.
+func (c *coercer) mistakenField(t *Type, name string, object map[string]any) bool {
+	if t.Mistake == nil {
+		return false
+	}
+	for _, found := range t.Mistake(object) {
+		if len(found.Path) == 1 && found.Path[0] == name {
+			found.Path = nil
+			c.add(found)
+			return true
+		}
+	}
+	return false
+}
+
+// further is about a field that the type does not name.
+func (c *coercer) further(t *Type, name string, object *edit) {
+	n := len(c.found)
+	if c.mistakenField(t, name, object.m) {
+		c.within(n, name)
+		return
+	}
+	if t.Open {
+		c.entry(AnyType, name, object.m[name], object)
+		return
+	}
+	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
+		Hint: diag.DidYouMean(name, "fields", t.Names())})
+	c.within(n, name)
+}
+
+func (c *coercer) missing(f *Field) {
+	hint := ""
+	if f.Doc != "" {
+		hint = f.Name + ": " + f.Doc
+	}
+	if few := f.Type.Enum; len(few) > 1 && len(few) <= 16 && f.Type.Kind == String && !strings.Contains(f.Doc, fmt.Sprint(few[0])) {
+		if hint == "" {
+			hint = f.Name
+		}
+		hint = strings.TrimSuffix(hint, ".") + "; one of"
+		for i, v := range few {
+			if i > 0 {
+				hint += ","
+			}
+			hint += fmt.Sprintf(" %v", v)
+		}
+	}
+	c.errorf("required", hint, "missing field %q", f.Name)
+}
+
+func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
+	out := edit{m: m}
+	if c.report {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			c.entry(elem, name, m[name], &out)
+		}
+		return out.m, out.changed
+	}
+	for name, v := range m {
+		if elem == AnyType && c.leaves(v) && (!c.stored || utf8.ValidString(name)) {
+			continue
+		}
+		c.entry(elem, name, v, &out)
+	}
+	return out.m, out.changed
+}
+
+// leaves tells of most single values that any leaves them as they are.
+func (c *coercer) leaves(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return !c.stored || utf8.ValidString(v)
+	case nil, bool, int64:
+		return true
+	}
+	return false
+}
+
+func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
+	n := len(c.found)
+	got, differs := c.value(elem, v, siblings{})
+	if len(c.found) > n {
+		c.within(n, name)
+	}
+	if c.stored && !utf8.ValidString(name) {
+		out.drop(name)
+		name, differs = storedText(name), true
+	}
+	if differs {
+		out.set(name, got)
+	}
+}
+
+func (c *coercer) items(elem *Type, list []any) ([]any, bool) {
+	out, changed := list, false
+	for i, v := range list {
+		n := len(c.found)
+		got, differs := c.value(elem, v, siblings{})
+		if len(c.found) > n {
+			c.within(n, i)
+		}
+		if differs && !changed {
+			out, changed = slices.Clone(list), true
+		}
+		if differs {
+			out[i] = got
+		}
+	}
+	return out, changed
+}
+
+func (c *coercer) count(t *Type, n int, one, many string) {
+	if n >= t.MinItems && (n <= t.MaxItems || t.MaxItems <= 0) {
+		return
+	}
+	if t.Rule != "" {
+		before := len(c.found)
+		defer func() { c.named(t, before) }()
+	}
+	noun := func(n int) string {
+		if n == 1 {
+			return one
+		}
+		return many
+	}
+	if n < t.MinItems {
+		c.errorf("min-items", "", "has %d %s, needs at least %d", n, noun(n), t.MinItems)
+	}
+	if t.MaxItems > 0 && n > t.MaxItems {
+		c.errorf("max-items", "", "has %d %s, at most %d are allowed", n, noun(n), t.MaxItems)
+	}
+}
+
+// elem is the type of the items of a list or the values of a map.
+func (t *Type) elem() *Type {
+	if t.Elem == nil {
+		return AnyType
+	}
+	return t.Elem
+}
