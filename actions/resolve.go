@@ -9,7 +9,7 @@ import (
 	"facteur/vault"
 )
 
-// errHeld marks errors of the surroundings that pass: nothing was tried.
+// errHeld marks errors of the surroundings that pass, or are mended: nothing was tried.
 var errHeld = errors.New("held")
 
 // resolve finds the connection of a call; nil when the call has none.
@@ -33,8 +33,9 @@ func (s *Set) resolve(ctx context.Context, sig *call.Signature, c call.Call) (*v
 			return nil, over
 		}
 		var temporary interface{ Temporary() bool }
-		if errors.As(err, &temporary) && temporary.Temporary() {
-			return nil, &Failure{Status: call.Failed, Retryable: true, Cause: errHeld,
+		passes := errors.As(err, &temporary) && temporary.Temporary()
+		if e, ok := errors.AsType[*vault.BackendError](err); passes || ok && e.Unreadable() {
+			return nil, &Failure{Status: call.Failed, Retryable: passes, Cause: errHeld,
 				Err: &call.Error{Code: "connection", Class: "surroundings", Message: err.Error()}}
 		}
 		return nil, refuse("%v", err)

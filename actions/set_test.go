@@ -119,6 +119,7 @@ func TestAPanicIsUnknownAndItsStackStaysInside(t *testing.T) {
 
 func TestConnections(t *testing.T) {
 	down := &vault.BackendError{Backend: "hashicorp", Op: "read", Connection: "shop", Reason: vault.Down}
+	damaged := &vault.BackendError{Backend: "file", Op: "open", Where: "vault.age", Connection: "shop", Reason: vault.Corrupt}
 	denied := &vault.BackendError{Backend: "hashicorp", Op: "read", Connection: "shop", Reason: vault.Denied}
 	wrong := key(secret)
 	wrong.App = vault.WhatsApp
@@ -131,6 +132,7 @@ func TestConnections(t *testing.T) {
 		want string
 	}{
 		{"down", &keys{err: down}, true, "does not answer"},
+		{"damaged", &keys{err: damaged}, true, "cannot open vault.age"},
 		{"denied", &keys{err: denied}, false, "permission denied"},
 		{"unknown", &keys{err: &vault.UnknownConnectionError{Name: "shop", Known: []string{"shop_fr"}}}, false, "shop_fr"},
 		{"of another app", &keys{conn: wrong}, false, "is for WHATSAPP, but test.do needs one for HTTP"},
@@ -141,7 +143,7 @@ func TestConnections(t *testing.T) {
 			got := set.Do(context.Background(), call.Call{Action: "test.do", Connection: "shop"})
 			assert.Equal(t, call.Failed, got.Status)
 			assert.Equal(t, tt.held, got.Held)
-			assert.Equal(t, tt.held, got.Retryable)
+			assert.Equal(t, tt.name == "down", got.Retryable, "where nobody holds calls, what has to be mended is not waited for")
 			assert.Equal(t, "connection", got.Error.Code)
 			assert.Contains(t, got.Error.Message, tt.want)
 			assert.Equal(t, int64(0), got.Output["status_code"])

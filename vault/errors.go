@@ -160,6 +160,18 @@ func (e *BackendError) Temporary() bool {
 	return false
 }
 
+// Unreadable tells whether the backend could not say anything of a connection: it
+// is [BackendError.Temporary], does not let us in, or its file is damaged. Once
+// somebody has mended that, the same question has an answer. Any other error is
+// the answer.
+func (e *BackendError) Unreadable() bool {
+	switch e.Reason {
+	case TLS, BadLogin, BadAnswer, Exposed, NoKey, WrongKey, Corrupt, Unusable:
+		return true
+	}
+	return e.Temporary()
+}
+
 // place names a backend in a message.
 func place(backend string) string {
 	switch backend {

@@ -157,7 +157,7 @@ func TestDamage(t *testing.T) {
 				"set":     v.Set(ctx, "new", vault.WhatsApp, nil, token("EAAGtwo")),
 				"remove":  v.Remove(ctx, "shop"),
 			} {
-				wantReason(t, err, tt.reason)
+				require.True(t, wantReason(t, err, tt.reason).Unreadable())
 				require.ErrorContains(t, err, tt.err, op)
 				require.ErrorContains(t, err, "vault file: cannot", op)
 				noLeak(t, err, strings.TrimSpace(key[strings.Index(key, "AGE-SECRET"):]))

@@ -316,6 +316,7 @@ func TestTroubleWithTheServer(t *testing.T) {
 				require.ErrorContains(t, err, tt.message)
 				require.ErrorContains(t, err, `connection "shop": hashicorp vault: cannot read kv/data/messaging/shop at http`)
 				require.Equal(t, tt.temporary, e.Temporary())
+				require.True(t, e.Unreadable())
 				noLeak(t, err, vaulttest.Root)
 			})
 		}

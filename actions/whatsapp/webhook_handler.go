@@ -149,7 +149,7 @@ func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *WebhookAnsw
 	return "", h.take(w, r, c, a)
 }
 
-// connection finds a connection. While the vault does not answer, or too slowly, what it
+// connection finds a connection. While the vault cannot be read, or too slowly, what it
 // said last counts: what Meta tells is not to be lost with the vault.
 func (h *webhooks) connection(ctx context.Context, name string) (vault.Connection, error) {
 	h.mu.Lock()
@@ -162,7 +162,7 @@ func (h *webhooks) connection(ctx context.Context, name string) (vault.Connectio
 	defer stop()
 	c, err := h.Resolve(resolving, name)
 	var unknown *vault.UnknownConnectionError
-	var temporary interface{ Temporary() bool }
+	var away interface{ Unreadable() bool }
 	switch {
 	case err == nil && c.App == vault.WhatsApp:
 		h.mu.Lock()
@@ -174,8 +174,8 @@ func (h *webhooks) connection(ctx context.Context, name string) (vault.Connectio
 		return c, nil
 	case err == nil, errors.As(err, &unknown):
 		return c, refuse(http.StatusNotFound, "there is nothing here", nil)
-	case known && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &temporary) && temporary.Temporary()):
-		h.notices.Say(slog.LevelWarn, "vault "+name, "the vault does not answer; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
+	case known && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &away) && away.Unreadable()):
+		h.notices.Say(slog.LevelWarn, "vault "+name, "the vault cannot be read; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
 		return last, nil
 	}
 	return vault.Connection{Name: name}, refuse(http.StatusServiceUnavailable, "the connection cannot be read", err)

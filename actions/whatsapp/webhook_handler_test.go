@@ -126,8 +126,8 @@ func TestWebhookHandshake(t *testing.T) {
 // A fault of the vault that passes.
 type passing struct{}
 
-func (passing) Error() string   { return "the vault is sealed" }
-func (passing) Temporary() bool { return true }
+func (passing) Error() string    { return "the vault is sealed" }
+func (passing) Unreadable() bool { return true }
 
 func TestWebhookHandler(t *testing.T) {
 	status, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
@@ -234,7 +234,7 @@ func TestWebhookVaultDown(t *testing.T) {
 	assert.Equal(t, 401, post("sha256="+strings.Repeat("0", 64)))
 	c.vault = context.DeadlineExceeded
 	assert.Equal(t, 200, post(sign(body)))
-	assert.Contains(t, c.log.String(), "the vault does not answer")
+	assert.Contains(t, c.log.String(), "the vault cannot be read")
 	c.vault = errors.New("permission denied")
 	assert.Equal(t, 503, post(sign(body)), "what does not pass by itself, somebody has to mend")
 	c.vault = &vault.UnknownConnectionError{Name: "shop"}

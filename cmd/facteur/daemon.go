@@ -216,6 +216,9 @@ func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, er
 // ready tells whether a connection can be used, and which version of its secrets there is.
 func (d *daemon) ready(ctx context.Context, connection string) (version string, err error) {
 	c, err := d.vault.Resolve(ctx, connection)
+	if e, ok := errors.AsType[*vault.BackendError](err); err != nil && ctx.Err() == nil && !(ok && e.Unreadable()) {
+		return "", nil // the vault can be read: calls are not held for what it says
+	}
 	return c.Version, err
 }
 

@@ -72,7 +72,7 @@ func (a *app) holdsCommand() *cobra.Command {
 		Use:   "holds",
 		Short: "List what holds calls back now",
 		Long: `List what holds calls back now: what was paused, and what the daemon holds by itself,
-because credentials were refused or the vault does not answer. It lifts those when that has
+because credentials were refused or the vault cannot be read. It lifts those when that has
 changed.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -8,7 +8,7 @@ var stepCodes = [...]struct{ code, text string }{
 	{"expression_failed", "An expression could not be evaluated: an index past the end, a division by zero, a text that is no number, a cost over the limit. The message says where."},
 	{"timeout", "The time of the step is over: nothing came that it waited for, or the call could not even begin. A call that had begun is outcome_unknown instead."},
 	{"cancelled", "The run was cancelled before the step's call was made, or while it waited."},
-	{"connection", "The step's connection cannot be used: it is not in the vault, it lacks a field, it is for another app, or the vault does not answer. Nothing was sent. `facteur vault list` shows the connections, `facteur vault check NAME` tests one."},
+	{"connection", "The step's connection cannot be used: it is not in the vault, it lacks a field, it is for another app, or the vault cannot be read. Nothing was sent. `facteur vault list` shows the connections, `facteur vault check NAME` tests one."},
 	{"auth", "The credentials were refused, also after they had been read from the vault again. `facteur vault check NAME` tells more."},
 	{"network", "The server could not be reached, or not be trusted: its name, its port, its certificate. Nothing was sent."},
 	{"window_closed", "The recipient has not written within 24 hours, so WhatsApp takes only a template. Nothing was sent. Send a template, or give the step a `fallback`."},

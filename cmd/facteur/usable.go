@@ -56,7 +56,7 @@ func (d *daemon) without(name string, why error) string {
 	if d.proves(name) {
 		return "webhooks that prove themselves by it are not taken"
 	}
-	if e, ok := errors.AsType[*vault.BackendError](why); ok && e.Temporary() || errors.Is(why, context.DeadlineExceeded) {
+	if e, ok := errors.AsType[*vault.BackendError](why); ok && e.Unreadable() || errors.Is(why, context.DeadlineExceeded) {
 		return "calls over it are held back"
 	}
 	return "calls over it fail"

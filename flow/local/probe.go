@@ -113,7 +113,7 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 	for {
 		version, err := h.ready(ctx, one.Name)
 		switch {
-		case err != nil:
+		case err != nil, version == "":
 		case one.version == "":
 			one.version = version
 			h.keepHold(one)

@@ -83,7 +83,7 @@ func (h *Host) watchRenewal(ctx context.Context, one *hold) {
 		}
 		version, err := h.ready(ctx, one.Name)
 		switch {
-		case err != nil:
+		case err != nil, version == "":
 		case one.version == "":
 			one.version = version
 		case version != one.version:

@@ -62,7 +62,7 @@ type Options struct {
 	// Past returns the receipts of a call that came so far. nil: none are known.
 	Past func(ctx context.Context, key string) ([]call.Receipt, error)
 	// Ready tells whether a connection can be resolved, and which version of its
-	// credentials there is now. nil: nobody knows.
+	// credentials there is now: none if there is no such connection. nil: nobody knows.
 	Ready func(ctx context.Context, connection string) (version string, err error)
 	// Fire is told of each event that was delivered, once the runs that wait for it had
 	// their say, and whether one of them consumed it. It is called at least once, by any

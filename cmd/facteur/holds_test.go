@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const asksBooks = "flow: books\nsteps:\n  - {id: ask, action: http.request, connection: books, with: {url: /books}}\n"
+
+// A vault file that cannot be read holds calls until it can be; one that has no such
+// connection makes them fail. On the command line nobody waits.
+func TestDamagedVaultHoldsCalls(t *testing.T) {
+	books := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer books.Close()
+	for _, tt := range []struct {
+		name   string
+		mend   func(file, whole string) error
+		status string
+	}{
+		{"it is restored", func(file, whole string) error { return os.WriteFile(file, []byte(whole), 0o600) }, "succeeded"},
+		{"it is moved away", func(file, _ string) error { return os.Remove(file) }, "failed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, api := simulated(t, "", asksBooks)
+			code, _, stderr := facteur(t, dir, "of-the-books", "vault", "set", "books", "--app", "HTTP", "base_url="+books.URL)
+			require.Zero(t, code, stderr)
+			file := filepath.Join(dir, "data", "vault.age")
+			whole, err := os.ReadFile(file)
+			require.NoError(t, err)
+			write(t, file, string(whole[:len(whole)/2]))
+
+			code, _, stderr = facteur(t, dir, "", "run", "flow0.flow.yaml")
+			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Contains(t, stderr, "damaged")
+
+			r := serving(t, dir, api)
+			r.log.wait(t, "calls over it are held back")
+			started, err := r.client.Start(t.Context(), "books", server.StartRequest{}, server.StartOption{})
+			require.NoError(t, err)
+			r.log.wait(t, "calls are held back")
+			require.Eventually(t, func() bool {
+				_, stdout, _ := facteur(t, dir, "", "runs", "show", started.RunID)
+				return strings.Contains(stdout, "it is damaged or not complete; restore it from a backup")
+			}, 20*time.Second, 10*time.Millisecond)
+			_, stdout, _ := facteur(t, dir, "", "holds")
+			assert.Contains(t, stdout, "vault.age: it is damaged")
+
+			require.NoError(t, tt.mend(file, string(whole)))
+			d, err := r.client.Run(t.Context(), started.RunID, 20*time.Second)
+			require.NoError(t, err)
+			assert.EqualValues(t, tt.status, d.Status, "%+v", d.Steps)
+			holds, err := r.client.Holds(t.Context())
+			require.NoError(t, err)
+			assert.Empty(t, holds)
+		})
+	}
+}
