@@ -80,6 +80,19 @@ func (a *api) notByPages(r *http.Request) error {
 	return nil
 }
 
+// IsLoopback tells whether only this machine reaches an address, which has a port.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
 // isOurs tells whether a Host header names this daemon.
 func (a *api) isOurs(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {

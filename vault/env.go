@@ -18,9 +18,10 @@ type env struct {
 	declared map[string]Mapping
 }
 
-// envKey is the variable that holds a field:
-// FACTEUR_CONNECTION_WHATSAPP_SHOP_TOKEN for the token of whatsapp-shop.
-func envKey(name, field string) string {
+// Variable is the environment variable that holds a field of a connection:
+// FACTEUR_CONNECTION_WHATSAPP_SHOP_TOKEN for the token of whatsapp-shop. The app of a
+// connection is in that of the field app.
+func Variable(name, field string) string {
 	return envPrefix + envWord(name) + "_" + envWord(field)
 }
 
@@ -38,7 +39,7 @@ func envWord(s string) string {
 
 func (e env) read(_ context.Context, name string) (record, error) {
 	r := record{setup: map[string]string{}, secrets: map[string]Secret{}}
-	if v, ok := e.lookup(envKey(name, "app")); ok && v != "" {
+	if v, ok := e.lookup(Variable(name, "app")); ok && v != "" {
 		r.app = App(strings.ToUpper(v))
 	}
 	app := r.app
@@ -49,7 +50,7 @@ func (e env) read(_ context.Context, name string) (record, error) {
 		app = WhatsApp
 	}
 	for _, f := range Fields(app) {
-		v, ok := e.lookup(envKey(name, f.Name))
+		v, ok := e.lookup(Variable(name, f.Name))
 		switch {
 		case !ok || v == "":
 		case f.Secret:

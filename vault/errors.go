@@ -13,7 +13,7 @@ type UnknownConnectionError struct {
 
 func (e *UnknownConnectionError) Error() string {
 	if len(e.Known) == 0 {
-		return fmt.Sprintf("there is no connection %q, nor any other: store it with \"facteur vault set %s\", or set %s", e.Name, e.Name, envKey(e.Name, "TOKEN"))
+		return fmt.Sprintf("there is no connection %q, nor any other: store it with \"facteur vault set %s\", or set %s", e.Name, e.Name, Variable(e.Name, "TOKEN"))
 	}
 	return fmt.Sprintf("there is no connection %q: store it with \"facteur vault set %s\", or use one of %s", e.Name, e.Name, strings.Join(e.Known, ", "))
 }
@@ -33,7 +33,7 @@ func (e *MissingFieldError) Error() string {
 		app = " --app " + string(e.App)
 	}
 	return fmt.Sprintf("connection %q (%s, from the %s) has no %s: store it with \"facteur vault set %s%s\", or set %s",
-		e.Connection, e.App, place(e.Backend), strings.Join(e.Fields, " and no "), e.Connection, app, envKey(e.Connection, e.Fields[0]))
+		e.Connection, e.App, place(e.Backend), strings.Join(e.Fields, " and no "), e.Connection, app, Variable(e.Connection, e.Fields[0]))
 }
 
 // An InvalidFieldError says that a connection has a field that its app does not

@@ -283,7 +283,7 @@ func (v *Vault) find(ctx context.Context, name string) (found, error) {
 		case errors.Is(err, errAbsent) && isDeclared && declared.Path != "":
 			return found{}, &BackendError{
 				Backend: hashicorpName, Op: "read", Connection: name, Reason: Misconfigured,
-				Hint: "give vault.hashicorp in the project file, or set " + envKey(name, "TOKEN"),
+				Hint: "give vault.hashicorp in the project file, or set " + Variable(name, "TOKEN"),
 				why:  fmt.Sprintf("it is mapped to %s/%s, but no server is configured", declared.Mount, declared.Path),
 			}
 		case errors.Is(err, errAbsent) && isDeclared:

@@ -102,7 +102,7 @@ type projectState struct {
 
 func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	for _, address := range []string{f.listen, f.simulator} {
-		if !isLoopback(address) {
+		if !server.IsLoopback(address) {
 			return wrong("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
 		}
 	}
@@ -211,18 +211,13 @@ func (w *workbench) environment(key string) (string, bool) {
 				// The vault, which is not asked, may have one.
 				"SENDER_PHONE_ID": cmp.Or(w.flows.current.Load().Project.Connections[name].SenderPhoneID, exampleSender),
 			} {
-				if key == connectionVariable(name, field) {
+				if key == vault.Variable(name, field) {
 					return value, true
 				}
 			}
 		}
 	}
 	return os.LookupEnv(key)
-}
-
-// connectionVariable is the variable that holds a field of a connection.
-func connectionVariable(name, field string) string {
-	return "FACTEUR_CONNECTION_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name)) + "_" + field
 }
 
 // openFlows reads the flows, and goes on also when they have mistakes.

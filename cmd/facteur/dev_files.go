@@ -129,7 +129,7 @@ func (w *workbench) reload(ctx context.Context) {
 		w.log.Error("the files cannot be read; all stays as it was", "error", text, "hint", hint)
 		return
 	}
-	w.log.Info("read again", "flows", len(w.flows.Plans()), "errors", countErrors(found))
+	w.log.Info("read again", "flows", len(w.flows.Plans()), "errors", found.CountErrors())
 	_ = w.tellFound(found)
 }
 

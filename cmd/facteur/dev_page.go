@@ -5,7 +5,6 @@ import (
 	"context"
 	"embed"
 	html "html/template"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,7 +77,7 @@ func (w *workbench) pageRoutes(mux *http.ServeMux) {
 	}).ParseFS(devFiles, "devpage/*.html"))
 	handle := func(pattern string, h http.HandlerFunc) {
 		mux.Handle(pattern, http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-			if name, _, err := net.SplitHostPort(r.Host); err != nil || !isLoopback(net.JoinHostPort(name, "1")) {
+			if !server.IsLoopback(r.Host) {
 				http.Error(out, "this page is for this machine alone", http.StatusForbidden)
 				return
 			}
@@ -155,7 +154,7 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 	w.mu.Lock()
 	state := w.state
 	w.mu.Unlock()
-	s := &devScreen{Project: w.project.Root, Phone: w.phone, Errors: countErrors(state.Found)}
+	s := &devScreen{Project: w.project.Root, Phone: w.phone, Errors: state.Found.CountErrors()}
 	for _, d := range state.Found {
 		var b strings.Builder
 		_ = diag.Printer{W: &b}.Print(diag.List{d}) // of a builder

@@ -47,7 +47,7 @@ func (d *daemon) proof(ctx context.Context, name string) (vault.Connection, erro
 	c, err := d.vault.Resolve(ctx, name)
 	if _, unknown := errors.AsType[*vault.UnknownConnectionError](err); unknown {
 		err = fmt.Errorf("there is no connection %q: store its secret with \"facteur vault set %s --app %s\", or set %s=%s and %s", name,
-			name, vault.Webhook, connectionVariable(name, "APP"), vault.Webhook, connectionVariable(name, "SECRET"))
+			name, vault.Webhook, vault.Variable(name, "APP"), vault.Webhook, vault.Variable(name, "SECRET"))
 	}
 	return c, err
 }

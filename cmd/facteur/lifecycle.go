@@ -207,20 +207,11 @@ func (d *daemon) reload(ctx context.Context) {
 		text, hint := said(err)
 		d.log.Error("reload failed; the flows stay as they were", "error", text, "hint", hint)
 	case found.HasErrors():
-		d.log.Error("the flows have mistakes; they stay as they were", "errors", countErrors(found))
+		d.log.Error("the flows have mistakes; they stay as they were", "errors", found.CountErrors())
 		d.show(found)
 	default:
 		d.show(found)
 	}
-}
-
-func countErrors(found diag.List) (n int) {
-	for _, f := range found {
-		if f.Severity == diag.Error {
-			n++
-		}
-	}
-	return n
 }
 
 // show tells diagnostics: with snippets for people, else as log lines.

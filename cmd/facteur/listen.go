@@ -26,7 +26,7 @@ type entrance struct {
 
 // openTCP listens at the address of a daemon.
 func (d *daemon) openTCP() error {
-	loopback := isLoopback(d.config.Listen)
+	loopback := server.IsLoopback(d.config.Listen)
 	made, err := d.keys.Made()
 	switch {
 	case err != nil:
@@ -112,7 +112,7 @@ func (d *daemon) handlers(stopping context.Context) (public, local http.Handler)
 	inside.Open = true
 	options.Keys = d.keys
 	// Behind a proxy everybody comes from the loopback.
-	options.Open = isLoopback(d.config.Listen) && d.config.PublicURL == ""
+	options.Open = server.IsLoopback(d.config.Listen) && d.config.PublicURL == ""
 	mux := server.New(options)
 	d.mountWebhooks(mux)
 	return mux, server.New(inside)

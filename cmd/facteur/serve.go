@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 
 	"facteur/project"
@@ -119,19 +118,6 @@ func checkServer(s project.Server) error {
 		return checkPublicURL(s.PublicURL)
 	}
 	return nil
-}
-
-// isLoopback tells whether only this machine reaches an address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // logger writes log lines to standard error.

@@ -11,6 +11,8 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/project"
+	"facteur/server"
+	"facteur/vault"
 
 	"github.com/spf13/cobra"
 )
@@ -122,7 +124,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	}
 	address := "http://" + listener.Addr().String()
 	a.tellSimulator(p, o, f, address)
-	if !isLoopback(f.listen) {
+	if !server.IsLoopback(f.listen) {
 		fmt.Fprintf(a.stderr, "%s whoever reaches %s can see the messages, and send some: it asks for no password\n", a.paint("33", "warning:"), f.listen)
 	}
 	if f.webhook != "" {
@@ -153,7 +155,7 @@ func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateF
 	if name == "" {
 		name = "whatsapp_shop"
 	}
-	run := connectionVariable(name, "BASE_URL") + "=" + address + " " + connectionVariable(name, "TOKEN") + "=any"
+	run := vault.Variable(name, "BASE_URL") + "=" + address + " " + vault.Variable(name, "TOKEN") + "=any"
 	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
 		run, project.FileName, name, address)
 	secret := "…" // the author's
@@ -161,7 +163,7 @@ func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateF
 		secret = simulator.DefaultAppSecret
 	}
 	fmt.Fprintf(a.stderr, "send a daemon's there, and hear of receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
-		run, connectionVariable(name, "APP_SECRET"), secret, connectionVariable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
+		run, vault.Variable(name, "APP_SECRET"), secret, vault.Variable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
 	if f.webhook == "" {
 		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", webhookPath(name))
 	}

@@ -86,12 +86,7 @@ func count(n int, what string) string {
 }
 
 func tally(list diag.List) string {
-	errors := 0
-	for _, d := range list {
-		if d.Severity == diag.Error {
-			errors++
-		}
-	}
+	errors := list.CountErrors()
 	switch {
 	case len(list) == 0:
 		return "no problems"

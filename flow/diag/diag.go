@@ -95,6 +95,16 @@ func (l List) HasErrors() bool {
 	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
+// CountErrors tells how many of the diagnostics are errors.
+func (l List) CountErrors() (n int) {
+	for _, d := range l {
+		if d.Severity == Error {
+			n++
+		}
+	}
+	return n
+}
+
 // Sort orders the list by file, place and code, and drops exact repeats.
 func (l *List) Sort() {
 	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
@@ -111,21 +121,12 @@ func (l *List) Sort() {
 // Err returns the list as an error: nil when it holds no errors, else the first
 // error, which says how many more there are.
 func (l List) Err() error {
-	errors := 0
-	var first Diagnostic
-	for _, d := range l {
-		if d.Severity == Error {
-			if errors == 0 {
-				first = d
-			}
-			errors++
-		}
-	}
-	switch errors {
-	case 0:
+	at := slices.IndexFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
+	if at < 0 {
 		return nil
-	case 1:
-		return first
 	}
-	return fmt.Errorf("%w (and %d more)", first, errors-1)
+	if n := l.CountErrors(); n > 1 {
+		return fmt.Errorf("%w (and %d more)", l[at], n-1)
+	}
+	return l[at]
 }
