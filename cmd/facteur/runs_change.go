@@ -13,23 +13,19 @@ import (
 func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 	var r server.CancelRequest
 	c := &cobra.Command{
-		Use:   "cancel RUN",
-		Short: "Ask a run to end: what is under way finishes, and finally runs",
-		Args:  exactly("RUN"),
+		Use:   "cancel RUN…",
+		Short: "Ask runs to end: what is under way finishes, and finally runs",
+		Args:  atLeastOne("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := a.daemon(*f, "cancel a run")
 			if err != nil {
 				return err
 			}
-			run, err := changing(c.Context(), d, args[0])
+			runs, err := changingAll(c.Context(), d, args)
 			if err != nil {
 				return err
 			}
-			if err := d.Cancel(c.Context(), run, r); err != nil {
-				return remoteError(err)
-			}
-			fmt.Fprintf(a.stderr, "run %s is asked to end; see: facteur runs show %s\n", run, run)
-			return nil
+			return a.each(runs, func(run string) error { return d.Cancel(c.Context(), run, r) }, "is asked to end", "are asked to end")
 		},
 	}
 	c.Flags().StringVar(&r.Reason, "reason", "", "why, for people")
@@ -111,35 +107,6 @@ journal no longer fits, the key of the call.`,
 	c.Flags().StringVar(&sent, "sent", "", "it happened; the message's `wamid`, or what the API calls it, where that is known")
 	c.Flags().BoolVar(&notSent, "not-sent", false, "it did not happen")
 	return c
-}
-
-func (a *app) runsRelease(f *remoteFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "release RUN",
-		Short: "Let a run go on that is held since a backup was restored",
-		Long: `Let a run go on that is held since a backup was restored ("facteur serve --restored").
-
-It goes on from where it stood when the backup was made. What it has sent since then is not
-in the backup, so a run that is released blindly sends it again: look first, in WhatsApp
-Manager or in your own records, whether its next message has gone out. If it has, cancel the
-run instead: facteur runs cancel RUN.`,
-		Args: exactly("RUN"),
-		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.daemon(*f, "release a run")
-			if err != nil {
-				return err
-			}
-			run, err := changing(c.Context(), d, args[0])
-			if err != nil {
-				return err
-			}
-			if err := d.Release(c.Context(), run); err != nil {
-				return remoteError(err)
-			}
-			fmt.Fprintf(a.stderr, "run %s goes on\n", run)
-			return nil
-		},
-	}
 }
 
 func (a *app) runsRerun(f *remoteFlags) *cobra.Command {

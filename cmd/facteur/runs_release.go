@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"facteur/flow/host"
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+type releaseFlags struct {
+	flow     string
+	all, yes bool
+}
+
+func (a *app) runsRelease(remote *remoteFlags) *cobra.Command {
+	var f releaseFlags
+	c := &cobra.Command{
+		Use:   "release [RUN…]",
+		Short: "Let runs go on that are held since a backup was restored",
+		Long: `Let runs go on that are held since a backup was restored ("facteur serve --restored"):
+those that are named, with --flow all of a flow, or with --all all that there are. The last
+two say how many these are, and let them go on only with --yes.
+
+A run goes on from where it stood when the backup was made. What it has sent since then is
+not in the backup, so a run that is released blindly sends it again: look first, in WhatsApp
+Manager or in your own records, whether its next message has gone out. If it has, cancel the
+run instead: facteur runs cancel RUN. What was cancelled is held no longer, so the rest may
+then go on together.`,
+		Example: `  facteur runs list --status held
+  facteur runs release 9hu2dv lv7k0c
+  facteur runs release --flow reminder          # how many are these?
+  facteur runs release --flow reminder --yes`,
+		Args: func(c *cobra.Command, args []string) error {
+			ways := 0
+			for _, is := range []bool{len(args) > 0, f.flow != "", f.all} {
+				if is {
+					ways++
+				}
+			}
+			if ways != 1 {
+				return wrong(seeHelp(c), "%s takes one of RUN…, --flow FLOW and --all", c.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return a.releaseRuns(c.Context(), *remote, f, args) },
+	}
+	c.Flags().StringVar(&f.flow, "flow", "", "all runs of this `flow` that are held")
+	c.Flags().BoolVar(&f.all, "all", false, "all runs that are held")
+	c.Flags().BoolVar(&f.yes, "yes", false, "with --flow or --all: do it, and not only say how many these are")
+	return c
+}
+
+func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlags, names []string) error {
+	d, err := a.daemon(remote, "release a run")
+	if err != nil {
+		return err
+	}
+	var runs []string
+	if len(names) > 0 {
+		runs, err = changingAll(ctx, d, names)
+	} else {
+		runs, err = a.heldRuns(ctx, d, remote, f)
+	}
+	if err != nil || len(runs) == 0 {
+		return err
+	}
+	return a.each(runs, func(run string) error { return d.Release(ctx, run) }, "goes on", "go on")
+}
+
+// heldRuns returns the runs that are held, once it is said that all of them are meant.
+func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags, f releaseFlags) ([]string, error) {
+	var runs []string
+	of := map[string]int{}
+	q := server.Query{Flow: f.flow, Status: string(host.Held), Limit: 1000}
+	for more := true; more; more = q.Cursor != "" {
+		list, err := d.Runs(ctx, q)
+		if err != nil {
+			return nil, remoteError(err)
+		}
+		for _, r := range list.Runs {
+			runs = append(runs, r.RunID)
+			of[r.Flow]++
+		}
+		q.Cursor = list.Next
+	}
+	slices.Reverse(runs) // the first to begin goes on first
+	switch {
+	case len(runs) == 0:
+		fmt.Fprintln(a.stderr, "no runs are held")
+		if f.flow != "" {
+			a.otherFlows(remote, f.flow)
+		}
+	case !f.yes:
+		var counts []string
+		for _, flow := range slices.Sorted(maps.Keys(of)) {
+			counts = append(counts, fmt.Sprintf("%d of %s", of[flow], flow))
+		}
+		return nil, wrong("look whether they went on since the backup (facteur runs list --status held), cancel those, then add --yes",
+			"these would go on, and send again what they sent since the backup: %s", strings.Join(counts, ", "))
+	}
+	return runs, nil
+}
+
+// each changes runs one after the other. One that cannot be changed does not keep the
+// others, unless the daemon has gone.
+func (a *app) each(runs []string, change func(run string) error, one, all string) error {
+	code, done := 0, 0
+	for _, run := range runs {
+		err := remoteError(change(run))
+		switch {
+		case err == nil:
+			done++
+			if len(runs) == 1 {
+				fmt.Fprintf(a.stderr, "run %s %s; see: facteur runs show %[1]s\n", run, one)
+			}
+		case len(runs) == 1:
+			return err
+		default:
+			code = max(code, a.report(err))
+		}
+		if code == exitSurroundings {
+			break
+		}
+	}
+	if len(runs) > 1 {
+		fmt.Fprintf(a.stderr, "%d of %d runs %s\n", done, len(runs), all)
+	}
+	if code != 0 {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// changingAll is changing for several runs: what they mean is clear before one is changed.
+func changingAll(ctx context.Context, d *server.Client, names []string) ([]string, error) {
+	var runs []string
+	for _, name := range names {
+		run, err := changing(ctx, d, name)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
