@@ -76,7 +76,7 @@ func (p *Project) TestConnections(user *plan.Plan, names []string, given map[str
 		}
 		for key := range given[name] {
 			if !hasField(c.App, key) {
-				return nil, wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
+				return nil, Wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
 			}
 		}
 		out[name] = c

@@ -53,7 +53,7 @@ func (p *Project) KeysFile() string {
 func (p *Project) DataFolder() (string, error) {
 	dir := p.At(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+FileName)
+		return "", Surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+FileName)
 	}
 	return dir, nil
 }

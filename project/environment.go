@@ -19,7 +19,7 @@ func (f *File) override(env func(string) (string, bool)) error {
 	}
 	coerced, found := FileType().Coerce(value)
 	if err := found.Err(); err != nil {
-		return wrong("", "the project file with the environment over it: %w", err)
+		return Wrong("", "the project file with the environment over it: %w", err)
 	}
 	return schema.Decode(coerced, f)
 }
@@ -119,7 +119,7 @@ func overlaid(name string, t *schema.Type, value any, env func(string) (string, 
 	}
 	v, err := t.FromText(text)
 	if err != nil {
-		return nil, wrong("", "the environment variable %s: %s", name, fmt.Sprint(err))
+		return nil, Wrong("", "the environment variable %s: %s", name, fmt.Sprint(err))
 	}
 	return v, nil
 }

@@ -127,6 +127,12 @@ type Ledger struct {
 	Postgres string `json:"postgres,omitempty" doc:"postgres://facteur@db.internal:5432/facteur?sslmode=verify-full: a database that several daemons share. The password is in PGPASSWORD or in a passfile, never here."`
 }
 
+// The engines of a daemon.
+const (
+	EngineLocal    = "local"
+	EngineTemporal = "temporal"
+)
+
 // Server is how the daemon works.
 type Server struct {
 	Engine           string        `json:"engine,omitempty" doc:"What carries runs: local, the daemon alone, or temporal, several daemons over a Temporal server. Default: local." schema:"enum=local|temporal"`

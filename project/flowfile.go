@@ -37,7 +37,7 @@ func (p *Project) flowFiles() ([]string, error) {
 	for _, place := range places {
 		found, err := filesUnder(p.At(place), FlowSuffix)
 		if err != nil {
-			return nil, surroundings(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
+			return nil, Surroundings(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
 		}
 		files = append(files, found...)
 	}
@@ -88,7 +88,7 @@ func (p *Project) Parse(path string) (*FlowFile, error) {
 	}
 	text, err := os.ReadFile(abs)
 	if err != nil {
-		return nil, wrong("", "read the flow: %w", err)
+		return nil, Wrong("", "read the flow: %w", err)
 	}
 	f := &FlowFile{Path: abs}
 	f.Flow, f.Diags = flow.Parse(Shown(abs), text)

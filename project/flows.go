@@ -13,6 +13,13 @@ type Flows struct {
 	Plans   map[string]*plan.Plan
 }
 
+// Restore compiles the sources that were stored with a run of a flow, over the settings and
+// connections of now.
+func (f *Flows) Restore(name string, sources map[string]string) (*plan.Plan, error) {
+	p, found := plan.Restore(name, sources, plan.Library{Catalog: f.Catalog, Settings: f.Project.Settings, App: f.Project.app})
+	return p, found.Err()
+}
+
 // LoadFlows compiles all flows of a project. The diagnostics are those of all of them.
 func LoadFlows(p *Project) (*Flows, diag.List, error) {
 	lib, err := p.Library()

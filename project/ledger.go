@@ -23,7 +23,7 @@ func (p *Project) OpenLedger(ctx context.Context, v *vault.Vault) (ledger.Ledger
 		l, err = ledger.OpenSQLite(filepath.Join(p.At(p.Data), LedgerName), o)
 	}
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, Surroundings(err, "")
 	}
 	return l, nil
 }
@@ -46,7 +46,7 @@ func (f Ledger) check() error {
 		told = told || named
 	}
 	if told {
-		return wrong("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
+		return Wrong("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
 	}
 	return nil
 }

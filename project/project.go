@@ -79,7 +79,7 @@ func Load(root string) (*Project, diag.List, error) {
 	file := filepath.Join(root, FileName)
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, surroundings(fmt.Errorf("read the project file: %w", err), "")
+		return nil, nil, Surroundings(fmt.Errorf("read the project file: %w", err), "")
 	}
 	var value any = map[string]any{}
 	var diags diag.List
@@ -154,12 +154,15 @@ func (p *Project) Library() (plan.Library, error) {
 		},
 		FlowNames: slices.Sorted(maps.Keys(names)),
 		Settings:  p.Settings,
-		App: func(connection string) (string, bool) {
-			c, ok := p.Connections[connection]
-			return c.App, ok
-		},
-		Others: p.otherConnections,
+		App:       p.app,
+		Others:    p.otherConnections,
 	}, nil
+}
+
+// app is the app that the project file gives a connection, where it names one.
+func (p *Project) app(connection string) (string, bool) {
+	c, ok := p.Connections[connection]
+	return c.App, ok
 }
 
 // Rate is how many messages a second the numbers of a connection may send; 0: what numbers

@@ -24,7 +24,7 @@ func ReadTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, Surroundings(err, "")
 	}
 	var found []*whatsapp.TemplateDefinition
 	for _, e := range entries {
@@ -34,11 +34,11 @@ func ReadTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
 		path := filepath.Join(dir, e.Name())
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return nil, surroundings(err, "")
+			return nil, Surroundings(err, "")
 		}
 		t, err := whatsapp.ReadTemplate(text)
 		if err != nil {
-			return nil, wrong("write it anew: facteur templates pull", "%s: %w", Shown(path), err)
+			return nil, Wrong("write it anew: facteur templates pull", "%s: %w", Shown(path), err)
 		}
 		found = append(found, t)
 	}

@@ -58,7 +58,7 @@ func (p *Project) DaemonVault() (*vault.Vault, error) { return openVault(p.vault
 func openVault(c vault.Config) (*vault.Vault, error) {
 	v, err := vault.New(c)
 	if err != nil {
-		return nil, wrong("", "%w", err)
+		return nil, Wrong("", "%w", err)
 	}
 	return v, nil
 }

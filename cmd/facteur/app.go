@@ -12,7 +12,6 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/project"
-	"facteur/vault"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -126,17 +125,9 @@ func exitOf(err error) *exitError {
 	return &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
 }
 
-// said splits an error into what is wrong and how to mend it, where it knows both.
+// said is project.Explain for errors of commands.
 func said(err error) (text, hint string) {
-	text = err.Error()
-	if e, ok := errors.AsType[*vault.BackendError](err); ok {
-		text, hint = e.Summary(), e.Hint
-	} else if e, ok := errors.AsType[*vault.InvalidFieldError](err); ok {
-		text, hint = e.Summary(), e.Hint
-	}
-	if e, ok := errors.AsType[*project.Error](err); ok && e.Hint != "" {
-		hint = e.Hint
-	}
+	text, hint = project.Explain(err)
 	if e, ok := errors.AsType[*exitError](err); ok && e.hint != "" {
 		hint = e.hint
 	}

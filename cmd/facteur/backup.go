@@ -45,7 +45,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if p.Server.Engine == onTemporal {
+	if p.Server.Engine == project.EngineTemporal {
 		return surroundings(errors.New("with the engine temporal there is nothing to back up here: the Temporal server keeps the runs, PostgreSQL the ledger"),
 			"back those up by their own means, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
 	}

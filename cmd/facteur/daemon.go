@@ -176,7 +176,7 @@ func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 	d.starter.Set(d.flows.Plans())
 	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)
 	d.host, err = d.engine.open(ctx, d, work{
-		do: d.metrics.Do(finishing(hard, d.actions.Do)), hard: hard,
+		do: d.metrics.Do(host.Finishing(hard, d.actions.Do)), hard: hard,
 		onStep: func(run string, s *machine.Step, sensitive []any) {
 			steps(run, s, sensitive)
 			d.metrics.Step(run, s, sensitive)
@@ -206,7 +206,7 @@ func (d *daemon) panicked(c call.Call, _ any, stack []byte) {
 }
 
 func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
-	p, err := d.flows.restore(name, sources)
+	p, err := d.flows.current.Load().Restore(name, sources)
 	if err == nil {
 		d.starter.Keep(p) // what its runs wait for goes on to reach them
 	}

@@ -12,12 +12,6 @@ import (
 	"facteur/server"
 )
 
-// The engines, as the project file names them.
-const (
-	onLocal    = "local"
-	onTemporal = "temporal"
-)
-
 // An engine keeps the runs of a daemon, and opens the host that carries them.
 type engine interface {
 	// take makes the data folder this daemon's alone.
@@ -54,7 +48,7 @@ type work struct {
 }
 
 func engineOf(p *project.Project, config project.Server, restored bool) (engine, error) {
-	if config.Engine != onTemporal {
+	if config.Engine != project.EngineTemporal {
 		return &localEngine{restored: restored}, nil
 	}
 	if restored {

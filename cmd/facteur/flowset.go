@@ -66,19 +66,6 @@ func (s *flowSet) take(loaded *project.Flows) {
 	}
 }
 
-// restore compiles the sources that were stored with a run.
-func (s *flowSet) restore(name string, sources map[string]string) (*plan.Plan, error) {
-	now := s.current.Load()
-	p, found := plan.Restore(name, sources, plan.Library{
-		Catalog: now.Catalog, Settings: now.Project.Settings,
-		App: func(connection string) (string, bool) {
-			c, ok := now.Project.Connections[connection]
-			return c.App, ok
-		},
-	})
-	return p, found.Err()
-}
-
 // connections lists the connections that the project declares or its flows use, sorted.
 func (s *flowSet) connections() []string {
 	now := s.current.Load()

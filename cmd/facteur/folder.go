@@ -56,10 +56,9 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 	if err != nil {
 		return nil, err
 	}
-	flows := &flowSet{}
-	flows.current.Store(&liveFlows{Flows: &project.Flows{Project: p, Catalog: catalog}})
+	flows := &project.Flows{Project: p, Catalog: catalog}
 	dir := p.At(p.Data)
-	o := local.Options{Open: v.Open, Restore: flows.restore, Contact: project.ContactOf(catalog)}
+	o := local.Options{Open: v.Open, Restore: flows.Restore, Contact: project.ContactOf(catalog)}
 	if p.HasLedger() {
 		l, err := p.OpenLedger(ctx, v)
 		_, ofDisk := errors.AsType[*journal.DiskError](err)
@@ -96,7 +95,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		if !project.Is(p.Root) {
 			hint = noProject
 		}
-		if p.Server.Engine == onTemporal {
+		if p.Server.Engine == project.EngineTemporal {
 			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
 		}
 		return nil, surroundings(errors.New("no runs are kept in "+project.Shown(dir)), hint)

@@ -196,7 +196,7 @@ func (d *daemon) connections(ctx context.Context) ([]server.Connection, error) {
 			CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, RefreshedAt: i.RefreshedAt,
 		}
 		if i.Err != nil {
-			c.Problem, _ = said(i.Err)
+			c.Problem, _ = project.Explain(i.Err)
 		}
 		out = append(out, c)
 	}

@@ -92,7 +92,7 @@ func (f serveFlags) settled(p *project.Project) (project.Server, error) {
 	s.Workers = cmp.Or(f.Workers, s.Workers)
 	s.Listen = cmp.Or(s.Listen, "127.0.0.1:8080")
 	s.LogFormat = cmp.Or(s.LogFormat, "text")
-	s.Engine = cmp.Or(s.Engine, onLocal)
+	s.Engine = cmp.Or(s.Engine, project.EngineLocal)
 	s.Retention = cmp.Or(f.retention, s.Retention, defaultRetention)
 	return s, checkServer(s)
 }
@@ -102,7 +102,7 @@ func checkServer(s project.Server) error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
 		return wrong("", "the log format is text or json, not %q", s.LogFormat)
-	case s.Engine != onLocal && s.Engine != onTemporal:
+	case s.Engine != project.EngineLocal && s.Engine != project.EngineTemporal:
 		return wrong("", "--engine: it is local or temporal, not %q", s.Engine)
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return wrong("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")

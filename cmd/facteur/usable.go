@@ -43,7 +43,7 @@ func (d *daemon) usable(ctx context.Context) []vault.Connection {
 		case problems[i] == nil:
 			good = append(good, found[i])
 		case ctx.Err() == nil:
-			text, hint := said(vaultError(problems[i]))
+			text, hint := project.Explain(problems[i])
 			d.log.Warn("a connection cannot be used; "+d.without(name, problems[i]),
 				"connection", name, "error", text, "hint", cmp.Or(hint, "facteur vault set "+name))
 		}

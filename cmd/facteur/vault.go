@@ -91,12 +91,10 @@ share runs, give all of them the new file before one of them starts anew.`,
 
 // vaultError gives a vault's error its exit code.
 func vaultError(err error) error {
-	if _, ok := errors.AsType[*vault.BackendError](err); ok {
+	_, broken := errors.AsType[*vault.BackendError](err)
+	_, unknown := errors.AsType[*vault.UnknownConnectionError](err)
+	if broken || unknown {
 		return surroundings(err, "")
-	}
-	if unknown, ok := errors.AsType[*vault.UnknownConnectionError](err); ok {
-		hint := fmt.Sprintf("add it with: facteur vault set %s", unknown.Name)
-		return surroundings(err, hint)
 	}
 	return wrong("", "%w", err)
 }

@@ -47,18 +47,12 @@ func (w *world) close() {
 func (w *world) options(hard context.Context) local.Options {
 	do := w.do
 	if !w.virtual {
-		do = finishing(hard, w.do)
+		do = host.Finishing(hard, w.do)
 	}
 	return local.Options{
 		Journal: w.journal, Do: do, Clock: w.clock, Seal: w.seal, Open: w.open, Hard: hard,
 		Feed: w.feed, Receipts: w.simulation != nil || slices.ContainsFunc(w.feed, func(f local.Feed) bool { return f.Receipt != nil }),
 	}
-}
-
-// finishing makes calls that a cancelled run lets finish, within their time-out: what
-// became of a request that is cut off, nobody knows. Only hard cuts them off.
-func finishing(hard context.Context, do call.Do) call.Do {
-	return func(_ context.Context, c call.Call) call.Outcome { return do(hard, c) }
 }
 
 // testToken is the token of every connection that is not real.
