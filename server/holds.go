@@ -156,14 +156,22 @@ func eventProblem(path, hint, message string) *Problem {
 	return p
 }
 
+// aheadAtMost is how far the clock of who delivers an event may be ahead of this one.
+const aheadAtMost = 5 * time.Minute
+
 // event brings an event into the form of its kind.
 func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
 	e := host.Event{ID: body.ID, Name: kind.Name, Connection: body.Connection, At: body.At}
 	if e.ID == "" {
 		e.ID = "api." + strings.ToLower(rand.Text())
 	}
+	now := time.Now()
 	if e.At.IsZero() {
-		e.At = time.Now()
+		e.At = now
+	}
+	if e.At.After(now.Add(aheadAtMost)) { // it would outlive the runs that wait for it, and the retention
+		return e, eventProblem("at", "leave it out for now, and put what is to come into data, or check the two clocks",
+			fmt.Sprintf("%s is to come: here it is %s", utc(e.At).Format(time.RFC3339), utc(now).Format(time.RFC3339)))
 	}
 	coerced, found := kind.Type.Coerce(complete(kind, body.Data, e.At))
 	if p := invalid("data", "the event is wrong", found); p != nil {

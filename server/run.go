@@ -137,7 +137,7 @@ type (
 		ID         string         `json:"id,omitempty" doc:"a repeated one is dropped; a random one by default" schema:"maxLength=200"`
 		Event      string         `json:"event" doc:"its kind, e.g. whatsapp.message" schema:"required,minLength=1"`
 		Connection string         `json:"connection,omitempty" doc:"which connection it came through" schema:"maxLength=64"`
-		At         time.Time      `json:"at,omitzero" doc:"when it happened; now by default"`
+		At         time.Time      `json:"at,omitzero" doc:"when it happened, at most 5 minutes ahead of the daemon's clock; now by default"`
 		Data       map[string]any `json:"data" doc:"the fields of the event" schema:"required"`
 	}
 	// Delivered is the answer to an Event.

@@ -128,7 +128,15 @@ func TestWhatIsWrongWithWhatIsAsked(t *testing.T) {
 			assert.Empty(t, d.host.events)
 		})
 	}
-	p := newDaemon(t).refused("POST", "/v1/pause", `{"scope": "flow", "name": "helo"}`)
+	d := newDaemon(t)
+	ahead := func(by time.Duration) string {
+		return fmt.Sprintf(`{"event": "test.reply", "at": %q, "data": {"from": "+33612345678"}}`, time.Now().Add(by).Format(time.RFC3339))
+	}
+	assert.Equal(t, http.StatusAccepted, d.do("POST", "/v1/events", ahead(2*time.Minute)).Code, "clocks differ a little")
+	p := d.refused("POST", "/v1/events", ahead(time.Hour))
+	assert.Equal(t, server.Invalid, p.Kind())
+	assert.Regexp(t, `^the event is wrong: at: \S+Z is to come: here it is \S+Z`, p.Error())
+	p = newDaemon(t).refused("POST", "/v1/pause", `{"scope": "flow", "name": "helo"}`)
 	assert.Equal(t, `did you mean "hello"? flows: hello, order_shipped`, p.Hint)
 }
 
