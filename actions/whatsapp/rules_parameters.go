@@ -7,6 +7,13 @@ import (
 )
 
 // parameterFields names the field of a template parameter, by its type.
+func notInSeconds(v schema.Value, say report) {
+	const year = 365 * 24 * 3600 * 1000
+	if ms, ok := v.Number(); ok && ms > 0 && ms < year {
+		say(v, "lies in 1970, if these are milliseconds")
+	}
+}
+
 func parameterFields() map[string]string {
 	return map[string]string{
 		"text": "text", "currency": "currency", "date_time": "date_time", "image": "image", "video": "video",
@@ -75,6 +82,9 @@ func parameterRules() []rule {
 		{id: "parameter-offer-end",
 			doc: "An offer ends at a time in milliseconds since 1970.",
 			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: func(t *schema.Type) { zero := 0.0; t.Minimum = &zero }, source: "Cloud API, limited-time offer templates"},
+		{id: "parameter-offer-seconds",
+			doc: "The end of an offer that lies in 1970 was given in seconds.",
+			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds, 1000 times as much", source: ours},
 		{id: "parameter-product",
 			doc: "The id of a product has 1 to 100 characters.",
 			on:  templateType, at: below(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + below(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
