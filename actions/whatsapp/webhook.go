@@ -34,6 +34,7 @@ type Notification struct {
 	From          string    `json:"from,omitempty"`         // in a form that recipient takes
 	To            string    `json:"to,omitempty"`           // in a form that recipient takes
 	WaID          string    `json:"wa_id,omitempty"`        // of the person, digits
+	OtherWaID     string    `json:"other_wa_id,omitempty"`  // of the same person, where Meta gives two
 	UserID        string    `json:"user_id,omitempty"`      // business-scoped
 	ParentUserID  string    `json:"parent_user_id,omitempty"`
 	Username      string    `json:"username,omitempty"`

@@ -164,7 +164,10 @@ func readGroup(in place, item schema.Value, people people) []Notification {
 func readSync(in place, item schema.Value, people people) []Notification {
 	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id parent_user_id username)"}.read(in, item, people)
 	c := item.Field("contact")
-	n.by(person{word(c.Field("phone_number")), word(c.Field("user_id")), word(c.Field("parent_user_id")), word(c.Field("username")), word(c.Field("full_name"))})
+	n.by(person{
+		waID: word(c.Field("phone_number")), userID: word(c.Field("user_id")), parentID: word(c.Field("parent_user_id")),
+		username: word(c.Field("username")), name: word(c.Field("full_name")),
+	})
 	return []Notification{n}
 }
 

@@ -84,7 +84,9 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 		system := m.Field("system")
 		n.by(people.who(system.Field("wa_id"), system.Field("user_id"), system.Field("parent_user_id")))
 	}
-	n.From = n.person()
+	if n.From = n.person(); n.From == "" || n.MessageID == "" {
+		n.Note = "it does not say who wrote it, or has no id: no flow can take it"
+	}
 	return []Notification{n}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // A person is somebody on WhatsApp, as webhooks tell. Somebody with a user name may have
 // no number.
-type person struct{ waID, userID, parentID, username, name string }
+type person struct{ waID, otherWaID, userID, parentID, username, name string }
 
 // people are those whom the contacts of a value tell more about, by number and user ID.
 type people struct {
@@ -24,7 +24,7 @@ func peopleOf(value schema.Value) people {
 	}
 	p := people{all: map[string]person{}}
 	items := 0
-	for _, list := range []string{"messages", "statuses", "message_echoes", "calls"} {
+	for _, list := range []string{"messages", "statuses", "message_echoes", "calls", "user_preferences", "user_id_update"} {
 		items += len(many(value.Field(list)))
 	}
 	for _, c := range contacts {
@@ -49,7 +49,7 @@ func peopleOf(value schema.Value) people {
 
 // who tells all that is known about somebody. The only contact of a value with only one
 // thing to tell is meant, even where its number is written in another way, such as
-// with the 9 of Brazil.
+// with the 9 of Brazil: both are then theirs.
 func (p people) who(waID, userID, parentID schema.Value) person {
 	given := person{waID: word(waID), userID: word(userID), parentID: word(parentID)}
 	known, ok := p.all[given.waID]
@@ -59,17 +59,21 @@ func (p people) who(waID, userID, parentID schema.Value) person {
 	if !ok && p.only != nil {
 		known = *p.only
 	}
-	return person{
+	all := person{
 		waID: first(given.waID, known.waID), userID: first(given.userID, known.userID), parentID: first(given.parentID, known.parentID),
 		username: known.username, name: known.name,
 	}
+	if known.waID != all.waID {
+		all.otherWaID = known.waID
+	}
+	return all
 }
 
 // person is the one whom it is about, in a form that recipient takes.
 func (n *Notification) person() string { return first(recipientForm(n.WaID), n.UserID) }
 
 func (n *Notification) by(p person) {
-	n.WaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.userID, p.parentID, p.username, p.name
+	n.WaID, n.OtherWaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.otherWaID, p.userID, p.parentID, p.username, p.name
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

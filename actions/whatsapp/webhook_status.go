@@ -19,7 +19,8 @@ var statusDetails = sync.OnceValue(func() selection {
 		conversation(id expiration_timestamp origin(type))
 		pricing(billable pricing_model type category)
 		payment(reference_id amount(value offset) currency
-			transaction(id type status created_timestamp updated_timestamp amount(value offset) currency method(type) error(code reason)))
+			transaction(id type status created_timestamp updated_timestamp amount(value offset) currency method(type) error(code reason)
+				refunds(id status amount(value offset) currency speed_processed created_timestamp updated_timestamp)))
 		message(recipient_id)`)
 })
 

@@ -26,7 +26,11 @@ func Deliveries(news []News, received time.Time) (receipts []call.Receipt, event
 		if n.Receipt != nil {
 			receipts = append(receipts, *n.Receipt)
 		}
-		data, ok := n.Event()
+		told := n.Notification
+		if told.Timestamp.IsZero() {
+			told.Timestamp = received.UTC().Truncate(time.Second)
+		}
+		data, ok := told.Event()
 		if !ok {
 			continue
 		}

@@ -41,6 +41,7 @@ func TestDeliveries(t *testing.T) {
 	require.Equal(t, received, events[0].At, "when it came")
 	require.Equal(t, late.Timestamp.Add(5*time.Second), events[1].At, "a late one is none of today's")
 	require.Equal(t, received, events[2].At)
+	require.Equal(t, received, events[2].Data["timestamp"], "an undated one is from now")
 }
 
 // TestDeliveriesFit lets all that Meta documents become events and receipts that flows take.

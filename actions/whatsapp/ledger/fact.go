@@ -37,7 +37,7 @@ const (
 )
 
 func factOf(n whatsapp.Notification, received time.Time) fact {
-	f := fact{Notification: n, id: identityOf(n), at: n.Timestamp, people: ids(n.WaID, n.UserID, n.ParentUserID)}
+	f := fact{Notification: n, id: identityOf(n), at: n.Timestamp, people: ids(n.WaID, n.OtherWaID, n.UserID, n.ParentUserID)}
 	if f.at.IsZero() {
 		f.at = received
 	}
@@ -107,12 +107,13 @@ func each(ids []string) []string {
 }
 
 // identityOf tells notifications apart as Meta does: a message by its id, a status by the
-// message and the state, in a group also by the person. Others are what they say.
+// message and the state, in a group also by the person. Others are what they say: a payment
+// stays captured while it is given back.
 func identityOf(n whatsapp.Notification) identity {
 	parts := []string{n.Kind, n.MessageID}
 	switch {
 	case n.MessageID != "" && (n.Kind == "message" || n.Kind == "echo" || n.Kind == "history"):
-	case n.MessageID != "" && (n.Kind == "status" || n.Kind == "call" || n.Kind == "payment"):
+	case n.MessageID != "" && (n.Kind == "status" || n.Kind == "call"):
 		parts = append(parts, n.Status)
 		if n.GroupID != "" {
 			parts = append(parts, n.WaID, n.UserID)

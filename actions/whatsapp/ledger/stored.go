@@ -12,7 +12,7 @@ import (
 // stored is the form of an event on disk. Fields may be added; names never change.
 type stored struct {
 	whatsapp.Notification
-	Raw map[string]any `json:"raw,omitempty"` // of a message
+	Raw map[string]any `json:"raw,omitempty"` // of all but statuses that are known
 }
 
 // encode gives a notification its stored form. Each status of each message has one, so it
@@ -23,7 +23,7 @@ func encode(n whatsapp.Notification) (_ []byte, err error) {
 	b = schema.AppendText(b, n.Field)
 	for _, f := range [...]struct{ name, text string }{
 		{"waba_id", n.WABA}, {"phone_number_id", n.PhoneNumberID}, {"phone_number", n.PhoneNumber}, {"message_id", n.MessageID},
-		{"type", n.Type}, {"from", n.From}, {"to", n.To}, {"wa_id", n.WaID}, {"user_id", n.UserID}, {"parent_user_id", n.ParentUserID},
+		{"type", n.Type}, {"from", n.From}, {"to", n.To}, {"wa_id", n.WaID}, {"other_wa_id", n.OtherWaID}, {"user_id", n.UserID}, {"parent_user_id", n.ParentUserID},
 		{"username", n.Username}, {"profile_name", n.ProfileName}, {"group_id", n.GroupID}, {"status", n.Status},
 		{"callback_data", n.CallbackData}, {"text", n.Text}, {"reply_id", n.ReplyID}, {"reply_title", n.ReplyTitle},
 		{"reply_to", n.ReplyTo}, {"note", n.Note},
@@ -47,7 +47,7 @@ func encode(n whatsapp.Notification) (_ []byte, err error) {
 		}
 		b = append(field(b, "errors"), errors...)
 	}
-	if n.Kind == "message" && len(n.Raw) > 0 {
+	if (n.Kind != "status" || n.Note != "") && len(n.Raw) > 0 {
 		if b, err = schema.AppendJSON(field(b, "raw"), n.Raw); err != nil {
 			return nil, err
 		}

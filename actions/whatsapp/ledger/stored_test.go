@@ -34,16 +34,18 @@ func TestStoredWhole(t *testing.T) {
 
 	status := full
 	status.Kind, status.MessageID = "status", "wamid.1"
+	plain := status
+	plain.Note, plain.Status = "", "read"
 	message := full
 	message.Kind, message.MessageID, message.GroupID, message.WaID = "message", "wamid.2", "", "33612345678"
-	_, err := l.Apply(t.Context(), status, message)
+	_, err := l.Apply(t.Context(), status, plain, message)
 	require.NoError(t, err)
 
 	m, ok, err := l.Message(t.Context(), "wamid.1")
 	require.NoError(t, err)
 	require.True(t, ok)
-	status.Raw = nil // what Meta said of a status is in its fields
-	require.Equal(t, []whatsapp.Notification{status}, m.Statuses)
+	plain.Raw = nil // what Meta said of a status is in its fields, unless it is a new one
+	require.Equal(t, []whatsapp.Notification{status, plain}, m.Statuses)
 	inbound, err := l.Inbound(t.Context(), full.PhoneNumberID, "33612345678", time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, []whatsapp.Notification{message}, inbound)

@@ -21,7 +21,7 @@ func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
 		Message("wamid.1", "oui"), Preference("stop", clock.Now()), Preference("resume", clock.Now()),
 		{Kind: "account_update", Status: "DISABLED"}, {Kind: "account_update", Status: "REINSTATED"},
 		{Kind: "call", MessageID: "wacid.1", Status: "connect"}, {Kind: "call", MessageID: "wacid.1", Status: "terminate"},
-		inGroup("33600000001"), inGroup("33600000002"),
+		inGroup("33600000001"), inGroup("33600000002"), payment("success"), payment("refunded"),
 	} {
 		first := apply(t, l, n, n)
 		require.Len(t, first, 1)
@@ -34,6 +34,13 @@ func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
 func inGroup(waID string) whatsapp.Notification {
 	n := Status("wamid.group", "delivered", "")
 	n.GroupID, n.WaID = "group", waID
+	return n
+}
+
+// payment is what a webhook tells of a payment, which is captured whatever comes of it.
+func payment(transaction string) whatsapp.Notification {
+	n := Status("wamid.order", "captured", "")
+	n.Kind, n.Details = "payment", map[string]any{"payment": map[string]any{"transaction": map[string]any{"status": transaction}}}
 	return n
 }
 

@@ -135,6 +135,9 @@ func contacts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	apply(t, l, n)
 	apply(t, l, whatsapp.Notification{Kind: "user_id_update", UserID: "BR.3", Details: map[string]any{"user_id": map[string]any{"previous": "BR.2", "current": "BR.3"}}})
 	require.Equal(t, []string{"551187654321", "5511987654321", "BR.1", "BR.2", "BR.3", "BR.ENT.1"}, names(t, l, "BR.3"))
+	n = Message("wamid.in.3", "oi")
+	n.WaID, n.From, n.OtherWaID = "551187654322", "+551187654322", "5511987654322"
+	require.Equal(t, []string{"551187654322", "5511987654322"}, apply(t, l, n)[0].Contact, "a webhook may tell both by itself")
 	require.Equal(t, []string{Person}, names(t, l, Person))
 }
 
