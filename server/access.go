@@ -16,7 +16,8 @@ func (a *api) access(q *ask, needs Scope) error {
 	if !a.Open && !isGiven && needs == "" {
 		return nil
 	}
-	keys, made, err := a.Keys.current()
+	now := time.Now()
+	keys, made, err := a.Keys.trusted(now)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (a *api) access(q *ask, needs Scope) error {
 	if a.Keys == nil && needs != "" {
 		return problem(Unauthorized, `make a key with "facteur keys create"`, "this daemon has no keys, so nobody may ask it")
 	}
-	key, found, expired := find(keys, given, time.Now())
+	key, found, expired := find(keys, given, now)
 	switch {
 	case found && needs != "" && !key.Scope.includes(needs):
 		return problem(Forbidden, "use a key with the scope "+string(needs), "the key %s has the scope %s, this needs %s", key.ID, key.Scope, needs)

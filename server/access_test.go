@@ -96,6 +96,23 @@ func TestADaemonStaysShutWhenItsLastKeyIsGone(t *testing.T) {
 	assert.Equal(t, 401, d.do("GET", "/v1/runs", "").Code)
 }
 
+func TestWhatAnotherProcessChangesHoldsOnceItSaysSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	keys, err := server.OpenKeys(path)
+	require.NoError(t, err)
+	other, err := server.OpenKeys(path)
+	require.NoError(t, err)
+	d := newDaemon(t, func(o *server.Options) { o.Keys = keys })
+	assert.Equal(t, 200, d.do("GET", "/v1/runs", "").Code)
+	made, key, err := other.Create("shop", server.ScopeRead, time.Time{})
+	require.NoError(t, err)
+	assert.Equal(t, 401, d.do("GET", "/v1/runs", "").Code)
+	auth := "Authorization: Bearer " + key
+	assert.Equal(t, 200, d.do("GET", "/v1/runs", "", auth).Code)
+	require.NoError(t, other.Revoke(made.ID))
+	assert.Equal(t, 401, d.do("GET", "/v1/runs", "", auth).Code)
+}
+
 func TestWebPagesAreKeptOut(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -260,7 +277,7 @@ func TestAKeyExpires(t *testing.T) {
 		auth := "Authorization: Bearer " + key
 		list := decode[server.KeyList](t, d.do("GET", "/v1/keys", "", auth))
 		require.Len(t, list.Keys, 1)
-		assert.True(t, list.Keys[0].LastUsedAt.Equal(time.Now()))
+		assert.True(t, list.Keys[0].LastUsedAt.Equal(time.Now().Truncate(time.Second)))
 		list.Keys[0].LastUsedAt = time.Time{}
 		assert.Equal(t, made, list.Keys[0])
 

@@ -57,15 +57,20 @@ type KeyList struct {
 const KeyPrefix = "fk_"
 
 // Keys are the keys in a file. Of each there is only a hash in it. Several processes
-// may use the file at the same time; each sees at once what others change. Keys is safe
-// for concurrent use.
+// may use the file at the same time; what one of them changes holds for all of them by the
+// time that it says so. Keys is safe for concurrent use.
 type Keys struct {
 	path string
 
 	mu     sync.RWMutex
 	seen   fs.FileInfo // the file as it was read; nil: there was none
 	stored []*storedKey
+	looked time.Time // when it was surely as it was read
 }
+
+// trust is how long requests rely on what was seen of the file, because there are thousands
+// a second and to look costs as much as to read their body. Who changes it waits for so long.
+const trust = 10 * time.Millisecond
 
 // A storedKey is a key in the file. Fields may be added; names and meanings never
 // change.
@@ -189,21 +194,27 @@ func (s *storedKey) key() Key {
 	return key
 }
 
-// current returns the keys as they stand in the file now, and whether there is one. k may
-// be nil: there is none.
-func (k *Keys) current() (stored []*storedKey, made bool, err error) {
+// trusted returns the keys that requests which come now rely on, and whether there is a
+// file of them. k may be nil: there is none.
+func (k *Keys) trusted(now time.Time) (stored []*storedKey, made bool, err error) {
 	if k == nil {
 		return nil, false, nil
 	}
-	info, err := os.Stat(k.path) // for each request, so that who is revoked is out at once
+	k.mu.RLock()
+	stored, made, fresh := k.stored, k.seen != nil, now.Sub(k.looked) < trust
+	k.mu.RUnlock()
+	if fresh {
+		return stored, made, nil
+	}
+	return k.current()
+}
+
+// current returns the keys as they stand in the file now, and whether there is one.
+func (k *Keys) current() (stored []*storedKey, made bool, err error) {
+	now := time.Now()
+	info, err := os.Stat(k.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, false, k.unusable("look at", err)
-	}
-	k.mu.RLock()
-	stored, made, same := k.stored, k.seen != nil, k.same(info)
-	k.mu.RUnlock()
-	if same {
-		return stored, made, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -212,6 +223,7 @@ func (k *Keys) current() (stored []*storedKey, made bool, err error) {
 			return nil, false, err
 		}
 	}
+	k.looked = now
 	return k.stored, k.seen != nil, nil
 }
 

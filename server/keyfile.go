@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -89,9 +90,18 @@ func parseKeys(text []byte) (keyfile, error) {
 	return file, nil
 }
 
-// change changes the file while no other process does. by must not change the list that
-// it is given.
+// change changes the file, and returns once nobody relies on what was in it. by must not
+// change the list that it is given.
 func (k *Keys) change(by func([]*storedKey) ([]*storedKey, error)) error {
+	if err := k.rewrite(by); err != nil {
+		return err
+	}
+	time.Sleep(trust)
+	return nil
+}
+
+// rewrite changes the file while no other process does.
+func (k *Keys) rewrite(by func([]*storedKey) ([]*storedKey, error)) error {
 	if err := os.MkdirAll(filepath.Dir(k.path), 0o700); err != nil {
 		return k.unusable("make the folder of", err)
 	}
