@@ -22,8 +22,9 @@ type route struct {
 type ask struct {
 	*http.Request
 	w       http.ResponseWriter
-	by      Key  // the zero Key when none was needed
-	waiting bool // it has left api.requests
+	by      Key       // the zero Key when none was needed
+	waiting bool      // it has left api.requests
+	began   time.Time // zero unless requests are logged
 }
 
 // A reply is what a request is answered. One without a status was written already.
@@ -101,22 +102,24 @@ func (a *api) mux() *http.ServeMux {
 func (a *api) handler(r route) http.Handler {
 	count := a.Metrics.route(r.path)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		var began time.Time
-		logged := a.Log.Enabled(req.Context(), slog.LevelDebug)
-		if logged {
-			began = time.Now()
-		}
 		q := &ask{w: w, Request: req}
+		if a.Log.Enabled(req.Context(), slog.LevelDebug) {
+			q.began = time.Now()
+		}
 		out, err := a.admit(r, q)
 		if err != nil {
 			out = a.fail(q, err)
 		}
 		count(out.status)
-		if logged {
-			a.Log.LogAttrs(req.Context(), slog.LevelDebug, "request", slog.String("method", req.Method), slog.String("path", a.View.text(req.URL.Path)),
-				slog.Int("status", out.status), slog.Duration("took", time.Since(began)), slog.String("key", q.by.ID))
+		if !q.began.IsZero() {
+			a.logRequest(q, out.status)
 		}
 	})
+}
+
+func (a *api) logRequest(q *ask, status int) {
+	a.Log.LogAttrs(q.Context(), slog.LevelDebug, "request", slog.String("method", q.Method), slog.String("path", a.View.text(q.URL.Path)),
+		slog.Int("status", status), slog.Duration("took", time.Since(q.began)), slog.String("key", q.by.ID))
 }
 
 // admit answers a request, if there is room for it and it may ask.

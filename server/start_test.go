@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
@@ -279,4 +280,14 @@ func TestARunIsStartedAgainAsItWas(t *testing.T) {
 	}
 	assert.Equal(t, 201, d.do("POST", "/v1/runs/gone/rerun", "").Code)
 	assert.Equal(t, "9", d.host.starts[0].Inputs["order_id"])
+}
+
+// What a start answers is written by hand: it has to be what the tags of its type say.
+func TestWhatAStartAnswersIsInTheFormOfItsType(t *testing.T) {
+	d := newDaemon(t)
+	resp := d.do("POST", "/v1/flows/order_shipped/runs", order)
+	require.Equal(t, 201, resp.Code, resp.Body)
+	want, err := json.Marshal(decode[server.Started](t, resp))
+	require.NoError(t, err)
+	assert.Equal(t, string(want)+"\n", resp.Body.String())
 }
