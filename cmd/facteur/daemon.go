@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
+	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
@@ -25,13 +27,12 @@ import (
 // A daemon is a project at work: what it stores, the host that carries its runs, and what
 // reaches them from outside.
 type daemon struct {
-	*app
+	opts    daemonOptions
 	project *project.Project
 	config  project.Server
 	dir     string // the data folder
 	log     *slog.Logger
 	view    server.View
-	candid  bool // those who send webhooks are told why they are not taken
 
 	engine  engine
 	vault   *vault.Vault
@@ -45,27 +46,59 @@ type daemon struct {
 	looked  sync.Map      // the connections that were looked at, by name
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
-	door    *entrance
+	door    *entrance // nil where it is embedded
 	closers []func()
 }
 
-// openDaemon opens all that a daemon works with, and then takes up the runs that had not
-// ended. Calls that are under way end when hard does.
-func (a *app) openDaemon(ctx, hard context.Context, p *project.Project, config project.Server, log *slog.Logger, restored bool) (*daemon, error) {
-	kind, err := engineOf(p, config, restored)
+// daemonOptions are what a daemon works on, and how.
+type daemonOptions struct {
+	Project  *project.Project
+	Settings project.Server // all of them are given
+	Flows    *project.Flows // that it runs to begin with
+	Log      *slog.Logger
+	Version  string
+	Began    time.Time // when the process did, for the log
+
+	// Restored says that the data folder is from a backup: what had not ended is held.
+	Restored bool
+	// Embedded leaves it to the caller to listen: the daemon has no address and no socket,
+	// and looks at no connection before it begins. It is not for Run.
+	Embedded bool
+	// Candid tells those who send webhooks why they are not taken, and logs what starts no
+	// run: for who writes flows on this machine.
+	Candid bool
+
+	// Show shows people what is wrong with flows that are read again.
+	Show func(diag.List)
+	// Hangups makes a channel hear of the signal that asks to read the flows again. nil:
+	// there is none.
+	Hangups func(chan<- os.Signal) (forget func())
+	// Export writes a run as a flow test. What is wrong with the run, or its flow, is a
+	// *host.StateError.
+	Export func(ctx context.Context, r *host.Report) ([]byte, error)
+}
+
+// openDaemon opens all that a daemon works with, each part with what was opened before it, and
+// takes up the runs that had not ended at last. What goes on in it ends when soft does, calls
+// that are under way when hard does.
+func openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, error) {
+	kind, err := engineOf(o.Project, o.Settings, o.Restored)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{app: a, project: p, changed: make(chan struct{}, 1), config: config, log: log, view: server.View{Numbers: config.ShowPhoneNumbers}, engine: kind}
-	for _, open := range []func() error{
-		d.openFlows,
-		func() error { return d.openStores(ctx) },
-		d.openTCP,
-		d.openActions,
-		func() error { return d.checkConnections(ctx) },
-		d.openSocket,
-		func() error { return d.openHost(ctx, hard) },
-	} {
+	d := &daemon{
+		opts: o, project: o.Project, config: o.Settings, log: o.Log, view: server.View{Numbers: o.Settings.ShowPhoneNumbers},
+		engine: kind, flows: &flowSet{root: o.Project.Root}, changed: make(chan struct{}, 1),
+	}
+	d.flows.take(o.Flows)
+	stores, host := func() error { return d.openStores(soft) }, func() error { return d.openHost(soft, hard) }
+	steps := []func() error{
+		stores, d.openTCP, d.openActions, func() error { return d.checkConnections(soft) }, d.openSocket, host,
+	}
+	if o.Embedded {
+		steps = []func() error{stores, d.openActions, host}
+	}
+	for _, open := range steps {
 		if err := open(); err != nil {
 			d.close()
 			return nil, err
@@ -74,6 +107,7 @@ func (a *app) openDaemon(ctx, hard context.Context, p *project.Project, config p
 	return d, nil
 }
 
+// close closes what was opened, the last first. Runs are to have stopped.
 func (d *daemon) close() {
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		d.closers[i]()
@@ -89,19 +123,14 @@ func (d *daemon) closing(what string, end func() error) {
 	})
 }
 
-func (d *daemon) openFlows() error {
-	loaded, found, err := project.LoadFlows(d.project)
-	if err != nil {
-		return err
-	}
-	d.show(found)
-	if found.HasErrors() {
-		return &exitError{code: exitWrong}
-	}
-	d.flows = &flowSet{root: d.project.Root}
-	d.flows.take(loaded)
-	return nil
-}
+// Host carries the runs.
+func (d *daemon) Host() host.Host { return d.host }
+
+// Flows are those that run now.
+func (d *daemon) Flows() server.Flows { return d.flows }
+
+// take swaps the flows: runs that began before go on with what they began with.
+func (d *daemon) take(flows *project.Flows) { d.flows.take(flows) }
 
 // openStores takes the data folder first: it is what a second daemon may not have.
 func (d *daemon) openStores(ctx context.Context) (err error) {
@@ -161,10 +190,10 @@ func (d *daemon) templates() (*whatsapp.Templates, error) {
 }
 
 func (d *daemon) openHost(ctx, hard context.Context) (err error) {
-	d.metrics = server.NewMetrics(server.MetricsOptions{Version: version()})
+	d.metrics = server.NewMetrics(server.MetricsOptions{Version: d.opts.Version})
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
-		if d.candid && v == trigger.Repeated {
+		if d.opts.Candid && v == trigger.Repeated {
 			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
 		}
 	}})

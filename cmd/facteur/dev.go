@@ -19,6 +19,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/flow/plan"
 	"facteur/project"
 	"facteur/server"
@@ -77,19 +78,30 @@ ends it.`,
 // A workbench is a project that somebody works on: a daemon and a simulator, and what is
 // known of the project's files.
 type workbench struct {
-	*daemon
-	api   *simulator.Simulator
-	phone string // the simulator's address
-	open  string // the flow that the command line named
-	files *fsnotify.Watcher
+	*app
+	project *project.Project
+	daemon  *daemon
+	log     *slog.Logger
+	api     *simulator.Simulator
+	page    door   // of the daemon, too
+	phone   door   // of the simulator
+	open    string // the flow that the command line named
+	files   *fsnotify.Watcher
+	closers []func()
 
-	senders atomic.Pointer[[]string] // the connections for WhatsApp
-	hooked  bool                     // the simulator knows where webhooks go; of who watches
+	senders atomic.Pointer[map[string]string] // the connections for WhatsApp, with the numbers that the project file gives them
+	hooked  bool                              // the simulator knows where webhooks go; of who watches
 
 	mu     sync.Mutex
 	state  projectState
 	pages  map[chan struct{}]bool // that want to hear of news
 	closed chan struct{}
+}
+
+// A door is where one of the two is asked.
+type door struct {
+	net.Listener
+	url string
 }
 
 // A projectState is what the files say now.
@@ -134,56 +146,50 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	}
 	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
 	defer stop()
-	w := &workbench{pages: map[chan struct{}]bool{}, closed: make(chan struct{})}
-	w.daemon = &daemon{
-		app: a, project: p, candid: true, log: slog.New(&newsLog{w: a.stderr, told: w.news}), view: server.View{Numbers: true},
-		config: project.Server{Listen: f.listen, LogFormat: "text", ShowPhoneNumbers: true},
-		engine: &localEngine{},
-	}
+	w := &workbench{app: a, project: p, pages: map[chan struct{}]bool{}, closed: make(chan struct{})}
+	w.log = slog.New(&newsLog{w: a.stderr, told: w.news})
 	if strings.HasSuffix(path, project.FlowSuffix) {
 		if parsed, err := p.Parse(path); err == nil {
 			w.open = parsed.Name
 		}
 	}
-	defer func() { w.daemon.close() }()
+	defer w.close()
 	for _, open := range []func() error{
 		func() error { return w.openDoors(f) },
-		w.openFlows,
-		func() error { return w.openStores(soft) },
-		w.openActions,
-		func() error { return w.openHost(soft, hard) },
+		func() error { return w.openDaemon(soft, hard) },
 		w.openFiles,
 	} {
 		if err := open(); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintln(a.stdout, w.door.url)
+	fmt.Fprintln(a.stdout, w.page.url)
 	fmt.Fprintf(a.stderr, "flows   %s/\nphone   %s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
-		w.door.url, w.phone, time.Since(began).Round(time.Millisecond), project.Shown(p.Root))
+		w.page.url, w.phone.url, time.Since(began).Round(time.Millisecond), project.Shown(p.Root))
 	if names, _ := p.Index(); len(names) == 0 {
 		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", project.FlowSuffix)
 	}
 	return w.work(soft, stop)
 }
 
+func (w *workbench) close() {
+	for _, end := range slices.Backward(w.closers) {
+		end()
+	}
+}
+
 // openDoors listens at both addresses, and makes the simulator.
 func (w *workbench) openDoors(f devFlags) error {
-	listen := func(address, flag string) (net.Listener, string, error) {
-		l, err := net.Listen("tcp", address)
+	for _, at := range []struct {
+		address, flag string
+		door          *door
+	}{{f.listen, "--listen", &w.page}, {f.simulator, "--simulator", &w.phone}} {
+		l, err := net.Listen("tcp", at.address)
 		if err != nil {
-			return nil, "", surroundings(fmt.Errorf("listen: %w", err), "choose another address with "+flag+", such as 127.0.0.1:0 for any port")
+			return surroundings(fmt.Errorf("listen: %w", err), "choose another address with "+at.flag+", such as 127.0.0.1:0 for any port")
 		}
 		w.closers = append(w.closers, func() { _ = l.Close() }) // it is closed already when all went well
-		return l, "http://" + l.Addr().String(), nil
-	}
-	w.door = &entrance{}
-	var err error
-	if w.door.tcp, w.door.url, err = listen(f.listen, "--listen"); err != nil {
-		return err
-	}
-	if w.door.socket, w.phone, err = listen(f.simulator, "--simulator"); err != nil {
-		return err
+		*at.door = door{l, "http://" + l.Addr().String()}
 	}
 	templates, err := simulatedTemplates(w.project)
 	if err != nil {
@@ -196,7 +202,7 @@ func (w *workbench) openDoors(f devFlags) error {
 	if err != nil {
 		return err
 	}
-	w.closing("simulator", w.api.Close)
+	w.closers = append(w.closers, func() { _ = w.api.Close() })
 	w.project.Env = w.environment
 	return nil
 }
@@ -204,12 +210,11 @@ func (w *workbench) openDoors(f devFlags) error {
 // environment gives every connection for WhatsApp a test token, and the address of the
 // simulator; other variables are the process's.
 func (w *workbench) environment(key string) (string, bool) {
-	if names := w.senders.Load(); names != nil {
-		for _, name := range *names {
+	if senders := w.senders.Load(); senders != nil {
+		for name, number := range *senders {
 			for field, value := range map[string]string{
-				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone,
-				// The vault, which is not asked, may have one.
-				"SENDER_PHONE_ID": cmp.Or(w.flows.current.Load().Project.Connections[name].SenderPhoneID, exampleSender),
+				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone.url,
+				"SENDER_PHONE_ID": cmp.Or(number, exampleSender), // the vault, which is not asked, may have one
 			} {
 				if key == vault.Variable(name, field) {
 					return value, true
@@ -220,23 +225,34 @@ func (w *workbench) environment(key string) (string, bool) {
 	return os.LookupEnv(key)
 }
 
-// openFlows reads the flows, and goes on also when they have mistakes.
-func (w *workbench) openFlows() error {
-	w.flows = &flowSet{root: w.project.Root}
-	loaded, found, err := project.LoadFlows(w.project)
+// openDaemon reads the flows, and opens a daemon that runs those without mistakes.
+func (w *workbench) openDaemon(soft, hard context.Context) error {
+	flows, found, err := project.LoadFlows(w.project)
 	if err != nil {
 		return err
 	}
-	w.take(loaded, found)
-	return w.tellFound(found)
+	w.take(flows, found)
+	if err := w.tellFound(found); err != nil {
+		return err
+	}
+	w.daemon, err = openDaemon(soft, hard, daemonOptions{
+		Project: w.project, Flows: flows, Log: w.log, Version: version(), Embedded: true, Candid: true,
+		Settings: project.Server{Listen: w.page.Addr().String(), ShowPhoneNumbers: true},
+		Export:   func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, w.project.Root, r) },
+	})
+	if err != nil {
+		return err
+	}
+	w.closers = append(w.closers, w.daemon.close)
+	return nil
 }
 
-// take makes flows those that can be run. Flows with mistakes cannot.
+// take notes what the files say now.
 func (w *workbench) take(loaded *project.Flows, found diag.List) {
-	var senders []string
+	senders := map[string]string{}
 	for name, c := range loaded.Project.Connections {
 		if vault.App(c.App) == vault.WhatsApp {
-			senders = append(senders, name)
+			senders[name] = c.SenderPhoneID
 		}
 	}
 	plans := map[string]bool{}
@@ -244,13 +260,10 @@ func (w *workbench) take(loaded *project.Flows, found diag.List) {
 		plans[name] = true
 		for _, sender := range whatsappConnections(p) {
 			if _, declared := loaded.Project.Connections[sender]; !declared {
-				senders = append(senders, sender)
+				senders[sender] = ""
 			}
 		}
 	}
-	slices.Sort(senders)
-	senders = slices.Compact(senders)
-	w.flows.take(loaded)
 	w.senders.Store(&senders)
 	names, _ := loaded.Project.Index() // it was read already
 	w.mu.Lock()
@@ -264,11 +277,11 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 	defer end()
 	var all sync.WaitGroup
 	failed := make(chan error, 3)
-	all.Go(func() { failed <- serveHTTP(work, w.door.tcp, w.handler(ctx)) })
-	all.Go(func() { failed <- serveHTTP(work, w.door.socket, w.api) })
+	all.Go(func() { failed <- serveHTTP(work, w.page, w.handler(ctx)) })
+	all.Go(func() { failed <- serveHTTP(work, w.phone, w.api) })
 	all.Go(func() {
-		if err := w.starter.Run(ctx); err != nil && ctx.Err() == nil {
-			failed <- fmt.Errorf("schedules: %w", err)
+		if err := w.daemon.schedules(ctx); err != nil {
+			failed <- err
 		}
 	})
 	all.Go(func() { w.follow(ctx) })
@@ -280,7 +293,7 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 	case broken = <-failed:
 	}
 	close(w.closed)
-	_ = w.stop(ctx) // what is cut off is of a rehearsal
+	_ = w.daemon.stop(ctx) // what is cut off is of a rehearsal
 	cut()
 	end()
 	all.Wait()
@@ -292,11 +305,11 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 
 // hook tells the simulator where webhooks go, once there is a connection for them.
 func (w *workbench) hook(ctx context.Context) {
-	names := *w.senders.Load()
+	names := sortedNames(*w.senders.Load())
 	if w.hooked || len(names) == 0 {
 		return
 	}
-	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.door.url + webhookPath(names[0]), VerifyToken: testToken})
+	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.page.url + webhookPath(names[0]), VerifyToken: testToken})
 	if w.hooked = err == nil; err != nil && ctx.Err() == nil {
 		w.log.Error("no webhooks will come", "error", err)
 	}
@@ -305,13 +318,12 @@ func (w *workbench) hook(ctx context.Context) {
 // handler is the page, and below it the daemon.
 func (w *workbench) handler(stopping context.Context) http.Handler {
 	mux := http.NewServeMux()
-	public, _ := w.handlers(stopping)
-	mux.Handle("/", public)
+	mux.Handle("/", w.daemon.handler(stopping))
 	w.pageRoutes(mux)
 	return mux
 }
 
 // plan is a flow that can be run now, or nil.
-func (w *workbench) plan(name string) *plan.Plan { return w.flows.Plan(name) }
+func (w *workbench) plan(name string) *plan.Plan { return w.daemon.Flows().Plan(name) }
 
 var errNoFlow = errors.New("there is no such flow, or it has mistakes")

@@ -16,7 +16,6 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/project"
-	"facteur/vault"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -32,7 +31,7 @@ func (w *workbench) openFiles() error {
 		return surroundings(fmt.Errorf("watch the project's files: %w", err), "")
 	}
 	w.files = files
-	w.closing("watch", files.Close)
+	w.closers = append(w.closers, func() { _ = files.Close() })
 	places := []string{w.project.Root}
 	for _, place := range w.project.Flows {
 		places = append(places, w.project.At(place))
@@ -113,6 +112,7 @@ func (w *workbench) reload(ctx context.Context) {
 		if loaded, more, err = project.LoadFlows(p); err == nil {
 			found.Add(more)
 			w.take(loaded, found)
+			w.daemon.take(loaded)
 			w.hook(ctx)
 		}
 	}
@@ -129,7 +129,7 @@ func (w *workbench) reload(ctx context.Context) {
 		w.log.Error("the files cannot be read; all stays as it was", "error", text, "hint", hint)
 		return
 	}
-	w.log.Info("read again", "flows", len(w.flows.Plans()), "errors", found.CountErrors())
+	w.log.Info("read again", "flows", len(w.daemon.Flows().Plans()), "errors", found.CountErrors())
 	_ = w.tellFound(found)
 }
 
@@ -168,8 +168,9 @@ func (s *signpost) RoundTrip(req *http.Request) (*http.Response, error) {
 	onward := req.Clone(req.Context())
 	onward.Body = io.NopCloser(bytes.NewReader(body))
 	if m := toldNumber.FindSubmatch(body); m != nil {
-		for _, name := range *s.w.senders.Load() {
-			if c, ok := s.w.flows.current.Load().Project.Connections[name]; ok && vault.App(c.App) == vault.WhatsApp && c.SenderPhoneID == string(m[1]) {
+		senders := *s.w.senders.Load()
+		for _, name := range sortedNames(senders) {
+			if senders[name] == string(m[1]) {
 				onward.URL.Path = webhookPath(name)
 			}
 		}

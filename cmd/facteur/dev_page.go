@@ -54,6 +54,9 @@ type devMessage struct {
 	Phone  string // where the conversation is
 }
 
+// devView shows numbers: they are those of the phone.
+var devView = server.View{Numbers: true}
+
 // mostRuns is how many runs the page lists.
 const mostRuns = 20
 
@@ -141,7 +144,7 @@ func (w *workbench) start(ctx context.Context, name string, form url.Values) (ru
 	if len(problems) > 0 {
 		return "", problems
 	}
-	started, _, err := w.host.Start(ctx, p, host.Start{Inputs: inputs, By: "dev"})
+	started, _, err := w.daemon.Host().Start(ctx, p, host.Start{Inputs: inputs, By: "dev"})
 	if err != nil {
 		return "", []formProblem{{"", err.Error()}}
 	}
@@ -154,7 +157,7 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 	w.mu.Lock()
 	state := w.state
 	w.mu.Unlock()
-	s := &devScreen{Project: w.project.Root, Phone: w.phone, Errors: state.Found.CountErrors()}
+	s := &devScreen{Project: w.project.Root, Phone: w.phone.url, Errors: state.Found.CountErrors()}
 	for _, d := range state.Found {
 		var b strings.Builder
 		_ = diag.Printer{W: &b}.Print(diag.List{d}) // of a builder
@@ -183,13 +186,13 @@ func (w *workbench) look(ctx context.Context, at, form url.Values, problems []fo
 			s.Whole = append(s.Whole, p.Text)
 		}
 	}
-	if runs, _, err := w.host.List(ctx, host.Filter{Limit: mostRuns}); err == nil {
+	if runs, _, err := w.daemon.Host().List(ctx, host.Filter{Limit: mostRuns}); err == nil {
 		for _, r := range runs {
-			s.Runs = append(s.Runs, w.view.Run(r))
+			s.Runs = append(s.Runs, devView.Run(r))
 		}
 	}
-	if report, err := w.host.Get(ctx, at.Get("run")); err == nil {
-		s.Run = w.view.Detail(report)
+	if report, err := w.daemon.Host().Get(ctx, at.Get("run")); err == nil {
+		s.Run = devView.Detail(report)
 		s.Sent = w.sent(report)
 		if e := s.Run.Error; e != nil {
 			s.Error = e.Code + ": " + e.Message
@@ -221,7 +224,7 @@ func (w *workbench) sent(r *host.Report) []devMessage {
 			if m.Error != nil {
 				words += ": " + m.Error.Title
 			}
-			out = append(out, devMessage{m, m.Bubble(), words, w.phone + "/?c=" + url.QueryEscape(person)})
+			out = append(out, devMessage{m, m.Bubble(), words, w.phone.url + "/?c=" + url.QueryEscape(person)})
 		}
 	}
 	return out

@@ -31,7 +31,7 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 	}))
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
-		Find: d.starter.Hook, Paths: d.starter.Hooks, Resolve: d.proof, Log: d.log, Explain: d.candid,
+		Find: d.starter.Hook, Paths: d.starter.Hooks, Resolve: d.proof, Log: d.log, Explain: d.opts.Candid,
 		Deliver: func(ctx context.Context, w webhook.Delivery) error {
 			d.metrics.Webhook("hook")
 			return d.host.Deliver(ctx, host.Event{

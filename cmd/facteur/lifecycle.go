@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"facteur/actions/whatsapp"
-	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/project"
 	"facteur/server"
@@ -20,69 +18,6 @@ import (
 
 // softStop is for how long what is under way may take to finish.
 const softStop = 30 * time.Second
-
-// serve runs a daemon until it is interrupted.
-func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) {
-	began := time.Now()
-	if err := wantProject(path); err != nil {
-		return err
-	}
-	p, found, err := project.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := a.diagnose(found); err != nil {
-		return err
-	}
-	config, err := f.settled(p)
-	if err != nil {
-		return err
-	}
-	log := a.logger(config.LogFormat, server.View{Numbers: config.ShowPhoneNumbers})
-	defer func() { err = inLog(log, config.LogFormat, err) }()
-	soft, hard, stop := a.interrupts(ctx, func(n int) {
-		if n == 1 {
-			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
-			return
-		}
-		log.Warn("cutting off what is under way")
-	})
-	defer stop()
-	if !project.Is(p.Root) {
-		log.Warn("there is no "+project.FileName+" here or above: this folder is taken for a project", "folder", p.Root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
-	}
-	for _, s := range p.Strays(os.Environ()) {
-		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
-	}
-	paceGC(soft)
-	defer spareProcessor()()
-	d, err := a.openDaemon(soft, hard, p, config, log, f.restored)
-	switch {
-	case err != nil && soft.Err() != nil: // nothing had begun
-		log.Info("stopped")
-		return nil
-	case err != nil:
-		return err
-	}
-	defer d.close()
-	d.tellHeld(soft)
-	return d.run(soft, stop, began)
-}
-
-// inLog says why the daemon ends as a line of the log, where a machine reads what stands on
-// standard error.
-func inLog(log *slog.Logger, format string, err error) error {
-	if err == nil || format != "json" {
-		return err
-	}
-	e := exitOf(err)
-	if e.err == nil {
-		return err
-	}
-	text, hint := said(e)
-	log.Error("the daemon ends", "error", text, "hint", hint)
-	return &exitError{code: e.code}
-}
 
 // tellHeld says that runs wait for somebody since a backup was restored.
 func (d *daemon) tellHeld(ctx context.Context) {
@@ -99,22 +34,22 @@ func (d *daemon) tellHeld(ctx context.Context) {
 }
 
 // run answers and works until soft ends, and then comes to an orderly end; cut ends what
-// has not finished by then.
-func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
+// has not finished by then, and soft.
+func (d *daemon) run(soft context.Context, cut func()) error {
+	d.tellHeld(soft)
 	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what goes on while it stops
 	defer end()
 	var all sync.WaitGroup
 	failed := make(chan error, 4)
-	public, inside := d.handlers(soft)
 	all.Go(func() {
-		failed <- server.Serve(work, d.door.tcp, public, server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
+		failed <- server.Serve(work, d.door.tcp, d.handler(soft), server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
-		failed <- server.Serve(work, d.door.socket, inside, server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
+		failed <- server.Serve(work, d.door.socket, d.inside(soft), server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
-		if err := d.starter.Run(soft); err != nil && soft.Err() == nil {
-			failed <- fmt.Errorf("schedules: %w", err)
+		if err := d.schedules(soft); err != nil {
+			failed <- err
 		}
 	})
 	all.Go(func() {
@@ -131,7 +66,7 @@ func (d *daemon) run(soft context.Context, cut func(), began time.Time) error {
 		d.log.Warn("there are no flows", "hint", "they end in "+project.FlowSuffix+", in the folders that flows: in "+project.FileName+" names; a reload finds new ones")
 	}
 	if soft.Err() == nil {
-		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(began).Round(time.Millisecond))
+		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(d.opts.Began).Round(time.Millisecond))
 		notify("READY=1")
 	}
 
@@ -173,7 +108,16 @@ func (d *daemon) sick(ctx context.Context) error {
 	return nil
 }
 
-// stop lets what runs finish.
+// schedules starts the flows whose time has come, until ctx ends. The error says why none
+// are started any more.
+func (d *daemon) schedules(ctx context.Context) error {
+	if err := d.starter.Run(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("schedules: %w", err)
+	}
+	return nil
+}
+
+// stop lets what runs finish, for SoftStop at most. The error tells that something was cut off.
 func (d *daemon) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), softStop)
 	defer cancel()
@@ -182,11 +126,11 @@ func (d *daemon) stop(ctx context.Context) error {
 
 // reloads reads the flows again whenever somebody hangs up, until ctx ends.
 func (d *daemon) reloads(ctx context.Context) {
-	if d.hangups == nil {
+	if d.opts.Hangups == nil {
 		return
 	}
 	heard := make(chan os.Signal, 1)
-	defer d.hangups(heard)()
+	defer d.opts.Hangups(heard)()
 	for {
 		select {
 		case <-ctx.Done():
@@ -204,29 +148,13 @@ func (d *daemon) reload(ctx context.Context) {
 	found, err := d.flows.Reload(ctx)
 	switch {
 	case err != nil:
-		text, hint := said(err)
+		text, hint := project.Explain(err)
 		d.log.Error("reload failed; the flows stay as they were", "error", text, "hint", hint)
 	case found.HasErrors():
 		d.log.Error("the flows have mistakes; they stay as they were", "errors", found.CountErrors())
-		d.show(found)
+		d.opts.Show(found)
 	default:
-		d.show(found)
-	}
-}
-
-// show tells diagnostics: with snippets for people, else as log lines.
-func (d *daemon) show(found diag.List) {
-	if d.config.LogFormat == "text" {
-		_ = d.diagnose(found)
-		return
-	}
-	for _, f := range found {
-		level := slog.LevelWarn
-		if f.Severity == diag.Error {
-			level = slog.LevelError
-		}
-		d.log.Log(context.Background(), level, "diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
-			"severity", f.Severity.String(), "code", f.Code, "message", f.Message, "hint", f.Hint)
+		d.opts.Show(found)
 	}
 }
 
@@ -267,11 +195,7 @@ func (d *daemon) selfTest(ctx context.Context) {
 		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
 			continue
 		}
-		callback, err := callbackURL(d.project, d.config.PublicURL, name)
-		if err != nil {
-			continue
-		}
-		for _, f := range whatsapp.CheckCallback(ctx, nil, c, callback) {
+		for _, f := range whatsapp.CheckCallback(ctx, nil, c, d.publicURL()+webhookPath(name)) {
 			switch {
 			case f.Name != "handshake" && f.Name != "strangers" || ctx.Err() != nil:
 			case f.Level == whatsapp.OK:

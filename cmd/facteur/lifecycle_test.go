@@ -151,7 +151,7 @@ func TestServeTLS(t *testing.T) {
 }
 
 // opened is a daemon whose parts a test sees.
-func opened(t *testing.T, dir string) *daemon {
+func opened(t *testing.T, dir string) (*daemon, *lines) {
 	t.Helper()
 	p, found, err := project.Open(dir)
 	require.NoError(t, err)
@@ -160,19 +160,19 @@ func opened(t *testing.T, dir string) *daemon {
 	a := &app{stdout: log, stderr: log}
 	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(t, err)
-	d, err := a.openDaemon(t.Context(), t.Context(), p, config, a.logger("text", server.View{}), false)
+	d, err := a.openDaemon(t.Context(), t.Context(), daemonOptions{Project: p, Settings: config, Log: a.logger("text", server.View{})})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = d.stop(t.Context())
 		d.close()
 	})
-	return d
+	return d, log
 }
 
 // What is older than the retention is forgotten; silence is noticed.
 func TestUpkeep(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	d := opened(t, dir)
+	d, log := opened(t, dir)
 	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
 	for range 3 {
 		_, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: 10 * time.Second})
@@ -205,16 +205,15 @@ func TestUpkeep(t *testing.T) {
 	list, err = client.Runs(t.Context(), server.Query{})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(list.Runs), 1, "the last one stays, for its number")
-	assert.Contains(t, d.stderr.(*lines).String(), `msg="forgot what is old" what=journal`)
+	assert.Contains(t, log.String(), `msg="forgot what is old" what=journal`)
 }
 
 // handled asks a daemon without a network.
 type handled struct{ d *daemon }
 
 func (h handled) RoundTrip(req *http.Request) (*http.Response, error) {
-	_, inside := h.d.handlers(req.Context())
 	w := httptest.NewRecorder()
 	req.Host = "localhost"
-	inside.ServeHTTP(w, req)
+	h.d.inside(req.Context()).ServeHTTP(w, req)
 	return w.Result(), nil
 }

@@ -102,20 +102,30 @@ func (d *daemon) writePlate(path string, plate doorplate) error {
 	return nil
 }
 
-// handlers returns the handler for the world, and the one for commands on this machine.
-func (d *daemon) handlers(stopping context.Context) (public, local http.Handler) {
-	options := server.Options{
-		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
-		Export: d.export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
-	}
-	inside := options
-	inside.Open = true
-	options.Keys = d.keys
+// handler answers the world: the API to who has a key, and webhooks. What waits for news
+// ends when stopping does.
+func (d *daemon) handler(stopping context.Context) http.Handler {
+	o := d.answers(stopping)
+	o.Keys = d.keys
 	// Behind a proxy everybody comes from the loopback.
-	options.Open = server.IsLoopback(d.config.Listen) && d.config.PublicURL == ""
-	mux := server.New(options)
+	o.Open = server.IsLoopback(d.config.Listen) && d.config.PublicURL == ""
+	mux := server.New(o)
 	d.mountWebhooks(mux)
-	return mux, server.New(inside)
+	return mux
+}
+
+// inside answers the commands of who may read the data folder.
+func (d *daemon) inside(stopping context.Context) http.Handler {
+	o := d.answers(stopping)
+	o.Open = true
+	return server.New(o)
+}
+
+func (d *daemon) answers(stopping context.Context) server.Options {
+	return server.Options{
+		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
+		Export: d.opts.Export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
+	}
 }
 
 // publicURL is where the world reaches the daemon, as far as that is known.

@@ -151,10 +151,11 @@ func (a *app) writeExport(out string, text []byte) error {
 	return nil
 }
 
-// export is what the API gives as a flow test.
-func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
+// exportFor is what the API gives as a flow test: what is wrong with the run, or with its
+// flow, is the run's.
+func exportFor(ctx context.Context, root string, r *host.Report) ([]byte, error) {
 	c := newChecker()
-	p, err := c.project(d.project.Root)
+	p, err := c.project(root)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (d *daemon) export(ctx context.Context, r *host.Report) ([]byte, error) {
 		return nil, c.found.Err()
 	}
 	test, err := exportOf(ctx, p, r, false)
-	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitWrong { // it is the run, or its flow, not the daemon
+	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitWrong {
 		return nil, &host.StateError{Run: r.Run.ID, Reason: e.Error(), Hint: e.hint}
 	}
 	if err != nil {

@@ -2,10 +2,15 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
+	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/project"
 	"facteur/server"
 
@@ -72,6 +77,100 @@ settled by webhooks, as always.`,
 	c.Flags().IntVar(&f.Workers, "workers", 0, "how many runs go on at the same time (default 1024)")
 	c.Flags().Var((*durationFlag)(&f.retention), "retention", "how long runs are kept after their end, such as 30d (default 90d)")
 	return c
+}
+
+// serve runs a daemon until it is interrupted.
+func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) {
+	began := time.Now()
+	if err := wantProject(path); err != nil {
+		return err
+	}
+	p, found, err := project.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := a.diagnose(found); err != nil {
+		return err
+	}
+	config, err := f.settled(p)
+	if err != nil {
+		return err
+	}
+	log := a.logger(config.LogFormat, server.View{Numbers: config.ShowPhoneNumbers})
+	defer func() { err = inLog(log, config.LogFormat, err) }()
+	soft, hard, stop := a.interrupts(ctx, func(n int) {
+		if n == 1 {
+			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
+			return
+		}
+		log.Warn("cutting off what is under way")
+	})
+	defer stop()
+	if !project.Is(p.Root) {
+		log.Warn("there is no "+project.FileName+" here or above: this folder is taken for a project", "folder", p.Root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
+	}
+	for _, s := range p.Strays(os.Environ()) {
+		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
+	}
+	paceGC(soft)
+	defer spareProcessor()()
+	d, err := a.openDaemon(soft, hard, daemonOptions{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored})
+	switch {
+	case err != nil && soft.Err() != nil: // nothing had begun
+		log.Info("stopped")
+		return nil
+	case err != nil:
+		return err
+	}
+	defer d.close()
+	return d.run(soft, stop)
+}
+
+// inLog says why the daemon ends as a line of the log, where a machine reads what stands on
+// standard error.
+func inLog(log *slog.Logger, format string, err error) error {
+	if err == nil || format != "json" {
+		return err
+	}
+	e := exitOf(err)
+	if e.err == nil {
+		return err
+	}
+	text, hint := said(e)
+	log.Error("the daemon ends", "error", text, "hint", hint)
+	return &exitError{code: e.code}
+}
+
+// openDaemon reads the flows of a project and opens a daemon that runs them.
+func (a *app) openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, error) {
+	flows, found, err := project.LoadFlows(o.Project)
+	if err != nil {
+		return nil, err
+	}
+	o.Show = func(found diag.List) { a.show(found, o.Settings.LogFormat, o.Log) }
+	o.Show(found)
+	if found.HasErrors() {
+		return nil, &exitError{code: exitWrong}
+	}
+	o.Flows, o.Version, o.Hangups = flows, version(), a.hangups
+	o.Export = func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, o.Project.Root, r) }
+	return openDaemon(soft, hard, o)
+}
+
+// show tells diagnostics: with snippets for people, else as log lines.
+func (a *app) show(found diag.List, format string, log *slog.Logger) {
+	if format == "text" {
+		_ = a.diagnose(found)
+		return
+	}
+	for _, f := range found {
+		level := slog.LevelWarn
+		if f.Severity == diag.Error {
+			level = slog.LevelError
+		}
+		log.Log(context.Background(), level, "diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
+			"severity", f.Severity.String(), "code", f.Code, "message", f.Message, "hint", f.Hint)
+	}
 }
 
 // defaultRetention is how long runs are kept.

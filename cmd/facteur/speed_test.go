@@ -74,20 +74,18 @@ func BenchmarkDaemon(b *testing.B) {
 			}, nil)
 		})
 		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
-			d := benchDaemon(b, graph.URL)
+			d, _ := benchDaemon(b, graph.URL)
 			if beside == 1 {
-				synced, err := d.engine.(*localEngine).journal.Synchronous(b.Context())
-				require.NoError(b, err)
-				b.Logf("PRAGMA synchronous = %d (2 is FULL)", synced)
+				tellSynchronous(b)
 			}
-			p := d.flows.Plan("note")
+			p := d.Flows().Plan("note")
 			rate := together(b, beside, func(n int) error {
 				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
-				run, _, err := d.host.Start(b.Context(), p, host.Start{Inputs: in})
+				run, _, err := d.Host().Start(b.Context(), p, host.Start{Inputs: in})
 				if err != nil {
 					return err
 				}
-				r, err := d.host.Wait(b.Context(), run.ID)
+				r, err := d.Host().Wait(b.Context(), run.ID)
 				if err == nil && r.Status != machine.Succeeded {
 					err = r.Error
 				}
@@ -96,10 +94,10 @@ func BenchmarkDaemon(b *testing.B) {
 			b.ReportMetric(rate/bare, "of-bare")
 		})
 		b.Run(fmt.Sprintf("api/%d", beside), func(b *testing.B) {
-			d := benchDaemon(b, graph.URL)
+			_, url := benchDaemon(b, graph.URL)
 			before := api.Counts().Accepted
 			rate := together(b, beside, func(n int) error {
-				_, err := begin(client, d.door.url, n)
+				_, err := begin(client, url, n)
 				return err
 			}, func() {
 				for api.Counts().Accepted < before+b.N && !b.Failed() {
@@ -116,6 +114,16 @@ func BenchmarkDaemon(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 	require.Zero(b, api.Counts().Repeated, "no message is sent twice")
+}
+
+// tellSynchronous logs how durable a journal is, as a daemon opens it.
+func tellSynchronous(b *testing.B) {
+	j, err := journal.OpenSQLite(filepath.Join(b.TempDir(), project.JournalName))
+	require.NoError(b, err)
+	defer j.Close()
+	synced, err := j.Synchronous(b.Context())
+	require.NoError(b, err)
+	b.Logf("PRAGMA synchronous = %d (2 is FULL)", synced)
 }
 
 // killed kills a daemon while 64 clients start runs, and looks in its journal for those that
@@ -171,7 +179,7 @@ func benchProject(b *testing.B, graph string) (dir string) {
 }
 
 // benchDaemon runs a daemon in this process.
-func benchDaemon(b *testing.B, graph string) *daemon {
+func benchDaemon(b *testing.B, graph string) (d *daemon, url string) {
 	b.Helper()
 	dir := benchProject(b, graph)
 	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -183,17 +191,19 @@ func benchDaemon(b *testing.B, graph string) *daemon {
 	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
-	d, err := a.openDaemon(ctx, context.Background(), p, config, a.logger(config.LogFormat, server.View{}), false)
+	d, err = a.openDaemon(ctx, context.Background(), daemonOptions{Project: p, Settings: config, Log: a.logger(config.LogFormat, server.View{})})
 	require.NoError(b, err)
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(ctx, func() {}, time.Now()) }()
+	go func() { ended <- d.run(ctx, func() {}) }()
 	b.Cleanup(func() {
 		stop()
 		require.NoError(b, <-ended)
 		d.close()
 		log.Close()
 	})
-	return d
+	plate, ok := readDoorplate(filepath.Join(dir, "data"))
+	require.True(b, ok)
+	return d, plate.URL
 }
 
 // begin starts a run through the API, and returns its id.
