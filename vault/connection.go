@@ -25,7 +25,8 @@ const (
 // Apps returns all apps.
 func Apps() []App { return []App{HTTP, Webhook, WhatsApp} }
 
-// A Connection is a named set of credentials.
+// A Connection is a named set of credentials. What a vault gives is shared by all who ask
+// for it: its maps must not be changed.
 type Connection struct {
 	Name string
 	App  App
@@ -46,11 +47,6 @@ func (c Connection) Secret(field string) Secret { return c.Secrets[field] }
 
 // Get returns a plain field; "" if it is not set.
 func (c Connection) Get(field string) string { return c.Setup[field] }
-
-func (c Connection) clone() Connection {
-	c.Setup, c.Secrets = maps.Clone(c.Setup), maps.Clone(c.Secrets)
-	return c
-}
 
 // A Field is something that a connection of an app can have.
 type Field struct {

@@ -166,7 +166,7 @@ func (v *Vault) Close() error {
 // [Config.CacheFor]; callers who ask for one name at one time share one read.
 func (v *Vault) Resolve(ctx context.Context, name string) (Connection, error) {
 	if c, ok := v.cached(name); ok {
-		return c.clone(), nil
+		return c, nil
 	}
 	got, err := v.share(ctx, "resolve "+name, func(ctx context.Context) (refreshed, error) {
 		if c, ok := v.cached(name); ok { // by a flight that has just landed
@@ -216,9 +216,7 @@ func (v *Vault) share(ctx context.Context, key string, read func(context.Context
 	case <-ctx.Done():
 		return refreshed{}, ctx.Err()
 	case r := <-done:
-		got := r.Val.(refreshed)
-		got.conn = got.conn.clone()
-		return got, r.Err
+		return r.Val.(refreshed), r.Err
 	}
 }
 
@@ -257,7 +255,7 @@ func (v *Vault) find(ctx context.Context, name string) (found, error) {
 		return found{}, err
 	}
 	if c, ok := v.cfg.Fixed[name]; ok {
-		c = c.clone()
+		c.Setup, c.Secrets = maps.Clone(c.Setup), maps.Clone(c.Secrets)
 		c.Name, c.App = name, cmp.Or(c.App, WhatsApp)
 		return v.found("fixed", record{}, c), nil
 	}
