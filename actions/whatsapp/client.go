@@ -56,39 +56,45 @@ type poster struct {
 	last      atomic.Pointer[endpoint]
 }
 
-// An endpoint is the address of an API, read once, because nearly all messages go to one.
+// An endpoint is an API as an account calls it: its address, and the headers of a request.
+// It is made once, because nearly all messages are of one account.
 type endpoint struct {
-	text string
-	url  *url.URL
+	address, token string
+	url            *url.URL
+	header         http.Header
 }
 
-func (p *poster) endpoint(text string) (*url.URL, error) {
-	if last := p.last.Load(); last != nil && last.text == text {
-		return last.url, nil
+func (p *poster) endpoint(a Account) (*endpoint, error) {
+	token := a.Token.Reveal()
+	if last := p.last.Load(); last != nil && last.address == a.BaseURL && last.token == token {
+		return last, nil
 	}
-	u, err := url.Parse(text)
-	if err == nil {
-		p.last.Store(&endpoint{text, u})
+	u, err := url.Parse(a.BaseURL)
+	if err != nil {
+		return nil, err
 	}
-	return u, err
+	made := &endpoint{a.BaseURL, token, u, http.Header{
+		"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"},
+		"Accept-Encoding": {"identity"}, // to unpack the few bytes of an answer would cost more than to send
+	}}
+	p.last.Store(made)
+	return made, nil
 }
 
 // post sends a body to the messages of a number.
 func (p *poster) post(ctx context.Context, a Account, sender string, body []byte) (reply, error) {
-	base, err := p.endpoint(a.BaseURL)
+	api, err := p.endpoint(a)
 	if err != nil {
 		return reply{}, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
 			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
 	}
-	at := *base
-	if at.Path = base.Path + "/" + a.Version + "/" + sender + "/messages"; at.RawPath != "" {
-		at.RawPath += at.Path[len(base.Path):]
+	at := *api.url
+	if at.Path = api.url.Path + "/" + a.Version + "/" + sender + "/messages"; at.RawPath != "" {
+		at.RawPath += at.Path[len(api.url.Path):]
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	headers := []string{"Bearer " + a.Token.Reveal(), "application/json"}
 	req := http.Request{ // which http.NewRequest would read the address for
-		Method: http.MethodPost, URL: &at, Host: at.Host, ContentLength: int64(len(body)), GetBody: open,
-		Header: http.Header{"Authorization": headers[:1:1], "Content-Type": headers[1:]},
+		Method: http.MethodPost, URL: &at, Host: at.Host, ContentLength: int64(len(body)), Header: api.header, GetBody: open,
 	}
 	req.Body, _ = open()
 	answer, err := actions.Exchange(ctx, p.roundTrip, &req, maxAnswer)
