@@ -171,20 +171,10 @@ func structCodec(t reflect.Type) *codec {
 			return nil
 		},
 		encode: func(v reflect.Value) any {
-			var room [16]reflect.Value // most structs need no more
-			fields, there := room[:0], 0
+			out := map[string]any{}
 			for i := range members {
-				m, field := &members[i], v.FieldByIndex(members[i].index)
-				if m.omit && isEmpty(field) {
-					field = reflect.Value{}
-				} else {
-					there++
-				}
-				fields = append(fields, field)
-			}
-			out := make(map[string]any, there) // all members would often make it twice as large
-			for i, field := range fields {
-				if m := &members[i]; field.IsValid() {
+				m := &members[i]
+				if field := v.FieldByIndex(m.index); !m.omit || !isEmpty(field) {
 					out[m.name] = encodeWith(m.codec(), field)
 				}
 			}
