@@ -9,8 +9,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// DecodeJSON reads one JSON value as flows know it: whole numbers are int64, others
-// float64. Anything after the value is an error.
+// DecodeJSON reads one JSON value as flows know it, as of schema.Stored: whole numbers are
+// int64, others float64. Anything after the value is an error.
 func DecodeJSON(text []byte) (any, error) {
 	if v, err := schema.ReadJSON(text); err == nil {
 		return v, nil
@@ -26,6 +26,6 @@ func DecodeJSON(text []byte) (any, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("more follows the JSON value")
 	}
-	v, found := schema.AnyType.Coerce(v)
+	v, found := schema.AnyType.CoerceStored(v)
 	return v, found.Err()
 }

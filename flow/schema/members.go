@@ -42,7 +42,9 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 			v, ok = m[f.Name]
 		}
 		if ok {
-			known++
+			if known++; f.Plain && c.stored {
+				continue
+			}
 		} else if f.Default != nil {
 			v = f.Default
 		} else {

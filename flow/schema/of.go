@@ -34,7 +34,7 @@ func Of[T any]() *Type {
 //
 //	required, sensitive, open, foldcase, type=any
 //	always          an output that is there whatever happened
-//	plain           of fields of type any: Encode takes the value as it is
+//	plain           of outputs of type any: the value is as of Stored, see Field.Plain
 //	format=e164     also email, uri, uuid
 //	enum=a|b|c
 //	default=…       as on a command line, see FromText
@@ -207,6 +207,7 @@ func (f *Field) describe(tags []string) error {
 			if f.Type.Kind != Any {
 				return errors.New("schema tag plain: the field is not of type any")
 			}
+			f.Plain = true
 		case "type":
 			if value != "any" {
 				return fmt.Errorf("schema tag %q: only type=any is known", tag)

@@ -46,6 +46,9 @@ func TestCoerceStored(t *testing.T) {
 	require.NoError(t, found.Err())
 	assert.Equal(t, map[string]any{"at": at, "long": time.Hour, "share": 3.0, "any": int64(3), "\uFFFD": "2026-01-02T03:04:05.000000678Z"}, got)
 	assert.Contains(t, in, "\xff", "what is given is not changed")
+	of.Fields[3].Plain = true
+	got, _ = of.CoerceStored(map[string]any{"any": 3.0})
+	assert.Equal(t, map[string]any{"any": 3.0}, got, "who gives it sees to it")
 	_, found = of.CoerceStored(map[string]any{"at": "soon"})
 	assert.Error(t, found.Err())
 }

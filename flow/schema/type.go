@@ -92,6 +92,9 @@ type Field struct {
 	Required bool
 	Default  any  // nil: none
 	Always   bool // of outputs: present whatever happened, also after a failure
+	// Plain values are as of Stored when they are made, as what ReadJSON gives is: Encode
+	// and CoerceStored take them as they are.
+	Plain bool
 }
 
 // Field returns the field of that name, or nil.
