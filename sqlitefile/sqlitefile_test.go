@@ -184,7 +184,7 @@ func TestBefore(t *testing.T) {
 	kind := sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word);"}}
 	f, err := sqlitefile.Open(path, kind)
 	require.NoError(t, err)
-	insert := sqlitefile.NewInsert("INSERT INTO words (word)", 1)
+	insert := sqlitefile.NewInsert("INSERT INTO words (word)", "?")
 	var kept []string
 	flush := func(conn *sqlite.Conn) error {
 		defer func() { kept = nil }()

@@ -32,17 +32,17 @@ func Exec(s *sqlite.Stmt) error {
 
 // An Insert inserts many rows with few statements: that costs less than one for each.
 type Insert struct {
-	columns   int
+	bound     int // in a row
 	one, many Statement
 }
 
 const perInsert = 32 // rows
 
-// NewInsert returns an Insert for what a statement says before its VALUES.
-func NewInsert(into string, columns int) Insert {
-	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
-	one := into + " VALUES " + row
-	return Insert{columns, Statement{SQL: one}, Statement{SQL: one + strings.Repeat(", "+row, perInsert-1)}}
+// NewInsert returns an Insert for what a statement says before its VALUES, and in the
+// parentheses of one row, e.g. "?, ?, 0".
+func NewInsert(into, row string) Insert {
+	one := into + " VALUES (" + row + ")"
+	return Insert{strings.Count(row, "?"), Statement{SQL: one}, Statement{SQL: one + strings.Repeat(", ("+row+")", perInsert-1)}}
 }
 
 // Rows inserts so many rows. bind binds one of them to the parameters behind at. done, if
@@ -58,7 +58,7 @@ func (in *Insert) Rows(conn *sqlite.Conn, rows int, bind func(q *sqlite.Stmt, at
 			return err
 		}
 		for i := range n {
-			bind(q, i*in.columns, row+i)
+			bind(q, i*in.bound, row+i)
 		}
 		if err = Exec(q); err == nil && done != nil {
 			err = done(row, row+n)

@@ -157,11 +157,9 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 		q.BindInt64(at+5, d.status)
 		q.BindInt64(at+6, d.started)
 		q.BindInt64(at+7, d.ended)
-		q.BindInt64(at+8, 0)
-		q.BindText(at+9, d.by)
-		q.BindText(at+10, d.lock)
-		q.BindBytes(at+11, d.inputs)
-		q.BindBytes(at+12, nil)
+		q.BindText(at+8, d.by)
+		q.BindText(at+9, d.lock)
+		q.BindBytes(at+10, d.inputs)
 	}, nil)
 	if err != nil {
 		return err
@@ -173,7 +171,13 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 			open = append(open, d)
 		}
 	}
+	if err := s.insertEndings(conn, runs); err != nil {
+		return err
+	}
 	if err := s.insertSheaves(conn, runs); err != nil {
+		return err
+	}
+	if err := s.insertMailings(conn, runs); err != nil {
 		return err
 	}
 	return s.opened.Rows(conn, len(open), func(q *sqlite.Stmt, at, row int) {
@@ -208,7 +212,7 @@ func (s *store) insertRecords(conn *sqlite.Conn, drafts []*draft) error {
 	}, nil)
 }
 
-// insertRecipients notes whom the runs wrote to.
+// insertRecipients notes whom the runs wrote to that are in no mailing.
 func (s *store) insertRecipients(conn *sqlite.Conn, drafts []*draft) error {
 	type place struct{ key, hash int64 }
 	var places []place

@@ -69,6 +69,23 @@ func (d *decoder) signed() int64 {
 	return v
 }
 
+func (d *decoder) unsigned() int64 {
+	v, n := binary.Uvarint(d.rest)
+	d.skip(n)
+	return int64(v)
+}
+
+// fixed reads a number of eight bytes.
+func (d *decoder) fixed() uint64 {
+	if len(d.rest) < 8 {
+		d.rest, d.bad = nil, true
+		return 0
+	}
+	v := binary.BigEndian.Uint64(d.rest)
+	d.rest = d.rest[8:]
+	return v
+}
+
 // count reads how many things follow, each of which takes a byte or more.
 func (d *decoder) count() int {
 	v, n := binary.Uvarint(d.rest)

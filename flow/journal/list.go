@@ -13,7 +13,8 @@ import (
 )
 
 // List is as in Journal. What it reads grows with the runs that it returns, with the plans
-// of the flow, and with the runs that are open; not with those that are stored.
+// of the flow, and with the runs that are open; not with those that are stored, but for some
+// bytes of each, in a row with many others, where it looks for a recipient.
 func (r reads) List(ctx context.Context, f Filter) (runs []Run, err error) {
 	err = r.file(ctx, func(conn *sqlite.Conn) error {
 		from, before, err := bounds(conn, f)
@@ -80,8 +81,7 @@ func numbersOf(conn *sqlite.Conn, least, most int64) (first, end int64, err erro
 // A list returns up to n numbers of runs in [from, before), the largest first.
 type list func(from, before int64, n int) ([]int64, error)
 
-// candidates returns lists that have no run twice, and among them have each run that the
-// filter selects.
+// candidates returns lists that among them have each run that the filter selects.
 func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
 	selected := func(query string, args ...any) list {
 		return func(from, before int64, n int) (seqs []int64, err error) {
@@ -91,7 +91,7 @@ func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
 	}
 	switch {
 	case f.Recipient != "":
-		return []list{writtenTo(conn, f.Recipient)}, nil
+		return []list{writtenTo(conn, f.Recipient), mailedTo(conn, f.Recipient)}, nil
 	case f.Unknown:
 		return []list{selected(listUnknown)}, nil
 	case f.Flow == "" && f.Status == "":
@@ -117,9 +117,7 @@ func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
 const (
 	listAll     = "SELECT seq FROM runs WHERE seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?"
 	listUnknown = "SELECT DISTINCT run FROM unknowns WHERE run >= ? AND run < ? ORDER BY run DESC LIMIT ?"
-	listEnded   = `SELECT seq FROM runs WHERE status = ? AND plan = ? AND ended < 9223372036854775807
-		AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?`
-	listOpen = "SELECT run, plan, status FROM open WHERE run >= ? AND run < ? ORDER BY run DESC"
+	listOpen    = "SELECT run, plan, status FROM open WHERE run >= ? AND run < ? ORDER BY run DESC"
 )
 
 // unfinished lists open runs.
@@ -139,7 +137,8 @@ func unfinished(conn *sqlite.Conn, plans, statuses []int64) list {
 	}
 }
 
-// merge calls see with the numbers of all lists, the largest first, while it wants more.
+// merge calls see with the numbers of all lists, each once, the largest first, while it wants
+// more.
 func merge(lists []list, from, before int64, see func(seq int64) (more bool, err error)) error {
 	var streams streams
 	for _, l := range lists {
@@ -151,10 +150,14 @@ func merge(lists []list, from, before int64, see func(seq int64) (more bool, err
 		}
 	}
 	heap.Init(&streams)
+	last := int64(0) // none has this number
 	for len(streams) > 0 {
 		s := streams[0]
-		if more, err := see(s.ahead[0]); err != nil || !more {
-			return err
+		if seq := s.ahead[0]; seq != last {
+			if more, err := see(seq); err != nil || !more {
+				return err
+			}
+			last = seq
 		}
 		s.ahead = s.ahead[1:]
 		if len(s.ahead) == 0 {

@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write the journal of the newest schema to testdata, if there is none")
 
 // schemas are those that were ever released, and what the journal in testdata holds.
-var schemas = []func(t *testing.T, j journal.Journal){writeSchema1, writeSchema2, writeSchema3, writeSchema4}
+var schemas = []func(t *testing.T, j journal.Journal){writeSchema1, writeSchema2, writeSchema3, writeSchema4, writeSchema5}
 
 // TestOldJournals opens a journal of each schema that was ever released.
 func TestOldJournals(t *testing.T) {
@@ -233,4 +233,31 @@ func writeSchema4(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.NoError(t, j.Write(ctx, "sheaf50", true, journaltest.Records(5)))
 	require.NoError(t, j.Write(ctx, "sheaf52", true, journaltest.Records(5)))
+}
+
+// writeSchema5 has many runs that wrote to somebody, and ended, each in several ways.
+func writeSchema5(t *testing.T, j journal.Journal) {
+	ctx := t.Context()
+	writeSchema4(t, j)
+	ended := journaltest.Record(9).At
+	for n := range 200 {
+		run := journaltest.Run(fmt.Sprint("mailed", n))
+		c := journal.Change{Status: []string{"succeeded", "failed"}[n/7%2], Ended: ended.Add(-time.Duration(n%3) * time.Millisecond)}
+		run.Flow, run.Digest = []string{"greet", "note"}[n/5%2], fmt.Sprint(n/5%2)
+		if n%4 > 0 {
+			c.Recipients = [][]string{{"anna"}, {"ben", "anna", "ben"}, {"carl"}}[n%3]
+		}
+		if n%50 == 49 {
+			c.Status, c.Ended = "running", time.Time{}
+		}
+		require.NoError(t, j.Create(ctx, run, c))
+	}
+	_, err := j.List(ctx, journal.Filter{})
+	require.NoError(t, err, "which brings what is in the log to the tables")
+	require.NoError(t, j.Write(ctx, "mailed49", true, journal.Change{Status: "succeeded", Ended: ended, Recipients: []string{"anna"}}))
+	require.NoError(t, j.Write(ctx, "mailed99", true, journal.Change{Recipients: []string{"anna"}}))
+	require.NoError(t, j.Write(ctx, "mailed3", true, journal.Change{Status: "running"}))
+	_, err = j.Prune(ctx, ended, 1000)
+	require.NoError(t, err)
+	require.NoError(t, j.Note(ctx, "hold", "shop", json.RawMessage(`{"reason":"forgotten"}`)), "which makes it durable")
 }

@@ -114,14 +114,15 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 	if err := s.foldAll(conn); err != nil {
 		return 0, err
 	}
-	plans, blocks, gone := map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
+	plans, blocks, gone, ended := map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, map[ending]bool{}
 	if len(s.pruned) > maxPruned {
 		clear(s.pruned)
 	}
 	for _, run := range runs {
 		found := false
 		err := sqlitefile.Query(conn, "DELETE FROM runs WHERE seq = ? AND ended < ? AND unknown = 0 RETURNING plan", func(row *sqlite.Stmt) {
-			plans[row.ColumnInt64(0)], found = true, true
+			plan := row.ColumnInt64(0)
+			plans[plan], ended[ending{plan: plan, part: run.seq / perPart}], found = true, true, true
 		}, run.seq, stamp(before))
 		if err != nil {
 			return n, err
@@ -138,6 +139,14 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 	}
 	if err := cut(conn, gone); err != nil {
 		return n, err
+	}
+	if err := pruneMailings(conn, gone); err != nil {
+		return n, err
+	}
+	for e := range ended {
+		if err := sqlitefile.Query(conn, deleteEndings, nil, e.plan, e.part); err != nil {
+			return n, err
+		}
 	}
 	for block := range blocks {
 		from, end := block*perBlock, (block+1)*perBlock
@@ -158,7 +167,7 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 // prunePlan forgets a plan that no run uses.
 func (s *store) prunePlan(conn *sqlite.Conn, plan int64) error {
 	used := false
-	err := sqlitefile.Query(conn, `SELECT 1 FROM statuses WHERE EXISTS (SELECT 1 FROM runs WHERE status = code AND plan = ?1 AND ended < 9223372036854775807)
+	err := sqlitefile.Query(conn, `SELECT 1 FROM statuses WHERE EXISTS (SELECT 1 FROM endings WHERE status = code AND plan = ?1)
 		UNION ALL SELECT EXISTS (SELECT 1 FROM open WHERE plan = ?1) LIMIT 1`, func(row *sqlite.Stmt) { used = row.ColumnBool(0) }, plan)
 	if err != nil || used {
 		return err

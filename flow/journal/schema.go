@@ -14,7 +14,7 @@ func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "journal",
 		ID:         0x46435452, // "FCTR"
-		Migrations: []string{schema1, schema2, schema3, schema4},
+		Migrations: []string{schema1, schema2, schema3, schema4, schema5},
 		Recover:    recoverLog,
 		Behind:     "SELECT EXISTS (SELECT 1 FROM log)",
 	}
@@ -212,4 +212,22 @@ CREATE TABLE sheaves (
 	run     INTEGER PRIMARY KEY, -- runs.seq of the first one
 	records BLOB NOT NULL -- of each run its number, and its records after their length
 );
+`
+
+// What is looked for among all runs was noted of each alone, here: in an index runs_ended,
+// and in recipients. Few are noted there still: see mailing.go.
+const schema5 = `
+CREATE TABLE mailings (
+	run        INTEGER PRIMARY KEY, -- runs.seq of the first one
+	recipients BLOB NOT NULL -- hashes, each after how far its run is behind the one before
+);
+CREATE TABLE endings ( -- in which parts ended runs are: see ending.go
+	status INTEGER NOT NULL, -- statuses.code
+	plan   INTEGER NOT NULL, -- plans.seq
+	part   INTEGER NOT NULL, -- runs.seq / 64
+	PRIMARY KEY (status, plan, part)
+) WITHOUT ROWID;
+INSERT INTO endings (status, plan, part)
+	SELECT DISTINCT status, plan, seq / 64 FROM runs WHERE ended < 9223372036854775807;
+DROP INDEX runs_ended;
 `

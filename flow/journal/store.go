@@ -32,8 +32,10 @@ type store struct {
 	awaited bool              // it will be
 	lately  int64             // the row of the log when it was called last
 
-	rows, sheaves                     blobInsert // of the log, and those
+	rows, sheaves, mailings           blobInsert // of the log, and those
 	runs, opened, records, recipients sqlitefile.Insert
+	endings                           sqlitefile.Insert
+	insertEnding                      sqlitefile.Statement
 	endRun, updateStatus, updateWaits sqlitefile.Statement
 	updateBoth, deleteOpen, wakeRun   sqlitefile.Statement
 }
@@ -48,12 +50,15 @@ func newStore() *store {
 
 		// No row is there already. OR FAIL spares SQLite a copy of each page, for the case
 		// that one is.
-		runs:         sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", 12),
-		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", 2),
-		opened:       sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", 4),
-		records:      sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", 4),
+		runs:         sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", "?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, x''"),
+		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", "?, ?"),
+		opened:       sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", "?, ?, ?, ?"),
+		records:      sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", "?, ?, ?, ?"),
 		rows:         newBlobInsert("log", "seq", "changes"),
 		sheaves:      newBlobInsert("sheaves", "run", "records"),
+		mailings:     newBlobInsert("mailings", "run", "recipients"),
+		endings:      sqlitefile.NewInsert("INSERT OR IGNORE INTO endings (status, plan, part)", "?, ?, ?"),
+		insertEnding: sqlitefile.Statement{SQL: "INSERT OR IGNORE INTO endings (status, plan, part) SELECT status, plan, seq / 64 FROM runs WHERE seq = ?"},
 		endRun:       sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
 		deleteOpen:   sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
 		updateStatus: sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},
@@ -195,11 +200,16 @@ func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
 	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
-	if q, err = s.deleteOpen.On(conn); err != nil {
-		return err
+	for _, statement := range [...]*sqlitefile.Statement{&s.insertEnding, &s.deleteOpen} {
+		if q, err = statement.On(conn); err != nil {
+			return err
+		}
+		q.BindInt64(1, seq)
+		if err := sqlitefile.Exec(q); err != nil {
+			return err
+		}
 	}
-	q.BindInt64(1, seq)
-	return sqlitefile.Exec(q)
+	return nil
 }
 
 // wake makes runs running that have not ended.

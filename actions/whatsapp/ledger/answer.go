@@ -28,7 +28,7 @@ type answer struct {
 
 func newAnswers() answers {
 	// OR IGNORE, which ON CONFLICT is not, spares SQLite a copy of each page.
-	return answers{insert: sqlitefile.NewInsert("INSERT OR IGNORE INTO messages (id, call, sender, recipient, state, at, updated)", 7)}
+	return answers{insert: sqlitefile.NewInsert("INSERT OR IGNORE INTO messages (id, call, sender, recipient, state, at, updated)", "?, ?, ?, ?, ?, ?, ?")}
 }
 
 // Tell is Told for who does not want to wait: the receipts, if there are any, go to receive
