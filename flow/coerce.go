@@ -15,7 +15,7 @@ func (n *Node) Coerce(t *schema.Type) (any, diag.List) {
 		if len(f.Path) > 0 && !f.OnKey {
 			message = f.Path.String() + ": " + message
 		}
-		d := diag.Diagnostic{Code: f.Rule, Range: n.find(f.Path, f.OnKey), Message: message, Hint: f.Hint}
+		d := diag.Diagnostic{Code: f.Rule, Range: n.find(f.Path, f.OnKey), Message: message, Hint: f.Hint, Hidden: f.Hidden}
 		if f.Warning {
 			d.Severity = diag.Warning
 		}

@@ -80,7 +80,7 @@ var connectionType = sync.OnceValue(func() *schema.Type {
 		for _, app := range vault.Apps() {
 			for _, f := range vault.Fields(app) {
 				if _, ok := object[f.Name]; ok && f.Secret {
-					found = append(found, schema.Violation{Path: schema.Path{f.Name}, Rule: "unknown-field", OnKey: true, Message: fmt.Sprintf("no field %q", f.Name),
+					found = append(found, schema.Violation{Path: schema.Path{f.Name}, Rule: "unknown-field", OnKey: true, Hidden: true, Message: fmt.Sprintf("no field %q", f.Name),
 						Hint: "a secret stays in the vault: take it out of the file, and store it with \"facteur vault set NAME\""})
 				}
 			}

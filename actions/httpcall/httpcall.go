@@ -73,6 +73,7 @@ func Request(policy Policy, transport http.RoundTripper) actions.Action {
 			ConnectionOptional: true,
 			Idempotent:         idempotent,
 			Check:              policy.check,
+			Lint:               secrets,
 		},
 		Connect: connect,
 	}, r.do)

@@ -396,6 +396,54 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// A credential in a header is warned of, with the way to a connection; expressions and
+// words that are none are not.
+func TestSecretsInHeaders(t *testing.T) {
+	lint := httpcall.Request(open, nil).Signature().Lint
+	for _, tt := range []struct {
+		name  string
+		value any
+		setup string // "": no warning
+	}{
+		{"Authorization", "Bearer EAAGm0PX4ZCpsBAKZC", "--app HTTP\","},
+		{"authorization", "bearer hush", "--app HTTP\","},
+		{"Authorization", "Basic bWU6aHVzaA==", "--app HTTP type=basic username=USER\","},
+		{"Authorization", "Token 9944b09199c62bcf", "type=header header=Authorization\","},
+		{"Authorization", "3f9a7c52e1", "type=header header=Authorization\","},
+		{"X-Api-Key", "k3y-of-the-shop", "type=header header=X-Api-Key\","},
+		{"apiKey", "0123456789", "header=apiKey\","},
+		{"PRIVATE-TOKEN", "glpat-xxxxxxxxxxxxxxxxxxxx", "header=PRIVATE-TOKEN\","},
+		{"X-Shop_Secret", "abcdefghijklmnopqrstuvwxyz", "header=X-Shop_Secret\","},
+		{"Authorization", "Bearer", ""},
+		{"Authorization", "", ""},
+		{"Authorization", schema.Unknown{Type: schema.StringType}, ""},
+		{"X-Api-Key", schema.Unknown{Type: schema.StringType}, ""},
+		{"X-Api-Key", "no-cache", ""},
+		{"X-Api-Key", "not given", ""},
+		{"Cache-Control", "no-cache, max-age=86400", ""},
+		{"Idempotency-Key", "order-1042-of-2026", ""},
+		{"X-Token-Type", "urn:ietf:params:oauth:token-type:jwt", ""},
+		{"X-Request-Id", "0f8fad5b-d9cb-469f-a165-70867728950e", ""},
+		{"Accept", "application/vnd.shop.v2+json", ""},
+		{"key", "", ""},
+	} {
+		found := lint(schema.NewValue(map[string]any{"url": "https://a.test", "headers": map[string]any{tt.name: tt.value, "X-A": "a"}}, &schema.Watch{}))
+		if tt.setup == "" {
+			assert.Empty(t, found, "%s: %v", tt.name, tt.value)
+			continue
+		}
+		require.Len(t, found, 1, "%s: %v", tt.name, tt.value)
+		assert.Equal(t, schema.Path{"headers", tt.name}, found[0].Path)
+		assert.True(t, found[0].Warning && found[0].Hidden)
+		assert.Contains(t, found[0].Hint, "facteur vault set NAME ")
+		assert.Contains(t, found[0].Hint, tt.setup)
+		assert.NotContains(t, found[0].Error()+found[0].Hint, tt.value)
+	}
+	for _, in := range []any{schema.Unknown{Type: schema.AnyType}, map[string]any{"url": "/"}, map[string]any{"headers": schema.Unknown{Type: schema.AnyType}}} {
+		assert.Empty(t, lint(schema.NewValue(in, &schema.Watch{})))
+	}
+}
+
 func TestUnknownPartsAreNotChecked(t *testing.T) {
 	unknown := schema.Unknown{Type: schema.AnyType}
 	sig := httpcall.Request(httpcall.Policy{AllowHosts: []string{"a.test"}}, nil).Signature()

@@ -26,6 +26,7 @@ var explainers = [...]struct {
 	{plan.Explain, plan.Codes},
 	{record.Explain, record.Codes},
 	{suite.Explain, suite.Codes},
+	{requestCodes.Explain, requestCodes.Codes},
 	{whatsapp.ExplainRule, whatsapp.RuleIDs},
 	{explainStepCode, stepCodeNames},
 }

@@ -1,5 +1,7 @@
 package main
 
+import "facteur/flow/diag"
+
 // stepCodes are the codes of steps.<id>.error that are words, explained. Numbers are
 // those of Meta's catalogue.
 var stepCodes = [...]struct{ code, text string }{
@@ -52,4 +54,15 @@ func stepCodeNames() []string {
 		names[i] = c.code
 	}
 	return names
+}
+
+// requestCodes are the rules that the inputs of http.request keep, explained.
+var requestCodes = diag.Codebook{
+	{"http-url", "The address is not one of http or https, or it lacks its https://, without which it is a path below the `base_url` of the connection."},
+	{"http-host", "The project does not allow that server: `http: {allow_hosts: […]}` in facteur.yaml lists those that it does, and `allow_private: true` lets requests into private networks. A connection leads nowhere else either."},
+	{"http-one-body", "A request has one body: `json`, `form` or `text`."},
+	{"http-body-method", "GET and HEAD take no body. Set `method` to POST, PUT or PATCH, or put the values into `query`."},
+	{"http-expect-status", "`expect_status` is a status such as 404, or a list of them."},
+	{"http-header", "The name of a header consists of letters, digits and dashes, its value has no line breaks, and what the program sets itself, such as Host, is not for flows."},
+	{"http-secret", "The value looks like a credential. A flow is no place for it: flows stand in version control, and the journal keeps the source of each flow that ran. Keep it in a connection of app HTTP: `facteur vault set NAME --app HTTP` asks for a bearer token; with type=basic username=USER it asks for a password, with type=header header=X-Api-Key for the value of that header. The step then says `connection: NAME`, and leaves the header out. What an expression gives, such as ${inputs.token}, is not judged. A secret that was published has to be replaced at whoever gave it."},
 }

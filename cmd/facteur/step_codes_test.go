@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,4 +58,18 @@ func TestCodesOfErrorsAreExplained(t *testing.T) {
 		}))
 	}
 	assert.Greater(t, found, 20)
+}
+
+// Every rule of http.request is one, too.
+func TestRulesOfRequestsAreExplained(t *testing.T) {
+	for _, file := range []string{"check.go", "secret.go"} {
+		source, err := os.ReadFile(filepath.Join("../../actions/httpcall", file))
+		require.NoError(t, err)
+		rules := regexp.MustCompile(`"(http-[a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
+		require.NotEmpty(t, rules)
+		for _, rule := range rules {
+			_, known := requestCodes.Explain(rule[1])
+			assert.True(t, known, rule[1])
+		}
+	}
 }

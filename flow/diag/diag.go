@@ -39,6 +39,7 @@ type Diagnostic struct {
 	Range    Range
 	Message  string // what is wrong, lower case, no final period
 	Hint     string // how to mend it, "" when there is nothing to add
+	Hidden   bool   // the source line is not printed: it holds a secret
 }
 
 // Error makes a diagnostic usable as an error: "file:line:col: error: message [code]".
@@ -79,12 +80,12 @@ type List []Diagnostic
 
 // Errorf adds an error. The hint may be "".
 func (l *List) Errorf(code string, r Range, hint, format string, args ...any) {
-	*l = append(*l, Diagnostic{Error, code, r, fmt.Sprintf(format, args...), hint})
+	*l = append(*l, Diagnostic{Severity: Error, Code: code, Range: r, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // Warnf adds a warning. The hint may be "".
 func (l *List) Warnf(code string, r Range, hint, format string, args ...any) {
-	*l = append(*l, Diagnostic{Warning, code, r, fmt.Sprintf(format, args...), hint})
+	*l = append(*l, Diagnostic{Severity: Warning, Code: code, Range: r, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // Add adds the diagnostics of other.

@@ -45,7 +45,7 @@ func (p Printer) one(w io.Writer, d Diagnostic) {
 		fmt.Fprintf(w, " [%s]", d.Code)
 	}
 	fmt.Fprintln(w)
-	if d.Range.Source != nil {
+	if d.Range.Source != nil && !d.Hidden {
 		p.snippet(w, d.Range, color)
 	}
 	if d.Hint != "" {

@@ -26,7 +26,7 @@ func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag
 			message = v.Path.String() + ": " + message
 		}
 		c.diags = append(c.diags, diag.Diagnostic{
-			Severity: severity, Code: v.Rule, Range: locate(n, at, v), Message: message, Hint: v.Hint,
+			Severity: severity, Code: v.Rule, Range: locate(n, at, v), Message: message, Hint: v.Hint, Hidden: v.Hidden,
 		})
 	}
 }
