@@ -3,7 +3,8 @@
 //
 // The folder is a module of its own: what the servers need stays out of the product's build.
 // Vault and Temporal are built into the tests, PostgreSQL and Chromium come from the machine
-// (Debian: postgresql-15, chromium):
+// (Debian: postgresql-15, chromium), and strace, which tells what a disk has when the power
+// goes:
 //
 //	cd e2e && E2E=1 go test -mod=mod -p 1 ./...
 //

@@ -1,0 +1,268 @@
+package powerloss_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/e2e"
+	"facteur/e2e/powerloss"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A world is a simulator and the clients of a daemon, and when each of them knew what.
+type world struct {
+	api *simulator.Simulator
+	url string // of the simulator
+
+	mu        sync.Mutex
+	accepted  map[string][]time.Time // by text
+	delivered map[string]time.Time   // by text: a daemon took the receipt
+	acked     map[string]ack         // by number
+	texts     map[string]string      // by message id
+}
+
+type ack struct {
+	run string
+	at  time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{accepted: map[string][]time.Time{}, delivered: map[string]time.Time{}, acked: map[string]ack{}, texts: map[string]string{}}
+	var err error
+	w.api, err = simulator.New(simulator.Options{Client: &http.Client{Transport: w}, Scene: simulator.Scene{Statuses: simulator.Statuses{
+		Sent: simulator.Duration(20 * time.Millisecond), Delivered: simulator.Duration(100 * time.Millisecond),
+	}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { w.api.Close() })
+	graph := httptest.NewServer(w)
+	t.Cleanup(graph.Close)
+	w.url = graph.URL
+	return w
+}
+
+// ServeHTTP is the simulator's. What it accepts is noted before the answer goes out.
+func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answer := httptest.NewRecorder()
+	w.api.ServeHTTP(answer, r)
+	var message struct{ Text struct{ Body string } }
+	var reply struct{ Messages []struct{ ID string } }
+	if json.Unmarshal(body, &message) == nil && json.Unmarshal(answer.Body.Bytes(), &reply) == nil && len(reply.Messages) == 1 {
+		w.mu.Lock()
+		w.accepted[message.Text.Body] = append(w.accepted[message.Text.Body], time.Now())
+		w.texts[reply.Messages[0].ID] = message.Text.Body
+		w.mu.Unlock()
+	}
+	for name, values := range answer.Header() {
+		rw.Header()[name] = values
+	}
+	rw.WriteHeader(answer.Code)
+	_, _ = rw.Write(answer.Body.Bytes())
+}
+
+// RoundTrip carries webhooks. Those of delivered messages are noted when they were taken.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return answer, err
+	}
+	var hook struct {
+		Entry []struct {
+			Changes []struct {
+				Value struct {
+					Statuses []struct{ ID, Status string }
+				}
+			}
+		}
+	}
+	_ = json.Unmarshal(body, &hook) // that of the handshake has no body
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range hook.Entry {
+		for _, c := range e.Changes {
+			for _, s := range c.Value.Statuses {
+				if s.Status == "delivered" {
+					w.delivered[w.texts[s.ID]] = time.Now()
+				}
+			}
+		}
+	}
+	return answer, nil
+}
+
+func (w *world) hooksTo(t *testing.T, d *daemon) {
+	require.NoError(t, w.api.Subscribe(t.Context(), simulator.Webhook{URL: d.client.URL + "/webhooks/whatsapp/shop", VerifyToken: "to-be-verified", Batch: 20}))
+}
+
+// load begins so many runs, by some clients at a time.
+func (w *world) load(t *testing.T, d *daemon, clients, runs int) {
+	numbers := make(chan string)
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for n := range numbers {
+				began, err := d.begin(n)
+				if !assert.NoError(t, err) {
+					continue
+				}
+				w.mu.Lock()
+				w.acked[n] = ack{began.RunID, time.Now()}
+				w.mu.Unlock()
+			}
+		})
+	}
+	for n := range runs {
+		numbers <- fmt.Sprint(n)
+	}
+	close(numbers)
+	all.Wait()
+}
+
+// told is when a daemon had acknowledged something.
+func (w *world) told() (out []time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.acked {
+		out = append(out, a.at)
+	}
+	out = slices.AppendSeq(out, maps.Values(w.delivered))
+	slices.SortFunc(out, time.Time.Compare)
+	return out
+}
+
+// until is what was known until then.
+func (w *world) until(then time.Time) *state {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &state{runs: map[string]string{}, accepted: map[string]bool{}, delivered: map[string]bool{}}
+	for n, a := range w.acked {
+		if a.at.Before(then) {
+			s.runs[n] = a.run
+		}
+	}
+	for text, at := range w.accepted {
+		if at[0].Before(then) {
+			s.accepted[text] = true
+		}
+	}
+	for text, at := range w.delivered {
+		if at.Before(then) {
+			s.delivered[text] = true
+		}
+	}
+	return s
+}
+
+func (w *world) has(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.accepted[text]) > 0
+}
+
+// counts says how often each text was accepted.
+func (w *world) counts() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := map[string]int{}
+	for text, at := range w.accepted {
+		out[text] = len(at)
+	}
+	return out
+}
+
+// A daemon is one process of facteur serve.
+type daemon struct {
+	client *server.Client
+	pid    int    // 0: it has ended
+	gone   func() // waits until it is
+}
+
+// end ends it by a signal.
+func (d *daemon) end(s syscall.Signal) {
+	if d.pid != 0 {
+		_ = syscall.Kill(d.pid, s)
+		d.pid = 0
+	}
+	d.gone()
+}
+
+// start starts a daemon that sends to a world, and returns once it is ready. under may
+// replace the command.
+func start(t *testing.T, dir string, w *world, under func(*exec.Cmd) *exec.Cmd) *daemon {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := l.Addr().String()
+	require.NoError(t, l.Close())
+	cmd := exec.Command(e2e.Facteur(t), "serve", dir, "--listen", address)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "FACTEUR_CONNECTION_SHOP_BASE_URL=" + w.url, "FACTEUR_CONNECTION_SHOP_TOKEN=token-of-the-test",
+		"FACTEUR_CONNECTION_SHOP_APP_SECRET=" + simulator.DefaultAppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=to-be-verified",
+	}
+	log, err := os.CreateTemp(t.TempDir(), "log")
+	require.NoError(t, err)
+	cmd.Stderr = log
+	if under != nil {
+		cmd = under(cmd)
+	}
+	require.NoError(t, cmd.Start())
+	d := &daemon{client: &server.Client{URL: "http://" + address}, pid: cmd.Process.Pid, gone: sync.OnceFunc(func() { _ = cmd.Wait(); log.Close() })}
+	t.Cleanup(func() { d.end(syscall.SIGKILL) })
+	for late := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if r, err := d.client.Ready(t.Context()); err == nil && r.Ready {
+			if under != nil {
+				d.pid = powerloss.Traced(t, cmd)
+			}
+			return d
+		}
+		if time.Now().After(late) {
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("the daemon does not become ready:\n%s", said)
+		}
+	}
+}
+
+// begin begins the run of a number, or finds it.
+func (d *daemon) begin(n string) (*server.Started, error) {
+	sender := fmt.Sprintf("10654035224229%02s", n[max(0, len(n)-2):])
+	return d.client.Start(context.Background(), "two", server.StartRequest{Inputs: map[string]any{"n": json.Number(n), "sender": strings.ReplaceAll(sender, " ", "0")}},
+		server.StartOption{Key: "order " + n})
+}
+
+// until waits for something of a run.
+func (d *daemon) until(t *testing.T, run string, is func(*server.Detail) bool) *server.Detail {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		r, err := d.client.Run(t.Context(), run, 0)
+		require.NoError(t, err)
+		if is(r) {
+			return r
+		}
+		require.True(t, time.Now().Before(late), "the run %s hangs: %+v", run, r)
+	}
+}
