@@ -262,6 +262,32 @@ func TestServeLetsRequestsFinish(t *testing.T) {
 	}
 }
 
+// A stop does not wait for those that connected and asked nothing, nor for those that ask
+// no more.
+func TestServeStopsWithSilentConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- server.Serve(ctx, p, newDaemon(t).handler, server.ServeOptions{}) }()
+		silent, idle := p.dial(), p.dial()
+		defer silent.Close()
+		defer idle.Close()
+		fmt.Fprintf(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, _ := answerOf(t, idle)
+		assert.Equal(t, 200, resp.StatusCode)
+		synctest.Wait()
+		stop()
+		before := time.Now()
+		assert.NoError(t, <-done)
+		assert.Less(t, time.Since(before), 100*time.Millisecond) // of the bubble
+		for _, c := range []net.Conn{silent, idle} {
+			_, err := c.Read(make([]byte, 1))
+			assert.ErrorIs(t, err, io.EOF)
+		}
+	})
+}
+
 func TestServeSaysWhyItCannot(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -27,7 +28,8 @@ type ServeOptions struct {
 
 // Serve answers the requests that come to a listener, until ctx ends; then it takes
 // nothing new, lets what is being answered finish for a while, and returns nil, or an
-// error when it had to cut something off. It closes the listener. A handler that wants
+// error when it had to cut something off. Who has connected by then and not asked for
+// anything, as browsers and probes do, is not waited for. It closes the listener. A handler that wants
 // more time than BodyTimeout or WriteTimeout gives itself some with an
 // http.ResponseController.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
@@ -42,6 +44,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
+	newcomers := newcomers{conns: map[net.Conn]bool{}}
+	s.ConnState = newcomers.note
+	s.RegisterOnShutdown(newcomers.end)
 	serve := func() error { return s.Serve(l) }
 	if o.TLS != nil {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.TLS.get}
@@ -61,6 +66,38 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		err = errors.New("requests were cut off: they were not answered in time when the daemon stopped")
 	}
 	return errors.Join(err, s.Close())
+}
+
+// Newcomers are connections on which no request has come yet. A server that shuts down
+// answers none of them any more, but waits for them for 5 seconds.
+type newcomers struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	over  bool
+}
+
+// note is told of each connection's states.
+func (n *newcomers) note(c net.Conn, state http.ConnState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case state != http.StateNew:
+		delete(n.conns, c)
+	case n.over:
+		_ = c.Close()
+	default:
+		n.conns[c] = true
+	}
+}
+
+// end closes them.
+func (n *newcomers) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.over = true
+	for c := range n.conns {
+		_ = c.Close()
+	}
 }
 
 // timely cuts off requests whose body does not come in time.
