@@ -102,24 +102,31 @@ func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) 
 	if q.by.Name != "" {
 		by = "api key " + q.by.Name
 	}
-	run, fresh, err := a.Host.Start(q.Context(), p, host.Start{Inputs: inputs, Key: key, By: by})
+	out, err := a.begun(a.Host.Start(q.Context(), p, host.Start{Inputs: inputs, Key: key, By: by}))
 	if err != nil {
 		return reply{}, err
 	}
-	if run.Status == host.Rejected {
-		wrong := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", p.Name)
-		wrong.RunID = run.ID
-		return reply{}, wrong
-	}
-	out := &Started{Run: a.View.Run(run), Repeated: !fresh}
 	if wait > 0 {
 		a.finish(q, out, wait)
 	}
 	status := http.StatusCreated
-	if !fresh {
+	if out.Repeated {
 		status = http.StatusOK
 	}
-	return reply{status, out, "/v1/runs/" + run.ID}, nil
+	return reply{status, out, "/v1/runs/" + out.RunID}, nil
+}
+
+// begun is what is told of a run that the host has taken.
+func (a *api) begun(run host.Run, fresh bool, err error) (*Started, error) {
+	if err != nil {
+		return nil, err
+	}
+	if run.Status == host.Rejected {
+		wrong := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", run.Flow)
+		wrong.RunID = run.ID
+		return nil, wrong
+	}
+	return &Started{Run: a.View.Run(run), Repeated: !fresh}, nil
 }
 
 // finish waits for the run's end and says how it ended. Whatever happens meanwhile, the

@@ -49,8 +49,11 @@ func Doubts(m *machine.Machine, events []machine.Event) (doubts []Doubt) {
 		return doubts
 	}
 	for _, command := range m.Next() { // all that it ever wanted, also what did not fit
-		c, ok := command.(machine.Call)
-		if i := slices.IndexFunc(doubts, func(d Doubt) bool { return d.Key == c.Key }); ok && i >= 0 {
+		c, ok := command.(*machine.Call)
+		if !ok {
+			continue
+		}
+		if i := slices.IndexFunc(doubts, func(d Doubt) bool { return d.Key == c.Key }); i >= 0 {
 			doubts[i].Path = c.Step
 		}
 	}

@@ -46,7 +46,7 @@ func (v *Review) Before(m *machine.Machine, event machine.Event) {
 
 func (v *Review) look(m *machine.Machine) {
 	for _, c := range m.Next() {
-		if c, ok := c.(machine.Call); ok {
+		if c, ok := c.(*machine.Call); ok {
 			if v.asked == nil {
 				v.asked = map[string]call.Call{}
 			}

@@ -16,7 +16,7 @@ const heldPause = time.Second
 
 // recover decides about a call that an earlier host took up without recording what
 // became of it.
-func (r *runner) recover(c machine.Call) error {
+func (r *runner) recover(c *machine.Call) error {
 	if c.Repeatable {
 		return r.make(c)
 	}
@@ -30,7 +30,7 @@ func unknown(message string) call.Outcome {
 
 // A call that is under way, until its outcome is applied.
 type underWay struct {
-	machine.Call
+	*machine.Call
 	r      *runner
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -45,7 +45,7 @@ func (r *runner) remember(u *underWay) {
 }
 
 // make makes a call that was taken up.
-func (r *runner) make(c machine.Call) error {
+func (r *runner) make(c *machine.Call) error {
 	u := &underWay{r: r, Call: c}
 	u.ctx, u.cancel = context.WithCancel(r.h.opts.Hard)
 	r.remember(u)

@@ -12,7 +12,6 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/journal"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
 )
@@ -58,13 +57,13 @@ func (f *Foreground) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Resu
 		return nil, err
 	}
 	defer h.leave(r)
-	start := machine.Start{
+	start := &machine.Start{
 		Run: r.id, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random,
 	}
 	if start.Seed == nil {
 		start.Seed = newSeed()
 	}
-	if err := r.create(p, start, journal.Run{}); err != nil {
+	if err := r.create(p, start, newHead(p, start)); err != nil {
 		return nil, err
 	}
 	if err := r.flush(true); err != nil {

@@ -10,7 +10,7 @@ import (
 // A waitingCall is one that was not taken up yet. It has passed its limits from the last,
 // which is the narrowest, down to one.
 type waitingCall struct {
-	call machine.Call
+	call *machine.Call
 	at   int // in its limits; -1: it has passed all
 }
 
@@ -99,7 +99,7 @@ func (r *runner) recheck() error {
 }
 
 func (r *runner) again(calls []waitingCall) error {
-	var ready []machine.Call
+	var ready []*machine.Call
 	for _, c := range calls {
 		if r.m.Wants(c.call) && r.admit(c) {
 			ready = append(ready, c.call)
@@ -122,7 +122,7 @@ func (l *line) proceed() error {
 		return r.again(calls)
 	}
 	limit := calls[0].call.Limits[calls[0].at]
-	var ready []machine.Call
+	var ready []*machine.Call
 	for i := 0; i < len(calls); i++ {
 		c := calls[i]
 		if !r.m.Wants(c.call) {

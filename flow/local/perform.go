@@ -11,11 +11,11 @@ func (r *runner) perform() error {
 		if len(commands) == 0 {
 			return nil
 		}
-		var room [1]machine.Call
+		var room [1]*machine.Call
 		ready := room[:0]
 		for _, c := range commands {
 			switch c := c.(type) {
-			case machine.Call:
+			case *machine.Call:
 				switch {
 				case c.InFlight:
 					if err := r.recover(c); err != nil {
@@ -41,8 +41,8 @@ func (r *runner) perform() error {
 }
 
 // start takes up calls, durably, and makes them.
-func (r *runner) start(calls ...machine.Call) error {
-	var room [1]machine.Call
+func (r *runner) start(calls ...*machine.Call) error {
+	var room [1]*machine.Call
 	wanted := room[:0]
 	for _, c := range calls {
 		if !r.m.Wants(c) {

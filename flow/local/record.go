@@ -18,8 +18,8 @@ const (
 	answered = "answered" // what became of a call
 )
 
-func (h *Host) encodeStart(s machine.Start) (journal.Record, error) {
-	return h.pack(s.Run, func(room []byte) (stored.Record, error) { return stored.EncodeStart(room, s) })
+func (h *Host) encodeStart(s *machine.Start) (journal.Record, error) {
+	return h.pack(s.Run, func(room []byte) (stored.Record, error) { return stored.EncodeStart(room, *s) })
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {

@@ -87,8 +87,8 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 		return nil, "", err
 	}
 	runs = make([]host.Run, len(heads))
-	for i, head := range heads {
-		runs[i] = runOfHead(head)
+	for i := range heads {
+		runs[i] = runOfHead(&heads[i])
 	}
 	if len(heads) == limit {
 		next = strconv.FormatInt(heads[limit-1].Seq, 10)
@@ -103,7 +103,7 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 		return nil, err
 	}
 	out := &host.Report{
-		Run: runOfHead(v.head), Result: *v.result(), Inputs: v.start.Inputs, Sources: v.head.Sources, Journal: v.entries,
+		Run: runOfHead(&v.head), Result: *v.result(), Inputs: v.start.Inputs, Sources: v.head.Sources, Journal: v.entries,
 	}
 	out.Calls = v.seen.Calls()
 	if v.m != nil {
@@ -119,7 +119,7 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 		if wait := host.Wait(v.m, c); wait != "" {
 			out.Waits = append(out.Waits, wait)
 		}
-		if c, ok := c.(machine.Call); ok && !v.seen.Taken(c.Key) && w != nil {
+		if c, ok := c.(*machine.Call); ok && !v.seen.Taken(c.Key) && w != nil {
 			if reason, until, held := h.whyHeld(w, &c.Call, c.Limits); held {
 				out.Holds = append(out.Holds, host.HeldCall{Step: c.Step, Reason: reason, Until: until})
 			}

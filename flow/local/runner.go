@@ -36,7 +36,7 @@ type runner struct {
 	fault    error                // of OnStep
 	halted   error                // why a run that has just begun goes no further
 
-	head    journal.Run     // of a run that began here …
+	head    *journal.Run    // of a run that began here …
 	fresh   bool            // … and is not stored yet
 	pending journal.Change  // applied, and not stored yet
 	acks    []chan<- error  // of those who wait until it is
@@ -73,17 +73,15 @@ func (h *Host) carry(w *ward) *runner {
 }
 
 // create begins a run that is not stored yet.
-func (r *runner) create(p *plan.Plan, start machine.Start, head journal.Run) error {
+func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) error {
 	first, err := r.h.encodeStart(start)
 	if err != nil {
 		return err
 	}
-	head.ID, head.Flow, head.Digest, head.Sources = r.id, p.Name, p.Digest, p.Texts
-	head.Version, head.Status, head.Started = machine.Version, string(machine.Running), start.At
 	r.head, r.fresh = head, true
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
-	r.m = machine.New(p, start)
+	r.m = machine.New(p, *start)
 	return nil
 }
 

@@ -34,8 +34,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	start := machine.Start{Run: id, At: now, Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
-	head := journal.Run{By: s.By, Inputs: inputs, Lock: locked}
+	start := &machine.Start{Run: id, At: now, Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
 	kept := h.keepPlan(p)
 	w, r, err := h.place(ctx, id, p, locked)
 	if err != nil {
@@ -44,11 +43,12 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if w == nil {
 		return h.first(ctx, id, s.Key, inputs)
 	}
+	head := newHead(p, start)
+	head.By, head.Inputs, head.Lock = s.By, inputs, locked
 	if r != nil {
 		err = r.begin(kept, start, head)
-		head = r.head
 	} else {
-		head, err = h.store(w, p, start, head)
+		err = h.store(w, p, start, head)
 	}
 	h.settle(w, r, err)
 	if _, exists := errors.AsType[*journal.ExistsError](err); exists {
@@ -58,6 +58,13 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	return runOfHead(head), true, nil
+}
+
+// newHead is the head of a run that begins.
+func newHead(p *plan.Plan, start *machine.Start) *journal.Run {
+	return &journal.Run{
+		ID: start.Run, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts, Status: running, Started: start.At,
+	}
 }
 
 // place makes room for a new run, and gives it a runner if a worker is free. Nobody else
@@ -107,7 +114,7 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 // begin stores a new run with what it takes up first, and makes those calls. Once it is
 // stored, the run has begun, and calls may be under way: what stops it from there on, but
 // for the journal, is the run's own affair, which work deals with.
-func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err error) {
+func (r *runner) begin(p *planned, start *machine.Start, head *journal.Run) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
@@ -138,13 +145,11 @@ func (r *runner) begin(p *planned, start machine.Start, head journal.Run) (err e
 }
 
 // store stores a new run that waits: for a worker, for others of its flow, or for nothing.
-func (h *Host) store(w *ward, p *plan.Plan, start machine.Start, head journal.Run) (journal.Run, error) {
+func (h *Host) store(w *ward, p *plan.Plan, start *machine.Start, head *journal.Run) error {
 	first, err := h.encodeStart(start)
 	if err != nil {
-		return head, err
+		return err
 	}
-	head.ID, head.Flow, head.Digest, head.Sources = w.id, p.Name, p.Digest, p.Texts
-	head.Version, head.Status, head.Started = machine.Version, running, start.At
 	c := journal.Change{Records: []journal.Record{first}}
 	switch w.state {
 	case queued:
@@ -153,10 +158,10 @@ func (h *Host) store(w *ward, p *plan.Plan, start machine.Start, head journal.Ru
 	case over:
 		head.Status, head.Ended = string(host.Rejected), start.At
 	}
-	if err := h.opts.Journal.Create(context.Background(), head, c); err != nil {
-		return head, &storeError{fmt.Errorf("store the run: %w", err)}
+	if err := h.opts.Journal.Create(context.Background(), *head, c); err != nil {
+		return &storeError{fmt.Errorf("store the run: %w", err)}
 	}
-	return head, nil
+	return nil
 }
 
 // settle makes a new run one like others, or takes it back.
@@ -207,7 +212,7 @@ func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.R
 	if string(head.Inputs) != string(inputs) {
 		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
 	}
-	return runOfHead(head), false, nil
+	return runOfHead(&head), false, nil
 }
 
 // keyID is the id of the run that a key of a flow begins.
@@ -229,7 +234,7 @@ func (h *Host) hashInputs(inputs map[string]any) ([]byte, error) {
 	return sum[:16], nil
 }
 
-func runOfHead(head journal.Run) host.Run {
+func runOfHead(head *journal.Run) host.Run {
 	return host.Run{
 		ID: head.ID, Flow: head.Flow, Digest: head.Digest, Status: machine.Status(head.Status), By: head.By,
 		Started: head.Started, Ended: head.Ended, Unknown: head.Unknown,

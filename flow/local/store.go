@@ -53,28 +53,28 @@ func (r *runner) crashed() error {
 // flush stores what was applied, and answers those who wait for that.
 func (r *runner) flush(durable bool) error {
 	r.countUnknown()
-	c := r.pending
+	c := &r.pending
 	if !durable && !r.fresh && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
 		r.answer(nil)
 		return nil
 	}
-	r.pending = journal.Change{}
 	r.records += len(c.Records)
-	err := r.write(durable, c)
+	err := r.write(durable)
+	*c = journal.Change{}
 	r.answer(err)
 	return err
 }
 
-func (r *runner) write(durable bool, c journal.Change) error {
+func (r *runner) write(durable bool) error {
 	ctx := context.Background()
 	if r.fresh {
-		if err := r.h.opts.Journal.Create(ctx, r.head, c); err != nil {
+		if err := r.h.opts.Journal.Create(ctx, *r.head, r.pending); err != nil {
 			return &storeError{fmt.Errorf("store the run: %w", err)}
 		}
 		r.fresh = false
 		return nil
 	}
-	if err := r.h.opts.Journal.Write(ctx, r.id, durable, c); err != nil {
+	if err := r.h.opts.Journal.Write(ctx, r.id, durable, r.pending); err != nil {
 		return &storeError{fmt.Errorf("store what happened: %w", err)}
 	}
 	return nil

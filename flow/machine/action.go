@@ -95,7 +95,7 @@ func (a *activity) ask(number int) {
 	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
 	m.made = append(m.made, at)
 	a.now, a.phase = at, calling
-	c := Call{
+	c := &Call{
 		Call: call.Call{
 			Key: at.key, Run: m.start.Run, Step: a.report.Path, Attempt: number,
 			Action: a.do.Signature.Name, Connection: a.do.Connection,

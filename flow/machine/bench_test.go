@@ -50,7 +50,7 @@ func run(b testing.TB, p *plan.Plan, s machine.Start, output map[string]any) *ma
 	for m.Result() == nil {
 		for _, c := range m.Next() {
 			switch c := c.(type) {
-			case machine.Call:
+			case *machine.Call:
 				apply(machine.Taken{At: at, Key: c.Key, Print: c.Print})
 				apply(machine.Answered{At: at, Key: c.Key, Outcome: call.Outcome{Status: call.Succeeded, Output: output}})
 			case machine.Sleep:

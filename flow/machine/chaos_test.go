@@ -17,7 +17,7 @@ import (
 type chaos struct {
 	*world
 	*rand.Rand
-	keys      map[string]machine.Call // that were asked for
+	keys      map[string]*machine.Call // that were asked for
 	answered  map[string]bool
 	cancelled bool
 
@@ -39,7 +39,7 @@ type made struct {
 
 func newChaos(w *world, r *rand.Rand) *chaos {
 	c := &chaos{
-		world: w, Rand: r, keys: map[string]machine.Call{}, answered: map[string]bool{},
+		world: w, Rand: r, keys: map[string]*machine.Call{}, answered: map[string]bool{},
 		actions: map[string]*plan.Action{}, before: map[string]int{}, calls: map[string][]*made{}, byKey: map[string]*made{},
 	}
 	var list func(p *plan.Plan)
@@ -61,7 +61,7 @@ func newChaos(w *world, r *rand.Rand) *chaos {
 // check checks what must hold after every event.
 func (w *chaos) check(fresh []machine.Command) {
 	for _, c := range fresh {
-		if c, ok := c.(machine.Call); ok {
+		if c, ok := c.(*machine.Call); ok {
 			require.NotContains(w.t, w.keys, c.Key, "used twice")
 			w.keys[c.Key] = c
 			require.False(w.t, c.InFlight)
@@ -178,7 +178,7 @@ func (w *chaos) book(e machine.Event) {
 
 // bookEarly books a receipt for a call that was not taken up: if it was wanted, it need
 // not be any more.
-func (w *chaos) bookEarly(c machine.Call, r call.Receipt) {
+func (w *chaos) bookEarly(c *machine.Call, r call.Receipt) {
 	for _, s := range w.m.Steps() {
 		if s.Path == c.Step && slices.Contains(s.Keys, c.Key) {
 			require.Positive(w.t, ranks[r.State])
@@ -205,11 +205,11 @@ func (w *chaos) action(path string) *plan.Action {
 	return w.actions[path[strings.LastIndexAny(path, "./")+1:]]
 }
 
-func (w *chaos) takeUp(c machine.Call) {
+func (w *chaos) takeUp(c *machine.Call) {
 	w.t.Helper()
 	w.happen(machine.Taken{At: w.now, Key: c.Key, Print: c.Print})
 }
 
-func (w *chaos) answer(c machine.Call, o call.Outcome) {
+func (w *chaos) answer(c *machine.Call, o call.Outcome) {
 	w.happen(machine.Answered{At: w.now, Key: c.Key, Outcome: o})
 }

@@ -147,7 +147,7 @@ type (
 	Watch struct{ Key string }
 )
 
-func (Call) command()   {}
+func (*Call) command()  {}
 func (Cancel) command() {}
 func (Sleep) command()  {}
 func (Await) command()  {}

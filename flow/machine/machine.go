@@ -151,15 +151,11 @@ func (m *Machine) advance() {
 // is still wanted; a call that was taken up without an outcome is marked InFlight.
 func (m *Machine) Next() []Command {
 	m.forget()
-	for i, c := range m.out {
+	for _, c := range m.out {
 		switch c := c.(type) {
-		case Call:
+		case *Call:
 			at := m.call(c.Key)
-			at.handed = true
-			if at.taken {
-				c.InFlight = true
-				m.out[i] = c
-			}
+			at.handed, c.InFlight = true, at.taken
 		case Cancel:
 			delete(m.withdrawn, c.Key)
 		}
@@ -185,7 +181,7 @@ func (m *Machine) forget() {
 // Wants tells whether the run still needs what a command asked for.
 func (m *Machine) Wants(c Command) bool {
 	switch c := c.(type) {
-	case Call:
+	case *Call:
 		at := m.live(c.Key)
 		return at != nil && !at.answered
 	case Cancel:

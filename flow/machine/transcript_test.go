@@ -296,7 +296,7 @@ func (pl *player) say(commands []machine.Command) {
 	awaits := false
 	for _, c := range commands {
 		switch c := c.(type) {
-		case machine.Call:
+		case *machine.Call:
 			pl.printf("  call %d: %s %s %s", number(c.Key), c.Step, c.Action, text(c.Input))
 			for _, word := range []struct {
 				say  bool

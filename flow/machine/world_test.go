@@ -119,8 +119,8 @@ func wants[C machine.Command](w *world) []C {
 }
 
 // calls returns those that are under way, or those that are not taken up.
-func (w *world) calls(taken bool) []machine.Call {
-	return slices.DeleteFunc(wants[machine.Call](w), func(c machine.Call) bool { return w.taken[c.Key] != taken })
+func (w *world) calls(taken bool) []*machine.Call {
+	return slices.DeleteFunc(wants[*machine.Call](w), func(c *machine.Call) bool { return w.taken[c.Key] != taken })
 }
 
 // due returns the timer that fires next.
@@ -138,9 +138,10 @@ func outstanding(commands []machine.Command, taken map[string]bool) []string {
 	out := []string{}
 	for _, c := range commands {
 		switch c := c.(type) {
-		case machine.Call:
-			c.InFlight = taken[c.Key]
-			out = append(out, fmt.Sprintf("%#v", c))
+		case *machine.Call:
+			one := *c
+			one.InFlight = taken[c.Key]
+			out = append(out, fmt.Sprintf("%#v", one))
 		case machine.Sleep:
 			out = append(out, fmt.Sprintf("timer %d at %s", c.Timer, c.Until))
 		case machine.Await:
@@ -174,7 +175,7 @@ func (w *world) checkResume() {
 		}
 		commands := m.Next()
 		for _, c := range commands {
-			if c, ok := c.(machine.Call); ok {
+			if c, ok := c.(*machine.Call); ok {
 				require.Equal(w.t, w.takenBy(i, c.Key), c.InFlight)
 			}
 		}

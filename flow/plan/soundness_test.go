@@ -287,7 +287,7 @@ func (a *author) run(p *plan.Plan) []*machine.Step {
 		open = append(open[:i:i], open[i+1:]...)
 		now = now.Add(time.Second)
 		switch c := c.(type) {
-		case machine.Call:
+		case *machine.Call:
 			o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "i"}}
 			if a.maybe(3) {
 				o = call.Outcome{Status: call.Failed, Error: &call.Error{Code: "x", Message: "refused"}}

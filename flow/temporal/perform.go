@@ -31,7 +31,7 @@ const (
 
 // A made is a call that is under way.
 type made struct {
-	machine.Call
+	*machine.Call
 	limit  machine.Sleep // its time-out, which the worker keeps: that is one timer less on the server
 	cancel workflow.CancelFunc
 }
@@ -39,7 +39,7 @@ type made struct {
 // A heldBack is a call that is not taken up yet.
 type heldBack struct {
 	heldCall
-	call machine.Call
+	call *machine.Call
 }
 
 // A pause is how long calls of a step wait that were held.
@@ -67,7 +67,7 @@ func (r *runner) perform() {
 
 func (r *runner) do(c machine.Command) {
 	switch c := c.(type) {
-	case machine.Call:
+	case *machine.Call:
 		r.admit(c)
 	case machine.Cancel:
 		r.abandon(c.Key)
@@ -81,7 +81,7 @@ func (r *runner) do(c machine.Command) {
 }
 
 // admit takes a call up, unless something holds it back.
-func (r *runner) admit(c machine.Call) {
+func (r *runner) admit(c *machine.Call) {
 	switch p := r.pauses[c.Step]; {
 	case r.draining:
 		r.backlog = append(r.backlog, c) // the next execution makes it
@@ -114,16 +114,16 @@ func (r *runner) advance() bool {
 
 // take takes a call up. Only perform may do so: what the machine wants then is because of
 // this call alone, and a time-out among it is its own.
-func (r *runner) take(c machine.Call) {
+func (r *runner) take(c *machine.Call) {
 	now := r.now()
 	r.apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
 	bytes := bulk(c.Input)
 	if bytes > maxPayload {
-		r.apply(machine.Answered{At: now, Key: c.Key, Outcome: tooLarge(&c, bytes)})
+		r.apply(machine.Answered{At: now, Key: c.Key, Outcome: tooLarge(c, bytes)})
 		return
 	}
 	r.sent += bytes
-	r.wrote(&c)
+	r.wrote(c)
 	var limit machine.Sleep
 	for _, next := range r.m.Next() {
 		if s, ok := next.(machine.Sleep); ok && limit.Timer == 0 && c.Timeout > 0 && s.Until.Equal(now.Add(c.Timeout)) {
@@ -136,7 +136,7 @@ func (r *runner) take(c machine.Call) {
 }
 
 // make makes a call that was taken up.
-func (r *runner) make(c machine.Call, limit machine.Sleep) {
+func (r *runner) make(c *machine.Call, limit machine.Sleep) {
 	options := workflow.ActivityOptions{
 		StartToCloseTimeout: defaultTimeout, HeartbeatTimeout: r.h.opts.Lost, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -170,7 +170,7 @@ func (r *runner) execution() string {
 }
 
 // answered applies what became of a call.
-func (r *runner) answered(c machine.Call, f workflow.Future) {
+func (r *runner) answered(c *machine.Call, f workflow.Future) {
 	var a answer
 	err := f.Get(r.ctx, &a)
 	var outcome call.Outcome
@@ -207,7 +207,7 @@ func unknown(message string) call.Outcome {
 }
 
 // paused notes whether the next call of the step has to wait.
-func (r *runner) paused(c machine.Call, o *call.Outcome, hold string) {
+func (r *runner) paused(c *machine.Call, o *call.Outcome, hold string) {
 	if !o.Held {
 		delete(r.pauses, c.Step)
 		return
@@ -231,7 +231,7 @@ func (r *runner) paused(c machine.Call, o *call.Outcome, hold string) {
 }
 
 // hold keeps a call until its pause is over, or what keeps it is lifted.
-func (r *runner) hold(c machine.Call, p *pause) {
+func (r *runner) hold(c *machine.Call, p *pause) {
 	one := &heldBack{call: c, heldCall: p.heldCall}
 	one.Key, one.Step, one.Until = c.Key, c.Step, r.now().Add(p.after)
 	r.held = append(r.held, one)

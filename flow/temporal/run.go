@@ -34,14 +34,14 @@ type runner struct {
 	pauses   map[string]*pause // by step
 	subs     map[int]*subscription
 	shown    shown
-	line     []machine.Call  // that wait until fewer are under way
+	line     []*machine.Call // that wait until fewer are under way
 	sent     int             // bytes of inputs that were not handed to the server yet
 	looked   map[string]bool // keys of calls whose past receipts were asked for
 	told     map[string]bool // recipients that lists find the run by
 	stopped  bool            // because too much has happened
 	unlocked bool
 	draining bool // nothing new is taken up: it goes on in another execution
-	backlog  []machine.Call
+	backlog  []*machine.Call
 	heard    []heard // events of which somebody waits to hear whether the run consumed them
 }
 

@@ -102,7 +102,7 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 	}
 	var recipients []string
 	for _, c := range machine.New(p.Plan, start).Next() {
-		c, ok := c.(machine.Call)
+		c, ok := c.(*machine.Call)
 		if !ok {
 			continue
 		}
