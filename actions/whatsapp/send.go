@@ -72,12 +72,15 @@ type SendOutput struct {
 	Body          any    `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
+// SendAction is the name of the action that sends messages.
+const SendAction = "whatsapp.send_message"
+
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
 	s := sender{Options: o, poster: &poster{roundTrip: o.roundTrip()}, book: cmp.Or(o.Book, &AddressBook{})}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
-			Name:      "whatsapp.send_message",
+			Name:      SendAction,
 			Doc:       "Sends one WhatsApp message. A succeeded step means that Meta accepted the message; use await to wait until it is sent, delivered or read.",
 			App:       App,
 			Recipient: recipientKey,

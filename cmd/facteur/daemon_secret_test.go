@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/server"
 	"facteur/vault/vaulttest"
@@ -80,8 +81,8 @@ http: {allow_private: true}
 
 	everything := map[string]string{}
 	r := serving(t, dir, nil, "--log-format", "text")
-	require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + webhookPath("shop"), VerifyToken: verify}))
-	_, err = http.Post(r.url+webhookPath("shop"), "application/json", strings.NewReader(`{"token":"`+token+`"}`))
+	require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + daemon.WebhookPath("shop"), VerifyToken: verify}))
+	_, err = http.Post(r.url+daemon.WebhookPath("shop"), "application/json", strings.NewReader(`{"token":"`+token+`"}`))
 	require.NoError(t, err)
 	started := r.start("tells", map[string]any{"phone": grace, "pin": pin})
 	require.EqualValues(t, "failed", started.Status)

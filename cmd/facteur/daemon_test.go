@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/server"
 
@@ -149,11 +150,11 @@ func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string)
 	})
 	t.Cleanup(func() { r.stop() })
 	r.url = r.log.wait(t, `msg=ready url=(\S+)`)
-	plate, ok := readDoorplate(filepath.Join(dir, "data"))
+	plate, ok := daemon.Find(filepath.Join(dir, "data"))
 	require.True(t, ok)
-	r.client = plate.client()
+	r.client = plate.Client()
 	if api != nil {
-		require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + webhookPath("shop"), VerifyToken: simulatedVerify}))
+		require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
 	}
 	return r
 }

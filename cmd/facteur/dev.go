@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/plan"
@@ -80,7 +81,7 @@ ends it.`,
 type workbench struct {
 	*app
 	project *project.Project
-	daemon  *daemon
+	daemon  *daemon.Daemon
 	log     *slog.Logger
 	api     *simulator.Simulator
 	page    door   // of the daemon, too
@@ -235,7 +236,7 @@ func (w *workbench) openDaemon(soft, hard context.Context) error {
 	if err := w.tellFound(found); err != nil {
 		return err
 	}
-	w.daemon, err = openDaemon(soft, hard, daemonOptions{
+	w.daemon, err = daemon.Open(soft, hard, daemon.Options{
 		Project: w.project, Flows: flows, Log: w.log, Version: version(), Embedded: true, Candid: true,
 		Settings: project.Server{Listen: w.page.Addr().String(), ShowPhoneNumbers: true},
 		Export:   func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, w.project.Root, r) },
@@ -243,7 +244,7 @@ func (w *workbench) openDaemon(soft, hard context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.closers = append(w.closers, w.daemon.close)
+	w.closers = append(w.closers, w.daemon.Close)
 	return nil
 }
 
@@ -280,7 +281,7 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 	all.Go(func() { failed <- serveHTTP(work, w.page, w.handler(ctx)) })
 	all.Go(func() { failed <- serveHTTP(work, w.phone, w.api) })
 	all.Go(func() {
-		if err := w.daemon.schedules(ctx); err != nil {
+		if err := w.daemon.Schedules(ctx); err != nil {
 			failed <- err
 		}
 	})
@@ -293,7 +294,7 @@ func (w *workbench) work(ctx context.Context, cut func()) error {
 	case broken = <-failed:
 	}
 	close(w.closed)
-	_ = w.daemon.stop(ctx) // what is cut off is of a rehearsal
+	_ = w.daemon.Stop(ctx) // what is cut off is of a rehearsal
 	cut()
 	end()
 	all.Wait()
@@ -309,7 +310,7 @@ func (w *workbench) hook(ctx context.Context) {
 	if w.hooked || len(names) == 0 {
 		return
 	}
-	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.page.url + webhookPath(names[0]), VerifyToken: testToken})
+	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.page.url + daemon.WebhookPath(names[0]), VerifyToken: testToken})
 	if w.hooked = err == nil; err != nil && ctx.Err() == nil {
 		w.log.Error("no webhooks will come", "error", err)
 	}
@@ -318,7 +319,7 @@ func (w *workbench) hook(ctx context.Context) {
 // handler is the page, and below it the daemon.
 func (w *workbench) handler(stopping context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", w.daemon.handler(stopping))
+	mux.Handle("/", w.daemon.Handler(stopping))
 	w.pageRoutes(mux)
 	return mux
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/diag"
 	"facteur/project"
 
@@ -112,7 +113,7 @@ func (w *workbench) reload(ctx context.Context) {
 		if loaded, more, err = project.LoadFlows(p); err == nil {
 			found.Add(more)
 			w.take(loaded, found)
-			w.daemon.take(loaded)
+			w.daemon.Take(loaded)
 			w.hook(ctx)
 		}
 	}
@@ -171,7 +172,7 @@ func (s *signpost) RoundTrip(req *http.Request) (*http.Response, error) {
 		senders := *s.w.senders.Load()
 		for _, name := range sortedNames(senders) {
 			if senders[name] == string(m[1]) {
-				onward.URL.Path = webhookPath(name)
+				onward.URL.Path = daemon.WebhookPath(name)
 			}
 		}
 	}

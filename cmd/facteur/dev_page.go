@@ -265,7 +265,7 @@ func (w *workbench) stream(out http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case <-heard:
-			if !pause(r.Context(), 80*time.Millisecond) || !say("data: news\n\n") {
+			if !sleep(r.Context(), 80*time.Millisecond) || !say("data: news\n\n") {
 				return
 			}
 		case <-time.After(15 * time.Second):

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
@@ -84,7 +85,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		}
 		one := o
 		if name == project.JournalName {
-			if one.Hash, err = readHash(ctx, j, v); err != nil {
+			if one.Hash, err = daemon.ReadHash(ctx, j, v); err != nil {
 				return nil, err
 			}
 		}

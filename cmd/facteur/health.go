@@ -42,7 +42,7 @@ func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *
 		if err == nil {
 			r, err = d.Ready(ctx)
 		}
-		if err == nil && r.Ready || time.Now().After(end) || !pause(ctx, 20*time.Millisecond) {
+		if err == nil && r.Ready || time.Now().After(end) || !sleep(ctx, 20*time.Millisecond) {
 			return r, remoteError(err)
 		}
 	}

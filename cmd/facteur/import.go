@@ -111,7 +111,7 @@ func importOf(body map[string]any, at endpoint, connection string) *imported {
 	if at.last == "marketing_messages" {
 		s.note("the request was to /marketing_messages; the step sends to /messages")
 	}
-	action, id, with := sendAction, "send", map[string]any{}
+	action, id, with := whatsapp.SendAction, "send", map[string]any{}
 	if at.sender != "" {
 		with["sender_phone_id"] = at.sender
 	} else {

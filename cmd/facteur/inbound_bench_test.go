@@ -15,6 +15,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
 
 	"github.com/stretchr/testify/require"
@@ -66,7 +67,7 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 				}
 				beside := runsBeside(b, d, c.runs)
 				b.ResetTimer()
-				took := steadily(b, url+webhookPath("shop"), bodies)
+				took := steadily(b, url+daemon.WebhookPath("shop"), bodies)
 				b.StopTimer()
 				beside()
 				slices.Sort(took)
@@ -118,7 +119,7 @@ func steadily(b *testing.B, url string, bodies []string) []time.Duration {
 
 // runsBeside starts so many runs a second until the function that it returns is called,
 // which waits for them.
-func runsBeside(b *testing.B, d *daemon, each int) (end func()) {
+func runsBeside(b *testing.B, d *daemon.Daemon, each int) (end func()) {
 	if each == 0 {
 		return func() {}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/machine"
 	"facteur/server"
 
@@ -109,8 +110,8 @@ func spawn(t testing.TB, dir string) *process {
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { _ = p.Process.Kill() }) // where a test ends early
 	log.wait(t, `msg=ready`)
-	plate, ok := readDoorplate(filepath.Join(dir, "data"))
+	plate, ok := daemon.Find(filepath.Join(dir, "data"))
 	require.True(t, ok)
-	p.client = plate.client()
+	p.client = plate.Client()
 	return p
 }

@@ -2,8 +2,8 @@
 //
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
 // others: app.go, what the subcommands share; world.go, what a run meets, real or not;
-// daemon.go, how the daemon is wired, lifecycle.go, how it lives; remote.go, how it is
-// asked; folder.go, what can be read without it. What they work with is in package project.
+// remote.go, how a daemon is asked; folder.go, what can be read without one. The daemon itself
+// is package daemon, what all work with package project.
 package main
 
 import (

@@ -3,18 +3,14 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/server"
 
@@ -32,40 +28,6 @@ func (f *remoteFlags) add(c *cobra.Command) {
 	c.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a `file` that holds an API key (or FACTEUR_API_KEY, the key itself)")
 }
 
-// A doorplate is where the daemon of a data folder is found, for commands on the same
-// machine. What the socket is asked needs no key: who may open it may read all that there
-// is.
-type doorplate struct {
-	PID    int    `json:"pid"`
-	URL    string `json:"url"`
-	Socket string `json:"socket"`
-}
-
-// doorplateName is the name of the doorplate in the data folder.
-const doorplateName = "daemon.json"
-
-func readDoorplate(dir string) (plate doorplate, ok bool) {
-	text, err := os.ReadFile(filepath.Join(dir, doorplateName))
-	return plate, err == nil && json.Unmarshal(text, &plate) == nil && plate.Socket != ""
-}
-
-// client speaks to the daemon of the doorplate, by its socket.
-func (d doorplate) client() *server.Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", d.Socket)
-	}
-	return &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: &http.Transport{DialContext: dial}}}
-}
-
-// answers tells whether a daemon is there.
-func (d doorplate) answers() bool {
-	conn, err := net.Dial("unix", d.Socket)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
-}
-
 // remote returns the client of the daemon that is meant, nil when the project has none
 // that runs.
 func (a *app) remote(f remoteFlags) (*server.Client, error) {
@@ -78,8 +40,8 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if plate, ok := readDoorplate(p.At(p.Data)); ok && plate.answers() {
-			return plate.client(), nil
+		if plate, ok := daemon.Find(p.At(p.Data)); ok {
+			return plate.Client(), nil
 		}
 		return nil, nil
 	}

@@ -94,7 +94,7 @@ func TestSceneSlowClients(t *testing.T) {
 type dripping struct{ ctx context.Context }
 
 func (d dripping) Read(p []byte) (int, error) {
-	if !pause(d.ctx, time.Second) {
+	if !sleep(d.ctx, time.Second) {
 		return 0, d.ctx.Err()
 	}
 	p[0] = ' '

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/project"
@@ -53,7 +54,7 @@ func (s *storm) load(customers int, flows ...string) (stop func()) {
 
 func (s *storm) subscribe() {
 	s.t.Helper()
-	require.NoError(s.t, s.api.Subscribe(s.t.Context(), simulator.Webhook{URL: s.hooksURL() + webhookPath("shop"), VerifyToken: simulatedVerify}))
+	require.NoError(s.t, s.api.Subscribe(s.t.Context(), simulator.Webhook{URL: s.hooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
 }
 
 // data moves the data folder.

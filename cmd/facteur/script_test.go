@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -126,7 +127,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: request METHOD PATH [BODY]")
 	}
-	var plate doorplate
+	var plate daemon.Doorplate
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("data/daemon.json")), &plate))
 	req, err := http.NewRequest(args[0], plate.URL+args[1], strings.NewReader(strings.Join(args[2:], "")))
 	ts.Check(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/project"
@@ -100,7 +101,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	defer func() { err = inLog(log, config.LogFormat, err) }()
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
-			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", softStop)
+			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", daemon.SoftStop)
 			return
 		}
 		log.Warn("cutting off what is under way")
@@ -112,9 +113,8 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	for _, s := range p.Strays(os.Environ()) {
 		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
 	}
-	paceGC(soft)
-	defer spareProcessor()()
-	d, err := a.openDaemon(soft, hard, daemonOptions{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored})
+	defer daemon.Tune(soft)()
+	d, err := a.openDaemon(soft, hard, daemon.Options{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored})
 	switch {
 	case err != nil && soft.Err() != nil: // nothing had begun
 		log.Info("stopped")
@@ -122,8 +122,8 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	case err != nil:
 		return err
 	}
-	defer d.close()
-	return d.run(soft, stop)
+	defer d.Close()
+	return d.Run(soft, stop)
 }
 
 // inLog says why the daemon ends as a line of the log, where a machine reads what stands on
@@ -142,7 +142,7 @@ func inLog(log *slog.Logger, format string, err error) error {
 }
 
 // openDaemon reads the flows of a project and opens a daemon that runs them.
-func (a *app) openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, error) {
+func (a *app) openDaemon(soft, hard context.Context, o daemon.Options) (*daemon.Daemon, error) {
 	flows, found, err := project.LoadFlows(o.Project)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (a *app) openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, 
 	}
 	o.Flows, o.Version, o.Hangups = flows, version(), a.hangups
 	o.Export = func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, o.Project.Root, r) }
-	return openDaemon(soft, hard, o)
+	return daemon.Open(soft, hard, o)
 }
 
 // show tells diagnostics: with snippets for people, else as log lines.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/server"
 	"facteur/vault"
@@ -165,7 +166,7 @@ func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateF
 	fmt.Fprintf(a.stderr, "send a daemon's there, and hear of receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
 		run, vault.Variable(name, "APP_SECRET"), secret, vault.Variable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
 	if f.webhook == "" {
-		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", webhookPath(name))
+		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", daemon.WebhookPath(name))
 	}
 }
 
@@ -180,7 +181,7 @@ func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simu
 		case first && ctx.Err() == nil:
 			fmt.Fprintf(a.stderr, "%s no webhooks go to %s yet: %s; it is asked again every second\n", a.paint("33", "warning:"), hook.URL, err)
 		}
-		if !pause(ctx, time.Second) {
+		if !sleep(ctx, time.Second) {
 			return
 		}
 	}

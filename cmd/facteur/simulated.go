@@ -15,6 +15,7 @@ import (
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/bubble"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/plan"
@@ -64,7 +65,7 @@ func newSimulation(o simulationOptions) (*simulation, error) {
 	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{Resolve: s.resolve, Apply: s.apply}))
 	for _, name := range sortedNames(o.connections) {
 		if c := o.connections[name]; c.App == vault.WhatsApp {
-			o.scene.Webhook = simulator.Webhook{URL: hookHost + webhookPath(name), VerifyToken: testToken}
+			o.scene.Webhook = simulator.Webhook{URL: hookHost + daemon.WebhookPath(name), VerifyToken: testToken}
 			s.senders[c.Get("sender_phone_id")] = name
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
@@ -59,7 +60,7 @@ func BenchmarkDaemon(b *testing.B) {
 	defer api.Close()
 	graph := httptest.NewServer(api)
 	defer graph.Close()
-	paceGC(b.Context())
+	defer daemon.Tune(b.Context())()
 	transport := actions.Transport()
 	transport.MaxIdleConnsPerHost = 512
 	defer transport.CloseIdleConnections()
@@ -131,7 +132,7 @@ func tellSynchronous(b *testing.B) {
 func killed(b *testing.B, client *http.Client, graph string) (acknowledged, lost int) {
 	dir := benchProject(b, graph)
 	child := spawn(b, dir)
-	plate, _ := readDoorplate(filepath.Join(dir, "data"))
+	plate, _ := daemon.Find(filepath.Join(dir, "data"))
 	var mu sync.Mutex
 	var runs []string
 	var all sync.WaitGroup
@@ -179,7 +180,7 @@ func benchProject(b *testing.B, graph string) (dir string) {
 }
 
 // benchDaemon runs a daemon in this process.
-func benchDaemon(b *testing.B, graph string) (d *daemon, url string) {
+func benchDaemon(b *testing.B, graph string) (d *daemon.Daemon, url string) {
 	b.Helper()
 	dir := benchProject(b, graph)
 	log, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -191,17 +192,17 @@ func benchDaemon(b *testing.B, graph string) (d *daemon, url string) {
 	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
-	d, err = a.openDaemon(ctx, context.Background(), daemonOptions{Project: p, Settings: config, Log: a.logger(config.LogFormat, server.View{})})
+	d, err = a.openDaemon(ctx, context.Background(), daemon.Options{Project: p, Settings: config, Log: a.logger(config.LogFormat, server.View{})})
 	require.NoError(b, err)
 	ended := make(chan error, 1)
-	go func() { ended <- d.run(ctx, func() {}) }()
+	go func() { ended <- d.Run(ctx, func() {}) }()
 	b.Cleanup(func() {
 		stop()
 		require.NoError(b, <-ended)
-		d.close()
+		d.Close()
 		log.Close()
 	})
-	plate, ok := readDoorplate(filepath.Join(dir, "data"))
+	plate, ok := daemon.Find(filepath.Join(dir, "data"))
 	require.True(b, ok)
 	return d, plate.URL
 }
@@ -244,7 +245,6 @@ func send(client *http.Client, url, body string) ([]byte, error) {
 // long the one in the middle took, and what each cost the processor.
 func together(b *testing.B, beside int, do func(n int) error, last func()) (rate float64) {
 	b.ReportAllocs()
-	defer spareProcessor()() // as in a daemon
 	todo := make(chan int, beside)
 	took := make([]time.Duration, b.N)
 	var all sync.WaitGroup

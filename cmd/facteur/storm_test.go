@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/daemon"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -374,7 +375,7 @@ func TestStorm(t *testing.T) {
 	}
 	slices.Sort(names)
 	s.open()
-	require.NoError(t, s.api.Subscribe(t.Context(), simulator.Webhook{URL: s.hooksURL() + webhookPath("shop"), VerifyToken: simulatedVerify}))
+	require.NoError(t, s.api.Subscribe(t.Context(), simulator.Webhook{URL: s.hooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
 	for _, f := range []simulator.Fault{
 		{Do: simulator.Drop, Odds: 0.05}, {Do: simulator.Status, Odds: 0.02}, {Do: simulator.Status, Odds: 0.02, Accepted: true},
 		{Do: simulator.Reset, Odds: 0.02}, {Do: simulator.Reset, Odds: 0.02, Accepted: true}, {Do: simulator.Truncate, Odds: 0.02},

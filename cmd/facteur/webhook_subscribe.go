@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/vault"
 
@@ -91,11 +92,6 @@ func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Pro
 	return p, v, conn, nil
 }
 
-// webhookPath is where Meta sends the webhooks of a connection.
-func webhookPath(connection string) string {
-	return "/webhooks/whatsapp/" + url.PathEscape(connection)
-}
-
 // callbackURL is the address of a connection's webhooks as the world sees it.
 func callbackURL(p *project.Project, public, connection string) (string, error) {
 	if public == "" {
@@ -107,7 +103,7 @@ func callbackURL(p *project.Project, public, connection string) (string, error) 
 	if err := checkPublicURL(public); err != nil {
 		return "", err
 	}
-	return strings.TrimSuffix(public, "/") + webhookPath(connection), nil
+	return strings.TrimSuffix(public, "/") + daemon.WebhookPath(connection), nil
 }
 
 func checkPublicURL(public string) error {

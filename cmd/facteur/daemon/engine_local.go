@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"cmp"
@@ -20,7 +20,7 @@ type localEngine struct {
 	host     *local.Host
 }
 
-func (e *localEngine) take(d *daemon) (err error) {
+func (e *localEngine) take(d *Daemon) (err error) {
 	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, project.JournalName)); err != nil {
 		return err
 	}
@@ -28,14 +28,14 @@ func (e *localEngine) take(d *daemon) (err error) {
 	return nil
 }
 
-func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, error) {
+func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, error) {
 	hash, err := openHash(ctx, e.journal, d.vault)
 	if err != nil {
 		return nil, err
 	}
 	if e.restored {
 		if err := e.leaveEvents(ctx, d); err != nil {
-			return nil, surroundings(err, "")
+			return nil, project.Surroundings(err, "")
 		}
 	}
 	e.host, err = local.Open(ctx, local.Options{
@@ -45,14 +45,14 @@ func (e *localEngine) open(ctx context.Context, d *daemon, w work) (carrier, err
 		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held,
 	})
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, project.Surroundings(err, "")
 	}
 	return e.host, nil
 }
 
 // leaveEvents keeps triggers from what came just before the backup was made, and had not
 // started its flows in it: it has since then.
-func (e *localEngine) leaveEvents(ctx context.Context, d *daemon) error {
+func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
 	d.starter.Restored = true
 	open, err := e.journal.Open(ctx)
 	if err != nil {

@@ -1,10 +1,11 @@
-package main
+package daemon
 
 import (
 	"context"
 	"time"
 
 	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/host"
 )
 
 // What the daemon does by itself, and when.
@@ -23,7 +24,7 @@ const (
 
 // upkeep looks after what nobody asks for, until ctx ends: it warns of silence and forgets
 // what is old.
-func (d *daemon) upkeep(ctx context.Context) {
+func (d *Daemon) upkeep(ctx context.Context) {
 	minute, hour, shift := time.NewTicker(time.Minute), time.NewTicker(pruneEvery), time.NewTicker(inspectEvery)
 	defer minute.Stop()
 	defer hour.Stop()
@@ -52,7 +53,7 @@ func (d *daemon) upkeep(ctx context.Context) {
 }
 
 // prune forgets runs, events and messages that are old, a few at a time.
-func (d *daemon) prune(ctx context.Context) {
+func (d *Daemon) prune(ctx context.Context) {
 	now := time.Now()
 	kept := d.config.Retention
 	for _, store := range []struct {
@@ -82,12 +83,7 @@ func (d *daemon) prune(ctx context.Context) {
 
 // pause waits, and tells whether ctx goes on.
 func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
+	return host.System{}.Wait(ctx, time.Now().Add(d), nil) == nil
 }
 
 // brokenLedger returns why a ledger can store nothing more in this process; nil: it can.

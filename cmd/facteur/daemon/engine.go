@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 // An engine keeps the runs of a daemon, and opens the host that carries them.
 type engine interface {
 	// take makes the data folder this daemon's alone.
-	take(d *daemon) error
+	take(d *Daemon) error
 	// open takes up the runs that had not ended.
-	open(ctx context.Context, d *daemon, w work) (carrier, error)
+	open(ctx context.Context, d *Daemon, w work) (carrier, error)
 
 	// What follows is for after open.
 
@@ -52,7 +52,7 @@ func engineOf(p *project.Project, config project.Server, restored bool) (engine,
 		return &localEngine{restored: restored}, nil
 	}
 	if restored {
-		return nil, wrong("restore the Temporal server and the ledger's database with their own means, then start without --restored",
+		return nil, project.Wrong("restore the Temporal server and the ledger's database with their own means, then start without --restored",
 			"--restored is for a data folder, and with --engine temporal runs are not kept there")
 	}
 	return newTemporalEngine(p)

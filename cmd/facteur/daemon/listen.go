@@ -1,10 +1,8 @@
-package main
+package daemon
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"facteur/project"
 	"facteur/server"
 )
 
@@ -25,14 +24,14 @@ type entrance struct {
 }
 
 // openTCP listens at the address of a daemon.
-func (d *daemon) openTCP() error {
+func (d *Daemon) openTCP() error {
 	loopback := server.IsLoopback(d.config.Listen)
 	made, err := d.keys.Made()
 	switch {
 	case err != nil:
-		return surroundings(err, "")
+		return project.Surroundings(err, "")
 	case !made && !loopback:
-		return wrong("make one with: facteur keys create NAME; or listen on 127.0.0.1",
+		return project.Wrong("make one with: facteur keys create NAME; or listen on 127.0.0.1",
 			"whoever reaches %s could send messages: there is no API key", d.config.Listen)
 	}
 	e := &entrance{}
@@ -41,11 +40,11 @@ func (d *daemon) openTCP() error {
 	if d.config.TLSCert != "" {
 		scheme = "https"
 		if e.tls, err = server.LoadCert(d.config.TLSCert, d.config.TLSKey, d.log); err != nil {
-			return wrong("", "%w", err)
+			return project.Wrong("", "%w", err)
 		}
 	}
 	if e.tcp, err = net.Listen("tcp", d.config.Listen); err != nil {
-		return surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
+		return project.Surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
 	}
 	d.closers = append(d.closers, func() { _ = e.tcp.Close() }) // it is closed already when all went well
 	e.url = scheme + "://" + e.tcp.Addr().String()
@@ -63,13 +62,13 @@ const maxSocketPath = 100
 
 // openSocket listens for commands on this machine, and puts up the doorplate. The data
 // folder is this daemon's alone, so what is there is from one that died.
-func (d *daemon) openSocket() error {
+func (d *Daemon) openSocket() error {
 	e := d.door
 	e.path = filepath.Join(d.dir, "daemon.sock")
 	if len(e.path) > maxSocketPath {
 		dir, err := os.MkdirTemp("", "facteur-")
 		if err != nil {
-			return surroundings(fmt.Errorf("the socket for commands: %w", err), "")
+			return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "")
 		}
 		d.closers = append(d.closers, func() { _ = os.RemoveAll(dir) })
 		e.path = filepath.Join(dir, "daemon.sock")
@@ -80,31 +79,19 @@ func (d *daemon) openSocket() error {
 		err = os.Chmod(e.path, 0o600)
 	}
 	if err != nil {
-		return surroundings(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
+		return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
 	}
 	plate := filepath.Join(d.dir, doorplateName)
 	d.closers = append(d.closers, func() {
 		_ = e.socket.Close() // it is closed already when all went well
 		_ = os.Remove(plate)
 	})
-	return d.writePlate(plate, doorplate{PID: os.Getpid(), URL: e.url, Socket: e.path})
-}
-
-// writePlate replaces the doorplate as a whole: others read it at any time.
-func (d *daemon) writePlate(path string, plate doorplate) error {
-	text, err := json.Marshal(plate)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o600), os.Rename(path+".new", path)); err != nil {
-		return surroundings(fmt.Errorf("the data folder: %w", err), "")
-	}
-	return nil
+	return Doorplate{PID: os.Getpid(), URL: e.url, Socket: e.path}.put(plate)
 }
 
 // handler answers the world: the API to who has a key, and webhooks. What waits for news
 // ends when stopping does.
-func (d *daemon) handler(stopping context.Context) http.Handler {
+func (d *Daemon) Handler(stopping context.Context) http.Handler {
 	o := d.answers(stopping)
 	o.Keys = d.keys
 	// Behind a proxy everybody comes from the loopback.
@@ -115,13 +102,13 @@ func (d *daemon) handler(stopping context.Context) http.Handler {
 }
 
 // inside answers the commands of who may read the data folder.
-func (d *daemon) inside(stopping context.Context) http.Handler {
+func (d *Daemon) inside(stopping context.Context) http.Handler {
 	o := d.answers(stopping)
 	o.Open = true
 	return server.New(o)
 }
 
-func (d *daemon) answers(stopping context.Context) server.Options {
+func (d *Daemon) answers(stopping context.Context) server.Options {
 	return server.Options{
 		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
 		Export: d.opts.Export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
@@ -129,6 +116,6 @@ func (d *daemon) answers(stopping context.Context) server.Options {
 }
 
 // publicURL is where the world reaches the daemon, as far as that is known.
-func (d *daemon) publicURL() string {
+func (d *Daemon) publicURL() string {
 	return strings.TrimSuffix(cmp.Or(d.config.PublicURL, d.door.url), "/")
 }

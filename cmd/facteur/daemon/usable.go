@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ const checkTimeout = 2 * time.Second
 
 // usable returns the connections that can be used, of those that were not looked at
 // before, and warns of the others.
-func (d *daemon) usable(ctx context.Context) []vault.Connection {
+func (d *Daemon) usable(ctx context.Context) []vault.Connection {
 	asking, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	names := slices.DeleteFunc(d.flows.connections(), func(name string) bool {
@@ -52,7 +52,7 @@ func (d *daemon) usable(ctx context.Context) []vault.Connection {
 }
 
 // without says what comes of it that a connection cannot be used.
-func (d *daemon) without(name string, why error) string {
+func (d *Daemon) without(name string, why error) string {
 	if d.proves(name) {
 		return "webhooks that prove themselves by it are not taken"
 	}
@@ -63,6 +63,6 @@ func (d *daemon) without(name string, why error) string {
 }
 
 // proves tells whether webhooks prove themselves by a connection.
-func (d *daemon) proves(name string) bool {
+func (d *Daemon) proves(name string) bool {
 	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return project.UsedFor(p, name) == string(vault.Webhook) })
 }

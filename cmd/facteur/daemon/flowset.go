@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -69,7 +69,7 @@ func (s *flowSet) take(loaded *project.Flows) {
 // connections lists the connections that the project declares or its flows use, sorted.
 func (s *flowSet) connections() []string {
 	now := s.current.Load()
-	names := sortedNames(now.Project.Connections)
+	names := slices.Collect(maps.Keys(now.Project.Connections))
 	for _, p := range now.Plans {
 		names = append(names, p.Connections...)
 		for _, t := range p.Triggers {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -21,7 +21,7 @@ type unsettled struct{ host.Host }
 func (unsettled) Get(context.Context, string) (*host.Report, error) {
 	return &host.Report{Calls: []host.Call{{
 		Call: call.Call{
-			Key: "f1.run.1", Step: "book/each[0]/notify", Action: sendAction, Connection: "shop", Input: map[string]any{"recipient": "+33612345678"},
+			Key: "f1.run.1", Step: "book/each[0]/notify", Action: whatsapp.SendAction, Connection: "shop", Input: map[string]any{"recipient": "+33612345678"},
 		}, Outcome: &call.Outcome{Status: call.Unknown},
 	}}}, nil
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // silent returns the senders of whom nothing is heard, neither by this daemon nor by another
 // one that shares its ledger: what that one was told is there.
-func (d *daemon) silent(ctx context.Context, now time.Time) (out []whatsapp.SilentSender) {
+func (d *Daemon) silent(ctx context.Context, now time.Time) (out []whatsapp.SilentSender) {
 	for _, one := range d.silence.Senders(now) {
 		if m, ok, err := d.ledger.Message(ctx, one.Message); err == nil && ok && len(m.Statuses) > 0 {
 			d.silence.Heard(one.Sender, now)
@@ -22,7 +22,7 @@ func (d *daemon) silent(ctx context.Context, now time.Time) (out []whatsapp.Sile
 
 // warnOfSilence says whose messages no webhook tells of: lost answers cannot be settled
 // then, and nobody hears of undelivered messages.
-func (d *daemon) warnOfSilence(ctx context.Context) {
+func (d *Daemon) warnOfSilence(ctx context.Context) {
 	for _, one := range d.silent(ctx, time.Now()) {
 		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
 			"hint", "see where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")

@@ -1,10 +1,11 @@
-package main
+package daemon
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 )
 
 // mountWebhooks adds what Meta and others call.
-func (d *daemon) mountWebhooks(mux *http.ServeMux) {
+func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
 		Resolve: d.vault.Resolve, Apply: d.applyWebhook, Known: d.knowsNumber, Insecure: d.config.InsecureWebhooks, Log: d.log,
 		Answered: func(a whatsapp.WebhookAnswer) {
@@ -42,8 +43,13 @@ func (d *daemon) mountWebhooks(mux *http.ServeMux) {
 	}))
 }
 
+// webhookPath is where Meta sends the webhooks of a connection.
+func WebhookPath(connection string) string {
+	return "/webhooks/whatsapp/" + url.PathEscape(connection)
+}
+
 // proof is the connection that a webhook proves itself with.
-func (d *daemon) proof(ctx context.Context, name string) (vault.Connection, error) {
+func (d *Daemon) proof(ctx context.Context, name string) (vault.Connection, error) {
 	c, err := d.vault.Resolve(ctx, name)
 	if _, unknown := errors.AsType[*vault.UnknownConnectionError](err); unknown {
 		err = fmt.Errorf("there is no connection %q: store its secret with \"facteur vault set %s --app %s\", or set %s=%s and %s", name,
@@ -52,7 +58,7 @@ func (d *daemon) proof(ctx context.Context, name string) (vault.Connection, erro
 	return c, err
 }
 
-func (d *daemon) countAnswer(door string, status int, took time.Duration) {
+func (d *Daemon) countAnswer(door string, status int, took time.Duration) {
 	if status >= http.StatusBadRequest {
 		d.metrics.Webhook("refused")
 		return
@@ -63,7 +69,7 @@ func (d *daemon) countAnswer(door string, status int, took time.Duration) {
 // applyWebhook stores what Meta tells, first in the ledger and then with the runs that it
 // concerns. What was told before goes to the host again: the daemon may have died between
 // the two, and the host drops what it knows.
-func (d *daemon) applyWebhook(ctx context.Context, connection string, told []whatsapp.Notification) error {
+func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []whatsapp.Notification) error {
 	now := time.Now()
 	for _, n := range told {
 		d.metrics.Webhook(n.Kind)
@@ -157,7 +163,7 @@ func sendersOf(f *project.Flows) senders {
 
 // knowsNumber tells whether a number is one of the project's: what Meta tells of others is
 // of another project under the same account.
-func (d *daemon) knowsNumber(connection, phoneNumberID string) bool {
+func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
 	s := d.flows.current.Load().senders
 	if s.any || s.ids[phoneNumberID] {
 		return true
@@ -167,7 +173,7 @@ func (d *daemon) knowsNumber(connection, phoneNumberID string) bool {
 }
 
 // sender returns the number that a connection sends from, "" when that is not known.
-func (d *daemon) sender(ctx context.Context, connection string) string {
+func (d *Daemon) sender(ctx context.Context, connection string) string {
 	c, err := d.vault.Resolve(ctx, connection)
 	if err != nil {
 		return ""
@@ -176,7 +182,7 @@ func (d *daemon) sender(ctx context.Context, connection string) string {
 }
 
 // aliases returns all names of who an event is of.
-func (d *daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
+func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
 	if kind != "whatsapp.message" {
 		return []string{subject}, nil
 	}
@@ -184,7 +190,7 @@ func (d *daemon) aliases(ctx context.Context, kind, subject string) ([]string, e
 }
 
 // connections lists the project's connections, without their secrets.
-func (d *daemon) connections(ctx context.Context) ([]server.Connection, error) {
+func (d *Daemon) connections(ctx context.Context) ([]server.Connection, error) {
 	infos, err := d.vault.List(ctx)
 	if err != nil {
 		return nil, err
@@ -205,7 +211,7 @@ func (d *daemon) connections(ctx context.Context) ([]server.Connection, error) {
 
 // inspect asks Meta how the connections are, and logs what will go wrong: a token that
 // ends, a number that people report.
-func (d *daemon) inspect(ctx context.Context) {
+func (d *Daemon) inspect(ctx context.Context) {
 	for _, name := range d.flows.connections() {
 		c, err := d.vault.Resolve(ctx, name)
 		if err != nil || c.App != vault.WhatsApp {

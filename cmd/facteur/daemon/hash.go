@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"facteur/flow/journal"
+	"facteur/project"
 	"facteur/vault"
 )
 
@@ -37,20 +38,20 @@ func openHash(ctx context.Context, j journal.Journal, v *vault.Vault) (func(stri
 	// It is sealed anew at each start, so that old keys of the vault can go one day.
 	sealed, err := v.Seal(key, []byte(hashName))
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, project.Surroundings(err, "")
 	}
 	note, err := json.Marshal(sealed)
 	if err != nil {
 		return nil, err
 	}
 	if err := j.Note(ctx, hashKind, hashName, note); err != nil {
-		return nil, surroundings(err, "")
+		return nil, project.Surroundings(err, "")
 	}
 	return hashWith(key), nil
 }
 
 // readHash is openHash for who only reads; nil when no daemon was there yet.
-func readHash(ctx context.Context, j notes, v *vault.Vault) (func(string) string, error) {
+func ReadHash(ctx context.Context, j notes, v *vault.Vault) (func(string) string, error) {
 	key, err := hashKey(ctx, j, v)
 	if err != nil || key == nil {
 		return nil, err
@@ -67,7 +68,7 @@ type notes interface {
 func hashKey(ctx context.Context, j notes, v *vault.Vault) ([]byte, error) {
 	found, err := j.Notes(ctx, hashKind)
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, project.Surroundings(err, "")
 	}
 	note, ok := found[hashName]
 	if !ok {
@@ -75,11 +76,11 @@ func hashKey(ctx context.Context, j notes, v *vault.Vault) ([]byte, error) {
 	}
 	var sealed []byte
 	if err := json.Unmarshal(note, &sealed); err != nil {
-		return nil, surroundings(fmt.Errorf("the journal's key of hashes cannot be read: %w", err), "restore the data folder from a backup")
+		return nil, project.Surroundings(fmt.Errorf("the journal's key of hashes cannot be read: %w", err), "restore the data folder from a backup")
 	}
 	key, err := v.Open(sealed, []byte(hashName))
 	if err != nil {
-		return nil, surroundings(err, "the journal was sealed with a key that is missing: put the key file back")
+		return nil, project.Surroundings(err, "the journal was sealed with a key that is missing: put the key file back")
 	}
 	return key, nil
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"cmp"
@@ -17,10 +17,10 @@ import (
 )
 
 // softStop is for how long what is under way may take to finish.
-const softStop = 30 * time.Second
+const SoftStop = 30 * time.Second
 
 // tellHeld says that runs wait for somebody since a backup was restored.
-func (d *daemon) tellHeld(ctx context.Context) {
+func (d *Daemon) tellHeld(ctx context.Context) {
 	if _, here := d.engine.(*localEngine); !here {
 		return
 	}
@@ -35,20 +35,20 @@ func (d *daemon) tellHeld(ctx context.Context) {
 
 // run answers and works until soft ends, and then comes to an orderly end; cut ends what
 // has not finished by then, and soft.
-func (d *daemon) run(soft context.Context, cut func()) error {
+func (d *Daemon) Run(soft context.Context, cut func()) error {
 	d.tellHeld(soft)
 	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what goes on while it stops
 	defer end()
 	var all sync.WaitGroup
 	failed := make(chan error, 4)
 	all.Go(func() {
-		failed <- server.Serve(work, d.door.tcp, d.handler(soft), server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
+		failed <- server.Serve(work, d.door.tcp, d.Handler(soft), server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
 		failed <- server.Serve(work, d.door.socket, d.inside(soft), server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
-		if err := d.schedules(soft); err != nil {
+		if err := d.Schedules(soft); err != nil {
 			failed <- err
 		}
 	})
@@ -77,12 +77,12 @@ func (d *daemon) run(soft context.Context, cut func()) error {
 		d.log.Error("stopping: the daemon cannot go on", "error", broken)
 	}
 	notify("STOPPING=1")
-	cutOff := d.stop(soft)
+	cutOff := d.Stop(soft)
 	cut() // what did not finish in time; and whoever waits for soft
 	end()
 	all.Wait()
 	if broken != nil {
-		return surroundings(broken, "")
+		return project.Surroundings(broken, "")
 	}
 	if cutOff != nil {
 		d.log.Warn("stopped: something was cut off, and is taken up by the next start", "error", cutOff)
@@ -98,7 +98,7 @@ const sayFor = 3 * time.Second
 // sick returns when the host or the ledger can store nothing more, with the reason: only
 // a new start helps then. Until then, readyz and whoever asks are told. It returns nil when
 // ctx ends.
-func (d *daemon) sick(ctx context.Context) error {
+func (d *Daemon) sick(ctx context.Context) error {
 	for pause(ctx, time.Second) {
 		if err := cmp.Or(d.engine.broken(), brokenLedger(d.ledger)); err != nil {
 			pause(ctx, sayFor)
@@ -110,7 +110,7 @@ func (d *daemon) sick(ctx context.Context) error {
 
 // schedules starts the flows whose time has come, until ctx ends. The error says why none
 // are started any more.
-func (d *daemon) schedules(ctx context.Context) error {
+func (d *Daemon) Schedules(ctx context.Context) error {
 	if err := d.starter.Run(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("schedules: %w", err)
 	}
@@ -118,14 +118,14 @@ func (d *daemon) schedules(ctx context.Context) error {
 }
 
 // stop lets what runs finish, for SoftStop at most. The error tells that something was cut off.
-func (d *daemon) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), softStop)
+func (d *Daemon) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SoftStop)
 	defer cancel()
 	return d.host.Stop(ctx)
 }
 
 // reloads reads the flows again whenever somebody hangs up, until ctx ends.
-func (d *daemon) reloads(ctx context.Context) {
+func (d *Daemon) reloads(ctx context.Context) {
 	if d.opts.Hangups == nil {
 		return
 	}
@@ -142,7 +142,7 @@ func (d *daemon) reloads(ctx context.Context) {
 }
 
 // reload swaps the flows if all are valid, and says what is wrong otherwise.
-func (d *daemon) reload(ctx context.Context) {
+func (d *Daemon) reload(ctx context.Context) {
 	notify("RELOADING=1")
 	defer notify("READY=1")
 	found, err := d.flows.Reload(ctx)
@@ -160,22 +160,22 @@ func (d *daemon) reload(ctx context.Context) {
 
 // checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
 // and says where Meta has to send them.
-func (d *daemon) checkConnections(ctx context.Context) error {
+func (d *Daemon) checkConnections(ctx context.Context) error {
 	for _, c := range d.usable(ctx) {
 		if c.App != vault.WhatsApp {
 			continue
 		}
-		if err := d.tellWebhooks(c, d.publicURL()+webhookPath(c.Name)); err != nil {
+		if err := d.tellWebhooks(c, d.publicURL()+WebhookPath(c.Name)); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-func (d *daemon) tellWebhooks(c vault.Connection, callback string) error {
+func (d *Daemon) tellWebhooks(c vault.Connection, callback string) error {
 	if c.Secret("app_secret").IsZero() {
 		if !d.config.InsecureWebhooks {
-			return wrong("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
+			return project.Wrong("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
 				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
 		}
 		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)
@@ -189,13 +189,13 @@ func (d *daemon) tellWebhooks(c vault.Connection, callback string) error {
 }
 
 // selfTest asks at the public URL what Meta asks, once the daemon answers.
-func (d *daemon) selfTest(ctx context.Context) {
+func (d *Daemon) selfTest(ctx context.Context) {
 	for _, name := range d.flows.connections() {
 		c, err := d.vault.Resolve(ctx, name)
 		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
 			continue
 		}
-		for _, f := range whatsapp.CheckCallback(ctx, nil, c, d.publicURL()+webhookPath(name)) {
+		for _, f := range whatsapp.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(name)) {
 			switch {
 			case f.Name != "handshake" && f.Name != "strangers" || ctx.Err() != nil:
 			case f.Level == whatsapp.OK:
@@ -210,7 +210,7 @@ func (d *daemon) selfTest(ctx context.Context) {
 var errVault = errors.New("the vault cannot be used")
 
 // checks are what the daemon needs to be ready.
-func (d *daemon) checks() []server.Check {
+func (d *Daemon) checks() []server.Check {
 	return []server.Check{
 		d.engine.check(),
 		{Name: "ledger", Do: func(ctx context.Context) error {

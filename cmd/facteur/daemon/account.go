@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ const mostDetails = 1000
 
 // tellAccount logs what Meta tells about the account, its numbers and its templates, which
 // no run waits for, and sees to it that the numbers are looked at again.
-func (d *daemon) tellAccount(connection string, news []ledger.News) {
+func (d *Daemon) tellAccount(connection string, news []ledger.News) {
 	for _, n := range news {
 		if n.Known || !isAboutAccount(n.Kind) {
 			continue

@@ -1,4 +1,17 @@
-package main
+// Package daemon is a project at work, as "facteur serve" runs it: what it stores, the host
+// that carries its runs, and what reaches these from outside.
+//
+// Open takes the data folder first, which no second daemon may have, and what is stored; then
+// the address, so that nothing begins where it is taken; then the actions, and the connections
+// that they use; last the host, which goes on at once with the runs that had not ended. Run
+// answers and works until it is told to stop, lets what is under way finish, and Close closes
+// all in the reverse order.
+//
+// People are told by the log, and by Options.Show of mistakes in flows that are read again;
+// systemd of when it is ready, when it reads its flows again and when it stops; commands on the
+// same machine of where it is, by a Doorplate in the data folder. An error that ends it is a
+// project.Error where it is known how to mend it.
+package daemon
 
 import (
 	"context"
@@ -24,10 +37,10 @@ import (
 	"facteur/vault"
 )
 
-// A daemon is a project at work: what it stores, the host that carries its runs, and what
+// A Daemon is a project at work: what it stores, the host that carries its runs, and what
 // reaches them from outside.
-type daemon struct {
-	opts    daemonOptions
+type Daemon struct {
+	opts    Options
 	project *project.Project
 	config  project.Server
 	dir     string // the data folder
@@ -50,8 +63,8 @@ type daemon struct {
 	closers []func()
 }
 
-// daemonOptions are what a daemon works on, and how.
-type daemonOptions struct {
+// Options are what a daemon works on, and how.
+type Options struct {
 	Project  *project.Project
 	Settings project.Server // all of them are given
 	Flows    *project.Flows // that it runs to begin with
@@ -78,15 +91,15 @@ type daemonOptions struct {
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
 }
 
-// openDaemon opens all that a daemon works with, each part with what was opened before it, and
+// Open opens all that a daemon works with, each part with what was opened before it, and
 // takes up the runs that had not ended at last. What goes on in it ends when soft does, calls
 // that are under way when hard does.
-func openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, error) {
+func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	kind, err := engineOf(o.Project, o.Settings, o.Restored)
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{
+	d := &Daemon{
 		opts: o, project: o.Project, config: o.Settings, log: o.Log, view: server.View{Numbers: o.Settings.ShowPhoneNumbers},
 		engine: kind, flows: &flowSet{root: o.Project.Root}, changed: make(chan struct{}, 1),
 	}
@@ -100,22 +113,22 @@ func openDaemon(soft, hard context.Context, o daemonOptions) (*daemon, error) {
 	}
 	for _, open := range steps {
 		if err := open(); err != nil {
-			d.close()
+			d.Close()
 			return nil, err
 		}
 	}
 	return d, nil
 }
 
-// close closes what was opened, the last first. Runs are to have stopped.
-func (d *daemon) close() {
+// Close closes what was opened, the last first. Runs are to have stopped.
+func (d *Daemon) Close() {
 	for i := len(d.closers) - 1; i >= 0; i-- {
 		d.closers[i]()
 	}
 }
 
 // closing closes something at the end, and logs what goes wrong then.
-func (d *daemon) closing(what string, end func() error) {
+func (d *Daemon) closing(what string, end func() error) {
 	d.closers = append(d.closers, func() {
 		if err := end(); err != nil {
 			d.log.Error("closing failed", "what", what, "error", err)
@@ -124,16 +137,16 @@ func (d *daemon) closing(what string, end func() error) {
 }
 
 // Host carries the runs.
-func (d *daemon) Host() host.Host { return d.host }
+func (d *Daemon) Host() host.Host { return d.host }
 
 // Flows are those that run now.
-func (d *daemon) Flows() server.Flows { return d.flows }
+func (d *Daemon) Flows() server.Flows { return d.flows }
 
-// take swaps the flows: runs that began before go on with what they began with.
-func (d *daemon) take(flows *project.Flows) { d.flows.take(flows) }
+// Take swaps the flows: runs that began before go on with what they began with.
+func (d *Daemon) Take(flows *project.Flows) { d.flows.take(flows) }
 
 // openStores takes the data folder first: it is what a second daemon may not have.
-func (d *daemon) openStores(ctx context.Context) (err error) {
+func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if d.dir, err = d.project.DataFolder(); err != nil {
 		return err
 	}
@@ -149,25 +162,25 @@ func (d *daemon) openStores(ctx context.Context) (err error) {
 	}
 	d.closing("ledger", d.ledger.Close)
 	if d.keys, err = server.OpenKeys(d.project.KeysFile()); err != nil {
-		return surroundings(err, "")
+		return project.Surroundings(err, "")
 	}
 	return nil
 }
 
 // inUse says who has the data folder.
-func (d *daemon) inUse(err error) error {
+func (d *Daemon) inUse(err error) error {
 	if !errors.Is(err, sqlitefile.ErrInUse) {
-		return surroundings(err, "")
+		return project.Surroundings(err, "")
 	}
 	who := "another daemon"
-	if plate, ok := readDoorplate(d.dir); ok && plate.answers() {
+	if plate, ok := Find(d.dir); ok {
 		who = fmt.Sprintf("the daemon with the process id %d, at %s,", plate.PID, plate.URL)
 	}
-	return surroundings(fmt.Errorf("%s works on the data folder %s already", who, project.Shown(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
+	return project.Surroundings(fmt.Errorf("%s works on the data folder %s already", who, project.Shown(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
 }
 
 // openActions wires the actions to the network and to what the ledger knows.
-func (d *daemon) openActions() (err error) {
+func (d *Daemon) openActions() (err error) {
 	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.Rate, Book: d.project.Book}, d.receive)
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
@@ -185,11 +198,11 @@ func (d *daemon) openActions() (err error) {
 }
 
 // templates are those that the flows were last read with.
-func (d *daemon) templates() (*whatsapp.Templates, error) {
+func (d *Daemon) templates() (*whatsapp.Templates, error) {
 	return d.flows.current.Load().Project.Templates.Look()
 }
 
-func (d *daemon) openHost(ctx, hard context.Context) (err error) {
+func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	d.metrics = server.NewMetrics(server.MetricsOptions{Version: d.opts.Version})
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
@@ -224,17 +237,17 @@ func (d *daemon) openHost(ctx, hard context.Context) (err error) {
 }
 
 // receive takes a receipt that came before it was known whose it is.
-func (d *daemon) receive(r call.Receipt) {
+func (d *Daemon) receive(r call.Receipt) {
 	if err := d.host.Receive(context.Background(), r); err != nil {
 		d.log.Error("a receipt could not be stored; it is in the ledger", "call", r.Key, "error", err)
 	}
 }
 
-func (d *daemon) panicked(c call.Call, _ any, stack []byte) {
+func (d *Daemon) panicked(c call.Call, _ any, stack []byte) {
 	d.log.Error("a fault of the program; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
 }
 
-func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
+func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, err := d.flows.current.Load().Restore(name, sources)
 	if err == nil {
 		d.starter.Keep(p) // what its runs wait for goes on to reach them
@@ -243,7 +256,7 @@ func (d *daemon) restore(name string, sources map[string]string) (*plan.Plan, er
 }
 
 // ready tells whether a connection can be used, and which version of its secrets there is.
-func (d *daemon) ready(ctx context.Context, connection string) (version string, err error) {
+func (d *Daemon) ready(ctx context.Context, connection string) (version string, err error) {
 	c, err := d.vault.Resolve(ctx, connection)
 	if e, ok := errors.AsType[*vault.BackendError](err); err != nil && ctx.Err() == nil && !(ok && e.Unreadable()) {
 		return "", nil // the vault can be read: calls are not held for what it says
@@ -251,7 +264,7 @@ func (d *daemon) ready(ctx context.Context, connection string) (version string, 
 	return c.Version, err
 }
 
-func (d *daemon) held(h host.Hold, lifted bool) {
+func (d *Daemon) held(h host.Hold, lifted bool) {
 	attrs := []any{"scope", string(h.Scope), "name", h.Name, "reason", d.view.Hold(h).Reason}
 	if lifted {
 		d.log.Info("calls go on", attrs...)

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -39,16 +39,16 @@ func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	}
 	switch {
 	case e.options.Address == "":
-		return nil, wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
+		return nil, project.Wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
 	case p.Ledger.Postgres == "":
-		return nil, wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
+		return nil, project.Wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
 			"--engine temporal needs a ledger in PostgreSQL: a webhook may come to any daemon, and all have to know of it")
 	}
 	switch key := os.Getenv("TEMPORAL_API_KEY"); {
 	case f.APIKeyFile != "":
 		file := &apiKeyFile{path: p.At(f.APIKeyFile)}
 		if _, err := file.key(context.Background()); err != nil {
-			return nil, wrong("", "temporal.api_key_file: %w", err)
+			return nil, project.Wrong("", "temporal.api_key_file: %w", err)
 		}
 		e.options.APIKey = file.key
 	case key != "":
@@ -70,15 +70,15 @@ func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error
 	if f.CACert != "" {
 		text, err := os.ReadFile(p.At(f.CACert))
 		if err != nil {
-			return nil, wrong("", "temporal.tls.ca_cert: %w", err)
+			return nil, project.Wrong("", "temporal.tls.ca_cert: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, wrong("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
+			return nil, project.Wrong("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, wrong("give both cert and key", "temporal.tls: a certificate needs its key, and a key its certificate")
+		return nil, project.Wrong("give both cert and key", "temporal.tls: a certificate needs its key, and a key its certificate")
 	}
 	if f.Cert == "" {
 		return config, nil
@@ -88,7 +88,7 @@ func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error
 		return &pair, err
 	}
 	if _, err := load(); err != nil {
-		return nil, wrong("", "temporal.tls: %w", err)
+		return nil, project.Wrong("", "temporal.tls: %w", err)
 	}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	return config, nil
@@ -126,7 +126,7 @@ func (f *apiKeyFile) key(context.Context) (string, error) {
 
 // take locks the folder against all daemons, whatever their engine: what is in it, such as
 // the socket for commands, is one's alone.
-func (e *temporalEngine) take(d *daemon) error {
+func (e *temporalEngine) take(d *Daemon) error {
 	lock, err := sqlitefile.Lock(filepath.Join(d.dir, project.JournalName))
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (e *temporalEngine) take(d *daemon) error {
 // sharedHash names on the server what the hashes of all daemons are made with.
 const sharedHash = "hash-key"
 
-func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, error) {
+func (e *temporalEngine) open(ctx context.Context, d *Daemon, w work) (carrier, error) {
 	o := e.options
 	o.Log, o.Seal, o.Open = d.log, d.vault.Seal, d.vault.Open
 	fresh := make([]byte, 32)
@@ -160,13 +160,13 @@ func (e *temporalEngine) open(ctx context.Context, d *daemon, w work) (carrier, 
 // explain says what can be done about an error of the server.
 func (e *temporalEngine) explain(err error) error {
 	if _, other := errors.AsType[*temporal.KeyError](err); other {
-		return surroundings(err, "all daemons have the same key: copy that of one that works to "+project.Shown(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
+		return project.Surroundings(err, "all daemons have the same key: copy that of one that works to "+project.Shown(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
 	}
 	hint := ""
 	if said, ok := errors.AsType[*temporal.ServerError](err); ok {
 		hint = said.Hint
 	}
-	return surroundings(err, hint)
+	return project.Surroundings(err, hint)
 }
 
 // notes implements engine. The host keeps schedules itself.

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func (h settlingHost) tell(ctx context.Context, c *host.Call, s host.Settlement)
 	if !s.Happened {
 		return h.ledger.Release(ctx, c.Key)
 	}
-	if s.ID == "" || c.Action != sendAction {
+	if s.ID == "" || c.Action != whatsapp.SendAction {
 		return nil
 	}
 	a := whatsapp.Answer{Call: c.Key, Recipient: h.action(c.Action).Recipient(c.Input), MessageID: s.ID, State: "accepted"}
@@ -55,6 +55,3 @@ func (h settlingHost) tell(ctx context.Context, c *host.Call, s host.Settlement)
 	}
 	return h.Receive(ctx, receipts...)
 }
-
-// sendAction is the action that sends messages.
-const sendAction = "whatsapp.send_message"
