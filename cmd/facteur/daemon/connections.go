@@ -8,14 +8,30 @@ import (
 	"sync"
 	"time"
 
+	"facteur/actions/whatsapp"
 	"facteur/flow/plan"
 	"facteur/project"
+	"facteur/server"
 	"facteur/vault"
 )
 
 // checkTimeout bounds what is asked of the vault before the daemon is ready: one that
 // does not answer holds calls back, not the start.
 const checkTimeout = 2 * time.Second
+
+// checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
+// and says where Meta has to send them.
+func (d *Daemon) checkConnections(ctx context.Context) error {
+	for _, c := range d.usable(ctx) {
+		if c.App != vault.WhatsApp {
+			continue
+		}
+		if err := d.tellWebhooks(c, d.publicURL()+WebhookPath(c.Name)); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
 
 // usable returns the connections that can be used, of those that were not looked at
 // before, and warns of the others.
@@ -65,4 +81,99 @@ func (d *Daemon) without(name string, why error) string {
 // proves tells whether webhooks prove themselves by a connection.
 func (d *Daemon) proves(name string) bool {
 	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return project.UsedFor(p, name) == string(vault.Webhook) })
+}
+
+func (d *Daemon) tellWebhooks(c vault.Connection, callback string) error {
+	if c.Secret("app_secret").IsZero() {
+		if !d.config.InsecureWebhooks {
+			return project.Wrong("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
+				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
+		}
+		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)
+	}
+	hint := "give Meta this callback URL, and the verify_token of the connection, in the app's dashboard under WhatsApp, Configuration; then: facteur webhook subscribe " + c.Name
+	if c.Secret("verify_token").IsZero() {
+		hint = "make up a verify token and store it: facteur vault set " + c.Name + "; then give Meta both in the app's dashboard under WhatsApp, Configuration"
+	}
+	d.log.Info("webhooks", "connection", c.Name, "callback", callback, "hint", hint)
+	return nil
+}
+
+// selfTest asks at the public URL what Meta asks, once the daemon answers.
+func (d *Daemon) selfTest(ctx context.Context) {
+	for _, name := range d.flows.connections() {
+		c, err := d.vault.Resolve(ctx, name)
+		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
+			continue
+		}
+		for _, f := range whatsapp.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(name)) {
+			switch {
+			case f.Name != "handshake" && f.Name != "strangers" || ctx.Err() != nil:
+			case f.Level == whatsapp.OK:
+				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
+			default:
+				d.log.Warn("self-test: Meta cannot reach the webhooks", "connection", name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+			}
+		}
+	}
+}
+
+// inspect asks Meta how the connections are, and logs what will go wrong: a token that
+// ends, a number that people report.
+func (d *Daemon) inspect(ctx context.Context) {
+	for _, name := range d.flows.connections() {
+		c, err := d.vault.Resolve(ctx, name)
+		if err != nil || c.App != vault.WhatsApp {
+			continue
+		}
+		for _, f := range whatsapp.CheckConnection(ctx, nil, c) {
+			if ctx.Err() != nil {
+				return
+			}
+			if f.Name == "quality" {
+				d.metrics.Quality(c.Get("sender_phone_id"), f.Detail)
+			}
+			if f.Level != whatsapp.OK && f.Detail != "not checked" {
+				d.log.Warn("connection", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+			}
+		}
+	}
+}
+
+// ready tells whether a connection can be used, and which version of its secrets there is.
+func (d *Daemon) ready(ctx context.Context, connection string) (version string, err error) {
+	c, err := d.vault.Resolve(ctx, connection)
+	if e, ok := errors.AsType[*vault.BackendError](err); err != nil && ctx.Err() == nil && !(ok && e.Unreadable()) {
+		return "", nil // the vault can be read: calls are not held for what it says
+	}
+	return c.Version, err
+}
+
+// sender returns the number that a connection sends from, "" when that is not known.
+func (d *Daemon) sender(ctx context.Context, connection string) string {
+	c, err := d.vault.Resolve(ctx, connection)
+	if err != nil {
+		return ""
+	}
+	return c.Get("sender_phone_id")
+}
+
+// connections lists the project's connections, without their secrets.
+func (d *Daemon) connections(ctx context.Context) ([]server.Connection, error) {
+	infos, err := d.vault.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]server.Connection, 0, len(infos))
+	for _, i := range infos {
+		c := server.Connection{
+			Name: i.Name, App: string(i.App), Backend: i.Backend, Ready: i.Ready, Missing: i.Missing, Hint: i.Hint,
+			CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, RefreshedAt: i.RefreshedAt,
+		}
+		if i.Err != nil {
+			c.Problem, _ = project.Explain(i.Err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }

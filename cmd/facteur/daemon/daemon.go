@@ -19,17 +19,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
-	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/host"
-	"facteur/flow/machine"
-	"facteur/flow/plan"
 	"facteur/flow/trigger"
 	"facteur/project"
 	"facteur/server"
@@ -66,34 +64,34 @@ type Daemon struct {
 // Options are what a daemon works on, and how.
 type Options struct {
 	Project  *project.Project
-	Settings project.Server // all of them are given
+	Settings project.Server // with defaults filled in, and checked
 	Flows    *project.Flows // that it runs to begin with
 	Log      *slog.Logger
-	Version  string
-	Began    time.Time // when the process did, for the log
+	Version  string    // for the metrics
+	Began    time.Time // when the process did: the log says how long it took to be ready
 
 	// Restored says that the data folder is from a backup: what had not ended is held.
 	Restored bool
-	// Embedded leaves it to the caller to listen: the daemon has no address and no socket,
-	// and looks at no connection before it begins. It is not for Run.
+	// Embedded leaves it to the caller to listen, with Handler: the daemon has no address, no
+	// socket and no Doorplate, looks at no connection before it begins, and Run is not for it.
 	Embedded bool
-	// Candid tells those who send webhooks why they are not taken, and logs what starts no
-	// run: for who writes flows on this machine.
+	// Candid tells those who send webhooks why they are not taken, and the log which triggers
+	// started no run: for who writes flows on this machine.
 	Candid bool
 
-	// Show shows people what is wrong with flows that are read again.
+	// Show shows people what is wrong with flows that were read again at a hang-up.
 	Show func(diag.List)
 	// Hangups makes a channel hear of the signal that asks to read the flows again. nil:
 	// there is none.
 	Hangups func(chan<- os.Signal) (forget func())
-	// Export writes a run as a flow test. What is wrong with the run, or its flow, is a
+	// Export writes a run as a flow test. What is wrong with the run, or with its flow, is a
 	// *host.StateError.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
 }
 
-// Open opens all that a daemon works with, each part with what was opened before it, and
-// takes up the runs that had not ended at last. What goes on in it ends when soft does, calls
-// that are under way when hard does.
+// Open opens all that a daemon works with, and last takes up the runs that had not ended.
+// Opening, and what the daemon asks of others by itself, ends with soft; calls that are under
+// way end with hard. What was opened before an error is closed again.
 func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	kind, err := engineOf(o.Project, o.Settings, o.Restored)
 	if err != nil {
@@ -120,10 +118,10 @@ func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	return d, nil
 }
 
-// Close closes what was opened, the last first. Runs are to have stopped.
+// Close closes what was opened, the last first, once Run or Stop has returned.
 func (d *Daemon) Close() {
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		d.closers[i]()
+	for _, end := range slices.Backward(d.closers) {
+		end()
 	}
 }
 
@@ -136,13 +134,13 @@ func (d *Daemon) closing(what string, end func() error) {
 	})
 }
 
-// Host carries the runs.
+// Host is what carries the runs.
 func (d *Daemon) Host() host.Host { return d.host }
 
-// Flows are those that run now.
+// Flows are those that run now, all of them without mistakes.
 func (d *Daemon) Flows() server.Flows { return d.flows }
 
-// Take swaps the flows: runs that began before go on with what they began with.
+// Take makes flows those that run now. Runs that began before go on with what they began with.
 func (d *Daemon) Take(flows *project.Flows) { d.flows.take(flows) }
 
 // openStores takes the data folder first: it is what a second daemon may not have.
@@ -200,75 +198,4 @@ func (d *Daemon) openActions() (err error) {
 // templates are those that the flows were last read with.
 func (d *Daemon) templates() (*whatsapp.Templates, error) {
 	return d.flows.current.Load().Project.Templates.Look()
-}
-
-func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
-	d.metrics = server.NewMetrics(server.MetricsOptions{Version: d.opts.Version})
-	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
-		d.metrics.Trigger(flow, kind, string(v))
-		if d.opts.Candid && v == trigger.Repeated {
-			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
-		}
-	}})
-	d.flows.swapped = func(plans []*plan.Plan) {
-		d.starter.Set(plans)
-		d.log.Info("reloaded", "flows", len(plans))
-		d.usable(ctx)
-	}
-	d.starter.Set(d.flows.Plans())
-	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)
-	d.host, err = d.engine.open(ctx, d, work{
-		do: d.metrics.Do(host.Finishing(hard, d.actions.Do)), hard: hard,
-		onStep: func(run string, s *machine.Step, sensitive []any) {
-			steps(run, s, sensitive)
-			d.metrics.Step(run, s, sensitive)
-		},
-		onEnd: func(r *host.Result) {
-			d.metrics.RunEnded(r.Flow, r.Status)
-			runs(r)
-		},
-	})
-	if err != nil {
-		return err
-	}
-	d.starter.Notes = d.engine.notes()
-	d.starter.Serve(d.host)
-	return d.metrics.Watch(d.host)
-}
-
-// receive takes a receipt that came before it was known whose it is.
-func (d *Daemon) receive(r call.Receipt) {
-	if err := d.host.Receive(context.Background(), r); err != nil {
-		d.log.Error("a receipt could not be stored; it is in the ledger", "call", r.Key, "error", err)
-	}
-}
-
-func (d *Daemon) panicked(c call.Call, _ any, stack []byte) {
-	d.log.Error("a fault of the program; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
-}
-
-func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
-	p, err := d.flows.current.Load().Restore(name, sources)
-	if err == nil {
-		d.starter.Keep(p) // what its runs wait for goes on to reach them
-	}
-	return p, err
-}
-
-// ready tells whether a connection can be used, and which version of its secrets there is.
-func (d *Daemon) ready(ctx context.Context, connection string) (version string, err error) {
-	c, err := d.vault.Resolve(ctx, connection)
-	if e, ok := errors.AsType[*vault.BackendError](err); err != nil && ctx.Err() == nil && !(ok && e.Unreadable()) {
-		return "", nil // the vault can be read: calls are not held for what it says
-	}
-	return c.Version, err
-}
-
-func (d *Daemon) held(h host.Hold, lifted bool) {
-	attrs := []any{"scope", string(h.Scope), "name", h.Name, "reason", d.view.Hold(h).Reason}
-	if lifted {
-		d.log.Info("calls go on", attrs...)
-		return
-	}
-	d.log.Warn("calls are held back", attrs...)
 }

@@ -14,18 +14,18 @@ import (
 	"facteur/server"
 )
 
-// A doorplate is where the daemon of a data folder is found, for commands on the same
+// A Doorplate is where the daemon of a data folder is found, for commands on the same
 // machine.
 type Doorplate struct {
 	PID    int    `json:"pid"`
 	URL    string `json:"url"`
-	Socket string `json:"socket"`
+	Socket string `json:"socket"` // the path of a Unix socket
 }
 
 // doorplateName is the name of the doorplate in the data folder.
 const doorplateName = "daemon.json"
 
-// findDaemon returns the doorplate of the daemon that works on a data folder, if one answers.
+// Find returns the doorplate of the daemon that works on a data folder, if one answers.
 func Find(dir string) (plate Doorplate, ok bool) {
 	text, err := os.ReadFile(filepath.Join(dir, doorplateName))
 	if err != nil || json.Unmarshal(text, &plate) != nil || plate.Socket == "" {

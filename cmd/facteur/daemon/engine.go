@@ -4,9 +4,6 @@ import (
 	"context"
 	"time"
 
-	"facteur/flow/call"
-	"facteur/flow/host"
-	"facteur/flow/machine"
 	"facteur/flow/trigger"
 	"facteur/project"
 	"facteur/server"
@@ -31,20 +28,6 @@ type engine interface {
 	away(err error) bool
 	// prune forgets runs that ended before a time, so many at most.
 	prune(ctx context.Context, before time.Time, most int) (int, error)
-}
-
-// A carrier is a host that works until it is stopped.
-type carrier interface {
-	host.Host
-	Stop(ctx context.Context) error
-}
-
-// work is what a host does for a daemon, besides what the daemon itself has.
-type work struct {
-	do     call.Do
-	hard   context.Context // ends calls that are under way
-	onStep func(run string, s *machine.Step, sensitive []any)
-	onEnd  func(*host.Result)
 }
 
 func engineOf(p *project.Project, config project.Server, restored bool) (engine, error) {

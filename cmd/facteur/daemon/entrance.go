@@ -14,12 +14,11 @@ import (
 	"facteur/server"
 )
 
-// An entrance is where a daemon is asked: an address for the world, and a socket for the
+// An entrance is where a daemon is asked: at an address by the world, and at a socket by the
 // commands of who may read its data folder.
 type entrance struct {
 	tcp, socket net.Listener
 	url         string // of tcp
-	path        string // of the socket
 	tls         *server.CertFiles
 }
 
@@ -63,20 +62,20 @@ const maxSocketPath = 100
 // openSocket listens for commands on this machine, and puts up the doorplate. The data
 // folder is this daemon's alone, so what is there is from one that died.
 func (d *Daemon) openSocket() error {
-	e := d.door
-	e.path = filepath.Join(d.dir, "daemon.sock")
-	if len(e.path) > maxSocketPath {
+	path := filepath.Join(d.dir, "daemon.sock")
+	if len(path) > maxSocketPath {
 		dir, err := os.MkdirTemp("", "facteur-")
 		if err != nil {
 			return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "")
 		}
 		d.closers = append(d.closers, func() { _ = os.RemoveAll(dir) })
-		e.path = filepath.Join(dir, "daemon.sock")
+		path = filepath.Join(dir, "daemon.sock")
 	}
-	_ = os.Remove(e.path)
+	_ = os.Remove(path)
+	e := d.door
 	var err error
-	if e.socket, err = net.Listen("unix", e.path); err == nil {
-		err = os.Chmod(e.path, 0o600)
+	if e.socket, err = net.Listen("unix", path); err == nil {
+		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
 		return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
@@ -86,11 +85,11 @@ func (d *Daemon) openSocket() error {
 		_ = e.socket.Close() // it is closed already when all went well
 		_ = os.Remove(plate)
 	})
-	return Doorplate{PID: os.Getpid(), URL: e.url, Socket: e.path}.put(plate)
+	return Doorplate{PID: os.Getpid(), URL: e.url, Socket: path}.put(plate)
 }
 
-// handler answers the world: the API to who has a key, and webhooks. What waits for news
-// ends when stopping does.
+// Handler answers the world: the API for who has a key, and webhooks. Requests that wait for
+// news of a run are answered when stopping ends.
 func (d *Daemon) Handler(stopping context.Context) http.Handler {
 	o := d.answers(stopping)
 	o.Keys = d.keys
@@ -108,11 +107,20 @@ func (d *Daemon) inside(stopping context.Context) http.Handler {
 	return server.New(o)
 }
 
+// answers is what both are answered with.
 func (d *Daemon) answers(stopping context.Context) server.Options {
 	return server.Options{
 		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
 		Export: d.opts.Export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
 	}
+}
+
+// aliases returns all names of who an event is of.
+func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
+	if kind != "whatsapp.message" {
+		return []string{subject}, nil
+	}
+	return d.ledger.Contact(ctx, subject)
 }
 
 // publicURL is where the world reaches the daemon, as far as that is known.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"maps"
+	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,4 +81,32 @@ func (s *flowSet) connections() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// A senders is the phone number IDs that a project names.
+type senders struct {
+	any bool // a flow computes one
+	ids map[string]bool
+}
+
+var (
+	senderKey     = regexp.MustCompile(`sender_phone_id:\s*["']?([^"'\s,}]+)`)
+	senderLiteral = regexp.MustCompile(`^[0-9]+$`)
+)
+
+// sendersOf collects the numbers that flows, triggers and the project file name.
+func sendersOf(f *project.Flows) senders {
+	s := senders{ids: map[string]bool{}}
+	for _, c := range f.Project.Connections {
+		s.ids[c.SenderPhoneID] = true
+	}
+	for _, p := range f.Plans {
+		for _, source := range p.Sources {
+			for _, m := range senderKey.FindAllStringSubmatch(string(source.Text), -1) {
+				s.ids[m[1]] = true
+				s.any = s.any || !senderLiteral.MatchString(m[1])
+			}
+		}
+	}
+	return s
 }

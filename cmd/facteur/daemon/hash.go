@@ -50,7 +50,8 @@ func openHash(ctx context.Context, j journal.Journal, v *vault.Vault) (func(stri
 	return hashWith(key), nil
 }
 
-// readHash is openHash for who only reads; nil when no daemon was there yet.
+// ReadHash returns the keyed hash by which the daemon of a journal stands for phone numbers and
+// idempotency keys, for who only reads: nil when no daemon was there yet.
 func ReadHash(ctx context.Context, j notes, v *vault.Vault) (func(string) string, error) {
 	key, err := hashKey(ctx, j, v)
 	if err != nil || key == nil {

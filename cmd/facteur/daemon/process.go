@@ -16,8 +16,8 @@ import (
 // with 100,000 waiting runs would no longer stay below 250 MB.
 const heapAtWork = 144 << 20
 
-// tune tells Go what a process that is a daemon is like, until ctx ends and undo is called.
-// Who has set GOGC or GOMAXPROCS is obeyed.
+// Tune sets Go's collector and its processors for a process that is a daemon, until ctx ends
+// and undo is called. Who has set GOGC or GOMAXPROCS is obeyed.
 func Tune(ctx context.Context) (undo func()) {
 	paceGC(ctx)
 	return spareProcessor()

@@ -2,23 +2,28 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"facteur/actions/webhook"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/host"
-	"facteur/project"
-	"facteur/server"
 	"facteur/vault"
 
 	"golang.org/x/sync/errgroup"
 )
+
+// WebhookPath is where Meta sends the webhooks of a connection.
+func WebhookPath(connection string) string {
+	return "/webhooks/whatsapp/" + url.PathEscape(connection)
+}
 
 // mountWebhooks adds what Meta and others call.
 func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
@@ -41,11 +46,6 @@ func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 		Answered: func(a webhook.Answer) { d.countAnswer("hooks", a.Status, a.Took) },
 	}))
-}
-
-// webhookPath is where Meta sends the webhooks of a connection.
-func WebhookPath(connection string) string {
-	return "/webhooks/whatsapp/" + url.PathEscape(connection)
 }
 
 // proof is the connection that a webhook proves itself with.
@@ -133,34 +133,6 @@ func deliverAll(events []ledger.Event, deliver func(ledger.Event) error) error {
 	return all.Wait()
 }
 
-// A senders is the phone number IDs that a project names.
-type senders struct {
-	any bool // a flow computes one
-	ids map[string]bool
-}
-
-var (
-	senderKey     = regexp.MustCompile(`sender_phone_id:\s*["']?([^"'\s,}]+)`)
-	senderLiteral = regexp.MustCompile(`^[0-9]+$`)
-)
-
-// sendersOf collects the numbers that flows, triggers and the project file name.
-func sendersOf(f *project.Flows) senders {
-	s := senders{ids: map[string]bool{}}
-	for _, c := range f.Project.Connections {
-		s.ids[c.SenderPhoneID] = true
-	}
-	for _, p := range f.Plans {
-		for _, source := range p.Sources {
-			for _, m := range senderKey.FindAllStringSubmatch(string(source.Text), -1) {
-				s.ids[m[1]] = true
-				s.any = s.any || !senderLiteral.MatchString(m[1])
-			}
-		}
-	}
-	return s
-}
-
 // knowsNumber tells whether a number is one of the project's: what Meta tells of others is
 // of another project under the same account.
 func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
@@ -172,61 +144,34 @@ func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
 	return err != nil || c.Get("sender_phone_id") == "" || c.Get("sender_phone_id") == phoneNumberID
 }
 
-// sender returns the number that a connection sends from, "" when that is not known.
-func (d *Daemon) sender(ctx context.Context, connection string) string {
-	c, err := d.vault.Resolve(ctx, connection)
-	if err != nil {
-		return ""
-	}
-	return c.Get("sender_phone_id")
-}
+// mostDetails bounds what is logged of a change, in bytes.
+const mostDetails = 1000
 
-// aliases returns all names of who an event is of.
-func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
-	if kind != "whatsapp.message" {
-		return []string{subject}, nil
-	}
-	return d.ledger.Contact(ctx, subject)
-}
-
-// connections lists the project's connections, without their secrets.
-func (d *Daemon) connections(ctx context.Context) ([]server.Connection, error) {
-	infos, err := d.vault.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]server.Connection, 0, len(infos))
-	for _, i := range infos {
-		c := server.Connection{
-			Name: i.Name, App: string(i.App), Backend: i.Backend, Ready: i.Ready, Missing: i.Missing, Hint: i.Hint,
-			CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, RefreshedAt: i.RefreshedAt,
-		}
-		if i.Err != nil {
-			c.Problem, _ = project.Explain(i.Err)
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// inspect asks Meta how the connections are, and logs what will go wrong: a token that
-// ends, a number that people report.
-func (d *Daemon) inspect(ctx context.Context) {
-	for _, name := range d.flows.connections() {
-		c, err := d.vault.Resolve(ctx, name)
-		if err != nil || c.App != vault.WhatsApp {
+// tellAccount logs what Meta tells about the account, its numbers and its templates, which
+// no run waits for, and sees to it that the numbers are looked at again.
+func (d *Daemon) tellAccount(connection string, news []ledger.News) {
+	for _, n := range news {
+		if n.Known || !isAboutAccount(n.Kind) {
 			continue
 		}
-		for _, f := range whatsapp.CheckConnection(ctx, nil, c) {
-			if ctx.Err() != nil {
-				return
-			}
-			if f.Name == "quality" {
-				d.metrics.Quality(c.Get("sender_phone_id"), f.Detail)
-			}
-			if f.Level != whatsapp.OK && f.Detail != "not checked" {
-				d.log.Warn("connection", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
-			}
+		attrs := []any{"connection", connection, "about", n.Kind}
+		if n.Status != "" {
+			attrs = append(attrs, "status", n.Status)
+		}
+		if details, err := json.Marshal(n.Details); err == nil && len(n.Details) > 0 {
+			attrs = append(attrs, "details", strings.ToValidUTF8(string(details[:min(len(details), mostDetails)]), ""))
+		}
+		d.log.Warn("Meta tells of a change", attrs...)
+		select {
+		case d.changed <- struct{}{}:
+		default:
 		}
 	}
+}
+
+// isAboutAccount tells of the kinds of notifications that somebody who looks after the
+// account wants to know of: they may stop messages from going out.
+func isAboutAccount(kind string) bool {
+	return slices.ContainsFunc([]string{"account_", "business_", "message_template_", "template_", "phone_number_", "security"},
+		func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
 }
