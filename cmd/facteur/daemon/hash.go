@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -81,7 +82,11 @@ func hashKey(ctx context.Context, j notes, v *vault.Vault) ([]byte, error) {
 	}
 	key, err := v.Open(sealed, []byte(hashName))
 	if err != nil {
-		return nil, project.Surroundings(err, "the journal was sealed with a key that is missing: put the key file back")
+		hint := "the journal was sealed with a key that is missing: put the key file back"
+		if e, ok := errors.AsType[*vault.BackendError](err); ok && e.Reason != vault.NoKey {
+			hint = "" // it has a better one
+		}
+		return nil, project.Surroundings(err, hint)
 	}
 	return key, nil
 }
