@@ -9,8 +9,10 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/project"
 
 	"github.com/spf13/cobra"
@@ -166,3 +168,8 @@ func (a *app) printJSON(v any) error {
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// sleep waits, and tells whether ctx goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	return host.System{}.Wait(ctx, time.Now().Add(d), nil) == nil
+}

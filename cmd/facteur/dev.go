@@ -108,9 +108,7 @@ type door struct {
 // A projectState is what the files say now.
 type projectState struct {
 	Found diag.List
-	Names []string        // of all flows, those that cannot be run too
-	Plans map[string]bool // those that can
-	Read  time.Time
+	Names []string // of all flows, those that cannot be run too
 }
 
 func (a *app) dev(ctx context.Context, path string, f devFlags) error {
@@ -256,9 +254,7 @@ func (w *workbench) take(loaded *project.Flows, found diag.List) {
 			senders[name] = c.SenderPhoneID
 		}
 	}
-	plans := map[string]bool{}
-	for name, p := range loaded.Plans {
-		plans[name] = true
+	for _, p := range loaded.Plans {
 		for _, sender := range whatsappConnections(p) {
 			if _, declared := loaded.Project.Connections[sender]; !declared {
 				senders[sender] = ""
@@ -268,7 +264,7 @@ func (w *workbench) take(loaded *project.Flows, found diag.List) {
 	w.senders.Store(&senders)
 	names, _ := loaded.Project.Index() // it was read already
 	w.mu.Lock()
-	w.state = projectState{Found: found, Names: sortedNames(names), Plans: plans, Read: time.Now()}
+	w.state = projectState{Found: found, Names: sortedNames(names)}
 	w.mu.Unlock()
 }
 

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"time"
-
-	"facteur/flow/host"
 )
 
 // interrupts returns a context that ends with the first interrupt, to come to an orderly
@@ -32,9 +29,4 @@ func (a *app) interrupts(ctx context.Context, told func(n int)) (soft, hard cont
 		forget()
 	}()
 	return soft, hard, func() { forget(); softly(); hardly() }
-}
-
-// sleep waits, and tells whether ctx goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	return host.System{}.Wait(ctx, time.Now().Add(d), nil) == nil
 }
