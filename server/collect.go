@@ -45,7 +45,7 @@ func (c *hostCollector) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		out <- prometheus.NewInvalidMetric(c.holds, err)
 	}
-	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow} {
+	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow, host.Limit} {
 		auto, people, calls := 0, 0, 0
 		for _, h := range holds {
 			switch {

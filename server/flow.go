@@ -86,6 +86,7 @@ type (
 		Since  time.Time  `json:"since"`
 		Auto   bool       `json:"auto"`  // set, and lifted, by the daemon itself
 		Calls  int        `json:"calls"` // how many it holds back now
+		Until  time.Time  `json:"until,omitzero"`
 	}
 	// A HoldList is why calls are held back now.
 	HoldList struct {

@@ -48,7 +48,7 @@ func TestMetrics(t *testing.T) {
 	})
 	require.NoError(t, m.Watch(h))
 	assert.ErrorContains(t, m.Watch(h), "the metrics of the host")
-	h.held = []host.Hold{{Scope: host.Connection, Name: "shop", Auto: true, Calls: 3}, {Scope: host.Connection, Name: "b", Calls: 1}, {Scope: host.All}}
+	h.held = []host.Hold{{Scope: host.Connection, Name: "shop", Auto: true, Calls: 3}, {Scope: host.Connection, Name: "b", Calls: 1}, {Scope: host.All}, {Scope: host.Limit, Name: "number 1", Auto: true, Calls: 7}}
 	h.runs = []host.Run{{ID: "a", Unknown: 2}, {ID: "b", Unknown: 1}}
 	m.RunEnded("order_shipped", machine.Succeeded)
 	m.Step("run1", &machine.Step{Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Succeeded}, nil)
@@ -87,6 +87,8 @@ func TestMetrics(t *testing.T) {
 		`facteur_holds{scope="connection",set_by="people"} 1`,
 		`facteur_holds{scope="all",set_by="people"} 1`,
 		`facteur_held_calls{scope="connection"} 4`,
+		`facteur_holds{scope="limit",set_by="daemon"} 1`,
+		`facteur_held_calls{scope="limit"} 7`,
 		`facteur_unknown_runs 2`,
 		`facteur_unknown_calls 3`,
 		`facteur_http_requests_total{code="200",route="/v1/flows"} 1`,

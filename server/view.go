@@ -63,7 +63,7 @@ func isBlind(r *host.Report) bool {
 
 // Hold gives why calls are held back.
 func (v View) Hold(h host.Hold) Hold {
-	return Hold{h.Scope, h.Name, v.text(h.Reason), utc(h.Since), h.Auto, h.Calls}
+	return Hold{h.Scope, h.Name, v.text(h.Reason), utc(h.Since), h.Auto, h.Calls, utc(h.Until)}
 }
 
 func (v View) text(s string) string {

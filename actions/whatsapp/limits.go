@@ -21,7 +21,7 @@ func (o Options) limits(connection string, in map[string]any) []call.Limit {
 		rate = cmp.Or(o.Rate(connection), numberRate)
 	}
 	return []call.Limit{
-		{Key: numberLimit(sender), Rate: float64(rate), Burst: rate},
+		{Key: numberLimit(sender), Rate: float64(rate), Burst: rate, Of: "number"},
 		{Key: pairLimit(sender, recipientKey(in)), Rate: pairRate, Burst: pairBurst},
 	}
 }

@@ -81,12 +81,15 @@ func TestSignature(t *testing.T) {
 	in := map[string]any{"sender_phone_id": "1", "recipient": "+44 (0)20 7946 0958"}
 	assert.Equal(t, "442079460958", sig.Recipient(in))
 	assert.Equal(t, []call.Limit{
-		{Key: "whatsapp:number:1", Rate: 80, Burst: 80},
+		{Key: "whatsapp:number:1", Rate: 80, Burst: 80, Of: "number"},
 		{Key: "whatsapp:pair:1:442079460958", Rate: 1.0 / 6, Burst: 45},
 	}, sig.Limits("shop", in))
 	high := newSet(t, nil, whatsapp.Options{Rate: func(connection string) int { return map[string]int{"shop": 1000}[connection] }}).Action("whatsapp.send_message")
-	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 1000, Burst: 1000}, high.Limits("shop", in)[0])
-	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 80, Burst: 80}, high.Limits("other", in)[0])
+	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 1000, Burst: 1000, Of: "number"}, high.Limits("shop", in)[0])
+	assert.Equal(t, call.Limit{Key: "whatsapp:number:1", Rate: 80, Burst: 80, Of: "number"}, high.Limits("other", in)[0])
+	assert.Equal(t, "number 1", high.Limits("other", in)[0].Name())
+	assert.Equal(t, "number of shop", sig.Limits("shop", map[string]any{"recipient": "+442079460958"})[0].Name())
+	assert.Empty(t, high.Limits("other", in)[1].Name())
 	assert.Equal(t, "US.ENT.1349", sig.Recipient(map[string]any{"recipient": "US.ENT.1349"}))
 	assert.Equal(t, "nobody", sig.Recipient(map[string]any{"recipient": "nobody"}))
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/actions/whatsapp/simulator"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -64,4 +65,29 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			assert.Empty(t, holds)
 		})
 	}
+}
+
+// A number that Meta slowed down is told of: by the log, by holds, and by what waits.
+func TestSlowedNumberIsTold(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "many.flow.yaml"), []byte(`
+flow: many
+steps:
+  - foreach: ${lists.range(400)}
+    as: n
+    concurrency: 400
+    steps:
+      - {action: whatsapp.send_message, connection: shop, with: {recipient: "+3361234${string(1000 + n)}", message_type: text, message: {body: Bonjour}}, allow_failure: true}
+`), 0o600))
+	require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Error, Code: 130429, Times: 3}))
+	r := serving(t, dir, api)
+	started, err := r.client.Start(t.Context(), "many", server.StartRequest{}, server.StartOption{})
+	require.NoError(t, err)
+	r.log.wait(t, `calls are slowed down" scope=limit name="number of shop" reason="answers said that the number of shop is too fast: 40 a second now, growing back to 80 a second by `)
+	_, stdout, stderr := facteur(t, dir, "", "holds")
+	assert.Contains(t, stdout, "limit number of shop", stderr)
+	assert.Contains(t, stdout, "a second now, growing back to 80 a second by")
+	_, stdout, _ = facteur(t, dir, "", "runs", "show", started.RunID)
+	assert.True(t, strings.Contains(stdout, "held back: it waits for its turn: answers said that the number of shop is too fast: "), "the runs page says nothing of it")
+	require.NoError(t, r.client.Cancel(t.Context(), started.RunID, server.CancelRequest{}))
 }

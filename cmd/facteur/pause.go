@@ -73,7 +73,8 @@ func (a *app) holdsCommand() *cobra.Command {
 		Short: "List what holds calls back now",
 		Long: `List what holds calls back now: what was paused, and what the daemon holds by itself,
 because credentials were refused or the vault cannot be read. It lifts those when that has
-changed.`,
+changed. A number is listed while it sends slower than it might, because Meta's answers said
+that it was too fast: each time its rate is halved, and within a minute it grows back.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, err := a.daemon(f, "say what it holds back")

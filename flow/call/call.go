@@ -7,6 +7,7 @@ package call
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"facteur/flow/schema"
@@ -83,6 +84,17 @@ type Limit struct {
 	Key   string
 	Rate  float64 // per second
 	Burst int
+	// Of says for people what it is that Key names behind its last colon, such as
+	// "number"; "" where that is nobody's but this call's.
+	Of string
+}
+
+// Name is what people call the limit, such as "number 106540352242922"; "" without Of.
+func (l Limit) Name() string {
+	if l.Of == "" {
+		return ""
+	}
+	return l.Of + " " + l.Key[strings.LastIndexByte(l.Key, ':')+1:]
 }
 
 // A Signature describes an action to the language. The functions are pure.

@@ -154,6 +154,7 @@ const (
 	All        Scope = "all" // has no name
 	Connection Scope = "connection"
 	Flow       Scope = "flow"
+	Limit      Scope = "limit" // set by hosts alone: one that answers slowed down
 )
 
 // A Hold keeps calls from being taken up.
@@ -166,6 +167,8 @@ type Hold struct {
 	// answer, and lifts it when that has changed.
 	Auto  bool
 	Calls int // how many it holds back now
+	// Until is when it ends by itself; zero where nobody knows.
+	Until time.Time
 }
 
 // A ReusedError says that a key was used before with other inputs.

@@ -97,7 +97,9 @@ func (u *underWay) answered(o call.Outcome) {
 	now := r.now()
 	for _, limit := range u.Limits {
 		if o.Throttled != "" && limit.Key == o.Throttled {
-			r.h.limits.throttle(limit, now)
+			if slowed, news := r.h.limits.throttle(limit, now); news && r.h.opts.OnHold != nil {
+				r.h.opts.OnHold(slowed, false)
+			}
 		}
 	}
 	if r.stays {

@@ -24,6 +24,8 @@ type bucket struct {
 	slow    float64 // by how much the gap was stretched …
 	slowed  time.Time
 	because time.Time // … and when an answer last asked for it
+	told    float64   // by how much it was stretched when somebody was told …
+	toldAt  time.Time // … which was then
 
 	lanes   []*lane // in the order of their turns, none empty
 	waiting int     // tickets in all of them
@@ -161,10 +163,10 @@ func (b *bucket) drop(t *ticket) bool {
 }
 
 // throttle halves the rate, and what is left in the bucket. Calls that were under way
-// together count as one.
-func (b *bucket) throttle(now time.Time) {
+// together count as one, then false is returned.
+func (b *bucket) throttle(now time.Time) bool {
 	if !b.because.IsZero() && now.Sub(b.because) < together {
-		return
+		return false
 	}
 	left := b.burst
 	if b.full.After(now) {
@@ -174,6 +176,7 @@ func (b *bucket) throttle(now time.Time) {
 	b.slow = min(2*b.slowness(now), slowest)
 	b.slowed, b.because = now, now
 	b.full = now.Add(time.Duration(b.gap * b.slow * (b.burst - left/2)))
+	return true
 }
 
 // slowness is by how much the gap is stretched now: the less, the longer ago the last

@@ -110,9 +110,9 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 
 // Holds implements host.Host.
 func (h *Host) Holds(context.Context) ([]host.Hold, error) {
+	out := h.limits.slowdowns(h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out := make([]host.Hold, 0, len(h.holds))
 	for _, one := range h.holds {
 		shown := one.Hold
 		for _, n := range one.wards {
@@ -254,8 +254,8 @@ func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason strin
 	}
 	h.mu.Unlock()
 	for _, limit := range limits {
-		if until, waits := h.limits.waits(w, limit.Key, h.now()); waits {
-			return "it waits for its turn: the limit is " + pace(limit.Rate), until, true
+		if reason, until, waits := h.limits.waits(w, limit, h.now()); waits {
+			return reason, until, true
 		}
 	}
 	h.mu.Lock()
@@ -264,14 +264,6 @@ func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason strin
 		return "it waits for its turn", w.until, true
 	}
 	return "", time.Time{}, false
-}
-
-// pace tells for people how often something may be.
-func pace(rate float64) string {
-	if rate < 1 {
-		return fmt.Sprintf("one in %v", time.Duration(float64(time.Second)/rate).Round(time.Millisecond))
-	}
-	return fmt.Sprintf("%g a second", rate)
 }
 
 func (h *hold) why() string {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 )
 
 // limits are the buckets that calls pass before they are taken up. All runs of a host
@@ -19,6 +20,7 @@ type limits struct {
 	mu    sync.Mutex
 	whole map[string]*bucket       // that somebody queued for, or that were slowed
 	spent map[uint64]time.Duration // of others: when they are full again, after since
+	slow  map[string]slowdown      // the buckets with a name that were slowed
 	since time.Time
 	seed  maphash.Seed
 	room  int // for so many, before those that are full are forgotten
@@ -126,15 +128,20 @@ func (l *limits) next(b *bucket, now time.Time) time.Time {
 	return b.next(now)
 }
 
-// throttle slows a bucket down, because an answer says that it was too fast.
-func (l *limits) throttle(want call.Limit, now time.Time) {
+// throttle slows a bucket down, because an answer says that it was too fast. What that
+// comes to is news for people now and then.
+func (l *limits) throttle(want call.Limit, now time.Time) (slowed host.Hold, news bool) {
 	if want.Rate <= 0 {
-		return
+		return slowed, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.makeRoom(now)
-	l.bucket(want).throttle(now)
+	b := l.bucket(want)
+	if !b.throttle(now) || want.Of == "" {
+		return slowed, false
+	}
+	return l.slowed(want, b, now)
 }
 
 // makeRoom forgets the buckets that are full, once there are twice as many as there were
@@ -163,13 +170,14 @@ func (l *limits) makeRoom(now time.Time) {
 	l.room = max(leastRoom, 2*(len(l.whole)+len(l.spent)))
 }
 
-// waits tells whether a run queues for a bucket, and until when if nothing changes.
-func (l *limits) waits(w *ward, key string, now time.Time) (until time.Time, waits bool) {
+// waits tells for people whether a run queues for a bucket, why, and until when if nothing
+// changes.
+func (l *limits) waits(w *ward, want call.Limit, now time.Time) (reason string, until time.Time, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.whole[key]
+	b := l.whole[want.Key]
 	if b == nil {
-		return time.Time{}, false
+		return "", time.Time{}, false
 	}
 	for _, lane := range b.lanes {
 		if lane.flow != w.flow {
@@ -177,9 +185,9 @@ func (l *limits) waits(w *ward, key string, now time.Time) (until time.Time, wai
 		}
 		for _, t := range lane.tickets {
 			if t.w == w {
-				return b.after(b.ahead(t), now), true
+				return "it waits for its turn: " + b.why(want, now), b.after(b.ahead(t), now), true
 			}
 		}
 	}
-	return time.Time{}, false
+	return "", time.Time{}, false
 }

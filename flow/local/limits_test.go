@@ -177,6 +177,61 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	assert.InDelta(t, 0.9, at[9], 0.001)
 }
 
+// While answers slow a limit with a name down, people are told of it at each big step.
+func TestSlowdownsAreTold(t *testing.T) {
+	all := call.Limit{Key: "test:number:7", Rate: 80, Burst: 1, Of: "number"}
+	clock := virtual()
+	began := clock.Now()
+	var told []host.Hold
+	h := local.New(local.Options{
+		Journal: &journal.Memory{}, Clock: clock,
+		OnHold: func(held host.Hold, _ bool) { told = append(told, held) },
+		Do: func(_ context.Context, c call.Call) call.Outcome {
+			if clock.Now().Sub(began) > 12*time.Second {
+				return accepted(c)
+			}
+			o := refused(false)
+			o.Throttled = all.Key
+			return o
+		},
+	})
+	_, err := h.Run(t.Context(), limited(all, call.Limit{Rate: 1, Burst: 1000}).compile(t, loop(700, "a")), start())
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(told), 6)
+	require.LessOrEqual(t, len(told), 8)
+	first, last := told[0], told[len(told)-1]
+	assert.Equal(t, host.Hold{
+		Scope: host.Limit, Name: "number 7", Auto: true, Calls: first.Calls, Since: began, Until: began.Add(time.Minute),
+		Reason: "answers said that the number 7 is too fast: 40 a second now, growing back to 80 a second by 00:01:00 UTC",
+	}, first)
+	assert.Regexp(t, `: 1\.[2-4]\d? a second now, growing back to 80 a second by 00:01:`, last.Reason)
+	assert.Equal(t, began, last.Since)
+}
+
+// It is listed while it is slow, and what waits for it says why.
+func TestSlowdownsAreListed(t *testing.T) {
+	k := limited(call.Limit{Key: "test:number:7", Rate: 0.02, Burst: 1, Of: "number"}, call.Limit{})
+	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+		o := refused(false)
+		o.Throttled = "test:number:7"
+		return o
+	}})
+	holds, err := h.Holds(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, holds)
+	run := begin(t, h, k.compile(t, loop(2, "a")), nil)
+	eventually(t, "the second waits", func() bool { return status(t, h, run) == host.Waiting })
+	holds, err = h.Holds(t.Context())
+	require.NoError(t, err)
+	require.Len(t, holds, 1)
+	assert.Equal(t, "number 7", holds[0].Name)
+	assert.Equal(t, 1, holds[0].Calls)
+	r, err := h.Get(t.Context(), run)
+	require.NoError(t, err)
+	require.Len(t, r.Holds, 1)
+	assert.Regexp(t, `^it waits for its turn: answers said that the number 7 is too fast: one in 1m\d\d(\.\d+)?s now, growing back to one in 50s by \d\d:\d\d:\d\d UTC$`, r.Holds[0].Reason)
+}
+
 // Buckets are forgotten when there are many, but none that holds somebody back.
 func TestManyBuckets(t *testing.T) {
 	const calls, each = 130, 1000

@@ -73,8 +73,9 @@ type Options struct {
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
 	// OnEnd is told of each run that ended. It must be quick. nil: nobody is told.
 	OnEnd func(r *host.Result)
-	// OnHold is told when a hold begins and when it is lifted. It must be quick, and must
-	// not call the host. nil: nobody is told.
+	// OnHold is told when a hold begins and when it is lifted; of one of a limit, when it
+	// begins and when it is slowed down further. It must be quick, and must not call the
+	// host. nil: nobody is told.
 	OnHold func(held host.Hold, lifted bool)
 	// Restored says that the journal was restored from a backup: what it holds of runs
 	// that have not ended may be old, so they are host.Held until they are released.

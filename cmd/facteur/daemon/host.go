@@ -84,5 +84,9 @@ func (d *Daemon) held(h host.Hold, lifted bool) {
 		d.log.Info("calls go on", attrs...)
 		return
 	}
-	d.log.Warn("calls are held back", attrs...)
+	message := "calls are held back"
+	if h.Scope == host.Limit {
+		message = "calls are slowed down"
+	}
+	d.log.Warn(message, attrs...)
 }
