@@ -329,7 +329,7 @@ func BenchmarkCoerceStored(b *testing.B) {
 		MessageID  string `json:"message_id,omitempty" schema:"required"`
 		Delivery   string `json:"delivery" schema:"required,always"`
 		Repeats    string `json:"repeats,omitempty"`
-		Body       any    `json:"body,omitempty"`
+		Body       any    `json:"body,omitempty" schema:"plain"`
 	}
 	t := schema.Of[outputs]()
 	v := map[string]any{
