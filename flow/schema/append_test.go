@@ -26,6 +26,9 @@ func TestAppendJSON(t *testing.T) {
 		want, err := json.Marshal(v)
 		require.NoError(t, err)
 		assert.JSONEq(t, string(want), got, "%#v", v)
+		unsorted, err := schema.AppendUnsorted(nil, v)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), string(unsorted), "%#v", v)
 	}
 	assert.Equal(t, `["2026-01-01T00:00:00Z","1m30s"]`, text([]any{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 90 * time.Second}))
 	assert.Equal(t, `{"a":1,"b":2,"c":3}`, text(map[string]any{"c": int64(3), "a": int64(1), "b": int64(2)}))

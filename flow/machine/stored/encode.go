@@ -104,7 +104,7 @@ func (f *fields) name(name string) {
 func (f *fields) add(name string, v any) {
 	f.name(name)
 	if f.err == nil {
-		f.text, f.err = schema.AppendJSON(f.text, v)
+		f.text, f.err = schema.AppendUnsorted(f.text, v)
 	}
 }
 
