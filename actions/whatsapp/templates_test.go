@@ -261,7 +261,7 @@ func TestTemplatesInUse(t *testing.T) {
 		components, inputs := d.Use()
 		message := map[string]any{"name": d.Name, "language": map[string]any{"code": d.Language}}
 		if len(components) > 0 {
-			message["components"] = plain(whatsapp.Fill(components, inputs))
+			message["components"] = whatsapp.Fill(components, inputs)
 		}
 		in := map[string]any{"recipient": "+33612345678", "sender_phone_id": "1", "message_type": "template", "message": message}
 		for _, line := range lintOf(t, in) {
@@ -279,31 +279,6 @@ func TestTemplatesInUse(t *testing.T) {
 			assert.NotNil(t, in.Example)
 		}
 	}
-}
-
-func plain(v any) any {
-	switch v := v.(type) {
-	case whatsapp.Object:
-		m := map[string]any{}
-		for _, f := range v {
-			m[f.Name] = plain(f.Value)
-		}
-		return m
-	case []any:
-		var list []any
-		for _, x := range v {
-			list = append(list, plain(x))
-		}
-		return list
-	}
-	return v
-}
-
-func TestYAML(t *testing.T) {
-	assert.Equal(t, `{a: b c, b: "1", c: [1, 2.5], d: "no", e: "x: y", f: "line\nline", g: "${inputs.a}", h: {}, i: []}`, whatsapp.YAML(whatsapp.Object{
-		{Name: "a", Value: "b c"}, {Name: "b", Value: "1"}, {Name: "c", Value: []any{int64(1), 2.5}}, {Name: "d", Value: "no"}, {Name: "e", Value: "x: y"},
-		{Name: "f", Value: "line\nline"}, {Name: "g", Value: "${inputs.a}"}, {Name: "h", Value: whatsapp.Object{}}, {Name: "i", Value: []any{}},
-	}))
 }
 
 func TestTemplateFiles(t *testing.T) {
@@ -346,7 +321,8 @@ func FuzzTemplates(f *testing.F) {
 		_, err = d.Encode()
 		require.NoError(t, err)
 		components, inputs := d.Use()
-		assert.NotContains(t, whatsapp.YAML(whatsapp.Fill(components, inputs)), "\n")
+		_, err = json.Marshal(whatsapp.Fill(components, inputs))
+		require.NoError(t, err)
 		templates, err := whatsapp.NewTemplates([]*whatsapp.TemplateDefinition{d})
 		require.NoError(t, err)
 		var m map[string]any

@@ -207,9 +207,9 @@ func escaped(v any) any {
 // inMessages is in which order people write the keys of messages.
 var inMessages = yamltext.Order{
 	"sender_phone_id", "recipient", "message_type", "message", "reply_to", "tracking", "message_id", "typing",
-	"name", "formatted_name", "language", "code", "policy", "type", "sub_type", "index", "card_index", "parameter_name",
+	"latitude", "longitude", "name", "formatted_name", "reference_id", "language", "code", "policy", "type", "sub_type", "index", "card_index", "parameter_name",
 	"header", "body", "footer", "text", "action", "components", "parameters", "cards",
-	"id", "link", "title", "description", "button", "buttons", "sections", "rows", "reply", "quick_reply",
+	"id", "link", "value", "offset", "thumbnail_product_retailer_id", "title", "description", "button", "buttons", "sections", "rows", "reply", "quick_reply",
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/cmd/facteur/yamltext"
 	"facteur/project"
 )
 
@@ -61,6 +62,9 @@ func lstat(path string) error {
 	return err
 }
 
+// inDeclarations is in which order people declare an input.
+var inDeclarations = yamltext.Order{"type", "format", "minLength", "sensitive", "description"}
+
 func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -69,18 +73,17 @@ func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, compo
 	line("inputs:")
 	line("  phone: {type: string, format: e164}")
 	for _, in := range inputs {
-		declared := whatsapp.Object{{Name: "type", Value: in.Type}}
+		declared := map[string]any{"type": in.Type, "description": in.Doc}
 		switch {
 		case in.Format != "":
-			declared = append(declared, whatsapp.Field{Name: "format", Value: in.Format})
+			declared["format"] = in.Format
 		case in.Type == "string":
-			declared = append(declared, whatsapp.Field{Name: "minLength", Value: 1})
+			declared["minLength"] = 1
 		}
 		if in.Name == "code" {
-			declared = append(declared, whatsapp.Field{Name: "sensitive", Value: true})
+			declared["sensitive"] = true
 		}
-		declared = append(declared, whatsapp.Field{Name: "description", Value: in.Doc})
-		line("  %s: %s", in.Name, whatsapp.YAML(declared))
+		line("  %s: %s", in.Name, inDeclarations.Line(declared))
 	}
 	line("steps:")
 	line("  - id: send")
@@ -90,12 +93,12 @@ func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, compo
 	line("      recipient: ${inputs.phone}")
 	line("      message_type: template")
 	line("      message:")
-	line("        name: %s", whatsapp.YAML(t.Name))
-	line("        language: {code: %s}", whatsapp.YAML(t.Language))
+	line("        name: %s", yamltext.Scalar(t.Name))
+	line("        language: {code: %s}", yamltext.Scalar(t.Language))
 	if len(components) > 0 {
 		line("        components:")
 		for _, c := range components {
-			line("          - %s", whatsapp.YAML(c))
+			line("          - %s", inMessages.Line(c))
 		}
 	}
 	line("outputs:")
@@ -105,13 +108,14 @@ func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, compo
 }
 
 func templateTest(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
-	given := whatsapp.Object{{Name: "phone", Value: examplePhone}}
+	order, given := yamltext.Order{"phone"}, map[string]any{"phone": examplePhone}
 	for _, in := range inputs {
-		given = append(given, whatsapp.Field{Name: in.Name, Value: in.Example})
+		order, given[in.Name] = append(order, in.Name), in.Example
 	}
-	template := whatsapp.Object{{Name: "name", Value: t.Name}, {Name: "language", Value: whatsapp.Object{{Name: "code", Value: t.Language}}}}
+	order = append(order, inMessages...)
+	template := map[string]any{"name": t.Name, "language": map[string]any{"code": t.Language}}
 	if len(components) > 0 {
-		template = append(template, whatsapp.Field{Name: "components", Value: whatsapp.Fill(components, inputs)})
+		template["components"] = whatsapp.Fill(components, inputs)
 	}
 	path := "/" + exampleSender + "/messages"
 	var b strings.Builder
@@ -119,18 +123,18 @@ func templateTest(t *whatsapp.TemplateDefinition, name, connection string, compo
 	line("flow: %s", name)
 	line("cases:")
 	line("  - name: the template is sent")
-	line("    inputs: %s", whatsapp.YAML(given))
+	line("    inputs: %s", order.Line(given))
 	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
 	line("    exchanges:")
 	line("      - step: send")
 	line("        request:")
 	line("          method: POST")
 	line("          path: %s", path)
-	line("          json: {to: %q, type: template, template: %s, $more: true}", examplePhone, whatsapp.YAML(template))
+	line("          json: {to: %q, type: template, template: %s, $more: true}", examplePhone, inMessages.Line(template))
 	line("        response: {status: 200, json: {messaging_product: whatsapp, messages: [{id: wamid.TEST}]}}")
 	line("    expect: {status: succeeded, outputs: {status_code: 200, message_id: wamid.TEST}}")
 	line("  - name: the template is paused")
-	line("    inputs: %s", whatsapp.YAML(given))
+	line("    inputs: %s", order.Line(given))
 	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
 	line("    exchanges:")
 	line("      - step: send")
