@@ -176,6 +176,40 @@ func TestAClientThatSendsItsBodyOneByteASecondIsCut(t *testing.T) {
 	})
 }
 
+// A client may send its header first, and its body when it is asked for it.
+func TestWhatIsRefusedIsNotAskedForItsBody(t *testing.T) {
+	serving(t, newDaemon(t).handler, server.ServeOptions{}, func(t *testing.T, p *pipes) {
+		ask := func(flow string) (net.Conn, *bufio.Reader) {
+			c := p.dial()
+			fmt.Fprintf(c, "POST /v1/flows/%s/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", flow)
+			return c, bufio.NewReader(c)
+		}
+		before := time.Now()
+		c, in := ask("none")
+		defer c.Close()
+		resp, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, 404, resp.StatusCode)
+		assert.Zero(t, time.Since(before), "it is told at once")
+
+		c, in = ask("hello")
+		defer c.Close()
+		line, err := in.ReadString('\n')
+		require.NoError(t, err)
+		assert.Contains(t, line, "100 Continue")
+		_, err = in.ReadString('\n')
+		require.NoError(t, err)
+		fmt.Fprint(c, "{}")
+		resp, err = http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, 201, resp.StatusCode)
+	})
+}
+
 func TestAClientThatSendsItsHeaderOneByteASecondIsCut(t *testing.T) {
 	serving(t, newDaemon(t).handler, server.ServeOptions{}, func(t *testing.T, p *pipes) {
 		c := p.dial()

@@ -106,6 +106,9 @@ func timely(h http.Handler, most time.Duration) http.Handler {
 		if r.ContentLength != 0 {
 			control := http.NewResponseController(w)
 			if control.SetReadDeadline(time.Now().Add(most)) == nil {
+				if r.Header.Get("Expect") != "" {
+					r = r.WithContext(r.Context()) // the server looks into its own, whether the body was asked for
+				}
 				r.Body = &timedBody{r.Body, control}
 			}
 		}
