@@ -205,6 +205,21 @@ func TestRestored(t *testing.T) {
 	assert.Equal(t, machine.Cancelled, ends(t, h, second).Status)
 }
 
+// What is told again wakes nobody for good.
+func TestToldAgain(t *testing.T) {
+	h := open(t, local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond})
+	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
+	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	told := host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}}
+	for range 3 {
+		require.NoError(t, h.Deliver(t.Context(), told))
+		eventually(t, "it is parked again", func() bool { return status(t, h, run) == host.Waiting })
+	}
+	told.ID = "2"
+	require.NoError(t, h.Deliver(t.Context(), told))
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+}
+
 // A run whose journal does not fit goes no further, and says why.
 func TestMismatch(t *testing.T) {
 	j := &journal.Memory{}

@@ -56,6 +56,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 		return h.check(ctx, fmt.Errorf("store an event: %w", err))
 	}
 	if !fresh {
+		h.lookAgain(woken)
 		return nil
 	}
 	heard := &hearing{event: e}
@@ -66,6 +67,26 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 		return h.barrier(ctx)
 	}
 	return nil
+}
+
+// lookAgain lets runs look around that the journal has awake for an event that it had
+// already: it finds them waiting again after that.
+func (h *Host) lookAgain(woken map[*ward]uint32) {
+	if len(woken) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var since []*ward // have been up, and were put down before the journal woke them, or after
+	for w, naps := range woken {
+		if w.naps != naps {
+			since = append(since, w)
+			continue
+		}
+		h.enqueue(w)
+	}
+	h.wake(since...)
+	h.dispatch()
 }
 
 // present brings an event that is stored to those that wait for it now. Of the parked
