@@ -288,3 +288,12 @@ func TestAKeyExpires(t *testing.T) {
 		assert.Equal(t, 200, d.do("GET", "/healthz", "", auth).Code)
 	})
 }
+
+func TestIsLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:8080": true, "127.8.8.8:0": true, "localhost:80": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true,
+		"0.0.0.0:80": false, ":80": false, "[::]:80": false, "10.0.0.1:80": false, "localhost.shop.test:80": false, "127.0.0.1": false, "": false,
+	} {
+		assert.Equal(t, want, server.IsLoopback(address), address)
+	}
+}
