@@ -1,11 +1,12 @@
-// Package daemon is a project at work, as "facteur serve" runs it: what it stores, the host
-// that carries its runs, and what reaches these from outside.
+// Package daemon is a project at work: what it stores, the host that carries its runs, and what
+// reaches these from outside. "facteur serve" opens one and runs it; "facteur dev" embeds one
+// in a process that listens itself.
 //
 // Open takes the data folder first, which no second daemon may have, and what is stored; then
-// the address, so that nothing begins where it is taken; then the actions, and the connections
-// that they use; last the host, which goes on at once with the runs that had not ended. Run
-// answers and works until it is told to stop, lets what is under way finish, and Close closes
-// all in the reverse order.
+// the address, so that nothing begins where it is in use; then the actions and the connections
+// that they use; then the socket for commands on this machine; last the host, which goes on at
+// once with the runs that had not ended. Run answers and works until it is told to stop, and
+// lets what is under way finish. Close closes all in the reverse order.
 //
 // People are told by the log, and by Options.Show of mistakes in flows that are read again;
 // systemd of when it is ready, when it reads its flows again and when it stops; commands on the

@@ -53,7 +53,7 @@ func openHash(ctx context.Context, j journal.Journal, v *vault.Vault) (func(stri
 
 // ReadHash returns the keyed hash by which the daemon of a journal stands for phone numbers and
 // idempotency keys, for who only reads: nil when no daemon was there yet.
-func ReadHash(ctx context.Context, j notes, v *vault.Vault) (func(string) string, error) {
+func ReadHash(ctx context.Context, j *journal.Reader, v *vault.Vault) (func(string) string, error) {
 	key, err := hashKey(ctx, j, v)
 	if err != nil || key == nil {
 		return nil, err
