@@ -13,7 +13,7 @@ import (
 var errHeld = errors.New("held")
 
 // resolve finds the connection of a call; nil when the call has none.
-func (s *Set) resolve(ctx context.Context, sig *call.Signature, c call.Call) (*vault.Connection, error) {
+func (s *Set) resolve(ctx context.Context, sig *call.Signature, c *call.Call) (*vault.Connection, error) {
 	switch {
 	case sig.App == "" && c.Connection != "":
 		return nil, refuse("%s takes no connection, but the call names %q", sig.Name, c.Connection)

@@ -83,7 +83,8 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	if c.Input == nil {
 		c.Input = map[string]any{}
 	}
-	conn, err := s.resolve(ctx, a.signature, c)
+	made := &calling{ctx, c}
+	conn, err := s.resolve(made, a.signature, &made.call)
 	if err != nil {
 		o := outcome(a.blank(), err, true)
 		o.Held = errors.Is(err, errHeld)
@@ -93,13 +94,13 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	if c.Timeout > 0 {
 		timeout = c.Timeout
 	}
-	ctx, stop := context.WithTimeout(&calling{ctx, c}, timeout)
+	ctx, stop := context.WithTimeout(made, timeout)
 	defer stop()
-	out, err := s.try(ctx, a, c, conn)
+	out, err := s.try(ctx, a, &made.call, conn)
 	if f := unauthorized(err); f != nil && conn != nil {
-		out, err = s.tryRefreshed(ctx, a, c, &conn, out, f)
+		out, err = s.tryRefreshed(ctx, a, &made.call, &conn, out, f)
 	}
-	o := outcome(out, err, s.idempotent(a, c))
+	o := outcome(out, err, s.idempotent(a, &made.call))
 	if conn != nil {
 		o.Refused = unauthorized(err) != nil
 		s.hider.hide(conn, a.signature.Out, &o)
@@ -107,13 +108,13 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	return o
 }
 
-func (s *Set) idempotent(a Action, c call.Call) bool {
+func (s *Set) idempotent(a Action, c *call.Call) bool {
 	return c.Idempotent || a.signature.Idempotent != nil && a.signature.Idempotent(c.Input)
 }
 
 // tryRefreshed repeats a call that was refused for its credentials, if the vault has
 // others by now.
-func (s *Set) tryRefreshed(ctx context.Context, a Action, c call.Call, conn **vault.Connection, out map[string]any, f *Failure) (map[string]any, error) {
+func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn **vault.Connection, out map[string]any, f *Failure) (map[string]any, error) {
 	fresh, _, err := s.connections.Refresh(ctx, c.Connection)
 	switch {
 	case err != nil && ctx.Err() == nil:
@@ -130,11 +131,11 @@ func (s *Set) tryRefreshed(ctx context.Context, a Action, c call.Call, conn **va
 }
 
 // try runs the function once and turns a panic into an error.
-func (s *Set) try(ctx context.Context, a Action, c call.Call, conn *vault.Connection) (out map[string]any, err error) {
+func (s *Set) try(ctx context.Context, a Action, c *call.Call, conn *vault.Connection) (out map[string]any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if s.Panicked != nil {
-				s.Panicked(c, v, debug.Stack())
+				s.Panicked(*c, v, debug.Stack())
 			}
 			out = a.blank()
 			maps.Copy(out, a.signature.Lost)

@@ -26,7 +26,7 @@ type envelope struct {
 	reference string // comes back on status webhooks
 }
 
-func (e envelope) encode() ([]byte, error) {
+func (e *envelope) encode() ([]byte, error) {
 	b := make([]byte, 0, 512)
 	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual"`...)
 	if e.to.userID != "" {
@@ -64,7 +64,7 @@ type endpoint struct {
 	header         http.Header
 }
 
-func (p *poster) endpoint(a Account) (*endpoint, error) {
+func (p *poster) endpoint(a *Account) (*endpoint, error) {
 	token := a.Token.Reveal()
 	if last := p.last.Load(); last != nil && last.address == a.BaseURL && last.token == token {
 		return last, nil
@@ -82,27 +82,32 @@ func (p *poster) endpoint(a Account) (*endpoint, error) {
 }
 
 // post sends a body to the messages of a number.
-func (p *poster) post(ctx context.Context, a Account, sender string, body []byte) (reply, error) {
+func (p *poster) post(ctx context.Context, a *Account, sender string, body []byte) (r reply, err error) {
+	req, err := p.request(a, sender, body)
+	if err != nil {
+		return r, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
+			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
+	}
+	if r.Answer, err = actions.Exchange(ctx, p.roundTrip, req, maxAnswer); err == nil {
+		r.read()
+	}
+	return r, err
+}
+
+// request is what http.NewRequest makes, without reading the address again.
+func (p *poster) request(a *Account, sender string, body []byte) (*http.Request, error) {
 	api, err := p.endpoint(a)
 	if err != nil {
-		return reply{}, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
-			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
+		return nil, err
 	}
 	at := *api.url
 	if at.Path = api.url.Path + "/" + a.Version + "/" + sender + "/messages"; at.RawPath != "" {
 		at.RawPath += at.Path[len(api.url.Path):]
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	req := http.Request{ // which http.NewRequest would read the address for
-		Method: http.MethodPost, URL: &at, Host: at.Host, ContentLength: int64(len(body)), Header: api.header, GetBody: open,
-	}
+	req := &http.Request{Method: http.MethodPost, URL: &at, Host: at.Host, ContentLength: int64(len(body)), Header: api.header, GetBody: open}
 	req.Body, _ = open()
-	answer, err := actions.Exchange(ctx, p.roundTrip, &req, maxAnswer)
-	r := reply{Answer: answer}
-	if err == nil {
-		r.read()
-	}
-	return r, err
+	return req, nil
 }
 
 // A reply is what the API said. Everything in it is optional.

@@ -54,7 +54,7 @@ func MarkRead(o Options) actions.Action {
 		if err != nil {
 			return out, err
 		}
-		r, err := p.post(ctx, account, from, body)
+		r, err := p.post(ctx, &account, from, body)
 		out.StatusCode, out.Body = int64(r.Status), r.json
 		switch {
 		case err != nil:

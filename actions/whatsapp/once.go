@@ -41,7 +41,7 @@ type Answer struct {
 }
 
 // once asks whether the send would repeat another.
-func (s sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
+func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
 	switch {
 	case o == nil:
 		return "", nil
@@ -65,7 +65,7 @@ const noLedger = "`once` needs a ledger of what was sent before, and there is no
 
 // tell tells what became of a send, unless nobody knows. It must not depend on whether
 // the call was given up meanwhile.
-func (s sender) tell(ctx context.Context, from string, to contact, out SendOutput, shut bool, err error) {
+func (s *sender) tell(ctx context.Context, from string, to contact, out *SendOutput, shut bool, err error) {
 	f, refused := errors.AsType[*actions.Failure](err)
 	refused = refused && f.Status != call.Unknown
 	if s.Told == nil || !refused && out.MessageID == "" {

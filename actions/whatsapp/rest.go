@@ -15,7 +15,7 @@ type remainder struct {
 // rest is check for inputs like this one, which differ only in what is unknown in it. Most of
 // a message stands in the flow: the rules that are about nothing else, and have nothing
 // against it, are not asked again at each send.
-func (s sender) rest(known schema.Value) func(schema.Value) schema.Violations {
+func (s *sender) rest(known schema.Value) func(schema.Value) schema.Violations {
 	input, _ := known.Object()
 	kind, ok := input["message_type"].(string)
 	if !ok {

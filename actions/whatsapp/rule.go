@@ -116,7 +116,7 @@ func stepsOf(at string) []any {
 }
 
 // check runs the rules over the input of a send.
-func (s sender) check(in schema.Value) schema.Violations {
+func (s *sender) check(in schema.Value) schema.Violations {
 	input, ok := in.Object()
 	if !ok {
 		return nil
@@ -133,7 +133,7 @@ func (s sender) check(in schema.Value) schema.Violations {
 }
 
 // recipient judges who the message goes to.
-func (s sender) recipient(found schema.Violations, v any) schema.Violations {
+func (s *sender) recipient(found schema.Violations, v any) schema.Violations {
 	text, ok := v.(string)
 	if !ok {
 		return found

@@ -77,7 +77,7 @@ const SendAction = "whatsapp.send_message"
 
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
-	s := sender{Options: o, poster: &poster{roundTrip: o.roundTrip()}, book: cmp.Or(o.Book, &AddressBook{})}
+	s := &sender{Options: o, poster: &poster{roundTrip: o.roundTrip()}, book: cmp.Or(o.Book, &AddressBook{})}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:      SendAction,
@@ -105,7 +105,7 @@ type sender struct {
 }
 
 // send sends the message, unless it would repeat another, and tells what became of it.
-func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOutput, error) {
+func (s *sender) send(ctx context.Context, account Account, in SendInput) (SendOutput, error) {
 	out := SendOutput{Delivery: failed}
 	from, err := senderID(in.SenderPhoneID, account)
 	if err != nil {
@@ -122,15 +122,15 @@ func (s sender) send(ctx context.Context, account Account, in SendInput) (SendOu
 		out.Success, out.Delivery, out.MessageID = true, accepted, out.Repeats
 		return out, nil
 	}
-	e := envelope{to: to.contact, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
-	shut, err := s.deliver(ctx, account, from, e, in.Fallback, &out)
-	s.tell(ctx, from, to.contact, out, shut, err)
+	e := &envelope{to: to.contact, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
+	shut, err := s.deliver(ctx, &account, from, e, in.Fallback, &out)
+	s.tell(ctx, from, to.contact, &out, shut, err)
 	return out, err
 }
 
 // deliver sends the message, or its fallback when only a template is taken. It tells
 // whether Meta said that.
-func (s sender) deliver(ctx context.Context, account Account, from string, e envelope, fallback *Fallback, out *SendOutput) (shut bool, err error) {
+func (s *sender) deliver(ctx context.Context, account *Account, from string, e *envelope, fallback *Fallback, out *SendOutput) (shut bool, err error) {
 	known := s.Window != nil && e.kind != templateType && s.Window(ctx, from, e.to.key()) == WindowShut
 	if known && fallback == nil {
 		return false, windowShut()
@@ -148,7 +148,7 @@ func (s sender) deliver(ctx context.Context, account Account, from string, e env
 }
 
 // attempt makes one request and fills in what came of it.
-func (s sender) attempt(ctx context.Context, account Account, from string, e envelope, out *SendOutput) error {
+func (s *sender) attempt(ctx context.Context, account *Account, from string, e *envelope, out *SendOutput) error {
 	if s.unwanted(ctx, from, e) {
 		out.Delivery = failed
 		return optedOut()
@@ -172,11 +172,15 @@ func (s sender) attempt(ctx context.Context, account Account, from string, e env
 		}
 		return nil
 	}
-	c := actions.CallOf(ctx)
+	return s.refused(ctx, &r, err, e, out)
+}
+
+// refused is the error of a request that was not accepted: err, or what the answer says.
+func (s *sender) refused(ctx context.Context, r *reply, err error, e *envelope, out *SendOutput) error {
 	f, ok := err.(*actions.Failure)
 	switch {
 	case !ok && err == nil:
-		f = r.failure(c, byLink(e))
+		f = r.failure(actions.CallOf(ctx), byLink(e))
 	case !ok:
 		out.Delivery = unknown
 		return err
@@ -231,7 +235,7 @@ func windowShut() error {
 }
 
 // unwanted tells whether a message is marketing for somebody who wants none.
-func (s sender) unwanted(ctx context.Context, from string, e envelope) bool {
+func (s *sender) unwanted(ctx context.Context, from string, e *envelope) bool {
 	if s.OptedOut == nil || s.Templates == nil || e.kind != templateType || !s.OptedOut(ctx, from, e.to.key()) {
 		return false
 	}
@@ -259,7 +263,7 @@ func invalid(format string, args ...any) error {
 }
 
 // byLink tells whether Meta fetches a file of the message from an address.
-func byLink(e envelope) bool {
+func byLink(e *envelope) bool {
 	link, _ := schema.NewValue(e.message, nil).Get("link").Text()
 	return strings.HasPrefix(link, "http")
 }

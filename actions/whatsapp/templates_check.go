@@ -21,7 +21,7 @@ type lint struct {
 }
 
 // lint is the Lint of a send.
-func (s sender) lint(in schema.Value) schema.Violations {
+func (s *sender) lint(in schema.Value) schema.Violations {
 	if s.Templates == nil {
 		return nil
 	}

@@ -35,7 +35,7 @@ func newAnswers() answers {
 // from another goroutine.
 func (l *SQLite) Tell(ctx context.Context, a whatsapp.Answer, receive func(call.Receipt)) error {
 	one := answer{a, l.now(), receive}
-	if a.MessageID == "" || a.Call == "" || factOfAnswer(a, one.at).named() {
+	if a.MessageID == "" || a.Call == "" || areNamed(each(ids(a.Recipient, a.WaID)), a.Shut || a.OptedOut) {
 		return l.write(ctx, false, 256, func(conn *sqlite.Conn) error { return l.tell(conn, one) })
 	}
 	return l.file.Write(ctx, false, 256, func(*sqlite.Conn) error {

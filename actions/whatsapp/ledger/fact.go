@@ -82,8 +82,13 @@ func factOfAnswer(a whatsapp.Answer, now time.Time) fact {
 }
 
 // named tells whether the person has to have a place in the ledger.
-func (f fact) named() bool {
-	return len(f.people) > 1 || len(f.people) == 1 && (f.Kind == "message" || f.wrote || f.shut || f.optedOut || f.optedIn)
+func (f *fact) named() bool {
+	return areNamed(f.people, f.Kind == "message" || f.wrote || f.shut || f.optedOut || f.optedIn)
+}
+
+// areNamed is named for the ids of a person. known says that there is more to know of them.
+func areNamed(people []string, known bool) bool {
+	return len(people) > 1 || len(people) == 1 && known
 }
 
 // key brings an id of a contact into the form that equal ones share.
