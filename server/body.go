@@ -103,6 +103,9 @@ func (q *query) wrong(name, hint, format string, args ...any) {
 }
 
 func (q *query) text(name string) string {
+	if q.values == nil {
+		return ""
+	}
 	q.known = append(q.known, name)
 	values := q.values[name]
 	if len(values) > 1 {

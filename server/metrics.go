@@ -132,22 +132,25 @@ func (m *Metrics) Do(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		began := time.Now()
 		o := do(ctx, c)
-		if o.Held {
-			return o // nothing was tried
+		if !o.Held { // something was tried
+			m.called(c.Action, &o, time.Since(began))
 		}
-		class := ""
-		if o.Error != nil {
-			class = cmp.Or(o.Error.Class, "none")
-		}
-		as := [3]string{c.Action, string(o.Status), class}
-		in, known := m.outcomes.get(as)
-		if !known {
-			in = m.outcomes.keep(as, m.outcome(as))
-		}
-		in.latency.Observe(time.Since(began).Seconds())
-		in.calls.Inc()
 		return o
 	}
+}
+
+func (m *Metrics) called(action string, o *call.Outcome, took time.Duration) {
+	class := ""
+	if o.Error != nil {
+		class = cmp.Or(o.Error.Class, "none")
+	}
+	as := [3]string{action, string(o.Status), class}
+	in, known := m.outcomes.get(as)
+	if !known {
+		in = m.outcomes.keep(as, m.outcome(as))
+	}
+	in.latency.Observe(took.Seconds())
+	in.calls.Inc()
 }
 
 func (m *Metrics) outcome(as [3]string) outcome {

@@ -94,8 +94,8 @@ func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) 
 		inputs = map[string]any{}
 	}
 	coerced, found := p.Inputs.Coerce(inputs)
-	if wrong := invalid("inputs", "the inputs of "+p.Name+" are wrong", found); wrong != nil {
-		return reply{}, wrong
+	if found.Err() != nil {
+		return reply{}, invalid("inputs", "the inputs of "+p.Name+" are wrong", found)
 	}
 	inputs, _ = coerced.(map[string]any)
 	by := "api"

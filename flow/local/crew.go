@@ -16,7 +16,7 @@ type crew struct {
 type member chan func()
 
 // mostIdle bounds the goroutines that wait for something to do.
-const mostIdle = 256
+const mostIdle = 1024
 
 // do lets a member do something. Who waits for those that are busy sees to it that nothing
 // begins meanwhile.
