@@ -16,6 +16,8 @@ type ending struct{ status, plan, part int64 }
 const perPart = 64
 
 const (
+	// The plus signs keep SQLite within the parts, where few runs are, instead of between the
+	// numbers, where all may be.
 	listEnded = `SELECT seq FROM endings CROSS JOIN runs ON seq >= part * 64 AND seq < part * 64 + 64
 		WHERE endings.status = ?1 AND endings.plan = ?2 AND part >= ?3 / 64 AND part <= ?4 / 64
 		AND runs.status = ?1 AND runs.plan = ?2 AND ended < 9223372036854775807 AND +seq >= ?3 AND +seq < ?4

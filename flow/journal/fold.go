@@ -157,8 +157,8 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 		q.BindInt64(at+5, d.status)
 		q.BindInt64(at+6, d.started)
 		q.BindInt64(at+7, d.ended)
-		q.BindText(at+8, d.by)
-		q.BindText(at+9, d.lock)
+		bindText(q, at+8, d.by)
+		bindText(q, at+9, d.lock)
 		q.BindBytes(at+10, d.inputs)
 	}, nil)
 	if err != nil {
@@ -187,6 +187,16 @@ func (s *store) insertRuns(conn *sqlite.Conn, runs []*draft) error {
 		q.BindInt64(at+3, d.status)
 		bindWaits(q, at+4, d.waits)
 	}, nil)
+}
+
+// bindText binds a text. For an empty one that would take memory: it goes as no bytes, which
+// read the same.
+func bindText(q *sqlite.Stmt, param int, s string) {
+	if s == "" {
+		q.BindBytes(param, nil)
+		return
+	}
+	q.BindText(param, s)
 }
 
 // insertRecords inserts the records that do not lie in a sheaf.

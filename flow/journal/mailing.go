@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -19,9 +20,7 @@ const (
 	leastMailing = 1 << 4
 
 	listMailings  = "SELECT run, recipients FROM mailings WHERE run < ? ORDER BY run DESC"
-	selectMailing = "SELECT max(run) FROM mailings WHERE run <= ?"
-	deleteMailing = `DELETE FROM mailings WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM runs
-		WHERE seq >= ?1 AND seq < coalesce((SELECT min(run) FROM mailings WHERE run > ?1), 9223372036854775807))`
+	selectMailing = "SELECT run, recipients FROM mailings WHERE run <= ? ORDER BY run DESC LIMIT 1"
 )
 
 // insertMailings notes whom many new runs wrote to, and leaves the others. The runs come in
@@ -35,8 +34,7 @@ func (s *store) insertMailings(conn *sqlite.Conn, runs []*draft) error {
 		last := many[0].seq
 		for _, d := range many {
 			for _, hash := range d.recipients {
-				s.room = binary.AppendUvarint(s.room, uint64(d.seq-last))
-				s.room = binary.BigEndian.AppendUint64(s.room, uint64(hash))
+				s.room = appendRecipient(s.room, d.seq-last, uint64(hash))
 				last = d.seq
 			}
 			d.recipients = nil
@@ -51,44 +49,76 @@ func (s *store) insertMailings(conn *sqlite.Conn, runs []*draft) error {
 	return nil
 }
 
+// eachIn calls each for the recipients of a mailing, in the order of their runs.
+func eachIn(number int64, mailing []byte, each func(run int64, hash uint64)) error {
+	in := decoder{rest: mailing}
+	for run := number; len(in.rest) > 0; {
+		run += in.unsigned()
+		hash := in.fixed()
+		if in.bad {
+			return errForm
+		}
+		each(run, hash)
+	}
+	return nil
+}
+
+// appendRecipient adds the hash of a recipient to a mailing, after how far its run is behind
+// the one before.
+func appendRecipient(mailing []byte, behind int64, hash uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.AppendUvarint(mailing, uint64(behind)), hash)
+}
+
 // mailedTo lists the runs of mailings that wrote to a recipient.
 func mailedTo(conn *sqlite.Conn, recipient string) list {
 	sum := uint64(hash(recipient))
 	var room []byte
 	return func(from, before int64, n int) (seqs []int64, err error) {
-		bad := false
+		var bad error
 		err = sqlitefile.Each(conn, listMailings, func(row *sqlite.Stmt) bool {
+			number, sooner := row.ColumnInt64(0), len(seqs)
 			room = slices.Grow(room[:0], row.ColumnLen(1))
-			in := decoder{rest: room[:row.ColumnBytes(1, room[:cap(room)])]}
-			first, sooner := row.ColumnInt64(0), len(seqs)
-			for seq := first; len(in.rest) > 0; {
-				seq += in.unsigned()
-				if in.fixed() == sum && seq >= from && seq < before {
-					seqs = append(seqs, seq)
+			bad = eachIn(number, room[:row.ColumnBytes(1, room[:cap(room)])], func(run int64, hash uint64) {
+				if hash == sum && run >= from && run < before {
+					seqs = append(seqs, run)
 				}
-			}
-			bad = bad || in.bad
+			})
 			slices.Reverse(seqs[sooner:])
-			return len(seqs) < n && first > from
+			return bad == nil && len(seqs) < n && number > from
 		}, before)
-		if err == nil && bad {
-			err = errForm
-		}
-		return seqs[:min(n, len(seqs))], err
+		return seqs[:min(n, len(seqs))], cmp.Or(err, bad)
 	}
 }
 
-// pruneMailings forgets those that some runs were in, and that all runs of are forgotten.
-func pruneMailings(conn *sqlite.Conn, runs map[int64]bool) error {
-	numbers := map[int64]bool{}
+// cutMailings takes runs out of their mailings.
+func cutMailings(conn *sqlite.Conn, runs map[int64]bool) error {
+	done := map[int64]bool{}
 	for seq := range runs {
-		err := sqlitefile.Query(conn, selectMailing, func(row *sqlite.Stmt) { numbers[row.ColumnInt64(0)] = true }, seq)
+		var number int64
+		var mailing []byte
+		err := sqlitefile.Query(conn, selectMailing, func(row *sqlite.Stmt) { number, mailing = row.ColumnInt64(0), sqlitefile.Blob(row, 1) }, seq)
 		if err != nil {
 			return err
 		}
-	}
-	for number := range numbers {
-		if err := sqlitefile.Query(conn, deleteMailing, nil, number); err != nil {
+		if done[number] {
+			continue
+		}
+		done[number] = true
+		left, last := make([]byte, 0, len(mailing)), number
+		err = eachIn(number, mailing, func(run int64, hash uint64) {
+			if !runs[run] {
+				left = appendRecipient(left, run-last, hash)
+				last = run
+			}
+		})
+		switch {
+		case err != nil || len(left) == len(mailing):
+		case len(left) == 0:
+			err = sqlitefile.Query(conn, "DELETE FROM mailings WHERE run = ?", nil, number)
+		default:
+			err = sqlitefile.Query(conn, "UPDATE mailings SET recipients = ? WHERE run = ?", nil, left, number)
+		}
+		if err != nil {
 			return err
 		}
 	}

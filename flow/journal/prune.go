@@ -140,7 +140,7 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 	if err := cut(conn, gone); err != nil {
 		return n, err
 	}
-	if err := pruneMailings(conn, gone); err != nil {
+	if err := cutMailings(conn, gone); err != nil {
 		return n, err
 	}
 	for e := range ended {
