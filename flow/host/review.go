@@ -89,6 +89,30 @@ func (v *Review) End(ctx context.Context, m *machine.Machine, past func(ctx cont
 	return nil
 }
 
+// Overdue returns the news, as of a time, of calls of a run that has ended which a retry
+// may make again: the run was not told, because it waited for none. past may be nil.
+func Overdue(ctx context.Context, m *machine.Machine, at time.Time, past func(ctx context.Context, key string) ([]call.Receipt, error)) (news []machine.Event, err error) {
+	if past == nil {
+		return nil, nil
+	}
+	for _, s := range m.Steps() {
+		if s.Status == machine.Succeeded {
+			continue
+		}
+		for _, key := range s.Keys {
+			receipts, err := past(ctx, key)
+			if err != nil {
+				return nil, fmt.Errorf("read the receipts of the run: %w", err)
+			}
+			for _, r := range receipts {
+				r.Key = key
+				news = append(news, machine.Received{At: at, Receipt: r})
+			}
+		}
+	}
+	return news, nil
+}
+
 // Calls returns the calls that were taken up, in that order.
 func (v *Review) Calls() []Call {
 	var out []Call

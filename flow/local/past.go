@@ -11,18 +11,27 @@ const pastPause = 5 * time.Second
 
 // past brings the receipts of a call that came before somebody watched.
 func (r *runner) past(c machine.Watch) {
+	for _, news := range r.cameFor(c) {
+		r.post(item{event: news})
+	}
+}
+
+// cameFor returns the receipts of a call that came so far. When they cannot be had, they
+// are asked for again later.
+func (r *runner) cameFor(c machine.Watch) (news []machine.Received) {
 	if r.h.opts.Past == nil {
-		return
+		return nil
 	}
 	receipts, err := r.h.opts.Past(r.h.life, c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), lookBack{r, c})
-		return
+		return nil
 	}
 	for _, receipt := range receipts {
 		receipt.Key = c.Key
-		r.post(item{event: machine.Received{At: r.now(), Receipt: receipt}})
+		news = append(news, machine.Received{At: r.now(), Receipt: receipt})
 	}
+	return news
 }
 
 // A lookBack asks again for past receipts.
@@ -34,14 +43,23 @@ type lookBack struct {
 func (l lookBack) wanted() bool { return l.r.m.Wants(l.Watch) }
 func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 
-// missed asks for the receipts of the calls that matter of a run that was rebuilt: they
-// may have come while nobody carried it, and the host may have died with them.
-func (r *runner) missed() {
+// missed applies the receipts of the calls that matter of a run that was rebuilt: they may
+// have come while nobody carried it, and the host may have died with them. What they say
+// counts before the run does anything: one that is retried must not make a call again of
+// which it is known by now that it happened.
+func (r *runner) missed() error {
 	for _, key := range r.open() {
-		if watch := (machine.Watch{Key: key}); !r.m.Wants(watch) { // Next asks for those
-			r.past(watch)
+		watch := machine.Watch{Key: key}
+		if r.m.Wants(watch) { // Next asks for those
+			continue
+		}
+		for _, news := range r.cameFor(watch) {
+			if err := r.apply(news); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // open are the keys of calls of which news matters: those of steps that go on, and those

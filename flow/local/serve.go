@@ -93,8 +93,7 @@ func (r *runner) rebuild() error {
 		return err
 	}
 	r.planned = p
-	r.missed()
-	return nil
+	return r.missed()
 }
 
 // load reads a run from the journal.

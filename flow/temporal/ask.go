@@ -136,6 +136,12 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			events := []machine.Event{event}
 			if s.lost != "" { // what it would do next it does not
 				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
+			} else if again, ok := event.(machine.Retried); ok { // not to make again what, as is known by now, happened
+				news, err := host.Overdue(ctx, m, again.At, h.opts.Past)
+				if err != nil {
+					return err
+				}
+				events = append(news, event)
 			}
 			if mismatch != nil {
 				err = h.hold(ctx, s, len(doubts)-1, events...)

@@ -147,6 +147,16 @@ steps:
 		s.ends(run, machine.Failed)
 		assert.Len(s, s.world.Messages("a"), 2, "the first of which a person said was none")
 	}},
+	{"settled: it was not sent, and it was", func(s *stage) {
+		run := s.begin(unknown, nil)
+		s.ends(run, machine.Failed)
+		require.NoError(s, s.Settle(s.Context(), run, "send", host.Settlement{}))
+		s.tells(s.wrote("a", 1)[0].Key, "sent")
+		require.NoError(s, s.Retry(s.Context(), run, false))
+		s.ends(run, machine.Succeeded)
+		assert.Len(s, s.world.Messages("a"), 1, "news of it came after all")
+		assert.Len(s, s.world.Messages("c"), 1)
+	}},
 	{"settled while it waits", func(s *stage) {
 		run := s.begin(delivered, map[string]any{"text": "lost"})
 		s.reaches(run, host.Waiting)
