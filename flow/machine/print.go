@@ -50,11 +50,15 @@ func appendValue(b []byte, v any) []byte {
 			b = appendValue(b, item)
 		}
 	case map[string]any:
-		b = appendNumber(append(b, 'm'), uint64(len(v)))
-		var room [12]schema.Entry // most objects need no more
-		for _, e := range schema.AppendEntries(room[:0], v) {
-			b = appendValue(appendText(b, e.Name), e.Value)
-		}
+		return appendObject(appendNumber(append(b, 'm'), uint64(len(v))), v)
+	}
+	return b
+}
+
+func appendObject(b []byte, object map[string]any) []byte {
+	var room [12]schema.Entry // most objects need no more
+	for _, e := range schema.AppendEntries(room[:0], object) {
+		b = appendValue(appendText(b, e.Name), e.Value)
 	}
 	return b
 }

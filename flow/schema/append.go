@@ -49,23 +49,28 @@ func appendJSON(b []byte, v any, sorted bool) ([]byte, error) {
 		}
 		return append(b, ']'), nil
 	case map[string]any:
-		return appendObject(b, v, sorted)
+		if sorted {
+			return appendSorted(b, v)
+		}
+		return appendObject(b, v)
 	}
 	text, err := json.Marshal(v)
 	return append(b, text...), err
 }
 
-func appendObject(b []byte, object map[string]any, sorted bool) (_ []byte, err error) {
+func appendSorted(b []byte, object map[string]any) (_ []byte, err error) {
+	var room [12]Entry // most objects need no more
 	b = append(b, '{')
-	if sorted {
-		var room [12]Entry // most objects need no more
-		for _, e := range AppendEntries(room[:0], object) {
-			if b, err = appendEntry(b, e.Name, e.Value, true); err != nil {
-				return b, err
-			}
+	for _, e := range AppendEntries(room[:0], object) {
+		if b, err = appendEntry(b, e.Name, e.Value, true); err != nil {
+			return b, err
 		}
-		return append(b, '}'), nil
 	}
+	return append(b, '}'), nil
+}
+
+func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
+	b = append(b, '{')
 	for name, v := range object {
 		if b, err = appendEntry(b, name, v, false); err != nil {
 			return b, err
