@@ -15,7 +15,7 @@ import (
 type route struct {
 	method, path string
 	scope        Scope // "": nobody needs a key
-	answer       func(*ask) (reply, error)
+	answer       func(*api, *ask) (reply, error)
 }
 
 // An ask is one request that is being answered.
@@ -41,35 +41,35 @@ func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: bod
 
 func (a *api) routes() []route {
 	routes := []route{
-		{"POST", "/v1/flows/{flow}/runs", ScopeRun, a.start},
-		{"GET", "/v1/flows", ScopeRead, a.flows},
-		{"GET", "/v1/flows/{flow}", ScopeRead, a.flow},
-		{"POST", "/v1/reload", ScopeAdmin, a.reload},
+		{"POST", "/v1/flows/{flow}/runs", ScopeRun, (*api).start},
+		{"GET", "/v1/flows", ScopeRead, (*api).flows},
+		{"GET", "/v1/flows/{flow}", ScopeRead, (*api).flow},
+		{"POST", "/v1/reload", ScopeAdmin, (*api).reload},
 
-		{"GET", "/v1/runs", ScopeRead, a.runs},
-		{"GET", "/v1/runs/{run}", ScopeRead, a.run},
-		{"POST", "/v1/runs/{run}/rerun", ScopeRun, a.rerun},
-		{"POST", "/v1/runs/{run}/cancel", ScopeRun, a.cancel},
-		{"POST", "/v1/runs/{run}/retry", ScopeRun, a.retry},
-		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, a.settle},
-		{"POST", "/v1/runs/{run}/release", ScopeAdmin, a.release},
+		{"GET", "/v1/runs", ScopeRead, (*api).runs},
+		{"GET", "/v1/runs/{run}", ScopeRead, (*api).run},
+		{"POST", "/v1/runs/{run}/rerun", ScopeRun, (*api).rerun},
+		{"POST", "/v1/runs/{run}/cancel", ScopeRun, (*api).cancel},
+		{"POST", "/v1/runs/{run}/retry", ScopeRun, (*api).retry},
+		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, (*api).settle},
+		{"POST", "/v1/runs/{run}/release", ScopeAdmin, (*api).release},
 
-		{"POST", "/v1/events", ScopeRun, a.deliver},
-		{"GET", "/v1/connections", ScopeRead, a.connections},
-		{"GET", "/v1/holds", ScopeRead, a.holds},
-		{"POST", "/v1/pause", ScopeAdmin, a.pause},
-		{"POST", "/v1/resume", ScopeAdmin, a.resume},
-		{"GET", "/v1/keys", ScopeAdmin, a.keys},
+		{"POST", "/v1/events", ScopeRun, (*api).deliver},
+		{"GET", "/v1/connections", ScopeRead, (*api).connections},
+		{"GET", "/v1/holds", ScopeRead, (*api).holds},
+		{"POST", "/v1/pause", ScopeAdmin, (*api).pause},
+		{"POST", "/v1/resume", ScopeAdmin, (*api).resume},
+		{"GET", "/v1/keys", ScopeAdmin, (*api).keys},
 
-		{"GET", "/v1/openapi.yaml", "", a.openapi},
-		{"GET", "/healthz", "", a.healthz},
-		{"GET", "/readyz", "", a.readyz},
+		{"GET", "/v1/openapi.yaml", "", (*api).openapi},
+		{"GET", "/healthz", "", (*api).healthz},
+		{"GET", "/readyz", "", (*api).readyz},
 	}
 	if a.Export != nil {
-		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, a.export})
+		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, (*api).export})
 	}
 	if a.Metrics != nil {
-		routes = append(routes, route{"GET", "/metrics", ScopeRead, a.metrics})
+		routes = append(routes, route{"GET", "/metrics", ScopeRead, (*api).metrics})
 	}
 	return routes
 }
@@ -87,12 +87,12 @@ func (a *api) mux() *http.ServeMux {
 		}
 		slices.Sort(allowed)
 		allow := strings.Join(allowed, ", ")
-		mux.Handle(path, a.handler(route{"", path, "", func(q *ask) (reply, error) {
+		mux.Handle(path, a.handler(route{"", path, "", func(_ *api, q *ask) (reply, error) {
 			q.w.Header().Set("Allow", allow)
 			return reply{}, problem(MethodNotAllowed, "use "+allow, "%s has no %s", q.URL.Path, q.Method)
 		}}))
 	}
-	mux.Handle("/", a.handler(route{"", "", "", func(q *ask) (reply, error) {
+	mux.Handle("/", a.handler(route{"", "", "", func(_ *api, q *ask) (reply, error) {
 		return reply{}, problem(NotFound, "the API is described at /v1/openapi.yaml", "there is no %s", q.URL.Path)
 	}}))
 	return mux
@@ -106,7 +106,7 @@ func (a *api) handler(r route) http.Handler {
 		if a.Log.Enabled(req.Context(), slog.LevelDebug) {
 			q.began = time.Now()
 		}
-		out, err := a.admit(r, q)
+		out, err := a.admit(&r, q)
 		if err != nil {
 			out = a.fail(q, err)
 		}
@@ -123,7 +123,7 @@ func (a *api) logRequest(q *ask, status int) {
 }
 
 // admit answers a request, if there is room for it and it may ask.
-func (a *api) admit(r route, q *ask) (out reply, err error) {
+func (a *api) admit(r *route, q *ask) (out reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
@@ -138,7 +138,7 @@ func (a *api) admit(r route, q *ask) (out reply, err error) {
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
 	if r.scope != "" { // a daemon that is busy is healthy
 		if !a.requests.enter(a.MaxRequests) {
-			return reply{}, problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
+			return reply{}, a.busy()
 		}
 		defer func() {
 			if !q.waiting {
@@ -149,11 +149,15 @@ func (a *api) admit(r route, q *ask) (out reply, err error) {
 	if err := a.access(q, r.scope); err != nil {
 		return reply{}, err
 	}
-	out, err = r.answer(q)
+	out, err = r.answer(a, q)
 	if err == nil {
 		err = q.write(out)
 	}
 	return out, err
+}
+
+func (a *api) busy() error {
+	return problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
 }
 
 var (

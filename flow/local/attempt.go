@@ -69,16 +69,20 @@ func (u *underWay) make() {
 	o, returned := call.Outcome{}, false
 	defer func() {
 		if !returned { // it panicked, or ended the goroutine
-			if v := recover(); u.r.h.opts.Panicked != nil {
-				u.r.h.opts.Panicked(u.Call.Call, v, debug.Stack())
-			}
+			u.broke(recover())
 			o = u.broken()
 		}
 		u.cancel()
-		u.answered(o)
+		u.answered(&o)
 	}()
 	o = u.r.h.opts.Do(u.ctx, u.Call.Call)
 	returned = true
+}
+
+func (u *underWay) broke(v any) {
+	if h := u.r.h; h.opts.Panicked != nil {
+		h.opts.Panicked(u.Call.Call, v, debug.Stack())
+	}
 }
 
 // broken is the outcome of a call that ended in a fault of the program.
@@ -92,27 +96,36 @@ func (u *underWay) broken() call.Outcome {
 
 // answered hands the loop the outcome of a call. If nobody carries the run at the moment,
 // it goes on here.
-func (u *underWay) answered(o call.Outcome) {
+func (u *underWay) answered(o *call.Outcome) {
 	r := u.r
 	now := r.now()
-	for _, limit := range u.Limits {
-		if o.Throttled != "" && limit.Key == o.Throttled {
-			if slowed, news := r.h.limits.throttle(limit, now); news && r.h.opts.OnHold != nil {
-				r.h.opts.OnHold(slowed, false)
-			}
-		}
+	if o.Throttled != "" {
+		u.throttle(o.Throttled, now)
 	}
 	if r.stays {
 		if o.Held { // nobody waits here for the surroundings: it is a failure like another
 			o.Held, o.After = false, max(o.After, heldPause)
 		}
 	} else {
-		r.h.note(u.Connection, &o)
+		r.h.note(u.Connection, o)
 	}
-	alone := r.leave(item{event: machine.Answered{At: now, Key: u.Key, Outcome: o}})
+	alone := r.leave(item{event: machine.Answered{At: now, Key: u.Key, Outcome: *o}})
 	r.calls.Done()
 	if alone {
 		r.work()
+	}
+}
+
+// throttle slows the limit down that an answer says was hit.
+func (u *underWay) throttle(key string, now time.Time) {
+	h := u.r.h
+	for _, limit := range u.Limits {
+		if limit.Key != key {
+			continue
+		}
+		if slowed, news := h.limits.throttle(limit, now); news && h.opts.OnHold != nil {
+			h.opts.OnHold(slowed, false)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -34,7 +35,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	start := &machine.Start{Run: id, At: now, Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
+	start := h.newStart(id, now, s.Inputs)
 	kept := h.keepPlan(p)
 	w, r, err := h.place(ctx, id, p, locked)
 	if err != nil {
@@ -58,6 +59,10 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	return runOfHead(head), true, nil
+}
+
+func (h *Host) newStart(id string, now time.Time, inputs map[string]any) *machine.Start {
+	return &machine.Start{Run: id, At: now, Inputs: inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
 }
 
 // newHead is the head of a run that begins.

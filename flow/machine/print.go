@@ -13,19 +13,21 @@ import (
 
 // printOf identifies a call by what it does.
 func printOf(c *call.Call) string {
-	var room [512]byte // most calls need no more
+	var room [384]byte // most calls need no more
+	var open [8]schema.Entry
 	p := room[:0]
 	for _, s := range [...]string{c.Action, c.Connection, c.Step} {
 		p = appendText(p, s)
 	}
 	p = appendNumber(p, uint64(c.Attempt))
-	sum := sha256.Sum256(appendValue(p, c.Input))
+	sum := sha256.Sum256(appendValue(p, c.Input, open[:0]))
 	return hex.EncodeToString(sum[:8])
 }
 
 // appendValue adds bytes that two values share only if they are the same: each part says
-// its kind, and how long it is.
-func appendValue(b []byte, v any) []byte {
+// its kind, and how long it is. open are the entries of the objects that it stands in; its
+// own are put behind them.
+func appendValue(b []byte, v any, open []schema.Entry) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(b, 'n')
@@ -47,18 +49,15 @@ func appendValue(b []byte, v any) []byte {
 	case []any:
 		b = appendNumber(append(b, 'l'), uint64(len(v)))
 		for _, item := range v {
-			b = appendValue(b, item)
+			b = appendValue(b, item, open)
 		}
 	case map[string]any:
-		return appendObject(appendNumber(append(b, 'm'), uint64(len(v))), v)
-	}
-	return b
-}
-
-func appendObject(b []byte, object map[string]any) []byte {
-	var room [12]schema.Entry // most objects need no more
-	for _, e := range schema.AppendEntries(room[:0], object) {
-		b = appendValue(appendText(b, e.Name), e.Value)
+		b = appendNumber(append(b, 'm'), uint64(len(v)))
+		n := len(open)
+		open = schema.AppendEntries(open, v)
+		for i := n; i < len(open); i++ {
+			b = appendValue(appendText(b, open[i].Name), open[i].Value, open)
+		}
 	}
 	return b
 }

@@ -130,7 +130,7 @@ func (m *Machine) sameItems(e *env, report *Step, items []any) {
 		return
 	}
 	for i := range min(len(items), len(before.items)) {
-		if bytes.Equal(appendValue(nil, items[i]), appendValue(nil, before.items[i])) {
+		if bytes.Equal(appendValue(nil, items[i], nil), appendValue(nil, before.items[i], nil)) {
 			continue
 		}
 		inside := report.Path + "[" + strconv.Itoa(i) + "]."
