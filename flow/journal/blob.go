@@ -49,3 +49,34 @@ func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
 	_, err = blob.Write(b)
 	return errors.Join(err, blob.Close())
 }
+
+// cut takes runs out of the rows of a table in which many lie in one piece, each under the
+// number of its first run. left returns what stays of one.
+func cut(conn *sqlite.Conn, table, column string, runs map[int64]bool, left func(number int64, all []byte) ([]byte, error)) error {
+	numbers := map[int64]bool{}
+	for run := range runs {
+		err := sqlitefile.Query(conn, "SELECT max(run) FROM "+table+" WHERE run <= ?", func(row *sqlite.Stmt) { numbers[row.ColumnInt64(0)] = true }, run)
+		if err != nil {
+			return err
+		}
+	}
+	for number := range numbers {
+		var all []byte
+		err := sqlitefile.Query(conn, "SELECT "+column+" FROM "+table+" WHERE run = ?", func(row *sqlite.Stmt) { all = sqlitefile.Blob(row, 0) }, number)
+		if err != nil {
+			return err
+		}
+		rest, err := left(number, all)
+		switch {
+		case err != nil || len(rest) == len(all):
+		case len(rest) == 0:
+			err = sqlitefile.Query(conn, "DELETE FROM "+table+" WHERE run = ?", nil, number)
+		default:
+			err = sqlitefile.Query(conn, "UPDATE "+table+" SET "+column+" = ? WHERE run = ?", nil, rest, number)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -19,7 +19,7 @@ func Schema() int { return len(kind().Migrations) }
 func Queries() []string {
 	return []string{
 		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectOldRuns, selectOldEvents,
-		listAll, selectSheaf, listUnknown, listEnded, listOpen, listBlock, listRecipient, listMailings, selectMailing, deleteEndings,
+		listAll, selectSheaf, listUnknown, listEnded, listOpen, listBlock, listRecipient, listMailings, deleteEndings,
 		selectNext, newStore().wakeRun.SQL,
 	}
 }

@@ -19,8 +19,7 @@ const (
 	perMailing   = 1 << 10 // runs, at most
 	leastMailing = 1 << 4
 
-	listMailings  = "SELECT run, recipients FROM mailings WHERE run < ? ORDER BY run DESC"
-	selectMailing = "SELECT run, recipients FROM mailings WHERE run <= ? ORDER BY run DESC LIMIT 1"
+	listMailings = "SELECT run, recipients FROM mailings WHERE run < ? ORDER BY run DESC"
 )
 
 // insertMailings notes whom many new runs wrote to, and leaves the others. The runs come in
@@ -92,35 +91,14 @@ func mailedTo(conn *sqlite.Conn, recipient string) list {
 
 // cutMailings takes runs out of their mailings.
 func cutMailings(conn *sqlite.Conn, runs map[int64]bool) error {
-	done := map[int64]bool{}
-	for seq := range runs {
-		var number int64
-		var mailing []byte
-		err := sqlitefile.Query(conn, selectMailing, func(row *sqlite.Stmt) { number, mailing = row.ColumnInt64(0), sqlitefile.Blob(row, 1) }, seq)
-		if err != nil {
-			return err
-		}
-		if done[number] {
-			continue
-		}
-		done[number] = true
-		left, last := make([]byte, 0, len(mailing)), number
+	return cut(conn, "mailings", "recipients", runs, func(number int64, mailing []byte) (left []byte, err error) {
+		last := number
 		err = eachIn(number, mailing, func(run int64, hash uint64) {
 			if !runs[run] {
 				left = appendRecipient(left, run-last, hash)
 				last = run
 			}
 		})
-		switch {
-		case err != nil || len(left) == len(mailing):
-		case len(left) == 0:
-			err = sqlitefile.Query(conn, "DELETE FROM mailings WHERE run = ?", nil, number)
-		default:
-			err = sqlitefile.Query(conn, "UPDATE mailings SET recipients = ? WHERE run = ?", nil, left, number)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return left, err
+	})
 }

@@ -137,7 +137,7 @@ func (s *store) pruneRuns(conn *sqlite.Conn, runs []old, before time.Time) (n in
 			return n, err
 		}
 	}
-	if err := cut(conn, gone); err != nil {
+	if err := cutSheaves(conn, gone); err != nil {
 		return n, err
 	}
 	if err := cutMailings(conn, gone); err != nil {

@@ -15,7 +15,7 @@ import (
 // them; a run that is forgotten is cut out.
 
 const (
-	perSheaf = 16   // runs
+	perSheaf = 32   // runs
 	maxFirst = 2048 // bytes of records that lie in a sheaf, of one run
 
 	selectSheaf = "SELECT run, records FROM sheaves WHERE run <= ? ORDER BY run DESC LIMIT 1"
@@ -100,34 +100,14 @@ func firstRecords(conn *sqlite.Conn, seq int64) (records []Record, err error) {
 	return decodeRecords(first)
 }
 
-// cut takes runs out of their sheaves.
-func cut(conn *sqlite.Conn, runs map[int64]bool) error {
-	done := map[int64]bool{}
-	for seq := range runs {
-		number, sheaf, err := sheafOf(conn, seq)
-		if err != nil {
-			return err
-		}
-		if done[number] {
-			continue
-		}
-		done[number] = true
-		left := make([]byte, 0, len(sheaf))
+// cutSheaves takes runs out of their sheaves.
+func cutSheaves(conn *sqlite.Conn, runs map[int64]bool) error {
+	return cut(conn, "sheaves", "records", runs, func(_ int64, sheaf []byte) (left []byte, err error) {
 		err = eachOf(sheaf, func(run int64, part, _ []byte) {
 			if !runs[run] {
 				left = append(left, part...)
 			}
 		})
-		switch {
-		case err != nil || len(left) == len(sheaf):
-		case len(left) == 0:
-			err = sqlitefile.Query(conn, "DELETE FROM sheaves WHERE run = ?", nil, number)
-		default:
-			err = sqlitefile.Query(conn, "UPDATE sheaves SET records = ? WHERE run = ?", nil, left, number)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return left, err
+	})
 }
