@@ -45,14 +45,18 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
 	a.Body, err = readAll(resp.Body, resp.ContentLength, most)
-	switch host := where(req.URL); {
+	if err == nil {
+		return a, nil
+	}
+	host := where(req.URL)
+	switch {
 	case errors.Is(err, errTooLong):
 		err = badAnswer(&a, err, "answer_too_long", fmt.Sprintf("the answer of %s (status %d) is longer than %s", host, a.Status, size(most)))
-	case err != nil && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		f := noAnswer(ctx, host, &p, err).(*Failure)
 		f.Err.StatusCode = int64(a.Status)
 		err = f
-	case err != nil:
+	default:
 		err = badAnswer(&a, err, "answer_cut", fmt.Sprintf("the answer of %s (status %d) broke off after %d bytes", host, a.Status, len(a.Body)))
 	}
 	return a, err

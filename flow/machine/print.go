@@ -21,7 +21,7 @@ func printOf(c *call.Call) string {
 	}
 	p = appendNumber(p, uint64(c.Attempt))
 	sum := sha256.Sum256(appendValue(p, c.Input, open[:0]))
-	return hex.EncodeToString(sum[:8])
+	return string(hex.AppendEncode(p[:0], sum[:8]))
 }
 
 // appendValue adds bytes that two values share only if they are the same: each part says
