@@ -31,8 +31,6 @@ func TestNothingStays(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	require.Equal(t, "1", count("mailings"))
-	require.Equal(t, "0", count("recipients"))
 	require.Equal(t, "10", count("endings"))
 	for n := 7; n < runs; n += 50 {
 		require.NoError(t, j.Write(ctx, fmt.Sprint(n), true, journal.Change{Status: "running"}))
