@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -163,4 +164,38 @@ func TestSendThatIsAwaitedIsPending(t *testing.T) {
 	o = sig.Settle(c.Input, o.Output, call.Receipt{Key: c.Key, State: "delivered"}, c.Await)
 	assert.Equal(t, call.Succeeded, o.Status)
 	assert.Equal(t, true, o.Output["success"])
+}
+
+// byName is a vault whose connections are named after their tokens.
+type byName struct {
+	actions.Connections
+	url string
+}
+
+func (v byName) Resolve(_ context.Context, name string) (vault.Connection, error) {
+	return connection(v.url, name), nil
+}
+
+func TestEachAccountSendsWithItsOwnToken(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]string{} // from the sender to the token that it came with
+	m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen[r.URL.Path] = r.Header.Get("Authorization")
+		mu.Unlock()
+		assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+		answers(200, okBody)(w, r)
+	})
+	set := newSet(t, byName{url: m.URL}, whatsapp.Options{})
+	var all sync.WaitGroup
+	want := map[string]string{}
+	for n := range 40 {
+		from := strconv.Itoa(1000 + n)
+		c := send(text(map[string]any{"sender_phone_id": from}))
+		c.Connection = "token-" + strconv.Itoa(n%4)
+		want["/v23.0/"+from+"/messages"] = "Bearer " + c.Connection
+		all.Go(func() { assert.Equal(t, call.Succeeded, set.Do(t.Context(), c).Status) })
+	}
+	all.Wait()
+	assert.Equal(t, want, seen)
 }
