@@ -39,6 +39,9 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 			of.Doc = f.Doc
 		}
 		of.Mistake = onPremisesFields(f.Name)
+		if f.Name == templateType {
+			of.Fields = knowingMakers(of.Fields)
+		}
 		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: &of})
 	}
 	union.Mistake = notTheMessage

@@ -1,5 +1,11 @@
 package whatsapp
 
+import (
+	"slices"
+
+	"facteur/flow/schema"
+)
+
 // A Template is a message whose text Meta has approved, with what fills it in.
 type Template struct {
 	Name       string      `json:"name" schema:"required" doc:"the template's name: small letters, digits and _"`
@@ -26,6 +32,33 @@ type cardComponent struct {
 	SubType    string      `json:"sub_type,omitempty" doc:"of a button: its kind"`
 	Index      any         `json:"index,omitempty" doc:"of a button: its place among the template's buttons, from 0; a number, or a text that holds one"`
 	Parameters []Parameter `json:"parameters,omitempty" doc:"the values, by order, or by parameter_name if the template names them"`
+}
+
+// madeWith are the fields of components where a template is made, of which messages have none.
+var madeWith = [...]string{"text", "format", "example", "buttons", "add_security_recommendation", "code_expiration_minutes"}
+
+// knowingMakers are the fields of a template whose components recognise those.
+func knowingMakers(fields []*schema.Field) []*schema.Field {
+	fields = slices.Clone(fields)
+	for i, f := range fields {
+		if f.Name != "components" {
+			continue
+		}
+		components, list, part := *f, *f.Type, *f.Type.Elem
+		part.Mistake = func(v any) (found schema.Violations) {
+			object, _ := v.(map[string]any)
+			for _, name := range madeWith {
+				if _, ok := object[name]; ok {
+					found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "template-made", OnKey: true,
+						Message: name + " belongs where a template is made; a message only fills it in",
+						Hint:    "give the values: parameters: [{type: text, text: …}]; leave out a component that takes none"})
+				}
+			}
+			return found
+		}
+		list.Elem, components.Type, fields[i] = &part, &list, &components
+	}
+	return fields
 }
 
 // A TemplateCard is one card of a template's carousel.
