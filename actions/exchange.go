@@ -2,6 +2,7 @@ package actions
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,9 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 		return Answer{}, noAnswer(ctx, where(req.URL), &p, err)
 	}
 	defer resp.Body.Close()
+	body, length := unpacked(resp)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
-	a.Body, err = readAll(resp.Body, resp.ContentLength, most)
+	a.Body, err = readAll(body, length, most)
 	if err == nil {
 		return a, nil
 	}
@@ -110,6 +112,26 @@ func noAnswer(ctx context.Context, host string, p *progress, err error) error {
 	}
 	return f
 }
+
+// unpacked returns the body of an answer, and its length, -1 where that is not known. A
+// transport unpacks what it asked for itself; here is what a server or a proxy packs although
+// the request has named its encodings.
+func unpacked(resp *http.Response) (io.Reader, int64) {
+	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		return resp.Body, resp.ContentLength
+	}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	z, err := gzip.NewReader(resp.Body)
+	if err != nil { // io.EOF: there is no body, as to HEAD
+		return failing{err}, -1
+	}
+	return z, -1
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 var errTooLong = errors.New("too long")
 

@@ -154,6 +154,48 @@ func TestARequestThatNoTransportTakes(t *testing.T) {
 	}
 }
 
+// A server or a proxy may pack what was not asked for.
+func TestAnAnswerThatIsPackedUnasked(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write([]byte("packed"))
+	_ = z.Close()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "GZIP")
+		body := packed.Bytes()
+		switch r.URL.Path {
+		case "/cut":
+			body = body[:len(body)-10]
+		case "/not":
+			body = []byte("plain")
+		}
+		_, _ = w.Write(body)
+	}))
+	defer s.Close()
+	for _, c := range []struct{ name, method, path, body, code string }{
+		{"whole", "GET", "/", "packed", ""},
+		{"no body", "HEAD", "/", "", ""},
+		{"cut", "GET", "/cut", "", "answer_cut"},
+		{"not packed at all", "GET", "/not", "", "answer_cut"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, err := http.NewRequest(c.method, s.URL+c.path, nil)
+			require.NoError(t, err)
+			req.Header.Set("Accept-Encoding", "identity")
+			answer, err := actions.Exchange(t.Context(), s.Client().Do, req, 1<<20)
+			if c.code == "" {
+				require.NoError(t, err)
+				assert.Equal(t, c.body, string(answer.Body))
+				assert.Empty(t, answer.Header.Get("Content-Encoding"))
+				return
+			}
+			f, ok := err.(*actions.Failure)
+			require.True(t, ok)
+			assert.Equal(t, c.code, f.Err.Code)
+		})
+	}
+}
+
 func TestAnAnswerThatUnpacksToMuch(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
