@@ -112,17 +112,29 @@ func (h *Host) visit(ctx context.Context, w *ward, give func(m *machine.Machine)
 	if err != nil || event == nil {
 		return err
 	}
-	record, err := h.encode(w.id, event)
-	if err != nil {
-		return err
+	events := []machine.Event{event}
+	again, retried := event.(machine.Retried)
+	if retried { // not to make again what, as is known by now, happened
+		news, err := host.Overdue(ctx, m, again.At, h.opts.Past)
+		if err != nil {
+			return err
+		}
+		events = append(news, event)
 	}
-	if err := m.Apply(event); err != nil {
-		return err
+	c := journal.Change{}
+	for _, e := range events {
+		record, err := h.encode(w.id, e)
+		if err != nil {
+			return err
+		}
+		if err := m.Apply(e); err != nil {
+			return err
+		}
+		c.Records = append(c.Records, record)
 	}
-	c := journal.Change{Records: []journal.Record{record}}
 	c.Unknown, c.Settled = difference(m.Unknown(), before), difference(before, m.Unknown())
 	wakes := false
-	switch _, retried := event.(machine.Retried); {
+	switch {
 	case retried:
 		return h.reopen(ctx, w, head, c)
 	case w.state == parked:

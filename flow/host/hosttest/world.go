@@ -32,6 +32,7 @@ type World struct {
 	receipts map[string][]call.Receipt
 	gates    map[string]chan struct{}
 	away     bool
+	deaf     bool // Past fails
 	token    string
 	settings map[string]any
 	fired    map[string]int // by event id
@@ -191,7 +192,19 @@ func (w *World) Ready(context.Context, string) (version string, err error) {
 func (w *World) Past(_ context.Context, key string) ([]call.Receipt, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.deaf {
+		return nil, errDeaf
+	}
 	return slices.Clone(w.receipts[key]), nil
+}
+
+var errDeaf = errors.New("the receipts cannot be read")
+
+// Deaf keeps hosts from receipts of before, or no longer.
+func (w *World) Deaf(deaf bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deaf = deaf
 }
 
 // Receipt makes the world remember a receipt of a call, and returns it.
