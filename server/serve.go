@@ -29,8 +29,8 @@ type ServeOptions struct {
 // Serve answers the requests that come to a listener, until ctx ends; then it takes
 // nothing new, lets what is being answered finish for a while, and returns nil, or an
 // error when it had to cut something off. Who has connected by then and not asked for
-// anything, as browsers and probes do, is not waited for. It closes the listener. A handler that wants
-// more time than BodyTimeout or WriteTimeout gives itself some with an
+// anything, as browsers and probes do, is not waited for. It closes the listener. A handler
+// that wants more time than BodyTimeout or WriteTimeout gives itself some with an
 // http.ResponseController.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	if o.Log == nil {
@@ -68,7 +68,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	return errors.Join(err, s.Close())
 }
 
-// Newcomers are connections on which no request has come yet. A server that shuts down
+// newcomers are connections on which no request has come yet. A server that shuts down
 // answers none of them any more, but waits for them for 5 seconds.
 type newcomers struct {
 	mu    sync.Mutex
