@@ -160,6 +160,15 @@ func (a *app) diagnose(list diag.List) error {
 	return nil
 }
 
+// open opens the project that a path belongs to, whose flows are not looked at.
+func (a *app) open(path string) (*project.Project, error) {
+	p, found, err := project.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return p, a.diagnose(found)
+}
+
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
 	e.SetIndent("", "  ")

@@ -41,7 +41,7 @@ since, and have been sent, so it is held until you look and release it.`,
 }
 
 func (a *app) backup(ctx context.Context, file string) error {
-	p, err := a.here()
+	p, err := a.open(".")
 	if err != nil {
 		return err
 	}

@@ -122,11 +122,8 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	} else if err != nil {
 		return wrong("", "%w", err)
 	}
-	p, found, err := project.Open(path)
+	p, err := a.open(path)
 	if err != nil {
-		return err
-	}
-	if err := a.diagnose(found); err != nil {
 		return err
 	}
 	began := time.Now()

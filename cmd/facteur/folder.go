@@ -33,7 +33,7 @@ func (f *folder) close() {
 
 // openFolder opens the data folder of the project of the working folder for reading.
 func (a *app) openFolder(ctx context.Context) (*folder, error) {
-	p, err := a.here()
+	p, err := a.open(".")
 	if err != nil {
 		return nil, err
 	}

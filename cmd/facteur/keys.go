@@ -33,7 +33,7 @@ events; admin also settles, releases, pauses, reloads and exports.`,
 
 // openKeys opens the keys of the project of the working folder.
 func (a *app) openKeys() (*server.Keys, error) {
-	p, err := a.here()
+	p, err := a.open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ output; nobody can show it again.`,
 				}
 				end = time.Now().Add(expires)
 			}
-			p, err := a.here()
+			p, err := a.open(".")
 			if err != nil {
 				return err
 			}

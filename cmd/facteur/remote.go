@@ -36,7 +36,7 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		address = os.Getenv("FACTEUR_SERVER")
 	}
 	if address == "" {
-		p, err := a.here()
+		p, err := a.open(".")
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 	c, err := a.remote(f)
 	if err == nil && c == nil {
 		hint := `start it with "facteur serve", or name another with --server URL`
-		if p, err := a.here(); err == nil && !project.Is(p.Root) {
+		if p, err := a.open("."); err == nil && !project.Is(p.Root) {
 			hint = noProject + ", or name a daemon with --server URL"
 		}
 		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
@@ -88,15 +88,6 @@ func (f remoteFlags) key() (string, error) {
 		return "", wrong("it is what facteur keys create printed", "%s does not hold an API key", f.keyFile)
 	}
 	return string(text), nil
-}
-
-// here opens the project of the working folder, whose flows are not looked at.
-func (a *app) here() (*project.Project, error) {
-	p, found, err := project.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	return p, a.diagnose(found)
 }
 
 // remoteError gives what a daemon said its exit code.

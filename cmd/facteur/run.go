@@ -175,11 +175,8 @@ func (a *app) load(path string) (*project.Project, *plan.Plan, error) {
 	if err := wantFile(path, project.FlowSuffix); err != nil {
 		return nil, nil, err
 	}
-	p, diags, err := project.Open(path)
+	p, err := a.open(path)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.diagnose(diags); err != nil {
 		return nil, nil, err
 	}
 	lib, err := p.Library()

@@ -108,7 +108,7 @@ func (a *app) otherFlows(remote remoteFlags, name string) {
 	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
 		return
 	}
-	p, err := a.here()
+	p, err := a.open(".")
 	if err != nil {
 		return // it was told
 	}

@@ -54,7 +54,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
 		return wrong("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, project.TestSuffix)
 	}
-	p, err := a.here()
+	p, err := a.open(".")
 	if err != nil {
 		return err
 	}

@@ -86,11 +86,8 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	if err := wantProject(path); err != nil {
 		return err
 	}
-	p, found, err := project.Open(path)
+	p, err := a.open(path)
 	if err != nil {
-		return err
-	}
-	if err := a.diagnose(found); err != nil {
 		return err
 	}
 	config, err := f.settled(p)

@@ -101,11 +101,8 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	if err := wantProject(path); err != nil {
 		return err
 	}
-	p, found, err := project.Open(path)
+	p, err := a.open(path)
 	if err != nil {
-		return err
-	}
-	if err := a.diagnose(found); err != nil {
 		return err
 	}
 	o, err := f.options(a, p)

@@ -164,11 +164,8 @@ func (a *app) templatesNote(projects map[string]*checkedProject) {
 
 // projectTemplates reads the templates of the project of the working folder.
 func (a *app) projectTemplates() (*project.Project, *whatsapp.Templates, error) {
-	p, found, err := project.Open(".")
+	p, err := a.open(".")
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.diagnose(found); err != nil {
 		return nil, nil, err
 	}
 	list, err := project.ReadTemplates(p.At(project.TemplatesFolder))

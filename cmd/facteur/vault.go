@@ -28,11 +28,8 @@ in the project's data folder.`,
 
 // projectVault opens the vault of the project that the working folder belongs to.
 func (a *app) projectVault() (*project.Project, *vault.Vault, error) {
-	p, found, err := project.Open(".")
+	p, err := a.open(".")
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.diagnose(found); err != nil {
 		return nil, nil, err
 	}
 	v, err := p.OpenVault(nil)
