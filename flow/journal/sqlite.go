@@ -271,6 +271,9 @@ func (j *SQLite) remember(run string, seq int64, asOf int) {
 }
 
 func (j *SQLite) forget(runs []old) {
+	if len(runs) == 0 {
+		return
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.forgotten++
