@@ -53,6 +53,42 @@ func UsedFor(p *plan.Plan, connection string) string {
 	return ""
 }
 
+// SendsThrough lists the connections that the actions of a flow, and of those that it calls,
+// reach WhatsApp through, sorted.
+func SendsThrough(p *plan.Plan) []string {
+	var names []string
+	for _, s := range p.All {
+		switch do := s.Do.(type) {
+		case *plan.Action:
+			if vault.App(do.Signature.App) == vault.WhatsApp {
+				names = append(names, do.Connection)
+			}
+		case *plan.CallFlow:
+			names = append(names, SendsThrough(do.Plan)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// ExampleSender is the phone number ID that stands for one that only the vault knows.
+const ExampleSender = "106540352242922"
+
+// SenderNumbers are the phone number IDs that the project file names, with ExampleSender for
+// those that it leaves to the vault.
+func (p *Project) SenderNumbers() []string {
+	var ids []string
+	for _, c := range p.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			ids = append(ids, cmp.Or(c.SenderPhoneID, ExampleSender))
+		}
+	}
+	if len(ids) == 0 {
+		return []string{ExampleSender}
+	}
+	return ids
+}
+
 // TestConnections makes connections with a token in the place of every secret that is
 // not given. What the project file does not say of them, the flow does that uses them.
 func (p *Project) TestConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {

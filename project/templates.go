@@ -17,8 +17,10 @@ import (
 // TemplatesFolder is where a project keeps its copy of the account's templates.
 const TemplatesFolder = "templates"
 
-// ReadTemplates reads the templates of a folder; it has none if it is not there.
-func ReadTemplates(dir string) ([]*whatsapp.TemplateDefinition, error) {
+// ReadTemplates reads the project's copy of the templates; there are none if it has no such
+// folder.
+func (p *Project) ReadTemplates() ([]*whatsapp.TemplateDefinition, error) {
+	dir := p.At(TemplatesFolder)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -51,9 +53,9 @@ type TemplateCopy struct {
 	asked atomic.Bool
 }
 
-func newTemplateCopy(dir string) *TemplateCopy {
+func (p *Project) newTemplateCopy() *TemplateCopy {
 	return &TemplateCopy{read: sync.OnceValues(func() (*whatsapp.Templates, error) {
-		found, err := ReadTemplates(dir)
+		found, err := p.ReadTemplates()
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
@@ -78,6 +80,6 @@ func (c *TemplateCopy) Missed() bool {
 
 // Descriptions is the catalogue for those who check the project's flows.
 func (p *Project) Descriptions() (*actions.Set, error) {
-	p.Templates = newTemplateCopy(p.At(TemplatesFolder))
+	p.Templates = p.newTemplateCopy()
 	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Look, Rate: p.Rate, Book: p.Book})
 }

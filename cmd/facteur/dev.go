@@ -187,12 +187,12 @@ func (w *workbench) openDoors(f devFlags) error {
 		w.closers = append(w.closers, func() { _ = l.Close() }) // it is closed already when all went well
 		*at.door = door{l, "http://" + l.Addr().String()}
 	}
-	templates, err := simulatedTemplates(w.project)
+	templates, err := w.project.ReadTemplates()
 	if err != nil {
 		return err
 	}
 	w.api, err = simulator.New(simulator.Options{
-		Templates: templates, Numbers: senderNumbers(w.project), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
+		Templates: templates, Numbers: w.project.SenderNumbers(), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
 		Scene: simulator.Scene{App: simulator.App{Secret: testToken}},
 	})
 	if err != nil {
@@ -210,7 +210,7 @@ func (w *workbench) environment(key string) (string, bool) {
 		for name, number := range *senders {
 			for field, value := range map[string]string{
 				"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone.url,
-				"SENDER_PHONE_ID": cmp.Or(number, exampleSender), // the vault, which is not asked, may have one
+				"SENDER_PHONE_ID": cmp.Or(number, project.ExampleSender), // the vault, which is not asked, may have one
 			} {
 				if key == vault.Variable(name, field) {
 					return value, true
@@ -252,7 +252,7 @@ func (w *workbench) take(loaded *project.Flows, found diag.List) {
 		}
 	}
 	for _, p := range loaded.Plans {
-		for _, sender := range whatsappConnections(p) {
+		for _, sender := range project.SendsThrough(p) {
 			if _, declared := loaded.Project.Connections[sender]; !declared {
 				senders[sender] = ""
 			}

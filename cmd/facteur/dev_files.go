@@ -135,7 +135,7 @@ func (w *workbench) reload(ctx context.Context) {
 }
 
 func (w *workbench) reloadTemplates(p *project.Project) error {
-	templates, err := simulatedTemplates(p)
+	templates, err := p.ReadTemplates()
 	if err == nil {
 		w.api.SetTemplates(templates)
 	}

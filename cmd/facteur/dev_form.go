@@ -43,7 +43,7 @@ func formOf(p *plan.Plan, values url.Values, problems []formProblem) []formField
 		}
 		f.control(in.Type)
 		if in.Default != nil {
-			f.Hint = "default: " + oneLine(in.Default)
+			f.Hint = "default: " + schema.OneLine(in.Default)
 		}
 		for _, problem := range problems {
 			if problem.Name == in.Name {

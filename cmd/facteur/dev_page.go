@@ -75,7 +75,7 @@ func (w *workbench) pageRoutes(mux *http.ServeMux) {
 			}
 			return schema.FormatDuration(to.Sub(from).Round(time.Millisecond))
 		},
-		"value": oneLine,
+		"value": schema.OneLine,
 		"names": sortedNames[any],
 	}).ParseFS(devFiles, "devpage/*.html"))
 	handle := func(pattern string, h http.HandlerFunc) {

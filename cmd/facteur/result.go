@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"facteur/cmd/facteur/bubble"
@@ -108,7 +106,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 		}
 		a.tellEnd(r, how, took)
 		for _, name := range sortedNames(r.Outputs) {
-			fmt.Fprintf(&out, "%s: %s\n", name, oneLine(r.Outputs[name]))
+			fmt.Fprintf(&out, "%s: %s\n", name, schema.OneLine(r.Outputs[name]))
 		}
 	}
 	_, err := out.WriteTo(a.stdout)
@@ -154,21 +152,4 @@ func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
 	if r.Error != nil && r.Step == "" {
 		fmt.Fprintf(a.stderr, "  %s\n", record.NewMask(r.Sensitive).Text(errorLine(r.Error)))
 	}
-}
-
-func oneLine(v any) string {
-	if s, ok := schema.JSON(v).(string); ok && !strings.ContainsAny(s, "\n\r") {
-		return s
-	}
-	return jsonText(schema.JSON(v))
-}
-
-func jsonText(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil {
-		return fmt.Sprint(v)
-	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

@@ -174,7 +174,7 @@ func (p *drawing) field(name, text string) { fmt.Fprintf(p.w, "%-8s %s\n", name,
 
 func (p *drawing) values(name string, values map[string]any) {
 	for _, key := range sortedNames(values) {
-		p.field(name, key+": "+oneLine(values[key]))
+		p.field(name, key+": "+schema.OneLine(values[key]))
 		name = ""
 	}
 }

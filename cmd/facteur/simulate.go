@@ -90,9 +90,9 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 		}
 		o.Clock = simulator.Frozen(at)
 	}
-	o.Numbers = senderNumbers(p)
+	o.Numbers = p.SenderNumbers()
 	var err error
-	o.Templates, err = simulatedTemplates(p)
+	o.Templates, err = p.ReadTemplates()
 	return o, err
 }
 

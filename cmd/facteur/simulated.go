@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,52 +153,14 @@ func (s *simulation) settle() {
 // simulatedConnections makes connections with a test token in place of those that a flow
 // sends messages through; none of them leads to the network. Others stay what they are.
 func simulatedConnections(p *project.Project, sends *plan.Plan, given map[string]map[string]string) (map[string]vault.Connection, error) {
-	made, err := p.TestConnections(sends, whatsappConnections(sends), given, testToken)
+	made, err := p.TestConnections(sends, project.SendsThrough(sends), given, testToken)
 	for _, c := range made {
 		delete(c.Setup, "base_url")
 		if c.Get("sender_phone_id") == "" {
-			c.Setup["sender_phone_id"] = exampleSender // the vault, which is not asked, may have one
+			c.Setup["sender_phone_id"] = project.ExampleSender // the vault, which is not asked, may have one
 		}
 	}
 	return made, err
-}
-
-// whatsappConnections lists the connections that the steps of a flow, and of those that
-// it calls, reach WhatsApp through, sorted.
-func whatsappConnections(p *plan.Plan) []string {
-	var names []string
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			if vault.App(do.Signature.App) == vault.WhatsApp {
-				names = append(names, do.Connection)
-			}
-		case *plan.CallFlow:
-			names = append(names, whatsappConnections(do.Plan)...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// senderNumbers are the phone number IDs that the project file names, or else the one that
-// stands for those that only the vault knows.
-func senderNumbers(p *project.Project) []string {
-	var ids []string
-	for _, c := range p.Connections {
-		if vault.App(c.App) == vault.WhatsApp {
-			ids = append(ids, cmp.Or(c.SenderPhoneID, exampleSender))
-		}
-	}
-	if len(ids) == 0 {
-		return []string{exampleSender}
-	}
-	return ids
-}
-
-// simulatedTemplates are the project's, which the simulator has for every account.
-func simulatedTemplates(p *project.Project) ([]*whatsapp.TemplateDefinition, error) {
-	return project.ReadTemplates(p.At(project.TemplatesFolder))
 }
 
 // simulate puts a simulator in the place of the Cloud API, and a virtual clock in that of
@@ -210,7 +170,7 @@ func (w *world) simulate(p *project.Project, sends *plan.Plan) (map[string]vault
 	if err != nil {
 		return nil, err
 	}
-	templates, err := simulatedTemplates(p)
+	templates, err := p.ReadTemplates()
 	if err != nil {
 		return nil, err
 	}

@@ -21,16 +21,16 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range whatsappConnections(tested) {
+	for _, name := range project.SendsThrough(tested) {
 		c := fixed[name]
 		delete(c.Setup, "base_url")
 		if c.App == vault.WhatsApp && c.Get("sender_phone_id") == "" {
-			c.Setup["sender_phone_id"] = exampleSender
+			c.Setup["sender_phone_id"] = project.ExampleSender
 		}
 		// The simulator signs with it, whatever the case gives.
 		c.Secrets["app_secret"], c.Secrets["verify_token"] = vault.NewSecret(testToken), vault.NewSecret(testToken)
 	}
-	templates, err := simulatedTemplates(p.Project)
+	templates, err := p.ReadTemplates()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -89,7 +89,7 @@ var fileName = regexp.MustCompile(`^[a-z0-9_]+\.[A-Za-z_]+\.json$`)
 // keepTemplates writes what has changed, and says what became of each file.
 func (a *app) keepTemplates(p *project.Project, connection string, pulled *whatsapp.Templates, prune bool) error {
 	dir := p.At(project.TemplatesFolder)
-	before, err := project.ReadTemplates(dir)
+	before, err := p.ReadTemplates()
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (a *app) projectTemplates() (*project.Project, *whatsapp.Templates, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := project.ReadTemplates(p.At(project.TemplatesFolder))
+	list, err := p.ReadTemplates()
 	if err != nil {
 		return nil, nil, err
 	}

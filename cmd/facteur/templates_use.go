@@ -13,11 +13,8 @@ import (
 	"facteur/project"
 )
 
-// What the test of a template's flow sends to and from.
-const (
-	examplePhone  = "+33612345678"
-	exampleSender = "106540352242922"
-)
+// examplePhone is who the test of a template's flow sends to.
+const examplePhone = "+33612345678"
 
 // useTemplate writes the flow that sends a template, and its test.
 func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string) error {
@@ -117,14 +114,14 @@ func templateTest(t *whatsapp.TemplateDefinition, name, connection string, compo
 	if len(components) > 0 {
 		template["components"] = whatsapp.Fill(components, inputs)
 	}
-	path := "/" + exampleSender + "/messages"
+	path := "/" + project.ExampleSender + "/messages"
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("flow: %s", name)
 	line("cases:")
 	line("  - name: the template is sent")
 	line("    inputs: %s", order.Line(given))
-	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
+	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, project.ExampleSender)
 	line("    exchanges:")
 	line("      - step: send")
 	line("        request:")
@@ -135,7 +132,7 @@ func templateTest(t *whatsapp.TemplateDefinition, name, connection string, compo
 	line("    expect: {status: succeeded, outputs: {status_code: 200, message_id: wamid.TEST}}")
 	line("  - name: the template is paused")
 	line("    inputs: %s", order.Line(given))
-	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, exampleSender)
+	line("    connections: {%s: {token: test-token, sender_phone_id: %q}}", connection, project.ExampleSender)
 	line("    exchanges:")
 	line("      - step: send")
 	line("        request: {method: POST, path: %s, json: {$any: true}}", path)

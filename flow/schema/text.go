@@ -98,6 +98,22 @@ func parseJSON(s string) (any, error) {
 	return v, nil
 }
 
+// OneLine writes a value for people, on one line: a text as it is unless it has line breaks,
+// anything else as JSON.
+func OneLine(v any) string {
+	v = JSON(v)
+	if s, ok := v.(string); ok && !strings.ContainsAny(s, "\n\r") {
+		return s
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return fmt.Sprint(v)
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
 // JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339 in UTC, as
 // string() writes them, durations as FormatDuration does. Coerce reads it back. What is right
 // already is not copied.
