@@ -45,10 +45,10 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			assert.Contains(t, stderr, "damaged")
 
 			r := serving(t, dir, api)
-			r.log.wait(t, "calls over it are held back")
+			r.log.Wait(t, "calls over it are held back")
 			started, err := r.client.Start(t.Context(), "books", server.StartRequest{}, server.StartOption{})
 			require.NoError(t, err)
-			r.log.wait(t, "calls are held back")
+			r.log.Wait(t, "calls are held back")
 			require.Eventually(t, func() bool {
 				_, stdout, _ := facteur(t, dir, "", "runs", "show", started.RunID)
 				return strings.Contains(stdout, "it is damaged or not complete; restore it from a backup")
@@ -83,7 +83,7 @@ steps:
 	r := serving(t, dir, api)
 	started, err := r.client.Start(t.Context(), "many", server.StartRequest{}, server.StartOption{})
 	require.NoError(t, err)
-	r.log.wait(t, `calls are slowed down" scope=limit name="number of shop" reason="answers said that the number of shop is too fast: 40 a second now, growing back to 80 a second by `)
+	r.log.Wait(t, `calls are slowed down" scope=limit name="number of shop" reason="answers said that the number of shop is too fast: 40 a second now, growing back to 80 a second by `)
 	_, stdout, stderr := facteur(t, dir, "", "holds")
 	assert.Contains(t, stdout, "limit number of shop", stderr)
 	assert.Contains(t, stdout, "a second now, growing back to 80 a second by")

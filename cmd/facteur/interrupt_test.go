@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"facteur/cmd/facteur/logtest"
 	"facteur/flow/journal"
 	"facteur/project"
 
@@ -42,7 +43,7 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 	t.Helper()
 	var signals chan<- os.Signal
 	ready := make(chan struct{})
-	errs := newLines()
+	errs := &logtest.Lines{}
 	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: errs, listen: func(c chan<- os.Signal) func() {
 		if signals == nil {
 			signals = c
@@ -57,7 +58,7 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 			<-ready
 			during(r, func(says string) {
 				signals <- os.Interrupt
-				errs.wait(t, says)
+				errs.Wait(t, says)
 			})
 		}
 		fmt.Fprint(w, `{"messages":[{"id":"wamid.1"}]}`)

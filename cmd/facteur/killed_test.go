@@ -11,6 +11,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/cmd/facteur/logtest"
 	"facteur/flow/machine"
 	"facteur/server"
 
@@ -104,12 +105,12 @@ type process struct {
 
 func spawn(t testing.TB, dir string) *process {
 	t.Helper()
-	log := newLines()
+	log := &logtest.Lines{}
 	p := &process{Cmd: exec.Command("facteur", "serve", dir, "--listen", "127.0.0.1:0")}
 	p.Stdout, p.Stderr = log, log
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { _ = p.Process.Kill() }) // where a test ends early
-	log.wait(t, `msg=ready`)
+	log.Wait(t, `msg=ready`)
 	plate, ok := daemon.Find(filepath.Join(dir, "data"))
 	require.True(t, ok)
 	p.client = plate.Client()

@@ -3,7 +3,7 @@
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
 // others: app.go, what the subcommands share; world.go, what a run meets, real or not;
 // remote.go, how a daemon is asked; folder.go, what can be read without one. The daemon itself
-// is package daemon, what all work with package project.
+// is package daemon, the page of "facteur dev" package dev, what all work with package project.
 package main
 
 import (

@@ -18,6 +18,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/cmd/facteur/logtest"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/project"
@@ -117,7 +118,7 @@ func TestSceneDiskFull(t *testing.T) {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, exitSurroundings, exit.ExitCode())
-	log := s.cmd.Stderr.(*lines).String()
+	log := s.cmd.Stderr.(*logtest.Lines).String()
 	assert.Contains(t, log, "the disk is full; free some space")
 	assert.NotContains(t, log, "panic")
 	assert.Contains(t, refused, "the disk is full")
@@ -258,13 +259,13 @@ func TestSceneManyDaemons(t *testing.T) {
 		s.kill(os.Kill)
 		type process struct {
 			cmd *exec.Cmd
-			log *lines
+			log *logtest.Lines
 			err error // of its end
 		}
 		alive := map[*process]bool{}
 		ended := make(chan *process, 5)
 		for range 5 {
-			p := &process{cmd: exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")), log: newLines()}
+			p := &process{cmd: exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")), log: &logtest.Lines{}}
 			p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 			require.NoError(t, p.cmd.Start())
 			t.Cleanup(func() { _ = p.cmd.Process.Kill() })
@@ -281,7 +282,7 @@ func TestSceneManyDaemons(t *testing.T) {
 			delete(alive, p)
 		}
 		for winner := range alive {
-			winner.log.wait(t, "msg=ready")
+			winner.log.Wait(t, "msg=ready")
 			require.NoError(t, winner.cmd.Process.Kill())
 			assert.Same(t, winner, <-ended)
 		}
@@ -306,7 +307,7 @@ func TestSceneTerminated(t *testing.T) {
 	run := start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == 1 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.cmd.Stderr.(*lines).wait(t, "stopping: what is under way finishes")
+	s.cmd.Stderr.(*logtest.Lines).Wait(t, "stopping: what is under way finishes")
 	taken := []string{run}
 	var err error
 	require.Eventually(t, func() bool { // it says that it stops just before it does
@@ -323,8 +324,8 @@ func TestSceneTerminated(t *testing.T) {
 		assert.False(t, ready.Ready)
 	}
 	require.NoError(t, s.cmd.Wait())
-	assert.Contains(t, s.cmd.Stderr.(*lines).String(), "msg=stopped")
-	assert.NotContains(t, s.cmd.Stderr.(*lines).String(), "level=ERROR")
+	assert.Contains(t, s.cmd.Stderr.(*logtest.Lines).String(), "msg=stopped")
+	assert.NotContains(t, s.cmd.Stderr.(*logtest.Lines).String(), "level=ERROR")
 	s.open()
 	for _, run := range taken {
 		d, err := s.client.Run(t.Context(), run, 10*time.Second)
@@ -336,10 +337,10 @@ func TestSceneTerminated(t *testing.T) {
 	run = start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == len(taken)+1 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.cmd.Stderr.(*lines).wait(t, "stopping: what is under way finishes")
+	s.cmd.Stderr.(*logtest.Lines).Wait(t, "stopping: what is under way finishes")
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, s.cmd.Wait())
-	assert.Contains(t, s.cmd.Stderr.(*lines).String(), "cutting off what is under way")
+	assert.Contains(t, s.cmd.Stderr.(*logtest.Lines).String(), "cutting off what is under way")
 	s.open()
 	d, err := s.client.Run(t.Context(), run, 20*time.Second)
 	require.NoError(t, err)
@@ -364,7 +365,7 @@ func TestSceneTerminatedAtTheStart(t *testing.T) {
 	stopped := 0
 	for range 40 {
 		cmd := exec.Command("facteur", "serve", s.dir, "--listen", "127.0.0.1:0")
-		log := newLines()
+		log := &logtest.Lines{}
 		cmd.Stdout, cmd.Stderr = log, log
 		require.NoError(t, cmd.Start())
 		time.Sleep(time.Duration(rand.Int64N(int64(usual))))

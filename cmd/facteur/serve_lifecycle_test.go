@@ -38,7 +38,7 @@ func TestDaemonIsCutOff(t *testing.T) {
 	require.Eventually(t, func() bool { return api.Counts().Accepted == 1 }, 10*time.Second, time.Millisecond)
 	stopped := make(chan int)
 	go func() { stopped <- r.stop() }()
-	r.log.wait(t, "stopping: what is under way finishes")
+	r.log.Wait(t, "stopping: what is under way finishes")
 	r.cut()
 	assert.Equal(t, 0, <-stopped)
 	assert.Contains(t, r.log.String(), "cutting off what is under way")

@@ -48,8 +48,8 @@ steps: [{set: {done: true}}]
 	require.NoError(t, j.Close())
 
 	r := serving(t, dir, api, "--restored")
-	r.log.wait(t, `an event starts no flow`)
-	r.log.wait(t, `a schedule was missed.* times=[12] `)
+	r.log.Wait(t, `an event starts no flow`)
+	r.log.Wait(t, `a schedule was missed.* times=[12] `)
 	list, err := r.client.Runs(t.Context(), server.Query{})
 	require.NoError(t, err)
 	assert.Empty(t, list.Runs)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/cmd/facteur/logtest"
 	"facteur/project"
 	"facteur/server"
 
@@ -30,61 +30,11 @@ type running struct {
 	dir    string
 	api    *simulator.Simulator
 	url    string // of the daemon
-	log    *lines
+	log    *logtest.Lines
 	stop   func() (code int)
 	cut    func() // interrupts it once more
 	hangup func()
 	client *server.Client
-}
-
-// lines collects what is written, and tells of it.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	news *sync.Cond
-}
-
-func newLines() *lines {
-	l := &lines{}
-	l.news = sync.NewCond(&l.mu)
-	return l
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.news.Broadcast()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// wait returns once the pattern matches, with what its group holds.
-func (l *lines) wait(t testing.TB, pattern string) string {
-	t.Helper()
-	re := regexp.MustCompile(pattern)
-	timer := time.AfterFunc(20*time.Second, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.text.WriteString("\nit took too long\n")
-		l.news.Broadcast()
-	})
-	defer timer.Stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		if m := re.FindStringSubmatch(l.text.String()); m != nil {
-			return m[len(m)-1]
-		}
-		if strings.HasSuffix(l.text.String(), "\nit took too long\n") {
-			t.Fatalf("%s did not come:\n%s", pattern, l.text.String())
-		}
-		l.news.Wait()
-	}
 }
 
 const (
@@ -116,7 +66,7 @@ func simulated(t *testing.T, more string, flows ...string) (dir string, api *sim
 // serving runs the daemon of a project until the test ends.
 func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, dir: dir, api: api, log: newLines()}
+	r := &running{t: t, dir: dir, api: api, log: &logtest.Lines{}}
 	signals, hangups := make(chan chan<- os.Signal, 1), make(chan chan<- os.Signal, 1)
 	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log,
 		listen: func(c chan<- os.Signal) func() {
@@ -149,7 +99,7 @@ func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string)
 		return <-ended
 	})
 	t.Cleanup(func() { r.stop() })
-	r.url = r.log.wait(t, `msg=ready url=(\S+)`)
+	r.url = r.log.Wait(t, `msg=ready url=(\S+)`)
 	plate, ok := daemon.Find(filepath.Join(dir, "data"))
 	require.True(t, ok)
 	r.client = plate.Client()
@@ -357,10 +307,10 @@ func TestReload(t *testing.T) {
 	names, _ := json.Marshal([]string{flows[0].Flow, flows[1].Flow})
 	assert.Equal(t, `["hello","other"]`, string(names), "the old ones are there")
 	r.hangup()
-	r.log.wait(t, `(?s)the flows have mistakes; they stay as they were.*flow0\.flow\.yaml:\d+:\d+: error: .*\^\^\^`)
+	r.log.Wait(t, `(?s)the flows have mistakes; they stay as they were.*flow0\.flow\.yaml:\d+:\d+: error: .*\^\^\^`)
 	write(t, filepath.Join(dir, "flow0.flow.yaml"), sendsHello)
 	r.hangup()
-	r.log.wait(t, `msg=reloaded flows=2`)
+	r.log.Wait(t, `msg=reloaded flows=2`)
 	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33612345678"}).Status)
 }
 

@@ -124,7 +124,7 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 func TestSelfTest(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	r := serving(t, dir, api, "--public-url", "http://127.0.0.1:9")
-	r.log.wait(t, `(?s)self-test: Meta cannot reach the webhooks.*connection=shop`)
+	r.log.Wait(t, `(?s)self-test: Meta cannot reach the webhooks.*connection=shop`)
 	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
 	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
 	over := &server.Client{URL: r.url}
@@ -139,7 +139,7 @@ func TestNumbersOfOthers(t *testing.T) {
 	_, err := api.Send(simulator.Inbound{From: grace, To: "999999999999999", Text: "hi"})
 	require.NoError(t, err)
 	require.NoError(t, api.Idle(t.Context()))
-	r.log.wait(t, "999999999999999")
+	r.log.Wait(t, "999999999999999")
 	_, err = api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "hi"})
 	require.NoError(t, err)
 	r.runsOf("answers", "", 1)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/cmd/facteur/logtest"
 	"facteur/project"
 
 	"github.com/stretchr/testify/assert"
@@ -37,7 +38,7 @@ func TestSimulate(t *testing.T) {
 	write(t, filepath.Join(dir, "faults.json"), `[{"recipient": "+33612345679", "do": "error", "code": 131053}]`)
 	write(t, filepath.Join(dir, "hello.flow.yaml"), sendsHello)
 
-	log, signals, ended := newLines(), make(chan chan<- os.Signal, 1), make(chan int, 1)
+	log, signals, ended := &logtest.Lines{}, make(chan chan<- os.Signal, 1), make(chan int, 1)
 	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log, listen: func(c chan<- os.Signal) func() {
 		signals <- c
 		return func() {}
@@ -45,10 +46,10 @@ func TestSimulate(t *testing.T) {
 	go func() {
 		ended <- a.run(context.Background(), []string{"simulate", dir, "--listen", "127.0.0.1:0", "--webhook", hook.URL, "--verify-token", "hello", "--app-secret", "s3cret", "--faults", filepath.Join(dir, "faults.json")})
 	}()
-	address := log.wait(t, `(http://127\.0\.0\.1:\d+)\n`)
-	log.wait(t, `FACTEUR_CONNECTION_SHOP_BASE_URL=http`)
-	log.wait(t, `FACTEUR_CONNECTION_SHOP_APP_SECRET=… FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=hello facteur serve`)
-	log.wait(t, `webhooks go to`)
+	address := log.Wait(t, `(http://127\.0\.0\.1:\d+)\n`)
+	log.Wait(t, `FACTEUR_CONNECTION_SHOP_BASE_URL=http`)
+	log.Wait(t, `FACTEUR_CONNECTION_SHOP_APP_SECRET=… FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=hello facteur serve`)
+	log.Wait(t, `webhooks go to`)
 
 	t.Setenv("FACTEUR_CONNECTION_SHOP_BASE_URL", address)
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", "any")

@@ -23,6 +23,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/cmd/facteur/logtest"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -160,7 +161,7 @@ func (p *hookPost) carry(path string, header http.Header, body []byte, pause tim
 func (s *storm) open(args ...string) {
 	s.t.Helper()
 	s.cmd = exec.Command("facteur", append([]string{"serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://"), "--show-phone-numbers"}, args...)...)
-	log := newLines()
+	log := &logtest.Lines{}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if at := os.Getenv("FACTEUR_TEST_STORM_LOG"); at != "" {
 		f, err := os.OpenFile(at, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -169,7 +170,7 @@ func (s *storm) open(args ...string) {
 		s.cmd.Stdout, s.cmd.Stderr = io.MultiWriter(log, f), io.MultiWriter(log, f)
 	}
 	require.NoError(s.t, s.cmd.Start())
-	log.wait(s.t, `msg=ready url=(\S+)`)
+	log.Wait(s.t, `msg=ready url=(\S+)`)
 }
 
 func (s *storm) kill(sig os.Signal) {

@@ -1,6 +1,6 @@
 // Package daemon is a project at work: what it stores, the host that carries its runs, and what
-// reaches these from outside. "facteur serve" opens one and runs it; "facteur dev" embeds one
-// in a process that listens itself.
+// reaches these from outside. "facteur serve" opens one and runs it; package dev embeds one in a
+// process that listens itself.
 //
 // Open takes the data folder first, which no second daemon may have, and what is stored; then
 // the address, so that nothing begins where it is in use; then the actions and the connections

@@ -1,18 +1,17 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/logtest"
 	"facteur/flow/machine"
 	"facteur/project"
 	"facteur/server"
@@ -32,7 +31,7 @@ steps:
 const grace = "+33612345678"
 
 // options are those of a daemon over a simulator, with a flow hello, and its log.
-func options(t *testing.T) (o Options, api *simulator.Simulator, log *lines) {
+func options(t *testing.T) (o Options, api *simulator.Simulator, log *logtest.Lines) {
 	t.Helper()
 	api, err := simulator.New(simulator.Options{Seed: 7})
 	require.NoError(t, err)
@@ -50,29 +49,11 @@ func options(t *testing.T) (o Options, api *simulator.Simulator, log *lines) {
 	flows, found, err := project.LoadFlows(p)
 	require.NoError(t, err)
 	require.Empty(t, found)
-	log = &lines{}
+	log = &logtest.Lines{}
 	return Options{
 		Project: p, Flows: flows, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Settings: project.Server{Listen: "127.0.0.1:0", InsecureWebhooks: true, Retention: time.Hour},
 	}, api, log
-}
-
-// lines is what several goroutines write.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // A daemon is found and asked while it runs; a second one on its folder is told which it is.

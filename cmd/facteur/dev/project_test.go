@@ -1,4 +1,4 @@
-package main
+package dev_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"facteur/project"
+	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ import (
 
 // Connections that are not simulated are those of the project's encrypted file; it, and the
 // folder that it is in, stay as they were.
-func TestDevKnowsTheVault(t *testing.T) {
+func TestKnowsTheVault(t *testing.T) {
 	orders := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"known": %t}`, r.Header.Get("Authorization") == "Bearer of-orders")
@@ -36,17 +37,18 @@ steps:
   - {id: tell, action: whatsapp.send_message, connection: shop, with: {recipient: "+33536490003", message_type: text, message: {body: "${string(steps.asked.outputs.json.known)}"}}}
 outputs: {known: "${steps.asked.outputs.json.known}"}
 `)
-	code, _, stderr := facteur(t, dir, "of-orders", "vault", "set", "orders")
-	require.Zero(t, code, stderr)
-	code, _, stderr = facteur(t, dir, "EAAGreal", "vault", "set", "shop")
-	require.Zero(t, code, stderr)
+	v, err := vault.New(vault.Config{Dir: filepath.Join(dir, "data")})
+	require.NoError(t, err)
+	require.NoError(t, v.Set(t.Context(), "orders", vault.HTTP, map[string]string{"type": "bearer"}, map[string]vault.Secret{"token": vault.NewSecret("of-orders")}))
+	require.NoError(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, map[string]vault.Secret{"token": vault.NewSecret("EAAGreal")}))
+	require.NoError(t, v.Close())
 	before := contents(t, dir)
 
 	d := developingIn(t, dir)
 	_, _, query := d.run("look", nil)
-	d.log.wait(t, `run  run \S+  flow look  status succeeded`)
+	d.log.Wait(t, `run  run \S+  flow look  status succeeded`)
 	assert.Contains(t, d.get("/dev/live"+query), `<dt>known</dt><dd dir="auto">true</dd>`)
-	assert.Zero(t, d.stop(), d.log)
+	assert.NoError(t, d.stop(), d.log)
 	assert.Equal(t, before, contents(t, dir))
 }
 
@@ -66,7 +68,7 @@ func contents(t *testing.T, dir string) map[string]string {
 }
 
 // Templates come, change and go with their files, for the flows and on the phone.
-func TestDevReadsTemplates(t *testing.T) {
+func TestReadsTemplates(t *testing.T) {
 	dir := t.TempDir()
 	file, folder := filepath.Join(dir, project.TemplatesFolder, "hello.json"), filepath.Join(dir, project.TemplatesFolder)
 	template := func(body string) string {
@@ -82,20 +84,20 @@ steps:
 	d := developingIn(t, dir)
 	greet := func(params string) (page string) {
 		_, page, query := d.run("greet", map[string]string{"params": params})
-		d.log.wait(t, `run  run `+query[len(query)-6:]+`  flow greet  status (\w+)`)
+		d.log.Wait(t, `run  run `+query[len(query)-6:]+`  flow greet  status (\w+)`)
 		return page + d.get("/dev/live"+query)
 	}
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "Bonjour Ada")
 
 	write(t, file, template("Salut {{1}} et {{2}}"))
-	d.log.wait(t, `(?s)(read again.*){1}`)
+	d.log.Wait(t, `(?s)(read again.*){1}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"},{"type":"text","text":"Grace"}]`), "Salut Ada et Grace")
 
 	require.NoError(t, os.Remove(file))
-	d.log.wait(t, `(?s)(read again.*){2}`)
+	d.log.Wait(t, `(?s)(read again.*){2}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "132001")
 
 	require.NoError(t, os.Rename(folder, folder+"-away"))
-	d.log.wait(t, `(?s)(read again.*){3}`)
+	d.log.Wait(t, `(?s)(read again.*){3}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "succeeded", "without any, every template is there")
 }

@@ -1,4 +1,4 @@
-package main
+package dev_test
 
 import (
 	"io"
@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDevHook: who tries a webhook without its connection is told what to do, and need not
+// TestHook: who tries a webhook without its connection is told what to do, and need not
 // start anew after it.
-func TestDevHook(t *testing.T) {
+func TestHook(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "facteur.yaml"), "")
 	write(t, filepath.Join(dir, "order.flow.yaml"), `flow: order
@@ -63,5 +63,5 @@ steps:
 		status, answer = post("Bearer what-both-know")
 		assert.Equal(t, http.StatusAccepted, status, answer)
 	}
-	d.log.wait(t, `a trigger started no run: there is one of the same dedupe`)
+	d.log.Wait(t, `a trigger started no run: there is one of the same dedupe`)
 }

@@ -1,0 +1,160 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/flow/diag"
+	"facteur/project"
+	"facteur/vault"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// What the files of a project say.
+type said struct {
+	found   diag.List
+	names   []string          // of all flows, those that cannot be run too
+	senders map[string]string // the connections for WhatsApp, with the numbers that the project file gives them
+}
+
+// filesSettle is how long files must be left alone before they are read: editors write a file
+// in several steps.
+const filesSettle = 60 * time.Millisecond
+
+// openFiles watches the folders of the project.
+func (w *Workbench) openFiles() error {
+	files, err := fsnotify.NewWatcher()
+	if err != nil {
+		return project.Surroundings(fmt.Errorf("watch the project's files: %w", err), "")
+	}
+	w.files = files
+	w.closers = append(w.closers, func() { _ = files.Close() })
+	places := []string{w.project.Root}
+	for _, place := range w.project.Flows {
+		places = append(places, w.project.At(place))
+	}
+	for _, place := range places {
+		w.watchBelow(place)
+	}
+	return nil
+}
+
+// watchBelow watches a folder and those in it, as far as flows may stand there.
+func (w *Workbench) watchBelow(root string) {
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil // it went away meanwhile, or is none of ours
+		case !d.IsDir():
+			return nil
+		case path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"), path == w.project.At(w.project.Data):
+			return fs.SkipDir
+		}
+		if err := w.files.Add(path); err != nil {
+			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", project.Shown(path), "error", err)
+		}
+		return nil
+	})
+}
+
+// watch reads the project again whenever its files have changed, until ctx ends.
+func (w *Workbench) watch(ctx context.Context) {
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-w.files.Events:
+			if !ok {
+				return
+			}
+			if e.Has(fsnotify.Create) {
+				w.watchBelow(e.Name) // if it is a folder; files in it may be older than this watch
+			}
+			if isSource(e.Name) && !e.Has(fsnotify.Chmod) || e.Has(fsnotify.Create) || wasFolder(e) {
+				quiet.Reset(filesSettle)
+			}
+		case err, ok := <-w.files.Errors:
+			if !ok {
+				return
+			}
+			w.log.Warn("watching the files", "error", err)
+			quiet.Reset(filesSettle)
+		case <-quiet.C:
+			w.reload(ctx)
+		}
+	}
+}
+
+// isSource tells whether a file is one that flows are made of.
+func isSource(path string) bool {
+	return strings.HasSuffix(path, project.FlowSuffix) || filepath.Base(path) == project.FileName ||
+		filepath.Base(filepath.Dir(path)) == project.TemplatesFolder && filepath.Ext(path) == ".json"
+}
+
+// wasFolder tells whether a folder may have gone: what it was cannot be asked any more.
+func wasFolder(e fsnotify.Event) bool {
+	return (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && filepath.Ext(e.Name) == ""
+}
+
+// reload reads the project again. A mistake takes its own flow away, and no other one.
+func (w *Workbench) reload(ctx context.Context) {
+	p, found, err := project.Load(w.project.Root)
+	if err == nil && !found.HasErrors() {
+		p.Book = w.project.Book
+		var loaded *project.Flows
+		var more diag.List
+		if loaded, more, err = project.LoadFlows(p); err == nil {
+			found.Add(more)
+			w.take(loaded, found)
+			w.daemon.Take(loaded)
+			w.hook(ctx)
+		}
+	}
+	if err == nil && found.HasErrors() {
+		before := *w.said.Load()
+		before.found = found
+		w.said.Store(&before)
+	}
+	var templates []*whatsapp.TemplateDefinition
+	if err == nil {
+		templates, err = p.ReadTemplates()
+	}
+	if err != nil {
+		text, hint := project.Explain(err)
+		w.log.Error("the files cannot be read; all stays as it was", "error", text, "hint", hint)
+		return
+	}
+	w.api.SetTemplates(templates)
+	w.log.Info("read again", "flows", len(w.daemon.Flows().Plans()), "errors", found.CountErrors())
+	_ = w.tellFound(found)
+}
+
+// take notes what the files say now.
+func (w *Workbench) take(loaded *project.Flows, found diag.List) {
+	senders := map[string]string{}
+	for name, c := range loaded.Project.Connections {
+		if vault.App(c.App) == vault.WhatsApp {
+			senders[name] = c.SenderPhoneID
+		}
+	}
+	for _, p := range loaded.Plans {
+		for _, sender := range project.SendsThrough(p) {
+			if _, declared := loaded.Project.Connections[sender]; !declared {
+				senders[sender] = ""
+			}
+		}
+	}
+	names, _ := loaded.Project.Index() // it was read already
+	w.said.Store(&said{found: found, names: slices.Sorted(maps.Keys(names)), senders: senders})
+}

@@ -1,0 +1,67 @@
+package dev
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"facteur/flow/host"
+)
+
+// News is what pages hear of when something has changed.
+type news struct {
+	over chan struct{} // closed at the end
+
+	mu    sync.Mutex
+	pages map[chan struct{}]bool // that listen
+}
+
+// tell tells the pages that something has changed.
+func (n *news) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for page := range n.pages {
+		select {
+		case page <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// stream tells a page of news, a few times a second at most.
+func (n *news) stream(out http.ResponseWriter, r *http.Request) {
+	heard := make(chan struct{}, 1)
+	n.mu.Lock()
+	n.pages[heard] = true
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.pages, heard)
+	}()
+	out.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	flush := http.NewResponseController(out)
+	say := func(text string) bool {
+		_, err := out.Write([]byte(text))
+		return err == nil && flush.Flush() == nil
+	}
+	if !say("retry: 1000\n\n") {
+		return
+	}
+	for {
+		select {
+		case <-heard:
+			if (host.System{}).Wait(r.Context(), time.Now().Add(80*time.Millisecond), nil) != nil || !say("data: news\n\n") {
+				return
+			}
+		case <-time.After(15 * time.Second):
+			if !say(": alive\n\n") {
+				return
+			}
+		case <-r.Context().Done():
+			return
+		case <-n.over:
+			return
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package dev
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	html "html/template"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
+	"facteur/flow/schema"
+	"facteur/server"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// partsPath is where the page's parts are: no path of the daemon's begins so.
+const partsPath = "/dev/"
+
+// pageRoutes adds the page. Only pages of its own may make it do something, and only
+// under a name of the loopback: it asks for no key.
+func (w *Workbench) pageRoutes(mux *http.ServeMux) {
+	drawn := html.Must(html.New("page").Funcs(html.FuncMap{
+		"lines": simulator.Lines,
+		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
+		"took": func(from, to time.Time) string {
+			if to.IsZero() {
+				return ""
+			}
+			return schema.FormatDuration(to.Sub(from).Round(time.Millisecond))
+		},
+		"value": schema.OneLine,
+		"names": func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
+	}).ParseFS(pageFiles, "page/*.html"))
+	handle := func(pattern string, h http.HandlerFunc) {
+		mux.Handle(pattern, http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			if !server.IsLoopback(r.Host) {
+				http.Error(out, "this page is for this machine alone", http.StatusForbidden)
+				return
+			}
+			header := out.Header()
+			header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+			header.Set("X-Content-Type-Options", "nosniff")
+			header.Set("Referrer-Policy", "same-origin")
+			header.Set("Cache-Control", "no-store")
+			h(out, r)
+		})))
+	}
+	draw := func(name string, out http.ResponseWriter, status int, s *screen) {
+		var b bytes.Buffer
+		if err := drawn.ExecuteTemplate(&b, name, s); err != nil {
+			w.log.Error("the page cannot be drawn", "error", err)
+			http.Error(out, "the page cannot be drawn", http.StatusInternalServerError)
+			return
+		}
+		out.Header().Set("Content-Type", "text/html; charset=utf-8")
+		out.WriteHeader(status)
+		_, _ = out.Write(b.Bytes())
+	}
+	for pattern, name := range map[string]string{"GET /{$}": "page.html", "GET " + partsPath + "live": "live"} {
+		handle(pattern, func(out http.ResponseWriter, r *http.Request) {
+			draw(name, out, http.StatusOK, w.look(r.Context(), r.URL.Query(), nil, nil))
+		})
+	}
+	handle("POST "+partsPath+"run", func(out http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(out, r.Body, 1<<20)
+		if err := r.ParseForm(); err != nil {
+			http.Error(out, "the form cannot be read", http.StatusBadRequest)
+			return
+		}
+		name := r.PostForm.Get("flow")
+		at := url.Values{"flow": {name}}
+		run, problems := w.start(r.Context(), name, r.PostForm)
+		if len(problems) > 0 {
+			draw("page.html", out, http.StatusUnprocessableEntity, w.look(r.Context(), at, r.PostForm, problems))
+			return
+		}
+		at.Set("run", run)
+		http.Redirect(out, r, "/?"+at.Encode()+"#run", http.StatusSeeOther)
+	})
+	handle("GET "+partsPath+"news", w.news.stream)
+	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
+		handle("GET "+partsPath+name, func(out http.ResponseWriter, _ *http.Request) {
+			text, _ := pageFiles.ReadFile("page/" + name)
+			out.Header().Set("Content-Type", kind)
+			_, _ = out.Write(text)
+		})
+	}
+}
+
+// start runs a flow with what a form was filled in with.
+func (w *Workbench) start(ctx context.Context, name string, form url.Values) (run string, problems []formProblem) {
+	p := w.plan(name)
+	if p == nil {
+		return "", []formProblem{{"", "there is no such flow, or it has mistakes"}}
+	}
+	inputs, problems := filledIn(p, form)
+	if len(problems) > 0 {
+		return "", problems
+	}
+	started, _, err := w.daemon.Host().Start(ctx, p, host.Start{Inputs: inputs, By: "dev"})
+	if err != nil {
+		return "", []formProblem{{"", err.Error()}}
+	}
+	w.log.Info("run", "flow", name, "run", started.ID)
+	return started.ID, nil
+}
