@@ -5,7 +5,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,11 +12,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -48,7 +44,6 @@ type Cluster struct {
 
 	t        testing.TB
 	dir      string // the project
-	program  string
 	space    string // the namespace
 	password string
 }
@@ -56,7 +51,7 @@ type Cluster struct {
 // Start starts the servers and so many daemons, that end with the test.
 func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, program: e2e.Facteur(t), dir: t.TempDir(), space: "cluster"}
+	c := &Cluster{t: t, dir: t.TempDir(), space: "cluster"}
 	db := postgres.Start(t)
 	u, err := url.Parse(db.Database(t))
 	require.NoError(t, err)
@@ -116,14 +111,12 @@ func freeAddress(t testing.TB) string {
 
 // A Daemon is one process of facteur serve, with a data folder of its own.
 type Daemon struct {
-	Listen string // host:port
-	Log    *Lines
+	*e2e.Process        // the last
+	Listen       string // host:port
 
 	cluster *Cluster
 	client  *server.Client
 	name    string
-	process *exec.Cmd
-	ended   chan struct{}
 }
 
 func newDaemon(c *Cluster, n int) *Daemon {
@@ -137,55 +130,26 @@ func (d *Daemon) Client() *server.Client { return d.client }
 
 // Start starts the daemon, and returns once it is ready.
 func (d *Daemon) Start() {
-	t, c := d.cluster.t, d.cluster
+	t := d.cluster.t
 	t.Helper()
-	log := &Lines{}
-	d.Log = log
-	d.process = exec.Command(c.program, "serve", c.dir, "--listen", d.Listen, "--show-phone-numbers")
-	d.process.Stdout, d.process.Stderr = d.Log, d.Log
-	d.process.Env = d.env()
-	require.NoError(t, d.process.Start())
-	d.ended = make(chan struct{})
-	go func(p *exec.Cmd, ended chan struct{}) {
-		defer close(ended)
-		_ = p.Wait()
-	}(d.process, d.ended)
-	t.Cleanup(func() {
-		d.Kill()
-		if t.Failed() {
-			t.Logf("%s:\n%s", d.name, log.Last(20_000))
-		}
-	})
-	for end := time.After(time.Minute); !d.Log.Has(`msg=ready url=`); {
-		select {
-		case <-d.ended:
-			t.Fatalf("%s did not start:\n%s", d.name, d.Log)
-		case <-end:
-			t.Fatalf("%s is not ready:\n%s", d.name, d.Log)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	d.Process = e2e.Start(t, e2e.Command(t, d.cluster.dir, d.env(), "serve", "--listen", d.Listen, "--show-phone-numbers"))
+	t.Cleanup(d.Kill)
+	d.Ready(t)
 }
 
 func (d *Daemon) env() []string {
 	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.cluster.dir, "PGPASSWORD=" + d.cluster.password,
-		"FACTEUR_DATA=" + filepath.Join(d.cluster.dir, d.name),
+		"PGPASSWORD=" + d.cluster.password, "FACTEUR_DATA=" + filepath.Join(d.cluster.dir, d.name),
 		"FACTEUR_CONNECTION_SHOP_TOKEN=" + token, "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + simulator.DefaultAppSecret,
 		"FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=" + verifyToken,
 	}
 }
 
 // Kill ends the daemon without any order.
-func (d *Daemon) Kill() { d.signal(syscall.SIGKILL) }
+func (d *Daemon) Kill() { d.End(syscall.SIGKILL) }
 
 // Stop asks the daemon to end in order, and returns once it has.
-func (d *Daemon) Stop() { d.signal(syscall.SIGTERM) }
-
-func (d *Daemon) signal(s os.Signal) {
-	_ = d.process.Process.Signal(s)
-	<-d.ended
-}
+func (d *Daemon) Stop() { d.End(syscall.SIGTERM) }
 
 // Command runs a command for people, as whoever works at the daemon would.
 func (d *Daemon) Command(args ...string) (stdout, stderr string, code int) {
@@ -194,13 +158,15 @@ func (d *Daemon) Command(args ...string) (stdout, stderr string, code int) {
 
 // CommandWith is Command with more in the environment, for a minute at most.
 func (d *Daemon) CommandWith(env []string, args ...string) (stdout, stderr string, code int) {
+	t := d.cluster.t
+	t.Helper()
 	var out, said bytes.Buffer
-	ctx, end := context.WithTimeout(context.Background(), time.Minute)
-	defer end()
-	cmd := exec.CommandContext(ctx, d.cluster.program, args...)
-	cmd.Dir, cmd.Env = d.cluster.dir, append(d.env(), env...)
+	cmd := e2e.Command(t, d.cluster.dir, append(d.env(), env...), args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
-	_ = cmd.Run()
+	require.NoError(t, cmd.Start())
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	_ = cmd.Wait()
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
@@ -275,33 +241,4 @@ func (p *Post) carry(path string, header http.Header, body []byte) bool {
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, answer.Body)
 	return answer.StatusCode == http.StatusOK
-}
-
-// Lines are what a process says.
-type Lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String is all that it has said.
-func (l *Lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// Has tells whether it has said something.
-func (l *Lines) Has(pattern string) bool { return regexp.MustCompile(pattern).MatchString(l.String()) }
-
-// Last is the end of what it has said.
-func (l *Lines) Last(most int) string {
-	text := l.String()
-	return text[max(0, len(text)-most):]
 }

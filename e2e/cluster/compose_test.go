@@ -8,13 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e"
-	"facteur/e2e/cluster"
 	"facteur/e2e/postgres"
 	"facteur/e2e/temporal"
 	"facteur/flow"
@@ -73,47 +71,30 @@ steps:
 		"${PUBLIC_URL:?where the world reaches the proxy}", "https://facteur.shop.test", "${POSTGRES_PASSWORD:?make one up}", "made-up",
 	)
 	command := func(data string, args ...string) *exec.Cmd {
-		cmd := exec.Command(e2e.Facteur(t), args...)
-		cmd.Dir = dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "FACTEUR_DATA=" + data, "FACTEUR_SERVER_LISTEN=127.0.0.1:0", "FACTEUR_SERVER_LOG_FORMAT=json",
+		env := []string{
+			"FACTEUR_DATA=" + data, "FACTEUR_SERVER_LISTEN=127.0.0.1:0", "FACTEUR_SERVER_LOG_FORMAT=json",
 			"FACTEUR_CONNECTION_SHOP_TOKEN=of-the-test", "FACTEUR_CONNECTION_SHOP_APP_SECRET=of-the-test",
 		}
 		for name, value := range daemon.Environment {
 			value = put.Replace(value)
 			require.NotContains(t, value, "$", name)
-			cmd.Env = append(cmd.Env, name+"="+value)
+			env = append(env, name+"="+value)
 		}
-		return cmd
+		return e2e.Command(t, dir, env, args...)
 	}
 	said, err := command(t.TempDir(), "vault", "rotate-key").CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	key, err := command(t.TempDir(), "keys", "create", "me", "--scope", "admin").Output()
 	require.NoError(t, err)
 
+	var args []string
+	for _, arg := range daemon.Command.([]any) {
+		args = append(args, arg.(string))
+	}
 	var clients []*server.Client
 	for range 2 {
-		data := t.TempDir()
-		var args []string
-		for _, arg := range daemon.Command.([]any) {
-			args = append(args, arg.(string))
-		}
-		d, log := command(data, args...), &cluster.Lines{}
-		d.Stdout, d.Stderr = log, log
-		require.NoError(t, d.Start())
-		t.Cleanup(func() {
-			_ = d.Process.Signal(syscall.SIGTERM)
-			_ = d.Wait()
-			if t.Failed() {
-				t.Log(log.Last(4000))
-			}
-		})
-		require.Eventually(t, func() bool { return log.Has(`"msg":"ready"`) }, time.Minute, 5*time.Millisecond, "%s", log)
-		var plate struct{ URL string }
-		text, err := os.ReadFile(filepath.Join(data, "daemon.json"))
-		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(text, &plate))
-		clients = append(clients, &server.Client{URL: plate.URL, Key: string(bytes.TrimSpace(key))})
+		d := e2e.Start(t, command(t.TempDir(), args...))
+		clients = append(clients, &server.Client{URL: d.Ready(t), Key: string(bytes.TrimSpace(key))})
 	}
 	started, err := clients[0].Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{}}, server.StartOption{})
 	require.NoError(t, err)

@@ -179,7 +179,7 @@ func TestScenes(t *testing.T) {
 			began := time.Now()
 			d.Stop()
 			t.Logf("stopped after %v", time.Since(began).Round(time.Millisecond))
-			assert.True(t, d.Log.Has(`msg=stopped`))
+			assert.Contains(t, d.Log.String(), "msg=stopped")
 			d.Start()
 		}
 		all.Wait()

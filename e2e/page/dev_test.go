@@ -1,15 +1,13 @@
 package page_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
+	"facteur/e2e"
 	"facteur/e2e/page"
 
 	"github.com/chromedp/chromedp/kb"
@@ -32,43 +30,18 @@ steps:
 outputs: {answer: "${steps.reply.outputs.text}"}
 `
 
+func TestMain(m *testing.M) { e2e.Main(m) }
+
 // develop starts `facteur dev` on a folder with one flow, and returns the addresses of its
 // two pages.
 func develop(t *testing.T) (file, flows, phone string) {
 	t.Helper()
-	binary, folder := filepath.Join(t.TempDir(), "facteur"), t.TempDir()
-	build := exec.Command("go", "build", "-o", binary, "./cmd/facteur")
-	build.Dir = "../.."
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	file = filepath.Join(folder, "ask.flow.yaml")
+	dir := t.TempDir()
+	file = filepath.Join(dir, "ask.flow.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
-
-	dev := exec.CommandContext(t.Context(), binary, "dev", folder, "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0")
-	dev.Cancel = func() error { return dev.Process.Signal(os.Interrupt) }
-	says, err := dev.StdoutPipe()
-	require.NoError(t, err)
-	dev.Stderr = dev.Stdout
-	require.NoError(t, dev.Start())
-	t.Cleanup(func() { _ = dev.Wait() })
-	lines := bufio.NewScanner(says)
-	address := regexp.MustCompile(`(flows|phone) +(http\S+)/$`)
-	for lines.Scan() && !strings.Contains(lines.Text(), "ready in") {
-		switch found := address.FindStringSubmatch(lines.Text()); {
-		case found == nil:
-		case found[1] == "flows":
-			flows = found[2]
-		default:
-			phone = found[2]
-		}
-	}
-	go func() {
-		for lines.Scan() {
-		}
-	}()
-	require.NotEmpty(t, flows)
-	require.NotEmpty(t, phone)
-	return file, flows, phone
+	dev := e2e.Start(t, e2e.Command(t, dir, nil, "dev", "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0"))
+	dev.Log.Wait(t, `ready in`)
+	return file, dev.Log.Wait(t, `flows +(\S+)/\n`), dev.Log.Wait(t, `phone +(\S+)/\n`)
 }
 
 // TestDev: somebody without a mouse runs a flow, answers on the phone, sees the answer, and

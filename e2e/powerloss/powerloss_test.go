@@ -3,7 +3,6 @@ package powerloss_test
 import (
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -51,16 +50,16 @@ func TestPowerLoss(t *testing.T) {
 	}
 	data, before, prefix := filepath.Join(dir, "data"), filepath.Join(dir, "before"), filepath.Join(t.TempDir(), "calls")
 	known := newWorld(t)
-	start(t, dir, known, nil).end(syscall.SIGTERM)
+	start(t, dir, known, "").End(syscall.SIGTERM)
 	require.NoError(t, powerloss.Copy(before, data))
 
-	d := start(t, dir, known, func(c *exec.Cmd) *exec.Cmd { return powerloss.Under(t, c, prefix) })
+	d := start(t, dir, known, prefix)
 	known.hooksTo(t, d)
 	began := time.Now()
 	const runs = 2000
 	known.load(t, d, 24, runs)
 	require.Eventually(t, func() bool { return len(known.told()) > runs+runs/2 }, time.Minute, 10*time.Millisecond, "receipts come")
-	d.end(syscall.SIGKILL)
+	d.End(syscall.SIGKILL)
 	calls, err := powerloss.Read(prefix)
 	require.NoError(t, err)
 	disk := &powerloss.Disk{Before: before, Folder: data, Calls: calls}
@@ -76,10 +75,10 @@ func TestPowerLoss(t *testing.T) {
 		fate, err := disk.After(went, luck, data)
 		require.NoError(t, err)
 		after := newWorld(t)
-		d := start(t, dir, after, nil)
+		d := start(t, dir, after, "")
 		s := known.until(went)
 		s.check(t, d, after)
-		d.end(syscall.SIGKILL)
+		d.End(syscall.SIGKILL)
 		t.Logf("after %v, writes %+v: acknowledged %d, accepted %d, receipts %d; then accepted %d, unknown %d, waiting %d",
 			went.Sub(began).Round(time.Millisecond), fate, len(s.runs), len(s.accepted), len(s.delivered), len(after.accepted), s.unknown, s.waiting)
 		if t.Failed() {

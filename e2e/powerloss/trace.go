@@ -37,15 +37,15 @@ func Under(t testing.TB, cmd *exec.Cmd, prefix string) *exec.Cmd {
 	args := []string{"-ff", "--seccomp-bpf", "-ttt", "-T", "-xx", "-y", "-s", "1000000", "-e", "signal=none",
 		"-e", "trace=pwrite64,ftruncate,fsync,fdatasync", "-o", prefix}
 	traced := exec.Command(strace, append(args, cmd.Args...)...)
-	traced.Env, traced.Stdout, traced.Stderr = cmd.Env, cmd.Stdout, cmd.Stderr
+	traced.Dir, traced.Env = cmd.Dir, cmd.Env
 	return traced
 }
 
 // Traced is the process that the one of Under has started. Whoever ends that one, and not
 // strace, finds all that it did noted.
-func Traced(t testing.TB, under *exec.Cmd) (pid int) {
+func Traced(t testing.TB, under int) (pid int) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", under.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", under))
 	if err != nil {
 		t.Fatal(err)
 	}

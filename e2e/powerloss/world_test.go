@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -197,54 +194,28 @@ func (w *world) counts() map[string]int {
 
 // A daemon is one process of facteur serve.
 type daemon struct {
+	*e2e.Process
 	client *server.Client
-	pid    int    // 0: it has ended
-	gone   func() // waits until it is
 }
 
-// end ends it by a signal.
-func (d *daemon) end(s syscall.Signal) {
-	if d.pid != 0 {
-		_ = syscall.Kill(d.pid, s)
-		d.pid = 0
-	}
-	d.gone()
-}
-
-// start starts a daemon that sends to a world, and returns once it is ready. under may
-// replace the command.
-func start(t *testing.T, dir string, w *world, under func(*exec.Cmd) *exec.Cmd) *daemon {
+// start starts a daemon that sends to a world, and returns once it is ready. Where it is traced,
+// its writes are noted in files that begin with that.
+func start(t *testing.T, dir string, w *world, traced string) *daemon {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
-	cmd := exec.Command(e2e.Facteur(t), "serve", dir, "--listen", address)
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "FACTEUR_CONNECTION_SHOP_BASE_URL=" + w.url, "FACTEUR_CONNECTION_SHOP_TOKEN=token-of-the-test",
+	cmd := e2e.Command(t, dir, []string{
+		"FACTEUR_CONNECTION_SHOP_BASE_URL=" + w.url, "FACTEUR_CONNECTION_SHOP_TOKEN=token-of-the-test",
 		"FACTEUR_CONNECTION_SHOP_APP_SECRET=" + simulator.DefaultAppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=to-be-verified",
+	}, "serve", "--listen", "127.0.0.1:0")
+	if traced != "" {
+		cmd = powerloss.Under(t, cmd, traced)
 	}
-	log, err := os.CreateTemp(t.TempDir(), "log")
-	require.NoError(t, err)
-	cmd.Stderr = log
-	if under != nil {
-		cmd = under(cmd)
+	p := e2e.Start(t, cmd)
+	t.Cleanup(func() { p.End(syscall.SIGKILL) })
+	d := &daemon{p, &server.Client{URL: p.Ready(t)}}
+	if traced != "" {
+		p.PID = powerloss.Traced(t, p.PID)
 	}
-	require.NoError(t, cmd.Start())
-	d := &daemon{client: &server.Client{URL: "http://" + address}, pid: cmd.Process.Pid, gone: sync.OnceFunc(func() { _ = cmd.Wait(); log.Close() })}
-	t.Cleanup(func() { d.end(syscall.SIGKILL) })
-	for late := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if r, err := d.client.Ready(t.Context()); err == nil && r.Ready {
-			if under != nil {
-				d.pid = powerloss.Traced(t, cmd)
-			}
-			return d
-		}
-		if time.Now().After(late) {
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("the daemon does not become ready:\n%s", said)
-		}
-	}
+	return d
 }
 
 // begin begins the run of a number, or finds it.

@@ -1,17 +1,13 @@
 package vault_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"facteur/e2e"
 	server "facteur/e2e/vault"
 	daemon "facteur/server"
 
@@ -57,7 +53,8 @@ steps:
     connection: shop
     with: {recipient: "+33612345678", message_type: text, message: {body: Bonjour}}
 `)
-	client := serve(t, dir)
+	process := e2e.Start(t, e2e.Command(t, dir, nil, "serve", "--listen", "127.0.0.1:0"))
+	client := &daemon.Client{URL: process.Ready(t)}
 	start := func(wait time.Duration) *daemon.Started {
 		started, err := client.Start(t.Context(), "hello", daemon.StartRequest{Inputs: map[string]any{}}, daemon.StartOption{Wait: wait})
 		require.NoError(t, err)
@@ -86,48 +83,4 @@ steps:
 	require.EqualValues(t, "running", detail.Status)
 	s.Unseal(t)
 	succeeds(waiting.RunID)
-}
-
-// serve runs the daemon of a project, as a process of its own, until the test ends.
-func serve(t *testing.T, dir string) *daemon.Client {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "facteur")
-	build := exec.Command("go", "build", "-o", program, "./cmd/facteur")
-	build.Dir = "../.."
-	said, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", said)
-
-	log := &lines{}
-	process := exec.Command(program, "serve", dir, "--listen", "127.0.0.1:0")
-	process.Stdout, process.Stderr = log, log
-	process.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	require.NoError(t, process.Start())
-	t.Cleanup(func() {
-		_ = process.Process.Signal(syscall.SIGTERM)
-		_ = process.Wait()
-		if t.Failed() {
-			t.Logf("the daemon:\n%s", log)
-		}
-	})
-	ready := regexp.MustCompile(`msg=ready url=(\S+)`)
-	require.Eventually(t, func() bool { return ready.MatchString(log.String()) }, time.Minute, 5*time.Millisecond, "%s", log)
-	return &daemon.Client{URL: ready.FindStringSubmatch(log.String())[1]}
-}
-
-// Lines are what a process says.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -6,12 +6,15 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"facteur/e2e"
 	server "facteur/e2e/vault"
 	"facteur/vault"
 	"facteur/vault/vaulttest"
 
 	"github.com/hashicorp/vault/api"
 )
+
+func TestMain(m *testing.M) { e2e.Main(m) }
 
 // TestExercise runs the table of the fake against the real server.
 func TestExercise(t *testing.T) {
