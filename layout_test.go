@@ -60,6 +60,7 @@ var law = []struct {
 	{"cmd/facteur/dev", []string{"actions/whatsapp", "actions/whatsapp/simulator", "vault", "flow/diag", "flow/schema", "flow/plan", "flow/host", "server", "project", "cmd/facteur/daemon"}, "a project that somebody works on knows no command line"},
 	{"cmd/facteur/export", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record", "flow/suite", "cmd/facteur/yamltext"}, "a run as a flow test, of whatever actions"},
 	{"cmd/facteur/logtest", nil, "what a process says, whichever"},
+	{"cmd/facteur/simulation", []string{"actions/whatsapp", "actions/whatsapp/ledger", "actions/whatsapp/simulator", "vault", "flow/call", "flow/plan", "flow/host", "flow/record", "project", "cmd/facteur/daemon"}, "the API of one run in this process, for whichever command"},
 	{"cmd/facteur/yamltext", []string{"flow/schema"}, "values as people write them"},
 }
 

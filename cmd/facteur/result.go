@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/cmd/facteur/bubble"
+	"facteur/cmd/facteur/simulation"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
@@ -15,14 +16,14 @@ import (
 
 // runJSON is the result of a run as --json prints it.
 type runJSON struct {
-	RunID    string         `json:"run_id"`
-	Flow     string         `json:"flow"`
-	Status   machine.Status `json:"status"`
-	Outputs  map[string]any `json:"outputs"`
-	Steps    []stepJSON     `json:"steps"`
-	Error    any            `json:"error"`              // null unless the run failed
-	Requests []rehearsed    `json:"requests,omitempty"` // of a dry run
-	Messages []sentJSON     `json:"messages,omitempty"` // of --simulate
+	RunID    string               `json:"run_id"`
+	Flow     string               `json:"flow"`
+	Status   machine.Status       `json:"status"`
+	Outputs  map[string]any       `json:"outputs"`
+	Steps    []stepJSON           `json:"steps"`
+	Error    any                  `json:"error"`              // null unless the run failed
+	Requests []rehearsed          `json:"requests,omitempty"` // of a dry run
+	Messages []simulation.Message `json:"messages,omitempty"` // of --simulate
 }
 
 type stepJSON struct {
@@ -65,7 +66,7 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 		out.Requests = w.rehearsal.masked(mask)
 	}
 	if w.simulation != nil {
-		out.Messages = w.simulation.messages(r)
+		out.Messages = w.simulation.Sent(r)
 	}
 	return out
 }
@@ -99,7 +100,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 			took, how = r.Ended.Sub(r.Started), "virtual time"
 		}
 		if w.simulation != nil {
-			w.simulation.print(&out, bubble.For(a.stdout, colored(a.stdout)), r)
+			drawMessages(&out, bubble.For(a.stdout, colored(a.stdout)), w.simulation.Sent(r))
 			if _, err := out.WriteTo(a.stdout); err != nil {
 				return err
 			}

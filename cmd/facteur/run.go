@@ -92,7 +92,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 	began := time.Now()
 	foreground := local.New(options)
 	if w.simulation != nil {
-		w.simulation.host = foreground
+		w.simulation.Host = foreground
 	}
 	result, err := foreground.Run(soft, compiled, local.Start{Inputs: inputs})
 	if err != nil {
@@ -144,7 +144,7 @@ func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
 		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
 	}
 	if w.simulation != nil && r != nil && !f.json {
-		w.simulation.print(a.stdout, bubble.For(a.stdout, colored(a.stdout)), r)
+		drawMessages(a.stdout, bubble.For(a.stdout, colored(a.stdout)), w.simulation.Sent(r))
 	}
 	var stuck *host.StuckError
 	switch {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"net/http"
 
+	"facteur/cmd/facteur/simulation"
 	"facteur/flow/call"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
 	"facteur/project"
-	"facteur/vault"
 )
 
 // caseSeed makes the simulator's ids the same each time that a case is run.
@@ -21,41 +21,32 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, name := range project.SendsThrough(tested) {
-		c := fixed[name]
-		delete(c.Setup, "base_url")
-		if c.App == vault.WhatsApp && c.Get("sender_phone_id") == "" {
-			c.Setup["sender_phone_id"] = project.ExampleSender
-		}
-		// The simulator signs with it, whatever the case gives.
-		c.Secrets["app_secret"], c.Secrets["verify_token"] = vault.NewSecret(testToken), vault.NewSecret(testToken)
-	}
 	templates, err := p.ReadTemplates()
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := newSimulation(simulationOptions{clock: w.Simulated.Clock, templates: templates, connections: fixed, seed: caseSeed})
+	s, err := simulation.New(simulation.Options{Clock: w.Simulated.Clock, Templates: templates, Connections: fixed, Sends: tested, Seed: caseSeed})
 	if err != nil {
 		return nil, nil, err
 	}
 	end := func() { _ = s.Close() }
-	s.host = w.Simulated
+	s.Host = w.Simulated
 	v, err := p.OpenVault(fixed)
 	if err != nil {
 		end()
 		return nil, nil, err
 	}
-	known := s.known
+	known := s.Known
 	if window := p.window(w); window != nil {
 		known.Window = window
 	}
-	known.Client = &http.Client{Transport: w.Simulated.Through(inside{s.Simulator})}
+	known.Client = &http.Client{Transport: w.Simulated.Through(known.Client.Transport)}
 	set, err := project.NewCatalog(v, nil, p.Policy(), known)
 	if err != nil {
 		end()
 		return nil, nil, err
 	}
-	return s.does(onlyMessages(set.Do)), end, nil
+	return s.Does(onlyMessages(set.Do)), end, nil
 }
 
 // onlyMessages refuses what there is no simulator of.

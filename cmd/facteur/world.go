@@ -11,6 +11,7 @@ import (
 	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
+	"facteur/cmd/facteur/simulation"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -30,9 +31,9 @@ type world struct {
 	virtual    bool // time is virtual, and calls are made one at a time
 	feed       []local.Feed
 	seal, open func(plain, context []byte) ([]byte, error)
-	player     *record.Player // of a recording
-	simulation *simulation    // of --simulate
-	rehearsal  *rehearsal     // of a dry run
+	player     *record.Player         // of a recording
+	simulation *simulation.Simulation // of --simulate
+	rehearsal  *rehearsal             // of a dry run
 	closers    []func()
 }
 
@@ -92,7 +93,7 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 	w.closers = append(w.closers, func() { _ = v.Close() })
 	known := rememberOnly(w.clock.Now)
 	if w.simulation != nil {
-		known = w.simulation.known
+		known = w.simulation.Known
 	}
 	if !w.virtual {
 		if known, err = w.keep(ctx, p, v); err != nil {
@@ -107,7 +108,7 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 	case w.player != nil:
 		w.do = replayed(set, w.player)
 	case w.simulation != nil:
-		w.do = w.simulation.does(set.Do)
+		w.do = w.simulation.Does(set.Do)
 	case w.rehearsal != nil:
 		w.do = w.rehearsal.does(set.Do)
 	default:
