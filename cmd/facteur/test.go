@@ -11,15 +11,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
-	"facteur/actions/whatsapp"
-	"facteur/flow/call"
-	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
 	"facteur/project"
-	"facteur/vault"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -146,135 +141,11 @@ func testFiles(paths []string) (files, swept []string, err error) {
 	return slices.Compact(files), swept, nil
 }
 
-// load reads a test file with its project; the file is nil when it has mistakes.
-func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, error) {
-	p, err := c.project(file)
-	if err != nil || p == nil {
-		return nil, nil, nil, err
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, nil, nil, wrong("", "%w", err)
-	}
-	loaded, found := suite.Load(shownAbs(file), text, p.library)
-	return loaded, p, found, nil
-}
-
 func shownAbs(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return project.Shown(abs)
 	}
 	return path
-}
-
-// testOptions wires the cases of a file to the actions.
-func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Options, error) {
-	o := suite.Options{Do: func(w suite.World) (call.Do, error) { return p.testDo(tested, w) }}
-	if f.run != "" {
-		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
-	}
-	switch {
-	case f.simulate:
-		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulatedDo(tested, w) }
-		o.Keep = f.record
-	case f.record:
-		return o, p.record(&o)
-	}
-	return o, nil
-}
-
-// testDo makes the calls of one case: its connections have test tokens, and its requests
-// go where the case wants them.
-func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, error) {
-	fixed, err := p.caseConnections(tested, w)
-	if err != nil {
-		return nil, err
-	}
-	v, err := p.OpenVault(fixed)
-	if err != nil {
-		return nil, err
-	}
-	set, err := project.NewCatalog(v, w.RoundTripper, p.Policy(), p.known(w))
-	if err != nil {
-		return nil, err
-	}
-	return set.Do, nil
-}
-
-// caseConnections makes the connections of one case, with test tokens.
-func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[string]vault.Connection, error) {
-	given := map[string]map[string]string{}
-	names := append(sortedNames(p.Connections), tested.Connections...)
-	for name, fields := range w.Connections {
-		given[name] = map[string]string{}
-		for key, value := range fields {
-			given[name][key] = fmt.Sprint(value)
-		}
-		names = append(names, name)
-	}
-	return p.TestConnections(tested, names, given, testToken)
-}
-
-// known answers what actions want to know from what a test case says, and has sent.
-func (p *checkedProject) known(w suite.World) whatsapp.Options {
-	o := rememberOnly(w.Now)
-	o.Window = p.window(w)
-	return o
-}
-
-// window answers what a test case says about 24-hour windows, and what its events do to
-// them. nil: it says nothing.
-func (p *checkedProject) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
-	if len(w.Window) == 0 {
-		return nil
-	}
-	windows := map[string]whatsapp.Window{}
-	for contact, state := range w.Window {
-		if subject, err := p.library.Catalog.Event("whatsapp.message").Subject(contact); err == nil {
-			windows[subject] = whatsapp.Window(state)
-		}
-	}
-	return func(_ context.Context, _, recipient string) whatsapp.Window {
-		for _, e := range w.Events() {
-			sent, _ := e.Data["timestamp"].(time.Time)
-			if e.Name == "whatsapp.message" && slices.Contains(e.Subjects, recipient) && w.Now().Sub(sent) < 24*time.Hour {
-				return whatsapp.WindowOpen
-			}
-		}
-		return windows[recipient]
-	}
-}
-
-// others compiles the flows beside tests that were found in folders, for coverage: a flow
-// without a test counts too.
-func (c *checker) others(files []string) []*plan.Plan {
-	var plans []*plan.Plan
-	for _, root := range sortedNames(c.projects) {
-		p := c.projects[root]
-		if p == nil {
-			continue
-		}
-		names, err := p.Index()
-		if err != nil {
-			continue
-		}
-		for _, name := range sortedNames(names) {
-			if f := names[name]; !f.Diags.HasErrors() && besides(f.Path, files) {
-				if compiled, _ := p.compiler.Compile(f.Flow); compiled != nil {
-					plans = append(plans, compiled)
-				}
-			}
-		}
-	}
-	return plans
-}
-
-// besides tells whether a flow stands in a folder of the tests, or below one.
-func besides(flow string, tests []string) bool {
-	return slices.ContainsFunc(tests, func(test string) bool {
-		abs, err := filepath.Abs(test)
-		return err == nil && strings.HasPrefix(flow, filepath.Dir(abs)+string(filepath.Separator))
-	})
 }
 
 func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags) error {

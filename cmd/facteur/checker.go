@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+	"facteur/flow/plan"
+	"facteur/flow/suite"
+	"facteur/project"
+)
+
+// A checker checks files with the projects that they belong to, each file once.
+type checker struct {
+	projects map[string]*checkedProject
+	files    map[string]bool
+	found    diag.List
+	flows    int
+	tests    int
+}
+
+// A checkedProject is one whose file has no mistakes, with what compiles its flows.
+type checkedProject struct {
+	*project.Project
+	compiler *plan.Compiler
+	library  plan.Library
+}
+
+func newChecker() *checker {
+	return &checker{projects: map[string]*checkedProject{}, files: map[string]bool{}}
+}
+
+// project opens the project of a path, once. It is nil when its file has mistakes,
+// which are then among those found.
+func (c *checker) project(path string) (*checkedProject, error) {
+	root, err := project.RootOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := c.projects[root]; ok {
+		return known, nil
+	}
+	p, found, err := project.Load(root)
+	if err != nil {
+		return nil, err
+	}
+	c.found.Add(found)
+	if found.HasErrors() {
+		c.projects[root] = nil
+		return nil, nil
+	}
+	lib, err := p.Library()
+	if err != nil {
+		return nil, err
+	}
+	checked := &checkedProject{p, plan.NewCompiler(lib), lib}
+	c.projects[root] = checked
+	return checked, nil
+}
+
+// path checks what a command-line argument names.
+func (c *checker) path(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noFile(path, project.FlowSuffix)
+	}
+	if err != nil {
+		return wrong("", "%w", err)
+	}
+	if !info.IsDir() {
+		return c.file(path)
+	}
+	if _, err := c.project(path); err != nil {
+		return err
+	}
+	var files []string
+	err = walk(path, func(file string) { files = append(files, file) })
+	if err != nil {
+		return wrong("", "%w", err)
+	}
+	if len(files) == 0 {
+		return wrong("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
+	}
+	for _, file := range files {
+		if err := c.file(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk calls f for each of our files below a folder, in order. Hidden folders are
+// passed over; projects inside are not.
+func walk(root string, f func(file string)) error {
+	return filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
+				return filepath.SkipDir
+			}
+		case d.Name() == project.FileName, strings.HasSuffix(path, project.FlowSuffix), strings.HasSuffix(path, project.TestSuffix):
+			f(path)
+		}
+		return nil
+	})
+}
+
+func (c *checker) file(path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if c.files[abs] {
+		return nil
+	}
+	c.files[abs] = true
+	p, err := c.project(path)
+	if err != nil || p == nil {
+		return err
+	}
+	switch {
+	case filepath.Base(path) == project.FileName:
+		return nil // looked at with its project
+	case strings.HasSuffix(path, project.TestSuffix):
+		c.tests++
+		_, _, found, err := c.load(path)
+		c.found.Add(found)
+		return err
+	}
+	c.flows++
+	_, found, err := p.Compile(path, p.compiler)
+	c.found.Add(found)
+	return err
+}
+
+// load reads a test file with its project; the file is nil when it has mistakes.
+func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, error) {
+	p, err := c.project(file)
+	if err != nil || p == nil {
+		return nil, nil, nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, nil, wrong("", "%w", err)
+	}
+	loaded, found := suite.Load(shownAbs(file), text, p.library)
+	return loaded, p, found, nil
+}
+
+// others compiles the flows beside tests that were found in folders, for coverage: a flow
+// without a test counts too.
+func (c *checker) others(files []string) []*plan.Plan {
+	var plans []*plan.Plan
+	for _, root := range sortedNames(c.projects) {
+		p := c.projects[root]
+		if p == nil {
+			continue
+		}
+		names, err := p.Index()
+		if err != nil {
+			continue
+		}
+		for _, name := range sortedNames(names) {
+			if f := names[name]; !f.Diags.HasErrors() && besides(f.Path, files) {
+				if compiled, _ := p.compiler.Compile(f.Flow); compiled != nil {
+					plans = append(plans, compiled)
+				}
+			}
+		}
+	}
+	return plans
+}
+
+// besides tells whether a flow stands in a folder of the tests, or below one.
+func besides(flow string, tests []string) bool {
+	return slices.ContainsFunc(tests, func(test string) bool {
+		abs, err := filepath.Abs(test)
+		return err == nil && strings.HasPrefix(flow, filepath.Dir(abs)+string(filepath.Separator))
+	})
+}
