@@ -8,15 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"facteur/actions"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/benchtest"
 	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -64,7 +63,7 @@ func BenchmarkDaemon(b *testing.B) {
 	transport.MaxIdleConnsPerHost = 512
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	bare := work{do: func(n int) error {
+	bare := benchtest.Work{Do: func(n int) error {
 		body := fmt.Sprintf(`{"messaging_product":"whatsapp","recipient_type":"individual","to":%q,"type":"text","text":{"body":"Bonjour %d"}}`, phoneOf(n), n)
 		_, err := send(client, graph.URL+"/v23.0/"+senderOf(n)+"/messages", body)
 		return err
@@ -72,7 +71,7 @@ func BenchmarkDaemon(b *testing.B) {
 	for _, beside := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) {
 			defer daemon.Tune(b.Context())()
-			bare.measure(b, beside)
+			bare.Measure(b, beside)
 		})
 		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
 			defer daemon.Tune(b.Context())()
@@ -81,7 +80,7 @@ func BenchmarkDaemon(b *testing.B) {
 				tellSynchronous(b)
 			}
 			p := d.Flows().Plan("note")
-			runs := work{do: func(n int) error {
+			runs := benchtest.Work{Do: func(n int) error {
 				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
 				run, _, err := d.Host().Start(b.Context(), p, host.Start{Inputs: in})
 				if err != nil {
@@ -93,23 +92,23 @@ func BenchmarkDaemon(b *testing.B) {
 				}
 				return err
 			}}
-			runs.compare(b, beside, bare)
+			runs.Compare(b, beside, bare, "of-bare")
 		})
 		b.Run(fmt.Sprintf("api/%d", beside), func(b *testing.B) {
 			defer daemon.Tune(b.Context())()
 			_, url := benchDaemon(b, graph.URL)
-			started := work{do: func(n int) error {
+			started := benchtest.Work{Do: func(n int) error {
 				_, err := begin(client, url, n)
 				return err
 			}}
 			before := 0
-			started.first = func() { before = api.Counts().Accepted }
-			started.last = func() {
+			started.First = func() { before = api.Counts().Accepted }
+			started.Last = func() {
 				for api.Counts().Accepted < before+b.N && !b.Failed() {
 					time.Sleep(time.Millisecond)
 				}
 			}
-			started.compare(b, beside, bare)
+			started.Compare(b, beside, bare, "of-bare")
 		})
 	}
 	b.Run("killed", func(b *testing.B) {
@@ -243,78 +242,4 @@ func send(client *http.Client, url, body string) ([]byte, error) {
 		err = fmt.Errorf("%d: %s", resp.StatusCode, text)
 	}
 	return text, err
-}
-
-// A work is what is measured.
-type work struct {
-	do          func(n int) error
-	first, last func() // are called before and after all, which is over then; nil: nothing is
-}
-
-// measure does the work b.N times, so many at the same time, and tells how many a second,
-// how long the one in the middle took, and what each cost the processor.
-func (w work) measure(b *testing.B, beside int) (rate float64) {
-	b.ReportAllocs()
-	before := processor()
-	b.ResetTimer()
-	took, all := w.together(b, beside)
-	b.StopTimer()
-	slices.Sort(took)
-	rate = float64(b.N) / all.Seconds()
-	b.ReportMetric(rate, "a-second")
-	b.ReportMetric(float64((processor()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
-	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
-	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
-	b.ReportMetric(0, "ns/op")
-	return rate
-}
-
-// compare measures the work, and another one before and after it: a machine that others
-// use, too, does not keep its speed for long.
-func (w work) compare(b *testing.B, beside int, other work) {
-	_, before := other.together(b, beside)
-	rate := w.measure(b, beside)
-	time.Sleep(100 * time.Millisecond) // what is written late is not the other's
-	_, after := other.together(b, beside)
-	b.ReportMetric(rate*(before+after).Seconds()/float64(2*b.N), "of-bare")
-}
-
-// together does the work b.N times, so many at the same time, and tells how long each took,
-// and all.
-func (w work) together(b *testing.B, beside int) (took []time.Duration, all time.Duration) {
-	todo := make(chan int, beside)
-	took = make([]time.Duration, b.N)
-	if w.first != nil {
-		w.first()
-	}
-	var workers sync.WaitGroup
-	began := time.Now()
-	for range beside {
-		workers.Go(func() {
-			for n := range todo {
-				began := time.Now()
-				if err := w.do(n); err != nil {
-					b.Error(err)
-					return
-				}
-				took[n] = time.Since(began)
-			}
-		})
-	}
-	for n := range b.N {
-		todo <- n
-	}
-	close(todo)
-	workers.Wait()
-	if w.last != nil {
-		w.last()
-	}
-	return took, time.Since(began)
-}
-
-// processor is the time that this process has used, on all cores.
-func processor() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"facteur/benchtest"
 	"facteur/flow/journal"
 	"facteur/flow/journal/journaltest"
 
@@ -68,7 +68,7 @@ func BenchmarkRun(b *testing.B) {
 				var next atomic.Int64
 				b.ReportAllocs()
 				b.ResetTimer()
-				before := processorTime(b)
+				before := benchtest.Processor()
 				var all sync.WaitGroup
 				for range callers {
 					all.Go(func() {
@@ -99,17 +99,10 @@ func BenchmarkRun(b *testing.B) {
 				}
 				all.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
-				b.ReportMetric(float64(processorTime(b)-before)/1000/float64(b.N), "cpu-µs/run")
+				b.ReportMetric(float64((benchtest.Processor()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/run")
 			})
 		}
 	}
-}
-
-// processorTime returns what this process took so far, in nanoseconds.
-func processorTime(b *testing.B) int64 {
-	var u syscall.Rusage
-	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 // BenchmarkLoad loads a run of ten records out of ten thousand runs.
@@ -237,7 +230,7 @@ func BenchmarkDeliver(b *testing.B) {
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := processorTime(b)
+	before := benchtest.Processor()
 	var all sync.WaitGroup
 	for range 64 {
 		all.Go(func() {
@@ -249,7 +242,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 	all.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64(processorTime(b)-before)/1000/float64(b.N), "cpu-µs/event")
+	b.ReportMetric(float64((benchtest.Processor()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/event")
 }
 
 // BenchmarkPrune forgets runs of one step.

@@ -8,12 +8,9 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
+	"facteur/benchtest"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -41,16 +38,14 @@ func BenchmarkSends(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a daemon lets more garbage pile up, too
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}}
 	p := kit{}.compile(b, letter)
+	bare := benchtest.Work{Do: func(n int) error {
+		if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": contact(n)}}); o.Status != call.Succeeded {
+			return fmt.Errorf("%v", o)
+		}
+		return nil
+	}}
 	for _, beside := range besides {
-		bare := 0.0
-		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) {
-			bare = together(b, beside, func(n int) error {
-				if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": contact(n)}}); o.Status != call.Succeeded {
-					return fmt.Errorf("%v", o)
-				}
-				return nil
-			})
-		})
+		b.Run(fmt.Sprintf("bare/%d", beside), func(b *testing.B) { bare.Measure(b, beside) })
 		b.Run(fmt.Sprintf("runs/%d", beside), func(b *testing.B) {
 			j, err := journal.OpenSQLite(filepath.Join(b.TempDir(), "journal.db"))
 			require.NoError(b, err)
@@ -60,7 +55,7 @@ func BenchmarkSends(b *testing.B) {
 				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 			})
 			require.NoError(b, err)
-			rate := together(b, beside, func(n int) error {
+			runs := benchtest.Work{Do: func(n int) error {
 				run, _, err := h.Start(b.Context(), p, host.Start{Inputs: map[string]any{"to": contact(n)}})
 				if err != nil {
 					return err
@@ -70,8 +65,8 @@ func BenchmarkSends(b *testing.B) {
 					err = r.Error
 				}
 				return err
-			})
-			b.ReportMetric(rate/bare, "of-bare")
+			}}
+			runs.Compare(b, beside, bare, "of-bare")
 			require.NoError(b, h.Stop(context.Background()))
 			require.NoError(b, j.Close())
 		})
@@ -79,48 +74,6 @@ func BenchmarkSends(b *testing.B) {
 }
 
 func contact(n int) string { return fmt.Sprintf("+336%08d", n) }
-
-// together does b.N things, some at the same time, and tells how many a second, how long
-// the one in the middle took, and what each cost the processor.
-func together(b *testing.B, beside int, do func(n int) error) (rate float64) {
-	b.ReportAllocs()
-	todo := make(chan int, beside)
-	took := make([]time.Duration, b.N)
-	var all sync.WaitGroup
-	before := processor()
-	b.ResetTimer()
-	for range beside {
-		all.Go(func() {
-			for n := range todo {
-				began := time.Now()
-				if err := do(n); err != nil {
-					b.Error(err)
-				}
-				took[n] = time.Since(began)
-			}
-		})
-	}
-	for n := range b.N {
-		todo <- n
-	}
-	close(todo)
-	all.Wait()
-	b.StopTimer()
-	slices.Sort(took)
-	rate = float64(b.N) / b.Elapsed().Seconds()
-	b.ReportMetric(rate, "a-second")
-	b.ReportMetric(float64((processor()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
-	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
-	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
-	return rate
-}
-
-// processor is the time that this process has used, on all cores.
-func processor() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // BenchmarkLoop carries one run of a thousand calls to its end, in memory.
 func BenchmarkLoop(b *testing.B) {

@@ -12,11 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/benchtest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -74,7 +73,7 @@ func BenchmarkHTTP(b *testing.B) {
 			go func() { _ = server.Serve(l) }()
 			defer server.Close()
 			var n atomic.Int64
-			before := cpu()
+			before := benchtest.Processor()
 			b.ReportAllocs()
 			b.SetParallelism(32 / runtime.GOMAXPROCS(0))
 			b.RunParallel(func(pb *testing.PB) {
@@ -85,17 +84,9 @@ func BenchmarkHTTP(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-			b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-µs/message")
+			b.ReportMetric(float64((benchtest.Processor()-before).Microseconds())/float64(b.N), "cpu-µs/message")
 		})
 	}
-}
-
-// cpu is the time that the process has used, on all cores; it does not depend on what
-// else the machine does.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // a lean client writes a request and reads an answer, on one connection.
