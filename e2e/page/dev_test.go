@@ -54,7 +54,8 @@ func TestDev(t *testing.T) {
 	tab.Type("12")
 	reach(t, tab, "#go")
 	tab.Type(kb.Enter)
-	tab.Until(`document.getElementById("in-phone-bad") !== null`)
+	tab.Until(`!refused && document.getElementById("in-phone-bad") !== null`) // the live page has come, and left it there
+	assert.Equal(t, "?flow=ask", page.Eval[string](tab, `location.search`))
 	assert.Empty(t, tab.Barriers(axe))
 
 	tab.Go(flows)

@@ -93,7 +93,53 @@ func (f *formField) control(t *schema.Type) {
 		f.Hint = "such as 90s, 24h or 7d"
 	default:
 		f.Control, f.Hint = "textarea", "JSON"
+		if shape := shapeOf(t); shape != blank {
+			f.Hint = "JSON, such as " + shape
+		}
 	}
+}
+
+const blank = `"…"`
+
+// shapeOf writes a value of a type, in JSON.
+func shapeOf(t *schema.Type) string {
+	text := ""
+	switch t.Kind {
+	case schema.Object:
+		var fields []string
+		for _, field := range t.Fields {
+			fields = append(fields, fmt.Sprintf("%q: %s", field.Name, shapeOf(field.Type)))
+		}
+		return "{" + strings.Join(fields, ", ") + "}"
+	case schema.Map:
+		return "{" + blank + ": " + shapeOf(t.Elem) + "}"
+	case schema.List:
+		return "[" + shapeOf(t.Elem) + "]"
+	case schema.Bool:
+		return "true"
+	case schema.Int, schema.Number:
+		if t.Minimum != nil {
+			return fmt.Sprint(*t.Minimum)
+		}
+		return "1"
+	case schema.Timestamp:
+		text = "2026-01-31T09:00:00Z"
+	case schema.Duration:
+		text = "24h"
+	case schema.String:
+		switch {
+		case len(t.Enum) > 0:
+			text = fmt.Sprint(t.Enum[0])
+		case t.Format == "e164":
+			text = "+33612345678"
+		case t.Format == "uri":
+			text = "https://…"
+		}
+	}
+	if text == "" {
+		return blank
+	}
+	return fmt.Sprintf("%q", text)
 }
 
 // formValues fills a form in with the inputs of a run, but for what is sensitive and what is

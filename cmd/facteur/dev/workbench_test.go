@@ -2,6 +2,7 @@ package dev_test
 
 import (
 	"context"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -195,6 +196,30 @@ func TestWorkbench(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	assert.Equal(t, []string{"ask.flow.yaml", "new", "other.flow.yaml"}, names)
+}
+
+// What is filled in with JSON is shown by an example.
+func TestFormOfLists(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "tell.flow.yaml"), `flow: tell
+inputs:
+  people:
+    type: array
+    items:
+      type: object
+      properties: {phone: {type: string, format: e164}, name: {type: string}, age: {type: integer, minimum: 18}, vip: {type: boolean}}
+      required: [phone]
+  tags: {type: array, items: {type: string, enum: [new, old]}, default: []}
+  rest: {type: object, default: {}}
+  any: {type: array}
+steps:
+  - fail: {code: told, message: "${inputs.people.size()} ${inputs.tags.size()} ${inputs.rest.size()}"}
+`)
+	page := html.UnescapeString(developingIn(t, dir).get("/"))
+	assert.Contains(t, page, `>JSON, such as [{"phone": "+33612345678", "name": "…", "age": 18, "vip": true}]<`)
+	assert.Contains(t, page, `>default: []<`)
+	assert.Contains(t, page, `>default: {}<`)
+	assert.Contains(t, page, `>JSON, such as ["…"]<`)
 }
 
 // What a page hears of, it hears over a stream.

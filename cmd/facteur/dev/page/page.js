@@ -6,6 +6,11 @@ const live = document.getElementById("live");
 const said = document.getElementById("said");
 let drawn = parts(live), busy = false, again = false;
 
+// The page that answers a form with what is wrong in it says so until that flow changes:
+// the live page, which has not seen the form, does not draw over it.
+let refused = live.querySelector("#form :is([aria-invalid], [role=alert])") !== null;
+if (refused) history.replaceState(null, "", "/?flow=" + encodeURIComponent(live.querySelector("#form [name=flow]").value));
+
 // parts gives the texts of the page's parts, by id.
 function parts(root) {
   const texts = new Map();
@@ -33,7 +38,7 @@ function replace(fresh) {
   const main = document.getElementById("main");
   for (const id of drawn.keys()) if (!texts.has(id)) document.getElementById(id)?.remove();
   for (const [id, text] of texts) {
-    if (drawn.get(id) === text) continue;
+    if (drawn.get(id) === text || refused && id === "form") continue;
     const part = fresh.querySelector("#" + id), old = document.getElementById(id);
     if (part.dataset.said && part.dataset.said !== old?.dataset.said) news.push(part.dataset.said);
     if (!old) { main.append(part); continue; }
@@ -42,6 +47,7 @@ function replace(fresh) {
     back();
   }
   drawn = texts;
+  refused = false;
   if (news.length) said.textContent = news.join(", ");
 }
 
