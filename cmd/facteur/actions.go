@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -16,9 +17,11 @@ import (
 
 func (a *app) actionsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "actions [NAME]",
+		Use:   "actions [NAME [KIND…]]",
 		Short: "Print the reference of the actions and events",
-		Args:  atMostOne("NAME"),
+		Example: `  facteur actions whatsapp.message
+  facteur actions whatsapp.send_message template              # one type of message alone
+  facteur actions whatsapp.send_message interactive button`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			catalog, err := project.Descriptions()
 			if err != nil {
@@ -35,13 +38,19 @@ func (a *app) actionsCommand() *cobra.Command {
 				for _, name := range events {
 					fmt.Fprintf(w, "  %s\t%s\n", name, firstSentence(catalog.Event(name).Doc))
 				}
-				fmt.Fprintln(w, "\nmore: facteur actions NAME")
+				fmt.Fprintln(w, "\nmore: facteur actions NAME, and of one type of message: facteur actions whatsapp.send_message template")
 				return w.Flush()
 			}
 			if sig := catalog.Action(args[0]); sig != nil {
+				if len(args) > 1 {
+					return printKind(a.stdout, sig, args[1:])
+				}
 				return printAction(a.stdout, sig)
 			}
 			if event := catalog.Event(args[0]); event != nil {
+				if len(args) > 1 {
+					return wrong("facteur actions "+args[0], "%s is an event, and has no kinds", args[0])
+				}
 				return printEvent(a.stdout, event)
 			}
 			return wrong(diag.DidYouMean(args[0], "actions and events", append(names, events...)), "there is no action %q", args[0])
@@ -76,6 +85,46 @@ func printAction(out io.Writer, sig *call.Signature) error {
 	return nil
 }
 
+// printKind prints what one case of a union takes, and one of a union inside of it.
+func printKind(out io.Writer, sig *call.Signature, kinds []string) error {
+	t, path := sig.In, sig.Name
+	for _, kind := range kinds {
+		union := unionIn(t, maxDepth)
+		if union == nil {
+			return wrong("", "%s has no kinds", path)
+		}
+		if t = union.Case(kind); t == nil {
+			values := make([]string, len(union.Cases))
+			for i, c := range union.Cases {
+				values[i] = c.Value
+			}
+			return wrong(diag.DidYouMean(kind, "kinds", values), "%s has no %s %q", path, union.Tag, kind)
+		}
+		path += ", " + union.Tag + ": " + kind
+	}
+	fmt.Fprintf(out, "%s\n\n", path)
+	printInside(out, t, "  ", 0, nil)
+	return nil
+}
+
+// unionIn finds the first union that a value of the type holds, or nil.
+func unionIn(t *schema.Type, depth int) *schema.Type {
+	switch {
+	case depth == 0:
+	case t.Kind == schema.Union:
+		return t
+	case t.Kind == schema.List, t.Kind == schema.Map:
+		return unionIn(t.Elem, depth-1)
+	case t.Kind == schema.Object:
+		for _, f := range t.Fields {
+			if union := unionIn(f.Type, depth-1); union != nil {
+				return union
+			}
+		}
+	}
+	return nil
+}
+
 func printEvent(out io.Writer, e *call.Event) error {
 	fmt.Fprintf(out, "%s\n\n  %s\n\nwait_for: {event: %s, %s: …}\n\nevent:\n", e.Name, wrap(e.Doc, "  "), e.Name, e.By)
 	printFields(out, e.Type, "  ", 0)
@@ -107,22 +156,31 @@ func printFields(out io.Writer, t *schema.Type, indent string, depth int) {
 			fmt.Fprintf(out, "%s    %s\n", indent, wrap(doc, indent+"    "))
 		}
 		if depth < maxDepth {
-			printInside(out, f.Type, indent+"  ", depth+1)
+			printInside(out, f.Type, indent+"  ", depth+1, t)
 		}
 	}
 }
 
-func printInside(out io.Writer, t *schema.Type, indent string, depth int) {
+// printInside prints what a value of the type holds. Of a union in an object these are the
+// cases that the object's tag can choose.
+func printInside(out io.Writer, t *schema.Type, indent string, depth int, in *schema.Type) {
 	switch t.Kind {
 	case schema.Object:
 		printFields(out, t, indent, depth)
 	case schema.List, schema.Map:
-		printInside(out, t.Elem, indent, depth)
+		printInside(out, t.Elem, indent, depth, nil)
 	case schema.Union:
+		var tag *schema.Field
+		if in != nil {
+			tag = in.Field(t.Tag)
+		}
 		for _, c := range t.Cases {
+			if tag != nil && len(tag.Type.Enum) > 0 && !slices.Contains(tag.Type.Enum, any(c.Value)) {
+				continue
+			}
 			fmt.Fprintf(out, "%s- %s: %s\n", indent, t.Tag, c.Value)
 			if depth < maxDepth {
-				printInside(out, c.Type, indent+"    ", depth+1)
+				printInside(out, c.Type, indent+"    ", depth+1, nil)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type checker struct {
 	projects map[string]*checkedProject
 	files    map[string]bool
+	broken   map[string]bool // names of flows with errors
 	found    diag.List
 	flows    int
 	tests    int
@@ -31,7 +32,7 @@ type checkedProject struct {
 }
 
 func newChecker() *checker {
-	return &checker{projects: map[string]*checkedProject{}, files: map[string]bool{}}
+	return &checker{projects: map[string]*checkedProject{}, files: map[string]bool{}, broken: map[string]bool{}}
 }
 
 // project opens the project of a path, once. It is nil when its file has mistakes,
@@ -136,7 +137,30 @@ func (c *checker) file(path string) error {
 	c.flows++
 	_, found, err := p.Compile(path, p.compiler)
 	c.found.Add(found)
+	if err != nil || !found.HasErrors() {
+		return err
+	}
+	parsed, err := p.Parse(path)
+	if err == nil {
+		c.broken[parsed.Name] = true
+	}
 	return err
+}
+
+// withoutEchoes returns what was found but for what says, of a flow that was checked too,
+// only that it has mistakes: of a test of it, of a call.
+func (c *checker) withoutEchoes() diag.List {
+	kept := slices.DeleteFunc(slices.Clone(c.found), func(d diag.Diagnostic) bool {
+		if d.Code != "called-flow" && d.Code != "broken-flow" {
+			return false
+		}
+		name := string(d.Range.Source.Text[d.Range.Start:d.Range.End])
+		return c.broken[strings.Trim(name, `"'`)]
+	})
+	if !kept.HasErrors() {
+		return c.found
+	}
+	return kept
 }
 
 // load reads a test file with its project; the file is nil when it has mistakes.

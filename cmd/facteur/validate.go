@@ -34,6 +34,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 		}
 	}
 	a.templatesNote(c.projects)
+	c.found = c.withoutEchoes()
 	c.found.Sort()
 	if asJSON {
 		if c.found == nil {
