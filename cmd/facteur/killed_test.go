@@ -3,15 +3,11 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
-	"facteur/cmd/facteur/daemon"
-	"facteur/cmd/facteur/logtest"
 	"facteur/flow/machine"
 	"facteur/server"
 
@@ -39,13 +35,13 @@ func TestKilledDaemon(t *testing.T) {
 	var mu sync.Mutex
 	acknowledged := map[string]string{} // runs, by their keys
 	for life := range lives {
-		d := spawn(t, dir)
+		d, client := spawn(t, dir)
 		var all sync.WaitGroup
 		for n := range starts {
 			all.Go(func() {
 				key := fmt.Sprintf("%d/%d", life-n%2, n) // half of them repeat what the last life may have taken
 				phone := fmt.Sprintf("+336%08d", 10_000_000+n)
-				started, err := d.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": phone}}, server.StartOption{Key: key})
+				started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": phone}}, server.StartOption{Key: key})
 				if err != nil {
 					return // it was killed: nobody knows whether it was taken
 				}
@@ -63,11 +59,11 @@ func TestKilledDaemon(t *testing.T) {
 		all.Wait()
 	}
 
-	d := spawn(t, dir)
+	d, client := spawn(t, dir)
 	defer d.Process.Kill()
 	var sent, unknown, lost int
 	for key, run := range acknowledged {
-		r, err := d.client.Run(t.Context(), run, 30*time.Second)
+		r, err := client.Run(t.Context(), run, 30*time.Second)
 		if !assert.NoError(t, err, "the run of %s was acknowledged", key) {
 			lost++
 			continue
@@ -95,24 +91,4 @@ func TestKilledDaemon(t *testing.T) {
 	for key, run := range acknowledged {
 		assert.LessOrEqual(t, sentTo["f1."+run+".1"]+sentTo["f1."+run+".2"], 1, "the run of %s", key)
 	}
-}
-
-// A process is a daemon in a process of its own.
-type process struct {
-	*exec.Cmd
-	client *server.Client
-}
-
-func spawn(t testing.TB, dir string) *process {
-	t.Helper()
-	log := &logtest.Lines{}
-	p := &process{Cmd: exec.Command("facteur", "serve", dir, "--listen", "127.0.0.1:0")}
-	p.Stdout, p.Stderr = log, log
-	require.NoError(t, p.Start())
-	t.Cleanup(func() { _ = p.Process.Kill() }) // where a test ends early
-	log.Wait(t, `msg=ready`)
-	plate, ok := daemon.Find(filepath.Join(dir, "data"))
-	require.True(t, ok)
-	p.client = plate.Client()
-	return p
 }

@@ -18,7 +18,6 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
-	"facteur/cmd/facteur/logtest"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/project"
@@ -68,12 +67,9 @@ func (s *storm) data(dir string) {
 
 // serve runs the daemon to its end, which is to come by itself.
 func (s *storm) serve(args ...string) (code int, log string) {
-	out, err := exec.Command("facteur", append([]string{"serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")}, args...)...).CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return exit.ExitCode(), string(out)
-	}
-	require.NoError(s.t, err)
-	return 0, string(out)
+	p := s.launch(args...)
+	_ = p.Wait() // the code says how it ended
+	return p.ProcessState.ExitCode(), p.log.String()
 }
 
 // tiny mounts a file system of so few bytes.
@@ -99,7 +95,7 @@ func TestSceneDiskFull(t *testing.T) {
 	stop := s.load(4, "storm_plain", "storm_retry", "storm_pause")
 	refused, unready := "", ""
 	ended := make(chan error, 1)
-	go func() { ended <- s.cmd.Wait() }()
+	go func() { ended <- s.daemon.Wait() }()
 	var err error
 	for going := true; going; {
 		select {
@@ -118,7 +114,7 @@ func TestSceneDiskFull(t *testing.T) {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, exitSurroundings, exit.ExitCode())
-	log := s.cmd.Stderr.(*logtest.Lines).String()
+	log := s.daemon.log.String()
 	assert.Contains(t, log, "the disk is full; free some space")
 	assert.NotContains(t, log, "panic")
 	assert.Contains(t, refused, "the disk is full")
@@ -257,33 +253,25 @@ func TestSceneManyDaemons(t *testing.T) {
 	}
 	for range 3 {
 		s.kill(os.Kill)
-		type process struct {
-			cmd *exec.Cmd
-			log *logtest.Lines
-			err error // of its end
-		}
 		alive := map[*process]bool{}
 		ended := make(chan *process, 5)
 		for range 5 {
-			p := &process{cmd: exec.Command("facteur", "serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://")), log: &logtest.Lines{}}
-			p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-			require.NoError(t, p.cmd.Start())
-			t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+			p := s.launch()
 			alive[p] = true
 			go func() {
-				p.err = p.cmd.Wait()
+				_ = p.Wait()
 				ended <- p
 			}()
 		}
 		for range 4 {
 			p := <-ended
-			assert.Error(t, p.err)
+			assert.False(t, p.ProcessState.Success())
 			assert.NotRegexp(t, "panic|msg=ready", p.log.String())
 			delete(alive, p)
 		}
 		for winner := range alive {
 			winner.log.Wait(t, "msg=ready")
-			require.NoError(t, winner.cmd.Process.Kill())
+			require.NoError(t, winner.Process.Kill())
 			assert.Same(t, winner, <-ended)
 		}
 		s.open()
@@ -306,8 +294,8 @@ func TestSceneTerminated(t *testing.T) {
 	require.NoError(t, s.api.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(time.Second), Times: 1}))
 	run := start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == 1 }, 10*time.Second, time.Millisecond)
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.cmd.Stderr.(*logtest.Lines).Wait(t, "stopping: what is under way finishes")
+	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
+	s.daemon.log.Wait(t, "stopping: what is under way finishes")
 	taken := []string{run}
 	var err error
 	require.Eventually(t, func() bool { // it says that it stops just before it does
@@ -323,9 +311,9 @@ func TestSceneTerminated(t *testing.T) {
 	if ready, err := s.client.Ready(t.Context()); assert.NoError(t, err) {
 		assert.False(t, ready.Ready)
 	}
-	require.NoError(t, s.cmd.Wait())
-	assert.Contains(t, s.cmd.Stderr.(*logtest.Lines).String(), "msg=stopped")
-	assert.NotContains(t, s.cmd.Stderr.(*logtest.Lines).String(), "level=ERROR")
+	require.NoError(t, s.daemon.Wait())
+	assert.Contains(t, s.daemon.log.String(), "msg=stopped")
+	assert.NotContains(t, s.daemon.log.String(), "level=ERROR")
 	s.open()
 	for _, run := range taken {
 		d, err := s.client.Run(t.Context(), run, 10*time.Second)
@@ -336,11 +324,11 @@ func TestSceneTerminated(t *testing.T) {
 	require.NoError(t, s.api.AddFault(simulator.Fault{Do: simulator.Hang, Times: 1}))
 	run = start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == len(taken)+1 }, 10*time.Second, time.Millisecond)
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	s.cmd.Stderr.(*logtest.Lines).Wait(t, "stopping: what is under way finishes")
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, s.cmd.Wait())
-	assert.Contains(t, s.cmd.Stderr.(*logtest.Lines).String(), "cutting off what is under way")
+	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
+	s.daemon.log.Wait(t, "stopping: what is under way finishes")
+	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, s.daemon.Wait())
+	assert.Contains(t, s.daemon.log.String(), "cutting off what is under way")
 	s.open()
 	d, err := s.client.Run(t.Context(), run, 20*time.Second)
 	require.NoError(t, err)
@@ -364,19 +352,16 @@ func TestSceneTerminatedAtTheStart(t *testing.T) {
 	s.kill(os.Kill)
 	stopped := 0
 	for range 40 {
-		cmd := exec.Command("facteur", "serve", s.dir, "--listen", "127.0.0.1:0")
-		log := &logtest.Lines{}
-		cmd.Stdout, cmd.Stderr = log, log
-		require.NoError(t, cmd.Start())
+		p := launch(t, s.dir, "--listen", "127.0.0.1:0")
 		time.Sleep(time.Duration(rand.Int64N(int64(usual))))
-		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		err := cmd.Wait()
+		require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+		err := p.Wait()
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() < 0 {
 			continue // it did not listen yet
 		}
-		assert.NoError(t, err, log.String())
-		assert.NotContains(t, log.String(), "level=ERROR")
-		assert.NotContains(t, log.String(), "error:")
+		assert.NoError(t, err, p.log)
+		assert.NotContains(t, p.log.String(), "level=ERROR")
+		assert.NotContains(t, p.log.String(), "error:")
 		stopped++
 	}
 	t.Logf("stopped: %d", stopped)

@@ -134,7 +134,7 @@ func tellSynchronous(b *testing.B) {
 // it acknowledged.
 func killed(b *testing.B, client *http.Client, graph string) (acknowledged, lost int) {
 	dir := benchProject(b, graph)
-	child := spawn(b, dir)
+	child, _ := spawn(b, dir)
 	plate, _ := daemon.Find(filepath.Join(dir, "data"))
 	var mu sync.Mutex
 	var runs []string

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +22,6 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
-	"facteur/cmd/facteur/logtest"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -84,7 +82,7 @@ type storm struct {
 	wild   map[string]bool   // runs that somebody asked to resend
 	order  []string
 	counts map[string]int
-	cmd    *exec.Cmd
+	daemon *process
 }
 
 func (s *storm) count(what string) {
@@ -157,25 +155,22 @@ func (p *hookPost) carry(path string, header http.Header, body []byte, pause tim
 	}
 }
 
+// launch starts a daemon at the address that the world knows.
+func (s *storm) launch(args ...string) *process {
+	s.t.Helper()
+	return launch(s.t, s.dir, append([]string{"--listen", strings.TrimPrefix(s.url, "http://"), "--show-phone-numbers"}, args...)...)
+}
+
 // open starts the daemon and returns once it is ready.
 func (s *storm) open(args ...string) {
 	s.t.Helper()
-	s.cmd = exec.Command("facteur", append([]string{"serve", s.dir, "--listen", strings.TrimPrefix(s.url, "http://"), "--show-phone-numbers"}, args...)...)
-	log := &logtest.Lines{}
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if at := os.Getenv("FACTEUR_TEST_STORM_LOG"); at != "" {
-		f, err := os.OpenFile(at, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		require.NoError(s.t, err)
-		s.t.Cleanup(func() { f.Close() })
-		s.cmd.Stdout, s.cmd.Stderr = io.MultiWriter(log, f), io.MultiWriter(log, f)
-	}
-	require.NoError(s.t, s.cmd.Start())
-	log.Wait(s.t, `msg=ready url=(\S+)`)
+	s.daemon = s.launch(args...)
+	s.daemon.log.Wait(s.t, `msg=ready`)
 }
 
 func (s *storm) kill(sig os.Signal) {
-	_ = s.cmd.Process.Signal(sig)
-	_ = s.cmd.Wait()
+	_ = s.daemon.Process.Signal(sig)
+	_ = s.daemon.Wait()
 }
 
 // insist makes a request until the daemon answers it.
@@ -401,11 +396,11 @@ func TestStorm(t *testing.T) {
 			go func(p *os.Process) {
 				time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 				_ = p.Signal(syscall.SIGTERM)
-			}(s.cmd.Process)
+			}(s.daemon.Process)
 			s.kill(syscall.SIGTERM)
 			s.count("stopped")
 		case 1:
-			_ = s.cmd.Process.Signal(syscall.SIGHUP)
+			_ = s.daemon.Process.Signal(syscall.SIGHUP)
 			continue
 		default:
 			s.kill(os.Kill)
@@ -426,7 +421,7 @@ func newStorm(t *testing.T) *storm {
 	s.hooks = &hookPost{to: s.url, over: make(chan struct{})}
 	t.Cleanup(func() {
 		close(s.hooks.over)
-		if s.cmd != nil {
+		if s.daemon != nil {
 			s.kill(os.Kill)
 		}
 	})
