@@ -61,6 +61,14 @@ func atMostOne(name string) cobra.PositionalArgs {
 	}
 }
 
+// orHere is the path that was given, or the working folder.
+func orHere(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
 // none wants no arguments.
 func none(c *cobra.Command, args []string) error {
 	if len(args) > 0 {

@@ -50,13 +50,7 @@ ends it.`,
   facteur vault set orders_hook --app WEBHOOK type=shared
   curl localhost:8080/hooks/orders -H "Authorization: Bearer SECRET" -d '{"id": "7"}'`,
 		Args: atMostOne("PATH"),
-		RunE: func(c *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			return a.dev(c.Context(), path, f)
-		},
+		RunE: func(c *cobra.Command, args []string) error { return a.dev(c.Context(), orHere(args), f) },
 	}
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the `address` of the page and the API, on the loopback; port 0 is any")
 	c.Flags().StringVar(&f.simulator, "simulator", "127.0.0.1:8700", "the `address` of the phone, on the loopback; port 0 is any")

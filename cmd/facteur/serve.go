@@ -58,13 +58,7 @@ settled by webhooks, as always.`,
   facteur serve --public-url https://facteur.shop.test --log-format json
   PGPASSWORD=… facteur serve --engine temporal`,
 		Args: atMostOne("PROJECT"),
-		RunE: func(c *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			return a.serve(c.Context(), path, f)
-		},
+		RunE: func(c *cobra.Command, args []string) error { return a.serve(c.Context(), orHere(args), f) },
 	}
 	c.Flags().StringVar(&f.Engine, "engine", "", "what carries runs: local or temporal (default local)")
 	c.Flags().StringVar(&f.Listen, "listen", "", "the `address` to listen on; port 0 is any (default 127.0.0.1:8080)")

@@ -50,13 +50,7 @@ interrupt ends it.`,
   facteur simulate shop --webhook http://127.0.0.1:8080/webhooks/whatsapp/whatsapp_shop --verify-token hello
   facteur simulate --faults faults.json --clock 2026-01-01T00:00:00Z`,
 		Args: atMostOne("PROJECT"),
-		RunE: func(c *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			return a.simulate(c.Context(), path, f)
-		},
+		RunE: func(c *cobra.Command, args []string) error { return a.simulate(c.Context(), orHere(args), f) },
 	}
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8700", "the `address` to listen on; port 0 is any")
 	c.Flags().StringVar(&f.webhook, "webhook", "", "send webhooks to this `URL`, once it has answered the handshake")
