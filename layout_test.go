@@ -49,6 +49,7 @@ var law = []struct {
 	{"actions/httpcall", []string{"actions", "flow/call", "flow/schema", "vault"}, "an action"},
 	{"actions/webhook", []string{"actions", "flow/call", "flow/schema", "vault"}, "requests from outside know no flows"},
 	{"actions/whatsapp", []string{"actions", "actions/webhook", "flow/call", "flow/schema", "vault"}, "actions"},
+	{"actions/whatsapp/onpremises", []string{"actions/whatsapp", "flow/schema"}, "what was sent is brought to what can be sent"},
 	{"actions/whatsapp/simulator", []string{"actions", "actions/whatsapp", "flow/schema"}, "a stand-in for the API answers with the rules and words of the client"},
 	{"actions/whatsapp/ledger", []string{"actions/whatsapp", "flow/call", "flow/schema", "sqlitefile"}, "what is known of contacts and messages; actions ask it through whatsapp.Options"},
 	{"actions/whatsapp/ledger/ledgertest", []string{"actions/whatsapp", "actions/whatsapp/ledger", "flow/call"}, "the conformance suite of ledgers"},

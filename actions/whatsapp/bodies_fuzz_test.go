@@ -50,35 +50,6 @@ func FuzzCheckBody(f *testing.F) {
 // genericRules are those of types.
 var genericRules = map[string]bool{"type": true, "required": true, "unknown-field": true, "utf16-length": true}
 
-// FuzzMigrate: what comes out is a Cloud body without unknown fields, and migrating it
-// again changes nothing more.
-func FuzzMigrate(f *testing.F) {
-	seedBodies(f)
-	f.Fuzz(func(t *testing.T, text string) {
-		v, err := actions.DecodeJSON([]byte(text))
-		body, ok := v.(map[string]any)
-		if err != nil || !ok {
-			return
-		}
-		before, _ := schema.AppendJSON(nil, body)
-		cloud, changes := whatsapp.Migrate(body)
-		after, _ := schema.AppendJSON(nil, body)
-		assert.Equal(t, before, after, "a body is not changed")
-		for _, c := range changes {
-			assert.NotEmpty(t, c.Text)
-		}
-		for _, v := range whatsapp.CheckBody(cloud) {
-			assert.NotEqual(t, "on-premises", v.Rule, "%v", v)
-			assert.NotEqual(t, "unknown-field", v.Rule, "%v", v)
-		}
-		again, changes := whatsapp.Migrate(cloud)
-		assert.Equal(t, cloud, again)
-		for _, c := range changes {
-			assert.True(t, c.Todo, "%v", c)
-		}
-	})
-}
-
 // Bodies of a megabyte that are as wrong as can be. BenchmarkHugeBody measures them.
 func hugeBodies() map[string]string {
 	const n = 1 << 20
@@ -112,7 +83,6 @@ func TestHugeBodies(t *testing.T) {
 		found := whatsapp.CheckBody(body)
 		assert.NotEmpty(t, found, name)
 		assert.Less(t, len(found), 600, name)
-		whatsapp.Migrate(body.(map[string]any))
 	}
 }
 
@@ -123,7 +93,6 @@ func BenchmarkHugeBody(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				whatsapp.CheckBody(body)
-				whatsapp.Migrate(body.(map[string]any))
 			}
 		})
 	}

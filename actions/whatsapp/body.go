@@ -81,8 +81,9 @@ var bodySchema = sync.OnceValue(func() *schema.Type {
 
 var readSchema = sync.OnceValue(func() *schema.Type { return limited(schema.Of[ReadBody](), onRead) })
 
-// BodyFields names the fields of a Body in their usual order.
-func BodyFields() []string { return bodySchema().Names() }
+// BodyType is the shape of a Body, with its fields in their usual order, and with all that the
+// types of messages allow.
+func BodyType() *schema.Type { return bodySchema() }
 
 // CheckBody tells what Meta would refuse in the body of a request to
 // /{phone_number_id}/messages, a decoded JSON value. The findings come in the order of

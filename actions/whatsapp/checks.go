@@ -16,6 +16,12 @@ func has(v schema.Value, name string) bool {
 	return ok
 }
 
+// get is v[name] of an object, nil for anything else.
+func get(v any, name string) any {
+	object, _ := v.(map[string]any)
+	return object[name]
+}
+
 // textOf is v.Get(name).Text(), without the price of a cursor where the text is known.
 func textOf(v schema.Value, name string) (string, bool) {
 	if object, ok := v.Object(); ok {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/onpremises"
 	"facteur/cmd/facteur/curl"
 	"facteur/cmd/facteur/yamltext"
 	"facteur/flow/schema"
@@ -97,8 +98,8 @@ func (s *imported) note(format string, args ...any) {
 func importOf(body map[string]any, at endpoint, connection string) *imported {
 	s := &imported{body: body}
 	if _, cloud := body["messaging_product"]; !cloud {
-		var changes []whatsapp.Change
-		s.body, changes = whatsapp.Migrate(body)
+		var changes []onpremises.Change
+		s.body, changes = onpremises.Migrate(body)
 		for _, c := range changes {
 			s.note("%s: %s", c.Path, c.Text)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/onpremises"
 	"facteur/flow/schema"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,7 @@ func (a *app) migrateMessage(file string) error {
 	case !ok:
 		return wrong("give one JSON object", "%s: the body of a request is an object", file)
 	}
-	cloud, changes := whatsapp.Migrate(body)
+	cloud, changes := onpremises.Migrate(body)
 	out, err := formatBody(cloud)
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func (a *app) migrateMessage(file string) error {
 func formatBody(body map[string]any) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	order := whatsapp.BodyFields()
+	order := whatsapp.BodyType().Names()
 	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(body)), func(name string) bool { return slices.Contains(order, name) })
 	for _, name := range append(order, rest...) {
 		v, ok := body[name]

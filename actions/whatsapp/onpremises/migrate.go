@@ -1,4 +1,6 @@
-package whatsapp
+// Package onpremises brings what was sent through the On-Premises API, which is gone, to the
+// Cloud API. For people who move; a send knows only the Cloud API.
+package onpremises
 
 import (
 	"fmt"
@@ -7,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"facteur/actions/whatsapp"
 	"facteur/flow/schema"
 
 	"github.com/nyaruka/phonenumbers"
@@ -28,7 +31,7 @@ func Migrate(body map[string]any) (cloud map[string]any, changes []Change) {
 	m.envelope()
 	m.template()
 	m.files()
-	m.trim(schema.Path{interactiveType, "action"}, get(m.body[interactiveType], "action"))
+	m.trim(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
 	m.unknown()
 	return m.body, m.changes
 }
@@ -54,8 +57,8 @@ func (m *migration) envelope() {
 		b["messaging_product"] = "whatsapp"
 		m.did(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
 	}
-	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && !strings.HasPrefix(to, "+") {
-		if number, err := phonenumbers.Parse("+"+onlyDigits(to), ""); err == nil && areDigits(to) && phonenumbers.IsPossibleNumber(number) {
+	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && strings.Trim(to, "0123456789") == "" {
+		if number, err := phonenumbers.Parse("+"+to, ""); err == nil && phonenumbers.IsPossibleNumber(number) {
 			b["to"] = "+" + to
 			m.did(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
 		}
@@ -91,23 +94,30 @@ func (m *migration) kind() {
 	if _, ok := b["type"]; ok || b["status"] != nil || b["hsm"] != nil {
 		return
 	}
-	for kind := range strings.FieldsSeq(messageTypes) {
-		if _, ok := b[kind]; ok {
-			b["type"] = kind
-			m.did(schema.Path{"type"}, "added: %s", kind)
+	for _, kind := range (whatsapp.Message{}).SchemaType().Cases {
+		if _, ok := b[kind.Value]; ok {
+			b["type"] = kind.Value
+			m.did(schema.Path{"type"}, "added: %s", kind.Value)
 			return
 		}
 	}
 }
 
+// fileTypes are the fields that hold files.
+var fileTypes = [...]string{"audio", "document", "image", "sticker", "video"}
+
+func isFile(name string) bool {
+	return slices.ContainsFunc(fileTypes[:], func(kind string) bool { return strings.EqualFold(kind, name) })
+}
+
 // files looks at the files of a message, wherever they stand.
 func (m *migration) files() {
-	for kind := range strings.FieldsSeq(fileTypes) {
+	for _, kind := range fileTypes {
 		m.file(schema.Path{kind}, m.body[kind])
 	}
-	m.inside(schema.Path{interactiveType, "header"}, get(m.body[interactiveType], "header"))
-	m.inside(schema.Path{interactiveType, "action"}, get(m.body[interactiveType], "action"))
-	m.inside(schema.Path{templateType, "components"}, get(m.body[templateType], "components"))
+	m.inside(schema.Path{"interactive", "header"}, get(m.body["interactive"], "header"))
+	m.inside(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
+	m.inside(schema.Path{"template", "components"}, get(m.body["template"], "components"))
 }
 
 // inside finds files in and below a value.
@@ -119,7 +129,7 @@ func (m *migration) inside(path schema.Path, v any) {
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if contains(fileTypes, name) {
+			if isFile(name) {
 				m.file(append(path, name), v[name])
 			} else {
 				m.inside(append(path, name), v[name])
@@ -137,7 +147,7 @@ func (m *migration) file(path schema.Path, v any) {
 		delete(file, "provider")
 		name, _ := get(provider, "name").(string)
 		m.did(append(path, "provider"), "left out")
-		m.todo(append(path, "link"), "the provider %s gave access to the link: make it public, or upload the file and give its id", mention(name))
+		m.todo(append(path, "link"), "the provider %q gave access to the link: make it public, or upload the file and give its id", name)
 	}
 	if id, ok := file["id"]; ok {
 		m.todo(append(path, "id"), "upload the file again: %v is an id of the On-Premises API, which the Cloud API does not know", id)
@@ -164,9 +174,9 @@ func (m *migration) trim(path schema.Path, v any) {
 
 // unknown leaves out every field that the Cloud API does not know.
 func (m *migration) unknown() {
-	of := bodySchema()
+	of := whatsapp.BodyType()
 	if m.body["status"] != nil && m.body["type"] == nil {
-		of = readSchema()
+		of = schema.Of[whatsapp.ReadBody]()
 	}
 	m.prune(of, m.body, nil, nil)
 }

@@ -1,4 +1,4 @@
-package whatsapp
+package onpremises
 
 import (
 	"slices"
@@ -13,34 +13,34 @@ func (m *migration) template() {
 	b := m.body
 	if hsm, ok := b["hsm"].(map[string]any); ok {
 		delete(b, "hsm")
-		b[templateType] = m.hsm(hsm)
-		m.did(schema.Path{templateType}, "made of hsm")
+		b["template"] = m.hsm(hsm)
+		m.did(schema.Path{"template"}, "made of hsm")
 	}
-	if kind, _ := b["type"].(string); b[templateType] != nil && kind != templateType && (kind == "hsm" || kind == "") {
-		b["type"] = templateType
+	if kind, _ := b["type"].(string); b["template"] != nil && kind != "template" && (kind == "hsm" || kind == "") {
+		b["type"] = "template"
 		m.did(schema.Path{"type"}, "is template")
 	}
-	template, ok := b[templateType].(map[string]any)
+	template, ok := b["template"].(map[string]any)
 	if !ok {
 		return
 	}
 	if _, ok := template["namespace"]; ok {
 		delete(template, "namespace")
-		m.did(schema.Path{templateType, "namespace"}, "left out: the account knows its templates")
+		m.did(schema.Path{"template", "namespace"}, "left out: the account knows its templates")
 	}
 	language, _ := template["language"].(map[string]any)
 	if code, ok := template["language"].(string); ok {
 		language = map[string]any{"code": code}
 		template["language"] = language
-		m.did(schema.Path{templateType, "language"}, "is an object with a code")
+		m.did(schema.Path{"template", "language"}, "is an object with a code")
 	}
 	if policy, ok := language["policy"].(string); ok && policy != "deterministic" {
 		delete(language, "policy")
-		m.did(schema.Path{templateType, "language", "policy"}, "left out %s: Meta knows only deterministic", mention(policy))
-		m.todo(schema.Path{templateType, "language", "code"}, "make sure that the template is there in this language: there is no fallback to another")
+		m.did(schema.Path{"template", "language", "policy"}, "left out %q: Meta knows only deterministic", policy)
+		m.todo(schema.Path{"template", "language", "code"}, "make sure that the template is there in this language: there is no fallback to another")
 	}
 	if list, ok := template["components"].([]any); ok {
-		m.components(schema.Path{templateType, "components"}, list)
+		m.components(schema.Path{"template", "components"}, list)
 	}
 }
 
@@ -49,12 +49,12 @@ func (m *migration) hsm(hsm map[string]any) map[string]any {
 	template := map[string]any{"name": hsm["element_name"], "language": hsm["language"]}
 	if hsm["language"] == nil {
 		template["language"] = map[string]any{}
-		m.todo(schema.Path{templateType, "language"}, "add the code of the language")
+		m.todo(schema.Path{"template", "language"}, "add the code of the language")
 	}
 	var list []any
 	params, _ := hsm["localizable_params"].([]any)
 	for i, p := range params {
-		list = append(list, m.localizable(schema.Path{templateType, "components", 0, "parameters", i}, p))
+		list = append(list, m.localizable(schema.Path{"template", "components", 0, "parameters", i}, p))
 	}
 	if len(list) > 0 {
 		template["components"] = []any{map[string]any{"type": "body", "parameters": list}}
