@@ -27,6 +27,16 @@ type Call struct {
 	Await      string         // the state that the step waits for, so that an accepted call is Pending; "": none
 }
 
+// RunOf returns the run that a call's key belongs to, "" when it is none of ours.
+func RunOf(key string) string {
+	rest, ok := strings.CutPrefix(key, "f1.")
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 0 {
+		return ""
+	}
+	return rest[:dot]
+}
+
 // Do performs one call. It returns exactly one outcome, also when ctx ends. After a
 // crash it is called again with the same key, but only if the call is idempotent or
 // provably was not started.

@@ -106,7 +106,7 @@ func (h *Host) enter(id, flow string) (*runner, error) {
 	r.stays, r.wake = true, make(chan struct{}, 1)
 	rest := h.receipts[:0]
 	for _, receipt := range h.receipts {
-		if runOf(receipt.Key) == id {
+		if call.RunOf(receipt.Key) == id {
 			r.post(item{event: machine.Received{At: r.now(), Receipt: receipt}})
 		} else {
 			rest = append(rest, receipt)

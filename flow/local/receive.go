@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"facteur/flow/call"
 	"facteur/flow/journal"
@@ -38,7 +37,7 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 // receiveOne brings one receipt to its run, and tells whether something was written,
 // though not durably.
 func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool, err error) {
-	id := runOf(receipt.Key)
+	id := call.RunOf(receipt.Key)
 	if id == "" {
 		return false, nil
 	}
@@ -79,7 +78,7 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool
 func (h *Host) receive(receipt call.Receipt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if w := h.wards[runOf(receipt.Key)]; w != nil && w.runner != nil {
+	if w := h.wards[call.RunOf(receipt.Key)]; w != nil && w.runner != nil {
 		w.runner.post(item{event: machine.Received{At: h.now(), Receipt: receipt}})
 		return
 	}
@@ -136,16 +135,6 @@ func (h *Host) correct(ctx context.Context, id string, event machine.Received) e
 		return nil // it was forgotten: there is nothing to correct
 	}
 	return err
-}
-
-// runOf returns the run that a call's key belongs to, "" when it is none of ours.
-func runOf(key string) string {
-	rest, ok := strings.CutPrefix(key, "f1.")
-	dot := strings.LastIndexByte(rest, '.')
-	if !ok || dot < 0 {
-		return ""
-	}
-	return rest[:dot]
 }
 
 // waitFor returns when nobody is busy with a run's journal any more. The host's lock is

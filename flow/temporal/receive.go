@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -24,7 +23,7 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	var order []string
 	runs := map[string][]call.Receipt{}
 	for _, r := range receipts {
-		run := runOf(r.Key)
+		run := call.RunOf(r.Key)
 		if run == "" {
 			continue
 		}
@@ -100,14 +99,4 @@ func (h *Host) correct(ctx context.Context, run string, receipts []call.Receipt)
 		}
 	}
 	return nil
-}
-
-// runOf returns the run that a call's key belongs to, "" when it is none of ours.
-func runOf(key string) string {
-	rest, ok := strings.CutPrefix(key, "f1.")
-	dot := strings.LastIndexByte(rest, '.')
-	if !ok || dot < 0 {
-		return ""
-	}
-	return rest[:dot]
 }

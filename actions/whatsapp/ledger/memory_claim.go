@@ -1,0 +1,95 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+
+	"facteur/actions/whatsapp"
+)
+
+// Claim implements Ledger.
+func (l *Memory) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
+	if err := l.enter(ctx); err != nil {
+		return "", err
+	}
+	defer l.mu.Unlock()
+	now := l.now()
+	who := l.contact(ids(c.Recipient))
+	all := slices.Clone(who.claims[c.Key])
+	for i, one := range all {
+		if m := l.messages[l.calls[one.call]]; m != nil {
+			all[i].message, all[i].state = m.ID, stateOf(string(m.State))
+		}
+	}
+	v := judge(all, c, now)
+	if !v.take {
+		return v.repeats, v.err
+	}
+	kept := []claim{{call: c.Call, step: c.Step, at: now, until: now.Add(c.Within)}}
+	for _, one := range who.claims[c.Key] {
+		if one.freed = one.freed || one.call == v.free; !slices.Contains(v.forget, one.call) {
+			kept = append(kept, one)
+		}
+	}
+	who.claims[c.Key] = kept
+	return "", nil
+}
+
+// Release implements Ledger.
+func (l *Memory) Release(ctx context.Context, call string) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.mu.Unlock()
+	for _, c := range l.contacts {
+		for _, claims := range c.claims {
+			for i := range claims {
+				claims[i].freed = claims[i].freed || claims[i].call == call
+			}
+		}
+	}
+	return nil
+}
+
+// forget drops what a call claimed that surely did not happen.
+func (l *Memory) forget(call string) {
+	for _, c := range l.contacts {
+		for key, claims := range c.claims {
+			c.claims[key] = slices.DeleteFunc(claims, func(one claim) bool { return one.call == call })
+		}
+	}
+}
+
+// rival returns who holds a key that a call gave up, "" for nobody.
+func (l *Memory) rival(call string) (rival string) {
+	for _, c := range l.contacts {
+		for _, claims := range c.claims {
+			if !slices.ContainsFunc(claims, func(one claim) bool { return one.freed && one.call == call }) {
+				continue
+			}
+			for _, one := range claims {
+				if !one.freed && (rival == "" || one.call < rival) {
+					rival = one.call
+				}
+			}
+		}
+	}
+	return rival
+}
+
+// joined are the claims of two under one key: of two by one call the later stays, and the
+// later holds the key.
+func joined(claims, others []claim) (all []claim) {
+	both := slices.Concat(claims, others)
+	slices.SortStableFunc(both, func(a, b claim) int { return b.at.Compare(a.at) })
+	held := false
+	for _, one := range both {
+		if slices.ContainsFunc(all, func(later claim) bool { return later.call == one.call }) {
+			continue
+		}
+		one.freed = one.freed || held
+		held = held || !one.freed
+		all = append(all, one)
+	}
+	return all
+}

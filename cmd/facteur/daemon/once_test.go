@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/machine"
+	"facteur/project"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a person says was not sent gives up its `once` key. Meta knows better: when it tells
+// of the message after that, no other run sends it again; and where one has, people are told.
+func TestOnceAfterLateNews(t *testing.T) {
+	o, api, log := options(t)
+	o.Embedded = true
+	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, unknown_timeout: 10ms}`)
+	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(hello), 0o600))
+	o.Project, _, _ = project.Open(o.Project.Root)
+	o.Flows, _, _ = project.LoadFlows(o.Project)
+	d, err := Open(t.Context(), t.Context(), o)
+	require.NoError(t, err)
+	defer d.Close()
+	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
+	run := func(phone string) *server.Detail {
+		started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": phone}}, server.StartOption{Wait: time.Minute})
+		require.NoError(t, err)
+		out, err := client.Run(t.Context(), started.RunID, 0)
+		require.NoError(t, err)
+		return out
+	}
+	// One whose answer is lost, and of which a person says that it was not sent.
+	lose := func(phone string) (*server.Detail, simulator.Message) {
+		require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: phone, Times: 1}))
+		out := run(phone)
+		require.Equal(t, "outcome_unknown", out.Error.Code)
+		require.Equal(t, "once_unsettled", run(phone).Error.Code)
+		require.NoError(t, client.Settle(t.Context(), out.RunID, server.SettleRequest{Step: "notify"}))
+		sent := api.Accepted(simulator.Filter{Person: phone})
+		require.Len(t, sent, 1)
+		return out, sent[0]
+	}
+	news := func(m simulator.Message, status string) {
+		require.NoError(t, d.applyWebhook(t.Context(), "shop", []whatsapp.Notification{{
+			Kind: "status", Field: "messages", PhoneNumberID: m.Number, MessageID: m.ID, Status: status,
+			To: "+" + m.Person, WaID: m.Person, CallbackData: m.Key, Timestamp: time.Now(),
+		}}))
+	}
+
+	first, message := lose(grace)
+	news(message, "delivered")
+	second := run(grace)
+	assert.Equal(t, machine.Succeeded, second.Status)
+	assert.Equal(t, message.ID, second.Steps[0].Outputs["repeats"])
+	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1, "it is not sent a second time")
+	first, err = client.Run(t.Context(), first.RunID, 0)
+	require.NoError(t, err)
+	assert.Equal(t, message.ID, first.Steps[0].Outputs["message_id"], "and its run says that it was")
+	assert.NotContains(t, log.String(), "sent after all")
+
+	const ada = "+33612345679"
+	first, message = lose(ada)
+	second = run(ada)
+	assert.Empty(t, second.Steps[0].Outputs["repeats"])
+	assert.Len(t, api.Accepted(simulator.Filter{Person: ada}), 2)
+	news(message, "sent")
+	news(message, "read")
+	assert.Equal(t, 1, strings.Count(log.String(), "sent after all"))
+	assert.Contains(t, log.String(), "run="+first.RunID)
+	assert.Contains(t, log.String(), "then="+second.RunID)
+	assert.NotEmpty(t, run(ada).Steps[0].Outputs["repeats"])
+	assert.Len(t, api.Accepted(simulator.Filter{Person: ada}), 2)
+}
