@@ -105,6 +105,18 @@ func TestPlans(t *testing.T) {
 			return err
 		}},
 		{"a claim that counts already", func(l ledger.Ledger) error { _, err := l.Claim(t.Context(), claim); return err }},
+		{"giving up a claim", func(l ledger.Ledger) error { return l.Release(t.Context(), "f1.run5000.1") }},
+		{"a claim that was given up", func(l ledger.Ledger) error {
+			c := claim
+			c.Recipient, c.Call = "33600005000", "f1.new.2"
+			repeats, err := l.Claim(t.Context(), c)
+			require.Equal(t, "wamid.5000", repeats)
+			return err
+		}},
+		{"late news of it", func(l ledger.Ledger) error {
+			_, err := l.Apply(t.Context(), of(ledgertest.Status("wamid.late", "sent", "f1.run5000.1"), "33600005000", ""))
+			return err
+		}},
 		{"a message that was sent", func(l ledger.Ledger) error { _, _, err := l.Message(t.Context(), "wamid.100"); return err }},
 		{"receipts", func(l ledger.Ledger) error { _, err := l.Receipts(t.Context(), "f1.run50.1"); return err }},
 		{"messages of a contact", func(l ledger.Ledger) error {

@@ -82,7 +82,7 @@ func TestTrouble(t *testing.T) {
 			require.NoError(t, open(t, d, nil).Close())
 			s.Exec(t, d, "INSERT INTO facteur.migrations (version) VALUES (1000)")
 			return d
-		}, false, "it has schema 1000 and this facteur knows them up to 1; use the newer facteur that wrote it"},
+		}, false, fmt.Sprintf("it has schema 1000 and this facteur knows them up to %d; use the newer facteur that wrote it", schemas)},
 		{"tables of others", func(t *testing.T, d string) string {
 			s.Exec(t, d, "CREATE TABLE public.events (id text)")
 			return with(t, d, query("search_path", "public"))

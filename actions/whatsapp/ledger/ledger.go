@@ -37,9 +37,10 @@ type Ledger interface {
 	// have happened; otherwise the result is the id of the message, or an
 	// *whatsapp.UnsettledError while none is known.
 	Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error)
-	// Release gives up what a call claimed, because it surely did not happen.
+	// Release gives up what a call claimed, because somebody says that it did not happen.
+	// Who is right shows later: see Claim, and News.Rival.
 	Release(ctx context.Context, call string) error
-	// Told stores what became of a send; it is durable soon. It releases what a refused
+	// Told stores what became of a send; it is durable soon. It forgets what a refused
 	// call claimed. It returns the receipts that came before it was known that they are
 	// of this call.
 	Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error)
@@ -80,6 +81,10 @@ type News struct {
 	Known   bool          // it was told before
 	Receipt *call.Receipt // of a status whose call is known
 	Contact []string      // all ids of the person, sorted; nil when nobody is named
+	// Rival is the call that has taken, by now, the `once` key that the call of this
+	// message gave up: both may have gone out. It comes with the first status that shows
+	// the message to be sent; "" for none.
+	Rival string
 }
 
 // A Message is one that was sent.

@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,8 +39,7 @@ type contact struct {
 	wrote      map[string]time.Time // by sender, as are the others
 	shut       map[string]time.Time
 	preference map[string]preference
-	claims     map[string]claim // by key
-	until      map[string]time.Time
+	claims     map[string][]claim // by key, each of another call; without their messages
 }
 
 type preference struct {
@@ -66,6 +64,9 @@ func (l *Memory) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 		if !one.Known {
 			l.known[f.id] = true
 			if n.Kind == "status" && n.MessageID != "" {
+				if l.messages[n.MessageID] == nil && f.call != "" && f.state != failed {
+					one.Rival = l.rival(f.call)
+				}
 				l.message(n.MessageID, f.call, n.PhoneNumberID, key(n.To), f.state, f.at, now)
 			}
 			l.events = append(l.events, kept{f, now, l.person(f)})
@@ -161,7 +162,7 @@ func (l *Memory) contact(ids []string) *contact {
 	if c == nil {
 		c = &contact{
 			wrote: map[string]time.Time{}, shut: map[string]time.Time{}, preference: map[string]preference{},
-			claims: map[string]claim{}, until: map[string]time.Time{},
+			claims: map[string][]claim{},
 		}
 	}
 	c.names = each(append(c.names, ids...))
@@ -183,10 +184,8 @@ func (c *contact) join(other *contact) {
 	for sender, p := range other.preference {
 		c.prefer(sender, p)
 	}
-	for key, held := range other.claims {
-		if held.at.After(c.claims[key].at) {
-			c.claims[key], c.until[key] = held, other.until[key]
-		}
+	for key, claims := range other.claims {
+		c.claims[key] = joined(c.claims[key], claims)
 	}
 }
 
@@ -207,42 +206,6 @@ func (l *Memory) names(ids []string) []string {
 	return ids
 }
 
-// Claim implements Ledger.
-func (l *Memory) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
-	if err := l.enter(ctx); err != nil {
-		return "", err
-	}
-	defer l.mu.Unlock()
-	now := l.now()
-	who := l.contact(ids(c.Recipient))
-	held := who.claims[c.Key]
-	if m := l.messages[l.calls[held.call]]; m != nil {
-		held.message, held.state = m.ID, stateOf(string(m.State))
-	}
-	take, repeats, err := held.meets(c, now)
-	if take {
-		who.claims[c.Key] = claim{call: c.Call, step: c.Step, at: now}
-		who.until[c.Key] = now.Add(c.Within)
-	}
-	return repeats, err
-}
-
-// Release implements Ledger.
-func (l *Memory) Release(ctx context.Context, call string) error {
-	if err := l.enter(ctx); err != nil {
-		return err
-	}
-	defer l.mu.Unlock()
-	l.release(call)
-	return nil
-}
-
-func (l *Memory) release(call string) {
-	for _, c := range l.contacts {
-		maps.DeleteFunc(c.claims, func(_ string, held claim) bool { return held.call == call })
-	}
-}
-
 // Told implements Ledger.
 func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
 	if err := l.enter(ctx); err != nil {
@@ -252,7 +215,7 @@ func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	now := l.now()
 	l.person(factOfAnswer(a, now))
 	if a.MessageID == "" {
-		l.release(a.Call)
+		l.forget(a.Call)
 		return nil, nil
 	}
 	before := l.messages[a.MessageID]
@@ -364,13 +327,16 @@ func (l *Memory) Prune(ctx context.Context, before time.Time, most int) (n int, 
 	defer l.mu.Unlock()
 	claims, held := 0, map[string]bool{}
 	for _, c := range l.contacts {
-		for key, one := range c.claims {
-			if claims < most && one.at.Before(before) && c.until[key].Before(before) {
-				delete(c.claims, key)
-				claims++
-				continue
-			}
-			held[one.call] = true
+		for key, all := range c.claims {
+			c.claims[key] = slices.DeleteFunc(all, func(one claim) bool {
+				old := claims < most && one.at.Before(before) && one.until.Before(before)
+				if old {
+					claims++
+				} else {
+					held[one.call] = true
+				}
+				return old
+			})
 		}
 	}
 	events := 0

@@ -24,7 +24,7 @@ const (
 			INSERT INTO events (seq, id, kind, message, sender, at, received, body)
 			SELECT seq, id, kind, nullif(message, ''), nullif(sender, ''), at, $10::bigint, body FROM told ORDER BY id
 			ON CONFLICT (id) DO NOTHING
-			RETURNING seq, id
+			RETURNING seq, id, message
 		), said AS (
 			INSERT INTO messages AS m (id, call, sender, recipient, state, at, since, updated)
 			SELECT message,
@@ -40,8 +40,15 @@ const (
 				at = CASE WHEN excluded.state > m.state THEN excluded.at ELSE m.at END,
 				state = greatest(m.state, excluded.state),
 				updated = excluded.updated
+			RETURNING m.id, m.call, m.state
+		), rivals AS (
+			SELECT said.id AS message, min(held.call) AS call FROM said
+				JOIN claims gone ON gone.call = said.call AND gone.freed <> ''
+				JOIN claims held ON held.contact = gone.contact AND held.key = gone.key AND held.freed = ''
+			WHERE said.state <> $11 AND NOT EXISTS (SELECT FROM messages known WHERE known.id = said.id)
+			GROUP BY said.id
 		)
-		SELECT seq, id FROM fresh`
+		SELECT seq, id, coalesce(rivals.message, ''), coalesce(call, '') FROM fresh LEFT JOIN rivals USING (message)`
 	callsOf = "SELECT id, coalesce(call, '') FROM messages WHERE id = ANY($1)"
 
 	// A row that is not older than hearing stays as it is: else all that comes for one
@@ -127,24 +134,30 @@ func (l *Postgres) Apply(ctx context.Context, told ...whatsapp.Notification) ([]
 	return news, nil
 }
 
+// Findings are what is known of what a webhook told.
+type findings struct {
+	fresh  map[identity]int64  // the places among the events
+	calls  map[string]string   // by message
+	rivals map[string]string   // by message
+	names  map[string][]string // by id
+}
+
 // store stores all that is not known.
 func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
-	fresh := map[identity]int64{} // its place among the events
-	calls := map[string]string{}  // by message
-	names := map[string][]string{}
+	found := findings{map[identity]int64{}, map[string]string{}, map[string]string{}, map[string][]string{}}
 	who := census{}
 
 	b := &pgx.Batch{}
 	if len(w.placed) > 0 {
 		b.Queue("BEGIN")
 	}
-	w.queue(b, fresh, calls)
+	w.queue(b, found)
 	if len(w.placed) == 0 {
-		w.finish(b, names)
+		w.finish(b, found)
 		if err := a.send(ctx, b); err != nil {
 			return nil, err
 		}
-		return w.news(fresh, calls, names), nil
+		return w.news(found), nil
 	}
 	who.queue(b, w.placed, a.exclusive)
 	if err := a.send(ctx, b); err != nil {
@@ -153,7 +166,7 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 	var acts []act
 	taken := map[identity]bool{}
 	for _, f := range w.facts {
-		if seq, ok := fresh[f.id]; ok && f.named() && !taken[f.id] {
+		if seq, ok := found.fresh[f.id]; ok && f.named() && !taken[f.id] {
 			taken[f.id] = true
 			acts = append(acts, act{f, seq})
 		}
@@ -162,23 +175,26 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 	if err := who.store(b, acts, w.now, a.exclusive); err != nil {
 		return nil, err
 	}
-	w.finish(b, names)
+	w.finish(b, found)
 	b.Queue("COMMIT")
 	if err := a.send(ctx, b); err != nil {
 		return nil, err
 	}
-	return w.news(fresh, calls, names), nil
+	return w.news(found), nil
 }
 
 // queue stores events and messages, and asks whose messages they are.
-func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string]string) {
+func (w *webhook) queue(b *pgx.Batch, found findings) {
 	r := w.rows
-	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano()).Query(func(rows pgx.Rows) error {
+	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano(), int16(failed)).Query(func(rows pgx.Rows) error {
 		return every(rows, func(row pgx.Rows) error {
 			var seq int64
 			var id [16]byte
-			err := row.Scan(&seq, &id)
-			fresh[id] = seq
+			var message, rival string
+			err := row.Scan(&seq, &id, &message, &rival)
+			if found.fresh[id] = seq; rival != "" {
+				found.rivals[message] = rival
+			}
 			return err
 		})
 	})
@@ -187,7 +203,7 @@ func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string
 			return every(rows, func(row pgx.Rows) error {
 				var id, call string
 				err := row.Scan(&id, &call)
-				calls[id] = call
+				found.calls[id] = call
 				return err
 			})
 		})
@@ -195,9 +211,9 @@ func (w *webhook) queue(b *pgx.Batch, fresh map[identity]int64, calls map[string
 }
 
 // finish asks who is who by now, and notes from whom the webhook came.
-func (w *webhook) finish(b *pgx.Batch, names map[string][]string) {
+func (w *webhook) finish(b *pgx.Batch, found findings) {
 	if len(w.people) > 0 {
-		queueNames(b, w.people, names)
+		queueNames(b, w.people, found.names)
 	}
 	var senders []string
 	for _, f := range w.facts {
@@ -215,17 +231,21 @@ func (w *webhook) finish(b *pgx.Batch, names map[string][]string) {
 }
 
 // news is what was told, with what is known of it.
-func (w *webhook) news(fresh map[identity]int64, calls map[string]string, names map[string][]string) []News {
+func (w *webhook) news(found findings) []News {
 	news := make([]News, 0, len(w.facts))
 	for _, f := range w.facts {
-		_, isFresh := fresh[f.id]
-		delete(fresh, f.id) // what comes again in the same webhook is known
+		_, isFresh := found.fresh[f.id]
+		delete(found.fresh, f.id) // what comes again in the same webhook is known
 		one := News{Notification: f.Notification, Known: !isFresh, Contact: f.people}
-		if f.Kind == "status" && f.MessageID != "" {
-			one.Receipt = receiptOf(f.Notification, calls[clean(f.MessageID)])
+		if message := clean(f.MessageID); f.Kind == "status" && message != "" {
+			one.Receipt = receiptOf(f.Notification, found.calls[message])
+			if isFresh {
+				one.Rival = found.rivals[message]
+				delete(found.rivals, message)
+			}
 		}
 		for _, id := range f.people {
-			if all := names[id]; len(all) > 0 {
+			if all := found.names[id]; len(all) > 0 {
 				one.Contact = all
 				break
 			}

@@ -13,21 +13,25 @@ import (
 )
 
 const (
-	// takeClaim takes a key that nothing holds: mostly it is one. It returns no row where
-	// nobody has the id.
+	// takeClaim takes a key that nobody has claimed before: mostly it is one. It returns no
+	// row where nobody has the id.
 	takeClaim = `
 		WITH who AS MATERIALIZED (
 			SELECT c.seq FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = $1 FOR KEY SHARE OF c
 		), taken AS (
 			INSERT INTO claims (contact, key, call, step, at, until) SELECT seq, $2, $3, $4, $5, $6 FROM who
-			ON CONFLICT (contact, key) DO NOTHING RETURNING key
+			WHERE NOT EXISTS (SELECT FROM claims k WHERE k.contact = seq AND k.key = $2)
+			ON CONFLICT (contact, key, freed) DO NOTHING RETURNING key
 		)
 		SELECT EXISTS (SELECT FROM taken) FROM who`
-	claimOf  = "FROM claims k JOIN aliases a ON a.contact = k.contact WHERE a.id = $1 AND k.key = $2"
-	heldBy   = "SELECT k.contact, k.call, k.step, k.at " + claimOf + " FOR UPDATE OF k"
-	heldSent = "SELECT id, state FROM messages WHERE call = (SELECT k.call " + claimOf + ") ORDER BY since" // mostly one
+	under       = "FROM claims k JOIN aliases a ON a.contact = k.contact"
+	claimsUnder = "SELECT k.contact, k.call, k.step, k.at, k.until, k.freed <> '' " + under + " WHERE a.id = $1 AND k.key = $2 ORDER BY k.freed FOR UPDATE OF k"
+	sentUnder   = "SELECT m.call, m.id, m.state " + under + " JOIN messages m ON m.call = k.call WHERE a.id = $1 AND k.key = $2 ORDER BY m.since" // mostly one of each call
 
-	changeClaim  = "UPDATE claims SET call = $3, step = $4, at = $5, until = $6 WHERE contact = $1 AND key = $2"
+	forgetClaims = "DELETE FROM claims WHERE contact = $1 AND key = $2 AND call = ANY($3)"
+	freeClaim    = "UPDATE claims SET freed = call WHERE contact = $1 AND key = $2 AND call = $3"
+	insertClaim  = "INSERT INTO claims (contact, key, call, step, at, until) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (contact, key, freed) DO NOTHING"
+	freeClaims   = "UPDATE claims SET freed = call WHERE call = $1"
 	deleteClaims = "DELETE FROM claims WHERE call = $1"
 )
 
@@ -39,10 +43,10 @@ var errGone = errors.New("it has just changed")
 func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
 	c.Recipient, c.Key, c.Call, c.Step = clean(key(c.Recipient)), clean(c.Key), clean(c.Call), clean(c.Step)
-	var verdict error
+	var v verdict
 	err = l.write(ctx, "claim a send", func(ctx context.Context, a attempt) error {
 		taken := false
-		repeats, verdict = "", nil
+		v = verdict{}
 		err := a.QueryRow(ctx, takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Scan(&taken)
 		if errors.Is(err, pgx.ErrNoRows) {
 			if err = makeContact(ctx, a, c.Recipient); err == nil {
@@ -52,13 +56,13 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 		if err != nil || taken {
 			return err
 		}
-		repeats, verdict, err = meet(ctx, a, c, now)
+		v, err = meet(ctx, a, c, now)
 		return err
 	})
-	if err == nil {
-		err = verdict
+	if err != nil {
+		return "", err
 	}
-	return repeats, err
+	return v.repeats, v.err
 }
 
 // makeContact makes one of somebody with an id that nobody has.
@@ -70,41 +74,62 @@ func makeContact(ctx context.Context, a attempt, id string) error {
 	return a.send(ctx, b)
 }
 
-// meet decides on a key that something holds.
-func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (repeats string, verdict, err error) {
-	var held claim
-	var contact, at int64
+// meet decides on a key that somebody has claimed before.
+func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verdict, error) {
+	var contact int64
+	var all []claim
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
 	(census{}).queue(b, []string{c.Recipient}, false)
-	b.Queue(heldBy, c.Recipient, c.Key).QueryRow(func(row pgx.Row) error { return row.Scan(&contact, &held.call, &held.step, &at) })
-	b.Queue(heldSent, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
+	b.Queue(claimsUnder, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
 		return every(rows, func(row pgx.Rows) error {
-			var s int16
-			err := row.Scan(&held.message, &s)
-			held.state = state(s)
+			var one claim
+			var at, until int64
+			err := row.Scan(&contact, &one.call, &one.step, &at, &until, &one.freed)
+			one.at, one.until = timeOf(at), timeOf(until)
+			all = append(all, one)
 			return err
 		})
 	})
-	if err := a.send(ctx, b); errors.Is(err, pgx.ErrNoRows) {
-		return "", nil, errGone
-	} else if err != nil {
-		return "", nil, err
+	b.Queue(sentUnder, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
+		return every(rows, func(row pgx.Rows) error {
+			var call, message string
+			var s int16
+			err := row.Scan(&call, &message, &s)
+			for i := range all {
+				if all[i].call == call {
+					all[i].message, all[i].state = message, state(s)
+				}
+			}
+			return err
+		})
+	})
+	if err := a.send(ctx, b); err != nil {
+		return verdict{}, err
 	}
-	held.at = timeOf(at)
-	take, repeats, verdict := held.meets(c, now)
+	if len(all) == 0 {
+		return verdict{}, errGone
+	}
+	v := judge(all, c, now)
 	b = &pgx.Batch{}
-	if take {
-		b.Queue(changeClaim, contact, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano())
+	if v.take {
+		b.Queue(forgetClaims, contact, c.Key, v.forget)
+		b.Queue(freeClaim, contact, c.Key, v.free)
+		b.Queue(insertClaim, contact, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Exec(func(done pgconn.CommandTag) error {
+			if done.RowsAffected() == 0 {
+				return errGone // nobody held the key, and somebody does now
+			}
+			return nil
+		})
 	}
 	b.Queue("COMMIT")
-	return repeats, verdict, a.send(ctx, b)
+	return v, a.send(ctx, b)
 }
 
 // Release implements Ledger.
 func (l *Postgres) Release(ctx context.Context, call string) error {
 	return l.write(ctx, "release a claim", func(ctx context.Context, a attempt) error {
-		_, err := a.Exec(ctx, deleteClaims, clean(call))
+		_, err := a.Exec(ctx, freeClaims, clean(call))
 		return err
 	})
 }
@@ -112,8 +137,8 @@ func (l *Postgres) Release(ctx context.Context, call string) error {
 // pruning deletes what is from before $1, so many at most, looking only at the oldest rows,
 // and not at those that another is deleting.
 var pruning = [...]string{
-	`DELETE FROM claims WHERE (contact, key) IN (
-		SELECT contact, key FROM claims WHERE until < $1 AND at < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+	`DELETE FROM claims WHERE (contact, key, freed) IN (
+		SELECT contact, key, freed FROM claims WHERE until < $1 AND at < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
 	`DELETE FROM events WHERE seq IN (
 		SELECT seq FROM (SELECT seq, received FROM events ORDER BY seq LIMIT $2) AS oldest WHERE received < $1)`,
 	`DELETE FROM messages WHERE id IN (

@@ -48,10 +48,14 @@ var joinContacts = [...]string{
 	`INSERT INTO preferences AS p (contact, sender, out, at) SELECT $1, sender, out, at FROM preferences WHERE contact = $2
 		ON CONFLICT (contact, sender) DO UPDATE SET out = excluded.out, at = excluded.at
 		WHERE excluded.at > p.at OR excluded.at = p.at AND excluded.out`,
-	// A claim moves as it is: whoever is about to release it finds it.
-	`DELETE FROM claims AS lost USING claims AS kept WHERE lost.key = kept.key AND lost.contact <> kept.contact
+	// Of two claims by one call the later stays, and the later holds the key. A claim moves
+	// as it is: whoever is about to release it finds it.
+	`DELETE FROM claims AS lost USING claims AS kept WHERE lost.key = kept.key AND lost.call = kept.call AND lost.contact <> kept.contact
 		AND lost.contact IN ($1, $2) AND kept.contact IN ($1, $2)
 		AND (lost.at < kept.at OR lost.at = kept.at AND lost.contact = $2)`,
+	`UPDATE claims AS gone SET freed = gone.call FROM claims AS held WHERE gone.key = held.key AND gone.contact <> held.contact
+		AND gone.contact IN ($1, $2) AND held.contact IN ($1, $2) AND gone.freed = '' AND held.freed = ''
+		AND (gone.at < held.at OR gone.at = held.at AND gone.contact = $2)`,
 	"UPDATE claims SET contact = $1 WHERE contact = $2",
 }
 

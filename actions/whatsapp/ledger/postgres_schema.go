@@ -8,7 +8,7 @@ import (
 )
 
 // postgresMigrations are scripts, each of which leads to the next version of the schema.
-var postgresMigrations = [...]string{postgres1}
+var postgresMigrations = [...]string{postgres1, postgres2}
 
 // Times are nanoseconds since 1970 in UTC. Senders are phone number IDs. Everything that
 // belongs to a contact has its number, which changes when two turn out to be one person:
@@ -81,6 +81,13 @@ CREATE TABLE claims (
 );
 CREATE INDEX claims_by_call ON claims (call);
 CREATE INDEX claims_by_until ON claims (until);
+`
+
+// A claim that is freed stays, so that it counts again when its message turns out to have
+// been sent.
+const postgres2 = `
+ALTER TABLE claims ADD COLUMN freed text COLLATE "C" NOT NULL DEFAULT ''; -- the call; '': it holds the key
+ALTER TABLE claims DROP CONSTRAINT claims_pkey, ADD PRIMARY KEY (contact, key, freed);
 `
 
 // migrate brings a schema to the newest version. Of several daemons that start at the same

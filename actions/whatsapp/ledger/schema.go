@@ -7,7 +7,7 @@ func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "ledger",
 		ID:         0x46435457, // "FCTW"
-		Migrations: []string{schema1},
+		Migrations: []string{schema1, schema2},
 		Shared:     true, // so that what one process sends once no other sends, too
 	}
 }
@@ -72,6 +72,26 @@ CREATE TABLE claims (
 	until   INTEGER NOT NULL, -- it counts at least so long
 	PRIMARY KEY (contact, key)
 ) WITHOUT ROWID;
+CREATE INDEX claims_by_call ON claims (call);
+CREATE INDEX claims_by_until ON claims (until);
+`
+
+// A claim that is freed stays, so that it counts again when its message turns out to have
+// been sent.
+const schema2 = `
+ALTER TABLE claims RENAME TO old_claims;
+CREATE TABLE claims (
+	contact INTEGER NOT NULL,
+	key     TEXT NOT NULL,
+	call    TEXT NOT NULL,
+	step    TEXT NOT NULL,
+	at      INTEGER NOT NULL,
+	until   INTEGER NOT NULL, -- it counts at least so long
+	freed   TEXT NOT NULL DEFAULT '', -- the call; '': it holds the key
+	PRIMARY KEY (contact, key, freed)
+) WITHOUT ROWID;
+INSERT INTO claims (contact, key, call, step, at, until) SELECT contact, key, call, step, at, until FROM old_claims;
+DROP TABLE old_claims;
 CREATE INDEX claims_by_call ON claims (call);
 CREATE INDEX claims_by_until ON claims (until);
 `

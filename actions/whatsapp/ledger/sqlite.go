@@ -92,32 +92,33 @@ func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]Ne
 // Claim implements Ledger.
 func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
-	var verdict error
-	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) (err error) {
+	var v verdict
+	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) error {
 		t := l.tables(conn, now)
 		contact, err := t.contact(ids(c.Recipient), true)
 		if err != nil {
 			return err
 		}
-		held, err := t.claim(contact, c.Key)
+		all, err := t.claims(contact, c.Key)
 		if err != nil {
 			return err
 		}
-		var take bool
-		if take, repeats, verdict = held.meets(c, now); take {
-			err = t.take(contact, c)
+		if v = judge(all, c, now); v.take {
+			err = t.take(contact, c, v)
 		}
 		return err
 	})
-	if err == nil {
-		err = verdict
+	if err != nil {
+		return "", err
 	}
-	return repeats, err
+	return v.repeats, v.err
 }
 
 // Release implements Ledger.
 func (l *SQLite) Release(ctx context.Context, call string) error {
-	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error { return l.tables(conn, time.Time{}).release(call) })
+	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error {
+		return l.tables(conn, time.Time{}).query("UPDATE claims SET freed = call WHERE call = ?", nil, call)
+	})
 }
 
 // Told implements Ledger.

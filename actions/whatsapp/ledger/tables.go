@@ -76,7 +76,7 @@ func (t tables) apply(e *entry) (news News, err error) {
 		if err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { news.Known = true }, e.id[:]); err != nil {
 			return news, err
 		}
-		if !news.Known {
+		if !news.Known && e.Kind == "message" { // its row names the contact
 			if contact, err = t.contactOf(e.fact); err != nil {
 				return news, err
 			}
@@ -90,11 +90,16 @@ func (t tables) apply(e *entry) (news News, err error) {
 		news.Known = !fresh
 	}
 	if e.Kind == "status" && e.MessageID != "" {
-		if e.call, err = t.status(e, news.Known); err != nil {
+		if e.call, news.Rival, err = t.status(e, news.Known); err != nil {
 			return news, err
 		}
 	}
-	if !news.Known && contact != 0 {
+	if !news.Known && e.named() {
+		if contact == 0 {
+			if contact, err = t.contactOf(e.fact); err != nil {
+				return news, err
+			}
+		}
 		if err := t.person(contact, e.fact); err != nil {
 			return news, err
 		}
@@ -138,24 +143,29 @@ func (t tables) event(e *entry, contact int64) (fresh bool, err error) {
 }
 
 // status stores what a status says of its message, unless it is known, and returns the key
-// of the call that sent it, "" for none.
-func (t tables) status(e *entry, known bool) (call string, err error) {
+// of the call that sent it, "" for none, and its rival.
+func (t tables) status(e *entry, known bool) (call, rival string, err error) {
 	if known {
 		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
-		return call, err
+		return call, "", err
 	}
-	return t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
+	call, fresh, err := t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
+	if err == nil && fresh && call != "" && e.state != failed {
+		rival, err = t.rival(call)
+	}
+	return call, rival, err
 }
 
-// message stores how far a message has come, and returns the key of the call that sent it.
+// message stores how far a message has come, and returns the key of the call that sent it,
+// and whether nothing was known of it before.
 // Nearly always all else of it is known, and is what the status says: that takes one
 // statement, which touches no index. RETURNING would make SQLite keep a journal for the
 // statement, which costs more than to look first.
-func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, err error) {
+func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, fresh bool, err error) {
 	if call != "" {
 		q, err := t.often.moveMessage.On(t.conn)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		q.BindText(1, id)
 		q.BindInt64(2, int64(s))
@@ -163,14 +173,15 @@ func (t tables) message(id, call, sender, recipient string, s state, at time.Tim
 		q.BindInt64(4, t.now.UnixNano())
 		q.BindText(5, call)
 		if err := sqlitefile.Exec(q); err != nil || t.conn.Changes() > 0 {
-			return call, err
+			return call, false, err
 		}
 	}
-	err = t.query("SELECT coalesce(call, '') FROM messages WHERE id = ?", func(row *sqlite.Stmt) { of = row.ColumnText(0) }, id)
+	fresh = true
+	err = t.query("SELECT coalesce(call, '') FROM messages WHERE id = ?", func(row *sqlite.Stmt) { of, fresh = row.ColumnText(0), false }, id)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return cmp.Or(of, call), t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
+	return cmp.Or(of, call), fresh, t.query(`INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET
 			call = coalesce(call, excluded.call),
 			sender = coalesce(sender, excluded.sender),
@@ -263,9 +274,14 @@ func (t tables) join(contact, other int64) error {
 		`INSERT INTO preferences (contact, sender, out, at) SELECT ?, sender, out, at FROM preferences WHERE contact = ?
 			ON CONFLICT DO UPDATE SET out = excluded.out, at = excluded.at
 			WHERE excluded.at > at OR excluded.at = at AND excluded.out > out`,
-		`INSERT INTO claims (contact, key, call, step, at, until) SELECT ?, key, call, step, at, until FROM claims WHERE contact = ?
-			ON CONFLICT DO UPDATE SET call = excluded.call, step = excluded.step, at = excluded.at, until = excluded.until
-			WHERE excluded.at > at`,
+		// Of two claims by one call the later stays, and the later holds the key.
+		`DELETE FROM claims AS lost WHERE contact IN (?1, ?2) AND EXISTS (
+			SELECT 1 FROM claims AS kept WHERE kept.contact IN (?1, ?2) AND kept.contact <> lost.contact AND kept.key = lost.key AND kept.call = lost.call
+				AND (kept.at > lost.at OR kept.at = lost.at AND kept.contact = ?1))`,
+		`UPDATE claims AS gone SET freed = call WHERE contact IN (?1, ?2) AND freed = '' AND EXISTS (
+			SELECT 1 FROM claims AS held WHERE held.contact IN (?1, ?2) AND held.contact <> gone.contact AND held.key = gone.key AND held.freed = ''
+				AND (held.at > gone.at OR held.at = gone.at AND held.contact = ?1))`,
+		"UPDATE claims SET contact = ? WHERE contact = ?",
 	} {
 		if err := t.query(statement, nil, contact, other); err != nil {
 			return err
@@ -274,7 +290,6 @@ func (t tables) join(contact, other int64) error {
 	for _, statement := range [...]string{
 		"DELETE FROM windows WHERE contact = ?",
 		"DELETE FROM preferences WHERE contact = ?",
-		"DELETE FROM claims WHERE contact = ?",
 		"DELETE FROM contacts WHERE seq = ?",
 	} {
 		if err := t.query(statement, nil, other); err != nil {
@@ -297,34 +312,52 @@ func (t tables) names(ids []string) ([]string, error) {
 	return ids, nil
 }
 
-// claim returns what holds a key, the zero claim for nothing.
-func (t tables) claim(contact int64, key string) (held claim, err error) {
-	err = t.query("SELECT call, step, at FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
-		held = claim{call: row.ColumnText(0), step: row.ColumnText(1), at: sqlitefile.Time(row, 2)}
+// claims returns those of a contact under a key.
+func (t tables) claims(contact int64, key string) (all []claim, err error) {
+	err = t.query("SELECT call, step, at, until, freed <> '' FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
+		all = append(all, claim{
+			call: row.ColumnText(0), step: row.ColumnText(1), at: sqlitefile.Time(row, 2), until: sqlitefile.Time(row, 3), freed: row.ColumnBool(4),
+		})
 	}, contact, key)
-	if err != nil || held.call == "" {
-		return held, err
+	for i := range all {
+		if err != nil {
+			break
+		}
+		err = t.query("SELECT id, state FROM messages WHERE call = ? ORDER BY seq DESC LIMIT 1", func(row *sqlite.Stmt) {
+			all[i].message, all[i].state = row.ColumnText(0), state(row.ColumnInt64(1))
+		}, all[i].call)
 	}
-	err = t.query("SELECT id, state FROM messages WHERE call = ? ORDER BY seq DESC LIMIT 1", func(row *sqlite.Stmt) {
-		held.message, held.state = row.ColumnText(0), state(row.ColumnInt64(1))
-	}, held.call)
-	return held, err
+	return all, err
 }
 
-func (t tables) take(contact int64, c whatsapp.Claim) error {
-	return t.query("INSERT OR REPLACE INTO claims (contact, key, call, step, at, until) VALUES (?, ?, ?, ?, ?, ?)", nil,
+// take gives a claim its key.
+func (t tables) take(contact int64, c whatsapp.Claim, v verdict) error {
+	for _, call := range v.forget {
+		if err := t.query("DELETE FROM claims WHERE contact = ? AND key = ? AND call = ?", nil, contact, c.Key, call); err != nil {
+			return err
+		}
+	}
+	if v.free != "" {
+		if err := t.query("UPDATE claims SET freed = call WHERE contact = ? AND key = ? AND call = ?", nil, contact, c.Key, v.free); err != nil {
+			return err
+		}
+	}
+	return t.query("INSERT INTO claims (contact, key, call, step, at, until) VALUES (?, ?, ?, ?, ?, ?)", nil,
 		contact, c.Key, c.Call, c.Step, t.now.UnixNano(), t.now.Add(c.Within).UnixNano())
 }
 
-func (t tables) release(call string) error {
-	return t.query("DELETE FROM claims WHERE call = ?", nil, call)
+// rival returns who holds a key that a call gave up, "" for nobody.
+func (t tables) rival(call string) (rival string, err error) {
+	err = t.query(`SELECT coalesce(min(held.call), '') FROM claims AS gone JOIN claims AS held USING (contact, key)
+		WHERE gone.call = ? AND gone.freed <> '' AND held.freed = ''`, func(row *sqlite.Stmt) { rival = row.ColumnText(0) }, call)
+	return rival, err
 }
 
 // told stores an answer, and tells whether something came of its message before it was
 // known whose it is.
 func (t tables) told(a whatsapp.Answer) (overtaken bool, err error) {
 	if a.MessageID == "" {
-		err = t.release(a.Call)
+		err = t.query("DELETE FROM claims WHERE call = ?", nil, a.Call)
 	} else {
 		overtaken, err = t.sent(a)
 	}
@@ -348,7 +381,7 @@ func (t tables) sent(a whatsapp.Answer) (overtaken bool, err error) {
 	}
 	err = t.query("SELECT call IS NULL FROM messages WHERE id = ?", func(row *sqlite.Stmt) { overtaken = row.ColumnBool(0) }, a.MessageID)
 	if err == nil {
-		_, err = t.message(a.MessageID, a.Call, a.Sender, to, s, t.now)
+		_, _, err = t.message(a.MessageID, a.Call, a.Sender, to, s, t.now)
 	}
 	return overtaken, err
 }
@@ -357,7 +390,7 @@ func (t tables) sent(a whatsapp.Answer) (overtaken bool, err error) {
 func (t tables) prune(before time.Time, most int) (n int, err error) {
 	old := before.UnixNano()
 	for _, statement := range [...]string{
-		"DELETE FROM claims WHERE (contact, key) IN (SELECT contact, key FROM claims WHERE until < ?1 AND at < ?1 ORDER BY until LIMIT ?2)",
+		"DELETE FROM claims WHERE (contact, key, freed) IN (SELECT contact, key, freed FROM claims WHERE until < ?1 AND at < ?1 ORDER BY until LIMIT ?2)",
 		"DELETE FROM events WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?2) AND received < ?1",
 		`DELETE FROM messages WHERE seq IN (SELECT seq FROM messages ORDER BY seq LIMIT ?2) AND updated < ?1
 			AND NOT EXISTS (SELECT 1 FROM claims WHERE claims.call = messages.call)`,

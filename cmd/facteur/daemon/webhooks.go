@@ -14,6 +14,7 @@ import (
 	"facteur/actions/webhook"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/vault"
 
@@ -82,6 +83,7 @@ func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []wha
 		return err
 	}
 	d.tellAccount(connection, news)
+	d.tellRivals(news)
 	receipts, events := ledger.Deliveries(news, now)
 	if len(receipts) > 0 {
 		if err := d.host.Receive(ctx, receipts...); err != nil {
@@ -165,6 +167,17 @@ func (d *Daemon) tellAccount(connection string, news []ledger.News) {
 		select {
 		case d.changed <- struct{}{}:
 		default:
+		}
+	}
+}
+
+// tellRivals logs which messages were sent after all, when another send had their `once`
+// key already: nothing can be done, but people should know.
+func (d *Daemon) tellRivals(news []ledger.News) {
+	for _, n := range news {
+		if n.Rival != "" {
+			d.log.Warn("a message was sent after all, and another send has taken its `once` key meanwhile: it may have come twice",
+				"message", n.MessageID, "run", call.RunOf(n.Call()), "then", call.RunOf(n.Rival))
 		}
 	}
 }

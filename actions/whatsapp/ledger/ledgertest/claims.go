@@ -68,7 +68,55 @@ func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, "wamid.1", repeats, "what is known to be sent is not sent again")
 }
 
+// onceFreed is about a key that a call gave up because somebody said that it did not
+// happen, and of which news came later that it did.
+func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
+	free := func(call, key string) {
+		require.Empty(t, claim(t, l, call, key))
+		require.NoError(t, l.Release(t.Context(), call))
+	}
+	free("f1.a.1", "k")
+	apply(t, l, Status("wamid.a", "failed", "f1.a.1"))
+	require.Empty(t, claim(t, l, "f1.b.1", "k"), "what was not delivered was not received")
+	require.NoError(t, l.Release(t.Context(), "f1.b.1"))
+
+	free("f1.c.1", "news")
+	apply(t, l, Status("wamid.c", "delivered", "f1.c.1"))
+	require.Equal(t, "wamid.c", claim(t, l, "f1.d.1", "news"), "it takes its key back")
+	clock.Pass(time.Hour)
+	require.Empty(t, claim(t, l, "f1.d.2", "news"), "and keeps it no longer than it would have")
+
+	free("f1.e.1", "refused")
+	require.Empty(t, claim(t, l, "f1.f.1", "refused"))
+	tell(t, l, Accepted("f1.f.1", ""))
+	require.Empty(t, apply(t, l, Status("wamid.e", "sent", "f1.e.1"))[0].Rival, "who had it then holds nothing")
+	require.Equal(t, "wamid.e", claim(t, l, "f1.f.2", "refused"))
+
+	free("f1.g.1", "taken")
+	require.Empty(t, claim(t, l, "f1.h.1", "taken"))
+	require.Equal(t, "f1.h.1", apply(t, l, Status("wamid.g", "sent", "f1.g.1"))[0].Rival, "both may have gone out")
+	require.Empty(t, apply(t, l, Status("wamid.g", "read", "f1.g.1"))[0].Rival, "that was told")
+	require.Equal(t, "wamid.g", claim(t, l, "f1.i.1", "taken"))
+	tell(t, l, Accepted("f1.h.1", "wamid.h"))
+	require.NotEmpty(t, claim(t, l, "f1.i.1", "taken"))
+
+	// So it is with one that somebody meant to send again.
+	require.Empty(t, claim(t, l, "f1.j.1", "again"))
+	again := Claim("f1.j.2", "again")
+	again.Step = "step of f1.j.1"
+	_, err := l.Claim(t.Context(), again)
+	require.NoError(t, err)
+	tell(t, l, Accepted("f1.j.2", ""))
+	apply(t, l, Status("wamid.j", "sent", "f1.j.1"))
+	require.Equal(t, "wamid.j", claim(t, l, "f1.k.1", "again"))
+}
+
 func onceByMany(t *testing.T, l ledger.Ledger, _ *Clock) {
+	for n := range 10 { // some keys were given up before
+		gone := fmt.Sprint("f1.gone.", n)
+		require.Empty(t, claim(t, l, gone, fmt.Sprint(n)))
+		require.NoError(t, l.Release(t.Context(), gone))
+	}
 	var mu sync.Mutex
 	won := map[string]int{}
 	var all sync.WaitGroup
@@ -106,4 +154,32 @@ func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.NoError(t, err)
 	require.Equal(t, "wamid.1", repeats)
 	require.Error(t, claimError(t, l, "f1.b.3", "other"))
+}
+
+// onceFreedJoined is about a person who gave up one key under two ids.
+func onceFreedJoined(t *testing.T, l ledger.Ledger, clock *Clock) {
+	byID := Claim("f1.a.1", "k")
+	byID.Recipient = "FR.1"
+	for _, c := range []whatsapp.Claim{Claim("f1.a.1", "k"), byID, Claim("f1.b.1", "k")} {
+		clock.Pass(time.Second)
+		_, err := l.Claim(t.Context(), c)
+		require.NoError(t, err)
+		if c.Call == "f1.a.1" {
+			require.NoError(t, l.Release(t.Context(), c.Call))
+		}
+	}
+	clock.Pass(time.Second)
+	byID.Call = "f1.c.1"
+	_, err := l.Claim(t.Context(), byID)
+	require.NoError(t, err)
+	n := Message("wamid.in", "oui")
+	n.UserID = "FR.1"
+	apply(t, l, n)
+	var unsettled *whatsapp.UnsettledError
+	require.ErrorAs(t, claimError(t, l, "f1.d.1", "k"), &unsettled)
+	require.Equal(t, "f1.c.1", unsettled.Call, "the later one holds it")
+	for _, call := range []string{"f1.a.1", "f1.b.1"} {
+		require.Equal(t, "f1.c.1", apply(t, l, Status("wamid."+call, "sent", call))[0].Rival)
+		require.NotEmpty(t, claim(t, l, "f1.d.1", "k"))
+	}
 }
