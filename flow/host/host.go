@@ -124,6 +124,7 @@ type Call struct {
 	Taken    time.Time
 	Outcome  *call.Outcome // nil while it is under way
 	Receipts []call.Receipt
+	Settled  *Settlement // what a person said of it last; nil: nothing
 }
 
 // An Entry is one thing that happened to a run.

@@ -41,6 +41,10 @@ func (v *Review) Before(m *machine.Machine, event machine.Event) {
 		if c := v.calls[e.Receipt.Key]; c != nil {
 			c.Receipts = append(c.Receipts, e.Receipt)
 		}
+	case machine.Settled:
+		if c := v.calls[e.Key]; c != nil {
+			c.Settled = &Settlement{Happened: e.Happened, ID: e.ID}
+		}
 	}
 }
 

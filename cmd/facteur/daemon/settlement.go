@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
@@ -10,7 +12,7 @@ import (
 )
 
 // A settlingHost tells the ledger, too, what a person says of a send: what surely did not
-// happen no longer claims its `once` key, and a message whose id is known counts as one
+// happen no longer claims its `once` key, unless news shows that it did, and a message whose id is known counts as one
 // that was sent, so that what Meta tells of it is known to be of that call.
 type settlingHost struct {
 	host.Host
@@ -19,23 +21,36 @@ type settlingHost struct {
 	sender func(ctx context.Context, connection string) string // the number of a connection, "" when that is not known
 }
 
-// Settle implements host.Host.
+// Settle implements host.Host. Who says again what was said is no error: the ledger may not
+// have heard of it, because it, or the daemon, was away by then.
 func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settlement) error {
-	report, err := h.Get(ctx, run)
-	if err != nil {
+	err := h.Host.Settle(ctx, run, step, s)
+	refused, _ := errors.AsType[*host.StateError](err)
+	if err != nil && refused == nil {
 		return err
 	}
-	if err := h.Host.Settle(ctx, run, step, s); err != nil {
-		return err
+	report, unread := h.Get(ctx, run)
+	if unread != nil {
+		return cmp.Or(err, unread)
 	}
-	// A step is settled from its latest call on.
-	for i := len(report.Calls) - 1; i >= 0; i-- {
+	known := false
+	for i := range report.Calls {
 		c := &report.Calls[i]
-		if (host.Names(step, c.Step) || step == c.Key) && c.Outcome != nil && c.Outcome.Status == call.Unknown {
-			return h.tell(ctx, c, s)
+		if !host.Names(step, c.Step) && step != c.Key || c.Settled == nil || *c.Settled != s || refused != nil && len(c.Receipts) > 0 {
+			continue
 		}
+		if err := h.tell(ctx, c, s); err != nil {
+			return err
+		}
+		known = true
 	}
-	return nil
+	switch {
+	case known:
+		return nil
+	case refused == nil && !s.Happened: // of a run that cannot be rebuilt: then the step may be the key of the call
+		return h.ledger.Release(ctx, step)
+	}
+	return err
 }
 
 func (h settlingHost) tell(ctx context.Context, c *host.Call, s host.Settlement) error {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -16,17 +17,33 @@ import (
 )
 
 // unsettled is a host with one run, whose one call may have happened.
-type unsettled struct{ host.Host }
+type unsettled struct {
+	host.Host
+	said     *host.Settlement
+	receipts []call.Receipt
+}
 
-func (unsettled) Get(context.Context, string) (*host.Report, error) {
+func (h *unsettled) Get(context.Context, string) (*host.Report, error) {
 	return &host.Report{Calls: []host.Call{{
+		Settled: h.said, Receipts: h.receipts,
 		Call: call.Call{
 			Key: "f1.run.1", Step: "book/each[0]/notify", Action: whatsapp.SendAction, Connection: "shop", Input: map[string]any{"recipient": "+33612345678"},
 		}, Outcome: &call.Outcome{Status: call.Unknown},
 	}}}, nil
 }
 
-func (unsettled) Settle(context.Context, string, string, host.Settlement) error { return nil }
+func (h *unsettled) Settle(_ context.Context, run, _ string, s host.Settlement) error {
+	if h.said != nil {
+		return &host.StateError{Run: run, Reason: "the outcome of notify is not unknown"}
+	}
+	h.said = &s
+	return nil
+}
+
+func (h *unsettled) Receive(_ context.Context, receipts ...call.Receipt) error {
+	h.receipts = append(h.receipts, receipts...)
+	return nil
+}
 
 // What a person says was not sent may be sent under its key again; what was, may not.
 func TestSettledClaims(t *testing.T) {
@@ -35,7 +52,7 @@ func TestSettledClaims(t *testing.T) {
 		claim := whatsapp.Claim{Key: "order-7", Within: time.Hour, Call: "f1.run.1", Recipient: "33612345678"}
 		_, err := l.Claim(t.Context(), claim)
 		require.NoError(t, err)
-		h := settlingHost{Host: unsettled{}, ledger: l}
+		h := settlingHost{Host: &unsettled{}, ledger: l}
 		require.NoError(t, h.Settle(t.Context(), "run", "notify", host.Settlement{Happened: happened}))
 		claim.Call = "f1.other.1"
 		_, err = l.Claim(t.Context(), claim)
@@ -61,7 +78,7 @@ func TestSettledMessages(t *testing.T) {
 			require.NoError(t, err)
 			require.Nil(t, news[0].Receipt, "nobody knows of which call it is")
 		}
-		told := &settledHost{}
+		told := &unsettled{}
 		h := settlingHost{told, l, func(string) *call.Signature {
 			return &call.Signature{Recipient: func(in map[string]any) string { return strings.TrimPrefix(in["recipient"].(string), "+") }}
 		}, func(_ context.Context, connection string) string {
@@ -94,13 +111,52 @@ func TestSettledMessages(t *testing.T) {
 	}
 }
 
-// settledHost is unsettled, and remembers what it is told.
-type settledHost struct {
-	unsettled
-	receipts []call.Receipt
+// What the ledger did not hear, because it or the daemon was away, it hears when the person
+// says it again; what is not so is refused, as always.
+func TestSettledAgain(t *testing.T) {
+	l := &awayLedger{Ledger: &ledger.Memory{}}
+	claim := whatsapp.Claim{Key: "order-7", Within: time.Hour, Call: "f1.run.1", Recipient: "33612345678"}
+	_, err := l.Claim(t.Context(), claim)
+	require.NoError(t, err)
+	told := &unsettled{}
+	h := settlingHost{Host: told, ledger: l}
+	l.away = errors.New("the server does not answer")
+	require.ErrorIs(t, h.Settle(t.Context(), "run", "notify", host.Settlement{}), l.away)
+	l.away = nil
+	var refused *host.StateError
+	require.ErrorAs(t, h.Settle(t.Context(), "run", "notify", host.Settlement{Happened: true}), &refused)
+	claim.Call = "f1.other.1"
+	_, err = l.Claim(t.Context(), claim)
+	require.Error(t, err)
+
+	require.NoError(t, h.Settle(t.Context(), "run", "notify", host.Settlement{}))
+	_, err = l.Claim(t.Context(), claim)
+	require.NoError(t, err)
+	require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: "f1.run.1", State: "sent"}))
+	require.ErrorAs(t, h.Settle(t.Context(), "run", "notify", host.Settlement{}), &refused, "it is known better by now")
 }
 
-func (h *settledHost) Receive(_ context.Context, receipts ...call.Receipt) error {
-	h.receipts = append(h.receipts, receipts...)
-	return nil
+// A run that cannot be rebuilt shows no calls: they are named by their keys.
+func TestSettledUnread(t *testing.T) {
+	l := &ledger.Memory{}
+	claim := whatsapp.Claim{Key: "order-7", Within: time.Hour, Call: "f1.unread.1", Recipient: "33612345678"}
+	_, err := l.Claim(t.Context(), claim)
+	require.NoError(t, err)
+	require.NoError(t, settlingHost{Host: &unsettled{}, ledger: l}.Settle(t.Context(), "unread", "f1.unread.1", host.Settlement{}))
+	claim.Call = "f1.other.1"
+	_, err = l.Claim(t.Context(), claim)
+	require.NoError(t, err)
+}
+
+// An awayLedger is one that gives up no claim while it is away.
+type awayLedger struct {
+	ledger.Ledger
+	away error
+}
+
+func (l *awayLedger) Release(ctx context.Context, call string) error {
+	if l.away != nil {
+		return l.away
+	}
+	return l.Ledger.Release(ctx, call)
 }
