@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"facteur/flow/diag"
@@ -133,8 +134,8 @@ func (c *check) unknownName(name string, at diag.Range) {
 			hint = fmt.Sprintf("variables are read as vars.%s", name)
 		} else if slices.Contains([]string{"env", "secrets", "secret", "vault", "connections"}, name) {
 			hint = "expressions read no environment and no secrets: plain values stand under settings: in the project file, and a step's connection: names its credentials"
-		} else if slices.Contains([]string{"status_code", "code", "meta_code", "class"}, name) && slices.Contains(known, "error") {
-			hint = "write error." + name
+		} else if owner := c.scope.ownerOf(name); owner != "" {
+			hint = fmt.Sprintf("write %s.%s", owner, name)
 		}
 		c.errorf("unknown-name", at, hint, "there is nothing called %q", name)
 	}
@@ -323,6 +324,9 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
 	case operators.Equals, operators.NotEquals:
 		if hint == "" {
+			hint = literal(ts, args)
+		}
+		if hint == "" {
 			hint = conversion(ts, names, args, c)
 		}
 		for i := range ts {
@@ -344,6 +348,28 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		}
 		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
 	}
+}
+
+// literal hints at how a text or a number that is written out is to be written, to be like
+// what it is compared with.
+func literal(ts []*types.Type, args []ast.Expr) string {
+	for i, a := range args {
+		if a.Kind() != ast.LiteralKind {
+			continue
+		}
+		switch v := a.AsLiteral().Value().(type) {
+		case string:
+			_, err := strconv.ParseFloat(v, 64)
+			if kind := ts[1-i].Kind(); err == nil && (kind == types.IntKind || kind == types.DoubleKind) {
+				return "write " + v + ", without quotes"
+			}
+		case int64, float64:
+			if ts[1-i].Kind() == types.StringKind {
+				return fmt.Sprintf("put it in quotes: \"%v\"", v)
+			}
+		}
+	}
+	return ""
 }
 
 // conversion hints at the function that makes two operands alike.

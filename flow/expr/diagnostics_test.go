@@ -58,6 +58,8 @@ func TestDiagnostics(t *testing.T) {
 		"${steps.ran.error.code}":            "steps.ran.error: steps.ran.error may be absent: the step may not have failed [maybe-unset] (add `if: steps.ran.status == \"failed\"`, or write `steps.?ran.error.code.orValue(\"\")`)",
 		"${steps.reply.status == 'failled'}": `'failled': the status of reply is never "failled" [unknown-status] (did you mean "failed"? a step's status: failed, skipped, succeeded)`,
 
+		"${phone}": `phone: there is nothing called "phone" [unknown-name] (write inputs.phone)`,
+
 		// Functions.
 		"${inputs.name.toUpperCase()}": `toUpperCase: there is no function "toUpperCase" [unknown-function] (x.upperAscii() writes a text in capitals)`,
 		"${inputs.name.length > 3}":    `length: inputs.name has no fields: it is string [unknown-field] (write size(inputs.name))`,
@@ -73,6 +75,8 @@ func TestDiagnostics(t *testing.T) {
 		"${inputs.name + inputs.count}":       `+: + does not take string and int [type-mismatch] (write string(inputs.count))`,
 		"${inputs.price * inputs.count}":      `*: * does not take double and int [type-mismatch] (write double(inputs.count))`,
 		"${inputs.name == inputs.count}":      `==: string cannot be compared with int [type-mismatch] (write string(inputs.count))`,
+		"${inputs.name == 131026}":            `==: string cannot be compared with int [type-mismatch] (put it in quotes: "131026")`,
+		"${'3' != inputs.count}":              `!=: string cannot be compared with int [type-mismatch] (write 3, without quotes)`,
 		"${inputs.tags > 1}":                  `>: > does not take list of string and int [type-mismatch]`,
 		"${steps.?reply.outputs.text == 'x'}": `==: optional string cannot be compared with string [type-mismatch] (say what it is without a value: steps.?reply.outputs.text.orValue(""))`,
 		"${inputs.phone.startsWith(1)}":       `startsWith: startsWith does not take string and int [type-mismatch] (it takes: string.startsWith(string))`,
@@ -112,6 +116,7 @@ func TestDiagnostics(t *testing.T) {
 		"${inputs.name ==}":         `: the expression ends too early [expression-syntax]`,
 		"${(inputs.name}":           `: the expression ends too early [expression-syntax] (a ( is never closed)`,
 		"${inputs.name = 'x'}":      `=: unexpected = [expression-syntax] (== compares two values)`,
+		"${inputs.name ?? 'x'}":     `?: unexpected ?? [expression-syntax] (for what may be absent write a.?b.orValue(""))`,
 		"${inputs.name 'x'}":        `': a string is not expected here [expression-syntax] (put an operator such as + before it, or , between arguments)`,
 		"${inputs.urgent and true}": `and: unexpected and [expression-syntax] (&& is “and”)`,
 		"${inputs.urgent & true}":   `&: unexpected & [expression-syntax] (&& joins two conditions)`,

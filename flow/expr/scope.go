@@ -98,6 +98,17 @@ func (s *Scope) visibleSteps() []string {
 	return ids
 }
 
+// ownerOf names the object that has a field of this name, "" when none has. Of several it is
+// the one that is nearest to the expression.
+func (s *Scope) ownerOf(field string) string {
+	for _, owner := range []string{"event", "error", "inputs", "settings"} {
+		if t := s.names.m[owner]; t != nil && t.Field(field) != nil {
+			return owner
+		}
+	}
+	return ""
+}
+
 // variables returns the names that an expression may begin with, sorted.
 func (s *Scope) variables() []string {
 	names := slices.Collect(maps.Keys(s.names.m))

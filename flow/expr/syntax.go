@@ -83,6 +83,8 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 		return "unexpected " + token, `strings are written between straight quotes, "…" or '…'`
 	case rest[0] == '=':
 		return "unexpected =", "== compares two values"
+	case strings.HasPrefix(rest, "?") && strings.HasSuffix(before, "?"), strings.HasPrefix(rest, "??"):
+		return "unexpected ??", `for what may be absent write a.?b.orValue("")`
 	case rest[0] == '&', rest[0] == '|':
 		return "unexpected " + rest[:1], strings.Repeat(rest[:1], 2) + " joins two conditions"
 	case rest[0] == '$', rest[0] == '#', rest[0] == ';', rest[0] == '@':
