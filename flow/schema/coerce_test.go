@@ -121,7 +121,6 @@ func TestCoerceViolations(t *testing.T) {
 		{with("to", nil), []string{` | required | missing field "to" | to: who gets it`}},
 		{with("mesage", "x"), []string{`mesage | unknown-field | no field "mesage" | fields: at, code, content, extra, id, kind, labels, nested, page, ratio, tags, to, urgent, wait`}},
 		{with("content", map[string]any{"bdy": "x"}), []string{
-			`content | required | missing field "body" | body: the text`,
 			`content.bdy | unknown-field | content has no field "bdy" | did you mean "body"? fields: body, preview`}},
 		{with("nested", []any{map[string]any{"name": "a"}, map[string]any{"name": "b", "nme": 1}}), []string{
 			`nested[1].nme | unknown-field | nested[1] has no field "nme" | did you mean "name"? fields: name`}},

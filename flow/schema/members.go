@@ -48,7 +48,7 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 		} else if f.Default != nil {
 			v = f.Default
 		} else {
-			if f.Required {
+			if f.Required && !c.misspelt(t, f.Name, m) {
 				c.missing(f)
 			}
 			continue
@@ -101,6 +101,22 @@ func (c *coercer) further(t *Type, name string, object *edit) {
 	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
 		Hint: diag.DidYouMean(name, "fields", t.Names())})
 	c.within(n, name)
+}
+
+// misspelt tells whether a field that is missing is there under a name that further reports,
+// with this one as what was meant.
+func (c *coercer) misspelt(t *Type, missing string, object map[string]any) bool {
+	if t.Open {
+		return false
+	}
+	for name := range object {
+		if t.Field(name) == nil && diag.Suggest(name, t.Names()) == missing {
+			return t.Mistake == nil || !slices.ContainsFunc(t.Mistake(object), func(v Violation) bool {
+				return len(v.Path) == 1 && v.Path[0] == name
+			})
+		}
+	}
+	return false
 }
 
 func (c *coercer) missing(f *Field) {
