@@ -9,7 +9,7 @@ import (
 	"facteur/vault"
 )
 
-// errHeld marks errors of the surroundings that pass, or are mended: nothing was tried.
+// errHeld marks errors of the surroundings that pass, or are mended: nothing was accepted.
 var errHeld = errors.New("held")
 
 // resolve finds the connection of a call; nil when the call has none.
@@ -32,9 +32,7 @@ func (s *Set) resolve(ctx context.Context, sig *call.Signature, c *call.Call) (*
 		if over := ended(ctx); over != nil {
 			return nil, over
 		}
-		var temporary interface{ Temporary() bool }
-		passes := errors.As(err, &temporary) && temporary.Temporary()
-		if e, ok := errors.AsType[*vault.BackendError](err); passes || ok && e.Unreadable() {
+		if held, passes := passing(err); held {
 			return nil, &Failure{Status: call.Failed, Retryable: passes, Cause: errHeld,
 				Err: &call.Error{Code: "connection", Class: "surroundings", Message: err.Error()}}
 		}
@@ -44,6 +42,15 @@ func (s *Set) resolve(ctx context.Context, sig *call.Signature, c *call.Call) (*
 		return nil, refuse("connection %q is for %s, but %s needs one for %s", c.Connection, conn.App, sig.Name, sig.App)
 	}
 	return &conn, nil
+}
+
+// passing tells of an error of the vault whether it says nothing of the connection, so that
+// calls over it are held, and whether that passes without anybody changing anything here.
+func passing(err error) (held, passes bool) {
+	var temporary interface{ Temporary() bool }
+	passes = errors.As(err, &temporary) && temporary.Temporary()
+	e, ok := errors.AsType[*vault.BackendError](err)
+	return passes || ok && e.Unreadable(), passes
 }
 
 func refuse(format string, args ...any) error {

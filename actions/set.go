@@ -102,7 +102,8 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	}
 	o := outcome(out, err, s.idempotent(a, &made.call))
 	if conn != nil {
-		o.Refused = unauthorized(err) != nil
+		o.Held = errors.Is(err, errHeld)
+		o.Refused = !o.Held && unauthorized(err) != nil
 		s.hider.hide(conn, a.signature.Out, &o)
 	}
 	return o
@@ -113,17 +114,22 @@ func (s *Set) idempotent(a Action, c *call.Call) bool {
 }
 
 // tryRefreshed repeats a call that was refused for its credentials, if the vault has
-// others by now.
+// others by now. Where the vault cannot say, the call is held: nothing was accepted.
 func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn **vault.Connection, out map[string]any, f *Failure) (map[string]any, error) {
 	fresh, _, err := s.connections.Refresh(ctx, c.Connection)
 	switch {
-	case err != nil && ctx.Err() == nil:
+	case errors.Is(err, context.Canceled):
+		return out, f
+	case err != nil:
 		told := f.told()
 		told.Message += fmt.Sprintf(" (the vault could not be asked for a newer one: %v)", err)
 		refused := *f
 		refused.Err = &told
+		if held, _ := passing(err); held || errors.Is(err, context.DeadlineExceeded) {
+			refused.Cause = errHeld
+		}
 		return out, &refused
-	case err != nil, fresh.Version == (*conn).Version:
+	case fresh.Version == (*conn).Version:
 		return out, f
 	}
 	*conn = &fresh

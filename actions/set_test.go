@@ -33,6 +33,7 @@ const secret = "s3cret/+token=="
 type keys struct {
 	conn, fresh vault.Connection
 	err         error
+	shut        error // of Refresh alone
 	refreshed   int
 }
 
@@ -45,7 +46,7 @@ func (k *keys) Resolve(ctx context.Context, _ string) (vault.Connection, error) 
 
 func (k *keys) Refresh(context.Context, string) (vault.Connection, bool, error) {
 	k.refreshed++
-	return k.fresh, k.fresh.Version != k.conn.Version, k.err
+	return k.fresh, k.fresh.Version != k.conn.Version, errors.Join(k.err, k.shut)
 }
 
 func key(token string) vault.Connection {
@@ -187,6 +188,28 @@ func TestARotatedTokenIsPickedUpOnce(t *testing.T) {
 		assert.True(t, got.Refused)
 		assert.Equal(t, int64(401), got.Output["status_code"])
 		assert.Equal(t, []int{1, 1}, []int{k.refreshed, calls})
+	})
+	for name, shut := range map[string]error{
+		"nobody can say":         &vault.BackendError{Backend: "hashicorp", Op: "read", Connection: "shop", Reason: vault.Sealed},
+		"nobody says it in time": context.DeadlineExceeded,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			k := &keys{conn: key("old-token"), shut: shut}
+			got := newSet(t, k, refuse).Do(ctx, call.Call{Action: "test.do", Connection: "shop"})
+			assert.Equal(t, call.Failed, got.Status)
+			assert.True(t, got.Held, "nothing was accepted, and there may be another token")
+			assert.False(t, got.Refused)
+			assert.False(t, got.Retryable, "where nobody holds calls it is a refusal")
+			assert.Contains(t, got.Error.Message, "the token was refused (the vault could not be asked for a newer one: ")
+		})
+	}
+	t.Run("gone meanwhile", func(t *testing.T) {
+		k := &keys{conn: key("old-token"), shut: &vault.BackendError{Backend: "hashicorp", Op: "read", Connection: "shop", Reason: vault.NotFound}}
+		got := newSet(t, k, refuse).Do(context.Background(), call.Call{Action: "test.do", Connection: "shop"})
+		assert.False(t, got.Held)
+		assert.True(t, got.Refused)
 	})
 }
 

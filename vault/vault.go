@@ -189,12 +189,18 @@ func (v *Vault) cached(name string) (Connection, bool) {
 // differ from those that were last handed out, so whether another try makes
 // sense.
 //
+// After an error what was read before is not handed out again: it was refused.
+//
 // Of several callers only the first sees the change. A caller who may not be
 // alone compares the Version of the connection that it used with the Version of
 // the one that it gets.
 func (v *Vault) Refresh(ctx context.Context, name string) (c Connection, changed bool, err error) {
 	got, err := v.share(ctx, "refresh "+name, func(ctx context.Context) (refreshed, error) {
-		return v.read(ctx, name)
+		r, err := v.read(ctx, name)
+		if err != nil {
+			v.forget(name)
+		}
+		return r, err
 	})
 	return got.conn, got.changed, err
 }
@@ -365,10 +371,14 @@ func (v *Vault) write(ctx context.Context, name string, e edit) error {
 	if err := home.write(ctx, name, e); err != nil {
 		return err
 	}
-	v.mu.Lock()
-	delete(v.cache, name)
-	v.mu.Unlock()
+	v.forget(name)
 	return nil
+}
+
+func (v *Vault) forget(name string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.cache, name)
 }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)

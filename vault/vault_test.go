@@ -231,6 +231,12 @@ func TestCacheAndRefresh(t *testing.T) {
 	back := resolve()
 	require.True(t, back.Secret("token").Equal("one"), "the cache has ended")
 	require.Equal(t, first.Version, back.Version, "the version follows from the secrets alone")
+
+	rotate("")
+	_, _, err = v.Refresh(ctx, "a")
+	require.Error(t, err)
+	_, err = v.Resolve(ctx, "a")
+	require.Error(t, err, "what was refused is not handed out again")
 }
 
 func TestCallersShareOneRead(t *testing.T) {

@@ -18,6 +18,7 @@ type hold struct {
 	version string        // Auto: of the credentials that were refused, once it is known
 	pause   time.Duration // Auto, because nothing could be resolved: until that is tried again
 	probe   bool          // one call may pass, to see
+	asking  bool          // Auto: it is not known yet whether there is anything to hold for
 	done    chan struct{} // closed when it is lifted
 	wards   map[*ward]int // how many calls of each it keeps
 }
@@ -176,7 +177,7 @@ func (h *Host) letOn(one *hold, most int) {
 }
 
 func (h *Host) tellHold(one *hold, lifted bool) {
-	if h.opts.OnHold != nil {
+	if h.opts.OnHold != nil && !one.asking {
 		h.opts.OnHold(one.Hold, lifted)
 	}
 }

@@ -12,6 +12,9 @@ import (
 type waitingCall struct {
 	call *machine.Call
 	at   int // in its limits; -1: it has passed all
+	// Its connection was asked for, and there was an answer: whatever that was, the call
+	// finds out itself.
+	asked bool
 }
 
 // A line is the calls of one run that wait for one bucket. Only the first has a ticket,
@@ -30,9 +33,16 @@ func (r *runner) admit(c waitingCall) bool {
 		delete(r.w.passed, c.call.Key)
 		c.at = min(c.at, at)
 	}
-	if !r.stays && r.h.holdsBack(r.w, &c.call.Call) {
-		r.held = append(r.held, c)
-		return false
+	if !r.stays {
+		held := r.h.holdsBack(r.w, &c.call.Call)
+		if !held && !c.asked && !r.h.atHand(c.call.Connection) {
+			c.asked = true
+			held = r.h.holdsBack(r.w, &c.call.Call)
+		}
+		if held {
+			r.held = append(r.held, c)
+			return false
+		}
 	}
 	for ; c.at >= 0; c.at-- {
 		limit := c.call.Limits[c.at]

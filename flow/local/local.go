@@ -65,7 +65,8 @@ type Options struct {
 	// one share, for List. nil: it has that form.
 	Contact func(string) string
 	// Ready tells whether a connection can be resolved, and which version of its
-	// credentials there is now: none if there is no such connection. nil: nobody knows.
+	// credentials there is now: none if there is no such connection. Asked with a context
+	// that has ended it says what it knows without asking anybody. nil: nobody knows.
 	Ready func(ctx context.Context, connection string) (version string, err error)
 	// Fire is told of each event that was delivered, once the runs that wait for it had
 	// their say, and whether one of them consumed it. It is called at least once; after
@@ -90,6 +91,7 @@ type Host struct {
 	serves  bool // it was opened
 	life    context.Context
 	die     context.CancelFunc
+	atOnce  context.Context // has ended
 	broken  atomic.Pointer[failure]
 	pauses  atomic.Int32 // how many holds there are, and one while it stops
 	trouble atomic.Int32 // how many connections were not ready
@@ -145,6 +147,9 @@ func newHost(o Options) *Host {
 	}
 	life, end := context.WithCancel(context.Background())
 	h.life, h.die = life, func() { end(); h.crew.dismiss() }
+	atOnce, over := context.WithCancel(life)
+	over()
+	h.atOnce = atOnce
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}

@@ -21,7 +21,7 @@ func (r *runner) perform() error {
 					if err := r.recover(c); err != nil {
 						return err
 					}
-				case r.admit(waitingCall{c, len(c.Limits) - 1}):
+				case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
 					ready = append(ready, c)
 				}
 			case machine.Cancel:

@@ -15,6 +15,56 @@ const (
 	patience     = 10 * time.Second // for one look
 )
 
+// atHand tells whether a connection is known without asking anybody. Where it is not, its
+// calls are held until there is an answer: one that is under way when the host dies may have
+// happened, also one that only waited for the vault.
+func (h *Host) atHand(connection string) bool {
+	if connection == "" || h.opts.Ready == nil {
+		return true
+	}
+	if _, err := h.opts.Ready(h.atOnce, connection); err == nil {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one := &hold{
+		Hold:   host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is asked for it", Since: h.now(), Auto: true},
+		asking: true,
+	}
+	if h.holds[one.key()] == nil && h.life.Err() == nil {
+		h.setHold(one)
+		h.look(one)
+	}
+	return false
+}
+
+// awaitAnswer lifts a hold once there is an answer for its connection.
+func (h *Host) awaitAnswer(ctx context.Context, one *hold) {
+	_, err := h.ready(ctx, one.Name)
+	h.mu.Lock()
+	switch {
+	case ctx.Err() != nil: // the host ends, or somebody lifted it
+		h.mu.Unlock()
+		return
+	case err == nil:
+		h.liftHold(one)
+		h.mu.Unlock()
+		return
+	}
+	one.asking, one.pause, one.Reason = false, h.worse(one.Name), err.Error()
+	h.tellHold(one, false)
+	h.mu.Unlock()
+	h.awaitReady(ctx, one)
+}
+
+// worse is how long to wait before a connection is asked for again. The host's lock is held.
+func (h *Host) worse(connection string) time.Duration {
+	pause := min(max(2*h.troubled[connection], firstProbe), slowestProbe)
+	h.troubled[connection] = pause
+	h.trouble.Store(int32(len(h.troubled)))
+	return pause
+}
+
 // note draws from an outcome what it says of the connection.
 func (h *Host) note(connection string, o *call.Outcome) {
 	if connection == "" {
@@ -33,10 +83,7 @@ func (h *Host) note(connection string, o *call.Outcome) {
 	switch {
 	case o.Held:
 		if before == nil {
-			pause := min(max(2*h.troubled[connection], firstProbe), slowestProbe)
-			h.troubled[connection] = pause
-			h.trouble.Store(int32(len(h.troubled)))
-			h.setAuto(connection, pause, o.Error)
+			h.setAuto(connection, h.worse(connection), o.Error)
 		}
 	case o.Refused:
 		if before == nil {
@@ -67,11 +114,15 @@ func (h *Host) setAuto(connection string, pause time.Duration, err *call.Error) 
 // look tries until the hold can be lifted. The host's lock is held.
 func (h *Host) look(one *hold) {
 	ctx, cancel := context.WithCancel(h.life)
+	asking := one.asking
 	h.launch(func() {
 		defer cancel()
-		if one.pause > 0 {
+		switch {
+		case asking:
+			h.awaitAnswer(ctx, one)
+		case one.pause > 0:
 			h.awaitReady(ctx, one)
-		} else {
+		default:
 			h.awaitRenewal(ctx, one)
 		}
 	})
