@@ -1,0 +1,241 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"facteur/e2e"
+	"facteur/e2e/postgres"
+	"facteur/server"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// stormFor sets how long TestDaemons kills daemons, e.g. 5m.
+const stormFor = "FACTEUR_TEST_STORM"
+
+func TestMain(m *testing.M) { e2e.Main(m) }
+
+// A neighbour is one of several daemons that share nothing but a ledger.
+type neighbour struct {
+	*server.Client
+	data    string
+	process *exec.Cmd
+}
+
+// Daemons with a data folder each and one ledger are asked for the same message and killed
+// at any moment: nobody gets it twice.
+func TestDaemons(t *testing.T) {
+	length := 10 * time.Second
+	if text := os.Getenv(stormFor); text != "" {
+		var err error
+		length, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	s := postgres.Start(t)
+	at, err := url.Parse(s.Database(t))
+	require.NoError(t, err)
+	password, _ := at.User.Password()
+	at.User = url.User(at.User.Username())
+	dir := t.TempDir()
+	all := make([]*neighbour, 3)
+	for i := range all {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		all[i] = &neighbour{data: filepath.Join(dir, fmt.Sprint("data", i)), Client: &server.Client{URL: "http://" + l.Addr().String(), HTTP: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
+		require.NoError(t, l.Close())
+	}
+	graph := e2e.NewGraph(t, "EAAG0", func() string { return all[rand.IntN(len(all))].URL + "/webhooks/whatsapp/shop" })
+	graph.Lost = 0.1
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("facteur.yaml", fmt.Sprintf("ledger: {postgres: %q}\nvault: {key_file: vault.key}\nconnections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\n", at, graph.URL))
+	write("offer.flow.yaml", `
+flow: offer
+inputs: {phone: {type: string}, order: {type: string}, sender: {type: string}}
+steps:
+  - id: send
+    action: whatsapp.send_message
+    connection: shop
+    timeout: 2s
+    unknown_timeout: 8s
+    retry: {attempts: 5, delay: 100ms, max_delay: 2s}
+    with: {recipient: "${inputs.phone}", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: "${inputs.order}"}, once: {key: "${inputs.order}", within: 24h}}
+`)
+	open := func(n *neighbour) {
+		log := &said{}
+		n.process = exec.Command(e2e.Facteur(t), "serve", dir, "--listen", strings.TrimPrefix(n.URL, "http://"), "--show-phone-numbers")
+		n.process.Stdout, n.process.Stderr = log, log
+		if at := os.Getenv("FACTEUR_TEST_STORM_LOG"); at != "" {
+			f, err := os.OpenFile(at, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			require.NoError(t, err)
+			t.Cleanup(func() { f.Close() })
+			n.process.Stdout, n.process.Stderr = io.MultiWriter(log, f), io.MultiWriter(log, f)
+		}
+		n.process.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "PGPASSWORD=" + password, "FACTEUR_DATA=" + n.data,
+			"FACTEUR_CONNECTION_SHOP_TOKEN=EAAG0", "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + e2e.AppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=v"}
+		require.NoError(t, n.process.Start())
+		require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=ready") }, time.Minute, 5*time.Millisecond, "%s", log)
+	}
+	end := func(n *neighbour) {
+		_ = n.process.Process.Kill()
+		_ = n.process.Wait()
+	}
+	for _, n := range all {
+		open(n)
+	}
+	t.Cleanup(func() {
+		for _, n := range all {
+			end(n)
+		}
+	})
+	over := make(chan struct{})
+	var mu sync.Mutex
+	acked := make([]map[string]string, len(all)) // runs by idempotency key
+	var customers sync.WaitGroup
+	for i, n := range all {
+		acked[i] = map[string]string{}
+		for c := range 3 {
+			customers.Go(func() {
+				for order := 0; ; order++ {
+					in := map[string]any{"phone": fmt.Sprintf("+336%08d", order), "order": fmt.Sprint("order ", order), "sender": fmt.Sprintf("1065403522429%02d", order%90+10)}
+					key := fmt.Sprintf("%d/%d", c, order)
+					for {
+						select {
+						case <-over:
+							return
+						case <-time.After(time.Duration(rand.IntN(15)) * time.Millisecond):
+						}
+						began, err := n.Start(context.Background(), "offer", server.StartRequest{Inputs: in}, server.StartOption{Key: key})
+						var problem *server.Problem
+						if err == nil {
+							mu.Lock()
+							acked[i][key] = began.RunID
+							mu.Unlock()
+							break
+						}
+						if errors.As(err, &problem) && problem.Status < 500 {
+							assert.NoError(t, err)
+							return
+						}
+					}
+				}
+			})
+		}
+	}
+	kills := 0
+	for until := time.Now().Add(length); time.Now().Before(until); kills++ {
+		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
+		n := all[rand.IntN(len(all))]
+		end(n)
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		open(n)
+	}
+	close(over)
+	customers.Wait()
+
+	counts := map[string]int{"killed": kills}
+	runs := make([][]server.Run, len(all))
+	require.Eventually(t, func() bool {
+		for i, n := range all {
+			var err error
+			if runs[i], err = n.list(); err != nil {
+				return false
+			}
+			for _, r := range runs[i] {
+				if r.EndedAt.IsZero() {
+					return false
+				}
+			}
+		}
+		return graph.Quiet()
+	}, 2*time.Minute, 200*time.Millisecond, "every run ends")
+	byKey, byRecipient := graph.Accepted()
+	byRun := map[string]int{}
+	for key, times := range byKey {
+		byRun[strings.Split(key, ".")[1]] += times
+	}
+	for i, n := range all {
+		known := map[string]bool{}
+		for _, r := range runs[i] {
+			known[r.RunID] = true
+			status := string(r.Status)
+			if r.Unknown > 0 {
+				status = "unknown"
+				if byRun[r.RunID] > 0 {
+					counts["unknown and sent"]++
+				}
+			}
+			if status == "failed" {
+				d, err := n.Run(t.Context(), r.RunID, 0)
+				require.NoError(t, err)
+				status += " " + d.Error.Code
+				if byRun[r.RunID] > 0 {
+					counts["said failed and sent"]++
+				}
+			}
+			counts[status]++
+		}
+		for _, run := range acked[i] {
+			counts["acknowledged"]++
+			if !known[run] {
+				counts["lost"]++
+			}
+		}
+	}
+	for _, times := range byRecipient {
+		if times > 1 {
+			counts["duplicated"]++
+		}
+	}
+	t.Logf("orders: %d, %v, %v", len(byRecipient), graph, counts)
+	assert.Zero(t, counts["duplicated"])
+	assert.Zero(t, counts["lost"])
+	assert.Zero(t, counts["said failed and sent"])
+}
+
+func (n *neighbour) list() (runs []server.Run, err error) {
+	for q := (server.Query{Limit: 1000}); ; {
+		page, err := n.Runs(context.Background(), q)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, page.Runs...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return runs, nil
+		}
+	}
+}
+
+// said is what a process says.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
