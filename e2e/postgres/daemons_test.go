@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,7 +33,7 @@ func TestMain(m *testing.M) { e2e.Main(m) }
 type neighbour struct {
 	*server.Client
 	data    string
-	process *exec.Cmd
+	process *e2e.Process
 }
 
 // Daemons with a data folder each and one ledger are asked for the same message and killed
@@ -78,32 +77,14 @@ steps:
     with: {recipient: "${inputs.phone}", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: "${inputs.order}"}, once: {key: "${inputs.order}", within: 24h}}
 `)
 	open := func(n *neighbour) {
-		log := &said{}
-		n.process = exec.Command(e2e.Facteur(t), "serve", dir, "--listen", strings.TrimPrefix(n.URL, "http://"), "--show-phone-numbers")
-		n.process.Stdout, n.process.Stderr = log, log
-		if at := os.Getenv("FACTEUR_TEST_STORM_LOG"); at != "" {
-			f, err := os.OpenFile(at, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-			require.NoError(t, err)
-			t.Cleanup(func() { f.Close() })
-			n.process.Stdout, n.process.Stderr = io.MultiWriter(log, f), io.MultiWriter(log, f)
-		}
-		n.process.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "PGPASSWORD=" + password, "FACTEUR_DATA=" + n.data,
+		env := []string{"PGPASSWORD=" + password, "FACTEUR_DATA=" + n.data,
 			"FACTEUR_CONNECTION_SHOP_TOKEN=EAAG0", "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + e2e.AppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=v"}
-		require.NoError(t, n.process.Start())
-		require.Eventually(t, func() bool { return strings.Contains(log.String(), "msg=ready") }, time.Minute, 5*time.Millisecond, "%s", log)
-	}
-	end := func(n *neighbour) {
-		_ = n.process.Process.Kill()
-		_ = n.process.Wait()
+		n.process = e2e.Start(t, e2e.Command(t, dir, env, "serve", dir, "--listen", strings.TrimPrefix(n.URL, "http://")))
+		n.process.Ready(t)
 	}
 	for _, n := range all {
 		open(n)
 	}
-	t.Cleanup(func() {
-		for _, n := range all {
-			end(n)
-		}
-	})
 	over := make(chan struct{})
 	var mu sync.Mutex
 	acked := make([]map[string]string, len(all)) // runs by idempotency key
@@ -142,7 +123,7 @@ steps:
 	for until := time.Now().Add(length); time.Now().Before(until); kills++ {
 		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
 		n := all[rand.IntN(len(all))]
-		end(n)
+		n.process.End(syscall.SIGKILL)
 		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
 		open(n)
 	}
@@ -220,22 +201,4 @@ func (n *neighbour) list() (runs []server.Run, err error) {
 			return runs, nil
 		}
 	}
-}
-
-// said is what a process says.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,23 +136,9 @@ func (s *storm) count(what string) {
 
 // open starts the daemon, and returns what kills it.
 func (s *storm) open() (kill func()) {
-	log := &lines{}
-	process := exec.Command(e2e.Facteur(s.t), "serve", s.dir, "--listen", strings.TrimPrefix(s.URL, "http://"), "--show-phone-numbers")
-	process.Stdout, process.Stderr = log, log
-	process.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH")}
-	require.NoError(s.t, process.Start())
-	require.Eventually(s.t, func() bool { return strings.Contains(log.String(), "msg=ready") }, time.Minute, 5*time.Millisecond, "%s", log)
-	return func() {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-		if at := os.Getenv("FACTEUR_TEST_STORM_LOG"); at != "" {
-			f, err := os.OpenFile(at, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-			if err == nil {
-				_, _ = io.WriteString(f, log.String())
-				_ = f.Close()
-			}
-		}
-	}
+	p := e2e.Start(s.t, e2e.Command(s.t, s.dir, nil, "serve", s.dir, "--listen", strings.TrimPrefix(s.URL, "http://")))
+	p.Ready(s.t)
+	return func() { p.End(syscall.SIGKILL) }
 }
 
 func (s *storm) customer(n int) {
