@@ -141,6 +141,9 @@ func retryWord(v Verdict) string {
 	return "later"
 }
 
+// Summary is the title and the code, as within a sentence.
+func (e GraphError) Summary() string { return fmt.Sprintf("%s (%d)", lower(e.Title), e.Code) }
+
 func lower(s string) string {
 	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {
 		return string(s[0]+'a'-'A') + s[1:]

@@ -9,9 +9,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// answerError reads the error of an answer: of the Graph API, or of the On-Premises API,
-// whose errors are a list.
-func answerError(answer any) (GraphError, bool) {
+// ReadError reads the error of an answer, a decoded JSON value: of the Graph API, or of the
+// On-Premises API, whose errors are a list. Not ok: it has none.
+func ReadError(answer any) (GraphError, bool) {
 	for _, v := range [...]any{get(answer, "error"), foremost(get(answer, "errors"))} {
 		if v == nil {
 			continue

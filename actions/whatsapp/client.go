@@ -128,7 +128,7 @@ func (r *reply) read() {
 	r.status, _ = get(message, "message_status").(string)
 	r.waID, _ = get(contact, "wa_id").(string)
 	r.success, _ = get(r.json, "success").(bool)
-	if e, ok := answerError(r.json); ok {
+	if e, ok := ReadError(r.json); ok {
 		r.err = new(e)
 		r.err.Status = r.Status
 	}

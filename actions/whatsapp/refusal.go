@@ -33,7 +33,7 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 		f.Auth = true
 		return say(string(Auth), "the token was refused (status %d)", s)
 	case s == http.StatusTooManyRequests:
-		f.Retryable, f.After, f.Throttled = true, r.wait(), throttled(ThrottleApp, c.Connection, c.Input)
+		f.Retryable, f.After, f.Throttled = true, RetryAfter(r.Header), throttled(ThrottleApp, c.Connection, c.Input)
 		return say(string(ThrottleApp), "too many requests (status %d)", s)
 	}
 	return say(string(Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
@@ -64,7 +64,7 @@ func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 		Auth:      v.Class == Auth,
 	}
 	if v.Retryable {
-		f.After = max(v.After, r.wait())
+		f.After = max(v.After, RetryAfter(r.Header))
 	}
 	if !v.Known && !r.err.Transient && r.Status >= 500 {
 		// A fault of which nobody knows whether it came before or after.

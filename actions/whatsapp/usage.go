@@ -62,9 +62,9 @@ func (u *usage) meter(whose string, v schema.Value) (full bool) {
 
 func (u usage) String() string { return strings.Join(slices.Compact(u.full), ", ") }
 
-// wait is how long the answer asks to wait: Retry-After in seconds or as a date, or what
-// the usage of rate limits says.
-func (r *reply) wait() time.Duration {
-	d, _ := actions.RetryAfter(r.Header)
-	return max(d, readUsage(r.Header).regain)
+// RetryAfter is how long an answer asks to wait: Retry-After in seconds or as a date, or what
+// the usage of rate limits says. 0: it does not ask.
+func RetryAfter(answer http.Header) time.Duration {
+	d, _ := actions.RetryAfter(answer)
+	return max(d, readUsage(answer).regain)
 }

@@ -3,11 +3,12 @@
 // SendMessage and MarkRead are the actions, Events the kinds of event that flows wait
 // for. The types of messages are Go structs; what types cannot say are Rules. Every
 // error code of the API has its place in one catalogue, which decides what the engine
-// does about it: see Classify and Explain. CheckConnection tells whether a connection works.
+// does about it: see Classify and Explain.
 //
 // ParseWebhook reads what Meta tells of messages, templates, numbers and accounts, once
-// VerifySignature has said that it was Meta. PullTemplates reads the templates of an
-// account; with a copy of them, flows are checked against what they send.
+// VerifySignature has said that it was Meta. With a copy of the account's templates, flows are
+// checked against what they send: see Templates. What people ask Meta about an account, those
+// templates among it, is package account.
 //
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.
@@ -67,7 +68,8 @@ const (
 	WindowShut    Window = "shut"
 )
 
-func (o Options) client() *http.Client {
+// HTTP is what makes requests to the API: Client, as it is used here.
+func (o Options) HTTP() *http.Client {
 	c := http.Client{}
 	if o.Client != nil {
 		c = *o.Client
@@ -83,7 +85,7 @@ func (o Options) client() *http.Client {
 // roundTrip makes a request as the client does, without what it does beforehand to follow
 // a redirect.
 func (o Options) roundTrip() func(*http.Request) (*http.Response, error) {
-	c := o.client()
+	c := o.HTTP()
 	if c.Timeout > 0 {
 		return c.Do
 	}

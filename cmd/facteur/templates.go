@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/flow/diag"
 	"facteur/project"
 
@@ -73,9 +74,9 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	if err != nil {
 		return vaultError(err)
 	}
-	pulled, err := whatsapp.PullTemplates(ctx, nil, connection)
+	pulled, err := account.PullTemplates(ctx, nil, connection)
 	if err != nil {
-		if bad, ok := errors.AsType[*whatsapp.PullError](err); ok {
+		if bad, ok := errors.AsType[*account.PullError](err); ok {
 			return surroundings(errors.New(bad.Problem), bad.Hint)
 		}
 		return surroundings(err, "")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -30,19 +30,19 @@ func (a *app) vaultCheck() *cobra.Command {
 }
 
 func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, asJSON bool) error {
-	findings := []whatsapp.Finding{{Name: "secret", Level: whatsapp.OK, Detail: "the connection can be read"}}
+	findings := []account.Finding{{Name: "secret", Level: account.OK, Detail: "the connection can be read"}}
 	switch conn, err := v.Resolve(ctx, name); {
 	case err != nil:
 		cause, cure := said(vaultError(err))
-		findings = []whatsapp.Finding{{Name: "secret", Level: whatsapp.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
+		findings = []account.Finding{{Name: "secret", Level: account.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
 	case conn.App == vault.WhatsApp:
-		findings = whatsapp.CheckConnection(ctx, nil, conn)
+		findings = account.CheckConnection(ctx, nil, conn)
 	}
 	return a.printFindings(findings, asJSON)
 }
 
 // printFindings shows what was found. One that is bad makes the command fail.
-func (a *app) printFindings(findings []whatsapp.Finding, asJSON bool) error {
+func (a *app) printFindings(findings []account.Finding, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(findings); err != nil {
 			return err
@@ -50,7 +50,7 @@ func (a *app) printFindings(findings []whatsapp.Finding, asJSON bool) error {
 	}
 	failed := false
 	for _, f := range findings {
-		failed = failed || f.Level == whatsapp.Fail
+		failed = failed || f.Level == account.Fail
 		if asJSON {
 			continue
 		}

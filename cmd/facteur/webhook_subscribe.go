@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/cmd/facteur/daemon"
 	"facteur/project"
 	"facteur/vault"
@@ -39,7 +39,7 @@ so it must run and be reachable at its public URL.`,
 					return err
 				}
 			}
-			return a.printFindings(whatsapp.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
+			return a.printFindings(account.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
 		},
 	}
 	c.Flags().BoolVar(&override, "override", false, "send them to this daemon's public URL, whatever the app's address is")
@@ -65,7 +65,7 @@ func (a *app) webhookCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printFindings(whatsapp.CheckCallback(c.Context(), nil, conn, callback), asJSON)
+			return a.printFindings(account.CheckCallback(c.Context(), nil, conn, callback), asJSON)
 		},
 	}
 	c.Flags().StringVar(&public, "public-url", "", "where the world reaches the daemon (default: server.public_url in facteur.yaml)")

@@ -202,7 +202,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	if testing.Short() || race {
 		total, mark = 60_000, 30_000
 	}
-	o := account(func(scene *simulator.Scene) { // all that is counted by person is counted
+	o := oneAccount(func(scene *simulator.Scene) { // all that is counted by person is counted
 		scene.Limits = simulator.Limits{Throughput: -1, People: -1, Window: simulator.WindowOpen}
 		scene.Statuses = simulator.Statuses{Sent: simulator.Duration(time.Millisecond), Delivered: simulator.Duration(time.Millisecond)}
 	})

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// account is a world with one account, in which all limits are Meta's.
-func account(change ...func(*simulator.Scene)) simulator.Options {
+// oneAccount is a world with one account, in which all limits are Meta's.
+func oneAccount(change ...func(*simulator.Scene)) simulator.Options {
 	scene := simulator.Scene{
 		Accounts: []simulator.Account{{ID: "102290129340398", Name: "Shop", Numbers: []simulator.Number{{ID: phoneID, Phone: "+33 1 99 00 99 99", Name: "Shop"}}}},
 		Limits:   simulator.Limits{Window: simulator.WindowOpen},
@@ -35,7 +35,7 @@ func (s *stage) code(body string) int64 {
 func person(n int) string { return fmt.Sprintf("+336%08d", n) }
 
 func TestThroughput(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	for i := range 80 {
 		require.Zero(t, s.code(texts(person(i))), i)
 	}
@@ -52,7 +52,7 @@ func TestThroughput(t *testing.T) {
 }
 
 func TestPairLimit(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	for i := range 45 {
 		require.Zero(t, s.code(texts(person(1))), i)
 	}
@@ -70,7 +70,7 @@ func TestPairLimit(t *testing.T) {
 }
 
 func TestPortfolioLimit(t *testing.T) {
-	s := newStage(t, account(func(scene *simulator.Scene) {
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) {
 		scene.Limits.Throughput, scene.Accounts[0].Tier = -1, "TIER_250"
 		scene.Accounts[0].Business = "7"
 		scene.Accounts = append(scene.Accounts, simulator.Account{ID: "2", Business: "7", Tier: "TIER_250", Numbers: []simulator.Number{{ID: "22"}}})
@@ -93,7 +93,7 @@ func TestWindow(t *testing.T) {
 	for _, mode := range []string{simulator.WindowRefuse, simulator.WindowFail, ""} {
 		t.Run(mode, func(t *testing.T) {
 			hook := newReceiver(t)
-			s := newStage(t, account(func(scene *simulator.Scene) { scene.Limits.Window, scene.Webhook.URL = mode, hook.URL }))
+			s := newStage(t, oneAccount(func(scene *simulator.Scene) { scene.Limits.Window, scene.Webhook.URL = mode, hook.URL }))
 			outside := func() string {
 				if mode == simulator.WindowRefuse {
 					return fmt.Sprint(s.code(texts("+33612345678")))
@@ -125,7 +125,7 @@ func TestWindow(t *testing.T) {
 
 func TestWhoMayBeWrittenTo(t *testing.T) {
 	hook := newReceiver(t)
-	s := newStage(t, account(func(scene *simulator.Scene) {
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) {
 		scene.Webhook.URL = hook.URL
 		scene.Accounts[0].Numbers[0].Test = true
 		scene.Accounts[0].Numbers[0].Allowed = []string{"+33 6 00 00 00 01", "+33600000002", "+33600000003"}
@@ -155,7 +155,7 @@ func TestWhoMayBeWrittenTo(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	hook := newReceiver(t)
-	s := newStage(t, account(func(scene *simulator.Scene) { scene.Webhook.URL = hook.URL }))
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) { scene.Webhook.URL = hook.URL }))
 	for _, tt := range []struct {
 		status string
 		code   int64

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/actions/whatsapp/simulator"
 
 	"github.com/stretchr/testify/assert"
@@ -20,25 +20,25 @@ import (
 )
 
 func TestTheClientChecksItsConnection(t *testing.T) {
-	for name, o := range map[string]simulator.Options{"open": {}, "declared": account()} {
+	for name, o := range map[string]simulator.Options{"open": {}, "declared": oneAccount()} {
 		s := newStage(t, o)
 		conn, err := connections{s.url}.Resolve(context.Background(), "shop")
 		require.NoError(t, err)
-		for _, f := range whatsapp.CheckConnection(context.Background(), nil, conn) {
-			assert.Equal(t, whatsapp.OK, f.Level, "%s: %+v", name, f)
+		for _, f := range account.CheckConnection(context.Background(), nil, conn) {
+			assert.Equal(t, account.OK, f.Level, "%s: %+v", name, f)
 		}
 	}
 }
 
 func TestTheClientPullsTemplates(t *testing.T) {
-	o := account()
+	o := oneAccount()
 	for i := range 250 {
 		o.Templates = append(o.Templates, definition(t, strings.Replace(orderShipped, "order_shipped", fmt.Sprintf("t%03d", i), 1)))
 	}
 	s := newStage(t, o)
 	conn, err := connections{s.url}.Resolve(context.Background(), "shop")
 	require.NoError(t, err)
-	pulled, err := whatsapp.PullTemplates(context.Background(), nil, conn)
+	pulled, err := account.PullTemplates(context.Background(), nil, conn)
 	require.NoError(t, err)
 	require.Len(t, pulled.All(), 250)
 	got := pulled.All()[7]
@@ -95,7 +95,7 @@ func TestTemplatesAreMadeReviewedAndDeleted(t *testing.T) {
 }
 
 func TestPaging(t *testing.T) {
-	o := account()
+	o := oneAccount()
 	for i := range 5 {
 		o.Templates = append(o.Templates, definition(t, strings.Replace(orderShipped, "order_shipped", fmt.Sprintf("t%d", i), 1)))
 	}
@@ -136,7 +136,7 @@ func TestPaging(t *testing.T) {
 }
 
 func TestManagementLimit(t *testing.T) {
-	s := newStage(t, account(func(scene *simulator.Scene) { scene.Limits.Management = 2 }))
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) { scene.Limits.Management = 2 }))
 	for i := range 3 {
 		req, _ := http.NewRequest("GET", s.url+"/v23.0/102290129340398/phone_numbers", nil)
 		req.Header.Set("Authorization", "Bearer t")
@@ -154,7 +154,7 @@ func TestManagementLimit(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	s := newStage(t, account(func(scene *simulator.Scene) {
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) {
 		scene.Tokens = []simulator.Token{{Value: "good"}, {Value: "old", Expires: start.Add(-time.Hour)}, {Value: "soon", Expires: start.Add(time.Hour)}, {Value: "pw", State: "password_changed"}, {Value: "gone", State: "uninstalled"},
 			{Value: "out", State: "logged_out"}, {Value: "reader", Scopes: []string{"whatsapp_business_management"}}, {Value: "sender", Scopes: []string{"whatsapp_business_messaging"}}, {Value: "elsewhere", Accounts: []string{"7"}}}
 	}))
@@ -234,7 +234,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestUnknownThings(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	for _, tt := range []struct {
 		method, path  string
 		code, subcode int64
@@ -265,7 +265,7 @@ func TestUnknownThings(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	path := "/v23.0/" + phoneID + "/whatsapp_business_profile"
 	_, answer := s.post(path, `{"messaging_product":"whatsapp","about":"Colis","websites":["https://shop.test"]}`)
 	assert.JSONEq(t, `{"success":true}`, answer)
@@ -276,7 +276,7 @@ func TestProfile(t *testing.T) {
 }
 
 func TestRegister(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	status, _ := s.post("/v23.0/"+phoneID+"/deregister", `{}`)
 	assert.Equal(t, 200, status)
 	assert.EqualValues(t, 133010, s.code(texts(person(1))))
@@ -304,7 +304,7 @@ func form(t testing.TB, values map[string]string, kind, text string) (string, st
 }
 
 func TestUploads(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	path := "/v23.0/" + phoneID + "/media"
 	product := map[string]string{"messaging_product": "whatsapp", "type": "image/png"}
 	kind, body := form(t, product, "image/png", "not really a picture")
@@ -377,7 +377,7 @@ func TestUploads(t *testing.T) {
 }
 
 func TestForms(t *testing.T) {
-	s := newStage(t, account())
+	s := newStage(t, oneAccount())
 	status, answer := s.do("POST", messages, "application/x-www-form-urlencoded", `messaging_product=whatsapp&to=%2B33612345678&type=text&text=%7B%22body%22%3A%22Bonjour%22%7D`)
 	assert.Equal(t, 200, status, answer)
 	kind, body := form(t, map[string]string{"messaging_product": "whatsapp", "to": "+33612345678", "type": "text", "text": `{"body":"Bonjour"}`}, "", "")

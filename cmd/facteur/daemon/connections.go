@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/flow/plan"
 	"facteur/project"
 	"facteur/server"
@@ -106,10 +106,10 @@ func (d *Daemon) selfTest(ctx context.Context) {
 		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
 			continue
 		}
-		for _, f := range whatsapp.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(name)) {
+		for _, f := range account.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(name)) {
 			switch {
 			case f.Name != "handshake" && f.Name != "strangers" || ctx.Err() != nil:
-			case f.Level == whatsapp.OK:
+			case f.Level == account.OK:
 				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
 			default:
 				d.log.Warn("self-test: Meta cannot reach the webhooks", "connection", name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
@@ -126,14 +126,14 @@ func (d *Daemon) inspect(ctx context.Context) {
 		if err != nil || c.App != vault.WhatsApp {
 			continue
 		}
-		for _, f := range whatsapp.CheckConnection(ctx, nil, c) {
+		for _, f := range account.CheckConnection(ctx, nil, c) {
 			if ctx.Err() != nil {
 				return
 			}
 			if f.Name == "quality" {
 				d.metrics.Quality(c.Get("sender_phone_id"), f.Detail)
 			}
-			if f.Level != whatsapp.OK && f.Detail != "not checked" {
+			if f.Level != account.OK && f.Detail != "not checked" {
 				d.log.Warn("connection", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
 			}
 		}

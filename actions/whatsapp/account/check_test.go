@@ -1,16 +1,17 @@
-package whatsapp_test
+package account_test
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
@@ -27,23 +28,24 @@ func healthy() map[string]string {
 	}
 }
 
-func check(t *testing.T, answers map[string]string, change func(*vault.Connection)) []whatsapp.Finding {
-	m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+func check(t *testing.T, answers map[string]string, change func(*vault.Connection)) []account.Finding {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, ok := answers[r.URL.Path]
 		if !ok {
-			body = graph(100, `,"error_subcode":33`)
+			body = refused(100, `,"error_subcode":33`)
 		}
 		if strings.HasPrefix(body, `{"error"`) {
 			w.WriteHeader(400)
 		}
 		_, _ = w.Write([]byte(body))
-	})
-	conn := connection(m.URL, token)
+	}))
+	t.Cleanup(api.Close)
+	conn := connection(api.URL)
 	conn.Setup["sender_phone_id"], conn.Setup["waba_id"], conn.Setup["business_id"] = sender, "55", "66"
 	if change != nil {
 		change(&conn)
 	}
-	found := whatsapp.CheckConnection(context.Background(), nil, conn)
+	found := account.CheckConnection(context.Background(), nil, conn)
 	text, err := json.Marshal(found)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), token)
@@ -51,7 +53,7 @@ func check(t *testing.T, answers map[string]string, change func(*vault.Connectio
 	for _, f := range found {
 		assert.NotEmpty(t, f.Name)
 		assert.NotEmpty(t, f.Detail, f.Name)
-		if f.Level != whatsapp.OK {
+		if f.Level != account.OK {
 			assert.NotEmpty(t, f.Cause, f.Name)
 			assert.NotEmpty(t, f.Cure, f.Name)
 		}
@@ -94,15 +96,15 @@ func TestWhatIsWrongWithAConnection(t *testing.T) {
 		{"a token that is over", "/v23.0/debug_token", fmt.Sprintf(`{"data":{"is_valid":true,"expires_at":%d}}`, at(-time.Hour)), nil, "fail token: expired"},
 		{"no permission to send", "/v23.0/debug_token", `{"data":{"is_valid":true,"scopes":["whatsapp_business_management"]}}`, nil, "fail permissions: lacks whatsapp_business_messaging"},
 		{"no permission to look", "/v23.0/debug_token", `{"data":{"is_valid":true,"scopes":["whatsapp_business_messaging"]}}`, nil, "warn permissions: lacks whatsapp_business_management"},
-		{"a token that is refused", "/v23.0/debug_token", graph(190, ""), nil, "fail token: (190)"},
-		{"no such number", "/v23.0/" + sender, graph(100, `,"error_subcode":33`), nil, "fail phone number: does not exist"},
+		{"a token that is refused", "/v23.0/debug_token", refused(190, ""), nil, "fail token: (190)"},
+		{"no such number", "/v23.0/" + sender, refused(100, `,"error_subcode":33`), nil, "fail phone number: does not exist"},
 		{"something else", "/v23.0/" + sender, `{"id":"x"}`, nil, "fail phone number: it is no phone number"},
 		{"a number that waits", "/v23.0/" + sender, `{"display_phone_number":"+33","status":"PENDING"}`, nil, "fail phone number: PENDING"},
 		{"a name that is refused", "/v23.0/" + sender, `{"display_phone_number":"+33","name_status":"DECLINED"}`, nil, "warn display name: DECLINED"},
 		{"bad quality", "/v23.0/" + sender, `{"display_phone_number":"+33","quality_rating":"RED"}`, nil, "warn quality: RED"},
 		{"no number", "", "", func(c *vault.Connection) { delete(c.Setup, "sender_phone_id") }, "warn phone number: names no sender_phone_id"},
 		{"the portfolio, as it says itself", "", "", func(c *vault.Connection) { c.Setup["business_id"] = "55" }, "fail account: the portfolio's ID"},
-		{"the portfolio, as Meta says", "/v23.0/55", graph(100, ""), nil, "fail account: often it is the portfolio's ID"},
+		{"the portfolio, as Meta says", "/v23.0/55", refused(100, ""), nil, "fail account: often it is the portfolio's ID"},
 		{"no account", "/v23.0/55", `{"id":"55","name":"x"}`, nil, "fail account: is no WhatsApp Business Account"},
 		{"no webhooks", "/v23.0/55/subscribed_apps", `{"data":[]}`, nil, "warn webhooks: no app is subscribed"},
 		{"HTML", "/v23.0/debug_token", `<html>`, nil, "fail token: an answer that is not the API's (status 200)"},

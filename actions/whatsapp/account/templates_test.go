@@ -1,18 +1,27 @@
-package whatsapp_test
+package account_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/account"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// stock is some templates.
+var stock = func() (all []string) {
+	for n := range 12 {
+		all = append(all, fmt.Sprintf(`{"name":"plain_%d","language":"fr","status":"APPROVED","category":"UTILITY","components":[{"type":"BODY","text":"Bonjour {{1}}"}]}`, n))
+	}
+	return append(all, `{"name":"shipped","language":"fr","components":[{"type":"BODY","text":"Bonjour"}]}`, `{"name":"shipped","language":"en_US","components":[{"type":"BODY","text":"Hello"}]}`)
+}()
 
 // A shelf is an API that gives templates, page by page.
 type shelf struct {
@@ -41,7 +50,7 @@ func newShelf(t *testing.T, answer func(after string, n int) (int, http.Header, 
 }
 
 func (s *shelf) connection() vault.Connection {
-	c := connection(s.URL, token)
+	c := connection(s.URL)
 	c.Setup["waba_id"] = "102290129340398"
 	return c
 }
@@ -55,11 +64,11 @@ func pageOf(next string, items ...string) string {
 }
 
 func TestPullTemplates(t *testing.T) {
-	pages := map[string]string{"": pageOf("p2", account[:5]...), "p2": pageOf("p3", append(account[4:9:9], `{"id":"1"}`)...), "p3": pageOf("", account[9:]...)}
+	pages := map[string]string{"": pageOf("p2", stock[:5]...), "p2": pageOf("p3", append(stock[4:9:9], `{"id":"1"}`)...), "p3": pageOf("", stock[9:]...)}
 	s := newShelf(t, func(after string, _ int) (int, http.Header, string) { return 200, nil, pages[after] })
-	pulled, err := whatsapp.PullTemplates(context.Background(), nil, s.connection())
+	pulled, err := account.PullTemplates(context.Background(), nil, s.connection())
 	require.NoError(t, err)
-	assert.Len(t, pulled.All(), len(account), "one that came twice is there once, what is no template is not")
+	assert.Len(t, pulled.All(), len(stock), "one that came twice is there once, what is no template is not")
 	assert.Equal(t, []string{"100 ", "100 p2", "100 p3"}, s.asked)
 	for _, d := range pulled.All() {
 		assert.NotEmpty(t, d.Connection)
@@ -79,30 +88,30 @@ func TestPullTemplatesAgain(t *testing.T) {
 		{"a cursor expires", func(after string, n int) (int, http.Header, string) {
 			switch {
 			case n == 2:
-				return 400, nil, graph(131059, "")
+				return 400, nil, refused(131059, "")
 			case after == "":
-				return 200, nil, pageOf("p2", account[0])
+				return 200, nil, pageOf("p2", stock[0])
 			}
-			return 200, nil, pageOf("", account[1])
+			return 200, nil, pageOf("", stock[1])
 		}, []string{"100 ", "100 p2", "100 ", "100 p2"}, "", ""},
 		{"a cursor always expires", func(after string, _ int) (int, http.Header, string) {
 			if after != "" {
-				return 400, nil, graph(131059, "")
+				return 400, nil, refused(131059, "")
 			}
-			return 200, nil, pageOf("p2", account[0])
+			return 200, nil, pageOf("p2", stock[0])
 		}, []string{"100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2"}, "(131059)", "begin again"},
 		{"pages too large", func(_ string, n int) (int, http.Header, string) {
 			if n == 1 {
 				return 500, nil, `{"error":{"code":1,"message":"Please reduce the amount of data you're asking for, then retry your request"}}`
 			}
-			return 200, nil, pageOf("", account[0])
+			return 200, nil, pageOf("", stock[0])
 		}, []string{"100 ", "25 "}, "", ""},
-		{"the same page again and again", func(string, int) (int, http.Header, string) { return 200, nil, pageOf("p2", account[0]) }, []string{"100 ", "100 p2"}, "the same page", "later"},
+		{"the same page again and again", func(string, int) (int, http.Header, string) { return 200, nil, pageOf("p2", stock[0]) }, []string{"100 ", "100 p2"}, "the same page", "later"},
 		{"over the limit", func(string, int) (int, http.Header, string) {
-			return 400, http.Header{"X-Business-Use-Case-Usage": {`{"1":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":15}]}`}}, graph(80007, "")
+			return 400, http.Header{"X-Business-Use-Case-Usage": {`{"1":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":15}]}`}}, refused(80007, "")
 		}, []string{"100 "}, "(80007)", "wait 15m0s"},
-		{"the wrong account", func(string, int) (int, http.Header, string) { return 400, nil, graph(100, `,"error_subcode":33`) }, []string{"100 "}, "(100)", "not the portfolio's"},
-		{"a token that expired", func(string, int) (int, http.Header, string) { return 401, nil, graph(190, "") }, []string{"100 "}, "(190)", "make a token"},
+		{"the wrong account", func(string, int) (int, http.Header, string) { return 400, nil, refused(100, `,"error_subcode":33`) }, []string{"100 "}, "(100)", "not the portfolio's"},
+		{"a token that expired", func(string, int) (int, http.Header, string) { return 401, nil, refused(190, "") }, []string{"100 "}, "(190)", "make a token"},
 		{"a proxy", func(string, int) (int, http.Header, string) { return 502, nil, "<html>" }, []string{"100 "}, "status 502", "proxies"},
 		{"no list", func(string, int) (int, http.Header, string) { return 200, nil, `{"id":"1"}` }, []string{"100 "}, "no WhatsApp Business Account", "WhatsApp Manager"},
 		{"nothing", func(string, int) (int, http.Header, string) { return 200, nil, `{"data":[]}` }, []string{"100 "}, "", ""},
@@ -112,13 +121,13 @@ func TestPullTemplatesAgain(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newShelf(t, tt.answer)
-			_, err := whatsapp.PullTemplates(context.Background(), nil, s.connection())
+			_, err := account.PullTemplates(context.Background(), nil, s.connection())
 			assert.Equal(t, tt.asked, s.asked)
 			if tt.want == "" {
 				require.NoError(t, err)
 				return
 			}
-			var bad *whatsapp.PullError
+			var bad *account.PullError
 			require.ErrorAs(t, err, &bad)
 			assert.Contains(t, bad.Problem, tt.want)
 			assert.Contains(t, bad.Hint, tt.hint)
@@ -128,16 +137,16 @@ func TestPullTemplatesAgain(t *testing.T) {
 }
 
 func TestPullTemplatesWithout(t *testing.T) {
-	c := connection("http://127.0.0.1:1", token)
-	_, err := whatsapp.PullTemplates(context.Background(), nil, c)
+	c := connection("http://127.0.0.1:1")
+	_, err := account.PullTemplates(context.Background(), nil, c)
 	assert.ErrorContains(t, err, "no waba_id")
 	c.Setup["waba_id"] = "1"
-	_, err = whatsapp.PullTemplates(context.Background(), nil, c)
+	_, err = account.PullTemplates(context.Background(), nil, c)
 	assert.ErrorContains(t, err, "cannot reach 127.0.0.1")
 	c.Secrets = nil
-	_, err = whatsapp.PullTemplates(context.Background(), nil, c)
+	_, err = account.PullTemplates(context.Background(), nil, c)
 	assert.ErrorContains(t, err, "no token")
 	c.App = vault.HTTP
-	_, err = whatsapp.PullTemplates(context.Background(), nil, c)
+	_, err = account.PullTemplates(context.Background(), nil, c)
 	assert.ErrorContains(t, err, "is for HTTP")
 }

@@ -1,7 +1,7 @@
-package whatsapp
+package account
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,30 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions"
-	"facteur/flow/call"
+	"facteur/actions/whatsapp"
 	"facteur/flow/schema"
 	"facteur/vault"
 )
-
-// A Level is how good or bad a finding is.
-type Level string
-
-// The levels.
-const (
-	OK   Level = "ok"
-	Warn Level = "warn" // sending works, but something will go wrong or is missing
-	Fail Level = "fail" // sending does not work
-)
-
-// A Finding is what one check of a connection found.
-type Finding struct {
-	Name   string `json:"name"` // what was checked: "token", "phone number" …
-	Level  Level  `json:"level"`
-	Detail string `json:"detail"`          // what was found
-	Cause  string `json:"cause,omitempty"` // unless OK: why that is
-	Cure   string `json:"cure,omitempty"`  // unless OK: what you can do
-}
 
 // CheckConnection asks the API about everything that sending needs: the token and its
 // permissions, the phone number, the account, the webhooks. It sends no message. The
@@ -54,7 +34,7 @@ func CheckConnection(ctx context.Context, client *http.Client, c vault.Connectio
 
 // inspect returns an inspector of a connection, or why there can be none.
 func inspect(ctx context.Context, client *http.Client, c vault.Connection) (*inspector, []Finding) {
-	account, err := Connect(c)
+	account, err := whatsapp.Connect(c)
 	switch {
 	case err == nil && c.App != vault.WhatsApp:
 		err = fmt.Errorf("it is for %s", c.App)
@@ -64,25 +44,13 @@ func inspect(ctx context.Context, client *http.Client, c vault.Connection) (*ins
 	if err != nil {
 		return nil, []Finding{{"secret", Fail, "the connection cannot be used", err.Error(), "store the token: facteur vault set " + c.Name}}
 	}
-	return &inspector{ctx: ctx, client: Options{Client: client}.client(), account: account, now: time.Now()}, nil
-}
-
-// withoutSecrets takes the secrets of a connection out of findings, should an answer
-// repeat them.
-func withoutSecrets(found []Finding, c vault.Connection) []Finding {
-	hidden := actions.Hidden(&c)
-	for n := range found {
-		f := &found[n]
-		f.Detail, f.Cause, f.Cure = hidden(f.Detail), hidden(f.Cause), hidden(f.Cure)
-	}
-	return found
+	return &inspector{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, now: time.Now()}, nil
 }
 
 // An inspector collects findings.
 type inspector struct {
-	ctx         context.Context
-	client      *http.Client
-	account     Account
+	ctx context.Context
+	api
 	now         time.Time
 	found       []Finding
 	unreachable bool
@@ -100,48 +68,31 @@ func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok
 // ask sends a request with a JSON body, nil for none. Without ok, the reason has been added
 // under the name.
 func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value, ok bool) {
-	ctx, stop := context.WithTimeout(i.ctx, actions.DefaultTimeout)
-	defer stop()
-	req, err := http.NewRequestWithContext(ctx, method, i.account.BaseURL+"/"+i.account.Version+path, bytes.NewReader(body))
-	if err != nil {
-		i.unreachable = true
-		i.add(name, Fail, "nothing could be asked", "base_url of the connection is not the address of an API", "correct base_url")
-		return v, false
-	}
-	req.Header.Set("Authorization", "Bearer "+i.account.Token.Reveal())
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	answer, err := actions.Exchange(ctx, i.client.Do, req, maxAnswer)
-	if err != nil {
-		i.unreachable = true
-		cure := "check the network"
-		var told *call.Error
-		if errors.As(err, &told) {
-			if help, ok := told.Details["help"].(string); ok {
-				cure = help
-			}
-		}
-		i.add(name, Fail, "the API could not be asked", err.Error(), cure)
-		return v, false
-	}
-	r := reply{Answer: answer}
-	r.read()
+	v, err := i.api.ask(i.ctx, method, path, body, maxAnswer)
+	refused, isRefused := errors.AsType[*refusal](err)
+	other, isOther := errors.AsType[*stranger](err)
 	switch {
-	case r.err != nil:
-		verdict := Classify(*r.err)
-		detail := fmt.Sprintf("%s (%d)", lower(r.err.Title), r.err.Code)
-		cause := verdict.Cause
-		if cause == "" {
-			cause = "the API refused the question"
-		}
-		i.add(name, Fail, detail, cause, verdict.Cure)
-		return v, false
-	case answer.Status != http.StatusOK || r.json == nil:
-		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", answer.Status), "something else answers in place of the API", "check base_url of the connection, and proxies")
-		return v, false
+	case err == nil:
+		return v, true
+	case isRefused:
+		verdict := whatsapp.Classify(refused.GraphError)
+		i.add(name, Fail, refused.Summary(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
+	case isOther:
+		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", other.status), "something else answers in place of the API", "check base_url of the connection, and proxies")
+	case errors.Is(err, errAddress):
+		i.unreachable = true
+		i.add(name, Fail, "nothing could be asked", err.Error(), "correct base_url")
+	default:
+		i.unreachable = true
+		i.add(name, Fail, "the API could not be asked", err.Error(), help(err, "check the network"))
 	}
-	return schema.NewValue(r.json, nil), true
+	return v, false
+}
+
+// newToken is what Meta's answer to a token that is over leads to.
+func newToken() string {
+	expired, _ := whatsapp.Explain(190)
+	return expired.Cure
 }
 
 // token asks whether the token is valid, until when, and what it may do.
@@ -156,7 +107,7 @@ func (i *inspector) token() {
 		if !ok {
 			cause = "it expired or was revoked"
 		}
-		i.add("token", Fail, "the token is not valid", cause, newToken)
+		i.add("token", Fail, "the token is not valid", cause, newToken())
 		return
 	}
 	seconds, _ := v.Get("expires_at").Number()
@@ -165,9 +116,9 @@ func (i *inspector) token() {
 	case seconds == 0:
 		i.add("token", OK, "valid, never expires", "", "")
 	case left < 0:
-		i.add("token", Fail, "expired "+end.Format(time.DateTime), "its time is over", newToken)
+		i.add("token", Fail, "expired "+end.Format(time.DateTime), "its time is over", newToken())
 	case left < 7*24*time.Hour:
-		i.add("token", Warn, "valid, but expires "+end.Format(time.DateTime)+" UTC", "tokens of the dashboard live for a day, those of people for 60", newToken)
+		i.add("token", Warn, "valid, but expires "+end.Format(time.DateTime)+" UTC", "tokens of the dashboard live for a day, those of people for 60", newToken())
 	default:
 		i.add("token", OK, "valid until "+end.Format(time.DateOnly), "", "")
 	}
@@ -179,7 +130,7 @@ func (i *inspector) token() {
 	const messaging, management = "whatsapp_business_messaging", "whatsapp_business_management"
 	switch {
 	case !scopes[messaging]:
-		i.add("permissions", Fail, "the token lacks "+messaging, "it was made without this permission", newToken)
+		i.add("permissions", Fail, "the token lacks "+messaging, "it was made without this permission", newToken())
 	case !scopes[management]:
 		i.add("permissions", Warn, "the token lacks "+management, "sending works, but templates and numbers cannot be read", "make a token that also has "+management)
 	default:
@@ -278,7 +229,7 @@ func (i *inspector) webhooks() {
 	for _, app := range v.Get("data").Items() {
 		name, _ := app.Get("whatsapp_business_api_data", "name").Text()
 		name = orUnknown(name)
-		if other := word(app.Get("override_callback_uri")); other != "" {
+		if other, _ := app.Get("override_callback_uri").Text(); other != "" {
 			name += " at " + other
 		}
 		names = append(names, name)

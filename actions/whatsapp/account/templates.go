@@ -1,4 +1,4 @@
-package whatsapp
+package account
 
 import (
 	"context"
@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions"
-	"facteur/flow/call"
+	"facteur/actions/whatsapp"
 	"facteur/flow/schema"
 	"facteur/vault"
 )
@@ -28,8 +27,8 @@ const (
 
 // PullTemplates reads all templates of a connection's account, sorted by name and
 // language. A nil client is one of its own. Its error is a *PullError.
-func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection) (*Templates, error) {
-	account, err := Connect(c)
+func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection) (*whatsapp.Templates, error) {
+	account, err := whatsapp.Connect(c)
 	switch {
 	case err != nil:
 		return nil, &PullError{Problem: err.Error()}
@@ -41,7 +40,7 @@ func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection)
 		return nil, &PullError{Problem: "the connection " + c.Name + " has no waba_id, so it is not known whose templates to read",
 			Hint: "store it: facteur vault set " + c.Name + " waba_id=…"}
 	}
-	p := puller{ctx: ctx, client: Options{Client: client}.client(), account: account, size: templatesAPage}
+	p := puller{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, size: templatesAPage}
 	for {
 		all, err := p.all()
 		if err == nil {
@@ -75,17 +74,16 @@ func (e *PullError) Error() string {
 }
 
 type puller struct {
-	ctx      context.Context
-	client   *http.Client
-	account  Account
+	ctx context.Context
+	api
 	size     int
 	paged    bool // a cursor was used
 	restarts int
 }
 
 // all reads page after page, from the first.
-func (p *puller) all() (*Templates, error) {
-	var found []*TemplateDefinition
+func (p *puller) all() (*whatsapp.Templates, error) {
+	var found []*whatsapp.TemplateDefinition
 	p.paged = false
 	seen := map[string]bool{}
 	for cursor := ""; ; {
@@ -93,8 +91,9 @@ func (p *puller) all() (*Templates, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, item := range many(v.Get("data")) {
-			d, err := definition(item)
+		for _, item := range v.Get("data").Items() {
+			text, _ := schema.AppendJSON(nil, item.Any()) // it was read from JSON
+			d, err := whatsapp.ReadTemplate(text)
 			if err != nil {
 				continue // nothing that could be sent
 			}
@@ -104,8 +103,8 @@ func (p *puller) all() (*Templates, error) {
 		if len(found) > mostTemplates {
 			return nil, &PullError{Problem: fmt.Sprintf("the API gives more than %d templates, which no account has", mostTemplates)}
 		}
-		next := word(v.Get("paging", "cursors", "after"))
-		if word(v.Get("paging", "next")) == "" || next == "" {
+		next, _ := v.Get("paging", "cursors", "after").Text()
+		if more, _ := v.Get("paging", "next").Text(); more == "" || next == "" {
 			break
 		}
 		if seen[next] {
@@ -114,7 +113,7 @@ func (p *puller) all() (*Templates, error) {
 		seen[next] = true
 		cursor, p.paged = next, true
 	}
-	t, err := NewTemplates(unlike(found))
+	t, err := whatsapp.NewTemplates(unlike(found))
 	if err != nil {
 		return nil, &PullError{Problem: err.Error()}
 	}
@@ -122,9 +121,9 @@ func (p *puller) all() (*Templates, error) {
 }
 
 // unlike leaves out what came twice, as when a template was added between two pages.
-func unlike(all []*TemplateDefinition) []*TemplateDefinition {
+func unlike(all []*whatsapp.TemplateDefinition) []*whatsapp.TemplateDefinition {
 	seen := map[string]bool{}
-	var kept []*TemplateDefinition
+	var kept []*whatsapp.TemplateDefinition
 	for _, d := range all {
 		if key := d.Name + "\n" + d.Language; !seen[key] {
 			seen[key] = true
@@ -135,60 +134,41 @@ func unlike(all []*TemplateDefinition) []*TemplateDefinition {
 }
 
 func (p *puller) page(cursor string) (v schema.Value, err error) {
-	ctx, stop := context.WithTimeout(p.ctx, actions.DefaultTimeout)
-	defer stop()
 	query := url.Values{"fields": {templateFields}, "limit": {strconv.Itoa(p.size)}}
 	if cursor != "" {
 		query.Set("after", cursor)
 	}
-	address := p.account.BaseURL + "/" + p.account.Version + "/" + url.PathEscape(p.account.WABA) + "/message_templates?" + query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return v, &PullError{Problem: "base_url of the connection is not the address of an API", Hint: "correct base_url"}
-	}
-	req.Header.Set("Authorization", "Bearer "+p.account.Token.Reveal())
 	const most = 32 << 20 // pages of templates are longer than other answers
-	answer, err := actions.Exchange(ctx, p.client.Do, req, most)
-	if err != nil {
-		return v, p.unreachable(err)
-	}
-	r := reply{Answer: answer}
-	r.read()
+	v, err = p.ask(p.ctx, http.MethodGet, "/"+url.PathEscape(p.account.WABA)+"/message_templates?"+query.Encode(), nil, most)
+	refused, isRefused := errors.AsType[*refusal](err)
+	_, isOther := errors.AsType[*stranger](err)
 	switch {
-	case r.err != nil:
-		return v, p.refused(&r)
-	case answer.Status != http.StatusOK || r.json == nil:
-		return v, &PullError{Problem: fmt.Sprintf("something else answers in place of the API (status %d)", answer.Status), Hint: "check base_url of the connection, and proxies"}
+	case isRefused:
+		return v, p.refused(refused)
+	case isOther:
+		return v, &PullError{Problem: err.Error(), Hint: "check base_url of the connection, and proxies"}
+	case errors.Is(err, errAddress):
+		return v, &PullError{Problem: err.Error(), Hint: "correct base_url"}
+	case err != nil:
+		return v, &PullError{Problem: p.hide(err.Error()), Hint: help(err, "check the network")}
 	}
-	v = schema.NewValue(r.json, nil)
 	if _, ok := v.Get("data").List(); !ok {
 		return v, &PullError{Problem: "the answer holds no templates: " + p.account.WABA + " is no WhatsApp Business Account", Hint: "take the WhatsApp Business Account ID from WhatsApp Manager"}
 	}
 	return v, nil
 }
 
-func (p *puller) unreachable(err error) error {
-	bad := &PullError{Problem: p.hide(err.Error()), Hint: "check the network"}
-	if told, ok := errors.AsType[*call.Error](err); ok {
-		if help, ok := told.Details["help"].(string); ok {
-			bad.Hint = help
-		}
+func (p *puller) refused(e *refusal) error {
+	bad := &PullError{Code: e.Code, coded: true, Hint: whatsapp.Classify(e.GraphError).Cure}
+	bad.Problem = p.hide("Meta refuses to give the templates: " + e.Summary())
+	if e.Details != "" {
+		bad.Problem += ": " + p.hide(e.Details)
 	}
-	return bad
-}
-
-func (p *puller) refused(r *reply) error {
-	verdict := Classify(*r.err)
-	bad := &PullError{Code: r.err.Code, coded: true, Hint: verdict.Cure}
-	bad.Problem = p.hide(fmt.Sprintf("Meta refuses to give the templates: %s (%d)", lower(r.err.Title), r.err.Code))
-	if r.err.Details != "" {
-		bad.Problem += ": " + p.hide(r.err.Details)
-	}
-	if r.err.Code == 100 || r.err.Code == 803 {
+	if e.Code == 100 || e.Code == 803 {
 		bad.Hint = "check waba_id of the connection: it is the WhatsApp Business Account's ID, not the portfolio's, and the token's user needs the account"
 	}
-	if wait := r.wait(); wait > 0 {
-		bad.Hint = fmt.Sprintf("wait %s, then try again", wait.Round(time.Second))
+	if e.wait > 0 {
+		bad.Hint = fmt.Sprintf("wait %s, then try again", e.wait.Round(time.Second))
 	}
 	return bad
 }

@@ -1,4 +1,4 @@
-package whatsapp
+package account
 
 import (
 	"bytes"
@@ -7,66 +7,19 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"facteur/actions"
-	"facteur/flow/call"
+	"facteur/actions/whatsapp"
 	"facteur/vault"
 )
-
-// SubscribeWebhooks makes Meta send the webhooks of the connection's account (waba_id) to
-// the app of its token, and then tells which apps get them. With a callback they go to
-// that address whatever the app's is; Meta asks it at once, with the connection's
-// verify_token, so somebody has to answer there. Doing it again changes nothing. A nil
-// client is one of its own.
-func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
-	i, found := inspect(ctx, client, c)
-	if i == nil {
-		return found
-	}
-	waba, verify := i.account.WABA, c.Secret("verify_token")
-	switch {
-	case waba == "":
-		return []Finding{{"subscription", Fail, "nothing was subscribed", "the connection names no waba_id", "store it: facteur vault set " + c.Name + " waba_id=…"}}
-	case waba == i.account.Business:
-		return []Finding{{"subscription", Fail, "nothing was subscribed", "waba_id is the portfolio's ID", "take the WhatsApp Business Account ID from WhatsApp Manager"}}
-	case callback != "" && verify.IsZero():
-		return []Finding{noVerifyToken(c.Name)}
-	}
-	var body []byte
-	detail := "the app of the token gets the account's webhooks"
-	if callback != "" {
-		body, _ = json.Marshal(map[string]string{"override_callback_uri": callback, "verify_token": verify.Reveal()}) // texts
-		detail += ", at " + callback
-	}
-	v, ok := i.ask("subscription", http.MethodPost, "/"+url.PathEscape(waba)+"/subscribed_apps", body)
-	switch success, _ := v.Get("success").Bool(); {
-	case ok && success:
-		i.add("subscription", OK, detail, "", "")
-		i.webhooks()
-	case ok:
-		i.add("subscription", Fail, "nothing was subscribed", "the API does not say that it was", "try again")
-	case callback != "" && strings.Contains(i.found[0].Detail, "(2200)"):
-		i.found[0].Cause = "Meta asked the callback URL and did not get its challenge back"
-		i.found[0].Cure = "find out why: facteur webhook check " + c.Name
-	}
-	return withoutSecrets(i.found, c)
-}
-
-func noVerifyToken(connection string) Finding {
-	return Finding{"handshake", Fail, "the callback URL cannot be verified", "the connection has no verify_token", "store a text of your choice: facteur vault set " + connection + " verify_token"}
-}
 
 // A caller asks a callback URL what Meta asks it.
 type caller struct {
 	*inspector
 	callback string
-	host     string
 }
 
 // CheckCallback asks a callback URL what Meta asks it, and sends what Meta would not: the
@@ -78,7 +31,7 @@ func CheckCallback(ctx context.Context, client *http.Client, c vault.Connection,
 	if err != nil || u.Host == "" {
 		return []Finding{{"address", Fail, "it is no address", fmt.Sprintf("%q is not the URL of a server", callback), "write it as https://facteur.shop.test/webhooks/whatsapp/" + c.Name}}
 	}
-	k := caller{&inspector{ctx: ctx, client: Options{Client: client}.client()}, callback, u.Hostname()}
+	k := caller{&inspector{ctx: ctx, api: api{client: whatsapp.Options{Client: client}.HTTP()}}, callback}
 	if u.Scheme == "https" {
 		k.add("address", OK, callback, "", "")
 	} else {
@@ -101,20 +54,14 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 			req.Header.Set("Content-Type", "application/json")
 		}
 		if signature != "" {
-			req.Header.Set(SignatureHeader, signature)
+			req.Header.Set(whatsapp.SignatureHeader, signature)
 		}
 		if a, err = actions.Exchange(ctx, k.client.Do, req, maxAnswer); err == nil {
 			return a, true
 		}
 	}
 	k.unreachable = true
-	cure := "check the name, the certificate, and that the daemon can be reached from outside"
-	if told, is := errors.AsType[*call.Error](err); is {
-		if help, is := told.Details["help"].(string); is {
-			cure = help
-		}
-	}
-	k.add(name, Fail, "the callback URL does not answer", err.Error(), cure)
+	k.add(name, Fail, "the callback URL does not answer", err.Error(), help(err, "check the name, the certificate, and that the daemon can be reached from outside"))
 	return a, false
 }
 
