@@ -49,7 +49,14 @@ func (a *app) inputs(p *plan.Plan, f runFlags) (map[string]any, error) {
 	}
 	for _, field := range p.Inputs.Fields {
 		if _, ok := values[field.Name]; !ok && !given[field.Name] && field.Required && field.Default == nil {
-			list.Errorf("required", diag.Range{}, fmt.Sprintf("add --input %s=VALUE, of type %s", field.Name, field.Type.Name()), "input %s is missing", field.Name)
+			form := "VALUE"
+			switch field.Type.Kind {
+			case schema.List:
+				form = "'[…]'"
+			case schema.Map, schema.Object:
+				form = "'{…}'"
+			}
+			list.Errorf("required", diag.Range{}, fmt.Sprintf("add --input %s=%s, of type %s", field.Name, form, field.Type.Name()), "input %s is missing", field.Name)
 		}
 	}
 	coerced, found := p.Inputs.Coerce(values)
@@ -108,6 +115,14 @@ func (a *app) inputFile(name string) (map[string]any, error) {
 		err = errors.New("it is empty")
 	case err == nil && values == nil:
 		err = errors.New("it holds null")
+	case err == io.ErrUnexpectedEOF:
+		err = errors.New("it ends too early")
+	}
+	if at, ok := errors.AsType[*json.SyntaxError](err); ok {
+		err = fmt.Errorf("line %d: %w", 1+bytes.Count(text[:min(int(at.Offset), len(text))], []byte("\n")), err)
+	}
+	if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		err = fmt.Errorf("it holds no object: %s", strings.Replace(other.Value, "array", "a list", 1))
 	}
 	if err == nil {
 		if _, more := d.Token(); more != io.EOF {

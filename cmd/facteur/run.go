@@ -52,8 +52,8 @@ run: calls that are under way finish, and "finally" runs; the second cuts them o
 		Args: exactly("FLOW"),
 		RunE: func(c *cobra.Command, args []string) error { return a.runFlow(c.Context(), args[0], f) },
 	}
-	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`; repeat for each")
-	c.Flags().StringVar(&f.inputFile, "input-file", "", "read inputs from a JSON `file`, - for standard input")
+	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
+	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
 	c.Flags().StringVar(&f.recording, "recording", "", "answer every request from the recording in `file`")
 	c.Flags().StringVar(&f.events, "events", "", "feed the events in `file` (YAML, as in flow tests)")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print each request that would be sent, and send nothing")
