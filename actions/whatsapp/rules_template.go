@@ -50,7 +50,7 @@ func templateRules() []rule {
 			on:  templateType, at: templateParts, check: buttonParameters, hint: "add parameters, or leave the component out", source: oldReference},
 		{id: "template-button-parameter",
 			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow and order_details.",
-			on:  templateType, at: templateParts, check: buttonParameter, hint: "write {type: payload, payload: …}, {type: text, text: …} and so on, by the kind of the button", source: oldReference},
+			on:  templateType, at: templateParts, check: buttonParameter, source: oldReference},
 		{id: "template-cards",
 			doc: "A carousel component has cards, and only a carousel component has them.",
 			on:  templateType, at: "components[]", check: cardsOnCarousel, source: templatesPage},
@@ -195,7 +195,11 @@ func buttonParameter(v schema.Value, say report) {
 	}
 	for _, p := range v.Get("parameters").Items() {
 		if of, ok := textOf(p, "type"); ok && !contains(want, of) {
-			say(p.Get("type"), "a button of kind %s takes a parameter of type %s", kind, strings.ReplaceAll(want, " ", " or "))
+			var forms []string
+			for want := range strings.FieldsSeq(want) {
+				forms = append(forms, "{type: "+want+", "+want+": …}")
+			}
+			say(p.Get("type"), "a button of kind %s takes a parameter %s", kind, strings.Join(forms, " or "))
 		}
 	}
 }
