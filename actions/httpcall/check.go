@@ -70,3 +70,17 @@ func holdsUnknown(v schema.Value) bool {
 	}
 	return false
 }
+
+// alone finds a url that only a connection could complete.
+func alone(in schema.Value) schema.Violations {
+	at := in.Get("url")
+	text, ok := at.Text()
+	if !ok {
+		return nil
+	}
+	if u, err := parseURL(text); err != nil || u.Host != "" {
+		return nil
+	}
+	return schema.Violations{{Path: at.Path(), Rule: "http-url", Message: "it has no host, and the step has no connection with a base_url",
+		Hint: "write https://host/path, or give the step a connection"}}
+}

@@ -73,6 +73,7 @@ func Request(policy Policy, transport http.RoundTripper) actions.Action {
 			ConnectionOptional: true,
 			Idempotent:         idempotent,
 			Check:              policy.check,
+			Alone:              alone,
 			Lint:               secrets,
 		},
 		Connect: connect,

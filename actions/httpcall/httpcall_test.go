@@ -396,6 +396,18 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// Without a connection nothing completes a path; what is not known yet may have a host.
+func TestAlone(t *testing.T) {
+	alone := httpcall.Request(open, nil).Signature().Alone
+	for url, wrong := range map[any]bool{
+		"/orders": true, "api.shop.test/orders": true, "https://api.shop.test": false, "https://": false,
+		schema.Unknown{Type: schema.StringType}: false, nil: false,
+	} {
+		found := alone(schema.NewValue(map[string]any{"url": url}, &schema.Watch{}))
+		assert.Equal(t, wrong, len(found) == 1, "%v %v", url, found)
+	}
+}
+
 // A credential in a header is warned of, with the way to a connection; expressions and
 // words that are none are not.
 func TestSecretsInHeaders(t *testing.T) {

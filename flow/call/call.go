@@ -146,6 +146,8 @@ type Signature struct {
 	// Lint is a Check that runs only when a flow is checked, never before a call: it
 	// compares with what may have changed by then. nil: there is none.
 	Lint func(in schema.Value) schema.Violations
+	// Alone is a Lint of steps that name no connection. nil: there is none.
+	Alone func(in schema.Value) schema.Violations
 	// Volatile are the JSON paths of requests that differ from run to run and are
 	// left out of recordings, e.g. "biz_opaque_callback_data".
 	Volatile []string

@@ -48,7 +48,11 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	out.coerce, out.check = sig.In.Coerce, sig.Check
 	if !c.lib.Stored {
 		known = veil(sig.In, known, found)
-		for _, check := range []func(schema.Value) schema.Violations{sig.Check, sig.Lint} {
+		checks := []func(schema.Value) schema.Violations{sig.Check, sig.Lint}
+		if in.Connection == nil {
+			checks = append(checks, sig.Alone)
+		}
+		for _, check := range checks {
 			if check != nil {
 				c.violations(check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
 			}
