@@ -87,6 +87,11 @@ func subcommand(c *cobra.Command, args []string) error {
 		if !sub.Hidden {
 			names = append(names, sub.Name())
 		}
+		for _, below := range sub.Commands() {
+			if below.Name() == args[0] && sub.Name() != "completion" {
+				return wrong(fmt.Sprintf("did you mean %q?", below.CommandPath()), "%s has no command %q", c.CommandPath(), args[0])
+			}
+		}
 	}
 	return wrong(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
 }

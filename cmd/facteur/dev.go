@@ -37,6 +37,9 @@ each with a form made from its inputs, and shows the steps of a run as they happ
 are read again whenever a file is saved, and what is wrong in them is shown with its
 place, here and on the page.
 
+A wait takes its time: the buttons of the phone's clock move the phone alone. What follows
+a time-out shows "facteur run --simulate", whose time is virtual, or a flow test.
+
 What http.request asks for is real, with the connections of the project's vault, and so are
 schedules. A webhook trigger wants the proof of its connection, which "facteur vault set"
 stores; who sends one without it is told what it lacks. Runs are kept in a temporary folder

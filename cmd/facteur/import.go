@@ -14,6 +14,7 @@ import (
 	"facteur/cmd/facteur/curl"
 	"facteur/cmd/facteur/yamltext"
 	"facteur/flow/schema"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -29,9 +30,17 @@ The step goes to the standard output, to be pasted under "steps:". Tokens are le
 the step names a connection. What could not be taken over goes to the standard error.`,
 		Example: "  facteur import - < curl.txt\n  facteur import body.json --connection whatsapp_shop",
 		Args:    exactly("FILE"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.importStep(args[0], connection) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if connection == "" {
+				connection = "whatsapp"
+				if p, _, err := project.Open("."); err == nil && p != nil {
+					connection = firstOf(p.OnlyConnection(), connection)
+				}
+			}
+			return a.importStep(args[0], connection)
+		},
 	}
-	c.Flags().StringVar(&connection, "connection", "whatsapp", "the connection that the step names")
+	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection that the step uses (default: the project's, if it has one for WhatsApp, else whatsapp)")
 	return c
 }
 
