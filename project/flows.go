@@ -1,6 +1,8 @@
 package project
 
 import (
+	"slices"
+
 	"facteur/flow/call"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
@@ -20,7 +22,8 @@ func (f *Flows) Restore(name string, sources map[string]string) (*plan.Plan, err
 	return p, found.Err()
 }
 
-// LoadFlows compiles all flows of a project. The diagnostics are those of all of them.
+// LoadFlows compiles all flows of a project. The diagnostics are those of all of them; a
+// flow that only calls one with mistakes has none of its own, and no plan.
 func LoadFlows(p *Project) (*Flows, diag.List, error) {
 	lib, err := p.Library()
 	if err != nil {
@@ -42,6 +45,10 @@ func LoadFlows(p *Project) (*Flows, diag.List, error) {
 		if compiled != nil {
 			loaded.Plans[compiled.Name] = compiled
 		}
+	}
+	own := slices.DeleteFunc(slices.Clone(all), func(d diag.Diagnostic) bool { return d.Code == "called-flow" })
+	if own.HasErrors() {
+		all = own
 	}
 	return loaded, all, nil
 }

@@ -36,6 +36,7 @@ func TestOpen(t *testing.T) {
 		"more/b.flow.yaml":               "flow: b\n" + noop,
 		"more/twice.flow.yaml":           "flow: a\n" + noop,
 		"more/wrong.flow.yaml":           "flow: wrong\nsteps: 7\n",
+		"more/calls.flow.yaml":           "flow: calls\nsteps: [{call: wrong}]\n",
 		"more/notes.yaml":                "x: 1\n",
 		".hidden/c.flow.yaml":            "flow: c\n" + noop,
 		"node_modules/d.flow.yaml":       "flow: d\n" + noop,
@@ -51,7 +52,7 @@ func TestOpen(t *testing.T) {
 
 	flows, found, err := project.LoadFlows(p)
 	require.NoError(t, err)
-	assert.Len(t, flows.Plans, 2)
+	assert.Len(t, flows.Plans, 2, "the flow that calls the wrong one is told of by what is wrong there")
 	var codes []string
 	for _, d := range found {
 		codes = append(codes, filepath.Base(d.Range.Source.Name)+" "+d.Code)
