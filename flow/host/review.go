@@ -64,57 +64,27 @@ func (v *Review) look(m *machine.Machine) {
 }
 
 // End comes after the last event. It adds the receipts that came and that the run was not
-// told of, because it did not wait for them. past may be nil.
-func (v *Review) End(ctx context.Context, m *machine.Machine, past func(ctx context.Context, key string) ([]call.Receipt, error)) error {
+// told of, because it did not wait for them.
+func (v *Review) End(ctx context.Context, m *machine.Machine, past Past) error {
 	v.look(m)
-	if past == nil {
-		return nil
+	came, err := past.Of(ctx, v.taken...)
+	if err != nil {
+		return err
 	}
-	for _, key := range v.taken {
-		receipts, err := past(ctx, key)
-		if err != nil {
-			return fmt.Errorf("read the receipts of the run: %w", err)
+	for _, r := range came {
+		c := v.calls[r.Key]
+		if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
+			continue
 		}
-		c := v.calls[key]
-		for _, r := range receipts {
-			if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
-				continue
-			}
-			r.Key = key
-			c.Receipts = append(c.Receipts, r)
-			if m.Result() == nil {
-				continue // it would go on here, and not there
-			}
-			if err := m.Apply(machine.Received{At: m.Now(), Receipt: r}); err != nil {
-				return err
-			}
+		c.Receipts = append(c.Receipts, r)
+		if m.Result() == nil {
+			continue // it would go on here, and not there
+		}
+		if err := m.Apply(machine.Received{At: m.Now(), Receipt: r}); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// Overdue returns the news, as of a time, of calls of a run that has ended which a retry
-// may make again: the run was not told, because it waited for none. past may be nil.
-func Overdue(ctx context.Context, m *machine.Machine, at time.Time, past func(ctx context.Context, key string) ([]call.Receipt, error)) (news []machine.Event, err error) {
-	if past == nil {
-		return nil, nil
-	}
-	for _, s := range m.Steps() {
-		if s.Status == machine.Succeeded {
-			continue
-		}
-		for _, key := range s.Keys {
-			receipts, err := past(ctx, key)
-			if err != nil {
-				return nil, fmt.Errorf("read the receipts of the run: %w", err)
-			}
-			for _, r := range receipts {
-				r.Key = key
-				news = append(news, machine.Received{At: at, Receipt: r})
-			}
-		}
-	}
-	return news, nil
 }
 
 // Calls returns the calls that were taken up, in that order.

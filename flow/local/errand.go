@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -115,7 +116,7 @@ func (h *Host) visit(ctx context.Context, w *ward, give func(m *machine.Machine)
 	events := []machine.Event{event}
 	again, retried := event.(machine.Retried)
 	if retried { // not to make again what, as is known by now, happened
-		news, err := host.Overdue(ctx, m, again.At, h.opts.Past)
+		news, err := h.opts.Past.Overdue(ctx, m, again.At)
 		if err != nil {
 			return err
 		}
@@ -212,7 +213,7 @@ func (h *Host) reopen(ctx context.Context, w *ward, head journal.Run, c journal.
 // difference is what is in a and not in b.
 func difference(a, b []string) (out []string) {
 	for _, s := range a {
-		if !has(b, s) {
+		if !slices.Contains(b, s) {
 			out = append(out, s)
 		}
 	}

@@ -57,7 +57,7 @@ type Options struct {
 	// Moment is how long a run that has nothing to do stays in memory. 0: a second.
 	Moment time.Duration
 	// Past returns the receipts of a call that came so far. nil: none are known.
-	Past func(ctx context.Context, key string) ([]call.Receipt, error)
+	Past host.Past
 	// Hash is a keyed hash of what must not be readable at rest: idempotency keys,
 	// whose events are waited for, who was written to. nil: it is stored as it is.
 	Hash func(string) string

@@ -88,7 +88,7 @@ func (r *runner) mayPark(until time.Time) (may bool, tired time.Time) {
 // park leaves the run to the journal: what it waits for is stored, its machine is gone.
 // Whoever brings something looks for runs under the same lock, which is held.
 func (r *runner) park(until time.Time) (bool, error) {
-	h, w, keys := r.h, r.w, r.open()
+	h, w, keys := r.h, r.w, host.Open(r.m)
 	for _, t := range w.tickets {
 		if t.granted.Load() && !h.stopping {
 			return false, nil

@@ -3,6 +3,7 @@ package local
 import (
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/machine"
 )
 
@@ -19,16 +20,11 @@ func (r *runner) past(c machine.Watch) {
 // cameFor returns the receipts of a call that came so far. When they cannot be had, they
 // are asked for again later.
 func (r *runner) cameFor(c machine.Watch) (news []machine.Received) {
-	if r.h.opts.Past == nil {
-		return nil
-	}
-	receipts, err := r.h.opts.Past(r.h.life, c.Key)
+	came, err := r.h.opts.Past.Of(r.h.life, c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), lookBack{r, c})
-		return nil
 	}
-	for _, receipt := range receipts {
-		receipt.Key = c.Key
+	for _, receipt := range came {
 		news = append(news, machine.Received{At: r.now(), Receipt: receipt})
 	}
 	return news
@@ -48,7 +44,7 @@ func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 // counts before the run does anything: one that is retried must not make a call again of
 // which it is known by now that it happened.
 func (r *runner) missed() error {
-	for _, key := range r.open() {
+	for _, key := range host.Open(r.m) {
 		watch := machine.Watch{Key: key}
 		if r.m.Wants(watch) { // Next asks for those
 			continue
@@ -60,29 +56,4 @@ func (r *runner) missed() error {
 		}
 	}
 	return nil
-}
-
-// open are the keys of calls of which news matters: those of steps that go on, and those
-// whose outcome is unknown.
-func (r *runner) open() (keys []string) {
-	for _, s := range r.m.Steps() {
-		if s.Status == machine.Running {
-			keys = append(keys, s.Keys...)
-		}
-	}
-	for _, key := range r.m.Unknown() {
-		if !has(keys, key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-func has(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }

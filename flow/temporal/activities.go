@@ -2,7 +2,6 @@ package temporal
 
 import (
 	"context"
-	"fmt"
 
 	"facteur/flow/machine/stored"
 
@@ -25,16 +24,12 @@ func (h *Host) activities() map[string]any {
 
 // past returns the receipts of a call that came so far.
 func (h *Host) past(ctx context.Context, key string) ([]stored.Receipt, error) {
-	if h.opts.Past == nil {
-		return nil, nil
-	}
-	list, err := h.opts.Past(ctx, key)
+	came, err := h.opts.Past.Of(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("read the receipts of a call: %w", err)
+		return nil, err
 	}
-	out := make([]stored.Receipt, len(list))
-	for i, receipt := range list {
-		receipt.Key = key
+	out := make([]stored.Receipt, len(came))
+	for i, receipt := range came {
 		out[i] = stored.OfReceipt(receipt)
 	}
 	return out, nil

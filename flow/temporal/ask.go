@@ -137,7 +137,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			if s.lost != "" { // what it would do next it does not
 				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
 			} else if again, ok := event.(machine.Retried); ok { // not to make again what, as is known by now, happened
-				news, err := host.Overdue(ctx, m, again.At, h.opts.Past)
+				news, err := h.opts.Past.Overdue(ctx, m, again.At)
 				if err != nil {
 					return err
 				}

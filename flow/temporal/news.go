@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
@@ -27,28 +28,10 @@ const (
 	pastPause = 10 * time.Second
 )
 
-// wanted are the keys of calls of which news matters: those of steps that go on, and those
-// whose outcome is unknown. Those under way are not among them: they matter once they have
-// an outcome.
-func (r *runner) wanted() (keys []string) {
-	add := func(key string) {
-		if r.made[key] == nil && !slices.Contains(keys, key) {
-			keys = append(keys, key)
-		}
-	}
-	if r.m.Result() == nil {
-		for _, s := range r.m.Steps() {
-			if s.Status == machine.Running {
-				for _, key := range s.Keys {
-					add(key)
-				}
-			}
-		}
-	}
-	for _, key := range r.m.Unknown() {
-		add(key)
-	}
-	return keys
+// wanted are the keys of calls of which news matters. Those under way are not among them:
+// they matter once they have an outcome.
+func (r *runner) wanted() []string {
+	return slices.DeleteFunc(host.Open(r.m), func(key string) bool { return r.made[key] != nil })
 }
 
 // newsOf writes keys as the attribute has them: the numbers of the calls.

@@ -60,7 +60,7 @@ type Options struct {
 	// one share, for List. nil: it has that form.
 	Contact func(string) string
 	// Past returns the receipts of a call that came so far. nil: none are known.
-	Past func(ctx context.Context, key string) ([]call.Receipt, error)
+	Past host.Past
 	// Ready tells whether a connection can be resolved, and which version of its
 	// credentials there is now: none if there is no such connection. nil: nobody knows.
 	Ready func(ctx context.Context, connection string) (version string, err error)
