@@ -1,6 +1,8 @@
 package local
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"facteur/flow/host"
@@ -10,24 +12,16 @@ import (
 // pastPause is when receipts are asked for again that could not be had.
 const pastPause = 5 * time.Second
 
-// past brings the receipts of a call that came before somebody watched.
+// past brings the receipts of a call that came before somebody watched. When they cannot be
+// had, they are asked for again later.
 func (r *runner) past(c machine.Watch) {
-	for _, news := range r.cameFor(c) {
-		r.post(item{event: news})
-	}
-}
-
-// cameFor returns the receipts of a call that came so far. When they cannot be had, they
-// are asked for again later.
-func (r *runner) cameFor(c machine.Watch) (news []machine.Received) {
 	came, err := r.h.opts.Past.Of(r.h.life, c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), lookBack{r, c})
 	}
 	for _, receipt := range came {
-		news = append(news, machine.Received{At: r.now(), Receipt: receipt})
+		r.post(item{event: machine.Received{At: r.now(), Receipt: receipt}})
 	}
-	return news
 }
 
 // A lookBack asks again for past receipts.
@@ -39,21 +33,42 @@ type lookBack struct {
 func (l lookBack) wanted() bool { return l.r.m.Wants(l.Watch) }
 func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 
+// errDeaf says that what came of the calls of a run cannot be read now.
+var errDeaf = errors.New("the receipts of its calls cannot be read")
+
 // missed applies the receipts of the calls that matter of a run that was rebuilt: they may
 // have come while nobody carried it, and the host may have died with them. What they say
 // counts before the run does anything: one that is retried must not make a call again of
-// which it is known by now that it happened.
+// which it is known by now that it happened. So when they cannot be had, the error is
+// errDeaf.
 func (r *runner) missed() error {
-	for _, key := range host.Open(r.m) {
-		watch := machine.Watch{Key: key}
-		if r.m.Wants(watch) { // Next asks for those
-			continue
-		}
-		for _, news := range r.cameFor(watch) {
-			if err := r.apply(news); err != nil {
-				return err
-			}
+	keys := slices.DeleteFunc(host.Open(r.m), func(key string) bool {
+		return r.m.Wants(machine.Watch{Key: key}) // Next asks for those
+	})
+	came, err := r.h.opts.Past.Of(r.h.life, keys...)
+	if err != nil {
+		r.tell() // of steps that ended by what was handed to it
+		return errDeaf
+	}
+	for _, receipt := range came {
+		if err := r.apply(machine.Received{At: r.now(), Receipt: receipt}); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// postpone parks a run again that was rebuilt, and must not do anything before it is known
+// what it missed. The host's lock is held.
+func (h *Host) postpone(r *runner) {
+	w := r.w
+	for _, i := range r.take() {
+		if i.told != nil {
+			i.told <- errGone
+		}
+	}
+	w.runner, w.state, w.subs, w.keys = nil, parked, r.old, host.Open(r.m)
+	w.naps++
+	h.expect(w, h.now().Add(pastPause))
+	h.idle()
 }

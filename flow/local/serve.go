@@ -31,6 +31,8 @@ func (r *runner) work() {
 	switch _, unstored := errors.AsType[*storeError](err); {
 	case r.ended != nil:
 		h.finish(r)
+	case errors.Is(err, errDeaf):
+		h.postpone(r)
 	case unstored || errors.Is(err, ErrCrashed) || errors.Is(err, h.failed()):
 		h.fail(err)
 		h.drop(r)

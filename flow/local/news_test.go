@@ -1,0 +1,77 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A run that somebody may have been wrong about does not act while nobody can tell it what
+// came meanwhile: here, that its message was sent after all.
+func TestNewsThatCannotBeRead(t *testing.T) {
+	for _, end := range []string{"it is read later", "it is told", "the host stops", "the run is cancelled"} {
+		t.Run(end, func(t *testing.T) {
+			j, clock := &journal.Memory{}, newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			var made, asked atomic.Int32
+			last := machine.Succeeded
+			deaf, came := atomic.Bool{}, atomic.Bool{}
+			o := local.Options{
+				Journal: j, Clock: clock,
+				Do: func(context.Context, call.Call) call.Outcome { made.Add(1); return lost() },
+				Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+					asked.Add(1)
+					switch {
+					case deaf.Load():
+						return nil, errors.New("the ledger does not answer")
+					case came.Load():
+						return []call.Receipt{{ID: "1", State: "sent"}}, nil
+					}
+					return nil, nil
+				},
+			}
+			h := open(t, o)
+			run, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 2, delay: 1h}}\n"), host.Start{})
+			require.NoError(t, err)
+			eventually(t, "nobody knows whether it was sent", func() bool {
+				r, err := h.Get(t.Context(), run.ID)
+				return err == nil && r.Run.Unknown == 1
+			})
+			require.NoError(t, h.Settle(t.Context(), run.ID, "send", host.Settlement{}))
+			require.NoError(t, h.Stop(t.Context()))
+
+			came.Store(true)
+			deaf.Store(true)
+			asked.Store(0)
+			clock.move(2 * time.Hour) // it would be time to send it again
+			h = open(t, o)
+			for n := int32(1); n <= 3; n++ {
+				eventually(t, "it asks again and again", func() bool { clock.move(10 * time.Second); return asked.Load() >= n })
+			}
+			switch end {
+			case "the host stops":
+				require.NoError(t, h.Stop(t.Context()))
+				h = open(t, o)
+			case "the run is cancelled":
+				require.NoError(t, h.Cancel(t.Context(), run.ID, "enough"))
+				last = machine.Cancelled
+			case "it is told":
+				require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: "f1." + run.ID + ".1", ID: "1", State: "sent"}))
+			}
+			assert.EqualValues(t, 1, made.Load())
+			deaf.Store(false)
+			eventually(t, "it knows", func() bool { clock.move(10 * time.Second); return status(t, h, run.ID) == last })
+			assert.EqualValues(t, 1, made.Load())
+		})
+	}
+}
