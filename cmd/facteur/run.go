@@ -39,9 +39,11 @@ func (a *app) runCommand() *cobra.Command {
 Connections come from the vault; with --recording, every request is answered from a
 recording, connections get a test token, and time is virtual. With --simulate, messages go
 to a simulator of the Cloud API in this process, which shows them as a phone does, and
-brings receipts and replies; time is virtual; what http.request asks for is real. --dry-run
-prints the requests that would be sent and sends nothing. A flow that waits for events or
-receipts needs --simulate, or --events with a file that feeds them.
+brings receipts and replies: +33 5 36 49 0014 presses the first button, +33 1 99 00 1026 is
+refused with 131026, and the page of "facteur simulate" lists more such numbers. Time is
+virtual; what http.request asks for is real. --dry-run prints the requests that would be
+sent and sends nothing. A flow that waits for events or receipts needs --simulate, or
+--events with a file that feeds them.
 
 Outputs go to standard output, steps to standard error. The first interrupt cancels the
 run: calls that are under way finish, and "finally" runs; the second cuts them off.`,

@@ -128,7 +128,7 @@ func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bo
 		case "retried":
 			return nil, &RefusedError{
 				Problem: "the run was retried by a person, which a flow test cannot do",
-				Hint:    "start it anew with facteur runs rerun, and export that run",
+				Hint:    "export a run before it is retried; facteur runs rerun starts this one anew, and sends",
 			}
 		}
 	}
