@@ -201,7 +201,7 @@ var mutations = []mutation{
 	{"image", "media-one-of", "image", `{}`},
 	{"image", "media-caption", "image.caption", `"x"*1025`},
 	{"video", "media-one-of", "video", `{"id": "1", "link": "https://x.test"}`},
-	{"audio", "unknown-field", "audio.caption", `"x"`},
+	{"audio", "other-shape", "audio.caption", `"x"`},
 	{"document", "document-filename", "document.filename", `""`},
 	{"sticker", "media-link", "sticker", `{"link": "file:///a.webp"}`},
 	{"location", "location-latitude", "location.latitude", `91`},

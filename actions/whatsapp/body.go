@@ -71,10 +71,22 @@ const (
 var bodySchema = sync.OnceValue(func() *schema.Type {
 	t := *limited(schema.Of[Body](), onBody)
 	t.Fields = slices.Clone(t.Fields)
+	t.Mistake = otherBody
 	for i, f := range t.Fields {
 		if of := messageSchema().Case(f.Name); of != nil {
 			t.Fields[i] = &schema.Field{Name: f.Name, Type: of}
+			continue
 		}
+		field, of := *f, *f.Type
+		switch f.Name {
+		case "type":
+			of.Mistake = hsmType
+		case "to":
+			of.Mistake = manyInOne
+		case "context":
+			of.Mistake = mistaken(nil, renamed("id", "message_id"))
+		}
+		field.Type, t.Fields[i] = &of, &field
 	}
 	return &t
 })
@@ -103,6 +115,9 @@ func checkBody(body any, doubts bool) schema.Violations {
 	}
 	if sign, ok := onPremisesBody(object); ok {
 		return schema.Violations{sign}
+	}
+	if found, alone := typingAlone(object); alone {
+		return found
 	}
 	of, on := bodySchema(), onBody
 	if _, ok := object["status"]; ok && object["type"] == nil {

@@ -42,7 +42,7 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 		if f.Name == templateType {
 			of.Fields = knowingMakers(of.Fields)
 		}
-		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: &of})
+		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: knowingShapes(&of, f.Name)})
 	}
 	union.Mistake = notTheMessage
 	return union

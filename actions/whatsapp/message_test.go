@@ -129,7 +129,7 @@ func TestBadMessages(t *testing.T) {
 		{"a field that is not there", "text", `{"body":"x","boddy":"x"}`, "message.boddy", "unknown-field"},
 		{"both", "image", `{"id":"1","link":"https://x.test"}`, "message.link", "media-one-of"},
 		{"neither", "video", `{"caption":"x"}`, "message", "media-one-of"},
-		{"no caption on audio", "audio", `{"id":"1","caption":"x"}`, "message.caption", "unknown-field"},
+		{"no caption on audio", "audio", `{"id":"1","caption":"x"}`, "message.caption", "other-shape"},
 		{"a file name on images", "image", `{"id":"1","filename":"x"}`, "message.filename", "unknown-field"},
 		{"not the web", "image", `{"link":"ftp://x.test"}`, "message.link", "media-link"},
 		{"a long caption", "document", `{"id":"1","caption":"` + long(1025) + `"}`, "message.caption", "media-caption"},

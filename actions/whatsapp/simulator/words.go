@@ -193,7 +193,7 @@ func wrongBy(v schema.Violation) *refusal {
 		owner = param(v.Path[:n-1])
 	}
 	switch {
-	case v.Rule == "unknown-field", v.Rule == "template-made":
+	case v.Rule == "unknown-field", v.Rule == "template-made", v.Rule == "other-shape" && last != "":
 		r := refused(100, fmt.Sprintf("Unexpected key %q on param %q.", last, owner))
 		if owner == "" {
 			r.details = fmt.Sprintf("Unexpected key %q.", last)

@@ -1,0 +1,262 @@
+package whatsapp
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"facteur/flow/schema"
+)
+
+// An otherShape recognises what is written as other tools and older documents write it, and
+// says how Meta takes it.
+type otherShape struct {
+	on, at string // as those of a rule
+	is     func(v map[string]any) schema.Violations
+}
+
+const otherShapeRule = "other-shape"
+
+func otherShapes() []otherShape {
+	return []otherShape{
+		{interactiveType, "", looseAction},
+		{"interactive/button", "action.buttons[]", flatButton},
+		{"interactive/list", "action", looseRows},
+		{"interactive/cta_url", "action", parametersOf("cta_url", "display_text", "url")},
+		{"interactive/voice_call", "action", parametersOf("voice_call", "display_text", "ttl_minutes", "payload")},
+		{"interactive/address_message", "action", parametersOf("address_message", "country", "values", "saved_addresses", "validation_errors")},
+		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
+		{"interactive/catalog_message", "action", leftOut("catalog_id", "it is the catalog that the account is connected to")},
+		{templateType, "components[]", callButton},
+		{"image", "", renamed("url", "link")},
+		{"video", "", renamed("url", "link")},
+		{"document", "", renamed("url", "link")},
+		{"audio", "", either(renamed("url", "link"), leftOut("caption", "an audio file has none: send a text beside it"))},
+		{"sticker", "", either(renamed("url", "link"), leftOut("caption", "a sticker has none: send a text beside it"))},
+		{"location", "", either(renamed("lat", "latitude"), renamed("lng", "longitude"), renamed("lon", "longitude"), renamed("long", "longitude"))},
+	}
+}
+
+// knowingShapes is a message type that recognises the other shapes of its parts.
+func knowingShapes(of *schema.Type, messageType string) *schema.Type {
+	for _, s := range otherShapes() {
+		on, kind, _ := strings.Cut(s.on, "/")
+		if on != messageType {
+			continue
+		}
+		of = change(of, stepsOf(s.at), kind, func(t *schema.Type) {
+			if t.Kind == schema.Union {
+				t.Cases = slices.Clone(t.Cases)
+				for i, c := range t.Cases {
+					if c.Value == kind {
+						inner := *c.Type
+						inner.Mistake = mistaken(inner.Mistake, s.is)
+						t.Cases[i].Type = &inner
+					}
+				}
+				return
+			}
+			t.Mistake = mistaken(t.Mistake, s.is)
+		})
+	}
+	return of
+}
+
+// mistaken is what was recognised before, and an object of another shape.
+func mistaken(before func(any) schema.Violations, is func(map[string]any) schema.Violations) func(any) schema.Violations {
+	return func(v any) (found schema.Violations) {
+		if before != nil {
+			found = before(v)
+		}
+		if object, ok := v.(map[string]any); ok {
+			found = append(found, is(object)...)
+		}
+		return found
+	}
+}
+
+func shaped(path schema.Path, message, hint string) schema.Violations {
+	return schema.Violations{{Path: path, OnKey: len(path) > 0, Rule: otherShapeRule, Message: message, Hint: hint}}
+}
+
+// written is a value as JSON, to be copied; "…" where it is long, or not known yet.
+func written(v any) string {
+	if text, err := schema.AppendJSON(nil, v); err == nil && len(text) <= 400 {
+		return string(text)
+	}
+	return "…"
+}
+
+// pick is the part of an object under these names.
+func pick(v map[string]any, names ...string) map[string]any {
+	part := map[string]any{}
+	for _, name := range names {
+		if inner, ok := v[name]; ok {
+			part[name] = inner
+		}
+	}
+	return part
+}
+
+func givenAs(v map[string]any, names ...string) any {
+	for _, name := range names {
+		if inner, ok := v[name]; ok {
+			return inner
+		}
+	}
+	return "…"
+}
+
+// flatButton recognises a button whose id and title stand beside its type.
+func flatButton(v map[string]any) schema.Violations {
+	if has := pick(v, "reply", "cta_url"); len(has) > 0 {
+		return nil
+	}
+	if inner, ok := v["quick_reply"].(map[string]any); ok { // as in the card of a carousel
+		v = inner
+	}
+	if len(pick(v, "id", "title", "text", "label")) == 0 {
+		return nil
+	}
+	return shaped(nil, "a button has its id and title in a reply", `write {"type":"reply","reply":`+
+		`{"id":`+written(givenAs(v, "id", "payload"))+`,"title":`+written(givenAs(v, "title", "text", "label"))+"}}")
+}
+
+// callButton recognises a value for a button that takes none.
+func callButton(v map[string]any) schema.Violations {
+	if kind, ok := v["sub_type"].(string); ok && strings.EqualFold(kind, "phone_number") {
+		return shaped(nil, "a button that calls a number takes no value", "leave the component out: the number stands in the template")
+	}
+	return nil
+}
+
+// looseRows recognises rows outside of sections.
+func looseRows(v map[string]any) schema.Violations {
+	rows, ok := v["rows"]
+	if _, sections := v["sections"]; !ok || sections {
+		return nil
+	}
+	return shaped(nil, "the rows of a list stand in sections", `write {"button":`+written(givenAs(v, "button"))+`,"sections":[{"rows":`+written(rows)+"}]}")
+}
+
+// parametersOf recognises parameters that stand beside the name of an action.
+func parametersOf(action string, names ...string) func(map[string]any) schema.Violations {
+	return func(v map[string]any) schema.Violations {
+		loose := pick(v, names...)
+		if _, ok := v["parameters"]; ok || len(loose) == 0 {
+			return nil
+		}
+		return shaped(nil, "what a "+action+" does stands in its parameters", `write {"name":"`+action+`","parameters":`+written(loose)+"}")
+	}
+}
+
+// looseAction recognises the parts of an action that stand beside it.
+func looseAction(v map[string]any) schema.Violations {
+	loose := pick(v, "buttons", "button", "sections", "cards", "parameters")
+	if _, ok := v["action"]; ok || len(loose) == 0 {
+		return nil
+	}
+	if rows, ok := v["rows"]; ok {
+		loose["sections"] = []any{map[string]any{"rows": rows}}
+	}
+	return shaped(nil, "what can be pressed or chosen stands in the action", `write "action":`+written(loose)+" in its place")
+}
+
+// renamed recognises a field by the name that it has elsewhere.
+func renamed(from, to string) func(map[string]any) schema.Violations {
+	return func(v map[string]any) schema.Violations {
+		inner, ok := v[from]
+		if _, there := v[to]; !ok || there {
+			return nil
+		}
+		return shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`":`+written(inner))
+	}
+}
+
+func leftOut(name, why string) func(map[string]any) schema.Violations {
+	return func(v map[string]any) schema.Violations {
+		if _, ok := v[name]; !ok {
+			return nil
+		}
+		return shaped(schema.Path{name}, "there is no "+name+" here", "leave it out: "+why)
+	}
+}
+
+func either(all ...func(map[string]any) schema.Violations) func(map[string]any) schema.Violations {
+	return func(v map[string]any) (found schema.Violations) {
+		for _, is := range all {
+			found = append(found, is(v)...)
+		}
+		return found
+	}
+}
+
+// otherBody recognises, in the body of a request, fields that stand elsewhere.
+func otherBody(v any) (found schema.Violations) {
+	body, ok := v.(map[string]any)
+	if !ok {
+		return nil
+	}
+	add := func(name, message, hint string) {
+		found = append(found, shaped(schema.Path{name}, message, hint)...)
+	}
+	text, _ := body["text"].(map[string]any)
+	for name, inner := range body {
+		switch name {
+		case "hsm":
+			add(name, "hsm belongs to the On-Premises API", hsmHint(body))
+		case "ttl":
+			add(name, "ttl belongs to the On-Premises API", "leave it out: a template has message_send_ttl_seconds, set where it is made")
+		case "preview_url":
+			add(name, "preview_url belongs into text", `write "text":{"body":`+written(cmp.Or(text["body"], any("…")))+`,"preview_url":`+written(inner)+"}")
+		case "access_token", "token":
+			add(name, "a token is no part of a body", "leave it out, and send the header Authorization: Bearer …")
+		case "message", "body":
+			if _, is := inner.(string); is && len(text) == 0 && typeOf(body) == "text" {
+				add(name, "the words of a text stand in its object", `write "text":{"body":`+written(inner)+"}")
+			}
+		}
+	}
+	if _, there := body[interactiveType]; !there && typeOf(body) == interactiveType {
+		loose := pick(body, "header", "body", "footer", "action")
+		for name := range loose {
+			add(name, "it belongs into interactive", `write "interactive":{"type":"…", …} with `+name+" in it")
+		}
+	}
+	return found
+}
+
+// hsmHint is the template that an hsm was.
+func hsmHint(body map[string]any) string {
+	hsm, _ := body["hsm"].(map[string]any)
+	var values []any
+	params, _ := hsm["localizable_params"].([]any)
+	for _, p := range params {
+		values = append(values, map[string]any{"type": "text", "text": cmp.Or(get(p, "default"), any("…"))})
+	}
+	template := map[string]any{"name": givenAs(hsm, "element_name"), "language": map[string]any{"code": cmp.Or(get(hsm["language"], "code"), any("…"))}}
+	if len(values) > 0 {
+		template["components"] = []any{map[string]any{"type": "body", "parameters": values}}
+	}
+	return `write "type":"template","template":` + written(template)
+}
+
+// typingAlone recognises a body that shows that an answer is being written, without what it
+// goes with.
+func typingAlone(body map[string]any) (schema.Violations, bool) {
+	_, typing := body["typing_indicator"]
+	kind, typed := body["type"].(string)
+	if _, read := body["status"]; !typing || read || typed && slices.Contains(strings.Fields(messageTypes), kind) {
+		return nil, false
+	}
+	return shaped(schema.Path{"typing_indicator"}, "it goes with the mark that a message was read, and is shown to whom that is from",
+		`write {"messaging_product":"whatsapp","status":"read","message_id":`+written(cmp.Or(body["message_id"], any("wamid.…")))+`,"typing_indicator":{"type":"text"}}`), true
+}
+
+// manyInOne recognises a list where one recipient belongs.
+func manyInOne(v any) schema.Violations {
+	if _, list := v.([]any); list {
+		return shaped(nil, "a message goes to one person", "send one request for each")
+	}
+	return nil
+}
