@@ -126,6 +126,22 @@ func TestScenes(t *testing.T) {
 		assert.Len(t, said, 2, "the message itself, and that it was repeated")
 	})
 
+	t.Run("once holds for what was sent after all", func(t *testing.T) {
+		phone := toMany(6)["phone"].(string)
+		require.NoError(t, l.API.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: phone, Times: 1}))
+		l.Hooks.Hold(true)
+		lost := begin(a, "once", 6, server.StartOption{Wait: time.Minute})
+		require.Equal(t, "outcome_unknown", lost.Error.Code)
+		lines(b, "runs", "settle", lost.RunID, "send", "--not-sent")
+		lines(c, "runs", "settle", lost.RunID, "send", "--not-sent") // that is no error
+		l.Hooks.Hold(false)
+		require.Eventually(t, func() bool { return l.Hooks.Waiting() == 0 && detail(c, lost.RunID, 0).Steps[0].State != "failed" }, time.Minute, 50*time.Millisecond)
+		again := begin(c, "once", 6, server.StartOption{Wait: time.Minute})
+		require.EqualValues(t, "succeeded", again.Status)
+		assert.NotEmpty(t, again.Outputs["repeats"])
+		assert.Len(t, l.API.Accepted(simulator.Filter{Person: phone}), 1)
+	})
+
 	t.Run("a message starts one run", func(t *testing.T) {
 		_, err := l.API.Send(simulator.Inbound{From: "+33639980006", To: "106540352242922", Text: "bonjour"})
 		require.NoError(t, err)
