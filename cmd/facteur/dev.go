@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/cmd/facteur/dev"
 	"facteur/flow/host"
 	"facteur/project"
@@ -93,9 +94,9 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 		address, flag string
 		door          *net.Listener
 	}{{f.listen, "--listen", &o.Page}, {f.simulator, "--simulator", &o.Phone}} {
-		l, err := net.Listen("tcp", at.address)
+		l, err := daemon.Listen(at.address, at.flag)
 		if err != nil {
-			return surroundings(fmt.Errorf("listen: %w", err), "choose another address with "+at.flag+", such as 127.0.0.1:0 for any port")
+			return err
 		}
 		defer l.Close() // it is closed already when all went well
 		*at.door = l

@@ -110,9 +110,9 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 		return wrong("", "%w", err)
 	}
 	defer api.Close()
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := daemon.Listen(f.listen, "--listen")
 	if err != nil {
-		return surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
+		return err
 	}
 	address := "http://" + listener.Addr().String()
 	a.tellSimulator(p, o, f, address)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -73,6 +74,9 @@ func TestSimulate(t *testing.T) {
 func TestSimulateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "faults.json"), `[{"do": "explode"}]`)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -83,6 +87,7 @@ func TestSimulateRefuses(t *testing.T) {
 		{[]string{"--faults", "none.json"}, exitWrong, "none.json"},
 		{[]string{"missing"}, exitWrong, "missing"},
 		{[]string{"--listen", "127.0.0.1:999999"}, exitSurroundings, "choose another address with --listen"},
+		{[]string{"--listen", taken.Addr().String()}, exitSurroundings, "error: cannot listen on " + taken.Addr().String() + ": address already in use"},
 	} {
 		code, _, stderr := facteur(t, dir, "", append([]string{"simulate"}, tt.args...)...)
 		assert.Equal(t, tt.code, code, stderr)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -42,8 +43,8 @@ func (d *Daemon) openTCP() error {
 			return project.Wrong("", "%w", err)
 		}
 	}
-	if e.tcp, err = net.Listen("tcp", d.config.Listen); err != nil {
-		return project.Surroundings(fmt.Errorf("listen: %w", err), "choose another address with --listen")
+	if e.tcp, err = Listen(d.config.Listen, "--listen"); err != nil {
+		return err
 	}
 	d.closers = append(d.closers, func() { _ = e.tcp.Close() }) // it is closed already when all went well
 	e.url = scheme + "://" + e.tcp.Addr().String()
@@ -126,4 +127,19 @@ func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, e
 // publicURL is where the world reaches the daemon, as far as that is known.
 func (d *Daemon) publicURL() string {
 	return strings.TrimSuffix(cmp.Or(d.config.PublicURL, d.door.url), "/")
+}
+
+// Listen opens an address that a flag names. The error, a project.Error, is for people.
+func Listen(address, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	if of, ok := errors.AsType[*net.OpError](err); ok {
+		err = of.Err
+	}
+	if of, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = of.Err
+	}
+	return nil, project.Surroundings(fmt.Errorf("cannot listen on %s: %w", address, err), "choose another address with "+flag+", such as 127.0.0.1:0 for any port")
 }
