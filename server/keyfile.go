@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
+	"facteur/privatefile"
 )
 
 // keysFormat is the version of the file of keys.
@@ -105,7 +105,7 @@ func (k *Keys) rewrite(by func([]*storedKey) ([]*storedKey, error)) error {
 	if err := os.MkdirAll(filepath.Dir(k.path), 0o700); err != nil {
 		return k.unusable("make the folder of", err)
 	}
-	unlock, err := lockedfile.MutexAt(k.path + ".lock").Lock()
+	unlock, err := privatefile.Lock(k.path + ".lock")
 	if err != nil {
 		return k.unusable("lock", err)
 	}
@@ -123,45 +123,9 @@ func (k *Keys) rewrite(by func([]*storedKey) ([]*storedKey, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(k.path, append(text, '\n')); err != nil {
+	if err := privatefile.Replace(k.path, append(text, '\n')); err != nil {
 		return k.unusable("write", err)
 	}
 	_, err = k.read()
 	return err
-}
-
-// replace writes a file for its owner alone, so that a crash leaves the old one or the
-// new one.
-func replace(path string, content []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err := tmp.Write(content); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	if runtime.GOOS == "windows" { // where a folder cannot be synced
-		return nil
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -11,12 +11,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
+	"facteur/privatefile"
+
 	"filippo.io/age"
-	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
 const (
@@ -228,7 +228,7 @@ func (f *file) locked(change func() error) error {
 		return unusable("make", f.dir, err)
 	}
 	path := filepath.Join(f.dir, lockFile)
-	unlock, err := lockedfile.MutexAt(path).Lock()
+	unlock, err := privatefile.Lock(path)
 	if err != nil {
 		return unusable("lock", path, err)
 	}
@@ -237,44 +237,11 @@ func (f *file) locked(change func() error) error {
 }
 
 // writeFile replaces a file so that a crash leaves the old one or the new one.
-func writeFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // mode 0600
-	if err != nil {
+func writeFile(path string, content []byte) error {
+	if err := privatefile.Replace(path, content); err != nil {
 		return unusable("write", path, err)
 	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-			err = unusable("write", path, err)
-		}
-	}()
-	if _, err := tmp.Write(content); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" { // where a folder cannot be synced
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }
 
 func unusable(op, path string, err error) error {

@@ -1,0 +1,69 @@
+// Package privatefile replaces files that only their owner may read, such as keys, one
+// process at a time.
+//
+// What root writes belongs to the owner of the file before, or else of the folder: somebody
+// who looks after a daemon as root does not take its files away from it.
+package privatefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// Lock waits until no other process has the lock file, which it makes if there is none.
+func Lock(path string) (unlock func(), err error) {
+	_, err = os.Lstat(path)
+	made := errors.Is(err, fs.ErrNotExist)
+	unlock, err = lockedfile.MutexAt(path).Lock()
+	if err != nil || !made {
+		return unlock, err
+	}
+	if err := give(path, path); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// Replace writes a file so that a crash leaves the old one or the new one.
+func Replace(path string, content []byte) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+		}
+	}()
+	if _, err := tmp.Write(content); err != nil {
+		return err
+	}
+	if err := give(tmp.Name(), path); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
