@@ -2,6 +2,7 @@ package diag_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,7 +93,11 @@ func TestSuggest(t *testing.T) {
 		{"whatsapp", []string{"whatsapp.send_message", "whatsapp.mark_read"}, ""}, // nobody knows which
 		{"age", []string{"message"}, ""},
 		{"na", []string{"namespace"}, ""},
+		{"00d_calle", []string{"bad_callee", "bad_calls"}, "bad_callee"}, // both are as near
+		{"a.b.c", []string{"a", "a.b"}, "a.b"},
 	} {
 		assert.Equal(t, tt.want, diag.Suggest(tt.name, tt.known), tt.name)
+		slices.Reverse(tt.known)
+		assert.Equal(t, tt.want, diag.Suggest(tt.name, tt.known), "%s, in another order", tt.name)
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // Suggest returns the known name that is nearest to name, or "" when none is near
 // enough to be what was meant; one of which it is the beginning or the end is. A name
-// of one letter is near to itself alone, whatever its case.
+// of one letter is near to itself alone, whatever its case. The order of known is of no
+// account: it may be that of a map.
 func Suggest(name string, known []string) string {
 	folded := fold(name)
 	best, least := "", 1+max(1, len(folded)/3)
@@ -16,7 +17,8 @@ func Suggest(name string, known []string) string {
 		least = 1
 	}
 	for _, k := range known {
-		if d := distance(folded, fold(k), least); d < least {
+		d := distance(folded, fold(k), least+1)
+		if d < least || d == least && best != "" && k < best {
 			best, least = k, d
 		}
 	}
@@ -32,20 +34,26 @@ func part(name string, known []string) string {
 	if len(name) < 3 {
 		return ""
 	}
-	found := ""
+	found, behind := "", ""
+	several := false
 	for _, k := range known {
 		whole := string(fold(k))
 		before, ends := strings.CutSuffix(whole, name)
 		if strings.HasPrefix(name, whole+".") { // with something behind it, such as the end of a file's name
-			return k
+			behind = max(behind, k)
+			continue
 		}
 		if !strings.HasPrefix(whole, name) && !(ends && strings.ContainsAny(before[max(0, len(before)-1):], "_.")) {
 			continue
 		}
-		if found != "" {
-			return ""
-		}
+		several = several || found != ""
 		found = k
+	}
+	switch {
+	case behind != "":
+		return behind
+	case several:
+		return ""
 	}
 	return found
 }
