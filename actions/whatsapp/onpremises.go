@@ -88,6 +88,15 @@ func notTheMessage(v any) schema.Violations {
 // the On-Premises API, or has another name in a body.
 func notInputs(v any) (found schema.Violations) {
 	object, _ := v.(map[string]any)
+	if _, to := object["to"]; to {
+		for _, name := range [...]string{"type", "messaging_product", "recipient_type"} {
+			if _, ok := object[name]; ok {
+				return schema.Violations{{Rule: "message-whole-body", Message: "this is the body of a request",
+					Hint: "a step has recipient, message_type and message: facteur import makes one of a body"}}
+			}
+		}
+	}
+	found = renamed("to", "recipient")(object)
 	for _, f := range misplaced {
 		if _, ok := object[f.name]; ok {
 			found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,
