@@ -414,7 +414,7 @@ func (s *lineScanner) plain(column, start int) {
 		line := s.text[first:end]
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
 			previous := strings.TrimSpace(s.text[from:stop])
-			s.badIndent(first, "indent it as the line above, or quote the text",
+			s.badIndent(first, "indent both lines alike, or quote the text",
 				"this line is indented into the value above, %q", previous)
 			return
 		}
