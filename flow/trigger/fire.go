@@ -32,7 +32,7 @@ func (s *Starter) Fire(ctx context.Context, e host.Event, claimed bool) error {
 		v := vars.of(c)
 		fits, err := holds(c.trigger, v)
 		if err != nil {
-			s.failed(c, e.ID, "when", err)
+			s.failed(c, v, e.ID, "when", err)
 		}
 		if !fits {
 			continue
@@ -112,7 +112,7 @@ func holds(t *plan.Trigger, v expr.Vars) (bool, error) {
 func (s *Starter) begin(ctx context.Context, c candidate, e host.Event, v expr.Vars) error {
 	key, err := keyOf(c.trigger, e, v)
 	if err != nil {
-		s.failed(c, e.ID, "dedupe", err)
+		s.failed(c, v, e.ID, "dedupe", err)
 		return nil
 	}
 	by := "message to " + c.trigger.SenderPhoneID
@@ -129,7 +129,7 @@ func (s *Starter) begin(ctx context.Context, c candidate, e host.Event, v expr.V
 func (s *Starter) startWith(ctx context.Context, c candidate, event, by, key string, v expr.Vars) error {
 	inputs, err := inputsOf(c, v)
 	if err != nil {
-		s.failed(c, event, "inputs", err)
+		s.failed(c, v, event, "inputs", err)
 		return nil
 	}
 	fresh, err := s.start(ctx, c.plan, host.Start{Inputs: inputs, Key: key, By: by})
@@ -195,11 +195,18 @@ func describe(t *plan.Trigger) string {
 }
 
 // failed says that something started no run because of what the flow says.
-func (s *Starter) failed(c candidate, event, key string, err error) {
+func (s *Starter) failed(c candidate, v expr.Vars, event, key string, err error) {
 	s.count(c.plan, c.trigger, Failed)
 	args := []any{"flow", c.plan.Name, "trigger", describe(c.trigger), "event", event, "key", key, "error", err}
 	if e := (*expr.EvalError)(nil); errors.As(err, &e) && e.Range.Source != nil {
 		args = append(args, "at", fmt.Sprintf("%s:%d:%d", e.Range.File(), e.Range.Pos().Line, e.Range.Pos().Col), "expression", e.Expression)
+	}
+	if c.trigger.Kind == "webhook" {
+		values, _ := v.Values.(expr.Map)
+		data, _ := values["event"].(map[string]any)
+		if _, isText := data["body"].(string); isText {
+			args = append(args, "hint", "what came is no JSON object, so event.body is a text")
+		}
 	}
 	s.Log.Error("a flow was not started: its trigger could not be evaluated", args...)
 }
