@@ -50,12 +50,20 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 		known = veil(sig.In, known, found)
 		checks := []func(schema.Value) schema.Violations{sig.Check, sig.Lint}
 		if in.Connection == nil {
-			checks = append(checks, sig.Alone)
+			checks = slices.Insert(checks, 0, sig.Alone)
 		}
+		wrong := map[string]bool{} // texts with an error, of which one check tells
 		for _, check := range checks {
-			if check != nil {
-				c.violations(check(schema.NewValue(known, &schema.Watch{})), with, in.WithRange)
+			if check == nil {
+				continue
 			}
+			told := slices.DeleteFunc(check(schema.NewValue(known, &schema.Watch{})), func(v schema.Violation) bool { return wrong[v.Path.String()] })
+			for _, v := range told {
+				if !v.Warning && isText(known, v.Path) {
+					wrong[v.Path.String()] = true
+				}
+			}
+			c.violations(told, with, in.WithRange)
 		}
 		if found.Err() == nil && !out.With.mayLack() {
 			out.settle(known)
@@ -71,6 +79,25 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 		}
 	}
 	return out, sig.Out
+}
+
+// isText tells whether a text stands at a place in a value.
+func isText(v any, at schema.Path) bool {
+	for _, key := range at {
+		switch key := key.(type) {
+		case string:
+			object, _ := v.(map[string]any)
+			v = object[key]
+		case int:
+			list, _ := v.([]any)
+			if key >= len(list) {
+				return false
+			}
+			v = list[key]
+		}
+	}
+	_, is := v.(string)
+	return is
 }
 
 // settle leaves to each call only what is not known from the flow.
