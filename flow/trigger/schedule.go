@@ -70,14 +70,14 @@ func (s *Starter) Run(ctx context.Context) error {
 	if keeper, ok := s.host.(host.Keeper); ok {
 		return s.keep(ctx, keeper)
 	}
-	now := s.Clock.Now()
+	now := s.now()
 	t := &timetable{s: s, last: map[string]time.Time{}, awake: now.Add(-host.Grace), slept: now}
 	if s.Restored {
 		t.since = now
 	}
 	for ctx.Err() == nil {
 		next := t.look(ctx)
-		t.slept = s.Clock.Now()
+		t.slept = s.now()
 		if err := s.Clock.Wait(ctx, next, s.wake); err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -109,10 +109,14 @@ func (s *Starter) keep(ctx context.Context, keeper host.Keeper) error {
 	}
 }
 
+// now is the time on the clock alone: what Go keeps beside it, to measure with, goes on evenly
+// while the clock is set, and stands still while the machine sleeps.
+func (s *Starter) now() time.Time { return s.Clock.Now().Round(0) }
+
 // look meets what is due, and returns when to look again; the zero time: when the plans
 // change.
 func (t *timetable) look(ctx context.Context) (next time.Time) {
-	now := t.s.Clock.Now()
+	now := t.s.now()
 	if slept := now.Sub(t.slept); slept > 2*longest || slept < 0 {
 		t.awake = now.Add(-host.Grace)
 	}

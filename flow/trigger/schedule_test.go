@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"facteur/flow/host"
 	"facteur/flow/trigger"
@@ -89,7 +90,29 @@ type lived struct {
 	each func()
 }
 
-func (c *lived) Now() time.Time { return c.clock.Now().Add(c.set) }
+func (c *lived) Now() time.Time { return measured(c.clock.Now().Add(c.set), -c.set) }
+
+// measured is a time as the machine gives it: beside what its clock shows, which was set, it
+// has what goes on evenly. Only time.Now makes such times, and never after the clock was set.
+func measured(shown time.Time, set time.Duration) time.Time {
+	const has, from1885 = 1 << 63, 31045 * 24 * 60 * 60 // see the source of time.Time
+	out := shown.Local()
+	inside := (*struct {
+		wall uint64
+		even int64
+	})(unsafe.Pointer(&out))
+	inside.wall = has | uint64(shown.Unix()+from1885)<<30 | uint64(shown.Nanosecond())
+	inside.even = shown.Add(set).UnixNano()
+	return out
+}
+
+// TestMeasured: the times of these tests are what they seem.
+func TestMeasured(t *testing.T) {
+	at := instant(t, "2026-03-02T08:30:00Z")
+	set := measured(at.Add(time.Hour), -time.Hour)
+	require.True(t, set.Round(0).Equal(at.Add(time.Hour)))
+	require.Zero(t, set.Sub(measured(at, 0)), "the clock was set, and no time has passed")
+}
 
 func (c *lived) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
 	c.each()
