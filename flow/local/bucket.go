@@ -179,12 +179,12 @@ func (b *bucket) throttle(now time.Time) bool {
 	return true
 }
 
-// slowness is by how much the gap is stretched now: the less, the longer ago the last
-// complaint is.
+// slowness is by how much the gap is stretched now: after a complaint the rate grows evenly
+// until it is whole again.
 func (b *bucket) slowness(now time.Time) float64 {
 	if b.slow == 1 {
 		return 1
 	}
-	left := 1 - float64(now.Sub(b.slowed))/float64(recovery)
-	return 1 + (b.slow-1)*max(left, 0)
+	grown := min(float64(now.Sub(b.slowed))/float64(recovery), 1)
+	return 1 / (1/b.slow + (1-1/b.slow)*max(grown, 0))
 }

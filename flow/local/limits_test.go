@@ -168,6 +168,11 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	assert.Greater(t, gap(20), 1.0)
 	assert.LessOrEqual(t, gap(38), 6.5)
 
+	// Complaints now and then leave it a rate to work with.
+	fast := call.Limit{Key: "all", Rate: 80, Burst: 1}
+	at = times(t, limited(fast, call.Limit{}), loop(1000, "a"), throttled(func(n int) bool { return n%100 == 50 }))
+	assert.Less(t, at[999], 100.0)
+
 	// What is throttled elsewhere does not matter here.
 	at = times(t, limited(all, call.Limit{}), loop(10, "a"), func(_ int, c call.Call) call.Outcome {
 		o := accepted(c)
@@ -204,7 +209,7 @@ func TestSlowdownsAreTold(t *testing.T) {
 		Scope: host.Limit, Name: "number 7", Auto: true, Calls: first.Calls, Since: began, Until: began.Add(time.Minute),
 		Reason: "answers said that the number 7 is too fast: 40 a second now, growing back to 80 a second by 00:01:00 UTC",
 	}, first)
-	assert.Regexp(t, `: 1\.[2-4]\d? a second now, growing back to 80 a second by 00:01:`, last.Reason)
+	assert.Regexp(t, `: 1\.\d\d? a second now, growing back to 80 a second by 00:01:`, last.Reason)
 	assert.Equal(t, began, last.Since)
 }
 
