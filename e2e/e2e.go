@@ -22,6 +22,9 @@ package e2e
 import (
 	"os"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Missing skips a test because something is not there, and says what to do about it. With
@@ -32,4 +35,16 @@ func Missing(t testing.TB, why string) {
 		t.Fatal(why)
 	}
 	t.Skip(why)
+}
+
+// StormFor is how long a storm lasts: what FACTEUR_TEST_STORM says, e.g. 5m, or else usual.
+func StormFor(t testing.TB, usual time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv("FACTEUR_TEST_STORM")
+	if text == "" {
+		return usual
+	}
+	length, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return length
 }

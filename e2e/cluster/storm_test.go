@@ -4,20 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/e2e"
 	"facteur/e2e/cluster"
 	"facteur/server"
 
 	"github.com/stretchr/testify/require"
 )
-
-// stormFor sets how long TestStorm kills daemons, e.g. 10m.
-const stormFor = "FACTEUR_TEST_STORM"
 
 // stormFlows are of every kind of step, with calls that are cut off soon.
 func stormFlows() map[string]string {
@@ -49,12 +46,7 @@ func stormFlows() map[string]string {
 // operators interfere, answers are lost and webhooks come late, twice, or in another order.
 // No run is lost, nothing is sent twice, and every run ends.
 func TestStorm(t *testing.T) {
-	length := 25 * time.Second
-	if text := os.Getenv(stormFor); text != "" {
-		var err error
-		length, err = time.ParseDuration(text)
-		require.NoError(t, err)
-	}
+	length := e2e.StormFor(t, 25*time.Second)
 	l := newLoad(t, cluster.Start(t, 3, stormFlows()))
 	for _, f := range []simulator.Fault{
 		{Do: simulator.Drop, Odds: 0.04}, {Do: simulator.Status, Odds: 0.02}, {Do: simulator.Status, Odds: 0.02, Accepted: true},

@@ -24,9 +24,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stormFor sets how long TestDaemons kills daemons, e.g. 5m.
-const stormFor = "FACTEUR_TEST_STORM"
-
 func TestMain(m *testing.M) { e2e.Main(m) }
 
 // A neighbour is one of several daemons that share nothing but a ledger.
@@ -39,12 +36,7 @@ type neighbour struct {
 // Daemons with a data folder each and one ledger are asked for the same message and killed
 // at any moment: nobody gets it twice.
 func TestDaemons(t *testing.T) {
-	length := 10 * time.Second
-	if text := os.Getenv(stormFor); text != "" {
-		var err error
-		length, err = time.ParseDuration(text)
-		require.NoError(t, err)
-	}
+	length := e2e.StormFor(t, 10*time.Second)
 	s := postgres.Start(t)
 	at, err := url.Parse(s.Database(t))
 	require.NoError(t, err)

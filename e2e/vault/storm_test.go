@@ -23,9 +23,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stormFor sets how long TestStorm goes on, e.g. 5m.
-const stormFor = "FACTEUR_TEST_STORM"
-
 // A storm is a daemon that is killed again and again, a vault that is sealed, restarted,
 // cut off and slow, and tokens that are rotated, while customers start runs.
 type storm struct {
@@ -47,12 +44,7 @@ type storm struct {
 // A daemon whose vault and tokens are in trouble, and that is killed again and again, loses
 // no run and sends nothing twice; once the vault is well, all goes on by itself.
 func TestStorm(t *testing.T) {
-	length := 8 * time.Second
-	if text := os.Getenv(stormFor); text != "" {
-		var err error
-		length, err = time.ParseDuration(text)
-		require.NoError(t, err)
-	}
+	length := e2e.StormFor(t, 8*time.Second)
 	s := newStorm(t)
 	kill := s.open()
 	var customers, others sync.WaitGroup
