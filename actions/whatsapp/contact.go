@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"facteur/actions/whatsapp/numbering"
+
 	"github.com/nyaruka/phonenumbers"
 )
 
@@ -104,7 +106,7 @@ func parseAddress(text string) address {
 // isPhone tells whether a text is a phone number in use, written as all are sent.
 func isPhone(text string) bool {
 	digits, ok := strings.CutPrefix(text, "+")
-	return ok && inUse(digits)
+	return ok && numbering.InUse(digits)
 }
 
 // plusHint tells how to write a number that has no +.

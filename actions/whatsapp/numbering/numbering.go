@@ -1,4 +1,6 @@
-package whatsapp
+// Package numbering knows the numbering plans of the world: whether digits are a phone number
+// that is known to be in use. Each message that is sent asks that.
+package numbering
 
 import (
 	"slices"
@@ -77,11 +79,11 @@ func newTerritory(t *phonenumbers.PhoneMetadata) territory {
 	return made
 }
 
-// inUse tells whether digits, a country code and then a national number without zeros
+// InUse tells whether digits, a country code and then a national number without zeros
 // before it, are a phone number in a range that is known to be in use. It is what
 // phonenumbers.IsValidNumber says; that one takes five times as long, because it goes by
 // the kind of a number, and looks each pattern up by its text.
-func inUse(digits string) bool {
+func InUse(digits string) bool {
 	code := 0
 	for i, digit := range []byte(digits) {
 		if digit < '0' || digit > '9' {

@@ -1,4 +1,4 @@
-package whatsapp
+package numbering
 
 import (
 	"encoding/binary"

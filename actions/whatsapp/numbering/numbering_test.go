@@ -1,4 +1,4 @@
-package whatsapp_test
+package numbering_test
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/numbering"
 
 	"github.com/nyaruka/phonenumbers"
 	"github.com/stretchr/testify/assert"
@@ -22,7 +22,7 @@ func TestNumbersInUse(t *testing.T) {
 		country := int32(code)
 		want := phonenumbers.IsValidNumber(&phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national})
 		digits := fmt.Sprintf("%d%d", code, national)
-		if !assert.Equal(t, want, whatsapp.InUse(digits), digits) {
+		if !assert.Equal(t, want, numbering.InUse(digits), digits) {
 			t.FailNow()
 		}
 		compared++
@@ -67,7 +67,7 @@ func TestNumbersInUse(t *testing.T) {
 
 func TestTextsThatAreNoNumbersInUse(t *testing.T) {
 	for _, digits := range []string{"", "0", "1", "33", "330612345678", "0033612345678", "999123456", "33 612345678", "336123456٣٤", "33612345678 ", "+33612345678"} {
-		assert.False(t, whatsapp.InUse(digits), digits)
+		assert.False(t, numbering.InUse(digits), digits)
 	}
-	assert.True(t, whatsapp.InUse("33612345678"))
+	assert.True(t, numbering.InUse("33612345678"))
 }
