@@ -89,7 +89,7 @@ func (a *api) mux() *http.ServeMux {
 		allow := strings.Join(allowed, ", ")
 		mux.Handle(path, a.handler(route{"", path, "", func(_ *api, q *ask) (reply, error) {
 			q.w.Header().Set("Allow", allow)
-			return reply{}, problem(MethodNotAllowed, "use "+allow, "%s has no %s", q.URL.Path, q.Method)
+			return reply{}, problem(MethodNotAllowed, "use "+allow+"; the API is described at /v1/openapi.yaml", "%s has no %s", q.URL.Path, q.Method)
 		}}))
 	}
 	mux.Handle("/", a.handler(route{"", "", "", func(_ *api, q *ask) (reply, error) {

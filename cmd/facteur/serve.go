@@ -159,8 +159,12 @@ func (a *app) show(found diag.List, format string, log *slog.Logger) {
 		if f.Severity == diag.Error {
 			level = slog.LevelError
 		}
-		log.Log(context.Background(), level, "diagnostic", "at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
-			"severity", f.Severity.String(), "code", f.Code, "message", f.Message, "hint", f.Hint)
+		about := []any{"at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
+			"severity", f.Severity.String(), "code", f.Code, "message", f.Message}
+		if f.Hint != "" {
+			about = append(about, "hint", f.Hint)
+		}
+		log.Log(context.Background(), level, "diagnostic", about...)
 	}
 }
 

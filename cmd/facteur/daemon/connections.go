@@ -95,6 +95,9 @@ func (d *Daemon) tellWebhooks(c vault.Connection, callback string) error {
 	if c.Secret("verify_token").IsZero() {
 		hint = "make up a verify token and store it: facteur vault set " + c.Name + "; then give Meta both in the app's dashboard under WhatsApp, Configuration"
 	}
+	if d.config.PublicURL == "" {
+		hint = "Meta asks for an https address that it reaches from outside: name it as server.public_url in " + project.FileName + "; " + hint
+	}
 	d.log.Info("webhooks", "connection", c.Name, "callback", callback, "hint", hint)
 	return nil
 }
