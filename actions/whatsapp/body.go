@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -234,10 +235,7 @@ func hidePart(v any, path schema.Path) any {
 	case map[string]any:
 		if name, ok := path[0].(string); ok {
 			if inner, ok := whole[name]; ok {
-				out := make(map[string]any, len(whole))
-				for k, v := range whole {
-					out[k] = v
-				}
+				out := maps.Clone(whole)
 				out[name] = hidePart(inner, path[1:])
 				return out
 			}

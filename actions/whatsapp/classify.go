@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -101,10 +102,7 @@ func Classify(e GraphError) Verdict {
 
 // callError gives an error of the API as flows see it.
 func (e GraphError) callError(v Verdict) *call.Error {
-	title := e.Title
-	if title == "" {
-		title = v.Title
-	}
+	title := cmp.Or(e.Title, v.Title)
 	message := "Meta refused the message"
 	if e.Status == 0 {
 		message = "Meta did not deliver the message"
@@ -114,10 +112,7 @@ func (e GraphError) callError(v Verdict) *call.Error {
 		message += ": " + e.Details
 	}
 	details := map[string]any{"retry": retryWord(v)}
-	if v.Title != "" {
-		title = v.Title
-	}
-	for k, text := range map[string]string{"title": title, "details": e.Details, "fbtrace_id": e.FBTraceID, "help": v.Cure} {
+	for k, text := range map[string]string{"title": cmp.Or(v.Title, title), "details": e.Details, "fbtrace_id": e.FBTraceID, "help": v.Cure} {
 		if text != "" {
 			details[k] = text
 		}

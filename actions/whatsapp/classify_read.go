@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -46,7 +47,7 @@ func graphError(v schema.Value) (e GraphError, ok bool) {
 	e.Subcode, _ = integer(v.Get("error_subcode"))
 	e.Type, e.FBTraceID, e.Help = text("type"), text("fbtrace_id"), text("href")
 	e.Transient, _ = v.Get("is_transient").Bool()
-	e.Details = first(errorData(v.Get("error_data")), text("details", "error_user_msg"))
+	e.Details = cmp.Or(errorData(v.Get("error_data")), text("details", "error_user_msg"))
 	return e, true
 }
 
@@ -59,7 +60,7 @@ func errorData(data schema.Value) string {
 			return text
 		}
 		if object, ok := inside.(map[string]any); ok {
-			return first(errorData(schema.NewValue(object, nil)), text)
+			return cmp.Or(errorData(schema.NewValue(object, nil)), text)
 		}
 		return text
 	}

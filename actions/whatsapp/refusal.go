@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ func (r *reply) byMeta() bool {
 // refusal is the failure of an answer with an error of the API.
 func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 	v := Classify(*r.err)
-	r.err.FBTraceID = first(r.err.FBTraceID, r.Header.Get("X-Fb-Trace-Id"), r.Header.Get("X-Fb-Request-Id"))
+	r.err.FBTraceID = cmp.Or(r.err.FBTraceID, r.Header.Get("X-Fb-Trace-Id"), r.Header.Get("X-Fb-Request-Id"))
 	switch v.Class {
 	case TransientMaybe:
 		v.Retryable = r.err.Transient || c.Attempt <= 2

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"slices"
 	"strings"
 
 	"facteur/flow/schema"
@@ -229,11 +230,7 @@ func cardAction(v schema.Value, say report) {
 		}
 	}
 	for _, name := range v.Get("action").Keys() {
-		belongs := false
-		for _, w := range want {
-			belongs = belongs || w == name
-		}
-		if !belongs {
+		if !slices.Contains(want, name) {
 			say(v.Get("action", name), "does not belong to a card of type %s", kind)
 		}
 	}

@@ -197,10 +197,7 @@ func (s *sender) refused(ctx context.Context, r *reply, err error, e *envelope, 
 
 // senderID is the phone number ID to send from.
 func senderID(given string, account Account) (string, error) {
-	id := given
-	if id == "" {
-		id = account.SenderPhoneID
-	}
+	id := cmp.Or(given, account.SenderPhoneID)
 	switch {
 	case id == "":
 		return "", invalid("sender_phone_id: it is missing; give it in the step, or store it in connection %q", account.Name)

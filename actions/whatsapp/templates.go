@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -115,10 +116,7 @@ type Templates struct{ all []*TemplateDefinition }
 func NewTemplates(all []*TemplateDefinition) (*Templates, error) {
 	t := &Templates{slices.Clone(all)}
 	slices.SortFunc(t.all, func(a, b *TemplateDefinition) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Language, b.Language)
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Language, b.Language))
 	})
 	for i := 1; i < len(t.all); i++ {
 		if a, b := t.all[i-1], t.all[i]; a.Name == b.Name && a.Language == b.Language {

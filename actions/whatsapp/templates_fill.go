@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,7 +193,7 @@ func (f filling) buttons(shape templateShape, g given, at schema.Value, of strin
 				"button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 		}
 	}
-	for _, i := range sortedInts(g.buttons) {
+	for _, i := range slices.Sorted(maps.Keys(g.buttons)) {
 		if i >= len(shape.buttons) || i < 0 {
 			f.say("template-button-other", g.buttons[i].Get("index"), "the first button is 0", "%s has %s, and none at %d", f.owner(of), count(len(shape.buttons), "button"), i)
 		}
@@ -330,13 +331,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func sortedInts[V any](m map[int]V) []int {
-	keys := make([]int, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

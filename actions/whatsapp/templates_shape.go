@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,10 +53,7 @@ func shapeOf(components []any) templateShape {
 	for _, c := range many(schema.NewValue(components, nil)) {
 		switch strings.ToUpper(word(c.Get("type"))) {
 		case "HEADER":
-			s.header = strings.ToUpper(word(c.Get("format")))
-			if s.header == "" {
-				s.header = "TEXT"
-			}
+			s.header = cmp.Or(strings.ToUpper(word(c.Get("format"))), "TEXT")
 			if s.header == "TEXT" {
 				s.title = placeholders(word(c.Get("text")))
 			}
@@ -79,10 +77,9 @@ func shapeOf(components []any) templateShape {
 
 func shapeOfButton(b schema.Value) buttonShape {
 	shape := buttonShape{kind: strings.ToUpper(word(b.Get("type")))}
-	if shape.kind != "URL" {
-		return shape
+	if shape.kind == "URL" {
+		shape.filled = placeholders(word(b.Get("url")))
 	}
-	shape.filled = placeholders(word(b.Get("url")))
 	return shape
 }
 
@@ -101,10 +98,7 @@ func placeholders(text string) []string {
 		if !areDigits(a) || !areDigits(b) {
 			return 0
 		}
-		if len(a) != len(b) {
-			return len(a) - len(b)
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
 	})
 	return found
 }

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -119,7 +120,7 @@ func (u *user) texts(part, prefix string, places []string) (parameters []any) {
 			continue
 		}
 		name := part + "_" + strings.ToLower(place)
-		example := first(u.examples[part+"_"+place], "example "+place)
+		example := cmp.Or(u.examples[part+"_"+place], "example "+place)
 		in := TemplateInput{Name: prefix + name, Type: "string", Doc: fmt.Sprintf("%s in the %s", place, part), Example: strings.Join(strings.Fields(example), " ")}
 		p["text"] = u.input(in)
 		parameters = append(parameters, p)

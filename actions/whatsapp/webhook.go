@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -232,8 +233,8 @@ func parts() [10]part {
 func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
-		n.PhoneNumberID = first(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Field("phone_number_id")))
-		n.PhoneNumber = first(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Field("display_phone_number")))
+		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Field("phone_number_id")))
+		n.PhoneNumber = cmp.Or(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Field("display_phone_number")))
 		if n.Timestamp.IsZero() {
 			n.Timestamp = in.at
 		}
@@ -254,15 +255,6 @@ func many(v schema.Value) []schema.Value {
 		}
 	}
 	return objects
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // word reads a text; ids come as numbers, too.

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"sync"
 
 	"facteur/flow/schema"
@@ -135,7 +136,7 @@ func (k listKind) read(in place, item schema.Value, people people) Notification 
 		n.MessageID = word(item.Field(k.id))
 	}
 	n.by(people.who(item.Field("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
-	n.Username = first(n.Username, word(item.Field("username")))
+	n.Username = cmp.Or(n.Username, word(item.Field("username")))
 	return n
 }
 

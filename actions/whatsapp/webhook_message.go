@@ -1,6 +1,8 @@
 package whatsapp
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -109,12 +111,12 @@ func readHistory(in place, h schema.Value, people people) []Notification {
 	for _, thread := range many(h.Field("threads")) {
 		context := thread.Field("context")
 		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Field("user_id"), context.Field("parent_user_id"))
-		person.username = first(person.username, word(context.Field("username")))
+		person.username = cmp.Or(person.username, word(context.Field("username")))
 		for _, m := range many(thread.Field("messages")) {
 			n := messageOf(m)
 			n.Kind = "history"
 			n.by(person)
-			n.From, n.To = first(recipientForm(word(m.Field("from"))), word(m.Field("from_user_id"))), recipientForm(word(m.Field("to")))
+			n.From, n.To = cmp.Or(recipientForm(word(m.Field("from"))), word(m.Field("from_user_id"))), recipientForm(word(m.Field("to")))
 			n.Status = strings.ToLower(word(m.Get("history_context", "status")))
 			found = append(found, n)
 		}
@@ -173,7 +175,7 @@ func messageOf(m schema.Value) Notification {
 	case "edit":
 		edited := m.Get("edit", "message")
 		n.Text = word(firstOf(edited, textPlaces()[word(edited.Field("type"))]...))
-		n.ReplyTo = first(n.ReplyTo, word(edited.Get("context", "id")))
+		n.ReplyTo = cmp.Or(n.ReplyTo, word(edited.Get("context", "id")))
 	case "system":
 		n.Status = word(m.Get("system", "type"))
 	case "interactive":
@@ -204,7 +206,7 @@ func (n *Notification) answer(m schema.Value) {
 }
 
 func guessType(message map[string]any) string {
-	for _, name := range sortedKeys(textPlaces()) {
+	for _, name := range slices.Sorted(maps.Keys(textPlaces())) {
 		if _, ok := message[name].(map[string]any); ok || name == "contacts" && message[name] != nil {
 			return name
 		}

@@ -1,8 +1,7 @@
 package whatsapp
 
 import (
-	"maps"
-	"slices"
+	"cmp"
 
 	"facteur/flow/schema"
 )
@@ -32,7 +31,7 @@ func peopleOf(value schema.Value) people {
 			waID:     word(c.Field("wa_id")),
 			userID:   word(c.Field("user_id")),
 			parentID: word(c.Field("parent_user_id")),
-			username: first(word(c.Get("profile", "username")), word(c.Field("username"))),
+			username: cmp.Or(word(c.Get("profile", "username")), word(c.Field("username"))),
 			name:     word(c.Get("profile", "name")),
 		}
 		for _, id := range []string{one.waID, one.userID} {
@@ -60,7 +59,7 @@ func (p people) who(waID, userID, parentID schema.Value) person {
 		known = *p.only
 	}
 	all := person{
-		waID: first(given.waID, known.waID), userID: first(given.userID, known.userID), parentID: first(given.parentID, known.parentID),
+		waID: cmp.Or(given.waID, known.waID), userID: cmp.Or(given.userID, known.userID), parentID: cmp.Or(given.parentID, known.parentID),
 		username: known.username, name: known.name,
 	}
 	if known.waID != all.waID {
@@ -70,10 +69,8 @@ func (p people) who(waID, userID, parentID schema.Value) person {
 }
 
 // person is the one whom it is about, in a form that recipient takes.
-func (n *Notification) person() string { return first(recipientForm(n.WaID), n.UserID) }
+func (n *Notification) person() string { return cmp.Or(recipientForm(n.WaID), n.UserID) }
 
 func (n *Notification) by(p person) {
 	n.WaID, n.OtherWaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.otherWaID, p.userID, p.parentID, p.username, p.name
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func readStatus(in place, s schema.Value, people people) []Notification {
 		n.GroupID = word(s.Field("recipient_id"))
 		n.by(people.who(s.Field("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
-	n.To = first(n.GroupID, n.person())
+	n.To = cmp.Or(n.GroupID, n.person())
 	switch kind := word(s.Field("type")); {
 	case kind == "payment" || kind == "call":
 		n.Kind = kind

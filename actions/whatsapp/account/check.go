@@ -138,6 +138,9 @@ func (i *inspector) token() {
 	}
 }
 
+// notKnown stands for what the API leaves out.
+const notKnown = "not known"
+
 // number asks about the phone number.
 func (i *inspector) number() {
 	id := i.account.SenderPhoneID
@@ -166,7 +169,7 @@ func (i *inspector) number() {
 	}
 	switch status := text("name_status"); status {
 	case "", "APPROVED", "AVAILABLE_WITHOUT_REVIEW":
-		i.add("display name", OK, orUnknown(status), "", "")
+		i.add("display name", OK, cmp.Or(status, notKnown), "", "")
 	default:
 		i.add("display name", Warn, status, "the name is not approved, so people see the number, and some numbers cannot send", "have the name approved in WhatsApp Manager")
 	}
@@ -176,16 +179,9 @@ func (i *inspector) number() {
 	case "YELLOW":
 		i.add("quality", Warn, rating, "some people block or report the number", "write only to people who expect it")
 	default:
-		i.add("quality", OK, orUnknown(rating), "", "")
+		i.add("quality", OK, cmp.Or(rating, notKnown), "", "")
 	}
-	i.add("throughput", OK, orUnknown(text("throughput", "level")), "", "")
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "not known"
-	}
-	return s
+	i.add("throughput", OK, cmp.Or(text("throughput", "level"), notKnown), "", "")
 }
 
 // business asks whether the WABA is one, and whether the phone number belongs to it.
@@ -213,7 +209,7 @@ func (i *inspector) business() {
 		return
 	}
 	name, _ := v.Get("name").Text()
-	i.add("account", OK, orUnknown(name), "", "")
+	i.add("account", OK, cmp.Or(name, notKnown), "", "")
 }
 
 // webhooks asks whether some app gets the account's webhooks.
@@ -228,7 +224,7 @@ func (i *inspector) webhooks() {
 	var names []string
 	for _, app := range v.Get("data").Items() {
 		name, _ := app.Get("whatsapp_business_api_data", "name").Text()
-		name = orUnknown(name)
+		name = cmp.Or(name, notKnown)
 		if other, _ := app.Get("override_callback_uri").Text(); other != "" {
 			name += " at " + other
 		}
