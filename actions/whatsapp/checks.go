@@ -128,22 +128,23 @@ func needs(name, why string) func(schema.Value, report) {
 	}
 }
 
-// named wants an object to have the field that its type names, and none of the others
-// that some type names.
-func named(fields map[string]string) func(schema.Value, report) {
+// named wants an object to have the field that its type names, and none that another of the
+// types names.
+func named(types string) func(schema.Value, report) {
+	fields := strings.Fields(types)
 	return func(v schema.Value, say report) {
 		kind, ok := textOf(v, "type")
-		object, _ := v.Object()
 		if !ok {
 			return
 		}
-		want := fields[strings.ToLower(kind)]
-		if want != "" && !has(v, want) {
+		want := strings.ToLower(kind)
+		if slices.Contains(fields, want) && !has(v, want) {
 			say(v, "is of type %s and has no field %q", kind, want)
 		}
+		object, _ := v.Object()
 		var stray []string
 		for name := range object {
-			if _, is := fields[name]; is && name != want {
+			if name != want && slices.Contains(fields, name) {
 				stray = append(stray, name)
 			}
 		}

@@ -18,7 +18,7 @@ func buttonRules() []rule {
 			on:  on, at: "action.buttons[].type", limit: oneOf("reply", "cta_url"), hint: "write type: reply", source: oldReference},
 		{id: "button-field",
 			doc: "A button has the object that its type names.",
-			on:  on, at: "action.buttons[]", check: named(map[string]string{"reply": "reply", "cta_url": "cta_url"}), source: page},
+			on:  on, at: "action.buttons[]", check: named("reply cta_url"), source: page},
 		{id: "button-url",
 			doc: "Only in Direct Send may a button among others open an address. Elsewhere a message of type cta_url has one such button.",
 			on:  on, at: "action.buttons[].type", check: onlyReplies, hint: "send a message of type cta_url", source: directPage},

@@ -143,7 +143,7 @@ func carouselRules() []rule {
 			on:  carousel, at: "action.cards", check: same("the kind of header", "header", "type"), source: page},
 		{id: "card-header-field",
 			doc: "A header has the field that its type names, and no other: type image wants image.",
-			on:  carousel, at: "action.cards[].header", check: named(headerFields()), source: page},
+			on:  carousel, at: "action.cards[].header", check: named(headerTypes), source: page},
 		{id: "card-header-media",
 			doc: "A file in the header of a card is given by the id of an upload or by a link.",
 			on:  carousel, at: "action.cards[].header.image action.cards[].header.video", check: exactlyOne("id", "link"), source: page},

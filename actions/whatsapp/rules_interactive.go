@@ -25,10 +25,8 @@ func allKindsBut(names ...string) string {
 	return kinds(rest...)
 }
 
-// headerFields names the field of a header, by its type.
-func headerFields() map[string]string {
-	return map[string]string{"text": "text", "image": "image", "video": "video", "document": "document"}
-}
+// headerTypes are those of a header, each with a field of the same name.
+const headerTypes = "text image video document"
 
 func interactiveRules() []rule {
 	var all []string
@@ -46,7 +44,7 @@ func interactiveRules() []rule {
 			on:  interactiveType, at: "header.type", limit: oneOf("text", "image", "video", "document"), source: interactivePage},
 		{id: "interactive-header-field",
 			doc: "A header has the field that its type names, and no other: type image wants image.",
-			on:  interactiveType, at: "header", check: named(headerFields()), source: interactivePage},
+			on:  interactiveType, at: "header", check: named(headerTypes), source: interactivePage},
 		{id: "interactive-header-length",
 			doc: "The text of a header has 1 to 60 characters.",
 			on:  interactiveType, at: "header.text", limit: length(1, 60), source: interactivePage},

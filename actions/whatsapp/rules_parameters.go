@@ -6,22 +6,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// parameterFields names the field of a template parameter, by its type.
-func notInSeconds(v schema.Value, say report) {
-	const year = 365 * 24 * 3600 * 1000
-	if ms, ok := v.Number(); ok && ms > 0 && ms < year {
-		say(v, "lies in 1970, if these are milliseconds")
-	}
-}
-
-func parameterFields() map[string]string {
-	return map[string]string{
-		"text": "text", "currency": "currency", "date_time": "date_time", "image": "image", "video": "video",
-		"document": "document", "location": "location", "payload": "payload", "action": "action",
-		"coupon_code": "coupon_code", "limited_time_offer": "limited_time_offer", "product": "product",
-		"order_details": "order_details", "order_status": "order_status", "ttl_minutes": "ttl_minutes", "tap_target_configuration": "tap_target_configuration",
-	}
-}
+// parameterTypes are those of a template parameter, each with a field of the same name.
+const parameterTypes = "text currency date_time image video document location payload action coupon_code" +
+	" limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"
 
 // parameterRules are about single parameters.
 func parameterRules() []rule {
@@ -30,10 +17,10 @@ func parameterRules() []rule {
 	return []rule{
 		{id: "parameter-type",
 			doc: "The type of a parameter names the field that holds its value.",
-			on:  templateType, at: below(eachParameter, "type"), limit: inAnyCase("text currency date_time image video document location payload action coupon_code limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"), source: templatesPage},
+			on:  templateType, at: below(eachParameter, "type"), limit: inAnyCase(parameterTypes), source: templatesPage},
 		{id: "parameter-field",
 			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
-			on:  templateType, at: eachParameter, check: named(parameterFields()), source: templatesPage},
+			on:  templateType, at: eachParameter, check: named(parameterTypes), source: templatesPage},
 		{id: "parameter-name",
 			doc: "The name of a parameter has small letters, digits and _.",
 			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
@@ -109,6 +96,13 @@ func parameterRules() []rule {
 		{id: "parameter-tap-title",
 			doc: "Where a tap leads has a title.",
 			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
+	}
+}
+
+func notInSeconds(v schema.Value, say report) {
+	const year = 365 * 24 * 3600 * 1000
+	if ms, ok := v.Number(); ok && ms > 0 && ms < year {
+		say(v, "lies in 1970, if these are milliseconds")
 	}
 }
 
