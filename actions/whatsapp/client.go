@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 	"facteur/flow/schema"
 )
@@ -118,7 +119,7 @@ type reply struct {
 	status    string // message_status
 	waID      string
 	success   bool // of mark_read
-	err       *GraphError
+	err       *graph.Error
 }
 
 func (r *reply) read() {
@@ -128,7 +129,7 @@ func (r *reply) read() {
 	r.status, _ = get(message, "message_status").(string)
 	r.waID, _ = get(contact, "wa_id").(string)
 	r.success, _ = get(r.json, "success").(bool)
-	if e, ok := ReadError(r.json); ok {
+	if e, ok := graph.ReadError(r.json); ok {
 		r.err = new(e)
 		r.err.Status = r.Status
 	}

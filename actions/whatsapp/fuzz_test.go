@@ -20,13 +20,13 @@ import (
 // FuzzAnswer: whatever the API says, a send has one outcome, and only an answer with a
 // message id is a success.
 func FuzzAnswer(f *testing.F) {
-	for _, body := range []string{okBody, graph(131026, ""), graph(4, `,"is_transient":true,"error_subcode":"7"`), "", "<html>", "null", "[]", `{"error":{"code":"190","error_data":"text"}}`,
+	for _, body := range []string{okBody, graphError(131026, ""), graphError(4, `,"is_transient":true,"error_subcode":"7"`), "", "<html>", "null", "[]", `{"error":{"code":"190","error_data":"text"}}`,
 		`{"messages":[{"id":""}]}`, `{"messages":[null]}`, `{"error":{"code":1e400}}`, `{"error":{"code":-1.5}}`, `{"error":null,"messages":[{"id":"x"}]}`} {
 		for _, status := range []int{200, 400, 429, 500} {
 			f.Add(status, body, "7")
 		}
 	}
-	f.Add(400, graph(80007, ""), `{"1":[{"estimated_time_to_regain_access":1e300}]}`)
+	f.Add(400, graphError(80007, ""), `{"1":[{"estimated_time_to_regain_access":1e300}]}`)
 	f.Fuzz(func(t *testing.T, status int, body, wait string) {
 		if status < 100 || status > 999 {
 			return

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"cmp"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 )
 
@@ -51,12 +52,12 @@ func recipientKey(in map[string]any) string {
 
 // throttled names the bucket that an error of the class is about. An account has none
 // of its own, so its numbers are held back.
-func throttled(class Class, connection string, in map[string]any) string {
+func throttled(class graph.Class, connection string, in map[string]any) string {
 	sender := senderKey(connection, in)
 	switch class {
-	case ThrottlePair:
+	case graph.ThrottlePair:
 		return pairLimit(sender, recipientKey(in))
-	case ThrottleNumber, ThrottleApp, ThrottleWABA:
+	case graph.ThrottleNumber, graph.ThrottleApp, graph.ThrottleWABA:
 		return numberLimit(sender)
 	}
 	return ""

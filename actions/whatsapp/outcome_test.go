@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func graph(code int, more string) string {
+func graphError(code int, more string) string {
 	return fmt.Sprintf(`{"error":{"message":"(#%d) Title","type":"OAuthException","code":%d,"error_data":{"messaging_product":"whatsapp","details":"Some details."},"fbtrace_id":"Az8"%s}}`, code, code, more)
 }
 
@@ -59,17 +59,17 @@ func TestOutcomes(t *testing.T) {
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, call.Failed, "http_302", "permanent", 302, false, "failed"},
 		{"a 429 that is empty", answers(429, ""), call.Failed, "http_429", "throttle-app", 429, true, "failed"},
 		{"a 401 that is empty", answers(401, ""), call.Failed, "http_401", "auth", 401, false, "failed"},
-		{"not on WhatsApp", answers(400, graph(131026, "")), call.Failed, "131026", "recipient", 400, false, "failed"},
-		{"a rate limit", answers(400, graph(130429, "")), call.Failed, "130429", "throttle-number", 400, true, "failed"},
-		{"a pair limit", answers(400, graph(131056, "")), call.Failed, "131056", "throttle-pair", 400, true, "failed"},
-		{"a fault of Meta's", answers(500, graph(131000, "")), call.Failed, "131000", "transient", 500, true, "failed"},
-		{"a permission, with a 500", answers(500, graph(3, "")), call.Failed, "3", "auth", 500, false, "failed"},
-		{"outside the window", answers(400, graph(131047, "")), call.Failed, "131047", "needs-template", 400, false, "failed"},
-		{"no such object", answers(400, graph(100, `,"error_subcode":33`)), call.Failed, "100", "account", 400, false, "failed"},
-		{"an expired token", answers(401, graph(190, `,"error_subcode":463`)), call.Failed, "190", "auth", 401, false, "failed"},
-		{"an unknown code, transient", answers(400, graph(999999, `,"is_transient":true`)), call.Failed, "999999", "transient", 400, true, "failed"},
-		{"an unknown code", answers(400, graph(999999, "")), call.Failed, "999999", "permanent", 400, false, "failed"},
-		{"an error in a 200", answers(200, graph(131026, "")), call.Failed, "131026", "recipient", 200, false, "failed"},
+		{"not on WhatsApp", answers(400, graphError(131026, "")), call.Failed, "131026", "recipient", 400, false, "failed"},
+		{"a rate limit", answers(400, graphError(130429, "")), call.Failed, "130429", "throttle-number", 400, true, "failed"},
+		{"a pair limit", answers(400, graphError(131056, "")), call.Failed, "131056", "throttle-pair", 400, true, "failed"},
+		{"a fault of Meta's", answers(500, graphError(131000, "")), call.Failed, "131000", "transient", 500, true, "failed"},
+		{"a permission, with a 500", answers(500, graphError(3, "")), call.Failed, "3", "auth", 500, false, "failed"},
+		{"outside the window", answers(400, graphError(131047, "")), call.Failed, "131047", "needs-template", 400, false, "failed"},
+		{"no such object", answers(400, graphError(100, `,"error_subcode":33`)), call.Failed, "100", "account", 400, false, "failed"},
+		{"an expired token", answers(401, graphError(190, `,"error_subcode":463`)), call.Failed, "190", "auth", 401, false, "failed"},
+		{"an unknown code, transient", answers(400, graphError(999999, `,"is_transient":true`)), call.Failed, "999999", "transient", 400, true, "failed"},
+		{"an unknown code", answers(400, graphError(999999, "")), call.Failed, "999999", "permanent", 400, false, "failed"},
+		{"an error in a 200", answers(200, graphError(131026, "")), call.Failed, "131026", "recipient", 200, false, "failed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMeta(t, tt.handle)
@@ -151,7 +151,7 @@ func TestWaits(t *testing.T) {
 				if tt.header != "" {
 					w.Header().Set(tt.header, tt.value)
 				}
-				answers(400, graph(tt.code, ""))(w, r)
+				answers(400, graphError(tt.code, ""))(w, r)
 			})
 			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
 			assert.Equal(t, call.Failed, o.Status)
@@ -180,7 +180,7 @@ func TestSomeErrorsAreRetriedAFewTimes(t *testing.T) {
 		{"a file by link", 131053, image, 2, false},
 		{"a file by id", 131053, upload, 1, false},
 	} {
-		m := newMeta(t, answers(400, graph(tt.code, "")))
+		m := newMeta(t, answers(400, graphError(tt.code, "")))
 		c := send(text(tt.in))
 		c.Attempt = tt.attempt
 		o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), c)
@@ -195,7 +195,7 @@ func TestARotatedToken(t *testing.T) {
 		m.tokens = append(m.tokens, r.Header.Get("Authorization"))
 		m.mu.Unlock()
 		if strings.HasSuffix(r.Header.Get("Authorization"), "old-token") {
-			answers(401, graph(190, ""))(w, r)
+			answers(401, graphError(190, ""))(w, r)
 			return
 		}
 		answers(200, okBody)(w, r)
@@ -242,7 +242,7 @@ func TestFallback(t *testing.T) {
 		m.bodies = append(m.bodies, body)
 		m.mu.Unlock()
 		if body["type"] == "text" {
-			answers(400, graph(131047, ""))(w, r)
+			answers(400, graphError(131047, ""))(w, r)
 			return
 		}
 		answers(200, okBody)(w, r)
@@ -334,10 +334,10 @@ func TestTold(t *testing.T) {
 		{"accepted", nil, []string{ok}, []int{200}, with(accepted, func(a *whatsapp.Answer) { a.WaID = "33612345679" })},
 		{"held", nil, []string{`{"messages":[{"id":"wamid.X","message_status":"held_for_quality_assessment"}]}`}, []int{200},
 			with(accepted, func(a *whatsapp.Answer) { a.State = "held" })},
-		{"refused", nil, []string{graph(131026, "")}, []int{400}, &refused},
-		{"opted out", nil, []string{graph(131050, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.OptedOut = true })},
-		{"the window is shut", nil, []string{graph(131047, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.Shut = true })},
-		{"the window is shut, and the fallback sent", template, []string{graph(131047, ""), ok}, []int{400, 200},
+		{"refused", nil, []string{graphError(131026, "")}, []int{400}, &refused},
+		{"opted out", nil, []string{graphError(131050, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.OptedOut = true })},
+		{"the window is shut", nil, []string{graphError(131047, "")}, []int{400}, with(refused, func(a *whatsapp.Answer) { a.Shut = true })},
+		{"the window is shut, and the fallback sent", template, []string{graphError(131047, ""), ok}, []int{400, 200},
 			with(accepted, func(a *whatsapp.Answer) { a.WaID, a.Shut = "33612345679", true })},
 		{"nobody knows", nil, []string{"<html>"}, []int{502}, nil},
 	} {

@@ -33,9 +33,9 @@ func TestFailedIsClaimedOnlyWhereNothingWasAccepted(t *testing.T) {
 		{"a gateway's own JSON, with a number of Meta's", answers(502, `{"error":{"code":2,"message":"bad gateway","type":"server_error"}}`), call.Unknown, false},
 		{"a gateway's own list", answers(503, `{"errors":[{"code":1016,"title":"no healthy upstream"}]}`), call.Unknown, false},
 		{"a 200 with somebody's error", answers(200, `{"error":{"code":1,"message":"no"}}`), call.Unknown, false},
-		{"a code that nobody knows, with a 500", answers(500, graph(-1, "")), call.Unknown, false},
-		{"a transient one that nobody knows, with a 500", answers(500, graph(-1, `,"is_transient":true`)), call.Failed, true},
-		{"overloaded, says Meta", answers(503, graph(2, "")), call.Failed, true},
+		{"a code that nobody knows, with a 500", answers(500, graphError(-1, "")), call.Unknown, false},
+		{"a transient one that nobody knows, with a 500", answers(500, graphError(-1, `,"is_transient":true`)), call.Failed, true},
+		{"overloaded, says Meta", answers(503, graphError(2, "")), call.Failed, true},
 		{"a 408", answers(408, ""), call.Unknown, false},
 		{"a 408 that is cut", cutAt(408), call.Unknown, false},
 		{"a 400 that is cut", cutAt(400), call.Failed, true},
@@ -91,8 +91,8 @@ func TestAFallbackWhoseAnswerIsLost(t *testing.T) {
 		want   call.Status
 		used   bool
 	}{
-		{"the answer of the fallback is lost", answers(400, graph(131047, "")), answers(502, ""), 2, call.Unknown, true},
-		{"the fallback is refused", answers(400, graph(131047, "")), answers(400, graph(132001, "")), 2, call.Failed, true},
+		{"the answer of the fallback is lost", answers(400, graphError(131047, "")), answers(502, ""), 2, call.Unknown, true},
+		{"the fallback is refused", answers(400, graphError(131047, "")), answers(400, graphError(132001, "")), 2, call.Failed, true},
 		{"the answer of the message is lost", answers(502, ""), answers(200, okBody), 1, call.Unknown, false},
 		{"a gateway speaks of the window", answers(502, `{"error":{"code":131047,"message":"Re-engagement message"}}`), answers(200, okBody), 1, call.Unknown, false},
 	} {

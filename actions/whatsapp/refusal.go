@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 )
 
@@ -29,15 +30,15 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 		}
 		return say("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
 	case s < 400:
-		return say(string(Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
+		return say(string(graph.Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
 	case s == http.StatusUnauthorized:
 		f.Auth = true
-		return say(string(Auth), "the token was refused (status %d)", s)
+		return say(string(graph.Auth), "the token was refused (status %d)", s)
 	case s == http.StatusTooManyRequests:
-		f.Retryable, f.After, f.Throttled = true, RetryAfter(r.Header), throttled(ThrottleApp, c.Connection, c.Input)
-		return say(string(ThrottleApp), "too many requests (status %d)", s)
+		f.Retryable, f.After, f.Throttled = true, graph.RetryAfter(r.Header), throttled(graph.ThrottleApp, c.Connection, c.Input)
+		return say(string(graph.ThrottleApp), "too many requests (status %d)", s)
 	}
-	return say(string(Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
+	return say(string(graph.Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
 }
 
 // byMeta tells whether the error bears a mark of the API's, rather than being that of a
@@ -48,31 +49,31 @@ func (r *reply) byMeta() bool {
 
 // refusal is the failure of an answer with an error of the API.
 func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
-	v := Classify(*r.err)
+	v := graph.Classify(*r.err)
 	r.err.FBTraceID = cmp.Or(r.err.FBTraceID, r.Header.Get("X-Fb-Trace-Id"), r.Header.Get("X-Fb-Request-Id"))
 	switch v.Class {
-	case TransientMaybe:
+	case graph.TransientMaybe:
 		v.Retryable = r.err.Transient || c.Attempt <= 2
-	case PermanentMedia:
+	case graph.PermanentMedia:
 		v.Retryable = byLink && c.Attempt == 1 // Meta often just failed to fetch it
 	}
 	f := &actions.Failure{
 		Status:    call.Failed,
-		Err:       r.err.callError(v),
+		Err:       r.err.CallError(v),
 		Retryable: v.Retryable,
 		Backoff:   v.Backoff,
 		Throttled: throttled(v.Class, c.Connection, c.Input),
-		Auth:      v.Class == Auth,
+		Auth:      v.Class == graph.Auth,
 	}
 	if v.Retryable {
-		f.After = max(v.After, RetryAfter(r.Header))
+		f.After = max(v.After, graph.RetryAfter(r.Header))
 	}
 	if !v.Known && !r.err.Transient && r.Status >= 500 {
 		// A fault of which nobody knows whether it came before or after.
 		f.Status, f.Retryable = call.Unknown, false
 		f.Err.Message = fmt.Sprintf("Meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
 	}
-	if full := readUsage(r.Header).String(); full != "" {
+	if full := graph.UsedUp(r.Header); full != "" {
 		f.Err.Details["usage"] = full
 	}
 	return f

@@ -16,6 +16,9 @@ const (
 	groupsChat    = "Cloud API, groups"
 	directPage    = "Direct Send"
 	marketingPage = "Marketing Messages API"
+	openAPI       = "Meta's OpenAPI description, v23, https://github.com/facebook/openapi"
+	bsuidPage     = "Business-scoped user IDs, https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids"
+	observed      = "seen in production"
 	ours          = "Facteur"
 )
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 	"facteur/flow/schema"
 )
@@ -220,12 +221,12 @@ func reference(ctx context.Context, tracking string) string {
 
 func needsTemplate(err error) bool {
 	f, ok := err.(*actions.Failure)
-	return ok && f.Status == call.Failed && f.Err.Class == string(NeedsTemplate)
+	return ok && f.Status == call.Failed && f.Err.Class == string(graph.NeedsTemplate)
 }
 
 func windowShut() error {
 	return actions.Permanent(&call.Error{
-		Code: "window_closed", Class: string(NeedsTemplate),
+		Code: "window_closed", Class: string(graph.NeedsTemplate),
 		Message: "nothing was sent: the recipient has not written within 24 hours, so only a template may be sent",
 		Details: map[string]any{"help": "send a template, or give the step a `fallback`"},
 	})
@@ -241,22 +242,22 @@ func (s *sender) unwanted(ctx context.Context, from string, e *envelope) bool {
 		return false
 	}
 	message := schema.NewValue(e.message, nil)
-	language := word(message.Get("language", "code"))
-	return slices.ContainsFunc(known.Named(word(message.Get("name"))), func(d *TemplateDefinition) bool {
+	language := graph.Word(message.Get("language", "code"))
+	return slices.ContainsFunc(known.Named(graph.Word(message.Get("name"))), func(d *TemplateDefinition) bool {
 		return d.Language == language && d.Category == "MARKETING"
 	})
 }
 
 func optedOut() error {
 	return actions.Permanent(&call.Error{
-		Code: "opted_out", Class: string(RecipientOptOut),
+		Code: "opted_out", Class: string(graph.RecipientOptOut),
 		Message: "nothing was sent: the recipient wants no marketing messages from this number, and the template is one",
 		Details: map[string]any{"help": "leave this person out until they ask for marketing messages again, or send a utility template"},
 	})
 }
 
 func invalid(format string, args ...any) error {
-	return actions.Permanent(&call.Error{Code: "invalid_input", Class: string(Permanent), Message: fmt.Sprintf(format, args...)})
+	return actions.Permanent(&call.Error{Code: "invalid_input", Class: string(graph.Permanent), Message: fmt.Sprintf(format, args...)})
 }
 
 // byLink tells whether Meta fetches a file of the message from an address.

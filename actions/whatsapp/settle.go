@@ -4,6 +4,7 @@ import (
 	"maps"
 	"strconv"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 )
 
@@ -78,7 +79,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 // undelivered classifies the error of a status, unless that was done.
 func undelivered(e *call.Error) *call.Error {
 	if e == nil {
-		return &call.Error{Code: "undelivered", Class: string(Permanent), Message: "Meta did not deliver the message, and does not say why"}
+		return &call.Error{Code: "undelivered", Class: string(graph.Permanent), Message: "Meta did not deliver the message, and does not say why"}
 	}
 	if e.Class != "" {
 		return e
@@ -90,23 +91,15 @@ func undelivered(e *call.Error) *call.Error {
 	if code == 0 {
 		return e
 	}
-	g := GraphError{Code: code, Title: e.Message}
+	g := graph.Error{Code: code, Title: e.Message}
 	g.Details, _ = e.Details["details"].(string)
-	told := notDelivered(g)
+	told := g.Undelivered()
 	for k, x := range e.Details {
 		if _, ok := told.Details[k]; !ok {
 			told.Details[k] = x
 		}
 	}
 	return told
-}
-
-// notDelivered gives the error of a status as flows see it. What was accepted is never
-// sent again by itself.
-func notDelivered(g GraphError) *call.Error {
-	v := Classify(g)
-	v.Retryable = false
-	return g.callError(v)
 }
 
 // A State is the state of a message. The zero State is failed: nothing was accepted.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -42,15 +43,15 @@ func ReadTemplate(text []byte) (*TemplateDefinition, error) {
 // definition reads a template as the API gives it, without what changes by itself.
 func definition(v schema.Value) (*TemplateDefinition, error) {
 	d := &TemplateDefinition{
-		Name:            word(v.Get("name")),
-		Language:        word(v.Get("language")),
-		Category:        strings.ToUpper(word(v.Get("category"))),
-		Status:          strings.ToUpper(word(v.Get("status"))),
-		ParameterFormat: strings.ToUpper(word(v.Get("parameter_format"))),
-		Connection:      word(v.Get("connection")),
+		Name:            graph.Word(v.Get("name")),
+		Language:        graph.Word(v.Get("language")),
+		Category:        strings.ToUpper(graph.Word(v.Get("category"))),
+		Status:          strings.ToUpper(graph.Word(v.Get("status"))),
+		ParameterFormat: strings.ToUpper(graph.Word(v.Get("parameter_format"))),
+		Connection:      graph.Word(v.Get("connection")),
 		Components:      []any{},
 	}
-	if reason := word(v.Get("rejected_reason")); reason != "NONE" {
+	if reason := graph.Word(v.Get("rejected_reason")); reason != "NONE" {
 		d.RejectedReason = reason
 	}
 	if components, ok := v.Get("components").List(); ok {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 
 	"github.com/nyaruka/phonenumbers"
@@ -15,8 +16,8 @@ import (
 // stops one.
 type lint struct {
 	found   schema.Violations
-	refused []GraphError // how Meta puts some of them
-	input   schema.Value // of the send
+	refused []graph.Error // how Meta puts some of them
+	input   schema.Value  // of the send
 	book    *AddressBook
 }
 

@@ -4,25 +4,26 @@ import (
 	"fmt"
 	"strings"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
 // NoTemplate is how Meta refuses a template that is not there, or not in a language.
-func NoTemplate(name, language string) *GraphError {
-	return &GraphError{Code: 132001, Title: "Template name does not exist in the translation",
+func NoTemplate(name, language string) *graph.Error {
+	return &graph.Error{Code: 132001, Title: "Template name does not exist in the translation",
 		Details: fmt.Sprintf("template name (%s) does not exist in %s", name, language)}
 }
 
 // Refuse tells how Meta refuses a template message, the object that stands under
 // `template`, because it does not fit the template; nil when it fits. What CheckBody
 // finds must be right already.
-func (d *TemplateDefinition) Refuse(message map[string]any) *GraphError {
+func (d *TemplateDefinition) Refuse(message map[string]any) *graph.Error {
 	switch d.Status {
 	case "", Approved:
 	case "PAUSED":
-		return &GraphError{Code: 132015, Title: "Template is Paused", Details: fmt.Sprintf("template (%s) in %s is paused due to low quality", d.Name, d.Language)}
+		return &graph.Error{Code: 132015, Title: "Template is Paused", Details: fmt.Sprintf("template (%s) in %s is paused due to low quality", d.Name, d.Language)}
 	case "DISABLED":
-		return &GraphError{Code: 132016, Title: "Template is Disabled", Details: fmt.Sprintf("template (%s) in %s is disabled", d.Name, d.Language)}
+		return &graph.Error{Code: 132016, Title: "Template is Disabled", Details: fmt.Sprintf("template (%s) in %s is disabled", d.Name, d.Language)}
 	default:
 		return NoTemplate(d.Name, d.Language)
 	}
@@ -36,16 +37,16 @@ func (d *TemplateDefinition) Refuse(message map[string]any) *GraphError {
 	case len(l.found) == 0:
 		return nil
 	}
-	e := &GraphError{Code: 132018, Title: "There was an issue with the parameters in your template", Details: l.found[0].Error()}
+	e := &graph.Error{Code: 132018, Title: "There was an issue with the parameters in your template", Details: l.found[0].Error()}
 	if l.found[0].Rule == "template-parameter-unnamed" {
-		e = &GraphError{Code: 100, Title: "Invalid parameter", Details: "Parameter name is missing or empty"}
+		e = &graph.Error{Code: 100, Title: "Invalid parameter", Details: "Parameter name is missing or empty"}
 	}
 	return e
 }
 
 // refuse keeps how Meta puts a finding, and gives it as a finding quotes it.
 func (l *lint) refuse(code int64, format string, args ...any) string {
-	e := GraphError{Code: code, Details: fmt.Sprintf(format, args...)}
+	e := graph.Error{Code: code, Details: fmt.Sprintf(format, args...)}
 	switch code {
 	case 131008:
 		e.Title = "Required parameter is missing"

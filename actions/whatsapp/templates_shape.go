@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -50,21 +51,21 @@ var sendKinds = [...]struct {
 
 func shapeOf(components []any) templateShape {
 	var s templateShape
-	for _, c := range many(schema.NewValue(components, nil)) {
-		switch strings.ToUpper(word(c.Get("type"))) {
+	for _, c := range graph.Many(schema.NewValue(components, nil)) {
+		switch strings.ToUpper(graph.Word(c.Get("type"))) {
 		case "HEADER":
-			s.header = cmp.Or(strings.ToUpper(word(c.Get("format"))), "TEXT")
+			s.header = cmp.Or(strings.ToUpper(graph.Word(c.Get("format"))), "TEXT")
 			if s.header == "TEXT" {
-				s.title = placeholders(word(c.Get("text")))
+				s.title = placeholders(graph.Word(c.Get("text")))
 			}
 		case "BODY":
-			s.hasBody, s.body = true, placeholders(word(c.Get("text")))
+			s.hasBody, s.body = true, placeholders(graph.Word(c.Get("text")))
 		case "BUTTONS":
-			for _, b := range many(c.Get("buttons")) {
+			for _, b := range graph.Many(c.Get("buttons")) {
 				s.buttons = append(s.buttons, shapeOfButton(b))
 			}
 		case "CAROUSEL":
-			for _, card := range many(c.Get("cards")) {
+			for _, card := range graph.Many(c.Get("cards")) {
 				parts, _ := card.Get("components").List()
 				s.cards = append(s.cards, shapeOf(parts))
 			}
@@ -76,9 +77,9 @@ func shapeOf(components []any) templateShape {
 }
 
 func shapeOfButton(b schema.Value) buttonShape {
-	shape := buttonShape{kind: strings.ToUpper(word(b.Get("type")))}
+	shape := buttonShape{kind: strings.ToUpper(graph.Word(b.Get("type")))}
 	if shape.kind == "URL" {
-		shape.filled = placeholders(word(b.Get("url")))
+		shape.filled = placeholders(graph.Word(b.Get("url")))
 	}
 	return shape
 }

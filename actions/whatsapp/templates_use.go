@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -40,18 +41,18 @@ type user struct {
 
 // learn reads the examples that the template was approved with.
 func (u *user) learn(components schema.Value) {
-	for _, c := range many(components) {
-		part := strings.ToLower(word(c.Get("type")))
+	for _, c := range graph.Many(components) {
+		part := strings.ToLower(graph.Word(c.Get("type")))
 		example := c.Get("example")
 		list := example.Get(part + "_text")
 		if first := list.Index(0); len(first.Items()) > 0 {
 			list = first // one example of all places
 		}
 		for i, text := range list.Items() {
-			u.examples[fmt.Sprintf("%s_%d", part, i+1)] = word(text)
+			u.examples[fmt.Sprintf("%s_%d", part, i+1)] = graph.Word(text)
 		}
-		for _, p := range many(example.Get(part + "_text_named_params")) {
-			u.examples[part+"_"+word(p.Get("param_name"))] = word(p.Get("example"))
+		for _, p := range graph.Many(example.Get(part + "_text_named_params")) {
+			u.examples[part+"_"+graph.Word(p.Get("param_name"))] = graph.Word(p.Get("example"))
 		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -58,8 +58,8 @@ type Notification struct {
 
 // A Fault is an error in a webhook.
 type Fault struct {
-	GraphError
-	Class Class `json:"class"`
+	graph.Error
+	Class graph.Class `json:"class"`
 }
 
 // ParseWebhook reads the body of a webhook. Besides whole bodies it reads what Meta's
@@ -81,7 +81,7 @@ func ParseWebhook(body []byte) ([]Notification, error) {
 		if object, ok := root.Field("object").Text(); ok && object != product {
 			return nil, otherObject(object)
 		}
-		for _, entry := range many(root.Field("entry")) {
+		for _, entry := range graph.Many(root.Field("entry")) {
 			w.entry(entry)
 		}
 	case has(root, "changes"):
@@ -110,7 +110,7 @@ func isValue(v schema.Value) bool {
 		return true
 	}
 	tells := has(v, "statuses") || has(v, "errors") || has(v.Field("messages").Index(0), "timestamp")
-	return word(v.Field("messaging_product")) == "whatsapp" && tells
+	return graph.Word(v.Field("messaging_product")) == "whatsapp" && tells
 }
 
 // A webhookReader collects what a body tells.
@@ -126,7 +126,7 @@ type place struct {
 }
 
 func (w *webhookReader) entry(entry schema.Value) {
-	for _, change := range many(entry.Field("changes")) {
+	for _, change := range graph.Many(entry.Field("changes")) {
 		w.change(entry, change)
 	}
 }
@@ -139,11 +139,11 @@ func (w *webhookReader) change(entry, change schema.Value) {
 		return
 	}
 	value := change.Field("value")
-	in := place{waba: word(entry.Field("id")), at: moment(entry.Field("time"))}
+	in := place{waba: graph.Word(entry.Field("id")), at: moment(entry.Field("time"))}
 	var field string
 	for _, v := range []schema.Value{change.Field("field"), entry.Field("field"), value.Field("field")} {
 		if field == "" {
-			field = word(v)
+			field = graph.Word(v)
 		}
 	}
 	w.values(in, field, value)
@@ -151,14 +151,14 @@ func (w *webhookReader) change(entry, change schema.Value) {
 
 // values reads the value of a change, or several of them.
 func (w *webhookReader) values(in place, field string, value schema.Value) {
-	for _, v := range many(value) {
+	for _, v := range graph.Many(value) {
 		in.field = field
 		if in.field == "" {
 			in.field = guessField(v)
 		}
 		w.value(in, v)
 	}
-	if len(many(value)) == 0 {
+	if len(graph.Many(value)) == 0 {
 		in.field = field
 		w.add(in, schema.Value{}, Notification{Kind: unknown, Note: "the change has no value"})
 	}
@@ -172,7 +172,7 @@ func (w *webhookReader) value(in place, v schema.Value) {
 		if !has(v, part.name) {
 			continue
 		}
-		for _, item := range many(v.Field(part.name)) {
+		for _, item := range graph.Many(v.Field(part.name)) {
 			w.add(in, v, part.read(in, item, people)...)
 		}
 	}
@@ -180,14 +180,14 @@ func (w *webhookReader) value(in place, v schema.Value) {
 		w.add(in, v, n)
 	}
 	if errors := faults(v.Field("errors")); len(errors) > 0 {
-		told := map[GraphError]bool{} // of what came with them
+		told := map[graph.Error]bool{} // of what came with them
 		for _, n := range w.found[before:] {
 			for _, e := range n.Errors {
-				told[e.GraphError] = true
+				told[e.Error] = true
 			}
 		}
 		for _, e := range errors {
-			if !told[e.GraphError] {
+			if !told[e.Error] {
 				w.add(in, v, Notification{Kind: "error", Errors: []Fault{e}})
 			}
 		}
@@ -233,8 +233,8 @@ func parts() [10]part {
 func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
-		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, word(value.Get("metadata", "phone_number_id")), word(value.Field("phone_number_id")))
-		n.PhoneNumber = cmp.Or(n.PhoneNumber, word(value.Get("metadata", "display_phone_number")), word(value.Field("display_phone_number")))
+		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, graph.Word(value.Get("metadata", "phone_number_id")), graph.Word(value.Field("phone_number_id")))
+		n.PhoneNumber = cmp.Or(n.PhoneNumber, graph.Word(value.Get("metadata", "display_phone_number")), graph.Word(value.Field("display_phone_number")))
 		if n.Timestamp.IsZero() {
 			n.Timestamp = in.at
 		}
@@ -242,40 +242,11 @@ func (w *webhookReader) add(in place, value schema.Value, found ...Notification)
 	}
 }
 
-// many gives the elements of a list; an object alone is a list of one.
-func many(v schema.Value) []schema.Value {
-	if _, ok := v.Object(); ok {
-		return []schema.Value{v}
-	}
-	items := v.Items()
-	objects := items[:0]
-	for _, item := range items {
-		if _, ok := item.Object(); ok {
-			objects = append(objects, item)
-		}
-	}
-	return objects
-}
-
-// word reads a text; ids come as numbers, too.
-func word(v schema.Value) string {
-	if text, ok := v.Text(); ok {
-		return text
-	}
-	switch n := v.Any().(type) {
-	case int64:
-		return strconv.FormatInt(n, 10)
-	case float64:
-		return strconv.FormatFloat(n, 'f', -1, 64)
-	}
-	return ""
-}
-
 // moment reads a time: seconds, or milliseconds, since 1970, as a number or a text, or a
 // date. It is zero when there is none that makes sense.
 func moment(v schema.Value) time.Time {
 	const latest = 253402300800 // the year 10000, which no date format has
-	text := strings.TrimSpace(word(v))
+	text := strings.TrimSpace(graph.Word(v))
 	if text == "" {
 		return time.Time{}
 	}
@@ -300,9 +271,9 @@ func moment(v schema.Value) time.Time {
 // faults reads errors of a webhook.
 func faults(v schema.Value) []Fault {
 	var found []Fault
-	for _, item := range many(v) {
-		if e, ok := graphError(item); ok {
-			found = append(found, Fault{e, Classify(e).Class})
+	for _, item := range graph.Many(v) {
+		if e, ok := graph.ErrorIn(item); ok {
+			found = append(found, Fault{e, graph.Classify(e).Class})
 		}
 	}
 	return found

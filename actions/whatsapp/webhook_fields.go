@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"sync"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -82,7 +83,7 @@ func changed(field string, v schema.Value) (n Notification, ok bool) {
 	}
 	n = Notification{Kind: field, Timestamp: moment(v.Field("timestamp")), Details: reader.keep.of(v)}
 	if reader.status != "" {
-		n.Status = word(firstOf(v, reader.status, "alert_status"))
+		n.Status = graph.Word(firstOf(v, reader.status, "alert_status"))
 	}
 	n.Raw, _ = v.Object()
 	return n, n.Status != "" || n.Details != nil
@@ -125,18 +126,18 @@ type listKind struct {
 func (k listKind) read(in place, item schema.Value, people people) Notification {
 	n := Notification{
 		Kind:      in.field,
-		Status:    word(firstOf(item, k.status)),
+		Status:    graph.Word(firstOf(item, k.status)),
 		Timestamp: moment(firstOf(item, "timestamp", "metadata.timestamp")),
-		GroupID:   word(item.Field("group_id")),
+		GroupID:   graph.Word(item.Field("group_id")),
 		Details:   choose(k.keep).of(item),
 		Errors:    faults(item.Field("errors")),
 	}
 	n.Raw, _ = item.Object()
 	if k.id != "" {
-		n.MessageID = word(item.Field(k.id))
+		n.MessageID = graph.Word(item.Field(k.id))
 	}
 	n.by(people.who(item.Field("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
-	n.Username = cmp.Or(n.Username, word(item.Field("username")))
+	n.Username = cmp.Or(n.Username, graph.Word(item.Field("username")))
 	return n
 }
 
@@ -166,8 +167,8 @@ func readSync(in place, item schema.Value, people people) []Notification {
 	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id parent_user_id username)"}.read(in, item, people)
 	c := item.Field("contact")
 	n.by(person{
-		waID: word(c.Field("phone_number")), userID: word(c.Field("user_id")), parentID: word(c.Field("parent_user_id")),
-		username: word(c.Field("username")), name: word(c.Field("full_name")),
+		waID: graph.Word(c.Field("phone_number")), userID: graph.Word(c.Field("user_id")), parentID: graph.Word(c.Field("parent_user_id")),
+		username: graph.Word(c.Field("username")), name: graph.Word(c.Field("full_name")),
 	})
 	return []Notification{n}
 }
@@ -179,16 +180,16 @@ func readAutomatic(in place, item schema.Value, people people) []Notification {
 func readCall(in place, c schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "call",
-		MessageID:    word(c.Field("id")),
-		Status:       word(firstOf(c, "event", "status")),
+		MessageID:    graph.Word(c.Field("id")),
+		Status:       graph.Word(firstOf(c, "event", "status")),
 		Timestamp:    moment(c.Field("timestamp")),
-		CallbackData: word(c.Field("biz_opaque_callback_data")),
+		CallbackData: graph.Word(c.Field("biz_opaque_callback_data")),
 		Details:      choose("direction status start_time end_time duration deeplink_payload cta_payload session(sdp_type sdp)").of(c),
 		Errors:       faults(c.Field("errors")),
 	}
 	n.Raw, _ = c.Object()
-	from, to := word(c.Field("from")), word(c.Field("to"))
-	if word(c.Field("direction")) == "BUSINESS_INITIATED" {
+	from, to := graph.Word(c.Field("from")), graph.Word(c.Field("to"))
+	if graph.Word(c.Field("direction")) == "BUSINESS_INITIATED" {
 		n.by(people.who(c.Field("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Field("to_parent_user_id")))
 		to = n.person()
 	} else {

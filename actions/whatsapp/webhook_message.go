@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -100,7 +101,7 @@ func readEcho(in place, m schema.Value, people people) []Notification {
 		n.Kind = "history"
 	}
 	n.by(people.who(m.Field("to"), m.Field("to_user_id"), m.Field("to_parent_user_id")))
-	n.From, n.To = recipientForm(word(m.Field("from"))), n.person()
+	n.From, n.To = recipientForm(graph.Word(m.Field("from"))), n.person()
 	return []Notification{n}
 }
 
@@ -108,16 +109,16 @@ func readEcho(in place, m schema.Value, people people) []Notification {
 func readHistory(in place, h schema.Value, people people) []Notification {
 	var found []Notification
 	details := choose("phase chunk_order progress").of(h.Field("metadata"))
-	for _, thread := range many(h.Field("threads")) {
+	for _, thread := range graph.Many(h.Field("threads")) {
 		context := thread.Field("context")
 		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Field("user_id"), context.Field("parent_user_id"))
-		person.username = cmp.Or(person.username, word(context.Field("username")))
-		for _, m := range many(thread.Field("messages")) {
+		person.username = cmp.Or(person.username, graph.Word(context.Field("username")))
+		for _, m := range graph.Many(thread.Field("messages")) {
 			n := messageOf(m)
 			n.Kind = "history"
 			n.by(person)
-			n.From, n.To = cmp.Or(recipientForm(word(m.Field("from"))), word(m.Field("from_user_id"))), recipientForm(word(m.Field("to")))
-			n.Status = strings.ToLower(word(m.Get("history_context", "status")))
+			n.From, n.To = cmp.Or(recipientForm(graph.Word(m.Field("from"))), graph.Word(m.Field("from_user_id"))), recipientForm(graph.Word(m.Field("to")))
+			n.Status = strings.ToLower(graph.Word(m.Get("history_context", "status")))
 			found = append(found, n)
 		}
 	}
@@ -136,7 +137,7 @@ func firstOf(v schema.Value, places ...string) schema.Value {
 			name, inside, more = strings.Cut(inside, ".")
 			at = at.Field(name)
 		}
-		if word(at) != "" {
+		if graph.Word(at) != "" {
 			return at
 		}
 	}
@@ -146,16 +147,16 @@ func firstOf(v schema.Value, places ...string) schema.Value {
 // messageOf reads what messages have in common, whoever sent them.
 func messageOf(m schema.Value) Notification {
 	n := Notification{
-		MessageID: word(m.Field("id")),
-		Type:      word(m.Field("type")),
+		MessageID: graph.Word(m.Field("id")),
+		Type:      graph.Word(m.Field("type")),
 		Timestamp: moment(m.Field("timestamp")),
-		GroupID:   word(m.Field("group_id")),
-		ReplyTo:   word(firstOf(m, "context.id", "context.message_id")),
+		GroupID:   graph.Word(m.Field("group_id")),
+		ReplyTo:   graph.Word(firstOf(m, "context.id", "context.message_id")),
 		Details:   messageDetails().of(m),
 		Errors:    faults(m.Field("errors")),
 	}
 	for i := range n.Errors {
-		n.Errors[i].Class = InboundFault // whatever the code means of a message that we send
+		n.Errors[i].Class = graph.InboundFault // whatever the code means of a message that we send
 	}
 	n.Raw, _ = m.Object()
 	if n.Type == "" {
@@ -165,22 +166,22 @@ func messageOf(m schema.Value) Notification {
 	if !known {
 		n.Note = "the type of the message is not known"
 	}
-	n.Text = word(firstOf(m, places...))
+	n.Text = graph.Word(firstOf(m, places...))
 	for _, c := range choices {
-		if id := firstOf(m, c.id); word(id) != "" {
-			n.ReplyID, n.ReplyTitle = word(id), word(firstOf(m, c.title))
+		if id := firstOf(m, c.id); graph.Word(id) != "" {
+			n.ReplyID, n.ReplyTitle = graph.Word(id), graph.Word(firstOf(m, c.title))
 		}
 	}
 	switch n.Type {
 	case "edit":
 		edited := m.Get("edit", "message")
-		n.Text = word(firstOf(edited, textPlaces()[word(edited.Field("type"))]...))
-		n.ReplyTo = cmp.Or(n.ReplyTo, word(edited.Get("context", "id")))
+		n.Text = graph.Word(firstOf(edited, textPlaces()[graph.Word(edited.Field("type"))]...))
+		n.ReplyTo = cmp.Or(n.ReplyTo, graph.Word(edited.Get("context", "id")))
 	case "system":
-		n.Status = word(m.Get("system", "type"))
+		n.Status = graph.Word(m.Get("system", "type"))
 	case "interactive":
 		n.answer(m)
-		if kind := word(m.Get("interactive", "type")); !slices.Contains(replyKinds, kind) {
+		if kind := graph.Word(m.Get("interactive", "type")); !slices.Contains(replyKinds, kind) {
 			n.Note = "the kind of reply is not known"
 		}
 	}

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"cmp"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -17,22 +18,22 @@ type people struct {
 }
 
 func peopleOf(value schema.Value) people {
-	contacts := many(value.Field("contacts"))
+	contacts := graph.Many(value.Field("contacts"))
 	if len(contacts) == 0 {
 		return people{}
 	}
 	p := people{all: map[string]person{}}
 	items := 0
 	for _, list := range []string{"messages", "statuses", "message_echoes", "calls", "user_preferences", "user_id_update"} {
-		items += len(many(value.Field(list)))
+		items += len(graph.Many(value.Field(list)))
 	}
 	for _, c := range contacts {
 		one := person{
-			waID:     word(c.Field("wa_id")),
-			userID:   word(c.Field("user_id")),
-			parentID: word(c.Field("parent_user_id")),
-			username: cmp.Or(word(c.Get("profile", "username")), word(c.Field("username"))),
-			name:     word(c.Get("profile", "name")),
+			waID:     graph.Word(c.Field("wa_id")),
+			userID:   graph.Word(c.Field("user_id")),
+			parentID: graph.Word(c.Field("parent_user_id")),
+			username: cmp.Or(graph.Word(c.Get("profile", "username")), graph.Word(c.Field("username"))),
+			name:     graph.Word(c.Get("profile", "name")),
 		}
 		for _, id := range []string{one.waID, one.userID} {
 			if _, known := p.all[id]; id != "" && !known {
@@ -50,7 +51,7 @@ func peopleOf(value schema.Value) people {
 // thing to tell is meant, even where its number is written in another way, such as
 // with the 9 of Brazil: both are then theirs.
 func (p people) who(waID, userID, parentID schema.Value) person {
-	given := person{waID: word(waID), userID: word(userID), parentID: word(parentID)}
+	given := person{waID: graph.Word(waID), userID: graph.Word(userID), parentID: graph.Word(parentID)}
 	known, ok := p.all[given.waID]
 	if !ok {
 		known, ok = p.all[given.userID]

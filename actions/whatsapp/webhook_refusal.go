@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"fmt"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -39,9 +40,9 @@ func noWebhook(v schema.Value) error {
 	if _, ok := v.Object(); !ok {
 		return &WebhookError{"it is no JSON object", "give the body of one webhook"}
 	}
-	e, isError := graphError(v.Get("error"))
+	e, isError := graph.ErrorIn(v.Get("error"))
 	from, _ := v.Get("messages").Index(0).Get("from").Text()
-	object := word(v.Get("object"))
+	object := graph.Word(v.Get("object"))
 	switch {
 	case object != "" && object != product:
 		return otherObject(object)
@@ -49,7 +50,7 @@ func noWebhook(v schema.Value) error {
 		return &WebhookError{"it has no entry", ""}
 	case isError:
 		return &WebhookError{
-			fmt.Sprintf("it is the API's error %d, %s [%s]", e.Code, mention(e.Title), Classify(e).Class),
+			fmt.Sprintf("it is the API's error %d, %s [%s]", e.Code, mention(e.Title), graph.Classify(e).Class),
 			fmt.Sprintf("see: facteur explain %d", e.Code),
 		}
 	case has(v, "error"):

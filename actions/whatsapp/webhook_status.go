@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 	"facteur/flow/schema"
 )
@@ -29,21 +30,21 @@ var statusDetails = sync.OnceValue(func() selection {
 func readStatus(in place, s schema.Value, people people) []Notification {
 	n := Notification{
 		Kind:         "status",
-		MessageID:    word(firstOf(s, "id", "message_id")),
-		Status:       word(s.Field("status")),
+		MessageID:    graph.Word(firstOf(s, "id", "message_id")),
+		Status:       graph.Word(s.Field("status")),
 		Timestamp:    moment(s.Field("timestamp")),
-		CallbackData: word(s.Field("biz_opaque_callback_data")),
+		CallbackData: graph.Word(s.Field("biz_opaque_callback_data")),
 		Details:      statusDetails().of(s),
 		Errors:       faults(s.Field("errors")),
 	}
 	n.Raw, _ = s.Object()
 	n.by(people.who(s.Field("recipient_id"), s.Field("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
-	if word(s.Field("recipient_type")) == "group" {
-		n.GroupID = word(s.Field("recipient_id"))
+	if graph.Word(s.Field("recipient_type")) == "group" {
+		n.GroupID = graph.Word(s.Field("recipient_id"))
 		n.by(people.who(s.Field("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
 	n.To = cmp.Or(n.GroupID, n.person())
-	switch kind := word(s.Field("type")); {
+	switch kind := graph.Word(s.Field("type")); {
 	case kind == "payment" || kind == "call":
 		n.Kind = kind
 	case !slices.Contains(knownStatuses, n.Status):
@@ -95,7 +96,7 @@ func (n Notification) Receipt() (call.Receipt, bool) {
 	}
 	r := call.Receipt{Key: key, ID: n.MessageID + ":" + n.Status, State: n.Status, Data: data}
 	if n.Status == failed && len(n.Errors) > 0 {
-		r.Error = notDelivered(n.Errors[0].GraphError)
+		r.Error = n.Errors[0].Undelivered()
 	}
 	return r, true
 }

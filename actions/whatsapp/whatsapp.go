@@ -1,9 +1,8 @@
 // Package whatsapp sends messages through the WhatsApp Cloud API.
 //
 // SendMessage and MarkRead are the actions, Events the kinds of event that flows wait
-// for. The types of messages are Go structs; what types cannot say are Rules. Every
-// error code of the API has its place in one catalogue, which decides what the engine
-// does about it: see Classify and Explain.
+// for. The types of messages are Go structs; what types cannot say are rules: see ExplainRule.
+// What an error of the API means, and what the engine does about it, is in package graph.
 //
 // ParseWebhook reads what Meta tells of messages, templates, numbers and accounts, once
 // VerifySignature has said that it was Meta. With a copy of the account's templates, flows are

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow"
 	"facteur/flow/diag"
 	"facteur/flow/expr"
@@ -44,7 +45,7 @@ func (a *app) explainCommand() *cobra.Command {
 func (a *app) explain(code string) error {
 	code = strings.Trim(code, "[]#() ")
 	if n, err := strconv.ParseInt(code, 10, 64); err == nil {
-		e, ok := whatsapp.Explain(n)
+		e, ok := graph.Explain(n)
 		if !ok {
 			return wrong("see Meta's page of error codes; Facteur decides about it by is_transient and the HTTP status", "%d is in no catalogue of WhatsApp error codes", n)
 		}
@@ -70,7 +71,7 @@ func (a *app) explain(code string) error {
 
 // explainMeta tells about one of Meta's error codes: cause, what the engine does, what
 // you can do.
-func (a *app) explainMeta(e whatsapp.Explanation) error {
+func (a *app) explainMeta(e graph.Explanation) error {
 	code := strconv.FormatInt(e.Code, 10)
 	if e.Last > e.Code {
 		code += "-" + strconv.FormatInt(e.Last, 10)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
@@ -229,7 +229,7 @@ type explanationLine struct{ name, text string }
 // explained says what an error means, by the catalogue.
 func explained(e *server.Failure) []explanationLine {
 	var lines []explanationLine
-	if m, ok := whatsapp.Explain(e.MetaCode); ok && e.MetaCode != 0 {
+	if m, ok := graph.Explain(e.MetaCode); ok && e.MetaCode != 0 {
 		lines = append(lines, explanationLine{"cause:", m.Cause}, explanationLine{"cure:", m.Cure})
 	} else if text, ok := explainStepCode(e.Code); ok {
 		lines = append(lines, explanationLine{"cause:", text})

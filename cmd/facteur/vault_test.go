@@ -85,10 +85,10 @@ connections:
 	}
 }
 
-// graph answers what `vault check` asks, as the Graph API does.
-type graph map[string]string
+// graphAPI answers what `vault check` asks, as the Graph API does.
+type graphAPI map[string]string
 
-func (g graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g graphAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	path := strings.TrimPrefix(r.URL.Path, "/v23.0")
 	answer, ok := g[path]
@@ -99,8 +99,8 @@ func (g graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, answer)
 }
 
-func healthy() graph {
-	return graph{
+func healthy() graphAPI {
+	return graphAPI{
 		"/debug_token":          `{"data":{"is_valid":true,"expires_at":0,"scopes":["whatsapp_business_messaging","whatsapp_business_management"]}}`,
 		"/106540352242922":      `{"id":"106540352242922","display_phone_number":"+33 6 12 34 56 78","verified_name":"Chez Nous","quality_rating":"GREEN","name_status":"APPROVED","status":"CONNECTED","throughput":{"level":"STANDARD"}}`,
 		"/2001":                 `{"id":"2001","name":"Chez Nous","message_template_namespace":"ab_cd"}`,
@@ -113,11 +113,11 @@ func healthy() graph {
 func TestVaultCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		alter func(g graph)
+		alter func(g graphAPI)
 		code  int
 		lines []string
 	}{
-		{"all is well", func(graph) {}, 0, []string{
+		{"all is well", func(graphAPI) {}, 0, []string{
 			"ok    secret         the token can be read",
 			"ok    token          valid, never expires",
 			"ok    permissions    whatsapp_business_messaging and whatsapp_business_management",
@@ -128,18 +128,18 @@ func TestVaultCheck(t *testing.T) {
 			"ok    account        Chez Nous",
 			"ok    webhooks       subscribed: our app",
 		}},
-		{"warnings", func(g graph) {
+		{"warnings", func(g graphAPI) {
 			g["/106540352242922"] = strings.ReplaceAll(g["/106540352242922"], "GREEN", "RED")
 			g["/2001/subscribed_apps"] = `{"data":[]}`
 		}, 0, []string{"warn  quality        RED", "warn  webhooks       no app is subscribed"}},
-		{"an expired token", func(g graph) {
+		{"an expired token", func(g graphAPI) {
 			g["/debug_token"] = `{"data":{"is_valid":false,"error":{"code":190,"message":"Session has expired"}}}`
 		}, exitSurroundings, []string{"fail  token          the token is not valid", "cause: Session has expired"}},
-		{"no permission", func(g graph) {
+		{"no permission", func(g graphAPI) {
 			g["/debug_token"] = `{"data":{"is_valid":true,"expires_at":0,"scopes":["whatsapp_business_management"]}}`
 		}, exitSurroundings, []string{"fail  permissions    the token lacks whatsapp_business_messaging", "cure:  "}},
-		{"no such number", func(g graph) { delete(g, "/106540352242922") }, exitSurroundings, []string{"fail  phone number   no such object (100)", "cause: ", "cure:  "}},
-		{"the portfolio in place of the account", func(g graph) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSurroundings, []string{"fail  account        2001 is no WhatsApp Business Account"}},
+		{"no such number", func(g graphAPI) { delete(g, "/106540352242922") }, exitSurroundings, []string{"fail  phone number   no such object (100)", "cause: ", "cure:  "}},
+		{"the portfolio in place of the account", func(g graphAPI) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSurroundings, []string{"fail  account        2001 is no WhatsApp Business Account"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := healthy()

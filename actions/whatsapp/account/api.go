@@ -10,6 +10,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/call"
 	"facteur/flow/schema"
 )
@@ -24,11 +25,11 @@ var errAddress = errors.New("base_url of the connection is not the address of an
 
 // A refusal is the API's error.
 type refusal struct {
-	whatsapp.GraphError
+	said graph.Error
 	wait time.Duration // that it asks for
 }
 
-func (e *refusal) Error() string { return e.Summary() }
+func (e *refusal) Error() string { return e.said.Summary() }
 
 // A stranger is something else that answers in place of the API.
 type stranger struct{ status int }
@@ -58,9 +59,9 @@ func (a *api) ask(ctx context.Context, method, path string, body []byte, most in
 		return v, err
 	}
 	said, _ := actions.DecodeJSON(answer.Body)
-	if e, ok := whatsapp.ReadError(said); ok {
+	if e, ok := graph.ReadError(said); ok {
 		e.Status = answer.Status
-		return v, &refusal{e, whatsapp.RetryAfter(answer.Header)}
+		return v, &refusal{e, graph.RetryAfter(answer.Header)}
 	}
 	if answer.Status != http.StatusOK || said == nil {
 		return v, &stranger{answer.Status}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 	"facteur/vault"
 )
@@ -75,8 +76,8 @@ func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value,
 	case err == nil:
 		return v, true
 	case isRefused:
-		verdict := whatsapp.Classify(refused.GraphError)
-		i.add(name, Fail, refused.Summary(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
+		verdict := graph.Classify(refused.said)
+		i.add(name, Fail, refused.Error(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
 	case isOther:
 		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", other.status), "something else answers in place of the API", "check base_url of the connection, and proxies")
 	case errors.Is(err, errAddress):
@@ -91,7 +92,7 @@ func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value,
 
 // newToken is what Meta's answer to a token that is over leads to.
 func newToken() string {
-	expired, _ := whatsapp.Explain(190)
+	expired, _ := graph.Explain(190)
 	return expired.Cure
 }
 

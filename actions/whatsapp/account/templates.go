@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 	"facteur/vault"
 )
@@ -159,12 +160,12 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 }
 
 func (p *puller) refused(e *refusal) error {
-	bad := &PullError{Code: e.Code, coded: true, Hint: whatsapp.Classify(e.GraphError).Cure}
-	bad.Problem = p.hide("Meta refuses to give the templates: " + e.Summary())
-	if e.Details != "" {
-		bad.Problem += ": " + p.hide(e.Details)
+	bad := &PullError{Code: e.said.Code, coded: true, Hint: graph.Classify(e.said).Cure}
+	bad.Problem = p.hide("Meta refuses to give the templates: " + e.Error())
+	if e.said.Details != "" {
+		bad.Problem += ": " + p.hide(e.said.Details)
 	}
-	if e.Code == 100 || e.Code == 803 {
+	if e.said.Code == 100 || e.said.Code == 803 {
 		bad.Hint = "check waba_id of the connection: it is the WhatsApp Business Account's ID, not the portfolio's, and the token's user needs the account"
 	}
 	if e.wait > 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 
 	"github.com/stretchr/testify/require"
 )
@@ -23,8 +24,8 @@ func TestStoredWhole(t *testing.T) {
 	full.Timestamp = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	full.Details = map[string]any{"list": []any{int64(1), 2.5, true, nil, "text"}, "object": map[string]any{"a": "b"}}
 	full.Errors = []whatsapp.Fault{{
-		GraphError: whatsapp.GraphError{Code: 131026, Subcode: 7, Type: "a type", Title: "a title", Details: "<details>", FBTraceID: "trace", Help: "help", Transient: true, Status: 400},
-		Class:      whatsapp.Recipient,
+		Error: graph.Error{Code: 131026, Subcode: 7, Type: "a type", Title: "a title", Details: "<details>", FBTraceID: "trace", Help: "help", Transient: true, Status: 400},
+		Class: graph.Recipient,
 	}}
 	full.Raw = map[string]any{"id": "wamid.1", "new": map[string]any{"field": int64(1)}}
 	for i := range fields.NumField() {

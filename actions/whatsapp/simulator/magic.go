@@ -1,12 +1,11 @@
 package simulator
 
 import (
+	"facteur/actions/whatsapp/graph"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"facteur/actions/whatsapp"
 )
 
 // The ranges of numbers that do something by themselves. The French regulator keeps them
@@ -119,7 +118,7 @@ func codeEnding(end string) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	if e, ok := whatsapp.Explain(130000 + last); ok && last != 0 && (e.Last == 0 || e.Class == whatsapp.AccountBlocked) {
+	if e, ok := graph.Explain(130000 + last); ok && last != 0 && (e.Last == 0 || e.Class == graph.AccountBlocked) {
 		return 130000 + last, true
 	}
 	switch last {

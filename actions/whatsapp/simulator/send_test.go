@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/call"
 
@@ -155,7 +155,7 @@ func TestEachCode(t *testing.T) {
 		}
 		status, answer := s.post(messages, texts(digits("+3319900")))
 		e := refusal(t, answer)
-		known, ok := whatsapp.Explain(int64(code))
+		known, ok := graph.Explain(int64(code))
 		require.True(t, ok)
 		if code == 33 {
 			code, known.HTTP = 100, 400

@@ -1,10 +1,9 @@
 package simulator
 
 import (
+	"facteur/actions/whatsapp/graph"
 	"slices"
 	"time"
-
-	"facteur/actions/whatsapp"
 )
 
 // The states of messages, as webhooks call them.
@@ -130,7 +129,7 @@ func (s *Simulator) reach(m *message, state string, code int64, at time.Time) {
 
 func failure(code int64) *Failure {
 	title, details := wording(code)
-	if e, ok := whatsapp.Explain(code); title == "" && ok {
+	if e, ok := graph.Explain(code); title == "" && ok {
 		title = e.Title
 	}
 	return &Failure{Code: code, Title: title, Details: details}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -28,7 +28,7 @@ const (
 // refused is the refusal with a code, in the words of the catalogue where Meta uses no
 // others. details "": Meta's usual ones.
 func refused(code int64, details string) *refusal {
-	e, known := whatsapp.Explain(code)
+	e, known := graph.Explain(code)
 	r := &refusal{status: e.HTTP, kind: oauth, code: code, details: details}
 	if !known || r.status == 0 {
 		r.status = http.StatusBadRequest
@@ -62,7 +62,7 @@ func refused(code int64, details string) *refusal {
 }
 
 // told is the refusal that the rules of messages speak of.
-func told(e *whatsapp.GraphError) *refusal {
+func told(e *graph.Error) *refusal {
 	r := refused(e.Code, e.Details)
 	if e.Title != "" {
 		r.message = fmt.Sprintf("(#%d) %s", e.Code, e.Title)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -69,7 +70,7 @@ func TestSettledClaims(t *testing.T) {
 func TestSettledMessages(t *testing.T) {
 	failed := whatsapp.Notification{
 		Kind: "status", MessageID: "wamid.7", Status: "failed", PhoneNumberID: "106540352242922", WaID: "33612345678", Timestamp: time.Now(),
-		Errors: []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131050}}},
+		Errors: []whatsapp.Fault{{Error: graph.Error{Code: 131050}}},
 	}
 	for _, before := range []bool{true, false} {
 		l := &ledger.Memory{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 
@@ -205,7 +206,7 @@ func (h *history) status() whatsapp.Notification {
 		n.CallbackData = call
 	}
 	if status == "failed" {
-		n.Errors = []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: [...]int64{131047, 131050, 131026}[h.IntN(3)]}}}
+		n.Errors = []whatsapp.Fault{{Error: graph.Error{Code: [...]int64{131047, 131050, 131026}[h.IntN(3)]}}}
 	}
 	return n
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/ledger"
 
 	"github.com/stretchr/testify/assert"
@@ -98,7 +99,7 @@ func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 	n := Status("wamid.1", "failed", "f1.a.1|order 7")
 	n.Details = map[string]any{"pricing": map[string]any{"billable": true, "count": int64(9007199254740993), "rate": 0.5}, "list": []any{"a", nil}}
-	n.Errors = []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: whatsapp.Recipient}}
+	n.Errors = []whatsapp.Fault{{Error: graph.Error{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: graph.Recipient}}
 	apply(t, l, n)
 	require.Equal(t, []whatsapp.Notification{n}, message(t, l, "wamid.1").Statuses)
 	r, _ := n.Receipt()

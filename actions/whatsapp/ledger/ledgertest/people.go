@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/ledger"
 
 	"github.com/stretchr/testify/require"
@@ -60,7 +61,7 @@ func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
 	clock.Pass(time.Minute)
 	n := Status("wamid.2", "failed", "")
-	n.Timestamp, n.Errors = clock.Now(), []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131047}}}
+	n.Timestamp, n.Errors = clock.Now(), []whatsapp.Fault{{Error: graph.Error{Code: 131047}}}
 	apply(t, l, n)
 	at := clock.Now()
 	require.Equal(t, ledger.Window{Wrote: wrote.Timestamp, Shut: at}, window(t, l))
@@ -111,7 +112,7 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 func unwanted(at time.Time) whatsapp.Notification {
 	n := Status(fmt.Sprint("wamid.", at.Unix()), "failed", "")
-	n.Timestamp, n.Errors = at, []whatsapp.Fault{{GraphError: whatsapp.GraphError{Code: 131050}}}
+	n.Timestamp, n.Errors = at, []whatsapp.Fault{{Error: graph.Error{Code: 131050}}}
 	return n
 }
 

@@ -1,4 +1,4 @@
-package whatsapp
+package graph
 
 import (
 	"cmp"
@@ -6,47 +6,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"facteur/flow/call"
 )
 
-var known = sync.OnceValue(catalogue)
-
-// Explain tells what an error code means, what the engine does about it and what you
-// can do. Codes of the On-Premises API are explained by the code that took their place.
-func Explain(code int64) (Explanation, bool) {
-	e, ok := lookup(code)
-	if !ok {
-		cloud, old := onPremises(code)
-		if !old {
-			return Explanation{}, false
-		}
-		e, _ = lookup(cloud)
-		e.Title += fmt.Sprintf(" (%d on the On-Premises API, which delivers nothing since October 2025; now %d)", code, cloud)
-		e.Code = code
-	}
-	e.Does = e.Class.does()
-	return e, true
-}
-
-// lookup finds the entry of a code, exact before range.
-func lookup(code int64) (found Explanation, ok bool) {
-	for _, e := range known() {
-		switch {
-		case e.Last == 0 && e.Code == code:
-			return e, true
-		case e.Code <= code && code <= e.Last:
-			found, ok = e, true
-		}
-	}
-	return found, ok
-}
-
-// A GraphError is an error as the API reports it, in an answer or in a status webhook.
+// An Error is an error as the API reports it, in an answer or in a status webhook.
 // Everything but the code may be missing.
-type GraphError struct {
+type Error struct {
 	Code      int64  `json:"code"`
 	Subcode   int64  `json:"subcode,omitempty"`
 	Type      string `json:"type,omitempty"`
@@ -70,7 +37,7 @@ type Verdict struct {
 
 // Classify decides by the code, exact before range; of an unknown code by
 // is_transient, then by the HTTP status.
-func Classify(e GraphError) Verdict {
+func Classify(e Error) Verdict {
 	v := Verdict{}
 	v.Explanation, v.Known = Explain(e.Code)
 	switch {
@@ -100,8 +67,8 @@ func Classify(e GraphError) Verdict {
 	return v
 }
 
-// callError gives an error of the API as flows see it.
-func (e GraphError) callError(v Verdict) *call.Error {
+// CallError gives the error as flows see it.
+func (e Error) CallError(v Verdict) *call.Error {
 	title := cmp.Or(e.Title, v.Title)
 	message := "Meta refused the message"
 	if e.Status == 0 {
@@ -126,6 +93,14 @@ func (e GraphError) callError(v Verdict) *call.Error {
 	}
 }
 
+// Undelivered gives the error of a status as flows see it. What was accepted is never sent
+// again by itself.
+func (e Error) Undelivered() *call.Error {
+	v := Classify(e)
+	v.Retryable = false
+	return e.CallError(v)
+}
+
 func retryWord(v Verdict) string {
 	switch {
 	case !v.Retryable:
@@ -137,7 +112,7 @@ func retryWord(v Verdict) string {
 }
 
 // Summary is the title and the code, as within a sentence.
-func (e GraphError) Summary() string { return fmt.Sprintf("%s (%d)", lower(e.Title), e.Code) }
+func (e Error) Summary() string { return fmt.Sprintf("%s (%d)", lower(e.Title), e.Code) }
 
 func lower(s string) string {
 	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {

@@ -1,4 +1,4 @@
-package whatsapp
+package graph
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func readUsage(h http.Header) (u usage) {
 	}
 	accounts := headerJSON(h, "X-Business-Use-Case-Usage")
 	for _, id := range accounts.Keys() {
-		for _, use := range many(accounts.Get(id)) {
+		for _, use := range Many(accounts.Get(id)) {
 			u.meter("account "+id, use)
 			if minutes, ok := use.Get("estimated_time_to_regain_access").Number(); ok && minutes > 0 {
 				u.regain = max(u.regain, time.Duration(min(minutes, 24*60)*float64(time.Minute)))
@@ -60,7 +60,10 @@ func (u *usage) meter(whose string, v schema.Value) (full bool) {
 	return full
 }
 
-func (u usage) String() string { return strings.Join(slices.Compact(u.full), ", ") }
+// UsedUp tells which rate limits an answer says are used up, for people; "" for none.
+func UsedUp(answer http.Header) string {
+	return strings.Join(slices.Compact(readUsage(answer).full), ", ")
+}
 
 // RetryAfter is how long an answer asks to wait: Retry-After in seconds or as a date, or what
 // the usage of rate limits says. 0: it does not ask.

@@ -1,6 +1,13 @@
-package whatsapp
+// Package graph reads what Meta's Graph API says: its errors, with what each code means for
+// the engine and for people; how much of its rate limits is used; its JSON, where an ID may be
+// a number and a list of one the object alone.
+package graph
 
-import "time"
+import (
+	"fmt"
+	"sync"
+	"time"
+)
 
 // An Explanation is what is known about an error code of Meta's.
 type Explanation struct {
@@ -13,6 +20,38 @@ type Explanation struct {
 	Cure       string // what you can do
 	Source     string // where it is documented or was seen
 	Does       string // what the engine does; filled in by Explain
+}
+
+var known = sync.OnceValue(catalogue)
+
+// Explain tells what an error code means, what the engine does about it and what you
+// can do. Codes of the On-Premises API are explained by the code that took their place.
+func Explain(code int64) (Explanation, bool) {
+	e, ok := lookup(code)
+	if !ok {
+		cloud, old := onPremises(code)
+		if !old {
+			return Explanation{}, false
+		}
+		e, _ = lookup(cloud)
+		e.Title += fmt.Sprintf(" (%d on the On-Premises API, which delivers nothing since October 2025; now %d)", code, cloud)
+		e.Code = code
+	}
+	e.Does = e.Class.does()
+	return e, true
+}
+
+// lookup finds the entry of a code, exact before range.
+func lookup(code int64) (found Explanation, ok bool) {
+	for _, e := range known() {
+		switch {
+		case e.Last == 0 && e.Code == code:
+			return e, true
+		case e.Code <= code && code <= e.Last:
+			found, ok = e, true
+		}
+	}
+	return found, ok
 }
 
 // Where a code is documented: the page's name and its address.

@@ -1,4 +1,4 @@
-package whatsapp
+package graph
 
 import (
 	"cmp"
@@ -12,22 +12,21 @@ import (
 
 // ReadError reads the error of an answer, a decoded JSON value: of the Graph API, or of the
 // On-Premises API, whose errors are a list. Not ok: it has none.
-func ReadError(answer any) (GraphError, bool) {
-	for _, v := range [...]any{get(answer, "error"), foremost(get(answer, "errors"))} {
-		if v == nil {
-			continue
-		}
-		if e, ok := graphError(schema.NewValue(v, nil)); ok {
-			return e, true
-		}
+func ReadError(answer any) (Error, bool) {
+	said, _ := answer.(map[string]any)
+	if e, ok := ErrorIn(schema.NewValue(said["error"], nil)); ok {
+		return e, true
 	}
-	return GraphError{}, false
+	if list, _ := said["errors"].([]any); len(list) > 0 {
+		return ErrorIn(schema.NewValue(list[0], nil))
+	}
+	return Error{}, false
 }
 
-// graphError reads an error wherever the API puts one; ok is false when it has no code.
-func graphError(v schema.Value) (e GraphError, ok bool) {
+// ErrorIn reads an error wherever the API puts one; ok is false when it has no code.
+func ErrorIn(v schema.Value) (e Error, ok bool) {
 	if _, ok := v.Object(); !ok {
-		return GraphError{}, false
+		return Error{}, false
 	}
 	text := func(names ...string) string {
 		for _, name := range names {
@@ -40,7 +39,7 @@ func graphError(v schema.Value) (e GraphError, ok bool) {
 	e.Title = text("message", "title", "error_user_title")
 	if e.Code, ok = integer(v.Get("code")); !ok {
 		if e.Code, ok = codeIn(e.Title); !ok {
-			return GraphError{}, false
+			return Error{}, false
 		}
 	}
 	e.Title = strings.TrimSpace(strings.TrimPrefix(e.Title, fmt.Sprintf("(#%d)", e.Code)))
@@ -71,7 +70,7 @@ func errorData(data schema.Value) string {
 	for _, spec := range data.Get("blame_field_specs").Items() {
 		var path []string
 		for _, part := range spec.Items() {
-			path = append(path, word(part))
+			path = append(path, Word(part))
 		}
 		fields = append(fields, strings.Join(path, "."))
 	}
