@@ -28,8 +28,9 @@ func listen(interrupts chan<- os.Signal) (forget func()) {
 	return func() { signal.Stop(interrupts) }
 }
 
-// hangups passes on the signal that asks a daemon to read its flows again.
+// hangups passes on the signal that asks a daemon to read its flows again, until it is told
+// to forget. It ends no daemon: neither one that starts, nor one that comes to its end.
 func hangups(heard chan<- os.Signal) (forget func()) {
 	signal.Notify(heard, syscall.SIGHUP)
-	return func() { signal.Stop(heard) }
+	return func() { signal.Ignore(syscall.SIGHUP) }
 }

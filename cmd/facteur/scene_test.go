@@ -281,7 +281,8 @@ func TestSceneManyDaemons(t *testing.T) {
 	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
 }
 
-// The first SIGTERM lets a slow call finish and takes nothing new; the second cuts it off.
+// The first SIGTERM lets a slow call finish and takes nothing new, whoever hangs up
+// meanwhile; the second cuts it off.
 func TestSceneTerminated(t *testing.T) {
 	s := newScene(t, "storm_plain")
 	start := func() string {
@@ -311,6 +312,7 @@ func TestSceneTerminated(t *testing.T) {
 	if ready, err := s.client.Ready(t.Context()); assert.NoError(t, err) {
 		assert.False(t, ready.Ready)
 	}
+	require.NoError(t, s.daemon.Process.Signal(syscall.SIGHUP), "who has it read its flows does not cut it off")
 	require.NoError(t, s.daemon.Wait())
 	assert.Contains(t, s.daemon.log.String(), "msg=stopped")
 	assert.NotContains(t, s.daemon.log.String(), "level=ERROR")

@@ -77,6 +77,10 @@ settled by webhooks, as always.`,
 // serve runs a daemon until it is interrupted.
 func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) {
 	began := time.Now()
+	hangups := make(chan os.Signal, 1)
+	if a.hangups != nil {
+		defer a.hangups(hangups)()
+	}
 	if err := wantProject(path); err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
 	}
 	defer daemon.Tune(soft)()
-	d, err := a.openDaemon(soft, hard, daemon.Options{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored})
+	d, err := a.openDaemon(soft, hard, daemon.Options{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored, Hangups: hangups})
 	switch {
 	case err != nil && soft.Err() != nil: // nothing had begun
 		log.Info("stopped")
@@ -143,7 +147,7 @@ func (a *app) openDaemon(soft, hard context.Context, o daemon.Options) (*daemon.
 	if found.HasErrors() {
 		return nil, &exitError{code: exitWrong}
 	}
-	o.Flows, o.Version, o.Hangups = flows, version(), a.hangups
+	o.Flows, o.Version = flows, version()
 	o.Export = func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, o.Project.Root, r) }
 	return daemon.Open(soft, hard, o)
 }

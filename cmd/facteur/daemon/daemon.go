@@ -82,9 +82,8 @@ type Options struct {
 
 	// Show shows people what is wrong with flows that were read again at a hang-up.
 	Show func(diag.List)
-	// Hangups makes a channel hear of the signal that asks to read the flows again. nil:
-	// there is none.
-	Hangups func(chan<- os.Signal) (forget func())
+	// Hangups brings the signal that asks to read the flows again. nil: there is none.
+	Hangups <-chan os.Signal
 	// Export writes a run as a flow test. What is wrong with the run, or with its flow, is a
 	// *host.StateError.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)

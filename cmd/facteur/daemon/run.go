@@ -109,16 +109,11 @@ func (d *Daemon) Stop(ctx context.Context) error {
 
 // reloads reads the flows again whenever somebody hangs up, until ctx ends.
 func (d *Daemon) reloads(ctx context.Context) {
-	if d.opts.Hangups == nil {
-		return
-	}
-	heard := make(chan os.Signal, 1)
-	defer d.opts.Hangups(heard)()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-heard:
+		case <-d.opts.Hangups:
 			d.reload(ctx)
 		}
 	}
