@@ -1,7 +1,6 @@
 package whatsapp
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,7 +11,7 @@ import (
 
 // A Body is the whole body of a request to /{phone_number_id}/messages that sends a
 // message. CheckBody tells whether Meta would take it, and schema.Decode fills it in from
-// a value that it would.
+// what Plain makes of a value that it would.
 type Body struct {
 	MessagingProduct         string            `json:"messaging_product" schema:"required" doc:"always whatsapp; a body without it is one of the On-Premises API, for facteur message migrate"`
 	RecipientType            string            `json:"recipient_type,omitempty" doc:"individual unless it says group"`
@@ -114,17 +113,16 @@ func checkBody(body any, doubts bool) schema.Violations {
 	if !ok {
 		return schema.Violations{{Rule: "type", Message: "the body of a request is an object"}}
 	}
+	object, loose := Plain(object)
 	if sign, ok := onPremisesBody(object); ok {
 		return schema.Violations{sign}
 	}
 	if found, alone := typingAlone(object); alone {
 		return found
 	}
-	of, on := bodySchema(), onBody
-	if _, ok := object["status"]; ok && object["type"] == nil {
-		of, on = readSchema(), onRead
-	}
+	of, on := shapeOfBody(object)
 	v, found := of.Coerce(object)
+	found = append(found, loose...)
 	if kind, ok := get(object[interactiveType], "type").(string); ok && kind != strings.ToLower(kind) {
 		found = append(found, schema.Violation{Path: schema.Path{interactiveType, "type"}, Rule: "interactive-type-case", Warning: true,
 			Message: mention(kind) + " is not written as Meta documents it", Hint: "write it in small letters"})
@@ -145,6 +143,15 @@ func checkBody(body any, doubts bool) schema.Violations {
 	}
 	sortByPath(found)
 	return found
+}
+
+// shapeOfBody tells what a body is: a message, or the mark that one was read; on is what its
+// rules are on.
+func shapeOfBody(body map[string]any) (of *schema.Type, on string) {
+	if _, ok := body["status"]; ok && body["type"] == nil {
+		return readSchema(), onRead
+	}
+	return bodySchema(), onBody
 }
 
 // without leaves out what some rules found, whose place another rule takes.
@@ -176,7 +183,7 @@ func typeOf(body map[string]any) string {
 }
 
 // documented is how documentation writes that a number belongs there.
-var documented = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)+|\+?\d+[xX]{4,}|whatsapp-id)$`)
+var documented = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)+|\+?\d+[xX*]{4,}|whatsapp-id)$`)
 
 func isPlaceholder(to string) bool { return documented.MatchString(to) }
 
@@ -215,30 +222,7 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 func veil(v any, found schema.Violations) any {
 	for _, f := range found {
 		if !f.Warning && f.Rule != "required" && len(f.Path) > 0 && !f.OnKey {
-			v = hidePart(v, f.Path)
-		}
-	}
-	return v
-}
-
-func hidePart(v any, path schema.Path) any {
-	if len(path) == 0 {
-		return schema.Unknown{Type: schema.AnyType}
-	}
-	switch whole := v.(type) {
-	case []any:
-		if i, ok := path[0].(int); ok && i < len(whole) {
-			out := slices.Clone(whole)
-			out[i] = hidePart(whole[i], path[1:])
-			return out
-		}
-	case map[string]any:
-		if name, ok := path[0].(string); ok {
-			if inner, ok := whole[name]; ok {
-				out := maps.Clone(whole)
-				out[name] = hidePart(inner, path[1:])
-				return out
-			}
+			v = put(v, f.Path, schema.Unknown{Type: schema.AnyType})
 		}
 	}
 	return v

@@ -51,6 +51,9 @@ func templateRules() []rule {
 		{id: "template-button-parameter",
 			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow and order_details.",
 			on:  templateType, at: templateParts, check: buttonParameter, source: oldReference},
+		{id: "template-quick-reply-text",
+			doc: "The parameter of a quick_reply button is a payload, which comes back when the button is pressed. Samples of 2022, and tools that follow them, have a text there.",
+			on:  templateType, at: templateParts, check: quickReplyText, warning: true, hint: `write {"type": "payload", "payload": …}`, source: observed},
 		{id: "template-cards",
 			doc: "A carousel component has cards, and only a carousel component has them.",
 			on:  templateType, at: "components[]", check: cardsOnCarousel, source: templatesPage},
@@ -194,12 +197,29 @@ func buttonParameter(v schema.Value, say report) {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
-		if of, ok := textOf(p, "type"); ok && !contains(want, of) {
+		if of, ok := textOf(p, "type"); ok && !contains(want, of) && !isQuickReplyText(kind, of) {
 			var forms []string
 			for want := range strings.FieldsSeq(want) {
 				forms = append(forms, "{type: "+want+", "+want+": …}")
 			}
 			say(p.Get("type"), "a button of kind %s takes a parameter %s", kind, strings.Join(forms, " or "))
+		}
+	}
+}
+
+// isQuickReplyText tells a parameter that quick replies had in samples of Meta.
+func isQuickReplyText(kind, parameter string) bool {
+	return kind == "quick_reply" && strings.EqualFold(parameter, "text")
+}
+
+func quickReplyText(v schema.Value, say report) {
+	kind, _ := textOf(v, "sub_type")
+	if !isButton(v) {
+		return
+	}
+	for _, p := range v.Get("parameters").Items() {
+		if of, _ := textOf(p, "type"); isQuickReplyText(strings.ToLower(kind), of) {
+			say(p.Get("type"), "a button of kind quick_reply takes a parameter {type: payload, payload: …}")
 		}
 	}
 }

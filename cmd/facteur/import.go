@@ -89,6 +89,7 @@ func readRequest(text string) (body map[string]any, at endpoint, err error) {
 	if !ok {
 		return nil, at, fmt.Errorf("the body of a request is an object")
 	}
+	body, _ = whatsapp.Plain(body)
 	return body, at, nil
 }
 

@@ -86,7 +86,12 @@ func (m *sending) parse(b *buffer) *refusal {
 	if err != nil || !ok {
 		return missing("messaging_product")
 	}
-	m.body, m.raw = body, append([]byte(nil), b.Bytes()...)
+	plain, changes := whatsapp.Plain(body)
+	if m.body = plain; len(changes) > 0 {
+		m.raw = raw(plain)
+	} else {
+		m.raw = append([]byte(nil), b.Bytes()...)
+	}
 	return nil
 }
 

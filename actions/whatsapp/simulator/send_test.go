@@ -204,8 +204,11 @@ func TestRefusals(t *testing.T) {
 		{"an empty text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":""}}`, 100, "(#100) The parameter text['body'] is required.", ""},
 		{"a blank text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":" "}}`, 100, "(#100) The parameter text['body'] is required.", ""},
 		{"a long text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"` + strings.Repeat("x", 4097) + `"}}`, 100, "(#100) Param text['body'] must be at most 4096 characters long.", ""},
-		{"an unknown key", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x","bodi":1}}`, 100, "(#100) Invalid parameter", `Unexpected key "bodi" on param "text".`},
-		{"an unknown key above", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x"},"ttl":1}`, 100, "(#100) Invalid parameter", `Unexpected key "ttl".`},
+		{"an unknown key", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x","bodi":1}}`, 100, `(#100) Unexpected key "bodi" on param "text".`, ""},
+		{"an unknown key above", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"x"},"ttl":1}`, 100, `(#100) Unexpected key "ttl".`, ""},
+		{"a text for an object", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":"x"}`, 100, "(#100) Param text must be a JSON object.", ""},
+		{"a parameter of null", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":null}]}]}}`,
+			100, "(#100) Invalid parameter", "Parameter 'text' is mandatory for component parameter type 'text'"},
 		{"a button too long", `{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"button","body":{"text":"x"},"action":{"buttons":[{"type":"reply","reply":{"id":"1","title":"` + strings.Repeat("x", 21) + `"}}]}}}`,
 			131009, "(#131009) Parameter value is not valid", "interactive.action.buttons[0].reply.title: has 21 characters, at most 20 are allowed"},
 		{"a line break in a parameter", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"a\nb"}]}]}}`,
@@ -226,6 +229,21 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	assert.Empty(t, s.Accepted(simulator.Filter{Person: "33612345678"}))
+}
+
+// What clients write in another form than Meta's pages is taken, and kept as they have it.
+func TestLooseBodies(t *testing.T) {
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
+	for body, kept := range map[string]string{
+		`{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"{\"a\":1}","preview_url":null},"context":null}`:                                                                                       `{"body":"{\"a\":1}"}`,
+		`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"button","body":{"text":"x"},"action":"{\"buttons\":[{\"type\":\"reply\",\"reply\":{\"id\":\"1\",\"title\":\"A\"}}]}"}}`: `"action":{"buttons":[{"reply":{"id":"1","title":"A"},"type":"reply"}]}`,
+		`{"messaging_product":"whatsapp","to":"+33612345678","type":"contacts","contacts":"[{\"name\":{\"formatted_name\":\"Ada\"}}]"}`:                                                                                          `"contacts":[{"name":{"formatted_name":"Ada"}}]`,
+	} {
+		status, answer := s.post(messages, body)
+		assert.Equal(t, http.StatusOK, status, answer)
+		accepted := s.Accepted(simulator.Filter{})
+		assert.Contains(t, string(accepted[len(accepted)-1].Body), kept)
+	}
 }
 
 func TestTemplates(t *testing.T) {

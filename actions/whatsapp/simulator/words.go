@@ -168,8 +168,10 @@ func wanted(message string) string {
 	switch first, _, _ := strings.Cut(kind, " "); first {
 	case "list":
 		return "an array"
-	case "object", "integer":
-		return "an " + first
+	case "object":
+		return "a JSON object"
+	case "integer":
+		return "an integer"
 	case "string", "number", "boolean":
 		return "a " + first
 	}
@@ -194,11 +196,10 @@ func wrongBy(v schema.Violation) *refusal {
 	}
 	switch {
 	case v.Rule == "unknown-field", v.Rule == "template-made", v.Rule == "other-shape" && last != "":
-		r := refused(100, fmt.Sprintf("Unexpected key %q on param %q.", last, owner))
 		if owner == "" {
-			r.details = fmt.Sprintf("Unexpected key %q.", last)
+			return invalid(fmt.Sprintf("(#100) Unexpected key %q.", last))
 		}
-		return r
+		return invalid(fmt.Sprintf("(#100) Unexpected key %q on param %q.", last, owner))
 	case v.Rule == "to-required":
 		return missing("to")
 	case v.Rule == "required" && len(v.Path) == 0:
@@ -221,6 +222,8 @@ func wrongBy(v schema.Violation) *refusal {
 		return invalid(fmt.Sprintf("(#100) Param %s must be %s.", param(v.Path), wanted(v.Message)))
 	case v.Rule == "required":
 		return refused(131008, fmt.Sprintf("Parameter '%s' is mandatory for parameter '%s'", field(v.Message), param(v.Path)))
+	case v.Rule == "parameter-field" && strings.Contains(v.Message, "has no field"):
+		return refused(100, fmt.Sprintf("Parameter '%s' is mandatory for component parameter type '%[1]s'", field(v.Message)))
 	case v.Rule == "authentication-user-id":
 		return refused(131062, v.Message)
 	case v.Rule == "to-format":
