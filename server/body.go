@@ -174,7 +174,5 @@ func (q *query) err() error {
 	if len(q.errors) == 0 {
 		return nil
 	}
-	p := problem(Invalid, "", "the query is wrong")
-	p.Errors = q.errors
-	return p
+	return wrong("the query is wrong", q.errors...)
 }

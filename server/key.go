@@ -234,3 +234,15 @@ func (k *Keys) same(info fs.FileInfo) bool {
 	}
 	return os.SameFile(info, k.seen) && info.ModTime().Equal(k.seen.ModTime()) && info.Size() == k.seen.Size()
 }
+
+func (a *api) keys(q *ask) (reply, error) {
+	list := &KeyList{Keys: []Key{}}
+	if a.Keys != nil {
+		found, err := a.Keys.List()
+		if err != nil {
+			return reply{}, err
+		}
+		list.Keys = listed(found)
+	}
+	return ok(list)
+}

@@ -37,10 +37,8 @@ func (a *api) runs(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	found, next, err := a.Host.List(q.Context(), f)
-	if wrong, ok := errors.AsType[*host.CursorError](err); ok {
-		p := problem(Invalid, "", "the query is wrong")
-		p.Errors = []FieldError{{Path: "query.cursor", Message: wrong.Error()}}
-		return reply{}, p
+	if e, ok := errors.AsType[*host.CursorError](err); ok {
+		return reply{}, wrong("the query is wrong", FieldError{Path: "query.cursor", Message: e.Error()})
 	}
 	if err != nil {
 		return reply{}, err
@@ -121,9 +119,7 @@ func (a *api) settle(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	if !body.Happened && body.MessageID != "" {
-		p := problem(Invalid, "", "the body is wrong")
-		p.Errors = []FieldError{{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`}}
-		return reply{}, p
+		return reply{}, wrong("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`})
 	}
 	return done, a.Host.Settle(q.Context(), q.PathValue("run"), body.Step, host.Settlement{Happened: body.Happened, ID: body.MessageID})
 }

@@ -26,8 +26,8 @@ func (a *api) start(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	body, err := a.object(q, startType)
-	if wrong, ok := errors.AsType[*Problem](err); ok && wrong.Kind() == Invalid {
-		wrong.Hint = `what the flow is given stands under "inputs": {"inputs": {…}}`
+	if p, ok := errors.AsType[*Problem](err); ok && p.Kind() == Invalid {
+		p.Hint = `what the flow is given stands under "inputs": {"inputs": {…}}`
 	}
 	if err != nil {
 		return reply{}, err
@@ -122,9 +122,9 @@ func (a *api) begun(run host.Run, fresh bool, err error) (*Started, error) {
 		return nil, err
 	}
 	if run.Status == host.Rejected {
-		wrong := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", run.Flow)
-		wrong.RunID = run.ID
-		return nil, wrong
+		p := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", run.Flow)
+		p.RunID = run.ID
+		return nil, p
 	}
 	return &Started{Run: a.View.Run(run), Repeated: !fresh}, nil
 }
@@ -195,7 +195,5 @@ func idempotencyKey(r *http.Request) (string, error) {
 	default:
 		return key, nil
 	}
-	p := problem(Invalid, "", "the idempotency key is wrong")
-	p.Errors = []FieldError{{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"}}
-	return "", p
+	return "", wrong("the idempotency key is wrong", FieldError{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"})
 }

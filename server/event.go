@@ -1,0 +1,99 @@
+package server
+
+import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/schema"
+)
+
+var eventType = schema.Of[Event]()
+
+// deliver takes an event as if it had come by itself.
+func (a *api) deliver(q *ask) (reply, error) {
+	var body Event
+	if err := a.body(q, eventType, &body); err != nil {
+		return reply{}, err
+	}
+	var kind *call.Event
+	if a.Event != nil {
+		kind = a.Event(body.Event)
+	}
+	if kind == nil {
+		return reply{}, wrong("the event is wrong", FieldError{Path: "event", Message: fmt.Sprintf("there is no event %q", body.Event), Hint: `"facteur actions" lists the kinds of events`})
+	}
+	e, err := a.event(q, kind, body)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := a.Host.Deliver(q.Context(), e); err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusAccepted, body: &Delivered{e.ID}}, nil
+}
+
+// aheadAtMost is how far the clock of who delivers an event may be ahead of this one.
+const aheadAtMost = 5 * time.Minute
+
+// event brings an event into the form of its kind.
+func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
+	e := host.Event{ID: body.ID, Name: kind.Name, Connection: body.Connection, At: body.At}
+	if e.ID == "" {
+		e.ID = "api." + strings.ToLower(rand.Text())
+	}
+	now := time.Now()
+	if e.At.IsZero() {
+		e.At = now
+	}
+	if e.At.After(now.Add(aheadAtMost)) { // it would outlive the runs that wait for it, and the retention
+		return e, wrong("the event is wrong", FieldError{
+			Path: "at", Message: fmt.Sprintf("%s is to come: here it is %s", utc(e.At).Format(time.RFC3339), utc(now).Format(time.RFC3339)),
+			Hint: "leave it out for now, and put what is to come into data, or check the two clocks",
+		})
+	}
+	coerced, found := kind.Type.Coerce(complete(kind, body.Data, e.At))
+	if p := invalid("data", "the event is wrong", found); p != nil {
+		return e, p
+	}
+	e.Data, _ = coerced.(map[string]any)
+	who, _ := e.Data[kind.By].(string)
+	subject, err := kind.Subject(who)
+	if err != nil {
+		return e, wrong("the event is wrong", FieldError{Path: "data." + kind.By, Message: err.Error()})
+	}
+	e.Subjects = []string{subject}
+	if a.Aliases != nil {
+		others, err := a.Aliases(q.Context(), kind.Name, subject)
+		if err != nil {
+			return e, err
+		}
+		for _, other := range others {
+			if !slices.Contains(e.Subjects, other) {
+				e.Subjects = append(e.Subjects, other)
+			}
+		}
+	}
+	return e, nil
+}
+
+// complete gives an event the fields that flows rely on and that were not given.
+func complete(kind *call.Event, given map[string]any, at time.Time) map[string]any {
+	data := make(map[string]any, len(kind.Type.Fields))
+	maps.Copy(data, given)
+	for _, f := range kind.Type.Fields {
+		if _, ok := data[f.Name]; ok || f.Name == kind.By || f.Default != nil {
+			continue
+		}
+		if data[f.Name] = f.Type.Zero(); f.Type.Kind == schema.Timestamp {
+			data[f.Name] = at
+		}
+	}
+	return data
+}
