@@ -54,7 +54,7 @@ func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
 	}
 	if e.At.After(now.Add(aheadAtMost)) { // it would outlive the runs that wait for it, and the retention
 		return e, wrong("the event is wrong", FieldError{
-			Path: "at", Message: fmt.Sprintf("%s is to come: here it is %s", utc(e.At).Format(time.RFC3339), utc(now).Format(time.RFC3339)),
+			Path: "at", Message: fmt.Sprintf("%s is to come: here it is %s", e.At.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
 			Hint: "leave it out for now, and put what is to come into data, or check the two clocks",
 		})
 	}

@@ -27,8 +27,8 @@ type keyfile struct {
 
 // unusable is the error about a file of keys that cannot be used.
 func (k *Keys) unusable(what string, err error) error {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		err = path.Err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
 	}
 	return fmt.Errorf("the keys in %s: cannot %s the file: %w", k.path, what, err)
 }

@@ -198,16 +198,16 @@ func (m *Metrics) route(path string) func(status int) {
 	if path == "" {
 		path = "none"
 	}
-	codes := sync.Map{} // int to prometheus.Counter
+	codes := recall[int, prometheus.Counter]{most: 1000}
 	return func(status int) {
 		if status == 0 {
 			status = http.StatusOK // it wrote the answer itself
 		}
-		c, known := codes.Load(status)
+		c, known := codes.get(status)
 		if !known {
-			c, _ = codes.LoadOrStore(status, m.requests.WithLabelValues(path, strconv.Itoa(status)))
+			c = codes.keep(status, m.requests.WithLabelValues(path, strconv.Itoa(status)))
 		}
-		c.(prometheus.Counter).Inc()
+		c.Inc()
 	}
 }
 

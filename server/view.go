@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -22,7 +21,7 @@ type View struct {
 func (v View) Run(r host.Run) Run {
 	return Run{
 		RunID: r.ID, Flow: r.Flow, Digest: r.Digest, Status: r.Status, By: v.text(r.By),
-		StartedAt: utc(r.Started), EndedAt: utc(r.Ended), Unknown: r.Unknown,
+		StartedAt: r.Started.UTC(), EndedAt: r.Ended.UTC(), Unknown: r.Unknown,
 	}
 }
 
@@ -40,7 +39,7 @@ func (v View) Detail(r *host.Report) *Detail {
 		d.Waits = append(d.Waits, m.text(w))
 	}
 	for _, h := range r.Holds {
-		d.Held = append(d.Held, HeldCall{h.Step, m.text(h.Reason), utc(h.Until)})
+		d.Held = append(d.Held, HeldCall{h.Step, m.text(h.Reason), h.Until.UTC()})
 	}
 	for i, s := range r.Result.Steps {
 		d.Steps[i] = m.step(s)
@@ -63,7 +62,7 @@ func isBlind(r *host.Report) bool {
 
 // Hold gives why calls are held back.
 func (v View) Hold(h host.Hold) Hold {
-	return Hold{h.Scope, h.Name, v.text(h.Reason), utc(h.Since), h.Auto, h.Calls, utc(h.Until)}
+	return Hold{h.Scope, h.Name, v.text(h.Reason), h.Since.UTC(), h.Auto, h.Calls, h.Until.UTC()}
 }
 
 func (v View) text(s string) string {
@@ -161,11 +160,8 @@ func (m *masker) failure(e *call.Error, step string) *Failure {
 func (m *masker) step(s *machine.Step) Step {
 	out := Step{
 		Path: m.text(s.Path), ID: s.ID, Flow: s.Flow, Kind: s.Kind, Status: s.Status, Attempts: s.Attempts,
-		StartedAt: s.Started.UTC(), Unknown: s.Unknown, State: s.State,
+		StartedAt: s.Started.UTC(), EndedAt: s.Ended.UTC(), Unknown: s.Unknown, State: s.State,
 		Outputs: m.some(s.Outputs), Error: m.failure(s.Error, ""), Note: m.text(s.Note), Keys: s.Keys,
-	}
-	if !s.Ended.IsZero() {
-		out.EndedAt = s.Ended.UTC()
 	}
 	if s.Sensitive {
 		out.Outputs, _ = hidden(out.Outputs).(map[string]any)
@@ -185,7 +181,7 @@ func hidden(v any) any {
 
 func (m *masker) call(c host.Call) Call {
 	out := Call{
-		Key: c.Key, Step: m.text(c.Step), Attempt: c.Attempt, Action: c.Action, Connection: c.Connection, TakenAt: utc(c.Taken),
+		Key: c.Key, Step: m.text(c.Step), Attempt: c.Attempt, Action: c.Action, Connection: c.Connection, TakenAt: c.Taken.UTC(),
 		Input: m.object(c.Input), Receipts: make([]Receipt, len(c.Receipts)),
 	}
 	if o := c.Outcome; o != nil {
@@ -200,7 +196,7 @@ func (m *masker) call(c host.Call) Call {
 // entry masks an entry of the journal. The secrets of the run itself, which its random
 // values come from, are left out.
 func (m *masker) entry(e host.Entry) host.Entry {
-	out := host.Entry{At: utc(e.At), Kind: e.Kind, Data: json.RawMessage("null")}
+	out := host.Entry{At: e.At.UTC(), Kind: e.Kind, Data: json.RawMessage("null")}
 	v, err := schema.ReadJSON(e.Data)
 	if object, ok := v.(map[string]any); ok {
 		delete(object, "seed")
@@ -213,12 +209,4 @@ func (m *masker) entry(e host.Entry) host.Entry {
 		out.Data = text
 	}
 	return out
-}
-
-// utc is a time in UTC; the zero time stays what it is.
-func utc(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
 }
