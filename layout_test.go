@@ -35,7 +35,7 @@ var law = []struct {
 	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
 	{"flow/host/hosttest", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host"}, "the conformance suite of hosts"},
 	{"benchtest", nil, "what is measured does not matter to it"},
-	{"sqlitefile", nil, "a file knows nothing of what it holds"},
+	{"sqlitefile", []string{"privatefile"}, "a file knows nothing of what it holds"},
 	{"privatefile", nil, "a file knows nothing of what it holds"},
 	{"flow/journal", []string{"sqlitefile"}, "a journal stores what it does not understand"},
 	{"flow/journal/journaltest", []string{"flow/journal"}, "the conformance suite of journals"},

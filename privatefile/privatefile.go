@@ -1,5 +1,5 @@
-// Package privatefile replaces files that only their owner may read, such as keys, one
-// process at a time.
+// Package privatefile writes files that only their owner may read, such as keys and backups,
+// so that a crash leaves none that is half there, and lets one process at a time do so.
 //
 // What root writes belongs to the owner of the file before, or else of the folder: somebody
 // who looks after a daemon as root does not take its files away from it.
@@ -57,13 +57,34 @@ func Replace(path string, content []byte) (err error) {
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	if runtime.GOOS == "windows" { // where a folder cannot be synced
-		return nil
+	return syncFolder(filepath.Dir(path))
+}
+
+// Place gives a file that is whole, and on the disk, the name that it is to have, and returns
+// once that would survive a crash. The file may keep its old name beside it. Where something
+// has the name already, the error is fs.ErrExist.
+func Place(file, name string) error {
+	err := os.Link(file, name) // a link, unlike a rename, overwrites nothing
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		if _, err := os.Lstat(name); err == nil {
+			return &os.LinkError{Op: "rename", Old: file, New: name, Err: fs.ErrExist}
+		}
+		err = os.Rename(file, name) // not every file system has links
 	}
-	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return syncFolder(filepath.Dir(name))
+}
+
+// syncFolder makes sure that the names in a folder survive a crash.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
+		return nil
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -1,6 +1,7 @@
 package privatefile_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,4 +31,20 @@ func TestReplace(t *testing.T) {
 	assert.Len(t, left, 2, "the file and its lock")
 
 	assert.Error(t, privatefile.Replace(filepath.Join(filepath.Dir(path), "none", "key"), nil))
+}
+
+func TestPlace(t *testing.T) {
+	dir := t.TempDir()
+	part, path := filepath.Join(dir, "copy.part"), filepath.Join(dir, "copy")
+	require.NoError(t, os.WriteFile(part, []byte("whole"), 0o600))
+	require.NoError(t, privatefile.Place(part, path))
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "whole", string(got))
+
+	require.NoError(t, os.WriteFile(path, []byte("another's"), 0o600))
+	require.ErrorIs(t, privatefile.Place(part, path), fs.ErrExist)
+	got, err = os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "another's", string(got), "nothing is overwritten")
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"facteur/privatefile"
+
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -60,21 +62,11 @@ func (r *Reader) backup(ctx context.Context, path string) (err error) {
 	if err := part.Sync(); err != nil {
 		return err
 	}
-	if err := name(part.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// name gives a file another name, unless something has that.
-func name(part, path string) error {
-	switch err := os.Link(part, path); {
-	case errors.Is(err, fs.ErrExist):
+	err = privatefile.Place(part.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
 		return errThere
-	case err != nil: // not every file system has links
-		return os.Rename(part, path)
 	}
-	return nil
+	return err
 }
 
 func (r *Reader) copyInto(ctx context.Context, path string) error {
@@ -86,15 +78,6 @@ func (r *Reader) copyInto(ctx context.Context, path string) error {
 	conn.SetInterrupt(ctx.Done())
 	err = sqlitex.ExecuteTransient(conn, "VACUUM INTO ?", &sqlitex.ExecOptions{Args: []any{path}})
 	return errors.Join(err, conn.Close())
-}
-
-// syncFolder makes sure that the names in a folder survive a crash.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func isDamage(err error) bool {

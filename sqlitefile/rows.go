@@ -36,16 +36,8 @@ func Each(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt) bool,
 
 var errEnough = errors.New("enough")
 
-// Nanos is how a time is stored: nanoseconds since 1970, null for the zero time. They
-// reach from 1678 to 2262.
-func Nanos(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixNano()
-}
-
-// Time returns a column that Nanos was stored in, in UTC.
+// Time returns a column that holds nanoseconds since 1970, in UTC; the zero time where it is
+// null.
 func Time(row *sqlite.Stmt, col int) time.Time {
 	if row.ColumnIsNull(col) {
 		return time.Time{}

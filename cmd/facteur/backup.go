@@ -13,6 +13,7 @@ import (
 
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/journal"
+	"facteur/privatefile"
 	"facteur/project"
 
 	"github.com/spf13/cobra"
@@ -136,15 +137,7 @@ func pack(dir, file string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// A link, unlike a rename, overwrites nothing.
-	if err := os.Link(part.Name(), file); err != nil {
-		return 0, err
-	}
-	folder, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), errors.Join(folder.Sync(), folder.Close())
+	return info.Size(), privatefile.Place(part.Name(), file)
 }
 
 func packOne(w *tar.Writer, path string) error {
