@@ -70,11 +70,10 @@ func (r *Reader) backup(ctx context.Context, path string) (err error) {
 }
 
 func (r *Reader) copyInto(ctx context.Context, path string) error {
-	conn, err := sqlite.OpenConn(r.path, sqlite.OpenReadOnly)
+	conn, err := openConn(r.path, sqlite.OpenReadOnly)
 	if err != nil {
 		return err
 	}
-	conn.SetBusyTimeout(patience)
 	conn.SetInterrupt(ctx.Done())
 	err = sqlitex.ExecuteTransient(conn, "VACUUM INTO ?", &sqlitex.ExecOptions{Args: []any{path}})
 	return errors.Join(err, conn.Close())

@@ -71,7 +71,7 @@ func (e *DiskError) reason() string {
 	case sqlite.ResultIOErr:
 		return fmt.Sprintf("the disk failed; check the disk and start again (%v)", e.Err)
 	}
-	path := (*fs.PathError)(nil)
+	ofPath, isOfPath := errors.AsType[*fs.PathError](e.Err)
 	switch {
 	case errors.Is(e.Err, errForeign):
 		return e.foreign()
@@ -79,8 +79,8 @@ func (e *DiskError) reason() string {
 		return fmt.Sprintf("%v; give the path of the %s's file, not of its folder", errNoFile, e.Kind)
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return "there is no such file; check the path"
-	case errors.As(e.Err, &path):
-		return fmt.Sprintf("%v; check the folder %s", path.Err, path.Path)
+	case isOfPath:
+		return fmt.Sprintf("%v; check the folder %s", ofPath.Err, ofPath.Path)
 	}
 	return e.Err.Error()
 }

@@ -52,6 +52,15 @@ func touch(path string) error {
 	return f.Close()
 }
 
+// openConn opens a connection that waits for the locks of other processes.
+func openConn(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(path, flags)
+	if err == nil {
+		conn.SetBusyTimeout(patience)
+	}
+	return conn, err
+}
+
 // Lock takes the place of a file that nobody shares without opening it, until what it
 // returns is closed or the process ends. Where another has it the error is ErrInUse.
 func Lock(path string) (io.Closer, error) {

@@ -63,7 +63,7 @@ func (p *peeker) work() error {
 		case l := <-p.looks:
 			var err error
 			if conn == nil {
-				conn, err = p.open()
+				conn, err = openConn(p.path, sqlite.OpenReadOnly)
 			}
 			if err == nil {
 				err = l.see(conn)
@@ -79,14 +79,6 @@ func (p *peeker) work() error {
 			return conn.Close()
 		}
 	}
-}
-
-func (p *peeker) open() (*sqlite.Conn, error) {
-	conn, err := sqlite.OpenConn(p.path, sqlite.OpenReadOnly)
-	if err == nil {
-		conn.SetBusyTimeout(patience)
-	}
-	return conn, err
 }
 
 func (p *peeker) close() error {

@@ -33,7 +33,7 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	if err := mustBeFile(path); err != nil {
 		return nil, &DiskError{kind.Name, path, "open", err}
 	}
-	r, err := openReader(path, kind)
+	r, err := kind.openReader(path)
 	if err != nil {
 		return nil, &DiskError{kind.Name, path, "open", err}
 	}
@@ -55,19 +55,24 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	return r, nil
 }
 
-func openReader(path string, kind Kind) (*Reader, error) {
-	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
+func (k Kind) openReader(path string) (*Reader, error) {
+	return k.newReader(path, path, sqlitex.PoolOptions{
 		Flags:       sqlite.OpenReadOnly,
 		PoolSize:    readers,
 		PrepareConn: func(conn *sqlite.Conn) error { conn.SetBusyTimeout(patience); return nil },
 	})
+}
+
+// newReader reads what is at the URI: the file at the path, or a copy of it.
+func (k Kind) newReader(path, uri string, o sqlitex.PoolOptions) (*Reader, error) {
+	pool, err := sqlitex.NewPool(uri, o)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := pool.Take(context.Background())
 	if err == nil {
 		var version int
-		if version, err = kind.check(conn); err == nil && version < len(kind.Migrations) {
+		if version, err = k.check(conn); err == nil && version < len(k.Migrations) {
 			err = ErrOlder
 		}
 		pool.Put(conn)
@@ -75,7 +80,7 @@ func openReader(path string, kind Kind) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &Reader{name: kind.Name, path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
+	return &Reader{name: k.Name, path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
 }
 
 // Close ends the reads that are under way.

@@ -1,11 +1,9 @@
 package sqlitefile
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -70,30 +68,20 @@ func (k Kind) openCopy(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := sqlitex.NewPool("file::memory:", sqlitex.PoolOptions{
+	return k.newReader(path, "file::memory:", sqlitex.PoolOptions{
 		Flags:       sqlite.OpenReadWrite | sqlite.OpenCreate | sqlite.OpenURI,
 		PoolSize:    1, // another one would be another copy
 		PrepareConn: func(conn *sqlite.Conn) error { return errors.Join(copyFile(conn, path), k.Recover(conn)) },
 	})
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pool.Take(context.Background())
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	pool.Put(conn)
-	return &Reader{name: k.Name, path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
 }
 
 // copyFile copies a file into an empty database.
 func copyFile(to *sqlite.Conn, path string) (err error) {
-	from, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	from, err := openConn(path, sqlite.OpenReadOnly)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	from.SetBusyTimeout(patience)
 	b, err := sqlite.NewBackup(to, "main", from, "main")
 	if err != nil {
 		return err
@@ -117,12 +105,11 @@ func nobodyWrites(path string) (bool, error) {
 // onceWritable calls do with a connection of its own to a file, after the statements.
 // A transaction that is open then is rolled back.
 func onceWritable(path string, do func(*sqlite.Conn) error, statements ...string) (err error) {
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	conn, err := openConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	conn.SetBusyTimeout(patience)
 	for _, s := range statements {
 		if err := sqlitex.ExecuteTransient(conn, s, nil); err != nil {
 			return err

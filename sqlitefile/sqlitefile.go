@@ -82,7 +82,7 @@ func (f *File) open(path string, kind Kind) (err error) {
 	if f.writer, err = openWriter(path, kind); err != nil {
 		return err
 	}
-	if f.reader, err = openReader(path, kind); err != nil {
+	if f.reader, err = kind.openReader(path); err != nil {
 		return err
 	}
 	f.peeker = newPeeker(path, kind)

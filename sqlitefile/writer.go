@@ -57,7 +57,7 @@ type writer struct {
 }
 
 func openWriter(path string, kind Kind) (*writer, error) {
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	conn, err := openConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,6 @@ func openWriter(path string, kind Kind) (*writer, error) {
 		stopped: make(chan struct{}),
 	}
 	w.dones.New = func() any { return make(chan error, 1) }
-	conn.SetBusyTimeout(patience)
 	if err := w.prepare(); err != nil {
 		conn.Close()
 		return nil, err
