@@ -164,8 +164,12 @@ func (w *webhookReader) values(in place, field string, value schema.Value) {
 	}
 }
 
-// value hands a value to whoever reads its parts.
+// value hands a value to whoever reads its parts. Webhooks of January 2023 have them one
+// level deeper.
 func (w *webhookReader) value(in place, v schema.Value) {
+	if inner := v.Field("whatsapp_business_api_data"); inner.Present() {
+		v = inner
+	}
 	before := len(w.found)
 	people := peopleOf(v)
 	for _, part := range parts() {
@@ -233,8 +237,8 @@ func parts() [10]part {
 func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
-		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, graph.Word(value.Get("metadata", "phone_number_id")), graph.Word(value.Field("phone_number_id")))
-		n.PhoneNumber = cmp.Or(n.PhoneNumber, graph.Word(value.Get("metadata", "display_phone_number")), graph.Word(value.Field("display_phone_number")))
+		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, graph.Word(firstOf(value, "metadata.phone_number_id", "phone_number_id", "recipient.phone_number_id")))
+		n.PhoneNumber = cmp.Or(n.PhoneNumber, graph.Word(firstOf(value, "metadata.display_phone_number", "display_phone_number", "recipient.display_phone_number")))
 		if n.Timestamp.IsZero() {
 			n.Timestamp = in.at
 		}

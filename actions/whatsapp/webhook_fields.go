@@ -57,7 +57,7 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"partner_solutions", "event", "solution_id solution_status"},
 		{"payment_configuration_update", "status", "configuration_name provider_name provider_mid status created_timestamp updated_timestamp"},
 		{"user_id_update", "detail", "detail"},
-		{"messaging_handovers", "", "sender(id) recipient(id) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
+		{"messaging_handovers", "", "sender(id phone_number) recipient(id display_phone_number phone_number_id) control_passed(metadata) control_taken(metadata) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
 		{"standby", "", ""},
 	} {
 		readers[k.field] = fieldReader{k.status, choose(k.keep)}

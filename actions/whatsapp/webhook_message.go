@@ -65,6 +65,7 @@ var messageDetails = sync.OnceValue(func() selection {
 		contacts(name(formatted_name first_name last_name middle_name prefix suffix) birthday vcard origin
 			phones(phone wa_id type user_id) emails(email type) urls(url type) org(company department title)
 			addresses(street city state zip country country_code type))
+		origin
 		reaction(message_id emoji)
 		pin(message_id type expiration_days)
 		interactive(type list_reply(description) nfm_reply(name response_json*)
