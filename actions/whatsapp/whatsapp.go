@@ -4,10 +4,9 @@
 // for. The types of messages are Go structs; what types cannot say are rules: see ExplainRule.
 // What an error of the API means, and what the engine does about it, is in package graph.
 //
-// ParseWebhook reads what Meta tells of messages, templates, numbers and accounts, once
-// VerifySignature has said that it was Meta. With a copy of the account's templates, flows are
-// checked against what they send: see Templates. What people ask Meta about an account, those
-// templates among it, is package account.
+// With a copy of the account's templates, flows are checked against what they send: see
+// Templates. What people ask Meta about an account, those templates among it, is package
+// account; what Meta tells in webhooks, package inbound.
 //
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.

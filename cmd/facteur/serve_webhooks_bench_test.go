@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
 	"facteur/flow/host"
@@ -100,7 +100,7 @@ func steadily(b *testing.B, url string, bodies []string) []time.Duration {
 				b.Error(err)
 				return
 			}
-			req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+			req.Header.Set(inbound.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
 			began := time.Now()
 			resp, err := client.Do(req)
 			if err != nil {

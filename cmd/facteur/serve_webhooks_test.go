@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
 	"facteur/project"
@@ -161,7 +161,7 @@ func (r *running) tryAs(secret, body string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	req.Header.Set(inbound.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"facteur/actions/whatsapp/inbound"
 	"fmt"
-
-	"facteur/actions/whatsapp"
 
 	"github.com/spf13/cobra"
 )
@@ -60,7 +59,7 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 			if len(bodies) > 1 {
 				where = fmt.Sprintf("%s:%d", file, i+1)
 			}
-			found, err := whatsapp.ParseWebhook(body)
+			found, err := inbound.Parse(body)
 			if err != nil {
 				if bad != nil {
 					a.report(bad)
@@ -80,18 +79,18 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 
 // inFile is a mistake in a body, with where it stands.
 func inFile(where string, err error) error {
-	if e, ok := errors.AsType[*whatsapp.WebhookError](err); ok {
+	if e, ok := errors.AsType[*inbound.Error](err); ok {
 		return wrong(e.Hint, "%s: %s", where, e.Summary())
 	}
 	return wrong("", "%s: %w", where, err)
 }
 
-func line(n whatsapp.Notification, raw bool) any {
+func line(n inbound.Notification, raw bool) any {
 	if !raw {
 		return n
 	}
 	return struct {
-		whatsapp.Notification
+		inbound.Notification
 		Raw map[string]any `json:"raw,omitempty"`
 	}{n, n.Raw}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
@@ -81,7 +82,7 @@ func BenchmarkInbound(b *testing.B) {
 // BenchmarkApplyMany stores a hundred statuses in each webhook.
 func BenchmarkApplyMany(b *testing.B) {
 	concurrently(b, func(l ledger.Ledger, n int) error {
-		var all []whatsapp.Notification
+		var all []inbound.Notification
 		for i := range 100 {
 			all = append(all, ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d.%d", n, i), "sent", fmt.Sprintf("f1.run_%08d.%d", n, i)))
 		}
@@ -118,7 +119,7 @@ func BenchmarkWindow(b *testing.B) {
 	const people = 10_000
 	l := open(b, postgres.Start(b).URL("postgres"), nil)
 	for n := 0; n < people; n += 100 {
-		var all []whatsapp.Notification
+		var all []inbound.Notification
 		for i := range 100 {
 			m := ledgertest.Message(fmt.Sprint("wamid.", n+i), "oui")
 			m.WaID, m.Timestamp = fmt.Sprintf("336%08d", n+i), time.Now()

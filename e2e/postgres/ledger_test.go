@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
@@ -64,7 +64,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		told, err := whatsapp.ParseWebhook(body)
+		told, err := inbound.Parse(body)
 		require.NoError(t, err)
 		want, err := memory.Apply(t.Context(), told...)
 		require.NoError(t, err)

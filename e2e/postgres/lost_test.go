@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e"
@@ -31,7 +31,7 @@ func TestRoundTrips(t *testing.T) {
 	proxy := e2e.NewProxy(t, s.Address)
 	l := open(t, with(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
 	n := 0
-	named := func(wamid string) whatsapp.Notification {
+	named := func(wamid string) inbound.Notification {
 		status := ledgertest.Status(wamid, "sent", "f1."+wamid)
 		status.UserID = "FR.1"
 		return status
@@ -50,7 +50,7 @@ func TestRoundTrips(t *testing.T) {
 			return err
 		}},
 		{"ten statuses", 1, func(id string) error {
-			var all []whatsapp.Notification
+			var all []inbound.Notification
 			for i := range 10 {
 				all = append(all, ledgertest.Status(fmt.Sprint(id, i), "sent", ""))
 			}
@@ -95,7 +95,7 @@ func TestCut(t *testing.T) {
 	byID.WaID, byID.From, byID.UserID = "", "FR.1", "FR.1"
 	joined := ledgertest.Message("wamid.in", "oui")
 	joined.UserID = "FR.1"
-	webhook := []whatsapp.Notification{ledgertest.Status("wamid.1", "failed", ""), joined, ledgertest.Preference("stop", ledgertest.Start()), ledgertest.Status("wamid.2", "sent", "f1.b.1")}
+	webhook := []inbound.Notification{ledgertest.Status("wamid.1", "failed", ""), joined, ledgertest.Preference("stop", ledgertest.Start()), ledgertest.Status("wamid.2", "sent", "f1.b.1")}
 	shut := ledgertest.Accepted("f1.c.1", "wamid.1")
 	shut.Shut = true
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 )
@@ -12,7 +12,7 @@ import (
 // Persistent tries again what the server may do later.
 type persistent struct{ *ledger.Postgres }
 
-func (p persistent) Apply(ctx context.Context, told ...whatsapp.Notification) (news []ledger.News, err error) {
+func (p persistent) Apply(ctx context.Context, told ...inbound.Notification) (news []ledger.News, err error) {
 	err = persist(func() error { news, err = p.Postgres.Apply(ctx, told...); return err })
 	return news, err
 }
@@ -27,7 +27,7 @@ func (p persistent) Receipts(ctx context.Context, key string) (found []call.Rece
 	return found, err
 }
 
-func (p persistent) Inbound(ctx context.Context, sender, contact string, since time.Time) (found []whatsapp.Notification, err error) {
+func (p persistent) Inbound(ctx context.Context, sender, contact string, since time.Time) (found []inbound.Notification, err error) {
 	err = persist(func() error { found, err = p.Postgres.Inbound(ctx, sender, contact, since); return err })
 	return found, err
 }

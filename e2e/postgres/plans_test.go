@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
@@ -60,7 +61,7 @@ func TestPlans(t *testing.T) {
 		require.NoError(t, err)
 		return rows
 	}
-	of := func(n whatsapp.Notification, waID, userID string) whatsapp.Notification {
+	of := func(n inbound.Notification, waID, userID string) inbound.Notification {
 		n.WaID, n.UserID, n.PhoneNumberID = waID, userID, "s"
 		return n
 	}

@@ -13,6 +13,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/vault"
 )
 
@@ -54,7 +55,7 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 			req.Header.Set("Content-Type", "application/json")
 		}
 		if signature != "" {
-			req.Header.Set(whatsapp.SignatureHeader, signature)
+			req.Header.Set(inbound.SignatureHeader, signature)
 		}
 		if a, err = actions.Exchange(ctx, k.client.Do, req, maxAnswer); err == nil {
 			return a, true

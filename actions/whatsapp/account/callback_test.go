@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/account"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
@@ -29,7 +29,7 @@ func newCallback() *callback {
 
 func (c *callback) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{
 		Insecure: c.insecure,
 		Resolve: func(_ context.Context, name string) (vault.Connection, error) {
 			conn, ok := c.connections[name]
@@ -38,7 +38,7 @@ func (c *callback) handler() http.Handler {
 			}
 			return conn, nil
 		},
-		Apply: func(context.Context, string, []whatsapp.Notification) error { return nil },
+		Apply: func(context.Context, string, []inbound.Notification) error { return nil },
 	}))
 	return mux
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 
 	"github.com/stretchr/testify/require"
@@ -101,7 +102,7 @@ func BenchmarkWindow(b *testing.B) {
 	l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
 	const people = 10_000
 	for n := 0; n < people; n += 100 {
-		var all []whatsapp.Notification
+		var all []inbound.Notification
 		for i := range 100 {
 			m := ledgertest.Message(fmt.Sprint("wamid.", n+i), "oui")
 			m.WaID, m.Timestamp = fmt.Sprintf("336%08d", n+i), time.Now()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 
@@ -20,7 +21,7 @@ func TestDeliveries(t *testing.T) {
 	undated := ledgertest.Message("wamid.undated", "jamais")
 	undated.Timestamp = time.Time{}
 	group := ledgertest.Status("wamid.2", "read", "")
-	told := []whatsapp.Notification{
+	told := []inbound.Notification{
 		ledgertest.Message("wamid.in", "oui"), ledgertest.Status("wamid.1", "sent", "f1.a.1"), late, undated, group,
 		ledgertest.Preference("stop", ledgertest.Start()), {Kind: "security"},
 	}
@@ -57,7 +58,7 @@ func TestDeliveriesFit(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		told, err := whatsapp.ParseWebhook(body)
+		told, err := inbound.Parse(body)
 		require.NoError(t, err)
 		news, err := l.Apply(t.Context(), told...)
 		require.NoError(t, err)

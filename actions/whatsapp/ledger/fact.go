@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/schema"
 )
 
 // A fact is what a notification says, whatever is known already.
 type fact struct {
-	whatsapp.Notification
+	inbound.Notification
 	id     identity
 	at     time.Time // never zero
 	people []string  // ids of one person
@@ -36,7 +37,7 @@ const (
 	codeOptedOut   = 131050
 )
 
-func factOf(n whatsapp.Notification, received time.Time) fact {
+func factOf(n inbound.Notification, received time.Time) fact {
 	f := fact{Notification: n, id: identityOf(n), at: n.Timestamp, people: ids(n.WaID, n.OtherWaID, n.UserID, n.ParentUserID)}
 	if f.at.IsZero() {
 		f.at = received
@@ -114,7 +115,7 @@ func each(ids []string) []string {
 // identityOf tells notifications apart as Meta does: a message by its id, a status by the
 // message and the state, in a group also by the person. Others are what they say: a payment
 // stays captured while it is given back.
-func identityOf(n whatsapp.Notification) identity {
+func identityOf(n inbound.Notification) identity {
 	parts := []string{n.Kind, n.MessageID}
 	switch {
 	case n.MessageID != "" && (n.Kind == "message" || n.Kind == "echo" || n.Kind == "history"):

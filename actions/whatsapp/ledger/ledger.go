@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 )
 
@@ -26,7 +27,7 @@ type Ledger interface {
 	// same order, with what it means to whom. What came twice, or out of order, leads to
 	// the same state. What was known already is returned, too: Meta repeats a webhook
 	// whose answer it did not see, and whoever died before that may not have passed it on.
-	Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error)
+	Apply(ctx context.Context, told ...inbound.Notification) ([]News, error)
 
 	// Claim is whatsapp.Options.Once. A claim counts for one contact, whichever number
 	// sends, and from its first call on. It is durable when it is given. It goes to one
@@ -53,7 +54,7 @@ type Ledger interface {
 	// Inbound returns the messages of a contact to a sender, "" for any, that came since
 	// a time, in the order in which they came. Older ones that were delivered late are
 	// not among them.
-	Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error)
+	Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error)
 	// Contact returns all ids of a contact, sorted: the one that is asked for, where
 	// nothing is known.
 	Contact(ctx context.Context, id string) ([]string, error)
@@ -77,7 +78,7 @@ type Ledger interface {
 
 // News is something that a webhook told.
 type News struct {
-	whatsapp.Notification
+	inbound.Notification
 	Known   bool          // it was told before
 	Receipt *call.Receipt // of a status whose call is known
 	Contact []string      // all ids of the person, sorted; nil when nobody is named
@@ -99,7 +100,7 @@ type Message struct {
 	State whatsapp.State
 	At    time.Time
 	// Statuses are all that Meta told, in the order in which they came.
-	Statuses []whatsapp.Notification
+	Statuses []inbound.Notification
 }
 
 // A Window is what is known about the 24 hours in which anything may be written.

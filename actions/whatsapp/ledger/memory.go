@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 )
 
@@ -48,7 +49,7 @@ type preference struct {
 }
 
 // Apply implements Ledger.
-func (l *Memory) Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error) {
+func (l *Memory) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -227,13 +228,13 @@ func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	return receiptsOf(l.statuses(a.MessageID), a.Call), nil
 }
 
-func (l *Memory) statuses(message string) []whatsapp.Notification {
+func (l *Memory) statuses(message string) []inbound.Notification {
 	return l.told(func(e kept) bool { return e.Kind == "status" && e.MessageID == message })
 }
 
 // told returns events, in the order in which they came.
-func (l *Memory) told(which func(kept) bool) []whatsapp.Notification {
-	var all []whatsapp.Notification
+func (l *Memory) told(which func(kept) bool) []inbound.Notification {
+	var all []inbound.Notification
 	for _, e := range l.events {
 		if which(e) {
 			all = append(all, e.Notification)
@@ -271,7 +272,7 @@ func (l *Memory) Receipts(ctx context.Context, call string) ([]call.Receipt, err
 }
 
 // Inbound implements Ledger.
-func (l *Memory) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error) {
+func (l *Memory) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}

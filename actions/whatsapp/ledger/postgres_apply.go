@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 
 	"github.com/jackc/pgx/v5"
@@ -82,7 +83,7 @@ type eventRows struct {
 	bodies                                      [][]byte
 }
 
-func (l *Postgres) webhook(told []whatsapp.Notification, now time.Time) (*webhook, error) {
+func (l *Postgres) webhook(told []inbound.Notification, now time.Time) (*webhook, error) {
 	w := &webhook{now: now}
 	for _, n := range told {
 		f := factOf(n, now)
@@ -118,7 +119,7 @@ func (r *eventRows) add(f fact, body []byte) {
 
 // Apply implements Ledger. What names nobody with two ids takes one round trip to the
 // server, the rest two.
-func (l *Postgres) Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error) {
+func (l *Postgres) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
 	w, err := l.webhook(told, l.now())
 	if err != nil {
 		return nil, err

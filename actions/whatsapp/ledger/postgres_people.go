@@ -136,7 +136,7 @@ func (c census) change(by *change) {
 type deeds struct {
 	contacts    []int64
 	aliases     census
-	inbound     []inbound
+	inbound     []arrival
 	windows     map[place]window
 	preferences map[place]preference
 }
@@ -148,7 +148,7 @@ type (
 		sender  string
 	}
 	window  struct{ wrote, shut int64 }
-	inbound struct {
+	arrival struct {
 		event int64
 		place
 		at int64
@@ -192,7 +192,7 @@ func (d *deeds) take(c census, acts []act) (int, *change) {
 func (d *deeds) person(act act, contact int64) {
 	at := place{contact, clean(act.PhoneNumberID)}
 	if act.Kind == "message" {
-		d.inbound = append(d.inbound, inbound{act.event, at, act.at.UnixNano()})
+		d.inbound = append(d.inbound, arrival{act.event, at, act.at.UnixNano()})
 	}
 	w := d.windows[at]
 	if act.wrote {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 
 	"github.com/jackc/pgx/v5"
@@ -56,14 +56,14 @@ func (l *Postgres) Receipts(ctx context.Context, call string) ([]call.Receipt, e
 }
 
 // Inbound implements Ledger.
-func (l *Postgres) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error) {
+func (l *Postgres) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
 	return l.events(ctx, `
 		SELECT e.id, e.body FROM aliases a JOIN inbound i ON i.contact = a.contact JOIN events e ON e.seq = i.event
 		WHERE a.id = $1 AND i.received >= $2 AND i.at >= $3 AND $4 IN (i.sender, '') ORDER BY e.seq`,
 		clean(key(contact)), since.UnixNano(), since.Add(-slack).UnixNano(), clean(sender))
 }
 
-func (l *Postgres) events(ctx context.Context, sql string, args ...any) ([]whatsapp.Notification, error) {
+func (l *Postgres) events(ctx context.Context, sql string, args ...any) ([]inbound.Notification, error) {
 	var found []event
 	err := l.read(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, sql, args...)

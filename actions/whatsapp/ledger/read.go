@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
 
@@ -13,7 +13,7 @@ import (
 
 // receiptOf gives a status as a receipt of the call that sent its message; nil for none.
 // The status may not name the call: Meta promises it on all but failures.
-func receiptOf(n whatsapp.Notification, key string) *call.Receipt {
+func receiptOf(n inbound.Notification, key string) *call.Receipt {
 	r, ok := n.Receipt()
 	if !ok && key != "" {
 		n.CallbackData = key
@@ -61,7 +61,7 @@ func (l *SQLite) Receipts(ctx context.Context, call string) ([]call.Receipt, err
 	return receiptsOf(statuses, call), err
 }
 
-func receiptsOf(statuses []whatsapp.Notification, key string) []call.Receipt {
+func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {
 	var receipts []call.Receipt
 	for _, n := range statuses {
 		if r := receiptOf(n, key); r != nil {
@@ -72,7 +72,7 @@ func receiptsOf(statuses []whatsapp.Notification, key string) []call.Receipt {
 }
 
 // Inbound implements Ledger.
-func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]whatsapp.Notification, error) {
+func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
 	var rows []event
 	err := l.file.Read(ctx, func(conn *sqlite.Conn) error {
 		seq, err := tables{conn: conn}.contact(ids(contact), false)

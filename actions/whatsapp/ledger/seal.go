@@ -2,9 +2,8 @@ package ledger
 
 import (
 	"encoding/hex"
+	"facteur/actions/whatsapp/inbound"
 	"fmt"
-
-	"facteur/actions/whatsapp"
 )
 
 // An event is a row as it is stored.
@@ -23,7 +22,7 @@ func (o Options) seal(f fact) ([]byte, error) {
 }
 
 // unseal is the reverse.
-func (o Options) unseal(id, body []byte) (n whatsapp.Notification, err error) {
+func (o Options) unseal(id, body []byte) (n inbound.Notification, err error) {
 	if o.Open != nil {
 		body, err = o.Open(body, identity(id).context())
 	}
@@ -40,8 +39,8 @@ func (o Options) unseal(id, body []byte) (n whatsapp.Notification, err error) {
 func (id identity) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }
 
 // notifications is what rows say.
-func (o Options) notifications(rows []event) ([]whatsapp.Notification, error) {
-	var all []whatsapp.Notification
+func (o Options) notifications(rows []event) ([]inbound.Notification, error) {
+	var all []inbound.Notification
 	for _, row := range rows {
 		n, err := o.unseal(row.id, row.body)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/call"
 	"facteur/sqlitefile"
 
@@ -47,7 +48,7 @@ type entry struct {
 }
 
 // Apply implements Ledger.
-func (l *SQLite) Apply(ctx context.Context, told ...whatsapp.Notification) ([]News, error) {
+func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
 	now := l.now()
 	entries := make([]entry, len(told))
 	size := 0

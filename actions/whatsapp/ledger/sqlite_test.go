@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/flow/call"
@@ -71,7 +72,7 @@ func TestSealed(t *testing.T) {
 	require.NoError(t, err)
 	found, err := l.Inbound(t.Context(), "", ledgertest.Person, ledgertest.Start())
 	require.NoError(t, err)
-	require.Equal(t, []whatsapp.Notification{n}, found)
+	require.Equal(t, []inbound.Notification{n}, found)
 	require.NoError(t, l.Close())
 	file, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -91,7 +92,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		told, err := whatsapp.ParseWebhook(body)
+		told, err := inbound.Parse(body)
 		require.NoError(t, err)
 		want, err := memory.Apply(t.Context(), told...)
 		require.NoError(t, err)

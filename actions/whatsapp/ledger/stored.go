@@ -5,19 +5,19 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/schema"
 )
 
 // stored is the form of an event on disk. Fields may be added; names never change.
 type stored struct {
-	whatsapp.Notification
+	inbound.Notification
 	Raw map[string]any `json:"raw,omitempty"` // of all but statuses that are known
 }
 
 // encode gives a notification its stored form. Each status of each message has one, so it
 // does without reflection, which would cost as much as all the rest of a webhook.
-func encode(n whatsapp.Notification) (_ []byte, err error) {
+func encode(n inbound.Notification) (_ []byte, err error) {
 	b := append(make([]byte, 0, 768), `{"kind":`...)
 	b = append(schema.AppendText(b, n.Kind), `,"field":`...)
 	b = schema.AppendText(b, n.Field)
@@ -60,7 +60,7 @@ func field(b []byte, name string) []byte {
 	return append(append(append(b, ',', '"'), name...), '"', ':')
 }
 
-func decode(body []byte) (whatsapp.Notification, error) {
+func decode(body []byte) (inbound.Notification, error) {
 	var s stored
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.UseNumber()

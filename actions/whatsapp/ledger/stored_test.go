@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/inbound"
 
 	"github.com/stretchr/testify/require"
 )
 
 // TestStoredWhole stores notifications in which every field says something.
 func TestStoredWhole(t *testing.T) {
-	var full whatsapp.Notification
+	var full inbound.Notification
 	fields := reflect.ValueOf(&full).Elem()
 	for i := range fields.NumField() {
 		if f := fields.Field(i); f.Kind() == reflect.String {
@@ -23,7 +23,7 @@ func TestStoredWhole(t *testing.T) {
 	}
 	full.Timestamp = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	full.Details = map[string]any{"list": []any{int64(1), 2.5, true, nil, "text"}, "object": map[string]any{"a": "b"}}
-	full.Errors = []whatsapp.Fault{{
+	full.Errors = []inbound.Fault{{
 		Error: graph.Error{Code: 131026, Subcode: 7, Type: "a type", Title: "a title", Details: "<details>", FBTraceID: "trace", Help: "help", Transient: true, Status: 400},
 		Class: graph.Recipient,
 	}}
@@ -46,8 +46,8 @@ func TestStoredWhole(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	plain.Raw = nil // what Meta said of a status is in its fields, unless it is a new one
-	require.Equal(t, []whatsapp.Notification{status, plain}, m.Statuses)
-	inbound, err := l.Inbound(t.Context(), full.PhoneNumberID, "33612345678", time.Time{})
+	require.Equal(t, []inbound.Notification{status, plain}, m.Statuses)
+	messages, err := l.Inbound(t.Context(), full.PhoneNumberID, "33612345678", time.Time{})
 	require.NoError(t, err)
-	require.Equal(t, []whatsapp.Notification{message}, inbound)
+	require.Equal(t, []inbound.Notification{message}, messages)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 
 	"github.com/stretchr/testify/assert"
@@ -16,7 +17,7 @@ import (
 // was opened, and one who writes while it is.
 func TestStrangers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	writes := func(id string) whatsapp.Notification {
+	writes := func(id string) inbound.Notification {
 		m := ledgertest.Message("wamid."+id, "oui")
 		m.WaID, m.Timestamp = id, time.Now()
 		return m

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/require"
@@ -36,9 +36,9 @@ func callback(b *testing.B) (post func(body string) time.Duration) {
 	l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
 	shop := vault.Connection{Name: "shop", App: vault.WhatsApp, Secrets: map[string]vault.Secret{"app_secret": vault.NewSecret(secret)}}
 	mux := http.NewServeMux()
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{
 		Resolve: func(context.Context, string) (vault.Connection, error) { return shop, nil },
-		Apply: func(ctx context.Context, _ string, told []whatsapp.Notification) error {
+		Apply: func(ctx context.Context, _ string, told []inbound.Notification) error {
 			_, err := l.Apply(ctx, told...)
 			return err
 		},
@@ -54,7 +54,7 @@ func callback(b *testing.B) (post func(body string) time.Duration) {
 			b.Error(err)
 			return 0
 		}
-		req.Header.Set(whatsapp.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		req.Header.Set(inbound.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
 		began := time.Now()
 		resp, err := client.Do(req)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/vault"
 
@@ -31,12 +32,12 @@ type business struct {
 // handler takes webhooks as a daemon does, without the signature.
 func (b *business) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{
 		Insecure: true,
 		Resolve: func(_ context.Context, name string) (vault.Connection, error) {
 			return vault.Connection{Name: name, App: vault.WhatsApp}, nil
 		},
-		Apply: func(ctx context.Context, _ string, told []whatsapp.Notification) error {
+		Apply: func(ctx context.Context, _ string, told []inbound.Notification) error {
 			news, err := b.ledger.Apply(ctx, told...)
 			if err != nil {
 				return err

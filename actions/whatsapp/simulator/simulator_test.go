@@ -12,6 +12,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/call"
 	"facteur/vault"
@@ -87,7 +88,7 @@ func (s *stage) do(method, path, kind, body string) (int, string) {
 type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
-	found  []whatsapp.Notification
+	found  []inbound.Notification
 	bodies []string
 	answer func(n int) int // the status of the n-th delivery
 	bad    []error
@@ -97,7 +98,7 @@ func newReceiver(t testing.TB) *receiver {
 	r := &receiver{}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodGet {
-			challenge, err := whatsapp.VerifySubscription(req.URL.Query(), vault.NewSecret("verify-1"))
+			challenge, err := inbound.VerifySubscription(req.URL.Query(), vault.NewSecret("verify-1"))
 			if err != nil {
 				w.WriteHeader(http.StatusForbidden)
 				return
@@ -109,7 +110,7 @@ func newReceiver(t testing.TB) *receiver {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.bodies = append(r.bodies, string(body))
-		if err := whatsapp.VerifySignature(body, req.Header.Get(whatsapp.SignatureHeader), vault.NewSecret(simulator.DefaultAppSecret)); err != nil {
+		if err := inbound.VerifySignature(body, req.Header.Get(inbound.SignatureHeader), vault.NewSecret(simulator.DefaultAppSecret)); err != nil {
 			r.bad = append(r.bad, err)
 		}
 		if r.answer != nil {
@@ -118,7 +119,7 @@ func newReceiver(t testing.TB) *receiver {
 				return
 			}
 		}
-		found, err := whatsapp.ParseWebhook(body)
+		found, err := inbound.Parse(body)
 		if err != nil {
 			r.bad = append(r.bad, err)
 		}
@@ -128,11 +129,11 @@ func newReceiver(t testing.TB) *receiver {
 	return r
 }
 
-func (r *receiver) told(t testing.TB) []whatsapp.Notification {
+func (r *receiver) told(t testing.TB) []inbound.Notification {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	require.Empty(t, r.bad)
-	return append([]whatsapp.Notification(nil), r.found...)
+	return append([]inbound.Notification(nil), r.found...)
 }
 
 func (s *stage) idle() {
@@ -141,7 +142,7 @@ func (s *stage) idle() {
 	require.NoError(s.t, s.Idle(ctx))
 }
 
-func statuses(found []whatsapp.Notification) (out []string) {
+func statuses(found []inbound.Notification) (out []string) {
 	for _, n := range found {
 		if n.Kind == "status" {
 			out = append(out, n.Status)

@@ -26,6 +26,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/diag"
 	"facteur/flow/host"
@@ -54,7 +55,7 @@ type Daemon struct {
 	actions *actions.Set
 	metrics *server.Metrics
 	starter *trigger.Starter
-	silence whatsapp.Silence
+	silence inbound.Silence
 	looked  sync.Map      // the connections that were looked at, by name
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/flow/machine"
 	"facteur/project"
@@ -50,7 +50,7 @@ func TestOnceAfterLateNews(t *testing.T) {
 		return out, sent[0]
 	}
 	news := func(m simulator.Message, status string) {
-		require.NoError(t, d.applyWebhook(t.Context(), "shop", []whatsapp.Notification{{
+		require.NoError(t, d.applyWebhook(t.Context(), "shop", []inbound.Notification{{
 			Kind: "status", Field: "messages", PhoneNumberID: m.Number, MessageID: m.ID, Status: status,
 			To: "+" + m.Person, WaID: m.Person, CallbackData: m.Key, Timestamp: time.Now(),
 		}}))

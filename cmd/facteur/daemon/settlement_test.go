@@ -9,6 +9,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -68,9 +69,9 @@ func TestSettledClaims(t *testing.T) {
 // What Meta tells of a message without saying whose it is, before or after a person says
 // that, reaches the run, and what is known of the contact.
 func TestSettledMessages(t *testing.T) {
-	failed := whatsapp.Notification{
+	failed := inbound.Notification{
 		Kind: "status", MessageID: "wamid.7", Status: "failed", PhoneNumberID: "106540352242922", WaID: "33612345678", Timestamp: time.Now(),
-		Errors: []whatsapp.Fault{{Error: graph.Error{Code: 131050}}},
+		Errors: []inbound.Fault{{Error: graph.Error{Code: 131050}}},
 	}
 	for _, before := range []bool{true, false} {
 		l := &ledger.Memory{}
@@ -104,7 +105,7 @@ func TestSettledMessages(t *testing.T) {
 		assert.Equal(t, "f1.run.1", m.Call)
 		assert.Equal(t, "33612345678", m.Recipient)
 		assert.Equal(t, "106540352242922", m.Sender)
-		_, err = l.Apply(t.Context(), whatsapp.Notification{Kind: "message", MessageID: "wamid.8", PhoneNumberID: "106540352242922", WaID: "33600000000"})
+		_, err = l.Apply(t.Context(), inbound.Notification{Kind: "message", MessageID: "wamid.8", PhoneNumberID: "106540352242922", WaID: "33600000000"})
 		require.NoError(t, err)
 		out, err := l.OptedOut(t.Context(), "106540352242922", "+33612345678")
 		require.NoError(t, err)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/host"
 )
 
@@ -83,7 +83,7 @@ func (d *Daemon) prune(ctx context.Context) {
 
 // silent returns the senders of whom nothing is heard, neither by this daemon nor by another
 // one that shares its ledger: what that one was told is there.
-func (d *Daemon) silent(ctx context.Context, now time.Time) (out []whatsapp.SilentSender) {
+func (d *Daemon) silent(ctx context.Context, now time.Time) (out []inbound.SilentSender) {
 	for _, one := range d.silence.Senders(now) {
 		if m, ok, err := d.ledger.Message(ctx, one.Message); err == nil && ok && len(m.Statuses) > 0 {
 			d.silence.Heard(one.Sender, now)

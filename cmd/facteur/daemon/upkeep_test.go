@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/server"
 
@@ -35,13 +35,13 @@ func TestUpkeep(t *testing.T) {
 
 	// Another daemon that shares the ledger is told.
 	id := api.Messages(simulator.Filter{})[0].ID
-	_, err = d.ledger.Apply(t.Context(), whatsapp.Notification{Kind: "status", MessageID: id, PhoneNumberID: "106540352242922", Status: "sent", To: grace, Timestamp: time.Now()})
+	_, err = d.ledger.Apply(t.Context(), inbound.Notification{Kind: "status", MessageID: id, PhoneNumberID: "106540352242922", Status: "sent", To: grace, Timestamp: time.Now()})
 	require.NoError(t, err)
 	for _, told := range []struct {
 		message string
 		silent  int
 	}{{id, 0}, {"wamid.other", 1}} {
-		d.silence = whatsapp.Silence{}
+		d.silence = inbound.Silence{}
 		d.silence.Sent("106540352242922", told.message, time.Now())
 		assert.Len(t, d.silent(t.Context(), time.Now().Add(11*time.Minute)), told.silent)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"facteur/actions/webhook"
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -28,9 +28,9 @@ func WebhookPath(connection string) string {
 
 // mountWebhooks adds what Meta and others call.
 func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{
 		Resolve: d.vault.Resolve, Apply: d.applyWebhook, Known: d.knowsNumber, Insecure: d.config.InsecureWebhooks, Log: d.log,
-		Answered: func(a whatsapp.WebhookAnswer) {
+		Answered: func(a inbound.Answer) {
 			if a.Unreadable {
 				d.metrics.Webhook("unreadable")
 			}
@@ -70,7 +70,7 @@ func (d *Daemon) countAnswer(door string, status int, took time.Duration) {
 // applyWebhook stores what Meta tells, first in the ledger and then with the runs that it
 // concerns. What was told before goes to the host again: the daemon may have died between
 // the two, and the host drops what it knows.
-func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []whatsapp.Notification) error {
+func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inbound.Notification) error {
 	now := time.Now()
 	for _, n := range told {
 		d.metrics.Webhook(n.Kind)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
@@ -70,7 +71,7 @@ func New(o Options) (*Simulation, error) {
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(whatsapp.WebhookOptions{Resolve: s.resolve, Apply: s.apply}))
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{Resolve: s.resolve, Apply: s.apply}))
 	scene := simulator.Scene{App: simulator.App{Secret: secret}}
 	for _, name := range slices.Sorted(maps.Keys(o.Connections)) {
 		if c := o.Connections[name]; c.App == vault.WhatsApp {
@@ -123,7 +124,7 @@ func (s *Simulation) resolve(_ context.Context, name string) (vault.Connection, 
 }
 
 // apply brings what a webhook tells to the run.
-func (s *Simulation) apply(ctx context.Context, _ string, told []whatsapp.Notification) error {
+func (s *Simulation) apply(ctx context.Context, _ string, told []inbound.Notification) error {
 	news, err := s.ledger.Apply(ctx, told...)
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 
@@ -50,10 +50,10 @@ func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 	t.Logf("seed %d", seed)
 	clock := NewClock()
 	h := history{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
-	var told []whatsapp.Notification
+	var told []inbound.Notification
 	known := map[string]bool{}
 	for range 400 {
-		n := [...]func() whatsapp.Notification{h.status, h.message, h.preference}[h.IntN(3)]()
+		n := [...]func() inbound.Notification{h.status, h.message, h.preference}[h.IntN(3)]()
 		if n.Kind == "status" { // what is the same must say the same
 			n.PhoneNumberID, n.CallbackData = "sender0", strings.TrimPrefix(n.MessageID, "wamid.")
 		}
@@ -77,7 +77,7 @@ func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		l, r := all[len(all)-1], rand.New(rand.NewPCG(seed, uint64(worker+1)))
 		work.Go(func() {
 			for n := int(next.Add(1)) - 1; n < len(told); n = int(next.Add(1)) - 1 {
-				some := []whatsapp.Notification{told[n]}
+				some := []inbound.Notification{told[n]}
 				for range r.IntN(3) {
 					some = append(some, told[r.IntN(len(told))])
 				}
@@ -101,8 +101,8 @@ func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 // inOrder sorts what may come in any order.
 func inOrder(said any) any {
 	switch said := said.(type) {
-	case []whatsapp.Notification:
-		slices.SortFunc(said, func(a, b whatsapp.Notification) int {
+	case []inbound.Notification:
+		slices.SortFunc(said, func(a, b inbound.Notification) int {
 			return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b))
 		})
 	case []call.Receipt:
@@ -138,7 +138,7 @@ func (h *history) next() (string, deed) {
 	case n < 11:
 		return h.applied(h.preference())
 	case n < 12: // several at once
-		var all []whatsapp.Notification
+		var all []inbound.Notification
 		for range 1 + h.IntN(5) {
 			all = append(all, h.message(), h.preference())
 		}
@@ -160,7 +160,7 @@ func (h *history) next() (string, deed) {
 	}
 }
 
-func (h *history) applied(told ...whatsapp.Notification) (string, deed) {
+func (h *history) applied(told ...inbound.Notification) (string, deed) {
 	return fmt.Sprintf("%+v", told), func(t *testing.T, l ledger.Ledger) any {
 		news, err := l.Apply(t.Context(), told...)
 		require.NoError(t, err)
@@ -186,7 +186,7 @@ func (h *history) recently() time.Time {
 }
 
 // person names somebody: mostly by number, or by user ID, or by both.
-func (h *history) person(n whatsapp.Notification) whatsapp.Notification {
+func (h *history) person(n inbound.Notification) inbound.Notification {
 	n.WaID, n.UserID, n.PhoneNumberID, n.Timestamp = h.number(), "", h.sender(), h.recently()
 	switch h.IntN(10) {
 	case 0:
@@ -198,7 +198,7 @@ func (h *history) person(n whatsapp.Notification) whatsapp.Notification {
 	return n
 }
 
-func (h *history) status() whatsapp.Notification {
+func (h *history) status() inbound.Notification {
 	status := [...]string{"sent", "failed", "delivered", "read", "warning"}[h.IntN(5)]
 	call := h.call()
 	n := h.person(Status(messageOf(call), status, ""))
@@ -206,12 +206,12 @@ func (h *history) status() whatsapp.Notification {
 		n.CallbackData = call
 	}
 	if status == "failed" {
-		n.Errors = []whatsapp.Fault{{Error: graph.Error{Code: [...]int64{131047, 131050, 131026}[h.IntN(3)]}}}
+		n.Errors = []inbound.Fault{{Error: graph.Error{Code: [...]int64{131047, 131050, 131026}[h.IntN(3)]}}}
 	}
 	return n
 }
 
-func (h *history) message() whatsapp.Notification {
+func (h *history) message() inbound.Notification {
 	n := h.person(Message(fmt.Sprint("wamid.in.", h.IntN(200)), "oui"))
 	if h.IntN(12) == 0 {
 		n.Type, n.WaID = "system", h.number()
@@ -220,7 +220,7 @@ func (h *history) message() whatsapp.Notification {
 	return n
 }
 
-func (h *history) preference() whatsapp.Notification {
+func (h *history) preference() inbound.Notification {
 	n := h.person(Preference([...]string{"stop", "resume"}[h.IntN(2)], h.clock.Now()))
 	return n
 }

@@ -36,7 +36,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"contacts", contacts},
 		{"contacts that turn out to be one", joined},
 		{"a number that is given up", changedNumber},
-		{"messages since a time", inbound},
+		{"messages since a time", messagesSince},
 		{"once", once},
 		{"once, after what nobody knows", onceUnsettled},
 		{"once, after what turns out to be sent", onceFreed},

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 
 	"github.com/stretchr/testify/assert"
@@ -17,7 +17,7 @@ import (
 )
 
 func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
-	for _, n := range []whatsapp.Notification{
+	for _, n := range []inbound.Notification{
 		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "delivered", "f1.a.1"), Status("wamid.2", "sent", "f1.a.2"),
 		Message("wamid.1", "oui"), Preference("stop", clock.Now()), Preference("resume", clock.Now()),
 		{Kind: "account_update", Status: "DISABLED"}, {Kind: "account_update", Status: "REINSTATED"},
@@ -32,14 +32,14 @@ func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
 	}
 }
 
-func inGroup(waID string) whatsapp.Notification {
+func inGroup(waID string) inbound.Notification {
 	n := Status("wamid.group", "delivered", "")
 	n.GroupID, n.WaID = "group", waID
 	return n
 }
 
 // payment is what a webhook tells of a payment, which is captured whatever comes of it.
-func payment(transaction string) whatsapp.Notification {
+func payment(transaction string) inbound.Notification {
 	n := Status("wamid.order", "captured", "")
 	n.Kind, n.Details = "payment", map[string]any{"payment": map[string]any{"transaction": map[string]any{"status": transaction}}}
 	return n
@@ -99,9 +99,9 @@ func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 	n := Status("wamid.1", "failed", "f1.a.1|order 7")
 	n.Details = map[string]any{"pricing": map[string]any{"billable": true, "count": int64(9007199254740993), "rate": 0.5}, "list": []any{"a", nil}}
-	n.Errors = []whatsapp.Fault{{Error: graph.Error{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: graph.Recipient}}
+	n.Errors = []inbound.Fault{{Error: graph.Error{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: graph.Recipient}}
 	apply(t, l, n)
-	require.Equal(t, []whatsapp.Notification{n}, message(t, l, "wamid.1").Statuses)
+	require.Equal(t, []inbound.Notification{n}, message(t, l, "wamid.1").Statuses)
 	r, _ := n.Receipt()
 	require.Equal(t, r, receiptsOf(t, l, "f1.a.1")[0])
 
@@ -110,7 +110,7 @@ func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 	apply(t, l, in)
 	found, err := l.Inbound(t.Context(), Sender, Person, Start())
 	require.NoError(t, err)
-	require.Equal(t, []whatsapp.Notification{in}, found)
+	require.Equal(t, []inbound.Notification{in}, found)
 	_, ok := found[0].Event()
 	require.True(t, ok)
 }
@@ -118,7 +118,7 @@ func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 // knownAgain repeats webhooks: what they mean to runs and contacts is told again, as it is
 // known by then.
 func knownAgain(t *testing.T, l ledger.Ledger, _ *Clock) {
-	told := []whatsapp.Notification{
+	told := []inbound.Notification{
 		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "failed", ""), Status("wamid.2", "failed", ""), Message("wamid.in", "oui"), {Kind: "security"},
 	}
 	first, err := l.Apply(t.Context(), told...)

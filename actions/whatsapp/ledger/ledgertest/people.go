@@ -7,6 +7,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	system.Type, system.Timestamp = "system", clock.Now()
 	apply(t, l, group, system)
 	require.Equal(t, whatsapp.WindowShut, window(t, l).State)
-	phoned := whatsapp.Notification{Kind: "call", MessageID: "wacid.1", Status: "connect", PhoneNumberID: Sender, WaID: Person,
+	phoned := inbound.Notification{Kind: "call", MessageID: "wacid.1", Status: "connect", PhoneNumberID: Sender, WaID: Person,
 		Timestamp: clock.Now(), Details: map[string]any{"direction": "USER_INITIATED"}}
 	apply(t, l, phoned)
 	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "a call opens it, too")
@@ -61,7 +62,7 @@ func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
 	clock.Pass(time.Minute)
 	n := Status("wamid.2", "failed", "")
-	n.Timestamp, n.Errors = clock.Now(), []whatsapp.Fault{{Error: graph.Error{Code: 131047}}}
+	n.Timestamp, n.Errors = clock.Now(), []inbound.Fault{{Error: graph.Error{Code: 131047}}}
 	apply(t, l, n)
 	at := clock.Now()
 	require.Equal(t, ledger.Window{Wrote: wrote.Timestamp, Shut: at}, window(t, l))
@@ -75,7 +76,7 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 	clock.Pass(24 * time.Hour)
 	steps := []struct {
 		name string
-		n    whatsapp.Notification
+		n    inbound.Notification
 		out  bool
 	}{
 		{"out", Preference("stop", Start()), true},
@@ -85,7 +86,7 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 		{"a late one of those", unwanted(Start().Add(time.Minute)), true},
 		{"in at last", Preference("resume", Start().Add(3*time.Hour)), false},
 		{"both at once: out", Preference("stop", Start().Add(3*time.Hour)), true},
-		{"about something else", whatsapp.Notification{Kind: "user_preferences", PhoneNumberID: Sender, WaID: Person, Status: "resume",
+		{"about something else", inbound.Notification{Kind: "user_preferences", PhoneNumberID: Sender, WaID: Person, Status: "resume",
 			Timestamp: Start().Add(4 * time.Hour), Details: map[string]any{"category": "another"}}, true},
 	}
 	for _, s := range steps {
@@ -110,9 +111,9 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.True(t, out)
 }
 
-func unwanted(at time.Time) whatsapp.Notification {
+func unwanted(at time.Time) inbound.Notification {
 	n := Status(fmt.Sprint("wamid.", at.Unix()), "failed", "")
-	n.Timestamp, n.Errors = at, []whatsapp.Fault{{Error: graph.Error{Code: 131050}}}
+	n.Timestamp, n.Errors = at, []inbound.Fault{{Error: graph.Error{Code: 131050}}}
 	return n
 }
 
@@ -134,7 +135,7 @@ func contacts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	n.Type, n.WaID, n.From, n.UserID = "system", "", "BR.2", "BR.2"
 	n.Details = map[string]any{"system": map[string]any{"type": "user_changed_user_id", "user_id": "BR.2", "previous_user_id": "BR.1"}}
 	apply(t, l, n)
-	apply(t, l, whatsapp.Notification{Kind: "user_id_update", UserID: "BR.3", Details: map[string]any{"user_id": map[string]any{"previous": "BR.2", "current": "BR.3"}}})
+	apply(t, l, inbound.Notification{Kind: "user_id_update", UserID: "BR.3", Details: map[string]any{"user_id": map[string]any{"previous": "BR.2", "current": "BR.3"}}})
 	require.Equal(t, []string{"551187654321", "5511987654321", "BR.1", "BR.2", "BR.3", "BR.ENT.1"}, names(t, l, "BR.3"))
 	n = Message("wamid.in.3", "oi")
 	n.WaID, n.From, n.OtherWaID = "551187654322", "+551187654322", "5511987654322"
@@ -162,7 +163,7 @@ func joined(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.True(t, optedOut(t, l))
 	found, err := l.Inbound(t.Context(), "", "FR.1", Start())
 	require.NoError(t, err)
-	require.Equal(t, []whatsapp.Notification{byNumber, byID}, found)
+	require.Equal(t, []inbound.Notification{byNumber, byID}, found)
 }
 
 func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
@@ -183,7 +184,7 @@ func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, []string{Person, "FR.NEXT"}, names(t, l, Person), "old news takes it from nobody")
 }
 
-func inbound(t *testing.T, l ledger.Ledger, clock *Clock) {
+func messagesSince(t *testing.T, l ledger.Ledger, clock *Clock) {
 	tell := func(id string, since, received time.Duration) {
 		n := Message(id, id)
 		n.Timestamp = Start().Add(since).Truncate(time.Second)

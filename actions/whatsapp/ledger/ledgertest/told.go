@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
 
@@ -19,8 +20,8 @@ const (
 )
 
 // Status is what a webhook tells of a message to Person.
-func Status(message, status, data string) whatsapp.Notification {
-	return whatsapp.Notification{
+func Status(message, status, data string) inbound.Notification {
+	return inbound.Notification{
 		Kind: "status", Field: "messages", PhoneNumberID: Sender, MessageID: message, Status: status,
 		To: "+" + Person, WaID: Person, CallbackData: data, Timestamp: at(status),
 	}
@@ -37,16 +38,16 @@ func at(status string) time.Time {
 }
 
 // Message is one that Person wrote, at Start.
-func Message(id, text string) whatsapp.Notification {
-	return whatsapp.Notification{
+func Message(id, text string) inbound.Notification {
+	return inbound.Notification{
 		Kind: "message", Field: "messages", PhoneNumberID: Sender, MessageID: id, Type: "text", Text: text,
 		From: "+" + Person, WaID: Person, Timestamp: Start(),
 	}
 }
 
 // Preference is what Person says about marketing: stop or resume.
-func Preference(what string, at time.Time) whatsapp.Notification {
-	return whatsapp.Notification{
+func Preference(what string, at time.Time) inbound.Notification {
+	return inbound.Notification{
 		Kind: "user_preferences", Field: "user_preferences", PhoneNumberID: Sender, From: "+" + Person, WaID: Person,
 		Status: what, Timestamp: at, Details: map[string]any{"category": "marketing_messages"},
 	}
@@ -73,7 +74,7 @@ func Fresh(news []ledger.News) []ledger.News {
 }
 
 // apply returns what was not known before.
-func apply(t *testing.T, l ledger.Ledger, told ...whatsapp.Notification) []ledger.News {
+func apply(t *testing.T, l ledger.Ledger, told ...inbound.Notification) []ledger.News {
 	t.Helper()
 	news, err := l.Apply(t.Context(), told...)
 	require.NoError(t, err)

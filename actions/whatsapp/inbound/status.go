@@ -1,4 +1,4 @@
-package whatsapp
+package inbound
 
 import (
 	"cmp"
@@ -12,8 +12,10 @@ import (
 	"facteur/flow/schema"
 )
 
+const failed = "failed"
+
 // The statuses of messages that are known; deleted and warning are of older versions.
-var knownStatuses = []string{sent, delivered, read, failed, "played", "deleted", "warning"}
+var knownStatuses = []string{"sent", "delivered", "read", failed, "played", "deleted", "warning"}
 
 var statusDetails = sync.OnceValue(func() selection {
 	return choose(`

@@ -1,4 +1,4 @@
-package whatsapp
+package inbound
 
 import (
 	"fmt"
@@ -7,13 +7,13 @@ import (
 	"facteur/flow/schema"
 )
 
-// A WebhookError says why something is no webhook of the WhatsApp Cloud API.
-type WebhookError struct {
+// An Error says why something is no webhook of the WhatsApp Cloud API.
+type Error struct {
 	Problem string
 	Hint    string // what it is, or what to do; "" for none
 }
 
-func (e *WebhookError) Error() string {
+func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Summary()
 	}
@@ -21,24 +21,24 @@ func (e *WebhookError) Error() string {
 }
 
 // Summary says what is wrong.
-func (e *WebhookError) Summary() string { return "not a WhatsApp webhook: " + e.Problem }
+func (e *Error) Summary() string { return "not a WhatsApp webhook: " + e.Problem }
 
 // Advice says what to do.
-func (e *WebhookError) Advice() string { return e.Hint }
+func (e *Error) Advice() string { return e.Hint }
 
 func notJSON(err error) error {
-	return &WebhookError{"it is no JSON: " + err.Error(), "give the body of the request, as it came"}
+	return &Error{"it is no JSON: " + err.Error(), "give the body of the request, as it came"}
 }
 
 func otherObject(object string) error {
-	return &WebhookError{fmt.Sprintf("its object is %s", mention(object)), fmt.Sprintf("webhooks of WhatsApp have the object %q", product)}
+	return &Error{fmt.Sprintf("its object is %.80q", object), fmt.Sprintf("webhooks of WhatsApp have the object %q", product)}
 }
 
 // noWebhook tells what an object is that is no webhook: of what people have at hand,
 // much looks like one.
 func noWebhook(v schema.Value) error {
 	if _, ok := v.Object(); !ok {
-		return &WebhookError{"it is no JSON object", "give the body of one webhook"}
+		return &Error{"it is no JSON object", "give the body of one webhook"}
 	}
 	e, isError := graph.ErrorIn(v.Get("error"))
 	from, _ := v.Get("messages").Index(0).Get("from").Text()
@@ -47,23 +47,23 @@ func noWebhook(v schema.Value) error {
 	case object != "" && object != product:
 		return otherObject(object)
 	case object != "":
-		return &WebhookError{"it has no entry", ""}
+		return &Error{"it has no entry", ""}
 	case isError:
-		return &WebhookError{
-			fmt.Sprintf("it is the API's error %d, %s [%s]", e.Code, mention(e.Title), graph.Classify(e).Class),
+		return &Error{
+			fmt.Sprintf("it is the API's error %d, %.80q [%s]", e.Code, e.Title, graph.Classify(e).Class),
 			fmt.Sprintf("see: facteur explain %d", e.Code),
 		}
 	case has(v, "error"):
-		return &WebhookError{"it is an error of the API", "the message was refused; webhooks tell of messages that were accepted"}
+		return &Error{"it is an error of the API", "the message was refused; webhooks tell of messages that were accepted"}
 	case from != "", has(v, "statuses"), has(v, "errors") && !has(v, "messaging_product"), isOnPremisesMeta(v):
-		return &WebhookError{"it is one of the On-Premises API, without entry and changes",
+		return &Error{"it is one of the On-Premises API, without entry and changes",
 			"the On-Premises API delivers nothing since October 2025; the Cloud API wraps the same in entry[].changes[].value"}
 	case has(v, "messages") && has(v, "contacts"):
-		return &WebhookError{"it is the answer to a send", "the message's statuses come in webhooks"}
+		return &Error{"it is the answer to a send", "the message's statuses come in webhooks"}
 	case has(v, "messaging_product") && (has(v, "to") || has(v, "recipient")):
-		return &WebhookError{"it is a message to send", "check it with: facteur message check"}
+		return &Error{"it is a message to send", "check it with: facteur message check"}
 	}
-	return &WebhookError{"it has no entry", fmt.Sprintf("a webhook begins {\"object\": %q, \"entry\": […]}", product)}
+	return &Error{"it has no entry", fmt.Sprintf("a webhook begins {\"object\": %q, \"entry\": […]}", product)}
 }
 
 // isOnPremisesMeta tells an answer of the On-Premises API by its meta.

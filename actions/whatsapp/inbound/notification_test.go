@@ -1,4 +1,4 @@
-package whatsapp_test
+package inbound_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/flow/schema"
 	"facteur/vault"
 
@@ -22,16 +23,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const webhooks = "../../testdata/webhooks"
+const webhooks = "../../../testdata/webhooks"
 
 // told is what a body tells, as facteur webhook inspect prints it.
 func told(t testing.TB, body []byte) string {
-	found, err := whatsapp.ParseWebhook(body)
+	found, err := inbound.Parse(body)
 	require.NoError(t, err)
 	return printed(t, found)
 }
 
-func printed(t testing.TB, found []whatsapp.Notification) string {
+func printed(t testing.TB, found []inbound.Notification) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -72,8 +73,8 @@ func TestWebhooks(t *testing.T) {
 func TestNoWebhooks(t *testing.T) {
 	each(t, webhooks+"/bad", func(name string, body []byte) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			_, err := whatsapp.ParseWebhook(body)
-			require.IsType(t, &whatsapp.WebhookError{}, err)
+			_, err := inbound.Parse(body)
+			require.IsType(t, &inbound.Error{}, err)
 			golden(t, name+".txt", err.Error()+"\n")
 		})
 	})
@@ -107,10 +108,10 @@ func enrich(v, extra any) any {
 	return v
 }
 
-func one(t *testing.T, name string) whatsapp.Notification {
+func one(t *testing.T, name string) inbound.Notification {
 	body, err := os.ReadFile(filepath.Join(webhooks, name+".json"))
 	require.NoError(t, err)
-	found, err := whatsapp.ParseWebhook(body)
+	found, err := inbound.Parse(body)
 	require.NoError(t, err)
 	require.NotEmpty(t, found)
 	return found[0]
@@ -145,7 +146,7 @@ func TestReceipt(t *testing.T) {
 	assert.Equal(t, "recipient", r.Error.Class)
 	assert.Equal(t, "Meta did not deliver the message: message undeliverable (131026)", r.Error.Message)
 	assert.Equal(t, "never", r.Error.Details["retry"])
-	settled := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message").Settle(nil, nil, r, "delivered")
+	settled := whatsapp.SendMessage(whatsapp.Options{}).Signature().Settle(nil, nil, r, "delivered")
 	assert.Equal(t, r.Error, settled.Error, "it is said once")
 
 	for _, name := range []string{"status_read", "status_played", "message_text", "status_payment", "status_call", "call_terminate", "template_approved"} {
@@ -155,7 +156,7 @@ func TestReceipt(t *testing.T) {
 }
 
 func TestEvent(t *testing.T) {
-	kind := newSet(t, nil, whatsapp.Options{}).Event("whatsapp.message")
+	kind := whatsapp.Events()[0]
 	for _, tt := range []struct{ file, from, kind, text, id, title, profile string }{
 		{"message_text", "+33612345678", "text", "oui", "", "", "Ada"},
 		{"message_image", "+33612345678", "image", "le colis", "", "", "Ada"},
@@ -192,22 +193,22 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-func TestWebhookLimits(t *testing.T) {
+func TestLimits(t *testing.T) {
 	changes := func(n int) []byte {
 		change := `{"field":"account_review_update","value":{"decision":"APPROVED"}}`
 		return []byte(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[` + strings.TrimSuffix(strings.Repeat(change+",", n), ",") + `]}]}`)
 	}
-	found, err := whatsapp.ParseWebhook(changes(1000))
+	found, err := inbound.Parse(changes(1000))
 	require.NoError(t, err)
 	assert.Len(t, found, 1000)
-	_, err = whatsapp.ParseWebhook(changes(1001))
+	_, err = inbound.Parse(changes(1001))
 	assert.ErrorContains(t, err, "1001 changes")
 
 	body := changes(1)
 	padded := func(n int) []byte { return append(bytes.Repeat([]byte(" "), n-len(body)), body...) }
-	_, err = whatsapp.ParseWebhook(padded(3 << 20))
+	_, err = inbound.Parse(padded(3 << 20))
 	assert.NoError(t, err)
-	_, err = whatsapp.ParseWebhook(padded(3<<20 + 1))
+	_, err = inbound.Parse(padded(3<<20 + 1))
 	assert.ErrorContains(t, err, "3145729 bytes")
 }
 
@@ -224,15 +225,15 @@ func TestVerifySignature(t *testing.T) {
 	}{
 		{"signed", good, body, secret, nil},
 		{"in capitals", "sha256=" + strings.ToUpper(good[7:]), body, secret, nil},
-		{"decoded and encoded again", good, []byte(`{"text":"déjà"}`), secret, whatsapp.ErrSignature},
-		{"by another app", good, body, vault.NewSecret("app-secret-2"), whatsapp.ErrSignature},
-		{"of nothing", "", body, secret, whatsapp.ErrNotSigned},
-		{"the old header", "sha1=" + good[7:47], body, secret, whatsapp.ErrNotSigned},
-		{"cut", good[:40], body, secret, whatsapp.ErrNotSigned},
-		{"no hexadecimal", "sha256=" + strings.Repeat("zz", 32), body, secret, whatsapp.ErrNotSigned},
-		{"without a secret", good, body, vault.Secret{}, whatsapp.ErrNoSecret},
+		{"decoded and encoded again", good, []byte(`{"text":"déjà"}`), secret, inbound.ErrSignature},
+		{"by another app", good, body, vault.NewSecret("app-secret-2"), inbound.ErrSignature},
+		{"of nothing", "", body, secret, inbound.ErrNotSigned},
+		{"the old header", "sha1=" + good[7:47], body, secret, inbound.ErrNotSigned},
+		{"cut", good[:40], body, secret, inbound.ErrNotSigned},
+		{"no hexadecimal", "sha256=" + strings.Repeat("zz", 32), body, secret, inbound.ErrNotSigned},
+		{"without a secret", good, body, vault.Secret{}, inbound.ErrNoSecret},
 	} {
-		err := whatsapp.VerifySignature(tt.body, tt.header, tt.secret)
+		err := inbound.VerifySignature(tt.body, tt.header, tt.secret)
 		assert.Equal(t, tt.want, err, tt.name)
 		if err != nil {
 			assert.NotContains(t, err.Error(), "app-secret")
@@ -243,33 +244,33 @@ func TestVerifySignature(t *testing.T) {
 func TestVerifySubscription(t *testing.T) {
 	token := vault.NewSecret("verify-1")
 	query := func(text string) url.Values { q, _ := url.ParseQuery(text); return q }
-	challenge, err := whatsapp.VerifySubscription(query("hub.mode=subscribe&hub.verify_token=verify-1&hub.challenge=1158201444"), token)
+	challenge, err := inbound.VerifySubscription(query("hub.mode=subscribe&hub.verify_token=verify-1&hub.challenge=1158201444"), token)
 	require.NoError(t, err)
 	assert.Equal(t, "1158201444", challenge)
 	for _, q := range []string{"", "hub.mode=subscribe&hub.challenge=1", "hub.mode=subscribe&hub.verify_token=verify-2&hub.challenge=1", "hub.mode=unsubscribe&hub.verify_token=verify-1&hub.challenge=1"} {
-		challenge, err = whatsapp.VerifySubscription(query(q), token)
-		assert.Equal(t, whatsapp.ErrSubscription, err, q)
+		challenge, err = inbound.VerifySubscription(query(q), token)
+		assert.Equal(t, inbound.ErrSubscription, err, q)
 		assert.Empty(t, challenge)
 	}
-	_, err = whatsapp.VerifySubscription(query("hub.mode=subscribe&hub.verify_token="), vault.Secret{})
-	assert.Equal(t, whatsapp.ErrSubscription, err, "no token is not the empty one")
+	_, err = inbound.VerifySubscription(query("hub.mode=subscribe&hub.verify_token="), vault.Secret{})
+	assert.Equal(t, inbound.ErrSubscription, err, "no token is not the empty one")
 }
 
-// FuzzParseWebhook: whatever comes, it is read or refused, twice alike, and what is read
+// FuzzParse: whatever comes, it is read or refused, twice alike, and what is read
 // can be printed, received and waited for.
-func FuzzParseWebhook(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	each(f, webhooks, func(_ string, body []byte) { f.Add(body) })
 	each(f, webhooks+"/bad", func(_ string, body []byte) { f.Add(body) })
 	f.Add([]byte(`{"entry":{"changes":{"value":[{"messages":{"type":7,"timestamp":{},"interactive":[1]}}]}}}`))
-	kind := newSet(f, nil, whatsapp.Options{}).Event("whatsapp.message")
+	kind := whatsapp.Events()[0]
 	f.Fuzz(func(t *testing.T, body []byte) {
-		found, err := whatsapp.ParseWebhook(body)
+		found, err := inbound.Parse(body)
 		if err != nil {
-			assert.IsType(t, &whatsapp.WebhookError{}, err)
+			assert.IsType(t, &inbound.Error{}, err)
 			assert.NotEmpty(t, err.Error())
 			return
 		}
-		again, err := whatsapp.ParseWebhook(body)
+		again, err := inbound.Parse(body)
 		require.NoError(t, err)
 		assert.Equal(t, printed(t, found), printed(t, again))
 		for _, n := range found {
@@ -287,7 +288,7 @@ func FuzzParseWebhook(f *testing.F) {
 	})
 }
 
-func BenchmarkParseWebhook(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	small, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
 	require.NoError(b, err)
 	for _, n := range []int{1, 1000, 4000} {
@@ -305,7 +306,7 @@ func BenchmarkParseWebhook(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := whatsapp.ParseWebhook(body); err != nil {
+				if _, err := inbound.Parse(body); err != nil {
 					b.Fatal(err)
 				}
 			}

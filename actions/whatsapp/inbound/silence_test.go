@@ -1,16 +1,15 @@
-package whatsapp_test
+package inbound_test
 
 import (
+	"facteur/actions/whatsapp/inbound"
 	"testing"
 	"time"
-
-	"facteur/actions/whatsapp"
 
 	"github.com/stretchr/testify/assert"
 )
 
 func TestSilence(t *testing.T) {
-	var s whatsapp.Silence
+	var s inbound.Silence
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) time.Time { return start.Add(d) }
 	assert.Empty(t, s.Senders(start))
@@ -19,11 +18,11 @@ func TestSilence(t *testing.T) {
 	s.Sent("2", "b", at(2*time.Minute))
 	s.Sent("1", "c", at(5*time.Minute))
 	assert.Empty(t, s.Senders(at(11*time.Minute-1)))
-	assert.Equal(t, []whatsapp.SilentSender{{Sender: "1", Since: at(time.Minute), Message: "a"}}, s.Senders(at(11*time.Minute)))
-	assert.Equal(t, []whatsapp.SilentSender{{Sender: "2", Since: at(2 * time.Minute), Message: "b"}}, s.Senders(at(12*time.Minute)), "each is told once")
+	assert.Equal(t, []inbound.SilentSender{{Sender: "1", Since: at(time.Minute), Message: "a"}}, s.Senders(at(11*time.Minute)))
+	assert.Equal(t, []inbound.SilentSender{{Sender: "2", Since: at(2 * time.Minute), Message: "b"}}, s.Senders(at(12*time.Minute)), "each is told once")
 	s.Heard("1", at(30*time.Second)) // what came before says nothing
 	s.Sent("1", "d", at(40*time.Minute))
-	assert.Equal(t, []whatsapp.SilentSender{{Sender: "1", Since: at(time.Minute), Message: "d"}, {Sender: "2", Since: at(2 * time.Minute)}},
+	assert.Equal(t, []inbound.SilentSender{{Sender: "1", Since: at(time.Minute), Message: "d"}, {Sender: "2", Since: at(2 * time.Minute)}},
 		s.Senders(at(72*time.Minute)), "and again after an hour")
 	s.Heard("1", at(80*time.Minute))
 	s.Sent("1", "e", at(90*time.Minute))

@@ -1,4 +1,4 @@
-package whatsapp
+package inbound
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
@@ -219,7 +220,7 @@ func guessType(message map[string]any) string {
 // recipientForm gives what Meta calls wa_id, digits, the form that recipient takes. What
 // is no number stays as it is.
 func recipientForm(waID string) string {
-	if waID != "" && areDigits(waID) {
+	if waID != "" && strings.Trim(waID, "0123456789") == "" {
 		return "+" + waID
 	}
 	return waID
@@ -235,7 +236,7 @@ func (n Notification) Event() (data map[string]any, ok bool) {
 	case n.Type == "system", n.GroupID != "":
 		return nil, false
 	}
-	event, ok := schema.Encode(Inbound{
+	event, ok := schema.Encode(whatsapp.Inbound{
 		From: n.From, SenderPhoneID: n.PhoneNumberID, MessageID: n.MessageID, Type: n.Type, Text: n.Text,
 		ReplyID: n.ReplyID, ReplyTitle: n.ReplyTitle, ProfileName: n.ProfileName, Timestamp: n.Timestamp, Raw: n.Raw,
 	}).(map[string]any)

@@ -1,4 +1,4 @@
-package whatsapp
+package inbound
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// WebhookOptions are what Webhooks works with. Resolve and Apply are required.
-type WebhookOptions struct {
+// Options are what Handler works with. Resolve and Apply are required.
+type Options struct {
 	// Resolve returns a connection, as a vault.Vault does.
 	Resolve func(ctx context.Context, name string) (vault.Connection, error)
 	// Apply stores what a webhook tells, durably: it is answered after that.
@@ -30,11 +30,11 @@ type WebhookOptions struct {
 	Patience time.Duration // how long a body may take; 0: webhook.Patience
 	Log      *slog.Logger  // nil: nothing is logged
 	// Answered, when not nil, is told of each request, for metrics. It must be quick.
-	Answered func(WebhookAnswer)
+	Answered func(Answer)
 }
 
-// A WebhookAnswer is what became of a request.
-type WebhookAnswer struct {
+// An Answer is what became of a request.
+type Answer struct {
 	Connection string // "" where there is none of that name
 	Status     int
 	// Unreadable: it is Meta's, and cannot be read.
@@ -52,7 +52,7 @@ const (
 	vaultPatience = time.Second
 )
 
-// Webhooks answers Meta at /webhooks/whatsapp/{connection}; it takes the connection from
+// Handler answers Meta at /webhooks/whatsapp/{connection}; it takes the connection from
 // the request's path value of that name. The answers:
 //
 //	200  GET: the address is ours; POST: what it tells is stored
@@ -67,12 +67,12 @@ const (
 // Meta repeats for 7 days what is not answered with 200, and calls less often where that
 // happens much. So a body that Meta signed is answered with 200 also where it cannot be
 // read: again it would be the same. The log tells of it, and so does Unreadable.
-func Webhooks(o WebhookOptions) http.Handler {
-	return &webhooks{WebhookOptions: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing)}
+func Handler(o Options) http.Handler {
+	return &webhooks{Options: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing)}
 }
 
 type webhooks struct {
-	WebhookOptions
+	Options
 	notices webhook.Notices
 	room    *semaphore.Weighted
 
@@ -83,7 +83,7 @@ type webhooks struct {
 // ServeHTTP implements http.Handler.
 func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	a := WebhookAnswer{Status: http.StatusOK}
+	a := Answer{Status: http.StatusOK}
 	challenge, err := h.answer(w, r, &a)
 	if err != nil {
 		a.Status = http.StatusServiceUnavailable
@@ -117,7 +117,7 @@ func refuse(status int, reason string, cause error) error {
 }
 
 // note logs what was refused. What strangers try is not worth more than a line a minute.
-func (h *webhooks) note(a WebhookAnswer, method string, err error) {
+func (h *webhooks) note(a Answer, method string, err error) {
 	args := []any{"connection", a.Connection, "status", a.Status, "reason", err.Error()}
 	switch {
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
@@ -130,7 +130,7 @@ func (h *webhooks) note(a WebhookAnswer, method string, err error) {
 
 // answer does what a request is about. Its error is a *webhook.Refusal, or why nothing
 // could be stored.
-func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *WebhookAnswer) (challenge string, err error) {
+func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *Answer) (challenge string, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return "", refuse(http.StatusMethodNotAllowed, "a webhook is a POST", nil)
 	}
@@ -182,7 +182,7 @@ func (h *webhooks) connection(ctx context.Context, name string) (vault.Connectio
 }
 
 // take stores what a webhook tells.
-func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connection, a *WebhookAnswer) error {
+func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connection, a *Answer) error {
 	secret := c.Secret("app_secret")
 	signature := r.Header.Get(SignatureHeader)
 	signed := !secret.IsZero()
@@ -192,7 +192,7 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	case signed && signature == "": // what nobody signed is not read
 		return refuse(http.StatusUnauthorized, "it is not Meta's", ErrNotSigned)
 	}
-	body, err := webhook.Read(w, r, MaxWebhook, h.Patience)
+	body, err := webhook.Read(w, r, MaxBody, h.Patience)
 	if a.Bytes = len(body); err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 		return err
 	}
 	defer h.room.Release(size)
-	told, err := ParseWebhook(body)
+	told, err := Parse(body)
 	switch {
 	case err != nil && !signed:
 		return refuse(http.StatusBadRequest, "it is no webhook", err)

@@ -1,4 +1,9 @@
-package whatsapp
+// Package inbound takes what Meta tells of WhatsApp messages, templates, numbers and accounts.
+//
+// Handler answers Meta's webhooks: it checks who sent them and hands on the Notifications that
+// Parse reads in them. A status is a receipt of the call that sent the message, a message an
+// event that flows wait for. Silence notices that Meta tells nothing any more.
+package inbound
 
 import (
 	"bytes"
@@ -15,7 +20,7 @@ import (
 
 // What Meta promises to keep to.
 const (
-	MaxWebhook = 3 << 20 // bytes of one body
+	MaxBody    = 3 << 20 // bytes of one body
 	MaxChanges = 1000    // changes in one body
 )
 
@@ -62,12 +67,12 @@ type Fault struct {
 	Class graph.Class `json:"class"`
 }
 
-// ParseWebhook reads the body of a webhook. Besides whole bodies it reads what Meta's
+// Parse reads the body of a webhook. Besides whole bodies it reads what Meta's
 // pages and dashboard show: one entry, one change, or a change's value alone. Fields,
-// types and kinds that are not known do no harm. Anything else is a *WebhookError.
-func ParseWebhook(body []byte) ([]Notification, error) {
-	if len(body) > MaxWebhook {
-		return nil, &WebhookError{Problem: fmt.Sprintf("it has %d bytes, and a webhook has at most %d", len(body), MaxWebhook)}
+// types and kinds that are not known do no harm. Anything else is a *Error.
+func Parse(body []byte) ([]Notification, error) {
+	if len(body) > MaxBody {
+		return nil, &Error{Problem: fmt.Sprintf("it has %d bytes, and a webhook has at most %d", len(body), MaxBody)}
 	}
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	parsed, err := actions.DecodeJSON(body)
@@ -94,10 +99,13 @@ func ParseWebhook(body []byte) ([]Notification, error) {
 		return nil, noWebhook(root)
 	}
 	if w.changes > MaxChanges {
-		return nil, &WebhookError{Problem: fmt.Sprintf("it has %d changes, and a webhook has at most %d", w.changes, MaxChanges)}
+		return nil, &Error{Problem: fmt.Sprintf("it has %d changes, and a webhook has at most %d", w.changes, MaxChanges)}
 	}
 	return w.found, nil
 }
+
+// unknown is the kind of what is none of the others.
+const unknown = "unknown"
 
 // product is what `object` says in webhooks of WhatsApp.
 const product = "whatsapp_business_account"
@@ -245,6 +253,9 @@ func (w *webhookReader) add(in place, value schema.Value, found ...Notification)
 		w.found = append(w.found, n)
 	}
 }
+
+// has tells whether an object has a field.
+func has(v schema.Value, name string) bool { return v.Field(name).Present() }
 
 // moment reads a time: seconds, or milliseconds, since 1970, as a number or a text, or a
 // date. It is zero when there is none that makes sense.

@@ -1,4 +1,4 @@
-package whatsapp_test
+package inbound_test
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/inbound"
 	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
@@ -31,13 +31,13 @@ const appSecret = "app-secret-of-the-shop"
 
 // A callback is the handler of webhooks with all that it works with.
 type callback struct {
-	whatsapp.WebhookOptions
+	inbound.Options
 	connections map[string]vault.Connection
 	vault       error // what the vault says in place of a connection
 
 	mu      sync.Mutex
-	told    []whatsapp.Notification
-	answers []whatsapp.WebhookAnswer
+	told    []inbound.Notification
+	answers []inbound.Answer
 	log     bytes.Buffer
 }
 
@@ -63,13 +63,13 @@ func newCallback() *callback {
 		}
 		return conn, ctx.Err()
 	}
-	c.Apply = func(_ context.Context, _ string, told []whatsapp.Notification) error {
+	c.Apply = func(_ context.Context, _ string, told []inbound.Notification) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.told = append(c.told, told...)
 		return nil
 	}
-	c.Answered = func(a whatsapp.WebhookAnswer) {
+	c.Answered = func(a inbound.Answer) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answers = append(c.answers, a)
@@ -80,14 +80,14 @@ func newCallback() *callback {
 
 func (c *callback) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/webhooks/whatsapp/{connection}", whatsapp.Webhooks(c.WebhookOptions))
+	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(c.Options))
 	return mux
 }
 
 func request(h http.Handler, method, target string, body []byte, signature string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, bytes.NewReader(body))
 	if signature != "" {
-		r.Header.Set(whatsapp.SignatureHeader, signature)
+		r.Header.Set(inbound.SignatureHeader, signature)
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -100,7 +100,7 @@ func sign(body []byte) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-func TestWebhookHandshake(t *testing.T) {
+func TestHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		target string
 		status int
@@ -129,12 +129,12 @@ type passing struct{}
 func (passing) Error() string    { return "the vault is sealed" }
 func (passing) Unreadable() bool { return true }
 
-func TestWebhookHandler(t *testing.T) {
+func TestHandler(t *testing.T) {
 	status, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
 	require.NoError(t, err)
 	several, err := os.ReadFile(filepath.Join(webhooks, "several.json"))
 	require.NoError(t, err)
-	long := bytes.Repeat([]byte(" "), whatsapp.MaxWebhook+1)
+	long := bytes.Repeat([]byte(" "), inbound.MaxBody+1)
 	for _, tt := range []struct {
 		name       string
 		connection string
@@ -161,7 +161,7 @@ func TestWebhookHandler(t *testing.T) {
 		{"an unknown field", "shop", []byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`), sign([]byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`)), nil, 200, 1, "the field is not known"},
 		{"too long", "shop", long, sign(long), nil, 413, 0, "longer than 3145728 bytes"},
 		{"the disk is full", "shop", status, sign(status), func(c *callback) {
-			c.Apply = func(context.Context, string, []whatsapp.Notification) error { return errors.New("the disk is full") }
+			c.Apply = func(context.Context, string, []inbound.Notification) error { return errors.New("the disk is full") }
 		}, 503, 0, "the disk is full"},
 		{"the vault is down", "shop", status, sign(status), func(c *callback) { c.vault = passing{} }, 503, 0, "the vault is sealed"},
 		{"a number of others", "shop", status, sign(status), func(c *callback) { c.Known = func(_, id string) bool { return id == "1" } }, 200, 0, "no flow or connection names"},
@@ -189,7 +189,7 @@ func TestWebhookHandler(t *testing.T) {
 	}
 }
 
-func TestWebhookMethods(t *testing.T) {
+func TestMethods(t *testing.T) {
 	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodHead, http.MethodPatch} {
 		w := request(newCallback().handler(), method, "/webhooks/whatsapp/shop", nil, "")
 		assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
@@ -202,7 +202,7 @@ func TestWebhookDocumented(t *testing.T) {
 	c := newCallback()
 	h := c.handler()
 	each(t, webhooks, func(name string, body []byte) {
-		want, err := whatsapp.ParseWebhook(body)
+		want, err := inbound.Parse(body)
 		require.NoError(t, err)
 		for range 2 {
 			c.told = nil
@@ -218,9 +218,9 @@ func TestWebhookDocumented(t *testing.T) {
 	})
 }
 
-// TestWebhookVaultDown: webhooks go on while the vault does not answer, or does not come
+// TestVaultDown: webhooks go on while the vault does not answer, or does not come
 // to an end, with what it said last.
-func TestWebhookVaultDown(t *testing.T) {
+func TestVaultDown(t *testing.T) {
 	body, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
 	require.NoError(t, err)
 	c := newCallback()
@@ -241,8 +241,8 @@ func TestWebhookVaultDown(t *testing.T) {
 	assert.Equal(t, 404, post(sign(body)))
 }
 
-// TestWebhookSlow lets a client send its body so slowly that it does not come.
-func TestWebhookSlow(t *testing.T) {
+// TestSlow lets a client send its body so slowly that it does not come.
+func TestSlow(t *testing.T) {
 	c := newCallback()
 	c.Patience = 20 * time.Millisecond
 	server := httptest.NewServer(c.handler())
@@ -257,8 +257,8 @@ func TestWebhookSlow(t *testing.T) {
 	assert.Contains(t, string(answer), "408 Request Timeout")
 }
 
-// TestWebhookFlood posts many large bodies at the same time, and statuses in between.
-func TestWebhookFlood(t *testing.T) {
+// TestFlood posts many large bodies at the same time, and statuses in between.
+func TestFlood(t *testing.T) {
 	c := newCallback()
 	server := httptest.NewServer(c.handler())
 	defer server.Close()
@@ -267,7 +267,7 @@ func TestWebhookFlood(t *testing.T) {
 		large = append(large, fmt.Sprintf(`{"field":"messages","value":{"metadata":{"phone_number_id":"1"},"messages":[{"from":"33612345678","id":"wamid.%d","timestamp":"1749416383","type":"text","text":{"body":"%s"}}]}}`, i, strings.Repeat("x", 2500)))
 	}
 	big := []byte(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[` + strings.Join(large, ",") + `]}]}`)
-	require.Less(t, len(big), whatsapp.MaxWebhook)
+	require.Less(t, len(big), inbound.MaxBody)
 	small, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
 	require.NoError(t, err)
 	var all sync.WaitGroup
@@ -281,7 +281,7 @@ func TestWebhookFlood(t *testing.T) {
 			if !assert.NoError(t, err) {
 				return
 			}
-			req.Header.Set(whatsapp.SignatureHeader, sign(body))
+			req.Header.Set(inbound.SignatureHeader, sign(body))
 			resp, err := http.DefaultClient.Do(req)
 			if assert.NoError(t, err) {
 				assert.Equal(t, 200, resp.StatusCode)
@@ -293,9 +293,9 @@ func TestWebhookFlood(t *testing.T) {
 	assert.Len(t, c.told, 6*1000+6)
 }
 
-// FuzzWebhookHandler: whatever comes, it is answered, and nothing is stored that Meta did
+// FuzzHandler: whatever comes, it is answered, and nothing is stored that Meta did
 // not sign.
-func FuzzWebhookHandler(f *testing.F) {
+func FuzzHandler(f *testing.F) {
 	each(f, webhooks, func(_ string, body []byte) { f.Add(http.MethodPost, "shop", body, sign(body)) })
 	f.Add(http.MethodPost, "bare", []byte("{}"), "")
 	f.Add(http.MethodGet, "shop", []byte{}, "sha256=")
@@ -305,12 +305,12 @@ func FuzzWebhookHandler(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 		r.Method = method
 		r.SetPathValue("connection", connection)
-		r.Header.Set(whatsapp.SignatureHeader, signature)
+		r.Header.Set(inbound.SignatureHeader, signature)
 		w := httptest.NewRecorder()
-		whatsapp.Webhooks(c.WebhookOptions).ServeHTTP(w, r)
+		inbound.Handler(c.Options).ServeHTTP(w, r)
 		assert.Contains(t, []int{200, 401, 403, 404, 405, 413, 503}, w.Code)
 		if w.Code == 200 {
-			assert.NoError(t, whatsapp.VerifySignature(body, signature, vault.NewSecret(appSecret)))
+			assert.NoError(t, inbound.VerifySignature(body, signature, vault.NewSecret(appSecret)))
 		}
 		if w.Code != 200 || c.answers[0].Unreadable {
 			assert.Empty(t, c.told)
@@ -319,9 +319,9 @@ func FuzzWebhookHandler(f *testing.F) {
 	})
 }
 
-func BenchmarkWebhookHandler(b *testing.B) {
+func BenchmarkHandler(b *testing.B) {
 	c := newCallback()
-	c.Apply = func(context.Context, string, []whatsapp.Notification) error { return nil }
+	c.Apply = func(context.Context, string, []inbound.Notification) error { return nil }
 	c.Answered = nil
 	h := c.handler()
 	body, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
