@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"facteur/actions/whatsapp/inbound"
 	"fmt"
+
+	"facteur/actions/whatsapp/inbound"
 
 	"github.com/spf13/cobra"
 )

@@ -2,12 +2,13 @@ package graph_test
 
 import (
 	"bufio"
-	"facteur/actions/whatsapp/graph"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"facteur/actions/whatsapp/graph"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"

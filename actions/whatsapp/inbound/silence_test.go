@@ -1,9 +1,10 @@
 package inbound_test
 
 import (
-	"facteur/actions/whatsapp/inbound"
 	"testing"
 	"time"
+
+	"facteur/actions/whatsapp/inbound"
 
 	"github.com/stretchr/testify/assert"
 )

@@ -2,8 +2,9 @@ package ledger
 
 import (
 	"encoding/hex"
-	"facteur/actions/whatsapp/inbound"
 	"fmt"
+
+	"facteur/actions/whatsapp/inbound"
 )
 
 // An event is a row as it is stored.

@@ -1,11 +1,12 @@
 package simulator
 
 import (
-	"facteur/actions/whatsapp/graph"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"facteur/actions/whatsapp/graph"
 )
 
 // The ranges of numbers that do something by themselves. The French regulator keeps them

@@ -1,9 +1,10 @@
 package simulator
 
 import (
-	"facteur/actions/whatsapp/graph"
 	"slices"
 	"time"
+
+	"facteur/actions/whatsapp/graph"
 )
 
 // The states of messages, as webhooks call them.
