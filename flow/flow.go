@@ -208,6 +208,7 @@ type (
 	WebhookTrigger struct {
 		Path       diag.Text
 		Connection *diag.Text
+		When       *diag.Text // bare CEL over `event`
 		Dedupe     *Node
 		Always     bool
 	}

@@ -35,11 +35,11 @@ func (p *parser) trigger(n *Node) *Trigger {
 	var in fields
 	switch kind, value := n.Entries[0].Key.Value, n.Entries[0].Value; kind {
 	case "webhook":
-		if in, ok = p.fields(value, "`webhook`", "path", "connection", "dedupe", "inputs", "always"); !ok {
+		if in, ok = p.fields(value, "`webhook`", "path", "connection", "when", "dedupe", "inputs", "always"); !ok {
 			return nil
 		}
 		in.need("path")
-		t.Webhook = &WebhookTrigger{Connection: in.connection(), Dedupe: in.scalar("dedupe"), Always: in.boolean("always")}
+		t.Webhook = &WebhookTrigger{Connection: in.connection(), When: in.condition("when"), Dedupe: in.scalar("dedupe"), Always: in.boolean("always")}
 		if path := in.literal("path"); path != nil {
 			t.Webhook.Path = *path
 			if !strings.HasPrefix(path.Value, "/") || strings.ContainsAny(path.Value, " ?#") {

@@ -173,6 +173,7 @@ func (w *flowSchema) trigger() keys {
 		"webhook": described("a run for each request on a path", closed(keys{
 			"path":       described("such as /orders/shipped", keys{"type": "string", "pattern": "^/[^ ?#]*$"}),
 			"connection": w.named("connection")("the connection that proves who sent it; none: anybody may send it"),
+			"when":       w.named("condition")("only requests for which it holds; reads event"),
 			"dedupe":     described("a second request with the same value starts nothing", scalar()),
 			"inputs":     inputs,
 			"always":     always,

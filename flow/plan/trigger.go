@@ -49,6 +49,7 @@ func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
 		out.Path = path
 	}
 	out.Connection, out.Open = c.source(in.Connection, event, t.Range)
+	c.when(out, in.When, s)
 	if in.Dedupe != nil {
 		out.Dedupe = c.value(in.Dedupe, nil, s)
 	}
@@ -81,12 +82,17 @@ func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger 
 				"sender_phone_id: %q is not Meta's phone number ID, so no message would ever fit", out.SenderPhoneID)
 		}
 	}
-	if in.When != nil {
+	c.when(out, in.When, s)
+	return out
+}
+
+// when compiles which events a trigger is for; nil is all.
+func (c *flowCompiler) when(out *Trigger, in *diag.Text, s *expr.Scope) {
+	if in != nil {
 		var yes expr.Facts
-		out.When, yes, _ = c.condition(*in.When, s)
+		out.When, yes, _ = c.condition(*in, s)
 		s.Assume(yes)
 	}
-	return out
 }
 
 // bindEvent declares `event`, and returns its kind, nil for one that nobody knows.

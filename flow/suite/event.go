@@ -152,6 +152,8 @@ func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, di
 		switch {
 		case kind.Name == messageEvent && field.Name == "type":
 			relaxed.Default = messageType(n)
+		case kind.Name == messageEvent && field.Name == "message_id":
+			relaxed.Default = "wamid.INBOUND" // every message has one, and mark_read takes no other
 		case relaxed.Default == nil:
 			relaxed.Required = false
 			untyped = append(untyped, field.Name)

@@ -193,9 +193,11 @@ func (x *execution) run(ctx context.Context) *host.Result {
 	return result
 }
 
-// refused judges a run that cannot start: its inputs do not fit the flow.
+// refused judges a run that cannot start: its inputs do not fit the flow, or its trigger
+// does not fire.
 func (x *execution) refused(ctx context.Context) *host.Result {
-	if code := x.c.expect.code.Value; code != invalidInput {
+	code := x.c.expect.code.Value
+	if code != invalidInput && (code != notTriggered || x.c.refused[0].Code != "not-triggered") {
 		x.failAll(x.c.refused)
 		return nil
 	}
@@ -205,7 +207,7 @@ func (x *execution) refused(ctx context.Context) *host.Result {
 	}
 	result := &host.Result{Run: runID, Flow: x.f.Flow, Started: x.c.now, Ended: x.c.now}
 	result.Status = machine.Failed
-	result.Error = &call.Error{Code: invalidInput, Class: "flow", Message: strings.Join(reasons, "; ")}
+	result.Error = &call.Error{Code: code, Class: "flow", Message: strings.Join(reasons, "; ")}
 	x.judge(ctx, result, nil)
 	x.tell(result)
 	return result
@@ -213,6 +215,9 @@ func (x *execution) refused(ctx context.Context) *host.Result {
 
 // invalidInput is the error of a run whose inputs the flow does not take.
 const invalidInput = "invalid_input"
+
+// notTriggered is the error of a case whose trigger starts no run.
+const notTriggered = "not_triggered"
 
 // described tells what records and replays requests whose they are.
 func (x *execution) described(do call.Do) call.Do {

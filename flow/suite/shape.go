@@ -58,7 +58,7 @@ type (
 	}
 
 	errorShape struct {
-		Code string `json:"code" doc:"the error's code, e.g. outcome_unknown or 131047"`
+		Code string `json:"code" doc:"the error's code, e.g. outcome_unknown or 131047; not_triggered: the case's trigger starts no run"`
 		Step string `json:"step" doc:"the id of the step that failed"`
 	}
 )

@@ -88,15 +88,16 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 			continue
 		}
 		if why, hint = refuses(t, n, data, expr.Vars{Values: expr.Map(vars), Now: c.now}), ""; why != "" {
-			if m := l.flow.Triggers[i].Message; m != nil && m.When != nil {
-				hint = strings.Join(shown(m.When.Value, vars), ", ")
+			if when := whenOf(l.flow.Triggers[i]); when != "" {
+				hint = strings.Join(shown(when, vars), ", ")
 			}
 			continue
 		}
 		v, err := t.Inputs.Eval(expr.Vars{Values: expr.Map(vars), Now: c.now})
 		if err != nil {
-			l.diags.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs cannot be evaluated: %s", err)
-			return nil
+			why, hint = "the trigger's inputs cannot be evaluated: "+err.Error(), "an event may lack it: take it with a default, as in "+
+				`${event.body.?name.orValue("")}, or give the trigger a when`
+			break
 		}
 		coerced, found := c.plan.Inputs.Coerce(v)
 		if err := found.Err(); err != nil {
@@ -106,8 +107,26 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 		inputs, _ := coerced.(map[string]any)
 		return inputs
 	}
+	if c.expect.code.Value == notTriggered {
+		c.refused.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
+		return nil
+	}
+	if hint != "" {
+		hint += "; where it is right that nothing starts, write expect: {error: {code: not_triggered}}"
+	}
 	l.diags.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
 	return nil
+}
+
+// whenOf is the when of a trigger, "" without one.
+func whenOf(t *flow.Trigger) string {
+	switch {
+	case t.Message != nil && t.Message.When != nil:
+		return t.Message.When.Value
+	case t.Webhook != nil && t.Webhook.When != nil:
+		return t.Webhook.When.Value
+	}
+	return ""
 }
 
 // heard names the kind of event that a trigger sees, "" for none.

@@ -46,6 +46,11 @@ triggers: [{whatsapp_message: {sender_phone_id: "2", always: true}}]
 steps: [{wait: 1s}]
 `
 
+const paid = `flow: paid
+triggers: [{webhook: {path: /payments, connection: hook, when: 'event.body.id == "7"'}}]
+steps: [{wait: 1s}]
+`
+
 func order(id string) map[string]any { return map[string]any{"id": id, "phone": "+33612345678"} }
 
 func TestFire(t *testing.T) {
@@ -63,6 +68,8 @@ func TestFire(t *testing.T) {
 		{"a webhook of somebody, where anybody may", request("e1", "/open", "hook", order("7")), false, []string{"shop"}},
 		{"a webhook that a run waited for", request("e1", "/orders", "hook", order("7")), true, []string{"once"}},
 		{"a webhook of another path", request("e1", "/orders/7", "hook", order("7")), false, nil},
+		{"a webhook for which when holds", request("e1", "/payments", "hook", order("7")), false, []string{"paid"}},
+		{"a webhook for which it does not", request("e1", "/payments", "hook", order("8")), false, nil},
 		{"a message", message("m1", "1", "hi"), false, []string{"answer"}},
 		{"a message for the second trigger", message("m1", "1", "hello"), false, []string{"answer"}},
 		{"a message to another number", message("m1", "3", "hi"), false, []string{"answer"}},
@@ -72,7 +79,7 @@ func TestFire(t *testing.T) {
 		{"another kind", host.Event{ID: "x", Name: "order.paid"}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			k := newKit(t, trigger.Options{}, shop, once, answer, always)
+			k := newKit(t, trigger.Options{}, shop, once, answer, always, paid)
 			for range 3 {
 				require.NoError(t, k.Fire(t.Context(), tt.event, tt.claimed))
 			}
