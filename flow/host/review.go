@@ -71,13 +71,21 @@ func (v *Review) End(ctx context.Context, m *machine.Machine, past Past) error {
 	if err != nil {
 		return err
 	}
+	going := map[string]bool{} // keys of steps that go on
+	for _, s := range m.Steps() {
+		if s.Status == machine.Running {
+			for _, key := range s.Keys {
+				going[key] = true
+			}
+		}
+	}
 	for _, r := range came {
 		c := v.calls[r.Key]
 		if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
 			continue
 		}
 		c.Receipts = append(c.Receipts, r)
-		if m.Result() == nil {
+		if going[r.Key] {
 			continue // it would go on here, and not there
 		}
 		if err := m.Apply(machine.Received{At: m.Now(), Receipt: r}); err != nil {

@@ -104,6 +104,13 @@ steps:
 		assert.Equal(s, "delivered", report.Calls[0].Receipts[0].State)
 		assert.Equal(s, "delivered", report.Result.Steps[0].State)
 	}},
+	{"news of a step that has ended is shown while its run goes on", func(s *stage) {
+		run := s.begin("flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n  - {id: pause, wait: 24h}\n", nil)
+		s.reaches(run, host.Waiting)
+		s.tells(s.wrote("a", 1)[0].Key, "delivered")
+		assert.Equal(s, "delivered", s.step(run, "send").State)
+		assert.Equal(s, host.Waiting, s.report(run).Run.Status)
+	}},
 	{"a refusal that was none", func(s *stage) {
 		run := s.begin(`
 flow: f
