@@ -30,10 +30,19 @@ func meant(number, rest string) string {
 	if rest = strings.TrimSpace(rest); rest == "" {
 		return "write " + number + "s for seconds"
 	}
-	if i := unitIndex(rest[:1]); i >= 0 && !strings.HasPrefix(rest, "mo") {
-		return "write " + number + units[i].name
+	unit := rest[:1]
+	switch {
+	case unitIndex(rest) >= 0:
+		unit = rest
+	case strings.HasPrefix(rest, "milli"):
+		unit = "ms"
+	case strings.HasPrefix(rest, "mo"), strings.HasPrefix(rest, "mic"): // months, microseconds
+		return durationForm
 	}
-	return durationForm
+	if unitIndex(unit) < 0 {
+		return durationForm
+	}
+	return "write " + number + unit
 }
 
 // ParseDuration reads a duration such as "90s", "24h", "1h30m", "7d" or "250ms": one
