@@ -21,6 +21,20 @@ type Matcher interface {
 	compare(d *differ, sent any)
 }
 
+// Compare returns where a plain value is unlike what a matcher wants. The paths begin with
+// json.
+func Compare(m Matcher, v any) []Difference {
+	d := differ{path: []step{{"json", -1}}}
+	m.compare(&d, schema.EachLeaf(v, func(v any) any {
+		switch v.(type) {
+		case int64, float64:
+			return number(v)
+		}
+		return schema.JSON(v)
+	}))
+	return d.found
+}
+
 type (
 	anything struct{}
 	literal  struct{ value any } // nil, bool, string or json.Number

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"facteur/flow"
@@ -46,6 +45,14 @@ func ParseNode(n *flow.Node) ([]*Exchange, diag.List) {
 	list := p.exchanges(n)
 	p.diags.Sort()
 	return list, p.diags
+}
+
+// ParseMatcher reads what a value must look like, as below the json of a request.
+func ParseMatcher(n *flow.Node) (Matcher, diag.List) {
+	var p parser
+	m := p.matcher(n, false)
+	p.diags.Sort()
+	return m, p.diags
 }
 
 // start is the range of the first thing in a node: the whole of a file says little.
@@ -285,7 +292,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	}
 	switch p.one(n, "json", "text", "html") {
 	case "json":
-		if r.JSON = value(n.Get("json")); n.Get("json").Kind == flow.NullNode {
+		if r.JSON = n.Get("json").Plain(nil); n.Get("json").Kind == flow.NullNode {
 			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `leave json out for an answer without a body; for JSON's null write text: "null"`, "json has no value")
 		}
 	case "text":
@@ -348,30 +355,8 @@ func (p *parser) text(n *flow.Node, what string) (string, bool) {
 	return n.Text.Value, true
 }
 
-// value gives the plain value of a node.
-func value(n *flow.Node) any {
-	switch n.Kind {
-	case flow.ListNode:
-		items := make([]any, len(n.Items))
-		for i, item := range n.Items {
-			items[i] = value(item)
-		}
-		return items
-	case flow.MapNode:
-		values := make(map[string]any, len(n.Entries))
-		for _, e := range n.Entries {
-			values[e.Key.Value] = value(e.Value)
-		}
-		return values
-	}
-	return n.Value
-}
-
-// number gives the JSON number of a node as a matcher compares it.
-func number(n *flow.Node) json.Number {
-	if i, ok := n.Value.(int64); ok {
-		return json.Number(strconv.FormatInt(i, 10))
-	}
-	f, _ := n.Value.(float64)
-	return json.Number(strconv.FormatFloat(f, 'g', -1, 64))
+// number gives a number as a matcher compares it.
+func number(v any) json.Number {
+	text, _ := schema.AppendJSON(nil, v) // a flow has no other numbers than JSON
+	return json.Number(text)
 }

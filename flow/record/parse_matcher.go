@@ -40,7 +40,7 @@ func (p *parser) matcher(n *flow.Node, text bool) Matcher {
 	}
 	switch n.Kind {
 	case flow.IntNode, flow.FloatNode:
-		return &literal{number(n)}
+		return &literal{number(n.Value)}
 	}
 	return &literal{n.Value}
 }

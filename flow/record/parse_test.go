@@ -129,6 +129,29 @@ func TestCodes(t *testing.T) {
 
 // Whatever the file, reading it ends without a panic, every diagnostic has a place
 // and a known code, and what was read can be played.
+// TestCompare: a value of a flow is compared as the JSON that it would be sent as.
+func TestCompare(t *testing.T) {
+	at := time.Date(2026, 1, 2, 4, 4, 5, 0, time.FixedZone("", 3600))
+	value := map[string]any{"n": int64(3), "half": 0.5, "large": 1e6, "at": at, "took": 90 * time.Second, "list": []any{nil, "x"}}
+	for matcher, want := range map[string][]string{
+		`{n: 3.0, half: 0.5, large: 1000000, at: "2026-01-02T03:04:05Z", took: 1m30s, list: [null, x]}`: nil,
+		`{$cel: 'value.n + 1 == 4 && value.half < 1.0'}`:                                                nil,
+		`{n: {$any: true}, list: [{$any: true}, {$regex: "^y"}], $more: true}`:                          {`json.list[1]: recorded {$regex: "^y"}, sent "x"`},
+		`{large: 1.5, more: 1, $more: true}`:                                                            {`json.large: recorded 1.5, sent 1000000`, `json.more: recorded 1, not sent`},
+		`x`:                                                                                             {`json: recorded "x", sent {"at":"2026-01-02T03:04:05Z","half":0.5,"large":1000000,"list":[null,"x"],"n":3,"took":"1m30s"}`},
+	} {
+		n, diags := flow.ParseValue("m.yaml", []byte(matcher))
+		require.NoError(t, diags.Err())
+		m, diags := record.ParseMatcher(n)
+		require.NoError(t, diags.Err())
+		var got []string
+		for _, d := range record.Compare(m, value) {
+			got = append(got, d.String())
+		}
+		assert.Equal(t, want, got, matcher)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, folder := range []string{"match", "bad"} {
 		files, err := filepath.Glob(filepath.Join(corpus, folder, "*.txtar"))

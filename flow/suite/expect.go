@@ -1,11 +1,7 @@
 package suite
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -27,11 +23,11 @@ type expectation struct {
 	steps   []flow.Entry // ids and statuses
 }
 
-// An expectedOutput is one output: it is compared like a request, of which it is the body.
+// An expectedOutput is one output, which matchers compare as they do the body of a request.
 type expectedOutput struct {
-	name     diag.Text
-	exchange *record.Exchange
-	at       diag.Range
+	name    diag.Text
+	matcher record.Matcher
+	at      diag.Range
 }
 
 // expectation reads what a case expects; n may be nil.
@@ -64,9 +60,9 @@ func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 			if entry.Key.Value == "$more" {
 				continue // it holds anyway
 			}
-			out, found := outputMatcher(entry)
+			matcher, found := record.ParseMatcher(entry.Value)
 			l.diags.Add(found)
-			e.outputs = append(e.outputs, out)
+			e.outputs = append(e.outputs, expectedOutput{entry.Key, matcher, entry.Value.Range})
 		}
 	}
 	if asserts := n.Get("assert"); asserts != nil {
@@ -80,48 +76,15 @@ func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 	return e
 }
 
-// outputMatcher makes of an expected output an exchange whose request has it for its
-// body: matchers mean here what they mean there.
-func outputMatcher(entry flow.Entry) (expectedOutput, diag.List) {
-	text := func(s string) diag.Text { return diag.Generated(s, entry.Value.Range) }
-	scalar := func(s string) *flow.Node {
-		return &flow.Node{Kind: flow.TextNode, Range: entry.Value.Range, Text: text(s), Value: s}
-	}
-	object := func(entries ...flow.Entry) *flow.Node {
-		return &flow.Node{Kind: flow.MapNode, Range: entry.Value.Range, Entries: entries}
-	}
-	body := object(flow.Entry{Key: text("output"), Value: entry.Value})
-	request := object(flow.Entry{Key: text("path"), Value: scalar("/")}, flow.Entry{Key: text("json"), Value: body})
-	exchange := object(flow.Entry{Key: text("request"), Value: request}, flow.Entry{Key: text("response"), Value: object()})
-	exchanges, found := record.ParseNode(&flow.Node{Kind: flow.ListNode, Range: entry.Value.Range, Items: []*flow.Node{exchange}})
-	return expectedOutput{entry.Key, exchanges[0], entry.Value.Range}, found
-}
-
 // differences compares the output that the run gave.
-func (x expectedOutput) differences(outputs map[string]any) []Difference {
+func (x expectedOutput) differences(outputs map[string]any) (all []Difference) {
+	path := "outputs." + x.name.Value
 	value, ok := outputs[x.name.Value]
-	body := map[string]any{"output": plainOf(value)}
 	if !ok {
-		body = map[string]any{}
+		return []Difference{{Path: path, Want: x.matcher.String()}}
 	}
-	text, err := json.Marshal(body)
-	if err != nil { // outputs are plain values, which always encode
-		return []Difference{{Path: x.name.Value, Got: err.Error()}}
-	}
-	req, err := http.NewRequest(http.MethodPost, "http://outputs.invalid/", bytes.NewReader(text))
-	if err != nil {
-		return []Difference{{Path: x.name.Value, Got: err.Error()}}
-	}
-	req.Header.Set("Content-Type", "application/json")
-	_, err = record.NewPlayer([]*record.Exchange{x.exchange}, record.PlayerOptions{}).RoundTrip(req)
-	var mismatch *record.MismatchError
-	if !errors.As(err, &mismatch) {
-		return nil
-	}
-	var all []Difference
-	for _, d := range mismatch.Differences {
-		path := strings.TrimPrefix(d.Path, "json.output")
-		all = append(all, Difference{Path: "outputs." + x.name.Value + path, Want: d.Recorded, Got: d.Sent})
+	for _, d := range record.Compare(x.matcher, value) {
+		all = append(all, Difference{Path: path + strings.TrimPrefix(d.Path, "json"), Want: d.Recorded, Got: d.Sent})
 	}
 	return all
 }

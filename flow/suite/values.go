@@ -61,13 +61,11 @@ func show(v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(plainOf(v)); err != nil {
+	if err := e.Encode(schema.JSON(v)); err != nil {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSpace(b.String())
 }
-
-func plainOf(v any) any { return schema.JSON(v) }
 
 // pathsOf returns the dotted paths of a CEL expression, in their order: names joined
 // by dots, outside of strings. A name before a parenthesis is a function, not a part.
