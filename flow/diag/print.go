@@ -40,7 +40,7 @@ func (p Printer) one(w io.Writer, d Diagnostic) {
 	if d.Severity == Warning {
 		color = "33"
 	}
-	fmt.Fprintf(w, "%s %s", p.paint(color, d.Severity.String()+":"), printable(d.Message))
+	fmt.Fprintf(w, "%s %s", p.paint(color, d.Severity.String()+":"), Printable(d.Message))
 	if d.Code != "" {
 		fmt.Fprintf(w, " [%s]", d.Code)
 	}
@@ -49,7 +49,7 @@ func (p Printer) one(w io.Writer, d Diagnostic) {
 		p.snippet(w, d.Range, color)
 	}
 	if d.Hint != "" {
-		fmt.Fprintf(w, "  %s %s\n", p.paint("36", "hint:"), printable(d.Hint))
+		fmt.Fprintf(w, "  %s %s\n", p.paint("36", "hint:"), Printable(d.Hint))
 	}
 }
 
@@ -84,12 +84,12 @@ func (p Printer) snippet(w io.Writer, r Range, color string) {
 		return
 	}
 	gutter := fmt.Sprintf("%5d | ", at.Line)
-	fmt.Fprintf(w, "%s%s%s%s\n", gutter, before, printable(strings.ReplaceAll(string(line), "\t", " ")), after)
+	fmt.Fprintf(w, "%s%s%s%s\n", gutter, before, Printable(strings.ReplaceAll(string(line), "\t", " ")), after)
 	fmt.Fprintf(w, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", start+len([]rune(before))), p.paint(color, strings.Repeat("^", width)))
 }
 
-// printable keeps control characters of a source from reaching a terminal.
-func printable(s string) string {
+// Printable keeps what would control a terminal, all but line breaks, from reaching it.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' {
 			return r

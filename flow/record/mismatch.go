@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"facteur/flow/diag"
 )
 
 // A Mismatch is a request that no recorded exchange fitted.
@@ -54,7 +56,7 @@ func (m Mismatch) String() string {
 			fmt.Fprintf(&b, "\n    … and %d more", len(m.Differences)-i)
 			break
 		}
-		b.WriteString("\n    " + printable(d.String()))
+		b.WriteString("\n    " + diag.Printable(d.String()))
 	}
 	return b.String()
 }
@@ -136,14 +138,4 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// printable keeps control characters of a request from reaching a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '�'
-		}
-		return r
-	}, s)
 }

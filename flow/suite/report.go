@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"facteur/flow/diag"
@@ -147,7 +146,7 @@ func (p printer) paint(code, text string) string {
 }
 
 func (p printer) file(r *Report) {
-	fmt.Fprintln(p, printable(r.File))
+	fmt.Fprintln(p, diag.Printable(r.File))
 	if len(r.Diagnostics) > 0 {
 		p.Flush()
 		// What cannot be written here cannot be written below either.
@@ -158,7 +157,7 @@ func (p printer) file(r *Report) {
 		if !c.Passed {
 			verdict = p.paint("31", "FAIL")
 		}
-		fmt.Fprintf(p, "  %s  %s", verdict, printable(c.Name))
+		fmt.Fprintf(p, "  %s  %s", verdict, diag.Printable(c.Name))
 		if c.Elapsed > 0 {
 			fmt.Fprintf(p, " (%s)", rounded(c.Elapsed))
 		}
@@ -179,16 +178,16 @@ func (p printer) failure(f Failure) {
 		pos := f.Range.Pos()
 		at = fmt.Sprintf("%s:%d:%d: ", f.Range.File(), pos.Line, pos.Col)
 	}
-	fmt.Fprintf(p, "%s%s%s\n", indent, at, printable(f.Message))
+	fmt.Fprintf(p, "%s%s%s\n", indent, at, diag.Printable(f.Message))
 	for _, d := range f.Details {
-		fmt.Fprintf(p, "%s  %s\n", indent, printable(d))
+		fmt.Fprintf(p, "%s  %s\n", indent, diag.Printable(d))
 	}
 	for i, d := range f.Diff {
 		if i == maxDifferences {
 			fmt.Fprintf(p, "%s  … and %d more\n", indent, len(f.Diff)-i)
 			break
 		}
-		fmt.Fprintf(p, "%s  %s\n", indent, printable(clip(d).String()))
+		fmt.Fprintf(p, "%s  %s\n", indent, diag.Printable(clip(d).String()))
 	}
 }
 
@@ -205,7 +204,7 @@ func (p printer) steps(c *CaseReport) {
 			fmt.Fprintf(p, ", %d attempts", s.Attempts)
 		}
 		if s.Error != "" {
-			fmt.Fprintf(p, ": %s", printable(s.Error))
+			fmt.Fprintf(p, ": %s", diag.Printable(s.Error))
 		}
 		fmt.Fprintln(p)
 	}
@@ -260,14 +259,4 @@ func counted(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-// printable keeps control characters from reaching a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '�'
-		}
-		return r
-	}, s)
 }
