@@ -19,7 +19,7 @@ func TestAppendJSON(t *testing.T) {
 		"a": map[string]any{}, "at": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), "for": 36 * time.Hour, "z": []string{"other"},
 	})
 	require.NoError(t, err)
-	assert.Equal(t, "x"+`{"a":{},"at":"2026-01-02T03:04:05Z","b":[null,true,9007199254740993,1.5,1e+21,1e-07,"é\n\u0009\"\\`+"\u2028<&>\uFFFD"+`"],"for":"1d12h","z":["other"]}`, string(b))
+	assert.Equal(t, "x"+`{"a":{},"at":"2026-01-02T03:04:05Z","b":[null,true,9007199254740993,1.5,1e+21,1e-07,"é\n\t\"\\`+"\u2028<&>\uFFFD"+`"],"for":"1d12h","z":["other"]}`, string(b))
 	for _, f := range []float64{math.NaN(), math.Inf(1)} {
 		_, err := schema.AppendJSON(nil, []any{f})
 		assert.Error(t, err)

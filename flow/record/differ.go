@@ -1,11 +1,11 @@
 package record
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
+
+	"facteur/flow/schema"
 )
 
 // A Difference is one place where a request is unlike a recorded one.
@@ -132,13 +132,11 @@ func (d *differ) secret() bool {
 
 // show gives a value as compact JSON.
 func show(v any) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	text, err := schema.AppendJSON(nil, v)
+	if err != nil {
 		return "?"
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return string(text)
 }
 
 func hidden(s string) string {

@@ -86,11 +86,9 @@ func (m *Mask) JSON(text []byte) []byte {
 	if d.Decode(&v) != nil {
 		return m.scrubber.Scrub(text)
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(m.Value(v)) != nil {
+	masked, err := schema.AppendJSON(nil, m.Value(v))
+	if err != nil {
 		return m.scrubber.Scrub(text)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return masked
 }

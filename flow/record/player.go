@@ -3,7 +3,6 @@ package record
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"facteur/flow/schema"
 )
 
 // PlayerOptions are what a Player does not know by itself.
@@ -93,11 +94,8 @@ func (r *Response) content() *content {
 	var body []byte
 	switch {
 	case r.JSON != nil:
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(r.JSON); err == nil {
-			body = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+		if text, err := schema.AppendJSON(nil, r.JSON); err == nil {
+			body = text
 		}
 		header.Set("Content-Type", typeJSON)
 	case r.HTML != "":

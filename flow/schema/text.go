@@ -105,13 +105,11 @@ func OneLine(v any) string {
 	if s, ok := v.(string); ok && !strings.ContainsAny(s, "\n\r") {
 		return s
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil {
+	text, err := AppendJSON(nil, v)
+	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return string(text)
 }
 
 // JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339 in UTC, as

@@ -1,8 +1,6 @@
 package suite
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,13 +56,11 @@ func show(v any) string {
 	if _, ok := v.(nothing); ok {
 		return "(nothing)"
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(schema.JSON(v)); err != nil {
+	text, err := schema.AppendJSON(nil, schema.JSON(v))
+	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return strings.TrimSpace(b.String())
+	return string(text)
 }
 
 // pathsOf returns the dotted paths of a CEL expression, in their order: names joined
