@@ -2,11 +2,16 @@ package suite_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"facteur/flow"
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
 
@@ -61,4 +66,58 @@ cases:
 	require.True(t, r.Passed(), "%v", r.Cases[0].Failures)
 	hi, at, after := "whatsapp.message +33612345678 00:00", "whatsapp.message +33699999999 01:00", "webhook /x 03:00"
 	assert.Equal(t, [][]string{{hi}, {hi, at}, {hi, at, after}}, seen)
+}
+
+// TestKeep: what a stand-in answered and told is written below the case, where the case then
+// runs alone with the same end, whatever people write.
+func TestKeep(t *testing.T) {
+	const said = "Bonjour\u00a0! \"5\u202f€\" \\ 👍\u2028\ufeff\x7f\ttab"
+	f, diags := flow.Parse("talk.flow.yaml", []byte(`flow: talk
+steps:
+  - {id: ask, action: letter.post, with: {to: "+33612345678", text: one}}
+  - {id: reply, wait_for: {event: whatsapp.message, from: "+33612345678"}}
+outputs: {said: "${steps.reply.outputs.text}"}
+`))
+	require.NoError(t, diags.Err())
+	lib := plan.Library{Catalog: catalog{}, Flow: func(string) *flow.Flow { return f }, FlowNames: []string{"talk"}}
+	name := filepath.Join(t.TempDir(), "talk.test.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("flow: talk\ncases:\n  - name: x\n  - name: y\n    exchanges: []\n    expect: {status: failed}\n"), 0o600))
+	run := func(o suite.Options) *suite.CaseReport {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		loaded, diags := suite.Load(name, text, lib)
+		require.NoError(t, diags.Err(), "%s", text)
+		return suite.Run(t.Context(), loaded, o).Cases[0]
+	}
+
+	o := options(nil)
+	o.ReadFile, o.Keep = nil, true
+	o.Simulate = func(w suite.World) (call.Do, func(), error) {
+		w.RoundTripper = w.Simulated.Through(postbox{})
+		inner, err := do(w)
+		return func(ctx context.Context, c call.Call) call.Outcome {
+			out := inner(ctx, c)
+			w.Simulated.Receive(call.Receipt{Key: c.Key, ID: "r", State: "delivered"})
+			assert.NoError(t, w.Simulated.Deliver(ctx, host.Event{Name: "whatsapp.message", ID: "e", At: w.Now(), Subjects: []string{"+33612345678"},
+				Data: map[string]any{"from": "+33612345678", "text": said, "sender_phone_id": "", "raw": nil}}))
+			return out
+		}, func() {}, err
+	}
+	kept := run(o)
+	require.True(t, kept.Passed, "%v", kept.Failures)
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "    events:\n")
+	assert.Contains(t, string(text), "  - name: y\n    exchanges: []\n")
+
+	again := run(options(nil))
+	require.True(t, again.Passed, "%v\n%s", again.Failures, text)
+	assert.Equal(t, kept.Steps, again.Steps)
+}
+
+// A postbox takes every letter.
+type postbox struct{}
+
+func (postbox) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"id": "L1"}`)), Header: http.Header{}, Request: req}, nil
 }

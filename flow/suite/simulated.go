@@ -3,7 +3,6 @@ package suite
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,7 +144,7 @@ func (x *execution) news() string {
 			fmt.Fprintf(&b, "  - {after: %s, in: %s, receipt: %s, status: %s", t.step, schema.FormatDuration(t.at.Sub(t.called)), t.step, t.receipt.State)
 			writeFields(&b, t.receipt.Data, "message_id")
 			if e := t.receipt.Error; e != nil {
-				fmt.Fprintf(&b, ", error: {code: %s, title: %s}", quoted(e.Code), quoted(e.Message))
+				fmt.Fprintf(&b, ", error: {code: %s, title: %s}", strconv.QuoteToGraphic(e.Code), strconv.QuoteToGraphic(e.Message))
 			}
 		} else {
 			fmt.Fprintf(&b, "  - {at: %s, event: %s", schema.FormatDuration(t.at.Sub(x.c.now)), t.event.Name)
@@ -158,17 +158,9 @@ func (x *execution) news() string {
 func writeFields(b *strings.Builder, data map[string]any, names ...string) {
 	for _, name := range names {
 		if text, ok := data[name].(string); ok && text != "" {
-			fmt.Fprintf(b, ", %s: %s", name, quoted(text))
+			fmt.Fprintf(b, ", %s: %s", name, strconv.QuoteToGraphic(text)) // as YAML has it, without what YAML does not take
 		}
 	}
-}
-
-func quoted(text string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a string
-	return strings.TrimSpace(b.String())
 }
 
 var newCase = regexp.MustCompile(`^[ \t]*(-[ \t]+)+$`)
