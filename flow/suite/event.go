@@ -57,7 +57,7 @@ func (f *feeder) list(n *flow.Node) []local.Feed {
 
 func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
 	// What is wrong with its shape was reported with the file's.
-	v, found := n.Coerce(schema.Of[eventShape]())
+	v, found := n.Coerce(eventType())
 	var shape eventShape
 	if found.HasErrors() || schema.Decode(v, &shape) != nil {
 		return feed, false

@@ -8,7 +8,7 @@ import (
 // JSONSchema returns the JSON Schema (2020-12) of test files. For the flows that it is
 // given it also says what their inputs and outputs are.
 func JSONSchema(flows ...*plan.Plan) map[string]any {
-	shape := schema.Of[fileShape]()
+	shape := fileType()
 	types := []*schema.Type{shape}
 	for _, p := range flows {
 		types = append(types, p.Inputs)

@@ -40,7 +40,7 @@ type loader struct {
 
 func (l *loader) file(name string, root *flow.Node) *File {
 	root = listCrashes(root)
-	_, found := root.Coerce(schema.Of[fileShape]())
+	_, found := root.Coerce(fileType())
 	l.diags.Add(found)
 	f := &File{Name: name, catalog: l.lib.Catalog}
 	if n := root.Get("flow"); n != nil {
@@ -149,7 +149,7 @@ func (l *loader) withSettings(n *flow.Node, settings map[string]any) *plan.Plan 
 // testCase reads one case; nil when it is beyond use.
 func (l *loader) testCase(n *flow.Node) *Case {
 	// What is wrong with its shape was reported with the file's.
-	v, found := n.Coerce(schema.Of[caseShape]())
+	v, found := n.Coerce(caseType())
 	var shape caseShape
 	if found.HasErrors() || schema.Decode(v, &shape) != nil {
 		return nil

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"facteur/flow/call"
@@ -61,6 +62,12 @@ type (
 		Code string `json:"code" doc:"the error's code, e.g. outcome_unknown or 131047; not_triggered: the case's trigger starts no run"`
 		Step string `json:"step" doc:"the id of the step that failed"`
 	}
+)
+
+var (
+	fileType  = sync.OnceValue(schema.Of[fileShape])
+	caseType  = sync.OnceValue(func() *schema.Type { return fileType().Field("cases").Type.Elem })
+	eventType = sync.OnceValue(schema.Of[eventShape])
 )
 
 // An eventShape is an event or a receipt; further keys are its data.
