@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,10 +32,10 @@ type PlayerOptions struct {
 // A Player is an http.RoundTripper that answers from recorded exchanges and never
 // touches the network. It may be used concurrently.
 //
-// Each exchange is used once, or as many times as it says. Those of a step are used in their order, except by a
-// step inside a foreach, where any iteration takes the first that fits; those that
-// name no step serve any. A request that none fits gets a *MismatchError: nothing was
-// sent, and the run should end there and show it.
+// Each exchange is used once, or as many times as it says. Those of a step are used in
+// their order, except by a step inside a foreach, where any iteration takes the first that
+// fits; those that name no step serve any. A request that none fits gets a *MismatchError:
+// nothing was sent, and the run should end there and show it.
 type Player struct {
 	options PlayerOptions
 	entries []entry
@@ -307,7 +308,7 @@ func (p *Player) Unused() []Unused {
 func (p *Player) Mismatches() []Mismatch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]Mismatch(nil), p.mismatches...)
+	return slices.Clone(p.mismatches)
 }
 
 // Err returns the mismatches as errors, nil when there were none. Exchanges left

@@ -110,26 +110,12 @@ func loopsOf(p *plan.Plan) map[string]string {
 			if s.ID != "" && loop != "" {
 				found[s.ID] = loop
 			}
-			switch do := s.Do.(type) {
-			case *plan.Foreach:
-				walk(do.Steps, s.Place)
-			case *plan.Switch:
-				for _, c := range do.Cases {
-					walk(c.Steps, loop)
-				}
-				walk(do.Default, loop)
-			case *plan.Parallel:
-				for _, b := range do.Branches {
-					walk(b.Steps, loop)
-				}
-			case *plan.Try:
-				walk(do.Steps, loop)
-				for _, c := range do.Catch {
-					walk(c.Steps, loop)
-				}
-				walk(do.Finally, loop)
-			case *plan.WaitFor:
-				walk(do.OnTimeout, loop)
+			inside := loop
+			if s.Kind == "foreach" {
+				inside = s.Place
+			}
+			for _, inner := range s.Blocks() {
+				walk(inner, inside)
 			}
 		}
 	}

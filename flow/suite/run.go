@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,14 +44,12 @@ type execution struct {
 // run runs one case, and adds to taken the ways that its run took.
 func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branch]bool) *CaseReport {
 	x := &execution{
-		c: c, f: f, o: o, clock: host.NewVirtual(c.now), crashes: append([]crash(nil), c.crashes...),
+		c: c, f: f, o: o, clock: host.NewVirtual(c.now), crashes: slices.Clone(c.crashes),
 		report: &CaseReport{Name: c.Name, Range: c.Range},
 	}
 	if x.prepare() {
 		if result := x.run(ctx); result != nil {
-			for way := range result.Branches {
-				taken[way] = true
-			}
+			maps.Copy(taken, result.Branches)
 		}
 	}
 	x.report.Passed = len(x.report.Failures) == 0
@@ -240,7 +240,7 @@ func (x *execution) crash(p local.Point, step string, attempt int) bool {
 	}
 	for i, k := range x.crashes {
 		if k.point == p && (k.step == step || k.step == idOf(step)) && k.attempt == attempt {
-			x.crashes = append(x.crashes[:i:i], x.crashes[i+1:]...)
+			x.crashes = slices.Delete(x.crashes, i, i+1)
 			return true
 		}
 	}
