@@ -8,8 +8,6 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
-
-	"github.com/stretchr/testify/require"
 )
 
 // A chaos is a world in which anything happens. It keeps books of what it may believe of
@@ -62,53 +60,57 @@ func newChaos(w *world, r *rand.Rand) *chaos {
 func (w *chaos) check(fresh []machine.Command) {
 	for _, c := range fresh {
 		if c, ok := c.(*machine.Call); ok {
-			require.NotContains(w.t, w.keys, c.Key, "used twice")
+			w.holds(w.keys[c.Key] == nil, "%s is used twice", c.Key)
 			w.keys[c.Key] = c
-			require.False(w.t, c.InFlight)
-			require.Less(w.t, c.Attempt-w.before[c.Step], 4)
-			if w.cancelled {
-				require.Contains(w.t, c.Step, "fin", "a cancelled run starts nothing but what finally wants")
-			}
+			w.holds(!c.InFlight && c.Attempt-w.before[c.Step] < 4, "%+v", c)
+			w.holds(!w.cancelled || strings.Contains(c.Step, "fin"), "%s: a cancelled run starts nothing but what finally wants", c.Step)
 		}
 	}
 	w.checkUnknown()
 	if w.m.Result() == nil {
 		return
 	}
-
-	require.Empty(w.t, w.asked, "the run has ended")
+	w.holds(len(w.asked) == 0, "the run has ended, and wants %v", w.asked)
 	for key := range w.taken {
-		require.True(w.t, w.answered[key], "the run ended before %s had an outcome", key)
+		w.holds(w.answered[key], "the run ended before %s had an outcome", key)
 	}
 	paths := map[string]bool{}
 	for _, s := range w.m.Steps() {
-		require.NotEqual(w.t, machine.Running, s.Status, s.Path)
-		require.False(w.t, s.Ended.IsZero(), s.Path)
-		require.False(w.t, paths[s.Path], s.Path)
+		w.holds(s.Status != machine.Running && !s.Ended.IsZero() && !paths[s.Path], "%+v", s)
 		paths[s.Path] = true
 	}
 }
 
 // checkUnknown checks that the machine believes of calls what the books say.
 func (w *chaos) checkUnknown() {
-	unknown := []string{}
+	var unknown []string
 	for key, c := range w.byKey {
 		if c.fate == "unknown" {
 			unknown = append(unknown, key)
 		}
 	}
-
-	require.ElementsMatch(w.t, unknown, w.m.Unknown())
+	believed := w.m.Unknown()
+	slices.Sort(unknown)
+	slices.Sort(believed)
+	w.holds(slices.Equal(unknown, believed), "the machine takes %v for unknown, the books %v", believed, unknown)
 	for _, s := range w.m.Steps() {
 		any := slices.ContainsFunc(s.Keys, func(key string) bool { return slices.Contains(unknown, key) })
-		require.Equal(w.t, any, s.Unknown, s.Path)
+		w.holds(s.Unknown == any, "%+v", s)
+	}
+}
+
+// holds fails the test if something does not hold. It costs nothing where it does, unlike
+// what else there is for that: it is asked after each of many events.
+func (w *chaos) holds(ok bool, format string, args ...any) {
+	if !ok {
+		w.t.Helper()
+		w.t.Fatalf(format, args...)
 	}
 }
 
 func (w *chaos) happen(e machine.Event) {
-	w.t.Helper()
 	fresh, err := w.apply(e)
-	require.NoError(w.t, err)
+	w.holds(err == nil, "%v", err)
 	w.book(e)
 	w.check(fresh)
 }
@@ -120,7 +122,7 @@ func (w *chaos) book(e machine.Event) {
 		c := w.keys[e.Key]
 		for _, earlier := range w.calls[c.Step] { // nothing may be done twice
 			allowed := c.Repeatable || earlier.fate == "undone" || earlier.fate == "unknown" && (earlier.again || w.action(c.Step).Resend)
-			require.True(w.t, allowed, "%s makes the call %s, but %s is %q", c.Step, c.Key, earlier.key, earlier.fate)
+			w.holds(allowed, "%s makes the call %s, but %s is %q", c.Step, c.Key, earlier.key, earlier.fate)
 		}
 		one := &made{key: c.Key, step: c.Step}
 		w.byKey[c.Key] = one
@@ -181,7 +183,7 @@ func (w *chaos) book(e machine.Event) {
 func (w *chaos) bookEarly(c *machine.Call, r call.Receipt) {
 	for _, s := range w.m.Steps() {
 		if s.Path == c.Step && slices.Contains(s.Keys, c.Key) {
-			require.Positive(w.t, ranks[r.State])
+			w.holds(ranks[r.State] > 0, "%s is no news", r.State)
 			w.byKey[c.Key] = &made{key: c.Key, step: c.Step, fate: "happened", state: r.State, receipts: []call.Receipt{r}}
 			w.calls[c.Step] = append(w.calls[c.Step], w.byKey[c.Key])
 			w.taken[c.Key], w.answered[c.Key] = true, true
@@ -206,7 +208,6 @@ func (w *chaos) action(path string) *plan.Action {
 }
 
 func (w *chaos) takeUp(c *machine.Call) {
-	w.t.Helper()
 	w.happen(machine.Taken{At: w.now, Key: c.Key, Print: c.Print})
 }
 

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,17 +27,21 @@ func FuzzWorld(f *testing.F) {
 		f.Add(seed, moves)
 	}
 	f.Add(int64(3), []byte{0, 0, 1, 0, 7, 7, 0, 0, 1, 4, 3, 3, 3, 3})
+	var plans sync.Map // by seed: to compile takes longer than to run
 	f.Fuzz(func(t *testing.T, seed int64, moves []byte) {
-		moves = moves[:min(len(moves), 200)]
-		p := compile(t, (&author{Rand: rand.New(rand.NewSource(seed))}).flows()...)
+		moves = moves[:min(len(moves), 60)]
+		seed %= 64
+		known, ok := plans.Load(seed)
+		if !ok {
+			known, _ = plans.LoadOrStore(seed, compile(t, (&author{Rand: rand.New(rand.NewSource(seed))}).flows()...))
+		}
+		p := known.(*plan.Plan)
 		w := newChaos(newWorld(t, p, newStart(p, nil)), rand.New(rand.NewSource(seed+1)))
 		for pair := range slices.Chunk(moves, 2) {
 			w.fuzz(pair[0], int(pair[len(pair)-1]))
 		}
 		w.settle()
-		if len(w.journal) < 60 {
-			w.checkResume()
-		}
+		w.checkResumeAt(len(moves) % (len(w.journal) + 1))
 	})
 }
 
@@ -71,16 +77,13 @@ func (w *chaos) fuzz(what byte, n int) {
 			return // most runs are not cancelled
 		}
 		e = machine.CancelRequested{At: w.now}
-	case 9:
+	case 9, 11:
+		if what%12 == 11 && w.m.Result() == nil {
+			w.settle()
+		}
 		e = machine.Retried{At: w.now, Resend: n%2 == 0}
 	case 10:
 		e = machine.Settled{At: w.now, Key: key, Happened: n%2 == 0, ID: "m"}
-	case 11: // what has ended goes on
-		if w.m.Result() == nil {
-			w.settle()
-		}
-		w.retry()
-		return
 	}
 	fresh, err := w.apply(e)
 	var mismatch *machine.MismatchError
