@@ -31,6 +31,36 @@ const SelectEvents = selectEvents
 func EncodeWaits(w Waits) []byte          { return w.encode() }
 func DecodeWaits(b []byte) (Waits, error) { return decodeWaits(b, interned{}) }
 
+// EncodeLog is a row of the log with the creation of a run and a change of it.
+func EncodeLog(run Run, c Change) []byte {
+	first := entry{kind: creation, seq: 7, plan: 1, body: c.encode(run.encode(nil))}
+	return entry{kind: change, seq: 7, body: c.encode(nil)}.encode(first.encode(nil))
+}
+
+// DecodeLog reads a row of the log, as who opens a file does after a crash, and writes it again.
+func DecodeLog(row []byte) (again []byte, err error) {
+	for in := (decoder{rest: row}); len(in.rest) > 0; {
+		e := in.entry()
+		if in.bad {
+			return nil, errForm
+		}
+		again = e.encode(again)
+		d, body := newDraft(e.seq, ""), decoder{rest: e.body}
+		if e.kind == creation {
+			d.head(&body)
+		}
+		if err := d.change(&body, func(string) (int64, error) { return 1, nil }); err != nil {
+			return nil, err
+		}
+		for _, records := range d.records {
+			if _, err := decodeRecords(records); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return again, nil
+}
+
 // Hold keeps the writer busy until release is called.
 func (j *SQLite) Hold() (release func()) {
 	started, ended := make(chan struct{}), make(chan struct{})
