@@ -35,7 +35,7 @@ func TestCodesOfErrorsAreExplained(t *testing.T) {
 				if !ok || f.Key.(*ast.Ident).Name != "Code" {
 					continue
 				}
-				if text, ok := f.Value.(*ast.BasicLit); ok {
+				if text, ok := f.Value.(*ast.BasicLit); ok && text.Kind == token.STRING {
 					code, err := strconv.Unquote(text.Value)
 					require.NoError(t, err)
 					_, known := explainStepCode(code)
