@@ -70,9 +70,6 @@ const (
 	unlisted     = "seen in production; Meta's list: " + whatsappPages + "support/error-codes"
 )
 
-// observed is the source of what is on no page of Meta's.
-const observed = "seen in production"
-
 const newToken = "make a token of a system user that has whatsapp_business_messaging on this account, and store it: facteur vault set"
 
 // catalogue returns the codes, in order. An exact code goes before a range.

@@ -1,12 +1,14 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
@@ -136,19 +138,12 @@ func (b *Bubble) fill(m Message, v schema.Value) {
 	}
 }
 
-// word reads a text, or a number as one.
+// word reads a text, or a number or boolean as one.
 func word(v schema.Value) string {
-	switch x := v.Any().(type) {
-	case string:
-		return x
-	case int64:
-		return strconv.FormatInt(x, 10)
-	case float64:
-		return strconv.FormatFloat(x, 'f', -1, 64)
-	case bool:
-		return strconv.FormatBool(x)
+	if b, ok := v.Bool(); ok {
+		return strconv.FormatBool(b)
 	}
-	return ""
+	return graph.Word(v)
 }
 
 func media(kind string, v schema.Value) *Media {
@@ -169,16 +164,16 @@ func contact(v schema.Value) Contact {
 		}
 	}
 	for _, p := range v.Get("phones").Items() {
-		add(first(word(p.Get("type")), "phone"), word(p.Get("phone")))
+		add(cmp.Or(word(p.Get("type")), "phone"), word(p.Get("phone")))
 		if c.WaID == "" {
 			c.WaID = word(p.Get("wa_id"))
 		}
 	}
 	for _, p := range v.Get("emails").Items() {
-		add(first(word(p.Get("type")), "email"), word(p.Get("email")))
+		add(cmp.Or(word(p.Get("type")), "email"), word(p.Get("email")))
 	}
 	for _, p := range v.Get("urls").Items() {
-		add(first(word(p.Get("type")), "web"), word(p.Get("url")))
+		add(cmp.Or(word(p.Get("type")), "web"), word(p.Get("url")))
 	}
 	for _, p := range v.Get("addresses").Items() {
 		var parts []string
@@ -187,19 +182,10 @@ func contact(v schema.Value) Contact {
 				parts = append(parts, text)
 			}
 		}
-		add(first(word(p.Get("type")), "address"), strings.Join(parts, ", "))
+		add(cmp.Or(word(p.Get("type")), "address"), strings.Join(parts, ", "))
 	}
 	add("birthday", word(v.Get("birthday")))
 	return c
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // facts are fields of an object, those that are there.

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -31,7 +32,7 @@ func (b *Bubble) interactive(v schema.Value) {
 	case "flow":
 		b.Label = "WhatsApp Flow"
 		b.Facts = facts(params, "flow_id", "flow_name", "flow_action", "flow_action_payload.screen", "mode")
-		press("flow", first(word(params.Get("flow_cta")), "Open"))
+		press("flow", cmp.Or(word(params.Get("flow_cta")), "Open"))
 	case "product":
 		b.Label = "Product"
 		b.Facts = facts(action, "product_retailer_id", "catalog_id")
@@ -58,7 +59,7 @@ func (b *Bubble) interactive(v schema.Value) {
 			b.Cards = append(b.Cards, cardOf(card))
 		}
 	case "voice_call":
-		press("call", first(word(params.Get("display_text")), "Call Now"))
+		press("call", cmp.Or(word(params.Get("display_text")), "Call Now"))
 	case "call_permission_request":
 		b.Label = "May this business call you?"
 		press("permission", "Choose preference")
@@ -100,7 +101,7 @@ func (b *Bubble) products(action schema.Value) {
 			ids = append(ids, word(item.Get("product_retailer_id")))
 		}
 		n += len(ids)
-		b.Facts = append(b.Facts, Fact{first(word(s.Get("title")), "products"), strings.Join(ids, ", ")})
+		b.Facts = append(b.Facts, Fact{cmp.Or(word(s.Get("title")), "products"), strings.Join(ids, ", ")})
 	}
 	b.Label = fmt.Sprintf("%d products", n)
 	b.Buttons = append(b.Buttons, Button{Kind: "products", Title: "View items"})

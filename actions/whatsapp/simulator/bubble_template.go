@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -35,7 +36,7 @@ func (b *Bubble) strange(v schema.Value) {
 				b.Media = media(kind, p.Get(kind))
 				continue
 			}
-			b.Facts = append(b.Facts, Fact{part + " " + first(word(p.Get("parameter_name")), strconv.Itoa(i+1)), filled(p)})
+			b.Facts = append(b.Facts, Fact{part + " " + cmp.Or(word(p.Get("parameter_name")), strconv.Itoa(i+1)), filled(p)})
 		}
 		if cards := c.Get("cards").Items(); len(cards) > 0 {
 			b.Facts = append(b.Facts, Fact{"cards", strconv.Itoa(len(cards))})
@@ -63,7 +64,7 @@ func sortOut(components schema.Value) given {
 		case "limited_time_offer":
 			g.offer = c
 		case "button":
-			g.buttons[first(word(c.Get("index")), "0")] = c
+			g.buttons[cmp.Or(word(c.Get("index")), "0")] = c
 		}
 	}
 	return g
@@ -112,7 +113,7 @@ func (b *Bubble) hydrate(components, with schema.Value, code bool) {
 
 func (b *Bubble) heading(c, with schema.Value) {
 	p := with.Get("parameters").Index(0)
-	switch format := strings.ToLower(first(word(c.Get("format")), "text")); format {
+	switch format := strings.ToLower(cmp.Or(word(c.Get("format")), "text")); format {
 	case "text":
 		b.Header = hydrated(word(c.Get("text")), with.Get("parameters"))
 	case "location":
@@ -142,27 +143,27 @@ func pressed(c, with schema.Value) Button {
 	p := with.Get("parameters").Index(0)
 	switch kind := strings.ToUpper(word(c.Get("type"))); kind {
 	case "QUICK_REPLY":
-		return Button{Kind: "quick_reply", Title: title, ID: first(word(p.Get("payload")), title)}
+		return Button{Kind: "quick_reply", Title: title, ID: cmp.Or(word(p.Get("payload")), title)}
 	case "URL":
 		return Button{Kind: "url", Title: title, URL: hydrated(word(c.Get("url")), with.Get("parameters"))}
 	case "PHONE_NUMBER":
 		return Button{Kind: "phone", Title: title, URL: "tel:" + word(c.Get("phone_number"))}
 	case "COPY_CODE":
-		return Button{Kind: "copy", Title: first(title, "Copy code"), ID: word(p.Get("coupon_code"))}
+		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: word(p.Get("coupon_code"))}
 	case "OTP":
-		return Button{Kind: "copy", Title: first(title, "Copy code"), ID: word(p.Get("text"))}
+		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: word(p.Get("text"))}
 	case "FLOW":
 		return Button{Kind: "flow", Title: title, ID: word(p.Get("action", "flow_token"))}
 	case "CATALOG":
-		return Button{Kind: "catalog", Title: first(title, "View catalogue")}
+		return Button{Kind: "catalog", Title: cmp.Or(title, "View catalogue")}
 	case "MPM":
-		return Button{Kind: "products", Title: first(title, "View items")}
+		return Button{Kind: "products", Title: cmp.Or(title, "View items")}
 	case "VOICE_CALL":
-		return Button{Kind: "call", Title: first(title, "Call Now")}
+		return Button{Kind: "call", Title: cmp.Or(title, "Call Now")}
 	case "ORDER_DETAILS":
-		return Button{Kind: "pay", Title: first(title, "Review and pay")}
+		return Button{Kind: "pay", Title: cmp.Or(title, "Review and pay")}
 	case "REQUEST_CONTACT_INFO":
-		return Button{Kind: "contact_info", Title: first(title, "Share contact info")}
+		return Button{Kind: "contact_info", Title: cmp.Or(title, "Share contact info")}
 	}
 	return Button{Kind: "other", Title: title}
 }

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,8 +21,8 @@ var controlText string
 func (s *Simulator) controls() http.Handler {
 	mux := http.NewServeMux()
 	at := func(pattern string, answer func(r *http.Request) (any, error)) {
-		method, path, _ := bytes.Cut([]byte(pattern), []byte(" "))
-		mux.HandleFunc(string(method)+" "+ControlPath+string(path), func(w http.ResponseWriter, r *http.Request) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" "+ControlPath+path, func(w http.ResponseWriter, r *http.Request) {
 			v, err := answer(r)
 			if err != nil {
 				writeControl(w, statusOfError(err), map[string]string{"error": err.Error()})
@@ -38,13 +38,7 @@ func (s *Simulator) controls() http.Handler {
 		}{s.Now().UTC(), s.Counts()}, nil
 	})
 	at("GET messages", s.askMessages)
-	at("POST messages", func(r *http.Request) (any, error) {
-		var in Inbound
-		if err := body(r, &in); err != nil {
-			return nil, err
-		}
-		return sentID(s.Send(in))
-	})
+	at("POST messages", taking(func(_ *http.Request, in Inbound) (any, error) { return sentID(s.Send(in)) }))
 	at("GET keys", func(r *http.Request) (any, error) {
 		c := s.Counts()
 		return struct {
@@ -52,41 +46,23 @@ func (s *Simulator) controls() http.Handler {
 			Repeated int            `json:"repeated"`
 		}{s.Keys(r.URL.Query().Get("prefix")), c.Repeated}, nil
 	})
-	at("POST tap", func(r *http.Request) (any, error) {
-		var t Tap
-		if err := body(r, &t); err != nil {
-			return nil, err
-		}
-		return sentID(s.Tap(t))
-	})
-	at("POST react", func(r *http.Request) (any, error) {
-		var in struct {
-			MessageID string `json:"message_id"`
-			Emoji     string `json:"emoji"`
-		}
-		if err := body(r, &in); err != nil {
-			return nil, err
-		}
+	at("POST tap", taking(func(_ *http.Request, t Tap) (any, error) { return sentID(s.Tap(t)) }))
+	at("POST react", taking(func(_ *http.Request, in struct {
+		MessageID string `json:"message_id"`
+		Emoji     string `json:"emoji"`
+	}) (any, error) {
 		return sentID(s.React(in.MessageID, in.Emoji))
-	})
-	at("POST read", func(r *http.Request) (any, error) {
-		var in struct {
-			Number string `json:"phone_number_id"`
-			Person string `json:"person"`
-		}
-		if err := body(r, &in); err != nil {
-			return nil, err
-		}
+	}))
+	at("POST read", taking(func(_ *http.Request, in struct {
+		Number string `json:"phone_number_id"`
+		Person string `json:"person"`
+	}) (any, error) {
 		s.Read(in.Number, in.Person)
 		return done{true}, nil
-	})
-	at("POST clock", func(r *http.Request) (any, error) {
-		var in struct {
-			Advance Duration `json:"advance"`
-		}
-		if err := body(r, &in); err != nil {
-			return nil, err
-		}
+	}))
+	at("POST clock", taking(func(_ *http.Request, in struct {
+		Advance Duration `json:"advance"`
+	}) (any, error) {
 		switch now := s.Now(); {
 		case in.Advance < 0:
 			return nil, errors.New("advance: the time goes forward only")
@@ -97,7 +73,7 @@ func (s *Simulator) controls() http.Handler {
 		return struct {
 			Now time.Time `json:"now"`
 		}{s.Now().UTC()}, nil
-	})
+	}))
 	at("POST reset", func(*http.Request) (any, error) { return done{true}, s.Reset() })
 	at("POST idle", func(r *http.Request) (any, error) {
 		ctx, stop := context.WithTimeout(r.Context(), time.Minute)
@@ -125,43 +101,15 @@ func (s *Simulator) controls() http.Handler {
 		return s.Faults(), nil
 	})
 	at("DELETE faults", func(*http.Request) (any, error) { s.ClearFaults(); return done{true}, nil })
-	at("POST webhook", func(r *http.Request) (any, error) {
-		var hook Webhook
-		if err := body(r, &hook); err != nil {
-			return nil, err
-		}
+	at("POST webhook", taking(func(r *http.Request, hook Webhook) (any, error) {
 		ctx, stop := context.WithTimeout(r.Context(), 10*time.Second)
 		defer stop()
 		return done{true}, s.Subscribe(ctx, hook)
-	})
-	at("POST people", func(r *http.Request) (any, error) {
-		var p Person
-		if err := body(r, &p); err != nil {
-			return nil, err
-		}
-		return done{true}, s.PutPerson(p)
-	})
-	at("POST tokens", func(r *http.Request) (any, error) {
-		var t Token
-		if err := body(r, &t); err != nil {
-			return nil, err
-		}
-		return done{true}, s.PutToken(t)
-	})
-	at("POST templates", func(r *http.Request) (any, error) {
-		var c TemplateChange
-		if err := body(r, &c); err != nil {
-			return nil, err
-		}
-		return done{true}, s.ChangeTemplate(c)
-	})
-	at("POST numbers", func(r *http.Request) (any, error) {
-		var c NumberChange
-		if err := body(r, &c); err != nil {
-			return nil, err
-		}
-		return done{true}, s.ChangeNumber(c)
-	})
+	}))
+	at("POST people", changing(s.PutPerson))
+	at("POST tokens", changing(s.PutToken))
+	at("POST templates", changing(s.ChangeTemplate))
+	at("POST numbers", changing(s.ChangeNumber))
 	at("GET magic", func(*http.Request) (any, error) {
 		type row struct {
 			Phone string `json:"phone"`
@@ -189,6 +137,22 @@ const (
 	mostAdvance = 366 * 24 * time.Hour
 	latestYear  = 2200
 )
+
+// taking answers a request by its body.
+func taking[In any](answer func(r *http.Request, in In) (any, error)) func(r *http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in In
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		return answer(r, in)
+	}
+}
+
+// changing is taking for what answers only that it is done.
+func changing[In any](change func(In) error) func(r *http.Request) (any, error) {
+	return taking(func(_ *http.Request, in In) (any, error) { return done{true}, change(in) })
+}
 
 type done struct {
 	Done bool `json:"done"`

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -92,11 +93,7 @@ type target struct {
 }
 
 func (f *Fault) matches(t target) bool {
-	endpoint := f.Endpoint
-	if endpoint == "" {
-		endpoint = "messages"
-	}
-	return endpoint == t.endpoint &&
+	return cmp.Or(f.Endpoint, "messages") == t.endpoint &&
 		(f.Number == "" || f.Number == t.number) &&
 		(f.Recipient == "" || f.Recipient == t.person || digits(f.Recipient) != "" && digits(f.Recipient) == t.person) &&
 		strings.HasPrefix(t.key, f.Key)

@@ -213,7 +213,7 @@ func (s *Simulator) answerText(g *graphCall, body []byte) *refusal {
 	return nil
 }
 
-// bodies of requests are read into buffers that are used again.
+// buffers are used again: bodies of requests are read into them, and answers written.
 var buffers = sync.Pool{New: func() any {
 	b := &buffer{}
 	b.encoder = json.NewEncoder(b)

@@ -1,8 +1,10 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,9 +56,7 @@ func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.Type == "" {
-		in.Type = "text"
-	}
+	in.Type = cmp.Or(in.Type, "text")
 	object, err := s.object(in)
 	if err != nil {
 		return nil, err
@@ -87,17 +87,14 @@ func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
 	if in.Type == "reaction" {
 		s.react(wire, true)
 	}
-	if len(s.watch) > 0 {
-		copied := msg.snapshot()
-		s.tell(Event{Kind: "inbound", Message: &copied})
-	}
+	s.tellOf(msg, "inbound", "")
 	value := messagesValue{Product: "whatsapp", Metadata: n.metadata(), Messages: []any{msg.Body}}
-	from := sender{Profile: profile{first(person.Name, "Customer")}, UserID: person.UserID}
+	from := sender{Profile: profile{cmp.Or(person.Name, "Customer")}, UserID: person.UserID}
 	if !isUserID(key) {
 		from.WaID = key
 	}
 	value.Contacts = []sender{from}
-	s.hooks.post(s, n.account, "messages", key, value)
+	s.hooks.post(n.account, "messages", key, value)
 	return msg, nil
 }
 
@@ -171,9 +168,9 @@ func (s *Simulator) object(in Inbound) (any, error) {
 		o["animated"] = false
 		return o, nil
 	case "location":
-		return map[string]any{"latitude": 48.8583, "longitude": 2.2945, "name": first(in.Text, "Tour Eiffel"), "address": "Paris"}, nil
+		return map[string]any{"latitude": 48.8583, "longitude": 2.2945, "name": cmp.Or(in.Text, "Tour Eiffel"), "address": "Paris"}, nil
 	case "contacts":
-		return []any{map[string]any{"name": map[string]any{"formatted_name": first(in.Text, "Ada"), "first_name": first(in.Text, "Ada")},
+		return []any{map[string]any{"name": map[string]any{"formatted_name": cmp.Or(in.Text, "Ada"), "first_name": cmp.Or(in.Text, "Ada")},
 			"phones": []any{map[string]any{"phone": "+33 5 36 49 00 99", "wa_id": "33536490099", "type": "CELL"}}}}, nil
 	case "reaction":
 		return map[string]any{"message_id": in.ReplyTo, "emoji": in.Text}, nil
@@ -183,7 +180,7 @@ func (s *Simulator) object(in Inbound) (any, error) {
 		return map[string]any{"catalog_id": "194836987003835", "text": in.Text, "product_items": []any{
 			map[string]any{"product_retailer_id": "sku-7", "quantity": 2, "item_price": 7.5, "currency": "EUR"}}}, nil
 	case "system":
-		return map[string]any{"type": "user_changed_number", "body": first(in.Text, "The customer changed their number"), "wa_id": digits(in.From)}, nil
+		return map[string]any{"type": "user_changed_number", "body": cmp.Or(in.Text, "The customer changed their number"), "wa_id": digits(in.From)}, nil
 	case "unsupported", "request_welcome":
 		return map[string]any{}, nil
 	case "interactive":
@@ -265,18 +262,22 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 	}
 	reply := Inbound{From: m.Person, To: m.Number, ReplyTo: m.ID, Type: "interactive"}
 	if bubble.List != nil {
-		row, ok := bubble.List.find(t.Choice)
+		var rows []Row
+		for _, section := range bubble.List.Sections {
+			rows = append(rows, section.Rows...)
+		}
+		row, ok := chosen(rows, t.Choice, func(r Row) (string, string) { return r.ID, r.Title })
 		if !ok {
 			return nil, fmt.Errorf("choice: the list has no row %q", t.Choice)
 		}
-		chosen := map[string]any{"id": row.ID, "title": row.Title}
+		answer := map[string]any{"id": row.ID, "title": row.Title}
 		if row.Description != "" {
-			chosen["description"] = row.Description
+			answer["description"] = row.Description
 		}
-		reply.Object = map[string]any{"type": "list_reply", "list_reply": chosen}
+		reply.Object = map[string]any{"type": "list_reply", "list_reply": answer}
 		return s.inbound(reply, at)
 	}
-	button, ok := find(bubble.Buttons, t.Choice)
+	button, ok := chosen(bubble.Buttons, t.Choice, func(b Button) (string, string) { return b.ID, b.Title })
 	if !ok {
 		return nil, fmt.Errorf("choice: the message has no button %q", t.Choice)
 	}
@@ -293,7 +294,7 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 		name := map[string]string{"flow": "flow", "address": "address_message"}[button.Kind]
 		filled := t.Filled
 		if filled == nil {
-			filled = map[string]any{"flow_token": first(flowToken(m), "unused")}
+			filled = map[string]any{"flow_token": cmp.Or(flowToken(m), "unused")}
 		}
 		reply.Object = map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": name, "body": "Sent", "response_json": string(encode(filled))}}
 	case "permission":
@@ -313,7 +314,7 @@ func flowToken(m *message) string {
 		return ""
 	}
 	body := schema.NewValue(v, nil)
-	return first(word(body.Get("interactive", "action", "parameters", "flow_token")), m.Bubble().flowToken())
+	return cmp.Or(word(body.Get("interactive", "action", "parameters", "flow_token")), m.Bubble().flowToken())
 }
 
 func (b Bubble) flowToken() string {
@@ -325,33 +326,17 @@ func (b Bubble) flowToken() string {
 	return ""
 }
 
-// find finds a button by id, title or place.
-func find(buttons []Button, choice string) (Button, bool) {
-	for _, b := range buttons {
-		if choice != "" && (b.ID == choice || strings.EqualFold(b.Title, choice)) {
-			return b, true
+// chosen finds something by its id, its title or its place; "" is the first.
+func chosen[T any](all []T, choice string, names func(T) (id, title string)) (found T, ok bool) {
+	i := slices.IndexFunc(all, func(one T) bool {
+		id, title := names(one)
+		return choice != "" && (id == choice || strings.EqualFold(title, choice))
+	})
+	if i < 0 {
+		var err error
+		if i, err = strconv.Atoi(cmp.Or(choice, "0")); err != nil || i < 0 || i >= len(all) {
+			return found, false
 		}
-	}
-	i, err := strconv.Atoi(first(choice, "0"))
-	if err != nil || i < 0 || i >= len(buttons) {
-		return Button{}, false
-	}
-	return buttons[i], true
-}
-
-func (l List) find(choice string) (Row, bool) {
-	var all []Row
-	for _, s := range l.Sections {
-		all = append(all, s.Rows...)
-	}
-	for _, r := range all {
-		if choice != "" && (r.ID == choice || strings.EqualFold(r.Title, choice)) {
-			return r, true
-		}
-	}
-	i, err := strconv.Atoi(first(choice, "0"))
-	if err != nil || i < 0 || i >= len(all) {
-		return Row{}, false
 	}
 	return all[i], true
 }
@@ -362,17 +347,11 @@ func (s *Simulator) reply(m *message, magic *Magic) {
 	if magic == nil || magic.replies == "" && magic.acts == "" {
 		return
 	}
-	scene := s.scenes
-	s.time.at(s.Now().Add(200*time.Millisecond), func(at time.Time) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.scenes != scene {
-			return
-		}
+	s.later(s.Now().Add(200*time.Millisecond), func(at time.Time) {
 		in := Inbound{From: m.Person, To: m.Number, Text: magic.replies}
 		switch magic.acts {
 		case "echo":
-			in.Text = first(m.Bubble().Text, "?")
+			in.Text = cmp.Or(m.Bubble().Text, "?")
 		case "image":
 			in.Type = "image"
 		case "react":

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -36,15 +37,12 @@ func newLimits(l Limits, open bool) limits {
 		}
 		return given
 	}
-	out := limits{throughput: pick(l.Throughput, 80), pairBurst: pick(l.PairBurst, 45), management: pick(l.Management, 5000),
-		people: max(l.People, 0), tiers: l.People == 0 && !open, window: l.Window}
-	if out.window == "" {
-		out.window = WindowFail
-		if open {
-			out.window = WindowOpen
-		}
+	window := WindowFail
+	if open {
+		window = WindowOpen
 	}
-	return out
+	return limits{throughput: pick(l.Throughput, 80), pairBurst: pick(l.PairBurst, 45), management: pick(l.Management, 5000),
+		people: max(l.People, 0), tiers: l.People == 0 && !open, window: cmp.Or(l.Window, window)}
 }
 
 // A bucket fills up at a rate, to a size.

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,12 +76,12 @@ type message struct {
 // snapshot is a copy for others.
 func (m *message) snapshot() Message {
 	out := m.Message
-	out.States = append([]State(nil), m.States...)
-	out.Reactions = append([]Reaction(nil), m.Reactions...)
+	out.States = slices.Clone(m.States)
+	out.Reactions = slices.Clone(m.Reactions)
 	return out
 }
 
-// most is how many bytes of messages are kept.
+// mostKept is how many bytes of messages are kept.
 const mostKept = 64 << 20
 
 // A messageLog keeps the latest messages, and counts.
@@ -181,9 +182,7 @@ func (s *Simulator) Messages(f Filter) []Message {
 		}
 		return f.Limit == 0 || len(out) < f.Limit
 	})
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out
 }
 

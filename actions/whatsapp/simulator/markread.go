@@ -31,10 +31,7 @@ func (s *Simulator) markRead(m *sending) *refusal {
 		if m.body["typing_indicator"] != nil {
 			of.MarkedAs = "typing"
 		}
-		if len(s.watch) > 0 {
-			copied := of.snapshot()
-			s.tell(Event{Kind: of.MarkedAs, Message: &copied})
-		}
+		s.tellOf(of, of.MarkedAs, "")
 	case !s.world.open:
 		return refused(100, "Message ID does not exist or is not one that the number received.")
 	}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -153,7 +154,7 @@ func (g *graphCall) file() (*upload, *refusal) {
 		return nil, missing("file")
 	}
 	if f.mime == "" || f.mime == "application/octet-stream" || !knownMedia(f.mime) {
-		f.mime = first(kind, f.mime)
+		f.mime = cmp.Or(kind, f.mime)
 	}
 	if err := f.check(); err != nil {
 		return nil, err

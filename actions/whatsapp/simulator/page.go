@@ -49,7 +49,7 @@ type part struct {
 	Card   int // -1 for the message itself
 }
 
-// routes adds the page to the control API.
+// pageRoutes adds the page to the control API.
 func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 	drawn := pages()
 	draw := func(name string, w http.ResponseWriter, r *http.Request, notice string) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// What a business tells of itself, and the usual value where that is not nothing.
+// What a business tells of itself.
 var profileFields = [...]string{"about", "address", "description", "email", "messaging_product", "profile_picture_url", "vertical", "websites"}
 
 // profile answers GET and POST /{phone_number_id}/whatsapp_business_profile.

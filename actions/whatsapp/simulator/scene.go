@@ -251,21 +251,10 @@ func isID(text string) bool { return text != "" && len(text) <= 32 && digits(tex
 
 // digits are those of a text.
 func digits(text string) string {
-	clean := true
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			clean = false
-			break
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
 		}
-	}
-	if clean {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := range len(text) {
-		if text[i] >= '0' && text[i] <= '9' {
-			out = append(out, text[i])
-		}
-	}
-	return string(out)
+		return r
+	}, text)
 }

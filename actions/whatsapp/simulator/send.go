@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,8 +113,7 @@ func (m *sending) text() {
 // misplaced refuses what only another endpoint takes.
 func (m *sending) misplaced() *refusal {
 	if m.edge == "marketing_messages" && m.kind != "template" {
-		r := refused(100, "Message must be a template message.")
-		return r
+		return refused(100, "Message must be a template message.")
 	}
 	return nil
 }
@@ -178,12 +179,7 @@ func (s *Simulator) checkPerson(m *sending) *refusal {
 }
 
 func (n *number) allows(person string) bool {
-	for _, phone := range n.Allowed {
-		if digits(phone) == person {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Allowed, func(phone string) bool { return digits(phone) == person })
 }
 
 func (s *Simulator) checkMagic(m *sending) *refusal {
@@ -261,10 +257,7 @@ func (s *Simulator) checkWindow(m *sending) *refusal {
 // checkLimits counts the message against the limits.
 func (s *Simulator) checkLimits(m *sending) *refusal {
 	l, n := &s.world.limits, m.number
-	rate := n.Throughput
-	if rate == 0 {
-		rate = l.throughput
-	}
+	rate := cmp.Or(n.Throughput, l.throughput)
 	if rate > 0 && !n.bucket.take(m.now, time.Second/time.Duration(rate), rate) {
 		return refused(130429, "")
 	}
@@ -320,10 +313,7 @@ func (s *Simulator) keep(m *sending) *message {
 	if m.kind == "reaction" {
 		s.react(m.body, false)
 	}
-	if len(s.watch) > 0 {
-		copied := msg.snapshot()
-		s.tell(Event{Kind: accepted, Message: &copied})
-	}
+	s.tellOf(msg, accepted, "")
 	s.follow(msg, m)
 	return msg
 }

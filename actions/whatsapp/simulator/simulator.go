@@ -112,6 +112,19 @@ func (s *Simulator) Reset() error {
 	return nil
 }
 
+// later lets something happen to the scene, unless it begins anew before. The simulator is
+// locked then.
+func (s *Simulator) later(at time.Time, do func(at time.Time)) {
+	scene := s.scenes
+	s.time.at(at, func(at time.Time) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.scenes == scene {
+			do(at)
+		}
+	})
+}
+
 // Close ends what is under way. Requests that hang are let go.
 func (s *Simulator) Close() error {
 	s.close()
@@ -157,11 +170,16 @@ func (s *Simulator) Watch() (events <-chan Event, stop func()) {
 	})
 }
 
+// tellOf tells those who watch of a message. The simulator is locked.
+func (s *Simulator) tellOf(m *message, kind, note string) {
+	if len(s.watch) > 0 {
+		copied := m.snapshot()
+		s.tell(Event{Kind: kind, Message: &copied, Note: note})
+	}
+}
+
 // tell tells those who watch. The simulator is locked.
 func (s *Simulator) tell(e Event) {
-	if len(s.watch) == 0 {
-		return
-	}
 	e.At = s.Now()
 	for c := range s.watch {
 		select {

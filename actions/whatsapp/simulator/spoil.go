@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,14 +69,8 @@ func reset(w http.ResponseWriter) {
 
 // gateway answers as what stands before the API does when it fails.
 func (m *sending) gateway(f *Fault) {
-	status := f.Status
-	if status == 0 {
-		status = http.StatusBadGateway
-	}
-	body := f.Body
-	if body == "" {
-		body = fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%[1]d %[2]s</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n", status, http.StatusText(status))
-	}
+	status := cmp.Or(f.Status, http.StatusBadGateway)
+	body := cmp.Or(f.Body, fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%[1]d %[2]s</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n", status, http.StatusText(status)))
 	h := m.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
@@ -89,22 +84,19 @@ func (s *Simulator) fails(g *graphCall, f *Fault) (done bool, err *refusal) {
 	if f == nil {
 		return false, nil
 	}
-	if f.Do == Error {
-		err = f.refusal()
-	}
 	switch f.Do {
-	case Error, Drop, Hang, Reset, Status, Delay:
+	case Error:
+		err = f.refusal()
+	case Drop, Hang, Reset, Status:
 	case Truncate:
 		f = &Fault{Do: Drop}
-	default:
-		return false, nil
-	}
-	m := &sending{graphCall: g, fault: f}
-	if f.Do == Delay {
+	case Delay:
 		if d, _ := f.Delay.or(0); !s.wait(g.r.Context(), d) {
 			panic(http.ErrAbortHandler)
 		}
 		return false, nil
+	default:
+		return false, nil
 	}
-	return true, s.spoil(m, nil, err)
+	return true, s.spoil(&sending{graphCall: g, fault: f}, nil, err)
 }

@@ -44,13 +44,7 @@ func (s *Simulator) next(m *message, steps []step, copies int, magic *Magic) {
 		s.reply(m, magic)
 		return
 	}
-	scene := s.scenes
-	s.time.at(m.At.Add(steps[0].after), func(at time.Time) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.scenes != scene {
-			return
-		}
+	s.later(m.At.Add(steps[0].after), func(at time.Time) {
 		for range copies {
 			s.reach(m, steps[0].state, steps[0].code, at)
 		}
@@ -121,11 +115,8 @@ func (s *Simulator) reach(m *message, state string, code int64, at time.Time) {
 	if code != 0 {
 		m.Error = failure(code)
 	}
-	if len(s.watch) > 0 {
-		copied := m.snapshot()
-		s.tell(Event{Kind: "status", Message: &copied, Note: state})
-	}
-	s.hooks.status(s, m, state, at)
+	s.tellOf(m, "status", state)
+	s.hooks.status(m, state, at)
 }
 
 func failure(code int64) *Failure {

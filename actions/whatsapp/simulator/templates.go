@@ -116,9 +116,7 @@ func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *ref
 	t := newTemplate(a.ID, d, g.now)
 	t.id = s.objectID()
 	a.templates = append(a.templates, t)
-	s.time.at(g.now.Add(reviewLasts), func(time.Time) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	s.later(g.now.Add(reviewLasts), func(time.Time) {
 		if t.status == "PENDING" {
 			s.templateStatus(a, t, whatsapp.Approved, "NONE")
 		}
@@ -181,9 +179,7 @@ func (s *Simulator) change(g *graphCall, id string) *refusal {
 	}
 	t.def = changed
 	s.templateStatus(a, t, "PENDING", "")
-	s.time.at(g.now.Add(reviewLasts), func(time.Time) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	s.later(g.now.Add(reviewLasts), func(time.Time) {
 		s.templateStatus(a, t, whatsapp.Approved, "NONE")
 	})
 	return s.answerText(g, []byte(`{"success":true}`))
@@ -196,7 +192,7 @@ func (s *Simulator) templateStatus(a *account, t *template, status, reason strin
 	if status == "PENDING" {
 		return
 	}
-	s.hooks.post(s, a, "message_template_status_update", a.ID, struct {
+	s.hooks.post(a, "message_template_status_update", a.ID, struct {
 		Event    string `json:"event"`
 		ID       string `json:"message_template_id"`
 		Name     string `json:"message_template_name"`
@@ -313,7 +309,7 @@ func (s *Simulator) ChangeNumber(c NumberChange) error {
 		event = "DOWNGRADE"
 	}
 	n.Quality = cmp.Or(strings.ToUpper(c.Quality), n.Quality)
-	s.hooks.post(s, n.account, "phone_number_quality_update", n.ID, struct {
+	s.hooks.post(n.account, "phone_number_quality_update", n.ID, struct {
 		Phone string `json:"display_phone_number"`
 		Event string `json:"event"`
 		Limit string `json:"current_limit"`

@@ -70,16 +70,17 @@ func (n *number) metadata() metadata { return metadata{n.digits, n.ID} }
 
 func stamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
-// status tells the webhook of a status. s is locked.
-func (h *hooks) status(s *Simulator, m *message, state string, at time.Time) {
-	n := s.world.numbers[m.Number]
+// status tells the webhook of a status. The simulator is locked.
+func (h *hooks) status(m *message, state string, at time.Time) {
+	w := &h.s.world
+	n := w.numbers[m.Number]
 	if n == nil {
 		return
 	}
-	if _, ok := s.world.hook(n.account); !ok {
+	if _, ok := w.hook(n.account); !ok {
 		return
 	}
-	who := s.world.who(m.Person)
+	who := w.who(m.Person)
 	out := statusOf{ID: m.ID, Status: state, Timestamp: stamp(at), Key: m.Key, UserID: who.UserID}
 	if !isUserID(m.Person) {
 		out.Recipient = m.Person
@@ -89,7 +90,7 @@ func (h *hooks) status(s *Simulator, m *message, state string, at time.Time) {
 	}
 	switch state {
 	case sent:
-		free := m.category == "service" || m.category == "utility" && s.world.limits.isOpen(pair{m.Number, m.Person}, at)
+		free := m.category == "service" || m.category == "utility" && w.limits.isOpen(pair{m.Number, m.Person}, at)
 		out.Pricing = &pricing{!free, "PMP", m.category, "regular"}
 		if free {
 			out.Pricing.Type = "free_customer_service"
@@ -105,5 +106,5 @@ func (h *hooks) status(s *Simulator, m *message, state string, at time.Time) {
 			}
 		}
 	}
-	h.post(s, n.account, "messages", m.Person, messagesValue{Product: "whatsapp", Metadata: n.metadata(), Statuses: []statusOf{out}})
+	h.post(n.account, "messages", m.Person, messagesValue{Product: "whatsapp", Metadata: n.metadata(), Statuses: []statusOf{out}})
 }

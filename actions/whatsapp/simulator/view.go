@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -125,7 +126,7 @@ func (s *Simulator) findFiles(b *Bubble) {
 func emojis() []string { return []string{"👍", "❤️", "😂", "😮", "😢", "🙏"} }
 
 func (s *Simulator) conversation(key string, m *message, now time.Time) conversationView {
-	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: first(s.world.who(m.Person).Name, s.shown(m.Person)), At: m.At, Failed: m.State == failed}
+	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: cmp.Or(s.world.who(m.Person).Name, s.shown(m.Person)), At: m.At, Failed: m.State == failed}
 	if shown := s.shown(m.Person); shown != c.Name {
 		c.Known = shown
 	}

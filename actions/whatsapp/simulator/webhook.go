@@ -132,8 +132,8 @@ func (s *Simulator) Idle(ctx context.Context) error {
 
 // post puts the change of an account on its way, if anybody wants to be told. The
 // simulator is locked.
-func (h *hooks) post(s *Simulator, a *account, field, lane string, value any) {
-	hook, ok := s.world.hook(a)
+func (h *hooks) post(a *account, field, lane string, value any) {
+	hook, ok := h.s.world.hook(a)
 	if !ok {
 		return
 	}
@@ -148,12 +148,12 @@ func (h *hooks) post(s *Simulator, a *account, field, lane string, value any) {
 	}
 	e := entry{ID: a.ID, Changes: []change{{value, field}}}
 	if field != "messages" {
-		e.Time = s.Now().Unix()
+		e.Time = h.s.Now().Unix()
 	}
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(lane))
-	h.enqueue(&delivery{url: hook.URL, secret: s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, mostBatch)),
-		lane: int(hash.Sum32() % hookLanes), first: s.Now()}, true)
+	h.enqueue(&delivery{url: hook.URL, secret: h.s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, mostBatch)),
+		lane: int(hash.Sum32() % hookLanes), first: h.s.Now()}, true)
 }
 
 // hook is where what happens to an account is told; ok is false for nowhere.

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -29,20 +30,13 @@ const (
 // others. details "": Meta's usual ones.
 func refused(code int64, details string) *refusal {
 	e, known := graph.Explain(code)
-	r := &refusal{status: e.HTTP, kind: oauth, code: code, details: details}
+	r := &refusal{status: e.HTTP, kind: oauth, code: code}
 	if !known || r.status == 0 {
 		r.status = http.StatusBadRequest
 	}
 	title, usual := wording(code)
-	if title == "" {
-		title = e.Title
-	}
-	if title == "" {
-		title = "Unknown error"
-	}
-	if r.details == "" {
-		r.details = usual
-	}
+	title = cmp.Or(title, e.Title, "Unknown error")
+	r.details = cmp.Or(details, usual)
 	r.message = fmt.Sprintf("(#%d) %s", code, title)
 	switch code {
 	case 0, 102, 104, 190:

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -60,15 +61,9 @@ func newWorld(o Options, now time.Time) (world, error) {
 		app: scene.App, open: len(scene.Accounts) == 0, webhook: scene.Webhook,
 		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]*portfolio{},
 	}
-	if w.app.ID == "" {
-		w.app.ID = DefaultAppID
-	}
-	if w.app.Name == "" {
-		w.app.Name = "Facteur"
-	}
-	if w.app.Secret == "" {
-		w.app.Secret = DefaultAppSecret
-	}
+	w.app.ID = cmp.Or(w.app.ID, DefaultAppID)
+	w.app.Name = cmp.Or(w.app.Name, "Facteur")
+	w.app.Secret = cmp.Or(w.app.Secret, DefaultAppSecret)
 	w.limits = newLimits(scene.Limits, w.open)
 	accounts := scene.Accounts
 	if w.open {
@@ -99,15 +94,9 @@ func newWorld(o Options, now time.Time) (world, error) {
 
 func (w *world) addAccount(a Account, shared []*whatsapp.TemplateDefinition, now time.Time) (*account, error) {
 	acct := &account{Account: a, apps: true}
-	if acct.Name == "" {
-		acct.Name = "Account " + a.ID
-	}
-	if acct.Business == "" {
-		acct.Business = "9" + a.ID
-	}
-	if acct.Tier == "" {
-		acct.Tier = "TIER_2K"
-	}
+	acct.Name = cmp.Or(a.Name, "Account "+a.ID)
+	acct.Business = cmp.Or(a.Business, "9"+a.ID)
+	acct.Tier = cmp.Or(a.Tier, "TIER_2K")
 	for i, text := range a.Templates {
 		d, err := whatsapp.ReadTemplate(text)
 		if err != nil {
@@ -131,11 +120,7 @@ func (w *world) addAccount(a Account, shared []*whatsapp.TemplateDefinition, now
 }
 
 func newTemplate(account string, d *whatsapp.TemplateDefinition, now time.Time) *template {
-	t := &template{id: hashID(account, d.Name, d.Language), def: d, status: d.Status, quality: "UNKNOWN", created: now}
-	if t.status == "" {
-		t.status = whatsapp.Approved
-	}
-	return t
+	return &template{id: hashID(account, d.Name, d.Language), def: d, status: cmp.Or(d.Status, whatsapp.Approved), quality: "UNKNOWN", created: now}
 }
 
 // hashID makes the ID of something that is always the same.
@@ -153,14 +138,10 @@ func (w *world) addNumber(a *account, n Number) *number {
 		out.digits = "1555" + hashID(n.ID)[9:16]
 		out.Phone = "+1 555-" + out.digits[4:7] + "-" + out.digits[7:]
 	}
-	for _, field := range []struct {
-		of    *string
-		usual string
-	}{{&out.Name, "Facteur"}, {&out.Quality, "GREEN"}, {&out.Status, "CONNECTED"}, {&out.NameStatus, "APPROVED"}} {
-		if *field.of == "" {
-			*field.of = field.usual
-		}
-	}
+	out.Name = cmp.Or(n.Name, "Facteur")
+	out.Quality = cmp.Or(n.Quality, "GREEN")
+	out.Status = cmp.Or(n.Status, "CONNECTED")
+	out.NameStatus = cmp.Or(n.NameStatus, "APPROVED")
 	a.numbers = append(a.numbers, out)
 	w.numbers[n.ID] = out
 	return out
@@ -190,7 +171,7 @@ func (w *world) account(id string) *account {
 	return nil
 }
 
-// business finds a WABA; in an open world any ID that is none of a number stands for the
+// waba finds a WABA; in an open world any ID that is none of a number stands for the
 // only one there is.
 func (w *world) waba(id string) *account {
 	a := w.account(id)
