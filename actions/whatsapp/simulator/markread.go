@@ -19,7 +19,7 @@ func (s *Simulator) markRead(m *sending) *refusal {
 		return err
 	}
 	if found := whatsapp.RefuseBody(m.body); len(found) > 0 {
-		return wrong(found)
+		return wrong(m.body, found)
 	}
 	id, _ := m.body["message_id"].(string)
 	s.mu.Lock()

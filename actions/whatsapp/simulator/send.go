@@ -51,7 +51,7 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *refusal {
 	s.mu.Lock()
 	msg, err := s.accept(m, func() *refusal {
 		if len(found) > 0 {
-			return wrong(found)
+			return wrong(m.body, found)
 		}
 		return m.misplaced()
 	})

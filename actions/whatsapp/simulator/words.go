@@ -173,9 +173,12 @@ func wanted(message string) string {
 }
 
 // wrong is the refusal of a body that breaks rules: Meta tells of one of them.
-func wrong(found schema.Violations) *refusal {
+func wrong(body map[string]any, found schema.Violations) *refusal {
+	if body["messaging_product"] == nil {
+		return missing("messaging_product")
+	}
 	for _, v := range found {
-		if v.Rule == "messaging-product" || v.Rule == "required" && len(v.Path) == 0 || v.Rule == "message-type" {
+		if v.Rule == "messaging-product" || v.Rule == "required" && len(v.Path) == 0 || v.Rule == "message-type" || v.Rule == "on-premises" && !v.OnKey {
 			return wrongBy(v) // what it looks at first
 		}
 	}
@@ -189,7 +192,7 @@ func wrongBy(v schema.Violation) *refusal {
 		owner = param(v.Path[:n-1])
 	}
 	switch {
-	case v.Rule == "unknown-field", v.Rule == "template-made", v.Rule == "other-shape" && last != "":
+	case v.Rule == "unknown-field", v.Rule == "template-made", v.Rule == "other-shape" && last != "", v.Rule == "on-premises" && v.OnKey:
 		if owner == "" {
 			return invalid(fmt.Sprintf("(#100) Unexpected key %q.", last))
 		}
@@ -206,8 +209,9 @@ func wrongBy(v schema.Violation) *refusal {
 			r.details = fmt.Sprintf("Parameter '%s' is mandatory for type '%s'", name, name)
 		}
 		return r
-	case v.Rule == "message-type":
-		return invalid("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - " + strings.TrimSuffix(v.Message, " is not one of the allowed values") + ".")
+	case v.Rule == "message-type", v.Rule == "on-premises": // the type hsm
+		kind, _, _ := strings.Cut(v.Message, " is ")
+		return invalid(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - %q.", strings.Trim(kind, `"`)))
 	case v.Rule == "text-body-blank", v.Rule == "text-body" && v.Message == "must not be empty":
 		return missing("text['body']")
 	case v.Rule == "text-body":
