@@ -11,7 +11,6 @@ package actions
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"facteur/flow/call"
@@ -65,7 +64,7 @@ func Define[Conn, In, Out any](spec Spec[Conn], do func(ctx context.Context, con
 		)
 		if vc != nil && spec.Connect != nil {
 			if conn, err = spec.Connect(*vc); err != nil {
-				return outputs(out), connectionError(vc.Name, err)
+				return outputs(out), refuse("connection %q cannot be used: %v", vc.Name, err)
 			}
 		}
 		if err := schema.Decode(values, &in); err != nil {
@@ -83,13 +82,6 @@ func (a Action) Signature() *call.Signature { return a.signature }
 func outputs(out any) map[string]any {
 	m, _ := schema.Encode(out).(map[string]any)
 	return m
-}
-
-func connectionError(name string, err error) error {
-	return Permanent(&call.Error{
-		Code: "connection", Class: "connection",
-		Message: fmt.Sprintf("connection %q cannot be used: %v", name, err),
-	})
 }
 
 // CallOf returns the call that a context belongs to: its key, its attempt, whether

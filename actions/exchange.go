@@ -55,7 +55,7 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 	case errors.Is(err, errTooLong):
 		err = badAnswer(&a, err, "answer_too_long", fmt.Sprintf("the answer of %s (status %d) is longer than %s", host, a.Status, size(most)))
 	case ctx.Err() != nil:
-		f := noAnswer(ctx, host, &p, err).(*Failure)
+		f := noAnswer(ctx, host, &p, err)
 		f.Err.StatusCode = int64(a.Status)
 		err = f
 	default:
@@ -79,7 +79,7 @@ func badAnswer(a *Answer, cause error, code, message string) error {
 }
 
 // noAnswer says what it means that err came in place of an answer.
-func noAnswer(ctx context.Context, host string, p *progress, err error) error {
+func noAnswer(ctx context.Context, host string, p *progress, err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
 		if f.Status == call.Failed && p.wrote.Load() { // a redirect led to the failure
@@ -104,7 +104,7 @@ func noAnswer(ctx context.Context, host string, p *progress, err error) error {
 		code, class = "timeout", "timeout"
 		message, help = "no answer from "+host+" within the time-out, so whether the request was carried out is not known", "give the step a longer timeout"
 	case never:
-		f.Status, f.Retryable = call.Failed, !replayDiffers(err)
+		f.Status, f.Retryable = call.Failed, !notSent(err)
 	}
 	f.Err = &call.Error{Code: code, Class: class, Message: message}
 	if help != "" {

@@ -47,11 +47,7 @@ func (f *Failure) Unwrap() []error {
 func Permanent(err error) error { return failure(call.Failed, "failed", "permanent", err) }
 
 // Retry says that the call was refused, but that the same call may succeed later.
-func Retry(err error) error {
-	f := failure(call.Failed, "failed", "transient", err)
-	f.Retryable = true
-	return f
-}
+func Retry(err error) error { return After(0, err) }
 
 // After is Retry that also says how long to wait at least.
 func After(d time.Duration, err error) error {

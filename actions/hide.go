@@ -80,7 +80,7 @@ func newNeedles(conn *vault.Connection) *needles {
 		if len(v) < shortest {
 			continue
 		}
-		n.texts = append(n.texts, credential{conn.Get("username"), v}.forms()...)
+		n.texts = append(n.texts, forms(conn.Get("username"), v)...)
 		if x, ok := number(v); ok {
 			n.numbers = append(n.numbers, x)
 		}
@@ -91,8 +91,6 @@ func newNeedles(conn *vault.Connection) *needles {
 	}
 	return n
 }
-
-type credential struct{ user, secret string }
 
 // number is what a server's JSON may make of a secret.
 func number(secret string) (float64, bool) {
@@ -105,12 +103,12 @@ func number(secret string) (float64, bool) {
 
 // forms are the ways in which a credential may be written: as it is, in base64 with the
 // user and without, escaped for an address or in JSON. Padding does not matter.
-func (c credential) forms() []string {
-	raw := []string{c.secret}
+func forms(user, secret string) []string {
+	raw := []string{secret}
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		raw = append(raw, encoding.EncodeToString([]byte(c.secret)))
-		if c.user != "" {
-			raw = append(raw, encoding.EncodeToString([]byte(c.user+":"+c.secret)))
+		raw = append(raw, encoding.EncodeToString([]byte(secret)))
+		if user != "" {
+			raw = append(raw, encoding.EncodeToString([]byte(user+":"+secret)))
 		}
 	}
 	all := slices.Clone(raw)

@@ -70,13 +70,6 @@ func TestASecretIsHiddenInEveryForm(t *testing.T) {
 	}
 }
 
-func TestAFailureThatSaysNothing(t *testing.T) {
-	set := newSet(t, nil, func(context.Context, string, in) (out, error) { return out{}, &actions.Failure{Status: call.Failed} })
-	o := set.Do(context.Background(), call.Call{Action: "test.do"})
-	assert.Equal(t, call.Failed, o.Status)
-	assert.NotEmpty(t, o.Error.Message)
-}
-
 // A server's JSON may make a number of a secret that has only digits. What must be a number
 // stays one.
 func TestASecretOfDigitsIsHiddenInNumbers(t *testing.T) {

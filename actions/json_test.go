@@ -3,6 +3,7 @@ package actions_test
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,26 @@ func TestAppendJSON(t *testing.T) {
 	for _, f := range []float64{math.NaN(), math.Inf(1)} {
 		_, err := schema.AppendJSON(nil, []any{f})
 		assert.Error(t, err)
+	}
+}
+
+func TestDecodeJSON(t *testing.T) {
+	v, err := actions.DecodeJSON([]byte(`{"n": 9007199254740993, "f": 1.5, "list": [1, null]}`))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"n": int64(9007199254740993), "f": 1.5, "list": []any{int64(1), nil}}, v)
+	for text, want := range map[string]any{
+		`{"a": 1, "a": 2}`: map[string]any{"a": int64(2)}, "[\"\xff\"]": []any{"\ufffd"}, `["\ud83d"]`: []any{"\ufffd"}, ` 1e3 `: int64(1000),
+		strings.Repeat("[", 100) + strings.Repeat("]", 100): nil,
+	} {
+		got, err := actions.DecodeJSON([]byte(text))
+		require.NoError(t, err, "servers are believed what encoding/json believes: %s", text)
+		if want != nil {
+			assert.Equal(t, want, got, text)
+		}
+	}
+	for _, text := range []string{"", "{", "{} x", "<html>", "[1e999]"} {
+		_, err := actions.DecodeJSON([]byte(text))
+		assert.Error(t, err, text)
 	}
 }
 

@@ -34,11 +34,10 @@ func Transport() *http.Transport {
 // whatever the transport says about its progress.
 func never(err error) bool {
 	var (
-		dns    *net.DNSError
-		dial   *net.OpError
-		unsent interface{ NotSent() bool }
+		dns  *net.DNSError
+		dial *net.OpError
 	)
-	return errors.As(err, &unsent) && unsent.NotSent() ||
+	return notSent(err) ||
 		errors.As(err, &dns) ||
 		errors.As(err, &dial) && dial.Op == "dial" ||
 		untrusted(err)
@@ -57,9 +56,9 @@ func untrusted(err error) bool {
 	return errors.As(err, &cert) || errors.As(err, &record)
 }
 
-// replayDiffers tells whether the same request can never do better: whoever refused to
-// send it did so because of what it is.
-func replayDiffers(err error) bool {
+// notSent tells whether a transport that sends nothing refused the request for what it is: the
+// same one can never do better.
+func notSent(err error) bool {
 	var unsent interface{ NotSent() bool }
 	return errors.As(err, &unsent) && unsent.NotSent()
 }
@@ -74,37 +73,38 @@ func explain(host string, err error, never bool) (code, class, message, help str
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
 		op        *net.OpError
-		unsent    interface{ NotSent() bool }
 	)
 	switch {
-	case errors.As(err, &unsent) && unsent.NotSent():
+	case notSent(err):
 		return "not_sent", "surroundings", reason(err), ""
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return code, class, "cannot reach " + host + ": there is no host of that name", "check the name, or this machine's DNS"
+		message, help = "cannot reach "+host+": there is no host of that name", "check the name, or this machine's DNS"
 	case errors.As(err, &dns):
-		return code, class, "cannot reach " + host + ": its name could not be looked up", "check this machine's DNS"
+		message, help = "cannot reach "+host+": its name could not be looked up", "check this machine's DNS"
 	case errors.As(err, &authority):
-		return code, class, "cannot trust " + host + ": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)"
+		message, help = "cannot trust "+host+": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)"
 	case errors.As(err, &name):
-		return code, class, "cannot trust " + host + ": its certificate is for another name", "check the address"
+		message, help = "cannot trust "+host+": its certificate is for another name", "check the address"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return code, class, "cannot trust " + host + ": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
+		message, help = "cannot trust "+host+": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		return code, class, host + " does not speak TLS there", "use http:// or another port"
+		message, help = host+" does not speak TLS there", "use http:// or another port"
 	case untrusted(err), errors.As(err, &op) && op.Op == "remote error", never && strings.Contains(err.Error(), "TLS"):
-		return code, class, "no secure connection to " + host + ": " + reason(err), "check its certificate and TLS versions"
+		message, help = "no secure connection to "+host+": "+reason(err), "check its certificate and TLS versions"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return code, class, "cannot reach " + host + ": the connection was refused", "check the port, and that the server runs"
+		message, help = "cannot reach "+host+": the connection was refused", "check the port, and that the server runs"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return code, class, "cannot reach " + host + ": there is no route to it", "check this machine's network"
+		message, help = "cannot reach "+host+": there is no route to it", "check this machine's network"
 	case never:
-		return code, class, "cannot reach " + host + ": " + reason(err), "check the address and the network"
+		message, help = "cannot reach "+host+": "+reason(err), "check the address and the network"
 	case timedOut(err):
-		return "timeout", "timeout", "no answer from " + host + " in time, so whether the request was carried out is not known", ""
+		code, class, message = "timeout", "timeout", "no answer from "+host+" in time, so whether the request was carried out is not known"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return code, class, "the connection to " + host + " broke before an answer came, so whether the request was carried out is not known", ""
+		message = "the connection to " + host + " broke before an answer came, so whether the request was carried out is not known"
+	default:
+		message = "no answer from " + host + ": " + reason(err)
 	}
-	return code, class, "no answer from " + host + ": " + reason(err), ""
+	return code, class, message, help
 }
 
 // reason gives the text of an error without the address that net/http puts before it.

@@ -98,7 +98,7 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	defer stop()
 	out, err := s.try(ctx, a, &made.call, conn)
 	if f := unauthorized(err); f != nil && conn != nil {
-		out, err = s.tryRefreshed(ctx, a, &made.call, &conn, out, f)
+		conn, out, err = s.tryRefreshed(ctx, a, &made.call, conn, out, f)
 	}
 	o := outcome(out, err, s.idempotent(a, &made.call))
 	if conn != nil {
@@ -114,12 +114,12 @@ func (s *Set) idempotent(a Action, c *call.Call) bool {
 }
 
 // tryRefreshed repeats a call that was refused for its credentials, if the vault has
-// others by now. Where the vault cannot say, the call is held: nothing was accepted.
-func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn **vault.Connection, out map[string]any, f *Failure) (map[string]any, error) {
+// others by now, and returns those that it was made with. Where the vault cannot say, the call is held: nothing was accepted.
+func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn *vault.Connection, out map[string]any, f *Failure) (*vault.Connection, map[string]any, error) {
 	fresh, _, err := s.connections.Refresh(ctx, c.Connection)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return out, f
+		return conn, out, f
 	case err != nil:
 		told := f.told()
 		told.Message += fmt.Sprintf(" (the vault could not be asked for a newer one: %v)", err)
@@ -128,12 +128,12 @@ func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn **v
 		if held, _ := passing(err); held || errors.Is(err, context.DeadlineExceeded) {
 			refused.Cause = errHeld
 		}
-		return out, &refused
-	case fresh.Version == (*conn).Version:
-		return out, f
+		return conn, out, &refused
+	case fresh.Version == conn.Version:
+		return conn, out, f
 	}
-	*conn = &fresh
-	return s.try(ctx, a, c, &fresh)
+	out, err = s.try(ctx, a, c, &fresh)
+	return &fresh, out, err
 }
 
 // try runs the function once and turns a panic into an error.

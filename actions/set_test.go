@@ -101,6 +101,13 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+func TestAFailureThatSaysNothing(t *testing.T) {
+	set := newSet(t, nil, func(context.Context, string, in) (out, error) { return out{}, &actions.Failure{Status: call.Failed} })
+	o := set.Do(context.Background(), call.Call{Action: "test.do"})
+	assert.Equal(t, call.Failed, o.Status)
+	assert.NotEmpty(t, o.Error.Message)
+}
+
 func TestAPanicIsUnknownAndItsStackStaysInside(t *testing.T) {
 	set := newSet(t, &keys{conn: key(secret)}, func(context.Context, string, in) (out, error) { panic("the token is " + secret) })
 	var stack []byte

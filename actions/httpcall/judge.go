@@ -31,27 +31,29 @@ func judge(ctx context.Context, a actions.Answer, expected []int64, withConnecti
 	if len(expected) > 0 && slices.Contains(expected, int64(a.Status)) || len(expected) == 0 && a.Status < 400 {
 		return nil
 	}
-	c := actions.CallOf(ctx)
-	repeatable := c.Idempotent || idempotent(c.Input)
 	e := &call.Error{Code: "http_status", Class: "permanent", StatusCode: int64(a.Status),
 		Message: fmt.Sprintf("%s answered %s", host, strings.TrimSpace(fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status))))}
-	f := &actions.Failure{Status: call.Failed, Err: e}
-	switch a.Status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		e.Class, f.Retryable = "transient", true
-		f.After, _ = actions.RetryAfter(a.Header)
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
-		e.Class, f.Retryable = "transient", repeatable
-		if repeatable {
-			f.After, _ = actions.RetryAfter(a.Header)
-		}
-	case http.StatusUnauthorized:
-		e.Class, f.Auth = "auth", withConnection
-	}
 	if a.Status < 400 {
 		e.Message += ", which expect_status does not list"
 	}
-	return f
+	c := actions.CallOf(ctx)
+	wait, _ := actions.RetryAfter(a.Header)
+	switch a.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		e.Class = "transient"
+		return actions.After(wait, e)
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		e.Class = "transient"
+		if c.Idempotent || idempotent(c.Input) {
+			return actions.After(wait, e)
+		}
+	case http.StatusUnauthorized:
+		e.Class = "auth"
+		if withConnection {
+			return actions.AuthError(e)
+		}
+	}
+	return actions.Permanent(e)
 }
 
 // statuses reads expect_status: a status or a list of them.
