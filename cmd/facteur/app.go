@@ -104,7 +104,7 @@ func (a *app) report(err error) int {
 	e := exitOf(err)
 	if e.err != nil {
 		text, hint := said(e)
-		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("31", "error:"), text)
+		a.say("31", "error:", "%s", text)
 		if hint != "" {
 			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), hint)
 		}
@@ -142,11 +142,24 @@ func colored(w io.Writer) bool {
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-func (a *app) paint(code, text string) string {
-	if !colored(a.stderr) {
+// paint colours a text for standard error.
+func (a *app) paint(code, text string) string { return painted(a.stderr, code, text) }
+
+// painted is a text in a colour, where a stream shows it.
+func painted(on io.Writer, code, text string) string {
+	if !colored(on) {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (a *app) warn(format string, args ...any) { a.say("33", "warning:", format, args...) }
+
+func (a *app) note(format string, args ...any) { a.say("36", "note:", format, args...) }
+
+// say prints a line of what people should know, besides the result.
+func (a *app) say(color, what, format string, args ...any) {
+	fmt.Fprintf(a.stderr, "%s %s\n", a.paint(color, what), fmt.Sprintf(format, args...))
 }
 
 // diagnose prints diagnostics, and returns an error when one of them is an error.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -68,7 +67,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 			f.closers = append(f.closers, l.Close)
 			o.Past = l.Receipts
 		case ofDisk: // such as a full one: the runs can be read all the same
-			fmt.Fprintf(a.stderr, "%s %v; receipts that no run waited for are not shown\n", a.paint("33", "warning:"), err)
+			a.warn("%v; receipts that no run waited for are not shown", err)
 		default:
 			return nil, err
 		}
@@ -80,8 +79,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		}
 		f.closers = append(f.closers, j.Close)
 		if j.Behind {
-			fmt.Fprintf(a.stderr, "%s the process that writes %s is stopped, or its disk failed: what it wrote last is not shown\n",
-				a.paint("33", "warning:"), project.Shown(filepath.Join(dir, name)))
+			a.warn("the process that writes %s is stopped, or its disk failed: what it wrote last is not shown", project.Shown(filepath.Join(dir, name)))
 		}
 		one := o
 		if name == project.JournalName {

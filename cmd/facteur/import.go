@@ -56,7 +56,7 @@ func (a *app) importStep(file, connection string) error {
 	s := importOf(body, at, connection)
 	fmt.Fprint(a.stdout, s.yaml)
 	for _, note := range s.notes {
-		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("36", "note:"), note)
+		a.note("%s", note)
 	}
 	failed := false
 	for _, f := range findings(file, 0, whatsapp.CheckBody(s.body)) {

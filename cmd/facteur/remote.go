@@ -58,7 +58,7 @@ const noProject = "there is no " + project.FileName + " here or above: go to the
 // tellFolder says where something is stored that a project would have in its data folder.
 func (a *app) tellFolder(p *project.Project) {
 	if !project.Is(p.Root) {
-		fmt.Fprintf(a.stderr, "%s there is no %s here or above, so it is stored for this folder alone, in %s\n", a.paint("33", "note:"), project.FileName, project.Shown(p.At(p.Data)))
+		a.note("there is no %s here or above, so it is stored for this folder alone, in %s", project.FileName, project.Shown(p.At(p.Data)))
 	}
 }
 

@@ -116,7 +116,7 @@ func (a *app) otherFlows(remote remoteFlags, name string) {
 	if err != nil || flows[name] != nil || len(flows) == 0 {
 		return
 	}
-	fmt.Fprintf(a.stderr, "%s the project has no flow %q; %s\n", a.paint("33", "note:"), name, diag.DidYouMean(name, "flows", sortedNames(flows)))
+	a.note("the project has no flow %q; %s", name, diag.DidYouMean(name, "flows", sortedNames(flows)))
 }
 
 func (a *app) printRuns(list *server.RunList) error {

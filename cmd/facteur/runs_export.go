@@ -83,7 +83,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 		return err
 	}
 	for _, note := range test.Notes {
-		fmt.Fprintf(a.stderr, "%s %s\n", a.paint("33", "note:"), note)
+		a.note("%s", note)
 	}
 	if err := a.writeExport(out, test.Text); err != nil {
 		return err

@@ -96,17 +96,9 @@ func (a *app) showRun(ctx context.Context, r runReader, name string, wait time.D
 		return a.printJSON(d)
 	}
 	var out bytes.Buffer
-	(&drawing{w: &out, d: d, paint: a.paintOut}).draw()
+	(&drawing{w: &out, d: d, paint: func(code, text string) string { return painted(a.stdout, code, text) }}).draw()
 	_, err = out.WriteTo(a.stdout)
 	return err
-}
-
-// paintOut is paint for standard output.
-func (a *app) paintOut(code, text string) string {
-	if !colored(a.stdout) {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 // A drawing shows a run to people.

@@ -117,7 +117,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	address := "http://" + listener.Addr().String()
 	a.tellSimulator(p, o, f, address)
 	if !server.IsLoopback(f.listen) {
-		fmt.Fprintf(a.stderr, "%s whoever reaches %s can see the messages, and send some: it asks for no password\n", a.paint("33", "warning:"), f.listen)
+		a.warn("whoever reaches %s can see the messages, and send some: it asks for no password", f.listen)
 	}
 	if f.webhook != "" {
 		go a.subscribe(ctx, api, simulator.Webhook{URL: f.webhook, VerifyToken: f.verifyToken})
@@ -170,7 +170,7 @@ func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simu
 			fmt.Fprintf(a.stderr, "webhooks go to %s\n", hook.URL)
 			return
 		case first && ctx.Err() == nil:
-			fmt.Fprintf(a.stderr, "%s no webhooks go to %s yet: %s; it is asked again every second\n", a.paint("33", "warning:"), hook.URL, err)
+			a.warn("no webhooks go to %s yet: %s; it is asked again every second", hook.URL, err)
 		}
 		if !sleep(ctx, time.Second) {
 			return

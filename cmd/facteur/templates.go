@@ -102,7 +102,7 @@ func (a *app) keepTemplates(p *project.Project, connection string, pulled *whats
 	for _, t := range pulled.All() {
 		name := t.FileName()
 		if !fileName.MatchString(name) {
-			fmt.Fprintf(a.stderr, "%s the template %q (%q) is left out: its name is none\n", a.paint("33", "warning:"), t.Name, t.Language)
+			a.warn("the template %q (%q) is left out: its name is none", t.Name, t.Language)
 			continue
 		}
 		there[name] = true
@@ -130,7 +130,7 @@ func (a *app) keepTemplates(p *project.Project, connection string, pulled *whats
 		}
 		gone++
 		if !prune {
-			fmt.Fprintf(a.stderr, "%s the account no longer has %s (%s); --prune deletes its file\n", a.paint("33", "warning:"), t.Name, t.Language)
+			a.warn("the account no longer has %s (%s); --prune deletes its file", t.Name, t.Language)
 		} else if err := os.Remove(filepath.Join(dir, t.FileName())); err != nil {
 			return surroundings(err, "")
 		}
@@ -157,7 +157,7 @@ func replaceFile(path string, text []byte) error {
 func (a *app) templatesNote(projects map[string]*checkedProject) {
 	for _, p := range projects {
 		if p != nil && p.Templates != nil && p.Templates.Missed() {
-			fmt.Fprintf(a.stderr, "%s template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates\n", a.paint("36", "note:"))
+			a.note("template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates")
 			return
 		}
 	}

@@ -28,7 +28,7 @@ func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string
 		{name + project.TestSuffix, templateTest(t, name, connection, components, inputs)},
 	}
 	if t.Status != "" && t.Status != whatsapp.Approved {
-		fmt.Fprintf(a.stderr, "%s the template is %s; only templates that are %s are sent\n", a.paint("33", "warning:"), t.Status, whatsapp.Approved)
+		a.warn("the template is %s; only templates that are %s are sent", t.Status, whatsapp.Approved)
 	}
 	if out == "" {
 		for _, f := range files {

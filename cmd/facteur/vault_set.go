@@ -107,7 +107,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 	infos, err := v.List(ctx)
 	for _, i := range infos {
 		if i.Name == name && !i.Ready {
-			fmt.Fprintf(a.stderr, "%s it is not ready: %s\n", a.paint("33", "warning:"), strings.TrimPrefix(ready(i), "no: "))
+			a.warn("it is not ready: %s", strings.TrimPrefix(ready(i), "no: "))
 		}
 	}
 	return err
