@@ -82,18 +82,15 @@ needs events run without something that brings them).`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          subcommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(
+	return group(root,
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
 		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.templatesCommand(), a.webhookCommand(),
 		a.messageCommand(), a.importCommand(), a.serveCommand(), a.runsCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.holdsCommand(), a.keysCommand(), a.backupCommand(), a.healthCommand(), a.simulateCommand(), a.devCommand(),
 	)
-	return root
 }
 
 // report says what went wrong, and returns the exit code.

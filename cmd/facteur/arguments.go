@@ -11,30 +11,26 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// exactly is cobra.ExactArgs with a message that says what was meant.
-func exactly(name string) cobra.PositionalArgs {
+// exactly wants one argument for each name.
+func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		takes := strings.Join(names, " and ")
 		switch {
-		case len(args) == 0:
-			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), name)
-		case len(args) > 1:
-			return wrong(seeHelp(c), "%s takes one %s, so %q is too many", c.CommandPath(), name, args[1])
+		case len(args) < len(names):
+			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
+		case len(args) > len(names):
+			return tooMany(c, takes, len(names), args)
 		}
 		return nil
 	}
 }
 
-// arguments wants one argument for each name.
-func arguments(names ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(names):
-			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), strings.Join(names, " and "))
-		case len(args) > len(names):
-			return wrong(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), strings.Join(names, " and "), args[len(names)])
-		}
-		return nil
+// tooMany tells of the first argument behind those that are taken.
+func tooMany(c *cobra.Command, takes string, most int, args []string) error {
+	if most == 1 {
+		takes = "one " + takes
 	}
+	return wrong(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), takes, args[most])
 }
 
 // atLeastOne wants one or more arguments.
@@ -55,7 +51,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 func atMostOne(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return wrong(seeHelp(c), "%s takes one %s, so %q is too many", c.CommandPath(), name, args[1])
+			return tooMany(c, name, 1, args)
 		}
 		return nil
 	}
@@ -72,7 +68,7 @@ func orHere(args []string) string {
 // none wants no arguments.
 func none(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return wrong(seeHelp(c), "%s takes no arguments, so %q is too many", c.CommandPath(), args[0])
+		return tooMany(c, "no arguments", 0, args)
 	}
 	return nil
 }
@@ -94,6 +90,13 @@ func subcommand(c *cobra.Command, args []string) error {
 		}
 	}
 	return wrong(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
+}
+
+// group makes a command one of those below it: alone it shows its help.
+func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	c.Args, c.RunE = subcommand, func(c *cobra.Command, _ []string) error { return c.Help() }
+	c.AddCommand(below...)
+	return c
 }
 
 // flagError tells of a mistake in flags, with the flag that was meant.

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) keysCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "keys",
 		Short: "Make and revoke the keys that the daemon's API asks for",
 		Long: `Make and revoke the keys that the daemon's API asks for.
@@ -24,11 +24,7 @@ on any other it does not start.
 
 Scopes: read looks at everything; run also starts, cancels and retries runs, and delivers
 events; admin also settles, releases, pauses, reloads and exports.`,
-		Args: subcommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.keysCreate(), a.keysList(), a.keysRevoke())
-	return c
+	}, a.keysCreate(), a.keysList(), a.keysRevoke())
 }
 
 // openKeys opens the keys of the project of the working folder.

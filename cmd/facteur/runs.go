@@ -27,15 +27,12 @@ When none runs, list, show, events and export read the data folder itself.
 
 ` + namingRuns + `
 To look at one, "last" is the one that started last.`,
-		Args: subcommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f.add(c)
-	c.AddCommand(
+	return group(c,
 		a.runsList(&f), a.runsShow(&f), a.runsEvents(&f), a.runsCancel(&f), a.runsRetry(&f),
 		a.runsSettle(&f), a.runsRelease(&f), a.runsRerun(&f), a.runsExport(&f),
 	)
-	return c
 }
 
 // A runReader knows of runs: a daemon, or a data folder.

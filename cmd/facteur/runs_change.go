@@ -82,7 +82,7 @@ journal no longer fits, the key of the call.`,
 		Example: `  facteur runs settle lv7k… notify --sent wamid.HBgL…
   facteur runs settle lv7k… notify --sent=          # it was, and its id is not known
   facteur runs settle lv7k… notify --not-sent`,
-		Args: arguments("RUN", "STEP"),
+		Args: exactly("RUN", "STEP"),
 		RunE: func(c *cobra.Command, args []string) error {
 			happened := c.Flags().Changed("sent")
 			if happened == notSent {

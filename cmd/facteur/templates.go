@@ -21,7 +21,7 @@ import (
 )
 
 func (a *app) templatesCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "templates",
 		Short: "Keep a copy of the account's templates, and write steps that send them",
 		Long: `Keep a copy of the account's templates, and write steps that send them.
@@ -29,11 +29,7 @@ func (a *app) templatesCommand() *cobra.Command {
 The copy is in the folder templates of the project, one file for each template and
 language. With it, "facteur validate" compares template messages with the templates:
 name, language, status, and each parameter.`,
-		Args: subcommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.templatesPull(), a.templatesList(), a.templatesUse())
-	return c
+	}, a.templatesPull(), a.templatesList(), a.templatesUse())
 }
 
 func (a *app) templatesPull() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) vaultCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "vault",
 		Short: "Keep connections: named credentials that flows use by name",
 		Long: `Keep connections: named credentials that flows use by name.
@@ -19,11 +19,7 @@ func (a *app) vaultCommand() *cobra.Command {
 A connection is found, in this order, in the environment (FACTEUR_CONNECTION_<NAME>_TOKEN),
 in HashiCorp Vault, where facteur.yaml maps its name to a path, and in an encrypted file
 in the project's data folder.`,
-		Args: subcommand,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove(), a.vaultRotateKey())
-	return c
+	}, a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove(), a.vaultRotateKey())
 }
 
 // projectVault opens the vault of the project that the working folder belongs to.
