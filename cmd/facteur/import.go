@@ -45,7 +45,7 @@ the step names a connection. What could not be taken over goes to the standard e
 }
 
 func (a *app) importStep(file, connection string) error {
-	text, err := a.readBody(file)
+	text, err := a.readFile(file)
 	if err != nil {
 		return err
 	}
@@ -58,18 +58,13 @@ func (a *app) importStep(file, connection string) error {
 	for _, note := range s.notes {
 		a.note("%s", note)
 	}
-	failed := false
-	for _, f := range findings(file, 0, whatsapp.CheckBody(s.body)) {
-		if strings.HasPrefix(f.Rule, "to-") {
-			continue // the step has what it has to have
-		}
+	found := slices.DeleteFunc(findings(file, 0, whatsapp.CheckBody(s.body)), func(f bodyFinding) bool {
+		return strings.HasPrefix(f.Rule, "to-") // the step has what it has to have
+	})
+	for _, f := range found {
 		fmt.Fprintln(a.stderr, f)
-		failed = failed || f.Severity == "error"
 	}
-	if failed {
-		return &exitError{code: exitWrong}
-	}
-	return nil
+	return refused(found)
 }
 
 // readRequest reads a curl command or a body.

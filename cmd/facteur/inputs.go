@@ -135,9 +135,9 @@ func (a *app) inputFile(name string) (map[string]any, error) {
 	return values, nil
 }
 
-// readFile reads a file, or standard input for "-".
+// readFile reads a file, or standard input for "-". A byte order mark is left out.
 func (a *app) readFile(name string) ([]byte, error) {
-	const most = 16 << 20
+	const most = 64 << 20
 	in := a.stdin
 	if name != "-" {
 		f, err := os.Open(name)
@@ -152,9 +152,9 @@ func (a *app) readFile(name string) ([]byte, error) {
 		return nil, wrong("", "read %s: %w", named(name), err)
 	}
 	if len(text) > most {
-		return nil, wrong("", "%s is over %d MiB", named(name), most>>20)
+		return nil, wrong("split it", "%s is over %d MiB", named(name), most>>20)
 	}
-	return text, nil
+	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
 // named is a file as messages name it.

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -23,14 +21,15 @@ import (
 )
 
 func (a *app) messageCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "message",
 		Short: "Check and migrate the bodies of requests that send messages",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	}, a.messageCheck(), a.messageMigrate())
+}
+
+func (a *app) messageCheck() *cobra.Command {
 	var asJSON bool
-	check := &cobra.Command{
+	c := &cobra.Command{
 		Use:   "check FILE…|-",
 		Short: "Tell what Meta would refuse in the bodies of requests",
 		Long: `Tell what Meta would refuse in the bodies of requests to /{phone_number_id}/messages.
@@ -43,8 +42,12 @@ explain seen-elsewhere" lists what a body does not show. Exit code 2 when there 
 		Args:    atLeastOne("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.checkMessages(args, asJSON) },
 	}
-	check.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
-	migrate := &cobra.Command{
+	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	return c
+}
+
+func (a *app) messageMigrate() *cobra.Command {
+	return &cobra.Command{
 		Use:   "migrate FILE|-",
 		Short: "Translate a body of the On-Premises API into one of the Cloud API",
 		Long: `Translate the body of a request to the On-Premises API (/v1/messages) into one to the
@@ -56,12 +59,10 @@ does each thing that a person must do ("to do"), and what Meta would still refus
 		Args:    exactly("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.migrateMessage(args[0]) },
 	}
-	c.AddCommand(check, migrate)
-	return c
 }
 
 func (a *app) migrateMessage(file string) error {
-	text, err := a.readBody(file)
+	text, err := a.readFile(file)
 	if err != nil {
 		return err
 	}
@@ -88,15 +89,11 @@ func (a *app) migrateMessage(file string) error {
 		}
 		fmt.Fprintf(a.stderr, "%s: %s: %s: %s\n", file, what, c.Path, c.Text)
 	}
-	failed := false
-	for _, f := range findings(file, 0, whatsapp.CheckBody(cloud)) {
+	found := findings(file, 0, whatsapp.CheckBody(cloud))
+	for _, f := range found {
 		fmt.Fprintln(a.stderr, f)
-		failed = failed || f.Severity == "error"
 	}
-	if failed {
-		return &exitError{code: exitWrong}
-	}
-	return nil
+	return refused(found)
 }
 
 // formatBody writes a body for people: who gets it first, then the message.
@@ -134,9 +131,6 @@ func formatBody(body map[string]any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// mostBody bounds a file of bodies, and the line of one.
-const mostBody = 64 << 20
-
 // A bodyFinding is what is wrong with one body.
 type bodyFinding struct {
 	File     string `json:"file"`
@@ -163,19 +157,13 @@ func (a *app) checkMessages(files []string, asJSON bool) error {
 	found := []bodyFinding{}
 	bodies := 0
 	for _, file := range files {
-		text, err := a.readBody(file)
+		text, err := a.readFile(file)
 		if err != nil {
 			return err
 		}
 		n, list := checkBodies(file, text)
 		bodies += n
 		found = append(found, list...)
-	}
-	wrongs := 0
-	for _, f := range found {
-		if f.Severity == "error" {
-			wrongs++
-		}
 	}
 	if asJSON {
 		if err := a.printJSON(map[string]any{"bodies": bodies, "findings": found}); err != nil {
@@ -190,60 +178,55 @@ func (a *app) checkMessages(files []string, asJSON bool) error {
 			return err
 		}
 	}
-	if wrongs > 0 {
+	return refused(found)
+}
+
+// refused ends a command that found errors.
+func refused(found []bodyFinding) error {
+	if slices.ContainsFunc(found, func(f bodyFinding) bool { return f.Severity == "error" }) {
 		return &exitError{code: exitWrong}
 	}
 	return nil
 }
 
-// readBody reads a file, or the standard input for "-".
-func (a *app) readBody(file string) ([]byte, error) {
-	in := a.stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, wrong("", "%w", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, mostBody+1))
-	switch {
-	case err != nil:
-		return nil, wrong("", "%w", err)
-	case len(text) > mostBody:
-		return nil, wrong("split it", "%s is longer than %d MiB", file, mostBody>>20)
-	}
-	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+// A body is one of those that a file holds.
+type body struct {
+	line int // 0: the file holds it alone
+	text []byte
 }
 
-// checkBodies checks the bodies of one file: the whole text, or each of its lines.
-func checkBodies(file string, text []byte) (bodies int, found []bodyFinding) {
-	first, rest, several := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
-	if _, err := actions.DecodeJSON(first); !several || err != nil || len(bytes.TrimSpace(rest)) == 0 {
-		return 1, checkText(file, 0, text)
+// bodiesOf takes JSON Lines apart. What is one JSON value, or none, stays whole.
+func bodiesOf(text []byte) []body {
+	first, rest, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
+	if len(rest) == 0 || !json.Valid(first) {
+		return []body{{0, text}}
 	}
-	lines := bytes.Split(text, []byte("\n"))
-	results := make([][]bodyFinding, len(lines))
-	workers := min(runtime.GOMAXPROCS(0), len(lines))
+	var bodies []body
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			bodies = append(bodies, body{n, line})
+		}
+	}
+	return bodies
+}
+
+// checkBodies checks the bodies of one file.
+func checkBodies(file string, text []byte) (bodies int, found []bodyFinding) {
+	all := bodiesOf(text)
+	results := make([][]bodyFinding, len(all))
+	workers := min(runtime.GOMAXPROCS(0), len(all))
 	var group sync.WaitGroup
 	for worker := range workers {
 		group.Go(func() {
-			for i := worker; i < len(lines); i += workers {
-				if line := bytes.TrimSpace(lines[i]); len(line) > 0 {
-					results[i] = checkText(file, i+1, line)
-				}
+			for i := worker; i < len(all); i += workers {
+				results[i] = checkText(file, all[i].line, all[i].text)
 			}
 		})
 	}
 	group.Wait()
-	for i, list := range results {
-		if len(bytes.TrimSpace(lines[i])) > 0 {
-			bodies++
-		}
-		found = append(found, list...)
-	}
-	return bodies, found
+	return len(all), slices.Concat(results...)
 }
 
 // checkText checks one body.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,14 +11,10 @@ import (
 )
 
 func (a *app) webhookCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "webhook",
 		Short: "Have Meta send webhooks, and look at what it sends",
-		Args:  subcommand,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(a.webhookInspect(), a.webhookSubscribe(), a.webhookCheck())
-	return c
+	}, a.webhookInspect(), a.webhookSubscribe(), a.webhookCheck())
 }
 
 func (a *app) webhookInspect() *cobra.Command {
@@ -54,13 +49,12 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 		if err != nil {
 			return err
 		}
-		bodies := split(text)
-		for i, body := range bodies {
+		for _, body := range bodiesOf(text) {
 			where := file
-			if len(bodies) > 1 {
-				where = fmt.Sprintf("%s:%d", file, i+1)
+			if body.line > 0 {
+				where = fmt.Sprintf("%s:%d", file, body.line)
 			}
-			found, err := inbound.Parse(body)
+			found, err := inbound.Parse(body.text)
 			if err != nil {
 				if bad != nil {
 					a.report(bad)
@@ -94,21 +88,4 @@ func line(n inbound.Notification, raw bool) any {
 		inbound.Notification
 		Raw map[string]any `json:"raw,omitempty"`
 	}{n, n.Raw}
-}
-
-// split takes JSON Lines apart. What is one JSON value, or none, stays whole.
-func split(text []byte) [][]byte {
-	if json.Valid(text) {
-		return [][]byte{text}
-	}
-	var lines [][]byte
-	for l := range bytes.Lines(text) {
-		if l = bytes.TrimSpace(l); len(l) > 0 {
-			lines = append(lines, l)
-		}
-	}
-	if len(lines) < 2 || !json.Valid(lines[0]) {
-		return [][]byte{text}
-	}
-	return lines
 }
