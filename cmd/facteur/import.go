@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,7 +34,7 @@ the step names a connection. What could not be taken over goes to the standard e
 			if connection == "" {
 				connection = "whatsapp"
 				if p, _, err := project.Open("."); err == nil && p != nil {
-					connection = firstOf(p.OnlyConnection(), connection)
+					connection = cmp.Or(p.OnlyConnection(), connection)
 				}
 			}
 			return a.importStep(args[0], connection)
@@ -169,7 +169,7 @@ func (s *imported) message(with map[string]any) {
 
 // leftOut tells which fields of the body have no place in a step.
 func (s *imported) leftOut(known ...string) {
-	for _, name := range slices.Sorted(maps.Keys(s.body)) {
+	for _, name := range sortedNames(s.body) {
 		if !slices.Contains(known, name) {
 			s.note("%s is left out: it has no place in a step", name)
 		}

@@ -27,7 +27,7 @@ func (a *app) initCommand() *cobra.Command {
 }
 
 func (a *app) initProject(dir string) error {
-	files := map[string]string{} // what to write, to where it comes from
+	files := map[string][]byte{}
 	err := fs.WalkDir(template, "template", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -39,33 +39,37 @@ func (a *app) initProject(dir string) error {
 		if rel == "gitignore" {
 			rel = ".gitignore"
 		}
-		files[filepath.Join(dir, rel)] = name
-		return nil
+		files[filepath.Join(dir, rel)], err = template.ReadFile(name)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, to := range sortedNames(files) {
-		switch _, err := os.Lstat(to); {
+	if err := a.writeNew(files); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "\nnext:\n  facteur test %s\n  facteur dev %s      (try it in the browser; nothing is sent)\n  facteur vault set whatsapp_shop     (in %s)\n", dir, dir, dir)
+	return nil
+}
+
+// writeNew writes files, with their folders, if none of them is there yet.
+func (a *app) writeNew(files map[string][]byte) error {
+	for _, path := range sortedNames(files) {
+		switch _, err := os.Lstat(path); {
 		case err == nil:
-			return wrong("choose another folder", "%s is there already; nothing was written", to)
+			return wrong("choose another folder", "%s is there already; nothing was written", path)
 		case !errors.Is(err, fs.ErrNotExist):
 			return surroundings(err, "nothing was written")
 		}
 	}
-	for _, to := range sortedNames(files) {
-		text, err := template.ReadFile(files[to])
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	for _, path := range sortedNames(files) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return surroundings(err, "")
 		}
-		if err := os.WriteFile(to, text, 0o644); err != nil {
+		if err := os.WriteFile(path, files[path], 0o644); err != nil {
 			return surroundings(err, "")
 		}
-		fmt.Fprintln(a.stderr, "wrote", to)
+		fmt.Fprintln(a.stderr, "wrote", path)
 	}
-	fmt.Fprintf(a.stderr, "\nnext:\n  facteur test %s\n  facteur dev %s      (try it in the browser; nothing is sent)\n  facteur vault set whatsapp_shop     (in %s)\n", dir, dir, dir)
 	return nil
 }

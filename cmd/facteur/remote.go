@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 
 	"facteur/cmd/facteur/daemon"
 	"facteur/project"
@@ -92,8 +91,7 @@ func (f remoteFlags) key() (string, error) {
 
 // remoteError gives what a daemon said its exit code.
 func remoteError(err error) error {
-	var p *server.Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*server.Problem](err); ok {
 		e := &exitError{code: exitSurroundings, err: p, hint: p.Hint}
 		switch p.Kind() {
 		case server.Conflict, server.Rejected:
@@ -108,13 +106,12 @@ func remoteError(err error) error {
 		}
 		return e
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		hint := "check that it runs, and its address"
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or ask on its own machine, in the project's folder, without --server"
 		}
-		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", strings.TrimSuffix(hostOf(u.URL), "/"), u.Err), hint)
+		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", hostOf(u.URL), u.Err), hint)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -98,7 +97,7 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 		}
 	case !f.yes:
 		var counts []string
-		for _, flow := range slices.Sorted(maps.Keys(of)) {
+		for _, flow := range sortedNames(of) {
 			counts = append(counts, fmt.Sprintf("%d of %s", of[flow], flow))
 		}
 		return nil, wrong("look whether they went on since the backup (facteur runs list --status held), cancel those, then add --yes",

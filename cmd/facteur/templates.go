@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -231,7 +232,7 @@ that the template is filled in with; the test sends the template's own examples.
 				return err
 			}
 			if connection == "" {
-				connection = firstOf(t.Connection, p.OnlyConnection(), "whatsapp")
+				connection = cmp.Or(t.Connection, p.OnlyConnection(), "whatsapp")
 			}
 			return a.useTemplate(t, connection, out)
 		},
@@ -262,13 +263,4 @@ func chosen(templates *whatsapp.Templates, name, language string) (*whatsapp.Tem
 		return nil, wrong("choose one: --language "+known[0], "the template %s is there in several languages: %s", name, strings.Join(known, ", "))
 	}
 	return nil, wrong("it is there in "+strings.Join(known, ", "), "the template %s is not there in %s", name, language)
-}
-
-func firstOf(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -23,40 +20,20 @@ func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string
 		name = "send_" + t.Name
 	}
 	components, inputs := t.Use()
-	files := [...]struct{ name, text string }{
-		{name + project.FlowSuffix, templateFlow(t, name, connection, components, inputs)},
-		{name + project.TestSuffix, templateTest(t, name, connection, components, inputs)},
+	files := map[string][]byte{
+		filepath.Join(out, name+project.FlowSuffix): []byte(templateFlow(t, name, connection, components, inputs)),
+		filepath.Join(out, name+project.TestSuffix): []byte(templateTest(t, name, connection, components, inputs)),
 	}
 	if t.Status != "" && t.Status != whatsapp.Approved {
 		a.warn("the template is %s; only templates that are %s are sent", t.Status, whatsapp.Approved)
 	}
-	if out == "" {
-		for _, f := range files {
-			fmt.Fprintf(a.stdout, "# %s\n%s\n", f.name, f.text)
-		}
-		return nil
+	if out != "" {
+		return a.writeNew(files)
 	}
-	for _, f := range files {
-		if path := filepath.Join(out, f.name); !errors.Is(lstat(path), fs.ErrNotExist) {
-			return wrong("choose another folder", "%s is there already; nothing was written", path)
-		}
-	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return surroundings(err, "")
-	}
-	for _, f := range files {
-		path := filepath.Join(out, f.name)
-		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
-			return surroundings(err, "")
-		}
-		fmt.Fprintln(a.stderr, "wrote", path)
+	for _, path := range sortedNames(files) {
+		fmt.Fprintf(a.stdout, "# %s\n%s\n", path, files[path])
 	}
 	return nil
-}
-
-func lstat(path string) error {
-	_, err := os.Lstat(path)
-	return err
 }
 
 // inDeclarations is in which order people declare an input.

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -94,9 +94,7 @@ func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Pro
 
 // callbackURL is the address of a connection's webhooks as the world sees it.
 func callbackURL(p *project.Project, public, connection string) (string, error) {
-	if public == "" {
-		public = p.Server.PublicURL
-	}
+	public = cmp.Or(public, p.Server.PublicURL)
 	if public == "" {
 		return "", wrong("give --public-url https://…, or server: {public_url: https://…} in "+project.FileName, "it is not known where the world reaches the daemon")
 	}
@@ -109,7 +107,7 @@ func callbackURL(p *project.Project, public, connection string) (string, error) 
 func checkPublicURL(public string) error {
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return wrong("it looks like https://facteur.shop.test", "%s", fmt.Sprintf("the public URL %q is not the address of a server", public))
+		return wrong("it looks like https://facteur.shop.test", "the public URL %q is not the address of a server", public)
 	}
 	return nil
 }
