@@ -173,7 +173,13 @@ func (p *drawing) values(name string, values map[string]any) {
 
 // step draws a step, its calls where there is more to say of them, and why it failed.
 func (p *drawing) step(s *server.Step) {
-	sign, color := signOf(s)
+	sign, color := signOf(s.Status)
+	switch {
+	case s.Unknown:
+		sign, color = "?", "33"
+	case s.EndedAt.IsZero() && s.Status == machine.Running:
+		sign, color = "…", "33"
+	}
 	indent := strings.Repeat("  ", p.depth(s))
 	fmt.Fprintf(p.w, "%10s  %s%s %s  %s\n", p.since(s.StartedAt), indent, p.paint(color, sign), s.Path, strings.Join(p.notes(s), "  "))
 	indent += "    "
@@ -190,21 +196,12 @@ func (p *drawing) step(s *server.Step) {
 			}
 		}
 	}
-	if s.Error != nil && s.Status != machine.Skipped && caused(s) {
+	if s.Error != nil && s.Status != machine.Skipped && isCause(s.Kind, s.Error.Code) {
 		p.failure(strings.Repeat(" ", 12)+indent, s.Error)
 	}
 	if s.Note != "" {
 		fmt.Fprintf(p.w, "%10s  %snote: %s\n", "", indent, s.Note)
 	}
-}
-
-// caused tells whether a step failed by itself, and not by a step inside it.
-func caused(s *server.Step) bool {
-	switch s.Kind {
-	case "action", "fail", "wait_for":
-		return true
-	}
-	return s.Error.Code == "expression_failed"
 }
 
 // failure shows an error with its explanation.
@@ -326,24 +323,6 @@ func (p *drawing) notes(s *server.Step) []string {
 		notes = append(notes, "outcome unknown")
 	}
 	return notes
-}
-
-func signOf(s *server.Step) (sign, color string) {
-	switch {
-	case s.Unknown:
-		return "?", "33"
-	case s.EndedAt.IsZero() && s.Status == machine.Running:
-		return "…", "33"
-	}
-	switch s.Status {
-	case machine.Failed:
-		return "✗", "31"
-	case machine.Skipped:
-		return "-", "90"
-	case machine.Cancelled:
-		return "!", "33"
-	}
-	return "✓", "32"
 }
 
 func colorOf(s machine.Status) string {

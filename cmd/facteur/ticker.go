@@ -25,17 +25,9 @@ func (a *app) newTicker() *ticker { return &ticker{app: a, mask: record.NewMask(
 func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
 	a.mask.Add(sensitive[a.known:])
 	a.known = len(sensitive)
-	sign, color := "✓", "32"
-	switch s.Status {
-	case machine.Failed:
-		sign, color = "✗", "31"
-	case machine.Skipped:
-		sign, color = "-", "90"
-	case machine.Cancelled:
-		sign, color = "!", "33"
-	}
+	sign, color := signOf(s.Status)
 	fmt.Fprintf(a.stderr, "%s %s  %s\n", a.paint(color, sign), s.Path, strings.Join(stepNotes(s), "  "))
-	if s.Error != nil && s.Status == machine.Failed && isCause(s) {
+	if s.Error != nil && s.Status == machine.Failed && isCause(s.Kind, s.Error.Code) {
 		fmt.Fprintf(a.stderr, "  %s\n", a.mask.Text(errorLine(s.Error)))
 		for _, hint := range hints(s) {
 			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), a.mask.Text(hint))
@@ -44,6 +36,19 @@ func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
 	if s.Note != "" {
 		fmt.Fprintf(a.stderr, "  note: %s\n", a.mask.Text(s.Note))
 	}
+}
+
+// signOf is how a line shows what became of a step.
+func signOf(status machine.Status) (sign, color string) {
+	switch status {
+	case machine.Failed:
+		return "✗", "31"
+	case machine.Skipped:
+		return "-", "90"
+	case machine.Cancelled:
+		return "!", "33"
+	}
+	return "✓", "32"
 }
 
 // stepNotes are what a line says about a step, besides its name.
@@ -74,12 +79,12 @@ func stepNotes(s *machine.Step) []string {
 }
 
 // isCause tells whether a failed step failed by itself, and not by a step inside it.
-func isCause(s *machine.Step) bool {
-	switch s.Kind {
+func isCause(kind, code string) bool {
+	switch kind {
 	case "action", "fail", "wait_for":
 		return true
 	}
-	return s.Error.Code == "expression_failed"
+	return code == "expression_failed"
 }
 
 // errorLine is the first line of an error, with its place in the flow where there is one:
