@@ -261,6 +261,16 @@ func TestExportKeeps(t *testing.T) {
 	assert.Contains(t, text, grace)
 	assert.NotContains(t, text, "Hopper")
 
+	// Also what is no text.
+	flow = strings.Replace(toldInputs, "inputs: {", "inputs: {debt: {type: number, sensitive: true}, born: {type: string, format: date-time, sensitive: true}, left: {type: string, format: duration, sensitive: true}, ", 1) +
+		strings.Replace(sendStep("notify", "${inputs.phone}", ""), "${inputs.name}", "${inputs.debt} ${inputs.born} ${inputs.left}", 1)
+	text, _ = exported(t, exportCase{flows: []string{flow}, status: "succeeded", inputs: map[string]any{
+		"phone": grace, "debt": 1234.5, "born": "1906-12-09T04:05:06Z", "left": "37m",
+	}})
+	for _, absent := range []string{"1234.5", "1906-12-09", "37m", "2220s"} {
+		assert.NotContains(t, text, absent)
+	}
+
 	dir, api := simulated(t, "", sendsHello)
 	r := serving(t, dir, api)
 	ctx, cancel := context.WithCancel(t.Context())

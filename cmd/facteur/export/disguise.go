@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"facteur/flow/host"
+	"facteur/flow/schema"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -230,7 +232,30 @@ func (d *disguise) secret(v any) {
 		d.sameForm(v)
 	case int64:
 		d.sameForm(strconv.FormatInt(v, 10))
+	case float64:
+		d.sameForm(floatText(v))
+	case time.Time:
+		text := timeText(v)
+		day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+		d.add(text, timeText(day.Add(time.Duration(d.chance(text).IntN(20*365*24*3600))*time.Second)))
+	case time.Duration:
+		text := schema.FormatDuration(v)
+		stands := withDigits(text, d.chance(text))
+		d.add(text, stands)
+		if other, err := schema.ParseDuration(stands); err == nil { // CEL writes them in seconds
+			d.add(floatText(v.Seconds())+"s", floatText(other.Seconds())+"s")
+		}
 	}
+}
+
+func floatText(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func timeText(v time.Time) string { return v.UTC().Format(time.RFC3339Nano) }
+
+// chance is what a sensitive value is made up with. It depends on how many there were before
+// it, and on nothing else.
+func (d *disguise) chance(value string) *rand.Rand {
+	return rand.New(rand.NewPCG(uint64(d.number("secret", value)), 0))
 }
 
 // sameForm makes up a text with a letter for each letter and a digit for each digit.
@@ -239,25 +264,32 @@ func (d *disguise) sameForm(v string) {
 		return
 	}
 	for range 100 {
-		r := rand.New(rand.NewPCG(uint64(d.number("secret", v)), 0))
-		var b strings.Builder
-		for i, c := range v {
+		r := d.chance(v)
+		stands := strings.Map(func(c rune) rune {
 			switch {
-			case c >= '1' && c <= '9', c == '0' && i > 0:
-				b.WriteByte('1' + byte(r.IntN(9)))
 			case unicode.IsUpper(c):
-				b.WriteByte('A' + byte(r.IntN(26)))
+				return 'A' + rune(r.IntN(26))
 			case unicode.IsLetter(c):
-				b.WriteByte('a' + byte(r.IntN(26)))
-			default:
-				b.WriteRune(c)
+				return 'a' + rune(r.IntN(26))
 			}
-		}
-		if b.String() != v {
-			d.add(v, b.String())
+			return c
+		}, withDigits(v, r))
+		if stands != v {
+			d.add(v, stands)
 			return
 		}
 	}
+}
+
+// withDigits puts other digits into a text. One that begins with 0 still does.
+func withDigits(text string, r *rand.Rand) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c >= '1' && c <= '9' || c == '0' && i > 0 {
+			b[i] = '1' + byte(r.IntN(9))
+		}
+	}
+	return string(b)
 }
 
 // text disguises a text.
@@ -306,11 +338,13 @@ func (d *disguise) value(v any) any {
 	case string:
 		return d.text(v)
 	case int64:
-		if stands, ok := d.known[strconv.FormatInt(v, 10)]; ok {
-			if n, err := strconv.ParseInt(stands, 10, 64); err == nil {
-				return n
-			}
-		}
+		return swapped(d, v, strconv.FormatInt(v, 10), func(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) })
+	case float64:
+		return swapped(d, v, floatText(v), func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
+	case time.Time:
+		return swapped(d, v, timeText(v), func(text string) (time.Time, error) { return time.Parse(time.RFC3339Nano, text) })
+	case time.Duration:
+		return swapped(d, v, schema.FormatDuration(v), schema.ParseDuration)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
@@ -323,6 +357,16 @@ func (d *disguise) value(v any) any {
 			out[i] = d.value(x)
 		}
 		return out
+	}
+	return v
+}
+
+// swapped disguises a value that is no text, by the text that it has.
+func swapped[T any](d *disguise, v T, text string, parse func(string) (T, error)) T {
+	if stands, ok := d.known[text]; ok {
+		if other, err := parse(stands); err == nil {
+			return other
+		}
 	}
 	return v
 }
