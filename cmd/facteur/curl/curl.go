@@ -17,8 +17,9 @@ type Command struct {
 
 // Is tells whether a text is a curl command.
 func Is(text string) bool {
-	text = strings.TrimLeft(text, " \t\r\n$>")
-	return strings.HasPrefix(text, "curl ") || strings.HasPrefix(text, "curl\t") || strings.HasPrefix(text, "curl\\") || strings.HasPrefix(text, "curl\n") || strings.HasPrefix(text, "curl.exe ")
+	rest, ok := strings.CutPrefix(strings.TrimLeft(text, " \t\r\n$>"), "curl")
+	rest = strings.TrimPrefix(rest, ".exe")
+	return ok && rest != "" && strings.Contains(" \t\r\n\\", rest[:1])
 }
 
 // Options of curl that take a value and do not matter here.

@@ -111,8 +111,19 @@ func (d *Daemon) inside(stopping context.Context) http.Handler {
 // answers is what both are answered with.
 func (d *Daemon) answers(stopping context.Context) server.Options {
 	return server.Options{
-		Host: settlingHost{d.host, d.ledger, d.actions.Action, d.sender}, Flows: d.flows, Connections: d.connections, Event: d.actions.Event, Aliases: d.aliases, Restore: d.restore,
-		Export: d.opts.Export, Checks: d.checks(), Away: d.engine.away, Metrics: d.metrics, Log: d.log, View: d.view, Stopping: stopping,
+		Host:        settlingHost{d.host, d.ledger, d.actions.Action, d.sender},
+		Flows:       d.flows,
+		Connections: d.connections,
+		Event:       d.actions.Event,
+		Aliases:     d.aliases,
+		Restore:     d.restore,
+		Export:      d.opts.Export,
+		Away:        d.engine.away,
+		Checks:      d.checks(),
+		Metrics:     d.metrics,
+		Log:         d.log,
+		View:        d.view,
+		Stopping:    stopping,
 	}
 }
 

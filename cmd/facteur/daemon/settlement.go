@@ -12,8 +12,9 @@ import (
 )
 
 // A settlingHost tells the ledger, too, what a person says of a send: what surely did not
-// happen no longer claims its `once` key, unless news shows that it did, and a message whose id is known counts as one
-// that was sent, so that what Meta tells of it is known to be of that call.
+// happen no longer claims its `once` key, unless news shows that it did, and a message whose
+// id is known counts as one that was sent, so that what Meta tells of it is known to be of
+// that call.
 type settlingHost struct {
 	host.Host
 	ledger ledger.Ledger

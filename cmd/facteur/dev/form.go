@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 
 	"facteur/flow/plan"
@@ -199,19 +200,10 @@ func filledIn(p *plan.Plan, values url.Values) (map[string]any, []formProblem) {
 		if v.Hint != "" {
 			text += ": " + v.Hint
 		}
-		if !hasProblem(problems, name) {
+		if !slices.ContainsFunc(problems, func(p formProblem) bool { return p.Name == name }) {
 			problems = append(problems, formProblem{name, text})
 		}
 	}
 	inputs, _ := coerced.(map[string]any)
 	return inputs, problems
-}
-
-func hasProblem(problems []formProblem, name string) bool {
-	for _, p := range problems {
-		if p.Name == name {
-			return true
-		}
-	}
-	return false
 }

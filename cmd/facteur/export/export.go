@@ -352,7 +352,7 @@ func escapeKeys(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for k, item := range maps.All(v) {
+		for k, item := range v {
 			if strings.HasPrefix(k, "$") {
 				k = "$" + k
 			}

@@ -2,15 +2,13 @@ package export
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/plan"
 	"facteur/flow/schema"
 )
 
@@ -65,14 +63,8 @@ func (x *exporter) happenings() []*happening {
 
 // dataOf reads the data of a journal's entry.
 func dataOf(e host.Entry) map[string]any {
-	var data any
-	d := json.NewDecoder(strings.NewReader(string(e.Data)))
-	d.UseNumber()
-	if d.Decode(&data) != nil {
-		return nil
-	}
-	plain, _ := schema.AnyType.Coerce(data)
-	object, _ := plain.(map[string]any)
+	data, _ := schema.ReadJSON(e.Data)
+	object, _ := data.(map[string]any)
 	return object
 }
 
@@ -134,11 +126,7 @@ func (x *exporter) event(row map[string]any) map[string]any {
 		fields[f.Name] = x.hide.value(v)
 	}
 	if headers, ok := fields["headers"].(map[string]any); ok {
-		for name := range headers {
-			if secretHeader.MatchString(name) {
-				delete(headers, name)
-			}
-		}
+		maps.DeleteFunc(headers, func(name string, _ any) bool { return secretHeader.MatchString(name) })
 	}
 	return fields
 }
@@ -147,7 +135,7 @@ var secretHeader = regexp.MustCompile(`(?i)(authorization|cookie|signature|secre
 
 // kindOf tells which kind of event it is that the flow waits for.
 func (x *exporter) kindOf(data map[string]any) *call.Event {
-	for _, name := range eventsOf(x.plan) {
+	for _, name := range x.plan.Events {
 		kind := x.Library.Catalog.Event(name)
 		if kind == nil {
 			continue
@@ -158,8 +146,6 @@ func (x *exporter) kindOf(data map[string]any) *call.Event {
 	}
 	return nil
 }
-
-func eventsOf(p *plan.Plan) []string { return p.Events }
 
 // mentioned tells whether a field is worth writing: times, and all that Meta said, only
 // where a flow reads them.
@@ -202,10 +188,7 @@ func (x *exporter) feed(found []*happening, made map[*madeCall]time.Time) []stri
 	}
 	var lines []string
 	for _, h := range found {
-		fields := map[string]any{}
-		for k, v := range h.fields {
-			fields[k] = v
-		}
+		fields := maps.Clone(h.fields)
 		if h.after == nil {
 			fields["at"] = durationText(h.at.Sub(x.report.Run.Started))
 		} else {
