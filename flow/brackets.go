@@ -13,7 +13,7 @@ type flowLevel struct {
 func (s *lineScanner) flow(condition bool, column int) {
 	start := s.pos
 	if strings.HasPrefix(s.text[start:], "{{") {
-		end := s.d.lineEnd(start)
+		end := s.lineEnd(start)
 		s.errorf("unquoted-braces", start, start+2, quoteHint(s.text[start:end]), "a text that starts with {{ must be quoted")
 		s.nextLine()
 		return
@@ -27,7 +27,7 @@ func (s *lineScanner) flow(condition bool, column int) {
 		if condition {
 			s.conditionStart(start, s.pos)
 		} else {
-			s.errorf("text-after-bracket", next, next+1, quoteHint(s.text[start:s.d.lineEnd(next)]),
+			s.errorf("text-after-bracket", next, next+1, quoteHint(s.text[start:s.lineEnd(next)]),
 				"the list or map ends before this")
 		}
 	}
@@ -82,7 +82,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			token = false
 			continue
 		case c == '#' && s.atEnd(s.pos-1):
-			stop := s.d.lineEnd(s.pos)
+			stop := s.lineEnd(s.pos)
 			if comment := s.text[s.pos:stop]; strings.ContainsAny(comment, "}]") || strings.Contains(comment, "${") {
 				s.errorf("unquoted-hash", s.pos, stop, "quote the text that # belongs to",
 					"what follows # is a comment, the closing bracket too")

@@ -16,11 +16,9 @@ import (
 
 // A document turns what yaml.v3 read into nodes with exact places.
 type document struct {
-	text   string
+	file
 	source *diag.Source
 	diags  diag.List
-
-	lines  []int // offset of each line's first byte
 	cursor struct{ line, col, offset int }
 
 	anchors map[*yaml.Node]*Node // read so far; nil while it is being read
@@ -37,14 +35,6 @@ func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	if !d.admit(text) {
 		return nil, d.source, d.diags
 	}
-	d.lines = append(d.lines, 0)
-	for i := 0; i < len(d.text); i++ {
-		if d.text[i] == '\n' {
-			d.lines = append(d.lines, i+1)
-		}
-	}
-	d.cursor.line, d.cursor.col = 1, 1
-
 	decoder := yaml.NewDecoder(strings.NewReader(d.text))
 	root, err := decode(decoder)
 	switch {
@@ -146,11 +136,8 @@ func (d *document) at(start, end int) diag.Range {
 // the order of the text, so it goes on from the last one on the same line.
 func (d *document) offset(line, col int) int {
 	c := &d.cursor
-	if line < 1 || line > len(d.lines) {
-		return len(d.text)
-	}
 	if c.line != line || c.col > col {
-		c.line, c.col, c.offset = line, 1, d.lines[line-1]
+		c.line, c.col, c.offset = line, 1, d.source.Offset(line, 1)
 	}
 	for c.col < col && c.offset < len(d.text) {
 		size := 1
@@ -363,19 +350,6 @@ func (d *document) skipSpace(pos int) int {
 		}
 	}
 	return pos
-}
-
-// lineEnd gives where the line of a place ends, without its line break.
-func (d *document) lineEnd(pos int) int {
-	end := strings.IndexByte(d.text[pos:], '\n')
-	if end < 0 {
-		return len(d.text)
-	}
-	end += pos
-	if end > pos && d.text[end-1] == '\r' {
-		end--
-	}
-	return end
 }
 
 // bracket gives the end of a flow collection whose last child ends at pos.

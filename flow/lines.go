@@ -12,8 +12,8 @@ import (
 // far as it takes to tell where a value starts, and goes on after each mistake, but for
 // one of indentation: what the lines below it belong to is then anybody's guess.
 type lineScanner struct {
+	file
 	d       *document
-	text    string
 	pos     int
 	levels  []int // the columns of the open lists and maps
 	full    bool  // the line above ended with a whole value
@@ -26,13 +26,6 @@ func (s *lineScanner) errorf(code string, start, end int, hint, format string, a
 	s.d.errorf(code, s.d.at(start, max(end, start)), hint, format, args...)
 }
 
-func (s *lineScanner) peek(pos int) byte {
-	if pos >= 0 && pos < len(s.text) {
-		return s.text[pos]
-	}
-	return 0
-}
-
 // atEnd tells whether a blank, a line break or the end is at pos.
 func (s *lineScanner) atEnd(pos int) bool {
 	switch s.peek(pos) {
@@ -40,13 +33,6 @@ func (s *lineScanner) atEnd(pos int) bool {
 		return true
 	}
 	return false
-}
-
-func (s *lineScanner) blanks(pos int) int {
-	for s.peek(pos) == ' ' || s.peek(pos) == '\t' {
-		pos++
-	}
-	return pos
 }
 
 func (s *lineScanner) nextLine() {
@@ -270,7 +256,7 @@ func (s *lineScanner) wordEnd(pos int) int {
 
 // badStart reports a text that starts with a character that means something to YAML.
 func (s *lineScanner) badStart(start string) {
-	stop := s.d.lineEnd(s.pos)
+	stop := s.lineEnd(s.pos)
 	s.errorf("unquoted-start", s.pos, s.pos+len(start), quoteHint(s.text[s.pos:stop]), "a text that starts with %s must be quoted", start)
 	s.nextLine()
 }
@@ -336,7 +322,7 @@ func (s *lineScanner) afterQuote(start int, condition bool) {
 
 // conditionStart reports a condition of which YAML takes the start for all of it.
 func (s *lineScanner) conditionStart(start, end int) {
-	s.errorf("bad-condition-start", start, end, quoteHint(s.text[start:s.d.lineEnd(start)]),
+	s.errorf("bad-condition-start", start, end, quoteHint(s.text[start:s.lineEnd(start)]),
 		"this condition goes on after %s, which is all that YAML reads of it", s.text[start:end])
 }
 
@@ -379,7 +365,7 @@ func (s *lineScanner) escapes(start, end int) {
 // plain scans an unquoted value to the end of its line, and of those that continue it.
 func (s *lineScanner) plain(column, start int) {
 	from, pos := s.pos, s.pos
-	stop := s.d.lineEnd(pos)
+	stop := s.lineEnd(pos)
 	if strings.HasPrefix(s.text[pos:], "{{") {
 		s.badStart("{{")
 		return
@@ -410,7 +396,7 @@ func (s *lineScanner) plain(column, start int) {
 		if first-s.pos <= column || c == '#' {
 			return
 		}
-		end := s.d.lineEnd(first)
+		end := s.lineEnd(first)
 		line := s.text[first:end]
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
 			previous := strings.TrimSpace(s.text[from:stop])

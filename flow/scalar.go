@@ -120,7 +120,7 @@ func isFloat(s string) bool {
 
 // locate finds where each byte of a decoded scalar stands.
 func (d *document) locate(value string, style yaml.Style, start int) diag.Text {
-	t := tracer{text: d.text, value: value, pos: start}
+	t := tracer{file: d.file, value: value, pos: start}
 	whole := d.at(start, start)
 	plain, ok := false, false
 	switch style &^ yaml.TaggedStyle {

@@ -15,7 +15,7 @@ import (
 // that of an outer value, so that the likely mistakes are looked for first.
 func (d *document) explain(err error) {
 	before := len(d.diags)
-	s := lineScanner{d: d, text: d.text}
+	s := lineScanner{file: d.file, d: d}
 	s.scan()
 	if len(d.diags) > before {
 		return
@@ -47,10 +47,10 @@ func yamlMessage(err error) (message string, line int) {
 	return m[2], line
 }
 
-// lineRange is what a line, that counts from 1, has in it.
+// lineRange is what a line, that counts from 1, has in it, or the last one.
 func (d *document) lineRange(line int) diag.Range {
-	line = min(max(line, 1), len(d.lines))
-	start := d.lines[line-1]
+	last := strings.LastIndexByte(d.text, '\n') + 1
+	start := min(d.source.Offset(line, 1), last)
 	end := d.lineEnd(start)
 	text := d.text[start:end]
 	start += len(text) - len(strings.TrimLeft(text, " \t"))

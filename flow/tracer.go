@@ -10,9 +10,10 @@ import (
 // A tracer walks through the text and the value of a scalar side by side. Its
 // methods are false when the two do not fit.
 type tracer struct {
-	text, value string
-	pos, at     int // in text and value
-	marks       []diag.Mark
+	file
+	value   string
+	pos, at int // in text and value
+	marks   []diag.Mark
 }
 
 // mark says that the value's next byte stands at pos.
@@ -48,13 +49,6 @@ func (t *tracer) put(c byte, pos int) bool {
 	return true
 }
 
-func (t *tracer) peek(pos int) byte {
-	if pos < len(t.text) {
-		return t.text[pos]
-	}
-	return 0
-}
-
 // breakAt gives the length of the line break at pos, 0 when there is none.
 func (t *tracer) breakAt(pos int) int {
 	switch {
@@ -64,13 +58,6 @@ func (t *tracer) breakAt(pos int) int {
 		return 2
 	}
 	return 0
-}
-
-func (t *tracer) blanks(pos int) int {
-	for t.peek(pos) == ' ' || t.peek(pos) == '\t' {
-		pos++
-	}
-	return pos
 }
 
 // fold takes line breaks and the blanks around them: one break is a space, more are
@@ -195,7 +182,7 @@ func (t *tracer) escape() bool {
 // block takes a literal or folded block. Whether a line break was folded is read off
 // the value.
 func (t *tracer) block() bool {
-	end := t.line()
+	end := t.lineEnd(t.pos)
 	t.pos = end
 	pos := end + t.breakAt(end)
 	indent, ok := t.indent(pos)
@@ -210,7 +197,7 @@ func (t *tracer) block() bool {
 			pos++
 		}
 		t.pos = pos
-		end := t.line()
+		end := t.lineEnd(t.pos)
 		if !t.take(end - t.pos) {
 			return false
 		}
@@ -271,19 +258,6 @@ func (t *tracer) emptyLines(pos int) bool {
 		pos += n
 	}
 	return true
-}
-
-// line gives the end of the line, without its break.
-func (t *tracer) line() int {
-	end := strings.IndexByte(t.text[t.pos:], '\n')
-	if end < 0 {
-		return len(t.text)
-	}
-	end += t.pos
-	if end > t.pos && t.text[end-1] == '\r' {
-		end--
-	}
-	return end
 }
 
 // indent gives the indentation of a block whose lines start at pos: the spaces before

@@ -27,11 +27,8 @@ func (d *document) tag(start, end int) {
 // comment there may be the rest of the text that was meant.
 func (d *document) afterPlain(n *Node) {
 	end := n.Range.End
-	pos := end
-	for pos < len(d.text) && (d.text[pos] == ' ' || d.text[pos] == '\t') {
-		pos++
-	}
-	if pos == len(d.text) || d.text[pos] != '#' || pos == end {
+	pos := d.blanks(end)
+	if d.peek(pos) != '#' || pos == end {
 		return
 	}
 	stop := d.lineEnd(pos)
@@ -55,7 +52,7 @@ func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node
 	if parent.Style&yaml.FlowStyle == 0 || value.Kind != NullNode || y.Kind != yaml.ScalarNode || y.Value != "" || y.Style != 0 {
 		return
 	}
-	if pos := d.skipSpace(key.Whole.End); pos < len(d.text) && d.text[pos] == ':' {
+	if pos := d.skipSpace(key.Whole.End); d.peek(pos) == ':' {
 		return
 	}
 	d.errorf("missing-value", key.Whole, `write key: value; an expression is written "${…}", in quotes`,
@@ -68,10 +65,7 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 		return
 	}
 	key := n.Entries[0].Key
-	pos := key.Whole.End
-	for pos < len(d.text) && (d.text[pos] == ' ' || d.text[pos] == '\t') {
-		pos++
-	}
+	pos := d.blanks(key.Whole.End)
 	open := strings.LastIndex(key.Value, "${")
 	inside := open >= 0 && closing(key.Value[open:]) < 0
 	if !inside && pos == key.Whole.End && !strings.HasSuffix(key.Value, "\u00a0") {
