@@ -38,41 +38,11 @@ func (p *parser) wrongKind(n *Node, what, want, hint string) {
 		p.errorf("wrong-kind", n.Range, hint, "%s has no value here; it takes %s", what, want)
 		return
 	}
-	p.errorf("wrong-kind", n.head(), hint, "%s takes %s, not %s", what, want, n.Kind.withArticle())
-}
-
-func (k NodeKind) withArticle() string {
-	switch k {
-	case NullNode:
-		return "null"
-	case IntNode:
-		return "an integer"
-	case TextNode:
-		return "text"
-	}
-	return "a " + k.String()
-}
-
-// head is the part of a node to point at: all of a scalar, the start of the rest.
-func (n *Node) head() diag.Range {
-	switch {
-	case n.Kind == MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
-		return n.Entries[0].Key.Whole
-	case n.Kind == MapNode, n.Kind == ListNode:
-		return n.Range.Cut(0, 1)
-	}
-	return n.Range
+	p.errorf("wrong-kind", n.Head(), hint, "%s takes %s, not %s", what, want, n.Kind.Noun())
 }
 
 // entry returns the entry of a key, or nil.
-func (o fields) entry(key string) *Entry {
-	for i := range o.node.Entries {
-		if o.node.Entries[i].Key.Value == key {
-			return &o.node.Entries[i]
-		}
-	}
-	return nil
-}
+func (o fields) entry(key string) *Entry { return o.node.Entry(key) }
 
 // get returns the value of a key, or nil.
 func (o fields) get(key string) *Node { return o.node.Get(key) }
@@ -81,7 +51,7 @@ func (o fields) get(key string) *Node { return o.node.Get(key) }
 func (o fields) need(keys ...string) {
 	for _, key := range keys {
 		if o.get(key) == nil {
-			o.p.errorf("missing-key", o.node.head(), "", "%s needs the key %q", o.what, key)
+			o.p.errorf("missing-key", o.node.Head(), "", "%s needs the key %q", o.what, key)
 		}
 	}
 }
@@ -223,7 +193,7 @@ func (o fields) duration(key string) *Duration {
 	}
 	const example = "such as 20s"
 	bad := func(hint, format string, args ...any) *Duration {
-		o.p.errorf("bad-duration", n.head(), hint, o.name(key)+" "+format, args...)
+		o.p.errorf("bad-duration", n.Head(), hint, o.name(key)+" "+format, args...)
 		return nil
 	}
 	switch {

@@ -98,7 +98,7 @@ func (p *parser) allLiteral(n *Node, what string) bool {
 
 // find gives the place of a part of the value, as near as there is one.
 func (n *Node) find(path schema.Path, onKey bool) diag.Range {
-	at := n.head()
+	at := n.Head()
 	for i, step := range path {
 		var next *Node
 		switch step := step.(type) {
@@ -107,20 +107,17 @@ func (n *Node) find(path schema.Path, onKey bool) diag.Range {
 				next = n.Items[step]
 			}
 		case string:
-			for _, e := range n.Entries {
-				if e.Key.Value == step {
-					next = e.Value
-					if onKey && i == len(path)-1 {
-						return e.Key.Whole
-					}
-				}
+			if e := n.Entry(step); e != nil && onKey && i == len(path)-1 {
+				return e.Key.Whole
+			} else if e != nil {
+				next = e.Value
 			}
 		}
 		if next == nil {
 			return at
 		}
 		n = next
-		at = n.head()
+		at = n.Head()
 	}
 	return at
 }
@@ -346,7 +343,7 @@ func (p *parser) objectType(o fields, t *schema.Type) {
 		if field := t.Field(item.Text.Value); field != nil && item.isScalar() {
 			field.Required = field.Default == nil
 		} else {
-			p.errorf("bad-value", item.head(), diag.DidYouMean(item.Text.Value, "properties", t.Names()),
+			p.errorf("bad-value", item.Head(), diag.DidYouMean(item.Text.Value, "properties", t.Names()),
 				"`required` names no property: %q", item.Text.Value)
 		}
 	}

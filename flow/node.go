@@ -23,6 +23,17 @@ var nodeKindNames = [...]string{"null", "boolean", "integer", "number", "text", 
 
 func (k NodeKind) String() string { return nodeKindNames[k] }
 
+// Noun gives the kind as it stands in a sentence: "a list", "text".
+func (k NodeKind) Noun() string {
+	switch k {
+	case NullNode, TextNode:
+		return k.String()
+	case IntNode:
+		return "an integer"
+	}
+	return "a " + k.String()
+}
+
 // A Node is a YAML value with its place. Texts may hold ${…}, which is not parsed yet.
 type Node struct {
 	Kind    NodeKind
@@ -41,15 +52,35 @@ type Entry struct {
 
 // Get returns the value of a map's key, or nil.
 func (n *Node) Get(key string) *Node {
+	if e := n.Entry(key); e != nil {
+		return e.Value
+	}
+	return nil
+}
+
+// Entry returns the entry of a map's key, or nil.
+func (n *Node) Entry(key string) *Entry {
 	if n == nil {
 		return nil
 	}
-	for _, e := range n.Entries {
-		if e.Key.Value == key {
-			return e.Value
+	for i := range n.Entries {
+		if n.Entries[i].Key.Value == key {
+			return &n.Entries[i]
 		}
 	}
 	return nil
+}
+
+// Head is the part of a node to point at: all of a scalar, the first key or the bracket of
+// the rest.
+func (n *Node) Head() diag.Range {
+	switch {
+	case n.Kind == MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
+		return n.Entries[0].Key.Whole
+	case n.Kind == MapNode, n.Kind == ListNode:
+		return n.Range.Cut(0, 1)
+	}
+	return n.Range
 }
 
 // Plain gives the value as plain Go values, maps as map[string]any and lists as []any,

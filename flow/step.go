@@ -93,7 +93,7 @@ func (p *parser) stepList(n *Node, what string, empty emptiness) []*Step {
 	steps := make([]*Step, 0, len(n.Items))
 	for _, item := range n.Items {
 		if p.steps++; p.steps == maxSteps+1 {
-			p.errorf("too-many-steps", item.head(), "`call` runs one flow from another", "a flow has at most %d steps", maxSteps)
+			p.errorf("too-many-steps", item.Head(), "`call` runs one flow from another", "a flow has at most %d steps", maxSteps)
 		}
 		if p.steps > maxSteps {
 			break
@@ -121,7 +121,7 @@ func (p *parser) step(n *Node) *Step {
 			p.errorf("two-kinds", e.Key.Whole, "make two steps of it", "a step does one thing: this one already has %q", kind)
 		}
 	}
-	s := &Step{Range: n.head()}
+	s := &Step{Range: n.Head()}
 	if kind == "" {
 		p.noKind(o)
 	} else {
@@ -158,7 +158,7 @@ func (p *parser) noKind(o fields) {
 			return
 		}
 	}
-	p.errorf("no-kind", o.node.head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
+	p.errorf("no-kind", o.node.Head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
 }
 
 // stepKeyMeant says how to write what is a key of steps elsewhere.

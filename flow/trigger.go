@@ -25,13 +25,13 @@ func (p *parser) trigger(n *Node) *Trigger {
 		return nil
 	}
 	if len(n.Entries) == 0 {
-		p.errorf("no-kind", n.head(), "a trigger has one of webhook, schedule, whatsapp_message", "this trigger does not say what starts the flow")
+		p.errorf("no-kind", n.Head(), "a trigger has one of webhook, schedule, whatsapp_message", "this trigger does not say what starts the flow")
 		return nil
 	}
 	for _, e := range n.Entries[1:] {
 		p.errorf("two-kinds", e.Key.Whole, "make two triggers of it", "a trigger is one thing: this one already has %q", n.Entries[0].Key.Value)
 	}
-	t := &Trigger{Range: n.head()}
+	t := &Trigger{Range: n.Head()}
 	var in fields
 	switch kind, value := n.Entries[0].Key.Value, n.Entries[0].Value; kind {
 	case "webhook":
@@ -86,6 +86,6 @@ func (p *parser) concurrency(n *Node) *Concurrency {
 		Key:        o.scalar("key"),
 		Limit:      o.integer("limit", 1, 1, 1_000_000),
 		OnConflict: o.choice("on_conflict", "queue", "reject"),
-		Range:      n.head(),
+		Range:      n.Head(),
 	}
 }

@@ -54,7 +54,7 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		if first := c.vars[name]; first == nil {
 			c.vars[name] = v.Type
 		} else if ok, why := first.Accepts(v.Type); !ok {
-			c.diags.Errorf("variable-type", head(b.Value), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
+			c.diags.Errorf("variable-type", b.Value.Head(), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
 		} else {
 			v = v.become(first, b.Value.Range)
 		}
@@ -224,7 +224,7 @@ func (c *flowCompiler) checkReturned() {
 		if f == nil {
 			c.diags.Errorf("unknown-field", r.name.Whole, diag.DidYouMean(r.name.Value, "outputs", c.plan.OutputType.Names()), "the flow has no output %q", r.name.Value)
 		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
-			c.diags.Errorf("type-mismatch", head(r.node), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
+			c.diags.Errorf("type-mismatch", r.node.Head(), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
 		} else {
 			*r.value = *r.value.become(f.Type, r.node.Range)
 		}

@@ -10,7 +10,7 @@ import (
 // value compiles a node that should give a want (nil: anything), and checks what is
 // literal in it. The result is never nil.
 func (c *flowCompiler) value(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
-	v, _, _ := c.checked(n, head(n), want, s)
+	v, _, _ := c.checked(n, n.Head(), want, s)
 	return v
 }
 

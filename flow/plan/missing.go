@@ -19,7 +19,7 @@ func (c *flowCompiler) fill(n *flow.Node, at diag.Range, want *schema.Type, s *e
 	asked := *want
 	asked.Fields = slices.Clone(want.Fields)
 	for i, f := range want.Fields {
-		if !f.Required || f.Default != nil || entry(orEmpty(n, at), f.Name) != nil {
+		if !f.Required || f.Default != nil || n.Get(f.Name) != nil {
 			continue
 		}
 		missing(f)

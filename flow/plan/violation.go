@@ -44,9 +44,9 @@ func locate(n *flow.Node, at diag.Range, v schema.Violation) diag.Range {
 				return at
 			}
 			n = n.Items[step]
-			at = head(n)
+			at = n.Head()
 		case string:
-			e := entry(n, step)
+			e := n.Entry(step)
 			if e == nil {
 				return at
 			}
@@ -60,27 +60,6 @@ func locate(n *flow.Node, at diag.Range, v schema.Violation) diag.Range {
 		return n.Range
 	}
 	return at
-}
-
-func entry(n *flow.Node, key string) *flow.Entry {
-	for i := range n.Entries {
-		if n.Entries[i].Key.Value == key {
-			return &n.Entries[i]
-		}
-	}
-	return nil
-}
-
-// head is the part of a node to point at: all of a scalar, the first key or the
-// bracket of the rest.
-func head(n *flow.Node) diag.Range {
-	switch {
-	case n.Kind == flow.MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
-		return n.Entries[0].Key.Whole
-	case n.Kind == flow.MapNode, n.Kind == flow.ListNode:
-		return n.Range.Cut(0, 1)
-	}
-	return n.Range
 }
 
 // veil puts schema.Unknown in the place of what a value's type refused, so that the

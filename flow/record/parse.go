@@ -88,19 +88,9 @@ func foreign(n *flow.Node) (message, hint string) {
 		return ", but a single exchange", "put it into a list under the key \"exchanges\""
 	}
 	if n.Kind != flow.MapNode {
-		message = ", but " + article(n.Kind.String())
+		message = ", but " + n.Kind.Noun()
 	}
 	return message, makeOne
-}
-
-func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeiou") {
-		return "an " + noun
-	}
-	if noun == "null" || noun == "text" {
-		return noun
-	}
-	return "a " + noun
 }
 
 type parser struct{ diags diag.List }
@@ -308,7 +298,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 // is reports a node of another kind.
 func (p *parser) is(n *flow.Node, want flow.NodeKind, what string) bool {
 	if n.Kind != want {
-		p.diags.Errorf("recording-wrong-kind", n.Range, "", "%s must be %s, not %s", what, article(want.String()), article(n.Kind.String()))
+		p.diags.Errorf("recording-wrong-kind", n.Range, "", "%s must be %s, not %s", what, want.Noun(), n.Kind.Noun())
 		return false
 	}
 	return true
