@@ -111,7 +111,7 @@ func (p *Project) TestConnections(user *plan.Plan, names []string, given map[str
 			}
 		}
 		for key := range given[name] {
-			if !hasField(c.App, key) {
+			if !slices.ContainsFunc(vault.Fields(c.App), func(f vault.Field) bool { return f.Name == key }) {
 				return nil, Wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
 			}
 		}
@@ -140,15 +140,6 @@ func kindOf(c vault.Connection, given map[string]string) string {
 		}
 	}
 	return first
-}
-
-func hasField(app vault.App, name string) bool {
-	for _, f := range vault.Fields(app) {
-		if f.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // OnlyConnection is the project's connection for WhatsApp, "" unless it has exactly one.

@@ -1,7 +1,7 @@
 package project
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -87,12 +87,7 @@ func overlaid(name string, t *schema.Type, value any, env func(string) (string, 
 		return object, nil
 	case schema.Map:
 		object, _ := value.(map[string]any)
-		keys := make([]string, 0, len(object))
-		for key := range object {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
+		for _, key := range slices.Sorted(maps.Keys(object)) {
 			v, err := overlaid(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
 			if err != nil {
 				return nil, err
@@ -119,7 +114,7 @@ func overlaid(name string, t *schema.Type, value any, env func(string) (string, 
 	}
 	v, err := t.FromText(text)
 	if err != nil {
-		return nil, Wrong("", "the environment variable %s: %s", name, fmt.Sprint(err))
+		return nil, Wrong("", "the environment variable %s: %s", name, err)
 	}
 	return v, nil
 }

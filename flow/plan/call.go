@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,9 +29,7 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	out.With = c.fill(in.With, in.WithRange, done.plan.Inputs, s, func(f *schema.Field) {
 		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
 	})
-	for name, src := range done.plan.Sources {
-		c.plan.Sources[name] = src
-	}
+	maps.Copy(c.plan.Sources, done.plan.Sources)
 	c.reads.join(&done.settings)
 	c.plan.Events = append(c.plan.Events, done.plan.Events...)
 	c.plan.Connections = append(c.plan.Connections, done.plan.Connections...)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 
 	"facteur/flow"
@@ -58,7 +59,7 @@ const mostDiagnostics = 200
 func NewCompiler(lib Library) *Compiler {
 	c := &Compiler{lib: lib, settings: lib.Settings, done: map[*flow.Flow]*compiled{}}
 	c.settingsType = &schema.Type{Kind: schema.Object}
-	for _, name := range sortedKeys(lib.Settings) {
+	for _, name := range slices.Sorted(maps.Keys(lib.Settings)) {
 		field := &schema.Field{Name: name, Type: schema.Infer(lib.Settings[name]), Required: true}
 		c.settingsType.Fields = append(c.settingsType.Fields, field)
 	}
@@ -140,7 +141,7 @@ func unrun(steps []*Step) map[string]any {
 func digest(name string, texts map[string]string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n", name)
-	for _, name := range sortedKeys(texts) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		fmt.Fprintf(h, "%s %d\n%s", name, len(texts[name]), texts[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))
@@ -224,15 +225,6 @@ func (c *flowCompiler) outside() *expr.Scope {
 	s := expr.NewScope()
 	s.Bind("settings", c.settingsType)
 	return s
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func distinct(names []string) []string {

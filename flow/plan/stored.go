@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"maps"
+	"slices"
+
 	"facteur/flow"
 	"facteur/flow/diag"
 )
@@ -17,7 +20,7 @@ import (
 func Restore(name string, texts map[string]string, lib Library) (*Plan, diag.List) {
 	var diags diag.List
 	flows := make(map[string]*flow.Flow, len(texts))
-	for _, name := range sortedKeys(texts) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if name == SettingsText {
 			continue
 		}
@@ -42,7 +45,7 @@ func Restore(name string, texts map[string]string, lib Library) (*Plan, diag.Lis
 	}
 	lib.Stored = true
 	lib.Flow = func(name string) *flow.Flow { return flows[name] }
-	lib.FlowNames = sortedKeys(flows)
+	lib.FlowNames = slices.Sorted(maps.Keys(flows))
 	p, diags := Compile(flows[name], lib)
 	if p != nil { // it is the plan that was stored, whatever a later version would store
 		p.Texts, p.Digest = texts, digest(name, texts)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 
 	"facteur/flow/diag"
@@ -72,7 +73,7 @@ func (v *Value) settle(known any) {
 		for i, f := range v.fields {
 			v.fields[i].value = part(f.value, known[f.name])
 		}
-		for _, name := range sortedKeys(known) {
+		for _, name := range slices.Sorted(maps.Keys(known)) {
 			if !slices.ContainsFunc(v.fields, func(f field) bool { return f.name == name }) {
 				v.fields = append(v.fields, field{name, &Value{literal: known[name]}})
 			}

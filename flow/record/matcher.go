@@ -161,14 +161,10 @@ func (m object) compare(d *differ, sent any) {
 	if m.more || met == len(values) {
 		return
 	}
-	extra := make([]string, 0, len(values)-met)
-	for key := range values {
-		if !slices.ContainsFunc(m.fields, func(f field) bool { return f.key == key }) {
-			extra = append(extra, key)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if slices.ContainsFunc(m.fields, func(f field) bool { return f.key == key }) {
+			continue
 		}
-	}
-	slices.Sort(extra)
-	for _, key := range extra {
 		d.enter(key)
 		if !d.volatile() {
 			d.unexpected(values[key])
@@ -245,8 +241,4 @@ func plain(v any) any {
 		f, _ := number.Float64()
 		return f
 	})
-}
-
-func sortedKeys(m map[string]any) []string {
-	return slices.Sorted(maps.Keys(m))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ func flat(n *yaml.Node) *yaml.Node {
 func parameters(values any, volatile *differ) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	m, _ := values.(map[string]any)
-	for _, name := range sortedKeys(m) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if volatile != nil {
 			volatile.enter(name)
 			drop := volatile.volatile()

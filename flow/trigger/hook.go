@@ -59,8 +59,6 @@ type hook struct {
 
 func newHooks() *hooks { return &hooks{map[string]*hook{}, map[string]*hook{}} }
 
-func (h *hooks) add(path, connection string, open bool) { add(h.exact, path, connection, open) }
-
 func add(to map[string]*hook, path, connection string, open bool) {
 	if connection == "" && !open {
 		return
@@ -71,18 +69,9 @@ func add(to map[string]*hook, path, connection string, open bool) {
 		to[path] = one
 	}
 	one.open = one.open || open
-	if connection != "" {
-		one.connections = appendNew(one.connections, connection)
+	if connection != "" && !slices.Contains(one.connections, connection) {
+		one.connections = append(one.connections, connection)
 	}
-}
-
-func appendNew(names []string, name string) []string {
-	for _, n := range names {
-		if n == name {
-			return names
-		}
-	}
-	return append(names, name)
 }
 
 func (h *hooks) of(path string) (connections []string, open bool) {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,7 +165,7 @@ func (t *table) add(c candidate) {
 	switch c.trigger.Kind {
 	case "webhook":
 		t.byPath[c.trigger.Path] = append(t.byPath[c.trigger.Path], c)
-		t.hooks.add(c.trigger.Path, c.trigger.Connection, c.trigger.Open)
+		add(t.hooks.exact, c.trigger.Path, c.trigger.Connection, c.trigger.Open)
 	case "whatsapp_message":
 		for sender := range t.bySender {
 			if c.trigger.SenderPhoneID == "" || c.trigger.SenderPhoneID == sender {
@@ -196,9 +197,5 @@ func (f *forgetful) Note(_ context.Context, _, name string, body json.RawMessage
 func (f *forgetful) Notes(context.Context, string) (map[string]json.RawMessage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make(map[string]json.RawMessage, len(f.notes))
-	for name, body := range f.notes {
-		out[name] = body
-	}
-	return out, nil
+	return maps.Clone(f.notes), nil
 }
