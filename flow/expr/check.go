@@ -184,23 +184,16 @@ func (c *check) sized(e, of ast.Expr) string {
 
 func (c *check) unknownFunction(e ast.Expr, name string, at diag.Range) {
 	known := shared().functions
-	var hint string
-	switch near := diag.Suggest(name, known); {
-	case slices.Contains(known, name):
-		hint = "it takes: " + signatures(name)
-	case near != "":
-		hint = fmt.Sprintf("did you mean %s? it takes: %s", near, signatures(near))
-	default:
-		for _, other := range known {
-			if strings.HasPrefix(other, name) && len(name) > 2 {
-				hint = fmt.Sprintf("did you mean %s? it takes: %s", other, signatures(other))
-				break
-			}
-		}
-	}
 	if slices.Contains(known, name) {
-		c.errorf("unknown-function", at, hint, "%s cannot be called like this", name)
+		c.errorf("unknown-function", at, "it takes: "+signatures(name), "%s cannot be called like this", name)
 		return
+	}
+	near, hint := diag.Suggest(name, known), ""
+	if i := slices.IndexFunc(known, func(other string) bool { return strings.HasPrefix(other, name) }); near == "" && i >= 0 && len(name) > 2 {
+		near = known[i]
+	}
+	if near != "" {
+		hint = fmt.Sprintf("did you mean %s? it takes: %s", near, signatures(near))
 	}
 	if name == "len" || name == "length" || name == "count" || hint == "" {
 		hint = functionMeant(name)

@@ -326,21 +326,14 @@ func (g *guard) read(ch chain, in Facts) {
 	if in.never {
 		known.not = anyOutcome
 	}
-	g.demand(ch, names, known)
+	if why := needs(names, known, st.Outputs); why != safe {
+		g.demand(ch, names, why)
+	}
 }
 
 // demand reports a chain that is not proved to be there.
-func (g *guard) demand(ch chain, names []string, known stepFacts) {
-	t := g.scope.steps.m[names[0]].Outputs
-	why := needs(names, known, func(name string) bool {
-		f := outputField(t, name)
-		return f != nil && f.Always
-	})
-	if why == safe {
-		return
-	}
+func (g *guard) demand(ch chain, names []string, why lack) {
 	step := "steps." + names[0]
-	whole := "steps." + strings.Join(names, ".")
 	// The chain with .? and a value to stand in, for the hint.
 	instead := zero(g.typeOf(names))
 	optional := "steps.?" + strings.Join(names, ".")
@@ -357,7 +350,7 @@ func (g *guard) demand(ch chain, names []string, known stepFacts) {
 	case mayNotHaveFailed:
 		g.errorf("maybe-unset", ch.upTo(g.places, 2),
 			fmt.Sprintf("add `if: %s.status == \"failed\"`, or write `%s.orValue(%s)`", step, optional, instead),
-			"%s may be absent: the step may not have failed", strings.Join(strings.Split(whole, ".")[:3], "."))
+			"%s.%s may be absent: the step may not have failed", step, names[1])
 	}
 }
 
@@ -371,8 +364,9 @@ const (
 	mayNotHaveFailed
 )
 
-// needs tells whether steps.<names…> is there, given what is known about the step.
-func needs(names []string, known stepFacts, always func(string) bool) lack {
+// needs tells whether steps.<names…> is there, given what is known about the step and the
+// type of its outputs.
+func needs(names []string, known stepFacts, outputs *schema.Type) lack {
 	may := anyOutcome &^ known.not
 	switch part := names[1]; {
 	case part == "error":
@@ -383,8 +377,10 @@ func needs(names []string, known stepFacts, always func(string) bool) lack {
 	case len(names) > 2 && slices.Contains(known.has, names[2]):
 	case may&Skipped != 0:
 		return mayNotHaveRun
-	case len(names) > 2 && !always(names[2]):
-		return mayHaveFailed
+	case len(names) > 2:
+		if f := outputField(outputs, names[2]); f == nil || !f.Always {
+			return mayHaveFailed
+		}
 	}
 	return safe
 }
@@ -392,14 +388,7 @@ func needs(names []string, known stepFacts, always func(string) bool) lack {
 // readable tells whether steps.<names…> can be read without a test.
 func (s *Scope) readable(names []string) bool {
 	st := s.steps.m[names[0]]
-	if st.Hidden != "" {
-		return false
-	}
-	known := stepFacts{not: anyOutcome &^ st.Outcomes, has: st.has}
-	return needs(names, known, func(name string) bool {
-		f := outputField(st.Outputs, name)
-		return f != nil && f.Always
-	}) == safe
+	return st.Hidden == "" && needs(names, st.facts(), st.Outputs) == safe
 }
 
 // typeOf returns the type at the end of steps.<names…>, or any.

@@ -209,31 +209,19 @@ func jsonText(v ref.Val) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(written(value)); err != nil {
+	if err := encoder.Encode(schema.EachLeaf(value, written)); err != nil {
 		return "", errors.New("json(…): " + err.Error())
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// written replaces the values that JSON does not have by their text.
+// written gives the text of what JSON does not have.
 func written(v any) any {
 	switch v := v.(type) {
 	case time.Time:
 		return v.Format(time.RFC3339Nano)
 	case time.Duration:
 		return schema.FormatDuration(v)
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = written(v[i])
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name := range v {
-			out[name] = written(v[name])
-		}
-		return out
 	}
 	return v
 }
