@@ -161,7 +161,7 @@ func (a *api) await(q *ask, run string, wait time.Duration) *host.Result {
 	}
 	result, err := a.Host.Wait(ctx, run)
 	if err != nil {
-		if ctx.Err() == nil {
+		if _, stops := errors.AsType[*host.StoppingError](err); !stops && ctx.Err() == nil {
 			a.Log.Error("a run cannot be waited for", "run", run, "error", a.View.text(err.Error()))
 		}
 		return nil

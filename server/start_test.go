@@ -240,6 +240,20 @@ func TestWaitsEndWhenTheDaemonStops(t *testing.T) {
 	})
 }
 
+// A stoppedHost is one that stops while somebody waits.
+type stoppedHost struct{ host.Host }
+
+func (stoppedHost) Wait(context.Context, string) (*host.Result, error) {
+	return nil, &host.StoppingError{}
+}
+
+func TestWhoWaitsForAHostThatStopsIsNoError(t *testing.T) {
+	d := newDaemon(t, func(o *server.Options) { o.Host = stoppedHost{o.Host} })
+	resp := d.do("POST", "/v1/flows/hello/runs?wait=30s", "")
+	assert.Equal(t, machine.Running, decode[server.Started](t, resp).Status)
+	assert.NotContains(t, d.log.String(), "ERROR")
+}
+
 func TestARunIsStartedAgain(t *testing.T) {
 	d := newDaemon(t)
 	d.do("POST", "/v1/flows/order_shipped/runs", order)
