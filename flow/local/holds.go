@@ -70,6 +70,8 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 	if err := scope.Check(name); err != nil {
 		return err
 	}
+	h.pausing.Lock()
+	defer h.pausing.Unlock()
 	one := &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: h.now()}}
 	if err := h.noteHold(ctx, one); err != nil {
 		return err
@@ -86,6 +88,8 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 
 // Resume implements host.Host.
 func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error {
+	h.pausing.Lock()
+	defer h.pausing.Unlock()
 	found := false
 	for _, auto := range []bool{false, true} {
 		k := holdKey{scope, name, auto}

@@ -96,6 +96,7 @@ type Host struct {
 	pauses  atomic.Int32 // how many holds there are, and one while it stops
 	trouble atomic.Int32 // how many connections were not ready
 
+	pausing  sync.Mutex // people pause and resume one after the other; taken before mu
 	mu       sync.Mutex
 	wards    map[string]*ward
 	topics   topics
