@@ -33,8 +33,8 @@ func (r requester) build(ctx context.Context, k *credentials, in Input) (*http.R
 	if u.Host == "" {
 		return nil, invalid("url: it has no host, and there is no connection with a base_url: write https://host/path")
 	}
-	if err := r.policy.refusal(u); err != nil {
-		return nil, err
+	if e := r.policy.refusal(u); e != nil {
+		return nil, actions.Permanent(e)
 	}
 	if len(in.Query) > 0 {
 		query, err := values(in.Query)
@@ -85,20 +85,22 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+const allowHelp = "add it to http.allow_hosts in the project file"
+
 // refusal tells why the policy does not allow an address; nil if it does.
-func (p Policy) refusal(u *url.URL) error {
+func (p Policy) refusal(u *url.URL) *call.Error {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	if p.allowHost(u.Hostname(), port) {
+	if len(p.AllowHosts) == 0 || p.lists(u.Hostname(), port) {
 		return nil
 	}
-	return actions.Permanent(&call.Error{
+	return &call.Error{
 		Code: "host_refused", Class: "policy",
 		Message: fmt.Sprintf("%s is not among the hosts that flows may call", u.Host),
-		Details: map[string]any{"help": "add it to http.allow_hosts in the project file"},
-	})
+		Details: map[string]any{"help": allowHelp},
+	}
 }
 
 // redirect decides about each hop. The credentials stay with the host that they were
@@ -121,10 +123,8 @@ func (r requester) redirect(k *credentials, follow bool) func(*http.Request, []*
 		if !strings.EqualFold(req.URL.Host, first.Host) || req.URL.Scheme != first.Scheme {
 			k.remove(req)
 		}
-		if err := r.policy.refusal(req.URL); err != nil {
-			var refused *actions.Failure
-			errors.As(err, &refused)
-			return astray(refused.Err)
+		if e := r.policy.refusal(req.URL); e != nil {
+			return astray(e)
 		}
 		return nil
 	}

@@ -1,11 +1,9 @@
 package httpcall
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
-	"facteur/actions"
 	"facteur/flow/schema"
 )
 
@@ -17,16 +15,16 @@ func (p Policy) check(in schema.Value) schema.Violations {
 	}
 	if text, ok := in.Get("url").Text(); ok {
 		u, err := parseURL(text)
-		var refused *actions.Failure
 		switch host, _, _ := strings.Cut(text, "/"); {
 		case err == nil && u.Host == "" && strings.Contains(host, ".") && !strings.HasPrefix(host, "."):
 			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Warning: true,
 				Message: "without https:// this is a path below the base_url of the connection", Hint: "write https:// before it, or / before a path"})
 		case err != nil:
 			add(in.Get("url"), "http-url", "", err.Error())
-		case u.Host != "" && errors.As(p.refusal(u), &refused):
-			help, _ := refused.Err.Details["help"].(string)
-			add(in.Get("url"), "http-host", help, refused.Err.Message)
+		case u.Host != "":
+			if e := p.refusal(u); e != nil {
+				add(in.Get("url"), "http-host", allowHelp, e.Message)
+			}
 		}
 	}
 	var bodies []schema.Value

@@ -15,15 +15,15 @@ import (
 // The headers that carry the proof where the connection names none.
 const (
 	SignatureHeader = "X-Hub-Signature-256" // of hmac
-	SecretHeader    = "Authorization"       // of shared
+	secretHeader    = "Authorization"       // of shared
 )
 
 // Why a request does not prove who sent it.
 var (
-	ErrApp    = errors.New("the connection is not of app WEBHOOK")
-	ErrSecret = errors.New("the connection has no secret")
-	ErrNone   = errors.New("the request has no proof in the header that the connection names")
-	ErrWrong  = errors.New("the proof of the request is not that of the connection")
+	errApp    = errors.New("the connection is not of app WEBHOOK")
+	errSecret = errors.New("the connection has no secret")
+	errNone   = errors.New("the request has no proof in the header that the connection names")
+	errWrong  = errors.New("the proof of the request is not that of the connection")
 )
 
 // Verify checks that who sent a request knows the secret of a connection, in a time that
@@ -40,25 +40,25 @@ func Verify(c vault.Connection, header http.Header, body []byte) error {
 	secret := c.Secret("secret")
 	switch {
 	case c.App != vault.Webhook:
-		return ErrApp
+		return errApp
 	case secret.IsZero():
-		return ErrSecret
+		return errSecret
 	}
 	given := strings.TrimSpace(header.Get(headerOf(c)))
 	if given == "" {
-		return ErrNone
+		return errNone
 	}
 	if c.Get("type") == "shared" {
 		if scheme, token, ok := strings.Cut(given, " "); ok && strings.EqualFold(scheme, "Bearer") && secret.Equal(strings.TrimSpace(token)) || secret.Equal(given) {
 			return nil
 		}
-		return ErrWrong
+		return errWrong
 	}
 	sum, ok := decode(strings.TrimPrefix(given, "sha256="))
 	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 	mac.Write(body)
 	if !ok || !hmac.Equal(mac.Sum(nil), sum) {
-		return ErrWrong
+		return errWrong
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func headerOf(c vault.Connection) string {
 	case header != "":
 		return header
 	case c.Get("type") == "shared":
-		return SecretHeader
+		return secretHeader
 	}
 	return SignatureHeader
 }

@@ -238,14 +238,14 @@ func (h *handler) resolve(ctx context.Context, names []string) senders {
 // verify returns the connection that proves who sent a request: of several the first by
 // name.
 func (s senders) verify(header http.Header, body []byte, open bool) (connection string, err error) {
-	err = ErrNone
+	err = errNone
 	for _, c := range s.all {
 		switch bad := Verify(c, header, body); bad {
 		case nil:
 			return c.Name, nil
-		case ErrApp, ErrSecret:
+		case errApp, errSecret:
 			s.err = errors.Join(s.err, errors.New(c.Name+": "+bad.Error()))
-		case ErrWrong:
+		case errWrong:
 			err = bad
 		}
 	}

@@ -2,13 +2,13 @@ package whatsapp
 
 import "slices"
 
-// Elsewhere is the id under which ExplainRule tells what Meta demands and no rule can see.
-const Elsewhere = "seen-elsewhere"
+// elsewhere is the id under which ExplainRule tells what Meta demands and no rule can see.
+const elsewhere = "seen-elsewhere"
 
 // ExplainRule says what a rule demands, what can be done and where it is documented; ok
 // is false for an id that is none.
 func ExplainRule(id string) (text string, ok bool) {
-	if id == Elsewhere {
+	if id == elsewhere {
 		text = "What Meta demands and a body does not show, and where it is checked:\n"
 		for _, a := range seenElsewhere() {
 			text += "\n- " + a.what + ": " + a.where + "."
