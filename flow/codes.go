@@ -36,9 +36,11 @@ var codes = diag.Codebook{
 	{"null-key", "A key of a map is null: ~, null or nothing at all. Quote it if the text is meant."},
 	{"bad-key", "A key of a map is a list or a map. Quote it if a text is meant."},
 	{"duplicate-key", "A map has the same key twice, and one of the values would be lost. Remove one of them."},
+	{"unquoted-comma", "Inside { } and [ ] a comma stands between values, also behind a word of a text. Put a text with a comma into quotes."},
 	{"missing-value", "Inside { } a key stands without a value, as in {inputs.phone}. An expression is written \"${inputs.phone}\", with quotes; a key without a value as {key: null}."},
 
 	// Keys and shapes.
+	{"not-indented", "A key that takes keys and values has none, and what belongs to it starts in the same column as it. Move those lines to the right."},
 	{"unknown-key", "The language has no such key in this place, and it is not ignored. The hint lists the keys that it has."},
 	{"misplaced-key", "The key exists, but it belongs to another kind of step or type."},
 	{"missing-key", "A key that this place cannot do without is missing."},

@@ -216,6 +216,10 @@ func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 		index = make(map[string]int, len(y.Content)/2)
 	}
 	for i := 0; i+1 < len(y.Content); i += 2 {
+		if end := d.cutByComma(n, y, i); end > i {
+			i = end - 2
+			continue
+		}
 		key, ok := d.key(y.Content[i])
 		value := d.node(y.Content[i+1], depth+1)
 		n.Range.End = max(n.Range.End, key.Whole.End, d.end(y.Content[i+1], value))
@@ -266,6 +270,10 @@ func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
 		return diag.Text{Whole: here}, false
 	}
 	key = d.locate(y.Value, y.Style, start)
+	if rest := strings.TrimLeft(key.Value, "\u00a0"); key.Plain && rest != key.Value {
+		d.noBreakSpace(start)
+		key = key.Cut(len(key.Value)-len(rest), len(key.Value))
+	}
 	switch {
 	case key.Plain && y.Value == "<<":
 		d.errorf("merge-key", key.Whole, "write the keys out", "merge keys are not part of this language")

@@ -16,19 +16,21 @@ type fields struct {
 	what string // with its article, e.g. "a step"
 }
 
-// fields checks that n is a map with known keys only; ok is false when it is no map.
+// fields checks that n is a map with known keys only, of which others are reported; ok is false when it is no map.
 func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok bool) {
 	o = fields{p, n, what}
 	if n.Kind != MapNode {
 		p.wrongKind(n, what, "a map of keys and values", "the keys are: "+strings.Join(known, ", "))
 		return o, false
 	}
-	for _, e := range n.Entries {
+	o.node = p.indented(n, known)
+	for _, e := range o.node.Entries {
 		if !slices.Contains(known, e.Key.Value) {
 			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, "keys", known),
 				"%s has no key %q", what, e.Key.Value)
 		}
 	}
+	o.node = o.node.renamed(known, nil)
 	return o, true
 }
 

@@ -70,6 +70,9 @@ func (s *lineScanner) scan() {
 		case first > indent:
 			s.errorf("tab-indent", indent, first, "indent with spaces", "a tab cannot indent a line")
 			s.lost = true
+		case strings.HasPrefix(s.text[first:], "\u00a0"):
+			s.d.noBreakSpace(first)
+			s.lost = true
 		case first == start && (strings.HasPrefix(s.text[start:], "---") || strings.HasPrefix(s.text[start:], "...") || c == '%'):
 			s.levels = s.levels[:0]
 			s.nextLine()
@@ -398,6 +401,9 @@ func (s *lineScanner) plain(column, start int) {
 		}
 		end := s.lineEnd(first)
 		line := s.text[first:end]
+		if s.lost {
+			return
+		}
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
 			previous := strings.TrimSpace(s.text[from:stop])
 			s.badIndent(first, "indent both lines alike, or quote the text",

@@ -106,7 +106,6 @@ func (p *parser) stepList(n *Node, what string, empty emptiness) []*Step {
 }
 
 func (p *parser) step(n *Node) *Step {
-	o := fields{p, n, "a step"}
 	if n.Kind != MapNode {
 		p.wrongKind(n, "a step", "a map of keys and values", "a step has one of "+strings.Join(kindNames(), ", "))
 		return nil
@@ -122,12 +121,21 @@ func (p *parser) step(n *Node) *Step {
 		}
 	}
 	s := &Step{Range: n.Head()}
+	o := fields{p, p.indented(n, keysOf(kind)), "a step"}
 	if kind == "" {
 		p.noKind(o)
 	} else {
 		o.what = "a step with `" + kind + "`"
 	}
 	p.stepKeys(o, kind)
+	o.node = o.node.renamed(keysOf(kind), func(key string) bool {
+		return stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key)
+	})
+	for _, e := range o.node.Entries {
+		if kind == "" && slices.Contains(kindNames(), e.Key.Value) {
+			kind = e.Key.Value
+		}
+	}
 
 	if id := o.literal("id"); id != nil {
 		s.ID = *id
@@ -149,6 +157,17 @@ func kindNames() []string {
 		names[i] = kinds[i].key
 	}
 	return names
+}
+
+// keysOf are the keys of a step of a kind, of any kind with "".
+func keysOf(kind string) []string {
+	keys := append(kindNames(), commonKeys[:]...)
+	for _, k := range kinds {
+		if k.key == kind || kind == "" {
+			keys = append(keys, k.companions...)
+		}
+	}
+	return keys
 }
 
 // noKind reports a step that does nothing, unless an unknown key says what was meant.

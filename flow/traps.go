@@ -47,6 +47,38 @@ func (d *document) afterPlain(n *Node) {
 	d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
 }
 
+// cutByComma reports a text inside { } that a comma ends, so that what follows it stands as
+// keys without values; end is the index in y behind those, or i.
+func (d *document) cutByComma(n *Node, y *yaml.Node, i int) (end int) {
+	last := len(n.Entries) - 1
+	if last < 0 || y.Style&yaml.FlowStyle == 0 || n.Entries[last].Value.Kind != TextNode || !n.Entries[last].Value.Text.Plain {
+		return i
+	}
+	value := n.Entries[last].Value
+	stop := value.Range.End
+	for end = i; end+1 < len(y.Content); end += 2 {
+		key, none := y.Content[end], y.Content[end+1]
+		after := d.offset(key.Line, key.Column) + len(key.Value)
+		if key.Kind != yaml.ScalarNode || key.Style != 0 || none.Kind != yaml.ScalarNode || none.Value != "" || none.Style != 0 ||
+			strings.HasPrefix(d.text[d.skipSpace(min(after, len(d.text))):], ":") {
+			break
+		}
+		stop = after
+	}
+	if end > i {
+		n.Range.End = max(n.Range.End, stop)
+		d.errorf("unquoted-comma", d.at(value.Range.Start, stop), quoteHint(d.text[value.Range.Start:stop]),
+			"inside { } a comma ends a text: this is only %q", value.Text.Value)
+	}
+	return end
+}
+
+// noBreakSpace reports a line that starts with what looks like a space.
+func (d *document) noBreakSpace(at int) {
+	d.errorf("bad-indent", d.at(at, at+len("\u00a0")), "put a space in its place; texts from a page or a chat often have it",
+		"a no-break space cannot indent a line")
+}
+
 // missingValue reports a key inside { } that has no colon and no value.
 func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node) {
 	if parent.Style&yaml.FlowStyle == 0 || value.Kind != NullNode || y.Kind != yaml.ScalarNode || y.Value != "" || y.Style != 0 {

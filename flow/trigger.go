@@ -20,10 +20,11 @@ func (p *parser) triggers(n *Node) []*Trigger {
 }
 
 func (p *parser) trigger(n *Node) *Trigger {
-	_, ok := p.fields(n, "a trigger", "webhook", "schedule", "whatsapp_message")
+	o, ok := p.fields(n, "a trigger", "webhook", "schedule", "whatsapp_message")
 	if !ok {
 		return nil
 	}
+	n = o.node
 	if len(n.Entries) == 0 {
 		p.errorf("no-kind", n.Head(), "a trigger has one of webhook, schedule, whatsapp_message", "this trigger does not say what starts the flow")
 		return nil

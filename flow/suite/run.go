@@ -207,7 +207,8 @@ func (x *execution) refused(ctx context.Context) *host.Result {
 	}
 	result := &host.Result{Run: runID, Flow: x.f.Flow, Started: x.c.now, Ended: x.c.now}
 	result.Status = machine.Failed
-	result.Error = &call.Error{Code: code, Class: "flow", Message: strings.Join(reasons, "; ")}
+	result.Error = &call.Error{Code: invalidInput, Class: "flow", Message: strings.Join(reasons, "; ")}
+	result.Error.Code = code
 	x.judge(ctx, result, nil)
 	x.tell(result)
 	return result

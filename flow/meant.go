@@ -1,0 +1,58 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+)
+
+// What is reported is read as it was meant, where that can be told, so that one mistake is
+// told once: nothing is missing then, and nothing unknown further down.
+
+// takeMaps are the keys whose value is a map, below which it is easily forgotten to indent.
+var takeMaps = [...]string{"with", "set", "wait_for", "retry", "await", "return", "fail",
+	"webhook", "schedule", "whatsapp_message", "inputs", "outputs", "concurrency"}
+
+// indented returns n with those entries inside a key without a value that stand below it
+// and are no keys of n.
+func (p *parser) indented(n *Node, known []string) *Node {
+	for i, e := range n.Entries {
+		if e.Value.Kind != NullNode || e.Value.Text.Value != "" || !slices.Contains(takeMaps[:], e.Key.Value) {
+			continue
+		}
+		end := i + 1
+		var names []string
+		for end < len(n.Entries) && !slices.Contains(known, n.Entries[end].Key.Value) {
+			names = append(names, n.Entries[end].Key.Value)
+			end++
+		}
+		if names == nil {
+			continue
+		}
+		p.errorf("not-indented", e.Key.Whole, "indent "+strings.Join(names, ", ")+" further than "+e.Key.Value,
+			"`%s` has no value: what belongs to it stands beside it", e.Key.Value)
+		inner := &Node{Kind: MapNode, Range: n.Entries[i+1].Key.Whole, Entries: n.Entries[i+1 : end]}
+		all := *n
+		all.Entries = slices.Concat(n.Entries[:i], []Entry{{e.Key, inner}}, n.Entries[end:])
+		return &all
+	}
+	return n
+}
+
+// renamed returns n with the keys that are nearly known ones under those; never is a key
+// that has a hint of another kind.
+func (n *Node) renamed(known []string, never func(key string) bool) *Node {
+	for i, e := range n.Entries {
+		if slices.Contains(known, e.Key.Value) || never != nil && never(e.Key.Value) {
+			continue
+		}
+		if name := diag.Suggest(e.Key.Value, known); name != "" && n.Get(name) == nil {
+			all := *n
+			all.Entries = slices.Clone(n.Entries)
+			all.Entries[i].Key.Value = name
+			n = &all
+		}
+	}
+	return n
+}
