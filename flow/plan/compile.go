@@ -58,11 +58,7 @@ const mostDiagnostics = 200
 // NewCompiler returns a compiler over a library. It is not safe for concurrent use.
 func NewCompiler(lib Library) *Compiler {
 	c := &Compiler{lib: lib, settings: lib.Settings, done: map[*flow.Flow]*compiled{}}
-	c.settingsType = &schema.Type{Kind: schema.Object}
-	for _, name := range slices.Sorted(maps.Keys(lib.Settings)) {
-		field := &schema.Field{Name: name, Type: schema.Infer(lib.Settings[name]), Required: true}
-		c.settingsType.Fields = append(c.settingsType.Fields, field)
-	}
+	c.settingsType = schema.InferObject(lib.Settings)
 	if settings, found := c.settingsType.Coerce(lib.Settings); found.Err() == nil {
 		c.settings, _ = settings.(map[string]any)
 	}

@@ -56,19 +56,21 @@ func inferMap(m map[string]any) *Type {
 	if len(m) == 0 {
 		return MapOf(AnyType)
 	}
-	object := &Type{Kind: Object}
+	object := InferObject(m)
 	var elem *Type
-	shared := true
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		t := Infer(m[name])
-		object.Fields = append(object.Fields, &Field{Name: name, Type: t, Required: true})
-		if shared {
-			elem = meet(elem, t)
-			shared = elem != nil
+	for _, f := range object.Fields {
+		if elem = meet(elem, f.Type); elem == nil {
+			return object
 		}
 	}
-	if shared {
-		return MapOf(elem)
+	return MapOf(elem)
+}
+
+// InferObject is Infer for a map that is to be a closed object whatever its values share.
+func InferObject(m map[string]any) *Type {
+	object := &Type{Kind: Object}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		object.Fields = append(object.Fields, &Field{Name: name, Type: Infer(m[name]), Required: true})
 	}
 	return object
 }

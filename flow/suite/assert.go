@@ -1,8 +1,6 @@
 package suite
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"facteur/flow/call"
@@ -29,7 +27,7 @@ var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (*expr.Program, diag.List) {
 	scope := expr.NewScope()
 	for name, t := range map[string]*schema.Type{
-		"inputs": p.Inputs, "outputs": p.OutputType, "settings": settingsType(p), "error": call.ErrorType, "run": runType,
+		"inputs": p.Inputs, "outputs": p.OutputType, "settings": schema.InferObject(p.Settings), "error": call.ErrorType, "run": runType,
 	} {
 		scope.Bind(name, t)
 	}
@@ -53,14 +51,6 @@ func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (
 	}
 	program, _, _, found := expr.Condition(text, scope)
 	return program, found
-}
-
-func settingsType(p *plan.Plan) *schema.Type {
-	t := &schema.Type{Kind: schema.Object}
-	for _, name := range slices.Sorted(maps.Keys(p.Settings)) {
-		t.Fields = append(t.Fields, &schema.Field{Name: name, Type: schema.Infer(p.Settings[name]), Required: true})
-	}
-	return t
 }
 
 // outputsOf is the type of a step's outputs.
