@@ -1,11 +1,8 @@
 package schema
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -34,13 +31,13 @@ func (t *Type) FromText(s string) (any, error) {
 func (t *Type) parseText(s string) (any, error) {
 	switch t.Kind {
 	case List, Map, Object, Union:
-		v, err := parseJSON(s)
+		v, err := ReadJSON([]byte(s))
 		if err != nil {
 			return nil, fmt.Errorf("expected %s, written as JSON: %w", t.Name(), err)
 		}
 		return v, nil
 	case Any:
-		if v, err := parseJSON(s); err == nil {
+		if v, err := ReadJSON([]byte(s)); err == nil {
 			return v, nil
 		}
 		return s, nil
@@ -79,23 +76,6 @@ func parseScalar(t *Type, s string) (any, error) {
 		return f, nil
 	}
 	return s, nil
-}
-
-// parseJSON reads exactly one JSON value, with numbers as json.Number.
-func parseJSON(s string) (any, error) {
-	d := json.NewDecoder(bytes.NewReader([]byte(s)))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("the text is empty")
-		}
-		return nil, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the value")
-	}
-	return v, nil
 }
 
 // OneLine writes a value for people, on one line: a text as it is unless it has line breaks,
