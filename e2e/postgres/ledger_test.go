@@ -1,12 +1,9 @@
 package postgres_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
@@ -53,26 +50,8 @@ func TestLedger(t *testing.T) {
 	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
 }
 
-// TestDocumentedWebhooks stores all that Meta documents, whole, and again.
+// TestDocumentedWebhooks stores all that Meta documents.
 func TestDocumentedWebhooks(t *testing.T) {
 	t.Parallel()
-	l := open(t, postgres.Start(t).URL("postgres"), ledgertest.Start)
-	memory := &ledger.Memory{Options: ledger.Options{Now: ledgertest.Start}}
-	files, err := filepath.Glob("../../testdata/webhooks/*.json")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		body, err := os.ReadFile(file)
-		require.NoError(t, err)
-		told, err := inbound.Parse(body)
-		require.NoError(t, err)
-		want, err := memory.Apply(t.Context(), told...)
-		require.NoError(t, err)
-		news, err := l.Apply(t.Context(), told...)
-		require.NoError(t, err, file)
-		require.Equal(t, want, news, file)
-		news, err = l.Apply(t.Context(), told...)
-		require.NoError(t, err, file)
-		require.Empty(t, ledgertest.Fresh(news), file)
-	}
+	ledgertest.Documented(t, "../../testdata/webhooks", open(t, postgres.Start(t).URL("postgres"), ledgertest.Start))
 }

@@ -1,13 +1,9 @@
 package postgres_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/url"
-	"os"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,55 +212,6 @@ func terminate(t *testing.T, s *postgres.Server) (stop func()) {
 	}
 }
 
-// scribble claims, tells and applies, several at once, until more says no, and calls acked
-// for what is durable. What the server may do later is tried again.
-func scribble(l *ledger.Postgres, worker string, more func() bool, acked func(kind, id string)) {
-	ctx := context.Background()
-	var all sync.WaitGroup
-	for caller := range 8 {
-		all.Go(func() {
-			for n := 0; more(); n++ {
-				id := fmt.Sprintf("f1.%s_%d.%d", worker, caller, n)
-				must := func(err error) {
-					if err != nil {
-						panic(err)
-					}
-				}
-				must(persist(func() error { _, err := l.Claim(ctx, ledgertest.Claim(id, id)); return err }))
-				acked("claim", id)
-				must(persist(func() error { _, err := l.Told(ctx, ledgertest.Accepted(id, "wamid."+id)); return err }))
-				must(persist(func() error {
-					_, err := l.Apply(ctx, ledgertest.Message(id, "oui"), ledgertest.Status("wamid."+id, "read", id))
-					return err
-				}))
-				acked("told", id)
-			}
-		})
-	}
-	all.Wait()
-}
-
-// verify checks that what was acknowledged is there: all of a webhook, and every claim.
-func verify(t *testing.T, l ledger.Ledger, acked map[string]string) {
-	t.Helper()
-	for id, kind := range acked {
-		repeats, err := l.Claim(t.Context(), ledgertest.Claim("another", id))
-		if kind == "claim" {
-			require.True(t, err != nil || repeats == "wamid."+id, "claim %s is lost", id)
-			continue
-		}
-		require.NoError(t, err)
-		require.Equal(t, "wamid."+id, repeats)
-		news, err := l.Apply(t.Context(), ledgertest.Message(id, "oui"), ledgertest.Status("wamid."+id, "read", id))
-		require.NoError(t, err)
-		require.True(t, news[0].Known && news[1].Known, "webhook %s is lost", id)
-		m, _, err := l.Message(t.Context(), "wamid."+id)
-		require.NoError(t, err)
-		require.EqualValues(t, "read", m.State)
-		require.Len(t, m.Statuses, 1)
-	}
-}
-
 // TestCrash ends the server in the middle, without any order: what was acknowledged is
 // there when it is back, and the ledgers go on by themselves.
 func TestCrash(t *testing.T) {
@@ -275,10 +222,10 @@ func TestCrash(t *testing.T) {
 	var mu sync.Mutex
 	var stop atomic.Bool
 	var work sync.WaitGroup
-	for worker := range 2 {
+	for range 2 {
 		l := open(t, address, nil)
 		work.Go(func() {
-			scribble(l, fmt.Sprint(worker), func() bool { return !stop.Load() }, func(kind, id string) {
+			ledgertest.Scribble(persistent{l}, func() bool { return !stop.Load() }, func(kind, id string) {
 				mu.Lock()
 				defer mu.Unlock()
 				acked[id] = kind
@@ -296,29 +243,15 @@ func TestCrash(t *testing.T) {
 	}
 	stop.Store(true)
 	work.Wait()
-	verify(t, open(t, address, nil), acked)
+	ledgertest.Scribbled(t, open(t, address, nil), acked)
 	t.Logf("%d sends were acknowledged", len(acked))
 }
 
-const childAddress = "FACTEUR_TEST_LEDGER"
-
 // TestWriterProcess is not a test but the process that TestKill starts, and ends.
 func TestWriterProcess(t *testing.T) {
-	address := os.Getenv(childAddress)
-	if address == "" {
-		return
-	}
-	l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{})
-	if err != nil {
-		fmt.Println("error", err)
-		return
-	}
-	fmt.Println("open", "")
-	var out sync.Mutex
-	scribble(l, fmt.Sprint(os.Getpid()), func() bool { return true }, func(kind, id string) {
-		out.Lock()
-		defer out.Unlock()
-		fmt.Println(kind, id)
+	ledgertest.WriterProcess(t, func(address string) (ledger.Ledger, error) {
+		l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{})
+		return persistent{l}, err
 	})
 }
 
@@ -326,31 +259,6 @@ func TestWriterProcess(t *testing.T) {
 // durable is there, and the others go on at once.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	s := postgres.Start(t)
-	address := s.Database(t)
-	beside := open(t, address, nil)
-	acked := map[string]string{}
-	for range 8 {
-		child := exec.Command(os.Args[0], "-test.run=^TestWriterProcess$")
-		child.Env = append(os.Environ(), childAddress+"="+address)
-		child.Stderr = os.Stderr
-		out, err := child.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, child.Start())
-		lines := bufio.NewScanner(out)
-		require.True(t, lines.Scan())
-		require.Equal(t, "open ", lines.Text())
-		for left := rand.IntN(300); lines.Scan(); left-- {
-			if left == 0 {
-				require.NoError(t, child.Process.Kill())
-			}
-			var kind, id string
-			_, err := fmt.Sscan(lines.Text(), &kind, &id)
-			require.NoError(t, err)
-			acked[id] = kind
-		}
-		child.Wait()
-		verify(t, beside, acked)
-	}
-	t.Logf("%d sends were acknowledged", len(acked))
+	address := postgres.Start(t).Database(t)
+	ledgertest.Killed(t, address, open(t, address, nil))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/flow/call"
@@ -15,6 +16,16 @@ type persistent struct{ *ledger.Postgres }
 func (p persistent) Apply(ctx context.Context, told ...inbound.Notification) (news []ledger.News, err error) {
 	err = persist(func() error { news, err = p.Postgres.Apply(ctx, told...); return err })
 	return news, err
+}
+
+func (p persistent) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
+	err = persist(func() error { repeats, err = p.Postgres.Claim(ctx, c); return err })
+	return repeats, err
+}
+
+func (p persistent) Told(ctx context.Context, a whatsapp.Answer) (receipts []call.Receipt, err error) {
+	err = persist(func() error { receipts, err = p.Postgres.Told(ctx, a); return err })
+	return receipts, err
 }
 
 func (p persistent) Message(ctx context.Context, id string) (m ledger.Message, ok bool, err error) {

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"facteur/actions/whatsapp"
-	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
 
@@ -28,7 +26,7 @@ func TestOldSchemas(t *testing.T) {
 	if _, err := os.Stat(newest); *update && err != nil {
 		address := s.Database(t)
 		l := open(t, address, ledgertest.Start)
-		writeOld(t, l)
+		ledgertest.WriteOld(t, l)
 		require.NoError(t, l.Close())
 		require.NoError(t, os.WriteFile(newest, s.Dump(t, address), 0o644))
 	}
@@ -42,33 +40,11 @@ func TestOldSchemas(t *testing.T) {
 			address := s.Database(t)
 			s.Exec(t, address, string(script))
 			l := open(t, address, ledgertest.Start)
-			require.Empty(t, ledgertest.Fresh(writeOld(t, l)), "it is known")
-			w, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person)
-			require.NoError(t, err)
-			require.Equal(t, whatsapp.WindowOpen, w.State)
-			out, err := l.OptedOut(t.Context(), ledgertest.Sender, "FR.1")
-			require.NoError(t, err)
-			require.True(t, out)
-			repeats, err := l.Claim(t.Context(), ledgertest.Claim("f1.new.1", "k"))
-			require.NoError(t, err)
-			require.Equal(t, "wamid.1", repeats)
+			ledgertest.HoldsOld(t, l)
 			found, err := l.Inbound(t.Context(), "", "FR.1", ledgertest.Start())
 			require.NoError(t, err)
 			require.Len(t, found, 1)
 			s.Exec(t, address, fmt.Sprintf("DO $$ BEGIN ASSERT (SELECT max(version) = %d FROM facteur.migrations); END $$", schemas))
 		})
 	}
-}
-
-// writeOld writes what the tables in testdata hold.
-func writeOld(t *testing.T, l ledger.Ledger) []ledger.News {
-	_, err := l.Claim(t.Context(), ledgertest.Claim("f1.old.1", "k"))
-	require.NoError(t, err)
-	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.old.1", "wamid.1"))
-	require.NoError(t, err)
-	in := ledgertest.Message("wamid.in", "oui")
-	in.UserID = "FR.1"
-	news, err := l.Apply(t.Context(), in, ledgertest.Status("wamid.1", "sent", "f1.old.1"), ledgertest.Preference("stop", ledgertest.Start()))
-	require.NoError(t, err)
-	return news
 }

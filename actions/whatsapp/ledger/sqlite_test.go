@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
@@ -82,41 +81,9 @@ func TestSealed(t *testing.T) {
 	require.ErrorContains(t, err, "read what a webhook told")
 }
 
-// TestDocumentedWebhooks stores all that Meta documents, whole, and again.
+// TestDocumentedWebhooks stores all that Meta documents.
 func TestDocumentedWebhooks(t *testing.T) {
-	l := openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), nil)
-	memory := &ledger.Memory{}
-	files, err := filepath.Glob("../../../testdata/webhooks/*.json")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		body, err := os.ReadFile(file)
-		require.NoError(t, err)
-		told, err := inbound.Parse(body)
-		require.NoError(t, err)
-		want, err := memory.Apply(t.Context(), told...)
-		require.NoError(t, err)
-		news, err := l.Apply(t.Context(), told...)
-		require.NoError(t, err, file)
-		require.Equal(t, want, news, file)
-		news, err = l.Apply(t.Context(), told...)
-		require.NoError(t, err, file)
-		require.Empty(t, ledgertest.Fresh(news), file)
-		for _, n := range told {
-			if n.Kind != "message" || n.WaID == "" {
-				continue
-			}
-			found, err := l.Inbound(t.Context(), n.PhoneNumberID, n.WaID, time.Unix(0, 0))
-			require.NoError(t, err, file)
-			for _, one := range found {
-				if one.MessageID == n.MessageID && one.Type == n.Type && one.Text == n.Text {
-					_, event := n.Event()
-					_, again := one.Event()
-					require.Equal(t, event, again, file)
-				}
-			}
-		}
-	}
+	ledgertest.Documented(t, "../../../testdata/webhooks", openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), ledgertest.Start))
 }
 
 // TestDiskFails lets writing fail in the middle: nothing is acknowledged any more, and what
@@ -223,7 +190,7 @@ func TestOldLedgers(t *testing.T) {
 	newest := filepath.Join("testdata", fmt.Sprintf("schema%d.db", ledger.Schema()))
 	if _, err := os.Stat(newest); *update && err != nil {
 		l := openSQLite(t, newest, ledgertest.Start)
-		writeOld(t, l)
+		ledgertest.WriteOld(t, l)
 		require.NoError(t, l.Close())
 		require.NoError(t, os.Remove(newest+"-lock"))
 	}
@@ -236,32 +203,9 @@ func TestOldLedgers(t *testing.T) {
 			require.NoError(t, err)
 			path := filepath.Join(t.TempDir(), "ledger.db")
 			require.NoError(t, os.WriteFile(path, content, 0o600))
-			l := openSQLite(t, path, ledgertest.Start)
-			require.Empty(t, writeOld(t, l), "it is known")
-			w, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person)
-			require.NoError(t, err)
-			require.Equal(t, whatsapp.WindowOpen, w.State)
-			out, err := l.OptedOut(t.Context(), ledgertest.Sender, "FR.1")
-			require.NoError(t, err)
-			require.True(t, out)
-			repeats, err := l.Claim(t.Context(), ledgertest.Claim("f1.new.1", "k"))
-			require.NoError(t, err)
-			require.Equal(t, "wamid.1", repeats)
+			ledgertest.HoldsOld(t, openSQLite(t, path, ledgertest.Start))
 		})
 	}
 }
 
 var update = flag.Bool("update", false, "write the ledger of the newest schema to testdata, if there is none")
-
-// writeOld writes what the ledgers in testdata hold.
-func writeOld(t *testing.T, l ledger.Ledger) []ledger.News {
-	_, err := l.Claim(t.Context(), ledgertest.Claim("f1.old.1", "k"))
-	require.NoError(t, err)
-	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.old.1", "wamid.1"))
-	require.NoError(t, err)
-	in := ledgertest.Message("wamid.in", "oui")
-	in.UserID = "FR.1"
-	news, err := l.Apply(t.Context(), in, ledgertest.Status("wamid.1", "sent", "f1.old.1"), ledgertest.Preference("stop", ledgertest.Start()))
-	require.NoError(t, err)
-	return ledgertest.Fresh(news)
-}

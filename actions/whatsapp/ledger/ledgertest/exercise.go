@@ -1,6 +1,6 @@
 // Package ledgertest is what a ledger must do, as tests. Every implementation of
-// ledger.Ledger runs Exercise; those that keep it beyond the process also run Reopen, those
-// that several processes may have open also Share.
+// ledger.Ledger runs Exercise and Documented; those that keep it beyond the process also run
+// Reopen, Killed and HoldsOld, those that several processes may have open also Share.
 package ledgertest
 
 import (
