@@ -12,6 +12,7 @@ import (
 	"facteur/actions"
 	"facteur/actions/httpcall"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 )
 
 // TemplatesFolder is where a project keeps its copy of the account's templates.
@@ -19,7 +20,7 @@ const TemplatesFolder = "templates"
 
 // ReadTemplates reads the project's copy of the templates; there are none if it has no such
 // folder.
-func (p *Project) ReadTemplates() ([]*whatsapp.TemplateDefinition, error) {
+func (p *Project) ReadTemplates() ([]*templates.Definition, error) {
 	dir := p.At(TemplatesFolder)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -28,7 +29,7 @@ func (p *Project) ReadTemplates() ([]*whatsapp.TemplateDefinition, error) {
 	if err != nil {
 		return nil, Surroundings(err, "")
 	}
-	var found []*whatsapp.TemplateDefinition
+	var found []*templates.Definition
 	for _, e := range entries {
 		if e.IsDir() || filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
 			continue
@@ -38,7 +39,7 @@ func (p *Project) ReadTemplates() ([]*whatsapp.TemplateDefinition, error) {
 		if err != nil {
 			return nil, Surroundings(err, "")
 		}
-		t, err := whatsapp.ReadTemplate(text)
+		t, err := templates.Read(text)
 		if err != nil {
 			return nil, Wrong("write it anew: facteur templates pull", "%s: %w", Shown(path), err)
 		}
@@ -49,22 +50,22 @@ func (p *Project) ReadTemplates() ([]*whatsapp.TemplateDefinition, error) {
 
 // A TemplateCopy is a project's copy of the templates, read when it is first asked for.
 type TemplateCopy struct {
-	read  func() (*whatsapp.Templates, error)
+	read  func() (*templates.Set, error)
 	asked atomic.Bool
 }
 
 func (p *Project) newTemplateCopy() *TemplateCopy {
-	return &TemplateCopy{read: sync.OnceValues(func() (*whatsapp.Templates, error) {
+	return &TemplateCopy{read: sync.OnceValues(func() (*templates.Set, error) {
 		found, err := p.ReadTemplates()
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
-		return whatsapp.NewTemplates(found)
+		return templates.NewSet(found)
 	})}
 }
 
 // Look returns the templates, nil when there are none.
-func (c *TemplateCopy) Look() (*whatsapp.Templates, error) {
+func (c *TemplateCopy) Look() (*templates.Set, error) {
 	c.asked.Store(true)
 	return c.read()
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/call"
 	"facteur/vault"
 
@@ -364,11 +365,11 @@ func TestTold(t *testing.T) {
 
 func TestNoMarketingForWhoWantsNone(t *testing.T) {
 	m := newMeta(t, answers(200, okBody))
-	definitions := func(category string) func() (*whatsapp.Templates, error) {
-		return func() (*whatsapp.Templates, error) {
-			d, err := whatsapp.ReadTemplate([]byte(`{"name":"offer","language":"fr","status":"APPROVED","category":"` + category + `","components":[{"type":"BODY","text":"Bonjour"}]}`))
+	definitions := func(category string) func() (*templates.Set, error) {
+		return func() (*templates.Set, error) {
+			d, err := templates.Read([]byte(`{"name":"offer","language":"fr","status":"APPROVED","category":"` + category + `","components":[{"type":"BODY","text":"Bonjour"}]}`))
 			require.NoError(t, err)
-			return whatsapp.NewTemplates([]*whatsapp.TemplateDefinition{d})
+			return templates.NewSet([]*templates.Definition{d})
 		}
 	}
 	out := func(_ context.Context, from, to string) bool { return from == sender && to == "33612345678" }

@@ -12,6 +12,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/call"
 	"facteur/flow/schema"
 )
@@ -243,7 +244,7 @@ func (s *sender) unwanted(ctx context.Context, from string, e *envelope) bool {
 	}
 	message := schema.NewValue(e.message, nil)
 	language := graph.Word(message.Get("language", "code"))
-	return slices.ContainsFunc(known.Named(graph.Word(message.Get("name"))), func(d *TemplateDefinition) bool {
+	return slices.ContainsFunc(known.Named(graph.Word(message.Get("name"))), func(d *templates.Definition) bool {
 		return d.Language == language && d.Category == "MARKETING"
 	})
 }

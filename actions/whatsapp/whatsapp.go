@@ -4,9 +4,9 @@
 // for. The types of messages are Go structs; what types cannot say are rules: see ExplainRule.
 // What an error of the API means, and what the engine does about it, is in package graph.
 //
-// With a copy of the account's templates, flows are checked against what they send: see
-// Templates. What people ask Meta about an account, those templates among it, is package
-// account; what Meta tells in webhooks, package inbound.
+// With a copy of the account's templates (package templates), flows are checked against what
+// they send. What people ask Meta about an account is package account; what Meta tells in
+// webhooks, package inbound.
 //
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.
@@ -17,6 +17,7 @@ import (
 	"net/http"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/templates"
 )
 
 // Options is what the actions need from outside.
@@ -45,7 +46,7 @@ type Options struct {
 	// asked where a flow has a template message when the flow is checked, and before a
 	// call only for somebody who wants no marketing: else a copy that is out of date
 	// stops no send.
-	Templates func() (*Templates, error)
+	Templates func() (*templates.Set, error)
 
 	// Rate is how many messages a second Meta lets each number of a connection send; 0: 80,
 	// which is what numbers begin with. nil: that for all.

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/account"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/diag"
 	"facteur/project"
 
@@ -85,7 +85,7 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 var fileName = regexp.MustCompile(`^[a-z0-9_]+\.[A-Za-z_]+\.json$`)
 
 // keepTemplates writes what has changed, and says what became of each file.
-func (a *app) keepTemplates(p *project.Project, connection string, pulled *whatsapp.Templates, prune bool) error {
+func (a *app) keepTemplates(p *project.Project, connection string, pulled *templates.Set, prune bool) error {
 	dir := p.At(project.TemplatesFolder)
 	before, err := p.ReadTemplates()
 	if err != nil {
@@ -161,7 +161,7 @@ func (a *app) templatesNote(projects map[string]*checkedProject) {
 }
 
 // projectTemplates reads the templates of the project of the working folder.
-func (a *app) projectTemplates() (*project.Project, *whatsapp.Templates, error) {
+func (a *app) projectTemplates() (*project.Project, *templates.Set, error) {
 	p, err := a.open(".")
 	if err != nil {
 		return nil, nil, err
@@ -173,7 +173,7 @@ func (a *app) projectTemplates() (*project.Project, *whatsapp.Templates, error) 
 	if len(list) == 0 {
 		return nil, nil, wrong("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", project.Shown(p.At(project.TemplatesFolder)))
 	}
-	templates, err := whatsapp.NewTemplates(list)
+	templates, err := templates.NewSet(list)
 	if err != nil {
 		return nil, nil, wrong("delete one of the files", "%s: %w", project.Shown(p.At(project.TemplatesFolder)), err)
 	}
@@ -243,7 +243,7 @@ that the template is filled in with; the test sends the template's own examples.
 	return c
 }
 
-func chosen(templates *whatsapp.Templates, name, language string) (*whatsapp.TemplateDefinition, error) {
+func chosen(templates *templates.Set, name, language string) (*templates.Definition, error) {
 	all := templates.Named(name)
 	if len(all) == 0 {
 		var names []string

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 	"facteur/cmd/facteur/yamltext"
 	"facteur/project"
 )
@@ -14,7 +14,7 @@ import (
 const examplePhone = "+33612345678"
 
 // useTemplate writes the flow that sends a template, and its test.
-func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string) error {
+func (a *app) useTemplate(t *templates.Definition, connection, out string) error {
 	name := strings.TrimLeft(t.Name, "_0123456789")
 	if name != t.Name {
 		name = "send_" + t.Name
@@ -24,8 +24,8 @@ func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string
 		filepath.Join(out, name+project.FlowSuffix): []byte(templateFlow(t, name, connection, components, inputs)),
 		filepath.Join(out, name+project.TestSuffix): []byte(templateTest(t, name, connection, components, inputs)),
 	}
-	if t.Status != "" && t.Status != whatsapp.Approved {
-		a.warn("the template is %s; only templates that are %s are sent", t.Status, whatsapp.Approved)
+	if t.Status != "" && t.Status != templates.Approved {
+		a.warn("the template is %s; only templates that are %s are sent", t.Status, templates.Approved)
 	}
 	if out != "" {
 		return a.writeNew(files)
@@ -39,7 +39,7 @@ func (a *app) useTemplate(t *whatsapp.TemplateDefinition, connection, out string
 // inDeclarations is in which order people declare an input.
 var inDeclarations = yamltext.Order{"type", "format", "minLength", "sensitive", "description"}
 
-func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
+func templateFlow(t *templates.Definition, name, connection string, components []any, inputs []templates.Input) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("flow: %s", name)
@@ -81,7 +81,7 @@ func templateFlow(t *whatsapp.TemplateDefinition, name, connection string, compo
 	return b.String()
 }
 
-func templateTest(t *whatsapp.TemplateDefinition, name, connection string, components []any, inputs []whatsapp.TemplateInput) string {
+func templateTest(t *templates.Definition, name, connection string, components []any, inputs []templates.Input) string {
 	order, given := yamltext.Order{"phone"}, map[string]any{"phone": examplePhone}
 	for _, in := range inputs {
 		order, given[in.Name] = append(order, in.Name), in.Example
@@ -89,7 +89,7 @@ func templateTest(t *whatsapp.TemplateDefinition, name, connection string, compo
 	order = append(order, inMessages...)
 	template := map[string]any{"name": t.Name, "language": map[string]any{"code": t.Language}}
 	if len(components) > 0 {
-		template["components"] = whatsapp.Fill(components, inputs)
+		template["components"] = templates.Fill(components, inputs)
 	}
 	path := "/" + project.ExampleSender + "/messages"
 	var b strings.Builder

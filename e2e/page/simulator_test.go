@@ -36,7 +36,7 @@ func shoot(t *testing.T, tab *page.Tab, name string) {
 // night, and axe finds nothing that keeps people out.
 func TestEachTypeFits(t *testing.T) {
 	browser, axe := page.Start(t), page.Axe(t)
-	examples, conversation := newStage(t), newStage(t, templates...)
+	examples, conversation := newStage(t), newStage(t, ofEachKind...)
 	examples.eachExample()
 	conversation.aConversation()
 	for name, s := range map[string]*stage{"examples": examples, "conversation": conversation} {

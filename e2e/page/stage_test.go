@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/templates"
 
 	"github.com/stretchr/testify/require"
 )
@@ -30,10 +30,10 @@ type stage struct {
 	t   *testing.T
 }
 
-func newStage(t *testing.T, templates ...string) *stage {
+func newStage(t *testing.T, approved ...string) *stage {
 	o := simulator.Options{Clock: simulator.Frozen(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), Scene: simulator.Scene{People: []simulator.Person{{Phone: ada, Name: "Ada"}}}}
-	for _, text := range templates {
-		definition, err := whatsapp.ReadTemplate([]byte(text))
+	for _, text := range approved {
+		definition, err := templates.Read([]byte(text))
 		require.NoError(t, err)
 		o.Templates = append(o.Templates, definition)
 	}
@@ -133,7 +133,7 @@ func (s *stage) aConversation() {
 	s.Advance(time.Second)
 }
 
-var templates = []string{
+var ofEachKind = []string{
 	`{"name":"order_shipped","language":"fr","category":"UTILITY","components":[{"type":"HEADER","format":"TEXT","text":"Votre commande"},{"type":"BODY","text":"Bonjour {{1}}, votre commande {{2}} est *en route*.\nSuivi : https://shop.test/suivi"},{"type":"FOOTER","text":"Chez Nous"},{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Merci"},{"type":"URL","text":"Suivre","url":"https://shop.test/s/{{1}}"},{"type":"PHONE_NUMBER","text":"Appeler","phone_number":"+33199000000"}]}]}`,
 	`{"name":"code","language":"fr","category":"AUTHENTICATION","components":[{"type":"BODY","text":"*{{1}}* est votre code.","add_security_recommendation":true},{"type":"FOOTER","code_expiration_minutes":10},{"type":"BUTTONS","buttons":[{"type":"OTP","otp_type":"COPY_CODE","text":"Copier le code"}]}]}`,
 	`{"name":"sale","language":"fr","category":"MARKETING","components":[{"type":"HEADER","format":"IMAGE"},{"type":"LIMITED_TIME_OFFER","limited_time_offer":{"text":"Offre d'été","has_expiration":true}},{"type":"BODY","text":"Moins 20 % pour vous, {{1}}"},{"type":"BUTTONS","buttons":[{"type":"COPY_CODE"},{"type":"URL","text":"Acheter","url":"https://shop.test/{{1}}"}]}]}`,

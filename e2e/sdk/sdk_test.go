@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/templates"
 	"facteur/e2e"
 
 	"github.com/stretchr/testify/assert"
@@ -209,7 +209,7 @@ func TestClientsAreRefused(t *testing.T) {
 		"sendInteractiveLocationRequest": {Status: 400, Code: 100, Category: "parameter"},
 		"sendInteractiveCallPermission":  {Status: 400, Code: 100, Category: "parameter"},
 	}
-	definition, err := whatsapp.ReadTemplate([]byte(template))
+	definition, err := templates.Read([]byte(template))
 	require.NoError(t, err)
 	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
 	"facteur/vault"
 )
@@ -28,7 +29,7 @@ const (
 
 // PullTemplates reads all templates of a connection's account, sorted by name and
 // language. A nil client is one of its own. Its error is a *PullError.
-func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection) (*whatsapp.Templates, error) {
+func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection) (*templates.Set, error) {
 	account, err := whatsapp.Connect(c)
 	switch {
 	case err != nil:
@@ -83,8 +84,8 @@ type puller struct {
 }
 
 // all reads page after page, from the first.
-func (p *puller) all() (*whatsapp.Templates, error) {
-	var found []*whatsapp.TemplateDefinition
+func (p *puller) all() (*templates.Set, error) {
+	var found []*templates.Definition
 	p.paged = false
 	seen := map[string]bool{}
 	for cursor := ""; ; {
@@ -94,7 +95,7 @@ func (p *puller) all() (*whatsapp.Templates, error) {
 		}
 		for _, item := range v.Get("data").Items() {
 			text, _ := schema.AppendJSON(nil, item.Any()) // it was read from JSON
-			d, err := whatsapp.ReadTemplate(text)
+			d, err := templates.Read(text)
 			if err != nil {
 				continue // nothing that could be sent
 			}
@@ -114,7 +115,7 @@ func (p *puller) all() (*whatsapp.Templates, error) {
 		seen[next] = true
 		cursor, p.paged = next, true
 	}
-	t, err := whatsapp.NewTemplates(unlike(found))
+	t, err := templates.NewSet(unlike(found))
 	if err != nil {
 		return nil, &PullError{Problem: err.Error()}
 	}
@@ -122,9 +123,9 @@ func (p *puller) all() (*whatsapp.Templates, error) {
 }
 
 // unlike leaves out what came twice, as when a template was added between two pages.
-func unlike(all []*whatsapp.TemplateDefinition) []*whatsapp.TemplateDefinition {
+func unlike(all []*templates.Definition) []*templates.Definition {
 	seen := map[string]bool{}
-	var kept []*whatsapp.TemplateDefinition
+	var kept []*templates.Definition
 	for _, d := range all {
 		if key := d.Name + "\n" + d.Language; !seen[key] {
 			seen[key] = true

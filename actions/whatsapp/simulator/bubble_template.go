@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
 )
 
@@ -201,7 +201,7 @@ func filled(p schema.Value) string {
 
 // tooLong refuses a template whose body is too long once it is filled in. size is more
 // than any parameter has.
-func tooLong(def *whatsapp.TemplateDefinition, message map[string]any, size int) *refusal {
+func tooLong(def *templates.Definition, message map[string]any, size int) *refusal {
 	const most = 1024
 	if len(def.Components) < 2 {
 		return nil // a body alone may be longer

@@ -20,7 +20,7 @@ import (
 // TestControl drives a conversation over HTTP alone.
 func TestControl(t *testing.T) {
 	hook := newReceiver(t)
-	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: templates(t)})
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: approved(t)})
 	control := func(method, path, body string) map[string]any {
 		status, answer := s.do(method, simulator.ControlPath+path, "application/json", body)
 		require.Equal(t, 200, status, "%s: %s", path, answer)
@@ -161,7 +161,7 @@ func TestOtherSitesControlNothing(t *testing.T) {
 // TestManyAtOnce is for the race detector, and for the counts.
 func TestManyAtOnce(t *testing.T) {
 	hook := newReceiver(t)
-	s := newStage(t, simulator.Options{Templates: templates(t), Keep: 100, Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL},
+	s := newStage(t, simulator.Options{Templates: approved(t), Keep: 100, Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL},
 		Statuses: simulator.Statuses{Sent: simulator.Duration(time.Millisecond), Delivered: simulator.Duration(2 * time.Millisecond)}}})
 	const each, by = 50, 8
 	var wg sync.WaitGroup

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/templates"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,7 +32,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(texts("+33536490014"))
 	f.Add(`{"messaging_product":"whatsapp","recipient":"FR.1","type":"interactive","interactive":{"type":"list"}}`)
 	hook := newReceiver(f)
-	s, err := simulator.New(simulator.Options{Clock: simulator.Frozen(start), Keep: 50, Templates: []*whatsapp.TemplateDefinition{definition(f, orderShipped)}, Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}})
+	s, err := simulator.New(simulator.Options{Clock: simulator.Frozen(start), Keep: 50, Templates: []*templates.Definition{definition(f, orderShipped)}, Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, body string) {
 		r := httptest.NewRequest(http.MethodPost, messages, strings.NewReader(body))

@@ -2,11 +2,10 @@ package simulator
 
 import (
 	"encoding/json"
+	"facteur/actions/whatsapp/templates"
 	"slices"
 	"strings"
 	"time"
-
-	"facteur/actions/whatsapp"
 )
 
 // A Message is one that went over the simulator, in either direction.
@@ -29,8 +28,8 @@ type Message struct {
 	Reactions []Reaction      `json:"reactions,omitempty"` // by person and business
 	Body      json.RawMessage `json:"body"`                // the request; of an inbound message, what webhooks tell
 
-	Template *whatsapp.TemplateDefinition `json:"-"`                     // of a template message: the template, where it is known
-	Answer   string                       `json:"answer_lost,omitempty"` // what became of the answer: drop, hang, reset, status, truncate
+	Template *templates.Definition `json:"-"`                     // of a template message: the template, where it is known
+	Answer   string                `json:"answer_lost,omitempty"` // what became of the answer: drop, hang, reset, status, truncate
 }
 
 // A State is one that a message reached.

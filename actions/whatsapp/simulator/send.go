@@ -9,6 +9,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 )
 
 // A sending is a request to send a message, on its way.
@@ -214,7 +215,7 @@ func (s *Simulator) checkTemplate(m *sending) *refusal {
 		if s.world.open && len(m.number.account.templates) == 0 {
 			return nil
 		}
-		return told(whatsapp.NoTemplate(name, code))
+		return told(templates.NoTemplate(name, code))
 	}
 	def := *m.template.def
 	def.Status = m.template.status

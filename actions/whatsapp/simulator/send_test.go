@@ -84,7 +84,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 // TestClientUnderstandsWhatItIsTold: each outcome of the table, with the client's verdict.
 func TestClientUnderstandsWhatItIsTold(t *testing.T) {
 	hook := newReceiver(t)
-	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: templates(t), Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}})
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: approved(t), Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}})
 	for _, tt := range []struct {
 		to     string
 		status call.Status
@@ -255,7 +255,7 @@ func TestTemplates(t *testing.T) {
 	paused := strings.Replace(strings.Replace(orderShipped, "order_shipped", "paused", 1), "APPROVED", "PAUSED", 1)
 	off := strings.Replace(strings.Replace(orderShipped, "order_shipped", "off", 1), "APPROVED", "DISABLED", 1)
 	rejected := strings.Replace(strings.Replace(orderShipped, "order_shipped", "rejected", 1), "APPROVED", "REJECTED", 1)
-	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: append(templates(t), definition(t, named), definition(t, picture), definition(t, paused), definition(t, off), definition(t, rejected))})
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: append(approved(t), definition(t, named), definition(t, picture), definition(t, paused), definition(t, off), definition(t, rejected))})
 	for _, tt := range []struct {
 		name, message string
 		status        int

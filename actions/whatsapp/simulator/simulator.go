@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"facteur/actions"
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 )
 
 // Options is what a simulator begins with. The zero value is an open world on the
 // machine's clock, without webhooks.
 type Options struct {
 	Scene     Scene
-	Templates []*whatsapp.TemplateDefinition // that every account has, beside its own
+	Templates []*templates.Definition // that every account has, beside its own
 	// Numbers are the phone number IDs of an open world that people can write to before
 	// anything was sent from them. Others come to be as they are used.
 	Numbers []string

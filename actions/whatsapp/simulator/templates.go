@@ -2,14 +2,13 @@ package simulator
 
 import (
 	"cmp"
+	"facteur/actions/whatsapp/templates"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"facteur/actions/whatsapp"
 )
 
 func (w *world) templateByID(id string) (*template, *account) {
@@ -30,7 +29,7 @@ func templateNode(t *template) []nodeField {
 		{"category", t.def.Category}, {"id", t.id}, {"rejected_reason", cmp.Or(t.def.RejectedReason, "NONE")},
 		{"quality_score", map[string]any{"score": t.quality, "date": t.created.Unix()}}, {"previous_category", nil}, {"sub_category", nil},
 		{"message_send_ttl_seconds", nil}, {"library_template_name", nil}, {"cta_url_link_tracking_opted_out", nil}, {"correct_category", nil},
-		{"last_updated_time", t.created.UTC().Format("2006-01-02T15:04:05-0700")}, {"health_status", health(t.id, "MESSAGE_TEMPLATE", connectedIf(t.status == whatsapp.Approved))},
+		{"last_updated_time", t.created.UTC().Format("2006-01-02T15:04:05-0700")}, {"health_status", health(t.id, "MESSAGE_TEMPLATE", connectedIf(t.status == templates.Approved))},
 	}
 }
 
@@ -108,7 +107,7 @@ func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *ref
 	if !ok || !hasBody(components) {
 		return wrongTemplate(2388043, "Message template \"components\" param is missing expected field(s)", "component of type BODY is missing expected field(s) (text)")
 	}
-	d, err := whatsapp.ReadTemplate(encode(map[string]any{"name": name, "language": language, "category": category, "status": "PENDING",
+	d, err := templates.Read(encode(map[string]any{"name": name, "language": language, "category": category, "status": "PENDING",
 		"parameter_format": params.text("parameter_format"), "components": components}))
 	if err != nil {
 		return invalid("(#100) " + err.Error())
@@ -118,7 +117,7 @@ func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *ref
 	a.templates = append(a.templates, t)
 	s.later(g.now.Add(reviewLasts), func(time.Time) {
 		if t.status == "PENDING" {
-			s.templateStatus(a, t, whatsapp.Approved, "NONE")
+			s.templateStatus(a, t, templates.Approved, "NONE")
 		}
 	})
 	return s.answer(g, struct {
@@ -173,14 +172,14 @@ func (s *Simulator) change(g *graphCall, id string) *refusal {
 	}
 	d.Category = strings.ToUpper(cmp.Or(params.text("category"), d.Category))
 	text, _ := d.Encode()
-	changed, bad := whatsapp.ReadTemplate(text)
+	changed, bad := templates.Read(text)
 	if bad != nil {
 		return invalid("(#100) " + bad.Error())
 	}
 	t.def = changed
 	s.templateStatus(a, t, "PENDING", "")
 	s.later(g.now.Add(reviewLasts), func(time.Time) {
-		s.templateStatus(a, t, whatsapp.Approved, "NONE")
+		s.templateStatus(a, t, templates.Approved, "NONE")
 	})
 	return s.answerText(g, []byte(`{"success":true}`))
 }
@@ -237,31 +236,31 @@ func (s *Simulator) ChangeTemplate(c TemplateChange) error {
 }
 
 // PutTemplate gives every account a template, in place of one of its name and language.
-func (s *Simulator) PutTemplate(d *whatsapp.TemplateDefinition) {
+func (s *Simulator) PutTemplate(d *templates.Definition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.putTemplate(d)
 }
 
-func (s *Simulator) putTemplate(d *whatsapp.TemplateDefinition) {
+func (s *Simulator) putTemplate(d *templates.Definition) {
 	for _, a := range s.world.accounts {
 		switch t := a.template(d.Name, d.Language); {
 		case t == nil:
 			a.templates = append(a.templates, newTemplate(a.ID, d, s.Now()))
 		case !reflect.DeepEqual(t.def, d): // else it keeps the status that it was given since
 			t.def = d
-			t.status = cmp.Or(d.Status, whatsapp.Approved)
+			t.status = cmp.Or(d.Status, templates.Approved)
 		}
 	}
 }
 
 // SetTemplates gives every account these templates in place of those of Options, for Reset,
 // too. Those that the scene or a request brought stay.
-func (s *Simulator) SetTemplates(all []*whatsapp.TemplateDefinition) {
+func (s *Simulator) SetTemplates(all []*templates.Definition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, old := range s.options.Templates {
-		same := func(d *whatsapp.TemplateDefinition) bool { return d.Name == old.Name && d.Language == old.Language }
+		same := func(d *templates.Definition) bool { return d.Name == old.Name && d.Language == old.Language }
 		if slices.ContainsFunc(all, same) {
 			continue
 		}

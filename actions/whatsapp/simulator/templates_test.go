@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/templates"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,14 +17,14 @@ const orderShipped = `{"name":"order_shipped","language":"fr","category":"UTILIT
 	{"type":"FOOTER","text":"Facteur"},
 	{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Merci"},{"type":"QUICK_REPLY","text":"Un souci"}]}]}`
 
-func definition(t testing.TB, text string) *whatsapp.TemplateDefinition {
-	d, err := whatsapp.ReadTemplate([]byte(text))
+func definition(t testing.TB, text string) *templates.Definition {
+	d, err := templates.Read([]byte(text))
 	require.NoError(t, err)
 	return d
 }
 
-func templates(t testing.TB) []*whatsapp.TemplateDefinition {
-	return []*whatsapp.TemplateDefinition{definition(t, orderShipped)}
+func approved(t testing.TB) []*templates.Definition {
+	return []*templates.Definition{definition(t, orderShipped)}
 }
 
 // TestSetTemplates: a project's templates come, change and go while the simulator runs; what
@@ -34,17 +34,17 @@ func TestSetTemplates(t *testing.T) {
 	send := func(name string) string {
 		return `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"` + name + `","language":{"code":"fr"}}}`
 	}
-	s := newStage(t, simulator.Options{Templates: []*whatsapp.TemplateDefinition{definition(t, other)}})
+	s := newStage(t, simulator.Options{Templates: []*templates.Definition{definition(t, other)}})
 	s.mustRefuse(send("order_shipped"), 132001)
 
-	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, other), definition(t, orderShipped)})
+	s.SetTemplates([]*templates.Definition{definition(t, other), definition(t, orderShipped)})
 	s.mustRefuse(send("order_shipped"), 132000)
 	require.NoError(t, s.ChangeTemplate(simulator.TemplateChange{Name: "welcome", Status: "PAUSED"}))
-	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, other)})
+	s.SetTemplates([]*templates.Definition{definition(t, other)})
 	s.mustRefuse(send("order_shipped"), 132001)
 	s.mustRefuse(send("welcome"), 132015)
 
-	s.SetTemplates([]*whatsapp.TemplateDefinition{definition(t, strings.Replace(other, "Bienvenue", "Salut", 1))})
+	s.SetTemplates([]*templates.Definition{definition(t, strings.Replace(other, "Bienvenue", "Salut", 1))})
 	status, answer := s.post(messages, send("welcome"))
 	require.Equal(t, 200, status, answer)
 	require.NoError(t, s.Reset())

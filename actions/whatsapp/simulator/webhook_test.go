@@ -17,7 +17,7 @@ import (
 
 func hooked(t testing.TB, change ...func(*simulator.Options)) (*stage, *receiver) {
 	hook := newReceiver(t)
-	o := simulator.Options{Clock: simulator.Frozen(start), Templates: templates(t), Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}}
+	o := simulator.Options{Clock: simulator.Frozen(start), Templates: approved(t), Scene: simulator.Scene{Webhook: simulator.Webhook{URL: hook.URL}}}
 	for _, c := range change {
 		c(&o)
 	}

@@ -3,14 +3,13 @@ package simulator
 import (
 	"cmp"
 	"encoding/json"
+	"facteur/actions/whatsapp/templates"
 	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"facteur/actions/whatsapp"
 )
 
 // A world is what there is, and in which state.
@@ -49,7 +48,7 @@ type number struct {
 // A template is one of an account's.
 type template struct {
 	id      string
-	def     *whatsapp.TemplateDefinition
+	def     *templates.Definition
 	status  string
 	quality string
 	created time.Time
@@ -92,13 +91,13 @@ func newWorld(o Options, now time.Time) (world, error) {
 	return w, nil
 }
 
-func (w *world) addAccount(a Account, shared []*whatsapp.TemplateDefinition, now time.Time) (*account, error) {
+func (w *world) addAccount(a Account, shared []*templates.Definition, now time.Time) (*account, error) {
 	acct := &account{Account: a, apps: true}
 	acct.Name = cmp.Or(a.Name, "Account "+a.ID)
 	acct.Business = cmp.Or(a.Business, "9"+a.ID)
 	acct.Tier = cmp.Or(a.Tier, "TIER_2K")
 	for i, text := range a.Templates {
-		d, err := whatsapp.ReadTemplate(text)
+		d, err := templates.Read(text)
 		if err != nil {
 			return nil, fmt.Errorf("account %s: templates[%d]: %w", a.ID, i, err)
 		}
@@ -119,8 +118,8 @@ func (w *world) addAccount(a Account, shared []*whatsapp.TemplateDefinition, now
 	return acct, nil
 }
 
-func newTemplate(account string, d *whatsapp.TemplateDefinition, now time.Time) *template {
-	return &template{id: hashID(account, d.Name, d.Language), def: d, status: cmp.Or(d.Status, whatsapp.Approved), quality: "UNKNOWN", created: now}
+func newTemplate(account string, d *templates.Definition, now time.Time) *template {
+	return &template{id: hashID(account, d.Name, d.Language), def: d, status: cmp.Or(d.Status, templates.Approved), quality: "UNKNOWN", created: now}
 }
 
 // hashID makes the ID of something that is always the same.

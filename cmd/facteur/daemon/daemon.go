@@ -28,6 +28,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/trigger"
@@ -197,6 +198,6 @@ func (d *Daemon) openActions() (err error) {
 }
 
 // templates are those that the flows were last read with.
-func (d *Daemon) templates() (*whatsapp.Templates, error) {
+func (d *Daemon) templates() (*templates.Set, error) {
 	return d.flows.current.Load().Project.Templates.Look()
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/diag"
 	"facteur/project"
 	"facteur/vault"
@@ -126,7 +126,7 @@ func (w *Workbench) reload(ctx context.Context) {
 		before.found = found
 		w.said.Store(&before)
 	}
-	var templates []*whatsapp.TemplateDefinition
+	var templates []*templates.Definition
 	if err == nil {
 		templates, err = p.ReadTemplates()
 	}

@@ -15,6 +15,7 @@ import (
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/templates"
 	"facteur/cmd/facteur/daemon"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -46,7 +47,7 @@ type Hearer interface {
 // Options are what simulations differ in.
 type Options struct {
 	Clock     *host.Virtual
-	Templates []*whatsapp.TemplateDefinition
+	Templates []*templates.Definition
 	Seed      uint64 // 0: another each time
 
 	// Connections are those of the run. Those that Sends sends through lead to the simulator

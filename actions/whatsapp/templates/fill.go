@@ -1,4 +1,4 @@
-package whatsapp
+package templates
 
 import (
 	"fmt"
@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
 )
 
 // A filling compares what a message gives with what its template takes.
 type filling struct {
-	*lint
-	template *TemplateDefinition
+	*check
+	template *Definition
 	named    bool
 }
 
@@ -52,7 +53,7 @@ func (g *given) take(c schema.Value) {
 		g.partial = true
 		return
 	}
-	switch kind, _ := textOf(c, "type"); strings.ToLower(kind) {
+	switch kind, _ := c.Get("type").Text(); strings.ToLower(kind) {
 	case "header":
 		g.header = c
 	case "body":
@@ -62,8 +63,7 @@ func (g *given) take(c schema.Value) {
 	case "limited_time_offer":
 		g.offer = c
 	case "button":
-		text, ok := scalarText(c.Get("index"))
-		if i, err := strconv.Atoi(text); ok && err == nil {
+		if i, err := strconv.Atoi(graph.Word(c.Get("index"))); err == nil {
 			g.buttons[i] = c
 		} else {
 			g.partial = true // the rules of messages see to that
@@ -167,7 +167,7 @@ func (f filling) names(part, of string, places []string, items []schema.Value) {
 			if _, found := (&schema.Type{Kind: schema.String, Enum: known}).Coerce(text); len(known) > 0 && len(found) > 0 {
 				hint = strings.Replace(found[0].Hint, "allowed:", "names:", 1)
 			}
-			f.say("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), mention(text))
+			f.say("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), quoted(text))
 		}
 	}
 }
@@ -290,10 +290,8 @@ func (f filling) cards(shape templateShape, g given, at schema.Value) {
 	}
 	for n, card := range items {
 		place := n
-		if text, ok := scalarText(card.Get("card_index")); ok {
-			if i, err := strconv.Atoi(text); err == nil {
-				place = i
-			}
+		if i, err := strconv.Atoi(graph.Word(card.Get("card_index"))); err == nil {
+			place = i
 		}
 		if shape.ofProducts() {
 			place = 0

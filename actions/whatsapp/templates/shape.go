@@ -1,4 +1,4 @@
-package whatsapp
+package templates
 
 import (
 	"cmp"
@@ -96,13 +96,16 @@ func placeholders(text string) []string {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b string) int {
-		if !areDigits(a) || !areDigits(b) {
+		if !isNumber(a) || !isNumber(b) {
 			return 0
 		}
 		return cmp.Or(len(a)-len(b), strings.Compare(a, b))
 	})
 	return found
 }
+
+// isNumber tells a place that is numbered from one that is named.
+func isNumber(place string) bool { return strings.Trim(place, "0123456789") == "" }
 
 // ofProducts tells a carousel of products: its cards are alike, and a message has as many
 // as it likes.

@@ -1,4 +1,7 @@
-package whatsapp
+// Package templates knows the templates of an account: what a message has to give each, and
+// whether it does. Flows are checked against a project's copy of them, the simulator refuses by
+// them as Meta does, and Use writes a message for one.
+package templates
 
 import (
 	"bytes"
@@ -16,9 +19,8 @@ import (
 // Approved is the status of a template that can be sent.
 const Approved = "APPROVED"
 
-// A TemplateDefinition is a template in one language, as the account has it: what a
-// Template, the message, fills in. Its fields are those of a file in templates/.
-type TemplateDefinition struct {
+// A Definition is a template in one language, as the account has it: what a message fills in. Its fields are those of a file in templates/.
+type Definition struct {
 	Name            string `json:"name"`
 	Language        string `json:"language"`
 	Category        string `json:"category,omitempty"`         // MARKETING, UTILITY, AUTHENTICATION
@@ -31,8 +33,8 @@ type TemplateDefinition struct {
 	shape templateShape
 }
 
-// ReadTemplate reads a file that Encode wrote. What Meta adds to templates does no harm.
-func ReadTemplate(text []byte) (*TemplateDefinition, error) {
+// Read reads a file that Encode wrote. What Meta adds to templates does no harm.
+func Read(text []byte) (*Definition, error) {
 	v, err := actions.DecodeJSON(text)
 	if err != nil {
 		return nil, fmt.Errorf("it is no JSON: %w", err)
@@ -41,8 +43,8 @@ func ReadTemplate(text []byte) (*TemplateDefinition, error) {
 }
 
 // definition reads a template as the API gives it, without what changes by itself.
-func definition(v schema.Value) (*TemplateDefinition, error) {
-	d := &TemplateDefinition{
+func definition(v schema.Value) (*Definition, error) {
+	d := &Definition{
 		Name:            graph.Word(v.Get("name")),
 		Language:        graph.Word(v.Get("language")),
 		Category:        strings.ToUpper(graph.Word(v.Get("category"))),
@@ -98,7 +100,7 @@ func isEmptyObject(v any) bool {
 }
 
 // Encode gives the text of the template's file: the same for the same template.
-func (d *TemplateDefinition) Encode() ([]byte, error) {
+func (d *Definition) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -108,51 +110,51 @@ func (d *TemplateDefinition) Encode() ([]byte, error) {
 }
 
 // FileName is the name of the template's file: order_shipped.fr.json.
-func (d *TemplateDefinition) FileName() string { return d.Name + "." + d.Language + ".json" }
+func (d *Definition) FileName() string { return d.Name + "." + d.Language + ".json" }
 
-// Templates are the templates that are known, sorted by name and language.
-type Templates struct{ all []*TemplateDefinition }
+// A Set is the templates that are known, sorted by name and language.
+type Set struct{ all []*Definition }
 
-// NewTemplates collects templates. Two of one name and language are a mistake.
-func NewTemplates(all []*TemplateDefinition) (*Templates, error) {
-	t := &Templates{slices.Clone(all)}
-	slices.SortFunc(t.all, func(a, b *TemplateDefinition) int {
+// NewSet collects templates. Two of one name and language are a mistake.
+func NewSet(all []*Definition) (*Set, error) {
+	s := &Set{slices.Clone(all)}
+	slices.SortFunc(s.all, func(a, b *Definition) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Language, b.Language))
 	})
-	for i := 1; i < len(t.all); i++ {
-		if a, b := t.all[i-1], t.all[i]; a.Name == b.Name && a.Language == b.Language {
+	for i := 1; i < len(s.all); i++ {
+		if a, b := s.all[i-1], s.all[i]; a.Name == b.Name && a.Language == b.Language {
 			return nil, fmt.Errorf("the template %s is there twice in %s", a.Name, a.Language)
 		}
 	}
-	return t, nil
+	return s, nil
 }
 
 // All returns the templates, sorted by name and language.
-func (t *Templates) All() []*TemplateDefinition { return slices.Clone(t.all) }
+func (s *Set) All() []*Definition { return slices.Clone(s.all) }
 
 // Named returns a template in all its languages, sorted; none when there is no such
 // template.
-func (t *Templates) Named(name string) []*TemplateDefinition {
-	from, _ := slices.BinarySearchFunc(t.all, name, func(d *TemplateDefinition, name string) int { return strings.Compare(d.Name, name) })
+func (s *Set) Named(name string) []*Definition {
+	from, _ := slices.BinarySearchFunc(s.all, name, func(d *Definition, name string) int { return strings.Compare(d.Name, name) })
 	to := from
-	for to < len(t.all) && t.all[to].Name == name {
+	for to < len(s.all) && s.all[to].Name == name {
 		to++
 	}
-	return t.all[from:to:to]
+	return s.all[from:to:to]
 }
 
 // names are those of the templates, each once.
-func (t *Templates) names() []any {
+func (s *Set) names() []any {
 	var names []any
-	for i, d := range t.all {
-		if i == 0 || t.all[i-1].Name != d.Name {
+	for i, d := range s.all {
+		if i == 0 || s.all[i-1].Name != d.Name {
 			names = append(names, d.Name)
 		}
 	}
 	return names
 }
 
-func languages(of []*TemplateDefinition) []string {
+func languages(of []*Definition) []string {
 	var codes []string
 	for _, d := range of {
 		codes = append(codes, d.Language)

@@ -1,4 +1,4 @@
-package whatsapp_test
+package templates_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
 
 	"github.com/stretchr/testify/assert"
@@ -43,22 +44,22 @@ var account = []string{
 	`{"name":"rejected","language":"fr","status":"REJECTED","rejected_reason":"INVALID_FORMAT","category":"UTILITY","components":[{"type":"BODY","text":"Voici"}]}`,
 }
 
-func accountTemplates(t testing.TB) *whatsapp.Templates {
-	var all []*whatsapp.TemplateDefinition
+func accountTemplates(t testing.TB) *templates.Set {
+	var all []*templates.Definition
 	for _, text := range account {
-		d, err := whatsapp.ReadTemplate([]byte(text))
+		d, err := templates.Read([]byte(text))
 		require.NoError(t, err)
 		all = append(all, d)
 	}
-	templates, err := whatsapp.NewTemplates(all)
+	set, err := templates.NewSet(all)
 	require.NoError(t, err)
-	return templates
+	return set
 }
 
 // lintOf gives what is said of a send when its flow is checked, one finding a line.
 func lintOf(t testing.TB, in map[string]any) []string {
-	templates := accountTemplates(t)
-	sig := newSet(t, nil, whatsapp.Options{Templates: func() (*whatsapp.Templates, error) { return templates, nil }}).Action("whatsapp.send_message")
+	set := accountTemplates(t)
+	sig := whatsapp.SendMessage(whatsapp.Options{Templates: func() (*templates.Set, error) { return set, nil }}).Signature()
 	var lines []string
 	for _, v := range sig.Lint(schema.NewValue(in, &schema.Watch{})) {
 		kind := ""
@@ -240,11 +241,11 @@ func TestTemplatesOfFallbacks(t *testing.T) {
 
 func TestTemplatesThatCannotBeKnown(t *testing.T) {
 	in := schema.NewValue(map[string]any{"message_type": "template", "message": map[string]any{"name": "plain", "language": map[string]any{"code": "de"}}}, nil)
-	assert.Empty(t, newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message").Lint(in))
-	none := whatsapp.Options{Templates: func() (*whatsapp.Templates, error) { return nil, nil }}
-	assert.Empty(t, newSet(t, nil, none).Action("whatsapp.send_message").Lint(in))
-	broken := whatsapp.Options{Templates: func() (*whatsapp.Templates, error) { return nil, fmt.Errorf("a.json: it is no JSON") }}
-	found := newSet(t, nil, broken).Action("whatsapp.send_message").Lint(in)
+	assert.Empty(t, whatsapp.SendMessage(whatsapp.Options{}).Signature().Lint(in))
+	none := whatsapp.Options{Templates: func() (*templates.Set, error) { return nil, nil }}
+	assert.Empty(t, whatsapp.SendMessage(none).Signature().Lint(in))
+	broken := whatsapp.Options{Templates: func() (*templates.Set, error) { return nil, fmt.Errorf("a.json: it is no JSON") }}
+	found := whatsapp.SendMessage(broken).Signature().Lint(in)
 	require.Len(t, found, 1)
 	assert.Equal(t, "template-files", found[0].Rule)
 	assert.Contains(t, found[0].Message, "a.json: it is no JSON")
@@ -261,13 +262,13 @@ func TestTemplatesInUse(t *testing.T) {
 		components, inputs := d.Use()
 		message := map[string]any{"name": d.Name, "language": map[string]any{"code": d.Language}}
 		if len(components) > 0 {
-			message["components"] = whatsapp.Fill(components, inputs)
+			message["components"] = templates.Fill(components, inputs)
 		}
 		in := map[string]any{"recipient": "+33612345678", "sender_phone_id": "1", "message_type": "template", "message": message}
 		for _, line := range lintOf(t, in) {
 			assert.Contains(t, line, "[template-status]", d.FileName())
 		}
-		sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
+		sig := whatsapp.SendMessage(whatsapp.Options{}).Signature()
 		coerced, found := sig.In.Coerce(in)
 		assert.NoError(t, found.Err(), d.FileName())
 		assert.NoError(t, sig.Check(schema.NewValue(coerced, nil)).Err(), d.FileName())
@@ -283,19 +284,19 @@ func TestTemplatesInUse(t *testing.T) {
 
 func TestTemplateFiles(t *testing.T) {
 	for _, text := range account {
-		d, err := whatsapp.ReadTemplate([]byte(text))
+		d, err := templates.Read([]byte(text))
 		require.NoError(t, err)
 		written, err := d.Encode()
 		require.NoError(t, err)
 		assert.NotContains(t, string(written), "header_handle")
-		again, err := whatsapp.ReadTemplate(written)
+		again, err := templates.Read(written)
 		require.NoError(t, err)
 		rewritten, err := again.Encode()
 		require.NoError(t, err)
 		assert.Equal(t, string(written), string(rewritten))
 	}
 	for text, want := range map[string]string{"": "no JSON", "{": "no JSON", "[]": "no name", `{"name":"x"}`: "no language", `{"name":"x","language":"fr","components":7}`: ""} {
-		_, err := whatsapp.ReadTemplate([]byte(text))
+		_, err := templates.Read([]byte(text))
 		if want == "" {
 			assert.NoError(t, err)
 		} else {
@@ -303,7 +304,7 @@ func TestTemplateFiles(t *testing.T) {
 		}
 	}
 	twice := accountTemplates(t).All()
-	_, err := whatsapp.NewTemplates(append(twice, twice[0]))
+	_, err := templates.NewSet(append(twice, twice[0]))
 	assert.ErrorContains(t, err, "there twice")
 }
 
@@ -314,23 +315,23 @@ func FuzzTemplates(f *testing.F) {
 	}
 	f.Add(`{"name":"x","language":"fr","components":[{"type":"CAROUSEL","cards":[{"components":[{"type":"CAROUSEL","cards":[7]}]}]}]}`, `{"name":"x","language":{"code":"fr"},"components":[{"type":"carousel","cards":[null,{"card_index":"0"}]}]}`)
 	f.Fuzz(func(t *testing.T, template, message string) {
-		d, err := whatsapp.ReadTemplate([]byte(template))
+		d, err := templates.Read([]byte(template))
 		if err != nil {
 			return
 		}
 		_, err = d.Encode()
 		require.NoError(t, err)
 		components, inputs := d.Use()
-		_, err = json.Marshal(whatsapp.Fill(components, inputs))
+		_, err = json.Marshal(templates.Fill(components, inputs))
 		require.NoError(t, err)
-		templates, err := whatsapp.NewTemplates([]*whatsapp.TemplateDefinition{d})
+		set, err := templates.NewSet([]*templates.Definition{d})
 		require.NoError(t, err)
 		var m map[string]any
 		if json.Unmarshal([]byte(message), &m) != nil || m == nil {
 			return
 		}
 		m["name"], m["language"] = d.Name, map[string]any{"code": d.Language}
-		sig := newSet(t, nil, whatsapp.Options{Templates: func() (*whatsapp.Templates, error) { return templates, nil }}).Action("whatsapp.send_message")
+		sig := whatsapp.SendMessage(whatsapp.Options{Templates: func() (*templates.Set, error) { return set, nil }}).Signature()
 		in := map[string]any{"message_type": "template", "message": m, "recipient": "+33612345678"}
 		assert.Equal(t, sig.Lint(schema.NewValue(in, nil)), sig.Lint(schema.NewValue(in, nil)))
 	})

@@ -1,4 +1,4 @@
-package whatsapp
+package templates
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A TemplateInput is what a flow has to be given to send a template.
-type TemplateInput struct {
+// A Input is what a flow has to be given to send a template.
+type Input struct {
 	Name    string
 	Type    string // string, integer, number, object
 	Format  string // uri, ""
@@ -19,11 +19,11 @@ type TemplateInput struct {
 }
 
 // Expression is how a flow reads the input.
-func (in TemplateInput) Expression() string { return "${inputs." + in.Name + "}" }
+func (in Input) Expression() string { return "${inputs." + in.Name + "}" }
 
 // Use gives the components of a message that sends the template, filled in from inputs,
 // and these inputs. What a message may leave out is left out.
-func (d *TemplateDefinition) Use() (components []any, inputs []TemplateInput) {
+func (d *Definition) Use() (components []any, inputs []Input) {
 	u := user{template: d, named: d.named(), examples: map[string]string{}}
 	u.learn(schema.NewValue(d.Components, nil))
 	components = u.parts(d.shape, "")
@@ -33,10 +33,10 @@ func (d *TemplateDefinition) Use() (components []any, inputs []TemplateInput) {
 type object = map[string]any
 
 type user struct {
-	template *TemplateDefinition
+	template *Definition
 	named    bool
 	examples map[string]string // by part and place
-	inputs   []TemplateInput
+	inputs   []Input
 }
 
 // learn reads the examples that the template was approved with.
@@ -58,7 +58,7 @@ func (u *user) learn(components schema.Value) {
 }
 
 // input declares an input, once, and gives the expression that reads it.
-func (u *user) input(in TemplateInput) string {
+func (u *user) input(in Input) string {
 	for _, known := range u.inputs {
 		if known.Name == in.Name {
 			return known.Expression()
@@ -83,7 +83,7 @@ func (u *user) parts(s templateShape, prefix string) []any {
 		add("body", object{"parameters": u.texts("body", prefix, s.body)})
 	}
 	if s.offer {
-		ends := u.input(TemplateInput{Name: "offer_ends_ms", Type: "integer", Doc: "when the offer ends, in milliseconds since 1970", Example: int64(1893456000000)})
+		ends := u.input(Input{Name: "offer_ends_ms", Type: "integer", Doc: "when the offer ends, in milliseconds since 1970", Example: int64(1893456000000)})
 		add("limited_time_offer", object{"parameters": []any{object{"type": "limited_time_offer", "limited_time_offer": object{"expiration_time_ms": ends}}}})
 	}
 	if len(s.cards) > 0 {
@@ -106,7 +106,7 @@ func (u *user) parts(s templateShape, prefix string) []any {
 func (u *user) isCode() bool { return u.template.Category == "AUTHENTICATION" }
 
 func (u *user) code() string {
-	return u.input(TemplateInput{Name: "code", Type: "string", Doc: "the one-time code, up to 15 characters", Example: "123456"})
+	return u.input(Input{Name: "code", Type: "string", Doc: "the one-time code, up to 15 characters", Example: "123456"})
 }
 
 func (u *user) texts(part, prefix string, places []string) (parameters []any) {
@@ -122,7 +122,7 @@ func (u *user) texts(part, prefix string, places []string) (parameters []any) {
 		}
 		name := part + "_" + strings.ToLower(place)
 		example := cmp.Or(u.examples[part+"_"+place], "example "+place)
-		in := TemplateInput{Name: prefix + name, Type: "string", Doc: fmt.Sprintf("%s in the %s", place, part), Example: strings.Join(strings.Fields(example), " ")}
+		in := Input{Name: prefix + name, Type: "string", Doc: fmt.Sprintf("%s in the %s", place, part), Example: strings.Join(strings.Fields(example), " ")}
 		p["text"] = u.input(in)
 		parameters = append(parameters, p)
 	}
@@ -134,7 +134,7 @@ func (u *user) media(format, prefix string) object {
 	switch format {
 	case "LOCATION":
 		place := object{}
-		for _, f := range [...]TemplateInput{
+		for _, f := range [...]Input{
 			{Name: "latitude", Type: "number", Doc: "degrees north", Example: 48.8584},
 			{Name: "longitude", Type: "number", Doc: "degrees east", Example: 2.2945},
 			{Name: "name", Type: "string", Doc: "what the place is called", Example: "Tour Eiffel"},
@@ -146,14 +146,14 @@ func (u *user) media(format, prefix string) object {
 		}
 		return object{"type": kind, "location": place}
 	case "PRODUCT":
-		id := u.input(TemplateInput{Name: prefix + "header_product", Type: "string", Doc: "the product's SKU", Example: "sku-1"})
-		catalog := u.input(TemplateInput{Name: "catalog_id", Type: "string", Doc: "the catalogue's ID", Example: "194836987003835"})
+		id := u.input(Input{Name: prefix + "header_product", Type: "string", Doc: "the product's SKU", Example: "sku-1"})
+		catalog := u.input(Input{Name: "catalog_id", Type: "string", Doc: "the catalogue's ID", Example: "194836987003835"})
 		return object{"type": kind, "product": object{"product_retailer_id": id, "catalog_id": catalog}}
 	case "GIF":
 		kind = "video"
 	}
 	ending := map[string]string{"image": "jpg", "video": "mp4", "document": "pdf"}[kind]
-	link := u.input(TemplateInput{Name: prefix + "header_" + kind, Type: "string", Format: "uri", Doc: "a public address of the " + kind, Example: "https://cdn.shop.test/example." + ending})
+	link := u.input(Input{Name: prefix + "header_" + kind, Type: "string", Format: "uri", Doc: "a public address of the " + kind, Example: "https://cdn.shop.test/example." + ending})
 	return object{"type": kind, kind: object{"link": link}}
 }
 
@@ -162,17 +162,17 @@ func (u *user) button(b buttonShape, parameter, name string) object {
 	case u.isCode():
 		return object{"type": "text", "text": u.code()}
 	case parameter == "text":
-		return object{"type": "text", "text": u.input(TemplateInput{Name: name, Type: "string", Doc: "the end of the address that the button opens", Example: "example"})}
+		return object{"type": "text", "text": u.input(Input{Name: name, Type: "string", Doc: "the end of the address that the button opens", Example: "example"})}
 	case parameter == "coupon_code":
-		return object{"type": "coupon_code", "coupon_code": u.input(TemplateInput{Name: name, Type: "string", Doc: "the coupon, letters and digits, up to 20", Example: "WELCOME10"})}
+		return object{"type": "coupon_code", "coupon_code": u.input(Input{Name: name, Type: "string", Doc: "the coupon, letters and digits, up to 20", Example: "WELCOME10"})}
 	case b.kind == "MPM":
-		id := u.input(TemplateInput{Name: name + "_product", Type: "string", Doc: "the SKU of the product that is shown", Example: "sku-1"})
+		id := u.input(Input{Name: name + "_product", Type: "string", Doc: "the SKU of the product that is shown", Example: "sku-1"})
 		return object{"type": "action", "action": object{
 			"thumbnail_product_retailer_id": id,
 			"sections":                      []any{object{"title": "Products", "product_items": []any{object{"product_retailer_id": id}}}},
 		}}
 	}
-	return object{"type": "action", "action": u.input(TemplateInput{Name: name + "_action", Type: "object", Doc: "the action of the button, in Meta's form", Example: orderExample()})}
+	return object{"type": "action", "action": u.input(Input{Name: name + "_action", Type: "object", Doc: "the action of the button, in Meta's form", Example: orderExample()})}
 }
 
 // orderExample is an order of one thing.
@@ -187,7 +187,7 @@ func orderExample() object {
 }
 
 // Fill gives a value with the examples of inputs in the place of their expressions.
-func Fill(v any, inputs []TemplateInput) any {
+func Fill(v any, inputs []Input) any {
 	switch v := v.(type) {
 	case object:
 		filled := make(object, len(v))

@@ -1,4 +1,4 @@
-package whatsapp
+package templates
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ func NoTemplate(name, language string) *graph.Error {
 }
 
 // Refuse tells how Meta refuses a template message, the object that stands under
-// `template`, because it does not fit the template; nil when it fits. What CheckBody
-// finds must be right already.
-func (d *TemplateDefinition) Refuse(message map[string]any) *graph.Error {
+// `template`, because it does not fit the template; nil when it fits. What the rules
+// of messages find must be right already.
+func (d *Definition) Refuse(message map[string]any) *graph.Error {
 	switch d.Status {
 	case "", Approved:
 	case "PAUSED":
@@ -27,25 +27,25 @@ func (d *TemplateDefinition) Refuse(message map[string]any) *graph.Error {
 	default:
 		return NoTemplate(d.Name, d.Language)
 	}
-	l := &lint{}
+	c := &check{}
 	m := schema.NewValue(message, nil)
-	f := filling{lint: l, template: d, named: d.named()}
+	f := filling{check: c, template: d, named: d.named()}
 	f.parts(d.shape, m, m.Get("components"), "")
 	switch {
-	case len(l.refused) > 0:
-		return &l.refused[0]
-	case len(l.found) == 0:
+	case len(c.refused) > 0:
+		return &c.refused[0]
+	case len(c.found) == 0:
 		return nil
 	}
-	e := &graph.Error{Code: 132018, Title: "There was an issue with the parameters in your template", Details: l.found[0].Error()}
-	if l.found[0].Rule == "template-parameter-unnamed" {
+	e := &graph.Error{Code: 132018, Title: "There was an issue with the parameters in your template", Details: c.found[0].Error()}
+	if c.found[0].Rule == "template-parameter-unnamed" {
 		e = &graph.Error{Code: 100, Title: "Invalid parameter", Details: "Parameter name is missing or empty"}
 	}
 	return e
 }
 
 // refuse keeps how Meta puts a finding, and gives it as a finding quotes it.
-func (l *lint) refuse(code int64, format string, args ...any) string {
+func (c *check) refuse(code int64, format string, args ...any) string {
 	e := graph.Error{Code: code, Details: fmt.Sprintf(format, args...)}
 	switch code {
 	case 131008:
@@ -55,11 +55,11 @@ func (l *lint) refuse(code int64, format string, args ...any) string {
 	case 132012:
 		e.Title = "Parameter format does not match format in the created template"
 	}
-	l.refused = append(l.refused, e)
+	c.refused = append(c.refused, e)
 	return fmt.Sprintf("Meta: %d, %s: %s", e.Code, e.Title, e.Details)
 }
 
 // mismatch is refuse for a parameter of another kind than the template wants.
-func (l *lint) mismatch(part, want, have string) string {
-	return l.refuse(132012, "%s: Format mismatch, expected %s, received %s", part, strings.ToUpper(want), strings.ToUpper(have))
+func (c *check) mismatch(part, want, have string) string {
+	return c.refuse(132012, "%s: Format mismatch, expected %s, received %s", part, strings.ToUpper(want), strings.ToUpper(have))
 }

@@ -1,0 +1,80 @@
+package whatsapp
+
+import (
+	"slices"
+	"strings"
+
+	"facteur/actions/whatsapp/templates"
+	"facteur/flow/schema"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// lint compares template messages with the project's copy of the templates. It runs at
+// load only: Meta's templates may have changed by the time of a send, so a copy never
+// stops one.
+func (s *sender) lint(in schema.Value) (found schema.Violations) {
+	if s.Templates == nil {
+		return nil
+	}
+	for _, holder := range []schema.Value{in, in.Get("fallback")} {
+		kind, _ := holder.Get("message_type").Text()
+		isFallback := len(holder.Path()) > 0 && holder.Present() && !holder.Get("message_type").Present()
+		message := holder.Get("message")
+		if !message.Present() || !isFallback && !strings.EqualFold(kind, templateType) {
+			continue
+		}
+		switch known, err := s.Templates(); {
+		case err != nil:
+			found = append(found, schema.Violation{Path: message.Path(), Rule: "template-files", Message: "the project's templates cannot be read: " + err.Error()})
+		case known != nil:
+			meant, wrong := known.Check(message)
+			found = append(append(found, wrong...), s.mayGo(meant, in.Get("recipient"))...)
+		}
+	}
+	return found
+}
+
+// mayGo looks at whom templates of their category go to.
+func (s *sender) mayGo(all []*templates.Definition, at schema.Value) schema.Violations {
+	text, ok := at.Text()
+	if !ok || len(all) == 0 {
+		return nil
+	}
+	are := func(category string) bool {
+		return !slices.ContainsFunc(all, func(d *templates.Definition) bool { return d.Category != category })
+	}
+	switch to := s.book.look(text); {
+	case to.err != nil:
+	case are("AUTHENTICATION") && to.userID != "":
+		return schema.Violations{{Path: at.Path(), Rule: "template-user-id", Hint: "give the phone number",
+			Message: mention(text) + " is a business-scoped user ID, and authentication templates only go to phone numbers (Meta: 131062)"}}
+	case are("MARKETING") && isAmerican(to.phone):
+		return schema.Violations{{Path: at.Path(), Rule: "template-marketing-us", Warning: true, Hint: "reach the person in another way, or with a utility template",
+			Message: "Meta delivers no marketing templates to numbers of the United States since April 2025 (131049), and " + all[0].Name + " is one"}}
+	}
+	return nil
+}
+
+func isAmerican(phone string) bool {
+	number, err := phonenumbers.Parse(phone, "")
+	return err == nil && number.GetCountryCode() == 1 && phonenumbers.GetRegionCodeForNumber(number) == "US"
+}
+
+// lookupRules explain what a lint finds.
+func lookupRules() []rule {
+	const page = "Cloud API, template messages, and the account's own templates"
+	return []rule{
+		{id: "template-files", doc: "The files in templates/ are those that facteur templates pull writes.", hint: "write them anew: facteur templates pull", source: "Facteur"},
+		{id: "template-unknown", doc: "A template message names a template that the account has (132001).", hint: templates.PullHint, source: page},
+		{id: "template-language", doc: "A template message names a language that the template has; en and en_US are different (132001).", hint: templates.PullHint, source: page},
+		{id: "template-status", doc: "Only templates whose status is APPROVED are sent (132001, 132015, 132016).", source: page},
+		{id: "template-user-id", doc: "Authentication templates go to phone numbers, not to business-scoped user IDs (131062).", source: "Business-scoped user IDs"},
+		{id: "template-marketing-us", doc: "Meta delivers no marketing templates to numbers of the United States (131049).", warning: true, source: "Per-user marketing limits"},
+		{id: "template-parameter-count", doc: "A message gives each part of a template as many parameters as it has (132000, 131008).", source: page},
+		{id: "template-parameter-kind", doc: "A message gives each part of a template parameters of the kind that it takes: a header with an image takes an image (132012).", source: page},
+		{id: "template-parameter-unnamed", doc: "Where a template names its parameters, the message names them, with the same names; where it numbers them, it names none.", source: page},
+		{id: "template-button-other", doc: "A button component means a button that the template has, by its place, and says its kind.", source: page},
+		{id: "template-cards-count", doc: "A message fills in as many cards as the carousel of the template has.", source: page},
+	}
+}

@@ -1,0 +1,119 @@
+package templates
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"facteur/actions/whatsapp/graph"
+	"facteur/flow/schema"
+)
+
+// A check collects what is wrong with a message.
+type check struct {
+	found   schema.Violations
+	refused []graph.Error // how Meta puts some of it
+}
+
+func (c *check) say(rule string, at schema.Value, hint, format string, args ...any) {
+	c.found = append(c.found, schema.Violation{Path: at.Path(), Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+// PullHint is what can be done where the account may have other templates by now.
+const PullHint = `if the account has it, read its templates again: facteur templates pull`
+
+// Check compares a template message, the object that stands under `template`, with the
+// templates. meant are those that it may name: one, or each language of it where that is not
+// known yet; none where its name is not known, or there is no such template.
+func (s *Set) Check(m schema.Value) (meant []*Definition, found schema.Violations) {
+	name, ok := m.Get("name").Text()
+	if !ok {
+		return nil, nil // not known yet, or missing, which the type says
+	}
+	c := &check{}
+	meant = s.Named(name)
+	if len(meant) == 0 {
+		c.say("template-unknown", m.Get("name"), nearest(name, s.names()), "the account has no template %s", quoted(name))
+		return nil, c.found
+	}
+	language := m.Get("language", "code")
+	if code, ok := language.Text(); ok {
+		i := slices.IndexFunc(meant, func(d *Definition) bool { return d.Language == code })
+		if i < 0 {
+			c.say("template-language", language, languageHint(code, meant), "the template %s is not there in %s (Meta: 132001, %s)", name, quoted(code), NoTemplate(name, code).Details)
+			return nil, c.found
+		}
+		meant = meant[i : i+1]
+	}
+	return meant, inAll(meant, m)
+}
+
+// inAll returns what is wrong in each of the languages that may be meant.
+func inAll(all []*Definition, m schema.Value) schema.Violations {
+	common := all[0].check(m)
+	for _, d := range all[1:] {
+		other := d.check(m)
+		common = slices.DeleteFunc(common, func(v schema.Violation) bool {
+			return !slices.ContainsFunc(other, func(w schema.Violation) bool {
+				return v.Rule == w.Rule && v.Path.String() == w.Path.String()
+			})
+		})
+	}
+	return common
+}
+
+func languageHint(code string, all []*Definition) string {
+	hint := "it is there in " + strings.Join(languages(all), ", ")
+	short, _, _ := strings.Cut(code, "_")
+	for _, d := range all {
+		if other, _, _ := strings.Cut(d.Language, "_"); strings.EqualFold(other, short) {
+			return fmt.Sprintf("write %s: %s and %s are different languages; %s", d.Language, code, d.Language, hint)
+		}
+	}
+	return hint
+}
+
+// nearest suggests the name that was meant.
+func nearest(name string, names []any) string {
+	if len(names) == 0 {
+		return PullHint
+	}
+	_, found := (&schema.Type{Kind: schema.String, Enum: names}).Coerce(name)
+	if len(found) == 0 {
+		return PullHint
+	}
+	return strings.Replace(found[0].Hint, "allowed:", "templates:", 1) + "; " + PullHint
+}
+
+// quoted quotes a name that somebody wrote, at a length that people read.
+func quoted(name string) string { return fmt.Sprintf("%.80q", name) }
+
+// check compares a message with the template.
+func (d *Definition) check(m schema.Value) schema.Violations {
+	c := &check{}
+	if d.Status != "" && d.Status != Approved {
+		why := ""
+		if d.RejectedReason != "" {
+			why = ": " + d.RejectedReason
+		}
+		c.say("template-status", m.Get("name"), "if that has changed: facteur templates pull", "the template %s (%s) is %s%s, and only templates that are APPROVED are sent", d.Name, d.Language, d.Status, why)
+	}
+	if components := m.Get("components"); !components.IsUnknown() {
+		f := filling{check: c, template: d, named: d.named()}
+		f.parts(d.shape, m, components, "")
+	}
+	return c.found
+}
+
+// named tells whether parameters go by name.
+func (d *Definition) named() bool {
+	if d.ParameterFormat != "" {
+		return d.ParameterFormat == "NAMED"
+	}
+	for _, name := range append(slices.Clone(d.shape.body), d.shape.title...) {
+		if !isNumber(name) {
+			return true
+		}
+	}
+	return false
+}
