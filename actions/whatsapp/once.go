@@ -40,7 +40,7 @@ type Answer struct {
 	OptedOut  bool   // Meta said that the recipient wants no marketing
 }
 
-// once asks whether the send would repeat another.
+// once asks whether the send would repeat another. Otherwise the send has begun.
 func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
 	switch {
 	case o == nil:
@@ -57,9 +57,22 @@ func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (re
 		return "", actions.Retry(&call.Error{Code: "once_unsettled", Class: "unknown", Message: "nothing was sent: " + err.Error()})
 	case err != nil:
 		return "", actions.Retry(&call.Error{Code: "ledger", Class: "surroundings", Message: "whether this was sent before is not known: " + err.Error()})
+	case repeats != "":
+		return repeats, nil
 	}
-	return repeats, nil
+	if c.Begin == nil {
+		return "", nil
+	}
+	if err := c.Begin(ctx); err != nil {
+		err = actions.Retry(&call.Error{Code: "not_begun", Class: "surroundings", Message: "nothing was sent: " + err.Error()})
+		s.tell(ctx, from, to, &SendOutput{}, false, err) // what it claimed is free for others
+		return "", err
+	}
+	return "", nil
 }
+
+// claims tells whether a send first claims a key, and begins then.
+func claims(in map[string]any) bool { return in["once"] != nil }
 
 const noLedger = "`once` needs a ledger of what was sent before, and there is none here: leave `once` out"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -301,6 +302,45 @@ func TestOnce(t *testing.T) {
 	assert.Equal(t, int64(0), o.Output["status_code"])
 	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Step: "run notify", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
 	assert.Empty(t, m.asked())
+}
+
+// A send that claims a key begins after that, and before it asks anybody; if it may not, it
+// gives back what it claimed.
+func TestOnceBegins(t *testing.T) {
+	var happened []string
+	m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+		happened = append(happened, "sent")
+		answers(200, okBody)(w, r)
+	})
+	o := whatsapp.Options{
+		Once: func(context.Context, whatsapp.Claim) (string, error) {
+			happened = append(happened, "claimed")
+			return "", nil
+		},
+		Told: func(_ context.Context, a whatsapp.Answer) { happened = append(happened, "told "+string(a.State)) },
+	}
+	set := newSet(t, &credentials{conn: connection(m.URL, token)}, o)
+	var stopped error
+	do := func(in map[string]any) call.Outcome {
+		happened = nil
+		c := send(in)
+		require.Equal(t, in["once"] != nil, set.Action(c.Action).Prepares(c.Input))
+		c.Begin = func(context.Context) error {
+			happened = append(happened, "began")
+			return stopped
+		}
+		return set.Do(context.Background(), c)
+	}
+	in := text(map[string]any{"once": map[string]any{"key": "order-7"}})
+	assert.Equal(t, call.Succeeded, do(in).Status)
+	assert.Equal(t, []string{"claimed", "began", "sent", "told accepted"}, happened)
+	stopped = errors.New("the host stops")
+	result := do(in)
+	assert.Equal(t, call.Failed, result.Status)
+	assert.Equal(t, "not_begun", result.Error.Code)
+	assert.Equal(t, []string{"claimed", "began", "told failed"}, happened)
+	do(text(nil))
+	assert.Equal(t, []string{"sent", "told accepted"}, happened)
 }
 
 func TestOnceUnsettled(t *testing.T) {

@@ -85,6 +85,7 @@ func SendMessage(o Options) actions.Action {
 			Name:      SendAction,
 			Doc:       "Sends one WhatsApp message. A succeeded step means that Meta accepted the message; use await to wait until it is sent, delivered or read.",
 			App:       App,
+			Prepares:  claims,
 			Recipient: recipientKey,
 			Limits:    o.limits,
 			States:    []string{sent, delivered, read},

@@ -14,8 +14,10 @@ import (
 
 	"facteur/e2e"
 	"facteur/e2e/temporal"
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/host/hosttest"
+	"facteur/flow/machine"
 	facteur "facteur/flow/temporal"
 
 	"github.com/stretchr/testify/assert"
@@ -155,4 +157,32 @@ func TestHistoryOfOneCall(t *testing.T) {
 		assert.NotContains(t, dump, text, "all is sealed")
 	}
 	require.NoError(t, h.Stop(t.Context()))
+}
+
+// A worker that sleeps while it prepares a call, until the server takes it for lost, does not
+// make the call when it wakes: by then it was made anew.
+func TestPreparedTooLong(t *testing.T) {
+	server := temporal.Start(t)
+	server.Namespace(t, "sleeper")
+	w := hosttest.NewWorld()
+	wake := make(chan struct{})
+	var asleep atomic.Bool
+	w.Set(func(point string, _ call.Call) {
+		if point == "prepared" && asleep.CompareAndSwap(false, true) {
+			<-wake
+		}
+	})
+	h, err := facteur.Open(t.Context(), options(server.Address, "sleeper", w))
+	require.NoError(t, err)
+	p := w.Compile(t, "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}}\n")
+	run, _, err := h.Start(t.Context(), p, host.Start{By: "test"})
+	require.NoError(t, err)
+	r, err := h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	close(wake)
+	require.NoError(t, h.Stop(t.Context())) // it waits for who was asleep
+	assert.Equal(t, machine.Succeeded, r.Status)
+	assert.Equal(t, 1, r.Steps[0].Attempts)
+	assert.Len(t, w.Messages("a"), 1)
+	assert.Len(t, w.Made(), 2)
 }

@@ -25,6 +25,12 @@ type Call struct {
 	Idempotent bool           // the author says that doing it twice is harmless
 	Timeout    time.Duration  // of this attempt; 0: the action's own
 	Await      string         // the state that the step waits for, so that an accepted call is Pending; "": none
+
+	// Begin is set for a call that Prepares, and is to be called before what cannot be taken
+	// back. It returns when it is recorded that the call may have happened from here on.
+	// After an error nobody counts on the call any more, and it must not happen. nil: that
+	// was recorded before.
+	Begin func(ctx context.Context) error `json:"-"`
 }
 
 // RunOf returns the run that a call's key belongs to, "" when it is none of ours.
@@ -118,6 +124,10 @@ type Signature struct {
 
 	// Idempotent tells whether doing the call twice is harmless. nil: never.
 	Idempotent func(in map[string]any) bool
+	// Prepares tells whether a call first does what may well be done again, such as to
+	// claim something, and then calls Call.Begin: before that it surely did not happen, so that
+	// a host that has died meanwhile makes it again. nil: never.
+	Prepares func(in map[string]any) bool
 	// Recipient is the contact that the call writes to, in a form that equal
 	// contacts share; events are matched from there on. nil: none.
 	Recipient func(in map[string]any) string

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -20,7 +21,7 @@ func (r *runner) recover(c *machine.Call) error {
 	if c.Repeatable {
 		return r.make(c)
 	}
-	r.remember(&underWay{r: r, Call: c, cancel: func() {}})
+	r.remember(&underWay{r: r, Call: c, cancel: func() {}, taken: true})
 	return r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
 }
 
@@ -34,6 +35,7 @@ type underWay struct {
 	r      *runner
 	ctx    context.Context
 	cancel context.CancelFunc
+	taken  bool // it is recorded as taken up, or will be
 }
 
 func (r *runner) remember(u *underWay) {
@@ -49,7 +51,7 @@ func (r *runner) make(c *machine.Call) error {
 	u := &underWay{r: r, Call: c}
 	u.ctx, u.cancel = context.WithCancel(r.h.opts.Hard)
 	r.remember(u)
-	if r.crash(Scheduled, u) {
+	if u.taken = !r.begins(c); u.taken && r.crash(Scheduled, u) {
 		u.cancel()
 		return ErrCrashed
 	}
@@ -65,6 +67,41 @@ func (r *runner) make(c *machine.Call) error {
 	return nil
 }
 
+// begins tells whether a call says itself when it is to be recorded as taken up. Whatever
+// kills the host before that, the journal says by its silence that the call did not happen,
+// and it is made again. Nobody else would know for sure: a claim that is missing from a
+// ledger was perhaps made, and forgotten since, or lost with a server.
+func (r *runner) begins(c *machine.Call) bool { return c.Prepares && !c.InFlight && r.h.serves }
+
+// begin takes up a call that has prepared itself, durably, if the run still wants it.
+func (u *underWay) begin(ctx context.Context) error {
+	r, told := u.r, make(chan error, 1)
+	r.post(item{told: told, make: func(m *machine.Machine) (machine.Event, error) {
+		switch {
+		case u.taken: // it begins again, with other credentials
+			return nil, nil
+		case !m.Wants(u.Call):
+			return nil, errUnwanted
+		}
+		u.taken = true
+		return r.takenUp(u.Call), nil
+	}})
+	select {
+	case err := <-told:
+		if err != nil {
+			return err
+		}
+	case <-u.ctx.Done():
+		return u.ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return r.h.barrier(ctx)
+}
+
+// errUnwanted says that a call is not wanted any more.
+var errUnwanted = errors.New("the run does not want the call any more")
+
 func (u *underWay) make() {
 	o, returned := call.Outcome{}, false
 	defer func() {
@@ -75,7 +112,11 @@ func (u *underWay) make() {
 		u.cancel()
 		u.answered(&o)
 	}()
-	o = u.r.h.opts.Do(u.ctx, u.Call.Call)
+	c := u.Call.Call
+	if u.r.begins(u.Call) {
+		c.Begin = u.begin
+	}
+	o = u.r.h.opts.Do(u.ctx, c)
 	returned = true
 }
 
@@ -142,8 +183,14 @@ func (r *runner) cancel(key string) {
 }
 
 // abandon waits for the calls that are under way. Those that sleep on a virtual clock,
-// which nobody moves any more, are ended.
+// which nobody moves any more, are ended, as are those that have not begun.
 func (r *runner) abandon() {
+	r.turnAway()
+	for _, u := range r.made {
+		if !u.taken {
+			u.cancel()
+		}
+	}
 	if r.virtual != nil {
 		for _, u := range r.made {
 			u.cancel()

@@ -39,9 +39,17 @@ func TestCrash(t *testing.T) {
 	t.Run("at any moment, and no news come", func(t *testing.T) {
 		anyMoment(t, newOffice(t, true), crashes/5, 10)
 	})
-	for _, point := range []string{scheduled, written, received, answered, recorded} {
+	t.Run("at any moment, of calls that prepare themselves", func(t *testing.T) {
+		o := newOffice(t, false)
+		o.action = "test.prepared"
+		anyMoment(t, o, crashes/2, 10)
+	})
+	for _, point := range []string{preparing, scheduled, written, received, answered, recorded} {
 		t.Run(point, func(t *testing.T) {
 			o := newOffice(t, false)
+			if point == preparing {
+				o.action = "test.prepared"
+			}
 			for died := 0; died < crashes/10; {
 				o.order(3)
 				if o.life(t, death{point: point, call: 1 + rand.IntN(3)}) {

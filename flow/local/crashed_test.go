@@ -27,15 +27,18 @@ import (
 )
 
 // What is set for a process that TestCrashedProcess runs in: its journal, the server that
-// it sends to, and the point and the number of the call at which it kills itself.
+// it sends to, by which action, and the point and the number of the call at which it kills
+// itself.
 const (
 	childFile   = "FACTEUR_TEST_JOURNAL"
 	childServer = "FACTEUR_TEST_SERVER"
+	childAction = "FACTEUR_TEST_ACTION"
 	childPoint  = "FACTEUR_TEST_POINT"
 )
 
 // The points at which a process is killed.
 const (
+	preparing = "preparing" // it has prepared itself, and is not recorded
 	scheduled = "scheduled" // recorded as taken up, not made
 	written   = "written"   // the request is written
 	received  = "accepted"  // the server has accepted it, and not answered
@@ -76,10 +79,16 @@ func TestCrashedProcess(t *testing.T) {
 	require.NoError(t, err)
 	server := os.Getenv(childServer)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	p := kit{}.compile(t, letter)
+	p := kit{}.compile(t, strings.Replace(letter, "test.send", os.Getenv(childAction), 1))
 	h, err := local.Open(t.Context(), local.Options{
 		Journal: j, Receipts: true,
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
+			if c.Begin != nil {
+				at(preparing)
+				if c.Begin(ctx) != nil {
+					return refused(true)
+				}
+			}
 			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { at(written) }})
 			return post(ctx, client, server+"/send", c)
 		},

@@ -20,7 +20,8 @@ import (
 )
 
 // A kit is a catalogue: test.send, which must not be repeated and has receipts,
-// test.get, which may be, and the event test.reply.
+// test.prepared, which is the same and prepares itself, test.get, which may be repeated, and
+// the event test.reply.
 type kit struct {
 	app    string // of the connection that test.send takes; "": it takes none
 	limits func(connection string, in map[string]any) []call.Limit
@@ -37,9 +38,10 @@ func (k kit) Action(name string) *call.Signature {
 	}}
 	to := func(in map[string]any) string { s, _ := in["to"].(string); return s }
 	switch name {
-	case "test.send":
+	case "test.send", "test.prepared":
 		return &call.Signature{
-			Name: name, App: k.app, ConnectionOptional: true, In: in, Out: out, Limits: k.limits, Recipient: to,
+			Prepares: func(map[string]any) bool { return name == "test.prepared" },
+			Name:     name, App: k.app, ConnectionOptional: true, In: in, Out: out, Limits: k.limits, Recipient: to,
 			States: []string{"sent", "delivered"}, Lost: map[string]any{"delivery": "unknown"},
 			Settle: func(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 				o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": r.State}}
@@ -69,7 +71,7 @@ func (kit) Event(name string) *call.Event {
 }
 
 func (kit) Names() (actions, events []string) {
-	return []string{"test.get", "test.send"}, []string{"test.reply"}
+	return []string{"test.get", "test.prepared", "test.send"}, []string{"test.reply"}
 }
 
 func (k kit) compile(t testing.TB, source string) *plan.Plan {

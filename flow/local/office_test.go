@@ -26,6 +26,7 @@ import (
 type office struct {
 	*httptest.Server
 	file   string // the daemon's journal
+	action string // that sends
 	silent bool   // it has no news
 
 	mu           sync.Mutex
@@ -43,7 +44,7 @@ type office struct {
 
 func newOffice(t *testing.T, silent bool) *office {
 	o := &office{
-		file: filepath.Join(t.TempDir(), "journal.db"), silent: silent, open: map[string]bool{}, acknowledged: map[string]bool{},
+		file: filepath.Join(t.TempDir(), "journal.db"), action: "test.send", silent: silent, open: map[string]bool{}, acknowledged: map[string]bool{},
 		accepted: map[string]int{}, got: map[string]int{}, news: map[string]bool{}, heard: map[string]bool{},
 	}
 	mux := http.NewServeMux()
@@ -126,7 +127,7 @@ func (o *office) life(t *testing.T, d death) bool {
 	t.Helper()
 	missed := false
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashedProcess$")
-	cmd.Env = append(os.Environ(), childFile+"="+o.file, childServer+"="+o.URL, fmt.Sprintf("%s=%s %d", childPoint, d.point, d.call))
+	cmd.Env = append(os.Environ(), childFile+"="+o.file, childServer+"="+o.URL, childAction+"="+o.action, fmt.Sprintf("%s=%s %d", childPoint, d.point, d.call))
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()

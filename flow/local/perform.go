@@ -40,27 +40,28 @@ func (r *runner) perform() error {
 	}
 }
 
-// start takes up calls, durably, and makes them.
+// start takes up calls, durably, and makes them. Those that begin by themselves are taken
+// up then.
 func (r *runner) start(calls ...*machine.Call) error {
 	var room [1]*machine.Call
-	wanted := room[:0]
+	wanted, taken := room[:0], false
 	for _, c := range calls {
 		if !r.m.Wants(c) {
 			continue
 		}
-		if err := r.apply(machine.Taken{At: r.now(), Key: c.Key, Print: c.Print}); err != nil {
+		wanted = append(wanted, c)
+		if r.begins(c) {
+			continue
+		}
+		if err := r.apply(r.takenUp(c)); err != nil {
 			return err
 		}
-		if to := r.h.recipient(r.planned, &c.Call); to != "" {
-			r.pending.Recipients = append(r.pending.Recipients, to)
+		taken = true
+	}
+	if taken || r.fresh && len(wanted) > 0 {
+		if err := r.flush(true); err != nil {
+			return err
 		}
-		wanted = append(wanted, c)
-	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	if err := r.flush(true); err != nil {
-		return err
 	}
 	for _, c := range wanted {
 		if err := r.make(c); err != nil {
@@ -68,4 +69,12 @@ func (r *runner) start(calls ...*machine.Call) error {
 		}
 	}
 	return nil
+}
+
+// takenUp is the event that a call may have happened from here on.
+func (r *runner) takenUp(c *machine.Call) machine.Taken {
+	if to := r.h.recipient(r.planned, &c.Call); to != "" {
+		r.pending.Recipients = append(r.pending.Recipients, to)
+	}
+	return machine.Taken{At: r.now(), Key: c.Key, Print: c.Print}
 }

@@ -270,12 +270,29 @@ func (r *runner) deal(i item) error {
 			i.told <- err
 			return nil
 		}
+		if event == nil {
+			i.told <- nil
+			return nil
+		}
+	}
+	if a, ok := event.(machine.Answered); ok && !r.made[a.Key].taken { // it never began
+		c := r.made[a.Key].Call
+		if !r.m.Wants(c) {
+			delete(r.made, a.Key)
+			return nil
+		}
+		if err := r.apply(r.takenUp(c)); err != nil {
+			return err
+		}
 	}
 	if a, ok := event.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
 		return nil // it was on its way when the run stopped waiting
 	}
 	if err := r.apply(event); err != nil {
 		return err
+	}
+	if taken, ok := event.(machine.Taken); ok && r.crash(Scheduled, r.made[taken.Key]) {
+		return r.crashed()
 	}
 	if i.told != nil {
 		r.acks = append(r.acks, i.told)

@@ -158,7 +158,8 @@ func (r *runner) outcomes() (records []journal.Record) {
 	}
 	items := r.take()
 	for _, i := range items {
-		if event, ok := i.event.(machine.Answered); ok {
+		event, ok := i.event.(machine.Answered)
+		if u := r.made[event.Key]; ok && (u == nil || u.taken) {
 			if record, err := r.h.encode(r.id, event); err == nil {
 				records = append(records, record)
 			}
@@ -190,12 +191,21 @@ func (h *Host) lay(r *runner) {
 	r.subs, r.old = nil, nil
 	h.unhold(w)
 	r.leaveLines()
+	r.turnAway()
+	r.take()
+}
+
+// turnAway answers those who wait for the run: nobody carries it any more.
+func (r *runner) turnAway() {
 	r.answer(errGone)
-	for _, i := range r.take() {
-		if i.told != nil {
-			i.told <- errGone
+	items := r.take()
+	for i := range items {
+		if items[i].told != nil {
+			items[i].told <- errGone
+			items[i].told = nil
 		}
 	}
+	r.putBack(items)
 }
 
 // forget removes a ward. Who still waits for the run looks again. The host's lock is held.

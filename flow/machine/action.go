@@ -21,6 +21,7 @@ type activity struct {
 	input      map[string]any
 	limits     []call.Limit
 	repeatable bool
+	prepares   bool
 	hook       hook
 	phase      phase
 	timer      int
@@ -63,6 +64,7 @@ func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, do
 		a.limits = limits(do.Connection, input)
 	}
 	a.repeatable = do.Idempotent || do.Signature.Idempotent != nil && do.Signature.Idempotent(input)
+	a.prepares = do.Signature.Prepares != nil && do.Signature.Prepares(input)
 	e.group.add(a, &a.hook)
 	a.before = report.Attempts
 	a.try()
@@ -101,7 +103,7 @@ func (a *activity) ask(number int) {
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
 			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaits(),
 		},
-		Limits: a.limits, Repeatable: a.repeatable,
+		Limits: a.limits, Repeatable: a.repeatable, Prepares: a.prepares,
 	}
 	c.Print = printOf(&c.Call)
 	at.print = c.Print

@@ -116,6 +116,9 @@ type (
 	Call struct {
 		call.Call
 		Limits []call.Limit
+		// Prepares: the call says by call.Call.Begin when Taken has to be recorded. The host may
+		// do that before, as for other calls.
+		Prepares bool
 		// Repeatable: making the call twice is harmless.
 		Repeatable bool
 		Print      string // for Taken

@@ -147,7 +147,8 @@ func (m *Machine) advance() {
 }
 
 // Next returns what the run wants done that it has not asked for before. A host MUST
-// record Taken before it performs a Call. After a resume Next returns everything that
+// record Taken before it performs a Call, or, of one that Prepares, before it lets it
+// begin. After a resume Next returns everything that
 // is still wanted; a call that was taken up without an outcome is marked InFlight.
 func (m *Machine) Next() []Command {
 	m.forget()

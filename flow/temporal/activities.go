@@ -17,7 +17,7 @@ func (h *Host) registerActivities(w worker.Worker) {
 
 func (h *Host) activities() map[string]any {
 	return map[string]any{
-		callActivity: h.call, pastActivity: h.past, recallActivity: h.recall, knownActivity: h.known,
+		callActivity: h.call, beginActivity: h.call, pastActivity: h.past, recallActivity: h.recall, knownActivity: h.known,
 		subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, claimActivity: h.claim, meetActivity: h.meet,
 	}
 }

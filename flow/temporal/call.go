@@ -11,6 +11,7 @@ import (
 	"facteur/flow/machine/stored"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 )
 
 // call is the activity that makes a call, once.
@@ -40,7 +41,12 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	}
 	ctx, end := h.under.begin(ctx, c.Key)
 	defer end()
-	go h.live(ctx)
+	began := &beginning{h: h, of: ctx}
+	if activity.GetInfo(ctx).ActivityType.Name == beginActivity {
+		c.Begin = began.begin
+	} else {
+		go h.live(ctx)
+	}
 	limited, done := ctx, func() {}
 	if c.Timeout > 0 {
 		limited, done = context.WithTimeout(ctx, c.Timeout)
@@ -48,6 +54,13 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	outcome := h.do(limited, c)
 	late := limited.Err() != nil && ctx.Err() == nil
 	done()
+	switch {
+	case began.failed == nil:
+	case ctx.Err() != nil || temporal.IsCanceledError(began.failed):
+		outcome = call.Outcome{Status: call.Cancelled}
+	default:
+		outcome = notStarted("the server did not note that the call began, so it was not made: " + began.failed.Error())
+	}
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
 	}
@@ -57,6 +70,31 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 
 func heldOutcome(code, why string, after time.Duration) stored.Outcome {
 	return stored.OfOutcome(call.Outcome{Status: call.Failed, Held: true, Retryable: true, After: after, Error: &call.Error{Code: code, Class: "held", Message: why}})
+}
+
+// A beginning is that of a call which prepares itself.
+type beginning struct {
+	h      *Host
+	of     context.Context // the call's
+	done   bool
+	failed error
+}
+
+// begin tells the server that the call begins, by its first sign of life: when the worker is
+// lost before, the server has none to show. It refuses that of a call which it has given up,
+// so that a worker that only slept does not make what is made again by then.
+func (b *beginning) begin(ctx context.Context) error {
+	if b.done || b.of.Err() != nil {
+		return b.of.Err()
+	}
+	ctx, end := context.WithTimeout(ctx, b.h.opts.Lost)
+	defer end()
+	if b.failed = b.h.client.RecordActivityHeartbeat(ctx, activity.GetInfo(b.of).TaskToken, true); b.failed != nil {
+		return b.failed
+	}
+	b.done = true
+	go b.h.live(b.of)
+	return nil
 }
 
 // live tells the server that this worker is alive, until ctx ends. The answers say whether

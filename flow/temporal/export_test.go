@@ -67,14 +67,16 @@ type Fate struct {
 func (s *Stage) Calls(fates ...Fate) *[]call.Call {
 	var made []call.Call
 	for _, f := range fates {
-		s.OnActivity(callActivity, mock.Anything, mock.Anything).After(f.After).Return(func(_ context.Context, one job) (answer, error) {
-			made = append(made, one.Call.Call())
-			hold := ""
-			if f.Outcome.Held {
-				hold = "connection/shop"
-			}
-			return answer{Outcome: stored.OfOutcome(f.Outcome), Hold: hold}, f.Error
-		}).Once()
+		for _, name := range []string{callActivity, beginActivity} {
+			s.OnActivity(name, mock.Anything, mock.Anything).After(f.After).Return(func(_ context.Context, one job) (answer, error) {
+				made = append(made, one.Call.Call())
+				hold := ""
+				if f.Outcome.Held {
+					hold = "connection/shop"
+				}
+				return answer{Outcome: stored.OfOutcome(f.Outcome), Hold: hold}, f.Error
+			}).Once()
+		}
 	}
 	return &made
 }
@@ -110,7 +112,7 @@ func (s *Stage) Run(p *plan.Plan, version int, inputs map[string]any) *machine.M
 	if err != nil {
 		panic(err)
 	}
-	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true}
+	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true, Begins: true}
 	s.ExecuteWorkflow(runType, in)
 	var told report
 	value, err := s.QueryWorkflow(reportQuery, asked{})

@@ -29,10 +29,12 @@ var (
 	notStarted = sdk.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 	tooLong    = sdk.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil)
 	workerLost = sdk.NewHeartbeatTimeoutError()
+	lostLater  = sdk.NewHeartbeatTimeoutError(true)
 )
 
 // What becomes of a run of one call, by what becomes of its activity.
 func TestFates(t *testing.T) {
+	const prepared = "steps:\n  - {id: send, action: test.prepared, with: {to: a}}\n"
 	const send, get = "steps:\n  - {id: send, action: test.send, connection: shop, timeout: 30s, with: {to: a}}\n", "steps:\n  - {id: send, action: test.get, with: {to: a}}\n"
 	receipt := call.Receipt{Key: "f1.run.1", ID: "r", State: "delivered", Data: map[string]any{"message_id": "wamid"}}
 	tell := func(after time.Duration, signal string, arg any) func(*temporal.Stage) {
@@ -79,6 +81,14 @@ func TestFates(t *testing.T) {
 		{
 			name: "the worker was lost that asked for something", flow: get, fates: []temporal.Fate{{Error: workerLost}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.1 1", run: machine.Succeeded, attempts: 1,
+		},
+		{
+			name: "the worker was lost before the call began: surely not sent", flow: prepared, fates: []temporal.Fate{{Error: workerLost}, {Error: tooLong}, {Outcome: accepted}},
+			made: "f1.run.1 1, f1.run.2 1, f1.run.3 1", run: machine.Succeeded, attempts: 1,
+		},
+		{
+			name: "the worker was lost after the call began", flow: prepared, fates: []temporal.Fate{{Error: lostLater}},
+			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 10 * time.Minute,
 		},
 		{
 			name: "the worker hangs", flow: send, fates: []temporal.Fate{{Error: tooLong}},

@@ -17,6 +17,7 @@ const (
 	errandType  = "facteur.errand" // that it is there keeps others from one
 
 	callActivity      = "facteur.call"
+	beginActivity     = "facteur.begin" // a call that says itself when it begins
 	pastActivity      = "facteur.past"
 	subscribeActivity = "facteur.subscribe"
 	offerActivity     = "facteur.offer"
@@ -44,6 +45,7 @@ type input struct {
 	Start    stored.Record     `json:"start"`
 	By       string            `json:"by,omitempty"`
 	Past     bool              `json:"past,omitempty"`     // receipts that came before can be had
+	Begins   bool              `json:"begins,omitempty"`   // its calls that prepare themselves are made by beginActivity
 	Lock     string            `json:"lock,omitempty"`     // the workflow that bounds how many go on
 	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
 	Rejected bool              `json:"rejected,omitempty"` // it never begins
@@ -92,6 +94,9 @@ type heldCall struct {
 	Until  time.Time `json:"until,omitzero"` // when it is tried again
 	Hold   string    `json:"hold,omitempty"` // what keeps it, as in FacteurHeld
 }
+
+// isCall tells whether an activity makes a call.
+func isCall(name string) bool { return name == callActivity || name == beginActivity }
 
 // A job is what the activity that makes a call is given.
 type job struct {

@@ -107,7 +107,7 @@ func (in *intake) leave() {
 }
 
 func taskOf(came *workflowservice.PollActivityTaskQueueResponse) task {
-	return task{came.GetTaskToken(), came.GetActivityType().GetName() == callActivity}
+	return task{came.GetTaskToken(), isCall(came.GetActivityType().GetName())}
 }
 
 // take notes that a call was handed over.

@@ -154,7 +154,11 @@ func (r *runner) make(c *machine.Call, limit machine.Sleep) {
 		one.Limits = append(one.Limits, rate{l.Key, l.Rate, l.Burst})
 	}
 	ctx, cancel := workflow.WithCancel(r.ctx)
-	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), callActivity, one)
+	name := callActivity
+	if r.begins(c) {
+		name = beginActivity
+	}
+	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), name, one)
 	r.made[c.Key] = &made{c, limit, cancel}
 	r.sel.AddFuture(future, func(f workflow.Future) { r.answered(c, f) })
 }
@@ -180,13 +184,14 @@ func (r *runner) answered(c *machine.Call, f workflow.Future) {
 	case err == nil:
 		outcome = a.Outcome.Outcome()
 	case errors.As(err, &late) && late.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
-		outcome = call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{
-			Code: "not_started", Class: "held", Message: "no worker took the call up in time: it was not made"}}
+		outcome = notStarted("no worker took the call up in time: it was not made")
 	case errors.As(err, &cancelled):
 		outcome = call.Outcome{Status: call.Cancelled}
 	case errors.As(err, &late) && c.Repeatable && r.m.Wants(c):
 		r.make(c, r.made[c.Key].limit) // it is harmless to make it twice
 		return
+	case errors.As(err, &late) && r.begins(c) && !late.HasLastHeartbeatDetails():
+		outcome = notStarted("the worker was lost before the call began: it was not made")
 	case errors.As(err, &late):
 		a.Late = late.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE
 		outcome = unknown("the worker that made the call was lost: it may have happened")
@@ -200,6 +205,13 @@ func (r *runner) answered(c *machine.Call, f workflow.Future) {
 	delete(r.looked, c.Key)
 	r.paused(c, &outcome, a.Hold)
 	r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: outcome})
+}
+
+// begins tells whether the worker that makes a call tells the server when it begins.
+func (r *runner) begins(c *machine.Call) bool { return c.Prepares && r.in.Begins }
+
+func notStarted(message string) call.Outcome {
+	return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "not_started", Class: "held", Message: message}}
 }
 
 func unknown(message string) call.Outcome {

@@ -87,7 +87,7 @@ func (h *Host) glean(history *historypb.History) (events []machine.Event) {
 	keys := map[int64]string{}
 	for _, e := range history.GetEvents() {
 		at := e.GetEventTime().AsTime()
-		if scheduled := e.GetActivityTaskScheduledEventAttributes(); scheduled.GetActivityType().GetName() == callActivity {
+		if scheduled := e.GetActivityTaskScheduledEventAttributes(); isCall(scheduled.GetActivityType().GetName()) {
 			var one job
 			if h.decode(scheduled.GetInput(), &one) == nil {
 				keys[e.GetEventId()] = one.Call.Key

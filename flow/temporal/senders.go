@@ -68,7 +68,9 @@ func newSender(c client.Client, queue string, rate float64, h *Host) worker.Work
 		DisableWorkflowWorker:              true,
 		DisableRegistrationAliasing:        true,
 	})
-	w.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: callActivity})
+	for _, name := range []string{callActivity, beginActivity} {
+		w.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: name})
+	}
 	return w
 }
 

@@ -6,7 +6,7 @@
 // nobody knows after a worker was lost is unknown, and settled by a webhook or a person.
 // An overloaded server does as if a worker was lost: it may note that a call began, and
 // hand it to none. On the server both look the same, so that call is unknown, too, and not
-// made again.
+// made again; one that prepares itself is, since the server knows when it began.
 //
 // Open gives a host that also works: it carries runs, and makes calls, in this process.
 // Any number of daemons do so beside each other, over one namespace and one task queue.

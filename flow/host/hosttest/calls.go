@@ -47,6 +47,28 @@ var calls = []test{
 		assert.Equal(s, "send", r.Step)
 		assert.Empty(s, s.world.Messages("a"))
 	}},
+	{"prepared", func(s *stage) {
+		r := s.ends(s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a, text: begin}}]\n", nil), machine.Succeeded)
+		assert.Equal(s, 1, r.Steps[0].Attempts)
+		assert.Len(s, s.world.Messages("a"), 1)
+	}},
+	{"prepared, and cancelled before it begins", func(s *stage) {
+		preparing, cancelled := make(chan bool), make(chan bool)
+		s.world.Set(func(at string, _ call.Call) {
+			if at == "prepared" {
+				preparing <- true
+				<-cancelled
+			}
+		})
+		run := s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a}}]\n", nil)
+		<-preparing
+		require.NoError(s, s.Cancel(s.Context(), run, "enough"))
+		close(cancelled)
+		s.ends(run, machine.Cancelled)
+		s.once()
+		sent := len(s.world.Messages("a"))
+		assert.Equal(s, sent, s.step(run, "send").Attempts, "it is recorded if it began, and only then")
+	}},
 	{"retried", func(s *stage) {
 		run := s.begin(`
 flow: f

@@ -3,6 +3,7 @@ package hosttest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -31,6 +32,20 @@ var crashes = []test{
 	{"taken up, not sent", func(s *stage) { s.everyCall("taken") }},
 	{"sent, not answered", func(s *stage) { s.everyCall("accepted") }},
 	{"answered", func(s *stage) { s.everyCall("answered") }},
+	{"prepared, not begun", func(s *stage) {
+		run := s.crashing("prepared", 3)
+		r := s.ends(run, machine.Succeeded)
+		assert.Equal(s, 1, r.Steps[0].Attempts, "what did not begin is no attempt")
+		assert.Len(s, s.world.Messages("a"), 1)
+		assert.Zero(s, s.report(run).Run.Unknown)
+	}},
+	{"prepared, and begun", func(s *stage) {
+		run := s.crashing("taken", 1)
+		r := s.ends(run, machine.Failed)
+		assert.Equal(s, "outcome_unknown", r.Error.Code, "it may have happened")
+		assert.Equal(s, 1, r.Steps[0].Attempts)
+		assert.Len(s, s.world.Messages("a"), 1)
+	}},
 	{"while many run", func(s *stage) {
 		// Each tenth point of a call is the end of the host.
 		var mu sync.Mutex
@@ -79,6 +94,43 @@ var crashes = []test{
 		}
 		assert.GreaterOrEqual(s, len(texts)+unknown, 60, "a message is accepted, or unknown")
 	}},
+}
+
+const prepared = `
+flow: prepared
+steps:
+  - {id: send, action: test.prepared, with: {to: a}, unknown_timeout: 1s}
+`
+
+// crashing runs a flow of one call, and crashes the host so many times at a point of it. It
+// returns once the run has ended.
+func (s *stage) crashing(point string, times int) (run string) {
+	var left atomic.Int32
+	left.Store(int32(times))
+	died := make(chan bool, times)
+	s.world.Set(func(at string, c call.Call) {
+		if at == point && left.Add(-1) >= 0 {
+			s.site.Crash()
+			died <- true
+		}
+	})
+	p := s.world.Compile(s, prepared)
+	s.eventually("the run ends", func() bool {
+		select {
+		case <-died:
+			s.reopen(true)
+		default:
+		}
+		if run == "" {
+			if began, _, err := s.Start(s.Context(), p, start(map[string]any{}, "k")); err == nil {
+				run = began.ID
+			}
+			return false
+		}
+		report, err := s.Get(s.Context(), run)
+		return err == nil && !report.Run.Ended.IsZero()
+	})
+	return run
 }
 
 // everyCall crashes the host at a point of each call of a run, one after the other.

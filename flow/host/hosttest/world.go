@@ -22,8 +22,8 @@ import (
 // and the news that come of them. It outlives hosts that crash. The text of a message
 // says what becomes of it; see Do.
 type World struct {
-	// OnDo is asked at each point of a call, "taken", "accepted" and "answered", before
-	// it goes on. nil: nobody is asked.
+	// OnDo is asked at each point of a call, "prepared" of test.prepared alone, "taken",
+	// "accepted" and "answered", before it goes on. nil: nobody is asked.
 	OnDo func(point string, c call.Call)
 
 	mu       sync.Mutex
@@ -50,7 +50,7 @@ func NewWorld() *World {
 	}
 }
 
-// Do performs test.send and test.get. What the text of a message begins with, up to a
+// Do performs test.send, test.prepared and test.get. What the text of a message begins with, up to a
 // colon, says what becomes of it: "refuse": it is refused; "busy": it is refused at the
 // first attempt; "lost": it is accepted, and the answer is lost; "void": it is not, and
 // the answer is lost; "gate": its answer waits for Open of the recipient; "hang": it has
@@ -71,6 +71,14 @@ func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 		o := failed("auth", false)
 		o.Refused = true
 		return o
+	}
+	if c.Action == "test.prepared" {
+		w.at("prepared", c)
+		for n := strings.Count(what, "begin"); n >= 0; n-- {
+			if c.Begin != nil && c.Begin(ctx) != nil {
+				return failed("not_begun", false)
+			}
+		}
 	}
 	w.at("taken", c)
 	switch {
@@ -266,16 +274,17 @@ func text(name string, required bool) *schema.Field {
 }
 
 // Action implements call.Catalog: test.send must not be repeated and has receipts,
-// test.get may be repeated.
+// test.prepared is the same and prepares itself, test.get may be repeated.
 func (w *World) Action(name string) *call.Signature {
 	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
 	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 		text("id", false), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
 	}}
 	switch name {
-	case "test.send":
+	case "test.send", "test.prepared":
 		return &call.Signature{
 			Name: name, App: "TEST", ConnectionOptional: true, In: in, Out: out,
+			Prepares:  func(map[string]any) bool { return name == "test.prepared" },
 			Recipient: func(in map[string]any) string { s, _ := in["to"].(string); return s },
 			Limits: func(_ string, in map[string]any) []call.Limit {
 				if to, _ := in["to"].(string); strings.HasPrefix(to, "slow") {
@@ -325,7 +334,7 @@ func (w *World) Event(name string) *call.Event {
 
 // Names implements call.Catalog.
 func (w *World) Names() (actions, events []string) {
-	return []string{"test.get", "test.send"}, []string{"test.reply"}
+	return []string{"test.get", "test.prepared", "test.send"}, []string{"test.reply"}
 }
 
 // Compile compiles a flow of the world.

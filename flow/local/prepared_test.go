@@ -1,0 +1,139 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/flow/journal"
+	"facteur/flow/local"
+	"facteur/flow/machine"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const prepares = "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}}\n"
+
+// A call that prepares itself is recorded durably when it begins, and not before; one that
+// does not come to that is recorded with its outcome.
+func TestPrepared(t *testing.T) {
+	for _, begins := range []bool{true, false} {
+		var happened []string
+		j := &spy{Journal: &journal.Memory{}}
+		j.after = func(_ int, op string, durable bool, records []journal.Record) error {
+			for _, r := range records {
+				happened = append(happened, r.Kind)
+			}
+			return nil
+		}
+		h := open(t, local.Options{Journal: j, Do: func(ctx context.Context, c call.Call) call.Outcome {
+			happened = append(happened, "made")
+			if !begins {
+				return refused(false)
+			}
+			assert.NoError(t, c.Begin(ctx))
+			assert.NoError(t, c.Begin(ctx), "it may say so twice")
+			happened = append(happened, "begun")
+			return accepted(c)
+		}})
+		ends(t, h, begin(t, h, kit{}.compile(t, prepares), nil))
+		if begins {
+			assert.Equal(t, []string{"start", "made", "taken", "begun", "answered"}, happened)
+		} else {
+			assert.Equal(t, []string{"start", "made", "taken", "answered"}, happened)
+		}
+	}
+}
+
+// A call does not begin that nobody wants any more: the run was cancelled, the journal takes
+// nothing, the host is cut off. Nobody waits for it in vain.
+func TestPreparedInVain(t *testing.T) {
+	full := errors.New("the disk is full")
+	for _, tt := range []struct {
+		name string
+		why  func(h *local.Host, run string, fails *atomic.Bool, cut func())
+		runs machine.Status // "": the host is not there any more
+	}{
+		{"the run is cancelled", func(h *local.Host, run string, _ *atomic.Bool, _ func()) {
+			require.NoError(t, h.Cancel(t.Context(), run, "enough"))
+		}, machine.Cancelled},
+		{"the journal fails", func(_ *local.Host, _ string, fails *atomic.Bool, _ func()) { fails.Store(true) }, ""},
+		{"a hard stop", func(_ *local.Host, _ string, _ *atomic.Bool, cut func()) { cut() }, machine.Failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var fails atomic.Bool
+			hard, cut := context.WithCancel(context.Background())
+			defer cut()
+			j := &spy{Journal: &journal.Memory{}}
+			j.before = func(int, string, bool, []journal.Record) error {
+				if fails.Load() {
+					return full
+				}
+				return nil
+			}
+			prepared, goOn, told := make(chan bool), make(chan bool), make(chan error, 1)
+			h := open(t, local.Options{Journal: j, Hard: hard, Do: func(_ context.Context, c call.Call) call.Outcome {
+				prepared <- true
+				<-goOn
+				err := c.Begin(context.Background()) // as an action that is not cut off
+				told <- err
+				return refused(false)
+			}})
+			run := begin(t, h, kit{}.compile(t, prepares), nil)
+			<-prepared
+			tt.why(h, run, &fails, cut)
+			close(goOn)
+			assert.Error(t, <-told)
+			if tt.runs == "" {
+				assert.ErrorIs(t, h.Stop(t.Context()), full)
+				return
+			}
+			r := ends(t, h, run)
+			assert.Equal(t, tt.runs, r.Status)
+			report, err := h.Get(t.Context(), run)
+			require.NoError(t, err)
+			assert.Zero(t, report.Run.Unknown)
+			if tt.runs == machine.Cancelled {
+				assert.Empty(t, report.Calls)
+			}
+		})
+	}
+}
+
+// A run that goes no further, because its flow breaks the program, does not wait for what its
+// calls prepare, nor they for it.
+func TestPreparedOfARunThatIsStuck(t *testing.T) {
+	prepared := make(chan bool)
+	var told atomic.Value
+	h := open(t, local.Options{
+		Do: func(ctx context.Context, c call.Call) call.Outcome {
+			if c.Step == "two" {
+				prepared <- true
+				<-ctx.Done()
+				told.Store(c.Begin(context.Background()) != nil)
+				return refused(false)
+			}
+			<-prepared
+			return accepted(c)
+		},
+	})
+	p := kit{limits: func(_ string, in map[string]any) []call.Limit {
+		if in["to"] == "break" {
+			panic("out of luck")
+		}
+		return nil
+	}}.compile(t, `
+flow: f
+steps:
+  - parallel:
+      a: [{id: one, action: test.send, with: {to: a}}, {id: three, action: test.send, with: {to: "${steps.one.outputs.id == '' ? 'fine' : 'break'}"}}]
+      b: [{id: two, action: test.prepared, with: {to: b}}]
+`)
+	run := begin(t, h, p, nil)
+	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	assert.Equal(t, true, told.Load())
+}
