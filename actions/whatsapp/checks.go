@@ -110,6 +110,13 @@ func notEmpty(v schema.Value, say report) {
 	}
 }
 
+// something refuses an empty text.
+func something(v schema.Value, say report) {
+	if text, ok := v.Text(); ok && text == "" {
+		say(v, "is empty")
+	}
+}
+
 // forbidden refuses the field.
 func forbidden(name, why string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {

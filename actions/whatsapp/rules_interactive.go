@@ -33,7 +33,7 @@ func interactiveRules() []rule {
 	for _, c := range actionSchema().Cases {
 		all = append(all, c.Value)
 	}
-	noHeader := kinds("product", "carousel", "location_request_message", "call_permission_request")
+	noHeader := kinds("product", "catalog_message", "carousel", "location_request_message", "call_permission_request")
 	noFooter := kinds("carousel", "location_request_message", "call_permission_request")
 	return []rule{
 		{id: "interactive-type",
@@ -70,10 +70,13 @@ func interactiveRules() []rule {
 			doc: "Meta refuses a body of white space only.",
 			on:  interactiveType, at: "body.text", check: notEmpty, source: interactivePage},
 		{id: "interactive-footer-length",
-			doc: "A footer has 1 to 60 characters.",
-			on:  interactiveType, at: "footer.text", limit: length(1, 60), source: interactivePage},
+			doc: "A footer has 60 characters at most.",
+			on:  interactiveType, at: "footer.text", limit: length(0, 60), source: interactivePage},
+		{id: "interactive-footer-empty",
+			doc: "A footer says something. Meta's page demands it; its answers tell of a length from 0 to 60.",
+			on:  interactiveType, at: "footer.text", check: something, warning: true, hint: "leave the footer out", source: interactivePage},
 		{id: "interactive-no-header",
-			doc: "Products, carousels and requests for a location or for calls take no header.",
+			doc: "Products, the catalogue, carousels and requests for a location or for calls take no header.",
 			on:  noHeader, check: forbidden("header", "this kind of message takes no header"), source: interactivePage},
 		{id: "interactive-no-footer",
 			doc: "Carousels and requests for a location or for calls take no footer.",

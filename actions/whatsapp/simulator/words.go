@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"facteur/actions/whatsapp/graph"
@@ -212,14 +213,14 @@ func wrongBy(v schema.Violation) *refusal {
 	case v.Rule == "message-type", v.Rule == "on-premises": // the type hsm
 		kind, _, _ := strings.Cut(v.Message, " is ")
 		return invalid(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - %q.", strings.Trim(kind, `"`)))
-	case v.Rule == "text-body-blank", v.Rule == "text-body" && v.Message == "must not be empty":
-		return missing("text['body']")
+	case v.Rule == "text-body-blank", v.Message == "must not be empty":
+		return missing(param(v.Path))
 	case v.Rule == "text-body":
 		return invalid("(#100) Param text['body'] must be at most 4096 characters long.")
 	case v.Rule == "type":
 		return invalid(fmt.Sprintf("(#100) Param %s must be %s.", param(v.Path), wanted(v.Message)))
 	case v.Rule == "required":
-		return refused(131008, fmt.Sprintf("Parameter '%s' is mandatory for parameter '%s'", field(v.Message), param(v.Path)))
+		return missing(param(append(slices.Clip(v.Path), field(v.Message))))
 	case v.Rule == "parameter-field" && strings.Contains(v.Message, "has no field"):
 		return refused(100, fmt.Sprintf("Parameter '%s' is mandatory for component parameter type '%[1]s'", field(v.Message)))
 	case v.Rule == "authentication-user-id":
@@ -233,7 +234,22 @@ func wrongBy(v schema.Violation) *refusal {
 	case v.Rule == "template-button":
 		return refused(131008, v.Error())
 	}
+	if details, ok := saying[v.Rule]; ok {
+		return refused(131009, details)
+	}
 	return refused(131009, v.Error())
+}
+
+// saying is what Meta has been seen to say, by the rule that is broken.
+var saying = map[string]string{
+	"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
+	"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
+	"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
+	"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
+	"list-button":               "Button label is too long. Max length is 20",
+	"list-row-title":            "Row title is too long. Max length is 24",
+	"list-row-description":      "Row description is too long. Max length is 72",
+	"list-rows-total":           "Total row count exceed max allowed count: 10",
 }
 
 // field is the name that a finding quotes.
