@@ -212,7 +212,7 @@ func wrongBy(v schema.Violation) *refusal {
 		return r
 	case v.Rule == "message-type", v.Rule == "on-premises": // the type hsm
 		kind, _, _ := strings.Cut(v.Message, " is ")
-		return invalid(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - %q.", strings.Trim(kind, `"`)))
+		return invalid(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, GIF, IMAGE, INTERACTIVE, LINK_PREVIEW, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - got %q.", strings.Trim(kind, `"`)))
 	case v.Rule == "text-body-blank", v.Message == "must not be empty":
 		return missing(param(v.Path))
 	case v.Rule == "text-body":
@@ -244,6 +244,7 @@ func wrongBy(v schema.Violation) *refusal {
 var saying = map[string]string{
 	"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
 	"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
+	"flow-data":                 "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object.",
 	"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
 	"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
 	"list-button":               "Button label is too long. Max length is 20",
