@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
@@ -32,9 +30,8 @@ type Lasting struct {
 // store is the name of the SQLite plugin.
 const store = "sqlite"
 
-// StartLasting starts a server that ends with the test, with a namespace that has these
-// search attributes.
-func StartLasting(t testing.TB, attributes map[string]enums.IndexedValueType) *Lasting {
+// StartLasting starts a server that ends with the test, with a namespace.
+func StartLasting(t testing.TB) *Lasting {
 	t.Helper()
 	file := &config.SQL{
 		PluginName: store, DatabaseName: filepath.Join(t.TempDir(), "temporal.db"),
@@ -43,7 +40,7 @@ func StartLasting(t testing.TB, attributes map[string]enums.IndexedValueType) *L
 	s := &Lasting{Namespace: "lasting", config: configuration(t, file, file, 1)}
 	s.Address = s.config.PublicClient.HostPort
 	require.NoError(t, sqlite.SetupSchema(file))
-	namespace, err := sqlite.NewNamespaceConfig(s.config.ClusterMetadata.CurrentClusterName, s.Namespace, false, attributes)
+	namespace, err := sqlite.NewNamespaceConfig(s.config.ClusterMetadata.CurrentClusterName, s.Namespace, false, nil)
 	require.NoError(t, err)
 	require.NoError(t, sqlite.CreateNamespaces(file, namespace))
 	t.Cleanup(func() { s.Stop(t) })
@@ -55,24 +52,8 @@ func StartLasting(t testing.TB, attributes map[string]enums.IndexedValueType) *L
 func (s *Lasting) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
-	server, err := temporal.NewServer(
-		temporal.WithConfig(s.config),
-		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithLogger(log.NewNoopLogger()),
-		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
-			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
-		}),
-	)
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
-	s.server = server
-	require.Eventually(t, func() bool {
-		c, err := client.Dial(client.Options{HostPort: s.Address, Namespace: s.Namespace, Logger: quiet{}})
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, time.Minute, 20*time.Millisecond)
+	s.server = serve(t, s.config)
+	dial(t, s.Address, s.Namespace).Close()
 }
 
 // Stop ends the server. The file stays.
@@ -82,6 +63,23 @@ func (s *Lasting) Stop(t testing.TB) {
 		require.NoError(t, s.server.Stop())
 		s.server = nil
 	}
+}
+
+// serve starts a server.
+func serve(t testing.TB, settings *config.Config) temporal.Server {
+	t.Helper()
+	server, err := temporal.NewServer(
+		temporal.WithConfig(settings),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithLogger(log.NewNoopLogger()),
+		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+			dynamicconfig.NamespaceCacheRefreshInterval.Key():           100 * time.Millisecond,
+		}),
+	)
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	return server
 }
 
 // configuration is that of a server on loopback, on ports that are free.

@@ -1,7 +1,6 @@
 package temporal_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/cmd/facteur/logtest"
 	"facteur/e2e/temporal"
 	"facteur/flow/host"
 	"facteur/flow/host/hosttest"
@@ -82,30 +82,14 @@ func TestRunOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "version")
-	var mu sync.Mutex
-	var said bytes.Buffer
+	var said logtest.Lines
 	o := plain(options(server.Address, "version", hosttest.NewWorld()))
-	o.Log = slog.New(slog.NewTextHandler(writer(func(text []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		said.Write(text)
-	}), nil))
+	o.Log = slog.New(slog.NewTextHandler(&said, nil))
 	openHost(t, o)
 	server.Begin(t, "version", "later", "facteur", "facteur.run", map[string]any{"machine": 99, "flow": "f", "digest": "d"})
-	require.Eventually(t, func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return bytes.Contains(said.Bytes(), []byte("version 99 of the machine started the run"))
-	}, 30*time.Second, 20*time.Millisecond)
+	said.Wait(t, "version 99 of the machine started the run")
 	assert.NotContains(t, said.String(), "goroutine")
 	assert.Contains(t, server.Open(t, "version", "facteur.run"), "later")
-}
-
-type writer func([]byte)
-
-func (w writer) Write(text []byte) (int, error) {
-	w(text)
-	return len(text), nil
 }
 
 // Two daemons are asked for the same at the same time.
@@ -167,7 +151,7 @@ func TestAtTheSameTime(t *testing.T) {
 // run goes on.
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
-	server := temporal.StartLasting(t, nil)
+	server := temporal.StartLasting(t)
 	w := hosttest.NewWorld()
 	o := options(server.Address, server.Namespace, w)
 	o.Lost = 5 * time.Second

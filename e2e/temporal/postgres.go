@@ -10,9 +10,7 @@ import (
 	"facteur/e2e/postgres"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/config"
-	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/metrics"
 	"go.temporal.io/server/common/persistence"
@@ -22,7 +20,6 @@ import (
 	"go.temporal.io/server/common/resolver"
 	"go.temporal.io/server/schema"
 	v12 "go.temporal.io/server/schema/postgresql/v12"
-	"go.temporal.io/server/temporal"
 )
 
 // Databases of a server that keeps what it knows in PostgreSQL.
@@ -38,27 +35,9 @@ func StartOver(t testing.TB, db *postgres.Server, shards int32) *Server {
 	runs := setUp(t, db, RunsDatabase, "temporal", v12.Version, 20)
 	visibility := setUp(t, db, VisibilityDatabase, "visibility", v12.VisibilityVersion, 10)
 	settings := configuration(t, runs, visibility, shards)
-	server, err := temporal.NewServer(
-		temporal.WithConfig(settings),
-		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithLogger(log.NewNoopLogger()),
-		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
-			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
-			dynamicconfig.NamespaceCacheRefreshInterval.Key():           100 * time.Millisecond,
-		}),
-	)
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
-	s := &Server{Address: settings.PublicClient.HostPort}
-	require.Eventually(t, func() bool {
-		s.client, err = client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
-		return err == nil
-	}, time.Minute, 20*time.Millisecond)
-	t.Cleanup(func() {
-		s.client.Close()
-		require.NoError(t, server.Stop())
-	})
-	return s
+	server := serve(t, settings)
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	return newServer(t, settings.PublicClient.HostPort)
 }
 
 // setUp makes a database with the tables of one of the schemas, and returns the way to it.

@@ -4,6 +4,7 @@ package temporal
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/temporal"
 	"go.temporal.io/server/temporaltest"
@@ -55,14 +57,15 @@ func start(t testing.TB, settings dynamicconfig.StaticClient) *Server {
 		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           100_000,
 	})
 	server := temporaltest.NewServer(temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(settings)))
-	s := &Server{Address: server.GetFrontendHostPort()}
-	c, err := client.Dial(client.Options{HostPort: s.Address, Logger: quiet{}})
-	require.NoError(t, err)
-	s.client = c
-	t.Cleanup(func() {
-		c.Close()
-		server.Stop()
-	})
+	t.Cleanup(server.Stop)
+	return newServer(t, server.GetFrontendHostPort())
+}
+
+// newServer is one that listens at an address, or is about to.
+func newServer(t testing.TB, address string) *Server {
+	t.Helper()
+	s := &Server{address, dial(t, address, "")}
+	t.Cleanup(s.client.Close)
 	return s
 }
 
@@ -173,17 +176,19 @@ func (s *Server) Terminate(t testing.TB, namespace, workflow string) {
 // Begin starts a workflow with an input that is not sealed.
 func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input any) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: s.Address, Namespace: namespace, Logger: quiet{}})
-	require.NoError(t, err)
+	c := dial(t, s.Address, namespace)
 	defer c.Close()
-	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, kind, input)
+	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, kind, input)
 	require.NoError(t, err)
 }
 
-// quiet logs nothing.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
+// dial returns a client, once the server answers.
+func dial(t testing.TB, address, namespace string) (c client.Client) {
+	t.Helper()
+	require.Eventually(t, func() (up bool) {
+		var err error
+		c, err = client.Dial(client.Options{HostPort: address, Namespace: namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+		return err == nil
+	}, time.Minute, 20*time.Millisecond)
+	return c
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
@@ -28,7 +30,7 @@ const numberRate = 80
 // SDK does by itself is left as it is. One that is limited has a task queue for each sender,
 // which lets through what the number may send.
 func byHand(s child.Setup) (*child.Subject, error) {
-	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet{}})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet()})
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func onTemporal(s child.Setup) (*child.Subject, error) {
 		return nil, fmt.Errorf("open the host: %w", err)
 	}
 	w.host = h
-	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet{}})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet()})
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +140,4 @@ func history(c client.Client, namespace string, run any, sizes *child.Sizes) err
 }
 
 // quiet logs nothing.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
+func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
