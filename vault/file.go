@@ -115,7 +115,7 @@ func (f *file) load() (stored, error) {
 	if err != nil {
 		return none, unusable("read", path, err)
 	}
-	ids, err := f.identities(false)
+	ids, err := f.readKeys()
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, &BackendError{
 			Backend: fileName, Op: "open", Where: path, Reason: NoKey, Err: err,
@@ -178,7 +178,7 @@ func (f *file) save(s stored) error {
 	if err != nil {
 		return err
 	}
-	ids, err := f.identities(false)
+	ids, err := f.readKeys()
 	if errors.Is(err, fs.ErrNotExist) { // load has seen that there is no vault file either
 		ids, err = f.newKey(nil)
 	}
@@ -199,15 +199,11 @@ func (f *file) save(s stored) error {
 	return writeFile(filepath.Join(f.dir, storeFile), sealed.Bytes())
 }
 
-// identities reads the key file. With create it makes one if neither it nor a
-// vault file is there: a vault file without its key is never given a new one.
-func (f *file) identities(create bool) ([]*age.X25519Identity, error) {
-	ids, err := f.readKeys()
-	if !create || !errors.Is(err, fs.ErrNotExist) {
-		if _, ours := errors.AsType[*BackendError](err); err == nil || ours || errors.Is(err, fs.ErrNotExist) {
-			return ids, err
-		}
-		return nil, unusable("read", f.key, err)
+// keys reads the key file, and makes one if neither it nor a vault file is there: a
+// vault file without its key is never given a new one.
+func (f *file) keys() (ids []*age.X25519Identity, err error) {
+	if ids, err = f.readKeys(); !errors.Is(err, fs.ErrNotExist) {
+		return ids, err
 	}
 	err = f.locked(func() error {
 		if ids, err = f.readKeys(); !errors.Is(err, fs.ErrNotExist) {

@@ -26,13 +26,16 @@ const sealName = "seal"
 func (f *file) readKeys() ([]*age.X25519Identity, error) {
 	path := f.key
 	text, err := os.Open(path)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	if err != nil {
+		return nil, unusable("read", path, err)
 	}
 	defer text.Close()
 	info, err := text.Stat()
 	if err != nil {
-		return nil, err
+		return nil, unusable("read", path, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && !f.guarded && runtime.GOOS != "windows" {
 		return nil, &BackendError{
@@ -161,7 +164,11 @@ func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 	if v.atRest == nil {
 		return nil, noFolder()
 	}
-	ids, err := v.atRest.identities(create)
+	read := v.atRest.readKeys
+	if create {
+		read = v.atRest.keys
+	}
+	ids, err := read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &BackendError{
 			Backend: sealName, Op: "open", Where: "with " + v.atRest.key, Reason: NoKey,

@@ -168,6 +168,10 @@ func TestRotateKeyWithoutAKey(t *testing.T) {
 	store(t, lost, "shop", "EAAGone")
 	require.NoError(t, os.Remove(filepath.Join(lost, "vault.key")))
 	wantReason(t, open(t, vault.Config{Dir: lost}).RotateKey(), vault.NoKey)
+
+	file := filepath.Join(t.TempDir(), "no-folder")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	wantReason(t, open(t, vault.Config{Dir: t.TempDir(), KeyFile: filepath.Join(file, "vault.key")}).RotateKey(), vault.Unusable)
 }
 
 // A key file elsewhere: systemd hands it over in a folder that it guards itself, with a

@@ -365,8 +365,7 @@ func reason(err error) Reason {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return DNS
 	}
-	var netErr net.Error
-	isNet := errors.As(err, &netErr) // also what http.Client says
+	netErr, isNet := errors.AsType[net.Error](err) // also what http.Client says
 	switch {
 	case errors.Is(err, errTooLong):
 		return BadAnswer
