@@ -63,36 +63,36 @@ const (
 
 // An Outcome is the result of a call.
 type Outcome struct {
-	Status    Status         `json:"status"`
-	Output    map[string]any `json:"output,omitempty"` // by the signature's Out; also set after a failure
-	Error     *Error         `json:"error,omitempty"`
-	Retryable bool           `json:"retryable,omitempty"` // of Failed: the same call may succeed later
-	After     time.Duration  `json:"after,omitempty"`     // of Failed: not before this has passed
-	Backoff   string         `json:"backoff,omitempty"`   // of Failed: "pair" is 4^X seconds without jitter
-	Throttled string         `json:"throttled,omitempty"` // the key of the limit that the answer says was hit
-	Held      bool           `json:"held,omitempty"`      // nothing was tried: the surroundings (vault, connection) are not ready
-	Refused   bool           `json:"refused,omitempty"`   // of Failed: the credentials were refused, and the vault has no others by now
+	Status    Status
+	Output    map[string]any // by the signature's Out; also set after a failure
+	Error     *Error
+	Retryable bool          // of Failed: the same call may succeed later
+	After     time.Duration // of Failed: not before this has passed
+	Backoff   string        // of Failed: "pair" is 4^X seconds without jitter
+	Throttled string        // the key of the limit that the answer says was hit
+	Held      bool          // nothing was tried: the surroundings (vault, connection) are not ready
+	Refused   bool          // of Failed: the credentials were refused, and the vault has no others by now
 }
 
 // An Error is what went wrong, in the form that flows see as steps.<id>.error.
 type Error struct {
-	Code       string         `json:"code"` // outcome_unknown, timeout, invalid_input …, or the API's number as text
-	MetaCode   int64          `json:"meta_code"`
-	Message    string         `json:"message"`
-	Class      string         `json:"class"`
-	StatusCode int64          `json:"status_code"` // HTTP; 0: no answer
-	Details    map[string]any `json:"details,omitempty"`
+	Code       string // outcome_unknown, timeout, invalid_input …, or the API's number as text
+	MetaCode   int64
+	Message    string
+	Class      string
+	StatusCode int64 // HTTP; 0: no answer
+	Details    map[string]any
 }
 
 func (e *Error) Error() string { return e.Message }
 
 // A Receipt is news about a call after it was made, e.g. a status webhook.
 type Receipt struct {
-	Key   string         `json:"key"` // of the call
-	ID    string         `json:"id"`  // of the receipt itself; a repeated one is dropped
-	State string         `json:"state"`
-	Data  map[string]any `json:"data,omitempty"`
-	Error *Error         `json:"error,omitempty"`
+	Key   string // of the call
+	ID    string // of the receipt itself; a repeated one is dropped
+	State string
+	Data  map[string]any
+	Error *Error
 }
 
 // A Limit is a token bucket that calls pass before they are taken up.

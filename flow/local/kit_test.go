@@ -13,6 +13,7 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/flow/machine/stored"
 	"facteur/flow/plan"
 	"facteur/flow/schema"
 
@@ -139,8 +140,8 @@ func (s *spy) Write(ctx context.Context, run string, durable bool, c journal.Cha
 
 // told is what a test reads of a record.
 type told struct {
-	Key     string       `json:"key"`
-	Outcome call.Outcome `json:"outcome"`
+	Key     string         `json:"key"`
+	Outcome stored.Outcome `json:"outcome"`
 }
 
 func read(t testing.TB, r journal.Record) (row told) {
