@@ -24,9 +24,6 @@ type PlayerOptions struct {
 	// has gone by, or the error of ctx when that ended first. nil: d takes no time, but
 	// a deadline of ctx that lies before its end is exceeded.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Mask hides the sensitive values of a run in a text; differences are passed
-	// through it before anybody sees them. nil: none are known.
-	Mask func(text string) string
 }
 
 // A Player is an http.RoundTripper that answers from recorded exchanges and never
