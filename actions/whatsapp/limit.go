@@ -27,6 +27,11 @@ func within(least, most float64) limit {
 	return func(t *schema.Type) { t.Minimum, t.Maximum = &least, &most }
 }
 
+// atLeast bounds a number from below.
+func atLeast(least float64) limit {
+	return func(t *schema.Type) { t.Minimum = &least }
+}
+
 // oneOf lists the values that are allowed.
 func oneOf(values ...any) limit {
 	return func(t *schema.Type) { t.Enum = values }
@@ -97,12 +102,12 @@ func limited(t *schema.Type, on ...string) *schema.Type {
 // of that kind. It is nil where there is no such place.
 func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *schema.Type {
 	out := *t
-	name, _ := append(steps, nil)[0].(string)
-	var inner *schema.Type
-	switch {
-	case len(steps) == 0:
+	if len(steps) == 0 {
 		by(&out)
 		return &out
+	}
+	var inner *schema.Type
+	switch {
 	case t.Kind == schema.Union:
 		i := slices.IndexFunc(t.Cases, func(c schema.Case) bool { return c.Value == kind })
 		if i < 0 {
@@ -115,7 +120,7 @@ func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *sc
 		inner = change(t.Elem, steps[1:], kind, by)
 		out.Elem = inner
 	default:
-		i := slices.IndexFunc(t.Fields, func(f *schema.Field) bool { return f.Name == name })
+		i := slices.IndexFunc(t.Fields, func(f *schema.Field) bool { return steps[0] == any(f.Name) })
 		if i < 0 {
 			return nil
 		}

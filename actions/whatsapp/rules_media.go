@@ -97,14 +97,19 @@ func contactRules() []rule {
 	}
 }
 
-// kindOfExtension is what the end of an address says about the file; "" for nothing.
-func kindOfExtension(link string) string {
+// extension is that of the file at an address, in small letters; "" for none.
+func extension(link string) string {
 	link, _, _ = strings.Cut(link, "?")
 	link, _, _ = strings.Cut(link, "#")
 	if _, after, ok := strings.Cut(link, "://"); !ok || !strings.Contains(after, "/") {
 		return "" // a host without a path
 	}
-	switch strings.ToLower(path.Ext(link)) {
+	return strings.ToLower(path.Ext(link))
+}
+
+// kindOfExtension is what the end of an address says about the file; "" for nothing.
+func kindOfExtension(link string) string {
+	switch extension(link) {
 	case ".jpg", ".jpeg", ".png":
 		return "image"
 	case ".webp":
@@ -139,7 +144,7 @@ func article(noun string) string {
 
 func voiceIsOgg(v schema.Value, say report) {
 	link, ok := textOf(v, "link")
-	if voice, _ := v.Get("voice").Bool(); ok && voice && kindOfExtension(link) != "" && !slices.Contains([]string{".ogg", ".opus"}, strings.ToLower(path.Ext(link))) {
+	if voice, _ := v.Get("voice").Bool(); ok && voice && kindOfExtension(link) != "" && !slices.Contains([]string{".ogg", ".opus"}, extension(link)) {
 		say(v.Get("link"), "is no OGG file, so it cannot be a voice note")
 	}
 }

@@ -68,7 +68,7 @@ func parameterRules() []rule {
 			on:  templateType, at: below(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
 		{id: "parameter-offer-end",
 			doc: "An offer ends at a time in milliseconds since 1970.",
-			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: func(t *schema.Type) { zero := 0.0; t.Minimum = &zero }, source: "Cloud API, limited-time offer templates"},
+			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: atLeast(0), source: "Cloud API, limited-time offer templates"},
 		{id: "parameter-offer-seconds",
 			doc: "The end of an offer that lies in 1970 was given in seconds.",
 			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds, 1000 times as much", source: ours},
@@ -169,7 +169,7 @@ func oneLine(v schema.Value, say report) {
 
 func isPDF(v schema.Value, say report) {
 	link, ok := textOf(v, "link")
-	if ok && kindOfExtension(link) != "" && !strings.HasSuffix(strings.ToLower(strings.FieldsFunc(link, func(r rune) bool { return r == '?' || r == '#' })[0]), ".pdf") {
+	if ok && kindOfExtension(link) != "" && extension(link) != ".pdf" {
 		say(v.Get("link"), "leads to something else than a PDF")
 	}
 }
