@@ -38,17 +38,9 @@ func MarkRead(o Options) actions.Action {
 		if err != nil {
 			return out, err
 		}
-		type typing struct {
-			Type string `json:"type"`
-		}
-		request := struct {
-			Product   string  `json:"messaging_product"`
-			Status    string  `json:"status"`
-			MessageID string  `json:"message_id"`
-			Typing    *typing `json:"typing_indicator,omitempty"`
-		}{"whatsapp", "read", in.MessageID, nil}
+		request := ReadBody{MessagingProduct: "whatsapp", Status: read, MessageID: in.MessageID}
 		if in.Typing {
-			request.Typing = &typing{"text"}
+			request.TypingIndicator = &Typing{"text"}
 		}
 		body, err := json.Marshal(request)
 		if err != nil {
@@ -63,7 +55,6 @@ func MarkRead(o Options) actions.Action {
 			out.Success = true
 			return out, nil
 		}
-		c := actions.CallOf(ctx)
-		return out, r.failure(c, false)
+		return out, r.failure(actions.CallOf(ctx), false)
 	})
 }

@@ -56,7 +56,7 @@ func onPremisesFields(kind string) func(any) schema.Violations {
 					found = append(found, gone(name, name+" belongs to hsm of the On-Premises API", "write name and components; facteur message migrate does it for a whole body")...)
 				}
 			}
-		case strings.Contains(fileTypes, kind):
+		case contains(fileTypes, kind):
 			if _, ok := object["provider"]; ok {
 				found = append(found, gone("provider", "provider belongs to the On-Premises API", "leave it out: give a link that needs no login, or upload the file and give its id")...)
 			}

@@ -11,8 +11,8 @@ import (
 	"facteur/flow/call"
 )
 
-// failure says what it means that an answer came which is no success. in is the input
-// of the call; attempt counts from 1.
+// failure says what it means that an answer came which is no success. byLink tells that the
+// message names a file by its address.
 func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 	if r.err != nil && (r.Status/100 == 4 && r.Status != http.StatusRequestTimeout || r.byMeta()) {
 		return r.refusal(c, byLink)
