@@ -60,6 +60,7 @@ type Daemon struct {
 	looked  sync.Map      // the connections that were looked at, by name
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
+	carries chan struct{} // closed once host is there: what it carries may ask for it before
 	door    *entrance // nil where it is embedded
 	closers []func()
 }
@@ -101,7 +102,7 @@ func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: o, project: o.Project, config: o.Settings, log: o.Log, view: server.View{Numbers: o.Settings.ShowPhoneNumbers},
-		engine: kind, flows: &flowSet{root: o.Project.Root}, changed: make(chan struct{}, 1),
+		engine: kind, flows: &flowSet{root: o.Project.Root}, changed: make(chan struct{}, 1), carries: make(chan struct{}),
 	}
 	d.flows.take(o.Flows)
 	stores, host := func() error { return d.openStores(soft) }, func() error { return d.openHost(soft, hard) }
@@ -182,6 +183,7 @@ func (d *Daemon) inUse(err error) error {
 // openActions wires the actions to the network and to what the ledger knows.
 func (d *Daemon) openActions() (err error) {
 	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.Rate, Book: d.project.Book}, d.receive)
+	known.Once = d.claim
 	told := known.Told
 	known.Told = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {

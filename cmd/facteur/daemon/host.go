@@ -54,6 +54,7 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	close(d.carries)
 	d.starter.Notes = d.engine.notes()
 	d.starter.Serve(d.host)
 	return d.metrics.Watch(d.host)
@@ -61,6 +62,7 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 
 // receive takes a receipt that came before it was known whose it is.
 func (d *Daemon) receive(r call.Receipt) {
+	<-d.carries
 	if err := d.host.Receive(context.Background(), r); err != nil {
 		d.log.Error("a receipt could not be stored; it is in the ledger", "call", r.Key, "error", err)
 	}

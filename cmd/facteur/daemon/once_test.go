@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/cmd/facteur/logtest"
 	"facteur/flow/machine"
 	"facteur/project"
 	"facteur/server"
@@ -21,23 +23,8 @@ import (
 // What a person says was not sent gives up its `once` key. Meta knows better: when it tells
 // of the message after that, no other run sends it again; and where one has, people are told.
 func TestOnceAfterLateNews(t *testing.T) {
-	o, api, log := options(t)
-	o.Embedded = true
-	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, unknown_timeout: 10ms}`)
-	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(hello), 0o600))
-	o.Project, _, _ = project.Open(o.Project.Root)
-	o.Flows, _, _ = project.LoadFlows(o.Project)
-	d, err := Open(t.Context(), t.Context(), o)
-	require.NoError(t, err)
-	defer d.Close()
-	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
-	run := func(phone string) *server.Detail {
-		started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": phone}}, server.StartOption{Wait: time.Minute})
-		require.NoError(t, err)
-		out, err := client.Run(t.Context(), started.RunID, 0)
-		require.NoError(t, err)
-		return out
-	}
+	d, api, client, log := sendingOnce(t)
+	run := func(phone string) *server.Detail { return sentOnce(t, client, phone) }
 	// One whose answer is lost, and of which a person says that it was not sent.
 	lose := func(phone string) (*server.Detail, simulator.Message) {
 		require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: phone, Times: 1}))
@@ -62,7 +49,7 @@ func TestOnceAfterLateNews(t *testing.T) {
 	assert.Equal(t, machine.Succeeded, second.Status)
 	assert.Equal(t, message.ID, second.Steps[0].Outputs["repeats"])
 	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1, "it is not sent a second time")
-	first, err = client.Run(t.Context(), first.RunID, 0)
+	first, err := client.Run(t.Context(), first.RunID, 0)
 	require.NoError(t, err)
 	assert.Equal(t, message.ID, first.Steps[0].Outputs["message_id"], "and its run says that it was")
 	assert.NotContains(t, log.String(), "sent after all")
@@ -79,4 +66,59 @@ func TestOnceAfterLateNews(t *testing.T) {
 	assert.Contains(t, log.String(), "then="+second.RunID)
 	assert.NotEmpty(t, run(ada).Steps[0].Outputs["repeats"])
 	assert.Len(t, api.Accepted(simulator.Filter{Person: ada}), 2)
+}
+
+// A ledger that did not hear that a send was refused keeps nobody from sending under its key.
+// What may have been sent does.
+func TestOnceAfterARefusalThatTheLedgerMissed(t *testing.T) {
+	d, api, client, _ := sendingOnce(t)
+	for _, tt := range []struct {
+		phone string
+		fault simulator.Fault
+		first string // what becomes of the send before
+		then  string // and of the one after
+	}{
+		{grace, simulator.Fault{Do: simulator.Error, Code: 131026}, "131026", ""},
+		{"+33612345679", simulator.Fault{Do: simulator.Drop}, "outcome_unknown", "once_unsettled"},
+	} {
+		tt.fault.Recipient, tt.fault.Times = tt.phone, 1
+		require.NoError(t, api.AddFault(tt.fault))
+		first := sentOnce(t, client, tt.phone)
+		require.Equal(t, tt.first, first.Error.Code)
+		_, err := d.ledger.Claim(t.Context(), whatsapp.Claim{
+			Call: first.Steps[0].Keys[0], Step: first.RunID + " notify", Recipient: tt.phone, Key: tt.phone, Within: time.Hour,
+		})
+		require.NoError(t, err, "as if it had not heard what became of it")
+		second := sentOnce(t, client, tt.phone)
+		if tt.then == "" {
+			assert.Nil(t, second.Error)
+			assert.Empty(t, second.Steps[0].Outputs["repeats"])
+		} else {
+			assert.Equal(t, tt.then, second.Error.Code)
+		}
+		assert.Len(t, api.Accepted(simulator.Filter{Person: tt.phone}), 1)
+	}
+}
+
+// sendingOnce opens a daemon with a flow that sends once to each number.
+func sendingOnce(t *testing.T) (*Daemon, *simulator.Simulator, *server.Client, *logtest.Lines) {
+	o, api, log := options(t)
+	o.Embedded = true
+	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, unknown_timeout: 10ms}`)
+	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(hello), 0o600))
+	o.Project, _, _ = project.Open(o.Project.Root)
+	o.Flows, _, _ = project.LoadFlows(o.Project)
+	d, err := Open(t.Context(), t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return d, api, &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}, log
+}
+
+// sentOnce runs the flow to its end.
+func sentOnce(t *testing.T, client *server.Client, phone string) *server.Detail {
+	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": phone}}, server.StartOption{Wait: time.Minute})
+	require.NoError(t, err)
+	out, err := client.Run(t.Context(), started.RunID, 0)
+	require.NoError(t, err)
+	return out
 }
