@@ -93,7 +93,11 @@ func (p *Player) explain(s *request) Mismatch {
 		d := differ{names: s.info.Volatile, path: make([]step, 0, 16)}
 		foreign := e.Step != "" && !s.info.is(e.Step)
 		if foreign {
-			d.at("step", &literal{e.Step}, s.info.Step)
+			sent := s.info.Step
+			if strings.Contains(e.Step, "[") {
+				sent = s.info.Path // as the exchange names it
+			}
+			d.at("step", &literal{e.Step}, sent)
 		}
 		e.compare(&d, s)
 		note := ""
@@ -116,6 +120,9 @@ func (p *Player) explain(s *request) Mismatch {
 			m.Nearest, m.Note, m.Differences = e.Exchange, note, d.found
 			best, bestForeign = d.count, foreign
 		}
+	}
+	if bestForeign && len(m.Differences) > 1 { // what another step sends is of no interest
+		m.Note, m.Differences = "of another step; add one of "+s.info.Step, m.Differences[:1]
 	}
 	if m.Nearest != nil && m.Nearest.Request.Host != "" {
 		m.Path = s.host + s.path
