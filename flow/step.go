@@ -328,6 +328,10 @@ func (p *parser) await(n *Node) *Await {
 	if n == nil {
 		return nil
 	}
+	if n.Kind == TextNode {
+		p.wrongKind(n, "`await`", "a map of keys and values", "write {state: "+n.Text.Value+"}")
+		return nil
+	}
 	o, ok := p.fields(n, "`await`", "state", "timeout")
 	if !ok {
 		return nil

@@ -59,7 +59,7 @@ type Connection struct {
 	App           string   `json:"app" doc:"What the connection is for." schema:"required,enum=WHATSAPP|HTTP|WEBHOOK"`
 	Vault         *Mapping `json:"vault,omitempty" doc:"Where its secrets are in HashiCorp Vault. Without it they are in the encrypted file."`
 	Type          string   `json:"type,omitempty" doc:"WHATSAPP: TOKEN. HTTP: bearer, basic or header. WEBHOOK: hmac or shared."`
-	SenderPhoneID string   `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none."`
+	SenderPhoneID string   `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID that sends when the step names none." schema:"pattern=^[0-9]+$"`
 	WabaID        string   `json:"waba_id,omitempty" doc:"The WhatsApp Business Account."`
 	BusinessID    string   `json:"business_id,omitempty" doc:"The business portfolio: not the WABA."`
 	Rate          int      `json:"messages_per_second,omitempty" doc:"WHATSAPP: how many messages a second Meta lets each of its numbers send, 1000 where it says throughput HIGH. Default: 80." schema:"minimum=1,maximum=1000"`
@@ -75,6 +75,10 @@ func (Connection) SchemaType() *schema.Type { return connectionType() }
 var connectionType = sync.OnceValue(func() *schema.Type {
 	type fields Connection
 	t := schema.Of[fields]()
+	sender := t.Field("sender_phone_id")
+	id := *sender.Type
+	id.Rule, id.Hint = "pattern", "Meta's phone number ID, which is not a phone number, is meant: it has digits alone"
+	sender.Type = &id
 	t.Mistake = func(v any) (found schema.Violations) {
 		object, _ := v.(map[string]any)
 		for _, app := range vault.Apps() {

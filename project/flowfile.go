@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -37,6 +38,9 @@ func (p *Project) flowFiles() ([]string, error) {
 	for _, place := range places {
 		found, err := filesUnder(p.At(place), FlowSuffix)
 		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, Wrong("make it, or mend flows: in "+FileName, "%s says that flows are in %q, which is not there", FileName, place)
+			}
 			return nil, Surroundings(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
 		}
 		files = append(files, found...)

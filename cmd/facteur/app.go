@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"facteur/flow/diag"
@@ -120,6 +121,10 @@ func exitOf(err error) *exitError {
 			code = exitSurroundings
 		}
 		return &exitError{code, err, e.Hint}
+	}
+	if _, flags, ok := strings.Cut(err.Error(), "none of the others can be; ["); ok {
+		flags, _, _ = strings.Cut(flags, "]")
+		err = fmt.Errorf("--%s exclude each other", strings.ReplaceAll(flags, " ", " and --"))
 	}
 	return &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
 }

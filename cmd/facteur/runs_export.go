@@ -93,7 +93,11 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 		return nil
 	}
 	_ = reports.Text(a.stderr, suite.TextOptions{Color: colored(a.stderr)})
-	return &exitError{code: exitFailed, err: errors.New("offline, the run does not come to the same result; the test says what is different"), hint: "mend it by hand"}
+	hint := "mend it by hand"
+	if len(r.Result.Sensitive) > 0 {
+		hint = "sensitive values are replaced: where the flow decides by one, put one there that leads the same way"
+	}
+	return &exitError{code: exitFailed, err: errors.New("offline, the run does not come to the same result; the test says what is different"), hint: hint}
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.

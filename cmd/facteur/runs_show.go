@@ -316,6 +316,9 @@ func (p *drawing) notes(s *server.Step) []string {
 	if id, _ := s.Outputs["message_id"].(string); id != "" {
 		notes = append(notes, id)
 	}
+	if repeats, _ := s.Outputs["repeats"].(string); repeats != "" {
+		notes = append(notes, "not sent again (once)")
+	}
 	if s.State != "" {
 		notes = append(notes, s.State)
 	}

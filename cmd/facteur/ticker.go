@@ -75,6 +75,9 @@ func stepNotes(s *machine.Step) []string {
 	if id, ok := s.Outputs["message_id"].(string); ok && id != "" {
 		notes = append(notes, id)
 	}
+	if repeats, _ := s.Outputs["repeats"].(string); repeats != "" {
+		notes = append(notes, "not sent again (once)")
+	}
 	return notes
 }
 

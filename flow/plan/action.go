@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"facteur/flow"
@@ -122,7 +124,7 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 	sig := out.Signature
 	if in.Connection == nil {
 		if sig.App != "" && !sig.ConnectionOptional {
-			c.diags.Errorf("missing-connection", in.Name.Whole, `add connection: with a name from "facteur vault list"`, "%s needs a connection (app %s)", sig.Name, sig.App)
+			c.diags.Errorf("missing-connection", in.Name.Whole, cmp.Or(c.ofApp("add connection: ", sig.App), `add connection: with a name from "facteur vault list"`), "%s needs a connection (app %s)", sig.Name, sig.App)
 		}
 		return
 	}
@@ -137,8 +139,27 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		return
 	}
 	if app, ok := c.lib.App(out.Connection); ok && app != sig.App {
-		c.diags.Errorf("wrong-connection", in.Connection.Whole, "", "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
+		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.ofApp("write connection: ", sig.App), "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
 	}
+}
+
+// ofApp is a hint that names the connections of an app that are known beforehand, "" where
+// there is none.
+func (c *flowCompiler) ofApp(write, app string) string {
+	if c.lib.Others == nil || c.lib.App == nil {
+		return ""
+	}
+	var names []string
+	for _, name := range c.lib.Others("") {
+		if a, ok := c.lib.App(name); ok && a == app {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return write + strings.Join(names, " or ")
 }
 
 // near warns about a name that nobody knows, and that is nearly one that somebody does.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func (c *flowCompiler) source(in *diag.Text, event *call.Event, at diag.Range) (
 	}
 	switch {
 	case in == nil && app != "" && !c.lib.Stored:
-		c.diags.Errorf("missing-connection", at, "add connection: with the name of one of app "+app+", or connection: none to let anybody send it",
+		c.diags.Errorf("missing-connection", at, cmp.Or(c.ofApp("add connection: ", app), "add connection: with the name of one of app "+app)+", or connection: none to let anybody send it",
 			"nothing says who may send the %s: it needs a connection", event.Name)
 		fallthrough
 	case in == nil:
@@ -126,7 +127,7 @@ func (c *flowCompiler) source(in *diag.Text, event *call.Event, at diag.Range) (
 	c.near(*in)
 	if c.lib.App != nil && app != "" && !c.lib.Stored {
 		if other, ok := c.lib.App(in.Value); ok && other != app {
-			c.diags.Errorf("wrong-connection", in.Whole, "", "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
+			c.diags.Errorf("wrong-connection", in.Whole, c.ofApp("write connection: ", app), "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
 		}
 	}
 	return in.Value, false
