@@ -54,6 +54,7 @@ type inspector struct {
 	api
 	now         time.Time
 	found       []Finding
+	refused     int64 // the code of a refusal of the latest question
 	unreachable bool
 }
 
@@ -69,6 +70,7 @@ func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok
 // ask sends a request with a JSON body, nil for none. Without ok, the reason has been added
 // under the name.
 func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value, ok bool) {
+	i.refused = 0
 	v, err := i.api.ask(i.ctx, method, path, body, maxAnswer)
 	refused, isRefused := errors.AsType[*refusal](err)
 	other, isOther := errors.AsType[*stranger](err)
@@ -76,6 +78,7 @@ func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value,
 	case err == nil:
 		return v, true
 	case isRefused:
+		i.refused = refused.said.Code
 		verdict := graph.Classify(refused.said)
 		i.add(name, Fail, refused.Error(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
 	case isOther:
@@ -198,8 +201,7 @@ func (i *inspector) business() {
 	}
 	v, ok := i.get("account", "/"+id, url.Values{"fields": {"id,name,message_template_namespace"}})
 	if !ok {
-		last := &i.found[len(i.found)-1]
-		if strings.Contains(last.Detail, "(100)") {
+		if last := &i.found[len(i.found)-1]; i.refused == 100 {
 			last.Cause = "waba_id is no WhatsApp Business Account that the token may see; often it is the portfolio's ID"
 			last.Cure = "take the WhatsApp Business Account ID from WhatsApp Manager, and give the system user the account"
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"facteur/vault"
 )
@@ -42,12 +41,15 @@ func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connect
 		i.webhooks()
 	case ok:
 		i.add("subscription", Fail, "nothing was subscribed", "the API does not say that it was", "try again")
-	case callback != "" && strings.Contains(i.found[0].Detail, "(2200)"):
+	case callback != "" && i.refused == callbackUnverified:
 		i.found[0].Cause = "Meta asked the callback URL and did not get its challenge back"
 		i.found[0].Cure = "find out why: facteur webhook check " + c.Name
 	}
 	return withoutSecrets(i.found, c)
 }
+
+// callbackUnverified is what Meta says when a callback URL does not answer its question.
+const callbackUnverified = 2200
 
 func noVerifyToken(connection string) Finding {
 	return Finding{"handshake", Fail, "the callback URL cannot be verified", "the connection has no verify_token", "store a text of your choice: facteur vault set " + connection + " verify_token"}

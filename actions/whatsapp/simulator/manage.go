@@ -315,8 +315,8 @@ func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
 			ctx, stop := context.WithTimeout(g.r.Context(), 10*time.Second)
 			defer stop()
 			if err := s.handshake(ctx, *own); err != nil {
-				r := invalid("(#100) Callback verification failed: " + err.Error())
-				r.subcode = 2200
+				r := invalid("(#2200) Callback verification failed: " + err.Error())
+				r.code = 2200
 				return r
 			}
 		}
