@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"facteur/flow"
@@ -68,7 +69,18 @@ func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *S
 	out := &Switch{HasDefault: in.HasDefault}
 	rest := s.Fork() // where no case so far holds
 	var after choice
-	for i, k := range in.Cases {
+	out.Cases = c.cases(in.Cases, rest, place+"cases", "it runs in another case", &after)
+	out.Default = c.block(in.Default, rest, place+"default.")
+	after.add(rest, ends(in.Default))
+	after.join(s)
+	return out
+}
+
+// cases compiles the cases of a choice, whose ways it adds. rest is where none so far holds;
+// there the steps of all are hidden in the end, for the reason given.
+func (c *flowCompiler) cases(in []flow.Case, rest *expr.Scope, place, why string, ways *choice) []Case {
+	var out []Case
+	for i, k := range in {
 		branch := rest.Fork()
 		var when *expr.Program
 		if k.When != nil {
@@ -77,13 +89,10 @@ func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *S
 			branch.Assume(yes)
 			rest.Assume(no)
 		}
-		out.Cases = append(out.Cases, Case{when, c.block(k.Steps, branch, place+"cases["+strconv.Itoa(i)+"].")})
-		after.add(branch, ends(k.Steps))
-		hide(rest, k.Steps, "it runs in another case")
+		out = append(out, Case{when, c.block(k.Steps, branch, place+"["+strconv.Itoa(i)+"].")})
+		ways.add(branch, ends(k.Steps))
+		hide(rest, k.Steps, why)
 	}
-	out.Default = c.block(in.Default, rest, place+"default.")
-	after.add(rest, ends(in.Default))
-	after.join(s)
 	return out
 }
 
@@ -160,24 +169,14 @@ func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
 	failed := interrupted(start, s, in.Steps)
 	failed.Bind("error", call.ErrorType)
 	after.add(s, ends(in.Steps))
-	inner := in.Steps // before finally
-	for i, k := range in.Catch {
-		branch := failed.Fork()
-		var when *expr.Program
-		if k.When != nil {
-			var yes, no expr.Facts
-			when, yes, no = c.condition(*k.When, failed)
-			branch.Assume(yes)
-			failed.Assume(no)
-		}
-		out.Catch = append(out.Catch, Case{when, c.block(k.Steps, branch, place+"catch["+strconv.Itoa(i)+"].")})
-		after.add(branch, ends(k.Steps))
-		hide(failed, k.Steps, "it runs in another catch")
-		inner = append(inner[:len(inner):len(inner)], k.Steps...)
-	}
+	out.Catch = c.cases(in.Catch, failed, place+"catch", "it runs in another catch", &after)
 	after.join(s)
 	if len(in.Finally) > 0 {
-		last := interrupted(start, s, inner)
+		before := in.Steps
+		for _, k := range in.Catch {
+			before = slices.Concat(before, k.Steps)
+		}
+		last := interrupted(start, s, before)
 		out.Finally = c.block(in.Finally, last, place+"finally.")
 		adopt(s, last, in.Finally)
 		each(in.Finally, func(step *flow.Step) {
