@@ -24,29 +24,25 @@ func (p *Project) AppOf(name string) vault.App {
 	return cmp.Or(vault.App(used), vault.WhatsApp)
 }
 
-// UsedFor is the app that a flow uses a connection for, "" when it does not use it.
+// UsedFor is the app that a flow, or one that it calls, uses a connection for, "" when none
+// does.
 func UsedFor(p *plan.Plan, connection string) string {
-	if !slices.Contains(p.Connections, connection) {
-		return ""
-	}
-	for _, t := range p.Triggers {
-		if t.Connection == connection && t.Event != nil {
-			return t.Event.App
+	for _, f := range p.Flows() {
+		for _, t := range f.Triggers {
+			if t.Connection == connection && t.Event != nil {
+				return t.Event.App
+			}
 		}
-	}
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			if do.Connection == connection {
-				return do.Signature.App
-			}
-		case *plan.WaitFor:
-			if do.Connection == connection && do.Event != nil {
-				return do.Event.App
-			}
-		case *plan.CallFlow:
-			if app := UsedFor(do.Plan, connection); app != "" {
-				return app
+		for _, s := range f.All {
+			switch do := s.Do.(type) {
+			case *plan.Action:
+				if do.Connection == connection {
+					return do.Signature.App
+				}
+			case *plan.WaitFor:
+				if do.Connection == connection && do.Event != nil {
+					return do.Event.App
+				}
 			}
 		}
 	}
@@ -57,14 +53,11 @@ func UsedFor(p *plan.Plan, connection string) string {
 // reach WhatsApp through, sorted.
 func SendsThrough(p *plan.Plan) []string {
 	var names []string
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			if vault.App(do.Signature.App) == vault.WhatsApp {
+	for _, f := range p.Flows() {
+		for _, s := range f.All {
+			if do, ok := s.Do.(*plan.Action); ok && vault.App(do.Signature.App) == vault.WhatsApp {
 				names = append(names, do.Connection)
 			}
-		case *plan.CallFlow:
-			names = append(names, SendsThrough(do.Plan)...)
 		}
 	}
 	slices.Sort(names)

@@ -119,14 +119,9 @@ func waitsFor(p *plan.Plan) []string {
 }
 
 func awaits(p *plan.Plan) bool {
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			if do.Await != nil {
-				return true
-			}
-		case *plan.CallFlow:
-			if awaits(do.Plan) {
+	for _, f := range p.Flows() {
+		for _, s := range f.All {
+			if do, ok := s.Do.(*plan.Action); ok && do.Await != nil {
 				return true
 			}
 		}

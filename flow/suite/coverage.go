@@ -81,11 +81,8 @@ func (rs Reports) Coverage(further ...*plan.Plan) Coverage {
 }
 
 func withCalled(p *plan.Plan, plans map[string]*plan.Plan) {
-	plans[p.Name] = p
-	for _, s := range p.All {
-		if c, ok := s.Do.(*plan.CallFlow); ok {
-			withCalled(c.Plan, plans)
-		}
+	for _, f := range p.Flows() {
+		plans[f.Name] = f
 	}
 }
 

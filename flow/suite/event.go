@@ -197,15 +197,10 @@ func empty(t *schema.Type, at time.Time) any {
 // signatureOf returns what the action of a step says of itself; nil where the step has
 // none.
 func signatureOf(p *plan.Plan, id string) *call.Signature {
-	for _, s := range p.All {
-		switch do := s.Do.(type) {
-		case *plan.Action:
-			if s.ID == id {
+	for _, f := range p.Flows() {
+		for _, s := range f.All {
+			if do, ok := s.Do.(*plan.Action); ok && s.ID == id {
 				return do.Signature
-			}
-		case *plan.CallFlow:
-			if sig := signatureOf(do.Plan, id); sig != nil {
-				return sig
 			}
 		}
 	}

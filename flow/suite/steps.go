@@ -14,15 +14,10 @@ import (
 // stepsOf returns the steps of a flow and of those that it calls, by id.
 func stepsOf(p *plan.Plan) map[string]*plan.Step {
 	steps := map[string]*plan.Step{}
-	for _, s := range p.All {
-		if s.ID != "" {
-			steps[s.ID] = s
-		}
-		if c, ok := s.Do.(*plan.CallFlow); ok {
-			for id, inner := range stepsOf(c.Plan) {
-				if steps[id] == nil {
-					steps[id] = inner
-				}
+	for _, f := range p.Flows() {
+		for _, s := range f.All {
+			if s.ID != "" && steps[s.ID] == nil {
+				steps[s.ID] = s
 			}
 		}
 	}

@@ -40,9 +40,8 @@ func (s *Starter) Hooks() []string {
 func (s *Starter) Keep(plans ...*plan.Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := map[*plan.Plan]bool{}
 	for _, p := range plans {
-		s.waits.addWaits(p, seen)
+		s.waits.addWaits(p)
 	}
 }
 
@@ -99,17 +98,10 @@ func (h *hooks) paths() []string {
 }
 
 // addWaits adds what the steps of a plan wait for, and those of the flows that it calls.
-func (h *hooks) addWaits(p *plan.Plan, seen map[*plan.Plan]bool) {
-	if seen[p] {
-		return
-	}
-	seen[p] = true
-	for _, step := range p.All {
-		switch do := step.Do.(type) {
-		case *plan.CallFlow:
-			h.addWaits(do.Plan, seen)
-		case *plan.WaitFor:
-			if do.Event != nil && do.Event.Name == "webhook" && do.Subject != nil {
+func (h *hooks) addWaits(p *plan.Plan) {
+	for _, f := range p.Flows() {
+		for _, step := range f.All {
+			if do, ok := step.Do.(*plan.WaitFor); ok && do.Event != nil && do.Event.Name == "webhook" && do.Subject != nil {
 				h.addWait(do)
 			}
 		}
