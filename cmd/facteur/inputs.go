@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,35 +98,18 @@ func ofInput(v schema.Violation) diag.Diagnostic {
 
 // inputFile reads a JSON object; without a name it is empty.
 func (a *app) inputFile(name string) (map[string]any, error) {
-	values := map[string]any{}
 	if name == "" {
-		return values, nil
+		return map[string]any{}, nil
 	}
 	text, err := a.readFile(name)
 	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	err = d.Decode(&values)
-	switch {
-	case err == io.EOF:
-		err = errors.New("it is empty")
-	case err == nil && values == nil:
-		err = errors.New("it holds null")
-	case err == io.ErrUnexpectedEOF:
-		err = errors.New("it ends too early")
-	}
-	if at, ok := errors.AsType[*json.SyntaxError](err); ok {
-		err = fmt.Errorf("line %d: %w", 1+bytes.Count(text[:min(int(at.Offset), len(text))], []byte("\n")), err)
-	}
-	if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		err = fmt.Errorf("it holds no object: %s", strings.Replace(other.Value, "array", "a list", 1))
-	}
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("something follows the object")
-		}
+	v, err := schema.ReadJSON(text)
+	values, ok := v.(map[string]any)
+	if err == nil && !ok {
+		_, found := (&schema.Type{Kind: schema.Object}).Coerce(v)
+		err = found.Err()
 	}
 	if err != nil {
 		return nil, wrong(`it must hold one JSON object: {"name": value, …}`, "%s: %w", named(name), err)
