@@ -49,6 +49,12 @@ func (p *Project) flowFiles() ([]string, error) {
 	return slices.Compact(files), nil
 }
 
+// IsForeign tells of folders in a project that are not its own, and are passed over: hidden
+// ones, and what npm installs.
+func IsForeign(d fs.DirEntry) bool {
+	return d.IsDir() && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules")
+}
+
 // filesUnder lists the files below a place that end in a suffix; a file is itself.
 // Hidden folders, data folders and other projects' folders inside are passed over.
 func filesUnder(place, suffix string) ([]string, error) {
@@ -65,7 +71,7 @@ func filesUnder(place, suffix string) ([]string, error) {
 			return err
 		}
 		if d.IsDir() {
-			if path != place && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || Is(path)) {
+			if path != place && (IsForeign(d) || Is(path)) {
 				return fs.SkipDir
 			}
 			return nil

@@ -101,10 +101,9 @@ func walk(root string, f func(file string)) error {
 		switch {
 		case err != nil:
 			return err
+		case path != root && project.IsForeign(d):
+			return filepath.SkipDir
 		case d.IsDir():
-			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
-				return filepath.SkipDir
-			}
 		case d.Name() == project.FileName, strings.HasSuffix(path, project.FlowSuffix), strings.HasSuffix(path, project.TestSuffix):
 			f(path)
 		}

@@ -110,7 +110,7 @@ func searchFiles(root, suffix string) []string {
 		switch {
 		case err != nil:
 			return nil // a hint is no place for it
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+		case path != root && project.IsForeign(d):
 			return fs.SkipDir
 		case !d.IsDir() && strings.HasSuffix(path, suffix):
 			files = append(files, shownAbs(path))

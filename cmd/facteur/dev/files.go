@@ -55,7 +55,7 @@ func (w *Workbench) watchBelow(root string) {
 			return nil // it went away meanwhile, or is none of ours
 		case !d.IsDir():
 			return nil
-		case path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"), path == w.project.At(w.project.Data):
+		case path != root && project.IsForeign(d), path == w.project.At(w.project.Data):
 			return fs.SkipDir
 		}
 		if err := w.files.Add(path); err != nil {
