@@ -64,7 +64,7 @@ var law = []struct {
 	{"cmd/facteur", []string{"*"}, "the command wires everything"},
 	{"cmd/facteur/bubble", []string{"actions/whatsapp/simulator"}, "messages in a terminal"},
 	{"cmd/facteur/curl", nil, "what people paste"},
-	{"cmd/facteur/daemon", []string{"actions", "actions/webhook", "actions/whatsapp", "actions/whatsapp/account", "actions/whatsapp/inbound", "actions/whatsapp/ledger", "actions/whatsapp/templates", "vault", "flow/diag", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/temporal", "flow/journal", "flow/trigger", "server", "project", "sqlitefile"}, "a project at work knows no command line"},
+	{"cmd/facteur/daemon", []string{"actions", "actions/webhook", "actions/whatsapp", "actions/whatsapp/account", "actions/whatsapp/inbound", "actions/whatsapp/ledger", "actions/whatsapp/templates", "vault", "flow/diag", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/temporal", "flow/journal", "flow/trigger", "server", "project", "privatefile", "sqlitefile"}, "a project at work knows no command line"},
 	{"cmd/facteur/dev", []string{"actions/whatsapp", "actions/whatsapp/simulator", "actions/whatsapp/templates", "vault", "flow/diag", "flow/schema", "flow/plan", "flow/host", "server", "project", "cmd/facteur/daemon"}, "a project that somebody works on knows no command line"},
 	{"cmd/facteur/export", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record", "flow/suite", "cmd/facteur/yamltext"}, "a run as a flow test, of whatever actions"},
 	{"cmd/facteur/logtest", nil, "what a process says, whichever"},

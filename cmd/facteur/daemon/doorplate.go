@@ -3,13 +3,13 @@ package daemon
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 
+	"facteur/privatefile"
 	"facteur/project"
 	"facteur/server"
 )
@@ -53,7 +53,7 @@ func (d Doorplate) put(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(path+".new", append(text, '\n'), 0o600), os.Rename(path+".new", path)); err != nil {
+	if err := privatefile.Replace(path, append(text, '\n')); err != nil {
 		return project.Surroundings(fmt.Errorf("the data folder: %w", err), "")
 	}
 	return nil
