@@ -26,6 +26,7 @@ func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Opti
 	switch {
 	case f.simulate:
 		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulatedDo(tested, w) }
+		o.Simulates = func(action string) bool { return action != unsimulated }
 		o.Keep = f.record
 	case f.record:
 		return o, p.record(&o)
@@ -130,15 +131,29 @@ func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do,
 		end()
 		return nil, nil, err
 	}
-	return s.Does(onlyMessages(set.Do)), end, nil
+	if w.RoundTripper == nil {
+		return s.Does(onlyMessages(set.Do, nil)), end, nil
+	}
+	others, err := project.NewCatalog(v, w.RoundTripper, p.Policy(), s.Known)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return s.Does(onlyMessages(set.Do, others.Do)), end, nil
 }
 
-// onlyMessages refuses what there is no simulator of.
-func onlyMessages(do call.Do) call.Do {
+// unsimulated is the action that there is no simulator of.
+const unsimulated = "http.request"
+
+// onlyMessages has what there is no simulator of done by others, or refused where that is nil.
+func onlyMessages(do, others call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
-		if c.Action == "http.request" {
+		switch {
+		case c.Action == unsimulated && others != nil:
+			return others(ctx, c)
+		case c.Action == unsimulated:
 			return call.Outcome{Status: call.Failed, Error: &call.Error{
-				Code: "not_simulated", Class: "recording", Message: "there is no simulator of what http.request asks for: give the case exchanges",
+				Code: "not_simulated", Class: "recording", Message: "there is no simulator of what http.request asks for: give the case exchanges for these steps",
 			}}
 		}
 		return do(ctx, c)

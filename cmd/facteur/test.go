@@ -44,9 +44,10 @@ Requests are answered by the exchanges of each case, strictly; time is virtual.
 Coverage is that of the flows that are tested, and of those that they call; where a folder
 is given, every flow beside or below its tests counts, also one without a test.
 
-With --simulate, cases that have no exchanges run against a simulator of the Cloud API, with
-the receipts and replies that it brings. With --record beside it, what was exchanged is
-written below the case, or to the recording that it names and that is not there yet.
+With --simulate, cases that have no exchanges, or only such of http.request, run against a
+simulator of the Cloud API, with the receipts and replies that it brings. With --record
+beside it, what was exchanged is written into the case, or to the recording that it names
+and that is not there yet.
 
 With --record alone, requests of cases that name a recording go to the real API with the
 real connections, and the recording is written anew, without secrets. It sends real
@@ -61,7 +62,7 @@ messages.`,
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the steps of every case")
 	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the coverage of each flow, and which steps and branches no case took")
 	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail when less than `N` percent of steps and branches are covered")
-	c.Flags().BoolVar(&f.simulate, "simulate", false, "run cases that have no exchanges against a simulator")
+	c.Flags().BoolVar(&f.simulate, "simulate", false, "run cases that have no exchanges for messages against a simulator")
 	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew; with --simulate, write what the simulator answered")
 	return c
 }

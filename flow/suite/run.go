@@ -129,6 +129,9 @@ func (x *execution) prepare() bool {
 	}
 	if x.simulated() {
 		x.stand = &Simulated{Clock: x.clock, Through: x.through, x: x}
+		if x.c.given {
+			x.player = record.NewPlayer(x.c.exchanges, record.PlayerOptions{Sleep: x.clock.Sleep})
+		}
 		return true
 	}
 	exchanges := x.c.exchanges
@@ -283,8 +286,8 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 		return
 	case x.recorder != nil:
 		x.add()
-		return
-	case x.player == nil:
+	}
+	if x.player == nil {
 		return
 	}
 	for _, unused := range x.player.Unused() {

@@ -21,11 +21,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// simulated tells whether a stand-in answers the requests of the case: it has no exchanges,
-// and the recording that it may name is yet to be written.
+// simulated tells whether a stand-in answers the requests of the case: it has no exchanges
+// for those, and the recording that it may name is yet to be written.
 func (x *execution) simulated() bool {
-	if x.o.Simulate == nil || x.c.given {
+	if x.o.Simulate == nil {
 		return false
+	}
+	if x.c.given {
+		return len(x.c.exchanges) > 0 && !slices.ContainsFunc(x.c.exchanges, x.forStandIn)
 	}
 	if x.c.recording.Value == "" {
 		return true
@@ -34,9 +37,18 @@ func (x *execution) simulated() bool {
 	return x.o.ReadFile == nil && errors.Is(err, fs.ErrNotExist)
 }
 
+// forStandIn tells whether an exchange answers what a stand-in might.
+func (x *execution) forStandIn(e *record.Exchange) bool {
+	sig := signatureOf(x.c.plan, idOf(e.Step))
+	return sig == nil || x.o.Simulates == nil || x.o.Simulates(sig.Name)
+}
+
 // do returns what makes the calls of the case.
 func (x *execution) do(w World) (do call.Do, end func(), err error) {
 	if x.stand != nil {
+		if x.player != nil {
+			w.RoundTripper = x.player
+		}
 		do, end, err = x.o.Simulate(w)
 		return x.stand.noting(do), end, err
 	}
@@ -118,13 +130,34 @@ func (x *execution) add() {
 		x.fail(x.c.Range, "its exchanges cannot be written below it: give each key of the case a line of its own, or name a recording: FILE")
 		return
 	}
-	var text strings.Builder
-	for line := range strings.Lines(exchanges.String() + x.news()) {
+	if x.player == nil {
+		x.f.added = append(x.f.added, addition{at, indent(exchanges.String()+x.news(), margin)})
+		return
+	}
+	first := x.c.exchanges[0].Range
+	start := strings.LastIndexByte(string(first.Source.Text[:max(first.Start, 0)]), '\n') + 1
+	before := string(first.Source.Text[start:first.Start])
+	if !newCase.MatchString(before) || first.Source != x.c.first.Source || start < x.c.first.Start || start >= at {
+		x.fail(first, "more exchanges cannot be written above it: give each exchange of the case a line of its own, with a dash")
+		return
+	}
+	_, list, _ := strings.Cut(exchanges.String(), "exchanges:\n")
+	list = strings.ReplaceAll("\n"+list, "\n  ", "\n")[1:] // the dashes to the left
+	x.f.added = append(x.f.added, addition{start, indent(list, before[:strings.IndexByte(before, '-')])})
+	if news := x.news(); news != "" {
+		x.f.added = append(x.f.added, addition{at, indent(news, margin)})
+	}
+}
+
+// indent puts a margin before the lines of a text that are no comments.
+func indent(text, margin string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "#") {
-			text.WriteString(margin + line)
+			b.WriteString(margin + line)
 		}
 	}
-	x.f.added = append(x.f.added, addition{at, text.String()})
+	return b.String()
 }
 
 // news are the events of the case as a list in YAML, where the flow may have waited for

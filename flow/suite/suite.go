@@ -73,7 +73,8 @@ type World struct {
 	// first. It may be called concurrently.
 	Events func() []host.Event
 
-	// Simulated is set for Options.Simulate alone, and RoundTripper is not then.
+	// Simulated is set for Options.Simulate alone. RoundTripper then is nil, or answers what
+	// is not simulated from the exchanges of the case.
 	Simulated *Simulated
 }
 
@@ -96,9 +97,10 @@ type Options struct {
 	Select func(name string) bool
 	// ReadFile reads a recording. nil: os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
-	// Simulate, when set, returns what makes the calls of one case that has no exchanges,
-	// in place of Do; close is called when its run has ended.
-	Simulate func(World) (do call.Do, close func(), err error)
+	// Simulate, when set, returns what makes the calls of one case that has no exchanges for
+	// actions that Simulates, in place of Do; close is called when its run has ended.
+	Simulate  func(World) (do call.Do, close func(), err error)
+	Simulates func(action string) bool
 	// Keep has what was exchanged in such cases written: to the recording that the case
 	// names and that is not there yet, else below the case itself.
 	Keep bool
