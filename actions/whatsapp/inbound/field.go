@@ -18,24 +18,19 @@ type fieldKind struct {
 
 const templateNames = "message_template_id message_template_name message_template_language message_template_category "
 
+// listFields are those whose values hold lists, which parts reads; standby holds nothing.
+var listFields = [...]string{
+	"messages", "message_echoes", "smb_message_echoes", "history", "calls", "user_preferences", "smb_app_state_sync",
+	"automatic_events", "tracking_events", "group_lifecycle_update", "group_participants_update", "group_settings_update",
+	"group_status_update", "standby",
+}
+
 var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 	readers := map[string]fieldReader{}
+	for _, field := range listFields {
+		readers[field] = fieldReader{}
+	}
 	for _, k := range [...]fieldKind{
-		// lists, which parts reads
-		{"messages", "", ""},
-		{"message_echoes", "", ""},
-		{"smb_message_echoes", "", ""},
-		{"history", "", ""},
-		{"calls", "", ""},
-		{"user_preferences", "", ""},
-		{"smb_app_state_sync", "", ""},
-		{"automatic_events", "", ""},
-		{"tracking_events", "", ""},
-		{"group_lifecycle_update", "", ""},
-		{"group_participants_update", "", ""},
-		{"group_settings_update", "", ""},
-		{"group_status_update", "", ""},
-
 		{"message_template_status_update", "event", templateNames + "reason disable_info(disable_date) other_info(title description reason) rejection_info(reason recommendation)"},
 		{"message_template_quality_update", "new_quality_score", templateNames + "previous_quality_score new_quality_score"},
 		{"message_template_components_update", "", templateNames + "message_template_title message_template_element message_template_footer message_template_buttons(message_template_button_type message_template_button_text message_template_button_url message_template_button_phone_number)"},
@@ -58,7 +53,6 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"payment_configuration_update", "status", "configuration_name provider_name provider_mid status created_timestamp updated_timestamp"},
 		{"user_id_update", "detail", "detail"},
 		{"messaging_handovers", "", "sender(id phone_number) recipient(id display_phone_number phone_number_id) control_passed(metadata) control_taken(metadata) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
-		{"standby", "", ""},
 	} {
 		readers[k.field] = fieldReader{k.status, choose(k.keep)}
 	}

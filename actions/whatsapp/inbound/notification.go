@@ -148,25 +148,20 @@ func (w *webhookReader) change(entry, change schema.Value) {
 	}
 	value := change.Field("value")
 	in := place{waba: graph.Word(entry.Field("id")), at: moment(entry.Field("time"))}
-	var field string
-	for _, v := range []schema.Value{change.Field("field"), entry.Field("field"), value.Field("field")} {
-		if field == "" {
-			field = graph.Word(v)
-		}
-	}
-	w.values(in, field, value)
+	w.values(in, cmp.Or(graph.Word(change.Field("field")), graph.Word(entry.Field("field")), graph.Word(value.Field("field"))), value)
 }
 
 // values reads the value of a change, or several of them.
 func (w *webhookReader) values(in place, field string, value schema.Value) {
-	for _, v := range graph.Many(value) {
+	all := graph.Many(value)
+	for _, v := range all {
 		in.field = field
 		if in.field == "" {
 			in.field = guessField(v)
 		}
 		w.value(in, v)
 	}
-	if len(graph.Many(value)) == 0 {
+	if len(all) == 0 {
 		in.field = field
 		w.add(in, schema.Value{}, Notification{Kind: unknown, Note: "the change has no value"})
 	}
