@@ -243,7 +243,11 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 	}
 	for _, p := range items {
 		given := p.Get("type")
-		if text, ok := given.Text(); ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
+		text, ok := given.Text()
+		if how.subType == "quick_reply" && strings.EqualFold(text, "text") {
+			continue // as samples of 2022 have it: the rules of messages tell of it
+		}
+		if ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
 			f.say("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%s)",
 				i, f.owner(of), how.parameter, f.mismatch("buttons", how.parameter, text))
 		}
