@@ -41,18 +41,18 @@ func (d *disguise) learn(r *host.Report) {
 	}
 	for i := range r.Calls {
 		c := &r.Calls[i]
-		d.walk("", c.Input)
+		d.walk("", c.Input, false)
 		if c.Outcome != nil {
-			d.walk("", c.Outcome.Output)
+			d.walk("", c.Outcome.Output, false)
 		}
 		for _, receipt := range c.Receipts {
-			d.walk("", receipt.Data)
+			d.walk("", receipt.Data, false)
 		}
 	}
-	d.names("inputs", r.Inputs)
+	d.walk("inputs", r.Inputs, true)
 	for _, e := range r.Journal {
 		if e.Kind == "arrived" {
-			d.names("", dataOf(e))
+			d.walk("", dataOf(e), true)
 		}
 	}
 	for _, v := range r.Result.Sensitive {
@@ -95,19 +95,20 @@ var (
 	contactPattern = regexp.MustCompile(`^(from|to|recipient|wa_id|user_id|parent_user_id|phone|input)$`)
 )
 
-// walk learns from a value, which stands under a key.
-func (d *disguise) walk(key string, v any) {
+// walk learns from a value, which stands under a key. Where people's names may stand in it,
+// it learns those, too.
+func (d *disguise) walk(key string, v any, names bool) {
 	if d.keep {
 		return
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			d.walk(k, v[k])
+			d.walk(k, v[k], names)
 		}
 	case []any:
 		for _, item := range v {
-			d.walk(key, item)
+			d.walk(key, item, names)
 		}
 	case string:
 		if contactPattern.MatchString(key) {
@@ -122,26 +123,7 @@ func (d *disguise) walk(key string, v any) {
 		for _, id := range wamidPattern.FindAllString(v, -1) {
 			d.add(id, fmt.Sprintf("wamid.TEST-%d", d.number("wamid", id)))
 		}
-	}
-}
-
-// names learns from a value in which people's names may stand.
-func (d *disguise) names(key string, v any) {
-	d.walk(key, v)
-	if d.keep {
-		return
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			d.names(k, v[k])
-		}
-	case []any:
-		for _, item := range v {
-			d.names(key, item)
-		}
-	case string:
-		if namePattern.MatchString(key) && !noNamePattern.MatchString(key) && utf8.RuneCountInString(v) > 1 && strings.ContainsFunc(v, unicode.IsLetter) {
+		if names && namePattern.MatchString(key) && !noNamePattern.MatchString(key) && utf8.RuneCountInString(v) > 1 && strings.ContainsFunc(v, unicode.IsLetter) {
 			d.add(v, madeUpName(d.number("name", v)))
 		}
 	}

@@ -17,7 +17,7 @@ func (x *exporter) useSettings(f *flow.Flow) error {
 	if settings == nil || x.report.Sources[plan.SettingsText] == x.plan.Texts[plan.SettingsText] {
 		return nil
 	}
-	x.hide.walk("", settings)
+	x.hide.walk("", settings, false)
 	settings = x.hide.object(settings)
 	lib := x.Library
 	lib.Settings = maps.Clone(lib.Settings)
