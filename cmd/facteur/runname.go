@@ -115,6 +115,14 @@ func several(runs []server.Run) string {
 	return strings.Join(names, ", ")
 }
 
+// toChange returns the daemon, and the run that a command has it change.
+func (a *app) toChange(ctx context.Context, f remoteFlags, what, name string) (d *server.Client, run string, err error) {
+	if d, err = a.daemon(f, what); err == nil {
+		run, err = changing(ctx, d, name)
+	}
+	return d, run, err
+}
+
 // changing finds the run that a command changes. Which was the last to start may have
 // changed meanwhile, so that it must be named.
 func changing(ctx context.Context, d *server.Client, name string) (string, error) {

@@ -44,11 +44,7 @@ A step whose outcome is unknown may have happened: it is done again only with --
 Better settle it first: facteur runs settle.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.daemon(*f, "retry a run")
-			if err != nil {
-				return err
-			}
-			run, err := changing(c.Context(), d, args[0])
+			d, run, err := a.toChange(c.Context(), *f, "retry a run", args[0])
 			if err != nil {
 				return err
 			}
@@ -88,11 +84,7 @@ journal no longer fits, the key of the call.`,
 			if happened == notSent {
 				return wrong("", "say one of --sent WAMID and --not-sent")
 			}
-			d, err := a.daemon(*f, "settle a step")
-			if err != nil {
-				return err
-			}
-			run, err := changing(c.Context(), d, args[0])
+			d, run, err := a.toChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {
 				return err
 			}
@@ -120,11 +112,7 @@ func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
 with --latest of today's. It does everything anew, whatever the other run has done.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.daemon(*f, "start a run")
-			if err != nil {
-				return err
-			}
-			run, err := changing(c.Context(), d, args[0])
+			d, run, err := a.toChange(c.Context(), *f, "start a run", args[0])
 			if err != nil {
 				return err
 			}
