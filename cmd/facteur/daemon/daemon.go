@@ -61,7 +61,7 @@ type Daemon struct {
 	changed chan struct{} // Meta told of a change of the account
 	host    carrier
 	carries chan struct{} // closed once host is there: what it carries may ask for it before
-	door    *entrance // nil where it is embedded
+	door    *entrance     // nil where it is embedded
 	closers []func()
 }
 
