@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"facteur/cmd/facteur/daemon"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ func (a *app) vaultList() *cobra.Command {
 				return vaultError(err)
 			}
 			if asJSON {
-				return a.printInfos(infos)
+				return a.printJSON(daemon.Connections(infos))
 			}
 			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 			fmt.Fprintln(w, "NAME\tAPP\tBACKEND\tREADY\tHINT\tCREATED\tUPDATED\tREFRESHED")
@@ -60,34 +61,4 @@ func date(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format("2006-01-02 15:04")
-}
-
-func (a *app) printInfos(infos []vault.Info) error {
-	type infoJSON struct {
-		Name      string   `json:"name"`
-		App       string   `json:"app"`
-		Backend   string   `json:"backend"`
-		Ready     bool     `json:"ready"`
-		Missing   []string `json:"missing,omitempty"`
-		Problem   string   `json:"problem,omitempty"`
-		Hint      string   `json:"hint,omitempty"`
-		Created   string   `json:"created_at,omitempty"`
-		Updated   string   `json:"updated_at,omitempty"`
-		Refreshed string   `json:"refreshed_at,omitempty"`
-	}
-	stamp := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format(time.RFC3339)
-	}
-	list := []infoJSON{}
-	for _, i := range infos {
-		x := infoJSON{i.Name, string(i.App), i.Backend, i.Ready, i.Missing, "", i.Hint, stamp(i.CreatedAt), stamp(i.UpdatedAt), stamp(i.RefreshedAt)}
-		if i.Err != nil {
-			x.Problem = i.Err.Error()
-		}
-		list = append(list, x)
-	}
-	return a.printJSON(list)
 }

@@ -167,16 +167,22 @@ func (d *Daemon) connections(ctx context.Context) ([]server.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]server.Connection, 0, len(infos))
-	for _, i := range infos {
-		c := server.Connection{
-			Name: i.Name, App: string(i.App), Backend: i.Backend, Ready: i.Ready, Missing: i.Missing, Hint: i.Hint,
-			CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, RefreshedAt: i.RefreshedAt,
-		}
-		if i.Err != nil {
-			c.Problem, _ = project.Explain(i.Err)
-		}
-		out = append(out, c)
-	}
-	return out, nil
+	return Connections(infos), nil
 }
+
+// Connections is a vault's list as JSON has it.
+func Connections(infos []vault.Info) []server.Connection {
+	out := make([]server.Connection, len(infos))
+	for i, info := range infos {
+		out[i] = server.Connection{
+			Name: info.Name, App: string(info.App), Backend: info.Backend, Ready: info.Ready, Missing: info.Missing, Hint: info.Hint,
+			CreatedAt: second(info.CreatedAt), UpdatedAt: second(info.UpdatedAt), RefreshedAt: second(info.RefreshedAt),
+		}
+		if info.Err != nil {
+			out[i].Problem = info.Err.Error()
+		}
+	}
+	return out
+}
+
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
