@@ -97,12 +97,12 @@ func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) 
 	if found.Err() != nil {
 		return reply{}, invalid("inputs", "the inputs of "+p.Name+" are wrong", found)
 	}
-	inputs, _ = coerced.(map[string]any)
-	by := "api"
+	start := host.Start{Given: inputs, Key: key, By: "api"}
+	start.Inputs, _ = coerced.(map[string]any)
 	if q.by.Name != "" {
-		by = "api key " + q.by.Name
+		start.By = "api key " + q.by.Name
 	}
-	out, err := a.begun(a.Host.Start(q.Context(), p, host.Start{Inputs: inputs, Key: key, By: by}))
+	out, err := a.begun(a.Host.Start(q.Context(), p, start))
 	if err != nil {
 		return reply{}, err
 	}

@@ -35,6 +35,7 @@ func TestARunIsStarted(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"phone": "+33612345678", "order_id": "7", "code": "4711-secret", "items": []any{}, "delay": time.Hour,
 	}, d.host.starts[0].Inputs, "coerced, with defaults")
+	assert.NotContains(t, d.host.starts[0].Given, "delay", "as they were given")
 }
 
 func TestARunWithoutInputsNeedsNoBody(t *testing.T) {

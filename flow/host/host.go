@@ -67,6 +67,7 @@ type Host interface {
 // Start is what a run begins with.
 type Start struct {
 	Inputs map[string]any // coerced by the plan's Inputs
+	Given  map[string]any // what they were coerced from; nil: themselves
 	Key    string         // of idempotency; "": each start is a new run
 	By     string         // what starts it, for people: "api", "schedule", "webhook /orders" …
 }

@@ -29,7 +29,7 @@ type Run struct {
 	Digest  string            // of the plan
 	Version int               // of the machine that started it
 	Sources map[string]string // texts by name: the flow's source, those of the flows that it calls, and what else belongs to the plan
-	Inputs  []byte            // a hash of the inputs
+	Inputs  []byte            // what tells the inputs from others: hashes
 	By      string            // what started it
 	Lock    string            // which runs it must not overtake, e.g. the hash of a concurrency key
 	Status  string            // running, waiting, succeeded, failed, cancelled, …

@@ -15,7 +15,6 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 	"facteur/flow/plan"
-	"facteur/flow/schema"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -34,7 +33,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if s.Key != "" {
 		id = h.keyID(p.Name, s.Key)
 	}
-	print, err := h.printInputs(s.Inputs)
+	print, err := h.printInputs(s)
 	if err != nil {
 		return host.Run{}, false, err
 	}
@@ -132,7 +131,7 @@ func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, bool
 	if err := h.memo(d.Memo, printMemo, &before); err != nil {
 		return host.Run{}, false, err
 	}
-	if before != print {
+	if !alike(before, print) {
 		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
 	}
 	return h.head(d.WorkflowExecutionMetadata), false, nil
@@ -154,14 +153,21 @@ func newSeed() []byte {
 	return seed
 }
 
-// printInputs identifies inputs.
-func (h *Host) printInputs(inputs map[string]any) (string, error) {
-	text, err := schema.AppendJSON(nil, inputs)
-	if err != nil {
-		return "", fmt.Errorf("store the inputs: %w", err)
+// printInputs returns the hashes of the prints of a start, with a space between them.
+func (h *Host) printInputs(s host.Start) (string, error) {
+	prints, err := s.Prints()
+	hashes := make([]string, len(prints))
+	for i, text := range prints {
+		sum := sha256.Sum256([]byte(h.hash(string(text))))
+		hashes[i] = base32.StdEncoding.EncodeToString(sum[:16])
 	}
-	sum := sha256.Sum256([]byte(h.hash(string(text))))
-	return base32.StdEncoding.EncodeToString(sum[:16]), nil
+	return strings.Join(hashes, " "), err
+}
+
+// alike tells whether two starts have a print in common.
+func alike(a, b string) bool {
+	others := strings.Fields(b)
+	return slices.ContainsFunc(strings.Fields(a), func(one string) bool { return slices.Contains(others, one) })
 }
 
 // register tells a worker what it works on.

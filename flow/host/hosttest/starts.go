@@ -2,10 +2,12 @@ package hosttest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"facteur/flow/host"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,6 +66,31 @@ var starts = []test{
 		assert.True(s, fresh, "keys are of one flow")
 		assert.NotEqual(s, first.ID, other.ID)
 		s.wrote("a", 2)
+	}},
+	{"a key that was used, of a flow that has other defaults since", func(s *stage) {
+		flow := func(text string) *plan.Plan {
+			return s.world.Compile(s, strings.Replace(send, "default: hello", "default: "+text, 1))
+		}
+		given := func(p *plan.Plan, in map[string]any) host.Start {
+			coerced, found := p.Inputs.Coerce(in)
+			require.NoError(s, found.Err())
+			return host.Start{Inputs: coerced.(map[string]any), Given: in, Key: "k"}
+		}
+		before, after := flow("hello"), flow("bye")
+		first, _, err := s.Start(s.Context(), before, given(before, map[string]any{"to": "a"}))
+		require.NoError(s, err)
+		s.ends(first.ID, machine.Succeeded)
+		s.reopen(true)
+		for _, in := range []map[string]any{{"to": "a"}, {"to": "a", "text": "hello"}} {
+			again, fresh, err := s.Start(s.Context(), after, given(after, in))
+			require.NoError(s, err)
+			assert.False(s, fresh)
+			assert.Equal(s, first.ID, again.ID)
+		}
+		_, _, err = s.Start(s.Context(), after, given(after, map[string]any{"to": "b"}))
+		var reused *host.ReusedError
+		require.ErrorAs(s, err, &reused)
+		assert.Len(s, s.world.Messages("a"), 1)
 	}},
 	{"a key that many use at the same time", func(s *stage) {
 		p := s.world.Compile(s, send)
