@@ -18,7 +18,7 @@ type Inbound struct {
 	ReplyTitle    string         `json:"reply_title" schema:"required,always" doc:"what the chosen button or row says; \"\" when there is none"`
 	ProfileName   string         `json:"profile_name" schema:"required,always" doc:"what the sender is called on WhatsApp; \"\" when not known"`
 	Timestamp     time.Time      `json:"timestamp" schema:"required,always" doc:"when it was sent"`
-	Raw           map[string]any `json:"raw" schema:"required,always" doc:"the message as Meta gives it"`
+	Raw           map[string]any `json:"raw" schema:"required,always" doc:"the message as Meta gives it: event.raw.?image.id.orValue(\"\") is the id of a picture"`
 }
 
 // Events returns the kinds of event that flows can wait for.

@@ -18,6 +18,7 @@ func JSONSchema(flows ...*plan.Plan) map[string]any {
 	out["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	out["title"] = "A flow test of Facteur"
 	oneOrList(out)
+	codesMayBeNumbers(out)
 	var rules []any
 	var names []any
 	for _, p := range flows {
@@ -46,6 +47,24 @@ func JSONSchema(flows ...*plan.Plan) map[string]any {
 
 func properties(name string, of map[string]any) map[string]any {
 	return map[string]any{"properties": map[string]any{name: of}}
+}
+
+// codesMayBeNumbers lets the code of an error stand as 131026, without quotes: a text takes
+// the digits as they are written.
+func codesMayBeNumbers(at any) {
+	switch at := at.(type) {
+	case []any:
+		for _, item := range at {
+			codesMayBeNumbers(item)
+		}
+	case map[string]any:
+		for key, value := range at {
+			if code, ok := value.(map[string]any); ok && key == "code" && code["type"] == "string" {
+				code["type"] = []any{"string", "integer"}
+			}
+			codesMayBeNumbers(value)
+		}
+	}
 }
 
 // oneOrList lets a case's crash stand without a list around it, as listCrashes reads it.
