@@ -69,8 +69,11 @@ func listRules() []rule {
 			doc: "A list has ten rows at most, all sections together.",
 			on:  list, at: "action.sections", check: total(10, "rows", "rows"), source: page},
 		{id: "section-title",
-			doc: "The title of a section has 1 to 24 characters.",
-			on:  list + " " + kinds("product_list"), at: "action.sections[].title", limit: length(1, 24), source: page},
+			doc: "The title of a section has 24 characters at most.",
+			on:  list + " " + kinds("product_list"), at: "action.sections[].title", limit: length(0, 24), source: page},
+		{id: "section-title-empty",
+			doc: "The title of the only section is left out, or says something. Meta reads an empty text as none.",
+			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledOrNot, warning: true, hint: "leave title out", source: page},
 		{id: "section-title-required",
 			doc: "With more than one section, each needs a title. Meta's page demands it always, its reference only then.",
 			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledSections, hint: "give every section a title", source: oldReference},
@@ -105,9 +108,16 @@ func uniqueRows(v schema.Value, say report) {
 func titledSections(v schema.Value, say report) {
 	sections := v.Items()
 	for _, section := range sections {
-		if len(sections) > 1 && !section.Get("title").Present() {
+		title := section.Get("title")
+		if text, ok := title.Text(); len(sections) > 1 && (!title.Present() || ok && text == "") {
 			say(section, "has no title, which is required with more than one section")
 		}
+	}
+}
+
+func titledOrNot(v schema.Value, say report) {
+	if sections := v.Items(); len(sections) == 1 {
+		something(sections[0].Get("title"), say)
 	}
 }
 
