@@ -216,6 +216,8 @@ func TestRefusals(t *testing.T) {
 			131009, "(#131009) Parameter value is not valid", "Button title length invalid. Min length: 1, Max length: 20"},
 		{"no title of a row", `{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"list","body":{"text":"x"},"action":{"button":"x","sections":[{"rows":[{"id":"1","title":""}]}]}}}`,
 			100, "(#100) The parameter interactive['action']['sections'][0]['rows'][0]['title'] is required.", ""},
+		{"an image above a list", `{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"list","header":{"type":"image","image":{"id":"1"}},"body":{"text":"x"},"action":{"button":"x","sections":[{"rows":[{"id":"1","title":"A"}]}]}}}`,
+			131009, "(#131009) Parameter value is not valid", "Text cannot be null for header type text"},
 		{"no language", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a"}}`, 100, "(#100) The parameter template['language'] is required.", ""},
 		{"a line break in a parameter", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"a\nb"}]}]}}`,
 			132018, "(#132018) There was an issue with the parameters in your template", "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"},

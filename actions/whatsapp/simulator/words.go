@@ -247,6 +247,7 @@ var saying = map[string]string{
 	"flow-data":                 "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object.",
 	"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
 	"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
+	"interactive-header-text":   "Text cannot be null for header type text",
 	"list-button":               "Button label is too long. Max length is 20",
 	"list-row-title":            "Row title is too long. Max length is 24",
 	"list-row-description":      "Row description is too long. Max length is 72",
