@@ -291,7 +291,7 @@ func newDaemon(t testing.TB, more ...func(*server.Options)) *daemon {
 		Export: func(_ context.Context, r *host.Report) ([]byte, error) {
 			return []byte("flow: " + r.Run.Flow + "\n"), nil
 		},
-		Metrics: server.NewMetrics(server.MetricsOptions{Version: "1.2.3"}),
+		Metrics: server.NewMetrics("1.2.3"),
 	}
 	for _, f := range more {
 		f(&o)

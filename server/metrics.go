@@ -45,13 +45,9 @@ type outcome struct {
 	latency prometheus.Observer
 }
 
-// MetricsOptions are what metrics are told from.
-type MetricsOptions struct {
-	Version string
-}
-
-// NewMetrics returns metrics on a registry of their own, with those of the process.
-func NewMetrics(o MetricsOptions) *Metrics {
+// NewMetrics returns metrics on a registry of their own, with those of the process and the
+// version of the build.
+func NewMetrics(version string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
 	m.ended.most, m.done.most, m.outcomes.most = 1000, 1000, 1000
 	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
@@ -73,7 +69,7 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	}, []string{"sender_phone_id"})
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "facteur_build_info", Help: "Which build this is; always 1.",
-		ConstLabels: prometheus.Labels{"version": cmp.Or(o.Version, "unknown"), "go": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": cmp.Or(version, "unknown"), "go": runtime.Version()},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.latency, m.answers, m.quality, build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -85,16 +81,6 @@ func (m *Metrics) counter(name, help string, labels ...string) *prometheus.Count
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.registry.MustRegister(c)
 	return c
-}
-
-// Gauge adds something whose value is asked for whenever somebody looks, e.g. the depth
-// of a queue. A name that is taken, or is none, is an error.
-func (m *Metrics) Gauge(name, help string, value func() float64) error {
-	err := m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
-	if err != nil {
-		return fmt.Errorf("the metric %s: %w", name, err)
-	}
-	return nil
 }
 
 // Watch makes a host be asked for its holds and unknown outcomes whenever somebody looks.

@@ -43,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	h := newFakeHost()
 	var m *server.Metrics
 	d := newDaemon(t, func(o *server.Options) {
-		m = server.NewMetrics(server.MetricsOptions{Version: "1.2.3"})
+		m = server.NewMetrics("1.2.3")
 		o.Metrics = m
 	})
 	require.NoError(t, m.Watch(h))
@@ -64,8 +64,6 @@ func TestMetrics(t *testing.T) {
 	}
 	m.Webhook("status")
 	m.Quality("106540352242922", "YELLOW")
-	require.NoError(t, m.Gauge("facteur_queue_depth", "Runs that queue.", func() float64 { return 7 }))
-	assert.ErrorContains(t, m.Gauge("facteur_queue_depth", "Again.", nil), "the metric facteur_queue_depth")
 	d.do("GET", "/v1/flows", "")
 	d.do("GET", "/v1/runs/nothing", "")
 	d.do("GET", "/nothing/+33612345678", "")
@@ -82,7 +80,6 @@ func TestMetrics(t *testing.T) {
 		`facteur_call_duration_seconds_count{action="test.send"} 3`,
 		`facteur_webhooks_total{kind="status"} 1`,
 		`facteur_number_quality{sender_phone_id="106540352242922"} 2`,
-		`facteur_queue_depth 7`,
 		`facteur_holds{scope="connection",set_by="daemon"} 1`,
 		`facteur_holds{scope="connection",set_by="people"} 1`,
 		`facteur_holds{scope="all",set_by="people"} 1`,
@@ -101,13 +98,13 @@ func TestMetrics(t *testing.T) {
 	assert.NotContains(t, got, "3361234")
 
 	h.fail = errors.New("the journal is gone")
-	assert.Contains(t, d.scrape(), "facteur_queue_depth 7", "the rest is told all the same")
+	assert.Contains(t, d.scrape(), `facteur_webhooks_total{kind="status"} 1`, "the rest is told all the same")
 	assert.Contains(t, d.scrape(), `facteur_http_requests_total{code="200",route="/metrics"} 2`)
 }
 
 // The operators' page names each metric with its labels, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
-	m := server.NewMetrics(server.MetricsOptions{})
+	m := server.NewMetrics("")
 	require.NoError(t, m.Watch(newFakeHost()))
 	d := newDaemon(t, func(o *server.Options) { o.Metrics = m })
 	m.RunEnded("f", machine.Succeeded)
@@ -151,7 +148,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
-	m := server.NewMetrics(server.MetricsOptions{})
+	m := server.NewMetrics("")
 	d := newDaemon(t, func(o *server.Options) { o.Metrics = m })
 	for i := range 5000 {
 		m.RunEnded(fmt.Sprintf("flow%d", i), machine.Failed)

@@ -26,7 +26,7 @@ type work struct {
 }
 
 func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
-	d.metrics = server.NewMetrics(server.MetricsOptions{Version: d.opts.Version})
+	d.metrics = server.NewMetrics(d.opts.Version)
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
 		if d.opts.Candid && v == trigger.Repeated {

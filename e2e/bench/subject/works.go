@@ -68,7 +68,7 @@ func newWorks(s child.Setup, open func(ledger.Options) (ledger.Ledger, error)) (
 		return nil, err
 	}
 	w.plan = compiled
-	w.metrics = server.NewMetrics(server.MetricsOptions{Version: "bench"})
+	w.metrics = server.NewMetrics("bench")
 	logged := server.View{}.StepLog(w.log)
 	w.step = func(run string, s *machine.Step, sensitive []any) {
 		logged(run, s, sensitive)
