@@ -27,7 +27,7 @@ type discreet struct{ slog.Handler }
 func (h discreet) Handle(ctx context.Context, r slog.Record) error {
 	mayShow := isSuspect(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		mayShow = mayShow || isSuspectIn(a.Value)
+		mayShow = mayShow || anyText(a.Value, isSuspect)
 		return !mayShow
 	})
 	if !mayShow { // as nearly all lines
@@ -39,9 +39,9 @@ func (h discreet) Handle(ctx context.Context, r slog.Record) error {
 		known.findIn(a.Value)
 		return true
 	})
-	shows := known.text(r.Message) != r.Message
+	shows := known.in(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		shows = shows || known.in(a.Value)
+		shows = shows || anyText(a.Value, known.in)
 		return !shows
 	})
 	if !shows {
@@ -69,46 +69,29 @@ func (h discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (h discreet) WithGroup(name string) slog.Handler { return discreet{h.Handler.WithGroup(name)} }
 
-// isSuspectIn tells whether an attribute may hold a number; see isSuspect.
-func isSuspectIn(v slog.Value) bool {
+// anyText tells whether something is so of a text that an attribute is written as.
+func anyText(v slog.Value, is func(string) bool) bool {
 	switch v = v.Resolve(); v.Kind() {
 	case slog.KindGroup:
-		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return isSuspectIn(a.Value) })
+		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return anyText(a.Value, is) })
 	case slog.KindString:
-		return isSuspect(v.String())
+		return is(v.String())
 	case slog.KindAny:
-		return true
+		return is(fmt.Sprint(v.Any()))
 	}
 	return false
 }
 
 // findIn remembers the numbers in an attribute.
 func (n numbers) findIn(v slog.Value) {
-	switch v = v.Resolve(); v.Kind() {
-	case slog.KindGroup:
-		for _, a := range v.Group() {
-			n.findIn(a.Value)
-		}
-	case slog.KindString:
-		n.find(v.String())
-	case slog.KindAny:
-		n.find(fmt.Sprint(v.Any()))
-	}
+	anyText(v, func(text string) bool {
+		n.find(text)
+		return false
+	})
 }
 
-// in tells whether there is something to hide in an attribute.
-func (n numbers) in(v slog.Value) bool {
-	text := ""
-	switch v = v.Resolve(); v.Kind() {
-	case slog.KindGroup:
-		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return n.in(a.Value) })
-	case slog.KindString:
-		text = v.String()
-	case slog.KindAny:
-		text = fmt.Sprint(v.Any())
-	}
-	return n.text(text) != text
-}
+// in tells whether there is something to hide in a text.
+func (n numbers) in(text string) bool { return n.text(text) != text }
 
 // attr hides numbers in an attribute.
 func (n numbers) attr(a slog.Attr) slog.Attr {
@@ -123,7 +106,7 @@ func (n numbers) attr(a slog.Attr) slog.Attr {
 	case slog.KindString:
 		a.Value = slog.StringValue(n.text(a.Value.String()))
 	case slog.KindAny:
-		if text := fmt.Sprint(a.Value.Any()); n.text(text) != text {
+		if text := fmt.Sprint(a.Value.Any()); n.in(text) {
 			a.Value = slog.StringValue(n.text(text))
 		}
 	}
