@@ -43,8 +43,8 @@ func FuzzCompile(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add(seed)
 	}
+	s := scope() // to make one takes longer than to compile most expressions
 	f.Fuzz(func(t *testing.T, source string) {
-		s := scope()
 		p, list := expr.Compile(textOf(source), s)
 		if (p == nil) != list.HasErrors() {
 			t.Fatalf("a program, or errors: %v", list)

@@ -22,21 +22,21 @@ func FuzzCompile(f *testing.F) {
 			f.Add(text)
 		}
 	}
-	others := open(f)
+	lib := open(f).library()
 	f.Fuzz(func(t *testing.T, text []byte) {
 		parsed, diags := flow.Parse("f", text)
 		if parsed == nil {
 			require.True(t, diags.HasErrors())
 			return
 		}
-		first, found := plan.Compile(parsed, others.library())
+		first, found := plan.Compile(parsed, lib)
 		require.Equal(t, found.HasErrors(), first == nil)
 		for _, d := range found {
 			require.NotEmpty(t, d.Code)
 			require.NotNil(t, d.Range.Source, d.Message)
 			require.LessOrEqual(t, d.Range.End, len(d.Range.Source.Text))
 		}
-		again, same := plan.Compile(parsed, others.library())
+		again, same := plan.Compile(parsed, lib)
 		require.Equal(t, found, same)
 		if first != nil {
 			require.Equal(t, first.Digest, again.Digest)
