@@ -2,7 +2,6 @@ package record
 
 import (
 	"encoding/json"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -161,10 +160,14 @@ func (m object) compare(d *differ, sent any) {
 	if m.more || met == len(values) {
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if slices.ContainsFunc(m.fields, func(f field) bool { return f.key == key }) {
-			continue
+	var extra []string
+	for key := range values {
+		if !slices.ContainsFunc(m.fields, func(f field) bool { return f.key == key }) {
+			extra = append(extra, key)
 		}
+	}
+	slices.Sort(extra)
+	for _, key := range extra {
 		d.enter(key)
 		if !d.volatile() {
 			d.unexpected(values[key])
