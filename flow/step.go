@@ -247,6 +247,7 @@ func (p *parser) stepKeys(o fields, kind string) {
 		default:
 			hint := cmp.Or(stepKeyMeant(key), diag.DidYouMean(key, "keys", known))
 			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", o.what, key)
+			p.diags[len(p.diags)-1].Hidden = diag.NamesSecret(key)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (p Policy) check(in schema.Value) schema.Violations {
 			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Warning: true,
 				Message: "without https:// this is a path below the base_url of the connection", Hint: "write https:// before it, or / before a path"})
 		case err != nil:
-			add(in.Get("url"), "http-url", "", err.Error())
+			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Message: err.Error(), Hidden: strings.Contains(text, "@")})
 		case u.Host != "":
 			if e := p.refusal(u); e != nil {
 				add(in.Get("url"), "http-host", allowHelp, e.Message)

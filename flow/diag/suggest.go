@@ -79,6 +79,17 @@ func DidYouMean(name, what string, known []string) string {
 	return hint
 }
 
+// NamesSecret tells whether what stands under a name is likely a secret, so that its line is
+// not for logs.
+func NamesSecret(name string) bool {
+	switch fold := string(fold(name)); {
+	case strings.HasSuffix(fold, "token"), strings.HasSuffix(fold, "secret"), strings.HasSuffix(fold, "password"),
+		strings.HasSuffix(fold, "api_key"), fold == "apikey", fold == "authorization", fold == "credentials":
+		return true
+	}
+	return false
+}
+
 func fold(s string) []rune {
 	return []rune(strings.Map(func(r rune) rune {
 		if r == '-' || r == ' ' {

@@ -99,7 +99,7 @@ func (c *coercer) further(t *Type, name string, object *edit) {
 		return
 	}
 	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
-		Hint: diag.DidYouMean(name, "fields", t.Names())})
+		Hint: diag.DidYouMean(name, "fields", t.Names()), Hidden: diag.NamesSecret(name)})
 	c.within(n, name)
 }
 
