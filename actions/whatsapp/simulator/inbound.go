@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/schema"
 )
 
@@ -212,7 +214,7 @@ func (s *Simulator) React(messageID, emoji string) (id string, err error) {
 // react puts the emoji of a message's object on the message that it names.
 func (s *Simulator) react(body map[string]any, person bool) {
 	v := schema.NewValue(body, nil).Get("reaction")
-	m := s.log.byID[word(v.Get("message_id"))]
+	m := s.log.byID[graph.Word(v.Get("message_id"))]
 	if m == nil {
 		return
 	}
@@ -222,7 +224,7 @@ func (s *Simulator) react(body map[string]any, person bool) {
 			kept = append(kept, r)
 		}
 	}
-	if emoji := word(v.Get("emoji")); emoji != "" {
+	if emoji := graph.Word(v.Get("emoji")); emoji != "" {
 		kept = append(kept, Reaction{emoji, person})
 	}
 	m.Reactions = kept
@@ -262,11 +264,11 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 	}
 	reply := Inbound{From: m.Person, To: m.Number, ReplyTo: m.ID, Type: "interactive"}
 	if bubble.List != nil {
-		var rows []Row
+		var rows []phone.Row
 		for _, section := range bubble.List.Sections {
 			rows = append(rows, section.Rows...)
 		}
-		row, ok := chosen(rows, t.Choice, func(r Row) (string, string) { return r.ID, r.Title })
+		row, ok := chosen(rows, t.Choice, func(r phone.Row) (string, string) { return r.ID, r.Title })
 		if !ok {
 			return nil, fmt.Errorf("choice: the list has no row %q", t.Choice)
 		}
@@ -277,7 +279,7 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 		reply.Object = map[string]any{"type": "list_reply", "list_reply": answer}
 		return s.inbound(reply, at)
 	}
-	button, ok := chosen(bubble.Buttons, t.Choice, func(b Button) (string, string) { return b.ID, b.Title })
+	button, ok := chosen(bubble.Buttons, t.Choice, func(b phone.Button) (string, string) { return b.ID, b.Title })
 	if !ok {
 		return nil, fmt.Errorf("choice: the message has no button %q", t.Choice)
 	}
@@ -314,10 +316,11 @@ func flowToken(m *message) string {
 		return ""
 	}
 	body := schema.NewValue(v, nil)
-	return cmp.Or(word(body.Get("interactive", "action", "parameters", "flow_token")), m.Bubble().flowToken())
+	return cmp.Or(graph.Word(body.Get("interactive", "action", "parameters", "flow_token")), flowOf(m.Bubble()))
 }
 
-func (b Bubble) flowToken() string {
+// flowOf is what comes back from the Flow that a button of a message opens.
+func flowOf(b phone.Bubble) string {
 	for _, button := range b.Buttons {
 		if button.Kind == "flow" {
 			return button.ID

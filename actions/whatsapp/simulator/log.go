@@ -2,10 +2,12 @@ package simulator
 
 import (
 	"encoding/json"
-	"facteur/actions/whatsapp/templates"
 	"slices"
 	"strings"
 	"time"
+
+	"facteur/actions/whatsapp/simulator/phone"
+	"facteur/actions/whatsapp/templates"
 )
 
 // A Message is one that went over the simulator, in either direction.
@@ -30,6 +32,11 @@ type Message struct {
 
 	Template *templates.Definition `json:"-"`                     // of a template message: the template, where it is known
 	Answer   string                `json:"answer_lost,omitempty"` // what became of the answer: drop, hang, reset, status, truncate
+}
+
+// Bubble draws the message as a phone shows it.
+func (m Message) Bubble() phone.Bubble {
+	return phone.Message{Type: m.Type, Inbound: m.Inbound, Body: m.Body, Template: m.Template}.Bubble()
 }
 
 // A State is one that a message reached.

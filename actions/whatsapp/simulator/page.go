@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/schema"
 )
 
@@ -24,13 +25,13 @@ const pagePath = ControlPath + "page/"
 // pages are the templates of the page, parsed once.
 func pages() *html.Template {
 	return html.Must(html.New("page").Funcs(html.FuncMap{
-		"lines":   Lines,
+		"lines":   phone.Lines,
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04") },
 		"day":     func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006") },
 		"instant": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"sub":     func(a, b int) int { return a - b },
 		"upper":   func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
-		"in":      func(m messageView, b Bubble, card int) part { return part{m, b, card} },
+		"in":      func(m messageView, b phone.Bubble, card int) part { return part{m, b, card} },
 		"host": func(address string) string {
 			u, err := url.Parse(address)
 			if err != nil || u.Host == "" {
@@ -45,7 +46,7 @@ func pages() *html.Template {
 // A part is a bubble to draw: of a message, or a card of one.
 type part struct {
 	Of     messageView
-	Bubble Bubble
+	Bubble phone.Bubble
 	Card   int // -1 for the message itself
 }
 

@@ -2,14 +2,19 @@ package simulator
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/actions/whatsapp/templates"
+	"facteur/flow/schema"
 )
 
 // A sending is a request to send a message, on its way.
@@ -231,6 +236,25 @@ func (s *Simulator) checkTemplate(m *sending) *refusal {
 	}
 	if def.Category == "MARKETING" && m.person.OptOut {
 		m.failCode = 131050
+	}
+	return nil
+}
+
+// tooLong refuses a template whose body is too long once it is filled in. size is more
+// than any parameter has.
+func tooLong(def *templates.Definition, message map[string]any, size int) *refusal {
+	const most = 1024
+	if len(def.Components) < 2 {
+		return nil // a body alone may be longer
+	}
+	for _, c := range schema.NewValue(def.Components, nil).Items() {
+		text := graph.Word(c.Get("text"))
+		if !strings.EqualFold(graph.Word(c.Get("type")), "body") || len(text)+size*strings.Count(text, "{{") <= most {
+			continue
+		}
+		if n := utf8.RuneCountInString(phone.Template(def, message).Text); n > most {
+			return refused(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
+		}
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"facteur/actions/whatsapp/simulator/phone"
 )
 
 // What the page shows at most.
@@ -42,7 +44,7 @@ type conversationView struct {
 	Person string
 	Name   string // of the person, or their number
 	Known  string // their number, where they have a name
-	Last   []Span
+	Last   []phone.Span
 	At     time.Time
 	Count  int
 	Failed bool
@@ -52,8 +54,8 @@ type conversationView struct {
 // A messageView is a message on the phone.
 type messageView struct {
 	Message
-	Bubble Bubble
-	Quoted []Span
+	Bubble phone.Bubble
+	Quoted []phone.Span
 	Raw    string
 	Told   string // the state in words
 	Tick   string // clock, one, two, read, failed
@@ -113,7 +115,7 @@ func (s *Simulator) look(key string, open bool) screen {
 }
 
 // findFiles tells which files of a message are here.
-func (s *Simulator) findFiles(b *Bubble) {
+func (s *Simulator) findFiles(b *phone.Bubble) {
 	if b.Media != nil {
 		f := s.world.media.byID[b.Media.ID]
 		b.Media.Here = f != nil && f.shown
@@ -134,7 +136,7 @@ func (s *Simulator) conversation(key string, m *message, now time.Time) conversa
 		c.Phone, c.Title = n.Phone, n.Name
 	}
 	if m.ID != "" {
-		c.Last = m.Bubble().summary()
+		c.Last = m.Bubble().Summary()
 	}
 	if at, ok := s.world.limits.windows.m[pair{m.Number, m.Person}]; ok && now.Sub(at) < windowSpan {
 		c.Window = left(windowSpan - now.Sub(at))
@@ -153,37 +155,14 @@ func (s *Simulator) shown(person string) string {
 	return person
 }
 
-// summary is a message in a few words, on one line.
-func (b Bubble) summary() []Span {
-	plain := b.Label
-	switch {
-	case b.Emoji != "":
-		plain = "Reacted " + b.Emoji
-	case b.Text != "":
-		return brief(b.Text)
-	case b.Header != "":
-		plain = b.Header
-	case b.Label != "":
-	case b.Media != nil:
-		plain = strings.ToUpper(b.Media.Kind[:1]) + b.Media.Kind[1:]
-	case b.Place != nil:
-		plain = "Location"
-	case len(b.Contacts) > 0:
-		plain = "Contact: " + b.Contacts[0].Name
-	default:
-		plain = b.Kind
-	}
-	return cut([]Span{{Text: plain}})
-}
-
 func (s *Simulator) messageView(m *message) messageView {
 	v := messageView{Message: m.snapshot(), Emojis: emojis()}
 	v.Bubble = v.Message.Bubble()
 	s.findFiles(&v.Bubble)
 	if quoted := s.log.byID[v.Bubble.Quote]; quoted != nil {
-		v.Quoted = quoted.Bubble().summary()
+		v.Quoted = quoted.Bubble().Summary()
 	} else if v.Bubble.Quote != "" {
-		v.Quoted = []Span{{Text: "a message that is forgotten"}}
+		v.Quoted = []phone.Span{{Text: "a message that is forgotten"}}
 	}
 	v.Raw = indented(m.Body)
 	v.Told, v.Tick = howFar(m)

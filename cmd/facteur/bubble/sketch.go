@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/simulator/phone"
 
 	"golang.org/x/term"
 )
@@ -107,7 +108,7 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 }
 
 // text is what stands in a bubble, wrapped.
-func (s Sketch) text(b simulator.Bubble, most int) [][]cell {
+func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	var lines [][]cell
 	add := func(style string, parts ...string) {
 		for line := range strings.SplitSeq(strings.Join(parts, ""), "\n") {
@@ -138,7 +139,7 @@ func (s Sketch) text(b simulator.Bubble, most int) [][]cell {
 		add(strong, b.Header)
 	}
 	if b.Text != "" {
-		for _, line := range simulator.Lines(b.Text) {
+		for _, line := range phone.Lines(b.Text) {
 			lines = append(lines, folded(marked(line), most)...)
 		}
 	}
@@ -181,7 +182,7 @@ func (s Sketch) text(b simulator.Bubble, most int) [][]cell {
 }
 
 // marked gives a line of a text its styles.
-func marked(line simulator.Line) []cell {
+func marked(line phone.Line) []cell {
 	var out []cell
 	switch line.Kind {
 	case "bullet":
@@ -207,7 +208,7 @@ func marked(line simulator.Line) []cell {
 }
 
 // sign tells what pressing a button does.
-func sign(b simulator.Button) string {
+func sign(b phone.Button) string {
 	switch b.Kind {
 	case "url":
 		return "↗"

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/host"
 	"facteur/flow/schema"
 	"facteur/server"
@@ -27,7 +27,7 @@ const partsPath = "/dev/"
 // under a name of the loopback: it asks for no key.
 func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 	drawn := html.Must(html.New("page").Funcs(html.FuncMap{
-		"lines": simulator.Lines,
+		"lines": phone.Lines,
 		"clock": func(t time.Time) string { return t.Local().Format("15:04:05") },
 		"took": func(from, to time.Time) string {
 			if to.IsZero() {

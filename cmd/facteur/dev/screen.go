@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/server"
@@ -41,7 +42,7 @@ type finding struct {
 
 type sentMessage struct {
 	simulator.Message
-	Bubble simulator.Bubble
+	Bubble phone.Bubble
 	State  string
 	Phone  string // where the conversation is
 }

@@ -1,4 +1,4 @@
-package simulator
+package phone
 
 import (
 	"cmp"
@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
@@ -20,7 +19,19 @@ func (b *Bubble) template(m Message, v schema.Value) {
 		b.strange(v)
 		return
 	}
-	b.hydrate(schema.NewValue(m.Template.Components, nil), v.Get("components"), m.Template.Category == "AUTHENTICATION")
+	b.hydrate(m.Template, v)
+}
+
+// Template draws a template that is filled in by a message, the object that stands under
+// `template`.
+func Template(d *templates.Definition, message map[string]any) Bubble {
+	b := Bubble{Kind: "template"}
+	b.hydrate(d, schema.NewValue(message, nil))
+	return b
+}
+
+func (b *Bubble) hydrate(d *templates.Definition, v schema.Value) {
+	b.parts(schema.NewValue(d.Components, nil), v.Get("components"), d.Category == "AUTHENTICATION")
 }
 
 // strange draws a template that is not known.
@@ -70,8 +81,8 @@ func sortOut(components schema.Value) given {
 	return g
 }
 
-// hydrate fills in the components of a template.
-func (b *Bubble) hydrate(components, with schema.Value, code bool) {
+// parts draws the components of a template, filled in.
+func (b *Bubble) parts(components, with schema.Value, code bool) {
 	g := sortOut(with)
 	for _, c := range components.Items() {
 		switch strings.ToUpper(word(c.Get("type"))) {
@@ -104,7 +115,7 @@ func (b *Bubble) hydrate(components, with schema.Value, code bool) {
 					break
 				}
 				drawn := Bubble{Kind: "card"}
-				drawn.hydrate(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
+				drawn.parts(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
 				b.Cards = append(b.Cards, drawn)
 			}
 		}
@@ -197,24 +208,4 @@ func filled(p schema.Value) string {
 	default:
 		return kind
 	}
-}
-
-// tooLong refuses a template whose body is too long once it is filled in. size is more
-// than any parameter has.
-func tooLong(def *templates.Definition, message map[string]any, size int) *refusal {
-	const most = 1024
-	if len(def.Components) < 2 {
-		return nil // a body alone may be longer
-	}
-	for _, c := range schema.NewValue(def.Components, nil).Items() {
-		text := word(c.Get("text"))
-		if !strings.EqualFold(word(c.Get("type")), "body") || len(text)+size*strings.Count(text, "{{") <= most {
-			continue
-		}
-		with := sortOut(schema.NewValue(message, nil).Get("components")).body
-		if n := utf8.RuneCountInString(hydrated(text, with.Get("parameters"))); n > most {
-			return refused(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
-		}
-	}
-	return nil
 }

@@ -1,4 +1,6 @@
-package simulator
+// Package phone tells how a phone shows a message: what is in its Bubble, and what the marks in
+// its texts mean (Lines). Pages and terminals draw that, each in its way.
+package phone
 
 import (
 	"cmp"
@@ -9,6 +11,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp/graph"
+	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
 )
 
@@ -87,7 +90,15 @@ type Section struct {
 // A Row is something to choose.
 type Row struct{ ID, Title, Description string }
 
-// Bubble draws a message.
+// A Message is what is drawn.
+type Message struct {
+	Type     string                // that of the message
+	Inbound  bool                  // from a person; else to one
+	Body     []byte                // JSON: of the request, or what webhooks tell
+	Template *templates.Definition // of a template message: its template, where it is known
+}
+
+// Bubble draws the message.
 func (m Message) Bubble() Bubble {
 	v, err := actions.DecodeJSON(m.Body)
 	if err != nil {
@@ -229,4 +240,27 @@ func (b *Bubble) order(v schema.Value) {
 		b.Facts = append(b.Facts, Fact{word(item.Get("product_retailer_id")),
 			word(item.Get("quantity")) + " × " + word(item.Get("item_price")) + " " + word(item.Get("currency"))})
 	}
+}
+
+// Summary is a message in a few words, on one line.
+func (b Bubble) Summary() []Span {
+	plain := b.Label
+	switch {
+	case b.Emoji != "":
+		plain = "Reacted " + b.Emoji
+	case b.Text != "":
+		return brief(b.Text)
+	case b.Header != "":
+		plain = b.Header
+	case b.Label != "":
+	case b.Media != nil:
+		plain = strings.ToUpper(b.Media.Kind[:1]) + b.Media.Kind[1:]
+	case b.Place != nil:
+		plain = "Location"
+	case len(b.Contacts) > 0:
+		plain = "Contact: " + b.Contacts[0].Name
+	default:
+		plain = b.Kind
+	}
+	return cut([]Span{{Text: plain}})
 }
