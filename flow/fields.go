@@ -9,7 +9,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// Fields reads the keys of one map of the language.
+// A fields reads the keys of one map of the language.
 type fields struct {
 	p    *parser
 	node *Node

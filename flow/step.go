@@ -57,7 +57,7 @@ func (p *parser) construct(kind string, o fields) Construct {
 
 var commonKeys = [...]string{"id", "description", "if", "allow_failure", "sensitive"}
 
-// Whether a list of steps may be written as [].
+// An emptiness tells whether a list of steps may be written as [].
 type emptiness bool
 
 const (

@@ -39,7 +39,7 @@ func (f *File) overridden(env func(string) (string, bool)) (any, error) {
 // envPrefix begins the names of our environment variables.
 const envPrefix = "FACTEUR"
 
-// A stray is an environment variable that is none of ours, and that of ours which is near.
+// A Stray is an environment variable that is none of ours, and the one of ours that is near it.
 type Stray struct{ Name, Near string }
 
 // Strays finds misspelt variables among those of a process, as NAME=value. What is near to

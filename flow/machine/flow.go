@@ -9,7 +9,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// how a list of steps ended.
+// An end is how a list of steps ended.
 type end uint8
 
 const (

@@ -1,6 +1,6 @@
 package machine
 
-// why a group of steps was stopped.
+// A stopKind is why a group of steps was stopped.
 type stopKind uint8
 
 const (

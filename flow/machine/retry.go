@@ -72,7 +72,7 @@ type again struct {
 	call  *activity
 }
 
-// go on, from the outside in.
+// start makes the steps go on, from the outside in.
 func (a *again) start(m *Machine) {
 	if a.open != nil {
 		a.open()

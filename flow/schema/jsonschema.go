@@ -34,8 +34,8 @@ type SchemaWriter struct {
 	refs        map[*Type]string
 }
 
-// NewSchemaWriter returns a writer for the types, all of which it must be told at
-// once: objects that occur more than once among them go to Defs.
+// NewSchemaWriter returns a writer for the types. It has to know all of them before it
+// writes the first: objects that occur more than once go to Defs.
 func NewSchemaWriter(expressions bool, types ...*Type) *SchemaWriter {
 	w := &SchemaWriter{Defs: map[string]any{}, expressions: expressions, uses: map[*Type]int{}, refs: map[*Type]string{}}
 	for _, t := range types {

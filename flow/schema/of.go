@@ -34,7 +34,7 @@ func Of[T any]() *Type {
 //
 //	required, sensitive, open, foldcase, type=any
 //	always          an output that is there whatever happened
-//	plain           of outputs of type any: the value is as of Stored, see Field.Plain
+//	plain           of outputs of type any, see Field.Plain
 //	format=e164     also email, uri, uuid
 //	enum=a|b|c
 //	default=…       as on a command line, see FromText

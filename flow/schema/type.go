@@ -92,8 +92,8 @@ type Field struct {
 	Required bool
 	Default  any  // nil: none
 	Always   bool // of outputs: present whatever happened, also after a failure
-	// Plain values are as of Stored when they are made, as what ReadJSON gives is: Encode
-	// and CoerceStored take them as they are.
+	// Plain says that the values have the form of Stored when they are made, as those of
+	// ReadJSON do: Encode and CoerceStored leave them alone.
 	Plain bool
 }
 

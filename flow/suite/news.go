@@ -9,7 +9,7 @@ import (
 	"facteur/flow/host"
 )
 
-// News knows which events of a case have come.
+// A news knows which events of a case have come.
 type news struct {
 	c     *Case
 	clock host.Clock

@@ -70,7 +70,7 @@ func (t *table) candidates(e host.Event) []candidate {
 	return found
 }
 
-// Variables are what the expressions of triggers read of one event.
+// A variables is what the expressions of triggers read of one event.
 type variables struct {
 	event host.Event
 	data  any // in the form of the kind's type, once it is needed

@@ -45,7 +45,7 @@ func (s *Starter) Keep(plans ...*plan.Plan) {
 	}
 }
 
-// Hooks are who may send to which paths.
+// A hooks tells who may send to which paths.
 type hooks struct {
 	exact  map[string]*hook
 	prefix map[string]*hook // for paths that begin so: what follows is known only to runs
