@@ -87,6 +87,7 @@ func (m *sending) parse(b *buffer) *refusal {
 			return err
 		}
 		m.body, m.raw = body, raw(body)
+		m.settle()
 		return nil
 	}
 	v, err := actions.DecodeJSON(b.Bytes())
@@ -100,7 +101,20 @@ func (m *sending) parse(b *buffer) *refusal {
 	} else {
 		m.raw = append([]byte(nil), b.Bytes()...)
 	}
+	m.settle()
 	return nil
+}
+
+// settle does what the Graph API does before it looks at a body: a token in it is no part
+// of the message, and a text needs no type, as in Meta's first samples.
+func (m *sending) settle() {
+	if _, ok := m.body["access_token"]; ok {
+		delete(m.body, "access_token")
+		m.raw = raw(m.body)
+	}
+	if m.body["type"] == nil && m.body["text"] != nil {
+		m.body["type"] = "text"
+	}
 }
 
 // text reads what the rest needs to know of the body, right or wrong.

@@ -199,7 +199,7 @@ func TestRefusals(t *testing.T) {
 		{"nobody", `{"messaging_product":"whatsapp","type":"text","text":{"body":"x"}}`, 100, "(#100) The parameter to is required.", ""},
 		{"no number", `{"messaging_product":"whatsapp","to":"somebody","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
 		{"another type", `{"messaging_product":"whatsapp","to":"+33612345678","type":"txt","txt":{"body":"x"}}`, 100, `STICKER, TEMPLATE, TEXT, VIDEO} - got "txt".`, ""},
-		{"no type", `{"messaging_product":"whatsapp","to":"+33612345678","text":{"body":"x"}}`, 131008, "(#131008) Required parameter is missing", "Parameter 'type' is mandatory."},
+		{"no type", `{"messaging_product":"whatsapp","to":"+33612345678","image":{"id":"1"}}`, 131008, "(#131008) Required parameter is missing", "Parameter 'type' is mandatory."},
 		{"a number for a text", `{"messaging_product":"whatsapp","to":33612345678,"type":"text","text":{"body":"x"}}`, 100, "(#100) Param to must be a string.", ""},
 		{"an object for a list", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":{}}}`, 100, "(#100) Param template['components'] must be an array.", ""},
 		{"no text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text"}`, 131008, "(#131008) Required parameter is missing", "'text'"},
@@ -243,6 +243,7 @@ func TestRefusals(t *testing.T) {
 func TestLooseBodies(t *testing.T) {
 	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
 	for body, kept := range map[string]string{
+		`{"messaging_product":"whatsapp","to":"+33612345678","text":{"body":"x"},"access_token":"t"}`:                                                                                                                            `{"body":"x"}`,
 		`{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"{\"a\":1}","preview_url":null},"context":null}`:                                                                                       `{"body":"{\"a\":1}"}`,
 		`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"button","body":{"text":"x"},"action":"{\"buttons\":[{\"type\":\"reply\",\"reply\":{\"id\":\"1\",\"title\":\"A\"}}]}"}}`: `"action":{"buttons":[{"reply":{"id":"1","title":"A"},"type":"reply"}]}`,
 		`{"messaging_product":"whatsapp","to":"+33612345678","type":"contacts","contacts":"[{\"name\":{\"formatted_name\":\"Ada\"}}]"}`:                                                                                          `"contacts":[{"name":{"formatted_name":"Ada"}}]`,
