@@ -53,9 +53,32 @@ func (o fields) get(key string) *Node { return o.node.Get(key) }
 func (o fields) need(keys ...string) {
 	for _, key := range keys {
 		if o.get(key) == nil {
-			o.p.errorf("missing-key", o.node.Head(), "", "%s needs the key %q", o.what, key)
+			o.p.errorf("missing-key", o.node.Head(), needed(key), "%s needs the key %q", o.what, key)
 		}
 	}
+}
+
+// needed is how a key is written that is missing.
+func needed(key string) string {
+	switch key {
+	case "as":
+		return "such as as: person; the steps then read ${person}"
+	case "event":
+		return "write event: whatsapp.message or event: webhook"
+	case "type":
+		return "such as type: string"
+	case "path":
+		return "such as path: /orders"
+	case "cron":
+		return `such as cron: "30 9 * * mon-fri"`
+	case "state":
+		return "write state: sent, delivered or read"
+	case "steps":
+		return "below it a list, each step with a dash: - id: …"
+	case "code":
+		return "such as code: out_of_stock"
+	}
+	return ""
 }
 
 // name calls a key in a message.

@@ -69,15 +69,16 @@ func toID(s string) string {
 	return id
 }
 
-// claimID checks the id of a step and that no other step has it.
-func (p *parser) claimID(t diag.Text) {
+// claimID checks the id of a step; false: another step has it.
+func (p *parser) claimID(t diag.Text) bool {
 	if !p.checkID(t, "the id of a step") {
-		return
+		return true
 	}
 	if first, taken := p.ids[t.Value]; taken {
 		p.errorf("duplicate-id", t.Whole, "ids are unique in the whole flow",
 			"the id %q is already that of the step on line %d", t.Value, first.Whole.Pos().Line)
-		return
+		return false
 	}
 	p.ids[t.Value] = t
+	return true
 }

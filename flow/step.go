@@ -137,9 +137,8 @@ func (p *parser) step(n *Node) *Step {
 		}
 	}
 
-	if id := o.literal("id"); id != nil {
+	if id := o.literal("id"); id != nil && p.claimID(*id) {
 		s.ID = *id
-		p.claimID(s.ID)
 	}
 	s.Description = o.prose("description")
 	s.If = o.condition("if")

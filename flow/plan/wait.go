@@ -81,7 +81,7 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 		case event == nil:
 			c.valueOrNil(k.node, schema.StringType, s)
 		case event.By == k.name && k.node == nil:
-			c.diags.Errorf("missing-key", in.Range, "add "+k.name+" to wait_for", "%s needs %s: whose events are meant", event.Name, k.name)
+			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or a text", "%s needs %s: whose events are meant", event.Name, k.name)
 		case event.By == k.name:
 			out.Subject = c.value(k.node, schema.StringType, s)
 			if out.Open && strings.Trim(out.Subject.Prefix(), "/ ") == "" && !c.lib.Stored {
