@@ -119,7 +119,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 func (a *app) compareRecording(w *world, m *record.Mask) bool {
 	bad := w.player.Mismatches()
 	for _, mismatch := range bad {
-		a.say("31", "error:", "%s", mismatch.Masked(m.Text))
+		a.say("31", "error:", "%s", m.Text(mismatch.String()))
 	}
 	for _, e := range w.player.Unused() {
 		fmt.Fprintf(a.stderr, "%s:%d: %s this exchange was not used\n", e.Range.File(), e.Range.Pos().Line, a.paint("33", "warning:"))

@@ -172,8 +172,7 @@ func replayed(set *actions.Set, player *record.Player) call.Do {
 		o := do(ctx, c)
 		if bad := player.Mismatches(); len(bad) > before {
 			o.Status, o.Retryable = call.Failed, false
-			// What differs is told with the run's end, when it is known what is sensitive.
-			o.Error = &call.Error{Code: "not_recorded", Class: "recording", Message: fmt.Sprintf("no recorded exchange matches %s %s", bad[before].Method, bad[before].Path)}
+			o.Error = &call.Error{Code: "not_recorded", Class: "recording", Message: bad[before].String()}
 		}
 		return o
 	}

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"facteur/flow/schema"
 )
 
 // A Mask takes sensitive values out of what people see, wherever they went and however
 // they are encoded there. One that is too short for that, being in too many texts, is
-// hidden where it stands alone.
+// hidden where it stands alone. What is left of one where a text was cut, at an ellipsis,
+// is hidden, too.
 type Mask struct {
 	scrubber *Scrubber
 	alone    map[string]bool
@@ -47,7 +49,44 @@ func (m *Mask) Text(s string) string {
 	if m.alone[s] {
 		return Hidden
 	}
-	return string(m.scrubber.Scrub([]byte(s)))
+	s = string(m.scrubber.Scrub([]byte(s)))
+	if !strings.Contains(s, ellipsis) {
+		return s
+	}
+	parts := strings.Split(s, ellipsis)
+	for i, part := range parts {
+		start, end := 0, len(part) // of what is left of it
+		for value := range m.alone {
+			if i > 0 {
+				start = max(start, overlap(value, part))
+			}
+			if i+1 < len(parts) {
+				end = min(end, len(part)-overlap(part, value))
+			}
+		}
+		parts[i] = part[min(start, end):end]
+		if start > 0 {
+			parts[i] = Hidden + parts[i]
+		}
+		if end < len(part) {
+			parts[i] += Hidden
+		}
+	}
+	return strings.Join(parts, ellipsis)
+}
+
+// An ellipsis stands where a long text was cut, and so may a value that was in it.
+const ellipsis = "…"
+
+// overlap returns how many bytes at the end of a are those that b begins with, if they are
+// enough to tell.
+func overlap(a, b string) int {
+	for n := min(len(a), len(b)); n >= minSecret; n-- {
+		if strings.HasSuffix(a, b[:n]) {
+			return n
+		}
+	}
+	return 0
 }
 
 // Value masks a value as JSON gives it.

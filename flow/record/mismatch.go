@@ -3,7 +3,6 @@ package record
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"facteur/flow/diag"
@@ -29,18 +28,6 @@ type MismatchError struct{ Mismatch }
 func (e *MismatchError) NotSent() bool { return true }
 
 func (e *MismatchError) Error() string { return e.String() }
-
-// Masked returns the mismatch as a mask shows it. String cuts long values, and of a part
-// that is left of one no mask would know what it is.
-func (m Mismatch) Masked(mask func(text string) string) Mismatch {
-	m.Path = mask(m.Path)
-	m.Differences = slices.Clone(m.Differences)
-	for i := range m.Differences {
-		d := &m.Differences[i]
-		d.Path, d.Recorded, d.Sent = mask(d.Path), mask(d.Recorded), mask(d.Sent)
-	}
-	return m
-}
 
 // A message shows at most this many differences.
 const maxDifferences = 20
