@@ -179,6 +179,7 @@ func (s *storm) checkRun(d *server.Detail, accepted map[string]int, told, used m
 		c["duplicated"]++
 		flaw("the step %s was sent %d times", step, n)
 	}
+	s.checkObeyed(d, flaw)
 	if faulty {
 		for _, e := range d.Journal {
 			t.Logf("%s  %s %s %s", d.RunID, e.At.Format(time.StampMicro), e.Kind, e.Data)

@@ -77,12 +77,16 @@ type storm struct {
 	hooks  *hookPost
 	over   chan struct{}
 
-	mu     sync.Mutex
-	acked  map[string]string // run ids by key
-	wild   map[string]bool   // runs that somebody asked to resend
-	order  []string
-	counts map[string]int
-	daemon *process
+	pausing sync.Mutex
+	still   []stillness
+
+	mu       sync.Mutex
+	acked    map[string]string // run ids by key
+	wild     map[string]bool   // runs that somebody asked to resend
+	demanded []demand
+	order    []string
+	counts   map[string]int
+	daemon   *process
 }
 
 func (s *storm) count(what string) {
@@ -258,17 +262,17 @@ func (s *storm) operator() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		var err error
 		what := ""
-		switch rand.IntN(13) {
+		switch rand.IntN(14) {
 		case 0, 1:
-			what, err = "cancel", s.client.Cancel(ctx, run, server.CancelRequest{Reason: "storm"})
+			what, err = "cancel", s.demands("cancel", run, func() error { return s.client.Cancel(ctx, run, server.CancelRequest{Reason: "storm"}) })
 		case 2, 3, 4:
-			what, err = "retry", s.client.Retry(ctx, run, server.RetryRequest{})
+			what, err = "retry", s.demands("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{}) })
 		case 5:
 			if rand.IntN(6) == 0 {
 				s.mu.Lock()
 				s.wild[run] = true
 				s.mu.Unlock()
-				what, err = "resend", s.client.Retry(ctx, run, server.RetryRequest{Resend: true})
+				what, err = "resend", s.demands("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{Resend: true}) })
 			}
 		case 6, 7:
 			what, err = s.settle(ctx)
@@ -303,6 +307,8 @@ func (s *storm) operator() {
 		case 11:
 			_, err = s.client.Run(ctx, run, 0)
 			what = "show"
+		case 13:
+			what, err = "pause a flow", s.pause(ctx)
 		}
 		cancel()
 		if what != "" && err == nil {
