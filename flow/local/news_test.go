@@ -75,3 +75,31 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 		})
 	}
 }
+
+// In a backup the receipts may be later than the runs: what they say of a run that had ended
+// is known when the backup is restored.
+func TestNewsThatABackupHas(t *testing.T) {
+	j := &journal.Memory{}
+	var came atomic.Bool
+	o := local.Options{
+		Journal: j, Restored: true,
+		Do: func(context.Context, call.Call) call.Outcome { return lost() },
+		Past: func(context.Context, string) ([]call.Receipt, error) {
+			if came.Load() {
+				return []call.Receipt{{ID: "1", State: "sent"}}, nil
+			}
+			return nil, nil
+		},
+	}
+	h := open(t, o)
+	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n"), nil)
+	assert.Equal(t, machine.Failed, ends(t, h, run).Status)
+	require.NoError(t, h.Stop(t.Context()))
+	came.Store(true)
+	h = open(t, o)
+	eventually(t, "it is unknown no more", func() bool {
+		list, _, err := h.List(t.Context(), host.Filter{Unknown: true})
+		return err == nil && len(list) == 0
+	})
+	assert.Equal(t, machine.Failed, status(t, h, run))
+}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
+	"facteur/flow/machine"
 )
 
 var _ host.Host = (*Host)(nil)
@@ -40,8 +43,38 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 		}
 	}
 	h.launch(h.clockwork)
+	if h.opts.Restored {
+		doubtful := slices.Collect(maps.Keys(h.unknown))
+		h.launch(func() {
+			for _, run := range doubtful {
+				h.reconsider(run)
+			}
+		})
+	}
 	h.dispatch()
 	return h, h.failed()
+}
+
+// reconsider brings a run that ended with unknown outcomes what came of its calls: in a
+// backup the receipts may be later than the runs, and nobody tells of them again. What cannot
+// be read stays unknown.
+func (h *Host) reconsider(run string) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.panicked(run, v)
+		}
+	}()
+	_, m, err := h.rebuilt(h.life, run)
+	if err != nil {
+		return
+	}
+	came, err := h.opts.Past.Of(h.life, m.Unknown()...)
+	if err != nil {
+		return
+	}
+	for _, receipt := range came {
+		_ = h.correct(h.life, run, machine.Received{At: h.now(), Receipt: receipt})
+	}
 }
 
 // recall loads what the host has to know: holds, unfinished runs and what they wait for,
