@@ -9,11 +9,13 @@ import (
 	"facteur/flow/diag"
 )
 
-// kinds are the keys of which a step has exactly one, with their companions.
-var kinds = [...]struct {
+type stepKind struct {
 	key        string
 	companions []string
-}{
+}
+
+// kinds are the keys of which a step has exactly one, with their companions.
+var kinds = [...]stepKind{
 	{"action", []string{"connection", "with", "retry", "timeout", "await", "on_unknown", "unknown_timeout", "idempotent"}},
 	{"set", nil},
 	{"switch", []string{"default"}},
@@ -113,7 +115,7 @@ func (p *parser) step(n *Node) *Step {
 	kind := ""
 	for _, e := range n.Entries {
 		switch {
-		case !slices.Contains(kindNames(), e.Key.Value):
+		case !isKind(e.Key.Value):
 		case kind == "":
 			kind = e.Key.Value
 		default:
@@ -121,18 +123,19 @@ func (p *parser) step(n *Node) *Step {
 		}
 	}
 	s := &Step{Range: n.Head()}
-	o := fields{p, p.indented(n, keysOf(kind)), "a step"}
+	keys := keysOf(kind)
+	o := fields{p, p.indented(n, keys), "a step"}
 	if kind == "" {
 		p.noKind(o)
 	} else {
 		o.what = "a step with `" + kind + "`"
 	}
 	p.stepKeys(o, kind)
-	o.node = o.node.renamed(keysOf(kind), func(key string) bool {
+	o.node = o.node.renamed(keys, func(key string) bool {
 		return stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key)
 	})
 	for _, e := range o.node.Entries {
-		if kind == "" && slices.Contains(kindNames(), e.Key.Value) {
+		if kind == "" && isKind(e.Key.Value) {
 			kind = e.Key.Value
 		}
 	}
@@ -156,6 +159,17 @@ func kindNames() []string {
 		names[i] = kinds[i].key
 	}
 	return names
+}
+
+func isKind(key string) bool {
+	return slices.ContainsFunc(kinds[:], func(k stepKind) bool { return k.key == key })
+}
+
+// goesWith tells whether a key stands beside a kind, any kind with "".
+func goesWith(kind, key string) bool {
+	return slices.ContainsFunc(kinds[:], func(k stepKind) bool {
+		return (k.key == kind || kind == "") && slices.Contains(k.companions, key)
+	})
 }
 
 // keysOf are the keys of a step of a kind, of any kind with "".
@@ -218,16 +232,13 @@ func stepKeyMeant(key string) string {
 func (p *parser) stepKeys(o fields, kind string) {
 	for _, e := range o.node.Entries {
 		key := e.Key.Value
-		if slices.Contains(commonKeys[:], key) {
+		if slices.Contains(commonKeys[:], key) || isKind(key) || goesWith(kind, key) {
 			continue
 		}
 		known := slices.Clone(commonKeys[:])
 		var others []string // kinds that have the key
-		ok := false
 		for _, k := range kinds {
-			mine := slices.Contains(k.companions, key)
-			ok = ok || k.key == key || mine && (k.key == kind || kind == "")
-			if mine {
+			if slices.Contains(k.companions, key) {
 				others = append(others, "`"+k.key+"`")
 			}
 			if k.key == kind {
@@ -237,7 +248,6 @@ func (p *parser) stepKeys(o fields, kind string) {
 			}
 		}
 		switch {
-		case ok:
 		case kind == "wait_for" && slices.Contains([]string{"event", "from", "path", "when", "timeout", "until"}, key):
 			p.errorf("misplaced-key", e.Key.Whole, "it stands inside: wait_for: {…, "+key+": …}", "%s has no key %q", o.what, key)
 		case len(others) > 0:
