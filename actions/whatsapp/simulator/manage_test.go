@@ -314,7 +314,13 @@ func TestUploads(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(answer), &made))
 	assert.Regexp(t, `^\d{15,16}$`, made.ID)
 	assert.Zero(t, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"image","image":{"id":"`+made.ID+`"}}`))
-	assert.EqualValues(t, 131009, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"image","image":{"id":"7"}}`))
+	for body, at := range map[string]string{
+		`{"messaging_product":"whatsapp","to":"+33612345678","type":"image","image":{"id":"7"}}`: `image['id']`,
+		`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"button","header":{"type":"image","image":{"id":"7"}},"body":{"text":"x"},"action":{"buttons":[{"type":"reply","reply":{"id":"1","title":"A"}}]}}}`: `interactive['header']['image']['id']`,
+	} {
+		_, answer := s.post(messages, body)
+		assert.Equal(t, "(#100) Param "+at+" is not a valid whatsapp business account media attachment ID", refusal(t, answer).Message)
+	}
 
 	_, answer = s.do("GET", "/v23.0/"+made.ID+"?phone_number_id="+phoneID, "", "")
 	var of struct {
@@ -367,7 +373,7 @@ func TestUploads(t *testing.T) {
 	_, answer = s.do("POST", path, kind, body)
 	require.NoError(t, json.Unmarshal([]byte(answer), &made))
 	s.Advance(31 * 24 * time.Hour)
-	assert.EqualValues(t, 131009, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"image","image":{"id":"`+made.ID+`"}}`))
+	assert.EqualValues(t, 100, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"image","image":{"id":"`+made.ID+`"}}`))
 
 	id, err := s.Send(simulator.Inbound{From: "+33612345678", Type: "image"})
 	require.NoError(t, err)

@@ -7,12 +7,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"facteur/flow/schema"
 )
 
 // attachments is where files are fetched from, on the host of the simulator.
@@ -208,16 +211,34 @@ func (s *Simulator) checkMedia(m *sending) *refusal {
 	if s.world.open {
 		return nil
 	}
-	object, _ := m.body[m.kind].(map[string]any)
-	id, ok := object["id"].(string)
-	if !ok || m.kind == "template" || m.kind == "interactive" {
-		return nil
-	}
-	if s.world.media.find(id, m.now) == nil {
-		return refused(131009, fmt.Sprintf("Media ID %s does not exist or has expired.", id))
+	return s.noMedia(schema.Path{m.kind}, m.body[m.kind], m.now)
+}
+
+// noMedia refuses the first file whose upload is not there.
+func (s *Simulator) noMedia(path schema.Path, v any, now time.Time) *refusal {
+	switch v := v.(type) {
+	case map[string]any:
+		id, ok := v["id"].(string)
+		if last, _ := path[len(path)-1].(string); ok && slices.Contains(files, last) && s.world.media.find(id, now) == nil {
+			return invalid("(#100) Param " + param(append(path, "id")) + " is not a valid whatsapp business account media attachment ID")
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if err := s.noMedia(append(path, name), v[name], now); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, item := range v {
+			if err := s.noMedia(append(path, i), item, now); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
+
+// files are what messages name uploads under.
+var files = []string{"image", "video", "audio", "document", "sticker"}
 
 // mediaObject answers GET and DELETE /{media_id}.
 func (s *Simulator) mediaObject(g *graphCall, f *upload) *refusal {
