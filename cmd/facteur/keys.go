@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -28,16 +29,16 @@ events; admin also settles, releases, pauses, reloads and exports.`,
 }
 
 // openKeys opens the keys of the project of the working folder.
-func (a *app) openKeys() (*server.Keys, error) {
+func (a *app) openKeys() (*project.Project, *server.Keys, error) {
 	p, err := a.open(".")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	keys, err := server.OpenKeys(p.KeysFile())
 	if err != nil {
-		return nil, surroundings(err, "")
+		return nil, nil, surroundings(err, "")
 	}
-	return keys, nil
+	return p, keys, nil
 }
 
 func (a *app) keysCreate() *cobra.Command {
@@ -58,15 +59,11 @@ output; nobody can show it again.`,
 				}
 				end = time.Now().Add(expires)
 			}
-			p, err := a.open(".")
+			p, keys, err := a.openKeys()
 			if err != nil {
 				return err
 			}
 			if _, err := p.DataFolder(); err != nil {
-				return err
-			}
-			keys, err := a.openKeys()
-			if err != nil {
 				return err
 			}
 			a.tellFolder(p)
@@ -91,7 +88,7 @@ func (a *app) keysList() *cobra.Command {
 		Short: "List the keys, without their secrets",
 		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
-			keys, err := a.openKeys()
+			_, keys, err := a.openKeys()
 			if err != nil {
 				return err
 			}
@@ -124,7 +121,7 @@ func (a *app) keysRevoke() *cobra.Command {
 		Short: "End a key",
 		Args:  exactly("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			keys, err := a.openKeys()
+			_, keys, err := a.openKeys()
 			if err != nil {
 				return err
 			}

@@ -27,13 +27,13 @@ func (f *remoteFlags) add(c *cobra.Command) {
 	c.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a `file` that holds an API key (or FACTEUR_API_KEY, the key itself)")
 }
 
+// address is that of a daemon that was named, "" where none was.
+func (f remoteFlags) address() string { return cmp.Or(f.server, os.Getenv("FACTEUR_SERVER")) }
+
 // remote returns the client of the daemon that is meant, nil when the project has none
 // that runs.
 func (a *app) remote(f remoteFlags) (*server.Client, error) {
-	address := f.server
-	if address == "" {
-		address = os.Getenv("FACTEUR_SERVER")
-	}
+	address := f.address()
 	if address == "" {
 		p, err := a.open(".")
 		if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"text/tabwriter"
 	"time"
@@ -102,7 +101,7 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 
 // otherFlows says that the project has no such flow now, where it can be known here.
 func (a *app) otherFlows(remote remoteFlags, name string) {
-	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
+	if remote.address() != "" {
 		return
 	}
 	p, err := a.open(".")

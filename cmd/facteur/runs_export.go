@@ -48,7 +48,7 @@ project's of today.`,
 }
 
 func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
-	if remote.server != "" || os.Getenv("FACTEUR_SERVER") != "" {
+	if remote.address() != "" {
 		return wrong("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
 	}
 	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
