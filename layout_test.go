@@ -32,7 +32,7 @@ var law = []struct {
 	{"flow/plan", []string{"flow", "flow/diag", "flow/schema", "flow/call", "flow/expr"}, "compiling does nothing"},
 	{"flow/machine", []string{"flow/plan", "flow/expr", "flow/call", "flow/schema", "flow/diag"}, "the machine is pure"},
 	{"flow/machine/stored", []string{"flow/machine", "flow/call", "flow/schema"}, "the form in which hosts keep what happened"},
-	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call"}, "what every host offers"},
+	{"flow/host", []string{"flow/machine", "flow/plan", "flow/call", "flow/schema"}, "what every host offers"},
 	{"flow/host/hosttest", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host"}, "the conformance suite of hosts"},
 	{"benchtest", nil, "what is measured does not matter to it"},
 	{"sqlitefile", []string{"privatefile"}, "a file knows nothing of what it holds"},
