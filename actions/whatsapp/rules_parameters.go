@@ -147,7 +147,7 @@ func shortCard(v schema.Value, say report) {
 }
 
 func shortSuffix(v schema.Value, say report) {
-	if kind, _ := textOf(v, "sub_type"); isButton(v) && strings.EqualFold(kind, "url") {
+	if isButton(v, "url") {
 		shortTexts(v, 2000, say)
 	}
 }

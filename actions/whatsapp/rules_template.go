@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"slices"
 	"strings"
 
 	"facteur/flow/schema"
@@ -120,9 +121,16 @@ func uniqueButtons(v schema.Value, say report) {
 	}
 }
 
-func isButton(v schema.Value) bool {
-	kind, _ := textOf(v, "type")
-	return strings.EqualFold(kind, "button")
+// isButton tells a component that fills in a button, of one of the kinds where some are given.
+func isButton(v schema.Value, kinds ...string) bool {
+	if !isPart(v, "button") {
+		return false
+	}
+	if len(kinds) == 0 {
+		return true
+	}
+	of, _ := textOf(v, "sub_type")
+	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.EqualFold(kind, of) })
 }
 
 func buttonParts(v schema.Value, say report) {
@@ -162,8 +170,7 @@ func placeNumber(of string) func(schema.Value, report) {
 }
 
 func buttonParameters(v schema.Value, say report) {
-	kind, _ := textOf(v, "sub_type")
-	if !isButton(v) || strings.EqualFold(kind, "catalog") || strings.EqualFold(kind, "flow") || strings.EqualFold(kind, "voice_call") {
+	if !isButton(v) || isButton(v, "catalog", "flow", "voice_call") {
 		return // what these take may be left out
 	}
 	if !has(v, "parameters") {
@@ -175,10 +182,10 @@ func buttonParameters(v schema.Value, say report) {
 
 // buttonParameter wants the parameters of a button to go with its kind.
 func buttonParameter(v schema.Value, say report) {
-	kind, ok := textOf(v, "sub_type")
-	if !ok || !isButton(v) || !has(v, "parameters") {
+	if !isButton(v) || !has(v, "parameters") {
 		return
 	}
+	kind, _ := textOf(v, "sub_type")
 	var want string
 	switch kind = strings.ToLower(kind); kind {
 	case "quick_reply":
@@ -197,7 +204,11 @@ func buttonParameter(v schema.Value, say report) {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
-		if of, ok := textOf(p, "type"); ok && !contains(want, of) && !isQuickReplyText(kind, of) {
+		of, ok := textOf(p, "type")
+		if kind == "quick_reply" && strings.EqualFold(of, "text") {
+			continue // quickReplyText warns of it
+		}
+		if ok && !contains(want, of) {
 			var forms []string
 			for want := range strings.FieldsSeq(want) {
 				forms = append(forms, "{type: "+want+", "+want+": …}")
@@ -207,18 +218,12 @@ func buttonParameter(v schema.Value, say report) {
 	}
 }
 
-// isQuickReplyText tells a parameter that quick replies had in samples of Meta.
-func isQuickReplyText(kind, parameter string) bool {
-	return kind == "quick_reply" && strings.EqualFold(parameter, "text")
-}
-
 func quickReplyText(v schema.Value, say report) {
-	kind, _ := textOf(v, "sub_type")
-	if !isButton(v) {
+	if !isButton(v, "quick_reply") {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
-		if of, _ := textOf(p, "type"); isQuickReplyText(strings.ToLower(kind), of) {
+		if of, _ := textOf(p, "type"); strings.EqualFold(of, "text") {
 			say(p.Get("type"), "a button of kind quick_reply takes a parameter {type: payload, payload: …}")
 		}
 	}
@@ -280,8 +285,7 @@ func shortBody(v schema.Value, say report) {
 func codes(v schema.Value) (body string, button string, at schema.Value, ok bool) {
 	found := 0
 	for _, component := range v.Items() {
-		sub, _ := textOf(component, "sub_type")
-		isURL := isButton(component) && strings.EqualFold(sub, "url")
+		isURL := isButton(component, "url")
 		if !isURL && !isPart(component, "body") {
 			continue
 		}
