@@ -132,25 +132,25 @@ func awaits(p *plan.Plan) bool {
 // notEnded explains why a run could not be carried to its end. The result tells how far
 // it came; it is nil when it did not start.
 func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
-	if r != nil && f.json {
+	switch {
+	case r == nil:
+	case f.json:
 		if err := a.printJSON(w.resultJSON(r)); err != nil {
 			return err
 		}
-	}
-	if w.rehearsal != nil && r != nil && !f.json {
+	case w.rehearsal != nil:
 		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
-	}
-	if w.simulation != nil && r != nil && !f.json {
+	case w.simulation != nil:
 		drawMessages(a.stdout, bubble.For(a.stdout, colored(a.stdout)), w.simulation.Sent(r))
 	}
-	var stuck *host.StuckError
+	stuck, isStuck := errors.AsType[*host.StuckError](err)
 	switch {
-	case errors.As(err, &stuck) && f.dryRun:
+	case isStuck && f.dryRun:
 		fmt.Fprintf(a.stderr, "nothing was sent; the flow would now wait for %s\n", strings.Join(stuck.Waits, ", "))
 		return nil
-	case errors.As(err, &stuck) && f.simulate:
+	case isStuck && f.simulate:
 		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to somebody who does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or feed --events"}
-	case errors.As(err, &stuck):
+	case isStuck:
 		return &exitError{code: exitFailed, err: err, hint: "add what it waits for to the events file"}
 	case isAround[*journal.DiskError](err), isAround[*vault.BackendError](err):
 		hint := "nothing was sent"
