@@ -90,7 +90,7 @@ needs events run without something that brings them).`,
 		a.runCommand(), a.validateCommand(), a.testCommand(), a.initCommand(), a.vaultCommand(),
 		a.schemaCommand(), a.actionsCommand(), a.explainCommand(), a.versionCommand(), a.templatesCommand(), a.webhookCommand(),
 		a.messageCommand(), a.importCommand(), a.serveCommand(), a.runsCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.holdsCommand(), a.keysCommand(), a.backupCommand(), a.healthCommand(), a.simulateCommand(), a.devCommand(),
+		a.holdsCommand(), a.reloadCommand(), a.keysCommand(), a.backupCommand(), a.healthCommand(), a.simulateCommand(), a.devCommand(),
 	)
 }
 

@@ -36,7 +36,7 @@ What flags say goes before FACTEUR_SERVER_…, and that before "server:" in fact
 
 One daemon works on a data folder. The first interrupt (SIGINT, SIGTERM) stops it softly: it
 takes nothing new and lets what is under way finish, for up to 30 seconds; the second cuts
-that off. SIGHUP, like POST /v1/reload, reads the flows and the settings again: all at once
+that off. SIGHUP, like facteur reload, reads the flows and the settings again: all at once
 when all are valid, else none. Runs that began before go on with what they began with.
 
 With --restored, runs that had not ended when the backup was made are held: what they have
