@@ -195,7 +195,7 @@ func TestRefusals(t *testing.T) {
 		{"On-Premises", `{"to":"33612345678","type":"template","template":{"namespace":"n","name":"a","language":{"policy":"deterministic","code":"fr"}}}`, 100, "(#100) The parameter messaging_product is required.", ""},
 		{"On-Premises' key", `{"messaging_product":"whatsapp","to":"33612345678","type":"template","template":{"namespace":"n","name":"a","language":{"code":"fr"}}}`, 100, `(#100) Unexpected key "namespace" on param "template".`, ""},
 		{"On-Premises' type", `{"messaging_product":"whatsapp","to":"33612345678","type":"hsm","hsm":{"element_name":"a"}}`, 100, `STICKER, TEMPLATE, TEXT, VIDEO} - got "hsm".`, ""},
-		{"another product", `{"messaging_product":"sms","to":"+33612345678","type":"text","text":{"body":"x"}}`, 100, "(#100) Param messaging_product must be one of {whatsapp}", ""},
+		{"another product", `{"messaging_product":"sms","to":"+33612345678","type":"text","text":{"body":"x"}}`, 100, `(#100) Param messaging_product must be one of {WHATSAPP} - got "sms".`, ""},
 		{"nobody", `{"messaging_product":"whatsapp","type":"text","text":{"body":"x"}}`, 100, "(#100) The parameter to is required.", ""},
 		{"no number", `{"messaging_product":"whatsapp","to":"somebody","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
 		{"another type", `{"messaging_product":"whatsapp","to":"+33612345678","type":"txt","txt":{"body":"x"}}`, 100, `STICKER, TEMPLATE, TEXT, VIDEO} - got "txt".`, ""},

@@ -203,7 +203,8 @@ func wrongBy(v schema.Violation) *refusal {
 	case v.Rule == "required" && len(v.Path) == 0:
 		return missing(field(v.Message))
 	case v.Rule == "messaging-product":
-		return invalid("(#100) Param messaging_product must be one of {whatsapp}")
+		given, _, _ := strings.Cut(v.Message, " is ")
+		return invalid("(#100) Param messaging_product must be one of {WHATSAPP} - got " + given + ".")
 	case v.Rule == "type-missing", v.Rule == "message-missing":
 		r := refused(131008, "Parameter 'type' is mandatory.")
 		if name := field(v.Message); v.Rule == "message-missing" && name != "" {

@@ -230,16 +230,14 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 	if parameters.Present() {
 		where = parameters
 	}
-	takes := 1
-	if b.kind == "URL" && len(b.filled) == 0 {
-		takes = 0
-	}
 	switch {
 	case len(items) == 0 && !b.needsParameter():
 	case len(items) == 0:
 		f.say("template-parameter-count", where, "", "button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
-	case len(items) > takes && how.parameter != "":
-		f.count(fmt.Sprintf("button %d", i), of, takes, len(items), where)
+	case b.kind == "URL" && len(b.filled) == 0:
+		f.say("template-parameter-count", where, "leave the component out", "button %d of %s takes no parameter (%s)", i, f.owner(of), f.refuse(132018, "buttons: Button at index %d of type %s does not require parameters", i, title(b.kind)))
+	case len(items) > 1 && how.parameter != "":
+		f.count(fmt.Sprintf("button %d", i), of, 1, len(items), where)
 	}
 	for _, p := range items {
 		given := p.Get("type")

@@ -54,6 +54,8 @@ func (c *check) refuse(code int64, format string, args ...any) string {
 		e.Title = "Number of parameters does not match the expected number of params"
 	case 132012:
 		e.Title = "Parameter format does not match format in the created template"
+	case 132018:
+		e.Title = "There was an issue with the parameters in your template"
 	}
 	c.refused = append(c.refused, e)
 	return fmt.Sprintf("Meta: %d, %s: %s", e.Code, e.Title, e.Details)
