@@ -2,8 +2,8 @@
 // flows that they start. Use Handler for POST /hooks/{path...}: a connection of app WEBHOOK
 // proves who sent a request, which becomes an event of the kind of Event.
 //
-// Read and Notices are for others who are called from outside, such as the webhooks of
-// package whatsapp.
+// Read and Notices are for others who are called from outside, such as package inbound with
+// the webhooks of WhatsApp.
 package webhook
 
 import (
