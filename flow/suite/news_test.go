@@ -81,7 +81,7 @@ outputs: {said: "${steps.reply.outputs.text}"}
 	require.NoError(t, diags.Err())
 	lib := plan.Library{Catalog: catalog{}, Flow: func(string) *flow.Flow { return f }, FlowNames: []string{"talk"}}
 	name := filepath.Join(t.TempDir(), "talk.test.yaml")
-	require.NoError(t, os.WriteFile(name, []byte("flow: talk\ncases:\n  - name: x\n  - name: y\n    exchanges: []\n    expect: {status: failed}\n"), 0o600))
+	require.NoError(t, os.WriteFile(name, []byte("\ufeffflow: talk\ncases:\n  - name: x\n  - name: y\n    exchanges: []\n    expect: {status: failed}\n"), 0o600))
 	run := func(o suite.Options) *suite.CaseReport {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
@@ -107,6 +107,7 @@ outputs: {said: "${steps.reply.outputs.text}"}
 	require.True(t, kept.Passed, "%v", kept.Failures)
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(string(text), "\ufeffflow: talk\n"), "what an editor put there stays")
 	assert.Contains(t, string(text), "    events:\n")
 	assert.Contains(t, string(text), "  - name: y\n    exchanges: []\n")
 

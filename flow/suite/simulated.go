@@ -243,10 +243,13 @@ func (f *File) write() error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(before, f.Cases[0].first.Source.Text) {
+	text, mark := string(before), ""
+	if rest, ok := strings.CutPrefix(text, byteOrderMark); ok { // as some editors begin files
+		text, mark = rest, byteOrderMark
+	}
+	if text != string(f.Cases[0].first.Source.Text) {
 		return errors.New("the file has changed meanwhile")
 	}
-	text := string(before)
 	for _, a := range slices.Backward(f.added) {
 		if a.at > 0 && text[a.at-1] != '\n' {
 			a.text = "\n" + a.text
@@ -254,5 +257,7 @@ func (f *File) write() error {
 		text = text[:a.at] + a.text + text[a.at:]
 	}
 	f.added = nil
-	return os.WriteFile(f.Name, []byte(text), 0o644)
+	return os.WriteFile(f.Name, []byte(mark+text), 0o644)
 }
+
+const byteOrderMark = "\ufeff" // which is no part of what was parsed
