@@ -33,7 +33,7 @@ func (a *api) pause(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	if body.Scope == host.Flow {
-		if _, err := a.plan(body.Name); err != nil {
+		if _, err := a.plan(body.Name); err != nil && !a.ran(q, body.Name) {
 			return reply{}, err
 		}
 	}
@@ -43,6 +43,12 @@ func (a *api) pause(q *ask) (reply, error) {
 		}
 	}
 	return done, a.Host.Pause(q.Context(), body.Scope, body.Name, body.Reason)
+}
+
+// ran tells whether there are runs of a flow: they go on also when the project has it no more.
+func (a *api) ran(q *ask, flow string) bool {
+	runs, _, err := a.Host.List(q.Context(), host.Filter{Flow: flow, Limit: 1})
+	return err == nil && len(runs) > 0
 }
 
 func (a *api) resume(q *ask) (reply, error) {

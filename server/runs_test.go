@@ -314,3 +314,12 @@ func TestWhatIsNotServedIsAProblemToo(t *testing.T) {
 	assert.Equal(t, 200, resp.Code)
 	assert.Empty(t, resp.Body.String())
 }
+
+// The runs of a flow go on when a reload has taken it out: they can be held back.
+func TestAFlowThatIsGoneIsPaused(t *testing.T) {
+	d := newDaemon(t)
+	require.Equal(t, 201, d.do("POST", "/v1/flows/hello/runs", "").Code)
+	d.flows.now = nil
+	assert.Equal(t, 204, d.do("POST", "/v1/pause", `{"scope": "flow", "name": "hello"}`).Code)
+	assert.Equal(t, []string{"pause flow hello "}, d.host.did)
+}
