@@ -29,7 +29,7 @@ To look at one, "last" is the one that started last.`,
 	}
 	f.add(c)
 	return group(c,
-		a.runsList(&f), a.runsShow(&f), a.runsEvents(&f), a.runsCancel(&f), a.runsRetry(&f),
+		a.runsList(&f), a.runsShow(&f), a.runsEvents(&f), a.runsStart(&f), a.runsCancel(&f), a.runsRetry(&f),
 		a.runsSettle(&f), a.runsRelease(&f), a.runsRerun(&f), a.runsExport(&f),
 	)
 }

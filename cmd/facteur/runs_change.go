@@ -103,8 +103,7 @@ journal no longer fits, the key of the call.`,
 
 func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
 	var r server.RerunRequest
-	var o server.StartOption
-	var asJSON bool
+	var s startFlags
 	c := &cobra.Command{
 		Use:   "rerun RUN",
 		Short: "Start a new run with the same inputs",
@@ -116,23 +115,11 @@ with --latest of today's. It does everything anew, whatever the other run has do
 			if err != nil {
 				return err
 			}
-			started, err := d.Rerun(c.Context(), run, r, o)
-			if err != nil {
-				return remoteError(err)
-			}
-			if asJSON {
-				return a.printJSON(started)
-			}
-			fmt.Fprintln(a.stdout, started.RunID)
-			if o.Wait > 0 {
-				fmt.Fprintf(a.stderr, "it is %s; see: facteur runs show %s\n", started.Status, started.RunID)
-			}
-			return nil
+			started, err := d.Rerun(c.Context(), run, r, s.StartOption)
+			return a.tellStarted(started, err, s)
 		},
 	}
 	c.Flags().BoolVar(&r.Latest, "latest", false, "run the flow as it is now")
-	c.Flags().StringVar(&o.Key, "idempotency-key", "", "a second start with the same `key` is the first one")
-	c.Flags().Var((*durationFlag)(&o.Wait), "wait", "wait so long for its end, such as 30s")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the run as JSON")
+	s.add(c)
 	return c
 }

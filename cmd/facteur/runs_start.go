@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"facteur/flow/diag"
+	"facteur/flow/machine"
+	"facteur/flow/schema"
+	"facteur/server"
+
+	"github.com/spf13/cobra"
+)
+
+// startFlags are those of a new run.
+type startFlags struct {
+	server.StartOption
+	json bool
+}
+
+func (f *startFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.Key, "idempotency-key", "", "a second start with the same `key` is the first one")
+	c.Flags().Var((*durationFlag)(&f.Wait), "wait", "wait so long for its end, such as 30s; a run that failed by then is exit code 1")
+	c.Flags().BoolVar(&f.json, "json", false, "print the run as JSON")
+}
+
+func (a *app) runsStart(remote *remoteFlags) *cobra.Command {
+	var f startFlags
+	var inputs []string
+	var file string
+	c := &cobra.Command{
+		Use:   "start FLOW",
+		Short: "Have the daemon start a run",
+		Long: `Have the daemon start a run of one of its flows, and print the run's id. The run goes on
+whatever happens here. Without an answer, start it again with the same --idempotency-key.`,
+		Example: `  facteur runs start order_shipped --input phone=+33612345678 --input order_id=7 --wait 30s
+  facteur runs start order_shipped --input-file inputs.json --idempotency-key "order 7"`,
+		Args: exactly("FLOW"),
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := a.daemon(*remote, "start a run")
+			if err != nil {
+				return err
+			}
+			values, err := a.inputFile(file)
+			if err != nil {
+				return err
+			}
+			if len(inputs) > 0 {
+				flow, err := d.Flow(c.Context(), args[0])
+				if err != nil {
+					return remoteError(err)
+				}
+				if err := put(values, inputs, flow); err != nil {
+					return err
+				}
+			}
+			started, err := d.Start(c.Context(), args[0], server.StartRequest{Inputs: values}, f.StartOption)
+			return a.tellStarted(started, err, f)
+		},
+	}
+	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
+	c.Flags().StringVar(&file, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
+	f.add(c)
+	return c
+}
+
+// put puts inputs given as name=value among the values. The daemon checks them: here a text
+// only becomes what the type of its input is written as.
+func put(values map[string]any, inputs []string, flow *server.FlowDetail) error {
+	types, _ := flow.Inputs["properties"].(map[string]any)
+	given := map[string]bool{}
+	for _, in := range inputs {
+		name, text, ok := strings.Cut(in, "=")
+		input, known := types[name].(map[string]any)
+		switch {
+		case !ok:
+			return wrong("write --input name=value", "--input %s has no =", in)
+		case !known:
+			return wrong(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
+		case given[name]:
+			return wrong("give it once; a list is written as JSON", "--input %s is given twice", name)
+		}
+		given[name], values[name] = true, text
+		if v, err := schema.ReadJSON([]byte(text)); err == nil && input["type"] != "string" {
+			values[name] = v
+		}
+	}
+	return nil
+}
+
+// tellStarted tells of a run that a daemon was asked to start.
+func (a *app) tellStarted(started *server.Started, err error, f startFlags) error {
+	if err != nil {
+		return remoteError(err)
+	}
+	if f.json {
+		if err := a.printJSON(started); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(a.stdout, started.RunID)
+		if f.Wait > 0 {
+			fmt.Fprintf(a.stderr, "it is %s; see: facteur runs show %s\n", started.Status, started.RunID)
+		}
+	}
+	if f.Wait > 0 && (started.Status == machine.Failed || started.Status == machine.Cancelled) {
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
