@@ -37,8 +37,12 @@ func (x *execution) simulated() bool {
 	return x.o.ReadFile == nil && errors.Is(err, fs.ErrNotExist)
 }
 
-// forStandIn tells whether an exchange answers what a stand-in might.
+// forStandIn tells whether an exchange answers what a stand-in might, as one of no step in
+// particular does.
 func (x *execution) forStandIn(e *record.Exchange) bool {
+	if e.Step == "" {
+		return true
+	}
 	sig := signatureOf(x.c.plan, idOf(e.Step))
 	return sig == nil || x.o.Simulates == nil || x.o.Simulates(sig.Name)
 }
