@@ -28,6 +28,7 @@ func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok boo
 		if !slices.Contains(known, e.Key.Value) {
 			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, "keys", known),
 				"%s has no key %q", what, e.Key.Value)
+			p.diags[len(p.diags)-1].Hidden = diag.NamesSecret(e.Key.Value)
 		}
 	}
 	o.node = o.node.renamed(known, nil)

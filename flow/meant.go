@@ -22,6 +22,9 @@ func (p *parser) indented(n *Node, known []string) *Node {
 			continue
 		}
 		end := i + 1
+		if end < len(n.Entries) && n.misspells(n.Entries[end].Key.Value, known) {
+			continue
+		}
 		var names []string
 		for end < len(n.Entries) && !slices.Contains(known, n.Entries[end].Key.Value) {
 			names = append(names, n.Entries[end].Key.Value)
@@ -40,6 +43,12 @@ func (p *parser) indented(n *Node, known []string) *Node {
 	return n
 }
 
+// misspells tells whether a key of n is likely one of the known that n lacks.
+func (n *Node) misspells(key string, known []string) bool {
+	near := diag.Suggest(key, known)
+	return near != "" && n.Get(near) == nil
+}
+
 // renamed returns n with the keys that are nearly known ones under those; never is a key
 // that has a hint of another kind.
 func (n *Node) renamed(known []string, never func(key string) bool) *Node {
@@ -47,10 +56,10 @@ func (n *Node) renamed(known []string, never func(key string) bool) *Node {
 		if slices.Contains(known, e.Key.Value) || never != nil && never(e.Key.Value) {
 			continue
 		}
-		if name := diag.Suggest(e.Key.Value, known); name != "" && n.Get(name) == nil {
+		if n.misspells(e.Key.Value, known) {
 			all := *n
 			all.Entries = slices.Clone(n.Entries)
-			all.Entries[i].Key.Value = name
+			all.Entries[i].Key.Value = diag.Suggest(e.Key.Value, known)
 			n = &all
 		}
 	}

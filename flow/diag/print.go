@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -15,10 +16,14 @@ type Printer struct {
 	Color bool
 }
 
-// Print writes every diagnostic of the list in its order.
+// Print writes every diagnostic of the list in its order. A line that one of them hides is
+// shown for none of them.
 func (p Printer) Print(list List) error {
 	w := bufio.NewWriter(p.W)
 	for _, d := range list {
+		d.Hidden = slices.ContainsFunc(list, func(other Diagnostic) bool {
+			return other.Hidden && other.Range.File() == d.Range.File() && other.Range.Pos().Line == d.Range.Pos().Line
+		})
 		p.one(w, d)
 	}
 	return w.Flush()
