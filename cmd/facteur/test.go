@@ -46,8 +46,8 @@ is given, every flow beside or below its tests counts, also one without a test.
 
 With --simulate, cases that have no exchanges, or only such of http.request, run against a
 simulator of the Cloud API, with the receipts and replies that it brings. With --record
-beside it, what was exchanged is written into the case, or to the recording that it names
-and that is not there yet.
+beside it, what was exchanged in a case that passes is written into it, or to the recording
+that it names and that is not there yet.
 
 With --record alone, requests of cases that name a recording go to the real API with the
 real connections, and the recording is written anew, without secrets. It sends real

@@ -27,6 +27,7 @@ type (
 		Name     string        `json:"name"`
 		Line     int           `json:"line,omitempty"`
 		Passed   bool          `json:"passed"`
+		Recorded bool          `json:"recorded,omitempty"` // its exchanges were written
 		Status   string        `json:"status,omitempty"`
 		Elapsed  string        `json:"elapsed"` // virtual, as flows write durations
 		Failures []failureJSON `json:"failures,omitempty"`
@@ -79,7 +80,7 @@ func (rs Reports) JSON(w io.Writer, further ...*plan.Plan) error {
 
 func (c *CaseReport) json() caseJSON {
 	out := caseJSON{
-		Name: c.Name, Line: c.Range.Pos().Line, Passed: c.Passed, Status: c.Status,
+		Name: c.Name, Line: c.Range.Pos().Line, Passed: c.Passed, Recorded: c.Recorded, Status: c.Status,
 		Elapsed: schema.FormatDuration(c.Elapsed), Steps: c.Steps,
 	}
 	for _, f := range c.Failures {

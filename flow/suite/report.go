@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"facteur/flow/diag"
@@ -28,6 +29,7 @@ type CaseReport struct {
 	Name     string
 	Range    diag.Range
 	Passed   bool
+	Recorded bool // its exchanges were written
 	Failures []Failure
 	Status   string        // of the run; "" when nothing ran
 	Elapsed  time.Duration // of the run, in virtual time
@@ -158,8 +160,15 @@ func (p printer) file(r *Report) {
 			verdict = p.paint("31", "FAIL")
 		}
 		fmt.Fprintf(p, "  %s  %s", verdict, diag.Printable(c.Name))
+		var about []string
 		if c.Elapsed > 0 {
-			fmt.Fprintf(p, " (%s)", rounded(c.Elapsed))
+			about = append(about, rounded(c.Elapsed))
+		}
+		if c.Recorded {
+			about = append(about, "recorded")
+		}
+		if about != nil {
+			fmt.Fprintf(p, " (%s)", strings.Join(about, ", "))
 		}
 		fmt.Fprintln(p)
 		for _, f := range c.Failures {

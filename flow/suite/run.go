@@ -278,14 +278,19 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	for _, k := range x.crashes {
 		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
 	}
+	// What a stand-in answered is kept only if it went well: the case would be played like that
+	// from then on. What was really sent is never lost.
+	keep := x.recorder != nil && (x.stand == nil || len(x.report.Failures) == 0)
 	switch {
-	case x.recorder != nil && x.c.recording.Value != "":
+	case keep && x.c.recording.Value != "":
 		if err := x.recorder.WriteFile(x.beside(x.c.recording)); err != nil {
 			x.fail(x.c.recording.Whole, "%s", err)
+			return
 		}
+		x.report.Recorded = true
 		return
-	case x.recorder != nil:
-		x.add()
+	case keep:
+		x.report.Recorded = x.add()
 	}
 	if x.player == nil {
 		return

@@ -123,27 +123,27 @@ type addition struct {
 }
 
 // add has the exchanges of the case, and the news that came, put below it.
-func (x *execution) add() {
+func (x *execution) add() (added bool) {
 	var exchanges bytes.Buffer
 	if err := x.recorder.Write(&exchanges); err != nil {
 		x.fail(x.c.Range, "%s", err)
-		return
+		return false
 	}
 	at, margin, ok := below(x.c.first)
 	if !ok {
 		x.fail(x.c.Range, "its exchanges cannot be written below it: give each key of the case a line of its own, or name a recording: FILE")
-		return
+		return false
 	}
 	if x.player == nil {
 		x.f.added = append(x.f.added, addition{at, indent(exchanges.String()+x.news(), margin)})
-		return
+		return true
 	}
 	first := x.c.exchanges[0].Range
 	start := strings.LastIndexByte(string(first.Source.Text[:max(first.Start, 0)]), '\n') + 1
 	before := string(first.Source.Text[start:first.Start])
 	if !newCase.MatchString(before) || first.Source != x.c.first.Source || start < x.c.first.Start || start >= at {
 		x.fail(first, "more exchanges cannot be written above it: give each exchange of the case a line of its own, with a dash")
-		return
+		return false
 	}
 	_, list, _ := strings.Cut(exchanges.String(), "exchanges:\n")
 	list = strings.ReplaceAll("\n"+list, "\n  ", "\n")[1:] // the dashes to the left
@@ -151,6 +151,7 @@ func (x *execution) add() {
 	if news := x.news(); news != "" {
 		x.f.added = append(x.f.added, addition{at, indent(news, margin)})
 	}
+	return true
 }
 
 // indent puts a margin before the lines of a text that are no comments.
