@@ -6,11 +6,13 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -136,4 +138,55 @@ steps:
 	run := begin(t, h, p, nil)
 	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
 	assert.Equal(t, true, told.Load())
+}
+
+// What became of a call is stored together with its having been taken up, also where the run
+// goes no further then: it goes on from there when it is released.
+func TestPreparedBeforeARunIsStuck(t *testing.T) {
+	broken := breaking{kit{}, new(atomic.Bool)}
+	broken.breaks.Store(true)
+	made := map[string]int{}
+	h := open(t, local.Options{
+		Do: func(_ context.Context, c call.Call) call.Outcome {
+			made[c.Step]++
+			if c.Step == "one" {
+				return refused(false)
+			}
+			return accepted(c)
+		},
+		Restore: func(string, map[string]string) (*plan.Plan, error) { return broken.compile(t), nil },
+	})
+	run := begin(t, h, broken.compile(t), nil)
+	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	broken.breaks.Store(false)
+	require.NoError(t, h.Release(t.Context(), run))
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, map[string]int{"one": 1, "two": 1}, made)
+}
+
+// A breaking kit has a fault: nobody can tell whom a call writes to.
+type breaking struct {
+	kit
+	breaks *atomic.Bool
+}
+
+func (b breaking) Action(name string) *call.Signature {
+	sig := b.kit.Action(name)
+	if name == "test.send" {
+		sig.Recipient = func(map[string]any) string {
+			if b.breaks.Load() {
+				panic("out of luck")
+			}
+			return ""
+		}
+	}
+	return sig
+}
+
+func (b breaking) compile(t testing.TB) *plan.Plan {
+	f, found := flow.Parse("f.flow.yaml", []byte("flow: f\nsteps:\n  - {id: one, action: test.prepared, with: {to: a}, allow_failure: true}\n  - {id: two, action: test.send, with: {to: b}}\n"))
+	require.False(t, found.HasErrors())
+	p, found := plan.Compile(f, plan.Library{Catalog: b})
+	require.False(t, found.HasErrors())
+	return p
 }

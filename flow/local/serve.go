@@ -149,24 +149,36 @@ func (h *Host) strand(r *runner, err error) {
 	h.idle()
 }
 
-// outcomes are those of calls that came, and are not stored, when a run stops.
+// outcomes are those of calls that came, and are not stored, when a run stops. That such a
+// call was taken up goes before, where that is not stored either.
 func (r *runner) outcomes() (records []journal.Record) {
-	for _, record := range r.pending.Records {
-		if record.Kind == answered {
-			records = append(records, record)
-		}
-	}
+	var came []journal.Record
+	keys := map[string]bool{}
 	items := r.take()
 	for _, i := range items {
 		event, ok := i.event.(machine.Answered)
 		if u := r.made[event.Key]; ok && (u == nil || u.taken) {
 			if record, err := r.h.encode(r.id, event); err == nil {
-				records = append(records, record)
+				came, keys[event.Key] = append(came, record), true
 			}
 		}
 	}
 	r.putBack(items)
-	return records
+	pending := r.pending.Records
+	events := make([]machine.Event, len(pending))
+	for i, record := range pending {
+		events[i], _ = r.h.decode(r.id, record) // it was just encoded
+		if event, ok := events[i].(machine.Answered); ok {
+			keys[event.Key] = true
+		}
+	}
+	for i, event := range events {
+		taken, ok := event.(machine.Taken)
+		if pending[i].Kind == answered || ok && keys[taken.Key] {
+			records = append(records, pending[i])
+		}
+	}
+	return append(records, came...)
 }
 
 // drop leaves a run to whoever opens the journal next. The host's lock is held.
