@@ -16,7 +16,7 @@ type fields struct {
 	what string // with its article, e.g. "a step"
 }
 
-// fields checks that n is a map with known keys only, of which others are reported; ok is false when it is no map.
+// fields reads n as a map, and reports keys that are not known; ok is false when it is none.
 func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok bool) {
 	o = fields{p, n, what}
 	if n.Kind != MapNode {

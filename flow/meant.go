@@ -49,8 +49,8 @@ func (n *Node) misspells(key string, known []string) bool {
 	return near != "" && n.Get(near) == nil
 }
 
-// renamed returns n with the keys that are nearly known ones under those; never is a key
-// that has a hint of another kind.
+// renamed returns n with each key that is nearly a known one under that name. never tells of
+// keys that are left alone, because their hint says something else; nil: of none.
 func (n *Node) renamed(known []string, never func(key string) bool) *Node {
 	for i, e := range n.Entries {
 		if slices.Contains(known, e.Key.Value) || never != nil && never(e.Key.Value) {

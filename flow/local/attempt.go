@@ -67,10 +67,10 @@ func (r *runner) make(c *machine.Call) error {
 	return nil
 }
 
-// begins tells whether a call says itself when it is to be recorded as taken up. Whatever
-// kills the host before that, the journal says by its silence that the call did not happen,
-// and it is made again. Nobody else would know for sure: a claim that is missing from a
-// ledger was perhaps made, and forgotten since, or lost with a server.
+// begins tells whether a call says itself when it is to be recorded as taken up. If the host
+// dies before that, the journal has no record of it: so it did not happen, and is made again.
+// Nothing else would prove that. A claim that a ledger does not have may have been made, and
+// forgotten since or lost with a server.
 func (r *runner) begins(c *machine.Call) bool { return c.Prepares && !c.InFlight && r.h.serves }
 
 // begin takes up a call that has prepared itself, durably, if the run still wants it.
