@@ -114,7 +114,8 @@ func (s *Set) idempotent(a Action, c *call.Call) bool {
 }
 
 // tryRefreshed repeats a call that was refused for its credentials, if the vault has
-// others by now, and returns those that it was made with. Where the vault cannot say, the call is held: nothing was accepted.
+// others by now, and returns those that it was made with. Where the vault cannot say, the
+// call is held: nothing was accepted.
 func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn *vault.Connection, out map[string]any, f *Failure) (*vault.Connection, map[string]any, error) {
 	fresh, _, err := s.connections.Refresh(ctx, c.Connection)
 	switch {

@@ -2,13 +2,14 @@ package simulator
 
 import (
 	"cmp"
-	"facteur/actions/whatsapp/templates"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"facteur/actions/whatsapp/templates"
 )
 
 func (w *world) templateByID(id string) (*template, *account) {

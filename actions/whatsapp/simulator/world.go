@@ -3,13 +3,14 @@ package simulator
 import (
 	"cmp"
 	"encoding/json"
-	"facteur/actions/whatsapp/templates"
 	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"facteur/actions/whatsapp/templates"
 )
 
 // A world is what there is, and in which state.

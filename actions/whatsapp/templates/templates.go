@@ -19,7 +19,8 @@ import (
 // Approved is the status of a template that can be sent.
 const Approved = "APPROVED"
 
-// A Definition is a template in one language, as the account has it: what a message fills in. Its fields are those of a file in templates/.
+// A Definition is a template in one language, as the account has it: what a message fills
+// in. Its fields are those of a file in templates/.
 type Definition struct {
 	Name            string `json:"name"`
 	Language        string `json:"language"`

@@ -9,7 +9,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Input is what a flow has to be given to send a template.
+// An Input is what a flow has to be given to send a template.
 type Input struct {
 	Name    string
 	Type    string // string, integer, number, object
