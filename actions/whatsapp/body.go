@@ -192,7 +192,7 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 	v := schema.Violation{Path: schema.Path{"to"}}
 	digits := onlyDigits(to)
 	switch {
-	case isPlaceholder(to):
+	case doubts && isPlaceholder(to): // whoever answers in Meta's place refuses it, as Meta does
 		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the number; the rest was checked"
 		v.Message = mention(to) + " stands for a phone number"
 	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":

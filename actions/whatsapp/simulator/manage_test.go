@@ -321,6 +321,8 @@ func TestUploads(t *testing.T) {
 		_, answer := s.post(messages, body)
 		assert.Equal(t, "(#100) Param "+at+" is not a valid whatsapp business account media attachment ID", refusal(t, answer).Message)
 	}
+	assert.Zero(t, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"flow","body":{"text":"x"},"action":{"name":"flow","parameters":`+
+		`{"flow_message_version":"3","flow_id":"1","flow_cta":"Open","flow_action_payload":{"screen":"A","data":{"image":{"id":"7"}}}}}}}`), "the data of a Flow name no uploads")
 
 	_, answer = s.do("GET", "/v23.0/"+made.ID+"?phone_number_id="+phoneID, "", "")
 	var of struct {

@@ -198,6 +198,7 @@ func TestRefusals(t *testing.T) {
 		{"another product", `{"messaging_product":"sms","to":"+33612345678","type":"text","text":{"body":"x"}}`, 100, `(#100) Param messaging_product must be one of {WHATSAPP} - got "sms".`, ""},
 		{"nobody", `{"messaging_product":"whatsapp","type":"text","text":{"body":"x"}}`, 100, "(#100) The parameter to is required.", ""},
 		{"no number", `{"messaging_product":"whatsapp","to":"somebody","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
+		{"a placeholder", `{"messaging_product":"whatsapp","to":"{{Recipient-Phone-Number}}","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
 		{"another type", `{"messaging_product":"whatsapp","to":"+33612345678","type":"txt","txt":{"body":"x"}}`, 100, `STICKER, TEMPLATE, TEXT, VIDEO} - got "txt".`, ""},
 		{"no type", `{"messaging_product":"whatsapp","to":"+33612345678","image":{"id":"1"}}`, 131008, "(#131008) Required parameter is missing", "Parameter 'type' is mandatory."},
 		{"a number for a text", `{"messaging_product":"whatsapp","to":33612345678,"type":"text","text":{"body":"x"}}`, 100, "(#100) Param to must be a string.", ""},
