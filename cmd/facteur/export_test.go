@@ -270,6 +270,10 @@ func TestExportKeeps(t *testing.T) {
 	for _, absent := range []string{"1234.5", "1906-12-09", "37m", "2220s"} {
 		assert.NotContains(t, text, absent)
 	}
+	text, _ = exported(t, exportCase{flows: []string{flow}, status: "succeeded", inputs: map[string]any{
+		"phone": grace, "debt": 1234.5, "born": "1906-12-09T04:05:06Z", "left": "3h", // which chance gives, too
+	}})
+	assert.NotContains(t, text, "3h")
 
 	dir, api := simulated(t, "", sendsHello)
 	r := serving(t, dir, api)

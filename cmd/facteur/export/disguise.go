@@ -222,7 +222,7 @@ func (d *disguise) secret(v any) {
 		d.add(text, timeText(day.Add(time.Duration(d.chance(text).IntN(20*365*24*3600))*time.Second)))
 	case time.Duration:
 		text := schema.FormatDuration(v)
-		stands := withDigits(text, d.chance(text))
+		stands := d.other(text, func(r *rand.Rand) string { return withDigits(text, r) })
 		d.add(text, stands)
 		if other, err := schema.ParseDuration(stands); err == nil { // CEL writes them in seconds
 			d.add(floatText(v.Seconds())+"s", floatText(other.Seconds())+"s")
@@ -245,9 +245,8 @@ func (d *disguise) sameForm(v string) {
 	if len(v) < 2 || d.known[v] != "" {
 		return
 	}
-	for range 100 {
-		r := d.chance(v)
-		stands := strings.Map(func(c rune) rune {
+	stands := d.other(v, func(r *rand.Rand) string {
+		return strings.Map(func(c rune) rune {
 			switch {
 			case unicode.IsUpper(c):
 				return 'A' + rune(r.IntN(26))
@@ -256,11 +255,20 @@ func (d *disguise) sameForm(v string) {
 			}
 			return c
 		}, withDigits(v, r))
-		if stands != v {
-			d.add(v, stands)
-			return
+	})
+	if stands != v {
+		d.add(v, stands)
+	}
+}
+
+// other makes up a value until it is another one, if there may be any.
+func (d *disguise) other(value string, makeUp func(*rand.Rand) string) (stands string) {
+	for range 100 {
+		if stands = makeUp(d.chance(value)); stands != value {
+			break
 		}
 	}
+	return stands
 }
 
 // withDigits puts other digits into a text. One that begins with 0 still does.
