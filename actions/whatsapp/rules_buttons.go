@@ -107,17 +107,24 @@ func uniqueRows(v schema.Value, say report) {
 
 func titledSections(v schema.Value, say report) {
 	sections := v.Items()
+	if len(sections) < 2 {
+		return
+	}
 	for _, section := range sections {
 		title := section.Get("title")
-		if text, ok := title.Text(); len(sections) > 1 && (!title.Present() || ok && text == "") {
+		if text, ok := title.Text(); !title.Present() || ok && text == "" {
 			say(section, "has no title, which is required with more than one section")
 		}
 	}
 }
 
 func titledOrNot(v schema.Value, say report) {
-	if sections := v.Items(); len(sections) == 1 {
-		something(sections[0].Get("title"), say)
+	sections := v.Items()
+	if len(sections) != 1 {
+		return
+	}
+	if title, ok := textOf(sections[0], "title"); ok && title == "" {
+		say(sections[0].Get("title"), "is empty")
 	}
 }
 
