@@ -76,6 +76,8 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 	if err := h.noteHold(ctx, one); err != nil {
 		return err
 	}
+	h.admitting.Lock()
+	defer h.admitting.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if before := h.holds[one.key()]; before != nil {

@@ -86,6 +86,8 @@ func (r *runner) queue(t *ticket, calls ...waitingCall) {
 
 // recheck takes up the calls that nothing holds back any more.
 func (r *runner) recheck() error {
+	r.h.admitting.RLock()
+	defer r.h.admitting.RUnlock()
 	if len(r.held) > 0 && r.h.lifted(r.w) {
 		calls := r.held
 		r.held = nil

@@ -96,29 +96,32 @@ type Host struct {
 	pauses  atomic.Int32 // how many holds there are, and one while it stops
 	trouble atomic.Int32 // how many connections were not ready
 
-	pausing  sync.Mutex // people pause and resume one after the other; taken before mu
-	mu       sync.Mutex
-	wards    map[string]*ward
-	topics   topics
-	timers   timers
-	jobs     agenda
-	lanes    lanes
-	free     int // workers
-	locks    map[string]*lock
-	holds    map[holdKey]*hold
-	troubled map[string]time.Duration // connections that were not ready, and the next pause
-	unknown  map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
-	plans    plans
-	stopping bool // nothing new is carried …
-	closed   bool // … and nothing new is begun at all
-	stop     hold // keeps calls while the host stops
-	searches uint32
-	stopped  *sync.Cond    // is signalled when a worker becomes free
-	looks    time.Time     // when the clockwork does next …
-	alarm    chan struct{} // … unless it is woken before
-	crew     crew
-	rooms    sync.Pool     // of *[]byte, where records are written before they are sealed
-	firing   chan struct{} // bounds those who call Fire
+	pausing sync.Mutex // people pause and resume one after the other; taken before mu
+	// Read-locked from when calls are admitted until they are recorded as taken up: who is told
+	// that calls are paused is told of all that come after. Taken before mu.
+	admitting sync.RWMutex
+	mu        sync.Mutex
+	wards     map[string]*ward
+	topics    topics
+	timers    timers
+	jobs      agenda
+	lanes     lanes
+	free      int // workers
+	locks     map[string]*lock
+	holds     map[holdKey]*hold
+	troubled  map[string]time.Duration // connections that were not ready, and the next pause
+	unknown   map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
+	plans     plans
+	stopping  bool // nothing new is carried …
+	closed    bool // … and nothing new is begun at all
+	stop      hold // keeps calls while the host stops
+	searches  uint32
+	stopped   *sync.Cond    // is signalled when a worker becomes free
+	looks     time.Time     // when the clockwork does next …
+	alarm     chan struct{} // … unless it is woken before
+	crew      crew
+	rooms     sync.Pool     // of *[]byte, where records are written before they are sealed
+	firing    chan struct{} // bounds those who call Fire
 
 	receipts []call.Receipt // of a host that was not opened: for runs that are not here
 	feed     []feedState

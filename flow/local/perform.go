@@ -11,33 +11,39 @@ func (r *runner) perform() error {
 		if len(commands) == 0 {
 			return nil
 		}
-		var room [1]*machine.Call
-		ready := room[:0]
-		for _, c := range commands {
-			switch c := c.(type) {
-			case *machine.Call:
-				switch {
-				case c.InFlight:
-					if err := r.recover(c); err != nil {
-						return err
-					}
-				case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
-					ready = append(ready, c)
-				}
-			case machine.Cancel:
-				r.cancel(c.Key)
-			case machine.Sleep:
-				r.agenda.add(c.Until, nap{r, c})
-			case machine.Await:
-				r.asked = append(r.asked, c)
-			case machine.Watch:
-				r.past(c)
-			}
-		}
-		if err := r.start(ready...); err != nil {
+		if err := r.carryOut(commands); err != nil {
 			return err
 		}
 	}
+}
+
+func (r *runner) carryOut(commands []machine.Command) error {
+	r.h.admitting.RLock()
+	defer r.h.admitting.RUnlock()
+	var room [1]*machine.Call
+	ready := room[:0]
+	for _, c := range commands {
+		switch c := c.(type) {
+		case *machine.Call:
+			switch {
+			case c.InFlight:
+				if err := r.recover(c); err != nil {
+					return err
+				}
+			case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
+				ready = append(ready, c)
+			}
+		case machine.Cancel:
+			r.cancel(c.Key)
+		case machine.Sleep:
+			r.agenda.add(c.Until, nap{r, c})
+		case machine.Await:
+			r.asked = append(r.asked, c)
+		case machine.Watch:
+			r.past(c)
+		}
+	}
+	return r.start(ready...)
 }
 
 // start takes up calls, durably, and makes them. Those that begin by themselves are taken
