@@ -11,11 +11,24 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/schema"
+
+	"github.com/spf13/cobra"
 )
+
+// inputFlags give a run its inputs. Those in inputs, as name=value, go before the file.
+type inputFlags struct {
+	inputs    []string
+	inputFile string
+}
+
+func (f *inputFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
+	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
+}
 
 // inputs reads the inputs of a run from the flags, which go before the file, and brings
 // them to their types. All that is wrong with them is reported at once.
-func (a *app) inputs(p *plan.Plan, f runFlags) (map[string]any, error) {
+func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	values, err := a.inputFile(f.inputFile)
 	if err != nil {
 		return nil, err

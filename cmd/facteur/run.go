@@ -20,8 +20,7 @@ import (
 )
 
 type runFlags struct {
-	inputs    []string
-	inputFile string
+	inputFlags
 	recording string
 	events    string
 	dryRun    bool
@@ -54,8 +53,7 @@ run: calls that are under way finish, and "finally" runs; the second cuts them o
 		Args: exactly("FLOW"),
 		RunE: func(c *cobra.Command, args []string) error { return a.runFlow(c.Context(), args[0], f) },
 	}
-	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
-	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
+	f.inputFlags.add(c)
 	c.Flags().StringVar(&f.recording, "recording", "", "answer every request from the recording in `file`")
 	c.Flags().StringVar(&f.events, "events", "", "feed the events in `file` (YAML, as in flow tests)")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print each request that would be sent, and send nothing")
@@ -70,7 +68,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := a.inputs(compiled, f)
+	inputs, err := a.inputs(compiled, f.inputFlags)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// startFlags are those of a new run.
+// startFlags are those of a run that a daemon is to start.
 type startFlags struct {
 	server.StartOption
 	json bool
@@ -28,8 +28,7 @@ func (f *startFlags) add(c *cobra.Command) {
 
 func (a *app) runsStart(remote *remoteFlags) *cobra.Command {
 	var f startFlags
-	var inputs []string
-	var file string
+	var in inputFlags
 	c := &cobra.Command{
 		Use:   "start FLOW",
 		Short: "Have the daemon start a run",
@@ -43,16 +42,16 @@ whatever happens here. Without an answer, start it again with the same --idempot
 			if err != nil {
 				return err
 			}
-			values, err := a.inputFile(file)
+			values, err := a.inputFile(in.inputFile)
 			if err != nil {
 				return err
 			}
-			if len(inputs) > 0 {
+			if len(in.inputs) > 0 {
 				flow, err := d.Flow(c.Context(), args[0])
 				if err != nil {
 					return remoteError(err)
 				}
-				if err := put(values, inputs, flow); err != nil {
+				if err := put(values, in.inputs, flow); err != nil {
 					return err
 				}
 			}
@@ -60,8 +59,7 @@ whatever happens here. Without an answer, start it again with the same --idempot
 			return a.tellStarted(started, err, f)
 		},
 	}
-	c.Flags().StringArrayVarP(&inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
-	c.Flags().StringVar(&file, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
+	in.add(c)
 	f.add(c)
 	return c
 }
@@ -83,7 +81,7 @@ func put(values map[string]any, inputs []string, flow *server.FlowDetail) error 
 			return wrong("give it once; a list is written as JSON", "--input %s is given twice", name)
 		}
 		given[name], values[name] = true, text
-		if v, err := schema.ReadJSON([]byte(text)); err == nil && input["type"] != "string" {
+		if v, err := schema.AnyType.FromText(text); err == nil && input["type"] != "string" {
 			values[name] = v
 		}
 	}
