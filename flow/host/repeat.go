@@ -2,29 +2,43 @@ package host
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 
 	"facteur/flow/schema"
 )
 
+// PrintSize is how long a print is, in bytes.
+const PrintSize = 16
+
 // Prints returns what tells the inputs of a start from those of another one with the same
 // key: the two are the same when they have a print in common. What a plan coerced is another
 // when its defaults have changed since, and what was given when a client writes the same in
-// another way: either is enough. What it returns is not sealed.
-func (s Start) Prints() ([][]byte, error) {
-	coerced, err := schema.AppendJSON(nil, s.Inputs)
-	if err != nil {
-		return nil, fmt.Errorf("store the inputs: %w", err)
+// another way: either is enough.
+//
+// A print is made of what hash, a keyed one, returns: who reads it must not find short inputs
+// by trying. nil: of the inputs themselves.
+func (s Start) Prints(hash func(string) string) ([][]byte, error) {
+	texts := make([][]byte, 0, 2)
+	for _, inputs := range [...]map[string]any{s.Inputs, s.Given} {
+		if inputs == nil && len(texts) > 0 {
+			break
+		}
+		text, err := schema.AppendJSON(nil, inputs)
+		if err != nil {
+			return nil, fmt.Errorf("store the inputs: %w", err)
+		}
+		texts = append(texts, text)
 	}
-	if s.Given == nil {
-		return [][]byte{coerced}, nil
+	if len(texts) == 2 && bytes.Equal(texts[0], texts[1]) {
+		texts = texts[:1]
 	}
-	given, err := schema.AppendJSON(nil, s.Given)
-	if err != nil {
-		return nil, fmt.Errorf("store the inputs: %w", err)
+	for i, text := range texts {
+		if hash != nil {
+			text = []byte(hash(string(text)))
+		}
+		sum := sha256.Sum256(text)
+		texts[i] = sum[:PrintSize]
 	}
-	if bytes.Equal(coerced, given) {
-		return [][]byte{coerced}, nil
-	}
-	return [][]byte{coerced, given}, nil
+	return texts, nil
 }

@@ -27,10 +27,11 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	id, inputs := newID(now), []byte(nil)
 	if s.Key != "" { // another start may have it
 		id = h.keyID(p.Name, s.Key)
-		var err error
-		if inputs, err = h.hashInputs(s); err != nil {
+		prints, err := s.Prints(h.opts.Hash)
+		if err != nil {
 			return host.Run{}, false, err
 		}
+		inputs = slices.Concat(prints...)
 	}
 	locked, err := h.lockKey(p, s.Inputs)
 	if err != nil {
@@ -227,26 +228,10 @@ func (h *Host) keyID(flow, key string) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 }
 
-// printSize is how many bytes of the hash of a print are kept.
-const printSize = 16
-
-// hashInputs returns the hashes of the prints of a start, one behind the other.
-func (h *Host) hashInputs(s host.Start) (hashes []byte, err error) {
-	prints, err := s.Prints()
-	for _, text := range prints {
-		sum := sha256.Sum256(text)
-		if h.opts.Hash != nil { // who reads it must not find short inputs by trying
-			sum = sha256.Sum256([]byte(h.opts.Hash(string(text))))
-		}
-		hashes = append(hashes, sum[:printSize]...)
-	}
-	return hashes, err
-}
-
 // alike tells whether two starts have a print in common.
 func alike(a, b []byte) bool {
-	for one := range slices.Chunk(a, printSize) {
-		for other := range slices.Chunk(b, printSize) {
+	for one := range slices.Chunk(a, host.PrintSize) {
+		for other := range slices.Chunk(b, host.PrintSize) {
 			if bytes.Equal(one, other) {
 				return true
 			}

@@ -153,15 +153,14 @@ func newSeed() []byte {
 	return seed
 }
 
-// printInputs returns the hashes of the prints of a start, with a space between them.
+// printInputs returns the prints of a start, with a space between them.
 func (h *Host) printInputs(s host.Start) (string, error) {
-	prints, err := s.Prints()
-	hashes := make([]string, len(prints))
-	for i, text := range prints {
-		sum := sha256.Sum256([]byte(h.hash(string(text))))
-		hashes[i] = base32.StdEncoding.EncodeToString(sum[:16])
+	prints, err := s.Prints(h.hash)
+	texts := make([]string, len(prints))
+	for i, one := range prints {
+		texts[i] = base32.StdEncoding.EncodeToString(one)
 	}
-	return strings.Join(hashes, " "), err
+	return strings.Join(texts, " "), err
 }
 
 // alike tells whether two starts have a print in common.
