@@ -13,7 +13,7 @@ func (p Policy) check(in schema.Value) schema.Violations {
 	add := func(at schema.Value, rule, hint, message string) {
 		found = append(found, schema.Violation{Path: at.Path(), Rule: rule, Message: message, Hint: hint})
 	}
-	if text, ok := in.Get("url").Text(); ok {
+	if text, ok := address(in.Get("url")); ok {
 		u, err := parseURL(text)
 		switch host, _, _ := strings.Cut(text, "/"); {
 		case err == nil && u.Host == "" && strings.Contains(host, ".") && !strings.HasPrefix(host, "."):
@@ -62,7 +62,7 @@ func (p Policy) check(in schema.Value) schema.Violations {
 // alone finds a url that only a connection could complete.
 func alone(in schema.Value) schema.Violations {
 	at := in.Get("url")
-	text, ok := at.Text()
+	text, ok := address(at)
 	if !ok {
 		return nil
 	}
@@ -71,4 +71,27 @@ func alone(in schema.Value) schema.Violations {
 	}
 	return schema.Violations{{Path: at.Path(), Rule: "http-url", Message: "it has no host, and the step has no connection with a base_url",
 		Hint: "write https://host/path, or give the step a connection"}}
+}
+
+// address gives an address, or what is known of one that expressions complete: all up to the
+// path. ok is false where not even that is known.
+func address(at schema.Value) (text string, ok bool) {
+	if !at.IsUnknown() {
+		return at.Text()
+	}
+	fixed := at.Fixed()
+	if len(fixed) == 0 {
+		return "", false
+	}
+	scheme, rest, found := strings.Cut(fixed[0], "://")
+	if !found {
+		scheme, rest = "", fixed[0]
+	} else {
+		scheme += "://"
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		return "", false
+	}
+	return scheme + rest[:end+1], true
 }

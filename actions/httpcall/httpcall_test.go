@@ -399,12 +399,20 @@ func TestBadInput(t *testing.T) {
 // Without a connection nothing completes a path; what is not known yet may have a host.
 func TestAlone(t *testing.T) {
 	alone := httpcall.Request(open, nil).Signature().Alone
-	for url, wrong := range map[any]bool{
-		"/orders": true, "api.shop.test/orders": true, "https://api.shop.test": false, "https://": false,
-		schema.Unknown{Type: schema.StringType}: false, nil: false,
+	text := func(fixed ...string) schema.Unknown {
+		return schema.Unknown{Type: schema.StringType, Fixed: fixed}
+	}
+	for _, tt := range []struct {
+		url   any
+		wrong bool
+	}{
+		{"/orders", true}, {"api.shop.test/orders", true}, {"https://api.shop.test", false}, {"https://", false},
+		{schema.Unknown{Type: schema.StringType}, false}, {nil, false},
+		{text("/orders/", ""), true}, {text("api.shop.test/orders/", ""), true}, {text("https://api.shop.test/", ""), false},
+		{text("", "/orders"), false}, {text("api.", "/orders"), false}, {text("https://", "/orders"), false},
 	} {
-		found := alone(schema.NewValue(map[string]any{"url": url}, &schema.Watch{}))
-		assert.Equal(t, wrong, len(found) == 1, "%v %v", url, found)
+		found := alone(schema.NewValue(map[string]any{"url": tt.url}, &schema.Watch{}))
+		assert.Equal(t, tt.wrong, len(found) == 1, "%v %v", tt.url, found)
 	}
 }
 

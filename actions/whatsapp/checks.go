@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"facteur/flow/schema"
 )
@@ -12,7 +11,10 @@ import (
 // has tells whether an object has a field, known or not.
 func has(v schema.Value, name string) bool {
 	object, _ := v.Object()
-	_, ok := object[name]
+	inner, ok := object[name]
+	if u, unknown := inner.(schema.Unknown); unknown && u.Optional {
+		return v.Field(name).Present()
+	}
 	return ok
 }
 
@@ -56,6 +58,9 @@ func unique(names ...string) func(schema.Value, report) {
 		seen := map[string]int{}
 		for i, item := range v.Items() {
 			at := item.Get(names...)
+			if at.IsUnknown() {
+				continue
+			}
 			text, ok := scalarText(at)
 			if !ok {
 				continue
@@ -89,7 +94,8 @@ func same(what string, names ...string) func(schema.Value, report) {
 
 // noPadding refuses white space at either end.
 func noPadding(v schema.Value, say report) {
-	if text, ok := v.Text(); ok && strings.TrimSpace(text) != text {
+	text := strings.Join(v.Fixed(), "…")
+	if strings.TrimSpace(text) != text {
 		say(v, "begins or ends with white space, which Meta refuses")
 	}
 }
@@ -97,10 +103,18 @@ func noPadding(v schema.Value, say report) {
 // atMost bounds the length of a text.
 func atMost(n int) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		if text, ok := v.Text(); ok && utf8.RuneCountInString(text) > n {
-			say(v, "has %d characters, at most %d are allowed", utf8.RuneCountInString(text), n)
+		if count := v.Least(); count > n {
+			say(v, "has %d characters%s, at most %d are allowed", count, beside(v), n)
 		}
 	}
+}
+
+// beside says of a text that is not known yet what of it is spoken of.
+func beside(v schema.Value) string {
+	if v.IsUnknown() {
+		return " beside its expressions"
+	}
+	return ""
 }
 
 // notEmpty refuses a text of white space only.
@@ -196,7 +210,7 @@ func total(n int, field, what string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
 		count := 0
 		for _, item := range v.Items() {
-			count += len(item.Get(field).Items())
+			count += item.Get(field).Least()
 		}
 		if count > n {
 			say(v, "have %d %s together, at most %d are allowed", count, what, n)

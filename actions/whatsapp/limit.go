@@ -66,6 +66,28 @@ func both(a, b limit) limit {
 	return func(t *schema.Type) { a(t); b(t) }
 }
 
+// webAddress is a rule that wants an address of the web.
+func webAddress(r rule) rule {
+	r.limit, r.check, r.hint = pattern(webPattern), webStart, webHint
+	return r
+}
+
+// webStart judges an address of which only the beginning is known; the others are for the
+// pattern.
+func webStart(v schema.Value, say report) {
+	fixed := v.Fixed()
+	if !v.IsUnknown() || len(fixed) == 0 || fixed[0] == "" {
+		return
+	}
+	start := strings.ToLower(fixed[0])
+	for _, scheme := range [...]string{"https://", "http://"} {
+		if strings.HasPrefix(start, scheme) || strings.HasPrefix(scheme, start) {
+			return
+		}
+	}
+	say(v, "begins with %s, which is not of the right form", mention(fixed[0]))
+}
+
 const (
 	webPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^\s]`
 	webHint    = "give an address that begins with https://"

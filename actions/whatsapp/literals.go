@@ -25,6 +25,8 @@ func literals(in schema.Value) schema.Violations {
 // foreign finds {{name}} in the texts in and below a value.
 func foreign(found schema.Violations, v any, path schema.Path, warning bool) schema.Violations {
 	switch v := v.(type) {
+	case schema.Unknown:
+		return foreign(found, strings.Join(v.Fixed, "${…}"), path, warning)
 	case string:
 		if !strings.Contains(v, "{{") || len(found) >= mostFound {
 			return found

@@ -105,5 +105,5 @@ func (r *rule) settled(v any) bool {
 	var watch schema.Watch
 	said := false
 	r.check(schema.NewValue(v, &watch), func(schema.Value, string, ...any) { said = true })
-	return !said && !watch.Unknown
+	return !said && !watch.Unknown && !watch.Open
 }

@@ -234,11 +234,8 @@ func (w *walk) visit(v any, p *spot) {
 
 func (w *walk) check(v any, rules []rule) {
 	at := schema.NewValue(v, &w.watch)
-	if at.IsUnknown() {
-		return
-	}
 	for i := range rules {
-		w.watch.Unknown, w.rule = false, &rules[i]
+		w.watch, w.rule = schema.Watch{}, &rules[i]
 		before := len(w.found)
 		w.rule.check(at, w.say)
 		if w.watch.Unknown {

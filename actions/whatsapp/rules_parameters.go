@@ -48,9 +48,9 @@ func parameterRules() []rule {
 		{id: "parameter-media",
 			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
 			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
-		{id: "parameter-link",
+		webAddress(rule{id: "parameter-link",
 			doc: "The link of a file in a template begins with http:// or https://.",
-			on:  templateType, at: below(media, "link"), limit: pattern(webPattern), hint: webHint, source: templatesPage},
+			on:  templateType, at: below(media, "link"), source: templatesPage}),
 		{id: "parameter-document",
 			doc: "A document in the header of a template is a PDF.",
 			on:  templateType, at: below(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
@@ -90,9 +90,9 @@ func parameterRules() []rule {
 		{id: "parameter-ttl",
 			doc: "The button of a call works for 1 to 43200 minutes (30 days).",
 			on:  templateType, at: below(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
-		{id: "parameter-tap-url",
+		webAddress(rule{id: "parameter-tap-url",
 			doc: "A tap leads to an address that begins with http:// or https://.",
-			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), limit: pattern(webPattern), hint: webHint, source: "Cloud API, tap target"},
+			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), source: "Cloud API, tap target"}),
 		{id: "parameter-tap-title",
 			doc: "Where a tap leads has a title.",
 			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
@@ -128,7 +128,7 @@ func shortTexts(v schema.Value, most int, say report) {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
-		if text, ok := textOf(p, "text"); ok && len(text) > most {
+		if p.Field("text").Least() > most {
 			atMost(most)(p.Get("text"), say)
 		}
 	}
@@ -153,9 +153,10 @@ func shortSuffix(v schema.Value, say report) {
 }
 
 func oneLine(v schema.Value, say report) {
-	text, ok := v.Text()
+	fixed := v.Fixed()
+	text := strings.Join(fixed, "…")
 	switch {
-	case !ok:
+	case fixed == nil:
 	case strings.TrimSpace(text) == "":
 		say(v, "holds nothing, which Meta refuses")
 	case strings.ContainsAny(text, "\n\r"):

@@ -66,6 +66,23 @@ func (p *Program) Prefix() string {
 	return p.text
 }
 
+// Fixed returns what stands before, between and after the expressions of a text; nil for a
+// program that is one expression.
+func (p *Program) Fixed() []string {
+	if p.parts == nil {
+		return nil
+	}
+	fixed := []string{""}
+	for _, part := range p.parts {
+		if part.expr != nil {
+			fixed = append(fixed, "")
+		} else {
+			fixed[len(fixed)-1] += part.text
+		}
+	}
+	return fixed
+}
+
 // Type returns the type of what the program gives.
 func (p *Program) Type() *schema.Type {
 	if p.whole != nil {

@@ -83,7 +83,7 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	return out, sig.Out
 }
 
-// isText tells whether a text stands at a place in a value.
+// isText tells whether a text stands at a place in a value, with expressions or without.
 func isText(v any, at schema.Path) bool {
 	for _, key := range at {
 		switch key := key.(type) {
@@ -97,6 +97,9 @@ func isText(v any, at schema.Path) bool {
 			}
 			v = list[key]
 		}
+	}
+	if u, ok := v.(schema.Unknown); ok {
+		return u.Fixed != nil
 	}
 	_, is := v.(string)
 	return is

@@ -16,8 +16,8 @@ const mostViolations = 100
 const exactFloat = 1 << 53
 
 // Coerce turns a decoded value (JSON, YAML, Go or already coerced) into the Go value
-// that the type's Kind names, and fills in defaults. Parts that are Unknown pass. The
-// value is only of use when the violations hold no error; up to 100 are reported.
+// that the type's Kind names, and fills in defaults. Parts that are Unknown pass, but for
+// texts whose fixed parts alone are too long. The value is only of use when the violations hold no error; up to 100 are reported.
 // Their rules are type, required (at the object that lacks the field), unknown-field,
 // enum, pattern, format, min-length, max-length, utf16-length (a warning), minimum,
 // maximum, min-items and max-items.
@@ -111,7 +111,8 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 }
 
 func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool) {
-	if _, ok := v.(Unknown); ok {
+	if u, ok := v.(Unknown); ok {
+		c.fixed(t, u)
 		return v, false
 	}
 	// Only a union takes what may be a mistake, while its case is not known.
@@ -128,7 +129,11 @@ func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool
 		return c.any(v)
 	case List:
 		if list, ok := v.([]any); ok {
-			c.count(t, len(list), "item", "items")
+			n := len(list)
+			if t.MaxItems > 0 && n > t.MaxItems {
+				n = max(t.MaxItems, NewValue(v, nil).Least()) // what may be none is not too many
+			}
+			c.count(t, n, "item", "items")
 			if out, changed := c.items(t.elem(), list); changed {
 				return out, true
 			}

@@ -24,12 +24,34 @@ func TestLimitsOfRules(t *testing.T) {
 		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, 2}, "count "},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, "🙂🙂", "utf16-length some emoji count twice there; shorten the text to be sure"},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, 7, `type put it in quotes: "7"`},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Fixed: []string{"ab", "cd"}}, "title "},
+		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, schema.Unknown{}}, "count "},
 	} {
 		_, found := tt.typ.Coerce(tt.in)
 		if assert.Len(t, found, 1, tt.want) {
 			assert.Equal(t, tt.want, found[0].Rule+" "+found[0].Hint)
 		}
 	}
+}
+
+// What is not known yet is only judged by what is sure to be in it.
+func TestLimitsOfWhatIsNotKnown(t *testing.T) {
+	short := &schema.Type{Kind: schema.String, MinLength: 2, MaxLength: 3}
+	one := &schema.Type{Kind: schema.List, MaxItems: 1}
+	for _, tt := range []struct {
+		typ *schema.Type
+		in  any
+	}{
+		{short, schema.Unknown{}},
+		{short, schema.Unknown{Fixed: []string{"a", ""}}},
+		{short, schema.Unknown{Fixed: []string{"ab", "c"}}},
+		{one, []any{1, schema.Unknown{Optional: true}}},
+	} {
+		_, found := tt.typ.Coerce(tt.in)
+		assert.Empty(t, found, "%v", tt.in)
+	}
+	_, found := short.Coerce(schema.Unknown{Fixed: []string{"ab", "cd"}})
+	assert.EqualError(t, found, "has 4 characters beside its expressions, at most 3 are allowed")
 }
 
 // What a type recognises as a mistake stands in place of what it would say itself.

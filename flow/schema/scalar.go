@@ -205,6 +205,22 @@ func (c *coercer) length(t *Type, s string) {
 			}
 		}
 	}
+	c.tooLong(t, s, "")
+}
+
+// fixed checks what is known of a text that is not known yet.
+func (c *coercer) fixed(t *Type, u Unknown) {
+	if t.Kind != String || t.MaxLength == 0 || len(u.Fixed) == 0 {
+		return
+	}
+	before := len(c.found)
+	c.tooLong(t, strings.Join(u.Fixed, ""), " beside its expressions")
+	if t.Rule != "" {
+		c.named(t, before)
+	}
+}
+
+func (c *coercer) tooLong(t *Type, s, beside string) {
 	if t.MaxLength == 0 || len(s) <= t.MaxLength {
 		return
 	}
@@ -217,10 +233,10 @@ func (c *coercer) length(t *Type, s string) {
 		}
 	}
 	if n > t.MaxLength {
-		c.errorf("max-length", "", "has %s, at most %d are allowed", characters(n), t.MaxLength)
+		c.errorf("max-length", "", "has %s%s, at most %d are allowed", characters(n), beside, t.MaxLength)
 	} else if units > t.MaxLength {
 		c.add(Violation{Rule: "utf16-length", Warning: true, Hint: "some emoji count twice there; shorten the text to be sure",
-			Message: fmt.Sprintf("has %s, but %d as UTF-16 counts them, which is over %d", characters(n), units, t.MaxLength)})
+			Message: fmt.Sprintf("has %s%s, but %d as UTF-16 counts them, which is over %d", characters(n), beside, units, t.MaxLength)})
 	}
 }
 

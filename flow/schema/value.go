@@ -7,11 +7,16 @@ import (
 )
 
 // Unknown stands in a value for a part that is not known yet: an expression that
-// has not been evaluated. Kind tells what it will be, Any when that is open.
-type Unknown struct{ Type *Type }
+// has not been evaluated.
+type Unknown struct {
+	Type     *Type    // what it will be, Any when that is open
+	Fixed    []string // of a text: what stands before, between and after its expressions
+	Optional bool     // it may turn out to be no value at all
+}
 
 // Value is a cursor at one place of a value. Reading an Unknown part marks the
-// cursor's Watch, so that whoever runs a rule can discard what the rule said.
+// cursor's Watch, so that whoever runs a rule can discard what the rule said. Least and
+// Fixed read what holds in any case.
 type Value struct {
 	v      any
 	parent *Value
@@ -21,7 +26,10 @@ type Value struct {
 }
 
 // Watch remembers whether a rule read a part that is not known yet.
-type Watch struct{ Unknown bool }
+type Watch struct {
+	Unknown bool // what the rule said may not hold
+	Open    bool // it holds, and the rule may say more once the rest is known
+}
 
 // NewValue returns a cursor at the root of v.
 func NewValue(v any, w *Watch) Value { return Value{v: v, watch: w} }
@@ -102,6 +110,47 @@ func (c Value) Len() (n int, ok bool) {
 	return 0, false
 }
 
+// Least is Len of what is known: nothing makes a text shorter than what is fixed in it, or a
+// list shorter than its entries that are there in any case. It is 0 for anything else.
+func (c Value) Least() (n int) {
+	if list, ok := c.v.([]any); ok {
+		for _, item := range list {
+			if u, ok := item.(Unknown); ok && u.Optional {
+				c.open()
+			} else {
+				n++
+			}
+		}
+		return n
+	}
+	if text, ok := c.v.(string); ok {
+		return utf8.RuneCountInString(text)
+	}
+	for _, piece := range c.Fixed() {
+		n += utf8.RuneCountInString(piece)
+	}
+	return n
+}
+
+// Fixed returns the parts of a text that are known: what stands before, between and after
+// its expressions, or the whole of a text without any; nil for anything else.
+func (c Value) Fixed() []string {
+	switch v := c.v.(type) {
+	case string:
+		return []string{v}
+	case Unknown:
+		c.open()
+		return v.Fixed
+	}
+	return nil
+}
+
+func (c Value) open() {
+	if c.watch != nil {
+		c.watch.Open = true
+	}
+}
+
 type absent struct{}
 
 func (c Value) known() any {
@@ -114,8 +163,12 @@ func (c Value) known() any {
 	return c.v
 }
 
-// Present tells whether there is a value here; an unknown one is present.
+// Present tells whether there is a value here; an unknown one is, and marks the watch where
+// it may turn out to be none.
 func (c Value) Present() bool {
+	if u, ok := c.v.(Unknown); ok && u.Optional {
+		c.known()
+	}
 	_, gone := c.v.(absent)
 	return !gone
 }
@@ -165,8 +218,12 @@ func (c Value) Bool() (b, ok bool) {
 	return b, ok
 }
 
-// IsUnknown tells, without marking the watch, whether the value is not known yet.
+// IsUnknown tells whether the value is not known yet. A rule that asks, and passes over what
+// is not, keeps what it said of the others.
 func (c Value) IsUnknown() bool {
 	_, ok := c.v.(Unknown)
+	if ok {
+		c.open()
+	}
 	return ok
 }

@@ -66,3 +66,32 @@ func TestWatchIsMarkedByReadingOnly(t *testing.T) {
 		assert.Equal(t, tt.marked, watch.Unknown, name)
 	}
 }
+
+func TestWhatIsFixed(t *testing.T) {
+	value := map[string]any{
+		"text":  schema.Unknown{Type: schema.StringType, Fixed: []string{"été ", "!"}},
+		"maybe": schema.Unknown{Type: schema.StringType, Optional: true},
+		"list":  []any{"a", schema.Unknown{}, schema.Unknown{Optional: true}},
+		"known": "été",
+	}
+	for name, tt := range map[string]struct {
+		least int
+		fixed []string
+		open  bool
+	}{
+		"text":   {5, []string{"été ", "!"}, true},
+		"maybe":  {0, nil, true},
+		"list":   {2, nil, true},
+		"known":  {3, []string{"été"}, false},
+		"absent": {0, nil, false},
+	} {
+		var watch schema.Watch
+		at := schema.NewValue(value, &watch).Get(name)
+		assert.Equal(t, tt.least, at.Least(), name)
+		assert.Equal(t, tt.fixed, at.Fixed(), name)
+		assert.Equal(t, schema.Watch{Open: tt.open}, watch, name)
+	}
+	var watch schema.Watch
+	assert.True(t, schema.NewValue(value, &watch).Get("maybe").Present())
+	assert.True(t, watch.Unknown, "what may be none is not there for sure")
+}
