@@ -210,6 +210,24 @@ func TestWhatIsRefusedIsNotAskedForItsBody(t *testing.T) {
 	})
 }
 
+// A proxy sends all of a body before it reads the answer, and asks for the connection to be
+// closed: an answer that comes early must not be lost in that.
+func TestWhatIsRefusedIsReadToItsEnd(t *testing.T) {
+	d := newDaemon(t)
+	for _, path := range []string{"/v1/flows/hello/runs", "/v1/flows/none/runs", "/none", "/healthz"} {
+		serving(t, d.handler, server.ServeOptions{}, func(t *testing.T, p *pipes) {
+			c := p.dial()
+			defer c.Close()
+			fmt.Fprintf(c, "POST %s HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", path, 3<<20)
+			_, err := c.Write(make([]byte, 3<<20))
+			require.NoError(t, err, path)
+			resp, body := answerOf(t, c)
+			assert.Contains(t, []int{404, 405, 413}, resp.StatusCode, path)
+			assert.Contains(t, body, "urn:facteur:problem", path)
+		})
+	}
+}
+
 func TestAClientThatSendsItsHeaderOneByteASecondIsCut(t *testing.T) {
 	serving(t, newDaemon(t).handler, server.ServeOptions{}, func(t *testing.T, p *pipes) {
 		c := p.dial()

@@ -100,19 +100,30 @@ func (n *newcomers) end() {
 	}
 }
 
-// timely cuts off requests whose body does not come in time.
+// mostLeft bounds what is read of a body that the handler did not want, in bytes.
+const mostLeft = 8 << 20
+
+// timely cuts off requests whose body does not come in time. What a handler left of a body
+// that is sent unasked is read to its end: closing the connection over it would reset it, and
+// the answer could be lost. Proxies that speak HTTP/1.0 make a 502 of that, and some take the
+// daemon for dead then, so that anybody could have it left out.
 func timely(h http.Handler, most time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			control := http.NewResponseController(w)
-			if control.SetReadDeadline(time.Now().Add(most)) == nil {
-				if r.Header.Get("Expect") != "" {
-					r = r.WithContext(r.Context()) // the server looks into its own, whether the body was asked for
-				}
-				r.Body = &timedBody{r.Body, control}
-			}
+		control := http.NewResponseController(w)
+		if r.ContentLength == 0 || control.SetReadDeadline(time.Now().Add(most)) != nil {
+			h.ServeHTTP(w, r)
+			return
 		}
+		asked := r.Header.Get("Expect") != ""
+		if asked {
+			r = r.WithContext(r.Context()) // the server looks into its own, whether the body was asked for
+		}
+		body := &timedBody{ReadCloser: r.Body, control: control}
+		r.Body = body
 		h.ServeHTTP(w, r)
+		if !asked && !body.ended {
+			_, _ = io.CopyN(io.Discard, body, mostLeft) // where it breaks off, so does the answer
+		}
 	})
 }
 
@@ -121,11 +132,13 @@ func timely(h http.Handler, most time.Duration) http.Handler {
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	ended   bool
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
+		b.ended = true
 		_ = b.control.SetReadDeadline(time.Time{}) // it could be set, so it can be lifted
 	}
 	return n, err
