@@ -258,6 +258,38 @@ func TestEveryReferenceLeadsSomewhereAndEveryExampleFits(t *testing.T) {
 }
 
 // TestTheSchemasAreTheGoTypes compares names, and what is always there.
+// Generators of clients make an empty object of one that neither names fields nor says that it
+// has others, and types of the parameters beside those of the schemas.
+func TestTheDescriptionIsFitForGenerators(t *testing.T) {
+	s := loadSpec()
+	var walk func(pointer string, v any)
+	walk = func(pointer string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if v["type"] == "object" && v["properties"] == nil {
+				assert.Contains(t, v, "additionalProperties", pointer)
+			}
+			for key, x := range v {
+				walk(pointer+"/"+escape(key), x)
+			}
+		case []any:
+			for i, x := range v {
+				walk(fmt.Sprintf("%s/%d", pointer, i), x)
+			}
+		}
+	}
+	walk("", map[string]any(s.root))
+	types := map[string]bool{}
+	for _, section := range []string{"schemas", "parameters"} {
+		named, _ := s.at("/components/" + section)
+		for name := range named {
+			name = strings.ToLower(name)
+			assert.False(t, types[name], "%s: there is another type of that name", name)
+			types[name] = true
+		}
+	}
+}
+
 func TestTheSchemasAreTheGoTypes(t *testing.T) {
 	s := loadSpec()
 	types := []reflect.Type{
