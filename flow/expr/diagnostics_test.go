@@ -105,7 +105,9 @@ func TestDiagnostics(t *testing.T) {
 
 		"${format(now(), 'DD/MM/YY', 'UTC')}":  `'DD/MM/YY': the layout "DD/MM/YY" has YY; it knows YYYY, MM, DD, HH, mm and ss, and words go outside of it [invalid-literal]`,
 		"${format(now(), 'HH heures', 'UTC')}": `'HH heures': the layout "HH heures" has s; it knows YYYY, MM, DD, HH, mm and ss, and words go outside of it [invalid-literal]`,
-		"${format(now(), 'DD', 'Paris')}":      `'Paris': "Paris" is not a time zone, write one such as "Europe/Paris", "UTC" or "+02:00" [invalid-literal]`,
+		"${format(now(), 'DD', 'Paris')}":      `'Paris': "Paris" is not a time zone, write one such as "Europe/Paris", "UTC" or "+02:00" [invalid-literal] (did you mean "Europe/Paris"?)`,
+		"${now().getHours('Europe/Pari')}":     `'Europe/Pari': "Europe/Pari" is not a time zone, write one such as "Europe/Paris", "UTC" or "+02:00" [invalid-literal] (did you mean "Europe/Paris"?)`,
+		"${now().getDate('Local')}":            `'Local': "Local" is not a time zone, write one such as "Europe/Paris", "UTC" or "+02:00" [invalid-literal]`,
 		"${format(inputs.name, 'DD', 'UTC')}":  `format: format does not take string and string and string [type-mismatch] (it takes: string.format(list), format(timestamp, string, string))`,
 		"${pad(inputs.name, 3)}":               `pad: pad does not take string and int [type-mismatch] (it takes: pad(int, int))`,
 

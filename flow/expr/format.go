@@ -95,8 +95,8 @@ func timeZone(zone string) (*time.Location, error) {
 	if t, err := time.Parse("-07:00", zone); err == nil {
 		return t.Location(), nil
 	}
-	location, err := time.LoadLocation(zone)
-	if err != nil || zone == "" || zone == "Local" { // "Local" differs from machine to machine
+	location, _ := TimeZone(zone)
+	if location == nil || zone == "" {
 		return nil, fmt.Errorf("%q is not a time zone, write one such as \"Europe/Paris\", \"UTC\" or \"+02:00\"", zone)
 	}
 	return location, nil

@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,13 @@ func (c *check) literals() {
 		formats = formats || call.FunctionName() == "format"
 		if call.FunctionName() == "format" && !call.IsMemberFunction() && len(call.Args()) == 3 {
 			c.literal(call.Args()[1], validLayout)
-			c.literal(call.Args()[2], func(s string) error { _, err := timeZone(s); return err })
+			c.zone(call.Args()[2])
 			return
+		}
+		if call.IsMemberFunction() && len(call.Args()) == 1 && slices.Contains(clockFunctions[:], call.FunctionName()) {
+			if zone, ok := textOf(call.Args()[0]); ok && zone != "" && !strings.Contains(zone, ":") {
+				c.zone(call.Args()[0])
+			}
 		}
 		if i, valid := literalRule(call); valid != nil && i < len(call.Args()) {
 			c.literal(call.Args()[i], valid)
@@ -40,6 +46,24 @@ func (c *check) literal(arg ast.Expr, valid func(string) error) {
 		if err := valid(s); err != nil {
 			c.errorf("invalid-literal", c.places.node(arg), "", "%v", err)
 		}
+	}
+}
+
+// clockFunctions are CEL's parts of a time, which take a time zone: its name, +02:00, or "".
+var clockFunctions = [...]string{"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear",
+	"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
+
+func (c *check) zone(arg ast.Expr) {
+	s, ok := textOf(arg)
+	if !ok {
+		return
+	}
+	if _, err := timeZone(s); err != nil {
+		hint := ""
+		if _, meant := TimeZone(s); meant != "" {
+			hint = fmt.Sprintf("did you mean %q?", meant)
+		}
+		c.errorf("invalid-literal", c.places.node(arg), hint, "%v", err)
 	}
 }
 

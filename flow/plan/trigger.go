@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,14 +60,18 @@ func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
 
 func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
 	out := &Trigger{Kind: "schedule", Missed: in.Missed, Cron: in.Cron.Value, Timezone: in.Timezone.Value}
-	// "Local" is a place that differs from machine to machine.
-	zone, err := time.LoadLocation(out.Timezone)
-	if err != nil || out.Timezone == "Local" {
+	zone, meant := expr.TimeZone(out.Timezone)
+	if zone == nil {
 		zone = time.UTC
 		if !c.lib.Stored {
-			c.diags.Errorf("bad-timezone", in.Timezone.Whole, "a name such as Europe/Paris", "unknown time zone %q", out.Timezone)
+			hint := "a name such as Europe/Paris"
+			if meant != "" {
+				hint = fmt.Sprintf("did you mean %q?", meant)
+			}
+			c.diags.Errorf("bad-timezone", in.Timezone.Whole, hint, "unknown time zone %q", out.Timezone)
 		}
 	}
+	var err error
 	if out.Schedule, err = ParseSchedule(out.Cron, zone); err != nil && out.Cron != "" && !c.lib.Stored {
 		c.diags.Errorf("bad-cron", in.Cron.Whole, `five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
 	}
