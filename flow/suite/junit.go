@@ -14,6 +14,7 @@ type (
 		Tests    int          `xml:"tests,attr"`
 		Failures int          `xml:"failures,attr"`
 		Errors   int          `xml:"errors,attr"`
+		Time     string       `xml:"time,attr"`
 		Suites   []junitSuite `xml:"testsuite"`
 	}
 	junitSuite struct {
@@ -21,6 +22,7 @@ type (
 		Tests    int         `xml:"tests,attr"`
 		Failures int         `xml:"failures,attr"`
 		Errors   int         `xml:"errors,attr"`
+		Time     string      `xml:"time,attr"`
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
@@ -28,7 +30,7 @@ type (
 		Class   string         `xml:"classname,attr"`
 		File    string         `xml:"file,attr,omitempty"`
 		Line    int            `xml:"line,attr,omitempty"`
-		Time    string         `xml:"time,attr"` // virtual seconds
+		Time    string         `xml:"time,attr"`
 		Failure []junitFailure `xml:"failure"`
 		Error   []junitFailure `xml:"error"`
 	}
@@ -38,11 +40,14 @@ type (
 	}
 )
 
-// JUnit writes the reports in the XML that continuous integration reads. A file that
+// JUnit writes the reports in the XML that continuous integration reads, whose times are
+// those that the cases took, in seconds, and not the virtual ones of their runs. A file that
 // could not be loaded is a test case with an error.
 func (rs Reports) JUnit(w io.Writer) error {
 	var all junitSuites
+	var total time.Duration
 	for _, r := range rs {
+		var took time.Duration
 		s := junitSuite{Name: r.File}
 		if r.Diagnostics.HasErrors() {
 			broken := junitCase{Name: "load", Class: r.File, File: r.File, Time: seconds(0)}
@@ -53,7 +58,8 @@ func (rs Reports) JUnit(w io.Writer) error {
 			s.Errors++
 		}
 		for _, c := range r.Cases {
-			one := junitCase{Name: c.Name, Class: r.Flow, File: r.File, Line: c.Range.Pos().Line, Time: seconds(c.Elapsed)}
+			one := junitCase{Name: c.Name, Class: r.Flow, File: r.File, Line: c.Range.Pos().Line, Time: seconds(c.Took)}
+			took += c.Took
 			for _, f := range c.Failures {
 				one.Failure = append(one.Failure, junitFailure{Message: f.Message, Text: f.lines()})
 			}
@@ -62,12 +68,14 @@ func (rs Reports) JUnit(w io.Writer) error {
 			}
 			s.Cases = append(s.Cases, one)
 		}
-		s.Tests = len(s.Cases)
+		s.Tests, s.Time = len(s.Cases), seconds(took)
+		total += took
 		all.Tests += s.Tests
 		all.Failures += s.Failures
 		all.Errors += s.Errors
 		all.Suites = append(all.Suites, s)
 	}
+	all.Time = seconds(total)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
@@ -97,4 +105,4 @@ func (f Failure) lines() string {
 	return b.String()
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }

@@ -33,6 +33,7 @@ type CaseReport struct {
 	Failures []Failure
 	Status   string        // of the run; "" when nothing ran
 	Elapsed  time.Duration // of the run, in virtual time
+	Took     time.Duration // by the case, in real time
 	Steps    []StepReport  // in the order in which they started
 }
 

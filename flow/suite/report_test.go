@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"facteur/flow/plan"
 	"facteur/flow/record"
@@ -21,6 +22,12 @@ import (
 func TestReports(t *testing.T) {
 	golden(t, "report", func(t *testing.T, files []txtar.File) string {
 		rs := reports(t, files)
+		for _, r := range rs {
+			for _, c := range r.Cases {
+				assert.Positive(t, c.Took, c.Name)
+				c.Took = 1250 * time.Microsecond
+			}
+		}
 		var b strings.Builder
 		require.NoError(t, rs.Text(&b, suite.TextOptions{}))
 		b.WriteString("\n")

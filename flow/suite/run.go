@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -43,6 +44,7 @@ type execution struct {
 
 // run runs one case, and adds to taken the ways that its run took.
 func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branch]bool) *CaseReport {
+	began := time.Now()
 	x := &execution{
 		c: c, f: f, o: o, clock: host.NewVirtual(c.now), crashes: slices.Clone(c.crashes),
 		report: &CaseReport{Name: c.Name, Range: c.Range},
@@ -53,6 +55,7 @@ func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branc
 		}
 	}
 	x.report.Passed = len(x.report.Failures) == 0
+	x.report.Took = time.Since(began)
 	return x.report
 }
 
