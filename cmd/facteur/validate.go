@@ -49,7 +49,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 		return nil
 	}
 	err := a.diagnose(c.found)
-	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), tally(c.found))
+	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), tally(c.found.Once()))
 	return err
 }
 

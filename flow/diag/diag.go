@@ -40,6 +40,7 @@ type Diagnostic struct {
 	Message  string // what is wrong, lower case, no final period
 	Hint     string // how to mend it, "" when there is nothing to add
 	Hidden   bool   // the source line is not printed: it holds a secret
+	Subject  string // of those in a file with the same code and subject, people are told once; "": each time
 }
 
 // Error makes a diagnostic usable as an error: "file:line:col: error: message [code]".

@@ -16,11 +16,11 @@ type Printer struct {
 	Color bool
 }
 
-// Print writes every diagnostic of the list in its order. A line that one of them hides is
+// Print writes the diagnostics of the list in their order, those about one mistake once. A line that one of them hides is
 // shown for none of them.
 func (p Printer) Print(list List) error {
 	w := bufio.NewWriter(p.W)
-	for _, d := range list {
+	for _, d := range list.Once() {
 		d.Hidden = slices.ContainsFunc(list, func(other Diagnostic) bool {
 			return other.Hidden && other.Range.File() == d.Range.File() && other.Range.Pos().Line == d.Range.Pos().Line
 		})

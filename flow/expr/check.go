@@ -26,6 +26,14 @@ type check struct {
 
 func (c *check) errorf(code string, at diag.Range, hint, format string, args ...any) {
 	d := diag.Diagnostic{Code: code, Range: at, Message: fmt.Sprintf(format, args...), Hint: hint}
+	switch code {
+	case "unknown-field", "unknown-name", "unknown-function", "out-of-scope":
+		d.Subject = d.Message
+	}
+	c.add(d)
+}
+
+func (c *check) add(d diag.Diagnostic) {
 	if !slices.Contains(*c.list, d) { // macros repeat what they are given
 		*c.list = append(*c.list, d)
 	}

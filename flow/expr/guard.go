@@ -339,19 +339,24 @@ func (g *guard) demand(ch chain, names []string, why lack) {
 	optional := "steps.?" + strings.Join(names, ".")
 	switch why {
 	case mayNotHaveRun:
-		g.errorf("maybe-unset", ch.upTo(g.places, 1),
+		g.unset(ch.upTo(g.places, 1), step,
 			fmt.Sprintf("add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", step, optional, instead),
 			"%s may not have run", step)
 	case mayHaveFailed:
 		part := strings.Join(names[:3], ".")
-		g.errorf("maybe-unset", ch.upTo(g.places, 3),
+		g.unset(ch.upTo(g.places, 3), step+" failed",
 			fmt.Sprintf("test it with has(steps.%s), add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", part, step, optional, instead),
 			"steps.%s may be absent: the step may have failed", part)
 	case mayNotHaveFailed:
-		g.errorf("maybe-unset", ch.upTo(g.places, 2),
+		g.unset(ch.upTo(g.places, 2), step+" did not fail",
 			fmt.Sprintf("add `if: %s.status == \"failed\"`, or write `%s.orValue(%s)`", step, optional, instead),
 			"%s.%s may be absent: the step may not have failed", step, names[1])
 	}
+}
+
+// unset reports what may not be there. One guard that was forgotten is one subject.
+func (g *guard) unset(at diag.Range, subject, hint, format string, args ...any) {
+	g.add(diag.Diagnostic{Code: "maybe-unset", Range: at, Message: fmt.Sprintf(format, args...), Hint: hint, Subject: subject})
 }
 
 // A lack is why a part of a step may not be there.

@@ -53,7 +53,7 @@ func (g *guard) variable(ch chain, in Facts) (yes, no Facts) {
 		return about(key, Skipped), about(key, anyOutcome&^Skipped)
 	}
 	if g.scope.unset.m[name] && !ch.links[0].optional && in.steps[key].not&Skipped == 0 && !in.never {
-		g.errorf("maybe-unset", ch.upTo(g.places, 1),
+		g.unset(ch.upTo(g.places, 1), key,
 			fmt.Sprintf("set it before in any case, test it with has(vars.%[1]s), or write `vars.?%[1]s.orValue(%[2]s)`", name, zero(g.scope.vars.m[name])),
 			"vars.%s may not be set", name)
 	}

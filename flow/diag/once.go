@@ -1,0 +1,51 @@
+package diag
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Once returns the list, of which those about one mistake are one: where it shows first, with
+// the lines of the other places in its hint. Editors want all places, people one mistake.
+func (l List) Once() List {
+	type key struct{ file, code, subject string }
+	first := map[key]int{} // in out
+	var out List
+	var lines [][]int
+	for _, d := range l {
+		k := key{d.Range.File(), d.Code, d.Subject}
+		i, again := first[k]
+		if d.Subject == "" || !again {
+			first[k] = len(out)
+			out, lines = append(out, d), append(lines, nil)
+			continue
+		}
+		if line := d.Range.Pos().Line; line != out[i].Range.Pos().Line && !slices.Contains(lines[i], line) {
+			lines[i] = append(lines[i], line)
+		}
+	}
+	for i, lines := range lines {
+		if len(lines) > 0 {
+			out[i].Hint = strings.TrimPrefix(out[i].Hint+"; "+alsoIn(lines), "; ")
+		}
+	}
+	return out
+}
+
+func alsoIn(lines []int) string {
+	const most = 8
+	texts := make([]string, 0, most)
+	for _, line := range lines[:min(most, len(lines))] {
+		texts = append(texts, strconv.Itoa(line))
+	}
+	last := len(texts) - 1
+	switch more := len(lines) - most; {
+	case more > 0:
+		return fmt.Sprintf("the same in lines %s and %d more", strings.Join(texts, ", "), more)
+	case last == 0:
+		return "the same in line " + texts[0]
+	}
+	return "the same in lines " + strings.Join(texts[:last], ", ") + " and " + texts[last]
+}
