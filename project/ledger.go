@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ func (p *Project) OpenLedger(ctx context.Context, v *vault.Vault) (ledger.Ledger
 		l, err = ledger.OpenPostgres(ctx, address, o)
 	} else {
 		l, err = ledger.OpenSQLite(filepath.Join(p.At(p.Data), LedgerName), o)
+	}
+	if _, other := errors.AsType[*ledger.KeyError](err); other {
+		return nil, Surroundings(err, "all daemons have the same key: copy that of one that works, or name a shared one with key_file under vault: in "+FileName)
 	}
 	if err != nil {
 		return nil, Surroundings(err, "")

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -48,6 +50,36 @@ func TestLedger(t *testing.T) {
 		})
 	})
 	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
+}
+
+// TestKeys opens a ledger with the key of those who told it something, and with another.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	address := postgres.Start(t).Database(t)
+	with := func(key string) error {
+		l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{
+			Seal: func(text, _ []byte) ([]byte, error) { return append([]byte(key), text...), nil },
+			Open: func(sealed, _ []byte) ([]byte, error) {
+				text, ok := bytes.CutPrefix(sealed, []byte(key))
+				if !ok {
+					return nil, errors.New("it was sealed with another key")
+				}
+				return text, nil
+			},
+		})
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		_, err = l.Apply(t.Context(), ledgertest.Status("wamid."+key, "sent", "f1."+key))
+		return err
+	}
+	require.NoError(t, with("ours"), "there is nothing to open yet")
+	require.NoError(t, with("ours"))
+	err := with("another")
+	require.ErrorAs(t, err, new(*ledger.KeyError))
+	require.ErrorContains(t, err, "it was sealed with another key")
+	require.NoError(t, with("ours"))
 }
 
 // TestDocumentedWebhooks stores all that Meta documents.

@@ -21,7 +21,8 @@ import (
 // (search_path=…). OpenPostgres makes it where it may; afterwards the right to read and
 // write the tables is enough.
 //
-// What goes wrong is a *ServerError. After a temporary one, trying again is harmless, also
+// OpenPostgres is a *KeyError where those who share it seal with another key. What else goes
+// wrong is a *ServerError. After a temporary one, trying again is harmless, also
 // where the first try was stored after all.
 type Postgres struct {
 	Options
@@ -121,6 +122,23 @@ func (l *Postgres) prepare(ctx context.Context, schema string) error {
 	}
 	if err := migrate(ctx, conn.Conn(), schema); err != nil {
 		return l.fail("bring its tables up to date", err)
+	}
+	return l.tryKey(ctx, conn.Conn())
+}
+
+// tryKey opens what was stored last. What another daemon sealed with another key would be
+// missed otherwise, without anybody knowing, when a run asks what became of its message.
+func (l *Postgres) tryKey(ctx context.Context, conn *pgx.Conn) error {
+	var last event
+	err := conn.QueryRow(ctx, "SELECT id, body FROM events ORDER BY seq DESC LIMIT 1").Scan(&last.id, &last.body)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && l.Open == nil:
+		return nil
+	case err != nil:
+		return l.fail("open it", err)
+	}
+	if _, err := l.Open(last.body, identity(last.id).context()); err != nil {
+		return &KeyError{l.where, err}
 	}
 	return nil
 }

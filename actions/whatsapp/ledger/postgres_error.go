@@ -39,6 +39,16 @@ func (e *ServerError) Unwrap() error { return e.err }
 // not known where the connection was lost.
 func (e *ServerError) Temporary() bool { return e.temporary }
 
+// A KeyError says that what others have stored in a ledger cannot be opened here.
+type KeyError struct {
+	Where string // the server and the database
+	err   error
+}
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("ledger at %s: what others have stored cannot be opened: %v", e.Where, e.err)
+}
+
 // fail explains an error of the server.
 func (l *Postgres) fail(op string, err error) error {
 	if _, ok := errors.AsType[*ServerError](err); ok {
