@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"facteur/flow/host"
 
@@ -12,6 +13,13 @@ import (
 type hostCollector struct {
 	host                                    host.Host
 	holds, heldCalls, unknownRuns, unknowns *prometheus.Desc
+	limitedRuns, limitedFor                 *prometheus.Desc
+}
+
+// A backlogged host knows how far behind it is: how many runs queue for a limit, and how long
+// the last of them waits if nothing changes.
+type backlogged interface {
+	Backlog() (runs int, wait time.Duration)
 }
 
 func newHostCollector(h host.Host) *hostCollector {
@@ -24,12 +32,14 @@ func newHostCollector(h host.Host) *hostCollector {
 		heldCalls:   desc("facteur_held_calls", "Calls that holds keep back.", "scope"),
 		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome nobody knows; 1000 stands for more."),
 		unknowns:    desc("facteur_unknown_calls", "Calls whose outcome nobody knows, of these runs."),
+		limitedRuns: desc("facteur_limited_runs", "Runs that wait for their turn at a limit, such as the rate of a sender number."),
+		limitedFor:  desc("facteur_limited_seconds", "How long the last of these runs waits, if nothing changes."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *hostCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.holds, c.heldCalls, c.unknownRuns, c.unknowns} {
+	for _, d := range []*prometheus.Desc{c.holds, c.heldCalls, c.unknownRuns, c.unknowns, c.limitedRuns, c.limitedFor} {
 		out <- d
 	}
 }
@@ -40,6 +50,11 @@ func (c *hostCollector) Collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	gauge := func(d *prometheus.Desc, value int, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+	}
+	if h, ok := c.host.(backlogged); ok {
+		runs, wait := h.Backlog()
+		gauge(c.limitedRuns, runs)
+		gauge(c.limitedFor, int(wait.Round(time.Second).Seconds()))
 	}
 	holds, err := c.host.Holds(ctx)
 	if err != nil {

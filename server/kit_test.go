@@ -267,6 +267,8 @@ func (h *fakeHost) Resume(_ context.Context, scope host.Scope, name string) erro
 	return h.note("resume %s %s", scope, name)
 }
 
+func (h *fakeHost) Backlog() (int, time.Duration) { return 3, 90 * time.Second }
+
 func (h *fakeHost) Holds(context.Context) ([]host.Hold, error) { return h.held, h.fail }
 
 // A daemon is an API over a fake host, open unless it is said otherwise.

@@ -86,6 +86,8 @@ func TestMetrics(t *testing.T) {
 		`facteur_held_calls{scope="connection"} 4`,
 		`facteur_holds{scope="limit",set_by="daemon"} 1`,
 		`facteur_held_calls{scope="limit"} 7`,
+		`facteur_limited_runs 3`,
+		`facteur_limited_seconds 90`,
 		`facteur_unknown_runs 2`,
 		`facteur_unknown_calls 3`,
 		`facteur_http_requests_total{code="200",route="/v1/flows"} 1`,
@@ -145,6 +147,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 	assert.Equal(t, told, documented)
+
+	// Its alerts are about them, and say what is to be the same on both sides: all labels are
+	// otherwise, which no two metrics share.
+	_, rules, _ := strings.Cut(string(page), "\ngroups:\n")
+	rules, _, _ = strings.Cut(rules, "```")
+	rules = regexp.MustCompile(`#.*`).ReplaceAllString(rules, "")
+	assert.Contains(t, rules, "FacteurNoWebhooks")
+	for _, name := range regexp.MustCompile(`facteur_\w+`).FindAllString(rules, -1) {
+		assert.Contains(t, documented, name)
+	}
+	for _, both := range regexp.MustCompile(`\b(?:and|or|unless)\b.{0,5}`).FindAllString(rules, -1) {
+		assert.Contains(t, both, " on (")
+	}
 }
 
 func TestLabelsAreBounded(t *testing.T) {

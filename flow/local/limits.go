@@ -101,6 +101,22 @@ func (l *limits) grant(b *bucket, now time.Time) (granted []*ticket) {
 	return granted
 }
 
+// Backlog tells how many runs queue for a limit, such as the rate of a sender number, and how
+// long the last of them waits for its turn if nothing changes. Those that queued when the host
+// was opened count again from when their time came.
+func (h *Host) Backlog() (runs int, wait time.Duration) { return h.limits.backlog(h.now()) }
+
+func (l *limits) backlog(now time.Time) (runs int, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.whole {
+		if b.waiting > 0 {
+			runs, wait = runs+b.waiting, max(wait, b.after(b.waiting-1, now).Sub(now))
+		}
+	}
+	return runs, wait
+}
+
 // leave gives up a ticket, or the place that it got.
 func (l *limits) leave(t *ticket, now time.Time) {
 	l.mu.Lock()

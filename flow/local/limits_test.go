@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"facteur/flow/call"
@@ -254,6 +255,33 @@ func TestManyBuckets(t *testing.T) {
 	at := times(t, k, strings.Replace(loop(calls, "${string(n)}"), fmt.Sprintf("concurrency: %d", calls), "concurrency: 1", 1), succeed)
 	assert.Equal(t, float64(calls-2), at[calls-2])
 	assert.Equal(t, 3600., at[calls-1])
+}
+
+// Operators see how far behind the limits are.
+func TestBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := limited(call.Limit{Key: "all", Rate: 0.1, Burst: 1}, call.Limit{Key: "each:", Rate: 1000, Burst: 1000})
+		h := open(t, local.Options{Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
+			p, diags := plan.Restore(name, sources, plan.Library{Catalog: k})
+			return p, diags.Err()
+		}})
+		backlog := func(runs int, wait time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			n, d := h.Backlog()
+			assert.Equal(t, []any{runs, wait}, []any{n, d})
+		}
+		backlog(0, 0)
+		p := k.compile(t, one)
+		for range 4 {
+			begin(t, h, p, nil)
+		}
+		backlog(3, 30*time.Second)
+		time.Sleep(15 * time.Second) // of the bubble
+		backlog(2, 15*time.Second)
+		time.Sleep(time.Minute)
+		backlog(0, 0)
+	})
 }
 
 // What a limit holds back says so, also after the next start, when nobody queues yet.
