@@ -120,6 +120,18 @@ func (l *List) Sort() {
 	*l = slices.Compact(*l)
 }
 
+// Hide returns the list with each line that one of its diagnostics hides hidden for all: what
+// is shown one by one is taken from it.
+func (l List) Hide() List {
+	out := slices.Clone(l)
+	for i, d := range out {
+		out[i].Hidden = slices.ContainsFunc(l, func(other Diagnostic) bool {
+			return other.Hidden && other.Range.File() == d.Range.File() && other.Range.Pos().Line == d.Range.Pos().Line
+		})
+	}
+	return out
+}
+
 // Err returns the list as an error: nil when it holds no errors, else the first
 // error, which says how many more there are.
 func (l List) Err() error {

@@ -28,6 +28,23 @@ func TestPrint(t *testing.T) {
 `, out.String())
 }
 
+// What is shown one by one keeps a line hidden that only another diagnostic hides.
+func TestHide(t *testing.T) {
+	src := diag.NewSource("shop.flow.yaml", []byte("a: {nam: x, token: EAAG}\nb: y\n"))
+	var list diag.List
+	list.Errorf("unknown-field", diag.Range{Source: src, Start: 4, End: 7}, "", "no field nam")
+	list.Errorf("unknown-field", diag.Range{Source: src, Start: 12, End: 17}, "", "no field token")
+	list[1].Hidden = true
+	list.Errorf("unknown-field", diag.Range{Source: src, Start: 25, End: 26}, "", "no field b")
+	list.Errorf("", diag.Range{}, "", "of no file")
+	var shown []string
+	for _, d := range list.Hide() {
+		shown = append(shown, d.Snippet())
+	}
+	assert.Equal(t, []string{"", "", "    2 | b: y\n      | ^", ""}, shown)
+	assert.False(t, list[0].Hidden, "the list itself stays as it was")
+}
+
 func TestPrintKeepsLongLinesAndControlsAway(t *testing.T) {
 	line := strings.Repeat("x", 500) + "\x1b[31mBAD" + strings.Repeat("y", 500)
 	src := diag.NewSource("f", []byte(line))

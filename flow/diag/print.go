@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -16,14 +15,11 @@ type Printer struct {
 	Color bool
 }
 
-// Print writes the diagnostics of the list in their order, those about one mistake once. A line that one of them hides is
-// shown for none of them.
+// Print writes the diagnostics of the list in their order, those about one mistake once, without
+// the lines that hold secrets: see List.Once and List.Hide.
 func (p Printer) Print(list List) error {
 	w := bufio.NewWriter(p.W)
-	for _, d := range list.Once() {
-		d.Hidden = slices.ContainsFunc(list, func(other Diagnostic) bool {
-			return other.Hidden && other.Range.File() == d.Range.File() && other.Range.Pos().Line == d.Range.Pos().Line
-		})
+	for _, d := range list.Hide().Once() {
 		p.one(w, d)
 	}
 	return w.Flush()
@@ -50,18 +46,28 @@ func (p Printer) one(w io.Writer, d Diagnostic) {
 		fmt.Fprintf(w, " [%s]", d.Code)
 	}
 	fmt.Fprintln(w)
-	if d.Range.Source != nil && !d.Hidden {
-		p.snippet(w, d.Range, color)
-	}
+	p.snippet(w, d, color)
 	if d.Hint != "" {
 		fmt.Fprintf(w, "  %s %s\n", p.paint("36", "hint:"), Printable(d.Hint))
 	}
 }
 
+// Snippet is the source line with carets under the range, "" where there is none or it is
+// hidden.
+func (d Diagnostic) Snippet() string {
+	var b strings.Builder
+	Printer{}.snippet(&b, d, "")
+	return strings.TrimRight(b.String(), "\n")
+}
+
 // A snippet shows at most maxSnippet code points of a line, around the range.
 const maxSnippet = 120
 
-func (p Printer) snippet(w io.Writer, r Range, color string) {
+func (p Printer) snippet(w io.Writer, d Diagnostic, color string) {
+	r := d.Range
+	if r.Source == nil || d.Hidden {
+		return
+	}
 	at := r.Pos()
 	line := []rune(r.Source.Line(at.Line))
 	start := min(at.Col-1, len(line))
