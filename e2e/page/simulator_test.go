@@ -3,6 +3,8 @@ package page_test
 import (
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -223,4 +225,49 @@ func TestWithoutScripts(t *testing.T) {
 	tab.Type("bonjour" + kb.Enter)
 	tab.Until(last + `.innerText.includes("bonjour")`)
 	assert.Len(t, s.Messages(simulator.Filter{Person: ada}), 3)
+}
+
+// TestSlowAnswers: who writes on while the simulator is slow loses nothing of it, and who
+// presses again has pressed once.
+func TestSlowAnswers(t *testing.T) {
+	s := newStage(t)
+	s.buttons(ada)
+	s.Advance(time.Second)
+	slow := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			<-slow
+		}
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	tab := page.Start(t).Open(t, server.URL+"/?c="+number+".33612345678", wide)
+	tab.Do(`for (let i = 0; i < 3; i++) document.getElementById("m1-b-1-0").click()`)
+	reach(t, tab, "#text")
+	tab.Type("un" + kb.Enter + "deux" + kb.Enter + "brouillon")
+	close(slow)
+	tab.Until(last + `.innerText.includes("deux")`)
+	assert.Equal(t, "brouillon", page.Eval[string](tab, `document.getElementById("text").value`))
+	var said []string
+	for _, m := range s.Messages(simulator.Filter{Person: ada}) {
+		if m.Inbound {
+			said = append(said, m.Bubble().Text)
+		}
+	}
+	assert.Equal(t, []string{"Oui", "un", "deux"}, said)
+}
+
+// TestOpensAtTheEnd: what was written last is to be seen, above where one answers.
+func TestOpensAtTheEnd(t *testing.T) {
+	s := newStage(t)
+	for i := range 30 {
+		s.text(ada, fmt.Sprintf("Ligne %d", i))
+	}
+	browser := page.Start(t)
+	for _, look := range []page.Look{wide, {Width: 360, Height: 800}} {
+		t.Run(fmt.Sprint(look.Width), func(t *testing.T) {
+			tab := browser.Open(t, s.conversation(ada), look)
+			tab.Until(last + `.getBoundingClientRect().bottom <= document.querySelector(".compose").getBoundingClientRect().top`)
+		})
+	}
 }

@@ -108,6 +108,7 @@ func (s *stage) eachExample() {
 func (s *stage) aConversation() {
 	s.t.Helper()
 	s.text(ada, `Bonjour *Ada*, _votre_ ~ancienne~ commande n° `+"`7`"+` :\n- une lampe\n- deux chaises\n> merci !\n1. payer\n2. attendre\n`+"```code {\\n  x\\n}```"+`\nhttps://shop.test/suivi/`+strings.Repeat("sans-espace-et-sans-fin", 8))
+	s.text(ada, `مرحبا *بك* في متجرنا\n- أول\n> اقتباس`)
 	shipped := s.to(ada, `"type":"template","template":{"name":"order_shipped","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ada"},{"type":"text","text":"n° 7"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"7"}]}]}`)
 	s.to(ada, `"type":"template","template":{"name":"code","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"482913"}]},{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"482913"}]}]}`)
 	s.to(ada, `"type":"template","template":{"name":"sale","language":{"code":"fr"},"components":[{"type":"header","parameters":[{"type":"image","image":{"link":"https://shop.test/a.png"}}]},{"type":"body","parameters":[{"type":"text","text":"Ada"}]},{"type":"limited_time_offer","parameters":[{"type":"limited_time_offer","limited_time_offer":{"expiration_time_ms":1893456000000}}]},{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"ETE20"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"x"}]}]}`)

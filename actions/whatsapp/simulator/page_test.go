@@ -230,3 +230,16 @@ func TestQuotes(t *testing.T) {
 		})
 	}
 }
+
+// TestEarlierMessages: that a long conversation is cut is told.
+func TestEarlierMessages(t *testing.T) {
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
+	text := `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"Bonjour"}}`
+	for range 200 {
+		s.post(messages, text)
+		s.Advance(10 * time.Second) // the pair limit
+	}
+	assert.NotContains(t, s.page(ada), "not shown")
+	s.post(messages, text)
+	assert.Contains(t, s.page(ada), "1 earlier not shown")
+}

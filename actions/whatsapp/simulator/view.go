@@ -28,6 +28,7 @@ type screen struct {
 	Chosen        *conversationView
 	Inbox         string // the phone number ID that a new customer writes to, "" when none is known
 	Messages      []messageView
+	Earlier       int // messages that are not shown any more
 	Typing        bool
 	Notice        string // what went wrong with what was asked
 	Magics        []Magic
@@ -111,6 +112,7 @@ func (s *Simulator) look(key string, open bool) screen {
 	})
 	v.Typing = len(v.Messages) > 0 && v.Messages[0].Inbound && v.Messages[0].MarkedAs == "typing"
 	slices.Reverse(v.Messages)
+	v.Earlier = max(0, v.Chosen.Count-len(v.Messages))
 	return v
 }
 

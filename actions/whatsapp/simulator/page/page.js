@@ -72,25 +72,39 @@ async function refresh() {
       const end = nearEnd(), before = last();
       merge(part, fresh);
       if (end && last() !== before) toEnd();
+      const who = part.querySelector(".list [aria-current] .who");
+      document.title = (who ? who.textContent + " · " : "") + "WhatsApp simulator";
     } while (again);
   } catch { /* the simulator is gone; the stream says when it is back */ }
   busy = false;
 }
 
+const gone = "The simulator has ended, or does not answer. This is what was last known; the page goes on once it is back.";
+const pressed = new Set(); // the forms without fields that are on their way: pressed twice, they are sent once
+let turn = Promise.resolve();
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form, event.submitter));
-  let answer;
-  try {
-    answer = await fetch(form.action, { method: "POST", body });
-  } catch {
-    notice.textContent = "The simulator does not answer.";
+  const fields = [...form.querySelectorAll("input:not([type=hidden]), textarea")].map((field) => ({ field, text: field.value }));
+  if (!fields.length && pressed.has(form)) return;
+  pressed.add(form);
+  for (const { field } of fields) field.value = field.defaultValue;
+  if (form.classList.contains("compose")) document.getElementById("text").focus();
+  const sent = turn.then(() => fetch(form.action, { method: "POST", body })); // one after another, as they were written
+  turn = sent.catch(() => {});
+  const answer = await sent.catch(() => null);
+  pressed.delete(form);
+  if (!answer || !answer.ok) {
+    for (const { field, text } of fields) if (field.value === field.defaultValue) field.value = text;
+  }
+  if (!answer) {
+    notice.textContent = gone;
     return;
   }
   if (answer.ok) {
     notice.textContent = "";
-    for (const field of form.querySelectorAll("input:not([type=hidden]), textarea")) field.value = field.defaultValue;
     const to = new URL(answer.url).searchParams.get("c");
     if (to && to !== key()) history.pushState(null, "", "/?c=" + encodeURIComponent(to));
   } else {
@@ -98,7 +112,7 @@ document.addEventListener("submit", async (event) => {
     notice.textContent = page ? page.textContent : "That did not work (" + answer.status + ").";
   }
   await refresh();
-  if (form.classList.contains("compose")) { toEnd(); document.getElementById("text").focus(); }
+  if (form.classList.contains("compose")) toEnd();
 });
 
 document.addEventListener("click", (event) => {
@@ -106,12 +120,16 @@ document.addEventListener("click", (event) => {
   if (!to || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   history.pushState(null, "", to.href);
-  refresh().then(() => { toEnd(); document.title = to.querySelector(".who").textContent + " · WhatsApp simulator"; });
+  refresh().then(toEnd);
 });
 
 window.addEventListener("popstate", () => refresh().then(toEnd));
 
 const stream = new EventSource("/_simulator/page/events");
 stream.onmessage = refresh;
-stream.onopen = refresh;
+stream.onopen = () => {
+  if (notice.textContent === gone) notice.textContent = "";
+  refresh();
+};
+stream.onerror = () => { notice.textContent = gone; };
 toEnd();
