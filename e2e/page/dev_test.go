@@ -2,9 +2,11 @@ package page_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"facteur/e2e"
@@ -39,9 +41,70 @@ func develop(t *testing.T) (file, flows, phone string) {
 	dir := t.TempDir()
 	file = filepath.Join(dir, "ask.flow.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
-	dev := e2e.Start(t, e2e.Command(t, dir, nil, "dev", "--listen", "127.0.0.1:0", "--simulator", "127.0.0.1:0"))
+	_, flows, phone = developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	return file, flows, phone
+}
+
+// developAt starts it on a folder and two addresses.
+func developAt(t *testing.T, dir, listen, simulator string) (dev *e2e.Process, flows, phone string) {
+	t.Helper()
+	dev = e2e.Start(t, e2e.Command(t, dir, nil, "dev", "--listen", listen, "--simulator", simulator))
 	dev.Log.Wait(t, `ready in`)
-	return file, dev.Log.Wait(t, `flows +(\S+)/\n`), dev.Log.Wait(t, `phone +(\S+)/\n`)
+	return dev, dev.Log.Wait(t, `flows +(\S+)/\n`), dev.Log.Wait(t, `phone +(\S+)/\n`)
+}
+
+// TestDevEnds: when the process is gone both pages say so, and go on when it is back.
+func TestDevEnds(t *testing.T) {
+	browser := page.Start(t)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ask.flow.yaml"), []byte(asks), 0o644))
+	dev, flows, phone := developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	tab, talk := browser.Open(t, flows, wide), browser.Open(t, phone, wide)
+	tab.Until(`news.readyState === EventSource.OPEN`)
+	talk.Until(`stream.readyState === EventSource.OPEN`)
+
+	dev.End(syscall.SIGKILL)
+	tab.Until(`document.getElementById("gone").innerText.includes("does not answer")`)
+	talk.Until(`document.getElementById("notice").innerText.includes("does not answer")`)
+
+	developAt(t, dir, strings.TrimPrefix(flows, "http://"), strings.TrimPrefix(phone, "http://"))
+	tab.Until(`document.getElementById("gone").innerText === ""`)
+	talk.Until(`document.getElementById("notice").innerText === ""`)
+}
+
+// TestDevMistakes: what is wrong can be read on a phone too, but for the line of the flow, which
+// scrolls; so can an outcome that nobody knows, which appears by itself.
+func TestDevMistakes(t *testing.T) {
+	browser, axe := page.Start(t), page.Axe(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"ask":   asks,
+		"wrong": "flow: wrong\nsteps:\n  - {id: tell, action: whatsapp.send_message, connection: shop, hint: \"" + strings.Repeat("long ", 30) + "\"}\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".flow.yaml"), []byte(text), 0o644))
+	}
+	_, flows, phone := developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	lost := "+33612340000" // after a second a gateway answers, and nothing was accepted
+	answer, err := http.Post(phone+"/_simulator/faults", "application/json", strings.NewReader(`{"do": "status", "delay": "1s", "recipient": "`+lost+`"}`))
+	require.NoError(t, err)
+	answer.Body.Close()
+	for _, look := range looks() {
+		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
+			tab := browser.Open(t, flows+"/?flow=wrong", look)
+			shoot(t, tab, fmt.Sprintf("dev-wrong-%d-%v", look.Width, look.Dark))
+			assert.True(t, page.Eval[bool](tab, `document.getElementById("problems").innerText.includes("unknown_timeout")`), "the end of a hint")
+			assert.Empty(t, tab.Overflow(".finding pre"))
+			assert.Empty(t, tab.Barriers(axe))
+
+			tab.Go(flows + "/?flow=ask")
+			assert.False(t, page.Eval[bool](tab, `document.querySelector("#others").open`), "another flow has them")
+			tab.Do(`document.getElementById("in-phone").value = "` + lost + `"; document.getElementById("go").click()`)
+			tab.Until(`document.querySelector("#run .unknown").innerText.includes("facteur runs settle")`)
+			shoot(t, tab, fmt.Sprintf("dev-unknown-%d-%v", look.Width, look.Dark))
+			assert.Empty(t, tab.Overflow("#run pre"))
+			assert.Empty(t, tab.Barriers(axe))
+		})
+	}
 }
 
 // TestDev: somebody without a mouse runs a flow, answers on the phone, sees the answer, and
@@ -65,6 +128,7 @@ func TestDev(t *testing.T) {
 	tab.Type(kb.Enter)
 	tab.Until(`document.getElementById("run").innerText.includes("waits for")`)
 	running := page.Eval[string](tab, `location.href`)
+	tab.Until(`document.getElementById("answer").href.endsWith(".33612345678")`)
 
 	talk := browser.Open(t, phone, wide)
 	talk.Until(last + `.innerText.includes("Colis matin ?")`)

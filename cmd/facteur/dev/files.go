@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +19,7 @@ import (
 // What the files of a project say.
 type said struct {
 	found   diag.List
-	names   []string          // of all flows, those that cannot be run too
+	files   map[string]string // of all flows by name, those that cannot be run too
 	senders map[string]string // the connections for WhatsApp, with the numbers that the project file gives them
 }
 
@@ -156,5 +154,9 @@ func (w *Workbench) take(loaded *project.Flows, found diag.List) {
 		}
 	}
 	names, _ := loaded.Project.Index() // it was read already
-	w.said.Store(&said{found: found, names: slices.Sorted(maps.Keys(names)), senders: senders})
+	files := map[string]string{}
+	for name, file := range names {
+		files[name] = project.Shown(file.Path)
+	}
+	w.said.Store(&said{found: found, files: files, senders: senders})
 }

@@ -44,7 +44,10 @@ func formOf(p *plan.Plan, values url.Values, problems []formProblem) []formField
 		}
 		f.control(in.Type)
 		if in.Default != nil {
-			f.Hint = "default: " + schema.OneLine(in.Default)
+			if f.Hint != "" {
+				f.Hint += "; "
+			}
+			f.Hint += "default: " + schema.OneLine(in.Default)
 		}
 		for _, problem := range problems {
 			if problem.Name == in.Name {
@@ -69,11 +72,14 @@ func (f *formField) control(t *schema.Type) {
 		case t.Sensitive:
 			f.Control = "password"
 		case t.Format == "e164":
-			f.Control, f.Hint = "tel", "such as +33612345678"
+			f.Control, f.Hint = "tel", "such as +33612345678, or one of the list, which answer, refuse or fail by themselves"
 		case t.Format == "email":
 			f.Control = "email"
 		case t.Format == "uri":
 			f.Control = "url"
+		}
+		if t.Pattern != "" {
+			f.Hint = "matches " + t.Pattern
 		}
 	case schema.Bool:
 		f.Control, f.Choices = "select", []string{"true", "false"}
@@ -87,6 +93,14 @@ func (f *formField) control(t *schema.Type) {
 		}
 		if t.Maximum != nil {
 			f.Max = fmt.Sprint(*t.Maximum)
+		}
+		switch {
+		case f.Min != "" && f.Max != "":
+			f.Hint = f.Min + " to " + f.Max
+		case f.Min != "":
+			f.Hint = "at least " + f.Min
+		case f.Max != "":
+			f.Hint = "at most " + f.Max
 		}
 	case schema.Timestamp:
 		f.Hint = "such as 2026-01-31T09:00:00Z"

@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"facteur/actions/whatsapp/simulator"
 	"facteur/actions/whatsapp/simulator/phone"
+	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/schema"
 	"facteur/server"
@@ -35,7 +38,15 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 			}
 			return schema.FormatDuration(to.Sub(from).Round(time.Millisecond))
 		},
-		"value": schema.OneLine,
+		"value":     schema.OneLine,
+		"printable": diag.Printable,
+		"magics": func() []simulator.Magic {
+			all := simulator.Magics()
+			for i, m := range all { // those that stand for many, by one of them
+				all[i].Phone = strings.NewReplacer(" ", "", "CCCC", "1049").Replace(m.Phone)
+			}
+			return all
+		},
 		"names": func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) },
 	}).ParseFS(pageFiles, "page/*.html"))
 	handle := func(pattern string, h http.HandlerFunc) {

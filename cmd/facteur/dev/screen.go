@@ -2,7 +2,10 @@ package dev
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,16 +19,19 @@ import (
 // A screen is what the page shows.
 type screen struct {
 	Project string
+	Place   string // where a new flow is saved
+	Address string // of the daemon
 	Phone   string
 	Flows   []listedFlow
-	Found   []finding
 	Errors  int
+	Found   findings // that are in the way of the chosen flow, or of no other
+	Others  findings // of other flows
 	Chosen  *listedFlow
 	Form    []formField
 	Whole   []string // what is wrong with the inputs as a whole
 	Runs    []server.Run
 	Run     *server.Detail
-	Error   string // of the run, in a line
+	Answer  string // where a person can answer, when the run waits for that
 	Sent    []sentMessage
 }
 
@@ -35,9 +41,37 @@ type listedFlow struct {
 	Connections       []string
 }
 
-type finding struct {
-	Severity string
-	Text     string // as in the terminal: place, message, snippet, hint
+// findings are what is wrong, each told as in the terminal.
+type findings struct{ diag.List }
+
+// Title says how many there are, and where.
+func (f findings) Title() string {
+	var counts, files []string
+	errors := f.CountErrors()
+	for _, part := range []struct {
+		n    int
+		noun string
+	}{{errors, "error"}, {len(f.List) - errors, "warning"}} {
+		switch {
+		case part.n == 1:
+			counts = append(counts, "1 "+part.noun)
+		case part.n > 1:
+			counts = append(counts, fmt.Sprintf("%d %ss", part.n, part.noun))
+		}
+	}
+	for _, d := range f.List {
+		if file := d.Range.File(); file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if len(files) > 3 {
+		files = append(files[:3], "…")
+	}
+	title := strings.Join(counts, ", ")
+	if len(files) > 0 {
+		title += " in " + strings.Join(files, ", ")
+	}
+	return title
 }
 
 type sentMessage struct {
@@ -56,17 +90,15 @@ const mostRuns = 20
 // look collects what the page shows of a flow and a run.
 func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []formProblem) *screen {
 	state := w.said.Load()
-	s := &screen{Project: w.project.Root, Phone: w.phone, Errors: state.found.CountErrors()}
-	for _, d := range state.found {
-		var b strings.Builder
-		_ = diag.Printer{W: &b}.Print(diag.List{d}) // of a builder
-		s.Found = append(s.Found, finding{d.Severity.String(), strings.TrimRight(b.String(), "\n")})
+	s := &screen{Project: w.project.Root, Place: w.project.Root, Address: w.page, Phone: w.phone, Errors: state.found.Once().CountErrors()}
+	if len(w.project.Flows) > 0 {
+		s.Place = w.project.At(w.project.Flows[0])
 	}
 	chosen := at.Get("flow")
 	if chosen == "" {
 		chosen = w.opts.Flow
 	}
-	for _, name := range state.names {
+	for _, name := range slices.Sorted(maps.Keys(state.files)) {
 		f := listedFlow{Name: name}
 		if p := w.plan(name); p != nil {
 			f.Description, f.Runnable, f.Connections = p.Description, true, p.Connections
@@ -79,6 +111,17 @@ func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []fo
 		if f.Chosen {
 			s.Chosen = &f
 		}
+	}
+	others := map[string]bool{}
+	for name, file := range state.files {
+		others[file] = name != chosen && w.plan(chosen) != nil
+	}
+	for _, d := range state.found.Hide().Once() {
+		of := &s.Found
+		if others[d.Range.File()] {
+			of = &s.Others
+		}
+		of.List = append(of.List, d)
 	}
 	for _, p := range problems {
 		if p.Name == "" {
@@ -93,8 +136,11 @@ func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []fo
 	if report, err := w.daemon.Host().Get(ctx, at.Get("run")); err == nil {
 		s.Run = view.Detail(report)
 		s.Sent = w.sent(report)
-		if e := s.Run.Error; e != nil {
-			s.Error = e.Code + ": " + e.Message
+		if slices.ContainsFunc(s.Run.Waits, func(wait string) bool { return strings.HasPrefix(wait, "whatsapp.message") }) {
+			s.Answer = w.phone + "/"
+			if n := len(s.Sent); n > 0 {
+				s.Answer = s.Sent[n-1].Phone
+			}
 		}
 	}
 	if p := w.plan(chosen); p != nil {

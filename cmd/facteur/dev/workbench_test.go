@@ -217,8 +217,8 @@ steps:
 `)
 	page := html.UnescapeString(developingIn(t, dir).get("/"))
 	assert.Contains(t, page, `>JSON, such as [{"phone": "+33612345678", "name": "…", "age": 18, "vip": true}]<`)
-	assert.Contains(t, page, `>default: []<`)
-	assert.Contains(t, page, `>default: {}<`)
+	assert.Contains(t, page, `>JSON, such as ["new"]; default: []<`)
+	assert.Contains(t, page, `>JSON, such as {"…": "…"}; default: {}<`)
 	assert.Contains(t, page, `>JSON, such as ["…"]<`)
 }
 

@@ -67,4 +67,20 @@ async function refresh() {
 
 const news = new EventSource("/dev/news");
 news.onmessage = refresh;
-news.onopen = refresh;
+news.onopen = () => { document.getElementById("gone").textContent = ""; refresh(); };
+news.onerror = () => {
+  document.getElementById("gone").textContent = "facteur dev has ended, or does not answer. This is what was last known; the page goes on once it is back.";
+};
+
+// Not all that becomes of a run is news: that no answer came, that a wait began.
+setInterval(() => {
+  if (!document.hidden && live.querySelector("#run-title .status:is(.running, .waiting, .queued, .held)")) refresh();
+}, 2000);
+
+// Who presses twice runs once.
+let sent = false;
+document.addEventListener("submit", (event) => {
+  if (sent) event.preventDefault();
+  sent = true;
+});
+window.addEventListener("pageshow", () => { sent = false; });
