@@ -117,6 +117,9 @@ func (h *Host) begin(w *ward) error {
 	if err := h.opts.Journal.Write(context.Background(), w.id, false, c); err != nil {
 		return fmt.Errorf("store that a queued run begins: %w", err)
 	}
+	if w.handed > 0 { // it comes behind receipts
+		w.handed++
+	}
 	h.enqueue(w)
 	return nil
 }

@@ -99,6 +99,9 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		if err != nil {
 			return err
 		}
+		if event == nil {
+			continue
+		}
 		if err := m.Apply(event); err != nil {
 			return err
 		}
@@ -116,7 +119,8 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 	return nil
 }
 
-// takeHanded returns how many receipts were handed to the run while nobody carried it.
+// takeHanded returns how many records there are from the first receipt on that was handed to
+// the run while nobody carried it.
 func (r *runner) takeHanded() int {
 	if r.w == nil {
 		return 0

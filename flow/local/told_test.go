@@ -53,6 +53,37 @@ func TestStepsThatEndWhileTheRunIsParked(t *testing.T) {
 	assert.Equal(t, []string{"send", "get"}, steps)
 }
 
+// So are those of a retry that waited for its turn.
+func TestStepsThatEndWhileARetryIsQueued(t *testing.T) {
+	told := make(chan string, 10)
+	h := open(t, local.Options{
+		OnStep: func(_ string, s *machine.Step, _ []any) { told <- s.Path + " " + string(s.Status) },
+		Do: func(_ context.Context, c call.Call) call.Outcome {
+			if c.Input["text"] == "lost" {
+				return lost()
+			}
+			return accepted(c)
+		},
+	})
+	p := kit{}.compile(t, turns)
+	run := begin(t, h, p, map[string]any{"text": "lost"})
+	assert.Equal(t, machine.Failed, ends(t, h, run).Status)
+	holder := begin(t, h, p, map[string]any{"text": "hello"})
+	eventually(t, "it waits", func() bool { return status(t, h, holder) == host.Waiting })
+	require.NoError(t, h.Retry(t.Context(), run, true))
+	require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: "f1." + run + ".1", ID: "1", State: "sent"}))
+	require.NoError(t, h.Cancel(t.Context(), holder, ""))
+	ends(t, h, holder)
+	eventually(t, "its turn comes", func() bool { return status(t, h, run) == host.Waiting })
+	require.NoError(t, h.Stop(t.Context()))
+	close(told)
+	var steps []string
+	for step := range told {
+		steps = append(steps, step)
+	}
+	assert.Equal(t, []string{"send failed", "send succeeded", "send succeeded"}, steps)
+}
+
 // Who waits for a run that has ended is told so also while its key is used again.
 func TestWaitWhileAKeyIsUsedAgain(t *testing.T) {
 	j := &spy{Journal: &journal.Memory{}}

@@ -17,6 +17,7 @@ type ward struct {
 	free     chan struct{} // closed then, for those who wait for that; nil: nobody does
 	due      bool          // it is to be carried once nobody is busy with it
 	queues   bool          // it had not begun when it was kept
+	restored bool          // it was kept: receipts of its calls may be later than it
 	runner   *runner       // while it is carried
 	lock     *lock         // by its flow's `concurrency`; nil: there is none
 
@@ -30,7 +31,7 @@ type ward struct {
 	held    map[*hold]int
 	tickets map[string]*ticket // by limit
 	passed  map[string]int     // by the key of a call: how far it came through its limits
-	handed  int                // how many receipts were stored for it since it was parked
+	handed  int                // how many records were stored since it was parked, from the first receipt on
 
 	hearings []*hearing // of events that it may consume
 	end      *end       // for those who wait for it; nil: nobody does

@@ -123,6 +123,21 @@ outputs: {delivery: "${steps.send.outputs.delivery}"}
 		assert.Equal(s, "sent", s.ends(run, machine.Succeeded).Outputs["delivery"])
 		assert.Empty(s, s.world.Messages("a"), "there is no second attempt")
 	}},
+	{"news of a retry that waits for its turn", func(s *stage) {
+		run := s.begin(again("queue"), map[string]any{"text": "lost"})
+		s.ends(run, machine.Failed)
+		holder := s.begin(again("queue"), map[string]any{"text": "hello"})
+		s.reaches(holder, host.Waiting)
+		require.NoError(s, s.Retry(s.Context(), run, true))
+		s.reaches(run, host.Queued)
+		s.tells(s.step(run, "send").Keys[0], "sent")
+		s.says("1", "go on", "hello")
+		s.ends(holder, machine.Succeeded)
+		s.reaches(run, host.Waiting)
+		assert.Len(s, s.world.Messages("a"), 2, "it is known that it was sent")
+		s.says("2", "go on", "lost")
+		s.ends(run, machine.Succeeded)
+	}},
 	{"unknown, of many", func(s *stage) {
 		var runs []string
 		for range 20 {
