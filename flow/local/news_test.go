@@ -76,6 +76,54 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// In a backup the receipts may be later than the runs, and others come before a run is released:
+// a call that they show to have happened is not made, as soon as they can be read.
+func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
+	for name, flow := range map[string]string{
+		"it was held":  "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n",
+		"it prepares":  prepares,
+		"its run came": "flow: f\nsteps:\n  - {id: pause, wait: 10ms}\n  - {id: send, action: test.send, with: {to: a}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, clock := &journal.Memory{}, newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			var came, asked atomic.Int32
+			o := local.Options{
+				Journal: j, Clock: clock,
+				Do: func(_ context.Context, c call.Call) call.Outcome {
+					assert.Equal(t, "b", c.Input["to"])
+					return accepted(c)
+				},
+				Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+					switch {
+					case came.Load() == 0 || call.RunOf(key) == "":
+						return nil, nil
+					case asked.Add(1) == 1:
+						return nil, errors.New("the ledger does not answer")
+					}
+					return []call.Receipt{{ID: "1", State: "sent"}}, nil
+				},
+			}
+			h := open(t, o)
+			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
+			run := begin(t, h, kit{}.compile(t, flow), nil)
+			require.NoError(t, h.Stop(t.Context()))
+			o.Restored = true
+			h = open(t, o)
+			require.NoError(t, h.Stop(t.Context()))
+			o.Restored = false
+			h = open(t, o)
+			require.NoError(t, h.Resume(t.Context(), host.All, ""))
+			came.Store(1)
+			require.NoError(t, h.Release(t.Context(), run))
+			eventually(t, "it knows", func() bool { clock.move(time.Second); return status(t, h, run) == machine.Succeeded })
+			report, err := h.Get(t.Context(), run)
+			require.NoError(t, err)
+			assert.Empty(t, report.Calls)
+			came.Store(0)
+		})
+	}
+}
+
 // In a backup the receipts may be later than the runs: what they say of a run that had ended
 // is known when the backup is restored.
 func TestNewsThatABackupHas(t *testing.T) {

@@ -33,6 +33,40 @@ type lookBack struct {
 func (l lookBack) wanted() bool { return l.r.m.Wants(l.Watch) }
 func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 
+// mayMake tells whether the run still wants a call that is to be taken up. One that comes from
+// a backup may have made it since: that is asked before, and again later when there is no
+// answer.
+func (r *runner) mayMake(c *machine.Call) (bool, error) {
+	if !r.m.Wants(c) || !r.w.restored {
+		return r.m.Wants(c), nil
+	}
+	came, err := r.h.opts.Past.Of(r.h.life, c.Key)
+	if err != nil {
+		r.agenda.add(r.now().Add(pastPause), anew{r, c})
+		return false, nil
+	}
+	for _, receipt := range came {
+		if err := r.apply(machine.Received{At: r.now(), Receipt: receipt}); err != nil {
+			return false, err
+		}
+	}
+	return r.m.Wants(c), nil
+}
+
+// anew takes a call up later.
+type anew struct {
+	r *runner
+	*machine.Call
+}
+
+func (a anew) wanted() bool { return a.r.m.Wants(a.Call) }
+
+func (a anew) do() error {
+	a.r.h.admitting.RLock()
+	defer a.r.h.admitting.RUnlock()
+	return a.r.again([]waitingCall{{call: a.Call, at: -1}})
+}
+
 // errDeaf says that what came of the calls of a run cannot be read now.
 var errDeaf = errors.New("the receipts of its calls cannot be read")
 

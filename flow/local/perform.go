@@ -52,7 +52,9 @@ func (r *runner) start(calls ...*machine.Call) error {
 	var room [1]*machine.Call
 	wanted, taken := room[:0], false
 	for _, c := range calls {
-		if !r.m.Wants(c) {
+		if may, err := r.mayMake(c); err != nil {
+			return err
+		} else if !may {
 			continue
 		}
 		wanted = append(wanted, c)
