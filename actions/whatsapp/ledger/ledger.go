@@ -30,13 +30,14 @@ type Ledger interface {
 	Apply(ctx context.Context, told ...inbound.Notification) ([]News, error)
 
 	// Claim is whatsapp.Options.Once. A claim counts for one contact, whichever number
-	// sends, and from its first call on. It is durable when it is given. It goes to one
-	// of many who ask at the same time.
+	// sends, and from the call that claimed it last. It is durable when it is given. It goes
+	// to one of many who ask at the same time.
 	//
-	// Under a key that counts already, the same call goes on; a call after one that
-	// failed goes on, too, and so does the next attempt of a step whose earlier one may
-	// have happened; otherwise the result is the id of the message, or an
-	// *whatsapp.UnsettledError while none is known.
+	// Under a key that counts already, the same call goes on, unless its message is known; a
+	// call after one that failed goes on, too, and so does the next attempt of a step whose
+	// earlier one may have happened; otherwise the result is the id of the message, or an
+	// *whatsapp.UnsettledError while none is known. What may have happened counts for others
+	// than its step whatever becomes of later attempts.
 	Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error)
 	// Release gives up what a call claimed, because somebody says that it did not happen.
 	// Who is right shows later: see Claim, and News.Rival.

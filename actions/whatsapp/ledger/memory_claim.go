@@ -44,7 +44,9 @@ func (l *Memory) Release(ctx context.Context, call string) error {
 	for _, c := range l.contacts {
 		for _, claims := range c.claims {
 			for i := range claims {
-				claims[i].freed = claims[i].freed || claims[i].call == call
+				if claims[i].call == call {
+					claims[i].freed, claims[i].denied = true, true
+				}
 			}
 		}
 	}

@@ -25,11 +25,11 @@ const (
 		)
 		SELECT EXISTS (SELECT FROM taken) FROM who`
 	under       = "FROM claims k JOIN aliases a ON a.contact = k.contact"
-	claimsUnder = "SELECT k.contact, k.call, k.step, k.at, k.until, k.freed <> '' " + under + " WHERE a.id = $1 AND k.key = $2 ORDER BY k.freed FOR UPDATE OF k"
+	claimsUnder = "SELECT k.contact, k.call, k.step, k.at, k.until, k.freed <> '', k.freed = k.call " + under + " WHERE a.id = $1 AND k.key = $2 ORDER BY k.freed FOR UPDATE OF k"
 	sentUnder   = "SELECT m.call, m.id, m.state " + under + " JOIN messages m ON m.call = k.call WHERE a.id = $1 AND k.key = $2 ORDER BY m.since" // mostly one of each call
 
 	forgetClaims = "DELETE FROM claims WHERE contact = $1 AND key = $2 AND call = ANY($3)"
-	freeClaim    = "UPDATE claims SET freed = call WHERE contact = $1 AND key = $2 AND call = $3"
+	freeClaim    = "UPDATE claims SET freed = '>' || call WHERE contact = $1 AND key = $2 AND call = $3"
 	insertClaim  = "INSERT INTO claims (contact, key, call, step, at, until) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (contact, key, freed) DO NOTHING"
 	freeClaims   = "UPDATE claims SET freed = call WHERE call = $1"
 	deleteClaims = "DELETE FROM claims WHERE call = $1"
@@ -85,7 +85,7 @@ func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verd
 		return every(rows, func(row pgx.Rows) error {
 			var one claim
 			var at, until int64
-			err := row.Scan(&contact, &one.call, &one.step, &at, &until, &one.freed)
+			err := row.Scan(&contact, &one.call, &one.step, &at, &until, &one.freed, &one.denied)
 			one.at, one.until = timeOf(at), timeOf(until)
 			all = append(all, one)
 			return err

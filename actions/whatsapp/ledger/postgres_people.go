@@ -53,7 +53,7 @@ var joinContacts = [...]string{
 	`DELETE FROM claims AS lost USING claims AS kept WHERE lost.key = kept.key AND lost.call = kept.call AND lost.contact <> kept.contact
 		AND lost.contact IN ($1, $2) AND kept.contact IN ($1, $2)
 		AND (lost.at < kept.at OR lost.at = kept.at AND lost.contact = $2)`,
-	`UPDATE claims AS gone SET freed = gone.call FROM claims AS held WHERE gone.key = held.key AND gone.contact <> held.contact
+	`UPDATE claims AS gone SET freed = '>' || gone.call FROM claims AS held WHERE gone.key = held.key AND gone.contact <> held.contact
 		AND gone.contact IN ($1, $2) AND held.contact IN ($1, $2) AND gone.freed = '' AND held.freed = ''
 		AND (gone.at < held.at OR gone.at = held.at AND gone.contact = $2)`,
 	"UPDATE claims SET contact = $1 WHERE contact = $2",

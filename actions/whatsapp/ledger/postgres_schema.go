@@ -86,7 +86,7 @@ CREATE INDEX claims_by_until ON claims (until);
 // A claim that is freed stays, so that it counts again when its message turns out to have
 // been sent.
 const postgres2 = `
-ALTER TABLE claims ADD COLUMN freed text COLLATE "C" NOT NULL DEFAULT ''; -- the call; '': it holds the key
+ALTER TABLE claims ADD COLUMN freed text COLLATE "C" NOT NULL DEFAULT ''; -- '': it holds the key; the call: it was denied; > and the call: it was passed on
 ALTER TABLE claims DROP CONSTRAINT claims_pkey, ADD PRIMARY KEY (contact, key, freed);
 `
 

@@ -87,7 +87,7 @@ CREATE TABLE claims (
 	step    TEXT NOT NULL,
 	at      INTEGER NOT NULL,
 	until   INTEGER NOT NULL, -- it counts at least so long
-	freed   TEXT NOT NULL DEFAULT '', -- the call; '': it holds the key
+	freed   TEXT NOT NULL DEFAULT '', -- '': it holds the key; the call: it was denied; > and the call: it was passed on
 	PRIMARY KEY (contact, key, freed)
 ) WITHOUT ROWID;
 INSERT INTO claims (contact, key, call, step, at, until) SELECT contact, key, call, step, at, until FROM old_claims;

@@ -278,7 +278,7 @@ func (t tables) join(contact, other int64) error {
 		`DELETE FROM claims AS lost WHERE contact IN (?1, ?2) AND EXISTS (
 			SELECT 1 FROM claims AS kept WHERE kept.contact IN (?1, ?2) AND kept.contact <> lost.contact AND kept.key = lost.key AND kept.call = lost.call
 				AND (kept.at > lost.at OR kept.at = lost.at AND kept.contact = ?1))`,
-		`UPDATE claims AS gone SET freed = call WHERE contact IN (?1, ?2) AND freed = '' AND EXISTS (
+		`UPDATE claims AS gone SET freed = '>' || call WHERE contact IN (?1, ?2) AND freed = '' AND EXISTS (
 			SELECT 1 FROM claims AS held WHERE held.contact IN (?1, ?2) AND held.contact <> gone.contact AND held.key = gone.key AND held.freed = ''
 				AND (held.at > gone.at OR held.at = gone.at AND held.contact = ?1))`,
 		"UPDATE claims SET contact = ? WHERE contact = ?",
@@ -314,9 +314,9 @@ func (t tables) names(ids []string) ([]string, error) {
 
 // claims returns those of a contact under a key.
 func (t tables) claims(contact int64, key string) (all []claim, err error) {
-	err = t.query("SELECT call, step, at, until, freed <> '' FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
+	err = t.query("SELECT call, step, at, until, freed <> '', freed = call FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
 		all = append(all, claim{
-			call: row.ColumnText(0), step: row.ColumnText(1), at: sqlitefile.Time(row, 2), until: sqlitefile.Time(row, 3), freed: row.ColumnBool(4),
+			call: row.ColumnText(0), step: row.ColumnText(1), at: sqlitefile.Time(row, 2), until: sqlitefile.Time(row, 3), freed: row.ColumnBool(4), denied: row.ColumnBool(5),
 		})
 	}, contact, key)
 	for i := range all {
@@ -338,7 +338,7 @@ func (t tables) take(contact int64, c whatsapp.Claim, v verdict) error {
 		}
 	}
 	if v.free != "" {
-		if err := t.query("UPDATE claims SET freed = call WHERE contact = ? AND key = ? AND call = ?", nil, contact, c.Key, v.free); err != nil {
+		if err := t.query("UPDATE claims SET freed = '>' || call WHERE contact = ? AND key = ? AND call = ?", nil, contact, c.Key, v.free); err != nil {
 			return err
 		}
 	}

@@ -73,18 +73,24 @@ func TestOnceAfterLateNews(t *testing.T) {
 func TestOnceAfterARefusalThatTheLedgerMissed(t *testing.T) {
 	d, api, client, _ := sendingOnce(t)
 	for _, tt := range []struct {
-		phone string
-		fault simulator.Fault
-		first string // what becomes of the send before
-		then  string // and of the one after
+		phone   string
+		fault   simulator.Fault
+		first   string // what becomes of the send before
+		settled bool   // as not sent
+		then    string // what becomes of the one after
 	}{
-		{grace, simulator.Fault{Do: simulator.Error, Code: 131026}, "131026", ""},
-		{"+33612345679", simulator.Fault{Do: simulator.Drop}, "outcome_unknown", "once_unsettled"},
+		{grace, simulator.Fault{Do: simulator.Error, Code: 131026}, "131026", false, ""},
+		{"+33612345679", simulator.Fault{Do: simulator.Drop}, "outcome_unknown", false, "once_unsettled"},
+		{"+33612345670", simulator.Fault{Do: simulator.Drop}, "outcome_unknown", true, ""},
 	} {
 		tt.fault.Recipient, tt.fault.Times = tt.phone, 1
 		require.NoError(t, api.AddFault(tt.fault))
 		first := sentOnce(t, client, tt.phone)
 		require.Equal(t, tt.first, first.Error.Code)
+		before := len(api.Accepted(simulator.Filter{Person: tt.phone}))
+		if tt.settled {
+			require.NoError(t, client.Settle(t.Context(), first.RunID, server.SettleRequest{Step: "notify"}))
+		}
 		_, err := d.ledger.Claim(t.Context(), whatsapp.Claim{
 			Call: first.Steps[0].Keys[0], Step: first.RunID + " notify", Recipient: tt.phone, Key: tt.phone, Within: time.Hour,
 		})
@@ -93,18 +99,39 @@ func TestOnceAfterARefusalThatTheLedgerMissed(t *testing.T) {
 		if tt.then == "" {
 			assert.Nil(t, second.Error)
 			assert.Empty(t, second.Steps[0].Outputs["repeats"])
+			before++
 		} else {
 			assert.Equal(t, tt.then, second.Error.Code)
 		}
-		assert.Len(t, api.Accepted(simulator.Filter{Person: tt.phone}), 1)
+		assert.Len(t, api.Accepted(simulator.Filter{Person: tt.phone}), before)
 	}
 }
 
+// What a step sends again, because nobody knows whether it was sent, may have been sent
+// whatever becomes of that: no other run sends it before that is settled.
+func TestOnceAfterASecondAttemptThatIsRefused(t *testing.T) {
+	_, api, client, _ := sendingOnce(t, "on_unknown: resend", "retry: {attempts: 2, delay: 1ms}")
+	require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: grace, Times: 1}))
+	require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Error, Code: 131026, Recipient: grace, Times: 1}))
+	first := sentOnce(t, client, grace)
+	require.Equal(t, "131026", first.Error.Code)
+	require.Equal(t, 2, first.Steps[0].Attempts)
+	require.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1)
+	for range 2 {
+		then := sentOnce(t, client, grace)
+		require.NotNil(t, then.Error, "it may be the second")
+		assert.Equal(t, "once_unsettled", then.Error.Code)
+	}
+	require.NoError(t, client.Settle(t.Context(), first.RunID, server.SettleRequest{Step: "notify"}))
+	assert.Equal(t, machine.Succeeded, sentOnce(t, client, grace).Status)
+	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 2, "a person said that the first was not")
+}
+
 // sendingOnce opens a daemon with a flow that sends once to each number.
-func sendingOnce(t *testing.T) (*Daemon, *simulator.Simulator, *server.Client, *logtest.Lines) {
+func sendingOnce(t *testing.T, keys ...string) (*Daemon, *simulator.Simulator, *server.Client, *logtest.Lines) {
 	o, api, log := options(t)
 	o.Embedded = true
-	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, unknown_timeout: 10ms}`)
+	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, `+strings.Join(append(keys, "unknown_timeout: 10ms}"), ", "))
 	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(hello), 0o600))
 	o.Project, _, _ = project.Open(o.Project.Root)
 	o.Flows, _, _ = project.LoadFlows(o.Project)

@@ -68,6 +68,45 @@ func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, "wamid.1", repeats, "what is known to be sent is not sent again")
 }
 
+// oncePassedOn is about a key that a later attempt of a step took over while nobody knew
+// what became of the one before: that one may have happened whatever becomes of the later.
+func oncePassedOn(t *testing.T, l ledger.Ledger, _ *Clock) {
+	for key, ends := range map[string]func(call string){
+		"refused":     func(call string) { tell(t, l, Accepted(call, "")) },
+		"given up":    func(call string) { require.NoError(t, l.Release(t.Context(), call)) },
+		"undelivered": func(call string) { apply(t, l, Status("wamid."+call, "failed", call)) },
+	} {
+		first, then := "f1."+key+".1", "f1."+key+".2"
+		require.Empty(t, claim(t, l, first, key))
+		again := Claim(then, key)
+		again.Step = "step of " + first
+		_, err := l.Claim(t.Context(), again)
+		require.NoError(t, err)
+		ends(then)
+		var unsettled *whatsapp.UnsettledError
+		require.ErrorAs(t, claimError(t, l, "f1.b.1", key), &unsettled, key)
+		require.Equal(t, first, unsettled.Call)
+		require.NoError(t, l.Release(t.Context(), first))
+		require.Empty(t, claim(t, l, "f1.b.1", key), "it did not happen either")
+	}
+}
+
+// onceAgain is about a call that is made again, because its host died before it had begun.
+func onceAgain(t *testing.T, l ledger.Ledger, clock *Clock) {
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	clock.Pass(time.Hour)
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	clock.Pass(time.Hour - time.Nanosecond)
+	require.Error(t, claimError(t, l, "f1.b.1", "k"), "its time counts anew")
+	tell(t, l, Accepted("f1.a.1", "wamid.a"))
+	require.Equal(t, "wamid.a", claim(t, l, "f1.a.1", "k"), "its run is older than the ledger: it was sent")
+
+	require.Empty(t, claim(t, l, "f1.c.1", "late"))
+	clock.Pass(time.Hour)
+	require.Empty(t, claim(t, l, "f1.d.1", "late"))
+	require.Error(t, claimError(t, l, "f1.c.1", "late"), "another has its key by now")
+}
+
 // onceFreed is about a key that a call gave up because somebody said that it did not
 // happen, and of which news came later that it did.
 func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {

@@ -40,6 +40,8 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"once", once},
 		{"once, after what nobody knows", onceUnsettled},
 		{"once, after what turns out to be sent", onceFreed},
+		{"once, after a later attempt", oncePassedOn},
+		{"once, by a call that is made again", onceAgain},
 		{"once, by one of many", onceByMany},
 		{"once, for one person with two ids", onceJoined},
 		{"once, for one person, after what turns out to be sent", onceFreedJoined},
