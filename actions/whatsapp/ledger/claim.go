@@ -8,10 +8,10 @@ import (
 
 // A claim is one under a key, with what is known of the message of its call.
 //
-// One that is freed does not hold the key: somebody said that its call did not happen, which
-// denied tells, or it was passed on to the next attempt of its step, while nobody knew. It is
-// kept for as long as it would have counted: one that was denied counts again once it shows
-// that its message was sent, another one may have been sent all the time.
+// One that is freed does not hold the key: Meta or somebody said that its call did not happen,
+// which denied tells, or it was passed on to the next attempt of its step, while nobody knew.
+// It is kept for as long as it would have counted: one that was denied counts again once it
+// shows that its message was sent, another one may have been sent all the time.
 type claim struct {
 	call, step string
 	at, until  time.Time

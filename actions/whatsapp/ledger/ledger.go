@@ -42,9 +42,9 @@ type Ledger interface {
 	// Release gives up what a call claimed, because somebody says that it did not happen.
 	// Who is right shows later: see Claim, and News.Rival.
 	Release(ctx context.Context, call string) error
-	// Told stores what became of a send; it is durable soon. It forgets what a refused
-	// call claimed. It returns the receipts that came before it was known that they are
-	// of this call.
+	// Told stores what became of a send; it is durable soon. It gives up what a refused
+	// call claimed, as Release does. It returns the receipts that came before it was known
+	// that they are of this call.
 	Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error)
 
 	// Message returns what is known of a message that was sent, or ok = false.

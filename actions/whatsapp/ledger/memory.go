@@ -216,7 +216,7 @@ func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	now := l.now()
 	l.person(factOfAnswer(a, now))
 	if a.MessageID == "" {
-		l.forget(a.Call)
+		l.release(a.Call)
 		return nil, nil
 	}
 	before := l.messages[a.MessageID]

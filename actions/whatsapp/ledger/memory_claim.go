@@ -41,6 +41,12 @@ func (l *Memory) Release(ctx context.Context, call string) error {
 		return err
 	}
 	defer l.mu.Unlock()
+	l.release(call)
+	return nil
+}
+
+// release gives up what a call claimed that did not happen.
+func (l *Memory) release(call string) {
 	for _, c := range l.contacts {
 		for _, claims := range c.claims {
 			for i := range claims {
@@ -48,16 +54,6 @@ func (l *Memory) Release(ctx context.Context, call string) error {
 					claims[i].freed, claims[i].denied = true, true
 				}
 			}
-		}
-	}
-	return nil
-}
-
-// forget drops what a call claimed that surely did not happen.
-func (l *Memory) forget(call string) {
-	for _, c := range l.contacts {
-		for key, claims := range c.claims {
-			c.claims[key] = slices.DeleteFunc(claims, func(one claim) bool { return one.call == call })
 		}
 	}
 }

@@ -293,7 +293,7 @@ func (l *Postgres) Told(ctx context.Context, answer whatsapp.Answer) ([]call.Rec
 		}
 		b.Queue(notYet)
 		if answer.MessageID == "" {
-			b.Queue(deleteClaims, clean(answer.Call))
+			b.Queue(freeClaims, clean(answer.Call))
 		} else {
 			args := []any{clean(answer.MessageID), clean(answer.Call), clean(answer.Sender), clean(key(answer.Recipient)), int16(stateOf(string(answer.State))), now.UnixNano()}
 			b.Queue(insertMessage, args...)

@@ -32,7 +32,6 @@ const (
 	freeClaim    = "UPDATE claims SET freed = '>' || call WHERE contact = $1 AND key = $2 AND call = $3"
 	insertClaim  = "INSERT INTO claims (contact, key, call, step, at, until) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (contact, key, freed) DO NOTHING"
 	freeClaims   = "UPDATE claims SET freed = call WHERE call = $1"
-	deleteClaims = "DELETE FROM claims WHERE call = $1"
 )
 
 // errGone says that an attempt has to start again: what it was about has just changed.

@@ -118,7 +118,7 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 // Release implements Ledger.
 func (l *SQLite) Release(ctx context.Context, call string) error {
 	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error {
-		return l.tables(conn, time.Time{}).query("UPDATE claims SET freed = call WHERE call = ?", nil, call)
+		return l.tables(conn, time.Time{}).release(call)
 	})
 }
 

@@ -346,6 +346,11 @@ func (t tables) take(contact int64, c whatsapp.Claim, v verdict) error {
 		contact, c.Key, c.Call, c.Step, t.now.UnixNano(), t.now.Add(c.Within).UnixNano())
 }
 
+// release gives up what a call claimed that did not happen.
+func (t tables) release(call string) error {
+	return t.query("UPDATE claims SET freed = call WHERE call = ?", nil, call)
+}
+
 // rival returns who holds a key that a call gave up, "" for nobody.
 func (t tables) rival(call string) (rival string, err error) {
 	err = t.query(`SELECT coalesce(min(held.call), '') FROM claims AS gone JOIN claims AS held USING (contact, key)
@@ -357,7 +362,7 @@ func (t tables) rival(call string) (rival string, err error) {
 // known whose it is.
 func (t tables) told(a whatsapp.Answer) (overtaken bool, err error) {
 	if a.MessageID == "" {
-		err = t.query("DELETE FROM claims WHERE call = ?", nil, a.Call)
+		err = t.release(a.Call)
 	} else {
 		overtaken, err = t.sent(a)
 	}

@@ -139,7 +139,17 @@ func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
 	tell(t, l, Accepted("f1.h.1", "wamid.h"))
 	require.NotEmpty(t, claim(t, l, "f1.i.1", "taken"))
 
-	// So it is with one that somebody meant to send again.
+	// So it is with one that was refused, whichever came first.
+	require.Empty(t, claim(t, l, "f1.l.1", "no refusal"))
+	tell(t, l, Accepted("f1.l.1", ""))
+	apply(t, l, Status("wamid.l", "sent", "f1.l.1"))
+	require.Equal(t, "wamid.l", claim(t, l, "f1.m.1", "no refusal"))
+	require.Empty(t, claim(t, l, "f1.n.1", "none either"))
+	apply(t, l, Status("wamid.n", "sent", "f1.n.1"))
+	tell(t, l, Accepted("f1.n.1", ""))
+	require.Equal(t, "wamid.n", claim(t, l, "f1.o.1", "none either"))
+
+	// And with one that somebody meant to send again.
 	require.Empty(t, claim(t, l, "f1.j.1", "again"))
 	again := Claim("f1.j.2", "again")
 	again.Step = "step of f1.j.1"
