@@ -9,9 +9,11 @@ import (
 	"sync"
 	"testing"
 
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
+	"facteur/flow/machine"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,6 +28,37 @@ func (l leisurely) Note(ctx context.Context, kind, name string, body json.RawMes
 		runtime.Gosched()
 	}
 	return err
+}
+
+// A pause does not wait for a ledger that does not answer, nor do the runs after it.
+func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
+	asked, answer := make(chan bool), make(chan bool)
+	h := open(t, local.Options{
+		Do: func(_ context.Context, c call.Call) call.Outcome {
+			if c.Input["to"] == "b" {
+				return lost()
+			}
+			return accepted(c)
+		},
+		Past: func(context.Context, string) ([]call.Receipt, error) {
+			asked <- true
+			<-answer
+			return []call.Receipt{{ID: "1", State: "sent"}}, nil
+		},
+	})
+	p := kit{}.compile(t, "flow: f\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
+	doubted := begin(t, h, p, map[string]any{"to": "b"})
+	<-asked
+	done := make(chan error, 1)
+	go func() {
+		err := h.Pause(t.Context(), host.Flow, "another", "")
+		_, _, started := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "a"}})
+		done <- errors.Join(err, started)
+	}()
+	eventually(t, "all go on", func() bool { return len(done) == 1 })
+	assert.NoError(t, <-done)
+	close(answer)
+	assert.Equal(t, machine.Succeeded, ends(t, h, doubted).Status)
 }
 
 // Of two people of whom one pauses while the other resumes, one is the last: what holds calls

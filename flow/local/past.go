@@ -1,10 +1,12 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 )
@@ -15,13 +17,21 @@ const pastPause = 5 * time.Second
 // past brings the receipts of a call that came before somebody watched. When they cannot be
 // had, they are asked for again later.
 func (r *runner) past(c machine.Watch) {
-	came, err := r.h.opts.Past.Of(r.h.life, c.Key)
+	came, err := r.h.past(c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), lookBack{r, c})
 	}
 	for _, receipt := range came {
 		r.post(item{event: machine.Received{At: r.now(), Receipt: receipt}})
 	}
+}
+
+// past returns the receipts of calls that came so far, or gives up: a ledger that does not
+// answer must not keep a run from all else.
+func (h *Host) past(keys ...string) ([]call.Receipt, error) {
+	ctx, end := context.WithTimeout(h.life, patience)
+	defer end()
+	return h.opts.Past.Of(ctx, keys...)
 }
 
 // A lookBack asks again for past receipts.
@@ -40,7 +50,7 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 	if !r.m.Wants(c) || !r.w.restored {
 		return r.m.Wants(c), nil
 	}
-	came, err := r.h.opts.Past.Of(r.h.life, c.Key)
+	came, err := r.h.past(c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), anew{r, c})
 		return false, nil
@@ -79,7 +89,7 @@ func (r *runner) missed() error {
 	keys := slices.DeleteFunc(host.Open(r.m), func(key string) bool {
 		return r.m.Wants(machine.Watch{Key: key}) // Next asks for those
 	})
-	came, err := r.h.opts.Past.Of(r.h.life, keys...)
+	came, err := r.h.past(keys...)
 	if err != nil {
 		r.tell() // of steps that ended by what was handed to it
 		return errDeaf

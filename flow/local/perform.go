@@ -18,21 +18,20 @@ func (r *runner) perform() error {
 }
 
 func (r *runner) carryOut(commands []machine.Command) error {
-	r.h.admitting.RLock()
-	defer r.h.admitting.RUnlock()
 	var room [1]*machine.Call
-	ready := room[:0]
+	calls := room[:0]
+	for _, c := range commands {
+		if c, ok := c.(*machine.Call); ok {
+			calls = append(calls, c)
+		}
+	}
+	if len(calls) > 0 { // before a Cancel of one that was taken up before a crash
+		if err := r.enter(calls); err != nil {
+			return err
+		}
+	}
 	for _, c := range commands {
 		switch c := c.(type) {
-		case *machine.Call:
-			switch {
-			case c.InFlight:
-				if err := r.recover(c); err != nil {
-					return err
-				}
-			case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
-				ready = append(ready, c)
-			}
 		case machine.Cancel:
 			r.cancel(c.Key)
 		case machine.Sleep:
@@ -41,6 +40,24 @@ func (r *runner) carryOut(commands []machine.Command) error {
 			r.asked = append(r.asked, c)
 		case machine.Watch:
 			r.past(c)
+		}
+	}
+	return nil
+}
+
+// enter begins with the calls that nothing holds back.
+func (r *runner) enter(calls []*machine.Call) error {
+	r.h.admitting.RLock()
+	defer r.h.admitting.RUnlock()
+	ready := calls[:0]
+	for _, c := range calls {
+		switch {
+		case c.InFlight:
+			if err := r.recover(c); err != nil {
+				return err
+			}
+		case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
+			ready = append(ready, c)
 		}
 	}
 	return r.start(ready...)
