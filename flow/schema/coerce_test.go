@@ -226,6 +226,27 @@ func TestViolationsAreCapped(t *testing.T) {
 	assert.Len(t, found, 100)
 }
 
+func TestNullThatStandsForNothing(t *testing.T) {
+	typ := &schema.Type{Kind: schema.Object, NullIsNone: true, Fields: []*schema.Field{
+		{Name: "need", Type: schema.StringType, Required: true},
+		{Name: "may", Type: schema.BoolType},
+		{Name: "default", Type: schema.IntType, Default: int64(7)},
+	}}
+	in := map[string]any{"need": "x", "may": nil, "default": nil}
+	out, found := typ.Coerce(in)
+	require.Empty(t, found)
+	assert.Equal(t, map[string]any{"need": "x", "default": int64(7)}, out)
+	assert.Len(t, in, 3, "what was given is not changed")
+
+	_, found = typ.Coerce(map[string]any{"need": nil})
+	assert.EqualError(t, found.Err(), "need: expected string, got null")
+
+	strict := *typ
+	strict.NullIsNone = false
+	_, found = strict.Coerce(in)
+	assert.Len(t, found, 2)
+}
+
 func TestCoerceCopiesOnlyWhatChanges(t *testing.T) {
 	in := with("wait", time.Second, "content", map[string]any{"body": "x", "preview": true}, "nested", []any{map[string]any{"name": "x"}}, "labels", map[string]any{"a": "b"})
 	out, found := messageType.Coerce(in)

@@ -45,13 +45,18 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 			if known++; f.Plain && c.stored {
 				continue
 			}
-		} else if f.Default != nil {
-			v = f.Default
-		} else {
-			if f.Required && !c.misspelt(t, f.Name, m) {
-				c.missing(f)
+			if v == nil && t.NullIsNone && !f.Required {
+				out.drop(f.Name)
+				ok = false
 			}
-			continue
+		}
+		if !ok {
+			if v = f.Default; v == nil {
+				if f.Required && !c.misspelt(t, f.Name, m) {
+					c.missing(f)
+				}
+				continue
+			}
 		}
 		n := len(c.found)
 		got, differs := c.value(f.Type, v, siblings{t, m})

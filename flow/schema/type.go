@@ -58,6 +58,9 @@ type Type struct {
 	// Objects.
 	Fields []*Field
 	Open   bool // further fields of any type are allowed
+	// NullIsNone lets a null stand for a field that may be left out, as other systems write
+	// what they do not know: it is left out, or gets its default.
+	NullIsNone bool
 
 	// Unions: the value of the sibling field Tag chooses the case. While the tag is
 	// unknown the value is checked against no case.
