@@ -22,7 +22,7 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON; repeat for each")
+	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON, or from @file (.json, .csv); repeat for each")
 	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
 }
 
@@ -52,6 +52,13 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		}
 		given[name] = true
 		delete(values, name)
+		typ := field.Type.JSONSchema(false)
+		if file, ok := takesFile(typ, text); ok {
+			if values[name], err = a.inputFrom(file, typ); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		v, err := field.Type.FromText(text)
 		if err != nil {
 			list.Add(notTyped(name, err))

@@ -49,6 +49,7 @@ run: calls that are under way finish, and "finally" runs; the second cuts them o
 		Example: `  facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7
   facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7 --simulate
   facteur run order_shipped.flow.yaml --input-file inputs.json --json
+  facteur run announce.flow.yaml --input campaign=spring --input recipients=@people.csv --simulate
   facteur run order_shipped.flow.yaml --input-file - --recording recordings/accepted.yaml`,
 		Args: exactly("FLOW"),
 		RunE: func(c *cobra.Command, args []string) error { return a.runFlow(c.Context(), args[0], f) },

@@ -8,7 +8,6 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/flow/machine"
-	"facteur/flow/schema"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -51,7 +50,7 @@ whatever happens here. Without an answer, start it again with the same --idempot
 				if err != nil {
 					return remoteError(err)
 				}
-				if err := put(values, in.inputs, flow); err != nil {
+				if err := a.put(values, in.inputs, flow); err != nil {
 					return err
 				}
 			}
@@ -66,7 +65,7 @@ whatever happens here. Without an answer, start it again with the same --idempot
 
 // put puts inputs given as name=value among the values. The daemon checks them: here a text
 // only becomes what the type of its input is written as.
-func put(values map[string]any, inputs []string, flow *server.FlowDetail) error {
+func (a *app) put(values map[string]any, inputs []string, flow *server.FlowDetail) error {
 	types, _ := flow.Inputs["properties"].(map[string]any)
 	given := map[string]bool{}
 	for _, in := range inputs {
@@ -80,8 +79,12 @@ func put(values map[string]any, inputs []string, flow *server.FlowDetail) error 
 		case given[name]:
 			return wrong("give it once; a list is written as JSON", "--input %s is given twice", name)
 		}
-		given[name], values[name] = true, text
-		if v, err := schema.AnyType.FromText(text); err == nil && input["type"] != "string" {
+		given[name], values[name] = true, written(input, text)
+		if file, ok := takesFile(input, text); ok {
+			v, err := a.inputFrom(file, input)
+			if err != nil {
+				return err
+			}
 			values[name] = v
 		}
 	}
