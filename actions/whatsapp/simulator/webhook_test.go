@@ -69,6 +69,27 @@ func TestMagicStatuses(t *testing.T) {
 	}
 }
 
+// The quick replies of a template that is not known can be pressed all the same.
+func TestMagicPressOfAStrangeTemplate(t *testing.T) {
+	for to, want := range map[string]string{"+33536490014": "yes:7", "+33536490015": "no:7"} {
+		s, hook := hooked(t, func(o *simulator.Options) { o.Templates = nil })
+		status, answer := s.post(messages, `{"messaging_product":"whatsapp","to":"`+to+`","type":"template","template":{"name":"remind","language":{"code":"fr"},"components":[
+			{"type":"body","parameters":[{"type":"text","text":"9 h"}]},
+			{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":"yes:7"}]},
+			{"type":"button","sub_type":"quick_reply","index":1,"parameters":[{"type":"payload","payload":"no:7"}]}]}}`)
+		require.Equal(t, http.StatusOK, status, answer)
+		s.Advance(time.Minute)
+		s.idle()
+		var replies []string
+		for _, n := range hook.told(t) {
+			if n.Kind == "message" {
+				replies = append(replies, n.Type+" "+n.ReplyID)
+			}
+		}
+		assert.Equal(t, []string{"button " + want}, replies)
+	}
+}
+
 // TestThePackageCommentHoldsTheTable: each recipient of the table is documented.
 func TestThePackageCommentHoldsTheTable(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")

@@ -34,12 +34,18 @@ func (b *Bubble) hydrate(d *templates.Definition, v schema.Value) {
 	b.parts(schema.NewValue(d.Components, nil), v.Get("components"), d.Category == "AUTHENTICATION")
 }
 
-// strange draws a template that is not known.
+// strange draws a template that is not known. Of its buttons, the quick replies that it was
+// given payloads for can be pressed; what they say is not known, either.
 func (b *Bubble) strange(v schema.Value) {
 	b.Label = fmt.Sprintf("Template %s (%s)", word(v.Get("name")), word(v.Get("language", "code")))
 	for _, c := range v.Get("components").Items() {
 		part := strings.ToLower(word(c.Get("type")))
 		if part == "button" {
+			if strings.EqualFold(word(c.Get("sub_type")), "quick_reply") {
+				payload := filled(c.Get("parameters").Index(0))
+				b.Buttons = append(b.Buttons, Button{Kind: "quick_reply", Title: payload, ID: payload})
+				continue
+			}
 			part += " " + word(c.Get("index"))
 		}
 		for i, p := range c.Get("parameters").Items() {
