@@ -82,7 +82,7 @@ journal no longer fits, the key of the call.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			happened := c.Flags().Changed("sent")
 			if happened == notSent {
-				return wrong("", "say one of --sent WAMID and --not-sent")
+				return wrong("without the id of the message: --sent=", "say one of --sent WAMID and --not-sent")
 			}
 			d, run, err := a.toChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {

@@ -164,9 +164,17 @@ func (p *drawing) cancelled() string {
 
 func (p *drawing) field(name, text string) { fmt.Fprintf(p.w, "%-8s %s\n", name, text) }
 
+// longValue is how many characters of an input or output are shown: a list of people is no help
+// to who looks for a step.
+const longValue = 400
+
 func (p *drawing) values(name string, values map[string]any) {
 	for _, key := range sortedNames(values) {
-		p.field(name, key+": "+schema.OneLine(values[key]))
+		text := []rune(schema.OneLine(values[key]))
+		if len(text) > longValue {
+			text = append(text[:longValue], []rune("… (--json prints all)")...)
+		}
+		p.field(name, key+": "+string(text))
 		name = ""
 	}
 }
@@ -184,7 +192,7 @@ func (p *drawing) step(s *server.Step) {
 	fmt.Fprintf(p.w, "%10s  %s%s %s  %s\n", p.since(s.StartedAt), indent, p.paint(color, sign), s.Path, strings.Join(p.notes(s), "  "))
 	indent += "    "
 	calls := p.calls(s)
-	if len(calls) > 1 {
+	if len(calls) > 1 || s.Unknown && s.Error == nil { // with an error, it says why
 		for _, c := range calls {
 			fmt.Fprintf(p.w, "%10s  %sattempt %d  %s\n", p.since(c.TakenAt), indent, c.Attempt, outcomeOf(c))
 		}
@@ -243,7 +251,7 @@ func (p *drawing) advice() {
 		if s.Unknown {
 			tips = append(tips,
 				fmt.Sprintf("nobody knows what became of %s; find out, then:", s.Path),
-				fmt.Sprintf("  facteur runs settle %s %s --sent WAMID", p.d.RunID, s.Path),
+				fmt.Sprintf("  facteur runs settle %s %s --sent WAMID   # its id is not known: --sent=", p.d.RunID, s.Path),
 				fmt.Sprintf("  facteur runs settle %s %s --not-sent", p.d.RunID, s.Path))
 			if len(s.Keys) > 0 {
 				tips = append(tips, "  a status webhook of it has biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
