@@ -19,14 +19,16 @@ import (
 
 // testOptions wires the cases of a file to the actions.
 func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Options, error) {
-	o := suite.Options{Do: func(w suite.World) (call.Do, error) { return p.testDo(tested, w) }}
+	o := suite.Options{
+		Do:        func(w suite.World) (call.Do, error) { return p.testDo(tested, w) },
+		Simulates: func(action string) bool { return action != unsimulated },
+	}
 	if f.run != "" {
 		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
 	}
 	switch {
 	case f.simulate:
 		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulatedDo(tested, w) }
-		o.Simulates = func(action string) bool { return action != unsimulated }
 		o.Keep = f.record
 	case f.record:
 		return o, p.record(&o)

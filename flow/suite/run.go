@@ -260,7 +260,11 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	switch {
 	case x.mismatched():
 		for _, m := range x.player.Mismatches() {
-			x.report.Failures = append(x.report.Failures, mismatchFailure(m, x.c))
+			f := mismatchFailure(m, x.c)
+			if x.leftToStandIn(m) {
+				f.Details = append(f.Details, simulateHint(x.c))
+			}
+			x.report.Failures = append(x.report.Failures, f)
 		}
 		return
 	case ctx.Err() != nil:
@@ -328,6 +332,10 @@ func (x *execution) tell(result *host.Result) {
 	}
 }
 
+func simulateHint(c *Case) string {
+	return fmt.Sprintf("hint: with facteur test %s --simulate a simulator answers; --record beside it writes the exchanges here", c.Range.File())
+}
+
 // mismatchFailure shows a request that no exchange fitted, at the nearest exchange.
 func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	f := Failure{Range: c.Range, Message: fmt.Sprintf("no recorded exchange matches %s %s", m.Method, m.Path)}
@@ -341,7 +349,7 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	case m.Nearest == nil && !c.given && c.recording.Value == "":
 		f.Details = []string{
 			"the case has no exchanges, which say what is answered",
-			fmt.Sprintf("hint: with facteur test %s --simulate a simulator answers; --record beside it writes the exchanges here", c.Range.File()),
+			simulateHint(c),
 		}
 	case m.Nearest == nil:
 		f.Details = []string{"nothing is recorded"}
@@ -354,6 +362,9 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	further := len(m.Differences) > 0
 	for _, d := range m.Differences {
 		f.Diff = append(f.Diff, Difference{Path: d.Path, Want: d.Recorded, Got: d.Sent})
+		if d.Recorded == `"$any"` {
+			f.Details = append(f.Details, "hint: what may be anything is written {$any: true}")
+		}
 		further = further && d.Recorded == "" && strings.HasPrefix(d.Path, "json.")
 	}
 	if further {

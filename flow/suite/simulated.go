@@ -47,6 +47,16 @@ func (x *execution) forStandIn(e *record.Exchange) bool {
 	return sig == nil || x.o.Simulates == nil || x.o.Simulates(sig.Name)
 }
 
+// leftToStandIn tells whether a request that no exchange fitted would have gone to the stand-in
+// that this time there is not: the case has exchanges, and none of them is for it.
+func (x *execution) leftToStandIn(m record.Mismatch) bool {
+	if x.o.Simulate != nil || x.o.Simulates == nil || len(x.c.exchanges) == 0 || slices.ContainsFunc(x.c.exchanges, x.forStandIn) {
+		return false
+	}
+	sig := signatureOf(x.c.plan, idOf(m.Info.Step))
+	return sig != nil && x.o.Simulates(sig.Name)
+}
+
 // do returns what makes the calls of the case.
 func (x *execution) do(w World) (do call.Do, end func(), err error) {
 	if x.stand != nil {

@@ -98,7 +98,8 @@ type Options struct {
 	// ReadFile reads a recording. nil: os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
 	// Simulate, when set, returns what makes the calls of one case that has no exchanges for
-	// actions that Simulates, in place of Do; close is called when its run has ended.
+	// actions that Simulates, in place of Do; close is called when its run has ended. Without
+	// it, Simulates tells for whose requests a failure names it as a way.
 	Simulate  func(World) (do call.Do, close func(), err error)
 	Simulates func(action string) bool
 	// Keep has what was exchanged in such cases written: to the recording that the case

@@ -2,12 +2,14 @@ package suite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"facteur/flow"
 	"facteur/flow/diag"
 	"facteur/flow/expr"
 	"facteur/flow/plan"
+	"facteur/flow/schema"
 )
 
 // start finds the inputs that the run of a case starts with.
@@ -101,7 +103,11 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 		}
 		coerced, found := c.plan.Inputs.Coerce(v)
 		if err := found.Err(); err != nil {
-			c.refused.Errorf("not-triggered", kind.Whole, "", "the trigger's inputs do not fit the flow: %s", err)
+			hint := ""
+			if slices.ContainsFunc(found, func(v schema.Violation) bool { return v.Rule == "type" }) {
+				hint = "convert what is of another type, as in ${string(event.body.number)}"
+			}
+			c.refused.Errorf("not-triggered", kind.Whole, hint, "the trigger's inputs do not fit the flow: %s", err)
 			return nil
 		}
 		inputs, _ := coerced.(map[string]any)
