@@ -26,6 +26,7 @@ const pagePath = ControlPath + "page/"
 func pages() *html.Template {
 	return html.Must(html.New("page").Funcs(html.FuncMap{
 		"lines":   phone.Lines,
+		"large":   phone.Large,
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04") },
 		"day":     func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006") },
 		"instant": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },

@@ -231,6 +231,14 @@ func TestQuotes(t *testing.T) {
 	}
 }
 
+// TestEmojisAlone: one to three emojis alone are large, in a text.
+func TestEmojisAlone(t *testing.T) {
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
+	s.post(messages, `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"🎉"}}`)
+	s.post(messages, `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":"🎉 ok"}}`)
+	assert.Equal(t, 1, strings.Count(s.page(ada), `class="text large"`))
+}
+
 // TestEarlierMessages: that a long conversation is cut is told.
 func TestEarlierMessages(t *testing.T) {
 	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start)})
