@@ -271,3 +271,24 @@ func TestOpensAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestManyTabs: tabs that nobody sees keep no connection, of which a browser opens six to a
+// server; one that is seen again shows what came meanwhile.
+func TestManyTabs(t *testing.T) {
+	s := newStage(t)
+	s.text(ada, "Bonjour")
+	browser := page.Start(t)
+	show := func(tab *page.Tab, seen bool) {
+		tab.Do(fmt.Sprintf(`Object.defineProperty(document, "hidden", {value: %v, configurable: true}); document.dispatchEvent(new Event("visibilitychange"))`, !seen))
+	}
+	var tabs []*page.Tab
+	for range 8 {
+		tab := browser.Open(t, s.conversation(ada), wide)
+		tab.Until(last + `.innerText.includes("Bonjour") && stream.readyState === EventSource.OPEN`)
+		show(tab, false)
+		tabs = append(tabs, tab)
+	}
+	s.text(ada, "encore")
+	show(tabs[0], true)
+	tabs[0].Until(last + `.innerText.includes("encore")`)
+}

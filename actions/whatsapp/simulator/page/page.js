@@ -125,11 +125,20 @@ document.addEventListener("click", (event) => {
 
 window.addEventListener("popstate", () => refresh().then(toEnd));
 
-const stream = new EventSource("/_simulator/page/events");
-stream.onmessage = refresh;
-stream.onopen = () => {
-  if (notice.textContent === gone) notice.textContent = "";
-  refresh();
-};
-stream.onerror = () => { notice.textContent = gone; };
+// listen hears of changes while the page is seen: browsers open but six connections to a
+// server, and a seventh tab would wait for ever.
+let stream = null;
+function listen() {
+  stream?.close();
+  if (document.hidden) return;
+  stream = new EventSource("/_simulator/page/events");
+  stream.onmessage = refresh;
+  stream.onopen = () => {
+    if (notice.textContent === gone) notice.textContent = "";
+    refresh();
+  };
+  stream.onerror = () => { notice.textContent = gone; };
+}
+document.addEventListener("visibilitychange", listen);
+listen();
 toEnd();

@@ -65,12 +65,21 @@ async function refresh() {
   busy = false;
 }
 
-const news = new EventSource("/dev/news");
-news.onmessage = refresh;
-news.onopen = () => { document.getElementById("gone").textContent = ""; refresh(); };
-news.onerror = () => {
-  document.getElementById("gone").textContent = "facteur dev has ended, or does not answer. This is what was last known; the page goes on once it is back.";
-};
+// listen hears of news while the page is seen: browsers open but six connections to a server,
+// and a seventh tab would wait for ever.
+let news = null;
+function listen() {
+  news?.close();
+  if (document.hidden) return;
+  news = new EventSource("/dev/news");
+  news.onmessage = refresh;
+  news.onopen = () => { document.getElementById("gone").textContent = ""; refresh(); };
+  news.onerror = () => {
+    document.getElementById("gone").textContent = "facteur dev has ended, or does not answer. This is what was last known; the page goes on once it is back.";
+  };
+}
+document.addEventListener("visibilitychange", listen);
+listen();
 
 // Not all that becomes of a run is news: that no answer came, that a wait began.
 setInterval(() => {
