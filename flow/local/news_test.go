@@ -124,6 +124,30 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 	}
 }
 
+// A client that repeats a start of which the backup has no run gets the run of its key anew, and
+// with it the keys of its calls: what receipts show to have happened is not made again.
+func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
+	for _, restored := range []bool{true, false} {
+		var made, asked atomic.Int32
+		h := open(t, local.Options{
+			Restored: restored,
+			Do:       func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
+			Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+				asked.Add(1)
+				return []call.Receipt{{ID: "1", State: "sent"}}, nil
+			},
+		})
+		run, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+		require.NoError(t, err)
+		assert.Equal(t, machine.Succeeded, ends(t, h, run.ID).Status)
+		if restored {
+			assert.Zero(t, made.Load())
+		} else {
+			assert.Zero(t, asked.Load(), "nobody is asked where the journal knows all")
+		}
+	}
+}
+
 // In a backup the receipts may be later than the runs: what they say of a run that had ended
 // is known when the backup is restored.
 func TestNewsThatABackupHas(t *testing.T) {

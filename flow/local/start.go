@@ -46,6 +46,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if w == nil {
 		return h.first(ctx, id, s.Key, inputs)
 	}
+	w.restored = h.opts.Restored && s.Key != "" // the backup may be older than its first run
 	head := newHead(p, start)
 	head.By, head.Inputs, head.Lock = s.By, inputs, locked
 	if r != nil {
