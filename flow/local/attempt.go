@@ -35,7 +35,7 @@ type underWay struct {
 	r      *runner
 	ctx    context.Context
 	cancel context.CancelFunc
-	taken  bool // it is recorded as taken up, or will be
+	taken  bool // that it was taken up is stored, or will be
 }
 
 func (r *runner) remember(u *underWay) {
@@ -83,7 +83,6 @@ func (u *underWay) begin(ctx context.Context) error {
 		case !m.Wants(u.Call):
 			return nil, errUnwanted
 		}
-		u.taken = true
 		return r.takenUp(u.Call), nil
 	}})
 	select {

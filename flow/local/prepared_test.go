@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -162,6 +163,38 @@ func TestPreparedBeforeARunIsStuck(t *testing.T) {
 	require.NoError(t, h.Release(t.Context(), run))
 	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
 	assert.Equal(t, map[string]int{"one": 1, "two": 1}, made)
+}
+
+// A call whose beginning cannot be recorded has not begun: its run goes no further, can be read,
+// and makes it when it is released.
+func TestPreparedAndNotRecorded(t *testing.T) {
+	var breaks atomic.Bool
+	breaks.Store(true)
+	var begun, made atomic.Int32
+	keep := func(plain, place []byte) ([]byte, error) {
+		if breaks.Load() && bytes.HasSuffix(place, []byte(" taken")) {
+			return nil, errors.New("there is no key")
+		}
+		return append([]byte("sealed "), plain...), nil
+	}
+	h := open(t, local.Options{
+		Seal: keep, Open: func(sealed, _ []byte) ([]byte, error) { return sealed[len("sealed "):], nil },
+		Do: func(ctx context.Context, c call.Call) call.Outcome {
+			made.Add(1)
+			if c.Begin(ctx) != nil {
+				return refused(false)
+			}
+			begun.Add(1)
+			return accepted(c)
+		},
+	})
+	run := begin(t, h, kit{}.compile(t, prepares), nil)
+	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	breaks.Store(false)
+	require.NoError(t, h.Release(t.Context(), run))
+	eventually(t, "it ends", func() bool { return status(t, h, run) == machine.Succeeded })
+	assert.EqualValues(t, 1, begun.Load())
+	assert.EqualValues(t, 2, made.Load())
 }
 
 // A breaking kit has a fault: nobody can tell whom a call writes to.

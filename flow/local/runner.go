@@ -295,8 +295,11 @@ func (r *runner) deal(i item) error {
 	if err := r.apply(event); err != nil {
 		return err
 	}
-	if taken, ok := event.(machine.Taken); ok && r.crash(Scheduled, r.made[taken.Key]) {
-		return r.crashed()
+	if taken, ok := event.(machine.Taken); ok {
+		u := r.made[taken.Key]
+		if u.taken = true; r.crash(Scheduled, u) {
+			return r.crashed()
+		}
 	}
 	if i.told != nil {
 		r.acks = append(r.acks, i.told)
