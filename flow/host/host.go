@@ -122,6 +122,7 @@ type Report struct {
 // it.
 type Call struct {
 	call.Call
+	Wanted   time.Time // from then on it was held back, until it was taken up
 	Taken    time.Time
 	Outcome  *call.Outcome // nil while it is under way
 	Receipts []call.Receipt

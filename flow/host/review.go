@@ -14,7 +14,7 @@ import (
 // A Review is what shows of a run while a host applies its stored events anew: the calls
 // that it made, and what it wants now. Its zero value is ready to use.
 type Review struct {
-	asked  map[string]call.Call
+	asked  map[string]Call
 	calls  map[string]*Call // by key, of those that were taken up
 	taken  []string
 	wanted []machine.Command
@@ -31,7 +31,9 @@ func (v *Review) Before(m *machine.Machine, event machine.Event) {
 		if v.calls == nil {
 			v.calls = map[string]*Call{}
 		}
-		v.calls[e.Key] = &Call{Call: v.asked[e.Key], Taken: e.At}
+		c := v.asked[e.Key]
+		c.Taken = e.At
+		v.calls[e.Key] = &c
 		v.taken = append(v.taken, e.Key)
 	case machine.Answered:
 		if c := v.calls[e.Key]; c != nil {
@@ -52,9 +54,9 @@ func (v *Review) look(m *machine.Machine) {
 	for _, c := range m.Next() {
 		if c, ok := c.(*machine.Call); ok {
 			if v.asked == nil {
-				v.asked = map[string]call.Call{}
+				v.asked = map[string]Call{}
 			}
-			v.asked[c.Key] = c.Call
+			v.asked[c.Key] = Call{Call: c.Call, Wanted: m.Now()}
 		}
 		v.wanted = append(v.wanted, c)
 	}

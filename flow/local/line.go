@@ -15,7 +15,17 @@ type waitingCall struct {
 	// Its connection was asked for, and there was an answer: whatever that was, the call
 	// finds out itself.
 	asked bool
+	kept  bool // it was held back as Options.Hold says
 }
+
+// A stay is the time until which a call is held back in a test.
+type stay struct {
+	r *runner
+	c waitingCall
+}
+
+func (s stay) wanted() bool { return s.r.m.Wants(s.c.call) }
+func (s stay) do() error    { return s.r.again([]waitingCall{s.c}) }
 
 // A line is the calls of one run that wait for one bucket. Only the first has a ticket,
 // so that runs that share a bucket take turns.
@@ -32,6 +42,13 @@ func (r *runner) admit(c waitingCall) bool {
 	if at, ok := r.w.passed[c.call.Key]; ok { // before the run was parked
 		delete(r.w.passed, c.call.Key)
 		c.at = min(c.at, at)
+	}
+	if hold := r.h.opts.Hold; hold != nil && !c.kept {
+		c.kept = true
+		if d := hold(c.call.Step, c.call.Attempt); d > 0 {
+			r.agenda.add(r.now().Add(d), stay{r, c})
+			return false
+		}
 	}
 	if !r.stays {
 		held := r.h.holdsBack(r.w, &c.call.Call)

@@ -44,6 +44,9 @@ type Options struct {
 	// Crash is asked at each point of a call whether the host dies there; step is the
 	// step's path. For tests.
 	Crash func(p Point, step string, attempt int) bool
+	// Hold is asked for how long a call is held back before it is taken up. For tests, and New
+	// alone. nil: nothing is.
+	Hold func(step string, attempt int) time.Duration
 	// Hard ends calls that are under way when it ends. nil: never.
 	Hard context.Context
 

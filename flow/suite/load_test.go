@@ -90,7 +90,7 @@ func TestJSONSchema(t *testing.T) {
 	cases := plain["properties"].(map[string]any)["cases"].(map[string]any)["items"].(map[string]any)
 	keys := slices.Sorted(maps.Keys(cases["properties"].(map[string]any)))
 	assert.Equal(t, []string{
-		"connections", "crash", "events", "exchanges", "expect", "inputs", "inputs_file", "name", "now", "random",
+		"connections", "crash", "events", "exchanges", "expect", "holds", "inputs", "inputs_file", "name", "now", "random",
 		"recording", "settings", "trigger", "window",
 	}, keys)
 	assert.Equal(t, false, cases["additionalProperties"])

@@ -180,17 +180,26 @@ func (l *loader) testCase(n *flow.Node) *Case {
 	feed := feeder{catalog: l.lib.Catalog, plan: c.plan, now: c.now}
 	c.feed = feed.list(n.Get("events"))
 	l.diags.Add(feed.diags)
+	for i, k := range shape.Holds {
+		at := n.Get("holds").Items[i]
+		c.holds = append(c.holds, hold{k.Step, k.Attempt, k.For, at.Range})
+		l.called(at.Get("step"), c, "could be held back")
+	}
 	for i, k := range shape.Crash {
 		at := n.Get("crash").Items[i]
-		step := at.Get("step")
 		c.crashes = append(c.crashes, crash{k.Step, k.Attempt, local.Point(k.Point), at.Range})
-		l.diags.Add(checkStep(step.Text, c.plan))
-		if s := stepsOf(c.plan)[idOf(k.Step)]; s != nil && s.Kind != "action" {
-			l.diags.Errorf("not-an-action", step.Range, "name the step of an action", "the step %s makes no call that the host could crash in", k.Step)
-		}
+		l.called(at.Get("step"), c, "the host could crash in")
 	}
 	l.expected(expect, c)
 	return c
+}
+
+// called wants the name of a step that makes calls.
+func (l *loader) called(step *flow.Node, c *Case, what string) {
+	l.diags.Add(checkStep(step.Text, c.plan))
+	if s := stepsOf(c.plan)[idOf(step.Text.Value)]; s != nil && s.Kind != "action" {
+		l.diags.Errorf("not-an-action", step.Range, "name the step of an action", "the step %s makes no call that %s", step.Text.Value, what)
+	}
 }
 
 func (l *loader) conflict(at diag.Range, a, b string) {

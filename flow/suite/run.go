@@ -34,7 +34,8 @@ type execution struct {
 	player   *record.Player   // nil while recording, and simulated
 	recorder *record.Recorder // nil unless recording
 	stand    *Simulated       // nil unless simulated
-	crashes  []crash          // that are still to come
+	holds    []hold           // that are still to come
+	crashes  []crash          // likewise
 	report   *CaseReport
 
 	calls sync.Map // madeCall by key, of a case that is simulated
@@ -46,7 +47,7 @@ type execution struct {
 func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branch]bool) *CaseReport {
 	began := time.Now()
 	x := &execution{
-		c: c, f: f, o: o, clock: host.NewVirtual(c.now), crashes: slices.Clone(c.crashes),
+		c: c, f: f, o: o, clock: host.NewVirtual(c.now), holds: slices.Clone(c.holds), crashes: slices.Clone(c.crashes),
 		report: &CaseReport{Name: c.Name, Range: c.Range},
 	}
 	if x.prepare() {
@@ -182,7 +183,7 @@ func (x *execution) run(ctx context.Context) *host.Result {
 	defer end()
 	h := local.New(local.Options{
 		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Receipts: true,
-		Feed: x.c.feed, Crash: x.crash, Hard: ctx,
+		Feed: x.c.feed, Crash: x.crash, Hold: x.hold, Hard: ctx,
 	})
 	if x.stand != nil {
 		x.stand.h = h
@@ -254,6 +255,17 @@ func (x *execution) crash(p local.Point, step string, attempt int) bool {
 	return false
 }
 
+// hold tells for how long a call is held back: as the case says, once.
+func (x *execution) hold(step string, attempt int) time.Duration {
+	for i, k := range x.holds {
+		if (k.step == step || k.step == idOf(step)) && k.attempt == attempt {
+			x.holds = slices.Delete(x.holds, i, i+1)
+			return k.d
+		}
+	}
+	return 0
+}
+
 // judge adds what went wrong to the report.
 func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	var stuck *host.StuckError
@@ -284,6 +296,9 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	x.report.Failures = append(x.report.Failures, x.c.check(result)...)
 	for _, k := range x.crashes {
 		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
+	}
+	for _, k := range x.holds {
+		x.fail(k.at, "the run never wanted the call that is held back: attempt %d of the step %s", k.attempt, k.step)
 	}
 	// What a stand-in answered is kept only if it went well: the case would be played like that
 	// from then on. What was really sent is never lost.

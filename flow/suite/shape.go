@@ -30,6 +30,7 @@ type (
 		Exchanges   []any                     `json:"exchanges" doc:"the recorded exchanges: {step, request, response}"`
 		Recording   string                    `json:"recording" schema:"minLength=1" doc:"a file with the exchanges, beside this one"`
 		Events      []eventShape              `json:"events" doc:"events and receipts that come during the run"`
+		Holds       []holdShape               `json:"holds" doc:"calls that are held back, as a pause or a rate does"`
 		Crash       []crashShape              `json:"crash" doc:"where the host dies and starts anew: one, or a list"`
 		Expect      expectShape               `json:"expect" doc:"what must come of the run; default: it succeeds"`
 	}
@@ -42,6 +43,12 @@ type (
 
 	scheduleShape struct {
 		Cron string `json:"cron" doc:"which, where the flow has several schedules"`
+	}
+
+	holdShape struct {
+		Step    string        `json:"step" schema:"required" doc:"the id of an action's step, or the path that reports print"`
+		Attempt int           `json:"attempt" schema:"minimum=1,default=1" doc:"which attempt"`
+		For     time.Duration `json:"for" schema:"required" doc:"for how long"`
 	}
 
 	crashShape struct {

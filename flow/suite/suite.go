@@ -49,8 +49,17 @@ type Case struct {
 	exchanges []*record.Exchange
 	recording diag.Text // Value "" without one
 	feed      []local.Feed
+	holds     []hold
 	crashes   []crash
 	expect    expectation
+}
+
+// A hold is for how long a call is held back.
+type hold struct {
+	step    string
+	attempt int
+	d       time.Duration
+	at      diag.Range
 }
 
 // A crash is a point of a call at which the host dies and starts anew.

@@ -3,9 +3,7 @@
 package export
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,12 +14,8 @@ import (
 	"facteur/flow"
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/journal"
-	"facteur/flow/local"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
-	"facteur/flow/record"
-	"facteur/flow/schema"
 	"facteur/flow/suite"
 )
 
@@ -84,7 +78,7 @@ func (t *Test) Check(ctx context.Context) suite.Reports {
 }
 
 // inOrder is in which order people write the keys of a test.
-var inOrder = yamltext.Order{"at", "after", "receipt", "in", "event", "code", "step", "from", "path"}
+var inOrder = yamltext.Order{"at", "after", "receipt", "in", "event", "code", "step", "attempt", "for", "from", "path"}
 
 // An exporter makes a flow test of a run: the run is carried out again, by a virtual clock,
 // over answers that say what the journal says, and what it asks is recorded.
@@ -142,98 +136,27 @@ func (x *exporter) note(format string, args ...any) {
 	}
 }
 
-// A carried run is one that was carried out again.
-type carried struct {
-	result    *host.Result
-	err       error
-	made      map[*madeCall]time.Time
-	exchanges []byte
-}
-
-// write carries the run out again and returns the test. When things come depends on when
-// calls are made, and the other way round: it is done again until both stay.
+// write carries the run out again and returns the test, in which calls are held back as they
+// were if it comes to something else without.
 func (x *exporter) write(ctx context.Context) ([]byte, error) {
-	found := x.happenings()
-	feed := x.feed(found, nil)
-	for range 4 {
-		c, err := x.carryOut(ctx, feed)
+	before := slices.Clone(x.notes)
+	c, err := x.settle(ctx, false)
+	if err == nil && x.differs(c) > 0 {
+		after := x.notes
+		x.notes = before
+		held, err := x.settle(ctx, true)
 		if err != nil {
 			return nil, err
 		}
-		next := x.feed(found, c.made)
-		if slices.Equal(feed, next) || c.result == nil {
-			return x.text(feed, c), nil
+		if len(held.holds) > 0 && x.differs(held) < x.differs(c) {
+			return x.text(held), nil
 		}
-		feed = next
+		x.notes = after
 	}
-	c, err := x.carryOut(ctx, feed)
 	if err != nil {
 		return nil, err
 	}
-	return x.text(feed, c), nil
-}
-
-// runOfTest is the id of every run of a flow test.
-const runOfTest = "test"
-
-func (x *exporter) carryOut(ctx context.Context, feed []string) (*carried, error) {
-	started := x.report.Run.Started.Truncate(time.Millisecond)
-	var events []local.Feed
-	if len(feed) > 0 {
-		text := "events:\n  - " + strings.Join(feed, "\n  - ") + "\n"
-		list, found := suite.Events("events", []byte(text), x.plan, x.Library.Catalog, started)
-		if err := found.Err(); err != nil {
-			return nil, fmt.Errorf("what came to the run cannot be written as events of a test: %w", err)
-		}
-		events = list
-	}
-	clock := host.NewVirtual(started)
-	recorder := record.NewRecorder(&answers{clock: clock, sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
-	recorder.Now = clock.Now
-	world := suite.World{
-		Connections: x.Connections(x.plan), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
-		Events: func() []host.Event { return nil },
-	}
-	do, err := x.Do(x.plan, world)
-	if err != nil {
-		return nil, err
-	}
-	out := &carried{made: map[*madeCall]time.Time{}}
-	h := local.New(local.Options{
-		Journal: &journal.Memory{}, Clock: clock, Receipts: true, Feed: events, Hard: ctx,
-		Do: func(ctx context.Context, c call.Call) call.Outcome {
-			if made := x.find(c); made != nil {
-				made.requests = 0
-				out.made[made] = clock.Now()
-				ctx = context.WithValue(ctx, madeCallKey{}, made)
-			}
-			var volatile []string
-			if s := x.Library.Catalog.Action(c.Action); s != nil {
-				volatile = s.Volatile
-			}
-			return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
-		},
-	})
-	seed := sha256.Sum256([]byte(x.plan.Name + "\n" + x.name)) // as the case of this name has it
-	inputs := x.hide.object(x.report.Inputs)
-	out.result, out.err = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()})
-	var exchanges bytes.Buffer
-	if err := recorder.Write(&exchanges); err != nil {
-		return nil, err
-	}
-	out.exchanges = exchanges.Bytes()
-	return out, ctx.Err()
-}
-
-// find returns the call of the run that another stands for.
-func (x *exporter) find(c call.Call) *madeCall {
-	for _, made := range x.calls {
-		if made.Step == c.Step && made.Attempt == c.Attempt {
-			return made
-		}
-	}
-	x.note("attempt %d of %s was not made by the run", c.Attempt, c.Step)
-	return nil
+	return x.text(c), nil
 }
 
 // window tells whose 24-hour window was known to be shut.
@@ -248,7 +171,7 @@ func (x *exporter) window() map[string]string {
 }
 
 // text is the file of the test.
-func (x *exporter) text(feed []string, c *carried) []byte {
+func (x *exporter) text(c *carried) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by \"facteur runs export\" of a run. ")
 	if x.hide.keep {
@@ -282,12 +205,13 @@ func (x *exporter) text(feed []string, c *carried) []byte {
 	}
 	block("window", window)
 	b.WriteString(exchangesOf(c.exchanges))
-	if len(feed) > 0 {
-		b.WriteString("    events:\n")
-		for _, line := range feed {
-			b.WriteString("      - " + line + "\n")
+	list := func(key string, lines []string) {
+		if len(lines) > 0 {
+			b.WriteString("    " + key + ":\n      - " + strings.Join(lines, "\n      - ") + "\n")
 		}
 	}
+	list("events", c.feed)
+	list("holds", c.holds)
 	x.expectation(&b, c)
 	return []byte(b.String())
 }
@@ -317,8 +241,8 @@ func (x *exporter) expectation(b *strings.Builder, c *carried) {
 	if len(r.Outputs) > 0 {
 		b.WriteString("      outputs:\n")
 		for _, name := range slices.Sorted(maps.Keys(r.Outputs)) {
-			text := inOrder.Line(escapeKeys(x.hide.value(schema.JSON(r.Outputs[name]))))
-			if c.result != nil && text != inOrder.Line(escapeKeys(schema.JSON(c.result.Outputs[name]))) {
+			text := x.output(name)
+			if c.result != nil && !x.isOutput(c, name) {
 				x.note("the output %s is another in a test: it is not compared", name)
 				text = "{$any: true}"
 			}
