@@ -7,6 +7,7 @@ type flowLevel struct {
 	at     int  // of the bracket
 	brace  byte // the one that closes it
 	colons int  // in the current entry
+	value  int  // where that of the current entry begins
 }
 
 // flow scans a value that starts with { or [.
@@ -105,9 +106,16 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 		case c == ' ' || c == '\t' || c == '\r':
 		case c == ':' && (s.atEnd(s.pos+1) || strings.IndexByte(",]}", s.peek(s.pos+1)) >= 0):
 			top := &levels[len(levels)-1]
-			if top.colons++; top.colons == 2 {
-				s.errorf("unquoted-colon", s.pos, s.pos+1, "quote the text that the colon belongs to",
+			switch top.colons++; top.colons {
+			case 1:
+				top.value = s.pos + 1
+			case 2:
+				colon := s.pos
+				end, _ := s.tokenEnd(colon+1, true)
+				s.errorf("unquoted-colon", colon, colon+1, quoteHint(strings.TrimSpace(s.text[top.value:end])),
 					"a text with a colon and a space in it must be quoted")
+				s.pos = end
+				continue
 			}
 			token = true
 		case token:
@@ -133,30 +141,8 @@ const mostExpression = 4 << 10
 // reported, at the expression.
 func (s *lineScanner) flowToken() {
 	start := s.pos
-	dollar := -1
-	for s.pos < len(s.text) {
-		c := s.text[s.pos]
-		if c == '$' && s.peek(s.pos+1) == '{' {
-			if dollar < 0 {
-				dollar = s.pos
-			}
-			rest, _, _ := strings.Cut(s.text[s.pos:min(len(s.text), s.pos+mostExpression)], "\n")
-			end := closing(rest)
-			if end < 0 {
-				s.pos += len(rest)
-				break
-			}
-			s.pos += end + 1
-			continue
-		}
-		if strings.IndexByte(",[]{}\r\n", c) >= 0 || c == '#' && s.atEnd(s.pos-1) {
-			break
-		}
-		if c == ':' && s.atEnd(s.pos+1) && dollar < 0 {
-			break
-		}
-		s.pos++
-	}
+	end, dollar := s.tokenEnd(start, false)
+	s.pos = end
 	token := strings.TrimSpace(s.text[start:s.pos])
 	if dollar < 0 {
 		// YAML allows it, but our reader of YAML ends the text there.
@@ -170,6 +156,35 @@ func (s *lineScanner) flowToken() {
 		quoted = `"${…}"`
 	}
 	s.errorf("unquoted-expression", dollar, max(dollar+2, start+len(token)), "", "quote an expression inside { } or [ ]: %s", quoted)
+}
+
+// tokenEnd tells where an unquoted text inside brackets ends, and where the first expression
+// in it begins, -1 for none. Colons belong to it, or end it where no expression is before.
+func (s *lineScanner) tokenEnd(pos int, colons bool) (end, dollar int) {
+	dollar = -1
+	for pos < len(s.text) {
+		c := s.text[pos]
+		if c == '$' && s.peek(pos+1) == '{' {
+			if dollar < 0 {
+				dollar = pos
+			}
+			rest, _, _ := strings.Cut(s.text[pos:min(len(s.text), pos+mostExpression)], "\n")
+			end := closing(rest)
+			if end < 0 {
+				return pos + len(rest), dollar
+			}
+			pos += end + 1
+			continue
+		}
+		if strings.IndexByte(",[]{}\r\n", c) >= 0 || c == '#' && s.atEnd(pos-1) {
+			break
+		}
+		if c == ':' && s.atEnd(pos+1) && dollar < 0 && !colons {
+			break
+		}
+		pos++
+	}
+	return pos, dollar
 }
 
 // skipToken goes on to the next comma or bracket.

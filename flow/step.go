@@ -214,6 +214,8 @@ func stepKeyMeant(key string) string {
 		return "write if: with a condition"
 	case "continue_on_error", "ignore_errors", "allow_error", "optional":
 		return "write allow_failure: true"
+	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json":
+		return "what the action takes stands below with:"
 	case "needs", "depends_on", "after", "next", "then", "goto":
 		return "leave it out: steps run in the order of the file"
 	case "retries", "max_attempts", "attempts":

@@ -218,9 +218,14 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 }
 
 // veil puts schema.Unknown in the place of what a type refused, so that the rules give no
-// second opinion on it but still judge the rest. v itself is not changed.
+// second opinion on it but still judge the rest; a field that was meant is there. v itself is
+// not changed.
 func veil(v any, found schema.Violations) any {
 	for _, f := range found {
+		if f.Meant != "" {
+			v = put(v, append(slices.Clip(f.Path[:len(f.Path)-1]), f.Meant), schema.Unknown{Type: schema.AnyType})
+			continue
+		}
 		if !f.Warning && f.Rule != "required" && len(f.Path) > 0 && !f.OnKey {
 			v = put(v, f.Path, schema.Unknown{Type: schema.AnyType})
 		}

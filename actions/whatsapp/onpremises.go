@@ -76,7 +76,8 @@ func onPremisesFields(kind string) func(any) schema.Violations {
 // the On-Premises API, or has another name in a body.
 func notInputs(v any) (found schema.Violations) {
 	object, _ := v.(map[string]any)
-	if _, to := object["to"]; to {
+	_, message := object["message"]
+	if _, to := object["to"]; to && !message {
 		for _, name := range [...]string{"type", "messaging_product", "recipient_type"} {
 			if _, ok := object[name]; ok {
 				return schema.Violations{{Rule: "message-whole-body", Message: "this is the body of a request",
@@ -84,7 +85,7 @@ func notInputs(v any) (found schema.Violations) {
 			}
 		}
 	}
-	found = renamed("to", "recipient")(object)
+	found = append(renamed("to", "recipient")(object), renamed("type", "message_type")(object)...)
 	for _, f := range onPremisesOnly {
 		if _, ok := object[f.name]; ok && f.of == "" {
 			found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,

@@ -111,8 +111,8 @@ func lookUp(v any, path schema.Path) any {
 	return v
 }
 
-// put gives a value in which another stands at a path that leads to something. v itself is
-// not changed.
+// put gives a value in which another stands at a path, of which only the end may be new. v
+// itself is not changed.
 func put(v any, path schema.Path, other any) any {
 	if len(path) == 0 {
 		return other
@@ -126,7 +126,7 @@ func put(v any, path schema.Path, other any) any {
 		}
 	case map[string]any:
 		if name, ok := path[0].(string); ok {
-			if inner, ok := whole[name]; ok {
+			if inner, ok := whole[name]; ok || len(path) == 1 {
 				out := maps.Clone(whole)
 				out[name] = put(inner, path[1:], other)
 				return out

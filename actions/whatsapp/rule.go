@@ -145,6 +145,9 @@ func (s *sender) recipient(found schema.Violations, v any) schema.Violations {
 	out := schema.Violation{Path: schema.Path{"recipient"}, Rule: "recipient-format"}
 	if a.err != nil {
 		out.Message, out.Hint = a.err.message, a.err.hint
+		if name := mustache.FindStringSubmatch(text); name != nil {
+			out.Hint = "for a value write " + brief(strings.Replace(text, name[0], expression(name[1]), 1))
+		}
 	} else {
 		out.Rule, out.Warning = "recipient-doubtful", true
 		out.Message = mention(text) + " lies in no range of phone numbers that is known to be in use"

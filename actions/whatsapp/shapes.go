@@ -169,7 +169,9 @@ func renamed(from, to string) func(map[string]any) schema.Violations {
 		if _, there := v[to]; !ok || there {
 			return nil
 		}
-		return shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`":`+written(inner))
+		found := shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`":`+written(inner))
+		found[0].Meant = to
+		return found
 	}
 }
 

@@ -176,8 +176,13 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 			hint = fmt.Sprintf("its outputs are read as %s.outputs.%s", what, name)
 		}
 	}
-	if hint == "" && t.TypeName() == varsTypeName {
+	switch {
+	case name == "sender" && slices.Contains(names, "from"): // which is near to sender_phone_id, the other side
+		hint = fmt.Sprintf("who sent it is %s.from", what)
+	case hint == "" && t.TypeName() == varsTypeName:
 		hint = "variables are made by set"
+	case hint == "" && c.scope.vars.m[name] != nil:
+		hint = "variables are read as vars." + name
 	}
 	c.errorf("unknown-field", at, hint, "%s has no field %q", what, name)
 }
@@ -325,7 +330,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
 	case operators.Equals, operators.NotEquals:
 		if hint == "" {
-			hint = literal(ts, args)
+			hint = literal(ts, args, c)
 		}
 		if hint == "" {
 			hint = conversion(ts, names, args, c)
@@ -353,7 +358,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 
 // literal hints at how a text or a number that is written out is to be written, to be like
 // what it is compared with.
-func literal(ts []*types.Type, args []ast.Expr) string {
+func literal(ts []*types.Type, args []ast.Expr, c *check) string {
 	for i, a := range args {
 		if a.Kind() != ast.LiteralKind {
 			continue
@@ -366,6 +371,9 @@ func literal(ts []*types.Type, args []ast.Expr) string {
 			}
 		case int64, float64:
 			if ts[1-i].Kind() == types.StringKind {
+				if strings.HasSuffix(c.source(args[1-i]), "error.code") {
+					return fmt.Sprintf("put it in quotes: \"%v\"; the status of HTTP is in error.status_code", v)
+				}
 				return fmt.Sprintf("put it in quotes: \"%v\"", v)
 			}
 		}

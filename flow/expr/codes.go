@@ -17,6 +17,7 @@ var codes = diag.Codebook{
 	{"unknown-function", "There is no function of that name, or it is not called like this. The hint shows how it is called."},
 	{"unknown-name", "An expression begins with one of the variables inputs, steps, vars, settings, run, and, where they exist, error, event and the item of a foreach. The hint lists those that can be read here."},
 	{"unknown-status", "A step's status is compared with a word that it never is. It is succeeded, failed or skipped."},
+	{"unknown-value", "An input is compared with a text that is not among those that its enum allows, so that they are never equal. Capitals count."},
 	{"unterminated-expression", "A ${ has no matching }. Braces inside CEL strings do not count; an unclosed quote swallows the brace. Write $${ for the two characters ${."},
 }
 

@@ -190,7 +190,7 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	c.literals()
 	yes, no = (&guard{check: c}).walk(checked.Expr(), Facts{})
 	typ := checked.GetType(checked.Expr().ID())
-	if len(*list) == before {
+	if !(*list)[before:].HasErrors() {
 		c.result(typ)
 	}
 	if (*list)[before:].HasErrors() {

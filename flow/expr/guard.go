@@ -177,6 +177,7 @@ func (g *guard) equal(a, b ast.Expr, in Facts) (yes, no Facts) {
 	case types.False:
 		return an, ay
 	}
+	g.among(a, b)
 	if id, ok := g.status(a); ok {
 		if o := g.outcome(b, id); o != 0 {
 			return about(id, anyOutcome&^o), about(id, o)
@@ -204,6 +205,11 @@ func (g *guard) equal(a, b ast.Expr, in Facts) (yes, no Facts) {
 func (g *guard) in(a, b ast.Expr, in Facts) (yes, no Facts) {
 	g.walk(a, in)
 	g.walk(b, in)
+	if b.Kind() == ast.ListKind {
+		for _, item := range b.AsList().Elements() {
+			g.among(a, item)
+		}
+	}
 	id, ok := g.status(a)
 	if !ok || b.Kind() != ast.ListKind {
 		return Facts{}, Facts{}
@@ -247,6 +253,29 @@ func (g *guard) outcome(literal ast.Expr, id string) Outcomes {
 	g.errorf("unknown-status", g.places.node(literal), diag.DidYouMean(name, "a step's status", []string{"succeeded", "failed", "skipped"}),
 		"the status of %s is never %q", id, name)
 	return 0
+}
+
+// among reports an input that is compared with a text which is none of those that it may be.
+func (g *guard) among(a, b ast.Expr) {
+	text, isText := textOf(b)
+	ch, ok := chainOf(a)
+	if !isText || !ok || ch.test || ch.root != "inputs" || slices.Contains(g.locals, "inputs") {
+		return
+	}
+	names := []string{ch.root}
+	for _, l := range ch.links {
+		names = append(names, l.name)
+	}
+	t := g.scope.follow(names)
+	if t == nil || len(t.Enum) == 0 || t.AnyCase || slices.Contains(t.Enum, any(text)) {
+		return
+	}
+	known := make([]string, len(t.Enum))
+	for i, v := range t.Enum {
+		known[i] = fmt.Sprint(v)
+	}
+	g.add(diag.Diagnostic{Severity: diag.Warning, Code: "unknown-value", Range: g.places.node(b),
+		Message: fmt.Sprintf("%s is never %q", ch, text), Hint: diag.DidYouMean(text, "allowed", known)})
 }
 
 // lookup reports steps[…].

@@ -45,6 +45,7 @@ var codes = diag.Codebook{
 
 	// Advice.
 	{"unused-input", "No expression of the flow reads the input. It may be a misspelling elsewhere, or a leftover."},
+	{"copied-variable", "A foreach copies the variables in and nothing out: a count that is kept in one begins anew with each item, and is not seen after the loop. Give a value for each item to `collect`, and put them together after the loop: steps.<id>.outputs.items.filter(i, i == \"failed\").size()."},
 	{"endless-finally", "The steps of `finally` run to their end whatever happened before, also when the run was cancelled or its time is over. A wait_for without a timeout may hold up that end forever."},
 	{"unreachable", "The step never runs because the one above always ends the flow."},
 }

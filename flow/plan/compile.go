@@ -153,6 +153,7 @@ type flowCompiler struct {
 	// concurrent is the kind of the innermost construct that runs steps at the same
 	// time, "" outside; `return` is not allowed in one.
 	concurrent string
+	outer      *expr.Scope // around the innermost foreach; nil outside
 	returned   []returned
 	reads      settingsRead
 	blamed     []string // called flows whose mistakes were mentioned

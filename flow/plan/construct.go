@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -52,6 +53,7 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		name := b.Name.Value
 		v := c.value(b.Value, nil, s)
 		c.needsValue(v, b.Value.Range)
+		c.copied(b)
 		if first := c.vars[name]; first == nil {
 			c.vars[name] = v.Type
 		} else if ok, why := first.Accepts(v.Type); !ok {
@@ -63,6 +65,18 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		out.Values = append(out.Values, Output{name, v})
 	}
 	return out
+}
+
+// copied warns about a variable that is counted up in a loop or a branch, which has a copy.
+func (c *flowCompiler) copied(b flow.Binding) {
+	name := b.Name.Value
+	if c.lib.Stored || c.outer == nil || c.outer.Var(name) == nil || b.Value.Kind != flow.TextNode {
+		return
+	}
+	if own := regexp.MustCompile(`\bvars\.` + name + `\b`); own.MatchString(b.Value.Text.Value) {
+		c.diags.Warnf("copied-variable", b.Name.Whole, "give each value to collect, and put them together after the foreach, from steps.<id>.outputs.items",
+			"vars.%s is a copy here: each begins with the value from outside, and nothing of it is seen there", name)
+	}
 }
 
 func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *Switch {
@@ -114,12 +128,13 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 			inside.Bind(in.As.Value, item)
 		}
 	}
-	outer := c.concurrent
+	outer, around := c.concurrent, c.outer
 	if out.Concurrency > 1 {
 		c.concurrent = "a foreach with concurrency"
 	}
+	c.outer = s
 	out.Steps = c.block(in.Steps, inside, place)
-	c.concurrent = outer
+	c.concurrent, c.outer = outer, around
 	collected := schema.AnyType
 	if in.Collect != nil {
 		out.Collect = c.value(in.Collect, nil, inside)

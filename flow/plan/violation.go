@@ -71,6 +71,13 @@ func veil(t *schema.Type, v any, found schema.Violations) any {
 		case violation.Warning:
 		case violation.Rule == "required":
 			v = replace(t, v, violation.Path, veilMissing)
+		case violation.Meant != "":
+			v = replace(t, v, violation.Path[:len(violation.Path)-1], func(_ *schema.Type, v any) any {
+				if object, ok := v.(map[string]any); ok && object[violation.Meant] == nil {
+					object[violation.Meant] = unknown
+				}
+				return v
+			})
 		default:
 			v = replace(t, v, violation.Path, func(*schema.Type, any) any { return unknown })
 		}

@@ -104,7 +104,7 @@ func (c *coercer) further(t *Type, name string, object *edit) {
 		return
 	}
 	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
-		Hint: diag.DidYouMean(name, "fields", t.Names()), Hidden: diag.NamesSecret(name)})
+		Hint: diag.DidYouMean(name, "fields", t.Names()), Meant: diag.Suggest(name, t.Names()), Hidden: diag.NamesSecret(name)})
 	c.within(n, name)
 }
 
@@ -114,11 +114,16 @@ func (c *coercer) misspelt(t *Type, missing string, object map[string]any) bool 
 	if t.Open {
 		return false
 	}
+	var mistakes Violations
+	if t.Mistake != nil {
+		mistakes = t.Mistake(object)
+	}
+	if slices.ContainsFunc(mistakes, func(v Violation) bool { return v.Meant == missing }) {
+		return true
+	}
 	for name := range object {
 		if t.Field(name) == nil && diag.Suggest(name, t.Names()) == missing {
-			return t.Mistake == nil || !slices.ContainsFunc(t.Mistake(object), func(v Violation) bool {
-				return len(v.Path) == 1 && v.Path[0] == name
-			})
+			return !slices.ContainsFunc(mistakes, func(v Violation) bool { return len(v.Path) == 1 && v.Path[0] == name })
 		}
 	}
 	return false

@@ -32,6 +32,7 @@ type Violation struct {
 	Rule    string // stable id, e.g. "text-body-length"
 	Warning bool   // worth knowing, but the value is accepted
 	OnKey   bool   // the name at the end of Path is at fault, not its value
+	Meant   string // the field of the same object that is meant by the one at the end of Path
 	Hidden  bool   // what stands there is not to be shown: it is a secret
 	Message string
 	Hint    string
