@@ -28,6 +28,7 @@ func otherShapes() []otherShape {
 		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
 		{"interactive/catalog_message", "action", leftOut("catalog_id", "it is the catalog that the account is connected to")},
 		{templateType, "components[]", callButton},
+		{"text", "", renamed("text", "body")},
 		{"image", "", renamed("url", "link")},
 		{"video", "", renamed("url", "link")},
 		{"document", "", renamed("url", "link")},

@@ -82,6 +82,8 @@ func (c *check) report(problem *common.Error) {
 		hint := ""
 		if t := c.tree.GetType(e.ID()); isOptional(t) {
 			hint = "say what to go through without it, such as .orValue([])"
+		} else if names, _ := (provider{c.scope}).FindStructFieldNames(t.TypeName()); slices.Contains(names, "items") {
+			hint = "write " + c.source(e) + ".items"
 		}
 		c.errorf("type-mismatch", c.span(e), hint, "only a list or a map can be gone through, this is %s", typeName(c.tree.GetType(e.ID())))
 	default:

@@ -120,6 +120,8 @@ func conversion(want, got *schema.Type) string {
 		return "make a number of it with double(…)"
 	case want.Kind == schema.Bool:
 		return "compare it, such as … == \"yes\""
+	case want.Kind == schema.Duration && got.Kind == schema.Timestamp:
+		return "take now() from it; for a time itself there are until in wait_for, and wait_until"
 	case want.Kind == schema.Duration:
 		return `make a duration of it with duration(…), e.g. duration("24h")`
 	case want.Kind == schema.Timestamp:
