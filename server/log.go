@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 )
@@ -146,6 +147,22 @@ func (v View) StepLog(log *slog.Logger) func(run string, s *machine.Step, sensit
 			}
 		}
 		tell(log, level, "step", attrs...)
+	}
+}
+
+// DoubtLog has calls logged of which nobody knows whether they happened: the line of their
+// step may be long in coming, since receipts may still tell.
+func DoubtLog(log *slog.Logger, do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		o := do(ctx, c)
+		if o.Status == call.Unknown {
+			attrs := []slog.Attr{slog.String("run", c.Run), slog.String("step", c.Step), slog.String("action", c.Action), slog.Int("attempt", c.Attempt)}
+			if e := o.Error; e != nil {
+				attrs = append(attrs, slog.String("code", e.Code), slog.String("class", e.Class))
+			}
+			tell(log, slog.LevelWarn, "nobody knows whether a call happened; unless a webhook tells, somebody has to settle it", attrs...)
+		}
+		return o
 	}
 }
 

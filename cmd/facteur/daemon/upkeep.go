@@ -22,14 +22,15 @@ const (
 	leastLedger = 8 * 24 * time.Hour
 )
 
-// upkeep looks after what nobody asks for, until ctx ends: it warns of silence and forgets
-// what is old.
+// upkeep looks after what nobody asks for, until ctx ends: it warns of silence and of
+// doubts, and forgets what is old.
 func (d *Daemon) upkeep(ctx context.Context) {
 	minute, hour, shift := time.NewTicker(time.Minute), time.NewTicker(pruneEvery), time.NewTicker(inspectEvery)
 	defer minute.Stop()
 	defer hour.Stop()
 	defer shift.Stop()
 	first := time.After(inspectFirst)
+	doubts := 0
 	d.prune(ctx)
 	for {
 		select {
@@ -37,6 +38,7 @@ func (d *Daemon) upkeep(ctx context.Context) {
 			return
 		case <-minute.C:
 			d.warnOfSilence(ctx)
+			doubts = d.warnOfDoubts(ctx, doubts)
 		case <-hour.C:
 			d.prune(ctx)
 		case <-d.changed:
@@ -101,6 +103,21 @@ func (d *Daemon) warnOfSilence(ctx context.Context) {
 		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
 			"hint", "see where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")
 	}
+}
+
+// warnOfDoubts says how many runs have calls whose outcome nobody knows, where they are more
+// than the last time, and returns how many: a kill leaves such calls, too.
+func (d *Daemon) warnOfDoubts(ctx context.Context, last int) int {
+	const most = 1000
+	runs, _, err := d.host.List(ctx, host.Filter{Unknown: true, Limit: most})
+	if err != nil {
+		return last // the host has said why
+	}
+	if len(runs) > last {
+		d.log.Warn("nobody knows whether calls of some runs happened", "runs", len(runs), "and_more", len(runs) == most,
+			"hint", "facteur runs list --status unknown; unless webhooks tell, somebody has to settle them: facteur runs settle")
+	}
+	return len(runs)
 }
 
 // pause waits, and tells whether ctx goes on.

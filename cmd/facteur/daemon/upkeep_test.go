@@ -3,6 +3,7 @@ package daemon
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,31 @@ func TestUpkeep(t *testing.T) {
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(list.Runs), 1, "the last one stays, for its number")
 	assert.Contains(t, log.String(), `msg="forgot what is old" what=journal`)
+}
+
+// A call of which nobody knows whether it happened is in the log at once, and once more for
+// those that nobody was there to see.
+func TestDoubtsAreLogged(t *testing.T) {
+	o, api, log := options(t)
+	d, err := Open(t.Context(), t.Context(), o)
+	require.NoError(t, err)
+	defer func() {
+		_ = d.Stop(t.Context())
+		d.Close()
+	}()
+	assert.Zero(t, d.warnOfDoubts(t.Context(), 0))
+	assert.NotContains(t, log.String(), "nobody knows")
+
+	require.NoError(t, api.AddFault(simulator.Fault{Do: "reset", Times: 1}))
+	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
+	_, err = client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: time.Millisecond})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "nobody knows whether a call happened") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return d.warnOfDoubts(t.Context(), 0) == 1 }, 10*time.Second, time.Millisecond)
+	assert.Contains(t, log.String(), `msg="nobody knows whether calls of some runs happened" runs=1 and_more=false`)
+	before := log.String()
+	assert.Equal(t, 1, d.warnOfDoubts(t.Context(), 1))
+	assert.Equal(t, before, log.String(), "it is told once")
 }
 
 // handled asks a daemon without a network.
