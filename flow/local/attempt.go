@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"facteur/flow/call"
@@ -35,7 +36,9 @@ type underWay struct {
 	r      *runner
 	ctx    context.Context
 	cancel context.CancelFunc
-	taken  bool // that it was taken up is stored, or will be
+	taken  bool        // that it was taken up is stored, or will be
+	paused bool        // it was not, because somebody has paused it
+	begun  atomic.Bool // it was told that it may happen
 }
 
 func (r *runner) remember(u *underWay) {
@@ -73,29 +76,54 @@ func (r *runner) make(c *machine.Call) error {
 // forgotten since or lost with a server.
 func (r *runner) begins(c *machine.Call) bool { return c.Prepares && !c.InFlight && r.h.serves }
 
-// begin takes up a call that has prepared itself, durably, if the run still wants it.
+// begin has the loop take up a call that has prepared itself.
 func (u *underWay) begin(ctx context.Context) error {
-	r, told := u.r, make(chan error, 1)
-	r.post(item{told: told, make: func(m *machine.Machine) (machine.Event, error) {
-		switch {
-		case u.taken: // it begins again, with other credentials
-			return nil, nil
-		case !m.Wants(u.Call):
-			return nil, errUnwanted
-		}
-		return r.takenUp(u.Call), nil
-	}})
+	if u.begun.Load() { // it begins again, with other credentials
+		return nil
+	}
+	told := make(chan error, 1)
+	u.r.post(item{begins: u, told: told})
 	select {
 	case err := <-told:
-		if err != nil {
-			return err
-		}
+		u.begun.Store(err == nil)
+		return err
 	case <-u.ctx.Done():
 		return u.ctx.Err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return r.h.barrier(ctx)
+}
+
+// takeUp takes up a call that begins, durably, if the run still wants it, and nobody has paused
+// it meanwhile.
+func (u *underWay) takeUp() (refused, err error) {
+	r := u.r
+	r.h.admitting.RLock()
+	defer r.h.admitting.RUnlock()
+	switch {
+	case u.taken: // it gave up waiting, and begins again
+		return nil, nil
+	case !r.m.Wants(u.Call):
+		return errUnwanted, nil
+	case r.h.isPaused(r.w.flow, &u.Call.Call):
+		u.paused = true
+		return errPaused, nil
+	}
+	if err := r.apply(r.takenUp(u.Call)); err != nil {
+		return nil, err
+	}
+	u.taken = true
+	if r.crash(Scheduled, u) {
+		return nil, r.crashed()
+	}
+	return nil, r.flush(true)
+}
+
+var errPaused = errors.New("somebody has paused it")
+
+// pausedOutcome is that of a call that was paused before it began.
+func pausedOutcome() call.Outcome {
+	return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "held", Class: "held", Message: errPaused.Error()}}
 }
 
 // errUnwanted says that a call is not wanted any more.

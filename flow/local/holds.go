@@ -226,6 +226,22 @@ func (h *Host) holdOn(flow string, c *call.Call) *hold {
 	return nil
 }
 
+// isPaused tells whether somebody has paused what a call is about. What the host holds back by
+// itself does not count: a call that is under way may be the one that was let through, to see.
+func (h *Host) isPaused(flow string, c *call.Call) bool {
+	if h.pauses.Load() == 0 {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, one := range h.holds {
+		if !k.auto && one.keeps(flow, c) {
+			return true
+		}
+	}
+	return false
+}
+
 // lifted tells whether calls of a run that were held may go on now, all of which are to
 // be tried then.
 func (h *Host) lifted(w *ward) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -124,7 +125,15 @@ func TestPreparedOfARunThatIsStuck(t *testing.T) {
 			return accepted(c)
 		},
 	})
-	p := kit{limits: func(_ string, in map[string]any) []call.Limit {
+	run := begin(t, h, breaksAfterOne(t), nil)
+	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	assert.Equal(t, true, told.Load())
+}
+
+// breaksAfterOne is a flow that breaks the program after its step one, beside a step two that
+// prepares itself.
+func breaksAfterOne(t *testing.T) *plan.Plan {
+	return kit{limits: func(_ string, in map[string]any) []call.Limit {
 		if in["to"] == "break" {
 			panic("out of luck")
 		}
@@ -136,9 +145,36 @@ steps:
       a: [{id: one, action: test.send, with: {to: a}}, {id: three, action: test.send, with: {to: "${steps.one.outputs.id == '' ? 'fine' : 'break'}"}}]
       b: [{id: two, action: test.prepared, with: {to: b}}]
 `)
-	run := begin(t, h, p, nil)
+}
+
+// A call that has begun, and begins once more with other credentials after its run was given up,
+// is told at once that it may.
+func TestPreparedAgainOfARunThatIsStuck(t *testing.T) {
+	begun, stuck := make(chan bool), make(chan bool)
+	told := make(chan error, 2)
+	h := open(t, local.Options{
+		Do: func(ctx context.Context, c call.Call) call.Outcome {
+			if c.Step == "one" {
+				<-begun
+				return accepted(c)
+			}
+			assert.NoError(t, c.Begin(ctx))
+			close(begun)
+			<-stuck
+			patient, end := context.WithTimeout(context.Background(), 10*time.Second)
+			defer end()
+			for range cap(told) { // one may be answered as the run is given up: then the next one comes after that
+				told <- c.Begin(patient)
+			}
+			return accepted(c)
+		},
+		Panicked: func(call.Call, any, []byte) { close(stuck) },
+	})
+	run := begin(t, h, breaksAfterOne(t), nil)
 	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
-	assert.Equal(t, true, told.Load())
+	for range cap(told) {
+		assert.NoError(t, <-told)
+	}
 }
 
 // What became of a call is stored together with its having been taken up, also where the run

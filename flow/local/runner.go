@@ -61,8 +61,9 @@ type runner struct {
 type item struct {
 	event machine.Event
 	// make gives the event in place of event. Its error goes to told alone.
-	make func(m *machine.Machine) (machine.Event, error)
-	told chan<- error // is answered when the event is stored, though not durably; may be nil
+	make   func(m *machine.Machine) (machine.Event, error)
+	begins *underWay    // a call that wants to be taken up, in place of an event
+	told   chan<- error // is answered when the event is stored, though not durably; may be nil
 }
 
 // carry gives a ward a runner. The host's lock is held.
@@ -267,6 +268,13 @@ func (r *runner) rest(ctx context.Context) (gone bool, err error) {
 
 // deal applies what came.
 func (r *runner) deal(i item) error {
+	if i.begins != nil {
+		refused, err := i.begins.takeUp()
+		if err == nil {
+			i.told <- refused
+		}
+		return err
+	}
 	event := i.event
 	if i.make != nil {
 		var err error
@@ -280,12 +288,16 @@ func (r *runner) deal(i item) error {
 		}
 	}
 	if a, ok := event.(machine.Answered); ok && !r.made[a.Key].taken { // it never began
-		c := r.made[a.Key].Call
-		if !r.m.Wants(c) {
+		u := r.made[a.Key]
+		if !r.m.Wants(u.Call) {
 			delete(r.made, a.Key)
 			return nil
 		}
-		if err := r.apply(r.takenUp(c)); err != nil {
+		if u.paused {
+			a.Outcome = pausedOutcome()
+			event = a
+		}
+		if err := r.apply(r.takenUp(u.Call)); err != nil {
 			return err
 		}
 	}
@@ -294,12 +306,6 @@ func (r *runner) deal(i item) error {
 	}
 	if err := r.apply(event); err != nil {
 		return err
-	}
-	if taken, ok := event.(machine.Taken); ok {
-		u := r.made[taken.Key]
-		if u.taken = true; r.crash(Scheduled, u) {
-			return r.crashed()
-		}
 	}
 	if i.told != nil {
 		r.acks = append(r.acks, i.told)

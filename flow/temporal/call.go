@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -33,15 +34,15 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 			return answer{Outcome: stored.OfOutcome(unknown("the server wants the call made again, and it may have happened: it is not"))}, nil
 		}
 	}
-	if held := h.holds.on(one.Flow, &c); held != nil {
-		return answer{Outcome: heldOutcome("held", held.why(), 0), Hold: held.name()}, nil
+	if held := h.holds.on(one.Flow, &c, false); held != nil {
+		return held.answer(), nil
 	}
 	if wait := h.buckets.pass(ctx, one.Limits); wait > 0 {
 		return answer{Outcome: heldOutcome("limit", "it waits for its turn", wait)}, nil
 	}
 	ctx, end := h.under.begin(ctx, c.Key)
 	defer end()
-	began := &beginning{h: h, of: ctx}
+	began := &beginning{h: h, of: ctx, flow: one.Flow, call: &c}
 	if activity.GetInfo(ctx).ActivityType.Name == beginActivity {
 		c.Begin = began.begin
 	} else {
@@ -55,6 +56,8 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	late := limited.Err() != nil && ctx.Err() == nil
 	done()
 	switch {
+	case began.paused != nil && ctx.Err() == nil:
+		return began.paused.answer(), nil
 	case began.failed == nil:
 	case ctx.Err() != nil || temporal.IsCanceledError(began.failed):
 		outcome = call.Outcome{Status: call.Cancelled}
@@ -68,6 +71,11 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	return h.bounded(&c, answer{Outcome: stored.OfOutcome(outcome), Hold: hold, Late: late}), nil
 }
 
+// answer is that of a call that the hold keeps.
+func (h *hold) answer() answer {
+	return answer{Outcome: heldOutcome("held", h.why(), 0), Hold: h.name()}
+}
+
 func heldOutcome(code, why string, after time.Duration) stored.Outcome {
 	return stored.OfOutcome(call.Outcome{Status: call.Failed, Held: true, Retryable: true, After: after, Error: &call.Error{Code: code, Class: "held", Message: why}})
 }
@@ -76,8 +84,11 @@ func heldOutcome(code, why string, after time.Duration) stored.Outcome {
 type beginning struct {
 	h      *Host
 	of     context.Context // the call's
+	flow   string
+	call   *call.Call
 	done   bool
 	failed error
+	paused *hold // what people paused while it prepared itself
 }
 
 // begin tells the server that the call begins, by its first sign of life: when the worker is
@@ -86,6 +97,10 @@ type beginning struct {
 func (b *beginning) begin(ctx context.Context) error {
 	if b.done || b.of.Err() != nil {
 		return b.of.Err()
+	}
+	if b.paused = b.h.holds.on(b.flow, b.call, true); b.paused != nil {
+		b.failed = errors.New(b.paused.why())
+		return b.failed
 	}
 	ctx, end := context.WithTimeout(ctx, b.h.opts.Lost)
 	defer end()

@@ -73,11 +73,15 @@ type holds struct {
 	known map[string]*hold
 }
 
-// on returns what keeps a call of a flow, nil when nothing does.
-func (h *holds) on(flow string, c *call.Call) *hold {
+// on returns what keeps a call of a flow, nil when nothing does. For one that is under way, only
+// what people have paused counts: whether the rest still holds, it finds out itself.
+func (h *holds) on(flow string, c *call.Call, underWay bool) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.known {
+		if underWay && one.Auto {
+			continue
+		}
 		if one.Scope == host.All || one.Scope == host.Connection && one.Name == c.Connection || one.Scope == host.Flow && one.Name == flow {
 			return one
 		}

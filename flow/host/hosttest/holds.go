@@ -40,6 +40,41 @@ steps:
 		require.NoError(s, s.Resume(s.Context(), host.All, ""))
 		s.ends(run, machine.Succeeded)
 	}},
+	{"while a call prepares itself", func(s *stage) {
+		for _, end := range []machine.Status{machine.Succeeded, machine.Cancelled} {
+			preparing, paused := make(chan bool), make(chan bool)
+			s.world.Set(func(at string, _ call.Call) {
+				if at == "prepared" {
+					preparing <- true
+					<-paused
+				}
+			})
+			run := s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: "+string(end)+"}}]\n", nil)
+			<-preparing
+			require.NoError(s, s.Pause(s.Context(), host.Flow, "f", "maintenance"))
+			s.world.Set(nil)
+			close(paused)
+			s.eventually("it is known what became of it", func() bool {
+				calls := s.report(run).Calls
+				return len(calls) == 1 && calls[0].Outcome != nil
+			})
+			assert.Empty(s, s.world.Messages(string(end)))
+			s.reopen(true)
+			s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+			assert.Empty(s, s.world.Messages(string(end)))
+			if end == machine.Cancelled {
+				require.NoError(s, s.Cancel(s.Context(), run, ""))
+				s.ends(run, end)
+			}
+			require.NoError(s, s.Resume(s.Context(), host.Flow, "f"))
+			r := s.ends(run, end)
+			sent := len(s.world.Messages(string(end)))
+			assert.Equal(s, end == machine.Succeeded, sent == 1)
+			assert.Equal(s, sent, r.Steps[0].Attempts, "what is held is no attempt")
+			assert.Zero(s, s.report(run).Run.Unknown)
+		}
+		s.once()
+	}},
 	{"cancelled while it is held", func(s *stage) {
 		require.NoError(s, s.Pause(s.Context(), host.All, "", ""))
 		run := s.begin(send, map[string]any{"to": "a"})
