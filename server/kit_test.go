@@ -179,6 +179,19 @@ func (h *fakeHost) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Ru
 	return run, true, nil
 }
 
+func (h *fakeHost) First(_ context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at, used := h.keys[flow+"/"+key]
+	switch {
+	case !used:
+		return host.Run{}, &host.NotFoundError{What: "run"}
+	case fmt.Sprint(h.starts[at].Given) != fmt.Sprint(inputs):
+		return host.Run{}, &host.ReusedError{Run: h.runs[at].ID, Key: key}
+	}
+	return h.runs[at], nil
+}
+
 // end ends a run.
 func (h *fakeHost) end(run string, r machine.Result, sensitive ...any) {
 	h.mu.Lock()

@@ -21,9 +21,10 @@ var (
 
 // start starts a run of a flow.
 func (a *api) start(q *ask) (reply, error) {
-	p, err := a.plan(q.PathValue("flow"))
-	if err != nil {
-		return reply{}, err
+	flow := q.PathValue("flow")
+	find := func() (*plan.Plan, error) { return a.plan(flow) }
+	if _, err := find(); err != nil && len(q.Header["Idempotency-Key"]) == 0 {
+		return reply{}, err // before its body is asked for
 	}
 	body, err := a.object(q, startType)
 	if p, ok := errors.AsType[*Problem](err); ok && p.Kind() == Invalid {
@@ -33,7 +34,7 @@ func (a *api) start(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	inputs, _ := body["inputs"].(map[string]any)
-	return a.begin(q, p, inputs)
+	return a.begin(q, flow, inputs, find)
 }
 
 // rerun starts a run with the inputs of another.
@@ -46,11 +47,7 @@ func (a *api) rerun(q *ask) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	p, err := a.again(r, body.Latest)
-	if err != nil {
-		return reply{}, err
-	}
-	return a.begin(q, p, r.Inputs)
+	return a.begin(q, r.Run.Flow, r.Inputs, func() (*plan.Plan, error) { return a.again(r, body.Latest) })
 }
 
 // again returns the plan to start a run again with.
@@ -79,8 +76,10 @@ func (a *api) plan(name string) (*plan.Plan, error) {
 	return nil, problem(NotFound, diag.DidYouMean(name, "flows", known), "there is no flow %q", name)
 }
 
-// begin starts a run, and waits for its end where that is asked for.
-func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) {
+// begin starts a run of the plan that find finds, and waits for its end where that is asked
+// for. Where it cannot be started now, it may have been before, with the same key: a client
+// that is refused takes another key, and sends twice.
+func (a *api) begin(q *ask, flow string, inputs map[string]any, find func() (*plan.Plan, error)) (reply, error) {
 	params := newQuery(q)
 	wait := params.wait(a.MaxWait)
 	if err := params.err(); err != nil {
@@ -93,16 +92,23 @@ func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) 
 	if inputs == nil {
 		inputs = map[string]any{}
 	}
-	coerced, found := p.Inputs.Coerce(inputs)
-	if found.Err() != nil {
-		return reply{}, invalid("inputs", "the inputs of "+p.Name+" are wrong", found)
-	}
 	start := host.Start{Given: inputs, Key: key, By: "api"}
-	start.Inputs, _ = coerced.(map[string]any)
 	if q.by.Name != "" {
 		start.By = "api key " + q.by.Name
 	}
-	out, err := a.begun(a.Host.Start(q.Context(), p, start))
+	p, err := find()
+	if err == nil {
+		start.Inputs, err = coerce(p, inputs)
+	}
+	var run host.Run
+	fresh := false
+	switch {
+	case err == nil:
+		run, fresh, err = a.Host.Start(q.Context(), p, start)
+	case key != "":
+		run, err = a.first(q.Context(), flow, start, err)
+	}
+	out, err := a.begun(run, fresh, err)
 	if err != nil {
 		return reply{}, err
 	}
@@ -114,6 +120,25 @@ func (a *api) begin(q *ask, p *plan.Plan, inputs map[string]any) (reply, error) 
 		status = http.StatusOK
 	}
 	return reply{status, out, "/v1/runs/" + out.RunID}, nil
+}
+
+// first returns the run that was started with a key before. If there is none, the error is why
+// it cannot be started.
+func (a *api) first(ctx context.Context, flow string, s host.Start, why error) (host.Run, error) {
+	run, err := a.Host.First(ctx, flow, s.Key, s.Given)
+	if _, none := errors.AsType[*host.NotFoundError](err); none {
+		err = why
+	}
+	return run, err
+}
+
+func coerce(p *plan.Plan, inputs map[string]any) (map[string]any, error) {
+	coerced, found := p.Inputs.Coerce(inputs)
+	if found.Err() != nil {
+		return nil, invalid("inputs", "the inputs of "+p.Name+" are wrong", found)
+	}
+	out, _ := coerced.(map[string]any)
+	return out, nil
 }
 
 // begun is what is told of a run that the host has taken.

@@ -155,6 +155,44 @@ func TestAStartIsRepeated(t *testing.T) {
 	assert.Len(t, d.host.starts, 1)
 }
 
+// Whoever repeats a start is told of its run, also where a reload has made the flow such that it
+// could not be started now.
+func TestAStartIsRepeatedAfterItsFlowHasChanged(t *testing.T) {
+	key := "Idempotency-Key: order-7"
+	for name, tt := range map[string]struct {
+		flows []*plan.Plan
+		kind  string // of the refusal of another start
+	}{
+		"its inputs are stricter": {[]*plan.Plan{compile(t, strings.Replace(orderFlow, `"^[0-9]+$"`, `"^[0-6]+$"`, 1))}, server.Invalid},
+		"it is gone":              {nil, server.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDaemon(t)
+			assert.Equal(t, 201, d.do("POST", "/v1/flows/order_shipped/runs", order, key).Code)
+			assert.Equal(t, 201, d.do("POST", "/v1/runs/run1/rerun", "", "Idempotency-Key: again").Code)
+			d.flows.now = tt.flows
+
+			resp := d.do("POST", "/v1/flows/order_shipped/runs", order, key)
+			require.Equal(t, 200, resp.Code, resp.Body)
+			got := decode[server.Started](t, resp)
+			assert.True(t, got.Repeated)
+			assert.Equal(t, "run1", got.RunID)
+			resp = d.do("POST", "/v1/runs/run1/rerun", `{"latest": true}`, "Idempotency-Key: again")
+			require.Equal(t, 200, resp.Code, resp.Body)
+			assert.Equal(t, "run2", decode[server.Started](t, resp).RunID)
+
+			other := strings.Replace(order, `"7"`, `"8"`, 1)
+			p := d.refused("POST", "/v1/flows/order_shipped/runs", other, key)
+			assert.Equal(t, server.KeyReused, p.Kind())
+			assert.Equal(t, "run1", p.RunID)
+			for _, headers := range [][]string{nil, {"Idempotency-Key: order-8"}} {
+				assert.Equal(t, tt.kind, d.refused("POST", "/v1/flows/order_shipped/runs", other, headers...).Kind())
+			}
+			assert.Len(t, d.host.starts, 2)
+		})
+	}
+}
+
 func TestARunThatIsRejected(t *testing.T) {
 	d := newDaemon(t)
 	d.host.reject = true

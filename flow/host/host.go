@@ -25,6 +25,10 @@ type Host interface {
 	// inputs differ. A run that the flow's `concurrency` refuses is Rejected, and
 	// listed.
 	Start(ctx context.Context, p *plan.Plan, s Start) (run Run, fresh bool, err error)
+	// First returns the run that the first start of a flow with a key began, whatever has
+	// become of the flow since. inputs are as they were given, or as they were coerced: that
+	// run began with others is a *ReusedError, that there is none a *NotFoundError.
+	First(ctx context.Context, flow, key string, inputs map[string]any) (Run, error)
 	// Wait returns how a run ended, as soon as it has.
 	Wait(ctx context.Context, run string) (*Result, error)
 	// Get returns all that is known of a run, or a *NotFoundError.

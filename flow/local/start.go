@@ -27,11 +27,10 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	id, inputs := newID(now), []byte(nil)
 	if s.Key != "" { // another start may have it
 		id = h.keyID(p.Name, s.Key)
-		prints, err := s.Prints(h.opts.Hash)
-		if err != nil {
+		var err error
+		if inputs, err = h.printInputs(s); err != nil {
 			return host.Run{}, false, err
 		}
-		inputs = slices.Concat(prints...)
 	}
 	locked, err := h.lockKey(p, s.Inputs)
 	if err != nil {
@@ -44,7 +43,8 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	if w == nil {
-		return h.first(ctx, id, s.Key, inputs)
+		run, err := h.first(ctx, id, s.Key, inputs)
+		return run, false, err
 	}
 	w.restored = h.opts.Restored && s.Key != "" // the backup may be older than its first run
 	head := newHead(p, start)
@@ -56,7 +56,8 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	}
 	h.settle(w, r, err)
 	if _, exists := errors.AsType[*journal.ExistsError](err); exists {
-		return h.first(ctx, id, s.Key, inputs)
+		run, err := h.first(ctx, id, s.Key, inputs)
+		return run, false, err
 	}
 	if err != nil {
 		return host.Run{}, false, err
@@ -211,16 +212,42 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 	}
 }
 
+// First implements host.Host.
+func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
+	id := h.keyID(flow, key)
+	prints, err := h.printInputs(host.Start{Inputs: inputs})
+	if err != nil {
+		return host.Run{}, err
+	}
+	w, err := h.claim(ctx, id) // it waits for a start that is being stored
+	if err != nil {
+		return host.Run{}, err
+	}
+	if w != nil {
+		h.mu.Lock()
+		h.release(w)
+		h.mu.Unlock()
+	}
+	run, err := h.first(ctx, id, key, prints)
+	return run, notFound(err)
+}
+
 // first returns the run that a key began before.
-func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.Run, bool, error) {
+func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.Run, error) {
 	head, _, err := h.load(ctx, id)
 	if err != nil {
-		return host.Run{}, false, err
+		return host.Run{}, err
 	}
 	if !alike(head.Inputs, inputs) {
-		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
+		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
-	return runOfHead(&head), false, nil
+	return runOfHead(&head), nil
+}
+
+// printInputs returns the prints of a start, one after the other.
+func (h *Host) printInputs(s host.Start) ([]byte, error) {
+	prints, err := s.Prints(h.opts.Hash)
+	return slices.Concat(prints...), err
 }
 
 // keyID is the id of the run that a key of a flow begins.

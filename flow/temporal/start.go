@@ -72,7 +72,8 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		Memo:                                     map[string]any{printMemo: print},
 	}, runType, in)
 	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
-		return h.first(ctx, id, s.Key, print)
+		run, err := h.first(ctx, id, s.Key, print)
+		return run, false, err
 	}
 	if err != nil {
 		return host.Run{}, false, fmt.Errorf("start the run: %w", err)
@@ -121,20 +122,29 @@ func (h *Host) firstAttributes(p *planned, start machine.Start, run host.Run) []
 	return out
 }
 
+// First implements host.Host.
+func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
+	print, err := h.printInputs(host.Start{Inputs: inputs})
+	if err != nil {
+		return host.Run{}, err
+	}
+	return h.first(ctx, h.keyID(flow, key), key, print)
+}
+
 // first returns the run that a key began before.
-func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, bool, error) {
+func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, error) {
 	d, err := h.client.DescribeWorkflow(ctx, id, "")
 	if err != nil {
-		return host.Run{}, false, notFound(id, err)
+		return host.Run{}, notFound(id, err)
 	}
 	var before string
 	if err := h.memo(d.Memo, printMemo, &before); err != nil {
-		return host.Run{}, false, err
+		return host.Run{}, err
 	}
 	if !alike(before, print) {
-		return host.Run{}, false, &host.ReusedError{Run: id, Key: key}
+		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
-	return h.head(d.WorkflowExecutionMetadata), false, nil
+	return h.head(d.WorkflowExecutionMetadata), nil
 }
 
 // keyID is the id of the run that a key of a flow begins.

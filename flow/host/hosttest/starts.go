@@ -92,6 +92,36 @@ var starts = []test{
 		require.ErrorAs(s, err, &reused)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
+	{"a key that was used, whatever has become of the flow since", func(s *stage) {
+		p := s.world.Compile(s, send)
+		given := map[string]any{"to": "a"}
+		coerced, found := p.Inputs.Coerce(given)
+		require.NoError(s, found.Err())
+		inputs := coerced.(map[string]any)
+		var missing *host.NotFoundError
+		_, err := s.First(s.Context(), p.Name, "k", given)
+		require.ErrorAs(s, err, &missing)
+		run, _, err := s.Start(s.Context(), p, host.Start{Inputs: inputs, Given: given, Key: "k"})
+		require.NoError(s, err)
+		s.ends(run.ID, machine.Succeeded)
+		s.reopen(true)
+		for _, in := range []map[string]any{given, inputs} {
+			first, err := s.First(s.Context(), p.Name, "k", in)
+			require.NoError(s, err)
+			assert.Equal(s, run.ID, first.ID)
+			assert.Equal(s, machine.Succeeded, first.Status)
+		}
+		var reused *host.ReusedError
+		for _, in := range []map[string]any{{"to": "b"}, {}, nil} {
+			_, err = s.First(s.Context(), p.Name, "k", in)
+			require.ErrorAs(s, err, &reused)
+			assert.Equal(s, run.ID, reused.Run)
+		}
+		_, err = s.First(s.Context(), p.Name, "another", given)
+		assert.ErrorAs(s, err, &missing)
+		_, err = s.First(s.Context(), "another", "k", given)
+		assert.ErrorAs(s, err, &missing, "keys are of one flow")
+	}},
 	{"a key that many use at the same time", func(s *stage) {
 		p := s.world.Compile(s, send)
 		var all sync.WaitGroup
