@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -125,6 +126,34 @@ func TestOnceAfterASecondAttemptThatIsRefused(t *testing.T) {
 	require.NoError(t, client.Settle(t.Context(), first.RunID, server.SettleRequest{Step: "notify"}))
 	assert.Equal(t, machine.Succeeded, sentOnce(t, client, grace).Status)
 	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 2, "a person said that the first was not")
+}
+
+// A claim whose call never began, because the daemon was killed in between, and whose run was
+// cancelled then, keeps nobody from sending. While the run may go on, it does.
+func TestOnceAfterACallThatNeverBegan(t *testing.T) {
+	d, api, client, _ := sendingOnce(t)
+	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
+	first, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	require.NoError(t, err)
+	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
+		Call: "f1." + first.RunID + ".1", Step: first.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
+	})
+	require.NoError(t, err, "as if it had been killed after that")
+	claim := whatsapp.Claim{Call: "f1.other.1", Recipient: grace, Key: grace, Within: time.Hour}
+	_, err = d.claim(t.Context(), claim)
+	_, unsettled := errors.AsType[*whatsapp.UnsettledError](err)
+	assert.True(t, unsettled, err)
+	require.NoError(t, client.Cancel(t.Context(), first.RunID, server.CancelRequest{}))
+	_, err = client.Run(t.Context(), first.RunID, time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, client.Resume(t.Context(), server.ResumeRequest{Scope: "flow", Name: "hello"}))
+
+	second := sentOnce(t, client, grace)
+	assert.Nil(t, second.Error)
+	assert.Empty(t, second.Steps[0].Outputs["repeats"])
+	third := sentOnce(t, client, grace)
+	assert.NotEmpty(t, third.Steps[0].Outputs["repeats"])
+	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1)
 }
 
 // sendingOnce opens a daemon with a flow that sends once to each number.
