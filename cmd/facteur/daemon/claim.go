@@ -32,8 +32,7 @@ func (d *Daemon) claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 
 // didNotHappen tells whether the record of a run shows that a call of it surely did not happen:
 // it was refused, or the run has ended, and says nothing of it. Of runs of daemons that carry
-// others it knows nothing, and a record that operators of a server can reset shows nothing by
-// what is not in it.
+// others it knows nothing.
 func (d *Daemon) didNotHappen(ctx context.Context, key string) bool {
 	select {
 	case <-d.carries:
@@ -45,7 +44,7 @@ func (d *Daemon) didNotHappen(ctx context.Context, key string) bool {
 		return false
 	}
 	quoted := []byte(strconv.Quote(key))
-	if _, here := d.engine.(*localEngine); here && !report.Run.Ended.IsZero() &&
+	if !report.Run.Ended.IsZero() && d.engine.whole(report.Run.Started) &&
 		!slices.ContainsFunc(report.Journal, func(e host.Entry) bool { return bytes.Contains(e.Data, quoted) }) {
 		return true // nor does it happen later: keys are used once
 	}

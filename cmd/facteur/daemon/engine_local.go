@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"time"
 
@@ -18,7 +19,12 @@ type localEngine struct {
 	restored bool // from a backup: what had not ended is held
 	journal  *journal.SQLite
 	host     *local.Host
+
+	restoredAt time.Time // the last time that the journal was from a backup; zero: never
 }
+
+// restoredKind is the kind of the journal's note of when it was from a backup.
+const restoredKind = "restored"
 
 func (e *localEngine) take(d *Daemon) (err error) {
 	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, project.JournalName)); err != nil {
@@ -37,6 +43,9 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 		if err := e.leaveEvents(ctx, d); err != nil {
 			return nil, project.Surroundings(err, "")
 		}
+	}
+	if e.restoredAt, err = e.lastRestored(ctx); err != nil {
+		return nil, project.Surroundings(err, "")
 	}
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
@@ -66,6 +75,27 @@ func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
 	}
 	return nil
 }
+
+// lastRestored returns when the journal was from a backup last, and notes it if it is now.
+func (e *localEngine) lastRestored(ctx context.Context) (last time.Time, err error) {
+	const name = "at"
+	if e.restored {
+		last = time.Now()
+		body, err := json.Marshal(last)
+		if err != nil {
+			return last, err
+		}
+		return last, e.journal.Note(ctx, restoredKind, name, body)
+	}
+	notes, err := e.journal.Notes(ctx, restoredKind)
+	if body := notes[name]; err == nil && body != nil {
+		err = json.Unmarshal(body, &last)
+	}
+	return last, err
+}
+
+// whole implements engine. What happened after a backup is not in it.
+func (e *localEngine) whole(began time.Time) bool { return began.After(e.restoredAt) }
 
 func (e *localEngine) notes() trigger.Notes { return e.journal }
 

@@ -156,18 +156,58 @@ func TestOnceAfterACallThatNeverBegan(t *testing.T) {
 	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1)
 }
 
+// After a backup was restored, a run that says nothing of its call may have made it since then:
+// its key stays taken, also at a later start.
+func TestOnceAfterABackup(t *testing.T) {
+	o, api, _ := onceOptions(t)
+	d, client := openOnce(t, o)
+	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
+	first, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	require.NoError(t, err)
+	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
+		Call: "f1." + first.RunID + ".1", Step: first.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
+	})
+	require.NoError(t, err, "as if the ledger had been copied after the journal")
+	d.Close()
+
+	o.Restored = true
+	d, client = openOnce(t, o)
+	require.NoError(t, client.Cancel(t.Context(), first.RunID, server.CancelRequest{}))
+	_, err = client.Run(t.Context(), first.RunID, time.Minute)
+	require.NoError(t, err)
+	d.Close()
+
+	o.Restored = false
+	_, client = openOnce(t, o)
+	require.NoError(t, client.Resume(t.Context(), server.ResumeRequest{Scope: "flow", Name: "hello"}))
+	second := sentOnce(t, client, grace)
+	require.NotNil(t, second.Error)
+	assert.Equal(t, "once_unsettled", second.Error.Code)
+	assert.Empty(t, api.Accepted(simulator.Filter{Person: grace}))
+}
+
 // sendingOnce opens a daemon with a flow that sends once to each number.
 func sendingOnce(t *testing.T, keys ...string) (*Daemon, *simulator.Simulator, *server.Client, *logtest.Lines) {
+	o, api, log := onceOptions(t, keys...)
+	d, client := openOnce(t, o)
+	return d, api, client, log
+}
+
+func openOnce(t *testing.T, o Options) (*Daemon, *server.Client) {
+	d, err := Open(t.Context(), t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return d, &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
+}
+
+func onceOptions(t *testing.T, keys ...string) (Options, *simulator.Simulator, *logtest.Lines) {
 	o, api, log := options(t)
 	o.Embedded = true
 	hello := strings.ReplaceAll(sendsHello, "message: {body: Bonjour}}}", `message: {body: Bonjour}, once: {key: "${inputs.phone}"}}, `+strings.Join(append(keys, "unknown_timeout: 10ms}"), ", "))
 	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(hello), 0o600))
 	o.Project, _, _ = project.Open(o.Project.Root)
 	o.Flows, _, _ = project.LoadFlows(o.Project)
-	d, err := Open(t.Context(), t.Context(), o)
-	require.NoError(t, err)
-	t.Cleanup(d.Close)
-	return d, api, &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}, log
+	return o, api, log
 }
 
 // sentOnce runs the flow to its end.
