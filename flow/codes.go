@@ -2,8 +2,8 @@ package flow
 
 import "facteur/flow/diag"
 
-// codes are the diagnostics of this package, explained.
-var codes = diag.Codebook{
+// Codes are the diagnostics of this package, explained.
+var Codes = diag.Codebook{
 	// The file.
 	{"empty-file", "The file holds nothing but comments and blanks. A flow needs at least `flow` and `steps`."},
 	{"too-large", "The file is larger than 1 MiB. Split the flow: `call` runs one flow from another."},
@@ -64,9 +64,3 @@ var codes = diag.Codebook{
 	{"literal-only", "This place is read before the flow runs, so that it takes a value and no expression."},
 	{"braced-condition", "`if` and `when` are expressions as they are, without ${ }: if: inputs.vip."},
 }
-
-// Codes returns the codes of the diagnostics of this package.
-func Codes() []string { return codes.Codes() }
-
-// Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

@@ -20,7 +20,7 @@ func FuzzParse(f *testing.F) {
 		assert.True(t, parsed != nil || diags.HasErrors())
 		for _, d := range diags {
 			checkRange(t, d, text)
-			_, ok := flow.Explain(d.Code)
+			_, ok := flow.Codes.Explain(d.Code)
 			assert.True(t, ok, d.Code)
 		}
 		_, again := flow.Parse("f", text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,20 +18,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// explainers know the codes of diagnostics, each of its own package, and of steps.
-var explainers = [...]struct {
-	explain func(string) (string, bool)
-	codes   func() []string
-}{
-	{flow.Explain, flow.Codes},
-	{expr.Explain, expr.Codes},
-	{plan.Explain, plan.Codes},
-	{record.Explain, record.Codes},
-	{suite.Explain, suite.Codes},
-	{requestCodes.Explain, requestCodes.Codes},
-	{whatsapp.ExplainRule, whatsapp.RuleIDs},
-	{explainStepCode, stepCodeNames},
-}
+// codes explains the codes of diagnostics and of steps. Those of messages are rules, and
+// those that are numbers Meta's.
+var codes = slices.Concat(flow.Codes, expr.Codes, plan.Codes, record.Codes, suite.Codes, requestCodes, stepCodes)
 
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
@@ -51,19 +41,19 @@ func (a *app) explain(code string) error {
 		}
 		return a.explainMeta(e)
 	}
-	var known []string
-	for _, x := range explainers {
-		if text, ok := x.explain(code); ok {
-			fmt.Fprintln(a.stdout, code)
-			for _, part := range strings.Split(text, "\n\n") {
-				fmt.Fprintf(a.stdout, "\n%s\n", wrap(part, ""))
-			}
-			return nil
+	text, ok := codes.Explain(code)
+	if !ok {
+		text, ok = whatsapp.ExplainRule(code)
+	}
+	if ok {
+		fmt.Fprintln(a.stdout, code)
+		for part := range strings.SplitSeq(text, "\n\n") {
+			fmt.Fprintf(a.stdout, "\n%s\n", wrap(part, ""))
 		}
-		known = append(known, x.codes()...)
+		return nil
 	}
 	hint := "a code stands in brackets at the end of a diagnostic, or in the error of a step"
-	if near := diag.Suggest(code, known); near != "" {
+	if near := diag.Suggest(code, append(codes.Codes(), whatsapp.RuleIDs()...)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return wrong(hint, "there is no code %q", code)

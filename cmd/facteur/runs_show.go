@@ -228,7 +228,7 @@ func explained(e *server.Failure) []explanationLine {
 	var lines []explanationLine
 	if m, ok := graph.Explain(e.MetaCode); ok && e.MetaCode != 0 {
 		lines = append(lines, explanationLine{"cause:", m.Cause}, explanationLine{"cure:", m.Cure})
-	} else if text, ok := explainStepCode(e.Code); ok {
+	} else if text, ok := stepCodes.Explain(e.Code); ok {
 		lines = append(lines, explanationLine{"cause:", text})
 	}
 	if help, _ := e.Details["help"].(string); help != "" {

@@ -4,7 +4,7 @@ import "facteur/flow/diag"
 
 // stepCodes are the codes of steps.<id>.error that are words, explained. Numbers are
 // those of Meta's catalogue.
-var stepCodes = [...]struct{ code, text string }{
+var stepCodes = diag.Codebook{
 	{"outcome_unknown", "No answer came, or one that does not say whether the call happened: a time-out, a connection that broke, an answer that was cut or that is not the API's. It may have happened, so it is not repeated behind your back. Before you send again, ask who should have got the message, or look for a status webhook whose biz_opaque_callback_data is the key of the call. `on_unknown: resend` says that a second message does no harm; `idempotent: true` that a second request does none."},
 	{"invalid_input", "What the step was given cannot be right, which shows only at run time, such as a phone number that does not exist. Nothing was sent; other steps are not concerned."},
 	{"expression_failed", "An expression could not be evaluated: an index past the end, a division by zero, a text that is no number, a cost over the limit. The message says where."},
@@ -38,23 +38,6 @@ var stepCodes = [...]struct{ code, text string }{
 	{"not_started", "No worker of the Temporal server took the call up in time: it was not made."},
 	{"terminated", "Somebody ended the run with the tools of the Temporal server. What was under way may have happened."},
 	{"not_recorded", "A request was made that the recording does not have. What differs from the nearest exchange is shown."},
-}
-
-func explainStepCode(code string) (text string, ok bool) {
-	for _, c := range stepCodes {
-		if c.code == code {
-			return c.text, true
-		}
-	}
-	return "", false
-}
-
-func stepCodeNames() []string {
-	names := make([]string, len(stepCodes))
-	for i, c := range stepCodes {
-		names[i] = c.code
-	}
-	return names
 }
 
 // requestCodes are the rules that the inputs of http.request keep, explained.

@@ -38,7 +38,7 @@ func TestCodesOfErrorsAreExplained(t *testing.T) {
 				if text, ok := f.Value.(*ast.BasicLit); ok && text.Kind == token.STRING {
 					code, err := strconv.Unquote(text.Value)
 					require.NoError(t, err)
-					_, known := explainStepCode(code)
+					_, known := stepCodes.Explain(code)
 					assert.True(t, known, "%s: nobody can look up %q", path, code)
 					found++
 				}
@@ -58,6 +58,12 @@ func TestCodesOfErrorsAreExplained(t *testing.T) {
 		}))
 	}
 	assert.Greater(t, found, 20)
+}
+
+func TestEveryCodeHasAText(t *testing.T) {
+	for _, c := range codes {
+		assert.NotEmpty(t, c.Text, c.Code)
+	}
 }
 
 // Every rule of http.request is one, too.

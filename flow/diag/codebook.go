@@ -1,7 +1,7 @@
 package diag
 
-// A Codebook explains the codes of a package's diagnostics: what each means and what
-// to do about it, in a few sentences.
+// A Codebook explains codes, such as those of a package's diagnostics: what each means
+// and what to do about it, in a few sentences.
 type Codebook []struct{ Code, Text string }
 
 // Codes returns the codes, in the order of the book.

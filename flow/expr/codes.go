@@ -2,8 +2,8 @@ package expr
 
 import "facteur/flow/diag"
 
-// codes are the diagnostics of this package, explained.
-var codes = diag.Codebook{
+// Codes are the diagnostics of this package, explained.
+var Codes = diag.Codebook{
 	{"double-braces", "An expression is written ${ … } with one brace. ${{ … }} belongs to other tools. An expression that begins with a map literal needs a space: ${ {\"fr\": \"Bonjour\"}[inputs.lang] }."},
 	{"empty-expression", "There is nothing between ${ and }, or a condition is empty. Write an expression, or $${ for the two characters ${."},
 	{"expression-syntax", "The expression is not CEL. Strings are written between straight quotes, == compares, && || ! join conditions, and a choice is written test ? yes : no. A condition (if, when, assert) is bare CEL, without ${ }."},
@@ -20,9 +20,3 @@ var codes = diag.Codebook{
 	{"unknown-value", "An input is compared with a text that is not among those that its enum allows, so that they are never equal. Capitals count."},
 	{"unterminated-expression", "A ${ has no matching }. Braces inside CEL strings do not count; an unclosed quote swallows the brace. Write $${ for the two characters ${."},
 }
-
-// Codes returns the codes of the diagnostics of this package.
-func Codes() []string { return codes.Codes() }
-
-// Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

@@ -220,17 +220,6 @@ func TestReserved(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	codes := expr.Codes()
-	assert.IsNonDecreasing(t, codes)
-	for _, code := range codes {
-		text, ok := expr.Explain(code)
-		assert.True(t, ok && text != "", code)
-	}
-	_, ok := expr.Explain("nonsense")
-	assert.False(t, ok)
-}
-
 // The same variables give the same result, whatever order Go's maps are in.
 func TestDeterminism(t *testing.T) {
 	for _, source := range []string{

@@ -53,7 +53,7 @@ func FuzzCompile(f *testing.F) {
 			if d.Range.Start < 0 || d.Range.End > len(source) || d.Range.Start > d.Range.End {
 				t.Fatalf("%v is outside of the source", d.Range)
 			}
-			if _, ok := expr.Explain(d.Code); !ok {
+			if _, ok := expr.Codes.Explain(d.Code); !ok {
 				t.Fatalf("%s is not explained", d.Code)
 			}
 		}

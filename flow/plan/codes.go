@@ -2,9 +2,9 @@ package plan
 
 import "facteur/flow/diag"
 
-// codes are the diagnostics of this package, explained; those of values against their
+// Codes are the diagnostics of this package, explained; those of values against their
 // types, which package schema finds, among them.
-var codes = diag.Codebook{
+var Codes = diag.Codebook{
 	// Names.
 	{"unknown-action", "There is no action of that name. `facteur actions` lists them."},
 	{"unknown-event", "There is no event of that name to wait for. `facteur actions` lists them."},
@@ -49,9 +49,3 @@ var codes = diag.Codebook{
 	{"endless-finally", "The steps of `finally` run to their end whatever happened before, also when the run was cancelled or its time is over. A wait_for without a timeout may hold up that end forever."},
 	{"unreachable", "The step never runs because the one above always ends the flow."},
 }
-
-// Codes returns the codes of the diagnostics of this package.
-func Codes() []string { return codes.Codes() }
-
-// Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

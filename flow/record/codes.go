@@ -2,8 +2,8 @@ package record
 
 import "facteur/flow/diag"
 
-// The codes of this package's diagnostics, in the order of the reference.
-var codes = diag.Codebook{
+// Codes are the diagnostics of this package, explained, in the order of the reference.
+var Codes = diag.Codebook{
 	{"not-a-recording", `The file is no recording of Facteur's. A recording is a YAML file with the one key "exchanges": a list of {step, request, response}. HAR files, cassettes of other tools and bare lists are not read; write one with "facteur test --record", or put the list under "exchanges:".`},
 	{"recording-unknown-key", `An exchange, its request or its response has a key that means nothing there. An exchange has step, times, request and response; a request has method, path or url, query, headers, and one of json, text and form; a response has status, headers, one of json, text and html, delay, truncated, or lost.`},
 	{"recording-wrong-kind", `A value of a recording is of another kind than its key wants, e.g. a list where a text is due. The message says which.`},
@@ -13,9 +13,3 @@ var codes = diag.Codebook{
 	{"unknown-matcher", `A key that begins with "$" is a matcher: $any, $regex, $cel, or $more: true beside an object's own keys. A key that really begins with "$" is written with two: "$$key".`},
 	{"bad-matcher", `A matcher is not used as it can be: {$any: true}, {$regex: "…"} and {$cel: "…"} each stand alone in their object; $more is true and stands beside other keys; $regex is RE2 syntax, unanchored, over texts.`},
 }
-
-// Codes returns the codes of the diagnostics of this package.
-func Codes() []string { return codes.Codes() }
-
-// Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) { return codes.Explain(code) }

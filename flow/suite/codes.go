@@ -2,9 +2,9 @@ package suite
 
 import "facteur/flow/diag"
 
-// codes are the diagnostics of this package, explained. What is wrong with values and
+// Codes are the diagnostics of this package, explained. What is wrong with values and
 // with exchanges has the codes of packages plan and record.
-var codes = diag.Codebook{
+var Codes = diag.Codebook{
 	{"broken-flow", "The flow that the file tests has mistakes of its own, perhaps only with the settings of this case. `facteur validate` lists them."},
 	{"duplicate-case", "Two cases of a test file have one name, so that a report could not tell them apart."},
 	{"incomplete-event", "An event of a test says what comes, event: KIND or receipt: STEP, and when: at: 1h from the run's start, or after: STEP and in: 5s from that step's call."},
@@ -14,9 +14,3 @@ var codes = diag.Codebook{
 	{"unknown-step", "The flow has no step of that id or path. The hint lists those that it has, with those of the flows that it calls. A step inside a foreach is named by its id, or with its iteration: everyone[0].send."},
 	{"unused-connection", "The case gives a connection that no step of the flow names. It may be a misspelling."},
 }
-
-// Codes returns the codes of the diagnostics of this package.
-func Codes() []string { return codes.Codes() }
-
-// Explain tells what a code of Codes means and what to do; ok is false for others.
-func Explain(code string) (text string, ok bool) { return codes.Explain(code) }
