@@ -205,7 +205,7 @@ func TestEveryPackageSaysWhenToUseIt(t *testing.T) {
 
 func TestFolderNames(t *testing.T) {
 	for _, f := range sources(t) {
-		for _, part := range strings.Split(f.folder, "/") {
+		for part := range strings.SplitSeq(f.folder, "/") {
 			switch part {
 			case "utils", "util", "pkg", "common", "types", "models", "core", "helpers", "internal":
 				t.Errorf("%s: a folder named %q says nothing", f.path, part)

@@ -61,7 +61,7 @@ var loadSpec = sync.OnceValue(func() *spec {
 // the document.
 func (s *spec) at(pointer string, keys ...string) (map[string]any, string) {
 	var v any = s.root
-	for _, key := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+	for key := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		if key != "" {
 			v = v.(map[string]any)[unescape(key)]
 		}
@@ -201,7 +201,7 @@ func TestEveryRouteIsDescribedAndEveryDescriptionServed(t *testing.T) {
 			} else {
 				assert.NotEmpty(t, scope, "%s needs a key, so it needs a scope", path)
 			}
-			for _, part := range strings.Split(path, "/") {
+			for part := range strings.SplitSeq(path, "/") {
 				if name, ok := strings.CutPrefix(part, "{"); ok {
 					assert.True(t, s.hasParameter(op, strings.TrimSuffix(name, "}")), "%s has no parameter %s", path, name)
 				}
@@ -347,8 +347,7 @@ func TestTheSchemasAreTheGoTypes(t *testing.T) {
 // fieldsOf returns the JSON names of the fields of a struct, and of those that are
 // always there.
 func fieldsOf(typ reflect.Type) (names, always []string) {
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		if f.Anonymous {
 			n, a := fieldsOf(f.Type)
 			names, always = append(names, n...), append(always, a...)
@@ -364,8 +363,7 @@ func fieldsOf(typ reflect.Type) (names, always []string) {
 }
 
 func docOf(typ reflect.Type, name string) string {
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		if json, _, _ := strings.Cut(f.Tag.Get("json"), ","); json == name {
 			return f.Tag.Get("doc")
 		}

@@ -3,6 +3,7 @@ package whatsapp_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -175,9 +176,7 @@ func TestBodies(t *testing.T) {
 			}
 		}
 	}
-	for id, text := range saidInFlows(t) {
-		said[id] = text
-	}
+	maps.Copy(said, saidInFlows(t))
 	for _, id := range whatsapp.RuleIDs() {
 		if said[id] == "" && !saidElsewhere(id) {
 			t.Errorf("no body in testdata/messages breaks the rule %s", id)

@@ -29,7 +29,7 @@ func onPremisesBody(body map[string]any) (schema.Violation, bool) {
 	if _, ok := template["namespace"]; ok {
 		return is(schema.Path{templateType, "namespace"})
 	}
-	for _, kind := range strings.Fields(fileTypes) {
+	for kind := range strings.FieldsSeq(fileTypes) {
 		file, _ := body[kind].(map[string]any)
 		if _, ok := file["provider"]; ok {
 			return is(schema.Path{kind, "provider"})

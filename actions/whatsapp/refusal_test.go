@@ -2,6 +2,7 @@ package whatsapp_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -79,9 +80,7 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
-				for k, v := range tt.header {
-					w.Header()[k] = v
-				}
+				maps.Copy(w.Header(), tt.header)
 				w.Header().Set("X-Fb-Trace-Id", "trace-1")
 				answers(400, `{"error":{"code":80007,"message":"(#80007) Rate limit issues"}}`)(w, r)
 			})

@@ -85,7 +85,7 @@ func templateRules() []rule {
 // below gives the places of fields below places.
 func below(places string, fields ...string) string {
 	var out []string
-	for _, place := range strings.Fields(places) {
+	for place := range strings.FieldsSeq(places) {
 		for _, field := range fields {
 			out = append(out, strings.Replace(place+"."+field, ".[]", "[]", 1))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -111,9 +112,7 @@ func text(extra map[string]any) map[string]any {
 		"sender_phone_id": sender, "recipient": "+33612345678",
 		"message_type": "text", "message": map[string]any{"body": "Bonjour <b> & co"},
 	}
-	for k, v := range extra {
-		in[k] = v
-	}
+	maps.Copy(in, extra)
 	return in
 }
 

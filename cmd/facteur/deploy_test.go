@@ -51,7 +51,7 @@ func TestDeployNames(t *testing.T) {
 			continue
 		}
 		for _, block := range regexp.MustCompile("(?ms)^```\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
-			for _, line := range strings.Split(block[1], "\n") {
+			for line := range strings.SplitSeq(block[1], "\n") {
 				line, _, _ = strings.Cut(line, " #")
 				if args, ok := strings.CutPrefix(line, "facteur "); ok {
 					args, _, _ = strings.Cut(args, " > ")

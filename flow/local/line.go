@@ -152,7 +152,7 @@ func (l *line) proceed() error {
 	}
 	limit := calls[0].call.Limits[calls[0].at]
 	var ready []*machine.Call
-	for i := 0; i < len(calls); i++ {
+	for i := range calls {
 		c := calls[i]
 		if !r.m.Wants(c.call) {
 			continue

@@ -72,7 +72,7 @@ type player struct {
 
 func play(t *testing.T, p *plan.Plan, script string) string {
 	pl := &player{}
-	for _, line := range strings.Split(strings.TrimSuffix(script, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(script, "\n"), "\n") {
 		if !strings.HasPrefix(line, ">") && !strings.HasPrefix(line, "#") && line != "" {
 			continue
 		}
@@ -102,7 +102,7 @@ func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
 		s.Receipts = true
 		for _, w := range words {
 			if list, ok := strings.CutPrefix(w, "random="); ok {
-				for _, n := range strings.Split(list, ",") {
+				for n := range strings.SplitSeq(list, ",") {
 					i, err := strconv.ParseInt(n, 10, 64)
 					require.NoError(t, err)
 					s.Random = append(s.Random, i)

@@ -59,7 +59,7 @@ func TestSchedule(t *testing.T) {
 			require.NoError(t, err)
 			at, err := time.ParseInLocation(plain, tt.after, z)
 			require.NoError(t, err)
-			for _, want := range strings.Split(tt.want, ", ") {
+			for want := range strings.SplitSeq(tt.want, ", ") {
 				at = s.Next(at)
 				format := plain
 				if len(want) > len(plain) {

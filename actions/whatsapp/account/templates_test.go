@@ -3,6 +3,7 @@ package account_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -39,9 +40,7 @@ func newShelf(t *testing.T, answer func(after string, n int) (int, http.Header, 
 		assert.Equal(t, "Bearer "+token, r.Header.Get("Authorization"))
 		assert.Contains(t, q.Get("fields"), "components")
 		status, header, body := s.answer(q.Get("after"), len(s.asked))
-		for k, v := range header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/url"
@@ -69,9 +70,7 @@ func (g *graphCall) params() (fields, *refusal) {
 		}
 		body = object
 	}
-	for name, v := range body {
-		g.fields[name] = v
-	}
+	maps.Copy(g.fields, body)
 	return g.fields, nil
 }
 

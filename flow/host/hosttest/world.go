@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -263,9 +264,7 @@ func (w *World) Made() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := make(map[string]int, len(w.made))
-	for k, n := range w.made {
-		out[k] = n
-	}
+	maps.Copy(out, w.made)
 	return out
 }
 
