@@ -18,7 +18,7 @@ import (
 	"facteur/vault"
 )
 
-// DefaultTimeout bounds an attempt of an action that sets no time-out of its own.
+// DefaultTimeout bounds an attempt when the step says nothing.
 const DefaultTimeout = 30 * time.Second
 
 // A Spec describes an action.
@@ -29,15 +29,11 @@ type Spec[Conn any] struct {
 	// Connect makes the typed connection; its error is shown to people and must not
 	// hold a secret. nil: the function gets the zero Conn.
 	Connect func(vault.Connection) (Conn, error)
-
-	// Timeout bounds an attempt when the step says nothing. 0: DefaultTimeout.
-	Timeout time.Duration
 }
 
 // An Action is something that a flow can do. Make one with Define.
 type Action struct {
 	signature *call.Signature
-	timeout   time.Duration
 	blank     func() map[string]any // the outputs that are there whatever happens
 	run       func(ctx context.Context, conn *vault.Connection, in map[string]any) (map[string]any, error)
 }
@@ -50,10 +46,7 @@ type Action struct {
 func Define[Conn, In, Out any](spec Spec[Conn], do func(ctx context.Context, conn Conn, in In) (Out, error)) Action {
 	signature := spec.Signature
 	signature.In, signature.Out = schema.Of[In](), schema.Of[Out]()
-	a := Action{signature: &signature, timeout: spec.Timeout}
-	if a.timeout == 0 {
-		a.timeout = DefaultTimeout
-	}
+	a := Action{signature: &signature}
 	a.blank = func() map[string]any { return outputs(*new(Out)) }
 	a.run = func(ctx context.Context, vc *vault.Connection, values map[string]any) (map[string]any, error) {
 		var (

@@ -90,7 +90,7 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 		o.Held = errors.Is(err, errHeld)
 		return o
 	}
-	timeout := a.timeout // it bounds the attempt, not the wait for the vault
+	timeout := DefaultTimeout // it bounds the attempt, not the wait for the vault
 	if c.Timeout > 0 {
 		timeout = c.Timeout
 	}

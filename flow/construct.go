@@ -46,7 +46,7 @@ func (p *parser) cases(o fields, key string, needsWhen bool) []Case {
 			c.need("when")
 		}
 		c.need("steps")
-		cases = append(cases, Case{When: c.condition("when"), Steps: c.steps("steps", mayDoNothing), Range: item.Head()})
+		cases = append(cases, Case{When: c.condition("when"), Steps: c.steps("steps", mayDoNothing)})
 	}
 	return cases
 }

@@ -30,10 +30,8 @@ type Flow struct {
 
 // An Input is one declared input of a flow.
 type Input struct {
-	Name    diag.Text
-	Type    *schema.Type // Sensitive included
-	Default *Node        // nil: required. Already coerced into Field.Default
-	Field   *schema.Field
+	Name  diag.Text
+	Field *schema.Field // Sensitive included
 }
 
 // A Binding gives a name to a value.
@@ -168,7 +166,6 @@ func (w *Wait) Kind() string {
 type Case struct {
 	When  *diag.Text
 	Steps []*Step
-	Range diag.Range
 }
 
 // A Branch is a named list of steps of a parallel.
@@ -184,7 +181,6 @@ type Retry struct {
 	Factor   float64
 	MaxDelay time.Duration
 	When     *diag.Text // bare CEL over `error`; nil: as the action says
-	Range    diag.Range
 }
 
 // Await waits for a receipt after the answer.
@@ -230,5 +226,4 @@ type Concurrency struct {
 	Key        *Node // nil: all runs share one
 	Limit      int
 	OnConflict string // "queue" (the default) or "reject"
-	Range      diag.Range
 }

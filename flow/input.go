@@ -46,20 +46,19 @@ func (p *parser) inputs(n *Node) []*Input {
 	inputs := make([]*Input, 0, len(n.Entries))
 	for _, e := range n.Entries {
 		p.checkID(e.Key, "the name of an input")
-		field, value := p.field(e)
-		inputs = append(inputs, &Input{Name: e.Key, Type: field.Type, Default: value, Field: field})
+		inputs = append(inputs, &Input{Name: e.Key, Field: p.field(e)})
 	}
 	return inputs
 }
 
 // field parses the declaration of an input or a property, and its default.
-func (p *parser) field(e Entry) (*schema.Field, *Node) {
+func (p *parser) field(e Entry) *schema.Field {
 	t, value := p.schemaType(e.Value, "`"+e.Key.Value+"`")
 	field := &schema.Field{Name: e.Key.Value, Type: t, Doc: t.Doc, Required: value == nil}
 	if value != nil {
 		field.Default = p.literalOf(value, t, "bad-default", "the default")
 	}
-	return field, value
+	return field
 }
 
 // literalOf coerces a literal value, and reports at its place what does not fit.
@@ -327,7 +326,7 @@ func (p *parser) objectType(o fields, t *schema.Type) {
 		return
 	}
 	for _, e := range n.Entries {
-		field, _ := p.field(e)
+		field := p.field(e)
 		field.Required = false
 		t.Fields = append(t.Fields, field)
 	}

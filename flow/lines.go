@@ -244,9 +244,9 @@ func (s *lineScanner) value(key string, column, start int) {
 			s.badStart(string(c))
 			return
 		}
-		s.plain(column, start)
+		s.plain(column)
 	default:
-		s.plain(column, start)
+		s.plain(column)
 	}
 }
 
@@ -366,7 +366,7 @@ func (s *lineScanner) escapes(start, end int) {
 }
 
 // plain scans an unquoted value to the end of its line, and of those that continue it.
-func (s *lineScanner) plain(column, start int) {
+func (s *lineScanner) plain(column int) {
 	from, pos := s.pos, s.pos
 	stop := s.lineEnd(pos)
 	if strings.HasPrefix(s.text[pos:], "{{") {

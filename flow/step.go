@@ -314,7 +314,6 @@ func (p *parser) retry(n *Node) *Retry {
 		Factor:   2,
 		MaxDelay: o.within("max_delay", 5*time.Minute),
 		When:     o.condition("when"),
-		Range:    n.Range,
 	}
 	if n := o.get("factor"); n != nil {
 		factor, ok := n.number()

@@ -87,6 +87,5 @@ func (p *parser) concurrency(n *Node) *Concurrency {
 		Key:        o.scalar("key"),
 		Limit:      o.integer("limit", 1, 1, 1_000_000),
 		OnConflict: o.choice("on_conflict", "queue", "reject"),
-		Range:      n.Head(),
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -103,5 +102,5 @@ func (a *api) isOurs(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.IsLoopback()
 	}
-	return host == "localhost" || slices.ContainsFunc(a.Names, func(name string) bool { return strings.EqualFold(name, host) })
+	return host == "localhost"
 }

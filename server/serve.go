@@ -17,11 +17,10 @@ import (
 type ServeOptions struct {
 	TLS *CertFiles // nil: plain HTTP
 
-	HeaderTimeout time.Duration // for the header of a request; 10 s
-	BodyTimeout   time.Duration // for its body; 15 s
-	WriteTimeout  time.Duration // from the header's end to the end of the answer: over MaxWait; 2 min
-	IdleTimeout   time.Duration // between the requests of a connection; 2 min
-	Drain         time.Duration // for requests that are being answered when ctx ends; 30 s
+	BodyTimeout  time.Duration // for its body; 15 s
+	WriteTimeout time.Duration // from the header's end to the end of the answer: over MaxWait; 2 min
+	IdleTimeout  time.Duration // between the requests of a connection; 2 min
+	Drain        time.Duration // for requests that are being answered when ctx ends; 30 s
 
 	Log *slog.Logger // of what is wrong with connections, at debug. nil: none
 }
@@ -38,7 +37,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	}
 	s := &http.Server{
 		Handler:           timely(h, cmp.Or(o.BodyTimeout, 15*time.Second)),
-		ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second),
+		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      cmp.Or(o.WriteTimeout, 2*time.Minute),
 		IdleTimeout:       cmp.Or(o.IdleTimeout, 2*time.Minute),
 		MaxHeaderBytes:    32 << 10,

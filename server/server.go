@@ -26,9 +26,8 @@ type Options struct {
 	Keys *Keys
 	// Open lets requests in without a key as long as nobody has made one. It is only
 	// for an address of the loopback: requests of web pages, and those under a name
-	// that is not the loopback's or one of Names, are refused then.
-	Open  bool
-	Names []string // of this daemon, without a port
+	// that is not the loopback's, are refused then.
+	Open bool
 	// Connections lists the project's connections, by name. nil: there are none.
 	Connections func(ctx context.Context) ([]Connection, error)
 	// Event returns a kind of event that may be delivered, or nil. nil: none may.

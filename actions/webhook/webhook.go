@@ -52,8 +52,9 @@ type Options struct {
 	// proof is wanted, and which paths there are. It is for development: strangers would
 	// learn of connections.
 	Explain bool
-	// Answered, when not nil, is told of each request, for metrics. It must be quick.
-	Answered func(Answer)
+	// Answered, when not nil, is told what became of each request, for metrics. It must be
+	// quick.
+	Answered func(status int, took time.Duration)
 }
 
 // A Delivery is a request on its way to the runs.
@@ -66,14 +67,6 @@ type Delivery struct {
 	Connection string // that proved who sent it; None
 	At         time.Time
 	Data       map[string]any // by the type of Event
-}
-
-// An Answer is what became of a request.
-type Answer struct {
-	Connection string // "" where none was found
-	Status     int
-	Bytes      int // of the body, as far as it was read
-	Took       time.Duration
 }
 
 type handler struct {
@@ -104,19 +97,19 @@ func Handler(o Options) http.Handler {
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	d, bytes, err := h.take(w, r)
-	a := Answer{Connection: d.Connection, Status: http.StatusAccepted, Bytes: bytes}
-	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
-		a.Status = refusal.Status
+	d, err := h.take(w, r)
+	status := http.StatusAccepted
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		status = refusal.Status
 		h.note(refusal, d)
 		refuse(w, refusal)
 	} else {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(a.Status)
+		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(map[string]string{"id": d.ID}) // whoever does not read it asks again
 	}
-	if a.Took = time.Since(began); h.Answered != nil {
-		h.Answered(a)
+	if h.Answered != nil {
+		h.Answered(status, time.Since(began))
 	}
 }
 
@@ -147,36 +140,36 @@ func (h *handler) note(e *Refusal, d Delivery) {
 }
 
 // take brings a request to the runs. Its error is a *Refusal.
-func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, bytes int, err error) {
+func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, err error) {
 	if r.Method != http.MethodPost {
-		return d, 0, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook is a POST"}
+		return d, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook is a POST"}
 	}
 	d.At = h.Now().UTC()
 	path, err := Path(r.PathValue("path"))
 	if err != nil {
-		return d, 0, errNoPath()
+		return d, errNoPath()
 	}
 	names, open := h.Find(path)
 	if d.Path = path; len(names) == 0 && !open {
-		return d, 0, h.noSuch()
+		return d, h.noSuch()
 	}
 	body, err := Read(w, r, h.MaxBody, h.Patience)
 	if err != nil {
-		return d, len(body), err
+		return d, err
 	}
 	senders := h.resolve(r.Context(), names)
 	if d.Connection, err = senders.verify(r.Header, body, open); err != nil {
-		return d, len(body), err
+		return d, err
 	}
 	d.Data = map[string]any{"path": path, "headers": senders.headers(r.Header), "received_at": d.At}
 	if d.Data["body"], err = content(r.Header.Get("Content-Type"), body); err != nil {
-		return d, len(body), err
+		return d, err
 	}
 	d.ID = identify(d, r.Header)
 	if err := h.Deliver(r.Context(), d); err != nil {
-		return d, len(body), &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
+		return d, &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
 	}
-	return d, len(body), nil
+	return d, nil
 }
 
 // noSuch refuses a path that no flow has. Which ones have is not for strangers.

@@ -176,8 +176,8 @@ func named(types string) func(schema.Value, report) {
 	}
 }
 
-// between wants a number, or a text that holds one.
-func between(low, high float64, unit string) func(schema.Value, report) {
+// degrees wants a number, or a text that holds one.
+func degrees(low, high float64) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
 		n, ok := v.Number()
 		if text, isText := v.Text(); isText {
@@ -188,9 +188,9 @@ func between(low, high float64, unit string) func(schema.Value, report) {
 		switch {
 		case v.IsUnknown():
 		case !ok:
-			say(v, "is not a number of %s", unit)
+			say(v, "is not a number of degrees")
 		case !(n >= low && n <= high):
-			say(v, "lies outside %v to %v %s", low, high, unit)
+			say(v, "lies outside %v to %v degrees", low, high)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (c *check) report(problem *common.Error) {
 	switch {
 	case strings.HasPrefix(message, "undeclared reference"):
 		if e != nil && e.Kind() == ast.CallKind {
-			c.unknownFunction(e, quoted(), at)
+			c.unknownFunction(quoted(), at)
 			return
 		}
 		c.unknownName(quoted(), at)
@@ -197,7 +197,7 @@ func (c *check) sized(e, of ast.Expr) string {
 	return "write size(" + c.source(of) + ")"
 }
 
-func (c *check) unknownFunction(e ast.Expr, name string, at diag.Range) {
+func (c *check) unknownFunction(name string, at diag.Range) {
 	known := shared().functions
 	if slices.Contains(known, name) {
 		c.errorf("unknown-function", at, "it takes: "+signatures(name), "%s cannot be called like this", name)
@@ -335,7 +335,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 			hint = literal(ts, args, c)
 		}
 		if hint == "" {
-			hint = conversion(ts, names, args, c)
+			hint = conversion(ts, names, args)
 		}
 		for i := range ts {
 			if hint == "" && ts[i].Kind() == types.NullTypeKind {
@@ -352,7 +352,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 				hint = "it takes: " + signatures(name)
 			}
 		} else if hint == "" {
-			hint = conversion(ts, names, args, c)
+			hint = conversion(ts, names, args)
 		}
 		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
 	}
@@ -384,7 +384,7 @@ func literal(ts []*types.Type, args []ast.Expr, c *check) string {
 }
 
 // conversion hints at the function that makes two operands alike.
-func conversion(ts []*types.Type, names []string, args []ast.Expr, c *check) string {
+func conversion(ts []*types.Type, names []string, args []ast.Expr) string {
 	if len(ts) != 2 || ts[0].Kind() == ts[1].Kind() {
 		return ""
 	}

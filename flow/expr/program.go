@@ -201,7 +201,7 @@ func (e *expression) evalPath(v *Vars) (any, error) {
 		if _, ok := value.([]any); ok {
 			return nil, &EvalError{Range: e.at, Message: listMessage}
 		}
-		return nil, &EvalError{Range: e.at, Message: missingMessage(e.path[missing]), Missing: true}
+		return nil, &EvalError{Range: e.at, Message: missingMessage(e.path[missing])}
 	}
 	result, err := plain(value)
 	if err != nil {
@@ -215,7 +215,6 @@ type EvalError struct {
 	Range      diag.Range
 	Expression string // the whole of it, without ${ }
 	Message    string // lower case, for people
-	Missing    bool   // a part was absent: a field that is not there
 }
 
 func (e *EvalError) Error() string { return e.Message }
@@ -238,19 +237,11 @@ func (e *expression) evalError(err error) *EvalError {
 		out.Range = e.placeOf(failure.NodeID())
 	}
 	switch message := err.Error(); {
-	case strings.HasPrefix(message, "no such key: "):
-		out.Missing = true
-		out.Message = message
 	case strings.HasPrefix(message, "no such attribute(s): "):
-		out.Missing = true
 		out.Message = missingMessage(strings.TrimPrefix(message, "no such attribute(s): "))
 	case strings.HasPrefix(message, "unsupported index type 'string' in list"):
 		out.Message = listMessage
-	case strings.HasPrefix(message, "index out of bounds: "):
-		out.Missing = true
-		out.Message = message
 	case strings.Contains(message, "optional.none() dereference"):
-		out.Missing = true
 		out.Message = "value() was asked of an optional that has none; use orValue(…)"
 	case strings.HasPrefix(message, "no such overload"):
 		out.Message = "a value is of a type that the expression does not take"

@@ -80,7 +80,7 @@ func (c *flowCompiler) copied(b flow.Binding) {
 }
 
 func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *Switch {
-	out := &Switch{HasDefault: in.HasDefault}
+	out := &Switch{}
 	rest := s.Fork() // where no case so far holds
 	var after choice
 	out.Cases = c.cases(in.Cases, rest, place+"cases", "it runs in another case", &after)

@@ -92,9 +92,8 @@ type (
 	Set struct{ Values []Output }
 	// Switch runs the first case whose condition holds, else Default.
 	Switch struct {
-		Cases      []Case
-		Default    []*Step
-		HasDefault bool
+		Cases   []Case
+		Default []*Step
 	}
 	// Foreach runs Steps for each item.
 	Foreach struct {

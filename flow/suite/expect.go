@@ -90,7 +90,7 @@ func (x expectedOutput) differences(outputs map[string]any) (all []Difference) {
 }
 
 // expected checks what a case expects against its flow.
-func (l *loader) expected(n *flow.Node, c *Case) {
+func (l *loader) expected(c *Case) {
 	for _, e := range c.expect.steps {
 		l.diags.Add(checkStep(e.Key, c.plan))
 	}

@@ -190,7 +190,7 @@ func (l *loader) testCase(n *flow.Node) *Case {
 		c.crashes = append(c.crashes, crash{k.Step, k.Attempt, local.Point(k.Point), at.Range})
 		l.called(at.Get("step"), c, "the host could crash in")
 	}
-	l.expected(expect, c)
+	l.expected(c)
 	return c
 }
 

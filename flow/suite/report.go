@@ -109,9 +109,8 @@ func (rs Reports) count() (passed, failed, broken int) {
 
 // TextOptions are how Text writes.
 type TextOptions struct {
-	Color    bool
-	Verbose  bool // show the steps of every case
-	Coverage bool
+	Color   bool
+	Verbose bool // show the steps of every case
 }
 
 // Text writes the reports for people.
@@ -130,9 +129,6 @@ func (rs Reports) Text(w io.Writer, o TextOptions) error {
 		total = p.paint("31", total)
 	}
 	fmt.Fprintln(b, total)
-	if o.Coverage {
-		rs.Coverage().Text(b)
-	}
 	return b.Flush()
 }
 

@@ -213,7 +213,8 @@ func TestRun(t *testing.T) {
 	golden(t, "run", func(t *testing.T, files []txtar.File) string {
 		rs := reports(t, files)
 		var b strings.Builder
-		require.NoError(t, rs.Text(&b, suite.TextOptions{Verbose: true, Coverage: true}))
+		require.NoError(t, rs.Text(&b, suite.TextOptions{Verbose: true}))
+		rs.Coverage().Text(&b)
 		return b.String()
 	})
 }

@@ -135,8 +135,8 @@ func concurrencyKey(p *plan.Plan, inputs map[string]any) (string, error) {
 	return fmt.Sprint(key), nil
 }
 
-// queue waits until the run may begin. It returns its record if it never does.
-func (r *runner) queue(ctx workflow.Context) (*record, error) {
+// queue waits until the run may begin. Its error, if it never does, holds its record.
+func (r *runner) queue(ctx workflow.Context) error {
 	var event machine.Event
 	sel := workflow.NewSelector(r.ctx)
 	sel.AddReceive(workflow.GetSignalChannel(r.ctx, admittedSignal), func(c workflow.ReceiveChannel, _ bool) {
@@ -160,14 +160,14 @@ func (r *runner) queue(ctx workflow.Context) (*record, error) {
 		sel.Select(r.ctx)
 	}
 	if event == nil {
-		return nil, nil
+		return nil
 	}
 	r.unlock()
 	if err := workflow.UpsertTypedSearchAttributes(r.ctx, statusKey.ValueUnset()); err != nil {
-		return nil, err
+		return err
 	}
 	rec := &record{Status: machine.Cancelled, Ended: r.now(), Events: encodeAll(event)}
-	return nil, temporal.NewCanceledError(rec)
+	return temporal.NewCanceledError(rec)
 }
 
 // claimLater asks the lock again, should it have forgotten the run, for as long as the run

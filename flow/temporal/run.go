@@ -69,8 +69,8 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 		return nil, err
 	}
 	if in.Queued && in.Began == nil {
-		if rec, err := r.queue(ctx); rec != nil || err != nil {
-			return rec, err
+		if err := r.queue(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if err := r.remember(); err != nil {

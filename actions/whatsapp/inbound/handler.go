@@ -38,10 +38,8 @@ type Answer struct {
 	Connection string // "" where there is none of that name
 	Status     int
 	// Unreadable: it is Meta's, and cannot be read.
-	Unreadable    bool
-	Notifications int // that were applied
-	Bytes         int
-	Took          time.Duration
+	Unreadable bool
+	Took       time.Duration
 }
 
 const (
@@ -193,7 +191,7 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 		return refuse(http.StatusUnauthorized, "it is not Meta's", ErrNotSigned)
 	}
 	body, err := webhook.Read(w, r, MaxBody, h.Patience)
-	if a.Bytes = len(body); err != nil {
+	if err != nil {
 		return err
 	}
 	if signed {
@@ -218,7 +216,6 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	if told = h.ours(c.Name, told); len(told) == 0 {
 		return nil
 	}
-	a.Notifications = len(told)
 	return h.Apply(r.Context(), c.Name, told)
 }
 

@@ -101,7 +101,7 @@ func latest(times map[string]time.Time, key string, at time.Time) {
 	}
 }
 
-func (l *Memory) message(id, call, sender, recipient string, s state, at, now time.Time) *Message {
+func (l *Memory) message(id, call, sender, recipient string, s state, at, now time.Time) {
 	m := l.messages[id]
 	if m == nil {
 		m = &Message{ID: id, State: s.name(), At: at}
@@ -115,7 +115,6 @@ func (l *Memory) message(id, call, sender, recipient string, s state, at, now ti
 	if m.Call != "" {
 		l.calls[m.Call] = id
 	}
-	return m
 }
 
 // person stores what a fact says about its person, nil for nobody.

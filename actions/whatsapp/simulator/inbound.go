@@ -138,7 +138,7 @@ func (s *Simulator) object(in Inbound) (any, error) {
 		return in.Object, nil
 	}
 	file := func(mime, name string) map[string]any {
-		u := s.sample(mime, name)
+		u := s.sample(mime)
 		o := map[string]any{"id": u.id, "mime_type": u.mime, "sha256": u.sha256}
 		if in.Text != "" {
 			o["caption"] = in.Text

@@ -31,12 +31,12 @@ const (
 
 // An upload is a file that was sent here, or that a person sent.
 type upload struct {
-	id, mime, name string
-	sha256         string // of an API answer: in hexadecimal
-	number         string
-	content        []byte
-	shown          bool // a browser can show it
-	until          time.Time
+	id, mime string
+	sha256   string // of an API answer: in hexadecimal
+	number   string
+	content  []byte
+	shown    bool // a browser can show it
+	until    time.Time
 }
 
 // uploads are the files, in the order in which they came.
@@ -58,15 +58,14 @@ func (u *uploads) add(f *upload) {
 	}
 }
 
-func (u *uploads) remove(id string) bool {
+func (u *uploads) remove(id string) {
 	f := u.byID[id]
 	if f == nil {
-		return false
+		return
 	}
 	delete(u.byID, id)
 	u.all = slices.DeleteFunc(u.all, func(other *upload) bool { return other == f })
 	u.size -= len(f.content)
-	return true
 }
 
 func (u *uploads) find(id string, now time.Time) *upload {
@@ -147,7 +146,7 @@ func (g *graphCall) file() (*upload, *refusal) {
 		case "type":
 			kind = string(text)
 		case "file":
-			f.content, f.name, f.mime = text, part.FileName(), part.Header.Get("Content-Type")
+			f.content, f.mime = text, part.Header.Get("Content-Type")
 		}
 	}
 	switch {

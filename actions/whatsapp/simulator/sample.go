@@ -10,8 +10,8 @@ import (
 )
 
 // sample makes a small file such as a person would send. The simulator is locked.
-func (s *Simulator) sample(mime, name string) *upload {
-	f := &upload{id: s.objectID(), mime: mime, name: name, until: s.Now().Add(inboundLives), shown: true}
+func (s *Simulator) sample(mime string) *upload {
+	f := &upload{id: s.objectID(), mime: mime, until: s.Now().Add(inboundLives), shown: true}
 	switch mime {
 	case "image/png":
 		f.content = picture()

@@ -45,7 +45,7 @@ func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 				ID: w.ID, Name: webhook.Name, Subjects: []string{w.Path}, Connection: w.Connection, At: w.At, Data: w.Data,
 			})
 		},
-		Answered: func(a webhook.Answer) { d.countAnswer("hooks", a.Status, a.Took) },
+		Answered: func(status int, took time.Duration) { d.countAnswer("hooks", status, took) },
 	}))
 }
 

@@ -30,7 +30,6 @@ type madeCall struct {
 // answers stands for the network when a run is carried out again: each request is
 // answered with what the journal says of its call.
 type answers struct {
-	clock host.Clock
 	sleep func(context.Context, time.Duration) error
 	hide  *disguise
 	note  func(format string, args ...any)

@@ -24,7 +24,6 @@ import (
 // A carried run is one that was carried out again.
 type carried struct {
 	result    *host.Result
-	err       error
 	made      map[*madeCall]time.Time
 	exchanges []byte
 	feed      []string
@@ -107,7 +106,7 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 		events = list
 	}
 	clock := host.NewVirtual(started)
-	recorder := record.NewRecorder(&answers{clock: clock, sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
+	recorder := record.NewRecorder(&answers{sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
 	recorder.Now = clock.Now
 	world := suite.World{
 		Connections: x.Connections(x.plan), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
@@ -141,7 +140,7 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 	})
 	seed := sha256.Sum256([]byte(x.plan.Name + "\n" + x.name)) // as the case of this name has it
 	inputs := x.hide.object(x.report.Inputs)
-	out.result, out.err = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()})
+	out.result, _ = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()}) // an error shows when the test is checked
 	var exchanges bytes.Buffer
 	if err := recorder.Write(&exchanges); err != nil {
 		return nil, err
