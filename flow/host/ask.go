@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/machine"
 )
 
@@ -26,6 +27,16 @@ func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.E
 		return nil, err
 	}
 	return machine.Retried{At: at, Resend: resend}, nil
+}
+
+// RejectedError is the error of a run that is Rejected.
+func RejectedError() *call.Error {
+	return &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
+}
+
+// MismatchError is the error of a run that is a Mismatch.
+func MismatchError(err error) *call.Error {
+	return &call.Error{Code: string(Mismatch), Class: "flow", Message: err.Error()}
 }
 
 // Crowded says that a run cannot be retried now, because its flow has no place for it and
@@ -53,17 +64,4 @@ func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (m
 // Names tells whether a name is a step's path, or the id at its end.
 func Names(name, path string) bool {
 	return name == path || name == path[strings.LastIndexAny(path, "./")+1:]
-}
-
-// Check tells whether a scope can have a name.
-func (s Scope) Check(name string) error {
-	switch {
-	case s != All && s != Connection && s != Flow:
-		return fmt.Errorf("unknown scope %q: it is all, connection or flow", s)
-	case s == All && name != "":
-		return fmt.Errorf("the scope all has no name, and this one is %q", name)
-	case s != All && name == "":
-		return fmt.Errorf("which %s? its name is missing", s)
-	}
-	return nil
 }

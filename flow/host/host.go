@@ -153,31 +153,6 @@ type Settlement struct {
 	ID       string // what the API calls it, e.g. a wamid; "" when nothing is known
 }
 
-// A Scope says what a hold is about.
-type Scope string
-
-// The scopes.
-const (
-	All        Scope = "all" // has no name
-	Connection Scope = "connection"
-	Flow       Scope = "flow"
-	Limit      Scope = "limit" // set by hosts alone: one that answers slowed down
-)
-
-// A Hold keeps calls from being taken up.
-type Hold struct {
-	Scope  Scope
-	Name   string
-	Reason string
-	Since  time.Time
-	// Auto: the host set it, e.g. because credentials were refused or the vault does not
-	// answer, and lifts it when that has changed.
-	Auto  bool
-	Calls int // how many it holds back now
-	// Until is when it ends by itself; zero where nobody knows.
-	Until time.Time
-}
-
 // A ReusedError says that a key was used before with other inputs.
 type ReusedError struct{ Run, Key string }
 

@@ -3,10 +3,23 @@ package host
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
+	"strings"
 
 	"facteur/flow/schema"
 )
+
+// KeyedID returns the id of the run that a key of idempotency begins of a flow.
+// hash is a keyed one, so that nobody who knows the id finds the key by trying. nil: none.
+func KeyedID(hash func(string) string, flow, key string) string {
+	of := flow + "\n" + key
+	if hash != nil {
+		of = hash(of)
+	}
+	sum := sha256.Sum256([]byte(of))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
+}
 
 // PrintSize is how long a print is, in bytes.
 const PrintSize = 16

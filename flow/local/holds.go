@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -21,46 +20,6 @@ type hold struct {
 	asking  bool          // Auto: it is not known yet whether there is anything to hold for
 	done    chan struct{} // closed when it is lifted
 	wards   map[*ward]int // how many calls of each it keeps
-}
-
-// holdKey identifies a hold. What the host set is another one than what a person did.
-type holdKey struct {
-	scope host.Scope
-	name  string
-	auto  bool
-}
-
-func (h *hold) key() holdKey { return holdKey{h.Scope, h.Name, h.Auto} }
-
-func (k holdKey) String() string {
-	s := string(k.scope) + "/" + k.name
-	if k.auto {
-		s = "auto/" + s
-	}
-	return s
-}
-
-// keeps tells whether the hold is about a call of a flow.
-func (h *hold) keeps(flow string, c *call.Call) bool {
-	switch h.Scope {
-	case host.All:
-		return true
-	case host.Connection:
-		return h.Name == c.Connection
-	case host.Flow:
-		return h.Name == flow
-	}
-	return false
-}
-
-// holdRow is the stored form of a hold.
-type holdRow struct {
-	Scope   host.Scope `json:"scope"`
-	Name    string     `json:"name,omitempty"`
-	Reason  string     `json:"reason,omitempty"`
-	Since   time.Time  `json:"since"`
-	Auto    bool       `json:"auto,omitempty"`
-	Version string     `json:"version,omitempty"`
 }
 
 const holdNotes = "hold"
@@ -80,7 +39,7 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 	defer h.admitting.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if before := h.holds[one.key()]; before != nil {
+	if before := h.holds[one.Key()]; before != nil {
 		before.Reason, before.Since = reason, one.Since
 		return nil
 	}
@@ -94,15 +53,16 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 	defer h.pausing.Unlock()
 	found := false
 	for _, auto := range []bool{false, true} {
-		k := holdKey{scope, name, auto}
+		hold := host.Hold{Scope: scope, Name: name, Auto: auto}
+		key := hold.Key()
 		h.mu.Lock()
-		one := h.holds[k]
+		one := h.holds[key]
 		h.mu.Unlock()
 		if one == nil {
 			continue
 		}
 		found = true
-		if err := h.opts.Journal.Note(ctx, holdNotes, k.String(), nil); err != nil {
+		if err := h.opts.Journal.Note(ctx, holdNotes, key, nil); err != nil {
 			return h.check(ctx, err)
 		}
 		h.mu.Lock()
@@ -110,7 +70,7 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 		h.mu.Unlock()
 	}
 	if !found {
-		return &host.NotFoundError{What: strings.TrimSpace(fmt.Sprintf("hold of %s %s", scope, name))}
+		return host.NoHold(scope, name)
 	}
 	return nil
 }
@@ -127,21 +87,16 @@ func (h *Host) Holds(context.Context) ([]host.Hold, error) {
 		}
 		out = append(out, shown)
 	}
-	slices.SortFunc(out, func(a, b host.Hold) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.Scope)+a.Name, string(b.Scope)+b.Name)
-	})
+	slices.SortFunc(out, func(a, b host.Hold) int { return a.Compare(&b) })
 	return out, nil
 }
 
 func (h *Host) noteHold(ctx context.Context, one *hold) error {
-	body, err := json.Marshal(holdRow{one.Scope, one.Name, one.Reason, one.Since, one.Auto, one.version})
+	body, err := json.Marshal(one.Stored(one.version))
 	if err != nil {
 		return err
 	}
-	if err := h.opts.Journal.Note(ctx, holdNotes, one.key().String(), body); err != nil {
+	if err := h.opts.Journal.Note(ctx, holdNotes, one.Key(), body); err != nil {
 		return h.check(ctx, fmt.Errorf("store the hold: %w", err))
 	}
 	return nil
@@ -150,17 +105,17 @@ func (h *Host) noteHold(ctx context.Context, one *hold) error {
 // setHold begins a hold. The host's lock is held.
 func (h *Host) setHold(one *hold) {
 	one.done, one.wards = make(chan struct{}), map[*ward]int{}
-	h.holds[one.key()] = one
+	h.holds[one.Key()] = one
 	h.pauses.Add(1)
 	h.tellHold(one, false)
 }
 
 // liftHold ends a hold, and lets go on what it kept. The host's lock is held.
 func (h *Host) liftHold(one *hold) {
-	if h.holds[one.key()] != one {
+	if h.holds[one.Key()] != one {
 		return
 	}
-	delete(h.holds, one.key())
+	delete(h.holds, one.Key())
 	h.pauses.Add(-1)
 	close(one.done)
 	h.letOn(one, -1)
@@ -219,7 +174,7 @@ func (h *Host) holdOn(flow string, c *call.Call) *hold {
 		return &h.stop
 	}
 	for _, one := range h.holds {
-		if one.keeps(flow, c) {
+		if one.Keeps(flow, c) {
 			return one
 		}
 	}
@@ -234,8 +189,8 @@ func (h *Host) isPaused(flow string, c *call.Call) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for k, one := range h.holds {
-		if !k.auto && one.keeps(flow, c) {
+	for _, one := range h.holds {
+		if !one.Auto && one.Keeps(flow, c) {
 			return true
 		}
 	}
@@ -248,7 +203,7 @@ func (h *Host) lifted(w *ward) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for one := range w.held {
-		if one.probe || one != &h.stop && h.holds[one.key()] != one {
+		if one.probe || one != &h.stop && h.holds[one.Key()] != one {
 			h.unhold(w)
 			return true
 		}
@@ -264,7 +219,7 @@ func (h *Host) unhold(w *ward) {
 	w.held = nil
 }
 
-// held tells for people why a call waits, and until when.
+// whyHeld tells for people why a call waits, and until when.
 func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason string, until time.Time, held bool) {
 	h.mu.Lock()
 	one := h.holdOn(w.flow, c)
@@ -273,7 +228,7 @@ func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason strin
 		if one == &h.stop {
 			return "the host stops, and goes on with it when it starts again", time.Time{}, true
 		}
-		return one.why(), time.Time{}, true
+		return one.Why(), time.Time{}, true
 	}
 	h.mu.Unlock()
 	for _, limit := range limits {
@@ -287,15 +242,4 @@ func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason strin
 		return "it waits for its turn", w.until, true
 	}
 	return "", time.Time{}, false
-}
-
-func (h *hold) why() string {
-	what := "all calls are"
-	if h.Scope != host.All {
-		what = fmt.Sprintf("the %s %q is", h.Scope, h.Name)
-	}
-	if h.Reason == "" {
-		return what + " paused"
-	}
-	return what + " paused: " + h.Reason
 }

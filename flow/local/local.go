@@ -67,10 +67,8 @@ type Options struct {
 	// Contact brings a recipient, as flows name it, into the form that calls to the same
 	// one share, for List. nil: it has that form.
 	Contact func(string) string
-	// Ready tells whether a connection can be resolved, and which version of its
-	// credentials there is now: none if there is no such connection. Asked with a context
-	// that has ended it says what it knows without asking anybody. nil: nobody knows.
-	Ready func(ctx context.Context, connection string) (version string, err error)
+	// Ready tells whether a connection can be resolved. nil: nobody knows.
+	Ready host.Ready
 	// Fire is told of each event that was delivered, once the runs that wait for it had
 	// their say, and whether one of them consumed it. It is called at least once; after
 	// an error it is called again. nil: nobody is told.
@@ -111,7 +109,7 @@ type Host struct {
 	lanes     lanes
 	free      int // workers
 	locks     map[string]*lock
-	holds     map[holdKey]*hold
+	holds     map[string]*hold         // by their Key
 	troubled  map[string]time.Duration // connections that were not ready, and the next pause
 	unknown   map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
 	plans     plans
@@ -149,7 +147,7 @@ func newHost(o Options) *Host {
 	virtual, _ := o.Clock.(*host.Virtual)
 	h := &Host{
 		opts: o, virtual: virtual, wards: map[string]*ward{}, topics: topics{}, free: o.Workers,
-		locks: map[string]*lock{}, holds: map[holdKey]*hold{}, troubled: map[string]time.Duration{}, unknown: map[string]bool{},
+		locks: map[string]*lock{}, holds: map[string]*hold{}, troubled: map[string]time.Duration{}, unknown: map[string]bool{},
 		alarm: make(chan struct{}, 1), firing: make(chan struct{}, maxFiring),
 	}
 	life, end := context.WithCancel(context.Background())

@@ -86,14 +86,11 @@ func (h *Host) recall(ctx context.Context) error {
 	}
 	names := map[string]*hold{}
 	for name, body := range notes {
-		var row holdRow
+		var row host.StoredHold
 		if err := json.Unmarshal(body, &row); err != nil {
 			return fmt.Errorf("read the hold %s: %w", name, err)
 		}
-		one := &hold{
-			Hold:    host.Hold{Scope: row.Scope, Name: row.Name, Reason: row.Reason, Since: row.Since, Auto: row.Auto},
-			version: row.Version,
-		}
+		one := &hold{Hold: row.Hold(), version: row.Version}
 		h.setHold(one)
 		names[name] = one
 	}

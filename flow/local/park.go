@@ -100,7 +100,7 @@ func (r *runner) park(until time.Time) (bool, error) {
 			h.drop(r)
 			return true, nil
 		}
-		note.Holds = append(note.Holds, held.key().String())
+		note.Holds = append(note.Holds, held.Key())
 	}
 	slices.Sort(note.Holds)
 	waits := &journal.Waits{Until: until, Keys: keys}

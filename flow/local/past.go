@@ -29,7 +29,7 @@ func (r *runner) past(c machine.Watch) {
 // past returns the receipts of calls that came so far, or gives up: a ledger that does not
 // answer must not keep a run from all else.
 func (h *Host) past(keys ...string) ([]call.Receipt, error) {
-	ctx, end := context.WithTimeout(h.life, patience)
+	ctx, end := context.WithTimeout(h.life, host.Patience)
 	defer end()
 	return h.opts.Past.Of(ctx, keys...)
 }

@@ -8,13 +8,6 @@ import (
 	"facteur/flow/host"
 )
 
-const (
-	firstProbe   = time.Second      // until it is tried whether a connection can be resolved again …
-	slowestProbe = 30 * time.Second // … and how far that grows
-	renewed      = 10 * time.Second // between looks whether refused credentials were replaced
-	patience     = 10 * time.Second // for one look
-)
-
 // atHand tells whether a connection is known without asking anybody. Where it is not, its
 // calls are held until there is an answer: one that is under way when the host dies may have
 // happened, also one that only waited for the vault.
@@ -31,7 +24,7 @@ func (h *Host) atHand(connection string) bool {
 		Hold:   host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is asked for it", Since: h.now(), Auto: true},
 		asking: true,
 	}
-	if h.holds[one.key()] == nil && h.life.Err() == nil {
+	if h.holds[one.Key()] == nil && h.life.Err() == nil {
 		h.setHold(one)
 		h.look(one)
 	}
@@ -40,7 +33,7 @@ func (h *Host) atHand(connection string) bool {
 
 // awaitAnswer lifts a hold once there is an answer for its connection.
 func (h *Host) awaitAnswer(ctx context.Context, one *hold) {
-	_, err := h.ready(ctx, one.Name)
+	_, err := h.opts.Ready.Look(ctx, one.Name)
 	h.mu.Lock()
 	switch {
 	case ctx.Err() != nil: // the host ends, or somebody lifted it
@@ -59,7 +52,7 @@ func (h *Host) awaitAnswer(ctx context.Context, one *hold) {
 
 // worse is how long to wait before a connection is asked for again. The host's lock is held.
 func (h *Host) worse(connection string) time.Duration {
-	pause := min(max(2*h.troubled[connection], firstProbe), slowestProbe)
+	pause := min(max(2*h.troubled[connection], host.FirstProbe), host.SlowestProbe)
 	h.troubled[connection] = pause
 	h.trouble.Store(int32(len(h.troubled)))
 	return pause
@@ -78,8 +71,8 @@ func (h *Host) note(connection string, o *call.Outcome) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	k := holdKey{host.Connection, connection, true}
-	before := h.holds[k]
+	one := host.Hold{Scope: host.Connection, Name: connection, Auto: true}
+	before := h.holds[one.Key()]
 	switch {
 	case o.Held:
 		if before == nil {
@@ -138,9 +131,9 @@ func (h *Host) look(one *hold) {
 
 // awaitReady lifts a hold once the connection can be resolved.
 func (h *Host) awaitReady(ctx context.Context, one *hold) {
-	for pause := one.pause; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, slowestProbe) {
+	for pause := one.pause; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, host.SlowestProbe) {
 		if h.opts.Ready != nil {
-			if _, err := h.ready(ctx, one.Name); err != nil {
+			if _, err := h.opts.Ready.Look(ctx, one.Name); err != nil {
 				continue
 			}
 			h.mu.Lock()
@@ -162,20 +155,20 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 		return
 	}
 	for {
-		version, err := h.ready(ctx, one.Name)
+		version, err := h.opts.Ready.Look(ctx, one.Name)
 		switch {
 		case err != nil, version == "":
 		case one.version == "":
 			one.version = version
 			h.keepHold(one)
 		case version != one.version:
-			_ = h.opts.Journal.Note(ctx, holdNotes, one.key().String(), nil)
+			_ = h.opts.Journal.Note(ctx, holdNotes, one.Key(), nil)
 			h.mu.Lock()
 			h.liftHold(one)
 			h.mu.Unlock()
 			return
 		}
-		if h.opts.Clock.Wait(ctx, h.now().Add(renewed), nil) != nil {
+		if h.opts.Clock.Wait(ctx, h.now().Add(host.Renewed), nil) != nil {
 			return
 		}
 	}
@@ -186,15 +179,9 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 func (h *Host) keepHold(one *hold) {
 	_ = h.noteHold(context.Background(), one)
 	h.mu.Lock()
-	lifted := h.holds[one.key()] != one
+	lifted := h.holds[one.Key()] != one
 	h.mu.Unlock()
 	if lifted {
-		_ = h.opts.Journal.Note(context.Background(), holdNotes, one.key().String(), nil)
+		_ = h.opts.Journal.Note(context.Background(), holdNotes, one.Key(), nil)
 	}
-}
-
-func (h *Host) ready(ctx context.Context, connection string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return h.opts.Ready(ctx, connection)
 }

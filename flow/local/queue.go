@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"facteur/flow/expr"
 	"facteur/flow/journal"
 	"facteur/flow/machine/stored"
 	"facteur/flow/plan"
@@ -25,17 +24,9 @@ func (h *Host) lockKey(p *plan.Plan, inputs map[string]any) (string, error) {
 	if p.Concurrency == nil {
 		return "", nil
 	}
-	key := ""
-	if p.Concurrency.Key != nil {
-		settings := p.Settings
-		if settings == nil {
-			settings = map[string]any{}
-		}
-		x, err := p.Concurrency.Key.Eval(expr.Vars{Values: expr.Map{"inputs": inputs, "settings": settings}, Now: h.now()})
-		if err != nil {
-			return "", fmt.Errorf("concurrency: key: %w", err)
-		}
-		key = fmt.Sprint(x)
+	key, err := p.ConcurrencyKey(inputs, h.now())
+	if err != nil {
+		return "", err
 	}
 	return h.hash(p.Name + "\n" + key), nil
 }

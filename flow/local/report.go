@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strconv"
 
-	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
@@ -200,9 +199,9 @@ func (v *view) result() *host.Result {
 		out.Status = machine.Status(v.head.Status)
 		switch {
 		case v.mismatch != nil:
-			out.Error = mismatchError(v.mismatch)
+			out.Error = host.MismatchError(v.mismatch)
 		case v.head.Status == string(host.Rejected):
-			out.Error = &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
+			out.Error = host.RejectedError()
 		}
 		return out
 	}
@@ -211,11 +210,7 @@ func (v *view) result() *host.Result {
 		out.Ended = v.head.Ended
 	}
 	if v.mismatch != nil {
-		out.Error = mismatchError(v.mismatch)
+		out.Error = host.MismatchError(v.mismatch)
 	}
 	return out
-}
-
-func mismatchError(err error) *call.Error {
-	return &call.Error{Code: string(host.Mismatch), Class: "flow", Message: err.Error()}
 }

@@ -3,12 +3,9 @@ package local
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"facteur/flow/host"
@@ -26,7 +23,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	now := h.now()
 	id, inputs := newID(now), []byte(nil)
 	if s.Key != "" { // another start may have it
-		id = h.keyID(p.Name, s.Key)
+		id = host.KeyedID(h.opts.Hash, p.Name, s.Key)
 		var err error
 		if inputs, err = h.printInputs(s); err != nil {
 			return host.Run{}, false, err
@@ -214,7 +211,7 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 
 // First implements host.Host.
 func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
-	id := h.keyID(flow, key)
+	id := host.KeyedID(h.opts.Hash, flow, key)
 	prints, err := h.printInputs(host.Start{Inputs: inputs})
 	if err != nil {
 		return host.Run{}, err
@@ -248,12 +245,6 @@ func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.R
 func (h *Host) printInputs(s host.Start) ([]byte, error) {
 	prints, err := s.Prints(h.opts.Hash)
 	return slices.Concat(prints...), err
-}
-
-// keyID is the id of the run that a key of a flow begins.
-func (h *Host) keyID(flow, key string) string {
-	sum := sha256.Sum256([]byte(h.hash(flow + "\n" + key)))
-	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 }
 
 // alike tells whether two starts have a print in common.

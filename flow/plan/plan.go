@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	"facteur/flow/call"
@@ -204,4 +205,21 @@ type Concurrency struct {
 	Key    *Value // nil: one key for all
 	Limit  int
 	Reject bool // else they queue
+}
+
+// ConcurrencyKey returns the key that a run of the flow shares with those that its
+// concurrency counts, "" where it shares one with all, or where there is no bound.
+func (p *Plan) ConcurrencyKey(inputs map[string]any, now time.Time) (string, error) {
+	if p.Concurrency == nil || p.Concurrency.Key == nil {
+		return "", nil
+	}
+	settings := p.Settings
+	if settings == nil {
+		settings = map[string]any{}
+	}
+	key, err := p.Concurrency.Key.Eval(expr.Vars{Values: expr.Map{"inputs": inputs, "settings": settings}, Now: now})
+	if err != nil {
+		return "", fmt.Errorf("concurrency: key: %w", err)
+	}
+	return fmt.Sprint(key), nil
 }

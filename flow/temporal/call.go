@@ -73,7 +73,7 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 
 // answer is that of a call that the hold keeps.
 func (h *hold) answer() answer {
-	return answer{Outcome: heldOutcome("held", h.why(), 0), Hold: h.name()}
+	return answer{Outcome: heldOutcome("held", h.Why(), 0), Hold: h.Key()}
 }
 
 func heldOutcome(code, why string, after time.Duration) stored.Outcome {
@@ -99,7 +99,7 @@ func (b *beginning) begin(ctx context.Context) error {
 		return b.of.Err()
 	}
 	if b.paused = b.h.holds.on(b.flow, b.call, true); b.paused != nil {
-		b.failed = errors.New(b.paused.why())
+		b.failed = errors.New(b.paused.Why())
 		return b.failed
 	}
 	ctx, end := context.WithTimeout(ctx, b.h.opts.Lost)

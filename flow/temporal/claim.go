@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"facteur/flow/expr"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/plan"
@@ -53,7 +52,7 @@ func (h *Host) findPlace(ctx context.Context, p *plan.Plan, inputs map[string]an
 	if d, err := h.client.DescribeWorkflow(ctx, id, ""); err == nil && d != nil {
 		return spot{}, nil // the run is there already
 	}
-	key, err := concurrencyKey(p, inputs)
+	key, err := p.ConcurrencyKey(inputs, time.Now())
 	if err != nil {
 		return spot{}, err
 	}
@@ -118,21 +117,6 @@ func (h *Host) claim(ctx context.Context, lock string, c claim) (v verdict, err 
 			return verdict{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
 		}
 	}
-}
-
-func concurrencyKey(p *plan.Plan, inputs map[string]any) (string, error) {
-	if p.Concurrency.Key == nil {
-		return "", nil
-	}
-	settings := p.Settings
-	if settings == nil {
-		settings = map[string]any{}
-	}
-	key, err := p.Concurrency.Key.Eval(expr.Vars{Values: expr.Map{"inputs": inputs, "settings": settings}, Now: time.Now()})
-	if err != nil {
-		return "", fmt.Errorf("concurrency: key: %w", err)
-	}
-	return fmt.Sprint(key), nil
 }
 
 // queue waits until the run may begin. Its error, if it never does, holds its record.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,38 +34,6 @@ type hold struct {
 	here    bool   // Auto: it is of this process alone, because nothing could be resolved here
 }
 
-// holdForm is the stored form of a hold.
-type holdForm struct {
-	Scope   host.Scope `json:"scope"`
-	Name    string     `json:"name,omitempty"`
-	Reason  string     `json:"reason,omitempty"`
-	Since   time.Time  `json:"since"`
-	Auto    bool       `json:"auto,omitempty"`
-	Version string     `json:"version,omitempty"`
-}
-
-// name identifies a hold. What a host set is another one than what a person did.
-func (h *hold) name() string { return holdName(h.Scope, h.Name, h.Auto) }
-
-func holdName(scope host.Scope, name string, auto bool) string {
-	s := string(scope) + "/" + name
-	if auto {
-		s = "auto/" + s
-	}
-	return s
-}
-
-func (h *hold) why() string {
-	what := "all calls are"
-	if h.Scope != host.All {
-		what = fmt.Sprintf("the %s %q is", h.Scope, h.Name)
-	}
-	if h.Reason == "" {
-		return what + " paused"
-	}
-	return what + " paused: " + h.Reason
-}
-
 // holds are those that this process knows of.
 type holds struct {
 	mu    sync.Mutex
@@ -79,10 +46,7 @@ func (h *holds) on(flow string, c *call.Call, underWay bool) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.known {
-		if underWay && one.Auto {
-			continue
-		}
-		if one.Scope == host.All || one.Scope == host.Connection && one.Name == c.Connection || one.Scope == host.Flow && one.Name == flow {
+		if !(underWay && one.Auto) && one.Keeps(flow, c) {
 			return one
 		}
 	}
@@ -93,11 +57,11 @@ func (h *holds) on(flow string, c *call.Call, underWay bool) *hold {
 func (h *holds) set(one *hold) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	before := h.known[one.name()]
+	before := h.known[one.Key()]
 	if h.known == nil {
 		h.known = map[string]*hold{}
 	}
-	h.known[one.name()] = one
+	h.known[one.Key()] = one
 	return before == nil
 }
 
@@ -117,12 +81,7 @@ func (h *holds) all() []*hold {
 	for _, one := range h.known {
 		out = append(out, one)
 	}
-	slices.SortFunc(out, func(a, b *hold) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.name(), b.name())
-	})
+	slices.SortFunc(out, func(a, b *hold) int { return a.Compare(&b.Hold) })
 	return out
 }
 
@@ -143,9 +102,9 @@ func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string)
 
 func (h *Host) setHold(ctx context.Context, one *hold) error {
 	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: h.holdID(one.name()), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: time.Minute,
+		ID: h.holdID(one.Key()), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: time.Minute,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
-		Memo:                     map[string]any{holdMemo: holdForm{one.Scope, one.Name, one.Reason, one.Since, one.Auto, one.version}},
+		Memo:                     map[string]any{holdMemo: one.Stored(one.version)},
 	}, holdType)
 	if err != nil {
 		return fmt.Errorf("store the hold: %w", err)
@@ -175,7 +134,8 @@ func (h *Host) ended(ctx context.Context, name string) error {
 func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error {
 	found := false
 	for _, auto := range []bool{false, true} {
-		key := holdName(scope, name, auto)
+		hold := host.Hold{Scope: scope, Name: name, Auto: auto}
+		key := hold.Key()
 		err := h.client.TerminateWorkflow(ctx, h.holdID(key), "", "lifted")
 		missing := (*serviceerror.NotFound)(nil)
 		h.holds.mu.Lock()
@@ -195,7 +155,7 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 		}
 	}
 	if !found {
-		return &host.NotFoundError{What: strings.TrimSpace(fmt.Sprintf("hold of %s %s", scope, name))}
+		return host.NoHold(scope, name)
 	}
 	return nil
 }
@@ -206,7 +166,7 @@ func (h *Host) Holds(ctx context.Context) ([]host.Hold, error) {
 	out := make([]host.Hold, 0, len(all))
 	for _, one := range all {
 		shown := one.Hold
-		count, err := h.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: h.opts.Namespace, Query: h.heldQuery(one.name())})
+		count, err := h.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: h.opts.Namespace, Query: h.heldQuery(one.Key())})
 		if err != nil {
 			return nil, fmt.Errorf("count the runs that are held: %w", err)
 		}
@@ -257,12 +217,12 @@ func (h *Host) readHolds(ctx context.Context) error {
 			return fmt.Errorf("read the holds: %w", err)
 		}
 		for _, e := range answer.GetExecutions() {
-			var form holdForm
+			var form host.StoredHold
 			if err := h.memo(e.GetMemo(), holdMemo, &form); err != nil {
 				return err
 			}
-			one := &hold{Hold: host.Hold{Scope: form.Scope, Name: form.Name, Reason: form.Reason, Since: form.Since, Auto: form.Auto}, version: form.Version}
-			found[one.name()] = true
+			one := &hold{Hold: form.Hold(), version: form.Version}
+			found[one.Key()] = true
 			if h.began(one) && one.Auto {
 				h.launch(func() { h.watchRenewal(h.life, one) })
 			}
@@ -272,8 +232,8 @@ func (h *Host) readHolds(ctx context.Context) error {
 		}
 	}
 	for _, one := range h.holds.all() {
-		if !found[one.name()] && !one.here && one.Since.Before(began.Add(-2*look)) && h.isGone(ctx, one.name()) {
-			if err := h.ended(ctx, one.name()); err != nil {
+		if !found[one.Key()] && !one.here && one.Since.Before(began.Add(-2*look)) && h.isGone(ctx, one.Key()) {
+			if err := h.ended(ctx, one.Key()); err != nil {
 				return err
 			}
 		}

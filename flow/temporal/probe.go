@@ -8,13 +8,6 @@ import (
 	"facteur/flow/host"
 )
 
-const (
-	firstProbe   = time.Second      // until it is tried whether a connection can be resolved again …
-	slowestProbe = 30 * time.Second // … and how far that grows
-	renewed      = 10 * time.Second // between looks whether refused credentials were replaced
-	patience     = 10 * time.Second // for one look
-)
-
 // note draws from an outcome what it says of the connection, and returns what keeps calls
 // of it from now on, "" for nothing.
 func (h *Host) note(c *call.Call, o *call.Outcome) string {
@@ -32,10 +25,10 @@ func (h *Host) note(c *call.Call, o *call.Outcome) string {
 		one.Reason = o.Error.Message
 	}
 	h.holds.mu.Lock()
-	known := h.holds.known[one.name()] != nil
+	known := h.holds.known[one.Key()] != nil
 	h.holds.mu.Unlock()
 	if known {
-		return one.name()
+		return one.Key()
 	}
 	h.began(one)
 	h.launch(func() {
@@ -45,14 +38,14 @@ func (h *Host) note(c *call.Call, o *call.Outcome) string {
 			h.awaitRenewal(h.life, one)
 		}
 	})
-	return one.name()
+	return one.Key()
 }
 
 // awaitReady lifts a hold of this process once the connection can be resolved.
 func (h *Host) awaitReady(ctx context.Context, one *hold) {
-	for pause := firstProbe; sleep(ctx, pause); pause = min(2*pause, slowestProbe) {
+	for pause := host.FirstProbe; sleep(ctx, pause); pause = min(2*pause, host.SlowestProbe) {
 		if h.opts.Ready != nil {
-			if _, err := h.ready(ctx, one.Name); err != nil {
+			if _, err := h.opts.Ready.Look(ctx, one.Name); err != nil {
 				continue
 			}
 		} // else the next call finds out
@@ -65,7 +58,7 @@ func (h *Host) awaitReady(ctx context.Context, one *hold) {
 // others than those that were refused.
 func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 	if h.opts.Ready != nil {
-		one.version, _ = h.ready(ctx, one.Name)
+		one.version, _ = h.opts.Ready.Look(ctx, one.Name)
 	}
 	if err := h.setHold(ctx, one); err != nil {
 		h.opts.Log.Warn("a hold could not be made known to other daemons", "connection", one.Name, "error", err)
@@ -74,14 +67,14 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 }
 
 func (h *Host) watchRenewal(ctx context.Context, one *hold) {
-	for h.opts.Ready != nil && sleep(ctx, renewed) {
+	for h.opts.Ready != nil && sleep(ctx, host.Renewed) {
 		h.holds.mu.Lock()
-		lifted := h.holds.known[one.name()] == nil
+		lifted := h.holds.known[one.Key()] == nil
 		h.holds.mu.Unlock()
 		if lifted {
 			return
 		}
-		version, err := h.ready(ctx, one.Name)
+		version, err := h.opts.Ready.Look(ctx, one.Name)
 		switch {
 		case err != nil, version == "":
 		case one.version == "":
@@ -96,15 +89,9 @@ func (h *Host) watchRenewal(ctx context.Context, one *hold) {
 }
 
 func (h *Host) lift(ctx context.Context, one *hold) {
-	if err := h.ended(ctx, one.name()); err != nil && ctx.Err() == nil {
+	if err := h.ended(ctx, one.Key()); err != nil && ctx.Err() == nil {
 		h.opts.Log.Warn("not all runs that were held could be told that they may go on: they try again later", "error", err)
 	}
-}
-
-func (h *Host) ready(ctx context.Context, connection string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return h.opts.Ready(ctx, connection)
 }
 
 // sleep returns false when ctx ended before.

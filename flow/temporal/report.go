@@ -153,11 +153,11 @@ func (v *view) result() *host.Result {
 		out.Status = v.s.record.Status
 		switch {
 		case v.mismatch != nil:
-			out.Error = &call.Error{Code: string(host.Mismatch), Class: "flow", Message: v.mismatch.Error()}
+			out.Error = host.MismatchError(v.mismatch)
 		case v.s.lost != "":
 			out.Error = v.s.terminated()
 		case out.Status == host.Rejected:
-			out.Error = &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
+			out.Error = host.RejectedError()
 		}
 		return out
 	}

@@ -3,7 +3,6 @@ package temporal
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	}
 	id := newID()
 	if s.Key != "" {
-		id = h.keyID(p.Name, s.Key)
+		id = host.KeyedID(h.opts.Hash, p.Name, s.Key)
 	}
 	print, err := h.printInputs(s)
 	if err != nil {
@@ -128,7 +127,7 @@ func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]an
 	if err != nil {
 		return host.Run{}, err
 	}
-	return h.first(ctx, h.keyID(flow, key), key, print)
+	return h.first(ctx, host.KeyedID(h.opts.Hash, flow, key), key, print)
 }
 
 // first returns the run that a key began before.
@@ -145,12 +144,6 @@ func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, erro
 		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
 	return h.head(d.WorkflowExecutionMetadata), nil
-}
-
-// keyID is the id of the run that a key of a flow begins.
-func (h *Host) keyID(flow, key string) string {
-	sum := sha256.Sum256([]byte(h.hash(flow + "\n" + key)))
-	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 }
 
 func newID() string {

@@ -61,9 +61,8 @@ type Options struct {
 	Contact func(string) string
 	// Past returns the receipts of a call that came so far. nil: none are known.
 	Past host.Past
-	// Ready tells whether a connection can be resolved, and which version of its
-	// credentials there is now: none if there is no such connection. nil: nobody knows.
-	Ready func(ctx context.Context, connection string) (version string, err error)
+	// Ready tells whether a connection can be resolved. nil: nobody knows.
+	Ready host.Ready
 	// Fire is told of each event that was delivered, once the runs that wait for it had
 	// their say, and whether one of them consumed it. It is called at least once, by any
 	// one of the daemons; after an error it is called again. nil: nobody is told.
