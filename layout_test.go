@@ -70,6 +70,7 @@ var law = []struct {
 	{"cmd/facteur/export", []string{"flow", "flow/schema", "flow/call", "flow/plan", "flow/machine", "flow/host", "flow/local", "flow/journal", "flow/record", "flow/suite", "cmd/facteur/yamltext"}, "a run as a flow test, of whatever actions"},
 	{"cmd/facteur/logtest", nil, "what a process says, whichever"},
 	{"cmd/facteur/simulation", []string{"actions/whatsapp", "actions/whatsapp/inbound", "actions/whatsapp/ledger", "actions/whatsapp/simulator", "actions/whatsapp/templates", "vault", "flow/call", "flow/plan", "flow/host", "flow/record", "project", "cmd/facteur/daemon"}, "the API of one run in this process, for whichever command"},
+	{"cmd/facteur/testbed", []string{"actions", "actions/whatsapp", "actions/whatsapp/ledger", "vault", "flow/call", "flow/plan", "flow/record", "flow/suite", "project", "cmd/facteur/simulation"}, "what a test case meets knows no command line"},
 	{"cmd/facteur/yamltext", []string{"flow/schema"}, "values as people write them"},
 }
 

@@ -82,6 +82,9 @@ func (p *Project) SenderNumbers() []string {
 	return ids
 }
 
+// TestToken is the token of connections that are not real.
+const TestToken = "test-token"
+
 // TestConnections makes connections with a token in the place of every secret that is
 // not given. What the project file does not say of them, the flow does that uses them.
 func (p *Project) TestConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {

@@ -159,7 +159,7 @@ func newBench(b *testing.B) *bench {
 	x := &bench{plan: compiled, inputs: quickstartInputs(b, compiled), clock: host.System{}}
 	connection := vault.Connection{
 		Name: "whatsapp_shop", App: vault.WhatsApp, Version: "1",
-		Secrets: map[string]vault.Secret{"token": vault.NewSecret(testToken)},
+		Secrets: map[string]vault.Secret{"token": vault.NewSecret(project.TestToken)},
 	}
 	v, err := vault.New(vault.Config{Fixed: map[string]vault.Connection{connection.Name: connection}})
 	require.NoError(b, err)

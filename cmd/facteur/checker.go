@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/cmd/facteur/testbed"
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/suite"
@@ -16,7 +17,7 @@ import (
 
 // A checker checks files with the projects that they belong to, each file once.
 type checker struct {
-	projects map[string]*checkedProject
+	projects map[string]*testbed.Project
 	files    map[string]bool
 	broken   map[string]bool // names of flows with errors
 	found    diag.List
@@ -24,20 +25,13 @@ type checker struct {
 	tests    int
 }
 
-// A checkedProject is one whose file has no mistakes, with what compiles its flows.
-type checkedProject struct {
-	*project.Project
-	compiler *plan.Compiler
-	library  plan.Library
-}
-
 func newChecker() *checker {
-	return &checker{projects: map[string]*checkedProject{}, files: map[string]bool{}, broken: map[string]bool{}}
+	return &checker{projects: map[string]*testbed.Project{}, files: map[string]bool{}, broken: map[string]bool{}}
 }
 
 // project opens the project of a path, once. It is nil when its file has mistakes,
 // which are then among those found.
-func (c *checker) project(path string) (*checkedProject, error) {
+func (c *checker) project(path string) (*testbed.Project, error) {
 	root, err := project.RootOf(path)
 	if err != nil {
 		return nil, err
@@ -54,11 +48,10 @@ func (c *checker) project(path string) (*checkedProject, error) {
 		c.projects[root] = nil
 		return nil, nil
 	}
-	lib, err := p.Library()
+	checked, err := testbed.Of(p)
 	if err != nil {
 		return nil, err
 	}
-	checked := &checkedProject{p, plan.NewCompiler(lib), lib}
 	c.projects[root] = checked
 	return checked, nil
 }
@@ -134,7 +127,7 @@ func (c *checker) file(path string) error {
 		return err
 	}
 	c.flows++
-	_, found, err := p.Compile(path, p.compiler)
+	_, found, err := p.Compile(path, p.Compiler)
 	c.found.Add(found)
 	if err != nil || !found.HasErrors() {
 		return err
@@ -163,7 +156,7 @@ func (c *checker) withoutEchoes() diag.List {
 }
 
 // load reads a test file with its project; the file is nil when it has mistakes.
-func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, error) {
+func (c *checker) load(file string) (*suite.File, *testbed.Project, diag.List, error) {
 	p, err := c.project(file)
 	if err != nil || p == nil {
 		return nil, nil, nil, err
@@ -172,7 +165,7 @@ func (c *checker) load(file string) (*suite.File, *checkedProject, diag.List, er
 	if err != nil {
 		return nil, nil, nil, wrong("", "%w", err)
 	}
-	loaded, found := suite.Load(shownAbs(file), text, p.library)
+	loaded, found := suite.Load(shownAbs(file), text, p.Library)
 	return loaded, p, found, nil
 }
 
@@ -191,7 +184,7 @@ func (c *checker) others(files []string) []*plan.Plan {
 		}
 		for _, name := range sortedNames(names) {
 			if f := names[name]; !f.Diags.HasErrors() && besides(f.Path, files) {
-				if compiled, _ := p.compiler.Compile(f.Flow); compiled != nil {
+				if compiled, _ := p.Compiler.Compile(f.Flow); compiled != nil {
 					plans = append(plans, compiled)
 				}
 			}

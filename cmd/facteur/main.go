@@ -2,9 +2,10 @@
 //
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
 // others: app.go, what the subcommands share; checker.go, files with the projects that they
-// belong to; world.go, what a run meets, real or not, and case.go, what a test case does;
-// remote.go, how a daemon is asked; folder.go, what can be read without one. The daemon itself
-// is package daemon, the page of "facteur dev" package dev, what all work with package project.
+// belong to; world.go, what a run meets, real or not; remote.go, how a daemon is asked;
+// folder.go, what can be read without one. The daemon itself is package daemon, the page of
+// "facteur dev" package dev, what a test case meets package testbed, what all work with package
+// project.
 package main
 
 import (

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +9,10 @@ import (
 	"strings"
 
 	"facteur/cmd/facteur/export"
+	"facteur/cmd/facteur/testbed"
 	"facteur/flow/host"
-	"facteur/flow/plan"
 	"facteur/flow/suite"
 	"facteur/project"
-	"facteur/vault"
 
 	"github.com/spf13/cobra"
 )
@@ -101,7 +99,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.
-func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool) (*export.Test, error) {
+func exportOf(ctx context.Context, p *testbed.Project, r *host.Report, keep bool) (*export.Test, error) {
 	names, err := p.Index()
 	if err != nil {
 		return nil, err
@@ -110,32 +108,15 @@ func exportOf(ctx context.Context, p *checkedProject, r *host.Report, keep bool)
 	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
 		return nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
 	}
-	compiled, found := p.compiler.Compile(f.Flow)
+	compiled, found := p.Compiler.Compile(f.Flow)
 	if compiled == nil {
 		return nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
 	}
-	test, err := export.Of(ctx, export.Project{Library: p.library, Do: p.testDo, Connections: p.undeclared}, f.Flow, compiled, r, keep)
+	test, err := export.Of(ctx, export.Project{Library: p.Library, Do: p.Do, Connections: p.Undeclared}, f.Flow, compiled, r, keep)
 	if refused, ok := errors.AsType[*export.RefusedError](err); ok {
 		return nil, wrong(refused.Hint, "%w", refused)
 	}
 	return test, err
-}
-
-// undeclared are the fields that the connections of a flow need in a test, where the project
-// file does not say them.
-func (p *checkedProject) undeclared(tested *plan.Plan) map[string]map[string]any {
-	out := map[string]map[string]any{}
-	for _, name := range tested.Connections {
-		declared := p.Connections[name]
-		app := vault.App(cmp.Or(declared.App, project.UsedFor(tested, name)))
-		switch {
-		case app == vault.WhatsApp && declared.SenderPhoneID == "":
-			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
-		case app == vault.HTTP && declared.BaseURL == "":
-			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
-		}
-	}
-	return out
 }
 
 func (a *app) writeExport(out string, text []byte) error {

@@ -16,7 +16,7 @@ import (
 // simulate puts a simulator in the place of the Cloud API, and a virtual clock in that of
 // the machine's. It returns the connections to it.
 func (w *world) simulate(p *project.Project, sends *plan.Plan) (map[string]vault.Connection, error) {
-	fixed, err := p.TestConnections(sends, project.SendsThrough(sends), nil, testToken)
+	fixed, err := p.TestConnections(sends, project.SendsThrough(sends), nil, project.TestToken)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"facteur/actions/whatsapp/account"
 	"facteur/actions/whatsapp/templates"
+	"facteur/cmd/facteur/testbed"
 	"facteur/flow/diag"
 	"facteur/project"
 
@@ -151,7 +152,7 @@ func replaceFile(path string, text []byte) error {
 }
 
 // templatesNote says, once, what could not be checked.
-func (a *app) templatesNote(projects map[string]*checkedProject) {
+func (a *app) templatesNote(projects map[string]*testbed.Project) {
 	for _, p := range projects {
 		if p != nil && p.Templates != nil && p.Templates.Missed() {
 			a.note("template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates")

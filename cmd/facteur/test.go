@@ -91,9 +91,12 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 			continue
 		}
 		group.Go(func() error {
-			options, err := p.testOptions(loaded.Plan, f)
+			options, err := p.Options(loaded.Plan, f.simulate, f.record)
 			if err != nil {
 				return err
+			}
+			if f.run != "" {
+				options.Select = func(name string) bool { return strings.Contains(name, f.run) }
 			}
 			reports[i] = suite.Run(ctx, loaded, options)
 			reports[i].Diagnostics = found

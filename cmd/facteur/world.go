@@ -56,9 +56,6 @@ func (w *world) options(hard context.Context) local.Options {
 	}
 }
 
-// testToken is the token of every connection that is not real.
-const testToken = "test-token"
-
 func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.Plan, f runFlags) (*world, error) {
 	w := &world{journal: &journal.Memory{}, clock: host.System{}}
 	var transport http.RoundTripper
@@ -68,7 +65,7 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 	case f.recording != "":
 		transport, err = a.replay(w, f.recording)
 		if err == nil {
-			fixed, err = p.TestConnections(compiled, compiled.Connections, nil, testToken)
+			fixed, err = p.TestConnections(compiled, compiled.Connections, nil, project.TestToken)
 		}
 	case f.simulate:
 		fixed, err = w.simulate(p, compiled)
@@ -91,11 +88,13 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 		return nil, err
 	}
 	w.closers = append(w.closers, func() { _ = v.Close() })
-	known := rememberOnly(w.clock.Now)
-	if w.simulation != nil {
+	var known whatsapp.Options
+	switch {
+	case w.simulation != nil:
 		known = w.simulation.Known
-	}
-	if !w.virtual {
+	case w.virtual: // it knows what it has sent itself
+		known = ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: w.clock.Now}}, whatsapp.Options{}, nil)
+	default:
 		if known, err = w.keep(ctx, p, v); err != nil {
 			return nil, err
 		}
@@ -115,11 +114,6 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 		w.do = set.Do
 	}
 	return w, nil
-}
-
-// rememberOnly answers what actions want to know from what one run has sent.
-func rememberOnly(now func() time.Time) whatsapp.Options {
-	return ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: now}}, whatsapp.Options{}, nil)
 }
 
 // replay puts a recording in the place of the network.

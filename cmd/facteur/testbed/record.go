@@ -1,4 +1,4 @@
-package main
+package testbed
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // record makes the cases of a file send for real, with the project's connections, and
 // takes their secrets out of what is written.
-func (p *checkedProject) record(o *suite.Options) error {
+func (p *Project) record(o *suite.Options) error {
 	v, err := p.OpenVault(nil)
 	if err != nil {
 		return err

@@ -1,14 +1,20 @@
-package main
+// Package testbed is what the cases of a project's flow tests meet in the place of the world:
+// connections with test tokens, the requests that a case expects, a simulator, or, to record
+// them, the real API.
+package testbed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"facteur/actions/whatsapp"
+	"facteur/actions/whatsapp/ledger"
 	"facteur/cmd/facteur/simulation"
 	"facteur/flow/call"
 	"facteur/flow/plan"
@@ -17,29 +23,44 @@ import (
 	"facteur/vault"
 )
 
-// testOptions wires the cases of a file to the actions.
-func (p *checkedProject) testOptions(tested *plan.Plan, f testFlags) (suite.Options, error) {
+// A Project is one whose file has no mistakes, with what compiles its flows.
+type Project struct {
+	*project.Project
+	Compiler *plan.Compiler
+	Library  plan.Library
+}
+
+// Of returns a project with what compiles its flows.
+func Of(p *project.Project) (*Project, error) {
+	lib, err := p.Library()
+	if err != nil {
+		return nil, err
+	}
+	return &Project{p, plan.NewCompiler(lib), lib}, nil
+}
+
+// Options wires the cases of a file to the actions. With simulate, those that have no
+// exchanges for messages run against a simulator; with record, what is exchanged is kept, and
+// without simulate it is exchanged for real.
+func (p *Project) Options(tested *plan.Plan, simulate, record bool) (suite.Options, error) {
 	o := suite.Options{
-		Do:        func(w suite.World) (call.Do, error) { return p.testDo(tested, w) },
+		Do:        func(w suite.World) (call.Do, error) { return p.Do(tested, w) },
 		Simulates: func(action string) bool { return action != unsimulated },
 	}
-	if f.run != "" {
-		o.Select = func(name string) bool { return strings.Contains(name, f.run) }
-	}
 	switch {
-	case f.simulate:
-		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulatedDo(tested, w) }
-		o.Keep = f.record
-	case f.record:
+	case simulate:
+		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulate(tested, w) }
+		o.Keep = record
+	case record:
 		return o, p.record(&o)
 	}
 	return o, nil
 }
 
-// testDo makes the calls of one case: its connections have test tokens, and its requests
+// Do makes the calls of one case: its connections have test tokens, and its requests
 // go where the case wants them.
-func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, error) {
-	fixed, err := p.caseConnections(tested, w)
+func (p *Project) Do(tested *plan.Plan, w suite.World) (call.Do, error) {
+	fixed, err := p.connections(tested, w)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +75,10 @@ func (p *checkedProject) testDo(tested *plan.Plan, w suite.World) (call.Do, erro
 	return set.Do, nil
 }
 
-// caseConnections makes the connections of one case, with test tokens.
-func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[string]vault.Connection, error) {
+// connections makes the connections of one case, with test tokens.
+func (p *Project) connections(tested *plan.Plan, w suite.World) (map[string]vault.Connection, error) {
 	given := map[string]map[string]string{}
-	names := append(sortedNames(p.Connections), tested.Connections...)
+	names := append(slices.Sorted(maps.Keys(p.Connections)), tested.Connections...)
 	for name, fields := range w.Connections {
 		given[name] = map[string]string{}
 		for key, value := range fields {
@@ -65,25 +86,42 @@ func (p *checkedProject) caseConnections(tested *plan.Plan, w suite.World) (map[
 		}
 		names = append(names, name)
 	}
-	return p.TestConnections(tested, names, given, testToken)
+	return p.TestConnections(tested, names, given, project.TestToken)
+}
+
+// Undeclared are the fields that the connections of a flow need in a test, where the project
+// file does not say them.
+func (p *Project) Undeclared(tested *plan.Plan) map[string]map[string]any {
+	out := map[string]map[string]any{}
+	for _, name := range tested.Connections {
+		declared := p.Connections[name]
+		app := vault.App(cmp.Or(declared.App, project.UsedFor(tested, name)))
+		switch {
+		case app == vault.WhatsApp && declared.SenderPhoneID == "":
+			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
+		case app == vault.HTTP && declared.BaseURL == "":
+			out[name] = map[string]any{"base_url": "https://" + strings.ReplaceAll(name, "_", "-") + ".test"}
+		}
+	}
+	return out
 }
 
 // known answers what actions want to know from what a test case says, and has sent.
-func (p *checkedProject) known(w suite.World) whatsapp.Options {
-	o := rememberOnly(w.Now)
+func (p *Project) known(w suite.World) whatsapp.Options {
+	o := ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: w.Now}}, whatsapp.Options{}, nil)
 	o.Window = p.window(w)
 	return o
 }
 
 // window answers what a test case says about 24-hour windows, and what its events do to
 // them. nil: it says nothing.
-func (p *checkedProject) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
+func (p *Project) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
 	if len(w.Window) == 0 {
 		return nil
 	}
 	windows := map[string]whatsapp.Window{}
 	for contact, state := range w.Window {
-		if subject, err := p.library.Catalog.Event("whatsapp.message").Subject(contact); err == nil {
+		if subject, err := p.Library.Catalog.Event("whatsapp.message").Subject(contact); err == nil {
 			windows[subject] = whatsapp.Window(state)
 		}
 	}
@@ -101,10 +139,10 @@ func (p *checkedProject) window(w suite.World) func(context.Context, string, str
 // caseSeed makes the simulator's ids the same each time that a case is run.
 const caseSeed = 1
 
-// simulatedDo makes the calls of one case: its messages go to a simulator, and nothing goes
+// simulate makes the calls of one case: its messages go to a simulator, and nothing goes
 // to the network.
-func (p *checkedProject) simulatedDo(tested *plan.Plan, w suite.World) (call.Do, func(), error) {
-	fixed, err := p.caseConnections(tested, w)
+func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), error) {
+	fixed, err := p.connections(tested, w)
 	if err != nil {
 		return nil, nil, err
 	}
