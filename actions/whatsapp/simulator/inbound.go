@@ -137,7 +137,7 @@ func (s *Simulator) object(in Inbound) (any, error) {
 		}
 		return in.Object, nil
 	}
-	file := func(mime, name string) map[string]any {
+	file := func(mime string) map[string]any {
 		u := s.sample(mime)
 		o := map[string]any{"id": u.id, "mime_type": u.mime, "sha256": u.sha256}
 		if in.Text != "" {
@@ -152,20 +152,20 @@ func (s *Simulator) object(in Inbound) (any, error) {
 		}
 		return map[string]any{"body": in.Text}, nil
 	case "image":
-		return file("image/png", ""), nil
+		return file("image/png"), nil
 	case "video":
-		return file("video/mp4", ""), nil
+		return file("video/mp4"), nil
 	case "audio":
-		o := file("audio/ogg; codecs=opus", "")
+		o := file("audio/ogg; codecs=opus")
 		delete(o, "caption")
 		o["voice"] = true
 		return o, nil
 	case "document":
-		o := file("application/pdf", "document.pdf")
+		o := file("application/pdf")
 		o["filename"] = "document.pdf"
 		return o, nil
 	case "sticker":
-		o := file("image/webp", "")
+		o := file("image/webp")
 		delete(o, "caption")
 		o["animated"] = false
 		return o, nil
@@ -218,12 +218,7 @@ func (s *Simulator) react(body map[string]any, person bool) {
 	if m == nil {
 		return
 	}
-	var kept []Reaction
-	for _, r := range m.Reactions {
-		if r.Person != person {
-			kept = append(kept, r)
-		}
-	}
+	kept := slices.DeleteFunc(slices.Clone(m.Reactions), func(r Reaction) bool { return r.Person == person })
 	if emoji := graph.Word(v.Get("emoji")); emoji != "" {
 		kept = append(kept, Reaction{emoji, person})
 	}
