@@ -5,15 +5,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
-
-	"github.com/stretchr/testify/require"
 )
 
 // concurrently runs one for each n below b.N, on so many goroutines, over so many ledgers
@@ -52,11 +48,7 @@ func concurrently(b *testing.B, one func(l ledger.Ledger, n int) error) {
 
 // BenchmarkApply stores statuses, one in each webhook, each durable before it is answered.
 func BenchmarkApply(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
-		status := [...]string{"sent", "delivered", "read"}[n%3]
-		_, err := l.Apply(b.Context(), ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n/3), status, fmt.Sprintf("f1.run_%08d.1", n/3)))
-		return err
-	})
+	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreStatus(b.Context(), l, n) })
 }
 
 // BenchmarkApplyNamed stores statuses of people with two ids.
@@ -71,12 +63,7 @@ func BenchmarkApplyNamed(b *testing.B) {
 
 // BenchmarkInbound stores messages of many people.
 func BenchmarkInbound(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
-		m := ledgertest.Message(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n), "oui")
-		m.WaID, m.UserID = fmt.Sprintf("336%08d", n%10_000), fmt.Sprintf("FR.%08d", n%10_000)
-		_, err := l.Apply(b.Context(), m)
-		return err
-	})
+	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreMessage(b.Context(), l, n) })
 }
 
 // BenchmarkApplyMany stores a hundred statuses in each webhook.
@@ -107,33 +94,10 @@ func BenchmarkOnce(b *testing.B) {
 
 // BenchmarkTold is what each send costs that was accepted.
 func BenchmarkTold(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
-		call := fmt.Sprintf("f1.run_%08d.1", n)
-		_, err := l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
-		return err
-	})
+	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.TellAccepted(b.Context(), l, n) })
 }
 
 // BenchmarkWindow is what each send costs that is no template, among ten thousand people.
 func BenchmarkWindow(b *testing.B) {
-	const people = 10_000
-	l := open(b, postgres.Start(b).URL("postgres"), nil)
-	for n := 0; n < people; n += 100 {
-		var all []inbound.Notification
-		for i := range 100 {
-			m := ledgertest.Message(fmt.Sprint("wamid.", n+i), "oui")
-			m.WaID, m.Timestamp = fmt.Sprintf("336%08d", n+i), time.Now()
-			all = append(all, m)
-		}
-		_, err := l.Apply(b.Context(), all...)
-		require.NoError(b, err)
-	}
-	n := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		n += 7919
-		w, err := l.Window(b.Context(), ledgertest.Sender, fmt.Sprintf("336%08d", n%people))
-		require.NoError(b, err)
-		require.Equal(b, whatsapp.WindowOpen, w.State)
-	}
+	ledgertest.LookAtWindows(b, open(b, postgres.Start(b).URL("postgres"), nil))
 }

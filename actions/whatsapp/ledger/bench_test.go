@@ -8,10 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"facteur/actions/whatsapp"
-	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 
 	"github.com/stretchr/testify/require"
@@ -42,11 +39,7 @@ func BenchmarkApply(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
-			concurrently(b, callers, func(n int) error {
-				status := [...]string{"sent", "delivered", "read"}[n%3]
-				_, err := l.Apply(b.Context(), ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n/3), status, fmt.Sprintf("f1.run_%08d.1", n/3)))
-				return err
-			})
+			concurrently(b, callers, func(n int) error { return ledgertest.StoreStatus(b.Context(), l, n) })
 			b.ReportMetric(heap(), "MB")
 		})
 	}
@@ -57,12 +50,7 @@ func BenchmarkInbound(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
-			concurrently(b, callers, func(n int) error {
-				m := ledgertest.Message(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n), "oui")
-				m.WaID, m.UserID = fmt.Sprintf("336%08d", n%10_000), fmt.Sprintf("FR.%08d", n%10_000)
-				_, err := l.Apply(b.Context(), m)
-				return err
-			})
+			concurrently(b, callers, func(n int) error { return ledgertest.StoreMessage(b.Context(), l, n) })
 		})
 	}
 }
@@ -91,34 +79,13 @@ func BenchmarkTold(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n++
-		call := fmt.Sprintf("f1.run_%08d.1", n)
-		_, err := l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
-		require.NoError(b, err)
+		require.NoError(b, ledgertest.TellAccepted(b.Context(), l, n))
 	}
 }
 
 // BenchmarkWindow is what each send costs that is no template, among ten thousand people.
 func BenchmarkWindow(b *testing.B) {
-	l := openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil)
-	const people = 10_000
-	for n := 0; n < people; n += 100 {
-		var all []inbound.Notification
-		for i := range 100 {
-			m := ledgertest.Message(fmt.Sprint("wamid.", n+i), "oui")
-			m.WaID, m.Timestamp = fmt.Sprintf("336%08d", n+i), time.Now()
-			all = append(all, m)
-		}
-		_, err := l.Apply(b.Context(), all...)
-		require.NoError(b, err)
-	}
-	n := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		n += 7919
-		w, err := l.Window(b.Context(), ledgertest.Sender, fmt.Sprintf("336%08d", n%people))
-		require.NoError(b, err)
-		require.Equal(b, whatsapp.WindowOpen, w.State)
-	}
+	ledgertest.LookAtWindows(b, openSQLite(b, filepath.Join(b.TempDir(), "ledger.db"), nil))
 }
 
 // heap is the size of what is in use, in MB.
