@@ -96,6 +96,7 @@ type Host struct {
 	broken  atomic.Pointer[failure]
 	pauses  atomic.Int32 // how many holds there are, and one while it stops
 	trouble atomic.Int32 // how many connections were not ready
+	plans   host.Plans
 
 	pausing sync.Mutex // people pause and resume one after the other; taken before mu
 	// Read-locked from when calls are admitted until they are recorded as taken up: who is told
@@ -112,10 +113,9 @@ type Host struct {
 	holds     map[string]*hold         // by their Key
 	troubled  map[string]time.Duration // connections that were not ready, and the next pause
 	unknown   map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
-	plans     plans
-	stopping  bool // nothing new is carried …
-	closed    bool // … and nothing new is begun at all
-	stop      hold // keeps calls while the host stops
+	stopping  bool                     // nothing new is carried …
+	closed    bool                     // … and nothing new is begun at all
+	stop      hold                     // keeps calls while the host stops
 	searches  uint32
 	stopped   *sync.Cond    // is signalled when a worker becomes free
 	looks     time.Time     // when the clockwork does next …

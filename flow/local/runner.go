@@ -21,7 +21,7 @@ type runner struct {
 	w       *ward
 	m       *machine.Machine
 	plan    *plan.Plan
-	planned *planned      // nil in the foreground
+	planned *host.Planned // nil in the foreground
 	virtual *host.Virtual // nil: time is real
 	id      string
 	started time.Time

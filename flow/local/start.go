@@ -34,7 +34,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	start := h.newStart(id, now, s.Inputs)
-	kept := h.keepPlan(p)
+	kept := h.plans.Keep(p)
 	w, r, err := h.place(ctx, id, p, locked)
 	if err != nil {
 		return host.Run{}, false, err
@@ -120,7 +120,7 @@ func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string
 // begin stores a new run with what it takes up first, and makes those calls. Once it is
 // stored, the run has begun, and calls may be under way: what stops it from there on, but
 // for the journal, is the run's own affair, which work deals with.
-func (r *runner) begin(p *planned, start *machine.Start, head *journal.Run) (err error) {
+func (r *runner) begin(p *host.Planned, start *machine.Start, head *journal.Run) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)

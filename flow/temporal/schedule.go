@@ -96,7 +96,7 @@ func (h *Host) Schedule(ctx context.Context, loaded time.Time, all []host.Schedu
 		if err := h.checkSize("the flow "+one.Plan.Name, form, weightOf(form.Sources)); err != nil {
 			return err
 		}
-		h.plans.keep(one.Plan)
+		h.plans.Keep(one.Plan)
 		_, err := h.client.SignalWithStartWorkflow(ctx, id, scheduleSignal, form, client.StartWorkflowOptions{
 			ID: id, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 			TypedSearchAttributes: temporal.NewSearchAttributes(flowKey.ValueSet(form.Flow), byKey.ValueSet("schedule "+form.Cron+" "+form.Timezone)),

@@ -107,7 +107,7 @@ type Host struct {
 	die    context.CancelFunc
 	beside sync.WaitGroup
 
-	plans   plans
+	plans   host.Plans
 	fresh   fresh
 	holds   holds
 	senders senders
