@@ -56,7 +56,9 @@ func (p *parser) field(e Entry) *schema.Field {
 	t, value := p.schemaType(e.Value, "`"+e.Key.Value+"`")
 	field := &schema.Field{Name: e.Key.Value, Type: t, Doc: t.Doc, Required: value == nil}
 	if value != nil {
-		field.Default = p.literalOf(value, t, "bad-default", "the default")
+		if field.Default = p.literalOf(value, t, "bad-default", "the default"); field.Default == nil {
+			field.Default = t.Zero() // nothing more is told of an input whose default is a mistake
+		}
 	}
 	return field
 }

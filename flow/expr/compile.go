@@ -188,7 +188,9 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 		c.report(problem)
 	}
 	c.literals()
-	yes, no = (&guard{check: c}).walk(checked.Expr(), Facts{})
+	g := &guard{check: c}
+	yes, no = g.walk(checked.Expr(), Facts{})
+	tested := g.tested(checked.Expr())
 	typ := checked.GetType(checked.Expr().ID())
 	if !(*list)[before:].HasErrors() {
 		c.result(typ)
@@ -201,5 +203,6 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	e = newExpression(t, at, checked)
 	e.typ, e.optional = s.schemaType(typ)
 	e.null = typ.Kind() == types.NullTypeKind
+	e.tested = tested
 	return e, yes, no
 }

@@ -14,10 +14,12 @@ import (
 )
 
 // A guard walks a checked expression from left to right and demands that what is read
-// of a step that may not have run, or may have failed, was tested before.
+// of a step that may not have run, or may have failed, and what may be absent of an
+// input, was tested before.
 type guard struct {
 	*check
-	locals []string // names that a comprehension has taken
+	locals []local            // names that comprehensions have taken, the innermost last
+	parts  map[int64][]string // what the elements of the lists that comprehensions give have, by their ids
 }
 
 // walk visits an expression where the facts in hold. It returns what is proved when
@@ -49,35 +51,30 @@ func (g *guard) walk(e ast.Expr, in Facts) (yes, no Facts) {
 			g.walk(f.AsStructField().Value(), in)
 		}
 	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		g.walk(c.IterRange(), in)
-		g.walk(c.AccuInit(), in)
-		outer := g.locals
-		g.locals = append(slices.Clip(outer), c.IterVar(), c.IterVar2(), c.AccuVar())
-		g.walk(c.LoopCondition(), in)
-		g.walk(c.LoopStep(), in)
-		g.locals = append(slices.Clip(outer), c.AccuVar())
-		g.walk(c.Result(), in)
-		g.locals = outer
+		g.comprehension(e, in)
 	}
 	return Facts{}, Facts{}
 }
 
 // fields visits a chain of fields.
 func (g *guard) fields(e ast.Expr, in Facts) (yes, no Facts) {
-	ch, ok := chainOf(e)
-	switch {
-	case !ok:
-		g.walk(operandOf(e), in)
-	case g.isSteps(ch):
+	before := len(*g.list)
+	switch ch, ok := chainOf(e); {
+	case ok && g.isSteps(ch):
 		g.read(ch, in)
 		if ch.test {
-			return g.present(ch)
+			yes, no = g.present(ch)
 		}
-	case g.isVars(ch):
-		return g.variable(ch, in)
+	case ok && g.isVars(ch):
+		yes, no = g.variable(ch, in)
 	}
-	return Facts{}, Facts{}
+	if len(*g.list) == before {
+		g.properties(e, in)
+	}
+	if e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() {
+		yes = yes.and(g.there(e))
+	}
+	return yes, no
 }
 
 func (g *guard) call(e ast.Expr, in Facts) (yes, no Facts) {
@@ -132,8 +129,8 @@ func (g *guard) call(e ast.Expr, in Facts) (yes, no Facts) {
 	for _, a := range args {
 		g.walk(a, in)
 	}
-	if ch, fallback, ok := g.optional(e); ok {
-		switch yes, no = g.present(ch); {
+	if of, fallback, ok := optional(e); ok {
+		switch yes, no = g.presence(of); {
 		case fallback == nil: // hasValue()
 			return yes, no
 		case fallback.Kind() == ast.LiteralKind && fallback.AsLiteral() == types.False:
@@ -145,20 +142,27 @@ func (g *guard) call(e ast.Expr, in Facts) (yes, no Facts) {
 	return Facts{}, Facts{}
 }
 
-// optional recognises steps.?x….hasValue() and .orValue(fallback).
-func (g *guard) optional(e ast.Expr) (ch chain, fallback ast.Expr, ok bool) {
+// optional recognises x.hasValue() and x.orValue(fallback).
+func optional(e ast.Expr) (of, fallback ast.Expr, ok bool) {
 	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() {
-		return ch, nil, false
+		return nil, nil, false
 	}
 	c := e.AsCall()
 	switch {
 	case c.FunctionName() == "orValue" && len(c.Args()) == 1:
 		fallback = c.Args()[0]
 	case c.FunctionName() != "hasValue":
-		return ch, nil, false
+		return nil, nil, false
 	}
-	ch, ok = chainOf(c.Target())
-	return ch, fallback, ok && g.isSteps(ch) && len(ch.links) > 1
+	return c.Target(), fallback, true
+}
+
+// presence tells what follows when an optional has a value and when it has none.
+func (g *guard) presence(of ast.Expr) (yes, no Facts) {
+	if ch, ok := chainOf(of); ok && g.isSteps(ch) {
+		yes, no = g.present(ch)
+	}
+	return yes.and(g.there(of)), no
 }
 
 // equal visits a == b and tells what follows.
@@ -184,16 +188,16 @@ func (g *guard) equal(a, b ast.Expr, in Facts) (yes, no Facts) {
 		}
 		return Facts{}, Facts{}
 	}
-	ch, fallback, ok := g.optional(a)
+	of, fallback, ok := optional(a)
 	if !ok || fallback == nil || fallback.Kind() != ast.LiteralKind {
 		return Facts{}, Facts{}
 	}
 	// A value that differs from the one that stands in for it is there.
-	yes, _ = g.present(ch)
+	yes, _ = g.presence(of)
 	if fallback.AsLiteral().Equal(b.AsLiteral()) == types.True {
 		return Facts{}, yes
 	}
-	if len(ch.links) == 2 && ch.links[1].name == "status" {
+	if ch, ok := chainOf(of); ok && g.isSteps(ch) && len(ch.links) == 2 && ch.links[1].name == "status" {
 		if o := g.outcome(b, ch.links[0].name); o != 0 {
 			yes = about(ch.links[0].name, anyOutcome&^o)
 		}
@@ -259,7 +263,7 @@ func (g *guard) outcome(literal ast.Expr, id string) Outcomes {
 func (g *guard) among(a, b ast.Expr) {
 	text, isText := textOf(b)
 	ch, ok := chainOf(a)
-	if !isText || !ok || ch.test || ch.root != "inputs" || slices.Contains(g.locals, "inputs") {
+	if !isText || !ok || ch.test || ch.root != "inputs" || g.local("inputs") != nil {
 		return
 	}
 	names := []string{ch.root}
@@ -317,7 +321,7 @@ func (g *guard) present(ch chain) (yes, no Facts) {
 }
 
 func (g *guard) isSteps(ch chain) bool {
-	return ch.root == ".steps" || ch.root == "steps" && !slices.Contains(g.locals, "steps")
+	return ch.root == ".steps" || ch.root == "steps" && g.local("steps") == nil
 }
 
 // read reports what is wrong with reading a chain where the facts in hold.

@@ -22,6 +22,7 @@ func (s *Scope) Join(ways, over []*Scope) {
 	}
 	steps := s.joinSteps(ways, over)
 	vars, unset := joinVars(ways, over)
+	s.there = joinThere(ways)
 	s.steps = table[knownStep]{m: steps}
 	s.vars = table[*schema.Type]{m: vars}
 	s.unset = table[bool]{m: unset}

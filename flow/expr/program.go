@@ -36,7 +36,8 @@ type expression struct {
 	at       diag.Range
 	typ      *schema.Type
 	optional bool
-	null     bool // always null
+	null     bool     // always null
+	tested   []string // of a list: the parts that every element has, such as .note
 
 	path []string
 

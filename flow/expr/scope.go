@@ -17,6 +17,8 @@ type Scope struct {
 	vars    table[*schema.Type]
 	unset   table[bool] // the variables that may not be set
 	steps   table[knownStep]
+	there   table[bool] // the properties that are proved to be there, by their place
+	trust   bool        // see Trust
 	objects *objects
 	checker *checker.Env // of this scope, nil until it is needed
 }
@@ -42,13 +44,14 @@ func NewScope() *Scope {
 
 // Fork returns a copy: what is set on one is not seen by the other.
 func (s *Scope) Fork() *Scope {
-	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), objects: s.objects}
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), there: s.there.fork(), trust: s.trust, objects: s.objects}
 }
 
 // Bind declares a variable, or declares it anew with another type, e.g. inputs,
 // settings, event, error, a foreach's item.
 func (s *Scope) Bind(name string, t *schema.Type) {
 	s.names.set(name, t)
+	s.forget(name)
 	s.checker = nil
 }
 
@@ -58,13 +61,17 @@ func (s *Scope) SetVar(name string, t *schema.Type) {
 	if s.unset.m[name] {
 		s.unset.set(name, false)
 	}
+	s.Renew(name)
 }
 
 // Var returns the type of vars.<name>, or nil.
 func (s *Scope) Var(name string) *schema.Type { return s.vars.m[name] }
 
 // SetStep says what is known about a step from here on.
-func (s *Scope) SetStep(id string, st Step) { s.steps.set(id, knownStep{Step: st}) }
+func (s *Scope) SetStep(id string, st Step) {
+	s.steps.set(id, knownStep{Step: st})
+	s.forget("steps." + id)
+}
 
 // Step returns what is known about a step; ok is false for an id never set.
 func (s *Scope) Step(id string) (st Step, ok bool) {
@@ -77,7 +84,7 @@ func (s *Scope) Assume(f Facts) {
 	for id, known := range f.steps {
 		st, ok := s.steps.m[id]
 		if !ok {
-			s.assumeVar(id, known)
+			s.assumeThere(id, known)
 			continue
 		}
 		st.Outcomes &^= known.not

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"facteur/flow/schema"
@@ -16,30 +15,40 @@ const varsPrefix = "vars."
 func (s *Scope) MaybeVar(name string, t *schema.Type) {
 	s.vars.set(name, t)
 	s.unset.set(name, true)
+	s.Renew(name)
 }
 
 // Unset tells whether vars.<name> is declared but may not be set.
 func (s *Scope) Unset(name string) bool { return s.unset.m[name] }
 
-func (s *Scope) assumeVar(id string, known stepFacts) {
-	if name, ok := strings.CutPrefix(id, varsPrefix); ok && known.not&Skipped != 0 && s.unset.m[name] {
+// assumeThere notes what is proved about a variable or a property.
+func (s *Scope) assumeThere(place string, known stepFacts) {
+	if known.not&Skipped == 0 {
+		return
+	}
+	if name, ok := strings.CutPrefix(place, varsPrefix); ok && s.unset.m[name] {
 		s.unset.set(name, false)
 	}
+	s.there.set(place, true)
 }
 
 // proved tells whether a path that leads to a type can be read without a test.
 func (s *Scope) proved(names []string) bool {
 	switch names[0] {
 	case "steps":
-		return s.readable(names[1:])
+		if !s.readable(names[1:]) {
+			return false
+		}
 	case "vars":
-		return len(names) < 2 || !s.unset.m[names[1]]
+		if len(names) > 1 && s.unset.m[names[1]] {
+			return false
+		}
 	}
-	return true
+	return s.complete(names)
 }
 
 func (g *guard) isVars(ch chain) bool {
-	return ch.root == "vars" && !slices.Contains(g.locals, "vars")
+	return ch.root == "vars" && g.local("vars") == nil
 }
 
 // variable visits a chain of vars: what may not be set has to be tested before.

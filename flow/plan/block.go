@@ -118,8 +118,12 @@ func interrupted(before, after *expr.Scope, steps []*flow.Step) *expr.Scope {
 		}
 		if set, ok := step.Do.(*flow.Set); ok {
 			for _, b := range set.Values {
-				if t := after.Var(b.Name.Value); t != nil && s.Var(b.Name.Value) == nil {
+				switch t := after.Var(b.Name.Value); {
+				case t == nil:
+				case s.Var(b.Name.Value) == nil:
 					s.MaybeVar(b.Name.Value, t)
+				default:
+					s.Renew(b.Name.Value)
 				}
 			}
 		}

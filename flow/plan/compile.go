@@ -221,6 +221,9 @@ func (c *flowCompiler) compile() {
 func (c *flowCompiler) outside() *expr.Scope {
 	s := expr.NewScope()
 	s.Bind("settings", c.settingsType)
+	if c.lib.Stored {
+		s.Trust()
+	}
 	return s
 }
 

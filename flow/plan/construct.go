@@ -113,8 +113,10 @@ func (c *flowCompiler) cases(in []flow.Case, rest *expr.Scope, place, why string
 func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, step *flow.Step) (*Foreach, *schema.Type) {
 	out := &Foreach{As: in.As.Value, Concurrency: max(1, in.Concurrency)}
 	item := schema.AnyType
+	var of *expr.Program
 	if in.Items != nil {
 		out.Items = c.value(in.Items, anyList, s)
+		of = out.Items.program
 		if t := out.Items.Type; t.Kind == schema.List && t.Elem != nil {
 			item = t.Elem
 		}
@@ -125,7 +127,7 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 			c.diags.Errorf("bad-item", in.As.Whole, "choose another name", "an item cannot be called %q, which is %s of expressions", in.As.Value, what)
 		}
 		if what != "a variable" && in.As.Value != "" {
-			inside.Bind(in.As.Value, item)
+			inside.BindItem(in.As.Value, item, of)
 		}
 	}
 	outer, around := c.concurrent, c.outer
@@ -209,10 +211,10 @@ func (c *flowCompiler) adoptVars(s, from *expr.Scope, set *flow.Set) {
 		name := b.Name.Value
 		switch t := from.Var(name); {
 		case t == nil:
+		case from.Unset(name) && s.Var(name) == nil:
+			s.MaybeVar(name, t)
 		case from.Unset(name):
-			if s.Var(name) == nil {
-				s.MaybeVar(name, t)
-			}
+			s.Renew(name)
 		default:
 			s.SetVar(name, t)
 		}

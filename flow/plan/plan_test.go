@@ -173,6 +173,18 @@ steps:
 
 // A run goes on from its stored sources, also when limits, rules, connections or
 // advice have become stricter; not when types have changed.
+// A run goes on that an earlier version began, which did not ask for a test of what may be
+// absent.
+func TestRestoreTrusts(t *testing.T) {
+	texts := map[string]string{"main": "flow: main\ninputs: {p: {type: object, properties: {a: {type: string}}}}\nsteps:\n  - set: {x: '${inputs.p.a}', y: '${[inputs.p].map(p, p.a)}'}\n"}
+	lib := flows(t, texts)
+	_, diags := plan.Compile(lib.Flow("main"), lib)
+	assert.Equal(t, []string{"maybe-unset", "maybe-unset"}, codes(diags))
+	p, diags := plan.Restore("main", texts, plan.Library{Catalog: catalog()})
+	assert.Empty(t, diags)
+	assert.NotNil(t, p)
+}
+
 func TestRestore(t *testing.T) {
 	lib := flows(t, map[string]string{"main": `
 flow: main
