@@ -132,19 +132,13 @@ func TestOnceAfterASecondAttemptThatIsRefused(t *testing.T) {
 // cancelled then, keeps nobody from sending. While the run may go on, it does.
 func TestOnceAfterACallThatNeverBegan(t *testing.T) {
 	d, api, client, _ := sendingOnce(t)
-	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
-	first, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
-	require.NoError(t, err)
-	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
-		Call: "f1." + first.RunID + ".1", Step: first.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
-	})
-	require.NoError(t, err, "as if it had been killed after that")
+	first := claimed(t, d, client)
 	claim := whatsapp.Claim{Call: "f1.other.1", Recipient: grace, Key: grace, Within: time.Hour}
-	_, err = d.claim(t.Context(), claim)
+	_, err := d.claim(t.Context(), claim)
 	_, unsettled := errors.AsType[*whatsapp.UnsettledError](err)
 	assert.True(t, unsettled, err)
-	require.NoError(t, client.Cancel(t.Context(), first.RunID, server.CancelRequest{}))
-	_, err = client.Run(t.Context(), first.RunID, time.Minute)
+	require.NoError(t, client.Cancel(t.Context(), first, server.CancelRequest{}))
+	_, err = client.Run(t.Context(), first, time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, client.Resume(t.Context(), server.ResumeRequest{Scope: "flow", Name: "hello"}))
 
@@ -160,25 +154,19 @@ func TestOnceAfterACallThatNeverBegan(t *testing.T) {
 // its key stays taken, also at a later start.
 func TestOnceAfterABackup(t *testing.T) {
 	o, api, _ := onceOptions(t)
-	d, client := openOnce(t, o)
-	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
-	first, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
-	require.NoError(t, err)
-	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
-		Call: "f1." + first.RunID + ".1", Step: first.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
-	})
-	require.NoError(t, err, "as if the ledger had been copied after the journal")
+	d, client := opened(t, o)
+	first := claimed(t, d, client)
 	d.Close()
 
 	o.Restored = true
-	d, client = openOnce(t, o)
-	require.NoError(t, client.Cancel(t.Context(), first.RunID, server.CancelRequest{}))
-	_, err = client.Run(t.Context(), first.RunID, time.Minute)
+	d, client = opened(t, o)
+	require.NoError(t, client.Cancel(t.Context(), first, server.CancelRequest{}))
+	_, err := client.Run(t.Context(), first, time.Minute)
 	require.NoError(t, err)
 	d.Close()
 
 	o.Restored = false
-	_, client = openOnce(t, o)
+	_, client = opened(t, o)
 	require.NoError(t, client.Resume(t.Context(), server.ResumeRequest{Scope: "flow", Name: "hello"}))
 	second := sentOnce(t, client, grace)
 	require.NotNil(t, second.Error)
@@ -186,14 +174,27 @@ func TestOnceAfterABackup(t *testing.T) {
 	assert.Empty(t, api.Accepted(simulator.Filter{Person: grace}))
 }
 
+// claimed starts a run that is held, and claims its key, as if the daemon had been killed after
+// that, or its ledger copied after the journal.
+func claimed(t *testing.T, d *Daemon, client *server.Client) (run string) {
+	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
+	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	require.NoError(t, err)
+	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
+		Call: "f1." + started.RunID + ".1", Step: started.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
+	})
+	require.NoError(t, err)
+	return started.RunID
+}
+
 // sendingOnce opens a daemon with a flow that sends once to each number.
 func sendingOnce(t *testing.T, keys ...string) (*Daemon, *simulator.Simulator, *server.Client, *logtest.Lines) {
 	o, api, log := onceOptions(t, keys...)
-	d, client := openOnce(t, o)
+	d, client := opened(t, o)
 	return d, api, client, log
 }
 
-func openOnce(t *testing.T, o Options) (*Daemon, *server.Client) {
+func opened(t *testing.T, o Options) (*Daemon, *server.Client) {
 	d, err := Open(t.Context(), t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(d.Close)

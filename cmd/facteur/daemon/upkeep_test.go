@@ -63,18 +63,12 @@ func TestUpkeep(t *testing.T) {
 // those that nobody was there to see.
 func TestDoubtsAreLogged(t *testing.T) {
 	o, api, log := options(t)
-	d, err := Open(t.Context(), t.Context(), o)
-	require.NoError(t, err)
-	defer func() {
-		_ = d.Stop(t.Context())
-		d.Close()
-	}()
+	d, client := opened(t, o)
 	assert.Zero(t, d.warnOfDoubts(t.Context(), 0))
 	assert.NotContains(t, log.String(), "nobody knows")
 
 	require.NoError(t, api.AddFault(simulator.Fault{Do: "reset", Times: 1}))
-	client := &server.Client{URL: "http://localhost", HTTP: &http.Client{Transport: handled{d}}}
-	_, err = client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: time.Millisecond})
+	_, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: time.Millisecond})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "nobody knows whether a call happened") }, 10*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return d.warnOfDoubts(t.Context(), 0) == 1 }, 10*time.Second, time.Millisecond)
