@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 
@@ -53,7 +52,7 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		name := b.Name.Value
 		v := c.value(b.Value, nil, s)
 		c.needsValue(v, b.Value.Range)
-		c.copied(b)
+		c.copied(b.Name, v)
 		if first := c.vars[name]; first == nil {
 			c.vars[name] = v.Type
 		} else if ok, why := first.Accepts(v.Type); !ok {
@@ -67,15 +66,16 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 	return out
 }
 
-// copied warns about a variable that is counted up in a loop or a branch, which has a copy.
-func (c *flowCompiler) copied(b flow.Binding) {
-	name := b.Name.Value
-	if c.lib.Stored || c.outer == nil || c.outer.Var(name) == nil || b.Value.Kind != flow.TextNode {
+// copied warns about a variable that is counted up in a loop, which has a copy.
+func (c *flowCompiler) copied(name diag.Text, v *Value) {
+	if c.lib.Stored || c.outer == nil || c.outer.Var(name.Value) == nil || v.program == nil {
 		return
 	}
-	if own := regexp.MustCompile(`\bvars\.` + name + `\b`); own.MatchString(b.Value.Text.Value) {
-		c.diags.Warnf("copied-variable", b.Name.Whole, "give each value to collect, and put them together after the foreach, from steps.<id>.outputs.items",
-			"vars.%s is a copy here: each begins with the value from outside, and nothing of it is seen there", name)
+	own := false
+	v.program.Reads("vars", func(field string) { own = own || field == name.Value })
+	if own {
+		c.diags.Warnf("copied-variable", name.Whole, "give each value to collect, and put them together after the foreach, from steps.<id>.outputs.items",
+			"vars.%s is a copy here: each begins with the value from outside, and nothing of it is seen there", name.Value)
 	}
 }
 
