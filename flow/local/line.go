@@ -18,14 +18,19 @@ type waitingCall struct {
 	kept  bool // it was held back as Options.Hold says
 }
 
-// A stay is the time until which a call is held back in a test.
-type stay struct {
+// An again tries a call once more at a later time.
+type again struct {
 	r *runner
 	c waitingCall
 }
 
-func (s stay) wanted() bool { return s.r.m.Wants(s.c.call) }
-func (s stay) do() error    { return s.r.again([]waitingCall{s.c}) }
+func (a again) wanted() bool { return a.r.m.Wants(a.c.call) }
+
+func (a again) do() error {
+	a.r.h.admitting.RLock()
+	defer a.r.h.admitting.RUnlock()
+	return a.r.readmit(a.c)
+}
 
 // A line is the calls of one run that wait for one bucket. Only the first has a ticket,
 // so that runs that share a bucket take turns.
@@ -46,7 +51,7 @@ func (r *runner) admit(c waitingCall) bool {
 	if hold := r.h.opts.Hold; hold != nil && !c.kept {
 		c.kept = true
 		if d := hold(c.call.Step, c.call.Attempt); d > 0 {
-			r.agenda.add(r.now().Add(d), stay{r, c})
+			r.agenda.add(r.now().Add(d), again{r, c})
 			return false
 		}
 	}
@@ -108,7 +113,7 @@ func (r *runner) recheck() error {
 	if len(r.held) > 0 && r.h.lifted(r.w) {
 		calls := r.held
 		r.held = nil
-		if err := r.again(calls); err != nil {
+		if err := r.readmit(calls...); err != nil {
 			return err
 		}
 	}
@@ -127,7 +132,8 @@ func (r *runner) recheck() error {
 	return nil
 }
 
-func (r *runner) again(calls []waitingCall) error {
+// readmit takes up those of the calls that nothing holds back any more.
+func (r *runner) readmit(calls ...waitingCall) error {
 	var ready []*machine.Call
 	for _, c := range calls {
 		if r.m.Wants(c.call) && r.admit(c) {
@@ -148,7 +154,7 @@ func (l *line) proceed() error {
 	l.calls = nil
 	if !wanted || !l.ticket.granted.Load() {
 		r.h.limits.leave(l.ticket, r.now())
-		return r.again(calls)
+		return r.readmit(calls...)
 	}
 	limit := calls[0].call.Limits[calls[0].at]
 	var ready []*machine.Call

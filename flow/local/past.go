@@ -47,12 +47,12 @@ func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 // a backup may have made it since: that is asked before, and again later when there is no
 // answer.
 func (r *runner) mayMake(c *machine.Call) (bool, error) {
-	if !r.m.Wants(c) || !r.w.restored {
-		return r.m.Wants(c), nil
+	if wanted := r.m.Wants(c); !wanted || !r.w.restored {
+		return wanted, nil
 	}
 	came, err := r.h.past(c.Key)
 	if err != nil {
-		r.agenda.add(r.now().Add(pastPause), anew{r, c})
+		r.agenda.add(r.now().Add(pastPause), again{r, waitingCall{call: c, at: -1}})
 		return false, nil
 	}
 	for _, receipt := range came {
@@ -61,20 +61,6 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 		}
 	}
 	return r.m.Wants(c), nil
-}
-
-// anew takes a call up later.
-type anew struct {
-	r *runner
-	*machine.Call
-}
-
-func (a anew) wanted() bool { return a.r.m.Wants(a.Call) }
-
-func (a anew) do() error {
-	a.r.h.admitting.RLock()
-	defer a.r.h.admitting.RUnlock()
-	return a.r.again([]waitingCall{{call: a.Call, at: -1}})
 }
 
 // errDeaf says that what came of the calls of a run cannot be read now.
