@@ -146,21 +146,10 @@ func (a *app) feed(file string, compiled *plan.Plan, now time.Time) ([]local.Fee
 	return feed, a.diagnose(found)
 }
 
-// described makes calls whose requests a recording knows the step of.
-func described(set *actions.Set) call.Do {
-	return func(ctx context.Context, c call.Call) call.Outcome {
-		var volatile []string
-		if sig := set.Action(c.Action); sig != nil {
-			volatile = sig.Volatile
-		}
-		return set.Do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
-	}
-}
-
 // replayed makes calls against a recording. A request that no exchange matches is no
 // error of the API, but one of the recording.
 func replayed(set *actions.Set, player *record.Player) call.Do {
-	do := described(set)
+	do := record.Described(set, set.Do)
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		before := len(player.Mismatches())
 		o := do(ctx, c)

@@ -78,6 +78,18 @@ type Info struct {
 	Volatile []string
 }
 
+// Described makes calls of the actions of a catalogue, and tells a Player or a Recorder
+// whose their requests are.
+func Described(catalog call.Catalog, do call.Do) call.Do {
+	return func(ctx context.Context, c call.Call) call.Outcome {
+		var volatile []string
+		if sig := catalog.Action(c.Action); sig != nil {
+			volatile = sig.Volatile
+		}
+		return do(WithInfo(ctx, InfoOf(c, volatile)), c)
+	}
+}
+
 // InfoOf describes the requests of a call that the machine asked for. Its step is the
 // id, without the foreach iterations and called flows on the way to it; a step without
 // an id keeps its whole path.

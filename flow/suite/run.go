@@ -182,7 +182,7 @@ func (x *execution) run(ctx context.Context) *host.Result {
 	}
 	defer end()
 	h := local.New(local.Options{
-		Journal: &journal.Memory{}, Do: news.noting(x.described(do)), Clock: x.clock, Receipts: true,
+		Journal: &journal.Memory{}, Do: news.noting(record.Described(x.f.catalog, do)), Clock: x.clock, Receipts: true,
 		Feed: x.c.feed, Crash: x.crash, Hold: x.hold, Hard: ctx,
 	})
 	if x.stand != nil {
@@ -226,17 +226,6 @@ const invalidInput = "invalid_input"
 
 // notTriggered is the error of a case whose trigger starts no run.
 const notTriggered = "not_triggered"
-
-// described tells what records and replays requests whose they are.
-func (x *execution) described(do call.Do) call.Do {
-	return func(ctx context.Context, c call.Call) call.Outcome {
-		var volatile []string
-		if s := x.f.catalog.Action(c.Action); s != nil {
-			volatile = s.Volatile
-		}
-		return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
-	}
-}
 
 func (x *execution) mismatched() bool { return x.player != nil && len(x.player.Mismatches()) > 0 }
 

@@ -116,6 +116,7 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 	if err != nil {
 		return nil, err
 	}
+	do = record.Described(x.Library.Catalog, do)
 	out := &carried{made: map[*madeCall]time.Time{}, feed: feed}
 	h := local.New(local.Options{
 		Journal: &journal.Memory{}, Clock: clock, Receipts: true, Feed: events, Hard: ctx,
@@ -131,11 +132,7 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 				out.made[made] = clock.Now()
 				ctx = context.WithValue(ctx, madeCallKey{}, made)
 			}
-			var volatile []string
-			if s := x.Library.Catalog.Action(c.Action); s != nil {
-				volatile = s.Volatile
-			}
-			return do(record.WithInfo(ctx, record.InfoOf(c, volatile)), c)
+			return do(ctx, c)
 		},
 	})
 	seed := sha256.Sum256([]byte(x.plan.Name + "\n" + x.name)) // as the case of this name has it
