@@ -74,12 +74,6 @@ func TestEvents(t *testing.T) {
 }
 
 func TestJSONSchema(t *testing.T) {
-	archive, err := txtar.ParseFile(filepath.Join(corpus, "run", "conversation.txtar"))
-	require.NoError(t, err)
-	lib := library(t, archive.Files)
-	p, diags := plan.Compile(lib.Flow("a"), lib)
-	require.NoError(t, diags.Err())
-
 	text := func(s map[string]any) string {
 		b, err := json.Marshal(s)
 		require.NoError(t, err)
@@ -95,11 +89,6 @@ func TestJSONSchema(t *testing.T) {
 	}, keys)
 	assert.Equal(t, false, cases["additionalProperties"])
 	assert.Contains(t, text(cases), `"crash":{"anyOf":[{"additionalProperties":false`)
-
-	known := text(suite.JSONSchema(p))
-	assert.Contains(t, known, `"enum":["a"]`)
-	assert.Contains(t, known, `"if":{"properties":{"flow":{"const":"a"}}}`)
-	assert.Contains(t, known, `"window":true`)
 }
 
 // FuzzLoad: whatever a test file holds, it is loaded or refused, and what is loaded runs.
