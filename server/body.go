@@ -52,13 +52,20 @@ func (a *api) object(q *ask, t *schema.Type) (map[string]any, error) {
 	return object, nil
 }
 
-// body reads the body of a request into what into points to.
-func (a *api) body(q *ask, t *schema.Type, into any) error {
-	object, err := a.object(q, t)
-	if err != nil {
-		return err
+// with answers a request by what its body says.
+func with[T any](answer func(a *api, q *ask, body T) (reply, error)) func(*api, *ask) (reply, error) {
+	t := schema.Of[T]()
+	return func(a *api, q *ask) (reply, error) {
+		var body T
+		object, err := a.object(q, t)
+		if err == nil {
+			err = schema.Decode(object, &body)
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		return answer(a, q, body)
 	}
-	return schema.Decode(object, into)
 }
 
 func (a *api) tooLarge() *Problem {

@@ -14,14 +14,8 @@ import (
 	"facteur/flow/schema"
 )
 
-var eventType = schema.Of[Event]()
-
 // deliver takes an event as if it had come by itself.
-func (a *api) deliver(q *ask) (reply, error) {
-	var body Event
-	if err := a.body(q, eventType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) deliver(q *ask, body Event) (reply, error) {
 	var kind *call.Event
 	if a.Event != nil {
 		kind = a.Event(body.Event)

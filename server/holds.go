@@ -4,12 +4,6 @@ import (
 	"fmt"
 
 	"facteur/flow/host"
-	"facteur/flow/schema"
-)
-
-var (
-	pauseType  = schema.Of[PauseRequest]()
-	resumeType = schema.Of[ResumeRequest]()
 )
 
 func (a *api) holds(q *ask) (reply, error) {
@@ -24,11 +18,7 @@ func (a *api) holds(q *ask) (reply, error) {
 	return ok(list)
 }
 
-func (a *api) pause(q *ask) (reply, error) {
-	var body PauseRequest
-	if err := a.body(q, pauseType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) pause(q *ask, body PauseRequest) (reply, error) {
 	if err := named(body.Scope, body.Name); err != nil {
 		return reply{}, err
 	}
@@ -51,11 +41,7 @@ func (a *api) ran(q *ask, flow string) bool {
 	return err == nil && len(runs) > 0
 }
 
-func (a *api) resume(q *ask) (reply, error) {
-	var body ResumeRequest
-	if err := a.body(q, resumeType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) resume(q *ask, body ResumeRequest) (reply, error) {
 	if err := named(body.Scope, body.Name); err != nil {
 		return reply{}, err
 	}

@@ -49,7 +49,6 @@ type outcome struct {
 // version of the build.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
-	m.ended.most, m.done.most, m.outcomes.most = 1000, 1000, 1000
 	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
 	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
 	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
@@ -94,23 +93,16 @@ func (m *Metrics) Watch(h host.Host) error {
 
 // RunEnded counts a run that ended.
 func (m *Metrics) RunEnded(flow string, status machine.Status) {
-	as := [2]string{flow, string(status)}
-	c, known := m.ended.get(as)
-	if !known {
-		c = m.ended.keep(as, m.runs.WithLabelValues(m.flows.of(flow), string(status)))
-	}
-	c.Inc()
+	m.ended.of([2]string{flow, string(status)}, func(as [2]string) prometheus.Counter {
+		return m.runs.WithLabelValues(m.flows.of(as[0]), as[1])
+	}).Inc()
 }
 
 // Step counts a step that ended; it is local.Options.OnStep.
 func (m *Metrics) Step(_ string, s *machine.Step, _ []any) {
-	what := cmp.Or(s.Action, s.Kind)
-	as := [2]string{what, string(s.Status)}
-	c, known := m.done.get(as)
-	if !known {
-		c = m.done.keep(as, m.steps.WithLabelValues(m.actions.of(what), string(s.Status)))
-	}
-	c.Inc()
+	m.done.of([2]string{cmp.Or(s.Action, s.Kind), string(s.Status)}, func(as [2]string) prometheus.Counter {
+		return m.steps.WithLabelValues(m.actions.of(as[0]), as[1])
+	}).Inc()
 }
 
 // Do counts the calls of do, and how long they take.
@@ -130,11 +122,7 @@ func (m *Metrics) called(action string, o *call.Outcome, took time.Duration) {
 	if o.Error != nil {
 		class = cmp.Or(o.Error.Class, "none")
 	}
-	as := [3]string{action, string(o.Status), class}
-	in, known := m.outcomes.get(as)
-	if !known {
-		in = m.outcomes.keep(as, m.outcome(as))
-	}
+	in := m.outcomes.of([3]string{action, string(o.Status), class}, m.outcome)
 	in.latency.Observe(took.Seconds())
 	in.calls.Inc()
 }
@@ -184,16 +172,12 @@ func (m *Metrics) route(path string) func(status int) {
 	if path == "" {
 		path = "none"
 	}
-	codes := recall[int, prometheus.Counter]{most: 1000}
+	var codes recall[int, prometheus.Counter]
 	return func(status int) {
 		if status == 0 {
 			status = http.StatusOK // it wrote the answer itself
 		}
-		c, known := codes.get(status)
-		if !known {
-			c = codes.keep(status, m.requests.WithLabelValues(path, strconv.Itoa(status)))
-		}
-		c.Inc()
+		codes.of(status, func(status int) prometheus.Counter { return m.requests.WithLabelValues(path, strconv.Itoa(status)) }).Inc()
 	}
 }
 
@@ -205,18 +189,12 @@ func (a *api) metrics(q *ask) (reply, error) {
 // bounded tells so many values apart.
 type bounded struct {
 	most int
-	mu   sync.RWMutex
+	mu   sync.Mutex
 	seen map[string]bool
 }
 
 // of gives the value, or "other" when there are too many.
 func (b *bounded) of(value string) string {
-	b.mu.RLock()
-	known := b.seen[value]
-	b.mu.RUnlock()
-	if known {
-		return value
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.seen[value] && len(b.seen) >= b.most {

@@ -9,14 +9,6 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/machine"
-	"facteur/flow/schema"
-)
-
-var (
-	cancelType = schema.Of[CancelRequest]()
-	retryType  = schema.Of[RetryRequest]()
-	settleType = schema.Of[SettleRequest]()
-	emptyType  = &schema.Type{Kind: schema.Object}
 )
 
 // Statuses returns what the status of a run may be.
@@ -94,40 +86,25 @@ func (a *api) run(q *ask) (reply, error) {
 	return ok(a.View.Detail(report))
 }
 
-func (a *api) cancel(q *ask) (reply, error) {
-	var body CancelRequest
-	if err := a.body(q, cancelType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) cancel(q *ask, body CancelRequest) (reply, error) {
 	return done, a.Host.Cancel(q.Context(), q.PathValue("run"), body.Reason)
 }
 
-func (a *api) retry(q *ask) (reply, error) {
-	var body RetryRequest
-	if err := a.body(q, retryType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) retry(q *ask, body RetryRequest) (reply, error) {
 	if body.Resend && !q.may(ScopeAdmin) {
 		return reply{}, problem(Forbidden, "use a key with the scope "+string(ScopeAdmin), "doing again what may have happened needs the scope %s", ScopeAdmin)
 	}
 	return done, a.Host.Retry(q.Context(), q.PathValue("run"), body.Resend)
 }
 
-func (a *api) settle(q *ask) (reply, error) {
-	var body SettleRequest
-	if err := a.body(q, settleType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) settle(q *ask, body SettleRequest) (reply, error) {
 	if !body.Happened && body.MessageID != "" {
 		return reply{}, wrong("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`})
 	}
 	return done, a.Host.Settle(q.Context(), q.PathValue("run"), body.Step, host.Settlement{Happened: body.Happened, ID: body.MessageID})
 }
 
-func (a *api) release(q *ask) (reply, error) {
-	if _, err := a.object(q, emptyType); err != nil {
-		return reply{}, err
-	}
+func (a *api) release(q *ask, _ struct{}) (reply, error) {
 	return done, a.Host.Release(q.Context(), q.PathValue("run"))
 }
 

@@ -14,10 +14,7 @@ import (
 	"facteur/flow/schema"
 )
 
-var (
-	startType = schema.Of[StartRequest]()
-	rerunType = schema.Of[RerunRequest]()
-)
+var startType = schema.Of[StartRequest]()
 
 // start starts a run of a flow.
 func (a *api) start(q *ask) (reply, error) {
@@ -38,11 +35,7 @@ func (a *api) start(q *ask) (reply, error) {
 }
 
 // rerun starts a run with the inputs of another.
-func (a *api) rerun(q *ask) (reply, error) {
-	var body RerunRequest
-	if err := a.body(q, rerunType, &body); err != nil {
-		return reply{}, err
-	}
+func (a *api) rerun(q *ask, body RerunRequest) (reply, error) {
 	r, err := a.Host.Get(q.Context(), q.PathValue("run"))
 	if err != nil {
 		return reply{}, err
