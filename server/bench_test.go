@@ -128,7 +128,7 @@ func BenchmarkHTTP(b *testing.B) {
 
 // BenchmarkStepLine is what the line of a step costs, without what it is written to.
 func BenchmarkStepLine(b *testing.B) {
-	log := slog.New(server.View{}.TextHandler(io.Discard))
+	log := slog.New(server.View{}.Handler(slog.NewTextHandler(io.Discard, nil)))
 	tell := server.View{}.StepLog(log)
 	step := &machine.Step{
 		Path: "notify", ID: "notify", Flow: "order_shipped", Place: "notify", Kind: "action", Action: "test.send", Status: machine.Succeeded, Attempts: 1,

@@ -220,8 +220,9 @@ func checkServer(s project.Server) error {
 
 // logger writes log lines to standard error.
 func (a *app) logger(format string, view server.View) *slog.Logger {
+	var lines slog.Handler = slog.NewTextHandler(a.stderr, nil)
 	if format == "json" {
-		return slog.New(view.Handler(slog.NewJSONHandler(a.stderr, nil)))
+		lines = slog.NewJSONHandler(a.stderr, nil)
 	}
-	return slog.New(view.TextHandler(a.stderr))
+	return slog.New(view.Handler(lines))
 }
