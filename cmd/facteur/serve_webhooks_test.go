@@ -5,9 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,12 +128,42 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 func TestSelfTest(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	r := serving(t, dir, api, "--public-url", "http://127.0.0.1:9")
-	r.log.Wait(t, `(?s)self-test: Meta cannot reach the webhooks.*connection=shop`)
+	r.log.Wait(t, `(?s)self-test: Meta's webhooks do not get through.*connection=shop check=handshake`)
 	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
 	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
 	over := &server.Client{URL: r.url}
 	_, err := over.Runs(t.Context(), server.Query{})
 	assert.Error(t, err)
+}
+
+// What the self-test sends to be refused can be told from what strangers send.
+func TestSelfTestIsKnown(t *testing.T) {
+	dir, api := simulated(t, "", sendsHello)
+	started := make(chan *url.URL, 1)
+	there := sync.OnceValue(func() *url.URL { return <-started })
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		httputil.NewSingleHostReverseProxy(there()).ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	r := serving(t, dir, api, "--public-url", front.URL)
+	u, err := url.Parse(r.url)
+	require.NoError(t, err)
+	started <- u
+	r.log.Wait(t, `msg=self-test connection=shop check=signature`)
+	assert.Regexp(t, `a WhatsApp webhook was refused.*status=401.*agent="facteur webhook check"`, r.log.String())
+}
+
+// A daemon that listens on all addresses says where this machine reaches it.
+func TestServeEverywhere(t *testing.T) {
+	dir, _ := simulated(t, "", sendsHello)
+	code, _, stderr := facteur(t, dir, "", "keys", "create", "tester", "--scope", "admin")
+	require.Zero(t, code, stderr)
+	r := serving(t, dir, nil, "--listen", "0.0.0.0:0")
+	assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, r.url)
+	resp, err := http.Get(r.url + "/healthz")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
 // What is about other numbers of the account is left out.

@@ -51,6 +51,7 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err == nil {
+		req.Header.Set("User-Agent", "facteur webhook check") // the daemon logs what it refuses of this
 		if body != nil {
 			req.Header.Set("Content-Type", "application/json")
 		}

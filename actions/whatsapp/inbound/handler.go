@@ -88,7 +88,7 @@ func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if refusal := (*webhook.Refusal)(nil); errors.As(err, &refusal) {
 			a.Status = refusal.Status
 		}
-		h.note(a, r.Method, err)
+		h.note(a, r, err)
 	}
 	h.write(w, a.Status, challenge)
 	if a.Took = time.Since(began); h.Answered != nil {
@@ -115,14 +115,15 @@ func refuse(status int, reason string, cause error) error {
 }
 
 // note logs what was refused. What strangers try is not worth more than a line a minute.
-func (h *webhooks) note(a Answer, method string, err error) {
-	args := []any{"connection", a.Connection, "status", a.Status, "reason", err.Error()}
+func (h *webhooks) note(a Answer, r *http.Request, err error) {
+	agent := r.UserAgent() // tells Meta, a scanner and the daemon's own check apart
+	args := []any{"connection", a.Connection, "status", a.Status, "reason", err.Error(), "agent", agent[:min(len(agent), 100)]}
 	switch {
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
 	case a.Status == http.StatusServiceUnavailable:
 		h.notices.Say(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not taken; Meta will repeat it", args...)
 	default:
-		h.notices.Say(slog.LevelWarn, method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
+		h.notices.Say(slog.LevelWarn, r.Method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"facteur/project"
@@ -47,7 +48,7 @@ func (d *Daemon) openTCP() error {
 		return err
 	}
 	d.closers = append(d.closers, func() { _ = e.tcp.Close() }) // it is closed already when all went well
-	e.url = scheme + "://" + e.tcp.Addr().String()
+	e.url = scheme + "://" + reached(e.tcp.Addr())
 	switch {
 	case !made && d.config.PublicURL == "":
 		d.log.Warn("there is no API key: whoever is on this machine may send messages", "hint", "facteur keys create NAME")
@@ -133,6 +134,14 @@ func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, e
 		return []string{subject}, nil
 	}
 	return d.ledger.Contact(ctx, subject)
+}
+
+// reached is where a listener is reached from this machine: one for every address has none.
+func reached(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return a.String()
 }
 
 // publicURL is where the world reaches the daemon, as far as that is known.
