@@ -42,7 +42,7 @@ func (catalog) Action(name string) *call.Signature {
 	return &call.Signature{
 		Name: name, App: "TEST", ConnectionOptional: true,
 		In:  &schema.Type{Kind: schema.Object, Fields: []*schema.Field{field("to", schema.StringType, true), field("text", schema.StringType, false)}},
-		Out: &schema.Type{Kind: schema.Object, Fields: []*schema.Field{field("id", schema.StringType, false)}},
+		Out: &schema.Type{Kind: schema.Object, Fields: []*schema.Field{field("id", schema.StringType, true)}},
 	}
 }
 

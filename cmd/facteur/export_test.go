@@ -104,7 +104,7 @@ func TestExport(t *testing.T) {
 	}{
 		"a message": {
 			exportCase: exportCase{flows: []string{toldInputs + sendStep("notify", "${inputs.phone}", "") + `
-outputs: {id: "${steps.notify.outputs.message_id}", wa_id: "${steps.notify.outputs.wa_id}"}
+outputs: {id: "${steps.notify.outputs.message_id}", wa_id: "${steps.notify.outputs.?wa_id}"}
 `}, inputs: phone, status: "succeeded"},
 			want: []string{"name: Alix", `"Bonjour Alix"`, "wamid.TEST-1", "steps: {notify: succeeded}"},
 		},

@@ -67,6 +67,15 @@ func (ch chain) String() string {
 	return b.String()
 }
 
+// names returns the root and the fields.
+func (ch chain) names() []string {
+	names := []string{ch.root}
+	for _, l := range ch.links {
+		names = append(names, l.name)
+	}
+	return names
+}
+
 func (ch chain) optional() bool {
 	return slices.ContainsFunc(ch.links, func(l link) bool { return l.optional })
 }

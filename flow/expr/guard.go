@@ -266,11 +266,7 @@ func (g *guard) among(a, b ast.Expr) {
 	if !isText || !ok || ch.test || ch.root != "inputs" || g.local("inputs") != nil {
 		return
 	}
-	names := []string{ch.root}
-	for _, l := range ch.links {
-		names = append(names, l.name)
-	}
-	t := g.scope.follow(names)
+	t := g.scope.follow(ch.names())
 	if t == nil || len(t.Enum) == 0 || t.AnyCase || slices.Contains(t.Enum, any(text)) {
 		return
 	}
@@ -349,10 +345,7 @@ func (g *guard) read(ch chain, in Facts) {
 	if ch.test || ch.optional() {
 		return
 	}
-	names := make([]string, len(ch.links))
-	for i, l := range ch.links {
-		names[i] = l.name
-	}
+	names := ch.names()[1:]
 	known := in.steps[id]
 	known.not |= anyOutcome &^ st.Outcomes
 	known.has = union(known.has, st.has)
@@ -369,20 +362,27 @@ func (g *guard) demand(ch chain, names []string, why lack) {
 	step := "steps." + names[0]
 	// The chain with .? and a value to stand in, for the hint.
 	instead := zero(g.typeOf(names))
-	optional := "steps.?" + strings.Join(names, ".")
+	optional := fmt.Sprintf("write `steps.?%s.orValue(%s)`", strings.Join(names, "."), instead)
+	succeeded := fmt.Sprintf("add `if: %s.status == \"succeeded\"`", step)
+	has := ""
+	if len(names) > 2 {
+		has = fmt.Sprintf("test it with has(steps.%s)", strings.Join(names[:3], "."))
+		if g.scope.mayLack(g.scope.steps.m[names[0]].Outputs, names[2]) {
+			succeeded = "" // which says nothing of it
+		}
+	}
 	switch why {
 	case mayNotHaveRun:
-		g.unset(ch.upTo(g.places, 1), step,
-			fmt.Sprintf("add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", step, optional, instead),
-			"%s may not have run", step)
+		if succeeded != "" {
+			has = ""
+		}
+		g.unset(ch.upTo(g.places, 1), step, eitherOf(has, succeeded, optional), "%s may not have run", step)
 	case mayHaveFailed:
-		part := strings.Join(names[:3], ".")
-		g.unset(ch.upTo(g.places, 3), step+" failed",
-			fmt.Sprintf("test it with has(steps.%s), add `if: %s.status == \"succeeded\"`, or write `%s.orValue(%s)`", part, step, optional, instead),
-			"steps.%s may be absent: the step may have failed", part)
+		g.unset(ch.upTo(g.places, 3), step+" failed", eitherOf(has, succeeded, optional),
+			"steps.%s may be absent: the step may have failed", strings.Join(names[:3], "."))
 	case mayNotHaveFailed:
 		g.unset(ch.upTo(g.places, 2), step+" did not fail",
-			fmt.Sprintf("add `if: %s.status == \"failed\"`, or write `%s.orValue(%s)`", step, optional, instead),
+			eitherOf(fmt.Sprintf("add `if: %s.status == \"failed\"`", step), optional),
 			"%s.%s may be absent: the step may not have failed", step, names[1])
 	}
 }

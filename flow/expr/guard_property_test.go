@@ -18,7 +18,7 @@ type world struct {
 	outcomes map[string]expr.Outcomes
 }
 
-// worlds lists all of them: a failed step may have its other outputs or lack them.
+// worlds lists all of them: a step may have what it does not always have, or lack it.
 func worlds() []world {
 	failure := map[string]any{"code": "timeout"}
 	states := []struct {
@@ -26,13 +26,14 @@ func worlds() []world {
 		value   map[string]any
 	}{
 		{expr.Succeeded, map[string]any{"status": "succeeded", "attempts": int64(1), "outputs": map[string]any{"always": "a", "text": "oui"}}},
+		{expr.Succeeded, map[string]any{"status": "succeeded", "attempts": int64(1), "outputs": map[string]any{"always": "a", "text": "a", "maybe": "b"}}},
 		{expr.Failed, map[string]any{"status": "failed", "attempts": int64(1), "outputs": map[string]any{"always": "a"}, "error": failure}},
-		{expr.Failed, map[string]any{"status": "failed", "attempts": int64(1), "outputs": map[string]any{"always": "", "text": "a"}, "error": failure}},
+		{expr.Failed, map[string]any{"status": "failed", "attempts": int64(1), "outputs": map[string]any{"always": "", "text": "a", "maybe": "a"}, "error": failure}},
 		{expr.Skipped, map[string]any{"status": "skipped", "attempts": int64(0)}},
 	}
 	var all []world
 	for _, reply := range states {
-		for _, ran := range states[:3] {
+		for _, ran := range states[:4] {
 			all = append(all, world{
 				steps:    map[string]any{"reply": reply.value, "ran": ran.value},
 				outcomes: map[string]expr.Outcomes{"reply": reply.outcome, "ran": ran.outcome},
@@ -65,6 +66,9 @@ func randomCondition(r *rand.Rand, depth int) string {
 		`("%[2]s" != steps.%[1]s.status)`,
 		`(steps.%[1]s.status in ["%[2]s", "failed"])`,
 		`has(steps.%[1]s.outputs.text)`,
+		`has(steps.%[1]s.outputs.maybe)`,
+		`(steps.%[1]s.outputs.maybe == "a")`,
+		`(steps.%[1]s.outputs.?maybe.orValue("a") != "a")`,
 		`has(steps.%[1]s.outputs.always)`,
 		`has(steps.%[1]s.outputs)`,
 		`has(steps.%[1]s.error)`,
@@ -78,14 +82,14 @@ func randomCondition(r *rand.Rand, depth int) string {
 		`(steps.%[1]s.outputs == {})`,
 		`true`,
 		`false`,
-	}[r.IntN(17)], step, status)
+	}[r.IntN(20)], step, status)
 }
 
 // What the guard accepts is there in every world that the scope allows, and what a
 // condition proves is true wherever it holds.
 func TestGuardIsSound(t *testing.T) {
 	s := expr.NewScope()
-	outputs := object(always("always", schema.StringType), field("text", schema.StringType))
+	outputs := object(always("always", schema.StringType), field("text", schema.StringType), &schema.Field{Name: "maybe", Type: schema.StringType})
 	s.SetStep("reply", expr.Step{Outputs: outputs, Outcomes: expr.Succeeded | expr.Failed | expr.Skipped})
 	s.SetStep("ran", expr.Step{Outputs: outputs, Outcomes: expr.Succeeded | expr.Failed})
 	r := rand.New(rand.NewPCG(1, 2))
@@ -114,7 +118,7 @@ func TestGuardIsSound(t *testing.T) {
 				require.NotZero(t, st.Outcomes&outcome, "%s is %v in %v, and proves otherwise", source, got, w.steps)
 			}
 			// What is proved to be there can be read.
-			for _, read := range []string{"steps.reply.outputs.text", "steps.ran.outputs.text", "steps.reply.outputs.always", "steps.reply.error.code", "steps.ran.error.code"} {
+			for _, read := range []string{"steps.reply.outputs.text", "steps.ran.outputs.text", "steps.ran.outputs.maybe", "steps.reply.outputs.maybe", "steps.reply.outputs.always", "steps.reply.error.code", "steps.ran.error.code"} {
 				if p, list := expr.Compile(textOf("${"+read+"}"), then); len(list) == 0 {
 					_, err := p.Eval(expr.Vars{Values: expr.Map{"steps": w.steps}})
 					require.NoError(t, err, "%s is %v in %v, and lets %s be read", source, got, w.steps, read)

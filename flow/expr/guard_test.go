@@ -14,11 +14,12 @@ func TestGuard(t *testing.T) {
 	const (
 		replyMayNotHaveRun = "steps.reply may not have run"
 		idMayBeAbsent      = "steps.ran.outputs.message_id may be absent: the step may have failed"
+		repeatsMayBeAbsent = "steps.notify.outputs.repeats may be absent: the step may succeed without it"
 	)
 	for source, want := range map[string]string{
 		// Without a test.
 		`steps.notify.outputs.message_id`:     "",
-		`steps.notify.outputs.repeats`:        "",
+		`steps.notify.outputs.repeats`:        repeatsMayBeAbsent,
 		`steps.ran.outputs.status_code`:       "",
 		`steps.ran.outputs`:                   "",
 		`steps.ran.outputs.message_id`:        idMayBeAbsent,
@@ -34,6 +35,13 @@ func TestGuard(t *testing.T) {
 		`steps.inner.status`:                  "steps.inner cannot be read here: it runs in a sibling branch",
 		`has(steps.inner.outputs.message_id)`: "steps.inner cannot be read here: it runs in a sibling branch",
 		`steps.?inner.outputs.message_id`:     "steps.inner cannot be read here: it runs in a sibling branch",
+
+		`steps.notify.outputs.?repeats.orValue("")`:                                                                    "",
+		`has(steps.notify.outputs.repeats) && steps.notify.outputs.repeats != ""`:                                      "",
+		`steps.ran.status == "succeeded" && steps.ran.outputs.repeats == ""`:                                           "steps.ran.outputs.repeats may be absent: the step may succeed without it",
+		`has(steps.ran.outputs.repeats) && steps.ran.outputs.repeats == ""`:                                            "",
+		`(steps.ran.status == "succeeded" || has(steps.ran.outputs.repeats)) && steps.ran.outputs.repeats == ""`:       "steps.ran.outputs.repeats may be absent: the step may succeed without it",
+		`(steps.ran.status == "succeeded" || has(steps.ran.outputs.message_id)) && steps.ran.outputs.message_id == ""`: "",
 
 		// && || ! ?: from left to right.
 		`steps.reply.status == "succeeded" && steps.reply.outputs.text == ""`:                                                   "",

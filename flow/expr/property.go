@@ -12,7 +12,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// A property that a flow's types do not require is read where it was tested before. That
+// A property that its type does not require is read where it was tested before. That
 // it is there is kept among the facts as of a step called by its place, such as
 // inputs.order.note, that was not skipped; see varsPrefix.
 
@@ -56,14 +56,13 @@ func joinThere(ways []*Scope) table[bool] {
 	return table[bool]{m: joined}
 }
 
-// mayLack tells whether an object of a type that a flow wrote out may be without a property.
-// What actions give is not asked for: it says by the outcome what is there.
+// mayLack tells whether a value of a type may be without a property.
 func (s *Scope) mayLack(t *schema.Type, name string) bool {
-	if t == nil || !t.NullIsNone || s.trust {
+	if t == nil || s.trust {
 		return false
 	}
 	f := t.Field(name)
-	return f != nil && !f.Required && f.Default == nil
+	return f != nil && !f.Required && !f.Always && f.Default == nil
 }
 
 // complete tells whether every property on a bare path is there.
@@ -139,20 +138,36 @@ func (g *guard) there(e ast.Expr) (yes Facts) {
 		if !ok {
 			return yes
 		}
-		t := g.tree.GetType(operandOf(e).ID())
-		if t != nil && isOptional(t) {
-			t = t.Parameters()[0]
-		}
-		if key, _, ok := g.place(e); ok && g.mayLack(t, name) {
+		of := operandOf(e)
+		if key, _, ok := g.place(e); ok && g.mayLack(of, name) {
 			yes = yes.and(about(key, Skipped))
 		}
-		e = operandOf(e)
+		e = of
 	}
 }
 
-// mayLack tells whether a value of a type may be without a field.
-func (g *guard) mayLack(t *types.Type, name string) bool {
-	return t != nil && t.Kind() == types.StructKind && g.scope.mayLack(g.scope.objects.find(t.TypeName()), strings.Trim(name, "`"))
+// mayLack tells whether the value of an expression may be without a field.
+func (g *guard) mayLack(e ast.Expr, name string) bool {
+	return g.scope.mayLack(g.ownerType(e), strings.Trim(name, "`"))
+}
+
+// ownerType returns the type that says which fields the value of an expression may lack, nil
+// where none does.
+func (g *guard) ownerType(e ast.Expr) *schema.Type {
+	t := g.tree.GetType(e.ID())
+	if t != nil && isOptional(t) {
+		t = t.Parameters()[0]
+	}
+	switch {
+	case t == nil:
+	case t.Kind() == types.StructKind:
+		return g.scope.objects.find(t.TypeName())
+	case t.Kind() == types.MapKind: // which in CEL has no names
+		if ch, ok := chainOf(e); ok && g.local(ch.root) == nil {
+			return g.scope.follow(ch.names())
+		}
+	}
+	return nil
 }
 
 // properties demands that what stands before each field has it. It visits what the first
@@ -175,7 +190,7 @@ func (g *guard) properties(e ast.Expr, in Facts) {
 		if optional || f.Kind() == ast.SelectKind && f.AsSelect().IsTestOnly() {
 			return // all after it is optional
 		}
-		if in.never || !g.mayLack(g.tree.GetType(operandOf(f).ID()), name) {
+		if in.never || !g.mayLack(operandOf(f), name) {
 			continue
 		}
 		key, text, ok := g.place(f)
@@ -199,19 +214,35 @@ func (g *guard) absent(fields []ast.Expr, key, text string) {
 		optional += "." + name
 	}
 	of, _ := g.scope.schemaType(g.tree.GetType(fields[0].ID()))
-	ways := []string{"give the property a default"}
+	why, byDefault := "what it is made of may give no value", ""
+	switch owner := g.ownerType(operandOf(f)); {
+	case strings.HasPrefix(key, "steps.") && strings.Count(before, ".") == 2:
+		why = "the step may succeed without it"
+	case owner != nil && owner.NullIsNone: // the flow wrote it out
+		why, byDefault = "its type does not require it", "give the property a default"
+	}
+	instead := ""
 	switch {
 	case fields[0].Kind() == ast.SelectKind && fields[0].AsSelect().IsTestOnly():
-		ways = slices.Insert(ways, 0, "write `"+optional+".hasValue()`")
+		instead = "write `" + optional + ".hasValue()`"
 	case of.Kind != schema.Object: // which has no literal
-		ways = slices.Insert(ways, 0, "write `"+optional+".orValue("+zero(of)+")`")
+		instead = "write `" + optional + ".orValue(" + zero(of) + ")`"
 	}
+	has := ""
 	if named {
-		ways = slices.Insert(ways, 0, "test it with has("+text+")")
+		has = "test it with has(" + text + ")"
 	} else {
 		key, text = "."+name, "this value's "+name
 	}
+	g.unset(g.span(f), key, eitherOf(has, instead, byDefault), "%s may be absent: %s", text, why)
+}
+
+// eitherOf lists ways out, without those that are "": "a", "a, or b", "a, b, or c".
+func eitherOf(ways ...string) string {
+	ways = slices.DeleteFunc(ways, func(way string) bool { return way == "" })
 	last := len(ways) - 1
-	hint := strings.Join(append(ways[:last:last], "or "+ways[last]), ", ")
-	g.unset(g.span(f), key, strings.TrimPrefix(hint, "or "), "%s may be absent: its type does not require it", text)
+	if last < 1 {
+		return strings.Join(ways, "")
+	}
+	return strings.Join(ways[:last], ", ") + ", or " + ways[last]
 }

@@ -30,7 +30,8 @@ func properties() *expr.Scope {
 		field("any", schema.AnyType), field("i", schema.IntType), maybe("late", schema.StringType)))
 	s.Bind("item", person)
 	s.SetVar("who", person)
-	s.SetStep("ran", expr.Step{Outcomes: expr.Succeeded, Outputs: object(always("who", person), maybe("id", schema.StringType), always("items", schema.ListOf(person)))})
+	s.SetVar("made", &schema.Type{Kind: schema.Map, Elem: schema.StringType, Fields: []*schema.Field{field("sure", schema.StringType), maybe("note", schema.StringType)}})
+	s.SetStep("ran", expr.Step{Outcomes: expr.Succeeded, Outputs: object(always("who", person), maybe("id", schema.StringType), field("name", schema.StringType), always("items", schema.ListOf(person)))})
 	return s
 }
 
@@ -39,30 +40,37 @@ func TestProperties(t *testing.T) {
 	absent := func(what string) string { return what + " may be absent: its type does not require it" }
 	phone, out := absent("inputs.p.phone"), absent("p.out")
 	for source, want := range map[string]string{
-		`inputs.p.name`:                              "",
-		`inputs.p.lang`:                              "", // it has a default
-		`inputs.p`:                                   "",
-		`inputs.any.phone`:                           "",
-		`inputs.p.phone`:                             phone,
-		`(inputs.p.phone)`:                           phone,
-		`.inputs.p.phone`:                            phone,
-		`"n° " + inputs.p.phone`:                     phone,
-		`inputs.late`:                                absent("inputs.late"),
-		`item.phone`:                                 absent("item.phone"),
-		`vars.who.phone`:                             absent("vars.who.phone"),
-		`steps.ran.outputs.id`:                       "", // the outcome says so
-		`steps.ran.outputs.who.phone`:                absent("steps.ran.outputs.who.phone"),
-		`inputs.people[0].phone`:                     absent("inputs.people[0].phone"),
-		`inputs.by_name["x"].phone`:                  absent(`inputs.by_name["x"].phone`),
-		`inputs.by_name.x.phone`:                     absent(`inputs.by_name.x.phone`),
-		`inputs.people.filter(p, true)[0].phone`:     absent("this value's phone"),
-		`inputs.people.filter(p, true)[0].?phone`:    "",
-		`(inputs.i > 1 ? inputs.p : inputs.q).phone`: absent("this value's phone"),
-		`json(inputs.p.home.city)`:                   absent("inputs.p.home"),
-		`inputs.p.free.x`:                            absent("inputs.p.free"),
-		`has(inputs.p.home.city)`:                    absent("inputs.p.home"),
-		`inputs.p.home.?zip`:                         absent("inputs.p.home"),
-		`[inputs.p.out, inputs.q.out]`:               absent("inputs.p.out") + "; " + absent("inputs.q.out"),
+		`inputs.p.name`:          "",
+		`inputs.p.lang`:          "", // it has a default
+		`inputs.p`:               "",
+		`inputs.any.phone`:       "",
+		`inputs.p.phone`:         phone,
+		`(inputs.p.phone)`:       phone,
+		`.inputs.p.phone`:        phone,
+		`"n° " + inputs.p.phone`: phone,
+		`inputs.late`:            absent("inputs.late"),
+		`item.phone`:             absent("item.phone"),
+		`vars.who.phone`:         absent("vars.who.phone"),
+		`steps.ran.outputs.name`: "", // the outcome says so
+		`steps.ran.outputs.id`:   "steps.ran.outputs.id may be absent: the step may succeed without it",
+		`vars.made.note`:         "vars.made.note may be absent: what it is made of may give no value",
+		`vars.made["note"]`:      "", // as other maps
+		`vars.made.sure`:         "",
+		`has(vars.made.note) && vars.made.note != ""`: "",
+		`vars.made.?note.orValue("")`:                 "",
+		`inputs.people.map(vars, vars.name)`:          "",
+		`steps.ran.outputs.who.phone`:                 absent("steps.ran.outputs.who.phone"),
+		`inputs.people[0].phone`:                      absent("inputs.people[0].phone"),
+		`inputs.by_name["x"].phone`:                   absent(`inputs.by_name["x"].phone`),
+		`inputs.by_name.x.phone`:                      absent(`inputs.by_name.x.phone`),
+		`inputs.people.filter(p, true)[0].phone`:      absent("this value's phone"),
+		`inputs.people.filter(p, true)[0].?phone`:     "",
+		`(inputs.i > 1 ? inputs.p : inputs.q).phone`:  absent("this value's phone"),
+		`json(inputs.p.home.city)`:                    absent("inputs.p.home"),
+		`inputs.p.free.x`:                             absent("inputs.p.free"),
+		`has(inputs.p.home.city)`:                     absent("inputs.p.home"),
+		`inputs.p.home.?zip`:                          absent("inputs.p.home"),
+		`[inputs.p.out, inputs.q.out]`:                absent("inputs.p.out") + "; " + absent("inputs.q.out"),
 
 		// Tests.
 		`inputs.p.?phone.orValue("")`:                                             "",
@@ -140,6 +148,8 @@ func TestPropertyHints(t *testing.T) {
 		"${has(inputs.p.home.zip)}":  {"inputs.p.home", "test it with has(inputs.p.home), write `inputs.p.?home.zip.hasValue()`, or give the property a default"},
 		"${inputs.p.home}":           {"inputs.p.home", "test it with has(inputs.p.home), or give the property a default"},
 		"${inputs.people[0].phone}":  {"inputs.people[0].phone", "test it with has(inputs.people[0].phone), write `inputs.people[0].?phone.orValue(\"\")`, or give the property a default"},
+		"${vars.made.note + '!'}":    {"vars.made.note", "test it with has(vars.made.note), or write `vars.made.?note.orValue(\"\")`"},
+		"${steps.ran.outputs.id}":    {"steps.ran.outputs.id", "test it with has(steps.ran.outputs.id), or write `steps.ran.outputs.?id.orValue(\"\")`"},
 		"${[inputs.p][0].phone}":     {"[inputs.p][0].phone", "write `.?phone.orValue(\"\")`, or give the property a default"},
 		"${[inputs.p][0].home}":      {"[inputs.p][0].home", "give the property a default"},
 	} {

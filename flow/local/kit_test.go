@@ -35,7 +35,7 @@ func text(name string, required bool) *schema.Field {
 func (k kit) Action(name string) *call.Signature {
 	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
 	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
-		text("id", false), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
+		text("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
 	}}
 	to := func(in map[string]any) string { s, _ := in["to"].(string); return s }
 	switch name {

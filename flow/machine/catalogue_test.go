@@ -55,9 +55,9 @@ var send = &call.Signature{
 	Name: "test.send", App: "TEST", ConnectionOptional: true,
 	In: object(required("to", schema.StringType), field("text", schema.StringType), field("extra", schema.AnyType)),
 	Out: object(always("status_code", schema.IntType), always("success", schema.BoolType),
-		field("message_id", schema.StringType), field("delivery", schema.StringType),
-		field("took", schema.DurationType), field("at", schema.TimestampType),
-		field("weight", schema.NumberType), field("body", schema.AnyType)),
+		required("message_id", schema.StringType), required("delivery", schema.StringType),
+		required("took", schema.DurationType), required("at", schema.TimestampType),
+		required("weight", schema.NumberType), required("body", schema.AnyType)),
 	Recipient: func(in map[string]any) string {
 		to, _ := in["to"].(string)
 		to, _ = contact(to)
@@ -116,8 +116,8 @@ func settle(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 var get = &call.Signature{
 	Name: "test.get",
 	In:   object(required("url", schema.StringType)),
-	Out: object(always("status_code", schema.IntType), field("body", schema.AnyType),
-		field("took", schema.DurationType)),
+	Out: object(always("status_code", schema.IntType), required("body", schema.AnyType),
+		required("took", schema.DurationType)),
 	Idempotent: func(map[string]any) bool { return true },
 }
 
@@ -128,7 +128,7 @@ var message = &call.Event{
 
 var webhook = &call.Event{
 	Name: "webhook", By: "path",
-	Type: object(required("path", schema.StringType), field("body", schema.AnyType)),
+	Type: object(required("path", schema.StringType), required("body", schema.AnyType)),
 }
 
 // contact gives a number the form that equal ones share.

@@ -33,7 +33,7 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	c.reads.join(&done.settings)
 	c.plan.Events = append(c.plan.Events, done.plan.Events...)
 	c.plan.Connections = append(c.plan.Connections, done.plan.Connections...)
-	return out, done.plan.OutputType
+	return out, done.gives
 }
 
 func (c *Compiler) find(name string) *flow.Flow {

@@ -77,7 +77,7 @@ func catalog() *fake {
 				),
 				Out: object(
 					always("status_code", schema.IntType), always("success", schema.BoolType),
-					field("message_id", schema.StringType), field("body", schema.AnyType),
+					required("message_id", schema.StringType), field("body", schema.AnyType),
 				),
 				States: []string{"sent", "delivered", "read"},
 				Settle: func(_, out map[string]any, _ call.Receipt, _ string) call.Outcome {
@@ -94,9 +94,9 @@ func catalog() *fake {
 					field("json", schema.AnyType),
 					field("expect_status", schema.ListOf(schema.IntType)),
 				),
-				Out: object(always("status_code", schema.IntType), field("json", schema.AnyType), field("text", schema.StringType)),
+				Out: object(always("status_code", schema.IntType), required("json", schema.AnyType), required("text", schema.StringType)),
 			},
-			{Name: "test.note", In: object(field("text", schema.StringType)), Out: object(required("id", schema.StringType))},
+			{Name: "test.note", In: object(field("text", schema.StringType)), Out: object(required("id", schema.StringType), field("seen", schema.StringType))},
 		},
 		events: []*call.Event{
 			{Name: "test.message", Type: received, By: "from", Subject: subject, SinceCall: true},

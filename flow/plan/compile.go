@@ -47,7 +47,8 @@ type Compiler struct {
 }
 
 type compiled struct {
-	plan     *Plan // also of a flow with mistakes: then only its inputs and outputs are of use
+	plan     *Plan        // also of a flow with mistakes: then only its inputs and outputs are of use
+	gives    *schema.Type // the outputs of a call of it that succeeded
 	diags    diag.List
 	settings settingsRead
 }
@@ -102,7 +103,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 		vars: map[string]*schema.Type{},
 	}
 	fc.compile()
-	done := &compiled{fc.plan, fc.diags, fc.reads}
+	done := &compiled{fc.plan, fc.gives, fc.diags, fc.reads}
 	done.diags.Sort()
 	if n := len(done.diags); n > mostDiagnostics {
 		done.diags = done.diags[:mostDiagnostics]
@@ -154,7 +155,10 @@ type flowCompiler struct {
 	// time, "" outside; `return` is not allowed in one.
 	concurrent string
 	outer      *expr.Scope // around the innermost foreach; nil outside
+	outermost  *expr.Scope // around the outermost foreach; nil outside
 	returned   []returned
+	ends       []early
+	gives      *schema.Type
 	reads      settingsRead
 	blamed     []string // called flows whose mistakes were mentioned
 
@@ -162,13 +166,6 @@ type flowCompiler struct {
 	texts      []diag.Text
 	conditions []string
 	broken     bool
-}
-
-// A returned value is checked once the type of its output is known.
-type returned struct {
-	name  diag.Text
-	node  *flow.Node
-	value *Value
 }
 
 // notYet is why a step cannot be read before it.
@@ -192,6 +189,7 @@ func (c *flowCompiler) compile() {
 		c.plan.OutputType.Fields = append(c.plan.OutputType.Fields, &schema.Field{Name: b.Name.Value, Type: v.Type})
 	}
 	c.checkReturned()
+	c.gives = c.given(scope)
 
 	if len(f.OnFailure) > 0 {
 		failed := interrupted(start, scope, f.Steps)

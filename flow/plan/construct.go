@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -130,13 +131,13 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 			inside.BindItem(in.As.Value, item, of)
 		}
 	}
-	outer, around := c.concurrent, c.outer
+	outer, around, all := c.concurrent, c.outer, c.outermost
 	if out.Concurrency > 1 {
 		c.concurrent = "a foreach with concurrency"
 	}
-	c.outer = s
+	c.outer, c.outermost = s, cmp.Or(all, s)
 	out.Steps = c.block(in.Steps, inside, place)
-	c.concurrent, c.outer = outer, around
+	c.concurrent, c.outer, c.outermost = outer, around, all
 	collected := schema.AnyType
 	if in.Collect != nil {
 		out.Collect = c.value(in.Collect, nil, inside)
@@ -217,32 +218,6 @@ func (c *flowCompiler) adoptVars(s, from *expr.Scope, set *flow.Set) {
 			s.Renew(name)
 		default:
 			s.SetVar(name, t)
-		}
-	}
-}
-
-func (c *flowCompiler) ret(in *flow.Return, step *flow.Step, s *expr.Scope) *Return {
-	if c.concurrent != "" {
-		c.diags.Errorf("return-here", step.Range, "end the flow after it instead, by what its steps gave", "return inside %s has no meaning: other steps run at the same time", c.concurrent)
-	}
-	out := &Return{}
-	for _, b := range in.Values {
-		v := c.value(b.Value, nil, s)
-		out.Values = append(out.Values, Output{b.Name.Value, v})
-		c.returned = append(c.returned, returned{b.Name, b.Value, v})
-	}
-	return out
-}
-
-func (c *flowCompiler) checkReturned() {
-	for _, r := range c.returned {
-		f := c.plan.OutputType.Field(r.name.Value)
-		if f == nil {
-			c.diags.Errorf("unknown-field", r.name.Whole, diag.DidYouMean(r.name.Value, "outputs", c.plan.OutputType.Names()), "the flow has no output %q", r.name.Value)
-		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
-			c.diags.Errorf("type-mismatch", r.node.Head(), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
-		} else {
-			*r.value = *r.value.become(f.Type, r.node.Range)
 		}
 	}
 }

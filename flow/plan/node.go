@@ -162,13 +162,12 @@ func (c *flowCompiler) object(n *flow.Node, want *schema.Type, s *expr.Scope) *V
 	for i, f := range v.fields {
 		values[i] = f.value
 	}
-	if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
-		v.Type = schema.MapOf(elem)
-		return v
-	}
 	v.Type = &schema.Type{Kind: schema.Object, Fields: make([]*schema.Field, 0, len(v.fields))}
 	for _, f := range v.fields {
 		v.Type.Fields = append(v.Type.Fields, &schema.Field{Name: f.name, Type: f.value.Type, Required: !f.value.isOptional()})
+	}
+	if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
+		v.Type.Kind, v.Type.Elem = schema.Map, elem
 	}
 	return v
 }

@@ -31,7 +31,7 @@ type Plan struct {
 
 	Inputs      *schema.Type // an object
 	Outputs     []Output
-	OutputType  *schema.Type // an object; what `call` sees
+	OutputType  *schema.Type // an object
 	Steps       []*Step
 	OnFailure   []*Step
 	Timeout     time.Duration // of the run; 0: none

@@ -29,15 +29,34 @@ func TestNothingReadIsMissing(t *testing.T) {
 			continue
 		}
 		compiled++
-		for range 5 {
-			for _, step := range a.run(p) {
-				if step.Error != nil && step.Error.Code == "expression_failed" {
-					t.Fatalf("seed %d, %s: %s\n%s", seed, step.Path, step.Error.Message, strings.Join(a.lines, "\n"))
-				}
+		a.find(t, p, seed)
+		caller := a.caller()
+		caller.find(t, caller.compile(t, a), seed)
+	}
+	require.Greater(t, compiled, 260)
+}
+
+// find runs a flow some times, and looks for parts that are missing.
+func (a *author) find(t *testing.T, p *plan.Plan, seed int64) {
+	for range 5 {
+		for _, step := range a.run(p) {
+			if step.Error != nil && step.Error.Code == "expression_failed" {
+				t.Fatalf("seed %d, %s: %s\n%s", seed, step.Path, step.Error.Message, strings.Join(a.lines, "\n"))
 			}
 		}
 	}
-	require.Greater(t, compiled, 270)
+}
+
+// caller writes a flow that calls this one and reads all its outputs.
+func (a *author) caller() *author {
+	c := &author{r: a.r, lines: []string{
+		"flow: caller", "inputs: {a: {type: boolean}, b: {type: boolean}, c: {type: boolean}}", "steps:",
+		"  - {id: called, call: f, with: {a: '${inputs.a}', b: '${inputs.b}', c: '${inputs.c}'}}",
+	}}
+	for i := range outputs {
+		c.line(1, "- {action: test.note, with: {text: '${steps.called.outputs.o%d}'}}", i)
+	}
+	return c
 }
 
 // An author writes flows at random: six actions s0 to s5, four waits w0 to w3, three
@@ -59,10 +78,25 @@ func (a *author) write(t *testing.T) *plan.Plan {
 	}
 	a.line(0, "on_failure:")
 	a.steps(1, 1, false)
+	a.line(0, "outputs:")
+	for i := range outputs {
+		a.line(1, "o%d: '${%s}'", i, a.expression())
+	}
+	return a.compile(t, nil)
+}
+
+// outputs is how many a flow has.
+const outputs = 4
+
+// compile gives the plan of what was written, without the expressions that are refused.
+func (a *author) compile(t *testing.T, callee *author) *plan.Plan {
+	lib := plan.Library{Catalog: catalog()}
+	if callee != nil {
+		called := callee.parse(t)
+		lib.Flow = func(string) *flow.Flow { return called }
+	}
 	for range 30 { // what is refused hides other mistakes
-		f, diags := flow.Parse("f", []byte(strings.Join(a.lines, "\n")))
-		require.Empty(t, diags)
-		p, diags := plan.Compile(f, plan.Library{Catalog: catalog()})
+		p, diags := plan.Compile(a.parse(t), lib)
 		if p != nil {
 			return p
 		}
@@ -71,6 +105,12 @@ func (a *author) write(t *testing.T) *plan.Plan {
 		}
 	}
 	return nil
+}
+
+func (a *author) parse(t *testing.T) *flow.Flow {
+	f, diags := flow.Parse("f", []byte(strings.Join(a.lines, "\n")))
+	require.Empty(t, diags)
+	return f
 }
 
 // withdraw replaces the expression that a diagnostic is about.
@@ -123,7 +163,7 @@ func (a *author) step(at, depth int, concurrent bool) {
 	case 3, 10:
 		key("set: {v%d: '${%s}'}", a.r.Intn(3), a.expression())
 	case 4:
-		key("%s", []string{"return: {}", "fail: {code: a, message: b}"}[a.r.Intn(2)])
+		key("%s", []string{"return: {}", "return: {o0: x, o1: y}", "fail: {code: a, message: b}"}[a.r.Intn(3)])
 	case 5:
 		key("switch:")
 		for range 1 + a.r.Intn(2) {
@@ -206,7 +246,9 @@ func (a *author) end(at int) {
 }
 
 func (a *author) part() string {
-	switch k := a.r.Intn(6); a.r.Intn(6) {
+	switch k := a.r.Intn(6); a.r.Intn(7) {
+	case 6:
+		return fmt.Sprintf("steps.s%d.outputs.seen", k)
 	case 0:
 		return fmt.Sprintf("vars.v%d", k%3)
 	case 1:
@@ -255,7 +297,7 @@ func (a *author) test() string {
 	case 3:
 		return fmt.Sprintf("has(steps.s%d.outputs.id)", k)
 	case 4:
-		return fmt.Sprintf("has(steps.s%d.error)", k)
+		return fmt.Sprintf("has(steps.s%d.%s)", k, []string{"error", "outputs.seen"}[a.r.Intn(2)])
 	case 5:
 		return fmt.Sprintf("has(vars.v%d)", k%3)
 	case 6:
@@ -289,6 +331,9 @@ func (a *author) run(p *plan.Plan) []*machine.Step {
 		switch c := c.(type) {
 		case *machine.Call:
 			o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "i"}}
+			if a.maybe(2) {
+				o.Output["seen"] = "s"
+			}
 			if a.maybe(3) {
 				o = call.Outcome{Status: call.Failed, Error: &call.Error{Code: "x", Message: "refused"}}
 			}

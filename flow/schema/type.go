@@ -55,7 +55,8 @@ type Type struct {
 	Elem               *Type
 	MinItems, MaxItems int // MaxItems 0: no limit
 
-	// Objects.
+	// Objects; of a map, those that a literal wrote out, of which expressions ask no more than
+	// whether they are Required.
 	Fields []*Field
 	Open   bool // further fields of any type are allowed
 	// NullIsNone lets a null stand for a field that may be left out, as other systems write

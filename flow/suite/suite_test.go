@@ -41,9 +41,9 @@ type (
 	answer struct {
 		StatusCode int    `json:"status_code" schema:"required,always"`
 		Window     string `json:"window" schema:"required,always"`
-		ID         string `json:"id"`
-		State      string `json:"state"`
-		Body       any    `json:"body"`
+		ID         string `json:"id" schema:"required"`
+		State      string `json:"state" schema:"required"`
+		Body       any    `json:"body" schema:"required"`
 	}
 	message struct {
 		From          string `json:"from" schema:"required,always"`

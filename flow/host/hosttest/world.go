@@ -277,7 +277,7 @@ func text(name string, required bool) *schema.Field {
 func (w *World) Action(name string) *call.Signature {
 	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
 	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
-		text("id", false), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
+		text("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
 	}}
 	switch name {
 	case "test.send", "test.prepared":

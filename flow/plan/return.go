@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"facteur/flow"
+	"facteur/flow/diag"
+	"facteur/flow/expr"
+	"facteur/flow/schema"
+)
+
+// A returned value is checked once the type of its output is known.
+type returned struct {
+	name  diag.Text
+	node  *flow.Node
+	value *Value
+}
+
+// An early end of a flow: what is known there, and the values that it returns.
+type early struct {
+	scope  *expr.Scope
+	values map[string]*Value
+}
+
+func (c *flowCompiler) ret(in *flow.Return, step *flow.Step, s *expr.Scope) *Return {
+	if c.concurrent != "" {
+		c.diags.Errorf("return-here", step.Range, "end the flow after it instead, by what its steps gave", "return inside %s has no meaning: other steps run at the same time", c.concurrent)
+	}
+	out := &Return{}
+	end := early{cmp.Or(c.outermost, s).Fork(), map[string]*Value{}}
+	c.ends = append(c.ends, end)
+	for _, b := range in.Values {
+		v := c.value(b.Value, nil, s)
+		end.values[b.Name.Value] = v
+		out.Values = append(out.Values, Output{b.Name.Value, v})
+		c.returned = append(c.returned, returned{b.Name, b.Value, v})
+	}
+	return out
+}
+
+func (c *flowCompiler) checkReturned() {
+	for _, r := range c.returned {
+		f := c.plan.OutputType.Field(r.name.Value)
+		if f == nil {
+			c.diags.Errorf("unknown-field", r.name.Whole, diag.DidYouMean(r.name.Value, "outputs", c.plan.OutputType.Names()), "the flow has no output %q", r.name.Value)
+		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
+			c.diags.Errorf("type-mismatch", r.node.Head(), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
+		} else {
+			*r.value = *r.value.become(f.Type, r.node.Range)
+		}
+	}
+}
+
+// given returns the type of what a call of the flow gives when it succeeds: required is what
+// it has wherever the flow ends. end is the scope after the last step.
+func (c *flowCompiler) given(end *expr.Scope) *schema.Type {
+	out := *c.plan.OutputType
+	out.Fields = slices.Clone(out.Fields)
+	wrong := c.diags.HasErrors() // which says more than what may be lacking for it
+	for i, o := range c.plan.Outputs {
+		field := *out.Fields[i]
+		field.Required = wrong || !o.Value.isOptional() && !slices.ContainsFunc(c.ends, func(e early) bool {
+			if v := e.values[o.Name]; v != nil {
+				return v.isOptional()
+			}
+			return !c.known(c.flow.Outputs[i].Value, e.scope, end)
+		})
+		out.Fields[i] = &field
+	}
+	return &out
+}
+
+// known tells whether a value can be evaluated where the flow ends early. What comes after
+// that did not run.
+func (c *flowCompiler) known(n *flow.Node, at, end *expr.Scope) bool {
+	s := at.Fork()
+	each(c.flow.Steps, func(step *flow.Step) {
+		id := step.ID.Value
+		before, _ := at.Step(id)
+		if after, ok := end.Step(id); ok && before.Hidden != "" && after.Hidden == "" {
+			s.SetStep(id, expr.Step{Outputs: after.Outputs, Outcomes: expr.Skipped})
+		}
+	})
+	for name, t := range c.vars {
+		if s.Var(name) == nil {
+			s.MaybeVar(name, t)
+		}
+	}
+	probe := *c
+	probe.diags = nil
+	probe.value(n, nil, s)
+	return !probe.diags.HasErrors()
+}
