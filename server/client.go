@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/schema"
 )
 
@@ -32,18 +33,6 @@ type StartOption struct {
 	Wait time.Duration // for the run's end, as far as the daemon allows; 0: not at all
 }
 
-// A Query selects runs. Zero fields match all.
-type Query struct {
-	Flow      string
-	Status    string
-	Unknown   bool   // only runs with calls whose outcome is unknown
-	Recipient string // a contact that the run wrote to
-	Since     time.Time
-	Until     time.Time
-	Cursor    string // RunList.Next of the page before
-	Limit     int    // 0: 100; at most 1000
-}
-
 // Start starts a run of a flow.
 func (c *Client) Start(ctx context.Context, flow string, r StartRequest, o StartOption) (*Started, error) {
 	r.Inputs, _ = schema.JSON(r.Inputs).(map[string]any) // durations have no JSON of their own
@@ -59,8 +48,8 @@ func (c *Client) Rerun(ctx context.Context, run string, r RerunRequest, o StartO
 }
 
 // Runs returns one page of runs, the last started first.
-func (c *Client) Runs(ctx context.Context, q Query) (*RunList, error) {
-	return answer[RunList](ctx, c, request{path: "/v1/runs", query: q.values()})
+func (c *Client) Runs(ctx context.Context, f host.Filter) (*RunList, error) {
+	return answer[RunList](ctx, c, request{path: "/v1/runs", query: values(f)})
 }
 
 // Run returns all that is known of a run. With wait it first waits for the run's end,
@@ -171,28 +160,29 @@ func (c *Client) Ready(ctx context.Context) (*Readiness, error) {
 	return answer[Readiness](ctx, c, request{path: "/readyz", also: http.StatusServiceUnavailable})
 }
 
-func (q Query) values() url.Values {
+// values are a filter as the parameters of a request.
+func values(f host.Filter) url.Values {
 	v := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
 			v.Set(name, value)
 		}
 	}
-	set("flow", q.Flow)
-	set("status", q.Status)
-	set("recipient", q.Recipient)
-	set("cursor", q.Cursor)
-	if q.Unknown {
+	set("flow", f.Flow)
+	set("status", string(f.Status))
+	set("recipient", f.Recipient)
+	set("cursor", f.Cursor)
+	if f.Unknown {
 		v.Set("unknown", "true")
 	}
-	if !q.Since.IsZero() {
-		v.Set("since", q.Since.Format(time.RFC3339Nano))
+	if !f.Since.IsZero() {
+		v.Set("since", f.Since.Format(time.RFC3339Nano))
 	}
-	if !q.Until.IsZero() {
-		v.Set("until", q.Until.Format(time.RFC3339Nano))
+	if !f.Until.IsZero() {
+		v.Set("until", f.Until.Format(time.RFC3339Nano))
 	}
-	if q.Limit != 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
+	if f.Limit != 0 {
+		v.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return v
 }

@@ -50,7 +50,7 @@ func TestTheClientAsksForEverything(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "run2", again.RunID)
 
-	list, err := c.Runs(ctx, server.Query{Flow: "order_shipped", Status: "waiting", Unknown: true, Recipient: "+33612345678", Since: began, Until: began.Add(time.Hour), Cursor: "c", Limit: 5})
+	list, err := c.Runs(ctx, host.Filter{Flow: "order_shipped", Status: "waiting", Unknown: true, Recipient: "+33612345678", Since: began, Until: began.Add(time.Hour), Cursor: "c", Limit: 5})
 	require.NoError(t, err)
 	assert.Len(t, list.Runs, 2)
 	assert.Equal(t, host.Filter{

@@ -79,7 +79,7 @@ func TestARealHostBehindTheAPI(t *testing.T) {
 	}()
 	var waiting server.Run
 	require.Eventually(t, func() bool {
-		list, err := c.Runs(ctx, server.Query{Status: string(host.Waiting)})
+		list, err := c.Runs(ctx, host.Filter{Status: host.Waiting})
 		if err != nil || len(list.Runs) != 1 {
 			return false
 		}

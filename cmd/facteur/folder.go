@@ -11,7 +11,6 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/flow/local"
-	"facteur/flow/machine"
 	"facteur/project"
 	"facteur/server"
 )
@@ -111,17 +110,13 @@ func olderHint(err error) string {
 }
 
 // Runs implements runReader.
-func (f *folder) Runs(ctx context.Context, q server.Query) (*server.RunList, error) {
+func (f *folder) Runs(ctx context.Context, q host.Filter) (*server.RunList, error) {
 	list := &server.RunList{Runs: []server.Run{}}
 	if q.Cursor != "" && len(f.views) > 1 {
 		return nil, wrong("narrow the list with --until", "without a daemon, a list of several journals has no cursor")
 	}
-	filter := host.Filter{
-		Flow: q.Flow, Status: machine.Status(q.Status), Unknown: q.Unknown, Recipient: q.Recipient,
-		Since: q.Since, Until: q.Until, Cursor: q.Cursor, Limit: q.Limit,
-	}
 	for _, view := range f.views {
-		runs, next, err := view.List(ctx, filter)
+		runs, next, err := view.List(ctx, q)
 		if _, ok := errors.AsType[*host.CursorError](err); ok {
 			return nil, wrong("", "%w", err)
 		}

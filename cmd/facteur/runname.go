@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/server"
 )
 
@@ -24,7 +25,7 @@ runs that started about the same time.`
 // findRun returns the id of a run that is named by it, by a part of it, or as the last one
 // that started. What names none is returned as it is.
 func findRun(ctx context.Context, r runReader, name string) (string, error) {
-	q := server.Query{Limit: 1000}
+	q := host.Filter{Limit: 1000}
 	switch {
 	case name == lastRun:
 		q.Limit = 1
@@ -67,7 +68,7 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 
 // runsLike returns the runs of a list whose ids begin or end so, and whether all of the list
 // was looked at.
-func runsLike(ctx context.Context, r runReader, part string, q server.Query) (found []server.Run, all bool, err error) {
+func runsLike(ctx context.Context, r runReader, part string, q host.Filter) (found []server.Run, all bool, err error) {
 	for seen := 0; seen < mostNamed; {
 		list, err := r.Runs(ctx, q)
 		if err != nil {

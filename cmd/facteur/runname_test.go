@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -18,7 +19,7 @@ import (
 // pages are runs that are listed one at a time.
 type pages []string
 
-func (p pages) Runs(_ context.Context, q server.Query) (*server.RunList, error) {
+func (p pages) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	at := 0
 	if q.Cursor != "" {
 		at = int(q.Cursor[0])
@@ -69,7 +70,7 @@ type many struct {
 	asked    int
 }
 
-func (m *many) Runs(_ context.Context, q server.Query) (*server.RunList, error) {
+func (m *many) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	m.asked++
 	list := &server.RunList{}
 	at, _ := strconv.Atoi(q.Cursor)

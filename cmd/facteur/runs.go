@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/flow/diag"
+	"facteur/flow/host"
 	"facteur/flow/schema"
 	"facteur/server"
 
@@ -36,12 +37,12 @@ To look at one, "last" is the one that started last.`,
 
 // A runReader knows of runs: a daemon, or a data folder.
 type runReader interface {
-	Runs(ctx context.Context, q server.Query) (*server.RunList, error)
+	Runs(ctx context.Context, q host.Filter) (*server.RunList, error)
 	Run(ctx context.Context, run string, wait time.Duration) (*server.Detail, error)
 }
 
 type listFlags struct {
-	server.Query
+	host.Filter
 	since, until string
 	json         bool
 }
@@ -58,7 +59,7 @@ func (a *app) runsList(remote *remoteFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.listRuns(c.Context(), *remote, f) },
 	}
 	c.Flags().StringVar(&f.Flow, "flow", "", "only runs of this `flow`")
-	c.Flags().StringVar(&f.Status, "status", "", "only runs that are running, waiting, queued, held (since a backup was restored; what pause holds back is waiting), succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
+	c.Flags().StringVar((*string)(&f.Status), "status", "", "only runs that are running, waiting, queued, held (since a backup was restored; what pause holds back is waiting), succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
 	c.Flags().StringVar(&f.Recipient, "recipient", "", "only runs that wrote to this `contact`, as flows name it")
 	c.Flags().StringVar(&f.since, "since", "", "only runs that started then or later: a `time` such as 2026-01-31T08:00:00Z, or how long ago, such as 24h")
 	c.Flags().StringVar(&f.until, "until", "", "only runs that started before: a `time`, or how long ago")
@@ -82,7 +83,7 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 		f.Status, f.Unknown = "", true
 	}
 	return a.reading(ctx, remote, func(r runReader) error {
-		list, err := r.Runs(ctx, f.Query)
+		list, err := r.Runs(ctx, f.Filter)
 		if err != nil {
 			return err
 		}

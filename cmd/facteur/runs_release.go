@@ -76,7 +76,7 @@ func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlag
 func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags, f releaseFlags) ([]string, error) {
 	var runs []string
 	of := map[string]int{}
-	q := server.Query{Flow: f.flow, Status: string(host.Held), Limit: 1000}
+	q := host.Filter{Flow: f.flow, Status: host.Held, Limit: 1000}
 	for more := true; more; more = q.Cursor != "" {
 		list, err := d.Runs(ctx, q)
 		if err != nil {

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/journal"
 	"facteur/project"
-	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,7 +50,7 @@ steps: [{set: {done: true}}]
 	r := serving(t, dir, api, "--restored")
 	r.log.Wait(t, `an event starts no flow`)
 	r.log.Wait(t, `a schedule was missed.* times=[12] `)
-	list, err := r.client.Runs(t.Context(), server.Query{})
+	list, err := r.client.Runs(t.Context(), host.Filter{})
 	require.NoError(t, err)
 	assert.Empty(t, list.Runs)
 }

@@ -17,6 +17,7 @@ import (
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
 	"facteur/cmd/facteur/logtest"
+	"facteur/flow/host"
 	"facteur/project"
 	"facteur/server"
 
@@ -339,7 +340,7 @@ func TestRotatedKey(t *testing.T) {
 		assert.Equal(t, run, again.RunID)
 		assert.Equal(t, "notify", r.detail(run).Steps[0].Path)
 	}
-	list, err := r.client.Runs(t.Context(), server.Query{Recipient: grace})
+	list, err := r.client.Runs(t.Context(), host.Filter{Recipient: grace})
 	require.NoError(t, err)
 	assert.Len(t, list.Runs, 2)
 	assert.Equal(t, 2, api.Counts().Accepted)

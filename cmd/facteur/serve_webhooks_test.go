@@ -18,6 +18,8 @@ import (
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/flow/host"
+	"facteur/flow/machine"
 	"facteur/project"
 	"facteur/server"
 
@@ -53,11 +55,11 @@ steps:
 `
 
 // runsOf waits until there are so many runs of a flow that have ended.
-func (r *running) runsOf(flow, status string, n int) []server.Run {
+func (r *running) runsOf(flow string, status machine.Status, n int) []server.Run {
 	r.t.Helper()
 	var found []server.Run
 	require.Eventually(r.t, func() bool {
-		list, err := r.client.Runs(r.t.Context(), server.Query{Flow: flow, Status: status})
+		list, err := r.client.Runs(r.t.Context(), host.Filter{Flow: flow, Status: status})
 		if err == nil {
 			found = list.Runs
 		}
@@ -132,7 +134,7 @@ func TestSelfTest(t *testing.T) {
 	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
 	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
 	over := &server.Client{URL: r.url}
-	_, err := over.Runs(t.Context(), server.Query{})
+	_, err := over.Runs(t.Context(), host.Filter{})
 	assert.Error(t, err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/require"
@@ -85,7 +86,7 @@ func (s *storm) check() {
 }
 
 func (s *storm) list() (runs []server.Run) {
-	q := server.Query{Limit: 1000}
+	q := host.Filter{Limit: 1000}
 	for {
 		var page *server.RunList
 		require.NoError(s.t, s.insist(func(ctx context.Context) (err error) { page, err = s.client.Runs(ctx, q); return err }))

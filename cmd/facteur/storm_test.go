@@ -22,6 +22,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -319,7 +320,7 @@ func (s *storm) operator() {
 
 // settle says the truth of a run that ended with unknown outcomes.
 func (s *storm) settle(ctx context.Context) (string, error) {
-	list, err := s.client.Runs(ctx, server.Query{Unknown: true, Limit: 50})
+	list, err := s.client.Runs(ctx, host.Filter{Unknown: true, Limit: 50})
 	if err != nil || len(list.Runs) == 0 {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/e2e/cluster"
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -147,7 +148,7 @@ func TestScenes(t *testing.T) {
 		require.NoError(t, err)
 		var runs []server.Run
 		require.Eventually(t, func() bool {
-			list, err := c.Client().Runs(t.Context(), server.Query{Flow: "answer"})
+			list, err := c.Client().Runs(t.Context(), host.Filter{Flow: "answer"})
 			require.NoError(t, err)
 			runs = list.Runs
 			return len(runs) > 0 && runs[0].Status == "succeeded"
@@ -218,7 +219,7 @@ func TestScenes(t *testing.T) {
 
 	t.Run("a schedule is met once", func(t *testing.T) {
 		list := func() []server.Run {
-			list, err := a.Client().Runs(t.Context(), server.Query{Flow: "every"})
+			list, err := a.Client().Runs(t.Context(), host.Filter{Flow: "every"})
 			require.NoError(t, err)
 			return list.Runs
 		}

@@ -18,6 +18,7 @@ import (
 
 	"facteur/e2e"
 	"facteur/e2e/postgres"
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -183,7 +184,7 @@ steps:
 }
 
 func (n *neighbour) list() (runs []server.Run, err error) {
-	for q := (server.Query{Limit: 1000}); ; {
+	for q := (host.Filter{Limit: 1000}); ; {
 		page, err := n.Runs(context.Background(), q)
 		if err != nil {
 			return nil, err

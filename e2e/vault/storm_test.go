@@ -17,6 +17,7 @@ import (
 
 	"facteur/e2e"
 	server "facteur/e2e/vault"
+	"facteur/flow/host"
 	daemon "facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -224,7 +225,7 @@ func (s *storm) check() {
 	var runs []daemon.Run
 	require.Eventually(t, func() bool {
 		runs = runs[:0]
-		q := daemon.Query{Limit: 1000}
+		q := host.Filter{Limit: 1000}
 		for {
 			page, err := s.Runs(context.Background(), q)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -48,12 +49,12 @@ func TestUpkeep(t *testing.T) {
 	}
 
 	d.prune(t.Context())
-	list, err := client.Runs(t.Context(), server.Query{})
+	list, err := client.Runs(t.Context(), host.Filter{})
 	require.NoError(t, err)
 	assert.Len(t, list.Runs, 3)
 	d.config.Retention = -time.Minute
 	d.prune(t.Context())
-	list, err = client.Runs(t.Context(), server.Query{})
+	list, err = client.Runs(t.Context(), host.Filter{})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(list.Runs), 1, "the last one stays, for its number")
 	assert.Contains(t, log.String(), `msg="forgot what is old" what=journal`)
