@@ -36,6 +36,7 @@ var stepCodes = diag.Codebook{
 	{"too_large", "What the call was given, or its answer, is larger than a run may store. Pass on where to find it instead, or divide it."},
 	{"not_begun", "The call was about to begin, and could not be recorded as begun: the disk, or the server that keeps the run, did not take it, or has given the call up. Nothing was sent. The message says why; `facteur health` tells what is wrong."},
 	{"held", "The call was about to begin when somebody paused what it is about. Nothing was sent; it is made after `facteur resume`, and `facteur holds` shows what is paused."},
+	{"limit", "The call waits for its turn at a limit, such as the rate of a number. Nothing was sent; it is made when its turn has come."},
 	{"not_started", "No worker of the Temporal server took the call up in time: it was not made."},
 	{"terminated", "Somebody ended the run with the tools of the Temporal server. What was under way may have happened."},
 	{"not_recorded", "A request was made that the recording does not have. What differs from the nearest exchange is shown."},

@@ -22,25 +22,29 @@ func TestCodesOfErrorsAreExplained(t *testing.T) {
 	look := func(path string) {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		require.NoError(t, err)
+		check := func(code ast.Expr) {
+			if text, ok := code.(*ast.BasicLit); ok && text.Kind == token.STRING {
+				code, err := strconv.Unquote(text.Value)
+				require.NoError(t, err)
+				_, known := stepCodes.Explain(code)
+				assert.True(t, known, "%s: nobody can look up %q", path, code)
+				found++
+			}
+		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			made, ok := n.(*ast.CompositeLit)
-			if !ok {
-				return true
-			}
-			if of, ok := made.Type.(*ast.SelectorExpr); !ok || of.Sel.Name != "Error" {
-				return true
-			}
-			for _, field := range made.Elts {
-				f, ok := field.(*ast.KeyValueExpr)
-				if !ok || f.Key.(*ast.Ident).Name != "Code" {
-					continue
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if of, ok := n.Fun.(*ast.SelectorExpr); ok && of.Sel.Name == "HeldOutcome" {
+					check(n.Args[0])
 				}
-				if text, ok := f.Value.(*ast.BasicLit); ok && text.Kind == token.STRING {
-					code, err := strconv.Unquote(text.Value)
-					require.NoError(t, err)
-					_, known := stepCodes.Explain(code)
-					assert.True(t, known, "%s: nobody can look up %q", path, code)
-					found++
+			case *ast.CompositeLit:
+				if of, ok := n.Type.(*ast.SelectorExpr); !ok || of.Sel.Name != "Error" {
+					return true
+				}
+				for _, field := range n.Elts {
+					if f, ok := field.(*ast.KeyValueExpr); ok && f.Key.(*ast.Ident).Name == "Code" {
+						check(f.Value)
+					}
 				}
 			}
 			return true

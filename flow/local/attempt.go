@@ -3,12 +3,12 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 )
 
@@ -23,11 +23,7 @@ func (r *runner) recover(c *machine.Call) error {
 		return r.make(c)
 	}
 	r.remember(&underWay{r: r, Call: c, cancel: func() {}, taken: true})
-	return r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: unknown("the host stopped while the call was under way: it may have happened")})
-}
-
-func unknown(message string) call.Outcome {
-	return call.Outcome{Status: call.Unknown, Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: message}}
+	return r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: host.UnknownOutcome("the host stopped while the call was under way: it may have happened")})
 }
 
 // A call that is under way, until its outcome is applied.
@@ -121,11 +117,6 @@ func (u *underWay) takeUp() (refused, err error) {
 
 var errPaused = errors.New("somebody has paused it")
 
-// pausedOutcome is that of a call that was paused before it began.
-func pausedOutcome() call.Outcome {
-	return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "held", Class: "held", Message: errPaused.Error()}}
-}
-
 // errUnwanted says that a call is not wanted any more.
 var errUnwanted = errors.New("the run does not want the call any more")
 
@@ -134,7 +125,7 @@ func (u *underWay) make() {
 	defer func() {
 		if !returned { // it panicked, or ended the goroutine
 			u.broke(recover())
-			o = u.broken()
+			o = host.BrokenOutcome(u.Action, u.Repeatable)
 		}
 		u.cancel()
 		u.answered(&o)
@@ -151,15 +142,6 @@ func (u *underWay) broke(v any) {
 	if h := u.r.h; h.opts.Panicked != nil {
 		h.opts.Panicked(u.Call.Call, v, debug.Stack())
 	}
-}
-
-// broken is the outcome of a call that ended in a fault of the program.
-func (u *underWay) broken() call.Outcome {
-	o := unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", u.Action))
-	if u.Repeatable {
-		o.Status, o.Retryable, o.Error.Code = call.Failed, true, "broken"
-	}
-	return o
 }
 
 // answered hands the loop the outcome of a call. If nobody carries the run at the moment,

@@ -61,7 +61,7 @@ func (f *Foreground) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Resu
 		Run: r.id, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random,
 	}
 	if start.Seed == nil {
-		start.Seed = newSeed()
+		start.Seed = host.NewSeed()
 	}
 	if err := r.create(p, start, newHead(p, start)); err != nil {
 		return nil, err
@@ -147,9 +147,3 @@ func newID(now time.Time) string {
 
 // ids keeps the order of what it encodes.
 var ids = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
-
-func newSeed() []byte {
-	seed := make([]byte, 32)
-	_, _ = rand.Read(seed) // never fails
-	return seed
-}

@@ -294,7 +294,7 @@ func (r *runner) deal(i item) error {
 			return nil
 		}
 		if u.paused {
-			a.Outcome = pausedOutcome()
+			a.Outcome = host.HeldOutcome("held", errPaused.Error())
 			event = a
 		}
 		if err := r.apply(r.takenUp(u.Call)); err != nil {

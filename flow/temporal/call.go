@@ -3,12 +3,12 @@ package temporal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine/stored"
 
 	"go.temporal.io/sdk/activity"
@@ -29,16 +29,18 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	if info := activity.GetInfo(ctx); !h.isRepeatable(&c) {
 		switch {
 		case one.Execution != "" && one.Execution != info.WorkflowExecution.RunID:
-			return answer{Outcome: stored.OfOutcome(unknown("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
+			return answer{Outcome: stored.OfOutcome(host.UnknownOutcome("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
 		case info.Attempt > 1 || activity.HasHeartbeatDetails(ctx):
-			return answer{Outcome: stored.OfOutcome(unknown("the server wants the call made again, and it may have happened: it is not"))}, nil
+			return answer{Outcome: stored.OfOutcome(host.UnknownOutcome("the server wants the call made again, and it may have happened: it is not"))}, nil
 		}
 	}
 	if held := h.holds.on(one.Flow, &c, false); held != nil {
 		return held.answer(), nil
 	}
 	if wait := h.buckets.pass(ctx, one.Limits); wait > 0 {
-		return answer{Outcome: heldOutcome("limit", "it waits for its turn", wait)}, nil
+		held := host.HeldOutcome("limit", "it waits for its turn")
+		held.After = wait
+		return answer{Outcome: stored.OfOutcome(held)}, nil
 	}
 	ctx, end := h.under.begin(ctx, c.Key)
 	defer end()
@@ -62,7 +64,7 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	case ctx.Err() != nil || temporal.IsCanceledError(began.failed):
 		outcome = call.Outcome{Status: call.Cancelled}
 	default:
-		outcome = notStarted("the server did not note that the call began, so it was not made: " + began.failed.Error())
+		outcome = host.HeldOutcome("not_started", "the server did not note that the call began, so it was not made: "+began.failed.Error())
 	}
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
@@ -73,11 +75,7 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 
 // answer is that of a call that the hold keeps.
 func (h *hold) answer() answer {
-	return answer{Outcome: heldOutcome("held", h.Why(), 0), Hold: h.Key()}
-}
-
-func heldOutcome(code, why string, after time.Duration) stored.Outcome {
-	return stored.OfOutcome(call.Outcome{Status: call.Failed, Held: true, Retryable: true, After: after, Error: &call.Error{Code: code, Class: "held", Message: why}})
+	return answer{Outcome: stored.OfOutcome(host.HeldOutcome("held", h.Why())), Hold: h.Key()}
 }
 
 // A beginning is that of a call which prepares itself.
@@ -137,10 +135,7 @@ func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
 		if v := recover(); h.opts.Panicked != nil {
 			h.opts.Panicked(c, v, debug.Stack())
 		}
-		outcome = unknown(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", c.Action))
-		if h.isRepeatable(&c) {
-			outcome.Status, outcome.Retryable, outcome.Error.Code = call.Failed, true, "broken"
-		}
+		outcome = host.BrokenOutcome(c.Action, h.isRepeatable(&c))
 	}()
 	outcome = h.opts.Do(ctx, c)
 	returned = true

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"facteur/flow/host"
+	"facteur/flow/machine/stored"
+
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
@@ -224,7 +227,7 @@ func (h *Host) tryReturn(ctx context.Context, t task) error {
 		})
 		return err
 	}
-	result, err := newConverter(h.opts).ToPayloads(answer{Outcome: heldOutcome("not_started", "the daemon that should make it stops", 0)})
+	result, err := newConverter(h.opts).ToPayloads(answer{Outcome: stored.OfOutcome(host.HeldOutcome("not_started", "the daemon that should make it stops"))})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
@@ -184,19 +185,19 @@ func (r *runner) answered(c *machine.Call, f workflow.Future) {
 	case err == nil:
 		outcome = a.Outcome.Outcome()
 	case errors.As(err, &late) && late.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
-		outcome = notStarted("no worker took the call up in time: it was not made")
+		outcome = host.HeldOutcome("not_started", "no worker took the call up in time: it was not made")
 	case errors.As(err, &cancelled):
 		outcome = call.Outcome{Status: call.Cancelled}
 	case errors.As(err, &late) && c.Repeatable && r.m.Wants(c):
 		r.make(c, r.made[c.Key].limit) // it is harmless to make it twice
 		return
 	case errors.As(err, &late) && r.begins(c) && !late.HasLastHeartbeatDetails():
-		outcome = notStarted("the worker was lost before the call began: it was not made")
+		outcome = host.HeldOutcome("not_started", "the worker was lost before the call began: it was not made")
 	case errors.As(err, &late):
 		a.Late = late.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE
-		outcome = unknown("the worker that made the call was lost: it may have happened")
+		outcome = host.UnknownOutcome("the worker that made the call was lost: it may have happened")
 	default:
-		outcome = unknown("the worker broke while it made the call: it may have happened")
+		outcome = host.UnknownOutcome("the worker broke while it made the call: it may have happened")
 	}
 	if limit := r.made[c.Key].limit; a.Late && r.m.Wants(limit) {
 		r.apply(machine.Fired{At: r.now(), Timer: limit.Timer})
@@ -209,14 +210,6 @@ func (r *runner) answered(c *machine.Call, f workflow.Future) {
 
 // begins tells whether the worker that makes a call tells the server when it begins.
 func (r *runner) begins(c *machine.Call) bool { return c.Prepares && r.in.Begins }
-
-func notStarted(message string) call.Outcome {
-	return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "not_started", Class: "held", Message: message}}
-}
-
-func unknown(message string) call.Outcome {
-	return call.Outcome{Status: call.Unknown, Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: message}}
-}
 
 // paused notes whether the next call of the step has to wait.
 func (r *runner) paused(c *machine.Call, o *call.Outcome, hold string) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"facteur/flow/call"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
@@ -42,7 +43,7 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 	for _, key := range slices.Sorted(maps.Keys(r.made)) {
 		outcome, known := answers[key]
 		if !known {
-			outcome = unknown("the server ended the run while the call was made: it may have happened")
+			outcome = host.UnknownOutcome("the server ended the run while the call was made: it may have happened")
 		}
 		one, err := stored.Encode(nil, machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})
 		if err != nil {

@@ -36,7 +36,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	start := machine.Start{Run: id, At: time.Now().UTC().Truncate(time.Microsecond), Inputs: s.Inputs, Seed: newSeed(), Receipts: h.opts.Receipts}
+	start := machine.Start{Run: id, At: time.Now().UTC().Truncate(time.Microsecond), Inputs: s.Inputs, Seed: host.NewSeed(), Receipts: h.opts.Receipts}
 	first, err := stored.EncodeStart(nil, start)
 	if err != nil {
 		return host.Run{}, false, err
@@ -148,12 +148,6 @@ func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, erro
 
 func newID() string {
 	return strings.ToLower(rand.Text())
-}
-
-func newSeed() []byte {
-	seed := make([]byte, 32)
-	_, _ = rand.Read(seed)
-	return seed
 }
 
 // printInputs returns the prints of a start, with a space between them.
