@@ -178,7 +178,7 @@ func carouselRules() []rule {
 			doc: "A button on a card says 1 to 20 characters.",
 			on:  carousel, at: "action.cards[].action.buttons[].quick_reply.title", limit: length(1, 20), source: page},
 		{id: "card-buttons-same",
-			doc: "All cards have as many buttons.",
+			doc: "All cards have buttons of one kind, and as many.",
 			on:  carousel, at: "action.cards", check: sameButtons, source: page},
 		{id: "card-catalog",
 			doc: "The catalogue of a card is not empty.",
@@ -239,16 +239,20 @@ func cardAction(v schema.Value, say report) {
 func sameButtons(v schema.Value, say report) {
 	first := -1
 	for _, card := range v.Items() {
+		at := card.Get("action", "buttons")
+		n, ok := at.Len()
 		if !has(card.Get("action"), "buttons") {
-			continue
+			kind, _ := textOf(card, "type")
+			at, n, ok = card.Get("action"), 0, kind == "cta_url"
 		}
-		n, ok := card.Get("action", "buttons").Len()
 		switch {
 		case !ok:
 		case first < 0:
 			first = n
+		case n != first && (n == 0 || first == 0):
+			say(at, "one card opens an address and another has answers: all cards have buttons of one kind")
 		case n != first:
-			say(card.Get("action", "buttons"), "has %d buttons, but the first card has %d: all cards have as many", n, first)
+			say(at, "has %d buttons, but the first card has %d: all cards have as many", n, first)
 		}
 	}
 }
