@@ -7,12 +7,12 @@ import (
 )
 
 // parameterTypes are those of a template parameter, each with a field of the same name.
-const parameterTypes = "text currency date_time image video document location payload action coupon_code" +
+const parameterTypes = "text currency date_time image video gif document location payload action coupon_code" +
 	" limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"
 
 // parameterRules are about single parameters.
 func parameterRules() []rule {
-	media := below(eachParameter, "image", "video", "document")
+	media := below(eachParameter, "image", "video", "gif", "document")
 	sections := below(eachParameter, "action.sections")
 	return []rule{
 		{id: "parameter-type",

@@ -77,6 +77,7 @@ type Parameter struct {
 	DateTime               *DateTime         `json:"date_time,omitempty"`
 	Image                  *Media            `json:"image,omitempty"`
 	Video                  *Media            `json:"video,omitempty"`
+	GIF                    *Media            `json:"gif,omitempty" doc:"of marketing messages: an MP4 that plays like a GIF"`
 	Document               *TemplateDocument `json:"document,omitempty" doc:"a PDF"`
 	Location               *Location         `json:"location,omitempty"`
 	Payload                string            `json:"payload,omitempty" doc:"of a quick_reply button: what comes back when it is pressed"`

@@ -240,7 +240,7 @@ func (s *Simulator) noMedia(path schema.Path, v any, now time.Time) *refusal {
 }
 
 // files are what messages name uploads under.
-var files = []string{"image", "video", "audio", "document", "sticker"}
+var files = []string{"image", "video", "gif", "audio", "document", "sticker"}
 
 // mediaObject answers GET and DELETE /{media_id}.
 func (s *Simulator) mediaObject(g *graphCall, f *upload) *refusal {

@@ -91,9 +91,6 @@ func (f filling) header(shape templateShape, g given, at schema.Value, of string
 // media wants one parameter of the header's kind.
 func (f filling) media(format, of string, header, at schema.Value) {
 	want := strings.ToLower(format)
-	if want == "gif" {
-		want = "video"
-	}
 	parameters := header.Get("parameters")
 	if parameters.IsUnknown() {
 		return
@@ -110,7 +107,7 @@ func (f filling) media(format, of string, header, at schema.Value) {
 	if len(items) == 1 {
 		kind := items[0].Get("type")
 		text, ok := kind.Text()
-		if items[0].IsUnknown() || kind.IsUnknown() || ok && strings.EqualFold(text, want) {
+		if items[0].IsUnknown() || kind.IsUnknown() || ok && (strings.EqualFold(text, want) || want == "gif" && strings.EqualFold(text, "video")) {
 			return
 		}
 		where = items[0]

@@ -149,10 +149,8 @@ func (u *user) media(format, prefix string) object {
 		id := u.input(Input{Name: prefix + "header_product", Type: "string", Doc: "the product's SKU", Example: "sku-1"})
 		catalog := u.input(Input{Name: "catalog_id", Type: "string", Doc: "the catalogue's ID", Example: "194836987003835"})
 		return object{"type": kind, "product": object{"product_retailer_id": id, "catalog_id": catalog}}
-	case "GIF":
-		kind = "video"
 	}
-	ending := map[string]string{"image": "jpg", "video": "mp4", "document": "pdf"}[kind]
+	ending := map[string]string{"image": "jpg", "video": "mp4", "gif": "mp4", "document": "pdf"}[kind]
 	link := u.input(Input{Name: prefix + "header_" + kind, Type: "string", Format: "uri", Doc: "a public address of the " + kind, Example: "https://cdn.shop.test/example." + ending})
 	return object{"type": kind, kind: object{"link": link}}
 }

@@ -138,8 +138,7 @@ func (b *Bubble) heading(c, with schema.Value) {
 	case "product":
 		b.Label, b.Facts = "Product", facts(p.Get("product"), "product_retailer_id", "catalog_id")
 	default:
-		kind := strings.Replace(format, "gif", "video", 1)
-		b.Media = media(kind, p.Get(kind))
+		b.Media = media(strings.Replace(format, "gif", "video", 1), p.Get(strings.ToLower(word(p.Get("type")))))
 	}
 }
 
