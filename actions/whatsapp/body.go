@@ -201,6 +201,9 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 		if userID.MatchString(to) {
 			v.Hint = "a business-scoped user ID goes to recipient"
 		}
+	case strings.HasPrefix(strings.TrimSpace(to), "00"):
+		v.Rule, v.Hint = "to-format", "write + instead: +"+strings.TrimLeft(digits, "0")
+		v.Message = mention(to) + " begins with 00"
 	case !doubts:
 		return found
 	case !strings.HasPrefix(strings.TrimSpace(to), "+"):

@@ -51,7 +51,7 @@ func saidRules() []rule {
 			doc:     "The phone number has a right length, but lies in no range that is known to be in use.",
 			warning: true, hint: "check the number; it is sent as it is", source: "libphonenumber"},
 		{id: "to-format",
-			doc:  "to is a phone number: +, digits, spaces, hyphens, dots and parentheses. A business-scoped user ID goes to recipient.",
+			doc:  "to is a phone number: +, digits, spaces, hyphens, dots and parentheses; Meta refuses 00 in place of the +. A business-scoped user ID goes to recipient.",
 			hint: example, source: messagesPage},
 		{id: "to-placeholder",
 			doc:     "Documentation writes PHONE_NUMBER, <PHONE> or 91xxxxxxxxxx where the number belongs.",
@@ -248,7 +248,7 @@ func needsRecipient(v schema.Value, say report) {
 }
 
 func bothRecipients(v schema.Value, say report) {
-	if has(v, "to") && has(v, "recipient") {
+	if to, ok := textOf(v, "to"); has(v, "to") && has(v, "recipient") && !(ok && to == "") {
 		say(v.Get("recipient"), "is not used, because there is a to as well")
 	}
 }

@@ -226,6 +226,8 @@ func wrongBy(v schema.Violation) *refusal {
 		return refused(100, fmt.Sprintf("Parameter '%s' is mandatory for component parameter type '%[1]s'", field(v.Message)))
 	case v.Rule == "authentication-user-id":
 		return refused(131062, v.Message)
+	case v.Rule == "to-format" && strings.HasSuffix(v.Message, "begins with 00"):
+		return refused(100, "Parameter Invalid")
 	case v.Rule == "to-format":
 		return refused(131009, "The phone number is malformed: Please use the format: +1234567890.")
 	case v.Rule == "parameter-text" && strings.HasPrefix(v.Message, "holds nothing"):
