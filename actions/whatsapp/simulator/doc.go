@@ -75,7 +75,7 @@
 //
 // # What of the platform is simulated
 //
-// Endpoints, from v19.0 to v25.0 and without a version:
+// Endpoints, from v19.0 to v25.0 and without a version; older ones are answered as v19.0, as Meta does:
 //
 //	POST /{number}/messages            yes: send, mark as read, typing; JSON and forms
 //	POST /{number}/marketing_messages  yes: takes templates only, treats them as messages

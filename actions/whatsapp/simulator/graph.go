@@ -65,10 +65,10 @@ func (s *Simulator) route(g *graphCall, path string) *refusal {
 	if v, ok := strings.CutPrefix(parts[0], "v"); ok {
 		major, minor, _ := strings.Cut(v, ".")
 		n, err := strconv.Atoi(major)
-		if err != nil || strconv.Itoa(n) != major || minor != "0" || n < oldestVersion || n > newestVersion {
+		if err != nil || strconv.Itoa(n) != major || minor != "0" || n < 1 || n > newestVersion {
 			return noPath(path)
 		}
-		g.version, parts = n, parts[1:]
+		g.version, parts = max(n, oldestVersion), parts[1:] // a version that has ended is answered by the oldest
 	}
 	if len(parts) == 0 || len(parts) > 2 || parts[0] == "" {
 		return noPath(path)

@@ -58,7 +58,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, version := range []string{"/v19.0", "/v25.0", ""} {
+		for _, version := range []string{"/v13.0", "/v19.0", "/v25.0", ""} {
 			status, answer := s.post(version+"/"+phoneID+"/messages", string(body))
 			assert.Equal(t, http.StatusOK, status, "%s: %s", file, answer)
 			if strings.Contains(file, "mark_read") {
@@ -199,6 +199,7 @@ func TestRefusals(t *testing.T) {
 		{"nobody", `{"messaging_product":"whatsapp","type":"text","text":{"body":"x"}}`, 100, "(#100) The parameter to is required.", ""},
 		{"no number", `{"messaging_product":"whatsapp","to":"somebody","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
 		{"a placeholder", `{"messaging_product":"whatsapp","to":"{{Recipient-Phone-Number}}","type":"text","text":{"body":"x"}}`, 131009, "(#131009) Parameter value is not valid", "The phone number is malformed"},
+		{"00 for the plus", `{"messaging_product":"whatsapp","to":"0033612345678","type":"text","text":{"body":"x"}}`, 100, "(#100) Invalid parameter", "Parameter Invalid"},
 		{"another type", `{"messaging_product":"whatsapp","to":"+33612345678","type":"txt","txt":{"body":"x"}}`, 100, `STICKER, TEMPLATE, TEXT, VIDEO} - got "txt".`, ""},
 		{"no type", `{"messaging_product":"whatsapp","to":"+33612345678","image":{"id":"1"}}`, 131008, "(#131008) Required parameter is missing", "Parameter 'type' is mandatory."},
 		{"a number for a text", `{"messaging_product":"whatsapp","to":33612345678,"type":"text","text":{"body":"x"}}`, 100, "(#100) Param to must be a string.", ""},
@@ -259,10 +260,11 @@ func TestLooseBodies(t *testing.T) {
 func TestTemplates(t *testing.T) {
 	named := `{"name":"reservation","language":"en_US","category":"UTILITY","status":"APPROVED","parameter_format":"NAMED","components":[{"type":"BODY","text":"Hello {{guest}}"}]}`
 	picture := `{"name":"sale","language":"fr","category":"MARKETING","status":"APPROVED","components":[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"Soldes"},{"type":"BUTTONS","buttons":[{"type":"URL","text":"Voir","url":"https://shop.test/{{1}}"}]}]}`
+	loop := `{"name":"loop","language":"fr","category":"MARKETING","status":"APPROVED","components":[{"type":"HEADER","format":"GIF"},{"type":"BODY","text":"Soldes"}]}`
 	paused := strings.Replace(strings.Replace(orderShipped, "order_shipped", "paused", 1), "APPROVED", "PAUSED", 1)
 	off := strings.Replace(strings.Replace(orderShipped, "order_shipped", "off", 1), "APPROVED", "DISABLED", 1)
 	rejected := strings.Replace(strings.Replace(orderShipped, "order_shipped", "rejected", 1), "APPROVED", "REJECTED", 1)
-	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: append(approved(t), definition(t, named), definition(t, picture), definition(t, paused), definition(t, off), definition(t, rejected))})
+	s := newStage(t, simulator.Options{Clock: simulator.Frozen(start), Templates: append(approved(t), definition(t, named), definition(t, picture), definition(t, loop), definition(t, paused), definition(t, off), definition(t, rejected))})
 	for _, tt := range []struct {
 		name, message string
 		status        int
@@ -292,6 +294,14 @@ func TestTemplates(t *testing.T) {
 			assert.Contains(t, e.Data.Details, tt.details, tt.name)
 		} else {
 			assert.Contains(t, answer, `"message_status":"accepted"`)
+		}
+	}
+	for _, kind := range []string{"gif", "video"} {
+		_, answer := s.post("/v23.0/"+phoneID+"/marketing_messages", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"loop","language":{"code":"fr"},"components":[{"type":"header","parameters":[{"type":"`+kind+`","`+kind+`":{"link":"https://shop.test/a.mp4"}}]}]}}`)
+		assert.Contains(t, answer, `"message_status":"accepted"`)
+		sent := s.Accepted(simulator.Filter{})
+		if media := sent[len(sent)-1].Bubble().Media; assert.NotNil(t, media) {
+			assert.Equal(t, "video https://shop.test/a.mp4", media.Kind+" "+media.Link)
 		}
 	}
 	require.NoError(t, s.ChangeTemplate(simulator.TemplateChange{Name: "order_shipped", Status: "paused"}))
