@@ -35,7 +35,7 @@ func peopleOf(value schema.Value) people {
 			username: cmp.Or(graph.Word(c.Get("profile", "username")), graph.Word(c.Field("username"))),
 			name:     graph.Word(c.Get("profile", "name")),
 		}
-		for _, id := range []string{one.waID, one.userID} {
+		for _, id := range []string{one.waID, one.userID, one.parentID} {
 			if _, known := p.all[id]; id != "" && !known {
 				p.all[id] = one
 			}
@@ -52,9 +52,12 @@ func peopleOf(value schema.Value) people {
 // with the 9 of Brazil: both are then theirs.
 func (p people) who(waID, userID, parentID schema.Value) person {
 	given := person{waID: graph.Word(waID), userID: graph.Word(userID), parentID: graph.Word(parentID)}
-	known, ok := p.all[given.waID]
-	if !ok {
-		known, ok = p.all[given.userID]
+	var known person
+	ok := false
+	for _, id := range []string{given.waID, given.userID, given.parentID} {
+		if known, ok = p.all[id]; ok {
+			break
+		}
 	}
 	if !ok && p.only != nil {
 		known = *p.only
@@ -70,7 +73,9 @@ func (p people) who(waID, userID, parentID schema.Value) person {
 }
 
 // person is the one whom it is about, in a form that recipient takes.
-func (n *Notification) person() string { return cmp.Or(recipientForm(n.WaID), n.UserID) }
+func (n *Notification) person() string {
+	return cmp.Or(recipientForm(n.WaID), n.UserID, n.ParentUserID)
+}
 
 func (n *Notification) by(p person) {
 	n.WaID, n.OtherWaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.otherWaID, p.userID, p.parentID, p.username, p.name
