@@ -224,6 +224,8 @@ func TestWhatMetaTellsOfTheAccount(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(log, "about=message_template_status_update status=REJECTED"), log)
 	assert.Equal(t, 1, strings.Count(log, "about=phone_number_quality_update status=FLAGGED"))
 	assert.Regexp(t, `level=WARN msg="Meta tells of a change" connection=shop about=account_update status=\w+ details="\{`, log)
+	assert.Regexp(t, `level=INFO msg="Meta tells of a change" connection=shop about=message_template_status_update status=APPROVED`, log, "what is good is no warning")
+	assert.NotRegexp(t, `level=WARN [^\n]* status=(APPROVED|GREEN|ACCOUNT_RECONNECTED)`, log)
 	assert.NotContains(t, log, "33612345678")
 	assert.NotContains(t, log, "panic")
 	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33611112222"}).Status, "it works on")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -163,7 +164,11 @@ func (d *Daemon) tellAccount(connection string, news []ledger.News) {
 		if details, err := json.Marshal(n.Details); err == nil && len(n.Details) > 0 {
 			attrs = append(attrs, "details", strings.ToValidUTF8(string(details[:min(len(details), mostDetails)]), ""))
 		}
-		d.log.Warn("Meta tells of a change", attrs...)
+		level := slog.LevelWarn
+		if isGoodNews(n.Status) {
+			level = slog.LevelInfo
+		}
+		d.log.Log(context.Background(), level, "Meta tells of a change", attrs...)
 		select {
 		case d.changed <- struct{}{}:
 		default:
@@ -187,4 +192,14 @@ func (d *Daemon) tellRivals(news []ledger.News) {
 func isAboutAccount(kind string) bool {
 	return slices.ContainsFunc([]string{"account_", "business_", "message_template_", "template_", "phone_number_", "security"},
 		func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
+}
+
+// isGoodNews tells of the changes that let messages go out, or ask nothing of anybody.
+func isGoodNews(status string) bool {
+	return slices.Contains([]string{
+		"APPROVED", "REINSTATED", "UNARCHIVED", "GREEN", // a template, a name, the account
+		"UPGRADE", "UNFLAGGED", "ONBOARDING", "THROUGHPUT_UPGRADE", // a number
+		"ACCOUNT_RECONNECTED", "VERIFIED_ACCOUNT", "PARTNER_ADDED", "PARTNER_APP_INSTALLED", "AD_ACCOUNT_LINKED",
+		"MM_LITE_TERMS_SIGNED", "VOLUME_BASED_PRICING_TIER_UPDATE",
+	}, strings.ToUpper(status))
 }
