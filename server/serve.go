@@ -17,9 +17,7 @@ import (
 type ServeOptions struct {
 	TLS *CertFiles // nil: plain HTTP
 
-	BodyTimeout  time.Duration // for its body; 15 s
 	WriteTimeout time.Duration // from the header's end to the end of the answer: over MaxWait; 2 min
-	IdleTimeout  time.Duration // between the requests of a connection; 2 min
 	Drain        time.Duration // for requests that are being answered when ctx ends; 30 s
 
 	Log *slog.Logger // of what is wrong with connections, at debug. nil: none
@@ -29,17 +27,16 @@ type ServeOptions struct {
 // nothing new, lets what is being answered finish for a while, and returns nil, or an
 // error when it had to cut something off. Who has connected by then and not asked for
 // anything, as browsers and probes do, is not waited for. It closes the listener. A handler
-// that wants more time than BodyTimeout or WriteTimeout gives itself some with an
-// http.ResponseController.
+// that wants more time gives itself some with an http.ResponseController.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &http.Server{
-		Handler:           timely(h, cmp.Or(o.BodyTimeout, 15*time.Second)),
+		Handler:           timely(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      cmp.Or(o.WriteTimeout, 2*time.Minute),
-		IdleTimeout:       cmp.Or(o.IdleTimeout, 2*time.Minute),
+		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
@@ -99,6 +96,9 @@ func (n *newcomers) end() {
 	}
 }
 
+// bodyTimeout is how long a body may take to come.
+const bodyTimeout = 15 * time.Second
+
 // mostLeft bounds what is read of a body that the handler did not want, in bytes.
 const mostLeft = 8 << 20
 
@@ -106,10 +106,10 @@ const mostLeft = 8 << 20
 // that is sent unasked is read to its end: closing the connection over it would reset it, and
 // the answer could be lost. Proxies that speak HTTP/1.0 make a 502 of that, and some take the
 // daemon for dead then, so that anybody could have it left out.
-func timely(h http.Handler, most time.Duration) http.Handler {
+func timely(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if r.ContentLength == 0 || control.SetReadDeadline(time.Now().Add(most)) != nil {
+		if r.ContentLength == 0 || control.SetReadDeadline(time.Now().Add(bodyTimeout)) != nil {
 			h.ServeHTTP(w, r)
 			return
 		}
