@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"facteur/flow/call"
 	"facteur/flow/diag"
@@ -29,7 +28,7 @@ func (a *app) actionsCommand() *cobra.Command {
 			}
 			names, events := catalog.Names()
 			if len(args) == 0 {
-				w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+				w := a.table()
 				fmt.Fprintln(w, "actions:")
 				for _, name := range names {
 					fmt.Fprintf(w, "  %s\t%s\n", name, firstSentence(catalog.Action(name).Doc))

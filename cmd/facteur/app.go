@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"facteur/flow/diag"
@@ -145,15 +146,7 @@ func colored(w io.Writer) bool {
 }
 
 // paint colours a text for standard error.
-func (a *app) paint(code, text string) string { return painted(a.stderr, code, text) }
-
-// painted is a text in a colour, where a stream shows it.
-func painted(on io.Writer, code, text string) string {
-	if !colored(on) {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
+func (a *app) paint(code, text string) string { return diag.Paint(colored(a.stderr), code, text) }
 
 func (a *app) warn(format string, args ...any) { a.say("33", "warning:", format, args...) }
 
@@ -190,6 +183,9 @@ func (a *app) printJSON(v any) error {
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
+
+// table writes rows to standard output, whose cells tabs part.
+func (a *app) table() *tabwriter.Writer { return tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0) }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"facteur/project"
@@ -103,7 +102,7 @@ func (a *app) keysList() *cobra.Command {
 				fmt.Fprintln(a.stderr, "no keys")
 				return nil
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			w := a.table()
 			fmt.Fprintln(w, "ID\tNAME\tSCOPE\tCREATED (UTC)\tEXPIRES (UTC)")
 			for _, k := range list {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Scope, date(k.CreatedAt), date(k.ExpiresAt))

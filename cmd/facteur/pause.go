@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"facteur/flow/host"
@@ -101,7 +100,7 @@ func (a *app) printHolds(holds []server.Hold) error {
 		fmt.Fprintln(a.stderr, "nothing is held back")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	w := a.table()
 	fmt.Fprintln(w, "WHAT\tSINCE (UTC)\tCALLS\tREASON")
 	for _, h := range holds {
 		what := strings.TrimSpace(string(h.Scope) + " " + h.Name)

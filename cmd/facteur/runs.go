@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"text/tabwriter"
 	"time"
 
 	"facteur/flow/diag"
@@ -121,7 +120,7 @@ func (a *app) printRuns(list *server.RunList) error {
 		fmt.Fprintln(a.stderr, "no runs")
 		return nil
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	w := a.table()
 	fmt.Fprintln(w, "RUN\tFLOW\tSTATUS\tSTARTED (UTC)\tTOOK\tBY")
 	for _, r := range list.Runs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.RunID, r.Flow, statusOf(r), r.StartedAt.UTC().Format(time.DateTime), took(r.StartedAt, r.EndedAt), r.By)

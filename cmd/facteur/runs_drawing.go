@@ -233,15 +233,7 @@ func (p *drawing) notes(s *server.Step) []string {
 	if s.Attempts > 1 {
 		notes = append(notes, fmt.Sprintf("%d attempts", s.Attempts))
 	}
-	if code := fmt.Sprint(s.Outputs["status_code"]); s.Outputs["status_code"] != nil && code != "0" {
-		notes = append(notes, "status "+code)
-	}
-	if id, _ := s.Outputs["message_id"].(string); id != "" {
-		notes = append(notes, id)
-	}
-	if repeats, _ := s.Outputs["repeats"].(string); repeats != "" {
-		notes = append(notes, "not sent again (once)")
-	}
+	notes = append(notes, outputNotes(s.Outputs)...)
 	if s.State != "" {
 		notes = append(notes, s.State)
 	}

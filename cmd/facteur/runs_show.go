@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"facteur/flow/diag"
+
 	"github.com/spf13/cobra"
 )
 
@@ -86,7 +88,7 @@ func (a *app) showRun(ctx context.Context, r runReader, name string, wait time.D
 		return a.printJSON(d)
 	}
 	var out bytes.Buffer
-	(&drawing{w: &out, d: d, paint: func(code, text string) string { return painted(a.stdout, code, text) }}).draw()
+	(&drawing{w: &out, d: d, paint: func(code, text string) string { return diag.Paint(colored(a.stdout), code, text) }}).draw()
 	_, err = out.WriteTo(a.stdout)
 	return err
 }

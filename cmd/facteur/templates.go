@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"facteur/actions/whatsapp/account"
 	"facteur/actions/whatsapp/templates"
@@ -195,7 +194,7 @@ func (a *app) templatesList() *cobra.Command {
 			if asJSON {
 				return a.printJSON(templates.All())
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			w := a.table()
 			fmt.Fprintln(w, "NAME\tLANGUAGE\tSTATUS\tCATEGORY\tTAKES")
 			for _, t := range templates.All() {
 				_, inputs := t.Use()

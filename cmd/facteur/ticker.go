@@ -69,13 +69,18 @@ func stepNotes(s *machine.Step) []string {
 	if s.Sensitive {
 		return notes
 	}
-	if code, ok := s.Outputs["status_code"].(int64); ok && code != 0 {
-		notes = append(notes, fmt.Sprintf("status %d", code))
+	return append(notes, outputNotes(s.Outputs)...)
+}
+
+// outputNotes are what a line says of the outputs of a step.
+func outputNotes(outputs map[string]any) (notes []string) {
+	if code := fmt.Sprint(outputs["status_code"]); outputs["status_code"] != nil && code != "0" {
+		notes = append(notes, "status "+code)
 	}
-	if id, ok := s.Outputs["message_id"].(string); ok && id != "" {
+	if id, _ := outputs["message_id"].(string); id != "" {
 		notes = append(notes, id)
 	}
-	if repeats, _ := s.Outputs["repeats"].(string); repeats != "" {
+	if repeats, _ := outputs["repeats"].(string); repeats != "" {
 		notes = append(notes, "not sent again (once)")
 	}
 	return notes

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"facteur/cmd/facteur/daemon"
@@ -31,7 +30,7 @@ func (a *app) vaultList() *cobra.Command {
 			if asJSON {
 				return a.printJSON(daemon.Connections(infos))
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+			w := a.table()
 			fmt.Fprintln(w, "NAME\tAPP\tBACKEND\tREADY\tHINT\tCREATED\tUPDATED\tREFRESHED")
 			for _, i := range infos {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.App, i.Backend, ready(i), i.Hint, date(i.CreatedAt), date(i.UpdatedAt), date(i.RefreshedAt))

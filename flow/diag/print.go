@@ -25,8 +25,11 @@ func (p Printer) Print(list List) error {
 	return w.Flush()
 }
 
-func (p Printer) paint(code, text string) string {
-	if !p.Color {
+func (p Printer) paint(code, text string) string { return Paint(p.Color, code, text) }
+
+// Paint gives a text the style of an SGR code, such as 31 for red, where there is colour.
+func Paint(color bool, code, text string) string {
+	if !color {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

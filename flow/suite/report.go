@@ -137,12 +137,7 @@ type printer struct {
 	TextOptions
 }
 
-func (p printer) paint(code, text string) string {
-	if !p.Color {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
+func (p printer) paint(code, text string) string { return diag.Paint(p.Color, code, text) }
 
 func (p printer) file(r *Report) {
 	fmt.Fprintln(p, diag.Printable(r.File))
