@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"facteur/flow/diag"
@@ -49,7 +50,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 		return nil
 	}
 	err := a.diagnose(c.found)
-	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), tally(c.found.Once()))
+	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), cmp.Or(c.found.Once().Tally(), "no problems"))
 	return err
 }
 
@@ -58,17 +59,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func tally(list diag.List) string {
-	errors := list.CountErrors()
-	switch {
-	case len(list) == 0:
-		return "no problems"
-	case errors == len(list):
-		return count(errors, "error")
-	case errors == 0:
-		return count(len(list), "warning")
-	}
-	return count(errors, "error") + ", " + count(len(list)-errors, "warning")
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity tells whether a diagnostic stops the work.
@@ -105,6 +106,24 @@ func (l List) CountErrors() (n int) {
 		}
 	}
 	return n
+}
+
+// Tally counts the errors and the warnings for people, "" where there are none.
+func (l List) Tally() string {
+	errors := l.CountErrors()
+	var counts []string
+	for _, part := range []struct {
+		n    int
+		noun string
+	}{{errors, "error"}, {len(l) - errors, "warning"}} {
+		switch {
+		case part.n == 1:
+			counts = append(counts, "1 "+part.noun)
+		case part.n > 1:
+			counts = append(counts, fmt.Sprintf("%d %ss", part.n, part.noun))
+		}
+	}
+	return strings.Join(counts, ", ")
 }
 
 // Sort orders the list by file, place and code, and drops exact repeats.

@@ -2,7 +2,6 @@ package dev
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -46,19 +45,7 @@ type findings struct{ diag.List }
 
 // Title says how many there are, and where.
 func (f findings) Title() string {
-	var counts, files []string
-	errors := f.CountErrors()
-	for _, part := range []struct {
-		n    int
-		noun string
-	}{{errors, "error"}, {len(f.List) - errors, "warning"}} {
-		switch {
-		case part.n == 1:
-			counts = append(counts, "1 "+part.noun)
-		case part.n > 1:
-			counts = append(counts, fmt.Sprintf("%d %ss", part.n, part.noun))
-		}
-	}
+	var files []string
 	for _, d := range f.List {
 		if file := d.Range.File(); file != "" && !slices.Contains(files, file) {
 			files = append(files, file)
@@ -67,7 +54,7 @@ func (f findings) Title() string {
 	if len(files) > 3 {
 		files = append(files[:3], "…")
 	}
-	title := strings.Join(counts, ", ")
+	title := f.Tally()
 	if len(files) > 0 {
 		title += " in " + strings.Join(files, ", ")
 	}
