@@ -11,10 +11,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"facteur/flow/diag"
-	"facteur/flow/host"
 	"facteur/project"
 
 	"github.com/spf13/cobra"
@@ -188,8 +186,3 @@ func (a *app) printJSON(v any) error {
 func (a *app) table() *tabwriter.Writer { return tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0) }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// sleep waits, and tells whether ctx goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	return host.System{}.Wait(ctx, time.Now().Add(d), nil) == nil
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"facteur/flow/host"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *
 		if err == nil {
 			r, err = d.Ready(ctx)
 		}
-		if err == nil && r.Ready || time.Now().After(end) || !sleep(ctx, 20*time.Millisecond) {
+		if err == nil && r.Ready || time.Now().After(end) || !host.Sleep(ctx, 20*time.Millisecond) {
 			return r, remoteError(err)
 		}
 	}

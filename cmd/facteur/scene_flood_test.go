@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/server"
 
@@ -94,7 +95,7 @@ func TestSceneSlowClients(t *testing.T) {
 type dripping struct{ ctx context.Context }
 
 func (d dripping) Read(p []byte) (int, error) {
-	if !sleep(d.ctx, time.Second) {
+	if !host.Sleep(d.ctx, time.Second) {
 		return 0, d.ctx.Err()
 	}
 	p[0] = ' '

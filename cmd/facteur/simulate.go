@@ -11,6 +11,7 @@ import (
 
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/daemon"
+	"facteur/flow/host"
 	"facteur/project"
 	"facteur/server"
 	"facteur/vault"
@@ -172,7 +173,7 @@ func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simu
 		case first && ctx.Err() == nil:
 			a.warn("no webhooks go to %s yet: %s; it is asked again every second", hook.URL, err)
 		}
-		if !sleep(ctx, time.Second) {
+		if !host.Sleep(ctx, time.Second) {
 			return
 		}
 	}

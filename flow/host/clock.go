@@ -36,3 +36,8 @@ func (System) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) e
 		return ctx.Err()
 	}
 }
+
+// Sleep waits by the machine's clock, and tells whether ctx goes on.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	return System{}.Wait(ctx, time.Now().Add(d), nil) == nil
+}

@@ -208,7 +208,7 @@ func (h *Host) returnTask(ctx context.Context, t task) error {
 		err := h.tryReturn(try, t)
 		done()
 		missing := (*serviceerror.NotFound)(nil)
-		if err == nil || errors.As(err, &missing) || !sleep(ctx, returnTry/50) {
+		if err == nil || errors.As(err, &missing) || !host.Sleep(ctx, returnTry/50) {
 			return err
 		}
 	}

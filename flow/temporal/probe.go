@@ -43,7 +43,7 @@ func (h *Host) note(c *call.Call, o *call.Outcome) string {
 
 // awaitReady lifts a hold of this process once the connection can be resolved.
 func (h *Host) awaitReady(ctx context.Context, one *hold) {
-	for pause := host.FirstProbe; sleep(ctx, pause); pause = min(2*pause, host.SlowestProbe) {
+	for pause := host.FirstProbe; host.Sleep(ctx, pause); pause = min(2*pause, host.SlowestProbe) {
 		if h.opts.Ready != nil {
 			if _, err := h.opts.Ready.Look(ctx, one.Name); err != nil {
 				continue
@@ -67,7 +67,7 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 }
 
 func (h *Host) watchRenewal(ctx context.Context, one *hold) {
-	for h.opts.Ready != nil && sleep(ctx, host.Renewed) {
+	for h.opts.Ready != nil && host.Sleep(ctx, host.Renewed) {
 		h.holds.mu.Lock()
 		lifted := h.holds.known[one.Key()] == nil
 		h.holds.mu.Unlock()
@@ -91,17 +91,5 @@ func (h *Host) watchRenewal(ctx context.Context, one *hold) {
 func (h *Host) lift(ctx context.Context, one *hold) {
 	if err := h.ended(ctx, one.Key()); err != nil && ctx.Err() == nil {
 		h.opts.Log.Warn("not all runs that were held could be told that they may go on: they try again later", "error", err)
-	}
-}
-
-// sleep returns false when ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/host"
 	"facteur/server"
 	"facteur/vault"
 )
@@ -45,9 +46,9 @@ const sayFor = 3 * time.Second
 // a new start helps then. Until then, readyz and whoever asks are told. It returns nil when
 // ctx ends.
 func (d *Daemon) sick(ctx context.Context) error {
-	for pause(ctx, time.Second) {
+	for host.Sleep(ctx, time.Second) {
 		if err := cmp.Or(d.engine.broken(), brokenLedger(d.ledger)); err != nil {
-			pause(ctx, sayFor)
+			host.Sleep(ctx, sayFor)
 			return err
 		}
 	}

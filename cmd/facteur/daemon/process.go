@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"facteur/flow/host"
 )
 
 // heapAtWork is how much memory a daemon at work has in use, with its garbage, when that is
@@ -61,7 +63,7 @@ const (
 func giveBack(ctx context.Context) {
 	made := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	given := false
-	for before := uint64(0); pause(ctx, rest); before = made[0].Value.Uint64() {
+	for before := uint64(0); host.Sleep(ctx, rest); before = made[0].Value.Uint64() {
 		metrics.Read(made)
 		switch isAtRest := made[0].Value.Uint64()-before < madeAtRest; {
 		case !isAtRest:

@@ -73,7 +73,7 @@ func (d *Daemon) prune(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				d.log.Error("forgetting what is old failed", "what", store.name, "error", err)
 			}
-			if err != nil || n == 0 || !pause(ctx, pruneRest) {
+			if err != nil || n == 0 || !host.Sleep(ctx, pruneRest) {
 				break
 			}
 		}
@@ -118,9 +118,4 @@ func (d *Daemon) warnOfDoubts(ctx context.Context, last int) int {
 			"hint", "facteur runs list --status unknown; unless webhooks tell, somebody has to settle them: facteur runs settle")
 	}
 	return len(runs)
-}
-
-// pause waits, and tells whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	return host.System{}.Wait(ctx, time.Now().Add(d), nil) == nil
 }

@@ -51,7 +51,7 @@ func (n *news) stream(out http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case <-heard:
-			if (host.System{}).Wait(r.Context(), time.Now().Add(80*time.Millisecond), nil) != nil || !say("data: news\n\n") {
+			if !host.Sleep(r.Context(), 80*time.Millisecond) || !say("data: news\n\n") {
 				return
 			}
 		case <-time.After(15 * time.Second):
