@@ -137,7 +137,7 @@ func (d *document) at(start, end int) diag.Range {
 func (d *document) offset(line, col int) int {
 	c := &d.cursor
 	if c.line != line || c.col > col {
-		c.line, c.col, c.offset = line, 1, d.source.Offset(line, 1)
+		c.line, c.col, c.offset = line, 1, d.source.LineStart(line)
 	}
 	for c.col < col && c.offset < len(d.text) {
 		size := 1

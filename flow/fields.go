@@ -137,9 +137,9 @@ func expressionAt(s string) int {
 	return -1
 }
 
-// prose is text for people.
-func (o fields) prose(key string) string {
-	if t := o.text(key); t != nil {
+// description is what something is, for people.
+func (o fields) description() string {
+	if t := o.text("description"); t != nil {
 		return t.Value
 	}
 	return ""

@@ -184,7 +184,7 @@ func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) 
 	}
 	p.typeWords(o, name)
 
-	t.Doc = o.prose("description")
+	t.Doc = o.description()
 	t.Sensitive = o.boolean("sensitive")
 	value = o.get("default")
 	switch name {

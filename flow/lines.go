@@ -135,7 +135,7 @@ func (s *lineScanner) entry(start int) {
 	}
 	keyEnd := s.keyEnd()
 	if keyEnd < 0 {
-		s.value("", column, start)
+		s.value("", column)
 		return
 	}
 	column = first - start
@@ -146,7 +146,7 @@ func (s *lineScanner) entry(start int) {
 		s.nextLine()
 		return
 	}
-	s.value(key, column, start)
+	s.value(key, column)
 }
 
 // anchor passes the anchors that stand before a value.
@@ -212,7 +212,7 @@ func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
 }
 
 // value scans the value of a key ("": an item) in a list or map at a column.
-func (s *lineScanner) value(key string, column, start int) {
+func (s *lineScanner) value(key string, column int) {
 	condition := key == "if" || key == "when"
 	s.anchor()
 	s.full = !s.restIsEmpty(s.pos)

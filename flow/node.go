@@ -78,7 +78,7 @@ func (n *Node) Head() diag.Range {
 	case n.Kind == MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
 		return n.Entries[0].Key.Whole
 	case n.Kind == MapNode, n.Kind == ListNode:
-		return n.Range.Cut(0, 1)
+		return n.Range.First()
 	}
 	return n.Range
 }

@@ -104,7 +104,7 @@ func (p *parser) flow(root *Node) *Flow {
 		return nil
 	}
 	f := &Flow{
-		Description: o.prose("description"),
+		Description: o.description(),
 		Inputs:      p.inputs(o.get("inputs")),
 		Steps:       o.steps("steps", mustDo),
 		Outputs:     o.named("outputs", "an output"),

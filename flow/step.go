@@ -143,7 +143,7 @@ func (p *parser) step(n *Node) *Step {
 	if id := o.literal("id"); id != nil && p.claimID(*id) {
 		s.ID = *id
 	}
-	s.Description = o.prose("description")
+	s.Description = o.description()
 	s.If = o.condition("if")
 	s.AllowFailure = o.boolean("allow_failure")
 	s.Sensitive = o.boolean("sensitive")

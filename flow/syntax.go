@@ -50,7 +50,7 @@ func yamlMessage(err error) (message string, line int) {
 // lineRange is what a line, that counts from 1, has in it, or the last one.
 func (d *document) lineRange(line int) diag.Range {
 	last := strings.LastIndexByte(d.text, '\n') + 1
-	start := min(d.source.Offset(line, 1), last)
+	start := min(d.source.LineStart(line), last)
 	end := d.lineEnd(start)
 	text := d.text[start:end]
 	start += len(text) - len(strings.TrimLeft(text, " \t"))

@@ -44,9 +44,8 @@ func (s *Source) Pos(offset int) Pos {
 	return Pos{Line: n, Col: utf8.RuneCount(s.Text[start:offset]) + 1}
 }
 
-// Offset returns the byte offset of a line and column that count from 1, the
-// column in code points. A column past the line's end is the line's end.
-func (s *Source) Offset(line, col int) int {
+// LineStart returns the byte offset of a line that counts from 1.
+func (s *Source) LineStart(line int) int {
 	lines := s.index()
 	if line < 1 {
 		return 0
@@ -54,12 +53,7 @@ func (s *Source) Offset(line, col int) int {
 	if line > len(lines) {
 		return len(s.Text)
 	}
-	offset := lines[line-1]
-	for ; col > 1 && offset < len(s.Text) && s.Text[offset] != '\n'; col-- {
-		_, size := utf8.DecodeRune(s.Text[offset:])
-		offset += size
-	}
-	return offset
+	return lines[line-1]
 }
 
 // Line returns the text of a line that counts from 1, without its end.
@@ -104,10 +98,8 @@ func (r Range) File() string {
 	return r.Source.Name
 }
 
-// Cut returns the part of the range from byte i up to byte j, both relative to
-// its start and held within it.
-func (r Range) Cut(i, j int) Range {
-	i = min(max(i, 0), r.End-r.Start)
-	j = min(max(j, i), r.End-r.Start)
-	return Range{Source: r.Source, Start: r.Start + i, End: r.Start + j}
+// First returns the first byte of the range.
+func (r Range) First() Range {
+	r.End = min(r.Start+1, r.End)
+	return r
 }

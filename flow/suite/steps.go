@@ -42,7 +42,7 @@ func checkSteps(exchanges []*record.Exchange, p *plan.Plan) (diags diag.List) {
 			continue
 		}
 		if hint, ok := findStep(x.Step, p); !ok {
-			diags.Errorf("unknown-step", x.Range.Cut(0, 1), hint, "the flow has no step %q", x.Step)
+			diags.Errorf("unknown-step", x.Range.First(), hint, "the flow has no step %q", x.Step)
 		}
 	}
 	return diags

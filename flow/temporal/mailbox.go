@@ -50,7 +50,7 @@ type arrived struct {
 	Letters []letter `json:"letters"`
 }
 
-// A mailboxes brings the events of one kind and subject to the runs that wait for them,
+// A box brings the events of one kind and subject to the runs that wait for them,
 // now or soon.
 type box struct {
 	mailboxInput
