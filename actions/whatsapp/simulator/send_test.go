@@ -204,6 +204,7 @@ func TestRefusals(t *testing.T) {
 		{"no type", `{"messaging_product":"whatsapp","to":"+33612345678","image":{"id":"1"}}`, 131008, "(#131008) Required parameter is missing", "Parameter 'type' is mandatory."},
 		{"a number for a text", `{"messaging_product":"whatsapp","to":33612345678,"type":"text","text":{"body":"x"}}`, 100, "(#100) Param to must be a string.", ""},
 		{"an object for a list", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":{}}}`, 100, "(#100) Param template['components'] must be an array.", ""},
+		{"a component for components", `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"a","language":{"code":"fr"},"components":{"type":"body","parameters":[]}}}`, 100, "(#100) Param template['components'][0] must be a JSON object.", ""},
 		{"no text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text"}`, 131008, "(#131008) Required parameter is missing", "'text'"},
 		{"no body", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{}}`, 100, "(#100) The parameter text['body'] is required.", ""},
 		{"an empty text", `{"messaging_product":"whatsapp","to":"+33612345678","type":"text","text":{"body":""}}`, 100, "(#100) The parameter text['body'] is required.", ""},

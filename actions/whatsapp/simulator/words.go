@@ -183,7 +183,31 @@ func wrong(body map[string]any, found schema.Violations) *refusal {
 			return wrongBy(v) // what it looks at first
 		}
 	}
-	return wrongBy(found[0])
+	first := found[0]
+	if first.Rule == "type" && wanted(first.Message) == "an array" && hasFields(body, first.Path) {
+		first.Path, first.Message = append(slices.Clip(first.Path), 0), "expected object"
+	}
+	return wrongBy(first)
+}
+
+// hasFields tells whether there is an object whose first field is none: where a list
+// belongs, Meta reads it as the list of what it holds.
+func hasFields(body map[string]any, path schema.Path) bool {
+	at := schema.NewValue(body, nil)
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			at = at.Field(step)
+		case int:
+			at = at.Index(step)
+		}
+	}
+	names := at.Keys()
+	if len(names) == 0 {
+		return false
+	}
+	_, object := at.Field(names[0]).Object()
+	return !object
 }
 
 func wrongBy(v schema.Violation) *refusal {
