@@ -11,10 +11,10 @@
 // What a Scene leaves out is open. Without accounts, any phone number ID is a number of
 // one account (DefaultAccountID), uploads need not be there, and no limit holds, so that a
 // message outside the 24-hour window is delivered with a warning on the page. Without
-// tokens, any token is good, but one there must be. Without templates, any template is
-// there, and is drawn with its parameters alone; once a template is known, others are not
-// there (132001). With accounts declared, IDs must be known, and all limits are Meta's.
-// Limits sets each of them for either world.
+// tokens, any token is good, but one there must be, in the header, the address or the
+// body. Without templates, any template is there, and is drawn with its parameters alone;
+// once a template is known, others are not there (132001). With accounts declared, IDs
+// must be known, and all limits are Meta's. Limits sets each of them for either world.
 //
 // # Recipients that do something by themselves
 //

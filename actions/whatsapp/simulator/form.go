@@ -43,6 +43,21 @@ func (f fields) text(name string) string {
 	}
 }
 
+// tokenInBody is the access_token among the fields of a body, which is left to be read.
+func (g *graphCall) tokenInBody() string {
+	text, err := io.ReadAll(io.LimitReader(g.r.Body, maxBody))
+	g.r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(text), g.r.Body))
+	if err != nil {
+		return ""
+	}
+	body, refused := formBody(g.r.Header.Get("Content-Type"), text)
+	if refused == nil && body == nil {
+		v, _ := actions.DecodeJSON(text)
+		body, _ = v.(map[string]any)
+	}
+	return fields(body).text("access_token")
+}
+
 // params reads all parameters.
 func (g *graphCall) params() (fields, *refusal) {
 	if g.fields != nil {

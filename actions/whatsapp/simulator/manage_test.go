@@ -196,6 +196,22 @@ func TestTokens(t *testing.T) {
 		resp.Body.Close()
 		assert.Equal(t, want, resp.StatusCode, header)
 	}
+	const asForm = "application/x-www-form-urlencoded"
+	for _, tt := range []struct {
+		kind, body string
+		want       int
+	}{
+		{asForm, "messaging_product=whatsapp&to=%2B33612345678&type=text&text=%7B%22body%22%3A%22x%22%7D&access_token=good", 200},
+		{asForm, "messaging_product=whatsapp&to=%2B33612345678&type=text&text=%7B%22body%22%3A%22x%22%7D&access_token=other", 401},
+		{"application/json", strings.Replace(texts(person(1)), "{", `{"access_token":"good",`, 1), 200},
+		{"application/json", `{"access_token":`, 401},
+		{"multipart/form-data; boundary=x", "--x", 401},
+	} {
+		resp, err := http.Post(s.url+messages, tt.kind, strings.NewReader(tt.body))
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, tt.want, resp.StatusCode, tt.body)
+	}
 	status, e := ask("GET", "/v23.0/102290129340398/message_templates", "sender", "")
 	assert.Equal(t, []any{403, int64(200)}, []any{status, e.Code})
 	s.Advance(2 * time.Hour)

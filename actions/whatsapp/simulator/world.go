@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -241,6 +242,9 @@ func (s *Simulator) authorize(g *graphCall) *refusal {
 	}
 	if value == "" && g.r.URL.RawQuery != "" {
 		value = g.r.URL.Query().Get("access_token")
+	}
+	if value == "" && g.r.Method == http.MethodPost {
+		value = g.tokenInBody()
 	}
 	if value = strings.TrimSpace(value); value == "" {
 		return refused(104, "")
