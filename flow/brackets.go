@@ -8,6 +8,7 @@ type flowLevel struct {
 	brace  byte // the one that closes it
 	colons int  // in the current entry
 	value  int  // where that of the current entry begins
+	token  int  // where the latest unquoted text begins
 }
 
 // flow scans a value that starts with { or [.
@@ -43,6 +44,12 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 	for s.pos < len(s.text) {
 		c := s.text[s.pos]
 		switch {
+		case (c == '{' || c == '[') && !token && len(levels) > 0: // where YAML ends an unquoted text
+			start := levels[len(levels)-1].token
+			end := s.textEnd(s.pos)
+			s.errorf("unquoted-bracket", s.pos, s.pos+1, quoteHint(s.text[start:end]), "a text with %c inside { } or [ ] must be quoted", c)
+			s.pos = end
+			continue
 		case c == '{' || c == '[':
 			levels = append(levels, flowLevel{at: s.pos, brace: c + 2})
 			token = true
@@ -119,6 +126,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			}
 			token = true
 		case token:
+			levels[len(levels)-1].token = s.pos
 			s.flowToken()
 			token = false
 			continue
@@ -185,6 +193,29 @@ func (s *lineScanner) tokenEnd(pos int, colons bool) (end, dollar int) {
 		pos++
 	}
 	return pos, dollar
+}
+
+// textEnd tells where an unquoted text ends that has brackets from pos on.
+func (s *lineScanner) textEnd(pos int) int {
+	depth := 0
+	for ; pos < len(s.text) && (depth > 0 || s.text[pos] != '\n'); pos++ {
+		switch c := s.text[pos]; c {
+		case '{', '[':
+			depth++
+		case '}', ']', ',':
+			if depth == 0 {
+				return pos
+			}
+			if c != ',' {
+				depth--
+			}
+		case '"', '\'':
+			if i := strings.IndexByte(s.text[pos+1:s.lineEnd(pos)], c); i >= 0 {
+				pos += i + 1
+			}
+		}
+	}
+	return pos
 }
 
 // skipToken goes on to the next comma or bracket.

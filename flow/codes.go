@@ -36,6 +36,7 @@ var Codes = diag.Codebook{
 	{"null-key", "A key of a map is null: ~, null or nothing at all. Quote it if the text is meant."},
 	{"bad-key", "A key of a map is a list or a map. Quote it if a text is meant."},
 	{"duplicate-key", "A map has the same key twice, and one of the values would be lost. Remove one of them."},
+	{"unquoted-bracket", "Inside { } and [ ] an unquoted text ends before a bracket. Put the whole text, such as the condition event.reply_id in [\"yes\", \"no\"], into quotes."},
 	{"unquoted-comma", "Inside { } and [ ] a comma stands between values, also behind a word of a text. Put a text with a comma into quotes."},
 	{"missing-value", "Inside { } a key stands without a value, as in {inputs.phone}. An expression is written \"${inputs.phone}\", with quotes; a key without a value as {key: null}."},
 

@@ -26,12 +26,15 @@ func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok boo
 	o.node = p.indented(n, known)
 	for _, e := range o.node.Entries {
 		if !slices.Contains(known, e.Key.Value) {
-			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(e.Key.Value, "keys", known),
-				"%s has no key %q", what, e.Key.Value)
+			hint := diag.DidYouMean(e.Key.Value, "keys", known)
+			if name := keyMeant(e.Key.Value, known); name != "" && name != diag.Suggest(e.Key.Value, known) {
+				hint = "write " + name + ":"
+			}
+			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", what, e.Key.Value)
 			p.diags[len(p.diags)-1].Hidden = diag.NamesSecret(e.Key.Value)
 		}
 	}
-	o.node = o.node.renamed(known, nil)
+	o.node = o.node.renamed(known, keyMeant)
 	return o, true
 }
 

@@ -346,6 +346,9 @@ func (p *parser) objectType(o fields, t *schema.Type) {
 		} else {
 			p.errorf("bad-value", item.Head(), diag.DidYouMean(item.Text.Value, "properties", t.Names()),
 				"`required` names no property: %q", item.Text.Value)
+			if field := t.Field(diag.Suggest(item.Text.Value, t.Names())); field != nil {
+				field.Required = field.Default == nil
+			}
 		}
 	}
 }

@@ -49,19 +49,52 @@ func (n *Node) misspells(key string, known []string) bool {
 	return near != "" && n.Get(near) == nil
 }
 
-// renamed returns n with each key that is nearly a known one under that name. never tells of
-// keys that are left alone, because their hint says something else; nil: of none.
-func (n *Node) renamed(known []string, never func(key string) bool) *Node {
+// renamed returns n with each key that is none of the known under the name of the one that was
+// meant, where n lacks that.
+func (n *Node) renamed(known []string, meant func(key string, known []string) string) *Node {
 	for i, e := range n.Entries {
-		if slices.Contains(known, e.Key.Value) || never != nil && never(e.Key.Value) {
+		if slices.Contains(known, e.Key.Value) {
 			continue
 		}
-		if n.misspells(e.Key.Value, known) {
+		if name := meant(e.Key.Value, known); slices.Contains(known, name) && n.Get(name) == nil {
 			all := *n
 			all.Entries = slices.Clone(n.Entries)
-			all.Entries[i].Key.Value = diag.Suggest(e.Key.Value, known)
+			all.Entries[i].Key.Value = name
 			n = &all
 		}
 	}
 	return n
+}
+
+// keyMeant returns the known key that another one stands for, "" for none.
+func keyMeant(key string, known []string) string {
+	name := ""
+	switch key {
+	case "if", "condition":
+		name = "when"
+	case "then", "do":
+		name = "steps"
+	}
+	if slices.Contains(known, name) {
+		return name
+	}
+	return diag.Suggest(key, known)
+}
+
+// stepKeyRead returns the key of steps that another one is read as, "" for none.
+func stepKeyRead(key string, known []string) string {
+	switch key {
+	case "when", "condition", "only_if":
+		return "if"
+	case "except", "rescue", "on_error":
+		return "catch"
+	case "ensure", "always":
+		return "finally"
+	case "else":
+		return "default"
+	}
+	if stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key) { // whose hint says something else
+		return ""
+	}
+	return diag.Suggest(key, known)
 }

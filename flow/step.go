@@ -131,9 +131,7 @@ func (p *parser) step(n *Node) *Step {
 		o.what = "a step with `" + kind + "`"
 	}
 	p.stepKeys(o, kind)
-	o.node = o.node.renamed(keys, func(key string) bool {
-		return stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key)
-	})
+	o.node = o.node.renamed(keys, stepKeyRead)
 	for _, e := range o.node.Entries {
 		if kind == "" && isKind(e.Key.Value) {
 			kind = e.Key.Value
@@ -212,6 +210,10 @@ func stepKeyMeant(key string) string {
 		return "write switch: a list of {when, steps}, with default: beside it"
 	case "condition", "only_if", "unless", "when":
 		return "write if: with a condition"
+	case "except", "rescue", "on_error":
+		return "write catch: a list of {when, steps}, beside try"
+	case "ensure", "always":
+		return "write finally: a list of steps, beside try"
 	case "continue_on_error", "ignore_errors", "allow_error", "optional":
 		return "write allow_failure: true"
 	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json":

@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"facteur/flow/diag"
 	"facteur/flow/schema"
@@ -107,8 +109,15 @@ func zero(t *schema.Type) string {
 }
 
 // Condition compiles bare CEL of type bool, and tells what holds when it is true
-// and when it is false.
+// and when it is false. Where it fails, the program is nil, and a scope that assumes its facts
+// asks for no tests of what it names: they are what is broken.
 func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
+	defer func() {
+		if p == nil && slices.ContainsFunc(l, func(d diag.Diagnostic) bool { return d.Code != "maybe-unset" }) {
+			yes.lost = wordsOf(t.Value)
+			no.lost = yes.lost
+		}
+	}()
 	trimmed := strings.TrimSpace(t.Value)
 	switch {
 	case trimmed == "":
@@ -205,4 +214,11 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	e.null = typ.Kind() == types.NullTypeKind
 	e.tested = tested
 	return e, yes, no
+}
+
+// wordsOf returns the names that stand in a text, sorted.
+func wordsOf(text string) []string {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf || !isNameByte(byte(r)) })
+	slices.Sort(words)
+	return slices.Compact(words)
 }

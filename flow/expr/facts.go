@@ -8,7 +8,8 @@ import (
 // Facts is what a condition proves about steps and about parts that may be absent. The
 // zero Facts prove nothing.
 type Facts struct {
-	never bool // it cannot come to this: everything would follow
+	never bool     // it cannot come to this: everything would follow
+	lost  []string // the words of a condition that is broken: nobody knows what it would prove
 	steps map[string]stepFacts
 }
 

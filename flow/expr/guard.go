@@ -389,6 +389,11 @@ func (g *guard) demand(ch chain, names []string, why lack) {
 
 // unset reports what may not be there. One guard that was forgotten is one subject.
 func (g *guard) unset(at diag.Range, subject, hint, format string, args ...any) {
+	name, _, _ := strings.Cut(subject, " ")
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	if slices.ContainsFunc(g.scope.lost, func(word string) bool { return diag.Suggest(word, []string{name}) == name }) {
+		return // it may be there, once the condition is mended
+	}
 	g.add(diag.Diagnostic{Code: "maybe-unset", Range: at, Message: fmt.Sprintf(format, args...), Hint: hint, Subject: subject})
 }
 

@@ -23,6 +23,11 @@ func (s *Scope) Join(ways, over []*Scope) {
 	steps := s.joinSteps(ways, over)
 	vars, unset := joinVars(ways, over)
 	s.there = joinThere(ways)
+	for _, w := range ways {
+		if len(over) > 0 { // else a condition proves nothing of what follows
+			s.lost = union(s.lost, w.lost)
+		}
+	}
 	s.steps = table[knownStep]{m: steps}
 	s.vars = table[*schema.Type]{m: vars}
 	s.unset = table[bool]{m: unset}

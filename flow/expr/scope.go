@@ -19,6 +19,7 @@ type Scope struct {
 	steps   table[knownStep]
 	there   table[bool] // the properties that are proved to be there, by their place
 	trust   bool        // see Trust
+	lost    []string    // the words of the broken conditions on the way here, see unset
 	objects *objects
 	checker *checker.Env // of this scope, nil until it is needed
 }
@@ -44,7 +45,7 @@ func NewScope() *Scope {
 
 // Fork returns a copy: what is set on one is not seen by the other.
 func (s *Scope) Fork() *Scope {
-	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), there: s.there.fork(), trust: s.trust, objects: s.objects}
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), there: s.there.fork(), trust: s.trust, lost: s.lost, objects: s.objects}
 }
 
 // Bind declares a variable, or declares it anew with another type, e.g. inputs,
@@ -81,6 +82,7 @@ func (s *Scope) Step(id string) (st Step, ok bool) {
 
 // Assume narrows the scope by what a condition proved.
 func (s *Scope) Assume(f Facts) {
+	s.lost = union(s.lost, f.lost)
 	for id, known := range f.steps {
 		st, ok := s.steps.m[id]
 		if !ok {

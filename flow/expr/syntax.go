@@ -71,7 +71,11 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	}
 	before := strings.TrimRight(source[:max(at, 0)], " \t\r\n")
 	if strings.TrimSpace(rest) == "" {
-		return "the expression ends too early", unclosed(source)
+		hint := unclosed(source)
+		if hint == "" && strings.Contains(message, "expecting ':'") {
+			hint = bothValues
+		}
+		return "the expression ends too early", hint
 	}
 	switch token := firstToken(rest); {
 	case rest[0] == '"' || rest[0] == '\'':
@@ -98,7 +102,9 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	case rest[0] == ')' || rest[0] == ']' || rest[0] == '}':
 		return "unexpected " + token, ""
 	case strings.Contains(message, "mismatched input") && strings.Contains(message, "expecting ':'"):
-		return "unexpected " + token, "a condition with ? needs both values: test ? yes : no"
+		return "unexpected " + token, bothValues
+	case rest[0] == ',' && inParentheses(before):
+		return "unexpected ,", "a list stands between [ and ]"
 	}
 	if written := durationAt(source, at); written != "" {
 		return written + " is not a number", fmt.Sprintf("write a duration as duration(%q)", written)
@@ -107,6 +113,14 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""
 	}
 	return "unexpected " + firstToken(rest), ""
+}
+
+const bothValues = "a condition with ? needs both values: test ? yes : no"
+
+// inParentheses tells whether what follows a text stands between the parentheses behind in.
+func inParentheses(before string) bool {
+	i := strings.LastIndexByte(before, '(')
+	return i >= 0 && strings.HasSuffix(strings.TrimRight(before[:i], " "), " in")
 }
 
 // durationAt returns the duration whose number ends before an offset and whose unit begins

@@ -136,6 +136,7 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 		c.concurrent = "a foreach with concurrency"
 	}
 	c.outer, c.outermost = s, cmp.Or(all, s)
+	before := len(c.diags)
 	out.Steps = c.block(in.Steps, inside, place)
 	c.concurrent, c.outer, c.outermost = outer, around, all
 	collected := schema.AnyType
@@ -145,6 +146,10 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 		if !step.AllowFailure && !out.Collect.isOptional() {
 			collected = out.Collect.Type
 		}
+	}
+	if in.As.Value == "" { // package flow says so, and names that are not known are likely the item's
+		told := slices.DeleteFunc(c.diags[before:], func(d diag.Diagnostic) bool { return d.Code == "unknown-name" })
+		c.diags = c.diags[:before+len(told)]
 	}
 	hide(s, in.Steps, "it is inside a foreach: use its collect, and steps."+orID(step.ID.Value)+".outputs.items")
 	items := &schema.Field{Name: "items", Type: schema.ListOf(collected), Always: true, Doc: "the values of collect by position, null for an iteration that failed"}

@@ -22,12 +22,22 @@ func (c *flowCompiler) fill(n *flow.Node, at diag.Range, want *schema.Type, s *e
 		if !f.Required || f.Default != nil || n.Get(f.Name) != nil {
 			continue
 		}
-		missing(f)
+		if !misspelt(n, f.Name, want) {
+			missing(f)
+		}
 		told := *f
 		told.Required = false
 		asked.Fields[i] = &told
 	}
 	return c.with(n, at, &asked, s)
+}
+
+// misspelt tells whether an input that is not given is likely there under another name, which
+// is reported.
+func misspelt(n *flow.Node, name string, want *schema.Type) bool {
+	return n != nil && slices.ContainsFunc(n.Entries, func(e flow.Entry) bool {
+		return want.Field(e.Key.Value) == nil && diag.Suggest(e.Key.Value, want.Names()) == name
+	})
 }
 
 // missingOf says that a trigger does not give an input that the flow needs.

@@ -80,6 +80,7 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 		switch {
 		case event == nil:
 			c.valueOrNil(k.node, schema.StringType, s)
+		case event.By == k.name && k.node == nil && (in.From != nil || in.Path != nil): // which is reported
 		case event.By == k.name && k.node == nil:
 			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or a text", "%s needs %s: whose events are meant", event.Name, k.name)
 		case event.By == k.name:
@@ -95,7 +96,7 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 				c.diags.Errorf("bad-subject", k.node.Range, "", "%s: %s", k.name, err)
 			}
 		case k.node != nil:
-			c.diags.Errorf("unknown-key", k.node.Range, "it takes "+event.By, "%s takes no %s", event.Name, k.name)
+			c.diags.Errorf("unknown-key", k.node.Range, "write "+event.By+":", "%s takes no %s", event.Name, k.name)
 		}
 	}
 }
