@@ -82,6 +82,10 @@ type Options struct {
 	// Restored says that the journal was restored from a backup: what it holds of runs
 	// that have not ended may be old, so they are host.Held until they are released.
 	Restored bool
+	// RestoredAt is when that was last. Runs that are older, and those that a key begins, may
+	// have done more than it holds: Past is asked before a call of theirs is made. Zero: never,
+	// or, with Restored, now.
+	RestoredAt time.Time
 }
 
 // A Host runs many plans in this process; see host.Host.
@@ -143,6 +147,9 @@ func newHost(o Options) *Host {
 	}
 	if o.Moment == 0 {
 		o.Moment = time.Second
+	}
+	if o.Restored && o.RestoredAt.IsZero() {
+		o.RestoredAt = o.Clock.Now()
 	}
 	virtual, _ := o.Clock.(*host.Virtual)
 	h := &Host{

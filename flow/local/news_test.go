@@ -12,6 +12,7 @@ import (
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -110,7 +111,7 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 			o.Restored = true
 			h = open(t, o)
 			require.NoError(t, h.Stop(t.Context()))
-			o.Restored = false
+			o.Restored, o.RestoredAt = false, clock.Now()
 			h = open(t, o)
 			require.NoError(t, h.Resume(t.Context(), host.All, ""))
 			came.Store(1)
@@ -145,6 +146,61 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 		} else {
 			assert.Zero(t, asked.Load(), "nobody is asked where the journal knows all")
 		}
+	}
+}
+
+// What a backup does not have stays unknown to the journal, for as long as its runs and keys are
+// there: also at later starts of the host, and when a run that had ended is retried.
+func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
+	const waits = "flow: f\nsteps:\n  - {id: pause, wait: 1h}\n  - {id: send, action: test.send, with: {to: a}}\n"
+	for name, goesOn := range map[string]func(h *local.Host, reopen func() *local.Host, run string) (string, error){
+		"a run that waited": func(h *local.Host, reopen func() *local.Host, run string) (string, error) {
+			if err := h.Release(t.Context(), run); err != nil {
+				return "", err
+			}
+			reopen()
+			return run, nil
+		},
+		"a run that is retried": func(h *local.Host, _ func() *local.Host, run string) (string, error) {
+			if err := errors.Join(h.Release(t.Context(), run), h.Cancel(t.Context(), run, "")); err != nil {
+				return "", err
+			}
+			ends(t, h, run)
+			return run, h.Retry(t.Context(), run, false)
+		},
+		"a start with a key": func(_ *local.Host, reopen func() *local.Host, _ string) (string, error) {
+			run, _, err := reopen().Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+			return run.ID, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			p := kit{}.compile(t, waits)
+			var made atomic.Int32
+			o := local.Options{
+				Journal: &journal.Memory{}, Clock: clock,
+				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
+				Do:      func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
+				Past: func(context.Context, string) ([]call.Receipt, error) {
+					return []call.Receipt{{ID: "1", State: "sent"}}, nil
+				},
+			}
+			h := open(t, o)
+			run := begin(t, h, p, nil)
+			reopen := func() *local.Host {
+				require.NoError(t, h.Stop(t.Context()))
+				h = open(t, o)
+				return h
+			}
+			o.Restored = true
+			reopen()
+			o.Restored, o.RestoredAt = false, clock.Now()
+			clock.move(time.Minute)
+			run, err := goesOn(h, reopen, run)
+			require.NoError(t, err)
+			eventually(t, "it ends", func() bool { clock.move(time.Hour); return status(t, h, run) == machine.Succeeded })
+			assert.Zero(t, made.Load())
+		})
 	}
 }
 

@@ -139,7 +139,6 @@ func (h *Host) recallRun(run journal.Run, waits journal.Waits, holds map[string]
 		w.queues = w.state == queued
 		w.state = kept
 	}
-	w.restored = w.state == kept
 	switch w.state {
 	case inLine:
 		h.lanes.push(w)

@@ -8,6 +8,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/journal"
 	"facteur/flow/machine"
 )
 
@@ -43,11 +44,18 @@ type lookBack struct {
 func (l lookBack) wanted() bool { return l.r.m.Wants(l.Watch) }
 func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
 
+// isFromBackup tells whether a run may have done more than the journal holds: a backup had it,
+// or is older than the first run of its key.
+func (h *Host) isFromBackup(head *journal.Run) bool {
+	at := h.opts.RestoredAt
+	return !at.IsZero() && (len(head.Inputs) > 0 || !head.Started.After(at))
+}
+
 // mayMake tells whether the run still wants a call that is to be taken up. One that comes from
 // a backup may have made it since: that is asked before, and again later when there is no
 // answer.
 func (r *runner) mayMake(c *machine.Call) (bool, error) {
-	if wanted := r.m.Wants(c); !wanted || !r.w.restored {
+	if wanted := r.m.Wants(c); !wanted || !r.restored {
 		return wanted, nil
 	}
 	came, err := r.h.past(c.Key)

@@ -17,15 +17,16 @@ import (
 // is nothing to do, and whoever brings something begins it again: while a run waits for an
 // answer, no goroutine waits with it.
 type runner struct {
-	h       *Host
-	w       *ward
-	m       *machine.Machine
-	plan    *plan.Plan
-	planned *host.Planned // nil in the foreground
-	virtual *host.Virtual // nil: time is real
-	id      string
-	started time.Time
-	stays   bool // in the foreground: it is not parked, and ends when its context does
+	h        *Host
+	w        *ward
+	m        *machine.Machine
+	plan     *plan.Plan
+	planned  *host.Planned // nil in the foreground
+	virtual  *host.Virtual // nil: time is real
+	id       string
+	started  time.Time
+	stays    bool // in the foreground: it is not parked, and ends when its context does
+	restored bool // from a backup: receipts of its calls may be later than it
 
 	agenda   agenda
 	lines    map[string]*line // by limit: calls that wait for a place
@@ -79,7 +80,7 @@ func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) e
 	if err != nil {
 		return err
 	}
-	r.head, r.fresh = head, true
+	r.head, r.fresh, r.restored = head, true, r.h.isFromBackup(head)
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, *start)
@@ -107,7 +108,7 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 			return err
 		}
 	}
-	r.m, r.plan, r.started = m, p, start.At
+	r.m, r.plan, r.started, r.restored = m, p, start.At, r.h.isFromBackup(&head)
 	unknown := m.Unknown()
 	for _, key := range unknown {
 		r.noteUnknown(key)

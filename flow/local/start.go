@@ -43,7 +43,6 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		run, err := h.first(ctx, id, s.Key, inputs)
 		return run, false, err
 	}
-	w.restored = h.opts.Restored && s.Key != "" // the backup may be older than its first run
 	head := newHead(p, start)
 	head.By, head.Inputs, head.Lock = s.By, inputs, locked
 	if r != nil {

@@ -17,7 +17,6 @@ type ward struct {
 	free     chan struct{} // closed then, for those who wait for that; nil: nobody does
 	due      bool          // it is to be carried once nobody is busy with it
 	queues   bool          // it had not begun when it was kept
-	restored bool          // from a backup: receipts of its calls may be later than it
 	runner   *runner       // while it is carried
 	lock     *lock         // by its flow's `concurrency`; nil: there is none
 
