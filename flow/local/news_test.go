@@ -77,6 +77,62 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// A call that may have happened is not made again before it was asked what came of it: the run may
+// not have been told, because who brought the news was cut off when it was stored.
+func TestNewsThatARunWasNotToldOf(t *testing.T) {
+	for name, flow := range map[string]string{
+		"it is sent again":  "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n",
+		"it prepares":       "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n",
+		"somebody is wrong": "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 2, delay: 10m}, unknown_timeout: 1h}\n",
+	} {
+		for _, deaf := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", and the ledger is away"}[deaf], func(t *testing.T) {
+				clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+				var made, asked atomic.Int32
+				var came, away atomic.Bool
+				h := open(t, local.Options{
+					Clock: clock,
+					Do: func(ctx context.Context, c call.Call) call.Outcome {
+						made.Add(1)
+						if c.Begin != nil {
+							assert.NoError(t, c.Begin(ctx))
+						}
+						return lost()
+					},
+					Past: func(context.Context, string) ([]call.Receipt, error) {
+						asked.Add(1)
+						switch {
+						case away.Load():
+							return nil, errors.New("the ledger does not answer")
+						case came.Load():
+							return []call.Receipt{{ID: "1", State: "sent"}}, nil
+						}
+						return nil, nil
+					},
+				})
+				run := begin(t, h, kit{}.compile(t, flow), nil)
+				eventually(t, "nobody knows whether it was sent", func() bool {
+					r, err := h.Get(t.Context(), run)
+					return err == nil && r.Run.Unknown == 1
+				})
+				if name == "somebody is wrong" {
+					require.NoError(t, h.Settle(t.Context(), run, "send", host.Settlement{}))
+				}
+				came.Store(true)
+				away.Store(deaf)
+				asked.Store(0)
+				clock.move(11 * time.Minute)
+				for n := int32(1); deaf && n <= 3; n++ {
+					eventually(t, "it asks again and again", func() bool { clock.move(10 * time.Second); return asked.Load() >= n })
+				}
+				away.Store(false)
+				eventually(t, "it knows", func() bool { clock.move(10 * time.Second); return status(t, h, run) == machine.Succeeded })
+				assert.EqualValues(t, 1, made.Load())
+			})
+		}
+	}
+}
+
 // In a backup the receipts may be later than the runs, and others come before a run is released:
 // a call that they show to have happened is not made, as soon as they can be read.
 func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {

@@ -51,16 +51,20 @@ func (h *Host) isFromBackup(head *journal.Run) bool {
 	return !at.IsZero() && (len(head.Inputs) > 0 || !head.Started.After(at))
 }
 
-// mayMake tells whether the run still wants a call that is to be taken up. One that comes from
-// a backup may have made it since: that is asked before, and again later when there is no
-// answer.
+// mayMake tells whether the run still wants a call, of which receipts may tell that it happened
+// already: an earlier attempt, of which nobody knew, or, in a run from a backup, the call itself.
+// They are asked for before it is made, and again later when there is no answer.
 func (r *runner) mayMake(c *machine.Call) (bool, error) {
-	if wanted := r.m.Wants(c); !wanted || !r.restored {
-		return wanted, nil
+	keys := c.Doubtful
+	if r.restored {
+		keys = append(slices.Clip(keys), c.Key)
 	}
-	came, err := r.h.past(c.Key)
+	if len(keys) == 0 || c.InFlight {
+		return true, nil
+	}
+	came, err := r.h.past(keys...)
 	if err != nil {
-		r.agenda.add(r.now().Add(pastPause), again{r, waitingCall{call: c, at: -1}})
+		r.agenda.add(r.now().Add(pastPause), askFirst{r, c})
 		return false, nil
 	}
 	for _, receipt := range came {
@@ -70,6 +74,15 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 	}
 	return r.m.Wants(c), nil
 }
+
+// An askFirst asks again whether a call may be made.
+type askFirst struct {
+	r *runner
+	c *machine.Call
+}
+
+func (a askFirst) wanted() bool { return a.r.m.Wants(a.c) }
+func (a askFirst) do() error    { return a.r.carryOut([]machine.Command{a.c}) }
 
 // errDeaf says that what came of the calls of a run cannot be read now.
 var errDeaf = errors.New("the receipts of its calls cannot be read")

@@ -21,7 +21,13 @@ func (r *runner) carryOut(commands []machine.Command) error {
 	var room [1]*machine.Call
 	calls := room[:0]
 	for _, c := range commands {
-		if c, ok := c.(*machine.Call); ok {
+		c, ok := c.(*machine.Call)
+		if !ok {
+			continue
+		}
+		if may, err := r.mayMake(c); err != nil {
+			return err
+		} else if may {
 			calls = append(calls, c)
 		}
 	}
@@ -69,9 +75,7 @@ func (r *runner) start(calls ...*machine.Call) error {
 	var room [1]*machine.Call
 	wanted, taken := room[:0], false
 	for _, c := range calls {
-		if may, err := r.mayMake(c); err != nil {
-			return err
-		} else if !may {
+		if !r.m.Wants(c) {
 			continue
 		}
 		wanted = append(wanted, c)

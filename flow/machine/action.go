@@ -103,11 +103,21 @@ func (a *activity) ask(number int) {
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
 			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaits(),
 		},
-		Limits: a.limits, Repeatable: a.repeatable, Prepares: a.prepares,
+		Limits: a.limits, Repeatable: a.repeatable, Prepares: a.prepares, Doubtful: a.doubtful(),
 	}
 	c.Print = printOf(&c.Call)
 	at.print = c.Print
 	m.out = append(m.out, c)
+}
+
+// doubtful returns the calls of the step that may have happened, whatever a person says.
+func (a *activity) doubtful() (keys []string) {
+	for _, key := range a.report.Keys {
+		if at := a.m.call(key); at.fate == doubtful || at.denied != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // leave lets go of everything that the activity waits for.

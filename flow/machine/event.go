@@ -126,6 +126,10 @@ type (
 		// outcome. It may be made again only if it is Repeatable or provably was not
 		// started; otherwise its outcome is Unknown.
 		InFlight bool
+		// Doubtful are the earlier calls of the step that may have happened after all. Where
+		// receipts may be there that the run was not told of, the host looks for those of these
+		// calls before it takes this one up, and not before they can be had.
+		Doubtful []string
 	}
 	// Cancel asks to end a call, because its time-out or that of the flow has passed, or
 	// because it need not be made any more. One that was not taken up is forgotten,

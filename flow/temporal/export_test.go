@@ -3,6 +3,7 @@ package temporal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"facteur/flow/call"
@@ -81,6 +82,13 @@ func (s *Stage) Calls(fates ...Fate) *[]call.Call {
 	return &made
 }
 
+// Deaf lets receipts be not there yet the first time that they are asked for, and the second time
+// nobody can tell.
+func (s *Stage) Deaf() {
+	s.OnActivity(pastActivity, mock.Anything, mock.Anything).Return(nil, nil).Once()
+	s.OnActivity(pastActivity, mock.Anything, mock.Anything).Return(nil, errors.New("the ledger does not answer")).Times(3)
+}
+
 // Past lets receipts have come before.
 func (s *Stage) Past(list ...call.Receipt) {
 	var form []stored.Receipt
@@ -112,7 +120,7 @@ func (s *Stage) Run(p *plan.Plan, version int, inputs map[string]any) *machine.M
 	if err != nil {
 		panic(err)
 	}
-	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true, Begins: true}
+	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true, Begins: true, Looks: true}
 	s.ExecuteWorkflow(runType, in)
 	var told report
 	value, err := s.QueryWorkflow(reportQuery, asked{})

@@ -36,6 +36,7 @@ var (
 func TestFates(t *testing.T) {
 	const prepared = "steps:\n  - {id: send, action: test.prepared, with: {to: a}}\n"
 	const send, get = "steps:\n  - {id: send, action: test.send, connection: shop, timeout: 30s, with: {to: a}}\n", "steps:\n  - {id: send, action: test.get, with: {to: a}}\n"
+	const resends = "steps:\n  - {id: send, action: test.send, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n"
 	receipt := call.Receipt{Key: "f1.run.1", ID: "r", State: "delivered", Data: map[string]any{"message_id": "wamid"}}
 	tell := func(after time.Duration, signal string, arg any) func(*temporal.Stage) {
 		return func(s *temporal.Stage) { s.Tell(after, signal, arg) }
@@ -45,6 +46,7 @@ func TestFates(t *testing.T) {
 		fates      []temporal.Fate
 		tell       func(s *temporal.Stage)
 		past       []call.Receipt
+		deaf       bool // receipts are not there at first, and then cannot be had
 
 		made     string // the keys of calls that were made, and their attempts
 		run      machine.Status
@@ -95,6 +97,14 @@ func TestFates(t *testing.T) {
 			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1,
 		},
 		{
+			name: "it may have happened, and is made again", flow: resends, fates: []temporal.Fate{{Outcome: lost}, {Outcome: accepted}},
+			made: "f1.run.1 1, f1.run.2 2", run: machine.Succeeded, unknown: true, attempts: 2, lasts: 10 * time.Minute,
+		},
+		{
+			name: "it may have happened, and the run was not told that it did", flow: resends, fates: []temporal.Fate{{Outcome: lost}}, past: []call.Receipt{receipt}, deaf: true,
+			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: 10 * time.Minute,
+		},
+		{
 			name: "news overtake the answer", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Outcome: lost}}, tell: tell(time.Second, temporal.Receipts, receipt),
 			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: 5 * time.Second,
 		},
@@ -111,6 +121,9 @@ func TestFates(t *testing.T) {
 			w := hosttest.NewWorld()
 			s := temporal.NewStage(options(w), "run")
 			made := s.Calls(tt.fates...)
+			if tt.deaf {
+				s.Deaf()
+			}
 			s.Past(tt.past...)
 			if tt.tell != nil {
 				tt.tell(s)

@@ -46,6 +46,7 @@ type input struct {
 	By       string            `json:"by,omitempty"`
 	Past     bool              `json:"past,omitempty"`     // receipts that came before can be had
 	Begins   bool              `json:"begins,omitempty"`   // its calls that prepare themselves are made by beginActivity
+	Looks    bool              `json:"looks,omitempty"`    // it looks for past receipts before it makes a call again that may have happened
 	Lock     string            `json:"lock,omitempty"`     // the workflow that bounds how many go on
 	Queued   bool              `json:"queued,omitempty"`   // it begins when the lock says so
 	Rejected bool              `json:"rejected,omitempty"` // it never begins

@@ -64,21 +64,47 @@ func (r *runner) look(key string) {
 		return
 	}
 	r.looked[key] = true
+	r.past(key, func(had bool) {
+		if !had {
+			r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
+				delete(r.looked, key) // it is looked for again if it still matters
+			})
+		}
+	})
+}
+
+// past brings the receipts of a call that came so far, and then tells whether they could be had.
+func (r *runner) past(key string, then func(had bool)) {
 	r.beside++
 	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: 15 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
 	r.sel.AddFuture(workflow.ExecuteActivity(once, pastActivity, key), func(f workflow.Future) {
 		r.beside--
 		var list []stored.Receipt
-		if err := f.Get(r.ctx, &list); err != nil {
-			r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
-				delete(r.looked, key) // it is looked for again if it still matters
-			})
-			return
-		}
+		err := f.Get(r.ctx, &list)
 		for _, receipt := range list {
 			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
 		}
+		then(err == nil)
 	})
+}
+
+// lookFirst brings the receipts of earlier calls of a step, of which the run may not have been
+// told, and then lets the next one go on, if it is still wanted.
+func (r *runner) lookFirst(c *machine.Call) {
+	switch {
+	case !r.m.Wants(c):
+	case len(c.Doubtful) == 0:
+		r.line = append(r.line, c)
+	default:
+		r.past(c.Doubtful[0], func(had bool) {
+			if had {
+				c.Doubtful = c.Doubtful[1:]
+				r.lookFirst(c)
+				return
+			}
+			r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) { r.lookFirst(c) })
+		})
+	}
 }
 
 // lookAll looks for news of the calls that have begun to matter.

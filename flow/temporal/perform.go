@@ -88,6 +88,8 @@ func (r *runner) admit(c *machine.Call) {
 		r.backlog = append(r.backlog, c) // the next execution makes it
 	case p != nil && p.wait:
 		r.hold(c, p)
+	case r.in.Looks && len(c.Doubtful) > 0:
+		r.lookFirst(c)
 	case r.busy():
 		r.line = append(r.line, c)
 	default:

@@ -42,7 +42,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	in := input{
-		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil, Begins: true,
+		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil, Begins: true, Looks: h.opts.Past != nil,
 	}
 	if err := h.checkSize("what the run begins with", in, len(first.Body)+weightOf(p.Texts)); err != nil {
 		return host.Run{}, false, err
