@@ -13,7 +13,7 @@ import (
 // A Claim asks that nobody else sends to a recipient under a key for some time.
 type Claim struct {
 	Call      string // the key of the call that claims it
-	Step      string // the step that makes the call: its later attempts take over its claim
+	Step      string // the first call of the step that makes it: its later attempts take over its claim
 	Sender    string // phone number ID
 	Recipient string // digits, or a user ID
 	Key       string
@@ -50,7 +50,7 @@ func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (re
 	}
 	c := actions.CallOf(ctx)
 	repeats, err = s.Once(ctx, Claim{
-		Call: c.Key, Step: c.Run + " " + c.Step, Sender: from, Recipient: to.key(), Key: o.Key, Within: o.Within,
+		Call: c.Key, Step: c.First, Sender: from, Recipient: to.key(), Key: o.Key, Within: o.Within,
 	})
 	switch unsettled := (*UnsettledError)(nil); {
 	case errors.As(err, &unsettled):

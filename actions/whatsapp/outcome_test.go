@@ -300,7 +300,7 @@ func TestOnce(t *testing.T) {
 	assert.Equal(t, call.Succeeded, o.Status)
 	assert.Equal(t, "wamid.EARLIER", o.Output["repeats"])
 	assert.Equal(t, int64(0), o.Output["status_code"])
-	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Step: "run notify", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
+	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Step: "f1.run.1", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
 	assert.Empty(t, m.asked())
 }
 

@@ -117,7 +117,7 @@ func text(extra map[string]any) map[string]any {
 }
 
 func send(in map[string]any) call.Call {
-	return call.Call{Key: "f1.run.1", Run: "run", Step: "notify", Attempt: 1,
+	return call.Call{Key: "f1.run.1", First: "f1.run.1", Run: "run", Step: "notify", Attempt: 1,
 		Action: "whatsapp.send_message", Connection: "shop", Input: in}
 }
 

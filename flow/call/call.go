@@ -16,6 +16,7 @@ import (
 // A Call is one attempt to do something in the world.
 type Call struct {
 	Key        string // "f1.<run>.<n>", never used twice, retries included
+	First      string // the key of the step's first attempt, which tells the step from all others
 	Run        string
 	Step       string // the id or the place of the step, for messages and recordings
 	Attempt    int    // from 1

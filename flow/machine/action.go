@@ -97,9 +97,13 @@ func (a *activity) ask(number int) {
 	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
 	m.made = append(m.made, at)
 	a.now, a.phase = at, calling
+	initial := at.key
+	if len(a.report.Keys) > 0 {
+		initial = a.report.Keys[0]
+	}
 	c := &Call{
 		Call: call.Call{
-			Key: at.key, Run: m.start.Run, Step: a.report.Path, Attempt: number,
+			Key: at.key, First: initial, Run: m.start.Run, Step: a.report.Path, Attempt: number,
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
 			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaits(),
 		},

@@ -93,7 +93,7 @@ func TestOnceAfterARefusalThatTheLedgerMissed(t *testing.T) {
 			require.NoError(t, client.Settle(t.Context(), first.RunID, server.SettleRequest{Step: "notify"}))
 		}
 		_, err := d.ledger.Claim(t.Context(), whatsapp.Claim{
-			Call: first.Steps[0].Keys[0], Step: first.RunID + " notify", Recipient: tt.phone, Key: tt.phone, Within: time.Hour,
+			Call: first.Steps[0].Keys[0], Step: first.Steps[0].Keys[0], Recipient: tt.phone, Key: tt.phone, Within: time.Hour,
 		})
 		require.NoError(t, err, "as if it had not heard what became of it")
 		second := sentOnce(t, client, tt.phone)
@@ -174,6 +174,40 @@ func TestOnceAfterABackup(t *testing.T) {
 	assert.Empty(t, api.Accepted(simulator.Filter{Person: grace}))
 }
 
+// A step that a retry comes to with another item is another one, wherever it stands: what may have
+// been sent for the first item keeps the key from it.
+func TestOnceInALoopThatARetryComesToAnew(t *testing.T) {
+	o, api, _ := onceOptions(t)
+	require.NoError(t, os.WriteFile(filepath.Join(o.Project.Root, "hello.flow.yaml"), []byte(`flow: hello
+inputs: {phone: {type: string, format: e164}}
+steps:
+  - fail: {code: broken, message: "broken at ${string(now())}"}
+on_failure:
+  - foreach: ["${error.message}"]
+    as: why
+    steps:
+      - id: notify
+        action: whatsapp.send_message
+        connection: shop
+        with: {recipient: "${inputs.phone}", message_type: text, message: {body: "${why}"}, once: {key: alarm}}
+        retry: {attempts: 2, delay: 1ms}
+        unknown_timeout: 10ms
+`), 0o600))
+	o.Project, _, _ = project.Open(o.Project.Root)
+	flows, found, err := project.LoadFlows(o.Project)
+	require.NoError(t, err)
+	require.Empty(t, found)
+	o.Flows = flows
+	_, client := opened(t, o)
+	require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: grace, Times: 1}))
+	first := sentOnce(t, client, grace)
+	require.Equal(t, machine.Failed, first.Status)
+	require.NoError(t, client.Retry(t.Context(), first.RunID, server.RetryRequest{}))
+	_, err = client.Run(t.Context(), first.RunID, time.Minute)
+	require.NoError(t, err)
+	assert.Len(t, api.Accepted(simulator.Filter{Person: grace}), 1)
+}
+
 // claimed starts a run that is held, and claims its key, as if the daemon had been killed after
 // that, or its ledger copied after the journal.
 func claimed(t *testing.T, d *Daemon, client *server.Client) (run string) {
@@ -181,7 +215,7 @@ func claimed(t *testing.T, d *Daemon, client *server.Client) (run string) {
 	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
 	require.NoError(t, err)
 	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
-		Call: "f1." + started.RunID + ".1", Step: started.RunID + " notify", Recipient: grace, Key: grace, Within: time.Hour,
+		Call: "f1." + started.RunID + ".1", Step: "f1." + started.RunID + ".1", Recipient: grace, Key: grace, Within: time.Hour,
 	})
 	require.NoError(t, err)
 	return started.RunID

@@ -41,6 +41,7 @@ type Receipt struct {
 // A Call is the stored form of a call.Call.
 type Call struct {
 	Key        string        `json:"key"`
+	First      string        `json:"first,omitempty"`
 	Run        string        `json:"run"`
 	Step       string        `json:"step"`
 	Attempt    int           `json:"attempt"`
@@ -77,13 +78,13 @@ func (r Receipt) Receipt() call.Receipt {
 
 // OfCall returns the stored form of a call.
 func OfCall(c call.Call) Call {
-	return Call{c.Key, c.Run, c.Step, c.Attempt, c.Action, c.Connection, c.Input, c.Idempotent, c.Timeout, c.Await}
+	return Call{c.Key, c.First, c.Run, c.Step, c.Attempt, c.Action, c.Connection, c.Input, c.Idempotent, c.Timeout, c.Await}
 }
 
 // Call returns what was stored. Its input is to be coerced by the signature's In.
 func (c Call) Call() call.Call {
 	return call.Call{
-		Key: c.Key, Run: c.Run, Step: c.Step, Attempt: c.Attempt, Action: c.Action, Connection: c.Connection,
+		Key: c.Key, First: c.First, Run: c.Run, Step: c.Step, Attempt: c.Attempt, Action: c.Action, Connection: c.Connection,
 		Input: c.Input.values(), Idempotent: c.Idempotent, Timeout: c.Timeout, Await: c.Await,
 	}
 }
