@@ -22,7 +22,8 @@ type Options struct {
 	// Apply stores what a webhook tells, durably: it is answered after that.
 	Apply func(ctx context.Context, connection string, told []Notification) error
 	// Known tells whether a phone number ID is one of ours. What webhooks tell of others
-	// is left out, with a line in the log. nil: all are.
+	// is left out, with a line in the log, unless it names a call: that may be of a flow as it
+	// was before. nil: all are.
 	Known func(connection, phoneNumberID string) bool
 	// Insecure takes webhooks without a signature where the connection has no app_secret.
 	Insecure bool
@@ -220,11 +221,11 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	return h.Apply(r.Context(), c.Name, told)
 }
 
-// ours leaves out what is about numbers of others, and logs what nobody knows.
+// ours leaves out what is about numbers and calls of others, and logs what nobody knows.
 func (h *webhooks) ours(connection string, told []Notification) []Notification {
 	kept := told[:0]
 	for _, n := range told {
-		if n.PhoneNumberID != "" && h.Known != nil && !h.Known(connection, n.PhoneNumberID) {
+		if n.PhoneNumberID != "" && n.Call() == "" && h.Known != nil && !h.Known(connection, n.PhoneNumberID) {
 			h.notices.Say(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is left out",
 				"connection", connection, "phone_number_id", n.PhoneNumberID, "kind", n.Kind)
 			continue

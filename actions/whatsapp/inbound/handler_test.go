@@ -134,6 +134,7 @@ func TestHandler(t *testing.T) {
 	require.NoError(t, err)
 	several, err := os.ReadFile(filepath.Join(webhooks, "several.json"))
 	require.NoError(t, err)
+	others := bytes.Replace(status, []byte("f1.k3f9.1|"), nil, 1)
 	long := bytes.Repeat([]byte(" "), inbound.MaxBody+1)
 	for _, tt := range []struct {
 		name       string
@@ -164,7 +165,8 @@ func TestHandler(t *testing.T) {
 			c.Apply = func(context.Context, string, []inbound.Notification) error { return errors.New("the disk is full") }
 		}, 503, 0, "the disk is full"},
 		{"the vault is down", "shop", status, sign(status), func(c *callback) { c.vault = passing{} }, 503, 0, "the vault is sealed"},
-		{"a number of others", "shop", status, sign(status), func(c *callback) { c.Known = func(_, id string) bool { return id == "1" } }, 200, 0, "no flow or connection names"},
+		{"a number of others", "shop", others, sign(others), func(c *callback) { c.Known = func(_, id string) bool { return id == "1" } }, 200, 0, "no flow or connection names"},
+		{"a call of a number that no flow names any more", "shop", status, sign(status), func(c *callback) { c.Known = func(_, id string) bool { return id == "1" } }, 200, 1, ""},
 		{"a number of ours", "shop", status, sign(status), func(c *callback) { c.Known = func(_, id string) bool { return id == "106540352242922" } }, 200, 1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ type flowSet struct {
 }
 
 // liveFlows are the flows of a project as they were read at one time, and the numbers that
-// they name.
+// they name, or did since the daemon was started.
 type liveFlows struct {
 	*project.Flows
 	senders senders
@@ -61,7 +61,12 @@ func (s *flowSet) Reload(context.Context) (diag.List, error) {
 }
 
 func (s *flowSet) take(loaded *project.Flows) {
-	s.current.Store(&liveFlows{loaded, sendersOf(loaded)})
+	named := sendersOf(loaded)
+	if before := s.current.Load(); before != nil { // runs that are under way keep their flows
+		named.any = named.any || before.senders.any
+		maps.Copy(named.ids, before.senders.ids)
+	}
+	s.current.Store(&liveFlows{loaded, named})
 	if s.swapped != nil {
 		s.swapped(s.Plans())
 	}
@@ -83,14 +88,14 @@ func (s *flowSet) connections() []string {
 	return slices.Compact(names)
 }
 
-// A senders is the phone number IDs that a project names.
+// A senders is phone number IDs that a project names.
 type senders struct {
 	any bool // a flow computes one
 	ids map[string]bool
 }
 
 var (
-	senderKey     = regexp.MustCompile(`sender_phone_id:\s*["']?([^"'\s,}]+)`)
+	senderKey     = regexp.MustCompile(`sender_phone_id["']?\s*:\s*["']?([^"'\s,}]+)`)
 	senderLiteral = regexp.MustCompile(`^[0-9]+$`)
 )
 
