@@ -55,11 +55,11 @@ func OpenSQLite(path string) (*SQLite, error) {
 		file.Close()
 		return nil, err
 	}
-	j.late = time.AfterFunc(foldAfter, func() { _ = j.file.Write(context.Background(), false, 0, j.store.foldLate) })
-	j.late.Stop()
-	j.store.later = func() { j.late.Reset(foldAfter) }
 	file.Before(j.store.commit, j.store.foldAll)
 	file.After(j.store.next)
+	j.late = time.AfterFunc(foldAfter, func() { _ = j.file.Write(context.Background(), false, 0, j.store.foldLate) })
+	j.late.Stop() // which on a machine that stalls may be too late
+	j.store.later = func() { j.late.Reset(foldAfter) }
 	return j, nil
 }
 
