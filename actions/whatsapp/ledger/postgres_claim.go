@@ -14,7 +14,8 @@ import (
 
 const (
 	// takeClaim takes a key that nobody has claimed before: mostly it is one. It returns no
-	// row where nobody has the id.
+	// row where nobody has the id. It has to come after whoIs: a statement that waits until
+	// contacts are joined does not see the claims that came with that.
 	takeClaim = `
 		WITH who AS MATERIALIZED (
 			SELECT c.seq FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = $1 FOR KEY SHARE OF c
@@ -44,16 +45,30 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 	c.Recipient, c.Key, c.Call, c.Step = clean(key(c.Recipient)), clean(c.Key), clean(c.Call), clean(c.Step)
 	var v verdict
 	err = l.write(ctx, "claim a send", func(ctx context.Context, a attempt) error {
-		taken := false
 		v = verdict{}
-		err := a.QueryRow(ctx, takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Scan(&taken)
-		if errors.Is(err, pgx.ErrNoRows) {
-			if err = makeContact(ctx, a, c.Recipient); err == nil {
-				err = errGone // the contact is there now, and the next attempt finds it
-			}
-		}
-		if err != nil || taken {
+		known, taken := false, false
+		b := &pgx.Batch{}
+		who := census{}
+		who.queue(b, []string{c.Recipient}, false)
+		b.Queue(takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Query(func(rows pgx.Rows) error {
+			return every(rows, func(row pgx.Rows) error {
+				known = true
+				return row.Scan(&taken)
+			})
+		})
+		err := a.send(ctx, b)
+		switch {
+		case err != nil:
 			return err
+		case !known:
+			if err := makeContact(ctx, a, c.Recipient); err != nil {
+				return err
+			}
+			return errGone // the contact is there now, and the next attempt finds it
+		case taken && len(who) == 0:
+			return errGone // the contact was joined meanwhile: what else was claimed may not have shown
+		case taken:
+			return nil
 		}
 		v, err = meet(ctx, a, c, now)
 		return err
