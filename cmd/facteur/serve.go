@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -163,8 +162,7 @@ func (a *app) show(found diag.List, format string, log *slog.Logger) {
 		if f.Severity == diag.Error {
 			level = slog.LevelError
 		}
-		about := []any{"at", fmt.Sprintf("%s:%d:%d", f.Range.File(), f.Range.Pos().Line, f.Range.Pos().Col),
-			"severity", f.Severity.String(), "code", f.Code, "message", f.Message}
+		about := []any{"at", f.Range.Place(), "severity", f.Severity.String(), "code", f.Code, "message", f.Message}
 		if f.Hint != "" {
 			about = append(about, "hint", f.Hint)
 		}

@@ -50,9 +50,8 @@ func (d Diagnostic) Error() string {
 	if d.Code != "" {
 		text += " [" + d.Code + "]"
 	}
-	if d.Range.Source != nil {
-		p := d.Range.Pos()
-		text = fmt.Sprintf("%s:%d:%d: %s", d.Range.File(), p.Line, p.Col, text)
+	if at := d.Range.Place(); at != "" {
+		return at + ": " + text
 	}
 	return text
 }

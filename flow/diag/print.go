@@ -36,9 +36,8 @@ func Paint(color bool, code, text string) string {
 }
 
 func (p Printer) one(w io.Writer, d Diagnostic) {
-	if d.Range.Source != nil {
-		at := d.Range.Pos()
-		fmt.Fprintf(w, "%s ", p.paint("1", fmt.Sprintf("%s:%d:%d:", d.Range.File(), at.Line, at.Col)))
+	if at := d.Range.Place(); at != "" {
+		fmt.Fprintf(w, "%s ", p.paint("1", at+":"))
 	}
 	color := "31"
 	if d.Severity == Warning {

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"bytes"
+	"fmt"
 	"sort"
 	"strings"
 	"sync"
@@ -96,6 +97,15 @@ func (r Range) File() string {
 		return ""
 	}
 	return r.Source.Name
+}
+
+// Place says where the range starts, as file:line:col; "" without a source.
+func (r Range) Place() string {
+	if r.Source == nil {
+		return ""
+	}
+	at := r.Pos()
+	return fmt.Sprintf("%s:%d:%d", r.Source.Name, at.Line, at.Col)
 }
 
 // First returns the first byte of the range.

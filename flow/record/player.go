@@ -165,16 +165,11 @@ func (e *entry) answer(req *http.Request) *http.Response {
 	}
 	var body io.Reader = bytes.NewReader(e.content.body)
 	if e.Response.Truncated {
-		body = io.MultiReader(bytes.NewReader(e.content.body[:len(e.content.body)/2]), broken{})
+		body = io.MultiReader(bytes.NewReader(e.content.body[:len(e.content.body)/2]), failing{io.ErrUnexpectedEOF})
 	}
 	resp.Body = io.NopCloser(body)
 	return resp
 }
-
-// broken is a connection that breaks off.
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // take chooses the exchange for a request and marks it as used.
 func (p *Player) take(s *request) (*entry, error) {

@@ -91,9 +91,8 @@ func (rs Reports) JUnit(w io.Writer) error {
 // lines gives the failure on several lines.
 func (f Failure) lines() string {
 	var b strings.Builder
-	if f.Range.Source != nil {
-		at := f.Range.Pos()
-		fmt.Fprintf(&b, "%s:%d:%d: ", f.Range.File(), at.Line, at.Col)
+	if at := f.Range.Place(); at != "" {
+		b.WriteString(at + ": ")
 	}
 	b.WriteString(f.Message)
 	for _, d := range f.Details {

@@ -174,10 +174,9 @@ func (p printer) file(r *Report) {
 
 func (p printer) failure(f Failure) {
 	const indent = "        "
-	at := ""
-	if f.Range.Source != nil {
-		pos := f.Range.Pos()
-		at = fmt.Sprintf("%s:%d:%d: ", f.Range.File(), pos.Line, pos.Col)
+	at := f.Range.Place()
+	if at != "" {
+		at += ": "
 	}
 	fmt.Fprintf(p, "%s%s%s\n", indent, at, diag.Printable(f.Message))
 	for _, d := range f.Details {
