@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"facteur/vault"
+	"facteur/vault/vaulttest"
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
@@ -107,7 +108,7 @@ func TestSetRefuses(t *testing.T) {
 		noLeak(t, err, "two words")
 	}
 	require.NoFileExists(t, filepath.Join(dir, "vault.age"))
-	wantReason(t, open(t, vault.Config{}).Set(ctx, "a", vault.WhatsApp, nil, token("x")), vault.Misconfigured)
+	vaulttest.WantReason(t, open(t, vault.Config{}).Set(ctx, "a", vault.WhatsApp, nil, token("x")), vault.Misconfigured)
 }
 
 // TestDamage spoils the files and then tries to read and to write: both must
@@ -157,14 +158,14 @@ func TestDamage(t *testing.T) {
 				"set":     v.Set(ctx, "new", vault.WhatsApp, nil, token("EAAGtwo")),
 				"remove":  v.Remove(ctx, "shop"),
 			} {
-				require.True(t, wantReason(t, err, tt.reason).Unreadable())
+				require.True(t, vaulttest.WantReason(t, err, tt.reason).Unreadable())
 				require.ErrorContains(t, err, tt.err, op)
 				require.ErrorContains(t, err, "vault file: cannot", op)
 				noLeak(t, err, strings.TrimSpace(key[strings.Index(key, "AGE-SECRET"):]))
 				noLeak(t, err, "EAAG")
 			}
 			_, err = v.List(ctx)
-			wantReason(t, err, tt.reason)
+			vaulttest.WantReason(t, err, tt.reason)
 			require.Equal(t, before, snapshot(t, left))
 		})
 	}
@@ -210,7 +211,7 @@ func TestKeyIsRotated(t *testing.T) {
 	_, err = v.Open(after, nil)
 	require.NoError(t, err)
 	_, err = v.Open(sealed, nil)
-	wantReason(t, err, vault.WrongKey)
+	vaulttest.WantReason(t, err, vault.WrongKey)
 }
 
 // TestProcesses writes from several processes at the same time, and loses
@@ -256,8 +257,8 @@ func TestFolderThatCannotBeUsed(t *testing.T) {
 	require.NoError(t, os.WriteFile(dir, nil, 0o600))
 	v := open(t, vault.Config{Dir: dir})
 	err := v.Set(context.Background(), "a", vault.WhatsApp, nil, token("x"))
-	wantReason(t, err, vault.Unusable)
+	vaulttest.WantReason(t, err, vault.Unusable)
 	require.ErrorContains(t, err, "not a directory; see that the folder exists")
 	_, err = v.Resolve(context.Background(), "a")
-	wantReason(t, err, vault.Unusable)
+	vaulttest.WantReason(t, err, vault.Unusable)
 }

@@ -156,14 +156,14 @@ func TestGivenTokens(t *testing.T) {
 
 	v := withShop(t, s, vault.Hashicorp{TokenFile: path})
 	_, err := v.Resolve(ctx, "shop")
-	wantReason(t, err, vault.BadLogin)
+	vaulttest.WantReason(t, err, vault.BadLogin)
 	require.ErrorContains(t, err, "no such file")
 
 	write(s.Token(0, 0, shopRule("read")))
 	refresh(t, v)
 	s.Revoke()
 	_, _, err = v.Refresh(ctx, "shop")
-	wantReason(t, err, vault.BadLogin)
+	vaulttest.WantReason(t, err, vault.BadLogin)
 	require.ErrorContains(t, err, "the token is not valid")
 	write(s.Token(0, 0, shopRule("read")))
 	refresh(t, v)
@@ -187,7 +187,7 @@ func TestReloginHappensOnce(t *testing.T) {
 	})
 	s.Forget()
 	_, _, err := v.Refresh(context.Background(), "shop")
-	wantReason(t, err, vault.Denied)
+	vaulttest.WantReason(t, err, vault.Denied)
 	require.Equal(t, []string{read2, lookUp, logIn, read2}, s.Requests())
 }
 
@@ -197,7 +197,7 @@ func TestNamespaceAndAuthority(t *testing.T) {
 	refresh(t, withShop(t, s, vault.Hashicorp{CACert: s.CACert, Namespace: "team/shop", AppRole: role(s, vaulttest.Role{})}))
 
 	_, err := withShop(t, s, vault.Hashicorp{CACert: s.CACert, AppRole: role(s, vaulttest.Role{})}).Resolve(context.Background(), "shop")
-	wantReason(t, err, vault.BadLogin)
+	vaulttest.WantReason(t, err, vault.BadLogin)
 	require.ErrorContains(t, err, "the namespace")
 }
 
@@ -249,7 +249,7 @@ func TestWrites(t *testing.T) {
 			json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"data": map[string]any{"token": "x"}, "metadata": map[string]any{"version": 7}}})
 		})
 		s.Forget()
-		wantReason(t, set(v, "EAAGtwo"), vault.Conflict)
+		vaulttest.WantReason(t, set(v, "EAAGtwo"), vault.Conflict)
 		require.Equal(t, 3, s.Asked("PUT", shopPath))
 	})
 }
@@ -312,7 +312,7 @@ func TestTroubleWithTheServer(t *testing.T) {
 					tt.trouble(s, &h)
 				}
 				_, _, err := v.Refresh(context.Background(), "shop")
-				e := wantReason(t, err, tt.reason)
+				e := vaulttest.WantReason(t, err, tt.reason)
 				require.ErrorContains(t, err, tt.message)
 				require.ErrorContains(t, err, `connection "shop": hashicorp vault: cannot read kv/data/messaging/shop at http`)
 				require.Equal(t, tt.temporary, e.Temporary())
@@ -324,20 +324,20 @@ func TestTroubleWithTheServer(t *testing.T) {
 	t.Run("unknown authority", func(t *testing.T) {
 		s := vaulttest.NewTLS(t)
 		_, err := withShop(t, s, vault.Hashicorp{Token: vault.NewSecret(vaulttest.Root)}).Resolve(context.Background(), "shop")
-		require.False(t, wantReason(t, err, vault.TLS).Temporary())
+		require.False(t, vaulttest.WantReason(t, err, vault.TLS).Temporary())
 		require.ErrorContains(t, err, "set vault.hashicorp.ca_cert to the PEM file")
 	})
 	t.Run("http to https", func(t *testing.T) {
 		s := vaulttest.NewTLS(t)
 		_, err := withShop(t, s, vault.Hashicorp{Address: strings.Replace(s.Address, "https:", "http:", 1), Token: vault.NewSecret(vaulttest.Root)}).Resolve(context.Background(), "shop")
-		wantReason(t, err, vault.TLS)
+		vaulttest.WantReason(t, err, vault.TLS)
 	})
 	t.Run("deleted", func(t *testing.T) {
 		s := vaulttest.New(t)
 		v := withShop(t, s, vault.Hashicorp{Token: vault.NewSecret(vaulttest.Root)})
 		require.NoError(t, v.Remove(context.Background(), "shop"))
 		_, err := v.Resolve(context.Background(), "shop")
-		wantReason(t, err, vault.NotFound)
+		vaulttest.WantReason(t, err, vault.NotFound)
 		require.ErrorContains(t, err, "its latest version was deleted")
 	})
 	t.Run("not text", func(t *testing.T) {
@@ -370,17 +370,9 @@ func TestServerConfiguration(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := vault.New(vault.Config{Hashicorp: &tt.h})
-			wantReason(t, err, vault.Misconfigured)
+			vaulttest.WantReason(t, err, vault.Misconfigured)
 			require.ErrorContains(t, err, tt.err)
 			require.NotContains(t, err.Error(), "hunter2")
 		})
 	}
-}
-
-func wantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
-	t.Helper()
-	var e *vault.BackendError
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, want, e.Reason, "%v", err)
-	return e
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"facteur/vault"
+	"facteur/vault/vaulttest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -36,7 +37,7 @@ func TestSealAndOpen(t *testing.T) {
 	sealed, err := v.Seal([]byte("4929"), about)
 	require.NoError(t, err)
 	_, err = v.Open(sealed, []byte("run 8, step notify"))
-	wantReason(t, err, vault.Corrupt)
+	vaulttest.WantReason(t, err, vault.Corrupt)
 	require.ErrorContains(t, err, "the data was changed, or sealed for another purpose")
 	for i := range sealed {
 		spoilt := bytes.Clone(sealed)
@@ -44,21 +45,21 @@ func TestSealAndOpen(t *testing.T) {
 		_, err = v.Open(spoilt, about)
 		require.ErrorAs(t, err, new(*vault.BackendError))
 		_, err = v.Open(sealed[:i], about)
-		wantReason(t, err, vault.Corrupt)
+		vaulttest.WantReason(t, err, vault.Corrupt)
 	}
 
 	other := open(t, vault.Config{Dir: t.TempDir()})
 	_, err = other.Open(sealed, about)
-	wantReason(t, err, vault.NoKey)
+	vaulttest.WantReason(t, err, vault.NoKey)
 	require.ErrorContains(t, err, "the key file is not there; put it back from a backup")
 	_, err = other.Seal(nil, nil)
 	require.NoError(t, err)
 	_, err = other.Open(sealed, about)
-	wantReason(t, err, vault.WrongKey)
+	vaulttest.WantReason(t, err, vault.WrongKey)
 	require.ErrorContains(t, err, "the data was sealed with another key")
 
 	_, err = open(t, vault.Config{}).Seal(nil, nil)
-	wantReason(t, err, vault.Misconfigured)
+	vaulttest.WantReason(t, err, vault.Misconfigured)
 }
 
 // What the first version sealed still opens.
@@ -78,7 +79,7 @@ func TestSealMakesNoKeyForAVaultThatLostIts(t *testing.T) {
 	store(t, dir, "shop", "EAAGone")
 	require.NoError(t, os.Remove(filepath.Join(dir, "vault.key")))
 	_, err := open(t, vault.Config{Dir: dir}).Seal(nil, nil)
-	wantReason(t, err, vault.NoKey)
+	vaulttest.WantReason(t, err, vault.NoKey)
 	require.NoFileExists(t, filepath.Join(dir, "vault.key"))
 }
 
@@ -146,14 +147,14 @@ func TestRotateKey(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(key, first, 0o600))
 	_, err = open(t, vault.Config{Dir: dir}).Resolve(t.Context(), "shop")
-	wantReason(t, err, vault.WrongKey)
+	vaulttest.WantReason(t, err, vault.WrongKey)
 	newest, _, _ := bytes.Cut(both, []byte("# until"))
 	require.NoError(t, os.WriteFile(key, newest, 0o600))
 	v := open(t, vault.Config{Dir: dir})
 	_, err = v.Resolve(t.Context(), "shop")
 	require.NoError(t, err)
 	_, err = v.Open(before, nil)
-	wantReason(t, err, vault.WrongKey)
+	vaulttest.WantReason(t, err, vault.WrongKey)
 }
 
 func TestRotateKeyWithoutAKey(t *testing.T) {
@@ -162,16 +163,16 @@ func TestRotateKeyWithoutAKey(t *testing.T) {
 	_, err := v.Seal(nil, nil)
 	require.NoError(t, err)
 
-	wantReason(t, open(t, vault.Config{}).RotateKey(), vault.Misconfigured)
+	vaulttest.WantReason(t, open(t, vault.Config{}).RotateKey(), vault.Misconfigured)
 
 	lost := t.TempDir()
 	store(t, lost, "shop", "EAAGone")
 	require.NoError(t, os.Remove(filepath.Join(lost, "vault.key")))
-	wantReason(t, open(t, vault.Config{Dir: lost}).RotateKey(), vault.NoKey)
+	vaulttest.WantReason(t, open(t, vault.Config{Dir: lost}).RotateKey(), vault.NoKey)
 
 	file := filepath.Join(t.TempDir(), "no-folder")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	wantReason(t, open(t, vault.Config{Dir: t.TempDir(), KeyFile: filepath.Join(file, "vault.key")}).RotateKey(), vault.Unusable)
+	vaulttest.WantReason(t, open(t, vault.Config{Dir: t.TempDir(), KeyFile: filepath.Join(file, "vault.key")}).RotateKey(), vault.Unusable)
 }
 
 // A key file elsewhere: systemd hands it over in a folder that it guards itself, with a
@@ -188,7 +189,7 @@ func TestKeyFile(t *testing.T) {
 
 	require.NoError(t, os.Chmod(key, 0o440))
 	_, err = open(t, vault.Config{Dir: dir, KeyFile: key}).Open(sealed, nil)
-	wantReason(t, err, vault.Exposed)
+	vaulttest.WantReason(t, err, vault.Exposed)
 	guarded := func(name string) (string, bool) { return elsewhere, name == "CREDENTIALS_DIRECTORY" }
 	_, err = open(t, vault.Config{Dir: dir, KeyFile: key, Env: guarded}).Open(sealed, nil)
 	require.NoError(t, err)
@@ -212,5 +213,5 @@ func TestSealDir(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "x", string(opened))
 	_, err = open(t, vault.Config{Dir: dir}).Open(sealed, nil)
-	wantReason(t, err, vault.WrongKey)
+	vaulttest.WantReason(t, err, vault.WrongKey)
 }

@@ -30,6 +30,7 @@ import (
 	"facteur/e2e"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 )
 
 // A Server is one with a data folder of its own. What it says is in its log.
@@ -52,22 +53,22 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{bin: installation(t)}
 	dir, err := os.MkdirTemp("", "facteur-postgres-") // t.TempDir is for this account alone
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s.dir = filepath.Join(dir, "data")
 	s.account = account(t)
-	must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
 	s.CACert = s.certify(t, dir)
-	must(t, s.give(dir))
+	require.NoError(t, s.give(dir))
 	s.run(t, "initdb", "-D", s.dir, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", filepath.Join(dir, "password"),
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	require.NoError(t, err)
 	s.Address = listener.Addr().String()
-	must(t, listener.Close())
+	require.NoError(t, listener.Close())
 	s.log, err = os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		s.Crash(t) // nobody needs what would be synced
 		if t.Failed() {
@@ -158,7 +159,7 @@ func (s *Server) Restart(t testing.TB) {
 		"-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(dir, "cert.pem"), "-c", "ssl_key_file="+filepath.Join(dir, "key.pem"),
 		"-c", "max_connections=100", "-c", "log_error_verbosity=verbose")
 	s.process.Stdout, s.process.Stderr = s.log, s.log
-	must(t, s.process.Start())
+	require.NoError(t, s.process.Start())
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		conn, err := pgx.Connect(ctx, s.URL("postgres"))
@@ -187,7 +188,7 @@ func (s *Server) end(t testing.TB, signal syscall.Signal) {
 	if s.process == nil {
 		return
 	}
-	must(t, s.process.Process.Signal(signal))
+	require.NoError(t, s.process.Process.Signal(signal))
 	s.process.Wait()
 	s.process = nil
 }
@@ -196,7 +197,7 @@ func (s *Server) end(t testing.TB, signal syscall.Signal) {
 func (s *Server) Log(t testing.TB) string {
 	t.Helper()
 	said, err := os.ReadFile(s.log.Name())
-	must(t, err)
+	require.NoError(t, err)
 	return string(said)
 }
 
@@ -219,11 +220,11 @@ func (s *Server) Exec(t testing.TB, address string, statements ...string) {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, address)
-	must(t, err)
+	require.NoError(t, err)
 	defer conn.Close(ctx)
 	for _, sql := range statements {
 		_, err := conn.Exec(ctx, sql)
-		must(t, err)
+		require.NoError(t, err)
 	}
 }
 
@@ -231,7 +232,7 @@ func (s *Server) Exec(t testing.TB, address string, statements ...string) {
 func (s *Server) Dump(t testing.TB, address string) []byte {
 	t.Helper()
 	out, err := s.command("pg_dump", "--inserts", "--no-owner", "--no-privileges", "--dbname", address).Output()
-	must(t, err)
+	require.NoError(t, err)
 	var script []byte
 	for line := range bytes.Lines(out) {
 		if !bytes.HasPrefix(line, []byte(`\`)) { // that is for psql
@@ -281,30 +282,23 @@ func (s *Server) stats() map[int][]string {
 func (s *Server) certify(t testing.TB, dir string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
+	require.NoError(t, err)
 	private, err := x509.MarshalECPrivateKey(key)
-	must(t, err)
+	require.NoError(t, err)
 	write := func(name, kind string, content []byte) string {
 		var text bytes.Buffer
-		must(t, pem.Encode(&text, &pem.Block{Type: kind, Bytes: content}))
+		require.NoError(t, pem.Encode(&text, &pem.Block{Type: kind, Bytes: content}))
 		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, text.Bytes(), 0o600))
+		require.NoError(t, os.WriteFile(path, text.Bytes(), 0o600))
 		return path
 	}
 	write("key.pem", "EC PRIVATE KEY", private)
 	return write("cert.pem", "CERTIFICATE", cert)
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"facteur/e2e"
 	server "facteur/e2e/vault"
 	"facteur/vault"
+	"facteur/vault/vaulttest"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
@@ -66,14 +67,6 @@ func refresh(v *vault.Vault) error {
 	return err
 }
 
-func wantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
-	t.Helper()
-	var e *vault.BackendError
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, want, e.Reason, "%v", err)
-	return e
-}
-
 // TestPolicies lets the policies beside the examples do what they are for, and no more.
 func TestPolicies(t *testing.T) {
 	s := server.Start(t)
@@ -85,8 +78,8 @@ func TestPolicies(t *testing.T) {
 	s.Forget()
 	require.NoError(t, refresh(v))
 	require.Equal(t, []string{"GET auth/token/lookup-self", "GET kv/data/messaging/shop"}, s.Requests(), "nothing else is asked")
-	wantReason(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set), vault.Denied)
-	wantReason(t, v.Remove(t.Context(), "shop"), vault.Denied)
+	vaulttest.WantReason(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set), vault.Denied)
+	vaulttest.WantReason(t, v.Remove(t.Context(), "shop"), vault.Denied)
 	c := s.Client(t)
 	c.SetToken(daemon)
 	for _, path := range []string{"kv/data/messaging/other", "kv/metadata/messaging/shop", "sys/mounts", "auth/token/accessors"} {
@@ -185,7 +178,7 @@ func TestSecretIDs(t *testing.T) {
 	v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretIDFile: path}})
 	require.NoError(t, refresh(v))
 	s.Revoke(t)
-	e := wantReason(t, refresh(v), vault.BadLogin)
+	e := vaulttest.WantReason(t, refresh(v), vault.BadLogin)
 	require.ErrorContains(t, e, "the AppRole is refused; check role_id, secret_id (it may have ended or be used up)")
 	require.False(t, e.Temporary())
 
@@ -194,13 +187,13 @@ func TestSecretIDs(t *testing.T) {
 	s.DestroySecretID(t, "facteur", second)
 	require.NoError(t, refresh(v), "the token goes on")
 	s.Revoke(t)
-	wantReason(t, refresh(v), vault.BadLogin)
+	vaulttest.WantReason(t, refresh(v), vault.BadLogin)
 	write(nil)
 	require.NoError(t, refresh(v))
 
 	bound := s.Role(t, "bound", map[string]any{"token_policies": "facteur", "secret_id_bound_cidrs": "192.0.2.0/24"})
 	v = open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: bound, SecretID: vault.NewSecret(s.SecretID(t, "bound", nil))}})
-	wantReason(t, refresh(v), vault.BadLogin)
+	vaulttest.WantReason(t, refresh(v), vault.BadLogin)
 }
 
 // TestRestarted ends the server under a vault that goes on.
@@ -210,9 +203,9 @@ func TestRestarted(t *testing.T) {
 	v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretID: vault.NewSecret(s.SecretID(t, "facteur", nil))}})
 	require.NoError(t, refresh(v))
 	s.Stop(t)
-	require.True(t, wantReason(t, refresh(v), vault.Down).Temporary())
+	require.True(t, vaulttest.WantReason(t, refresh(v), vault.Down).Temporary())
 	s.Restart(t)
-	require.True(t, wantReason(t, refresh(v), vault.Sealed).Temporary())
+	require.True(t, vaulttest.WantReason(t, refresh(v), vault.Sealed).Temporary())
 	s.Unseal(t)
 	s.Forget()
 	require.NoError(t, refresh(v))
@@ -226,13 +219,13 @@ func TestSlow(t *testing.T) {
 	v := open(t, s, vault.Hashicorp{Address: "http://" + proxy.Address, Timeout: 2 * time.Second, Token: vault.NewSecret(s.Root)})
 	require.NoError(t, refresh(v))
 	proxy.Stall()
-	e := wantReason(t, refresh(v), vault.Slow)
+	e := vaulttest.WantReason(t, refresh(v), vault.Slow)
 	require.True(t, e.Temporary())
 	require.ErrorContains(t, e, "no answer within 2s; see what keeps it, or raise vault.hashicorp.timeout")
 	proxy.Mend()
 	require.NoError(t, refresh(v))
 	proxy.Cut()
-	require.True(t, wantReason(t, refresh(v), vault.Down).Temporary())
+	require.True(t, vaulttest.WantReason(t, refresh(v), vault.Down).Temporary())
 	proxy.Mend()
 	require.NoError(t, refresh(v))
 }

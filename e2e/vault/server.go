@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/vault/sdk/physical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	core "github.com/hashicorp/vault/vault"
+	"github.com/stretchr/testify/require"
 )
 
 // Version is that of the server.
@@ -54,7 +55,7 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	storage, err := inmem.NewInmem(nil, hclog.NewNullLogger())
-	must(t, err)
+	require.NoError(t, err)
 	s := &Server{storage: storage, Address: "http://127.0.0.1:0"}
 	s.start(t)
 	t.Cleanup(func() { s.Stop(t) })
@@ -63,7 +64,7 @@ func Start(t testing.TB) *Server {
 		BarrierConfig:  &core.SealConfig{SecretShares: 1, SecretThreshold: 1},
 		RecoveryConfig: &core.SealConfig{SecretShares: 1, SecretThreshold: 1},
 	})
-	must(t, err)
+	require.NoError(t, err)
 	s.key, s.Root = init.SecretShares[0], init.RootToken
 	s.Unseal(t)
 	s.mount(t)
@@ -73,9 +74,9 @@ func Start(t testing.TB) *Server {
 // mount adds the engines and the auth method.
 func (s *Server) mount(t testing.TB) {
 	sys := s.Client(t).Sys()
-	must(t, sys.Mount(KV1, &api.MountInput{Type: "kv", Options: map[string]string{"version": "1"}}))
-	must(t, sys.Mount(KV2, &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}))
-	must(t, sys.EnableAuthWithOptions(AppRole, &api.EnableAuthOptions{Type: "approle"}))
+	require.NoError(t, sys.Mount(KV1, &api.MountInput{Type: "kv", Options: map[string]string{"version": "1"}}))
+	require.NoError(t, sys.Mount(KV2, &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}))
+	require.NoError(t, sys.EnableAuthWithOptions(AppRole, &api.EnableAuthOptions{Type: "approle"}))
 	// A new engine of version 2 answers with 400 until it has prepared its storage.
 	s.Put(t, KV2, "ready", map[string]any{"yes": "yes"})
 }
@@ -91,10 +92,10 @@ func (s *Server) start(t testing.TB) {
 		DisableMlock:       true,
 		Logger:             hclog.NewNullLogger(),
 	})
-	must(t, err)
+	require.NoError(t, err)
 	handler := vaulthttp.Handler.Handler(&core.HandlerProperties{Core: c, ListenerConfig: &configutil.Listener{}})
 	listener, err := net.Listen("tcp", strings.TrimPrefix(s.Address, "http://"))
-	must(t, err)
+	require.NoError(t, err)
 	s.Address = "http://" + listener.Addr().String()
 	s.mu.Lock()
 	s.core = c
@@ -136,7 +137,7 @@ func (s *Server) Stop(t testing.TB) {
 	}
 	s.http.Close()
 	s.http = nil
-	must(t, s.core.Shutdown())
+	require.NoError(t, s.core.Shutdown())
 }
 
 // Restart starts a stopped server again, at the same address, with the same storage: it is
@@ -150,14 +151,14 @@ func (s *Server) Restart(t testing.TB) {
 // Seal seals the server.
 func (s *Server) Seal(t testing.TB) {
 	t.Helper()
-	must(t, s.core.Seal(s.Root))
+	require.NoError(t, s.core.Seal(s.Root))
 }
 
 // Unseal unseals the server.
 func (s *Server) Unseal(t testing.TB) {
 	t.Helper()
 	unsealed, err := s.core.Unseal(append([]byte(nil), s.key...))
-	must(t, err)
+	require.NoError(t, err)
 	if !unsealed {
 		t.Fatal("the server stays sealed")
 	}
@@ -167,7 +168,7 @@ func (s *Server) Unseal(t testing.TB) {
 func (s *Server) Client(t testing.TB) *api.Client {
 	t.Helper()
 	c, err := api.NewClient(&api.Config{Address: s.Address})
-	must(t, err)
+	require.NoError(t, err)
 	c.SetToken(s.Root)
 	c.ClearNamespace()
 	return c
@@ -178,7 +179,7 @@ func (s *Server) Put(t testing.TB, mount, path string, data map[string]any) {
 	t.Helper()
 	ctx, c := context.Background(), s.Client(t)
 	if mount == KV1 {
-		must(t, c.KVv1(mount).Put(ctx, path, data))
+		require.NoError(t, c.KVv1(mount).Put(ctx, path, data))
 		return
 	}
 	for {
@@ -187,7 +188,7 @@ func (s *Server) Put(t testing.TB, mount, path string, data map[string]any) {
 			return
 		}
 		if !strings.Contains(err.Error(), "Upgrading from non-versioned to versioned") {
-			must(t, err)
+			require.NoError(t, err)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -207,14 +208,14 @@ func (s *Server) Get(t testing.TB, mount, path string) map[string]any {
 	if errors.Is(err, api.ErrSecretNotFound) {
 		return nil
 	}
-	must(t, err)
+	require.NoError(t, err)
 	return secret.Data
 }
 
 // Policy writes a policy in HCL.
 func (s *Server) Policy(t testing.TB, name, hcl string) {
 	t.Helper()
-	must(t, s.Client(t).Sys().PutPolicy(name, hcl))
+	require.NoError(t, s.Client(t).Sys().PutPolicy(name, hcl))
 }
 
 // Token creates a token: api.TokenCreateRequest{Policies: …, TTL: "1h"}.
@@ -222,7 +223,7 @@ func (s *Server) Token(t testing.TB, r api.TokenCreateRequest) string {
 	t.Helper()
 	r.NoParent = true
 	secret, err := s.Client(t).Auth().Token().Create(&r)
-	must(t, err)
+	require.NoError(t, err)
 	return secret.Auth.ClientToken
 }
 
@@ -232,7 +233,7 @@ func (s *Server) Role(t testing.TB, name string, parameters map[string]any) (rol
 	t.Helper()
 	s.write(t, "auth/approle/role/"+name, parameters)
 	secret, err := s.Client(t).Logical().Read("auth/approle/role/" + name + "/role-id")
-	must(t, err)
+	require.NoError(t, err)
 	return fmt.Sprint(secret.Data["role_id"])
 }
 
@@ -251,19 +252,12 @@ func (s *Server) DestroySecretID(t testing.TB, role, secretID string) {
 // Revoke ends the tokens that the AppRole auth method gave out.
 func (s *Server) Revoke(t testing.TB) {
 	t.Helper()
-	must(t, s.Client(t).Sys().RevokePrefix("auth/"+AppRole+"/login"))
+	require.NoError(t, s.Client(t).Sys().RevokePrefix("auth/"+AppRole+"/login"))
 }
 
 func (s *Server) write(t testing.TB, path string, data map[string]any) *api.Secret {
 	t.Helper()
 	secret, err := s.Client(t).Logical().Write(path, data)
-	must(t, err)
+	require.NoError(t, err)
 	return secret
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

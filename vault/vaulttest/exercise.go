@@ -214,7 +214,7 @@ func exercises() []struct {
 			require.NoError(t, v.Remove(ctx, "shop"))
 			require.Empty(t, e.get(t))
 			_, err := v.Resolve(ctx, "shop")
-			wantReason(t, err, vault.NotFound)
+			WantReason(t, err, vault.NotFound)
 			if e.mount == e.KV2 {
 				require.ErrorContains(t, err, "its latest version was deleted")
 			}
@@ -227,11 +227,11 @@ func exercises() []struct {
 			_, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 			err = v.Set(ctx, "shop", vault.WhatsApp, nil, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
-			wantReason(t, err, vault.Denied)
+			WantReason(t, err, vault.Denied)
 			require.ErrorContains(t, err, `connection "shop": hashicorp vault: cannot write `+e.mount)
 			require.ErrorContains(t, err, "let the policy of the token or AppRole read, create and update "+e.mount)
 			_, err = v.Resolve(ctx, "other")
-			wantReason(t, err, vault.Denied)
+			WantReason(t, err, vault.Denied)
 			require.Equal(t, map[string]string{"access-token": "EAAGone"}, e.get(t))
 		}},
 		{"read on this path alone", func(t *testing.T, ctx context.Context, e exercise) {
@@ -241,8 +241,8 @@ func exercises() []struct {
 				_, err := v.Resolve(ctx, "shop")
 				require.NoError(t, err)
 				_, err = v.Resolve(ctx, "other")
-				wantReason(t, err, vault.Denied)
-				wantReason(t, v.Remove(ctx, "shop"), vault.Denied)
+				WantReason(t, err, vault.Denied)
+				WantReason(t, v.Remove(ctx, "shop"), vault.Denied)
 			}
 		}},
 		{"patch and not replace", func(t *testing.T, ctx context.Context, e exercise) {
@@ -250,7 +250,7 @@ func exercises() []struct {
 			v := e.vault(t, e.by(t, false, "read patch"))
 			err := v.Set(ctx, "shop", vault.WhatsApp, map[string]string{"sender_phone_id": ""}, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
 			if e.mount == e.KV1 { // it cannot
-				wantReason(t, err, vault.Denied)
+				WantReason(t, err, vault.Denied)
 				return
 			}
 			require.NoError(t, err)
@@ -265,7 +265,7 @@ func exercises() []struct {
 				e.Seal(t, true)
 				for _, v := range []*vault.Vault{v, e.vault(t, login)} {
 					_, _, err = v.Refresh(ctx, "shop")
-					require.True(t, wantReason(t, err, vault.Sealed).Temporary())
+					require.True(t, WantReason(t, err, vault.Sealed).Temporary())
 					require.ErrorContains(t, err, "it is sealed (status 503); unseal it: vault operator unseal")
 				}
 				e.Seal(t, false)
@@ -275,7 +275,7 @@ func exercises() []struct {
 		}},
 		{"nothing there", func(t *testing.T, ctx context.Context, e exercise) {
 			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
-			wantReason(t, err, vault.NotFound)
+			WantReason(t, err, vault.NotFound)
 			require.ErrorContains(t, err, "vault kv put -mount="+e.mount+" "+path)
 		}},
 		{"key missing", func(t *testing.T, ctx context.Context, e exercise) {
@@ -296,15 +296,16 @@ func exercises() []struct {
 				role.SecretID, role.SecretIDFile = vault.NewSecret("not-the-secret-id"), ""
 				h.AppRole = &role
 			}).Resolve(ctx, "shop")
-			wantReason(t, err, vault.BadLogin)
+			WantReason(t, err, vault.BadLogin)
 			_, err = e.vault(t, func(h *vault.Hashicorp) { h.Token = vault.NewSecret("hvs.not-a-token") }).Resolve(ctx, "shop")
-			wantReason(t, err, vault.BadLogin)
+			WantReason(t, err, vault.BadLogin)
 			require.NotContains(t, err.Error(), "not-a-token")
 		}},
 	}
 }
 
-func wantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
+// WantReason wants an error of a backend, for that reason.
+func WantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
 	t.Helper()
 	var e *vault.BackendError
 	require.ErrorAs(t, err, &e)
