@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
@@ -82,6 +83,28 @@ func (p *Program) Fixed() []string {
 		}
 	}
 	return fixed
+}
+
+// Among returns the texts that are written out among the values of a choice with ? and :, nil
+// where the program is no such choice.
+func (p *Program) Among() []string {
+	if p.whole == nil || p.whole.checked == nil {
+		return nil
+	}
+	return choices(p.whole.checked.Expr(), nil)
+}
+
+func choices(e ast.Expr, found []string) []string {
+	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.Conditional {
+		return found
+	}
+	for _, way := range e.AsCall().Args()[1:] {
+		if text, ok := textOf(way); ok {
+			found = append(found, text)
+		}
+		found = choices(way, found)
+	}
+	return found
 }
 
 // Type returns the type of what the program gives.

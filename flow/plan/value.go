@@ -201,7 +201,7 @@ func (v *Value) fold() *Value {
 func (v *Value) skeleton() any {
 	switch {
 	case v.program != nil:
-		return schema.Unknown{Type: v.Type, Fixed: v.program.Fixed(), Optional: v.isOptional()}
+		return schema.Unknown{Type: v.Type, Fixed: v.program.Fixed(), Among: v.program.Among(), Optional: v.isOptional()}
 	case v.isList:
 		list := make([]any, len(v.items))
 		for i, item := range v.items {

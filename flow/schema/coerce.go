@@ -113,6 +113,7 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool) {
 	if u, ok := v.(Unknown); ok {
 		c.fixed(t, u)
+		c.among(t, u, owner)
 		return v, false
 	}
 	// Only a union takes what may be a mistake, while its case is not known.

@@ -25,6 +25,7 @@ func TestLimitsOfRules(t *testing.T) {
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, "🙂🙂", "utf16-length some emoji count twice there; shorten the text to be sure"},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, 7, `type put it in quotes: "7"`},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Fixed: []string{"ab", "cd"}}, "title "},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Among: []string{"abc", "abcd"}}, "title "},
 		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, schema.Unknown{}}, "count "},
 	} {
 		_, found := tt.typ.Coerce(tt.in)
@@ -45,6 +46,8 @@ func TestLimitsOfWhatIsNotKnown(t *testing.T) {
 		{short, schema.Unknown{}},
 		{short, schema.Unknown{Fixed: []string{"a", ""}}},
 		{short, schema.Unknown{Fixed: []string{"ab", "c"}}},
+		{short, schema.Unknown{Among: []string{"ab", "abc"}}},
+		{one, schema.Unknown{Among: []string{"abcd"}}},
 		{one, []any{1, schema.Unknown{Optional: true}}},
 	} {
 		_, found := tt.typ.Coerce(tt.in)
@@ -52,6 +55,10 @@ func TestLimitsOfWhatIsNotKnown(t *testing.T) {
 	}
 	_, found := short.Coerce(schema.Unknown{Fixed: []string{"ab", "cd"}})
 	assert.EqualError(t, found, "has 4 characters beside its expressions, at most 3 are allowed")
+	_, found = short.Coerce(schema.Unknown{Among: []string{"ab", "abcd"}})
+	assert.EqualError(t, found, `"abcd" has 4 characters, at most 3 are allowed`)
+	_, found = (&schema.Type{Kind: schema.String, Enum: []any{"a"}}).Coerce(schema.Unknown{Among: []string{"a", "b"}})
+	assert.EqualError(t, found, `"b" is not one of the allowed values`)
 }
 
 // What a type recognises as a mistake stands in place of what it would say itself.

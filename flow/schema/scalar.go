@@ -220,6 +220,22 @@ func (c *coercer) fixed(t *Type, u Unknown) {
 	}
 }
 
+// among checks each text that a value may turn out to be.
+func (c *coercer) among(t *Type, u Unknown, owner siblings) {
+	if t.Kind != String {
+		return
+	}
+	for _, s := range u.Among {
+		before := len(c.found)
+		c.valueOf(t, s, owner)
+		for i := range c.found[before:] {
+			if v, text := &c.found[before+i], c.quote(s); !strings.Contains(v.Message, text) {
+				v.Message = text + " " + v.Message
+			}
+		}
+	}
+}
+
 func (c *coercer) tooLong(t *Type, s, beside string) {
 	if t.MaxLength == 0 || len(s) <= t.MaxLength {
 		return

@@ -11,6 +11,7 @@ import (
 type Unknown struct {
 	Type     *Type    // what it will be, Any when that is open
 	Fixed    []string // of a text: what stands before, between and after its expressions
+	Among    []string // texts each of which it may turn out to be
 	Optional bool     // it may turn out to be no value at all
 }
 
