@@ -24,4 +24,7 @@ type Step struct {
 	Outputs  *schema.Type // object; its Always fields are there also after a failure
 	Outcomes Outcomes     // at this point
 	Hidden   string       // why it cannot be read here, e.g. "it runs in a sibling branch"; "" when it can
+	// Foreign: somebody else gives the outputs, and mostly all of them. One that a step may
+	// succeed without and that is read untested is a warning then.
+	Foreign bool
 }

@@ -387,14 +387,20 @@ func (g *guard) demand(ch chain, names []string, why lack) {
 	}
 }
 
-// unset reports what may not be there. One guard that was forgotten is one subject.
+// unset reports what may not be there.
 func (g *guard) unset(at diag.Range, subject, hint, format string, args ...any) {
-	name, _, _ := strings.Cut(subject, " ")
+	g.forgotten(diag.Diagnostic{Range: at, Message: fmt.Sprintf(format, args...), Hint: hint, Subject: subject})
+}
+
+// forgotten reports a guard that is not there. One that was forgotten is one subject.
+func (g *guard) forgotten(d diag.Diagnostic) {
+	name, _, _ := strings.Cut(d.Subject, " ")
 	name = name[strings.LastIndexByte(name, '.')+1:]
 	if slices.ContainsFunc(g.scope.lost, func(word string) bool { return diag.Suggest(word, []string{name}) == name }) {
 		return // it may be there, once the condition is mended
 	}
-	g.add(diag.Diagnostic{Code: "maybe-unset", Range: at, Message: fmt.Sprintf(format, args...), Hint: hint, Subject: subject})
+	d.Code = "maybe-unset"
+	g.add(d)
 }
 
 // A lack is why a part of a step may not be there.

@@ -55,7 +55,7 @@ func (s *Scope) joinStep(id string, ways, all []*Scope) knownStep {
 		case !ok || visible:
 		case st.Hidden == "":
 			visible = true
-			known = knownStep{Step: Step{Outputs: st.Outputs}}
+			known = knownStep{Step: Step{Outputs: st.Outputs, Foreign: st.Foreign}}
 		case known.Hidden == s.steps.m[id].Hidden:
 			known.Hidden = st.Hidden
 		}

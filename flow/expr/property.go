@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"facteur/flow/diag"
 	"facteur/flow/schema"
 
 	"github.com/google/cel-go/common/ast"
@@ -214,10 +215,13 @@ func (g *guard) absent(fields []ast.Expr, key, text string) {
 		optional += "." + name
 	}
 	of, _ := g.scope.schemaType(g.tree.GetType(fields[0].ID()))
-	why, byDefault := "what it is made of may give no value", ""
+	why, byDefault, severity := "what it is made of may give no value", "", diag.Error
 	switch owner := g.ownerType(operandOf(f)); {
 	case strings.HasPrefix(key, "steps.") && strings.Count(before, ".") == 2:
 		why = "the step may succeed without it"
+		if id, _, _ := strings.Cut(key[len("steps."):], "."); g.scope.steps.m[id].Foreign {
+			severity = diag.Warning
+		}
 	case owner != nil && owner.NullIsNone: // the flow wrote it out
 		why, byDefault = "its type does not require it", "give the property a default"
 	}
@@ -234,7 +238,8 @@ func (g *guard) absent(fields []ast.Expr, key, text string) {
 	} else {
 		key, text = "."+name, "this value's "+name
 	}
-	g.unset(g.span(f), key, eitherOf(has, instead, byDefault), "%s may be absent: %s", text, why)
+	g.forgotten(diag.Diagnostic{Severity: severity, Range: g.span(f), Subject: key, Hint: eitherOf(has, instead, byDefault),
+		Message: text + " may be absent: " + why})
 }
 
 // eitherOf lists ways out, without those that are "": "a", "a, or b", "a, b, or c".

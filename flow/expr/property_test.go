@@ -3,6 +3,7 @@ package expr_test
 import (
 	"testing"
 
+	"facteur/flow/diag"
 	"facteur/flow/expr"
 	"facteur/flow/schema"
 
@@ -160,6 +161,25 @@ func TestPropertyHints(t *testing.T) {
 			assert.Equal(t, "maybe-unset", d.Code)
 			assert.NotEmpty(t, d.Subject, "a guard that is forgotten is told once")
 		}
+	}
+}
+
+// What somebody else gives is mostly there, unlike what the flow itself says may be absent.
+func TestPropertiesOfOthers(t *testing.T) {
+	for foreign, want := range map[bool]diag.Severity{true: diag.Warning, false: diag.Error} {
+		s := properties()
+		ran, _ := s.Step("ran")
+		ran.Foreign = foreign
+		s.SetStep("ran", ran)
+		p, list := expr.Compile(textOf("${steps.ran.outputs.id}"), s)
+		require.Len(t, list, 1)
+		assert.Equal(t, want, list[0].Severity)
+		assert.Equal(t, foreign, p != nil)
+
+		ran.Outcomes = expr.Succeeded | expr.Failed
+		s.SetStep("ran", ran)
+		_, list = expr.Compile(textOf("${steps.ran.outputs.id}"), s)
+		assert.Equal(t, diag.Error, list[0].Severity, "the step may have failed")
 	}
 }
 

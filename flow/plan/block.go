@@ -49,6 +49,7 @@ func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 		before = run.Fork()
 	}
 	outputs, outcomes := noOutputs, expr.Succeeded
+	_, foreign := in.Do.(*flow.Action)
 	if in.Do != nil {
 		out.Kind = in.Do.Kind()
 		var more expr.Outcomes
@@ -56,12 +57,12 @@ func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 		outcomes |= more
 	}
 	if out.ID != "" {
-		run.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: outcomes})
+		run.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: outcomes, Foreign: foreign})
 	}
 	if in.AllowFailure {
 		failed := interrupted(before, run, []*flow.Step{in})
 		if out.ID != "" {
-			failed.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: expr.Failed})
+			failed.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: expr.Failed, Foreign: foreign})
 		}
 		after.add(failed, false)
 	}

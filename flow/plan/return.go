@@ -79,7 +79,7 @@ func (c *flowCompiler) known(n *flow.Node, at, end *expr.Scope) bool {
 		id := step.ID.Value
 		before, _ := at.Step(id)
 		if after, ok := end.Step(id); ok && before.Hidden != "" && after.Hidden == "" {
-			s.SetStep(id, expr.Step{Outputs: after.Outputs, Outcomes: expr.Skipped})
+			s.SetStep(id, expr.Step{Outputs: after.Outputs, Outcomes: expr.Skipped, Foreign: after.Foreign})
 		}
 	})
 	for name, t := range c.vars {
