@@ -11,16 +11,27 @@ import (
 )
 
 // Past returns the receipts of a call that came so far, whether its run was told of them or
-// not. nil: none are known.
-type Past func(ctx context.Context, key string) ([]call.Receipt, error)
+// not. What was heard of before since already, such as a message that was delivered then, is
+// left out with all that came of it later: it is of an earlier call with the key. nil: none are
+// known.
+type Past func(ctx context.Context, key string, since time.Time) ([]call.Receipt, error)
 
-// Of returns the receipts of calls that came so far, one call after the other.
-func (p Past) Of(ctx context.Context, keys ...string) (came []call.Receipt, err error) {
+// wrongClock is by how much the clock may have been put back while a run went on.
+const wrongClock = 24 * time.Hour
+
+// Of returns the receipts of calls that came so far, one call after the other. They are of a
+// run that started then: a start with the Idempotency-Key of a run that is forgotten has its
+// id, and its calls have their keys. The zero time: they may be older than the run.
+func (p Past) Of(ctx context.Context, started time.Time, keys ...string) (came []call.Receipt, err error) {
 	if p == nil {
 		return nil, nil
 	}
+	since := started
+	if !since.IsZero() {
+		since = since.Add(-wrongClock)
+	}
 	for _, key := range keys {
-		receipts, err := p(ctx, key)
+		receipts, err := p(ctx, key, since)
 		if err != nil {
 			return nil, fmt.Errorf("read the receipts of the run: %w", err)
 		}
@@ -51,13 +62,13 @@ func Open(m *machine.Machine) (keys []string) {
 }
 
 // Overdue returns the news, as of a time, of calls of a run that has ended which a retry
-// may make again: the run was not told, because it waited for none.
-func (p Past) Overdue(ctx context.Context, m *machine.Machine, at time.Time) (news []machine.Event, err error) {
+// may make again: the run was not told, because it waited for none. See Of.
+func (p Past) Overdue(ctx context.Context, started time.Time, m *machine.Machine, at time.Time) (news []machine.Event, err error) {
 	for _, s := range m.Steps() {
 		if s.Status == machine.Succeeded {
 			continue
 		}
-		came, err := p.Of(ctx, s.Keys...)
+		came, err := p.Of(ctx, started, s.Keys...)
 		if err != nil {
 			return nil, err
 		}

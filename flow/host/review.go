@@ -66,10 +66,10 @@ func (v *Review) look(m *machine.Machine) {
 }
 
 // End comes after the last event. It adds the receipts that came and that the run was not
-// told of, because it did not wait for them.
-func (v *Review) End(ctx context.Context, m *machine.Machine, past Past) error {
+// told of, because it did not wait for them; see Past.Of.
+func (v *Review) End(ctx context.Context, started time.Time, m *machine.Machine, past Past) error {
 	v.look(m)
-	came, err := past.Of(ctx, v.taken...)
+	came, err := past.Of(ctx, started, v.taken...)
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (h *Host) visit(ctx context.Context, w *ward, give func(m *machine.Machine)
 	events := []machine.Event{event}
 	again, retried := event.(machine.Retried)
 	if retried { // not to make again what, as is known by now, happened
-		news, err := h.opts.Past.Overdue(ctx, m, again.At)
+		news, err := h.opts.Past.Overdue(ctx, h.since(&head), m, again.At)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -40,7 +41,7 @@ func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
 			}
 			return accepted(c)
 		},
-		Past: func(context.Context, string) ([]call.Receipt, error) {
+		Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
 			asked <- true
 			<-answer
 			return []call.Receipt{{ID: "1", State: "sent"}}, nil

@@ -30,7 +30,7 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 			o := local.Options{
 				Journal: j, Clock: clock,
 				Do: func(context.Context, call.Call) call.Outcome { made.Add(1); return lost() },
-				Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+				Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
 					asked.Add(1)
 					switch {
 					case deaf.Load():
@@ -99,7 +99,7 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 						}
 						return lost()
 					},
-					Past: func(context.Context, string) ([]call.Receipt, error) {
+					Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
 						asked.Add(1)
 						switch {
 						case away.Load():
@@ -150,7 +150,7 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 					assert.Equal(t, "b", c.Input["to"])
 					return accepted(c)
 				},
-				Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+				Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
 					switch {
 					case came.Load() == 0 || call.RunOf(key) == "":
 						return nil, nil
@@ -189,7 +189,7 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 		h := open(t, local.Options{
 			Restored: restored,
 			Do:       func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-			Past: func(_ context.Context, key string) ([]call.Receipt, error) {
+			Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
 				asked.Add(1)
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			},
@@ -202,6 +202,28 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 		} else {
 			assert.Zero(t, asked.Load(), "nobody is asked where the journal knows all")
 		}
+	}
+}
+
+// A start with a key whose run is forgotten has its id anew, and its calls their keys: what came
+// of the earlier ones is not asked for, unless a backup was restored.
+func TestNewsOfARunThatIsForgotten(t *testing.T) {
+	clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+	for _, restored := range []bool{false, true} {
+		news := make(chan time.Time, 16)
+		h := open(t, local.Options{
+			Clock: clock, Restored: restored,
+			Do: func(context.Context, call.Call) call.Outcome { return lost() },
+			Past: func(_ context.Context, _ string, since time.Time) ([]call.Receipt, error) {
+				news <- since
+				return nil, nil
+			},
+		})
+		_, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+		require.NoError(t, err)
+		since := <-news
+		assert.Equal(t, restored, since.IsZero())
+		assert.True(t, restored || since.Equal(clock.Now().Add(-24*time.Hour)), "by a clock that was put back meanwhile, what came of the run is older than it: %s", since)
 	}
 }
 
@@ -237,7 +259,7 @@ func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
 				Journal: &journal.Memory{}, Clock: clock,
 				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 				Do:      func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-				Past: func(context.Context, string) ([]call.Receipt, error) {
+				Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
 				},
 			}
@@ -268,7 +290,7 @@ func TestNewsThatABackupHas(t *testing.T) {
 	o := local.Options{
 		Journal: j, Restored: true,
 		Do: func(context.Context, call.Call) call.Outcome { return lost() },
-		Past: func(context.Context, string) ([]call.Receipt, error) {
+		Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
 			if came.Load() {
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}

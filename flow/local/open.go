@@ -64,11 +64,11 @@ func (h *Host) reconsider(run string) {
 			h.panicked(run, v)
 		}
 	}()
-	_, m, err := h.rebuilt(h.life, run)
+	head, m, err := h.rebuilt(h.life, run)
 	if err != nil {
 		return
 	}
-	came, err := h.opts.Past.Of(h.life, m.Unknown()...)
+	came, err := h.opts.Past.Of(h.life, h.since(&head), m.Unknown()...)
 	if err != nil {
 		return
 	}

@@ -18,7 +18,7 @@ const pastPause = 5 * time.Second
 // past brings the receipts of a call that came before somebody watched. When they cannot be
 // had, they are asked for again later.
 func (r *runner) past(c machine.Watch) {
-	came, err := r.h.past(c.Key)
+	came, err := r.receipts(c.Key)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), lookBack{r, c})
 	}
@@ -27,12 +27,12 @@ func (r *runner) past(c machine.Watch) {
 	}
 }
 
-// past returns the receipts of calls that came so far, or gives up: a ledger that does not
+// receipts returns the receipts of calls that came so far, or gives up: a ledger that does not
 // answer must not keep a run from all else.
-func (h *Host) past(keys ...string) ([]call.Receipt, error) {
-	ctx, end := context.WithTimeout(h.life, host.Patience)
+func (r *runner) receipts(keys ...string) ([]call.Receipt, error) {
+	ctx, end := context.WithTimeout(r.h.life, host.Patience)
 	defer end()
-	return h.opts.Past.Of(ctx, keys...)
+	return r.h.opts.Past.Of(ctx, r.since, keys...)
 }
 
 // A lookBack asks again for past receipts.
@@ -51,6 +51,15 @@ func (h *Host) isFromBackup(head *journal.Run) bool {
 	return !at.IsZero() && (len(head.Inputs) > 0 || !head.Started.After(at))
 }
 
+// since is when a run started whose receipts are asked for; the zero time where they may be
+// older than it.
+func (h *Host) since(head *journal.Run) time.Time {
+	if h.isFromBackup(head) {
+		return time.Time{}
+	}
+	return head.Started
+}
+
 // mayMake tells whether the run still wants a call, of which receipts may tell that it happened
 // already: an earlier attempt, of which nobody knew, or, in a run from a backup, the call itself.
 // They are asked for before it is made, and again later when there is no answer.
@@ -62,7 +71,7 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 	if len(keys) == 0 || c.InFlight {
 		return true, nil
 	}
-	came, err := r.h.past(keys...)
+	came, err := r.receipts(keys...)
 	if err != nil {
 		r.agenda.add(r.now().Add(pastPause), askFirst{r, c})
 		return false, nil
@@ -96,7 +105,7 @@ func (r *runner) missed() error {
 	keys := slices.DeleteFunc(host.Open(r.m), func(key string) bool {
 		return r.m.Wants(machine.Watch{Key: key}) // Next asks for those
 	})
-	came, err := r.h.past(keys...)
+	came, err := r.receipts(keys...)
 	if err != nil {
 		r.tell() // of steps that ended by what was handed to it
 		return errDeaf

@@ -190,7 +190,7 @@ func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []jour
 	if err != nil {
 		return err
 	}
-	return v.seen.End(ctx, m, h.opts.Past)
+	return v.seen.End(ctx, h.since(&v.head), m, h.opts.Past)
 }
 
 func (v *view) result() *host.Result {

@@ -25,8 +25,9 @@ type runner struct {
 	virtual  *host.Virtual // nil: time is real
 	id       string
 	started  time.Time
-	stays    bool // in the foreground: it is not parked, and ends when its context does
-	restored bool // from a backup: receipts of its calls may be later than it
+	stays    bool      // in the foreground: it is not parked, and ends when its context does
+	restored bool      // from a backup: receipts of its calls may be later than it
+	since    time.Time // of its receipts; zero: they may be older than it
 
 	agenda   agenda
 	lines    map[string]*line // by limit: calls that wait for a place
@@ -80,7 +81,7 @@ func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) e
 	if err != nil {
 		return err
 	}
-	r.head, r.fresh, r.restored = head, true, r.h.isFromBackup(head)
+	r.head, r.fresh, r.restored, r.since = head, true, r.h.isFromBackup(head), r.h.since(head)
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, *start)
@@ -108,7 +109,7 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 			return err
 		}
 	}
-	r.m, r.plan, r.started, r.restored = m, p, start.At, r.h.isFromBackup(&head)
+	r.m, r.plan, r.started, r.restored, r.since = m, p, start.At, r.h.isFromBackup(&head), r.h.since(&head)
 	unknown := m.Unknown()
 	for _, key := range unknown {
 		r.noteUnknown(key)

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"time"
 
 	"facteur/flow/machine/stored"
 
@@ -22,9 +23,10 @@ func (h *Host) activities() map[string]any {
 	}
 }
 
-// past returns the receipts of a call that came so far.
-func (h *Host) past(ctx context.Context, key string) ([]stored.Receipt, error) {
-	came, err := h.opts.Past.Of(ctx, key)
+// past returns the receipts of a call that came so far. Runs of earlier versions do not say
+// when they started.
+func (h *Host) past(ctx context.Context, key string, started time.Time) ([]stored.Receipt, error) {
+	came, err := h.opts.Past.Of(ctx, started, key)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 		if err != nil {
 			return err
 		}
-		m, _, err := s.machine(h, nil)
+		m, began, err := s.machine(h, nil)
 		var doubts []host.Doubt
 		mismatch := (*machine.MismatchError)(nil)
 		switch {
@@ -137,7 +137,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			if s.lost != "" { // what it would do next it does not
 				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
 			} else if again, ok := event.(machine.Retried); ok { // not to make again what, as is known by now, happened
-				news, err := h.opts.Past.Overdue(ctx, m, again.At)
+				news, err := h.opts.Past.Overdue(ctx, began.At, m, again.At)
 				if err != nil {
 					return err
 				}

@@ -85,8 +85,8 @@ func (s *Stage) Calls(fates ...Fate) *[]call.Call {
 // Deaf lets receipts be not there yet the first time that they are asked for, and the second time
 // nobody can tell.
 func (s *Stage) Deaf() {
-	s.OnActivity(pastActivity, mock.Anything, mock.Anything).Return(nil, nil).Once()
-	s.OnActivity(pastActivity, mock.Anything, mock.Anything).Return(nil, errors.New("the ledger does not answer")).Times(3)
+	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(nil, nil).Once()
+	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(nil, errors.New("the ledger does not answer")).Times(3)
 }
 
 // Past lets receipts have come before.
@@ -95,7 +95,7 @@ func (s *Stage) Past(list ...call.Receipt) {
 	for _, r := range list {
 		form = append(form, stored.OfReceipt(r))
 	}
-	s.OnActivity(pastActivity, mock.Anything, mock.Anything).Return(form, nil)
+	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(form, nil)
 }
 
 // Tell brings the run something after a while.

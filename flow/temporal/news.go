@@ -77,7 +77,7 @@ func (r *runner) look(key string) {
 func (r *runner) past(key string, then func(had bool)) {
 	r.beside++
 	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: 15 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3}})
-	r.sel.AddFuture(workflow.ExecuteActivity(once, pastActivity, key), func(f workflow.Future) {
+	r.sel.AddFuture(workflow.ExecuteActivity(once, pastActivity, key, r.started), func(f workflow.Future) {
 		r.beside--
 		var list []stored.Receipt
 		err := f.Get(r.ctx, &list)

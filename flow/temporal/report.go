@@ -125,7 +125,7 @@ func (h *Host) view(ctx context.Context, s *state) (*view, error) {
 		}
 		return v, nil
 	}
-	err := v.seen.End(ctx, v.m, h.opts.Past)
+	err := v.seen.End(ctx, v.start.At, v.m, h.opts.Past)
 	v.hides = host.ResultOf(v.m, s.id(), s.in.Flow, v.start.At).Sensitive
 	return v, err
 }

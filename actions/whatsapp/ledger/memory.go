@@ -258,14 +258,21 @@ func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) 
 }
 
 // Receipts implements Ledger.
-func (l *Memory) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
+func (l *Memory) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
+	earlier := map[string]bool{} // messages
 	of := func(e kept) bool {
 		m := l.messages[e.MessageID]
-		return e.Kind == "status" && m != nil && m.Call == call
+		if e.Kind != "status" || m == nil || m.Call != call {
+			return false
+		}
+		if e.received.Before(since) {
+			earlier[e.MessageID] = true
+		}
+		return !earlier[e.MessageID]
 	}
 	return receiptsOf(l.told(of), call), nil
 }

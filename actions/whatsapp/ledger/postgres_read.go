@@ -50,8 +50,10 @@ func (l *Postgres) Message(ctx context.Context, id string) (m Message, ok bool, 
 }
 
 // Receipts implements Ledger.
-func (l *Postgres) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
-	statuses, err := l.events(ctx, "SELECT id, body FROM events WHERE message = ANY (ARRAY(SELECT id FROM messages WHERE call = $1)) ORDER BY seq", clean(call))
+func (l *Postgres) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
+	statuses, err := l.events(ctx, `
+		SELECT id, body FROM events WHERE message = ANY (ARRAY(SELECT id FROM messages m WHERE call = $1 AND NOT EXISTS (
+			SELECT FROM events WHERE message = m.id AND received < $2))) ORDER BY seq`, clean(call), max(0, since.UnixNano()))
 	return receiptsOf(statuses, call), err
 }
 

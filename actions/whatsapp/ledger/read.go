@@ -48,10 +48,11 @@ func (l *SQLite) Message(ctx context.Context, id string) (m Message, ok bool, er
 }
 
 // Receipts implements Ledger.
-func (l *SQLite) Receipts(ctx context.Context, call string) ([]call.Receipt, error) {
+func (l *SQLite) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
 	var rows []event
 	err := l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
-		rows, err = events(conn, "WHERE message IN (SELECT id FROM messages WHERE call = ?)", call)
+		rows, err = events(conn, `WHERE message IN (SELECT id FROM messages WHERE call = ?1 AND NOT EXISTS (
+			SELECT 1 FROM events WHERE message = messages.id AND received < ?2))`, call, max(0, since.UnixNano()))
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"facteur/flow"
 	"facteur/flow/call"
@@ -198,7 +199,7 @@ func (w *World) Ready(context.Context, string) (version string, err error) {
 }
 
 // Past returns the receipts of a call that came so far.
-func (w *World) Past(_ context.Context, key string) ([]call.Receipt, error) {
+func (w *World) Past(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.deaf {

@@ -29,6 +29,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"states never go backwards, in any order", anyOrder},
 		{"statuses are kept whole", whole},
 		{"receipts of a call", receipts},
+		{"receipts of an earlier call with its key", earlierReceipts},
 		{"a status before its answer", overtaken},
 		{"windows", windows},
 		{"windows that Meta says are shut", shutWindows},
@@ -187,7 +188,7 @@ func manyAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 				assert.NoError(t, err)
 				assert.True(t, ok)
 				assert.EqualValues(t, "delivered", m.State)
-				found, err := l.Receipts(t.Context(), call)
+				found, err := l.Receipts(t.Context(), call, time.Time{})
 				assert.NoError(t, err)
 				assert.Len(t, found, 2)
 			}

@@ -165,6 +165,20 @@ func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, []string{"delivered", "sent", "failed"}, states, "as they came")
 }
 
+func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
+	apply(t, l, Status("wamid.1", "delivered", "f1.a.1"))
+	clock.Pass(time.Hour)
+	began := clock.Now()
+	apply(t, l, Status("wamid.1", "read", "f1.a.1"), Status("wamid.2", "sent", "f1.a.1"))
+	found, err := l.Receipts(t.Context(), "f1.a.1", began)
+	require.NoError(t, err)
+	require.Len(t, found, 1, "neither what came before, nor what came of it later")
+	require.Equal(t, "wamid.2", found[0].Data["message_id"])
+	found, err = l.Receipts(t.Context(), "f1.a.1", began.Add(-time.Hour))
+	require.NoError(t, err)
+	require.Len(t, found, 3)
+}
+
 func overtaken(t *testing.T, l ledger.Ledger, _ *Clock) {
 	news := apply(t, l, Status("wamid.1", "failed", ""))
 	require.Nil(t, news[0].Receipt)
