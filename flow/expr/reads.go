@@ -19,6 +19,34 @@ func (p *Program) Reads(variable string, field func(name string)) {
 	}
 }
 
+// Steady tells whether the program gives the same whenever a run evaluates it, and whatever
+// became of the run's steps: it reads what the run was given, and neither time nor chance.
+func (p *Program) Steady() bool {
+	steady := p.whole == nil || p.whole.steady()
+	for _, part := range p.parts {
+		steady = steady && (part.expr == nil || part.expr.steady())
+	}
+	return steady
+}
+
+func (e *expression) steady() bool {
+	changes := func(variable string) bool {
+		switch strings.TrimPrefix(variable, ".") {
+		case "steps", "vars", "run", "event", "error", nowVariable, randomVariable:
+			return true
+		}
+		return false
+	}
+	if e.checked == nil {
+		return !changes(e.path[0])
+	}
+	steady := true
+	ast.PreOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		steady = steady && (e.Kind() != ast.IdentKind || !changes(e.AsIdent()))
+	}))
+	return steady
+}
+
 func (e *expression) reads(variable string, field func(name string)) {
 	if e.checked == nil {
 		switch {
