@@ -183,7 +183,7 @@ func (p *drawing) advice() {
 	case "held":
 		tips = append(tips, "it is held since a backup was restored; look whether it went on since, then: facteur runs release "+p.d.RunID)
 	case "replay_mismatch":
-		tips = append(tips, "its journal does not fit what the flow does by this version of Facteur; it goes no further")
+		tips = append(tips, "it goes no further, for the reason above; once that is gone: facteur runs release "+p.d.RunID, "or end it: facteur runs cancel "+p.d.RunID)
 	}
 	if len(tips) > 0 {
 		fmt.Fprintf(p.w, "\n%s\n", strings.Join(tips, "\n"))

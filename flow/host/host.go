@@ -82,7 +82,7 @@ const (
 	Queued   machine.Status = "queued"          // behind others, by the flow's concurrency
 	Rejected machine.Status = "rejected"        // by the flow's concurrency; it never began
 	Held     machine.Status = "held"            // until it is released, after a restore
-	Mismatch machine.Status = "replay_mismatch" // its journal does not fit; it goes no further
+	Mismatch machine.Status = "replay_mismatch" // it goes no further: its journal does not fit, or nobody can tell what it did since a backup
 )
 
 // A Run is the head of a run.

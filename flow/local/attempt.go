@@ -101,7 +101,7 @@ func (u *underWay) takeUp() (refused, err error) {
 		return nil, nil
 	case !r.m.Wants(u.Call):
 		return errUnwanted, nil
-	case r.h.isPaused(r.w.flow, &u.Call.Call):
+	case r.doubt != nil || r.h.isPaused(r.w.flow, &u.Call.Call):
 		u.paused = true
 		return errPaused, nil
 	}

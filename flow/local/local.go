@@ -75,6 +75,9 @@ type Options struct {
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
 	// OnEnd is told of each run that ended. It must be quick. nil: nobody is told.
 	OnEnd func(r *host.Result)
+	// OnStuck is told of each run that goes no further until somebody has looked at it: it is
+	// host.Mismatch. It must be quick. nil: nobody is told.
+	OnStuck func(run string, why error)
 	// OnHold is told when a hold begins and when it is lifted; of one of a limit, when it
 	// begins and when it is slowed down further. It must be quick, and must not call the
 	// host. nil: nobody is told.
@@ -83,8 +86,9 @@ type Options struct {
 	// that have not ended may be old, so they are host.Held until they are released.
 	Restored bool
 	// RestoredAt is when that was last. Runs that are older, and those that a key begins, may
-	// have done more than it holds: Past is asked before a call of theirs is made. Zero: never,
-	// or, with Restored, now.
+	// have done more than it holds: Past is asked before a call of theirs is made, and one of
+	// which nobody can tell is not made: the run is host.Mismatch. Zero: never, or, with
+	// Restored, now.
 	RestoredAt time.Time
 }
 

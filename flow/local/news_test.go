@@ -210,7 +210,7 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 func TestNewsOfARunThatIsForgotten(t *testing.T) {
 	clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
 	for _, restored := range []bool{false, true} {
-		news := make(chan time.Time, 16)
+		news := make(chan time.Time, 128)
 		h := open(t, local.Options{
 			Clock: clock, Restored: restored,
 			Do: func(context.Context, call.Call) call.Outcome { return lost() },

@@ -65,23 +65,38 @@ func (h *Host) since(head *journal.Run) time.Time {
 // They are asked for before it is made, and again later when there is no answer.
 func (r *runner) mayMake(c *machine.Call) (bool, error) {
 	keys := c.Doubtful
-	if r.restored {
+	if r.restored != nil {
 		keys = append(slices.Clip(keys), c.Key)
 	}
-	if len(keys) == 0 || c.InFlight {
+	switch {
+	case len(keys) == 0 || c.InFlight:
 		return true, nil
+	case r.doubt != nil:
+		return false, nil
 	}
 	came, err := r.receipts(keys...)
 	if err != nil {
-		r.agenda.add(r.now().Add(pastPause), askFirst{r, c})
-		return false, nil
+		return false, r.askLater(c)
 	}
-	for _, receipt := range came {
+	own := slices.IndexFunc(came, func(receipt call.Receipt) bool { return receipt.Key == c.Key })
+	if own < 0 {
+		own = len(came)
+	}
+	for _, receipt := range came[:own] {
 		if err := r.apply(machine.Received{At: r.now(), Receipt: receipt}); err != nil {
 			return false, err
 		}
 	}
-	return r.m.Wants(c), nil
+	if r.restored == nil || !r.m.Wants(c) {
+		return r.m.Wants(c), nil
+	}
+	return r.mayRepeat(c, came[own:])
+}
+
+// askLater asks again later whether a call may be made.
+func (r *runner) askLater(c *machine.Call) error {
+	r.agenda.add(r.now().Add(pastPause), askFirst{r, c})
+	return nil
 }
 
 // An askFirst asks again whether a call may be made.

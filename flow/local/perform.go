@@ -72,6 +72,9 @@ func (r *runner) enter(calls []*machine.Call) error {
 // start takes up calls, durably, and makes them. Those that begin by themselves are taken
 // up then.
 func (r *runner) start(calls ...*machine.Call) error {
+	if r.doubt != nil {
+		return nil
+	}
 	var room [1]*machine.Call
 	wanted, taken := room[:0], false
 	for _, c := range calls {

@@ -26,7 +26,7 @@ type runner struct {
 	id       string
 	started  time.Time
 	stays    bool      // in the foreground: it is not parked, and ends when its context does
-	restored bool      // from a backup: receipts of its calls may be later than it
+	restored *backup   // nil: it is not from one
 	since    time.Time // of its receipts; zero: they may be older than it
 
 	agenda   agenda
@@ -37,6 +37,7 @@ type runner struct {
 	made     map[string]*underWay // by key
 	fault    error                // of OnStep
 	halted   error                // why a run that has just begun goes no further
+	doubt    error                // why one from a backup does not, once its calls have ended
 
 	head    *journal.Run    // of a run that began here …
 	fresh   bool            // … and is not stored yet
@@ -81,10 +82,13 @@ func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) e
 	if err != nil {
 		return err
 	}
-	r.head, r.fresh, r.restored, r.since = head, true, r.h.isFromBackup(head), r.h.since(head)
+	r.head, r.fresh, r.since = head, true, r.h.since(head)
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, *start)
+	if r.restore(head); r.restored != nil {
+		r.restored.end(r.m)
+	}
 	return nil
 }
 
@@ -92,7 +96,11 @@ func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) e
 // told then; those that end by what was handed to it since are told now.
 func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
 	before := max(1, len(records)-r.takeHanded())
-	m, start, err := r.h.replay(p, head, records[:before], nil)
+	each := func(*machine.Machine, machine.Event) {}
+	if r.restore(&head); r.restored != nil {
+		each = r.restored.see
+	}
+	m, start, err := r.h.replay(p, head, records[:before], each)
 	if err != nil {
 		return err
 	}
@@ -105,11 +113,15 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		if event == nil {
 			continue
 		}
+		each(m, event)
 		if err := m.Apply(event); err != nil {
 			return err
 		}
 	}
-	r.m, r.plan, r.started, r.restored, r.since = m, p, start.At, r.h.isFromBackup(&head), r.h.since(&head)
+	if r.restored != nil {
+		r.restored.end(m)
+	}
+	r.m, r.plan, r.started, r.since = m, p, start.At, r.h.since(&head)
 	unknown := m.Unknown()
 	for _, key := range unknown {
 		r.noteUnknown(key)
@@ -197,6 +209,12 @@ func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 		}
 		if result := r.m.Result(); result != nil && len(r.made) == 0 {
 			return true, r.end(result)
+		}
+		if r.doubt != nil && len(r.made) == 0 {
+			if err := r.flush(false); err != nil {
+				return false, err
+			}
+			return false, r.doubt
 		}
 		// What came goes before what is due: an event that was there in time is not late.
 		items, done := r.take(), false
@@ -305,6 +323,12 @@ func (r *runner) deal(i item) error {
 	}
 	if a, ok := event.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
 		return nil // it was on its way when the run stopped waiting
+	}
+	if came, ok := event.(machine.Received); ok && r.restored != nil && !r.mayHear(came.Receipt.Key) {
+		if i.told != nil {
+			r.acks = append(r.acks, i.told)
+		}
+		return nil
 	}
 	if err := r.apply(event); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (r *runner) work() {
 		return // it is in other hands, or in nobody's
 	}
 	r.abandon() // after the run's end there is nothing left to abandon
-	h := r.h
+	h, stranded := r.h, false
 	h.mu.Lock()
 	switch _, unstored := errors.AsType[*storeError](err); {
 	case r.ended != nil:
@@ -38,8 +38,12 @@ func (r *runner) work() {
 		h.drop(r)
 	default:
 		h.strand(r, err)
+		stranded = h.opts.OnStuck != nil
 	}
 	h.mu.Unlock()
+	if stranded {
+		r.guard(func() { h.opts.OnStuck(r.id, err) })
+	}
 	if r.ended != nil && h.opts.OnEnd != nil {
 		r.guard(func() { h.opts.OnEnd(r.ended) })
 	}

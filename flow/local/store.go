@@ -29,6 +29,9 @@ func (r *runner) apply(event machine.Event) error {
 		return err
 	}
 	r.pending.Records = append(r.pending.Records, record)
+	if r.restored != nil {
+		r.restored.note(event)
+	}
 	if arrived, ok := event.(machine.Arrived); ok && r.m.Consumed(arrived.ID) {
 		r.pending.Took = append(r.pending.Took, arrived.ID)
 	}

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"strconv"
 
 	"facteur/flow/call"
 	"facteur/flow/plan"
@@ -94,7 +93,7 @@ func (a *activity) ask(number int) {
 	m := a.m
 	n := len(m.made) + 1
 	at := first(&m.room.attempt, m.room.attempt.key == "")
-	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: "f1." + m.start.Run + "." + strconv.Itoa(n)}
+	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: m.Key(n)}
 	m.made = append(m.made, at)
 	a.now, a.phase = at, calling
 	initial := at.key

@@ -301,6 +301,15 @@ func (m *Machine) call(key string) *attempt {
 	return m.made[n-1]
 }
 
+// Key returns the key of the run's n-th call, from 1: it has one, or would have it.
+func (m *Machine) Key(n int) string { return "f1." + m.start.Run + "." + strconv.Itoa(n) }
+
+// Numbered returns how many calls have a number by now, those that were taken back included.
+func (m *Machine) Numbered() int { return len(m.made) }
+
+// Has tells whether the run has made, or is to make, a call with that key.
+func (m *Machine) Has(key string) bool { return m.call(key) != nil }
+
 // live returns the attempt with a key if its step is at it.
 func (m *Machine) live(key string) *attempt {
 	at := m.call(key)

@@ -51,7 +51,7 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
 		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored, RestoredAt: e.restoredAt,
 		Past: d.ledger.Receipts, Hash: hash, Contact: project.ContactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
-		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held,
+		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held, OnStuck: d.stuck,
 	})
 	if err != nil {
 		return nil, project.Surroundings(err, "")

@@ -72,6 +72,10 @@ func (d *Daemon) panicked(c call.Call, _ any, stack []byte) {
 	d.log.Error("a fault of the program; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
 }
 
+func (d *Daemon) stuck(run string, why error) {
+	d.log.Error("a run goes no further until somebody has looked at it", "run", run, "error", why)
+}
+
 func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, err := d.flows.current.Load().Restore(name, sources)
 	if err == nil {
