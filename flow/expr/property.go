@@ -241,13 +241,3 @@ func (g *guard) absent(fields []ast.Expr, key, text string) {
 	g.forgotten(diag.Diagnostic{Severity: severity, Range: g.span(f), Subject: key, Hint: eitherOf(has, instead, byDefault),
 		Message: text + " may be absent: " + why})
 }
-
-// eitherOf lists ways out, without those that are "": "a", "a, or b", "a, b, or c".
-func eitherOf(ways ...string) string {
-	ways = slices.DeleteFunc(ways, func(way string) bool { return way == "" })
-	last := len(ways) - 1
-	if last < 1 {
-		return strings.Join(ways, "")
-	}
-	return strings.Join(ways[:last], ", ") + ", or " + ways[last]
-}
