@@ -7,6 +7,7 @@ package call
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,15 @@ type Call struct {
 	// After an error nobody counts on the call any more, and it must not happen. nil: that
 	// was recorded before.
 	Begin func(ctx context.Context) error `json:"-"`
+}
+
+// KeyOf returns the key of the n-th call of a run, from 1.
+func KeyOf(run string, n int) string { return "f1." + run + "." + strconv.Itoa(n) }
+
+// NumberOf returns which call of its run a key is of, 0 when it is none of ours.
+func NumberOf(key string) int {
+	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
+	return n
 }
 
 // RunOf returns the run that a call's key belongs to, "" when it is none of ours.

@@ -11,8 +11,6 @@ package machine
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"facteur/flow/call"
@@ -294,15 +292,15 @@ func (m *Machine) apply(event Event) error {
 
 // call returns the attempt with a key, nil when there is none.
 func (m *Machine) call(key string) *attempt {
-	n, err := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
-	if err != nil || n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
+	n := call.NumberOf(key)
+	if n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
 		return nil
 	}
 	return m.made[n-1]
 }
 
 // Key returns the key of the run's n-th call, from 1: it has one, or would have it.
-func (m *Machine) Key(n int) string { return "f1." + m.start.Run + "." + strconv.Itoa(n) }
+func (m *Machine) Key(n int) string { return call.KeyOf(m.start.Run, n) }
 
 // Numbered returns how many calls have a number by now, those that were taken back included.
 func (m *Machine) Numbered() int { return len(m.made) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
@@ -41,7 +42,7 @@ func newsOf(keys []string) string {
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(key[strings.LastIndexByte(key, '.')+1:])
+		b.WriteString(strconv.Itoa(call.NumberOf(key)))
 		if b.Len() > mostNews {
 			return anyNews
 		}
@@ -51,11 +52,8 @@ func newsOf(keys []string) string {
 
 // isNews tells whether the attribute names a call.
 func isNews(news, key string) bool {
-	number := key[strings.LastIndexByte(key, '.')+1:]
-	if _, err := strconv.Atoi(number); err != nil {
-		return false
-	}
-	return news == anyNews || slices.Contains(strings.Split(news, ","), number)
+	n := call.NumberOf(key)
+	return n > 0 && (news == anyNews || slices.Contains(strings.Split(news, ","), strconv.Itoa(n)))
 }
 
 // look brings the receipts of a call that came so far.
