@@ -3,8 +3,6 @@ package local
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,10 +78,14 @@ func (r *runner) isSame(n int) bool {
 	return n <= b.known || !b.acted && len(r.m.Unknown()) == 0 && b.steady()
 }
 
-// mayRepeat tells whether a call of a run from a backup is to be made, given the receipts of its
-// key. What they show to have happened is not made again. Where nobody can tell, the run stops.
-func (r *runner) mayRepeat(c *machine.Call, came []call.Receipt) (bool, error) {
-	n := numberOf(c.Key)
+// mayRepeat tells whether a call of a run from a backup is to be made. What receipts of its key
+// show to have happened is not made again. Where nobody can tell, the run stops.
+func (r *runner) mayRepeat(c *machine.Call) (bool, error) {
+	n := call.NumberOf(c.Key)
+	came, err := r.receipts(c.Key)
+	if err != nil {
+		return false, r.askLater(c)
+	}
 	if len(came) == 0 {
 		other, err := r.stray(n)
 		if err != nil {
@@ -127,7 +129,7 @@ func (r *runner) stray(n int) (int, error) {
 		return 0, err
 	}
 	if len(came) > 0 {
-		return numberOf(came[0].Key), nil
+		return call.NumberOf(came[0].Key), nil
 	}
 	b.looked = last + farthest
 	return 0, nil
@@ -136,7 +138,7 @@ func (r *runner) stray(n int) (int, error) {
 // mayHear tells whether a receipt that comes is one that a run from a backup may go by: it is
 // not where it would stand for a call that is still to be made, and may be of another one.
 func (r *runner) mayHear(key string) bool {
-	n := numberOf(key)
+	n := call.NumberOf(key)
 	switch u := r.made[key]; {
 	case !r.m.Has(key):
 		r.restored.heard = max(r.restored.heard, n)
@@ -146,11 +148,6 @@ func (r *runner) mayHear(key string) bool {
 	}
 	r.doubt = unsureOf(n)
 	return false
-}
-
-func numberOf(key string) int {
-	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
-	return n
 }
 
 func unsureOf(n int) error {

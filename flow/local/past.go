@@ -32,7 +32,11 @@ func (r *runner) past(c machine.Watch) {
 func (r *runner) receipts(keys ...string) ([]call.Receipt, error) {
 	ctx, end := context.WithTimeout(r.h.life, host.Patience)
 	defer end()
-	return r.h.opts.Past.Of(ctx, r.since, keys...)
+	started := r.started
+	if r.restored != nil {
+		started = time.Time{} // they may be older than the run
+	}
+	return r.h.opts.Past.Of(ctx, started, keys...)
 }
 
 // A lookBack asks again for past receipts.
@@ -64,25 +68,17 @@ func (h *Host) since(head *journal.Run) time.Time {
 // already: an earlier attempt, of which nobody knew, or, in a run from a backup, the call itself.
 // They are asked for before it is made, and again later when there is no answer.
 func (r *runner) mayMake(c *machine.Call) (bool, error) {
-	keys := c.Doubtful
-	if r.restored != nil {
-		keys = append(slices.Clip(keys), c.Key)
-	}
 	switch {
-	case len(keys) == 0 || c.InFlight:
+	case len(c.Doubtful) == 0 && r.restored == nil || c.InFlight:
 		return true, nil
 	case r.doubt != nil:
 		return false, nil
 	}
-	came, err := r.receipts(keys...)
+	came, err := r.receipts(c.Doubtful...)
 	if err != nil {
 		return false, r.askLater(c)
 	}
-	own := slices.IndexFunc(came, func(receipt call.Receipt) bool { return receipt.Key == c.Key })
-	if own < 0 {
-		own = len(came)
-	}
-	for _, receipt := range came[:own] {
+	for _, receipt := range came {
 		if err := r.apply(machine.Received{At: r.now(), Receipt: receipt}); err != nil {
 			return false, err
 		}
@@ -90,7 +86,7 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 	if r.restored == nil || !r.m.Wants(c) {
 		return r.m.Wants(c), nil
 	}
-	return r.mayRepeat(c, came[own:])
+	return r.mayRepeat(c)
 }
 
 // askLater asks again later whether a call may be made.

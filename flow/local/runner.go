@@ -25,9 +25,8 @@ type runner struct {
 	virtual  *host.Virtual // nil: time is real
 	id       string
 	started  time.Time
-	stays    bool      // in the foreground: it is not parked, and ends when its context does
-	restored *backup   // nil: it is not from one
-	since    time.Time // of its receipts; zero: they may be older than it
+	stays    bool    // in the foreground: it is not parked, and ends when its context does
+	restored *backup // nil: it is not from one
 
 	agenda   agenda
 	lines    map[string]*line // by limit: calls that wait for a place
@@ -82,7 +81,7 @@ func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) e
 	if err != nil {
 		return err
 	}
-	r.head, r.fresh, r.since = head, true, r.h.since(head)
+	r.head, r.fresh = head, true
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, *start)
@@ -121,7 +120,7 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 	if r.restored != nil {
 		r.restored.end(m)
 	}
-	r.m, r.plan, r.started, r.since = m, p, start.At, r.h.since(&head)
+	r.m, r.plan, r.started = m, p, start.At
 	unknown := m.Unknown()
 	for _, key := range unknown {
 		r.noteUnknown(key)
