@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,21 +55,26 @@ func TestLedger(t *testing.T) {
 	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
 }
 
+// keyed opens a ledger that is sealed with a key.
+func keyed(t *testing.T, address, key string) (*ledger.Postgres, error) {
+	return ledger.OpenPostgres(t.Context(), address, ledger.Options{
+		Seal: func(text, _ []byte) ([]byte, error) { return append([]byte(key), text...), nil },
+		Open: func(sealed, _ []byte) ([]byte, error) {
+			text, ok := bytes.CutPrefix(sealed, []byte(key))
+			if !ok {
+				return nil, errors.New("it was sealed with another key")
+			}
+			return text, nil
+		},
+	})
+}
+
 // TestKeys opens a ledger with the key of those who told it something, and with another.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	address := postgres.Start(t).Database(t)
 	with := func(key string) error {
-		l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{
-			Seal: func(text, _ []byte) ([]byte, error) { return append([]byte(key), text...), nil },
-			Open: func(sealed, _ []byte) ([]byte, error) {
-				text, ok := bytes.CutPrefix(sealed, []byte(key))
-				if !ok {
-					return nil, errors.New("it was sealed with another key")
-				}
-				return text, nil
-			},
-		})
+		l, err := keyed(t, address, key)
 		if err != nil {
 			return err
 		}
@@ -74,12 +82,38 @@ func TestKeys(t *testing.T) {
 		_, err = l.Apply(t.Context(), ledgertest.Status("wamid."+key, "sent", "f1."+key))
 		return err
 	}
-	require.NoError(t, with("ours"), "there is nothing to open yet")
+	require.NoError(t, with("ours"))
 	require.NoError(t, with("ours"))
 	err := with("another")
 	require.ErrorAs(t, err, new(*ledger.KeyError))
 	require.ErrorContains(t, err, "it was sealed with another key")
 	require.NoError(t, with("ours"))
+}
+
+// TestKeysAtOnce opens an empty ledger with several keys at the same time: they could not read
+// what the others store.
+func TestKeysAtOnce(t *testing.T) {
+	t.Parallel()
+	address := postgres.Start(t).Database(t)
+	require.NoError(t, open(t, address, nil).Close())
+	var all sync.WaitGroup
+	refused := make([]error, 8)
+	for i := range refused {
+		all.Go(func() {
+			l, err := keyed(t, address, fmt.Sprint("key ", i))
+			if refused[i] = err; err == nil {
+				refused[i] = l.Close()
+			}
+		})
+	}
+	all.Wait()
+	opened := slices.DeleteFunc(slices.Clone(refused), func(err error) bool { return err != nil })
+	require.Len(t, opened, 1, "%v", refused)
+	for _, err := range refused {
+		if err != nil {
+			require.ErrorAs(t, err, new(*ledger.KeyError))
+		}
+	}
 }
 
 // TestDocumentedWebhooks stores all that Meta documents.

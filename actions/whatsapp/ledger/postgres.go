@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"facteur/actions/whatsapp/inbound"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -77,6 +79,8 @@ func session() map[string]string {
 	return map[string]string{
 		"application_name": "facteur",
 		"search_path":      "facteur",
+		// What waits for others sees what they have done, see whoIs.
+		"default_transaction_isolation": "read committed",
 		// A daemon that stalls in the middle does not hold up the others for long.
 		"idle_in_transaction_session_timeout": "10s",
 		"statement_timeout":                   "10s",
@@ -126,21 +130,36 @@ func (l *Postgres) prepare(ctx context.Context, schema string) error {
 	return l.tryKey(ctx, conn.Conn())
 }
 
+// storeFirst makes sure that there is something to open, by whoever is the first to do so.
+const storeFirst = "INSERT INTO events (seq, id, kind, at, received, body) VALUES (nextval('arrivals'), $1, $2, $3, $3, $4) ON CONFLICT (id) DO NOTHING"
+
 // tryKey opens what was stored last. What another daemon sealed with another key would be
 // missed otherwise, without anybody knowing, when a run asks what became of its message.
 func (l *Postgres) tryKey(ctx context.Context, conn *pgx.Conn) error {
-	var last event
-	err := conn.QueryRow(ctx, "SELECT id, body FROM events ORDER BY seq DESC LIMIT 1").Scan(&last.id, &last.body)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows) || err == nil && l.Open == nil:
+	if l.Open == nil {
 		return nil
-	case err != nil:
-		return l.fail("open it", err)
 	}
-	if _, err := l.Open(last.body, identity(last.id).context()); err != nil {
-		return &KeyError{l.where, err}
+	for {
+		var last event
+		err := conn.QueryRow(ctx, "SELECT id, body FROM events ORDER BY seq DESC LIMIT 1").Scan(&last.id, &last.body)
+		if err == nil {
+			if _, err := l.Open(last.body, identity(last.id).context()); err != nil {
+				return &KeyError{l.where, err}
+			}
+			return nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return l.fail("open it", err)
+		}
+		first := fact{Notification: inbound.Notification{Kind: "opened"}} // of no webhook
+		body, err := l.seal(first)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, storeFirst, first.id, first.Kind, l.now().UnixNano(), body); err != nil {
+			return l.fail("open it", err)
+		}
 	}
-	return nil
 }
 
 // Close implements Ledger.
