@@ -52,7 +52,8 @@ type Options struct {
 
 	// What follows is for Open.
 
-	// Restore compiles the plan of a stored run from its sources; see plan.Restore.
+	// Restore compiles the plan of a stored run from its sources; see plan.Restore. By the end
+	// of Open it was asked for the plans of all runs that have not ended.
 	Restore func(name string, sources map[string]string) (*plan.Plan, error)
 	// Workers is how many runs are carried at the same time; further ones wait in line.
 	// 0: 1024.

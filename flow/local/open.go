@@ -77,8 +77,8 @@ func (h *Host) reconsider(run string) {
 	}
 }
 
-// recall loads what the host has to know: holds, unfinished runs and what they wait for,
-// and which runs ended with unknown outcomes. No run is rebuilt.
+// recall loads what the host has to know: holds, unfinished runs, what they wait for and the
+// plans that they follow, and which runs ended with unknown outcomes. No run is rebuilt.
 func (h *Host) recall(ctx context.Context) error {
 	notes, err := h.opts.Journal.Notes(ctx, holdNotes)
 	if err != nil {
@@ -95,10 +95,12 @@ func (h *Host) recall(ctx context.Context) error {
 		names[name] = one
 	}
 	var keep []*ward
+	follow := map[string]string{} // a run of each plan, by digest
 	err = h.opts.Journal.Unfinished(ctx, func(run journal.Run, waits journal.Waits) error {
 		if w := h.recallRun(run, waits, names); h.opts.Restored && w.state == kept {
 			keep = append(keep, w)
 		}
+		follow[run.Digest] = run.ID
 		return nil
 	})
 	if err != nil {
@@ -112,6 +114,13 @@ func (h *Host) recall(ctx context.Context) error {
 		if err := h.opts.Journal.Write(ctx, w.id, i == len(keep)-1, c); err != nil {
 			return fmt.Errorf("store that runs are held: %w", err)
 		}
+	}
+	for _, run := range follow {
+		head, _, err := h.load(ctx, run)
+		if err != nil {
+			return err
+		}
+		_, _ = h.plan(head) // its runs say so themselves where it no longer compiles
 	}
 	return h.recallUnknown(ctx)
 }

@@ -17,15 +17,9 @@ import (
 type flowSet struct {
 	root    string
 	swapped func([]*plan.Plan) // is told of new ones
-	current atomic.Pointer[liveFlows]
+	current atomic.Pointer[project.Flows]
 	loading sync.Mutex
-}
-
-// liveFlows are the flows of a project as they were read at one time, and the numbers that
-// they name, or did since the daemon was started.
-type liveFlows struct {
-	*project.Flows
-	senders senders
+	senders senders // that they name, or did since the daemon was started, or runs still do
 }
 
 // Plans implements server.Flows.
@@ -61,15 +55,24 @@ func (s *flowSet) Reload(context.Context) (diag.List, error) {
 }
 
 func (s *flowSet) take(loaded *project.Flows) {
-	named := sendersOf(loaded)
-	if before := s.current.Load(); before != nil { // runs that are under way keep their flows
-		named.any = named.any || before.senders.any
-		maps.Copy(named.ids, before.senders.ids)
-	}
-	s.current.Store(&liveFlows{loaded, named})
+	s.senders.add(loaded.Project.Connections, slices.Collect(maps.Values(loaded.Plans))...)
+	s.current.Store(loaded)
 	if s.swapped != nil {
 		s.swapped(s.Plans())
 	}
+}
+
+// restore returns the plan of a stored run: the one that it has, where the flow is as it was.
+func (s *flowSet) restore(name string, texts map[string]string) (*plan.Plan, error) {
+	now := s.current.Load()
+	if p := now.Plans[name]; p != nil && maps.Equal(p.Texts, texts) {
+		return p, nil
+	}
+	p, err := now.Restore(name, texts)
+	if err == nil {
+		s.senders.add(nil, p)
+	}
+	return p, err
 }
 
 // connections lists the connections that the project declares or its flows use, sorted.
@@ -88,8 +91,10 @@ func (s *flowSet) connections() []string {
 	return slices.Compact(names)
 }
 
-// A senders is phone number IDs that a project names.
+// A senders is phone number IDs that a project names. It only grows: runs that are under way
+// keep their flows.
 type senders struct {
+	mu  sync.RWMutex
 	any bool // a flow computes one
 	ids map[string]bool
 }
@@ -99,13 +104,17 @@ var (
 	senderLiteral = regexp.MustCompile(`^[0-9]+$`)
 )
 
-// sendersOf collects the numbers that flows, triggers and the project file name.
-func sendersOf(f *project.Flows) senders {
-	s := senders{ids: map[string]bool{}}
-	for _, c := range f.Project.Connections {
+// add adds the numbers that connections, and flows with their triggers, name.
+func (s *senders) add(connections map[string]project.Connection, plans ...*plan.Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = map[string]bool{}
+	}
+	for _, c := range connections {
 		s.ids[c.SenderPhoneID] = true
 	}
-	for _, p := range f.Plans {
+	for _, p := range plans {
 		for _, source := range p.Sources {
 			for _, m := range senderKey.FindAllStringSubmatch(string(source.Text), -1) {
 				s.ids[m[1]] = true
@@ -113,5 +122,10 @@ func sendersOf(f *project.Flows) senders {
 			}
 		}
 	}
-	return s
+}
+
+func (s *senders) has(id string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.any || s.ids[id]
 }

@@ -77,7 +77,7 @@ func (d *Daemon) stuck(run string, why error) {
 }
 
 func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
-	p, err := d.flows.current.Load().Restore(name, sources)
+	p, err := d.flows.restore(name, sources)
 	if err == nil {
 		d.starter.Keep(p) // what its runs wait for goes on to reach them
 	}

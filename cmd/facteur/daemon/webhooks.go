@@ -139,8 +139,7 @@ func deliverAll(events []ledger.Event, deliver func(ledger.Event) error) error {
 // knowsNumber tells whether a number is one of the project's: what Meta tells of others is
 // of another project under the same account.
 func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
-	s := d.flows.current.Load().senders
-	if s.any || s.ids[phoneNumberID] {
+	if d.flows.senders.has(phoneNumberID) {
 		return true
 	}
 	c, err := d.vault.Resolve(context.Background(), connection)
