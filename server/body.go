@@ -25,6 +25,9 @@ func (a *api) object(q *ask, t *schema.Type) (map[string]any, error) {
 	if q.ContentLength > a.MaxBody {
 		return nil, a.tooLarge()
 	}
+	if encoding := q.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, problem(NotJSON, "send it as it is, without Content-Encoding", "the body is compressed: %q", encoding)
+	}
 	if _, err := b.ReadFrom(io.LimitReader(q.Body, a.MaxBody+1)); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, problem(TooSlow, "send it at once", "the body did not arrive in time")

@@ -228,6 +228,37 @@ func TestWhatIsRefusedIsReadToItsEnd(t *testing.T) {
 	}
 }
 
+// What is odd beneath the API is answered as its description says.
+func TestWhatIsNoProperRequest(t *testing.T) {
+	const host = "Host: localhost\r\nConnection: close\r\n"
+	for _, c := range []struct {
+		request, kind string
+		status        int
+	}{
+		{"GET /v1/flows HTTP/1.1\r\n" + host + "X-Long: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", "text/plain; charset=utf-8", 431},
+		{"GET /v1/runs/% HTTP/1.1\r\n" + host + "\r\n", "text/plain; charset=utf-8", 400},
+		{"GET /v1/flows HTTP/1.1\r\nConnection: close\r\n\r\n", "text/plain; charset=utf-8", 400},
+		{"POST /v1/pause HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n", "text/plain; charset=utf-8", 501},
+		{"POST /v1/pause HTTP/1.1\r\n" + host + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "application/problem+json", 400},
+		{"GET /v1//flows HTTP/1.1\r\n" + host + "\r\n", "text/html; charset=utf-8", 307},
+		{"GET /v1/%2e%2e/healthz HTTP/1.1\r\n" + host + "\r\n", "application/problem+json", 404},
+		{"GET /v1/runs/a%2Fb HTTP/1.1\r\n" + host + "\r\n", "application/problem+json", 404},
+		{"OPTIONS /v1/runs HTTP/1.1\r\n" + host + "\r\n", "application/problem+json", 405},
+		{"POST /v1/runs HTTP/1.1\r\n" + host + "X-HTTP-Method-Override: GET\r\nContent-Length: 0\r\n\r\n", "application/problem+json", 405},
+	} {
+		t.Run(strings.TrimSpace(c.request[:min(len(c.request), 30)]), func(t *testing.T) {
+			serving(t, newDaemon(t).handler, func(t *testing.T, p *pipes) {
+				conn := p.dial()
+				defer conn.Close()
+				go fmt.Fprint(conn, c.request)
+				resp, _ := answerOf(t, conn)
+				assert.Equal(t, c.status, resp.StatusCode)
+				assert.Equal(t, c.kind, resp.Header.Get("Content-Type"))
+			})
+		})
+	}
+}
+
 func TestAClientThatSendsItsHeaderOneByteASecondIsCut(t *testing.T) {
 	serving(t, newDaemon(t).handler, func(t *testing.T, p *pipes) {
 		c := p.dial()

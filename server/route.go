@@ -42,36 +42,47 @@ func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: bod
 func (a *api) routes() []route {
 	routes := []route{
 		{"POST", "/v1/flows/{flow}/runs", ScopeRun, (*api).start},
-		{"GET", "/v1/flows", ScopeRead, (*api).flows},
-		{"GET", "/v1/flows/{flow}", ScopeRead, (*api).flow},
-		{"POST", "/v1/reload", ScopeAdmin, with((*api).reload)},
+		{"GET", "/v1/flows", ScopeRead, bare((*api).flows)},
+		{"GET", "/v1/flows/{flow}", ScopeRead, bare((*api).flow)},
+		{"POST", "/v1/reload", ScopeAdmin, bare(with((*api).reload))},
 
 		{"GET", "/v1/runs", ScopeRead, (*api).runs},
 		{"GET", "/v1/runs/{run}", ScopeRead, (*api).run},
 		{"POST", "/v1/runs/{run}/rerun", ScopeRun, with((*api).rerun)},
-		{"POST", "/v1/runs/{run}/cancel", ScopeRun, with((*api).cancel)},
-		{"POST", "/v1/runs/{run}/retry", ScopeRun, with((*api).retry)},
-		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, with((*api).settle)},
-		{"POST", "/v1/runs/{run}/release", ScopeAdmin, with((*api).release)},
+		{"POST", "/v1/runs/{run}/cancel", ScopeRun, bare(with((*api).cancel))},
+		{"POST", "/v1/runs/{run}/retry", ScopeRun, bare(with((*api).retry))},
+		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, bare(with((*api).settle))},
+		{"POST", "/v1/runs/{run}/release", ScopeAdmin, bare(with((*api).release))},
 
-		{"POST", "/v1/events", ScopeRun, with((*api).deliver)},
-		{"GET", "/v1/connections", ScopeRead, (*api).connections},
-		{"GET", "/v1/holds", ScopeRead, (*api).holds},
-		{"POST", "/v1/pause", ScopeAdmin, with((*api).pause)},
-		{"POST", "/v1/resume", ScopeAdmin, with((*api).resume)},
-		{"GET", "/v1/keys", ScopeAdmin, (*api).keys},
+		{"POST", "/v1/events", ScopeRun, bare(with((*api).deliver))},
+		{"GET", "/v1/connections", ScopeRead, bare((*api).connections)},
+		{"GET", "/v1/holds", ScopeRead, bare((*api).holds)},
+		{"POST", "/v1/pause", ScopeAdmin, bare(with((*api).pause))},
+		{"POST", "/v1/resume", ScopeAdmin, bare(with((*api).resume))},
+		{"GET", "/v1/keys", ScopeAdmin, bare((*api).keys)},
 
 		{"GET", "/v1/openapi.yaml", "", (*api).openapi},
 		{"GET", "/healthz", "", (*api).healthz},
 		{"GET", "/readyz", "", (*api).readyz},
 	}
 	if a.Export != nil {
-		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, (*api).export})
+		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, bare((*api).export)})
 	}
 	if a.Metrics != nil {
 		routes = append(routes, route{"GET", "/metrics", ScopeRead, (*api).metrics})
 	}
 	return routes
+}
+
+// bare answers requests that have no parameters. One that is given may be meant for the body,
+// and must not be lost in silence.
+func bare(answer func(*api, *ask) (reply, error)) func(*api, *ask) (reply, error) {
+	return func(a *api, q *ask) (reply, error) {
+		if err := newQuery(q).err(); err != nil {
+			return reply{}, err
+		}
+		return answer(a, q)
+	}
 }
 
 // mux sends each request to its route; what has none gets a problem, too.

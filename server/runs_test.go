@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +139,27 @@ func TestWhatIsWrongWithWhatIsAsked(t *testing.T) {
 	assert.Regexp(t, `^the event is wrong: at: \S+Z is to come: here it is \S+Z`, p.Error())
 	p = newDaemon(t).refused("POST", "/v1/pause", `{"scope": "flow", "name": "helo"}`)
 	assert.Equal(t, `did you mean "hello"? flows: hello, order_shipped`, p.Hint)
+}
+
+// What stands in the query and was meant for the body is not lost in silence.
+func TestParametersWhereThereAreNone(t *testing.T) {
+	for _, r := range server.Routes() {
+		method, path, scope := r[0], strings.NewReplacer("{flow}", "hello", "{run}", "run1").Replace(r[1]), r[2]
+		t.Run(method+" "+path, func(t *testing.T) {
+			d := newDaemon(t)
+			require.Equal(t, 201, d.do("POST", "/v1/flows/hello/runs", "").Code)
+			if scope == "" || path == "/metrics" { // probes may say what they like
+				assert.Equal(t, 200, d.do(method, path+"?reason=x", "").Code)
+				return
+			}
+			p := d.refused(method, path+"?reason=x", "")
+			require.Equal(t, server.Invalid, p.Kind())
+			require.Len(t, p.Errors, 1)
+			assert.Equal(t, "query.reason", p.Errors[0].Path)
+			assert.Empty(t, d.host.did)
+			assert.Len(t, d.host.starts, 1)
+		})
+	}
 }
 
 func TestWhatAHostRefuses(t *testing.T) {

@@ -67,6 +67,10 @@ func TestStartsThatAreRefused(t *testing.T) {
 		"JSON in another encoding": {
 			body: order, headers: []string{"Content-Type: application/json; charset=latin1"}, kind: server.NotJSON,
 		},
+		"a body that is compressed": {
+			body: "\x1f\x8b", headers: []string{"Content-Encoding: gzip"}, kind: server.NotJSON,
+			detail: `the body is compressed: "gzip"`, hint: "send it as it is, without Content-Encoding",
+		},
 		"a list": {
 			body: "[]", kind: server.Invalid, errors: []server.FieldError{{Rule: "type", Message: "expected object, got list"}},
 		},
