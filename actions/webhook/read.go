@@ -2,11 +2,14 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,38 +33,71 @@ func (e *Refusal) Error() string {
 // Unwrap returns the cause.
 func (e *Refusal) Unwrap() error { return e.Err }
 
-// Read reads the body of a request byte by byte as it was signed: at most most bytes, in
-// at most that much time (0: Patience). Its error is a *Refusal.
-func Read(w http.ResponseWriter, r *http.Request, most int64, patience time.Duration) ([]byte, error) {
+// A Reader reads the bodies of requests. The zero value with Most is ready to use. It is safe for
+// concurrent use.
+type Reader struct {
+	Most     int64         // bytes of one body
+	Patience time.Duration // how long one may take; 0: Patience
+
+	long atomic.Int64 // bytes that those beyond short may come to take, which come now
+}
+
+const (
+	short    = 64 << 10 // bytes of a body that is always read
+	mostLong = 64 << 20 // bytes of longer ones at the same time: who they are from shows at their end
+)
+
+// Read reads the body of a request byte by byte as it was signed. Its error is a *Refusal.
+func (b *Reader) Read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body is compressed; send it as it is"}
 	}
-	if r.ContentLength > most {
-		return nil, tooLong(most)
+	if r.ContentLength > b.Most {
+		return nil, b.tooLong()
 	}
-	if patience == 0 {
-		patience = Patience
-	}
+	patience := cmp.Or(b.Patience, Patience)
 	connection := http.NewResponseController(w)
 	limited := connection.SetReadDeadline(time.Now().Add(patience)) == nil
-	var b bytes.Buffer
-	b.Grow(int(min(max(r.ContentLength, 0), 64<<10)) + bytes.MinRead) // what it says it has may never come
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, most))
+	body, err := b.all(http.MaxBytesReader(w, r.Body, b.Most), r.ContentLength)
 	if limited && err == nil { // else it would end what is done about the request
 		err = connection.SetReadDeadline(time.Time{})
 	}
+	var refusal *Refusal
 	var long *http.MaxBytesError
 	switch {
 	case err == nil:
-		return b.Bytes(), nil
+		return body, nil
+	case errors.As(err, &refusal):
+		return nil, err
 	case errors.As(err, &long):
-		return nil, tooLong(most)
+		return nil, b.tooLong()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not come within %s", patience)}
 	}
 	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body broke off", Err: err}
 }
 
-func tooLong(most int64) *Refusal {
-	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("the body is longer than %d bytes", most)}
+// all reads a body that says how long it is; less than 0: it does not.
+func (b *Reader) all(from io.Reader, says int64) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(says, 0), short)) + bytes.MinRead) // what it says it has may never come
+	switch _, err := io.CopyN(&body, from, short); {
+	case err == io.EOF:
+		return body.Bytes(), nil
+	case err != nil:
+		return nil, err
+	}
+	if says < 0 {
+		says = b.Most
+	}
+	defer b.long.Add(-says)
+	if b.long.Add(says) > mostLong {
+		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "too many long bodies come at the same time; send it again"}
+	}
+	_, err := body.ReadFrom(from)
+	return body.Bytes(), err
+}
+
+func (b *Reader) tooLong() *Refusal {
+	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("the body is longer than %d bytes", b.Most)}
 }

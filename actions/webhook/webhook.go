@@ -2,11 +2,12 @@
 // flows that they start. Use Handler for POST /hooks/{path...}: a connection of app WEBHOOK
 // proves who sent a request, which becomes an event of the kind of Event.
 //
-// Read and Notices are for others who are called from outside, such as package inbound with
+// Reader and Notices are for others who are called from outside, such as package inbound with
 // the webhooks of WhatsApp.
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -72,6 +73,7 @@ type Delivery struct {
 type handler struct {
 	Options
 	notices Notices
+	bodies  Reader
 }
 
 // Handler answers POST /hooks/{path...}; it takes the path from the request's path value
@@ -83,15 +85,12 @@ type handler struct {
 //	404  there is no such path
 //	405  it is no POST
 //	408, 413, 415  the body came too slowly, is too long, is compressed or neither JSON nor text
-//	503  it could not be checked or stored: send it again
+//	503  it could not be checked or stored, or too many long bodies come: send it again
 func Handler(o Options) http.Handler {
-	if o.MaxBody == 0 {
-		o.MaxBody = MaxBody
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &handler{Options: o, notices: Notices{Log: o.Log}}
+	return &handler{Options: o, notices: Notices{Log: o.Log}, bodies: Reader{Most: cmp.Or(o.MaxBody, MaxBody), Patience: o.Patience}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -153,11 +152,15 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, err 
 	if d.Path = path; len(names) == 0 && !open {
 		return d, h.noSuch()
 	}
-	body, err := Read(w, r, h.MaxBody, h.Patience)
+	senders := h.resolve(r.Context(), names)
+	if !open && !senders.proofIn(r.Header) { // what nobody signed is not read
+		_, err := senders.verify(r.Header, nil, false)
+		return d, err
+	}
+	body, err := h.bodies.Read(w, r)
 	if err != nil {
 		return d, err
 	}
-	senders := h.resolve(r.Context(), names)
 	if d.Connection, err = senders.verify(r.Header, body, open); err != nil {
 		return d, err
 	}
@@ -226,6 +229,11 @@ func (h *handler) resolve(ctx context.Context, names []string) senders {
 		s.all = append(s.all, c)
 	}
 	return s
+}
+
+// proofIn tells whether there is something that may be a proof.
+func (s senders) proofIn(header http.Header) bool {
+	return slices.ContainsFunc(s.all, func(c vault.Connection) bool { return header.Get(headerOf(c)) != "" })
 }
 
 // verify returns the connection that proves who sent a request: of several the first by

@@ -287,6 +287,59 @@ func TestSlow(t *testing.T) {
 	assert.Empty(t, r.got)
 }
 
+// TestLongBodies lets strangers begin many long bodies: there is an end to what they take, and
+// short ones are read as ever.
+func TestLongBodies(t *testing.T) {
+	r := newReceiver()
+	server := httptest.NewServer(r.handler())
+	defer server.Close()
+	post := func(body io.Reader, length int, proof string) int {
+		req, err := http.NewRequest(http.MethodPost, server.URL+"/hooks/orders", body)
+		if !assert.NoError(t, err) {
+			return 0
+		}
+		req.ContentLength = int64(length)
+		req.Header.Set(webhook.SignatureHeader, proof)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0
+		}
+		assert.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	const most = 64
+	text := strings.Repeat(" ", webhook.MaxBody)
+	begun, statuses := make([]*io.PipeWriter, most+16), make(chan int)
+	for i := range begun {
+		body, part := io.Pipe()
+		begun[i] = part
+		go func() { statuses <- post(body, len(text), signed("something else")) }()
+		go io.WriteString(part, text[:100<<10])
+	}
+	for range len(begun) - most {
+		assert.Equal(t, http.StatusServiceUnavailable, <-statuses)
+	}
+	assert.Equal(t, http.StatusAccepted, post(strings.NewReader("{}"), 2, signed("{}")))
+	for _, part := range begun {
+		part.CloseWithError(io.ErrUnexpectedEOF)
+	}
+	for range most {
+		assert.Zero(t, <-statuses)
+	}
+	assert.Eventually(t, func() bool { return post(strings.NewReader(text), len(text), signed(text)) == http.StatusAccepted }, 10*time.Second, time.Millisecond, "there is room again")
+}
+
+// TestNotAskedFor tells who has no proof at all at once, and does not read what they send.
+func TestNotAskedFor(t *testing.T) {
+	r := newReceiver()
+	assert.Equal(t, http.StatusUnauthorized, r.do(http.MethodPost, "/hooks/orders", unread{t}).Code)
+	assert.Equal(t, http.StatusServiceUnavailable, r.do(http.MethodPost, "/hooks/broken", unread{t}).Code)
+}
+
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) { u.t.Error("it is read"); return 0, io.EOF }
+
 // TestBrokenOff lets a client leave in the middle of the body.
 func TestBrokenOff(t *testing.T) {
 	r := newReceiver()

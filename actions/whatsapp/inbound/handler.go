@@ -61,18 +61,22 @@ const (
 //	404  there is no such connection
 //	405  it is neither GET nor POST
 //	408, 413, 415  the body came too slowly, has more than 3 MB, is compressed
-//	503  it could not be checked or stored
+//	503  it could not be checked or stored, or too many long bodies come
 //
 // Meta repeats for 7 days what is not answered with 200, and calls less often where that
 // happens much. So a body that Meta signed is answered with 200 also where it cannot be
 // read: again it would be the same. The log tells of it, and so does Unreadable.
 func Handler(o Options) http.Handler {
-	return &webhooks{Options: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing)}
+	return &webhooks{
+		Options: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing),
+		bodies: webhook.Reader{Most: MaxBody, Patience: o.Patience},
+	}
 }
 
 type webhooks struct {
 	Options
 	notices webhook.Notices
+	bodies  webhook.Reader
 	room    *semaphore.Weighted
 
 	mu    sync.Mutex
@@ -192,7 +196,7 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	case signed && signature == "": // what nobody signed is not read
 		return refuse(http.StatusUnauthorized, "it is not Meta's", ErrNotSigned)
 	}
-	body, err := webhook.Read(w, r, MaxBody, h.Patience)
+	body, err := h.bodies.Read(w, r)
 	if err != nil {
 		return err
 	}
