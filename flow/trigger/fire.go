@@ -132,7 +132,7 @@ func (s *Starter) startWith(ctx context.Context, c candidate, event, by, key str
 		s.failed(c, v, event, "inputs", err)
 		return nil
 	}
-	fresh, err := s.start(ctx, c.plan, host.Start{Inputs: inputs, Key: key, By: by})
+	run, fresh, err := s.start(ctx, c.plan, host.Start{Inputs: inputs, Key: key, By: by})
 	_, stopping := errors.AsType[*host.StoppingError](err)
 	switch {
 	case stopping, err != nil && ctx.Err() != nil: // the next start of the daemon tries it again
@@ -141,6 +141,7 @@ func (s *Starter) startWith(ctx context.Context, c candidate, event, by, key str
 		s.Log.Error("a flow could not be started; it is tried again", "flow", c.plan.Name, "trigger", describe(c.trigger), "event", event, "error", err)
 	case fresh:
 		s.count(c.plan, c.trigger, Started)
+		s.Log.Info("a trigger started a run", "flow", c.plan.Name, "trigger", describe(c.trigger), "event", event, "run", run.ID)
 	default:
 		s.count(c.plan, c.trigger, Repeated)
 	}

@@ -84,7 +84,14 @@ func TestFire(t *testing.T) {
 				require.NoError(t, k.Fire(t.Context(), tt.event, tt.claimed))
 			}
 			assert.ElementsMatch(t, tt.want, k.host.flows(), "each once")
-			assert.Empty(t, k.log.String())
+			told := strings.Split(strings.TrimSuffix(k.log.String(), "\n"), "\n")
+			for i, flow := range k.host.flows() {
+				require.Len(t, told, len(tt.want), "who knows the event finds the run")
+				assert.Regexp(t, fmt.Sprintf(`msg="a trigger started a run" flow=%s .*event=%s run=%d$`, flow, tt.event.ID, i), told[i])
+			}
+			if len(tt.want) == 0 {
+				assert.Empty(t, k.log.String())
+			}
 		})
 	}
 }

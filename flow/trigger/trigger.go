@@ -92,15 +92,15 @@ func (s *Starter) Serve(h host.Host) {
 }
 
 // start begins a run, as soon as there is a host.
-func (s *Starter) start(ctx context.Context, p *plan.Plan, start host.Start) (fresh bool, err error) {
+func (s *Starter) start(ctx context.Context, p *plan.Plan, start host.Start) (run host.Run, fresh bool, err error) {
 	if err := wait(ctx, s.served); err != nil {
-		return false, err
+		return run, false, err
 	}
-	_, fresh, err = s.host.Start(ctx, p, start)
+	run, fresh, err = s.host.Start(ctx, p, start)
 	if reused := (*host.ReusedError)(nil); errors.As(err, &reused) {
-		return false, nil // its inputs are others by now, but it is the same event
+		return run, false, nil // its inputs are others by now, but it is the same event
 	}
-	return fresh, err
+	return run, fresh, err
 }
 
 func wait(ctx context.Context, until <-chan struct{}) error {
