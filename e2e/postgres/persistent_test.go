@@ -33,8 +33,8 @@ func (p persistent) Message(ctx context.Context, id string) (m ledger.Message, o
 	return m, ok, err
 }
 
-func (p persistent) Receipts(ctx context.Context, key string, since time.Time) (found []call.Receipt, err error) {
-	err = persist(func() error { found, err = p.Postgres.Receipts(ctx, key, since); return err })
+func (p persistent) Receipts(ctx context.Context, since time.Time, calls ...string) (found []call.Receipt, err error) {
+	err = persist(func() error { found, err = p.Postgres.Receipts(ctx, since, calls...); return err })
 	return found, err
 }
 

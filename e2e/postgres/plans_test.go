@@ -119,7 +119,7 @@ func TestPlans(t *testing.T) {
 			return err
 		}},
 		{"a message that was sent", func(l ledger.Ledger) error { _, _, err := l.Message(t.Context(), "wamid.100"); return err }},
-		{"receipts", func(l ledger.Ledger) error { _, err := l.Receipts(t.Context(), "f1.run50.1", time.Time{}); return err }},
+		{"receipts", func(l ledger.Ledger) error { _, err := l.Receipts(t.Context(), time.Time{}, "f1.run50.1"); return err }},
 		{"messages of a contact", func(l ledger.Ledger) error {
 			_, err := l.Inbound(t.Context(), "s", "33600000020", ledgertest.Start().Add(time.Hour))
 			return err

@@ -10,35 +10,27 @@ import (
 	"facteur/flow/machine"
 )
 
-// Past returns the receipts of a call that came so far, whether its run was told of them or
+// Past returns the receipts of calls that came so far, whether their runs were told of them or
 // not. What was heard of before since already, such as a message that was delivered then, is
 // left out with all that came of it later: it is of an earlier call with the key. nil: none are
 // known.
-type Past func(ctx context.Context, key string, since time.Time) ([]call.Receipt, error)
+type Past func(ctx context.Context, since time.Time, keys ...string) ([]call.Receipt, error)
 
 // wrongClock is by how much the clock may have been put back while a run went on.
 const wrongClock = 24 * time.Hour
 
-// Of returns the receipts of calls that came so far, one call after the other. They are of a
-// run that started then: a start with the Idempotency-Key of a run that is forgotten has its
+// Of returns the receipts of calls that came so far. They are of a run that started then: a start with the Idempotency-Key of a run that is forgotten has its
 // id, and its calls have their keys. The zero time: they may be older than the run.
 func (p Past) Of(ctx context.Context, started time.Time, keys ...string) (came []call.Receipt, err error) {
-	if p == nil {
+	if p == nil || len(keys) == 0 {
 		return nil, nil
 	}
 	since := started
 	if !since.IsZero() {
 		since = since.Add(-wrongClock)
 	}
-	for _, key := range keys {
-		receipts, err := p(ctx, key, since)
-		if err != nil {
-			return nil, fmt.Errorf("read the receipts of the run: %w", err)
-		}
-		for _, r := range receipts {
-			r.Key = key
-			came = append(came, r)
-		}
+	if came, err = p(ctx, since, keys...); err != nil {
+		return nil, fmt.Errorf("read the receipts of the run: %w", err)
 	}
 	return came, nil
 }
@@ -64,17 +56,15 @@ func Open(m *machine.Machine) (keys []string) {
 // Overdue returns the news, as of a time, of calls of a run that has ended which a retry
 // may make again: the run was not told, because it waited for none. See Of.
 func (p Past) Overdue(ctx context.Context, started time.Time, m *machine.Machine, at time.Time) (news []machine.Event, err error) {
+	var keys []string
 	for _, s := range m.Steps() {
-		if s.Status == machine.Succeeded {
-			continue
-		}
-		came, err := p.Of(ctx, started, s.Keys...)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range came {
-			news = append(news, machine.Received{At: at, Receipt: r})
+		if s.Status != machine.Succeeded {
+			keys = append(keys, s.Keys...)
 		}
 	}
-	return news, nil
+	came, err := p.Of(ctx, started, keys...)
+	for _, r := range came {
+		news = append(news, machine.Received{At: at, Receipt: r})
+	}
+	return news, err
 }

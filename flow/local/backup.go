@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -82,21 +83,16 @@ func (r *runner) isSame(n int) bool {
 // show to have happened is not made again. Where nobody can tell, the run stops.
 func (r *runner) mayRepeat(c *machine.Call) (bool, error) {
 	n := call.NumberOf(c.Key)
-	came, err := r.receipts(c.Key)
-	if err != nil {
+	came, other, err := r.look(c.Key)
+	switch {
+	case err != nil:
 		return false, r.askLater(c)
-	}
-	if len(came) == 0 {
-		other, err := r.stray(n)
-		if err != nil {
-			return false, r.askLater(c)
-		}
-		if other > 0 {
-			r.doubt = doubtOf("there is news of its call %d, which the backup does not have, and none of call %d, which step %s is to make before that", other, n, c.Step)
-		}
-		return other == 0, nil
-	}
-	if !r.isSame(n) {
+	case len(came) == 0 && other == 0:
+		return true, nil
+	case len(came) == 0:
+		r.doubt = doubtOf("there is news of its call %d, which the backup does not have, and none of call %d, which step %s is to make before that", other, n, c.Step)
+		return false, nil
+	case !r.isSame(n):
 		r.doubt = unsureOf(n)
 		return false, nil
 	}
@@ -111,28 +107,34 @@ func (r *runner) mayRepeat(c *machine.Call) (bool, error) {
 	return false, nil
 }
 
-// stray returns the number of a call of which there is news, and which the run as it is now
-// neither made nor is to make; 0 when there is none near n.
-func (r *runner) stray(n int) (int, error) {
+// look returns the receipts of a call, and the number of another one of which there is news,
+// and which the run as it is now neither made nor is to make; 0 when there is none near.
+func (r *runner) look(key string) (came []call.Receipt, other int, err error) {
 	b, last := r.restored, r.m.Numbered()
-	if b.heard > last {
-		return b.heard, nil
-	}
-	var keys []string
-	for i := max(b.looked+1, n-farthest, 1); i <= last+farthest; i++ {
+	keys := []string{key}
+	for i := max(b.looked+1, call.NumberOf(key)-farthest, 1); i <= last+farthest; i++ {
 		if key := r.m.Key(i); !r.m.Has(key) {
 			keys = append(keys, key)
 		}
 	}
-	came, err := r.receipts(keys...)
+	all, err := r.receipts(keys...)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	if len(came) > 0 {
-		return call.NumberOf(came[0].Key), nil
+	if b.heard > last {
+		other = b.heard
 	}
-	b.looked = last + farthest
-	return 0, nil
+	for _, receipt := range all {
+		if receipt.Key == key {
+			came = append(came, receipt)
+		} else {
+			other = cmp.Or(other, call.NumberOf(receipt.Key))
+		}
+	}
+	if other == 0 {
+		b.looked = last + farthest
+	}
+	return came, other, nil
 }
 
 // mayHear tells whether a receipt that comes is one that a run from a backup may go by: it is

@@ -12,6 +12,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
@@ -57,7 +58,7 @@ func (p *postOffice) do(_ context.Context, c call.Call) call.Outcome {
 	return accepted(c)
 }
 
-func (p *postOffice) past(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+func (p *postOffice) past(key string) ([]call.Receipt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.wrote[key] == "" {
@@ -152,7 +153,7 @@ steps:
 					}
 				}
 				all, was := len(p.wrote) == len(before.wrote), fmt.Sprint(p.times)
-				h := open(t, local.Options{Journal: prefix(t, head, records[:n]), Do: p.do, Past: p.past, Restored: true})
+				h := open(t, local.Options{Journal: prefix(t, head, records[:n]), Do: p.do, Past: hosttest.Past(p.past), Restored: true})
 				for i := range 20 {
 					if key := fmt.Sprintf("f1.%s.%d", run, i); early && p.wrote[key] != "" {
 						require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: key, ID: key, State: "sent"}))
@@ -237,7 +238,7 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 				Restored: true, Moment: 2 * time.Hour, // what waits for a time stays in memory
 				Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 				OnStuck: func(_ string, why error) { told <- why },
-				Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
 					mu.Lock()
 					defer mu.Unlock()
 					for n, state := range test.came {
@@ -246,7 +247,7 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 						}
 					}
 					return nil, nil
-				},
+				}),
 			}
 			j := &journal.Memory{}
 			h := open(t, local.Options{Journal: j})

@@ -18,6 +18,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/plan"
@@ -92,9 +93,9 @@ func TestCrashedProcess(t *testing.T) {
 			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { at(written) }})
 			return post(ctx, client, server+"/send", c)
 		},
-		Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
 			return past(client, server, key)
-		},
+		}),
 		Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
 			return p, nil
 		},

@@ -8,10 +8,10 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
@@ -41,11 +41,11 @@ func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
 			}
 			return accepted(c)
 		},
-		Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
+		Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
 			asked <- true
 			<-answer
 			return []call.Receipt{{ID: "1", State: "sent"}}, nil
-		},
+		}),
 	})
 	p := kit{}.compile(t, "flow: f\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
 	doubted := begin(t, h, p, map[string]any{"to": "b"})

@@ -9,6 +9,7 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
+	"facteur/flow/host/hosttest"
 	"facteur/flow/journal"
 	"facteur/flow/local"
 	"facteur/flow/machine"
@@ -30,7 +31,7 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 			o := local.Options{
 				Journal: j, Clock: clock,
 				Do: func(context.Context, call.Call) call.Outcome { made.Add(1); return lost() },
-				Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
 					asked.Add(1)
 					switch {
 					case deaf.Load():
@@ -39,7 +40,7 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 						return []call.Receipt{{ID: "1", State: "sent"}}, nil
 					}
 					return nil, nil
-				},
+				}),
 			}
 			h := open(t, o)
 			run, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 2, delay: 1h}}\n"), host.Start{})
@@ -99,7 +100,7 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 						}
 						return lost()
 					},
-					Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
+					Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
 						asked.Add(1)
 						switch {
 						case away.Load():
@@ -108,7 +109,7 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 							return []call.Receipt{{ID: "1", State: "sent"}}, nil
 						}
 						return nil, nil
-					},
+					}),
 				})
 				run := begin(t, h, kit{}.compile(t, flow), nil)
 				eventually(t, "nobody knows whether it was sent", func() bool {
@@ -150,7 +151,7 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 					assert.Equal(t, "b", c.Input["to"])
 					return accepted(c)
 				},
-				Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
 					switch {
 					case came.Load() == 0 || call.RunOf(key) == "":
 						return nil, nil
@@ -158,7 +159,7 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 						return nil, errors.New("the ledger does not answer")
 					}
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
-				},
+				}),
 			}
 			h := open(t, o)
 			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
@@ -189,10 +190,10 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 		h := open(t, local.Options{
 			Restored: restored,
 			Do:       func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-			Past: func(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
+			Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
 				asked.Add(1)
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
-			},
+			}),
 		})
 		run, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
 		require.NoError(t, err)
@@ -214,7 +215,7 @@ func TestNewsOfARunThatIsForgotten(t *testing.T) {
 		h := open(t, local.Options{
 			Clock: clock, Restored: restored,
 			Do: func(context.Context, call.Call) call.Outcome { return lost() },
-			Past: func(_ context.Context, _ string, since time.Time) ([]call.Receipt, error) {
+			Past: func(_ context.Context, since time.Time, _ ...string) ([]call.Receipt, error) {
 				news <- since
 				return nil, nil
 			},
@@ -259,9 +260,9 @@ func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
 				Journal: &journal.Memory{}, Clock: clock,
 				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 				Do:      func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-				Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
+				Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
-				},
+				}),
 			}
 			h := open(t, o)
 			run := begin(t, h, p, nil)
@@ -290,12 +291,12 @@ func TestNewsThatABackupHas(t *testing.T) {
 	o := local.Options{
 		Journal: j, Restored: true,
 		Do: func(context.Context, call.Call) call.Outcome { return lost() },
-		Past: func(context.Context, string, time.Time) ([]call.Receipt, error) {
+		Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
 			if came.Load() {
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}
 			return nil, nil
-		},
+		}),
 	}
 	h := open(t, o)
 	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n"), nil)

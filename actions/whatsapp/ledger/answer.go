@@ -55,7 +55,7 @@ func (l *SQLite) tell(conn *sqlite.Conn, a answer) error {
 
 // pass hands over the receipts of a call. What cannot be read stays in the ledger.
 func (l *SQLite) pass(call string, receive func(call.Receipt)) {
-	receipts, _ := l.Receipts(context.Background(), call, time.Time{})
+	receipts, _ := l.Receipts(context.Background(), time.Time{}, call)
 	for _, r := range receipts {
 		receive(r)
 	}

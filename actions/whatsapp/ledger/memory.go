@@ -258,23 +258,25 @@ func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) 
 }
 
 // Receipts implements Ledger.
-func (l *Memory) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
+func (l *Memory) Receipts(ctx context.Context, since time.Time, calls ...string) (receipts []call.Receipt, err error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
 	earlier := map[string]bool{} // messages
-	of := func(e kept) bool {
+	for _, e := range l.events {
 		m := l.messages[e.MessageID]
-		if e.Kind != "status" || m == nil || m.Call != call {
-			return false
+		if e.Kind != "status" || m == nil || !slices.Contains(calls, m.Call) {
+			continue
 		}
 		if e.received.Before(since) {
 			earlier[e.MessageID] = true
 		}
-		return !earlier[e.MessageID]
+		if !earlier[e.MessageID] {
+			receipts = append(receipts, receiptsOf([]inbound.Notification{e.Notification}, m.Call)...)
+		}
 	}
-	return receiptsOf(l.told(of), call), nil
+	return receipts, nil
 }
 
 // Inbound implements Ledger.

@@ -324,5 +324,5 @@ func (l *Postgres) Told(ctx context.Context, answer whatsapp.Answer) ([]call.Rec
 	if err != nil || !overtaken {
 		return nil, err
 	}
-	return l.Receipts(ctx, answer.Call, time.Time{})
+	return l.Receipts(ctx, time.Time{}, answer.Call)
 }

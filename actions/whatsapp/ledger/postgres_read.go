@@ -50,11 +50,25 @@ func (l *Postgres) Message(ctx context.Context, id string) (m Message, ok bool, 
 }
 
 // Receipts implements Ledger.
-func (l *Postgres) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
-	statuses, err := l.events(ctx, `
-		SELECT id, body FROM events WHERE message = ANY (ARRAY(SELECT id FROM messages m WHERE call = $1 AND NOT EXISTS (
-			SELECT FROM events WHERE message = m.id AND received < $2))) ORDER BY seq`, clean(call), max(0, since.UnixNano()))
-	return receiptsOf(statuses, call), err
+func (l *Postgres) Receipts(ctx context.Context, since time.Time, calls ...string) ([]call.Receipt, error) {
+	var found []status
+	err := l.read(ctx, func(conn *pgx.Conn) error {
+		found = nil
+		return query(ctx, conn, `
+			SELECT m.call, e.id, e.body FROM messages m JOIN events e ON e.message = m.id
+			WHERE m.call = ANY ($1) AND NOT EXISTS (SELECT FROM events WHERE message = m.id AND received < $2)
+			ORDER BY e.seq`, func(row pgx.Rows) error {
+			one, id := status{}, [16]byte{}
+			err := row.Scan(&one.call, &id, &one.body)
+			one.id = id[:]
+			found = append(found, one)
+			return err
+		}, cleaned(calls), max(0, since.UnixNano()))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.receipts(found)
 }
 
 // Inbound implements Ledger.

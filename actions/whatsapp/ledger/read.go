@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"facteur/actions/whatsapp/inbound"
@@ -48,24 +49,49 @@ func (l *SQLite) Message(ctx context.Context, id string) (m Message, ok bool, er
 }
 
 // Receipts implements Ledger.
-func (l *SQLite) Receipts(ctx context.Context, call string, since time.Time) ([]call.Receipt, error) {
-	var rows []event
-	err := l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
-		rows, err = events(conn, `WHERE message IN (SELECT id FROM messages WHERE call = ?1 AND NOT EXISTS (
-			SELECT 1 FROM events WHERE message = messages.id AND received < ?2))`, call, max(0, since.UnixNano()))
-		return err
+func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string) ([]call.Receipt, error) {
+	asked, err := json.Marshal(calls)
+	if err != nil {
+		return nil, err
+	}
+	var rows []status
+	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
+		rows = nil
+		return sqlitefile.Query(conn, `
+			SELECT m.call, e.id, e.body FROM messages m JOIN events e ON e.message = m.id
+			WHERE m.call IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (SELECT 1 FROM events WHERE message = m.id AND received < ?2)
+			ORDER BY e.seq`, func(row *sqlite.Stmt) {
+			rows = append(rows, status{row.ColumnText(0), event{sqlitefile.Blob(row, 1), sqlitefile.Blob(row, 2)}})
+		}, string(asked), max(0, since.UnixNano()))
 	})
 	if err != nil {
 		return nil, err
 	}
-	statuses, err := l.notifications(rows)
-	return receiptsOf(statuses, call), err
+	return l.receipts(rows)
+}
+
+// A status is a stored one of a message whose call is known.
+type status struct {
+	call string
+	event
+}
+
+func (o Options) receipts(rows []status) (receipts []call.Receipt, err error) {
+	for _, row := range rows {
+		told, err := o.notifications([]event{row.event})
+		if err != nil {
+			return nil, err
+		}
+		receipts = append(receipts, receiptsOf(told, row.call)...)
+	}
+	return receipts, nil
 }
 
 func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {
 	var receipts []call.Receipt
 	for _, n := range statuses {
 		if r := receiptOf(n, key); r != nil {
+			r.Key = key
 			receipts = append(receipts, *r)
 		}
 	}

@@ -133,7 +133,7 @@ func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 	if err != nil || !overtaken {
 		return nil, err
 	}
-	return l.Receipts(ctx, a.Call, time.Time{})
+	return l.Receipts(ctx, time.Time{}, a.Call)
 }
 
 // Prune implements Ledger.

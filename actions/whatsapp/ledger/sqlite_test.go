@@ -108,11 +108,11 @@ func TestDiskFails(t *testing.T) {
 	require.ErrorContains(t, err, want)
 	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"))
 	require.ErrorContains(t, err, want)
-	found, err := l.Receipts(t.Context(), "f1.a.1", time.Time{})
+	found, err := l.Receipts(t.Context(), time.Time{}, "f1.a.1")
 	require.NoError(t, err, "reading goes on")
 	require.Len(t, found, stored)
 	require.ErrorContains(t, l.Close(), want)
-	found, err = openSQLite(t, path, nil).Receipts(t.Context(), "f1.a.1", time.Time{})
+	found, err = openSQLite(t, path, nil).Receipts(t.Context(), time.Time{}, "f1.a.1")
 	require.NoError(t, err)
 	require.Len(t, found, stored)
 }

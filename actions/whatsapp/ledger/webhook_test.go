@@ -150,7 +150,7 @@ func TestWebhooksWhileTheDiskIsFull(t *testing.T) {
 	}
 	require.Len(t, b.receipts, all)
 	for n := 0; n < all-2; n += 3 {
-		found, err := b.ledger.Receipts(t.Context(), fmt.Sprintf("f1.k3f9q2m7x4c8v1b6n5z0a2s4d6.%d", n/3), time.Time{})
+		found, err := b.ledger.Receipts(t.Context(), time.Time{}, fmt.Sprintf("f1.k3f9q2m7x4c8v1b6n5z0a2s4d6.%d", n/3))
 		require.NoError(t, err)
 		require.Len(t, found, 3)
 	}

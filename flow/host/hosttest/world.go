@@ -198,14 +198,33 @@ func (w *World) Ready(context.Context, string) (version string, err error) {
 	return w.token, nil
 }
 
-// Past returns the receipts of a call that came so far.
-func (w *World) Past(_ context.Context, key string, _ time.Time) ([]call.Receipt, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.deaf {
-		return nil, errDeaf
+// Past returns the receipts of calls that came so far.
+func (w *World) Past(ctx context.Context, since time.Time, keys ...string) ([]call.Receipt, error) {
+	return Past(func(key string) ([]call.Receipt, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.deaf {
+			return nil, errDeaf
+		}
+		return slices.Clone(w.receipts[key]), nil
+	})(ctx, since, keys...)
+}
+
+// Past asks for the receipts of one call after the other.
+func Past(of func(key string) ([]call.Receipt, error)) host.Past {
+	return func(_ context.Context, _ time.Time, keys ...string) (came []call.Receipt, err error) {
+		for _, key := range keys {
+			receipts, err := of(key)
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range receipts {
+				r.Key = key
+				came = append(came, r)
+			}
+		}
+		return came, nil
 	}
-	return slices.Clone(w.receipts[key]), nil
 }
 
 var errDeaf = errors.New("the receipts cannot be read")

@@ -188,7 +188,7 @@ func manyAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 				assert.NoError(t, err)
 				assert.True(t, ok)
 				assert.EqualValues(t, "delivered", m.State)
-				found, err := l.Receipts(t.Context(), call, time.Time{})
+				found, err := l.Receipts(t.Context(), time.Time{}, call)
 				assert.NoError(t, err)
 				assert.Len(t, found, 2)
 			}

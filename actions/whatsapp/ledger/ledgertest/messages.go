@@ -163,6 +163,14 @@ func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 		states = append(states, r.State)
 	}
 	require.Equal(t, []string{"delivered", "sent", "failed"}, states, "as they came")
+	apply(t, l, Status("wamid.1", "read", ""))
+	all, err := l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.none.1", "f1.a.1")
+	require.NoError(t, err)
+	var told []string
+	for _, r := range all {
+		told = append(told, r.Key+" "+r.State)
+	}
+	require.Equal(t, []string{"f1.a.1 delivered", "f1.a.1 sent", "f1.a.1 failed", "f1.a.2 sent", "f1.a.1 read"}, told, "of several calls, too")
 }
 
 func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
@@ -170,11 +178,11 @@ func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
 	clock.Pass(time.Hour)
 	began := clock.Now()
 	apply(t, l, Status("wamid.1", "read", "f1.a.1"), Status("wamid.2", "sent", "f1.a.1"))
-	found, err := l.Receipts(t.Context(), "f1.a.1", began)
+	found, err := l.Receipts(t.Context(), began, "f1.a.1")
 	require.NoError(t, err)
 	require.Len(t, found, 1, "neither what came before, nor what came of it later")
 	require.Equal(t, "wamid.2", found[0].Data["message_id"])
-	found, err = l.Receipts(t.Context(), "f1.a.1", began.Add(-time.Hour))
+	found, err = l.Receipts(t.Context(), began.Add(-time.Hour), "f1.a.1")
 	require.NoError(t, err)
 	require.Len(t, found, 3)
 }

@@ -114,7 +114,7 @@ func message(t *testing.T, l ledger.Ledger, id string) ledger.Message {
 
 func receiptsOf(t *testing.T, l ledger.Ledger, key string) []call.Receipt {
 	t.Helper()
-	found, err := l.Receipts(t.Context(), key, time.Time{})
+	found, err := l.Receipts(t.Context(), time.Time{}, key)
 	require.NoError(t, err)
 	return found
 }
