@@ -16,6 +16,32 @@ import (
 // a backup has given.
 const farthest = 64
 
+// A Backup is one that the journal was restored from.
+type Backup struct {
+	Until time.Time `json:"until"` // it has all that happened until then; zero: nobody knows
+	At    time.Time `json:"at"`    // when it was restored
+}
+
+// backupOf returns the backup since which a run may have done more than the journal holds, nil
+// for none: the first that had it, or that is older than the first run of its key.
+func (h *Host) backupOf(head *journal.Run) *Backup {
+	for i := range h.opts.Backups {
+		if b := &h.opts.Backups[i]; len(head.Inputs) > 0 || !head.Started.After(b.At) {
+			return b
+		}
+	}
+	return nil
+}
+
+// since is when a run started whose receipts are asked for. The first run of its key may have
+// done so after the backup was made.
+func (h *Host) since(head *journal.Run) time.Time {
+	if b := h.backupOf(head); b != nil && !head.Started.Before(b.At) {
+		return b.Until
+	}
+	return head.Started
+}
+
 // A backup is what a run that comes from one knows of the time after it, when it may have done
 // more than the journal holds. Only the number of a call tells which one a receipt is of. Those
 // that the backup has given meant the same call then. Later ones do only as long as the run goes
@@ -23,7 +49,9 @@ const farthest = 64
 // that a failure led to shift them, and then a receipt tells of somebody else's message.
 type backup struct {
 	at     time.Time
+	since  time.Time       // when it may have started
 	known  int             // numbers that the backup has given; -1: all so far
+	gone   int             // … and that were taken back
 	begun  []*machine.Step // in the backup: what these turned on is decided
 	acted  bool            // since then the run has done something that it may not have done before
 	looked int             // the last number of which there was no news …
@@ -33,10 +61,11 @@ type backup struct {
 
 // restore notes whether a run is from a backup. It comes before its events are applied.
 func (r *runner) restore(head *journal.Run) {
-	if !r.h.isFromBackup(head) {
+	from := r.h.backupOf(head)
+	if from == nil {
 		return
 	}
-	b := &backup{at: r.h.opts.RestoredAt, known: -1}
+	b := &backup{at: from.At, since: r.h.since(head), known: -1}
 	b.steady = sync.OnceValue(func() bool {
 		return r.plan.Steady(func(place string) bool {
 			return slices.ContainsFunc(b.begun, func(s *machine.Step) bool { return s.Path == place })
@@ -58,10 +87,21 @@ func (b *backup) end(m *machine.Machine) {
 	if b.known >= 0 {
 		return
 	}
-	b.known = m.Numbered()
+	b.known, b.gone = m.Numbered(), gone(m)
 	if began := m.Steps(); len(began) > 0 && !began[0].Started.After(b.at) {
 		b.begun = slices.Clone(began)
 	}
+}
+
+// gone counts the numbers that the run has given and taken back, because the call was not to be
+// made after all: those of later calls are higher for that.
+func gone(m *machine.Machine) (n int) {
+	for i := range m.Numbered() {
+		if !m.Has(m.Key(i + 1)) {
+			n++
+		}
+	}
+	return n
 }
 
 // note notes an event that came after the backup was restored.
@@ -76,7 +116,7 @@ func (b *backup) note(event machine.Event) {
 // that receipts show that it happened.
 func (r *runner) isSame(n int) bool {
 	b := r.restored
-	return n <= b.known || !b.acted && len(r.m.Unknown()) == 0 && b.steady()
+	return n <= b.known || !b.acted && gone(r.m) == b.gone && len(r.m.Unknown()) == 0 && b.steady()
 }
 
 // mayRepeat tells whether a call of a run from a backup is to be made. What receipts of its key

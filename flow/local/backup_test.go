@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,6 +230,13 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 			ends(t, h, run)
 			return h.Retry(t.Context(), run, false)
 		}},
+		"of one after one that was taken back": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2, which", first: func(h *local.Host, run string) error {
+			if err := h.Cancel(t.Context(), run, ""); err != nil {
+				return err
+			}
+			ends(t, h, run)
+			return h.Retry(t.Context(), run, false)
+		}},
 		"of another start with its key": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -261,7 +269,7 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 				require.NoError(t, err)
 				o.Journal = prefix(t, head, records[:1])
 			}
-			o.RestoredAt = time.Now()
+			o.Backups = []local.Backup{{At: time.Now()}}
 			h = open(t, o)
 			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
 			if test.first == nil {
@@ -301,4 +309,43 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 			assert.Equal(t, machine.Cancelled, status(t, h, run))
 		})
 	}
+}
+
+// What a run from a backup was to do when the next one was made is not what its receipts tell of,
+// when they are from before: the numbers that it gave since the first mean other calls.
+func TestNewsSinceTheFirstOfTwoBackups(t *testing.T) {
+	var h *local.Host
+	var began atomic.Bool
+	told := make(chan error, 1)
+	o := local.Options{
+		Journal: &journal.Memory{}, Restored: true,
+		OnStuck: func(_ string, why error) { told <- why },
+		Do: func(_ context.Context, c call.Call) call.Outcome {
+			assert.Equal(t, "a", c.Input["to"])
+			assert.NoError(t, h.Pause(t.Context(), host.All, "", ""))
+			return accepted(c)
+		},
+		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+			if began.Load() && call.NumberOf(key) == 2 { // of the second attempt for a
+				return []call.Receipt{{ID: "1", State: "sent"}}, nil
+			}
+			return nil, nil
+		}),
+	}
+	o.Backups = []local.Backup{{At: time.Now()}}
+	h = open(t, o)
+	started, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
+	require.NoError(t, err)
+	eventually(t, "b waits", func() bool {
+		r, err := h.Get(t.Context(), started.ID)
+		return err == nil && len(r.Holds) == 1 && len(r.Calls) == 1
+	})
+	require.NoError(t, h.Stop(t.Context()))
+
+	began.Store(true)
+	o.Backups = append(o.Backups, local.Backup{At: time.Now()})
+	h = open(t, o)
+	require.NoError(t, h.Resume(t.Context(), host.All, ""))
+	require.NoError(t, h.Release(t.Context(), started.ID))
+	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
 }

@@ -83,14 +83,15 @@ type Options struct {
 	// begins and when it is slowed down further. It must be quick, and must not call the
 	// host. nil: nobody is told.
 	OnHold func(held host.Hold, lifted bool)
-	// Restored says that the journal was restored from a backup: what it holds of runs
+	// Restored says that the journal was just restored from a backup: what it holds of runs
 	// that have not ended may be old, so they are host.Held until they are released.
 	Restored bool
-	// RestoredAt is when that was last. Runs that are older, and those that a key begins, may
-	// have done more than it holds: Past is asked before a call of theirs is made, and one of
-	// which nobody can tell is not made: the run is host.Mismatch. Zero: never, or, with
-	// Restored, now.
-	RestoredAt time.Time
+	// Backups are those that the journal was restored from, the first one first, for as long as
+	// receipts of calls that it does not have may be there. Runs that are older than the last
+	// restore, and those that a key begins, may have done more than it holds: Past is asked
+	// before a call of theirs is made, and one of which nobody can tell is not made: the run is
+	// host.Mismatch. None: never, or, with Restored, one, now.
+	Backups []Backup
 }
 
 // A Host runs many plans in this process; see host.Host.
@@ -153,8 +154,8 @@ func newHost(o Options) *Host {
 	if o.Moment == 0 {
 		o.Moment = time.Second
 	}
-	if o.Restored && o.RestoredAt.IsZero() {
-		o.RestoredAt = o.Clock.Now()
+	if o.Restored && len(o.Backups) == 0 {
+		o.Backups = []Backup{{At: o.Clock.Now()}}
 	}
 	virtual, _ := o.Clock.(*host.Virtual)
 	h := &Host{

@@ -168,7 +168,7 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 			o.Restored = true
 			h = open(t, o)
 			require.NoError(t, h.Stop(t.Context()))
-			o.Restored, o.RestoredAt = false, clock.Now()
+			o.Restored, o.Backups = false, []local.Backup{{At: clock.Now()}}
 			h = open(t, o)
 			require.NoError(t, h.Resume(t.Context(), host.All, ""))
 			came.Store(1)
@@ -207,24 +207,40 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 }
 
 // A start with a key whose run is forgotten has its id anew, and its calls their keys: what came
-// of the earlier ones is not asked for, unless a backup was restored.
+// of the earlier ones is not asked for, unless it may have come after a backup. That is one look
+// for all that may have been done then.
 func TestNewsOfARunThatIsForgotten(t *testing.T) {
 	clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
-	for _, restored := range []bool{false, true} {
-		news := make(chan time.Time, 128)
-		h := open(t, local.Options{
-			Clock: clock, Restored: restored,
-			Do: func(context.Context, call.Call) call.Outcome { return lost() },
-			Past: func(_ context.Context, since time.Time, _ ...string) ([]call.Receipt, error) {
-				news <- since
-				return nil, nil
-			},
+	ago := func(days int) time.Time { return clock.Now().Add(time.Duration(-days) * 24 * time.Hour) }
+	for name, test := range map[string]struct {
+		backups []local.Backup
+		since   time.Time // by a clock that was put back meanwhile, what came of a run is older than it
+		looks   int
+	}{
+		"no backup":                 {since: ago(1), looks: 1},
+		"a backup":                  {backups: []local.Backup{{Until: ago(9), At: ago(2)}}, since: ago(10), looks: 2},
+		"an older one":              {backups: []local.Backup{{At: ago(2)}}, looks: 2},
+		"one, and what was made of": {backups: []local.Backup{{Until: ago(9), At: ago(7)}, {Until: ago(3), At: ago(2)}}, since: ago(10), looks: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			looks := make(chan time.Time, 128)
+			h := open(t, local.Options{
+				Clock: clock, Backups: test.backups,
+				Do: func(context.Context, call.Call) call.Outcome { return lost() },
+				Past: func(_ context.Context, since time.Time, _ ...string) ([]call.Receipt, error) {
+					looks <- since
+					return nil, nil
+				},
+			})
+			_, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+			require.NoError(t, err)
+			for range test.looks {
+				since := <-looks
+				assert.True(t, since.Equal(test.since), "%s", since)
+			}
+			require.NoError(t, h.Stop(t.Context()))
+			assert.Empty(t, looks)
 		})
-		_, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
-		require.NoError(t, err)
-		since := <-news
-		assert.Equal(t, restored, since.IsZero())
-		assert.True(t, restored || since.Equal(clock.Now().Add(-24*time.Hour)), "by a clock that was put back meanwhile, what came of the run is older than it: %s", since)
 	}
 }
 
@@ -273,7 +289,7 @@ func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
 			}
 			o.Restored = true
 			reopen()
-			o.Restored, o.RestoredAt = false, clock.Now()
+			o.Restored, o.Backups = false, []local.Backup{{At: clock.Now()}}
 			clock.move(time.Minute)
 			run, err := goesOn(h, reopen, run)
 			require.NoError(t, err)

@@ -8,7 +8,6 @@ import (
 
 	"facteur/flow/call"
 	"facteur/flow/host"
-	"facteur/flow/journal"
 	"facteur/flow/machine"
 )
 
@@ -32,11 +31,11 @@ func (r *runner) past(c machine.Watch) {
 func (r *runner) receipts(keys ...string) ([]call.Receipt, error) {
 	ctx, end := context.WithTimeout(r.h.life, host.Patience)
 	defer end()
-	started := r.started
+	since := r.started
 	if r.restored != nil {
-		started = time.Time{} // they may be older than the run
+		since = r.restored.since
 	}
-	return r.h.opts.Past.Of(ctx, started, keys...)
+	return r.h.opts.Past.Of(ctx, since, keys...)
 }
 
 // A lookBack asks again for past receipts.
@@ -47,22 +46,6 @@ type lookBack struct {
 
 func (l lookBack) wanted() bool { return l.r.m.Wants(l.Watch) }
 func (l lookBack) do() error    { l.r.past(l.Watch); return nil }
-
-// isFromBackup tells whether a run may have done more than the journal holds: a backup had it,
-// or is older than the first run of its key.
-func (h *Host) isFromBackup(head *journal.Run) bool {
-	at := h.opts.RestoredAt
-	return !at.IsZero() && (len(head.Inputs) > 0 || !head.Started.After(at))
-}
-
-// since is when a run started whose receipts are asked for; the zero time where they may be
-// older than it.
-func (h *Host) since(head *journal.Run) time.Time {
-	if h.isFromBackup(head) {
-		return time.Time{}
-	}
-	return head.Started
-}
 
 // mayMake tells whether the run still wants a call, of which receipts may tell that it happened
 // already: an earlier attempt, of which nobody knew, or, in a run from a backup, the call itself.

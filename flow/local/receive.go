@@ -98,7 +98,7 @@ func (h *Host) hand(w *ward, event machine.Received) (wrote bool, err error) {
 	switch {
 	case w.state == parked && !w.wants(event.Receipt.Key), w.state == queued && !h.unknown[w.id], w.state == stuck:
 		return false, nil
-	case w.state != parked && h.opts.Past != nil && !h.opts.RestoredAt.IsZero():
+	case w.state != parked && h.opts.Past != nil && len(h.opts.Backups) > 0:
 		return false, nil // it asks when it goes on, and sees then whether the call is its own
 	}
 	record, err := h.encode(w.id, event)

@@ -44,7 +44,7 @@ func (d *Daemon) didNotHappen(ctx context.Context, key string) bool {
 		return false
 	}
 	quoted := []byte(strconv.Quote(key))
-	if !report.Run.Ended.IsZero() && d.engine.whole(report.Run.Started) &&
+	if !report.Run.Ended.IsZero() && d.engine.whole() &&
 		!slices.ContainsFunc(report.Journal, func(e host.Entry) bool { return bytes.Contains(e.Data, quoted) }) {
 		return true // nor does it happen later: keys are used once
 	}

@@ -24,8 +24,8 @@ type engine interface {
 	check() server.Check
 	// broken returns why none ever will again in this process; nil: they can.
 	broken() error
-	// whole tells whether the record of a run that began then has all that happened in it.
-	whole(began time.Time) bool
+	// whole tells whether the records of runs have all that happened in them.
+	whole() bool
 	// away tells whether an error of the host is that its server cannot be reached now.
 	away(err error) bool
 	// prune forgets runs that ended before a time, so many at most.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"facteur/flow/journal"
@@ -20,11 +21,11 @@ type localEngine struct {
 	journal  *journal.SQLite
 	host     *local.Host
 
-	restoredAt time.Time // the last time that the journal was from a backup; zero: never
+	backups []local.Backup // that the journal was restored from
 }
 
-// restoredKind is the kind of the journal's note of when it was from a backup.
-const restoredKind = "restored"
+// The note of the journal that says which backups it was restored from.
+const restoredKind, restoredName = "restored", "backups"
 
 func (e *localEngine) take(d *Daemon) (err error) {
 	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, project.JournalName)); err != nil {
@@ -44,12 +45,12 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 			return nil, project.Surroundings(err, "")
 		}
 	}
-	if e.restoredAt, err = e.lastRestored(ctx); err != nil {
+	if e.backups, err = e.restores(ctx, d.config.Retention+leastLedger); err != nil {
 		return nil, project.Surroundings(err, "")
 	}
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
-		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored, RestoredAt: e.restoredAt,
+		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored, Backups: e.backups,
 		Past: d.ledger.Receipts, Hash: hash, Contact: project.ContactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
 		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held, OnStuck: d.stuck,
 	})
@@ -76,26 +77,40 @@ func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
 	return nil
 }
 
-// lastRestored returns when the journal was from a backup last, and notes it if it is now.
-func (e *localEngine) lastRestored(ctx context.Context) (last time.Time, err error) {
-	const name = "at"
-	if e.restored {
-		last = time.Now()
-		body, err := json.Marshal(last)
-		if err != nil {
-			return last, err
-		}
-		return last, e.journal.Note(ctx, restoredKind, name, body)
-	}
+// restores returns the backups that the journal was restored from, and notes one if it just
+// was. Those of longer ago than kept are forgotten, as is by then what happened after them.
+func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups []local.Backup, err error) {
 	notes, err := e.journal.Notes(ctx, restoredKind)
-	if body := notes[name]; err == nil && body != nil {
-		err = json.Unmarshal(body, &last)
+	if body := notes[restoredName]; err == nil && body != nil {
+		err = json.Unmarshal(body, &backups)
 	}
-	return last, err
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	backups = slices.DeleteFunc(backups, func(b local.Backup) bool { return now.Sub(b.At) > kept })
+	if !e.restored {
+		return backups, nil
+	}
+	b := local.Backup{At: now}
+	newest, err := e.journal.List(ctx, journal.Filter{Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range newest {
+		b.Until = run.Started
+	}
+	backups = append(backups, b)
+	body, err := json.Marshal(backups)
+	if err != nil {
+		return nil, err
+	}
+	return backups, e.journal.Note(ctx, restoredKind, restoredName, body)
 }
 
-// whole implements engine. What happened after a backup is not in it.
-func (e *localEngine) whole(began time.Time) bool { return began.After(e.restoredAt) }
+// whole implements engine. What happened after a backup is not in it, nor in a run that began
+// after it was restored with the key of one from between.
+func (e *localEngine) whole() bool { return len(e.backups) == 0 }
 
 func (e *localEngine) notes() trigger.Notes { return e.journal }
 

@@ -180,7 +180,7 @@ func (e *temporalEngine) broken() error { return e.host.Broken() }
 
 // whole implements engine. Operators of the server can reset a run, and what came after that
 // point is not in its record.
-func (e *temporalEngine) whole(time.Time) bool { return false }
+func (e *temporalEngine) whole() bool { return false }
 
 func (e *temporalEngine) away(err error) bool { return temporal.IsAway(err) }
 

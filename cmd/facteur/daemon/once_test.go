@@ -174,6 +174,49 @@ func TestOnceAfterABackup(t *testing.T) {
 	assert.Empty(t, api.Accepted(simulator.Filter{Person: grace}))
 }
 
+// So does a run that began after that with the key of one which the backup does not have.
+func TestOnceOfAStartThatABackupDoesNotHave(t *testing.T) {
+	o, api, _ := onceOptions(t)
+	o.Restored = true
+	d, client := opened(t, o)
+	first := claimed(t, d, client, "order 7")
+	require.NoError(t, client.Cancel(t.Context(), first, server.CancelRequest{}))
+	_, err := client.Run(t.Context(), first, time.Minute)
+	require.NoError(t, err)
+	require.NoError(t, client.Resume(t.Context(), server.ResumeRequest{Scope: "flow", Name: "hello"}))
+	second := sentOnce(t, client, grace)
+	require.NotNil(t, second.Error)
+	assert.Equal(t, "once_unsettled", second.Error.Code)
+	assert.Empty(t, api.Accepted(simulator.Filter{Person: grace}))
+}
+
+// The journal knows all backups that it was restored from, and until when each had all, for as
+// long as what happened after them may be known elsewhere.
+func TestBackups(t *testing.T) {
+	o, _, _ := onceOptions(t)
+	d, client := opened(t, o)
+	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	require.NoError(t, err)
+	assert.Empty(t, d.engine.(*localEngine).backups)
+	d.Close()
+	for n, restored := range []bool{true, true, false} {
+		o.Restored = restored
+		d, client = opened(t, o)
+		backups := d.engine.(*localEngine).backups
+		require.Len(t, backups, min(n+1, 2))
+		head, err := client.Run(t.Context(), started.RunID, 0)
+		require.NoError(t, err)
+		for _, b := range backups {
+			assert.True(t, b.Until.Equal(head.StartedAt), "%s", b.Until)
+			assert.True(t, b.At.After(b.Until))
+		}
+		d.Close()
+	}
+	o.Settings.Retention = -leastLedger
+	d, _ = opened(t, o)
+	assert.Empty(t, d.engine.(*localEngine).backups)
+}
+
 // A step that a retry comes to with another item is another one, wherever it stands: what may have
 // been sent for the first item keeps the key from it.
 func TestOnceInALoopThatARetryComesToAnew(t *testing.T) {
@@ -210,9 +253,9 @@ on_failure:
 
 // claimed starts a run that is held, and claims its key, as if the daemon had been killed after
 // that, or its ledger copied after the journal.
-func claimed(t *testing.T, d *Daemon, client *server.Client) (run string) {
+func claimed(t *testing.T, d *Daemon, client *server.Client, key ...string) (run string) {
 	require.NoError(t, client.Pause(t.Context(), server.PauseRequest{Scope: "flow", Name: "hello"}))
-	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
+	started, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Key: strings.Join(key, "")})
 	require.NoError(t, err)
 	_, err = d.ledger.Claim(t.Context(), whatsapp.Claim{
 		Call: "f1." + started.RunID + ".1", Step: "f1." + started.RunID + ".1", Recipient: grace, Key: grace, Within: time.Hour,
