@@ -22,12 +22,14 @@ const (
 // rank orders the states that a message passes through; 0 is before all of them.
 func rank(state string) int {
 	switch state {
-	case sent:
+	case accepted, held:
 		return 1
-	case delivered:
+	case sent:
 		return 2
-	case read, "played":
+	case delivered:
 		return 3
+	case read, "played":
+		return 4
 	}
 	return 0
 }

@@ -25,6 +25,10 @@ func TestSettle(t *testing.T) {
 		{"read without delivered", "delivered", []string{"read"}, call.Succeeded, "read"},
 		{"a voice message was played", "read", []string{"played"}, call.Succeeded, "read"},
 		{"in the wrong order", "read", []string{"read", "sent"}, call.Succeeded, "read"},
+		{"accepted, as its answer said", "", []string{"accepted"}, call.Succeeded, "accepted"},
+		{"accepted, and no more", "sent", []string{"accepted"}, call.Pending, "accepted"},
+		{"sent, and accepted before", "sent", []string{"sent", "accepted"}, call.Succeeded, "sent"},
+		{"failed after it was accepted", "", []string{"failed", "accepted"}, call.Pending, "failed"},
 		{"a state that is not known", "sent", []string{"warning"}, call.Pending, "accepted"},
 		{"failed", "delivered", []string{"sent", "failed"}, call.Failed, "failed"},
 		{"failed after it was delivered", "read", []string{"delivered", "failed"}, call.Pending, "delivered"},
@@ -54,7 +58,14 @@ func TestSettle(t *testing.T) {
 
 func TestSettleOfAnUnknownOutcome(t *testing.T) {
 	settle := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message").Settle
-	o := settle(nil, nil, call.Receipt{State: "sent", Data: map[string]any{"message_id": "wamid.X", "wa_id": "33612345678"}}, "")
+	lost := map[string]any{"delivery": "unknown"}
+	o := settle(nil, lost, call.Receipt{State: "accepted", Data: map[string]any{"message_id": "wamid.X"}}, "")
+	assert.Equal(t, call.Succeeded, o.Status)
+	assert.Equal(t, map[string]any{"status_code": int64(0), "success": true, "delivery": "accepted", "fallback_used": false, "message_id": "wamid.X"}, o.Output)
+	o = settle(nil, lost, call.Receipt{State: "warning"}, "")
+	assert.Equal(t, call.Pending, o.Status)
+
+	o = settle(nil, nil, call.Receipt{State: "sent", Data: map[string]any{"message_id": "wamid.X", "wa_id": "33612345678"}}, "")
 	assert.Equal(t, call.Succeeded, o.Status)
 	assert.Equal(t, map[string]any{"status_code": int64(0), "success": true, "delivery": "sent", "fallback_used": false, "message_id": "wamid.X", "wa_id": "33612345678"}, o.Output)
 

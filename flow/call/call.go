@@ -97,6 +97,10 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
+// Accepted is the state of a receipt that says what the call's answer says: it was accepted. It
+// stands in for an answer that was heard, and lost before the run was told.
+const Accepted = "accepted"
+
 // A Receipt is news about a call after it was made, e.g. a status webhook.
 type Receipt struct {
 	Key   string // of the call

@@ -86,6 +86,10 @@ func (v *Review) End(ctx context.Context, started time.Time, m *machine.Machine,
 		if r.ID != "" && slices.ContainsFunc(c.Receipts, func(known call.Receipt) bool { return known.ID == r.ID }) {
 			continue
 		}
+		answered, settled := c.Outcome != nil && c.Outcome.Status != call.Unknown, c.Settled != nil && c.Settled.Happened
+		if r.State == call.Accepted && (answered || settled) {
+			continue // that is known
+		}
 		c.Receipts = append(c.Receipts, r)
 		if going[r.Key] {
 			continue // it would go on here, and not there

@@ -50,7 +50,8 @@ type Ledger interface {
 	// Message returns what is known of a message that was sent, or ok = false.
 	Message(ctx context.Context, id string) (m Message, ok bool, err error)
 	// Receipts returns the receipts of calls that have come, in the order in which they
-	// came, without those of a message of which the first came before since.
+	// came, without those of a message of which the first came before since. A message of
+	// which only the answer is known has one that is call.Accepted.
 	Receipts(ctx context.Context, since time.Time, calls ...string) ([]call.Receipt, error)
 	// Inbound returns the messages of a contact to a sender, "" for any, that came since
 	// a time, in the order in which they came. Older ones that were delivered late are

@@ -263,6 +263,12 @@ func (l *Memory) Receipts(ctx context.Context, since time.Time, calls ...string)
 		return nil, err
 	}
 	defer l.mu.Unlock()
+	for _, key := range calls {
+		m := l.messages[l.calls[key]]
+		if m != nil && stateOf(string(m.State)) < sent && !m.At.Before(since) && len(l.statuses(m.ID)) == 0 {
+			receipts = append(receipts, acceptance(key, m.ID))
+		}
+	}
 	earlier := map[string]bool{} // messages
 	for _, e := range l.events {
 		m := l.messages[e.MessageID]

@@ -55,15 +55,19 @@ func (l *Postgres) Receipts(ctx context.Context, since time.Time, calls ...strin
 	err := l.read(ctx, func(conn *pgx.Conn) error {
 		found = nil
 		return query(ctx, conn, `
-			SELECT m.call, e.id, e.body FROM messages m JOIN events e ON e.message = m.id
+			SELECT m.call, m.id, e.id, e.body FROM messages m LEFT JOIN events e ON e.message = m.id
 			WHERE m.call = ANY ($1) AND NOT EXISTS (SELECT FROM events WHERE message = m.id AND received < $2)
-			ORDER BY e.seq`, func(row pgx.Rows) error {
-			one, id := status{}, [16]byte{}
-			err := row.Scan(&one.call, &id, &one.body)
-			one.id = id[:]
+				AND (e.id IS NOT NULL OR m.state < $3 AND m.since >= $2)
+			ORDER BY e.seq NULLS FIRST, m.since`, func(row pgx.Rows) error {
+			var one status
+			var id *[16]byte
+			err := row.Scan(&one.call, &one.message, &id, &one.body)
+			if id != nil {
+				one.id = id[:]
+			}
 			found = append(found, one)
 			return err
-		}, cleaned(calls), max(0, since.UnixNano()))
+		}, cleaned(calls), max(0, since.UnixNano()), int16(sent))
 	})
 	if err != nil {
 		return nil, err

@@ -58,11 +58,12 @@ func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string)
 	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
 		rows = nil
 		return sqlitefile.Query(conn, `
-			SELECT m.call, e.id, e.body FROM messages m JOIN events e ON e.message = m.id
+			SELECT m.call, m.id, e.id, e.body FROM messages m LEFT JOIN events e ON e.message = m.id
 			WHERE m.call IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (SELECT 1 FROM events WHERE message = m.id AND received < ?2)
-			ORDER BY e.seq`, func(row *sqlite.Stmt) {
-			rows = append(rows, status{row.ColumnText(0), event{sqlitefile.Blob(row, 1), sqlitefile.Blob(row, 2)}})
-		}, string(asked), max(0, since.UnixNano()))
+				AND (e.id IS NOT NULL OR m.state < ?3 AND m.at >= ?2)
+			ORDER BY e.seq, m.seq`, func(row *sqlite.Stmt) {
+			rows = append(rows, status{row.ColumnText(0), row.ColumnText(1), event{sqlitefile.Blob(row, 2), sqlitefile.Blob(row, 3)}})
+		}, string(asked), max(0, since.UnixNano()), int64(sent))
 	})
 	if err != nil {
 		return nil, err
@@ -70,14 +71,19 @@ func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string)
 	return l.receipts(rows)
 }
 
-// A status is a stored one of a message whose call is known.
+// A status is a stored one of a message whose call is known, or stands in for the first, which
+// has not come.
 type status struct {
-	call string
+	call, message string
 	event
 }
 
 func (o Options) receipts(rows []status) (receipts []call.Receipt, err error) {
 	for _, row := range rows {
+		if len(row.id) == 0 {
+			receipts = append(receipts, acceptance(row.call, row.message))
+			continue
+		}
 		told, err := o.notifications([]event{row.event})
 		if err != nil {
 			return nil, err
@@ -85,6 +91,11 @@ func (o Options) receipts(rows []status) (receipts []call.Receipt, err error) {
 		receipts = append(receipts, receiptsOf(told, row.call)...)
 	}
 	return receipts, nil
+}
+
+// acceptance is a receipt that says what the answer to a call says.
+func acceptance(key, message string) call.Receipt {
+	return call.Receipt{Key: key, ID: message + ":" + call.Accepted, State: call.Accepted, Data: map[string]any{"message_id": message}}
 }
 
 func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"statuses are kept whole", whole},
 		{"receipts of a call", receipts},
 		{"receipts of an earlier call with its key", earlierReceipts},
+		{"only the answer is known", answerAlone},
 		{"a status before its answer", overtaken},
 		{"windows", windows},
 		{"windows that Meta says are shut", shutWindows},

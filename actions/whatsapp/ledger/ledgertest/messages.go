@@ -11,6 +11,7 @@ import (
 	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
+	"facteur/flow/call"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -171,6 +172,24 @@ func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 		told = append(told, r.Key+" "+r.State)
 	}
 	require.Equal(t, []string{"f1.a.1 delivered", "f1.a.1 sent", "f1.a.1 failed", "f1.a.2 sent", "f1.a.1 read"}, told, "of several calls, too")
+}
+
+func answerAlone(t *testing.T, l ledger.Ledger, clock *Clock) {
+	tell(t, l, Accepted("f1.a.1", "wamid.1"))
+	tell(t, l, Accepted("f1.a.2", ""))
+	want := call.Receipt{Key: "f1.a.1", ID: "wamid.1:accepted", State: call.Accepted, Data: map[string]any{"message_id": "wamid.1"}}
+	found, err := l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.a.1")
+	require.NoError(t, err)
+	require.Equal(t, []call.Receipt{want}, found, "what was refused has none")
+	clock.Pass(time.Hour)
+	found, err = l.Receipts(t.Context(), clock.Now(), "f1.a.1")
+	require.NoError(t, err)
+	require.Empty(t, found, "it is of an earlier call")
+	apply(t, l, Status("wamid.1", "failed", ""))
+	found, err = l.Receipts(t.Context(), clock.Now().Add(-2*time.Hour), "f1.a.1")
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Equal(t, "failed", found[0].State, "Meta knows better")
 }
 
 func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
