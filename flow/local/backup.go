@@ -22,12 +22,12 @@ type Backup struct {
 	At    time.Time `json:"at"`    // when it was restored
 }
 
-// backupOf returns the backup since which a run may have done more than the journal holds, nil
-// for none: the first that had it, or that is older than the first run of its key.
-func (h *Host) backupOf(head *journal.Run) *Backup {
-	for i := range h.opts.Backups {
-		if b := &h.opts.Backups[i]; len(head.Inputs) > 0 || !head.Started.After(b.At) {
-			return b
+// backupsOf returns the backups since which a run may have done more than the journal holds,
+// nil for none: those that had it, or are older than the first run of its key.
+func (h *Host) backupsOf(head *journal.Run) []Backup {
+	for i, b := range h.opts.Backups {
+		if len(head.Inputs) > 0 || !head.Started.After(b.At) {
+			return h.opts.Backups[i:]
 		}
 	}
 	return nil
@@ -36,8 +36,8 @@ func (h *Host) backupOf(head *journal.Run) *Backup {
 // since is when a run started whose receipts are asked for. The first run of its key may have
 // done so after the backup was made.
 func (h *Host) since(head *journal.Run) time.Time {
-	if b := h.backupOf(head); b != nil && !head.Started.Before(b.At) {
-		return b.Until
+	if from := h.backupsOf(head); len(from) > 0 && !head.Started.Before(from[0].At) {
+		return from[0].Until
 	}
 	return head.Started
 }
@@ -53,7 +53,7 @@ type backup struct {
 	known  int             // numbers that the backup has given; -1: all so far
 	gone   int             // … and that were taken back
 	begun  []*machine.Step // in the backup: what these turned on is decided
-	acted  bool            // since then the run has done something that it may not have done before
+	acted  bool            // since then the run has done something that it may not have done before, or went on in several ways
 	looked int             // the last number of which there was no news …
 	heard  int             // … and one of which news came then
 	steady func() bool     // what became of calls does not shift later ones
@@ -61,11 +61,11 @@ type backup struct {
 
 // restore notes whether a run is from a backup. It comes before its events are applied.
 func (r *runner) restore(head *journal.Run) {
-	from := r.h.backupOf(head)
-	if from == nil {
+	from := r.h.backupsOf(head)
+	if len(from) == 0 {
 		return
 	}
-	b := &backup{at: from.At, since: r.h.since(head), known: -1}
+	b := &backup{at: from[0].At, since: r.h.since(head), known: -1, acted: len(from) > 1}
 	b.steady = sync.OnceValue(func() bool {
 		return r.plan.Steady(func(place string) bool {
 			return slices.ContainsFunc(b.begun, func(s *machine.Step) bool { return s.Path == place })

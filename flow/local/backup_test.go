@@ -349,3 +349,22 @@ func TestNewsSinceTheFirstOfTwoBackups(t *testing.T) {
 	require.NoError(t, h.Release(t.Context(), started.ID))
 	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
 }
+
+// After two restores a run may have gone on in two ways, and what receipts tell of may be of either.
+func TestNewsSinceTwoBackups(t *testing.T) {
+	told, now := make(chan error, 1), time.Now()
+	h := open(t, local.Options{
+		Backups: []local.Backup{{At: now.Add(-2 * time.Hour)}, {At: now.Add(-time.Hour)}},
+		OnStuck: func(_ string, why error) { told <- why },
+		Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
+		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+			if call.NumberOf(key) > 2 { // to a after the first one; the first attempt for a was refused after the second one
+				return nil, nil
+			}
+			return []call.Receipt{{ID: key, State: "sent"}}, nil
+		}),
+	})
+	_, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
+	require.NoError(t, err)
+	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
+}
