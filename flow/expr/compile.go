@@ -211,6 +211,9 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	sortRanges(checked)
 	e = newExpression(t, at, checked)
 	e.typ, e.optional = s.schemaType(typ)
+	if fields := s.written(checked); fields != nil {
+		e.typ = &schema.Type{Kind: schema.Map, Elem: e.typ.Elem, Fields: fields}
+	}
 	e.null = typ.Kind() == types.NullTypeKind
 	e.tested = tested
 	return e, yes, no

@@ -84,9 +84,13 @@ func (s knownStep) facts() stepFacts {
 
 func joinVars(ways, over []*Scope) (vars map[string]*schema.Type, unset map[string]bool) {
 	vars, unset = map[string]*schema.Type{}, map[string]bool{}
-	for _, w := range slices.Concat(ways, over) {
+	for i, w := range slices.Concat(ways, over) {
 		for name, t := range w.vars.m {
-			vars[name] = t
+			if known := vars[name]; known == nil {
+				vars[name] = t
+			} else if i < len(ways) {
+				vars[name] = schema.Join(known, t)
+			}
 		}
 	}
 	for name := range vars {

@@ -43,7 +43,20 @@ func pathOf(s string) []string {
 
 // follow returns the type at the end of a path, nil when the path is not plainly
 // right: then CEL says what is wrong with it.
-func (s *Scope) follow(names []string) *schema.Type {
+func (s *Scope) follow(names []string) *schema.Type { return s.along(names, fieldType) }
+
+// owner is follow to a type that is asked for the names of its fields: of maps that literals wrote
+// out, which share one type, each may have others.
+func (s *Scope) owner(names []string) *schema.Type {
+	return s.along(names, func(t *schema.Type, name string) *schema.Type {
+		if f := t.Field(name); t.Kind == schema.Map && f != nil {
+			return f.Type
+		}
+		return fieldType(t, name)
+	})
+}
+
+func (s *Scope) along(names []string, field func(*schema.Type, string) *schema.Type) *schema.Type {
 	var t *schema.Type
 	switch rest := names[1:]; {
 	case names[0] == "steps" && len(rest) >= 2:
@@ -63,7 +76,7 @@ func (s *Scope) follow(names []string) *schema.Type {
 		if t == nil {
 			return nil
 		}
-		t = fieldType(t, name)
+		t = field(t, name)
 	}
 	if t != nil && t.Kind == schema.Union {
 		return schema.AnyType

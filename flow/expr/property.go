@@ -32,8 +32,11 @@ func (s *Scope) BindItem(name string, t *schema.Type, p *Program) {
 	}
 }
 
-// Renew says that vars.<name> may have been set anew.
-func (s *Scope) Renew(name string) { s.forget(varsPrefix + name) }
+// Renew says that vars.<name> may have been set anew; t is the type of all its values.
+func (s *Scope) Renew(name string, t *schema.Type) {
+	s.vars.set(name, t)
+	s.forget(varsPrefix + name)
+}
 
 // forget drops what is proved about the parts of what stands at a place, and of what is looked
 // up by it.
@@ -63,13 +66,16 @@ func (s *Scope) mayLack(t *schema.Type, name string) bool {
 		return false
 	}
 	f := t.Field(name)
-	return f != nil && !f.Required && !f.Always && f.Default == nil
+	if f == nil {
+		return t.Kind == schema.Map && t.Fields != nil
+	}
+	return !f.Required && !f.Always && f.Default == nil
 }
 
 // complete tells whether every property on a bare path is there.
 func (s *Scope) complete(names []string) bool {
 	for i := 1; i < len(names); i++ {
-		if owner := s.follow(names[:i]); s.mayLack(owner, names[i]) && !s.there.m[strings.Join(names[:i+1], ".")] {
+		if owner := s.owner(names[:i]); s.mayLack(owner, names[i]) && !s.there.m[strings.Join(names[:i+1], ".")] {
 			return false
 		}
 	}
@@ -165,7 +171,7 @@ func (g *guard) ownerType(e ast.Expr) *schema.Type {
 		return g.scope.objects.find(t.TypeName())
 	case t.Kind() == types.MapKind: // which in CEL has no names
 		if ch, ok := chainOf(e); ok && g.local(ch.root) == nil {
-			return g.scope.follow(ch.names())
+			return g.scope.owner(ch.names())
 		}
 	}
 	return nil
@@ -217,6 +223,9 @@ func (g *guard) absent(fields []ast.Expr, key, text string) {
 	of, _ := g.scope.schemaType(g.tree.GetType(fields[0].ID()))
 	why, byDefault, severity := "what it is made of may give no value", "", diag.Error
 	switch owner := g.ownerType(operandOf(f)); {
+	case owner != nil && owner.Field(strings.Trim(name, "`")) == nil:
+		g.errorf("unknown-field", g.places.node(f), diag.DidYouMean(name, before, owner.Names()), "%s has no field %q", before, name)
+		return
 	case strings.HasPrefix(key, "steps.") && strings.Count(before, ".") == 2:
 		why = "the step may succeed without it"
 		if id, _, _ := strings.Cut(key[len("steps."):], "."); g.scope.steps.m[id].Foreign {

@@ -211,7 +211,7 @@ func TestAssumeProperties(t *testing.T) {
 	assert.False(t, compiles(inside, "${item.out}"), "it is another item")
 	inside.Bind("p", inside.Var("who"))
 	assert.True(t, compiles(inside, "${inputs.p.phone}"), "a part of the name is no name")
-	inside.Renew("who")
+	inside.Renew("who", inside.Var("who"))
 	assert.False(t, compiles(inside, "${vars.who.out}"), "it may have been set anew")
 	st, _ := inside.Step("ran")
 	inside.SetStep("ran", st)

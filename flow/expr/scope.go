@@ -58,11 +58,10 @@ func (s *Scope) Bind(name string, t *schema.Type) {
 
 // SetVar declares vars.<name>, which is set from here on.
 func (s *Scope) SetVar(name string, t *schema.Type) {
-	s.vars.set(name, t)
+	s.Renew(name, t)
 	if s.unset.m[name] {
 		s.unset.set(name, false)
 	}
-	s.Renew(name)
 }
 
 // Var returns the type of vars.<name>, or nil.

@@ -10,6 +10,7 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/schema"
 
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 )
@@ -126,6 +127,24 @@ func (s *Scope) schemaType(t *types.Type) (of *schema.Type, optional bool) {
 		}
 	}
 	return schema.AnyType, false
+}
+
+// written returns the fields of a map that an expression writes out, nil where it has others.
+func (s *Scope) written(tree *ast.AST) []*schema.Field {
+	if tree.Expr().Kind() != ast.MapKind {
+		return nil
+	}
+	var fields []*schema.Field
+	for _, entry := range tree.Expr().AsMap().Entries() {
+		e := entry.AsMapEntry()
+		name, ok := textOf(e.Key())
+		if !ok {
+			return nil
+		}
+		t, _ := s.schemaType(tree.GetType(e.Value().ID()))
+		fields = append(fields, &schema.Field{Name: name, Type: t, Required: !e.IsOptional()})
+	}
+	return fields
 }
 
 // stepType is the type of steps.<id>: what a skipped step lacks is not required.

@@ -13,9 +13,8 @@ const varsPrefix = "vars."
 
 // MaybeVar declares vars.<name>, which may not be set where it is read; see SetVar.
 func (s *Scope) MaybeVar(name string, t *schema.Type) {
-	s.vars.set(name, t)
+	s.Renew(name, t)
 	s.unset.set(name, true)
-	s.Renew(name)
 }
 
 // Unset tells whether vars.<name> is declared but may not be set.

@@ -60,7 +60,7 @@ func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 		run.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: outcomes, Foreign: foreign})
 	}
 	if in.AllowFailure {
-		failed := interrupted(before, run, []*flow.Step{in})
+		failed := c.interrupted(before, run, []*flow.Step{in})
 		if out.ID != "" {
 			failed.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: expr.Failed, Foreign: foreign})
 		}
@@ -106,7 +106,7 @@ func (c *choice) join(s *expr.Scope) { s.Join(c.ways, c.over) }
 
 // interrupted returns what is known when steps that lead from one scope to another may
 // have failed anywhere among them, or not have begun.
-func interrupted(before, after *expr.Scope, steps []*flow.Step) *expr.Scope {
+func (c *flowCompiler) interrupted(before, after *expr.Scope, steps []*flow.Step) *expr.Scope {
 	s := before.Fork()
 	each(steps, func(step *flow.Step) {
 		if id := step.ID.Value; id != "" {
@@ -119,12 +119,12 @@ func interrupted(before, after *expr.Scope, steps []*flow.Step) *expr.Scope {
 		}
 		if set, ok := step.Do.(*flow.Set); ok {
 			for _, b := range set.Values {
-				switch t := after.Var(b.Name.Value); {
-				case t == nil:
-				case s.Var(b.Name.Value) == nil:
-					s.MaybeVar(b.Name.Value, t)
+				switch name := b.Name.Value; {
+				case after.Var(name) == nil:
+				case s.Var(name) == nil:
+					s.MaybeVar(name, c.vars[name])
 				default:
-					s.Renew(b.Name.Value)
+					s.Renew(name, c.vars[name])
 				}
 			}
 		}

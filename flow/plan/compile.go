@@ -192,7 +192,7 @@ func (c *flowCompiler) compile() {
 	c.gives = c.given(scope)
 
 	if len(f.OnFailure) > 0 {
-		failed := interrupted(start, scope, f.Steps)
+		failed := c.interrupted(start, scope, f.Steps)
 		hide(failed, f.OnFailure, notYet)
 		failed.Bind("error", call.ErrorType)
 		c.plan.OnFailure = c.block(f.OnFailure, failed, "on_failure.")

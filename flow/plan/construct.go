@@ -54,17 +54,34 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		v := c.value(b.Value, nil, s)
 		c.needsValue(v, b.Value.Range)
 		c.copied(b.Name, v)
+		now := v.Type
 		if first := c.vars[name]; first == nil {
-			c.vars[name] = v.Type
-		} else if ok, why := first.Accepts(v.Type); !ok {
+			c.vars[name] = now
+		} else if ok, why := first.Accepts(now); !ok {
 			c.diags.Errorf("variable-type", b.Value.Head(), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
+			now = first
 		} else {
 			v = v.become(first, b.Value.Range)
+			c.vars[name], now = revalued(first, now)
 		}
-		s.SetVar(name, c.vars[name])
+		s.SetVar(name, now)
 		out.Values = append(out.Values, Output{name, v})
 	}
 	return out
+}
+
+// revalued returns the type of a variable of the type t that is given a value of another, which
+// it accepts: of all its values, and of this one.
+func revalued(t, value *schema.Type) (all, now *schema.Type) {
+	switch all = schema.Join(t, value); {
+	case all.Kind == t.Kind && (t.Kind == schema.Map || t.Kind == schema.Object):
+		now := *all
+		now.Fields = value.Fields
+		return all, &now
+	case all.Kind == t.Kind || t.Kind == schema.List || t.Kind == schema.Map:
+		return all, all
+	}
+	return t, t
 }
 
 // copied warns about a variable that is counted up in a loop, which has a copy.
@@ -189,7 +206,7 @@ func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
 	start := s.Fork()
 	var after choice
 	out.Steps = c.block(in.Steps, s, place)
-	failed := interrupted(start, s, in.Steps)
+	failed := c.interrupted(start, s, in.Steps)
 	failed.Bind("error", call.ErrorType)
 	after.add(s, ends(in.Steps))
 	out.Catch = c.cases(in.Catch, failed, place+"catch", "it runs in another catch", &after)
@@ -199,7 +216,7 @@ func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
 		for _, k := range in.Catch {
 			before = slices.Concat(before, k.Steps)
 		}
-		last := interrupted(start, s, before)
+		last := c.interrupted(start, s, before)
 		out.Finally = c.block(in.Finally, last, place+"finally.")
 		adopt(s, last, in.Finally)
 		each(in.Finally, func(step *flow.Step) {
@@ -218,9 +235,9 @@ func (c *flowCompiler) adoptVars(s, from *expr.Scope, set *flow.Set) {
 		switch t := from.Var(name); {
 		case t == nil:
 		case from.Unset(name) && s.Var(name) == nil:
-			s.MaybeVar(name, t)
+			s.MaybeVar(name, c.vars[name])
 		case from.Unset(name):
-			s.Renew(name)
+			s.Renew(name, c.vars[name])
 		default:
 			s.SetVar(name, t)
 		}

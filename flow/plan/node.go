@@ -101,7 +101,13 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	c.texts = append(c.texts, n.Text)
 	c.reads.add(p)
 	if ok, why := want.Accepts(p.Type()); !ok {
-		c.diags.Errorf("type-mismatch", n.Range, conversion(want, p.Type()), "%s", why)
+		hint := conversion(want, p.Type())
+		if p.Type().Kind == schema.String && want.Kind == schema.Object { // as of a text that is written out
+			if _, found := want.Coerce(n.Text.Value); len(found) == 1 {
+				hint = found[0].Hint
+			}
+		}
+		c.diags.Errorf("type-mismatch", n.Range, hint, "%s", why)
 	}
 	return &Value{Type: p.Type(), program: p}
 }
@@ -205,6 +211,7 @@ func common(values []*Value) *schema.Type {
 		if !same(first, v.Type) {
 			return schema.AnyType
 		}
+		first = schema.Join(first, v.Type)
 	}
 	return first
 }

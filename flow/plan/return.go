@@ -47,7 +47,9 @@ func (c *flowCompiler) checkReturned() {
 		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
 			c.diags.Errorf("type-mismatch", r.node.Head(), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
 		} else {
+			all, _ := revalued(f.Type, r.value.Type)
 			*r.value = *r.value.become(f.Type, r.node.Range)
+			f.Type = all
 		}
 	}
 }

@@ -130,6 +130,9 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 		}
 		return true, ""
 	case Map:
+		if from.Fields != nil {
+			return t.acceptsWritten(from)
+		}
 		// Its keys show when it runs; its values must suit what cannot be left out.
 		fits := t.Open || len(t.Fields) == 0
 		for _, f := range t.Fields {
@@ -146,4 +149,17 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 		return false, fmt.Sprintf("expected %s with fields %s, got %s", t.Name(), strings.Join(t.Names(), ", "), from.Name())
 	}
 	return t.refuse(from)
+}
+
+// acceptsWritten is acceptsFields for a map that literals wrote out. What only some of them have
+// shows when it runs.
+func (t *Type) acceptsWritten(from *Type) (bool, string) {
+	sure := &Type{Kind: Object, Open: true}
+	for _, f := range from.Fields {
+		if f.Required {
+			sure.Fields = append(sure.Fields, f)
+		}
+	}
+	sure.Open = len(sure.Fields) < len(from.Fields)
+	return t.acceptsFields(sure)
 }

@@ -55,8 +55,8 @@ type Type struct {
 	Elem               *Type
 	MinItems, MaxItems int // MaxItems 0: no limit
 
-	// Objects; of a map, those that a literal wrote out, of which expressions ask no more than
-	// whether they are Required.
+	// Objects; of a map, all that literals wrote out, of which expressions ask no more than their
+	// names and whether they are Required, and nil where it may have others.
 	Fields []*Field
 	Open   bool // further fields of any type are allowed
 	// NullIsNone lets a null stand for a field that may be left out, as other systems write
