@@ -3,7 +3,6 @@ package expr
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"facteur/flow/diag"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/decls"
-	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 )
 
@@ -73,7 +71,7 @@ func (c *check) report(problem *common.Error) {
 	case strings.HasPrefix(message, "found no matching overload") && e != nil && e.Kind() == ast.CallKind:
 		c.mismatch(e, at)
 	case strings.HasPrefix(message, "expected type 'bool'") && e != nil:
-		c.errorf("type-mismatch", c.span(e), "", "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
+		c.errorf("type-mismatch", c.span(e), c.compared(e, "!="), "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
 	case strings.Contains(message, "does not support field selection") && e != nil:
 		operand := operandOf(e)
 		t := c.tree.GetType(operand.ID())
@@ -146,6 +144,8 @@ func (c *check) unknownName(name string, at diag.Range) {
 			hint = "expressions read no environment and no secrets: plain values stand under settings: in the project file, and a step's connection: names its credentials"
 		} else if owner := c.scope.ownerOf(name); owner != "" {
 			hint = fmt.Sprintf("write %s.%s", owner, name)
+		} else if slices.Contains(shared().functions, name) {
+			hint = "it is a function: " + signatures(name)
 		}
 		c.errorf("unknown-name", at, hint, "there is nothing called %q", name)
 	}
@@ -233,7 +233,7 @@ func functionMeant(name string) string {
 		return "x in list tells whether a list or a map has it, text.contains(x) whether a text has"
 	case "concat", "append":
 		return "a + b joins two texts or two lists"
-	case "default", "coalesce", "ifnull", "nvl":
+	case "default", "coalesce", "ifnull", "nvl", "orelse", "ordefault":
 		return "x.?field.orValue(y) gives y where there is no field"
 	case "date", "today", "currenttime", "utcnow":
 		return "now() is the time"
@@ -285,125 +285,6 @@ func overloads(name string, fn *decls.FunctionDecl) []string {
 		}
 	}
 	return slices.Compact(all)
-}
-
-// mismatch says why a call takes none of the types that it is given.
-func (c *check) mismatch(e ast.Expr, at diag.Range) {
-	const code = "type-mismatch"
-	call := e.AsCall()
-	args := call.Args()
-	if call.IsMemberFunction() {
-		args = append([]ast.Expr{call.Target()}, args...)
-	}
-	name := strings.TrimPrefix(call.FunctionName(), "@")
-	if name == "random" && len(args) > 0 {
-		args = args[1:]
-	}
-	ts := make([]*types.Type, len(args))
-	names := make([]string, len(args))
-	hint := ""
-	for i, a := range args {
-		ts[i] = c.tree.GetType(a.ID())
-		names[i] = typeName(ts[i])
-		if isOptional(ts[i]) && hint == "" && name != "orValue" && name != "or" {
-			of, _ := c.scope.schemaType(ts[i])
-			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.source(a), zero(of))
-		}
-	}
-	switch name {
-	case operators.Conditional:
-		if ts[0].Kind() != types.BoolKind && ts[0].Kind() != types.DynKind {
-			c.errorf(code, c.span(args[0]), hint, "a condition must be bool, this is %s", names[0])
-			return
-		}
-		c.errorf(code, at, hint, "both sides of : must have one type, these are %s and %s", names[1], names[2])
-	case operators.Index, operators.OptIndex:
-		if ts[0].Kind() == types.StructKind {
-			hint = "name the field: " + c.source(args[0]) + ".<field>"
-			if key, ok := textOf(args[1]); ok {
-				hint = "write " + c.source(args[0]) + "." + key
-			}
-			if ts[0].TypeName() == stepsTypeName {
-				return // the guard says so
-			}
-			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.source(args[0]))
-			return
-		}
-		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
-	case operators.Equals, operators.NotEquals:
-		if hint == "" {
-			hint = literal(ts, args, c)
-		}
-		if hint == "" {
-			hint = conversion(ts, names, args)
-		}
-		for i := range ts {
-			if hint == "" && ts[i].Kind() == types.NullTypeKind {
-				of, _ := c.scope.schemaType(ts[1-i])
-				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or ask has(…) whether it is there", zero(of))
-			}
-		}
-		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
-	default:
-		display, isOperator := operators.FindReverse(call.FunctionName())
-		if !isOperator {
-			display = name
-			if hint == "" {
-				hint = "it takes: " + signatures(name)
-			}
-		} else if hint == "" {
-			hint = conversion(ts, names, args)
-		}
-		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
-	}
-}
-
-// literal hints at how a text or a number that is written out is to be written, to be like
-// what it is compared with.
-func literal(ts []*types.Type, args []ast.Expr, c *check) string {
-	for i, a := range args {
-		if a.Kind() != ast.LiteralKind {
-			continue
-		}
-		switch v := a.AsLiteral().Value().(type) {
-		case string:
-			_, err := strconv.ParseFloat(v, 64)
-			if kind := ts[1-i].Kind(); err == nil && (kind == types.IntKind || kind == types.DoubleKind) {
-				return "write " + v + ", without quotes"
-			}
-		case int64, float64:
-			if ts[1-i].Kind() == types.StringKind {
-				if strings.HasSuffix(c.source(args[1-i]), "error.code") {
-					return fmt.Sprintf("put it in quotes: \"%v\"; the status of HTTP is in error.status_code", v)
-				}
-				return fmt.Sprintf("put it in quotes: \"%v\"", v)
-			}
-		}
-	}
-	return ""
-}
-
-// conversion hints at the function that makes two operands alike.
-func conversion(ts []*types.Type, names []string, args []ast.Expr) string {
-	if len(ts) != 2 || ts[0].Kind() == ts[1].Kind() {
-		return ""
-	}
-	convert := func(i int, function string) string {
-		if ch, ok := chainOf(args[i]); ok {
-			return fmt.Sprintf("write %s(%s)", function, ch)
-		}
-		return fmt.Sprintf("%s(…) makes a %s of the %s", function, function, names[i])
-	}
-	for i := range ts {
-		other := ts[1-i].Kind()
-		if other == types.StringKind || other == types.DoubleKind && ts[i].Kind() == types.IntKind {
-			switch ts[i].Kind() {
-			case types.IntKind, types.DoubleKind, types.BoolKind, types.TimestampKind, types.DurationKind, types.BytesKind, types.UintKind:
-				return convert(i, names[1-i])
-			}
-		}
-	}
-	return ""
 }
 
 func textOf(e ast.Expr) (string, bool) {

@@ -3,6 +3,8 @@ package expr
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"facteur/flow/diag"
 
@@ -18,7 +20,12 @@ func syntaxErrors(p places, problems []*common.Error, list *diag.List) {
 		message, isSyntax := strings.CutPrefix(problem.Message, "Syntax error: ")
 		switch {
 		case !isSyntax && !told:
-			list.Errorf("expression-syntax", p.at(at), "", "%s", macroMessage(message))
+			text, hint := macroMessage(message), ""
+			if name, ok := strings.CutPrefix(text, "reserved identifier: "); ok {
+				told = true
+				text, hint = "unexpected "+name+", a word that CEL keeps for itself", functionMeant(name)
+			}
+			list.Errorf("expression-syntax", p.at(at), hint, "%s", text)
 		case isSyntax && !told:
 			told = true
 			text, hint := syntaxMessage(message, p.text.Value, at)
@@ -72,7 +79,11 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	before := strings.TrimRight(source[:max(at, 0)], " \t\r\n")
 	if strings.TrimSpace(rest) == "" {
 		hint := unclosed(source)
-		if hint == "" && strings.Contains(message, "expecting ':'") {
+		switch {
+		case hint != "":
+		case strings.Contains(source, "?."):
+			hint = "for what may be absent write a.?b, with the dot first"
+		case strings.Contains(message, "expecting ':'"):
 			hint = bothValues
 		}
 		return "the expression ends too early", hint
@@ -108,6 +119,9 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	}
 	if written := durationAt(source, at); written != "" {
 		return written + " is not a number", fmt.Sprintf("write a duration as duration(%q)", written)
+	}
+	if r, size := utf8.DecodeRuneInString(rest); size > 1 && unicode.IsSpace(r) {
+		return fmt.Sprintf("a space that is none of the keyboard's stands here, %U", r), "type the space anew"
 	}
 	if isKeyword(firstToken(rest)) {
 		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""

@@ -84,6 +84,7 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 		case event.By == k.name && k.node == nil:
 			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or a text", "%s needs %s: whose events are meant", event.Name, k.name)
 		case event.By == k.name:
+			before := len(c.diags)
 			out.Subject = c.value(k.node, schema.StringType, s)
 			if out.Open && strings.Trim(out.Subject.Prefix(), "/ ") == "" && !c.lib.Stored {
 				c.diags.Errorf("bad-subject", k.node.Range, "begin it with text, such as /payments/${…}, or name a connection", "%s begins with an expression: anybody could send to any %s", k.name, k.name)
@@ -93,7 +94,11 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 				continue
 			}
 			if _, err := event.Subject(text); err != nil {
-				c.diags.Errorf("bad-subject", k.node.Range, "", "%s: %s", k.name, err)
+				hint := ""
+				if told := c.diags[before:]; len(told) == 1 && told[0].Code == "bare-expression" {
+					hint, c.diags = told[0].Hint, c.diags[:before]
+				}
+				c.diags.Errorf("bad-subject", k.node.Range, hint, "%s: %s", k.name, err)
 			}
 		case k.node != nil:
 			c.diags.Errorf("unknown-key", k.node.Range, "write "+event.By+":", "%s takes no %s", event.Name, k.name)

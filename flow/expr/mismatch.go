@@ -1,0 +1,159 @@
+package expr
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"facteur/flow/diag"
+	"facteur/flow/schema"
+
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+)
+
+// mismatch says why a call takes none of the types that it is given.
+func (c *check) mismatch(e ast.Expr, at diag.Range) {
+	const code = "type-mismatch"
+	call := e.AsCall()
+	args := call.Args()
+	if call.IsMemberFunction() {
+		args = append([]ast.Expr{call.Target()}, args...)
+	}
+	name := strings.TrimPrefix(call.FunctionName(), "@")
+	if name == "random" && len(args) > 0 {
+		args = args[1:]
+	}
+	ts := make([]*types.Type, len(args))
+	names := make([]string, len(args))
+	hint := ""
+	for i, a := range args {
+		ts[i] = c.tree.GetType(a.ID())
+		names[i] = typeName(ts[i])
+		if isOptional(ts[i]) && hint == "" && name != "orValue" && name != "or" {
+			of, _ := c.scope.schemaType(ts[i])
+			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.source(a), zero(of))
+		}
+	}
+	switch name {
+	case operators.Conditional:
+		if ts[0].Kind() != types.BoolKind && ts[0].Kind() != types.DynKind {
+			c.errorf(code, c.span(args[0]), hint, "a condition must be bool, this is %s", names[0])
+			return
+		}
+		c.errorf(code, at, hint, "both sides of : must have one type, these are %s and %s", names[1], names[2])
+	case operators.Index, operators.OptIndex:
+		if ts[0].Kind() == types.StructKind {
+			hint = "name the field: " + c.source(args[0]) + ".<field>"
+			if key, ok := textOf(args[1]); ok {
+				hint = "write " + c.source(args[0]) + "." + key
+			}
+			if ts[0].TypeName() == stepsTypeName {
+				return // the guard says so
+			}
+			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.source(args[0]))
+			return
+		}
+		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
+	case operators.Equals, operators.NotEquals:
+		if hint == "" {
+			hint = c.likeOther(name, ts, names, args)
+		}
+		for i := range ts {
+			if hint == "" && ts[i].Kind() == types.NullTypeKind {
+				of, _ := c.scope.schemaType(ts[1-i])
+				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or ask has(…) whether it is there", zero(of))
+			}
+		}
+		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
+	default:
+		display, isOperator := operators.FindReverse(call.FunctionName())
+		if !isOperator {
+			display = name
+			if hint == "" {
+				hint = "it takes: " + signatures(name)
+			}
+		} else if hint == "" && len(args) == 1 && name == operators.LogicalNot {
+			hint = c.compared(args[0], "==")
+		} else if hint == "" {
+			hint = c.likeOther(name, ts, names, args)
+		}
+		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
+	}
+}
+
+// compared hints at how to make a condition of a value.
+func (c *check) compared(e ast.Expr, operator string) string {
+	of, _ := c.scope.schemaType(c.tree.GetType(e.ID()))
+	if ch, ok := chainOf(e); ok && of.Kind >= schema.String && of.Kind <= schema.Number && of.Kind != schema.Bool {
+		return fmt.Sprintf("compare it, such as %s %s %s", ch, operator, zero(of))
+	}
+	return ""
+}
+
+// likeOther hints at how one of two operands becomes like the other.
+func (c *check) likeOther(operator string, ts []*types.Type, names []string, args []ast.Expr) string {
+	if len(ts) != 2 {
+		return ""
+	}
+	joins := operator == operators.Add && ts[0].Kind() != types.TimestampKind && ts[0].Kind() != types.DurationKind // of texts, likely
+	if hint := c.literalLike(ts, args); hint != "" && !joins {
+		return hint
+	}
+	return conversion(ts, names, args)
+}
+
+// literalLike hints at how a text or a number that is written out is to be written, to be like
+// the other operand.
+func (c *check) literalLike(ts []*types.Type, args []ast.Expr) string {
+	for i, a := range args {
+		if a.Kind() != ast.LiteralKind {
+			continue
+		}
+		switch v := a.AsLiteral().Value().(type) {
+		case string:
+			_, err := strconv.ParseFloat(v, 64)
+			_, wrong := parseDuration(v)
+			switch kind := ts[1-i].Kind(); {
+			case err == nil && (kind == types.IntKind || kind == types.DoubleKind):
+				return "write " + v + ", without quotes"
+			case wrong == nil && (kind == types.TimestampKind || kind == types.DurationKind):
+				return fmt.Sprintf("write duration(%q)", v)
+			case validTimestamp(v) == nil && kind == types.TimestampKind:
+				return fmt.Sprintf("write timestamp(%q)", v)
+			}
+		case int64, float64:
+			if ts[1-i].Kind() == types.StringKind {
+				if strings.HasSuffix(c.source(args[1-i]), "error.code") {
+					return fmt.Sprintf("put it in quotes: \"%v\"; the status of HTTP is in error.status_code", v)
+				}
+				return fmt.Sprintf("put it in quotes: \"%v\"", v)
+			}
+		}
+	}
+	return ""
+}
+
+// conversion hints at the function that makes two operands alike.
+func conversion(ts []*types.Type, names []string, args []ast.Expr) string {
+	if len(ts) != 2 || ts[0].Kind() == ts[1].Kind() {
+		return ""
+	}
+	convert := func(i int, function string) string {
+		if ch, ok := chainOf(args[i]); ok {
+			return fmt.Sprintf("write %s(%s)", function, ch)
+		}
+		return fmt.Sprintf("%s(…) makes a %s of the %s", function, function, names[i])
+	}
+	for i := range ts {
+		other := ts[1-i].Kind()
+		if other == types.StringKind || other == types.DoubleKind && ts[i].Kind() == types.IntKind {
+			switch ts[i].Kind() {
+			case types.IntKind, types.DoubleKind, types.BoolKind, types.TimestampKind, types.DurationKind, types.BytesKind, types.UintKind:
+				return convert(i, names[1-i])
+			}
+		}
+	}
+	return ""
+}
