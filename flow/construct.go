@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"strings"
 
 	"facteur/flow/diag"
@@ -38,6 +39,10 @@ func (p *parser) cases(o fields, key string, needsWhen bool) []Case {
 	}
 	cases := make([]Case, 0, len(n.Items))
 	for _, item := range n.Items {
+		if steps, ok := p.stray(item, key); ok {
+			cases = append(cases, Case{Steps: steps})
+			continue
+		}
 		c, ok := p.fields(item, "a case of "+o.name(key), "when", "steps")
 		if !ok {
 			continue
@@ -49,6 +54,29 @@ func (p *parser) cases(o fields, key string, needsWhen bool) []Case {
 		cases = append(cases, Case{When: c.condition("when"), Steps: c.steps("steps", mayDoNothing)})
 	}
 	return cases
+}
+
+// stray reads what stands in place of a case of switch or catch: a step, or what is to run
+// otherwise.
+func (p *parser) stray(item *Node, key string) (steps []*Step, ok bool) {
+	if item.Kind != MapNode || item.Get("when") != nil || item.Get("steps") != nil {
+		return nil, false
+	}
+	for _, e := range item.Entries {
+		switch name := e.Key.Value; {
+		case name == "default" || name == "else" || name == "otherwise":
+			hint := "leave it out: a case without when catches all"
+			if key == "switch" {
+				hint = "write default: beside switch:, with the steps below it"
+			}
+			p.errorf("misplaced-key", e.Key.Whole, hint, "a case of `%s` has no key %q", key, name)
+			return p.stepList(e.Value, "`"+name+"`", mayDoNothing), true
+		case isKind(name):
+			p.errorf("misplaced-key", e.Key.Whole, "put it into a list below steps:", "a case of `%s` has no key %q", key, name)
+			return p.stepList(&Node{Kind: ListNode, Range: item.Range, Items: []*Node{item}}, "`steps`", mustDo), true
+		}
+	}
+	return nil, false
 }
 
 func (p *parser) foreach(o fields) Construct {
@@ -63,6 +91,9 @@ func (p *parser) foreach(o fields) Construct {
 		hint := ""
 		if n.Kind == TextNode {
 			hint = "write ${" + n.Text.Value + "}"
+			if item, list, ok := strings.Cut(n.Text.Value, " in "); ok {
+				hint = "write ${" + strings.TrimSpace(list) + "}, and as: " + strings.TrimSpace(item) + " below it"
+			}
 		}
 		if n.Kind != TextNode || strings.Trim(n.Text.Value, "0123456789") == "" {
 			hint = "write a list such as [1, 2, 3], or ${inputs.people}"
@@ -116,8 +147,14 @@ func (p *parser) wait(kind string, o fields) Construct {
 }
 
 func (p *parser) waitFor(o fields) Construct {
-	n := o.get("wait_for")
+	n, late := o.get("wait_for"), o.get("on_timeout")
 	w := &WaitFor{OnTimeout: "fail", Range: o.entry("wait_for").Key.Whole}
+	if e := n.Entry("on_timeout"); e != nil && late == nil {
+		p.errorf("misplaced-key", e.Key.Whole, "it stands beside `wait_for`", "`wait_for` has no key %q", e.Key.Value)
+		inside := *n
+		inside.Entries = slices.DeleteFunc(slices.Clone(n.Entries), func(e Entry) bool { return e.Key.Value == "on_timeout" })
+		n, o.node, late = &inside, n, e.Value // it is read as if it stood there
+	}
 	if n.Kind == TextNode {
 		p.wrongKind(n, "`wait_for`", "a map", "write {event: "+n.Text.Value+", timeout: 24h}")
 	} else if in, ok := p.fields(n, "`wait_for`", "event", "from", "path", "connection", "when", "timeout", "until"); ok {
@@ -132,14 +169,14 @@ func (p *parser) waitFor(o fields) Construct {
 			w.Event = *event
 		}
 	}
-	switch n := o.get("on_timeout"); {
-	case n == nil:
-	case n.Kind == ListNode:
-		w.OnTimeout, w.Steps = "steps", p.stepList(n, "`on_timeout`", mustDo)
-	case n.Kind == TextNode:
+	switch {
+	case late == nil:
+	case late.Kind == ListNode:
+		w.OnTimeout, w.Steps = "steps", p.stepList(late, "`on_timeout`", mustDo)
+	case late.Kind == TextNode:
 		w.OnTimeout = o.choice("on_timeout", "fail", "continue")
 	default:
-		p.wrongKind(n, "`on_timeout`", "fail, continue or a list of steps", "")
+		p.wrongKind(late, "`on_timeout`", "fail, continue or a list of steps", "")
 	}
 	return w
 }

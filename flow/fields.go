@@ -279,14 +279,12 @@ func (o fields) condition(key string) *diag.Text {
 	}
 	if strings.HasPrefix(trimmed, "${") {
 		start := strings.Index(t.Value, "${")
-		hint := "a condition is an expression as it is"
-		inside := *t
-		if end := closing(trimmed); end == len(trimmed)-1 {
-			inside = t.Cut(start+2, start+end)
-			hint = "drop the braces: " + key + ": " + strings.TrimSpace(inside.Value)
+		if end := closing(trimmed); end == len(trimmed)-1 { // of others its compiler says so
+			inside := t.Cut(start+2, start+end)
+			o.p.errorf("braced-condition", t.Range(start, start+2), "drop the braces: "+key+": "+strings.TrimSpace(inside.Value),
+				"%s takes an expression without ${ }", o.name(key))
+			return &inside
 		}
-		o.p.errorf("braced-condition", t.Range(start, start+2), hint, "%s takes an expression without ${ }", o.name(key))
-		return &inside
 	}
 	return t
 }

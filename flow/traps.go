@@ -115,6 +115,11 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 // quoteHint shows a text in quotes.
 func quoteHint(text string) string {
 	text = strings.TrimSpace(text)
+	for _, q := range []string{"'", `"`} { // quotes around a text that ends with some of its own
+		if strings.HasPrefix(text, q) && strings.HasSuffix(text, q+q) && strings.Count(text, q) > 2 {
+			text = text[1 : len(text)-1]
+		}
+	}
 	if quoted, ok := inQuotes(text); ok {
 		return "quote it: " + quoted
 	}

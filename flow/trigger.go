@@ -1,6 +1,9 @@
 package flow
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 func (p *parser) triggers(n *Node) []*Trigger {
 	if n == nil {
@@ -52,6 +55,10 @@ func (p *parser) trigger(n *Node) *Trigger {
 			}
 		}
 	case "schedule":
+		if value.Kind == TextNode {
+			p.wrongKind(value, "`schedule`", "a map of keys and values", "write {cron: "+strconv.Quote(value.Text.Value)+"}")
+			return nil
+		}
 		if in, ok = p.fields(value, "`schedule`", "cron", "timezone", "missed", "inputs"); !ok {
 			return nil
 		}
@@ -77,6 +84,10 @@ func (p *parser) trigger(n *Node) *Trigger {
 
 func (p *parser) concurrency(n *Node) *Concurrency {
 	if n == nil {
+		return nil
+	}
+	if n.Kind == IntNode {
+		p.wrongKind(n, "`concurrency`", "a map of keys and values", "write {limit: "+n.Text.Value+"}")
 		return nil
 	}
 	o, ok := p.fields(n, "`concurrency`", "key", "limit", "on_conflict")
