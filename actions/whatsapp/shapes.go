@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ func otherShapes() []otherShape {
 		{"interactive/address_message", "action", parametersOf("address_message", "country", "values", "saved_addresses", "validation_errors")},
 		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
 		{"interactive/catalog_message", "action", leftOut("catalog_id", "it is the catalog that the account is connected to")},
+		{templateType, "", looseParameters},
 		{templateType, "components[]", callButton},
 		{"text", "", renamed("text", "body")},
 		{"image", "", renamed("url", "link")},
@@ -59,6 +61,14 @@ func knowingShapes(of *schema.Type, messageType string) *schema.Type {
 			}
 			t.Mistake = mistaken(t.Mistake, s.is)
 		})
+	}
+	switch messageType {
+	case templateType:
+		for _, at := range []string{"components[].parameters[]", "components[].cards[].components[].parameters[]"} {
+			of = change(of, stepsOf(at), "", func(t *schema.Type) { t.Mistake = bareText })
+		}
+	case interactiveType:
+		of = change(of, stepsOf("header"), "", func(t *schema.Type) { t.Mistake = bareText })
 	}
 	return of
 }
@@ -123,6 +133,33 @@ func flatButton(v map[string]any) schema.Violations {
 		`{"id":`+written(givenAs(v, "id", "payload"))+`,"title":`+written(givenAs(v, "title", "text", "label"))+"}}")
 }
 
+// bareText recognises a text without the object that says that it is one.
+func bareText(v any) schema.Violations {
+	switch v.(type) {
+	case string, int64, float64:
+		return shaped(nil, "an object says here what kind of value it is", `write {"type": "text", "text": `+written(fmt.Sprint(v))+"}")
+	}
+	return nil
+}
+
+// looseParameters recognises the values of a template outside of components.
+func looseParameters(v map[string]any) schema.Violations {
+	values, ok := v["parameters"].([]any)
+	if _, there := v["components"]; !ok || there {
+		return nil
+	}
+	values = slices.Clone(values)
+	for i, value := range values {
+		if _, unknown := value.(schema.Unknown); unknown {
+			value = "…"
+		}
+		if bareText(value) != nil {
+			values[i] = map[string]any{"type": "text", "text": fmt.Sprint(value)}
+		}
+	}
+	return shaped(schema.Path{"parameters"}, "the values stand in the parts of the template", `write "components": [{"type":"body","parameters":`+written(values)+"}]")
+}
+
 // callButton recognises a value for a button that takes none.
 func callButton(v map[string]any) schema.Violations {
 	if kind, ok := v["sub_type"].(string); ok && strings.EqualFold(kind, "phone_number") {
@@ -160,7 +197,7 @@ func looseAction(v map[string]any) schema.Violations {
 	if rows, ok := v["rows"]; ok {
 		loose["sections"] = []any{map[string]any{"rows": rows}}
 	}
-	return shaped(nil, "what can be pressed or chosen stands in the action", `write "action":`+written(loose)+" in its place")
+	return shaped(nil, "what can be pressed or chosen stands in the action", `write "action": `+written(loose)+" in its place")
 }
 
 // renamed recognises a field by the name that it has elsewhere.
@@ -170,7 +207,7 @@ func renamed(from, to string) func(map[string]any) schema.Violations {
 		if _, there := v[to]; !ok || there {
 			return nil
 		}
-		found := shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`":`+written(inner))
+		found := shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`": `+written(inner))
 		found[0].Meant = to
 		return found
 	}
