@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"facteur/flow/diag"
@@ -62,6 +64,11 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		v, err := field.Type.FromText(text)
 		if err != nil {
 			list.Add(notTyped(name, err))
+			if file := "@" + text; filepath.Ext(text) == ".csv" || filepath.Ext(text) == ".json" {
+				if _, ok := takesFile(typ, file); ok {
+					list[len(list)-1].Hint = fmt.Sprintf("to read the file write --input %s=%s", name, file)
+				}
+			}
 			continue
 		}
 		values[name] = v
@@ -151,7 +158,10 @@ func (a *app) readFile(name string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err != nil {
-		return nil, wrong("", "read %s: %w", named(name), err)
+		if of, ok := errors.AsType[*fs.PathError](err); ok {
+			err = of.Err // without the name
+		}
+		return nil, wrong("", "%s cannot be read: %w", named(name), err)
 	}
 	if len(text) > most {
 		return nil, wrong("split it", "%s is over %d MiB", named(name), most>>20)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"facteur/flow/diag"
@@ -78,8 +79,15 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 	if f.Until, err = moment("--until", f.until); err != nil {
 		return err
 	}
-	if f.Status == "unknown" {
+	switch {
+	case f.Status == "unknown":
 		f.Status, f.Unknown = "", true
+	case f.Status != "" && !slices.Contains(server.Statuses(), f.Status):
+		known := []string{"unknown"}
+		for _, s := range server.Statuses() {
+			known = append(known, string(s))
+		}
+		return wrong(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
 	}
 	return a.reading(ctx, remote, func(r runReader) error {
 		list, err := r.Runs(ctx, f.Filter)

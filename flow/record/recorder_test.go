@@ -241,7 +241,8 @@ func TestWriteFile(t *testing.T) {
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1)
-	assert.Error(t, rec.WriteFile(filepath.Join(folder, "none", "r.yaml")))
+	assert.NoError(t, rec.WriteFile(filepath.Join(folder, "new", "r.yaml")), "the folder is made")
+	assert.Error(t, rec.WriteFile(filepath.Join(folder, "r.yaml", "r.yaml")), "a file is none")
 }
 
 // disguises are the forms in which a secret may travel.

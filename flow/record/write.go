@@ -26,11 +26,15 @@ func (r *Recorder) Write(w io.Writer) error {
 	return err
 }
 
-// WriteFile writes the recording to a file, which it replaces only when all is well.
+// WriteFile writes the recording to a file, which it replaces only when all is well. It makes the
+// folder where there is none.
 func (r *Recorder) WriteFile(name string) error {
 	data, err := r.encode()
 	if err != nil {
 		return fmt.Errorf("recording %s not written: %w", name, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {

@@ -142,6 +142,8 @@ func (x *execution) prepare() bool {
 	if x.c.recording.Value != "" {
 		name, text, ok := x.read("recording", x.c.recording)
 		if !ok {
+			last := &x.report.Failures[len(x.report.Failures)-1]
+			last.Details = append(last.Details, "hint: facteur test --simulate --record writes it as a simulator answers, --record alone as Meta does")
 			return false
 		}
 		var found diag.List
