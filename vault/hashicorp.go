@@ -155,7 +155,8 @@ func (m Mapping) key(field string) (string, bool) {
 }
 
 // get reads the path, and finds out the engine's version where that is not
-// known: it tries version 2, and where that does not work version 1.
+// known: it tries version 2, and where that does not work version 1. Somebody may
+// have made version 2 of what was found to be version 1.
 func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
 	kv := m.KV
 	if kv == 0 {
@@ -165,7 +166,9 @@ func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
 	}
 	if kv == 1 {
 		e, _, err := h.get1(ctx, m)
-		return e, err
+		if m.KV == 1 || e.data != nil || err != nil && (!isDenied(err) || isDead(err)) {
+			return e, err
+		}
 	}
 	e, err := h.get2(ctx, m)
 	if kv == 2 || err == nil && e.version > 0 {

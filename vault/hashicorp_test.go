@@ -290,7 +290,10 @@ func TestTroubleWithTheServer(t *testing.T) {
 				fmt.Fprint(w, `{"data": {"data": `)
 			})
 		}, vault.Down, true, "it does not answer"},
-		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "no answer within"},
+		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "it does not answer in time (status 429); raise the rate limit quota of the server"},
+		{"an engine that becomes version 2", func(s *vaulttest.Server, _ *vault.Hashicorp) {
+			s.Answer(status(400, `{"errors": ["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}`))
+		}, vault.Down, true, "it does not answer (status 400)"},
 	}
 	for _, tt := range tests {
 		for _, when := range []string{"at login", "after login"} {

@@ -320,6 +320,10 @@ func (l *login) explain(op string, err error) *BackendError {
 		}
 		e.Hint = "see that the server runs and can be reached from here"
 	case Slow:
+		if status(err) == http.StatusTooManyRequests {
+			e.Hint = "raise the rate limit quota of the server"
+			break
+		}
 		e.why = fmt.Sprintf("no answer within %s", l.cfg.Timeout)
 		e.Hint = "see what keeps it, or raise vault.hashicorp.timeout"
 	case Sealed:
@@ -351,7 +355,7 @@ func reason(err error) Reason {
 		return Sealed
 	case code == http.StatusTooManyRequests:
 		return Slow
-	case code >= 500:
+	case code >= 500, said(err, "Upgrading from non-versioned"): // an engine that becomes version 2
 		return Down
 	case isForeign(err):
 		return BadAnswer

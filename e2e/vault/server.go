@@ -212,6 +212,12 @@ func (s *Server) Get(t testing.TB, mount, path string) map[string]any {
 	return secret.Data
 }
 
+// Upgrade makes version 2 of the engine KV1. It takes a moment.
+func (s *Server) Upgrade(t testing.TB) {
+	t.Helper()
+	require.NoError(t, s.Client(t).Sys().TuneMount(KV1, api.MountConfigInput{Options: map[string]string{"version": "2"}}))
+}
+
 // Policy writes a policy in HCL.
 func (s *Server) Policy(t testing.TB, name, hcl string) {
 	t.Helper()

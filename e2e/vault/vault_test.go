@@ -28,7 +28,7 @@ func target(t *testing.T, s *server.Server) vaulttest.Target {
 		return s.Token(t, api.TokenCreateRequest{Policies: []string{name}, NoDefaultPolicy: modest})
 	}
 	rules := func(can string) []vaulttest.Rule {
-		return []vaulttest.Rule{{Path: "kv/data/facteur/*", Can: can}, {Path: "kv1/facteur/*", Can: can}}
+		return []vaulttest.Rule{{Path: "kv/data/facteur/*", Can: can}, {Path: "kv1/facteur/*", Can: can}, {Path: "kv1/data/facteur/*", Can: can}}
 	}
 	s.Policy(t, "facteur", hcl(rules("read create update delete")...))
 	roleID := s.Role(t, "facteur", map[string]any{"token_policies": "facteur"})
@@ -41,6 +41,7 @@ func target(t *testing.T, s *server.Server) vaulttest.Target {
 		Put:      s.Put,
 		Get:      s.Get,
 		Revoke:   s.Revoke,
+		Upgrade:  s.Upgrade,
 		Seal: func(t testing.TB, sealed bool) {
 			if sealed {
 				s.Seal(t)

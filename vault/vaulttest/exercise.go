@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"facteur/vault"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,6 +34,8 @@ type Target struct {
 
 	// Revoke ends the tokens that the AppRole gave out.
 	Revoke func(t testing.TB)
+	// Upgrade makes version 2 of the engine KV1.
+	Upgrade func(t testing.TB)
 	// Seal seals the server, or unseals it.
 	Seal func(t testing.TB, sealed bool)
 }
@@ -39,7 +43,7 @@ type Target struct {
 // Target returns the server as one to exercise.
 func (s *Server) Target() Target {
 	rules := func(can string) []Rule {
-		return []Rule{{Path: KV2 + "/data/facteur/*", Can: can}, {Path: KV1 + "/facteur/*", Can: can}}
+		return []Rule{{Path: KV2 + "/data/facteur/*", Can: can}, {Path: KV1 + "/facteur/*", Can: can}, {Path: KV1 + "/data/facteur/*", Can: can}}
 	}
 	s.AddRole(Role{RoleID: "role-1", SecretID: "secret-1", Rules: rules("read create update delete")})
 	return Target{
@@ -50,6 +54,7 @@ func (s *Server) Target() Target {
 		Put:      func(_ testing.TB, mount, path string, data map[string]any) { s.Put(mount, path, data) },
 		Get:      func(_ testing.TB, mount, path string) map[string]any { return s.Get(mount, path) },
 		Revoke:   func(testing.TB) { s.Revoke() },
+		Upgrade:  func(testing.TB) { s.Upgrade() },
 		Seal:     func(_ testing.TB, sealed bool) { s.Seal(sealed) },
 		Grant: func(_ testing.TB, modest bool, rules ...Rule) string {
 			token := s.Token(0, 0, rules...)
@@ -272,6 +277,21 @@ func exercises() []struct {
 				_, _, err = v.Refresh(ctx, "shop")
 				require.NoError(t, err)
 			}
+		}},
+		{"another version of the engine", func(t *testing.T, ctx context.Context, e exercise) {
+			if e.mount != e.KV1 || e.kv != 0 {
+				return
+			}
+			e.put(t, map[string]any{"access-token": "EAAGone"})
+			v := e.vault(t, e.byReadOnly)
+			_, err := v.Resolve(ctx, "shop")
+			require.NoError(t, err)
+			e.Upgrade(t)
+			require.EventuallyWithT(t, func(t *assert.CollectT) {
+				_, changed, err := v.Refresh(ctx, "shop")
+				require.NoError(t, err)
+				require.False(t, changed)
+			}, 10*time.Second, 10*time.Millisecond, "the engine prepares itself")
 		}},
 		{"nothing there", func(t *testing.T, ctx context.Context, e exercise) {
 			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")

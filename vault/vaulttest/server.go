@@ -43,6 +43,7 @@ type Server struct {
 	now       time.Time
 	namespace string
 	sealed    bool
+	upgraded  bool             // version 1 of the engine is version 2 by now
 	answer    http.HandlerFunc // instead of the vault's own
 	secrets   map[string][]version
 	flat      map[string]map[string]any
@@ -199,6 +200,16 @@ func (s *Server) Seal(sealed bool) {
 	s.sealed = sealed
 }
 
+// Upgrade makes version 2 of the engine of version 1.
+func (s *Server) Upgrade() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.upgraded = true
+	for path, data := range s.flat {
+		s.put(KV2, path, data)
+	}
+}
+
 // RequireNamespace answers only requests for that namespace.
 func (s *Server) RequireNamespace(namespace string) {
 	s.mu.Lock()
@@ -319,7 +330,7 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request, path string)
 		s.renew(w, name, t)
 	case !t.may(s.capability(r.Method, path), path):
 		fail(w, http.StatusForbidden, "1 error occurred:\n\t* permission denied\n\n")
-	case mount == KV2:
+	case mount == KV2 || s.upgraded && mount == KV1:
 		s.kv2(w, r, rest)
 	case mount == KV1:
 		s.kv1(w, r, rest)
