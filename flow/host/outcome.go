@@ -26,6 +26,11 @@ func HeldOutcome(code, message string) call.Outcome {
 	return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: code, Class: "held", Message: message}}
 }
 
+// StoppedOutcome is that of a call which was surely not made, because its daemon stops.
+func StoppedOutcome() call.Outcome {
+	return HeldOutcome("not_started", "the daemon that should make it stops")
+}
+
 // NewSeed draws the seed of a run, of which its random numbers are made.
 func NewSeed() []byte {
 	seed := make([]byte, 32)

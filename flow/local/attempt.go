@@ -152,11 +152,14 @@ func (u *underWay) answered(o *call.Outcome) {
 	if o.Throttled != "" {
 		u.throttle(o.Throttled, now)
 	}
-	if r.stays {
+	switch {
+	case o.Status == call.Cancelled && r.h.cutsOff(): // not because anybody wanted that
+		*o = host.StoppedOutcome()
+	case r.stays:
 		if o.Held { // nobody waits here for the surroundings: it is a failure like another
 			o.Held, o.After = false, max(o.After, heldPause)
 		}
-	} else {
+	default:
 		r.h.note(u.Connection, o)
 	}
 	alone := r.leave(item{event: machine.Answered{At: now, Key: u.Key, Outcome: *o}})

@@ -132,6 +132,27 @@ func TestHardStopOfAHost(t *testing.T) {
 	assert.Equal(t, "waiting", head.Status, "for news")
 }
 
+// What a hard stop kept from being made at all is made when the host is opened again.
+func TestHardStopBeforeACall(t *testing.T) {
+	j := &journal.Memory{}
+	hard, cut := context.WithCancel(context.Background())
+	under := make(chan bool, 1)
+	h := open(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
+		under <- true
+		<-ctx.Done()
+		return call.Outcome{Status: call.Cancelled}
+	}})
+	run := begin(t, h, kit{}.compile(t, one), nil)
+	<-under
+	soon, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.Error(t, h.Stop(soon))
+	cut()
+	require.NoError(t, h.Stop(t.Context()))
+	h = open(t, local.Options{Journal: j})
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+}
+
 // A host whose journal fails says so, and takes nothing more.
 func TestAJournalThatFailsUnderAHost(t *testing.T) {
 	full := errors.New("the disk is full")

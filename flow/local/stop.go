@@ -47,5 +47,12 @@ func (h *Host) Stop(ctx context.Context) error {
 	return h.failed()
 }
 
+// cutsOff tells whether the host stops, and lets no call finish.
+func (h *Host) cutsOff() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopping && h.opts.Hard.Err() != nil
+}
+
 // Healthy returns why the host can store nothing more, nil while it can.
 func (h *Host) Healthy() error { return h.failed() }

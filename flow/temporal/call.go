@@ -66,6 +66,9 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	default:
 		outcome = host.HeldOutcome("not_started", "the server did not note that the call began, so it was not made: "+began.failed.Error())
 	}
+	if outcome.Status == call.Cancelled && h.opts.Hard.Err() != nil { // not because anybody wanted that
+		return answer{Outcome: stored.OfOutcome(host.StoppedOutcome())}, nil
+	}
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
 	}

@@ -227,7 +227,7 @@ func (h *Host) tryReturn(ctx context.Context, t task) error {
 		})
 		return err
 	}
-	result, err := newConverter(h.opts).ToPayloads(answer{Outcome: stored.OfOutcome(host.HeldOutcome("not_started", "the daemon that should make it stops"))})
+	result, err := newConverter(h.opts).ToPayloads(answer{Outcome: stored.OfOutcome(host.StoppedOutcome())})
 	if err != nil {
 		return err
 	}
