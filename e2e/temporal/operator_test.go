@@ -77,6 +77,36 @@ steps:
 	assert.Len(t, w.Messages("a"), 1)
 }
 
+// What a run had done after the point to which it was reset is not done again without a word,
+// also when it is known what became of the rest.
+func TestRetryAfterReset(t *testing.T) {
+	t.Parallel()
+	server := temporal.Start(t)
+	server.Namespace(t, "again")
+	w := hosttest.NewWorld()
+	h := openHost(t, options(server.Address, "again", w))
+	p := w.Compile(t, `flow: reset
+steps:
+  - {id: one, action: test.send, unknown_timeout: 1s, with: {to: a}}
+  - {id: two, action: test.send, unknown_timeout: 1s, with: {to: b}}
+  - {wait_for: {event: test.reply, from: a, timeout: 24h}}
+`)
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(w.Messages("b")) == 1 }, 30*time.Second, 10*time.Millisecond)
+	server.Reset(t, "again", run.ID)
+	result, err := h.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	assert.Equal(t, machine.Failed, result.Status)
+	require.NoError(t, h.Settle(t.Context(), run.ID, "one", host.Settlement{Happened: true}))
+	var refused *host.StateError
+	require.ErrorAs(t, h.Retry(t.Context(), run.ID, false), &refused)
+	assert.Contains(t, refused.Reason, "reset")
+	require.NoError(t, h.Retry(t.Context(), run.ID, true)) // somebody says so
+	require.Eventually(t, func() bool { return len(w.Messages("b")) == 2 }, 30*time.Second, 10*time.Millisecond)
+	assert.Len(t, w.Messages("a"), 1)
+}
+
 // A run of a version that no daemon knows stands still, and the log says why.
 func TestRunOfAnotherVersion(t *testing.T) {
 	t.Parallel()

@@ -137,6 +137,12 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			if s.lost != "" { // what it would do next it does not
 				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
 			} else if again, ok := event.(machine.Retried); ok { // not to make again what, as is known by now, happened
+				if s.reset && !again.Resend {
+					return &host.StateError{
+						Run: run, Reason: "somebody reset its workflow on the server, and what it had done after that point may be done twice",
+						Hint: "see what it has sent, and start a new run for the rest, or retry with resend",
+					}
+				}
 				news, err := h.opts.Past.Overdue(ctx, began.At, m, again.At)
 				if err != nil {
 					return err
@@ -219,7 +225,7 @@ func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unk
 	if s.record.Began != nil {
 		in.Began = s.record.Began
 	}
-	in.Reset = false
+	in.Reset = s.reset && !goesOn
 	if in.Free = true; goesOn {
 		if err := h.findTurn(ctx, &in, s.id(), len(all.events)); err != nil {
 			return err

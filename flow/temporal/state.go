@@ -54,6 +54,7 @@ func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each
 type state struct {
 	execution client.WorkflowExecutionMetadata
 	open      bool
+	reset     bool  // of one that has ended: it may have done more than is known
 	in        input // with the events of earlier executions, also those on pages
 	record    record
 	pages     []string // that hold the first of all events …
@@ -155,9 +156,11 @@ func (h *Host) readBack(ctx context.Context, s *state) error {
 	if err != nil {
 		return notFound(e.ID, err)
 	}
-	if err := h.decode(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &s.in); err != nil {
+	began := first.GetWorkflowExecutionStartedEventAttributes()
+	if err := h.decode(began.GetInput(), &s.in); err != nil {
 		return err
 	}
+	s.reset = s.in.Reset || began.GetOriginalExecutionRunId() != e.RunID
 	last, err := h.lastEvent(ctx, e.ID, e.RunID)
 	if err != nil {
 		return notFound(e.ID, err)
