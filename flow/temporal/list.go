@@ -13,7 +13,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 )
@@ -41,7 +40,7 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 			return nil, "", fmt.Errorf("list the runs: %w", err)
 		}
 		for _, e := range answer.GetExecutions() {
-			run := h.headOf(e)
+			run := headOf(e)
 			// An earlier execution of a run that was retried or settled is about to be deleted.
 			if seen[run.ID] || f.Unknown && !run.Ended.IsZero() && !h.isLatest(ctx, e) {
 				continue
@@ -135,26 +134,6 @@ func equals(name, value string) string {
 	return name + " = '" + strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", `\'`) + "'"
 }
 
-// head is the head of a run as the server describes it.
-func (h *Host) head(e client.WorkflowExecutionMetadata) host.Run {
-	run := host.Run{ID: e.WorkflowExecution.ID, Started: e.WorkflowStartTime}
-	a := e.TypedSearchAttributes
-	run.Flow, _ = a.GetKeyword(flowKey)
-	run.Digest, _ = a.GetKeyword(digestKey)
-	run.By, _ = a.GetKeyword(byKey)
-	if started, ok := a.GetInt64(startedKey); ok {
-		run.Started = time.UnixMicro(started).UTC()
-	}
-	unknown, _ := a.GetInt64(unknownKey)
-	run.Unknown = int(unknown)
-	if e.WorkflowCloseTime != nil {
-		run.Ended = *e.WorkflowCloseTime
-	}
-	status, _ := a.GetKeyword(statusKey)
-	run.Status = statusOf(e.Status, machine.Status(status))
-	return run
-}
-
 func statusOf(of enumspb.WorkflowExecutionStatus, shown machine.Status) machine.Status {
 	switch of {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
@@ -173,30 +152,25 @@ func statusOf(of enumspb.WorkflowExecutionStatus, shown machine.Status) machine.
 	return machine.Failed
 }
 
-func (h *Host) headOf(e *workflowpb.WorkflowExecutionInfo) host.Run {
-	meta := client.WorkflowExecutionMetadata{Status: e.GetStatus(), WorkflowStartTime: e.GetStartTime().AsTime()}
-	meta.WorkflowExecution.ID, meta.WorkflowExecution.RunID = e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()
+// headOf is the head of a run as the server describes it.
+func headOf(e *workflowpb.WorkflowExecutionInfo) host.Run {
+	run := host.Run{ID: e.GetExecution().GetWorkflowId(), Started: e.GetStartTime().AsTime()}
 	if e.GetCloseTime() != nil {
-		closed := e.GetCloseTime().AsTime()
-		meta.WorkflowCloseTime = &closed
+		run.Ended = e.GetCloseTime().AsTime()
 	}
-	run := h.head(meta)
 	fields := e.GetSearchAttributes().GetIndexedFields()
-	read := func(key temporal.SearchAttributeKey, into any) {
-		if p := fields[key.GetName()]; p != nil {
-			_ = converter.GetDefaultDataConverter().FromPayload(p, into)
-		}
+	read := func(key temporal.SearchAttributeKey, into any) bool {
+		p := fields[key.GetName()]
+		return p != nil && converter.GetDefaultDataConverter().FromPayload(p, into) == nil
 	}
-	var status string
 	read(flowKey, &run.Flow)
 	read(digestKey, &run.Digest)
 	read(byKey, &run.By)
-	if started := int64(0); fields[startedKey.GetName()] != nil {
-		read(startedKey, &started)
+	read(unknownKey, &run.Unknown)
+	if started := int64(0); read(startedKey, &started) {
 		run.Started = time.UnixMicro(started).UTC()
 	}
-	read(unknownKey, &run.Unknown)
-	read(statusKey, &status)
-	run.Status = statusOf(e.GetStatus(), machine.Status(status))
+	read(statusKey, &run.Status)
+	run.Status = statusOf(e.GetStatus(), run.Status)
 	return run
 }

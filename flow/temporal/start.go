@@ -132,18 +132,18 @@ func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]an
 
 // first returns the run that a key began before.
 func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, error) {
-	d, err := h.client.DescribeWorkflow(ctx, id, "")
+	d, err := h.client.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return host.Run{}, notFound(id, err)
 	}
 	var before string
-	if err := h.memo(d.Memo, printMemo, &before); err != nil {
+	if err := h.memo(d.GetWorkflowExecutionInfo().GetMemo(), printMemo, &before); err != nil {
 		return host.Run{}, err
 	}
 	if !alike(before, print) {
 		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
-	return h.head(d.WorkflowExecutionMetadata), nil
+	return headOf(d.GetWorkflowExecutionInfo()), nil
 }
 
 func newID() string {
