@@ -69,6 +69,7 @@ type eventInput struct {
 	Letter    letter   `json:"letter"`
 	Mailboxes []string `json:"mailboxes"`
 	Fire      bool     `json:"fire,omitempty"` // somebody is told in the end
+	Sure      bool     `json:"sure,omitempty"` // not before the mailboxes have it
 }
 
 type (
@@ -99,7 +100,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	if err := h.checkSize("the event", form, len(form.Data)); err != nil {
 		return err
 	}
-	in := eventInput{Letter: letter{Event: form, From: h.name("event", e.ID)}, Fire: h.opts.Fire != nil}
+	in := eventInput{Letter: letter{Event: form, From: h.name("event", e.ID)}, Fire: h.opts.Fire != nil, Sure: true}
 	for _, subject := range e.Subjects {
 		if box := h.name("mailbox", e.Name+"\n"+subject); !slices.Contains(in.Mailboxes, box) {
 			in.Mailboxes = append(in.Mailboxes, box)
@@ -149,7 +150,7 @@ func (h *Host) offer(ctx context.Context, in eventInput) error {
 func (h *Host) post(ctx context.Context, box, signal string, arg any) error {
 	_, err := h.client.SignalWithStartWorkflow(ctx, box, signal, arg, client.StartWorkflowOptions{
 		ID: box, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-	}, mailboxType, mailboxInput{})
+	}, mailboxType, mailboxInput{Looks: true})
 	if err != nil {
 		return fmt.Errorf("reach a mailbox: %w", err)
 	}
@@ -199,16 +200,26 @@ func (h *Host) event(ctx workflow.Context, in eventInput) error {
 			}
 		})
 	}
-	for left() && !late {
-		sel.Select(ctx)
-	}
-	if !in.Fire {
-		return nil
+	listen := func() {
+		for left() && !late {
+			sel.Select(ctx)
+		}
 	}
 	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
+	if listen(); in.Sure && len(open) > 0 { // for so long there was no daemon, or no way to reach them
+		if err := workflow.ExecuteActivity(patient, offerActivity, in).Get(ctx, nil); err != nil {
+			return err
+		}
+		late = false
+		sel.AddFuture(workflow.NewTimer(ctx, sayTime), func(workflow.Future) { late = true })
+		listen()
+	}
+	if !in.Fire {
+		return nil
+	}
 	return workflow.ExecuteActivity(patient, fireActivity, in.Letter.Event, claimed).Get(ctx, nil)
 }
 

@@ -165,6 +165,52 @@ func (s *Stage) Mailbox(letters []host.Event) (brought []string) {
 	return brought
 }
 
+// Event lets an event come, whose mailbox cannot be reached at first, and which a run consumes
+// then. It returns what was said to who is told of it.
+func (s *Stage) Event(deaf time.Duration) (claimed []bool) {
+	began := s.Now()
+	s.OnActivity(offerActivity, mock.Anything, mock.Anything).Return(func(context.Context, eventInput) error {
+		if s.Now().Sub(began) < deaf {
+			return errors.New("the server is overloaded")
+		}
+		s.Tell(time.Second, passedSignal, passed{Mailbox: "box", Runs: []string{"run"}})
+		s.Tell(2*time.Second, heardSignal, said{Run: "run", Claimed: true})
+		return nil
+	})
+	s.OnActivity(fireActivity, mock.Anything, mock.Anything, mock.Anything).Return(func(_ context.Context, _ eventForm, by bool) error {
+		claimed = append(claimed, by)
+		return nil
+	})
+	s.ExecuteWorkflow(eventType, eventInput{Letter: letter{Event: eventForm{ID: "1"}}, Mailboxes: []string{"box"}, Fire: true, Sure: true})
+	return claimed
+}
+
+// Ended lets runs have ended, once somebody has looked in vain so often, and returns how many
+// were looked for at once.
+func (s *Stage) Ended(vain int) *int {
+	most := new(int)
+	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(absent{}, nil).Times(vain)
+	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(func(_ context.Context, runs []string) (absent, error) {
+		*most = max(*most, len(runs))
+		return absent{Ended: runs}, nil
+	})
+	s.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", mock.Anything, mock.Anything).Return(nil)
+	return most
+}
+
+// Wait lets runs wait at a mailbox until it ends.
+func (s *Stage) Wait(runs ...string) {
+	for i, run := range runs {
+		s.Tell(time.Duration(i)*time.Second, subscribeSignal, subscriptionForm{Run: run, Await: 1})
+	}
+	s.ExecuteWorkflow(mailboxType, mailboxInput{Looks: true})
+}
+
+// Line lets runs stand in line at a lock until it ends.
+func (s *Stage) Line(limit int, runs ...string) {
+	s.ExecuteWorkflow(lockType, lockInput{Limit: limit, Holders: runs[:limit], Line: runs[limit:]})
+}
+
 // A Heard is what a schedule had a daemon do.
 type Heard struct {
 	Flow, At string
@@ -209,6 +255,7 @@ func (s *Stage) Loaded(after time.Duration, one *host.Schedule, at time.Time) {
 // reset since.
 func Make(o Options, c call.Call, reset bool) (call.Outcome, error) {
 	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(quietly{o.withDefaults().Log})
 	env := suite.NewTestActivityEnvironment()
 	h := &Host{opts: o.withDefaults()}
 	env.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: callActivity})

@@ -209,6 +209,55 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
+// An event gets to the runs that wait for it before triggers have their say, however long they
+// could not be reached.
+func TestEventThatComesLate(t *testing.T) {
+	for _, deaf := range []time.Duration{0, 20 * time.Second, 5 * time.Minute} {
+		s := temporal.NewStage(options(hosttest.NewWorld()), "event")
+		assert.Equal(t, []bool{true}, s.Event(deaf), deaf)
+		require.NoError(t, s.GetWorkflowError())
+	}
+}
+
+// A mailbox ends when those who wait have ended, which they do not tell it.
+func TestMailboxOfNobody(t *testing.T) {
+	s := temporal.NewStage(options(hosttest.NewWorld()), "box")
+	s.Ended(2)
+	began := s.Now()
+	s.Wait("one", "other")
+	require.True(t, s.IsWorkflowCompleted())
+	require.NoError(t, s.GetWorkflowError())
+	assert.InDelta(t, 21*24, s.Now().Sub(began).Hours(), 1, "it looks once a week, and twice in vain")
+}
+
+// A lock finds out that runs have ended which somebody terminated, however long its line is.
+func TestLockOfNobody(t *testing.T) {
+	s := temporal.NewStage(options(hosttest.NewWorld()), "lock")
+	most := s.Ended(1)
+	var runs []string
+	for i := range 2500 {
+		runs = append(runs, fmt.Sprint("run ", i))
+	}
+	s.Line(2, runs...)
+	require.True(t, s.IsWorkflowCompleted())
+	require.NoError(t, s.GetWorkflowError())
+	assert.LessOrEqual(t, *most, 1000, "the server takes its time")
+}
+
+// What a daemon surely did not make, because somebody cuts off what it does, another one makes.
+func TestHardStop(t *testing.T) {
+	o := options(hosttest.NewWorld())
+	var cut context.CancelFunc
+	o.Hard, cut = context.WithCancel(t.Context())
+	o.Do = func(context.Context, call.Call) call.Outcome {
+		cut()
+		return call.Outcome{Status: call.Cancelled}
+	}
+	outcome, err := temporal.Make(o, call.Call{Key: "f1.run.1", Run: "run", Action: "test.send", Attempt: 1, Input: map[string]any{"to": "a"}}, false)
+	require.NoError(t, err)
+	assert.True(t, outcome.Held)
+}
+
 // What a worker answers for a call, and whether it makes it.
 func TestCalls(t *testing.T) {
 	noise := make([]byte, 2_000_000)

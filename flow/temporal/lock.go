@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
 )
 
 // A lock is a workflow that bounds how many runs with the same key go on. Who wants a place
@@ -148,11 +150,7 @@ func (l *locking) tell() {
 
 // look takes back the places of runs that need none any more.
 func (l *locking) look() {
-	var found absent
-	again := workflow.WithLocalActivityOptions(l.ctx, nearby)
-	if workflow.ExecuteLocalActivity(again, aliveActivity, slices.Concat(l.Holders, l.Line)).Get(l.ctx, &found) != nil {
-		return
-	}
+	found := findAbsent(l.ctx, slices.Concat(l.Holders, l.Line))
 	for _, run := range found.Ended {
 		l.drop(run)
 	}
@@ -169,27 +167,51 @@ func without(runs []string, run string) []string {
 	return slices.DeleteFunc(slices.Clone(runs), func(other string) bool { return other == run })
 }
 
-// absent are runs that need no place.
+// absent are runs that need nothing any more.
 type absent struct {
 	Ended   []string `json:"ended,omitempty"`
 	Missing []string `json:"missing,omitempty"`
 }
 
-// alive returns those of some runs that are not there, or have ended.
-func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error) {
-	for _, run := range runs {
-		d, err := h.client.DescribeWorkflow(ctx, runOfClaim(run), "")
-		missing := (*serviceerror.NotFound)(nil)
-		switch {
-		case errors.As(err, &missing):
-			out.Missing = append(out.Missing, run)
-		case err != nil:
-			return absent{}, err
-		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && runOfClaim(run) != run: // it may be about to go on
-			out.Missing = append(out.Missing, run)
-		case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
-			out.Ended = append(out.Ended, run)
-		}
+const (
+	askedMost = 1000 // runs that the server is asked for in one go …
+	askedSide = 16   // … and how many at the same time
+)
+
+// findAbsent returns those of the first of some runs that are not there, or have ended, none
+// where that cannot be known now.
+func findAbsent(ctx workflow.Context, runs []string) (found absent) {
+	again := workflow.WithLocalActivityOptions(ctx, nearby)
+	if workflow.ExecuteLocalActivity(again, aliveActivity, runs[:min(len(runs), askedMost)]).Get(ctx, &found) != nil {
+		return absent{}
 	}
-	return out, nil
+	return found
+}
+
+// alive is the activity that asks for runs.
+func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error) {
+	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(askedSide)
+	for _, run := range runs {
+		all.Go(func() error {
+			d, err := h.client.DescribeWorkflow(ctx, runOfClaim(run), "")
+			missing := (*serviceerror.NotFound)(nil)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case errors.As(err, &missing):
+				out.Missing = append(out.Missing, run)
+			case err != nil:
+				return err
+			case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && runOfClaim(run) != run: // it may be about to go on
+				out.Missing = append(out.Missing, run)
+			case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+				out.Ended = append(out.Ended, run)
+			}
+			return nil
+		})
+	}
+	err = all.Wait()
+	return out, err
 }

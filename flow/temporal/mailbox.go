@@ -26,6 +26,7 @@ const (
 type mailboxInput struct {
 	Letters []letter           `json:"letters,omitempty"` // in the order in which they came
 	Waiting []subscriptionForm `json:"waiting,omitempty"`
+	Looks   bool               `json:"looks,omitempty"` // it looks, when nothing comes for long, who still waits
 }
 
 // A subscriptionForm says that a run waits for events.
@@ -61,7 +62,7 @@ type box struct {
 }
 
 // mailbox is the workflow of a mailbox. It ends when nobody waits and it has been empty
-// for a while.
+// for a while. Runs that end do not tell it that they wait no more.
 func (h *Host) mailbox(ctx workflow.Context, in mailboxInput) error {
 	b := &box{
 		mailboxInput: in, ctx: ctx, letter: workflow.GetSignalChannel(ctx, letterSignal),
@@ -78,7 +79,9 @@ func (h *Host) mailbox(ctx workflow.Context, in mailboxInput) error {
 		if len(b.Letters) == 0 && len(b.Waiting) == 0 {
 			return nil
 		}
-		b.wait()
+		if quiet := b.wait(); quiet && len(b.Waiting) > 0 {
+			b.look()
+		}
 	}
 }
 
@@ -103,18 +106,31 @@ func (b *box) one() bool {
 	return false
 }
 
-// wait waits for a signal, or until the newest letter is too old.
-func (b *box) wait() {
+// wait waits for a signal, or until the newest letter is too old: then it tells so.
+func (b *box) wait() (quiet bool) {
 	ctx, cancel := workflow.WithCancel(b.ctx)
 	defer cancel()
 	sel := workflow.NewSelector(ctx)
 	for _, c := range []workflow.ReceiveChannel{b.letter, b.subs, b.unsubs} {
 		sel.AddReceive(c, func(workflow.ReceiveChannel, bool) {})
 	}
-	if len(b.Waiting) == 0 {
-		sel.AddFuture(workflow.NewTimer(ctx, kept), func(workflow.Future) {})
+	if len(b.Waiting) == 0 || b.Looks {
+		sel.AddFuture(workflow.NewTimer(ctx, kept), func(workflow.Future) { quiet = true })
 	}
 	sel.Select(ctx)
+	return quiet
+}
+
+// look forgets those who have ended.
+func (b *box) look() {
+	var runs []string
+	for _, s := range b.Waiting {
+		runs = append(runs, s.Run)
+	}
+	gone := findAbsent(b.ctx, runs)
+	b.Waiting = slices.DeleteFunc(b.Waiting, func(s subscriptionForm) bool {
+		return slices.Contains(gone.Ended, s.Run) || slices.Contains(gone.Missing, s.Run)
+	})
 }
 
 // forget drops letters that are too old, or too many.
