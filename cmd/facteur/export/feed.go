@@ -79,6 +79,12 @@ func (x *exporter) receipt(data map[string]any, key string, current map[string]*
 		x.note("a receipt (%s) of attempt %d of %s came after another attempt began, which a test cannot hold", state, c.Attempt, c.Step)
 		return nil
 	}
+	if state == call.Accepted {
+		if c.Outcome != nil && c.Outcome.Status != call.Unknown {
+			return nil // the answer says so
+		}
+		state = "sent" // the least that a test can say
+	}
 	fields := map[string]any{"receipt": c.Step, "status": state}
 	told, _ := data["data"].(map[string]any)
 	for _, name := range []string{"message_id", "wa_id"} {
