@@ -51,6 +51,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	if err != nil {
 		return err
 	}
+	stored.Done = !h.fires(e)
 	fresh, err := h.opts.Journal.Deliver(ctx, stored, wake)
 	if err != nil {
 		return h.check(ctx, fmt.Errorf("store an event: %w", err))
@@ -59,7 +60,7 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 		h.lookAgain(woken)
 		return nil
 	}
-	heard := &hearing{event: e}
+	heard := &hearing{event: e, done: stored.Done}
 	h.mu.Lock()
 	late := h.present(heard, subjects, woken)
 	h.mu.Unlock()
@@ -140,6 +141,7 @@ type hearing struct {
 	event   host.Event
 	left    int // runs
 	claimed bool
+	done    bool // nobody is to be told what they said
 }
 
 func (g *hearing) by(w *ward) {
@@ -161,10 +163,15 @@ func (h *Host) resolve(w *ward, m *machine.Machine) {
 	w.hearings = nil
 }
 
+// fires tells whether somebody is told of an event in the end. Of most nobody is, and they are
+// stored as done with.
+func (h *Host) fires(e host.Event) bool {
+	return h.serves && h.opts.Fire != nil && (h.opts.Fires == nil || h.opts.Fires(e))
+}
+
 // fire tells of an event that all have heard. The host's lock is held.
 func (h *Host) fire(g *hearing) {
-	if !h.serves {
-		_ = h.opts.Journal.Done(context.Background(), g.event.ID) // nobody is told
+	if g.done {
 		return
 	}
 	h.launch(func() {
@@ -180,7 +187,7 @@ func (h *Host) fire(g *hearing) {
 }
 
 func (h *Host) fired(g *hearing) bool {
-	if h.opts.Fire != nil {
+	if h.fires(g.event) {
 		select {
 		case h.firing <- struct{}{}:
 		case <-h.life.Done():

@@ -74,6 +74,8 @@ type Options struct {
 	// their say, and whether one of them consumed it. It is called at least once; after
 	// an error it is called again. nil: nobody is told.
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
+	// Fires tells whether Fire has anything to do about an event; it must be quick. nil: it may.
+	Fires func(e host.Event) bool
 	// OnEnd is told of each run that ended. It must be quick. nil: nobody is told.
 	OnEnd func(r *host.Result)
 	// OnStuck is told of each run that goes no further until somebody has looked at it: it is

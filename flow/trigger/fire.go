@@ -45,11 +45,15 @@ func (s *Starter) Fire(ctx context.Context, e host.Event, claimed bool) error {
 	return errors.Join(all...)
 }
 
+// Fires tells whether there is a trigger that an event may fit: without one Fire does nothing.
+func (s *Starter) Fires(e host.Event) bool {
+	t := s.table.Load()
+	return t == nil || len(t.candidates(e)) > 0
+}
+
 // candidates are the triggers that an event may fit.
 func (t *table) candidates(e host.Event) []candidate {
 	switch {
-	case t == nil:
-		return nil
 	case e.Name == "whatsapp.message":
 		sender, _ := e.Data["sender_phone_id"].(string)
 		if found, ok := t.bySender[sender]; ok {

@@ -51,7 +51,7 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
 		Hard: w.hard, Panicked: d.panicked, Workers: d.config.Workers, Restored: e.restored, Backups: e.backups,
-		Past: d.ledger.Receipts, Hash: hash, Contact: project.ContactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire,
+		Past: d.ledger.Receipts, Hash: hash, Contact: project.ContactOf(d.actions), Restore: d.restore, Ready: d.ready, Fire: d.starter.Fire, Fires: d.starter.Fires,
 		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held, OnStuck: d.stuck,
 	})
 	if err != nil {
