@@ -263,10 +263,10 @@ func (h *fakeHost) Settle(_ context.Context, run, step string, s host.Settlement
 
 func (h *fakeHost) Release(_ context.Context, run string) error { return h.note("release %s", run) }
 
-func (h *fakeHost) Deliver(_ context.Context, e host.Event) error {
+func (h *fakeHost) Deliver(_ context.Context, events ...host.Event) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.events = append(h.events, e)
+	h.events = append(h.events, events...)
 	return h.fail
 }
 

@@ -43,7 +43,7 @@ steps: [{set: {done: true}}]
 		require.NoError(t, err)
 		require.NoError(t, j.Note(t.Context(), "schedule", name, last))
 	}
-	_, err := j.Deliver(t.Context(), journal.Event{ID: "order 7", Name: "webhook", Subjects: []string{"/orders"}, At: time.Now(), Body: []byte("{}")}, nil)
+	_, err := j.Deliver(t.Context(), []journal.Event{journal.Event{ID: "order 7", Name: "webhook", Subjects: []string{"/orders"}, At: time.Now(), Body: []byte("{}")}}, nil)
 	require.NoError(t, err)
 	require.NoError(t, j.Close())
 

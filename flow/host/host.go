@@ -52,10 +52,10 @@ type Host interface {
 	// Release lets a run go on that is Held since a backup was restored.
 	Release(ctx context.Context, run string) error
 
-	// Deliver brings an event to the runs that wait for it, now or later; once they had
+	// Deliver brings events to the runs that wait for them, now or later; once they had
 	// their say, triggers have theirs. An event whose id was delivered before is
-	// dropped.
-	Deliver(ctx context.Context, e Event) error
+	// dropped. After an error some may be delivered.
+	Deliver(ctx context.Context, events ...Event) error
 	// Receive brings receipts to the runs that made the calls, wherever they stand. A
 	// repeated one is dropped, one of no run of ours too.
 	Receive(ctx context.Context, receipts ...call.Receipt) error

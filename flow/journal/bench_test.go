@@ -207,7 +207,7 @@ func BenchmarkEvents(b *testing.B) {
 			for n := next.Add(1); n <= events; n = next.Add(1) {
 				e := journaltest.Event(strconv.FormatInt(n, 10))
 				e.Subjects = []string{strconv.FormatInt(n%10_000, 10)}
-				_, err := j.Deliver(b.Context(), e, nil)
+				_, err := j.Deliver(b.Context(), []journal.Event{e}, nil)
 				require.NoError(b, err)
 			}
 		})
@@ -235,7 +235,7 @@ func BenchmarkDeliver(b *testing.B) {
 	for range 64 {
 		all.Go(func() {
 			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				_, err := j.Deliver(b.Context(), journaltest.Event(rand.Text()), []string{strconv.FormatInt(n%runs, 10)})
+				_, err := j.Deliver(b.Context(), []journal.Event{journaltest.Event(rand.Text())}, []string{strconv.FormatInt(n%runs, 10)})
 				require.NoError(b, err)
 			}
 		})

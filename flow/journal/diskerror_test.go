@@ -116,7 +116,7 @@ func TestDiskFails(t *testing.T) {
 			wantDiskError(t, j.Write(ctx, "a", false, journaltest.Records(acked["a"])), path, "write", tt.want)
 			wantDiskError(t, j.Create(ctx, journaltest.Run("c"), journaltest.Records(0)), path, "write", tt.want)
 			wantDiskError(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: journaltest.Record(0).At}), path, "write", tt.want)
-			_, err = j.Deliver(ctx, journaltest.Event("e"), []string{"a"})
+			_, err = j.Deliver(ctx, []journal.Event{journaltest.Event("e")}, []string{"a"})
 			wantDiskError(t, err, path, "write", tt.want)
 			wantDiskError(t, j.Wake(ctx, false, "a"), path, "write", tt.want)
 			wantDiskError(t, j.Done(ctx, "e"), path, "write", tt.want)

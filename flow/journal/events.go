@@ -47,7 +47,7 @@ func (r reads) events(ctx context.Context, choose func(*Event) bool, query strin
 }
 
 // deliver stores an event, and tells whether it was not there yet.
-func (s *store) deliver(conn *sqlite.Conn, e Event) (fresh bool, err error) {
+func (s *store) deliver(conn *sqlite.Conn, e *Event) (fresh bool, err error) {
 	err = sqlitefile.Query(conn, `INSERT INTO events (id, name, subjects, connection, at, claimed, done, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, nil,
 		e.ID, e.Name, encodeTexts(e.Subjects), e.Connection, stamp(e.At), e.Claimed, e.Done, []byte(e.Body))

@@ -132,11 +132,11 @@ type Journal interface {
 	// first error of each, and returns that. Others may write meanwhile.
 	Unfinished(ctx context.Context, each func(Run, Waits) error) error
 
-	// Deliver stores an event, durably, and with it that the runs of wake are running
-	// and wait for nothing. An event whose id is there already is dropped, and fresh is
-	// false; the runs are woken all the same. Runs that have ended, or are not there, are
-	// left alone.
-	Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error)
+	// Deliver stores events, durably, in their order, and with them that the runs of wake
+	// are running and wait for nothing. An event whose id is there already is dropped, and
+	// not fresh; the runs are woken all the same. Runs that have ended, or are not there,
+	// are left alone.
+	Deliver(ctx context.Context, events []Event, wake []string) (fresh []bool, err error)
 	// Wake stores that runs are running and wait for nothing. Those that have ended, or
 	// are not there, are left alone. Without runs, a durable Wake only waits until all that
 	// was written before would survive a crash.

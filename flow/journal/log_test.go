@@ -119,7 +119,7 @@ func (w *twins) step() {
 	case 8:
 		e := journaltest.Event(fmt.Sprint(w.next() % 4))
 		wake := []string{run, fmt.Sprint(w.next() % 7)}
-		w.both(func(j journal.Journal) (any, error) { return j.Deliver(ctx, e, wake) })
+		w.both(func(j journal.Journal) (any, error) { return j.Deliver(ctx, []journal.Event{e}, wake) })
 	case 9:
 		w.both(func(j journal.Journal) (any, error) { return nil, j.Wake(ctx, false, run) })
 	case 10:

@@ -159,19 +159,21 @@ func (j *Memory) Unfinished(ctx context.Context, each func(Run, Waits) error) er
 }
 
 // Deliver implements Journal.
-func (j *Memory) Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error) {
+func (j *Memory) Deliver(ctx context.Context, events []Event, wake []string) ([]bool, error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return nil, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.events == nil {
 		j.events = map[string]*Event{}
 	}
-	fresh = j.events[e.ID] == nil
-	if fresh {
-		j.events[e.ID] = &e
-		j.came = append(j.came, &e)
+	fresh := make([]bool, len(events))
+	for i, e := range events {
+		if fresh[i] = j.events[e.ID] == nil; fresh[i] {
+			j.events[e.ID] = &e
+			j.came = append(j.came, &e)
+		}
 	}
 	j.wake(wake)
 	return fresh, nil

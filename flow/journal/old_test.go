@@ -180,7 +180,7 @@ func writeSchema2(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Create(ctx, journaltest.Run("retried"), journal.Change{Status: "failed", Ended: journaltest.Record(9).At}))
 	require.NoError(t, j.Write(ctx, "retried", true, journal.Change{Status: "running"}))
 	for _, id := range []string{"open", "claimed", "done"} {
-		_, err := j.Deliver(ctx, journaltest.Event(id), nil)
+		_, err := j.Deliver(ctx, []journal.Event{journaltest.Event(id)}, nil)
 		require.NoError(t, err)
 	}
 	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Took: []string{"claimed"}}))

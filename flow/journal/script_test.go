@@ -65,7 +65,7 @@ func script(id string) (steps []step) {
 			e.Subjects = []string{id}
 			event = e.ID
 			steps = append(steps, step{true, func(ctx context.Context, j journal.Journal) error {
-				_, err := j.Deliver(ctx, e, []string{id})
+				_, err := j.Deliver(ctx, []journal.Event{e}, []string{id})
 				return err
 			}})
 		case 2:

@@ -150,10 +150,17 @@ func (j *SQLite) Notes(ctx context.Context, kind string) (map[string]json.RawMes
 }
 
 // Deliver implements Journal.
-func (j *SQLite) Deliver(ctx context.Context, e Event, wake []string) (fresh bool, err error) {
-	err = j.file.Write(ctx, true, overhead+len(e.Body), func(conn *sqlite.Conn) (err error) {
-		if fresh, err = j.store.deliver(conn, e); err != nil {
-			return err
+func (j *SQLite) Deliver(ctx context.Context, events []Event, wake []string) ([]bool, error) {
+	size := 0
+	for i := range events {
+		size += overhead + len(events[i].Body)
+	}
+	fresh := make([]bool, len(events))
+	err := j.file.Write(ctx, true, size, func(conn *sqlite.Conn) (err error) {
+		for i := range events {
+			if fresh[i], err = j.store.deliver(conn, &events[i]); err != nil {
+				return err
+			}
 		}
 		return j.store.wake(conn, wake)
 	})

@@ -226,6 +226,31 @@ func TestRestored(t *testing.T) {
 	assert.Equal(t, machine.Cancelled, ends(t, h, second).Status)
 }
 
+// An event that nobody waits for, or would be told of, is done with when it is stored.
+func TestEventsThatFireNothing(t *testing.T) {
+	j := &journal.Memory{}
+	fired := make(chan string, 2)
+	h := open(t, local.Options{
+		Journal: j,
+		Fire:    func(_ context.Context, e host.Event, _ bool) error { fired <- e.ID; return nil },
+		Fires:   func(e host.Event) bool { return e.ID == "of a trigger" },
+	})
+	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
+	none := func() bool {
+		open, err := j.Open(t.Context())
+		require.NoError(t, err)
+		return len(open) == 0
+	}
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of nobody", Name: "test.reply", Subjects: []string{"b"}}))
+	assert.True(t, none())
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of a run", Name: "test.reply", Subjects: []string{"a"}}))
+	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	eventually(t, "the run had its say", none)
+	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of a trigger", Name: "test.reply", Subjects: []string{"a"}}))
+	assert.Equal(t, "of a trigger", <-fired)
+	assert.Empty(t, fired)
+}
+
 // What is told again wakes nobody for good.
 func TestToldAgain(t *testing.T) {
 	h := open(t, local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond})

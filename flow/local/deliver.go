@@ -3,9 +3,11 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/host"
+	"facteur/flow/journal"
 	"facteur/flow/machine"
 )
 
@@ -17,13 +19,71 @@ const (
 
 // Deliver implements host.Host.
 //
-// An event that is there already is dropped. A fresh one is stored and, in the same
-// write, that the parked runs that wait for it are awake; which runs those are is looked
+// Events that are there already are dropped. Fresh ones are stored together and, in the same
+// write, that the parked runs that wait for them are awake; which runs those are is looked
 // up before and, as runs come and go, once more after.
-func (h *Host) Deliver(ctx context.Context, e host.Event) error {
+func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
 	if err := h.failed(); err != nil {
 		return err
 	}
+	letters := make([]letter, len(events))
+	for i, e := range events {
+		letters[i] = h.letter(e)
+	}
+	var wake []string
+	woken := map[*ward]uint32{}
+	h.mu.Lock()
+	for i := range letters {
+		l := &letters[i]
+		h.listeners(&l.event, l.subjects, func(w *ward, since time.Time) {
+			l.awaited = true
+			if _, known := woken[w]; w.state == parked && !known {
+				wake = append(wake, w.id)
+				woken[w] = w.naps
+			}
+			if since.After(l.event.At) { // what comes now is not earlier, whatever a clock says that was put back
+				l.event.At = since
+			}
+		})
+	}
+	h.mu.Unlock()
+	form := make([]journal.Event, len(letters))
+	for i := range letters {
+		var err error
+		if form[i], err = h.storeEvent(letters[i].event, letters[i].subjects); err != nil {
+			return err
+		}
+		form[i].Done = !letters[i].awaited && !h.fires(letters[i].event)
+	}
+	fresh, err := h.opts.Journal.Deliver(ctx, form, wake)
+	if err != nil {
+		return h.check(ctx, fmt.Errorf("store an event: %w", err))
+	}
+	late := false
+	h.mu.Lock()
+	for i := range letters {
+		if fresh[i] {
+			late = h.present(&hearing{event: letters[i].event, done: form[i].Done}, letters[i].subjects, woken) || late
+		}
+	}
+	if slices.Contains(fresh, false) {
+		h.lookAgain(woken)
+	}
+	h.mu.Unlock()
+	if late {
+		return h.barrier(ctx)
+	}
+	return nil
+}
+
+// A letter is an event on its way to runs.
+type letter struct {
+	event    host.Event
+	subjects []string // hashed
+	awaited  bool     // somebody waits for it, and is to have it also after a crash
+}
+
+func (h *Host) letter(e host.Event) letter {
 	if e.At.IsZero() {
 		e.At = h.now()
 	}
@@ -34,50 +94,12 @@ func (h *Host) Deliver(ctx context.Context, e host.Event) error {
 	for i, s := range e.Subjects {
 		subjects[i] = h.hash(s)
 	}
-	var wake []string
-	woken := map[*ward]uint32{}
-	h.mu.Lock()
-	h.listeners(&e, subjects, func(w *ward, since time.Time) {
-		if w.state == parked {
-			wake = append(wake, w.id)
-			woken[w] = w.naps
-		}
-		if since.After(e.At) { // what comes now is not earlier, whatever a clock says that was put back
-			e.At = since
-		}
-	})
-	h.mu.Unlock()
-	stored, err := h.storeEvent(e, subjects)
-	if err != nil {
-		return err
-	}
-	stored.Done = !h.fires(e)
-	fresh, err := h.opts.Journal.Deliver(ctx, stored, wake)
-	if err != nil {
-		return h.check(ctx, fmt.Errorf("store an event: %w", err))
-	}
-	if !fresh {
-		h.lookAgain(woken)
-		return nil
-	}
-	heard := &hearing{event: e, done: stored.Done}
-	h.mu.Lock()
-	late := h.present(heard, subjects, woken)
-	h.mu.Unlock()
-	if late {
-		return h.barrier(ctx)
-	}
-	return nil
+	return letter{event: e, subjects: subjects}
 }
 
 // lookAgain lets runs look around that the journal has awake for an event that it had
-// already: it finds them waiting again after that.
+// already: it finds them waiting again after that. The host's lock is held.
 func (h *Host) lookAgain(woken map[*ward]uint32) {
-	if len(woken) == 0 {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	var since []*ward // have been up, and were put down before the journal woke them, or after
 	for w, naps := range woken {
 		if w.naps != naps {
@@ -163,8 +185,8 @@ func (h *Host) resolve(w *ward, m *machine.Machine) {
 	w.hearings = nil
 }
 
-// fires tells whether somebody is told of an event in the end. Of most nobody is, and they are
-// stored as done with.
+// fires tells whether somebody is told of an event in the end. Of most nobody is, and if nobody
+// waits for them either they are stored as done with.
 func (h *Host) fires(e host.Event) bool {
 	return h.serves && h.opts.Fire != nil && (h.opts.Fires == nil || h.opts.Fires(e))
 }

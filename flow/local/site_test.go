@@ -175,8 +175,8 @@ func (l *lossy) Unfinished(ctx context.Context, each func(journal.Run, journal.W
 	return l.after(func() error { return l.Journal.Unfinished(ctx, each) })
 }
 
-func (l *lossy) Deliver(ctx context.Context, e journal.Event, wake []string) (fresh bool, err error) {
-	err = l.after(func() error { fresh, err = l.Journal.Deliver(ctx, e, wake); return err })
+func (l *lossy) Deliver(ctx context.Context, events []journal.Event, wake []string) (fresh []bool, err error) {
+	err = l.after(func() error { fresh, err = l.Journal.Deliver(ctx, events, wake); return err })
 	return fresh, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
 )
 
 // An event from outside is a workflow of its own, so that it is durable, comes once, and
@@ -85,8 +86,50 @@ type (
 	}
 )
 
-// Deliver implements host.Host.
-func (h *Host) Deliver(ctx context.Context, e host.Event) error {
+// maxDelivering is how many events are delivered at the same time.
+const maxDelivering = 64
+
+// Deliver implements host.Host. Events of different subjects are delivered at the same time,
+// those of one in their order.
+func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
+	var all errgroup.Group
+	all.SetLimit(maxDelivering)
+	for _, line := range linesOf(events) {
+		all.Go(func() error {
+			for _, e := range line {
+				if err := h.deliver(ctx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
+// linesOf parts events by who they are of, where one may have several names.
+func linesOf(events []host.Event) (lines [][]host.Event) {
+	of := map[string]int{} // the line of a name
+	for _, e := range events {
+		at := len(lines)
+		for _, name := range e.Subjects {
+			if line, ok := of[name]; ok {
+				at = line
+				break
+			}
+		}
+		if at == len(lines) {
+			lines = append(lines, nil)
+		}
+		lines[at] = append(lines[at], e)
+		for _, name := range e.Subjects {
+			of[name] = at
+		}
+	}
+	return lines
+}
+
+func (h *Host) deliver(ctx context.Context, e host.Event) error {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}

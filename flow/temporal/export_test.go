@@ -31,6 +31,9 @@ func Codec(o Options) interface {
 	return &codec{o.Seal, o.Open}
 }
 
+// LinesOf parts events as Deliver does.
+func LinesOf(events []host.Event) [][]host.Event { return linesOf(events) }
+
 // A Stage is one workflow on the SDK's stand-in for a server, where time passes by itself.
 type Stage struct {
 	*testsuite.TestWorkflowEnvironment

@@ -18,8 +18,6 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/vault"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // WebhookPath is where Meta sends the webhooks of a connection.
@@ -91,49 +89,14 @@ func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inb
 			return err
 		}
 	}
-	return deliverAll(events, func(e ledger.Event) error {
-		return d.host.Deliver(ctx, host.Event{ID: e.ID, Name: e.Name, Subjects: e.Subjects, Connection: connection, At: e.At, Data: e.Data})
-	})
-}
-
-// maxDelivering is how many events of one webhook are delivered at the same time: they
-// share the syncs of the disk.
-const maxDelivering = 64
-
-// deliverAll delivers what different people wrote at the same time, and what one person
-// wrote in its order. The error is the first.
-func deliverAll(events []ledger.Event, deliver func(ledger.Event) error) error {
-	var lines [][]ledger.Event
-	of := map[string]int{} // a person's line
-	for _, e := range events {
-		at := len(lines)
-		for _, name := range e.Subjects {
-			if line, ok := of[name]; ok {
-				at = line
-				break
-			}
-		}
-		if at == len(lines) {
-			lines = append(lines, nil)
-		}
-		lines[at] = append(lines[at], e)
-		for _, name := range e.Subjects {
-			of[name] = at
-		}
+	if len(events) == 0 {
+		return nil
 	}
-	var all errgroup.Group
-	all.SetLimit(maxDelivering)
-	for _, line := range lines {
-		all.Go(func() error {
-			for _, e := range line {
-				if err := deliver(e); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	arrived := make([]host.Event, len(events))
+	for i, e := range events {
+		arrived[i] = host.Event{ID: e.ID, Name: e.Name, Subjects: e.Subjects, Connection: connection, At: e.At, Data: e.Data}
 	}
-	return all.Wait()
+	return d.host.Deliver(ctx, arrived...)
 }
 
 // knowsNumber tells whether a number is one of the project's: what Meta tells of others is

@@ -85,6 +85,23 @@ outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
 		n, _ := s.world.Fired("1")
 		assert.LessOrEqual(s, n, 1)
 	}},
+	{"several replies at once", func(s *stage) {
+		both := s.begin(`
+flow: f
+steps:
+  - {id: one, wait_for: {event: test.reply, from: a, timeout: 24h}}
+  - {id: two, wait_for: {event: test.reply, from: a, timeout: 24h}}
+outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
+`, nil)
+		other := s.begin(question, asks("b", ""))
+		s.reaches(both, host.Waiting)
+		s.reaches(other, host.Waiting)
+		first := reply("1", "first", "a")
+		require.NoError(s, s.Deliver(s.Context(), first, reply("2", "hello", "b"), first, reply("3", "second", "alias", "a")))
+		assert.Equal(s, map[string]any{"one": "first", "two": "second"}, s.ends(both, machine.Succeeded).Outputs)
+		s.ends(other, machine.Succeeded)
+		require.NoError(s, s.Deliver(s.Context()), "none is none")
+	}},
 	{"two runs that wait for the same", func(s *stage) {
 		one, two := s.begin(question, asks("a", "")), s.begin(question, asks("a", ""))
 		s.reaches(one, host.Waiting)

@@ -16,7 +16,7 @@ import (
 func changes(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for _, id := range []string{"e1", "e2", "e3"} {
-		_, err := j.Deliver(ctx, Event(id), nil)
+		_, err := j.Deliver(ctx, []journal.Event{Event(id)}, nil)
 		require.NoError(t, err)
 	}
 	start := Run("a")

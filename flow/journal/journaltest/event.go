@@ -3,6 +3,7 @@ package journaltest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,9 +20,9 @@ func deliver(t *testing.T, j journal.Journal) {
 		require.NoError(t, j.Create(ctx, Run(id), journal.Change{Status: "waiting", Waits: &waits}))
 	}
 	require.NoError(t, j.Write(ctx, "c", true, journal.Change{Status: "failed", Ended: began}))
-	fresh, err := j.Deliver(ctx, Event("e"), []string{"a", "c", "not there"})
+	fresh, err := j.Deliver(ctx, []journal.Event{Event("e"), Event("f"), Event("e")}, []string{"a", "c", "not there"})
 	require.NoError(t, err)
-	require.True(t, fresh)
+	require.Equal(t, []bool{true, true, false}, fresh)
 	status := func(id string) string {
 		head, _, err := j.Load(ctx, id)
 		require.NoError(t, err)
@@ -35,29 +36,34 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Done(ctx, "not there"))
 	open, err := j.Open(ctx)
 	require.NoError(t, err)
-	require.Empty(t, open)
+	SameEvents(t, []journal.Event{Event("f")}, open)
+	require.NoError(t, j.Done(ctx, "f"))
 	other := Event("e")
 	other.Body = json.RawMessage(`"other"`)
-	fresh, err = j.Deliver(ctx, other, []string{"b"})
+	fresh, err = j.Deliver(ctx, []journal.Event{other}, []string{"b"})
 	require.NoError(t, err)
-	require.False(t, fresh)
+	require.Equal(t, []bool{false}, fresh)
 	require.Equal(t, "running", status("b"), "who is woken is woken")
 	open, err = j.Open(ctx)
 	require.NoError(t, err)
 	require.Empty(t, open, "the event stays as it was")
 	events, err := j.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
 	require.NoError(t, err)
-	want := Event("e")
-	want.Done = true
-	SameEvents(t, []journal.Event{want}, events)
+	want := []journal.Event{Event("e"), Event("f")}
+	want[0].Done, want[1].Done = true, true
+	SameEvents(t, want, events)
+
+	fresh, err = j.Deliver(ctx, nil, []string{"c"})
+	require.NoError(t, err)
+	require.Empty(t, fresh)
 }
 
 func deliverOnceByMany(t *testing.T, j journal.Journal) {
 	fresh := make([]bool, 32)
 	together(len(fresh), func(i int) {
-		var err error
-		fresh[i], err = j.Deliver(t.Context(), Event("e"), nil)
+		one, err := j.Deliver(t.Context(), []journal.Event{Event("e")}, nil)
 		assert.NoError(t, err)
+		fresh[i] = slices.Contains(one, true)
 	})
 	n := 0
 	for _, f := range fresh {
@@ -81,9 +87,9 @@ func wholeEvents(t *testing.T, j journal.Journal) {
 		{ID: "claimed", Claimed: true, Subjects: []string{"twice", "twice"}},
 	}
 	for _, e := range want {
-		fresh, err := j.Deliver(t.Context(), e, nil)
+		fresh, err := j.Deliver(t.Context(), []journal.Event{e}, nil)
 		require.NoError(t, err)
-		require.True(t, fresh)
+		require.Equal(t, []bool{true}, fresh)
 	}
 	open, err := j.Open(t.Context())
 	require.NoError(t, err)
@@ -108,7 +114,7 @@ func eventsBySubject(t *testing.T, j journal.Journal) {
 		{Name: "message", Connection: "shop", At: began},
 	} {
 		e.ID = fmt.Sprint(i)
-		_, err := j.Deliver(ctx, e, nil)
+		_, err := j.Deliver(ctx, []journal.Event{e}, nil)
 		require.NoError(t, err)
 	}
 	for _, tt := range []struct {

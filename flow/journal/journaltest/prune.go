@@ -117,7 +117,7 @@ func pruneEvents(t *testing.T, j journal.Journal) {
 	for i := range 10 {
 		e := Event(fmt.Sprint(i))
 		e.At = began.Add(time.Duration(i) * time.Hour)
-		_, err := j.Deliver(ctx, e, nil)
+		_, err := j.Deliver(ctx, []journal.Event{e}, nil)
 		require.NoError(t, err)
 		if i != 2 {
 			require.NoError(t, j.Done(ctx, e.ID))
@@ -132,7 +132,7 @@ func pruneEvents(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.Len(t, events, 6)
 	require.Equal(t, "2", events[0].ID, "it is not done")
-	fresh, err := j.Deliver(ctx, Event("0"), nil)
+	fresh, err := j.Deliver(ctx, []journal.Event{Event("0")}, nil)
 	require.NoError(t, err)
-	require.True(t, fresh, "nobody knows it any more")
+	require.Equal(t, []bool{true}, fresh, "nobody knows it any more")
 }
