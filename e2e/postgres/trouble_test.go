@@ -112,6 +112,25 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
+// TestPrimaryMoves makes another server the primary: connections to the one that only reads now
+// are not used any more.
+func TestPrimaryMoves(t *testing.T) {
+	t.Parallel()
+	s := postgres.Start(t)
+	address := s.Database(t)
+	require.NoError(t, open(t, address, nil).Close())
+	s.Exec(t, address, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$")
+	l := open(t, address, ledgertest.Start)
+	_, err := l.Apply(t.Context(), ledgertest.Status("wamid.1", "sent", ""))
+	require.ErrorContains(t, err, "target_session_attrs=read-write")
+	_, _, err = l.Message(t.Context(), "wamid.1") // it has a connection
+	require.NoError(t, err)
+	s.Exec(t, with(t, address, query("default_transaction_read_only", "off")),
+		"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$")
+	_, err = l.Apply(t.Context(), ledgertest.Status("wamid.1", "sent", ""))
+	require.NoError(t, err)
+}
+
 // TestRights lets one role make the tables, and another use them.
 func TestRights(t *testing.T) {
 	t.Parallel()

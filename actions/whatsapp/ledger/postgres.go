@@ -196,7 +196,11 @@ func (l *Postgres) write(ctx context.Context, op string, try func(context.Contex
 		a.Conn = conn.Conn()
 		working, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		err = try(working, a)
-		if err != nil && !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
+		switch {
+		case err == nil || conn.Conn().IsClosed():
+		case isStandby(err):
+			l.pool.Reset() // new connections lead to the primary
+		case conn.Conn().PgConn().TxStatus() != 'I':
 			_, _ = conn.Exec(working, "ROLLBACK") // in vain where the connection is gone
 		}
 		cancel()
@@ -208,7 +212,7 @@ func (l *Postgres) write(ctx context.Context, op string, try func(context.Contex
 			return l.fail(op, err)
 		case errors.Is(err, errExclusive):
 			a.exclusive = true
-		case isLost(err) && !a.again:
+		case (isLost(err) || isStandby(err)) && !a.again:
 			a.again = true
 		case !isConcurrent(err):
 			return l.fail(op, err)

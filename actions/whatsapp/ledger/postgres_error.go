@@ -84,7 +84,7 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 		e.hint, e.temporary = "raise the server's max_connections, or lower pool_max_conns=… in the address", true
 	case class == "53":
 		e.hint, e.temporary = "give the server more of it", true
-	case said.Code == "25006":
+	case isStandby(said):
 		e.hint, e.temporary = "name the primary, or all servers and target_session_attrs=read-write, in the address", true
 	case said.Code == "57014":
 		e.why, e.hint, e.temporary = "it does not answer in time", "see what keeps it", true
@@ -141,6 +141,12 @@ func isLost(err error) bool {
 	}
 	_, network := errors.AsType[*net.OpError](err)
 	return network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
+}
+
+// isStandby tells whether the server only reads: it is not the primary, or no longer.
+func isStandby(err error) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && said.Code == "25006"
 }
 
 // isConcurrent tells whether somebody else was faster: what was stored is rolled back, and
