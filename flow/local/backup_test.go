@@ -368,3 +368,27 @@ func TestNewsSinceTwoBackups(t *testing.T) {
 	require.NoError(t, err)
 	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
 }
+
+// What was sent again after the backup, as a person wanted, is no news of the next message.
+func TestNewsOfACallThatWasMadeAgain(t *testing.T) {
+	j, before := &journal.Memory{}, newPostOffice()
+	before.lose["a"], before.deny["b"] = true, 1
+	h := open(t, local.Options{Journal: j, Do: before.do})
+	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n  - {id: b, action: test.send, with: {to: b}}\n"), nil)
+	require.Equal(t, machine.Failed, ends(t, h, run).Status)
+	before.lose["a"] = false
+	require.NoError(t, h.Retry(t.Context(), run, true))
+	require.Equal(t, machine.Failed, ends(t, h, run).Status)
+	require.NoError(t, h.Stop(t.Context()))
+	require.Equal(t, map[string]int{"a": 2}, before.times)
+	head, records, err := j.Load(t.Context(), run)
+	require.NoError(t, err)
+
+	told := make(chan error, 1)
+	h = open(t, local.Options{
+		Journal: prefix(t, head, records[:1]), Restored: true, Past: hosttest.Past(before.past), OnStuck: func(_ string, why error) { told <- why },
+		Do: func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
+	})
+	require.NoError(t, h.Release(t.Context(), run))
+	assert.ErrorContains(t, <-told, "there is news of its call 3, which the backup does not have, and none of call 2")
+}

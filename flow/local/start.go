@@ -62,7 +62,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 }
 
 func (h *Host) newStart(id string, now time.Time, inputs map[string]any) *machine.Start {
-	return &machine.Start{Run: id, At: now, Inputs: inputs, Seed: host.NewSeed(), Receipts: h.opts.Receipts}
+	return &machine.Start{Run: id, At: now, Inputs: inputs, Seed: host.NewSeed(), Receipts: h.opts.Receipts, Gaps: true}
 }
 
 // newHead is the head of a run that begins.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 
 	"facteur/flow/call"
 	"facteur/flow/plan"
@@ -91,6 +92,9 @@ func (a *activity) try() { a.ask(a.report.Attempts + 1) }
 func (a *activity) ask(number int) {
 	a.leave()
 	m := a.m
+	if m.start.Gaps && a.isHeardOf() {
+		m.made = append(m.made, nil)
+	}
 	n := len(m.made) + 1
 	at := first(&m.room.attempt, m.room.attempt.key == "")
 	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: m.Key(n)}
@@ -111,6 +115,12 @@ func (a *activity) ask(number int) {
 	c.Print = printOf(&c.Call)
 	at.print = c.Print
 	m.out = append(m.out, c)
+}
+
+// isHeardOf tells whether news may come of an earlier call of the step, which was not just
+// refused.
+func (a *activity) isHeardOf() bool {
+	return len(a.doubtful()) > 0 || slices.ContainsFunc(a.report.Keys, func(key string) bool { return len(a.m.call(key).receipts) > 0 })
 }
 
 // doubtful returns the calls of the step that may have happened, whatever a person says.

@@ -15,6 +15,10 @@ type Start struct {
 	// Receipts tells whether receipts can reach the run. Without them an unknown
 	// outcome stays unknown at once.
 	Receipts bool
+	// Gaps says that a call leaves out a number before its own if news may come of an earlier
+	// one of its step. So nobody who knows nothing of the earlier one, because a backup does
+	// not have it, takes the news of both for those of two steps.
+	Gaps bool
 	// Random are the integers that random() returns first, in order; for tests.
 	Random []int64
 }

@@ -68,6 +68,7 @@ func EncodeStart(room []byte, s machine.Start) (Record, error) {
 	f.name("seed")
 	f.text = append(base64.StdEncoding.AppendEncode(append(f.text, '"'), s.Seed), '"')
 	f.addTrue("receipts", s.Receipts)
+	f.addTrue("gaps", s.Gaps)
 	if len(s.Random) > 0 {
 		f.add("random", s.Random)
 	}

@@ -25,6 +25,7 @@ type (
 		Inputs   object    `json:"inputs"`
 		Seed     []byte    `json:"seed"`
 		Receipts bool      `json:"receipts,omitempty"`
+		Gaps     bool      `json:"gaps,omitempty"`
 		Random   []int64   `json:"random,omitempty"`
 	}
 	takenForm struct {
@@ -95,7 +96,7 @@ func DecodeStart(run string, r Record) (machine.Start, error) {
 	if err := decode(r.Body, &f); err != nil {
 		return machine.Start{}, err
 	}
-	return machine.Start{Run: run, At: f.At, Inputs: f.Inputs.values(), Seed: f.Seed, Receipts: f.Receipts, Random: f.Random}, nil
+	return machine.Start{Run: run, At: f.At, Inputs: f.Inputs.values(), Seed: f.Seed, Receipts: f.Receipts, Gaps: f.Gaps, Random: f.Random}, nil
 }
 
 // EncodeValues gives plain values their stored form.

@@ -53,7 +53,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	start := machine.Start{Run: "r", At: at, Inputs: map[string]any{"n": int64(1)}, Seed: []byte{1, 2}, Receipts: true, Random: []int64{4}}
+	start := machine.Start{Run: "r", At: at, Inputs: map[string]any{"n": int64(1)}, Seed: []byte{1, 2}, Receipts: true, Gaps: true, Random: []int64{4}}
 	one, err := stored.EncodeStart(nil, start)
 	require.NoError(t, err)
 	back, err := stored.DecodeStart("r", one)
