@@ -253,7 +253,7 @@ func BenchmarkPrune(b *testing.B) {
 	})
 	b.ResetTimer()
 	for n := 0; n < b.N; {
-		pruned, err := j.Prune(b.Context(), journaltest.Record(0).At.Add(24*time.Hour*365), min(500, b.N-n))
+		pruned, err := j.Prune(b.Context(), journaltest.Record(0).At.Add(24*time.Hour*365), journaltest.Record(0).At.Add(24*time.Hour*365), min(500, b.N-n))
 		require.NoError(b, err)
 		require.NotZero(b, pruned)
 		n += pruned

@@ -156,11 +156,11 @@ type Journal interface {
 	// Notes returns the facts of a kind, by name.
 	Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error)
 
-	// Prune forgets runs that ended before a time, and events before it that are done, at
-	// most so many, and tells how many they were. Less than most means that nothing is
+	// Prune forgets runs that ended before a time, and events before another one that are done,
+	// at most so many, and tells how many they were. Less than most means that nothing is
 	// left to forget. Runs with calls whose outcome is unknown are kept until those are
 	// settled, and the last run, so that numbers are never used again.
-	Prune(ctx context.Context, before time.Time, most int) (int, error)
+	Prune(ctx context.Context, runs, events time.Time, most int) (int, error)
 	// Close waits for what was written, and returns an error if some of it is lost.
 	Close() error
 }

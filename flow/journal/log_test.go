@@ -130,7 +130,7 @@ func (w *twins) step() {
 		})
 	case 12:
 		before := hourOfEnds(w.next() % 60)
-		w.both(func(j journal.Journal) (any, error) { return j.Prune(ctx, before, 100) })
+		w.both(func(j journal.Journal) (any, error) { return j.Prune(ctx, before, before, 100) })
 	case 13:
 		w.compare()
 	case 16:

@@ -42,7 +42,7 @@ func TestNothingStays(t *testing.T) {
 	require.Len(t, found, runs, "each once")
 	require.NoError(t, j.Create(ctx, journaltest.Run("last"), journal.Change{}), "which stays")
 	for later := range 3 {
-		_, err := j.Prune(ctx, ended.Add(time.Duration(later)*time.Minute+time.Second), 1000)
+		_, err := j.Prune(ctx, ended.Add(time.Duration(later)*time.Minute+time.Second), ended.Add(time.Duration(later)*time.Minute+time.Second), 1000)
 		require.NoError(t, err)
 	}
 	require.Equal(t, "1", count("runs"))

@@ -261,7 +261,7 @@ func (j *Memory) Notes(_ context.Context, kind string) (map[string]json.RawMessa
 }
 
 // Prune implements Journal.
-func (j *Memory) Prune(ctx context.Context, before time.Time, most int) (int, error) {
+func (j *Memory) Prune(ctx context.Context, runs, events time.Time, most int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -269,7 +269,7 @@ func (j *Memory) Prune(ctx context.Context, before time.Time, most int) (int, er
 	defer j.mu.Unlock()
 	n := 0
 	j.order = slices.DeleteFunc(j.order, func(r *memoryRun) bool {
-		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(before) && r.head.Unknown == 0 && r.head.Seq < j.last
+		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(runs) && r.head.Unknown == 0 && r.head.Seq < j.last
 		if old {
 			delete(j.runs, r.head.ID)
 			n++
@@ -277,7 +277,7 @@ func (j *Memory) Prune(ctx context.Context, before time.Time, most int) (int, er
 		return old
 	})
 	j.came = slices.DeleteFunc(j.came, func(e *Event) bool {
-		old := n < most && e.Done && e.At.Before(before)
+		old := n < most && e.Done && e.At.Before(events)
 		if old {
 			delete(j.events, e.ID)
 			n++

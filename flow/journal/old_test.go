@@ -69,7 +69,7 @@ func TestOldJournals(t *testing.T) {
 			for _, run := range runs { // nothing of it is in the way
 				require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: time.Now()}))
 			}
-			n, err := j.Prune(ctx, time.Now().Add(time.Hour), 1000)
+			n, err := j.Prune(ctx, time.Now().Add(time.Hour), time.Now().Add(time.Hour), 1000)
 			require.NoError(t, err)
 			require.Positive(t, n)
 			runs, err = j.List(ctx, journal.Filter{Limit: -1})
@@ -229,7 +229,7 @@ func writeSchema4(t *testing.T, j journal.Journal) {
 		}
 		require.NoError(t, j.Create(ctx, journaltest.Run(id), c))
 	}
-	_, err := j.Prune(ctx, ended, 1000)
+	_, err := j.Prune(ctx, ended, ended, 1000)
 	require.NoError(t, err)
 	require.NoError(t, j.Write(ctx, "sheaf50", true, journaltest.Records(5)))
 	require.NoError(t, j.Write(ctx, "sheaf52", true, journaltest.Records(5)))
@@ -257,7 +257,7 @@ func writeSchema5(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Write(ctx, "mailed49", true, journal.Change{Status: "succeeded", Ended: ended, Recipients: []string{"anna"}}))
 	require.NoError(t, j.Write(ctx, "mailed99", true, journal.Change{Recipients: []string{"anna"}}))
 	require.NoError(t, j.Write(ctx, "mailed3", true, journal.Change{Status: "running"}))
-	_, err = j.Prune(ctx, ended, 1000)
+	_, err = j.Prune(ctx, ended, ended, 1000)
 	require.NoError(t, err)
 	require.NoError(t, j.Note(ctx, "hold", "shop", json.RawMessage(`{"reason":"forgotten"}`)), "which makes it durable")
 }

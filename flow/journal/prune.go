@@ -27,26 +27,26 @@ type old struct {
 
 // Prune implements Journal. A run that ended before it started, because the clock went
 // back, counts from its start.
-func (j *SQLite) Prune(ctx context.Context, before time.Time, most int) (int, error) {
+func (j *SQLite) Prune(ctx context.Context, runs, events time.Time, most int) (int, error) {
 	if most <= 0 {
 		return 0, nil
 	}
-	runs, err := j.oldRuns(ctx, before, most)
+	ended, err := j.oldRuns(ctx, runs, most)
 	if err != nil {
 		return 0, err
 	}
-	n, err := j.forgetAll(ctx, runs, func(conn *sqlite.Conn, part []old) (int, error) {
-		return j.store.pruneRuns(conn, part, before)
+	n, err := j.forgetAll(ctx, ended, func(conn *sqlite.Conn, part []old) (int, error) {
+		return j.store.pruneRuns(conn, part, runs)
 	})
-	j.forget(runs)
+	j.forget(ended)
 	if err != nil || n >= most {
 		return n, err
 	}
-	events, err := j.oldEvents(ctx, before, most-n)
+	done, err := j.oldEvents(ctx, events, most-n)
 	if err != nil {
 		return n, err
 	}
-	more, err := j.forgetAll(ctx, events, pruneEvents)
+	more, err := j.forgetAll(ctx, done, pruneEvents)
 	return n + more, err
 }
 

@@ -240,7 +240,7 @@ func TestPrunedMeanwhile(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
-		n, err := j.Prune(ctx, journaltest.Record(1).At, runs)
+		n, err := j.Prune(ctx, journaltest.Record(1).At, journaltest.Record(1).At, runs)
 		assert.NoError(t, err)
 		assert.Equal(t, runs, n)
 	})

@@ -99,6 +99,9 @@ func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups
 	}
 	for _, run := range newest {
 		b.Until = run.Started
+		if b.At.Before(run.Started) { // by a clock that is behind by now
+			b.At = run.Started
+		}
 	}
 	backups = append(backups, b)
 	body, err := json.Marshal(backups)
@@ -126,5 +129,9 @@ func (e *localEngine) broken() error { return e.host.Healthy() }
 func (e *localEngine) away(error) bool { return false }
 
 func (e *localEngine) prune(ctx context.Context, before time.Time, most int) (int, error) {
-	return e.journal.Prune(ctx, before, most)
+	events := time.Now().Add(-leastLedger) // a message that is told again within that starts nothing again
+	if before.Before(events) {
+		events = before
+	}
+	return e.journal.Prune(ctx, before, events, most)
 }

@@ -13,6 +13,7 @@ import (
 	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/simulator"
 	"facteur/cmd/facteur/logtest"
+	"facteur/flow/journal"
 	"facteur/flow/machine"
 	"facteur/project"
 	"facteur/server"
@@ -215,6 +216,17 @@ func TestBackups(t *testing.T) {
 	o.Settings.Retention = -leastLedger
 	d, _ = opened(t, o)
 	assert.Empty(t, d.engine.(*localEngine).backups)
+
+	later := time.Now().Add(time.Hour) // as a clock said that is behind by now
+	require.NoError(t, d.engine.(*localEngine).journal.Create(t.Context(), journal.Run{
+		ID: "later", Flow: "hello", Digest: "sha256:1", Version: 1, Sources: map[string]string{"hello": ""}, Status: "succeeded", Started: later, Ended: later,
+	}, journal.Change{}))
+	d.Close()
+	o.Restored = true
+	d, _ = opened(t, o)
+	backups := d.engine.(*localEngine).backups
+	require.Len(t, backups, 1)
+	assert.False(t, backups[0].At.Before(later.Round(0)), "it has that run")
 }
 
 // A step that a retry comes to with another item is another one, wherever it stands: what may have

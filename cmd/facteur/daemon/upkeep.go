@@ -17,8 +17,8 @@ const (
 	inspectFirst = time.Minute // after the start, and after Meta told of a change
 	inspectEvery = 6 * time.Hour
 
-	// leastLedger is for how long the ledger remembers at least: Meta repeats webhooks
-	// for seven days.
+	// leastLedger is for how long the ledger remembers at least, and the journal events: Meta
+	// repeats webhooks for seven days.
 	leastLedger = 8 * 24 * time.Hour
 )
 

@@ -28,10 +28,10 @@ func prune(t *testing.T, j journal.Journal) {
 	ended("young", began.Add(3*time.Hour))
 	ended("the last one", began.Add(time.Hour))
 
-	n, err := j.Prune(ctx, began.Add(-time.Hour), 100)
+	n, err := j.Prune(ctx, began.Add(-time.Hour), began.Add(-time.Hour), 100)
 	require.NoError(t, err)
 	require.Zero(t, n)
-	n, err = j.Prune(ctx, began.Add(2*time.Hour), 100)
+	n, err = j.Prune(ctx, began.Add(2*time.Hour), began.Add(2*time.Hour), 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	_, _, err = j.Load(ctx, "old")
@@ -59,7 +59,7 @@ func prune(t *testing.T, j journal.Journal) {
 	SameRecords(t, Records(5).Records, records)
 
 	require.NoError(t, j.Write(ctx, "unsettled", true, journal.Change{Settled: []string{"k"}}))
-	n, err = j.Prune(ctx, began.Add(2*time.Hour), 100)
+	n, err = j.Prune(ctx, began.Add(2*time.Hour), began.Add(2*time.Hour), 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "nobody knows what became of the others")
 }
@@ -87,7 +87,7 @@ func pruneInParts(t *testing.T, j journal.Journal) {
 		}
 		total := 0
 		for {
-			n, err := j.Prune(ctx, began.Add(time.Minute), 30)
+			n, err := j.Prune(ctx, began.Add(time.Minute), began.Add(time.Minute), 30)
 			if !assert.NoError(t, err) || !assert.LessOrEqual(t, n, 30) {
 				return
 			}
@@ -124,7 +124,7 @@ func pruneEvents(t *testing.T, j journal.Journal) {
 		}
 	}
 	for _, want := range []int{3, 1, 0} { // 0, 1, 3 and then 4
-		n, err := j.Prune(ctx, began.Add(5*time.Hour), 3)
+		n, err := j.Prune(ctx, began.Add(50*time.Hour), began.Add(5*time.Hour), 3)
 		require.NoError(t, err)
 		require.Equal(t, want, n)
 	}
