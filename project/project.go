@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/schema"
+	"facteur/vault"
 )
 
 // A Project is a folder of flows and its project file, which may be missing.
@@ -83,8 +85,10 @@ func Load(root string) (*Project, diag.List, error) {
 	}
 	var value any = map[string]any{}
 	var diags diag.List
+	var node *flow.Node
 	if len(bytes.TrimSpace(text)) > 0 {
-		node, found := flow.ParseValue(Shown(file), text)
+		var found diag.List
+		node, found = flow.ParseValue(Shown(file), text)
 		diags.Add(found)
 		if node != nil && node.Kind != flow.NullNode {
 			var more diag.List
@@ -101,6 +105,9 @@ func Load(root string) (*Project, diag.List, error) {
 	if p.Data == "" {
 		p.Data = "./data"
 	}
+	if diags.Add(p.check(node)); diags.HasErrors() {
+		return p, diags, nil
+	}
 	if err := p.Ledger.check(); err != nil {
 		return nil, nil, err
 	}
@@ -108,6 +115,38 @@ func Load(root string) (*Project, diag.List, error) {
 		return nil, nil, err
 	}
 	return p, diags, nil
+}
+
+// check reports what no shape tells of the project file.
+func (p *Project) check(file *flow.Node) (list diag.List) {
+	declared := file.Get("connections")
+	for _, wrong := range vault.Check(p.vaultConfig().Connections) {
+		var at diag.Range
+		here := declared.Get(wrong.Connection)
+		fields := here.Get("vault").Get("fields")
+		for _, e := range []*flow.Entry{declared.Entry(wrong.Connection), here.Entry(wrong.Field), fields.Entry(wrong.Field)} {
+			if e != nil {
+				at = e.Key.Whole
+			}
+		}
+		code, place := "pattern", wrong.Connection+"."+wrong.Field
+		if wrong.Field == "name" { // of the connection itself
+			place = wrong.Connection
+		} else if !slices.ContainsFunc(vault.Fields(wrong.App), func(f vault.Field) bool { return f.Name == wrong.Field }) {
+			code = "unknown-field"
+		}
+		list.Errorf(code, at, wrong.Hint, "connections.%s: %s", place, wrong.Problem)
+	}
+	for i, host := range p.HTTP.AllowHosts {
+		if strings.ContainsAny(host, "/?#@ ") {
+			hint := "write the host alone, such as api.shop.test"
+			if u, err := url.Parse(host); err == nil && u.Host != "" {
+				hint = "write " + u.Host
+			}
+			list.Errorf("pattern", file.Get("http").Get("allow_hosts").Items[i].Range, hint, "http.allow_hosts[%d]: %q is not a host", i, host)
+		}
+	}
+	return list
 }
 
 // Shown is a path as messages name it: relative to the working folder where it is below.

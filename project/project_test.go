@@ -2,6 +2,7 @@ package project_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -99,4 +100,28 @@ func TestJournals(t *testing.T) {
 	defer second.Close()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, project.JournalName), nil, 0o600))
 	assert.Equal(t, []string{"journal.db", "foreground.db", "foreground-2.db"}, project.Journals(dir))
+}
+
+// What the vault would refuse is told with its place, and so is a host that no request has.
+func TestCheck(t *testing.T) {
+	_, found, err := project.Load(folder(t, map[string]string{"facteur.yaml": `
+connections:
+  api: {app: HTTP, base_url: api.test}
+  shop: {app: WHATSAPP, vault: {mount: kv, path: x, fields: {tokn: t}}}
+  hook: {app: WEBHOOK, sender_phone_id: "7"}
+http: {allow_hosts: ["https://api.shop.test/", "*.shop.test", "10.0.0.1:80", "[::1]", "a b"]}
+`}))
+	require.NoError(t, err)
+	var told []string
+	for _, d := range found {
+		told = append(told, fmt.Sprintf("%d:%d %s [%s]", d.Range.Pos().Line, d.Range.Pos().Col, d.Message, d.Code))
+	}
+	assert.Equal(t, []string{
+		`3:20 connections.api.base_url: it does not match ^https?://[^\s/@?#]+(/[^\s?#]*)?$ [pattern]`,
+		"5:24 connections.hook.sender_phone_id: there is no such field [unknown-field]",
+		"4:62 connections.shop.tokn: there is no such field [unknown-field]",
+		`6:22 http.allow_hosts[0]: "https://api.shop.test/" is not a host [pattern]`,
+		`6:87 http.allow_hosts[4]: "a b" is not a host [pattern]`,
+	}, told)
+	assert.Equal(t, "write api.shop.test", found[3].Hint)
 }

@@ -78,7 +78,7 @@ func Fields(app App) []Field {
 			{Name: "waba_id", Pattern: digits, Doc: "WhatsApp Business Account ID"},
 			{Name: "business_id", Pattern: digits, Doc: "ID of the business portfolio; not the WABA"},
 			{Name: "api_version", Pattern: `^v\d+\.\d+$`, Doc: "version of the Graph API, such as v23.0"},
-			{Name: "base_url", Pattern: address, Doc: "address of the API, if it is not Meta's"},
+			{Name: "base_url", Pattern: address, Doc: "address of the API, such as https://graph.facebook.com, if it is not Meta's"},
 			{Name: "type", Pattern: `^TOKEN$`, Doc: "TOKEN"},
 		}
 	case HTTP:
@@ -89,7 +89,7 @@ func Fields(app App) []Field {
 			{Name: "password", Secret: true, Required: true, For: "basic", Doc: "password"},
 			{Name: "header", Required: true, For: "header", Pattern: header, Doc: "name of the header, such as X-Api-Key"},
 			{Name: "value", Secret: true, Required: true, For: "header", Doc: "value of the header"},
-			{Name: "base_url", Pattern: address, Doc: "address that the credentials belong to"},
+			{Name: "base_url", Pattern: address, Doc: "address that the credentials belong to, such as https://api.shop.test"},
 		}
 	case Webhook:
 		return []Field{

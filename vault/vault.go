@@ -118,8 +118,12 @@ func New(cfg Config) (*Vault, error) {
 		m.Mount, m.Path = strings.Trim(m.Mount, "/"), strings.Trim(m.Path, "/")
 		cfg.Connections[name] = m
 	}
-	if err := checkDeclared(cfg.Connections); err != nil {
-		return nil, err
+	if wrong := Check(cfg.Connections); len(wrong) > 0 {
+		errs := make([]error, len(wrong))
+		for i, err := range wrong {
+			errs[i] = err
+		}
+		return nil, errors.Join(errs...)
 	}
 	v := &Vault{cfg: cfg, now: time.Now, cache: map[string]cached{}, digestKey: make([]byte, 32)}
 	rand.Read(v.digestKey)
@@ -390,24 +394,30 @@ func checkName(name string) error {
 	return &InvalidFieldError{Connection: name, Field: "name", Problem: "it is not a name", Hint: "use a letter, then letters, digits, '_', '.' or '-', 128 at most"}
 }
 
-// checkDeclared checks what the project file says, all of it.
-func checkDeclared(declared map[string]Mapping) error {
-	var errs []error
+// Check returns what is wrong with the connections that a project file declares, at most one
+// thing of the plain fields of each. New refuses them.
+func Check(declared map[string]Mapping) (wrong []*InvalidFieldError) {
+	add := func(err error) {
+		if field, ok := errors.AsType[*InvalidFieldError](err); ok {
+			wrong = append(wrong, field)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		m := declared[name]
 		app := cmp.Or(m.App, WhatsApp)
-		errs = append(errs, checkName(name), checkEdit(name, app, m.Setup, nil))
+		add(checkName(name))
+		add(checkEdit(name, app, m.Setup, nil))
 		for _, field := range slices.Sorted(maps.Keys(m.Fields)) {
 			if _, ok := fieldOf(app, field); !ok {
-				errs = append(errs, unknownField(name, app, field))
+				add(unknownField(name, app, field))
 			}
 		}
 		if (m.Path == "") != (m.Mount == "") {
-			errs = append(errs, &InvalidFieldError{Connection: name, App: app, Field: "vault", Problem: "a mount and a path belong together", Hint: "give both"})
+			wrong = append(wrong, &InvalidFieldError{Connection: name, App: app, Field: "vault", Problem: "a mount and a path belong together", Hint: "give both"})
 		}
 		if m.KV < 0 || m.KV > 2 {
-			errs = append(errs, &InvalidFieldError{Connection: name, App: app, Field: "kv", Problem: "there is no such version of the key-value engine", Hint: "use 1 or 2"})
+			wrong = append(wrong, &InvalidFieldError{Connection: name, App: app, Field: "kv", Problem: "there is no such version of the key-value engine", Hint: "use 1 or 2"})
 		}
 	}
-	return errors.Join(errs...)
+	return wrong
 }
