@@ -109,7 +109,7 @@ func readThread(name string) (calls []Call, err error) {
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		line := lines.Text()
-		if strings.Contains(line, " +++ ") || strings.HasSuffix(line, " = ?") {
+		if strings.Contains(line, " +++ ") || strings.HasSuffix(line, " = ?") || strings.HasSuffix(line, " <detached ...>") {
 			continue // the thread has ended, or the process was killed meanwhile
 		}
 		c, err := readCall(line)
