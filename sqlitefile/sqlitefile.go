@@ -184,7 +184,7 @@ func (f *File) release() (err error) {
 		err = errors.Join(err, f.peeker.close())
 	}
 	if f.writer != nil {
-		err = errors.Join(err, f.writer.conn.Close())
+		err = errors.Join(err, f.writer.log.close(), f.writer.conn.Close())
 	}
 	if f.lock != nil {
 		err = errors.Join(err, f.lock.Close())

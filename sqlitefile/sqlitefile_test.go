@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,6 +124,43 @@ func TestWrites(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 5, count(t, r.Read))
 	require.NoError(t, r.Close())
+}
+
+// The log begins anew every now and then while writing goes on, also where somebody reads what
+// was there long ago.
+func TestLogStaysShort(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.db")
+	f := open(t, path, notes(false))
+	write := func() int64 {
+		require.NoError(t, f.Write(t.Context(), true, 1, note(strings.Repeat("x", 1<<20))))
+		log, err := os.Stat(path + "-wal")
+		require.NoError(t, err)
+		return log.Size()
+	}
+	untilShort := func() (longest int64) {
+		for range 300 {
+			size := write()
+			if size == longest {
+				return longest
+			}
+			longest = size
+		}
+		require.Fail(t, "it goes on to grow")
+		return longest
+	}
+	longest := untilShort()
+	require.NoError(t, f.Read(t.Context(), func(conn *sqlite.Conn) error {
+		err := sqlitefile.Query(conn, "SELECT count(*) FROM notes", func(*sqlite.Stmt) {})
+		for range 64 {
+			write()
+		}
+		return err
+	}))
+	require.Greater(t, write(), longest, "what is read stays in the log")
+	untilShort()
+	require.NoError(t, f.Close())
+	_, err := os.Stat(path + "-wal")
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 // An error of the file is the end of writing, for all and however they write.

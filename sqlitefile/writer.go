@@ -50,10 +50,18 @@ type writer struct {
 	end  func(*sqlite.Conn) error        // is written at the end; nil: nothing is
 
 	begin, commit, rollback *sqlite.Stmt
+	log                     *checkpointer
 
 	open    bool // a transaction
 	written int  // bytes in it
 	waiting []chan error
+}
+
+// syncPragmas are for connections that write.
+var syncPragmas = []string{
+	"PRAGMA synchronous = FULL",
+	"PRAGMA fullfsync = ON", // where a plain sync does not reach the disk
+	"PRAGMA checkpoint_fullfsync = ON",
 }
 
 func openWriter(path string, kind Kind) (*writer, error) {
@@ -91,15 +99,12 @@ func (w *writer) prepare() error {
 	if err != nil {
 		return err
 	}
-	for _, pragma := range []string{
-		"synchronous = FULL",
-		"fullfsync = ON", // where a plain sync does not reach the disk
-		"checkpoint_fullfsync = ON",
-		"cache_size = -16000",           // KiB
-		"wal_autocheckpoint = 4000",     // pages
-		"journal_size_limit = 67108864", // bytes of the log once it was copied to the database
-	} {
-		if err := sqlitex.ExecuteTransient(w.conn, "PRAGMA "+pragma, nil); err != nil {
+	for _, pragma := range append([]string{
+		"PRAGMA cache_size = -16000",           // KiB
+		"PRAGMA wal_autocheckpoint = 0",        // see checkpointer
+		"PRAGMA journal_size_limit = 67108864", // bytes of the log once it was copied to the database
+	}, syncPragmas...) {
+		if err := sqlitex.ExecuteTransient(w.conn, pragma, nil); err != nil {
 			return err
 		}
 	}
@@ -121,7 +126,8 @@ func (w *writer) prepare() error {
 			return err
 		}
 	}
-	return nil
+	w.log, err = openCheckpointer(w.path, w.conn)
+	return err
 }
 
 // do hands something to the writer. If it is durable, do returns once it and all that came
@@ -277,6 +283,9 @@ func (w *writer) finish() {
 	}
 	clear(w.waiting)
 	w.waiting = w.waiting[:0]
+	if err == nil {
+		w.log.committed()
+	}
 }
 
 // goOn does what can be done while those work who were just answered.
