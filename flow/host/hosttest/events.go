@@ -19,6 +19,14 @@ steps:
 outputs: {text: "${steps.reply.outputs.text}"}
 `
 
+const twoQuestions = `
+flow: f
+steps:
+  - {id: one, wait_for: {event: test.reply, from: a, timeout: 24h}}
+  - {id: two, wait_for: {event: test.reply, from: a, timeout: 24h}}
+outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
+`
+
 func asks(to, only string) map[string]any { return map[string]any{"to": to, "only": only} }
 
 var events = []test{
@@ -69,13 +77,7 @@ outputs: {text: "${steps.reply.outputs.text}"}
 		s.ends(run, machine.Succeeded)
 	}},
 	{"a reply that is told twice", func(s *stage) {
-		run := s.begin(`
-flow: f
-steps:
-  - {id: one, wait_for: {event: test.reply, from: a, timeout: 24h}}
-  - {id: two, wait_for: {event: test.reply, from: a, timeout: 24h}}
-outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
-`, nil)
+		run := s.begin(twoQuestions, nil)
 		s.reaches(run, host.Waiting)
 		s.says("1", "first", "a")
 		s.says("1", "first", "a")
@@ -86,13 +88,7 @@ outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
 		assert.LessOrEqual(s, n, 1)
 	}},
 	{"several replies at once", func(s *stage) {
-		both := s.begin(`
-flow: f
-steps:
-  - {id: one, wait_for: {event: test.reply, from: a, timeout: 24h}}
-  - {id: two, wait_for: {event: test.reply, from: a, timeout: 24h}}
-outputs: {one: "${steps.one.outputs.text}", two: "${steps.two.outputs.text}"}
-`, nil)
+		both := s.begin(twoQuestions, nil)
 		other := s.begin(question, asks("b", ""))
 		s.reaches(both, host.Waiting)
 		s.reaches(other, host.Waiting)
