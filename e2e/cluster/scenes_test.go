@@ -15,6 +15,7 @@ import (
 	"facteur/e2e/cluster"
 	"facteur/flow/host"
 	"facteur/server"
+	"facteur/vault"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -277,6 +278,11 @@ func TestScenes(t *testing.T) {
 // A daemon that cannot work with the others says why, and does not start.
 func TestRefusals(t *testing.T) {
 	c := cluster.Start(t, 1, map[string]string{"hello": fmt.Sprintf(head, "hello") + send})
+	other := filepath.Join(t.TempDir(), "other.key")
+	v, err := vault.New(vault.Config{Dir: t.TempDir(), KeyFile: other})
+	require.NoError(t, err)
+	_, err = v.Seal([]byte("what makes the key"), nil)
+	require.NoError(t, err)
 	for _, one := range []struct {
 		name string
 		env  []string
@@ -288,7 +294,8 @@ func TestRefusals(t *testing.T) {
 		{"TLS where there is none", []string{"FACTEUR_TEMPORAL_TLS_SERVER_NAME=elsewhere"}, 3, []string{"Temporal at", "hint: "}},
 		{"no ledger", []string{"FACTEUR_LEDGER_POSTGRES="}, 2, []string{"needs a ledger in PostgreSQL", "FACTEUR_LEDGER_POSTGRES"}},
 		{"another password", []string{"PGPASSWORD=wrong"}, 3, []string{"the user or the password is refused", "PGPASSWORD"}},
-		{"another key", []string{"FACTEUR_VAULT_KEY_FILE=other.key"}, 3, []string{"sealed with another key", "all daemons have the same key", "other.key"}},
+		{"another key", []string{"FACTEUR_VAULT_KEY_FILE=" + other}, 3, []string{"sealed with another key", "all daemons have the same key", "other.key"}},
+		{"no key", []string{"FACTEUR_VAULT_KEY_FILE=none.key"}, 3, []string{"none.key: the key file is not there", "all daemons have the same key"}},
 		{"an API key that is not there", []string{"FACTEUR_TEMPORAL_API_KEY_FILE=none.key"}, 2, []string{"temporal.api_key_file", "none.key"}},
 		{"another engine", []string{"FACTEUR_SERVER_ENGINE=steam"}, 2, []string{"steam"}},
 	} {

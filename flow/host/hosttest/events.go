@@ -37,8 +37,8 @@ var events = []test{
 		s.says("2", "hello", "a")
 		r := s.ends(run, machine.Succeeded)
 		assert.Equal(s, "hello", r.Outputs["text"])
-		s.eventually("all were told", func() bool { n, claimed := s.world.Fired("2"); return n == 1 && claimed })
-		s.eventually("all were told", func() bool { n, claimed := s.world.Fired("1"); return n == 1 && !claimed })
+		s.eventually("all were told", func() bool { n, claimed := s.world.Fired("2"); return n >= 1 && claimed })
+		s.eventually("all were told", func() bool { n, claimed := s.world.Fired("1"); return n >= 1 && !claimed })
 	}},
 	{"a reply by another name", func(s *stage) {
 		run := s.begin(question, asks("a", ""))
@@ -72,7 +72,7 @@ outputs: {text: "${steps.reply.outputs.text}"}
 		run := s.begin(question, asks("a", "yes"))
 		s.reaches(run, host.Waiting)
 		s.says("1", "no", "a")
-		s.eventually("it is told", func() bool { n, claimed := s.world.Fired("1"); return n == 1 && !claimed })
+		s.eventually("it is told", func() bool { n, claimed := s.world.Fired("1"); return n >= 1 && !claimed })
 		s.says("2", "yes", "a")
 		s.ends(run, machine.Succeeded)
 	}},

@@ -17,7 +17,7 @@ import (
 
 // patience is how long something may take before a test gives up. Nothing is expected to
 // take any time in particular.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A Site is where hosts keep their runs: what is stored there outlives them. One host is
 // open at a time.
