@@ -169,7 +169,10 @@ func (c Connection) missing() []string {
 
 // check tells the first field that does not have its form.
 func (c Connection) check() error {
-	return checkEdit(c.Name, c.App, c.Setup, c.Secrets)
+	if err := checkEdit(c.Name, c.App, c.Setup, c.Secrets); err != nil {
+		return err
+	}
+	return nil
 }
 
 // hint masks the first secret.
@@ -185,7 +188,7 @@ func (c Connection) hint() string {
 // checkEdit checks that the app has those fields and that their values have
 // the right form. It never shows a value: a token may have been pasted into
 // the wrong field.
-func checkEdit(name string, app App, setup map[string]string, secrets map[string]Secret) error {
+func checkEdit(name string, app App, setup map[string]string, secrets map[string]Secret) *InvalidFieldError {
 	if Fields(app) == nil {
 		return &InvalidFieldError{Connection: name, App: app, Field: "app", Problem: "there is no such app", Hint: "use one of " + listed(Apps())}
 	}
@@ -213,7 +216,7 @@ func checkEdit(name string, app App, setup map[string]string, secrets map[string
 	return nil
 }
 
-func (f Field) check(name string, app App, value string) error {
+func (f Field) check(name string, app App, value string) *InvalidFieldError {
 	if value == "" {
 		return nil // whether it may be empty is the business of missing
 	}
@@ -231,7 +234,7 @@ func (f Field) check(name string, app App, value string) error {
 	return &InvalidFieldError{Connection: name, App: app, Field: f.Name, Problem: problem, Hint: "it should be: " + f.Doc}
 }
 
-func unknownField(name string, app App, field string) error {
+func unknownField(name string, app App, field string) *InvalidFieldError {
 	var names []string
 	for _, f := range Fields(app) {
 		names = append(names, f.Name)

@@ -387,7 +387,7 @@ func (v *Vault) forget(name string) {
 
 var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 
-func checkName(name string) error {
+func checkName(name string) *InvalidFieldError {
 	if len(name) <= 128 && namePattern.MatchString(name) {
 		return nil
 	}
@@ -397,9 +397,9 @@ func checkName(name string) error {
 // Check returns what is wrong with the connections that a project file declares, at most one
 // thing of the plain fields of each. New refuses them.
 func Check(declared map[string]Mapping) (wrong []*InvalidFieldError) {
-	add := func(err error) {
-		if field, ok := errors.AsType[*InvalidFieldError](err); ok {
-			wrong = append(wrong, field)
+	add := func(err *InvalidFieldError) {
+		if err != nil {
+			wrong = append(wrong, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
