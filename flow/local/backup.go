@@ -51,7 +51,7 @@ type backup struct {
 	at     time.Time
 	since  time.Time       // when it may have started
 	known  int             // numbers that the backup has given; -1: all so far
-	gone   int             // … and that were taken back
+	unmade int             // … and that no call has: those of later ones are higher for that
 	begun  []*machine.Step // in the backup: what these turned on is decided
 	acted  bool            // since then the run has done something that it may not have done before, or went on in several ways
 	looked int             // the last number of which there was no news …
@@ -87,21 +87,10 @@ func (b *backup) end(m *machine.Machine) {
 	if b.known >= 0 {
 		return
 	}
-	b.known, b.gone = m.Numbered(), gone(m)
+	b.known, b.unmade = m.Numbered(), m.Unmade()
 	if began := m.Steps(); len(began) > 0 && !began[0].Started.After(b.at) {
 		b.begun = slices.Clone(began)
 	}
-}
-
-// gone counts the numbers that the run has given and taken back, because the call was not to be
-// made after all: those of later calls are higher for that.
-func gone(m *machine.Machine) (n int) {
-	for i := range m.Numbered() {
-		if !m.Has(m.Key(i + 1)) {
-			n++
-		}
-	}
-	return n
 }
 
 // note notes an event that came after the backup was restored.
@@ -116,7 +105,7 @@ func (b *backup) note(event machine.Event) {
 // that receipts show that it happened.
 func (r *runner) isSame(n int) bool {
 	b := r.restored
-	return n <= b.known || !b.acted && gone(r.m) == b.gone && len(r.m.Unknown()) == 0 && b.steady()
+	return n <= b.known || !b.acted && r.m.Unmade() == b.unmade && len(r.m.Unknown()) == 0 && b.steady()
 }
 
 // mayRepeat tells whether a call of a run from a backup is to be made. What receipts of its key

@@ -95,12 +95,12 @@ func (h *Host) recall(ctx context.Context) error {
 		names[name] = one
 	}
 	var keep []*ward
-	follow := map[string]string{} // a run of each plan, by digest
+	follow := map[string]int64{} // a run of each plan, by digest
 	err = h.opts.Journal.Unfinished(ctx, func(run journal.Run, waits journal.Waits) error {
 		if w := h.recallRun(run, waits, names); h.opts.Restored && w.state == kept {
 			keep = append(keep, w)
 		}
-		follow[run.Digest] = run.ID
+		follow[run.Digest] = run.Seq
 		return nil
 	})
 	if err != nil {
@@ -115,12 +115,14 @@ func (h *Host) recall(ctx context.Context) error {
 			return fmt.Errorf("store that runs are held: %w", err)
 		}
 	}
-	for _, run := range follow {
-		head, _, err := h.load(ctx, run)
+	for _, seq := range follow {
+		heads, err := h.opts.Journal.List(ctx, journal.Filter{Before: seq + 1, Limit: 1}) // with its sources
 		if err != nil {
-			return err
+			return fmt.Errorf("read the flows of the runs that have not ended: %w", err)
 		}
-		_, _ = h.plan(head) // its runs say so themselves where it no longer compiles
+		for _, head := range heads {
+			_, _ = h.plan(head) // its runs say so themselves where it no longer compiles
+		}
 	}
 	return h.recallUnknown(ctx)
 }

@@ -305,6 +305,17 @@ func (m *Machine) Key(n int) string { return call.KeyOf(m.start.Run, n) }
 // Numbered returns how many calls have a number by now, those that were taken back included.
 func (m *Machine) Numbered() int { return len(m.made) }
 
+// Unmade returns how many of those numbers no call has: it was taken back, because it was not to be
+// made after all, or they were left out.
+func (m *Machine) Unmade() (n int) {
+	for _, at := range m.made {
+		if at == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Has tells whether the run has made, or is to make, a call with that key.
 func (m *Machine) Has(key string) bool { return m.call(key) != nil }
 
