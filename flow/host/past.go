@@ -19,8 +19,9 @@ type Past func(ctx context.Context, since time.Time, keys ...string) ([]call.Rec
 // wrongClock is by how much the clock may have been put back while a run went on.
 const wrongClock = 24 * time.Hour
 
-// Of returns the receipts of calls that came so far. They are of a run that started then: a start with the Idempotency-Key of a run that is forgotten has its
-// id, and its calls have their keys. The zero time: they may be older than the run.
+// Of returns the receipts of calls that came so far. They are of a run that started then: a start
+// with the Idempotency-Key of a run that is forgotten has its id, and its calls have their keys.
+// The zero time: they may be older than the run.
 func (p Past) Of(ctx context.Context, started time.Time, keys ...string) (came []call.Receipt, err error) {
 	if p == nil || len(keys) == 0 {
 		return nil, nil

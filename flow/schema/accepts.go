@@ -154,7 +154,7 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 // acceptsWritten is acceptsFields for a map that literals wrote out. What only some of them have
 // shows when it runs.
 func (t *Type) acceptsWritten(from *Type) (bool, string) {
-	sure := &Type{Kind: Object, Open: true}
+	sure := &Type{Kind: Object}
 	for _, f := range from.Fields {
 		if f.Required {
 			sure.Fields = append(sure.Fields, f)

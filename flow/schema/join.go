@@ -1,8 +1,8 @@
 package schema
 
 // Join returns the type of what is a value of a or of b: a itself, where the two are alike but
-// for their limits, a number of an integer and a number, and any type where their kinds differ. Of a map that literals wrote out it
-// has the fields of both, Required where each value has them.
+// for their limits, a number of an integer and a number, and any type where their kinds differ.
+// Of a map that literals wrote out it has the fields of both, Required where each value has them.
 func Join(a, b *Type) *Type {
 	switch {
 	case a == b:
