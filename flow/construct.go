@@ -183,7 +183,9 @@ func (p *parser) waitFor(o fields) Construct {
 
 func (p *parser) call(o fields) Construct {
 	c := &Call{}
-	if name := o.literal("call"); name != nil {
+	if n := o.get("call"); n.Kind == MapNode {
+		p.wrongKind(n, "`call`", "the name of a flow", "write call: other_flow, and beside it with: {…}")
+	} else if name := o.literal("call"); name != nil {
 		c.Flow = *name
 		p.checkID(c.Flow, "the name of a flow")
 	}

@@ -12,7 +12,7 @@ import (
 
 // takeMaps are the keys whose value is a map, below which it is easily forgotten to indent.
 var takeMaps = [...]string{"with", "set", "wait_for", "retry", "await", "return", "fail",
-	"webhook", "schedule", "whatsapp_message", "inputs", "outputs", "concurrency"}
+	"webhook", "schedule", "whatsapp_message", "inputs", "outputs", "concurrency", "parallel"}
 
 // indented returns n with those entries inside a key without a value that stand below it
 // and are no keys of n.
@@ -41,6 +41,47 @@ func (p *parser) indented(n *Node, known []string) *Node {
 		return &all
 	}
 	return n
+}
+
+// below returns the step n with what its action or flow takes inside `with`, where it stands
+// beside it.
+func (p *parser) below(n *Node, known []string) *Node {
+	with := n.Entry("with")
+	if with != nil && with.Value.Kind != MapNode {
+		return n
+	}
+	isInput := func(e Entry) bool {
+		key := e.Key.Value
+		if slices.Contains(known, key) || slices.Contains(keysOf(""), key) || diag.NamesSecret(key) || with != nil && with.Value.Get(key) != nil {
+			return false
+		}
+		meant := stepKeyMeant(key)
+		return meant == belowWith || meant == "" && with == nil && !n.misspells(key, known)
+	}
+	inputs, rest := &Node{Kind: MapNode}, *n
+	rest.Entries = nil
+	var names []string
+	for _, e := range n.Entries {
+		switch {
+		case isInput(e):
+			inputs.Entries = append(inputs.Entries, e)
+			names = append(names, e.Key.Value)
+		case e.Key.Value != "with":
+			rest.Entries = append(rest.Entries, e)
+		}
+	}
+	if names == nil {
+		return n
+	}
+	first := inputs.Entries[0].Key
+	key := diag.Text{Value: "with", Whole: first.Whole}
+	if inputs.Range = first.Whole; with != nil {
+		key, inputs.Range = with.Key, with.Value.Range
+		inputs.Entries = slices.Concat(with.Value.Entries, inputs.Entries)
+	}
+	rest.Entries = append(rest.Entries, Entry{key, inputs})
+	p.errorf("misplaced-key", first.Whole, "with: {"+strings.Join(names, ": …, ")+": …}", "what the step takes stands inside `with`, not beside it")
+	return &rest
 }
 
 // misspells tells whether a key of n is likely one of the known that n lacks.
@@ -92,6 +133,8 @@ func stepKeyRead(key string, known []string) string {
 		return "finally"
 	case "else":
 		return "default"
+	case "do", "tasks":
+		return "steps"
 	}
 	if stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key) { // whose hint says something else
 		return ""

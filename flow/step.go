@@ -130,6 +130,9 @@ func (p *parser) step(n *Node) *Step {
 	} else {
 		o.what = "a step with `" + kind + "`"
 	}
+	if kind == "action" || kind == "call" {
+		o.node = p.below(o.node, keys)
+	}
 	p.stepKeys(o, kind)
 	o.node = o.node.renamed(keys, stepKeyRead)
 	for _, e := range o.node.Entries {
@@ -191,6 +194,9 @@ func (p *parser) noKind(o fields) {
 	p.errorf("no-kind", o.node.Head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
 }
 
+// belowWith is the hint for what an action takes.
+const belowWith = "what the action takes stands below with:"
+
 // stepKeyMeant says how to write what is a key of steps elsewhere.
 func stepKeyMeant(key string) string {
 	switch strings.ReplaceAll(strings.ToLower(key), "-", "_") {
@@ -198,7 +204,7 @@ func stepKeyMeant(key string) string {
 		return "write wait: 10s"
 	case "loop", "for", "each", "for_each", "with_items", "while", "repeat":
 		return "write foreach: a list, with as: the name of an item, and steps"
-	case "do", "tasks", "body", "actions":
+	case "do", "tasks", "actions":
 		return "write steps: a list of steps"
 	case "uses", "run", "type", "task", "use":
 		return "write action: with a name that \"facteur actions\" lists"
@@ -216,9 +222,11 @@ func stepKeyMeant(key string) string {
 		return "write finally: a list of steps, beside try"
 	case "continue_on_error", "ignore_errors", "allow_error", "optional":
 		return "write allow_failure: true"
-	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json":
-		return "what the action takes stands below with:"
-	case "needs", "depends_on", "after", "next", "then", "goto":
+	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json", "body":
+		return belowWith
+	case "then":
+		return "a step does one thing: several below a condition are a switch, a list of {when, steps}"
+	case "needs", "depends_on", "after", "next", "goto":
 		return "leave it out: steps run in the order of the file"
 	case "retries", "max_attempts", "attempts":
 		return "write retry: {attempts: 3}"
