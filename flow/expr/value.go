@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	errTooLarge = fmt.Errorf("the value is over the size limit of %d KiB", maxSize>>10)
+	errTooLarge = fmt.Errorf("the value is over the size limit of %d KiB; give a longer list to several runs, a part to each", maxSize>>10)
 	errTooDeep  = fmt.Errorf("the value is nested more than %d deep", maxDepth)
 	errBytes    = errors.New("the value is bytes, which flows do not have; use base64.encode(…) or string(…)")
 	errNaN      = errors.New("the number is infinite or not a number")
