@@ -87,7 +87,7 @@ func (b *backup) end(m *machine.Machine) {
 	if b.known >= 0 {
 		return
 	}
-	b.known, b.unmade = m.Numbered(), m.Unmade()
+	b.known, b.unmade = m.LastNumber(), m.UnusedNumbers()
 	if began := m.Steps(); len(began) > 0 && !began[0].Started.After(b.at) {
 		b.begun = slices.Clone(began)
 	}
@@ -105,7 +105,7 @@ func (b *backup) note(event machine.Event) {
 // that receipts show that it happened.
 func (r *runner) isSame(n int) bool {
 	b := r.restored
-	return n <= b.known || !b.acted && r.m.Unmade() == b.unmade && len(r.m.Unknown()) == 0 && b.steady()
+	return n <= b.known || !b.acted && r.m.UnusedNumbers() == b.unmade && len(r.m.Unknown()) == 0 && b.steady()
 }
 
 // mayRepeat tells whether a call of a run from a backup is to be made. What receipts of its key
@@ -139,10 +139,10 @@ func (r *runner) mayRepeat(c *machine.Call) (bool, error) {
 // look returns the receipts of a call, and the number of another one of which there is news,
 // and which the run as it is now neither made nor is to make; 0 when there is none near.
 func (r *runner) look(key string) (came []call.Receipt, other int, err error) {
-	b, last := r.restored, r.m.Numbered()
+	b, last := r.restored, r.m.LastNumber()
 	keys := []string{key}
 	for i := max(b.looked+1, call.NumberOf(key)-farthest, 1); i <= last+farthest; i++ {
-		if key := r.m.Key(i); !r.m.Has(key) {
+		if key := r.m.Key(i); !r.m.HasCall(key) {
 			keys = append(keys, key)
 		}
 	}
@@ -171,7 +171,7 @@ func (r *runner) look(key string) (came []call.Receipt, other int, err error) {
 func (r *runner) mayHear(key string) bool {
 	n := call.NumberOf(key)
 	switch u := r.made[key]; {
-	case !r.m.Has(key):
+	case !r.m.HasCall(key):
 		r.restored.heard = max(r.restored.heard, n)
 		return true
 	case u != nil && u.taken, !r.m.Wants(&machine.Call{Call: call.Call{Key: key}}), r.isSame(n):

@@ -108,5 +108,5 @@ func (r *runner) takenUp(c *machine.Call) machine.Taken {
 	if to := r.h.recipient(r.planned, &c.Call); to != "" {
 		r.pending.Recipients = append(r.pending.Recipients, to)
 	}
-	return machine.Taken{At: r.now(), Key: c.Key, Print: c.Print}
+	return machine.Taken{At: r.now(), Key: c.Key, Fingerprint: c.Fingerprint}
 }

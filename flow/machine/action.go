@@ -9,9 +9,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// An activity carries out one action step: its attempts, one after the other, and the
+// An actionRun executes one action step: its attempts, one after the other, and the
 // receipts after each.
-type activity struct {
+type actionRun struct {
 	m          *Machine
 	step       *plan.Step
 	do         *plan.Action
@@ -22,35 +22,35 @@ type activity struct {
 	limits     []call.Limit
 	repeatable bool
 	prepares   bool
-	hook       hook
+	hook       stopHook
 	phase      phase
 	timer      int
-	before     int      // attempts that were made before the run was last retried
-	now        *attempt // the latest, made or to be made
-	told       *attempt // the one that the step stands for: the latest with an outcome; nil before there is one
+	earlier    int      // attempts that were made before the run was last retried
+	latest     *attempt // made, or asked for
+	reported   *attempt // whose outcome is the step's, usually the latest with one; nil before there is one
 }
 
-// phase is what an activity waits for.
+// phase is what an actionRun waits for.
 type phase uint8
 
 const (
-	calling  phase = iota // the outcome of its attempt
-	backoff               // the next attempt
-	settling              // a receipt that tells whether it happened
-	awaiting              // a receipt that shows the awaited state
+	calling  phase = iota // the outcome of the latest attempt
+	backoff               // the time of the next attempt
+	settling              // a receipt that settles an unknown outcome
+	awaiting              // a receipt with the awaited state
 	over                  // nothing: the step has ended
 )
 
 func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, done func(result, map[string]any)) {
-	a := first(&m.room.activity, m.room.activity.m == nil)
-	*a = activity{m: m, step: s, do: do}
-	if past := m.past(e, report); past != nil && past.call != nil {
-		a = past.call
-	} else if past != nil {
-		past.call = a
+	a := inlineOrNew(&m.inline.action, m.inline.action.m == nil)
+	*a = actionRun{m: m, step: s, do: do}
+	if v := m.visit(e, report); v != nil && v.action != nil {
+		a = v.action
+	} else if v != nil {
+		v.action = a
 	}
 	a.env, a.report, a.done = e, report, done
-	if a.stays() {
+	if a.callsDone() {
 		a.resume()
 		return
 	}
@@ -66,12 +66,12 @@ func (m *Machine) action(s *plan.Step, do *plan.Action, e *env, report *Step, do
 	a.repeatable = do.Idempotent || do.Signature.Idempotent != nil && do.Signature.Idempotent(input)
 	a.prepares = do.Signature.Prepares != nil && do.Signature.Prepares(input)
 	e.group.add(a, &a.hook)
-	a.before = report.Attempts
-	a.try()
+	a.earlier = report.Attempts
+	a.nextAttempt()
 }
 
-// evaluate returns what the step gives to the action.
-func (a *activity) evaluate() (map[string]any, *failure) {
+// evaluate returns the action's input.
+func (a *actionRun) evaluate() (map[string]any, *failure) {
 	x, f := a.m.eval(a.do.With, a.env, a.step.Place)
 	if f != nil {
 		return nil, f
@@ -85,78 +85,78 @@ func (a *activity) evaluate() (map[string]any, *failure) {
 	return input, nil
 }
 
-// try makes the next attempt.
-func (a *activity) try() { a.ask(a.report.Attempts + 1) }
+func (a *actionRun) nextAttempt() { a.request(a.report.Attempts + 1) }
 
-// ask asks for a call, under a key of its own.
-func (a *activity) ask(number int) {
-	a.leave()
+// request asks the host for a call, under a new key; number is the attempt's.
+func (a *actionRun) request(number int) {
+	a.release()
 	m := a.m
-	if m.start.Gaps && a.isHeardOf() {
-		m.made = append(m.made, nil)
+	if m.start.Gaps && a.mayReceive() {
+		m.attempts = append(m.attempts, nil)
 	}
-	n := len(m.made) + 1
-	at := first(&m.room.attempt, m.room.attempt.key == "")
-	*at = attempt{a: a, do: a.do, report: a.report, number: number, n: n, key: m.Key(n)}
-	m.made = append(m.made, at)
-	a.now, a.phase = at, calling
-	initial := at.key
+	n := len(m.attempts) + 1
+	at := inlineOrNew(&m.inline.attempt, m.inline.attempt.key == "")
+	*at = attempt{run: a, do: a.do, report: a.report, number: number, n: n, key: m.Key(n)}
+	m.attempts = append(m.attempts, at)
+	a.latest, a.phase = at, calling
+	first := at.key
 	if len(a.report.Keys) > 0 {
-		initial = a.report.Keys[0]
+		first = a.report.Keys[0]
 	}
 	c := &Call{
 		Call: call.Call{
-			Key: at.key, First: initial, Run: m.start.Run, Step: a.report.Path, Attempt: number,
+			Key: at.key, First: first, Run: m.start.Run, Step: a.report.Path, Attempt: number,
 			Action: a.do.Signature.Name, Connection: a.do.Connection,
-			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaits(),
+			Input: a.input, Idempotent: a.do.Idempotent, Timeout: a.do.Timeout, Await: at.awaitedState(),
 		},
 		Limits: a.limits, Repeatable: a.repeatable, Prepares: a.prepares, Doubtful: a.doubtful(),
 	}
-	c.Print = printOf(&c.Call)
-	at.print = c.Print
-	m.out = append(m.out, c)
+	c.Fingerprint = fingerprint(&c.Call)
+	at.fingerprint = c.Fingerprint
+	m.commands = append(m.commands, c)
 }
 
-// isHeardOf tells whether news may come of an earlier call of the step, which was not just
-// refused.
-func (a *activity) isHeardOf() bool {
+// mayReceive reports whether receipts may still come for an earlier call of the step: one
+// that was not simply refused.
+func (a *actionRun) mayReceive() bool {
 	return len(a.doubtful()) > 0 || slices.ContainsFunc(a.report.Keys, func(key string) bool { return len(a.m.call(key).receipts) > 0 })
 }
 
-// doubtful returns the calls of the step that may have happened, whatever a person says.
-func (a *activity) doubtful() (keys []string) {
+// doubtful returns the keys of the step's calls that may have happened, those included that
+// a person settled as not happened.
+func (a *actionRun) doubtful() (keys []string) {
 	for _, key := range a.report.Keys {
-		if at := a.m.call(key); at.fate == doubtful || at.denied != nil {
+		if at := a.m.call(key); at.effect == effectUnknown || at.preDenial != nil {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-// leave lets go of everything that the activity waits for.
-func (a *activity) leave() {
+// release ends all that the step waits for.
+func (a *actionRun) release() {
 	a.stopTimer()
-	if a.now != nil {
-		a.now.watching = false
+	if a.latest != nil {
+		a.latest.watching = false
 	}
 	a.phase = over
 }
 
-func (a *activity) stopTimer() {
-	a.m.drop(a.timer)
+func (a *actionRun) stopTimer() {
+	a.m.stopTimer(a.timer)
 	a.timer = 0
 }
 
-// fired goes on when the time is over for what the activity waits for.
-func (a *activity) fired() {
+// fired handles the end of the current phase's time.
+func (a *actionRun) fired() {
 	switch a.phase {
 	case calling:
-		a.now.late = true
-		a.cancel()
+		a.latest.timedOut = true
+		a.cancelCall()
 	case backoff:
-		a.try()
+		a.nextAttempt()
 	case settling:
-		a.unsettled(false)
+		a.onUnsettled(false)
 	case awaiting:
 		want := a.do.Await
 		a.finish(&call.Error{
@@ -166,10 +166,11 @@ func (a *activity) fired() {
 	}
 }
 
-func (a *activity) halted() bool { return a.env.group.stopped != going }
+// halted reports whether the step must start nothing new.
+func (a *actionRun) halted() bool { return a.env.group.stopped != notStopped }
 
 // finish ends the step; err is nil when it succeeded.
-func (a *activity) finish(err *call.Error) {
+func (a *actionRun) finish(err *call.Error) {
 	if err == nil {
 		a.finishAs(nil, result{})
 		return
@@ -177,56 +178,56 @@ func (a *activity) finish(err *call.Error) {
 	a.finishAs(err, (&failure{err: err}).result())
 }
 
-func (a *activity) finishAs(err *call.Error, r result) {
-	a.leave()
+func (a *actionRun) finishAs(err *call.Error, r result) {
+	a.release()
 	a.hook.drop()
 	a.report.Error = err
 	var outputs map[string]any
-	if a.told != nil {
-		outputs, a.told.shown = a.told.outputs, true
+	if a.reported != nil {
+		outputs, a.reported.reported = a.reported.outputs, true
 	}
 	if r.end == completed {
-		a.forget()
+		a.releaseInput()
 	} else {
-		r.again = &again{call: a, do: a.resume}
+		r.retry = &retryPoint{action: a, do: a.resume}
 	}
 	a.done(r, outputs)
 }
 
-// forget lets go of what only a step needs that may be done again.
-func (a *activity) forget() {
+// releaseInput frees what only a step needs that may be executed again.
+func (a *actionRun) releaseInput() {
 	a.input, a.limits = nil, nil
-	if a.m.past(a.env, a.report) != nil {
-		return // a retry may come to the step once more
+	if a.m.visit(a.env, a.report) != nil {
+		return // a retry may execute the step again
 	}
 	for _, key := range a.report.Keys {
-		a.m.call(key).a = nil
+		a.m.call(key).run = nil
 	}
 }
 
-// stop ends what can be ended, as the steps around the activity are stopped.
-func (a *activity) stop(kind stopKind) {
+// stop ends the step as far as it can be ended, because its group is stopped.
+func (a *actionRun) stop(kind stopKind) {
 	switch a.phase {
 	case calling:
 		switch {
-		case !a.now.taken:
-			a.m.withdraw(a.now)
-			a.notTaken()
-		case kind == expired:
-			a.cancel()
-		default: // a call that is under way is not cut off: what becomes of it matters
+		case !a.latest.taken:
+			a.m.withdraw(a.latest)
+			a.onNotTaken()
+		case kind == timedOut:
+			a.cancelCall()
+		default: // a call that is under way is not cut off: its outcome matters
 		}
 	case backoff, settling:
-		a.finish(a.told.err)
+		a.finish(a.reported.err)
 	case awaiting:
-		a.awaitStopped()
+		a.onAwaitStopped()
 	}
 }
 
-// notTaken ends the step because it was stopped before its call was taken up.
-func (a *activity) notTaken() {
-	if a.told != nil && a.told.err != nil { // of the attempt before
-		a.finish(a.told.err)
+// onNotTaken ends the step because it was stopped before its call was taken up.
+func (a *actionRun) onNotTaken() {
+	if a.reported != nil && a.reported.err != nil { // the previous attempt's
+		a.finish(a.reported.err)
 		return
 	}
 	a.finishAs(&call.Error{Code: "cancelled", Class: "flow", Message: "not made: the steps around it were stopped"}, result{end: stopped})

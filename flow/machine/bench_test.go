@@ -38,7 +38,7 @@ outputs:
   message_id: ${steps.notify.outputs.message_id}
 `
 
-// run carries a run to its end, in which every call succeeds at once.
+// run executes a run to its end; every call succeeds at once.
 func run(b testing.TB, p *plan.Plan, s machine.Start, output map[string]any) *machine.Machine {
 	m := machine.New(p, s)
 	at := s.At
@@ -51,7 +51,7 @@ func run(b testing.TB, p *plan.Plan, s machine.Start, output map[string]any) *ma
 		for _, c := range m.Next() {
 			switch c := c.(type) {
 			case *machine.Call:
-				apply(machine.Taken{At: at, Key: c.Key, Print: c.Print})
+				apply(machine.Taken{At: at, Key: c.Key, Fingerprint: c.Fingerprint})
 				apply(machine.Answered{At: at, Key: c.Key, Outcome: call.Outcome{Status: call.Succeeded, Output: output}})
 			case machine.Sleep:
 				if m.Wants(c) {
@@ -69,7 +69,7 @@ func run(b testing.TB, p *plan.Plan, s machine.Start, output map[string]any) *ma
 
 var sent = map[string]any{"status_code": int64(200), "success": true, "message_id": "m1", "body": map[string]any{"messages": []any{map[string]any{"id": "m1"}}}}
 
-// BenchmarkSend is one run of a flow that sends one message, but for the sending.
+// BenchmarkSend executes a run that sends one message, without the sending.
 func BenchmarkSend(b *testing.B) {
 	p := compile(b, notify)
 	s := newStart(p, map[string]any{"phone": "+331", "order_id": "7"})
@@ -130,7 +130,7 @@ steps:
 	}
 }
 
-// BenchmarkSteps is what a step costs that asks nothing of the world.
+// BenchmarkSteps measures steps that make no call.
 func BenchmarkSteps(b *testing.B) {
 	p := compile(b, `
 flow: steps
@@ -165,10 +165,10 @@ steps:
     steps:
       - {id: notify, action: test.send, with: {to: "+331", text: "hello ${i}"}}
 `)
-	w := newWorld(b, p, newStart(p, nil))
+	w := newFakeHost(b, p, newStart(p, nil))
 	for w.m.Result() == nil {
 		c := w.calls(false)[0]
-		w.must(machine.Taken{At: w.now, Key: c.Key, Print: c.Print})
+		w.must(machine.Taken{At: w.now, Key: c.Key, Fingerprint: c.Fingerprint})
 		w.must(machine.Answered{At: w.now, Key: c.Key, Outcome: call.Outcome{Status: call.Succeeded, Output: sent}})
 	}
 	b.ReportAllocs()

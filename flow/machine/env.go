@@ -10,18 +10,18 @@ import (
 	"facteur/flow/schema"
 )
 
-// An env is what the steps at one place see and write.
+// An env is the environment of the steps at one place: what they read and write.
 type env struct {
-	m      *Machine
-	plan   *plan.Plan
-	group  *group
-	path   string // before the places of the steps here, e.g. "each[3]."
-	inside string // what the path already says of those places, e.g. "each."
-	inputs map[string]any
-	steps  map[string]any
-	vars   map[string]any
-	bound  *binding // the other variables, the innermost first
-	last   bool     // in a finally or in on_failure, which a retry comes to once more
+	m           *Machine
+	plan        *plan.Plan
+	group       *group
+	pathPrefix  string // of Step.Path, e.g. "each[3]."
+	placePrefix string // of plan.Step.Place, which pathPrefix replaces, e.g. "each."
+	inputs      map[string]any
+	steps       map[string]any
+	vars        map[string]any
+	bound       *binding // other variables, the innermost first
+	cleanup     bool     // in a finally or in on_failure, which a retry executes again
 }
 
 // A binding is a variable that only some of the steps see.
@@ -31,10 +31,10 @@ type binding struct {
 	outer *binding
 }
 
-// newEnv returns what the steps of a flow see; last tells whether its caller stands in a
-// finally or in on_failure.
-func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, last bool) env {
-	return env{m: m, plan: p, path: path, inputs: inputs, steps: maps.Clone(p.Unrun), vars: map[string]any{}, last: last}
+// newEnv returns the environment of a flow's steps; cleanup tells whether the flow is called
+// in a finally or in on_failure.
+func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, cleanup bool) env {
+	return env{m: m, plan: p, pathPrefix: path, inputs: inputs, steps: maps.Clone(p.Unrun), vars: map[string]any{}, cleanup: cleanup}
 }
 
 // Value implements expr.Values.
@@ -66,7 +66,7 @@ func (e *env) bind(name string, v any) *env {
 	return &inner
 }
 
-// in returns an env whose steps stop with another group.
+// in returns an env whose steps belong to another group.
 func (e *env) in(g *group) *env {
 	inner := *e
 	inner.group = g
@@ -89,13 +89,14 @@ func (e *env) iteration(g *group, name string, item any) *env {
 	return inner
 }
 
-// exprVars is what an expression at a place reads. It is good until the next call.
+// exprVars returns the variables of an expression at a place. They are valid until the next
+// call of exprVars.
 func (m *Machine) exprVars(e *env, place string) expr.Vars {
-	m.draw = draw{m, e.path, place}
-	return expr.Vars{Values: e, Now: m.now, Random: &m.draw}
+	m.source = randomSource{m, e.pathPrefix, place}
+	return expr.Vars{Values: e, Now: m.now, Random: &m.source}
 }
 
-// eval evaluates a value of a step; nothing gives nil.
+// eval evaluates a value of a step; an absent one is nil.
 func (m *Machine) eval(v *plan.Value, e *env, place string) (any, *failure) {
 	if x, ok := v.Literal(); ok {
 		return x, nil
@@ -110,7 +111,7 @@ func (m *Machine) eval(v *plan.Value, e *env, place string) (any, *failure) {
 	return x, nil
 }
 
-func (m *Machine) holds(p *expr.Program, e *env, place string) (bool, *failure) {
+func (m *Machine) condition(p *expr.Program, e *env, place string) (bool, *failure) {
 	x, err := p.Eval(m.exprVars(e, place))
 	if err != nil {
 		return false, expressionFailure(err)
@@ -119,7 +120,7 @@ func (m *Machine) holds(p *expr.Program, e *env, place string) (bool, *failure) 
 	return yes, nil
 }
 
-// values evaluates the named values of a step, without those that give nothing.
+// values evaluates the named values of a step, and leaves out absent ones.
 func (m *Machine) values(list []plan.Output, e *env, place string) (map[string]any, *failure) {
 	out := make(map[string]any, len(list))
 	for _, o := range list {
@@ -136,7 +137,7 @@ func (m *Machine) values(list []plan.Output, e *env, place string) (map[string]a
 	return out, nil
 }
 
-// typed evaluates a value and brings it to a type.
+// typed evaluates a value and coerces it to a type.
 func (m *Machine) typed(v *plan.Value, t *schema.Type, e *env, place string) (any, *failure) {
 	x, f := m.eval(v, e, place)
 	if f != nil {
@@ -149,7 +150,7 @@ func (m *Machine) typed(v *plan.Value, t *schema.Type, e *env, place string) (an
 	return coerced, nil
 }
 
-// text evaluates to a string; nothing gives "".
+// text evaluates a value as a string; an absent one is "".
 func (m *Machine) text(v *plan.Value, e *env, place string) (string, *failure) {
 	if v == nil {
 		return "", nil
@@ -166,31 +167,30 @@ func (m *Machine) text(v *plan.Value, e *env, place string) (string, *failure) {
 	return s, nil
 }
 
-// A failure is an error on its way out, and the step that it comes from: the innermost
-// one that it ends.
+// A failure is an error that ends steps, from the inside out, and the innermost of them.
 type failure struct {
-	err  *call.Error
-	path string // of the step, "" before one has ended with it
-	id   string // of the step, as the flow's expressions see it
-	told bool   // id is set
+	err   *call.Error
+	path  string // of the step, "" before one has ended with it
+	id    string // of the step, as the flow's expressions see it
+	hasID bool   // id is set
 }
 
 func (f *failure) result() result { return result{end: failed, failure: f} }
 
-// value is the failure as catch and on_failure see it.
+// value returns the failure as catch and on_failure see it.
 func (f *failure) value() map[string]any { return f.err.Value(f.id) }
 
-// at notes the step that ends with the failure, unless an inner one did.
-func (f *failure) at(s *plan.Step, path string) {
+// setStep sets the step that ended with the failure, unless an inner one did.
+func (f *failure) setStep(s *plan.Step, path string) {
 	if f.path == "" {
 		f.path = path
 	}
-	if !f.told {
-		f.id, f.told = s.ID, true
+	if !f.hasID {
+		f.id, f.hasID = s.ID, true
 	}
 }
 
-// flowError is a failure that the flow itself makes.
+// flowError returns a failure of the flow itself, not of a call.
 func flowError(code, message string) *failure {
 	return &failure{err: &call.Error{Code: code, Class: "flow", Message: message}}
 }

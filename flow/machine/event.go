@@ -6,18 +6,18 @@ import (
 	"facteur/flow/call"
 )
 
-// Start is how a run begins; it is the first record of its journal.
+// Start is what a run is given at its start; it is the first record of its journal.
 type Start struct {
 	Run    string         // random id
 	At     time.Time      // when it was accepted
 	Inputs map[string]any // coerced by the plan's Inputs
 	Seed   []byte         // 32 secret bytes: random(), uuid() and jitter come from them
-	// Receipts tells whether receipts can reach the run. Without them an unknown
-	// outcome stays unknown at once.
+	// Receipts tells whether receipts can reach the run. Without them the run does not
+	// wait for one that would settle an unknown outcome.
 	Receipts bool
-	// Gaps says that a call leaves out a number before its own if news may come of an earlier
-	// one of its step. So nobody who knows nothing of the earlier one, because a backup does
-	// not have it, takes the news of both for those of two steps.
+	// Gaps makes a call leave out one number before its own if receipts may still come for
+	// an earlier call of its step. A host that was restored from a backup without the
+	// earlier call then sees from the gap that both receipts are of one step.
 	Gaps bool
 	// Random are the integers that random() returns first, in order; for tests.
 	Random []int64
@@ -35,14 +35,15 @@ type (
 	Taken struct {
 		At  time.Time
 		Key string
-		// Print identifies what is called, so that a replay that would call something
-		// else is noticed.
-		Print string
+		// Fingerprint is the call's: a replay that would make another call is a
+		// MismatchError.
+		Fingerprint string
 	}
-	// Answered brings the one outcome of a call that was taken up. One that is Held was
-	// not tried: the run asks for the call again at once, under a new key, and the host
-	// takes that up when the surroundings are ready. A host that does not wait clears
-	// Held, which makes it a failure that may be retried.
+	// Answered brings the one outcome of a call that was taken up. An outcome that is Held
+	// means that the call was not tried, as the vault or the connection was not ready: the
+	// run asks for it again at once, under a new key, and the host takes that up when they
+	// are. A host that does not wait clears Held, which makes it a failure that may be
+	// retried.
 	Answered struct {
 		At      time.Time
 		Key     string
@@ -75,15 +76,15 @@ type (
 	// Retried makes a run go on that failed or was cancelled; see Machine.Retryable.
 	Retried struct {
 		At     time.Time
-		Resend bool // also what may have happened is done again
+		Resend bool // repeat also calls whose outcome is unknown
 	}
-	// Settled is what a person says of a call whose outcome is unknown; make one with
+	// Settled is a person's decision on a call whose outcome is unknown; make one with
 	// Machine.Settlement.
 	Settled struct {
 		At       time.Time
 		Key      string
 		Happened bool
-		ID       string // what the API calls what happened, "" when that is not known
+		ID       string // the API's id of the result, e.g. a message id; "" when that is not known
 	}
 )
 
@@ -120,33 +121,32 @@ type (
 	Call struct {
 		call.Call
 		Limits []call.Limit
-		// Prepares: the call says by call.Call.Begin when Taken has to be recorded. The host may
-		// do that before, as for other calls.
+		// Prepares: Taken need not be recorded before call.Call.Begin is called. The host may
+		// record it earlier, as for other calls.
 		Prepares bool
 		// Repeatable: making the call twice is harmless.
-		Repeatable bool
-		Print      string // for Taken
-		// InFlight says that an earlier host took the call up and never recorded an
-		// outcome. It may be made again only if it is Repeatable or provably was not
+		Repeatable  bool
+		Fingerprint string // for Taken
+		// InFlight says that the call was taken up, by a host that stopped before it recorded
+		// an outcome. It may be made again only if it is Repeatable or provably was not
 		// started; otherwise its outcome is Unknown.
 		InFlight bool
-		// Doubtful are the earlier calls of the step that may have happened after all. Where
-		// receipts may be there that the run was not told of, the host looks for those of these
-		// calls before it takes this one up, and not before they can be had.
+		// Doubtful are the keys of earlier calls of the step that may have happened after all.
+		// A host that may have receipts which the run has not received looks for those of these
+		// calls before it takes this one up, and waits until it can.
 		Doubtful []string
 	}
 	// Cancel asks to end a call, because its time-out or that of the flow has passed, or
-	// because it need not be made any more. One that was not taken up is forgotten,
-	// without an outcome; one that was still gets exactly one.
+	// because it need not be made any more. A call that was not taken up is forgotten
+	// without an outcome; one that was taken up still gets exactly one.
 	Cancel struct{ Key string }
-	// Sleep asks for Fired at a time. A timer that the run no longer needs may fire
-	// all the same.
+	// Sleep asks for Fired at a time. Firing a timer that the run has stopped is harmless.
 	Sleep struct {
 		Timer int
 		Until time.Time
 	}
-	// Await asks for each event of a kind and subject that came since a time, and for
-	// those to come, oldest first, until the run needs no more of them.
+	// Await asks for the events of a kind and subject: those that came since a time, and
+	// those to come, oldest first, until the run no longer wants them (see Machine.Wants).
 	Await struct {
 		ID         int
 		Event      string
@@ -154,7 +154,7 @@ type (
 		Connection string
 		Since      time.Time
 	}
-	// Watch asks for the receipts of a call, past ones included.
+	// Watch asks for the receipts of a call, including those that came already.
 	Watch struct{ Key string }
 )
 

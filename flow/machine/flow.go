@@ -21,67 +21,63 @@ const (
 
 type result struct {
 	end     end
-	failure *failure       // of failed
-	values  map[string]any // of returned
-	again   *again         // of failed and stopped: how to go on after a retry
+	failure *failure       // if failed
+	values  map[string]any // if returned
+	retry   *retryPoint    // if failed or stopped: where a retry resumes
 }
 
-// at gives the result, from which a retry goes on by doing that.
-func (r result) at(do func()) result {
-	r.again = &again{do: do}
+// retryWith returns the result with a retry that calls do.
+func (r result) retryWith(do func()) result {
+	r.retry = &retryPoint{do: do}
 	return r
 }
 
-// A flowing is a flow that runs: the run's own, or one that it calls.
-type flowing struct {
-	m       *Machine
-	plan    *plan.Plan
-	env     env
-	group   group
-	parent  *group
-	late    *failure // its time was over
-	timeout int
-	done    func(result, map[string]any)
+// A flowRun executes a flow: the run's own, or one that it calls.
+type flowRun struct {
+	m              *Machine
+	plan           *plan.Plan
+	env            env
+	group          group
+	parent         *group
+	timeoutFailure *failure // nil unless it timed out
+	timer          int      // of the time-out
+	done           func(result, map[string]any)
 }
 
-// flow runs a plan's steps, handles its failure, and evaluates its outputs.
-func (m *Machine) flow(p *plan.Plan, inputs map[string]any, parent *group, path string, last bool, done func(result, map[string]any)) {
-	m.hideInputs(p.Inputs, inputs)
-	f := first(&m.room.flow, m.room.flow.m == nil)
-	*f = flowing{m: m, plan: p, parent: parent, done: done}
-	f.env = m.newEnv(p, inputs, path, last)
+// runFlow runs a plan's steps, handles its failure, and evaluates its outputs.
+func (m *Machine) runFlow(p *plan.Plan, inputs map[string]any, parent *group, path string, cleanup bool, done func(result, map[string]any)) {
+	m.noteSensitive(p.Inputs, inputs)
+	f := inlineOrNew(&m.inline.flow, m.inline.flow.m == nil)
+	*f = flowRun{m: m, plan: p, parent: parent, done: done}
+	f.env = m.newEnv(p, inputs, path, cleanup)
 	f.env.group = &f.group
 	f.group.join(parent)
-	f.limit()
-	m.block(p.Steps, &f.env, f.ended)
+	f.startTimeout()
+	m.runBlock(p.Steps, &f.env, f.onStepsEnd)
 }
 
-// limit sets the flow's time-out.
-func (f *flowing) limit() {
-	m, p := f.m, f.plan
-	if p.Timeout == 0 {
-		return
+func (f *flowRun) startTimeout() {
+	if d := f.plan.Timeout; d != 0 {
+		f.timer = f.m.startTimer(f.m.now.Add(d), f)
 	}
-	f.timeout = m.sleep(m.now.Add(p.Timeout), f)
 }
 
-// fired ends the flow: its time is over.
-func (f *flowing) fired() {
-	f.late = flowError("timeout", fmt.Sprintf("%s did not end within %s", f.plan.Name, schema.FormatDuration(f.plan.Timeout)))
-	f.group.stop(expired)
+// fired stops the flow at its time-out.
+func (f *flowRun) fired() {
+	f.timeoutFailure = flowError("timeout", fmt.Sprintf("%s did not end within %s", f.plan.Name, schema.FormatDuration(f.plan.Timeout)))
+	f.group.stop(timedOut)
 }
 
-// ended goes on when the flow's steps have ended.
-func (f *flowing) ended(steps result) {
+func (f *flowRun) onStepsEnd(steps result) {
 	m := f.m
-	m.drop(f.timeout)
+	m.stopTimer(f.timer)
 	f.group.leave()
 	r := steps
 	switch {
-	case f.parent.stopped >= cancelling: // whatever its last calls came to
+	case f.parent.stopped >= cancelling: // whatever the outcome of its last calls
 		r = result{end: stopped}
-	case f.late != nil:
-		r = f.late.result()
+	case f.timeoutFailure != nil:
+		r = f.timeoutFailure.result()
 	case steps.end == completed:
 		outputs, failure := m.values(f.plan.Outputs, &f.env, "outputs")
 		if failure == nil {
@@ -91,37 +87,38 @@ func (f *flowing) ended(steps result) {
 		failure.err.Message = "output " + failure.err.Message
 		r = failure.result()
 	case steps.end == returned:
-		f.done(r, m.outputsLeft(f.plan, &f.env, r.values))
+		f.done(r, m.partialOutputs(f.plan, &f.env, r.values))
 		return
 	}
-	r.again = &again{open: f.reopen}
-	if steps.again != nil {
-		r.again.inner = []*again{steps.again}
-	} else { // none of them failed
-		r.again.do = func() { f.ended(steps) }
+	r.retry = &retryPoint{reopen: f.reopen}
+	if steps.retry != nil {
+		r.retry.inner = []*retryPoint{steps.retry}
+	} else { // no step failed, but an output or the time-out did
+		r.retry.do = func() { f.onStepsEnd(steps) }
 	}
 	if r.end != failed || len(f.plan.OnFailure) == 0 {
-		f.done(r, m.outputsLeft(f.plan, &f.env, nil))
+		f.done(r, m.partialOutputs(f.plan, &f.env, nil))
 		return
 	}
 	f.onFailure(r)
 }
 
-// reopen lets the flow go on after a retry.
-func (f *flowing) reopen() {
+// reopen prepares the flow to go on after a retry.
+func (f *flowRun) reopen() {
 	f.group.join(f.parent)
-	f.late = nil
-	f.limit()
+	f.timeoutFailure = nil
+	f.startTimeout()
 }
 
-// onFailure runs the steps of a flow that failed: outside the group of those that did,
-// and with variables of their own, as a retry must not meet what they wrote.
-func (f *flowing) onFailure(r result) {
+// onFailure runs the on_failure steps of a flow that failed. They have a group of their
+// own, as that of the flow's steps was stopped, and variables of their own, as a retry must
+// not see what they wrote.
+func (f *flowRun) onFailure(r result) {
 	m := f.m
 	g := f.parent.child()
-	last := f.env.iteration(g, "error", r.failure.value())
-	last.last = true
-	m.block(f.plan.OnFailure, last, func(own result) {
+	inner := f.env.iteration(g, "error", r.failure.value())
+	inner.cleanup = true
+	m.runBlock(f.plan.OnFailure, inner, func(own result) {
 		g.leave()
 		if own.end == failed {
 			err := *r.failure.err
@@ -133,13 +130,13 @@ func (f *flowing) onFailure(r result) {
 			first.err = &err
 			r.failure = &first
 		}
-		f.done(r, m.outputsLeft(f.plan, last, nil))
+		f.done(r, m.partialOutputs(f.plan, inner, nil))
 	})
 }
 
-// outputsLeft gives the returned values, and those of the other outputs that can be
-// evaluated.
-func (m *Machine) outputsLeft(p *plan.Plan, e *env, values map[string]any) map[string]any {
+// partialOutputs returns the values of a return step, and the other outputs as far as they
+// can be evaluated.
+func (m *Machine) partialOutputs(p *plan.Plan, e *env, values map[string]any) map[string]any {
 	out := make(map[string]any, len(p.Outputs))
 	for _, o := range p.Outputs {
 		if x, ok := values[o.Name]; ok {
@@ -153,40 +150,41 @@ func (m *Machine) outputsLeft(p *plan.Plan, e *env, values map[string]any) map[s
 	return out
 }
 
-// A list is steps that run in order.
-type list struct {
-	m     *Machine
-	steps []*plan.Step
-	env   *env
-	done  func(result)
-	after func(result) // of each step
+// A block is a list of steps that run in order.
+type block struct {
+	m         *Machine
+	steps     []*plan.Step
+	env       *env
+	done      func(result)
+	afterStep func(result) // onStepEnd, bound once
 }
 
-func (m *Machine) list(steps []*plan.Step, e *env, done func(result)) *list {
-	l := first(&m.room.list, m.room.list.m == nil)
-	*l = list{m: m, steps: steps, env: e, done: done}
-	l.after = l.ended
+func (m *Machine) newBlock(steps []*plan.Step, e *env, done func(result)) *block {
+	l := inlineOrNew(&m.inline.block, m.inline.block.m == nil)
+	*l = block{m: m, steps: steps, env: e, done: done}
+	l.afterStep = l.onStepEnd
 	return l
 }
 
-// block runs steps in order.
-func (m *Machine) block(steps []*plan.Step, e *env, done func(result)) { m.list(steps, e, done).run() }
+func (m *Machine) runBlock(steps []*plan.Step, e *env, done func(result)) {
+	m.newBlock(steps, e, done).run()
+}
 
-// run begins the next step.
-func (l *list) run() {
+// run starts the next step.
+func (l *block) run() {
 	switch {
-	case l.env.group.stopped != going:
-		l.done(result{end: stopped}.at(l.run))
+	case l.env.group.stopped != notStopped:
+		l.done(result{end: stopped}.retryWith(l.run))
 	case len(l.steps) == 0:
 		l.done(result{})
 	default:
 		s := l.steps[0]
 		l.steps = l.steps[1:]
-		l.m.step(s, l.env, l.after)
+		l.m.runStep(s, l.env, l.afterStep)
 	}
 }
 
-func (l *list) ended(r result) {
+func (l *block) onStepEnd(r result) {
 	if r.end != completed {
 		l.done(r)
 		return

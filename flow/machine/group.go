@@ -4,48 +4,50 @@ package machine
 type stopKind uint8
 
 const (
-	going      stopKind = iota
-	sibling             // one beside it failed: start nothing new, end what waits
-	cancelling          // the run is cancelled: the same, and no failure is handled
-	expired             // the time of the flow is over: the same, and calls are to end too
+	notStopped    stopKind = iota
+	siblingFailed          // a parallel branch or iteration failed: start nothing new, end waits
+	cancelling             // the run is cancelled: also handle no failure
+	timedOut               // the flow timed out: also cancel calls that are under way
 )
 
-// A group is steps that stop together. Stopping a group stops those inside it.
+// A group is a cancellation scope: steps that are stopped together. Stopping a group stops
+// the groups inside it.
 type group struct {
 	stopped     stopKind
-	first, last *hook
-	outer       hook // in the group around this one
+	first, last *stopHook
+	hook        stopHook // in the parent group
 }
 
-// A member of a group is stopped with it, and each time that it is stopped harder.
-type member interface{ stop(kind stopKind) }
+// A stopper is stopped with its group, and again each time the group is stopped with a
+// larger stopKind.
+type stopper interface{ stop(kind stopKind) }
 
-// A hook holds a member in its group. Hooks form a list, so that the end of a step costs
-// the same in a group of one and of a hundred thousand.
-type hook struct {
-	of         member
-	in         *group // nil: it is in none
-	prev, next *hook
+// A stopHook registers a stopper with a group. Hooks form a linked list, so that the end of
+// a step costs the same in a group of one and of a hundred thousand.
+type stopHook struct {
+	stopper    stopper
+	group      *group // nil: not registered
+	prev, next *stopHook
 }
 
-// child returns a group inside this one; leave ends it.
+// child returns a new group inside this one, until it leaves.
 func (g *group) child() *group {
 	c := &group{}
 	c.join(g)
 	return c
 }
 
-// join puts a group inside another, as if it had not been stopped before.
-func (g *group) join(outer *group) {
-	g.stopped = outer.stopped
-	outer.add(g, &g.outer)
+// join puts a group inside another, with the parent's state.
+func (g *group) join(parent *group) {
+	g.stopped = parent.stopped
+	parent.add(g, &g.hook)
 }
 
-func (g *group) leave() { g.outer.drop() }
+func (g *group) leave() { g.hook.drop() }
 
-// add puts a member into the group, until its hook is dropped.
-func (g *group) add(m member, h *hook) {
-	*h = hook{of: m, in: g, prev: g.last}
+// add registers a stopper with the group, until its hook is dropped.
+func (g *group) add(s stopper, h *stopHook) {
+	*h = stopHook{stopper: s, group: g, prev: g.last}
 	if g.last == nil {
 		g.first = h
 	} else {
@@ -54,8 +56,8 @@ func (g *group) add(m member, h *hook) {
 	g.last = h
 }
 
-func (h *hook) drop() {
-	g := h.in
+func (h *stopHook) drop() {
+	g := h.group
 	if g == nil {
 		return
 	}
@@ -69,7 +71,7 @@ func (h *hook) drop() {
 	} else {
 		h.next.prev = h.prev
 	}
-	*h = hook{}
+	*h = stopHook{}
 }
 
 func (g *group) stop(kind stopKind) {
@@ -77,13 +79,13 @@ func (g *group) stop(kind stopKind) {
 		return
 	}
 	g.stopped = kind
-	var all []*hook // a member may leave, and others with it
+	var all []*stopHook // a copy: a stopper may drop its own hook, and others
 	for h := g.first; h != nil; h = h.next {
 		all = append(all, h)
 	}
 	for _, h := range all {
-		if h.in != nil {
-			h.of.stop(kind)
+		if h.group != nil {
+			h.stopper.stop(kind)
 		}
 	}
 }

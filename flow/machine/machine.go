@@ -30,45 +30,46 @@ type Machine struct {
 	readyAt int
 	root    group
 	result  *Result
-	again   *again // how a run that failed or was cancelled goes on after a retry
-	resend  bool   // the latest retry allowed it
+	retry   *retryPoint // where a retry resumes; nil unless the run failed or was cancelled
+	resend  bool        // the latest retry may repeat calls whose outcome is unknown
 
 	// Maps are nil until they are needed.
-	out       []Command       // since the last Next
-	most      int             // how many there may be before they are looked through
-	made      []*attempt      // by the number in their keys, from 1; nil: taken back
-	withdrawn map[string]bool // calls that the host was given and must forget
-	timers    []sleeper       // by their numbers, from 1; nil: over
-	awaits    map[int]*waiting
-	unknown   []string         // keys of calls whose outcome nobody knows
-	pasts     map[string]*past // by path
+	commands  []Command           // for the next call of Next
+	pruneAt   int                 // prune commands when there are more than this
+	attempts  []*attempt          // by call number - 1; nil: withdrawn, or a number left out
+	withdrawn map[string]bool     // keys of calls that the host was given and must forget
+	timers    []timerHandler      // by timer number - 1; nil: stopped or fired
+	awaits    map[int]*waitForRun // by Await.ID
+	unknown   []string            // keys of calls whose outcome is unknown
+	visits    map[string]*visit   // by Step.Path; steps in a finally or in on_failure
 
-	consumed map[string]bool      // ids of events that had their effect
-	listens  bool                 // the run may wait for events
-	lastCall map[string]time.Time // when the subject was last written to, if it does
-	draws    map[string]uint64    // how much randomness each place has used
-	random   []int64
-	drawn    []int64
-	draw     draw // of the expression that is being evaluated
+	consumed   map[string]bool      // ids of events that a wait_for consumed
+	listens    bool                 // the plan waits for events
+	lastCall   map[string]time.Time // by subject: its latest call; kept only if listens
+	drawCounts map[string]uint64    // by place: how often it has drawn
+	random     []int64              // what is left of Start.Random
+	drawn      []int64
+	source     randomSource // of the expression that is being evaluated
 
-	nextAwait int
+	lastAwait int // the latest Await.ID
 	steps     []*Step
-	ended     []*Step
-	ways      map[way]string // besides steps; to the name of the flow
+	ended     []*Step                // since the last call of Ended
+	branches  map[takenBranch]string // to the name of the flow
 	sensitive []any
 
-	room struct { // for the first of each, which is all that most runs have
-		ready  [2]job
-		made   [1]*attempt
-		timers [1]sleeper
-		steps  [1]*Step
-		ended  [1]*Step
+	// inline is memory for the first of each, which is all that most runs need.
+	inline struct {
+		ready    [2]job
+		attempts [1]*attempt
+		timers   [1]timerHandler
+		steps    [1]*Step
+		ended    [1]*Step
 
-		// Not its report: who keeps that must not keep the machine.
-		flow     flowing
-		list     list
-		activity activity
-		attempt  attempt
+		// No Step is in here: a caller that keeps one must not keep the machine alive.
+		flow    flowRun
+		block   block
+		action  actionRun
+		attempt attempt
 	}
 }
 
@@ -94,7 +95,7 @@ const (
 
 // New starts a run.
 func New(p *plan.Plan, s Start) *Machine {
-	s.At = instant(s.At)
+	s.At = normalTime(s.At)
 	if _, changed := schema.Stored(s.Inputs); changed {
 		s.Inputs = canonical(p.Inputs, s.Inputs)
 	}
@@ -102,13 +103,13 @@ func New(p *plan.Plan, s Start) *Machine {
 		start: s, now: s.At, random: s.Random,
 		listens: len(p.Events) > 0,
 	}
-	m.ready, m.made, m.timers = m.room.ready[:0], m.room.made[:0], m.room.timers[:0]
-	m.steps, m.ended = m.room.steps[:0], m.room.ended[:0]
-	m.flow(p, s.Inputs, &m.root, "", false, func(r result, outputs map[string]any) {
-		m.result, m.again = &Result{Outputs: outputs}, r.again
+	m.ready, m.attempts, m.timers = m.inline.ready[:0], m.inline.attempts[:0], m.inline.timers[:0]
+	m.steps, m.ended = m.inline.steps[:0], m.inline.ended[:0]
+	m.runFlow(p, s.Inputs, &m.root, "", false, func(r result, outputs map[string]any) {
+		m.result, m.retry = &Result{Outputs: outputs}, r.retry
 		switch r.end {
 		case completed, returned:
-			m.result.Status, m.again = Succeeded, nil
+			m.result.Status, m.retry = Succeeded, nil
 		case failed:
 			m.result.Status, m.result.Error, m.result.Step = Failed, r.failure.err, r.failure.path
 		case stopped:
@@ -119,20 +120,22 @@ func New(p *plan.Plan, s Start) *Machine {
 	return m
 }
 
-// instant is a time as a journal gives it back, wherever it was taken.
-func instant(t time.Time) time.Time { return t.Round(0).UTC() }
+// normalTime returns a time in the form that it has when it is read from a journal: without
+// a monotonic clock reading, in UTC.
+func normalTime(t time.Time) time.Time { return t.Round(0).UTC() }
 
-// later puts work behind what is already ready, which keeps the stack flat.
+// later adds a job to the queue. Queueing instead of calling keeps the stack flat.
 func (m *Machine) later(j job) { m.ready = append(m.ready, j) }
 
-// A job is work that is ready.
+// A job is work that is ready to run.
 type job interface{ run() }
 
-// A todo is a job that is one function.
-type todo func()
+// A jobFunc is a function as a job.
+type jobFunc func()
 
-func (f todo) run() { f() }
+func (f jobFunc) run() { f() }
 
+// advance runs jobs until none is ready.
 func (m *Machine) advance() {
 	for m.readyAt < len(m.ready) {
 		j := m.ready[m.readyAt]
@@ -144,47 +147,47 @@ func (m *Machine) advance() {
 	}
 }
 
-// Next returns what the run wants done that it has not asked for before. A host MUST
-// record Taken before it performs a Call, or, of one that Prepares, before it lets it
-// begin. After a resume Next returns everything that
-// is still wanted; a call that was taken up without an outcome is marked InFlight.
+// Next returns the commands that the run has not returned before. A host MUST record Taken
+// before it performs a Call, or, of one that Prepares, before it lets it begin. On a
+// machine that was rebuilt from a journal, Next returns every command that is still wanted;
+// a call that was taken up without an outcome is marked InFlight.
 func (m *Machine) Next() []Command {
-	m.forget()
-	for _, c := range m.out {
+	m.pruneCommands()
+	for _, c := range m.commands {
 		switch c := c.(type) {
 		case *Call:
 			at := m.call(c.Key)
-			at.handed, c.InFlight = true, at.taken
+			at.issued, c.InFlight = true, at.taken
 		case Cancel:
 			delete(m.withdrawn, c.Key)
 		}
 	}
-	out := m.out
-	m.out, m.most = nil, 0
+	out := m.commands
+	m.commands, m.pruneAt = nil, 0
 	return out
 }
 
-// forget drops the commands that nobody needs any more.
-func (m *Machine) forget() {
-	live := m.out[:0]
-	for _, c := range m.out {
+// pruneCommands drops commands that the run no longer wants.
+func (m *Machine) pruneCommands() {
+	live := m.commands[:0]
+	for _, c := range m.commands {
 		cancel, ok := c.(Cancel)
 		if m.Wants(c) || ok && m.withdrawn[cancel.Key] {
 			live = append(live, c)
 		}
 	}
-	clear(m.out[len(live):])
-	m.out = live
+	clear(m.commands[len(live):])
+	m.commands = live
 }
 
-// Wants tells whether the run still needs what a command asked for.
+// Wants reports whether the run still needs what a command asked for.
 func (m *Machine) Wants(c Command) bool {
 	switch c := c.(type) {
 	case *Call:
-		at := m.live(c.Key)
+		at := m.current(c.Key)
 		return at != nil && !at.answered
 	case Cancel:
-		at := m.live(c.Key)
+		at := m.current(c.Key)
 		return at != nil && !at.answered && at.cancelled
 	case Sleep:
 		return c.Timer > 0 && c.Timer <= len(m.timers) && m.timers[c.Timer-1] != nil
@@ -203,8 +206,8 @@ func (m *Machine) Result() *Result { return m.result }
 // Now returns the time of the latest event.
 func (m *Machine) Now() time.Time { return m.now }
 
-// A MismatchError says that the events do not belong to this plan: a replay would do
-// something else than what was recorded. The run must not go on.
+// A MismatchError says that the events do not fit this plan: replaying them would issue
+// other commands than those that were recorded. The run must not go on.
 type MismatchError struct{ Reason string }
 
 func (e *MismatchError) Error() string { return "the record does not fit the flow: " + e.Reason }
@@ -220,17 +223,17 @@ func (m *Machine) Apply(event Event) error {
 		return mismatch("an event is missing")
 	}
 	before := m.now
-	if at := instant(event.Time()); at.After(m.now) {
-		m.now = at // a clock that jumps back does not take the run's time with it
+	if at := normalTime(event.Time()); at.After(m.now) { // the run's time never goes back
+		m.now = at
 	}
 	if err := m.apply(event); err != nil {
 		m.now = before
 		return err
 	}
 	m.advance()
-	if len(m.out) > m.most { // a long journal is being applied
-		m.forget()
-		m.most = 2*len(m.out) + 64
+	if len(m.commands) > m.pruneAt { // a long journal is replayed without a call of Next
+		m.pruneCommands()
+		m.pruneAt = 2*len(m.commands) + 64
 	}
 	return nil
 }
@@ -238,28 +241,28 @@ func (m *Machine) Apply(event Event) error {
 func (m *Machine) apply(event Event) error {
 	switch e := event.(type) {
 	case Taken:
-		switch at := m.live(e.Key); {
+		switch at := m.current(e.Key); {
 		case at == nil:
 			return mismatch("it took up the call %s, which the flow does not make", e.Key)
 		case at.taken:
 			return mismatch("it took up the call %s twice", e.Key)
-		case e.Print != at.print:
+		case e.Fingerprint != at.fingerprint:
 			return mismatch("its call %s of step %s was another one", e.Key, at.report.Path)
 		default:
-			at.a.onTaken()
+			at.run.onTaken()
 		}
 	case Answered:
-		at := m.live(e.Key)
+		at := m.current(e.Key)
 		if at == nil || !at.taken || at.answered {
 			return mismatch("it has an outcome for the call %s, which is not under way", e.Key)
 		}
-		at.a.onAnswer(e.Outcome)
+		at.run.onAnswer(e.Outcome)
 	case Received:
 		if at := m.call(e.Receipt.Key); at != nil {
 			m.receive(at, e.Receipt)
 		}
 	case Settled:
-		if at := m.call(e.Key); at != nil && at.fate == doubtful {
+		if at := m.call(e.Key); at != nil && at.effect == effectUnknown {
 			m.settle(at, e)
 		}
 	case Fired:
@@ -267,15 +270,15 @@ func (m *Machine) apply(event Event) error {
 			return mismatch("its timer %d fired, which the flow does not set", e.Timer)
 		}
 		if s := m.timers[e.Timer-1]; s != nil {
-			m.drop(e.Timer)
+			m.stopTimer(e.Timer)
 			s.fired()
 		}
 	case Arrived:
-		if e.Await < 1 || e.Await > m.nextAwait {
+		if e.Await < 1 || e.Await > m.lastAwait {
 			return mismatch("an event arrived for the wait %d, which the flow does not make", e.Await)
 		}
 		if w := m.awaits[e.Await]; w != nil {
-			w.arrived(e)
+			w.onEvent(e)
 		}
 	case CancelRequested:
 		m.root.stop(cancelling)
@@ -290,25 +293,26 @@ func (m *Machine) apply(event Event) error {
 	return nil
 }
 
-// call returns the attempt with a key, nil when there is none.
+// call returns the attempt with a key, or nil.
 func (m *Machine) call(key string) *attempt {
 	n := call.NumberOf(key)
-	if n < 1 || n > len(m.made) || m.made[n-1] == nil || m.made[n-1].key != key {
+	if n < 1 || n > len(m.attempts) || m.attempts[n-1] == nil || m.attempts[n-1].key != key {
 		return nil
 	}
-	return m.made[n-1]
+	return m.attempts[n-1]
 }
 
-// Key returns the key of the run's n-th call, from 1: it has one, or would have it.
+// Key returns the key of the run's n-th call, from 1, whether that was made or not.
 func (m *Machine) Key(n int) string { return call.KeyOf(m.start.Run, n) }
 
-// Numbered returns how many calls have a number by now, those that were taken back included.
-func (m *Machine) Numbered() int { return len(m.made) }
+// LastNumber returns the number of the run's latest call, including withdrawn ones and
+// numbers left out; 0 before the first.
+func (m *Machine) LastNumber() int { return len(m.attempts) }
 
-// Unmade returns how many of those numbers no call has: it was taken back, because it was not to be
-// made after all, or they were left out.
-func (m *Machine) Unmade() (n int) {
-	for _, at := range m.made {
+// UnusedNumbers returns how many numbers up to LastNumber have no call: it was withdrawn
+// before it was made, or the number was left out (see Start.Gaps).
+func (m *Machine) UnusedNumbers() (n int) {
+	for _, at := range m.attempts {
 		if at == nil {
 			n++
 		}
@@ -316,54 +320,54 @@ func (m *Machine) Unmade() (n int) {
 	return n
 }
 
-// Has tells whether the run has made, or is to make, a call with that key.
-func (m *Machine) Has(key string) bool { return m.call(key) != nil }
+// HasCall reports whether the run has made, or asks for, the call with a key.
+func (m *Machine) HasCall(key string) bool { return m.call(key) != nil }
 
-// live returns the attempt with a key if its step is at it.
-func (m *Machine) live(key string) *attempt {
+// current returns the attempt with a key if its step waits for its outcome, else nil.
+func (m *Machine) current(key string) *attempt {
 	at := m.call(key)
-	if at == nil || at.a == nil || at.a.now != at || at.a.phase != calling {
+	if at == nil || at.run == nil || at.run.latest != at || at.run.phase != calling {
 		return nil
 	}
 	return at
 }
 
-// withdraw takes back a call that was not taken up.
+// withdraw takes back a call that the host has not taken up.
 func (m *Machine) withdraw(at *attempt) {
-	m.made[at.n-1] = nil
-	if at.handed {
+	m.attempts[at.n-1] = nil
+	if at.issued {
 		put(&m.withdrawn, at.key, true)
-		m.out = append(m.out, Cancel{at.key})
+		m.commands = append(m.commands, Cancel{at.key})
 	}
 }
 
-// A sleeper waits for a time.
-type sleeper interface{ fired() }
+// A timerHandler is called when its timer fires.
+type timerHandler interface{ fired() }
 
-// sleep wakes a sleeper when the time has come, unless the timer is dropped before.
-func (m *Machine) sleep(until time.Time, s sleeper) (timer int) {
-	m.timers = append(m.timers, s)
+// startTimer calls h at a time, unless the timer is stopped before.
+func (m *Machine) startTimer(until time.Time, h timerHandler) (timer int) {
+	m.timers = append(m.timers, h)
 	timer = len(m.timers)
-	m.out = append(m.out, Sleep{timer, until})
+	m.commands = append(m.commands, Sleep{timer, until})
 	return timer
 }
 
-// drop forgets a timer; 0 is none.
-func (m *Machine) drop(timer int) {
+// stopTimer stops a timer; 0 is none.
+func (m *Machine) stopTimer(timer int) {
 	if timer > 0 {
 		m.timers[timer-1] = nil
 	}
 }
 
-// first returns the room for the first of a kind while that is free, else another one.
-func first[T any](room *T, free bool) *T {
+// inlineOrNew returns one of Machine.inline while it is free, else a new one.
+func inlineOrNew[T any](inline *T, free bool) *T {
 	if free {
-		return room
+		return inline
 	}
 	return new(T)
 }
 
-// put writes into a map that most runs never need.
+// put sets a value in a map that is made when it is first needed.
 func put[K comparable, V any](m *map[K]V, k K, v V) {
 	if *m == nil {
 		*m = map[K]V{}

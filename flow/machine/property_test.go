@@ -18,19 +18,19 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 150, "how many random flows meet a random world")
-	seed   = flag.Int64("seed", 1, "of the first of them")
+	worlds = flag.Int("worlds", 150, "how many random flows to run")
+	seed   = flag.Int64("seed", 1, "of the first random flow")
 )
 
-// TestRandomWorlds runs random flows in random worlds, in which everything that is
-// legal may happen at any time, and then lets them end. After every event it checks
-// what must hold always; at the end the run is resumed from every prefix of its journal.
+// TestRandomWorlds runs random flows on random hosts, where everything that is legal may
+// happen at any time, and then lets them end. After every event it checks the invariants; at
+// the end the run is resumed from every prefix of its journal.
 func TestRandomWorlds(t *testing.T) {
 	for n := range int64(*worlds) {
 		t.Run(fmt.Sprintf("seed=%d", *seed+n), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewSource(*seed + n))
-			flows := (&author{Rand: r}).flows()
+			flows := (&generator{Rand: r}).flows()
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Log(strings.Join(flows, "\n"))
@@ -39,9 +39,9 @@ func TestRandomWorlds(t *testing.T) {
 			p := compile(t, flows...)
 			start := newStart(p, nil)
 			start.Receipts = r.Intn(4) > 0
-			w := newChaos(newWorld(t, p, start), r)
+			w := newRandomHost(newFakeHost(t, p, start), r)
 			for range 40 {
-				w.move()
+				w.step()
 			}
 			w.settle()
 			for range r.Intn(4) {
@@ -52,122 +52,122 @@ func TestRandomWorlds(t *testing.T) {
 	}
 }
 
-// move makes one thing happen.
-func (w *chaos) move() {
-	w.now = w.now.Add(time.Duration(w.Intn(1500)) * time.Millisecond)
-	held, underWay := w.world.calls(false), w.world.calls(true)
-	switch w.Intn(9) {
+// step makes one random thing happen.
+func (h *randomHost) step() {
+	h.now = h.now.Add(time.Duration(h.Intn(1500)) * time.Millisecond)
+	held, underWay := h.fakeHost.calls(false), h.fakeHost.calls(true)
+	switch h.Intn(9) {
 	case 0, 1, 2:
 		if len(held) > 0 {
-			w.takeUp(held[w.Intn(len(held))])
+			h.takeUp(held[h.Intn(len(held))])
 			return
 		}
 		fallthrough
 	case 3, 4:
 		if len(underWay) > 0 {
-			c := underWay[w.Intn(len(underWay))]
-			w.answer(c, w.outcome())
+			c := underWay[h.Intn(len(underWay))]
+			h.answer(c, h.outcome())
 		}
 	case 5:
-		w.receipt()
+		h.receipt()
 	case 6:
-		if s, ok := w.due(); ok && w.Intn(2) == 0 {
-			w.now = maxTime(w.now, s.Until)
-			w.happen(machine.Fired{At: w.now, Timer: s.Timer})
+		if s, ok := h.due(); ok && h.Intn(2) == 0 {
+			h.now = maxTime(h.now, s.Until)
+			h.applyChecked(machine.Fired{At: h.now, Timer: s.Timer})
 		} else if ok { // one that may be over
-			w.happen(machine.Fired{At: maxTime(w.now, s.Until), Timer: 1 + w.Intn(s.Timer)})
+			h.applyChecked(machine.Fired{At: maxTime(h.now, s.Until), Timer: 1 + h.Intn(s.Timer)})
 		}
 	case 7:
-		for _, a := range wants[machine.Await](w.world) {
+		for _, a := range wants[machine.Await](h.fakeHost) {
 			data := map[string]any{"path": "/x", "body": []any{1.0, 2.5, "x"}}
 			if a.Event == "test.message" {
-				data = map[string]any{"from": a.Subject, "text": fmt.Sprint(w.Intn(5)), "raw": map[string]any{"n": 3.0}}
+				data = map[string]any{"from": a.Subject, "text": fmt.Sprint(h.Intn(5)), "raw": map[string]any{"n": 3.0}}
 			}
-			w.happen(machine.Arrived{At: w.now, Await: a.ID, ID: fmt.Sprint("e", w.Intn(20)), Data: data})
+			h.applyChecked(machine.Arrived{At: h.now, Await: a.ID, ID: fmt.Sprint("e", h.Intn(20)), Data: data})
 		}
 	case 8:
-		if w.Intn(12) == 0 {
-			w.cancel()
+		if h.Intn(12) == 0 {
+			h.cancel()
 		}
-		if unknown := w.m.Unknown(); len(unknown) > 0 && w.Intn(3) == 0 {
-			w.settleOne(unknown[w.Intn(len(unknown))])
+		if unknown := h.m.Unknown(); len(unknown) > 0 && h.Intn(3) == 0 {
+			h.settleOne(unknown[h.Intn(len(unknown))])
 		}
 	}
 }
 
-// settleOne lets a person say what became of a call.
-func (w *chaos) settleOne(key string) {
-	path := w.byKey[key].step
-	e, err := w.m.Settlement(path, w.Intn(2) == 0, []string{"", "m7"}[w.Intn(2)], w.now)
-	require.NoError(w.t, err)
+// settleOne settles an unknown call, as a person would.
+func (h *randomHost) settleOne(key string) {
+	path := h.callByKey[key].step
+	e, err := h.m.Settlement(path, h.Intn(2) == 0, []string{"", "m7"}[h.Intn(2)], h.now)
+	require.NoError(h.t, err)
 	settled := e.(machine.Settled)
-	require.Equal(w.t, path, w.byKey[settled.Key].step)
-	w.happen(settled)
+	require.Equal(h.t, path, h.callByKey[settled.Key].step)
+	h.applyChecked(settled)
 }
 
-// retry lets the run go on that has ended, with news in between.
-func (w *chaos) retry() {
-	for range w.Intn(4) {
-		if w.Intn(2) == 0 {
-			w.receipt()
-		} else if unknown := w.m.Unknown(); len(unknown) > 0 {
-			w.settleOne(unknown[w.Intn(len(unknown))])
+// retry makes the run that has ended go on, after some receipts and settlements.
+func (h *randomHost) retry() {
+	for range h.Intn(4) {
+		if h.Intn(2) == 0 {
+			h.receipt()
+		} else if unknown := h.m.Unknown(); len(unknown) > 0 {
+			h.settleOne(unknown[h.Intn(len(unknown))])
 		}
 	}
-	w.now = w.now.Add(time.Duration(w.Intn(90)) * time.Second)
-	e := machine.Retried{At: w.now, Resend: w.Intn(2) == 0}
-	err := w.m.Retryable(e.Resend)
-	if w.m.Result().Status == machine.Succeeded {
-		require.Error(w.t, err)
-		require.Empty(w.t, err.(*machine.RetryError).Unknown)
+	h.now = h.now.Add(time.Duration(h.Intn(90)) * time.Second)
+	e := machine.Retried{At: h.now, Resend: h.Intn(2) == 0}
+	err := h.m.Retryable(e.Resend)
+	if h.m.Result().Status == machine.Succeeded {
+		require.Error(h.t, err)
+		require.Empty(h.t, err.(*machine.RetryError).Unknown)
 		return
 	}
 	if err != nil {
-		require.False(w.t, e.Resend)
+		require.False(h.t, e.Resend)
 		for _, path := range err.(*machine.RetryError).Unknown {
-			require.True(w.t, slices.ContainsFunc(w.calls[path], func(c *made) bool { return c.fate == "unknown" }), path)
+			require.True(h.t, slices.ContainsFunc(h.callsOf[path], func(c *trackedCall) bool { return c.effect == "unknown" }), path)
 		}
 		e.Resend = true
-		require.NoError(w.t, w.m.Retryable(true))
+		require.NoError(h.t, h.m.Retryable(true))
 	}
-	w.happen(e)
+	h.applyChecked(e)
 	for range 20 {
-		w.move()
+		h.step()
 	}
-	w.settle()
+	h.settle()
 }
 
-func (w *chaos) receipt() {
-	if len(w.keys) == 0 {
+func (h *randomHost) receipt() {
+	if len(h.asked) == 0 {
 		return
 	}
 	// Also for calls that are over, and for those that were never made.
-	key := fmt.Sprintf("f1.run.%d", 1+w.Intn(len(w.keys)+1))
-	state := []string{"sent", "delivered", "read", "failed", "warning"}[w.Intn(5)]
-	w.happen(machine.Received{At: w.now, Receipt: call.Receipt{
-		Key: key, ID: fmt.Sprint(state, w.Intn(6)), State: state, Data: map[string]any{"n": 1.0},
+	key := fmt.Sprintf("f1.run.%d", 1+h.Intn(len(h.asked)+1))
+	state := []string{"sent", "delivered", "read", "failed", "warning"}[h.Intn(5)]
+	h.applyChecked(machine.Received{At: h.now, Receipt: call.Receipt{
+		Key: key, ID: fmt.Sprint(state, h.Intn(6)), State: state, Data: map[string]any{"n": 1.0},
 	}})
 }
 
-func (w *chaos) cancel() {
+func (h *randomHost) cancel() {
 	// What has not been handed out is not started either, so nothing was in between.
-	w.happen(machine.CancelRequested{At: w.now, Reason: "enough"})
+	h.applyChecked(machine.CancelRequested{At: h.now, Reason: "enough"})
 }
 
-func (w *chaos) outcome() call.Outcome {
+func (h *randomHost) outcome() call.Outcome {
 	output := map[string]any{
-		"status_code": 200 + w.Intn(2)*200, "success": true, "took": 1500 * time.Millisecond, "weight": 2.0,
+		"status_code": 200 + h.Intn(2)*200, "success": true, "took": 1500 * time.Millisecond, "weight": 2.0,
 		"at": time.Date(2026, 5, 1, 12, 0, 0, 7, time.FixedZone("", 7200)),
 		"body": map[string]any{
 			"whole": 3.0, "bytes": "a\xff\xfeb", "bad\xff": 1, "half": 0.5, "big": 1e18, "bigger": 1e21, "int": 7, "none": nil, "minus": math.Copysign(0, -1),
 			"at": time.Date(2026, 5, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), "list": []any{1.0, int32(2)},
 		},
 	}
-	if w.Intn(4) == 0 {
+	if h.Intn(4) == 0 {
 		output = nil
 	}
-	err := &call.Error{Code: fmt.Sprint(100 * w.Intn(3)), Message: "no", Details: map[string]any{"subcode": 2.0, "n": 3}}
-	switch w.Intn(10) {
+	err := &call.Error{Code: fmt.Sprint(100 * h.Intn(3)), Message: "no", Details: map[string]any{"subcode": 2.0, "n": 3}}
+	switch h.Intn(10) {
 	case 0:
 		return call.Outcome{Status: call.Failed, Error: err, Output: output}
 	case 1, 2:
@@ -177,7 +177,7 @@ func (w *chaos) outcome() call.Outcome {
 	case 4, 5:
 		return call.Outcome{Status: call.Unknown, Error: err}
 	case 6:
-		return call.Outcome{Status: call.Cancelled, Held: w.Intn(2) == 0}
+		return call.Outcome{Status: call.Cancelled, Held: h.Intn(2) == 0}
 	case 7:
 		return call.Outcome{Status: call.Pending, Output: output}
 	}
@@ -186,24 +186,24 @@ func (w *chaos) outcome() call.Outcome {
 
 // settle lets the run end: calls are made and answered, time passes, and what waits
 // for ever is cancelled.
-func (w *chaos) settle() {
+func (h *randomHost) settle() {
 	for range 5000 {
-		if w.m.Result() != nil {
+		if h.m.Result() != nil {
 			return
 		}
-		if held := w.world.calls(false); len(held) > 0 {
-			w.takeUp(held[w.Intn(len(held))])
-		} else if underWay := w.world.calls(true); len(underWay) > 0 {
-			w.answer(underWay[w.Intn(len(underWay))], w.outcome())
-		} else if s, ok := w.due(); ok {
-			w.now = maxTime(w.now, s.Until)
-			w.happen(machine.Fired{At: w.now, Timer: s.Timer})
+		if held := h.fakeHost.calls(false); len(held) > 0 {
+			h.takeUp(held[h.Intn(len(held))])
+		} else if underWay := h.fakeHost.calls(true); len(underWay) > 0 {
+			h.answer(underWay[h.Intn(len(underWay))], h.outcome())
+		} else if s, ok := h.due(); ok {
+			h.now = maxTime(h.now, s.Until)
+			h.applyChecked(machine.Fired{At: h.now, Timer: s.Timer})
 		} else {
-			require.False(w.t, w.cancelled, "a cancelled run waits for nothing that may never come")
-			w.cancel()
+			require.False(h.t, h.cancelled, "a cancelled run waits for nothing that may never come")
+			h.cancel()
 		}
 	}
-	require.Fail(w.t, "the run does not end")
+	require.Fail(h.t, "the run does not end")
 }
 
 func maxTime(a, b time.Time) time.Time {
@@ -225,9 +225,9 @@ outputs:
 	events := []string{"answer", "sent", "delivered", "delivered", "warning"}
 	for _, status := range []call.Status{call.Pending, call.Unknown} {
 		permute(events, func(order []string) {
-			w := newWorld(t, p, newStart(p, nil))
+			w := newFakeHost(t, p, newStart(p, nil))
 			c := w.calls(false)[0]
-			w.must(machine.Taken{At: w.now, Key: c.Key, Print: c.Print})
+			w.must(machine.Taken{At: w.now, Key: c.Key, Fingerprint: c.Fingerprint})
 			for i, what := range order {
 				if what == "answer" {
 					w.must(machine.Answered{At: w.now, Key: c.Key, Outcome: call.Outcome{Status: status}})

@@ -10,30 +10,30 @@ import (
 	"facteur/flow/expr"
 )
 
-// A draw gives the randomness of one place of the run: it depends on the run's seed,
-// the place, and how often the place has drawn before, and on nothing else.
-type draw struct {
-	m     *Machine
-	path  string // of the steps around the place
-	place string
+// A randomSource gives the random values of one place of the run. They depend on the run's
+// seed, the place, and how often the place has drawn before, and on nothing else.
+type randomSource struct {
+	m      *Machine
+	prefix string // env.pathPrefix
+	place  string
 }
 
-var _ expr.Random = (*draw)(nil)
+var _ expr.Random = (*randomSource)(nil)
 
-func (d *draw) bytes() [sha256.Size]byte {
-	place := d.path + d.place
-	n := d.m.draws[place]
-	put(&d.m.draws, place, n+1)
+func (d *randomSource) bytes() [sha256.Size]byte {
+	place := d.prefix + d.place
+	n := d.m.drawCounts[place]
+	put(&d.m.drawCounts, place, n+1)
 	h := hmac.New(sha256.New, d.m.start.Seed)
 	h.Write([]byte(place))
-	var counter [9]byte // the zero byte ends the place
+	var counter [9]byte // the first byte ends the place
 	binary.BigEndian.PutUint64(counter[1:], n)
 	h.Write(counter[:])
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Int returns an integer from a to b, both included.
-func (d *draw) Int(a, b int64) (int64, error) {
+func (d *randomSource) Int(a, b int64) (int64, error) {
 	if a > b {
 		return 0, fmt.Errorf("random(%d, %d): the first is over the second", a, b)
 	}
@@ -56,12 +56,12 @@ func (d *draw) Int(a, b int64) (int64, error) {
 	return drawn, nil
 }
 
-// Drawn returns the integers that random() gave the run so far, in order: as Start.Random
-// they give a test of it the same. The caller must not change it.
+// Drawn returns the integers that random() has returned in the run, in order. As
+// Start.Random they make a test draw the same. The caller must not change it.
 func (m *Machine) Drawn() []int64 { return m.drawn }
 
 // UUID returns a random UUID, version 4.
-func (d *draw) UUID() string {
+func (d *randomSource) UUID() string {
 	raw := d.bytes()
 	raw[6] = raw[6]&0x0f | 0x40
 	raw[8] = raw[8]&0x3f | 0x80
@@ -69,7 +69,7 @@ func (d *draw) UUID() string {
 }
 
 // fraction returns a number from 0 up to 1.
-func (d *draw) fraction() float64 {
+func (d *randomSource) fraction() float64 {
 	raw := d.bytes()
 	return float64(binary.BigEndian.Uint64(raw[:8])>>11) / (1 << 53)
 }

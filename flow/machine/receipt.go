@@ -7,34 +7,34 @@ import (
 	"facteur/flow/schema"
 )
 
-// know notes what is known of an attempt by now.
-func (m *Machine) know(at *attempt, f fate) {
+// setEffect sets what is known of an attempt, and keeps the list of unknown calls.
+func (m *Machine) setEffect(at *attempt, e effect) {
 	switch {
-	case f == at.fate:
+	case e == at.effect:
 		return
-	case f == doubtful:
+	case e == effectUnknown:
 		m.unknown = append(m.unknown, at.key)
-	case at.fate == doubtful:
+	case at.effect == effectUnknown:
 		m.unknown = slices.DeleteFunc(m.unknown, func(key string) bool { return key == at.key })
 	}
-	before := at.fate
-	at.fate = f
-	if f == doubtful || before == doubtful {
-		at.report.Unknown = m.that(at.report, doubtful) != nil
+	before := at.effect
+	at.effect = e
+	if e == effectUnknown || before == effectUnknown {
+		at.report.Unknown = m.latest(at.report, effectUnknown) != nil
 	}
 }
 
-// that returns the latest attempt of a step with that fate, nil when there is none.
-func (m *Machine) that(step *Step, f fate) *attempt {
+// latest returns the latest attempt of a step with that effect, or nil.
+func (m *Machine) latest(step *Step, e effect) *attempt {
 	for _, key := range slices.Backward(step.Keys) {
-		if at := m.call(key); at.fate == f {
+		if at := m.call(key); at.effect == e {
 			return at
 		}
 	}
 	return nil
 }
 
-// receive takes a receipt for an attempt; a repeated one has no effect.
+// receive handles a receipt for an attempt; a repeated one has no effect.
 func (m *Machine) receive(at *attempt, r call.Receipt) {
 	known := func(earlier call.Receipt) bool { return r.ID != "" && r.ID == earlier.ID }
 	if slices.ContainsFunc(at.receipts, known) {
@@ -44,97 +44,97 @@ func (m *Machine) receive(at *attempt, r call.Receipt) {
 	r.Data, _ = data.(map[string]any)
 	r.Error = canonicalError(r.Error)
 	if !at.taken {
-		m.overtaken(at, r)
+		m.receiveEarly(at, r)
 		return
 	}
-	if at.a != nil && !denial(r) { // else it is of no more use
+	if at.run != nil && !isDenial(r) { // nothing reads the receipts of a step that succeeded
 		at.receipts = append(at.receipts, r)
 	}
-	if at.answered { // else it is considered with the answer
-		m.news(at, r)
+	if at.answered { // else onAnswer applies it
+		m.onReceipt(at, r)
 	}
 }
 
-// overtaken takes a receipt for a call that was not taken up, as far as the journal
-// knows: it was restored from a backup. What happened must not be made again.
-func (m *Machine) overtaken(at *attempt, r call.Receipt) {
-	if guess := *at; m.weigh(&guess, r, "") != call.Succeeded {
+// receiveEarly handles a receipt for a call that was not taken up according to the journal,
+// because that was restored from a backup. A call that happened must not be made again.
+func (m *Machine) receiveEarly(at *attempt, r call.Receipt) {
+	if trial := *at; m.applyReceipt(&trial, r, "") != call.Succeeded {
 		return
 	}
 	m.withdraw(at)
-	m.made[at.n-1] = at
+	m.attempts[at.n-1] = at
 	at.receipts = append(at.receipts, r)
-	at.a.count()
+	at.run.noteTaken()
 	at.answered = true
 	at.outputs = withAlways(at.do.Signature.Out, at.do.Signature.Lost)
-	at.a.learn(at, m.weigh(at, r, ""))
+	at.run.conclude(at, m.applyReceipt(at, r, ""))
 }
 
-// news goes on after a receipt for an attempt that has an outcome.
-func (m *Machine) news(at *attempt, r call.Receipt) {
-	a := at.a
+// onReceipt handles a receipt for an attempt that has an outcome.
+func (m *Machine) onReceipt(at *attempt, r call.Receipt) {
+	a := at.run
 	switch {
 	case a == nil || a.phase == over:
-		m.correct(at, r)
-	case a.phase == awaiting && at == a.now:
-		a.learn(at, m.weigh(at, r, at.awaits()))
-	case a.phase == awaiting || a.phase == calling && a.now.taken:
-		m.weigh(at, r, "") // it counts when the later attempt has its outcome
+		m.correctReport(at, r)
+	case a.phase == awaiting && at == a.latest:
+		a.conclude(at, m.applyReceipt(at, r, at.awaitedState()))
+	case a.phase == awaiting || a.phase == calling && a.latest.taken:
+		m.applyReceipt(at, r, "") // used when the later attempt has its outcome
 	default:
-		a.learn(at, m.weigh(at, r, ""))
+		a.conclude(at, m.applyReceipt(at, r, ""))
 	}
 }
 
-// weigh adds a receipt to what is known of its attempt, and returns what it comes to:
-// whether it has the wanted state, or, for "", whether it happened. It returns "" for
-// one that says nothing.
-func (m *Machine) weigh(at *attempt, r call.Receipt, want string) call.Status {
+// applyReceipt updates an attempt with a receipt, and returns the status that the call has
+// according to it: whether it has reached the wanted state or, for "", whether it happened;
+// "" if the receipt does not tell.
+func (m *Machine) applyReceipt(at *attempt, r call.Receipt, want string) call.Status {
 	sig, o := at.do.Signature, call.Outcome{}
 	outputs := at.outputs
-	if at.denied != nil {
-		outputs = at.denied // a receipt knows better
+	if at.preDenial != nil {
+		outputs = at.preDenial // a receipt overrules a person
 	}
 	switch {
 	case sig.Settle != nil:
 		var input map[string]any
-		if at.a != nil {
-			input = at.a.input
+		if at.run != nil {
+			input = at.run.input
 		}
 		o = sig.Settle(input, outputs, r, want)
-	case denial(r):
+	case isDenial(r):
 		o = call.Outcome{Status: call.Failed, Error: r.Error}
-	case r.ID == settlement:
+	case r.ID == settlementID:
 		o.Status = call.Succeeded
 	}
 	decisive := o.Status == call.Succeeded || o.Status == call.Failed
-	if !decisive && (o.Status != call.Pending || at.denied != nil) {
+	if !decisive && (o.Status != call.Pending || at.preDenial != nil) {
 		return ""
 	}
-	at.denied = nil
-	if denial(r) {
-		at.denied = outputs
+	at.preDenial = nil
+	if isDenial(r) {
+		at.preDenial = outputs
 	}
 	if o.Output != nil {
 		at.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))
 	}
 	switch o.Status {
 	case call.Succeeded:
-		m.know(at, happened)
+		m.setEffect(at, effectHappened)
 		at.err = nil
 	case call.Failed:
-		m.know(at, undone)
+		m.setEffect(at, effectNone)
 		if at.err = canonicalError(o.Error); at.err == nil {
 			at.err = &call.Error{Code: "failed", Class: "permanent", Message: "a receipt says that it failed"}
 		}
 	}
-	if at.state = furthest(sig.States, at.state, r.State, o.Status); at.shown || at.a != nil && at.a.told == at {
+	if at.state = furthest(sig.States, at.state, r.State, o.Status); at.reported || at.run != nil && at.run.reported == at {
 		at.report.State = at.state
 	}
 	return o.Status
 }
 
-// furthest returns the state that a call has after a receipt: none is taken back by an
-// earlier one, and a failure only by a success.
+// furthest returns the state of a call after a receipt. Receipts may come out of order: a
+// state never goes back to an earlier one, and after a failure only on to a success.
 func furthest(states []string, before, now string, s call.Status) string {
 	switch {
 	case s == call.Failed:
@@ -145,43 +145,43 @@ func furthest(states []string, before, now string, s call.Status) string {
 	return before
 }
 
-// consult weighs the receipts that came so far, and tells whether the step went on with
-// what they say together.
-func (a *activity) consult() bool {
-	at, want := a.now, ""
+// applyReceipts applies the receipts of the latest attempt that came so far, and reports
+// whether the step went on with them.
+func (a *actionRun) applyReceipts() bool {
+	at, want := a.latest, ""
 	if a.phase == awaiting {
-		want = at.awaits()
+		want = at.awaitedState()
 	}
-	var said call.Status
+	var status call.Status
 	for _, r := range at.receipts {
-		if s := a.m.weigh(at, r, want); s == call.Succeeded || s == call.Failed {
-			said = s
+		if s := a.m.applyReceipt(at, r, want); s == call.Succeeded || s == call.Failed {
+			status = s
 		}
 	}
-	return a.learn(at, said)
+	return a.conclude(at, status)
 }
 
-// settled tells whether a receipt that came already says what became of the call, or
-// that an earlier attempt happened.
-func (a *activity) settled() bool {
-	if a.consult() {
+// decidedByReceipt reports whether the step went on because a receipt that came already
+// settles the latest call, or shows that an earlier attempt happened.
+func (a *actionRun) decidedByReceipt() bool {
+	if a.applyReceipts() {
 		return true
 	}
-	at := a.m.that(a.report, happened)
-	return at != nil && a.learn(at, call.Succeeded)
+	at := a.m.latest(a.report, effectHappened)
+	return at != nil && a.conclude(at, call.Succeeded)
 }
 
-// learn goes on after what a receipt said of an attempt, the latest or an earlier one,
-// and tells whether it did.
-func (a *activity) learn(at *attempt, s call.Status) bool {
+// conclude goes on with the step after receipts gave an attempt, the latest or an earlier
+// one, a status, and reports whether it did.
+func (a *actionRun) conclude(at *attempt, s call.Status) bool {
 	switch {
 	case s == call.Succeeded && a.phase == awaiting:
 		a.finish(nil)
 	case s == call.Succeeded:
-		a.standFor(at)
-		a.accepted()
-	case s == call.Failed && (at == a.now || a.phase != settling && at.number > a.before): // after it was accepted: never tried again by us
-		a.standFor(at)
+		a.adopt(at)
+		a.onAccepted()
+	case s == call.Failed && (at == a.latest || a.phase != settling && at.number > a.earlier): // a failure after acceptance is never retried
+		a.adopt(at)
 		a.finish(at.err)
 	default:
 		return false
@@ -189,58 +189,59 @@ func (a *activity) learn(at *attempt, s call.Status) bool {
 	return true
 }
 
-// standFor makes the step stand for an attempt, and takes back one that was to come.
-func (a *activity) standFor(at *attempt) {
-	if at != a.now {
-		if a.phase == calling && !a.now.taken {
-			a.m.withdraw(a.now)
+// adopt makes the outcome of an attempt that of the step, and withdraws a later call that
+// was not taken up.
+func (a *actionRun) adopt(at *attempt) {
+	if at != a.latest {
+		if a.phase == calling && !a.latest.taken {
+			a.m.withdraw(a.latest)
 		}
-		a.leave()
+		a.release()
 	}
-	a.now = at
-	a.tell(at)
+	a.latest = at
+	a.setReported(at)
 }
 
-// correct brings a receipt into the record of a step that has ended. The run does not
-// hear of it, unless it is retried.
-func (m *Machine) correct(at *attempt, r call.Receipt) {
-	before := at.fate
-	want := at.awaits()
-	if before != happened {
+// correctReport applies a receipt to the report of a step that has ended. The run's
+// expressions do not see it, unless the run is retried.
+func (m *Machine) correctReport(at *attempt, r call.Receipt) {
+	before := at.effect
+	want := at.awaitedState()
+	if before != effectHappened {
 		want = ""
 	}
-	s := m.weigh(at, r, want)
-	if s == call.Succeeded && want != at.awaits() {
-		s = m.weigh(at, r, at.awaits())
+	s := m.applyReceipt(at, r, want)
+	if s == call.Succeeded && want != at.awaitedState() {
+		s = m.applyReceipt(at, r, at.awaitedState())
 	}
-	m.amend(at, before, s == call.Succeeded)
+	m.amendReport(at, before, s == call.Succeeded)
 }
 
-// amend makes the record of a step that has ended say what is known of an attempt by now,
-// which is more than the run knew; reached tells whether that is what the step was to
-// come to.
-func (m *Machine) amend(at *attempt, before fate, reached bool) {
+// amendReport updates the report of a step that has ended with what is known of an attempt
+// by now; before is what was known, reached tells whether the call has succeeded, with the
+// state that the step awaits.
+func (m *Machine) amendReport(at *attempt, before effect, reached bool) {
 	step := at.report
-	news := at.fate != before
-	if !at.shown {
-		if !news || at.fate != happened || step.Status == Succeeded {
-			return // the step stands for another attempt
+	changed := at.effect != before
+	if !at.reported {
+		if !changed || at.effect != effectHappened || step.Status == Succeeded {
+			return // the report shows another attempt
 		}
 		for _, key := range step.Keys {
-			m.call(key).shown = false
+			m.call(key).reported = false
 		}
-		at.shown = true
+		at.reported = true
 	}
 	step.Outputs, step.State = at.outputs, at.state
 	if step.Sensitive {
 		m.sensitive = append(m.sensitive, at.outputs)
 	}
 	switch {
-	case at.fate == happened && reached:
+	case at.effect == effectHappened && reached:
 		step.Status, step.Error = Succeeded, nil
-	case at.fate == happened && news:
-		step.Error = &call.Error{Code: "timeout", Class: "timeout", Message: "accepted, as is known by now, but not " + at.awaits() + " in time"}
-	case at.fate == undone && news:
+	case at.effect == effectHappened && changed:
+		step.Error = &call.Error{Code: "timeout", Class: "timeout", Message: "accepted, as is known by now, but not " + at.awaitedState() + " in time"}
+	case at.effect == effectNone && changed:
 		step.Error = at.err
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Step is what became of one step, for people; a step in a loop has one for each
-// iteration. It says what is known by now: receipts and settlements correct it also when
-// the step has ended, which nothing in the run hears of.
+// A Step is the report on one step, for people; a step in a loop has one for each iteration.
+// It says what is known by now: receipts and settlements correct it even after the step has
+// ended, which the run's expressions do not see.
 type Step struct {
 	// Path is where in the run the step stands, e.g. "each[3].notify" or
 	// "each[3].steps[0]". It is unique, but for steps in a loop in a finally or in
@@ -33,19 +33,18 @@ type Step struct {
 	Keys     []string  // of its calls
 	Note     string    // why it goes on waiting, e.g. a `when` that could not be evaluated
 	State    string    // the furthest that receipts have shown of its call, e.g. "delivered"; "" when none came
-	Unknown  bool      // one of its calls may have happened, and nobody knows
+	Unknown  bool      // one of its calls has an unknown outcome
 	// Sensitive: the outputs are masked wherever people see them.
 	Sensitive bool
 
 	ran bool // it was not skipped
 }
 
-// Steps returns what became of each step so far, in the order in which they started.
-// The caller must not change what it points to.
+// Steps returns the reports on the steps that started so far, in the order in which they
+// did. The caller must not change them.
 func (m *Machine) Steps() []*Step { return m.steps }
 
-// Ended returns the steps that ended since the last call, in the order in which they
-// did.
+// Ended returns the steps that ended since the last call of Ended, in that order.
 func (m *Machine) Ended() []*Step {
 	if len(m.ended) == 0 {
 		return nil
@@ -55,16 +54,16 @@ func (m *Machine) Ended() []*Step {
 	return ended
 }
 
-// Branches tells which ways the run took so far; see plan.Branches.
+// Branches returns the branches that the run took so far; see plan.Branches.
 func (m *Machine) Branches() map[plan.Branch]bool {
-	out := make(map[plan.Branch]bool, len(m.steps)+len(m.ways))
+	out := make(map[plan.Branch]bool, len(m.steps)+len(m.branches))
 	for _, s := range m.steps {
 		if s.ran {
 			out[plan.Branch{Flow: s.Flow, Place: s.Place}] = true
 		}
 	}
-	for w, flow := range m.ways {
-		out[w.branch(flow)] = true
+	for b, flow := range m.branches {
+		out[b.inPlan(flow)] = true
 	}
 	return out
 }
@@ -72,13 +71,15 @@ func (m *Machine) Branches() map[plan.Branch]bool {
 // Sensitive returns the values that are masked wherever people see them.
 func (m *Machine) Sensitive() []any { return m.sensitive }
 
-func (m *Machine) began(s *plan.Step, e *env) *Step {
-	path := e.path + strings.TrimPrefix(s.Place, e.inside)
-	if e.last {
-		if past := m.pasts[path]; past != nil {
-			past.status, past.outputs = past.report.Status, past.report.Outputs
-			m.reopen(s, e, past.report)
-			return past.report
+// beginStep returns a new report for a step, or reopens the one it has: a step in a finally
+// or in on_failure is executed again after a retry.
+func (m *Machine) beginStep(s *plan.Step, e *env) *Step {
+	path := e.pathPrefix + strings.TrimPrefix(s.Place, e.placePrefix)
+	if e.cleanup {
+		if v := m.visits[path]; v != nil {
+			v.status, v.outputs = v.report.Status, v.report.Outputs
+			m.reopenStep(s, e, v.report)
+			return v.report
 		}
 	}
 	step := &Step{
@@ -89,73 +90,72 @@ func (m *Machine) began(s *plan.Step, e *env) *Step {
 		step.Action = do.Signature.Name
 	}
 	m.steps = append(m.steps, step)
-	if e.last {
-		put(&m.pasts, path, &past{report: step})
+	if e.cleanup {
+		put(&m.visits, path, &visit{report: step})
 	}
 	return step
 }
 
-// reopen makes a step that ended one that runs.
-func (m *Machine) reopen(s *plan.Step, e *env, step *Step) {
+// reopenStep makes a step that has ended run again.
+func (m *Machine) reopenStep(s *plan.Step, e *env, step *Step) {
 	step.Status, step.Ended, step.Error, step.Outputs, step.Note = Running, time.Time{}, nil, nil, ""
 	if s.ID != "" {
 		e.steps[s.ID] = e.plan.Unrun[s.ID]
 	}
 }
 
-func (m *Machine) end(step *Step, status Status) {
+func (m *Machine) endStep(step *Step, status Status) {
 	step.Status, step.Ended = status, m.now
 	m.ended = append(m.ended, step)
 }
 
-// A way is a plan.Branch that the run took, as it is cheap to note.
-type way struct {
-	step *plan.Step
-	kind wayKind
-	at   int // of a case or a catch
+// A takenBranch is a plan.Branch in a form that is cheap to store: without its strings.
+type takenBranch struct {
+	step  *plan.Step
+	kind  branchKind
+	index int // of the case or catch
 }
 
-type wayKind uint8
+type branchKind uint8
 
 const (
-	ifYes wayKind = iota
-	ifNot
-	byDefault
-	onTimeout
-	caseAt
-	catchAt
+	ifBranch branchKind = iota
+	ifNotBranch
+	defaultBranch
+	timeoutBranch
+	caseBranch
+	catchBranch
 )
 
-// branch gives the way its name.
-func (w way) branch(flow string) plan.Branch {
-	b := plan.Branch{Flow: flow, Place: w.step.Place}
-	switch w.kind {
-	case ifYes:
+func (t takenBranch) inPlan(flow string) plan.Branch {
+	b := plan.Branch{Flow: flow, Place: t.step.Place}
+	switch t.kind {
+	case ifBranch:
 		b.Way = plan.IfWay
-	case ifNot:
+	case ifNotBranch:
 		b.Way = plan.IfNotWay
-	case byDefault:
+	case defaultBranch:
 		b.Way = plan.DefaultWay
-	case onTimeout:
+	case timeoutBranch:
 		b.Way = plan.TimeoutWay
-	case caseAt:
-		b.Way = plan.CaseWay(w.at)
-	case catchAt:
-		b.Way = plan.CatchWay(w.at)
+	case caseBranch:
+		b.Way = plan.CaseWay(t.index)
+	case catchBranch:
+		b.Way = plan.CatchWay(t.index)
 	}
 	return b
 }
 
-// took records that the run went a way that a flow test may cover.
-func (m *Machine) took(s *plan.Step, e *env, kind wayKind, at int) {
-	w := way{s, kind, at}
-	if _, ok := m.ways[w]; !ok {
-		put(&m.ways, w, e.plan.Name)
+// tookBranch records a branch that the run took, for the coverage of flow tests.
+func (m *Machine) tookBranch(s *plan.Step, e *env, kind branchKind, index int) {
+	b := takenBranch{s, kind, index}
+	if _, ok := m.branches[b]; !ok {
+		put(&m.branches, b, e.plan.Name)
 	}
 }
 
-// hideInputs remembers the values of sensitive inputs.
-func (m *Machine) hideInputs(t *schema.Type, v any) {
+// noteSensitive adds the values of sensitive inputs to m.sensitive.
+func (m *Machine) noteSensitive(t *schema.Type, v any) {
 	if t == nil || v == nil {
 		return
 	}
@@ -167,18 +167,18 @@ func (m *Machine) hideInputs(t *schema.Type, v any) {
 	case map[string]any:
 		for _, f := range t.Fields {
 			if of := f.Type; of.Sensitive || of.Elem != nil || of.Fields != nil {
-				m.hideInputs(of, v[f.Name])
+				m.noteSensitive(of, v[f.Name])
 			}
 		}
 		if t.Elem == nil {
 			return
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			m.hideInputs(t.Elem, v[name])
+			m.noteSensitive(t.Elem, v[name])
 		}
 	case []any:
 		for _, item := range v {
-			m.hideInputs(t.Elem, item)
+			m.noteSensitive(t.Elem, item)
 		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Retryable tells whether the run may go on with Retried: it has ended, failed or
-// cancelled, and what would be done again is known not to have happened, or resend says
-// that it may be done again all the same. The error is a *RetryError. It changes nothing.
+// Retryable returns nil if Retried may be applied, else a *RetryError: the run must have
+// failed or been cancelled, and no call that would be repeated may have an unknown outcome,
+// unless resend allows that. It changes nothing.
 //
 // A run that is retried goes back to where it failed, or was stopped, and goes on from
 // there:
@@ -27,10 +27,10 @@ import (
 //   - A failure that the flow has dealt with is none: what `allow_failure`, a `catch` or
 //     `on_timeout` let pass is not done again. A catch that itself failed goes on where it
 //     did.
-//   - `finally` and `on_failure` come once more, as they come after what is done again.
+//   - `finally` and `on_failure` are executed once more, as they follow what is done again.
 //     Their conditions and variables are evaluated anew; what they wrote the first time
 //     is forgotten. But a call of theirs that succeeded is not made again, unless making
-//     it twice is harmless, and a wait that was over is.
+//     it twice is harmless, and a wait that has ended is not repeated.
 //   - A call that was accepted is never made again: a step that waited for its receipts in
 //     vain, or was stopped meanwhile, waits for them again. A step that a late receipt has
 //     shown to have happened has succeeded.
@@ -40,12 +40,12 @@ func (m *Machine) Retryable(resend bool) error {
 	switch {
 	case m.result == nil:
 		return &RetryError{Reason: "the run has not ended: only one that failed or was cancelled can be retried"}
-	case m.again == nil:
+	case m.retry == nil:
 		return &RetryError{Reason: "the run has succeeded: there is nothing to do again"}
 	case resend:
 		return nil
 	}
-	if unknown := m.again.unknown(nil); len(unknown) > 0 {
+	if unknown := m.retry.unknown(nil); len(unknown) > 0 {
 		return &RetryError{
 			Reason:  strings.Join(unknown, ", ") + " may have happened already: settle that, or retry with resend",
 			Unknown: unknown,
@@ -57,113 +57,115 @@ func (m *Machine) Retryable(resend bool) error {
 // A RetryError says why a run cannot be retried.
 type RetryError struct {
 	Reason string
-	// Unknown are the paths of the steps that may have happened and would be done again;
-	// none when it is not about them.
+	// Unknown are the paths of the steps that would repeat a call whose outcome is unknown;
+	// nil if that is not the reason.
 	Unknown []string
 }
 
 func (e *RetryError) Error() string { return e.Reason }
 
-// An again is how steps that failed, or were stopped, go on when the run is retried.
-type again struct {
-	open  func()   // the steps around them, nil: nothing
-	inner []*again // then what is inside …
-	do    func()   // … or what is to be done; nil: nothing
-	call  *activity
+// A retryPoint is where steps that failed, or were stopped, resume when the run is retried.
+type retryPoint struct {
+	reopen func()        // prepares the step around them; may be nil
+	inner  []*retryPoint // resumed then
+	do     func()        // called then; may be nil
+	action *actionRun    // the step, if it is an action
 }
 
-// start makes the steps go on, from the outside in.
-func (a *again) start(m *Machine) {
-	if a.open != nil {
-		a.open()
+// resume makes the steps go on, the outer ones first.
+func (p *retryPoint) resume(m *Machine) {
+	if p.reopen != nil {
+		p.reopen()
 	}
-	for _, inner := range a.inner {
-		inner.start(m)
+	for _, inner := range p.inner {
+		inner.resume(m)
 	}
-	if a.do != nil {
-		m.later(todo(a.do))
+	if p.do != nil {
+		m.later(jobFunc(p.do))
 	}
 }
 
-// unknown adds the paths of the steps that must not be done again as it is.
-func (a *again) unknown(paths []string) []string {
-	if c := a.call; c != nil && !c.repeatable && c.m.that(c.report, doubtful) != nil && c.m.that(c.report, happened) == nil &&
-		!slices.Contains(paths, c.report.Path) {
-		paths = append(paths, c.report.Path)
+// unknown appends the paths of the steps that would repeat a call whose outcome is unknown.
+func (p *retryPoint) unknown(paths []string) []string {
+	if a := p.action; a != nil && !a.repeatable && a.m.latest(a.report, effectUnknown) != nil && a.m.latest(a.report, effectHappened) == nil &&
+		!slices.Contains(paths, a.report.Path) {
+		paths = append(paths, a.report.Path)
 	}
-	for _, inner := range a.inner {
+	for _, inner := range p.inner {
 		paths = inner.unknown(paths)
 	}
 	return paths
 }
 
-// onRetried makes the run go on. It was found to be retryable.
+// onRetried makes the run go on; the caller has checked Retryable.
 func (m *Machine) onRetried(e Retried) {
-	start := m.again
-	m.result, m.again, m.resend = nil, nil, e.Resend
-	m.root.stopped = going
-	start.start(m)
+	retry := m.retry
+	m.result, m.retry, m.resend = nil, nil, e.Resend
+	m.root.stopped = notStopped
+	retry.resume(m)
 }
 
-// A past is what became of a step in a finally or in on_failure: such a step may be
-// come to again, after a retry.
-type past struct {
+// A visit is what a step in a finally or in on_failure leaves for its next execution: after
+// a retry such steps are executed again.
+type visit struct {
 	report  *Step
-	status  Status // as it had ended, "" the first time
+	status  Status // of the previous execution, "" during the first
 	outputs map[string]any
-	call    *activity
-	items   []any // of a foreach
+	action  *actionRun // of an action
+	items   []any      // of a foreach
 }
 
-func (m *Machine) past(e *env, report *Step) *past {
-	if !e.last {
+// visit returns the visit of a step in a finally or in on_failure, nil for other steps.
+func (m *Machine) visit(e *env, report *Step) *visit {
+	if !e.cleanup {
 		return nil
 	}
-	return m.pasts[report.Path]
+	return m.visits[report.Path]
 }
 
-// sameItems makes a foreach that is come to again do anew what another item was given
-// the last time.
-func (m *Machine) sameItems(e *env, report *Step, items []any) {
-	before := m.past(e, report)
-	if before == nil {
+// forgetChangedItems forgets, when a foreach is executed again, the visits of iterations
+// whose item was another one the last time: they run from their start.
+func (m *Machine) forgetChangedItems(e *env, report *Step, items []any) {
+	v := m.visit(e, report)
+	if v == nil {
 		return
 	}
-	for i := range min(len(items), len(before.items)) {
-		if bytes.Equal(appendValue(nil, items[i], nil), appendValue(nil, before.items[i], nil)) {
+	for i := range min(len(items), len(v.items)) {
+		if bytes.Equal(appendValue(nil, items[i], nil), appendValue(nil, v.items[i], nil)) {
 			continue
 		}
 		inside := report.Path + "[" + strconv.Itoa(i) + "]."
-		maps.DeleteFunc(m.pasts, func(path string, _ *past) bool { return strings.HasPrefix(path, inside) })
+		maps.DeleteFunc(m.visits, func(path string, _ *visit) bool { return strings.HasPrefix(path, inside) })
 	}
-	before.items = items
+	v.items = items
 }
 
-// stays tells whether the step has no more calls to make, whoever comes to it again.
-func (a *activity) stays() bool {
+// callsDone reports whether the step, when it is executed again, must not make another
+// call: one that must not be repeated happened, or may have.
+func (a *actionRun) callsDone() bool {
 	m := a.m
 	switch {
 	case a.repeatable || len(a.report.Keys) == 0:
 		return false
-	case m.that(a.report, happened) != nil:
+	case m.latest(a.report, effectHappened) != nil:
 		return true
 	}
-	return !m.resend && m.that(a.report, doubtful) != nil
+	return !m.resend && m.latest(a.report, effectUnknown) != nil
 }
 
-// resume goes on with a step that was done before.
-func (a *activity) resume() {
+// resume continues a step that was executed before.
+func (a *actionRun) resume() {
 	m := a.m
 	a.env.group.add(a, &a.hook)
-	a.before = a.report.Attempts
+	a.earlier = a.report.Attempts
 	a.phase = over
-	switch at := m.that(a.report, happened); {
+	switch at := m.latest(a.report, effectHappened); {
 	case at != nil:
-		a.standFor(at)
-		a.accepted()
-	case a.stays():
-		a.finish(a.told.err)
+		a.adopt(at)
+		a.onAccepted()
+	case a.callsDone():
+		a.finish(a.reported.err)
 	default:
-		a.try()
+		a.nextAttempt()
 	}
 }

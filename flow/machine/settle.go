@@ -9,30 +9,29 @@ import (
 	"facteur/flow/call"
 )
 
-// Unknown returns the keys of the calls that may have happened and of which nobody knows
-// whether they did, in the order in which that became so. Receipts and settlements make
-// them fewer, and nothing else does.
+// Unknown returns the keys of the calls whose outcome is unknown, in the order in which they
+// became so. Only a receipt or a settlement takes one out.
 func (m *Machine) Unknown() []string { return slices.Clone(m.unknown) }
 
-// Settlement is the event that says what became of the latest call of a step whose
-// outcome is unknown. step is its path, or its id where that is clear; id is what the API
-// calls what happened, "" when that is not known. It changes nothing: the host records
-// the event and applies it. The error is a *SettleError.
+// Settlement returns the event that settles the latest unknown call of a step: it happened,
+// or it did not. step is the step's path, or its id if only one step of that id has an
+// unknown call; id is the API's id of the result, "" when that is not known. It changes
+// nothing: the host records the event and applies it. The error is a *SettleError.
 func (m *Machine) Settlement(step string, happened bool, id string, at time.Time) (Event, error) {
 	var named []*attempt
 	var paths []string
 	for _, key := range m.unknown {
-		one := m.call(key)
-		path := one.report.Path
+		at := m.call(key)
+		path := at.report.Path
 		if path == step {
-			named = append(named[:0], one)
+			named = append(named[:0], at)
 		}
 		if slices.Contains(paths, path) {
 			continue
 		}
 		paths = append(paths, path)
-		if one.report.ID == step && path != step {
-			named = append(named, m.that(one.report, doubtful))
+		if at.report.ID == step && path != step {
+			named = append(named, m.latest(at.report, effectUnknown))
 		}
 	}
 	if len(named) != 1 && !slices.Contains(paths, step) {
@@ -59,12 +58,12 @@ func (e *SettleError) Error() string {
 	return fmt.Sprintf("the outcome of %s is not unknown; in this run, that of %s is", e.Step, strings.Join(e.Unknown, ", "))
 }
 
-// settlement is the id of the receipt that a person's word makes.
-const settlement = "settlement"
+// settlementID is the id of a receipt that stands for a settlement.
+const settlementID = "settlement"
 
-// receipt is what the event says, in the form of a receipt for an action.
+// receipt returns the settlement as a receipt, which is how actions take it.
 func (e Settled) receipt(sig *call.Signature) call.Receipt {
-	r := call.Receipt{Key: e.Key, ID: settlement, State: "sent"}
+	r := call.Receipt{Key: e.Key, ID: settlementID, State: "sent"}
 	if len(sig.States) > 0 {
 		r.State = sig.States[0]
 	}
@@ -78,21 +77,21 @@ func (e Settled) receipt(sig *call.Signature) call.Receipt {
 	return r
 }
 
-// denial tells whether a receipt is a person's word that the call did not happen. Any
-// other receipt knows better.
-func denial(r call.Receipt) bool { return r.ID == settlement && r.Error != nil }
+// isDenial reports whether a receipt is a person's settlement that the call did not happen.
+// Any real receipt overrules it.
+func isDenial(r call.Receipt) bool { return r.ID == settlementID && r.Error != nil }
 
-// settle goes on after a person said what became of a call. It counts as a receipt does,
-// except that a call which was not made may be tried again.
+// settle handles a settlement. It counts as a receipt does, except that a call which was not
+// made may be retried.
 func (m *Machine) settle(at *attempt, e Settled) {
-	r, a := e.receipt(at.do.Signature), at.a
+	r, a := e.receipt(at.do.Signature), at.run
 	if e.Happened || a == nil || a.phase == over {
 		m.receive(at, r)
 		return
 	}
-	m.weigh(at, r, "")
-	if a.phase == settling && at == a.now {
-		a.leave()
-		a.refused(call.Outcome{Retryable: true})
+	m.applyReceipt(at, r, "")
+	if a.phase == settling && at == a.latest {
+		a.release()
+		a.onFailed(call.Outcome{Retryable: true})
 	}
 }

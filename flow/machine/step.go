@@ -5,45 +5,45 @@ import (
 	"facteur/flow/plan"
 )
 
-// step runs one step and records what became of it.
-func (m *Machine) step(s *plan.Step, e *env, done func(result)) {
-	report := m.began(s, e)
+// runStep executes one step, and reports it.
+func (m *Machine) runStep(s *plan.Step, e *env, done func(result)) {
+	report := m.beginStep(s, e)
 	if s.If == nil {
 		m.perform(s, e, report, done)
 		return
 	}
-	m.decide(s, e, report, done)
+	m.runStepIf(s, e, report, done)
 }
 
-// decide runs a step if its condition holds.
-func (m *Machine) decide(s *plan.Step, e *env, report *Step, done func(result)) {
-	yes, f := m.holds(s.If, e, s.Place)
+// runStepIf executes a step if its condition holds.
+func (m *Machine) runStepIf(s *plan.Step, e *env, report *Step, done func(result)) {
+	yes, f := m.condition(s.If, e, s.Place)
 	switch {
 	case f != nil:
-		m.finish(s, e, report, f.result().at(func() { m.decide(s, e, report, done) }), nil, done)
+		m.finishStep(s, e, report, f.result().retryWith(func() { m.runStepIf(s, e, report, done) }), nil, done)
 	case yes:
-		m.took(s, e, ifYes, 0)
+		m.tookBranch(s, e, ifBranch, 0)
 		m.perform(s, e, report, done)
 	default:
-		m.took(s, e, ifNot, 0)
-		m.end(report, Skipped)
+		m.tookBranch(s, e, ifNotBranch, 0)
+		m.endStep(report, Skipped)
 		done(result{})
 	}
 }
 
-// perform does what a step does.
-func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
+// perform executes a step whose condition holds; next is called with its result.
+func (m *Machine) perform(s *plan.Step, e *env, report *Step, next func(result)) {
 	report.ran = true
 	done := func(r result, outputs map[string]any) {
-		if (r.end == failed || r.end == stopped) && r.again == nil { // nothing inside it did
-			r = r.at(func() {
-				if s.Kind != "action" { // its calls are counted
+		if (r.end == failed || r.end == stopped) && r.retry == nil { // the step itself did, not one inside it
+			r = r.retryWith(func() {
+				if s.Kind != "action" { // an action's calls are counted
 					report.Attempts++
 				}
-				m.perform(s, e, report, k)
+				m.perform(s, e, report, next)
 			})
 		}
-		m.finish(s, e, report, r, outputs, k)
+		m.finishStep(s, e, report, r, outputs, next)
 	}
 	switch do := s.Do.(type) {
 	case *plan.Action:
@@ -51,7 +51,7 @@ func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
 	case *plan.Set:
 		m.set(s, do, e, done)
 	case *plan.Switch:
-		m.switches(s, do, e, done)
+		m.switchStep(s, do, e, done)
 	case *plan.Foreach:
 		m.foreach(s, do, e, report, done)
 	case *plan.Parallel:
@@ -62,9 +62,9 @@ func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
 		m.wait(s, do, e, report, done)
 	case *plan.WaitFor:
 		m.waitFor(s, do, e, report, done, func(f *failure) {
-			m.finish(s, e, report, f.result(), nil, func(result) {
-				m.took(s, e, onTimeout, 0)
-				m.block(do.OnTimeout, e, func(r result) { k(allowed(s, r)) })
+			m.finishStep(s, e, report, f.result(), nil, func(result) {
+				m.tookBranch(s, e, timeoutBranch, 0)
+				m.runBlock(do.OnTimeout, e, func(r result) { next(allowed(s, r)) })
 			})
 		})
 	case *plan.CallFlow:
@@ -83,13 +83,13 @@ func (m *Machine) perform(s *plan.Step, e *env, report *Step, k func(result)) {
 	}
 }
 
-// finish records the end of a step, for expressions and for people.
-func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs map[string]any, done func(result)) {
+// finishStep records the end of a step, for expressions and in its report.
+func (m *Machine) finishStep(s *plan.Step, e *env, report *Step, r result, outputs map[string]any, done func(result)) {
 	if report.Attempts == 0 && s.Kind != "action" {
 		report.Attempts = 1
 	}
 	if outputs == nil {
-		outputs = always(s.Do)
+		outputs = alwaysOutputs(s.Do)
 	}
 	report.Outputs = outputs
 	if s.Sensitive && len(outputs) > 0 {
@@ -99,20 +99,20 @@ func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs m
 	var failure map[string]any
 	switch r.end {
 	case completed, returned:
-		m.end(report, Succeeded)
+		m.endStep(report, Succeeded)
 	case failed:
 		status = "failed"
-		r.failure.at(s, report.Path)
+		r.failure.setStep(s, report.Path)
 		report.Error = r.failure.err
 		failure = r.failure.value()
-		m.end(report, Failed)
+		m.endStep(report, Failed)
 	case stopped:
 		status = "failed"
 		if report.Error == nil {
 			report.Error = stoppedError
 		}
 		failure = report.Error.Value(s.ID)
-		m.end(report, Cancelled)
+		m.endStep(report, Cancelled)
 	}
 	if s.ID != "" {
 		state := map[string]any{"status": status, "outputs": outputs, "attempts": int64(report.Attempts)}
@@ -121,13 +121,14 @@ func (m *Machine) finish(s *plan.Step, e *env, report *Step, r result, outputs m
 		}
 		e.steps[s.ID] = state
 	}
-	if r.again != nil {
-		r.again = &again{open: func() { m.reopen(s, e, report) }, inner: []*again{r.again}}
+	if r.retry != nil {
+		r.retry = &retryPoint{reopen: func() { m.reopenStep(s, e, report) }, inner: []*retryPoint{r.retry}}
 	}
 	done(allowed(s, r))
 }
 
-// allowed is how a step's end counts for the steps around it.
+// allowed returns a step's result as the steps around it see it: allow_failure hides a
+// failure.
 func allowed(s *plan.Step, r result) result {
 	if r.end == failed && s.AllowFailure {
 		return result{}
@@ -137,8 +138,8 @@ func allowed(s *plan.Step, r result) result {
 
 var stoppedError = &call.Error{Code: "cancelled", Class: "flow", Message: "it was stopped before its end"}
 
-// always gives the outputs that a step has whatever happened.
-func always(do plan.Construct) map[string]any {
+// alwaysOutputs returns the outputs that a step has even if it failed at once.
+func alwaysOutputs(do plan.Construct) map[string]any {
 	switch do := do.(type) {
 	case *plan.Action:
 		return withAlways(do.Signature.Out, nil)
@@ -165,28 +166,28 @@ func (m *Machine) set(s *plan.Step, do *plan.Set, e *env, done func(result, map[
 	done(result{}, nil)
 }
 
-func (m *Machine) switches(s *plan.Step, do *plan.Switch, e *env, done func(result, map[string]any)) {
-	k := func(r result) { done(r, nil) }
+func (m *Machine) switchStep(s *plan.Step, do *plan.Switch, e *env, done func(result, map[string]any)) {
+	onEnd := func(r result) { done(r, nil) }
 	i, f := m.choose(do.Cases, e, s.Place)
 	switch {
 	case f != nil:
-		k(f.result())
+		onEnd(f.result())
 	case i < 0:
-		m.took(s, e, byDefault, 0)
-		m.block(do.Default, e, k)
+		m.tookBranch(s, e, defaultBranch, 0)
+		m.runBlock(do.Default, e, onEnd)
 	default:
-		m.took(s, e, caseAt, i)
-		m.block(do.Cases[i].Steps, e, k)
+		m.tookBranch(s, e, caseBranch, i)
+		m.runBlock(do.Cases[i].Steps, e, onEnd)
 	}
 }
 
-// choose returns the first case that holds, -1 when none does.
+// choose returns the index of the first case whose condition holds, -1 when none does.
 func (m *Machine) choose(cases []plan.Case, e *env, place string) (int, *failure) {
 	for i, c := range cases {
 		if c.When == nil {
 			return i, nil
 		}
-		if yes, f := m.holds(c.When, e, place); yes || f != nil {
+		if yes, f := m.condition(c.When, e, place); yes || f != nil {
 			return i, f
 		}
 	}
@@ -200,11 +201,11 @@ func (m *Machine) callFlow(s *plan.Step, do *plan.CallFlow, e *env, report *Step
 		return
 	}
 	inputs, _ := x.(map[string]any)
-	m.flow(do.Plan, inputs, e.group, report.Path+"/", e.last, func(r result, outputs map[string]any) {
+	m.runFlow(do.Plan, inputs, e.group, report.Path+"/", e.cleanup, func(r result, outputs map[string]any) {
 		switch r.end {
 		case returned: // it ended the called flow alone
 			r = result{}
-		case failed: // its steps have no name here: the one that failed is this one
+		case failed: // expressions here do not see its steps: for them this step failed
 			r.failure = &failure{err: r.failure.err, path: r.failure.path}
 		}
 		done(r, outputs)

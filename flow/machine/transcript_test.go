@@ -25,9 +25,9 @@ var update = flag.Bool("update", false, "rewrite the transcripts with what the m
 
 const transcripts = "../../testdata/machine"
 
-// TestTranscripts plays the conversations between machines and their worlds that are
-// written down in testdata/machine; README.md there says how to read them. Each run is
-// then resumed from every prefix of its journal.
+// TestTranscripts runs the scripts in testdata/machine and compares what the machine does
+// with what is written there; README.md there explains the format. Each run is then resumed
+// from every prefix of its journal.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob(transcripts + "/*.txt")
 	require.NoError(t, err)
@@ -62,33 +62,33 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// A player carries out a script and writes down what the machine says to it.
-type player struct {
-	*world
+// A scriptRunner executes a script, and writes the machine's reactions below its lines.
+type scriptRunner struct {
+	*fakeHost
 	out  strings.Builder
 	hold bool // calls are taken up only when the script says so
 	over bool
 }
 
 func play(t *testing.T, p *plan.Plan, script string) string {
-	pl := &player{}
+	r := &scriptRunner{}
 	for line := range strings.SplitSeq(strings.TrimSuffix(script, "\n"), "\n") {
 		if !strings.HasPrefix(line, ">") && !strings.HasPrefix(line, "#") && line != "" {
 			continue
 		}
-		pl.out.WriteString(line + "\n")
+		r.out.WriteString(line + "\n")
 		if command, ok := strings.CutPrefix(line, ">"); ok {
 			verb, rest, _ := strings.Cut(strings.TrimSpace(command), " ")
-			pl.do(t, p, verb, rest)
+			r.command(t, p, verb, rest)
 		}
 	}
-	require.NotNil(t, pl.world, "the script has no > start")
-	pl.checkResume()
-	return pl.out.String()
+	require.NotNil(t, r.fakeHost, "the script has no > start")
+	r.checkResume()
+	return r.out.String()
 }
 
-func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
-	words, object := split(t, rest)
+func (r *scriptRunner) command(t *testing.T, p *plan.Plan, verb, rest string) {
+	words, object := parseLine(t, rest)
 	word := func(i int) string {
 		if i < len(words) {
 			return words[i]
@@ -111,150 +111,150 @@ func (pl *player) do(t *testing.T, p *plan.Plan, verb, rest string) {
 				s.Receipts = w != "without-receipts"
 			}
 		}
-		pl.world = newWorld(t, p, s)
-		pl.say(pl.asked)
+		r.fakeHost = newFakeHost(t, p, s)
+		r.print(r.wanted)
 	case strings.HasPrefix(verb, "+"):
 		d, err := schema.ParseDuration(verb[1:])
 		require.NoError(t, err)
-		pl.pass(pl.now.Add(d))
+		r.advance(r.now.Add(d))
 	case verb == "hold":
-		pl.hold = true
+		r.hold = true
 	case verb == "take":
-		pl.take(key)
+		r.take(key)
 	case verb == "answer":
-		pl.apply(machine.Answered{At: pl.now, Key: key, Outcome: outcome(t, words[1:], object)})
+		r.apply(machine.Answered{At: r.now, Key: key, Outcome: parseOutcome(t, words[1:], object)})
 	case verb == "receipt":
-		pl.ids++
-		r := call.Receipt{Key: key, ID: "r" + strconv.Itoa(pl.ids), State: word(1), Data: object}
+		r.ids++
+		receipt := call.Receipt{Key: key, ID: "r" + strconv.Itoa(r.ids), State: word(1), Data: object}
 		for _, w := range words[2:] {
 			if id, ok := strings.CutPrefix(w, "id="); ok {
-				r.ID = id
+				receipt.ID = id
 			} else {
-				r.Error = &call.Error{Code: w, Class: "permanent", Message: "the receipt says " + w}
+				receipt.Error = &call.Error{Code: w, Class: "permanent", Message: "the receipt says " + w}
 			}
 		}
-		pl.apply(machine.Received{At: pl.now, Receipt: r})
+		r.apply(machine.Received{At: r.now, Receipt: receipt})
 	case verb == "event":
-		pl.ids++
-		o := occurrence{id: "e" + strconv.Itoa(pl.ids), name: word(0), subject: word(1), at: pl.now, data: object}
+		r.ids++
+		e := externalEvent{id: "e" + strconv.Itoa(r.ids), name: word(0), subject: word(1), at: r.now, data: object}
 		if id, ok := strings.CutPrefix(word(2), "id="); ok {
-			o.id = id
+			e.id = id
 		}
-		pl.past = append(pl.past, o)
-		pl.offer()
+		r.events = append(r.events, e)
+		r.deliver()
 	case verb == "cancel":
-		pl.apply(machine.CancelRequested{At: pl.now, Reason: rest})
+		r.apply(machine.CancelRequested{At: r.now, Reason: rest})
 	case verb == "retry":
-		e := machine.Retried{At: pl.now, Resend: word(0) == "resend"}
-		if err := pl.m.Retryable(e.Resend); err != nil {
-			pl.printf("error: %s\n", err)
+		e := machine.Retried{At: r.now, Resend: word(0) == "resend"}
+		if err := r.m.Retryable(e.Resend); err != nil {
+			r.printf("error: %s\n", err)
 			return
 		}
-		pl.over = false
-		pl.apply(e)
+		r.over = false
+		r.apply(e)
 	case verb == "settle":
-		e, err := pl.m.Settlement(word(0), word(1) == "sent", word(2), pl.now)
+		e, err := r.m.Settlement(word(0), word(1) == "sent", word(2), r.now)
 		if err != nil {
-			pl.printf("error: %s\n", err)
+			r.printf("error: %s\n", err)
 			return
 		}
-		pl.apply(e)
+		r.apply(e)
 	case verb == "unknown":
-		pl.printf("%v\n", pl.m.Unknown())
+		r.printf("%v\n", r.m.Unknown())
 	case verb == "crash": // all that is left is the journal
-		m := machine.New(pl.plan, pl.start)
-		for _, e := range pl.journal {
+		m := machine.New(r.plan, r.start)
+		for _, e := range r.journal {
 			require.NoError(t, m.Apply(e))
 		}
 		m.Ended()
-		pl.m = m
-		pl.asked = m.Next()
-		pl.say(pl.asked)
+		r.m = m
+		r.wanted = m.Next()
+		r.print(r.wanted)
 	case verb == "steps":
-		for _, s := range pl.m.Steps() {
-			pl.printf("%s %s %s attempts=%d calls=%v\n", s.Path, s.Kind, s.Status, s.Attempts, s.Keys)
+		for _, s := range r.m.Steps() {
+			r.printf("%s %s %s attempts=%d calls=%v\n", s.Path, s.Kind, s.Status, s.Attempts, s.Keys)
 		}
 	case verb == "report":
-		for _, s := range pl.m.Steps() {
+		for _, s := range r.m.Steps() {
 			if s.Path != rest && rest != "" {
 				continue
 			}
-			pl.printf("%s %s attempts=%d calls=%v", s.Path, s.Status, s.Attempts, s.Keys)
+			r.printf("%s %s attempts=%d calls=%v", s.Path, s.Status, s.Attempts, s.Keys)
 			if s.State != "" {
-				pl.printf(" state=%s", s.State)
+				r.printf(" state=%s", s.State)
 			}
 			if s.Unknown {
-				pl.printf(" unknown")
+				r.printf(" unknown")
 			}
 			if len(s.Outputs) > 0 {
-				pl.printf(" %s", text(s.Outputs))
+				r.printf(" %s", formatJSON(s.Outputs))
 			}
 			if s.Error != nil {
-				pl.printf(": %s", problem(s.Error))
+				r.printf(": %s", formatError(s.Error))
 			}
-			pl.printf("\n")
+			r.printf("\n")
 		}
 	case verb == "sensitive":
-		pl.printf("%s\n", text(pl.m.Sensitive()))
+		r.printf("%s\n", formatJSON(r.m.Sensitive()))
 	default:
 		t.Fatalf("the script says %q", verb)
 	}
 }
 
-// apply also shows what followed from the event.
-func (pl *player) apply(e machine.Event) {
-	fresh, err := pl.world.apply(e)
+// apply also prints what followed from the event.
+func (r *scriptRunner) apply(e machine.Event) {
+	fresh, err := r.fakeHost.apply(e)
 	if err != nil {
-		pl.printf("error: %s\n", err)
+		r.printf("error: %s\n", err)
 		return
 	}
-	pl.say(fresh)
+	r.print(fresh)
 }
 
-func (pl *player) take(key string) {
-	for _, c := range pl.calls(false) {
+func (r *scriptRunner) take(key string) {
+	for _, c := range r.calls(false) {
 		if c.Key == key {
-			pl.apply(machine.Taken{At: pl.now, Key: key, Print: c.Print})
+			r.apply(machine.Taken{At: r.now, Key: key, Fingerprint: c.Fingerprint})
 			return
 		}
 	}
-	pl.printf("error: the run does not want %s to be taken up\n", key)
+	r.printf("error: the run does not want %s to be taken up\n", key)
 }
 
-// pass lets time pass, and the timers of that time fire.
-func (pl *player) pass(until time.Time) {
+// advance advances the clock, and fires the timers that are due.
+func (r *scriptRunner) advance(until time.Time) {
 	for {
-		s, ok := pl.due()
+		s, ok := r.due()
 		if !ok || s.Until.After(until) {
 			break
 		}
-		if s.Until.After(pl.now) {
-			pl.now = s.Until
+		if s.Until.After(r.now) {
+			r.now = s.Until
 		}
-		pl.printf("%s timer %d\n", pl.clock(pl.now), s.Timer)
-		pl.apply(machine.Fired{At: pl.now, Timer: s.Timer})
+		r.printf("%s timer %d\n", r.clock(r.now), s.Timer)
+		r.apply(machine.Fired{At: r.now, Timer: s.Timer})
 	}
-	pl.now = until
+	r.now = until
 }
 
-func (pl *player) offer() {
+func (r *scriptRunner) deliver() {
 	for again := true; again; {
 		again = false
-		for _, a := range wants[machine.Await](pl.world) {
-			for _, o := range pl.past {
-				if o.name != a.Event || o.subject != a.Subject || o.at.Before(a.Since) || !pl.m.Wants(a) || pl.arrived(a.ID, o.id) {
+		for _, a := range wants[machine.Await](r.fakeHost) {
+			for _, e := range r.events {
+				if e.name != a.Event || e.subject != a.Subject || e.at.Before(a.Since) || !r.m.Wants(a) || r.delivered(a.ID, e.id) {
 					continue
 				}
 				again = true
-				pl.printf("  %s reaches await %d\n", o.id, a.ID)
-				pl.apply(machine.Arrived{At: pl.now, Await: a.ID, ID: o.id, Data: o.data})
+				r.printf("  %s reaches await %d\n", e.id, a.ID)
+				r.apply(machine.Arrived{At: r.now, Await: a.ID, ID: e.id, Data: e.data})
 			}
 		}
 	}
 }
 
-func (pl *player) arrived(await int, id string) bool {
-	for _, e := range pl.journal {
+func (r *scriptRunner) delivered(await int, id string) bool {
+	for _, e := range r.journal {
 		if e, ok := e.(machine.Arrived); ok && e.Await == await && e.ID == id {
 			return true
 		}
@@ -262,42 +262,42 @@ func (pl *player) arrived(await int, id string) bool {
 	return false
 }
 
-func (pl *player) printf(format string, args ...any) { fmt.Fprintf(&pl.out, format, args...) }
+func (r *scriptRunner) printf(format string, args ...any) { fmt.Fprintf(&r.out, format, args...) }
 
-func (pl *player) clock(at time.Time) string {
-	if !at.After(pl.start.At) {
-		if at.Equal(pl.start.At) {
+func (r *scriptRunner) clock(at time.Time) string {
+	if !at.After(r.start.At) {
+		if at.Equal(r.start.At) {
 			return "0s"
 		}
 		return at.Format(time.RFC3339)
 	}
-	return schema.FormatDuration(at.Sub(pl.start.At).Round(time.Millisecond))
+	return schema.FormatDuration(at.Sub(r.start.At).Round(time.Millisecond))
 }
 
-// say writes down what ended and what is wanted, and takes calls up.
-func (pl *player) say(commands []machine.Command) {
-	for _, s := range pl.m.Ended() {
-		pl.printf("  %s %s", s.Path, s.Status)
+// print prints the steps that ended and the commands, and takes calls up.
+func (r *scriptRunner) print(commands []machine.Command) {
+	for _, s := range r.m.Ended() {
+		r.printf("  %s %s", s.Path, s.Status)
 		if s.Attempts > 1 {
-			pl.printf(" after %d attempts", s.Attempts)
+			r.printf(" after %d attempts", s.Attempts)
 		}
 		if len(s.Outputs) > 0 {
-			pl.printf(" %s", text(s.Outputs))
+			r.printf(" %s", formatJSON(s.Outputs))
 		}
 		if s.Error != nil {
-			pl.printf(": %s", problem(s.Error))
+			r.printf(": %s", formatError(s.Error))
 		}
 		if s.Note != "" {
-			pl.printf(" (%s)", s.Note)
+			r.printf(" (%s)", s.Note)
 		}
-		pl.printf("\n")
+		r.printf("\n")
 	}
 	var calls []string
 	awaits := false
 	for _, c := range commands {
 		switch c := c.(type) {
 		case *machine.Call:
-			pl.printf("  call %d: %s %s %s", number(c.Key), c.Step, c.Action, text(c.Input))
+			r.printf("  call %d: %s %s %s", callNumber(c.Key), c.Step, c.Action, formatJSON(c.Input))
 			for _, word := range []struct {
 				say  bool
 				text string
@@ -306,67 +306,67 @@ func (pl *player) say(commands []machine.Command) {
 				{c.Repeatable, ", repeatable"}, {c.InFlight, ", in flight"},
 			} {
 				if word.say {
-					pl.printf("%s", word.text)
+					r.printf("%s", word.text)
 				}
 			}
-			pl.printf("\n")
-			if !c.InFlight && !pl.hold {
+			r.printf("\n")
+			if !c.InFlight && !r.hold {
 				calls = append(calls, c.Key)
 			}
 		case machine.Cancel:
-			pl.printf("  cancel call %d\n", number(c.Key))
+			r.printf("  cancel call %d\n", callNumber(c.Key))
 		case machine.Sleep:
-			pl.printf("  set timer %d to %s\n", c.Timer, pl.clock(c.Until))
+			r.printf("  set timer %d to %s\n", c.Timer, r.clock(c.Until))
 		case machine.Await:
 			awaits = true
-			pl.printf("  await %d: %s from %s", c.ID, c.Event, c.Subject)
+			r.printf("  await %d: %s from %s", c.ID, c.Event, c.Subject)
 			if c.Connection != "" {
-				pl.printf(" through %s", c.Connection)
+				r.printf(" through %s", c.Connection)
 			}
-			pl.printf(" since %s\n", pl.clock(c.Since))
+			r.printf(" since %s\n", r.clock(c.Since))
 		case machine.Watch:
-			pl.printf("  watch call %d\n", number(c.Key))
+			r.printf("  watch call %d\n", callNumber(c.Key))
 		}
 	}
-	if r := pl.m.Result(); r != nil && !pl.over {
-		pl.over = true
-		pl.printf("the run %s", r.Status)
-		if r.Step != "" {
-			pl.printf(" in %s", r.Step)
+	if result := r.m.Result(); result != nil && !r.over {
+		r.over = true
+		r.printf("the run %s", result.Status)
+		if result.Step != "" {
+			r.printf(" in %s", result.Step)
 		}
-		if r.Error != nil {
-			pl.printf(": %s", problem(r.Error))
+		if result.Error != nil {
+			r.printf(": %s", formatError(result.Error))
 		}
-		pl.printf(" %s\n", text(r.Outputs))
+		r.printf(" %s\n", formatJSON(result.Outputs))
 	}
 	for _, key := range calls {
-		pl.take(key)
+		r.take(key)
 	}
 	if awaits {
-		pl.offer()
+		r.deliver()
 	}
 }
 
-func problem(e *call.Error) string {
+func formatError(e *call.Error) string {
 	out := e.Code + ": " + e.Message
 	if len(e.Details) > 0 {
-		out += " " + text(e.Details)
+		out += " " + formatJSON(e.Details)
 	}
 	return out
 }
 
-func text(v any) string {
+func formatJSON(v any) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(texts(v)); err != nil {
+	if err := e.Encode(formatDurations(v)); err != nil {
 		return err.Error()
 	}
 	return strings.TrimSpace(b.String())
 }
 
-// split takes a line apart: words, and the JSON object at its end.
-func split(t *testing.T, line string) (words []string, object map[string]any) {
+// parseLine splits a line into words and the JSON object at its end.
+func parseLine(t *testing.T, line string) (words []string, object map[string]any) {
 	before, body, ok := strings.Cut(line, "{")
 	if ok {
 		d := json.NewDecoder(strings.NewReader("{" + body))
@@ -378,8 +378,8 @@ func split(t *testing.T, line string) (words []string, object map[string]any) {
 	return strings.Fields(before), object
 }
 
-// outcome reads "failed 131026 retryable after=5s {outputs}".
-func outcome(t *testing.T, words []string, output map[string]any) call.Outcome {
+// parseOutcome reads "failed 131026 retryable after=5s {outputs}".
+func parseOutcome(t *testing.T, words []string, output map[string]any) call.Outcome {
 	o := call.Outcome{Status: call.Status(words[0]), Output: output}
 	if words[0] == "held" {
 		o = call.Outcome{Status: call.Failed, Retryable: true, Held: true}

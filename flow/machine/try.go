@@ -6,8 +6,8 @@ import (
 	"facteur/flow/plan"
 )
 
-// A trying is a try that runs.
-type trying struct {
+// A tryRun executes a try step.
+type tryRun struct {
 	m    *Machine
 	step *plan.Step
 	do   *plan.Try
@@ -16,13 +16,12 @@ type trying struct {
 }
 
 func (m *Machine) try(s *plan.Step, do *plan.Try, e *env, done func(result, map[string]any)) {
-	t := &trying{m, s, do, e, done}
-	m.block(do.Steps, e, t.caught)
+	t := &tryRun{m, s, do, e, done}
+	m.runBlock(do.Steps, e, t.onStepsEnd)
 }
 
-// caught goes on when the steps have ended.
-func (t *trying) caught(r result) {
-	if r.end != failed || t.env.group.stopped != going {
+func (t *tryRun) onStepsEnd(r result) {
+	if r.end != failed || t.env.group.stopped != notStopped {
 		t.finally(r)
 		return
 	}
@@ -30,50 +29,50 @@ func (t *trying) caught(r result) {
 	i, f := t.m.choose(t.do.Catch, inner, t.step.Place)
 	switch {
 	case f != nil:
-		t.finally(f.result().at(func() { t.caught(r) }))
+		t.finally(f.result().retryWith(func() { t.onStepsEnd(r) }))
 	case i < 0:
 		t.finally(r)
 	default:
-		t.m.took(t.step, t.env, catchAt, i)
-		t.m.block(t.do.Catch[i].Steps, inner, t.finally)
+		t.m.tookBranch(t.step, t.env, catchBranch, i)
+		t.m.runBlock(t.do.Catch[i].Steps, inner, t.finally)
 	}
 }
 
-// finally runs once, to its end, whatever stopped what was before.
-func (t *trying) finally(r result) {
+// finally runs the finally steps once, to their end, whatever stopped those before.
+func (t *tryRun) finally(r result) {
 	if len(t.do.Finally) == 0 {
 		t.done(r, nil)
 		return
 	}
-	last := t.env.in(&group{})
-	last.last = true
-	if r.again != nil { // a retry comes back to what was before, and must not meet what finally wrote
-		vars, before := maps.Clone(t.env.vars), r.again
-		r.again = &again{inner: []*again{before}, open: func() {
+	inner := t.env.in(&group{})
+	inner.cleanup = true
+	if r.retry != nil { // a retry resumes before finally, and must not see what that wrote
+		vars, before := maps.Clone(t.env.vars), r.retry
+		r.retry = &retryPoint{inner: []*retryPoint{before}, reopen: func() {
 			clear(t.env.vars)
 			maps.Copy(t.env.vars, vars)
-			t.m.unrun(t.do.Finally, t.env)
+			t.m.resetSteps(t.do.Finally, t.env)
 		}}
 	}
-	t.m.block(t.do.Finally, last, func(own result) {
+	t.m.runBlock(t.do.Finally, inner, func(own result) {
 		switch {
 		case own.end == completed:
 			own = r
-		case own.end != returned && r.again != nil:
-			own.again = r.again
+		case own.end != returned && r.retry != nil:
+			own.retry = r.retry
 		}
 		t.done(own, nil)
 	})
 }
 
-// unrun makes expressions see steps as if they had not run.
-func (m *Machine) unrun(steps []*plan.Step, e *env) {
+// resetSteps makes expressions see steps as if they had not run.
+func (m *Machine) resetSteps(steps []*plan.Step, e *env) {
 	for _, s := range steps {
 		if s.ID != "" {
 			e.steps[s.ID] = e.plan.Unrun[s.ID]
 		}
 		for _, inner := range s.Blocks() {
-			m.unrun(inner, e)
+			m.resetSteps(inner, e)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, report *Step, done func(result, map[string]any)) {
-	if past := m.past(e, report); past != nil && past.status == Succeeded {
+	if v := m.visit(e, report); v != nil && v.status == Succeeded {
 		done(result{}, nil)
 		return
 	}
@@ -18,38 +18,38 @@ func (m *Machine) wait(s *plan.Step, do *plan.Wait, e *env, report *Step, done f
 		done(f.result(), nil)
 		return
 	}
-	(&pause{m: m, env: e, done: done, until: until}).run()
+	(&waitRun{m: m, env: e, done: done, until: until}).run()
 }
 
-// A pause is a wait that goes on.
-type pause struct {
+// A waitRun executes a wait step.
+type waitRun struct {
 	m     *Machine
 	env   *env
 	done  func(result, map[string]any)
 	until time.Time
 	timer int
-	hook  hook
+	hook  stopHook
 }
 
-// run begins to wait, and after a retry goes on, until the same time.
-func (p *pause) run() {
+// run waits until p.until, which a retry does not move.
+func (p *waitRun) run() {
 	if !p.until.After(p.m.now) {
 		p.done(result{}, nil)
 		return
 	}
-	p.timer = p.m.sleep(p.until, p)
+	p.timer = p.m.startTimer(p.until, p)
 	p.env.group.add(p, &p.hook)
 }
 
-func (p *pause) fired() {
+func (p *waitRun) fired() {
 	p.hook.drop()
 	p.done(result{}, nil)
 }
 
-func (p *pause) stop(stopKind) {
-	p.m.drop(p.timer)
+func (p *waitRun) stop(stopKind) {
+	p.m.stopTimer(p.timer)
 	p.hook.drop()
-	p.done(result{end: stopped}.at(p.run), nil)
+	p.done(result{end: stopped}.retryWith(p.run), nil)
 }
 
 func (m *Machine) until(s *plan.Step, do *plan.Wait, e *env) (time.Time, *failure) {
@@ -72,25 +72,26 @@ func (m *Machine) duration(v *plan.Value, e *env, place string) (time.Duration, 
 	return d, f
 }
 
-// A waiting is a wait_for that goes on.
-type waiting struct {
-	m      *Machine
-	step   *plan.Step
-	do     *plan.WaitFor
-	env    *env
-	report *Step
-	done   func(result, map[string]any)
-	id     int
-	timer  int
-	hook   hook
-	late   func() // goes on after a time-out
+// A waitForRun executes a wait_for step.
+type waitForRun struct {
+	m         *Machine
+	step      *plan.Step
+	do        *plan.WaitFor
+	env       *env
+	report    *Step
+	done      func(result, map[string]any)
+	id        int
+	timer     int
+	hook      stopHook
+	onTimeout func()
 }
 
-// waitFor waits for an event; one that came since the run last wrote to the subject
-// counts too. After a time-out that the flow goes on from, it calls late, not done.
-func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, done func(result, map[string]any), late func(*failure)) {
-	if past := m.past(e, report); past != nil && past.status == Succeeded {
-		done(result{}, past.outputs)
+// waitFor waits for an event; one that came since the run's latest call to the subject
+// counts too. After a time-out with `on_timeout: continue` or steps it calls onTimeout, not
+// done.
+func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, done func(result, map[string]any), onTimeout func(*failure)) {
+	if v := m.visit(e, report); v != nil && v.status == Succeeded {
+		done(result{}, v.outputs)
 		return
 	}
 	given, f := m.text(do.Subject, e, s.Place)
@@ -113,10 +114,10 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 	if at, ok := m.lastCall[subject]; ok && do.Event.SinceCall {
 		since = at
 	}
-	m.nextAwait++
-	w := &waiting{m: m, step: s, do: do, env: e, report: report, done: done, id: m.nextAwait}
+	m.lastAwait++
+	w := &waitForRun{m: m, step: s, do: do, env: e, report: report, done: done, id: m.lastAwait}
 	put(&m.awaits, w.id, w)
-	m.out = append(m.out, Await{ID: w.id, Event: do.Event.Name, Subject: subject, Connection: do.Connection, Since: since})
+	m.commands = append(m.commands, Await{ID: w.id, Event: do.Event.Name, Subject: subject, Connection: do.Connection, Since: since})
 	e.group.add(w, &w.hook)
 	if end.IsZero() {
 		return
@@ -128,28 +129,28 @@ func (m *Machine) waitFor(s *plan.Step, do *plan.WaitFor, e *env, report *Step, 
 	case do.Until != nil:
 		limit = "until " + end.UTC().Format(time.RFC3339)
 	}
-	w.late = func() {
+	w.onTimeout = func() {
 		f := flowError("timeout", fmt.Sprintf("no %s from %s %s", do.Event.Name, given, limit))
 		if do.Continue {
-			late(f)
+			onTimeout(f)
 			return
 		}
 		done(f.result(), nil)
 	}
-	w.timer = m.sleep(end, w)
+	w.timer = m.startTimer(end, w)
 }
 
-func (w *waiting) fired() {
-	w.over()
-	w.late()
+func (w *waitForRun) fired() {
+	w.release()
+	w.onTimeout()
 }
 
-func (w *waiting) stop(stopKind) {
-	w.over()
+func (w *waitForRun) stop(stopKind) {
+	w.release()
 	w.done(result{end: stopped}, nil)
 }
 
-// limit gives when a wait_for is given up; the zero time is never.
+// limit returns when a wait_for times out; the zero time is never.
 func (m *Machine) limit(s *plan.Step, do *plan.WaitFor, e *env) (time.Time, *failure) {
 	switch {
 	case do.Timeout != nil:
@@ -161,21 +162,21 @@ func (m *Machine) limit(s *plan.Step, do *plan.WaitFor, e *env) (time.Time, *fai
 	return time.Time{}, nil
 }
 
-func (w *waiting) over() {
+func (w *waitForRun) release() {
 	delete(w.m.awaits, w.id)
-	w.m.drop(w.timer)
+	w.m.stopTimer(w.timer)
 	w.hook.drop()
 }
 
-// arrived is called with each event that may be the one.
-func (w *waiting) arrived(a Arrived) {
+// onEvent handles an event that may match.
+func (w *waitForRun) onEvent(a Arrived) {
 	m := w.m
 	if a.ID != "" && m.consumed[a.ID] {
 		return
 	}
 	data := canonical(w.do.Event.Type, a.Data)
 	if w.do.When != nil {
-		yes, f := m.holds(w.do.When, w.env.bind("event", data), w.step.Place)
+		yes, f := m.condition(w.do.When, w.env.bind("event", data), w.step.Place)
 		if f != nil {
 			w.report.Note = "an event did not match: " + f.err.Message
 		}
@@ -186,9 +187,9 @@ func (w *waiting) arrived(a Arrived) {
 	if a.ID != "" {
 		put(&m.consumed, a.ID, true)
 	}
-	w.over()
+	w.release()
 	w.done(result{}, data)
 }
 
-// Consumed tells whether a wait of the run consumed the event of that id.
+// Consumed reports whether a wait_for of the run consumed the event of that id.
 func (m *Machine) Consumed(eventID string) bool { return m.consumed[eventID] }

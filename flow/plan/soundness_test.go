@@ -338,7 +338,7 @@ func (a *author) run(p *plan.Plan) []*machine.Step {
 			if a.maybe(3) {
 				o = call.Outcome{Status: call.Failed, Error: &call.Error{Code: "x", Message: "refused"}}
 			}
-			_ = m.Apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
+			_ = m.Apply(machine.Taken{At: now, Key: c.Key, Fingerprint: c.Fingerprint})
 			_ = m.Apply(machine.Answered{At: now, Key: c.Key, Outcome: o})
 		case machine.Await:
 			_ = m.Apply(machine.Arrived{At: now, Await: c.ID, ID: fmt.Sprint(n), Data: map[string]any{

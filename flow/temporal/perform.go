@@ -119,7 +119,7 @@ func (r *runner) advance() bool {
 // this call alone, and a time-out among it is its own.
 func (r *runner) take(c *machine.Call) {
 	now := r.now()
-	r.apply(machine.Taken{At: now, Key: c.Key, Print: c.Print})
+	r.apply(machine.Taken{At: now, Key: c.Key, Fingerprint: c.Fingerprint})
 	bytes := bulk(c.Input)
 	if bytes > maxPayload {
 		r.apply(machine.Answered{At: now, Key: c.Key, Outcome: tooLarge(c, bytes)})

@@ -11,19 +11,20 @@ import (
 	"facteur/flow/schema"
 )
 
-// Encode gives an event its stored form. Its body is written into room where that is large
-// enough; nil will do.
-func Encode(room []byte, event machine.Event) (Record, error) {
-	f := fields{text: room[:0]}
+// Encode returns the stored form of an event. Its body is written into buf if that is large
+// enough; buf may be nil. The error is for an event, or a value in it, that has no stored
+// form.
+func Encode(buf []byte, event machine.Event) (Record, error) {
+	f := fields{text: buf[:0]}
 	kind := ""
 	switch e := event.(type) {
 	case machine.Taken:
 		kind = "taken"
 		f.addText("key", e.Key)
-		f.addText("print", e.Print)
+		f.addText("print", e.Fingerprint)
 	case machine.Answered:
 		kind = "answered"
-		f.text = slices.Grow(f.text, 768) // there is an answer in it
+		f.text = slices.Grow(f.text, 768) // an answer's usual size
 		f.addText("key", e.Key)
 		f.addOutcome(&e.Outcome)
 	case machine.Received:
@@ -58,10 +59,10 @@ func Encode(room []byte, event machine.Event) (Record, error) {
 	return f.record(kind, event.Time())
 }
 
-// EncodeStart gives the start of a run its stored form, of the kind "start"; room is as for
+// EncodeStart returns the stored form of a run's start, of the kind "start"; buf is as for
 // Encode.
-func EncodeStart(room []byte, s machine.Start) (Record, error) {
-	f := fields{text: slices.Grow(room[:0], 512)}
+func EncodeStart(buf []byte, s machine.Start) (Record, error) {
+	f := fields{text: slices.Grow(buf[:0], 512)}
 	f.name("at")
 	f.text = append(s.At.AppendFormat(append(f.text, '"'), time.RFC3339Nano), '"')
 	f.add("inputs", s.Inputs)
@@ -75,8 +76,8 @@ func EncodeStart(room []byte, s machine.Start) (Record, error) {
 	return f.record("start", s.At)
 }
 
-// fields writes the fields of a form. Every call of a run is written, so it does without
-// reflection.
+// fields writes a JSON object field by field, without reflection: every event of every run
+// is encoded.
 type fields struct {
 	text []byte
 	err  error
@@ -114,7 +115,7 @@ func (f *fields) addText(name, v string) {
 	f.text = schema.AppendText(f.text, v)
 }
 
-// addSome adds a text that is not empty.
+// addSome adds a text unless it is empty.
 func (f *fields) addSome(name, v string) {
 	if v != "" {
 		f.addText(name, v)

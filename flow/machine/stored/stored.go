@@ -1,5 +1,5 @@
-// Package stored is the form in which what happens to a run is kept: as JSON, for hosts
-// whose runs outlive them. Fields may be added; names and meanings never change.
+// Package stored is the stored form, as JSON, of a run's start and events and of calls,
+// for hosts whose runs outlive them. Fields may be added; names and meanings never change.
 package stored
 
 import (
@@ -62,7 +62,7 @@ type (
 func Decode(r Record) (machine.Event, error) {
 	switch r.Kind {
 	case "taken":
-		return unpack(r, func(f takenForm) machine.Event { return machine.Taken{At: r.At, Key: f.Key, Print: f.Print} })
+		return unpack(r, func(f takenForm) machine.Event { return machine.Taken{At: r.At, Key: f.Key, Fingerprint: f.Print} })
 	case "answered":
 		return unpack(r, func(f answeredForm) machine.Event {
 			return machine.Answered{At: r.At, Key: f.Key, Outcome: f.Outcome.Outcome()}

@@ -18,7 +18,7 @@ var at = time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.UTC)
 func events() []machine.Event {
 	err := &call.Error{Code: "131056", MetaCode: 131056, Message: "too fast", Class: "throttle-pair", StatusCode: 400, Details: map[string]any{"subcode": int64(7)}}
 	return []machine.Event{
-		machine.Taken{At: at, Key: "f1.r.1", Print: "p"},
+		machine.Taken{At: at, Key: "f1.r.1", Fingerprint: "p"},
 		machine.Answered{At: at, Key: "f1.r.1", Outcome: call.Outcome{
 			Status: call.Failed, Output: map[string]any{"n": int64(9007199254740993), "f": 1.5, "list": []any{"a", nil, true}}, Error: err,
 			Retryable: true, After: time.Second, Backoff: "pair", Throttled: "k", Held: true, Refused: true,

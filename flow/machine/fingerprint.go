@@ -11,23 +11,24 @@ import (
 	"facteur/flow/schema"
 )
 
-// printOf identifies a call by what it does.
-func printOf(c *call.Call) string {
-	var room [384]byte // most calls need no more
-	var open [8]schema.Entry
-	p := room[:0]
+// fingerprint returns a short hash of what a call does: its action, connection, step,
+// attempt and input.
+func fingerprint(c *call.Call) string {
+	var buf [384]byte // on the stack; enough for most calls
+	var entries [8]schema.Entry
+	b := buf[:0]
 	for _, s := range [...]string{c.Action, c.Connection, c.Step} {
-		p = appendText(p, s)
+		b = appendText(b, s)
 	}
-	p = appendNumber(p, uint64(c.Attempt))
-	sum := sha256.Sum256(appendValue(p, c.Input, open[:0]))
-	return string(hex.AppendEncode(p[:0], sum[:8]))
+	b = appendNumber(b, uint64(c.Attempt))
+	sum := sha256.Sum256(appendValue(b, c.Input, entries[:0]))
+	return string(hex.AppendEncode(b[:0], sum[:8]))
 }
 
-// appendValue adds bytes that two values share only if they are the same: each part says
-// its kind, and how long it is. open are the entries of the objects that it stands in; its
-// own are put behind them.
-func appendValue(b []byte, v any, open []schema.Entry) []byte {
+// appendValue appends an encoding that is unique to the value: each part has its kind and
+// length. entries is scratch memory, a stack: it holds the entries of the objects around the
+// value, and its own are appended.
+func appendValue(b []byte, v any, entries []schema.Entry) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(b, 'n')
@@ -49,14 +50,14 @@ func appendValue(b []byte, v any, open []schema.Entry) []byte {
 	case []any:
 		b = appendNumber(append(b, 'l'), uint64(len(v)))
 		for _, item := range v {
-			b = appendValue(b, item, open)
+			b = appendValue(b, item, entries)
 		}
 	case map[string]any:
 		b = appendNumber(append(b, 'm'), uint64(len(v)))
-		n := len(open)
-		open = schema.AppendEntries(open, v)
-		for i := n; i < len(open); i++ {
-			b = appendValue(appendText(b, open[i].Name), open[i].Value, open)
+		n := len(entries)
+		entries = schema.AppendEntries(entries, v)
+		for i := n; i < len(entries); i++ {
+			b = appendValue(appendText(b, entries[i].Name), entries[i].Value, entries)
 		}
 	}
 	return b

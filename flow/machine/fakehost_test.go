@@ -50,68 +50,67 @@ func newStart(p *plan.Plan, inputs map[string]any) machine.Start {
 	return machine.Start{Run: "run", At: epoch, Inputs: inputs, Seed: bytes.Repeat([]byte{7}, 32), Receipts: true}
 }
 
-// A world is a host without a disk: it keeps the journal of a run and all that the
-// machine ever asked for.
-type world struct {
-	t        testing.TB
-	plan     *plan.Plan
-	start    machine.Start
-	m        *machine.Machine
-	now      time.Time
-	asked    []machine.Command
-	journal  []machine.Event
-	restored []machine.Event     // the same as a disk gives it back; as far as it was asked for
-	wanted   [][]machine.Command // what was outstanding after so many events
-	taken    map[string]bool
-	past     []occurrence
-	ids      int
+// A fakeHost keeps the journal of one run, and the commands that the run wants, in memory.
+type fakeHost struct {
+	t           testing.TB
+	plan        *plan.Plan
+	start       machine.Start
+	m           *machine.Machine
+	now         time.Time
+	wanted      []machine.Command
+	journal     []machine.Event
+	restored    []machine.Event     // the same as a disk gives it back; as far as it was asked for
+	outstanding [][]machine.Command // what was outstanding after so many events
+	taken       map[string]bool
+	events      []externalEvent
+	ids         int
 }
 
-// An occurrence is an event that came from outside.
-type occurrence struct {
+// An externalEvent is an event that came from outside.
+type externalEvent struct {
 	id, name, subject string
 	at                time.Time
 	data              map[string]any
 }
 
-func newWorld(t testing.TB, p *plan.Plan, s machine.Start) *world {
-	w := &world{t: t, plan: p, start: s, now: s.At, m: machine.New(p, s), taken: map[string]bool{}}
-	w.note()
+func newFakeHost(t testing.TB, p *plan.Plan, s machine.Start) *fakeHost {
+	w := &fakeHost{t: t, plan: p, start: s, now: s.At, m: machine.New(p, s), taken: map[string]bool{}}
+	w.collect()
 	return w
 }
 
-// note collects what the machine asks for, and returns it.
-func (w *world) note() []machine.Command {
-	fresh := w.m.Next()
-	w.asked = append(w.asked, fresh...)
-	w.asked = slices.DeleteFunc(w.asked, func(c machine.Command) bool { return !w.m.Wants(c) })
-	w.wanted = append(w.wanted, slices.Clone(w.asked))
+// collect collects what the machine asks for, and returns it.
+func (h *fakeHost) collect() []machine.Command {
+	fresh := h.m.Next()
+	h.wanted = append(h.wanted, fresh...)
+	h.wanted = slices.DeleteFunc(h.wanted, func(c machine.Command) bool { return !h.m.Wants(c) })
+	h.outstanding = append(h.outstanding, slices.Clone(h.wanted))
 	return fresh
 }
 
 // apply records an event and tells the machine.
-func (w *world) apply(e machine.Event) ([]machine.Command, error) {
-	if err := w.m.Apply(e); err != nil {
+func (h *fakeHost) apply(e machine.Event) ([]machine.Command, error) {
+	if err := h.m.Apply(e); err != nil {
 		return nil, err
 	}
-	w.journal = append(w.journal, e)
+	h.journal = append(h.journal, e)
 	if taken, ok := e.(machine.Taken); ok {
-		w.taken[taken.Key] = true
+		h.taken[taken.Key] = true
 	}
-	return w.note(), nil
+	return h.collect(), nil
 }
 
-func (w *world) must(e machine.Event) []machine.Command {
-	w.t.Helper()
-	fresh, err := w.apply(e)
-	require.NoError(w.t, err)
+func (h *fakeHost) must(e machine.Event) []machine.Command {
+	h.t.Helper()
+	fresh, err := h.apply(e)
+	require.NoError(h.t, err)
 	return fresh
 }
 
 // wants returns the outstanding commands of one kind.
-func wants[C machine.Command](w *world) []C {
+func wants[C machine.Command](w *fakeHost) []C {
 	var out []C
-	for _, c := range w.asked {
+	for _, c := range w.wanted {
 		if c, ok := c.(C); ok && w.m.Wants(c) {
 			out = append(out, c)
 		}
@@ -120,13 +119,13 @@ func wants[C machine.Command](w *world) []C {
 }
 
 // calls returns those that are under way, or those that are not taken up.
-func (w *world) calls(taken bool) []*machine.Call {
-	return slices.DeleteFunc(wants[*machine.Call](w), func(c *machine.Call) bool { return w.taken[c.Key] != taken })
+func (h *fakeHost) calls(taken bool) []*machine.Call {
+	return slices.DeleteFunc(wants[*machine.Call](h), func(c *machine.Call) bool { return h.taken[c.Key] != taken })
 }
 
 // due returns the timer that fires next.
-func (w *world) due() (next machine.Sleep, ok bool) {
-	for _, s := range wants[machine.Sleep](w) {
+func (h *fakeHost) due() (next machine.Sleep, ok bool) {
+	for _, s := range wants[machine.Sleep](h) {
 		if !ok || s.Until.Before(next.Until) {
 			next, ok = s, true
 		}
@@ -157,52 +156,52 @@ func outstanding(commands []machine.Command, taken map[string]bool) []string {
 
 // checkResume resumes the run from every prefix of its journal, as it would be read
 // from a disk: the same must be outstanding there, and the rest must lead to the same end.
-func (w *world) checkResume() {
-	w.t.Helper()
-	for i := range len(w.journal) + 1 {
-		w.checkResumeAt(i)
+func (h *fakeHost) checkResume() {
+	h.t.Helper()
+	for i := range len(h.journal) + 1 {
+		h.checkResumeAt(i)
 	}
 }
 
-func (w *world) checkResumeAt(i int) {
-	w.t.Helper()
-	start := w.start
+func (h *fakeHost) checkResumeAt(i int) {
+	h.t.Helper()
+	start := h.start
 	start.Inputs, _ = throughJSON(start.Inputs).(map[string]any)
 	start.At = start.At.In(time.UTC)
-	if coerced, found := w.plan.Inputs.Coerce(start.Inputs); found.Err() == nil {
+	if coerced, found := h.plan.Inputs.Coerce(start.Inputs); found.Err() == nil {
 		start.Inputs, _ = coerced.(map[string]any)
 	}
-	for _, e := range w.journal[len(w.restored):] {
-		w.restored = append(w.restored, stored(e))
+	for _, e := range h.journal[len(h.restored):] {
+		h.restored = append(h.restored, throughJournal(e))
 	}
-	m := machine.New(w.plan, start)
-	for _, e := range w.restored[:i] {
+	m := machine.New(h.plan, start)
+	for _, e := range h.restored[:i] {
 		if err := m.Apply(e); err != nil {
-			w.t.Fatalf("event %d of %d: %v", i, len(w.journal), err)
+			h.t.Fatalf("event %d of %d: %v", i, len(h.journal), err)
 		}
 	}
-	commands, taken := m.Next(), w.takenAt(i)
+	commands, taken := m.Next(), h.takenAt(i)
 	for _, c := range commands {
 		if c, ok := c.(*machine.Call); ok {
-			require.Equal(w.t, taken[c.Key], c.InFlight)
+			require.Equal(h.t, taken[c.Key], c.InFlight)
 		}
 	}
-	require.Equal(w.t, outstanding(w.wanted[i], taken), outstanding(commands, taken), "outstanding after %d of %d events", i, len(w.journal))
-	for _, e := range w.restored[i:] {
+	require.Equal(h.t, outstanding(h.outstanding[i], taken), outstanding(commands, taken), "outstanding after %d of %d events", i, len(h.journal))
+	for _, e := range h.restored[i:] {
 		if err := m.Apply(e); err != nil {
-			w.t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		m.Next()
 	}
-	require.Equal(w.t, w.m.Result(), m.Result())
-	require.Equal(w.t, w.m.Steps(), m.Steps())
-	require.Equal(w.t, w.m.Branches(), m.Branches())
-	require.Equal(w.t, w.m.Unknown(), m.Unknown())
+	require.Equal(h.t, h.m.Result(), m.Result())
+	require.Equal(h.t, h.m.Steps(), m.Steps())
+	require.Equal(h.t, h.m.Branches(), m.Branches())
+	require.Equal(h.t, h.m.Unknown(), m.Unknown())
 }
 
-func (w *world) takenAt(i int) map[string]bool {
+func (h *fakeHost) takenAt(i int) map[string]bool {
 	taken := map[string]bool{}
-	for _, e := range w.journal[:i] {
+	for _, e := range h.journal[:i] {
 		if e, ok := e.(machine.Taken); ok {
 			taken[e.Key] = true
 		}
@@ -210,8 +209,8 @@ func (w *world) takenAt(i int) map[string]bool {
 	return taken
 }
 
-// stored is an event as a journal gives it back.
-func stored(e machine.Event) machine.Event {
+// throughJournal is an event as a journal gives it back.
+func throughJournal(e machine.Event) machine.Event {
 	switch e := e.(type) {
 	case machine.Taken:
 		e.At = e.At.UTC()
@@ -219,12 +218,12 @@ func stored(e machine.Event) machine.Event {
 	case machine.Answered:
 		e.At = e.At.UTC()
 		e.Outcome.Output, _ = throughJSON(e.Outcome.Output).(map[string]any)
-		e.Outcome.Error = storedError(e.Outcome.Error)
+		e.Outcome.Error = throughJournalError(e.Outcome.Error)
 		return e
 	case machine.Received:
 		e.At = e.At.UTC()
 		e.Receipt.Data, _ = throughJSON(e.Receipt.Data).(map[string]any)
-		e.Receipt.Error = storedError(e.Receipt.Error)
+		e.Receipt.Error = throughJournalError(e.Receipt.Error)
 		return e
 	case machine.Arrived:
 		e.At = e.At.UTC()
@@ -246,7 +245,7 @@ func stored(e machine.Event) machine.Event {
 	panic(fmt.Sprintf("%T", e))
 }
 
-func storedError(e *call.Error) *call.Error {
+func throughJournalError(e *call.Error) *call.Error {
 	if e == nil {
 		return nil
 	}
@@ -257,7 +256,7 @@ func storedError(e *call.Error) *call.Error {
 
 // throughJSON writes a value as JSON and reads it, numbers as they stand there.
 func throughJSON(v any) any {
-	body, err := json.Marshal(texts(v))
+	body, err := json.Marshal(formatDurations(v))
 	if err != nil {
 		panic(err)
 	}
@@ -270,8 +269,8 @@ func throughJSON(v any) any {
 	return out
 }
 
-// texts writes durations as people do.
-func texts(v any) any {
+// formatDurations writes durations as people do.
+func formatDurations(v any) any {
 	switch v := v.(type) {
 	case time.Duration:
 		return schema.FormatDuration(v)
@@ -281,21 +280,21 @@ func texts(v any) any {
 		}
 		out := map[string]any{}
 		for k, x := range v {
-			out[k] = texts(x)
+			out[k] = formatDurations(x)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, x := range v {
-			out[i] = texts(x)
+			out[i] = formatDurations(x)
 		}
 		return out
 	}
 	return v
 }
 
-// number is the n of a call key f1.run.n.
-func number(key string) int {
+// callNumber is the n of a call key f1.run.n.
+func callNumber(key string) int {
 	n, _ := strconv.Atoi(key[strings.LastIndexByte(key, '.')+1:])
 	return n
 }

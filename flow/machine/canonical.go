@@ -7,8 +7,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// canonical gives a value from outside the form that it has once it was stored as JSON
-// and read again, so that a run decides the same live and resumed.
+// canonical returns a value from outside in the form that it has after it was stored as JSON
+// and read again, so that a run decides the same live and on replay.
 func canonical(t *schema.Type, v map[string]any) map[string]any {
 	if v == nil {
 		return nil
@@ -33,7 +33,7 @@ func canonicalError(e *call.Error) *call.Error {
 	return &out
 }
 
-// withAlways fills in the outputs that are always present, with zero values.
+// withAlways adds the outputs that are always present but missing here, as zero values.
 func withAlways(t *schema.Type, out map[string]any) map[string]any {
 	copied := false
 	for _, f := range t.Fields {

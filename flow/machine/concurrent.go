@@ -9,7 +9,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// foreach runs its steps for each item, some at the same time.
+// foreach runs the steps of a foreach for each item, do.Concurrency at a time.
 func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, done func(result, map[string]any)) {
 	x, f := m.eval(do.Items, e, s.Place)
 	if f != nil {
@@ -22,15 +22,16 @@ func (m *Machine) foreach(s *plan.Step, do *plan.Foreach, e *env, report *Step, 
 		done(flowError("invalid_input", "foreach: "+found.Error()).result(), nil)
 		return
 	}
-	m.sameItems(e, report, items)
-	l := &loop{
+	m.forgetChangedItems(e, report, items)
+	l := &foreachRun{
 		m: m, step: s, do: do, env: e, report: report, group: e.group.child(),
 		items: items, collected: make([]any, len(items)), done: done,
 	}
 	l.run()
 }
 
-type loop struct {
+// A foreachRun executes a foreach step.
+type foreachRun struct {
 	m         *Machine
 	step      *plan.Step
 	do        *plan.Foreach
@@ -42,22 +43,22 @@ type loop struct {
 	running   int
 	collected []any
 	failures  failures
-	left      lanes // what a retry goes on with
+	retries   pendingRetries // of the iterations that failed or were stopped
 	returned  *result
 	done      func(result, map[string]any)
 	over      bool
 }
 
-// run starts as many iterations as may run.
-func (l *loop) run() {
-	for l.running < l.do.Concurrency && l.next < len(l.items) && l.returned == nil && l.group.stopped == going {
+// run starts as many iterations as may run at the same time, and finishes when none runs.
+func (l *foreachRun) run() {
+	for l.running < l.do.Concurrency && l.next < len(l.items) && l.returned == nil && l.group.stopped == notStopped {
 		i := l.next
 		l.next++
 		l.running++
 		inner := l.env.iteration(l.group, l.do.As, l.items[i])
-		inner.path = l.report.Path + "[" + strconv.Itoa(i) + "]."
-		inner.inside = l.step.Place + "."
-		l.m.later(l.m.list(l.do.Steps, inner, func(r result) { l.ended(i, inner, r) }))
+		inner.pathPrefix = l.report.Path + "[" + strconv.Itoa(i) + "]."
+		inner.placePrefix = l.step.Place + "."
+		l.m.later(l.m.newBlock(l.do.Steps, inner, func(r result) { l.onIterationEnd(i, inner, r) }))
 	}
 	if l.running == 0 && !l.over {
 		l.over = true
@@ -65,12 +66,12 @@ func (l *loop) run() {
 	}
 }
 
-func (l *loop) ended(i int, inner *env, r result) {
+func (l *foreachRun) onIterationEnd(i int, inner *env, r result) {
 	l.running--
 	if r.end == completed && l.do.Collect != nil {
 		x, f := l.m.eval(l.do.Collect, inner, "collect")
 		if f != nil {
-			r = f.result().at(func() { l.ended(i, inner, result{}) })
+			r = f.result().retryWith(func() { l.onIterationEnd(i, inner, result{}) })
 		}
 		l.collected[i] = x
 	}
@@ -78,41 +79,41 @@ func (l *loop) ended(i int, inner *env, r result) {
 	case failed:
 		l.failures.add(i, r.failure)
 		if !l.step.AllowFailure {
-			l.left.add(i, r.again)
-			l.group.stop(sibling)
+			l.retries.add(i, r.retry)
+			l.group.stop(siblingFailed)
 		}
 	case stopped:
-		l.left.add(i, r.again)
+		l.retries.add(i, r.retry)
 	case returned:
 		l.returned = &r
 	}
 	l.m.later(l)
 }
 
-func (l *loop) finish() {
+func (l *foreachRun) finish() {
 	l.group.leave()
 	r := l.failures.result(l.env.group)
 	if l.returned != nil {
 		r = *l.returned
 	}
 	if r.end == failed || r.end == stopped {
-		r.again = &again{open: l.reopen, inner: l.left.all(), do: l.run}
+		r.retry = &retryPoint{reopen: l.reopen, inner: l.retries.all(), do: l.run}
 	}
 	l.done(r, map[string]any{"items": l.collected})
 }
 
-// reopen lets the loop go on with the iterations that failed or were stopped, and with
-// those that had not started.
-func (l *loop) reopen() {
+// reopen prepares the loop to go on, after a retry, with the iterations that failed or were
+// stopped, and with those that had not started.
+func (l *foreachRun) reopen() {
 	l.group.join(l.env.group)
-	l.running, l.over, l.left = len(l.left), false, nil
+	l.running, l.over, l.retries = len(l.retries), false, nil
 	l.collected = slices.Clone(l.collected)
 	if !l.step.AllowFailure {
 		l.failures = failures{}
 	}
 }
 
-// failures keeps the first failure by position of steps that run at the same time.
+// failures keeps, of steps that run at the same time, the failure of the first by position.
 type failures struct {
 	at    int
 	first *failure
@@ -124,10 +125,10 @@ func (f *failures) add(at int, one *failure) {
 	}
 }
 
-// result is how the whole ended; g is the group around it.
+// result returns how the step ended; g is its group.
 func (f *failures) result(g *group) result {
 	switch {
-	case g.stopped >= cancelling, g.stopped != going && f.first == nil:
+	case g.stopped >= cancelling, g.stopped != notStopped && f.first == nil:
 		return result{end: stopped}
 	case f.first != nil:
 		return f.first.result()
@@ -135,34 +136,35 @@ func (f *failures) result(g *group) result {
 	return result{}
 }
 
-// lanes are those of the steps that run at the same time which failed or were stopped.
-type lanes []lane
+// pendingRetries are where a retry resumes the branches or iterations that failed or were
+// stopped.
+type pendingRetries []pendingRetry
 
-type lane struct {
+type pendingRetry struct {
 	at    int
-	again *again
+	point *retryPoint
 }
 
-func (l *lanes) add(at int, again *again) { *l = append(*l, lane{at, again}) }
+func (l *pendingRetries) add(at int, point *retryPoint) { *l = append(*l, pendingRetry{at, point}) }
 
-// all returns how they go on after a retry, by position.
-func (l lanes) all() []*again {
-	slices.SortFunc(l, func(a, b lane) int { return cmp.Compare(a.at, b.at) })
-	out := make([]*again, len(l))
+// all returns the retry points in the order of their positions.
+func (l pendingRetries) all() []*retryPoint {
+	slices.SortFunc(l, func(a, b pendingRetry) int { return cmp.Compare(a.at, b.at) })
+	out := make([]*retryPoint, len(l))
 	for i := range l {
-		out[i] = l[i].again
+		out[i] = l[i].point
 	}
 	return out
 }
 
-// A fork is a parallel that runs.
-type fork struct {
+// A parallelRun executes a parallel step.
+type parallelRun struct {
 	m        *Machine
 	env      *env
 	group    *group
 	running  int
 	failures failures
-	left     lanes
+	retries  pendingRetries
 	done     func(result, map[string]any)
 }
 
@@ -172,40 +174,40 @@ func (m *Machine) parallel(do *plan.Parallel, e *env, done func(result, map[stri
 		done(result{}, nil)
 		return
 	}
-	f := &fork{m: m, env: e, group: e.group.child(), running: len(do.Branches), done: done}
+	f := &parallelRun{m: m, env: e, group: e.group.child(), running: len(do.Branches), done: done}
 	for i, b := range do.Branches {
 		inner := e.branch(f.group)
-		m.later(m.list(b.Steps, inner, func(r result) { f.ended(i, r) }))
+		m.later(m.newBlock(b.Steps, inner, func(r result) { f.onBranchEnd(i, r) }))
 	}
 }
 
-func (f *fork) ended(i int, r result) {
+func (f *parallelRun) onBranchEnd(i int, r result) {
 	switch r.end {
 	case failed:
 		f.failures.add(i, r.failure)
-		f.left.add(i, r.again)
-		f.group.stop(sibling)
+		f.retries.add(i, r.retry)
+		f.group.stop(siblingFailed)
 	case stopped:
-		f.left.add(i, r.again)
+		f.retries.add(i, r.retry)
 	}
 	if f.running--; f.running == 0 {
 		f.finish()
 	}
 }
 
-func (f *fork) finish() {
+func (f *parallelRun) finish() {
 	f.group.leave()
 	r := f.failures.result(f.env.group)
 	if r.end != completed {
-		r.again = &again{open: f.reopen, inner: f.left.all()}
-		if len(f.left) == 0 { // it was stopped as its last branch ended
-			r.again.do = f.finish
+		r.retry = &retryPoint{reopen: f.reopen, inner: f.retries.all()}
+		if len(f.retries) == 0 { // it was stopped as its last branch ended
+			r.retry.do = f.finish
 		}
 	}
 	f.done(r, nil)
 }
 
-func (f *fork) reopen() {
+func (f *parallelRun) reopen() {
 	f.group.join(f.env.group)
-	f.running, f.left, f.failures = len(f.left), nil, failures{}
+	f.running, f.retries, f.failures = len(f.retries), nil, failures{}
 }
