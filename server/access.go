@@ -9,32 +9,31 @@ import (
 	"time"
 )
 
-// access tells who asks, and refuses whoever may not.
-func (a *api) access(q *ask, needs Scope) error {
-	given, isGiven := bearer(q.Header)
+// authorize sets the request's key, and refuses a request whose key does not have the scope.
+func (a *api) authorize(req *request, needs Scope) error {
+	given, isGiven := bearer(req.Header)
 	if !a.Open && !isGiven && needs == "" {
 		return nil
 	}
 	now := time.Now()
-	keys, made, err := a.Keys.trusted(now)
+	keys, made, err := a.Keys.cached(now)
 	if err != nil {
 		return err
 	}
 	if a.Open && !made {
-		// Also where no key is needed: a web page must not learn even that a daemon is
-		// there.
-		q.by = Key{Scope: ScopeAdmin}
-		return a.notByPages(q.Request)
+		// Also where no key is needed: a web page must not even learn that there is a daemon.
+		req.key = Key{Scope: ScopeAdmin}
+		return a.refuseWebPages(req.Request)
 	}
 	if a.Keys == nil && needs != "" {
 		return problem(Unauthorized, `make a key with "facteur keys create"`, "this daemon has no keys, so nobody may ask it")
 	}
-	key, found, expired := find(keys, given, now)
+	key, found, expired := findKey(keys, given, now)
 	switch {
 	case found && needs != "" && !key.Scope.includes(needs):
 		return problem(Forbidden, "use a key with the scope "+string(needs), "the key %s has the scope %s, this needs %s", key.ID, key.Scope, needs)
 	case found:
-		q.by = key
+		req.key = key
 		return nil
 	case needs == "":
 		return nil
@@ -46,8 +45,8 @@ func (a *api) access(q *ask, needs Scope) error {
 	return problem(Unauthorized, `"facteur keys list" shows the keys that there are`, "the key is not valid, or was revoked")
 }
 
-// may tells whether who asks has a scope.
-func (q *ask) may(s Scope) bool { return q.by.Scope.includes(s) }
+// may reports whether the request's key has a scope.
+func (req *request) may(s Scope) bool { return req.key.Scope.includes(s) }
 
 func bearer(h http.Header) (key string, given bool) {
 	text := h.Get("Authorization")
@@ -61,11 +60,11 @@ func bearer(h http.Header) (key string, given bool) {
 	return strings.TrimSpace(key), true
 }
 
-// notByPages refuses requests that a web page may have made: a page somewhere can make a
-// browser send requests to the loopback, and, when its own name leads there, read the
-// answers.
-func (a *api) notByPages(r *http.Request) error {
-	if !a.isOurs(r.Host) {
+// refuseWebPages refuses requests that a web page may have made: any page can make a browser
+// send requests to the loopback and, when its own host name resolves there (DNS rebinding),
+// read the answers.
+func (a *api) refuseWebPages(r *http.Request) error {
+	if !isLoopbackHost(r.Host) {
 		return problem(Forbidden, `make a key with "facteur keys create", or ask under a name of this machine such as 127.0.0.1`,
 			"without keys, requests under the name %q are refused", r.Host)
 	}
@@ -80,7 +79,7 @@ func (a *api) notByPages(r *http.Request) error {
 	return nil
 }
 
-// IsLoopback tells whether only this machine reaches an address, which has a port.
+// IsLoopback reports whether a host:port can be reached from this machine only.
 func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -93,8 +92,8 @@ func IsLoopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// isOurs tells whether a Host header names this daemon.
-func (a *api) isOurs(host string) bool {
+// isLoopbackHost reports whether a Host header names this machine's loopback.
+func isLoopbackHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bodies are what makes each route that needs a body pass.
+// bodyOf returns a valid body for a route that needs one.
 func bodyOf(path string) string {
 	switch path {
 	case "/v1/flows/{flow}/runs":
@@ -209,7 +209,7 @@ func TestKeysThatAreNotMade(t *testing.T) {
 		_, _, err := keys.Create(c.name, c.scope, c.expires)
 		assert.ErrorContains(t, err, c.want)
 	}
-	made, err := keys.Made()
+	made, err := keys.FileExists()
 	require.NoError(t, err)
 	assert.False(t, made)
 }

@@ -10,19 +10,18 @@ import (
 )
 
 // CertFiles are the files of a certificate and its key, in PEM. When they change, new
-// connections get the new certificate; while they do not fit each other they get the
-// old one.
+// connections get the new certificate; while the two do not match, they get the old one.
 type CertFiles struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu      sync.Mutex
-	current *tls.Certificate
-	seen    [2]stamp
+	mu       sync.Mutex
+	current  *tls.Certificate
+	versions [2]fileVersion
 }
 
-// A stamp tells two contents of a file apart.
-type stamp struct {
+// A fileVersion changes with the content of a file.
+type fileVersion struct {
 	at   time.Time
 	size int64
 }
@@ -34,7 +33,7 @@ func LoadCert(certFile, keyFile string, log *slog.Logger) (*CertFiles, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &CertFiles{certFile: certFile, keyFile: keyFile, log: log}
-	seen, err := c.stamps()
+	seen, err := c.readVersions()
 	if err != nil {
 		return nil, err
 	}
@@ -42,17 +41,17 @@ func LoadCert(certFile, keyFile string, log *slog.Logger) (*CertFiles, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the certificate in %s and its key in %s: %w", certFile, keyFile, err)
 	}
-	c.current, c.seen = &cert, seen
+	c.current, c.versions = &cert, seen
 	return c, nil
 }
 
-func (c *CertFiles) stamps() (seen [2]stamp, err error) {
+func (c *CertFiles) readVersions() (seen [2]fileVersion, err error) {
 	for i, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
 			return seen, fmt.Errorf("the certificate: %w", err)
 		}
-		seen[i] = stamp{info.ModTime(), info.Size()}
+		seen[i] = fileVersion{info.ModTime(), info.Size()}
 	}
 	return seen, nil
 }
@@ -61,11 +60,11 @@ func (c *CertFiles) stamps() (seen [2]stamp, err error) {
 func (c *CertFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen, err := c.stamps()
-	if err != nil || seen == c.seen {
+	seen, err := c.readVersions()
+	if err != nil || seen == c.versions {
 		return c.current, nil // a file that is being replaced may be missing
 	}
-	c.seen = seen
+	c.versions = seen
 	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		c.log.Warn("the new certificate cannot be used, the old one stays", "certificate", c.certFile, "key", c.keyFile, "error", err)

@@ -18,7 +18,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Client asks a daemon over HTTP. Errors that the daemon tells are *Problem; others
+// A Client makes requests to a daemon. Errors that the daemon answers are *Problem; others
 // are those of HTTP, e.g. that nothing listens there. Numbers in the values that it
 // returns are json.Number. It is safe for concurrent use.
 type Client struct {
@@ -27,7 +27,7 @@ type Client struct {
 	HTTP *http.Client // nil: http.DefaultClient
 }
 
-// A StartOption says more about a start than its body.
+// A StartOption is what a start says outside its body.
 type StartOption struct {
 	Key  string        // of idempotency; "": each start is a new run
 	Wait time.Duration // for the run's end, as far as the daemon allows; 0: not at all
@@ -39,23 +39,23 @@ func (c *Client) Start(ctx context.Context, flow string, r StartRequest, o Start
 	if r.Inputs == nil {
 		r.Inputs = map[string]any{}
 	}
-	return answer[Started](ctx, c, started("/v1/flows/"+url.PathEscape(flow)+"/runs", r, o))
+	return fetch[Started](ctx, c, startRequest("/v1/flows/"+url.PathEscape(flow)+"/runs", r, o))
 }
 
 // Rerun starts a run with the inputs of another.
 func (c *Client) Rerun(ctx context.Context, run string, r RerunRequest, o StartOption) (*Started, error) {
-	return answer[Started](ctx, c, started(runPath(run, "rerun"), r, o))
+	return fetch[Started](ctx, c, startRequest(runPath(run, "rerun"), r, o))
 }
 
 // Runs returns one page of runs, the last started first.
 func (c *Client) Runs(ctx context.Context, f host.Filter) (*RunList, error) {
-	return answer[RunList](ctx, c, request{path: "/v1/runs", query: values(f)})
+	return fetch[RunList](ctx, c, apiRequest{path: "/v1/runs", query: filterQuery(f)})
 }
 
 // Run returns all that is known of a run. With wait it first waits for the run's end,
 // as far as the daemon allows.
 func (c *Client) Run(ctx context.Context, run string, wait time.Duration) (*Detail, error) {
-	return answer[Detail](ctx, c, request{path: runPath(run, ""), query: waiting(wait)})
+	return fetch[Detail](ctx, c, apiRequest{path: runPath(run, ""), query: waitQuery(wait)})
 }
 
 // Cancel asks a run to end.
@@ -68,12 +68,12 @@ func (c *Client) Retry(ctx context.Context, run string, r RetryRequest) error {
 	return c.post(ctx, runPath(run, "retry"), r)
 }
 
-// Settle says what became of a call whose outcome is unknown.
+// Settle sets the outcome of a call whose outcome is unknown.
 func (c *Client) Settle(ctx context.Context, run string, r SettleRequest) error {
 	return c.post(ctx, runPath(run, "settle"), r)
 }
 
-// Release lets a run go on that is held since a backup was restored.
+// Release lets a run continue that is held since a backup was restored.
 func (c *Client) Release(ctx context.Context, run string) error {
 	return c.post(ctx, runPath(run, "release"), nil)
 }
@@ -81,7 +81,7 @@ func (c *Client) Release(ctx context.Context, run string) error {
 // Deliver brings an event to the runs that wait for it, and to triggers. It returns the
 // event's id.
 func (c *Client) Deliver(ctx context.Context, e Event) (id string, err error) {
-	d, err := answer[Delivered](ctx, c, request{method: http.MethodPost, path: "/v1/events", body: e})
+	d, err := fetch[Delivered](ctx, c, apiRequest{method: http.MethodPost, path: "/v1/events", body: e})
 	if err != nil {
 		return "", err
 	}
@@ -90,7 +90,7 @@ func (c *Client) Deliver(ctx context.Context, e Event) (id string, err error) {
 
 // Flows returns the project's flows.
 func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
-	list, err := answer[FlowList](ctx, c, request{path: "/v1/flows"})
+	list, err := fetch[FlowList](ctx, c, apiRequest{path: "/v1/flows"})
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +99,12 @@ func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
 
 // Flow returns all that there is to know of a flow.
 func (c *Client) Flow(ctx context.Context, name string) (*FlowDetail, error) {
-	return answer[FlowDetail](ctx, c, request{path: "/v1/flows/" + url.PathEscape(name)})
+	return fetch[FlowDetail](ctx, c, apiRequest{path: "/v1/flows/" + url.PathEscape(name)})
 }
 
 // Connections returns the project's connections, without their secrets.
 func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
-	list, err := answer[ConnectionList](ctx, c, request{path: "/v1/connections"})
+	list, err := fetch[ConnectionList](ctx, c, apiRequest{path: "/v1/connections"})
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
 
 // Holds returns why calls are held back now.
 func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
-	list, err := answer[HoldList](ctx, c, request{path: "/v1/holds"})
+	list, err := fetch[HoldList](ctx, c, apiRequest{path: "/v1/holds"})
 	if err != nil {
 		return nil, err
 	}
@@ -133,12 +133,12 @@ func (c *Client) Resume(ctx context.Context, r ResumeRequest) error {
 // Reload makes the daemon read its flows again. Mistakes are a *Problem of the kind
 // InvalidFlows, with Diagnostics.
 func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
-	return answer[Reloaded](ctx, c, request{method: http.MethodPost, path: "/v1/reload"})
+	return fetch[Reloaded](ctx, c, apiRequest{method: http.MethodPost, path: "/v1/reload"})
 }
 
 // Keys returns the daemon's keys, without their secrets.
 func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	list, err := answer[KeyList](ctx, c, request{path: "/v1/keys"})
+	list, err := fetch[KeyList](ctx, c, apiRequest{path: "/v1/keys"})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (c *Client) Keys(ctx context.Context) ([]Key, error) {
 
 // Export returns a run as a flow test, in YAML.
 func (c *Client) Export(ctx context.Context, run string) ([]byte, error) {
-	resp, err := c.do(ctx, request{path: runPath(run, "export")})
+	resp, err := c.do(ctx, apiRequest{path: runPath(run, "export")})
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +155,13 @@ func (c *Client) Export(ctx context.Context, run string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-// Ready tells whether the daemon can work, and why not.
+// Ready returns whether the daemon can work, and why not.
 func (c *Client) Ready(ctx context.Context) (*Readiness, error) {
-	return answer[Readiness](ctx, c, request{path: "/readyz", also: http.StatusServiceUnavailable})
+	return fetch[Readiness](ctx, c, apiRequest{path: "/readyz", alsoOK: http.StatusServiceUnavailable})
 }
 
-// values are a filter as the parameters of a request.
-func values(f host.Filter) url.Values {
+// filterQuery returns a filter as query parameters.
+func filterQuery(f host.Filter) url.Values {
 	v := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
@@ -195,37 +195,37 @@ func runPath(run, verb string) string {
 	return path
 }
 
-func waiting(wait time.Duration) url.Values {
+func waitQuery(wait time.Duration) url.Values {
 	if wait <= 0 {
 		return nil
 	}
 	return url.Values{"wait": {schema.FormatDuration(wait)}}
 }
 
-func started(path string, body any, o StartOption) request {
-	return request{method: http.MethodPost, path: path, query: waiting(o.Wait), body: body, key: o.Key}
+func startRequest(path string, body any, o StartOption) apiRequest {
+	return apiRequest{method: http.MethodPost, path: path, query: waitQuery(o.Wait), body: body, key: o.Key}
 }
 
-// A request is one that a client makes.
-type request struct {
+// An apiRequest is a request that the client makes.
+type apiRequest struct {
 	method string // "": GET
 	path   string // escaped
 	query  url.Values
 	body   any    // nil: none
 	key    string // of idempotency
-	also   int    // a status over 299 that has the same body
+	alsoOK int    // a status over 299 that has the same body
 }
 
 func (c *Client) post(ctx context.Context, path string, body any) error {
-	resp, err := c.do(ctx, request{method: http.MethodPost, path: path, body: body})
+	resp, err := c.do(ctx, apiRequest{method: http.MethodPost, path: path, body: body})
 	if err != nil {
 		return err
 	}
 	return resp.Body.Close()
 }
 
-// answer makes a request and decodes its answer.
-func answer[T any](ctx context.Context, c *Client, r request) (*T, error) {
+// fetch makes a request and decodes its answer.
+func fetch[T any](ctx context.Context, c *Client, r apiRequest) (*T, error) {
 	resp, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func answer[T any](ctx context.Context, c *Client, r request) (*T, error) {
 	return v, nil
 }
 
-func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, r apiRequest) (*http.Response, error) {
 	base := strings.TrimSuffix(c.URL, "/")
 	if base == "" {
 		return nil, errors.New("the daemon's URL is missing")
@@ -278,15 +278,15 @@ func (c *Client) do(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode > 299 && resp.StatusCode != r.also {
+	if resp.StatusCode > 299 && resp.StatusCode != r.alsoOK {
 		defer resp.Body.Close()
-		return nil, problemOf(resp)
+		return nil, readProblem(resp)
 	}
 	return resp, nil
 }
 
-// problemOf reads the problem that a daemon, or what stands before it, answers.
-func problemOf(resp *http.Response) error {
+// readProblem reads the problem that a daemon, or a proxy in front of it, answers.
+func readProblem(resp *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	p := &Problem{}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A hostCollector asks the host whenever somebody looks.
+// A hostCollector reads the metrics of a host at each scrape.
 type hostCollector struct {
 	host                                    host.Host
 	holds, heldCalls, unknownRuns, unknowns *prometheus.Desc

@@ -6,27 +6,27 @@ import (
 	"facteur/flow/diag"
 )
 
-func (a *api) connections(q *ask) (reply, error) {
+func (a *api) connections(req *request) (reply, error) {
 	list := &ConnectionList{Connections: []Connection{}}
 	if a.Connections != nil {
-		found, err := a.Connections(q.Context())
+		found, err := a.Connections(req.Context())
 		if err != nil {
 			return reply{}, err
 		}
-		list.Connections = listed(found)
+		list.Connections = nonNil(found)
 	}
 	return ok(list)
 }
 
-// connection checks that there is a connection of a name: one that flows use, or that is
-// stored. Where nobody can say what is stored, there may be.
-func (a *api) connection(q *ask, name string) error {
+// checkConnection checks that a connection is used by a flow, or stored. When the stored ones
+// cannot be listed, any name passes.
+func (a *api) checkConnection(req *request, name string) error {
 	var known []string
 	for _, p := range a.Flows.Plans() {
 		known = append(known, p.Connections...)
 	}
 	if a.Connections != nil && !slices.Contains(known, name) {
-		found, err := a.Connections(q.Context())
+		found, err := a.Connections(req.Context())
 		if err != nil {
 			return nil
 		}

@@ -14,30 +14,30 @@ import (
 	"facteur/flow/schema"
 )
 
-// deliver takes an event as if it had come by itself.
-func (a *api) deliver(q *ask, body Event) (reply, error) {
+// deliver hands the host an event as if its source had sent it.
+func (a *api) deliver(req *request, body Event) (reply, error) {
 	var kind *call.Event
 	if a.Event != nil {
 		kind = a.Event(body.Event)
 	}
 	if kind == nil {
-		return reply{}, wrong("the event is wrong", FieldError{Path: "event", Message: fmt.Sprintf("there is no event %q", body.Event), Hint: `"facteur actions" lists the kinds of events`})
+		return reply{}, invalidRequest("the event is wrong", FieldError{Path: "event", Message: fmt.Sprintf("there is no event %q", body.Event), Hint: `"facteur actions" lists the kinds of events`})
 	}
-	e, err := a.event(q, kind, body)
+	e, err := a.event(req, kind, body)
 	if err != nil {
 		return reply{}, err
 	}
-	if err := a.Host.Deliver(q.Context(), e); err != nil {
+	if err := a.Host.Deliver(req.Context(), e); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusAccepted, body: &Delivered{e.ID}}, nil
 }
 
-// aheadAtMost is how far the clock of who delivers an event may be ahead of this one.
-const aheadAtMost = 5 * time.Minute
+// maxAhead is how far the clock of an event's sender may be ahead of this one.
+const maxAhead = 5 * time.Minute
 
-// event brings an event into the form of its kind.
-func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
+// event checks an event, and brings it into the form of its kind.
+func (a *api) event(req *request, kind *call.Event, body Event) (host.Event, error) {
 	e := host.Event{ID: body.ID, Name: kind.Name, Connection: body.Connection, At: body.At}
 	if e.ID == "" {
 		e.ID = "api." + strings.ToLower(rand.Text())
@@ -46,25 +46,25 @@ func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
 	if e.At.IsZero() {
 		e.At = now
 	}
-	if e.At.After(now.Add(aheadAtMost)) { // it would outlive the runs that wait for it, and the retention
-		return e, wrong("the event is wrong", FieldError{
+	if e.At.After(now.Add(maxAhead)) { // it would outlive the runs that wait for it, and the retention
+		return e, invalidRequest("the event is wrong", FieldError{
 			Path: "at", Message: fmt.Sprintf("%s is to come: here it is %s", e.At.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
 			Hint: "leave it out for now, and put what is to come into data, or check the two clocks",
 		})
 	}
-	coerced, found := kind.Type.Coerce(complete(kind, body.Data, e.At))
-	if p := invalid("data", "the event is wrong", found); p != nil {
+	coerced, found := kind.Type.Coerce(fillDefaults(kind, body.Data, e.At))
+	if p := invalidValue("data", "the event is wrong", found); p != nil {
 		return e, p
 	}
 	e.Data, _ = coerced.(map[string]any)
 	who, _ := e.Data[kind.By].(string)
 	subject, err := kind.Subject(who)
 	if err != nil {
-		return e, wrong("the event is wrong", FieldError{Path: "data." + kind.By, Message: err.Error()})
+		return e, invalidRequest("the event is wrong", FieldError{Path: "data." + kind.By, Message: err.Error()})
 	}
 	e.Subjects = []string{subject}
 	if a.Aliases != nil {
-		others, err := a.Aliases(q.Context(), kind.Name, subject)
+		others, err := a.Aliases(req.Context(), kind.Name, subject)
 		if err != nil {
 			return e, err
 		}
@@ -77,8 +77,9 @@ func (a *api) event(q *ask, kind *call.Event, body Event) (host.Event, error) {
 	return e, nil
 }
 
-// complete gives an event the fields that flows rely on and that were not given.
-func complete(kind *call.Event, given map[string]any, at time.Time) map[string]any {
+// fillDefaults adds the fields that flows rely on and that are missing: zero values, and the
+// event's time for times.
+func fillDefaults(kind *call.Event, given map[string]any, at time.Time) map[string]any {
 	data := make(map[string]any, len(kind.Type.Fields))
 	maps.Copy(data, given)
 	for _, f := range kind.Type.Fields {

@@ -8,9 +8,9 @@ import (
 	"facteur/flow/machine"
 )
 
-// problemOf says how an error is told. What is none of the caller's business goes to the
-// log, and to those who look after the daemon.
-func (a *api) problemOf(q *ask, err error) *Problem {
+// problemOf turns an error into a problem. Internals go to the log, and only to callers with the
+// scope admin.
+func (a *api) problemOf(req *request, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
@@ -36,28 +36,28 @@ func (a *api) problemOf(q *ask, err error) *Problem {
 	if _, ok := errors.AsType[*host.StoppingError](err); ok {
 		return problem(Stopping, "try again when it is back", "the daemon stops and takes nothing new")
 	}
-	if errors.Is(err, context.Canceled) && q.Context().Err() != nil {
+	if errors.Is(err, context.Canceled) && req.Context().Err() != nil {
 		return problem(Internal, "", "whoever asked has left")
 	}
 	text := a.View.text(err.Error())
-	a.Log.Error("a request failed", "method", q.Method, "path", a.View.text(q.URL.Path), "error", text)
+	a.Log.Error("a request failed", "method", req.Method, "path", a.View.text(req.URL.Path), "error", text)
 	if t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
-	}](err); ok && t.Temporary() || a.Away != nil && a.Away(err) {
-		return unavailable(q, text)
+	}](err); ok && t.Temporary() || a.Unreachable != nil && a.Unreachable(err) {
+		return unavailable(req, text)
 	}
-	if q.may(ScopeAdmin) {
+	if req.may(ScopeAdmin) {
 		return problem(Internal, "", "%s", text)
 	}
 	return problem(Internal, "the daemon's log says more", "the daemon could not do it")
 }
 
-// unavailable tells of what gets better when somebody mends the surroundings: a full disk,
-// a vault that is sealed. What was asked for was not acknowledged, and may be asked again.
-func unavailable(q *ask, text string) *Problem {
+// unavailable is the problem with what an operator can repair: a full disk, a sealed vault. The
+// request was not acknowledged, and may be repeated.
+func unavailable(req *request, text string) *Problem {
 	const hint = "try again, a start with the same Idempotency-Key; GET /readyz says what is wrong"
-	if q.may(ScopeAdmin) {
+	if req.may(ScopeAdmin) {
 		return problem(Unavailable, hint, "%s", text)
 	}
 	return problem(Unavailable, hint, "the daemon cannot store what was asked for, or read what is stored")

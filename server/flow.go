@@ -88,7 +88,7 @@ type (
 		Calls  int        `json:"calls"` // how many it holds back now
 		Until  time.Time  `json:"until,omitzero"`
 	}
-	// A HoldList is why calls are held back now.
+	// A HoldList is the holds in force.
 	HoldList struct {
 		Holds []Hold `json:"holds"`
 	}
@@ -109,8 +109,7 @@ type (
 		Ready  bool          `json:"ready"`
 		Checks []CheckResult `json:"checks"`
 	}
-	// A CheckResult is one thing that the daemon needs. Error is only shown to those who
-	// may read.
+	// A CheckResult is the result of one Check. Error is only shown with the scope read.
 	CheckResult struct {
 		Name  string `json:"name"`
 		OK    bool   `json:"ok"`

@@ -8,7 +8,7 @@ import (
 	"facteur/flow/plan"
 )
 
-func (a *api) flows(q *ask) (reply, error) {
+func (a *api) flows(req *request) (reply, error) {
 	list := &FlowList{Flows: []Flow{}}
 	for _, p := range a.Flows.Plans() {
 		list.Flows = append(list.Flows, flowOf(p))
@@ -16,8 +16,8 @@ func (a *api) flows(q *ask) (reply, error) {
 	return ok(list)
 }
 
-func (a *api) flow(q *ask) (reply, error) {
-	p, err := a.plan(q.PathValue("flow"))
+func (a *api) flow(req *request) (reply, error) {
+	p, err := a.plan(req.PathValue("flow"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -25,12 +25,12 @@ func (a *api) flow(q *ask) (reply, error) {
 	delete(sources, plan.SettingsText)
 	return ok(&FlowDetail{
 		Flow: flowOf(p), Inputs: p.Inputs.JSONSchema(false), Outputs: p.OutputType.JSONSchema(false),
-		Events: listed(p.Events), Sources: sources,
+		Events: nonNil(p.Events), Sources: sources,
 	})
 }
 
 func flowOf(p *plan.Plan) Flow {
-	f := Flow{Flow: p.Name, Description: p.Description, Digest: p.Digest, Connections: listed(p.Connections), Triggers: []Trigger{}}
+	f := Flow{Flow: p.Name, Description: p.Description, Digest: p.Digest, Connections: nonNil(p.Connections), Triggers: []Trigger{}}
 	if source := p.Sources[p.Name]; source != nil {
 		f.File = source.Name
 	}
@@ -40,17 +40,17 @@ func flowOf(p *plan.Plan) Flow {
 	return f
 }
 
-// listed is a list that JSON shows as one when it is empty, too.
-func listed[T any](list []T) []T {
+// nonNil makes an empty list [] in JSON, not null.
+func nonNil[T any](list []T) []T {
 	if list == nil {
 		return []T{}
 	}
 	return list
 }
 
-func (a *api) reload(q *ask, _ struct{}) (reply, error) {
+func (a *api) reload(req *request, _ struct{}) (reply, error) {
 	before := digests(a.Flows.Plans())
-	found, err := a.Flows.Reload(q.Context())
+	found, err := a.Flows.Reload(req.Context())
 	if err != nil {
 		return reply{}, err
 	}
@@ -59,7 +59,7 @@ func (a *api) reload(q *ask, _ struct{}) (reply, error) {
 		p.Diagnostics = diagnostics(found)
 		return reply{}, p
 	}
-	return ok(reloaded(before, digests(a.Flows.Plans()), found))
+	return ok(reloadChanges(before, digests(a.Flows.Plans()), found))
 }
 
 func diagnostics(list diag.List) []Diagnostic {
@@ -83,7 +83,7 @@ func digests(plans []*plan.Plan) map[string]string {
 	return out
 }
 
-func reloaded(before, after map[string]string, found diag.List) *Reloaded {
+func reloadChanges(before, after map[string]string, found diag.List) *Reloaded {
 	out := &Reloaded{Flows: len(after), Added: []string{}, Changed: []string{}, Removed: []string{}, Diagnostics: diagnostics(found)}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		switch old, known := before[name]; {

@@ -17,9 +17,9 @@ type Check struct {
 
 const (
 	checkTimeout = 2 * time.Second
-	// checkedFor is how long a result stands, so that nobody makes the daemon ask its
-	// vault all day.
-	checkedFor = time.Second
+	// resultsFor is how long results are cached, so that frequent requests for readiness do
+	// not become as many requests to the vault.
+	resultsFor = time.Second
 )
 
 // A readiness runs the checks.
@@ -31,11 +31,11 @@ type readiness struct {
 	results []CheckResult
 }
 
-// now returns the results of the checks, as they were a second ago at most.
-func (r *readiness) now(ctx context.Context) []CheckResult {
+// check returns the results of the checks, at most resultsFor old.
+func (r *readiness) check(ctx context.Context) []CheckResult {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.results != nil && time.Since(r.at) < checkedFor {
+	if r.results != nil && time.Since(r.at) < resultsFor {
 		return r.results
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
@@ -60,13 +60,13 @@ type Health struct {
 	Status string `json:"status"` // "ok"
 }
 
-func (a *api) healthz(*ask) (reply, error) { return ok(&Health{"ok"}) }
+func (a *api) healthz(*request) (reply, error) { return ok(&Health{"ok"}) }
 
-func (a *api) readyz(q *ask) (reply, error) {
+func (a *api) readyz(req *request) (reply, error) {
 	out := &Readiness{Ready: true, Checks: []CheckResult{}}
-	for _, c := range a.ready.now(q.Context()) {
+	for _, c := range a.ready.check(req.Context()) {
 		out.Ready = out.Ready && c.OK
-		if !q.may(ScopeRead) {
+		if !req.may(ScopeRead) {
 			c.Error = ""
 		}
 		out.Checks = append(out.Checks, c)
@@ -88,4 +88,4 @@ var openapi []byte
 // OpenAPI returns the description of the API.
 func OpenAPI() []byte { return openapi }
 
-func (a *api) openapi(q *ask) (reply, error) { return a.text(q, "application/yaml", openapi) }
+func (a *api) openapi(req *request) (reply, error) { return a.text(req, "application/yaml", openapi) }

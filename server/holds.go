@@ -6,8 +6,8 @@ import (
 	"facteur/flow/host"
 )
 
-func (a *api) holds(q *ask) (reply, error) {
-	holds, err := a.Host.Holds(q.Context())
+func (a *api) holds(req *request) (reply, error) {
+	holds, err := a.Host.Holds(req.Context())
 	if err != nil {
 		return reply{}, err
 	}
@@ -18,43 +18,44 @@ func (a *api) holds(q *ask) (reply, error) {
 	return ok(list)
 }
 
-func (a *api) pause(q *ask, body PauseRequest) (reply, error) {
-	if err := named(body.Scope, body.Name); err != nil {
+func (a *api) pause(req *request, body PauseRequest) (reply, error) {
+	if err := checkName(body.Scope, body.Name); err != nil {
 		return reply{}, err
 	}
 	if body.Scope == host.Flow {
-		if _, err := a.plan(body.Name); err != nil && !a.ran(q, body.Name) {
+		if _, err := a.plan(body.Name); err != nil && !a.hasRuns(req, body.Name) {
 			return reply{}, err
 		}
 	}
 	if body.Scope == host.Connection {
-		if err := a.connection(q, body.Name); err != nil {
+		if err := a.checkConnection(req, body.Name); err != nil {
 			return reply{}, err
 		}
 	}
-	return done, a.Host.Pause(q.Context(), body.Scope, body.Name, body.Reason)
+	return done, a.Host.Pause(req.Context(), body.Scope, body.Name, body.Reason)
 }
 
-// ran tells whether there are runs of a flow: they go on also when the project has it no more.
-func (a *api) ran(q *ask, flow string) bool {
-	runs, _, err := a.Host.List(q.Context(), host.Filter{Flow: flow, Limit: 1})
+// hasRuns reports whether there are runs of a flow: they go on also when the flow has left the
+// project.
+func (a *api) hasRuns(req *request, flow string) bool {
+	runs, _, err := a.Host.List(req.Context(), host.Filter{Flow: flow, Limit: 1})
 	return err == nil && len(runs) > 0
 }
 
-func (a *api) resume(q *ask, body ResumeRequest) (reply, error) {
-	if err := named(body.Scope, body.Name); err != nil {
+func (a *api) resume(req *request, body ResumeRequest) (reply, error) {
+	if err := checkName(body.Scope, body.Name); err != nil {
 		return reply{}, err
 	}
-	return done, a.Host.Resume(q.Context(), body.Scope, body.Name)
+	return done, a.Host.Resume(req.Context(), body.Scope, body.Name)
 }
 
-// named checks that what has a name is named.
-func named(scope host.Scope, name string) error {
+// checkName checks that there is a name where the scope has one.
+func checkName(scope host.Scope, name string) error {
 	switch {
 	case scope == host.All && name != "":
-		return wrong("the body is wrong", FieldError{Path: "name", Message: "all has no name"})
+		return invalidRequest("the body is wrong", FieldError{Path: "name", Message: "all has no name"})
 	case scope != host.All && name == "":
-		return wrong("the body is wrong", FieldError{Path: "name", Message: fmt.Sprintf("the name of the %s is missing", scope)})
+		return invalidRequest("the body is wrong", FieldError{Path: "name", Message: fmt.Sprintf("the name of the %s is missing", scope)})
 	}
 	return nil
 }

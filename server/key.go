@@ -31,13 +31,13 @@ const (
 // Scopes returns the scopes, the smallest first.
 func Scopes() []Scope { return []Scope{ScopeRead, ScopeRun, ScopeAdmin} }
 
-// includes tells whether who has the scope has the other one, too.
+// includes reports whether the scope allows what the other one does.
 func (s Scope) includes(other Scope) bool {
 	has, wants := slices.Index(Scopes(), s), slices.Index(Scopes(), other)
 	return has >= wants && wants >= 0
 }
 
-// A Key is who may ask, without its secret.
+// A Key is an API key without its secret.
 type Key struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"` // of who uses it, for people
@@ -52,25 +52,24 @@ type KeyList struct {
 	Keys []Key `json:"keys"`
 }
 
-// KeyPrefix is what every key begins with, so that people and scanners of leaked
-// secrets know one when they see it.
+// KeyPrefix is what every key begins with, so that people and secret scanners recognise one.
 const KeyPrefix = "fk_"
 
-// Keys are the keys in a file. Of each there is only a hash in it. Several processes
-// may use the file at the same time; what one of them changes holds for all of them by the
-// time that it says so. Keys is safe for concurrent use.
+// Keys are the keys in a file, which holds only a hash of each. Several processes may use the
+// file at the same time: when Create or Revoke returns, the change is in force in all of them.
+// Keys is safe for concurrent use.
 type Keys struct {
 	path string
 
-	mu     sync.RWMutex
-	seen   fs.FileInfo // the file as it was read; nil: there was none
-	stored []*storedKey
-	looked time.Time // when it was surely as it was read
+	mu      sync.RWMutex
+	info    fs.FileInfo // of the file when it was read; nil: there was none
+	stored  []*storedKey
+	checked time.Time // when the file was last known to be unchanged
 }
 
-// trust is how long requests rely on what was seen of the file, because there are thousands
-// a second and to look costs as much as to read their body. Who changes it waits for so long.
-const trust = 10 * time.Millisecond
+// cacheFor is how long requests rely on the file being unchanged: there are thousands a second,
+// and a stat costs as much as reading a body. A change waits that long before it returns.
+const cacheFor = 10 * time.Millisecond
 
 // A storedKey is a key in the file. Fields may be added; names and meanings never
 // change.
@@ -93,8 +92,8 @@ func OpenKeys(path string) (*Keys, error) {
 	return k, err
 }
 
-// Create makes a key and returns it, this once, beside what is known of it. An expiry
-// of zero is none. The error says what is wrong with the name, the scope or the file.
+// Create makes a key and returns it with its secret, which cannot be had again. A zero expiry
+// is none. The error says what is wrong with the name, the scope or the file.
 func (k *Keys) Create(name string, scope Scope, expires time.Time) (Key, string, error) {
 	name = strings.TrimSpace(name)
 	now := time.Now().UTC().Truncate(time.Second)
@@ -157,19 +156,18 @@ func (k *Keys) Revoke(id string) error {
 	})
 }
 
-// Made tells whether there is a file of keys, even if all of them were revoked since: a
-// daemon does not become open again because its last key is gone.
-func (k *Keys) Made() (bool, error) {
+// FileExists reports whether a key was ever made, even if all were revoked since: a daemon does
+// not become open again because its last key is gone.
+func (k *Keys) FileExists() (bool, error) {
 	_, made, err := k.current()
 	return made, err
 }
 
-// find returns the key that is given, if it is one of them and valid now. expired tells of
-// one that was.
-func find(stored []*storedKey, given string, now time.Time) (key Key, found, expired bool) {
+// findKey returns the key that is given, if it is one of them and has not expired.
+func findKey(stored []*storedKey, given string, now time.Time) (key Key, found, expired bool) {
 	hash := sha256.Sum256([]byte(given))
 	var match *storedKey
-	for _, s := range stored { // all of them, so that time tells nothing
+	for _, s := range stored { // all of them, so that the time it takes tells nothing
 		if subtle.ConstantTimeCompare(hash[:], s.hash) == 1 {
 			match = s
 		}
@@ -194,14 +192,13 @@ func (s *storedKey) key() Key {
 	return key
 }
 
-// trusted returns the keys that requests which come now rely on, and whether there is a
-// file of them. k may be nil: there is none.
-func (k *Keys) trusted(now time.Time) (stored []*storedKey, made bool, err error) {
+// cached is current, at most cacheFor old. k may be nil: there are no keys and no file.
+func (k *Keys) cached(now time.Time) (stored []*storedKey, made bool, err error) {
 	if k == nil {
 		return nil, false, nil
 	}
 	k.mu.RLock()
-	stored, made, fresh := k.stored, k.seen != nil, now.Sub(k.looked) < trust
+	stored, made, fresh := k.stored, k.info != nil, now.Sub(k.checked) < cacheFor
 	k.mu.RUnlock()
 	if fresh {
 		return stored, made, nil
@@ -209,40 +206,40 @@ func (k *Keys) trusted(now time.Time) (stored []*storedKey, made bool, err error
 	return k.current()
 }
 
-// current returns the keys as they stand in the file now, and whether there is one.
+// current returns the keys in the file now, and whether there is a file.
 func (k *Keys) current() (stored []*storedKey, made bool, err error) {
 	now := time.Now()
 	info, err := os.Stat(k.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, false, k.unusable("look at", err)
+		return nil, false, k.fileError("look at", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.same(info) {
+	if !k.unchanged(info) {
 		if _, err := k.read(); err != nil {
 			return nil, false, err
 		}
 	}
-	k.looked = now
-	return k.stored, k.seen != nil, nil
+	k.checked = now
+	return k.stored, k.info != nil, nil
 }
 
-// same tells whether the file is still what was read. The lock is held.
-func (k *Keys) same(info fs.FileInfo) bool {
-	if info == nil || k.seen == nil {
-		return info == nil && k.seen == nil
+// unchanged reports whether the file is still the one that was read. The lock is held.
+func (k *Keys) unchanged(info fs.FileInfo) bool {
+	if info == nil || k.info == nil {
+		return info == nil && k.info == nil
 	}
-	return os.SameFile(info, k.seen) && info.ModTime().Equal(k.seen.ModTime()) && info.Size() == k.seen.Size()
+	return os.SameFile(info, k.info) && info.ModTime().Equal(k.info.ModTime()) && info.Size() == k.info.Size()
 }
 
-func (a *api) keys(q *ask) (reply, error) {
+func (a *api) keys(req *request) (reply, error) {
 	list := &KeyList{Keys: []Key{}}
 	if a.Keys != nil {
 		found, err := a.Keys.List()
 		if err != nil {
 			return reply{}, err
 		}
-		list.Keys = listed(found)
+		list.Keys = nonNil(found)
 	}
 	return ok(list)
 }

@@ -25,39 +25,39 @@ type keyfile struct {
 	Keys   []*storedKey `json:"keys"`
 }
 
-// unusable is the error about a file of keys that cannot be used.
-func (k *Keys) unusable(what string, err error) error {
+// fileError is an error about the file of keys.
+func (k *Keys) fileError(what string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
 	return fmt.Errorf("the keys in %s: cannot %s the file: %w", k.path, what, err)
 }
 
-// read reads the file. The lock is held. Last uses are kept.
+// read reads the file, and keeps when each key was last used. The lock is held.
 func (k *Keys) read() ([]*storedKey, error) {
 	f, err := os.Open(k.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		k.seen, k.stored = nil, nil
+		k.info, k.stored = nil, nil
 		return nil, nil
 	}
 	if err != nil {
-		return nil, k.unusable("read", err)
+		return nil, k.fileError("read", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, k.unusable("look at", err)
+		return nil, k.fileError("look at", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
-		return nil, k.unusable("trust", errors.New("others may write it; chmod 600 it, then look through its keys"))
+		return nil, k.fileError("trust", errors.New("others may write it; chmod 600 it, then look through its keys"))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 16<<20))
 	if err != nil {
-		return nil, k.unusable("read", err)
+		return nil, k.fileError("read", err)
 	}
 	file, err := parseKeys(text)
 	if err != nil {
-		return nil, k.unusable("use", err)
+		return nil, k.fileError("use", err)
 	}
 	for _, s := range file.Keys {
 		for _, before := range k.stored {
@@ -66,7 +66,7 @@ func (k *Keys) read() ([]*storedKey, error) {
 			}
 		}
 	}
-	k.seen, k.stored = info, file.Keys
+	k.info, k.stored = info, file.Keys
 	return k.stored, nil
 }
 
@@ -90,24 +90,24 @@ func parseKeys(text []byte) (keyfile, error) {
 	return file, nil
 }
 
-// change changes the file, and returns once nobody relies on what was in it. by must not
-// change the list that it is given.
+// change changes the file, and returns once no process relies on its former content. by gets a
+// copy of the list, whose keys it must not change.
 func (k *Keys) change(by func([]*storedKey) ([]*storedKey, error)) error {
 	if err := k.rewrite(by); err != nil {
 		return err
 	}
-	time.Sleep(trust)
+	time.Sleep(cacheFor)
 	return nil
 }
 
 // rewrite changes the file while no other process does.
 func (k *Keys) rewrite(by func([]*storedKey) ([]*storedKey, error)) error {
 	if err := os.MkdirAll(filepath.Dir(k.path), 0o700); err != nil {
-		return k.unusable("make the folder of", err)
+		return k.fileError("make the folder of", err)
 	}
 	unlock, err := privatefile.Lock(k.path + ".lock")
 	if err != nil {
-		return k.unusable("lock", err)
+		return k.fileError("lock", err)
 	}
 	defer unlock()
 	k.mu.Lock()
@@ -124,7 +124,7 @@ func (k *Keys) rewrite(by func([]*storedKey) ([]*storedKey, error)) error {
 		return err
 	}
 	if err := privatefile.Replace(k.path, append(text, '\n')); err != nil {
-		return k.unusable("write", err)
+		return k.fileError("write", err)
 	}
 	_, err = k.read()
 	return err

@@ -12,37 +12,37 @@ import (
 	"facteur/flow/machine"
 )
 
-// Handler returns a handler of log lines that hides the phone numbers in them: those with
-// a plus, and the same digits in the same line.
+// Handler returns a log handler that hides phone numbers: those with a plus, and the same digits
+// elsewhere in the line.
 func (v View) Handler(to slog.Handler) slog.Handler {
 	if v.Numbers {
 		return to
 	}
-	return discreet{to}
+	return maskingHandler{to}
 }
 
-// A discreet handler hides phone numbers.
-type discreet struct{ slog.Handler }
+// A maskingHandler hides phone numbers.
+type maskingHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
-func (h discreet) Handle(ctx context.Context, r slog.Record) error {
-	mayShow := isSuspect(r.Message)
+func (h maskingHandler) Handle(ctx context.Context, r slog.Record) error {
+	mayShow := mayHoldNumber(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		mayShow = mayShow || anyText(a.Value, isSuspect)
+		mayShow = mayShow || anyString(a.Value, mayHoldNumber)
 		return !mayShow
 	})
-	if !mayShow { // as nearly all lines
+	if !mayShow { // nearly always
 		return h.Handler.Handle(ctx, r)
 	}
-	known := numbers{}
+	known := phoneNumbers{}
 	known.find(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
 		known.findIn(a.Value)
 		return true
 	})
-	shows := known.in(r.Message)
+	shows := known.occursIn(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		shows = shows || anyText(a.Value, known.in)
+		shows = shows || anyString(a.Value, known.occursIn)
 		return !shows
 	})
 	if !shows {
@@ -57,24 +57,26 @@ func (h discreet) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (h discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h maskingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	hidden := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
-		known := numbers{}
+		known := phoneNumbers{}
 		known.findIn(a.Value)
 		hidden[i] = known.attr(a)
 	}
-	return discreet{h.Handler.WithAttrs(hidden)}
+	return maskingHandler{h.Handler.WithAttrs(hidden)}
 }
 
 // WithGroup implements slog.Handler.
-func (h discreet) WithGroup(name string) slog.Handler { return discreet{h.Handler.WithGroup(name)} }
+func (h maskingHandler) WithGroup(name string) slog.Handler {
+	return maskingHandler{h.Handler.WithGroup(name)}
+}
 
-// anyText tells whether something is so of a text that an attribute is written as.
-func anyText(v slog.Value, is func(string) bool) bool {
+// anyString reports whether is holds for one of the texts that an attribute is written as.
+func anyString(v slog.Value, is func(string) bool) bool {
 	switch v = v.Resolve(); v.Kind() {
 	case slog.KindGroup:
-		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return anyText(a.Value, is) })
+		return slices.ContainsFunc(v.Group(), func(a slog.Attr) bool { return anyString(a.Value, is) })
 	case slog.KindString:
 		return is(v.String())
 	case slog.KindAny:
@@ -83,19 +85,19 @@ func anyText(v slog.Value, is func(string) bool) bool {
 	return false
 }
 
-// findIn remembers the numbers in an attribute.
-func (n numbers) findIn(v slog.Value) {
-	anyText(v, func(text string) bool {
+// findIn collects the numbers in an attribute.
+func (n phoneNumbers) findIn(v slog.Value) {
+	anyString(v, func(text string) bool {
 		n.find(text)
 		return false
 	})
 }
 
-// in tells whether there is something to hide in a text.
-func (n numbers) in(text string) bool { return n.text(text) != text }
+// occursIn reports whether there is something to hide in a text.
+func (n phoneNumbers) occursIn(text string) bool { return n.text(text) != text }
 
 // attr hides numbers in an attribute.
-func (n numbers) attr(a slog.Attr) slog.Attr {
+func (n phoneNumbers) attr(a slog.Attr) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindGroup:
@@ -107,16 +109,16 @@ func (n numbers) attr(a slog.Attr) slog.Attr {
 	case slog.KindString:
 		a.Value = slog.StringValue(n.text(a.Value.String()))
 	case slog.KindAny:
-		if text := fmt.Sprint(a.Value.Any()); n.in(text) {
+		if text := fmt.Sprint(a.Value.Any()); n.occursIn(text) {
 			a.Value = slog.StringValue(n.text(text))
 		}
 	}
 	return a
 }
 
-// StepLog returns what logs one line for each step that ended; it is
-// local.Options.OnStep. What succeeded is info, what failed a warning. There are no
-// inputs and outputs in a line; what is sensitive is masked in its error.
+// StepLog returns a function for local.Options.OnStep that logs each step that ended: at info if
+// it succeeded, as a warning if it failed. Inputs and outputs are not logged; sensitive values
+// are masked in the error.
 func (v View) StepLog(log *slog.Logger) func(run string, s *machine.Step, sensitive []any) {
 	return func(run string, s *machine.Step, sensitive []any) {
 		level := slog.LevelInfo
@@ -146,13 +148,13 @@ func (v View) StepLog(log *slog.Logger) func(run string, s *machine.Step, sensit
 				attrs = append(attrs, slog.Int64("meta_code", e.MetaCode))
 			}
 		}
-		tell(log, level, "step", attrs...)
+		logLine(log, level, "step", attrs...)
 	}
 }
 
-// DoubtLog has calls logged of which nobody knows whether they happened: the line of their
-// step may be long in coming, since receipts may still tell.
-func DoubtLog(log *slog.Logger, do call.Do) call.Do {
+// UnknownLog wraps do to log the calls whose outcome is unknown. The line of their step may come
+// much later, because the step waits for receipts.
+func UnknownLog(log *slog.Logger, do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		o := do(ctx, c)
 		if o.Status == call.Unknown {
@@ -160,13 +162,13 @@ func DoubtLog(log *slog.Logger, do call.Do) call.Do {
 			if e := o.Error; e != nil {
 				attrs = append(attrs, slog.String("code", e.Code), slog.String("class", e.Class))
 			}
-			tell(log, slog.LevelWarn, "nobody knows whether a call happened; unless a webhook tells, somebody has to settle it", attrs...)
+			logLine(log, slog.LevelWarn, "nobody knows whether a call happened; unless a webhook tells, somebody has to settle it", attrs...)
 		}
 		return o
 	}
 }
 
-// RunLog returns what logs one line for each run that ended; it is local.Options.OnEnd.
+// RunLog returns a function for local.Options.OnEnd that logs each run that ended.
 func RunLog(log *slog.Logger) func(*host.Result) {
 	return func(r *host.Result) {
 		if !log.Enabled(context.Background(), slog.LevelInfo) {
@@ -178,13 +180,13 @@ func RunLog(log *slog.Logger) func(*host.Result) {
 		if r.Error != nil {
 			attrs = append(attrs, slog.String("code", r.Error.Code))
 		}
-		tell(log, slog.LevelInfo, "run", attrs...)
+		logLine(log, slog.LevelInfo, "run", attrs...)
 	}
 }
 
-// tell writes a line as slog.Logger does, but without looking for where in the program it
-// is called, which is as much work as half of the line, and which nobody is told.
-func tell(log *slog.Logger, level slog.Level, msg string, attrs ...slog.Attr) {
+// logLine logs as slog.Logger does, but without the caller's program counter, which is not shown
+// and costs half as much as the line.
+func logLine(log *slog.Logger, level slog.Level, msg string, attrs ...slog.Attr) {
 	r := slog.NewRecord(time.Now(), level, msg, 0)
 	r.AddAttrs(attrs...)
 	_ = log.Handler().Handle(context.Background(), r)

@@ -20,10 +20,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics are what the daemon counts, for Prometheus. Their labels are flows, actions,
-// classes and the like, never contacts, runs or keys, and of each label only so many
-// values are told apart; the rest is "other". Its methods are safe for concurrent use,
-// and quick.
+// Metrics are the daemon's metrics for Prometheus. Their labels are flows, actions, classes
+// and the like, never contacts, runs or keys, and the number of values of each label is
+// limited; the rest is "other". Its methods are safe for concurrent use, and quick.
 type Metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
@@ -32,14 +31,14 @@ type Metrics struct {
 	latency, answers                                 *prometheus.HistogramVec
 	quality                                          *prometheus.GaugeVec
 
-	flows, actions, classes, kinds, senders bounded
+	flows, actions, classes, kinds, senders labelLimit
 
-	// Those of labels as they came, so that they need not be looked for each time.
-	ended, done recall[[2]string, prometheus.Counter]
-	outcomes    recall[[3]string, outcome]
+	// By the labels before they are limited, so that the vectors are not searched each time.
+	runsByStatus, stepsByStatus cache[[2]string, prometheus.Counter]
+	outcomes                    cache[[3]string, outcome]
 }
 
-// An outcome is where calls of an action that ended alike are counted.
+// An outcome counts the calls of an action with one outcome and class.
 type outcome struct {
 	calls   prometheus.Counter
 	latency prometheus.Observer
@@ -48,7 +47,7 @@ type outcome struct {
 // NewMetrics returns metrics on a registry of their own, with those of the process and the
 // version of the build.
 func NewMetrics(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), flows: bounded{most: 1000}, actions: bounded{most: 200}, classes: bounded{most: 100}, kinds: bounded{most: 100}, senders: bounded{most: 1000}}
+	m := &Metrics{registry: prometheus.NewRegistry(), flows: labelLimit{max: 1000}, actions: labelLimit{max: 200}, classes: labelLimit{max: 100}, kinds: labelLimit{max: 100}, senders: labelLimit{max: 1000}}
 	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
 	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
 	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
@@ -82,8 +81,8 @@ func (m *Metrics) counter(name, help string, labels ...string) *prometheus.Count
 	return c
 }
 
-// Watch makes a host be asked for its holds and unknown outcomes whenever somebody looks.
-// A second one is an error.
+// Watch adds the metrics of a host, whose holds and unknown outcomes are read at each scrape.
+// A second host is an error.
 func (m *Metrics) Watch(h host.Host) error {
 	if err := m.registry.Register(newHostCollector(h)); err != nil {
 		return fmt.Errorf("the metrics of the host: %w", err)
@@ -93,15 +92,15 @@ func (m *Metrics) Watch(h host.Host) error {
 
 // RunEnded counts a run that ended.
 func (m *Metrics) RunEnded(flow string, status machine.Status) {
-	m.ended.of([2]string{flow, string(status)}, func(as [2]string) prometheus.Counter {
-		return m.runs.WithLabelValues(m.flows.of(as[0]), as[1])
+	m.runsByStatus.get([2]string{flow, string(status)}, func(as [2]string) prometheus.Counter {
+		return m.runs.WithLabelValues(m.flows.label(as[0]), as[1])
 	}).Inc()
 }
 
 // Step counts a step that ended; it is local.Options.OnStep.
 func (m *Metrics) Step(_ string, s *machine.Step, _ []any) {
-	m.done.of([2]string{cmp.Or(s.Action, s.Kind), string(s.Status)}, func(as [2]string) prometheus.Counter {
-		return m.steps.WithLabelValues(m.actions.of(as[0]), as[1])
+	m.stepsByStatus.get([2]string{cmp.Or(s.Action, s.Kind), string(s.Status)}, func(as [2]string) prometheus.Counter {
+		return m.steps.WithLabelValues(m.actions.label(as[0]), as[1])
 	}).Inc()
 }
 
@@ -111,46 +110,46 @@ func (m *Metrics) Do(do call.Do) call.Do {
 		began := time.Now()
 		o := do(ctx, c)
 		if !o.Held { // something was tried
-			m.called(c.Action, &o, time.Since(began))
+			m.countCall(c.Action, &o, time.Since(began))
 		}
 		return o
 	}
 }
 
-func (m *Metrics) called(action string, o *call.Outcome, took time.Duration) {
+func (m *Metrics) countCall(action string, o *call.Outcome, took time.Duration) {
 	class := ""
 	if o.Error != nil {
 		class = cmp.Or(o.Error.Class, "none")
 	}
-	in := m.outcomes.of([3]string{action, string(o.Status), class}, m.outcome)
+	in := m.outcomes.get([3]string{action, string(o.Status), class}, m.outcome)
 	in.latency.Observe(took.Seconds())
 	in.calls.Inc()
 }
 
 func (m *Metrics) outcome(as [3]string) outcome {
-	action, class := m.actions.of(as[0]), as[2]
+	action, class := m.actions.label(as[0]), as[2]
 	if class != "" {
-		class = m.classes.of(class)
+		class = m.classes.label(class)
 	}
 	return outcome{m.calls.WithLabelValues(action, as[1], class), m.latency.WithLabelValues(action)}
 }
 
-// Webhook counts what a webhook told by its kind, e.g. "message" or "status", or a webhook
-// that was "refused" or "unreadable".
-func (m *Metrics) Webhook(kind string) { m.webhooks.WithLabelValues(m.kinds.of(kind)).Inc() }
+// Webhook counts one notification of a webhook by its kind, e.g. "message" or "status", or a
+// webhook that was "refused" or "unreadable".
+func (m *Metrics) Webhook(kind string) { m.webhooks.WithLabelValues(m.kinds.label(kind)).Inc() }
 
-// WebhookAnswered tells how long a webhook took that was not refused. door is where it
-// came in: "whatsapp" or "hooks".
+// WebhookAnswered observes how long an accepted webhook took. door is the endpoint: "whatsapp"
+// or "hooks".
 func (m *Metrics) WebhookAnswered(door string, took time.Duration) {
 	m.answers.WithLabelValues(door).Observe(took.Seconds())
 }
 
-// Trigger counts what became of an event or a time at a trigger of a flow, e.g. "started".
+// Trigger counts an event or a time at a trigger of a flow by its verdict, e.g. "started".
 func (m *Metrics) Trigger(flow, trigger, verdict string) {
-	m.triggers.WithLabelValues(m.flows.of(flow), trigger, verdict).Inc()
+	m.triggers.WithLabelValues(m.flows.label(flow), trigger, verdict).Inc()
 }
 
-// Quality tells the quality rating of a sender number, as Meta writes it.
+// Quality sets the quality rating of a sender number, as Meta writes it.
 func (m *Metrics) Quality(senderPhoneID, rating string) {
 	value := 0.0
 	switch strings.ToUpper(rating) {
@@ -161,7 +160,7 @@ func (m *Metrics) Quality(senderPhoneID, rating string) {
 	case "RED":
 		value = 1
 	}
-	m.quality.WithLabelValues(m.senders.of(senderPhoneID)).Set(value)
+	m.quality.WithLabelValues(m.senders.label(senderPhoneID)).Set(value)
 }
 
 // route returns what counts the requests of a route. m may be nil.
@@ -172,32 +171,32 @@ func (m *Metrics) route(path string) func(status int) {
 	if path == "" {
 		path = "none"
 	}
-	var codes recall[int, prometheus.Counter]
+	var codes cache[int, prometheus.Counter]
 	return func(status int) {
 		if status == 0 {
 			status = http.StatusOK // it wrote the answer itself
 		}
-		codes.of(status, func(status int) prometheus.Counter { return m.requests.WithLabelValues(path, strconv.Itoa(status)) }).Inc()
+		codes.get(status, func(status int) prometheus.Counter { return m.requests.WithLabelValues(path, strconv.Itoa(status)) }).Inc()
 	}
 }
 
-func (a *api) metrics(q *ask) (reply, error) {
-	a.Metrics.handler.ServeHTTP(q.w, q.Request)
+func (a *api) metrics(req *request) (reply, error) {
+	a.Metrics.handler.ServeHTTP(req.w, req.Request)
 	return reply{}, nil
 }
 
-// bounded tells so many values apart.
-type bounded struct {
-	most int
+// A labelLimit bounds the number of values of a label.
+type labelLimit struct {
+	max  int
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// of gives the value, or "other" when there are too many.
-func (b *bounded) of(value string) string {
+// label returns the value, or "other" when there are too many.
+func (b *labelLimit) label(value string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.seen[value] && len(b.seen) >= b.most {
+	if !b.seen[value] && len(b.seen) >= b.max {
 		return "other"
 	}
 	if b.seen == nil {

@@ -131,19 +131,19 @@ func problem(kind, hint, format string, args ...any) *Problem {
 	return &Problem{Type: problemURN + kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// wrong tells of fields that break rules.
-func wrong(detail string, fields ...FieldError) *Problem {
+// invalidRequest tells of fields that break rules.
+func invalidRequest(detail string, fields ...FieldError) *Problem {
 	p := problem(Invalid, "", "%s", detail)
 	p.Errors = fields
 	return p
 }
 
-// invalid tells what is wrong in a value that stands at a path; nil: nothing.
-func invalid(at, detail string, found schema.Violations) *Problem {
+// invalidValue tells what is wrong in a value that stands at a path; nil: nothing.
+func invalidValue(at, detail string, found schema.Violations) *Problem {
 	if found.Err() == nil {
 		return nil
 	}
-	p := wrong(detail)
+	p := invalidRequest(detail)
 	for _, v := range found {
 		if v.Warning {
 			continue

@@ -17,32 +17,32 @@ var (
 	typeProblem = []string{"application/problem+json"}
 )
 
-// errGone says that an answer could not be sent: whoever asked has left.
-var errGone = errors.New("whoever asked has left")
+// errClientGone says that an answer could not be sent because the client has disconnected.
+var errClientGone = errors.New("whoever asked has left")
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// mostKept bounds the buffers that are kept for later.
-const mostKept = 64 << 10
+// maxPooledBuffer bounds the buffers that go back into the pool, in bytes.
+const maxPooledBuffer = 64 << 10
 
 func putBuffer(b *bytes.Buffer) {
-	if b.Cap() <= mostKept {
+	if b.Cap() <= maxPooledBuffer {
 		b.Reset()
 		buffers.Put(b)
 	}
 }
 
-// write sends a reply. An error other than errGone means that nothing was sent.
-func (q *ask) write(out reply) error {
+// write sends a reply. An error other than errClientGone means that nothing was sent.
+func (req *request) write(out reply) error {
 	if out.status == 0 {
 		return nil
 	}
-	h := q.w.Header()
+	h := req.w.Header()
 	if out.location != "" {
 		h["Location"] = []string{out.location}
 	}
 	if out.body == nil {
-		q.w.WriteHeader(out.status)
+		req.w.WriteHeader(out.status)
 		return nil
 	}
 	b := buffers.Get().(*bytes.Buffer)
@@ -55,12 +55,12 @@ func (q *ask) write(out reply) error {
 		h["Content-Type"] = typeProblem
 	}
 	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
-	q.w.WriteHeader(out.status)
-	if q.Method == http.MethodHead {
+	req.w.WriteHeader(out.status)
+	if req.Method == http.MethodHead {
 		return nil
 	}
-	if _, err := q.w.Write(b.Bytes()); err != nil {
-		return errGone
+	if _, err := req.w.Write(b.Bytes()); err != nil {
+		return errClientGone
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (q *ask) write(out reply) error {
 // encode writes the body of a reply as JSON.
 func encode(b *bytes.Buffer, body any) error {
 	if s, ok := body.(*Started); ok && s.EndedAt.IsZero() && s.Outputs == nil && s.Error == nil {
-		b.Write(s.append(b.AvailableBuffer()))
+		b.Write(s.appendJSON(b.AvailableBuffer()))
 		return nil
 	}
 	e := json.NewEncoder(b)
@@ -76,9 +76,9 @@ func encode(b *bytes.Buffer, body any) error {
 	return e.Encode(body)
 }
 
-// append appends a run that goes on, in the form that its tags say: most replies are one, and
-// encoding/json would spend as much on it as it takes to read the request.
-func (s *Started) append(b []byte) []byte {
+// appendJSON appends a run that goes on, just as its tags say. Most replies are one, and
+// encoding/json would cost as much as reading the request.
+func (s *Started) appendJSON(b []byte) []byte {
 	b = schema.AppendText(append(b, `{"run_id":`...), s.RunID)
 	b = schema.AppendText(append(b, `,"flow":`...), s.Flow)
 	b = schema.AppendText(append(b, `,"digest":`...), s.Digest)

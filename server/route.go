@@ -15,26 +15,26 @@ import (
 type route struct {
 	method, path string
 	scope        Scope // "": nobody needs a key
-	answer       func(*api, *ask) (reply, error)
+	handle       func(*api, *request) (reply, error)
 }
 
-// An ask is one request that is being answered.
-type ask struct {
+// A request is one that is being answered.
+type request struct {
 	*http.Request
 	w       http.ResponseWriter
-	by      Key       // the zero Key when none was needed
-	waiting bool      // it has left api.requests
+	key     Key       // the caller's; the zero Key when none was needed
+	waiting bool      // for the end of a run: it is no longer counted in api.requests
 	began   time.Time // zero unless requests are logged
 }
 
-// A reply is what a request is answered. One without a status was written already.
+// A reply is the answer to a request. A status of 0 says that the handler has written it.
 type reply struct {
 	status   int
 	body     any
 	location string
 }
 
-// done is the reply to what has nothing to say.
+// done is the reply without a body.
 var done = reply{status: http.StatusNoContent}
 
 func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: body}, nil }
@@ -42,31 +42,31 @@ func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: bod
 func (a *api) routes() []route {
 	routes := []route{
 		{"POST", "/v1/flows/{flow}/runs", ScopeRun, (*api).start},
-		{"GET", "/v1/flows", ScopeRead, bare((*api).flows)},
-		{"GET", "/v1/flows/{flow}", ScopeRead, bare((*api).flow)},
-		{"POST", "/v1/reload", ScopeAdmin, bare(with((*api).reload))},
+		{"GET", "/v1/flows", ScopeRead, noParams((*api).flows)},
+		{"GET", "/v1/flows/{flow}", ScopeRead, noParams((*api).flow)},
+		{"POST", "/v1/reload", ScopeAdmin, noParams(withBody((*api).reload))},
 
 		{"GET", "/v1/runs", ScopeRead, (*api).runs},
 		{"GET", "/v1/runs/{run}", ScopeRead, (*api).run},
-		{"POST", "/v1/runs/{run}/rerun", ScopeRun, with((*api).rerun)},
-		{"POST", "/v1/runs/{run}/cancel", ScopeRun, bare(with((*api).cancel))},
-		{"POST", "/v1/runs/{run}/retry", ScopeRun, bare(with((*api).retry))},
-		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, bare(with((*api).settle))},
-		{"POST", "/v1/runs/{run}/release", ScopeAdmin, bare(with((*api).release))},
+		{"POST", "/v1/runs/{run}/rerun", ScopeRun, withBody((*api).rerun)},
+		{"POST", "/v1/runs/{run}/cancel", ScopeRun, noParams(withBody((*api).cancel))},
+		{"POST", "/v1/runs/{run}/retry", ScopeRun, noParams(withBody((*api).retry))},
+		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, noParams(withBody((*api).settle))},
+		{"POST", "/v1/runs/{run}/release", ScopeAdmin, noParams(withBody((*api).release))},
 
-		{"POST", "/v1/events", ScopeRun, bare(with((*api).deliver))},
-		{"GET", "/v1/connections", ScopeRead, bare((*api).connections)},
-		{"GET", "/v1/holds", ScopeRead, bare((*api).holds)},
-		{"POST", "/v1/pause", ScopeAdmin, bare(with((*api).pause))},
-		{"POST", "/v1/resume", ScopeAdmin, bare(with((*api).resume))},
-		{"GET", "/v1/keys", ScopeAdmin, bare((*api).keys)},
+		{"POST", "/v1/events", ScopeRun, noParams(withBody((*api).deliver))},
+		{"GET", "/v1/connections", ScopeRead, noParams((*api).connections)},
+		{"GET", "/v1/holds", ScopeRead, noParams((*api).holds)},
+		{"POST", "/v1/pause", ScopeAdmin, noParams(withBody((*api).pause))},
+		{"POST", "/v1/resume", ScopeAdmin, noParams(withBody((*api).resume))},
+		{"GET", "/v1/keys", ScopeAdmin, noParams((*api).keys)},
 
 		{"GET", "/v1/openapi.yaml", "", (*api).openapi},
 		{"GET", "/healthz", "", (*api).healthz},
 		{"GET", "/readyz", "", (*api).readyz},
 	}
 	if a.Export != nil {
-		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, bare((*api).export)})
+		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, noParams((*api).export)})
 	}
 	if a.Metrics != nil {
 		routes = append(routes, route{"GET", "/metrics", ScopeRead, (*api).metrics})
@@ -74,18 +74,18 @@ func (a *api) routes() []route {
 	return routes
 }
 
-// bare answers requests that have no parameters. One that is given may be meant for the body,
-// and must not be lost in silence.
-func bare(answer func(*api, *ask) (reply, error)) func(*api, *ask) (reply, error) {
-	return func(a *api, q *ask) (reply, error) {
-		if err := newQuery(q).err(); err != nil {
+// noParams refuses requests with query parameters: one may have been meant for the body, and
+// must not be ignored silently.
+func noParams(answer func(*api, *request) (reply, error)) func(*api, *request) (reply, error) {
+	return func(a *api, req *request) (reply, error) {
+		if err := newQuery(req).err(); err != nil {
 			return reply{}, err
 		}
-		return answer(a, q)
+		return answer(a, req)
 	}
 }
 
-// mux sends each request to its route; what has none gets a problem, too.
+// mux maps the routes; other paths and methods are answered with a problem, too.
 func (a *api) mux() *http.ServeMux {
 	mux, methods := http.NewServeMux(), map[string][]string{}
 	for _, r := range a.routes() {
@@ -98,71 +98,71 @@ func (a *api) mux() *http.ServeMux {
 		}
 		slices.Sort(allowed)
 		allow := strings.Join(allowed, ", ")
-		mux.Handle(path, a.handler(route{"", path, "", func(_ *api, q *ask) (reply, error) {
-			q.w.Header().Set("Allow", allow)
-			return reply{}, problem(MethodNotAllowed, "use "+allow+"; the API is described at /v1/openapi.yaml", "%s has no %s", q.URL.Path, q.Method)
+		mux.Handle(path, a.handler(route{"", path, "", func(_ *api, req *request) (reply, error) {
+			req.w.Header().Set("Allow", allow)
+			return reply{}, problem(MethodNotAllowed, "use "+allow+"; the API is described at /v1/openapi.yaml", "%s has no %s", req.URL.Path, req.Method)
 		}}))
 	}
-	mux.Handle("/", a.handler(route{"", "", "", func(_ *api, q *ask) (reply, error) {
-		return reply{}, problem(NotFound, "the API is described at /v1/openapi.yaml", "there is no %s", q.URL.Path)
+	mux.Handle("/", a.handler(route{"", "", "", func(_ *api, req *request) (reply, error) {
+		return reply{}, problem(NotFound, "the API is described at /v1/openapi.yaml", "there is no %s", req.URL.Path)
 	}}))
 	return mux
 }
 
-// handler is what all requests of a route go through.
+// handler serves, counts and logs the requests of a route.
 func (a *api) handler(r route) http.Handler {
 	count := a.Metrics.route(r.path)
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		q := &ask{w: w, Request: req}
+	return http.HandlerFunc(func(w http.ResponseWriter, r2 *http.Request) {
+		req := &request{w: w, Request: r2}
 		if a.Log.Enabled(req.Context(), slog.LevelDebug) {
-			q.began = time.Now()
+			req.began = time.Now()
 		}
-		out, err := a.admit(&r, q)
+		out, err := a.serve(&r, req)
 		if err != nil {
-			out = a.fail(q, err)
+			out = a.writeProblem(req, err)
 		}
 		count(out.status)
-		if !q.began.IsZero() {
-			a.logRequest(q, out.status)
+		if !req.began.IsZero() {
+			a.logRequest(req, out.status)
 		}
 	})
 }
 
-func (a *api) logRequest(q *ask, status int) {
-	a.Log.LogAttrs(q.Context(), slog.LevelDebug, "request", slog.String("method", q.Method), slog.String("path", a.View.text(q.URL.Path)),
-		slog.Int("status", status), slog.Duration("took", time.Since(q.began)), slog.String("key", q.by.ID))
+func (a *api) logRequest(req *request, status int) {
+	a.Log.LogAttrs(req.Context(), slog.LevelDebug, "request", slog.String("method", req.Method), slog.String("path", a.View.text(req.URL.Path)),
+		slog.Int("status", status), slog.Duration("took", time.Since(req.began)), slog.String("key", req.key.ID))
 }
 
-// admit answers a request, if there is room for it and it may ask.
-func (a *api) admit(r *route, q *ask) (out reply, err error) {
+// serve answers a request that is within MaxRequests and whose key allows it.
+func (a *api) serve(r *route, req *request) (out reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			// What was panicked with may hold what people wrote.
+			// The panic's value may hold personal data.
 			a.Log.Error("a request panicked", "route", r.method+" "+r.path, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 			out, err = reply{}, problem(Internal, "its log says more", "the daemon failed")
 		}
 	}()
-	h := q.w.Header()
+	h := req.w.Header()
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
-	if r.scope != "" { // a daemon that is busy is healthy
-		if !a.requests.enter(a.MaxRequests) {
+	if r.scope != "" { // a busy daemon still answers /healthz
+		if !a.requests.tryAcquire(a.MaxRequests) {
 			return reply{}, a.busy()
 		}
 		defer func() {
-			if !q.waiting {
-				a.requests.leave()
+			if !req.waiting {
+				a.requests.release()
 			}
 		}()
 	}
-	if err := a.access(q, r.scope); err != nil {
+	if err := a.authorize(req, r.scope); err != nil {
 		return reply{}, err
 	}
-	out, err = r.answer(a, q)
+	out, err = r.handle(a, req)
 	if err == nil {
-		err = q.write(out)
+		err = req.write(out)
 	}
 	return out, err
 }
@@ -176,10 +176,10 @@ var (
 	noSniff = []string{"nosniff"}
 )
 
-// fail tells what went wrong.
-func (a *api) fail(q *ask, err error) reply {
-	p := a.problemOf(q, err)
-	h := q.w.Header()
+// writeProblem answers with a problem and the headers of its kind.
+func (a *api) writeProblem(req *request, err error) reply {
+	p := a.problemOf(req, err)
+	h := req.w.Header()
 	switch p.Kind() {
 	case Busy, Stopping:
 		h.Set("Retry-After", "1")
@@ -191,7 +191,7 @@ func (a *api) fail(q *ask, err error) reply {
 		h.Set("Connection", "close")
 	}
 	out := reply{status: p.Status, body: p}
-	if err := q.write(out); err != nil && !errors.Is(err, errGone) {
+	if err := req.write(out); err != nil && !errors.Is(err, errClientGone) {
 		a.Log.Error("a problem could not be told", "error", err)
 	}
 	return out

@@ -26,9 +26,9 @@ type (
 		Runs []Run  `json:"runs"`
 		Next string `json:"next,omitempty"` // the cursor of the next page
 	}
-	// Started is what a start gives. Outputs and Error are there once the run has
-	// ended, for those who wait. Outputs are in clear for the request that started the
-	// run, and masked for those that repeat it.
+	// Started is the answer to a start. It has Outputs and Error if the request waited and
+	// the run has ended. Outputs are in clear for the request that started the run, and
+	// masked for those that repeat it.
 	Started struct {
 		Run
 		Repeated bool           `json:"repeated"` // the key was used before: this is that run
@@ -57,7 +57,7 @@ type (
 		Step       string         `json:"step,omitempty"` // the path of the step that failed
 		Details    map[string]any `json:"details,omitempty"`
 	}
-	// A Step is what became of a step; one in a loop has one for each iteration.
+	// A Step is the state of a step; one in a loop has one for each iteration.
 	Step struct {
 		Path      string         `json:"path"` // unique in the run, such as each[3].notify
 		ID        string         `json:"id,omitempty"`
@@ -68,7 +68,7 @@ type (
 		StartedAt time.Time      `json:"started_at"`
 		EndedAt   time.Time      `json:"ended_at,omitzero"`
 		Unknown   bool           `json:"unknown"`         // a call of it may have happened, nobody knows
-		State     string         `json:"state,omitempty"` // the latest that receipts tell
+		State     string         `json:"state,omitempty"` // of the latest receipt
 		Outputs   map[string]any `json:"outputs,omitempty"`
 		Error     *Failure       `json:"error,omitempty"`
 		Note      string         `json:"note,omitempty"`
@@ -93,7 +93,7 @@ type (
 		Error     *Failure       `json:"error,omitempty"`
 		Retryable bool           `json:"retryable"`
 	}
-	// A Receipt is news about a call after it was made.
+	// A Receipt is news about a call after its answer, e.g. a status webhook.
 	Receipt struct {
 		ID    string         `json:"id,omitempty"`
 		State string         `json:"state"`
@@ -108,7 +108,7 @@ type (
 	}
 )
 
-// What people ask of runs.
+// The bodies of requests about runs and events.
 type (
 	// A StartRequest starts a run.
 	StartRequest struct {
@@ -122,11 +122,11 @@ type (
 	CancelRequest struct {
 		Reason string `json:"reason" doc:"why, for people" schema:"maxLength=500"`
 	}
-	// A RetryRequest makes a run that failed go on.
+	// A RetryRequest lets a run that failed continue.
 	RetryRequest struct {
 		Resend bool `json:"resend" doc:"do again also what may have happened"`
 	}
-	// A SettleRequest says what became of a call whose outcome is unknown.
+	// A SettleRequest sets the outcome of a call whose outcome is unknown.
 	SettleRequest struct {
 		Step      string `json:"step" doc:"the path of the step, or its id where that is clear" schema:"required,minLength=1"`
 		Happened  bool   `json:"happened" doc:"whether it happened, e.g. the message was sent" schema:"required"`

@@ -19,8 +19,8 @@ func Statuses() []machine.Status {
 	}
 }
 
-func (a *api) runs(q *ask) (reply, error) {
-	params := newQuery(q)
+func (a *api) runs(req *request) (reply, error) {
+	params := newQuery(req)
 	f := host.Filter{
 		Flow: params.text("flow"), Status: params.status(), Unknown: params.flag("unknown"), Recipient: params.recipient(),
 		Since: params.time("since"), Until: params.time("until"), Cursor: params.text("cursor"), Limit: params.number("limit", 1, 1000),
@@ -28,9 +28,9 @@ func (a *api) runs(q *ask) (reply, error) {
 	if err := params.err(); err != nil {
 		return reply{}, err
 	}
-	found, next, err := a.Host.List(q.Context(), f)
+	found, next, err := a.Host.List(req.Context(), f)
 	if e, ok := errors.AsType[*host.CursorError](err); ok {
-		return reply{}, wrong("the query is wrong", FieldError{Path: "query.cursor", Message: e.Error()})
+		return reply{}, invalidRequest("the query is wrong", FieldError{Path: "query.cursor", Message: e.Error()})
 	}
 	if err != nil {
 		return reply{}, err
@@ -55,7 +55,7 @@ func (q *query) status() machine.Status {
 		}
 		hint = diag.DidYouMean(string(status), "statuses", known)
 	}
-	q.wrong("status", hint, "there is no status %q", status)
+	q.addError("status", hint, "there is no status %q", status)
 	return ""
 }
 
@@ -68,17 +68,17 @@ func (q *query) recipient() string {
 	return text
 }
 
-func (a *api) run(q *ask) (reply, error) {
-	params := newQuery(q)
+func (a *api) run(req *request) (reply, error) {
+	params := newQuery(req)
 	wait := params.wait(a.MaxWait)
 	if err := params.err(); err != nil {
 		return reply{}, err
 	}
-	run := q.PathValue("run")
-	report, err := a.Host.Get(q.Context(), run)
+	run := req.PathValue("run")
+	report, err := a.Host.Get(req.Context(), run)
 	if err == nil && wait > 0 && report.Run.Ended.IsZero() {
-		a.await(q, run, wait)
-		report, err = a.Host.Get(q.Context(), run)
+		a.await(req, run, wait)
+		report, err = a.Host.Get(req.Context(), run)
 	}
 	if err != nil {
 		return reply{}, err
@@ -86,47 +86,47 @@ func (a *api) run(q *ask) (reply, error) {
 	return ok(a.View.Detail(report))
 }
 
-func (a *api) cancel(q *ask, body CancelRequest) (reply, error) {
-	return done, a.Host.Cancel(q.Context(), q.PathValue("run"), body.Reason)
+func (a *api) cancel(req *request, body CancelRequest) (reply, error) {
+	return done, a.Host.Cancel(req.Context(), req.PathValue("run"), body.Reason)
 }
 
-func (a *api) retry(q *ask, body RetryRequest) (reply, error) {
-	if body.Resend && !q.may(ScopeAdmin) {
+func (a *api) retry(req *request, body RetryRequest) (reply, error) {
+	if body.Resend && !req.may(ScopeAdmin) {
 		return reply{}, problem(Forbidden, "use a key with the scope "+string(ScopeAdmin), "doing again what may have happened needs the scope %s", ScopeAdmin)
 	}
-	return done, a.Host.Retry(q.Context(), q.PathValue("run"), body.Resend)
+	return done, a.Host.Retry(req.Context(), req.PathValue("run"), body.Resend)
 }
 
-func (a *api) settle(q *ask, body SettleRequest) (reply, error) {
+func (a *api) settle(req *request, body SettleRequest) (reply, error) {
 	if !body.Happened && body.MessageID != "" {
-		return reply{}, wrong("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`})
+		return reply{}, invalidRequest("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`})
 	}
-	return done, a.Host.Settle(q.Context(), q.PathValue("run"), body.Step, host.Settlement{Happened: body.Happened, ID: body.MessageID})
+	return done, a.Host.Settle(req.Context(), req.PathValue("run"), body.Step, host.Settlement{Happened: body.Happened, ID: body.MessageID})
 }
 
-func (a *api) release(q *ask, _ struct{}) (reply, error) {
-	return done, a.Host.Release(q.Context(), q.PathValue("run"))
+func (a *api) release(req *request, _ struct{}) (reply, error) {
+	return done, a.Host.Release(req.Context(), req.PathValue("run"))
 }
 
 // export gives a run as a flow test.
-func (a *api) export(q *ask) (reply, error) {
-	report, err := a.Host.Get(q.Context(), q.PathValue("run"))
+func (a *api) export(req *request) (reply, error) {
+	report, err := a.Host.Get(req.Context(), req.PathValue("run"))
 	if err != nil {
 		return reply{}, err
 	}
-	text, err := a.Export(q.Context(), report)
+	text, err := a.Export(req.Context(), report)
 	if err != nil {
 		return reply{}, fmt.Errorf("export the run %s: %w", report.Run.ID, err)
 	}
-	return a.text(q, "application/yaml", text)
+	return a.text(req, "application/yaml", text)
 }
 
-// text replies with a text of a kind.
-func (a *api) text(q *ask, kind string, text []byte) (reply, error) {
-	q.w.Header().Set("Content-Type", kind)
-	q.w.WriteHeader(http.StatusOK)
-	if q.Method != http.MethodHead {
-		_, _ = q.w.Write(text) // whoever asked may have left
+// text replies with a text of a media type.
+func (a *api) text(req *request, kind string, text []byte) (reply, error) {
+	req.w.Header().Set("Content-Type", kind)
+	req.w.WriteHeader(http.StatusOK)
+	if req.Method != http.MethodHead {
+		_, _ = req.w.Write(text) // an error means that the client has disconnected
 	}
 	return reply{}, nil
 }

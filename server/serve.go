@@ -23,26 +23,26 @@ type ServeOptions struct {
 	Log *slog.Logger // of what is wrong with connections, at debug. nil: none
 }
 
-// Serve answers the requests that come to a listener, until ctx ends; then it takes
-// nothing new, lets what is being answered finish for a while, and returns nil, or an
-// error when it had to cut something off. Who has connected by then and not asked for
-// anything, as browsers and probes do, is not waited for. It closes the listener. A handler
-// that wants more time gives itself some with an http.ResponseController.
+// Serve answers the requests that come to a listener until ctx ends; then it accepts nothing
+// new, gives the requests under way Drain to finish, and returns nil, or an error when it had
+// to cut one off. Connections without a request, as browsers and probes open them, are closed
+// at once. It closes the listener. A handler that needs more time than WriteTimeout extends
+// its own deadline with an http.ResponseController.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &http.Server{
-		Handler:           timely(h),
+		Handler:           limitBodyTime(h),
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      cmp.Or(o.WriteTimeout, 2*time.Minute),
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	newcomers := newcomers{conns: map[net.Conn]bool{}}
-	s.ConnState = newcomers.note
-	s.RegisterOnShutdown(newcomers.end)
+	conns := newConns{conns: map[net.Conn]bool{}}
+	s.ConnState = conns.track
+	s.RegisterOnShutdown(conns.closeAll)
 	serve := func() error { return s.Serve(l) }
 	if o.TLS != nil {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.TLS.get}
@@ -64,70 +64,71 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	return errors.Join(err, s.Close())
 }
 
-// newcomers are connections on which no request has come yet. A server that shuts down
-// answers none of them any more, but waits for them for 5 seconds.
-type newcomers struct {
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	over  bool
+// newConns are the connections without a request yet. http.Server.Shutdown would wait 5 seconds
+// for them, although it answers none of them any more.
+type newConns struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	closed bool
 }
 
-// note is told of each connection's states.
-func (n *newcomers) note(c net.Conn, state http.ConnState) {
+// track is http.Server.ConnState.
+func (n *newConns) track(c net.Conn, state http.ConnState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
 	case state != http.StateNew:
 		delete(n.conns, c)
-	case n.over:
+	case n.closed:
 		_ = c.Close()
 	default:
 		n.conns[c] = true
 	}
 }
 
-// end closes them.
-func (n *newcomers) end() {
+// closeAll closes them, and those that come later.
+func (n *newConns) closeAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.over = true
+	n.closed = true
 	for c := range n.conns {
 		_ = c.Close()
 	}
 }
 
-// bodyTimeout is how long a body may take to come.
+// bodyTimeout is how long a body may take to arrive.
 const bodyTimeout = 15 * time.Second
 
-// mostLeft bounds what is read of a body that the handler did not want, in bytes.
-const mostLeft = 8 << 20
+// maxDiscard bounds what is read of a body that the handler left, in bytes.
+const maxDiscard = 8 << 20
 
-// timely cuts off requests whose body does not come in time. What a handler left of a body
-// that is sent unasked is read to its end: closing the connection over it would reset it, and
-// the answer could be lost. Proxies that speak HTTP/1.0 make a 502 of that, and some take the
-// daemon for dead then, so that anybody could have it left out.
-func timely(h http.Handler) http.Handler {
+// limitBodyTime cuts off requests whose body does not arrive in time. What a handler left of a
+// body is read to its end, unless the client waits for "100 Continue": closing the connection
+// with data unread would reset it, and the answer could be lost. Proxies that speak HTTP/1.0
+// make a 502 of that, and some then take the daemon out of service, so that any client could
+// cause it.
+func limitBodyTime(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		if r.ContentLength == 0 || control.SetReadDeadline(time.Now().Add(bodyTimeout)) != nil {
 			h.ServeHTTP(w, r)
 			return
 		}
-		asked := r.Header.Get("Expect") != ""
-		if asked {
-			r = r.WithContext(r.Context()) // the server looks into its own, whether the body was asked for
+		expects := r.Header.Get("Expect") != ""
+		if expects {
+			r = r.WithContext(r.Context()) // a copy: the server itself looks at its own Request's Body to see whether it was read
 		}
 		body := &timedBody{ReadCloser: r.Body, control: control}
 		r.Body = body
 		h.ServeHTTP(w, r)
-		if !asked && !body.ended {
-			_, _ = io.CopyN(io.Discard, body, mostLeft) // where it breaks off, so does the answer
+		if !expects && !body.ended {
+			_, _ = io.CopyN(io.Discard, body, maxDiscard) // an error means that the client is gone
 		}
 	})
 }
 
-// A timedBody lifts the deadline at its end: until the answer is written, the server
-// reads on to notice that the client leaves.
+// A timedBody lifts the read deadline at its end: until the answer is written, the server
+// keeps reading to notice when the client disconnects.
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController

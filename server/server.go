@@ -22,11 +22,11 @@ import (
 type Options struct {
 	Host  host.Host
 	Flows Flows
-	// Keys are who may ask. nil: there are none.
+	// Keys are the API keys. nil: there are none.
 	Keys *Keys
-	// Open lets requests in without a key as long as nobody has made one. It is only
-	// for an address of the loopback: requests of web pages, and those under a name
-	// that is not the loopback's, are refused then.
+	// Open lets requests in without a key until the first key is made. It is only for a
+	// loopback address: requests of web pages, and those whose Host is not the loopback,
+	// are refused then.
 	Open bool
 	// Connections lists the project's connections, by name. nil: there are none.
 	Connections func(ctx context.Context) ([]Connection, error)
@@ -39,14 +39,14 @@ type Options struct {
 	Restore func(flow string, sources map[string]string) (*plan.Plan, error)
 	// Export writes a run as a flow test, in YAML. nil: it cannot be asked for.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
-	// Away tells whether an error says that something the daemon needs cannot be reached now,
-	// besides errors that say so by a method Temporary. nil: none does.
-	Away func(err error) bool
+	// Unreachable reports whether an error means that something the daemon needs cannot be
+	// reached now, besides errors with a method Temporary that returns true. nil: none does.
+	Unreachable func(err error) bool
 	// Checks are what the daemon needs to be ready.
 	Checks  []Check
 	Metrics *Metrics     // nil: none are given
 	Log     *slog.Logger // of requests, at debug, and of failures. nil: none
-	// View says what people see of runs.
+	// View says what is shown of runs.
 	View View
 	// Stopping ends waits for runs when it ends. nil: never.
 	Stopping context.Context
@@ -54,7 +54,7 @@ type Options struct {
 	MaxBody     int64         // in bytes; 0: 1 MiB
 	MaxWait     time.Duration // the longest wait for a run's end; 0: 60 s
 	MaxRequests int           // at the same time, without those that wait; 0: 512
-	MaxWaits    int           // how many wait at the same time; more are answered at once; 0: 1024
+	MaxWaits    int           // that wait for a run's end at the same time; more are answered at once; 0: 1024
 }
 
 // Flows are the project's flows. It is safe for concurrent use.
@@ -69,7 +69,7 @@ type Flows interface {
 	Reload(ctx context.Context) (diag.List, error)
 }
 
-// New returns the API. More can be mounted on it, at paths that it has not.
+// New returns the API. More can be mounted on it, at other paths.
 func New(o Options) *http.ServeMux {
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
 	o.MaxWait = cmp.Or(o.MaxWait, time.Minute)
@@ -83,23 +83,23 @@ func New(o Options) *http.ServeMux {
 	return a.mux()
 }
 
-// An api answers requests.
+// An api serves the routes.
 type api struct {
 	Options
-	requests, waits gate
+	requests, waits semaphore
 	ready           readiness
 }
 
-// A gate counts what is under way.
-type gate struct{ n atomic.Int64 }
+// A semaphore counts what is under way; nobody waits for it.
+type semaphore struct{ n atomic.Int64 }
 
-// enter tells whether one more is let in; each one that was must leave.
-func (g *gate) enter(most int) bool {
-	if g.n.Add(1) <= int64(most) {
+// tryAcquire reports whether fewer than limit were under way. The caller must release it then.
+func (g *semaphore) tryAcquire(limit int) bool {
+	if g.n.Add(1) <= int64(limit) {
 		return true
 	}
 	g.n.Add(-1)
 	return false
 }
 
-func (g *gate) leave() { g.n.Add(-1) }
+func (g *semaphore) release() { g.n.Add(-1) }

@@ -17,13 +17,13 @@ import (
 var startType = schema.Of[StartRequest]()
 
 // start starts a run of a flow.
-func (a *api) start(q *ask) (reply, error) {
-	flow := q.PathValue("flow")
+func (a *api) start(req *request) (reply, error) {
+	flow := req.PathValue("flow")
 	find := func() (*plan.Plan, error) { return a.plan(flow) }
-	if _, err := find(); err != nil && len(q.Header["Idempotency-Key"]) == 0 {
-		return reply{}, err // before its body is asked for
+	if _, err := find(); err != nil && len(req.Header["Idempotency-Key"]) == 0 {
+		return reply{}, err // without reading the body
 	}
-	body, err := a.object(q, startType)
+	body, err := a.readObject(req, startType)
 	if p, ok := errors.AsType[*Problem](err); ok && p.Kind() == Invalid {
 		p.Hint = `what the flow is given stands under "inputs": {"inputs": {…}}`
 	}
@@ -31,20 +31,21 @@ func (a *api) start(q *ask) (reply, error) {
 		return reply{}, err
 	}
 	inputs, _ := body["inputs"].(map[string]any)
-	return a.begin(q, flow, inputs, find)
+	return a.startRun(req, flow, inputs, find)
 }
 
 // rerun starts a run with the inputs of another.
-func (a *api) rerun(q *ask, body RerunRequest) (reply, error) {
-	r, err := a.Host.Get(q.Context(), q.PathValue("run"))
+func (a *api) rerun(req *request, body RerunRequest) (reply, error) {
+	r, err := a.Host.Get(req.Context(), req.PathValue("run"))
 	if err != nil {
 		return reply{}, err
 	}
-	return a.begin(q, r.Run.Flow, r.Inputs, func() (*plan.Plan, error) { return a.again(r, body.Latest) })
+	return a.startRun(req, r.Run.Flow, r.Inputs, func() (*plan.Plan, error) { return a.planForRerun(r, body.Latest) })
 }
 
-// again returns the plan to start a run again with.
-func (a *api) again(r *host.Report, latest bool) (*plan.Plan, error) {
+// planForRerun returns the flow's current plan if that is the latest that is asked for or did
+// not change, otherwise the one that the run was started with.
+func (a *api) planForRerun(r *host.Report, latest bool) (*plan.Plan, error) {
 	p, err := a.plan(r.Run.Flow)
 	if latest || p != nil && p.Digest == r.Run.Digest {
 		return p, err
@@ -69,16 +70,16 @@ func (a *api) plan(name string) (*plan.Plan, error) {
 	return nil, problem(NotFound, diag.DidYouMean(name, "flows", known), "there is no flow %q", name)
 }
 
-// begin starts a run of the plan that find finds, and waits for its end where that is asked
-// for. Where it cannot be started now, it may have been before, with the same key: a client
-// that is refused takes another key, and sends twice.
-func (a *api) begin(q *ask, flow string, inputs map[string]any, find func() (*plan.Plan, error)) (reply, error) {
-	params := newQuery(q)
+// startRun starts a run of the plan that find finds, and waits for its end if the request says
+// so. When it cannot be started now, the same key may have started it before: a client that
+// were refused would take another key, and send twice.
+func (a *api) startRun(req *request, flow string, inputs map[string]any, find func() (*plan.Plan, error)) (reply, error) {
+	params := newQuery(req)
 	wait := params.wait(a.MaxWait)
 	if err := params.err(); err != nil {
 		return reply{}, err
 	}
-	key, err := idempotencyKey(q.Request)
+	key, err := idempotencyKey(req.Request)
 	if err != nil {
 		return reply{}, err
 	}
@@ -86,8 +87,8 @@ func (a *api) begin(q *ask, flow string, inputs map[string]any, find func() (*pl
 		inputs = map[string]any{}
 	}
 	start := host.Start{Given: inputs, Key: key, By: "api"}
-	if q.by.Name != "" {
-		start.By = "api key " + q.by.Name
+	if req.key.Name != "" {
+		start.By = "api key " + req.key.Name
 	}
 	p, err := find()
 	if err == nil {
@@ -97,16 +98,16 @@ func (a *api) begin(q *ask, flow string, inputs map[string]any, find func() (*pl
 	fresh := false
 	switch {
 	case err == nil:
-		run, fresh, err = a.Host.Start(q.Context(), p, start)
+		run, fresh, err = a.Host.Start(req.Context(), p, start)
 	case key != "":
-		run, err = a.first(q.Context(), flow, start, err)
+		run, err = a.repeatedRun(req.Context(), flow, start, err)
 	}
-	out, err := a.begun(run, fresh, err)
+	out, err := a.started(run, fresh, err)
 	if err != nil {
 		return reply{}, err
 	}
 	if wait > 0 {
-		a.finish(q, out, wait)
+		a.waitForEnd(req, out, wait)
 	}
 	status := http.StatusCreated
 	if out.Repeated {
@@ -115,9 +116,9 @@ func (a *api) begin(q *ask, flow string, inputs map[string]any, find func() (*pl
 	return reply{status, out, "/v1/runs/" + out.RunID}, nil
 }
 
-// first returns the run that was started with a key before. If there is none, the error is why
-// it cannot be started.
-func (a *api) first(ctx context.Context, flow string, s host.Start, why error) (host.Run, error) {
+// repeatedRun returns the run that was started with the same key before. If there is none, the
+// error is why.
+func (a *api) repeatedRun(ctx context.Context, flow string, s host.Start, why error) (host.Run, error) {
 	run, err := a.Host.First(ctx, flow, s.Key, s.Given)
 	if _, none := errors.AsType[*host.NotFoundError](err); none {
 		err = why
@@ -128,14 +129,14 @@ func (a *api) first(ctx context.Context, flow string, s host.Start, why error) (
 func coerce(p *plan.Plan, inputs map[string]any) (map[string]any, error) {
 	coerced, found := p.Inputs.Coerce(inputs)
 	if found.Err() != nil {
-		return nil, invalid("inputs", "the inputs of "+p.Name+" are wrong", found)
+		return nil, invalidValue("inputs", "the inputs of "+p.Name+" are wrong", found)
 	}
 	out, _ := coerced.(map[string]any)
 	return out, nil
 }
 
-// begun is what is told of a run that the host has taken.
-func (a *api) begun(run host.Run, fresh bool, err error) (*Started, error) {
+// started is the answer about a run that the host has stored.
+func (a *api) started(run host.Run, fresh bool, err error) (*Started, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -147,10 +148,10 @@ func (a *api) begun(run host.Run, fresh bool, err error) (*Started, error) {
 	return &Started{Run: a.View.Run(run), Repeated: !fresh}, nil
 }
 
-// finish waits for the run's end and says how it ended. Whatever happens meanwhile, the
-// run was started, and that is said.
-func (a *api) finish(q *ask, out *Started, wait time.Duration) {
-	result := a.await(q, out.RunID, wait)
+// waitForEnd waits for the run's end and adds its result. An error while waiting is only
+// logged: the run was started, and the answer must say so.
+func (a *api) waitForEnd(req *request, out *Started, wait time.Duration) {
+	result := a.await(req, out.RunID, wait)
 	if result == nil {
 		return
 	}
@@ -164,15 +165,15 @@ func (a *api) finish(q *ask, out *Started, wait time.Duration) {
 	}
 }
 
-// await returns how a run ended, nil when it has not so soon.
-func (a *api) await(q *ask, run string, wait time.Duration) *host.Result {
-	if !a.waits.enter(a.MaxWaits) {
+// await returns the result of a run, nil when it has not ended in time.
+func (a *api) await(req *request, run string, wait time.Duration) *host.Result {
+	if !a.waits.tryAcquire(a.MaxWaits) {
 		return nil
 	}
-	defer a.waits.leave()
-	a.requests.leave() // so that those who wait do not keep others out
-	q.waiting = true
-	ctx, cancel := context.WithTimeout(q.Context(), wait)
+	defer a.waits.release()
+	a.requests.release() // so that waiting requests do not keep others out
+	req.waiting = true
+	ctx, cancel := context.WithTimeout(req.Context(), wait)
 	defer cancel()
 	if a.Stopping != nil {
 		defer context.AfterFunc(a.Stopping, cancel)()
@@ -187,8 +188,8 @@ func (a *api) await(q *ask, run string, wait time.Duration) *host.Result {
 	return result
 }
 
-// mostKey bounds an idempotency key, in bytes.
-const mostKey = 255
+// maxKeyLen bounds an idempotency key, in bytes.
+const maxKeyLen = 255
 
 // idempotencyKey reads the key of a start, with or without quotes around it.
 func idempotencyKey(r *http.Request) (string, error) {
@@ -206,12 +207,12 @@ func idempotencyKey(r *http.Request) (string, error) {
 		reason = "it is given more than once"
 	case key == "":
 		reason = "it is empty"
-	case len(key) > mostKey:
-		reason = fmt.Sprintf("it has %d bytes, at most %d are allowed", len(key), mostKey)
+	case len(key) > maxKeyLen:
+		reason = fmt.Sprintf("it has %d bytes, at most %d are allowed", len(key), maxKeyLen)
 	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
 		reason = "it holds characters that are not printable ASCII"
 	default:
 		return key, nil
 	}
-	return "", wrong("the idempotency key is wrong", FieldError{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"})
+	return "", invalidRequest("the idempotency key is wrong", FieldError{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"})
 }

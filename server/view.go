@@ -10,14 +10,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// A View is what people see of runs. Sensitive values never show in it.
+// A View turns runs into what people are shown. Sensitive values never show in it.
 type View struct {
 	// Numbers: phone numbers are shown in clear; otherwise all but their last digits
 	// are hidden, also in the log.
 	Numbers bool
 }
 
-// Run gives the head of a run.
+// Run returns the head of a run.
 func (v View) Run(r host.Run) Run {
 	return Run{
 		RunID: r.ID, Flow: r.Flow, Digest: r.Digest, Status: r.Status, By: v.text(r.By),
@@ -25,11 +25,11 @@ func (v View) Run(r host.Run) Run {
 	}
 }
 
-// Detail gives all that is known of a run.
+// Detail returns all that is known of a run, masked.
 func (v View) Detail(r *host.Report) *Detail {
 	m := v.masker(r.Result.Sensitive)
 	m.learn(r)
-	m.blind = m.blind || isBlind(r)
+	m.hideAll = m.hideAll || sensitiveUnknown(r)
 	d := &Detail{
 		Run: v.Run(r.Run), Inputs: m.object(r.Inputs), Outputs: m.object(r.Result.Outputs),
 		Error: m.failure(r.Result.Error, r.Result.Step), Waits: []string{}, Held: []HeldCall{},
@@ -53,23 +53,23 @@ func (v View) Detail(r *host.Report) *Detail {
 	return d
 }
 
-// isBlind tells of a run of which the host cannot say all that is sensitive, because its
+// sensitiveUnknown reports whether the host cannot say what is sensitive in a run, because its
 // journal does not fit its flow.
-func isBlind(r *host.Report) bool {
+func sensitiveUnknown(r *host.Report) bool {
 	e := r.Result.Error
 	return r.Run.Status == host.Mismatch || e != nil && e.Code == string(host.Mismatch)
 }
 
-// Hold gives why calls are held back.
+// Hold returns why calls are held back.
 func (v View) Hold(h host.Hold) Hold {
 	return Hold{h.Scope, h.Name, v.text(h.Reason), h.Since.UTC(), h.Auto, h.Calls, h.Until.UTC()}
 }
 
 func (v View) text(s string) string {
-	if v.Numbers || !isSuspect(s) {
+	if v.Numbers || !mayHoldNumber(s) {
 		return s
 	}
-	n := numbers{}
+	n := phoneNumbers{}
 	n.find(s)
 	return n.text(s)
 }
@@ -88,29 +88,29 @@ func unknown(steps []*machine.Step) int {
 // A masker hides what people must not see of one run.
 type masker struct {
 	mask    *record.Mask
-	numbers numbers // nil: they are shown
-	blind   bool    // what is sensitive is not known: no values are shown
+	numbers phoneNumbers // nil: they are shown
+	hideAll bool         // what is sensitive is not known: no values are shown
 }
 
 func (v View) masker(sensitive []any) *masker {
-	m := &masker{mask: record.NewMask(sensitive), blind: sensitive == nil}
+	m := &masker{mask: record.NewMask(sensitive), hideAll: sensitive == nil}
 	if !v.Numbers {
-		m.numbers = numbers{}
+		m.numbers = phoneNumbers{}
 	}
 	return m
 }
 
-// learn looks for phone numbers, so that they are hidden also where they have no plus.
+// learn collects the phone numbers of a run, so that they are hidden also where they have no plus.
 func (m *masker) learn(r *host.Report) {
 	if m.numbers == nil {
 		return
 	}
-	m.numbers.learn(r.Inputs, "")
+	m.numbers.add(r.Inputs, "")
 	for _, c := range r.Calls {
-		m.numbers.learn(c.Input, "")
+		m.numbers.add(c.Input, "")
 	}
 	for _, s := range r.Result.Steps {
-		m.numbers.learn(s.Outputs, "")
+		m.numbers.add(s.Outputs, "")
 	}
 }
 
@@ -123,8 +123,8 @@ func (m *masker) text(s string) string {
 }
 
 func (m *masker) value(v any) any {
-	if m.blind {
-		return hidden(schema.JSON(v))
+	if m.hideAll {
+		return hideLeaves(schema.JSON(v))
 	}
 	v = m.mask.Value(schema.JSON(v))
 	if m.numbers != nil {
@@ -133,7 +133,7 @@ func (m *masker) value(v any) any {
 	return v
 }
 
-// object masks an object; none is an empty one.
+// object masks an object; nil becomes an empty one.
 func (m *masker) object(v map[string]any) map[string]any {
 	if len(v) == 0 {
 		return map[string]any{}
@@ -142,8 +142,8 @@ func (m *masker) object(v map[string]any) map[string]any {
 	return out
 }
 
-// some is object, but none is left out.
-func (m *masker) some(v map[string]any) map[string]any {
+// objectOrNil is object, but nil, so left out of the JSON, when it is empty.
+func (m *masker) objectOrNil(v map[string]any) map[string]any {
 	if len(v) == 0 {
 		return nil
 	}
@@ -154,23 +154,23 @@ func (m *masker) failure(e *call.Error, step string) *Failure {
 	if e == nil {
 		return nil
 	}
-	return &Failure{e.Code, e.MetaCode, m.text(e.Message), e.Class, e.StatusCode, step, m.some(e.Details)}
+	return &Failure{e.Code, e.MetaCode, m.text(e.Message), e.Class, e.StatusCode, step, m.objectOrNil(e.Details)}
 }
 
 func (m *masker) step(s *machine.Step) Step {
 	out := Step{
 		Path: m.text(s.Path), ID: s.ID, Flow: s.Flow, Kind: s.Kind, Status: s.Status, Attempts: s.Attempts,
 		StartedAt: s.Started.UTC(), EndedAt: s.Ended.UTC(), Unknown: s.Unknown, State: s.State,
-		Outputs: m.some(s.Outputs), Error: m.failure(s.Error, ""), Note: m.text(s.Note), Keys: s.Keys,
+		Outputs: m.objectOrNil(s.Outputs), Error: m.failure(s.Error, ""), Note: m.text(s.Note), Keys: s.Keys,
 	}
 	if s.Sensitive {
-		out.Outputs, _ = hidden(out.Outputs).(map[string]any)
+		out.Outputs, _ = hideLeaves(out.Outputs).(map[string]any)
 	}
 	return out
 }
 
-// hidden hides all but the shape of a value.
-func hidden(v any) any {
+// hideLeaves hides all but the shape of a value.
+func hideLeaves(v any) any {
 	return schema.EachLeaf(v, func(v any) any {
 		if v == nil {
 			return nil
@@ -185,16 +185,16 @@ func (m *masker) call(c host.Call) Call {
 		Input: m.object(c.Input), Receipts: make([]Receipt, len(c.Receipts)),
 	}
 	if o := c.Outcome; o != nil {
-		out.Outcome = &Outcome{o.Status, m.some(o.Output), m.failure(o.Error, ""), o.Retryable}
+		out.Outcome = &Outcome{o.Status, m.objectOrNil(o.Output), m.failure(o.Error, ""), o.Retryable}
 	}
 	for i, r := range c.Receipts {
-		out.Receipts[i] = Receipt{r.ID, r.State, m.some(r.Data), m.failure(r.Error, "")}
+		out.Receipts[i] = Receipt{r.ID, r.State, m.objectOrNil(r.Data), m.failure(r.Error, "")}
 	}
 	return out
 }
 
-// entry masks an entry of the journal. The secrets of the run itself, which its random
-// values come from, are left out.
+// entry masks an entry of the journal. The run's seed, which its random values come from, is
+// left out.
 func (m *masker) entry(e host.Entry) host.Entry {
 	out := host.Entry{At: e.At.UTC(), Kind: e.Kind, Data: json.RawMessage("null")}
 	v, err := schema.ReadJSON(e.Data)

@@ -108,7 +108,7 @@ connections:
 	require.Equal(t, 0, code, stderr)
 	assert.Contains(t, stdout, `"second": "wamid.2"`)
 	assert.Equal(t, []string{"Bearer " + oldToken, "Bearer " + newToken}, api.bearers)
-	assert.Equal(t, 1, hashicorp.Asked("PUT", "auth/approle/login"))
+	assert.Equal(t, 1, hashicorp.Count("PUT", "auth/approle/login"))
 
 	code, human, humanErr := facteur(t, dir, "", "run", "two.flow.yaml", "--input", "phone=+33612345678")
 	require.Equal(t, 0, code, humanErr)

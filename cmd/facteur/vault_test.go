@@ -26,7 +26,7 @@ func TestVaultTrouble(t *testing.T) {
 	}{
 		{"down", "5s", func(v *vaulttest.Server, _ <-chan struct{}) { v.Stop() }, "it does not answer"},
 		{"slow", "200ms", func(v *vaulttest.Server, block <-chan struct{}) {
-			v.Answer(func(_ http.ResponseWriter, r *http.Request) {
+			v.Handle(func(_ http.ResponseWriter, r *http.Request) {
 				select {
 				case <-block:
 				case <-r.Context().Done():
@@ -41,7 +41,7 @@ func TestVaultTrouble(t *testing.T) {
 			v.AddRole(vaulttest.Role{RoleID: "role-1", SecretID: "another-secret-of-the-role"})
 		}, "the AppRole is refused"},
 		{"something else", "5s", func(v *vaulttest.Server, _ <-chan struct{}) {
-			v.Answer(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to the hotel</html>") })
+			v.Handle(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to the hotel</html>") })
 		}, "vault"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

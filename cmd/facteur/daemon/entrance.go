@@ -27,7 +27,7 @@ type entrance struct {
 // openTCP listens at the address of a daemon.
 func (d *Daemon) openTCP() error {
 	loopback := server.IsLoopback(d.config.Listen)
-	made, err := d.keys.Made()
+	made, err := d.keys.FileExists()
 	switch {
 	case err != nil:
 		return project.Surroundings(err, "")
@@ -119,7 +119,7 @@ func (d *Daemon) answers(stopping context.Context) server.Options {
 		Aliases:     d.aliases,
 		Restore:     d.restore,
 		Export:      d.opts.Export,
-		Away:        d.engine.away,
+		Unreachable:        d.engine.away,
 		Checks:      d.checks(),
 		Metrics:     d.metrics,
 		Log:         d.log,
