@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A backend keeps connections.
+// A backend stores connections.
 type backend interface {
 	// read returns what is stored under the name, or errAbsent.
 	read(ctx context.Context, name string) (record, error)
@@ -21,12 +21,12 @@ type backend interface {
 // package.
 var errAbsent = errors.New("no such connection")
 
-// record is a connection as a backend keeps it.
+// record is a connection as a backend stores it.
 type record struct {
-	app              App // empty where the backend does not keep it
+	app              App // empty where the backend does not store it
 	setup            map[string]string
 	secrets          map[string]Secret
-	created, updated time.Time // zero where the backend does not keep them
+	created, updated time.Time // zero where the backend does not store them
 }
 
 // edit is a change to a record.

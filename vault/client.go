@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// newClient makes a client that depends on the configuration alone: the
-// library would also obey VAULT_TOKEN, VAULT_SKIP_VERIFY and others.
+// newClient returns a client that depends on the configuration alone: by
+// default the library would also read VAULT_TOKEN, VAULT_SKIP_VERIFY and others.
 func newClient(cfg Hashicorp) (*api.Client, error) {
 	u, err := url.Parse(cfg.Address)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
@@ -42,7 +42,7 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 	c, err := api.NewClient(&api.Config{
 		Address: cfg.Address,
 		HttpClient: &http.Client{
-			Transport:     capped{transport},
+			Transport:     limitedTransport{transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Timeout:      cfg.Timeout,
@@ -51,7 +51,7 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 		MaxRetryWait: 200 * time.Millisecond,
 	})
 	if err != nil {
-		return nil, misconfigured("the client cannot be made: "+err.Error(), "check the VAULT_… variables of the environment")
+		return nil, misconfiguredLogin("the client cannot be made: "+err.Error(), "check the VAULT_… variables of the environment")
 	}
 	c.SetToken("")
 	c.ClearNamespace()
@@ -61,31 +61,31 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 	return c, nil
 }
 
-// maxAnswer is more than any secret needs.
-const maxAnswer = 1 << 20
+// maxResponse bounds a response, in bytes.
+const maxResponse = 1 << 20
 
 var (
 	errTooLong  = errors.New("the answer is longer than 1 MiB")
 	errNotVault = errors.New("the answer is not one of a vault")
 )
 
-// capped ends an answer that is too long.
-type capped struct{ base http.RoundTripper }
+// limitedTransport fails a response that is longer than maxResponse.
+type limitedTransport struct{ base http.RoundTripper }
 
-func (c capped) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := c.base.RoundTrip(r)
 	if err == nil {
-		resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxAnswer}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxResponse}
 	}
 	return resp, err
 }
 
-type cappedBody struct {
+type limitedBody struct {
 	io.ReadCloser
 	left int
 }
 
-func (b *cappedBody) Read(p []byte) (int, error) {
+func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= n; b.left < 0 {
 		return 0, errTooLong

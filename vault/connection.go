@@ -25,8 +25,8 @@ const (
 // Apps returns all apps.
 func Apps() []App { return []App{HTTP, Webhook, WhatsApp} }
 
-// A Connection is a named set of credentials. What a vault gives is shared by all who ask
-// for it: its maps must not be changed.
+// A Connection is a named set of credentials. A vault returns the same maps to all callers:
+// they must not be changed.
 type Connection struct {
 	Name string
 	App  App
@@ -37,8 +37,8 @@ type Connection struct {
 	// Secrets holds the secret fields, such as token.
 	Secrets map[string]Secret
 
-	// Version changes when a secret changes, and only then. It tells nothing
-	// about the secrets, and nothing to another process.
+	// Version changes when a secret changes, and only then. It reveals nothing
+	// about the secrets, and differs in another process.
 	Version string
 }
 
@@ -48,31 +48,31 @@ func (c Connection) Secret(field string) Secret { return c.Secrets[field] }
 // Get returns a plain field; "" if it is not set.
 func (c Connection) Get(field string) string { return c.Setup[field] }
 
-// A Field is something that a connection of an app can have.
+// A Field describes one field of an app's connections.
 type Field struct {
 	Name     string
 	Secret   bool   // kept hidden; never in the project file
-	Required bool   // there is no connection without it
+	Required bool   // a connection without it does not resolve
 	For      string // the only type (see the field "type") that has it; "" for all
 	Doc      string
 	Pattern  string // what a value must match, a regular expression; "" for anything
 }
 
 const (
-	digits  = `^[0-9]+$`
-	address = `^https?://[^\s/@?#]+(/[^\s?#]*)?$`
-	printed = `^[!-~]+$` // visible ASCII: it goes into a header
-	header  = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+	digits       = `^[0-9]+$`
+	address      = `^https?://[^\s/@?#]+(/[^\s?#]*)?$`
+	visibleASCII = `^[!-~]+$` // visible ASCII: it goes into a header
+	header       = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 )
 
-// Fields returns what a connection of the app takes, in the order in which to
-// ask for it; nil if there is no such app.
+// Fields returns the fields of an app's connections, in the order in which to
+// ask for them; nil if there is no such app.
 func Fields(app App) []Field {
 	switch app {
 	case WhatsApp:
 		return []Field{
-			{Name: "token", Secret: true, Required: true, Pattern: printed, Doc: "access token of a system user, with whatsapp_business_messaging"},
-			{Name: "app_secret", Secret: true, Pattern: printed, Doc: "secret of the Meta app, which signs webhooks"},
+			{Name: "token", Secret: true, Required: true, Pattern: visibleASCII, Doc: "access token of a system user, with whatsapp_business_messaging"},
+			{Name: "app_secret", Secret: true, Pattern: visibleASCII, Doc: "secret of the Meta app, which signs webhooks"},
 			{Name: "verify_token", Secret: true, Doc: "text of your choice that Meta repeats when a webhook is registered"},
 			{Name: "sender_phone_id", Pattern: digits, Doc: "phone number ID to send from; not a phone number"},
 			{Name: "waba_id", Pattern: digits, Doc: "WhatsApp Business Account ID"},
@@ -84,7 +84,7 @@ func Fields(app App) []Field {
 	case HTTP:
 		return []Field{
 			{Name: "type", Pattern: `^(bearer|basic|header)$`, Doc: "how requests prove themselves: bearer, basic or header"},
-			{Name: "token", Secret: true, Required: true, For: "bearer", Pattern: printed, Doc: "bearer token"},
+			{Name: "token", Secret: true, Required: true, For: "bearer", Pattern: visibleASCII, Doc: "bearer token"},
 			{Name: "username", Required: true, For: "basic", Pattern: `^[^:]+$`, Doc: "user name"},
 			{Name: "password", Secret: true, Required: true, For: "basic", Doc: "password"},
 			{Name: "header", Required: true, For: "header", Pattern: header, Doc: "name of the header, such as X-Api-Key"},
@@ -110,13 +110,13 @@ func fieldOf(app App, name string) (Field, bool) {
 	return fields[i], true
 }
 
-// complete fills in what follows from the rest: the type and the version.
-func (c *Connection) complete(digestKey []byte) {
+// fillIn sets the type, if it is missing, and the version.
+func (c *Connection) fillIn(digestKey []byte) {
 	if c.Setup == nil {
 		c.Setup = map[string]string{}
 	}
 	for field, s := range c.Secrets {
-		// A file or a here-document leaves a newline that nobody meant.
+		// A file or a here-document leaves a newline that is not part of the secret.
 		if v := s.Reveal(); strings.HasSuffix(v, "\n") {
 			c.Secrets[field] = NewSecret(strings.TrimRight(v, "\r\n"))
 		}
@@ -167,7 +167,8 @@ func (c Connection) missing() []string {
 	return names
 }
 
-// check tells the first field that does not have its form.
+// check returns an error about the first field that does not have its form. It
+// is not checkEdit itself, whose nil would be an error that is not nil.
 func (c Connection) check() error {
 	if err := checkEdit(c.Name, c.App, c.Setup, c.Secrets); err != nil {
 		return err
@@ -175,7 +176,7 @@ func (c Connection) check() error {
 	return nil
 }
 
-// hint masks the first secret.
+// hint returns the first secret, masked.
 func (c Connection) hint() string {
 	for _, f := range Fields(c.App) {
 		if s := c.Secrets[f.Name]; !s.IsZero() {
@@ -190,7 +191,7 @@ func (c Connection) hint() string {
 // the wrong field.
 func checkEdit(name string, app App, setup map[string]string, secrets map[string]Secret) *InvalidFieldError {
 	if Fields(app) == nil {
-		return &InvalidFieldError{Connection: name, App: app, Field: "app", Problem: "there is no such app", Hint: "use one of " + listed(Apps())}
+		return &InvalidFieldError{Connection: name, App: app, Field: "app", Problem: "there is no such app", Hint: "use one of " + joinNames(Apps())}
 	}
 	for _, field := range slices.Sorted(maps.Keys(setup)) {
 		f, ok := fieldOf(app, field)
@@ -218,13 +219,13 @@ func checkEdit(name string, app App, setup map[string]string, secrets map[string
 
 func (f Field) check(name string, app App, value string) *InvalidFieldError {
 	if value == "" {
-		return nil // whether it may be empty is the business of missing
+		return nil // missing tells of required fields
 	}
 	problem := ""
 	switch {
 	case strings.ContainsFunc(value, unicode.IsControl):
 		problem = "it holds a line break or another control character"
-	case f.Pattern == printed && strings.ContainsFunc(value, unicode.IsSpace):
+	case f.Pattern == visibleASCII && strings.ContainsFunc(value, unicode.IsSpace):
 		problem = "it holds a space"
 	case f.Pattern != "" && !regexp.MustCompile(f.Pattern).MatchString(value):
 		problem = "it does not match " + f.Pattern
@@ -239,10 +240,10 @@ func unknownField(name string, app App, field string) *InvalidFieldError {
 	for _, f := range Fields(app) {
 		names = append(names, f.Name)
 	}
-	return &InvalidFieldError{Connection: name, App: app, Field: field, Problem: "there is no such field", Hint: "use one of " + listed(names)}
+	return &InvalidFieldError{Connection: name, App: app, Field: field, Problem: "there is no such field", Hint: "use one of " + joinNames(names)}
 }
 
-func listed[S ~string](items []S) string {
+func joinNames[S ~string](items []S) string {
 	texts := make([]string, len(items))
 	for i, s := range items {
 		texts[i] = string(s)

@@ -14,7 +14,7 @@ const (
 // env reads connections from environment variables, one for each field.
 type env struct {
 	lookup   func(string) (string, bool)
-	all      func() []string // every variable, as NAME=value; nil if they cannot be listed
+	all      func() []string // as os.Environ; nil if the variables cannot be listed
 	declared map[string]Mapping
 }
 
@@ -72,9 +72,8 @@ func (e env) write(_ context.Context, name string, _ edit) error {
 	}
 }
 
-// names returns the connections whose secrets are in the environment and whose
-// names are not known from elsewhere. A variable tells a name in capitals only,
-// so they are listed in lower case, by which they resolve.
+// names returns the connections that only the environment has. A variable holds
+// a name in capitals, so they are listed in lower case, by which they resolve.
 func (e env) names(known map[string]bool) []string {
 	if e.all == nil {
 		return nil

@@ -18,8 +18,7 @@ func (e *UnknownConnectionError) Error() string {
 	return fmt.Sprintf("there is no connection %q: store it with \"facteur vault set %s\", or use one of %s", e.Name, e.Name, strings.Join(e.Known, ", "))
 }
 
-// A MissingFieldError says that a connection lacks fields without which it is
-// of no use.
+// A MissingFieldError says that a connection lacks required fields.
 type MissingFieldError struct {
 	Connection string
 	App        App
@@ -37,7 +36,7 @@ func (e *MissingFieldError) Error() string {
 }
 
 // An InvalidFieldError says that a connection has a field that its app does not
-// know, or a value that cannot be right. It does not show the value.
+// have, or a value of the wrong form. It does not show the value.
 type InvalidFieldError struct {
 	Connection string
 	App        App
@@ -62,7 +61,7 @@ type Reason string
 
 // The reasons.
 const (
-	Down          Reason = "down"          // nobody answers, or only with errors
+	Down          Reason = "down"          // no answer, or a server error
 	Slow          Reason = "slow"          // the answer takes too long
 	Sealed        Reason = "sealed"        // the server waits to be unsealed
 	DNS           Reason = "dns"           // the server's name is not found
@@ -71,17 +70,17 @@ const (
 	BadLogin      Reason = "bad_login"     // the token or the AppRole is refused
 	NotFound      Reason = "not_found"     // there is nothing at the path
 	BadAnswer     Reason = "bad_answer"    // the answer is not one of a vault
-	Conflict      Reason = "conflict"      // somebody else keeps writing
+	Conflict      Reason = "conflict"      // others write it at the same time, again and again
 	ReadOnly      Reason = "read_only"     // the backend cannot be written to
 	Misconfigured Reason = "misconfigured" // the configuration makes no sense
 	Exposed       Reason = "exposed"       // others can read the key
-	NoKey         Reason = "no_key"        // the key is gone, what it opens is there
+	NoKey         Reason = "no_key"        // the key file is gone, what it encrypts is there
 	WrongKey      Reason = "wrong_key"     // another key is needed
 	Corrupt       Reason = "corrupt"       // what is stored is damaged
 	Unusable      Reason = "unusable"      // the file system refuses
 )
 
-// why explains the reasons that explain themselves.
+// why is the message of a reason; most errors have a more exact one.
 func (r Reason) why() string {
 	switch r {
 	case Down:
@@ -118,7 +117,7 @@ type BackendError struct {
 	Hint       string // how to mend it
 	Err        error  `json:"-"` // the cause; may be nil
 
-	why string // more exact than the reason alone
+	why string // instead of the reason's own message; "" for that
 }
 
 func (e *BackendError) Error() string {
@@ -150,8 +149,8 @@ func (e *BackendError) Summary() string {
 // Unwrap returns the cause.
 func (e *BackendError) Unwrap() error { return e.Err }
 
-// Temporary tells whether the backend may answer later without anybody
-// changing anything here: it is down, slow, sealed or its name does not resolve.
+// Temporary reports whether trying again later may succeed without a change
+// here: the backend is down, slow, sealed or its name does not resolve.
 func (e *BackendError) Temporary() bool {
 	switch e.Reason {
 	case Down, Slow, Sealed, DNS:
@@ -160,10 +159,10 @@ func (e *BackendError) Temporary() bool {
 	return false
 }
 
-// Unreadable tells whether the backend could not say anything of a connection: it
-// is [BackendError.Temporary], does not let us in, or its file is damaged. Once
-// somebody has mended that, the same question has an answer. Any other error is
-// the answer.
+// Unreadable reports whether the backend could not be read at all: it is
+// [BackendError.Temporary], refuses the login, or its file is damaged. Once that
+// is repaired the same read may succeed. Any other error is the backend's answer
+// about the connection.
 func (e *BackendError) Unreadable() bool {
 	switch e.Reason {
 	case TLS, BadLogin, BadAnswer, Exposed, NoKey, WrongKey, Corrupt, Unusable:
@@ -172,7 +171,7 @@ func (e *BackendError) Unreadable() bool {
 	return e.Temporary()
 }
 
-// place names a backend in a message.
+// place is a backend's name in messages.
 func place(backend string) string {
 	switch backend {
 	case envName:

@@ -18,7 +18,7 @@ func NewClock(v *Vault) *Clock {
 	c := &Clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	v.now = c.Now
 	if v.hashicorp != nil {
-		v.hashicorp.after = c.after
+		v.hashicorp.afterFunc = c.after
 	}
 	return c
 }

@@ -23,18 +23,18 @@ const (
 	fileName   = "file"
 	storeFile  = "vault.age"
 	lockFile   = "vault.lock"
-	maxStored  = 16 << 20 // bytes of the encrypted file; more is not ours
+	maxStored  = 16 << 20 // bytes of the encrypted file; a longer one is not ours
 	fileFormat = 1
 )
 
-// file keeps connections in one file, encrypted with age to the identity in
-// the file beside it. Every write replaces the file as a whole, under a lock
-// that other processes see, so a reader finds the old state or the new one.
+// file stores connections in one file, encrypted with age to the identity in
+// the key file. Every write replaces the file as a whole, under a lock between
+// processes, so a reader sees the old state or the new one.
 type file struct {
-	dir     string
-	key     string // the path of the identity file
-	guarded bool   // by somebody else than the mode of the identity file
-	now     func() time.Time
+	dir         string
+	key         string // the path of the identity file
+	modeIgnored bool   // systemd, not the mode, guards the identity file
+	now         func() time.Time
 }
 
 // stored is the content of the file. Fields may be added; names never change.
@@ -54,7 +54,7 @@ type storedConnection struct {
 func (f *file) read(_ context.Context, name string) (record, error) {
 	s, err := f.load()
 	if err != nil {
-		return record{}, about(err, name)
+		return record{}, withConnection(err, name)
 	}
 	c, ok := s.Connections[name]
 	if !ok {
@@ -72,7 +72,7 @@ func (c storedConnection) record() record {
 }
 
 func (f *file) write(_ context.Context, name string, e edit) error {
-	return about(f.locked(func() error {
+	return withConnection(f.locked(func() error {
 		s, err := f.load()
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func (f *file) names() ([]string, error) {
 	return slices.Sorted(maps.Keys(s.Connections)), err
 }
 
-// load reads the file; without one there are no connections.
+// load reads the file; a missing one holds no connections.
 func (f *file) load() (stored, error) {
 	none := stored{Format: fileFormat, Connections: map[string]storedConnection{}}
 	path := filepath.Join(f.dir, storeFile)
@@ -113,7 +113,7 @@ func (f *file) load() (stored, error) {
 		return none, nil
 	}
 	if err != nil {
-		return none, unusable("read", path, err)
+		return none, fileError("read", path, err)
 	}
 	ids, err := f.readKeys()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,8 +199,8 @@ func (f *file) save(s stored) error {
 	return writeFile(filepath.Join(f.dir, storeFile), sealed.Bytes())
 }
 
-// keys reads the key file, and makes one if neither it nor a vault file is there: a
-// vault file without its key is never given a new one.
+// keys reads the key file, and makes one if neither it nor a vault file exists: a
+// new key could not open an existing vault file.
 func (f *file) keys() (ids []*age.X25519Identity, err error) {
 	if ids, err = f.readKeys(); !errors.Is(err, fs.ErrNotExist) {
 		return ids, err
@@ -218,15 +218,15 @@ func (f *file) keys() (ids []*age.X25519Identity, err error) {
 	return ids, err
 }
 
-// locked runs change while no other process changes the folder.
+// locked runs change under the lock between processes.
 func (f *file) locked(change func() error) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return unusable("make", f.dir, err)
+		return fileError("make", f.dir, err)
 	}
 	path := filepath.Join(f.dir, lockFile)
 	unlock, err := privatefile.Lock(path)
 	if err != nil {
-		return unusable("lock", path, err)
+		return fileError("lock", path, err)
 	}
 	defer unlock()
 	return change()
@@ -235,19 +235,19 @@ func (f *file) locked(change func() error) error {
 // writeFile replaces a file so that a crash leaves the old one or the new one.
 func writeFile(path string, content []byte) error {
 	if err := privatefile.Replace(path, content); err != nil {
-		return unusable("write", path, err)
+		return fileError("write", path, err)
 	}
 	return nil
 }
 
-func unusable(op, path string, err error) error {
+func fileError(op, path string, err error) error {
 	return &BackendError{
 		Backend: fileName, Op: op, Where: path, Reason: Unusable, Err: err,
 		why: reasonOf(err), Hint: "see that the folder exists, has room and belongs to this user",
 	}
 }
 
-// reasonOf is a file system's error without the path, which is said already.
+// reasonOf is a file system's error without the path, which the message has already.
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err.Error()
@@ -255,8 +255,8 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// about says which connection an error is about.
-func about(err error, name string) error {
+// withConnection adds to an error which connection it is about.
+func withConnection(err error, name string) error {
 	if e, ok := errors.AsType[*BackendError](err); ok && e.Connection == "" {
 		e.Connection = name
 	}

@@ -25,7 +25,7 @@ type Hashicorp struct {
 	CACert    string // a PEM file to trust instead of the system's certificates
 
 	Token     Secret
-	TokenFile string // read again when the token ends or is refused
+	TokenFile string // read again when the token expires or is refused
 	AppRole   *AppRole
 
 	// Timeout bounds one operation, with its login and its retries: 5 seconds
@@ -43,22 +43,22 @@ type AppRole struct {
 }
 
 // hashicorp reads the paths that the project file names, and no others. It
-// never lists, and it does not ask the server about its mounts: a policy that
-// allows reading these paths is enough.
+// neither lists paths nor reads the mounts, so that a policy that allows reading
+// these paths is enough.
 type hashicorp struct {
 	login
-	mapped map[string]Mapping
+	mappings map[string]Mapping
 
 	mu sync.Mutex
-	kv map[string]int // the version of an engine, by mount, once it is found out
+	kv map[string]int // detected versions of engines, by mount
 }
 
 func newHashicorp(lifetime context.Context, cfg Hashicorp, mapped map[string]Mapping, now func() time.Time) (*hashicorp, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 5*time.Second)
 	h := &hashicorp{
-		login:  login{cfg: cfg, lifetime: lifetime, now: now, after: afterFunc},
-		mapped: mapped,
-		kv:     map[string]int{},
+		login:    login{cfg: cfg, lifetime: lifetime, now: now, afterFunc: afterFunc},
+		mappings: mapped,
+		kv:       map[string]int{},
 	}
 	if err := h.login.check(); err != nil {
 		return nil, err
@@ -67,13 +67,13 @@ func newHashicorp(lifetime context.Context, cfg Hashicorp, mapped map[string]Map
 	if h.client, err = newClient(cfg); err != nil {
 		return nil, err
 	}
-	h.anonymous, err = newClient(cfg)
+	h.loginClient, err = newClient(cfg)
 	return h, err
 }
 
 func (h *hashicorp) read(ctx context.Context, name string) (record, error) {
-	m := h.mapped[name]
-	var e entry
+	m := h.mappings[name]
+	var e kvSecret
 	err := h.do(ctx, func(ctx context.Context) (err error) {
 		e, err = h.get(ctx, m)
 		return err
@@ -91,16 +91,16 @@ func (h *hashicorp) read(ctx context.Context, name string) (record, error) {
 	return e.record(name, m)
 }
 
-// entry is what is at a path. Without data there is nothing, or nothing more:
+// kvSecret is what is at a path. Without data there is nothing, or nothing more:
 // then version is that of what was deleted.
-type entry struct {
+type kvSecret struct {
 	data    map[string]any
 	kv      int // the engine's version, as far as it is known
 	version int // of the secret; 0 with version 1 of the engine
 	written time.Time
 }
 
-func (e entry) record(name string, m Mapping) (record, error) {
+func (e kvSecret) record(name string, m Mapping) (record, error) {
 	r := record{setup: map[string]string{}, secrets: map[string]Secret{}, updated: e.written}
 	if e.version == 1 {
 		r.created = e.written
@@ -129,8 +129,8 @@ func (e entry) record(name string, m Mapping) (record, error) {
 	return r, nil
 }
 
-// asText is the value of a field. Somebody may have stored an ID as a number: version 2 of
-// the engine keeps numbers as floats, so a long one has lost its last digits.
+// asText is the value of a field. An ID may have been stored as a number: version 2 of the
+// engine stores numbers as floats, so a long one has lost its last digits.
 func asText(value any) (text, problem string) {
 	switch v := value.(type) {
 	case string:
@@ -145,7 +145,7 @@ func asText(value any) (text, problem string) {
 	return "", "is not text"
 }
 
-// key is the key under which the secret at the path keeps a field.
+// key is the key of a field in the secret at the path.
 func (m Mapping) key(field string) (string, bool) {
 	if len(m.Fields) == 0 {
 		return field, true
@@ -154,10 +154,10 @@ func (m Mapping) key(field string) (string, bool) {
 	return cmp.Or(key, field), ok
 }
 
-// get reads the path, and finds out the engine's version where that is not
-// known: it tries version 2, and where that does not work version 1. Somebody may
-// have made version 2 of what was found to be version 1.
-func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
+// get reads the path, and detects the engine's version if need be: it tries
+// version 2, then version 1. An engine that was detected as version 1 may have
+// been upgraded since.
+func (h *hashicorp) get(ctx context.Context, m Mapping) (kvSecret, error) {
 	kv := m.KV
 	if kv == 0 {
 		h.mu.Lock()
@@ -165,26 +165,26 @@ func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
 		h.mu.Unlock()
 	}
 	if kv == 1 {
-		e, _, err := h.get1(ctx, m)
-		if m.KV == 1 || e.data != nil || err != nil && (!isDenied(err) || isDead(err)) {
+		e, _, err := h.getV1(ctx, m)
+		if m.KV == 1 || e.data != nil || err != nil && (!isDenied(err) || isInvalidToken(err)) {
 			return e, err
 		}
 	}
-	e, err := h.get2(ctx, m)
+	e, err := h.getV2(ctx, m)
 	if kv == 2 || err == nil && e.version > 0 {
-		h.remember(m.Mount, 2)
+		h.setKV(m.Mount, 2)
 		return e, err
 	}
-	if err != nil && (!isDenied(err) || isDead(err)) {
+	if err != nil && (!isDenied(err) || isInvalidToken(err)) {
 		return e, err
 	}
-	switch one, versioned, err1 := h.get1(ctx, m); {
+	switch one, versioned, err1 := h.getV1(ctx, m); {
 	case err1 == nil && one.data != nil:
-		h.remember(m.Mount, 1)
+		h.setKV(m.Mount, 1)
 		return one, nil
 	case versioned:
-		h.remember(m.Mount, 2)
-	case err1 == nil: // nothing in either form, but not the answer of version 2
+		h.setKV(m.Mount, 2)
+	case err1 == nil: // version 1, with nothing at the path
 		return one, nil
 	case !isDenied(err1):
 		return e, err1
@@ -192,14 +192,14 @@ func (h *hashicorp) get(ctx context.Context, m Mapping) (entry, error) {
 	return e, err
 }
 
-func (h *hashicorp) remember(mount string, kv int) {
+func (h *hashicorp) setKV(mount string, kv int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.kv[mount] = kv
 }
 
-func (h *hashicorp) get2(ctx context.Context, m Mapping) (entry, error) {
-	e := entry{kv: 2}
+func (h *hashicorp) getV2(ctx context.Context, m Mapping) (kvSecret, error) {
+	e := kvSecret{kv: 2}
 	s, err := h.client.KVv2(m.Mount).Get(ctx, m.Path)
 	if errors.Is(err, api.ErrSecretNotFound) {
 		return e, nil
@@ -214,9 +214,9 @@ func (h *hashicorp) get2(ctx context.Context, m Mapping) (entry, error) {
 	return e, nil
 }
 
-// get1 also tells whether the answer was that of an engine of version 2, which
-// warns about a path that has no data/ in it.
-func (h *hashicorp) get1(ctx context.Context, m Mapping) (e entry, versioned bool, err error) {
+// getV1 also reports whether the engine is of version 2, which warns about a path
+// without data/.
+func (h *hashicorp) getV1(ctx context.Context, m Mapping) (e kvSecret, versioned bool, err error) {
 	e.kv = 1
 	s, err := h.client.KVv1(m.Mount).Get(ctx, m.Path)
 	if errors.Is(err, api.ErrSecretNotFound) {
@@ -232,12 +232,11 @@ func (h *hashicorp) get1(ctx context.Context, m Mapping) (e entry, versioned boo
 	return e, versioned, nil
 }
 
-// maxConflicts is how often a write is tried again because somebody else wrote
-// in between.
+// maxConflicts bounds the attempts of a write that loses a race to another one.
 const maxConflicts = 3
 
 func (h *hashicorp) write(ctx context.Context, name string, edit edit) error {
-	m := h.mapped[name]
+	m := h.mappings[name]
 	changes, err := edit.changes(name, m)
 	if err != nil {
 		return err
@@ -263,7 +262,7 @@ func (h *hashicorp) write(ctx context.Context, name string, edit edit) error {
 	return h.fail("write", name, m, kv, err)
 }
 
-// changes are the keys to set, with nil for those to remove.
+// changes returns the keys to set, with nil for those to remove.
 func (e edit) changes(name string, m Mapping) (map[string]any, error) {
 	app := cmp.Or(e.app, m.App, WhatsApp)
 	changes := map[string]any{}
@@ -293,8 +292,8 @@ func (e edit) changes(name string, m Mapping) (map[string]any, error) {
 }
 
 // put makes the changes and leaves other keys as they are. With version 2 it
-// writes only if nobody has written since; version 1 cannot tell.
-func (h *hashicorp) put(ctx context.Context, m Mapping, e entry, changes map[string]any, remove bool) error {
+// fails if there was another write since e was read; version 1 cannot tell.
+func (h *hashicorp) put(ctx context.Context, m Mapping, e kvSecret, changes map[string]any, remove bool) error {
 	data := maps.Clone(e.data)
 	if data == nil {
 		data = map[string]any{}
@@ -323,8 +322,8 @@ func (h *hashicorp) put(ctx context.Context, m Mapping, e entry, changes map[str
 		return engine.Delete(ctx, m.Path)
 	}
 	_, err := engine.Put(ctx, m.Path, data, api.WithCheckAndSet(e.version))
-	if isDenied(err) && !isDead(err) && e.data != nil {
-		// A policy may allow to patch and not to replace.
+	if isDenied(err) && !isInvalidToken(err) && e.data != nil {
+		// A policy may allow patch and not update.
 		_, patchErr := engine.Patch(ctx, m.Path, changes, api.WithCheckAndSet(e.version))
 		if patchErr == nil || !isDenied(patchErr) {
 			return patchErr
@@ -345,7 +344,7 @@ func (m Mapping) apiPath(kv int) string {
 func (h *hashicorp) fail(op, name string, m Mapping, kv int, err error) *BackendError {
 	e := h.explain(op, err)
 	e.Connection = name
-	if e.Op != op { // it came to grief before the path mattered
+	if e.Op != op { // it failed before the path was used, e.g. in the login
 		return e
 	}
 	path := m.apiPath(kv)
@@ -373,18 +372,18 @@ func status(err error) int {
 	return 0
 }
 
-func isDenied(err error) bool { return status(err) == http.StatusForbidden && !isForeign(err) }
+func isDenied(err error) bool { return status(err) == http.StatusForbidden && !isNotVault(err) }
 
 func isConflict(err error) bool {
-	return status(err) == http.StatusBadRequest && said(err, "check-and-set")
+	return status(err) == http.StatusBadRequest && hasError(err, "check-and-set")
 }
 
-// isDead tells whether the server said that the token is not valid. Servers
+// isInvalidToken reports whether the server said that the token is not valid. Servers
 // before 1.17 say only that permission is denied.
-func isDead(err error) bool { return isDenied(err) && said(err, "invalid token") }
+func isInvalidToken(err error) bool { return isDenied(err) && hasError(err, "invalid token") }
 
-// said tells whether a text is in the errors that the server gave.
-func said(err error, text string) bool {
+// hasError reports whether a text is in the errors of the server's answer.
+func hasError(err error, text string) bool {
 	r, ok := errors.AsType[*api.ResponseError](err)
 	return ok && strings.Contains(strings.Join(r.Errors, "\n"), text)
 }

@@ -83,7 +83,7 @@ func TestEngineVersionIsFoundOutOnce(t *testing.T) {
 		Connections: map[string]vault.Mapping{"shop": {Mount: "/kv1/", Path: "messaging/shop"}},
 	})
 	refresh(t, v)
-	s.Forget()
+	s.ResetRequests()
 	refresh(t, v)
 	require.Equal(t, []string{"GET kv1/messaging/shop"}, s.Requests())
 }
@@ -114,7 +114,7 @@ func TestTokensLiveOn(t *testing.T) {
 			v := withShop(t, s, vault.Hashicorp{AppRole: role(s, tt.role)})
 			c := vault.NewClock(v)
 			refresh(t, v)
-			s.Forget()
+			s.ResetRequests()
 			rounds(s, v, c, tt.n, tt.d)
 			got := s.Requests()
 			require.Equal(t, tt.want, got)
@@ -127,19 +127,19 @@ func TestTokenIsRenewedWhenNobodyAsks(t *testing.T) {
 	v := withShop(t, s, vault.Hashicorp{Token: vault.NewSecret(s.Token(time.Hour, 0, shopRule("read")))})
 	c := vault.NewClock(v)
 	refresh(t, v)
-	s.Forget()
+	s.ResetRequests()
 	for range 24 {
 		later(s, c, 41*time.Minute)
 		require.True(t, c.Ring())
 	}
-	require.Equal(t, 24, s.Asked("PUT", "auth/token/renew-self"))
+	require.Equal(t, 24, s.Count("PUT", "auth/token/renew-self"))
 	refresh(t, v)
 
 	// A server that is away for a while costs nothing as long as the token lives.
-	s.Answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	s.Handle(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 	later(s, c, 41*time.Minute)
 	require.True(t, c.Ring())
-	s.Answer(nil)
+	s.Handle(nil)
 	later(s, c, 7*time.Minute)
 	require.True(t, c.Ring())
 	refresh(t, v)
@@ -177,7 +177,7 @@ func TestReloginHappensOnce(t *testing.T) {
 	s := vaulttest.New(t)
 	v := withShop(t, s, vault.Hashicorp{AppRole: role(s, vaulttest.Role{})})
 	refresh(t, v)
-	s.Answer(func(w http.ResponseWriter, r *http.Request) {
+	s.Handle(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/login") {
 			fmt.Fprint(w, `{"auth": {"client_token": "hvs.again", "lease_duration": 3600}}`)
 			return
@@ -185,7 +185,7 @@ func TestReloginHappensOnce(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, `{"errors": ["permission denied"]}`) // as older servers say of a dead token
 	})
-	s.Forget()
+	s.ResetRequests()
 	_, _, err := v.Refresh(context.Background(), "shop")
 	vaulttest.WantReason(t, err, vault.Denied)
 	require.Equal(t, []string{read2, lookUp, logIn, read2}, s.Requests())
@@ -225,12 +225,12 @@ func TestWrites(t *testing.T) {
 		s := vaulttest.New(t)
 		v := withShop(t, s, vault.Hashicorp{Token: vault.NewSecret(vaulttest.Root)})
 		var times atomic.Int32
-		s.Answer(func(w http.ResponseWriter, r *http.Request) {
+		s.Handle(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut && times.Add(1) == 1 {
 				s.Put(vaulttest.KV2, "messaging/shop", map[string]any{"token": "EAAGone", "theirs": "stays"})
 			}
-			s.Answer(nil)
-			defer s.Answer(nil)
+			s.Handle(nil)
+			defer s.Handle(nil)
 			s.ServeHTTP(w, r)
 		})
 		require.NoError(t, set(v, "EAAGtwo"))
@@ -240,7 +240,7 @@ func TestWrites(t *testing.T) {
 		s := vaulttest.New(t)
 		v := withShop(t, s, vault.Hashicorp{Token: vault.NewSecret(vaulttest.Root)})
 		refresh(t, v)
-		s.Answer(func(w http.ResponseWriter, r *http.Request) {
+		s.Handle(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
 				w.WriteHeader(http.StatusBadRequest)
 				fmt.Fprint(w, `{"errors": ["check-and-set parameter did not match the current version"]}`)
@@ -248,9 +248,9 @@ func TestWrites(t *testing.T) {
 			}
 			json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"data": map[string]any{"token": "x"}, "metadata": map[string]any{"version": 7}}})
 		})
-		s.Forget()
+		s.ResetRequests()
 		vaulttest.WantReason(t, set(v, "EAAGtwo"), vault.Conflict)
-		require.Equal(t, 3, s.Asked("PUT", shopPath))
+		require.Equal(t, 3, s.Count("PUT", shopPath))
 	})
 }
 
@@ -270,29 +270,29 @@ func TestTroubleWithTheServer(t *testing.T) {
 		{"sealed", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Seal(true) }, vault.Sealed, true, "it is sealed (status 503); unseal it: vault operator unseal"},
 		{"slow", func(s *vaulttest.Server, h *vault.Hashicorp) {
 			h.Timeout = time.Second
-			s.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			s.Handle(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		}, vault.Slow, true, "no answer within 1s"},
-		{"broken", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(500, page)) }, vault.Down, true, "it does not answer (status 500)"},
+		{"broken", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(500, page)) }, vault.Down, true, "it does not answer (status 500)"},
 		{"unknown name", func(_ *vaulttest.Server, h *vault.Hashicorp) { h.Address = "http://vault.invalid:8200" }, vault.DNS, true, "its name cannot be resolved"},
 		{"http for https", func(s *vaulttest.Server, h *vault.Hashicorp) {
 			h.Address = strings.Replace(s.Address, "http:", "https:", 1)
 		}, vault.TLS, false, "its certificate is not trusted; set vault.hashicorp.ca_cert"},
-		{"a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(200, page)) }, vault.BadAnswer, false, "the answer is not one of a vault; check vault.hashicorp.address"},
-		{"a page, not found", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(404, page)) }, vault.BadAnswer, false, "not one of a vault"},
-		{"a refusal that is a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(400, page)) }, vault.BadAnswer, false, "not one of a vault"},
-		{"another json", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(200, `{"data": {"hello": "world"}}`)) }, vault.BadAnswer, false, "not one of a vault"},
+		{"a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, page)) }, vault.BadAnswer, false, "the answer is not one of a vault; check vault.hashicorp.address"},
+		{"a page, not found", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(404, page)) }, vault.BadAnswer, false, "not one of a vault"},
+		{"a refusal that is a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(400, page)) }, vault.BadAnswer, false, "not one of a vault"},
+		{"another json", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, `{"data": {"hello": "world"}}`)) }, vault.BadAnswer, false, "not one of a vault"},
 		{"five megabytes", func(s *vaulttest.Server, _ *vault.Hashicorp) {
-			s.Answer(status(200, `{"data": {"data": {"token": "`+strings.Repeat("x", 5<<20)+`"}}}`))
+			s.Handle(status(200, `{"data": {"data": {"token": "`+strings.Repeat("x", 5<<20)+`"}}}`))
 		}, vault.BadAnswer, false, "not one of a vault"},
 		{"cut off", func(s *vaulttest.Server, _ *vault.Hashicorp) {
-			s.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			s.Handle(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", "1000")
 				fmt.Fprint(w, `{"data": {"data": `)
 			})
 		}, vault.Down, true, "it does not answer"},
-		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Answer(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "it does not answer in time (status 429); raise the rate limit quota of the server"},
+		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "it does not answer in time (status 429); raise the rate limit quota of the server"},
 		{"an engine that becomes version 2", func(s *vaulttest.Server, _ *vault.Hashicorp) {
-			s.Answer(status(400, `{"errors": ["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}`))
+			s.Handle(status(400, `{"errors": ["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}`))
 		}, vault.Down, true, "it does not answer (status 400)"},
 	}
 	for _, tt := range tests {
@@ -306,7 +306,7 @@ func TestTroubleWithTheServer(t *testing.T) {
 					if h.Address != s.Address {
 						t.Skip("nobody logs in there")
 					}
-					s.Answer(nil)
+					s.Handle(nil)
 					s.Seal(false)
 				}
 				v := withShop(t, s, h)

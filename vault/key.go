@@ -30,14 +30,14 @@ func (f *file) readKeys() ([]*age.X25519Identity, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, unusable("read", path, err)
+		return nil, fileError("read", path, err)
 	}
 	defer text.Close()
 	info, err := text.Stat()
 	if err != nil {
-		return nil, unusable("read", path, err)
+		return nil, fileError("read", path, err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && !f.guarded && runtime.GOOS != "windows" {
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && !f.modeIgnored && runtime.GOOS != "windows" {
 		return nil, &BackendError{
 			Backend: fileName, Op: "use", Where: path, Reason: Exposed,
 			why:  fmt.Sprintf("others on this machine may read the key (mode %04o)", mode),
@@ -73,8 +73,8 @@ func badKey(path, why string) error {
 	}
 }
 
-// newKey puts a new identity into the identity file, before those that it holds.
-// The caller holds the lock.
+// newKey writes the identity file with a new identity before the old ones. The
+// caller holds the lock.
 func (f *file) newKey(before []*age.X25519Identity) ([]*age.X25519Identity, error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -95,12 +95,12 @@ func (f *file) newKey(before []*age.X25519Identity) ([]*age.X25519Identity, erro
 }
 
 // RotateKey makes a new key for the encrypted file and for data at rest, and
-// encrypts the file with it. The key file keeps the old key behind the new one:
-// it opens what was sealed before. A process that has the vault open takes the
-// new key up when it meets something sealed with it, or with its next start.
+// encrypts the file with it. The key file keeps the old key after the new one, to
+// open what was sealed before. Another process starts to use the new key when it
+// opens something that was sealed with it, or when it is restarted.
 func (v *Vault) RotateKey() error {
 	if v.file == nil {
-		return noFolder()
+		return noDataFolder()
 	}
 	return v.file.locked(func() error {
 		connections, err := v.file.load()
@@ -122,8 +122,8 @@ func (v *Vault) RotateKey() error {
 	})
 }
 
-// keyOf finds the key of a sealed text. One that is not known may have been made
-// by another process: the key file is then read again.
+// keyOf finds the key of a sealed text. An unknown one may have been made by
+// another process: the key file is then read again.
 func (v *Vault) keyOf(sealed []byte) (*sealKey, error) {
 	for range 2 {
 		keys, err := v.sealKeys(false)
@@ -138,7 +138,7 @@ func (v *Vault) keyOf(sealed []byte) (*sealKey, error) {
 		v.forgetKeys()
 	}
 	return nil, &BackendError{
-		Backend: sealName, Op: "open", Where: "with " + v.atRest.key, Reason: WrongKey,
+		Backend: sealName, Op: "open", Where: "with " + v.sealFile.key, Reason: WrongKey,
 		why: "the data was sealed with another key", Hint: "add the line of the key file that was there when it was sealed",
 	}
 }
@@ -149,7 +149,7 @@ func (v *Vault) forgetKeys() {
 	v.mu.Unlock()
 }
 
-func noFolder() error {
+func noDataFolder() error {
 	return &BackendError{Backend: sealName, Op: "seal or open", Reason: Misconfigured, why: "there is no data folder to keep a key in", Hint: "give one in the project file"}
 }
 
@@ -161,17 +161,17 @@ func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 	if v.keys != nil {
 		return v.keys, nil
 	}
-	if v.atRest == nil {
-		return nil, noFolder()
+	if v.sealFile == nil {
+		return nil, noDataFolder()
 	}
-	read := v.atRest.readKeys
+	read := v.sealFile.readKeys
 	if create {
-		read = v.atRest.keys
+		read = v.sealFile.keys
 	}
 	ids, err := read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &BackendError{
-			Backend: sealName, Op: "open", Where: "with " + v.atRest.key, Reason: NoKey,
+			Backend: sealName, Op: "open", Where: "with " + v.sealFile.key, Reason: NoKey,
 			why: "the key file is not there", Hint: "put it back from a backup", Err: err,
 		}
 	}

@@ -20,7 +20,7 @@ type Info struct {
 	UpdatedAt   time.Time // zero where the backend does not say
 	RefreshedAt time.Time // when the secrets were last read
 
-	// Err tells why the connection could not be read, or is not ready although
+	// Err is why the connection could not be read, or is not ready although
 	// nothing is missing.
 	Err error
 }
@@ -45,8 +45,8 @@ func (v *Vault) List(ctx context.Context) ([]Info, error) {
 func (v *Vault) info(ctx context.Context, name string) Info {
 	f, err := v.find(ctx, name)
 	if err != nil {
-		_, home := v.home(name)
-		return Info{Name: name, App: v.cfg.Connections[name].App, Backend: home, Err: err}
+		_, backend := v.backendOf(name)
+		return Info{Name: name, App: v.cfg.Connections[name].App, Backend: backend, Err: err}
 	}
 	i := Info{
 		Name:        name,
@@ -86,9 +86,9 @@ func (v *Vault) names() ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), err
 }
 
-// Others returns the names that the project file, the environment and the encrypted file
-// know, when the given name is none of them; nil when it is one, or when that cannot be
-// told. No server is asked.
+// Others returns the names of the connections in the project file, the environment and the
+// encrypted file, as suggestions for a name that is none of them. It returns nil if the name
+// is one of them, or if the file cannot be read. No server is asked.
 func (v *Vault) Others(name string) []string {
 	if _, err := v.env.read(context.Background(), name); err == nil {
 		return nil
@@ -100,7 +100,7 @@ func (v *Vault) Others(name string) []string {
 	return names
 }
 
-// known is names for an error message: what cannot be read is left out.
+// known is names for an error message: names that cannot be read are left out.
 func (v *Vault) known() []string {
 	names, _ := v.names()
 	return names

@@ -18,20 +18,20 @@ import (
 	"github.com/hashicorp/vault/api/auth/approle"
 )
 
-// login is a session with a HashiCorp Vault server. It logs in when it is first
-// asked, renews its token when two thirds of its life are over, whether it is
-// asked or not, and logs in again when a token cannot be renewed or is refused.
+// login is a session with a HashiCorp Vault server. It logs in on first use, renews
+// its token when two thirds of its TTL are over, also without requests, and logs in
+// again when the token cannot be renewed or is refused.
 type login struct {
-	cfg       Hashicorp
-	client    *api.Client // carries the token
-	anonymous *api.Client // logs in
-	lifetime  context.Context
-	now       func() time.Time
-	after     func(time.Duration, func()) (stop func() bool)
+	cfg         Hashicorp
+	client      *api.Client // carries the token
+	loginClient *api.Client // logs in
+	lifetime    context.Context
+	now         func() time.Time
+	afterFunc   func(time.Duration, func()) (stop func() bool)
 
-	turn  sync.Mutex // held while logging in, so that one login serves all
-	lease lease
-	stop  func() bool // the next renewal
+	mu          sync.Mutex // held while logging in, so that one login serves all
+	lease       lease
+	stopRenewal func() bool // the next renewal
 }
 
 // lease is a token and how long it lives. The zero time is never.
@@ -45,7 +45,7 @@ type lease struct {
 
 func afterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 
-// check looks for contradictions in the configuration.
+// check validates the configuration.
 func (l *login) check() error {
 	ways := 0
 	for _, given := range []bool{!l.cfg.Token.IsZero(), l.cfg.TokenFile != "", l.cfg.AppRole != nil} {
@@ -54,25 +54,25 @@ func (l *login) check() error {
 		}
 	}
 	if ways != 1 {
-		return misconfigured("there must be one way to log in", "give one of token, token_file and approle under vault.hashicorp.auth")
+		return misconfiguredLogin("there must be one way to log in", "give one of token, token_file and approle under vault.hashicorp.auth")
 	}
 	if a := l.cfg.AppRole; a != nil {
 		if (a.RoleID == "") == (a.RoleIDFile == "") {
-			return misconfigured("an AppRole needs one role ID", "give one of role_id and role_id_file")
+			return misconfiguredLogin("an AppRole needs one role ID", "give one of role_id and role_id_file")
 		}
 		if a.SecretID.IsZero() == (a.SecretIDFile == "") {
-			return misconfigured("an AppRole needs one secret ID", "give one of secret_id and secret_id_file")
+			return misconfiguredLogin("an AppRole needs one secret ID", "give one of secret_id and secret_id_file")
 		}
 	}
 	return nil
 }
 
-func misconfigured(why, hint string) error {
+func misconfiguredLogin(why, hint string) error {
 	return &BackendError{Backend: hashicorpName, Op: "log in", Reason: Misconfigured, why: why, Hint: hint}
 }
 
-// do runs call with a token. If the token turns out to be dead it logs in and
-// runs call once more.
+// do runs call with a token. If the server says that the token is invalid, it logs
+// in again and runs call once more.
 func (l *login) do(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
@@ -81,45 +81,45 @@ func (l *login) do(ctx context.Context, call func(context.Context) error) error 
 		return err
 	}
 	err = call(ctx)
-	if !isDenied(err) || !isDead(err) && l.alive(ctx) {
+	if !isDenied(err) || !isInvalidToken(err) && l.alive(ctx) {
 		return err
 	}
-	switch failure := l.again(ctx, token); {
+	switch failure := l.relogin(ctx, token); {
 	case failure == nil:
 		return call(ctx)
-	case !isDead(err) && l.cfg.AppRole == nil:
-		return err // the token may be one that may not even look itself up
+	case !isInvalidToken(err) && l.cfg.AppRole == nil:
+		return err // the token's policy may not allow lookup-self
 	default:
 		return failure
 	}
 }
 
-// alive tells whether the server knows the token. It is asked only after a
-// refusal that does not say whether the token or its policy is the reason.
+// alive reports whether the server knows the token. Call it after a refusal that
+// does not say whether the token or its policy is the reason.
 func (l *login) alive(ctx context.Context) bool {
 	_, err := l.client.Auth().Token().LookupSelfWithContext(ctx)
 	return !isDenied(err)
 }
 
-// ensure returns a token that should be alive.
+// ensure returns the token, after logging in or renewing it if that is due.
 func (l *login) ensure(ctx context.Context) (string, error) {
-	l.turn.Lock()
-	defer l.turn.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var err error
 	switch {
 	case l.lease.token == "":
-		err = l.fresh(ctx)
+		err = l.logIn(ctx)
 	case !l.lease.renewAt.IsZero() && !l.now().Before(l.lease.renewAt):
 		err = l.renew(ctx)
 	}
 	return l.lease.token, err
 }
 
-// again logs in anew, unless somebody else has done so since the token was
+// relogin logs in again, unless another call has done so since the token was
 // refused.
-func (l *login) again(ctx context.Context, refused string) error {
-	l.turn.Lock()
-	defer l.turn.Unlock()
+func (l *login) relogin(ctx context.Context, refused string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.lease.token != refused {
 		return nil
 	}
@@ -132,11 +132,11 @@ func (l *login) again(ctx context.Context, refused string) error {
 			return l.badLogin("the token is not valid: it has ended or was revoked", "give a new token", nil)
 		}
 	}
-	return l.fresh(ctx)
+	return l.logIn(ctx)
 }
 
-// renew makes the token live longer, or gets another one. A token that cannot
-// be renewed now is used as long as it lives.
+// renew renews the token, or gets another one. A token that cannot be renewed
+// now is used until it expires.
 func (l *login) renew(ctx context.Context) error {
 	old := l.lease
 	var err error
@@ -144,16 +144,16 @@ func (l *login) renew(ctx context.Context) error {
 		var s *api.Secret
 		s, err = l.client.Auth().Token().RenewSelfWithContext(ctx, 0)
 		if err == nil && s != nil && s.Auth != nil {
-			l.hold(old.token, s.Auth.LeaseDuration, s.Auth.Renewable)
+			l.setToken(old.token, s.Auth.LeaseDuration, s.Auth.Renewable)
 			l.lease.ttl = old.ttl
 			if l.cfg.AppRole == nil || l.lease.expires.IsZero() || l.lease.expires.Sub(l.now()) > old.ttl/2 {
 				return nil
 			}
-			// It nears the end of what renewing can do.
+			// It is near its maximum TTL: log in again.
 		}
 	}
 	if l.cfg.Token.IsZero() {
-		if err = l.fresh(ctx); err == nil {
+		if err = l.logIn(ctx); err == nil {
 			return nil
 		}
 	}
@@ -169,18 +169,18 @@ func (l *login) renew(ctx context.Context) error {
 	return nil
 }
 
-// fresh logs in.
-func (l *login) fresh(ctx context.Context) error {
+// logIn logs in.
+func (l *login) logIn(ctx context.Context) error {
 	if l.cfg.AppRole == nil {
-		return l.freshToken(ctx)
+		return l.useGivenToken(ctx)
 	}
 	method, err := l.appRole()
 	if err != nil {
 		return err
 	}
-	s, err := method.Login(ctx, l.anonymous)
+	s, err := method.Login(ctx, l.loginClient)
 	switch code := status(err); {
-	case isForeign(err):
+	case isNotVault(err):
 		return err
 	case code == http.StatusBadRequest || code == http.StatusForbidden || code == http.StatusNotFound:
 		return l.badLogin("the AppRole is refused", "check role_id, secret_id (it may have ended or be used up), the mount of the auth method and the namespace", err)
@@ -189,7 +189,7 @@ func (l *login) fresh(ctx context.Context) error {
 	case s == nil || s.Auth == nil || s.Auth.ClientToken == "":
 		return errNotVault
 	}
-	l.hold(s.Auth.ClientToken, s.Auth.LeaseDuration, s.Auth.Renewable)
+	l.setToken(s.Auth.ClientToken, s.Auth.LeaseDuration, s.Auth.Renewable)
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (l *login) appRole() (*approle.AppRoleAuth, error) {
 	return approle.NewAppRoleAuth(roleID, &approle.SecretID{FromString: secretID}, approle.WithMountPath(cmp.Or(a.Mount, "approle")))
 }
 
-func (l *login) freshToken(ctx context.Context) error {
+func (l *login) useGivenToken(ctx context.Context) error {
 	token, err := l.givenToken()
 	if err != nil {
 		return err
@@ -220,10 +220,10 @@ func (l *login) freshToken(ctx context.Context) error {
 	l.client.SetToken(token)
 	s, err := l.client.Auth().Token().LookupSelfWithContext(ctx)
 	switch {
-	case isDead(err):
+	case isInvalidToken(err):
 		return l.badLogin("the token is not valid: it has ended or was revoked", "give a new token", err)
-	case isDenied(err): // a token that may not look itself up may still read
-		l.hold(token, 0, false)
+	case isDenied(err): // its policy does not allow lookup-self, but may allow reading
+		l.setToken(token, 0, false)
 		return nil
 	case err != nil:
 		return err
@@ -236,7 +236,7 @@ func (l *login) freshToken(ctx context.Context) error {
 	if err != nil {
 		return errNotVault
 	}
-	l.hold(token, int(ttl/time.Second), renewable)
+	l.setToken(token, int(ttl/time.Second), renewable)
 	return nil
 }
 
@@ -263,8 +263,8 @@ func (l *login) fromFile(path string) (string, error) {
 	return text, nil
 }
 
-// hold keeps a token of that many seconds; with 0 it lives forever.
-func (l *login) hold(token string, seconds int, renewable bool) {
+// setToken sets the token and its TTL in seconds; 0: it never expires.
+func (l *login) setToken(token string, seconds int, renewable bool) {
 	ttl := time.Duration(seconds) * time.Second
 	l.lease = lease{token: token, ttl: ttl, renewable: renewable}
 	if ttl > 0 {
@@ -278,41 +278,41 @@ func (l *login) hold(token string, seconds int, renewable bool) {
 	l.schedule()
 }
 
-// schedule sees to it that the token is renewed in time if nobody asks.
+// schedule starts the timer that renews the token even without requests.
 func (l *login) schedule() {
-	if l.stop != nil {
-		l.stop()
-		l.stop = nil
+	if l.stopRenewal != nil {
+		l.stopRenewal()
+		l.stopRenewal = nil
 	}
 	if l.lease.renewAt.IsZero() || l.lifetime.Err() != nil {
 		return
 	}
-	l.stop = l.after(l.lease.renewAt.Sub(l.now()), func() {
+	l.stopRenewal = l.afterFunc(l.lease.renewAt.Sub(l.now()), func() {
 		ctx, cancel := context.WithTimeout(l.lifetime, l.cfg.Timeout)
 		defer cancel()
-		l.ensure(ctx) // whoever asks next gets the error
+		l.ensure(ctx) // the next call gets the error
 	})
 }
 
 func (l *login) close() {
-	l.turn.Lock()
-	defer l.turn.Unlock()
-	if l.stop != nil {
-		l.stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopRenewal != nil {
+		l.stopRenewal()
 	}
 }
 
 func (l *login) badLogin(why, hint string, err error) error {
-	return &BackendError{Backend: hashicorpName, Op: "log in", Where: "at " + l.cfg.Address, Reason: BadLogin, why: why, Hint: hint, Err: clean(err)}
+	return &BackendError{Backend: hashicorpName, Op: "log in", Where: "at " + l.cfg.Address, Reason: BadLogin, why: why, Hint: hint, Err: withoutBody(err)}
 }
 
-// explain turns what the client returns into an error for people.
+// explain turns an error of the client into a BackendError.
 func (l *login) explain(op string, err error) *BackendError {
 	if e, ok := errors.AsType[*BackendError](err); ok {
 		e := *e
 		return &e
 	}
-	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Err: clean(err)}
+	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Err: withoutBody(err)}
 	switch e.Reason = reason(err); e.Reason {
 	case Down:
 		if errors.Is(err, context.Canceled) {
@@ -349,15 +349,15 @@ func reason(err error) Reason {
 	switch {
 	case errors.Is(err, api.ErrSecretNotFound):
 		return NotFound
-	case code == http.StatusBadRequest && said(err, "HTTP request to an HTTPS server"), isTLS(err):
+	case code == http.StatusBadRequest && hasError(err, "HTTP request to an HTTPS server"), isTLS(err):
 		return TLS
-	case code == http.StatusServiceUnavailable && said(err, "sealed"):
+	case code == http.StatusServiceUnavailable && hasError(err, "sealed"):
 		return Sealed
 	case code == http.StatusTooManyRequests:
 		return Slow
-	case code >= 500, said(err, "Upgrading from non-versioned"): // an engine that becomes version 2
+	case code >= 500, hasError(err, "Upgrading from non-versioned"): // an engine that becomes version 2
 		return Down
-	case isForeign(err):
+	case isNotVault(err):
 		return BadAnswer
 	case code == http.StatusForbidden:
 		return Denied
@@ -369,7 +369,7 @@ func reason(err error) Reason {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return DNS
 	}
-	netErr, isNet := errors.AsType[net.Error](err) // also what http.Client says
+	netErr, isNet := errors.AsType[net.Error](err) // *url.Error too
 	switch {
 	case errors.Is(err, errTooLong):
 		return BadAnswer
@@ -378,7 +378,7 @@ func reason(err error) Reason {
 	case isNet, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled):
 		return Down
 	}
-	return BadAnswer // it came, and could not be read
+	return BadAnswer // an answer that could not be read
 }
 
 func isTLS(err error) bool {
@@ -388,8 +388,8 @@ func isTLS(err error) bool {
 	return certificate || record || alert || err != nil && strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
-// clean drops a body that is not a vault's: nobody knows what is in it.
-func clean(err error) error {
+// withoutBody drops from an error a body that is not Vault's: it may hold anything.
+func withoutBody(err error) error {
 	if r, ok := errors.AsType[*api.ResponseError](err); ok && r.RawError {
 		c := *r
 		c.Errors = nil
@@ -398,8 +398,8 @@ func clean(err error) error {
 	return err
 }
 
-// isForeign tells whether a refusal does not have the form of a vault's.
-func isForeign(err error) bool {
+// isNotVault reports whether an error response does not have Vault's form.
+func isNotVault(err error) bool {
 	r, ok := errors.AsType[*api.ResponseError](err)
 	return ok && r.RawError
 }

@@ -11,10 +11,9 @@ import (
 	"filippo.io/age"
 )
 
-// A sealed text is: version, key id, salt, nonce, AES-256-GCM of the plain text. The salt
-// and the identity give the key. So that few keys have to be derived, and no nonce comes
-// twice, a salt serves a vault for some time: far fewer texts than random nonces of 96 bits
-// are good for.
+// A sealed text is: version, key id, salt, nonce, AES-256-GCM of the plain text. Its key is
+// derived from the identity and the salt. A vault uses one salt for textsPerSalt texts, so that
+// few keys are derived, yet far fewer texts share one than random nonces of 96 bits allow.
 //
 // Version 1 had a key for each text: a salt of 24 bytes, and a nonce of zeros.
 const (
@@ -25,10 +24,10 @@ const (
 	nonceSize    = 12
 	headerSize   = 1 + keyIDSize + saltSize + nonceSize
 
-	saltedTexts = 1 << 24 // that one salt serves
-	knownSalts  = 64      // whose keys are kept, for opening
+	textsPerSalt = 1 << 24
+	maxSalts     = 64 // whose keys are cached for opening
 
-	sealedTexts = "facteur/vault: sealed texts" // what the keys of salts are for
+	sealPurpose = "facteur/vault: sealed texts" // the context of the key derivation
 )
 
 // sealKey is the key of one identity for data at rest.
@@ -36,11 +35,11 @@ type sealKey struct {
 	id     [keyIDSize]byte
 	secret []byte
 
-	mu    sync.Mutex
-	salt  [saltSize]byte // that texts are sealed with
-	aead  cipher.AEAD    // of that salt
-	left  int            // how many texts still are
-	aeads map[[saltSize]byte]cipher.AEAD
+	mu        sync.Mutex
+	salt      [saltSize]byte // for sealing
+	aead      cipher.AEAD    // of that salt
+	textsLeft int            // for that salt
+	aeads     map[[saltSize]byte]cipher.AEAD
 }
 
 func newSealKey(id *age.X25519Identity) (*sealKey, error) {
@@ -71,29 +70,29 @@ func (k *sealKey) derive(salt []byte, purpose string) (cipher.AEAD, error) {
 func (k *sealKey) current() (salt [saltSize]byte, aead cipher.AEAD, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.left == 0 {
+	if k.textsLeft == 0 {
 		rand.Read(k.salt[:])
-		if k.aead, err = k.derive(k.salt[:], sealedTexts); err != nil {
+		if k.aead, err = k.derive(k.salt[:], sealPurpose); err != nil {
 			return salt, nil, err
 		}
-		k.left = saltedTexts
+		k.textsLeft = textsPerSalt
 	}
-	k.left--
+	k.textsLeft--
 	return k.salt, k.aead, nil
 }
 
-// of returns the key of a salt.
-func (k *sealKey) of(salt []byte) (cipher.AEAD, error) {
+// aeadOf returns the key of a salt.
+func (k *sealKey) aeadOf(salt []byte) (cipher.AEAD, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if aead, ok := k.aeads[[saltSize]byte(salt)]; ok {
 		return aead, nil
 	}
-	aead, err := k.derive(salt, sealedTexts)
+	aead, err := k.derive(salt, sealPurpose)
 	if err != nil {
 		return nil, err
 	}
-	if k.aeads == nil || len(k.aeads) >= knownSalts {
+	if k.aeads == nil || len(k.aeads) >= maxSalts {
 		k.aeads = map[[saltSize]byte]cipher.AEAD{}
 	}
 	k.aeads[[saltSize]byte(salt)] = aead
@@ -114,14 +113,14 @@ func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
 		return nil, err
 	}
 	size := headerSize + len(plaintext) + aead.Overhead()
-	room := make([]byte, size+headerSize+len(context)) // what it is bound to stands behind it
-	sealed := room[:headerSize:size]
+	buf := make([]byte, size+headerSize+len(context)) // one allocation for the sealed text and the additional data
+	sealed := buf[:headerSize:size]
 	sealed[0] = sealVersion
 	copy(sealed[1:], k.id[:])
 	copy(sealed[1+keyIDSize:], salt[:])
 	nonce := sealed[headerSize-nonceSize : headerSize]
 	rand.Read(nonce)
-	return aead.Seal(sealed, nonce, plaintext, bound(room[size:size], sealed, context)), nil
+	return aead.Seal(sealed, nonce, plaintext, additionalData(buf[size:size], sealed, context)), nil
 }
 
 // Open decrypts what Seal encrypted in the same context.
@@ -139,19 +138,19 @@ func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 		salt, nonce = sealed[1+keyIDSize:headerSize], make([]byte, nonceSize)
 		aead, err = k.derive(salt, "facteur/vault: sealed text")
 	} else {
-		aead, err = k.of(salt)
+		aead, err = k.aeadOf(salt)
 	}
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, nonce, sealed[headerSize:], bound(nil, sealed, context))
+	plain, err := aead.Open(nil, nonce, sealed[headerSize:], additionalData(nil, sealed, context))
 	if err != nil {
 		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "the data was changed, or sealed for another purpose", Hint: "restore it from a backup", Err: err}
 	}
 	return plain, nil
 }
 
-// bound adds what a sealed text is bound to: its header, and what it is.
-func bound(room, sealed, context []byte) []byte {
-	return append(append(room, sealed[:headerSize]...), context...)
+// additionalData appends what AES-GCM authenticates besides the text: the header and the context.
+func additionalData(buf, sealed, context []byte) []byte {
+	return append(append(buf, sealed[:headerSize]...), context...)
 }

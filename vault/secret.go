@@ -6,7 +6,7 @@ import (
 	"log/slog"
 )
 
-// hidden is what a secret looks like to whoever prints it.
+// hidden is what every way of printing a Secret shows.
 const hidden = "[secret]"
 
 // A Secret is a value that must not be seen. It prints as [secret] in every
@@ -36,11 +36,10 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsZero tells whether there is no value.
+// IsZero reports whether there is no value.
 func (s Secret) IsZero() bool { return s.value == nil }
 
-// Equal tells whether the secret is that value, in a time that does not depend
-// on where they differ.
+// Equal reports whether the secret has that value, in constant time.
 func (s Secret) Equal(value string) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(value)) == 1
 }
@@ -63,8 +62,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // LogValue returns "[secret]".
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// mask shows just enough of a secret to tell it from another: two characters
-// at either end, and nothing of one that is short.
+// mask shows enough of a secret to tell it from another: two characters at
+// either end, and nothing of one shorter than twelve.
 func (s Secret) mask() string {
 	r := []rune(s.Reveal())
 	if len(r) < 12 {

@@ -54,8 +54,8 @@ type Config struct {
 	// Env looks up an environment variable; nil means os.LookupEnv.
 	Env func(string) (string, bool)
 
-	// Fixed connections stand for themselves: no backend is asked for their
-	// names. Flow tests and recordings use them.
+	// Fixed are connections that no backend is asked for. Flow tests and
+	// recordings use them.
 	Fixed map[string]Connection
 
 	// CacheFor is how long a resolved connection is used before its backend is
@@ -72,16 +72,15 @@ type Mapping struct {
 	// in the environment or in the encrypted file.
 	Mount, Path string
 
-	// KV is the engine's version, 1 or 2; with 0 it is found out.
+	// KV is the engine's version, 1 or 2; 0 detects it.
 	KV int
 
-	// Fields tells which key of that secret holds which field, and only these
-	// fields are read and written. Without it every field has the key of its
-	// own name.
+	// Fields maps fields to keys of that secret, and only these fields are
+	// read and written. Without it every field has the key of its own name.
 	Fields map[string]string
 
-	// Setup holds the plain fields that the project file gives. They go before
-	// what the backend says, and the environment before them.
+	// Setup holds the plain fields of the project file. They take precedence
+	// over the backend's, and the environment over them.
 	Setup map[string]string
 }
 
@@ -91,17 +90,17 @@ type Vault struct {
 	env       env
 	hashicorp *hashicorp // nil if not configured
 	file      *file      // nil without a data folder
-	atRest    *file      // the folder of the key for data at rest; nil for none
+	sealFile  *file      // of the key for data at rest; nil for none
 	digestKey []byte
 	now       func() time.Time
 
 	lifetime context.Context
-	end      context.CancelFunc
-	flights  singleflight.Group
+	cancel   context.CancelFunc
+	reads    singleflight.Group
 
 	mu    sync.Mutex
 	cache map[string]cached
-	keys  []*sealKey // for data at rest, once they were asked for
+	keys  []*sealKey // for data at rest, loaded on first use
 }
 
 // cached is a connection as it was last read.
@@ -134,17 +133,17 @@ func New(cfg Config) (*Vault, error) {
 	if cfg.Dir != "" {
 		v.file = &file{dir: cfg.Dir, key: cmp.Or(cfg.KeyFile, filepath.Join(cfg.Dir, keyFile)), now: func() time.Time { return v.now() }}
 		if credentials, ok := v.env.lookup("CREDENTIALS_DIRECTORY"); ok && credentials != "" {
-			v.file.guarded = filepath.Dir(v.file.key) == filepath.Clean(credentials)
+			v.file.modeIgnored = filepath.Dir(v.file.key) == filepath.Clean(credentials)
 		}
 	}
-	if v.atRest = v.file; cfg.SealDir != "" {
-		v.atRest = &file{dir: cfg.SealDir, key: filepath.Join(cfg.SealDir, keyFile), now: func() time.Time { return v.now() }}
+	if v.sealFile = v.file; cfg.SealDir != "" {
+		v.sealFile = &file{dir: cfg.SealDir, key: filepath.Join(cfg.SealDir, keyFile), now: func() time.Time { return v.now() }}
 	}
-	v.lifetime, v.end = context.WithCancel(context.Background())
+	v.lifetime, v.cancel = context.WithCancel(context.Background())
 	if cfg.Hashicorp != nil {
 		h, err := newHashicorp(v.lifetime, *cfg.Hashicorp, cfg.Connections, func() time.Time { return v.now() })
 		if err != nil {
-			v.end()
+			v.cancel()
 			return nil, err
 		}
 		v.hashicorp = h
@@ -152,13 +151,13 @@ func New(cfg Config) (*Vault, error) {
 	return v, nil
 }
 
-// Format writes "[vault]", whatever the verb: what is inside is not for show.
+// Format writes "[vault]", whatever the verb, so that no content is printed.
 func (*Vault) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[vault]") }
 
-// Close ends whatever the vault has under way. It need not be called by a
-// process that is about to end.
+// Close ends reads under way and the renewal of the token. A process that is
+// about to exit need not call it.
 func (v *Vault) Close() error {
-	v.end()
+	v.cancel()
 	if v.hashicorp != nil {
 		v.hashicorp.close()
 	}
@@ -166,14 +165,14 @@ func (v *Vault) Close() error {
 }
 
 // Resolve returns the connection of that name, complete: every required field
-// is there and every field has its form. What was read is used again for
-// [Config.CacheFor]; callers who ask for one name at one time share one read.
+// is there and every field has its form. It is cached for [Config.CacheFor];
+// concurrent calls for one name share one read.
 func (v *Vault) Resolve(ctx context.Context, name string) (Connection, error) {
 	if c, ok := v.cached(name); ok {
 		return c, nil
 	}
-	got, err := v.share(ctx, "resolve "+name, func(ctx context.Context) (refreshed, error) {
-		if c, ok := v.cached(name); ok { // by a flight that has just landed
+	got, err := v.shareRead(ctx, "resolve "+name, func(ctx context.Context) (refreshed, error) {
+		if c, ok := v.cached(name); ok { // by a read that has just ended
 			return refreshed{conn: c}, nil
 		}
 		return v.read(ctx, name)
@@ -188,18 +187,16 @@ func (v *Vault) cached(name string) (Connection, bool) {
 	return last.conn, ok && v.now().Sub(last.readAt) < v.cfg.CacheFor
 }
 
-// Refresh reads the connection past the cache. It is for the moment after a
-// request was refused for its credentials: changed tells whether the secrets
-// differ from those that were last handed out, so whether another try makes
-// sense.
+// Refresh reads the connection past the cache. Call it when a request was
+// refused for its credentials: changed reports whether the secrets differ from
+// those returned before, so whether another try makes sense.
 //
-// After an error what was read before is not handed out again: it was refused.
+// An error also drops the cached connection, because it was refused.
 //
-// Of several callers only the first sees the change. A caller who may not be
-// alone compares the Version of the connection that it used with the Version of
-// the one that it gets.
+// Of several callers only the first sees the change. Where there may be others,
+// compare the Version of the connection that was refused with the new one's.
 func (v *Vault) Refresh(ctx context.Context, name string) (c Connection, changed bool, err error) {
-	got, err := v.share(ctx, "refresh "+name, func(ctx context.Context) (refreshed, error) {
+	got, err := v.shareRead(ctx, "refresh "+name, func(ctx context.Context) (refreshed, error) {
 		r, err := v.read(ctx, name)
 		if err != nil {
 			v.forget(name)
@@ -215,13 +212,13 @@ type refreshed struct {
 	changed bool
 }
 
-// share runs read once for all who ask for the same key at the same time. Each
-// of them may give up; the read goes on for the others.
-func (v *Vault) share(ctx context.Context, key string, read func(context.Context) (refreshed, error)) (refreshed, error) {
+// shareRead runs read once for concurrent calls with the same key. When the
+// context of one of them ends, the read goes on for the others.
+func (v *Vault) shareRead(ctx context.Context, key string, read func(context.Context) (refreshed, error)) (refreshed, error) {
 	if err := ctx.Err(); err != nil {
 		return refreshed{}, err
 	}
-	done := v.flights.DoChan(key, func() (any, error) { return read(v.lifetime) })
+	done := v.reads.DoChan(key, func() (any, error) { return read(v.lifetime) })
 	select {
 	case <-ctx.Done():
 		return refreshed{}, ctx.Err()
@@ -230,7 +227,7 @@ func (v *Vault) share(ctx context.Context, key string, read func(context.Context
 	}
 }
 
-// read asks the backends for a complete connection and remembers it.
+// read reads a complete connection from the backends, and caches it.
 func (v *Vault) read(ctx context.Context, name string) (refreshed, error) {
 	f, err := v.find(ctx, name)
 	if err != nil {
@@ -259,7 +256,7 @@ type found struct {
 
 // find puts a connection together from its backend, the project file and the
 // environment. A secret in the environment makes the environment its backend;
-// plain fields there go before those of any backend.
+// plain fields there take precedence over any backend's.
 func (v *Vault) find(ctx context.Context, name string) (found, error) {
 	if err := checkName(name); err != nil {
 		return found{}, err
@@ -270,24 +267,24 @@ func (v *Vault) find(ctx context.Context, name string) (found, error) {
 		return v.found("fixed", record{}, c), nil
 	}
 	declared, isDeclared := v.cfg.Connections[name]
-	over, err := v.env.read(ctx, name)
+	fromEnv, err := v.env.read(ctx, name)
 	inEnv := err == nil
 	if err != nil && !errors.Is(err, errAbsent) {
 		return found{}, err
 	}
 
-	backend, rec := envName, over
-	if !inEnv || len(over.secrets) == 0 {
-		home, homeName := v.home(name)
-		if home != nil {
-			rec, err = home.read(ctx, name)
-			backend = homeName
+	backend, rec := envName, fromEnv
+	if !inEnv || len(fromEnv.secrets) == 0 {
+		store, storeName := v.backendOf(name)
+		if store != nil {
+			rec, err = store.read(ctx, name)
+			backend = storeName
 		} else {
 			err = errAbsent
 		}
 		switch {
 		case errors.Is(err, errAbsent) && inEnv:
-			backend, rec = envName, over
+			backend, rec = envName, fromEnv
 		case errors.Is(err, errAbsent) && isDeclared && declared.Path != "":
 			return found{}, &BackendError{
 				Backend: hashicorpName, Op: "read", Connection: name, Reason: Misconfigured,
@@ -305,24 +302,24 @@ func (v *Vault) find(ctx context.Context, name string) (found, error) {
 
 	c := Connection{
 		Name:    name,
-		App:     cmp.Or(over.app, declared.App, rec.app, WhatsApp),
+		App:     cmp.Or(fromEnv.app, declared.App, rec.app, WhatsApp),
 		Setup:   map[string]string{},
 		Secrets: maps.Clone(rec.secrets),
 	}
 	maps.Copy(c.Setup, rec.setup)
 	maps.Copy(c.Setup, declared.Setup)
-	maps.Copy(c.Setup, over.setup)
+	maps.Copy(c.Setup, fromEnv.setup)
 	return v.found(backend, rec, c), nil
 }
 
 func (v *Vault) found(backend string, rec record, c Connection) found {
-	c.complete(v.digestKey)
+	c.fillIn(v.digestKey)
 	return found{conn: c, backend: backend, created: rec.created, updated: rec.updated}
 }
 
-// home returns the backend that keeps the name, and in which Set puts it; nil
-// if there is none.
-func (v *Vault) home(name string) (backend, string) {
+// backendOf returns the backend that stores the name, and its name; nil if
+// there is none.
+func (v *Vault) backendOf(name string) (backend, string) {
 	switch m := v.cfg.Connections[name]; {
 	case m.Path != "" && v.hashicorp != nil:
 		return v.hashicorp, hashicorpName
@@ -332,9 +329,9 @@ func (v *Vault) home(name string) (backend, string) {
 	return nil, ""
 }
 
-// Set stores fields of a connection in its home: the HashiCorp Vault where the
-// name is mapped to a path, the encrypted file otherwise. Fields that it does
-// not name stay as they are; an empty value removes its field.
+// Set stores fields of a connection: in HashiCorp Vault if the name is mapped to
+// a path, otherwise in the encrypted file. Other fields stay as they are; an
+// empty value removes its field.
 func (v *Vault) Set(ctx context.Context, name string, app App, setup map[string]string, secrets map[string]Secret) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -348,8 +345,8 @@ func (v *Vault) Set(ctx context.Context, name string, app App, setup map[string]
 	return v.write(ctx, name, edit{app: app, setup: setup, secrets: secrets})
 }
 
-// Remove removes a connection from its home. In the HashiCorp Vault it removes
-// the fields that are mapped, and leaves other keys of the same secret alone.
+// Remove removes a connection from where Set stores it. In HashiCorp Vault it
+// removes the fields that are mapped, and leaves other keys of the secret alone.
 func (v *Vault) Remove(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -365,14 +362,14 @@ func (v *Vault) write(ctx context.Context, name string, e edit) error {
 	if _, ok := v.cfg.Fixed[name]; ok {
 		return &BackendError{Backend: "fixed", Op: "write", Connection: name, Reason: ReadOnly, Hint: "change the test or the recording that gives it"}
 	}
-	if over, err := v.env.read(ctx, name); err == nil && len(over.secrets) > 0 {
+	if fromEnv, err := v.env.read(ctx, name); err == nil && len(fromEnv.secrets) > 0 {
 		return v.env.write(ctx, name, e)
 	}
-	home, _ := v.home(name)
-	if home == nil {
+	store, _ := v.backendOf(name)
+	if store == nil {
 		return &BackendError{Backend: fileName, Op: "write", Connection: name, Reason: Misconfigured, Hint: "give a data folder in the project file, or map the connection to a path", why: "there is no place to store it"}
 	}
-	if err := home.write(ctx, name, e); err != nil {
+	if err := store.write(ctx, name, e); err != nil {
 		return err
 	}
 	v.forget(name)
@@ -394,8 +391,8 @@ func checkName(name string) *InvalidFieldError {
 	return &InvalidFieldError{Connection: name, Field: "name", Problem: "it is not a name", Hint: "use a letter, then letters, digits, '_', '.' or '-', 128 at most"}
 }
 
-// Check returns what is wrong with the connections that a project file declares, at most one
-// thing of the plain fields of each. New refuses them.
+// Check returns the errors in the connections that a project file declares, at most one about
+// the plain fields of each. New refuses them.
 func Check(declared map[string]Mapping) (wrong []*InvalidFieldError) {
 	add := func(err *InvalidFieldError) {
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// kv2 answers as version 2 of the key-value engine does.
+// kv2 is version 2 of the key-value engine.
 func (s *Server) kv2(w http.ResponseWriter, r *http.Request, path string) {
 	path, ok := strings.CutPrefix(path, "data/")
 	if !ok {
@@ -17,7 +17,7 @@ func (s *Server) kv2(w http.ResponseWriter, r *http.Request, path string) {
 		}})
 		return
 	}
-	versions := s.secrets[path]
+	versions := s.secretsV2[path]
 	n := len(versions)
 	if r.Method == http.MethodGet {
 		switch {
@@ -26,7 +26,7 @@ func (s *Server) kv2(w http.ResponseWriter, r *http.Request, path string) {
 		case versions[n-1].data == nil:
 			answer(w, http.StatusNotFound, map[string]any{"data": map[string]any{"data": nil, "metadata": versions[n-1].metadata(n)}})
 		default:
-			reply(w, map[string]any{"data": map[string]any{"data": floats(versions[n-1].data), "metadata": versions[n-1].metadata(n)}})
+			reply(w, map[string]any{"data": map[string]any{"data": asFloats(versions[n-1].data), "metadata": versions[n-1].metadata(n)}})
 		}
 		return
 	}
@@ -59,11 +59,11 @@ func (s *Server) kv2(w http.ResponseWriter, r *http.Request, path string) {
 		in.Data = patched
 	}
 	s.put(KV2, path, in.Data)
-	reply(w, map[string]any{"data": s.secrets[path][n].metadata(n + 1)})
+	reply(w, map[string]any{"data": s.secretsV2[path][n].metadata(n + 1)})
 }
 
-// floats is what the engine makes of numbers.
-func floats(data map[string]any) (out map[string]any) {
+// asFloats turns numbers into floats, as the engine does.
+func asFloats(data map[string]any) (out map[string]any) {
 	text, _ := json.Marshal(data)  // it came as JSON
 	_ = json.Unmarshal(text, &out) // likewise
 	return out
@@ -84,20 +84,20 @@ func (v version) metadata(n int) map[string]any {
 func (s *Server) kv1(w http.ResponseWriter, r *http.Request, path string) {
 	switch r.Method {
 	case http.MethodGet:
-		if data := s.flat[path]; data != nil {
+		if data := s.secretsV1[path]; data != nil {
 			reply(w, map[string]any{"lease_duration": 2764800, "data": data})
 			return
 		}
 		fail(w, http.StatusNotFound)
 	case http.MethodDelete:
-		delete(s.flat, path)
+		delete(s.secretsV1, path)
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodPut, http.MethodPost:
 		var data map[string]any
 		if !decode(w, r, &data) {
 			return
 		}
-		s.flat[path] = data
+		s.secretsV1[path] = data
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		fail(w, http.StatusMethodNotAllowed, "unsupported operation")

@@ -23,18 +23,18 @@ type Target struct {
 	ReadOnly string // a token that may only read there
 	AppRole  vault.AppRole
 
-	// Grant issues a token that may do what the rules say, and what the server's default
-	// policy says, unless it is modest: look itself up and renew itself.
-	Grant func(t testing.TB, modest bool, rules ...Rule) string
+	// Grant issues a token with the rules and, unless noDefault is set, with the
+	// server's default policy: lookup-self and renew-self.
+	Grant func(t testing.TB, noDefault bool, rules ...Rule) string
 
-	// Put and Get go past the package that is tested. Get returns nil where
-	// there is nothing.
+	// Put and Get access the server directly. Get returns nil where there is
+	// nothing.
 	Put func(t testing.TB, mount, path string, data map[string]any)
 	Get func(t testing.TB, mount, path string) map[string]any
 
-	// Revoke ends the tokens that the AppRole gave out.
+	// Revoke revokes the tokens of the AppRole.
 	Revoke func(t testing.TB)
-	// Upgrade makes version 2 of the engine KV1.
+	// Upgrade turns the engine KV1 into one of version 2.
 	Upgrade func(t testing.TB)
 	// Seal seals the server, or unseals it.
 	Seal func(t testing.TB, sealed bool)
@@ -56,9 +56,9 @@ func (s *Server) Target() Target {
 		Revoke:   func(testing.TB) { s.Revoke() },
 		Upgrade:  func(testing.TB) { s.Upgrade() },
 		Seal:     func(_ testing.TB, sealed bool) { s.Seal(sealed) },
-		Grant: func(_ testing.TB, modest bool, rules ...Rule) string {
+		Grant: func(_ testing.TB, noDefault bool, rules ...Rule) string {
 			token := s.Token(0, 0, rules...)
-			if modest {
+			if noDefault {
 				s.WithoutDefaultPolicy(token)
 			}
 			return token
@@ -66,8 +66,7 @@ func (s *Server) Target() Target {
 	}
 }
 
-// Exercise runs what must hold for every server. It asks for a fresh one per
-// test.
+// Exercise runs the conformance suite. Each test opens a server.
 func Exercise(t *testing.T, open func(t *testing.T) Target) {
 	ctx := context.Background()
 	for _, engine := range []struct {
@@ -110,23 +109,23 @@ func (e exercise) get(t *testing.T) map[string]string {
 	return texts
 }
 
-// api is the path as policies name it.
-func (e exercise) api() string {
+// apiPath is the path as policies name it.
+func (e exercise) apiPath() string {
 	if e.mount == e.KV2 {
 		return e.mount + "/data/" + path
 	}
 	return e.mount + "/" + path
 }
 
-// by logs in with a token that may do so much at the path, and nothing else.
-func (e exercise) by(t *testing.T, modest bool, can string) func(*vault.Hashicorp) {
-	token := e.Grant(t, modest, Rule{Path: e.api(), Can: can})
+// withRule logs in with a token that has these capabilities at the path, and no others.
+func (e exercise) withRule(t *testing.T, noDefault bool, can string) func(*vault.Hashicorp) {
+	token := e.Grant(t, noDefault, Rule{Path: e.apiPath(), Can: can})
 	return func(h *vault.Hashicorp) { h.Token = vault.NewSecret(token) }
 }
 
-// vault opens one in which the connection shop is mapped to the path, and the
+// open opens a vault in which the connection shop is mapped to the path, and the
 // connection other to one that no policy allows.
-func (e exercise) vault(t *testing.T, login func(*vault.Hashicorp)) *vault.Vault {
+func (e exercise) open(t *testing.T, login func(*vault.Hashicorp)) *vault.Vault {
 	h := &vault.Hashicorp{Address: e.Address, Namespace: e.Namespace, CACert: e.CACert}
 	login(h)
 	v, err := vault.New(vault.Config{
@@ -146,9 +145,9 @@ func (e exercise) vault(t *testing.T, login func(*vault.Hashicorp)) *vault.Vault
 	return v
 }
 
-func (e exercise) byToken(h *vault.Hashicorp)    { h.Token = vault.NewSecret(e.Token) }
-func (e exercise) byReadOnly(h *vault.Hashicorp) { h.Token = vault.NewSecret(e.ReadOnly) }
-func (e exercise) byAppRole(h *vault.Hashicorp)  { h.AppRole = &e.AppRole }
+func (e exercise) withToken(h *vault.Hashicorp)    { h.Token = vault.NewSecret(e.Token) }
+func (e exercise) withReadOnly(h *vault.Hashicorp) { h.Token = vault.NewSecret(e.ReadOnly) }
+func (e exercise) withAppRole(h *vault.Hashicorp)  { h.AppRole = &e.AppRole }
 
 func exercises() []struct {
 	name string
@@ -160,7 +159,7 @@ func exercises() []struct {
 	}{
 		{"read by token", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone", "phone": json.Number("106540352242922"), "verify_token": "not mapped"})
-			c, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
+			c, err := e.open(t, e.withToken).Resolve(ctx, "shop")
 			require.NoError(t, err)
 			require.True(t, c.Secret("token").Equal("EAAGone"))
 			require.True(t, c.Secret("verify_token").IsZero())
@@ -168,7 +167,7 @@ func exercises() []struct {
 		}},
 		{"read by AppRole, rotate", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone", "more": "x"})
-			v := e.vault(t, e.byAppRole)
+			v := e.open(t, e.withAppRole)
 			first, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 
@@ -186,7 +185,7 @@ func exercises() []struct {
 		}},
 		{"log in again when the token is revoked", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			v := e.vault(t, e.byAppRole)
+			v := e.open(t, e.withAppRole)
 			_, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 			e.Revoke(t)
@@ -194,7 +193,7 @@ func exercises() []struct {
 			require.NoError(t, err)
 		}},
 		{"write", func(t *testing.T, ctx context.Context, e exercise) {
-			v := e.vault(t, e.byAppRole)
+			v := e.open(t, e.withAppRole)
 			set := func(token string) {
 				require.NoError(t, v.Set(ctx, "shop", vault.WhatsApp, map[string]string{"sender_phone_id": "7"}, map[string]vault.Secret{"token": vault.NewSecret(token)}))
 			}
@@ -215,7 +214,7 @@ func exercises() []struct {
 		}},
 		{"remove all", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			v := e.vault(t, e.byToken)
+			v := e.open(t, e.withToken)
 			require.NoError(t, v.Remove(ctx, "shop"))
 			require.Empty(t, e.get(t))
 			_, err := v.Resolve(ctx, "shop")
@@ -228,7 +227,7 @@ func exercises() []struct {
 		}},
 		{"policy", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			v := e.vault(t, e.byReadOnly)
+			v := e.open(t, e.withReadOnly)
 			_, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 			err = v.Set(ctx, "shop", vault.WhatsApp, nil, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
@@ -241,8 +240,8 @@ func exercises() []struct {
 		}},
 		{"read on this path alone", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			for _, modest := range []bool{false, true} {
-				v := e.vault(t, e.by(t, modest, "read"))
+			for _, noDefault := range []bool{false, true} {
+				v := e.open(t, e.withRule(t, noDefault, "read"))
 				_, err := v.Resolve(ctx, "shop")
 				require.NoError(t, err)
 				_, err = v.Resolve(ctx, "other")
@@ -252,7 +251,7 @@ func exercises() []struct {
 		}},
 		{"patch and not replace", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone", "phone": "7", "theirs": "stays"})
-			v := e.vault(t, e.by(t, false, "read patch"))
+			v := e.open(t, e.withRule(t, false, "read patch"))
 			err := v.Set(ctx, "shop", vault.WhatsApp, map[string]string{"sender_phone_id": ""}, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
 			if e.mount == e.KV1 { // it cannot
 				WantReason(t, err, vault.Denied)
@@ -263,12 +262,12 @@ func exercises() []struct {
 		}},
 		{"sealed", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			for _, login := range []func(*vault.Hashicorp){e.byToken, e.byAppRole} {
-				v := e.vault(t, login)
+			for _, login := range []func(*vault.Hashicorp){e.withToken, e.withAppRole} {
+				v := e.open(t, login)
 				_, err := v.Resolve(ctx, "shop")
 				require.NoError(t, err)
 				e.Seal(t, true)
-				for _, v := range []*vault.Vault{v, e.vault(t, login)} {
+				for _, v := range []*vault.Vault{v, e.open(t, login)} {
 					_, _, err = v.Refresh(ctx, "shop")
 					require.True(t, WantReason(t, err, vault.Sealed).Temporary())
 					require.ErrorContains(t, err, "it is sealed (status 503); unseal it: vault operator unseal")
@@ -283,7 +282,7 @@ func exercises() []struct {
 				return
 			}
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			v := e.vault(t, e.byReadOnly)
+			v := e.open(t, e.withReadOnly)
 			_, err := v.Resolve(ctx, "shop")
 			require.NoError(t, err)
 			e.Upgrade(t)
@@ -294,37 +293,37 @@ func exercises() []struct {
 			}, 10*time.Second, 10*time.Millisecond, "the engine prepares itself")
 		}},
 		{"nothing there", func(t *testing.T, ctx context.Context, e exercise) {
-			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
+			_, err := e.open(t, e.withToken).Resolve(ctx, "shop")
 			WantReason(t, err, vault.NotFound)
 			require.ErrorContains(t, err, "vault kv put -mount="+e.mount+" "+path)
 		}},
 		{"key missing", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"token": "under another key"})
-			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
+			_, err := e.open(t, e.withToken).Resolve(ctx, "shop")
 			require.ErrorAs(t, err, new(*vault.MissingFieldError))
 		}},
 		{"a number that is too long", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone", "phone": json.Number("10654035224292201")})
-			_, err := e.vault(t, e.byToken).Resolve(ctx, "shop")
+			_, err := e.open(t, e.withToken).Resolve(ctx, "shop")
 			require.ErrorAs(t, err, new(*vault.InvalidFieldError))
 			require.ErrorContains(t, err, `key "phone" of `+e.mount+`/`+path+` is a number that may have lost digits; store it as text`)
 		}},
 		{"wrong login", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})
-			_, err := e.vault(t, func(h *vault.Hashicorp) {
+			_, err := e.open(t, func(h *vault.Hashicorp) {
 				role := e.AppRole
 				role.SecretID, role.SecretIDFile = vault.NewSecret("not-the-secret-id"), ""
 				h.AppRole = &role
 			}).Resolve(ctx, "shop")
 			WantReason(t, err, vault.BadLogin)
-			_, err = e.vault(t, func(h *vault.Hashicorp) { h.Token = vault.NewSecret("hvs.not-a-token") }).Resolve(ctx, "shop")
+			_, err = e.open(t, func(h *vault.Hashicorp) { h.Token = vault.NewSecret("hvs.not-a-token") }).Resolve(ctx, "shop")
 			WantReason(t, err, vault.BadLogin)
 			require.NotContains(t, err.Error(), "not-a-token")
 		}},
 	}
 }
 
-// WantReason wants an error of a backend, for that reason.
+// WantReason requires a BackendError with that reason.
 func WantReason(t *testing.T, err error, want vault.Reason) *vault.BackendError {
 	t.Helper()
 	var e *vault.BackendError

@@ -1,7 +1,7 @@
 // Package vaulttest stands in for a HashiCorp Vault server in tests: [New]
-// starts one that answers over HTTP with the shapes of the real one, as far as
-// package vault asks it, and counts what it was asked. [Exercise] holds the
-// tests that any server must pass, this one and a real one.
+// starts one that answers the requests of package vault as a real one does, and
+// records them. [Exercise] is the conformance suite that any server must pass,
+// this one and a real one.
 package vaulttest
 
 import (
@@ -29,7 +29,7 @@ const (
 	AppRole = "approle" // auth method
 )
 
-// Root is a token that may do everything and never ends.
+// Root is a token that may do everything and never expires.
 const Root = "hvs.root-of-the-fake-vault"
 
 // A Server is a fake HashiCorp Vault. Its methods may be called at any time.
@@ -43,14 +43,14 @@ type Server struct {
 	now       time.Time
 	namespace string
 	sealed    bool
-	upgraded  bool             // version 1 of the engine is version 2 by now
-	answer    http.HandlerFunc // instead of the vault's own
-	secrets   map[string][]version
-	flat      map[string]map[string]any
+	upgraded  bool             // the engine of version 1 became one of version 2
+	handler   http.HandlerFunc // instead of the vault's own
+	secretsV2 map[string][]version
+	secretsV1 map[string]map[string]any
 	tokens    map[string]*token
 	roles     map[string]*Role
 	issued    int
-	asked     []string
+	requests  []string
 }
 
 type version struct {
@@ -68,8 +68,7 @@ type Role struct {
 	NotRenewable     bool // as batch tokens are
 }
 
-// A Rule allows what it names and nothing else. A path ends in * to allow all
-// that begin like it.
+// A Rule allows what it names and nothing else. A path that ends in * is a prefix.
 type Rule struct {
 	Path string
 	Can  string // of "read create update patch delete", or "all"
@@ -93,7 +92,7 @@ func New(t testing.TB) *Server {
 	return s
 }
 
-// NewTLS starts a server with a certificate that CACert vouches for.
+// NewTLS starts a server with a certificate whose authority is in CACert.
 func NewTLS(t testing.TB) *Server {
 	s := newServer()
 	s.http = httptest.NewUnstartedServer(s)
@@ -111,20 +110,20 @@ func NewTLS(t testing.TB) *Server {
 
 func newServer() *Server {
 	s := &Server{
-		now:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		secrets: map[string][]version{},
-		flat:    map[string]map[string]any{},
-		tokens:  map[string]*token{},
-		roles:   map[string]*Role{},
+		now:       time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		secretsV2: map[string][]version{},
+		secretsV1: map[string]map[string]any{},
+		tokens:    map[string]*token{},
+		roles:     map[string]*Role{},
 	}
 	s.tokens[Root] = &token{rules: []Rule{{Path: "*", Can: "all"}}}
 	return s
 }
 
-// Stop ends the server before the test does: nobody listens any more.
+// Stop ends the server before the test ends.
 func (s *Server) Stop() { s.http.Close() }
 
-// Put stores a secret, as somebody else would.
+// Put stores a secret.
 func (s *Server) Put(mount, path string, data map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,10 +132,10 @@ func (s *Server) Put(mount, path string, data map[string]any) {
 
 func (s *Server) put(mount, path string, data map[string]any) {
 	if mount == KV1 {
-		s.flat[path] = maps.Clone(data)
+		s.secretsV1[path] = maps.Clone(data)
 		return
 	}
-	s.secrets[path] = append(s.secrets[path], version{data: maps.Clone(data), written: s.now})
+	s.secretsV2[path] = append(s.secretsV2[path], version{data: maps.Clone(data), written: s.now})
 }
 
 // Get returns what is stored; nil if there is nothing or it was deleted.
@@ -144,16 +143,16 @@ func (s *Server) Get(mount, path string) map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if mount == KV1 {
-		return maps.Clone(s.flat[path])
+		return maps.Clone(s.secretsV1[path])
 	}
-	if v := s.secrets[path]; len(v) > 0 {
+	if v := s.secretsV2[path]; len(v) > 0 {
 		return maps.Clone(v[len(v)-1].data)
 	}
 	return nil
 }
 
-// Token issues a token. With a ttl of zero it never ends; one with a ttl can be
-// renewed until max, counted from now, where max is not zero.
+// Token issues a token. With a ttl of zero it never expires; otherwise it can be
+// renewed, until max from now if max is not zero.
 func (s *Server) Token(ttl, max time.Duration, rules ...Rule) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +177,8 @@ func (s *Server) AddRole(r Role) {
 	s.roles[r.RoleID] = &r
 }
 
-// WithoutDefaultPolicy takes from a token what the default policy allows: to
-// look itself up and to renew itself.
+// WithoutDefaultPolicy removes from a token what the default policy allows:
+// lookup-self and renew-self.
 func (s *Server) WithoutDefaultPolicy(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,12 +199,12 @@ func (s *Server) Seal(sealed bool) {
 	s.sealed = sealed
 }
 
-// Upgrade makes version 2 of the engine of version 1.
+// Upgrade turns the engine of version 1 into one of version 2.
 func (s *Server) Upgrade() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.upgraded = true
-	for path, data := range s.flat {
+	for path, data := range s.secretsV1 {
 		s.put(KV2, path, data)
 	}
 }
@@ -217,23 +216,23 @@ func (s *Server) RequireNamespace(namespace string) {
 	s.namespace = namespace
 }
 
-// Answer answers every request in another way, until it is called with nil. A
-// handler that waits for the request's context to end is a slow server.
-func (s *Server) Answer(h http.HandlerFunc) {
+// Handle has h answer every request; nil restores the vault. A handler that
+// waits for the request's context to end is a slow server.
+func (s *Server) Handle(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answer = h
+	s.handler = h
 }
 
-// Advance moves the server's clock, by which tokens end.
+// Advance moves the server's clock, by which tokens expire.
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = s.now.Add(d)
 }
 
-// Asked tells how often a path was asked: Asked("GET", "kv/data/shop").
-func (s *Server) Asked(method, path string) int {
+// Count returns the number of requests for a path: Count("GET", "kv/data/shop").
+func (s *Server) Count(method, path string) int {
 	n := 0
 	for _, a := range s.Requests() {
 		if a == method+" "+path {
@@ -243,26 +242,26 @@ func (s *Server) Asked(method, path string) int {
 	return n
 }
 
-// Requests returns what the server was asked, in order, as "GET kv/data/shop".
+// Requests returns the requests in order, each as "GET kv/data/shop".
 func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.asked)
+	return slices.Clone(s.requests)
 }
 
-// Forget starts counting anew.
-func (s *Server) Forget() {
+// ResetRequests drops the recorded requests.
+func (s *Server) ResetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = nil
+	s.requests = nil
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	s.mu.Lock()
-	s.asked = append(s.asked, r.Method+" "+path)
-	if answer := s.answer; answer != nil {
+	s.requests = append(s.requests, r.Method+" "+path)
+	if answer := s.handler; answer != nil {
 		s.mu.Unlock()
 		answer(w, r)
 		return
@@ -274,7 +273,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("X-Vault-Request") != "true":
 		fail(w, http.StatusPreconditionFailed, "missing required header X-Vault-Request")
 	case strings.Trim(r.Header.Get("X-Vault-Namespace"), "/") != s.namespace:
-		// The real one looks for the token in the namespace and does not find it.
+		// A real server does not find the token in that namespace.
 		fail(w, http.StatusForbidden, "permission denied")
 	case path == "auth/"+AppRole+"/login":
 		s.login(w, r)
@@ -305,7 +304,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	reply(w, map[string]any{"auth": s.auth(name, t)})
 }
 
-// auth is the block that logging in and renewing answer with.
+// auth is the block "auth" of the answers to a login and a renewal.
 func (s *Server) auth(name string, t *token) map[string]any {
 	return map[string]any{
 		"client_token": name, "accessor": "accessor", "policies": []string{"default", "facteur"},
@@ -339,7 +338,7 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request, path string)
 	}
 }
 
-// capability is what a policy must allow for a request.
+// capability returns what a policy must allow for a request.
 func (s *Server) capability(method, path string) string {
 	switch method {
 	case http.MethodGet:
@@ -349,7 +348,7 @@ func (s *Server) capability(method, path string) string {
 	case http.MethodDelete:
 		return "delete"
 	}
-	if _, v1 := s.flat[strings.TrimPrefix(path, KV1+"/")]; v1 || s.secrets[strings.TrimPrefix(path, KV2+"/data/")] != nil {
+	if _, v1 := s.secretsV1[strings.TrimPrefix(path, KV1+"/")]; v1 || s.secretsV2[strings.TrimPrefix(path, KV2+"/data/")] != nil {
 		return "update"
 	}
 	return "create"
@@ -401,7 +400,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) bool {
 
 func reply(w http.ResponseWriter, fields map[string]any) { answer(w, http.StatusOK, fields) }
 
-// answer writes the envelope that every answer of a vault has.
+// answer writes fields in the envelope of every answer of Vault.
 func answer(w http.ResponseWriter, status int, fields map[string]any) {
 	all := map[string]any{
 		"request_id": "5b0c0a6e-0000-4000-8000-000000000000", "lease_id": "", "renewable": false, "lease_duration": 0,
