@@ -53,7 +53,7 @@ func (p *project) library() plan.Library {
 		Catalog:   catalog(),
 		Flow:      func(name string) *flow.Flow { return p.flows[name] },
 		FlowNames: names,
-		Settings:  map[string]any{"shop": "Chez Nous", "retries": int64(3), "rates": []any{int64(1), 2.5}},
+		Settings:  map[string]any{"shop": "Chez Nous", "retries": int64(3), "rates": []any{int64(1), 2.5}, "opens": map[string]any{"mon": "9:00", "tue": "10:00"}},
 		App: func(connection string) (string, bool) {
 			app, ok := map[string]string{"shop": "WHATSAPP", "web": "HTTP", "hook": "WEBHOOK"}[connection]
 			return app, ok

@@ -75,6 +75,9 @@ func TestInfer(t *testing.T) {
 	field := func(name string, t *schema.Type) *schema.Field {
 		return &schema.Field{Name: name, Type: t, Required: true}
 	}
+	mapOf := func(elem *schema.Type, fields ...*schema.Field) *schema.Type {
+		return &schema.Type{Kind: schema.Map, Elem: elem, Fields: fields}
+	}
 	pattern := &schema.Type{Kind: schema.String, Pattern: "x"}
 	secret := &schema.Type{Kind: schema.String, Sensitive: true}
 	for _, tt := range []struct {
@@ -94,8 +97,10 @@ func TestInfer(t *testing.T) {
 		{[]any{"x", schema.Unknown{Type: pattern}}, schema.ListOf(schema.StringType)},
 		{[]any{"x", schema.Unknown{Type: secret}}, schema.ListOf(secret)},
 		{map[string]any{}, schema.MapOf(schema.AnyType)},
-		{map[string]any{"a": "x", "b": "y"}, schema.MapOf(schema.StringType)},
-		{map[string]any{"a": []any{int64(1)}, "b": []any{1.5}}, schema.MapOf(schema.ListOf(schema.NumberType))},
+		{map[string]any{"a": "x", "b": "y"}, mapOf(schema.StringType, field("a", schema.StringType), field("b", schema.StringType))},
+		{map[string]any{"a": []any{int64(1)}, "b": []any{1.5}},
+			mapOf(schema.ListOf(schema.NumberType), field("a", schema.ListOf(schema.IntType)), field("b", schema.ListOf(schema.NumberType)))},
+		{[]any{map[string]any{"a": "x"}, map[string]any{"b": "y"}}, schema.ListOf(schema.MapOf(schema.StringType))},
 		{map[string]any{"b": "x", "a": true}, &schema.Type{Kind: schema.Object, Fields: []*schema.Field{field("a", schema.BoolType), field("b", schema.StringType)}}},
 		{[]any{map[string]any{"a": int64(1), "b": "x"}, map[string]any{"a": 1.5, "b": "y"}},
 			schema.ListOf(&schema.Type{Kind: schema.Object, Fields: []*schema.Field{field("a", schema.NumberType), field("b", schema.StringType)}})},

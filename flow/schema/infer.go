@@ -9,8 +9,8 @@ import (
 
 // Infer returns the type of a plain value. Lists have the type that their items
 // share, integer and number being number, or any; a map whose values share a type is
-// a Map, any other a closed Object. An Unknown is of its own type. Where the type is
-// wider than a part of the value, Coerce brings the value into it.
+// a Map with its keys as Fields, any other a closed Object. An Unknown is of its own
+// type. Where the type is wider than a part of the value, Coerce brings the value into it.
 func Infer(v any) *Type {
 	switch v := v.(type) {
 	case nil:
@@ -63,7 +63,9 @@ func inferMap(m map[string]any) *Type {
 			return object
 		}
 	}
-	return MapOf(elem)
+	shared := MapOf(elem)
+	shared.Fields = object.Fields
+	return shared
 }
 
 // InferObject is Infer for a map that is to be a closed object whatever its values share.
