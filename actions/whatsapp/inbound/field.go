@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"cmp"
+	"strings"
 	"sync"
 
 	"facteur/actions/whatsapp/graph"
@@ -12,17 +13,24 @@ import (
 // number, the account.
 type fieldKind struct {
 	field  string
-	status string // the place of what has become of it
+	status string // the places of what has become of it
 	keep   string // the selection of its details
 }
 
 const templateNames = "message_template_id message_template_name message_template_language message_template_category "
 
-// listFields are those whose values hold lists, which parts reads; standby holds nothing.
+// owners are those of a conversation, before and after.
+const owners = "(metadata previous_owner_app_id previous_owner_app_role previous_owner_role new_owner_app_id new_owner_app_role new_owner_role conversation_context(type summary(text)))"
+
+// standby is the field of what happens in a conversation that another app answers, such as
+// Meta's agent, and the name of what holds it.
+const standby = "standby"
+
+// listFields are those whose values hold lists, which parts reads.
 var listFields = [...]string{
 	"messages", "message_echoes", "smb_message_echoes", "history", "calls", "user_preferences", "smb_app_state_sync",
 	"automatic_events", "tracking_events", "group_lifecycle_update", "group_participants_update", "group_settings_update",
-	"group_status_update", "standby",
+	"group_status_update", standby,
 }
 
 var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
@@ -35,24 +43,24 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"message_template_quality_update", "new_quality_score", templateNames + "previous_quality_score new_quality_score"},
 		{"message_template_components_update", "", templateNames + "message_template_title message_template_element message_template_footer message_template_buttons(message_template_button_type message_template_button_text message_template_button_url message_template_button_phone_number)"},
 		{"template_category_update", "new_category", templateNames + "previous_category new_category correct_category category_update_timestamp"},
-		{"template_correct_category_detection", "correct_category", templateNames + "category correct_category new_category"},
+		{"template_correct_category_detection", "correct_category suggested_category", templateNames + "category correct_category new_category current_category suggested_category"},
 		{"message_template_pacing_update", "event", templateNames + "reason"},
 		{"phone_number_quality_update", "event", "current_limit old_limit max_daily_conversations_per_business max_daily_conversation_per_phone"},
 		{"phone_number_name_update", "decision", "requested_verified_name rejection_reason"},
 		{"account_update", "event", "country phone_number ban_info(waba_ban_state waba_ban_date) violation_info(violation_type) lock_info(expiration) restriction_info(restriction_type expiration remediation) waba_info(waba_id ad_account_linked ad_account_id owner_business_id partner_app_id solution_id solution_partner_business_ids) auth_international_rate_eligibility(start_time exception_countries(country_code start_time)) partner_client_certification_info(client_business_id status rejection_reasons) volume_tier_info(tier_update_time pricing_category tier effective_month region) disconnection_info(reason initiated_by) business_verification_status"},
-		{"account_alerts", "alert_info.alert_status", "entity_type entity_id alert_severity alert_status alert_type alert_description alert_info(alert_severity alert_status alert_type alert_description)"},
+		{"account_alerts", "alert_info.alert_status alert_status", "entity_type entity_id alert_severity alert_status alert_type alert_description alert_info(alert_severity alert_status alert_type alert_description)"},
 		{"account_review_update", "decision", "decision"},
 		{"account_settings_update", "type", "type timestamp phone_number_settings(phone_number_id calling(status call_icon_visibility callback_permission_status))"},
 		{"business_capability_update", "", "max_daily_conversations_per_business max_daily_conversation_per_phone max_phone_numbers_per_business max_phone_numbers_per_waba coexistence_max_phone_numbers"},
 		{"business_status_update", "event", "business_id"},
-		{"business_username_update", "status", "username"},
-		{"business_username_updates", "status", "username"},
+		{"business_username_update", "status", "username context"},
+		{"business_username_updates", "status", "username context"},
 		{"security", "event", "requester"},
 		{"flows", "event", "message flow_id old_status new_status error_rate threshold alert_state error_count p50_latency p90_latency requests_count availability warning errors(error_type error_rate error_count)"},
 		{"partner_solutions", "event", "solution_id solution_status"},
 		{"payment_configuration_update", "status", "configuration_name provider_name provider_mid status created_timestamp updated_timestamp"},
 		{"user_id_update", "detail", "detail"},
-		{"messaging_handovers", "", "sender(id phone_number) recipient(id display_phone_number phone_number_id) control_passed(metadata) control_taken(metadata) pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
+		{"messaging_handovers", "type", "type sender(id phone_number) recipient(id display_phone_number phone_number_id) control_passed" + owners + " control_taken" + owners + " pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
 	} {
 		readers[k.field] = fieldReader{k.status, choose(k.keep)}
 	}
@@ -77,7 +85,7 @@ func changed(field string, v schema.Value) (n Notification, ok bool) {
 	}
 	n = Notification{Kind: field, Timestamp: moment(v.Field("timestamp")), Details: reader.keep.of(v)}
 	if reader.status != "" {
-		n.Status = graph.Word(firstOf(v, reader.status, "alert_status"))
+		n.Status = graph.Word(firstOf(v, strings.Fields(reader.status)...))
 	}
 	n.Raw, _ = v.Object()
 	return n, n.Status != "" || n.Details != nil
@@ -94,6 +102,8 @@ func guessField(v schema.Value) string {
 		{"state_sync", "smb_app_state_sync"},
 		{"user_preferences", "user_preferences"},
 		{"user_id_update", "user_id_update"},
+		{"user_actions", "messages"},
+		{standby, standby},
 		{"new_quality_score", "message_template_quality_update"},
 		{"new_category", "template_category_update"},
 		{"message_template_id", "message_template_status_update"},
@@ -136,7 +146,7 @@ func (k listKind) read(in place, item schema.Value, people people) Notification 
 }
 
 func readPreference(in place, item schema.Value, people people) []Notification {
-	n := listKind{"value", "", "category detail value"}.read(in, item, people)
+	n := listKind{"value", "", "category detail value signup_id"}.read(in, item, people)
 	n.From = n.person()
 	return []Notification{n}
 }
@@ -169,6 +179,16 @@ func readSync(in place, item schema.Value, people people) []Notification {
 
 func readAutomatic(in place, item schema.Value, people people) []Notification {
 	return []Notification{listKind{"event_name", "id", "event_name ctwa_clid custom_data(currency value)"}.read(in, item, people)}
+}
+
+func readAction(in place, item schema.Value, people people) []Notification {
+	n := listKind{"action_type", "", "action_type marketing_messages_link_click_data(click_component product_id click_id tracking_token client_user_agent)"}.read(in, item, people)
+	n.Kind = "user_action"
+	return []Notification{n}
+}
+
+func readTracking(in place, item schema.Value, people people) []Notification {
+	return []Notification{listKind{"event_name", "", "event_name tracking_data(click_id tracking_token)"}.read(in, item, people)}
 }
 
 func readCall(in place, c schema.Value, people people) []Notification {

@@ -70,7 +70,8 @@ var messageDetails = sync.OnceValue(func() selection {
 		reaction(message_id emoji)
 		pin(message_id type expiration_days)
 		interactive(type list_reply(description) nfm_reply(name response_json*)
-			call_permission_reply(response is_permanent expiration_timestamp response_source))
+			call_permission_reply(response is_permanent expiration_timestamp response_source)
+			payment_method(payment_method payment_timestamp reference_id last_four_digits credential_id))
 		order(catalog_id product_items(product_retailer_id quantity item_price currency))
 		system(type body wa_id new_wa_id identity customer user_id parent_user_id previous_user_id previous_parent_user_id)
 		unsupported(type)
@@ -81,8 +82,8 @@ var messageDetails = sync.OnceValue(func() selection {
 func readMessage(in place, m schema.Value, people people) []Notification {
 	n := messageOf(m)
 	n.Kind = "message"
-	if in.field == "history" {
-		n.Kind = "history" // what a file held, sent later
+	if in.field == "history" || in.field == standby { // what a file held, sent later; what another app answers
+		n.Kind = in.field
 	}
 	n.by(people.who(m.Field("from"), m.Field("from_user_id"), m.Field("from_parent_user_id")))
 	if n.Type == "system" && n.WaID == "" && n.UserID == "" { // only who it is now is known
@@ -95,9 +96,16 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 	return []Notification{n}
 }
 
-// readEcho reads a message that the business sent with the Business app.
+// readEcho reads a message that the business sent with the Business app, or another app
+// sent: then it holds the request.
 func readEcho(in place, m schema.Value, people people) []Notification {
 	n := messageOf(m)
+	if request := m.Field("message"); request.Present() {
+		n = messageOf(request)
+		n.MessageID, n.Timestamp = graph.Word(m.Field("id")), moment(m.Field("timestamp"))
+		n.Raw, _ = m.Object()
+		m = request
+	}
 	n.Kind = "echo"
 	if in.field == "history" {
 		n.Kind = "history"
@@ -192,7 +200,7 @@ func messageOf(m schema.Value) Notification {
 
 // The kinds of interactive messages that people send, and of those that the business
 // sends with its app.
-var replyKinds = []string{"button_reply", "list_reply", "nfm_reply", "call_permission_reply",
+var replyKinds = []string{"button_reply", "list_reply", "nfm_reply", "call_permission_reply", "payment_method",
 	"button", "list", "cta_url", "flow", "product", "product_list", "catalog_message", "carousel", "location_request_message"}
 
 // answer reads what a WhatsApp Flow or a form was filled in with.
@@ -227,7 +235,7 @@ func recipientForm(waID string) string {
 }
 
 // Event gives a message as flows see the event whatsapp.message. Anything else is none, nor
-// is what Meta says about a person, or what a person says to a group.
+// is what Meta says about a person, what a person says to a group, or what another app answers.
 // The timestamp is zero when Meta gives none.
 func (n Notification) Event() (data map[string]any, ok bool) {
 	switch {

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,9 @@ const (
 // message, a change of a template, a number or an account. Fields that a kind does not
 // have are empty; everything that Meta may leave out may be empty.
 type Notification struct {
-	// Kind is message, status, error, echo (a message sent with the Business app),
-	// history, call or payment; else the name of the field, or unknown.
+	// Kind is message, status, error, echo (a message sent with the Business app, or by
+	// another app), standby (a message that another app answers), history, call, payment or
+	// user_action (what somebody did with marketing); else the name of the field, or unknown.
 	Kind          string    `json:"kind"`
 	Field         string    `json:"field"` // of Meta's change
 	WABA          string    `json:"waba_id,omitempty"`
@@ -168,20 +170,15 @@ func (w *webhookReader) values(in place, field string, value schema.Value) {
 }
 
 // value hands a value to whoever reads its parts. Webhooks of January 2023 have them one
-// level deeper.
+// level deeper, and so have those of a conversation that another app answers.
 func (w *webhookReader) value(in place, v schema.Value) {
 	if inner := v.Field("whatsapp_business_api_data"); inner.Present() {
 		v = inner
 	}
 	before := len(w.found)
-	people := peopleOf(v)
-	for _, part := range parts() {
-		if !has(v, part.name) {
-			continue
-		}
-		for _, item := range graph.Many(v.Field(part.name)) {
-			w.add(in, v, part.read(in, item, people)...)
-		}
+	w.parts(in, v, v)
+	if inner := v.Field(standby); inner.Present() {
+		w.parts(in, v, inner)
 	}
 	if n, ok := changed(in.field, v); ok {
 		w.add(in, v, n)
@@ -205,6 +202,52 @@ func (w *webhookReader) value(in place, v schema.Value) {
 	}
 }
 
+// parts reads the lists of a value, which stand in it or one level deeper. Others beside
+// them are kept as they are.
+func (w *webhookReader) parts(in place, value, from schema.Value) {
+	people, before := peopleOf(from), len(w.found)
+	for _, part := range parts() {
+		if !has(from, part.name) {
+			continue
+		}
+		for _, item := range graph.Many(from.Field(part.name)) {
+			w.add(in, value, part.read(in, item, people)...)
+		}
+	}
+	if len(w.found) == before {
+		return
+	}
+	all, _ := from.Object()
+	for _, name := range unread(all) {
+		w.add(in, value, Notification{Kind: unknown, Raw: map[string]any{name: all[name]}, Note: "the list beside the others is not known: " + name})
+	}
+}
+
+// unread names the lists of a value that nothing reads: each item may tell something.
+func unread(value map[string]any) (names []string) {
+	for name, x := range value {
+		list, _ := x.([]any)
+		if len(list) == 0 {
+			continue
+		}
+		if _, tells := list[0].(map[string]any); tells && !isRead(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isRead tells the names of the lists of a value that something reads.
+func isRead(name string) bool {
+	for _, part := range parts() {
+		if part.name == name {
+			return true
+		}
+	}
+	return name == "contacts" || name == "errors"
+}
+
 func unknownNote(field string) string {
 	switch {
 	case field == "":
@@ -221,7 +264,7 @@ type part struct {
 	read func(in place, item schema.Value, people people) []Notification
 }
 
-func parts() [10]part {
+func parts() [12]part {
 	return [...]part{
 		{"messages", readMessage},
 		{"message_echoes", readEcho},
@@ -233,6 +276,8 @@ func parts() [10]part {
 		{"state_sync", readSync},
 		{"automatic_events", readAutomatic},
 		{"user_id_update", readUserID},
+		{"user_actions", readAction},
+		{"events", readTracking},
 	}
 }
 

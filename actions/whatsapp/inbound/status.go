@@ -21,8 +21,8 @@ var statusDetails = sync.OnceValue(func() selection {
 	return choose(`
 		recipient_type recipient_participant_id recipient_participant_user_id recipient_identity_key_hash template_id
 		conversation(id expiration_timestamp origin(type))
-		pricing(billable pricing_model type category)
-		payment(reference_id amount(value offset) currency
+		pricing(billable pricing_model type subtype category)
+		payment(reference_id amount(value offset) currency receipt notes*
 			transaction(id type status created_timestamp updated_timestamp amount(value offset) currency method(type) error(code reason)
 				refunds(id status amount(value offset) currency speed_processed created_timestamp updated_timestamp)))
 		message(recipient_id)`)

@@ -52,7 +52,7 @@ func factOf(n inbound.Notification, received time.Time) fact {
 			f.shut = f.shut || e.Code == codeWindowShut
 			f.optedOut = f.optedOut || e.Code == codeOptedOut
 		}
-	case "message":
+	case "message", "standby": // whoever answers: the person wrote to the number
 		f.wrote = n.Type != "system" && n.GroupID == ""
 		if n.Type == "system" {
 			f.people = append(f.people, ids(text("system", "previous_user_id"), text("system", "previous_parent_user_id"))...)
@@ -112,13 +112,16 @@ func each(ids []string) []string {
 	return slices.Compact(ids)
 }
 
+// messageKinds are those of messages, each with an id of its own.
+var messageKinds = []string{"message", "standby", "echo", "history"}
+
 // identityOf tells notifications apart as Meta does: a message by its id, a status by the
 // message and the state, in a group also by the person. Others are what they say: a payment
 // stays captured while it is given back.
 func identityOf(n inbound.Notification) identity {
 	parts := []string{n.Kind, n.MessageID}
 	switch {
-	case n.MessageID != "" && (n.Kind == "message" || n.Kind == "echo" || n.Kind == "history"):
+	case n.MessageID != "" && (slices.Contains(messageKinds, n.Kind)):
 	case n.MessageID != "" && (n.Kind == "status" || n.Kind == "call"):
 		parts = append(parts, n.Status)
 		if n.GroupID != "" {

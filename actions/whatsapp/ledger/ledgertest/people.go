@@ -46,6 +46,17 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 		Timestamp: clock.Now(), Details: map[string]any{"direction": "USER_INITIATED"}}
 	apply(t, l, phoned)
 	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "a call opens it, too")
+
+	clock.Pass(25 * time.Hour)
+	apply(t, l, Status("wamid.other", "delivered", ""))
+	require.Equal(t, whatsapp.WindowShut, window(t, l).State)
+	answered := Message("wamid.in.4", "à un autre") // another app answers it
+	answered.Kind, answered.Field, answered.Timestamp = "standby", "standby", clock.Now()
+	apply(t, l, answered)
+	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "whoever answers")
+	since, err := l.Inbound(t.Context(), Sender, Person, clock.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	require.Empty(t, since, "no flow answers it")
 }
 
 func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
