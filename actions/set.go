@@ -145,7 +145,7 @@ func (s *Set) try(ctx context.Context, a Action, c *call.Call, conn *vault.Conne
 				s.Panicked(*c, v, debug.Stack())
 			}
 			out = a.blank()
-			maps.Copy(out, a.signature.Lost)
+			maps.Copy(out, a.signature.UnknownOutput)
 			err = Unknown(&call.Error{Code: "panic", Class: "bug",
 				Message: c.Action + " broke while it ran, and whether the call happened is not known: this is a fault of the program"})
 		}

@@ -33,7 +33,7 @@ func UsedFor(p *plan.Plan, connection string) string {
 				return t.Event.App
 			}
 		}
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			switch do := s.Do.(type) {
 			case *plan.Action:
 				if do.Connection == connection {
@@ -54,7 +54,7 @@ func UsedFor(p *plan.Plan, connection string) string {
 func SendsThrough(p *plan.Plan) []string {
 	var names []string
 	for _, f := range p.Flows() {
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			if do, ok := s.Do.(*plan.Action); ok && vault.App(do.Signature.App) == vault.WhatsApp {
 				names = append(names, do.Connection)
 			}

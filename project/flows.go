@@ -18,7 +18,7 @@ type Flows struct {
 // Restore compiles the sources that were stored with a run of a flow, over the settings and
 // connections of now.
 func (f *Flows) Restore(name string, sources map[string]string) (*plan.Plan, error) {
-	p, found := plan.Restore(name, sources, plan.Library{Catalog: f.Catalog, Settings: f.Project.Settings, App: f.Project.app})
+	p, found := plan.Restore(name, sources, plan.Library{Catalog: f.Catalog, Settings: f.Project.Settings, ConnectionApp: f.Project.app})
 	return p, found.Err()
 }
 

@@ -191,10 +191,10 @@ func (p *Project) Library() (plan.Library, error) {
 			}
 			return nil
 		},
-		FlowNames: slices.Sorted(maps.Keys(names)),
-		Settings:  p.Settings,
-		App:       p.app,
-		Others:    p.otherConnections,
+		FlowNames:        slices.Sorted(maps.Keys(names)),
+		Settings:         p.Settings,
+		ConnectionApp:    p.app,
+		OtherConnections: p.otherConnections,
 	}, nil
 }
 

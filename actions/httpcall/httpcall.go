@@ -73,7 +73,7 @@ func Request(policy Policy, transport http.RoundTripper) actions.Action {
 			ConnectionOptional: true,
 			Idempotent:         idempotent,
 			Check:              policy.check,
-			Alone:              alone,
+			LintNoConnection:   alone,
 			Lint:               secrets,
 		},
 		Connect: connect,

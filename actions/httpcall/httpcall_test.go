@@ -398,7 +398,7 @@ func TestBadInput(t *testing.T) {
 
 // Without a connection nothing completes a path; what is not known yet may have a host.
 func TestAlone(t *testing.T) {
-	alone := httpcall.Request(open, nil).Signature().Alone
+	alone := httpcall.Request(open, nil).Signature().LintNoConnection
 	text := func(fixed ...string) schema.Unknown {
 		return schema.Unknown{Type: schema.StringType, Fixed: fixed}
 	}

@@ -68,7 +68,7 @@ func BenchmarkRest(b *testing.B) {
 		}
 		return v
 	})
-	check := sig.Rest(schema.NewValue(known, nil))
+	check := sig.SpecializeCheck(schema.NewValue(known, nil))
 	b.ReportAllocs()
 	for b.Loop() {
 		if found := check(schema.NewValue(in, nil)); len(found) > 0 {

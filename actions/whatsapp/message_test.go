@@ -66,7 +66,7 @@ func askForRest(t testing.TB, sig *call.Signature, in any, said schema.Violation
 	ask := func(chosen func(n int) bool) {
 		places = 0
 		known := hide(in, chosen)
-		rest := sig.Rest(schema.NewValue(known, &schema.Watch{}))
+		rest := sig.SpecializeCheck(schema.NewValue(known, &schema.Watch{}))
 		if again := rest(schema.NewValue(in, nil)); !assert.ObjectsAreEqual(said, again) {
 			require.Equal(t, said, again, "of %v", known)
 		}

@@ -76,7 +76,7 @@ func TestAfterAPanicNothingIsKnown(t *testing.T) {
 	o := set.Do(context.Background(), send(text(nil)))
 	assert.Equal(t, call.Unknown, o.Status)
 	assert.Equal(t, "unknown", o.Output["delivery"])
-	assert.Equal(t, map[string]any{"delivery": "unknown"}, set.Action("whatsapp.send_message").Lost)
+	assert.Equal(t, map[string]any{"delivery": "unknown"}, set.Action("whatsapp.send_message").UnknownOutput)
 }
 
 // The fallback goes out only after the message was refused, and what became of it is

@@ -119,7 +119,7 @@ func waitsFor(p *plan.Plan) []string {
 
 func awaits(p *plan.Plan) bool {
 	for _, f := range p.Flows() {
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			if do, ok := s.Do.(*plan.Action); ok && do.Await != nil {
 				return true
 			}

@@ -159,20 +159,20 @@ type Signature struct {
 	// Receipts come in any order and more than once: what they come to in the end must
 	// not depend on it. nil: the action has no receipts.
 	Settle func(in, out map[string]any, r Receipt, want string) Outcome
-	// Lost are outputs of a call whose outcome is unknown, where the call itself left
+	// UnknownOutput are outputs of a call whose outcome is unknown, where the call itself left
 	// none, e.g. because the host stopped.
-	Lost map[string]any
+	UnknownOutput map[string]any
 	// Check runs the rules that a type cannot express. It reports nothing that
 	// depends on a part that is still unknown.
 	Check func(in schema.Value) schema.Violations
-	// Rest returns what is left of Check for inputs like these, which differ only in
+	// SpecializeCheck returns what is left of Check for inputs like these, which differ only in
 	// what is unknown here: it says of them what Check says. nil: Check itself.
-	Rest func(known schema.Value) func(in schema.Value) schema.Violations
+	SpecializeCheck func(known schema.Value) func(in schema.Value) schema.Violations
 	// Lint is a Check that runs only when a flow is checked, never before a call: it
 	// compares with what may have changed by then. nil: there is none.
 	Lint func(in schema.Value) schema.Violations
-	// Alone is a Lint of steps that name no connection. nil: there is none.
-	Alone func(in schema.Value) schema.Violations
+	// LintNoConnection is a Lint of steps that name no connection. nil: there is none.
+	LintNoConnection func(in schema.Value) schema.Violations
 	// Volatile are the JSON paths of requests that differ from run to run and are
 	// left out of recordings, e.g. "biz_opaque_callback_data".
 	Volatile []string

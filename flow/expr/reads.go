@@ -19,9 +19,9 @@ func (p *Program) Reads(variable string, field func(name string)) {
 	}
 }
 
-// Steady tells whether the program gives the same whenever a run evaluates it, and whatever
+// Deterministic tells whether the program gives the same whenever a run evaluates it, and whatever
 // became of the run's steps: it reads what the run was given, and neither time nor chance.
-func (p *Program) Steady() bool {
+func (p *Program) Deterministic() bool {
 	steady := p.whole == nil || p.whole.steady()
 	for _, part := range p.parts {
 		steady = steady && (part.expr == nil || part.expr.steady())

@@ -215,7 +215,7 @@ type Result struct {
 	Started, Ended time.Time
 	Steps          []*machine.Step
 	// Branches are the ways that a run in the foreground took; nil for others.
-	Branches map[plan.Branch]bool
+	Branches map[plan.CoveragePoint]bool
 	// Sensitive are the values to mask wherever people see the result, or the run's
 	// inputs and journal, except the outputs that a caller is given. nil: nobody knows
 	// which those are, so that no value may be shown.

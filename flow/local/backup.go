@@ -67,7 +67,7 @@ func (r *runner) restore(head *journal.Run) {
 	}
 	b := &backup{at: from[0].At, since: r.h.since(head), known: -1, acted: len(from) > 1}
 	b.steady = sync.OnceValue(func() bool {
-		return r.plan.Steady(func(place string) bool {
+		return r.plan.FixedCalls(func(place string) bool {
 			return slices.ContainsFunc(b.begun, func(s *machine.Step) bool { return s.Path == place })
 		})
 	})

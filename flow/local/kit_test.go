@@ -43,7 +43,7 @@ func (k kit) Action(name string) *call.Signature {
 		return &call.Signature{
 			Prepares: func(map[string]any) bool { return name == "test.prepared" },
 			Name:     name, App: k.app, ConnectionOptional: true, In: in, Out: out, Limits: k.limits, Recipient: to,
-			States: []string{"sent", "delivered"}, Lost: map[string]any{"delivery": "unknown"},
+			States: []string{"sent", "delivered"}, UnknownOutput: map[string]any{"delivery": "unknown"},
 			Settle: func(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 				o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": r.State}}
 				if r.State == "failed" {

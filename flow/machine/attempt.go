@@ -93,7 +93,7 @@ func (a *actionRun) onAnswer(o call.Outcome) {
 		return
 	}
 	if len(o.Output) == 0 && o.Status == call.Unknown {
-		o.Output = sig.Lost
+		o.Output = sig.UnknownOutput
 	}
 	a.setReported(at)
 	at.outputs = withAlways(sig.Out, canonical(sig.Out, o.Output))

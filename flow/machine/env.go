@@ -34,7 +34,7 @@ type binding struct {
 // newEnv returns the environment of a flow's steps; cleanup tells whether the flow is called
 // in a finally or in on_failure.
 func (m *Machine) newEnv(p *plan.Plan, inputs map[string]any, path string, cleanup bool) env {
-	return env{m: m, plan: p, pathPrefix: path, inputs: inputs, steps: maps.Clone(p.Unrun), vars: map[string]any{}, cleanup: cleanup}
+	return env{m: m, plan: p, pathPrefix: path, inputs: inputs, steps: maps.Clone(p.InitialSteps), vars: map[string]any{}, cleanup: cleanup}
 }
 
 // Value implements expr.Values.

@@ -42,7 +42,7 @@ func newRandomHost(w *fakeHost, r *rand.Rand) *randomHost {
 	}
 	var list func(p *plan.Plan)
 	list = func(p *plan.Plan) {
-		for _, s := range p.All {
+		for _, s := range p.AllSteps {
 			switch do := s.Do.(type) {
 			case *plan.Action:
 				c.actions[s.ID] = do

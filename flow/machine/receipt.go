@@ -66,7 +66,7 @@ func (m *Machine) receiveEarly(at *attempt, r call.Receipt) {
 	at.receipts = append(at.receipts, r)
 	at.run.noteTaken()
 	at.answered = true
-	at.outputs = withAlways(at.do.Signature.Out, at.do.Signature.Lost)
+	at.outputs = withAlways(at.do.Signature.Out, at.do.Signature.UnknownOutput)
 	at.run.conclude(at, m.applyReceipt(at, r, ""))
 }
 

@@ -54,12 +54,12 @@ func (m *Machine) Ended() []*Step {
 	return ended
 }
 
-// Branches returns the branches that the run took so far; see plan.Branches.
-func (m *Machine) Branches() map[plan.Branch]bool {
-	out := make(map[plan.Branch]bool, len(m.steps)+len(m.branches))
+// Branches returns the branches that the run took so far; see plan.Plan.CoveragePoints.
+func (m *Machine) Branches() map[plan.CoveragePoint]bool {
+	out := make(map[plan.CoveragePoint]bool, len(m.steps)+len(m.branches))
 	for _, s := range m.steps {
 		if s.ran {
-			out[plan.Branch{Flow: s.Flow, Place: s.Place}] = true
+			out[plan.CoveragePoint{Flow: s.Flow, Place: s.Place}] = true
 		}
 	}
 	for b, flow := range m.branches {
@@ -100,7 +100,7 @@ func (m *Machine) beginStep(s *plan.Step, e *env) *Step {
 func (m *Machine) reopenStep(s *plan.Step, e *env, step *Step) {
 	step.Status, step.Ended, step.Error, step.Outputs, step.Note = Running, time.Time{}, nil, nil, ""
 	if s.ID != "" {
-		e.steps[s.ID] = e.plan.Unrun[s.ID]
+		e.steps[s.ID] = e.plan.InitialSteps[s.ID]
 	}
 }
 
@@ -109,7 +109,7 @@ func (m *Machine) endStep(step *Step, status Status) {
 	m.ended = append(m.ended, step)
 }
 
-// A takenBranch is a plan.Branch in a form that is cheap to store: without its strings.
+// A takenBranch is a plan.CoveragePoint in a form that is cheap to store: without its strings.
 type takenBranch struct {
 	step  *plan.Step
 	kind  branchKind
@@ -127,21 +127,21 @@ const (
 	catchBranch
 )
 
-func (t takenBranch) inPlan(flow string) plan.Branch {
-	b := plan.Branch{Flow: flow, Place: t.step.Place}
+func (t takenBranch) inPlan(flow string) plan.CoveragePoint {
+	b := plan.CoveragePoint{Flow: flow, Place: t.step.Place}
 	switch t.kind {
 	case ifBranch:
-		b.Way = plan.IfWay
+		b.Choice = plan.IfChoice
 	case ifNotBranch:
-		b.Way = plan.IfNotWay
+		b.Choice = plan.IfNotChoice
 	case defaultBranch:
-		b.Way = plan.DefaultWay
+		b.Choice = plan.DefaultChoice
 	case timeoutBranch:
-		b.Way = plan.TimeoutWay
+		b.Choice = plan.TimeoutChoice
 	case caseBranch:
-		b.Way = plan.CaseWay(t.index)
+		b.Choice = plan.CaseChoice(t.index)
 	case catchBranch:
-		b.Way = plan.CatchWay(t.index)
+		b.Choice = plan.CatchChoice(t.index)
 	}
 	return b
 }

@@ -69,7 +69,7 @@ func (t *tryRun) finally(r result) {
 func (m *Machine) resetSteps(steps []*plan.Step, e *env) {
 	for _, s := range steps {
 		if s.ID != "" {
-			e.steps[s.ID] = e.plan.Unrun[s.ID]
+			e.steps[s.ID] = e.plan.InitialSteps[s.ID]
 		}
 		for _, inner := range s.Blocks() {
 			m.resetSteps(inner, e)

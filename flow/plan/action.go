@@ -27,15 +27,15 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	if in.Retry != nil {
 		out.Retry = &Retry{Attempts: in.Retry.Attempts, Delay: in.Retry.Delay, Factor: in.Retry.Factor, MaxDelay: in.Retry.MaxDelay}
 		if in.Retry.When != nil {
-			failed := s.Fork()
-			failed.Bind("error", call.ErrorType)
-			out.Retry.When, _, _ = c.condition(*in.Retry.When, failed)
+			retryScope := s.Fork()
+			retryScope.Bind("error", call.ErrorType)
+			out.Retry.When, _, _ = c.condition(*in.Retry.When, retryScope)
 		}
 	}
 	sig := c.lib.Catalog.Action(in.Name.Value)
 	if sig == nil {
 		known, _ := c.lib.Catalog.Names()
-		if in.Name.Value != "" { // else package flow said so
+		if in.Name.Value != "" { // package flow reports an empty name
 			c.diags.Errorf("unknown-action", in.Name.Whole, diag.DidYouMean(in.Name.Value, "actions", known), "there is no action %q", in.Name.Value)
 		}
 		c.valueOrNil(in.With, nil, s)
@@ -46,29 +46,29 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	var known any
 	var found schema.Violations
 	with := orEmpty(in.With, in.WithRange)
-	out.With, known, found = c.checked(with, in.WithRange, sig.In, s)
+	out.With, known, found = c.valueOf(with, in.WithRange, sig.In, s)
 	out.coerce, out.check = sig.In.Coerce, sig.Check
 	if !c.lib.Stored {
-		known = veil(sig.In, known, found)
+		known = replaceInvalid(sig.In, known, found)
 		checks := []func(schema.Value) schema.Violations{sig.Check, sig.Lint}
 		if in.Connection == nil {
-			checks = slices.Insert(checks, 0, sig.Alone)
+			checks = slices.Insert(checks, 0, sig.LintNoConnection)
 		}
-		wrong := map[string]bool{} // texts with an error, of which one check tells
+		reported := map[string]bool{} // one error per text: later checks do not repeat it
 		for _, check := range checks {
 			if check == nil {
 				continue
 			}
-			told := slices.DeleteFunc(check(schema.NewValue(known, &schema.Watch{})), func(v schema.Violation) bool { return wrong[v.Path.String()] })
-			for _, v := range told {
+			violations := slices.DeleteFunc(check(schema.NewValue(known, &schema.Watch{})), func(v schema.Violation) bool { return reported[v.Path.String()] })
+			for _, v := range violations {
 				if !v.Warning && isText(known, v.Path) {
-					wrong[v.Path.String()] = true
+					reported[v.Path.String()] = true
 				}
 			}
-			c.violations(told, with, in.WithRange)
+			c.violations(violations, with, in.WithRange)
 		}
-		if found.Err() == nil && !out.With.mayLack() {
-			out.settle(known)
+		if found.Err() == nil && !out.With.mayBeAbsent() {
+			out.specialize(known)
 		}
 	}
 	if in.Await != nil {
@@ -83,9 +83,9 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	return out, sig.Out
 }
 
-// isText tells whether a text stands at a place in a value, with expressions or without.
-func isText(v any, at schema.Path) bool {
-	for _, key := range at {
+// isText reports whether the part of v at path is a text, literal or with expressions.
+func isText(v any, path schema.Path) bool {
+	for _, key := range path {
 		switch key := key.(type) {
 		case string:
 			object, _ := v.(map[string]any)
@@ -101,20 +101,21 @@ func isText(v any, at schema.Path) bool {
 	if u, ok := v.(schema.Unknown); ok {
 		return u.Fixed != nil
 	}
-	_, is := v.(string)
-	return is
+	_, ok := v.(string)
+	return ok
 }
 
-// settle leaves to each call only what is not known from the flow.
-func (a *Action) settle(known any) {
-	a.With.settle(known)
+// specialize evaluates in advance what is known of With, so that each call coerces and checks
+// only the parts that depend on expressions.
+func (a *Action) specialize(known any) {
+	a.With.fillKnown(known)
 	a.coerce = a.Signature.In.Rest(known)
-	if rest := a.Signature.Rest; rest != nil {
+	if rest := a.Signature.SpecializeCheck; rest != nil {
 		a.check = rest(schema.NewValue(known, &schema.Watch{}))
 	}
 }
 
-// Input brings what With gave into the form that the action takes, and checks it.
+// Input coerces a value that With evaluated to into the action's input, and checks it.
 func (a *Action) Input(v any) (any, schema.Violations) {
 	v, found := a.coerce(v)
 	if found.Err() == nil && a.check != nil {
@@ -127,7 +128,7 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 	sig := out.Signature
 	if in.Connection == nil {
 		if sig.App != "" && !sig.ConnectionOptional {
-			c.diags.Errorf("missing-connection", in.Name.Whole, cmp.Or(c.ofApp("add connection: ", sig.App), `add connection: with a name from "facteur vault list"`), "%s needs a connection (app %s)", sig.Name, sig.App)
+			c.diags.Errorf("missing-connection", in.Name.Whole, cmp.Or(c.connectionsHint("add connection: ", sig.App), `add connection: with a name from "facteur vault list"`), "%s needs a connection (app %s)", sig.Name, sig.App)
 		}
 		return
 	}
@@ -137,24 +138,24 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", sig.Name)
 		return
 	}
-	c.near(*in.Connection)
-	if c.lib.App == nil || c.lib.Stored {
+	c.misspeltConnection(*in.Connection)
+	if c.lib.ConnectionApp == nil || c.lib.Stored {
 		return
 	}
-	if app, ok := c.lib.App(out.Connection); ok && app != sig.App {
-		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.ofApp("write connection: ", sig.App), "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
+	if app, ok := c.lib.ConnectionApp(out.Connection); ok && app != sig.App {
+		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.connectionsHint("write connection: ", sig.App), "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
 	}
 }
 
-// ofApp is a hint that names the connections of an app that are known beforehand, "" where
-// there is none.
-func (c *flowCompiler) ofApp(write, app string) string {
-	if c.lib.Others == nil || c.lib.App == nil {
+// connectionsHint returns a hint that lists the connections of an app known before the run,
+// after prefix; "" if there are none.
+func (c *flowCompiler) connectionsHint(prefix, app string) string {
+	if c.lib.OtherConnections == nil || c.lib.ConnectionApp == nil {
 		return ""
 	}
 	var names []string
-	for _, name := range c.lib.Others("") {
-		if a, ok := c.lib.App(name); ok && a == app {
+	for _, name := range c.lib.OtherConnections("") {
+		if a, ok := c.lib.ConnectionApp(name); ok && a == app {
 			names = append(names, name)
 		}
 	}
@@ -162,22 +163,23 @@ func (c *flowCompiler) ofApp(write, app string) string {
 		return ""
 	}
 	slices.Sort(names)
-	return write + strings.Join(names, " or ")
+	return prefix + strings.Join(names, " or ")
 }
 
-// near warns about a name that nobody knows, and that is nearly one that somebody does.
-func (c *flowCompiler) near(connection diag.Text) {
-	if c.lib.Others == nil || c.lib.Stored {
+// misspeltConnection warns about a connection that is not known but whose name is close to one
+// that is.
+func (c *flowCompiler) misspeltConnection(connection diag.Text) {
+	if c.lib.OtherConnections == nil || c.lib.Stored {
 		return
 	}
-	others := c.lib.Others(connection.Value)
-	if near := diag.Suggest(connection.Value, others); near != "" {
-		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", others)+"; name it in the project file if it is another one",
+	known := c.lib.OtherConnections(connection.Value)
+	if near := diag.Suggest(connection.Value, known); near != "" {
+		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", known)+"; name it in the project file if it is another one",
 			"no connection %q is known here", connection.Value)
 	}
 }
 
-// The defaults of what a step leaves out.
+// Defaults of what a step leaves out.
 const (
 	defaultTimeout        = 30 * time.Second
 	defaultUnknownTimeout = 10 * time.Minute

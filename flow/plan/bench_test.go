@@ -35,7 +35,8 @@ func source(t testing.TB, name string) []byte {
 	return text
 }
 
-// What `facteur validate` does with a project of 1,000 flows, files aside.
+// BenchmarkThousandFlows is what `facteur validate` does with a project of 1,000 flows,
+// without reading files.
 func BenchmarkThousandFlows(b *testing.B) {
 	text := source(b, "quickstart")
 	texts := make([][]byte, 1000)

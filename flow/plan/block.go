@@ -9,8 +9,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// block compiles steps that run in order, and leaves in the scope what is known
-// after them.
+// block compiles steps that run in order. It updates the scope with what is known after them.
 func (c *flowCompiler) block(steps []*flow.Step, s *expr.Scope, place string) []*Step {
 	out := make([]*Step, 0, len(steps))
 	for i, step := range steps {
@@ -19,22 +18,23 @@ func (c *flowCompiler) block(steps []*flow.Step, s *expr.Scope, place string) []
 			at = place + "steps[" + strconv.Itoa(i) + "]"
 		}
 		out = append(out, c.step(step, s, at))
-		if i+1 < len(steps) && ends(steps[i:i+1]) && !c.lib.Stored {
+		if i+1 < len(steps) && alwaysEnds(steps[i:i+1]) && !c.lib.Stored {
 			c.diags.Warnf("unreachable", steps[i+1].Range, "remove the steps below, or give the one above an if", "this step never runs: the one above ends the flow")
 		}
 	}
 	return out
 }
 
+// -
 func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 	out := &Step{
 		ID: in.ID.Value, Place: place, Description: in.Description,
 		AllowFailure: in.AllowFailure, Sensitive: in.Sensitive, Range: in.Range,
 	}
-	c.plan.All = append(c.plan.All, out)
+	c.plan.AllSteps = append(c.plan.AllSteps, out)
 
-	var after choice
-	run := s // where the step runs
+	var after joinPoint
+	run := s // the scope in which the step runs
 	if in.If != nil {
 		var yes, no expr.Facts
 		out.If, yes, no = c.condition(*in.If, s)
@@ -66,8 +66,8 @@ func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 		}
 		after.add(failed, false)
 	}
-	if len(after.ways) > 0 {
-		after.add(run, endsWith(in.Do))
+	if len(after.open) > 0 {
+		after.add(run, endsFlow(in.Do))
 		after.join(s)
 	}
 	return out
@@ -85,27 +85,28 @@ func (c *flowCompiler) condition(t diag.Text, s *expr.Scope) (p *expr.Program, y
 	if p == nil {
 		c.broken = true
 	} else {
-		c.reads.add(p)
+		c.settingsRead.add(p)
 	}
 	return p, yes, no
 }
 
-// A choice collects the ways that a flow may go at one place.
-type choice struct{ ways, over []*expr.Scope }
+// A joinPoint is where alternative paths of a flow meet: it collects the scopes at their ends.
+type joinPoint struct{ open, ended []*expr.Scope }
 
-// add adds a way by the scope at its end; one that ends the flow does not go on.
-func (c *choice) add(s *expr.Scope, ends bool) {
+// add adds a path by the scope at its end. One that ends the flow does not reach the join
+// point.
+func (j *joinPoint) add(s *expr.Scope, ends bool) {
 	if ends {
-		c.over = append(c.over, s)
+		j.ended = append(j.ended, s)
 	} else {
-		c.ways = append(c.ways, s)
+		j.open = append(j.open, s)
 	}
 }
 
-func (c *choice) join(s *expr.Scope) { s.Join(c.ways, c.over) }
+func (j *joinPoint) join(s *expr.Scope) { s.Join(j.open, j.ended) }
 
-// interrupted returns what is known when steps that lead from one scope to another may
-// have failed anywhere among them, or not have begun.
+// interrupted returns what is known if the steps between two scopes may have stopped anywhere,
+// also before the first of them.
 func (c *flowCompiler) interrupted(before, after *expr.Scope, steps []*flow.Step) *expr.Scope {
 	s := before.Fork()
 	each(steps, func(step *flow.Step) {
@@ -132,8 +133,8 @@ func (c *flowCompiler) interrupted(before, after *expr.Scope, steps []*flow.Step
 	return s
 }
 
-// adopt brings what a scope knows about steps to another.
-func adopt(s, from *expr.Scope, steps []*flow.Step) {
+// copySteps copies what one scope knows about steps to another.
+func copySteps(s, from *expr.Scope, steps []*flow.Step) {
 	each(steps, func(step *flow.Step) {
 		if id := step.ID.Value; id != "" {
 			if st, ok := from.Step(id); ok {
@@ -143,7 +144,7 @@ func adopt(s, from *expr.Scope, steps []*flow.Step) {
 	})
 }
 
-// hide makes steps unreadable in a scope, with the reason.
+// hide makes steps unreadable in a scope; why becomes part of the diagnostic.
 func hide(s *expr.Scope, steps []*flow.Step, why string) {
 	each(steps, func(step *flow.Step) {
 		if id := step.ID.Value; id != "" {
@@ -152,7 +153,8 @@ func hide(s *expr.Scope, steps []*flow.Step, why string) {
 	})
 }
 
-// each calls f for every step of the list and inside it, in the order of the file.
+// each calls f for every step of the list and the steps nested in it, in the order of the
+// file.
 func each(steps []*flow.Step, f func(*flow.Step)) {
 	for _, s := range steps {
 		f(s)
@@ -162,7 +164,7 @@ func each(steps []*flow.Step, f func(*flow.Step)) {
 	}
 }
 
-// blocks returns the lists of steps directly inside a step.
+// blocks returns the lists of steps nested directly in a step.
 func blocks(s *flow.Step) [][]*flow.Step {
 	var out [][]*flow.Step
 	switch do := s.Do.(type) {
@@ -189,39 +191,39 @@ func blocks(s *flow.Step) [][]*flow.Step {
 	return out
 }
 
-// ends tells whether a list of steps never goes on to what follows it.
-func ends(steps []*flow.Step) bool {
+// alwaysEnds reports whether a list of steps never continues with what follows it.
+func alwaysEnds(steps []*flow.Step) bool {
 	for _, s := range steps {
-		if s.If == nil && !s.AllowFailure && endsWith(s.Do) {
+		if s.If == nil && !s.AllowFailure && endsFlow(s.Do) {
 			return true
 		}
 	}
 	return false
 }
 
-// endsWith tells whether a construct, once it runs, does not succeed and go on.
-func endsWith(do flow.Construct) bool {
+// endsFlow reports whether a construct, once it runs, never succeeds and continues.
+func endsFlow(do flow.Construct) bool {
 	switch do := do.(type) {
 	case *flow.Return, *flow.Fail:
 		return true
 	case *flow.Switch:
-		all := do.HasDefault && ends(do.Default)
+		all := do.HasDefault && alwaysEnds(do.Default)
 		for _, c := range do.Cases {
-			all = all && ends(c.Steps)
+			all = all && alwaysEnds(c.Steps)
 		}
 		return all
 	case *flow.Parallel:
 		for _, b := range do.Branches {
-			if ends(b.Steps) {
+			if alwaysEnds(b.Steps) {
 				return true
 			}
 		}
 	case *flow.Try:
-		all := ends(do.Steps)
+		all := alwaysEnds(do.Steps)
 		for _, c := range do.Catch {
-			all = all && ends(c.Steps)
+			all = all && alwaysEnds(c.Steps)
 		}
-		return all || ends(do.Finally)
+		return all || alwaysEnds(do.Finally)
 	}
 	return false
 }

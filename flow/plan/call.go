@@ -17,23 +17,23 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	if callee == nil || c.closesCycle(in, callee) {
 		c.valueOrNil(in.With, nil, s)
 		if callee == nil {
-			c.noFlow(in.Flow)
+			c.unknownFlow(in.Flow)
 		}
 		return &CallFlow{}, openObject
 	}
 	done := c.compiled(callee)
 	if done.diags.HasErrors() {
-		c.blame(in.Flow, "see "+callee.Source.Name, "the flow %s has mistakes of its own: %s", in.Flow.Value, done.diags.Err())
+		c.reportCallee(in.Flow, "see "+callee.Source.Name, "the flow %s has mistakes of its own: %s", in.Flow.Value, done.diags.Err())
 	}
 	out := &CallFlow{Plan: done.plan}
-	out.With = c.fill(in.With, in.WithRange, done.plan.Inputs, s, func(f *schema.Field) {
+	out.With = c.flowInputs(in.With, in.WithRange, done.plan.Inputs, s, func(f *schema.Field) {
 		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
 	})
 	maps.Copy(c.plan.Sources, done.plan.Sources)
-	c.reads.join(&done.settings)
+	c.settingsRead.join(&done.settingsRead)
 	c.plan.Events = append(c.plan.Events, done.plan.Events...)
 	c.plan.Connections = append(c.plan.Connections, done.plan.Connections...)
-	return out, done.gives
+	return out, done.callOutputs
 }
 
 func (c *Compiler) find(name string) *flow.Flow {
@@ -43,39 +43,39 @@ func (c *Compiler) find(name string) *flow.Flow {
 	return c.lib.Flow(name)
 }
 
-func (c *flowCompiler) noFlow(name diag.Text) {
+func (c *flowCompiler) unknownFlow(name diag.Text) {
 	switch {
-	case name.Value == "": // package flow said so
+	case name.Value == "": // reported by package flow
 	case slices.Contains(c.lib.FlowNames, name.Value):
-		c.blame(name, "mend it first", "the flow %s cannot be read", name.Value)
+		c.reportCallee(name, "mend it first", "the flow %s cannot be read", name.Value)
 	default:
 		c.diags.Errorf("unknown-flow", name.Whole, diag.DidYouMean(name.Value, "flows", c.lib.FlowNames), "there is no flow %q in this project", name.Value)
 	}
 }
 
-// blame reports, at the first call of it, that a flow has mistakes.
-func (c *flowCompiler) blame(name diag.Text, hint, format string, args ...any) {
-	if !slices.Contains(c.blamed, name.Value) {
-		c.blamed = append(c.blamed, name.Value)
+// reportCallee reports that a called flow has errors, only at the first call of it.
+func (c *flowCompiler) reportCallee(name diag.Text, hint, format string, args ...any) {
+	if !slices.Contains(c.reportedCallees, name.Value) {
+		c.reportedCallees = append(c.reportedCallees, name.Value)
 		c.diags.Errorf("called-flow", name.Whole, hint, format, args...)
 	}
 }
 
-// closesCycle reports a call that leads back to this flow. Every flow of a cycle gets
-// the report, whichever is compiled first.
+// closesCycle reports whether a call leads back to this flow, and adds the diagnostic. Every
+// flow of a cycle gets one, whichever is compiled first.
 func (c *flowCompiler) closesCycle(in *flow.Call, callee *flow.Flow) bool {
-	way := c.way(callee, c.flow.Name.Value, map[string]bool{})
-	if way == nil {
+	path := c.callPath(callee, c.flow.Name.Value, map[string]bool{})
+	if path == nil {
 		return false
 	}
-	way = append([]string{c.flow.Name.Value}, way...)
-	c.diags.Errorf("call-cycle", in.Flow.Whole, "a flow cannot call itself, not even through others", "%s calls itself through this step: %s", c.flow.Name.Value, strings.Join(way, " → "))
+	path = append([]string{c.flow.Name.Value}, path...)
+	c.diags.Errorf("call-cycle", in.Flow.Whole, "a flow cannot call itself, not even through others", "%s calls itself through this step: %s", c.flow.Name.Value, strings.Join(path, " → "))
 	return true
 }
 
-// way returns the names of the flows on a way of calls from one flow to another, both
-// included; nil when there is none.
-func (c *Compiler) way(from *flow.Flow, to string, seen map[string]bool) []string {
+// callPath returns the names of the flows on a path of calls from one flow to another, both
+// included; nil if there is none.
+func (c *Compiler) callPath(from *flow.Flow, to string, seen map[string]bool) []string {
 	name := from.Name.Value
 	if name == to {
 		return []string{name}
@@ -84,19 +84,19 @@ func (c *Compiler) way(from *flow.Flow, to string, seen map[string]bool) []strin
 		return nil
 	}
 	seen[name] = true
-	var way []string
+	var path []string
 	visit := func(s *flow.Step) {
 		do, ok := s.Do.(*flow.Call)
-		if !ok || way != nil {
+		if !ok || path != nil {
 			return
 		}
 		if next := c.find(do.Flow.Value); next != nil {
-			if rest := c.way(next, to, seen); rest != nil {
-				way = append([]string{name}, rest...)
+			if rest := c.callPath(next, to, seen); rest != nil {
+				path = append([]string{name}, rest...)
 			}
 		}
 	}
 	each(from.Steps, visit)
 	each(from.OnFailure, visit)
-	return way
+	return path
 }

@@ -29,9 +29,9 @@ func oneOf(values ...any) *schema.Type {
 	return &schema.Type{Kind: schema.String, Enum: values, FoldCase: true}
 }
 
-// The catalogue of these tests: test.send is shaped like an action that sends messages,
-// test.get like one that makes a request, test.note needs no connection.
-func catalog() *fake {
+// catalog is the catalogue of these tests: test.send is shaped like an action that sends
+// messages, test.get like one that makes a request, test.note needs no connection.
+func catalog() *fakeCatalog {
 	number := &schema.Type{Kind: schema.String, Format: "e164"}
 	least, most := 1.0, 5.0
 	parameter := object(
@@ -58,7 +58,7 @@ func catalog() *fake {
 		always("from", number), always("type", schema.StringType), always("text", schema.StringType),
 		always("timestamp", schema.TimestampType), always("raw", schema.MapOf(schema.AnyType)),
 	)
-	return &fake{
+	return &fakeCatalog{
 		actions: []*call.Signature{
 			{
 				Name: "test.send", App: "WHATSAPP",
@@ -120,7 +120,7 @@ func subject(value string) (string, error) {
 	return value, nil
 }
 
-// checkSend has a rule that reads siblings, one about a name, and one that warns.
+// checkSend has a rule over sibling fields, one about a name, and one that warns.
 func checkSend(in schema.Value) schema.Violations {
 	var found schema.Violations
 	rule := func(v schema.Value, id, message string, onKey, warning bool) {
@@ -154,12 +154,12 @@ func checkSend(in schema.Value) schema.Violations {
 	return found
 }
 
-type fake struct {
+type fakeCatalog struct {
 	actions []*call.Signature
 	events  []*call.Event
 }
 
-func (f *fake) Action(name string) *call.Signature {
+func (f *fakeCatalog) Action(name string) *call.Signature {
 	for _, a := range f.actions {
 		if a.Name == name {
 			return a
@@ -168,7 +168,7 @@ func (f *fake) Action(name string) *call.Signature {
 	return nil
 }
 
-func (f *fake) Event(name string) *call.Event {
+func (f *fakeCatalog) Event(name string) *call.Event {
 	for _, e := range f.events {
 		if e.Name == name {
 			return e
@@ -177,7 +177,7 @@ func (f *fake) Event(name string) *call.Event {
 	return nil
 }
 
-func (f *fake) Names() (actions, events []string) {
+func (f *fakeCatalog) Names() (actions, events []string) {
 	for _, a := range f.actions {
 		actions = append(actions, a.Name)
 	}

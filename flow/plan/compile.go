@@ -17,24 +17,24 @@ import (
 // A Library is what a flow may refer to.
 type Library struct {
 	Catalog call.Catalog
-	// Flow returns another flow of the project, the same one each time, or nil for one
-	// that does not exist or cannot be read. nil: there are none.
+	// Flow returns another flow of the project, the same pointer each time, or nil if it does
+	// not exist or cannot be parsed. nil: the flow stands alone.
 	Flow func(name string) *flow.Flow
-	// FlowNames are the names of the flows of the project, for hints, also of those
-	// that cannot be read.
+	// FlowNames are the names of all flows of the project, for hints, including those that
+	// cannot be parsed.
 	FlowNames []string
 	// Settings are the values of `settings`.
 	Settings map[string]any
-	// App returns the app of a connection that is known beforehand; ok is false for
-	// one that only the vault may know. nil: none is known.
-	App func(connection string) (app string, ok bool)
-	// Others returns the names of the connections that are known beforehand, when the
-	// given one is not among them. nil: none is known.
-	Others func(connection string) []string
-	// Stored says that the flows are the stored source of a run that goes on: they
-	// were accepted when it started. Names and types are checked, but not limits,
-	// rules of messages, what only the surroundings say, or what is merely unwise:
-	// those may have changed since, and a run that started is to end.
+	// ConnectionApp returns the app of a connection; ok is false for one that only the vault
+	// may know. nil: no connection is known before the run.
+	ConnectionApp func(connection string) (app string, ok bool)
+	// OtherConnections returns the names of the connections known before the run, or nothing
+	// if the given one is among them. nil: none is known.
+	OtherConnections func(connection string) []string
+	// Stored says that the source was stored with a run that is being resumed. It was accepted
+	// when the run started, so only names and types are checked. Limits, rules of messages,
+	// connections and lint are not: they may have changed since, and a run that has started
+	// must be able to finish.
 	Stored bool
 }
 
@@ -46,15 +46,16 @@ type Compiler struct {
 	done         map[*flow.Flow]*compiled
 }
 
+// compiled is the result for one flow.
 type compiled struct {
-	plan     *Plan        // also of a flow with mistakes: then only its inputs and outputs are of use
-	gives    *schema.Type // the outputs of a call of it that succeeded
-	diags    diag.List
-	settings settingsRead
+	plan         *Plan        // of a flow with errors, only its inputs and outputs are usable
+	callOutputs  *schema.Type // the type of the outputs of a successful call of the flow
+	diags        diag.List
+	settingsRead settingsUse
 }
 
-// mostDiagnostics bounds what is reported about one flow.
-const mostDiagnostics = 200
+// maxDiagnostics bounds the diagnostics of one flow.
+const maxDiagnostics = 200
 
 // NewCompiler returns a compiler over a library. It is not safe for concurrent use.
 func NewCompiler(lib Library) *Compiler {
@@ -74,9 +75,9 @@ func Compile(f *flow.Flow, lib Library) (*Plan, diag.List) {
 	return NewCompiler(lib).Compile(f)
 }
 
-// Compile checks the whole flow and returns its plan, or nil when the diagnostics
-// hold an error. That a flow which it calls has mistakes is reported at the first call
-// of it; what they are, when that flow is compiled itself.
+// Compile checks the whole flow and returns its plan, or nil if the diagnostics hold an error.
+// Errors in a called flow are reported once, at its first call; the details when that flow is
+// compiled itself.
 func (c *Compiler) Compile(f *flow.Flow) (*Plan, diag.List) {
 	done := c.compiled(f)
 	if done.diags.HasErrors() {
@@ -103,20 +104,20 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 		vars: map[string]*schema.Type{},
 	}
 	fc.compile()
-	done := &compiled{fc.plan, fc.gives, fc.diags, fc.reads}
+	done := &compiled{fc.plan, fc.callOutputs, fc.diags, fc.settingsRead}
 	done.diags.Sort()
-	if n := len(done.diags); n > mostDiagnostics {
-		done.diags = done.diags[:mostDiagnostics]
-		done.diags[mostDiagnostics-1].Hint += fmt.Sprintf(" (%d more are not shown)", n-mostDiagnostics)
+	if n := len(done.diags); n > maxDiagnostics {
+		done.diags = done.diags[:maxDiagnostics]
+		done.diags[maxDiagnostics-1].Hint += fmt.Sprintf(" (%d more are not shown)", n-maxDiagnostics)
 	}
-	fc.plan.Unrun = unrun(fc.plan.All)
+	fc.plan.InitialSteps = initialSteps(fc.plan.AllSteps)
 	fc.plan.Events = distinct(fc.plan.Events)
 	fc.plan.Connections = distinct(fc.plan.Connections)
 	fc.plan.Texts = make(map[string]string, len(fc.plan.Sources)+1)
 	for name, src := range fc.plan.Sources {
 		fc.plan.Texts[name] = string(src.Text)
 	}
-	if text, ok := fc.reads.text(c.settings); ok {
+	if text, ok := fc.settingsRead.storedText(c.settings); ok {
 		fc.plan.Texts[SettingsText] = text
 	}
 	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Texts)
@@ -124,7 +125,8 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	return done
 }
 
-func unrun(steps []*Step) map[string]any {
+// -
+func initialSteps(steps []*Step) map[string]any {
 	skipped := map[string]any{"status": "skipped", "attempts": int64(0)}
 	out := map[string]any{}
 	for _, s := range steps {
@@ -150,25 +152,25 @@ type flowCompiler struct {
 	flow  *flow.Flow
 	plan  *Plan
 	diags diag.List
-	vars  map[string]*schema.Type // of every variable that the flow sets: one type a name
-	// concurrent is the kind of the innermost construct that runs steps at the same
-	// time, "" outside; `return` is not allowed in one.
-	concurrent string
-	outer      *expr.Scope // around the innermost foreach; nil outside
-	outermost  *expr.Scope // around the outermost foreach; nil outside
-	returned   []returned
-	ends       []early
-	gives      *schema.Type
-	reads      settingsRead
-	blamed     []string // called flows whose mistakes were mentioned
+	vars  map[string]*schema.Type // the type of each variable that the flow sets
+	// concurrent names the innermost construct that runs steps concurrently, "" outside of
+	// any; `return` is not allowed in one.
+	concurrent      string
+	aroundLoop      *expr.Scope // the scope around the innermost foreach; nil outside
+	aroundLoops     *expr.Scope // the scope around the outermost foreach; nil outside
+	returnedValues  []returnedValue
+	earlyReturns    []earlyReturn
+	callOutputs     *schema.Type
+	settingsRead    settingsUse
+	reportedCallees []string // called flows whose errors were mentioned
 
-	// For advice: what was compiled, and whether something did not.
+	// For lint: the expressions of the flow, and whether one of them did not compile.
 	texts      []diag.Text
 	conditions []string
 	broken     bool
 }
 
-// notYet is why a step cannot be read before it.
+// notYet is why a step cannot be read by those before it.
 const notYet = "it has not run yet"
 
 func (c *flowCompiler) compile() {
@@ -189,7 +191,7 @@ func (c *flowCompiler) compile() {
 		c.plan.OutputType.Fields = append(c.plan.OutputType.Fields, &schema.Field{Name: b.Name.Value, Type: v.Type})
 	}
 	c.checkReturned()
-	c.gives = c.given(scope)
+	c.callOutputs = c.callOutputType(scope)
 
 	if len(f.OnFailure) > 0 {
 		failed := c.interrupted(start, scope, f.Steps)
@@ -215,7 +217,7 @@ func (c *flowCompiler) compile() {
 	}
 }
 
-// outside returns the scope of what is there before a run.
+// outside returns the scope of what exists before a run.
 func (c *flowCompiler) outside() *expr.Scope {
 	s := expr.NewScope()
 	s.Bind("settings", c.settingsType)

@@ -13,9 +13,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// construct compiles what a step does, and leaves in the scope what is known when it
-// succeeded. It returns the type of the step's outputs, and which outcomes besides
-// success let the flow go on.
+// construct compiles what a step does, and updates the scope with what is known once it
+// succeeded. It returns the type of the step's outputs, and the outcomes besides success after
+// which the flow continues.
 func (c *flowCompiler) construct(in *flow.Step, place string, s *expr.Scope) (Construct, *schema.Type, expr.Outcomes) {
 	switch do := in.Do.(type) {
 	case *flow.Action:
@@ -53,45 +53,46 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		name := b.Name.Value
 		v := c.value(b.Value, nil, s)
 		c.needsValue(v, b.Value.Range)
-		c.copied(b.Name, v)
-		now := v.Type
+		c.loopCopy(b.Name, v)
+		current := v.Type
 		if first := c.vars[name]; first == nil {
-			c.vars[name] = now
-		} else if ok, why := first.Accepts(now); !ok {
+			c.vars[name] = current
+		} else if ok, why := first.Accepts(current); !ok {
 			c.diags.Errorf("variable-type", b.Value.Head(), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
-			now = first
+			current = first
 		} else {
-			v = v.become(first, b.Value.Range)
-			c.vars[name], now = revalued(first, now)
+			v = v.convert(first, b.Value.Range)
+			c.vars[name], current = widen(first, current)
 		}
-		s.SetVar(name, now)
+		s.SetVar(name, current)
 		out.Values = append(out.Values, Output{name, v})
 	}
 	return out
 }
 
-// revalued returns the type of a variable of the type t that is given a value of another, which
-// it accepts: of all its values, and of this one.
-func revalued(t, value *schema.Type) (all, now *schema.Type) {
-	switch all = schema.Join(t, value); {
-	case all.Kind == t.Kind && (t.Kind == schema.Map || t.Kind == schema.Object):
-		now := *all
-		now.Fields = value.Fields
-		return all, &now
-	case all.Kind == t.Kind || t.Kind == schema.List || t.Kind == schema.Map:
-		return all, all
+// widen returns the types of a variable of type t after an assignment that t accepts: the
+// declared one, which covers all values, and the current one, of this value.
+func widen(t, value *schema.Type) (declared, current *schema.Type) {
+	switch declared = schema.Join(t, value); {
+	case declared.Kind == t.Kind && (t.Kind == schema.Map || t.Kind == schema.Object):
+		current := *declared
+		current.Fields = value.Fields
+		return declared, &current
+	case declared.Kind == t.Kind || t.Kind == schema.List || t.Kind == schema.Map:
+		return declared, declared
 	}
 	return t, t
 }
 
-// copied warns about a variable that is counted up in a loop, which has a copy.
-func (c *flowCompiler) copied(name diag.Text, v *Value) {
-	if c.lib.Stored || c.outer == nil || c.outer.Var(name.Value) == nil || v.program == nil {
+// loopCopy warns about a variable that a loop updates from its own value: each iteration has a
+// copy.
+func (c *flowCompiler) loopCopy(name diag.Text, v *Value) {
+	if c.lib.Stored || c.aroundLoop == nil || c.aroundLoop.Var(name.Value) == nil || v.program == nil {
 		return
 	}
-	own := false
-	v.program.Reads("vars", func(field string) { own = own || field == name.Value })
-	if own {
+	readsItself := false
+	v.program.Reads("vars", func(field string) { readsItself = readsItself || field == name.Value })
+	if readsItself {
 		c.diags.Warnf("copied-variable", name.Whole, "give each value to collect, and put them together after the foreach, from steps.<id>.outputs.items",
 			"vars.%s is a copy here: each begins with the value from outside, and nothing of it is seen there", name.Value)
 	}
@@ -99,18 +100,19 @@ func (c *flowCompiler) copied(name diag.Text, v *Value) {
 
 func (c *flowCompiler) switches(in *flow.Switch, s *expr.Scope, place string) *Switch {
 	out := &Switch{}
-	rest := s.Fork() // where no case so far holds
-	var after choice
+	rest := s.Fork() // the scope if no case so far holds
+	var after joinPoint
 	out.Cases = c.cases(in.Cases, rest, place+"cases", "it runs in another case", &after)
 	out.Default = c.block(in.Default, rest, place+"default.")
-	after.add(rest, ends(in.Default))
+	after.add(rest, alwaysEnds(in.Default))
 	after.join(s)
 	return out
 }
 
-// cases compiles the cases of a choice, whose ways it adds. rest is where none so far holds;
-// there the steps of all are hidden in the end, for the reason given.
-func (c *flowCompiler) cases(in []flow.Case, rest *expr.Scope, place, why string, ways *choice) []Case {
+// cases compiles the cases of a switch or the catches of a try, and adds the end of each to
+// the join point. rest is the scope if none so far holds; the steps of all cases are hidden in
+// it at the end, with why.
+func (c *flowCompiler) cases(in []flow.Case, rest *expr.Scope, place, why string, after *joinPoint) []Case {
 	var out []Case
 	for i, k := range in {
 		branch := rest.Fork()
@@ -122,7 +124,7 @@ func (c *flowCompiler) cases(in []flow.Case, rest *expr.Scope, place, why string
 			rest.Assume(no)
 		}
 		out = append(out, Case{when, c.block(k.Steps, branch, place+"["+strconv.Itoa(i)+"].")})
-		ways.add(branch, ends(k.Steps))
+		after.add(branch, alwaysEnds(k.Steps))
 		hide(rest, k.Steps, why)
 	}
 	return out
@@ -140,7 +142,7 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 		}
 	}
 	inside := s.Fork()
-	if what, reserved := expr.Reserved(in.As.Value); what != "a word of CEL" { // package flow says that
+	if what, reserved := expr.Reserved(in.As.Value); what != "a word of CEL" { // those are reported by package flow
 		if reserved {
 			c.diags.Errorf("bad-item", in.As.Whole, "choose another name", "an item cannot be called %q, which is %s of expressions", in.As.Value, what)
 		}
@@ -148,14 +150,14 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 			inside.BindItem(in.As.Value, item, of)
 		}
 	}
-	outer, around, all := c.concurrent, c.outer, c.outermost
+	outer, around, all := c.concurrent, c.aroundLoop, c.aroundLoops
 	if out.Concurrency > 1 {
 		c.concurrent = "a foreach with concurrency"
 	}
-	c.outer, c.outermost = s, cmp.Or(all, s)
+	c.aroundLoop, c.aroundLoops = s, cmp.Or(all, s)
 	before := len(c.diags)
 	out.Steps = c.block(in.Steps, inside, place)
-	c.concurrent, c.outer, c.outermost = outer, around, all
+	c.concurrent, c.aroundLoop, c.aroundLoops = outer, around, all
 	collected := schema.AnyType
 	if in.Collect != nil {
 		out.Collect = c.value(in.Collect, nil, inside)
@@ -164,9 +166,9 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 			collected = out.Collect.Type
 		}
 	}
-	if in.As.Value == "" { // package flow says so, and names that are not known are likely the item's
-		told := slices.DeleteFunc(c.diags[before:], func(d diag.Diagnostic) bool { return d.Code == "unknown-name" })
-		c.diags = c.diags[:before+len(told)]
+	if in.As.Value == "" { // reported by package flow; unknown names are probably those of the item
+		kept := slices.DeleteFunc(c.diags[before:], func(d diag.Diagnostic) bool { return d.Code == "unknown-name" })
+		c.diags = c.diags[:before+len(kept)]
 	}
 	hide(s, in.Steps, "it is inside a foreach: use its collect, and steps."+orID(step.ID.Value)+".outputs.items")
 	items := &schema.Field{Name: "items", Type: schema.ListOf(collected), Always: true, Doc: "the values of collect by position, null for an iteration that failed"}
@@ -194,8 +196,8 @@ func (c *flowCompiler) parallel(in *flow.Parallel, s *expr.Scope, place string) 
 				hide(branch, sibling.Steps, fmt.Sprintf("it runs in the branch %q, at the same time", sibling.Name.Value))
 			}
 		}
-		out.Branches = append(out.Branches, Lane{b.Name.Value, c.block(b.Steps, branch, place+b.Name.Value+".")})
-		adopt(s, branch, b.Steps)
+		out.Branches = append(out.Branches, Branch{b.Name.Value, c.block(b.Steps, branch, place+b.Name.Value+".")})
+		copySteps(s, branch, b.Steps)
 	}
 	c.concurrent = outer
 	return out
@@ -204,11 +206,11 @@ func (c *flowCompiler) parallel(in *flow.Parallel, s *expr.Scope, place string) 
 func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
 	out := &Try{}
 	start := s.Fork()
-	var after choice
+	var after joinPoint
 	out.Steps = c.block(in.Steps, s, place)
 	failed := c.interrupted(start, s, in.Steps)
 	failed.Bind("error", call.ErrorType)
-	after.add(s, ends(in.Steps))
+	after.add(s, alwaysEnds(in.Steps))
 	out.Catch = c.cases(in.Catch, failed, place+"catch", "it runs in another catch", &after)
 	after.join(s)
 	if len(in.Finally) > 0 {
@@ -218,18 +220,18 @@ func (c *flowCompiler) try(in *flow.Try, s *expr.Scope, place string) *Try {
 		}
 		last := c.interrupted(start, s, before)
 		out.Finally = c.block(in.Finally, last, place+"finally.")
-		adopt(s, last, in.Finally)
+		copySteps(s, last, in.Finally)
 		each(in.Finally, func(step *flow.Step) {
 			if set, ok := step.Do.(*flow.Set); ok {
-				c.adoptVars(s, last, set)
+				c.copyVars(s, last, set)
 			}
 		})
 	}
 	return out
 }
 
-// adoptVars brings the variables of a set to another scope, where they may be unset.
-func (c *flowCompiler) adoptVars(s, from *expr.Scope, set *flow.Set) {
+// copyVars copies the variables of a set to another scope, in which they may be unset.
+func (c *flowCompiler) copyVars(s, from *expr.Scope, set *flow.Set) {
 	for _, b := range set.Values {
 		name := b.Name.Value
 		switch t := from.Var(name); {

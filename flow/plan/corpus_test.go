@@ -21,10 +21,10 @@ import (
 
 const corpus = "../../testdata/plans"
 
-// A project is all flows of the corpus, which may call each other.
+// A project holds all flows of the corpus, which may call each other.
 type project struct {
 	flows map[string]*flow.Flow // by name
-	paths map[string]string     // of a flow's file by its name
+	paths map[string]string     // of the files, by flow name
 	diags map[string]diag.List  // of parsing, by path
 }
 
@@ -54,11 +54,11 @@ func (p *project) library() plan.Library {
 		Flow:      func(name string) *flow.Flow { return p.flows[name] },
 		FlowNames: names,
 		Settings:  map[string]any{"shop": "Chez Nous", "retries": int64(3), "rates": []any{int64(1), 2.5}, "opens": map[string]any{"mon": "9:00", "tue": "10:00"}},
-		App: func(connection string) (string, bool) {
+		ConnectionApp: func(connection string) (string, bool) {
 			app, ok := map[string]string{"shop": "WHATSAPP", "web": "HTTP", "hook": "WEBHOOK"}[connection]
 			return app, ok
 		},
-		Others: func(connection string) []string {
+		OtherConnections: func(connection string) []string {
 			names := []string{"hook", "shop", "vault_only", "web"}
 			if slices.Contains(names, connection) {
 				return nil
@@ -68,8 +68,8 @@ func (p *project) library() plan.Library {
 	}
 }
 
-// each runs a test for every flow in a folder of the corpus, with all that is said
-// about it when its project is compiled as a whole.
+// each runs a test for every flow in a folder of the corpus, with all diagnostics of compiling
+// it together with its project.
 func (p *project) each(t *testing.T, folder string, test func(t *testing.T, f *flow.Flow, compiled *plan.Plan, diags diag.List)) {
 	c := plan.NewCompiler(p.library())
 	for _, name := range sorted(p.flows) {
@@ -101,42 +101,42 @@ func TestGood(t *testing.T) {
 	})
 }
 
-// In the corpus each diagnostic stands beside its cause, as a comment at the line's end:
+// Each expected diagnostic of the corpus is a comment at the end of the line that causes it:
 //
 //	# want "code" "part of the message"
 //
-// +N before it says that the cause is N lines further down, @N that it starts in that
+// +N before it says that the diagnostic is N lines further down, @N that it starts in that
 // column; hint "…" after it is a part of the hint. There may be several in a line.
 func TestBad(t *testing.T) {
 	open(t).each(t, "bad", func(t *testing.T, f *flow.Flow, compiled *plan.Plan, diags diag.List) {
-		wants := wantsOf(t, f.Source)
-		require.NotEmpty(t, wants, "a bad flow says what is expected of it")
+		wants := expectationsOf(t, f.Source)
+		require.NotEmpty(t, wants, "a bad flow has at least one want comment")
 		for _, d := range diags {
 			assert.NotEmpty(t, d.Code)
-			i := slices.IndexFunc(wants, func(w want) bool { return w.isMetBy(d) })
+			i := slices.IndexFunc(wants, func(w expectation) bool { return w.matches(d) })
 			if i < 0 {
-				t.Errorf("nobody wants %s\n\thint: %s", d.Error(), d.Hint)
+				t.Errorf("unexpected: %s\n\thint: %s", d.Error(), d.Hint)
 				continue
 			}
 			wants = slices.Delete(wants, i, i+1)
 		}
 		for _, w := range wants {
-			t.Errorf("%s:%d: nothing says %s", f.Source.Name, w.line, w)
+			t.Errorf("%s:%d: missing: %s", f.Source.Name, w.line, w)
 		}
 		assert.Equal(t, diags.HasErrors(), compiled == nil)
 	})
 }
 
-type want struct {
+type expectation struct {
 	line, col           int
 	code, message, hint string
 }
 
-func (w want) String() string {
+func (w expectation) String() string {
 	return fmt.Sprintf("[%s] %q, column %d, hint %q", w.code, w.message, w.col, w.hint)
 }
 
-func (w want) isMetBy(d diag.Diagnostic) bool {
+func (w expectation) matches(d diag.Diagnostic) bool {
 	at := d.Range.Pos()
 	return d.Code == w.code && at.Line == w.line && (w.col == 0 || at.Col == w.col) &&
 		strings.Contains(d.Message, w.message) && strings.Contains(d.Hint, w.hint)
@@ -147,20 +147,20 @@ var (
 	wantToken = regexp.MustCompile(`^ *(?:\+(\d+)|@(\d+)|(hint)|("(?:[^"\\]|\\.)*"))`)
 )
 
-func wantsOf(t testing.TB, src *diag.Source) []want {
-	var wants []want
+func expectationsOf(t testing.TB, src *diag.Source) []expectation {
+	var wants []expectation
 	for i, line := range strings.Split(string(src.Text), "\n") {
 		m := wantMark.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
 		var texts []string
-		w := want{line: i + 1}
+		w := expectation{line: i + 1}
 		flush := func() {
 			if len(texts) == 2 {
 				w.code, w.message = texts[0], texts[1]
 				wants = append(wants, w)
-				w, texts = want{line: i + 1}, nil
+				w, texts = expectation{line: i + 1}, nil
 			}
 		}
 		hint := false

@@ -7,26 +7,26 @@ import (
 	"facteur/flow/schema"
 )
 
-// JSONSchema returns the JSON Schema (2020-12) of a flow file over a catalogue: for
-// editors, which complete and explain by it. `with` follows `action`, a message its
-// type, and each place that takes expressions takes ${…}. It sees less than Parse and
-// Compile, and refuses nothing that they accept.
+// JSONSchema returns the JSON Schema (2020-12) of flow files over a catalogue. Editors
+// complete and document with it: `with` follows `action`, a message its type, and each place
+// that takes expressions takes ${…}. It finds less than Parse and Compile do, and accepts all
+// that they accept.
 func JSONSchema(catalog call.Catalog) map[string]any {
 	w := newFlowSchema(catalog)
-	id := w.named("id")
+	id := w.ref("id")
 	flow := described("a flow: inputs, steps, outputs", closed(keys{
 		"flow":        id("the name of the flow, unique in the project"),
-		"description": described("what the flow is for, for people", prose()),
-		"inputs":      described("what the flow is given, in the words of JSON Schema", names(w.named("type")(""))),
-		"steps":       w.named("steps")("what the flow does, in this order"),
-		"outputs":     described("what the flow gives, by name", names(keys{})),
-		"on_failure":  w.named("steps")("steps that run once when the run fails; `error` says why"),
+		"description": described("what the flow is for, for people", text()),
+		"inputs":      described("what the flow is given, in the words of JSON Schema", objectOf(w.ref("type")(""))),
+		"steps":       w.ref("steps")("what the flow does, in this order"),
+		"outputs":     described("what the flow gives, by name", objectOf(keys{})),
+		"on_failure":  w.ref("steps")("steps that run once when the run fails; `error` says why"),
 		"triggers":    described("what starts the flow in the daemon", keys{"type": "array", "items": w.trigger()}),
 		"timeout":     described("how long a run may take, e.g. 7d", literalDuration()),
 		"concurrency": described("how many runs go on at the same time", closed(keys{
 			"key":         described("runs are counted by it; without one, all together", scalar()),
-			"limit":       described("how many; 1 by default", whole(1, 1_000_000)),
-			"on_conflict": described("what happens to one more; queue by default", choiceOf("queue", "reject")),
+			"limit":       described("how many; 1 by default", integerBetween(1, 1_000_000)),
+			"on_conflict": described("what happens to one more; queue by default", enumOf("queue", "reject")),
 		})),
 	}, "flow", "steps"))
 	flow["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -38,7 +38,7 @@ func JSONSchema(catalog call.Catalog) map[string]any {
 // keys is a JSON Schema, or the properties of one.
 type keys = map[string]any
 
-// A flowSchema writes the definitions that the schema of flows refers to.
+// A flowSchema builds the definitions of the flow schema.
 type flowSchema struct {
 	catalog call.Catalog
 	types   *schema.SchemaWriter
@@ -56,7 +56,7 @@ func newFlowSchema(catalog call.Catalog) *flowSchema {
 	w.defs["id"] = keys{"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "maxLength": 63}
 	w.defs["connection"] = keys{"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_.-]*$", "maxLength": 64}
 	w.defs["condition"] = keys{"type": []any{"string", "boolean"}, "not": keys{"pattern": `^\s*\$\{`}}
-	w.defs["steps"], w.defs["some_steps"], w.defs["step"] = true, true, true // taken
+	w.defs["steps"], w.defs["some_steps"], w.defs["step"] = true, true, true // reserve the names
 	w.defs["type"] = inputType()
 	w.defs["step"] = w.step()
 	step := keys{"$ref": "#/$defs/step"}
@@ -65,8 +65,8 @@ func newFlowSchema(catalog call.Catalog) *flowSchema {
 	return w
 }
 
-// named returns a function that refers to a definition, with a description.
-func (w *flowSchema) named(name string) func(doc string) keys {
+// ref returns a function that makes a reference to a definition, with a description.
+func (w *flowSchema) ref(name string) func(doc string) keys {
 	return func(doc string) keys { return described(doc, keys{"$ref": "#/$defs/" + name}) }
 }
 
@@ -77,7 +77,7 @@ func described(doc string, schema keys) keys {
 	return schema
 }
 
-// closed is an object with these properties and no others.
+// closed is the schema of an object with these properties and no others.
 func closed(properties keys, required ...any) keys {
 	object := keys{"type": "object", "properties": properties, "additionalProperties": false}
 	if len(required) > 0 {
@@ -86,22 +86,22 @@ func closed(properties keys, required ...any) keys {
 	return object
 }
 
-// names is an object whose keys are ids.
-func names(value keys) keys {
+// objectOf is the schema of an object whose keys are ids.
+func objectOf(value keys) keys {
 	return keys{"type": "object", "propertyNames": keys{"$ref": "#/$defs/id"}, "additionalProperties": value}
 }
 
-func choiceOf(values ...any) keys { return keys{"enum": values} }
+func enumOf(values ...any) keys { return keys{"enum": values} }
 
-func whole(least, most int) keys {
+func integerBetween(least, most int) keys {
 	return keys{"type": "integer", "minimum": least, "maximum": most}
 }
 
-// prose is text for people: also what YAML reads as something else without quotes.
-func prose() keys { return keys{"type": []any{"string", "number", "boolean"}} }
+// text is the schema of text for people, which unquoted YAML may read as another type.
+func text() keys { return keys{"type": []any{"string", "number", "boolean"}} }
 
-// scalar is a text, a number or a boolean, or an expression.
-func scalar() keys { return prose() }
+// scalar is the schema of a text, a number, a boolean or an expression.
+func scalar() keys { return text() }
 
 func literalDuration() keys { return schema.DurationType.JSONSchema(false) }
 
@@ -109,17 +109,17 @@ func expressionOr(kind string) keys {
 	return keys{"type": []any{kind, "string"}, "pattern": `\$\{`}
 }
 
-// inputType is the type of an input or of a part of one.
+// inputType is the schema of the type of an input or of a part of one.
 func inputType() keys {
 	self := func(doc string) keys { return described(doc, keys{"$ref": "#/$defs/type"}) }
 	flag := keys{"type": "boolean"}
 	size := func(doc string, least int) keys { return described(doc, keys{"type": "integer", "minimum": least}) }
-	words := func(of string) keys {
+	keywords := func(of string) keys {
 		switch of {
 		case "string":
 			return keys{
-				"format":    described("what kind of text", choiceOf("date-time", "duration", "e164", "email", "uri", "uuid")),
-				"pattern":   described("a regular expression (RE2)", prose()),
+				"format":    described("what kind of text", enumOf("date-time", "duration", "e164", "email", "uri", "uuid")),
+				"pattern":   described("a regular expression (RE2)", text()),
 				"minLength": size("in characters", 0),
 				"maxLength": size("in characters", 1),
 			}
@@ -138,19 +138,19 @@ func inputType() keys {
 	}
 	kinds := []any{"string", "integer", "number", "boolean", "array", "object"}
 	properties := keys{
-		"type":        described("the type of the value", choiceOf(kinds...)),
-		"description": described("what it is, for people", prose()),
+		"type":        described("the type of the value", enumOf(kinds...)),
+		"description": described("what it is, for people", text()),
 		"enum":        described("the allowed values", keys{"type": "array", "minItems": 1}),
 		"default":     described("an input with a default may be left out", keys{}),
 		"sensitive":   described("masked wherever people look", flag),
 	}
 	var cases []any
 	for _, kind := range kinds {
-		others := keys{} // words of other types
+		others := keys{} // keywords of other types
 		for _, other := range kinds {
-			for word, value := range words(fmt.Sprint(other)) {
+			for word, value := range keywords(fmt.Sprint(other)) {
 				properties[word] = value
-				if _, mine := words(fmt.Sprint(kind))[word]; !mine {
+				if _, mine := keywords(fmt.Sprint(kind))[word]; !mine {
 					others[word] = false
 				}
 			}
@@ -167,26 +167,26 @@ func inputType() keys {
 }
 
 func (w *flowSchema) trigger() keys {
-	inputs := described("values for the flow's inputs", names(keys{}))
+	inputs := described("values for the flow's inputs", objectOf(keys{}))
 	always := described("also when a run that waits was woken", keys{"type": "boolean"})
 	trigger := closed(keys{
 		"webhook": described("a run for each request on a path", closed(keys{
 			"path":       described("such as /orders/shipped", keys{"type": "string", "pattern": "^/[^ ?#]*$"}),
-			"connection": w.named("connection")("the connection that proves who sent it; none: anybody may send it"),
-			"when":       w.named("condition")("only requests for which it holds; reads event"),
+			"connection": w.ref("connection")("the connection that proves who sent it; none: anybody may send it"),
+			"when":       w.ref("condition")("only requests for which it holds; reads event"),
 			"dedupe":     described("a second request with the same value starts nothing", scalar()),
 			"inputs":     inputs,
 			"always":     always,
-		}, append(w.proof("webhook"), "path")...)),
+		}, append(w.requiredConnection("webhook"), "path")...)),
 		"schedule": described("a run at the times of a cron expression", closed(keys{
 			"cron":     described(`minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, keys{"type": "string"}),
 			"timezone": described("such as Europe/Paris; UTC by default", keys{"type": "string"}),
-			"missed":   described("what happens to a time at which nothing ran; skip by default", choiceOf("skip", "once")),
+			"missed":   described("what happens to a time at which nothing ran; skip by default", enumOf("skip", "once")),
 			"inputs":   inputs,
 		}, "cron")),
 		"whatsapp_message": described("a run for each inbound message", closed(keys{
-			"sender_phone_id": described("only messages to this phone number ID", prose()),
-			"when":            w.named("condition")("only messages for which it holds; reads event"),
+			"sender_phone_id": described("only messages to this phone number ID", text()),
+			"when":            w.ref("condition")("only messages for which it holds; reads event"),
 			"inputs":          inputs,
 			"always":          always,
 		})),
@@ -195,8 +195,9 @@ func (w *flowSchema) trigger() keys {
 	return trigger
 }
 
-// proof names the key that a kind of event needs, so that it is known who may send it.
-func (w *flowSchema) proof(event string) []any {
+// requiredConnection returns the key connection if events of this kind need one, to prove who
+// sends them.
+func (w *flowSchema) requiredConnection(event string) []any {
 	if e := w.catalog.Event(event); e == nil || e.App == "" {
 		return nil
 	}

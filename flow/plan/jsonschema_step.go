@@ -2,9 +2,9 @@ package plan
 
 import "facteur/flow/schema"
 
-// step is the definition of a step: exactly one kind, with its companions beside it.
+// step is the schema of a step: exactly one kind, with its companions beside it.
 func (w *flowSchema) step() keys {
-	steps, someSteps, condition := w.named("steps"), w.named("some_steps"), w.named("condition")
+	steps, someSteps, condition := w.ref("steps"), w.ref("some_steps"), w.ref("condition")
 	flag := func(doc string) keys { return described(doc, keys{"type": "boolean"}) }
 	cases := func(required ...any) keys {
 		return keys{"type": "array", "minItems": 1, "items": closed(keys{
@@ -14,7 +14,7 @@ func (w *flowSchema) step() keys {
 	}
 	expressionOf := func(t *schema.Type) keys { return schema.NewSchemaWriter(true, t).Write(t) }
 	values := func(doc string, least int) keys {
-		object := described(doc, names(keys{}))
+		object := described(doc, objectOf(keys{}))
 		if least > 0 {
 			object["minProperties"] = least
 		}
@@ -22,22 +22,22 @@ func (w *flowSchema) step() keys {
 	}
 	returned := values("ends the flow, with values for some of its outputs", 0)
 	returned["type"] = []any{"object", "null"}
-	branches := described("branches that run at the same time, by name", names(steps("")))
+	branches := described("branches that run at the same time, by name", objectOf(steps("")))
 	branches["minProperties"] = 1
 
 	actions, _ := w.catalog.Names()
 	out := closed(keys{
-		"id":            w.named("id")("what other steps read it by: steps.<id>"),
-		"description":   described("what the step is for, for people", prose()),
+		"id":            w.ref("id")("what other steps read it by: steps.<id>"),
+		"description":   described("what the step is for, for people", text()),
 		"if":            condition("the step runs only if it holds"),
 		"allow_failure": flag("the flow goes on when the step fails"),
 		"sensitive":     flag("its outputs are masked wherever people look"),
 
-		"action":     described("what to do", choiceOf(anys(actions)...)),
-		"connection": w.named("connection")("a name in the vault"),
+		"action":     described("what to do", enumOf(anys(actions)...)),
+		"connection": w.ref("connection")("a name in the vault"),
 		"with":       described("what the action or the flow is given", keys{}),
 		"retry": described("how often and when it is tried again", closed(keys{
-			"attempts":  described("in all; 3 by default", whole(1, 100)),
+			"attempts":  described("in all; 3 by default", integerBetween(1, 100)),
 			"delay":     described("before the second; 1s by default", literalDuration()),
 			"factor":    described("by which it grows; 2 by default", keys{"type": "number", "minimum": 1, "maximum": 100}),
 			"max_delay": described("up to which it grows; 5m by default", literalDuration()),
@@ -45,10 +45,10 @@ func (w *flowSchema) step() keys {
 		})),
 		"timeout": described("of one attempt; 30s by default", literalDuration()),
 		"await": described("wait for news about it", closed(keys{
-			"state":   described("that is to be reached", prose()),
+			"state":   described("that is to be reached", text()),
 			"timeout": described("1h by default", literalDuration()),
 		}, "state")),
-		"on_unknown":      described("what follows when nobody knows whether it happened; fail by default", choiceOf("fail", "resend")),
+		"on_unknown":      described("what follows when nobody knows whether it happened; fail by default", enumOf("fail", "resend")),
 		"unknown_timeout": described("how long to wait for news then; 10m by default", literalDuration()),
 		"idempotent":      flag("doing it twice is harmless"),
 
@@ -56,8 +56,8 @@ func (w *flowSchema) step() keys {
 		"switch":      described("runs the first case that holds", cases("when", "steps")),
 		"default":     someSteps("runs when no case holds"),
 		"foreach":     described("runs steps for each item of a list", expressionOr("array")),
-		"as":          w.named("id")("what the item is called inside"),
-		"concurrency": described("how many items at the same time; 1 by default", whole(1, 1000)),
+		"as":          w.ref("id")("what the item is called inside"),
+		"concurrency": described("how many items at the same time; 1 by default", integerBetween(1, 1000)),
 		"steps":       steps(""),
 		"collect":     described("what each item gives, in steps.<id>.outputs.items", keys{"not": keys{"type": "null"}}),
 		"parallel":    branches,
@@ -67,8 +67,8 @@ func (w *flowSchema) step() keys {
 		"wait":        described("a duration, e.g. 24h", expressionOf(schema.DurationType)),
 		"wait_until":  described("a time; one in the past goes on at once", expressionOf(schema.TimestampType)),
 		"wait_for":    w.waitFor(),
-		"on_timeout":  described("what follows when no event came; fail by default", keys{"anyOf": []any{choiceOf("fail", "continue"), steps("")}}),
-		"call":        w.named("id")("runs another flow of the project"),
+		"on_timeout":  described("what follows when no event came; fail by default", keys{"anyOf": []any{enumOf("fail", "continue"), steps("")}}),
+		"call":        w.ref("id")("runs another flow of the project"),
 		"return":      returned,
 		"fail": described("ends the flow, or the try around it, with an error", closed(keys{
 			"code": described("short, for conditions", scalar()), "message": described("for people", scalar()),
@@ -120,8 +120,8 @@ func anys(texts []string) []any {
 	return out
 }
 
-// action says what stands beside an action: if it is this one, then these are its
-// inputs, its states, and whether it has a connection.
+// action is the schema of what an action allows beside it: its inputs, its states, and whether
+// it takes a connection.
 func (w *flowSchema) action(name string) keys {
 	sig := w.catalog.Action(name)
 	beside := keys{"action": keys{"description": sig.Doc}, "with": w.types.Write(sig.In)}
@@ -140,7 +140,7 @@ func (w *flowSchema) action(name string) keys {
 	if sig.Settle == nil {
 		beside["await"] = false
 	} else {
-		beside["await"] = keys{"properties": keys{"state": choiceOf(anys(sig.States)...)}}
+		beside["await"] = keys{"properties": keys{"state": enumOf(anys(sig.States)...)}}
 	}
 	then := keys{"properties": beside}
 	if required != nil {
@@ -149,15 +149,15 @@ func (w *flowSchema) action(name string) keys {
 	return keys{"if": keys{"required": []any{"action"}, "properties": keys{"action": keys{"const": name}}}, "then": then}
 }
 
-// waitFor is the value of wait_for, which follows the kind of event.
+// waitFor is the schema of wait_for, which depends on the kind of event.
 func (w *flowSchema) waitFor() keys {
 	_, events := w.catalog.Names()
 	out := closed(keys{
-		"event":      described("the kind of event", choiceOf(anys(events)...)),
+		"event":      described("the kind of event", enumOf(anys(events)...)),
 		"from":       described("whose messages", scalar()),
 		"path":       described("of which path", scalar()),
-		"connection": w.named("connection")("the connection that proves who sent it; none: anybody may send it"),
-		"when":       w.named("condition")("only events for which it holds; reads event"),
+		"connection": w.ref("connection")("the connection that proves who sent it; none: anybody may send it"),
+		"when":       w.ref("condition")("only events for which it holds; reads event"),
 		"timeout":    described("how long to wait, e.g. 24h", schema.DurationType.JSONSchema(true)),
 		"until":      described("until when to wait, in place of timeout", schema.TimestampType.JSONSchema(true)),
 	}, "event")
@@ -175,7 +175,7 @@ func (w *flowSchema) waitFor() keys {
 			beside["connection"] = false
 		}
 		then := keys{"properties": beside}
-		required := w.proof(name)
+		required := w.requiredConnection(name)
 		if event.By != "" {
 			required = append(required, event.By)
 		}

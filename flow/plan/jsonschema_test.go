@@ -20,9 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wide is the catalogue with the names that examples and the parser's corpus use, of
-// which it knows no more.
-func wide() *fake {
+// permissiveCatalog has the names that the examples and the parser's corpus use as well, with
+// actions that take anything.
+func permissiveCatalog() *fakeCatalog {
 	c := catalog()
 	anything := &schema.Type{Kind: schema.Object, Open: true}
 	settle := func(_, _ map[string]any, _ call.Receipt, _ string) call.Outcome { return call.Outcome{} }
@@ -50,8 +50,8 @@ func compileSchema(t *testing.T, catalog call.Catalog) *jsonschema.Schema {
 	return compiled
 }
 
-// refusal is what the schema says against a file, nil when it accepts it.
-func refusal(t testing.TB, s *jsonschema.Schema, path string, text []byte) error {
+// validate returns the schema's error for a file, nil if it accepts it.
+func validate(t testing.TB, s *jsonschema.Schema, path string, text []byte) error {
 	node, diags := flow.ParseValue(path, text)
 	require.False(t, diags.HasErrors(), "%s: %v", path, diags)
 	return s.Validate(node.Plain(nil))
@@ -70,17 +70,17 @@ func glob(t testing.TB, pattern string) []string {
 }
 
 func TestJSONSchemaAccepts(t *testing.T) {
-	s := compileSchema(t, wide())
+	s := compileSchema(t, permissiveCatalog())
 	paths := slices.Concat(
 		glob(t, "../../testdata/flows/good/*.flow.yaml"), glob(t, corpus+"/good/*.flow.yaml"),
 		glob(t, "../../examples/*/*.flow.yaml"), glob(t, "../../examples/*/flows/*.flow.yaml"))
 	require.NotEmpty(t, paths)
 	for _, path := range paths {
-		assert.NoError(t, refusal(t, s, path, read(t, path)), path)
+		assert.NoError(t, validate(t, s, path, read(t, path)), path)
 	}
 }
 
-// What a schema can see of a mistake; of some codes not all.
+// visible are the codes of mistakes that a schema can see; of some codes it sees only some.
 var visible = []string{
 	"unknown-key", "misplaced-key", "missing-key", "reserved-key", "wrong-kind", "two-kinds", "no-kind",
 	"empty-steps", "empty-list", "bad-duration", "bad-value", "bad-connection", "bad-path",
@@ -109,7 +109,7 @@ func TestJSONSchemaRefuses(t *testing.T) {
 		for _, d := range diags {
 			codes[d.Code] = true
 		}
-		err := refusal(t, s, path, text)
+		err := validate(t, s, path, text)
 		for code := range codes {
 			if slices.Contains(visible, code) {
 				seen[code] = true
@@ -122,7 +122,7 @@ func TestJSONSchemaRefuses(t *testing.T) {
 	}
 }
 
-// Small flows, so that each mistake is the only one.
+// Small flows with a single mistake.
 func TestJSONSchemaOfOneMistake(t *testing.T) {
 	s := compileSchema(t, catalog())
 	const head = "flow: f\n"
@@ -168,15 +168,15 @@ func TestJSONSchemaOfOneMistake(t *testing.T) {
 		{"a try that handles nothing", "steps: [{try: [{wait: 1s}]}]", false},
 		{"return", "steps: [{return: }]", true},
 	} {
-		err := refusal(t, s, tt.name, []byte(head+tt.text+"\n"))
+		err := validate(t, s, tt.name, []byte(head+tt.text+"\n"))
 		assert.Equal(t, tt.ok, err == nil, "%s: %v", tt.name, err)
 	}
 }
 
-// The keys of the schema are those of the parser: each place is given a key that
-// nothing has, and the parser's hint lists what it knows.
+// The keys of the schema are those of the parser: each place is given an unknown key, and the
+// parser's hint lists those that it knows.
 func TestJSONSchemaHasTheParsersKeys(t *testing.T) {
-	document := plan.JSONSchema(wide())
+	document := plan.JSONSchema(permissiveCatalog())
 	defs := document["$defs"].(map[string]any)
 	step := defs["step"].(map[string]any)
 	in := func(schema any, path ...string) map[string]any {
@@ -235,7 +235,7 @@ func TestJSONSchemaHasTheParsersKeys(t *testing.T) {
 	}
 	assert.Equal(t, sorted(samples), sorted(in(step, "properties")))
 	needs := map[string]string{"foreach": ", as: x, steps: [{wait: 1s}]", "try": ", finally: [{wait: 1s}]"}
-	s := compileSchema(t, wide())
+	s := compileSchema(t, permissiveCatalog())
 	_, diags := flow.Parse("f", []byte("flow: f\nsteps: [{id: a}]"))
 	require.Len(t, diags, 1)
 	kinds := strings.Split(strings.TrimPrefix(diags[0].Hint, "a step has one of "), ", ")
@@ -249,12 +249,12 @@ func TestJSONSchemaHasTheParsersKeys(t *testing.T) {
 			}
 			text := fmt.Sprintf("flow: f\nsteps: [{%s: %s%s, %s: %s}]\n", kind, strings.ReplaceAll(samples[kind], "test.note", "whatsapp.send_message"), needs[kind], key, strings.ReplaceAll(value, "test.note", "whatsapp.send_message"))
 			_, diags := flow.Parse("f", []byte(text))
-			assert.Equal(t, diags.HasErrors(), refusal(t, s, "f", []byte(text)) != nil, "%s %v", text, diags)
+			assert.Equal(t, diags.HasErrors(), validate(t, s, "f", []byte(text)) != nil, "%s %v", text, diags)
 		}
 	}
 }
 
-// known returns the keys that the parser lists in the place of an unknown one.
+// known returns the keys that the parser lists in its hint at an unknown one.
 func known(t *testing.T, text string) []string {
 	_, diags := flow.Parse("f", []byte(text))
 	for _, d := range diags {

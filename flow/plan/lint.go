@@ -10,8 +10,8 @@ import (
 	"facteur/flow/expr"
 )
 
-// unusedInputs warns about inputs that no expression reads. Where one is broken it may
-// be the one that should.
+// unusedInputs warns about inputs that no expression reads. It says nothing if an expression
+// did not compile, which may be the one that reads them.
 func (c *flowCompiler) unusedInputs() {
 	if c.broken || len(c.flow.Inputs) == 0 {
 		return
@@ -27,14 +27,14 @@ func (c *flowCompiler) unusedInputs() {
 	}
 	for _, in := range c.flow.Inputs {
 		name := in.Name.Value
-		if name != "" && !mention(expressions, name) {
+		if name != "" && !mayReadInput(expressions, name) {
 			c.diags.Warnf("unused-input", in.Name.Whole, "remove it, or use it as ${inputs."+name+"}", "no expression reads the input %q", name)
 		}
 	}
 }
 
-// endlessFinally warns about waits without an end in finally, which runs also when the
-// run is to end.
+// endlessFinally warns about waits without a time-out in finally, which also runs when the run
+// is cancelled or out of time.
 func (c *flowCompiler) endlessFinally() {
 	wait := func(s *flow.Step) {
 		if do, ok := s.Do.(*flow.WaitFor); ok && do.Timeout == nil && do.Until == nil {
@@ -50,16 +50,16 @@ func (c *flowCompiler) endlessFinally() {
 	each(c.flow.OnFailure, visit)
 }
 
-// mention tells whether one of the expressions may read an input: by its name, or in a
-// way that the text does not show.
-func mention(expressions []string, name string) bool {
+// mayReadInput reports whether one of the expressions reads an input by its name, or may read
+// it in a way that its text does not show.
+func mayReadInput(expressions []string, name string) bool {
 	for _, text := range expressions {
 		for {
 			_, rest, ok := strings.Cut(text, "inputs")
 			if !ok {
 				break
 			}
-			if text = rest; reads(rest, name) {
+			if text = rest; mayRead(rest, name) {
 				return true
 			}
 		}
@@ -67,8 +67,8 @@ func mention(expressions []string, name string) bool {
 	return false
 }
 
-// reads tells whether what follows the word inputs may read an input.
-func reads(rest, name string) bool {
+// mayRead reports whether an expression may read an input, given what follows the word inputs.
+func mayRead(rest, name string) bool {
 	rest = strings.TrimLeft(rest, " \t\n")
 	if rest == "" || rest[0] != '.' && rest[0] != '[' {
 		return true // as a whole
@@ -85,12 +85,12 @@ func isWord(b byte) bool {
 	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
-// dotted is the form of the shortest expressions, such as inputs.phone.
+// dotted matches the shortest expressions, such as inputs.phone.
 var dotted = regexp.MustCompile(`^[a-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
 
-// bare warns about a text that is written as an expression is, and would be one: the same
-// text for every run is hardly what was meant by a key.
-func (c *flowCompiler) bare(t diag.Text, s *expr.Scope) {
+// bareExpression warns about a text that looks like an expression without its ${ } and would
+// compile as one: the same text for every run is hardly what a key is meant to be.
+func (c *flowCompiler) bareExpression(t diag.Text, s *expr.Scope) {
 	if c.lib.Stored || !dotted.MatchString(t.Value) {
 		return
 	}

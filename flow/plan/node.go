@@ -7,14 +7,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// value compiles a node that should give a want (nil: anything), and checks what is
-// literal in it. The result is never nil.
+// value compiles a node that should give a value of type want (nil: any), and checks its
+// literals. The result is never nil.
 func (c *flowCompiler) value(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
-	v, _, _ := c.checked(n, n.Head(), want, s)
+	v, _, _ := c.valueOf(n, n.Head(), want, s)
 	return v
 }
 
-// valueOrNil is value where there may be no node.
+// valueOrNil is value for an optional node.
 func (c *flowCompiler) valueOrNil(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
 	if n == nil {
 		return nil
@@ -22,10 +22,10 @@ func (c *flowCompiler) valueOrNil(n *flow.Node, want *schema.Type, s *expr.Scope
 	return c.value(n, want, s)
 }
 
-// with compiles the inputs of an action or a flow; at is where they are given, or what
-// needs them.
+// with compiles the inputs of an action or a flow; at is their range, or that of what needs
+// them.
 func (c *flowCompiler) with(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope) *Value {
-	v, _, _ := c.checked(orEmpty(n, at), at, want, s)
+	v, _, _ := c.valueOf(orEmpty(n, at), at, want, s)
 	return v
 }
 
@@ -36,16 +36,16 @@ func orEmpty(n *flow.Node, at diag.Range) *flow.Node {
 	return n
 }
 
-// checked is value, and gives also the value as far as it is known, schema.Unknown in
-// the place of each expression, and what its type refused. What is missing at the top
-// of the value is reported at the given place.
-func (c *flowCompiler) checked(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope) (v *Value, known any, found schema.Violations) {
+// valueOf is value, and also returns what is known of the value, with schema.Unknown in place
+// of each expression, and the violations of its type. What is missing at the top level is
+// reported at the given range.
+func (c *flowCompiler) valueOf(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope) (v *Value, known any, found schema.Violations) {
 	v = c.node(n, want, s)
 	if want == nil {
 		return v.fold(), nil, nil
 	}
 	c.needsValue(v, n.Range)
-	known, found = want.Coerce(v.skeleton())
+	known, found = want.Coerce(v.partial())
 	c.violations(found, n, at)
 	if v = v.fold(); found.Err() == nil && v.literalOnly() {
 		v = &Value{Type: want, literal: known}
@@ -53,14 +53,14 @@ func (c *flowCompiler) checked(n *flow.Node, at diag.Range, want *schema.Type, s
 	return v, known, found
 }
 
-// needsValue reports an expression that may give nothing where something is needed.
+// needsValue reports an optional expression where a value is needed.
 func (c *flowCompiler) needsValue(v *Value, at diag.Range) {
 	if v.isOptional() {
 		c.diags.Errorf("type-mismatch", at, "say what stands there without it: .orValue(…)", "this may give no value, and one is needed here")
 	}
 }
 
-// node compiles without looking at what literals hold.
+// node compiles without checking literals.
 func (c *flowCompiler) node(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
 	if want == nil {
 		want = schema.AnyType
@@ -82,7 +82,7 @@ func (c *flowCompiler) node(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	return &Value{Type: schema.Infer(n.Value), literal: n.Value}
 }
 
-// broken stands for an expression that did not compile, so that the rest is checked.
+// broken stands in for an expression that did not compile, so that the rest can be checked.
 func broken() *Value {
 	return &Value{Type: schema.AnyType, literal: schema.Unknown{Type: schema.AnyType}}
 }
@@ -95,14 +95,14 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 		return broken()
 	}
 	if text, ok := p.Literal(); ok {
-		c.bare(n.Text, s)
+		c.bareExpression(n.Text, s)
 		return &Value{Type: schema.StringType, literal: text}
 	}
 	c.texts = append(c.texts, n.Text)
-	c.reads.add(p)
+	c.settingsRead.add(p)
 	if ok, why := want.Accepts(p.Type()); !ok {
 		hint := conversion(want, p.Type())
-		if p.Type().Kind == schema.String && want.Kind == schema.Object { // as of a text that is written out
+		if p.Type().Kind == schema.String && want.Kind == schema.Object { // the hint that a literal text would get
 			if _, found := want.Coerce(n.Text.Value); len(found) == 1 {
 				hint = found[0].Hint
 			}
@@ -112,7 +112,7 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 	return &Value{Type: p.Type(), program: p}
 }
 
-// conversion hints at the function that makes one type of another.
+// conversion returns a hint at the function that converts one type to another.
 func conversion(want, got *schema.Type) string {
 	scalar := got.Kind >= schema.String && got.Kind <= schema.Duration
 	switch {
@@ -146,7 +146,7 @@ func (c *flowCompiler) list(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 		v.items = append(v.items, c.node(item, elem, s))
 	}
 	if v.Type = want; elem == nil || elem.Kind == schema.Any {
-		v.Type = schema.ListOf(common(v.items))
+		v.Type = schema.ListOf(commonType(v.items))
 	}
 	return v
 }
@@ -172,14 +172,14 @@ func (c *flowCompiler) object(n *flow.Node, want *schema.Type, s *expr.Scope) *V
 	for _, f := range v.fields {
 		v.Type.Fields = append(v.Type.Fields, &schema.Field{Name: f.name, Type: f.value.Type, Required: !f.value.isOptional()})
 	}
-	if elem := common(values); elem.Kind != schema.Any || len(values) == 0 {
+	if elem := commonType(values); elem.Kind != schema.Any || len(values) == 0 {
 		v.Type.Kind, v.Type.Elem = schema.Map, elem
 	}
 	return v
 }
 
-// memberOf returns what a key of an object or map of type t should hold, nil when
-// anything may. Where that depends on another key, n says what that one holds.
+// memberOf returns the type of a key of an object or map of type t, nil if it may hold
+// anything. If that depends on another key, n holds its value.
 func memberOf(t *schema.Type, key string, n *flow.Node) *schema.Type {
 	f := t.Field(key)
 	switch {
@@ -201,14 +201,14 @@ func memberOf(t *schema.Type, key string, n *flow.Node) *schema.Type {
 	return nil
 }
 
-// common returns the one type of all values, any when they differ.
-func common(values []*Value) *schema.Type {
+// commonType returns the type that all values have, any if they differ.
+func commonType(values []*Value) *schema.Type {
 	if len(values) == 0 {
 		return schema.AnyType
 	}
 	first := values[0].Type
 	for _, v := range values[1:] {
-		if !same(first, v.Type) {
+		if !sameType(first, v.Type) {
 			return schema.AnyType
 		}
 		first = schema.Join(first, v.Type)
@@ -216,8 +216,8 @@ func common(values []*Value) *schema.Type {
 	return first
 }
 
-// same tells whether two types are of the same kind all through; limits do not count.
-func same(a, b *schema.Type) bool {
+// sameType reports whether two types have the same structure; limits do not count.
+func sameType(a, b *schema.Type) bool {
 	if a == b {
 		return true
 	}
@@ -226,14 +226,14 @@ func same(a, b *schema.Type) bool {
 	}
 	switch a.Kind {
 	case schema.List, schema.Map:
-		return same(a.Elem, b.Elem)
+		return sameType(a.Elem, b.Elem)
 	case schema.Object:
 		if len(a.Fields) != len(b.Fields) || a.Open != b.Open {
 			return false
 		}
 		for _, f := range a.Fields {
 			g := b.Field(f.Name)
-			if g == nil || !same(f.Type, g.Type) {
+			if g == nil || !sameType(f.Type, g.Type) {
 				return false
 			}
 		}

@@ -25,8 +25,8 @@ type Plan struct {
 	Digest string
 	// Sources are the flow's source and those of the flows that it calls, by flow name.
 	Sources map[string]*diag.Source
-	// Texts are the texts of Sources, and the settings that the flows read under
-	// SettingsText, as they are stored with a run; see Restore.
+	// Texts is what is stored with a run: the text of each of Sources, and under SettingsText
+	// the settings that the flows read; see Restore.
 	Texts map[string]string
 
 	Inputs      *schema.Type // an object
@@ -39,16 +39,17 @@ type Plan struct {
 	Triggers    []*Trigger
 	Settings    map[string]any
 
-	// Events are the kinds of event that a run may wait for, called flows included.
+	// Events are the kinds of event that a run may wait for, including those of called flows.
 	Events []string
-	// Connections are the names that steps use, called flows included.
+	// Connections are the names of the connections that steps and triggers use, including
+	// those of called flows.
 	Connections []string
-	// Unrun is what expressions see of the steps of this flow before any has run, by id.
-	// It must not be changed.
-	Unrun map[string]any
-	// All are the steps of this flow in the order of the file, nested ones included,
+	// InitialSteps is what expressions see as `steps` before any has run, by id. It must not
+	// be changed.
+	InitialSteps map[string]any
+	// AllSteps are the steps of this flow in the order of the file, nested ones included,
 	// without those of called flows.
-	All []*Step
+	AllSteps []*Step
 }
 
 // An Output is one named result of a flow.
@@ -60,7 +61,7 @@ type Output struct {
 // A Step is one compiled step.
 type Step struct {
 	ID           string // "" when nothing can refer to it
-	Place        string // unique in the flow: the id, or a place such as "steps[2]" or "each.steps[0]"
+	Place        string // unique in the flow: the id, or a path such as "steps[2]" or "each.steps[0]"
 	Kind         string // the key of its construct, e.g. "foreach"
 	Description  string
 	If           *expr.Program // nil: always
@@ -82,7 +83,7 @@ type (
 		Retry          *Retry // nil: one attempt
 		Timeout        time.Duration
 		Await          *Await // nil: the answer is enough
-		Resend         bool   // when the outcome stays unknown
+		Resend         bool   // if the outcome stays unknown
 		UnknownTimeout time.Duration
 		Idempotent     bool
 
@@ -105,7 +106,7 @@ type (
 		Collect     *Value // nil: nothing
 	}
 	// Parallel runs its branches at the same time.
-	Parallel struct{ Branches []Lane }
+	Parallel struct{ Branches []Branch }
 	// Try runs Steps, then the first Catch that holds if they failed, then Finally.
 	Try struct {
 		Steps   []*Step
@@ -117,7 +118,7 @@ type (
 	// WaitFor pauses until an event comes.
 	WaitFor struct {
 		Event      *call.Event
-		Subject    *Value // what the kind's By key holds
+		Subject    *Value // the value of the key that the event's By names
 		Connection string
 		Open       bool          // anybody may send the event
 		When       *expr.Program // nil: any event
@@ -155,19 +156,19 @@ type Case struct {
 	Steps []*Step
 }
 
-// A Lane is one named branch of a parallel.
-type Lane struct {
+// A Branch is one named branch of a parallel.
+type Branch struct {
 	Name  string
 	Steps []*Step
 }
 
-// Retry says how often and when a failed call is made again.
+// Retry says how often and when a failed call is attempted again.
 type Retry struct {
 	Attempts int // in all
 	Delay    time.Duration
 	Factor   float64
 	MaxDelay time.Duration
-	When     *expr.Program // over `error`; nil: as the action says
+	When     *expr.Program // over `error`, narrows what the action says; nil: it decides alone
 }
 
 // Await waits for a receipt that shows State.
@@ -181,10 +182,10 @@ type Trigger struct {
 	Kind  string      // webhook, schedule or whatsapp_message
 	Event *call.Event // what starts the flow; nil for a schedule
 
-	// Of a webhook.
+	// normalized by the event's Subject
 	Path       string // in the form of the event's Subject
-	Connection string // that proves who sends it; ""
-	Open       bool   // anybody may send it
+	Connection string // proves who sends the event; "": none
+	Open       bool   // anybody may send the event
 	Dedupe     *Value // over `event`; nil: none
 
 	// Of a schedule.
@@ -200,15 +201,15 @@ type Trigger struct {
 	Inputs *Value // over `event`
 }
 
-// Concurrency bounds the runs of the flow that go on at the same time.
+// Concurrency bounds how many runs of the flow are active at the same time.
 type Concurrency struct {
-	Key    *Value // nil: one key for all
+	Key    *Value // nil: all runs count together
 	Limit  int
-	Reject bool // else they queue
+	Reject bool // a run over the limit is rejected, instead of queued
 }
 
-// ConcurrencyKey returns the key that a run of the flow shares with those that its
-// concurrency counts, "" where it shares one with all, or where there is no bound.
+// ConcurrencyKey returns the key under which a run counts towards the limit of the flow's
+// concurrency; "" without a key or without concurrency.
 func (p *Plan) ConcurrencyKey(inputs map[string]any, now time.Time) (string, error) {
 	if p.Concurrency == nil || p.Concurrency.Key == nil {
 		return "", nil

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flows is a project of texts by flow name.
+// flows returns a library of flows given as text, by name.
 func flows(t testing.TB, texts map[string]string) plan.Library {
 	parsed := map[string]*flow.Flow{}
 	for name, text := range texts {
@@ -74,8 +74,8 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// What is left of an action's check is asked for where the shape of its inputs is certain.
-func TestRestOfACheck(t *testing.T) {
+// SpecializeCheck is called once it is certain which shape the inputs have.
+func TestSpecializeCheck(t *testing.T) {
 	for with, want := range map[string]string{
 		`{text: a}`:                  "known",
 		`{text: "${inputs.a}"}`:      "unknown",
@@ -84,26 +84,26 @@ func TestRestOfACheck(t *testing.T) {
 	} {
 		lib := flows(t, map[string]string{"main": "flow: main\ninputs: {a: {type: string}, any: {type: object}}\n" +
 			"steps:\n  - set: {all: \"${[inputs.a, inputs.any]}\"}\n  - action: test.note\n    with: " + with + "\n"})
-		asked := ""
-		lib.Catalog.Action("test.note").Rest = func(in schema.Value) func(schema.Value) schema.Violations {
-			if asked = "known"; in.Get("text").IsUnknown() {
-				asked = "unknown"
+		specializedFor := ""
+		lib.Catalog.Action("test.note").SpecializeCheck = func(in schema.Value) func(schema.Value) schema.Violations {
+			if specializedFor = "known"; in.Get("text").IsUnknown() {
+				specializedFor = "unknown"
 			}
 			return func(schema.Value) schema.Violations { return nil }
 		}
 		p := compiled(t, lib, "main")
-		assert.Equal(t, want, asked, with)
+		assert.Equal(t, want, specializedFor, with)
 
-		asked = ""
+		specializedFor = ""
 		_, diags := plan.Restore("main", p.Texts, lib)
 		require.Empty(t, diags)
-		assert.Empty(t, asked, "what is stored was checked by whoever stored it")
+		assert.Empty(t, specializedFor, "what is stored was checked by whoever stored it")
 	}
 }
 
-// What a plan has settled gives a call the same inputs as a plan that has settled nothing,
-// which is what a run goes on with.
-func TestSettledInputs(t *testing.T) {
+// A specialized plan gives a call the same inputs as one that is not, with which a run is
+// resumed.
+func TestSpecializedInputs(t *testing.T) {
 	lib := flows(t, map[string]string{"main": `
 flow: main
 inputs:
@@ -171,11 +171,9 @@ steps:
 	assert.Greater(t, calls, 12)
 }
 
-// A run goes on from its stored sources, also when limits, rules, connections or
-// advice have become stricter; not when types have changed.
-// A run goes on that an earlier version began, which did not ask for a test of what may be
-// absent.
-func TestRestoreTrusts(t *testing.T) {
+// A run is resumed that an earlier version started, which did not ask for a test of what may
+// be absent.
+func TestRestoreEarlierVersion(t *testing.T) {
 	texts := map[string]string{"main": "flow: main\ninputs: {p: {type: object, properties: {a: {type: string}}}}\nsteps:\n  - set: {x: '${inputs.p.a}', y: '${[inputs.p].map(p, p.a)}'}\n"}
 	lib := flows(t, texts)
 	_, diags := plan.Compile(lib.Flow("main"), lib)
@@ -185,6 +183,8 @@ func TestRestoreTrusts(t *testing.T) {
 	assert.NotNil(t, p)
 }
 
+// A run is resumed from its stored sources, also if limits, rules, connections or lint have
+// become stricter since; not if types have changed.
 func TestRestore(t *testing.T) {
 	lib := flows(t, map[string]string{"main": `
 flow: main
@@ -211,7 +211,7 @@ steps:
 	least := 5.0
 	strict.actions[0].In.Field("priority").Type = &schema.Type{Kind: schema.Int, Minimum: &least}
 	strict.events[0].Subject = func(string) (string, error) { return "", assert.AnError }
-	now := plan.Library{Catalog: strict, App: func(string) (string, bool) { return "HTTP", true }}
+	now := plan.Library{Catalog: strict, ConnectionApp: func(string) (string, bool) { return "HTTP", true }}
 	after, diags := plan.Restore("main", stored, now)
 	assert.Empty(t, diags)
 	require.NotNil(t, after)
@@ -261,13 +261,13 @@ func TestPlan(t *testing.T) {
 	c, _ := plan.Compile(p.flows["good_caller"], lib)
 	require.NotNil(t, c)
 	assert.Equal(t, []string{"called", "again", "steps[2]"}, places(c))
-	assert.True(t, c.All[1].AllowFailure)
-	callee := c.All[0].Do.(*plan.CallFlow).Plan
-	assert.Same(t, callee, c.All[1].Do.(*plan.CallFlow).Plan, "a flow is compiled once")
+	assert.True(t, c.AllSteps[1].AllowFailure)
+	callee := c.AllSteps[0].Do.(*plan.CallFlow).Plan
+	assert.Same(t, callee, c.AllSteps[1].Do.(*plan.CallFlow).Plan, "a flow is compiled once")
 	assert.Equal(t, []*plan.Plan{c, callee}, c.Flows()[:2])
 	assert.Len(t, c.Flows(), 3, "each once")
 	assert.True(t, callee.Inputs.Field("phone").Type.Sensitive)
-	assert.True(t, callee.All[2].Sensitive)
+	assert.True(t, callee.AllSteps[2].Sensitive)
 
 	o, _ := plan.Compile(p.flows["good_outside"], lib)
 	require.NotNil(t, o)
@@ -278,7 +278,7 @@ func TestPlan(t *testing.T) {
 	assert.True(t, o.Concurrency.Reject)
 	require.Len(t, o.Triggers, 4)
 	assert.Equal(t, "+33612345678", eval(t, o.Triggers[1].Inputs, nil).(map[string]any)["phone"], "as written")
-	send := o.All[1].Do.(*plan.Action)
+	send := o.AllSteps[1].Do.(*plan.Action)
 	assert.Equal(t, 30*time.Second, send.Timeout)
 	assert.Equal(t, &plan.Await{State: "delivered", Timeout: time.Hour}, send.Await)
 
@@ -293,12 +293,12 @@ func TestPlan(t *testing.T) {
 		assert.False(t, seen[place], place)
 		seen[place] = true
 	}
-	assert.Contains(t, w.Branches(), plan.Branch{Flow: "good_ways", Place: "pick", Way: plan.CaseWay(1)})
-	assert.Contains(t, w.Branches(), plan.Branch{Flow: "good_ways", Place: "silent", Way: plan.TimeoutWay})
+	assert.Contains(t, w.CoveragePoints(), plan.CoveragePoint{Flow: "good_ways", Place: "pick", Choice: plan.CaseChoice(1)})
+	assert.Contains(t, w.CoveragePoints(), plan.CoveragePoint{Flow: "good_ways", Place: "silent", Choice: plan.TimeoutChoice})
 }
 
 func places(p *plan.Plan) (all []string) {
-	for _, s := range p.All {
+	for _, s := range p.AllSteps {
 		all = append(all, s.Place)
 	}
 	return all
@@ -347,7 +347,7 @@ outputs: {ratio: "${double(inputs.n) / 2.0}"}
 	text := strings.ReplaceAll(string(lib.Flow("main").Source.Text), "inputs.?gone", "inputs.any.?gone")
 	p = compiled(t, flows(t, map[string]string{"main": text}), "main")
 	vars := map[string]any{"inputs": map[string]any{"n": int64(3), "any": map[string]any{"text": "b"}, "note": "hi"}}
-	set := func(step, i int) *plan.Value { return p.All[step].Do.(*plan.Set).Values[i].Value }
+	set := func(step, i int) *plan.Value { return p.AllSteps[step].Do.(*plan.Set).Values[i].Value }
 	assert.Equal(t, 2.0, eval(t, set(1, 0), vars), "a variable that is a number stays one")
 	assert.Equal(t, []any{3.0}, eval(t, set(1, 1), vars))
 	assert.Equal(t, "b", eval(t, set(1, 2), vars))
@@ -359,16 +359,16 @@ outputs: {ratio: "${double(inputs.n) / 2.0}"}
 	assert.Equal(t, "expected string, got integer", failed.Message)
 	assert.Equal(t, 12, failed.Range.Pos().Line)
 
-	with := eval(t, p.All[3].Do.(*plan.Action).With, vars).(map[string]any)
+	with := eval(t, p.AllSteps[3].Do.(*plan.Action).With, vars).(map[string]any)
 	assert.Equal(t, "+33612345678", with["recipient"])
 	assert.Equal(t, map[string]any{"body": "012"}, with["message"])
 	assert.Equal(t, map[string]any{"a": "1.50", "b": "true", "c": "hi"}, with["labels"])
-	wait, ok := p.All[4].Do.(*plan.Wait).For.Literal()
+	wait, ok := p.AllSteps[4].Do.(*plan.Wait).For.Literal()
 	assert.True(t, ok)
 	assert.Equal(t, 90*time.Minute, wait)
-	json := eval(t, p.All[5].Do.(*plan.Action).With, vars).(map[string]any)["json"]
+	json := eval(t, p.AllSteps[5].Do.(*plan.Action).With, vars).(map[string]any)["json"]
 	assert.Equal(t, []any{int64(1), int64(3)}, json, "an optional without a value is left out")
-	assert.Equal(t, 1.0, eval(t, p.All[6].Do.(*plan.Return).Values[0].Value, vars), "of the output's type")
+	assert.Equal(t, 1.0, eval(t, p.AllSteps[6].Do.(*plan.Return).Values[0].Value, vars), "of the output's type")
 }
 
 func TestSettingsHaveTheirType(t *testing.T) {
@@ -387,14 +387,14 @@ func TestManyMistakes(t *testing.T) {
 	assert.Contains(t, diags[199].Hint, "1300 more are not shown")
 }
 
-// What a wait's path begins with is known before it runs.
+// The constant beginning of a text with expressions is known before it is evaluated.
 func TestPrefix(t *testing.T) {
 	for path, want := range map[string]string{
 		"/paid": "/paid", "/paid/${inputs.id}": "/paid/", "${inputs.id}": "", "${inputs.id}/paid": "", "/${inputs.id}/a/${inputs.id}": "/",
 	} {
 		p := compiled(t, flows(t, map[string]string{"f": "flow: f\ninputs: {id: {type: string}}\nsteps:\n" +
 			"  - {wait_for: {event: webhook, path: '" + path + "', connection: hook}}\n  - {set: {id: '${inputs.id}'}}\n"}), "f")
-		wait, ok := p.All[0].Do.(*plan.WaitFor)
+		wait, ok := p.AllSteps[0].Do.(*plan.WaitFor)
 		require.True(t, ok)
 		assert.Equal(t, want, wait.Subject.Prefix(), path)
 	}

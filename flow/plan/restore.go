@@ -8,15 +8,14 @@ import (
 	"facteur/flow/diag"
 )
 
-// Restore compiles what was stored with a run, which is what Plan.Texts held, so that it
-// can go on: see Library.Stored. name is the flow that runs; Flow and FlowNames of the
-// library are not looked at, and its Settings only where none were stored, as versions
-// did that stored sources alone. The plan is nil when the diagnostics hold an error.
+// Restore compiles the texts stored with a run (Plan.Texts), so that the run can be resumed;
+// see Library.Stored. name is the flow of the run. Flow and FlowNames of the library are
+// ignored; its Settings are used only if none were stored, as by versions that stored sources
+// alone. The plan is nil if the diagnostics hold an error.
 //
-// All else that a plan depends on is that of today: the actions and events of the
-// catalogue. Their types are checked, so that a run which no longer fits is not carried
-// on; what they do may have changed, and so may the apps of connections, which only the
-// calls themselves find out.
+// All else that a plan depends on is current: the actions and events of the catalogue. Their
+// types are checked, so that a run that no longer fits them is not resumed. What they do may
+// have changed, and so may the apps of connections: only the calls find out.
 func Restore(name string, texts map[string]string, lib Library) (*Plan, diag.List) {
 	var diags diag.List
 	flows := make(map[string]*flow.Flow, len(texts))
@@ -47,7 +46,7 @@ func Restore(name string, texts map[string]string, lib Library) (*Plan, diag.Lis
 	lib.Flow = func(name string) *flow.Flow { return flows[name] }
 	lib.FlowNames = slices.Sorted(maps.Keys(flows))
 	p, diags := Compile(flows[name], lib)
-	if p != nil { // it is the plan that was stored, whatever a later version would store
+	if p != nil { // the run keeps the digest it started with, whatever this version would store
 		p.Texts, p.Digest = texts, digest(name, texts)
 	}
 	return p, diags

@@ -14,19 +14,18 @@ import (
 
 // A Schedule is a cron expression in a time zone.
 //
-// Where clocks are changed, a time of day that does not exist comes at the jump, once,
-// and one that exists twice comes once, the first time. An expression whose hour is *
-// goes by the clock as it is: it comes whenever the clock shows a time that fits, in an
-// hour that is repeated again, and in one that is left out not at all.
+// Where clocks change, a time of day that is skipped occurs once, at the jump, and one that is
+// repeated occurs once, the first time. An expression whose hour is * follows what the clock
+// shows: it occurs in a repeated hour again, and not at all in a skipped one.
 type Schedule struct {
-	spec   *cron.SpecSchedule // in UTC: it is asked for what clocks show, not for times
+	spec   *cron.SpecSchedule // in UTC: it is evaluated over wall-clock times
 	zone   *time.Location
 	hourly bool // the hour is *
 }
 
-// ParseSchedule reads a cron expression of five fields: minute, hour, day of the month,
-// month, day of the week, where both 0 and 7 are Sunday. One that never comes, such as
-// the 30th of February, is an error.
+// ParseSchedule parses a cron expression of five fields: minute, hour, day of the month,
+// month, day of the week, where both 0 and 7 are Sunday. One that never occurs, such as the
+// 30th of February, is an error.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	if strings.Contains(text, "=") {
 		return nil, errors.New("the time zone has a key of its own, timezone")
@@ -55,8 +54,8 @@ func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	return s, nil
 }
 
-// withSundays writes the 7 of a day of the week, and a Sunday that ends a range, in the
-// way that the parser knows.
+// withSundays rewrites 7 as a day of the week, and ranges that end on a Sunday, in the form
+// that the parser knows.
 func withSundays(field string) string {
 	parts := strings.Split(field, ",")
 	for i, part := range parts {
@@ -73,11 +72,11 @@ func withSundays(field string) string {
 	return strings.Join(parts, ",")
 }
 
-// daysFrom lists the days from one to the Sunday after it, or only each so many of them.
+// daysFrom lists the days from first to the next Sunday, with the given step.
 func daysFrom(first int, part, step string) string {
 	each, err := strconv.Atoi(cmp.Or(step, "1"))
 	if err != nil || each < 1 || strings.HasSuffix(part, "/") {
-		return "*/" + step // the parser says what is wrong with it
+		return "*/" + step // the parser reports what is wrong with it
 	}
 	var days []string
 	for day := first; day <= 7; day += each {
@@ -94,27 +93,27 @@ func weekday(text string) (day int, ok bool) {
 	return day, day >= 0
 }
 
-// Next returns the first time of the schedule after a time, in UTC; the zero time when
+// Next returns the first time of the schedule after the given one, in UTC; the zero time if
 // there is none within five years.
 func (s *Schedule) Next(after time.Time) time.Time {
 	after = after.In(s.zone)
 	if s.hourly {
-		return s.nextShown(after)
+		return s.nextHourly(after)
 	}
-	for shown := wall(after); ; {
+	for shown := wallClock(after); ; {
 		if shown = s.spec.Next(shown); shown.IsZero() {
 			return time.Time{}
 		}
-		if at := s.reached(shown); at.After(after) {
+		if at := s.firstReached(shown); at.After(after) {
 			return at
 		}
 	}
 }
 
-// nextShown returns when the clock first shows a time that fits.
-func (s *Schedule) nextShown(after time.Time) time.Time {
+// nextHourly is Next if the hour is *: the first time at which the clock shows a match.
+func (s *Schedule) nextHourly(after time.Time) time.Time {
 	for {
-		shown := s.spec.Next(wall(after))
+		shown := s.spec.Next(wallClock(after))
 		if shown.IsZero() {
 			return time.Time{}
 		}
@@ -123,16 +122,17 @@ func (s *Schedule) nextShown(after time.Time) time.Time {
 		if changed.IsZero() || at.Before(changed) {
 			return at
 		}
-		if now := wall(changed); s.spec.Next(now.Add(-time.Second)).Equal(now) {
+		if now := wallClock(changed); s.spec.Next(now.Add(-time.Second)).Equal(now) {
 			return changed.UTC()
 		}
 		after = changed
 	}
 }
 
-// reached returns the first time at which the clock shows a time of day, or a later one.
-func (s *Schedule) reached(shown time.Time) time.Time {
-	at := shown.Add(-16 * time.Hour).In(s.zone) // no zone is so far ahead
+// firstReached returns the first time at which the clock shows a wall-clock time or, where
+// that is skipped, a later one.
+func (s *Schedule) firstReached(shown time.Time) time.Time {
+	at := shown.Add(-16 * time.Hour).In(s.zone) // before it: no zone is 16 hours ahead of UTC
 	for {
 		_, changed := at.ZoneBounds()
 		guess := shown.Add(-offset(at))
@@ -146,10 +146,10 @@ func (s *Schedule) reached(shown time.Time) time.Time {
 	}
 }
 
-// wall gives what a clock shows at a time, as that time of day in UTC.
-func wall(t time.Time) time.Time { return t.UTC().Add(offset(t)) }
+// wallClock returns the time of day that a clock shows at t, as a time in UTC.
+func wallClock(t time.Time) time.Time { return t.UTC().Add(offset(t)) }
 
-// offset is how far the clock of a zone is ahead of UTC at a time.
+// offset is how far the zone of t is ahead of UTC at t.
 func offset(t time.Time) time.Duration {
 	_, seconds := t.Zone()
 	return time.Duration(seconds) * time.Second

@@ -17,8 +17,8 @@ func zone(t testing.TB, name string) *time.Location {
 	return z
 }
 
-// TestSchedule gives the next times after one, as the clock of the zone shows them, with
-// the offset where it matters.
+// TestSchedule lists the next times after one, as the clock of the zone shows them, with the
+// offset where it matters.
 func TestSchedule(t *testing.T) {
 	const plain, exact = "2006-01-02 15:04", "2006-01-02 15:04 -07:00"
 	for _, tt := range []struct{ name, zone, cron, after, want string }{
@@ -71,7 +71,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-func TestNoSchedule(t *testing.T) {
+func TestInvalidSchedule(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "empty",
 		"* * * *":                       "expected exactly 5 fields, found 4",
@@ -92,8 +92,8 @@ func TestNoSchedule(t *testing.T) {
 	}
 }
 
-// FuzzSchedule: whatever is written, the times come one after another, are whole minutes,
-// and asking in between gives the same ones.
+// FuzzSchedule: for any expression the times are in order, whole minutes, and the same when
+// asked for from in between.
 func FuzzSchedule(f *testing.F) {
 	for _, text := range []string{"* * * * *", "30 2 * * *", "*/7 1-3 * 3,10 sun", "0 0 29 2 *", "5-55/10 * 1,15 * 1-7/2", "0 * * * *", ", * * * *", "* * * * 5-7"} {
 		f.Add(text, int64(1774746000)) // an hour before clocks change in Paris

@@ -13,17 +13,17 @@ import (
 	"facteur/flow/schema"
 )
 
-// SettingsText is the key of Plan.Texts for the settings that the flows read; it is no
-// name of a flow. It is not there when they read none.
+// SettingsText is the key of Plan.Texts for the settings that the flows read, which cannot be
+// the name of a flow. It is missing if they read none.
 const SettingsText = "settings.json"
 
-// A settingsRead is which settings a flow reads, and the flows that it calls.
-type settingsRead struct {
+// A settingsUse is which settings a flow reads, including the flows that it calls.
+type settingsUse struct {
 	all   bool
 	names map[string]bool
 }
 
-func (r *settingsRead) add(p *expr.Program) {
+func (r *settingsUse) add(p *expr.Program) {
 	p.Reads("settings", func(name string) {
 		if name == "" {
 			r.all = true
@@ -33,22 +33,22 @@ func (r *settingsRead) add(p *expr.Program) {
 	})
 }
 
-func (r *settingsRead) name(name string) {
+func (r *settingsUse) name(name string) {
 	if r.names == nil {
 		r.names = map[string]bool{}
 	}
 	r.names[name] = true
 }
 
-func (r *settingsRead) join(other *settingsRead) {
+func (r *settingsUse) join(other *settingsUse) {
 	r.all = r.all || other.all
 	for name := range other.names {
 		r.name(name)
 	}
 }
 
-// text is what is stored of the settings, ok is false when none is read.
-func (r *settingsRead) text(settings map[string]any) (text string, ok bool) {
+// storedText returns the used settings as they are stored; ok is false if none is used.
+func (r *settingsUse) storedText(settings map[string]any) (text string, ok bool) {
 	if !r.all && len(r.names) == 0 {
 		return "", false
 	}
@@ -61,15 +61,15 @@ func (r *settingsRead) text(settings map[string]any) (text string, ok bool) {
 	return string(appendSetting(nil, read)), true
 }
 
-// A value that JSON has no form for is an object with one of these keys. Other keys that
-// begin with a $ get one more.
+// A value that JSON has no form for is stored as an object with one of these keys. Other keys
+// that begin with $ get another $.
 const (
 	timestampTag = "$timestamp"
 	durationTag  = "$duration"
 )
 
-// appendSetting appends a value as JSON from which it can be read with its type: an
-// integer has no point and no exponent, any other number has.
+// appendSetting appends a value as JSON that preserves its type: an integer has no point and
+// no exponent, any other number has.
 func appendSetting(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case float64:
@@ -107,14 +107,14 @@ func appendSetting(b []byte, v any) []byte {
 		return append(b, '}')
 	}
 	out, err := schema.AppendJSON(b, v)
-	if err != nil { // it is no value that flows know, so that none can read it
+	if err != nil { // not a value of the flow language, so no flow can read it
 		return append(b, "null"...)
 	}
 	return out
 }
 
-// SettingsOf returns the settings that Plan.Texts hold, nil when they hold none: the flows
-// read none, or a version stored them that kept sources alone.
+// SettingsOf decodes the settings in Plan.Texts. It returns nil if there are none: the flows
+// read no settings, or the run was stored by a version that stored sources alone.
 func SettingsOf(texts map[string]string) (map[string]any, error) {
 	text, ok := texts[SettingsText]
 	if !ok {
@@ -126,7 +126,7 @@ func SettingsOf(texts map[string]string) (map[string]any, error) {
 	if err := d.Decode(&object); err != nil {
 		return nil, err
 	}
-	v, err := setting(object)
+	v, err := decodeSetting(object)
 	settings, ok := v.(map[string]any)
 	if err == nil && !ok {
 		return nil, fmt.Errorf("they are a %T", v)
@@ -134,7 +134,7 @@ func SettingsOf(texts map[string]string) (map[string]any, error) {
 	return settings, err
 }
 
-func setting(v any) (any, error) {
+func decodeSetting(v any) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
 		if strings.ContainsAny(v.String(), ".eE") {
@@ -145,7 +145,7 @@ func setting(v any) (any, error) {
 		out := slices.Clone(v)
 		for i, item := range v {
 			var err error
-			if out[i], err = setting(item); err != nil {
+			if out[i], err = decodeSetting(item); err != nil {
 				return nil, err
 			}
 		}
@@ -159,7 +159,7 @@ func setting(v any) (any, error) {
 		}
 		out := make(map[string]any, len(v))
 		for key, item := range v {
-			one, err := setting(item)
+			one, err := decodeSetting(item)
 			if err != nil {
 				return nil, err
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A run goes on with the settings that it began with, in their types.
+// A run is resumed with the settings it started with, in their types.
 func TestRestoreSettings(t *testing.T) {
 	paris := time.FixedZone("", 3600)
 	settings := map[string]any{
@@ -42,7 +42,7 @@ func TestRestoreSettings(t *testing.T) {
 	assert.Equal(t, want, after.Settings)
 }
 
-// What a flow does not read of the settings is neither stored nor part of its digest.
+// Settings that a flow does not read are neither stored nor part of its digest.
 func TestSettingsThatAreRead(t *testing.T) {
 	texts := map[string]string{
 		"none":    "flow: none\nsteps:\n  - set: {settings: \"${'settings.a'}\"}\n",
@@ -90,7 +90,7 @@ func contains(p *plan.Plan, setting string) bool {
 	return ok
 }
 
-// A run that was stored without its settings goes on with those of today.
+// A run that was stored without its settings is resumed with the current ones.
 func TestRestoreWithoutSettings(t *testing.T) {
 	lib := flows(t, map[string]string{"main": "flow: main\nsteps:\n  - set: {x: \"${settings.a}\"}\n"})
 	lib.Settings = map[string]any{"a": "x"}
@@ -112,7 +112,7 @@ func TestRestoreWithoutSettings(t *testing.T) {
 	}
 }
 
-// FuzzSettings: whatever settings are, a run goes on with the same.
+// FuzzSettings: any settings survive storing and resuming.
 func FuzzSettings(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":1,"b":1.0,"c":[1,2.5],"d":{"x":null}}`, `{"$a":{"$$timestamp":"2026"},"":[[]]}`, `{"n":1e21,"m":-0.0,"t":"\u0000é"}`, `{}`,

@@ -17,28 +17,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Compile lets pass is there when it is read: in flows made at random, without
-// the expressions that it refuses, whatever calls, events and time-outs come to, no
-// expression finds a part missing.
+// Compile is sound: in flows generated at random, without the expressions that it refuses, no
+// expression finds a part missing, whatever the outcomes of calls, events and time-outs are.
 func TestNothingReadIsMissing(t *testing.T) {
 	compiled := 0
 	for seed := range int64(300) {
-		a := &author{r: rand.New(rand.NewSource(seed)), lines: []string{
+		a := &generator{r: rand.New(rand.NewSource(seed)), lines: []string{
 			"flow: f", "inputs: {a: {type: boolean}, b: {type: boolean}, c: {type: boolean}}", "steps:"}}
 		p := a.write(t)
 		if p == nil {
 			continue
 		}
 		compiled++
-		a.find(t, p, seed)
+		a.requireNothingMissing(t, p, seed)
 		caller := a.caller()
-		caller.find(t, caller.compile(t, a), seed)
+		caller.requireNothingMissing(t, caller.compile(t, a), seed)
 	}
 	require.Greater(t, compiled, 260)
 }
 
-// find runs a flow some times, and looks for parts that are missing.
-func (a *author) find(t *testing.T, p *plan.Plan, seed int64) {
+// requireNothingMissing runs a flow several times with random outcomes, and fails if an
+// expression finds a part missing.
+func (a *generator) requireNothingMissing(t *testing.T, p *plan.Plan, seed int64) {
 	for range 5 {
 		for _, step := range a.run(p) {
 			if step.Error != nil && step.Error.Code == "expression_failed" {
@@ -48,9 +48,9 @@ func (a *author) find(t *testing.T, p *plan.Plan, seed int64) {
 	}
 }
 
-// caller writes a flow that calls this one and reads all its outputs.
-func (a *author) caller() *author {
-	c := &author{r: a.r, lines: []string{
+// caller generates a flow that calls this one and reads all its outputs.
+func (a *generator) caller() *generator {
+	c := &generator{r: a.r, lines: []string{
 		"flow: caller", "inputs: {a: {type: boolean}, b: {type: boolean}, c: {type: boolean}}", "steps:",
 		"  - {id: called, call: f, with: {a: '${inputs.a}', b: '${inputs.b}', c: '${inputs.c}'}}",
 	}}
@@ -60,15 +60,15 @@ func (a *author) caller() *author {
 	return c
 }
 
-// An author writes flows at random: six actions s0 to s5, four waits w0 to w3, three
+// A generator writes flows at random: six actions s0 to s5, four waits w0 to w3, three
 // variables, and expressions that read any of them anywhere.
-type author struct {
+type generator struct {
 	r              *rand.Rand
 	lines          []string
 	actions, waits int
 }
 
-func (a *author) write(t *testing.T) *plan.Plan {
+func (a *generator) write(t *testing.T) *plan.Plan {
 	a.steps(1, 3, false)
 	a.steps(1, 3, false)
 	for ; a.actions < 6; a.actions++ {
@@ -86,11 +86,11 @@ func (a *author) write(t *testing.T) *plan.Plan {
 	return a.compile(t, nil)
 }
 
-// outputs is how many a flow has.
+// outputs is the number of outputs of a flow.
 const outputs = 4
 
-// compile gives the plan of what was written, without the expressions that are refused.
-func (a *author) compile(t *testing.T, callee *author) *plan.Plan {
+// compile returns the plan of the flow without the expressions that are refused.
+func (a *generator) compile(t *testing.T, callee *generator) *plan.Plan {
 	lib := plan.Library{Catalog: catalog()}
 	if callee != nil {
 		called := callee.parse(t)
@@ -103,20 +103,20 @@ func (a *author) compile(t *testing.T, callee *author) *plan.Plan {
 			return p
 		}
 		for _, d := range diags {
-			a.withdraw(t, d)
+			a.replaceExpression(t, d)
 		}
 	}
 	return nil
 }
 
-func (a *author) parse(t *testing.T) *flow.Flow {
+func (a *generator) parse(t *testing.T) *flow.Flow {
 	f, diags := flow.Parse("f", []byte(strings.Join(a.lines, "\n")))
 	require.Empty(t, diags)
 	return f
 }
 
-// withdraw replaces the expression that a diagnostic is about.
-func (a *author) withdraw(t *testing.T, d diag.Diagnostic) {
+// replaceExpression replaces the expression that a diagnostic is about.
+func (a *generator) replaceExpression(t *testing.T, d diag.Diagnostic) {
 	line := &a.lines[d.Range.Pos().Line-1]
 	from, to := strings.Index(*line, "'")+1, strings.LastIndex(*line, "'")
 	switch {
@@ -129,19 +129,19 @@ func (a *author) withdraw(t *testing.T, d diag.Diagnostic) {
 	}
 }
 
-func (a *author) line(depth int, format string, args ...any) {
+func (a *generator) line(depth int, format string, args ...any) {
 	a.lines = append(a.lines, strings.Repeat("  ", depth)+fmt.Sprintf(format, args...))
 }
 
-func (a *author) maybe(one int) bool { return a.r.Intn(one) == 0 }
+func (a *generator) maybe(one int) bool { return a.r.Intn(one) == 0 }
 
-func (a *author) steps(at, depth int, concurrent bool) {
+func (a *generator) steps(at, depth int, concurrent bool) {
 	for range 1 + a.r.Intn(3) {
 		a.step(at, depth, concurrent)
 	}
 }
 
-func (a *author) step(at, depth int, concurrent bool) {
+func (a *generator) step(at, depth int, concurrent bool) {
 	dash := "- "
 	key := func(format string, args ...any) {
 		a.line(at, dash+format, args...)
@@ -232,21 +232,21 @@ func (a *author) step(at, depth int, concurrent bool) {
 }
 
 // branch writes a case.
-func (a *author) branch(at, depth int, concurrent bool) {
+func (a *generator) branch(at, depth int, concurrent bool) {
 	a.line(at, "- when: '%s'", a.condition())
 	a.line(at+1, "steps:")
 	a.steps(at+2, depth, concurrent)
 	a.end(at + 2)
 }
 
-// end writes, sometimes, a step after which nothing follows.
-func (a *author) end(at int) {
+// end writes, sometimes, a step that ends the flow.
+func (a *generator) end(at int) {
 	if a.maybe(3) {
 		a.line(at, "- fail: {code: a, message: b}")
 	}
 }
 
-func (a *author) part() string {
+func (a *generator) part() string {
 	switch k := a.r.Intn(6); a.r.Intn(7) {
 	case 6:
 		return fmt.Sprintf("steps.s%d.outputs.seen", k)
@@ -261,7 +261,7 @@ func (a *author) part() string {
 	}
 }
 
-func (a *author) expression() string {
+func (a *generator) expression() string {
 	switch a.r.Intn(4) {
 	case 0:
 		return "(" + a.condition() + ") ? " + a.part() + " : " + a.part()
@@ -271,7 +271,7 @@ func (a *author) expression() string {
 	return a.part()
 }
 
-func (a *author) condition() string {
+func (a *generator) condition() string {
 	switch x, y := a.test(), a.test(); a.r.Intn(5) {
 	case 0:
 		return "(" + x + ") && (" + y + ")"
@@ -286,7 +286,7 @@ func (a *author) condition() string {
 	}
 }
 
-func (a *author) test() string {
+func (a *generator) test() string {
 	k := a.r.Intn(6)
 	switch a.r.Intn(8) {
 	case 0:
@@ -308,8 +308,8 @@ func (a *author) test() string {
 	}
 }
 
-// run carries out a plan; what calls, waits and timers come to is left to chance.
-func (a *author) run(p *plan.Plan) []*machine.Step {
+// run executes a plan with random outcomes of calls, waits and timers.
+func (a *generator) run(p *plan.Plan) []*machine.Step {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := machine.New(p, machine.Start{Run: "r", At: now, Inputs: map[string]any{
 		"a": a.maybe(2), "b": a.maybe(2), "c": a.maybe(2),

@@ -13,8 +13,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// None is what stands in the place of a connection where anybody may send events.
-const None = "none"
+// NoConnection stands in place of a connection's name where anybody may send events.
+const NoConnection = "none"
 
 func (c *flowCompiler) triggers() {
 	for _, t := range c.flow.Triggers {
@@ -33,7 +33,7 @@ func (c *flowCompiler) triggers() {
 		for _, b := range t.Inputs {
 			inputs.Entries = append(inputs.Entries, flow.Entry{Key: b.Name, Value: b.Value})
 		}
-		out.Inputs = c.fill(inputs, t.Range, c.plan.Inputs, s, c.missingOf(out.Kind, t.Range))
+		out.Inputs = c.flowInputs(inputs, t.Range, c.plan.Inputs, s, c.missingTriggerInput(out.Kind, t.Range))
 		c.plan.Triggers = append(c.plan.Triggers, out)
 	}
 }
@@ -50,7 +50,7 @@ func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
 		}
 		out.Path = path
 	}
-	out.Connection, out.Open = c.source(in.Connection, event, t.Range)
+	out.Connection, out.Open = c.eventSource(in.Connection, event, t.Range)
 	c.when(out, in.When, s)
 	if in.Dedupe != nil {
 		out.Dedupe = c.value(in.Dedupe, nil, s)
@@ -92,7 +92,7 @@ func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger 
 	return out
 }
 
-// when compiles which events a trigger is for; nil is all.
+// when compiles the condition of a trigger; nil: all events match.
 func (c *flowCompiler) when(out *Trigger, in *diag.Text, s *expr.Scope) {
 	if in != nil {
 		var yes expr.Facts
@@ -101,7 +101,7 @@ func (c *flowCompiler) when(out *Trigger, in *diag.Text, s *expr.Scope) {
 	}
 }
 
-// bindEvent declares `event`, and returns its kind, nil for one that nobody knows.
+// bindEvent declares `event` and returns its kind, nil if the catalogue has none of that name.
 func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) *call.Event {
 	event := c.lib.Catalog.Event(kind)
 	if event == nil {
@@ -112,27 +112,27 @@ func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) *call.Event {
 	return event
 }
 
-// source compiles whom events may come from: who proves it with a connection, or anybody.
-func (c *flowCompiler) source(in *diag.Text, event *call.Event, at diag.Range) (connection string, open bool) {
+// eventSource compiles who may send an event: the connection that proves it, or anybody.
+func (c *flowCompiler) eventSource(in *diag.Text, event *call.Event, at diag.Range) (connection string, open bool) {
 	app := ""
 	if event != nil {
 		app = event.App
 	}
 	switch {
 	case in == nil && app != "" && !c.lib.Stored:
-		c.diags.Errorf("missing-connection", at, cmp.Or(c.ofApp("add connection: ", app), "add connection: with the name of one of app "+app)+", or connection: none to let anybody send it",
+		c.diags.Errorf("missing-connection", at, cmp.Or(c.connectionsHint("add connection: ", app), "add connection: with the name of one of app "+app)+", or connection: none to let anybody send it",
 			"nothing says who may send the %s: it needs a connection", event.Name)
 		fallthrough
 	case in == nil:
 		return "", false
-	case in.Value == None:
+	case in.Value == NoConnection:
 		return "", true
 	}
 	c.plan.Connections = append(c.plan.Connections, in.Value)
-	c.near(*in)
-	if c.lib.App != nil && app != "" && !c.lib.Stored {
-		if other, ok := c.lib.App(in.Value); ok && other != app {
-			c.diags.Errorf("wrong-connection", in.Whole, c.ofApp("write connection: ", app), "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
+	c.misspeltConnection(*in)
+	if c.lib.ConnectionApp != nil && app != "" && !c.lib.Stored {
+		if other, ok := c.lib.ConnectionApp(in.Value); ok && other != app {
+			c.diags.Errorf("wrong-connection", in.Whole, c.connectionsHint("write connection: ", app), "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
 		}
 	}
 	return in.Value, false

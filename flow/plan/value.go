@@ -9,19 +9,19 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Value is a compiled YAML value: literal parts and expressions.
+// A Value is a compiled YAML value made of literals and expressions.
 type Value struct {
-	Type *schema.Type // what it gives, as far as known
+	Type *schema.Type // of the result, as far as known
 
-	literal any // where program, items and fields are nil
+	literal any // set if program, items and fields are nil
 	program *expr.Program
 	items   []*Value
 	fields  []field
 	isList  bool
 	isMap   bool
 
-	as *schema.Type // what Eval brings the result to; nil: it is left as it is
-	at diag.Range   // of what does not fit
+	target      *schema.Type // the type that Eval coerces the result to; nil: none
+	targetRange diag.Range   // where a result that does not fit target is reported
 }
 
 type field struct {
@@ -29,7 +29,7 @@ type field struct {
 	value *Value
 }
 
-// Literal returns the value when it holds no expression.
+// Literal returns the value if it holds no expression.
 func (v *Value) Literal() (any, bool) {
 	if v == nil || !v.literalOnly() {
 		return nil, false
@@ -37,8 +37,7 @@ func (v *Value) Literal() (any, bool) {
 	return v.literal, true
 }
 
-// Prefix returns the text that the value, a text, begins with, whatever its expressions
-// give.
+// Prefix returns what a text value always begins with, whatever its expressions give.
 func (v *Value) Prefix() string {
 	switch {
 	case v.program != nil:
@@ -52,17 +51,17 @@ func (v *Value) Prefix() string {
 
 func (v *Value) literalOnly() bool { return v.program == nil && !v.isList && !v.isMap }
 
-// isOptional tells whether the value may be no value at all.
+// isOptional reports whether the expression may give no value.
 func (v *Value) isOptional() bool { return v.program != nil && v.program.Optional() }
 
-// settle makes the literal parts what they were coerced to, and adds those that are
-// defaults. It is of use where nothing may be lacking.
-func (v *Value) settle(known any) {
+// fillKnown replaces the literal parts by their coerced form, and adds defaults. It is only of
+// use if no part may be absent.
+func (v *Value) fillKnown(known any) {
 	part := func(v *Value, known any) *Value {
 		if v.literalOnly() {
 			return &Value{Type: v.Type, literal: known}
 		}
-		v.settle(known)
+		v.fillKnown(known)
 		return v
 	}
 	switch known := known.(type) {
@@ -85,26 +84,26 @@ func (v *Value) settle(known any) {
 	}
 }
 
-// mayLack tells whether a part of the value may turn out to be no value at all.
-func (v *Value) mayLack() bool {
-	return v.isOptional() || slices.ContainsFunc(v.items, (*Value).mayLack) ||
-		slices.ContainsFunc(v.fields, func(f field) bool { return f.value.mayLack() })
+// mayBeAbsent reports whether a part of the value may give no value.
+func (v *Value) mayBeAbsent() bool {
+	return v.isOptional() || slices.ContainsFunc(v.items, (*Value).mayBeAbsent) ||
+		slices.ContainsFunc(v.fields, func(f field) bool { return f.value.mayBeAbsent() })
 }
 
-// Eval evaluates the value. Literal parts are shared between evaluations and must
-// not be changed. A field or an item whose expression gives no value (an optional
-// none) is left out; the value itself may be expr.Absent. Errors are *expr.EvalError.
+// Eval evaluates the value. Literal parts are shared between evaluations and must not be
+// changed. A field or an item whose expression gives no value (an empty optional) is left out;
+// the value itself may be expr.Absent. Errors are *expr.EvalError.
 func (v *Value) Eval(vars expr.Vars) (any, error) {
 	x, err := v.eval(vars)
-	if err != nil || v.as == nil {
+	if err != nil || v.target == nil {
 		return x, err
 	}
 	if _, none := x.(expr.Absent); none {
 		return x, nil
 	}
-	out, found := v.as.Coerce(x)
+	out, found := v.target.Coerce(x)
 	if err := found.Err(); err != nil {
-		return nil, &expr.EvalError{Range: v.at, Message: err.Error()}
+		return nil, &expr.EvalError{Range: v.targetRange, Message: err.Error()}
 	}
 	return out, nil
 }
@@ -141,34 +140,36 @@ func (v *Value) eval(vars expr.Vars) (any, error) {
 	return v.literal, nil
 }
 
-// become returns the value as one of type t, which accepts it: an integer where t is a
-// number is made one, a value of any type is checked when it is there.
-func (v *Value) become(t *schema.Type, at diag.Range) *Value {
-	if t.Kind == schema.Any || same(v.Type, t) {
+// convert returns the value as one of type t, which accepts it: an integer becomes a number if
+// t is one, a value of type any is checked when it is evaluated.
+func (v *Value) convert(t *schema.Type, at diag.Range) *Value {
+	if t.Kind == schema.Any || sameType(v.Type, t) {
 		return v
 	}
 	out := *v
-	out.Type, out.as, out.at = t, kindsOf(t), at
+	out.Type, out.target, out.targetRange = t, withoutLimits(t), at
 	if v.literalOnly() {
-		if x, found := out.as.Coerce(v.literal); found.Err() == nil {
+		if x, found := out.target.Coerce(v.literal); found.Err() == nil {
 			return &Value{Type: t, literal: x}
 		}
 	}
 	return &out
 }
 
-// kindsOf returns the type without its limits. Objects are not looked into.
-func kindsOf(t *schema.Type) *schema.Type {
+// withoutLimits returns the type without its limits, and with any in place of objects and
+// unions.
+func withoutLimits(t *schema.Type) *schema.Type {
 	switch {
 	case t == nil || t.Kind == schema.Object || t.Kind == schema.Union:
 		return schema.AnyType
 	case t.Kind == schema.List || t.Kind == schema.Map:
-		return &schema.Type{Kind: t.Kind, Elem: kindsOf(t.Elem), Sensitive: t.Sensitive}
+		return &schema.Type{Kind: t.Kind, Elem: withoutLimits(t.Elem), Sensitive: t.Sensitive}
 	}
 	return &schema.Type{Kind: t.Kind, Sensitive: t.Sensitive}
 }
 
-// fold turns parts without expressions into literals, in place where not all are.
+// fold turns parts without expressions into literals. It changes v in place unless the whole
+// of it is a literal.
 func (v *Value) fold() *Value {
 	literal := true
 	switch {
@@ -197,21 +198,21 @@ func (v *Value) fold() *Value {
 	return v
 }
 
-// skeleton gives the value with schema.Unknown in the place of each expression.
-func (v *Value) skeleton() any {
+// partial returns the value with schema.Unknown in place of each expression.
+func (v *Value) partial() any {
 	switch {
 	case v.program != nil:
 		return schema.Unknown{Type: v.Type, Fixed: v.program.Fixed(), Among: v.program.Among(), Optional: v.isOptional()}
 	case v.isList:
 		list := make([]any, len(v.items))
 		for i, item := range v.items {
-			list[i] = item.skeleton()
+			list[i] = item.partial()
 		}
 		return list
 	case v.isMap:
 		object := make(map[string]any, len(v.fields))
 		for _, f := range v.fields {
-			object[f.name] = f.value.skeleton()
+			object[f.name] = f.value.partial()
 		}
 		return object
 	}

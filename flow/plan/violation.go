@@ -6,9 +6,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// violations reports what a value breaks, at its place under the node. What has no
-// place there, such as a required field that is missing, is reported at what it is
-// missing from; at is the place of the whole.
+// violations reports the violations of a value, each at its place under the node. One without
+// a place there, such as a missing field, is reported at what it is missing from; at is the
+// range of the whole.
 func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag.Range) {
 	for _, v := range found {
 		if c.lib.Stored && !ofType(v.Rule) {
@@ -22,7 +22,7 @@ func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag
 		switch {
 		case v.Rule == "unknown-field" && len(v.Path) == 1:
 			message = "there is " + message
-		case v.Rule != "unknown-field" && len(v.Path) > 0: // which names its place
+		case v.Rule != "unknown-field" && len(v.Path) > 0: // unknown-field messages name the path already
 			message = v.Path.String() + ": " + message
 		}
 		c.diags = append(c.diags, diag.Diagnostic{
@@ -31,7 +31,7 @@ func (c *flowCompiler) violations(found schema.Violations, n *flow.Node, at diag
 	}
 }
 
-// ofType tells whether a rule is about the type of a value, and no mere limit.
+// ofType reports whether a rule is about the type of a value, and not about a limit.
 func ofType(rule string) bool {
 	return rule == "type" || rule == "required" || rule == "unknown-field"
 }
@@ -62,15 +62,15 @@ func locate(n *flow.Node, at diag.Range, v schema.Violation) diag.Range {
 	return at
 }
 
-// veil puts schema.Unknown in the place of what a value's type refused, so that the
-// rules of its action give no second opinion on it but still judge the rest. It
-// changes v, which is given back.
-func veil(t *schema.Type, v any, found schema.Violations) any {
+// replaceInvalid puts schema.Unknown in place of each part of v that its type refused, so that
+// the action's checks do not report it again but still check the rest. It changes v, and
+// returns it.
+func replaceInvalid(t *schema.Type, v any, found schema.Violations) any {
 	for _, violation := range found {
 		switch {
 		case violation.Warning:
 		case violation.Rule == "required":
-			v = replace(t, v, violation.Path, veilMissing)
+			v = replace(t, v, violation.Path, addMissing)
 		case violation.Meant != "":
 			v = replace(t, v, violation.Path[:len(violation.Path)-1], func(_ *schema.Type, v any) any {
 				if object, ok := v.(map[string]any); ok && object[violation.Meant] == nil {
@@ -87,7 +87,7 @@ func veil(t *schema.Type, v any, found schema.Violations) any {
 
 var unknown = schema.Unknown{Type: schema.AnyType}
 
-func veilMissing(t *schema.Type, v any) any {
+func addMissing(t *schema.Type, v any) any {
 	object, ok := v.(map[string]any)
 	if !ok || t == nil {
 		return unknown
@@ -100,7 +100,7 @@ func veilMissing(t *schema.Type, v any) any {
 	return object
 }
 
-// replace changes the part of v at a path. Its type is nil where that is not known.
+// replace changes the part of v at a path. t is the type of v, nil if unknown.
 func replace(t *schema.Type, v any, path schema.Path, by func(*schema.Type, any) any) any {
 	if len(path) == 0 {
 		return by(t, v)

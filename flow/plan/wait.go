@@ -13,22 +13,22 @@ import (
 func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope, place string) (Construct, *schema.Type, expr.Outcomes) {
 	out := &WaitFor{Continue: in.OnTimeout == "continue" || in.OnTimeout == "steps"}
 	event := c.lib.Catalog.Event(in.Event.Value)
-	of, outputs := schema.AnyType, openObject
+	eventType, outputs := schema.AnyType, openObject
 	if event != nil {
 		out.Event = event
-		of, outputs = event.Type, onSuccess(event.Type)
+		eventType, outputs = event.Type, onSuccess(event.Type)
 		c.plan.Events = append(c.plan.Events, event.Name)
 	} else if in.Event.Value != "" {
 		_, known := c.lib.Catalog.Names()
 		c.diags.Errorf("unknown-event", in.Event.Whole, diag.DidYouMean(in.Event.Value, "events", known), "there is no event %q", in.Event.Value)
 	}
-	if out.Connection, out.Open = c.source(in.Connection, event, in.Range); in.Connection != nil && event != nil && !event.Connection {
+	if out.Connection, out.Open = c.eventSource(in.Connection, event, in.Range); in.Connection != nil && event != nil && !event.Connection {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", event.Name)
 	}
 	c.subject(in, event, out, s)
 	if in.When != nil {
 		inside := s.Fork()
-		inside.Bind("event", of)
+		inside.Bind("event", eventType)
 		out.When, _, _ = c.condition(*in.When, inside)
 	}
 	out.Timeout = c.valueOrNil(in.Timeout, schema.DurationType, s)
@@ -39,23 +39,23 @@ func (c *flowCompiler) waitFor(step *flow.Step, in *flow.WaitFor, s *expr.Scope,
 	if !out.Continue {
 		return out, outputs, 0
 	}
-	late := s.Fork()
+	timedOut := s.Fork()
 	if step.ID.Value != "" {
-		late.SetStep(step.ID.Value, expr.Step{Outputs: outputs, Outcomes: expr.Failed})
+		timedOut.SetStep(step.ID.Value, expr.Step{Outputs: outputs, Outcomes: expr.Failed})
 	}
-	out.OnTimeout = c.block(in.Steps, late, place+"on_timeout.")
-	var after choice
+	out.OnTimeout = c.block(in.Steps, timedOut, place+"on_timeout.")
+	var after joinPoint
 	after.add(s, false)
-	after.add(late, ends(in.Steps))
+	after.add(timedOut, alwaysEnds(in.Steps))
 	after.join(s)
-	if ends(in.Steps) {
+	if alwaysEnds(in.Steps) {
 		return out, outputs, 0
 	}
 	return out, outputs, expr.Failed
 }
 
-// onSuccess gives the type of an event as a step's outputs: without the event, after a
-// time-out, nothing of it is there.
+// onSuccess returns the type of an event as the outputs of a step: after a time-out none of
+// its fields is there.
 func onSuccess(event *schema.Type) *schema.Type {
 	if event.Kind != schema.Object {
 		return openObject
@@ -80,7 +80,7 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 		switch {
 		case event == nil:
 			c.valueOrNil(k.node, schema.StringType, s)
-		case event.By == k.name && k.node == nil && (in.From != nil || in.Path != nil): // which is reported
+		case event.By == k.name && k.node == nil && (in.From != nil || in.Path != nil): // the other key is reported as unknown
 		case event.By == k.name && k.node == nil:
 			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or a text", "%s needs %s: whose events are meant", event.Name, k.name)
 		case event.By == k.name:
@@ -95,8 +95,8 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 			}
 			if _, err := event.Subject(text); err != nil {
 				hint := ""
-				if told := c.diags[before:]; len(told) == 1 && told[0].Code == "bare-expression" {
-					hint, c.diags = told[0].Hint, c.diags[:before]
+				if reported := c.diags[before:]; len(reported) == 1 && reported[0].Code == "bare-expression" {
+					hint, c.diags = reported[0].Hint, c.diags[:before]
 				}
 				c.diags.Errorf("bad-subject", k.node.Range, hint, "%s: %s", k.name, err)
 			}

@@ -33,7 +33,7 @@ func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (
 		scope.Bind(name, t)
 	}
 	loops := loopsOf(p)
-	for _, s := range p.All {
+	for _, s := range p.AllSteps {
 		if s.ID == "" {
 			continue
 		}
@@ -143,7 +143,7 @@ func statesOf(p *plan.Plan, r *host.Result) map[string]map[string]any {
 // valuesOf gives the variables of assertions.
 func (c *Case) valuesOf(r *host.Result, states map[string]map[string]any) map[string]any {
 	steps := map[string]any{}
-	for _, s := range c.plan.All {
+	for _, s := range c.plan.AllSteps {
 		if state, ran := states[s.ID]; ran {
 			steps[s.ID] = state
 		} else if s.ID != "" {

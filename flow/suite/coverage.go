@@ -33,15 +33,15 @@ type FlowCoverage struct {
 
 // A Missed is a way that no case took.
 type Missed struct {
-	plan.Branch
+	plan.CoveragePoint
 	Range diag.Range // of the step
 }
 
 func (m Missed) String() string {
-	if m.Way == "" {
+	if m.Choice == "" {
 		return "step " + m.Place
 	}
-	return "step " + m.Place + ": " + m.Way
+	return "step " + m.Place + ": " + m.Choice
 }
 
 // Percent is the share of steps and branches that were taken; 100 where there are none.
@@ -58,7 +58,7 @@ func percent(taken, all int) float64 {
 // call, and the further plans, e.g. of flows without a test.
 func (rs Reports) Coverage(further ...*plan.Plan) Coverage {
 	plans := map[string]*plan.Plan{}
-	taken := map[plan.Branch]bool{}
+	taken := map[plan.CoveragePoint]bool{}
 	for _, p := range further {
 		withCalled(p, plans)
 	}
@@ -86,22 +86,22 @@ func withCalled(p *plan.Plan, plans map[string]*plan.Plan) {
 	}
 }
 
-func flowCoverage(p *plan.Plan, taken map[plan.Branch]bool) FlowCoverage {
-	places := make(map[string]diag.Range, len(p.All))
-	for _, s := range p.All {
+func flowCoverage(p *plan.Plan, taken map[plan.CoveragePoint]bool) FlowCoverage {
+	places := make(map[string]diag.Range, len(p.AllSteps))
+	for _, s := range p.AllSteps {
 		places[s.Place] = s.Range
 	}
 	c := FlowCoverage{Flow: p.Name}
-	for _, way := range p.Branches() {
+	for _, way := range p.CoveragePoints() {
 		all, hit := &c.Branches, &c.BranchesTaken
-		if way.Way == "" {
+		if way.Choice == "" {
 			all, hit = &c.Steps, &c.StepsTaken
 		}
 		*all++
 		switch {
 		case taken[way]:
 			*hit++
-		case way.Way != plan.IfWay || taken[plan.Branch{Flow: way.Flow, Place: way.Place}]: // the step's own line says it
+		case way.Choice != plan.IfChoice || taken[plan.CoveragePoint{Flow: way.Flow, Place: way.Place}]: // the step's own line says it
 			c.Missed = append(c.Missed, Missed{way, places[way.Place]})
 		}
 	}

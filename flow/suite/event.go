@@ -198,7 +198,7 @@ func empty(t *schema.Type, at time.Time) any {
 // none.
 func signatureOf(p *plan.Plan, id string) *call.Signature {
 	for _, f := range p.Flows() {
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			if do, ok := s.Do.(*plan.Action); ok && s.ID == id {
 				return do.Signature
 			}

@@ -95,7 +95,7 @@ func (c Coverage) json() coverageJSON {
 	for _, f := range c.Flows {
 		one := flowCoverageJSON{Flow: f.Flow, Percent: f.Percent(), Covered: f.Covered}
 		for _, m := range f.Missed {
-			one.Missed = append(one.Missed, missedJSON{m.Range.File(), m.Range.Pos().Line, m.Place, m.Way})
+			one.Missed = append(one.Missed, missedJSON{m.Range.File(), m.Range.Pos().Line, m.Place, m.Choice})
 		}
 		out.Flows = append(out.Flows, one)
 	}

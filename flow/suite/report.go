@@ -21,7 +21,7 @@ type Report struct {
 	Diagnostics diag.List
 
 	plan  *plan.Plan
-	taken map[plan.Branch]bool
+	taken map[plan.CoveragePoint]bool
 }
 
 // A CaseReport is what came of one case. Sensitive values do not show in it.

@@ -44,7 +44,7 @@ type execution struct {
 }
 
 // run runs one case, and adds to taken the ways that its run took.
-func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.Branch]bool) *CaseReport {
+func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.CoveragePoint]bool) *CaseReport {
 	began := time.Now()
 	x := &execution{
 		c: c, f: f, o: o, clock: host.NewVirtual(c.now), holds: slices.Clone(c.holds), crashes: slices.Clone(c.crashes),

@@ -15,7 +15,7 @@ import (
 func stepsOf(p *plan.Plan) map[string]*plan.Step {
 	steps := map[string]*plan.Step{}
 	for _, f := range p.Flows() {
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			if s.ID != "" && steps[s.ID] == nil {
 				steps[s.ID] = s
 			}

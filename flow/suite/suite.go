@@ -124,7 +124,7 @@ type Options struct {
 // Run runs the cases of a file, one after the other. When ctx ends the case that is
 // under way fails and no other is started. Several files may be run at the same time.
 func Run(ctx context.Context, f *File, o Options) *Report {
-	r := &Report{File: f.Name, Flow: f.Flow, plan: f.Plan, taken: map[plan.Branch]bool{}}
+	r := &Report{File: f.Name, Flow: f.Flow, plan: f.Plan, taken: map[plan.CoveragePoint]bool{}}
 	for _, c := range f.Cases {
 		if ctx.Err() != nil {
 			break

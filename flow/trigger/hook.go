@@ -100,7 +100,7 @@ func (h *hooks) paths() []string {
 // addWaits adds what the steps of a plan wait for, and those of the flows that it calls.
 func (h *hooks) addWaits(p *plan.Plan) {
 	for _, f := range p.Flows() {
-		for _, step := range f.All {
+		for _, step := range f.AllSteps {
 			if do, ok := step.Do.(*plan.WaitFor); ok && do.Event != nil && do.Event.Name == "webhook" && do.Subject != nil {
 				h.addWait(do)
 			}

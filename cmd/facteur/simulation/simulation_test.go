@@ -33,7 +33,7 @@ func (h *heard) Deliver(_ context.Context, e host.Event) error {
 }
 
 // sends is a plan that sends through shop.
-var sends = &plan.Plan{All: []*plan.Step{{Do: &plan.Action{Connection: "shop", Signature: &call.Signature{App: string(vault.WhatsApp)}}}}}
+var sends = &plan.Plan{AllSteps: []*plan.Step{{Do: &plan.Action{Connection: "shop", Signature: &call.Signature{App: string(vault.WhatsApp)}}}}}
 
 func simulated(t *testing.T) (*simulation.Simulation, vault.Connection, *heard) {
 	t.Helper()

@@ -311,7 +311,7 @@ func (w *World) Action(name string) *call.Signature {
 				}
 				return nil
 			},
-			States: []string{"sent", "delivered"}, Lost: map[string]any{"delivery": "unknown"},
+			States: []string{"sent", "delivered"}, UnknownOutput: map[string]any{"delivery": "unknown"},
 			Settle: settle,
 		}
 	case "test.get":

@@ -10,15 +10,15 @@ import (
 	"facteur/flow/schema"
 )
 
-// A returned value is checked once the type of its output is known.
-type returned struct {
+// A returnedValue is checked once the type of its output is known.
+type returnedValue struct {
 	name  diag.Text
 	node  *flow.Node
 	value *Value
 }
 
-// An early end of a flow: what is known there, and the values that it returns.
-type early struct {
+// An earlyReturn is the scope at a return, and the values that it returns.
+type earlyReturn struct {
 	scope  *expr.Scope
 	values map[string]*Value
 }
@@ -28,54 +28,54 @@ func (c *flowCompiler) ret(in *flow.Return, step *flow.Step, s *expr.Scope) *Ret
 		c.diags.Errorf("return-here", step.Range, "end the flow after it instead, by what its steps gave", "return inside %s has no meaning: other steps run at the same time", c.concurrent)
 	}
 	out := &Return{}
-	end := early{cmp.Or(c.outermost, s).Fork(), map[string]*Value{}}
-	c.ends = append(c.ends, end)
+	end := earlyReturn{cmp.Or(c.aroundLoops, s).Fork(), map[string]*Value{}}
+	c.earlyReturns = append(c.earlyReturns, end)
 	for _, b := range in.Values {
 		v := c.value(b.Value, nil, s)
 		end.values[b.Name.Value] = v
 		out.Values = append(out.Values, Output{b.Name.Value, v})
-		c.returned = append(c.returned, returned{b.Name, b.Value, v})
+		c.returnedValues = append(c.returnedValues, returnedValue{b.Name, b.Value, v})
 	}
 	return out
 }
 
 func (c *flowCompiler) checkReturned() {
-	for _, r := range c.returned {
+	for _, r := range c.returnedValues {
 		f := c.plan.OutputType.Field(r.name.Value)
 		if f == nil {
 			c.diags.Errorf("unknown-field", r.name.Whole, diag.DidYouMean(r.name.Value, "outputs", c.plan.OutputType.Names()), "the flow has no output %q", r.name.Value)
 		} else if ok, why := f.Type.Accepts(r.value.Type); !ok {
 			c.diags.Errorf("type-mismatch", r.node.Head(), "an output has one type: see outputs", "%s: %s", r.name.Value, why)
 		} else {
-			all, _ := revalued(f.Type, r.value.Type)
-			*r.value = *r.value.become(f.Type, r.node.Range)
-			f.Type = all
+			declared, _ := widen(f.Type, r.value.Type)
+			*r.value = *r.value.convert(f.Type, r.node.Range)
+			f.Type = declared
 		}
 	}
 }
 
-// given returns the type of what a call of the flow gives when it succeeds: required is what
-// it has wherever the flow ends. end is the scope after the last step.
-func (c *flowCompiler) given(end *expr.Scope) *schema.Type {
+// callOutputType returns the type of the outputs of a successful call of the flow. An output
+// is required if it has a value wherever the flow ends. end is the scope after the last step.
+func (c *flowCompiler) callOutputType(end *expr.Scope) *schema.Type {
 	out := *c.plan.OutputType
 	out.Fields = slices.Clone(out.Fields)
-	wrong := c.diags.HasErrors() // which says more than what may be lacking for it
+	wrong := c.diags.HasErrors() // missing outputs would only be consequences of those
 	for i, o := range c.plan.Outputs {
 		field := *out.Fields[i]
-		field.Required = wrong || !o.Value.isOptional() && !slices.ContainsFunc(c.ends, func(e early) bool {
+		field.Required = wrong || !o.Value.isOptional() && !slices.ContainsFunc(c.earlyReturns, func(e earlyReturn) bool {
 			if v := e.values[o.Name]; v != nil {
 				return v.isOptional()
 			}
-			return !c.known(c.flow.Outputs[i].Value, e.scope, end)
+			return !c.evaluableAt(c.flow.Outputs[i].Value, e.scope, end)
 		})
 		out.Fields[i] = &field
 	}
 	return &out
 }
 
-// known tells whether a value can be evaluated where the flow ends early. What comes after
-// that did not run.
-func (c *flowCompiler) known(n *flow.Node, at, end *expr.Scope) bool {
+// evaluableAt reports whether a value can be evaluated where the flow ends early: the steps
+// after that point did not run.
+func (c *flowCompiler) evaluableAt(n *flow.Node, at, end *expr.Scope) bool {
 	s := at.Fork()
 	each(c.flow.Steps, func(step *flow.Step) {
 		id := step.ID.Value

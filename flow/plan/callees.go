@@ -6,11 +6,11 @@ import (
 	"facteur/flow/call"
 )
 
-// Flows returns the plan and those of the flows that it calls, each once, the callers first.
+// Flows returns the plan and those of all flows that it calls, each once, callers first.
 func (p *Plan) Flows() []*Plan {
 	all := []*Plan{p}
 	for i := 0; i < len(all); i++ {
-		for _, s := range all[i].All {
+		for _, s := range all[i].AllSteps {
 			if do, ok := s.Do.(*CallFlow); ok && !slices.Contains(all, do.Plan) {
 				all = append(all, do.Plan)
 			}
@@ -19,11 +19,12 @@ func (p *Plan) Flows() []*Plan {
 	return all
 }
 
-// Signatures returns the actions of the plan and of the flows that it calls, by name.
+// Signatures returns the signatures of the actions used by the plan and by the flows that it
+// calls, by name.
 func (p *Plan) Signatures() map[string]*call.Signature {
 	out := map[string]*call.Signature{}
 	for _, f := range p.Flows() {
-		for _, s := range f.All {
+		for _, s := range f.AllSteps {
 			if do, ok := s.Do.(*Action); ok {
 				out[do.Signature.Name] = do.Signature
 			}

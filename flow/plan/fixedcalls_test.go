@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSteady(t *testing.T) {
+func TestFixedCalls(t *testing.T) {
 	const (
 		note    = "  - action: test.note\n    with: {text: a}\n"
 		inputs  = "inputs: {names: {type: array, items: {type: string}, default: []}, vip: {type: boolean, default: true}}\n"
@@ -39,9 +39,9 @@ func TestSteady(t *testing.T) {
 		lib := flows(t, map[string]string{"main": "flow: main\n" + inputs + "steps:\n" + steps, "child": "flow: child\nsteps:\n" + note})
 		p, diags := plan.Compile(lib.Flow("main"), lib)
 		require.False(t, diags.HasErrors(), diags)
-		assert.Equal(t, want, p.Steady(func(string) bool { return false }), steps)
+		assert.Equal(t, want, p.FixedCalls(func(string) bool { return false }), steps)
 	}
 	p := compiled(t, flows(t, map[string]string{"main": "flow: main\nsteps:\n  - {id: each, foreach: '${random(1, 2) == 1 ? [\"a\"] : []}', as: name, steps: [{action: test.note, with: {text: a}}]}\n"}), "main")
-	assert.True(t, p.Steady(func(place string) bool { return place == "each" }), "its list is known")
-	assert.False(t, p.Steady(func(place string) bool { return place != "each" }))
+	assert.True(t, p.FixedCalls(func(place string) bool { return place == "each" }), "its list is known")
+	assert.False(t, p.FixedCalls(func(place string) bool { return place != "each" }))
 }

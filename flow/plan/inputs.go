@@ -10,38 +10,38 @@ import (
 	"facteur/flow/schema"
 )
 
-// fill compiles what gives a flow its inputs. An input that must be given and is not is
-// handed to missing, which says who should give it.
-func (c *flowCompiler) fill(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope, missing func(*schema.Field)) *Value {
+// flowInputs compiles the values that a call or a trigger gives a flow's inputs. It calls
+// missing for each required input that is not given.
+func (c *flowCompiler) flowInputs(n *flow.Node, at diag.Range, want *schema.Type, s *expr.Scope, missing func(*schema.Field)) *Value {
 	if n != nil && n.Kind != flow.MapNode {
 		return c.with(n, at, want, s)
 	}
-	asked := *want
-	asked.Fields = slices.Clone(want.Fields)
+	relaxed := *want
+	relaxed.Fields = slices.Clone(want.Fields)
 	for i, f := range want.Fields {
 		if !f.Required || f.Default != nil || n.Get(f.Name) != nil {
 			continue
 		}
-		if !misspelt(n, f.Name, want) {
+		if !isMisspelt(n, f.Name, want) {
 			missing(f)
 		}
-		told := *f
-		told.Required = false
-		asked.Fields[i] = &told
+		optional := *f
+		optional.Required = false
+		relaxed.Fields[i] = &optional
 	}
-	return c.with(n, at, &asked, s)
+	return c.with(n, at, &relaxed, s)
 }
 
-// misspelt tells whether an input that is not given is likely there under another name, which
-// is reported.
-func misspelt(n *flow.Node, name string, want *schema.Type) bool {
+// isMisspelt reports whether an input is probably given under a wrong name, which gets a
+// diagnostic of its own.
+func isMisspelt(n *flow.Node, name string, want *schema.Type) bool {
 	return n != nil && slices.ContainsFunc(n.Entries, func(e flow.Entry) bool {
 		return want.Field(e.Key.Value) == nil && diag.Suggest(e.Key.Value, want.Names()) == name
 	})
 }
 
-// missingOf says that a trigger does not give an input that the flow needs.
-func (c *flowCompiler) missingOf(kind string, at diag.Range) func(*schema.Field) {
+// missingTriggerInput returns a function that reports an input which a trigger does not give.
+func (c *flowCompiler) missingTriggerInput(kind string, at diag.Range) func(*schema.Field) {
 	return func(f *schema.Field) {
 		value := "VALUE"
 		switch {
