@@ -9,7 +9,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// A chain is a variable and the fields that follow it, e.g. steps.?reply.outputs.text.
+// A chain is a variable followed by field selections, e.g. steps.?reply.outputs.text.
 type chain struct {
 	root  string
 	ident ast.Expr
@@ -24,7 +24,7 @@ type link struct {
 	at       ast.Expr
 }
 
-// chainOf returns the chain that an expression is.
+// chainOf returns e as a chain; ok is false for any other expression.
 func chainOf(e ast.Expr) (ch chain, ok bool) {
 	for {
 		switch e.Kind() {
@@ -67,7 +67,7 @@ func (ch chain) String() string {
 	return b.String()
 }
 
-// names returns the root and the fields.
+// names returns the variable and the fields.
 func (ch chain) names() []string {
 	names := []string{ch.root}
 	for _, l := range ch.links {
@@ -80,10 +80,11 @@ func (ch chain) optional() bool {
 	return slices.ContainsFunc(ch.links, func(l link) bool { return l.optional })
 }
 
-func (ch chain) start(p places) int { return p.offset(ch.ident.ID()) }
+func (ch chain) start(p positions) int { return p.offset(ch.ident.ID()) }
 
-// upTo returns the range from the root to the n-th link, or to the last there is.
-func (ch chain) upTo(p places, n int) diag.Range {
+// upTo returns the range from the variable to the n-th link, or to the last one if there are
+// fewer.
+func (ch chain) upTo(p positions, n int) diag.Range {
 	start := ch.start(p)
 	n = min(n, len(ch.links))
 	if start < 0 || n == 0 {

@@ -13,13 +13,13 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// A check says what is wrong with one parsed expression, in an author's words.
+// A check reports the errors of one parsed expression in terms of the flow language.
 type check struct {
-	scope  *Scope
-	places places
-	tree   *ast.AST
-	list   *diag.List
-	nodes  map[int64]ast.Expr
+	scope     *Scope
+	positions positions
+	tree      *ast.AST
+	list      *diag.List
+	nodes     map[int64]ast.Expr
 }
 
 func (c *check) errorf(code string, at diag.Range, hint, format string, args ...any) {
@@ -32,12 +32,12 @@ func (c *check) errorf(code string, at diag.Range, hint, format string, args ...
 }
 
 func (c *check) add(d diag.Diagnostic) {
-	if !slices.Contains(*c.list, d) { // macros repeat what they are given
+	if !slices.Contains(*c.list, d) { // macros duplicate their arguments
 		*c.list = append(*c.list, d)
 	}
 }
 
-// node returns the node of an id, or nil.
+// node returns the node with an id, or nil.
 func (c *check) node(id int64) ast.Expr {
 	if c.nodes == nil {
 		c.nodes = map[int64]ast.Expr{}
@@ -46,13 +46,13 @@ func (c *check) node(id int64) ast.Expr {
 	return c.nodes[id]
 }
 
-// report turns one of the checker's errors into a diagnostic.
+// report adds an error of CEL's checker as a diagnostic.
 func (c *check) report(problem *common.Error) {
 	e := c.node(problem.ExprID)
 	message := problem.Message
-	at := c.places.whole()
+	at := c.positions.whole()
 	if e != nil {
-		at = c.places.node(e)
+		at = c.positions.node(e)
 	}
 	quoted := func() string {
 		_, rest, _ := strings.Cut(message, "'")
@@ -71,17 +71,17 @@ func (c *check) report(problem *common.Error) {
 	case strings.HasPrefix(message, "found no matching overload") && e != nil && e.Kind() == ast.CallKind:
 		c.mismatch(e, at)
 	case strings.HasPrefix(message, "expected type 'bool'") && e != nil:
-		c.errorf("type-mismatch", c.span(e), c.compared(e, "!="), "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
+		c.errorf("type-mismatch", c.span(e), c.comparisonHint(e, "!="), "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
 	case strings.Contains(message, "does not support field selection") && e != nil:
 		operand := operandOf(e)
 		t := c.tree.GetType(operand.ID())
-		c.errorf("unknown-field", at, c.sized(e, operand), "%s has no fields: it is %s", c.source(operand), typeName(t))
+		c.errorf("unknown-field", at, c.sizeHint(e, operand), "%s has no fields: it is %s", c.sourceOf(operand), typeName(t))
 	case strings.Contains(message, "cannot be range of a comprehension") && e != nil:
 		hint := ""
 		if t := c.tree.GetType(e.ID()); isOptional(t) {
 			hint = "say what to go through without it, such as .orValue([])"
 		} else if names, _ := (provider{c.scope}).FindStructFieldNames(t.TypeName()); slices.Contains(names, "items") {
-			hint = "write " + c.source(e) + ".items"
+			hint = "write " + c.sourceOf(e) + ".items"
 		}
 		c.errorf("type-mismatch", c.span(e), hint, "only a list or a map can be gone through, this is %s", typeName(c.tree.GetType(e.ID())))
 	default:
@@ -89,7 +89,7 @@ func (c *check) report(problem *common.Error) {
 	}
 }
 
-// operandOf returns what a field is selected from.
+// operandOf returns the operand of a field selection.
 func operandOf(e ast.Expr) ast.Expr {
 	switch {
 	case e.Kind() == ast.SelectKind:
@@ -100,19 +100,19 @@ func operandOf(e ast.Expr) ast.Expr {
 	return e
 }
 
-// source gives an operand as it was written where it is a chain of names.
-func (c *check) source(e ast.Expr) string {
+// sourceOf returns an operand as written if it is a chain, else "this value".
+func (c *check) sourceOf(e ast.Expr) string {
 	if ch, ok := chainOf(e); ok {
 		return ch.String()
 	}
 	return "this value"
 }
 
-// span returns from the first to the last token of an expression.
+// span returns the range from the first to the last token of an expression.
 func (c *check) span(e ast.Expr) diag.Range {
 	first, last := -1, -1
 	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
-		i, j := c.places.token(e)
+		i, j := c.positions.token(e)
 		if i < 0 {
 			return
 		}
@@ -122,9 +122,9 @@ func (c *check) span(e ast.Expr) diag.Range {
 		last = max(last, j, i+1)
 	}))
 	if first < 0 {
-		return c.places.whole()
+		return c.positions.whole()
 	}
-	return c.places.text.Range(first, last)
+	return c.positions.text.Range(first, last)
 }
 
 func (c *check) unknownName(name string, at diag.Range) {
@@ -171,7 +171,7 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 		return
 	}
 	names, _ := provider{c.scope}.FindStructFieldNames(t.TypeName())
-	what := c.source(operand)
+	what := c.sourceOf(operand)
 	hint := diag.DidYouMean(name, what, names)
 	if strings.HasPrefix(t.TypeName(), stepPrefix) {
 		if st := c.scope.steps.m[t.TypeName()[len(stepPrefix):]]; st.Outputs != nil && st.Outputs.Field(name) != nil {
@@ -179,7 +179,7 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 		}
 	}
 	switch {
-	case name == "sender" && slices.Contains(names, "from"): // which is near to sender_phone_id, the other side
+	case name == "sender" && slices.Contains(names, "from"): // else sender_phone_id is suggested, which is the receiver
 		hint = fmt.Sprintf("who sent it is %s.from", what)
 	case hint == "" && t.TypeName() == varsTypeName:
 		hint = "variables are made by set"
@@ -189,12 +189,12 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 	c.errorf("unknown-field", at, hint, "%s has no field %q", what, name)
 }
 
-// sized hints at how to count what has a field for that elsewhere.
-func (c *check) sized(e, of ast.Expr) string {
+// sizeHint returns a hint at size(…) for a field that counts elements in other languages.
+func (c *check) sizeHint(e, of ast.Expr) string {
 	if e.Kind() != ast.SelectKind || !slices.Contains([]string{"length", "len", "size", "count"}, e.AsSelect().FieldName()) {
 		return ""
 	}
-	return "write size(" + c.source(of) + ")"
+	return "write size(" + c.sourceOf(of) + ")"
 }
 
 func (c *check) unknownFunction(name string, at diag.Range) {
@@ -211,13 +211,13 @@ func (c *check) unknownFunction(name string, at diag.Range) {
 		hint = fmt.Sprintf("did you mean %s? it takes: %s", near, signatures(near))
 	}
 	if name == "len" || name == "length" || name == "count" || hint == "" {
-		hint = functionMeant(name)
+		hint = functionHint(name)
 	}
 	c.errorf("unknown-function", at, hint, "there is no function %q", name)
 }
 
-// functionMeant says what does what a function of other languages does.
-func functionMeant(name string) string {
+// functionHint names the equivalent of a function of other languages.
+func functionHint(name string) string {
 	switch strings.ToLower(name) {
 	case "len", "length", "count":
 		return "size(x) counts the characters of a text and the elements of a list or a map"
@@ -245,7 +245,7 @@ func functionMeant(name string) string {
 	return ""
 }
 
-// signatures lists the ways in which a function can be called, at most four.
+// signatures lists the overloads of a function, at most four.
 func signatures(name string) string {
 	switch name {
 	case "now", "uuid":
@@ -295,19 +295,19 @@ func textOf(e ast.Expr) (string, bool) {
 	return string(s), ok
 }
 
-// result reports results that no value of a flow can be.
+// result reports a result type that is not a value of the flow language.
 func (c *check) result(t *types.Type) {
 	if isOptional(t) {
 		t = t.Parameters()[0]
 	}
 	switch t.Kind() {
 	case types.BytesKind:
-		c.errorf("not-a-value", c.places.whole(), "write base64.encode(…), or string(…) for text in UTF-8", "bytes are no value of a flow")
+		c.errorf("not-a-value", c.positions.whole(), "write base64.encode(…), or string(…) for text in UTF-8", "bytes are no value of a flow")
 	case types.TypeKind:
-		c.errorf("not-a-value", c.places.whole(), "", "a type is no value of a flow")
+		c.errorf("not-a-value", c.positions.whole(), "", "a type is no value of a flow")
 	case types.MapKind:
 		if k := t.Parameters()[0].Kind(); k != types.StringKind && k != types.DynKind && k != types.TypeParamKind {
-			c.errorf("not-a-value", c.places.whole(), "write string(…) around the keys", "the keys of a map must be strings, these are %s", typeName(t.Parameters()[0]))
+			c.errorf("not-a-value", c.positions.whole(), "write string(…) around the keys", "the keys of a map must be strings, these are %s", typeName(t.Parameters()[0]))
 		}
 	}
 }

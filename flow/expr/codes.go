@@ -2,7 +2,7 @@ package expr
 
 import "facteur/flow/diag"
 
-// Codes are the diagnostics of this package, explained.
+// Codes are the diagnostics of this package with their explanations.
 var Codes = diag.Codebook{
 	{"double-braces", "An expression is written ${ … } with one brace. ${{ … }} belongs to other tools. An expression that begins with a map literal needs a space: ${ {\"fr\": \"Bonjour\"}[inputs.lang] }."},
 	{"empty-expression", "There is nothing between ${ and }, or a condition is empty. Write an expression, or $${ for the two characters ${."},

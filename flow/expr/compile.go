@@ -15,15 +15,15 @@ import (
 
 const optSelect = operators.OptSelect
 
-// Compile compiles a text: without ${ it is itself; exactly one ${…} keeps its type;
-// otherwise each part is formatted into the text. Where it fails, the program is nil
-// and should be treated as of type any.
+// Compile compiles a text: without ${ it is a literal; exactly one ${…} keeps the type of its
+// expression; otherwise each part is formatted into the text. If it fails, the program is nil
+// and should be treated as one of type any.
 func Compile(t diag.Text, s *Scope) (*Program, diag.List) {
 	parts, list := Scan(t)
 	if len(parts) == 1 && parts[0].Expr == nil && len(list) == 0 {
 		return &Program{text: parts[0].Text}, nil
 	}
-	if only := single(parts); only != nil {
+	if only := soleExpression(parts); only != nil {
 		e, _, _ := compile(*only.Expr, only.Range, s, &list)
 		if list.HasErrors() {
 			return nil, list
@@ -36,10 +36,10 @@ func Compile(t diag.Text, s *Scope) (*Program, diag.List) {
 		if part.Expr == nil {
 			continue
 		}
-		var found diag.List // of this one: repeats are looked for among them
+		var found diag.List // of this part: duplicates are only dropped within it
 		e, _, _ := compile(*part.Expr, part.Range, s, &found)
 		if e != nil {
-			standsInText(e, &found)
+			checkTextForm(e, &found)
 		}
 		list.Add(found)
 		p.parts[i].expr = e
@@ -50,8 +50,9 @@ func Compile(t diag.Text, s *Scope) (*Program, diag.List) {
 	return p, list
 }
 
-// single returns the one expression of a text that is nothing but it and white space.
-func single(parts []Part) *Part {
+// soleExpression returns the expression of a text that has nothing else but white space, or
+// nil.
+func soleExpression(parts []Part) *Part {
 	var only *Part
 	for i := range parts {
 		switch {
@@ -65,8 +66,8 @@ func single(parts []Part) *Part {
 	return only
 }
 
-// standsInText reports an expression whose type has no form in a text.
-func standsInText(e *expression, list *diag.List) {
+// checkTextForm reports an expression whose type cannot be formatted into a text.
+func checkTextForm(e *expression, list *diag.List) {
 	const code = "not-text"
 	switch {
 	case e.optional:
@@ -76,18 +77,18 @@ func standsInText(e *expression, list *diag.List) {
 	case e.typ.Kind == schema.List:
 		list.Errorf(code, e.at, `use .join(", ") or json(…)`, "a list cannot stand in a text")
 	case e.typ.Kind == schema.Map || e.typ.Kind == schema.Object:
-		list.Errorf(code, e.at, "use one of its fields, or json(…)", "%s cannot stand in a text", article(e.typ))
+		list.Errorf(code, e.at, "use one of its fields, or json(…)", "%s cannot stand in a text", withArticle(e.typ))
 	}
 }
 
-func article(t *schema.Type) string {
+func withArticle(t *schema.Type) string {
 	if t.Kind == schema.Object {
 		return "an object"
 	}
 	return "a map"
 }
 
-// zero gives the CEL literal of a type's empty value.
+// zero returns the CEL literal of a type's zero value.
 func zero(t *schema.Type) string {
 	switch t.Kind {
 	case schema.Bool:
@@ -108,14 +109,14 @@ func zero(t *schema.Type) string {
 	return `""`
 }
 
-// Condition compiles bare CEL of type bool, and tells what holds when it is true
-// and when it is false. Where it fails, the program is nil, and a scope that assumes its facts
-// asks for no tests of what it names: they are what is broken.
+// Condition compiles bare CEL of type bool, and returns what is proved when it is true and
+// when it is false. If it fails, the program is nil, and a scope that assumes the facts does
+// not ask for tests of the names in it: the condition may be meant as their test.
 func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
 	defer func() {
 		if p == nil && slices.ContainsFunc(l, func(d diag.Diagnostic) bool { return d.Code != "maybe-unset" }) {
-			yes.lost = wordsOf(t.Value)
-			no.lost = yes.lost
+			yes.brokenWords = wordsOf(t.Value)
+			no.brokenWords = yes.brokenWords
 		}
 	}()
 	trimmed := strings.TrimSpace(t.Value)
@@ -132,7 +133,7 @@ func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
 		l.Errorf("expression-syntax", t.Range(at, at+2), hint, "a condition is an expression already: it takes no ${ }")
 		return nil, yes, no, l
 	}
-	e, yes, no := compile(t, newPlaces(t, nil).whole(), s, &l)
+	e, yes, no := compile(t, newPositions(t, nil).whole(), s, &l)
 	if e == nil {
 		return nil, Facts{}, Facts{}, l
 	}
@@ -168,22 +169,22 @@ func compareHint(t *schema.Type, source string) string {
 	return "compare it with == or !="
 }
 
-// compile compiles one expression, which stands at the given place with its ${ and }.
-// It returns nil when there are errors, which it adds to the list.
+// compile compiles one expression; at is its range including ${ and }. It returns nil if there
+// are errors, which it adds to the list.
 func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expression, yes, no Facts) {
 	if names := pathOf(strings.TrimSpace(t.Value)); names != nil {
-		if typ := s.follow(names); typ != nil && s.proved(names) {
+		if typ := s.pathType(names); typ != nil && s.canReadPath(names) {
 			return &expression{at: at, source: t, typ: typ, path: names}, yes, no
 		}
 	}
 	parsed, issues := shared().cel.Parse(t.Value)
 	if issues.Err() != nil {
-		syntaxErrors(newPlaces(t, nil), issues.Errors(), list)
+		syntaxErrors(newPositions(t, nil), issues.Errors(), list)
 		return nil, yes, no
 	}
 	tree := parsed.NativeRep()
 	if strings.Contains(t.Value, "steps") {
-		testFromTheStart(tree)
+		makeTestsOptional(tree)
 	}
 	env, err := s.checkerEnv()
 	if err != nil {
@@ -191,15 +192,15 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 		return nil, yes, no
 	}
 	checked, problems := checker.Check(tree, parsed.Source(), env)
-	c := &check{scope: s, places: newPlaces(t, checked), tree: checked, list: list}
+	c := &check{scope: s, positions: newPositions(t, checked), tree: checked, list: list}
 	before := len(*list)
 	for _, problem := range problems.GetErrors() {
 		c.report(problem)
 	}
 	c.literals()
-	g := &guard{check: c}
+	g := &presenceChecker{check: c}
 	yes, no = g.walk(checked.Expr(), Facts{})
-	tested := g.tested(checked.Expr())
+	tested := g.elementParts(checked.Expr())
 	typ := checked.GetType(checked.Expr().ID())
 	if !(*list)[before:].HasErrors() {
 		c.result(typ)
@@ -211,15 +212,15 @@ func compile(t diag.Text, at diag.Range, s *Scope, list *diag.List) (e *expressi
 	sortRanges(checked)
 	e = newExpression(t, at, checked)
 	e.typ, e.optional = s.schemaType(typ)
-	if fields := s.written(checked); fields != nil {
+	if fields := s.literalFields(checked); fields != nil {
 		e.typ = &schema.Type{Kind: schema.Map, Elem: e.typ.Elem, Fields: fields}
 	}
 	e.null = typ.Kind() == types.NullTypeKind
-	e.tested = tested
+	e.elementParts = tested
 	return e, yes, no
 }
 
-// wordsOf returns the names that stand in a text, sorted.
+// wordsOf returns the names in a text, sorted.
 func wordsOf(text string) []string {
 	words := strings.FieldsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf || !isNameByte(byte(r)) })
 	slices.Sort(words)

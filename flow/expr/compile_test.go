@@ -43,7 +43,7 @@ var (
 	)
 )
 
-// scope returns one that has something of everything.
+// scope returns a scope with variables and steps of every kind.
 func scope() *expr.Scope {
 	s := expr.NewScope()
 	s.Bind("inputs", object(
@@ -81,7 +81,7 @@ func vars() expr.Vars {
 	}
 	return expr.Vars{
 		Now:    time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC),
-		Random: &dice{},
+		Random: &fakeRandom{},
 		Values: expr.Map{
 			"inputs": map[string]any{
 				"phone": "+33612345678", "name": "Zoé", "count": int64(3), "price": 2.5, "urgent": true,
@@ -111,10 +111,10 @@ func vars() expr.Vars {
 	}
 }
 
-// dice gives a, a+1, a+2 … up to b.
-type dice struct{ n, ids int64 }
+// fakeRandom gives a, a+1, a+2 … up to b.
+type fakeRandom struct{ n, ids int64 }
 
-func (d *dice) Int(a, b int64) (int64, error) {
+func (d *fakeRandom) Int(a, b int64) (int64, error) {
 	if a == 13 {
 		return 0, errors.New("no luck")
 	}
@@ -122,7 +122,7 @@ func (d *dice) Int(a, b int64) (int64, error) {
 	return min(a+d.n-1, b), nil
 }
 
-func (d *dice) UUID() string {
+func (d *fakeRandom) UUID() string {
 	d.ids++
 	return fmt.Sprintf("00000000-0000-4000-8000-%012d", d.ids)
 }
@@ -229,8 +229,8 @@ func TestEval(t *testing.T) {
 	}
 }
 
-// joined gives the messages of a list.
-func joined(list diag.List) string {
+// messages joins the messages of a list.
+func messages(list diag.List) string {
 	list.Sort()
 	all := make([]string, len(list))
 	for i, d := range list {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// shown gives each diagnostic as `what it points at: message [code] (hint)`.
-func shown(list diag.List) string {
+// format formats each diagnostic as `the text at its range: message [code] (hint)`.
+func format(list diag.List) string {
 	list.Sort()
 	var b strings.Builder
 	for _, d := range list {
@@ -157,7 +157,7 @@ func TestDiagnostics(t *testing.T) {
 	} {
 		p, list := expr.Compile(textOf(source), scope())
 		assert.Nil(t, p, source)
-		assert.Equal(t, want, shown(list), source)
+		assert.Equal(t, want, format(list), source)
 	}
 }
 

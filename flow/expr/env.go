@@ -14,7 +14,7 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// The limits of one expression.
+// Limits of one expression.
 const (
 	maxCost      = 1_000_000 // of an evaluation, in CEL's units: about one per look-up
 	maxSize      = 1 << 20   // bytes of a result, roughly
@@ -23,20 +23,21 @@ const (
 	maxRecursion = 100       // of the parser
 )
 
-// An environment is what all scopes share: the parser, the functions, the run-time.
-// Only the names of a scope are its own, so that a scope costs next to nothing.
+// An environment is what all scopes share: the parser, the functions, the run-time. Only its
+// names belong to a scope, which makes a scope cheap.
 type environment struct {
 	cel       *cel.Env
 	checker   *checker.Env
 	provider  types.Provider
 	program   []cel.ProgramOption
-	functions []string // that an author can call, sorted
-	global    []string // of those, the ones called without a receiver
+	functions []string // callable by an author, sorted
+	global    []string // those called without a receiver
 }
 
 var shared = sync.OnceValue(newEnvironment)
 
-// newEnvironment builds from constants alone: it works, or no test passes.
+// newEnvironment panics on errors: it builds from constants only, so that any test would
+// notice.
 func newEnvironment() *environment {
 	options := []cel.EnvOption{
 		cel.OptionalTypes(),
@@ -88,7 +89,7 @@ func newEnvironment() *environment {
 	return e
 }
 
-// checkerEnv returns the checker's environment with the names of the scope.
+// checkerEnv returns the environment of CEL's checker with the names of the scope.
 func (s *Scope) checkerEnv() (*checker.Env, error) {
 	if s.checker != nil {
 		return s.checker, nil
@@ -114,8 +115,8 @@ func (s *Scope) checkerEnv() (*checker.Env, error) {
 	return env, nil
 }
 
-// Reserved tells whether a name cannot be given to a step, a variable or a foreach's
-// item, and what it is already: "a word of CEL", "a variable" or "a function".
+// Reserved reports whether a name cannot be given to a step, a variable or a foreach's item,
+// and what it already is: "a word of CEL", "a variable" or "a function".
 func Reserved(name string) (what string, ok bool) {
 	switch name {
 	case "inputs", "steps", "vars", "settings", "run", "error", "event":
@@ -132,7 +133,7 @@ func Reserved(name string) (what string, ok bool) {
 	return "", false
 }
 
-// isKeyword tells whether CEL keeps a name for itself.
+// isKeyword reports whether a name is reserved by CEL.
 func isKeyword(name string) bool {
 	switch name {
 	case "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",

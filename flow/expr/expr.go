@@ -1,18 +1,18 @@
-// Package expr compiles and evaluates the expressions of flows: CEL with the types
-// of package schema, inside texts with ${…} or bare in conditions.
+// Package expr compiles and evaluates the expressions of flows: CEL with the types of package
+// schema, inside texts with ${…} or bare in conditions.
 //
-// A Scope says what an expression may read and what is known about steps that may
-// not have run. Compile and Condition check against it and report with exact places;
-// what they return evaluates against Vars, deterministically and within a cost limit.
-// This is the only package that knows CEL.
+// A Scope declares what an expression may read, and what is known about steps that may not
+// have run. Compile and Condition check against it and report exact positions; the resulting
+// Program evaluates against Vars, deterministically and within a cost limit. This is the only
+// package that imports CEL.
 package expr
 
 import "facteur/flow/schema"
 
-// Outcomes is the set of what a step may have come to where an expression stands.
+// Outcomes is the set of outcomes that a step may have had at a point of the flow.
 type Outcomes uint8
 
-// What a step may have come to.
+// The outcomes of a step.
 const (
 	Succeeded Outcomes = 1 << iota
 	Failed
@@ -21,10 +21,10 @@ const (
 
 // A Step is what a scope knows about a step of the flow.
 type Step struct {
-	Outputs  *schema.Type // object; its Always fields are there also after a failure
+	Outputs  *schema.Type // an object; its Always fields are also present after a failure
 	Outcomes Outcomes     // at this point
-	Hidden   string       // why it cannot be read here, e.g. "it runs in a sibling branch"; "" when it can
-	// Foreign: somebody else gives the outputs, and mostly all of them. One that a step may
-	// succeed without and that is read untested is a warning then.
-	Foreign bool
+	Hidden   string       // why the step cannot be read here, e.g. "it runs in a sibling branch"; "": it can
+	// External says that the outputs come from outside, by an action, and are mostly complete.
+	// Reading an output without a test that a success may lack is then only a warning.
+	External bool
 }

@@ -5,48 +5,48 @@ import (
 	"slices"
 )
 
-// Facts is what a condition proves about steps and about parts that may be absent. The
-// zero Facts prove nothing.
+// Facts is what a condition proves about steps and about parts that may be absent. The zero
+// Facts prove nothing.
 type Facts struct {
-	never bool     // it cannot come to this: everything would follow
-	lost  []string // the words of a condition that is broken: nobody knows what it would prove
-	steps map[string]stepFacts
+	unreachable bool     // the condition cannot have this result, which proves anything
+	brokenWords []string // the words of a condition that did not compile: what it would prove is unknown
+	steps       map[string]stepFacts
 }
 
 // stepFacts is what is proved about one step.
 type stepFacts struct {
-	not Outcomes // what it did not come to
-	has []string // outputs that are there, sorted
+	excluded Outcomes // outcomes that the step did not have
+	present  []string // outputs that are present, sorted
 }
 
 const anyOutcome = Succeeded | Failed | Skipped
 
-func about(id string, not Outcomes, has ...string) Facts {
-	return Facts{steps: map[string]stepFacts{id: {not: not, has: has}}}
+func factsAbout(id string, not Outcomes, has ...string) Facts {
+	return Facts{steps: map[string]stepFacts{id: {excluded: not, present: has}}}
 }
 
-// and returns what is proved when both hold.
+// and returns what is proved if both hold.
 func (f Facts) and(g Facts) Facts {
 	switch {
-	case f.never || len(g.steps) == 0 && !g.never:
+	case f.unreachable || len(g.steps) == 0 && !g.unreachable:
 		return f
-	case g.never || len(f.steps) == 0:
+	case g.unreachable || len(f.steps) == 0:
 		return g
 	}
 	both := maps.Clone(f.steps)
 	for id, b := range g.steps {
 		a := both[id]
-		both[id] = stepFacts{not: a.not | b.not, has: union(a.has, b.has)}
+		both[id] = stepFacts{excluded: a.excluded | b.excluded, present: union(a.present, b.present)}
 	}
 	return Facts{steps: both}
 }
 
-// or returns what is proved when one of the two holds, whichever it is.
+// or returns what is proved if one of the two holds, whichever it is.
 func (f Facts) or(g Facts) Facts {
 	switch {
-	case f.never:
+	case f.unreachable:
 		return g
-	case g.never:
+	case g.unreachable:
 		return f
 	}
 	var either map[string]stepFacts
@@ -56,7 +56,7 @@ func (f Facts) or(g Facts) Facts {
 			continue
 		}
 		both := a.or(b)
-		if both.not != 0 || both.has != nil {
+		if both.excluded != 0 || both.present != nil {
 			if either == nil {
 				either = map[string]stepFacts{}
 			}
@@ -66,23 +66,23 @@ func (f Facts) or(g Facts) Facts {
 	return Facts{steps: either}
 }
 
-// or returns what is proved about a step when one of the two holds.
+// or returns what is proved about a step if one of the two holds.
 func (s stepFacts) or(t stepFacts) stepFacts {
-	both := stepFacts{not: s.not & t.not}
-	for _, name := range union(s.has, t.has) {
+	both := stepFacts{excluded: s.excluded & t.excluded}
+	for _, name := range union(s.present, t.present) {
 		if s.proves(name) && t.proves(name) {
-			both.has = append(both.has, name)
+			both.present = append(both.present, name)
 		}
 	}
 	return both
 }
 
-// proves tells whether an output is there: it was tested, or the step succeeded.
+// proves reports whether an output is present: it was tested, or the step succeeded.
 func (s stepFacts) proves(name string) bool {
-	return anyOutcome&^s.not&^Succeeded == 0 || slices.Contains(s.has, name)
+	return anyOutcome&^s.excluded&^Succeeded == 0 || slices.Contains(s.present, name)
 }
 
-// union returns the names of both sorted lists, sorted.
+// union returns the names of either sorted list, sorted.
 func union(a, b []string) []string {
 	switch {
 	case len(a) == 0:

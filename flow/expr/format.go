@@ -11,7 +11,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// formatFunctions declares the functions that write a time and a number as people read them.
+// formatFunctions declares the functions that format times and numbers for people.
 func formatFunctions() []cel.EnvOption {
 	text, integer := cel.StringType, cel.IntType
 	return []cel.EnvOption{
@@ -29,7 +29,7 @@ func formatFunctions() []cel.EnvOption {
 
 const formatOverload = "format_timestamp_string_string"
 
-// formatTime writes a time of a time zone by a layout, such as "DD/MM/YYYY HH:mm".
+// formatTime formats a time in a time zone by a layout such as "DD/MM/YYYY HH:mm".
 func formatTime(t time.Time, layout, zone string) (string, error) {
 	location, err := timeZone(zone)
 	if err != nil {
@@ -49,8 +49,8 @@ func formatTime(t time.Time, layout, zone string) (string, error) {
 	return b.String(), err
 }
 
-// tokens gives the tokens of a layout, which are runs of one of the letters Y M D H m s,
-// and the texts between them.
+// tokens calls each with the parts of a layout: tokens, which are runs of one of the letters Y
+// M D H m s, and the text between them.
 func tokens(layout string, each func(s string, token bool) bool) error {
 	for i := 0; i < len(layout); {
 		c, j := layout[i], i+1
@@ -66,7 +66,7 @@ func tokens(layout string, each func(s string, token bool) bool) error {
 	return nil
 }
 
-// part gives the part of a time that a token stands for.
+// part returns the part of a time that a token stands for.
 func part(t time.Time, token string) (n int, ok bool) {
 	switch token {
 	case "YYYY":
@@ -90,7 +90,7 @@ func validLayout(layout string) error {
 	return err
 }
 
-// timeZone gives a time zone by its name, or by its distance from UTC such as +02:00.
+// timeZone returns a time zone by its name or by its offset from UTC, such as +02:00.
 func timeZone(zone string) (*time.Location, error) {
 	if t, err := time.Parse("-07:00", zone); err == nil {
 		return t.Location(), nil
@@ -102,10 +102,10 @@ func timeZone(zone string) (*time.Location, error) {
 	return location, nil
 }
 
-// The widest number that pad writes.
+// maxPad is the largest width of pad.
 const maxPad = 100
 
-// pad writes a number with zeros before it, so that it has at least width digits.
+// pad formats a number with leading zeros to at least width digits.
 func pad(n, width int64) (string, error) {
 	if width < 0 || width > maxPad {
 		return "", fmt.Errorf("pad: the width lies between 0 and %d, not at %d", maxPad, width)

@@ -19,14 +19,14 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// What now(), uuid() and random() read: variables that no author can write. As
-// variables they belong to one evaluation and are never folded.
+// What now(), uuid() and random() read: variables that an author cannot name. As variables
+// they belong to one evaluation and are never constant-folded.
 const (
 	nowVariable    = "@now"
 	randomVariable = "@source"
 )
 
-// functions declares ours. Names that begin with @ are reached through macros alone.
+// functions declares our own functions. Names that begin with @ can only be called by macros.
 func functions() []cel.EnvOption {
 	text, dyn, integer := cel.StringType, cel.DynType, cel.IntType
 	return []cel.EnvOption{
@@ -62,7 +62,7 @@ func functions() []cel.EnvOption {
 			}),
 		),
 
-		// duration("7d") takes our durations as well as CEL's.
+		// duration("7d") takes our durations besides CEL's.
 		cel.Function("@duration",
 			cel.Overload("facteur_duration_string", []*cel.Type{text}, cel.DurationType,
 				cel.UnaryBinding(func(s ref.Val) ref.Val {
@@ -77,7 +77,7 @@ func functions() []cel.EnvOption {
 		renamed("duration", 1, false),
 
 		// The texts that replace and join give can be as long as the product of what
-		// they are given; these two look before they allocate.
+		// they are given: ours check the size before they allocate.
 		cel.Function("@replace",
 			cel.Overload("facteur_replace", []*cel.Type{text, text, text}, text, cel.FunctionBinding(replace)),
 			cel.Overload("facteur_replace_n", []*cel.Type{text, text, text, integer}, text, cel.FunctionBinding(replace))),
@@ -104,7 +104,7 @@ func constant(name string, expand func(cel.MacroExprFactory) ast.Expr) cel.Macro
 	})
 }
 
-// renamed returns a macro that turns a call of name into one of the global @name.
+// renamed returns a macro that turns a call of name into a call of the global @name.
 func renamed(name string, args int, member bool) cel.EnvOption {
 	if member {
 		return cel.Macros(cel.ReceiverMacro(name, args, func(f cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
@@ -116,7 +116,7 @@ func renamed(name string, args int, member bool) cel.EnvOption {
 	}))
 }
 
-// costs says what the functions that are not one unit each cost.
+// costs sets the cost of functions whose cost is not one unit.
 func costs() []interpreter.CostTrackerOption {
 	fixed := func(units uint64) interpreter.FunctionTracker {
 		return func([]ref.Val, ref.Val) *uint64 { return &units }
@@ -176,7 +176,8 @@ func e164(s, region string) (string, error) {
 	return phonenumbers.Format(number, phonenumbers.E164), nil
 }
 
-// mask hides all of a text but its last characters: 4 of 12 or more, 2 of 6 or more.
+// mask replaces all of a text but its last characters by *: it keeps 4 of 12 or more, 2 of 6
+// or more.
 func mask(s string) string {
 	r := []rune(s)
 	keep := 0
@@ -223,7 +224,7 @@ func join(list traits.Lister, separator string) (string, error) {
 	return b.String(), nil
 }
 
-// parseDuration reads our durations, "7d", and CEL's, "1.5h".
+// parseDuration parses our durations ("7d") and CEL's ("1.5h").
 func parseDuration(s string) (time.Duration, error) {
 	if d, err := schema.ParseDuration(s); err == nil {
 		return d, nil

@@ -6,56 +6,56 @@ import (
 	"facteur/flow/schema"
 )
 
-// Join sets what is known about steps and variables after a choice of the flow: ways
-// are the scopes at the end of each way that goes on, over those of the ways that end
-// the flow. All are forks of s, and s itself may be one of them.
+// Join updates the scope at a point where alternative paths of the flow meet: open are the
+// scopes at the ends of the paths that lead here, ended those of paths that end the flow. All
+// are forks of s, and s itself may be one of them.
 //
-// A step that ran in some ways only may have been skipped, and one that ran only in a
-// way that is over was; likewise with variables. Without any way that goes on, what
-// follows never runs, and everything that was known in one of the others is.
-func (s *Scope) Join(ways, over []*Scope) {
-	if len(ways) == 0 {
-		ways, over = over, nil
+// A step that ran on some open paths only may have been skipped; one that ran only on an ended
+// path was skipped; likewise for variables. Without an open path what follows never runs, and
+// is compiled with all that is known on an ended one.
+func (s *Scope) Join(open, ended []*Scope) {
+	if len(open) == 0 {
+		open, ended = ended, nil
 	}
-	if len(ways) == 0 {
+	if len(open) == 0 {
 		return
 	}
-	steps := s.joinSteps(ways, over)
-	vars, unset := joinVars(ways, over)
-	s.there = joinThere(ways)
-	for _, w := range ways {
-		if len(over) > 0 { // else a condition proves nothing of what follows
-			s.lost = union(s.lost, w.lost)
+	steps := s.joinSteps(open, ended)
+	vars, unset := joinVars(open, ended)
+	s.present = joinPresent(open)
+	for _, w := range open {
+		if len(ended) > 0 { // otherwise no condition proves anything about what follows
+			s.brokenWords = union(s.brokenWords, w.brokenWords)
 		}
 	}
 	s.steps = table[knownStep]{m: steps}
 	s.vars = table[*schema.Type]{m: vars}
-	s.unset = table[bool]{m: unset}
+	s.maybeUnset = table[bool]{m: unset}
 }
 
-func (s *Scope) joinSteps(ways, over []*Scope) map[string]knownStep {
-	joined := make(map[string]knownStep, len(ways[0].steps.m))
-	all := slices.Concat(ways, over)
+func (s *Scope) joinSteps(open, ended []*Scope) map[string]knownStep {
+	joined := make(map[string]knownStep, len(open[0].steps.m))
+	all := slices.Concat(open, ended)
 	for _, w := range all {
 		for id := range w.steps.m {
 			if _, done := joined[id]; !done {
-				joined[id] = s.joinStep(id, ways, all)
+				joined[id] = s.joinStep(id, open, all)
 			}
 		}
 	}
 	return joined
 }
 
-func (s *Scope) joinStep(id string, ways, all []*Scope) knownStep {
+func (s *Scope) joinStep(id string, open, all []*Scope) knownStep {
 	var known knownStep
 	visible := false
-	known.Hidden = s.steps.m[id].Hidden // unless a way knows better
+	known.Hidden = s.steps.m[id].Hidden // unless a path has another reason
 	for _, w := range all {
 		switch st, ok := w.steps.m[id]; {
 		case !ok || visible:
 		case st.Hidden == "":
 			visible = true
-			known = knownStep{Step: Step{Outputs: st.Outputs, Foreign: st.Foreign}}
+			known = knownStep{Step: Step{Outputs: st.Outputs, External: st.External}}
 		case known.Hidden == s.steps.m[id].Hidden:
 			known.Hidden = st.Hidden
 		}
@@ -63,39 +63,39 @@ func (s *Scope) joinStep(id string, ways, all []*Scope) knownStep {
 	if !visible {
 		return known
 	}
-	for i, w := range ways {
+	for i, w := range open {
 		st, ok := w.steps.m[id]
 		if !ok || st.Hidden != "" {
 			st = knownStep{Step: Step{Outcomes: Skipped}}
 		}
 		if i > 0 {
-			st.has = known.facts().or(st.facts()).has
+			st.present = known.facts().or(st.facts()).present
 		}
-		known.has = st.has
+		known.present = st.present
 		known.Outcomes |= st.Outcomes
 	}
 	return known
 }
 
-// facts gives what is proved about the step.
+// facts returns what is proved about the step.
 func (s knownStep) facts() stepFacts {
-	return stepFacts{not: anyOutcome &^ s.Outcomes, has: s.has}
+	return stepFacts{excluded: anyOutcome &^ s.Outcomes, present: s.present}
 }
 
-func joinVars(ways, over []*Scope) (vars map[string]*schema.Type, unset map[string]bool) {
+func joinVars(open, ended []*Scope) (vars map[string]*schema.Type, unset map[string]bool) {
 	vars, unset = map[string]*schema.Type{}, map[string]bool{}
-	for i, w := range slices.Concat(ways, over) {
+	for i, w := range slices.Concat(open, ended) {
 		for name, t := range w.vars.m {
 			if known := vars[name]; known == nil {
 				vars[name] = t
-			} else if i < len(ways) {
+			} else if i < len(open) {
 				vars[name] = schema.Join(known, t)
 			}
 		}
 	}
 	for name := range vars {
-		for _, w := range ways {
-			if w.vars.m[name] == nil || w.unset.m[name] {
+		for _, w := range open {
+			if w.vars.m[name] == nil || w.maybeUnset.m[name] {
 				unset[name] = true
 			}
 		}

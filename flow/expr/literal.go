@@ -13,7 +13,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// literals reports arguments whose value is known and cannot be right.
+// literals reports literal arguments that are invalid.
 func (c *check) literals() {
 	formats := false
 	ast.PostOrderVisit(c.tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -44,12 +44,13 @@ func (c *check) literals() {
 func (c *check) literal(arg ast.Expr, valid func(string) error) {
 	if s, ok := textOf(arg); ok {
 		if err := valid(s); err != nil {
-			c.errorf("invalid-literal", c.places.node(arg), "", "%v", err)
+			c.errorf("invalid-literal", c.positions.node(arg), "", "%v", err)
 		}
 	}
 }
 
-// clockFunctions are CEL's parts of a time, which take a time zone: its name, +02:00, or "".
+// clockFunctions are CEL's getters of a timestamp's parts, which take a time zone: its name,
+// +02:00, or "".
 var clockFunctions = [...]string{"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear",
 	"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
 
@@ -60,14 +61,14 @@ func (c *check) zone(arg ast.Expr) {
 	}
 	if _, err := timeZone(s); err != nil {
 		hint := ""
-		if _, meant := TimeZone(s); meant != "" {
-			hint = fmt.Sprintf("did you mean %q?", meant)
+		if _, suggestion := TimeZone(s); suggestion != "" {
+			hint = fmt.Sprintf("did you mean %q?", suggestion)
 		}
-		c.errorf("invalid-literal", c.places.node(arg), hint, "%v", err)
+		c.errorf("invalid-literal", c.positions.node(arg), hint, "%v", err)
 	}
 }
 
-// literalRule returns which argument of a call follows a rule, and the rule.
+// literalRule returns which argument of a call is validated if it is a literal, and how.
 func literalRule(call ast.CallExpr) (arg int, valid func(string) error) {
 	switch call.FunctionName() {
 	case "matches":
@@ -108,19 +109,19 @@ func validRegion(s string) error {
 	return nil
 }
 
-// formats runs CEL's own checks of format(…).
+// formats runs CEL's own validators of format(…).
 func (c *check) formats() {
-	problems := common.NewErrors(common.NewTextSource(c.places.text.Value))
+	problems := common.NewErrors(common.NewTextSource(c.positions.text.Value))
 	issues := cel.NewIssuesWithSourceInfo(problems, c.tree.SourceInfo())
 	for _, v := range shared().cel.Validators() {
 		v.Validate(shared().cel, noConfig{}, c.tree, issues)
 	}
 	for _, problem := range issues.Errors() {
-		c.errorf("invalid-literal", c.places.near(problem.ExprID, c.places.whole()), "", "format: %s", problem.Message)
+		c.errorf("invalid-literal", c.positions.nodeOr(problem.ExprID, c.positions.whole()), "", "format: %s", problem.Message)
 	}
 }
 
-// noConfig leaves CEL's validators at their defaults.
+// noConfig keeps CEL's validators at their defaults.
 type noConfig struct{}
 
 func (noConfig) GetOrDefault(_ string, v any) any { return v }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// mismatch says why a call takes none of the types that it is given.
+// mismatch reports a call without an overload for its argument types.
 func (c *check) mismatch(e ast.Expr, at diag.Range) {
 	const code = "type-mismatch"
 	call := e.AsCall()
@@ -33,7 +33,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		names[i] = typeName(ts[i])
 		if isOptional(ts[i]) && hint == "" && name != "orValue" && name != "or" {
 			of, _ := c.scope.schemaType(ts[i])
-			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.source(a), zero(of))
+			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.sourceOf(a), zero(of))
 		}
 	}
 	switch name {
@@ -45,20 +45,20 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		c.errorf(code, at, hint, "both sides of : must have one type, these are %s and %s", names[1], names[2])
 	case operators.Index, operators.OptIndex:
 		if ts[0].Kind() == types.StructKind {
-			hint = "name the field: " + c.source(args[0]) + ".<field>"
+			hint = "name the field: " + c.sourceOf(args[0]) + ".<field>"
 			if key, ok := textOf(args[1]); ok {
-				hint = "write " + c.source(args[0]) + "." + key
+				hint = "write " + c.sourceOf(args[0]) + "." + key
 			}
 			if ts[0].TypeName() == stepsTypeName {
-				return // the guard says so
+				return // reported by the presence checker
 			}
-			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.source(args[0]))
+			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.sourceOf(args[0]))
 			return
 		}
 		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
 	case operators.Equals, operators.NotEquals:
 		if hint == "" {
-			hint = c.likeOther(name, ts, names, args)
+			hint = c.convertHint(name, ts, names, args)
 		}
 		for i := range ts {
 			if hint == "" && ts[i].Kind() == types.NullTypeKind {
@@ -75,16 +75,16 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 				hint = "it takes: " + signatures(name)
 			}
 		} else if hint == "" && len(args) == 1 && name == operators.LogicalNot {
-			hint = c.compared(args[0], "==")
+			hint = c.comparisonHint(args[0], "==")
 		} else if hint == "" {
-			hint = c.likeOther(name, ts, names, args)
+			hint = c.convertHint(name, ts, names, args)
 		}
 		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
 	}
 }
 
-// compared hints at how to make a condition of a value.
-func (c *check) compared(e ast.Expr, operator string) string {
+// comparisonHint returns a hint at how to turn a value into a condition.
+func (c *check) comparisonHint(e ast.Expr, operator string) string {
 	of, _ := c.scope.schemaType(c.tree.GetType(e.ID()))
 	if ch, ok := chainOf(e); ok && of.Kind >= schema.String && of.Kind <= schema.Number && of.Kind != schema.Bool {
 		return fmt.Sprintf("compare it, such as %s %s %s", ch, operator, zero(of))
@@ -92,21 +92,21 @@ func (c *check) compared(e ast.Expr, operator string) string {
 	return ""
 }
 
-// likeOther hints at how one of two operands becomes like the other.
-func (c *check) likeOther(operator string, ts []*types.Type, names []string, args []ast.Expr) string {
+// convertHint returns a hint at how to give two operands the same type.
+func (c *check) convertHint(operator string, ts []*types.Type, names []string, args []ast.Expr) string {
 	if len(ts) != 2 {
 		return ""
 	}
-	joins := operator == operators.Add && ts[0].Kind() != types.TimestampKind && ts[0].Kind() != types.DurationKind // of texts, likely
-	if hint := c.literalLike(ts, args); hint != "" && !joins {
+	joins := operator == operators.Add && ts[0].Kind() != types.TimestampKind && ts[0].Kind() != types.DurationKind // probably concatenation
+	if hint := c.literalHint(ts, args); hint != "" && !joins {
 		return hint
 	}
 	return conversion(ts, names, args)
 }
 
-// literalLike hints at how a text or a number that is written out is to be written, to be like
-// the other operand.
-func (c *check) literalLike(ts []*types.Type, args []ast.Expr) string {
+// literalHint returns a hint at how to write a text or number literal as the type of the other
+// operand.
+func (c *check) literalHint(ts []*types.Type, args []ast.Expr) string {
 	for i, a := range args {
 		if a.Kind() != ast.LiteralKind {
 			continue
@@ -125,7 +125,7 @@ func (c *check) literalLike(ts []*types.Type, args []ast.Expr) string {
 			}
 		case int64, float64:
 			if ts[1-i].Kind() == types.StringKind {
-				if strings.HasSuffix(c.source(args[1-i]), "error.code") {
+				if strings.HasSuffix(c.sourceOf(args[1-i]), "error.code") {
 					return fmt.Sprintf("put it in quotes: \"%v\"; the status of HTTP is in error.status_code", v)
 				}
 				return fmt.Sprintf("put it in quotes: \"%v\"", v)
@@ -135,7 +135,8 @@ func (c *check) literalLike(ts []*types.Type, args []ast.Expr) string {
 	return ""
 }
 
-// conversion hints at the function that makes two operands alike.
+// conversion returns a hint at the function that converts one operand to the type of the
+// other.
 func conversion(ts []*types.Type, names []string, args []ast.Expr) string {
 	if len(ts) != 2 || ts[0].Kind() == ts[1].Kind() {
 		return ""

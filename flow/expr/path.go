@@ -41,14 +41,14 @@ func pathOf(s string) []string {
 	return names
 }
 
-// follow returns the type at the end of a path, nil when the path is not plainly
-// right: then CEL says what is wrong with it.
-func (s *Scope) follow(names []string) *schema.Type { return s.along(names, fieldType) }
+// pathType returns the type at the end of a path, nil if the path is not certainly valid: then
+// CEL reports what is wrong with it.
+func (s *Scope) pathType(names []string) *schema.Type { return s.walkPath(names, fieldType) }
 
-// owner is follow to a type that is asked for the names of its fields: of maps that literals wrote
-// out, which share one type, each may have others.
-func (s *Scope) owner(names []string) *schema.Type {
-	return s.along(names, func(t *schema.Type, name string) *schema.Type {
+// ownerPathType is pathType for a type whose field names are needed: maps written as literals
+// share one CEL type, but may have different fields.
+func (s *Scope) ownerPathType(names []string) *schema.Type {
+	return s.walkPath(names, func(t *schema.Type, name string) *schema.Type {
 		if f := t.Field(name); t.Kind == schema.Map && f != nil {
 			return f.Type
 		}
@@ -56,7 +56,7 @@ func (s *Scope) owner(names []string) *schema.Type {
 	})
 }
 
-func (s *Scope) along(names []string, field func(*schema.Type, string) *schema.Type) *schema.Type {
+func (s *Scope) walkPath(names []string, field func(*schema.Type, string) *schema.Type) *schema.Type {
 	var t *schema.Type
 	switch rest := names[1:]; {
 	case names[0] == "steps" && len(rest) >= 2:
@@ -104,8 +104,8 @@ func fieldType(t *schema.Type, name string) *schema.Type {
 	return nil
 }
 
-// lookUp follows a path through the variables. When it ends early, missing is the index of the
-// name that is not there and v is what it was looked for in.
+// lookUp follows a path through the variables. If it ends early, missing is the index of the
+// name that was not found, and v the value it was looked up in; otherwise missing is -1.
 func lookUp(vars *Vars, names []string) (v any, missing int) {
 	v, ok := vars.value(names[0])
 	if !ok {

@@ -17,13 +17,13 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// A Program is a compiled expression, or a text with expressions inside. Programs
-// are immutable and safe for concurrent use.
+// A Program is a compiled expression, or a text with expressions in it. Programs are immutable
+// and safe for concurrent use.
 type Program struct {
 	text      string        // of a literal
-	whole     *expression   // the value is exactly one expression
-	parts     []programPart // of a text with expressions inside
-	condition bool          // whole must give a bool
+	whole     *expression   // set if the program is exactly one expression
+	parts     []programPart // of a text with expressions
+	condition bool          // whole must evaluate to a bool
 }
 
 type programPart struct {
@@ -31,14 +31,14 @@ type programPart struct {
 	expr *expression
 }
 
-// An expression is one compiled CEL expression: a bare path, or a checked tree whose
-// program is built when it is first evaluated.
+// An expression is one compiled CEL expression: a bare path, or a checked AST whose program is
+// planned when it is first evaluated.
 type expression struct {
-	at       diag.Range
-	typ      *schema.Type
-	optional bool
-	null     bool     // always null
-	tested   []string // of a list: the parts that every element has, such as .note
+	at           diag.Range
+	typ          *schema.Type
+	optional     bool
+	null         bool     // always null
+	elementParts []string // of a list: the parts that every element has, such as .note
 
 	path []string
 
@@ -55,12 +55,12 @@ func newExpression(source diag.Text, at diag.Range, checked *ast.AST) *expressio
 	return e
 }
 
-// Literal tells whether the program has no expression in it, and then its text.
+// Literal returns the text of a program without expressions; ok is false for any other.
 func (p *Program) Literal() (text string, ok bool) {
 	return p.text, p.whole == nil && p.parts == nil
 }
 
-// Prefix returns the text that every result of a text begins with.
+// Prefix returns the literal text that every result of a text begins with.
 func (p *Program) Prefix() string {
 	if p.parts != nil {
 		return p.parts[0].text
@@ -68,9 +68,9 @@ func (p *Program) Prefix() string {
 	return p.text
 }
 
-// Fixed returns what stands before, between and after the expressions of a text; nil for a
-// program that is one expression.
-func (p *Program) Fixed() []string {
+// FixedParts returns the literal parts before, between and after the expressions of a text;
+// nil for a program that is one expression.
+func (p *Program) FixedParts() []string {
 	if p.parts == nil {
 		return nil
 	}
@@ -85,29 +85,29 @@ func (p *Program) Fixed() []string {
 	return fixed
 }
 
-// Among returns the texts that are written out among the values of a choice with ? and :, nil
-// where the program is no such choice.
-func (p *Program) Among() []string {
+// Alternatives returns the string literals among the results of a conditional (? :), nil if
+// the program is not one.
+func (p *Program) Alternatives() []string {
 	if p.whole == nil || p.whole.checked == nil {
 		return nil
 	}
-	return choices(p.whole.checked.Expr(), nil)
+	return alternatives(p.whole.checked.Expr(), nil)
 }
 
-func choices(e ast.Expr, found []string) []string {
+func alternatives(e ast.Expr, found []string) []string {
 	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.Conditional {
 		return found
 	}
-	for _, way := range e.AsCall().Args()[1:] {
-		if text, ok := textOf(way); ok {
+	for _, branch := range e.AsCall().Args()[1:] {
+		if text, ok := textOf(branch); ok {
 			found = append(found, text)
 		}
-		found = choices(way, found)
+		found = alternatives(branch, found)
 	}
 	return found
 }
 
-// Type returns the type of what the program gives.
+// Type returns the type of the program's result.
 func (p *Program) Type() *schema.Type {
 	if p.whole != nil {
 		return p.whole.typ
@@ -115,15 +115,14 @@ func (p *Program) Type() *schema.Type {
 	return schema.StringType
 }
 
-// Optional tells whether the program may give no value at all (CEL's optional none).
+// Optional reports whether the program may give no value (CEL's optional none).
 func (p *Program) Optional() bool { return p.whole != nil && p.whole.optional }
 
-// Absent is what Eval gives for an optional without a value.
+// Absent is the result of Eval for an optional without a value.
 type Absent struct{}
 
-// Eval evaluates the program. The result is a plain value as of schema.Coerce, or
-// Absent; parts of it may be shared with v and must not be changed. The error is an
-// *EvalError.
+// Eval evaluates the program. The result is a plain value (see schema.Coerce) or Absent; parts
+// of it may be shared with v and must not be changed. The error is an *EvalError.
 func (p *Program) Eval(v Vars) (any, error) {
 	switch {
 	case p.whole != nil:
@@ -237,7 +236,7 @@ func (e *expression) evalPath(v *Vars) (any, error) {
 // An EvalError says which expression could not be evaluated, and why.
 type EvalError struct {
 	Range      diag.Range
-	Expression string // the whole of it, without ${ }
+	Expression string // as written, without ${ }
 	Message    string // lower case, for people
 }
 
@@ -247,8 +246,8 @@ const listMessage = "a list has no fields; take an element of it, such as [0]"
 
 func missingMessage(name string) string { return "no such key: " + name }
 
-// evalError says what CEL's error means, at the place in the expression that it
-// belongs to where that is known.
+// evalError translates an error of CEL, with the position inside the expression where that is
+// known.
 func (e *expression) evalError(err error) *EvalError {
 	out := &EvalError{Range: e.at}
 	var cancelled interpreter.EvalCancelledError
@@ -258,7 +257,7 @@ func (e *expression) evalError(err error) *EvalError {
 	}
 	var failure *types.Err
 	if errors.As(err, &failure) && ref.Val(failure) != types.NoSuchOverloadErr() {
-		out.Range = e.placeOf(failure.NodeID())
+		out.Range = e.rangeOf(failure.NodeID())
 	}
 	switch message := err.Error(); {
 	case strings.HasPrefix(message, "no such attribute(s): "):
@@ -277,13 +276,13 @@ func (e *expression) evalError(err error) *EvalError {
 	return out
 }
 
-// placeOf returns the place of a node, or that of the whole expression.
-func (e *expression) placeOf(id int64) diag.Range {
+// rangeOf returns the range of a node, or that of the whole expression.
+func (e *expression) rangeOf(id int64) diag.Range {
 	at := e.at
-	places := newPlaces(e.source, e.checked)
+	pos := newPositions(e.source, e.checked)
 	ast.PostOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(n ast.Expr) {
-		if i, _ := places.token(n); n.ID() == id && i >= 0 {
-			at = places.node(n)
+		if i, _ := pos.token(n); n.ID() == id && i >= 0 {
+			at = pos.node(n)
 		}
 	}))
 	return at

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// randomRead writes a condition over what may be absent of inputs.p, inputs.q and the
-// elements of inputs.people, and of the names that comprehensions have taken.
+// randomRead generates a condition over the optional properties of inputs.p, inputs.q and the
+// elements of inputs.people, and of the variables of comprehensions.
 func randomRead(r *rand.Rand, depth int, names []string) string {
 	of := names[r.IntN(len(names))]
 	if depth == 0 || r.IntN(5) == 0 {
@@ -65,10 +65,10 @@ func randomRead(r *rand.Rand, depth int, names []string) string {
 	return fmt.Sprintf("(%s.filter(%s, %s).filter(%s, %s).transformList(i, %s, %s) == [])", list, name, loop(), name, loop(), name, loop())
 }
 
-// What is accepted never finds a property missing, whichever of them are there.
+// An accepted expression never finds a property missing, whichever are present.
 func TestPropertiesAreSound(t *testing.T) {
-	home := declared(maybe("zip", schema.BoolType))
-	person := declared(field("sure", schema.BoolType), maybe("a", schema.BoolType), maybe("home", home))
+	home := declared(optionalField("zip", schema.BoolType))
+	person := declared(field("sure", schema.BoolType), optionalField("a", schema.BoolType), optionalField("home", home))
 	s := expr.NewScope()
 	s.Bind("inputs", declared(field("p", person), field("q", person), field("people", schema.ListOf(person))))
 	var people []any

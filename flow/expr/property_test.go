@@ -11,28 +11,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// declared is an object as a flow writes it out.
+// declared is an object type as the inputs of a flow declare it.
 func declared(fields ...*schema.Field) *schema.Type {
 	t := object(fields...)
 	t.NullIsNone = true
 	return t
 }
 
-func maybe(name string, t *schema.Type) *schema.Field { return &schema.Field{Name: name, Type: t} }
+func optionalField(name string, t *schema.Type) *schema.Field {
+	return &schema.Field{Name: name, Type: t}
+}
 
 func properties() *expr.Scope {
-	address := declared(field("city", schema.StringType), maybe("zip", schema.StringType))
+	address := declared(field("city", schema.StringType), optionalField("zip", schema.StringType))
 	person := declared(
-		field("name", schema.StringType), maybe("phone", schema.StringType), maybe("out", schema.BoolType), maybe("home", address), maybe("free", schema.AnyType),
-		maybe("tags", schema.ListOf(schema.StringType)), &schema.Field{Name: "lang", Type: schema.StringType, Default: "fr"})
+		field("name", schema.StringType), optionalField("phone", schema.StringType), optionalField("out", schema.BoolType), optionalField("home", address), optionalField("free", schema.AnyType),
+		optionalField("tags", schema.ListOf(schema.StringType)), &schema.Field{Name: "lang", Type: schema.StringType, Default: "fr"})
 	s := expr.NewScope()
 	s.Bind("inputs", declared(
 		field("p", person), field("q", person), field("people", schema.ListOf(person)), field("by_name", schema.MapOf(person)),
-		field("any", schema.AnyType), field("i", schema.IntType), maybe("late", schema.StringType)))
+		field("any", schema.AnyType), field("i", schema.IntType), optionalField("late", schema.StringType)))
 	s.Bind("item", person)
 	s.SetVar("who", person)
-	s.SetVar("made", &schema.Type{Kind: schema.Map, Elem: schema.StringType, Fields: []*schema.Field{field("sure", schema.StringType), maybe("note", schema.StringType)}})
-	s.SetStep("ran", expr.Step{Outcomes: expr.Succeeded, Outputs: object(always("who", person), maybe("id", schema.StringType), field("name", schema.StringType), always("items", schema.ListOf(person)))})
+	s.SetVar("made", &schema.Type{Kind: schema.Map, Elem: schema.StringType, Fields: []*schema.Field{field("sure", schema.StringType), optionalField("note", schema.StringType)}})
+	s.SetStep("ran", expr.Step{Outcomes: expr.Succeeded, Outputs: object(always("who", person), optionalField("id", schema.StringType), field("name", schema.StringType), always("items", schema.ListOf(person)))})
 	return s
 }
 
@@ -137,7 +139,7 @@ func TestProperties(t *testing.T) {
 		`inputs.people.filter(p, inputs.people.exists(q, has(q.out)) && has(p.out)).map(p, !p.out)`: "",
 	} {
 		_, list := expr.Compile(textOf("${"+source+"}"), properties())
-		assert.Equal(t, want, joined(list), source)
+		assert.Equal(t, want, messages(list), source)
 	}
 }
 
@@ -164,12 +166,13 @@ func TestPropertyHints(t *testing.T) {
 	}
 }
 
-// What somebody else gives is mostly there, unlike what the flow itself says may be absent.
+// Outputs of actions are mostly complete, so that reading one without a test is only a
+// warning; not so for inputs.
 func TestPropertiesOfOthers(t *testing.T) {
 	for foreign, want := range map[bool]diag.Severity{true: diag.Warning, false: diag.Error} {
 		s := properties()
 		ran, _ := s.Step("ran")
-		ran.Foreign = foreign
+		ran.External = foreign
 		s.SetStep("ran", ran)
 		p, list := expr.Compile(textOf("${steps.ran.outputs.id}"), s)
 		require.Len(t, list, 1)
@@ -183,7 +186,7 @@ func TestPropertiesOfOthers(t *testing.T) {
 	}
 }
 
-// What is proved about a property holds until what it belongs to is another.
+// What is proved about a property holds until its owner is redeclared.
 func TestAssumeProperties(t *testing.T) {
 	s := properties()
 	s.Bind("i", schema.IntType)
@@ -211,7 +214,7 @@ func TestAssumeProperties(t *testing.T) {
 	assert.False(t, compiles(inside, "${item.out}"), "it is another item")
 	inside.Bind("p", inside.Var("who"))
 	assert.True(t, compiles(inside, "${inputs.p.phone}"), "a part of the name is no name")
-	inside.Renew("who", inside.Var("who"))
+	inside.ReassignVar("who", inside.Var("who"))
 	assert.False(t, compiles(inside, "${vars.who.out}"), "it may have been set anew")
 	st, _ := inside.Step("ran")
 	inside.SetStep("ran", st)
@@ -238,9 +241,9 @@ func TestBindItem(t *testing.T) {
 	}
 }
 
-func TestTrust(t *testing.T) {
+func TestAllowAbsent(t *testing.T) {
 	s := properties()
-	s.Trust()
+	s.AllowAbsent()
 	assert.True(t, compiles(s.Fork(), "${inputs.p.phone}"))
 	assert.True(t, compiles(s.Fork(), "${inputs.people.map(p, p.phone)}"))
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// Reads calls field with the name of each field of a variable that the program reads, and
-// with "" where it reads the variable as a whole.
+// Reads calls field with the name of each field of a variable that the program reads, and with
+// "" if it reads the variable as a whole.
 func (p *Program) Reads(variable string, field func(name string)) {
 	if p.whole != nil {
 		p.whole.reads(variable, field)
@@ -19,18 +19,19 @@ func (p *Program) Reads(variable string, field func(name string)) {
 	}
 }
 
-// Deterministic tells whether the program gives the same whenever a run evaluates it, and whatever
-// became of the run's steps: it reads what the run was given, and neither time nor chance.
+// Deterministic reports whether the program has the same result whenever a run evaluates it,
+// whatever the outcomes of its steps: it reads only what the run was started with, no time and
+// no random values.
 func (p *Program) Deterministic() bool {
-	steady := p.whole == nil || p.whole.steady()
+	deterministic := p.whole == nil || p.whole.deterministic()
 	for _, part := range p.parts {
-		steady = steady && (part.expr == nil || part.expr.steady())
+		deterministic = deterministic && (part.expr == nil || part.expr.deterministic())
 	}
-	return steady
+	return deterministic
 }
 
-func (e *expression) steady() bool {
-	changes := func(variable string) bool {
+func (e *expression) deterministic() bool {
+	varies := func(variable string) bool {
 		switch strings.TrimPrefix(variable, ".") {
 		case "steps", "vars", "run", "event", "error", nowVariable, randomVariable:
 			return true
@@ -38,13 +39,13 @@ func (e *expression) steady() bool {
 		return false
 	}
 	if e.checked == nil {
-		return !changes(e.path[0])
+		return !varies(e.path[0])
 	}
-	steady := true
+	deterministic := true
 	ast.PreOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		steady = steady && (e.Kind() != ast.IdentKind || !changes(e.AsIdent()))
+		deterministic = deterministic && (e.Kind() != ast.IdentKind || !varies(e.AsIdent()))
 	}))
-	return steady
+	return deterministic
 }
 
 func (e *expression) reads(variable string, field func(name string)) {
@@ -61,7 +62,7 @@ func (e *expression) reads(variable string, field func(name string)) {
 	if !strings.Contains(e.source.Value, variable) {
 		return
 	}
-	named := map[int64]bool{} // where the variable is followed by a field
+	named := map[int64]bool{} // nodes of the variable that are followed by a field
 	ast.PreOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.IdentKind:

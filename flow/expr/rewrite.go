@@ -7,10 +7,10 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// testFromTheStart makes a chain of fields that has a test at its end, as in
-// has(steps.a.outputs.x) and steps.a.outputs.?x, optional from the step on: a step
-// that was skipped has no outputs, and the test should then find nothing.
-func testFromTheStart(a *ast.AST) {
+// makeTestsOptional makes chains that end in a test, as in has(steps.a.outputs.x) and
+// steps.a.outputs.?x, optional from the step on: a skipped step has no outputs, and the test
+// should be false then, not an error.
+func makeTestsOptional(a *ast.AST) {
 	var id int64
 	factory := ast.NewExprFactory()
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -43,8 +43,8 @@ func testFromTheStart(a *ast.AST) {
 	}))
 }
 
-// wrapTests turns has(x.f) of a checked expression, where x is optional, into
-// x.?f.hasValue(): inside ? : CEL evaluates the former to an optional.
+// wrapTests turns has(x.f) of a checked expression with an optional x into x.?f.hasValue():
+// inside ? : CEL evaluates the former to an optional.
 func wrapTests(a *ast.AST) {
 	var id int64
 	factory := ast.NewExprFactory()
@@ -67,7 +67,7 @@ func wrapTests(a *ast.AST) {
 	}))
 }
 
-// sortRanges puts @sorted around the ranges of a checked expression's comprehensions.
+// sortRanges wraps the ranges of a checked expression's comprehensions in @sorted.
 func sortRanges(a *ast.AST) {
 	factory := ast.NewExprFactory()
 	var id int64

@@ -8,14 +8,14 @@ import (
 
 // A Part of a text is either plain text or an expression.
 type Part struct {
-	Text  string     // of plain text: as it is meant, $${ already turned into ${
-	Expr  *diag.Text // the expression between ${ and }; nil in plain text
-	Range diag.Range // as written, ${ and } included
+	Text  string     // of plain text, with $${ already replaced by ${
+	Expr  *diag.Text // between ${ and }; nil for plain text
+	Range diag.Range // as written, including ${ and }
 }
 
-// Scan splits a text at its ${…}. An expression ends at the matching }: braces in CEL
-// strings and comments do not count. $${ is a literal ${, a lone $ is plain. A part
-// whose end cannot be found is reported and left out.
+// Scan splits a text at its ${…}. An expression ends at the matching }: braces in CEL strings
+// and comments do not count. $${ is a literal ${, a lone $ is plain. A part whose end cannot
+// be found is reported and left out.
 func Scan(t diag.Text) ([]Part, diag.List) {
 	s := t.Value
 	if !strings.Contains(s, "${") {
@@ -80,8 +80,8 @@ func Scan(t diag.Text) ([]Part, diag.List) {
 	return parts, list
 }
 
-// closing returns the offset of the } that closes an expression which begins at i. It
-// returns -1 when there is none, and then, when a string is to blame, where that began.
+// closing returns the offset of the } that closes an expression beginning at i. If there is
+// none it returns -1, and the offset of the unterminated string that is the cause, if one is.
 func closing(s string, i int) (end, quote int) {
 	depth := 0
 	for i < len(s) {
@@ -132,7 +132,7 @@ func stringEnd(s string, i int) int {
 	return -1
 }
 
-// isRaw tells whether the string whose quote is at i has the prefix r, also after b.
+// isRaw reports whether the string whose quote is at i has the prefix r, also combined with b.
 func isRaw(s string, i int) bool {
 	if i == 0 || s[i-1]|0x20 != 'r' {
 		return false

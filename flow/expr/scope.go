@@ -9,25 +9,24 @@ import (
 	"github.com/google/cel-go/checker"
 )
 
-// A Scope is what expressions at one place of a flow may read. Scopes that were forked
-// from each other share tables: use a family of scopes from one goroutine at a time.
-// Programs do not refer to their scope.
+// A Scope is what expressions at one point of a flow may read. Scopes forked from each other
+// share tables: use them from one goroutine at a time. Programs do not refer to their scope.
 type Scope struct {
-	names   table[*schema.Type]
-	vars    table[*schema.Type]
-	unset   table[bool] // the variables that may not be set
-	steps   table[knownStep]
-	there   table[bool] // the properties that are proved to be there, by their place
-	trust   bool        // see Trust
-	lost    []string    // the words of the broken conditions on the way here, see unset
-	objects *objects
-	checker *checker.Env // of this scope, nil until it is needed
+	names       table[*schema.Type]
+	vars        table[*schema.Type]
+	maybeUnset  table[bool] // variables that may be unset
+	steps       table[knownStep]
+	present     table[bool] // properties that are proved to be present, by their path
+	allowAbsent bool        // see AllowAbsent
+	brokenWords []string    // words of the conditions on the path to here that did not compile; see Facts
+	objects     *objects
+	checker     *checker.Env // of this scope, created on first use
 }
 
-// A knownStep is a Step and the outputs that are proved to be there.
+// A knownStep is a Step and the outputs that are proved to be present.
 type knownStep struct {
 	Step
-	has []string
+	present []string
 }
 
 var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
@@ -36,20 +35,20 @@ var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 	{Name: "started_at", Type: schema.TimestampType, Required: true, Always: true, Doc: "when the run started"},
 }}
 
-// NewScope returns the scope at a flow's start. It declares `run`; Bind adds others.
+// NewScope returns the scope at the start of a flow. It declares `run`; Bind adds others.
 func NewScope() *Scope {
 	s := &Scope{objects: &objects{}}
 	s.names.set("run", runType)
 	return s
 }
 
-// Fork returns a copy: what is set on one is not seen by the other.
+// Fork returns a copy: changes to one do not affect the other.
 func (s *Scope) Fork() *Scope {
-	return &Scope{names: s.names.fork(), vars: s.vars.fork(), unset: s.unset.fork(), steps: s.steps.fork(), there: s.there.fork(), trust: s.trust, lost: s.lost, objects: s.objects}
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), maybeUnset: s.maybeUnset.fork(), steps: s.steps.fork(), present: s.present.fork(), allowAbsent: s.allowAbsent, brokenWords: s.brokenWords, objects: s.objects}
 }
 
-// Bind declares a variable, or declares it anew with another type, e.g. inputs,
-// settings, event, error, a foreach's item.
+// Bind declares a variable such as inputs, settings, event, error or a foreach's item, or
+// redeclares it with another type.
 func (s *Scope) Bind(name string, t *schema.Type) {
 	s.names.set(name, t)
 	s.forget(name)
@@ -58,43 +57,43 @@ func (s *Scope) Bind(name string, t *schema.Type) {
 
 // SetVar declares vars.<name>, which is set from here on.
 func (s *Scope) SetVar(name string, t *schema.Type) {
-	s.Renew(name, t)
-	if s.unset.m[name] {
-		s.unset.set(name, false)
+	s.ReassignVar(name, t)
+	if s.maybeUnset.m[name] {
+		s.maybeUnset.set(name, false)
 	}
 }
 
 // Var returns the type of vars.<name>, or nil.
 func (s *Scope) Var(name string) *schema.Type { return s.vars.m[name] }
 
-// SetStep says what is known about a step from here on.
+// SetStep sets what is known about a step from here on.
 func (s *Scope) SetStep(id string, st Step) {
 	s.steps.set(id, knownStep{Step: st})
 	s.forget("steps." + id)
 }
 
-// Step returns what is known about a step; ok is false for an id never set.
+// Step returns what is known about a step; ok is false for an unknown id.
 func (s *Scope) Step(id string) (st Step, ok bool) {
 	known, ok := s.steps.m[id]
 	return known.Step, ok
 }
 
-// Assume narrows the scope by what a condition proved.
+// Assume narrows the scope by what a condition proves.
 func (s *Scope) Assume(f Facts) {
-	s.lost = union(s.lost, f.lost)
+	s.brokenWords = union(s.brokenWords, f.brokenWords)
 	for id, known := range f.steps {
 		st, ok := s.steps.m[id]
 		if !ok {
-			s.assumeThere(id, known)
+			s.assumePresent(id, known)
 			continue
 		}
-		st.Outcomes &^= known.not
-		st.has = union(st.has, known.has)
+		st.Outcomes &^= known.excluded
+		st.present = union(st.present, known.present)
 		s.steps.set(id, st)
 	}
 }
 
-// visibleSteps returns the ids that can be read here, sorted.
+// visibleSteps returns the ids of the steps that can be read here, sorted.
 func (s *Scope) visibleSteps() []string {
 	var ids []string
 	for id, st := range s.steps.m {
@@ -106,8 +105,8 @@ func (s *Scope) visibleSteps() []string {
 	return ids
 }
 
-// ownerOf names the object that has a field of this name, "" when none has. Of several it is
-// the one that is nearest to the expression.
+// ownerOf returns the variable that has a field of this name, "" if none has; if several have,
+// the one that is closest to the expression.
 func (s *Scope) ownerOf(field string) string {
 	for _, owner := range []string{"event", "error", "inputs", "settings"} {
 		if t := s.names.m[owner]; t != nil && t.Field(field) != nil {
@@ -125,7 +124,7 @@ func (s *Scope) variables() []string {
 	return slices.Compact(names)
 }
 
-// A table is a map that is copied before it is written when a fork shares it.
+// A table is a copy-on-write map.
 type table[V any] struct {
 	m      map[string]V
 	shared bool

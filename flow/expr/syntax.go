@@ -11,23 +11,23 @@ import (
 	"github.com/google/cel-go/common"
 )
 
-// syntaxErrors turns what CEL's parser says into diagnostics. Of the parser's own
-// errors only the first is worth showing: the others follow from it.
-func syntaxErrors(p places, problems []*common.Error, list *diag.List) {
-	told := false
+// syntaxErrors reports the errors of CEL's parser. Only the first one is shown: the others
+// follow from it.
+func syntaxErrors(p positions, problems []*common.Error, list *diag.List) {
+	reported := false
 	for _, problem := range problems {
 		at := p.locate(problem.Location)
 		message, isSyntax := strings.CutPrefix(problem.Message, "Syntax error: ")
 		switch {
-		case !isSyntax && !told:
+		case !isSyntax && !reported:
 			text, hint := macroMessage(message), ""
 			if name, ok := strings.CutPrefix(text, "reserved identifier: "); ok {
-				told = true
-				text, hint = "unexpected "+name+", a word that CEL keeps for itself", functionMeant(name)
+				reported = true
+				text, hint = "unexpected "+name+", a word that CEL keeps for itself", functionHint(name)
 			}
 			list.Errorf("expression-syntax", p.at(at), hint, "%s", text)
-		case isSyntax && !told:
-			told = true
+		case isSyntax && !reported:
+			reported = true
 			text, hint := syntaxMessage(message, p.text.Value, at)
 			where := p.at(at)
 			if at >= len(strings.TrimRight(p.text.Value, " \t\r\n")) {
@@ -38,8 +38,8 @@ func syntaxErrors(p places, problems []*common.Error, list *diag.List) {
 	}
 }
 
-// locate returns the byte offset of a location, -1 when it is none.
-func (p places) locate(l common.Location) int {
+// locate returns the byte offset of a location, -1 if it is invalid.
+func (p positions) locate(l common.Location) int {
 	if l == nil || l.Line() < 1 {
 		return -1
 	}
@@ -51,7 +51,7 @@ func (p places) locate(l common.Location) int {
 		}
 		start += next + 1
 	}
-	rest := places{text: p.text, ascii: p.ascii}
+	rest := positions{text: p.text, ascii: p.ascii}
 	rest.text.Value = p.text.Value[start:]
 	return start + rest.bytes(l.Column())
 }
@@ -70,7 +70,7 @@ func macroMessage(message string) string {
 	return strings.ToLower(message[:1]) + message[1:]
 }
 
-// syntaxMessage says what is wrong at an offset of the source, and how to mend it.
+// syntaxMessage says what is wrong at an offset of the source, and how to fix it.
 func syntaxMessage(message, source string, at int) (text, hint string) {
 	rest := ""
 	if at >= 0 && at < len(source) {
@@ -131,14 +131,14 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 
 const bothValues = "a condition with ? needs both values: test ? yes : no"
 
-// inParentheses tells whether what follows a text stands between the parentheses behind in.
+// inParentheses reports whether the end of a text is between the parentheses after an `in`.
 func inParentheses(before string) bool {
 	i := strings.LastIndexByte(before, '(')
 	return i >= 0 && strings.HasSuffix(strings.TrimRight(before[:i], " "), " in")
 }
 
 // durationAt returns the duration whose number ends before an offset and whose unit begins
-// there, such as 7d; "" when there is none.
+// there, such as 7d; "" if there is none.
 func durationAt(source string, at int) string {
 	start := at
 	for start > 0 && (source[start-1] >= '0' && source[start-1] <= '9' || source[start-1] == '.') {
@@ -151,7 +151,7 @@ func durationAt(source string, at int) string {
 	return written
 }
 
-// firstToken returns the name, number or character that a text begins with.
+// firstToken returns the name, number or character at the beginning of a text.
 func firstToken(s string) string {
 	i := 0
 	for i < len(s) && isNameByte(s[i]) {
@@ -166,7 +166,7 @@ func firstToken(s string) string {
 	return ""
 }
 
-// unclosed hints at the last bracket that is still open.
+// unclosed returns a hint at the last bracket or string that is still open.
 func unclosed(source string) string {
 	var open []byte
 	for i := 0; i < len(source); i++ {

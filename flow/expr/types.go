@@ -15,8 +15,8 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// Names of CEL types that stand for objects begin with @, which no variable and no
-// field can: a type called like a variable would hide it.
+// Names of CEL types that stand for objects begin with @, which no variable and no field can:
+// a type named like a variable would hide it.
 const (
 	stepsTypeName = "@steps"
 	varsTypeName  = "@vars"
@@ -24,8 +24,8 @@ const (
 	objectPrefix  = "@object:"
 )
 
-// objects gives a name to each schema type of objects that a check comes across, so
-// that the type can be found again from CEL's.
+// objects names each object type that a check comes across, so that the schema type can be
+// found again from CEL's.
 type objects struct {
 	byType map[*schema.Type]*types.Type
 	byName []*schema.Type
@@ -87,8 +87,7 @@ func (o *objects) celType(t *schema.Type) *types.Type {
 	return types.DynType
 }
 
-// schemaType returns the schema type of what an expression of type t gives, and
-// whether it may give nothing.
+// schemaType returns the schema type of an expression of type t, and whether it is optional.
 func (s *Scope) schemaType(t *types.Type) (of *schema.Type, optional bool) {
 	switch t.Kind() {
 	case types.StringKind:
@@ -129,8 +128,9 @@ func (s *Scope) schemaType(t *types.Type) (of *schema.Type, optional bool) {
 	return schema.AnyType, false
 }
 
-// written returns the fields of a map that an expression writes out, nil where it has others.
-func (s *Scope) written(tree *ast.AST) []*schema.Field {
+// literalFields returns the fields of a map literal, nil if some of its keys are not literals
+// or if it is none.
+func (s *Scope) literalFields(tree *ast.AST) []*schema.Field {
 	if tree.Expr().Kind() != ast.MapKind {
 		return nil
 	}
@@ -157,7 +157,7 @@ func stepType(outputs *schema.Type) *schema.Type {
 	}}
 }
 
-// varsType is the type of vars as a whole; a variable may not be set yet.
+// varsType is the type of vars as a whole; each variable may be unset.
 func (s *Scope) varsType() *schema.Type {
 	t := &schema.Type{Kind: schema.Object}
 	for _, name := range slices.Sorted(maps.Keys(s.vars.m)) {
@@ -166,7 +166,7 @@ func (s *Scope) varsType() *schema.Type {
 	return t
 }
 
-// A provider answers the checker's questions about types from the scope as it is now.
+// A provider gives CEL's checker the types of the scope in its current state.
 type provider struct{ *Scope }
 
 var errNoEnum = types.WrapErr(errors.New("there are no enums"))
@@ -262,7 +262,7 @@ func (provider) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("there is no type %s", name)
 }
 
-// typeName gives a CEL type in the words of an author.
+// typeName returns the name of a CEL type in diagnostics.
 func typeName(t *types.Type) string {
 	switch t.Kind() {
 	case types.DynKind, types.AnyKind, types.ErrorKind, types.TypeParamKind:

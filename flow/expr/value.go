@@ -24,8 +24,8 @@ var (
 	errNaN      = errors.New("the number is infinite or not a number")
 )
 
-// plain turns what an expression gave into a plain value as of schema.Coerce, within
-// the limits of size and depth. Values that came in through Vars are passed through.
+// plain converts the result of an expression to a plain value (see schema.Coerce), within the
+// limits of size and depth. Values that came in through Vars are not copied.
 func plain(v any) (any, error) {
 	budget := maxSize
 	return convert(v, &budget, 0)
@@ -124,7 +124,7 @@ func convertList(l traits.Lister, budget *int, depth int) (any, error) {
 	return out, nil
 }
 
-// measure holds a plain value to the limits.
+// measure checks a plain value against the limits.
 func measure(v any, budget *int, depth int) error {
 	if *budget -= 8; *budget < 0 {
 		return errTooLarge
@@ -166,7 +166,7 @@ func finite(f float64) error {
 	return nil
 }
 
-// text formats a scalar as it stands in a text.
+// text formats a scalar as part of a text.
 func text(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
@@ -191,8 +191,8 @@ func text(v any) (string, error) {
 	return "", errors.New("an empty optional cannot stand in a text; use orValue(…)")
 }
 
-// formatFloat gives the shortest text that reads back as f, with an exponent only for
-// very large and very small numbers.
+// formatFloat returns the shortest text that parses as f, with an exponent only for very large
+// and very small numbers.
 func formatFloat(f float64) string {
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		return strconv.FormatFloat(f, 'e', -1, 64)
@@ -200,7 +200,7 @@ func formatFloat(f float64) string {
 	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
-// jsonText is json(v): compact, keys sorted, timestamps and durations as text.
+// jsonText is json(v): compact, with sorted keys, and timestamps and durations as text.
 func jsonText(v ref.Val) (string, error) {
 	value, err := plain(v)
 	if err != nil {
@@ -209,14 +209,14 @@ func jsonText(v ref.Val) (string, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(schema.EachLeaf(value, written)); err != nil {
+	if err := encoder.Encode(schema.EachLeaf(value, jsonLeaf)); err != nil {
 		return "", errors.New("json(…): " + err.Error())
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// written gives the text of what JSON does not have.
-func written(v any) any {
+// jsonLeaf returns a time or a duration as text, and any other value unchanged.
+func jsonLeaf(v any) any {
 	switch v := v.(type) {
 	case time.Time:
 		return v.Format(time.RFC3339Nano)

@@ -24,13 +24,13 @@ func (v *Vars) value(name string) (any, bool) {
 	return v.Values.Value(name)
 }
 
-// Values are the variables: plain values as of schema.Coerce.
+// Values are the variables: plain values (see schema.Coerce).
 type Values interface {
 	// Value returns the value of a variable, if there is one.
 	Value(name string) (v any, ok bool)
 }
 
-// A Map is Values by their names.
+// A Map is Values by name.
 type Map map[string]any
 
 // Value implements Values.
@@ -47,7 +47,7 @@ type Random interface {
 	UUID() string
 }
 
-// An activation is how CEL reads Vars.
+// An activation adapts Vars to CEL.
 type activation Vars
 
 // ResolveName returns the value of a variable.
@@ -56,7 +56,7 @@ func (v *activation) ResolveName(name string) (any, bool) {
 	case nowVariable:
 		return types.Timestamp{Time: v.Now}, true
 	case randomVariable:
-		return source{v.Random}, true
+		return randomSource{v.Random}, true
 	}
 	return (*Vars)(v).value(name)
 }
@@ -64,21 +64,21 @@ func (v *activation) ResolveName(name string) (any, bool) {
 // Parent returns nil: there is one level of variables.
 func (v *activation) Parent() interpreter.Activation { return nil }
 
-// A source carries a Random through CEL, as a value that an author cannot reach.
-type source struct{ random Random }
+// A randomSource carries a Random through CEL, as a value that an author cannot reach.
+type randomSource struct{ random Random }
 
 func randomOf(v ref.Val, function string) (Random, error) {
-	if s, ok := v.(source); ok && s.random != nil {
+	if s, ok := v.(randomSource); ok && s.random != nil {
 		return s.random, nil
 	}
 	return nil, fmt.Errorf("%s is not available here", function)
 }
 
-func (s source) ConvertToNative(reflect.Type) (any, error) {
+func (s randomSource) ConvertToNative(reflect.Type) (any, error) {
 	return nil, fmt.Errorf("a source of random values has no other form")
 }
 
-func (s source) ConvertToType(ref.Type) ref.Val { return types.NoSuchOverloadErr() }
-func (s source) Equal(ref.Val) ref.Val          { return types.False }
-func (s source) Type() ref.Type                 { return types.DynType }
-func (s source) Value() any                     { return nil }
+func (s randomSource) ConvertToType(ref.Type) ref.Val { return types.NoSuchOverloadErr() }
+func (s randomSource) Equal(ref.Val) ref.Val          { return types.False }
+func (s randomSource) Type() ref.Type                 { return types.DynType }
+func (s randomSource) Value() any                     { return nil }

@@ -9,53 +9,52 @@ import (
 	"facteur/flow/diag"
 )
 
-// Go loads a time zone by its name, and lists none. The names are read only to say which one
-// an unknown one is meant for.
+// Go loads a time zone by its name, but cannot list them. The names only serve to suggest one
+// for a name that is unknown.
 //
 //go:embed zones.txt
 var zoneNames string
 
-// TimeZone gives a time zone by its name in the IANA database, such as Europe/Paris; "" is
-// UTC. Of an unknown one, which is nil, meant is the name of what it is likely meant for, ""
-// where that cannot be told.
-func TimeZone(name string) (zone *time.Location, meant string) {
+// TimeZone returns a time zone by its name in the IANA database, such as Europe/Paris; "" is
+// UTC. For an unknown name zone is nil, and suggestion the name that is probably meant, or "".
+func TimeZone(name string) (zone *time.Location, suggestion string) {
 	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" { // which differs from machine to machine
-		return nil, nearZone(name)
+	if err != nil || name == "Local" { // it depends on the machine
+		return nil, suggestZone(name)
 	}
 	return zone, ""
 }
 
-// nearZone finds a zone by the name of its city, in the same part of the world if it is there.
-func nearZone(name string) string {
+// suggestZone finds a zone by the name of its city, preferably in the same area.
+func suggestZone(name string) string {
 	names := strings.Fields(zoneNames)
 	area, city := cutZone(name)
-	var near, far []string
+	var sameArea, anyArea []string
 	for _, zone := range names {
 		if strings.EqualFold(zone, name) {
 			return zone
 		}
 		in, place := cutZone(zone)
 		if in == "" || in == "Etc" || city == "" || !strings.EqualFold(place[:1], city[:1]) {
-			continue // cities that are nearly alike are different ones where they begin otherwise
+			continue // similar names of cities with another first letter are other cities
 		}
-		far = append(far, place)
+		anyArea = append(anyArea, place)
 		if strings.EqualFold(in, area) {
-			near = append(near, place)
+			sameArea = append(sameArea, place)
 		}
 	}
-	meant := diag.Suggest(city, near)
-	if meant != "" {
-		return area + "/" + meant
+	suggestion := diag.Suggest(city, sameArea)
+	if suggestion != "" {
+		return area + "/" + suggestion
 	}
-	if meant = diag.Suggest(city, far); meant == "" {
+	if suggestion = diag.Suggest(city, anyArea); suggestion == "" {
 		return ""
 	}
-	i := slices.IndexFunc(names, func(zone string) bool { return strings.HasSuffix(zone, "/"+meant) })
+	i := slices.IndexFunc(names, func(zone string) bool { return strings.HasSuffix(zone, "/"+suggestion) })
 	return names[i]
 }
 
-// cutZone gives what stands before the last / of a name, and behind it.
+// cutZone splits a name at its last /.
 func cutZone(name string) (area, city string) {
 	i := strings.LastIndexByte(name, '/')
 	return name[:max(i, 0)], name[i+1:]

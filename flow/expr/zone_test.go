@@ -49,7 +49,7 @@ func TestTimeZone(t *testing.T) {
 	}
 }
 
-// The list names what Go knows: go test ./flow/expr -run ZoneNames -update.
+// zones.txt lists the zones that Go knows: go test ./flow/expr -run ZoneNames -update.
 func TestZoneNames(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	require.NoError(t, err)

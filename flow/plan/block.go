@@ -57,12 +57,12 @@ func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 		outcomes |= more
 	}
 	if out.ID != "" {
-		run.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: outcomes, Foreign: foreign})
+		run.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: outcomes, External: foreign})
 	}
 	if in.AllowFailure {
 		failed := c.interrupted(before, run, []*flow.Step{in})
 		if out.ID != "" {
-			failed.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: expr.Failed, Foreign: foreign})
+			failed.SetStep(out.ID, expr.Step{Outputs: outputs, Outcomes: expr.Failed, External: foreign})
 		}
 		after.add(failed, false)
 	}
@@ -123,9 +123,9 @@ func (c *flowCompiler) interrupted(before, after *expr.Scope, steps []*flow.Step
 				switch name := b.Name.Value; {
 				case after.Var(name) == nil:
 				case s.Var(name) == nil:
-					s.MaybeVar(name, c.vars[name])
+					s.MaybeSetVar(name, c.vars[name])
 				default:
-					s.Renew(name, c.vars[name])
+					s.ReassignVar(name, c.vars[name])
 				}
 			}
 		}

@@ -222,7 +222,7 @@ func (c *flowCompiler) outside() *expr.Scope {
 	s := expr.NewScope()
 	s.Bind("settings", c.settingsType)
 	if c.lib.Stored {
-		s.Trust()
+		s.AllowAbsent()
 	}
 	return s
 }

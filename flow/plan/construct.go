@@ -236,10 +236,10 @@ func (c *flowCompiler) copyVars(s, from *expr.Scope, set *flow.Set) {
 		name := b.Name.Value
 		switch t := from.Var(name); {
 		case t == nil:
-		case from.Unset(name) && s.Var(name) == nil:
-			s.MaybeVar(name, c.vars[name])
-		case from.Unset(name):
-			s.Renew(name, c.vars[name])
+		case from.MaybeUnset(name) && s.Var(name) == nil:
+			s.MaybeSetVar(name, c.vars[name])
+		case from.MaybeUnset(name):
+			s.ReassignVar(name, c.vars[name])
 		default:
 			s.SetVar(name, t)
 		}

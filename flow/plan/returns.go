@@ -81,12 +81,12 @@ func (c *flowCompiler) evaluableAt(n *flow.Node, at, end *expr.Scope) bool {
 		id := step.ID.Value
 		before, _ := at.Step(id)
 		if after, ok := end.Step(id); ok && before.Hidden != "" && after.Hidden == "" {
-			s.SetStep(id, expr.Step{Outputs: after.Outputs, Outcomes: expr.Skipped, Foreign: after.Foreign})
+			s.SetStep(id, expr.Step{Outputs: after.Outputs, Outcomes: expr.Skipped, External: after.External})
 		}
 	})
 	for name, t := range c.vars {
 		if s.Var(name) == nil {
-			s.MaybeVar(name, t)
+			s.MaybeSetVar(name, t)
 		}
 	}
 	probe := *c

@@ -60,13 +60,13 @@ func (c *flowCompiler) webhook(t *flow.Trigger, s *expr.Scope) *Trigger {
 
 func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
 	out := &Trigger{Kind: "schedule", Missed: in.Missed, Cron: in.Cron.Value, Timezone: in.Timezone.Value}
-	zone, meant := expr.TimeZone(out.Timezone)
+	zone, suggestion := expr.TimeZone(out.Timezone)
 	if zone == nil {
 		zone = time.UTC
 		if !c.lib.Stored {
 			hint := "a name such as Europe/Paris"
-			if meant != "" {
-				hint = fmt.Sprintf("did you mean %q?", meant)
+			if suggestion != "" {
+				hint = fmt.Sprintf("did you mean %q?", suggestion)
 			}
 			c.diags.Errorf("bad-timezone", in.Timezone.Whole, hint, "unknown time zone %q", out.Timezone)
 		}

@@ -26,7 +26,7 @@ var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 // is a run in which every step succeeded.
 func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (*expr.Program, diag.List) {
 	scope := expr.NewScope()
-	scope.Trust() // the inputs are what they are
+	scope.AllowAbsent() // the inputs are what they are
 	for name, t := range map[string]*schema.Type{
 		"inputs": p.Inputs, "outputs": p.OutputType, "settings": schema.InferObject(p.Settings), "error": call.ErrorType, "run": runType,
 	} {

@@ -12,14 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A world is one way in which the steps reply and ran may have gone.
-type world struct {
+// A scenario is one combination of outcomes of the steps reply and ran.
+type scenario struct {
 	steps    map[string]any
 	outcomes map[string]expr.Outcomes
 }
 
-// worlds lists all of them: a step may have what it does not always have, or lack it.
-func worlds() []world {
+// scenarios lists all combinations, with and without the outputs that are not always present.
+func scenarios() []scenario {
 	failure := map[string]any{"code": "timeout"}
 	states := []struct {
 		outcome expr.Outcomes
@@ -31,10 +31,10 @@ func worlds() []world {
 		{expr.Failed, map[string]any{"status": "failed", "attempts": int64(1), "outputs": map[string]any{"always": "", "text": "a", "maybe": "a"}, "error": failure}},
 		{expr.Skipped, map[string]any{"status": "skipped", "attempts": int64(0)}},
 	}
-	var all []world
+	var all []scenario
 	for _, reply := range states {
 		for _, ran := range states[:4] {
-			all = append(all, world{
+			all = append(all, scenario{
 				steps:    map[string]any{"reply": reply.value, "ran": ran.value},
 				outcomes: map[string]expr.Outcomes{"reply": reply.outcome, "ran": ran.outcome},
 			})
@@ -43,7 +43,7 @@ func worlds() []world {
 	return all
 }
 
-// randomCondition writes a condition over the two steps.
+// randomCondition generates a condition over the two steps.
 func randomCondition(r *rand.Rand, depth int) string {
 	step := []string{"reply", "ran"}[r.IntN(2)]
 	status := []string{"succeeded", "failed", "skipped"}[r.IntN(3)]
@@ -85,15 +85,15 @@ func randomCondition(r *rand.Rand, depth int) string {
 	}[r.IntN(20)], step, status)
 }
 
-// What the guard accepts is there in every world that the scope allows, and what a
-// condition proves is true wherever it holds.
-func TestGuardIsSound(t *testing.T) {
+// Accepted reads are present in every scenario that the scope allows, and what a condition
+// proves is true in every scenario in which it holds.
+func TestPresenceIsSound(t *testing.T) {
 	s := expr.NewScope()
 	outputs := object(always("always", schema.StringType), field("text", schema.StringType), &schema.Field{Name: "maybe", Type: schema.StringType})
 	s.SetStep("reply", expr.Step{Outputs: outputs, Outcomes: expr.Succeeded | expr.Failed | expr.Skipped})
 	s.SetStep("ran", expr.Step{Outputs: outputs, Outcomes: expr.Succeeded | expr.Failed})
 	r := rand.New(rand.NewPCG(1, 2))
-	all := worlds()
+	all := scenarios()
 	accepted := 0
 	for range 1_000 {
 		source := randomCondition(r, 3)

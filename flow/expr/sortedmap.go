@@ -9,8 +9,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// CEL goes through a map in Go's random order, which a replayed run would notice. So
-// every comprehension over what is or may be a map goes through @sorted.
+// CEL iterates over maps in Go's random order, which would break replay. So every
+// comprehension over what is or may be a map goes through @sorted.
 const (
 	sortedName     = "@sorted"
 	sortedOverload = "facteur_sorted"
@@ -21,8 +21,7 @@ func sortedFunction() cel.EnvOption {
 		cel.UnaryBinding(sorted)))
 }
 
-// sorted returns a map that is gone through in the order of its keys, and anything
-// else as it is.
+// sorted returns a map that iterates in the order of its keys, and any other value unchanged.
 func sorted(v ref.Val) ref.Val {
 	m, ok := v.(traits.Mapper)
 	if !ok {
@@ -64,8 +63,8 @@ type sortedMap struct {
 func (m sortedMap) Iterator() traits.Iterator { return &keyIterator{keys: m.keys} }
 
 type keyIterator struct {
-	source // an iterator is a value to CEL; nothing but the two methods below is used
-	keys   []ref.Val
+	randomSource // an iterator has to be a ref.Val; only the two methods below are called
+	keys         []ref.Val
 }
 
 func (i *keyIterator) HasNext() ref.Val { return types.Bool(len(i.keys) > 0) }

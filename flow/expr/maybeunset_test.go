@@ -13,8 +13,8 @@ import (
 func TestVariablesThatMayNotBeSet(t *testing.T) {
 	s := expr.NewScope()
 	s.SetVar("sure", schema.StringType)
-	s.MaybeVar("lang", schema.StringType)
-	s.MaybeVar("who", object(field("name", schema.StringType)))
+	s.MaybeSetVar("lang", schema.StringType)
+	s.MaybeSetVar("who", object(field("name", schema.StringType)))
 	for _, tt := range []struct {
 		text string
 		ok   bool

@@ -9,17 +9,17 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// places finds where the parts of an expression stand. CEL counts code points and
-// gives an operator's place for what it joins: a field stands at its dot, a call at
-// its parenthesis.
-type places struct {
+// positions finds the source ranges of an expression's parts. CEL counts code points, and
+// gives for a node the position of its operator: a field is at its dot, a call at its
+// parenthesis.
+type positions struct {
 	text  diag.Text
 	info  *ast.SourceInfo
 	ascii bool
 }
 
-func newPlaces(text diag.Text, a *ast.AST) places {
-	p := places{text: text, ascii: true}
+func newPositions(text diag.Text, a *ast.AST) positions {
+	p := positions{text: text, ascii: true}
 	if a != nil {
 		p.info = a.SourceInfo()
 	}
@@ -32,8 +32,8 @@ func newPlaces(text diag.Text, a *ast.AST) places {
 	return p
 }
 
-// offset returns the byte offset of CEL's position for a node, -1 when it has none.
-func (p places) offset(id int64) int {
+// offset returns the byte offset of a node, -1 if it has none.
+func (p positions) offset(id int64) int {
 	o, ok := p.info.GetOffsetRange(id)
 	if !ok {
 		return -1
@@ -41,8 +41,8 @@ func (p places) offset(id int64) int {
 	return p.bytes(int(o.Start))
 }
 
-// bytes turns a number of code points into one of bytes.
-func (p places) bytes(points int) int {
+// bytes converts a number of code points to one of bytes.
+func (p positions) bytes(points int) int {
 	s := p.text.Value
 	if p.ascii {
 		return min(points, len(s))
@@ -55,8 +55,9 @@ func (p places) bytes(points int) int {
 	return at
 }
 
-// at returns the token at a byte offset: a name, or one character.
-func (p places) at(i int) diag.Range {
+// at returns the token at a byte offset: a name, an operator of two characters, or one
+// character.
+func (p positions) at(i int) diag.Range {
 	if i < 0 {
 		return p.whole()
 	}
@@ -72,8 +73,8 @@ func (p places) at(i int) diag.Range {
 	return p.text.Range(i, end)
 }
 
-// near returns the place of a node, or the given one when the node has none.
-func (p places) near(id int64, otherwise diag.Range) diag.Range {
+// nodeOr returns the range of a node, or otherwise if it has none.
+func (p positions) nodeOr(id int64, otherwise diag.Range) diag.Range {
 	if p.info == nil || id == 0 {
 		return otherwise
 	}
@@ -83,8 +84,8 @@ func (p places) near(id int64, otherwise diag.Range) diag.Range {
 	return otherwise
 }
 
-// whole returns the expression without the white space around it.
-func (p places) whole() diag.Range {
+// whole returns the range of the expression without surrounding white space.
+func (p positions) whole() diag.Range {
 	i := p.space(0)
 	j := len(p.text.Value)
 	for j > i && isSpace(p.text.Value[j-1]) {
@@ -93,9 +94,9 @@ func (p places) whole() diag.Range {
 	return p.text.Range(i, j)
 }
 
-// node returns the token that stands for a node: an operator, a name, a literal; for a
-// field its name, for a call the function's.
-func (p places) node(e ast.Expr) diag.Range {
+// node returns the range of the token that stands for a node: an operator, a name, a literal;
+// of a field its name, of a call that of the function.
+func (p positions) node(e ast.Expr) diag.Range {
 	i, j := p.token(e)
 	if i < 0 {
 		return p.whole()
@@ -106,8 +107,8 @@ func (p places) node(e ast.Expr) diag.Range {
 	return p.text.Range(i, j)
 }
 
-// token returns the bytes of a node's token; they are equal when its end is unknown.
-func (p places) token(e ast.Expr) (i, j int) {
+// token returns the byte offsets of a node's token; they are equal if its end is unknown.
+func (p positions) token(e ast.Expr) (i, j int) {
 	s := p.text.Value
 	at := p.offset(e.ID())
 	if at < 0 {
@@ -115,7 +116,7 @@ func (p places) token(e ast.Expr) (i, j int) {
 	}
 	switch e.Kind() {
 	case ast.SelectKind:
-		if e.AsSelect().IsTestOnly() { // its own place is that of has(…)
+		if e.AsSelect().IsTestOnly() { // its own position is that of has(…)
 			if _, end := p.token(e.AsSelect().Operand()); end > 0 {
 				at = p.space(end)
 			}
@@ -147,8 +148,8 @@ func (p places) token(e ast.Expr) (i, j int) {
 	return at, p.nameEnd(at)
 }
 
-// field returns the name after the dot at i.
-func (p places) field(i int) (int, int) {
+// field returns the offsets of the name after the dot at i.
+func (p positions) field(i int) (int, int) {
 	s := p.text.Value
 	if i < len(s) && s[i] == '.' {
 		i = p.space(i + 1)
@@ -166,14 +167,14 @@ func (p places) field(i int) (int, int) {
 	return i, p.nameEnd(i)
 }
 
-func (p places) nameEnd(i int) int {
+func (p positions) nameEnd(i int) int {
 	for i < len(p.text.Value) && isNameByte(p.text.Value[i]) {
 		i++
 	}
 	return i
 }
 
-func (p places) space(i int) int {
+func (p positions) space(i int) int {
 	for i < len(p.text.Value) && isSpace(p.text.Value[i]) {
 		i++
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // What can be read of a step, by what is known about it: "" or the message.
-func TestGuard(t *testing.T) {
+func TestPresence(t *testing.T) {
 	const (
 		replyMayNotHaveRun = "steps.reply may not have run"
 		idMayBeAbsent      = "steps.ran.outputs.message_id may be absent: the step may have failed"
@@ -134,11 +134,11 @@ func TestGuard(t *testing.T) {
 		`steps.reply.status in ["succeeded", "done"]`: `the status of reply is never "done"`,
 	} {
 		_, list := expr.Compile(textOf("${"+source+"}"), scope())
-		assert.Equal(t, want, joined(list), source)
+		assert.Equal(t, want, messages(list), source)
 	}
 }
 
-// What is proved by a condition holds for what it leads to.
+// What a condition proves holds in the steps that it guards.
 func TestAssume(t *testing.T) {
 	for _, c := range []struct{ condition, yes, no string }{
 		{`steps.reply.status == "succeeded"`, `steps.reply.outputs.text`, ``},
@@ -169,7 +169,7 @@ func TestAssume(t *testing.T) {
 	}
 }
 
-// Later cases of a switch stand where the earlier ones did not hold.
+// In later cases of a switch the conditions of the earlier ones are false.
 func TestAssumeInTurn(t *testing.T) {
 	s := scope()
 	for _, condition := range []string{`steps.reply.status == "skipped"`, `steps.reply.status == "failed"`} {
@@ -184,5 +184,5 @@ func TestAssumeInTurn(t *testing.T) {
 	assert.Equal(t, expr.Succeeded, st.Outcomes)
 	s.SetStep("reply", expr.Step{Outputs: replyOutputs, Outcomes: expr.Skipped | expr.Succeeded})
 	_, list = expr.Compile(textOf("${steps.reply.outputs.text}"), s)
-	assert.Equal(t, "steps.reply may not have run", joined(list), "what is set anew is no longer proved")
+	assert.Equal(t, "steps.reply may not have run", messages(list), "what is set anew is no longer proved")
 }
