@@ -21,14 +21,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// besides are how many runs, or requests, are under way at the same time.
+// besides are the numbers of runs, or requests, in flight at the same time.
 var besides = []int{1, 64, 256}
 
-// BenchmarkSends carries durable runs of one step to their end, in a file, each of which
-// sends one request to a server in this process; and, side by side, sends the requests
-// alone, with the same client and the same server. The server hardly looks at what it
-// gets, and the action does nothing but ask it, so that this is a lower bound: how the
-// daemon fares is measured in cmd/facteur.
+// BenchmarkSends executes durable runs of one step over a journal file, each of which sends one
+// request to a server in this process; and then the requests alone, with the same client and
+// server. The server barely reads the request, and the action does nothing else, so that this is
+// a lower bound on the cost of a run: the whole daemon is measured in cmd/facteur.
 func BenchmarkSends(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -37,9 +36,9 @@ func BenchmarkSends(b *testing.B) {
 	defer server.Close()
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a daemon lets more garbage pile up, too
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}}
-	p := kit{}.compile(b, letter)
+	p := testCatalog{}.compile(b, sendFlow)
 	bare := benchtest.Work{Do: func(n int) error {
-		if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": contact(n)}}); o.Status != call.Succeeded {
+		if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": phoneNumber(n)}}); o.Status != call.Succeeded {
 			return fmt.Errorf("%v", o)
 		}
 		return nil
@@ -56,7 +55,7 @@ func BenchmarkSends(b *testing.B) {
 			})
 			require.NoError(b, err)
 			runs := benchtest.Work{Do: func(n int) error {
-				run, _, err := h.Start(b.Context(), p, host.Start{Inputs: map[string]any{"to": contact(n)}})
+				run, _, err := h.Start(b.Context(), p, host.Start{Inputs: map[string]any{"to": phoneNumber(n)}})
 				if err != nil {
 					return err
 				}
@@ -73,15 +72,15 @@ func BenchmarkSends(b *testing.B) {
 	}
 }
 
-func contact(n int) string { return fmt.Sprintf("+336%08d", n) }
+func phoneNumber(n int) string { return fmt.Sprintf("+336%08d", n) }
 
-// BenchmarkLoop carries one run of a thousand calls to its end, in memory.
+// BenchmarkLoop executes one run of a thousand calls, in memory.
 func BenchmarkLoop(b *testing.B) {
-	p := kit{}.compile(b, loop(1000, "a"))
+	p := testCatalog{}.compile(b, sendLoop(1000, "a"))
 	b.ReportAllocs()
 	for b.Loop() {
-		h := local.New(local.Options{Journal: &journal.Memory{}, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }})
-		if r, err := h.Run(b.Context(), p, start()); err != nil || r.Status != machine.Succeeded {
+		h := local.New(local.Options{Journal: &journal.Memory{}, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }})
+		if r, err := h.Run(b.Context(), p, testStart()); err != nil || r.Status != machine.Succeeded {
 			b.Fatal(r, err)
 		}
 	}

@@ -9,151 +9,151 @@ import (
 )
 
 const (
-	slowest  = 64          // how much slower than its rate a bucket gets at most
-	recovery = time.Minute // until a bucket that was slowed has its full rate again
-	together = time.Second // answers within it complain about the same thing
+	maxSlowdown    = 64          // a bucket is at most so many times slower than its rate
+	recovery       = time.Minute // from a slowdown until the full rate is back
+	throttleWindow = time.Second // throttled answers within it count as one
 )
 
-// A bucket holds as many places as its burst, and gets one back after each gap. Those who
-// find none queue for one, flow by flow, and the flows take turns.
+// A bucket is a token bucket: it holds at most burst tokens, and gets one back per interval.
+// Calls that find none wait in queues, one per flow, which take turns.
 type bucket struct {
-	gap   float64 // in ns
-	burst float64
-	full  time.Time // when all places are free again
+	interval float64 // ns per token
+	burst    float64
+	fullAt   time.Time // when it has all its tokens again
 
-	slow    float64 // by how much the gap was stretched …
-	slowed  time.Time
-	because time.Time // … and when an answer last asked for it
-	told    float64   // by how much it was stretched when somebody was told …
-	toldAt  time.Time // … which was then
+	slowdown         float64 // factor on interval, as of slowedAt
+	slowedAt         time.Time
+	throttledAt      time.Time // when an answer last asked for a slowdown
+	reportedSlowdown float64   // the slowdown that people were last told of …
+	reportedAt       time.Time // … and when
 
-	lanes   []*lane // in the order of their turns, none empty
-	waiting int     // tickets in all of them
-	armed   bool    // somebody comes when the next place is free
+	queues         []*waitQueue // in the order of their turns; none is empty
+	waiting        int          // waiters in all queues
+	grantScheduled bool         // somebody will call grant at the next token
 }
 
-// A lane is the tickets of one flow, in order.
-type lane struct {
+// A waitQueue is the waiters of one flow, in order.
+type waitQueue struct {
 	flow    string
-	tickets []*ticket
+	waiters []*waiter
 }
 
-// A ticket is a place in the queue of a bucket.
-type ticket struct {
-	w       *ward
-	b       *bucket
+// A waiter is a run in the queue of a bucket, for the first of its calls that needs a token.
+type waiter struct {
+	run     *activeRun
+	bucket  *bucket
 	key     string
-	granted atomic.Bool // it has left the queue, and has a place in the bucket
+	granted atomic.Bool // it has left the queue with a token
 }
 
 func newBucket(l call.Limit) bucket {
-	return bucket{gap: float64(time.Second) / l.Rate, burst: float64(max(l.Burst, 1)), slow: 1}
+	return bucket{interval: float64(time.Second) / l.Rate, burst: float64(max(l.Burst, 1)), slowdown: 1}
 }
 
-// take takes a place, if one is free.
+// take takes a token, if there is one.
 func (b *bucket) take(now time.Time) bool {
-	if b.next(now).After(now) {
+	if b.nextFree(now).After(now) {
 		return false
 	}
-	if b.full.Before(now) {
-		b.full = now
+	if b.fullAt.Before(now) {
+		b.fullAt = now
 	}
-	b.full = b.full.Add(time.Duration(b.gap * b.slowness(now)))
+	b.fullAt = b.fullAt.Add(time.Duration(b.interval * b.currentSlowdown(now)))
 	return true
 }
 
-// giveBack frees a place that was not used.
-func (b *bucket) giveBack(now time.Time) {
-	b.full = b.full.Add(-time.Duration(b.gap * b.slowness(now)))
+// putBack puts back a token that was not used.
+func (b *bucket) putBack(now time.Time) {
+	b.fullAt = b.fullAt.Add(-time.Duration(b.interval * b.currentSlowdown(now)))
 }
 
-// next returns when a place is free.
-func (b *bucket) next(now time.Time) time.Time { return b.after(0, now) }
+// nextFree returns when there is a token.
+func (b *bucket) nextFree(now time.Time) time.Time { return b.freeAfter(0, now) }
 
-// after returns when a place is free, once so many are taken.
-func (b *bucket) after(taken int, now time.Time) time.Time {
-	full := b.full
+// freeAfter returns when there is a token once so many more were taken.
+func (b *bucket) freeAfter(taken int, now time.Time) time.Time {
+	full := b.fullAt
 	if full.Before(now) {
 		full = now
 	}
-	gap := b.gap * b.slowness(now)
+	gap := b.interval * b.currentSlowdown(now)
 	wait := time.Duration(math.Ceil(gap * (float64(taken) + 1 - b.burst)))
 	return full.Add(wait)
 }
 
-// idle tells whether the bucket holds nobody back.
+// idle tells whether the bucket is full, at its full rate, and has no waiters.
 func (b *bucket) idle(now time.Time) bool {
-	return b.waiting == 0 && !b.full.After(now) && b.slowness(now) == 1
+	return b.waiting == 0 && !b.fullAt.After(now) && b.currentSlowdown(now) == 1
 }
 
-// enter puts a ticket at the end of its flow's lane.
-func (b *bucket) enter(t *ticket) {
+// enqueue appends a waiter to its flow's queue.
+func (b *bucket) enqueue(w *waiter) {
 	b.waiting++
-	for _, l := range b.lanes {
-		if l.flow == t.w.flow {
-			l.tickets = append(l.tickets, t)
+	for _, q := range b.queues {
+		if q.flow == w.run.flow {
+			q.waiters = append(q.waiters, w)
 			return
 		}
 	}
-	b.lanes = append(b.lanes, &lane{t.w.flow, []*ticket{t}})
+	b.queues = append(b.queues, &waitQueue{w.run.flow, []*waiter{w}})
 }
 
-// ahead counts the tickets that come before one, -1 when it does not queue.
-func (b *bucket) ahead(t *ticket) int {
+// position returns how many waiters are granted a token before w, -1 if w is not queued.
+func (b *bucket) position(w *waiter) int {
 	rank, mine := 0, -1
-	for i, l := range b.lanes {
-		if l.flow != t.w.flow {
+	for i, q := range b.queues {
+		if q.flow != w.run.flow {
 			continue
 		}
 		mine = i
-		for rank < len(l.tickets) && l.tickets[len(l.tickets)-1-rank] != t { // it is often the last
+		for rank < len(q.waiters) && q.waiters[len(q.waiters)-1-rank] != w { // from the end: it is often the last
 			rank++
 		}
-		rank = len(l.tickets) - 1 - rank
+		rank = len(q.waiters) - 1 - rank
 	}
 	if mine < 0 || rank < 0 {
 		return -1
 	}
 	n := rank
-	for i, l := range b.lanes {
+	for i, q := range b.queues {
 		switch {
 		case i < mine:
-			n += min(len(l.tickets), rank+1)
+			n += min(len(q.waiters), rank+1)
 		case i > mine:
-			n += min(len(l.tickets), rank)
+			n += min(len(q.waiters), rank)
 		}
 	}
 	return n
 }
 
-// pop takes the ticket whose turn it is out of the queue.
-func (b *bucket) pop() *ticket {
-	first := b.lanes[0]
-	t := first.tickets[0]
-	first.tickets[0] = nil
-	first.tickets = first.tickets[1:]
-	copy(b.lanes, b.lanes[1:])
-	if b.lanes[len(b.lanes)-1] = first; len(first.tickets) == 0 {
-		b.lanes[len(b.lanes)-1] = nil
-		b.lanes = b.lanes[:len(b.lanes)-1]
+// pop removes and returns the waiter whose turn it is.
+func (b *bucket) pop() *waiter {
+	first := b.queues[0]
+	w := first.waiters[0]
+	first.waiters[0] = nil
+	first.waiters = first.waiters[1:]
+	copy(b.queues, b.queues[1:])
+	if b.queues[len(b.queues)-1] = first; len(first.waiters) == 0 {
+		b.queues[len(b.queues)-1] = nil
+		b.queues = b.queues[:len(b.queues)-1]
 	}
 	b.waiting--
-	return t
+	return w
 }
 
-// drop takes a ticket out of the queue, and tells whether it was there.
-func (b *bucket) drop(t *ticket) bool {
-	for i, l := range b.lanes {
-		if l.flow != t.w.flow {
+// remove removes a waiter from its queue, and tells whether it was there.
+func (b *bucket) remove(w *waiter) bool {
+	for i, q := range b.queues {
+		if q.flow != w.run.flow {
 			continue
 		}
-		for k, other := range l.tickets {
-			if other != t {
+		for k, other := range q.waiters {
+			if other != w {
 				continue
 			}
-			l.tickets = append(l.tickets[:k], l.tickets[k+1:]...)
-			if len(l.tickets) == 0 {
-				b.lanes = append(b.lanes[:i], b.lanes[i+1:]...)
+			q.waiters = append(q.waiters[:k], q.waiters[k+1:]...)
+			if len(q.waiters) == 0 {
+				b.queues = append(b.queues[:i], b.queues[i+1:]...)
 			}
 			b.waiting--
 			return true
@@ -162,29 +162,29 @@ func (b *bucket) drop(t *ticket) bool {
 	return false
 }
 
-// throttle halves the rate, and what is left in the bucket. Calls that were under way
-// together count as one, then false is returned.
+// throttle halves the rate and the tokens that are left. It does nothing and returns false
+// within throttleWindow of the last time: calls made together complain together.
 func (b *bucket) throttle(now time.Time) bool {
-	if !b.because.IsZero() && now.Sub(b.because) < together {
+	if !b.throttledAt.IsZero() && now.Sub(b.throttledAt) < throttleWindow {
 		return false
 	}
 	left := b.burst
-	if b.full.After(now) {
-		left -= float64(b.full.Sub(now)) / (b.gap * b.slowness(now))
+	if b.fullAt.After(now) {
+		left -= float64(b.fullAt.Sub(now)) / (b.interval * b.currentSlowdown(now))
 	}
 	left = min(max(left, 0), b.burst)
-	b.slow = min(2*b.slowness(now), slowest)
-	b.slowed, b.because = now, now
-	b.full = now.Add(time.Duration(b.gap * b.slow * (b.burst - left/2)))
+	b.slowdown = min(2*b.currentSlowdown(now), maxSlowdown)
+	b.slowedAt, b.throttledAt = now, now
+	b.fullAt = now.Add(time.Duration(b.interval * b.slowdown * (b.burst - left/2)))
 	return true
 }
 
-// slowness is by how much the gap is stretched now: after a complaint the rate grows evenly
+// currentSlowdown returns the factor on interval now: after a slowdown the rate grows linearly
 // until it is whole again.
-func (b *bucket) slowness(now time.Time) float64 {
-	if b.slow == 1 {
+func (b *bucket) currentSlowdown(now time.Time) float64 {
+	if b.slowdown == 1 {
 		return 1
 	}
-	grown := min(float64(now.Sub(b.slowed))/float64(recovery), 1)
-	return 1 / (1/b.slow + (1-1/b.slow)*max(grown, 0))
+	grown := min(float64(now.Sub(b.slowedAt))/float64(recovery), 1)
+	return 1 / (1/b.slowdown + (1-1/b.slowdown)*max(grown, 0))
 }

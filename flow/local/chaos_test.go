@@ -33,9 +33,9 @@ steps:
   - {id: get, action: test.get, with: {to: "${inputs.to}"}}
 `
 
-// Everything at once: replies and news in any order and more than once, holds that come
-// and go, cancelled runs, and a host that dies again and again. In the end every run has
-// ended, and nothing was sent twice.
+// Everything at once: replies and receipts in any order and repeated, holds that come and go,
+// cancelled runs, and a host that crashes again and again. In the end every run has ended, and
+// nothing was sent twice.
 func TestChaos(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	files := map[string]func() (journal.Journal, error){
@@ -76,7 +76,7 @@ func (c *chaos) run() {
 		c.mu.Unlock()
 		var all sync.WaitGroup
 		stop := make(chan bool)
-		for _, f := range []func(int){c.begin, c.reply, c.news, c.news, c.hold, c.look} {
+		for _, f := range []func(int){c.startRun, c.reply, c.receipt, c.receipt, c.hold, c.inspect} {
 			all.Go(func() {
 				for n := 0; ; n++ {
 					select {
@@ -159,7 +159,7 @@ func (c *chaos) run() {
 	require.NoError(c, unfinished.Close())
 }
 
-func (c *chaos) begin(int) {
+func (c *chaos) startRun(int) {
 	c.mu.Lock()
 	c.names++
 	to := fmt.Sprint("contact", c.names)
@@ -174,8 +174,8 @@ func (c *chaos) begin(int) {
 	time.Sleep(time.Millisecond)
 }
 
-// any returns a run that was started.
-func (c *chaos) any() (id, to string) {
+// anyRun returns one of the runs that were started.
+func (c *chaos) anyRun() (id, to string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.order) == 0 {
@@ -186,7 +186,7 @@ func (c *chaos) any() (id, to string) {
 }
 
 func (c *chaos) reply(int) {
-	_, to := c.any()
+	_, to := c.anyRun()
 	c.replyTo(to)
 	time.Sleep(100 * time.Microsecond)
 }
@@ -199,8 +199,8 @@ func (c *chaos) replyTo(to string) {
 	_ = c.host.Deliver(context.Background(), host.Event{ID: fmt.Sprint(id), Name: "test.reply", Subjects: []string{"alias", to}, Data: map[string]any{"text": text}})
 }
 
-func (c *chaos) news(int) {
-	_, to := c.any()
+func (c *chaos) receipt(int) {
+	_, to := c.anyRun()
 	for _, m := range append(c.world.Messages(to), c.world.Messages("slow "+to)...) {
 		if m.Action == "test.send" {
 			_ = c.host.Receive(context.Background(), c.world.Receipt(m.Key, []string{"sent", "delivered"}[rand.IntN(2)]))
@@ -228,8 +228,8 @@ func (c *chaos) hold(n int) {
 	time.Sleep(3 * time.Millisecond)
 }
 
-func (c *chaos) look(n int) {
-	id, _ := c.any()
+func (c *chaos) inspect(n int) {
+	id, _ := c.anyRun()
 	switch {
 	case n%10 == 9:
 		_ = c.host.Cancel(context.Background(), id, "no reason")

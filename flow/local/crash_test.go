@@ -27,58 +27,57 @@ func crashesOf(t *testing.T) int {
 	return 200
 }
 
-// A daemon that is killed again and again, at any moment, loses no run that it accepted
-// and sends nothing twice: what it cannot know is listed as unknown, until news tell.
-// A server in this process accepts the messages, and counts them; of some the answer is
-// lost.
+// A daemon that is killed again and again, at any moment, loses no run that it accepted and
+// sends nothing twice: calls whose outcome it cannot know are listed as unknown until a receipt
+// comes. A server in this process accepts and counts the messages; some of its answers get lost.
 func TestCrash(t *testing.T) {
 	crashes := crashesOf(t)
 	t.Run("at any moment", func(t *testing.T) {
-		anyMoment(t, newOffice(t, false), crashes, 10)
+		killAtRandom(t, newDaemonTest(t, false), crashes, 10)
 	})
 	t.Run("at any moment, and no news come", func(t *testing.T) {
-		anyMoment(t, newOffice(t, true), crashes/5, 10)
+		killAtRandom(t, newDaemonTest(t, true), crashes/5, 10)
 	})
 	t.Run("at any moment, of calls that prepare themselves", func(t *testing.T) {
-		o := newOffice(t, false)
-		o.action = "test.prepared"
-		anyMoment(t, o, crashes/2, 10)
+		d := newDaemonTest(t, false)
+		d.action = "test.prepared"
+		killAtRandom(t, d, crashes/2, 10)
 	})
 	for _, point := range []string{preparing, scheduled, written, received, answered, recorded} {
 		t.Run(point, func(t *testing.T) {
-			o := newOffice(t, false)
+			d := newDaemonTest(t, false)
 			if point == preparing {
-				o.action = "test.prepared"
+				d.action = "test.prepared"
 			}
 			for died := 0; died < crashes/10; {
-				o.order(3)
-				if o.life(t, death{point: point, call: 1 + rand.IntN(3)}) {
+				d.order(3)
+				if d.runDaemon(t, killPoint{point: point, call: 1 + rand.IntN(3)}) {
 					died++
 				}
 			}
-			o.judge(t, crashes/10)
+			d.verify(t, crashes/10)
 		})
 	}
 }
 
-func anyMoment(t *testing.T, o *office, crashes, messages int) {
+func killAtRandom(t *testing.T, d *daemonTest, crashes, messages int) {
 	for range crashes {
-		o.order(messages)
-		o.life(t, death{after: rand.IntN(50_000)})
+		d.order(messages)
+		d.runDaemon(t, killPoint{after: rand.IntN(50_000)})
 	}
-	o.judge(t, crashes)
+	d.verify(t, crashes)
 }
 
-// judge lets a last process finish what there is, and compares what the journal says with
-// what the server has accepted.
-func (o *office) judge(t *testing.T, crashes int) {
+// verify lets a last daemon finish all runs, and compares its journal with what the server has
+// accepted.
+func (d *daemonTest) verify(t *testing.T, crashes int) {
 	t.Helper()
-	o.life(t, death{})
-	o.Close() // what is on its way arrives
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	d.runDaemon(t, killPoint{})
+	d.Close() // what is on its way arrives
+	d.mu.Lock()
+	defer d.mu.Unlock()
 
-	j, err := journal.OpenReadOnly(o.file)
+	j, err := journal.OpenReadOnly(d.file)
 	require.NoError(t, err)
 	defer j.Close()
 	runs, err := j.List(t.Context(), journal.Filter{Limit: -1})
@@ -89,9 +88,9 @@ func (o *office) judge(t *testing.T, crashes int) {
 		stored[run.ID] = true
 		_, records, err := j.Load(t.Context(), run.ID)
 		require.NoError(t, err)
-		taken, answers := calls(t, records)
+		taken, answers := callsIn(t, records)
 		for key := range taken {
-			accepted := o.accepted[key] > 0
+			accepted := d.accepted[key] > 0
 			switch {
 			case run.Status == string(machine.Succeeded):
 				if sent++; answers[key] == "unknown" {
@@ -103,7 +102,7 @@ func (o *office) judge(t *testing.T, crashes int) {
 				}
 			case run.Unknown > 0:
 				unknown++
-				if accepted && !o.silent {
+				if accepted && !d.noReceipts {
 					lost++
 					t.Errorf("%s was accepted, news said so, and still it is unknown", key)
 				}
@@ -118,14 +117,14 @@ func (o *office) judge(t *testing.T, crashes int) {
 		assert.LessOrEqual(t, len(taken), 1)
 		assert.Contains(t, []string{"succeeded", "failed", "waiting"}, run.Status, "every run has ended, or waits visibly")
 	}
-	for run := range o.acknowledged {
+	for run := range d.acknowledged {
 		if !stored[run] {
 			lost++
 			t.Errorf("the run %s was acknowledged, and is gone", run)
 		}
 	}
 	accepted := 0
-	for key, n := range o.accepted {
+	for key, n := range d.accepted {
 		accepted++
 		duplicated += n - 1
 		if !stored[runOf(key)] {
@@ -133,18 +132,18 @@ func (o *office) judge(t *testing.T, crashes int) {
 			t.Errorf("%s was accepted of a run that nobody knows", key)
 		}
 	}
-	for to, n := range o.got {
+	for to, n := range d.byRecipient {
 		if n > 1 {
 			duplicated += n - 1
 			t.Errorf("%s got %d messages", to, n)
 		}
 	}
 	t.Logf("crashes: %d, acknowledged: %d, accepted by the server: %d, sent by the journal: %d, unknown: %d (waiting: %d), settled: %d, lost: %d, duplicated: %d",
-		crashes, len(o.acknowledged), accepted, sent, unknown, waiting, settled, lost, duplicated)
-	assert.Len(t, o.acknowledged, o.ordered, "every start is acknowledged in the end")
+		crashes, len(d.acknowledged), accepted, sent, unknown, waiting, settled, lost, duplicated)
+	assert.Len(t, d.acknowledged, d.ordered, "every start is acknowledged in the end")
 	assert.Zero(t, lost)
 	assert.Zero(t, duplicated)
-	if o.silent {
+	if d.noReceipts {
 		assert.Positive(t, unknown, "nobody can know of all")
 	}
 }

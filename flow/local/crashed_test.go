@@ -27,9 +27,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is set for a process that TestCrashedProcess runs in: its journal, the server that
-// it sends to, by which action, and the point and the number of the call at which it kills
-// itself.
+// Environment of the process that runs TestCrashedProcess: its journal, the server and the action
+// that it sends with, and the point and the number of the call at which it kills itself.
 const (
 	childFile   = "FACTEUR_TEST_JOURNAL"
 	childServer = "FACTEUR_TEST_SERVER"
@@ -47,15 +46,15 @@ const (
 	recorded  = "recorded"  // it is recorded
 )
 
-const letter = `
+const sendFlow = `
 flow: letter
 inputs: {to: {type: string}}
 steps:
   - {id: send, action: test.send, with: {to: "${inputs.to}"}, unknown_timeout: 24h}
 `
 
-// TestCrashedProcess is not a test but the daemon that TestCrash starts, and kills. It
-// takes orders from its input, and says what it has done.
+// TestCrashedProcess is not a test but the daemon that TestCrash starts and kills. It reads
+// commands from stdin, and reports on stdout what it has done.
 func TestCrashedProcess(t *testing.T) {
 	file := os.Getenv(childFile)
 	if file == "" {
@@ -80,7 +79,7 @@ func TestCrashedProcess(t *testing.T) {
 	require.NoError(t, err)
 	server := os.Getenv(childServer)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	p := kit{}.compile(t, strings.Replace(letter, "test.send", os.Getenv(childAction), 1))
+	p := testCatalog{}.compile(t, strings.Replace(sendFlow, "test.send", os.Getenv(childAction), 1))
 	h, err := local.Open(t.Context(), local.Options{
 		Journal: j, Receipts: true,
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
@@ -148,7 +147,7 @@ func TestCrashedProcess(t *testing.T) {
 	}
 }
 
-// post sends as an action does: what has no answer may have happened.
+// post sends a request as an action does: without an answer the outcome is unknown.
 func post(ctx context.Context, client *http.Client, url string, c call.Call) call.Outcome {
 	body, _ := json.Marshal(map[string]any{"key": c.Key, "to": c.Input["to"]})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(string(body)))

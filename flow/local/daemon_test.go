@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// open opens a host whose runs are all of plans that a kit compiles, and stops it at the
-// end of the test.
-func open(t testing.TB, o local.Options) *local.Host {
+// openHost opens a host whose runs are all of plans that a testCatalog compiles, and stops it at
+// the end of the test.
+func openHost(t testing.TB, o local.Options) *local.Host {
 	t.Helper()
 	if o.Journal == nil {
 		o.Journal = &journal.Memory{}
@@ -34,7 +34,7 @@ func open(t testing.TB, o local.Options) *local.Host {
 	}
 	if o.Restore == nil {
 		o.Restore = func(name string, sources map[string]string) (*plan.Plan, error) {
-			p, diags := plan.Restore(name, sources, plan.Library{Catalog: kit{}})
+			p, diags := plan.Restore(name, sources, plan.Library{Catalog: testCatalog{}})
 			return p, diags.Err()
 		}
 	}
@@ -45,14 +45,14 @@ func open(t testing.TB, o local.Options) *local.Host {
 	return h
 }
 
-func begin(t testing.TB, h *local.Host, p *plan.Plan, inputs map[string]any) string {
+func startRun(t testing.TB, h *local.Host, p *plan.Plan, inputs map[string]any) string {
 	t.Helper()
 	run, _, err := h.Start(context.Background(), p, host.Start{Inputs: inputs})
 	require.NoError(t, err)
 	return run.ID
 }
 
-func ends(t testing.TB, h *local.Host, run string) *host.Result {
+func waitResult(t testing.TB, h *local.Host, run string) *host.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -66,7 +66,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	require.Eventually(t, holds, 30*time.Second, time.Millisecond, what)
 }
 
-func status(t testing.TB, h *local.Host, run string) machine.Status {
+func statusOf(t testing.TB, h *local.Host, run string) machine.Status {
 	t.Helper()
 	r, err := h.Get(context.Background(), run)
 	require.NoError(t, err)
@@ -75,18 +75,17 @@ func status(t testing.TB, h *local.Host, run string) machine.Status {
 
 const waits = "flow: waits\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n  - {id: send, action: test.send, with: {to: a}}\n"
 
-// A host lets calls that are under way finish when it stops, and leaves the rest to the
-// next one.
+// Stop lets calls in flight finish, and leaves the rest of their runs to the next host.
 func TestStop(t *testing.T) {
 	j := &journal.Memory{}
 	under, going := make(chan bool, 1), make(chan bool)
-	h := open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
 		under <- true
 		<-going
 		return accepted(c)
 	}})
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
-	run := begin(t, h, p, nil)
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
+	run := startRun(t, h, p, nil)
 	<-under
 	soon, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -100,29 +99,29 @@ func TestStop(t *testing.T) {
 	require.NoError(t, h.Stop(t.Context()))
 	_, records, err := j.Load(t.Context(), run)
 	require.NoError(t, err)
-	taken, answered := calls(t, records)
+	taken, answered := callsIn(t, records)
 	assert.Len(t, taken, 1, "nothing new was taken up")
 	assert.Len(t, answered, 1, "what was under way is recorded")
 	var made []string
-	h = open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h = openHost(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
 		made = append(made, c.Step)
 		return accepted(c)
 	}})
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 	assert.Equal(t, []string{"two"}, made)
 }
 
-// A hard stop cuts calls off, and records that nobody knows what became of them.
+// A hard stop cancels calls, whose outcomes are then unknown.
 func TestHardStopOfAHost(t *testing.T) {
 	j := &journal.Memory{}
 	hard, cut := context.WithCancel(context.Background())
 	under := make(chan bool, 1)
-	h := open(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
 		under <- true
 		<-ctx.Done()
 		return lost()
 	}})
-	run := begin(t, h, kit{}.compile(t, one), nil)
+	run := startRun(t, h, testCatalog{}.compile(t, one), nil)
 	<-under
 	cut()
 	require.NoError(t, h.Stop(t.Context()))
@@ -132,43 +131,43 @@ func TestHardStopOfAHost(t *testing.T) {
 	assert.Equal(t, "waiting", head.Status, "for news")
 }
 
-// What a hard stop kept from being made at all is made when the host is opened again.
+// A call that a hard stop prevented from being made is made when the host is opened again.
 func TestHardStopBeforeACall(t *testing.T) {
 	j := &journal.Memory{}
 	hard, cut := context.WithCancel(context.Background())
 	under := make(chan bool, 1)
-	h := open(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Hard: hard, Do: func(ctx context.Context, _ call.Call) call.Outcome {
 		under <- true
 		<-ctx.Done()
 		return call.Outcome{Status: call.Cancelled}
 	}})
-	run := begin(t, h, kit{}.compile(t, one), nil)
+	run := startRun(t, h, testCatalog{}.compile(t, one), nil)
 	<-under
 	soon, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.Error(t, h.Stop(soon))
 	cut()
 	require.NoError(t, h.Stop(t.Context()))
-	h = open(t, local.Options{Journal: j})
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	h = openHost(t, local.Options{Journal: j})
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 }
 
-// A host whose journal fails says so, and takes nothing more.
+// A host whose journal fails returns that error, and accepts nothing more.
 func TestAJournalThatFailsUnderAHost(t *testing.T) {
 	full := errors.New("the disk is full")
 	for name, op := range map[string]string{"at a start": "create", "at an answer": "write", "at an end": "end"} {
 		t.Run(name, func(t *testing.T) {
 			var fails atomic.Bool
-			j := &spy{Journal: &journal.Memory{}}
+			j := &spyJournal{Journal: &journal.Memory{}}
 			j.before = func(_ int, now string, _ bool, _ []journal.Record) error {
 				if fails.Load() && now == op {
 					return full
 				}
 				return nil
 			}
-			h := open(t, local.Options{Journal: j})
-			p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
-			waiting := begin(t, h, kit{}.compile(t, waits), nil)
+			h := openHost(t, local.Options{Journal: j})
+			p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: one, action: test.send, with: {to: a}}\n  - {id: two, action: test.send, with: {to: a}}\n")
+			waiting := startRun(t, h, testCatalog{}.compile(t, waits), nil)
 			assert.NoError(t, h.Healthy())
 			fails.Store(true)
 			run, _, err := h.Start(t.Context(), p, host.Start{})
@@ -185,57 +184,59 @@ func TestAJournalThatFailsUnderAHost(t *testing.T) {
 			assert.ErrorIs(t, h.Deliver(t.Context(), host.Event{Name: "test.reply", Subjects: []string{"a"}}), full)
 			assert.ErrorIs(t, h.Cancel(t.Context(), waiting, ""), full)
 			assert.ErrorIs(t, h.Stop(t.Context()), full)
-			h = open(t, local.Options{Journal: j.Journal})
+			h = openHost(t, local.Options{Journal: j.Journal})
 			if op != "create" {
-				eventually(t, "the run ends, or waits for news", func() bool { s := status(t, h, run.ID); return s == machine.Succeeded || s == host.Waiting })
+				eventually(t, "the run ends, or waits for news", func() bool { s := statusOf(t, h, run.ID); return s == machine.Succeeded || s == host.Waiting })
 			}
 			require.NoError(t, h.Deliver(t.Context(), host.Event{Name: "test.reply", Subjects: []string{"a"}}))
-			assert.Equal(t, machine.Succeeded, ends(t, h, waiting).Status)
+			assert.Equal(t, machine.Succeeded, waitResult(t, h, waiting).Status)
 		})
 	}
 }
 
-// What was open when a backup was made is held until a person releases it.
+// A run that was unfinished when a backup was made is held until a person releases it.
 func TestRestored(t *testing.T) {
 	j := &journal.Memory{}
-	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond})
-	queue := kit{}.compile(t, "flow: queue\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}\n")
-	waiting, first, second := begin(t, h, kit{}.compile(t, waits), nil), begin(t, h, queue, nil), begin(t, h, queue, nil)
-	ended := begin(t, h, kit{}.compile(t, one), nil)
-	ends(t, h, ended)
-	eventually(t, "it is parked", func() bool { return status(t, h, waiting) == host.Waiting })
+	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	queue := testCatalog{}.compile(t, "flow: queue\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}\n")
+	waiting, first, second := startRun(t, h, testCatalog{}.compile(t, waits), nil), startRun(t, h, queue, nil), startRun(t, h, queue, nil)
+	ended := startRun(t, h, testCatalog{}.compile(t, one), nil)
+	waitResult(t, h, ended)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, waiting) == host.Waiting })
 	require.NoError(t, h.Stop(t.Context()))
 
-	h = open(t, local.Options{Journal: j, Restored: true})
+	h = openHost(t, local.Options{Journal: j, Restored: true})
 	require.NoError(t, h.Stop(t.Context()))
-	h = open(t, local.Options{Journal: j})
+	h = openHost(t, local.Options{Journal: j})
 	for _, run := range []string{waiting, first, second} {
-		assert.Equal(t, host.Held, status(t, h, run))
+		assert.Equal(t, host.Held, statusOf(t, h, run))
 	}
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a", "b"}}))
 	var state *host.StateError
 	assert.ErrorAs(t, h.Release(t.Context(), ended), &state)
 	require.NoError(t, h.Release(t.Context(), waiting))
-	assert.Equal(t, machine.Succeeded, ends(t, h, waiting).Status, "what came meanwhile was kept")
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, waiting).Status, "what came meanwhile was kept")
 	require.NoError(t, h.Release(t.Context(), second))
-	assert.Equal(t, host.Queued, status(t, h, second), "the first still holds its place")
+	assert.Equal(t, host.Queued, statusOf(t, h, second), "the first still holds its place")
 	require.NoError(t, h.Release(t.Context(), first))
-	assert.Equal(t, machine.Succeeded, ends(t, h, first).Status)
-	eventually(t, "the second begins", func() bool { return status(t, h, second) == host.Waiting || status(t, h, second) == machine.Running })
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, first).Status)
+	eventually(t, "the second begins", func() bool {
+		return statusOf(t, h, second) == host.Waiting || statusOf(t, h, second) == machine.Running
+	})
 	require.NoError(t, h.Cancel(t.Context(), second, ""))
-	assert.Equal(t, machine.Cancelled, ends(t, h, second).Status)
+	assert.Equal(t, machine.Cancelled, waitResult(t, h, second).Status)
 }
 
-// An event that nobody waits for, or would be told of, is done with when it is stored.
+// An event that no run waits for, and that Fire does not want, is stored as done.
 func TestEventsThatFireNothing(t *testing.T) {
 	j := &journal.Memory{}
 	fired := make(chan string, 2)
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Journal: j,
 		Fire:    func(_ context.Context, e host.Event, _ bool) error { fired <- e.ID; return nil },
 		Fires:   func(e host.Event) bool { return e.ID == "of a trigger" },
 	})
-	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
+	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
 	none := func() bool {
 		open, err := j.Open(t.Context())
 		require.NoError(t, err)
@@ -244,40 +245,40 @@ func TestEventsThatFireNothing(t *testing.T) {
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of nobody", Name: "test.reply", Subjects: []string{"b"}}))
 	assert.True(t, none())
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of a run", Name: "test.reply", Subjects: []string{"a"}}))
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 	eventually(t, "the run had its say", none)
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "of a trigger", Name: "test.reply", Subjects: []string{"a"}}))
 	assert.Equal(t, "of a trigger", <-fired)
 	assert.Empty(t, fired)
 }
 
-// What is told again wakes nobody for good.
-func TestToldAgain(t *testing.T) {
-	h := open(t, local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond})
-	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
-	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+// A repeated event wakes no run for good.
+func TestRepeatedEvent(t *testing.T) {
+	h := openHost(t, local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond})
+	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
 	told := host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}}
 	for range 3 {
 		require.NoError(t, h.Deliver(t.Context(), told))
-		eventually(t, "it is parked again", func() bool { return status(t, h, run) == host.Waiting })
+		eventually(t, "it is parked again", func() bool { return statusOf(t, h, run) == host.Waiting })
 	}
 	told.ID = "2"
 	require.NoError(t, h.Deliver(t.Context(), told))
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 }
 
 // A run whose journal does not fit goes no further, and says why.
 func TestMismatch(t *testing.T) {
 	j := &journal.Memory{}
-	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond})
-	run := begin(t, h, kit{}.compile(t, waits), nil)
-	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	run := startRun(t, h, testCatalog{}.compile(t, waits), nil)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
 	require.NoError(t, h.Stop(t.Context()))
 
 	broken := errors.New("no action test.send")
-	h = open(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
+	h = openHost(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}}))
-	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, run) == host.Mismatch })
 	r, err := h.Get(t.Context(), run)
 	require.NoError(t, err)
 	assert.Equal(t, "replay_mismatch", r.Result.Error.Code)
@@ -285,36 +286,36 @@ func TestMismatch(t *testing.T) {
 	assert.NotEmpty(t, r.Journal)
 	require.NoError(t, h.Stop(t.Context()))
 
-	h = open(t, local.Options{Journal: j})
-	assert.Equal(t, host.Mismatch, status(t, h, run), "nothing is tried behind people's backs")
+	h = openHost(t, local.Options{Journal: j})
+	assert.Equal(t, host.Mismatch, statusOf(t, h, run), "nothing is tried behind people's backs")
 	require.NoError(t, h.Release(t.Context(), run))
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 
-	h = open(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
+	h = openHost(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
 	_, err = h.Get(t.Context(), run)
 	assert.NoError(t, err, "what is known is told")
 	var mismatch *machine.MismatchError
 	assert.ErrorAs(t, h.Retry(t.Context(), run, false), &mismatch)
 }
 
-func TestCancelOfWhatIsStuck(t *testing.T) {
+func TestCancelOfAStuckRun(t *testing.T) {
 	j := &journal.Memory{}
 	require.NoError(t, j.Create(t.Context(), journal.Run{ID: "r", Flow: "f", Digest: "d", Version: 99, Status: "running", Started: time.Now()}, journal.Change{}))
-	h := open(t, local.Options{Journal: j})
-	eventually(t, "it is stuck", func() bool { return status(t, h, "r") == host.Mismatch })
+	h := openHost(t, local.Options{Journal: j})
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, "r") == host.Mismatch })
 	require.NoError(t, h.Cancel(t.Context(), "r", "nobody can repair it"))
-	assert.Equal(t, machine.Cancelled, status(t, h, "r"))
+	assert.Equal(t, machine.Cancelled, statusOf(t, h, "r"))
 }
 
-// A fault of the program that stops a run after its first calls were made takes no news of
-// them away: the run has begun, and is stuck where people see it.
+// A panic after the first calls of a run loses none of their receipts: the run has begun, and
+// is stuck where people see it.
 func TestAFaultAtTheStart(t *testing.T) {
 	for name, answer := range map[string]call.Outcome{"answered": accepted(call.Call{Key: "k"}), "lost": lost()} {
 		t.Run(name, func(t *testing.T) {
 			j := &journal.Memory{}
 			going := make(chan bool)
 			faults := make(chan any, 1)
-			h := open(t, local.Options{Journal: j,
+			h := openHost(t, local.Options{Journal: j,
 				Do: func(context.Context, call.Call) call.Outcome { <-going; return answer },
 				Crash: func(at local.Point, step string, _ int) bool {
 					if at == local.Scheduled && strings.HasSuffix(step, "b") {
@@ -324,7 +325,7 @@ func TestAFaultAtTheStart(t *testing.T) {
 				},
 				Panicked: func(_ call.Call, v any, _ []byte) { faults <- v },
 			})
-			p := kit{}.compile(t, "flow: f\nsteps:\n  - id: both\n    parallel:\n"+
+			p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - id: both\n    parallel:\n"+
 				"      left: [{id: a, action: test.send, with: {to: a}}]\n      right: [{id: b, action: test.send, with: {to: b}}]\n")
 			run, fresh, err := h.Start(t.Context(), p, host.Start{Key: "order 7"})
 			require.NoError(t, err)
@@ -335,7 +336,7 @@ func TestAFaultAtTheStart(t *testing.T) {
 			assert.False(t, fresh)
 			assert.Equal(t, run.ID, again.ID)
 			close(going)
-			eventually(t, "it is stuck", func() bool { return status(t, h, run.ID) == host.Mismatch })
+			eventually(t, "it is stuck", func() bool { return statusOf(t, h, run.ID) == host.Mismatch })
 			r, err := h.Get(t.Context(), run.ID)
 			require.NoError(t, err)
 			assert.Contains(t, r.Result.Error.Message, "a fault of the program")
@@ -358,10 +359,10 @@ func TestAFaultAtTheStart(t *testing.T) {
 
 // Runs of one flow do not keep those of another from a limit that they share.
 func TestFlowsTakeTurns(t *testing.T) {
-	k := limited(call.Limit{Key: "all", Rate: 200, Burst: 1}, call.Limit{})
+	k := limitedCatalog(call.Limit{Key: "all", Rate: 200, Burst: 1}, call.Limit{})
 	var mu sync.Mutex
 	var order []string
-	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, c.Input["to"].(string))
@@ -373,7 +374,7 @@ func TestFlowsTakeTurns(t *testing.T) {
 	bulk, single := flow("bulk"), flow("single")
 	var runs []string
 	for range 100 {
-		runs = append(runs, begin(t, h, bulk, nil))
+		runs = append(runs, startRun(t, h, bulk, nil))
 	}
 	held, err := h.Get(t.Context(), runs[99])
 	require.NoError(t, err)
@@ -383,38 +384,38 @@ func TestFlowsTakeTurns(t *testing.T) {
 	mu.Lock()
 	before := len(order)
 	mu.Unlock()
-	ends(t, h, begin(t, h, single, nil))
+	waitResult(t, h, startRun(t, h, single, nil))
 	mu.Lock()
 	assert.Less(t, slices.Index(order, "single"), before+20)
 	mu.Unlock()
 	for _, run := range runs {
-		assert.Equal(t, 1, ends(t, h, run).Steps[0].Attempts)
+		assert.Equal(t, 1, waitResult(t, h, run).Steps[0].Attempts)
 	}
 	assert.Len(t, order, 101)
 }
 
-// A clock that is put back takes no reply away.
+// A clock that is put back makes no run miss a reply.
 func TestAClockThatIsPutBack(t *testing.T) {
-	clock := &shifted{}
-	h := open(t, local.Options{Clock: clock, Moment: time.Nanosecond})
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n")
-	run := begin(t, h, p, nil)
-	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
-	clock.back.Store(int64(time.Hour))
+	clock := &shiftedClock{}
+	h := openHost(t, local.Options{Clock: clock, Moment: time.Nanosecond})
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n")
+	run := startRun(t, h, p, nil)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
+	clock.behind.Store(int64(time.Hour))
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: clock.Now()}))
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 }
 
-// shifted is the machine's clock, put back.
-type shifted struct {
+// A shiftedClock is the system clock, put back.
+type shiftedClock struct {
 	host.System
-	back atomic.Int64
+	behind atomic.Int64
 }
 
-func (c *shifted) Now() time.Time { return time.Now().Add(-time.Duration(c.back.Load())) }
+func (c *shiftedClock) Now() time.Time { return time.Now().Add(-time.Duration(c.behind.Load())) }
 
-// Who is told of the end of runs and of holds cannot do any harm.
-func TestWhoIsTold(t *testing.T) {
+// Callbacks that panic harm neither runs nor the host.
+func TestCallbacksThatPanic(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
 	tell := func(format string, args ...any) {
@@ -422,13 +423,13 @@ func TestWhoIsTold(t *testing.T) {
 		defer mu.Unlock()
 		told = append(told, fmt.Sprintf(format, args...))
 	}
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		OnStep:   func(_ string, s *machine.Step, _ []any) { tell("step %s", s.Path); panic("out of ink") },
 		OnEnd:    func(r *host.Result) { tell("end %s", r.Status); panic("out of ink") },
 		OnHold:   func(held host.Hold, lifted bool) { tell("%s hold %v", held.Scope, lifted) },
 		Panicked: func(c call.Call, v any, _ []byte) { tell("panic %v", v) },
 	})
-	ends(t, h, begin(t, h, kit{}.compile(t, one), nil))
+	waitResult(t, h, startRun(t, h, testCatalog{}.compile(t, one), nil))
 	require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
 	require.NoError(t, h.Pause(t.Context(), host.All, "", "again"))
 	require.NoError(t, h.Resume(t.Context(), host.All, ""))
@@ -442,13 +443,12 @@ func TestWhoIsTold(t *testing.T) {
 	assert.Error(t, h.Pause(t.Context(), host.Flow, "", ""))
 }
 
-// While nothing answers whether a connection can be resolved, one call at a time finds
-// out, and costs no attempt.
+// While a connection cannot be resolved, one call at a time probes it, which costs no attempt.
 func TestHeldCallsOfAHost(t *testing.T) {
 	var away atomic.Bool
 	var asked atomic.Int64
 	away.Store(true)
-	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		if !away.Load() {
 			return accepted(c)
 		}
@@ -457,10 +457,10 @@ func TestHeldCallsOfAHost(t *testing.T) {
 		o.Held = true
 		return o
 	}})
-	p := kit{app: "TEST"}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n")
+	p := testCatalog{app: "TEST"}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n")
 	var runs []string
 	for range 11 {
-		runs = append(runs, begin(t, h, p, nil))
+		runs = append(runs, startRun(t, h, p, nil))
 	}
 	eventually(t, "all are held", func() bool {
 		list, err := h.Holds(t.Context())
@@ -471,17 +471,17 @@ func TestHeldCallsOfAHost(t *testing.T) {
 	eventually(t, "one tries", func() bool { return asked.Load() > before })
 	away.Store(false)
 	for _, run := range runs {
-		r := ends(t, h, run)
+		r := waitResult(t, h, run)
 		assert.Equal(t, 1, r.Steps[0].Attempts)
 	}
 	assert.LessOrEqual(t, asked.Load(), before+2)
 }
 
-// The workers bound how many runs are carried, and flows take turns in the line.
+// Workers bounds the runs that execute at the same time, and flows take turns in the run queue.
 func TestWorkers(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
-	h := open(t, local.Options{Workers: 3, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Workers: 3, Do: func(_ context.Context, c call.Call) call.Outcome {
 		mu.Lock()
 		if now++; now > most {
 			most = now
@@ -493,26 +493,26 @@ func TestWorkers(t *testing.T) {
 		mu.Unlock()
 		return accepted(c)
 	}})
-	p := kit{}.compile(t, one)
+	p := testCatalog{}.compile(t, one)
 	var runs []string
 	for range 100 {
-		runs = append(runs, begin(t, h, p, nil))
+		runs = append(runs, startRun(t, h, p, nil))
 	}
 	for _, run := range runs {
-		ends(t, h, run)
+		waitResult(t, h, run)
 	}
 	assert.LessOrEqual(t, most, 3)
 }
 
-// A long run to which something comes all the time is not rebuilt all the time.
+// A long run that gets messages all the time is not rebuilt for each.
 func TestALongRunIsNotRebuiltForEachReceipt(t *testing.T) {
-	j := &loads{Journal: &journal.Memory{}}
+	j := &loadCounter{Journal: &journal.Memory{}}
 	keys := make(chan string, 300)
-	h := open(t, local.Options{Journal: j, Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		keys <- c.Key
 		return call.Outcome{Status: call.Pending}
 	}})
-	run := begin(t, h, kit{}.compile(t, `
+	run := startRun(t, h, testCatalog{}.compile(t, `
 flow: f
 steps:
   - foreach: "${lists.range(300)}"
@@ -523,17 +523,17 @@ steps:
 	for range 300 {
 		require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: <-keys, ID: "1", State: "delivered"}))
 	}
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 	assert.Less(t, j.n.Load(), int64(60))
 }
 
-// loads counts how often runs are loaded.
-type loads struct {
+// A loadCounter counts how often runs are loaded.
+type loadCounter struct {
 	journal.Journal
 	n atomic.Int64
 }
 
-func (l *loads) Load(ctx context.Context, run string) (journal.Run, []journal.Record, error) {
+func (l *loadCounter) Load(ctx context.Context, run string) (journal.Run, []journal.Record, error) {
 	l.n.Add(1)
 	return l.Journal.Load(ctx, run)
 }

@@ -12,62 +12,62 @@ import (
 )
 
 const (
-	maxFiring = 64          // events at the same time that Fire is told of
-	firePause = time.Second // until it is told again after an error …
-	fireLimit = time.Minute // … and how far that grows
+	maxFiring      = 64          // events for which Fire runs at the same time
+	minFireBackoff = time.Second // until Fire is tried again after an error …
+	maxFireBackoff = time.Minute // … and how far that grows
 )
 
 // Deliver implements host.Host.
 //
-// Events that are there already are dropped. Fresh ones are stored together and, in the same
-// write, that the parked runs that wait for them are awake; which runs those are is looked
-// up before and, as runs come and go, once more after.
+// Events that are stored already are dropped. New ones are stored in one write, which also
+// wakes the parked runs that wait for them. These runs are looked up before the write and,
+// because runs are parked and woken meanwhile, once more after it.
 func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
 	if err := h.failed(); err != nil {
 		return err
 	}
-	letters := make([]letter, len(events))
+	inbound := make([]inboundEvent, len(events))
 	for i, e := range events {
-		letters[i] = h.letter(e)
+		inbound[i] = h.inbound(e)
 	}
 	var wake []string
-	woken := map[*ward]uint32{}
+	woken := map[*activeRun]uint32{}
 	h.mu.Lock()
-	for i := range letters {
-		l := &letters[i]
-		h.listeners(&l.event, l.subjects, func(w *ward, since time.Time) {
-			l.awaited = true
-			if _, known := woken[w]; w.state == parked && !known {
-				wake = append(wake, w.id)
-				woken[w] = w.naps
+	for i := range inbound {
+		in := &inbound[i]
+		h.eachSubscriber(&in.event, in.subjects, func(run *activeRun, since time.Time) {
+			in.awaited = true
+			if _, known := woken[run]; run.state == stateParked && !known {
+				wake = append(wake, run.id)
+				woken[run] = run.parkCount
 			}
-			if since.After(l.event.At) { // what comes now is not earlier, whatever a clock says that was put back
-				l.event.At = since
+			if since.After(in.event.At) { // the event comes now; the clock may have been put back
+				in.event.At = since
 			}
 		})
 	}
 	h.mu.Unlock()
-	form := make([]journal.Event, len(letters))
-	for i := range letters {
+	stored := make([]journal.Event, len(inbound))
+	for i := range inbound {
 		var err error
-		if form[i], err = h.storeEvent(letters[i].event, letters[i].subjects); err != nil {
+		if stored[i], err = h.storeEvent(inbound[i].event, inbound[i].subjects); err != nil {
 			return err
 		}
-		form[i].Done = !letters[i].awaited && !h.fires(letters[i].event)
+		stored[i].Done = !inbound[i].awaited && !h.mayFire(inbound[i].event)
 	}
-	fresh, err := h.opts.Journal.Deliver(ctx, form, wake)
+	fresh, err := h.opts.Journal.Deliver(ctx, stored, wake)
 	if err != nil {
 		return h.check(ctx, fmt.Errorf("store an event: %w", err))
 	}
 	late := false
 	h.mu.Lock()
-	for i := range letters {
+	for i := range inbound {
 		if fresh[i] {
-			late = h.present(&hearing{event: letters[i].event, done: form[i].Done}, letters[i].subjects, woken) || late
+			late = h.distribute(&delivery{event: inbound[i].event, done: stored[i].Done}, inbound[i].subjects, woken) || late
 		}
 	}
 	if slices.Contains(fresh, false) {
-		h.lookAgain(woken)
+		h.rewake(woken)
 	}
 	h.mu.Unlock()
 	if late {
@@ -76,14 +76,14 @@ func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
 	return nil
 }
 
-// A letter is an event on its way to runs.
-type letter struct {
+// An inboundEvent is an event that Deliver is about to store.
+type inboundEvent struct {
 	event    host.Event
 	subjects []string // hashed
-	awaited  bool     // somebody waits for it, and is to have it also after a crash
+	awaited  bool     // a run waits for it, and must get it even after a crash
 }
 
-func (h *Host) letter(e host.Event) letter {
+func (h *Host) inbound(e host.Event) inboundEvent {
 	if e.At.IsZero() {
 		e.At = h.now()
 	}
@@ -94,131 +94,131 @@ func (h *Host) letter(e host.Event) letter {
 	for i, s := range e.Subjects {
 		subjects[i] = h.hash(s)
 	}
-	return letter{event: e, subjects: subjects}
+	return inboundEvent{event: e, subjects: subjects}
 }
 
-// lookAgain lets runs look around that the journal has awake for an event that it had
-// already: it finds them waiting again after that. The host's lock is held.
-func (h *Host) lookAgain(woken map[*ward]uint32) {
-	var since []*ward // have been up, and were put down before the journal woke them, or after
-	for w, naps := range woken {
-		if w.naps != naps {
-			since = append(since, w)
+// rewake wakes runs that the journal has as running because an event that it had already
+// was delivered again. They find that they still wait. The caller holds h.mu.
+func (h *Host) rewake(woken map[*activeRun]uint32) {
+	var reparked []*activeRun // were parked anew, before or after the journal woke them
+	for run, count := range woken {
+		if run.parkCount != count {
+			reparked = append(reparked, run)
 			continue
 		}
-		h.enqueue(w)
+		h.enqueue(run)
 	}
-	h.wake(since...)
+	h.wake(reparked...)
 	h.dispatch()
 }
 
-// present brings an event that is stored to those that wait for it now. Of the parked
-// ones, those in woken are awake in the journal too; it tells whether there were others.
-// The host's lock is held.
-func (h *Host) present(heard *hearing, subjects []string, woken map[*ward]uint32) (late bool) {
-	var wake []*ward
-	h.listeners(&heard.event, subjects, func(w *ward, _ time.Time) {
-		heard.by(w)
-		switch w.state {
-		case carried:
-			w.runner.offer(&heard.event, subjects)
-		case parked:
-			if naps, ok := woken[w]; ok && naps == w.naps {
-				h.enqueue(w)
+// distribute offers a stored event to the runs that wait for it now. Parked runs in woken are
+// running in the journal already; the others are woken here, and late says that there were
+// some. The caller holds h.mu.
+func (h *Host) distribute(d *delivery, subjects []string, woken map[*activeRun]uint32) (late bool) {
+	var wake []*activeRun
+	h.eachSubscriber(&d.event, subjects, func(run *activeRun, _ time.Time) {
+		d.add(run)
+		switch run.state {
+		case stateRunning:
+			run.runner.offer(&d.event, subjects)
+		case stateParked:
+			if count, ok := woken[run]; ok && count == run.parkCount {
+				h.enqueue(run)
 				return
 			}
-			wake = append(wake, w)
+			wake = append(wake, run)
 		}
 	})
 	if len(wake) > 0 {
 		h.wake(wake...)
 	}
 	h.dispatch()
-	if heard.left == 0 {
-		h.fire(heard)
+	if d.pending == 0 {
+		h.fire(d)
 	}
 	return len(wake) > 0
 }
 
-// listeners calls f for each run that waits for an event, once. f must not change who
-// waits. The host's lock is held.
-func (h *Host) listeners(e *host.Event, subjects []string, f func(w *ward, since time.Time)) {
-	h.searches++
+// eachSubscriber calls f once for each run that waits for an event. f must not change
+// subscriptions. The caller holds h.mu.
+func (h *Host) eachSubscriber(e *host.Event, subjects []string, f func(run *activeRun, since time.Time)) {
+	h.searchCount++
 	for _, subject := range subjects {
-		for _, w := range h.topics[topic{e.Name, subject}] {
-			if w.mark == h.searches {
+		for _, run := range h.topics[topic{e.Name, subject}] {
+			if run.lastSearch == h.searchCount {
 				continue
 			}
-			w.mark = h.searches
-			if since, any := w.listens(e, subjects); any {
-				f(w, since)
+			run.lastSearch = h.searchCount
+			if since, any := run.subscribedTo(e, subjects); any {
+				f(run, since)
 			}
 		}
 	}
 }
 
-// A hearing is an event of which those that wait for it have not had their say yet. The
-// host's lock guards it.
-type hearing struct {
+// A delivery tracks the runs that were offered an event and have not yet decided whether
+// they consume it. When none is left, Fire is called. Guarded by the host's mu.
+type delivery struct {
 	event   host.Event
-	left    int // runs
+	pending int // runs
 	claimed bool
-	done    bool // nobody is to be told what they said
+	done    bool // nothing is left to do: it was stored as done
 }
 
-func (g *hearing) by(w *ward) {
-	g.left++
-	w.hearings = append(w.hearings, g)
+func (d *delivery) add(run *activeRun) {
+	d.pending++
+	run.deliveries = append(run.deliveries, d)
 }
 
-// resolve ends the hearings of a run. m is nil when it said nothing. The host's lock is
-// held.
-func (h *Host) resolve(w *ward, m *machine.Machine) {
-	for _, g := range w.hearings {
-		if m != nil && m.Consumed(g.event.ID) {
-			g.claimed = true
+// resolveDeliveries counts a run as decided in its deliveries. m is nil if it cannot decide any
+// more. The caller holds h.mu.
+func (h *Host) resolveDeliveries(run *activeRun, m *machine.Machine) {
+	for _, d := range run.deliveries {
+		if m != nil && m.Consumed(d.event.ID) {
+			d.claimed = true
 		}
-		if g.left--; g.left == 0 {
-			h.fire(g)
+		if d.pending--; d.pending == 0 {
+			h.fire(d)
 		}
 	}
-	w.hearings = nil
+	run.deliveries = nil
 }
 
-// fires tells whether somebody is told of an event in the end. Of most nobody is, and if nobody
-// waits for them either they are stored as done with.
-func (h *Host) fires(e host.Event) bool {
-	return h.serves && h.opts.Fire != nil && (h.opts.Fires == nil || h.opts.Fires(e))
+// mayFire tells whether Fire may do something with an event. Most events have neither that nor
+// a run that waits for them: they are stored as done right away.
+func (h *Host) mayFire(e host.Event) bool {
+	return h.opened && h.opts.Fire != nil && (h.opts.Fires == nil || h.opts.Fires(e))
 }
 
-// fire tells of an event that all have heard. The host's lock is held.
-func (h *Host) fire(g *hearing) {
-	if g.done {
+// fire calls Fire in the background once all runs have decided. The caller holds h.mu.
+func (h *Host) fire(d *delivery) {
+	if d.done {
 		return
 	}
-	h.launch(func() {
-		for pause := firePause; ; pause = min(2*pause, fireLimit) {
-			if h.fired(g) {
+	h.spawn(func() {
+		for pause := minFireBackoff; ; pause = min(2*pause, maxFireBackoff) {
+			if h.tryFire(d) {
 				return
 			}
-			if h.opts.Clock.Wait(h.life, h.now().Add(pause), nil) != nil {
-				return // it is open, and found when the host is opened again
+			if h.opts.Clock.Wait(h.ctx, h.now().Add(pause), nil) != nil {
+				return // it is not done in the journal: the next host delivers it again
 			}
 		}
 	})
 }
 
-func (h *Host) fired(g *hearing) bool {
-	if h.fires(g.event) {
+func (h *Host) tryFire(d *delivery) bool {
+	if h.mayFire(d.event) {
 		select {
-		case h.firing <- struct{}{}:
-		case <-h.life.Done():
+		case h.fireSlots <- struct{}{}:
+		case <-h.ctx.Done():
 			return false
 		}
-		defer func() { <-h.firing }()
-		if err := h.opts.Fire(h.life, g.event, g.claimed); err != nil {
+		defer func() { <-h.fireSlots }()
+		if err := h.opts.Fire(h.ctx, d.event, d.claimed); err != nil {
 			return false
 		}
 	}
-	return h.opts.Journal.Done(context.Background(), g.event.ID) == nil
+	return h.opts.Journal.Done(context.Background(), d.event.ID) == nil
 }

@@ -8,14 +8,14 @@ import (
 	"facteur/flow/host"
 )
 
-// feedState is what became of a Feed; it outlives a crash of the run.
+// A feedState is a Feed and how far it is delivered. It outlives a simulated crash.
 type feedState struct {
 	Feed
 	armed, fired bool
 	due          time.Time
 }
 
-// arm puts what comes by itself on the agenda of a run that starts or goes on.
+// arm schedules the feeds of a run that starts or resumes.
 func (r *runner) arm() {
 	for i := range r.h.feed {
 		f := &r.h.feed[i]
@@ -28,8 +28,8 @@ func (r *runner) arm() {
 	}
 }
 
-// fedBy arms what comes after a call of a step.
-func (r *runner) fedBy(path string) {
+// armAfter schedules the feeds that come after a call of a step.
+func (r *runner) armAfter(path string) {
 	for i := range r.h.feed {
 		f := &r.h.feed[i]
 		if f.After != "" && host.Names(f.After, path) && !f.armed {
@@ -41,26 +41,26 @@ func (r *runner) fedBy(path string) {
 
 func (r *runner) schedule(i int) {
 	f := &r.h.feed[i]
-	r.agenda.add(f.due, delivery{r, i, f})
+	r.jobs.add(f.due, feedJob{r, i, f})
 }
 
-// A delivery brings a Feed when its time comes.
-type delivery struct {
+// A feedJob delivers a Feed.
+type feedJob struct {
 	r    *runner
 	i    int
 	feed *feedState
 }
 
-func (d delivery) wanted() bool { return !d.feed.fired }
+func (d feedJob) wanted() bool { return !d.feed.fired }
 
-func (d delivery) do() error {
+func (d feedJob) run() error {
 	f := d.feed
 	f.fired = true
 	if f.Event != nil {
 		e := *f.Event
 		e.At = d.r.now()
 		if e.ID == "" {
-			e.ID = fmt.Sprintf("event-%s-%d", d.r.id, d.i) // other runs of the journal have theirs
+			e.ID = fmt.Sprintf("event-%s-%d", d.r.id, d.i) // unique among the runs of the journal
 		}
 		return d.r.h.Deliver(context.Background(), e)
 	}

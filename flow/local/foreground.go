@@ -16,24 +16,23 @@ import (
 	"facteur/flow/plan"
 )
 
-// A Foreground carries runs for those who wait for them, each from Run to its end. It is
-// safe for concurrent use.
+// A Foreground executes runs while their callers wait. It is safe for concurrent use.
 type Foreground struct{ h *Host }
 
-// New returns what carries runs in the foreground.
+// New returns a Foreground.
 func New(o Options) *Foreground { return &Foreground{newHost(o)} }
 
-// Deliver brings an event to the runs that wait for it, now or later.
+// Deliver delivers an event to the runs that wait for it, now or later.
 func (f *Foreground) Deliver(ctx context.Context, e host.Event) error { return f.h.Deliver(ctx, e) }
 
-// Receive brings receipts to the runs that made the calls, now or when they are resumed.
+// Receive passes receipts to the runs that made the calls, now or when they are resumed.
 func (f *Foreground) Receive(receipts ...call.Receipt) {
 	for _, receipt := range receipts {
 		f.h.receive(receipt)
 	}
 }
 
-// Start is what a run in the foreground begins with.
+// Start is the input of Run.
 type Start struct {
 	Inputs map[string]any // coerced by the plan's Inputs
 	ID     string         // "": a random one
@@ -41,47 +40,45 @@ type Start struct {
 	Random []int64        // see machine.Start
 }
 
-// ErrCrashed is what Run and Resume return when Options.Crash said so.
+// ErrCrashed is the error of Run and Resume when Options.Crash asked for a crash.
 var ErrCrashed = errors.New("the host crashed, as the test wants")
 
-// ErrUnderWay says that this host carries the run already.
+// ErrUnderWay says that this host executes the run already.
 var ErrUnderWay = errors.New("it is under way already")
 
-// Run starts a run and carries it to its end. When ctx ends the run is cancelled, and
-// ends as soon as its calls have. A result that comes with an error tells how far the
-// run came.
+// Run starts a run and executes it to its end. When ctx ends the run is cancelled, and ends as
+// soon as its calls have. With an error, the result tells how far the run came.
 func (f *Foreground) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Result, error) {
 	h := f.h
-	r, err := h.enter(cmp.Or(s.ID, newID(h.now())), p.Name)
+	r, err := h.register(cmp.Or(s.ID, newID(h.now())), p.Name)
 	if err != nil {
 		return nil, err
 	}
-	defer h.leave(r)
+	defer h.unregister(r)
 	start := &machine.Start{
 		Run: r.id, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random,
 	}
 	if start.Seed == nil {
 		start.Seed = host.NewSeed()
 	}
-	if err := r.create(p, start, newHead(p, start)); err != nil {
+	if err := r.initRun(p, start, newHead(p, start)); err != nil {
 		return nil, err
 	}
 	if err := r.flush(true); err != nil {
 		return nil, err
 	}
-	return r.foreground(ctx)
+	return r.runToEnd(ctx)
 }
 
-// Resume rebuilds a run from the journal and carries it to its end. The plan must be
-// the one that the run started with. The result is as that of Run; steps that had ended
-// before are not told again.
+// Resume rebuilds a run from the journal and executes it to its end. p must be the plan that it
+// was started with. The result is as Run's; steps that ended before are not reported again.
 func (f *Foreground) Resume(ctx context.Context, p *plan.Plan, id string) (*host.Result, error) {
 	h := f.h
-	r, err := h.enter(id, p.Name)
+	r, err := h.register(id, p.Name)
 	if err != nil {
 		return nil, err
 	}
-	defer h.leave(r)
+	defer h.unregister(r)
 	head, records, err := h.opts.Journal.Load(ctx, id)
 	if err != nil {
 		return nil, err
@@ -89,25 +86,25 @@ func (f *Foreground) Resume(ctx context.Context, p *plan.Plan, id string) (*host
 	if err := r.replay(p, head, records); err != nil {
 		return nil, err
 	}
-	return r.foreground(ctx)
+	return r.runToEnd(ctx)
 }
 
-// enter makes the run known, so that nobody else carries it, and gives it the receipts
-// that came before.
-func (h *Host) enter(id, flow string) (*runner, error) {
+// register makes a run active, so that nobody else executes it, and gives it the receipts that
+// came before.
+func (h *Host) register(id, flow string) (*runner, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.wards[id] != nil {
+	if h.runs[id] != nil {
 		return nil, fmt.Errorf("run %s: %w", id, ErrUnderWay)
 	}
-	w := &ward{id: id, flow: flow}
-	h.wards[id] = w
-	r := h.carry(w)
-	r.stays, r.wake = true, make(chan struct{}, 1)
+	run := &activeRun{id: id, flow: flow}
+	h.runs[id] = run
+	r := h.attachRunner(run)
+	r.foreground, r.wake = true, make(chan struct{}, 1)
 	rest := h.receipts[:0]
 	for _, receipt := range h.receipts {
 		if call.RunOf(receipt.Key) == id {
-			r.post(item{event: machine.Received{At: r.now(), Receipt: receipt}})
+			r.post(message{event: machine.Received{At: r.now(), Receipt: receipt}})
 		} else {
 			rest = append(rest, receipt)
 		}
@@ -117,15 +114,15 @@ func (h *Host) enter(id, flow string) (*runner, error) {
 	return r, nil
 }
 
-func (h *Host) leave(r *runner) {
+func (h *Host) unregister(r *runner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.forget(r.w)
+	h.forget(r.run)
 }
 
-// foreground brings the run to its end.
-func (r *runner) foreground(ctx context.Context) (*host.Result, error) {
-	defer r.abandon() // after the run's end there is nothing left to abandon
+// runToEnd executes a run to its end.
+func (r *runner) runToEnd(ctx context.Context) (*host.Result, error) {
+	defer r.drainCalls()
 	r.arm()
 	_, err := r.loop(ctx)
 	if err != nil && !errors.Is(err, ErrCrashed) {
@@ -133,11 +130,11 @@ func (r *runner) foreground(ctx context.Context) (*host.Result, error) {
 	}
 	result := r.result()
 	result.Branches = r.m.Branches()
-	return result, cmp.Or(err, r.fault)
+	return result, cmp.Or(err, r.stepFault)
 }
 
-// newID names a run that begins now. What begins together is so stored together: the journal
-// and the ledger look it up by its name.
+// newID returns a run id that begins with the time: runs that start together are stored
+// together in the indexes of the journal and the ledger.
 func newID(now time.Time) string {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:], uint64(now.UnixMilli())<<16)
@@ -145,5 +142,5 @@ func newID(now time.Time) string {
 	return ids.EncodeToString(id[:])
 }
 
-// ids keeps the order of what it encodes.
+// ids is a base32 encoding that keeps the order.
 var ids = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)

@@ -11,62 +11,62 @@ import (
 	"facteur/flow/host"
 )
 
-// A hold keeps calls from being taken up. The host's lock guards it.
+// A hold keeps calls from being taken up. Guarded by the host's mu.
 type hold struct {
 	host.Hold
-	version string        // Auto: of the credentials that were refused, once it is known
-	pause   time.Duration // Auto, because nothing could be resolved: until that is tried again
-	probe   bool          // one call may pass, to see
-	asking  bool          // Auto: it is not known yet whether there is anything to hold for
-	done    chan struct{} // closed when it is lifted
-	wards   map[*ward]int // how many calls of each it keeps
+	version    string             // Auto: of the refused credentials, once it is known
+	probeAfter time.Duration      // Auto: how long until the connection is probed; 0: its credentials were refused
+	probe      bool               // one call may pass as a probe
+	checking   bool               // Auto: the first look-up of the connection has not ended yet
+	lifted     chan struct{}      // closed when the hold is lifted
+	runs       map[*activeRun]int // how many held calls each has
 }
 
-const holdNotes = "hold"
+const holdNoteKind = "hold"
 
 // Pause implements host.Host.
 func (h *Host) Pause(ctx context.Context, scope host.Scope, name, reason string) error {
 	if err := scope.Check(name); err != nil {
 		return err
 	}
-	h.pausing.Lock()
-	defer h.pausing.Unlock()
-	one := &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: h.now()}}
-	if err := h.noteHold(ctx, one); err != nil {
+	h.pauseMu.Lock()
+	defer h.pauseMu.Unlock()
+	held := &hold{Hold: host.Hold{Scope: scope, Name: name, Reason: reason, Since: h.now()}}
+	if err := h.storeHold(ctx, held); err != nil {
 		return err
 	}
-	h.admitting.Lock()
-	defer h.admitting.Unlock()
+	h.admitMu.Lock()
+	defer h.admitMu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if before := h.holds[one.Key()]; before != nil {
-		before.Reason, before.Since = reason, one.Since
+	if current := h.holds[held.Key()]; current != nil {
+		current.Reason, current.Since = reason, held.Since
 		return nil
 	}
-	h.setHold(one)
+	h.addHold(held)
 	return nil
 }
 
 // Resume implements host.Host.
 func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error {
-	h.pausing.Lock()
-	defer h.pausing.Unlock()
+	h.pauseMu.Lock()
+	defer h.pauseMu.Unlock()
 	found := false
 	for _, auto := range []bool{false, true} {
 		hold := host.Hold{Scope: scope, Name: name, Auto: auto}
 		key := hold.Key()
 		h.mu.Lock()
-		one := h.holds[key]
+		held := h.holds[key]
 		h.mu.Unlock()
-		if one == nil {
+		if held == nil {
 			continue
 		}
 		found = true
-		if err := h.opts.Journal.Note(ctx, holdNotes, key, nil); err != nil {
+		if err := h.opts.Journal.Note(ctx, holdNoteKind, key, nil); err != nil {
 			return h.check(ctx, err)
 		}
 		h.mu.Lock()
-		h.liftHold(one)
+		h.liftHold(held)
 		h.mu.Unlock()
 	}
 	if !found {
@@ -77,12 +77,12 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 
 // Holds implements host.Host.
 func (h *Host) Holds(context.Context) ([]host.Hold, error) {
-	out := h.limits.slowdowns(h.now())
+	out := h.limits.activeSlowdowns(h.now())
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, one := range h.holds {
-		shown := one.Hold
-		for _, n := range one.wards {
+	for _, held := range h.holds {
+		shown := held.Hold
+		for _, n := range held.runs {
 			shown.Calls += n
 		}
 		out = append(out, shown)
@@ -91,155 +91,155 @@ func (h *Host) Holds(context.Context) ([]host.Hold, error) {
 	return out, nil
 }
 
-func (h *Host) noteHold(ctx context.Context, one *hold) error {
-	body, err := json.Marshal(one.Stored(one.version))
+func (h *Host) storeHold(ctx context.Context, held *hold) error {
+	body, err := json.Marshal(held.Stored(held.version))
 	if err != nil {
 		return err
 	}
-	if err := h.opts.Journal.Note(ctx, holdNotes, one.Key(), body); err != nil {
+	if err := h.opts.Journal.Note(ctx, holdNoteKind, held.Key(), body); err != nil {
 		return h.check(ctx, fmt.Errorf("store the hold: %w", err))
 	}
 	return nil
 }
 
-// setHold begins a hold. The host's lock is held.
-func (h *Host) setHold(one *hold) {
-	one.done, one.wards = make(chan struct{}), map[*ward]int{}
-	h.holds[one.Key()] = one
-	h.pauses.Add(1)
-	h.tellHold(one, false)
+// addHold begins a hold. The caller holds h.mu.
+func (h *Host) addHold(held *hold) {
+	held.lifted, held.runs = make(chan struct{}), map[*activeRun]int{}
+	h.holds[held.Key()] = held
+	h.holdCount.Add(1)
+	h.notifyHold(held, false)
 }
 
-// liftHold ends a hold, and lets go on what it kept. The host's lock is held.
-func (h *Host) liftHold(one *hold) {
-	if h.holds[one.Key()] != one {
+// liftHold ends a hold and wakes the runs whose calls it held. The caller holds h.mu.
+func (h *Host) liftHold(held *hold) {
+	if h.holds[held.Key()] != held {
 		return
 	}
-	delete(h.holds, one.Key())
-	h.pauses.Add(-1)
-	close(one.done)
-	h.letOn(one, -1)
-	h.tellHold(one, true)
+	delete(h.holds, held.Key())
+	h.holdCount.Add(-1)
+	close(held.lifted)
+	h.wakeHeld(held, -1)
+	h.notifyHold(held, true)
 }
 
-// letOn lets runs go on that a hold keeps, at most so many; a negative number is all.
-func (h *Host) letOn(one *hold, most int) {
-	var wake []*ward
-	for w := range one.wards {
+// wakeHeld wakes at most so many of the runs with held calls, all if most is negative.
+func (h *Host) wakeHeld(held *hold, most int) {
+	var wake []*activeRun
+	for run := range held.runs {
 		if most == 0 {
 			break
 		}
-		if w.state == carried || w.state == parked {
-			wake = append(wake, w)
+		if run.state == stateRunning || run.state == stateParked {
+			wake = append(wake, run)
 			most--
 		}
 	}
 	h.wake(wake...)
 }
 
-func (h *Host) tellHold(one *hold, lifted bool) {
-	if h.opts.OnHold != nil && !one.asking {
-		h.opts.OnHold(one.Hold, lifted)
+func (h *Host) notifyHold(held *hold, lifted bool) {
+	if h.opts.OnHold != nil && !held.checking {
+		h.opts.OnHold(held.Hold, lifted)
 	}
 }
 
-// holdsBack tells whether a call has to wait for a hold, and notes that it does.
-func (h *Host) holdsBack(w *ward, c *call.Call) bool {
-	if h.pauses.Load() == 0 {
+// holdCall tells whether a call is held, and records that it is.
+func (h *Host) holdCall(run *activeRun, c *call.Call) bool {
+	if h.holdCount.Load() == 0 {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	one := h.holdOn(w.flow, c)
-	if one == nil {
+	held := h.holdFor(run.flow, c)
+	if held == nil {
 		return false
 	}
-	if one.probe {
-		one.probe = false
+	if held.probe {
+		held.probe = false
 		return false
 	}
-	if w.held == nil {
-		w.held = map[*hold]int{}
+	if run.holds == nil {
+		run.holds = map[*hold]int{}
 	}
-	w.held[one]++
-	if one.wards != nil {
-		one.wards[w]++
+	run.holds[held]++
+	if held.runs != nil {
+		held.runs[run]++
 	}
 	return true
 }
 
-// holdOn returns what keeps a call, nil when nothing does. The host's lock is held.
-func (h *Host) holdOn(flow string, c *call.Call) *hold {
+// holdFor returns the hold that covers a call, nil for none. The caller holds h.mu.
+func (h *Host) holdFor(flow string, c *call.Call) *hold {
 	if h.stopping {
-		return &h.stop
+		return &h.stopHold
 	}
-	for _, one := range h.holds {
-		if one.Keeps(flow, c) {
-			return one
+	for _, held := range h.holds {
+		if held.Keeps(flow, c) {
+			return held
 		}
 	}
 	return nil
 }
 
-// isPaused tells whether somebody has paused what a call is about. What the host holds back by
-// itself does not count: a call that is under way may be the one that was let through, to see.
+// isPaused tells whether a person has paused a call. The host's own holds do not count: a call
+// that was taken up in spite of them may be the probe.
 func (h *Host) isPaused(flow string, c *call.Call) bool {
-	if h.pauses.Load() == 0 {
+	if h.holdCount.Load() == 0 {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, one := range h.holds {
-		if !one.Auto && one.Keeps(flow, c) {
+	for _, held := range h.holds {
+		if !held.Auto && held.Keeps(flow, c) {
 			return true
 		}
 	}
 	return false
 }
 
-// lifted tells whether calls of a run that were held may go on now, all of which are to
-// be tried then.
-func (h *Host) lifted(w *ward) bool {
+// releaseHeld tells whether one of the holds of a run was lifted, or lets a probe pass. Then all
+// its held calls are to be tried again.
+func (h *Host) releaseHeld(run *activeRun) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for one := range w.held {
-		if one.probe || one != &h.stop && h.holds[one.Key()] != one {
-			h.unhold(w)
+	for held := range run.holds {
+		if held.probe || held != &h.stopHold && h.holds[held.Key()] != held {
+			h.clearHolds(run)
 			return true
 		}
 	}
 	return false
 }
 
-// unhold forgets what keeps the calls of a run. The host's lock is held.
-func (h *Host) unhold(w *ward) {
-	for one := range w.held {
-		delete(one.wards, w)
+// clearHolds forgets the holds of a run's calls. The caller holds h.mu.
+func (h *Host) clearHolds(run *activeRun) {
+	for held := range run.holds {
+		delete(held.runs, run)
 	}
-	w.held = nil
+	run.holds = nil
 }
 
-// whyHeld tells for people why a call waits, and until when.
-func (h *Host) whyHeld(w *ward, c *call.Call, limits []call.Limit) (reason string, until time.Time, held bool) {
+// whyHeld tells people why a call is held back, and until when.
+func (h *Host) whyHeld(run *activeRun, c *call.Call, limits []call.Limit) (reason string, until time.Time, waits bool) {
 	h.mu.Lock()
-	one := h.holdOn(w.flow, c)
-	if one != nil {
+	held := h.holdFor(run.flow, c)
+	if held != nil {
 		defer h.mu.Unlock()
-		if one == &h.stop {
+		if held == &h.stopHold {
 			return "the host stops, and goes on with it when it starts again", time.Time{}, true
 		}
-		return one.Why(), time.Time{}, true
+		return held.Why(), time.Time{}, true
 	}
 	h.mu.Unlock()
 	for _, limit := range limits {
-		if reason, until, waits := h.limits.waits(w, limit, h.now()); waits {
+		if reason, until, waits := h.limits.explainWait(run, limit, h.now()); waits {
 			return reason, until, true
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if w.state == parked { // by a host before this one: it queues again when its time comes
-		return "it waits for its turn", w.until, true
+	if run.state == stateParked { // since before the host was opened: it will queue again at its time
+		return "it waits for its turn", run.until, true
 	}
 	return "", time.Time{}, false
 }

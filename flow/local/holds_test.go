@@ -20,10 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A leisurely journal lets others go first before it says that a note is stored.
-type leisurely struct{ journal.Journal }
+// slowNotes is a journal that lets other goroutines go first after it stored a note.
+type slowNotes struct{ journal.Journal }
 
-func (l leisurely) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
+func (l slowNotes) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
 	err := l.Journal.Note(ctx, kind, name, body)
 	for range rand.IntN(20) {
 		runtime.Gosched()
@@ -31,10 +31,10 @@ func (l leisurely) Note(ctx context.Context, kind, name string, body json.RawMes
 	return err
 }
 
-// A pause does not wait for a ledger that does not answer, nor do the runs after it.
-func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
+// Pause waits neither for a ledger that does not answer, nor for the runs that follow.
+func TestPauseWhileReceiptsAreRead(t *testing.T) {
 	asked, answer := make(chan bool), make(chan bool)
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Do: func(_ context.Context, c call.Call) call.Outcome {
 			if c.Input["to"] == "b" {
 				return lost()
@@ -47,8 +47,8 @@ func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
 			return []call.Receipt{{ID: "1", State: "sent"}}, nil
 		}),
 	})
-	p := kit{}.compile(t, "flow: f\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
-	doubted := begin(t, h, p, map[string]any{"to": "b"})
+	p := testCatalog{}.compile(t, "flow: f\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
+	doubted := startRun(t, h, p, map[string]any{"to": "b"})
 	<-asked
 	done := make(chan error, 1)
 	go func() {
@@ -59,20 +59,20 @@ func TestPauseWhileTheReceiptsAreAskedFor(t *testing.T) {
 	eventually(t, "all go on", func() bool { return len(done) == 1 })
 	assert.NoError(t, <-done)
 	close(answer)
-	assert.Equal(t, machine.Succeeded, ends(t, h, doubted).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, doubted).Status)
 }
 
-// Of two people of whom one pauses while the other resumes, one is the last: what holds calls
-// back is what the next host finds.
+// When one person pauses while another resumes, one of the two is last: the next host finds the
+// same hold as this one has.
 func TestPauseAndResumeAtTheSameTime(t *testing.T) {
-	j := leisurely{&journal.Memory{}}
+	j := slowNotes{&journal.Memory{}}
 	holds := func(h *local.Host) int {
 		all, err := h.Holds(t.Context())
 		require.NoError(t, err)
 		return len(all)
 	}
 	for range 300 {
-		h := open(t, local.Options{Journal: j})
+		h := openHost(t, local.Options{Journal: j})
 		var both sync.WaitGroup
 		both.Go(func() { assert.NoError(t, h.Pause(t.Context(), host.Connection, "shop", "")) })
 		both.Go(func() {
@@ -84,7 +84,7 @@ func TestPauseAndResumeAtTheSameTime(t *testing.T) {
 		both.Wait()
 		before := holds(h)
 		require.NoError(t, h.Stop(t.Context()))
-		h = open(t, local.Options{Journal: j})
+		h = openHost(t, local.Options{Journal: j})
 		require.Equal(t, before, holds(h))
 		require.NoError(t, h.Stop(t.Context()))
 	}

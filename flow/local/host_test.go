@@ -32,18 +32,18 @@ func TestAFaultInDoIsAnUnknownOutcome(t *testing.T) {
 		"no outcome":       func(context.Context, call.Call) call.Outcome { return call.Outcome{} },
 		"an unknown state": func(context.Context, call.Call) call.Outcome { return call.Outcome{Status: "fine"} },
 	} {
-		for _, clock := range []host.Clock{host.System{}, virtual()} {
+		for _, clock := range []host.Clock{host.System{}, newVirtualClock()} {
 			t.Run(fmt.Sprintf("%s, %T", name, clock), func(t *testing.T) {
 				var panicked []string
 				h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: do,
 					Panicked: func(c call.Call, _ any, stack []byte) { panicked = append(panicked, c.Key); assert.NotEmpty(t, stack) }})
-				result, err := h.Run(t.Context(), kit{}.compile(t, one), start())
+				result, err := h.Run(t.Context(), testCatalog{}.compile(t, one), testStart())
 				require.NoError(t, err)
 				assert.Equal(t, machine.Failed, result.Status)
 				assert.Equal(t, "outcome_unknown", result.Error.Code)
 				assert.NotContains(t, result.Error.Message, "luck")
 				if name == "a panic" {
-					assert.Equal(t, []string{key(1)}, panicked)
+					assert.Equal(t, []string{callKey(1)}, panicked)
 				}
 			})
 		}
@@ -51,37 +51,37 @@ func TestAFaultInDoIsAnUnknownOutcome(t *testing.T) {
 }
 
 func TestAFaultInACallThatMayBeRepeated(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: get, action: test.get, with: {to: a}, retry: {attempts: 2}}\n")
-	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome {
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: get, action: test.get, with: {to: a}, retry: {attempts: 2}}\n")
+	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome {
 		if c.Attempt == 1 {
 			panic("out of luck")
 		}
 		return accepted(c)
 	}})
-	result, err := h.Run(t.Context(), p, start())
+	result, err := h.Run(t.Context(), p, testStart())
 	require.NoError(t, err)
 	assert.Equal(t, machine.Succeeded, result.Status)
 }
 
 func TestAFaultInOnStepDoesNoHarm(t *testing.T) {
-	p := kit{}.compile(t, one+"  - {id: more, action: test.send, with: {to: b}}\n")
+	p := testCatalog{}.compile(t, one+"  - {id: more, action: test.send, with: {to: b}}\n")
 	j := &journal.Memory{}
 	made := 0
-	h := local.New(local.Options{Journal: j, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome { made++; return accepted(c) },
+	h := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome { made++; return accepted(c) },
 		OnStep: func(_ string, s *machine.Step, _ []any) { panic("out of ink") }})
-	result, err := h.Run(t.Context(), p, start())
+	result, err := h.Run(t.Context(), p, testStart())
 	assert.EqualError(t, err, "the run r went on, but telling of its step more broke: out of ink")
 	assert.Equal(t, machine.Succeeded, result.Status)
 	assert.Equal(t, 2, made)
-	head, _, err := j.Load(t.Context(), id)
+	head, _, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
 	assert.Equal(t, "succeeded", head.Status)
 }
 
-// When the caller's context ends, what is under way finishes, nothing else is started,
-// and what always has to run does.
+// When the context of Run ends, calls in flight finish, no other is started, and `finally` steps
+// still run.
 func TestCancel(t *testing.T) {
-	p := kit{}.compile(t, `
+	p := testCatalog{}.compile(t, `
 flow: f
 steps:
   - try:
@@ -99,7 +99,7 @@ steps:
 		<-under
 		cancel()
 	}()
-	j := &spy{Journal: &journal.Memory{}}
+	j := &spyJournal{Journal: &journal.Memory{}}
 	j.after = func(_ int, _ string, _ bool, records []journal.Record) error {
 		if slices.ContainsFunc(records, func(r journal.Record) bool { return r.Kind == "cancel" }) {
 			close(cancelled)
@@ -120,7 +120,7 @@ steps:
 		assert.NoError(t, ctx.Err())
 		return accepted(c)
 	}})
-	result, err := h.Run(ctx, p, start())
+	result, err := h.Run(ctx, p, testStart())
 	require.NoError(t, err)
 	assert.Equal(t, machine.Cancelled, result.Status)
 	status := map[string]machine.Status{}
@@ -131,16 +131,16 @@ steps:
 	assert.Equal(t, machine.Succeeded, status["last"])
 	assert.Equal(t, machine.Cancelled, status["one"])
 	assert.NotContains(t, status, "never")
-	_, records, err := j.Load(t.Context(), id)
+	_, records, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
-	taken, answered := calls(t, records)
+	taken, answered := callsIn(t, records)
 	assert.Len(t, taken, 3)
 	assert.Len(t, answered, 3)
 }
 
-// A run that is never idle is cancelled all the same.
+// A run that is never idle can be cancelled all the same.
 func TestCancelOfABusyRun(t *testing.T) {
-	p := kit{}.compile(t, `
+	p := testCatalog{}.compile(t, `
 flow: f
 steps:
   - foreach: "${lists.range(10000)}"
@@ -149,13 +149,13 @@ steps:
 `)
 	ctx, cancel := context.WithCancel(t.Context())
 	made := 0
-	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome {
 		if made++; made == 10 {
 			cancel()
 		}
 		return accepted(c)
 	}})
-	result, err := h.Run(ctx, p, start())
+	result, err := h.Run(ctx, p, testStart())
 	require.NoError(t, err)
 	assert.Equal(t, machine.Cancelled, result.Status)
 	assert.LessOrEqual(t, made, 11)
@@ -170,16 +170,16 @@ func TestHardStop(t *testing.T) {
 		<-ctx.Done()
 		return lost()
 	}})
-	result, err := h.Run(ctx, kit{}.compile(t, one), start())
+	result, err := h.Run(ctx, testCatalog{}.compile(t, one), testStart())
 	require.NoError(t, err)
 	assert.Contains(t, []machine.Status{machine.Cancelled, machine.Failed}, result.Status, "by what came first: the interrupt, or the outcome of what was cut off")
 	assert.Equal(t, "outcome_unknown", result.Steps[0].Error.Code, "what was cut off is listed")
 }
 
-// A status webhook may overtake the answer, and the run's own restart.
+// A status webhook may arrive before the answer, and before the run is resumed.
 func TestReceiptsThatComeEarly(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, await: {state: delivered, timeout: 1m}}\noutputs:\n  delivery: ${steps.send.outputs.delivery}\n")
-	delivered := call.Receipt{Key: key(1), ID: "1", State: "delivered"}
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, await: {state: delivered, timeout: 1m}}\noutputs:\n  delivery: ${steps.send.outputs.delivery}\n")
+	delivered := call.Receipt{Key: callKey(1), ID: "1", State: "delivered"}
 	for name, outcome := range map[string]call.Status{"accepted": call.Pending, "lost": call.Unknown} {
 		t.Run("before the answer, which is "+name, func(t *testing.T) {
 			var h *local.Foreground
@@ -189,7 +189,7 @@ func TestReceiptsThatComeEarly(t *testing.T) {
 				h.Receive(call.Receipt{Key: "nonsense", ID: "3", State: "failed"})
 				return call.Outcome{Status: outcome}
 			}})
-			result, err := h.Run(t.Context(), p, start())
+			result, err := h.Run(t.Context(), p, testStart())
 			require.NoError(t, err)
 			assert.Equal(t, machine.Succeeded, result.Status)
 			assert.Equal(t, "delivered", result.Outputs["delivery"])
@@ -199,20 +199,20 @@ func TestReceiptsThatComeEarly(t *testing.T) {
 		j := &journal.Memory{}
 		crash := func(p local.Point, _ string, _ int) bool { return p == local.Sent }
 		do := func(_ context.Context, c call.Call) call.Outcome { return call.Outcome{Status: call.Pending} }
-		_, err := local.New(local.Options{Journal: j, Clock: virtual(), Receipts: true, Do: do, Crash: crash}).Run(t.Context(), p, start())
+		_, err := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Receipts: true, Do: do, Crash: crash}).Run(t.Context(), p, testStart())
 		require.ErrorIs(t, err, local.ErrCrashed)
 		h := local.New(local.Options{Journal: j, Receipts: true})
 		h.Receive(delivered)
-		result, err := h.Resume(t.Context(), p, id)
+		result, err := h.Resume(t.Context(), p, runID)
 		require.NoError(t, err)
 		assert.Equal(t, machine.Succeeded, result.Status)
 	})
 }
 
-// Events and receipts come from anywhere, while runs come and go, and none gets what is
-// another's.
+// Events and receipts arrive from any goroutine while runs start and end, and each reaches the
+// run that it is for.
 func TestRunsDoNotMix(t *testing.T) {
-	p := kit{}.compile(t, `
+	p := testCatalog{}.compile(t, `
 flow: f
 inputs: {me: {type: string}}
 steps:
@@ -257,7 +257,7 @@ func TestSealedRecords(t *testing.T) {
 }
 
 func sealedRecords(t *testing.T, first byte) {
-	p := kit{}.compile(t, "flow: f\ninputs: {who: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.who}\"}}\n")
+	p := testCatalog{}.compile(t, "flow: f\ninputs: {who: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.who}\"}}\n")
 	seal := func(key byte) (seal, open func(plain, context []byte) ([]byte, error)) {
 		code := func(text, context []byte) []byte {
 			out := bytes.Clone(text)
@@ -279,17 +279,17 @@ func sealedRecords(t *testing.T, first byte) {
 			}
 	}
 	j := &journal.Memory{}
-	options := local.Options{Journal: j, Clock: virtual(), Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }}
+	options := local.Options{Journal: j, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) }}
 	options.Seal, options.Open = seal(first)
-	result, err := local.New(options).Run(t.Context(), p, local.Start{ID: id, Inputs: map[string]any{"who": "somebody"}})
+	result, err := local.New(options).Run(t.Context(), p, local.Start{ID: runID, Inputs: map[string]any{"who": "somebody"}})
 	require.NoError(t, err)
-	head, records, err := j.Load(t.Context(), id)
+	head, records, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
 	for _, r := range records {
 		assert.NotContains(t, string(r.Body), "somebody")
 		assert.NotContains(t, string(r.Body), "key\"")
 	}
-	again, err := local.New(options).Resume(t.Context(), p, id)
+	again, err := local.New(options).Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	assert.Equal(t, result.Result, again.Result)
 
@@ -301,41 +301,41 @@ func sealedRecords(t *testing.T, first byte) {
 		}
 	}
 	old := options
-	old.Journal = prefix(t, head, texts)
-	again, err = local.New(old).Resume(t.Context(), p, id)
+	old.Journal = journalOf(t, head, texts)
+	again, err = local.New(old).Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	assert.Equal(t, result.Result, again.Result)
 
 	other := options
 	other.Seal, other.Open = seal(2)
-	_, err = local.New(other).Resume(t.Context(), p, id)
+	_, err = local.New(other).Resume(t.Context(), p, runID)
 	assert.EqualError(t, err, "open a record of run r: it was sealed with another key")
 	none := options
 	none.Seal, none.Open = nil, nil
-	_, err = local.New(none).Resume(t.Context(), p, id)
+	_, err = local.New(none).Resume(t.Context(), p, runID)
 	assert.EqualError(t, err, "open a record of run r: it is sealed, and this host has no key")
-	_, plain := carried(t, p, 2)
-	options.Journal = prefix(t, head, plain)
-	_, err = local.New(options).Resume(t.Context(), p, id)
+	_, plain := executed(t, p, 2)
+	options.Journal = journalOf(t, head, plain)
+	_, err = local.New(options).Resume(t.Context(), p, runID)
 	assert.EqualError(t, err, "open a record of run r: it is not sealed, and this host keeps none that are not")
 	moved := slices.Clone(records)
 	moved[1].Kind = "answered"
-	options.Journal = prefix(t, head, moved)
-	_, err = local.New(options).Resume(t.Context(), p, id)
+	options.Journal = journalOf(t, head, moved)
+	_, err = local.New(options).Resume(t.Context(), p, runID)
 	assert.ErrorContains(t, err, "read a record of run r", "a record is sealed for its place")
 }
 
-// While the vault is away, calls are not tried again and again.
+// While the vault is unreachable, calls are not retried in a tight loop.
 func TestHeldCallsAreNotTriedInALoop(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 10, delay: 1ms}}\n")
-	clock := virtual()
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 10, delay: 1ms}}\n")
+	clock := newVirtualClock()
 	began := clock.Now()
 	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: func(context.Context, call.Call) call.Outcome {
 		o := refused(true)
 		o.Held = true
 		return o
 	}})
-	result, err := h.Run(t.Context(), p, start())
+	result, err := h.Run(t.Context(), p, testStart())
 	require.NoError(t, err)
 	assert.Equal(t, machine.Failed, result.Status)
 	assert.GreaterOrEqual(t, clock.Now().Sub(began), 9*time.Second)

@@ -9,39 +9,38 @@ import (
 	"facteur/flow/host"
 )
 
-// limits are the buckets that calls pass before they are taken up. All runs of a host
-// share them.
+// limits are the token buckets that calls pass before they are taken up, shared by all runs of
+// a host.
 //
-// There is one for each contact, and most of them are passed by one call in a while. So of
-// a bucket that nobody queues for no more is kept than when it is full again, and by a hash
-// of its key: 100,000 of them are 3 MB, into which the garbage collector need not look. That
-// two keys share a hash happens to one in 10^14; they then share their places.
+// There is one for each contact, and most see one call in a while. So of a bucket that has
+// neither waiters nor a slowdown only the time at which it is full again is kept, under a hash
+// of its key: 100,000 of them take 3 MB, which the garbage collector need not scan. Two keys
+// share a hash once in 10^14 times; they then share a bucket.
 type limits struct {
-	mu    sync.Mutex
-	whole map[string]*bucket       // that somebody queued for, or that were slowed
-	spent map[uint64]time.Duration // of others: when they are full again, after since
-	slow  map[string]slowdown      // the buckets with a name that were slowed
-	since time.Time
-	seed  maphash.Seed
-	room  int // for so many, before those that are full are forgotten
+	mu        sync.Mutex
+	buckets   map[string]*bucket       // with waiters or a slowdown, now or since the last sweep
+	fullAt    map[uint64]time.Duration // of the others, by hash: when they are full again, since epoch
+	slowdowns map[string]slowdown      // of limits with a name
+	epoch     time.Time
+	seed      maphash.Seed
+	sweepAt   int // the number of buckets at which those that are full are dropped
 }
 
-// leastRoom is how many buckets are kept at least before it is looked which ones are full:
-// they hold nothing back.
-const leastRoom = 100_000
+// minSweep is the least number of buckets for which a sweep is worth while.
+const minSweep = 100_000
 
-// pass takes a place in a bucket, or a ticket for one.
-func (l *limits) pass(w *ward, want call.Limit, now time.Time) (t *ticket) {
+// acquire takes a token. If there is none it returns a waiter in the bucket's queue.
+func (l *limits) acquire(run *activeRun, want call.Limit, now time.Time) (w *waiter) {
 	if want.Rate <= 0 {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.makeRoom(now)
-	if l.whole[want.Key] == nil {
+	l.sweep(now)
+	if l.buckets[want.Key] == nil {
 		key := maphash.String(l.seed, want.Key)
-		if b := l.unpack(want, key); b.take(now) {
-			l.spent[key] = b.full.Sub(l.since)
+		if b := l.loadBucket(want, key); b.take(now) {
+			l.fullAt[key] = b.fullAt.Sub(l.epoch)
 			return nil
 		}
 	}
@@ -49,159 +48,158 @@ func (l *limits) pass(w *ward, want call.Limit, now time.Time) (t *ticket) {
 	if b.waiting == 0 && b.take(now) {
 		return nil
 	}
-	t = &ticket{w: w, b: b, key: want.Key}
-	b.enter(t)
-	return t
+	w = &waiter{run: run, bucket: b, key: want.Key}
+	b.enqueue(w)
+	return w
 }
 
-// unpack returns a bucket of which only the time is kept.
-func (l *limits) unpack(want call.Limit, key uint64) bucket {
+// loadBucket returns the bucket of which only fullAt is kept.
+func (l *limits) loadBucket(want call.Limit, key uint64) bucket {
 	b := newBucket(want)
-	if full, ok := l.spent[key]; ok {
-		b.full = l.since.Add(full)
+	if full, ok := l.fullAt[key]; ok {
+		b.fullAt = l.epoch.Add(full)
 	}
 	return b
 }
 
-// bucket returns a bucket that is kept whole from now on.
+// bucket returns the bucket of a limit, and keeps all of it from now on.
 func (l *limits) bucket(want call.Limit) *bucket {
-	b := l.whole[want.Key]
+	b := l.buckets[want.Key]
 	if b == nil {
 		key := maphash.String(l.seed, want.Key)
-		unpacked := l.unpack(want, key)
+		unpacked := l.loadBucket(want, key)
 		b = &unpacked
-		l.whole[want.Key] = b
-		delete(l.spent, key)
+		l.buckets[want.Key] = b
+		delete(l.fullAt, key)
 	}
 	return b
 }
 
-// arm tells when the next place of a bucket is free that somebody queues for, and whether
-// whoever asks is the one to come back then, with grant.
-func (l *limits) arm(b *bucket, now time.Time) (at time.Time, mine bool) {
+// scheduleGrant returns when a bucket with waiters has its next token. mine says that the
+// caller is the one to call grant then.
+func (l *limits) scheduleGrant(b *bucket, now time.Time) (at time.Time, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b.armed || b.waiting == 0 {
+	if b.grantScheduled || b.waiting == 0 {
 		return time.Time{}, false
 	}
-	b.armed = true
-	return b.next(now), true
+	b.grantScheduled = true
+	return b.nextFree(now), true
 }
 
-// grant gives the free places of a bucket to those whose turn it is.
-func (l *limits) grant(b *bucket, now time.Time) (granted []*ticket) {
+// grant gives the tokens that are there to the first waiters.
+func (l *limits) grant(b *bucket, now time.Time) (granted []*waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b.armed = false
+	b.grantScheduled = false
 	for b.waiting > 0 && b.take(now) {
-		t := b.pop()
-		t.granted.Store(true)
-		granted = append(granted, t)
+		w := b.pop()
+		w.granted.Store(true)
+		granted = append(granted, w)
 	}
 	return granted
 }
 
-// Backlog tells how many runs queue for a limit, such as the rate of a sender number, and how
-// long the last of them waits for its turn if nothing changes. Those that queued when the host
-// was opened count again from when their time came.
+// Backlog returns how many runs wait for a limit, such as the rate of a sender number, and how
+// long the last of them will wait if nothing changes. Runs that were parked before the host was
+// opened count once they have queued again.
 func (h *Host) Backlog() (runs int, wait time.Duration) { return h.limits.backlog(h.now()) }
 
 func (l *limits) backlog(now time.Time) (runs int, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, b := range l.whole {
+	for _, b := range l.buckets {
 		if b.waiting > 0 {
-			runs, wait = runs+b.waiting, max(wait, b.after(b.waiting-1, now).Sub(now))
+			runs, wait = runs+b.waiting, max(wait, b.freeAfter(b.waiting-1, now).Sub(now))
 		}
 	}
 	return runs, wait
 }
 
-// leave gives up a ticket, or the place that it got.
-func (l *limits) leave(t *ticket, now time.Time) {
+// release removes a waiter, or puts the token back that it was granted.
+func (l *limits) release(w *waiter, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !t.b.drop(t) {
-		t.b.giveBack(now)
+	if !w.bucket.remove(w) {
+		w.bucket.putBack(now)
 	}
 }
 
-// until tells when a ticket gets its place if nothing changes.
-func (l *limits) until(t *ticket, now time.Time) time.Time {
+// expectedGrant returns when a waiter will get its token if nothing changes.
+func (l *limits) expectedGrant(w *waiter, now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ahead := t.b.ahead(t)
+	ahead := w.bucket.position(w)
 	if ahead < 0 {
 		return now
 	}
-	return t.b.after(ahead, now)
+	return w.bucket.freeAfter(ahead, now)
 }
 
-// next tells when a bucket has a free place.
-func (l *limits) next(b *bucket, now time.Time) time.Time {
+// nextFree returns when a bucket has a token.
+func (l *limits) nextFree(b *bucket, now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return b.next(now)
+	return b.nextFree(now)
 }
 
-// throttle slows a bucket down, because an answer says that it was too fast. What that
-// comes to is news for people now and then.
-func (l *limits) throttle(want call.Limit, now time.Time) (slowed host.Hold, news bool) {
+// throttle slows a bucket down because the API answered that it was too fast. report says that
+// people should be told of it.
+func (l *limits) throttle(want call.Limit, now time.Time) (slowed host.Hold, report bool) {
 	if want.Rate <= 0 {
 		return slowed, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.makeRoom(now)
+	l.sweep(now)
 	b := l.bucket(want)
 	if !b.throttle(now) || want.Of == "" {
 		return slowed, false
 	}
-	return l.slowed(want, b, now)
+	return l.noteSlowdown(want, b, now)
 }
 
-// makeRoom forgets the buckets that are full, once there are twice as many as there were
-// when it did so last.
-func (l *limits) makeRoom(now time.Time) {
-	switch n := len(l.whole) + len(l.spent); {
-	case l.spent == nil:
-		l.whole, l.spent = map[string]*bucket{}, map[uint64]time.Duration{}
-		l.since, l.seed = now, maphash.MakeSeed()
-		l.room = leastRoom
+// sweep drops the buckets that are full, once there are twice as many as the last sweep left.
+func (l *limits) sweep(now time.Time) {
+	switch n := len(l.buckets) + len(l.fullAt); {
+	case l.fullAt == nil:
+		l.buckets, l.fullAt = map[string]*bucket{}, map[uint64]time.Duration{}
+		l.epoch, l.seed = now, maphash.MakeSeed()
+		l.sweepAt = minSweep
 		return
-	case n < l.room:
+	case n < l.sweepAt:
 		return
 	}
-	for key, b := range l.whole {
+	for key, b := range l.buckets {
 		if b.idle(now) {
-			delete(l.whole, key)
+			delete(l.buckets, key)
 		}
 	}
-	past := now.Sub(l.since)
-	for key, full := range l.spent {
+	past := now.Sub(l.epoch)
+	for key, full := range l.fullAt {
 		if full <= past {
-			delete(l.spent, key)
+			delete(l.fullAt, key)
 		}
 	}
-	l.room = max(leastRoom, 2*(len(l.whole)+len(l.spent)))
+	l.sweepAt = max(minSweep, 2*(len(l.buckets)+len(l.fullAt)))
 }
 
-// waits tells for people whether a run queues for a bucket, why, and until when if nothing
+// explainWait tells people whether a run waits for a bucket, why, and until when if nothing
 // changes.
-func (l *limits) waits(w *ward, want call.Limit, now time.Time) (reason string, until time.Time, waits bool) {
+func (l *limits) explainWait(run *activeRun, want call.Limit, now time.Time) (reason string, until time.Time, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.whole[want.Key]
+	b := l.buckets[want.Key]
 	if b == nil {
 		return "", time.Time{}, false
 	}
-	for _, lane := range b.lanes {
-		if lane.flow != w.flow {
+	for _, q := range b.queues {
+		if q.flow != run.flow {
 			continue
 		}
-		for _, t := range lane.tickets {
-			if t.w == w {
-				return "it waits for its turn: " + b.why(want, now), b.after(b.ahead(t), now), true
+		for _, w := range q.waiters {
+			if w.run == run {
+				return "it waits for its turn: " + b.describe(want, now), b.freeAfter(b.position(w), now), true
 			}
 		}
 	}

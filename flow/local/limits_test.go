@@ -21,16 +21,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// limited is a kit whose sends pass one bucket for all, and one for each recipient.
-func limited(all, each call.Limit) kit {
-	return kit{limits: func(_ string, in map[string]any) []call.Limit {
+// limitedCatalog limits test.send by one bucket for all calls, and by one per recipient.
+func limitedCatalog(all, each call.Limit) testCatalog {
+	return testCatalog{limits: func(_ string, in map[string]any) []call.Limit {
 		own := each
 		own.Key += in["to"].(string)
 		return []call.Limit{all, own}
 	}}
 }
 
-func loop(n int, to string) string {
+func sendLoop(n int, to string) string {
 	return fmt.Sprintf(`
 flow: f
 steps:
@@ -43,11 +43,11 @@ steps:
 `, n, n, to)
 }
 
-// times tells when the calls of a run were made, in seconds after its start, and asserts
-// that none was taken up before.
-func times(t *testing.T, p kit, source string, outcome func(n int, c call.Call) call.Outcome) []float64 {
+// callTimes returns when the calls of a run were made, in seconds after its start, and asserts
+// that none was taken up before that.
+func callTimes(t *testing.T, p testCatalog, source string, outcome func(n int, c call.Call) call.Outcome) []float64 {
 	t.Helper()
-	clock := virtual()
+	clock := newVirtualClock()
 	began := clock.Now()
 	j := &journal.Memory{}
 	var out []float64
@@ -55,9 +55,9 @@ func times(t *testing.T, p kit, source string, outcome func(n int, c call.Call) 
 		out = append(out, clock.Now().Sub(began).Seconds())
 		return outcome(len(out), c)
 	}})
-	_, err := h.Run(t.Context(), p.compile(t, source), start())
+	_, err := h.Run(t.Context(), p.compile(t, source), testStart())
 	require.NoError(t, err)
-	_, records, err := j.Load(t.Context(), id)
+	_, records, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
 	var taken []float64
 	for _, r := range records {
@@ -74,19 +74,19 @@ func succeed(_ int, c call.Call) call.Outcome { return accepted(c) }
 func TestLimitsHoldCallsBack(t *testing.T) {
 	wide := call.Limit{Key: "each:", Rate: 1000, Burst: 1000}
 	assert.Equal(t, []float64{0, 0, 0, 1, 2, 3, 4, 5},
-		times(t, limited(call.Limit{Key: "all", Rate: 1, Burst: 3}, wide), loop(8, "a"), succeed))
+		callTimes(t, limitedCatalog(call.Limit{Key: "all", Rate: 1, Burst: 3}, wide), sendLoop(8, "a"), succeed))
 	assert.Equal(t, []float64{0, 0, 0, 0, 0, 0, 0, 0},
-		times(t, limited(call.Limit{Key: "all"}, wide), loop(8, "a"), succeed), "no rate is no limit")
+		callTimes(t, limitedCatalog(call.Limit{Key: "all"}, wide), sendLoop(8, "a"), succeed), "no rate is no limit")
 
 	// One recipient has to wait; the others go on.
 	assert.Equal(t, []float64{0, 0, 0, 6, 12, 18},
-		times(t, limited(call.Limit{Key: "all", Rate: 1000, Burst: 1000}, call.Limit{Key: "each:", Rate: 1. / 6, Burst: 1}),
-			loop(6, "${n == 1 || n == 2 ? string(n) : 'a'}"), succeed))
+		callTimes(t, limitedCatalog(call.Limit{Key: "all", Rate: 1000, Burst: 1000}, call.Limit{Key: "each:", Rate: 1. / 6, Burst: 1}),
+			sendLoop(6, "${n == 1 || n == 2 ? string(n) : 'a'}"), succeed))
 }
 
 // A bulk run does not keep others from sending: they take turns.
 func TestRunsTakeTurns(t *testing.T) {
-	k := limited(call.Limit{Key: "all", Rate: 100, Burst: 1}, call.Limit{})
+	k := limitedCatalog(call.Limit{Key: "all", Rate: 100, Burst: 1}, call.Limit{})
 	var mu sync.Mutex
 	var order []string
 	underWay := make(chan bool)
@@ -98,7 +98,7 @@ func TestRunsTakeTurns(t *testing.T) {
 		once.Do(func() { close(underWay) })
 		return accepted(c)
 	}})
-	bulk, single := k.compile(t, loop(60, "a")), k.compile(t, one)
+	bulk, single := k.compile(t, sendLoop(60, "a")), k.compile(t, one)
 	var runs sync.WaitGroup
 	runs.Go(func() { _, err := h.Run(t.Context(), bulk, local.Start{ID: "bulk"}); assert.NoError(t, err) })
 	<-underWay
@@ -109,11 +109,11 @@ func TestRunsTakeTurns(t *testing.T) {
 	assert.Less(t, slices.Index(order, "single"), 55)
 }
 
-// A run that is cancelled while its calls are held back takes none of them up, and leaves
-// no reservations behind.
+// A run that is cancelled while its calls are held back takes none of them up, and releases its
+// waiters.
 func TestCancelledWhileHeldBack(t *testing.T) {
-	k := limited(call.Limit{Key: "all", Rate: 1, Burst: 1}, call.Limit{})
-	clock := virtual()
+	k := limitedCatalog(call.Limit{Key: "all", Rate: 1, Burst: 1}, call.Limit{})
+	clock := newVirtualClock()
 	began := clock.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	j := &journal.Memory{}
@@ -124,19 +124,19 @@ func TestCancelledWhileHeldBack(t *testing.T) {
 		}
 		return accepted(c)
 	}})
-	result, err := h.Run(ctx, k.compile(t, loop(1000, "a")), start())
+	result, err := h.Run(ctx, k.compile(t, sendLoop(1000, "a")), testStart())
 	require.NoError(t, err)
 	assert.Equal(t, machine.Cancelled, result.Status)
-	_, records, err := j.Load(t.Context(), id)
+	_, records, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
-	taken, _ := calls(t, records)
+	taken, _ := callsIn(t, records)
 	assert.Len(t, taken, 3)
 	_, err = h.Run(t.Context(), k.compile(t, one), local.Start{ID: "next"})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, clock.Now().Sub(began), 4*time.Second)
 }
 
-// An answer that says throttled halves the rate; it comes back within a minute.
+// A throttled answer halves the rate, which grows back within a minute.
 func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	all := call.Limit{Key: "all", Rate: 10, Burst: 1}
 	throttled := func(bad func(n int) bool) func(int, call.Call) call.Outcome {
@@ -149,7 +149,7 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 			return o
 		}
 	}
-	at := times(t, limited(all, call.Limit{}), loop(700, "a"), throttled(func(n int) bool { return n == 1 }))
+	at := callTimes(t, limitedCatalog(all, call.Limit{}), sendLoop(700, "a"), throttled(func(n int) bool { return n == 1 }))
 	gap := func(n int) float64 { return at[n+1] - at[n] }
 	assert.InDelta(t, 0.2, gap(2), 0.01, "half the rate, but for the call that had its place")
 	for n := 3; n+1 < len(at); n++ {
@@ -159,23 +159,23 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	require.Positive(t, after)
 	assert.InDelta(t, 0.1, gap(after), 0.001, "the full rate again")
 
-	// Calls that were under way together are one complaint.
+	// Throttled answers to calls made together count as one.
 	wide := call.Limit{Key: "all", Rate: 10, Burst: 10}
-	at = times(t, limited(wide, call.Limit{}), loop(20, "a"), throttled(func(n int) bool { return n <= 10 }))
+	at = callTimes(t, limitedCatalog(wide, call.Limit{}), sendLoop(20, "a"), throttled(func(n int) bool { return n <= 10 }))
 	assert.InDelta(t, 0.2, at[12]-at[11], 0.01)
 
-	// Complaints that go on slow it further, but not for ever.
-	at = times(t, limited(all, call.Limit{}), loop(40, "a"), throttled(func(int) bool { return true }))
+	// Further throttled answers slow it down further, up to a bound.
+	at = callTimes(t, limitedCatalog(all, call.Limit{}), sendLoop(40, "a"), throttled(func(int) bool { return true }))
 	assert.Greater(t, gap(20), 1.0)
 	assert.LessOrEqual(t, gap(38), 6.5)
 
-	// Complaints now and then leave it a rate to work with.
+	// Occasional throttled answers leave it a usable rate.
 	fast := call.Limit{Key: "all", Rate: 80, Burst: 1}
-	at = times(t, limited(fast, call.Limit{}), loop(1000, "a"), throttled(func(n int) bool { return n%100 == 50 }))
+	at = callTimes(t, limitedCatalog(fast, call.Limit{}), sendLoop(1000, "a"), throttled(func(n int) bool { return n%100 == 50 }))
 	assert.Less(t, at[999], 100.0)
 
-	// What is throttled elsewhere does not matter here.
-	at = times(t, limited(all, call.Limit{}), loop(10, "a"), func(_ int, c call.Call) call.Outcome {
+	// A throttled answer about another limit does not matter here.
+	at = callTimes(t, limitedCatalog(all, call.Limit{}), sendLoop(10, "a"), func(_ int, c call.Call) call.Outcome {
 		o := accepted(c)
 		o.Throttled = "another"
 		return o
@@ -183,10 +183,10 @@ func TestThrottledAnswersLowerTheBucket(t *testing.T) {
 	assert.InDelta(t, 0.9, at[9], 0.001)
 }
 
-// While answers slow a limit with a name down, people are told of it at each big step.
-func TestSlowdownsAreTold(t *testing.T) {
+// While answers slow a limit with a name down, OnHold is called at each big step.
+func TestSlowdownsAreReported(t *testing.T) {
 	all := call.Limit{Key: "test:number:7", Rate: 80, Burst: 1, Of: "number"}
-	clock := virtual()
+	clock := newVirtualClock()
 	began := clock.Now()
 	var told []host.Hold
 	h := local.New(local.Options{
@@ -201,7 +201,7 @@ func TestSlowdownsAreTold(t *testing.T) {
 			return o
 		},
 	})
-	_, err := h.Run(t.Context(), limited(all, call.Limit{Rate: 1, Burst: 1000}).compile(t, loop(700, "a")), start())
+	_, err := h.Run(t.Context(), limitedCatalog(all, call.Limit{Rate: 1, Burst: 1000}).compile(t, sendLoop(700, "a")), testStart())
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(told), 6)
 	require.LessOrEqual(t, len(told), 8)
@@ -214,10 +214,10 @@ func TestSlowdownsAreTold(t *testing.T) {
 	assert.Equal(t, began, last.Since)
 }
 
-// It is listed while it is slow, and what waits for it says why.
+// It is listed in Holds while it is slow, and the calls that wait for it say so.
 func TestSlowdownsAreListed(t *testing.T) {
-	k := limited(call.Limit{Key: "test:number:7", Rate: 0.02, Burst: 1, Of: "number"}, call.Limit{})
-	h := open(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	k := limitedCatalog(call.Limit{Key: "test:number:7", Rate: 0.02, Burst: 1, Of: "number"}, call.Limit{})
+	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		o := refused(false)
 		o.Throttled = "test:number:7"
 		return o
@@ -225,8 +225,8 @@ func TestSlowdownsAreListed(t *testing.T) {
 	holds, err := h.Holds(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, holds)
-	run := begin(t, h, k.compile(t, loop(2, "a")), nil)
-	eventually(t, "the second waits", func() bool { return status(t, h, run) == host.Waiting })
+	run := startRun(t, h, k.compile(t, sendLoop(2, "a")), nil)
+	eventually(t, "the second waits", func() bool { return statusOf(t, h, run) == host.Waiting })
 	holds, err = h.Holds(t.Context())
 	require.NoError(t, err)
 	require.Len(t, holds, 1)
@@ -238,10 +238,10 @@ func TestSlowdownsAreListed(t *testing.T) {
 	assert.Regexp(t, `^it waits for its turn: answers said that the number 7 is too fast: one in 1m\d\d(\.\d+)?s now, growing back to one in 50s by \d\d:\d\d:\d\d UTC$`, r.Holds[0].Reason)
 }
 
-// Buckets are forgotten when there are many, but none that holds somebody back.
+// When there are many buckets the full ones are dropped, and none with waiters.
 func TestManyBuckets(t *testing.T) {
 	const calls, each = 130, 1000
-	k := kit{limits: func(_ string, in map[string]any) []call.Limit {
+	k := testCatalog{limits: func(_ string, in map[string]any) []call.Limit {
 		n := in["to"].(string)
 		limits := []call.Limit{{Key: "all", Rate: 1, Burst: 1}}
 		for i := range each {
@@ -252,16 +252,16 @@ func TestManyBuckets(t *testing.T) {
 		}
 		return limits
 	}}
-	at := times(t, k, strings.Replace(loop(calls, "${string(n)}"), fmt.Sprintf("concurrency: %d", calls), "concurrency: 1", 1), succeed)
+	at := callTimes(t, k, strings.Replace(sendLoop(calls, "${string(n)}"), fmt.Sprintf("concurrency: %d", calls), "concurrency: 1", 1), succeed)
 	assert.Equal(t, float64(calls-2), at[calls-2])
 	assert.Equal(t, 3600., at[calls-1])
 }
 
-// Operators see how far behind the limits are.
+// Backlog tells operators how far behind the limits are.
 func TestBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := limited(call.Limit{Key: "all", Rate: 0.1, Burst: 1}, call.Limit{Key: "each:", Rate: 1000, Burst: 1000})
-		h := open(t, local.Options{Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
+		k := limitedCatalog(call.Limit{Key: "all", Rate: 0.1, Burst: 1}, call.Limit{Key: "each:", Rate: 1000, Burst: 1000})
+		h := openHost(t, local.Options{Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
 			p, diags := plan.Restore(name, sources, plan.Library{Catalog: k})
 			return p, diags.Err()
 		}})
@@ -274,7 +274,7 @@ func TestBacklog(t *testing.T) {
 		backlog(0, 0)
 		p := k.compile(t, one)
 		for range 4 {
-			begin(t, h, p, nil)
+			startRun(t, h, p, nil)
 		}
 		backlog(3, 30*time.Second)
 		time.Sleep(15 * time.Second) // of the bubble
@@ -284,18 +284,18 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
-// What a limit holds back says so, also after the next start, when nobody queues yet.
+// A call that a limit holds back says so, also in the next host before it queues there.
 func TestALimitShowsAfterARestart(t *testing.T) {
-	k := limited(call.Limit{Key: "all", Rate: 0.01, Burst: 1}, call.Limit{})
+	k := limitedCatalog(call.Limit{Key: "all", Rate: 0.01, Burst: 1}, call.Limit{})
 	o := local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond, Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
 		p, diags := plan.Restore(name, sources, plan.Library{Catalog: k})
 		return p, diags.Err()
 	}}
-	h := open(t, o)
+	h := openHost(t, o)
 	p := k.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
-	ends(t, h, begin(t, h, p, nil))
-	run := begin(t, h, p, nil)
-	eventually(t, "it is parked", func() bool { return status(t, h, run) == host.Waiting })
+	waitResult(t, h, startRun(t, h, p, nil))
+	run := startRun(t, h, p, nil)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
 	for _, want := range []string{"it waits for its turn: the limit is one in 1m40s", "it waits for its turn"} {
 		r, err := h.Get(t.Context(), run)
 		require.NoError(t, err)
@@ -303,6 +303,6 @@ func TestALimitShowsAfterARestart(t *testing.T) {
 		assert.Equal(t, want, r.Holds[0].Reason)
 		assert.False(t, r.Holds[0].Until.IsZero())
 		require.NoError(t, h.Stop(t.Context()))
-		h = open(t, o)
+		h = openHost(t, o)
 	}
 }

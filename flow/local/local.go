@@ -1,13 +1,13 @@
-// Package local runs plans in this process, over a journal.
+// Package local is the host that runs plans in this process, over a journal.
 //
-// It performs what package machine decides: it records that a call is taken up before
-// it makes it, and its outcome after, so that a run that was interrupted goes on without
-// doing anything twice.
+// Package machine decides what a run does next; this package does it. A call is recorded as
+// taken up before it is made, and its outcome after, so that an interrupted run resumes
+// without doing anything twice.
 //
-// Open gives the host of the daemon: it carries many runs, keeps those that only wait as
-// rows of the journal, and after a crash goes on with all of them. New gives one that
-// carries a run in the foreground, with Run and Resume: for `facteur run` and, with a
-// virtual clock and recorded answers, for flow tests. Both carry a run in the same way.
+// Open returns the daemon's host: it executes many runs, parks those that only wait (their
+// state is then in the journal alone), and resumes all of them after a crash. New returns a
+// Foreground, whose Run and Resume execute one run while the caller waits: for `facteur run`
+// and, with a virtual clock and recorded answers, for flow tests. Both use the same runner.
 package local
 
 import (
@@ -23,125 +23,127 @@ import (
 	"facteur/flow/plan"
 )
 
-// Options are what a host works with. Journal and Do are required; for Open, Restore, too.
+// Options configure a host. Journal and Do are required; Open also requires Restore.
 type Options struct {
 	Journal journal.Journal
 	Do      call.Do
-	Clock   host.Clock // nil: host.System; with a *host.Virtual, for New alone, a run is the same every time
-	// Receipts tells whether receipts can reach the host.
+	Clock   host.Clock // nil: host.System. A *host.Virtual makes runs reproducible, and is for New only
+	// Receipts says whether receipts can reach this host.
 	Receipts bool
-	// Seal and Open encrypt what is personal at rest. nil: it is stored as it is.
+	// Seal and Open encrypt and decrypt personal data at rest. nil: it is stored in the clear.
 	Seal, Open func(plain, context []byte) ([]byte, error)
-	// OnStep is told of each step that ended, and of the values that are masked wherever
-	// people see the step. It must be quick. nil: nobody is told.
+	// OnStep is called with each step that ended, and with the values that are to be masked
+	// wherever people see it. It must be quick. nil: not called.
 	OnStep func(run string, step *machine.Step, sensitive []any)
-	// Panicked is told of a fault of the program: a Do that panicked, or, with a call
-	// that names only its run, what carries one. The stack and the value go nowhere else:
-	// they may hold what people wrote. nil: nobody is told.
+	// Panicked is called after a panic, with its value and stack: of Do, or, when c names only
+	// its run, of the code that executes the run. Neither is shown elsewhere, because they may
+	// contain user data. nil: not called.
 	Panicked func(c call.Call, value any, stack []byte)
-	// Feed are events and receipts that come by themselves; for tests, and New alone.
+	// Feed are events and receipts that arrive by themselves. For tests, and New only.
 	Feed []Feed
-	// Crash is asked at each point of a call whether the host dies there; step is the
-	// step's path. For tests.
+	// Crash is asked at each Point of a call whether the host crashes there. step is the step's
+	// path. For tests.
 	Crash func(p Point, step string, attempt int) bool
-	// Hold is asked for how long a call is held back before it is taken up. For tests, and New
-	// alone. nil: nothing is.
+	// Hold returns for how long a call is held back before it is taken up. For tests, and New
+	// only. nil: no call is.
 	Hold func(step string, attempt int) time.Duration
-	// Hard ends calls that are under way when it ends. nil: never.
+	// Hard cancels calls in flight when it ends. nil: never.
 	Hard context.Context
 
-	// What follows is for Open.
+	// The options below are for Open only.
 
-	// Restore compiles the plan of a stored run from its sources; see plan.Restore. By the end
-	// of Open it was asked for the plans of all runs that have not ended.
+	// Restore compiles the plan of a stored run from its sources; see plan.Restore. Open calls
+	// it for the plans of all runs that have not ended.
 	Restore func(name string, sources map[string]string) (*plan.Plan, error)
-	// Workers is how many runs are carried at the same time; further ones wait in line.
+	// Workers is how many runs execute at the same time; others wait in the run queue.
 	// 0: 1024.
 	Workers int
-	// Moment is how long a run that has nothing to do stays in memory. 0: a second.
+	// Moment is how long an idle run stays in memory before it is parked. 0: one second.
 	Moment time.Duration
-	// Past returns the receipts of a call that came so far. nil: none are known.
+	// Past returns the receipts of a call that have come so far. nil: none are known.
 	Past host.Past
-	// Hash is a keyed hash of what must not be readable at rest: idempotency keys,
-	// whose events are waited for, who was written to. nil: it is stored as it is.
+	// Hash is a keyed hash for what must not be readable at rest: idempotency keys, event
+	// subjects, recipients. nil: they are stored in the clear.
 	Hash func(string) string
-	// Contact brings a recipient, as flows name it, into the form that calls to the same
-	// one share, for List. nil: it has that form.
+	// Contact normalizes a recipient as flows write it, so that List finds all runs that wrote
+	// to the same contact. nil: it is used unchanged.
 	Contact func(string) string
-	// Ready tells whether a connection can be resolved. nil: nobody knows.
+	// Ready checks whether a connection can be resolved. nil: it is not checked.
 	Ready host.Ready
-	// Fire is told of each event that was delivered, once the runs that wait for it had
-	// their say, and whether one of them consumed it. It is called at least once; after
-	// an error it is called again. nil: nobody is told.
+	// Fire is called with each delivered event, after every run that waits for it has decided
+	// whether it consumes it; claimed says whether one did. It is called at least once, and
+	// again after an error. nil: not called.
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
-	// Fires tells whether Fire has anything to do about an event; it must be quick. nil: it may.
+	// Fires says whether Fire does anything with an event. It must be quick. nil: it may.
 	Fires func(e host.Event) bool
-	// OnEnd is told of each run that ended. It must be quick. nil: nobody is told.
+	// OnEnd is called with the result of each run that ended. It must be quick. nil: not called.
 	OnEnd func(r *host.Result)
-	// OnStuck is told of each run that goes no further until somebody has looked at it: it is
-	// host.Mismatch. It must be quick. nil: nobody is told.
+	// OnStuck is called for each run that became host.Mismatch: it goes no further until a
+	// person intervenes. It must be quick. nil: not called.
 	OnStuck func(run string, why error)
-	// OnHold is told when a hold begins and when it is lifted; of one of a limit, when it
-	// begins and when it is slowed down further. It must be quick, and must not call the
-	// host. nil: nobody is told.
+	// OnHold is called when a hold begins and when it is lifted; for the hold of a limit, when
+	// it begins and when the limit is slowed down further. It must be quick, and must not call
+	// the host. nil: not called.
 	OnHold func(held host.Hold, lifted bool)
-	// Restored says that the journal was just restored from a backup: what it holds of runs
-	// that have not ended may be old, so they are host.Held until they are released.
+	// Restored says that the journal was just restored from a backup. Its unfinished runs may
+	// be out of date, so they are host.Held until they are released.
 	Restored bool
-	// Backups are those that the journal was restored from, the first one first, for as long as
-	// receipts of calls that it does not have may be there. Runs that are older than the last
-	// restore, and those that a key begins, may have done more than it holds: Past is asked
-	// before a call of theirs is made, and one of which nobody can tell is not made: the run is
-	// host.Mismatch. None: never, or, with Restored, one, now.
+	// Backups are those that the journal was restored from, oldest first, kept for as long as
+	// there may be receipts of calls that the journal does not have. A run that is older than
+	// the last restore, or that was started with an idempotency key, may have done more than
+	// the journal says: Past is asked before it makes a call, and where the receipts do not
+	// tell whether the call was made, the run becomes host.Mismatch. Empty: never restored,
+	// or, with Restored, restored once, now.
 	Backups []Backup
 }
 
-// A Host runs many plans in this process; see host.Host.
+// A Host executes many runs in this process; see host.Host.
 type Host struct {
-	opts    Options
-	virtual *host.Virtual // nil: time is real
-	limits  limits
-	serves  bool // it was opened
-	life    context.Context
-	die     context.CancelFunc
-	atOnce  context.Context // has ended
-	broken  atomic.Pointer[failure]
-	pauses  atomic.Int32 // how many holds there are, and one while it stops
-	trouble atomic.Int32 // how many connections were not ready
-	plans   host.Plans
+	opts         Options
+	virtual      *host.Virtual // nil: time is real
+	limits       limits
+	opened       bool // by Open, not New
+	ctx          context.Context
+	cancel       context.CancelFunc
+	expired      context.Context // is cancelled: for look-ups that must not block
+	failure      atomic.Pointer[journalFailure]
+	holdCount    atomic.Int32 // len(holds), plus one while the host stops
+	backoffCount atomic.Int32 // len(backoffs)
+	plans        host.Plans
+	pool         goroutinePool
+	buffers      sync.Pool     // *[]byte, to encode records before they are sealed
+	fireSlots    chan struct{} // bounds concurrent calls of Fire
+	clockWake    chan struct{} // wakes timerLoop before nextWake
 
-	pausing sync.Mutex // people pause and resume one after the other; taken before mu
-	// Read-locked from when calls are admitted until they are recorded as taken up: who is told
-	// that calls are paused is told of all that come after. Taken before mu.
-	admitting sync.RWMutex
-	mu        sync.Mutex
-	wards     map[string]*ward
-	topics    topics
-	timers    timers
-	jobs      agenda
-	lanes     lanes
-	free      int // workers
-	locks     map[string]*lock
-	holds     map[string]*hold         // by their Key
-	troubled  map[string]time.Duration // connections that were not ready, and the next pause
-	unknown   map[string]bool          // runs that ended with calls whose outcome is unknown, also while they wait to be retried
-	stopping  bool                     // nothing new is carried …
-	closed    bool                     // … and nothing new is begun at all
-	stop      hold                     // keeps calls while the host stops
-	searches  uint32
-	stopped   *sync.Cond    // is signalled when a worker becomes free
-	looks     time.Time     // when the clockwork does next …
-	alarm     chan struct{} // … unless it is woken before
-	crew      crew
-	rooms     sync.Pool     // of *[]byte, where records are written before they are sealed
-	firing    chan struct{} // bounds those who call Fire
+	pauseMu sync.Mutex // serializes Pause and Resume; taken before mu
+	// Read-locked from the admission of calls until they are recorded as taken up, so that once
+	// Pause has returned no further call is taken up. Taken before mu.
+	admitMu sync.RWMutex
 
-	receipts []call.Receipt // of a host that was not opened: for runs that are not here
+	mu          sync.Mutex // guards what follows
+	runs        map[string]*activeRun
+	topics      topics
+	timers      timers
+	jobs        jobQueue
+	runQueue    runQueue
+	freeWorkers int
+	locks       map[string]*flowLock
+	holds       map[string]*hold         // by their Key
+	backoffs    map[string]time.Duration // before a connection that could not be resolved is probed again
+	unknown     map[string]bool          // ended runs with calls of unknown outcome, also while they are queued for a retry
+	stopping    bool                     // no run is given a worker any more …
+	closed      bool                     // … and no goroutine is started
+	stopHold    hold                     // holds all calls while the host stops
+	searchCount uint32
+	workerFreed *sync.Cond // a worker became free
+	nextWake    time.Time  // when timerLoop wakes up
+
+	receipts []call.Receipt // New only: of runs that are not active
 	feed     []feedState
 }
 
-// failure is why a host can store nothing more.
-type failure struct{ err error }
+// A journalFailure is why the host can store nothing any more.
+type journalFailure struct{ err error }
 
 func newHost(o Options) *Host {
 	if o.Clock == nil {
@@ -161,15 +163,15 @@ func newHost(o Options) *Host {
 	}
 	virtual, _ := o.Clock.(*host.Virtual)
 	h := &Host{
-		opts: o, virtual: virtual, wards: map[string]*ward{}, topics: topics{}, free: o.Workers,
-		locks: map[string]*lock{}, holds: map[string]*hold{}, troubled: map[string]time.Duration{}, unknown: map[string]bool{},
-		alarm: make(chan struct{}, 1), firing: make(chan struct{}, maxFiring),
+		opts: o, virtual: virtual, runs: map[string]*activeRun{}, topics: topics{}, freeWorkers: o.Workers,
+		locks: map[string]*flowLock{}, holds: map[string]*hold{}, backoffs: map[string]time.Duration{}, unknown: map[string]bool{},
+		clockWake: make(chan struct{}, 1), fireSlots: make(chan struct{}, maxFiring),
 	}
 	life, end := context.WithCancel(context.Background())
-	h.life, h.die = life, func() { end(); h.crew.dismiss() }
+	h.ctx, h.cancel = life, func() { end(); h.pool.close() }
 	atOnce, over := context.WithCancel(life)
 	over()
-	h.atOnce = atOnce
+	h.expired = atOnce
 	for _, f := range o.Feed {
 		h.feed = append(h.feed, feedState{Feed: f})
 	}
@@ -178,21 +180,21 @@ func newHost(o Options) *Host {
 
 func (h *Host) now() time.Time { return h.opts.Clock.Now() }
 
-// A Point is a moment in the life of a call.
+// A Point is a moment during a call.
 type Point string
 
-// The points, in their order.
+// The points, in order.
 const (
-	Scheduled Point = "scheduled" // recorded as taken up, not made
-	Sent      Point = "sent"      // made, its outcome not recorded
-	Recorded  Point = "recorded"  // its outcome recorded
+	Scheduled Point = "scheduled" // recorded as taken up, not yet made
+	Sent      Point = "sent"      // made, outcome not yet recorded
+	Recorded  Point = "recorded"  // outcome recorded
 )
 
-// A Feed is an event or a receipt that comes at a time.
+// A Feed is an event or a receipt that arrives at a given time.
 type Feed struct {
-	At    time.Duration // after the run's start, when After is ""
-	After string        // a step's id or path: counts from its latest call …
-	In    time.Duration // … this long
+	At    time.Duration // after the run's start; used when After is ""
+	After string        // a step's id or path: In counts from its latest call
+	In    time.Duration
 	Event *host.Event
 	// Receipt is for the latest call of Step.
 	Receipt *call.Receipt

@@ -16,38 +16,38 @@ import (
 
 var _ host.Host = (*Host)(nil)
 
-// Open returns a host that goes on with the runs of the journal, until Stop. The journal
-// stays the caller's, who closes it after.
+// Open returns a host that resumes the unfinished runs of the journal and runs until Stop.
+// The caller closes the journal after Stop.
 func Open(ctx context.Context, o Options) (*Host, error) {
 	h := newHost(o)
 	if h.virtual != nil {
 		return nil, errors.New("a host of many runs needs a clock that goes by itself")
 	}
-	h.serves, h.stopping = true, true // until all is known
-	h.stopped = sync.NewCond(&h.mu)
-	if err := h.recall(ctx); err != nil {
+	h.opened, h.stopping = true, true // until the state is loaded
+	h.workerFreed = sync.NewCond(&h.mu)
+	if err := h.loadState(ctx); err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.rehear(ctx); err != nil {
+	if err := h.redeliver(ctx); err != nil {
 		return nil, err
 	}
 	h.stopping = false
 	for _, l := range h.locks {
 		h.admitNext(l)
 	}
-	for _, one := range h.holds {
-		if one.Auto {
-			h.look(one)
+	for _, held := range h.holds {
+		if held.Auto {
+			h.watchHold(held)
 		}
 	}
-	h.launch(h.clockwork)
+	h.spawn(h.timerLoop)
 	if h.opts.Restored {
-		doubtful := slices.Collect(maps.Keys(h.unknown))
-		h.launch(func() {
-			for _, run := range doubtful {
-				h.reconsider(run)
+		unknown := slices.Collect(maps.Keys(h.unknown))
+		h.spawn(func() {
+			for _, run := range unknown {
+				h.correctFromPast(run)
 			}
 		})
 	}
@@ -55,137 +55,137 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	return h, h.failed()
 }
 
-// reconsider brings a run that ended with unknown outcomes what came of its calls: in a
-// backup the receipts may be later than the runs, and nobody tells of them again. What cannot
-// be read stays unknown.
-func (h *Host) reconsider(run string) {
+// correctFromPast applies the receipts that came for the unknown calls of a run that has
+// ended: after a restore the ledger may be newer than the journal, and its receipts are not
+// delivered again. What cannot be read stays unknown.
+func (h *Host) correctFromPast(run string) {
 	defer func() {
 		if v := recover(); v != nil {
 			h.panicked(run, v)
 		}
 	}()
-	head, m, err := h.rebuilt(h.life, run)
+	head, m, err := h.rebuild(h.ctx, run)
 	if err != nil {
 		return
 	}
-	came, err := h.opts.Past.Of(h.life, h.since(&head), m.Unknown()...)
+	receipts, err := h.opts.Past.Of(h.ctx, h.since(&head), m.Unknown()...)
 	if err != nil {
 		return
 	}
-	for _, receipt := range came {
-		_ = h.correct(h.life, run, machine.Received{At: h.now(), Receipt: receipt})
+	for _, receipt := range receipts {
+		_ = h.correctEnded(h.ctx, run, machine.Received{At: h.now(), Receipt: receipt})
 	}
 }
 
-// recall loads what the host has to know: holds, unfinished runs, what they wait for and the
-// plans that they follow, and which runs ended with unknown outcomes. No run is rebuilt.
-func (h *Host) recall(ctx context.Context) error {
-	notes, err := h.opts.Journal.Notes(ctx, holdNotes)
+// loadState loads what the host keeps in memory: holds, unfinished runs and what they wait
+// for, their plans, and which ended runs have unknown outcomes. No machine is rebuilt yet.
+func (h *Host) loadState(ctx context.Context) error {
+	notes, err := h.opts.Journal.Notes(ctx, holdNoteKind)
 	if err != nil {
 		return fmt.Errorf("read the holds: %w", err)
 	}
-	names := map[string]*hold{}
+	holds := map[string]*hold{}
 	for name, body := range notes {
 		var row host.StoredHold
 		if err := json.Unmarshal(body, &row); err != nil {
 			return fmt.Errorf("read the hold %s: %w", name, err)
 		}
-		one := &hold{Hold: row.Hold(), version: row.Version}
-		h.setHold(one)
-		names[name] = one
+		held := &hold{Hold: row.Hold(), version: row.Version}
+		h.addHold(held)
+		holds[name] = held
 	}
-	var keep []*ward
-	follow := map[string]int64{} // a run of each plan, by digest
-	err = h.opts.Journal.Unfinished(ctx, func(run journal.Run, waits journal.Waits) error {
-		if w := h.recallRun(run, waits, names); h.opts.Restored && w.state == kept {
-			keep = append(keep, w)
+	var newlyHeld []*activeRun
+	sample := map[string]int64{} // digest of a plan → the Seq of one of its runs
+	err = h.opts.Journal.Unfinished(ctx, func(head journal.Run, waits journal.Waits) error {
+		if run := h.loadRun(head, waits, holds); h.opts.Restored && run.state == stateHeld {
+			newlyHeld = append(newlyHeld, run)
 		}
-		follow[run.Digest] = run.Seq
+		sample[head.Digest] = head.Seq
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the runs that have not ended: %w", err)
 	}
-	for i, w := range keep {
+	for i, run := range newlyHeld {
 		c := journal.Change{Status: string(host.Held)}
-		if w.queues {
-			c.Waits = &journal.Waits{Note: parkNote{Queued: true, Limit: w.lock.limit}.encode()}
+		if run.wasQueued {
+			c.Waits = &journal.Waits{Note: waitNote{Queued: true, Limit: run.lock.limit}.encode()}
 		}
-		if err := h.opts.Journal.Write(ctx, w.id, i == len(keep)-1, c); err != nil {
+		if err := h.opts.Journal.Write(ctx, run.id, i == len(newlyHeld)-1, c); err != nil {
 			return fmt.Errorf("store that runs are held: %w", err)
 		}
 	}
-	for _, seq := range follow {
-		heads, err := h.opts.Journal.List(ctx, journal.Filter{Before: seq + 1, Limit: 1}) // with its sources
+	for _, seq := range sample {
+		heads, err := h.opts.Journal.List(ctx, journal.Filter{Before: seq + 1, Limit: 1}) // List returns Sources
 		if err != nil {
 			return fmt.Errorf("read the flows of the runs that have not ended: %w", err)
 		}
 		for _, head := range heads {
-			_, _ = h.plan(head) // its runs say so themselves where it no longer compiles
+			_, _ = h.plan(head) // if it does not compile, its runs report that when they are rebuilt
 		}
 	}
-	return h.recallUnknown(ctx)
+	return h.loadUnknown(ctx)
 }
 
-func (h *Host) recallRun(run journal.Run, waits journal.Waits, holds map[string]*hold) *ward {
-	w := &ward{id: run.ID, flow: run.Flow}
-	h.wards[run.ID] = w
-	note := readNote(waits.Note)
-	if run.Lock != "" {
-		w.lock = h.lockFor(run.Lock, note.Limit)
+func (h *Host) loadRun(head journal.Run, waits journal.Waits, holds map[string]*hold) *activeRun {
+	run := &activeRun{id: head.ID, flow: head.Flow}
+	h.runs[head.ID] = run
+	note := decodeNote(waits.Note)
+	if head.Lock != "" {
+		run.lock = h.lockFor(head.Lock, note.Limit)
 	}
-	switch run.Status {
+	switch head.Status {
 	case string(host.Waiting):
-		w.state = parked
+		run.state = stateParked
 	case string(host.Queued):
-		w.state = queued
+		run.state = stateQueued
 	case string(host.Held):
-		w.state, w.queues = kept, note.Queued
+		run.state, run.wasQueued = stateHeld, note.Queued
 	case string(host.Mismatch):
-		w.state, w.reason = stuck, note.Reason
+		run.state, run.reason = stateStuck, note.Reason
 	default:
-		w.state = inLine
+		run.state = stateReady
 	}
-	if h.opts.Restored && w.state != kept && w.state != stuck {
-		w.queues = w.state == queued
-		w.state = kept
+	if h.opts.Restored && run.state != stateHeld && run.state != stateStuck {
+		run.wasQueued = run.state == stateQueued
+		run.state = stateHeld
 	}
-	switch w.state {
-	case inLine:
-		h.lanes.push(w)
-	case queued:
-		w.lock.line = append(w.lock.line, w)
-	case parked:
-		h.recallWaits(w, waits, note, holds)
+	switch run.state {
+	case stateReady:
+		h.runQueue.push(run)
+	case stateQueued:
+		run.lock.queue = append(run.lock.queue, run)
+	case stateParked:
+		h.loadWaits(run, waits, note, holds)
 	}
-	if w.lock != nil && w.state != queued && !w.queues {
-		w.lock.holders++
+	if run.lock != nil && run.state != stateQueued && !run.wasQueued {
+		run.lock.holders++
 	}
-	return w
+	return run
 }
 
-func (h *Host) recallWaits(w *ward, waits journal.Waits, note parkNote, holds map[string]*hold) {
-	w.subs, w.keys = waits.Subscriptions, waits.Keys
-	for _, s := range w.subs {
-		h.topics.add(w, s.Name, s.Subject)
+func (h *Host) loadWaits(run *activeRun, waits journal.Waits, note waitNote, holds map[string]*hold) {
+	run.subs, run.receiptKeys = waits.Subscriptions, waits.Keys
+	for _, s := range run.subs {
+		h.topics.add(run, s.Name, s.Subject)
 	}
 	until := waits.Until
 	for _, name := range note.Holds {
-		one := holds[name]
-		if one == nil { // it is lifted: the calls that it kept may go on
+		held := holds[name]
+		if held == nil { // it was lifted meanwhile: the held calls may go on
 			until = h.now()
 			continue
 		}
-		if w.held == nil {
-			w.held = map[*hold]int{}
+		if run.holds == nil {
+			run.holds = map[*hold]int{}
 		}
-		w.held[one]++
-		one.wards[w]++
+		run.holds[held]++
+		held.runs[run]++
 	}
-	h.timers.set(w, until)
+	h.timers.set(run, until)
 }
 
-func (h *Host) recallUnknown(ctx context.Context) error {
+func (h *Host) loadUnknown(ctx context.Context) error {
 	f := journal.Filter{Unknown: true, Limit: 1000}
 	for {
 		heads, err := h.opts.Journal.List(ctx, f)
@@ -204,17 +204,17 @@ func (h *Host) recallUnknown(ctx context.Context) error {
 	}
 }
 
-// rehear brings the events to those that wait for them of which nobody has said yet that
-// all had their say. The host's lock is held.
-func (h *Host) rehear(ctx context.Context) error {
+// redeliver offers the events that were not done when the previous host ended to the runs
+// that wait for them. The caller holds h.mu.
+func (h *Host) redeliver(ctx context.Context) error {
 	events, err := h.opts.Journal.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("read the events that are open: %w", err)
 	}
-	var unsure []*ward // they were under way: what they wait for is not known
-	for _, w := range h.wards {
-		if w.state == inLine {
-			unsure = append(unsure, w)
+	var unknown []*activeRun // they were executing: their subscriptions are not stored
+	for _, run := range h.runs {
+		if run.state == stateReady {
+			unknown = append(unknown, run)
 		}
 	}
 	for _, stored := range events {
@@ -222,11 +222,11 @@ func (h *Host) rehear(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		heard := &hearing{event: e, claimed: stored.Claimed}
-		for _, w := range unsure {
-			heard.by(w)
+		d := &delivery{event: e, claimed: stored.Claimed}
+		for _, run := range unknown {
+			d.add(run)
 		}
-		h.present(heard, stored.Subjects, nil)
+		h.distribute(d, stored.Subjects, nil)
 	}
 	return h.failed()
 }

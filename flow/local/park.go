@@ -11,101 +11,100 @@ import (
 	"facteur/flow/journal"
 )
 
-// A parkNote is what the host wants back at start of a run that waits.
-type parkNote struct {
-	Holds  []string `json:"holds,omitempty"`  // that keep its calls
-	Queued bool     `json:"queued,omitempty"` // it has not begun, because of its flow's concurrency
-	Limit  int      `json:"limit,omitempty"`  // of that concurrency
+// A waitNote is stored with what a run waits for, for the next host.
+type waitNote struct {
+	Holds  []string `json:"holds,omitempty"`  // keys of the holds that keep its calls
+	Queued bool     `json:"queued,omitempty"` // behind other runs, by its flow's concurrency
+	Limit  int      `json:"limit,omitempty"`  // that concurrency allows
 	Reason string   `json:"reason,omitempty"` // why it is stuck
 }
 
-func (n parkNote) encode() json.RawMessage {
-	body, _ := json.Marshal(n) // strings and numbers
+func (n waitNote) encode() json.RawMessage {
+	body, _ := json.Marshal(n) // cannot fail: strings and numbers
 	return body
 }
 
-func readNote(body json.RawMessage) (n parkNote) {
+func decodeNote(body json.RawMessage) (n waitNote) {
 	if len(body) > 0 {
-		_ = json.Unmarshal(body, &n) // an unreadable note is none
+		_ = json.Unmarshal(body, &n) // an unreadable note counts as empty
 	}
 	return n
 }
 
 const (
-	// A run whose rebuilding takes long stays in memory longer, in case that more is to
-	// come: so long for each of its records …
-	perRecord = 400 * time.Microsecond
-	// … unless that is less than this, …
-	leastPatience = 10 * time.Millisecond
-	// … and no longer than this.
-	mostPatience = time.Minute
+	// A run that is expensive to rebuild stays in memory longer after its last activity: so long
+	// for each of its records …
+	patiencePerRecord = 400 * time.Microsecond
+	// … if that is at least this, …
+	minPatience = 10 * time.Millisecond
+	// … and at most this.
+	maxPatience = time.Minute
 )
 
-// letGo lets go of a run that has nothing to do: it is parked, or stays in memory until
-// somebody brings something, or its time comes. The host's lock is held.
-func (r *runner) letGo() (gone bool, err error) {
-	h, w := r.h, r.w
+// yield ends the loop of an idle run: it is parked, or stays in memory until a message comes or
+// its time does. The caller holds h.mu.
+func (r *runner) yield() (gone bool, err error) {
+	h, run := r.h, r.run
 	if !r.isIdle(false) {
 		return false, nil
 	}
-	h.resolve(w, r.m) // the events that it was offered had their say
-	h.timers.remove(w)
-	next := r.agenda.next()
+	h.resolveDeliveries(run, r.m) // it has decided on the events that it was offered
+	h.timers.remove(run)
+	next := r.jobs.next()
 	until := next
-	if soon := r.soonest(); until.IsZero() || !soon.IsZero() && soon.Before(until) {
+	if soon := r.nextGrant(); until.IsZero() || !soon.IsZero() && soon.Before(until) {
 		until = soon
 	}
-	may, tired := r.mayPark(until)
+	may, retryAt := r.mayPark(until)
 	if may {
 		if parked, err := r.park(until); parked || err != nil {
 			return true, err
 		}
 	}
-	if next.IsZero() || !tired.IsZero() && tired.Before(next) {
-		next = tired
+	if next.IsZero() || !retryAt.IsZero() && retryAt.Before(next) {
+		next = retryAt
 	}
-	h.expect(w, next)
+	h.setTimer(run, next)
 	return r.isIdle(true), nil
 }
 
-// mayPark tells whether a run may be parked that waits until then, because it only waits,
-// and for longer than a moment. If it is too early for that only because something might
-// still come, tired is when it is not any more.
-func (r *runner) mayPark(until time.Time) (may bool, tired time.Time) {
-	switch patience := min(time.Duration(r.records)*perRecord, mostPatience); {
-	case len(r.made) > 0:
-		return false, tired
+// mayPark tells whether a run that is idle until then may be parked: it has no call in flight,
+// and time enough. retryAt is when it may be if only recent activity speaks against it.
+func (r *runner) mayPark(until time.Time) (may bool, retryAt time.Time) {
+	switch patience := min(time.Duration(r.storedRecords)*patiencePerRecord, maxPatience); {
+	case len(r.inFlight) > 0:
+		return false, retryAt
 	case r.h.stopping:
-		return true, tired
+		return true, retryAt
 	case !until.IsZero() && until.Before(r.now().Add(r.h.opts.Moment)):
-		return false, tired
-	case patience >= leastPatience && r.roused.Add(patience).After(r.now()):
-		return false, r.roused.Add(patience)
+		return false, retryAt
+	case patience >= minPatience && r.lastActivity.Add(patience).After(r.now()):
+		return false, r.lastActivity.Add(patience)
 	}
-	return true, tired
+	return true, retryAt
 }
 
-// park leaves the run to the journal: what it waits for is stored, its machine is gone.
-// Whoever brings something looks for runs under the same lock, which is held.
+// park stores what the run waits for and drops its machine. The caller holds h.mu, under which
+// events, receipts and timers look for runs.
 func (r *runner) park(until time.Time) (bool, error) {
-	h, w, keys := r.h, r.w, host.Open(r.m)
-	for _, t := range w.tickets {
-		if t.granted.Load() && !h.stopping {
+	h, run, keys := r.h, r.run, host.Open(r.m)
+	for _, w := range run.waiters {
+		if w.granted.Load() && !h.stopping {
 			return false, nil
 		}
 	}
-	note := parkNote{}
-	for held := range w.held {
-		if held == &h.stop { // it goes on when the host is opened again
-			h.drop(r)
+	note := waitNote{}
+	for held := range run.holds {
+		if held == &h.stopHold { // the next host goes on with it
+			h.leaveUnfinished(r)
 			return true, nil
 		}
 		note.Holds = append(note.Holds, held.Key())
 	}
 	slices.Sort(note.Holds)
 	waits := &journal.Waits{Until: until, Keys: keys}
-	for _, l := range r.subs {
-		waits.Subscriptions = append(waits.Subscriptions, l.Subscription)
+	for _, sub := range r.subs {
+		waits.Subscriptions = append(waits.Subscriptions, sub.Subscription)
 	}
 	if len(note.Holds) > 0 {
 		waits.Note = note.encode()
@@ -114,25 +113,25 @@ func (r *runner) park(until time.Time) (bool, error) {
 	if err := h.opts.Journal.Write(context.Background(), r.id, false, c); err != nil {
 		return false, &storeError{fmt.Errorf("store what the run waits for: %w", err)}
 	}
-	for _, l := range r.lines {
-		l.keep()
+	for _, q := range r.callQueues {
+		q.rememberLimits()
 	}
-	h.resolve(w, r.m)
-	w.runner, w.state, w.subs, w.keys = nil, parked, waits.Subscriptions, keys
-	w.naps++
-	h.expect(w, until)
-	h.idle()
+	h.resolveDeliveries(run, r.m)
+	run.runner, run.state, run.subs, run.receiptKeys = nil, stateParked, waits.Subscriptions, keys
+	run.parkCount++
+	h.setTimer(run, until)
+	h.freeWorker()
 	return true, nil
 }
 
-// keep remembers what the calls of a line have passed.
-func (l *line) keep() {
-	for _, c := range l.calls {
-		if c.at < len(c.call.Limits)-1 {
-			if l.r.w.passed == nil {
-				l.r.w.passed = map[string]int{}
+// rememberLimits keeps how far the queued calls came through their limits.
+func (q *callQueue) rememberLimits() {
+	for _, c := range q.calls {
+		if c.nextLimit < len(c.call.Limits)-1 {
+			if q.r.run.nextLimits == nil {
+				q.r.run.nextLimits = map[string]int{}
 			}
-			l.r.w.passed[c.call.Key] = c.at
+			q.r.run.nextLimits[c.call.Key] = c.nextLimit
 		}
 	}
 }

@@ -4,20 +4,20 @@ import (
 	"facteur/flow/machine"
 )
 
-// perform does what the machine wants until it wants nothing new.
+// perform executes the machine's commands until it has no new ones.
 func (r *runner) perform() error {
 	for {
 		commands := r.m.Next()
 		if len(commands) == 0 {
 			return nil
 		}
-		if err := r.carryOut(commands); err != nil {
+		if err := r.execute(commands); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *runner) carryOut(commands []machine.Command) error {
+func (r *runner) execute(commands []machine.Command) error {
 	var room [1]*machine.Call
 	calls := room[:0]
 	for _, c := range commands {
@@ -31,48 +31,48 @@ func (r *runner) carryOut(commands []machine.Command) error {
 			calls = append(calls, c)
 		}
 	}
-	if len(calls) > 0 { // before a Cancel of one that was taken up before a crash
-		if err := r.enter(calls); err != nil {
+	if len(calls) > 0 { // before any Cancel of a call that was taken up before a crash
+		if err := r.admitCalls(calls); err != nil {
 			return err
 		}
 	}
 	for _, c := range commands {
 		switch c := c.(type) {
 		case machine.Cancel:
-			r.cancel(c.Key)
+			r.cancelCall(c.Key)
 		case machine.Sleep:
-			r.agenda.add(c.Until, nap{r, c})
+			r.jobs.add(c.Until, sleepJob{r, c})
 		case machine.Await:
-			r.asked = append(r.asked, c)
+			r.newAwaits = append(r.newAwaits, c)
 		case machine.Watch:
-			r.past(c)
+			r.replayReceipts(c)
 		}
 	}
 	return nil
 }
 
-// enter begins with the calls that nothing holds back.
-func (r *runner) enter(calls []*machine.Call) error {
-	r.h.admitting.RLock()
-	defer r.h.admitting.RUnlock()
+// admitCalls takes up the calls that nothing holds back.
+func (r *runner) admitCalls(calls []*machine.Call) error {
+	r.h.admitMu.RLock()
+	defer r.h.admitMu.RUnlock()
 	ready := calls[:0]
 	for _, c := range calls {
 		switch {
 		case c.InFlight:
-			if err := r.recover(c); err != nil {
+			if err := r.recoverCall(c); err != nil {
 				return err
 			}
-		case r.admit(waitingCall{call: c, at: len(c.Limits) - 1}):
+		case r.admit(waitingCall{call: c, nextLimit: len(c.Limits) - 1}):
 			ready = append(ready, c)
 		}
 	}
-	return r.start(ready...)
+	return r.takeUp(ready...)
 }
 
-// start takes up calls, durably, and makes them. Those that begin by themselves are taken
-// up then.
-func (r *runner) start(calls ...*machine.Call) error {
-	if r.doubt != nil {
+// takeUp durably takes calls up and starts them. Those that begin themselves are taken up when
+// they do.
+func (r *runner) takeUp(calls ...*machine.Call) error {
+	if r.restoreErr != nil {
 		return nil
 	}
 	var room [1]*machine.Call
@@ -82,10 +82,10 @@ func (r *runner) start(calls ...*machine.Call) error {
 			continue
 		}
 		wanted = append(wanted, c)
-		if r.begins(c) {
+		if r.beginsItself(c) {
 			continue
 		}
-		if err := r.apply(r.takenUp(c)); err != nil {
+		if err := r.apply(r.takenEvent(c)); err != nil {
 			return err
 		}
 		taken = true
@@ -96,15 +96,15 @@ func (r *runner) start(calls ...*machine.Call) error {
 		}
 	}
 	for _, c := range wanted {
-		if err := r.make(c); err != nil {
+		if err := r.startCall(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takenUp is the event that a call may have happened from here on.
-func (r *runner) takenUp(c *machine.Call) machine.Taken {
+// takenEvent is the event from which on a call may have happened.
+func (r *runner) takenEvent(c *machine.Call) machine.Taken {
 	if to := r.h.recipient(r.planned, &c.Call); to != "" {
 		r.pending.Recipients = append(r.pending.Recipients, to)
 	}

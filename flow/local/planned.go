@@ -24,7 +24,7 @@ func (h *Host) plan(head journal.Run) (*host.Planned, error) {
 	})
 }
 
-// recipient returns who a call writes to, as it is stored, "" when nobody.
+// recipient returns the hash of whom a call writes to, "" for nobody.
 func (h *Host) recipient(p *host.Planned, c *call.Call) string {
 	if p == nil {
 		return ""

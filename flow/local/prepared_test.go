@@ -22,19 +22,19 @@ import (
 
 const prepares = "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}}\n"
 
-// A call that prepares itself is recorded durably when it begins, and not before; one that
-// does not come to that is recorded with its outcome.
+// A call that begins itself is durably recorded as taken up at that moment. If it does not come to
+// that it is recorded together with its outcome.
 func TestPrepared(t *testing.T) {
 	for _, begins := range []bool{true, false} {
 		var happened []string
-		j := &spy{Journal: &journal.Memory{}}
+		j := &spyJournal{Journal: &journal.Memory{}}
 		j.after = func(_ int, op string, durable bool, records []journal.Record) error {
 			for _, r := range records {
 				happened = append(happened, r.Kind)
 			}
 			return nil
 		}
-		h := open(t, local.Options{Journal: j, Do: func(ctx context.Context, c call.Call) call.Outcome {
+		h := openHost(t, local.Options{Journal: j, Do: func(ctx context.Context, c call.Call) call.Outcome {
 			happened = append(happened, "made")
 			if !begins {
 				return refused(false)
@@ -44,7 +44,7 @@ func TestPrepared(t *testing.T) {
 			happened = append(happened, "begun")
 			return accepted(c)
 		}})
-		ends(t, h, begin(t, h, kit{}.compile(t, prepares), nil))
+		waitResult(t, h, startRun(t, h, testCatalog{}.compile(t, prepares), nil))
 		if begins {
 			assert.Equal(t, []string{"start", "made", "taken", "begun", "answered"}, happened)
 		} else {
@@ -53,8 +53,8 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
-// A call does not begin that nobody wants any more: the run was cancelled, the journal takes
-// nothing, the host is cut off. Nobody waits for it in vain.
+// Begin returns an error if the call is not wanted any more: the run was cancelled, the journal
+// fails, or a hard stop. It never blocks for ever.
 func TestPreparedInVain(t *testing.T) {
 	full := errors.New("the disk is full")
 	for _, tt := range []struct {
@@ -72,7 +72,7 @@ func TestPreparedInVain(t *testing.T) {
 			var fails atomic.Bool
 			hard, cut := context.WithCancel(context.Background())
 			defer cut()
-			j := &spy{Journal: &journal.Memory{}}
+			j := &spyJournal{Journal: &journal.Memory{}}
 			j.before = func(int, string, bool, []journal.Record) error {
 				if fails.Load() {
 					return full
@@ -80,14 +80,14 @@ func TestPreparedInVain(t *testing.T) {
 				return nil
 			}
 			prepared, goOn, told := make(chan bool), make(chan bool), make(chan error, 1)
-			h := open(t, local.Options{Journal: j, Hard: hard, Do: func(_ context.Context, c call.Call) call.Outcome {
+			h := openHost(t, local.Options{Journal: j, Hard: hard, Do: func(_ context.Context, c call.Call) call.Outcome {
 				prepared <- true
 				<-goOn
 				err := c.Begin(context.Background()) // as an action that is not cut off
 				told <- err
 				return refused(false)
 			}})
-			run := begin(t, h, kit{}.compile(t, prepares), nil)
+			run := startRun(t, h, testCatalog{}.compile(t, prepares), nil)
 			<-prepared
 			tt.why(h, run, &fails, cut)
 			close(goOn)
@@ -96,7 +96,7 @@ func TestPreparedInVain(t *testing.T) {
 				assert.ErrorIs(t, h.Stop(t.Context()), full)
 				return
 			}
-			r := ends(t, h, run)
+			r := waitResult(t, h, run)
 			assert.Equal(t, tt.runs, r.Status)
 			report, err := h.Get(t.Context(), run)
 			require.NoError(t, err)
@@ -108,12 +108,11 @@ func TestPreparedInVain(t *testing.T) {
 	}
 }
 
-// A run that goes no further, because its flow breaks the program, does not wait for what its
-// calls prepare, nor they for it.
+// A run that is stuck does not wait for its calls that have not begun, nor they for it.
 func TestPreparedOfARunThatIsStuck(t *testing.T) {
 	prepared := make(chan bool)
 	var told atomic.Value
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
 			if c.Step == "two" {
 				prepared <- true
@@ -125,15 +124,14 @@ func TestPreparedOfARunThatIsStuck(t *testing.T) {
 			return accepted(c)
 		},
 	})
-	run := begin(t, h, breaksAfterOne(t), nil)
-	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	run := startRun(t, h, panicsAfterOne(t), nil)
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, run) == host.Mismatch })
 	assert.Equal(t, true, told.Load())
 }
 
-// breaksAfterOne is a flow that breaks the program after its step one, beside a step two that
-// prepares itself.
-func breaksAfterOne(t *testing.T) *plan.Plan {
-	return kit{limits: func(_ string, in map[string]any) []call.Limit {
+// panicsAfterOne is a flow that panics after its step one, beside a step two that begins itself.
+func panicsAfterOne(t *testing.T) *plan.Plan {
+	return testCatalog{limits: func(_ string, in map[string]any) []call.Limit {
 		if in["to"] == "break" {
 			panic("out of luck")
 		}
@@ -147,12 +145,12 @@ steps:
 `)
 }
 
-// A call that has begun, and begins once more with other credentials after its run was given up,
-// is told at once that it may.
+// A call that has begun, and begins again with other credentials after its run was stuck, may go
+// on.
 func TestPreparedAgainOfARunThatIsStuck(t *testing.T) {
 	begun, stuck := make(chan bool), make(chan bool)
 	told := make(chan error, 2)
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
 			if c.Step == "one" {
 				<-begun
@@ -170,20 +168,20 @@ func TestPreparedAgainOfARunThatIsStuck(t *testing.T) {
 		},
 		Panicked: func(call.Call, any, []byte) { close(stuck) },
 	})
-	run := begin(t, h, breaksAfterOne(t), nil)
-	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	run := startRun(t, h, panicsAfterOne(t), nil)
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, run) == host.Mismatch })
 	for range cap(told) {
 		assert.NoError(t, <-told)
 	}
 }
 
-// What became of a call is stored together with its having been taken up, also where the run
-// goes no further then: it goes on from there when it is released.
+// An outcome is stored together with the Taken event of its call, even if that makes the run
+// stuck: once released, it goes on from there.
 func TestPreparedBeforeARunIsStuck(t *testing.T) {
-	broken := breaking{kit{}, new(atomic.Bool)}
+	broken := panickingCatalog{testCatalog{}, new(atomic.Bool)}
 	broken.breaks.Store(true)
 	made := map[string]int{}
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Do: func(_ context.Context, c call.Call) call.Outcome {
 			made[c.Step]++
 			if c.Step == "one" {
@@ -193,16 +191,16 @@ func TestPreparedBeforeARunIsStuck(t *testing.T) {
 		},
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return broken.compile(t), nil },
 	})
-	run := begin(t, h, broken.compile(t), nil)
-	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	run := startRun(t, h, broken.compile(t), nil)
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, run) == host.Mismatch })
 	broken.breaks.Store(false)
 	require.NoError(t, h.Release(t.Context(), run))
-	assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 	assert.Equal(t, map[string]int{"one": 1, "two": 1}, made)
 }
 
-// A call whose beginning cannot be recorded has not begun: its run goes no further, can be read,
-// and makes it when it is released.
+// A call whose Taken event cannot be encoded has not begun: its run is stuck, can be read, and
+// makes the call when it is released.
 func TestPreparedAndNotRecorded(t *testing.T) {
 	var breaks atomic.Bool
 	breaks.Store(true)
@@ -213,7 +211,7 @@ func TestPreparedAndNotRecorded(t *testing.T) {
 		}
 		return append([]byte("sealed "), plain...), nil
 	}
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Seal: keep, Open: func(sealed, _ []byte) ([]byte, error) { return sealed[len("sealed "):], nil },
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
 			made.Add(1)
@@ -224,23 +222,23 @@ func TestPreparedAndNotRecorded(t *testing.T) {
 			return accepted(c)
 		},
 	})
-	run := begin(t, h, kit{}.compile(t, prepares), nil)
-	eventually(t, "it is stuck", func() bool { return status(t, h, run) == host.Mismatch })
+	run := startRun(t, h, testCatalog{}.compile(t, prepares), nil)
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, run) == host.Mismatch })
 	breaks.Store(false)
 	require.NoError(t, h.Release(t.Context(), run))
-	eventually(t, "it ends", func() bool { return status(t, h, run) == machine.Succeeded })
+	eventually(t, "it ends", func() bool { return statusOf(t, h, run) == machine.Succeeded })
 	assert.EqualValues(t, 1, begun.Load())
 	assert.EqualValues(t, 2, made.Load())
 }
 
-// A breaking kit has a fault: nobody can tell whom a call writes to.
-type breaking struct {
-	kit
+// A panickingCatalog panics when it is asked whom a call writes to.
+type panickingCatalog struct {
+	testCatalog
 	breaks *atomic.Bool
 }
 
-func (b breaking) Action(name string) *call.Signature {
-	sig := b.kit.Action(name)
+func (b panickingCatalog) Action(name string) *call.Signature {
+	sig := b.testCatalog.Action(name)
 	if name == "test.send" {
 		sig.Recipient = func(map[string]any) string {
 			if b.breaks.Load() {
@@ -252,7 +250,7 @@ func (b breaking) Action(name string) *call.Signature {
 	return sig
 }
 
-func (b breaking) compile(t testing.TB) *plan.Plan {
+func (b panickingCatalog) compile(t testing.TB) *plan.Plan {
 	f, found := flow.Parse("f.flow.yaml", []byte("flow: f\nsteps:\n  - {id: one, action: test.prepared, with: {to: a}, allow_failure: true}\n  - {id: two, action: test.send, with: {to: b}}\n"))
 	require.False(t, found.HasErrors())
 	p, found := plan.Compile(f, plan.Library{Catalog: b})

@@ -8,119 +8,119 @@ import (
 	"facteur/flow/host"
 )
 
-// atHand tells whether a connection is known without asking anybody. Where it is not, its
-// calls are held until there is an answer: one that is under way when the host dies may have
-// happened, also one that only waited for the vault.
-func (h *Host) atHand(connection string) bool {
+// isResolved tells whether the credentials of a connection are at hand. If not, they are looked
+// up, and its calls are held meanwhile: a call that is in flight when the host dies may have
+// happened, even if it was only waiting for the vault.
+func (h *Host) isResolved(connection string) bool {
 	if connection == "" || h.opts.Ready == nil {
 		return true
 	}
-	if _, err := h.opts.Ready(h.atOnce, connection); err == nil {
+	if _, err := h.opts.Ready(h.expired, connection); err == nil {
 		return true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	one := &hold{
-		Hold:   host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is asked for it", Since: h.now(), Auto: true},
-		asking: true,
+	held := &hold{
+		Hold:     host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is asked for it", Since: h.now(), Auto: true},
+		checking: true,
 	}
-	if h.holds[one.Key()] == nil && h.life.Err() == nil {
-		h.setHold(one)
-		h.look(one)
+	if h.holds[held.Key()] == nil && h.ctx.Err() == nil {
+		h.addHold(held)
+		h.watchHold(held)
 	}
 	return false
 }
 
-// awaitAnswer lifts a hold once there is an answer for its connection.
-func (h *Host) awaitAnswer(ctx context.Context, one *hold) {
-	_, err := h.opts.Ready.Look(ctx, one.Name)
+// awaitCheck lifts the hold of a first look-up once that has succeeded.
+func (h *Host) awaitCheck(ctx context.Context, held *hold) {
+	_, err := h.opts.Ready.Look(ctx, held.Name)
 	h.mu.Lock()
 	switch {
-	case ctx.Err() != nil: // the host ends, or somebody lifted it
+	case ctx.Err() != nil: // the host has ended, or the hold was lifted
 		h.mu.Unlock()
 		return
 	case err == nil:
-		h.liftHold(one)
+		h.liftHold(held)
 		h.mu.Unlock()
 		return
 	}
-	one.asking, one.pause, one.Reason = false, h.worse(one.Name), err.Error()
-	h.tellHold(one, false)
+	held.checking, held.probeAfter, held.Reason = false, h.nextBackoff(held.Name), err.Error()
+	h.notifyHold(held, false)
 	h.mu.Unlock()
-	h.awaitReady(ctx, one)
+	h.awaitReady(ctx, held)
 }
 
-// worse is how long to wait before a connection is asked for again. The host's lock is held.
-func (h *Host) worse(connection string) time.Duration {
-	pause := min(max(2*h.troubled[connection], host.FirstProbe), host.SlowestProbe)
-	h.troubled[connection] = pause
-	h.trouble.Store(int32(len(h.troubled)))
+// nextBackoff returns the delay before a connection is probed again. The caller holds h.mu.
+func (h *Host) nextBackoff(connection string) time.Duration {
+	pause := min(max(2*h.backoffs[connection], host.FirstProbe), host.SlowestProbe)
+	h.backoffs[connection] = pause
+	h.backoffCount.Store(int32(len(h.backoffs)))
 	return pause
 }
 
-// note draws from an outcome what it says of the connection.
-func (h *Host) note(connection string, o *call.Outcome) {
+// noteOutcome begins or lifts the hold of a connection, by the outcome of a call.
+func (h *Host) noteOutcome(connection string, o *call.Outcome) {
 	if connection == "" {
-		if o.Held { // there is nothing to hold: it is a failure like another
-			o.Held, o.After = false, max(o.After, heldPause)
+		if o.Held { // without a connection there is nothing to hold: a plain failure
+			o.Held, o.After = false, max(o.After, minHeldRetry)
 		}
 		return
 	}
-	if !o.Held && !o.Refused && h.pauses.Load() == 0 && h.trouble.Load() == 0 {
+	if !o.Held && !o.Refused && h.holdCount.Load() == 0 && h.backoffCount.Load() == 0 {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	one := host.Hold{Scope: host.Connection, Name: connection, Auto: true}
-	before := h.holds[one.Key()]
+	auto := host.Hold{Scope: host.Connection, Name: connection, Auto: true}
+	current := h.holds[auto.Key()]
 	switch {
 	case o.Held:
-		if before == nil {
-			h.setAuto(connection, h.worse(connection), o.Error)
+		if current == nil {
+			h.addAutoHold(connection, h.nextBackoff(connection), o.Error)
 		}
 	case o.Refused:
-		if before == nil {
-			h.setAuto(connection, 0, o.Error)
+		if current == nil {
+			h.addAutoHold(connection, 0, o.Error)
 		}
 	default:
-		delete(h.troubled, connection)
-		h.trouble.Store(int32(len(h.troubled)))
-		if before != nil && before.pause > 0 { // the call that was let through, to see
-			h.liftHold(before)
+		delete(h.backoffs, connection)
+		h.backoffCount.Store(int32(len(h.backoffs)))
+		if current != nil && current.probeAfter > 0 { // it was the probe
+			h.liftHold(current)
 		}
 	}
 }
 
-// setAuto begins a hold of the host's own. The host's lock is held.
-func (h *Host) setAuto(connection string, pause time.Duration, err *call.Error) {
-	one := &hold{
-		Hold:  host.Hold{Scope: host.Connection, Name: connection, Since: h.now(), Auto: true},
-		pause: pause,
+// addAutoHold begins a hold that the host itself decided on. The caller holds h.mu.
+func (h *Host) addAutoHold(connection string, pause time.Duration, err *call.Error) {
+	held := &hold{
+		Hold:       host.Hold{Scope: host.Connection, Name: connection, Since: h.now(), Auto: true},
+		probeAfter: pause,
 	}
 	if err != nil {
-		one.Reason = err.Message
+		held.Reason = err.Message
 	}
-	h.setHold(one)
-	h.look(one)
+	h.addHold(held)
+	h.watchHold(held)
 }
 
-// look tries until the hold can be lifted. The host's lock is held.
-func (h *Host) look(one *hold) {
-	ctx, cancel := context.WithCancel(h.life)
-	asking := one.asking
-	h.launch(func() {
+// watchHold lifts an automatic hold when its reason is gone. The caller holds h.mu.
+func (h *Host) watchHold(held *hold) {
+	ctx, cancel := context.WithCancel(h.ctx)
+	asking := held.checking
+	h.spawn(func() {
 		defer cancel()
 		switch {
 		case asking:
-			h.awaitAnswer(ctx, one)
-		case one.pause > 0:
-			h.awaitReady(ctx, one)
+			h.awaitCheck(ctx, held)
+		case held.probeAfter > 0:
+			h.awaitReady(ctx, held)
 		default:
-			h.awaitRenewal(ctx, one)
+			h.awaitRenewal(ctx, held)
 		}
 	})
-	done := one.done
-	h.launch(func() {
+	done := held.lifted
+	h.spawn(func() {
 		select {
 		case <-done:
 			cancel()
@@ -129,42 +129,42 @@ func (h *Host) look(one *hold) {
 	})
 }
 
-// awaitReady lifts a hold once the connection can be resolved.
-func (h *Host) awaitReady(ctx context.Context, one *hold) {
-	for pause := one.pause; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, host.SlowestProbe) {
+// awaitReady probes a connection, with backoff, until it can be resolved.
+func (h *Host) awaitReady(ctx context.Context, held *hold) {
+	for pause := held.probeAfter; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, host.SlowestProbe) {
 		if h.opts.Ready != nil {
-			if _, err := h.opts.Ready.Look(ctx, one.Name); err != nil {
+			if _, err := h.opts.Ready.Look(ctx, held.Name); err != nil {
 				continue
 			}
 			h.mu.Lock()
-			h.liftHold(one)
+			h.liftHold(held)
 			h.mu.Unlock()
 			return
 		}
 		h.mu.Lock()
-		one.probe = true
-		h.letOn(one, 1)
+		held.probe = true
+		h.wakeHeld(held, 1)
 		h.mu.Unlock()
 	}
 }
 
-// awaitRenewal lifts a hold once the credentials are others than those that were refused.
-func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
-	h.keepHold(one)
+// awaitRenewal waits until the credentials differ from those that were refused.
+func (h *Host) awaitRenewal(ctx context.Context, held *hold) {
+	h.storeAutoHold(held)
 	if h.opts.Ready == nil {
 		return
 	}
 	for {
-		version, err := h.opts.Ready.Look(ctx, one.Name)
+		version, err := h.opts.Ready.Look(ctx, held.Name)
 		switch {
 		case err != nil, version == "":
-		case one.version == "":
-			one.version = version
-			h.keepHold(one)
-		case version != one.version:
-			_ = h.opts.Journal.Note(ctx, holdNotes, one.Key(), nil)
+		case held.version == "":
+			held.version = version
+			h.storeAutoHold(held)
+		case version != held.version:
+			_ = h.opts.Journal.Note(ctx, holdNoteKind, held.Key(), nil)
 			h.mu.Lock()
-			h.liftHold(one)
+			h.liftHold(held)
 			h.mu.Unlock()
 			return
 		}
@@ -174,14 +174,14 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 	}
 }
 
-// keepHold stores a hold, so that it is there after a restart. If it is not stored, the
-// next call finds out again.
-func (h *Host) keepHold(one *hold) {
-	_ = h.noteHold(context.Background(), one)
+// storeAutoHold stores a hold, so that it survives a restart. If that fails, the next call finds
+// out again.
+func (h *Host) storeAutoHold(held *hold) {
+	_ = h.storeHold(context.Background(), held)
 	h.mu.Lock()
-	lifted := h.holds[one.Key()] != one
+	lifted := h.holds[held.Key()] != held
 	h.mu.Unlock()
 	if lifted {
-		_ = h.opts.Journal.Note(context.Background(), holdNotes, one.Key(), nil)
+		_ = h.opts.Journal.Note(context.Background(), holdNoteKind, held.Key(), nil)
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call that waits for the vault is not taken up: one that was would be unknown if the host
-// died now.
+// A call that waits for the vault is not taken up: otherwise it would be unknown if the host died
+// now.
 func TestCallsThatWaitForTheVaultAreNotTakenUp(t *testing.T) {
 	asked, answer := make(chan struct{}, 1), make(chan error)
 	var back atomic.Bool
-	h := open(t, local.Options{Journal: &journal.Memory{},
+	h := openHost(t, local.Options{Journal: &journal.Memory{},
 		Ready: func(ctx context.Context, connection string) (string, error) {
 			if back.Load() {
 				return "1", nil
@@ -40,7 +40,7 @@ func TestCallsThatWaitForTheVaultAreNotTakenUp(t *testing.T) {
 		Do: func(context.Context, call.Call) call.Outcome {
 			return call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": "accepted"}}
 		}})
-	p := kit{app: "TEST"}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n")
+	p := testCatalog{app: "TEST"}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n")
 	started, _, err := h.Start(t.Context(), p, host.Start{})
 	require.NoError(t, err)
 	<-asked
@@ -56,5 +56,5 @@ func TestCallsThatWaitForTheVaultAreNotTakenUp(t *testing.T) {
 		return len(holds) == 1 && holds[0].Calls == 1 && holds[0].Reason == "it is sealed"
 	})
 	back.Store(true)
-	eventually(t, "it goes on by itself", func() bool { return status(t, h, started.ID) == machine.Succeeded })
+	eventually(t, "it goes on by itself", func() bool { return statusOf(t, h, started.ID) == machine.Succeeded })
 }

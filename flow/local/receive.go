@@ -11,9 +11,9 @@ import (
 	"facteur/flow/machine"
 )
 
-// maxKept bounds the receipts for runs that are not here which a host that was not opened
-// keeps: past it, the oldest are forgotten.
-const maxKept = 10_000
+// maxKeptReceipts bounds the receipts that a foreground host keeps for runs that are not active.
+// Past it the oldest are dropped.
+const maxKeptReceipts = 10_000
 
 // Receive implements host.Host.
 func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
@@ -34,8 +34,8 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	return h.barrier(ctx)
 }
 
-// receiveOne brings one receipt to its run, and tells whether something was written,
-// though not durably.
+// receiveOne passes a receipt to its run, and tells whether something was written, though not
+// durably.
 func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool, err error) {
 	id := call.RunOf(receipt.Key)
 	if id == "" {
@@ -44,85 +44,84 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool
 	event := machine.Received{At: h.now(), Receipt: receipt}
 	for {
 		h.mu.Lock()
-		w := h.wards[id]
+		run := h.runs[id]
 		switch {
-		case w == nil:
+		case run == nil:
 			late := h.unknown[id]
 			h.mu.Unlock()
 			if late {
-				return false, h.correct(ctx, id, event)
+				return false, h.correctEnded(ctx, id, event)
 			}
 			return false, nil
-		case w.busy:
-			if err := h.waitFor(ctx, w); err != nil {
+		case run.claimed:
+			if err := h.awaitRelease(ctx, run); err != nil {
 				return false, err
 			}
-		case w.state == carried:
-			told := make(chan error, 1)
-			w.runner.post(item{event: event, told: told})
+		case run.state == stateRunning:
+			reply := make(chan error, 1)
+			run.runner.post(message{event: event, reply: reply})
 			h.mu.Unlock()
-			err := h.told(ctx, told)
-			if errors.Is(err, errGone) {
+			err := h.awaitReply(ctx, reply)
+			if errors.Is(err, errDetached) {
 				continue
 			}
 			return true, err
 		default:
 			defer h.mu.Unlock()
-			return h.hand(w, event)
+			return h.appendReceipt(run, event)
 		}
 	}
 }
 
-// receive brings a receipt in a host that was not opened: a run that is here has it when
-// it goes on, another one when it is resumed.
+// receive passes a receipt to a run of a foreground host, or keeps it until the run is resumed.
 func (h *Host) receive(receipt call.Receipt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if w := h.wards[call.RunOf(receipt.Key)]; w != nil && w.runner != nil {
-		w.runner.post(item{event: machine.Received{At: h.now(), Receipt: receipt}})
+	if run := h.runs[call.RunOf(receipt.Key)]; run != nil && run.runner != nil {
+		run.runner.post(message{event: machine.Received{At: h.now(), Receipt: receipt}})
 		return
 	}
-	h.keep(receipt)
+	h.keepReceipt(receipt)
 }
 
-func (h *Host) keep(receipt call.Receipt) {
-	if len(h.receipts) >= maxKept {
-		h.receipts = slices.Delete(h.receipts, 0, maxKept/10) // not one by one, which costs each time
+func (h *Host) keepReceipt(receipt call.Receipt) {
+	if len(h.receipts) >= maxKeptReceipts {
+		h.receipts = slices.Delete(h.receipts, 0, maxKeptReceipts/10) // by the tenth, since each deletion copies the rest
 	}
 	h.receipts = append(h.receipts, receipt)
 }
 
-// hand writes a receipt into the journal of a run that nobody carries, and wakes it. The
-// host's lock is held.
-func (h *Host) hand(w *ward, event machine.Received) (wrote bool, err error) {
+// appendReceipt appends a receipt to the journal of a run without a runner, and wakes it. The
+// caller holds h.mu.
+func (h *Host) appendReceipt(run *activeRun, event machine.Received) (wrote bool, err error) {
 	switch {
-	case w.state == parked && !w.wants(event.Receipt.Key), w.state == queued && !h.unknown[w.id], w.state == stuck:
+	case run.state == stateParked && !run.wantsReceipt(event.Receipt.Key), run.state == stateQueued && !h.unknown[run.id], run.state == stateStuck:
 		return false, nil
-	case w.state != parked && h.opts.Past != nil && len(h.opts.Backups) > 0:
-		return false, nil // it asks when it goes on, and sees then whether the call is its own
+	case run.state != stateParked && h.opts.Past != nil && len(h.opts.Backups) > 0:
+		return false, nil // it reads past receipts when it is rebuilt, and then knows whether the call is its own
 	}
-	record, err := h.encode(w.id, event)
+	record, err := h.encode(run.id, event)
 	if err != nil {
 		return false, err
 	}
 	c := journal.Change{Records: []journal.Record{record}}
-	if w.state == parked {
-		c.Status, c.Waits = running, &journal.Waits{}
+	if run.state == stateParked {
+		c.Status, c.Waits = statusRunning, &journal.Waits{}
 	}
-	if err := h.opts.Journal.Write(context.Background(), w.id, false, c); err != nil {
+	if err := h.opts.Journal.Write(context.Background(), run.id, false, c); err != nil {
 		err = fmt.Errorf("store a receipt: %w", err)
 		h.fail(err)
 		return false, err
 	}
-	w.handed++
-	h.enqueue(w)
+	run.unseenRecords++
+	h.enqueue(run)
 	h.dispatch()
 	return true, nil
 }
 
-// correct brings news of a call to a run that has ended.
-func (h *Host) correct(ctx context.Context, id string, event machine.Received) error {
-	err := h.errand(ctx, id, func(m *machine.Machine) (machine.Event, error) {
+// correctEnded applies a receipt to a run that has ended.
+func (h *Host) correctEnded(ctx context.Context, id string, event machine.Received) error {
+	err := h.applyEvent(ctx, id, func(m *machine.Machine) (machine.Event, error) {
 		if !slices.Contains(m.Unknown(), event.Receipt.Key) {
 			return nil, nil
 		}
@@ -130,22 +129,21 @@ func (h *Host) correct(ctx context.Context, id string, event machine.Received) e
 	})
 	var mismatch *machine.MismatchError
 	if errors.As(err, &mismatch) {
-		err = h.correctUnread(ctx, id, event)
+		err = h.correctUnreadable(ctx, id, event)
 	}
 	var missing *journal.NotFoundError
 	if errors.As(err, &missing) {
-		return nil // it was forgotten: there is nothing to correct
+		return nil // it was pruned
 	}
 	return err
 }
 
-// waitFor returns when nobody is busy with a run's journal any more. The host's lock is
-// held; it lets go of it.
-func (h *Host) waitFor(ctx context.Context, w *ward) error {
-	if w.free == nil {
-		w.free = make(chan struct{})
+// awaitRelease waits for the end of a run's claim. The caller holds h.mu, which it unlocks.
+func (h *Host) awaitRelease(ctx context.Context, run *activeRun) error {
+	if run.released == nil {
+		run.released = make(chan struct{})
 	}
-	free := w.free
+	free := run.released
 	h.mu.Unlock()
 	select {
 	case <-free:
@@ -155,10 +153,10 @@ func (h *Host) waitFor(ctx context.Context, w *ward) error {
 	}
 }
 
-// told waits for what a runner says to an item.
-func (h *Host) told(ctx context.Context, told <-chan error) error {
+// awaitReply waits for a runner's reply to a message.
+func (h *Host) awaitReply(ctx context.Context, reply <-chan error) error {
 	select {
-	case err := <-told:
+	case err := <-reply:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

@@ -12,14 +12,14 @@ import (
 	"facteur/flow/machine/stored"
 )
 
-// The other kinds are those of package stored.
+// Kinds of records besides those of package stored.
 const (
-	began    = "began"    // the record that a queued run begins with: its time counts from there
-	answered = "answered" // what became of a call
+	kindBegan    = "began"    // a queued run begins: its start time is that of the record
+	kindAnswered = "answered" // the outcome of a call
 )
 
 func (h *Host) encodeStart(s *machine.Start) (journal.Record, error) {
-	return h.pack(s.Run, func(room []byte) (stored.Record, error) { return stored.EncodeStart(room, *s) })
+	return h.sealRecord(s.Run, func(room []byte) (stored.Record, error) { return stored.EncodeStart(room, *s) })
 }
 
 func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) {
@@ -35,12 +35,12 @@ func (h *Host) decodeStart(run string, r journal.Record) (machine.Start, error) 
 }
 
 func (h *Host) encode(run string, event machine.Event) (journal.Record, error) {
-	return h.pack(run, func(room []byte) (stored.Record, error) { return stored.Encode(room, event) })
+	return h.sealRecord(run, func(room []byte) (stored.Record, error) { return stored.Encode(room, event) })
 }
 
-// decode returns the event that is stored, nil for a record that is none.
+// decode returns the event of a record, nil for one that has none.
 func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
-	if r.Kind == began {
+	if r.Kind == kindBegan {
 		return nil, nil
 	}
 	body, err := h.openRecord(run, r)
@@ -59,23 +59,23 @@ func recordError(run string, err error) error {
 	return fmt.Errorf("read a record of run %s: %w", run, err)
 }
 
-// mostRoom bounds the rooms that are kept for later.
-const mostRoom = 64 << 10
+// maxBuffer bounds the buffers that are reused, in bytes.
+const maxBuffer = 64 << 10
 
-// pack seals what write puts into a room, where the next record of any run is written, too.
-func (h *Host) pack(run string, write func(room []byte) (stored.Record, error)) (journal.Record, error) {
-	room, _ := h.rooms.Get().(*[]byte)
+// sealRecord encodes a record into a pooled buffer and seals it.
+func (h *Host) sealRecord(run string, write func(room []byte) (stored.Record, error)) (journal.Record, error) {
+	room, _ := h.buffers.Get().(*[]byte)
 	if room == nil {
 		room = new([]byte)
 	}
-	defer h.rooms.Put(room)
+	defer h.buffers.Put(room)
 	r, err := write(*room)
 	if err != nil {
 		return journal.Record{}, err
 	}
 	n := len(r.Body)
-	both := append(append(append(r.Body, run...), ' '), r.Kind...) // and its place behind it
-	if cap(both) <= mostRoom {
+	both := append(append(append(r.Body, run...), ' '), r.Kind...) // the place it is sealed for, behind it
+	if cap(both) <= maxBuffer {
 		*room = both[:0]
 	}
 	body, err := h.seal(both[:n:n], both[n:])
@@ -89,7 +89,7 @@ func (h *Host) openRecord(run string, r journal.Record) ([]byte, error) {
 	return h.open(r.Body, run+" "+r.Kind, "a record of run "+run)
 }
 
-// entry is a record as people see it: without the seed of the run's randomness.
+// entry is a record as people may see it: without the seed of the run's random numbers.
 func (h *Host) entry(run string, r journal.Record) (host.Entry, error) {
 	body, err := h.openRecord(run, r)
 	if err != nil {
@@ -108,7 +108,7 @@ func (h *Host) entry(run string, r journal.Record) (host.Entry, error) {
 	return host.Entry{At: r.At, Kind: r.Kind, Data: body}, nil
 }
 
-// eventForm is what is stored of an event in its body: what is personal.
+// eventForm is the stored body of an event: its personal data.
 type eventForm struct {
 	Subjects []string        `json:"subjects"`
 	Data     json.RawMessage `json:"data"`
@@ -145,9 +145,9 @@ func (h *Host) openEvent(e journal.Event) (host.Event, error) {
 	return host.Event{ID: e.ID, Name: e.Name, Subjects: form.Subjects, Connection: e.Connection, At: e.At, Data: data}, nil
 }
 
-// seal encrypts what is stored, for its place, and returns another text than body. What is
-// sealed is stored as it is where it cannot be taken for JSON, which it never can be of a
-// vault, and otherwise as a JSON text: so was all of it before.
+// seal encrypts body for a place, or copies it if there is no key. Sealed bytes are stored raw if
+// they cannot be mistaken for JSON, as is always so with a vault; otherwise, as was always done
+// once, as a JSON string.
 func (h *Host) seal(body, place []byte) ([]byte, error) {
 	if h.opts.Seal == nil {
 		return slices.Clone(body), nil
@@ -156,23 +156,23 @@ func (h *Host) seal(body, place []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal it: %w", err)
 	}
-	if formOf(sealed) == asItIs {
+	if encodingOf(sealed) == sealedRaw {
 		return sealed, nil
 	}
 	return json.Marshal(sealed)
 }
 
-// open decrypts what is stored. what names it, for people.
+// open decrypts a stored body. what names it for people.
 func (h *Host) open(body []byte, place, what string) ([]byte, error) {
-	form := formOf(body)
+	form := encodingOf(body)
 	if h.opts.Open == nil {
-		if form != unsealed {
+		if form != plainJSON {
 			return nil, fmt.Errorf("open %s: it is sealed, and this host has no key", what)
 		}
 		return body, nil
 	}
 	sealed := body
-	if form == unsealed || form == asText && json.Unmarshal(body, &sealed) != nil {
+	if form == plainJSON || form == sealedText && json.Unmarshal(body, &sealed) != nil {
 		return nil, fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
 	}
 	body, err := h.opts.Open(sealed, []byte(place))
@@ -182,26 +182,26 @@ func (h *Host) open(body []byte, place, what string) ([]byte, error) {
 	return body, nil
 }
 
-// form is how something is stored.
-type form uint8
+// encoding is the form of a stored body.
+type encoding uint8
 
 const (
-	unsealed form = iota // a JSON object
-	asText               // what is sealed, in a JSON text
-	asItIs               // what is sealed
+	plainJSON  encoding = iota // a JSON object, not sealed
+	sealedText                 // sealed, as a JSON string
+	sealedRaw                  // sealed, as raw bytes
 )
 
-func formOf(body []byte) form {
+func encodingOf(body []byte) encoding {
 	switch {
 	case len(body) == 0 || body[0] == '{':
-		return unsealed
+		return plainJSON
 	case body[0] == '"':
-		return asText
+		return sealedText
 	}
-	return asItIs
+	return sealedRaw
 }
 
-// hash gives what must not be readable at rest the form in which it is stored.
+// hash hashes what must not be readable at rest.
 func (h *Host) hash(s string) string {
 	if h.opts.Hash == nil {
 		return s

@@ -9,10 +9,10 @@ import (
 	"facteur/flow/plan"
 )
 
-// replay rebuilds the machine of a stored run. each is told of every event, before it is
-// applied; it may be nil.
+// replay rebuilds the machine of a stored run. each is called before each event is applied; it may
+// be nil.
 func (h *Host) replay(p *plan.Plan, head journal.Run, records []journal.Record, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, machine.Start, error) {
-	start, err := h.restart(p, head, records)
+	start, err := h.startOf(p, head, records)
 	if err != nil {
 		return nil, start, err
 	}
@@ -35,8 +35,9 @@ func (h *Host) replay(p *plan.Plan, head journal.Run, records []journal.Record, 
 	return m, start, nil
 }
 
-// restart returns how a stored run began, if this host can go on with it.
-func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record) (machine.Start, error) {
+// startOf returns the machine.Start of a stored run, or a *machine.MismatchError if this host
+// cannot resume it.
+func (h *Host) startOf(p *plan.Plan, head journal.Run, records []journal.Record) (machine.Start, error) {
 	switch {
 	case head.Digest != p.Digest:
 		return machine.Start{}, &machine.MismatchError{Reason: "the flow has changed since the run started"}
@@ -49,8 +50,8 @@ func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record)
 	if err != nil {
 		return start, err
 	}
-	if len(records) > 1 && records[1].Kind == began {
-		start.At = records[1].At // until then it was queued
+	if len(records) > 1 && records[1].Kind == kindBegan {
+		start.At = records[1].At // it was queued until then
 	}
 	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
 		start.Inputs, _ = coerced.(map[string]any)
@@ -58,8 +59,8 @@ func (h *Host) restart(p *plan.Plan, head journal.Run, records []journal.Record)
 	return start, nil
 }
 
-// rebuilt reads a run and rebuilds its machine.
-func (h *Host) rebuilt(ctx context.Context, id string) (journal.Run, *machine.Machine, error) {
+// rebuild loads a run and rebuilds its machine.
+func (h *Host) rebuild(ctx context.Context, id string) (journal.Run, *machine.Machine, error) {
 	head, records, err := h.load(ctx, id)
 	if err != nil {
 		return head, nil, err

@@ -12,42 +12,42 @@ import (
 )
 
 // Wait implements host.Host.
-func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
+func (h *Host) Wait(ctx context.Context, id string) (*host.Result, error) {
 	for {
 		if err := h.failed(); err != nil {
 			return nil, err
 		}
 		h.mu.Lock()
-		w := h.wards[run]
-		if w == nil {
+		run := h.runs[id]
+		if run == nil {
 			h.mu.Unlock()
-			return h.ended(ctx, run)
+			return h.ended(ctx, id)
 		}
 		if h.closed {
 			h.mu.Unlock()
 			return nil, &host.StoppingError{}
 		}
-		end := w.waitForEnd()
+		completion := run.awaitCompletion()
 		h.mu.Unlock()
 		select {
-		case <-end.told:
+		case <-completion.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if errors.Is(end.err, errGone) {
+		if errors.Is(completion.err, errDetached) {
 			continue
 		}
-		if end.err != nil {
-			return nil, end.err
+		if completion.err != nil {
+			return nil, completion.err
 		}
 		if err := h.barrier(ctx); err != nil {
 			return nil, err
 		}
-		return end.result, nil
+		return completion.result, nil
 	}
 }
 
-// ended returns how a run ended that is not here any more.
+// ended returns the result of a run that is not active.
 func (h *Host) ended(ctx context.Context, run string) (*host.Result, error) {
 	v, err := h.view(ctx, run)
 	if err != nil {
@@ -96,8 +96,8 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 }
 
 // Get implements host.Host.
-func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
-	v, err := h.view(ctx, run)
+func (h *Host) Get(ctx context.Context, id string) (*host.Report, error) {
+	v, err := h.view(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +112,14 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 		return out, nil
 	}
 	h.mu.Lock()
-	w := h.wards[run]
+	run := h.runs[id]
 	h.mu.Unlock()
 	for _, c := range v.seen.Wanted(v.m) {
 		if wait := host.Wait(v.m, c); wait != "" {
 			out.Waits = append(out.Waits, wait)
 		}
-		if c, ok := c.(*machine.Call); ok && !v.seen.Taken(c.Key) && w != nil {
-			if reason, until, held := h.whyHeld(w, &c.Call, c.Limits); held {
+		if c, ok := c.(*machine.Call); ok && !v.seen.Taken(c.Key) && run != nil {
+			if reason, until, held := h.whyHeld(run, &c.Call, c.Limits); held {
 				out.Holds = append(out.Holds, host.HeldCall{Step: c.Step, Reason: reason, Until: until})
 			}
 		}
@@ -127,32 +127,32 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	return out, nil
 }
 
-// A view is a run as its journal shows it.
+// A view is what the journal tells of a run.
 type view struct {
 	head     journal.Run
 	start    machine.Start
-	hides    []any            // what is sensitive of a run that never began
+	hides    []any            // sensitive values of a run that never began
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error            // why it cannot be read, or goes no further
 	entries  []host.Entry
 	seen     host.Review
 }
 
-func (h *Host) view(ctx context.Context, run string) (*view, error) {
-	head, records, err := h.load(ctx, run)
+func (h *Host) view(ctx context.Context, id string) (*view, error) {
+	head, records, err := h.load(ctx, id)
 	if err != nil {
 		return nil, notFound(err)
 	}
 	v := &view{head: head}
 	for _, r := range records {
-		e, err := h.entry(run, r)
+		e, err := h.entry(id, r)
 		if err != nil {
 			return nil, err
 		}
 		v.entries = append(v.entries, e)
 	}
 	if len(records) > 0 {
-		if v.start, err = h.decodeStart(run, records[0]); err != nil {
+		if v.start, err = h.decodeStart(id, records[0]); err != nil {
 			v.mismatch = err
 			return v, nil
 		}
@@ -168,8 +168,8 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 		err = v.replay(ctx, h, p.Plan, records)
 	}
 	if h.mu.Lock(); err == nil {
-		if w := h.wards[run]; w != nil && w.reason != "" {
-			err = errors.New(w.reason)
+		if run := h.runs[id]; run != nil && run.reason != "" {
+			err = errors.New(run.reason)
 		}
 	}
 	h.mu.Unlock()
@@ -177,7 +177,7 @@ func (h *Host) view(ctx context.Context, run string) (*view, error) {
 	return v, nil
 }
 
-// replay rebuilds the machine, and notes the calls on the way.
+// replay rebuilds the machine, and collects the calls on the way.
 func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []journal.Record) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil { // it may be what the run is stuck for

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flows are what crashes are tried on.
+// flows are what crashes are tested on.
 var flows = map[string]string{
 	"a loop with retries": `
 flow: f
@@ -79,8 +79,8 @@ steps:
 `,
 }
 
-// chance is an outcome that depends on the key of the call and a seed.
-func chance(c call.Call, seed int) call.Outcome {
+// randomOutcome is an outcome that depends on the call's key and a seed.
+func randomOutcome(c call.Call, seed int) call.Outcome {
 	h := fnv.New32a()
 	fmt.Fprint(h, c.Key, seed)
 	switch h.Sum32() % 6 {
@@ -98,22 +98,24 @@ func chance(c call.Call, seed int) call.Outcome {
 	return o
 }
 
-func virtual() *host.Virtual { return host.NewVirtual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) }
+func newVirtualClock() *host.Virtual {
+	return host.NewVirtual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+}
 
 // repeatable tells which calls of the flows may be made twice.
 func repeatable(c call.Call) bool { return c.Idempotent || c.Action == "test.get" }
 
-// Whatever the journal holds when a host dies, the next one makes no call that was taken
-// up, unless that is harmless, and brings the run to its end.
+// Whatever the journal holds when a host dies, the next one repeats no call that was taken up,
+// unless that is harmless, and executes the run to its end.
 func TestResumeFromEveryPrefix(t *testing.T) {
 	for name, source := range flows {
 		t.Run(name, func(t *testing.T) {
-			p := kit{}.compile(t, source)
+			p := testCatalog{}.compile(t, source)
 			prefixes := 0
 			for seed := range 12 {
-				head, records := carried(t, p, seed)
+				head, records := executed(t, p, seed)
 				for n := 1; n <= len(records); n++ {
-					resumed(t, p, head, records[:n], seed)
+					resumeFrom(t, p, head, records[:n], seed)
 					prefixes++
 				}
 			}
@@ -122,76 +124,76 @@ func TestResumeFromEveryPrefix(t *testing.T) {
 	}
 }
 
-// carried runs a plan to its end and returns its journal.
-func carried(t *testing.T, p *plan.Plan, seed int) (journal.Run, []journal.Record) {
+// executed runs a plan to its end and returns its journal.
+func executed(t *testing.T, p *plan.Plan, seed int) (journal.Run, []journal.Record) {
 	t.Helper()
 	j := &journal.Memory{}
-	h := local.New(local.Options{Journal: j, Clock: virtual(), Receipts: true, Do: func(_ context.Context, c call.Call) call.Outcome { return chance(c, seed) }})
-	_, err := h.Run(t.Context(), p, start())
+	h := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Receipts: true, Do: func(_ context.Context, c call.Call) call.Outcome { return randomOutcome(c, seed) }})
+	_, err := h.Run(t.Context(), p, testStart())
 	require.NoError(t, err)
-	head, records, err := j.Load(t.Context(), id)
+	head, records, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
 	return head, records
 }
 
-func resumed(t *testing.T, p *plan.Plan, head journal.Run, records []journal.Record, seed int) {
+func resumeFrom(t *testing.T, p *plan.Plan, head journal.Run, records []journal.Record, seed int) {
 	t.Helper()
-	taken, before := calls(t, records)
-	j := prefix(t, head, records)
+	taken, before := callsIn(t, records)
+	j := journalOf(t, head, records)
 	clock := host.NewVirtual(records[len(records)-1].At)
 	h := local.New(local.Options{Journal: j, Clock: clock, Receipts: true, Do: func(_ context.Context, c call.Call) call.Outcome {
 		if taken[c.Key] {
 			assert.True(t, repeatable(c), "%s was taken up, and is made again", c.Key)
 			assert.Empty(t, before[c.Key], "%s had an outcome, and is made again", c.Key)
 		}
-		return chance(c, seed)
+		return randomOutcome(c, seed)
 	}})
-	result, err := h.Resume(t.Context(), p, id)
+	result, err := h.Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	require.NotEqual(t, machine.Running, result.Status)
-	head, all, err := j.Load(t.Context(), id)
+	head, all, err := j.Load(t.Context(), runID)
 	require.NoError(t, err)
 	assert.Equal(t, string(result.Status), head.Status)
-	_, after := calls(t, all)
+	_, after := callsIn(t, all)
 	for k := range taken {
 		require.NotEmpty(t, after[k], "%s was taken up, and nothing became of it", k)
 	}
-	again, err := h.Resume(t.Context(), p, id)
+	again, err := h.Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	assert.Equal(t, result.Result, again.Result, "a run that has ended stays as it is")
 }
 
-// The same with a real clock and calls that run beside each other: the records come in
-// the order in which the machine was told.
+// The same with a real clock and concurrent calls: records are stored in the order in which the
+// machine applied them.
 func TestResumeFromEveryPrefixOfARealRun(t *testing.T) {
 	for _, name := range []string{"a loop with retries", "what may be repeated", "branches, and what always runs"} {
-		p := kit{}.compile(t, flows[name])
+		p := testCatalog{}.compile(t, flows[name])
 		for seed := range 4 {
 			j := &journal.Memory{}
-			h := local.New(local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome { return chance(c, seed) }})
-			result, err := h.Run(t.Context(), p, start())
+			h := local.New(local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome { return randomOutcome(c, seed) }})
+			result, err := h.Run(t.Context(), p, testStart())
 			require.NoError(t, err)
-			head, records, err := j.Load(t.Context(), id)
+			head, records, err := j.Load(t.Context(), runID)
 			require.NoError(t, err)
-			again, err := local.New(local.Options{Journal: j}).Resume(t.Context(), p, id)
+			again, err := local.New(local.Options{Journal: j}).Resume(t.Context(), p, runID)
 			require.NoError(t, err)
 			assert.Equal(t, result.Result, again.Result)
 			assert.Equal(t, result.Steps, again.Steps, "told in another order than it was recorded")
 			for n := 1; n <= len(records); n++ {
-				resumed(t, p, head, records[:n], seed)
+				resumeFrom(t, p, head, records[:n], seed)
 			}
 		}
 	}
 }
 
-// A journal may fail at any write, before or after it has stored it. Nothing is called
-// whose taking up was not stored, and whoever resumes the run calls nothing twice.
+// Any write to the journal may fail, before or after it is stored. No call is made whose Taken is
+// not stored, and resuming the run makes no call twice.
 func TestAJournalThatFails(t *testing.T) {
 	boom := errors.New("the disk is full")
 	for name, source := range flows {
 		for _, stored := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, stored %t", name, stored), func(t *testing.T) {
-				p := kit{}.compile(t, source)
+				p := testCatalog{}.compile(t, source)
 				for at := 0; ; at++ {
 					var mu sync.Mutex
 					made := map[string]int{}
@@ -201,14 +203,14 @@ func TestAJournalThatFails(t *testing.T) {
 						defer mu.Unlock()
 						made[c.Key]++
 						assert.True(t, durable[c.Key], "%s was made before it was stored", c.Key)
-						return chance(c, 1)
+						return randomOutcome(c, 1)
 					}
 					note := func(records []journal.Record) {
 						mu.Lock()
 						defer mu.Unlock()
 						for _, r := range records {
 							if r.Kind == "taken" {
-								durable[read(t, r).Key] = true
+								durable[readCallRecord(t, r).Key] = true
 							}
 						}
 					}
@@ -218,7 +220,7 @@ func TestAJournalThatFails(t *testing.T) {
 						}
 						return nil
 					}
-					j := &spy{Journal: &journal.Memory{}}
+					j := &spyJournal{Journal: &journal.Memory{}}
 					j.after = func(n int, op string, sync bool, records []journal.Record) error {
 						if stored && n == at {
 							return boom
@@ -232,7 +234,7 @@ func TestAJournalThatFails(t *testing.T) {
 					if !stored {
 						j.before = fail
 					}
-					result, err := local.New(local.Options{Journal: j, Clock: virtual(), Receipts: true, Do: do}).Run(t.Context(), p, start())
+					result, err := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Receipts: true, Do: do}).Run(t.Context(), p, testStart())
 					if err == nil {
 						require.Positive(t, at)
 						return // it never came to this write
@@ -242,9 +244,9 @@ func TestAJournalThatFails(t *testing.T) {
 						require.NotNil(t, result, "how far it came is told")
 					}
 					j.before, j.after = nil, func(_ int, _ string, _ bool, records []journal.Record) error { note(records); return nil }
-					if _, records, err := j.Load(t.Context(), id); err == nil {
+					if _, records, err := j.Load(t.Context(), runID); err == nil {
 						note(records)
-						_, err := local.New(local.Options{Journal: j, Clock: virtual(), Receipts: true, Do: do}).Resume(t.Context(), p, id)
+						_, err := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Receipts: true, Do: do}).Resume(t.Context(), p, runID)
 						require.NoError(t, err)
 					}
 					for k, n := range made {
@@ -258,10 +260,10 @@ func TestAJournalThatFails(t *testing.T) {
 	}
 }
 
-// What calls came to is told also when it cannot be stored.
-func TestAnOutcomeThatCannotBeStoredIsTold(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
-	j := &spy{Journal: &journal.Memory{}}
+// The result tells the outcomes of calls even if they could not be stored.
+func TestAnOutcomeThatCannotBeStoredIsReported(t *testing.T) {
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
+	j := &spyJournal{Journal: &journal.Memory{}}
 	j.before = func(_ int, op string, _ bool, records []journal.Record) error {
 		if len(records) > 0 && records[0].Kind == "answered" {
 			return errors.New("the disk is full")
@@ -271,15 +273,15 @@ func TestAnOutcomeThatCannotBeStoredIsTold(t *testing.T) {
 	var steps []string
 	h := local.New(local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome { return accepted(c) },
 		OnStep: func(_ string, s *machine.Step, _ []any) { steps = append(steps, s.ID) }})
-	result, err := h.Run(t.Context(), p, start())
+	result, err := h.Run(t.Context(), p, testStart())
 	require.EqualError(t, err, "store what happened: the disk is full")
-	assert.Equal(t, "id-"+key(1), result.Steps[0].Outputs["id"])
+	assert.Equal(t, "id-"+callKey(1), result.Steps[0].Outputs["id"])
 	assert.Equal(t, []string{"send"}, steps)
-	again, err := local.New(local.Options{Journal: j}).Resume(t.Context(), p, id)
+	again, err := local.New(local.Options{Journal: j}).Resume(t.Context(), p, runID)
 	require.Error(t, err, "the disk is still full")
 	assert.Equal(t, machine.Running, again.Status)
 	j.before = nil
-	again, err = local.New(local.Options{Journal: j}).Resume(t.Context(), p, id)
+	again, err = local.New(local.Options{Journal: j}).Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	assert.Equal(t, "outcome_unknown", again.Error.Code)
 	assert.Equal(t, "unknown", again.Steps[0].Outputs["delivery"])
@@ -287,14 +289,14 @@ func TestAnOutcomeThatCannotBeStoredIsTold(t *testing.T) {
 
 func TestWhatIsNotResumed(t *testing.T) {
 	ctx := t.Context()
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
-	other := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: b}}\n")
-	head, records := carried(t, p, 0)
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
+	other := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: b}}\n")
+	head, records := executed(t, p, 0)
 	resume := func(p *plan.Plan, head journal.Run, records []journal.Record) error {
-		_, err := local.New(local.Options{Journal: prefix(t, head, records), Clock: virtual(), Do: func(context.Context, call.Call) call.Outcome {
+		_, err := local.New(local.Options{Journal: journalOf(t, head, records), Clock: newVirtualClock(), Do: func(context.Context, call.Call) call.Outcome {
 			t.Error("nothing may be called")
 			return lost()
-		}}).Resume(ctx, p, id)
+		}}).Resume(ctx, p, runID)
 		return err
 	}
 	var mismatch *machine.MismatchError
@@ -319,8 +321,8 @@ func TestWhatIsNotResumed(t *testing.T) {
 	assert.ErrorAs(t, err, &missing)
 }
 
-func TestARunIsCarriedOnce(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
+func TestARunIsExecutedOnce(t *testing.T) {
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
 	made, going := make(chan bool), make(chan bool)
 	h := local.New(local.Options{Journal: &journal.Memory{}, Do: func(_ context.Context, c call.Call) call.Outcome {
 		made <- true
@@ -329,20 +331,20 @@ func TestARunIsCarriedOnce(t *testing.T) {
 	}})
 	ended := make(chan error)
 	go func() {
-		_, err := h.Run(context.Background(), p, start())
+		_, err := h.Run(context.Background(), p, testStart())
 		ended <- err
 	}()
 	<-made
-	_, err := h.Resume(t.Context(), p, id)
+	_, err := h.Resume(t.Context(), p, runID)
 	assert.ErrorIs(t, err, local.ErrUnderWay)
-	_, err = h.Run(t.Context(), p, start())
+	_, err = h.Run(t.Context(), p, testStart())
 	assert.ErrorIs(t, err, local.ErrUnderWay)
 	close(going)
 	require.NoError(t, <-ended)
-	_, err = h.Run(t.Context(), p, start())
+	_, err = h.Run(t.Context(), p, testStart())
 	var exists *journal.ExistsError
 	assert.ErrorAs(t, err, &exists)
-	again, err := h.Resume(t.Context(), p, id)
+	again, err := h.Resume(t.Context(), p, runID)
 	require.NoError(t, err)
 	assert.Equal(t, machine.Succeeded, again.Status)
 }

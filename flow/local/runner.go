@@ -12,92 +12,92 @@ import (
 	"facteur/flow/plan"
 )
 
-// A runner carries one run. Only its loop touches the machine; what comes from elsewhere
-// goes through post. In the foreground the loop waits for that. Otherwise it ends when there
-// is nothing to do, and whoever brings something begins it again: while a run waits for an
-// answer, no goroutine waits with it.
+// A runner executes one run. Only its loop touches the machine; everything else sends it
+// messages. A foreground loop waits for them. In an opened host the loop returns when it is
+// idle, and whoever sends the next message starts it again: no goroutine blocks while a call
+// is in flight.
 type runner struct {
-	h        *Host
-	w        *ward
-	m        *machine.Machine
-	plan     *plan.Plan
-	planned  *host.Planned // nil in the foreground
-	virtual  *host.Virtual // nil: time is real
-	id       string
-	started  time.Time
-	stays    bool    // in the foreground: it is not parked, and ends when its context does
-	restored *backup // nil: it is not from one
+	h          *Host
+	run        *activeRun
+	m          *machine.Machine
+	plan       *plan.Plan
+	planned    *host.Planned // nil in the foreground
+	virtual    *host.Virtual // nil: real time
+	id         string
+	started    time.Time
+	foreground bool         // never parked; cancelled when the context of Run or Resume ends
+	restored   *restoredRun // nil: not from a backup
 
-	agenda   agenda
-	lines    map[string]*line // by limit: calls that wait for a place
-	held     []waitingCall    // by a hold
-	nextLine int64
-	asked    []machine.Await      // that it does not listen to yet
-	made     map[string]*underWay // by key
-	fault    error                // of OnStep
-	halted   error                // why a run that has just begun goes no further
-	doubt    error                // why one from a backup does not, once its calls have ended
+	jobs       jobQueue
+	callQueues map[string]*callQueue // by limit
+	held       []waitingCall         // waiting for a hold to be lifted
+	nextSeq    int64
+	newAwaits  []machine.Await          // not subscribed yet
+	inFlight   map[string]*inFlightCall // by key
+	stepFault  error                    // OnStep panicked
+	startErr   error                    // why a run that was just stored cannot go on
+	restoreErr error                    // why a restored run stops once its calls have ended
 
-	head    *journal.Run    // of a run that began here …
-	fresh   bool            // … and is not stored yet
-	pending journal.Change  // applied, and not stored yet
-	acks    []chan<- error  // of those who wait until it is
-	records int             // that are stored
-	roused  time.Time       // when something came last
-	unknown map[string]bool // keys of calls that are stored as unknown
-	ended   *host.Result    // once that is stored
+	head          *journal.Run    // of a run that starts here
+	fresh         bool            // not stored yet
+	pending       journal.Change  // applied, not stored yet
+	acks          []chan<- error  // replies that wait until pending is stored
+	storedRecords int             // how many records are stored
+	lastActivity  time.Time       // when the last message came
+	unknown       map[string]bool // keys of calls that are stored as unknown
+	final         *host.Result    // set once the end is stored
 
 	calls sync.WaitGroup
-	wake  chan struct{} // wakes the loop in the foreground; nil elsewhere
+	wake  chan struct{} // wakes a foreground loop; nil otherwise
 
-	mu    sync.Mutex
-	inbox []item
-	poked bool // there is something to look at …
-	alone bool // … and the loop has ended until there is
+	mu       sync.Mutex
+	inbox    []message
+	notified bool // there is something to do
+	stopped  bool // the loop has returned: whoever sends a message restarts it
 
-	subs map[int]*listening     // written with the host's lock held
-	old  []journal.Subscription // of the run before it was rebuilt, until it listens anew
+	subs    map[int]*subscription  // written with h.mu held
+	oldSubs []journal.Subscription // from before it was rebuilt, until newAwaits are subscribed
 }
 
-// An item is something for the loop.
-type item struct {
+// A message is something for a runner's loop: an event, or what yields one.
+type message struct {
 	event machine.Event
-	// make gives the event in place of event. Its error goes to told alone.
-	make   func(m *machine.Machine) (machine.Event, error)
-	begins *underWay    // a call that wants to be taken up, in place of an event
-	told   chan<- error // is answered when the event is stored, though not durably; may be nil
+	// decide returns the event, nil for none. Its error goes to reply only.
+	decide func(m *machine.Machine) (machine.Event, error)
+	begin  *inFlightCall // a call that asks to be taken up
+	reply  chan<- error  // gets the error of storing the event, not necessarily durably; may be nil
 }
 
-// carry gives a ward a runner. The host's lock is held.
-func (h *Host) carry(w *ward) *runner {
-	r := &runner{h: h, w: w, virtual: h.virtual, id: w.id}
-	w.state, w.runner = carried, r
+// attachRunner gives a run a runner. The caller holds h.mu.
+func (h *Host) attachRunner(run *activeRun) *runner {
+	r := &runner{h: h, run: run, virtual: h.virtual, id: run.id}
+	run.state, run.runner = stateRunning, r
 	return r
 }
 
-// create begins a run that is not stored yet.
-func (r *runner) create(p *plan.Plan, start *machine.Start, head *journal.Run) error {
+// initRun sets up the runner of a new run, which is not stored yet.
+func (r *runner) initRun(p *plan.Plan, start *machine.Start, head *journal.Run) error {
 	first, err := r.h.encodeStart(start)
 	if err != nil {
 		return err
 	}
 	r.head, r.fresh = head, true
-	r.pending.Records = append(make([]journal.Record, 0, 2), first) // and that a call is taken up
+	r.pending.Records = append(make([]journal.Record, 0, 2), first) // room for a Taken beside it
 	r.plan, r.started = p, start.At
 	r.m = machine.New(p, *start)
-	if r.restore(head); r.restored != nil {
-		r.restored.end(r.m)
+	if r.initRestored(head); r.restored != nil {
+		r.restored.markEnd(r.m)
 	}
 	return nil
 }
 
 // replay rebuilds the machine of a stored run. Steps that ended before it was parked were
-// told then; those that end by what was handed to it since are told now.
+// reported then; those that end by records appended since are reported now.
 func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
-	before := max(1, len(records)-r.takeHanded())
+	before := max(1, len(records)-r.takeUnseenRecords())
 	each := func(*machine.Machine, machine.Event) {}
-	if r.restore(&head); r.restored != nil {
-		each = r.restored.see
+	if r.initRestored(&head); r.restored != nil {
+		each = r.restored.observe
 	}
 	m, start, err := r.h.replay(p, head, records[:before], each)
 	if err != nil {
@@ -118,14 +118,14 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		}
 	}
 	if r.restored != nil {
-		r.restored.end(m)
+		r.restored.markEnd(m)
 	}
 	r.m, r.plan, r.started = m, p, start.At
 	unknown := m.Unknown()
 	for _, key := range unknown {
-		r.noteUnknown(key)
+		r.addUnknown(key)
 	}
-	if head.Unknown > len(unknown) { // a receipt came while nobody carried the run
+	if head.Unknown > len(unknown) { // a receipt was appended while the run was parked
 		for _, s := range m.Steps() {
 			r.pending.Settled = append(r.pending.Settled, difference(s.Keys, unknown)...)
 		}
@@ -133,126 +133,124 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 	return nil
 }
 
-// takeHanded returns how many records there are from the first receipt on that was handed to
-// the run while nobody carried it.
-func (r *runner) takeHanded() int {
-	if r.w == nil {
+// takeUnseenRecords returns and resets activeRun.unseenRecords.
+func (r *runner) takeUnseenRecords() int {
+	if r.run == nil {
 		return 0
 	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
-	n := r.w.handed
-	r.w.handed = 0
+	n := r.run.unseenRecords
+	r.run.unseenRecords = 0
 	return n
 }
 
-// post hands the loop something.
-func (r *runner) post(i item) {
-	if r.leave(i) {
-		r.h.crew.do(r.work)
+// post sends a message to the loop.
+func (r *runner) post(m message) {
+	if r.enqueue(m) {
+		r.h.pool.Go(r.work)
 	}
 }
 
-// poke makes the loop look around.
-func (r *runner) poke() {
-	if r.leave() {
-		r.h.crew.do(r.work)
+// notify has the loop check again what it waits for.
+func (r *runner) notify() {
+	if r.enqueue() {
+		r.h.pool.Go(r.work)
 	}
 }
 
-// leave leaves something for the loop, or only word to look around. It tells whether the
-// loop has ended: then it is the caller who has to begin it again.
-func (r *runner) leave(items ...item) (alone bool) {
+// enqueue adds messages, or, with none, only notifies. If it returns true the loop has
+// returned, and the caller must restart it with work.
+func (r *runner) enqueue(messages ...message) (stopped bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inbox = append(r.inbox, items...)
+	r.inbox = append(r.inbox, messages...)
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
-	alone = r.alone
-	r.poked, r.alone = true, false
-	return alone
+	stopped = r.stopped
+	r.notified, r.stopped = true, false
+	return stopped
 }
 
-func (r *runner) take() []item {
+func (r *runner) takeInbox() []message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	items := r.inbox
+	messages := r.inbox
 	r.inbox = nil
-	return items
+	return messages
 }
 
-// isIdle tells whether nothing came since it was asked last. If so, and the loop is to end
-// then, whoever brings something from here on begins it again.
+// isIdle tells whether nothing came since it was called last. If so, and the loop is about to
+// return, whoever sends the next message restarts it.
 func (r *runner) isIdle(ends bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.poked || len(r.inbox) > 0 {
-		r.poked = false
+	if r.notified || len(r.inbox) > 0 {
+		r.notified = false
 		return false
 	}
-	r.alone = ends
+	r.stopped = ends
 	return true
 }
 
 func (r *runner) now() time.Time { return r.h.opts.Clock.Now() }
 
-// loop performs commands and applies events until the run has ended, or is in its hands no
-// more.
+// loop executes commands and applies messages until the run has ended or was detached.
 func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 	soft := ctx
 	for {
 		if err := r.advance(); err != nil {
 			return false, err
 		}
-		if result := r.m.Result(); result != nil && len(r.made) == 0 {
+		if result := r.m.Result(); result != nil && len(r.inFlight) == 0 {
 			return true, r.end(result)
 		}
-		if r.doubt != nil && len(r.made) == 0 {
+		if r.restoreErr != nil && len(r.inFlight) == 0 {
 			if err := r.flush(false); err != nil {
 				return false, err
 			}
-			return false, r.doubt
+			return false, r.restoreErr
 		}
-		// What came goes before what is due: an event that was there in time is not late.
-		items, done := r.take(), false
-		if len(items) == 0 {
+		// Messages go before jobs that are due: an event that came in time is not late.
+		messages, done := r.takeInbox(), false
+		if len(messages) == 0 {
 			var err error
-			if done, err = r.due(); err != nil {
+			if done, err = r.runDueJobs(); err != nil {
 				return false, err
 			}
 		}
 		err := soft.Err()
-		if len(items) == 0 && !done && err == nil {
+		if len(messages) == 0 && !done && err == nil {
 			var gone bool
-			if gone, err = r.rest(soft); gone {
+			if gone, err = r.yieldOrWait(soft); gone {
 				return false, err
 			}
 		}
 		if _, stuck := err.(*host.StuckError); stuck {
-			return false, &host.StuckError{Waits: r.waits()}
+			return false, &host.StuckError{Waits: r.awaitedEvents()}
 		}
 		if _, failed := err.(*storeError); failed {
 			return false, err
 		}
 		if err != nil {
 			soft = context.WithoutCancel(ctx)
-			items = append(items, item{event: machine.CancelRequested{At: r.now(), Reason: "interrupted"}})
+			messages = append(messages, message{event: machine.CancelRequested{At: r.now(), Reason: "interrupted"}})
 		}
-		if len(items) > 0 {
-			r.roused = r.now()
+		if len(messages) > 0 {
+			r.lastActivity = r.now()
 		}
-		for i, one := range items {
-			if err := r.deal(one); err != nil {
-				r.putBack(items[i:])
+		for i, m := range messages {
+			if err := r.handle(m); err != nil {
+				r.requeue(messages[i:])
 				return false, err
 			}
 		}
 	}
 }
 
-// advance does what the machine wants, and tells what became of steps.
+// advance executes what the machine wants, updates subscriptions and reports steps.
 func (r *runner) advance() error {
 	if err := r.recheck(); err != nil {
 		return err
@@ -260,154 +258,154 @@ func (r *runner) advance() error {
 	if err := r.perform(); err != nil {
 		return err
 	}
-	r.leaveOld()
+	r.releaseStaleWaiters()
 	if err := r.listen(); err != nil {
 		return err
 	}
 	r.unsubscribe()
-	r.tell()
+	r.reportSteps()
 	return nil
 }
 
-// rest stores what has happened, and waits until something does, or lets go of the run.
-func (r *runner) rest(ctx context.Context) (gone bool, err error) {
+// yieldOrWait stores what happened; then it waits, in the foreground, or yields. gone means
+// that the loop must return.
+func (r *runner) yieldOrWait(ctx context.Context) (gone bool, err error) {
 	if err := r.flush(false); err != nil {
 		return true, err
 	}
-	if r.stays {
-		return false, r.h.opts.Clock.Wait(ctx, r.agenda.next(), r.wake)
+	if r.foreground {
+		return false, r.h.opts.Clock.Wait(ctx, r.jobs.next(), r.wake)
 	}
 	if err := r.h.failed(); err != nil {
 		return true, err
 	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
-	return r.letGo()
+	return r.yield()
 }
 
-// deal applies what came.
-func (r *runner) deal(i item) error {
-	if i.begins != nil {
-		refused, err := i.begins.takeUp()
+// handle applies a message.
+func (r *runner) handle(m message) error {
+	if m.begin != nil {
+		refused, err := m.begin.takeUp()
 		if err == nil {
-			i.told <- refused
+			m.reply <- refused
 		}
 		return err
 	}
-	event := i.event
-	if i.make != nil {
+	event := m.event
+	if m.decide != nil {
 		var err error
-		if event, err = i.make(r.m); err != nil {
-			i.told <- err
+		if event, err = m.decide(r.m); err != nil {
+			m.reply <- err
 			return nil
 		}
 		if event == nil {
-			i.told <- nil
+			m.reply <- nil
 			return nil
 		}
 	}
-	if a, ok := event.(machine.Answered); ok && !r.made[a.Key].taken { // it never began
-		u := r.made[a.Key]
-		if !r.m.Wants(u.Call) {
-			delete(r.made, a.Key)
+	if a, ok := event.(machine.Answered); ok && !r.inFlight[a.Key].taken { // it was never taken up
+		ic := r.inFlight[a.Key]
+		if !r.m.Wants(ic.Call) {
+			delete(r.inFlight, a.Key)
 			return nil
 		}
-		if u.paused {
+		if ic.paused {
 			a.Outcome = host.HeldOutcome("held", errPaused.Error())
 			event = a
 		}
-		if err := r.apply(r.takenUp(u.Call)); err != nil {
+		if err := r.apply(r.takenEvent(ic.Call)); err != nil {
 			return err
 		}
 	}
 	if a, ok := event.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
-		return nil // it was on its way when the run stopped waiting
+		return nil // the run stopped waiting meanwhile
 	}
-	if came, ok := event.(machine.Received); ok && r.restored != nil && !r.mayHear(came.Receipt.Key) {
-		if i.told != nil {
-			r.acks = append(r.acks, i.told)
+	if received, ok := event.(machine.Received); ok && r.restored != nil && !r.acceptReceipt(received.Receipt.Key) {
+		if m.reply != nil {
+			r.acks = append(r.acks, m.reply)
 		}
 		return nil
 	}
 	if err := r.apply(event); err != nil {
 		return err
 	}
-	if i.told != nil {
-		r.acks = append(r.acks, i.told)
+	if m.reply != nil {
+		r.acks = append(r.acks, m.reply)
 	}
 	return nil
 }
 
-// due does what the agenda has for now, and tells whether there was anything.
-func (r *runner) due() (bool, error) {
+// runDueJobs runs the jobs whose time has come, and tells whether there were any.
+func (r *runner) runDueJobs() (bool, error) {
 	any := false
 	for {
-		job := r.agenda.pop(r.now())
+		job := r.jobs.pop(r.now())
 		if job == nil {
 			return any, nil
 		}
 		any = true
-		if err := job.do(); err != nil {
+		if err := job.run(); err != nil {
 			return any, err
 		}
 	}
 }
 
-// end stores the end of the run: durably in the foreground. Elsewhere that is for those who
-// want to know the end to wait for, and the next run goes on meanwhile.
+// end stores the end of the run: durably in the foreground. Otherwise Host.Wait makes it
+// durable, so that the worker need not wait for the disk.
 func (r *runner) end(result *machine.Result) error {
 	r.pending.Status, r.pending.Ended = string(result.Status), r.m.Now()
-	if err := r.flush(r.stays); err != nil {
+	if err := r.flush(r.foreground); err != nil {
 		return err
 	}
-	r.ended = host.ResultOf(r.m, r.id, r.plan.Name, r.started)
+	r.final = host.ResultOf(r.m, r.id, r.plan.Name, r.started)
 	return nil
 }
 
-// result tells how far the run came: once it has ended, everybody the same.
+// result returns how far the run has come; after its end, always the same pointer.
 func (r *runner) result() *host.Result {
-	if r.ended != nil {
-		return r.ended
+	if r.final != nil {
+		return r.final
 	}
 	out := host.ResultOf(r.m, r.id, r.plan.Name, r.started)
 	out.Result = machine.Result{Status: machine.Running}
 	return out
 }
 
-// tell reports the steps that ended. Who is told cannot do the run any harm.
-func (r *runner) tell() {
+// reportSteps passes the steps that ended to OnStep, whose panic must not harm the run.
+func (r *runner) reportSteps() {
 	for _, s := range r.m.Ended() {
-		r.tellOf(s)
+		r.reportStep(s)
 	}
 }
 
-func (r *runner) tellOf(s *machine.Step) {
+func (r *runner) reportStep(s *machine.Step) {
 	if r.h.opts.OnStep == nil {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			r.fault = fmt.Errorf("the run %s went on, but telling of its step %s broke: %v", r.id, s.Path, v)
+			r.stepFault = fmt.Errorf("the run %s went on, but telling of its step %s broke: %v", r.id, s.Path, v)
 		}
 	}()
 	r.h.opts.OnStep(r.id, s, r.m.Sensitive())
 }
 
-// putBack keeps what could not be stored.
-func (r *runner) putBack(items []item) {
+// requeue puts messages back that could not be stored.
+func (r *runner) requeue(messages []message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inbox = append(items, r.inbox...)
+	r.inbox = append(messages, r.inbox...)
 }
 
-// salvage applies the outcomes that came and could not be recorded, so that who is told
-// that the journal failed is also told what became of the calls. The journal does not
-// know: there, they are unknown.
+// salvage applies the outcomes that came and could not be stored, so that the result which
+// goes with the journal's error includes them. In the journal these calls stay unknown.
 func (r *runner) salvage() {
-	for _, i := range r.take() {
-		if answered, ok := i.event.(machine.Answered); ok {
+	for _, m := range r.takeInbox() {
+		if answered, ok := m.event.(machine.Answered); ok {
 			_ = r.m.Apply(answered)
 		}
 	}
-	r.tell()
+	r.reportSteps()
 }

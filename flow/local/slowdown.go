@@ -9,42 +9,42 @@ import (
 	"facteur/flow/host"
 )
 
-// A slowdown is a limit with a name that answers slowed down.
+// A slowdown is a limit with a name that throttled answers have slowed down.
 type slowdown struct {
 	limit call.Limit
 	since time.Time
 }
 
-// slowed notes that a bucket was slowed down, and tells whether that is news: while answers
-// go on to complain it is when it has become much slower than was told, and once a minute.
-func (l *limits) slowed(limit call.Limit, b *bucket, now time.Time) (shown host.Hold, news bool) {
-	s, ok := l.slow[limit.Key]
-	fresh := b.slow == 2 // it was as fast as it might be
+// noteSlowdown records that a bucket was slowed down. report says whether to tell people: when it
+// has become much slower than they were told, and once per recovery.
+func (l *limits) noteSlowdown(limit call.Limit, b *bucket, now time.Time) (shown host.Hold, report bool) {
+	s, ok := l.slowdowns[limit.Key]
+	fresh := b.slowdown == 2 // it had its full rate before
 	if !ok || fresh {
 		s = slowdown{limit, now}
 	}
-	if fresh || now.Sub(b.toldAt) > recovery {
-		b.told = 1
+	if fresh || now.Sub(b.reportedAt) > recovery {
+		b.reportedSlowdown = 1
 	}
-	if l.slow == nil {
-		l.slow = map[string]slowdown{}
+	if l.slowdowns == nil {
+		l.slowdowns = map[string]slowdown{}
 	}
-	l.slow[limit.Key] = s
-	if news = b.slow >= 1.5*b.told; news {
-		b.told, b.toldAt = b.slow, now
+	l.slowdowns[limit.Key] = s
+	if report = b.slowdown >= 1.5*b.reportedSlowdown; report {
+		b.reportedSlowdown, b.reportedAt = b.slowdown, now
 	}
-	return s.hold(b, now), news
+	return s.hold(b, now), report
 }
 
-// slowdowns are the limits with a name that are not as fast as they might be.
-func (l *limits) slowdowns(now time.Time) (all []host.Hold) {
+// activeSlowdowns returns the limits with a name that are below their full rate.
+func (l *limits) activeSlowdowns(now time.Time) (all []host.Hold) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, s := range l.slow {
-		if b := l.whole[key]; b != nil && b.slowness(now) > 1 {
+	for key, s := range l.slowdowns {
+		if b := l.buckets[key]; b != nil && b.currentSlowdown(now) > 1 {
 			all = append(all, s.hold(b, now))
 		} else {
-			delete(l.slow, key)
+			delete(l.slowdowns, key)
 		}
 	}
 	return all
@@ -52,27 +52,27 @@ func (l *limits) slowdowns(now time.Time) (all []host.Hold) {
 
 func (s slowdown) hold(b *bucket, now time.Time) host.Hold {
 	return host.Hold{
-		Scope: host.Limit, Name: s.limit.Name(), Since: s.since, Auto: true, Calls: b.waiting, Until: b.slowed.Add(recovery),
-		Reason: b.why(s.limit, now),
+		Scope: host.Limit, Name: s.limit.Name(), Since: s.since, Auto: true, Calls: b.waiting, Until: b.slowedAt.Add(recovery),
+		Reason: b.describe(s.limit, now),
 	}
 }
 
-// why tells for people why a limit is what it is now.
-func (b *bucket) why(limit call.Limit, now time.Time) string {
-	slow := b.slowness(now)
+// describe tells people the current rate of a limit, and why.
+func (b *bucket) describe(limit call.Limit, now time.Time) string {
+	slow := b.currentSlowdown(now)
 	if slow == 1 {
-		return "the limit is " + often(limit.Rate)
+		return "the limit is " + formatRate(limit.Rate)
 	}
 	what := "it"
 	if limit.Of != "" {
 		what = "the " + limit.Name()
 	}
 	return fmt.Sprintf("answers said that %s is too fast: %s now, growing back to %s by %s UTC",
-		what, often(limit.Rate/slow), often(limit.Rate), b.slowed.Add(recovery).UTC().Format(time.TimeOnly))
+		what, formatRate(limit.Rate/slow), formatRate(limit.Rate), b.slowedAt.Add(recovery).UTC().Format(time.TimeOnly))
 }
 
-// often tells for people how often something may be.
-func often(rate float64) string {
+// formatRate formats a rate for people.
+func formatRate(rate float64) string {
 	if rate < 1 {
 		return fmt.Sprintf("one in %v", time.Duration(float64(time.Second)/rate).Round(time.Millisecond))
 	}

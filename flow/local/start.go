@@ -14,46 +14,46 @@ import (
 	"facteur/flow/plan"
 )
 
-// Start implements host.Host. A run that finds a free worker makes its first calls before
-// Start returns: what they take up is stored together with the run.
+// Start implements host.Host. If a worker is free the run takes up its first calls right away:
+// they are stored together with the run, in one write.
 func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
 	if err := h.failed(); err != nil {
 		return host.Run{}, false, err
 	}
 	now := h.now()
 	id, inputs := newID(now), []byte(nil)
-	if s.Key != "" { // another start may have it
+	if s.Key != "" { // another start may have used it
 		id = host.KeyedID(h.opts.Hash, p.Name, s.Key)
 		var err error
-		if inputs, err = h.printInputs(s); err != nil {
+		if inputs, err = h.inputFingerprints(s); err != nil {
 			return host.Run{}, false, err
 		}
 	}
-	locked, err := h.lockKey(p, s.Inputs)
+	lockKey, err := h.lockKey(p, s.Inputs)
 	if err != nil {
 		return host.Run{}, false, err
 	}
 	start := h.newStart(id, now, s.Inputs)
-	kept := h.plans.Keep(p)
-	w, r, err := h.place(ctx, id, p, locked)
+	cached := h.plans.Keep(p)
+	run, r, err := h.reserve(ctx, id, p, lockKey)
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	if w == nil {
-		run, err := h.first(ctx, id, s.Key, inputs)
-		return run, false, err
+	if run == nil {
+		first, err := h.firstRun(ctx, id, s.Key, inputs)
+		return first, false, err
 	}
 	head := newHead(p, start)
-	head.By, head.Inputs, head.Lock = s.By, inputs, locked
+	head.By, head.Inputs, head.Lock = s.By, inputs, lockKey
 	if r != nil {
-		err = r.begin(kept, start, head)
+		err = r.create(cached, start, head)
 	} else {
-		err = h.store(w, p, start, head)
+		err = h.storeWaiting(run, p, start, head)
 	}
-	h.settle(w, r, err)
+	h.finishStart(run, r, err)
 	if _, exists := errors.AsType[*journal.ExistsError](err); exists {
-		run, err := h.first(ctx, id, s.Key, inputs)
-		return run, false, err
+		first, err := h.firstRun(ctx, id, s.Key, inputs)
+		return first, false, err
 	}
 	if err != nil {
 		return host.Run{}, false, err
@@ -65,61 +65,60 @@ func (h *Host) newStart(id string, now time.Time, inputs map[string]any) *machin
 	return &machine.Start{Run: id, At: now, Inputs: inputs, Seed: host.NewSeed(), Receipts: h.opts.Receipts, Gaps: true}
 }
 
-// newHead is the head of a run that begins.
+// newHead returns the journal head of a new run.
 func newHead(p *plan.Plan, start *machine.Start) *journal.Run {
 	return &journal.Run{
-		ID: start.Run, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts, Status: running, Started: start.At,
+		ID: start.Run, Flow: p.Name, Digest: p.Digest, Version: machine.Version, Sources: p.Texts, Status: statusRunning, Started: start.At,
 	}
 }
 
-// place makes room for a new run, and gives it a runner if a worker is free. Nobody else
-// touches it before settle. Without w, a run of that id is here already.
-func (h *Host) place(ctx context.Context, id string, p *plan.Plan, locked string) (w *ward, r *runner, err error) {
+// reserve makes a new run active, claimed until finishStart, and gives it a runner if a worker
+// is free. run is nil if a run of that id is active already.
+func (h *Host) reserve(ctx context.Context, id string, p *plan.Plan, lockKey string) (run *activeRun, r *runner, err error) {
 	for {
 		h.mu.Lock()
-		if h.stopping || !h.serves {
+		if h.stopping || !h.opened {
 			h.mu.Unlock()
 			return nil, nil, &host.StoppingError{}
 		}
-		other := h.wards[id]
+		other := h.runs[id]
 		if other == nil {
 			break
 		}
-		if !other.busy {
+		if !other.claimed {
 			h.mu.Unlock()
 			return nil, nil, nil
 		}
-		if err := h.waitFor(ctx, other); err != nil {
+		if err := h.awaitRelease(ctx, other); err != nil {
 			return nil, nil, err
 		}
 	}
 	defer h.mu.Unlock()
-	w = &ward{id: id, flow: p.Name, state: inLine, busy: true}
-	h.wards[id] = w
-	if locked != "" {
-		w.lock = h.lockFor(locked, p.Concurrency.Limit)
-		if w.lock.full() {
+	run = &activeRun{id: id, flow: p.Name, state: stateReady, claimed: true}
+	h.runs[id] = run
+	if lockKey != "" {
+		run.lock = h.lockFor(lockKey, p.Concurrency.Limit)
+		if run.lock.full() {
 			if p.Concurrency.Reject {
-				w.lock, w.state = nil, over
+				run.lock, run.state = nil, stateEnded
 			} else {
-				w.state = queued
-				w.lock.coming++
+				run.state = stateQueued
+				run.lock.unstored++
 			}
-			return w, nil, nil
+			return run, nil, nil
 		}
-		w.lock.holders++
+		run.lock.holders++
 	}
-	if h.free > 0 && h.lanes.waiting == 0 {
-		h.free--
-		r = h.carry(w)
+	if h.freeWorkers > 0 && h.runQueue.len == 0 {
+		h.freeWorkers--
+		r = h.attachRunner(run)
 	}
-	return w, r, nil
+	return run, r, nil
 }
 
-// begin stores a new run with what it takes up first, and makes those calls. Once it is
-// stored, the run has begun, and calls may be under way: what stops it from there on, but
-// for the journal, is the run's own affair, which work deals with.
-func (r *runner) begin(p *host.Planned, start *machine.Start, head *journal.Run) (err error) {
+// create stores a new run with its first calls, and starts these. From then on the run has begun,
+// with calls in flight: unless the journal fails, an error is the run's own, and is left to work.
+func (r *runner) create(p *host.Planned, start *machine.Start, head *journal.Run) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
@@ -128,13 +127,13 @@ func (r *runner) begin(p *host.Planned, start *machine.Start, head *journal.Run)
 		switch _, unstored := errors.AsType[*storeError](err); {
 		case err == nil || unstored || errors.Is(err, ErrCrashed):
 		case r.m != nil && !r.fresh:
-			r.halted, err = err, nil
+			r.startErr, err = err, nil
 		default:
 			err = fmt.Errorf("start the run: %w", err)
 		}
 	}()
 	r.planned = p
-	if err := r.create(p.Plan, start, head); err != nil {
+	if err := r.initRun(p.Plan, start, head); err != nil {
 		return err
 	}
 	if err := r.perform(); err != nil {
@@ -145,22 +144,22 @@ func (r *runner) begin(p *host.Planned, start *machine.Start, head *journal.Run)
 			return err
 		}
 	}
-	r.tell()
+	r.reportSteps()
 	return nil
 }
 
-// store stores a new run that waits: for a worker, for others of its flow, or for nothing.
-func (h *Host) store(w *ward, p *plan.Plan, start *machine.Start, head *journal.Run) error {
+// storeWaiting stores a new run that is rejected, queued, or waits for a worker.
+func (h *Host) storeWaiting(run *activeRun, p *plan.Plan, start *machine.Start, head *journal.Run) error {
 	first, err := h.encodeStart(start)
 	if err != nil {
 		return err
 	}
 	c := journal.Change{Records: []journal.Record{first}}
-	switch w.state {
-	case queued:
+	switch run.state {
+	case stateQueued:
 		head.Status = string(host.Queued)
-		c.Waits = &journal.Waits{Note: parkNote{Queued: true, Limit: p.Concurrency.Limit}.encode()}
-	case over:
+		c.Waits = &journal.Waits{Note: waitNote{Queued: true, Limit: p.Concurrency.Limit}.encode()}
+	case stateEnded:
 		head.Status, head.Ended = string(host.Rejected), start.At
 	}
 	if err := h.opts.Journal.Create(context.Background(), *head, c); err != nil {
@@ -169,41 +168,41 @@ func (h *Host) store(w *ward, p *plan.Plan, start *machine.Start, head *journal.
 	return nil
 }
 
-// settle makes a new run one like others, or takes it back.
-func (h *Host) settle(w *ward, r *runner, err error) {
+// finishStart ends what reserve began: the run goes on, or with an error is removed.
+func (h *Host) finishStart(run *activeRun, r *runner, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	w.leave()
+	run.unclaim()
 	if err != nil {
 		var exists *journal.ExistsError
 		var store *storeError
 		if !errors.As(err, &exists) && (errors.As(err, &store) || errors.Is(err, ErrCrashed)) {
 			h.fail(err)
 		}
-		if w.state == queued {
-			w.lock.coming--
+		if run.state == stateQueued {
+			run.lock.unstored--
 		}
-		h.forget(w)
+		h.forget(run)
 		if r != nil {
-			h.idle()
+			h.freeWorker()
 		}
 		return
 	}
 	switch {
 	case r != nil:
-		// A run that waits for its calls alone needs nobody now.
-		if waits := len(r.made) > 0 && len(r.asked) == 0 && r.halted == nil; waits {
-			if gone, _ := r.letGo(); gone {
+		// With nothing but calls in flight it needs no goroutine.
+		if waits := len(r.inFlight) > 0 && len(r.newAwaits) == 0 && r.startErr == nil; waits {
+			if gone, _ := r.yield(); gone {
 				return
 			}
 		}
-		h.launch(r.work)
-	case w.state == queued:
-		h.join(w)
-	case w.state == over:
-		delete(h.wards, w.id)
+		h.spawn(r.work)
+	case run.state == stateQueued:
+		h.enqueueLocked(run)
+	case run.state == stateEnded:
+		delete(h.runs, run.id)
 	default:
-		h.lanes.push(w)
+		h.runQueue.push(run)
 		h.dispatch()
 	}
 }
@@ -211,43 +210,43 @@ func (h *Host) settle(w *ward, r *runner, err error) {
 // First implements host.Host.
 func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
 	id := host.KeyedID(h.opts.Hash, flow, key)
-	prints, err := h.printInputs(host.Start{Inputs: inputs})
+	prints, err := h.inputFingerprints(host.Start{Inputs: inputs})
 	if err != nil {
 		return host.Run{}, err
 	}
-	w, err := h.claim(ctx, id) // it waits for a start that is being stored
+	run, err := h.claim(ctx, id) // in case its start is being stored
 	if err != nil {
 		return host.Run{}, err
 	}
-	if w != nil {
+	if run != nil {
 		h.mu.Lock()
-		h.release(w)
+		h.release(run)
 		h.mu.Unlock()
 	}
-	run, err := h.first(ctx, id, key, prints)
-	return run, notFound(err)
+	first, err := h.firstRun(ctx, id, key, prints)
+	return first, notFound(err)
 }
 
-// first returns the run that a key began before.
-func (h *Host) first(ctx context.Context, id, key string, inputs []byte) (host.Run, error) {
+// firstRun returns the run that was started with a key.
+func (h *Host) firstRun(ctx context.Context, id, key string, inputs []byte) (host.Run, error) {
 	head, _, err := h.load(ctx, id)
 	if err != nil {
 		return host.Run{}, err
 	}
-	if !alike(head.Inputs, inputs) {
+	if !shareFingerprint(head.Inputs, inputs) {
 		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
 	return runOfHead(&head), nil
 }
 
-// printInputs returns the prints of a start, one after the other.
-func (h *Host) printInputs(s host.Start) ([]byte, error) {
+// inputFingerprints returns the fingerprints of a start's inputs, concatenated.
+func (h *Host) inputFingerprints(s host.Start) ([]byte, error) {
 	prints, err := s.Prints(h.opts.Hash)
 	return slices.Concat(prints...), err
 }
 
-// alike tells whether two starts have a print in common.
-func alike(a, b []byte) bool {
+// shareFingerprint tells whether two starts have a fingerprint in common.
+func shareFingerprint(a, b []byte) bool {
 	for one := range slices.Chunk(a, host.PrintSize) {
 		for other := range slices.Chunk(b, host.PrintSize) {
 			if bytes.Equal(one, other) {

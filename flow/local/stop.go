@@ -7,18 +7,17 @@ import (
 	"facteur/flow/host"
 )
 
-// Stop ends the host: it takes nothing new, calls that are under way finish, and what is
-// left of their runs goes on when the host is opened again. When ctx ends before, Stop
-// returns at once, with an error; what the calls come to is then unknown. It may be called
-// again.
+// Stop ends the host: no new runs or calls are accepted, calls in flight finish, and unfinished
+// runs resume when the journal is opened again. If ctx ends first, Stop returns an error at once;
+// the outcomes of the calls that are still in flight are then unknown. It may be called again.
 func (h *Host) Stop(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.stopping {
 		h.stopping = true
-		h.pauses.Add(1)
-		for _, w := range h.wards {
-			if w.state == carried {
-				w.runner.poke()
+		h.holdCount.Add(1)
+		for _, run := range h.runs {
+			if run.state == stateRunning {
+				run.runner.notify()
 			}
 		}
 	}
@@ -27,32 +26,32 @@ func (h *Host) Stop(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.stopped.Broadcast()
+		h.workerFreed.Broadcast()
 	})
 	defer stop()
-	for h.free < h.opts.Workers && ctx.Err() == nil {
-		h.stopped.Wait()
+	for h.freeWorkers < h.opts.Workers && ctx.Err() == nil {
+		h.workerFreed.Wait()
 	}
-	left := h.opts.Workers - h.free
+	left := h.opts.Workers - h.freeWorkers
 	h.closed = true
-	for _, w := range h.wards {
-		w.tell(nil, &host.StoppingError{})
+	for _, run := range h.runs {
+		run.complete(nil, &host.StoppingError{})
 	}
 	h.mu.Unlock()
-	h.die()
+	h.cancel()
 	if left > 0 {
 		return fmt.Errorf("stopped while %d runs had calls under way: what these come to is unknown", left)
 	}
-	h.crew.busy.Wait()
+	h.pool.wg.Wait()
 	return h.failed()
 }
 
-// cutsOff tells whether the host stops, and lets no call finish.
+// cutsOff tells whether the host is stopping and Options.Hard has cancelled its calls.
 func (h *Host) cutsOff() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.stopping && h.opts.Hard.Err() != nil
 }
 
-// Healthy returns why the host can store nothing more, nil while it can.
+// Healthy returns why the host can store nothing any more, nil while it can.
 func (h *Host) Healthy() error { return h.failed() }

@@ -8,17 +8,17 @@ import (
 	"facteur/flow/machine"
 )
 
-// A storeError says that the journal took nothing.
+// A storeError says that the journal failed, and stored nothing.
 type storeError struct{ err error }
 
 func (e *storeError) Error() string { return e.err.Error() }
 func (e *storeError) Unwrap() error { return e.err }
 
-// apply tells the machine what happened, and keeps it for flush: before a call is made
-// and before anybody is told anything, it is stored.
+// apply applies an event to the machine, and adds it to pending for flush. It must be flushed
+// before a call is made and before anybody is told of it.
 func (r *runner) apply(event machine.Event) error {
 	answered, isAnswer := event.(machine.Answered)
-	if isAnswer && r.crash(Sent, r.made[answered.Key]) {
+	if isAnswer && r.crash(Sent, r.inFlight[answered.Key]) {
 		return r.crashed()
 	}
 	record, err := r.h.encode(r.id, event)
@@ -36,16 +36,16 @@ func (r *runner) apply(event machine.Event) error {
 		r.pending.Took = append(r.pending.Took, arrived.ID)
 	}
 	if isAnswer {
-		u := r.made[answered.Key]
-		delete(r.made, answered.Key)
-		if r.crash(Recorded, u) {
+		ic := r.inFlight[answered.Key]
+		delete(r.inFlight, answered.Key)
+		if r.crash(Recorded, ic) {
 			return r.crashed()
 		}
 	}
 	return nil
 }
 
-// crashed ends the run as a test wants it, with all that came before stored.
+// crashed simulates a crash, after storing what came before it.
 func (r *runner) crashed() error {
 	if err := r.flush(false); err != nil {
 		return err
@@ -53,18 +53,18 @@ func (r *runner) crashed() error {
 	return ErrCrashed
 }
 
-// flush stores what was applied, and answers those who wait for that.
+// flush stores what is pending, and acknowledges it to those who wait.
 func (r *runner) flush(durable bool) error {
-	r.countUnknown()
+	r.updateUnknown()
 	c := &r.pending
 	if !durable && !r.fresh && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
-		r.answer(nil)
+		r.acknowledge(nil)
 		return nil
 	}
-	r.records += len(c.Records)
+	r.storedRecords += len(c.Records)
 	err := r.write(durable)
 	*c = journal.Change{}
-	r.answer(err)
+	r.acknowledge(err)
 	return err
 }
 
@@ -83,15 +83,15 @@ func (r *runner) write(durable bool) error {
 	return nil
 }
 
-func (r *runner) answer(err error) {
+func (r *runner) acknowledge(err error) {
 	for _, ack := range r.acks {
 		ack <- err
 	}
 	r.acks = nil
 }
 
-// countUnknown keeps the journal's count of unknown outcomes.
-func (r *runner) countUnknown() {
+// updateUnknown keeps the journal's unknown calls in step with the machine's.
+func (r *runner) updateUnknown() {
 	now := r.m.Unknown()
 	if len(now) == 0 && len(r.unknown) == 0 {
 		return
@@ -100,7 +100,7 @@ func (r *runner) countUnknown() {
 		if r.unknown[key] {
 			continue
 		}
-		r.noteUnknown(key)
+		r.addUnknown(key)
 		r.pending.Unknown = append(r.pending.Unknown, key)
 	}
 	if len(now) == len(r.unknown) {
@@ -118,7 +118,7 @@ func (r *runner) countUnknown() {
 	}
 }
 
-func (r *runner) noteUnknown(key string) {
+func (r *runner) addUnknown(key string) {
 	if r.unknown == nil {
 		r.unknown = map[string]bool{}
 	}

@@ -7,32 +7,32 @@ import (
 	"facteur/flow/journal"
 )
 
-// A Viewer tells of the runs of a journal and carries none: beside the host that does, or
-// where none runs.
+// A Viewer reads the runs of a journal without executing any: beside the host that does, or
+// where none is open.
 type Viewer struct{ h *Host }
 
-// Stored is what a Viewer reads; a *journal.Reader has it.
+// Stored is what a Viewer reads. A *journal.Reader implements it.
 type Stored interface {
 	Load(ctx context.Context, run string) (journal.Run, []journal.Record, error)
 	List(ctx context.Context, f journal.Filter) ([]journal.Run, error)
 }
 
-// NewViewer returns a viewer. Of the options it needs Restore, and Open, Past, Hash and
-// Contact where the host has them.
+// NewViewer returns a Viewer. It uses the options Restore and, where the host has them, Open,
+// Past, Hash and Contact.
 func NewViewer(s Stored, o Options) *Viewer {
 	o.Journal = viewed{stored: s}
 	return &Viewer{newHost(o)}
 }
 
-// Get is as in host.Host. What holds a run's calls back only its host knows.
+// Get is host.Host's, without the holds, which only the host knows.
 func (v *Viewer) Get(ctx context.Context, run string) (*host.Report, error) { return v.h.Get(ctx, run) }
 
-// List is as in host.Host.
+// List is host.Host's.
 func (v *Viewer) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
 	return v.h.List(ctx, f)
 }
 
-// A viewed journal is one of which nothing but Load and List is asked.
+// viewed is a journal.Journal of which only Load and List work.
 type viewed struct {
 	journal.Journal
 	stored Stored

@@ -47,7 +47,7 @@ func compile(t *testing.T, text string) *plan.Plan {
 	return p
 }
 
-// What waits at the same time waits together, on a virtual clock too.
+// Waits that overlap pass together, on a virtual clock too.
 func TestVirtualTimeOverlaps(t *testing.T) {
 	for _, tt := range []struct {
 		name, flow string
@@ -106,10 +106,9 @@ steps:
 	}
 }
 
-// Runs that begin later have later ids, so that a journal keeps together what it reads
-// together.
+// Ids of later runs sort after those of earlier ones, which keeps a journal's indexes compact.
 func TestIdsInOrder(t *testing.T) {
-	clock := virtual()
+	clock := newVirtualClock()
 	h := local.New(local.Options{Journal: &journal.Memory{}, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
 		_ = clock.Sleep(context.Background(), time.Hour)
 		return call.Outcome{Status: call.Succeeded}

@@ -57,14 +57,14 @@ func TestManyWait(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "journal.db")
 	j, err := journal.OpenSQLite(file)
 	require.NoError(t, err)
-	p := kit{}.compile(t, poll)
+	p := testCatalog{}.compile(t, poll)
 	h, err := local.Open(t.Context(), local.Options{
 		Journal: j, Moment: time.Nanosecond, Receipts: true,
 		Do:      func(_ context.Context, c call.Call) call.Outcome { return accepted(c) },
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 	})
 	require.NoError(t, err)
-	startMany(t, h, p, n, func(i int) map[string]any { return map[string]any{"to": contact(i)} })
+	startMany(t, h, p, n, func(i int) map[string]any { return map[string]any{"to": phoneNumber(i)} })
 	require.Eventually(t, func() bool {
 		runs, _, err := h.List(t.Context(), host.Filter{Status: machine.Running, Limit: 1})
 		return err == nil && len(runs) == 0
@@ -110,7 +110,7 @@ func TestWaitingProcess(t *testing.T) {
 	if file == "" {
 		t.Skip("this is the process that another test starts")
 	}
-	p := kit{}.compile(t, poll)
+	p := testCatalog{}.compile(t, poll)
 	sent := make(chan string, 100)
 	began := time.Now()
 	j, err := journal.OpenSQLite(file)
@@ -124,7 +124,7 @@ func TestWaitingProcess(t *testing.T) {
 	ready := time.Since(began)
 	var took []time.Duration
 	for i := range 200 {
-		to := contact(i * 7)
+		to := phoneNumber(i * 7)
 		began := time.Now()
 		require.NoError(t, h.Deliver(t.Context(), host.Event{ID: fmt.Sprint(i), Name: "test.reply", Subjects: []string{"elsewhere", to}, At: began, Data: map[string]any{"text": "yes"}}))
 		assert.Equal(t, to, <-sent)
@@ -158,7 +158,7 @@ func TestManyWake(t *testing.T) {
 	n := waitingOf(5000) / 10
 	j, err := journal.OpenSQLite(filepath.Join(t.TempDir(), "journal.db"))
 	require.NoError(t, err)
-	p := kit{}.compile(t, `
+	p := testCatalog{}.compile(t, `
 flow: alarm
 inputs: {at: {type: string, format: date-time}, to: {type: string}}
 steps:
@@ -173,7 +173,7 @@ steps:
 	})
 	require.NoError(t, err)
 	at := time.Now().Add(time.Duration(n)*time.Millisecond + time.Second)
-	startMany(t, h, p, n, func(i int) map[string]any { return map[string]any{"at": at, "to": contact(i)} })
+	startMany(t, h, p, n, func(i int) map[string]any { return map[string]any{"at": at, "to": phoneNumber(i)} })
 	require.Eventually(t, func() bool {
 		runs, _, err := h.List(t.Context(), host.Filter{Status: machine.Succeeded, Limit: 1})
 		return err == nil && len(runs) > 0

@@ -13,17 +13,16 @@ import (
 // maxWoken is how many runs are woken in one write.
 const maxWoken = 1000
 
-// wake lets runs look around. Parked ones are put in line, and it is stored that they wait
-// no more: a run that is not parked is running in the journal, so that a crash forgets
-// none. The host's lock is held.
-func (h *Host) wake(wards ...*ward) {
+// wake notifies the runners of runs, and puts parked runs into the run queue. The journal has
+// those as running before, so that a crash does not lose the wake-up. The caller holds h.mu.
+func (h *Host) wake(wards ...*activeRun) {
 	ids := make([]string, 0, len(wards))
-	for _, w := range wards {
-		switch w.state {
-		case carried:
-			w.runner.poke()
-		case parked:
-			ids = append(ids, w.id)
+	for _, run := range wards {
+		switch run.state {
+		case stateRunning:
+			run.runner.notify()
+		case stateParked:
+			ids = append(ids, run.id)
 		}
 	}
 	if len(ids) == 0 {
@@ -35,67 +34,67 @@ func (h *Host) wake(wards ...*ward) {
 			return
 		}
 	}
-	for _, w := range wards {
-		h.enqueue(w)
+	for _, run := range wards {
+		h.enqueue(run)
 	}
 	h.dispatch()
 }
 
-// enqueue puts a parked run in line. The journal knows. The host's lock is held.
-func (h *Host) enqueue(w *ward) {
-	if w.state != parked {
+// enqueue puts a parked run into the run queue; the journal has it as running already. The
+// caller holds h.mu.
+func (h *Host) enqueue(run *activeRun) {
+	if run.state != stateParked {
 		return
 	}
-	h.timers.remove(w)
-	w.until = time.Time{}
-	if w.busy {
-		w.due = true
+	h.timers.remove(run)
+	run.until = time.Time{}
+	if run.claimed {
+		run.wakePending = true
 		return
 	}
-	w.state = inLine
-	h.lanes.push(w)
+	run.state = stateReady
+	h.runQueue.push(run)
 }
 
-// dispatch gives runs that wait in line to free workers. The host's lock is held.
+// dispatch gives queued runs to free workers. The caller holds h.mu.
 func (h *Host) dispatch() {
-	for h.free > 0 && !h.stopping && h.failed() == nil {
-		w := h.lanes.pop()
-		if w == nil {
+	for h.freeWorkers > 0 && !h.stopping && h.failed() == nil {
+		run := h.runQueue.pop()
+		if run == nil {
 			return
 		}
-		if w.state != inLine || w.busy { // it was taken out, or is put back when it is free
+		if run.state != stateReady || run.claimed { // it left the queue, or release pushes it again
 			continue
 		}
-		h.free--
-		r := h.carry(w)
-		r.old, w.subs, w.keys = w.subs, nil, nil
-		h.unhold(w)
-		h.launch(r.work)
+		h.freeWorkers--
+		r := h.attachRunner(run)
+		r.oldSubs, run.subs, run.receiptKeys = run.subs, nil, nil
+		h.clearHolds(run)
+		h.spawn(r.work)
 	}
 }
 
-// idle takes a worker back. The host's lock is held.
-func (h *Host) idle() {
-	h.free++
-	h.stopped.Broadcast()
+// freeWorker takes a worker back. The caller holds h.mu.
+func (h *Host) freeWorker() {
+	h.freeWorkers++
+	h.workerFreed.Broadcast()
 	h.dispatch()
 }
 
-// clockwork wakes runs whose time has come, and does what else is due, until the host
-// ends.
-func (h *Host) clockwork() {
+// timerLoop wakes runs and runs jobs at their time, until the host ends.
+func (h *Host) timerLoop() {
 	for {
 		h.mu.Lock()
 		now := h.now()
-		var due []*ward
+		var due []*activeRun
 		for {
-			w, at := h.timers.first()
-			if w == nil || at.After(now) || len(due) == maxWoken {
+			run, at := h.timers.first()
+			if run == nil || at.After(now) || len(due) == maxWoken {
 				break
 			}
-			h.timers.remove(w)
-			if w.state == carried || !h.stopping {
-				due = append(due, w)
+			h.timers.remove(run)
+			if run.state == stateRunning || !h.stopping {
+				due = append(due, run)
 			}
 		}
 		h.wake(due...)
@@ -104,88 +103,88 @@ func (h *Host) clockwork() {
 		if at := h.jobs.next(); next.IsZero() || !at.IsZero() && at.Before(next) {
 			next = at
 		}
-		// A clock that is set forward is noticed within a minute.
+		// At least once a minute, in case the clock is set forward.
 		if most := now.Add(time.Minute); next.IsZero() || next.After(most) {
 			next = most
 		}
-		h.looks = next
+		h.nextWake = next
 		h.mu.Unlock()
 		if job != nil {
-			_ = job.do()
+			_ = job.run()
 			continue
 		}
-		if h.opts.Clock.Wait(h.life, next, h.alarm) != nil {
+		if h.opts.Clock.Wait(h.ctx, next, h.clockWake) != nil {
 			return
 		}
 	}
 }
 
-// expect wakes a run at a time; the zero time never comes. The host's lock is held.
-func (h *Host) expect(w *ward, at time.Time) {
-	h.timers.set(w, at)
-	h.ring(at)
+// setTimer wakes a run at a time; never for the zero time. The caller holds h.mu.
+func (h *Host) setTimer(run *activeRun, at time.Time) {
+	h.timers.set(run, at)
+	h.wakeTimerLoop(at)
 }
 
-// ring makes the clockwork look again at a time. The host's lock is held.
-func (h *Host) ring(at time.Time) {
-	if at.IsZero() || !at.Before(h.looks) {
+// wakeTimerLoop has timerLoop wake up by a time. The caller holds h.mu.
+func (h *Host) wakeTimerLoop(at time.Time) {
+	if at.IsZero() || !at.Before(h.nextWake) {
 		return
 	}
-	h.looks = at
+	h.nextWake = at
 	select {
-	case h.alarm <- struct{}{}:
+	case h.clockWake <- struct{}{}:
 	default:
 	}
 }
 
-// arm sees to it that somebody gives out the places of a bucket when they are free.
-func (h *Host) arm(b *bucket) {
-	at, mine := h.limits.arm(b, h.now())
+// scheduleGrant schedules a grantJob for the next token of a bucket with waiters.
+func (h *Host) scheduleGrant(b *bucket) {
+	at, mine := h.limits.scheduleGrant(b, h.now())
 	if !mine {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.jobs.add(at, opening{h, b})
-	h.ring(at)
+	h.jobs.add(at, grantJob{h, b})
+	h.wakeTimerLoop(at)
 }
 
-// An opening is the time at which a bucket has a free place.
-type opening struct {
+// A grantJob grants the tokens of a bucket.
+type grantJob struct {
 	h *Host
 	b *bucket
 }
 
-func (opening) wanted() bool { return true }
+func (grantJob) wanted() bool { return true }
 
-func (o opening) do() error {
-	o.h.granted(o.h.limits.grant(o.b, o.h.now()))
-	o.h.arm(o.b)
+func (o grantJob) run() error {
+	o.h.wakeGranted(o.h.limits.grant(o.b, o.h.now()))
+	o.h.scheduleGrant(o.b)
 	return nil
 }
 
-// granted tells runs that they got a place.
-func (h *Host) granted(tickets []*ticket) {
-	if len(tickets) == 0 {
+// wakeGranted wakes the runs whose waiters were granted a token.
+func (h *Host) wakeGranted(waiters []*waiter) {
+	if len(waiters) == 0 {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	wake := make([]*ward, len(tickets))
-	for i, t := range tickets {
-		wake[i] = t.w
+	wake := make([]*activeRun, len(waiters))
+	for i, w := range waiters {
+		wake[i] = w.run
 	}
 	h.wake(wake...)
 }
 
-// launch runs something beside, unless the host has ended. The host's lock is held.
-func (h *Host) launch(f func()) {
+// spawn runs f in the background, unless the host is closed. The caller holds h.mu.
+func (h *Host) spawn(f func()) {
 	if !h.closed {
-		h.crew.do(f)
+		h.pool.Go(f)
 	}
 }
 
-// barrier returns when all that was written before would survive a crash.
+// barrier waits until all that was written before is durable.
 func (h *Host) barrier(ctx context.Context) error {
 	if err := h.opts.Journal.Wake(ctx, true); err != nil {
 		return h.check(ctx, err)
@@ -193,7 +192,7 @@ func (h *Host) barrier(ctx context.Context) error {
 	return nil
 }
 
-// check notes that the journal failed. An error of the caller's own is not one.
+// check records that the journal failed, unless the error is the caller's own.
 func (h *Host) check(ctx context.Context, err error) error {
 	var missing *journal.NotFoundError
 	if ctx.Err() == nil && !errors.As(err, &missing) {
@@ -204,24 +203,24 @@ func (h *Host) check(ctx context.Context, err error) error {
 	return err
 }
 
-// failed returns why the host can store nothing more, nil while it can.
+// failed returns why the host can store nothing any more, nil while it can.
 func (h *Host) failed() error {
-	if f := h.broken.Load(); f != nil {
+	if f := h.failure.Load(); f != nil {
 		return f.err
 	}
 	return nil
 }
 
-// fail gives up: what comes now cannot be stored. The host's lock is held.
+// fail stops the host, because nothing can be stored any more. The caller holds h.mu.
 func (h *Host) fail(err error) {
-	if !h.broken.CompareAndSwap(nil, &failure{err}) {
+	if !h.failure.CompareAndSwap(nil, &journalFailure{err}) {
 		return
 	}
-	h.die()
-	for _, w := range h.wards {
-		if w.state == carried {
-			w.runner.poke()
+	h.cancel()
+	for _, run := range h.runs {
+		if run.state == stateRunning {
+			run.runner.notify()
 		}
-		w.tell(nil, err)
+		run.complete(nil, err)
 	}
 }

@@ -17,10 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A step that ends by a receipt which comes while nobody carries the run is told of, once,
-// like any other.
+// OnStep is called once for a step that ends by a receipt which comes while the run is parked.
 func TestStepsThatEndWhileTheRunIsParked(t *testing.T) {
-	p := kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, await: {state: delivered, timeout: 1h}}\n  - {id: get, action: test.get, with: {to: a}}\n")
+	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, await: {state: delivered, timeout: 1h}}\n  - {id: get, action: test.get, with: {to: a}}\n")
 	told := make(chan string, 10)
 	h, err := local.Open(t.Context(), local.Options{
 		Journal: &journal.Memory{}, Receipts: true, Moment: time.Nanosecond,
@@ -53,10 +52,10 @@ func TestStepsThatEndWhileTheRunIsParked(t *testing.T) {
 	assert.Equal(t, []string{"send", "get"}, steps)
 }
 
-// So are those of a retry that waited for its turn.
+// So it is for a retried run that was queued.
 func TestStepsThatEndWhileARetryIsQueued(t *testing.T) {
 	told := make(chan string, 10)
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		OnStep: func(_ string, s *machine.Step, _ []any) { told <- s.Path + " " + string(s.Status) },
 		Do: func(_ context.Context, c call.Call) call.Outcome {
 			if c.Input["text"] == "lost" {
@@ -65,16 +64,16 @@ func TestStepsThatEndWhileARetryIsQueued(t *testing.T) {
 			return accepted(c)
 		},
 	})
-	p := kit{}.compile(t, turns)
-	run := begin(t, h, p, map[string]any{"text": "lost"})
-	assert.Equal(t, machine.Failed, ends(t, h, run).Status)
-	holder := begin(t, h, p, map[string]any{"text": "hello"})
-	eventually(t, "it waits", func() bool { return status(t, h, holder) == host.Waiting })
+	p := testCatalog{}.compile(t, turns)
+	run := startRun(t, h, p, map[string]any{"text": "lost"})
+	assert.Equal(t, machine.Failed, waitResult(t, h, run).Status)
+	holder := startRun(t, h, p, map[string]any{"text": "hello"})
+	eventually(t, "it waits", func() bool { return statusOf(t, h, holder) == host.Waiting })
 	require.NoError(t, h.Retry(t.Context(), run, true))
 	require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: "f1." + run + ".1", ID: "1", State: "sent"}))
 	require.NoError(t, h.Cancel(t.Context(), holder, ""))
-	ends(t, h, holder)
-	eventually(t, "its turn comes", func() bool { return status(t, h, run) == host.Waiting })
+	waitResult(t, h, holder)
+	eventually(t, "its turn comes", func() bool { return statusOf(t, h, run) == host.Waiting })
 	require.NoError(t, h.Stop(t.Context()))
 	close(told)
 	var steps []string
@@ -84,15 +83,15 @@ func TestStepsThatEndWhileARetryIsQueued(t *testing.T) {
 	assert.Equal(t, []string{"send failed", "send succeeded", "send succeeded"}, steps)
 }
 
-// Who waits for a run that has ended is told so also while its key is used again.
+// Wait returns the result of a run that has ended even if its idempotency key is used again.
 func TestWaitWhileAKeyIsUsedAgain(t *testing.T) {
-	j := &spy{Journal: &journal.Memory{}}
-	h := open(t, local.Options{Journal: j})
-	p := kit{}.compile(t, one)
+	j := &spyJournal{Journal: &journal.Memory{}}
+	h := openHost(t, local.Options{Journal: j})
+	p := testCatalog{}.compile(t, one)
 	run, _, err := h.Start(t.Context(), p, host.Start{Key: "k"})
 	require.NoError(t, err)
-	ends(t, h, run.ID)
-	ctx := &watched{Context: t.Context(), asked: make(chan bool)}
+	waitResult(t, h, run.ID)
+	ctx := &watchedContext{Context: t.Context(), asked: make(chan bool)}
 	told := make(chan error, 1)
 	j.before = func(_ int, op string, _ bool, _ []journal.Record) error {
 		if op == "create" {
@@ -115,14 +114,14 @@ func TestWaitWhileAKeyIsUsedAgain(t *testing.T) {
 	}
 }
 
-// watched is a context that tells when somebody begins to wait for its end.
-type watched struct {
+// A watchedContext tells when somebody begins to wait for its end.
+type watchedContext struct {
 	context.Context
 	once  sync.Once
 	asked chan bool
 }
 
-func (w *watched) Done() <-chan struct{} {
+func (w *watchedContext) Done() <-chan struct{} {
 	w.once.Do(func() { close(w.asked) })
 	return w.Context.Done()
 }

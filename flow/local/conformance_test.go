@@ -36,15 +36,14 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// A site keeps runs in a journal, of which a crash leaves what was durable, and some of
-// the rest.
+// A site opens hosts over a journal that loses, at a crash, some of what is not durable.
 type site struct {
 	moment time.Duration
 	file   func() (journal.Journal, error)
 
 	mu      sync.Mutex
 	host    *local.Host
-	journal *lossy
+	journal *lossyJournal
 }
 
 func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
@@ -54,7 +53,7 @@ func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.journal = &lossy{Journal: file}
+	s.journal = &lossyJournal{Journal: file}
 	s.host, err = local.Open(ctx, local.Options{
 		Journal: s.journal, Do: w.Do, Receipts: true, Restore: w.Restore, Moment: s.moment,
 		Past: w.Past, Ready: w.Ready, Fire: w.Fire, Hash: func(s string) string { return "#" + s },
@@ -76,17 +75,17 @@ func (s *site) Stop(ctx context.Context) error {
 
 var errCrashed = errors.New("the host has crashed")
 
-// A lossy journal keeps what is not durable in memory, as the system does, until
-// something durable follows.
-type lossy struct {
+// A lossyJournal keeps what is not durable in memory, as the file system does, until something
+// durable follows.
+type lossyJournal struct {
 	journal.Journal
 	mu      sync.Mutex
 	pending []func() error
 	crashed bool
 }
 
-// settle writes what is pending.
-func (l *lossy) settle() error {
+// writePending writes what is in memory.
+func (l *lossyJournal) writePending() error {
 	if l.crashed {
 		return errCrashed
 	}
@@ -99,37 +98,37 @@ func (l *lossy) settle() error {
 	return nil
 }
 
-func (l *lossy) crash() {
+func (l *lossyJournal) crash() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.crashed {
 		return
 	}
 	l.pending = l.pending[:rand.IntN(len(l.pending)+1)]
-	_ = l.settle()
+	_ = l.writePending()
 	l.crashed = true
 	_ = l.Journal.Close()
 }
 
-func (l *lossy) Close() error {
+func (l *lossyJournal) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.crashed {
 		return nil
 	}
-	return errors.Join(l.settle(), l.Journal.Close())
+	return errors.Join(l.writePending(), l.Journal.Close())
 }
 
-func (l *lossy) after(f func() error) error {
+func (l *lossyJournal) after(f func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.settle(); err != nil {
+	if err := l.writePending(); err != nil {
 		return err
 	}
 	return f()
 }
 
-func (l *lossy) later(f func() error) error {
+func (l *lossyJournal) later(f func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.crashed {
@@ -139,57 +138,57 @@ func (l *lossy) later(f func() error) error {
 	return nil
 }
 
-func (l *lossy) Create(ctx context.Context, run journal.Run, c journal.Change) error {
+func (l *lossyJournal) Create(ctx context.Context, run journal.Run, c journal.Change) error {
 	return l.after(func() error { return l.Journal.Create(ctx, run, c) })
 }
 
-func (l *lossy) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
+func (l *lossyJournal) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
 	if !durable {
 		return l.later(func() error { return l.Journal.Write(context.Background(), run, true, c) })
 	}
 	return l.after(func() error { return l.Journal.Write(ctx, run, true, c) })
 }
 
-func (l *lossy) Wake(ctx context.Context, durable bool, runs ...string) error {
+func (l *lossyJournal) Wake(ctx context.Context, durable bool, runs ...string) error {
 	if !durable {
 		return l.later(func() error { return l.Journal.Wake(context.Background(), true, runs...) })
 	}
 	return l.after(func() error { return l.Journal.Wake(ctx, true, runs...) })
 }
 
-func (l *lossy) Done(_ context.Context, id string) error {
+func (l *lossyJournal) Done(_ context.Context, id string) error {
 	return l.later(func() error { return l.Journal.Done(context.Background(), id) })
 }
 
-func (l *lossy) Load(ctx context.Context, run string) (head journal.Run, records []journal.Record, err error) {
+func (l *lossyJournal) Load(ctx context.Context, run string) (head journal.Run, records []journal.Record, err error) {
 	err = l.after(func() error { head, records, err = l.Journal.Load(ctx, run); return err })
 	return head, records, err
 }
 
-func (l *lossy) List(ctx context.Context, f journal.Filter) (runs []journal.Run, err error) {
+func (l *lossyJournal) List(ctx context.Context, f journal.Filter) (runs []journal.Run, err error) {
 	err = l.after(func() error { runs, err = l.Journal.List(ctx, f); return err })
 	return runs, err
 }
 
-func (l *lossy) Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error {
+func (l *lossyJournal) Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error {
 	return l.after(func() error { return l.Journal.Unfinished(ctx, each) })
 }
 
-func (l *lossy) Deliver(ctx context.Context, events []journal.Event, wake []string) (fresh []bool, err error) {
+func (l *lossyJournal) Deliver(ctx context.Context, events []journal.Event, wake []string) (fresh []bool, err error) {
 	err = l.after(func() error { fresh, err = l.Journal.Deliver(ctx, events, wake); return err })
 	return fresh, err
 }
 
-func (l *lossy) Events(ctx context.Context, name, subject, connection string, since time.Time) (events []journal.Event, err error) {
+func (l *lossyJournal) Events(ctx context.Context, name, subject, connection string, since time.Time) (events []journal.Event, err error) {
 	err = l.after(func() error { events, err = l.Journal.Events(ctx, name, subject, connection, since); return err })
 	return events, err
 }
 
-func (l *lossy) Open(ctx context.Context) (events []journal.Event, err error) {
+func (l *lossyJournal) Open(ctx context.Context) (events []journal.Event, err error) {
 	err = l.after(func() error { events, err = l.Journal.Open(ctx); return err })
 	return events, err
 }
 
-func (l *lossy) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
+func (l *lossyJournal) Note(ctx context.Context, kind, name string, body json.RawMessage) error {
 	return l.after(func() error { return l.Journal.Note(ctx, kind, name, body) })
 }

@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A postOffice is the world in which a run went on after a backup, and then another time from there:
-// it knows who was written to, and by which call.
-type postOffice struct {
+// A fakeAPI is the world in which a run went on after a backup, and then again from the restored
+// backup. It records which call wrote to whom.
+type fakeAPI struct {
 	mu    sync.Mutex
 	wrote map[string]string   // who was written to, by key
 	times map[string]int      // how often, by who
@@ -34,13 +34,13 @@ type postOffice struct {
 	cond  *sync.Cond
 }
 
-func newPostOffice() *postOffice {
-	p := &postOffice{wrote: map[string]string{}, times: map[string]int{}, deny: map[string]int{}, lose: map[string]bool{}}
+func newFakeAPI() *fakeAPI {
+	p := &fakeAPI{wrote: map[string]string{}, times: map[string]int{}, deny: map[string]int{}, lose: map[string]bool{}}
 	p.cond = sync.NewCond(&p.mu)
 	return p
 }
 
-func (p *postOffice) do(_ context.Context, c call.Call) call.Outcome {
+func (p *fakeAPI) do(_ context.Context, c call.Call) call.Outcome {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	to, _ := c.Input["to"].(string)
@@ -59,7 +59,7 @@ func (p *postOffice) do(_ context.Context, c call.Call) call.Outcome {
 	return accepted(c)
 }
 
-func (p *postOffice) past(key string) ([]call.Receipt, error) {
+func (p *fakeAPI) receipts(key string) ([]call.Receipt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.wrote[key] == "" {
@@ -68,8 +68,8 @@ func (p *postOffice) past(key string) ([]call.Receipt, error) {
 	return []call.Receipt{{ID: key, State: "sent"}}, nil
 }
 
-// From whatever point a backup is of, what its run did after that is not done twice, and nobody
-// is passed over: where the receipts do not tell, the run stands still.
+// Whatever moment a backup is of, restoring it makes the run do nothing twice and leave nobody
+// out: where the receipts do not tell, the run stops.
 func TestWhatARunDidAfterTheBackup(t *testing.T) {
 	const (
 		everywhere = -1 // the run is told by its receipts alone, and goes on to the end
@@ -95,7 +95,7 @@ steps:
 	}
 	for name, test := range map[string]struct {
 		flow  string
-		world func(p *postOffice) // of the first time
+		world func(p *fakeAPI) // of the first time
 		to    []string
 		stuck int // from how many of the first records the run must stand still; the rest is checked all the same
 	}{
@@ -104,49 +104,49 @@ steps:
 		"a list":            {flow: foreach(""), to: []string{"a", "b", "c", "d", "e"}, stuck: everywhere},
 		"the first attempt was refused": {
 			flow: "flow: f\nsteps:\n" + sends("a", "b"), to: []string{"a", "b"}, stuck: 1,
-			world: func(p *postOffice) { p.deny["a"] = 1 },
+			world: func(p *fakeAPI) { p.deny["a"] = 1 },
 		},
 		"attempts for one of a list were refused": {
 			flow: foreach(""), to: []string{"a", "b", "c", "d", "e"}, stuck: 1,
-			world: func(p *postOffice) { p.deny["c"] = 2 },
+			world: func(p *fakeAPI) { p.deny["c"] = 2 },
 		},
 		"branches took turns in another way": {
 			flow: parallel, to: []string{"a", "b", "c", "d"}, stuck: 1,
-			world: func(p *postOffice) { p.after = map[string][]string{"a": {"d"}} },
+			world: func(p *fakeAPI) { p.after = map[string][]string{"a": {"d"}} },
 		},
 		"several of a list at a time": {
 			flow: foreach("    concurrency: 2\n"), to: []string{"a", "b", "c", "d", "e"}, stuck: 1,
-			world: func(p *postOffice) { p.after = map[string][]string{"a": {"c"}} },
+			world: func(p *fakeAPI) { p.after = map[string][]string{"a": {"c"}} },
 		},
 		"it had failed": {
 			flow: "flow: f\nsteps:\n" + sends("a", "b") + "on_failure:\n" + sends("z"), to: []string{"a", "b"}, stuck: 1,
-			world: func(p *postOffice) { p.lose["a"] = true },
+			world: func(p *fakeAPI) { p.lose["a"] = true },
 		},
 		"a failure was caught": {
 			flow: "flow: f\nsteps:\n  - try:\n    - {id: a, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n    catch:\n    - steps: [{id: z, action: test.send, with: {to: z}, unknown_timeout: 1ms}]\n" + sends("b"),
 			to:   []string{"a", "b"}, stuck: 1,
-			world: func(p *postOffice) { p.lose["a"] = true },
+			world: func(p *fakeAPI) { p.lose["a"] = true },
 		},
 		"what follows turns on what became of it": {
 			flow: "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}, unknown_timeout: 1ms, allow_failure: true}\n" +
 				"  - {id: z, if: \"steps.a.status == 'failed'\", action: test.send, with: {to: z}, unknown_timeout: 1ms}\n" + sends("b"),
 			to: []string{"a", "b"}, stuck: 1,
-			world: func(p *postOffice) { p.lose["a"] = true },
+			world: func(p *fakeAPI) { p.lose["a"] = true },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j, before := &journal.Memory{}, newPostOffice()
+			j, before := &journal.Memory{}, newFakeAPI()
 			if test.world != nil {
 				test.world(before)
 			}
-			h := open(t, local.Options{Journal: j, Do: before.do})
-			run := begin(t, h, kit{}.compile(t, test.flow), nil)
-			ends(t, h, run)
+			h := openHost(t, local.Options{Journal: j, Do: before.do})
+			run := startRun(t, h, testCatalog{}.compile(t, test.flow), nil)
+			waitResult(t, h, run)
 			require.NoError(t, h.Stop(t.Context()))
 			head, records, err := j.Load(t.Context(), run)
 			require.NoError(t, err)
 			check := func(n int, early bool, tells func(key string) bool) {
-				p := newPostOffice()
+				p := newFakeAPI()
 				for key, to := range before.wrote {
 					p.times[to]++
 					if tells(key) {
@@ -154,7 +154,7 @@ steps:
 					}
 				}
 				all, was := len(p.wrote) == len(before.wrote), fmt.Sprint(p.times)
-				h := open(t, local.Options{Journal: prefix(t, head, records[:n]), Do: p.do, Past: hosttest.Past(p.past), Restored: true})
+				h := openHost(t, local.Options{Journal: journalOf(t, head, records[:n]), Do: p.do, Past: hosttest.Past(p.receipts), Restored: true})
 				for i := range 20 {
 					if key := fmt.Sprintf("f1.%s.%d", run, i); early && p.wrote[key] != "" {
 						require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: key, ID: key, State: "sent"}))
@@ -197,9 +197,9 @@ steps:
 	}
 }
 
-// A run from a backup that stands still, as nobody can tell what it did since, says so, sends
+// A restored run that cannot know what it did since the backup becomes host.Mismatch, sends
 // nothing, is tried again when it is released, and ends when it is cancelled.
-func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
+func TestReceiptsThatMayBeOfAnotherCall(t *testing.T) {
 	const (
 		send   = "  - {id: send, action: test.send, with: {to: a}}\n"
 		fails  = "on_failure:\n  - {id: z, action: test.send, with: {to: z}}\n"
@@ -227,20 +227,20 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 			if err := h.Cancel(t.Context(), run, ""); err != nil {
 				return err
 			}
-			ends(t, h, run)
+			waitResult(t, h, run)
 			return h.Retry(t.Context(), run, false)
 		}},
 		"of one after one that was taken back": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2, which", first: func(h *local.Host, run string) error {
 			if err := h.Cancel(t.Context(), run, ""); err != nil {
 				return err
 			}
-			ends(t, h, run)
+			waitResult(t, h, run)
 			return h.Retry(t.Context(), run, false)
 		}},
 		"of another start with its key": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, told := kit{}.compile(t, "flow: f\nsteps:\n"+test.flow), make(chan error, 10)
+			p, told := testCatalog{}.compile(t, "flow: f\nsteps:\n"+test.flow), make(chan error, 10)
 			var mu sync.Mutex
 			o := local.Options{
 				Restored: true, Moment: 2 * time.Hour, // what waits for a time stays in memory
@@ -258,19 +258,19 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 				}),
 			}
 			j := &journal.Memory{}
-			h := open(t, local.Options{Journal: j})
+			h := openHost(t, local.Options{Journal: j})
 			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
-			run, start := begin(t, h, p, nil), host.Start{Key: "order 7"}
+			run, start := startRun(t, h, p, nil), host.Start{Key: "order 7"}
 			require.NoError(t, h.Stop(t.Context()))
 			if test.first == nil {
 				o.Journal = &journal.Memory{}
 			} else {
 				head, records, err := j.Load(t.Context(), run)
 				require.NoError(t, err)
-				o.Journal = prefix(t, head, records[:1])
+				o.Journal = journalOf(t, head, records[:1])
 			}
 			o.Backups = []local.Backup{{At: time.Now()}}
-			h = open(t, o)
+			h = openHost(t, o)
 			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
 			if test.first == nil {
 				one, _, err := h.Start(t.Context(), p, start)
@@ -292,28 +292,28 @@ func TestNewsThatMayBeOfAnotherCall(t *testing.T) {
 			require.NoError(t, h.Resume(t.Context(), host.All, ""))
 			for range 2 {
 				assert.ErrorContains(t, <-told, test.why)
-				eventually(t, "it stands still", func() bool { return status(t, h, run) == host.Mismatch })
+				eventually(t, "it stands still", func() bool { return statusOf(t, h, run) == host.Mismatch })
 				r, err := h.Get(t.Context(), run)
 				require.NoError(t, err)
 				assert.Contains(t, r.Result.Error.Message, test.why)
 				assert.Contains(t, r.Result.Error.Message, "cancel it, and start anew what is missing")
 				require.NoError(t, h.Stop(t.Context()))
 				o.Restored = false
-				h = open(t, o)
-				assert.Equal(t, host.Mismatch, status(t, h, run))
+				h = openHost(t, o)
+				assert.Equal(t, host.Mismatch, statusOf(t, h, run))
 				require.NoError(t, h.Release(t.Context(), run))
 			}
 			<-told
-			eventually(t, "it stands still", func() bool { return status(t, h, run) == host.Mismatch })
+			eventually(t, "it stands still", func() bool { return statusOf(t, h, run) == host.Mismatch })
 			require.NoError(t, h.Cancel(t.Context(), run, ""))
-			assert.Equal(t, machine.Cancelled, status(t, h, run))
+			assert.Equal(t, machine.Cancelled, statusOf(t, h, run))
 		})
 	}
 }
 
-// What a run from a backup was to do when the next one was made is not what its receipts tell of,
-// when they are from before: the numbers that it gave since the first mean other calls.
-func TestNewsSinceTheFirstOfTwoBackups(t *testing.T) {
+// After a second restore, receipts from before the first one do not count for call numbers that
+// the run gave between the two: they mean other calls.
+func TestReceiptsSinceTheFirstOfTwoBackups(t *testing.T) {
 	var h *local.Host
 	var began atomic.Bool
 	told := make(chan error, 1)
@@ -333,8 +333,8 @@ func TestNewsSinceTheFirstOfTwoBackups(t *testing.T) {
 		}),
 	}
 	o.Backups = []local.Backup{{At: time.Now()}}
-	h = open(t, o)
-	started, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
+	h = openHost(t, o)
+	started, _, err := h.Start(t.Context(), testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
 	require.NoError(t, err)
 	eventually(t, "b waits", func() bool {
 		r, err := h.Get(t.Context(), started.ID)
@@ -344,16 +344,16 @@ func TestNewsSinceTheFirstOfTwoBackups(t *testing.T) {
 
 	began.Store(true)
 	o.Backups = append(o.Backups, local.Backup{At: time.Now()})
-	h = open(t, o)
+	h = openHost(t, o)
 	require.NoError(t, h.Resume(t.Context(), host.All, ""))
 	require.NoError(t, h.Release(t.Context(), started.ID))
 	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
 }
 
-// After two restores a run may have gone on in two ways, and what receipts tell of may be of either.
-func TestNewsSinceTwoBackups(t *testing.T) {
+// After two restores a run may have gone on in two ways, and a receipt may be of either.
+func TestReceiptsSinceTwoBackups(t *testing.T) {
 	told, now := make(chan error, 1), time.Now()
-	h := open(t, local.Options{
+	h := openHost(t, local.Options{
 		Backups: []local.Backup{{At: now.Add(-2 * time.Hour)}, {At: now.Add(-time.Hour)}},
 		OnStuck: func(_ string, why error) { told <- why },
 		Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
@@ -364,29 +364,29 @@ func TestNewsSinceTwoBackups(t *testing.T) {
 			return []call.Receipt{{ID: key, State: "sent"}}, nil
 		}),
 	})
-	_, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
+	_, _, err := h.Start(t.Context(), testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
 	require.NoError(t, err)
 	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
 }
 
-// What was sent again after the backup, as a person wanted, is no news of the next message.
-func TestNewsOfACallThatWasMadeAgain(t *testing.T) {
-	j, before := &journal.Memory{}, newPostOffice()
+// The receipt of a call that a person had resent after the backup is not taken for the next call's.
+func TestReceiptsOfACallThatWasResent(t *testing.T) {
+	j, before := &journal.Memory{}, newFakeAPI()
 	before.lose["a"], before.deny["b"] = true, 1
-	h := open(t, local.Options{Journal: j, Do: before.do})
-	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n  - {id: b, action: test.send, with: {to: b}}\n"), nil)
-	require.Equal(t, machine.Failed, ends(t, h, run).Status)
+	h := openHost(t, local.Options{Journal: j, Do: before.do})
+	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n  - {id: b, action: test.send, with: {to: b}}\n"), nil)
+	require.Equal(t, machine.Failed, waitResult(t, h, run).Status)
 	before.lose["a"] = false
 	require.NoError(t, h.Retry(t.Context(), run, true))
-	require.Equal(t, machine.Failed, ends(t, h, run).Status)
+	require.Equal(t, machine.Failed, waitResult(t, h, run).Status)
 	require.NoError(t, h.Stop(t.Context()))
 	require.Equal(t, map[string]int{"a": 2}, before.times)
 	head, records, err := j.Load(t.Context(), run)
 	require.NoError(t, err)
 
 	told := make(chan error, 1)
-	h = open(t, local.Options{
-		Journal: prefix(t, head, records[:1]), Restored: true, Past: hosttest.Past(before.past), OnStuck: func(_ string, why error) { told <- why },
+	h = openHost(t, local.Options{
+		Journal: journalOf(t, head, records[:1]), Restored: true, Past: hosttest.Past(before.receipts), OnStuck: func(_ string, why error) { told <- why },
 		Do: func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 	})
 	require.NoError(t, h.Release(t.Context(), run))

@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "write a journal with waiting runs to testdata, if there is none of the newest schema")
 
-// waiting are flows of which each waits for something else, by name.
+// waiting are flows by name, each of which waits for something else.
 var waiting = map[string]string{
 	"sleeps":   "flow: sleeps\nsteps:\n  - {id: pause, wait: 24h}\n  - {id: send, action: test.send, with: {to: a}}\n",
 	"replies":  "flow: replies\ninputs: {name: {type: string}, n: {type: integer}}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}\n  - {id: send, action: test.send, with: {to: b, text: \"${inputs.name} ${inputs.n + 1} ${steps.reply.outputs.text}\"}}\noutputs: {text: \"${steps.reply.outputs.text}\"}\n",
@@ -48,20 +48,19 @@ func waitingPlan(t *testing.T, name string) *plan.Plan {
 		require.False(t, diags.HasErrors(), diags)
 		flows[name] = f
 	}
-	p, diags := plan.Compile(flows[name], plan.Library{Catalog: kit{}, Flow: func(name string) *flow.Flow { return flows[name] }})
+	p, diags := plan.Compile(flows[name], plan.Library{Catalog: testCatalog{}, Flow: func(name string) *flow.Flow { return flows[name] }})
 	require.False(t, diags.HasErrors(), diags)
 	return p
 }
 
-// writeWaiting carries a run of each flow as far as it goes, and copies the journal while
-// they wait.
+// writeWaiting executes a run of each flow until it waits, and copies the journal.
 func writeWaiting(t *testing.T, to string) {
 	j, err := journal.OpenSQLite(filepath.Join(t.TempDir(), "journal.db"))
 	require.NoError(t, err)
 	defer j.Close()
-	clock := newSetClock(writtenAt)
+	clock := newManualClock(writtenAt)
 	hard, cut := context.WithCancel(context.Background())
-	h := open(t, local.Options{Journal: j, Clock: clock, Hard: hard, Do: func(ctx context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Clock: clock, Hard: hard, Do: func(ctx context.Context, c call.Call) call.Outcome {
 		switch c.Input["text"] {
 		case "lost":
 			return lost()
@@ -79,29 +78,29 @@ func writeWaiting(t *testing.T, to string) {
 			continue
 		}
 		inputs := map[string]map[string]any{"replies": {"name": "Zoé", "n": int64(1)}, "one": {"n": int64(1)}, "called": {"to": "k"}}[name]
-		run := begin(t, h, waitingPlan(t, name), inputs)
+		run := startRun(t, h, waitingPlan(t, name), inputs)
 		if _, ends := ended[name]; ends {
 			ended[name] = run
 		} else {
-			eventually(t, name+" waits", func() bool { return status(t, h, run) == host.Waiting })
+			eventually(t, name+" waits", func() bool { return statusOf(t, h, run) == host.Waiting })
 		}
 	}
-	assert.Equal(t, host.Queued, status(t, h, begin(t, h, waitingPlan(t, "one"), map[string]any{"n": int64(2)})))
-	eventually(t, "its answer is lost", func() bool { return status(t, h, ended["doubted"]) == host.Waiting })
-	clock.move(2 * time.Minute)
+	assert.Equal(t, host.Queued, statusOf(t, h, startRun(t, h, waitingPlan(t, "one"), map[string]any{"n": int64(2)})))
+	eventually(t, "its answer is lost", func() bool { return statusOf(t, h, ended["doubted"]) == host.Waiting })
+	clock.advance(2 * time.Minute)
 	for _, run := range ended {
-		ends(t, h, run)
+		waitResult(t, h, run)
 	}
-	begin(t, h, waitingPlan(t, "hangs"), nil)
+	startRun(t, h, waitingPlan(t, "hangs"), nil)
 	require.NoError(t, j.Backup(t.Context(), to))
 	cut()
 }
 
 var writtenAt = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// TestOldWaitingRuns opens journals as earlier versions left them, one of each schema, and
-// lets what waits there go on to its end. With -update it makes the one of the newest
-// schema, if there is none: it is what TestOldWaitingRuns of that version is to find.
+// TestOldWaitingRuns opens journals that earlier versions wrote, one per schema, and lets their
+// waiting runs end. With -update it writes the journal of the newest schema, if there is none,
+// for later versions.
 func TestOldWaitingRuns(t *testing.T) {
 	if *update {
 		fresh := filepath.Join(t.TempDir(), "fresh.db")
@@ -118,12 +117,12 @@ func TestOldWaitingRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) { goOn(t, file) })
+		t.Run(filepath.Base(file), func(t *testing.T) { resumeAll(t, file) })
 	}
 }
 
-// goOn lets the runs of a journal go on to their ends.
-func goOn(t *testing.T, file string) {
+// resumeAll lets the runs of a journal go on to their ends.
+func resumeAll(t *testing.T, file string) {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -133,8 +132,8 @@ func goOn(t *testing.T, file string) {
 	defer j.Close()
 	var mu sync.Mutex
 	made := map[string][]string{} // to whom, and what
-	clock := newSetClock(writtenAt.Add(time.Hour))
-	h := open(t, local.Options{Journal: j, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
+	clock := newManualClock(writtenAt.Add(time.Hour))
+	h := openHost(t, local.Options{Journal: j, Clock: clock, Do: func(_ context.Context, c call.Call) call.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
 		to, _ := c.Input["to"].(string)
@@ -157,7 +156,7 @@ func goOn(t *testing.T, file string) {
 	key := func(flow string) string { return fmt.Sprintf("f1.%s.1", runs[flow]) }
 	succeeds := func(flow string) *host.Result {
 		t.Helper()
-		r := ends(t, h, runs[flow])
+		r := waitResult(t, h, runs[flow])
 		assert.Equal(t, machine.Succeeded, r.Status, flow)
 		return r
 	}
@@ -177,14 +176,14 @@ func goOn(t *testing.T, file string) {
 	require.NoError(t, h.Retry(ctx, runs["doubted"], false))
 	succeeds("doubted")
 	for _, which := range []string{"one", "queued"} {
-		eventually(t, "its turn comes", func() bool { return status(t, h, runs[which]) == host.Waiting })
+		eventually(t, "its turn comes", func() bool { return statusOf(t, h, runs[which]) == host.Waiting })
 		at := clock.Now()
-		clock.move(time.Minute) // so that it is no answer to what the next one waits for
+		clock.advance(time.Minute) // so that it is no answer to what the next one waits for
 		require.NoError(t, h.Deliver(ctx, host.Event{ID: which, Name: "test.reply", Subjects: []string{"i"}, At: at, Data: map[string]any{"text": "oui"}}))
 		succeeds(which)
 	}
-	assert.Equal(t, host.Waiting, status(t, h, runs["sleeps"]))
-	clock.move(24 * time.Hour)
+	assert.Equal(t, host.Waiting, statusOf(t, h, runs["sleeps"]))
+	clock.advance(24 * time.Hour)
 	succeeds("sleeps")
 	assert.Equal(t, map[string][]string{
 		"a": {""}, "b": {"Zoé 2 oui"}, "c": {""}, "d": {""}, "f": {""}, "g": {""}, "h": {"hang"}, "i": {"1", "2"}, "k": {""},
@@ -194,22 +193,24 @@ func goOn(t *testing.T, file string) {
 	assert.Empty(t, unfinished)
 }
 
-// A setClock goes only when it is moved.
-type setClock struct {
+// A manualClock only advances when told to.
+type manualClock struct {
 	mu    sync.Mutex
 	now   time.Time
 	moved chan struct{} // is closed when it is
 }
 
-func newSetClock(now time.Time) *setClock { return &setClock{now: now, moved: make(chan struct{})} }
+func newManualClock(now time.Time) *manualClock {
+	return &manualClock{now: now, moved: make(chan struct{})}
+}
 
-func (c *setClock) Now() time.Time {
+func (c *manualClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *setClock) move(d time.Duration) {
+func (c *manualClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -217,7 +218,7 @@ func (c *setClock) move(d time.Duration) {
 	c.moved = make(chan struct{})
 }
 
-func (c *setClock) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
+func (c *manualClock) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
 	for {
 		c.mu.Lock()
 		due, moved := !until.IsZero() && !until.After(c.now), c.moved

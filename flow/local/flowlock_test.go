@@ -20,19 +20,19 @@ import (
 
 const alone = "flow: f\nconcurrency: {limit: 1}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"
 
-// A turnstile lets calls through one by one, and counts those that are under way.
-type turnstile struct {
+// A gate lets calls through one by one, and counts those in flight.
+type gate struct {
 	mu          sync.Mutex
 	under, most int
 	made        chan string   // runs, as their calls are made
 	pass        chan struct{} // one for each call
 }
 
-func newTurnstile() *turnstile {
-	return &turnstile{made: make(chan string, 10), pass: make(chan struct{}, 10)}
+func newGate() *gate {
+	return &gate{made: make(chan string, 10), pass: make(chan struct{}, 10)}
 }
 
-func (s *turnstile) do(_ context.Context, c call.Call) call.Outcome {
+func (s *gate) do(_ context.Context, c call.Call) call.Outcome {
 	s.mu.Lock()
 	s.under++
 	s.most = max(s.most, s.under)
@@ -45,7 +45,7 @@ func (s *turnstile) do(_ context.Context, c call.Call) call.Outcome {
 	return accepted(c)
 }
 
-func opened(t *testing.T, j journal.Journal, p *plan.Plan, do call.Do) *local.Host {
+func openStopped(t *testing.T, j journal.Journal, p *plan.Plan, do call.Do) *local.Host {
 	t.Helper()
 	h, err := local.Open(t.Context(), local.Options{Journal: j, Do: do, Receipts: true,
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil }})
@@ -54,15 +54,15 @@ func opened(t *testing.T, j journal.Journal, p *plan.Plan, do call.Do) *local.Ho
 	return h
 }
 
-// The run that the others wait for ends while the next one is being stored: that one still
-// keeps those after it waiting.
+// The last holder of a lock ends while the next run is being stored: that run still gets the lock
+// before those after it.
 func TestALockOutlivesItsLastHolderWhileAnotherComes(t *testing.T) {
 	file, err := journal.OpenSQLite(filepath.Join(t.TempDir(), "journal.db"))
 	require.NoError(t, err)
 	defer file.Close()
 	coming, ended := make(chan struct{}), make(chan struct{})
 	creates := 0
-	j := &spy{Journal: file, before: func(_ int, op string, _ bool, _ []journal.Record) error {
+	j := &spyJournal{Journal: file, before: func(_ int, op string, _ bool, _ []journal.Record) error {
 		if op == "create" {
 			if creates++; creates == 2 {
 				close(coming)
@@ -71,9 +71,9 @@ func TestALockOutlivesItsLastHolderWhileAnotherComes(t *testing.T) {
 		}
 		return nil
 	}}
-	p := kit{}.compile(t, alone)
-	s := newTurnstile()
-	h := opened(t, j, p, s.do)
+	p := testCatalog{}.compile(t, alone)
+	s := newGate()
+	h := openStopped(t, j, p, s.do)
 	ctx := t.Context()
 	first, _, err := h.Start(ctx, p, host.Start{})
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestACancelledRunDoesNotBegin(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	cancelling, ended := make(chan struct{}), make(chan struct{})
-	j := &spy{Journal: file}
+	j := &spyJournal{Journal: file}
 	j.after = func(_ int, _ string, _ bool, records []journal.Record) error {
 		if len(records) == 1 && records[0].Kind == "cancel" {
 			close(cancelling)
@@ -118,9 +118,9 @@ func TestACancelledRunDoesNotBegin(t *testing.T) {
 		}
 		return nil
 	}
-	p := kit{}.compile(t, alone)
-	s := newTurnstile()
-	h := opened(t, j, p, s.do)
+	p := testCatalog{}.compile(t, alone)
+	s := newGate()
+	h := openStopped(t, j, p, s.do)
 	ctx := t.Context()
 	first, _, err := h.Start(ctx, p, host.Start{})
 	require.NoError(t, err)
@@ -150,8 +150,8 @@ func TestACancelledRunDoesNotBegin(t *testing.T) {
 const turns = "flow: turns\ninputs: {text: {type: string, default: hello}}\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n" +
 	"  - {id: send, action: test.send, with: {to: a, text: \"${inputs.text}\"}, unknown_timeout: 1ms}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n"
 
-// A retry waits for its turn as a start does, also when nobody knows since the host was
-// opened how many may go on.
+// A retried run queues for its lock as a new one does, also before the host has learned the limit
+// of that lock.
 func TestARetryAfterARestartWaitsForItsTurn(t *testing.T) {
 	for name, held := range map[string]bool{"another run is there": true, "none is there": false} {
 		t.Run(name, func(t *testing.T) {
@@ -163,61 +163,61 @@ func TestARetryAfterARestartWaitsForItsTurn(t *testing.T) {
 				}
 				return accepted(c)
 			}
-			h := open(t, local.Options{Journal: j, Do: do})
-			p := kit{}.compile(t, turns)
+			h := openHost(t, local.Options{Journal: j, Do: do})
+			p := testCatalog{}.compile(t, turns)
 			var line []string
 			for range 3 {
-				run := begin(t, h, p, map[string]any{"text": "hello"})
-				assert.Equal(t, machine.Failed, ends(t, h, run).Status)
+				run := startRun(t, h, p, map[string]any{"text": "hello"})
+				assert.Equal(t, machine.Failed, waitResult(t, h, run).Status)
 				line = append(line, run)
 			}
 			refuses = false
 			retried := line
 			if held {
-				run := begin(t, h, p, map[string]any{"text": "hello"})
-				eventually(t, "it waits", func() bool { return status(t, h, run) == host.Waiting })
+				run := startRun(t, h, p, map[string]any{"text": "hello"})
+				eventually(t, "it waits", func() bool { return statusOf(t, h, run) == host.Waiting })
 				line = append([]string{run}, line...)
 			}
 			require.NoError(t, h.Stop(t.Context()))
 
-			h = open(t, local.Options{Journal: j, Do: do})
+			h = openHost(t, local.Options{Journal: j, Do: do})
 			for _, run := range retried {
 				require.NoError(t, h.Retry(t.Context(), run, false))
 			}
 			for n, run := range line {
-				eventually(t, "its turn comes", func() bool { return status(t, h, run) == host.Waiting })
+				eventually(t, "its turn comes", func() bool { return statusOf(t, h, run) == host.Waiting })
 				for _, next := range line[n+1:] {
-					assert.Equal(t, host.Queued, status(t, h, next))
+					assert.Equal(t, host.Queued, statusOf(t, h, next))
 				}
 				require.NoError(t, h.Deliver(t.Context(), host.Event{ID: run, Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "oui"}}))
-				assert.Equal(t, machine.Succeeded, ends(t, h, run).Status)
+				assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 			}
 		})
 	}
 }
 
-// A run whose retry is cancelled before its turn came is as it was before: news of its
-// calls still reaches it, and it can be retried again.
+// A run whose retry is cancelled while it is queued is as it was before: receipts of its calls still
+// reach it, and it can be retried again.
 func TestACancelledRetry(t *testing.T) {
 	j := &journal.Memory{}
-	h := open(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, Do: func(_ context.Context, c call.Call) call.Outcome {
 		if c.Input["text"] == "lost" && c.Attempt == 1 {
 			return lost()
 		}
 		return accepted(c)
 	}})
 	ctx := t.Context()
-	p := kit{}.compile(t, turns)
-	doubted := begin(t, h, p, map[string]any{"text": "lost"})
-	assert.Equal(t, machine.Failed, ends(t, h, doubted).Status)
-	holder := begin(t, h, p, map[string]any{"text": "hello"})
-	eventually(t, "it waits", func() bool { return status(t, h, holder) == host.Waiting })
+	p := testCatalog{}.compile(t, turns)
+	doubted := startRun(t, h, p, map[string]any{"text": "lost"})
+	assert.Equal(t, machine.Failed, waitResult(t, h, doubted).Status)
+	holder := startRun(t, h, p, map[string]any{"text": "hello"})
+	eventually(t, "it waits", func() bool { return statusOf(t, h, holder) == host.Waiting })
 	var state *host.StateError
 	for range 2 {
 		require.NoError(t, h.Retry(ctx, doubted, true))
-		assert.Equal(t, host.Queued, status(t, h, doubted))
+		assert.Equal(t, host.Queued, statusOf(t, h, doubted))
 		require.NoError(t, h.Cancel(ctx, doubted, "not needed"))
-		r := ends(t, h, doubted)
+		r := waitResult(t, h, doubted)
 		assert.Equal(t, machine.Cancelled, r.Status)
 		assert.True(t, r.Steps[0].Unknown)
 		assert.ErrorAs(t, h.Cancel(ctx, doubted, "again"), &state)
@@ -232,9 +232,9 @@ func TestACancelledRetry(t *testing.T) {
 
 	require.NoError(t, h.Retry(ctx, doubted, false))
 	require.NoError(t, h.Cancel(ctx, holder, ""))
-	eventually(t, "its turn comes", func() bool { return status(t, h, doubted) == host.Waiting })
+	eventually(t, "its turn comes", func() bool { return statusOf(t, h, doubted) == host.Waiting })
 	require.NoError(t, h.Deliver(ctx, host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "oui"}}))
-	assert.Equal(t, machine.Succeeded, ends(t, h, doubted).Status)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, doubted).Status)
 	list, _, err := h.List(ctx, host.Filter{Unknown: true})
 	require.NoError(t, err)
 	assert.Empty(t, list)

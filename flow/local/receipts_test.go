@@ -19,12 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A run that somebody may have been wrong about does not act while nobody can tell it what
-// came meanwhile: here, that its message was sent after all.
-func TestNewsThatCannotBeRead(t *testing.T) {
+// A run whose unknown call was in fact made does nothing while the receipts that say so cannot be
+// read.
+func TestReceiptsThatCannotBeRead(t *testing.T) {
 	for _, end := range []string{"it is read later", "it is told", "the host stops", "the run is cancelled"} {
 		t.Run(end, func(t *testing.T) {
-			j, clock := &journal.Memory{}, newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			j, clock := &journal.Memory{}, newManualClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
 			var made, asked atomic.Int32
 			last := machine.Succeeded
 			deaf, came := atomic.Bool{}, atomic.Bool{}
@@ -42,8 +42,8 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 					return nil, nil
 				}),
 			}
-			h := open(t, o)
-			run, _, err := h.Start(t.Context(), kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 2, delay: 1h}}\n"), host.Start{})
+			h := openHost(t, o)
+			run, _, err := h.Start(t.Context(), testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, retry: {attempts: 2, delay: 1h}}\n"), host.Start{})
 			require.NoError(t, err)
 			eventually(t, "nobody knows whether it was sent", func() bool {
 				r, err := h.Get(t.Context(), run.ID)
@@ -55,15 +55,15 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 			came.Store(true)
 			deaf.Store(true)
 			asked.Store(0)
-			clock.move(2 * time.Hour) // it would be time to send it again
-			h = open(t, o)
+			clock.advance(2 * time.Hour) // it would be time to send it again
+			h = openHost(t, o)
 			for n := int32(1); n <= 3; n++ {
-				eventually(t, "it asks again and again", func() bool { clock.move(10 * time.Second); return asked.Load() >= n })
+				eventually(t, "it asks again and again", func() bool { clock.advance(10 * time.Second); return asked.Load() >= n })
 			}
 			switch end {
 			case "the host stops":
 				require.NoError(t, h.Stop(t.Context()))
-				h = open(t, o)
+				h = openHost(t, o)
 			case "the run is cancelled":
 				require.NoError(t, h.Cancel(t.Context(), run.ID, "enough"))
 				last = machine.Cancelled
@@ -72,15 +72,15 @@ func TestNewsThatCannotBeRead(t *testing.T) {
 			}
 			assert.EqualValues(t, 1, made.Load())
 			deaf.Store(false)
-			eventually(t, "it knows", func() bool { clock.move(10 * time.Second); return status(t, h, run.ID) == last })
+			eventually(t, "it knows", func() bool { clock.advance(10 * time.Second); return statusOf(t, h, run.ID) == last })
 			assert.EqualValues(t, 1, made.Load())
 		})
 	}
 }
 
-// A call that may have happened is not made again before it was asked what came of it: the run may
-// not have been told, because who brought the news was cut off when it was stored.
-func TestNewsThatARunWasNotToldOf(t *testing.T) {
+// Before a call of unknown outcome is made again its receipts are asked for: the run may not have
+// been given one that was stored just before a crash.
+func TestReceiptsThatARunHasMissed(t *testing.T) {
 	for name, flow := range map[string]string{
 		"it is sent again":  "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n",
 		"it prepares":       "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n",
@@ -88,10 +88,10 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 	} {
 		for _, deaf := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", and the ledger is away"}[deaf], func(t *testing.T) {
-				clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+				clock := newManualClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
 				var made, asked atomic.Int32
 				var came, away atomic.Bool
-				h := open(t, local.Options{
+				h := openHost(t, local.Options{
 					Clock: clock,
 					Do: func(ctx context.Context, c call.Call) call.Outcome {
 						made.Add(1)
@@ -111,7 +111,7 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 						return nil, nil
 					}),
 				})
-				run := begin(t, h, kit{}.compile(t, flow), nil)
+				run := startRun(t, h, testCatalog{}.compile(t, flow), nil)
 				eventually(t, "nobody knows whether it was sent", func() bool {
 					r, err := h.Get(t.Context(), run)
 					return err == nil && r.Run.Unknown == 1
@@ -122,28 +122,28 @@ func TestNewsThatARunWasNotToldOf(t *testing.T) {
 				came.Store(true)
 				away.Store(deaf)
 				asked.Store(0)
-				clock.move(11 * time.Minute)
+				clock.advance(11 * time.Minute)
 				for n := int32(1); deaf && n <= 3; n++ {
-					eventually(t, "it asks again and again", func() bool { clock.move(10 * time.Second); return asked.Load() >= n })
+					eventually(t, "it asks again and again", func() bool { clock.advance(10 * time.Second); return asked.Load() >= n })
 				}
 				away.Store(false)
-				eventually(t, "it knows", func() bool { clock.move(10 * time.Second); return status(t, h, run) == machine.Succeeded })
+				eventually(t, "it knows", func() bool { clock.advance(10 * time.Second); return statusOf(t, h, run) == machine.Succeeded })
 				assert.EqualValues(t, 1, made.Load())
 			})
 		}
 	}
 }
 
-// In a backup the receipts may be later than the runs, and others come before a run is released:
-// a call that they show to have happened is not made, as soon as they can be read.
-func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
+// After a restore the ledger may be newer than the journal, and more receipts come before a run is
+// released: a call that they show to have happened is not made, once they can be read.
+func TestReceiptsOfACallThatABackupDoesNotHave(t *testing.T) {
 	for name, flow := range map[string]string{
 		"it was held":  "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n",
 		"it prepares":  prepares,
 		"its run came": "flow: f\nsteps:\n  - {id: pause, wait: 10ms}\n  - {id: send, action: test.send, with: {to: a}}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			j, clock := &journal.Memory{}, newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			j, clock := &journal.Memory{}, newManualClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
 			var came, asked atomic.Int32
 			o := local.Options{
 				Journal: j, Clock: clock,
@@ -161,19 +161,19 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
 				}),
 			}
-			h := open(t, o)
+			h := openHost(t, o)
 			require.NoError(t, h.Pause(t.Context(), host.All, "", ""))
-			run := begin(t, h, kit{}.compile(t, flow), nil)
+			run := startRun(t, h, testCatalog{}.compile(t, flow), nil)
 			require.NoError(t, h.Stop(t.Context()))
 			o.Restored = true
-			h = open(t, o)
+			h = openHost(t, o)
 			require.NoError(t, h.Stop(t.Context()))
 			o.Restored, o.Backups = false, []local.Backup{{At: clock.Now()}}
-			h = open(t, o)
+			h = openHost(t, o)
 			require.NoError(t, h.Resume(t.Context(), host.All, ""))
 			came.Store(1)
 			require.NoError(t, h.Release(t.Context(), run))
-			eventually(t, "it knows", func() bool { clock.move(time.Second); return status(t, h, run) == machine.Succeeded })
+			eventually(t, "it knows", func() bool { clock.advance(time.Second); return statusOf(t, h, run) == machine.Succeeded })
 			report, err := h.Get(t.Context(), run)
 			require.NoError(t, err)
 			assert.Empty(t, report.Calls)
@@ -182,12 +182,12 @@ func TestNewsOfACallThatABackupDoesNotHave(t *testing.T) {
 	}
 }
 
-// A client that repeats a start of which the backup has no run gets the run of its key anew, and
-// with it the keys of its calls: what receipts show to have happened is not made again.
-func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
+// A start repeated with its idempotency key, of which the backup has no run, gives the new run the
+// same id and call keys: what receipts show to have happened is not made again.
+func TestReceiptsOfAStartThatABackupDoesNotHave(t *testing.T) {
 	for _, restored := range []bool{true, false} {
 		var made, asked atomic.Int32
-		h := open(t, local.Options{
+		h := openHost(t, local.Options{
 			Restored: restored,
 			Do:       func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
 			Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
@@ -195,9 +195,9 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}),
 		})
-		run, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+		run, _, err := h.Start(t.Context(), testCatalog{}.compile(t, one), host.Start{Key: "order 7"})
 		require.NoError(t, err)
-		assert.Equal(t, machine.Succeeded, ends(t, h, run.ID).Status)
+		assert.Equal(t, machine.Succeeded, waitResult(t, h, run.ID).Status)
 		if restored {
 			assert.Zero(t, made.Load())
 		} else {
@@ -206,11 +206,11 @@ func TestNewsOfAStartThatABackupDoesNotHave(t *testing.T) {
 	}
 }
 
-// A start with a key whose run is forgotten has its id anew, and its calls their keys: what came
-// of the earlier ones is not asked for, unless it may have come after a backup. That is one look
-// for all that may have been done then.
-func TestNewsOfARunThatIsForgotten(t *testing.T) {
-	clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+// A start with the idempotency key of a pruned run reuses its id and call keys. Receipts of the
+// earlier calls are not asked for, unless they may be from after a backup; then one look-up
+// covers all calls.
+func TestReceiptsOfAPrunedRun(t *testing.T) {
+	clock := newManualClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
 	ago := func(days int) time.Time { return clock.Now().Add(time.Duration(-days) * 24 * time.Hour) }
 	for name, test := range map[string]struct {
 		backups []local.Backup
@@ -224,7 +224,7 @@ func TestNewsOfARunThatIsForgotten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			looks := make(chan time.Time, 128)
-			h := open(t, local.Options{
+			h := openHost(t, local.Options{
 				Clock: clock, Backups: test.backups,
 				Do: func(context.Context, call.Call) call.Outcome { return lost() },
 				Past: func(_ context.Context, since time.Time, _ ...string) ([]call.Receipt, error) {
@@ -232,7 +232,7 @@ func TestNewsOfARunThatIsForgotten(t *testing.T) {
 					return nil, nil
 				},
 			})
-			_, _, err := h.Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+			_, _, err := h.Start(t.Context(), testCatalog{}.compile(t, one), host.Start{Key: "order 7"})
 			require.NoError(t, err)
 			for range test.looks {
 				since := <-looks
@@ -244,9 +244,9 @@ func TestNewsOfARunThatIsForgotten(t *testing.T) {
 	}
 }
 
-// What a backup does not have stays unknown to the journal, for as long as its runs and keys are
-// there: also at later starts of the host, and when a run that had ended is retried.
-func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
+// Calls that a backup does not have stay unknown to the journal: also in later hosts, and when a
+// run that had ended is retried.
+func TestReceiptsThatABackupDoesNotHaveLater(t *testing.T) {
 	const waits = "flow: f\nsteps:\n  - {id: pause, wait: 1h}\n  - {id: send, action: test.send, with: {to: a}}\n"
 	for name, goesOn := range map[string]func(h *local.Host, reopen func() *local.Host, run string) (string, error){
 		"a run that waited": func(h *local.Host, reopen func() *local.Host, run string) (string, error) {
@@ -260,17 +260,17 @@ func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
 			if err := errors.Join(h.Release(t.Context(), run), h.Cancel(t.Context(), run, "")); err != nil {
 				return "", err
 			}
-			ends(t, h, run)
+			waitResult(t, h, run)
 			return run, h.Retry(t.Context(), run, false)
 		},
 		"a start with a key": func(_ *local.Host, reopen func() *local.Host, _ string) (string, error) {
-			run, _, err := reopen().Start(t.Context(), kit{}.compile(t, one), host.Start{Key: "order 7"})
+			run, _, err := reopen().Start(t.Context(), testCatalog{}.compile(t, one), host.Start{Key: "order 7"})
 			return run.ID, err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clock := newSetClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
-			p := kit{}.compile(t, waits)
+			clock := newManualClock(time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC))
+			p := testCatalog{}.compile(t, waits)
 			var made atomic.Int32
 			o := local.Options{
 				Journal: &journal.Memory{}, Clock: clock,
@@ -280,28 +280,28 @@ func TestNewsThatABackupDoesNotHaveLater(t *testing.T) {
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
 				}),
 			}
-			h := open(t, o)
-			run := begin(t, h, p, nil)
+			h := openHost(t, o)
+			run := startRun(t, h, p, nil)
 			reopen := func() *local.Host {
 				require.NoError(t, h.Stop(t.Context()))
-				h = open(t, o)
+				h = openHost(t, o)
 				return h
 			}
 			o.Restored = true
 			reopen()
 			o.Restored, o.Backups = false, []local.Backup{{At: clock.Now()}}
-			clock.move(time.Minute)
+			clock.advance(time.Minute)
 			run, err := goesOn(h, reopen, run)
 			require.NoError(t, err)
-			eventually(t, "it ends", func() bool { clock.move(time.Hour); return status(t, h, run) == machine.Succeeded })
+			eventually(t, "it ends", func() bool { clock.advance(time.Hour); return statusOf(t, h, run) == machine.Succeeded })
 			assert.Zero(t, made.Load())
 		})
 	}
 }
 
-// In a backup the receipts may be later than the runs: what they say of a run that had ended
-// is known when the backup is restored.
-func TestNewsThatABackupHas(t *testing.T) {
+// After a restore the ledger may be newer than the journal: what its receipts say of an ended run
+// is applied when the host is opened.
+func TestReceiptsForAnEndedRunOfABackup(t *testing.T) {
 	j := &journal.Memory{}
 	var came atomic.Bool
 	o := local.Options{
@@ -314,15 +314,15 @@ func TestNewsThatABackupHas(t *testing.T) {
 			return nil, nil
 		}),
 	}
-	h := open(t, o)
-	run := begin(t, h, kit{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n"), nil)
-	assert.Equal(t, machine.Failed, ends(t, h, run).Status)
+	h := openHost(t, o)
+	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, unknown_timeout: 1ms}\n"), nil)
+	assert.Equal(t, machine.Failed, waitResult(t, h, run).Status)
 	require.NoError(t, h.Stop(t.Context()))
 	came.Store(true)
-	h = open(t, o)
+	h = openHost(t, o)
 	eventually(t, "it is unknown no more", func() bool {
 		list, _, err := h.List(t.Context(), host.Filter{Unknown: true})
 		return err == nil && len(list) == 0
 	})
-	assert.Equal(t, machine.Failed, status(t, h, run))
+	assert.Equal(t, machine.Failed, statusOf(t, h, run))
 }

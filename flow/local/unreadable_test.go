@@ -18,11 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call that was under way stays listed when nobody can go on with its run.
-func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
+// A call in flight stays listed as unknown when its run cannot be rebuilt any more.
+func TestCancelOfAStuckRunListsUnknownCalls(t *testing.T) {
 	j := &journal.Memory{}
 	made, hard := make(chan struct{}), make(chan struct{})
-	p := kit{}.compile(t, one)
+	p := testCatalog{}.compile(t, one)
 	h, err := local.Open(t.Context(), local.Options{Journal: j, Receipts: true,
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 		Do: func(context.Context, call.Call) call.Outcome {
@@ -42,8 +42,8 @@ func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
 	after := &journal.Memory{} // as a crash leaves it
 	require.NoError(t, after.Create(t.Context(), head, journal.Change{Records: records}))
 	broken := errors.New("no action test.send")
-	h = open(t, local.Options{Journal: after, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
-	eventually(t, "it is stuck", func() bool { return status(t, h, head.ID) == host.Mismatch })
+	h = openHost(t, local.Options{Journal: after, Restore: func(string, map[string]string) (*plan.Plan, error) { return nil, broken }})
+	eventually(t, "it is stuck", func() bool { return statusOf(t, h, head.ID) == host.Mismatch })
 	require.NoError(t, h.Cancel(t.Context(), head.ID, "nobody can repair it"))
 	unknown, _, err := h.List(t.Context(), host.Filter{Unknown: true})
 	require.NoError(t, err)
@@ -74,9 +74,9 @@ func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
 				require.NoError(t, err)
 				j := &journal.Memory{}
 				require.NoError(t, j.Create(t.Context(), head, journal.Change{Records: records, Unknown: []string{"f1." + head.ID + ".1"}, Status: head.Status, Ended: head.Ended}))
-				h := open(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) {
+				h := openHost(t, local.Options{Journal: j, Restore: func(string, map[string]string) (*plan.Plan, error) {
 					if fits {
-						p := kit{}.compile(t, strings.Replace(one, "to: a", "to: b", 1)) // as by another version of the machine
+						p := testCatalog{}.compile(t, strings.Replace(one, "to: a", "to: b", 1)) // as by another version of the machine
 						p.Digest = head.Digest
 						return p, nil
 					}
@@ -91,7 +91,7 @@ func TestCancelOfWhatIsStuckTellsWhatIsUnknown(t *testing.T) {
 					require.NoError(t, err)
 					assert.Equal(t, machine.Cancelled, r.Run.Status)
 					require.NoError(t, h.Stop(t.Context()))
-					h = open(t, local.Options{Journal: j})
+					h = openHost(t, local.Options{Journal: j})
 				}
 			})
 		}

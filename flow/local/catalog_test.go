@@ -20,22 +20,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A kit is a catalogue: test.send, which must not be repeated and has receipts,
-// test.prepared, which is the same and prepares itself, test.get, which may be repeated, and
-// the event test.reply.
-type kit struct {
+// A testCatalog has the actions test.send, which must not be repeated and has receipts,
+// test.prepared, which is the same and calls Begin itself, and test.get, which may be repeated;
+// and the event test.reply.
+type testCatalog struct {
 	app    string // of the connection that test.send takes; "": it takes none
 	limits func(connection string, in map[string]any) []call.Limit
 }
 
-func text(name string, required bool) *schema.Field {
+func textField(name string, required bool) *schema.Field {
 	return &schema.Field{Name: name, Type: schema.StringType, Required: required}
 }
 
-func (k kit) Action(name string) *call.Signature {
-	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
+func (k testCatalog) Action(name string) *call.Signature {
+	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{textField("to", true), textField("text", false)}}
 	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
-		text("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
+		textField("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
 	}}
 	to := func(in map[string]any) string { s, _ := in["to"].(string); return s }
 	switch name {
@@ -60,7 +60,7 @@ func (k kit) Action(name string) *call.Signature {
 	return nil
 }
 
-func (kit) Event(name string) *call.Event {
+func (testCatalog) Event(name string) *call.Event {
 	if name != "test.reply" {
 		return nil
 	}
@@ -71,11 +71,11 @@ func (kit) Event(name string) *call.Event {
 	}
 }
 
-func (kit) Names() (actions, events []string) {
+func (testCatalog) Names() (actions, events []string) {
 	return []string{"test.get", "test.prepared", "test.send"}, []string{"test.reply"}
 }
 
-func (k kit) compile(t testing.TB, source string) *plan.Plan {
+func (k testCatalog) compile(t testing.TB, source string) *plan.Plan {
 	t.Helper()
 	f, diags := flow.Parse("test.flow.yaml", []byte(source))
 	require.False(t, diags.HasErrors(), diags)
@@ -98,8 +98,8 @@ func lost() call.Outcome {
 		Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: "the answer is lost"}}
 }
 
-// A spy is a journal that tells a test of each write before it is done, and after.
-type spy struct {
+// A spyJournal calls a test before and after each write.
+type spyJournal struct {
 	journal.Journal
 	mu     sync.Mutex
 	writes int
@@ -107,7 +107,7 @@ type spy struct {
 	after  func(n int, op string, durable bool, records []journal.Record) error
 }
 
-func (s *spy) write(op string, durable bool, records []journal.Record, do func() error) error {
+func (s *spyJournal) write(op string, durable bool, records []journal.Record, do func() error) error {
 	s.mu.Lock()
 	n := s.writes
 	s.writes++
@@ -126,11 +126,11 @@ func (s *spy) write(op string, durable bool, records []journal.Record, do func()
 	return nil
 }
 
-func (s *spy) Create(ctx context.Context, run journal.Run, c journal.Change) error {
+func (s *spyJournal) Create(ctx context.Context, run journal.Run, c journal.Change) error {
 	return s.write("create", true, c.Records, func() error { return s.Journal.Create(ctx, run, c) })
 }
 
-func (s *spy) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
+func (s *spyJournal) Write(ctx context.Context, run string, durable bool, c journal.Change) error {
 	op := "write"
 	if !c.Ended.IsZero() {
 		op = "end"
@@ -138,24 +138,24 @@ func (s *spy) Write(ctx context.Context, run string, durable bool, c journal.Cha
 	return s.write(op, durable, c.Records, func() error { return s.Journal.Write(ctx, run, durable, c) })
 }
 
-// told is what a test reads of a record.
-type told struct {
+// A callRecord is what tests read of a record about a call.
+type callRecord struct {
 	Key     string         `json:"key"`
 	Outcome stored.Outcome `json:"outcome"`
 }
 
-func read(t testing.TB, r journal.Record) (row told) {
+func readCallRecord(t testing.TB, r journal.Record) (row callRecord) {
 	t.Helper()
 	require.NoError(t, json.Unmarshal(r.Body, &row))
 	return row
 }
 
-// calls are what became of the calls in a record of a run, by key.
-func calls(t testing.TB, records []journal.Record) (taken map[string]bool, answered map[string]call.Status) {
+// callsIn returns, by key, which calls were taken up in a run's records, and their outcomes.
+func callsIn(t testing.TB, records []journal.Record) (taken map[string]bool, answered map[string]call.Status) {
 	t.Helper()
 	taken, answered = map[string]bool{}, map[string]call.Status{}
 	for _, r := range records {
-		switch row := read(t, r); r.Kind {
+		switch row := readCallRecord(t, r); r.Kind {
 		case "taken":
 			require.False(t, taken[row.Key], "%s is taken up twice", row.Key)
 			taken[row.Key] = true
@@ -168,8 +168,8 @@ func calls(t testing.TB, records []journal.Record) (taken map[string]bool, answe
 	return taken, answered
 }
 
-// prefix is a journal that holds the first records of a run, as a crash leaves it.
-func prefix(t testing.TB, head journal.Run, records []journal.Record) *journal.Memory {
+// journalOf returns a journal with the first records of a run, as a crash leaves it.
+func journalOf(t testing.TB, head journal.Run, records []journal.Record) *journal.Memory {
 	t.Helper()
 	head.Status, head.Ended = string(machine.Running), time.Time{}
 	j := &journal.Memory{}
@@ -177,8 +177,8 @@ func prefix(t testing.TB, head journal.Run, records []journal.Record) *journal.M
 	return j
 }
 
-const id = "r"
+const runID = "r"
 
-func start() local.Start { return local.Start{ID: id, Seed: make([]byte, 32)} }
+func testStart() local.Start { return local.Start{ID: runID, Seed: make([]byte, 32)} }
 
-func key(n int) string { return fmt.Sprintf("f1.%s.%d", id, n) }
+func callKey(n int) string { return fmt.Sprintf("f1.%s.%d", runID, n) }
