@@ -26,13 +26,13 @@ func TestBackup(t *testing.T) {
 	defer r.Close()
 
 	writing, stop := context.WithCancel(ctx)
-	acked := newWitness()
+	acked := newAckTracker()
 	var mu sync.Mutex
 	begun := make(chan struct{})
 	var writers sync.WaitGroup
 	writers.Go(func() {
 		n := 0
-		scribble(j, func(id string, steps int) {
+		playScripts(j, func(id string, steps int) {
 			mu.Lock()
 			defer mu.Unlock()
 			acked.ack(id, steps)
@@ -43,7 +43,7 @@ func TestBackup(t *testing.T) {
 	})
 	<-begun
 	for name, backup := range map[string]func(context.Context, string) error{"journal": j.Backup, "reader": r.Backup} {
-		before := newWitness()
+		before := newAckTracker()
 		mu.Lock()
 		for id, steps := range acked.acked {
 			before.ack(id, steps)
@@ -63,7 +63,7 @@ func TestBackup(t *testing.T) {
 	stop()
 	writers.Wait()
 	acked.verify(t, j)
-	same(t, j, r)
+	requireSame(t, j, r)
 }
 
 // TestNoBackup: what is there stays as it is, and nothing is left of a backup that failed.

@@ -23,7 +23,7 @@ import (
 // childFile is set for a process that TestWriterProcess runs in: it writes that file.
 const childFile = "FACTEUR_TEST_JOURNAL"
 
-// TestWriterProcess is not a test but the process that others start, and end.
+// TestWriterProcess is not a test but a process that other tests start and kill.
 func TestWriterProcess(t *testing.T) {
 	path := os.Getenv(childFile)
 	if path == "" {
@@ -38,16 +38,16 @@ func TestWriterProcess(t *testing.T) {
 	var out sync.Mutex
 	// A pipe holds a few thousand lines, so that this process is never far ahead of the
 	// one that reads them.
-	scribble(j, func(id string, records int) {
+	playScripts(j, func(id string, records int) {
 		out.Lock()
 		defer out.Unlock()
 		fmt.Println(id, records)
 	}, func() bool { return true })
 }
 
-// scribble plays the scripts of runs, several at once, while more says so. It calls acked
-// with the number of steps that a run has behind it durably.
-func scribble(j journal.Journal, acked func(id string, steps int), more func() bool) {
+// playScripts executes the scripts of runs, eight at a time, while more returns true. It
+// calls acked with the number of steps of a run that are durable.
+func playScripts(j journal.Journal, acked func(id string, steps int), more func() bool) {
 	ctx := context.Background()
 	var all sync.WaitGroup
 	for range 8 {
@@ -72,20 +72,22 @@ func check(err error) {
 	}
 }
 
-// A witness knows what was acknowledged of runs, and how their journal was found.
-type witness struct {
+// An ackTracker records what was acknowledged of runs, and what was found in their journal.
+type ackTracker struct {
 	acked map[string]int    // steps
 	seen  map[string]string // states
 	steps int               // that were found
 }
 
-func newWitness() *witness { return &witness{acked: map[string]int{}, seen: map[string]string{}} }
+func newAckTracker() *ackTracker {
+	return &ackTracker{acked: map[string]int{}, seen: map[string]string{}}
+}
 
-func (w *witness) ack(id string, steps int) { w.acked[id] = max(w.acked[id], steps) }
+func (w *ackTracker) ack(id string, steps int) { w.acked[id] = max(w.acked[id], steps) }
 
 // verify checks that every run is in a state that its script leads to, after as many steps
 // as were acknowledged or more, and that it is so again when the journal is opened anew.
-func (w *witness) verify(t *testing.T, j journal.Journal) {
+func (w *ackTracker) verify(t *testing.T, j journal.Journal) {
 	t.Helper()
 	runs, err := j.List(t.Context(), journal.Filter{Limit: -1})
 	require.NoError(t, err)
@@ -98,7 +100,7 @@ func (w *witness) verify(t *testing.T, j journal.Journal) {
 			require.Equal(t, seen, now, "run %s has changed", run.ID)
 			continue
 		}
-		steps := reached(t, run.ID, now)
+		steps := scriptSteps(t, run.ID, now)
 		require.Positive(t, steps, "run %s is in a state that nobody wrote:\n%s", run.ID, now)
 		require.GreaterOrEqual(t, steps, w.acked[run.ID], "run %s lost what was acknowledged", run.ID)
 		w.seen[run.ID] = now
@@ -113,7 +115,7 @@ func (w *witness) verify(t *testing.T, j journal.Journal) {
 // was told to be durable.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
-	w := newWitness()
+	w := newAckTracker()
 	const kills = 20
 	for range kills {
 		child, lines := start(t, path)
@@ -155,7 +157,7 @@ func start(t *testing.T, path string) (*exec.Cmd, *bufio.Scanner) {
 	return child, lines
 }
 
-func (w *witness) note(t *testing.T, line string) {
+func (w *ackTracker) note(t *testing.T, line string) {
 	var id string
 	var steps int
 	_, err := fmt.Sscan(line, &id, &steps)
@@ -163,8 +165,8 @@ func (w *witness) note(t *testing.T, line string) {
 	w.ack(id, steps)
 }
 
-// A torn journal is one that a power failure left.
-type torn struct {
+// A crashImage has the files of a journal, of which a power failure leaves parts.
+type crashImage struct {
 	database, log []byte
 	acks          []ack
 	first         int // size of the log when something of it was acknowledged
@@ -173,17 +175,17 @@ type torn struct {
 type ack struct {
 	id    string
 	steps int
-	log   int // its size when the acknowledgement was given, or more
+	log   int // its size at the acknowledgement, or larger
 }
 
-// tear writes a journal of which the latter part was not copied to the database yet.
-func tear(t *testing.T) torn {
+// newCrashImage writes a journal whose latter part is only in SQLite's log (WAL) yet.
+func newCrashImage(t *testing.T) crashImage {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	var mu sync.Mutex
 	var acks []ack
 	writeUntil := func(most int) {
 		j := openSQLite(t, path)
-		scribble(j, func(id string, steps int) {
+		playScripts(j, func(id string, steps int) {
 			mu.Lock()
 			defer mu.Unlock()
 			info, err := os.Stat(path + "-wal")
@@ -195,7 +197,7 @@ func tear(t *testing.T) torn {
 			return len(acks) < most
 		})
 		if most < 300 {
-			require.NoError(t, j.Close()) // which copies
+			require.NoError(t, j.Close()) // which checkpoints the log
 		}
 	}
 	writeUntil(150)
@@ -209,18 +211,18 @@ func tear(t *testing.T) torn {
 	log, err := os.ReadFile(path + "-wal")
 	require.NoError(t, err)
 	require.Less(t, acks[earlier].log, len(log))
-	return torn{database, log, acks, acks[earlier].log}
+	return crashImage{database, log, acks, acks[earlier].log}
 }
 
-// open writes the files of a torn journal, and checks that what was acknowledged while the
-// log was not longer than so many bytes is there, and can be written on.
-func (torn torn) open(t *testing.T, database, log []byte, intact int) {
+// open opens a journal with these files, and checks that what was acknowledged while the log
+// was not longer than intact bytes is there, and that it can be written.
+func (img crashImage) open(t *testing.T, database, log []byte, intact int) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "journal.db")
 	require.NoError(t, os.WriteFile(path, database, 0o600))
 	require.NoError(t, os.WriteFile(path+"-wal", log, 0o600))
-	w := newWitness()
-	for _, a := range torn.acks {
+	w := newAckTracker()
+	for _, a := range img.acks {
 		if a.log <= intact {
 			w.ack(a.id, a.steps)
 		}
@@ -234,7 +236,7 @@ func (torn torn) open(t *testing.T, database, log []byte, intact int) {
 // TestTornLog cuts the log as a power failure would: what was synced is there, of the rest
 // a part, and what follows may be anything.
 func TestTornLog(t *testing.T) {
-	torn := tear(t)
+	torn := newCrashImage(t)
 	for i := range 24 {
 		cut := torn.first + mathrand.IntN(len(torn.log)-torn.first)
 		log := bytes.Clone(torn.log[:cut])
@@ -257,7 +259,7 @@ func TestTornLog(t *testing.T) {
 // be anything, as long as the log has them.
 func TestTornDatabase(t *testing.T) {
 	const page, header, frame = 4096, 32, 24
-	torn := tear(t)
+	torn := newCrashImage(t)
 	inLog := map[int]bool{}
 	for at := header; at+frame+page <= len(torn.log); at += frame + page {
 		inLog[int(binary.BigEndian.Uint32(torn.log[at:]))] = true

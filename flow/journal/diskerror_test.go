@@ -119,7 +119,7 @@ func TestDiskFails(t *testing.T) {
 			_, err = j.Deliver(ctx, []journal.Event{journaltest.Event("e")}, []string{"a"})
 			wantDiskError(t, err, path, "write", tt.want)
 			wantDiskError(t, j.Wake(ctx, false, "a"), path, "write", tt.want)
-			wantDiskError(t, j.Done(ctx, "e"), path, "write", tt.want)
+			wantDiskError(t, j.MarkDone(ctx, "e"), path, "write", tt.want)
 			wantDiskError(t, j.Note(ctx, "hold", "shop", json.RawMessage("1")), path, "write", tt.want)
 
 			_, records, err := j.Load(ctx, "a")
@@ -129,7 +129,7 @@ func TestDiskFails(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, runs, 2)
 			require.Len(t, openRuns(t, j), 2)
-			open, err := j.Open(ctx)
+			open, err := j.OpenEvents(ctx)
 			require.NoError(t, err)
 			require.Empty(t, open)
 			require.NoError(t, j.Backup(ctx, filepath.Join(t.TempDir(), "rescued.db")))
@@ -166,7 +166,7 @@ func TestLock(t *testing.T) {
 	_, _, err = r.Load(t.Context(), id)
 	require.NoError(t, err)
 	require.NotNil(t, openRuns(t, r))
-	_, err = r.Open(t.Context())
+	_, err = r.OpenEvents(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, r.Backup(t.Context(), filepath.Join(t.TempDir(), "backup.db")))
 

@@ -9,17 +9,17 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// Queued is how many writes wait for the writer.
+// Queued is how many writes may wait for the writer.
 const Queued = sqlitefile.Queued
 
 // Schema is the newest version of the file.
-func Schema() int { return len(kind().Migrations) }
+func Schema() int { return len(fileKind().Migrations) }
 
-// Queries are those that must find what they look for without looking at all there is.
+// Queries returns the queries that must use an index instead of scanning a table.
 func Queries() []string {
 	return []string{
-		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectOldRuns, selectOldEvents,
-		listAll, selectSheaf, listUnknown, listEnded, listOpen, listBlock, listRecipient, listMailings, deleteEndings,
+		headBySeq, headByID, selectUnfinished, selectRecords, selectEvents, selectOpen, selectPrunableRuns, selectPrunableEvents,
+		listAll, selectRecordChunk, listUnknown, listEnded, listOpen, selectLastBlock, selectRecipientKeys, listRecipientChunks, deleteEndedRanges,
 		selectNext, newStore().wakeRun.SQL,
 	}
 }
@@ -29,27 +29,27 @@ const SelectEvents = selectEvents
 
 // EncodeWaits and DecodeWaits are the stored form of Waits.
 func EncodeWaits(w Waits) []byte          { return w.encode() }
-func DecodeWaits(b []byte) (Waits, error) { return decodeWaits(b, interned{}) }
+func DecodeWaits(b []byte) (Waits, error) { return decodeWaits(b, stringPool{}) }
 
-// EncodeLog is a row of the log with the creation of a run and a change of it.
+// EncodeLog returns a row of the log with the creation of a run and a change of it.
 func EncodeLog(run Run, c Change) []byte {
-	first := entry{kind: creation, seq: 7, plan: 1, body: c.encode(run.encode(nil))}
-	return entry{kind: change, seq: 7, body: c.encode(nil)}.encode(first.encode(nil))
+	first := logEntry{kind: runCreated, seq: 7, plan: 1, body: c.encode(run.encode(nil))}
+	return logEntry{kind: runChanged, seq: 7, body: c.encode(nil)}.encode(first.encode(nil))
 }
 
-// DecodeLog reads a row of the log, as who opens a file does after a crash, and writes it again.
+// DecodeLog decodes a row of the log, as recoverLog does, and encodes it again.
 func DecodeLog(row []byte) (again []byte, err error) {
 	for in := (decoder{rest: row}); len(in.rest) > 0; {
 		e := in.entry()
-		if in.bad {
-			return nil, errForm
+		if in.invalid {
+			return nil, errUnknownForm
 		}
 		again = e.encode(again)
-		d, body := newDraft(e.seq, ""), decoder{rest: e.body}
-		if e.kind == creation {
-			d.head(&body)
+		d, body := newPendingRun(e.seq, ""), decoder{rest: e.body}
+		if e.kind == runCreated {
+			d.decodeHead(&body)
 		}
-		if err := d.change(&body, func(string) (int64, error) { return 1, nil }); err != nil {
+		if err := d.decodeChange(&body, func(string) (int64, error) { return 1, nil }); err != nil {
 			return nil, err
 		}
 		for _, records := range d.records {
@@ -73,9 +73,9 @@ func (j *SQLite) Hold() (release func()) {
 	return func() { close(ended) }
 }
 
-// Fold brings to the tables what has ended.
-func (j *SQLite) Fold() error {
-	return j.file.Write(context.Background(), true, 0, func(conn *sqlite.Conn) error { return j.store.fold(conn, 0) })
+// Flush flushes, and retains what has not ended.
+func (j *SQLite) Flush() error {
+	return j.file.Write(context.Background(), true, 0, func(conn *sqlite.Conn) error { return j.store.flush(conn, 0) })
 }
 
 // Exec runs a statement on the writer's connection, outside a transaction, and returns

@@ -1,13 +1,14 @@
-// Package journal is the durable record of runs: for each run its head and, in order,
-// what happened to it, and the events from outside that runs wait for. A run that was
-// interrupted is rebuilt from here.
+// Package journal is the durable record of runs: of each run its head and its events in
+// order, and the events from outside that runs wait for. A run that was interrupted is
+// rebuilt from its journal.
 //
-// Memory keeps it in this process, for tests and for runs that need no record; OpenSQLite
-// keeps it in a file, which OpenReadOnly reads while another process writes it.
-// journaltest.Exercise is what all journals must do.
+// Memory keeps a journal in this process, for tests and for runs that need no record;
+// OpenSQLite keeps it in a file, which OpenReadOnly reads while another process writes it.
+// journaltest.Exercise tests what all journals must do.
 //
-// In a file, a change goes through a queue to the log, which makes it durable together with
-// all that wait beside it, and later, with many more, to the tables: see log.go.
+// In a file, a change goes through a queue to the log, where one sync makes it durable
+// together with all others in the queue; later it is flushed, with many more, to the tables:
+// see log.go.
 package journal
 
 import (
@@ -23,100 +24,98 @@ import (
 
 // A Run is the head of a run's record.
 type Run struct {
-	Seq     int64 // its number: that of a run created later is larger; the journal sets it
+	Seq     int64 // its number, set by the journal; a run that is created later has a larger one
 	ID      string
 	Flow    string
 	Digest  string            // of the plan
 	Version int               // of the machine that started it
 	Sources map[string]string // texts by name: the flow's source, those of the flows that it calls, and what else belongs to the plan
-	Inputs  []byte            // what tells the inputs from others: hashes
+	Inputs  []byte            // hashes, to compare the inputs with others
 	By      string            // what started it
-	Lock    string            // which runs it must not overtake, e.g. the hash of a concurrency key
+	Lock    string            // runs with the same one start in order, e.g. the hash of a concurrency key
 	Status  string            // running, waiting, succeeded, failed, cancelled, …
 	Started time.Time
-	Ended   time.Time // zero while it has not
-	Unknown int       // of how many of its calls nobody knows the outcome; the journal counts them
+	Ended   time.Time // zero until it has ended
+	Unknown int       // how many of its calls have an unknown outcome; counted by the journal
 }
 
-// A Record is one thing that happened to a run, in its stored form: fields may be
-// added to the body of a kind, names never change.
+// A Record is one event of a run in its stored form: fields may be added to the body of a
+// kind, names never change.
 type Record struct {
 	At   time.Time
 	Kind string
 	Body json.RawMessage
 }
 
-// A Change is what is stored of a run at once: after a crash all of it is there, or
-// nothing.
+// A Change is stored atomically: after a crash all of it is there, or nothing.
 type Change struct {
 	// Records are added to those of the run.
 	Records []Record
-	// Status is the run's from now on. A run has ended when Ended is not zero, and has
-	// not, or not any more, when it is. "": both are as they were.
+	// Status is the run's new status; "" leaves Status and Ended unchanged. With it a zero
+	// Ended means that the run has not ended, or goes on after it had.
 	Status string
 	Ended  time.Time
-	// Waits replaces what the run waits for. nil: that is as it was. A run that has ended
+	// Waits replaces what the run waits for; nil leaves it unchanged. A run that has ended
 	// waits for nothing.
 	Waits *Waits
-	// Unknown are the keys of calls whose outcome nobody knows, Settled those of calls
-	// where somebody does now. Each is counted once.
+	// Unknown are the keys of calls whose outcome has become unknown, Settled those of calls
+	// whose outcome is known now. Each key is counted once.
 	Unknown, Settled []string
-	// Took are the ids of stored events that the run consumed: they are claimed. Others
-	// are left alone.
-	Took []string
-	// Recipients are contacts that the run wrote to, in the form that Filter asks for.
+	// Consumed are the ids of events that the run consumed: they become Claimed. Ids that
+	// are not stored are ignored.
+	Consumed []string
+	// Recipients are contacts that the run wrote to, as in Filter.Recipient.
 	Recipients []string
 }
 
-// Waits are what a run waits for, stored for whoever brings it.
+// Waits are what a run waits for.
 type Waits struct {
-	Until         time.Time      // the first timer; zero: none
-	Subscriptions []Subscription // to events
-	Keys          []string       // of calls whose receipts are wanted
-	Note          json.RawMessage
+	Until         time.Time       // its first timer; zero: none
+	Subscriptions []Subscription  // to events
+	Keys          []string        // of calls whose receipts are wanted
+	Note          json.RawMessage // the host's own
 }
 
-// A Subscription waits for events.
+// A Subscription selects the events that a run waits for.
 type Subscription struct {
 	Name       string
 	Subject    string
-	Connection string // "": of any
+	Connection string // "": any
 	Since      time.Time
 }
 
-// An Event came from outside.
+// An Event came from outside, e.g. a message.
 type Event struct {
-	ID         string // is stored once
+	ID         string // an event of the same id is not stored again
 	Name       string
 	Subjects   []string
 	Connection string // "" when that is not known
 	At         time.Time
 	Body       json.RawMessage
 	Claimed    bool // a run consumed it
-	Done       bool // nothing is to be done about it any more
+	Done       bool // it is handled: OpenEvents does not return it
 }
 
-// fits tells whether Events returns the event.
-func (e *Event) fits(name, subject, connection string, since time.Time) bool {
+// matches reports whether Events returns the event.
+func (e *Event) matches(name, subject, connection string, since time.Time) bool {
 	return e.Name == name && slices.Contains(e.Subjects, subject) && !e.At.Before(since) &&
 		(connection == "" || e.Connection == "" || e.Connection == connection)
 }
 
-// running is the status of a run that was woken.
+// running is the status of runs after Wake and Deliver.
 const running = "running"
 
-// A Journal stores runs, the events that reach them, and small notes. It is safe for
-// concurrent use; changes of one run are written by one caller at a time. What is written
-// is kept in the order of the calls: if something is there after a crash, all that one
-// process wrote before is there.
+// A Journal stores runs, the events that reach them, and notes. It is safe for concurrent
+// use, except that the caller must not write changes of one run concurrently. Writes are
+// ordered: if one is there after a crash, so are all that the process made before it.
 //
-// What is durable survives a crash from the moment that the call returns, and so does all
-// that was written before; what is not durable may return at once.
+// A durable write has survived any later crash, with all writes before it, when the call
+// returns; one that is not durable may return at once.
 //
 // What is handed to a journal or comes from it (bodies, Sources) may be shared: it must
-// not be changed afterwards. A context bounds the wait for a place in the journal; what
-// has its place is written whatever becomes of the context, so that an error from the
-// context always means that nothing was stored.
+// not be changed afterwards. A context bounds the wait for a place in the write queue; a
+// queued write is completed even if the context ends, so that an error from the context
+// always means that nothing was stored.
 type Journal interface {
 	// Create stores a new run and its first change, durably. If there is a run of that
 	// id it returns an *ExistsError, and that run is durable.
@@ -127,41 +126,40 @@ type Journal interface {
 	Load(ctx context.Context, run string) (Run, []Record, error)
 	// List returns the runs that match, the last created first.
 	List(ctx context.Context, f Filter) ([]Run, error)
-	// Unfinished calls each for the runs that have not ended, the first created first,
-	// and with what they wait for. They come without their Sources. It ends with the
-	// first error of each, and returns that. Others may write meanwhile.
+	// Unfinished calls each with the runs that have not ended, the first created first, and
+	// with what they wait for. The runs have no Sources. It stops at the first error of each,
+	// and returns it. each may write to the journal.
 	Unfinished(ctx context.Context, each func(Run, Waits) error) error
 
-	// Deliver stores events, durably, in their order, and with them that the runs of wake
-	// are running and wait for nothing. An event whose id is there already is dropped, and
-	// not fresh; the runs are woken all the same. Runs that have ended, or are not there,
-	// are left alone.
+	// Deliver durably stores events, in their order, and atomically wakes runs as Wake does.
+	// An event whose id is stored already is dropped, and not fresh; the runs are woken all
+	// the same.
 	Deliver(ctx context.Context, events []Event, wake []string) (fresh []bool, err error)
-	// Wake stores that runs are running and wait for nothing. Those that have ended, or
-	// are not there, are left alone. Without runs, a durable Wake only waits until all that
-	// was written before would survive a crash.
+	// Wake stores that runs are running and wait for nothing. Runs that have ended or do not
+	// exist are ignored. Without runs, a durable Wake only waits until all earlier writes are
+	// durable.
 	Wake(ctx context.Context, durable bool, runs ...string) error
-	// Events returns the events of a name that have the subject, came through the
-	// connection (an unknown one is any), and are of that time or later, in the order in
-	// which they were delivered.
+	// Events returns the events of a name and subject since a time, in the order in which they
+	// were delivered. With a connection it returns those that came through it, or through one
+	// that is not known; with "" those of all connections.
 	Events(ctx context.Context, name, subject, connection string, since time.Time) ([]Event, error)
-	// Open returns the events that are not done, in the order in which they were
+	// OpenEvents returns the events that are not Done, in the order in which they were
 	// delivered.
-	Open(ctx context.Context) ([]Event, error)
-	// Done stores, not durably, that an event is done.
-	Done(ctx context.Context, id string) error
+	OpenEvents(ctx context.Context) ([]Event, error)
+	// MarkDone stores, not durably, that an event is Done.
+	MarkDone(ctx context.Context, id string) error
 
-	// Note stores a small fact under a kind and a name, durably; nil removes it.
+	// Note durably stores a small value under a kind and a name; nil removes it.
 	Note(ctx context.Context, kind, name string, body json.RawMessage) error
-	// Notes returns the facts of a kind, by name.
+	// Notes returns the notes of a kind by name.
 	Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error)
 
-	// Prune forgets runs that ended before a time, and events before another one that are done,
-	// at most so many, and tells how many they were. Less than most means that nothing is
-	// left to forget. Runs with calls whose outcome is unknown are kept until those are
-	// settled, and the last run, so that numbers are never used again.
-	Prune(ctx context.Context, runs, events time.Time, most int) (int, error)
-	// Close waits for what was written, and returns an error if some of it is lost.
+	// Prune deletes runs that ended before a time, and Done events before another one, at
+	// most limit of them, and returns how many. Less than limit means that nothing is left to
+	// prune. It keeps runs that have calls with an unknown outcome, and the latest run, so
+	// that numbers are never reused.
+	Prune(ctx context.Context, runs, events time.Time, limit int) (int, error)
+	// Close waits for all writes, and returns an error if some were lost.
 	Close() error
 }
 
@@ -169,7 +167,7 @@ type Journal interface {
 type Filter struct {
 	Flow      string
 	Status    string
-	Unknown   bool      // only runs with calls whose outcome nobody knows
+	Unknown   bool      // only runs that have calls with an unknown outcome
 	Recipient string    // a contact that the run wrote to
 	Since     time.Time // the run started then or later …
 	Until     time.Time // … and before this
@@ -177,11 +175,12 @@ type Filter struct {
 	Limit     int       // 0: 100; negative: all
 }
 
-// limit is how many runs to return, with zero resolved; it is negative for all.
+// limit returns how many runs to return at most; negative: all.
 func (f Filter) limit() int { return cmp.Or(f.Limit, 100) }
 
-// ErrClosed says that the journal was closed, ErrInUse that another process writes it: only
-// one may. ErrOlder says that one to be read is of an older version: see OpenSQLite.
+// ErrClosed says that the journal was closed, ErrInUse that another process has it open for
+// writing, which only one may, and ErrOlder that a journal opened with OpenReadOnly is of an
+// older version: OpenSQLite migrates it.
 var (
 	ErrClosed = sqlitefile.ErrClosed
 	ErrInUse  = sqlitefile.ErrInUse

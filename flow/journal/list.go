@@ -12,11 +12,11 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// List is as in Journal. What it reads grows with the runs that it returns, with the plans
-// of the flow, and with the runs that are open; not with those that are stored, but for some
-// bytes of each, in a row with many others, where it looks for a recipient.
-func (r reads) List(ctx context.Context, f Filter) (runs []Run, err error) {
-	err = r.file(ctx, func(conn *sqlite.Conn) error {
+// List is as in Journal. Its cost grows with the runs that it returns, the plans of the flow,
+// and the open runs; not with the stored runs, except that a search for a recipient reads a
+// few bytes of each, in recipient chunks.
+func (r queries) List(ctx context.Context, f Filter) (runs []Run, err error) {
+	err = r.read(ctx, func(conn *sqlite.Conn) error {
 		from, before, err := bounds(conn, f)
 		if err != nil {
 			return err
@@ -25,12 +25,12 @@ func (r reads) List(ctx context.Context, f Filter) (runs []Run, err error) {
 		if err != nil {
 			return err
 		}
-		h := heads{conn: conn, sources: true}
+		h := headReader{conn: conn, withSources: true}
 		return merge(lists, from, before, func(seq int64) (more bool, err error) {
 			if len(runs) == f.limit() {
 				return false, nil
 			}
-			run, found, err := h.one(headBySeq, seq)
+			run, found, err := h.run(headBySeq, seq)
 			if err == nil && found && f.matches(run) {
 				runs = append(runs, run)
 			}
@@ -40,8 +40,9 @@ func (r reads) List(ctx context.Context, f Filter) (runs []Run, err error) {
 	return runs, err
 }
 
-// bounds returns between which numbers are the runs that a filter selects. Times lead
-// there through the stretches of runs that started in one minute: the clock may go back.
+// bounds returns the numbers [from, before) of the runs that a filter may select. It looks
+// times up in the minute index: numbers need not be in the order of time, as the clock may
+// go back.
 func bounds(conn *sqlite.Conn, f Filter) (from, before int64, err error) {
 	from, before = 0, int64(math.MaxInt64)
 	if f.Before > 0 {
@@ -50,24 +51,24 @@ func bounds(conn *sqlite.Conn, f Filter) (from, before int64, err error) {
 	if f.Since.IsZero() && f.Until.IsZero() {
 		return from, before, nil
 	}
-	least, most := int64(math.MinInt64), int64(math.MaxInt64)
+	since, until := int64(math.MinInt64), int64(math.MaxInt64)
 	if !f.Since.IsZero() {
-		least = minuteOf(f.Since)
+		since = minuteOf(f.Since)
 	}
 	if !f.Until.IsZero() {
-		most = minuteOf(f.Until)
+		until = minuteOf(f.Until)
 	}
-	first, end, err := numbersOf(conn, least, most)
+	first, end, err := numbersOfMinutes(conn, since, until)
 	return first, min(before, end), err
 }
 
-// numbersOf returns the number of the first run that started in those minutes, and the
-// number of the run after the last one; both are 0 if there is none.
-func numbersOf(conn *sqlite.Conn, least, most int64) (first, end int64, err error) {
+// numbersOfMinutes returns the numbers [first, end) that hold all runs that started in the
+// minutes from since to until; both are 0 if there are none.
+func numbersOfMinutes(conn *sqlite.Conn, since, until int64) (first, end int64, err error) {
 	last := int64(0)
 	err = sqlitefile.Query(conn, "SELECT min(run), max(run) FROM stretches WHERE minute BETWEEN ? AND ?", func(row *sqlite.Stmt) {
 		first, last = row.ColumnInt64(0), row.ColumnInt64(1)
-	}, least, most)
+	}, since, until)
 	if err != nil || first == 0 {
 		return 0, 0, err
 	}
@@ -78,12 +79,12 @@ func numbersOf(conn *sqlite.Conn, least, most int64) (first, end int64, err erro
 	return first, end, err
 }
 
-// A list returns up to n numbers of runs in [from, before), the largest first.
-type list func(from, before int64, n int) ([]int64, error)
+// A runList returns up to n numbers of runs in [from, before), the largest first.
+type runList func(from, before int64, n int) ([]int64, error)
 
-// candidates returns lists that among them have each run that the filter selects.
-func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
-	selected := func(query string, args ...any) list {
+// candidates returns lists whose union has all runs that the filter selects, and others.
+func candidates(conn *sqlite.Conn, f Filter) ([]runList, error) {
+	selected := func(query string, args ...any) runList {
 		return func(from, before int64, n int) (seqs []int64, err error) {
 			err = sqlitefile.Query(conn, query, func(row *sqlite.Stmt) { seqs = append(seqs, row.ColumnInt64(0)) }, append(args, from, before, n)...)
 			return seqs, err
@@ -91,11 +92,11 @@ func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
 	}
 	switch {
 	case f.Recipient != "":
-		return []list{writtenTo(conn, f.Recipient), mailedTo(conn, f.Recipient)}, nil
+		return []runList{runsTo(conn, f.Recipient), chunkedRunsTo(conn, f.Recipient)}, nil
 	case f.Unknown:
-		return []list{selected(listUnknown)}, nil
+		return []runList{selected(listUnknown)}, nil
 	case f.Flow == "" && f.Status == "":
-		return []list{selected(listAll)}, nil
+		return []runList{selected(listAll)}, nil
 	}
 	plans, err := planNumbers(conn, f.Flow)
 	if err != nil {
@@ -105,7 +106,7 @@ func candidates(conn *sqlite.Conn, f Filter) ([]list, error) {
 	if err != nil {
 		return nil, err
 	}
-	lists := []list{unfinished(conn, plans, statuses)}
+	lists := []runList{openRuns(conn, plans, statuses)}
 	for _, plan := range plans {
 		for _, status := range statuses {
 			lists = append(lists, selected(listEnded, status, plan))
@@ -120,8 +121,8 @@ const (
 	listOpen    = "SELECT run, plan, status FROM open WHERE run >= ? AND run < ? ORDER BY run DESC"
 )
 
-// unfinished lists open runs.
-func unfinished(conn *sqlite.Conn, plans, statuses []int64) list {
+// openRuns lists the open runs of some plans and statuses.
+func openRuns(conn *sqlite.Conn, plans, statuses []int64) runList {
 	chosen := map[int64]bool{}
 	for _, plan := range plans {
 		chosen[plan] = true
@@ -137,73 +138,73 @@ func unfinished(conn *sqlite.Conn, plans, statuses []int64) list {
 	}
 }
 
-// merge calls see with the numbers of all lists, each once, the largest first, while it wants
-// more.
-func merge(lists []list, from, before int64, see func(seq int64) (more bool, err error)) error {
-	var streams streams
+// merge calls visit with the numbers of all lists, each number once, the largest first, as
+// long as visit wants more.
+func merge(lists []runList, from, before int64, visit func(seq int64) (more bool, err error)) error {
+	var cursors cursorHeap
 	for _, l := range lists {
-		s := &stream{list: l, from: from, before: before, ask: 8}
-		if more, err := s.fill(); err != nil {
+		c := &cursor{list: l, from: from, before: before, batch: 8}
+		if more, err := c.fetch(); err != nil {
 			return err
 		} else if more {
-			streams = append(streams, s)
+			cursors = append(cursors, c)
 		}
 	}
-	heap.Init(&streams)
-	last := int64(0) // none has this number
-	for len(streams) > 0 {
-		s := streams[0]
-		if seq := s.ahead[0]; seq != last {
-			if more, err := see(seq); err != nil || !more {
+	heap.Init(&cursors)
+	last := int64(0) // no run has this number
+	for len(cursors) > 0 {
+		c := cursors[0]
+		if seq := c.buffered[0]; seq != last {
+			if more, err := visit(seq); err != nil || !more {
 				return err
 			}
 			last = seq
 		}
-		s.ahead = s.ahead[1:]
-		if len(s.ahead) == 0 {
-			if more, err := s.fill(); err != nil {
+		c.buffered = c.buffered[1:]
+		if len(c.buffered) == 0 {
+			if more, err := c.fetch(); err != nil {
 				return err
 			} else if !more {
-				heap.Pop(&streams)
+				heap.Pop(&cursors)
 				continue
 			}
 		}
-		heap.Fix(&streams, 0)
+		heap.Fix(&cursors, 0)
 	}
 	return nil
 }
 
-// A stream is a list of which a part was read.
-type stream struct {
-	list         list
-	from, before int64
-	ask          int // how many to read next
-	ahead        []int64
+// A cursor reads a list batch by batch.
+type cursor struct {
+	list         runList
+	from, before int64 // of what was not fetched
+	batch        int   // size of the next one
+	buffered     []int64
 }
 
-// fill reads on, and tells whether there was more.
-func (s *stream) fill() (bool, error) {
+// fetch reads the next batch, and reports whether it has any number.
+func (c *cursor) fetch() (bool, error) {
 	var err error
-	if s.ahead, err = s.list(s.from, s.before, s.ask); err != nil || len(s.ahead) == 0 {
+	if c.buffered, err = c.list(c.from, c.before, c.batch); err != nil || len(c.buffered) == 0 {
 		return false, err
 	}
-	s.before = s.ahead[len(s.ahead)-1]
-	s.ask = min(2*s.ask, 1024)
+	c.before = c.buffered[len(c.buffered)-1]
+	c.batch = min(2*c.batch, 1024)
 	return true, nil
 }
 
-// streams are a heap, the largest number on top.
-type streams []*stream
+// A cursorHeap implements heap.Interface, the largest number on top.
+type cursorHeap []*cursor
 
-func (s streams) Len() int           { return len(s) }
-func (s streams) Less(i, k int) bool { return s[i].ahead[0] > s[k].ahead[0] }
-func (s streams) Swap(i, k int)      { s[i], s[k] = s[k], s[i] }
-func (s *streams) Push(x any)        { *s = append(*s, x.(*stream)) }
-func (s *streams) Pop() any {
-	last := (*s)[len(*s)-1]
-	*s = (*s)[:len(*s)-1]
+func (h cursorHeap) Len() int           { return len(h) }
+func (h cursorHeap) Less(i, k int) bool { return h[i].buffered[0] > h[k].buffered[0] }
+func (h cursorHeap) Swap(i, k int)      { h[i], h[k] = h[k], h[i] }
+func (h *cursorHeap) Push(x any)        { *h = append(*h, x.(*cursor)) }
+func (h *cursorHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
 	return last
 }
 
-// minuteOf returns the minute that a time falls in.
-func minuteOf(t time.Time) int64 { return stamp(t) / int64(time.Minute) }
+// minuteOf returns the minute of a time, since 1970.
+func minuteOf(t time.Time) int64 { return encodeTime(t) / int64(time.Minute) }

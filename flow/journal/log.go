@@ -8,115 +8,115 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// How a change travels. Create and Write hand it over in its stored form; the writer makes
-// it an entry, and adds it to the draft of its run. All entries of a transaction become one
-// row of the table log, which is all that a commit writes: from then on they are durable.
+// Changes of runs are written like those of a log-structured store. Create and Write hand an
+// encoded change to the writer, which makes it a log entry and merges it into the pendingRun
+// in memory. The entries of a transaction become one row of the table log, which is all that
+// a commit writes: from then on they are durable.
 //
-// A fold brings the drafts into the other tables and empties the log, in one transaction:
-// when they are large, when they are old, before somebody reads what they are about, and at
-// the end. So a run that begins and ends between two folds is written to the tables once,
-// beside many others, and not twice and alone.
+// A flush writes the pending runs to the other tables and empties the log, in one
+// transaction: when they are large, when they are old, before they are read, and on closing.
+// So a run that starts and ends between two flushes is written to the tables once, together
+// with many others, instead of several times and alone.
 //
-// If the process dies, the entries are in the log: who opens the file next makes drafts of
-// them again, and folds those. What else is written, such as events and notes, goes to its
-// tables at once.
+// If the process dies, the entries are in the log: opening the file makes pending runs of
+// them again, and flushes those. Events and notes go to their tables at once.
 
-// What an entry is: what a number stands for never changes.
+// Kinds of log entries. They are stored: what a number means never changes.
 const (
-	creation = 1 // of a run: its number, that of its plan, its head and its first change
-	change   = 2 // of a run: its number, the change
+	runCreated = 1 // the run's number and its plan's, its head and its first change
+	runChanged = 2 // the run's number, the change
 )
 
-// An entry is a change on its way to the log.
-type entry struct {
+// A logEntry is a change of a run as the log stores it.
+type logEntry struct {
 	kind int64
-	seq  int64
-	plan int64
+	seq  int64 // of the run
+	plan int64 // only if the run is created
 	body []byte
 }
 
-// size is about how many bytes of memory it takes.
-func (e entry) size() int { return 4*overhead + len(e.body) }
+// size returns about how many bytes of memory it takes.
+func (e logEntry) size() int { return 4*overhead + len(e.body) }
 
-// encode adds the entry to a row of the log.
-func (e entry) encode(b []byte) []byte {
+// encode appends the entry to a row of the log.
+func (e logEntry) encode(b []byte) []byte {
 	b = binary.AppendVarint(b, e.kind)
 	b = binary.AppendVarint(b, e.seq)
-	if e.kind == creation {
+	if e.kind == runCreated {
 		b = binary.AppendVarint(b, e.plan)
 	}
 	return appendText(b, e.body)
 }
 
 // entry reads what entry.encode wrote.
-func (d *decoder) entry() (e entry) {
-	e.kind, e.seq = d.signed(), d.signed()
-	if e.kind == creation {
-		e.plan = d.signed()
+func (d *decoder) entry() (e logEntry) {
+	e.kind, e.seq = d.varint(), d.varint()
+	if e.kind == runCreated {
+		e.plan = d.varint()
 	}
 	e.body = d.bytes()
-	d.bad = d.bad || e.kind != creation && e.kind != change
+	d.invalid = d.invalid || e.kind != runCreated && e.kind != runChanged
 	return e
 }
 
-// take adds an entry to the log, and to the draft of its run.
-func (s *store) take(conn *sqlite.Conn, run string, e entry) error {
-	s.batch = append(s.batch, e)
-	return s.draft(conn, run, e)
+// append adds an entry to the log, and to the pending changes of its run.
+func (s *store) append(conn *sqlite.Conn, run string, e logEntry) error {
+	s.unlogged = append(s.unlogged, e)
+	return s.applyEntry(conn, run, e)
 }
 
-// draft adds an entry to the draft of its run, which has an id where that is known.
-func (s *store) draft(conn *sqlite.Conn, run string, e entry) error {
-	d := s.drafts[e.seq]
-	if d == nil {
-		d = newDraft(e.seq, run)
-		d.row = s.row + 1
-		s.drafts[e.seq] = d
-		s.order = append(s.order, d)
+// applyEntry merges an entry into the pending changes of its run; run is its id, "" if that
+// is not known.
+func (s *store) applyEntry(conn *sqlite.Conn, run string, e logEntry) error {
+	p := s.pending[e.seq]
+	if p == nil {
+		p = newPendingRun(e.seq, run)
+		p.firstRow = s.lastRow + 1
+		s.pending[e.seq] = p
+		s.pendingOrder = append(s.pendingOrder, p)
 	}
 	in := decoder{rest: e.body}
-	if e.kind == creation {
-		d.head(&in)
-		d.plan = e.plan
-		s.last = max(s.last, e.seq)
+	if e.kind == runCreated {
+		p.decodeHead(&in)
+		p.plan = e.plan
+		s.lastRun = max(s.lastRun, e.seq)
 	}
-	s.ids[d.id] = d
-	d.entries = append(d.entries, e)
-	s.size += e.size()
-	err := d.change(&in, func(name string) (int64, error) { return s.status(conn, name) })
-	if err == nil && d.status == 0 && d.created {
-		d.status, err = s.status(conn, "")
+	s.pendingByID[p.id] = p
+	p.entries = append(p.entries, e)
+	s.pendingBytes += e.size()
+	err := p.decodeChange(&in, func(name string) (int64, error) { return s.status(conn, name) })
+	if err == nil && p.status == 0 && p.created {
+		p.status, err = s.status(conn, "")
 	}
 	return err
 }
 
-// commit makes what was taken durable: in the log, or in the tables if it is too much for
-// that.
+// commit writes the transaction's entries to the log, or flushes them if they are too many.
 func (s *store) commit(conn *sqlite.Conn) error {
-	if s.size > 2*maxDrafts {
-		if err := s.fold(conn, 0); err != nil {
+	if s.pendingBytes > 2*maxPending {
+		if err := s.flush(conn, 0); err != nil {
 			return err
 		}
 	}
-	if len(s.batch) == 0 {
+	if len(s.unlogged) == 0 {
 		return nil
 	}
-	return s.log(conn, s.row+1)
+	return s.writeLogRow(conn, s.lastRow+1)
 }
 
-// log inserts the entries of the batch as a row.
-func (s *store) log(conn *sqlite.Conn, seq int64) error {
-	s.room = s.room[:0]
-	for _, e := range s.batch {
-		s.room = e.encode(s.room)
+// writeLogRow inserts the unlogged entries as a row.
+func (s *store) writeLogRow(conn *sqlite.Conn, seq int64) error {
+	s.buf = s.buf[:0]
+	for _, e := range s.unlogged {
+		s.buf = e.encode(s.buf)
 	}
-	clear(s.batch)
-	s.batch, s.row, s.logged = s.batch[:0], max(s.row, seq), true
-	s.await()
-	return s.rows.row(conn, seq, s.room)
+	clear(s.unlogged)
+	s.unlogged, s.lastRow, s.logHasRows = s.unlogged[:0], max(s.lastRow, seq), true
+	s.scheduleFlush()
+	return s.logRows.row(conn, seq, s.buf)
 }
 
-// recoverLog folds what a process that died left in the log.
+// recoverLog flushes what a process that died left in the log.
 func recoverLog(conn *sqlite.Conn) error {
 	s := newStore()
 	if err := s.load(conn); err != nil {
@@ -130,14 +130,14 @@ func recoverLog(conn *sqlite.Conn) error {
 	for _, row := range rows {
 		for in := (decoder{rest: row}); len(in.rest) > 0; {
 			e := in.entry()
-			if in.bad {
-				return errForm
+			if in.invalid {
+				return errUnknownForm
 			}
-			if err := s.draft(conn, "", e); err != nil {
+			if err := s.applyEntry(conn, "", e); err != nil {
 				return err
 			}
 		}
 	}
-	s.logged = true
-	return s.fold(conn, none)
+	s.logHasRows = true
+	return s.flush(conn, retainNone)
 }

@@ -38,7 +38,7 @@ func TestTwins(t *testing.T) {
 				data[i] = byte(random.Uint32())
 			}
 			path := filepath.Join(t.TempDir(), "journal.db")
-			w := &twins{t: t, want: new(journal.Memory), got: openSQLite(t, path), path: path, data: data}
+			w := &pair{t: t, want: new(journal.Memory), got: openSQLite(t, path), path: path, data: data}
 			for len(w.data) > 0 {
 				w.step()
 			}
@@ -46,7 +46,7 @@ func TestTwins(t *testing.T) {
 			require.NoError(t, w.got.Close())
 			r, err := journal.OpenReadOnly(w.path)
 			require.NoError(t, err)
-			same(t, w.want, r)
+			requireSame(t, w.want, r)
 			require.NoError(t, r.Close())
 		})
 	}
@@ -58,7 +58,7 @@ func FuzzLog(f *testing.F) {
 	waits := journaltest.Waits("anna")
 	for _, c := range []journal.Change{
 		{}, {Status: "waiting", Waits: &waits, Recipients: []string{"anna"}}, {Records: []journal.Record{journaltest.Record(1), record(300)}},
-		{Status: "failed", Ended: hourOfEnds(0), Unknown: []string{"f1.a.1"}, Settled: []string{"f1.a.1", "f1.a.2"}},
+		{Status: "failed", Ended: endTime(0), Unknown: []string{"f1.a.1"}, Settled: []string{"f1.a.1", "f1.a.2"}},
 	} {
 		row := journal.EncodeLog(journaltest.Run("a"), c)
 		f.Add(row)
@@ -76,8 +76,8 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// Twins are two journals that are to hold the same.
-type twins struct {
+// A pair is two journals that get the same writes, and must hold the same.
+type pair struct {
 	t    *testing.T
 	want *journal.Memory
 	got  *journal.SQLite
@@ -86,7 +86,7 @@ type twins struct {
 	n    int
 }
 
-func (w *twins) next() int {
+func (w *pair) next() int {
 	if len(w.data) == 0 {
 		return 0
 	}
@@ -95,7 +95,7 @@ func (w *twins) next() int {
 	return int(b)
 }
 
-func (w *twins) both(do func(j journal.Journal) (any, error)) {
+func (w *pair) both(do func(j journal.Journal) (any, error)) {
 	w.t.Helper()
 	want, wantErr := do(w.want)
 	got, err := do(w.got)
@@ -103,7 +103,7 @@ func (w *twins) both(do func(j journal.Journal) (any, error)) {
 	require.Equal(w.t, want, got)
 }
 
-func (w *twins) step() {
+func (w *pair) step() {
 	ctx := w.t.Context()
 	w.n++
 	what := w.next()
@@ -123,18 +123,18 @@ func (w *twins) step() {
 	case 9:
 		w.both(func(j journal.Journal) (any, error) { return nil, j.Wake(ctx, false, run) })
 	case 10:
-		w.both(func(j journal.Journal) (any, error) { return nil, j.Done(ctx, fmt.Sprint(what%4)) })
+		w.both(func(j journal.Journal) (any, error) { return nil, j.MarkDone(ctx, fmt.Sprint(what%4)) })
 	case 11:
 		w.both(func(j journal.Journal) (any, error) {
 			return nil, j.Note(ctx, "hold", run, json.RawMessage(fmt.Sprint(w.n)))
 		})
 	case 12:
-		before := hourOfEnds(w.next() % 60)
+		before := endTime(w.next() % 60)
 		w.both(func(j journal.Journal) (any, error) { return j.Prune(ctx, before, before, 100) })
 	case 13:
 		w.compare()
 	case 16:
-		require.NoError(w.t, w.got.Fold())
+		require.NoError(w.t, w.got.Flush())
 	case 14:
 		require.NoError(w.t, w.got.Close())
 		w.got = openSQLite(w.t, w.path)
@@ -146,19 +146,19 @@ func (w *twins) step() {
 			require.NoError(w.t, w.got.Backup(ctx, to))
 			w.path = to
 		} else {
-			w.path = copied(w.t, w.got, w.path)
+			w.path = copyFiles(w.t, w.got, w.path)
 		}
 		if how%2 == 0 {
 			r, err := journal.OpenReadOnly(w.path)
 			require.NoError(w.t, err)
-			same(w.t, w.want, r)
+			requireSame(w.t, w.want, r)
 			require.NoError(w.t, r.Close())
 		}
 		w.got = openSQLite(w.t, w.path)
 	}
 }
 
-func (w *twins) change() (c journal.Change) {
+func (w *pair) change() (c journal.Change) {
 	for range w.next() % 4 {
 		r := record(10 + w.next()*8)
 		r.At = journaltest.Record(w.n).At
@@ -170,7 +170,7 @@ func (w *twins) change() (c journal.Change) {
 	case 2:
 		c.Status = "waiting"
 	case 3, 4:
-		c.Status, c.Ended = "failed", hourOfEnds(w.next()%60)
+		c.Status, c.Ended = "failed", endTime(w.next()%60)
 	}
 	switch w.next() % 4 {
 	case 0:
@@ -187,19 +187,19 @@ func (w *twins) change() (c journal.Change) {
 	case 2:
 		c.Unknown, c.Settled = []string{"0", "1"}, []string{key}
 	case 3:
-		c.Took = []string{key}
+		c.Consumed = []string{key}
 	case 4:
 		c.Recipients = []string{"anna", key}
 	}
 	return c
 }
 
-// hourOfEnds is after all starts.
-func hourOfEnds(minute int) time.Time {
+// endTime is after all starts.
+func endTime(minute int) time.Time {
 	return journaltest.Run("").Started.Add(5*time.Hour + time.Duration(minute)*time.Minute)
 }
 
-func (w *twins) compare() {
+func (w *pair) compare() {
 	w.t.Helper()
 	run := fmt.Sprint(w.next() % 7)
 	wantHead, want, wantErr := w.want.Load(w.t.Context(), run)
@@ -207,12 +207,11 @@ func (w *twins) compare() {
 	require.Equal(w.t, wantErr, err)
 	journaltest.SameRun(w.t, wantHead, head)
 	journaltest.SameRecords(w.t, want, got)
-	same(w.t, w.want, w.got)
+	requireSame(w.t, w.want, w.got)
 }
 
-// copied copies the file of a journal at one moment, which is what is left of it if its
-// process dies then.
-func copied(t *testing.T, j *journal.SQLite, path string) string {
+// copyFiles copies the files of a journal as its process would leave them if it died now.
+func copyFiles(t *testing.T, j *journal.SQLite, path string) string {
 	t.Helper()
 	release := j.Hold()
 	defer release()
@@ -235,9 +234,9 @@ func TestLogOfOthers(t *testing.T) {
 	j := openSQLite(t, path)
 	require.NoError(t, j.Create(ctx, journaltest.Run("a"), journaltest.Records(0)))
 	require.NoError(t, j.Write(ctx, "a", true, journaltest.Records(1)))
-	require.Equal(t, 2, inLog(t, path, "count(*)"))
+	require.Equal(t, 2, queryLog(t, path, "count(*)"))
 
-	left := copied(t, j, path)
+	left := copyFiles(t, j, path)
 
 	living, err := journal.OpenReadOnly(path)
 	require.NoError(t, err)
@@ -264,10 +263,10 @@ func TestLogOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, records, 2)
 	require.NoError(t, dead.Close())
-	require.Equal(t, 0, inLog(t, left, "count(*)"))
+	require.Equal(t, 0, queryLog(t, left, "count(*)"))
 
 	require.NoError(t, j.Close())
-	require.Equal(t, 0, inLog(t, path, "count(*)"))
+	require.Equal(t, 0, queryLog(t, path, "count(*)"))
 }
 
 // TestLogIsShort: however much is written, what is not in the tables is little, and bodies
@@ -281,8 +280,8 @@ func TestLogIsShort(t *testing.T) {
 		id := fmt.Sprint(n)
 		size := 100 << (n % 16) // up to 3 MB
 		require.NoError(t, j.Create(ctx, journaltest.Run(id), journal.Change{Records: []journal.Record{record(size), record(10)}}))
-		require.NoError(t, j.Write(ctx, id, false, journal.Change{Records: []journal.Record{record(size)}, Status: "failed", Ended: hourOfEnds(0)}))
-		require.LessOrEqual(t, inLog(t, path, "coalesce(sum(length(changes)), 0)"), 2<<20)
+		require.NoError(t, j.Write(ctx, id, false, journal.Change{Records: []journal.Record{record(size)}, Status: "failed", Ended: endTime(0)}))
+		require.LessOrEqual(t, queryLog(t, path, "coalesce(sum(length(changes)), 0)"), 2<<20)
 	}
 	for n := range 300 {
 		_, records, err := j.Load(ctx, fmt.Sprint(n))
@@ -292,8 +291,8 @@ func TestLogIsShort(t *testing.T) {
 	}
 }
 
-// inLog asks for a number about the log in a file.
-func inLog(t *testing.T, path, what string) int {
+// queryLog asks for a number about the log in a file.
+func queryLog(t *testing.T, path, what string) int {
 	t.Helper()
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 	require.NoError(t, err)

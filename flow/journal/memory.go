@@ -11,13 +11,13 @@ import (
 
 // Memory is a journal in this process. Its zero value is ready to use.
 type Memory struct {
-	mu     sync.Mutex
-	last   int64 // number of a run
-	runs   map[string]*memoryRun
-	order  []*memoryRun // of Create
-	events map[string]*Event
-	came   []*Event // in the order of Deliver
-	notes  map[string]map[string]json.RawMessage
+	mu        sync.Mutex
+	lastRun   int64 // the latest run's number
+	runs      map[string]*memoryRun
+	order     []*memoryRun // in the order of Create
+	events    map[string]*Event
+	delivered []*Event // in the order of Deliver
+	notes     map[string]map[string]json.RawMessage
 }
 
 type memoryRun struct {
@@ -41,8 +41,8 @@ func (j *Memory) Create(ctx context.Context, run Run, c Change) error {
 	if j.runs[run.ID] != nil {
 		return &ExistsError{run.ID}
 	}
-	j.last++
-	run.Seq, run.Unknown = j.last, 0
+	j.lastRun++
+	run.Seq, run.Unknown = j.lastRun, 0
 	r := &memoryRun{head: run}
 	j.runs[run.ID] = r
 	j.order = append(j.order, r)
@@ -76,20 +76,20 @@ func (j *Memory) apply(r *memoryRun, c Change) {
 	if !r.head.Ended.IsZero() {
 		r.waits = Waits{}
 	}
-	r.unknown = with(r.unknown, c.Unknown)
+	r.unknown = addAll(r.unknown, c.Unknown)
 	for _, key := range c.Settled {
 		delete(r.unknown, key)
 	}
 	r.head.Unknown = len(r.unknown)
-	for _, id := range c.Took {
+	for _, id := range c.Consumed {
 		if e := j.events[id]; e != nil {
 			e.Claimed = true
 		}
 	}
-	r.recipients = with(r.recipients, c.Recipients)
+	r.recipients = addAll(r.recipients, c.Recipients)
 }
 
-func with(set map[string]bool, keys []string) map[string]bool {
+func addAll(set map[string]bool, keys []string) map[string]bool {
 	if set == nil && len(keys) > 0 {
 		set = map[string]bool{}
 	}
@@ -126,7 +126,7 @@ func (j *Memory) List(_ context.Context, f Filter) ([]Run, error) {
 	return out, nil
 }
 
-// matches tells whether the filter, but for its recipient, selects a run.
+// matches reports whether the filter, except for its recipient, selects a run.
 func (f Filter) matches(run Run) bool {
 	return (f.Flow == "" || f.Flow == run.Flow) &&
 		(f.Status == "" || f.Status == run.Status) &&
@@ -172,7 +172,7 @@ func (j *Memory) Deliver(ctx context.Context, events []Event, wake []string) ([]
 	for i, e := range events {
 		if fresh[i] = j.events[e.ID] == nil; fresh[i] {
 			j.events[e.ID] = &e
-			j.came = append(j.came, &e)
+			j.delivered = append(j.delivered, &e)
 		}
 	}
 	j.wake(wake)
@@ -200,27 +200,27 @@ func (j *Memory) wake(runs []string) {
 
 // Events implements Journal.
 func (j *Memory) Events(_ context.Context, name, subject, connection string, since time.Time) ([]Event, error) {
-	return j.chosen(func(e *Event) bool { return e.fits(name, subject, connection, since) }), nil
+	return j.eventsWhere(func(e *Event) bool { return e.matches(name, subject, connection, since) }), nil
 }
 
-// Open implements Journal.
-func (j *Memory) Open(context.Context) ([]Event, error) {
-	return j.chosen(func(e *Event) bool { return !e.Done }), nil
+// OpenEvents implements Journal.
+func (j *Memory) OpenEvents(context.Context) ([]Event, error) {
+	return j.eventsWhere(func(e *Event) bool { return !e.Done }), nil
 }
 
-func (j *Memory) chosen(choose func(*Event) bool) (out []Event) {
+func (j *Memory) eventsWhere(match func(*Event) bool) (out []Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, e := range j.came {
-		if choose(e) {
+	for _, e := range j.delivered {
+		if match(e) {
 			out = append(out, *e)
 		}
 	}
 	return out
 }
 
-// Done implements Journal.
-func (j *Memory) Done(ctx context.Context, id string) error {
+// MarkDone implements Journal.
+func (j *Memory) MarkDone(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (j *Memory) Notes(_ context.Context, kind string) (map[string]json.RawMessa
 }
 
 // Prune implements Journal.
-func (j *Memory) Prune(ctx context.Context, runs, events time.Time, most int) (int, error) {
+func (j *Memory) Prune(ctx context.Context, runs, events time.Time, limit int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -269,15 +269,15 @@ func (j *Memory) Prune(ctx context.Context, runs, events time.Time, most int) (i
 	defer j.mu.Unlock()
 	n := 0
 	j.order = slices.DeleteFunc(j.order, func(r *memoryRun) bool {
-		old := n < most && !r.head.Ended.IsZero() && r.head.Ended.Before(runs) && r.head.Unknown == 0 && r.head.Seq < j.last
+		old := n < limit && !r.head.Ended.IsZero() && r.head.Ended.Before(runs) && r.head.Unknown == 0 && r.head.Seq < j.lastRun
 		if old {
 			delete(j.runs, r.head.ID)
 			n++
 		}
 		return old
 	})
-	j.came = slices.DeleteFunc(j.came, func(e *Event) bool {
-		old := n < most && e.Done && e.At.Before(events)
+	j.delivered = slices.DeleteFunc(j.delivered, func(e *Event) bool {
+		old := n < limit && e.Done && e.At.Before(events)
 		if old {
 			delete(j.events, e.ID)
 			n++

@@ -11,16 +11,16 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-const maxPlans = 1024 // of which the numbers are remembered
+const maxPlans = 1024 // in store.plans
 
-// stored is a plan that is in the tables.
-type stored struct {
+// A cachedPlan is a plan that is in the tables.
+type cachedPlan struct {
 	flow    string
 	sources map[string]string
 	seq     int64
 }
 
-// plan returns the number of the run's plan, and stores it if it is new.
+// plan returns the number of the run's plan, and stores the plan if it is new.
 func (s *store) plan(conn *sqlite.Conn, run Run) (seq int64, err error) {
 	p, ok := s.plans[run.Digest]
 	if ok && p.flow == run.Flow && maps.Equal(p.sources, run.Sources) {
@@ -47,11 +47,11 @@ func (s *store) plan(conn *sqlite.Conn, run Run) (seq int64, err error) {
 	if len(s.plans) >= maxPlans {
 		clear(s.plans)
 	}
-	s.plans[run.Digest] = stored{run.Flow, run.Sources, seq}
+	s.plans[run.Digest] = cachedPlan{run.Flow, run.Sources, seq}
 	return seq, nil
 }
 
-// planHash identifies what the tables hold of a plan.
+// planHash returns a hash of all that the tables have of a plan.
 func planHash(run Run) []byte {
 	h := sha256.New()
 	add := func(s string) {

@@ -16,38 +16,38 @@ import (
 
 // A Reader reads a journal's file. It is safe for concurrent use.
 type Reader struct {
-	reads
+	queries
 	file *sqlitefile.Reader
-	// Behind tells that what the other process wrote last is not seen: in a part of a second
-	// it is, unless that process is stopped, or its disk has failed.
+	// Behind says that the latest writes of the other process are not seen: it has not
+	// flushed them in time, because it is stopped or its disk has failed.
 	Behind bool
 }
 
 // OpenReadOnly opens the journal in a file for reading, also while another process writes
-// it. What was durable before it was opened is seen, unless the reader is Behind, what is
-// written from then on within a second. If the other process has died, what it left in the
-// log is brought into the tables first; where they cannot be written, all is read from a
-// copy in memory. It does not create a file. Errors are a *DiskError.
+// it. It sees what was durable before, unless the reader is Behind, and what is written
+// later within a second. If the other process has died, what it left in the log is flushed
+// to the tables first; if the file cannot be written, everything is read from a copy in
+// memory. It does not create a file. Errors are a *DiskError.
 func OpenReadOnly(path string) (*Reader, error) {
-	file, err := sqlitefile.OpenReadOnly(path, kind())
+	file, err := sqlitefile.OpenReadOnly(path, fileKind())
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{reads: reads{file.Read}, file: file}
-	if r.Behind, err = r.wait(context.Background()); err != nil {
+	r := &Reader{queries: queries{file.Read}, file: file}
+	if r.Behind, err = r.awaitFlush(context.Background()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return r, nil
 }
 
-// wait waits until what is in the log now is in the tables, and tells what is left. A process
-// that is not able to bring it there is not waited for longer than one that is.
-func (r *Reader) wait(ctx context.Context) (left bool, err error) {
+// awaitFlush waits until what is in the log now has been flushed to the tables, and reports
+// whether some is left: it gives up after twice the time that a working process takes.
+func (r *Reader) awaitFlush(ctx context.Context) (left bool, err error) {
 	last := int64(0)
 	err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT max(seq), count(*) FROM log", func(row *sqlite.Stmt) { last, left = row.ColumnInt64(0), row.ColumnInt(1) > 0 })
 	})
-	for end := time.Now().Add(4 * foldAfter); err == nil && left && time.Now().Before(end); time.Sleep(foldAfter / 20) {
+	for end := time.Now().Add(4 * flushDelay); err == nil && left && time.Now().Before(end); time.Sleep(flushDelay / 20) {
 		err = r.file.Read(ctx, func(conn *sqlite.Conn) error {
 			return sqlitefile.Query(conn, "SELECT EXISTS (SELECT 1 FROM log WHERE seq <= ?)", func(row *sqlite.Stmt) { left = row.ColumnBool(0) }, last)
 		})
@@ -61,26 +61,26 @@ func (r *Reader) Backup(ctx context.Context, path string) error { return r.file.
 // Close ends the reads that are under way.
 func (r *Reader) Close() error { return r.file.Close() }
 
-// reads are what can be read of a journal's file. Each shows one state of it. They work
-// also after the disk has failed, and return what is there. Errors of the file are a
-// *DiskError.
-type reads struct {
-	file func(ctx context.Context, see func(*sqlite.Conn) error) error
+// queries are the reading methods of SQLite and Reader. Each reads one snapshot of the file.
+// They also work after the disk has failed, and return what is there. Errors of the file are
+// a *DiskError.
+type queries struct {
+	read func(ctx context.Context, do func(*sqlite.Conn) error) error
 }
 
 // Load is as in Journal.
-func (r reads) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
+func (r queries) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
 	found := false
-	err = r.file(ctx, func(conn *sqlite.Conn) error {
-		h := heads{conn: conn, sources: true}
-		if head, found, err = h.one(headByID, run); err != nil || !found {
+	err = r.read(ctx, func(conn *sqlite.Conn) error {
+		h := headReader{conn: conn, withSources: true}
+		if head, found, err = h.run(headByID, run); err != nil || !found {
 			return err
 		}
 		if records, err = firstRecords(conn, head.Seq); err != nil {
 			return err
 		}
 		return sqlitefile.Query(conn, selectRecords, func(row *sqlite.Stmt) {
-			records = append(records, Record{At: timeOf(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
+			records = append(records, Record{At: columnTime(row, 0), Kind: row.ColumnText(1), Body: sqlitefile.Blob(row, 2)})
 		}, head.Seq)
 	})
 	switch {
@@ -93,36 +93,36 @@ func (r reads) Load(ctx context.Context, run string) (head Run, records []Record
 }
 
 // Unfinished is as in Journal.
-func (r reads) Unfinished(ctx context.Context, each func(Run, Waits) error) error {
-	var stopped error
-	err := r.file(ctx, func(conn *sqlite.Conn) error {
-		h := heads{conn: conn}
+func (r queries) Unfinished(ctx context.Context, each func(Run, Waits) error) error {
+	var eachErr error
+	err := r.read(ctx, func(conn *sqlite.Conn) error {
+		h := headReader{conn: conn}
 		if err := h.loadPlans(); err != nil {
 			return err
 		}
-		known := interned{}
+		names := stringPool{}
 		var waits []byte
-		var bad error
+		var waitsErr error
 		err := sqlitefile.Each(conn, selectUnfinished, func(row *sqlite.Stmt) bool {
-			run, plan := headOf(row)
+			run, plan := columnHead(row)
 			run.Flow, run.Digest = h.plans[plan].flow, h.plans[plan].digest
 			waits = slices.Grow(waits[:0], row.ColumnLen(waitsColumn))
 			waits = waits[:row.ColumnBytes(waitsColumn, waits[:cap(waits)])]
 			var w Waits
-			if w, bad = decodeWaits(waits, known); bad == nil {
-				stopped = each(run, w)
+			if w, waitsErr = decodeWaits(waits, names); waitsErr == nil {
+				eachErr = each(run, w)
 			}
-			return bad == nil && stopped == nil
+			return waitsErr == nil && eachErr == nil
 		})
-		return cmp.Or(err, bad)
+		return cmp.Or(err, waitsErr)
 	})
-	return cmp.Or(err, stopped)
+	return cmp.Or(err, eachErr)
 }
 
 // Notes is as in Journal.
-func (r reads) Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
+func (r queries) Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
 	notes := map[string]json.RawMessage{}
-	err := r.file(ctx, func(conn *sqlite.Conn) error {
+	err := r.read(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT name, body FROM notes WHERE kind = ?", func(row *sqlite.Stmt) {
 			notes[row.ColumnText(0)] = sqlitefile.Blob(row, 1)
 		}, kind)
@@ -134,8 +134,8 @@ func (r reads) Notes(ctx context.Context, kind string) (map[string]json.RawMessa
 }
 
 // number returns the number of a run.
-func (r reads) number(ctx context.Context, run string) (seq int64, err error) {
-	err = r.file(ctx, func(conn *sqlite.Conn) (err error) {
+func (r queries) number(ctx context.Context, run string) (seq int64, err error) {
+	err = r.read(ctx, func(conn *sqlite.Conn) (err error) {
 		seq, err = numberOf(conn, run)
 		return err
 	})
@@ -151,11 +151,11 @@ func numberOf(conn *sqlite.Conn, run string) (seq int64, err error) {
 	return seq, err
 }
 
-// heads reads the heads of runs, in one state of the file.
-type heads struct {
-	conn    *sqlite.Conn
-	sources bool // are wanted
-	plans   map[int64]planRow
+// A headReader reads the heads of runs from one snapshot of the file.
+type headReader struct {
+	conn        *sqlite.Conn
+	withSources bool
+	plans       map[int64]planRow
 }
 
 type planRow struct {
@@ -165,7 +165,7 @@ type planRow struct {
 
 const (
 	headColumns = "runs.seq, id, runs.plan, version, name, started, ended, unknown, starter, lock, inputs"
-	waitsColumn = 11 // behind those
+	waitsColumn = 11 // the column after them
 
 	selectHead = "SELECT " + headColumns + ` FROM runs LEFT JOIN open ON open.run = runs.seq
 		JOIN statuses ON code = coalesce(open.status, runs.status) WHERE runs.`
@@ -177,14 +177,14 @@ const (
 	selectRecords = "SELECT at, kind, body FROM records WHERE run = ? ORDER BY seq"
 )
 
-func headOf(row *sqlite.Stmt) (run Run, plan int64) {
+func columnHead(row *sqlite.Stmt) (run Run, plan int64) {
 	return Run{
 		Seq:     row.ColumnInt64(0),
 		ID:      row.ColumnText(1),
 		Version: row.ColumnInt(3),
 		Status:  row.ColumnText(4),
-		Started: timeOf(row, 5),
-		Ended:   timeOf(row, 6),
+		Started: columnTime(row, 5),
+		Ended:   columnTime(row, 6),
 		Unknown: row.ColumnInt(7),
 		By:      row.ColumnText(8),
 		Lock:    row.ColumnText(9),
@@ -192,11 +192,11 @@ func headOf(row *sqlite.Stmt) (run Run, plan int64) {
 	}, row.ColumnInt64(2)
 }
 
-// one returns the run that headBySeq or headByID selects.
-func (h *heads) one(query string, arg any) (run Run, found bool, err error) {
+// run returns the run that headBySeq or headByID selects.
+func (h *headReader) run(query string, arg any) (run Run, found bool, err error) {
 	var plan int64
 	err = sqlitefile.Query(h.conn, query, func(row *sqlite.Stmt) {
-		run, plan = headOf(row)
+		run, plan = columnHead(row)
 		found = true
 	}, arg)
 	if err != nil || !found {
@@ -212,11 +212,11 @@ func (h *heads) one(query string, arg any) (run Run, found bool, err error) {
 	return run, true, nil
 }
 
-func (h *heads) plan(seq int64) (p planRow, err error) {
+func (h *headReader) plan(seq int64) (p planRow, err error) {
 	err = sqlitefile.Query(h.conn, "SELECT flow, digest FROM plans WHERE seq = ?", func(row *sqlite.Stmt) {
 		p = planRow{flow: row.ColumnText(0), digest: row.ColumnText(1)}
 	}, seq)
-	if err == nil && h.sources {
+	if err == nil && h.withSources {
 		p.sources = map[string]string{}
 		err = sqlitefile.Query(h.conn, "SELECT name, text FROM sources WHERE plan = ?", func(row *sqlite.Stmt) {
 			p.sources[row.ColumnText(0)] = string(sqlitefile.Blob(row, 1))
@@ -233,14 +233,14 @@ func (h *heads) plan(seq int64) (p planRow, err error) {
 }
 
 // loadPlans reads all plans, without their sources.
-func (h *heads) loadPlans() error {
+func (h *headReader) loadPlans() error {
 	h.plans = map[int64]planRow{}
 	return sqlitefile.Query(h.conn, "SELECT seq, flow, digest FROM plans", func(row *sqlite.Stmt) {
 		h.plans[row.ColumnInt64(0)] = planRow{flow: row.ColumnText(1), digest: row.ColumnText(2)}
 	})
 }
 
-// planNumbers returns the plans of a flow, or of all.
+// planNumbers returns the plans of a flow, or all for "".
 func planNumbers(conn *sqlite.Conn, flow string) (seqs []int64, err error) {
 	add := func(row *sqlite.Stmt) { seqs = append(seqs, row.ColumnInt64(0)) }
 	if flow == "" {
@@ -251,7 +251,7 @@ func planNumbers(conn *sqlite.Conn, flow string) (seqs []int64, err error) {
 	return seqs, err
 }
 
-// statusCodes returns the code of a status, or all.
+// statusCodes returns the code of a status, or all for "".
 func statusCodes(conn *sqlite.Conn, name string) (codes []int64, err error) {
 	all := map[string]int64{}
 	err = sqlitefile.Query(conn, "SELECT name, code FROM statuses", func(row *sqlite.Stmt) { all[row.ColumnText(0)] = row.ColumnInt64(1) })

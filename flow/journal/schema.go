@@ -9,8 +9,8 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// kind is that of a journal's file.
-func kind() sqlitefile.Kind {
+// fileKind describes a journal's file.
+func fileKind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "journal",
 		ID:         0x46435452, // "FCTR"
@@ -23,35 +23,35 @@ func kind() sqlitefile.Kind {
 // Times are nanoseconds since 1970 in UTC. The zero time is the smallest number, and a run
 // that has not ended does so at the largest, so that numbers compare as times do.
 const (
-	zero  = math.MinInt64
-	never = math.MaxInt64
+	zeroTime = math.MinInt64
+	notEnded = math.MaxInt64
 )
 
-// stamp is how a time is stored.
-func stamp(t time.Time) int64 {
+// encodeTime returns the stored form of a time.
+func encodeTime(t time.Time) int64 {
 	if t.IsZero() {
-		return zero
+		return zeroTime
 	}
 	return t.UnixNano()
 }
 
-// instant returns the time of a stamp, in UTC.
-func instant(n int64) time.Time {
-	if n == zero || n == never {
+// decodeTime returns a stored time, in UTC.
+func decodeTime(n int64) time.Time {
+	if n == zeroTime || n == notEnded {
 		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
 }
 
-// end is how the time is stored at which a run ended.
-func end(t time.Time) int64 {
+// encodeEnd returns the stored form of Run.Ended.
+func encodeEnd(t time.Time) int64 {
 	if t.IsZero() {
-		return never
+		return notEnded
 	}
 	return t.UnixNano()
 }
 
-func timeOf(row *sqlite.Stmt, col int) time.Time { return instant(row.ColumnInt64(col)) }
+func columnTime(row *sqlite.Stmt, col int) time.Time { return decodeTime(row.ColumnInt64(col)) }
 
 // Times were null for the zero time, here.
 const schema1 = `
@@ -88,10 +88,10 @@ CREATE TABLE records (
 CREATE INDEX records_by_run ON records (run);
 `
 
-// A run of one step costs few rows and little searching: what is known at its start is one
-// row, which keeps its size when the run ends, and what comes later is appended. What
-// selects runs is made for that, too: the newest first, of a recipient, of a status and a
-// plan. The plans of a flow, and the statuses, are few.
+// A run of one step takes few rows and look-ups: what is known at its start is one row, which
+// keeps its size when the run ends, and what comes later is appended. The indexes serve what
+// List selects by: the newest first, by recipient, by status and plan. The plans of a flow,
+// and the statuses, are few.
 const schema2 = `
 ALTER TABLE plans RENAME TO plans1;
 ALTER TABLE sources RENAME TO sources1;
@@ -198,7 +198,7 @@ DROP TABLE sources1;
 DROP TABLE plans1;
 `
 
-// What was written of runs goes to the log first: see log.go.
+// Changes of runs go to the log first: see log.go.
 const schema3 = `
 CREATE TABLE log (
 	seq     INTEGER PRIMARY KEY,
@@ -206,7 +206,8 @@ CREATE TABLE log (
 );
 `
 
-// The first records of runs lay in runs.first, which is empty from here on: see sheaf.go.
+// The first records of runs were in runs.first, which is empty from here on: see
+// recordchunk.go.
 const schema4 = `
 CREATE TABLE sheaves (
 	run     INTEGER PRIMARY KEY, -- runs.seq of the first one
@@ -214,8 +215,8 @@ CREATE TABLE sheaves (
 );
 `
 
-// What is looked for among all runs was noted of each alone, here: in an index runs_ended,
-// and in recipients. Few are noted there still: see mailing.go.
+// Ended runs were in an index runs_ended, and recipients each in a row: see endedrange.go and
+// recipientchunk.go.
 const schema5 = `
 CREATE TABLE mailings (
 	run        INTEGER PRIMARY KEY, -- runs.seq of the first one

@@ -47,7 +47,7 @@ func script(id string) (steps []step) {
 			c.Recipients = []string{id}
 		}
 		if random.IntN(3) == 0 && event != "" {
-			c.Took = []string{event}
+			c.Consumed = []string{event}
 		}
 		return c
 	}
@@ -72,7 +72,7 @@ func script(id string) (steps []step) {
 			steps = append(steps, step{durable, func(ctx context.Context, j journal.Journal) error { return j.Wake(ctx, durable, id) }})
 		case 3:
 			done := event
-			steps = append(steps, step{false, func(ctx context.Context, j journal.Journal) error { return j.Done(ctx, done) }})
+			steps = append(steps, step{false, func(ctx context.Context, j journal.Journal) error { return j.MarkDone(ctx, done) }})
 		default:
 			write(durable, change())
 		}
@@ -106,9 +106,9 @@ func state(t *testing.T, j readable, id string, waits map[string]journal.Waits) 
 	return b.String()
 }
 
-// reached tells how many steps of its script a run has behind it that is in a state, at
+// scriptSteps tells how many steps of its script a run has behind it that is in a state, at
 // most, or -1 if no script leads there.
-func reached(t *testing.T, id, want string) int {
+func scriptSteps(t *testing.T, id, want string) int {
 	m, last := new(journal.Memory), -1
 	for n, s := range script(id) {
 		require.NoError(t, s.do(t.Context(), m))

@@ -13,59 +13,58 @@ import (
 )
 
 const (
-	maxYoung = 1 << 13 // runs of which the numbers are remembered, and as many older ones
-	maxWoken = 1 << 8  // runs that one write wakes: others do not wait long for it
-	overhead = 64      // bytes that a row costs beside what is in it
+	maxCachedNumbers = 1 << 13 // in SQLite.recent, and as many in older
+	wakeBatch        = 1 << 8  // runs that one transaction wakes: other writes do not wait long for it
+	overhead         = 64      // bytes that a row takes besides its values
 )
 
-// A DiskError says that a journal's file cannot be used. After one from writing, the
-// journal writes nothing more: it has to be opened anew.
+// A DiskError says that a journal's file cannot be used. After one from a write all later
+// writes fail: the journal has to be opened anew.
 type DiskError = sqlitefile.DiskError
 
-// SQLite is a journal in a file. Writes that come at the same time share one sync of the
-// disk. Those that are not durable reach the disk within 20 milliseconds, or with the next
-// that is durable, in order.
+// SQLite is a journal in a file. Concurrent writes share one sync of the disk. Those that are
+// not durable reach the disk within 20 milliseconds, or with the next durable one, in order.
 //
-// Errors of the file are a *DiskError. The first one from writing is final.
+// Errors of the file are a *DiskError. The first one from a write is final.
 type SQLite struct {
-	reads
-	file  *sqlitefile.File
-	store *store // for writes alone
-	late  *time.Timer
+	queries
+	file       *sqlitefile.File
+	store      *store // only within writes
+	flushTimer *time.Timer
 
-	mu          sync.Mutex
-	young, aged map[string]int64 // the numbers of runs that were written lately
-	forgotten   int              // how often some were pruned
+	mu            sync.Mutex
+	recent, older map[string]int64 // two generations of a cache: numbers of runs by id
+	prunes        int              // how often runs were removed from it
 
-	sweeping sync.Mutex
-	swept    int64 // the run that Prune came to
+	pruneMu   sync.Mutex
+	pruneFrom int64 // the number of the run where the next Prune starts
 }
 
-// OpenSQLite opens the journal in a file, or creates one that only its owner can read. A
-// file of an older version is brought up to date. While it is open no other process can
-// open it, except with OpenReadOnly. Errors are a *DiskError.
+// OpenSQLite opens the journal in a file, or creates one that only its owner can read. It
+// migrates a file of an older version. While it is open no other process can open it, except
+// with OpenReadOnly. Errors are a *DiskError.
 func OpenSQLite(path string) (*SQLite, error) {
-	file, err := sqlitefile.Open(path, kind())
+	file, err := sqlitefile.Open(path, fileKind())
 	if err != nil {
 		return nil, err
 	}
-	j := &SQLite{file: file, store: newStore(), young: map[string]int64{}, aged: map[string]int64{}}
-	j.reads = j.after(j.store.foldAll)
+	j := &SQLite{file: file, store: newStore(), recent: map[string]int64{}, older: map[string]int64{}}
+	j.queries = j.afterFlush(j.store.flushAll)
 	if err := file.Peek(context.Background(), j.store.load); err != nil {
 		file.Close()
 		return nil, err
 	}
-	file.Before(j.store.commit, j.store.foldAll)
-	file.After(j.store.next)
-	j.late = time.AfterFunc(foldAfter, func() { _ = j.file.Write(context.Background(), false, 0, j.store.foldLate) })
-	j.late.Stop() // which on a machine that stalls may be too late
-	j.store.later = func() { j.late.Reset(foldAfter) }
+	file.Before(j.store.commit, j.store.flushAll)
+	file.After(j.store.flushIfLarge)
+	j.flushTimer = time.AfterFunc(flushDelay, func() { _ = j.file.Write(context.Background(), false, 0, j.store.flushOld) })
+	j.flushTimer.Stop() // if it has fired already, on a stalled machine, the flush does no harm
+	j.store.startTimer = func() { j.flushTimer.Reset(flushDelay) }
 	return j, nil
 }
 
-// after reads what is in the tables after a fold.
-func (j *SQLite) after(fold func(*sqlite.Conn) error) reads {
-	return reads{func(ctx context.Context, see func(*sqlite.Conn) error) error { return j.file.ReadAfter(ctx, fold, see) }}
+// afterFlush returns queries that read the tables after a flush.
+func (j *SQLite) afterFlush(flush func(*sqlite.Conn) error) queries {
+	return queries{func(ctx context.Context, do func(*sqlite.Conn) error) error { return j.file.ReadAfter(ctx, flush, do) }}
 }
 
 // Create implements Journal.
@@ -74,11 +73,11 @@ func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 		c.Status, c.Ended = run.Status, run.Ended
 	}
 	size := c.size() + len(run.ID) + len(run.By) + len(run.Lock) + len(run.Inputs) + overhead
-	body, took := c.encode(run.encode(make([]byte, 0, size))), c.Took
-	asOf := j.now()
+	body, consumed := c.encode(run.encode(make([]byte, 0, size))), c.Consumed
+	prunes := j.pruneCount()
 	var seq int64
 	err := j.file.Write(ctx, true, len(body), func(conn *sqlite.Conn) (err error) {
-		seq, err = j.store.create(conn, run, took, body)
+		seq, err = j.store.create(conn, run, consumed, body)
 		return err
 	})
 	switch {
@@ -87,20 +86,20 @@ func (j *SQLite) Create(ctx context.Context, run Run, c Change) error {
 	case seq == 0:
 		return &ExistsError{run.ID}
 	}
-	j.remember(run.ID, seq, asOf)
+	j.cacheNumber(run.ID, seq, prunes)
 	return nil
 }
 
 // Write implements Journal.
 func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) error {
-	seq, err := j.row(ctx, run)
+	seq, err := j.number(ctx, run)
 	if err != nil {
 		return err
 	}
-	body, took := c.encode(make([]byte, 0, c.size())), c.Took
+	body, consumed := c.encode(make([]byte, 0, c.size())), c.Consumed
 	pruned := false
 	err = j.file.Write(ctx, durable, len(body), func(conn *sqlite.Conn) error {
-		found, err := j.store.write(conn, run, seq, took, body)
+		found, err := j.store.write(conn, run, seq, consumed, body)
 		if durable {
 			pruned = !found
 		}
@@ -112,41 +111,44 @@ func (j *SQLite) Write(ctx context.Context, run string, durable bool, c Change) 
 	return err
 }
 
-// Load implements Journal. A run that is only in the log is read from its draft: it is
-// looked at so early because much happens, and a fold for each would undo what they save.
+// Load implements Journal. A run that is only in the log is read from its pendingRun: runs
+// are loaded that early when the host is busy, and a flush for each would cost more than
+// flushing late saves.
 func (j *SQLite) Load(ctx context.Context, run string) (head Run, records []Record, err error) {
-	asOf, drafted := j.now(), false
+	prunes, pending := j.pruneCount(), false
 	err = j.file.Write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
-		if d := j.store.ids[run]; d != nil && d.created {
-			drafted = true
-			head, records, err = j.store.read(conn, d)
+		if p := j.store.pendingByID[run]; p != nil && p.created {
+			pending = true
+			head, records, err = j.store.readPending(conn, p)
 		}
 		return err
 	})
 	_, failed := errors.AsType[*DiskError](err)
 	switch {
-	case failed || err == nil && !drafted:
-		head, records, err = j.after(func(conn *sqlite.Conn) error { return j.store.foldRun(conn, run) }).Load(ctx, run)
+	case failed || err == nil && !pending:
+		head, records, err = j.afterFlush(func(conn *sqlite.Conn) error { return j.store.flushRun(conn, run) }).Load(ctx, run)
 	case err != nil:
 		return Run{}, nil, err
 	}
 	if err == nil && head.Ended.IsZero() {
-		j.remember(run, head.Seq, asOf) // who loads it goes on with it
+		j.cacheNumber(run, head.Seq, prunes) // its writes will follow
 	}
 	return head, records, err
 }
 
 // Events implements Journal.
 func (j *SQLite) Events(ctx context.Context, name, subject, connection string, since time.Time) ([]Event, error) {
-	return j.after(nil).Events(ctx, name, subject, connection, since)
+	return j.afterFlush(nil).Events(ctx, name, subject, connection, since)
 }
 
-// Open implements Journal.
-func (j *SQLite) Open(ctx context.Context) ([]Event, error) { return j.after(nil).Open(ctx) }
+// OpenEvents implements Journal.
+func (j *SQLite) OpenEvents(ctx context.Context) ([]Event, error) {
+	return j.afterFlush(nil).OpenEvents(ctx)
+}
 
 // Notes implements Journal.
 func (j *SQLite) Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error) {
-	return j.after(nil).Notes(ctx, kind)
+	return j.afterFlush(nil).Notes(ctx, kind)
 }
 
 // Deliver implements Journal.
@@ -158,7 +160,7 @@ func (j *SQLite) Deliver(ctx context.Context, events []Event, wake []string) ([]
 	fresh := make([]bool, len(events))
 	err := j.file.Write(ctx, true, size, func(conn *sqlite.Conn) (err error) {
 		for i := range events {
-			if fresh[i], err = j.store.deliver(conn, &events[i]); err != nil {
+			if fresh[i], err = j.store.insertEvent(conn, &events[i]); err != nil {
 				return err
 			}
 		}
@@ -169,9 +171,9 @@ func (j *SQLite) Deliver(ctx context.Context, events []Event, wake []string) ([]
 
 // Wake implements Journal.
 func (j *SQLite) Wake(ctx context.Context, durable bool, runs ...string) error {
-	for len(runs) > maxWoken {
-		part := runs[:maxWoken]
-		runs = runs[maxWoken:]
+	for len(runs) > wakeBatch {
+		part := runs[:wakeBatch]
+		runs = runs[wakeBatch:]
 		if err := j.Wake(ctx, false, part...); err != nil {
 			return err
 		}
@@ -181,8 +183,8 @@ func (j *SQLite) Wake(ctx context.Context, durable bool, runs ...string) error {
 	})
 }
 
-// Done implements Journal.
-func (j *SQLite) Done(ctx context.Context, id string) error {
+// MarkDone implements Journal.
+func (j *SQLite) MarkDone(ctx context.Context, id string) error {
 	return j.file.Write(ctx, false, overhead, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "UPDATE events SET done = 1 WHERE id = ?", nil, id)
 	})
@@ -202,8 +204,8 @@ func (j *SQLite) Note(ctx context.Context, kind, name string, body json.RawMessa
 // returns once the copy would survive a crash. There must be no file of that name: it is
 // never overwritten. The copy can be opened as a journal.
 func (j *SQLite) Backup(ctx context.Context, path string) error {
-	err := j.file.Write(ctx, true, 0, j.store.foldAll)
-	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // its log is in the copy, too
+	err := j.file.Write(ctx, true, 0, j.store.flushAll)
+	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // after a DiskError the copy has the log
 		return err
 	}
 	return j.file.Backup(ctx, path)
@@ -220,18 +222,18 @@ func (j *SQLite) Synchronous(ctx context.Context) (level int, err error) {
 
 // Close implements Journal.
 func (j *SQLite) Close() error {
-	j.late.Stop()
+	j.flushTimer.Stop()
 	return j.file.Close()
 }
 
-// row returns the number of a run, be it in the tables or in the log.
-func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
-	if seq, ok := j.remembered(run); ok {
+// number returns the number of a run, whether it is in the tables or only in the log.
+func (j *SQLite) number(ctx context.Context, run string) (int64, error) {
+	if seq, ok := j.cachedNumber(run); ok {
 		return seq, nil
 	}
-	asOf := j.now()
-	seq, err := reads{j.file.Peek}.number(ctx, run)
-	if _, missing := errors.AsType[*NotFoundError](err); missing { // from the tables
+	prunes := j.pruneCount()
+	seq, err := queries{j.file.Peek}.number(ctx, run)
+	if _, missing := errors.AsType[*NotFoundError](err); missing { // in the tables
 		err = j.file.WriteSoon(ctx, 0, func(conn *sqlite.Conn) (err error) {
 			seq, err = j.store.number(conn, run)
 			return err
@@ -241,58 +243,58 @@ func (j *SQLite) row(ctx context.Context, run string) (int64, error) {
 		}
 	}
 	if err == nil {
-		j.remember(run, seq, asOf)
+		j.cacheNumber(run, seq, prunes)
 	}
 	return seq, err
 }
 
-// now is for remember.
-func (j *SQLite) now() int {
+// pruneCount returns the state to hand to cacheNumber.
+func (j *SQLite) pruneCount() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.forgotten
+	return j.prunes
 }
 
-func (j *SQLite) remembered(run string) (seq int64, ok bool) {
+func (j *SQLite) cachedNumber(run string) (seq int64, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if seq, ok = j.young[run]; !ok {
-		seq, ok = j.aged[run]
+	if seq, ok = j.recent[run]; !ok {
+		seq, ok = j.older[run]
 	}
 	return seq, ok
 }
 
-// remember notes the number of a run that was found after asOf, unless runs were pruned
-// since: it may be one of them.
-func (j *SQLite) remember(run string, seq int64, asOf int) {
+// cacheNumber caches the number of a run that was looked up after pruneCount returned prunes,
+// unless runs were pruned since: it may be one of them.
+func (j *SQLite) cacheNumber(run string, seq int64, prunes int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if asOf != j.forgotten {
+	if prunes != j.prunes {
 		return
 	}
-	if len(j.young) >= maxYoung {
-		clear(j.aged) // which keeps its room
-		j.young, j.aged = j.aged, j.young
+	if len(j.recent) >= maxCachedNumbers {
+		clear(j.older) // which keeps its memory
+		j.recent, j.older = j.older, j.recent
 	}
-	j.young[run] = seq
+	j.recent[run] = seq
 }
 
-func (j *SQLite) forget(runs []old) {
+func (j *SQLite) uncacheNumbers(runs []prunable) {
 	if len(runs) == 0 {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.forgotten++
+	j.prunes++
 	for _, run := range runs {
-		delete(j.young, run.id)
-		delete(j.aged, run.id)
+		delete(j.recent, run.id)
+		delete(j.older, run.id)
 	}
 }
 
-// size is about how many bytes the stored form of a change has, and not less.
+// size returns an upper bound of the encoded size of a change, in bytes.
 func (c Change) size() int {
-	const number, text = 10, 12 // at most, and a name or a key before which its length is
+	const number, text = 10, 12 // of a varint at most; of a kind or status with its length
 	n := 4*number + text
 	for _, r := range c.Records {
 		n += 2*number + text + len(r.Body)

@@ -9,68 +9,70 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-const maxPruned = 1 << 14 // runs that are known to be pruned: who writes one found it just before
+// maxRecentlyPruned is how many pruned runs a store remembers. A writer holds a run's number
+// only for a moment, so that the latest are enough.
+const maxRecentlyPruned = 1 << 14
 
-// A store changes the tables. Only the goroutine that writes uses it, with its connection.
+// A store writes the tables. Only the writer goroutine uses it, with its connection.
 type store struct {
-	last     int64 // number of a run
-	minute   int64 // in which that one started; 0: nobody knows
-	plans    map[string]stored
-	statuses map[string]int64
-	pruned   map[int64]bool // runs, lately
-	gap      gap
-	room     []byte // to build something in
+	lastRun        int64                 // the largest run number
+	minute         int64                 // in which that run started; 0: unknown
+	plans          map[string]cachedPlan // by digest
+	statuses       map[string]int64      // codes by name
+	recentlyPruned map[int64]bool        // by run number
+	gap            idGap
+	buf            []byte // scratch memory
 
-	drafts  map[int64]*draft
-	ids     map[string]*draft // those of which the id is known
-	order   []*draft          // in which they were begun
-	size    int               // of them, in bytes, more or less
-	row     int64             // the last one of the log
-	logged  bool              // that is not empty
-	batch   []entry           // not in the log yet
-	later   func()            // has foldLate called, later; nil: nobody does
-	awaited bool              // it will be
-	lately  int64             // the row of the log when it was called last
+	pending      map[int64]*pendingRun  // by run number
+	pendingByID  map[string]*pendingRun // those whose id is known
+	pendingOrder []*pendingRun          // the first changed first
+	pendingBytes int                    // about their size in memory
+	lastRow      int64                  // the largest row number of the log so far
+	logHasRows   bool
+	unlogged     []logEntry // of this transaction, not in the log yet
+	startTimer   func()     // has flushOld called after flushDelay; nil: never
+	scheduled    bool       // the timer runs
+	flushedRow   int64      // lastRow at the latest flushOld
 
-	rows, sheaves, mailings           blobInsert // of the log, and those
-	runs, opened, records, recipients sqlitefile.Insert
-	endings                           sqlitefile.Insert
-	insertEnding                      sqlitefile.Statement
-	endRun, updateStatus, updateWaits sqlitefile.Statement
-	updateBoth, deleteOpen, wakeRun   sqlitefile.Statement
+	logRows, recordChunks, recipientChunks    blobInsert // of the log, and those
+	runs, openRuns, records, recipients       sqlitefile.Insert
+	endedRanges                               sqlitefile.Insert
+	insertEndedRange                          sqlitefile.Statement
+	endRun, updateStatus, updateWaits         sqlitefile.Statement
+	updateStatusAndWaits, deleteOpen, wakeRun sqlitefile.Statement
 }
 
 func newStore() *store {
 	return &store{
-		plans:    map[string]stored{},
-		statuses: map[string]int64{},
-		pruned:   map[int64]bool{},
-		drafts:   map[int64]*draft{},
-		ids:      map[string]*draft{},
+		plans:          map[string]cachedPlan{},
+		statuses:       map[string]int64{},
+		recentlyPruned: map[int64]bool{},
+		pending:        map[int64]*pendingRun{},
+		pendingByID:    map[string]*pendingRun{},
 
-		// No row is there already. OR FAIL spares SQLite a copy of each page, for the case
-		// that one is.
-		runs:         sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", "?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, x''"),
-		recipients:   sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", "?, ?"),
-		opened:       sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", "?, ?, ?, ?"),
-		records:      sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", "?, ?, ?, ?"),
-		rows:         newBlobInsert("log", "seq", "changes"),
-		sheaves:      newBlobInsert("sheaves", "run", "records"),
-		mailings:     newBlobInsert("mailings", "run", "recipients"),
-		endings:      sqlitefile.NewInsert("INSERT OR IGNORE INTO endings (status, plan, part)", "?, ?, ?"),
-		insertEnding: sqlitefile.Statement{SQL: "INSERT OR IGNORE INTO endings (status, plan, part) SELECT status, plan, seq / 64 FROM runs WHERE seq = ?"},
-		endRun:       sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
-		deleteOpen:   sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
-		updateStatus: sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},
-		updateWaits:  sqlitefile.Statement{SQL: "UPDATE open SET waits = ? WHERE run = ?"},
-		updateBoth:   sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
-		wakeRun:      sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
+		// These rows never exist already. OR FAIL spares SQLite the journaling of each page
+		// that undoing the statement would need if one did.
+		runs:                 sqlitefile.NewInsert("INSERT OR FAIL INTO runs (seq, id, plan, version, status, started, ended, unknown, starter, lock, inputs, first)", "?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, x''"),
+		recipients:           sqlitefile.NewInsert("INSERT OR IGNORE INTO recipients (key, hash)", "?, ?"),
+		openRuns:             sqlitefile.NewInsert("INSERT OR FAIL INTO open (run, plan, status, waits)", "?, ?, ?, ?"),
+		records:              sqlitefile.NewInsert("INSERT OR FAIL INTO records (run, at, kind, body)", "?, ?, ?, ?"),
+		logRows:              newBlobInsert("log", "seq", "changes"),
+		recordChunks:         newBlobInsert("sheaves", "run", "records"),
+		recipientChunks:      newBlobInsert("mailings", "run", "recipients"),
+		endedRanges:          sqlitefile.NewInsert("INSERT OR IGNORE INTO endings (status, plan, part)", "?, ?, ?"),
+		insertEndedRange:     sqlitefile.Statement{SQL: "INSERT OR IGNORE INTO endings (status, plan, part) SELECT status, plan, seq / 64 FROM runs WHERE seq = ?"},
+		endRun:               sqlitefile.Statement{SQL: "UPDATE runs SET status = ?, ended = ? WHERE seq = ?"},
+		deleteOpen:           sqlitefile.Statement{SQL: "DELETE FROM open WHERE run = ?"},
+		updateStatus:         sqlitefile.Statement{SQL: "UPDATE open SET status = ? WHERE run = ?"},
+		updateWaits:          sqlitefile.Statement{SQL: "UPDATE open SET waits = ? WHERE run = ?"},
+		updateStatusAndWaits: sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = ? WHERE run = ?"},
+		wakeRun:              sqlitefile.Statement{SQL: "UPDATE open SET status = ?, waits = NULL WHERE run = (SELECT seq FROM runs WHERE id = ?)"},
 	}
 }
 
-// load reads what the store has to know of a file.
+// load reads what the store keeps in memory of a file.
 func (s *store) load(conn *sqlite.Conn) error {
-	err := sqlitefile.Query(conn, "SELECT max(seq) FROM runs", func(row *sqlite.Stmt) { s.last = row.ColumnInt64(0) })
+	err := sqlitefile.Query(conn, "SELECT max(seq) FROM runs", func(row *sqlite.Stmt) { s.lastRun = row.ColumnInt64(0) })
 	if err != nil {
 		return err
 	}
@@ -79,79 +81,80 @@ func (s *store) load(conn *sqlite.Conn) error {
 	})
 }
 
-// create takes a new run, and returns its number, 0 if there is a run of that id.
-func (s *store) create(conn *sqlite.Conn, run Run, took []string, body []byte) (int64, error) {
+// create stores a new run, and returns its number, 0 if there is a run of that id. consumed
+// are the ids of events, body is the encoded run and change.
+func (s *store) create(conn *sqlite.Conn, run Run, consumed []string, body []byte) (int64, error) {
 	if exists, err := s.exists(conn, run.ID); err != nil || exists {
 		return 0, err
 	}
 	plan, err := s.plan(conn, run)
-	seq := s.last + 1
+	seq := s.lastRun + 1
 	if err == nil {
-		err = s.stretch(conn, seq, run.Started)
+		err = s.indexMinute(conn, seq, run.Started)
 	}
 	if err == nil {
-		err = claim(conn, took)
+		err = claim(conn, consumed)
 	}
 	if err != nil {
 		return 0, err
 	}
-	return seq, s.take(conn, run.ID, entry{creation, seq, plan, body})
+	return seq, s.append(conn, run.ID, logEntry{runCreated, seq, plan, body})
 }
 
 // number returns the number of a run, 0 if there is none of that id.
 func (s *store) number(conn *sqlite.Conn, run string) (int64, error) {
-	if d := s.ids[run]; d != nil {
-		return d.seq, nil
+	if p := s.pendingByID[run]; p != nil {
+		return p.seq, nil
 	}
 	return numberOf(conn, run)
 }
 
-// write takes a change of a run, and tells whether that is still there.
-func (s *store) write(conn *sqlite.Conn, run string, seq int64, took []string, body []byte) (found bool, err error) {
-	if s.pruned[seq] {
+// write stores an encoded change of a run, and reports whether the run is still there.
+func (s *store) write(conn *sqlite.Conn, run string, seq int64, consumed []string, body []byte) (found bool, err error) {
+	if s.recentlyPruned[seq] {
 		return false, nil
 	}
-	if err := claim(conn, took); err != nil {
+	if err := claim(conn, consumed); err != nil {
 		return true, err
 	}
-	return true, s.take(conn, run, entry{kind: change, seq: seq, body: body})
+	return true, s.append(conn, run, logEntry{kind: runChanged, seq: seq, body: body})
 }
 
-// updateRun brings into the tables what a draft changes of a run that is there already.
-func (s *store) updateRun(conn *sqlite.Conn, d *draft) error {
-	if d.early != nil {
-		if err := s.wait(conn, d.seq, *d.early); err != nil {
+// updateRun updates the tables with what is pending of a run that is there already.
+func (s *store) updateRun(conn *sqlite.Conn, p *pendingRun) error {
+	if p.earlyWaits != nil {
+		if err := s.updateRunWaits(conn, p.seq, *p.earlyWaits); err != nil {
 			return err
 		}
 	}
 	switch {
-	case d.status == 0:
+	case p.status == 0:
 		return nil
-	case d.ended == never:
-		return s.open(conn, d.seq, d.status, d.waits)
+	case p.ended == notEnded:
+		return s.updateOpen(conn, p.seq, p.status, p.waits)
 	}
-	return s.end(conn, d.seq, d.status, d.ended)
+	return s.endRunRow(conn, p.seq, p.status, p.ended)
 }
 
-// count adds and removes calls whose outcome nobody knows.
-func count(conn *sqlite.Conn, seq int64, doubts []doubt) error {
-	if len(doubts) == 0 {
+// updateUnknowns adds and removes calls of a run whose outcome is unknown.
+func updateUnknowns(conn *sqlite.Conn, seq int64, calls []unknownCall) error {
+	if len(calls) == 0 {
 		return nil
 	}
-	for _, d := range doubts {
+	for _, c := range calls {
 		statement := "INSERT INTO unknowns (run, key) VALUES (?, ?) ON CONFLICT DO NOTHING"
-		if d.settled {
+		if c.settled {
 			statement = "DELETE FROM unknowns WHERE run = ? AND key = ?"
 		}
-		if err := sqlitefile.Query(conn, statement, nil, seq, d.key); err != nil {
+		if err := sqlitefile.Query(conn, statement, nil, seq, c.key); err != nil {
 			return err
 		}
 	}
 	return sqlitefile.Query(conn, "UPDATE runs SET unknown = (SELECT count(*) FROM unknowns WHERE run = ?1) WHERE seq = ?1", nil, seq)
 }
 
-// wait stores what a run waits for, unless it has ended.
-func (s *store) wait(conn *sqlite.Conn, seq int64, waits []byte) error {
+// updateRunWaits stores what a run waits for, unless it has ended.
+func (s *store) updateRunWaits(conn *sqlite.Conn, seq int64, waits []byte) error {
 	q, err := s.updateWaits.On(conn)
 	if err != nil {
 		return err
@@ -161,10 +164,10 @@ func (s *store) wait(conn *sqlite.Conn, seq int64, waits []byte) error {
 	return sqlitefile.Exec(q)
 }
 
-// open stores a status of a run that has not ended, or not any more, and what it waits for
-// unless that is nil.
-func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error {
-	update := &s.updateBoth
+// updateOpen stores the status of a run that has not ended, or goes on after it had, and what
+// it waits for unless that is nil.
+func (s *store) updateOpen(conn *sqlite.Conn, seq, status int64, waits *[]byte) error {
+	update := &s.updateStatusAndWaits
 	if waits == nil {
 		update = &s.updateStatus
 	}
@@ -182,14 +185,14 @@ func (s *store) open(conn *sqlite.Conn, seq, status int64, waits *[]byte) error 
 	if err := sqlitefile.Exec(q); err != nil || conn.Changes() > 0 {
 		return err
 	}
-	if err := sqlitefile.Query(conn, "UPDATE runs SET ended = ? WHERE seq = ?", nil, never, seq); err != nil {
+	if err := sqlitefile.Query(conn, "UPDATE runs SET ended = ? WHERE seq = ?", nil, notEnded, seq); err != nil {
 		return err
 	}
 	return sqlitefile.Query(conn, "INSERT INTO open (run, plan, status, waits) SELECT seq, plan, ?, ? FROM runs WHERE seq = ?", nil,
 		status, *cmp.Or(waits, new([]byte)), seq)
 }
 
-func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
+func (s *store) endRunRow(conn *sqlite.Conn, seq, status, at int64) error {
 	q, err := s.endRun.On(conn)
 	if err != nil {
 		return err
@@ -200,7 +203,7 @@ func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
 	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
-	for _, statement := range [...]*sqlitefile.Statement{&s.insertEnding, &s.deleteOpen} {
+	for _, statement := range [...]*sqlitefile.Statement{&s.insertEndedRange, &s.deleteOpen} {
 		if q, err = statement.On(conn); err != nil {
 			return err
 		}
@@ -212,7 +215,7 @@ func (s *store) end(conn *sqlite.Conn, seq, status, at int64) error {
 	return nil
 }
 
-// wake makes runs running that have not ended.
+// wake sets runs that have not ended to running.
 func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 	if len(runs) == 0 {
 		return nil
@@ -226,7 +229,7 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 		return err
 	}
 	for _, id := range runs {
-		if err := s.foldRun(conn, id); err != nil {
+		if err := s.flushRun(conn, id); err != nil {
 			return err
 		}
 		q.BindInt64(1, status)
@@ -250,8 +253,9 @@ func (s *store) status(conn *sqlite.Conn, name string) (int64, error) {
 	return s.statuses[name], nil
 }
 
-// stretch notes the first of the runs that started in one minute.
-func (s *store) stretch(conn *sqlite.Conn, seq int64, started time.Time) error {
+// indexMinute indexes a new run by the minute in which it started, unless the run before it
+// started in the same one.
+func (s *store) indexMinute(conn *sqlite.Conn, seq int64, started time.Time) error {
 	minute := minuteOf(started)
 	if minute == s.minute && minute != 0 {
 		return nil
@@ -260,7 +264,7 @@ func (s *store) stretch(conn *sqlite.Conn, seq int64, started time.Time) error {
 	return sqlitefile.Query(conn, "INSERT INTO stretches (run, minute) VALUES (?, ?)", nil, seq, minute)
 }
 
-// bindWaits binds an encoded Waits, null for nothing.
+// bindWaits binds an encoded Waits, or null if it is nil or empty.
 func bindWaits(q *sqlite.Stmt, param int, waits *[]byte) {
 	if waits != nil && len(*waits) > 0 {
 		q.BindBytes(param, *waits)

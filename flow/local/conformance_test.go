@@ -156,8 +156,8 @@ func (l *lossyJournal) Wake(ctx context.Context, durable bool, runs ...string) e
 	return l.after(func() error { return l.Journal.Wake(ctx, true, runs...) })
 }
 
-func (l *lossyJournal) Done(_ context.Context, id string) error {
-	return l.later(func() error { return l.Journal.Done(context.Background(), id) })
+func (l *lossyJournal) MarkDone(_ context.Context, id string) error {
+	return l.later(func() error { return l.Journal.MarkDone(context.Background(), id) })
 }
 
 func (l *lossyJournal) Load(ctx context.Context, run string) (head journal.Run, records []journal.Record, err error) {
@@ -184,8 +184,8 @@ func (l *lossyJournal) Events(ctx context.Context, name, subject, connection str
 	return events, err
 }
 
-func (l *lossyJournal) Open(ctx context.Context) (events []journal.Event, err error) {
-	err = l.after(func() error { events, err = l.Journal.Open(ctx); return err })
+func (l *lossyJournal) OpenEvents(ctx context.Context) (events []journal.Event, err error) {
+	err = l.after(func() error { events, err = l.Journal.OpenEvents(ctx); return err })
 	return events, err
 }
 

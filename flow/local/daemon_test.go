@@ -238,7 +238,7 @@ func TestEventsThatFireNothing(t *testing.T) {
 	})
 	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
 	none := func() bool {
-		open, err := j.Open(t.Context())
+		open, err := j.OpenEvents(t.Context())
 		require.NoError(t, err)
 		return len(open) == 0
 	}

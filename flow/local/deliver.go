@@ -220,5 +220,5 @@ func (h *Host) tryFire(d *delivery) bool {
 			return false
 		}
 	}
-	return h.opts.Journal.Done(context.Background(), d.event.ID) == nil
+	return h.opts.Journal.MarkDone(context.Background(), d.event.ID) == nil
 }

@@ -207,7 +207,7 @@ func (h *Host) loadUnknown(ctx context.Context) error {
 // redeliver offers the events that were not done when the previous host ended to the runs
 // that wait for them. The caller holds h.mu.
 func (h *Host) redeliver(ctx context.Context) error {
-	events, err := h.opts.Journal.Open(ctx)
+	events, err := h.opts.Journal.OpenEvents(ctx)
 	if err != nil {
 		return fmt.Errorf("read the events that are open: %w", err)
 	}

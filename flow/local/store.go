@@ -33,7 +33,7 @@ func (r *runner) apply(event machine.Event) error {
 		r.restored.note(event)
 	}
 	if arrived, ok := event.(machine.Arrived); ok && r.m.Consumed(arrived.ID) {
-		r.pending.Took = append(r.pending.Took, arrived.ID)
+		r.pending.Consumed = append(r.pending.Consumed, arrived.ID)
 	}
 	if isAnswer {
 		ic := r.inFlight[answered.Key]

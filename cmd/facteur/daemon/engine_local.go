@@ -64,13 +64,13 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 // started its flows in it: it has since then.
 func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
 	d.starter.Restored = true
-	open, err := e.journal.Open(ctx)
+	open, err := e.journal.OpenEvents(ctx)
 	if err != nil {
 		return err
 	}
 	for _, one := range open {
 		d.log.Warn("an event starts no flow: it came when the backup was made, and has done so since then", "event", one.Name, "connection", one.Connection, "at", one.At)
-		if err := e.journal.Done(ctx, one.ID); err != nil {
+		if err := e.journal.MarkDone(ctx, one.ID); err != nil {
 			return err
 		}
 	}

@@ -24,7 +24,7 @@ func changes(t *testing.T, j journal.Journal) {
 	waits := Waits("anna")
 	require.NoError(t, j.Create(ctx, start, journal.Change{
 		Records: []journal.Record{Record(0), Record(1)}, Status: "waiting", Waits: &waits,
-		Unknown: []string{"k1", "k2"}, Took: []string{"e1"}, Recipients: []string{"anna"},
+		Unknown: []string{"k1", "k2"}, Consumed: []string{"e1"}, Recipients: []string{"anna"},
 	}))
 	start.Status, start.Unknown = "waiting", 2
 	head, records, err := j.Load(ctx, "a")
@@ -34,10 +34,10 @@ func changes(t *testing.T, j journal.Journal) {
 	SameUnfinished(t, j, map[string]journal.Waits{"a": waits})
 
 	require.NoError(t, j.Write(ctx, "a", true, journal.Change{
-		Records: []journal.Record{Record(2)}, Status: "failed", Ended: began.Add(time.Hour),
-		Unknown: []string{"k3"}, Settled: []string{"k1"}, Took: []string{"e3", "never came"}, Recipients: []string{"ben"},
+		Records: []journal.Record{Record(2)}, Status: "failed", Ended: epoch.Add(time.Hour),
+		Unknown: []string{"k3"}, Settled: []string{"k1"}, Consumed: []string{"e3", "never came"}, Recipients: []string{"ben"},
 	}))
-	start.Status, start.Ended = "failed", began.Add(time.Hour)
+	start.Status, start.Ended = "failed", epoch.Add(time.Hour)
 	head, records, err = j.Load(ctx, "a")
 	require.NoError(t, err)
 	SameRun(t, start, head)
@@ -48,7 +48,7 @@ func changes(t *testing.T, j journal.Journal) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"a"}, ids(runs))
 	}
-	events, err := j.Open(ctx)
+	events, err := j.OpenEvents(ctx)
 	require.NoError(t, err)
 	require.Len(t, events, 3)
 	for i, claimed := range []bool{true, false, true} {
@@ -56,8 +56,8 @@ func changes(t *testing.T, j journal.Journal) {
 	}
 
 	ended := Run("b")
-	ended.Status, ended.Ended = "rejected", began
-	require.NoError(t, j.Create(ctx, ended, Records(0)), "a run that never began")
+	ended.Status, ended.Ended = "rejected", epoch
+	require.NoError(t, j.Create(ctx, ended, Records(0)), "a run that never epoch")
 	SameUnfinished(t, j, nil)
 	require.NoError(t, j.Create(ctx, Run("c"), journal.Change{}), "a change may be empty")
 	require.NoError(t, j.Write(ctx, "c", false, journal.Change{}))
@@ -69,7 +69,7 @@ func changes(t *testing.T, j journal.Journal) {
 func statuses(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	anna, ben := Waits("anna"), Waits("ben")
-	at := began.Add(time.Minute)
+	at := epoch.Add(time.Minute)
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	for i, step := range []struct {
 		change journal.Change
@@ -118,8 +118,8 @@ func wholeWaits(t *testing.T, j journal.Journal) {
 	want := map[string]journal.Waits{}
 	for i, w := range []journal.Waits{
 		{},
-		{Until: began},
-		{Until: began.In(time.FixedZone("", 7200)), Keys: []string{"f1.a.1", ""}},
+		{Until: epoch},
+		{Until: epoch.In(time.FixedZone("", 7200)), Keys: []string{"f1.a.1", ""}},
 		{Subscriptions: []journal.Subscription{{}, {Name: "whatsapp.message", Subject: "\x00✉\xff", Connection: "shop", Since: time.Unix(0, -5)}}},
 		{Note: json.RawMessage(`{"a": 1}`)},
 		{Keys: make([]string, 500), Note: json.RawMessage(`"` + string(make([]byte, 9000)) + `"`)},
@@ -142,11 +142,11 @@ func unfinished(t *testing.T, j journal.Journal) {
 	var want []string
 	for i := range 20 {
 		run := Run(fmt.Sprint(i))
-		run.Started = began.Add(-time.Duration(i) * time.Hour) // the clock goes back
+		run.Started = epoch.Add(-time.Duration(i) * time.Hour) // the clock goes back
 		run.By, run.Lock, run.Inputs = "schedule", fmt.Sprint("lock", i), []byte{byte(i)}
 		require.NoError(t, j.Create(ctx, run, journal.Change{Unknown: []string{"k"}}))
 		if i%3 == 0 {
-			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: began}))
+			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: epoch}))
 			continue
 		}
 		want = append(want, run.ID)
@@ -186,7 +186,7 @@ func unfinishedWhileWriting(t *testing.T, j journal.Journal) {
 		if err := j.Create(ctx, Run(run.ID+" again"), Records(0)); err != nil {
 			return err
 		}
-		return j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: began})
+		return j.Write(ctx, run.ID, true, journal.Change{Status: "failed", Ended: epoch})
 	}))
 	require.Equal(t, 100, n)
 	n = 0

@@ -19,7 +19,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	for _, id := range []string{"a", "b", "c"} {
 		require.NoError(t, j.Create(ctx, Run(id), journal.Change{Status: "waiting", Waits: &waits}))
 	}
-	require.NoError(t, j.Write(ctx, "c", true, journal.Change{Status: "failed", Ended: began}))
+	require.NoError(t, j.Write(ctx, "c", true, journal.Change{Status: "failed", Ended: epoch}))
 	fresh, err := j.Deliver(ctx, []journal.Event{Event("e"), Event("f"), Event("e")}, []string{"a", "c", "not there"})
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, true, false}, fresh)
@@ -31,20 +31,20 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.Equal(t, []string{"running", "waiting", "failed"}, []string{status("a"), status("b"), status("c")})
 	SameUnfinished(t, j, map[string]journal.Waits{"a": {}, "b": waits})
 
-	require.NoError(t, j.Done(ctx, "e"))
-	require.NoError(t, j.Done(ctx, "e"))
-	require.NoError(t, j.Done(ctx, "not there"))
-	open, err := j.Open(ctx)
+	require.NoError(t, j.MarkDone(ctx, "e"))
+	require.NoError(t, j.MarkDone(ctx, "e"))
+	require.NoError(t, j.MarkDone(ctx, "not there"))
+	open, err := j.OpenEvents(ctx)
 	require.NoError(t, err)
 	SameEvents(t, []journal.Event{Event("f")}, open)
-	require.NoError(t, j.Done(ctx, "f"))
+	require.NoError(t, j.MarkDone(ctx, "f"))
 	other := Event("e")
 	other.Body = json.RawMessage(`"other"`)
 	fresh, err = j.Deliver(ctx, []journal.Event{other}, []string{"b"})
 	require.NoError(t, err)
 	require.Equal(t, []bool{false}, fresh)
 	require.Equal(t, "running", status("b"), "who is woken is woken")
-	open, err = j.Open(ctx)
+	open, err = j.OpenEvents(ctx)
 	require.NoError(t, err)
 	require.Empty(t, open, "the event stays as it was")
 	events, err := j.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
@@ -72,7 +72,7 @@ func deliverOnceByMany(t *testing.T, j journal.Journal) {
 		}
 	}
 	require.Equal(t, 1, n)
-	events, err := j.Open(t.Context())
+	events, err := j.OpenEvents(t.Context())
 	require.NoError(t, err)
 	SameEvents(t, []journal.Event{Event("e")}, events)
 }
@@ -82,7 +82,7 @@ func wholeEvents(t *testing.T, j journal.Journal) {
 		{ID: "only an id"},
 		{ID: "", Name: "no id"},
 		{ID: "odd \x00 ' é \xff", Name: "✉\x00", Subjects: []string{"", "\xff", "a\x00b"}, Connection: `"`, At: time.Unix(-7, 3), Body: json.RawMessage(` [1] `)},
-		{ID: "another zone", At: began.In(time.FixedZone("", -3600)), Body: make(json.RawMessage, 100_000)},
+		{ID: "another zone", At: epoch.In(time.FixedZone("", -3600)), Body: make(json.RawMessage, 100_000)},
 		{ID: "done", Done: true},
 		{ID: "claimed", Claimed: true, Subjects: []string{"twice", "twice"}},
 	}
@@ -91,7 +91,7 @@ func wholeEvents(t *testing.T, j journal.Journal) {
 		require.NoError(t, err)
 		require.Equal(t, []bool{true}, fresh)
 	}
-	open, err := j.Open(t.Context())
+	open, err := j.OpenEvents(t.Context())
 	require.NoError(t, err)
 	SameEvents(t, append(want[:4:4], want[5]), open)
 	for _, e := range want {
@@ -106,12 +106,12 @@ func wholeEvents(t *testing.T, j journal.Journal) {
 func eventsBySubject(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for i, e := range []journal.Event{
-		{Name: "message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: began},
-		{Name: "message", Subjects: []string{"ben"}, Connection: "shop", At: began.Add(time.Minute)},
-		{Name: "message", Subjects: []string{"anna"}, Connection: "bank", At: began.Add(2 * time.Minute)},
-		{Name: "message", Subjects: []string{"anna"}, At: began.Add(time.Minute)}, // it came late
-		{Name: "webhook", Subjects: []string{"anna"}, Connection: "shop", At: began.Add(time.Hour)},
-		{Name: "message", Connection: "shop", At: began},
+		{Name: "message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: epoch},
+		{Name: "message", Subjects: []string{"ben"}, Connection: "shop", At: epoch.Add(time.Minute)},
+		{Name: "message", Subjects: []string{"anna"}, Connection: "bank", At: epoch.Add(2 * time.Minute)},
+		{Name: "message", Subjects: []string{"anna"}, At: epoch.Add(time.Minute)}, // it came late
+		{Name: "webhook", Subjects: []string{"anna"}, Connection: "shop", At: epoch.Add(time.Hour)},
+		{Name: "message", Connection: "shop", At: epoch},
 	} {
 		e.ID = fmt.Sprint(i)
 		_, err := j.Deliver(ctx, []journal.Event{e}, nil)
@@ -126,12 +126,12 @@ func eventsBySubject(t *testing.T, j journal.Journal) {
 		{"message", "anna", "shop", time.Time{}, []string{"0", "3"}},
 		{"message", "anna", "bank", time.Time{}, []string{"2", "3"}},
 		{"message", "anna", "other", time.Time{}, []string{"3"}},
-		{"message", "anna", "", began, []string{"0", "2", "3"}},
-		{"message", "anna", "", began.Add(1), []string{"2", "3"}},
-		{"message", "anna", "", began.Add(time.Minute + 1), []string{"2"}},
-		{"message", "anna", "", began.Add(time.Hour), nil},
-		{"message", "33612345678", "shop", began, []string{"0"}},
-		{"message", "ben", "", began, []string{"1"}},
+		{"message", "anna", "", epoch, []string{"0", "2", "3"}},
+		{"message", "anna", "", epoch.Add(1), []string{"2", "3"}},
+		{"message", "anna", "", epoch.Add(time.Minute + 1), []string{"2"}},
+		{"message", "anna", "", epoch.Add(time.Hour), nil},
+		{"message", "33612345678", "shop", epoch, []string{"0"}},
+		{"message", "ben", "", epoch, []string{"1"}},
 		{"message", "", "", time.Time{}, nil},
 		{"webhook", "anna", "", time.Time{}, []string{"4"}},
 		{"webhook", "ben", "", time.Time{}, nil},
@@ -166,7 +166,7 @@ func wake(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.Len(t, woken, len(runs))
 	require.NoError(t, j.Wake(ctx, true))
-	require.NoError(t, j.Write(ctx, "1", true, journal.Change{Status: "succeeded", Ended: began}))
+	require.NoError(t, j.Write(ctx, "1", true, journal.Change{Status: "succeeded", Ended: epoch}))
 	require.NoError(t, j.Wake(ctx, true, "1", "3"))
 	delete(want, "1")
 	want["3"] = journal.Waits{}

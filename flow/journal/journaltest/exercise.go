@@ -115,10 +115,10 @@ func createAndLoad(t *testing.T, j journal.Journal) {
 func wholeHeads(t *testing.T, j journal.Journal) {
 	heads := []journal.Run{
 		{ID: "only an id"},
-		{ID: "with ended", Status: "failed", Started: began, Ended: began.Add(1)},
+		{ID: "with ended", Status: "failed", Started: epoch, Ended: epoch.Add(1)},
 		{ID: "no source", Flow: "f", Digest: "d"},
 		{ID: `o'clock "q" \ %_ ` + "\x00 ✉ é", Flow: "✉'", Status: `"`, Digest: "'", Version: math.MaxInt32},
-		{ID: "another zone", Started: began.In(time.FixedZone("", 7200))},
+		{ID: "another zone", Started: epoch.In(time.FixedZone("", 7200))},
 		{ID: "1970", Started: time.Unix(0, 0)},
 		{ID: "before 1970", Started: time.Unix(-1, 5)},
 		{ID: "odd sources", Sources: map[string]string{"": "", "é": "\x00\xff\n", "crlf": "a\r\nb"}},
@@ -135,11 +135,11 @@ func wholeHeads(t *testing.T, j journal.Journal) {
 
 func wholeRecords(t *testing.T, j journal.Journal) {
 	want := []journal.Record{
-		{At: began, Kind: "started", Body: json.RawMessage(`{}`)},
+		{At: epoch, Kind: "started", Body: json.RawMessage(`{}`)},
 		{At: time.Time{}, Kind: "no time", Body: json.RawMessage(`null`)},
-		{At: began.Add(-time.Hour), Kind: "the clock went back", Body: json.RawMessage(` [1,  2.50] `)},
-		{At: began, Kind: "no body"},
-		{At: began, Kind: "", Body: json.RawMessage("\"\\u0000 ✉ \xff\"")},
+		{At: epoch.Add(-time.Hour), Kind: "the clock went back", Body: json.RawMessage(` [1,  2.50] `)},
+		{At: epoch, Kind: "no body"},
+		{At: epoch, Kind: "", Body: json.RawMessage("\"\\u0000 ✉ \xff\"")},
 	}
 	require.NoError(t, j.Create(t.Context(), Run("a"), journal.Change{Records: want[:1]}))
 	require.NoError(t, j.Write(t.Context(), "a", true, journal.Change{Records: want[1:]}))
@@ -220,7 +220,7 @@ func end(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	require.NoError(t, j.Create(ctx, Run("b"), Records(0)))
 	require.NoError(t, j.Write(ctx, "a", false, Records(1)))
-	at := began.Add(time.Minute)
+	at := epoch.Add(time.Minute)
 	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: Records(2, 3).Records, Status: "succeeded", Ended: at}))
 	require.NoError(t, j.Write(ctx, "b", true, journal.Change{Status: "failed", Ended: at}))
 	head, got, err := j.Load(ctx, "a")
@@ -238,13 +238,13 @@ func end(t *testing.T, j journal.Journal) {
 func writeAfterEnd(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
-	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Status: "unknown", Ended: began.Add(1)}))
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Status: "unknown", Ended: epoch.Add(1)}))
 	require.NoError(t, j.Write(ctx, "a", true, Records(1)), "a late receipt")
-	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: Records(2).Records, Status: "succeeded", Ended: began.Add(2)}), "which settles it")
+	require.NoError(t, j.Write(ctx, "a", true, journal.Change{Records: Records(2).Records, Status: "succeeded", Ended: epoch.Add(2)}), "which settles it")
 	head, got, err := j.Load(ctx, "a")
 	require.NoError(t, err)
 	require.Equal(t, "succeeded", head.Status)
-	require.True(t, head.Ended.Equal(began.Add(2)))
+	require.True(t, head.Ended.Equal(epoch.Add(2)))
 	SameRecords(t, []journal.Record{Record(0), Record(1), Record(2)}, got)
 }
 
@@ -257,8 +257,8 @@ func notFound(t *testing.T, j journal.Journal) {
 		"durable":         j.Write(ctx, "no", true, Records(0)),
 		"not durable":     j.Write(ctx, "no", false, Records(0)),
 		"nothing":         j.Write(ctx, "no", false, journal.Change{}),
-		"end":             j.Write(ctx, "no", true, journal.Change{Status: "failed", Ended: began}),
-		"end with record": j.Write(ctx, "no", true, journal.Change{Records: Records(0).Records, Status: "failed", Ended: began}),
+		"end":             j.Write(ctx, "no", true, journal.Change{Status: "failed", Ended: epoch}),
+		"end with record": j.Write(ctx, "no", true, journal.Change{Records: Records(0).Records, Status: "failed", Ended: epoch}),
 	} {
 		var missing *journal.NotFoundError
 		require.ErrorAs(t, err, &missing, name)
@@ -325,7 +325,7 @@ func sideBySide(t *testing.T, j journal.Journal) {
 		for n := 1; n < records; n++ {
 			assert.NoError(t, j.Write(t.Context(), id, (n+i)%3 == 0, Records(n)))
 		}
-		assert.NoError(t, j.Write(t.Context(), id, true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: began}))
+		assert.NoError(t, j.Write(t.Context(), id, true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: epoch}))
 	})
 	var want []journal.Record
 	for n := range records + 1 {
@@ -351,7 +351,7 @@ func readWhileWriting(t *testing.T, j journal.Journal) {
 			for n := 1; n < records; n++ {
 				assert.NoError(t, j.Write(t.Context(), "a", n%2 == 0, Records(n)))
 			}
-			assert.NoError(t, j.Write(t.Context(), "a", true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: began}))
+			assert.NoError(t, j.Write(t.Context(), "a", true, journal.Change{Records: Records(records).Records, Status: "succeeded", Ended: epoch}))
 			return
 		}
 		for seen, ended := 0, false; !ended; {
@@ -374,7 +374,7 @@ func endedContext(t *testing.T, j journal.Journal) {
 	require.ErrorIs(t, j.Create(ctx, Run("b"), Records(0)), context.Canceled)
 	require.ErrorIs(t, j.Write(ctx, "a", true, Records(1)), context.Canceled)
 	require.ErrorIs(t, j.Write(ctx, "a", false, Records(1)), context.Canceled)
-	require.ErrorIs(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: began}), context.Canceled)
+	require.ErrorIs(t, j.Write(ctx, "a", true, journal.Change{Status: "failed", Ended: epoch}), context.Canceled)
 	head, got, err := j.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "running", head.Status)

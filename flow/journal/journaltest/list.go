@@ -21,7 +21,7 @@ func list(t *testing.T, j journal.Journal) {
 		run.Flow = []string{"greet", "remind"}[i%2]
 		require.NoError(t, j.Create(ctx, run, Records(0)))
 		if i%3 == 0 {
-			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "succeeded", Ended: began.Add(time.Second)}))
+			require.NoError(t, j.Write(ctx, run.ID, true, journal.Change{Status: "succeeded", Ended: epoch.Add(time.Second)}))
 		}
 	}
 	for _, tt := range []struct {
@@ -53,14 +53,14 @@ func list(t *testing.T, j journal.Journal) {
 	runs, err = j.List(ctx, journal.Filter{Status: "succeeded", Limit: 1})
 	require.NoError(t, err)
 	want := Run("r129")
-	want.Flow, want.Status, want.Ended = "remind", "succeeded", began.Add(time.Second)
+	want.Flow, want.Status, want.Ended = "remind", "succeeded", epoch.Add(time.Second)
 	SameRun(t, want, runs[0])
 }
 
 func listOrder(t *testing.T, j journal.Journal) {
 	for i, id := range []string{"m", "z", "a"} {
 		run := Run(id)
-		run.Started = began.Add(-time.Duration(i) * time.Hour) // the clock goes back
+		run.Started = epoch.Add(-time.Duration(i) * time.Hour) // the clock goes back
 		require.NoError(t, j.Create(t.Context(), run, Records(0)))
 	}
 	runs, err := j.List(t.Context(), journal.Filter{})
@@ -74,7 +74,7 @@ func listPages(t *testing.T, j journal.Journal) {
 	for i := range 50 {
 		require.NoError(t, j.Create(ctx, Run(fmt.Sprintf("r%02d", i)), Records(0)))
 		if i%2 == 0 {
-			require.NoError(t, j.Write(ctx, fmt.Sprintf("r%02d", i), false, journal.Change{Status: "succeeded", Ended: began}))
+			require.NoError(t, j.Write(ctx, fmt.Sprintf("r%02d", i), false, journal.Change{Status: "succeeded", Ended: epoch}))
 		}
 	}
 	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Status: "succeeded"}, {Flow: "greet", Status: "running"}} {
@@ -91,7 +91,7 @@ func listPages(t *testing.T, j journal.Journal) {
 			paged = append(paged, page...)
 			f.Before = page[len(page)-1].Seq
 			late := Run(fmt.Sprintf("late %v %d", f, len(paged)))
-			require.NoError(t, j.Create(ctx, late, journal.Change{Status: "succeeded", Ended: began}))
+			require.NoError(t, j.Create(ctx, late, journal.Change{Status: "succeeded", Ended: epoch}))
 		}
 		require.Equal(t, ids(all), ids(paged), "%+v", f)
 	}
@@ -105,13 +105,13 @@ func listTimes(t *testing.T, j journal.Journal) {
 		90 * time.Second, 3 * time.Hour, 3 * time.Hour,
 	} {
 		run := Run(fmt.Sprint(i))
-		run.Started = began.Add(started)
+		run.Started = epoch.Add(started)
 		require.NoError(t, j.Create(ctx, run, Records(0)))
 	}
 	timeless := Run("timeless")
 	timeless.Started = time.Time{}
 	require.NoError(t, j.Create(ctx, timeless, Records(0)))
-	at := func(d time.Duration) time.Time { return began.Add(d) }
+	at := func(d time.Duration) time.Time { return epoch.Add(d) }
 	for _, tt := range []struct {
 		since, until time.Time
 		want         []string
@@ -143,7 +143,7 @@ func listRecipients(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Create(ctx, Run("c"), Records(0)))
 	require.NoError(t, j.Write(ctx, "c", true, journal.Change{Recipients: []string{"anna", "ben", "anna"}}))
 	require.NoError(t, j.Write(ctx, "a", false, journal.Change{Recipients: []string{"anna"}}))
-	require.NoError(t, j.Write(ctx, "b", true, journal.Change{Recipients: []string{"ben"}, Status: "failed", Ended: began}))
+	require.NoError(t, j.Write(ctx, "b", true, journal.Change{Recipients: []string{"ben"}, Status: "failed", Ended: epoch}))
 	for _, tt := range []struct {
 		filter journal.Filter
 		want   []string
@@ -168,7 +168,7 @@ func listAll(t *testing.T, j journal.Journal) {
 		run := Run(fmt.Sprint(i))
 		run.Flow = []string{"greet", "remind", "ask"}[i%3]
 		run.Digest = fmt.Sprint(i / 40) // each flow has several plans
-		run.Started = began.Add(time.Duration(i) * 20 * time.Second)
+		run.Started = epoch.Add(time.Duration(i) * 20 * time.Second)
 		recipients[run.ID] = []string{"anna", "ben"}[i/2%2]
 		c := journal.Change{Recipients: []string{recipients[run.ID]}}
 		if i%5 < 3 {
@@ -186,11 +186,11 @@ func listAll(t *testing.T, j journal.Journal) {
 		for _, status := range []string{"", "running", "failed", "other"} {
 			for _, recipient := range []string{"", "ben"} {
 				for _, unknown := range []bool{false, true} {
-					for _, since := range []time.Time{{}, began.Add(10 * time.Minute)} {
+					for _, since := range []time.Time{{}, epoch.Add(10 * time.Minute)} {
 						for _, limit := range []int{-1, 3} {
 							f := journal.Filter{Flow: flow, Status: status, Recipient: recipient, Unknown: unknown, Since: since, Limit: limit}
 							if !since.IsZero() {
-								f.Until, f.Before = began.Add(30*time.Minute), all[20].Seq
+								f.Until, f.Before = epoch.Add(30*time.Minute), all[20].Seq
 							}
 							var want []string
 							for _, run := range all {

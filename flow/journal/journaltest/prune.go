@@ -18,20 +18,20 @@ func prune(t *testing.T, j journal.Journal) {
 		require.NoError(t, j.Create(ctx, Run(id), journal.Change{Records: Records(0, 1).Records, Unknown: []string{"k"}, Recipients: []string{"anna"}}))
 		require.NoError(t, j.Write(ctx, id, true, journal.Change{Status: "failed", Ended: at}))
 	}
-	ended("old", began.Add(time.Hour))
+	ended("old", epoch.Add(time.Hour))
 	require.NoError(t, j.Write(ctx, "old", true, journal.Change{Settled: []string{"k"}}))
-	ended("unsettled", began.Add(time.Hour))
+	ended("unsettled", epoch.Add(time.Hour))
 	require.NoError(t, j.Create(ctx, Run("open"), journal.Change{Recipients: []string{"anna"}}))
-	ended("reopened", began.Add(time.Hour))
+	ended("reopened", epoch.Add(time.Hour))
 	require.NoError(t, j.Write(ctx, "reopened", true, journal.Change{Status: "running"}))
-	ended("at the time", began.Add(2*time.Hour))
-	ended("young", began.Add(3*time.Hour))
-	ended("the last one", began.Add(time.Hour))
+	ended("at the time", epoch.Add(2*time.Hour))
+	ended("young", epoch.Add(3*time.Hour))
+	ended("the last one", epoch.Add(time.Hour))
 
-	n, err := j.Prune(ctx, began.Add(-time.Hour), began.Add(-time.Hour), 100)
+	n, err := j.Prune(ctx, epoch.Add(-time.Hour), epoch.Add(-time.Hour), 100)
 	require.NoError(t, err)
 	require.Zero(t, n)
-	n, err = j.Prune(ctx, began.Add(2*time.Hour), began.Add(2*time.Hour), 100)
+	n, err = j.Prune(ctx, epoch.Add(2*time.Hour), epoch.Add(2*time.Hour), 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	_, _, err = j.Load(ctx, "old")
@@ -39,7 +39,7 @@ func prune(t *testing.T, j journal.Journal) {
 	require.ErrorAs(t, err, &missing)
 	require.ErrorAs(t, j.Write(ctx, "old", true, Records(2)), &missing, "a late receipt")
 	left := []string{"the last one", "young", "at the time", "reopened", "open", "unsettled"}
-	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Recipient: "anna"}, {Since: began}} {
+	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Recipient: "anna"}, {Since: epoch}} {
 		runs, err := j.List(ctx, f)
 		require.NoError(t, err)
 		require.Equal(t, left, ids(runs), "%+v", f)
@@ -59,7 +59,7 @@ func prune(t *testing.T, j journal.Journal) {
 	SameRecords(t, Records(5).Records, records)
 
 	require.NoError(t, j.Write(ctx, "unsettled", true, journal.Change{Settled: []string{"k"}}))
-	n, err = j.Prune(ctx, began.Add(2*time.Hour), began.Add(2*time.Hour), 100)
+	n, err = j.Prune(ctx, epoch.Add(2*time.Hour), epoch.Add(2*time.Hour), 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "nobody knows what became of the others")
 }
@@ -73,7 +73,7 @@ func pruneInParts(t *testing.T, j journal.Journal) {
 		run.Digest = fmt.Sprint("d", i/100)
 		c := Records(0)
 		if i%50 != 3 {
-			c.Status, c.Ended = "succeeded", began.Add(time.Second)
+			c.Status, c.Ended = "succeeded", epoch.Add(time.Second)
 		}
 		require.NoError(t, j.Create(ctx, run, c))
 	}
@@ -87,7 +87,7 @@ func pruneInParts(t *testing.T, j journal.Journal) {
 		}
 		total := 0
 		for {
-			n, err := j.Prune(ctx, began.Add(time.Minute), began.Add(time.Minute), 30)
+			n, err := j.Prune(ctx, epoch.Add(time.Minute), epoch.Add(time.Minute), 30)
 			if !assert.NoError(t, err) || !assert.LessOrEqual(t, n, 30) {
 				return
 			}
@@ -116,15 +116,15 @@ func pruneEvents(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for i := range 10 {
 		e := Event(fmt.Sprint(i))
-		e.At = began.Add(time.Duration(i) * time.Hour)
+		e.At = epoch.Add(time.Duration(i) * time.Hour)
 		_, err := j.Deliver(ctx, []journal.Event{e}, nil)
 		require.NoError(t, err)
 		if i != 2 {
-			require.NoError(t, j.Done(ctx, e.ID))
+			require.NoError(t, j.MarkDone(ctx, e.ID))
 		}
 	}
 	for _, want := range []int{3, 1, 0} { // 0, 1, 3 and then 4
-		n, err := j.Prune(ctx, began.Add(50*time.Hour), began.Add(5*time.Hour), 3)
+		n, err := j.Prune(ctx, epoch.Add(50*time.Hour), epoch.Add(5*time.Hour), 3)
 		require.NoError(t, err)
 		require.Equal(t, want, n)
 	}

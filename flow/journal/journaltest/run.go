@@ -15,13 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// began is when the runs of this package start.
-var began = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+// epoch is when the runs of this package start.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 // Run returns a run of that id, for tests.
 func Run(id string) journal.Run {
 	return journal.Run{
-		ID: id, Flow: "greet", Digest: "d1", Version: 3, Status: "running", Started: began,
+		ID: id, Flow: "greet", Digest: "d1", Version: 3, Status: "running", Started: epoch,
 		Sources: map[string]string{"greet": "flow: greet\nsteps: []\n", "sub": "flow: sub\n"},
 	}
 }
@@ -29,7 +29,7 @@ func Run(id string) journal.Run {
 // Record returns the nth record of a run, for tests.
 func Record(n int) journal.Record {
 	return journal.Record{
-		At:   began.Add(time.Duration(n) * time.Millisecond),
+		At:   epoch.Add(time.Duration(n) * time.Millisecond),
 		Kind: "answered",
 		Body: fmt.Appendf(nil, `{"n":%d,"text":"n° %d"}`, n, n),
 	}
@@ -46,8 +46,8 @@ func Records(nth ...int) (c journal.Change) {
 // Waits returns what a run waits for, for tests.
 func Waits(subject string) journal.Waits {
 	return journal.Waits{
-		Until:         began.Add(24 * time.Hour),
-		Subscriptions: []journal.Subscription{{Name: "whatsapp.message", Subject: subject, Connection: "shop", Since: began}},
+		Until:         epoch.Add(24 * time.Hour),
+		Subscriptions: []journal.Subscription{{Name: "whatsapp.message", Subject: subject, Connection: "shop", Since: epoch}},
 		Keys:          []string{"f1.a.1"},
 		Note:          json.RawMessage(`{"step":"reply"}`),
 	}
@@ -56,7 +56,7 @@ func Waits(subject string) journal.Waits {
 // Event returns an event of that id, for tests.
 func Event(id string) journal.Event {
 	return journal.Event{
-		ID: id, Name: "whatsapp.message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: began,
+		ID: id, Name: "whatsapp.message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: epoch,
 		Body: fmt.Appendf(nil, `{"text":"%s"}`, id),
 	}
 }
@@ -102,13 +102,13 @@ func SameUnfinished(t *testing.T, j interface {
 	}))
 	for id, w := range want {
 		require.Contains(t, got, id)
-		require.Equal(t, plain(w), plain(got[id]), id)
+		require.Equal(t, normalize(w), normalize(got[id]), id)
 	}
 	require.Len(t, got, len(want))
 }
 
-// plain gives times one form, and what is empty too.
-func plain(w journal.Waits) journal.Waits {
+// normalize makes times, and empty lists, comparable.
+func normalize(w journal.Waits) journal.Waits {
 	w.Until = w.Until.UTC()
 	w.Subscriptions = slices.Clone(w.Subscriptions)
 	for i := range w.Subscriptions {

@@ -8,7 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// appendText adds a text to a stored form, after its length.
+// appendText appends a text after its length.
 func appendText[T ~string | ~[]byte](b []byte, text T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(text)))
 	return append(b, text...)
@@ -21,8 +21,8 @@ func encodeTexts(texts []string) (b []byte) {
 	return b
 }
 
-// textsOf reads what encodeTexts wrote.
-func textsOf(row *sqlite.Stmt, col int) (texts []string) {
+// columnTexts reads what encodeTexts wrote.
+func columnTexts(row *sqlite.Stmt, col int) (texts []string) {
 	d := decoder{rest: sqlitefile.Blob(row, col)}
 	for len(d.rest) > 0 {
 		texts = append(texts, string(d.bytes()))
@@ -30,55 +30,55 @@ func textsOf(row *sqlite.Stmt, col int) (texts []string) {
 	return texts
 }
 
-// encodeRecords adds records to a stored form.
+// encodeRecords appends records.
 func encodeRecords(b []byte, records []Record) []byte {
 	for _, r := range records {
-		b = binary.AppendVarint(b, stamp(r.At))
+		b = binary.AppendVarint(b, encodeTime(r.At))
 		b = appendText(b, r.Kind)
 		b = appendText(b, r.Body)
 	}
 	return b
 }
 
-// decodeRecords reads what encodeRecords wrote. They share the memory of b.
+// decodeRecords reads what encodeRecords wrote. The records share the memory of b.
 func decodeRecords(b []byte) (records []Record, err error) {
 	d := decoder{rest: b}
 	for len(d.rest) > 0 {
-		r := Record{At: instant(d.signed()), Kind: string(d.bytes())}
+		r := Record{At: decodeTime(d.varint()), Kind: string(d.bytes())}
 		if body := d.bytes(); len(body) > 0 {
 			r.Body = body[:len(body):len(body)]
 		}
 		records = append(records, r)
 	}
-	if d.bad {
-		return nil, errForm
+	if d.invalid {
+		return nil, errUnknownForm
 	}
 	return records, nil
 }
 
-// A decoder reads what is left of a stored form. Behind its end are zeros. After something
-// that cannot be it is bad, and at its end.
+// A decoder reads a stored form. At its end it reads zeros, so that fields can be added to a
+// form. After malformed input it is invalid, and at its end.
 type decoder struct {
-	rest []byte
-	bad  bool
+	rest    []byte
+	invalid bool
 }
 
-func (d *decoder) signed() int64 {
+func (d *decoder) varint() int64 {
 	v, n := binary.Varint(d.rest)
-	d.skip(n)
+	d.advance(n)
 	return v
 }
 
-func (d *decoder) unsigned() int64 {
+func (d *decoder) uvarint() int64 {
 	v, n := binary.Uvarint(d.rest)
-	d.skip(n)
+	d.advance(n)
 	return int64(v)
 }
 
-// fixed reads a number of eight bytes.
-func (d *decoder) fixed() uint64 {
+// uint64 reads a number of eight bytes, big-endian.
+func (d *decoder) uint64() uint64 {
 	if len(d.rest) < 8 {
-		d.rest, d.bad = nil, true
+		d.rest, d.invalid = nil, true
 		return 0
 	}
 	v := binary.BigEndian.Uint64(d.rest)
@@ -89,9 +89,9 @@ func (d *decoder) fixed() uint64 {
 // count reads how many things follow, each of which takes a byte or more.
 func (d *decoder) count() int {
 	v, n := binary.Uvarint(d.rest)
-	d.skip(n)
+	d.advance(n)
 	if v > uint64(len(d.rest)) {
-		d.rest, d.bad = nil, true
+		d.rest, d.invalid = nil, true
 		return 0
 	}
 	return int(v)
@@ -104,24 +104,24 @@ func (d *decoder) bytes() []byte {
 	return b
 }
 
-// skip goes on behind a number of so many bytes; less than one is none.
-func (d *decoder) skip(n int) {
+// advance skips a varint of n bytes; less than one means that there was none.
+func (d *decoder) advance(n int) {
 	if n > 0 {
 		d.rest = d.rest[n:]
 		return
 	}
-	d.bad = d.bad || len(d.rest) > 0
+	d.invalid = d.invalid || len(d.rest) > 0
 	d.rest = nil
 }
 
-// interned are strings that are kept once.
-type interned map[string]string
+// A stringPool interns strings.
+type stringPool map[string]string
 
-func (m interned) string(b []byte) string {
-	s, ok := m[string(b)]
+func (p stringPool) string(b []byte) string {
+	s, ok := p[string(b)]
 	if !ok {
 		s = string(b)
-		m[s] = s
+		p[s] = s
 	}
 	return s
 }

@@ -49,10 +49,10 @@ func TestOldJournals(t *testing.T) {
 				require.ErrorIs(t, err, journal.ErrOlder)
 			}
 			j := openSQLite(t, path)
-			same(t, want, j)
+			requireSame(t, want, j)
 			r, err := journal.OpenReadOnly(path)
 			require.NoError(t, err)
-			same(t, want, r)
+			requireSame(t, want, r)
 			require.NoError(t, r.Close())
 
 			ctx := t.Context()
@@ -87,12 +87,12 @@ type readable interface {
 	List(ctx context.Context, f journal.Filter) ([]journal.Run, error)
 	Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error
 	Events(ctx context.Context, name, subject, connection string, since time.Time) ([]journal.Event, error)
-	Open(ctx context.Context) ([]journal.Event, error)
+	OpenEvents(ctx context.Context) ([]journal.Event, error)
 	Notes(ctx context.Context, kind string) (map[string]json.RawMessage, error)
 }
 
-// same compares what two journals hold.
-func same(t *testing.T, want, got readable) {
+// requireSame compares what two journals hold.
+func requireSame(t *testing.T, want, got readable) {
 	t.Helper()
 	ctx := t.Context()
 	wantRuns, err := want.List(ctx, journal.Filter{Limit: -1})
@@ -127,9 +127,9 @@ func same(t *testing.T, want, got readable) {
 		return nil
 	}))
 	journaltest.SameUnfinished(t, got, open)
-	wantEvents, err := want.Open(ctx)
+	wantEvents, err := want.OpenEvents(ctx)
 	require.NoError(t, err)
-	events, err := got.Open(ctx)
+	events, err := got.OpenEvents(ctx)
 	require.NoError(t, err)
 	journaltest.SameEvents(t, wantEvents, events)
 	wantEvents, err = want.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
@@ -183,8 +183,8 @@ func writeSchema2(t *testing.T, j journal.Journal) {
 		_, err := j.Deliver(ctx, []journal.Event{journaltest.Event(id)}, nil)
 		require.NoError(t, err)
 	}
-	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Took: []string{"claimed"}}))
-	require.NoError(t, j.Done(ctx, "done"))
+	require.NoError(t, j.Write(ctx, "receipts", true, journal.Change{Consumed: []string{"claimed"}}))
+	require.NoError(t, j.MarkDone(ctx, "done"))
 	require.NoError(t, j.Note(ctx, "hold", "shop", json.RawMessage(`{"reason":"token refused"}`)))
 }
 
@@ -198,7 +198,7 @@ func writeSchema3(t *testing.T, j journal.Journal) {
 	run := journaltest.Run("logged")
 	run.By, run.Lock, run.Inputs = "api", "lock", []byte{1, 2, 3}
 	require.NoError(t, j.Create(ctx, run, journal.Change{Records: journaltest.Records(0).Records, Recipients: []string{"anna"}}))
-	require.NoError(t, j.Write(ctx, "logged", false, journal.Change{Records: journaltest.Records(1).Records, Unknown: []string{"a", "b"}, Took: []string{"open"}}))
+	require.NoError(t, j.Write(ctx, "logged", false, journal.Change{Records: journaltest.Records(1).Records, Unknown: []string{"a", "b"}, Consumed: []string{"open"}}))
 	require.NoError(t, j.Write(ctx, "logged", true, journal.Change{Records: journaltest.Records(2).Records, Settled: []string{"a"}, Status: "failed", Ended: ended}))
 	waits := journaltest.Waits("ben")
 	require.NoError(t, j.Create(ctx, journaltest.Run("waits"), journal.Change{Status: "waiting", Waits: &waits}))
@@ -207,8 +207,8 @@ func writeSchema3(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Write(ctx, "waiting", true, journal.Change{Waits: &journal.Waits{Keys: []string{"k"}}}))
 }
 
-// writeSchema4 has runs together whose first records are small, large or none, some of which
-// are forgotten.
+// writeSchema4 writes runs whose first records, in one chunk, are small, large or none, and
+// prunes some of them.
 func writeSchema4(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	writeSchema3(t, j)
@@ -235,7 +235,7 @@ func writeSchema4(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Write(ctx, "sheaf52", true, journaltest.Records(5)))
 }
 
-// writeSchema5 has many runs that wrote to somebody, and ended, each in several ways.
+// writeSchema5 writes many runs, with and without recipients, that end with several statuses.
 func writeSchema5(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	writeSchema4(t, j)

@@ -8,33 +8,33 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// A blobInsert inserts rows of a number and many bytes.
+// A blobInsert inserts rows of a number and a blob.
 type blobInsert struct {
-	table, column string
-	bound, room   sqlitefile.Statement
+	table, column  string
+	bind, zeroblob sqlitefile.Statement // the blob as a parameter; zeros to be overwritten
 }
 
-// newBlobInsert returns one for a table whose rows have these two columns alone.
+// newBlobInsert returns one for a table with these two columns alone.
 func newBlobInsert(table, number, column string) blobInsert {
 	into := "INSERT INTO " + table + " (" + number + ", " + column + ") VALUES (?, "
 	return blobInsert{table, column, sqlitefile.Statement{SQL: into + "?)"}, sqlitefile.Statement{SQL: into + "zeroblob(?))"}}
 }
 
-// maxBound is how many bytes are bound to a statement. SQLite copies them four times, and
-// what is written into its place once, but it takes longer to begin with that.
+// maxBound is the size of blobs that are bound as a parameter. SQLite copies a parameter
+// four times and what is written with OpenBlob once, but OpenBlob costs more to begin with.
 const maxBound = 2048
 
 func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
-	insert := &in.room
+	insert := &in.zeroblob
 	if len(b) <= maxBound {
-		insert = &in.bound
+		insert = &in.bind
 	}
 	q, err := insert.On(conn)
 	if err != nil {
 		return err
 	}
 	q.BindInt64(1, number)
-	if insert == &in.bound {
+	if insert == &in.bind {
 		q.BindBytes(2, b)
 		return sqlitefile.Exec(q)
 	}
@@ -50,9 +50,11 @@ func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
 	return errors.Join(err, blob.Close())
 }
 
-// cut takes runs out of the rows of a table in which many lie in one piece, each under the
-// number of its first run. left returns what stays of one.
-func cut(conn *sqlite.Conn, table, column string, runs map[int64]bool, left func(number int64, all []byte) ([]byte, error)) error {
+// A chunk is a row with something of many runs, under the number of the first of them: in one
+// piece it costs SQLite much less than in a row for each.
+
+// cutChunks removes runs from the chunks of a table. cut returns what is left of one.
+func cutChunks(conn *sqlite.Conn, table, column string, runs map[int64]bool, cut func(number int64, chunk []byte) ([]byte, error)) error {
 	numbers := map[int64]bool{}
 	for run := range runs {
 		err := sqlitefile.Query(conn, "SELECT max(run) FROM "+table+" WHERE run <= ?", func(row *sqlite.Stmt) { numbers[row.ColumnInt64(0)] = true }, run)
@@ -61,18 +63,18 @@ func cut(conn *sqlite.Conn, table, column string, runs map[int64]bool, left func
 		}
 	}
 	for number := range numbers {
-		var all []byte
-		err := sqlitefile.Query(conn, "SELECT "+column+" FROM "+table+" WHERE run = ?", func(row *sqlite.Stmt) { all = sqlitefile.Blob(row, 0) }, number)
+		var chunk []byte
+		err := sqlitefile.Query(conn, "SELECT "+column+" FROM "+table+" WHERE run = ?", func(row *sqlite.Stmt) { chunk = sqlitefile.Blob(row, 0) }, number)
 		if err != nil {
 			return err
 		}
-		rest, err := left(number, all)
+		left, err := cut(number, chunk)
 		switch {
-		case err != nil || len(rest) == len(all):
-		case len(rest) == 0:
+		case err != nil || len(left) == len(chunk):
+		case len(left) == 0:
 			err = sqlitefile.Query(conn, "DELETE FROM "+table+" WHERE run = ?", nil, number)
 		default:
-			err = sqlitefile.Query(conn, "UPDATE "+table+" SET "+column+" = ? WHERE run = ?", nil, rest, number)
+			err = sqlitefile.Query(conn, "UPDATE "+table+" SET "+column+" = ? WHERE run = ?", nil, left, number)
 		}
 		if err != nil {
 			return err

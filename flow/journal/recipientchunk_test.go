@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNothingStays forgets runs that were noted together, in any order: nothing stays of
-// them, also of those that ended in one way and then in another.
+// TestNothingStays prunes runs that share chunks, in any order: nothing is left of them, also
+// of those that ended with one status and then with another.
 func TestNothingStays(t *testing.T) {
 	ctx := t.Context()
 	j := openSQLite(t, filepath.Join(t.TempDir(), "journal.db"))
@@ -25,7 +25,7 @@ func TestNothingStays(t *testing.T) {
 		c := journal.Change{Status: "succeeded", Ended: ended.Add(time.Duration(n%3) * time.Minute), Recipients: []string{"anna"}}
 		require.NoError(t, j.Create(ctx, run, c))
 	}
-	require.NoError(t, j.Fold())
+	require.NoError(t, j.Flush())
 	count := func(table string) string {
 		n, err := j.Exec("SELECT count(*) FROM " + table)
 		require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestNothingStays(t *testing.T) {
 	require.Equal(t, "10", count("endings"))
 	for n := 7; n < runs; n += 50 {
 		require.NoError(t, j.Write(ctx, fmt.Sprint(n), true, journal.Change{Status: "running"}))
-		require.NoError(t, j.Fold())
+		require.NoError(t, j.Flush())
 		require.NoError(t, j.Write(ctx, fmt.Sprint(n), true, journal.Change{Status: "failed", Ended: ended, Recipients: []string{"anna"}}))
 	}
 	found, err := j.List(ctx, journal.Filter{Recipient: "anna", Limit: -1})
