@@ -48,7 +48,7 @@ func (w *world) close() {
 func (w *world) options(hard context.Context) local.Options {
 	do := w.do
 	if !w.virtual {
-		do = host.Finishing(hard, w.do)
+		do = host.WithoutCancel(hard, w.do)
 	}
 	return local.Options{
 		Journal: w.journal, Do: do, Clock: w.clock, Seal: w.seal, Open: w.open, Hard: hard,

@@ -165,8 +165,8 @@ func TestHistoryOfSchedule(t *testing.T) {
 	server.Namespace(t, "golden")
 	w := hosttest.NewWorld()
 	o := plain(options(server.Address, "golden", w))
-	met := make(chan host.Due, 1)
-	o.Meet = func(_ context.Context, due host.Due) error { met <- due; return nil }
+	met := make(chan host.DueSchedule, 1)
+	o.Meet = func(_ context.Context, due host.DueSchedule) error { met <- due; return nil }
 	h, err := facteur.Open(t.Context(), o)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, h.Stop(context.Background())) }()

@@ -42,7 +42,7 @@ func openPeer(t *testing.T, address, namespace string, w *hosttest.World, flows 
 	d := &peer{starter: trigger.New(nil, trigger.Options{Log: slog.New(slog.NewTextHandler(testLog{t}, nil))})}
 	d.load(t, w, flows...)
 	o := options(address, namespace, w)
-	o.Meet = func(ctx context.Context, due host.Due) error {
+	o.Meet = func(ctx context.Context, due host.DueSchedule) error {
 		d.met.Add(1)
 		return d.starter.Meet(ctx, due)
 	}

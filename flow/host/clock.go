@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A Clock is the time that a host lives by.
+// A Clock is a host's source of time.
 type Clock interface {
 	Now() time.Time
-	// Wait returns at a time, at a value on wake, or when ctx ends with its error,
-	// whichever is first. The zero time never comes.
+	// Wait returns at until, when wake receives, or with ctx.Err() when ctx ends, whichever is
+	// first. The zero until never comes.
 	Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error
 }
 
-// System is the machine's clock.
+// System is the system clock.
 type System struct{}
 
 // Now implements Clock.
@@ -37,7 +37,7 @@ func (System) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) e
 	}
 }
 
-// Sleep waits by the machine's clock, and tells whether ctx goes on.
+// Sleep waits on the system clock, and returns false if ctx ended first.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	return System{}.Wait(ctx, time.Now().Add(d), nil) == nil
 }

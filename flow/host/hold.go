@@ -9,18 +9,18 @@ import (
 	"facteur/flow/call"
 )
 
-// A Scope says what a hold is about.
+// A Scope is the kind of thing that a hold covers.
 type Scope string
 
 // The scopes.
 const (
-	All        Scope = "all" // has no name
+	All        Scope = "all" // without a name
 	Connection Scope = "connection"
 	Flow       Scope = "flow"
-	Limit      Scope = "limit" // set by hosts alone: one that answers slowed down
+	Limit      Scope = "limit" // set only by hosts, for a limit that throttled answers slowed down
 )
 
-// Check says what is wrong with a hold of that scope and name that a person asks for.
+// Check returns what is wrong with the scope and name of a hold that a person asks for.
 func (s Scope) Check(name string) error {
 	switch {
 	case s != All && s != Connection && s != Flow:
@@ -33,21 +33,21 @@ func (s Scope) Check(name string) error {
 	return nil
 }
 
-// A Hold keeps calls from being taken up.
+// A Hold keeps the calls that it covers from being taken up.
 type Hold struct {
 	Scope  Scope
 	Name   string
 	Reason string
 	Since  time.Time
-	// Auto: the host set it, e.g. because credentials were refused or the vault does not
+	// Auto: the host set the hold, e.g. because credentials were refused or the vault does not
 	// answer, and lifts it when that has changed.
 	Auto  bool
-	Calls int // how many it holds back now
-	// Until is when it ends by itself; zero where nobody knows.
+	Calls int // calls that it holds back now
+	// Until is when it ends by itself; zero: not known.
 	Until time.Time
 }
 
-// Key identifies the hold: what the host set is another one than what a person did.
+// Key identifies the hold. A hold that the host set and one that a person set differ.
 func (h *Hold) Key() string {
 	key := string(h.Scope) + "/" + h.Name
 	if h.Auto {
@@ -56,8 +56,8 @@ func (h *Hold) Key() string {
 	return key
 }
 
-// Keeps tells whether the hold is about a call of a flow.
-func (h *Hold) Keeps(flow string, c *call.Call) bool {
+// Covers tells whether the hold is for a call of a flow.
+func (h *Hold) Covers(flow string, c *call.Call) bool {
 	switch h.Scope {
 	case All:
 		return true
@@ -69,7 +69,7 @@ func (h *Hold) Keeps(flow string, c *call.Call) bool {
 	return false
 }
 
-// Why says, of a call that the hold keeps, why it waits.
+// Why tells people why a call that the hold covers waits.
 func (h *Hold) Why() string {
 	what := "all calls are"
 	if h.Scope != All {
@@ -81,7 +81,7 @@ func (h *Hold) Why() string {
 	return what + " paused: " + h.Reason
 }
 
-// Compare orders holds as people see them, the oldest first.
+// Compare orders holds for display, the oldest first.
 func (h *Hold) Compare(other *Hold) int {
 	if c := h.Since.Compare(other.Since); c != 0 {
 		return c
@@ -89,7 +89,7 @@ func (h *Hold) Compare(other *Hold) int {
 	return strings.Compare(h.Key(), other.Key())
 }
 
-// NoHold says that there is no such hold.
+// NoHold says that there is no hold of that scope and name.
 func NoHold(scope Scope, name string) *NotFoundError {
 	return &NotFoundError{What: strings.TrimSpace(fmt.Sprintf("hold of %s %s", scope, name))}
 }
@@ -101,37 +101,37 @@ type StoredHold struct {
 	Reason  string    `json:"reason,omitempty"`
 	Since   time.Time `json:"since"`
 	Auto    bool      `json:"auto,omitempty"`
-	Version string    `json:"version,omitempty"` // Auto: of the credentials that were refused, once it is known
+	Version string    `json:"version,omitempty"` // Auto: of the refused credentials, once it is known
 }
 
-// Stored returns the form in which the hold is stored.
+// Stored returns the stored form of the hold.
 func (h *Hold) Stored(version string) StoredHold {
 	return StoredHold{h.Scope, h.Name, h.Reason, h.Since, h.Auto, version}
 }
 
-// Hold returns the hold.
+// Hold returns the hold that is stored.
 func (s StoredHold) Hold() Hold {
 	return Hold{Scope: s.Scope, Name: s.Name, Reason: s.Reason, Since: s.Since, Auto: s.Auto}
 }
 
-// How often a host looks whether what it set a hold for has changed.
+// How often a host checks whether the reason for an automatic hold is gone.
 const (
-	FirstProbe   = time.Second      // until it is tried whether a connection can be resolved again …
-	SlowestProbe = 30 * time.Second // … and how far that grows
-	Renewed      = 10 * time.Second // between looks whether refused credentials were replaced
+	MinProbeDelay   = time.Second      // until a connection that could not be resolved is probed …
+	MaxProbeDelay   = 30 * time.Second // … and how far that backs off
+	RenewalInterval = 10 * time.Second // between checks whether refused credentials were replaced
 )
 
-// Patience is how long a host waits for one answer of what it asks, such as a vault.
-const Patience = 10 * time.Second
+// LookupTimeout bounds how long a host waits for one answer of a vault or a ledger.
+const LookupTimeout = 10 * time.Second
 
-// Ready tells whether a connection can be resolved, and which version of its credentials
-// there is now: none if there is no such connection. Asked with a context that has ended it
-// says what it knows without asking anybody. nil: nobody knows.
+// Ready tells whether a connection can be resolved, and the version of its credentials, "" if
+// there is no such connection. With a context that has ended it answers only from what is known
+// already. nil: it is not known.
 type Ready func(ctx context.Context, connection string) (version string, err error)
 
-// Look asks, and waits for the answer for a while.
-func (r Ready) Look(ctx context.Context, connection string) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+// Check calls r, for at most LookupTimeout.
+func (r Ready) Check(ctx context.Context, connection string) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
 	defer cancel()
 	return r(ctx, connection)
 }

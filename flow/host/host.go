@@ -1,8 +1,7 @@
-// Package host holds what every host of runs speaks of: the clock that it lives by,
-// events from outside, what it reports of a run, and, for hosts that carry many runs and
-// outlive a crash, the Host itself. A host performs what package machine decides; see
-// machine.Machine for the law that it must obey. hosttest.Exercise is what all hosts must
-// do.
+// Package host defines what all hosts have in common: the clock, events from outside, holds, what
+// is reported of a run, and the interface Host of those that execute many runs and survive a
+// crash. A host performs what package machine decides; machine.Machine says which rules it must
+// obey, and hosttest.Exercise tests them.
 package host
 
 import (
@@ -16,76 +15,73 @@ import (
 	"facteur/flow/plan"
 )
 
-// A Host runs plans for real, many at a time. Whatever it returns is durable when it
-// returns: a host that is killed at any moment goes on, when it is opened again, with
-// every run that it accepted, and does nothing twice. It is safe for concurrent use.
+// A Host executes many runs. What its methods return is durable: a host that is killed at any
+// moment resumes, when it is opened again, every run that it accepted, and does nothing twice.
+// It is safe for concurrent use.
 type Host interface {
-	// Start accepts a run. A second start of a flow with a key that was used before is
-	// the first one: it returns that run and fresh = false, or a *ReusedError when its
-	// inputs differ. A run that the flow's `concurrency` refuses is Rejected, and
-	// listed.
+	// Start accepts a run. A start with an idempotency key that the flow has used before
+	// returns the first run with that key and fresh = false, or a *ReusedError if the inputs
+	// differ. A run that the flow's `concurrency` refuses is Rejected, and listed.
 	Start(ctx context.Context, p *plan.Plan, s Start) (run Run, fresh bool, err error)
-	// First returns the run that the first start of a flow with a key began, whatever has
-	// become of the flow since. inputs are as they were given, or as they were coerced: that
-	// run began with others is a *ReusedError, that there is none a *NotFoundError.
+	// First returns the first run of a flow with an idempotency key, whatever the flow looks
+	// like now. inputs are as they were given, or as they were coerced. Other inputs are a
+	// *ReusedError, an unused key is a *NotFoundError.
 	First(ctx context.Context, flow, key string, inputs map[string]any) (Run, error)
-	// Wait returns how a run ended, as soon as it has.
+	// Wait waits for a run's end and returns its result.
 	Wait(ctx context.Context, run string) (*Result, error)
 	// Get returns all that is known of a run, or a *NotFoundError.
 	Get(ctx context.Context, run string) (*Report, error)
-	// List returns runs, the last started first, and the cursor that leads to the next
-	// ones, "" when there are none. A cursor that is none is a *CursorError.
+	// List returns runs, the last started first, and the cursor for the next page, "" on the
+	// last one. An invalid cursor is a *CursorError.
 	List(ctx context.Context, f Filter) (runs []Run, next string, err error)
 
 	// Cancel asks a run to end. One that has ended is a *StateError.
 	Cancel(ctx context.Context, run, reason string) error
-	// Retry makes a run that failed go on: what succeeded stays, what failed is done
-	// again, with further attempt numbers. A step whose outcome is unknown is done again
-	// only with resend; otherwise such a run is a *StateError. Where the flow bounds how
-	// many of its runs go on, it waits for its turn, or is a *StateError, as a start is
-	// refused.
+	// Retry makes a failed run go on: what succeeded stays, what failed is attempted again. A
+	// step whose outcome is unknown is attempted again only with resend; without, such a run is
+	// a *StateError. A run that its flow's `concurrency` does not admit now is queued, or, if
+	// on_conflict is reject, a *StateError.
 	Retry(ctx context.Context, run string, resend bool) error
-	// Settle says what became of a call whose outcome is unknown. step is its path, or
-	// its id where that is clear; of a run that was cancelled as a Mismatch, the key of
-	// the call.
+	// Settle records whether a call of unknown outcome happened. step is its path, or its id
+	// where that is unambiguous; for a run that was cancelled as a Mismatch, the call's key.
 	Settle(ctx context.Context, run, step string, s Settlement) error
-	// Release lets a run go on that is Held since a backup was restored.
+	// Release lets a run go on that is Held since a restore.
 	Release(ctx context.Context, run string) error
 
-	// Deliver brings events to the runs that wait for them, now or later; once they had
-	// their say, triggers have theirs. An event whose id was delivered before is
-	// dropped. After an error some may be delivered.
+	// Deliver delivers events to the runs that wait for them, now or later; when those have
+	// decided, triggers get them. An event whose id was delivered before is dropped. After an
+	// error some of the events may have been delivered.
 	Deliver(ctx context.Context, events ...Event) error
-	// Receive brings receipts to the runs that made the calls, wherever they stand. A
-	// repeated one is dropped, one of no run of ours too.
+	// Receive passes receipts to the runs that made the calls. Repeated ones, and those of
+	// unknown runs, are dropped.
 	Receive(ctx context.Context, receipts ...call.Receipt) error
 
-	// Pause holds calls back until Resume; what is under way goes on.
+	// Pause holds calls back until Resume. Calls in flight go on.
 	Pause(ctx context.Context, scope Scope, name, reason string) error
-	// Resume lifts a hold. One that is not there is a *NotFoundError.
+	// Resume lifts a hold. If there is none it returns a *NotFoundError.
 	Resume(ctx context.Context, scope Scope, name string) error
 	// Holds returns why calls are held back now.
 	Holds(ctx context.Context) ([]Hold, error)
 }
 
-// Start is what a run begins with.
+// Start is the input of Host.Start.
 type Start struct {
 	Inputs map[string]any // coerced by the plan's Inputs
-	Given  map[string]any // what they were coerced from; nil: themselves
-	Key    string         // of idempotency; "": each start is a new run
-	By     string         // what starts it, for people: "api", "schedule", "webhook /orders" …
+	Given  map[string]any // Inputs before they were coerced; nil: the same
+	Key    string         // idempotency key; "": each start is a new run
+	By     string         // what started it, for people: "api", "schedule", "webhook /orders" …
 }
 
-// The statuses that runs have besides those of the machine.
+// Statuses of runs besides those of the machine.
 const (
 	Waiting  machine.Status = "waiting"         // for a time, an event or a receipt
-	Queued   machine.Status = "queued"          // behind others, by the flow's concurrency
+	Queued   machine.Status = "queued"          // behind other runs, by the flow's concurrency
 	Rejected machine.Status = "rejected"        // by the flow's concurrency; it never began
-	Held     machine.Status = "held"            // until it is released, after a restore
-	Mismatch machine.Status = "replay_mismatch" // it goes no further: its journal does not fit, or nobody can tell what it did since a backup
+	Held     machine.Status = "held"            // after a restore, until it is released
+	Mismatch machine.Status = "replay_mismatch" // stuck: its journal does not fit, or what it did since a backup cannot be known
 )
 
-// A Run is the head of a run.
+// A Run is the summary of a run.
 type Run struct {
 	ID      string
 	Flow    string
@@ -93,8 +89,8 @@ type Run struct {
 	Status  machine.Status
 	By      string
 	Started time.Time
-	Ended   time.Time // zero while it has not
-	Unknown int       // how many of its calls nobody knows the outcome of
+	Ended   time.Time // zero until it has
+	Unknown int       // calls whose outcome is unknown
 }
 
 // A Filter selects runs. Zero fields match all.
@@ -102,7 +98,7 @@ type Filter struct {
 	Flow      string
 	Status    machine.Status
 	Unknown   bool   // only runs with calls whose outcome is unknown
-	Recipient string // a contact that the run wrote to, as flows name it
+	Recipient string // a contact that the run wrote to, as flows write it
 	Since     time.Time
 	Until     time.Time
 	Cursor    string // from List
@@ -112,48 +108,47 @@ type Filter struct {
 // A Report is all that is known of a run.
 type Report struct {
 	Run     Run
-	Result  Result // as far as the run came; its Status is that of the machine, Run.Status says more
+	Result  Result // so far; its Status is the machine's, Run.Status says more
 	Inputs  map[string]any
 	Sources map[string]string // what the plan was compiled from: plan.Plan's Texts
-	Random  []int64           // what random() gave it so far, in order
+	Random  []int64           // the results of random() so far, in order
 	Journal []Entry
 	Waits   []string // what it waits for, for people
 	Holds   []HeldCall
 	Calls   []Call
 }
 
-// A Call is one call that a run made, with what the action was given and what became of
-// it.
+// A Call is a call that a run made, with its input and outcome.
 type Call struct {
 	call.Call
-	Wanted   time.Time // from then on it was held back, until it was taken up
+	Wanted   time.Time // when the run first wanted it; until Taken it was held back
 	Taken    time.Time
-	Outcome  *call.Outcome // nil while it is under way
+	Outcome  *call.Outcome // nil while it is in flight
 	Receipts []call.Receipt
-	Settled  *Settlement // what a person said of it last; nil: nothing
+	Settled  *Settlement // what a person said last; nil: nothing
 }
 
-// An Entry is one thing that happened to a run.
+// An Entry is one record of a run's journal.
 type Entry struct {
 	At   time.Time       `json:"at"`
 	Kind string          `json:"kind"` // start, taken, answered, received, fired, arrived, cancel, retried …
 	Data json.RawMessage `json:"data"`
 }
 
-// A HeldCall is one that was not taken up yet.
+// A HeldCall is a call that is wanted and held back.
 type HeldCall struct {
 	Step   string
 	Reason string
-	Until  time.Time // zero: until somebody or something lifts it
+	Until  time.Time // zero: not known
 }
 
-// A Settlement is what a person says of a call whose outcome was unknown.
+// A Settlement is what a person says about a call of unknown outcome.
 type Settlement struct {
 	Happened bool
-	ID       string // what the API calls it, e.g. a wamid; "" when nothing is known
+	ID       string // the API's id, e.g. a wamid; "" when it is not known
 }
 
-// A ReusedError says that a key was used before with other inputs.
+// A ReusedError says that an idempotency key was used before with other inputs.
 type ReusedError struct{ Run, Key string }
 
 func (e *ReusedError) Error() string {
@@ -165,14 +160,14 @@ type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return "there is no " + e.What }
 
-// A CursorError says that a list has no such cursor.
+// A CursorError says that a cursor is not one of List's.
 type CursorError struct{ Cursor string }
 
 func (e *CursorError) Error() string {
 	return fmt.Sprintf("there is no cursor %q: use one that a list came with", e.Cursor)
 }
 
-// A StateError says that a run is not in a state for what was asked.
+// A StateError says that a run is not in a state that allows what was asked.
 type StateError struct {
 	Run    string
 	Reason string
@@ -181,10 +176,10 @@ type StateError struct {
 
 func (e *StateError) Error() string { return "run " + e.Run + ": " + e.Reason }
 
-// A TooLargeError says that something is larger than the host can store.
+// A TooLargeError says that something exceeds what the host can store.
 type TooLargeError struct {
 	What        string
-	Bytes, Most int // as it is stored
+	Bytes, Most int // in stored form
 }
 
 func (e *TooLargeError) Error() string {
@@ -192,37 +187,37 @@ func (e *TooLargeError) Error() string {
 		e.What, float64(e.Bytes)/1e6, float64(e.Most)/1e6)
 }
 
-// A StoppingError says that the host takes nothing new, because it stops.
+// A StoppingError says that the host is stopping and accepts nothing new.
 type StoppingError struct{}
 
 func (e *StoppingError) Error() string { return "the host stops and takes nothing new" }
 
-// An Event comes from outside, for runs that wait for it.
+// An Event comes from outside, for the runs that wait for it.
 type Event struct {
-	ID         string   // a repeated one is dropped
+	ID         string   // an event whose ID was delivered before is dropped
 	Name       string   // its kind, e.g. "whatsapp.message"
-	Subjects   []string // whose event it is: all names of that, in the form of the kind's Subject
-	Connection string   // which connection it came through, "" when that is not known
+	Subjects   []string // all names of the contact or thing it is about, as the kind's Subject returns them
+	Connection string   // that it came through; "" when that is not known
 	At         time.Time
 	Data       map[string]any
 }
 
-// A Result is how a run ended, and what became of its steps.
+// A Result is how a run ended, and its steps.
 type Result struct {
 	Run  string
 	Flow string
 	machine.Result
 	Started, Ended time.Time
 	Steps          []*machine.Step
-	// Branches are the ways that a run in the foreground took; nil for others.
+	// Branches are those that a foreground run took; nil for others.
 	Branches map[plan.CoveragePoint]bool
-	// Sensitive are the values to mask wherever people see the result, or the run's
-	// inputs and journal, except the outputs that a caller is given. nil: nobody knows
-	// which those are, so that no value may be shown.
+	// Sensitive are the values to mask wherever people see the result, or the run's inputs and
+	// journal, except for the outputs that a caller gets. nil: they are not known, so no value
+	// may be shown.
 	Sensitive []any
 }
 
-// A StuckError says that a run waits for something that cannot come.
+// A StuckError says that a run waits for something that can never come.
 type StuckError struct{ Waits []string }
 
 func (e *StuckError) Error() string {

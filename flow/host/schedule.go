@@ -9,56 +9,56 @@ import (
 
 // A Schedule is a schedule trigger of a flow.
 type Schedule struct {
-	// Name tells it from all others, and lasts for as long as its times are the same.
+	// Name is unique, and stays the same for as long as the trigger's times do.
 	Name    string
 	Plan    *plan.Plan
 	Trigger *plan.Trigger // of Plan
 }
 
-// A Keeper is a host that keeps schedules itself, where they outlive the daemons.
-type Keeper interface {
-	// Schedule makes these all the schedules that there are. One that is there already
-	// goes on, and follows this plan from now on; one that is new counts from now.
+// A Scheduler is a host that runs schedules itself, where they outlive the daemons.
+type Scheduler interface {
+	// Schedule replaces all schedules. One that exists goes on, with the new plan; a new one
+	// counts from now.
 	//
-	// All daemons say what their flows have, when they have loaded them and not again:
-	// where they differ, the flows that were loaded last hold, whoever is asked first.
+	// Each daemon calls it once whenever it has loaded its flows. Where daemons differ, the flows
+	// that were loaded last win, in whatever order the calls arrive.
 	Schedule(ctx context.Context, loaded time.Time, all []Schedule) error
 }
 
-// A Due says what has come of a schedule.
-type Due struct {
+// A DueSchedule is a schedule with a time at which to start its run, or with missed times.
+type DueSchedule struct {
 	Schedule
-	At     time.Time // to be met; zero: none
+	At     time.Time // to start a run for; zero: none
 	Missed int       // how many times were missed …
 	Until  time.Time // … the last of them
 }
 
 const (
-	// Grace is how late a time may be met after nothing had run, before it counts as
-	// missed.
+	// Grace is how long after its time a run may be started because nothing was running before
+	// that; later it counts as missed.
 	Grace = time.Minute
-	// back is how far back times are looked for that were missed.
-	back = 366 * 24 * time.Hour
+	// maxCatchUp is how far back missed times are looked for.
+	maxCatchUp = 366 * 24 * time.Hour
 )
 
-// A Reckoning is what a schedule comes to at a time.
-type Reckoning struct {
-	Due  time.Time // to be met; zero: none
-	Last time.Time // up to when all times are met or missed, once Due is met
+// A ScheduleEvaluation is what a schedule requires at some moment.
+type ScheduleEvaluation struct {
+	Due  time.Time // to start a run for; zero: none
+	Last time.Time // all times up to this one are done or missed, once Due is done
 	Next time.Time // zero: none within five years
 
 	Missed int
 	Until  time.Time
 }
 
-// Reckon tells what there is to do at a schedule that was dealt with up to last. Times
-// before awake, since when something runs, were missed; `missed: once` makes up for the
-// last of those. Of several times at once all but the last were missed, too.
-func Reckon(t *plan.Trigger, last, now, awake time.Time) Reckoning {
-	if oldest := now.Add(-back); last.Before(oldest) {
+// EvaluateSchedule returns what a schedule requires now that was evaluated up to last. Times before
+// awake, when the process or machine started, were missed; `missed: once` makes up for the last of
+// them. If several times are due, all but the last count as missed too.
+func EvaluateSchedule(t *plan.Trigger, last, now, awake time.Time) ScheduleEvaluation {
+	if oldest := now.Add(-maxCatchUp); last.Before(oldest) {
 		last = oldest
 	}
-	r := Reckoning{Last: last}
+	r := ScheduleEvaluation{Last: last}
 	passed := 0
 	for r.Next = t.Schedule.Next(last); !r.Next.IsZero() && !r.Next.After(now); r.Next = t.Schedule.Next(r.Next) {
 		r.Last = r.Next

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// Virtual is a clock that jumps to whatever is waited for. What runs by it runs one at
-// a time, from one Sleep to the next, so that a run is the same every time; what sleeps
-// at the same time, sleeps together.
+// Virtual is a clock that jumps to the next time that somebody waits for. Functions on it run one
+// at a time, from one Sleep to the next, so that a run is reproducible; sleeps overlap.
 type Virtual struct {
 	mu       sync.Mutex
-	idle     *sync.Cond // signalled when running falls to 0
+	idle     *sync.Cond // running has become 0
 	now      time.Time
 	running  int // functions of Go that do not sleep
 	sleepers []*sleeper
 }
 
-// A sleeper is a function that sleeps, or one that has yet to run.
+// A sleeper is a function that sleeps, or that AfterFunc has yet to run.
 type sleeper struct {
 	until time.Time
 	ctx   context.Context
@@ -26,7 +25,7 @@ type sleeper struct {
 	do    func() // of AfterFunc
 }
 
-// NewVirtual returns a virtual clock that shows a time.
+// NewVirtual returns a virtual clock that starts at now.
 func NewVirtual(now time.Time) *Virtual {
 	v := &Virtual{now: now}
 	v.idle = sync.NewCond(&v.mu)
@@ -52,8 +51,8 @@ func (v *Virtual) Go(f func()) {
 	v.settle()
 }
 
-// Sleep passes time for a function that Go runs. It returns early, with the error of
-// ctx, only once Interrupt has noticed that ctx has ended.
+// Sleep sleeps in a function that Go runs. It returns early, with ctx.Err(), only once Interrupt
+// notices that ctx has ended.
 func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 || ctx.Err() != nil {
 		return ctx.Err()
@@ -67,8 +66,8 @@ func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// AfterFunc lets f run once d has passed: in a Wait, which returns when f has ended or
-// sleeps. stop calls that off, and tells whether it came in time.
+// AfterFunc runs f after d, inside a Wait, which returns when f has ended or sleeps. stop prevents
+// that, and tells whether it came in time.
 func (v *Virtual) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -85,8 +84,8 @@ func (v *Virtual) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	}
 }
 
-// Interrupt wakes those whose context has ended, and returns when they have ended or
-// sleep again.
+// Interrupt wakes the sleepers whose context has ended, and returns when they have ended or sleep
+// again.
 func (v *Virtual) Interrupt() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -99,8 +98,8 @@ func (v *Virtual) Interrupt() {
 	}
 }
 
-// Wait implements Clock: unless there is a value on wake, the time jumps to what comes
-// first, until or the end of a Sleep. Where nothing comes, the error is a *StuckError.
+// Wait implements Clock. Unless wake has a value, the time jumps to until or the end of the next
+// Sleep, whichever is first. If there is neither, the error is a *StuckError.
 func (v *Virtual) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
 	select {
 	case <-wake:
@@ -135,7 +134,7 @@ func (v *Virtual) advance(to time.Time) {
 	}
 }
 
-// wake lets a sleeper go on until it has ended or sleeps again. The lock is held.
+// wake runs a sleeper until it has ended or sleeps again. The caller holds v.mu.
 func (v *Virtual) wake(i int) {
 	s := v.sleepers[i]
 	v.sleepers = slices.Delete(v.sleepers, i, i+1)

@@ -116,7 +116,7 @@ func (h *Host) applyStored(ctx context.Context, run *activeRun, decide func(m *m
 	events := []machine.Event{event}
 	again, retried := event.(machine.Retried)
 	if retried { // a receipt may tell by now that a call to be retried did happen
-		missed, err := h.opts.Past.Overdue(ctx, h.since(&head), m, again.At)
+		missed, err := h.opts.Past.ReadUnapplied(ctx, h.since(&head), m, again.At)
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 		case waits && p.Concurrency.Reject:
 			run.lock = nil
 			h.mu.Unlock()
-			return host.Crowded(run.id)
+			return host.ConcurrencyReached(run.id)
 		case waits:
 			run.lock.unstored++
 		default:

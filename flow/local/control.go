@@ -69,7 +69,7 @@ func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string)
 		if err != nil {
 			return err
 		}
-		c.Unknown = host.Unanswered(h.events(run.id, records))
+		c.Unknown = host.UnresolvedKeys(h.events(run.id, records))
 	}
 	if err := h.opts.Journal.Write(ctx, run.id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))

@@ -32,7 +32,7 @@ func (r *runner) arm() {
 func (r *runner) armAfter(path string) {
 	for i := range r.h.feed {
 		f := &r.h.feed[i]
-		if f.After != "" && host.Names(f.After, path) && !f.armed {
+		if f.After != "" && host.MatchesStep(f.After, path) && !f.armed {
 			f.armed, f.due = true, r.now().Add(f.In)
 			r.schedule(i)
 		}
@@ -66,7 +66,7 @@ func (d feedJob) run() error {
 	}
 	receipt := *f.Receipt
 	for _, step := range d.r.m.Steps() {
-		if n := len(step.Keys); n > 0 && host.Names(f.Step, step.Path) {
+		if n := len(step.Keys); n > 0 && host.MatchesStep(f.Step, step.Path) {
 			receipt.Key = step.Keys[n-1]
 		}
 	}

@@ -174,7 +174,7 @@ func (h *Host) holdFor(flow string, c *call.Call) *hold {
 		return &h.stopHold
 	}
 	for _, held := range h.holds {
-		if held.Keeps(flow, c) {
+		if held.Covers(flow, c) {
 			return held
 		}
 	}
@@ -190,7 +190,7 @@ func (h *Host) isPaused(flow string, c *call.Call) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, held := range h.holds {
-		if !held.Auto && held.Keeps(flow, c) {
+		if !held.Auto && held.Covers(flow, c) {
 			return true
 		}
 	}

@@ -61,7 +61,7 @@ type Options struct {
 	// Moment is how long an idle run stays in memory before it is parked. 0: one second.
 	Moment time.Duration
 	// Past returns the receipts of a call that have come so far. nil: none are known.
-	Past host.Past
+	Past host.PastReceipts
 	// Hash is a keyed hash for what must not be readable at rest: idempotency keys, event
 	// subjects, recipients. nil: they are stored in the clear.
 	Hash func(string) string
@@ -109,7 +109,7 @@ type Host struct {
 	failure      atomic.Pointer[journalFailure]
 	holdCount    atomic.Int32 // len(holds), plus one while the host stops
 	backoffCount atomic.Int32 // len(backoffs)
-	plans        host.Plans
+	plans        host.PlanCache
 	pool         goroutinePool
 	buffers      sync.Pool     // *[]byte, to encode records before they are sealed
 	fireSlots    chan struct{} // bounds concurrent calls of Fire

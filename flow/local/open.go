@@ -68,7 +68,7 @@ func (h *Host) correctFromPast(run string) {
 	if err != nil {
 		return
 	}
-	receipts, err := h.opts.Past.Of(h.ctx, h.since(&head), m.Unknown()...)
+	receipts, err := h.opts.Past.Read(h.ctx, h.since(&head), m.Unknown()...)
 	if err != nil {
 		return
 	}

@@ -87,7 +87,7 @@ func (r *runner) mayPark(until time.Time) (may bool, retryAt time.Time) {
 // park stores what the run waits for and drops its machine. The caller holds h.mu, under which
 // events, receipts and timers look for runs.
 func (r *runner) park(until time.Time) (bool, error) {
-	h, run, keys := r.h, r.run, host.Open(r.m)
+	h, run, keys := r.h, r.run, host.OpenCalls(r.m)
 	for _, w := range run.waiters {
 		if w.granted.Load() && !h.stopping {
 			return false, nil

@@ -11,7 +11,7 @@ import (
 )
 
 // plan returns the plan of a stored run.
-func (h *Host) plan(head journal.Run) (*host.Planned, error) {
+func (h *Host) plan(head journal.Run) (*host.CachedPlan, error) {
 	return h.plans.Get(head.Digest, func() (*plan.Plan, error) {
 		if h.opts.Restore == nil {
 			return nil, &machine.MismatchError{Reason: "this host cannot compile the flows of stored runs"}
@@ -25,7 +25,7 @@ func (h *Host) plan(head journal.Run) (*host.Planned, error) {
 }
 
 // recipient returns the hash of whom a call writes to, "" for nobody.
-func (h *Host) recipient(p *host.Planned, c *call.Call) string {
+func (h *Host) recipient(p *host.CachedPlan, c *call.Call) string {
 	if p == nil {
 		return ""
 	}

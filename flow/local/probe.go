@@ -33,7 +33,7 @@ func (h *Host) isResolved(connection string) bool {
 
 // awaitCheck lifts the hold of a first look-up once that has succeeded.
 func (h *Host) awaitCheck(ctx context.Context, held *hold) {
-	_, err := h.opts.Ready.Look(ctx, held.Name)
+	_, err := h.opts.Ready.Check(ctx, held.Name)
 	h.mu.Lock()
 	switch {
 	case ctx.Err() != nil: // the host has ended, or the hold was lifted
@@ -52,7 +52,7 @@ func (h *Host) awaitCheck(ctx context.Context, held *hold) {
 
 // nextBackoff returns the delay before a connection is probed again. The caller holds h.mu.
 func (h *Host) nextBackoff(connection string) time.Duration {
-	pause := min(max(2*h.backoffs[connection], host.FirstProbe), host.SlowestProbe)
+	pause := min(max(2*h.backoffs[connection], host.MinProbeDelay), host.MaxProbeDelay)
 	h.backoffs[connection] = pause
 	h.backoffCount.Store(int32(len(h.backoffs)))
 	return pause
@@ -131,9 +131,9 @@ func (h *Host) watchHold(held *hold) {
 
 // awaitReady probes a connection, with backoff, until it can be resolved.
 func (h *Host) awaitReady(ctx context.Context, held *hold) {
-	for pause := held.probeAfter; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, host.SlowestProbe) {
+	for pause := held.probeAfter; h.opts.Clock.Wait(ctx, h.now().Add(pause), nil) == nil; pause = min(2*pause, host.MaxProbeDelay) {
 		if h.opts.Ready != nil {
-			if _, err := h.opts.Ready.Look(ctx, held.Name); err != nil {
+			if _, err := h.opts.Ready.Check(ctx, held.Name); err != nil {
 				continue
 			}
 			h.mu.Lock()
@@ -155,7 +155,7 @@ func (h *Host) awaitRenewal(ctx context.Context, held *hold) {
 		return
 	}
 	for {
-		version, err := h.opts.Ready.Look(ctx, held.Name)
+		version, err := h.opts.Ready.Check(ctx, held.Name)
 		switch {
 		case err != nil, version == "":
 		case held.version == "":
@@ -168,7 +168,7 @@ func (h *Host) awaitRenewal(ctx context.Context, held *hold) {
 			h.mu.Unlock()
 			return
 		}
-		if h.opts.Clock.Wait(ctx, h.now().Add(host.Renewed), nil) != nil {
+		if h.opts.Clock.Wait(ctx, h.now().Add(host.RenewalInterval), nil) != nil {
 			return
 		}
 	}

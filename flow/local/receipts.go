@@ -27,15 +27,15 @@ func (r *runner) replayReceipts(c machine.Watch) {
 }
 
 // pastReceipts returns the receipts that calls have had so far. It gives up after
-// host.Patience: a ledger that does not answer must not block the run.
+// host.LookupTimeout: a ledger that does not answer must not block the run.
 func (r *runner) pastReceipts(keys ...string) ([]call.Receipt, error) {
-	ctx, end := context.WithTimeout(r.h.ctx, host.Patience)
+	ctx, end := context.WithTimeout(r.h.ctx, host.LookupTimeout)
 	defer end()
 	since := r.started
 	if r.restored != nil {
 		since = r.restored.since
 	}
-	return r.h.opts.Past.Of(ctx, since, keys...)
+	return r.h.opts.Past.Read(ctx, since, keys...)
 }
 
 // A receiptsJob asks again for past receipts.
@@ -95,7 +95,7 @@ var errNoReceipts = errors.New("the receipts of its calls cannot be read")
 // else, because a retried run must not repeat a call that is known by now to have happened. If
 // they cannot be read the error is errNoReceipts.
 func (r *runner) applyMissedReceipts() error {
-	keys := slices.DeleteFunc(host.Open(r.m), func(key string) bool {
+	keys := slices.DeleteFunc(host.OpenCalls(r.m), func(key string) bool {
 		return r.m.Wants(machine.Watch{Key: key}) // replayed when Next returns the Watch
 	})
 	receipts, err := r.pastReceipts(keys...)
@@ -120,7 +120,7 @@ func (h *Host) postpone(r *runner) {
 			i.reply <- errDetached
 		}
 	}
-	run.runner, run.state, run.subs, run.receiptKeys = nil, stateParked, r.oldSubs, host.Open(r.m)
+	run.runner, run.state, run.subs, run.receiptKeys = nil, stateParked, r.oldSubs, host.OpenCalls(r.m)
 	run.parkCount++
 	h.setTimer(run, h.now().Add(receiptsRetry))
 	h.freeWorker()

@@ -104,7 +104,7 @@ func (h *Host) Get(ctx context.Context, id string) (*host.Report, error) {
 	out := &host.Report{
 		Run: runOfHead(&v.head), Result: *v.result(), Inputs: v.start.Inputs, Sources: v.head.Sources, Journal: v.entries,
 	}
-	out.Calls = v.seen.Calls()
+	out.Calls = v.history.Calls()
 	if v.m != nil {
 		out.Random = v.m.Drawn()
 	}
@@ -114,11 +114,11 @@ func (h *Host) Get(ctx context.Context, id string) (*host.Report, error) {
 	h.mu.Lock()
 	run := h.runs[id]
 	h.mu.Unlock()
-	for _, c := range v.seen.Wanted(v.m) {
+	for _, c := range v.history.Wanted(v.m) {
 		if wait := host.Wait(v.m, c); wait != "" {
 			out.Waits = append(out.Waits, wait)
 		}
-		if c, ok := c.(*machine.Call); ok && !v.seen.Taken(c.Key) && run != nil {
+		if c, ok := c.(*machine.Call); ok && !v.history.Taken(c.Key) && run != nil {
 			if reason, until, held := h.whyHeld(run, &c.Call, c.Limits); held {
 				out.Holds = append(out.Holds, host.HeldCall{Step: c.Step, Reason: reason, Until: until})
 			}
@@ -135,7 +135,7 @@ type view struct {
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error            // why it cannot be read, or goes no further
 	entries  []host.Entry
-	seen     host.Review
+	history  host.CallHistory
 }
 
 func (h *Host) view(ctx context.Context, id string) (*view, error) {
@@ -185,12 +185,12 @@ func (v *view) replay(ctx context.Context, h *Host, p *plan.Plan, records []jour
 			err = errFault
 		}
 	}()
-	m, _, err := h.replay(p, v.head, records, v.seen.Before)
+	m, _, err := h.replay(p, v.head, records, v.history.Observe)
 	v.m = m
 	if err != nil {
 		return err
 	}
-	return v.seen.End(ctx, h.since(&v.head), m, h.opts.Past)
+	return v.history.Finish(ctx, h.since(&v.head), m, h.opts.Past)
 }
 
 func (v *view) result() *host.Result {

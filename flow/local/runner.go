@@ -21,8 +21,8 @@ type runner struct {
 	run        *activeRun
 	m          *machine.Machine
 	plan       *plan.Plan
-	planned    *host.Planned // nil in the foreground
-	virtual    *host.Virtual // nil: real time
+	planned    *host.CachedPlan // nil in the foreground
+	virtual    *host.Virtual    // nil: real time
 	id         string
 	started    time.Time
 	foreground bool         // never parked; cancelled when the context of Run or Resume ends

@@ -34,7 +34,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	start := h.newStart(id, now, s.Inputs)
-	cached := h.plans.Keep(p)
+	cached := h.plans.Put(p)
 	run, r, err := h.reserve(ctx, id, p, lockKey)
 	if err != nil {
 		return host.Run{}, false, err
@@ -118,7 +118,7 @@ func (h *Host) reserve(ctx context.Context, id string, p *plan.Plan, lockKey str
 
 // create stores a new run with its first calls, and starts these. From then on the run has begun,
 // with calls in flight: unless the journal fails, an error is the run's own, and is left to work.
-func (r *runner) create(p *host.Planned, start *machine.Start, head *journal.Run) (err error) {
+func (r *runner) create(p *host.CachedPlan, start *machine.Start, head *journal.Run) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.panicked(v)
@@ -241,14 +241,14 @@ func (h *Host) firstRun(ctx context.Context, id, key string, inputs []byte) (hos
 
 // inputFingerprints returns the fingerprints of a start's inputs, concatenated.
 func (h *Host) inputFingerprints(s host.Start) ([]byte, error) {
-	prints, err := s.Prints(h.opts.Hash)
+	prints, err := s.Fingerprints(h.opts.Hash)
 	return slices.Concat(prints...), err
 }
 
 // shareFingerprint tells whether two starts have a fingerprint in common.
 func shareFingerprint(a, b []byte) bool {
-	for one := range slices.Chunk(a, host.PrintSize) {
-		for other := range slices.Chunk(b, host.PrintSize) {
+	for one := range slices.Chunk(a, host.FingerprintSize) {
+		for other := range slices.Chunk(b, host.FingerprintSize) {
 			if bytes.Equal(one, other) {
 				return true
 			}

@@ -21,17 +21,17 @@ func (h *Host) events(run string, records []journal.Record) (events []machine.Ev
 }
 
 // unresolvedCalls returns the calls of a run whose outcome its journal does not tell.
-func (h *Host) unresolvedCalls(head journal.Run, records []journal.Record) []host.Doubt {
+func (h *Host) unresolvedCalls(head journal.Run, records []journal.Record) []host.UnresolvedCall {
 	var m *machine.Machine
 	if p, err := h.plan(head); err == nil {
 		m, _, _ = h.replay(p.Plan, head, records, nil)
 	}
-	return host.Doubts(m, h.events(head.ID, records))
+	return host.UnresolvedCalls(m, h.events(head.ID, records))
 }
 
 // resolveUnreadable stores the outcome of a call of a run that has ended and cannot be
 // rebuilt. choose returns the event that tells it; nil: there is nothing to store.
-func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]host.Doubt) (machine.Event, error)) error {
+func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]host.UnresolvedCall) (machine.Event, error)) error {
 	run, err := h.claim(ctx, id)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]h
 	if err != nil {
 		return err
 	}
-	settled := difference(host.Unanswered(h.events(id, records)), host.Unanswered(append(h.events(id, records), event)))
+	settled := difference(host.UnresolvedKeys(h.events(id, records)), host.UnresolvedKeys(append(h.events(id, records), event)))
 	c := journal.Change{Records: []journal.Record{record}, Settled: settled}
 	if err := h.opts.Journal.Write(ctx, id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store what became of a call: %w", err))
@@ -75,15 +75,15 @@ func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]h
 
 // settleUnreadable is Settle for a run that cannot be rebuilt.
 func (h *Host) settleUnreadable(ctx context.Context, run, step string, s host.Settlement) error {
-	return h.resolveUnreadable(ctx, run, func(doubts []host.Doubt) (machine.Event, error) {
-		return host.SettleDoubt(doubts, run, step, s, h.now())
+	return h.resolveUnreadable(ctx, run, func(doubts []host.UnresolvedCall) (machine.Event, error) {
+		return host.SettleUnresolved(doubts, run, step, s, h.now())
 	})
 }
 
 // correctUnreadable applies a receipt to a run that has ended and cannot be rebuilt.
 func (h *Host) correctUnreadable(ctx context.Context, run string, event machine.Received) error {
-	err := h.resolveUnreadable(ctx, run, func(doubts []host.Doubt) (machine.Event, error) {
-		return host.ReceiveDoubt(doubts, event.Receipt, event.At), nil
+	err := h.resolveUnreadable(ctx, run, func(doubts []host.UnresolvedCall) (machine.Event, error) {
+		return host.ReceiveUnresolved(doubts, event.Receipt, event.At), nil
 	})
 	var state *host.StateError
 	if errors.As(err, &state) {

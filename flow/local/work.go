@@ -139,7 +139,7 @@ func (h *Host) markStuck(r *runner, err error) {
 	h.detach(r)
 	run.state = stateStuck
 	if _, records, err := h.opts.Journal.Load(context.Background(), run.id); err == nil {
-		c.Unknown = host.Unanswered(h.events(run.id, append(records, c.Records...)))
+		c.Unknown = host.UnresolvedKeys(h.events(run.id, append(records, c.Records...)))
 	}
 	var missing *journal.NotFoundError
 	switch err := h.opts.Journal.Write(context.Background(), run.id, false, c); {

@@ -26,7 +26,7 @@ func (h *Host) activities() map[string]any {
 // past returns the receipts of a call that came so far. Runs of earlier versions do not say
 // when they started.
 func (h *Host) past(ctx context.Context, key string, started time.Time) ([]stored.Receipt, error) {
-	came, err := h.opts.Past.Of(ctx, started, key)
+	came, err := h.opts.Past.Read(ctx, started, key)
 	if err != nil {
 		return nil, err
 	}

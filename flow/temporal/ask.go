@@ -61,8 +61,8 @@ func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
 	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Settle(m, run, step, s, time.Now())
-	}, func(doubts []host.Doubt) (machine.Event, error) {
-		return host.SettleDoubt(doubts, run, step, s, time.Now())
+	}, func(doubts []host.UnresolvedCall) (machine.Event, error) {
+		return host.SettleUnresolved(doubts, run, step, s, time.Now())
 	})
 }
 
@@ -78,7 +78,7 @@ func (h *Host) Release(ctx context.Context, run string) error {
 // errand brings an event to a run that may have ended; make says which, nil for none, and
 // unread does of a run that has ended and cannot be rebuilt; without it, such a run is
 // refused.
-func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machine) (machine.Event, error), unread func([]host.Doubt) (machine.Event, error)) error {
+func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machine) (machine.Event, error), unread func([]host.UnresolvedCall) (machine.Event, error)) error {
 	var release func()
 	defer func() {
 		if release != nil {
@@ -91,7 +91,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			return err
 		}
 		m, began, err := s.machine(h, nil)
-		var doubts []host.Doubt
+		var doubts []host.UnresolvedCall
 		mismatch := (*machine.MismatchError)(nil)
 		switch {
 		case errors.As(err, &mismatch) && unread != nil && !s.open:
@@ -143,7 +143,7 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 						Hint: "see what it has sent, and start a new run for the rest, or retry with resend",
 					}
 				}
-				news, err := h.opts.Past.Overdue(ctx, began.At, m, again.At)
+				news, err := h.opts.Past.ReadUnapplied(ctx, began.At, m, again.At)
 				if err != nil {
 					return err
 				}

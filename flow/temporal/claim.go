@@ -86,7 +86,7 @@ func (h *Host) findTurn(ctx context.Context, in *input, run string, events int) 
 	c := claim{Run: claimAgain(run, events), Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject, Again: true}
 	v, err := h.claim(ctx, in.Lock, c)
 	if v.Rejected {
-		return host.Crowded(run)
+		return host.ConcurrencyReached(run)
 	}
 	in.Claim, in.Turn = c.Run, v.Queued
 	return err

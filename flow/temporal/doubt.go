@@ -12,14 +12,14 @@ import (
 
 // doubts returns the calls of a run that cannot be rebuilt of which nobody knows what
 // became. m is as much as could be rebuilt, nil: nothing.
-func (s *state) doubts(m *machine.Machine) []host.Doubt {
+func (s *state) doubts(m *machine.Machine) []host.UnresolvedCall {
 	var events []machine.Event
 	for _, one := range s.in.Events {
 		if event, err := stored.Decode(one); err == nil {
 			events = append(events, event)
 		}
 	}
-	return host.Doubts(m, events)
+	return host.UnresolvedCalls(m, events)
 }
 
 // hold keeps what is known of a run that has ended and cannot be rebuilt in a further

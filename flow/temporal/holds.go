@@ -46,7 +46,7 @@ func (h *holds) on(flow string, c *call.Call, underWay bool) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.known {
-		if !(underWay && one.Auto) && one.Keeps(flow, c) {
+		if !(underWay && one.Auto) && one.Covers(flow, c) {
 			return one
 		}
 	}

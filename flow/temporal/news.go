@@ -32,7 +32,7 @@ const (
 // wanted are the keys of calls of which news matters. Those under way are not among them:
 // they matter once they have an outcome.
 func (r *runner) wanted() []string {
-	return slices.DeleteFunc(host.Open(r.m), func(key string) bool { return r.made[key] != nil })
+	return slices.DeleteFunc(host.OpenCalls(r.m), func(key string) bool { return r.made[key] != nil })
 }
 
 // newsOf writes keys as the attribute has them: the numbers of the calls.

@@ -12,7 +12,7 @@ import (
 )
 
 // plan returns the plan of a run.
-func (h *Host) plan(in *input) (*host.Planned, error) {
+func (h *Host) plan(in *input) (*host.CachedPlan, error) {
 	return h.plans.Get(in.Digest, func() (*plan.Plan, error) {
 		p, err := h.opts.Restore(in.Flow, in.Sources)
 		switch {
@@ -32,7 +32,7 @@ func (h *Host) mark(contact string) string {
 }
 
 // recipient returns the mark of who a call writes to, "" when nobody.
-func (h *Host) recipient(p *host.Planned, c *call.Call) string {
+func (h *Host) recipient(p *host.CachedPlan, c *call.Call) string {
 	to := p.Recipient(c)
 	if to == "" {
 		return ""

@@ -43,9 +43,9 @@ func (h *Host) note(c *call.Call, o *call.Outcome) string {
 
 // awaitReady lifts a hold of this process once the connection can be resolved.
 func (h *Host) awaitReady(ctx context.Context, one *hold) {
-	for pause := host.FirstProbe; host.Sleep(ctx, pause); pause = min(2*pause, host.SlowestProbe) {
+	for pause := host.MinProbeDelay; host.Sleep(ctx, pause); pause = min(2*pause, host.MaxProbeDelay) {
 		if h.opts.Ready != nil {
-			if _, err := h.opts.Ready.Look(ctx, one.Name); err != nil {
+			if _, err := h.opts.Ready.Check(ctx, one.Name); err != nil {
 				continue
 			}
 		} // else the next call finds out
@@ -58,7 +58,7 @@ func (h *Host) awaitReady(ctx context.Context, one *hold) {
 // others than those that were refused.
 func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 	if h.opts.Ready != nil {
-		one.version, _ = h.opts.Ready.Look(ctx, one.Name)
+		one.version, _ = h.opts.Ready.Check(ctx, one.Name)
 	}
 	if err := h.setHold(ctx, one); err != nil {
 		h.opts.Log.Warn("a hold could not be made known to other daemons", "connection", one.Name, "error", err)
@@ -67,14 +67,14 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 }
 
 func (h *Host) watchRenewal(ctx context.Context, one *hold) {
-	for h.opts.Ready != nil && host.Sleep(ctx, host.Renewed) {
+	for h.opts.Ready != nil && host.Sleep(ctx, host.RenewalInterval) {
 		h.holds.mu.Lock()
 		lifted := h.holds.known[one.Key()] == nil
 		h.holds.mu.Unlock()
 		if lifted {
 			return
 		}
-		version, err := h.opts.Ready.Look(ctx, one.Name)
+		version, err := h.opts.Ready.Check(ctx, one.Name)
 		switch {
 		case err != nil, version == "":
 		case one.version == "":

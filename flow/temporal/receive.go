@@ -86,8 +86,8 @@ func (h *Host) correct(ctx context.Context, run string, receipts []call.Receipt)
 				return nil, nil
 			}
 			return machine.Received{At: time.Now(), Receipt: r}, nil
-		}, func(doubts []host.Doubt) (machine.Event, error) {
-			return host.ReceiveDoubt(doubts, r, time.Now()), nil
+		}, func(doubts []host.UnresolvedCall) (machine.Event, error) {
+			return host.ReceiveUnresolved(doubts, r, time.Now()), nil
 		})
 		var missing *host.NotFoundError
 		var state *host.StateError

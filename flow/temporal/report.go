@@ -81,14 +81,14 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	if v.m != nil {
 		out.Random = v.m.Drawn()
 	}
-	out.Calls = v.seen.Calls()
+	out.Calls = v.history.Calls()
 	if v.m == nil || v.mismatch != nil || !s.open {
 		return out, nil
 	}
 	for _, one := range s.held {
 		out.Holds = append(out.Holds, host.HeldCall{Step: one.Step, Reason: one.Reason, Until: one.Until})
 	}
-	for _, c := range v.seen.Wanted(v.m) {
+	for _, c := range v.history.Wanted(v.m) {
 		if wait := host.Wait(v.m, c); wait != "" {
 			out.Waits = append(out.Waits, wait)
 		}
@@ -104,7 +104,7 @@ type view struct {
 	m        *machine.Machine // nil: it never began, or cannot be read
 	mismatch error
 	entries  []host.Entry
-	seen     host.Review
+	history  host.CallHistory
 }
 
 func (h *Host) view(ctx context.Context, s *state) (*view, error) {
@@ -118,14 +118,14 @@ func (h *Host) view(ctx context.Context, s *state) (*view, error) {
 			v.entries = append(v.entries, e)
 		}
 	}
-	v.m, v.start, v.mismatch = s.machine(h, v.seen.Before)
+	v.m, v.start, v.mismatch = s.machine(h, v.history.Observe)
 	if v.m == nil || v.mismatch != nil {
 		if p, err := h.plan(&s.in); err == nil && v.mismatch == nil {
 			v.hides = host.SensitiveInputs(p.Plan, v.start)
 		}
 		return v, nil
 	}
-	err := v.seen.End(ctx, v.start.At, v.m, h.opts.Past)
+	err := v.history.Finish(ctx, v.start.At, v.m, h.opts.Past)
 	v.hides = host.ResultOf(v.m, s.id(), s.in.Flow, v.start.At).Sensitive
 	return v, err
 }

@@ -19,7 +19,7 @@ type runner struct {
 	h       *Host
 	ctx     workflow.Context // it does not end when the workflow is cancelled
 	in      input
-	planned *host.Planned
+	planned *host.CachedPlan
 	m       *machine.Machine // nil: it has not begun
 	started time.Time
 	all     chronicle

@@ -64,7 +64,7 @@ type scheduleState struct {
 	Next time.Time `json:"next,omitzero"`
 }
 
-// reckoned is the stored form of a host.Reckoning.
+// reckoned is the stored form of a host.ScheduleEvaluation.
 type reckoned struct {
 	Due    time.Time `json:"due,omitzero"`
 	Last   time.Time `json:"last"`
@@ -81,7 +81,7 @@ type dueForm struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// Schedule implements host.Keeper. Each schedule is a workflow, which goes on whichever
+// Schedule implements host.Scheduler. Each schedule is a workflow, which goes on whichever
 // daemons are there. Of what several daemons say, that counts which was loaded last; one
 // with other flows is not asked again until it loads some, so that they do not fight.
 func (h *Host) Schedule(ctx context.Context, loaded time.Time, all []host.Schedule) error {
@@ -96,7 +96,7 @@ func (h *Host) Schedule(ctx context.Context, loaded time.Time, all []host.Schedu
 		if err := h.checkSize("the flow "+one.Plan.Name, form, weightOf(form.Sources)); err != nil {
 			return err
 		}
-		h.plans.Keep(one.Plan)
+		h.plans.Put(one.Plan)
 		_, err := h.client.SignalWithStartWorkflow(ctx, id, scheduleSignal, form, client.StartWorkflowOptions{
 			ID: id, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 			TypedSearchAttributes: temporal.NewSearchAttributes(flowKey.ValueSet(form.Flow), byKey.ValueSet("schedule "+form.Cron+" "+form.Timezone)),
@@ -209,7 +209,7 @@ func (k *keeping) take(form scheduleForm) (changed bool) {
 
 // reckon is recorded, so that another version's tables of time zones change nothing in
 // what was decided.
-func (k *keeping) reckon() (host.Reckoning, error) {
+func (k *keeping) reckon() (host.ScheduleEvaluation, error) {
 	now := workflow.Now(k.ctx)
 	var r reckoned
 	err := workflow.SideEffect(k.ctx, func(workflow.Context) any {
@@ -221,9 +221,9 @@ func (k *keeping) reckon() (host.Reckoning, error) {
 		if err != nil {
 			panic(fmt.Sprintf("the schedule %s: this version does not know its times: %s", k.Name, err))
 		}
-		return reckoned(host.Reckon(&plan.Trigger{Schedule: times, Missed: k.Missed}, k.Last, now, now.Add(-host.Grace)))
+		return reckoned(host.EvaluateSchedule(&plan.Trigger{Schedule: times, Missed: k.Missed}, k.Last, now, now.Add(-host.Grace)))
 	}).Get(&r)
-	return host.Reckoning(r), err
+	return host.ScheduleEvaluation(r), err
 }
 
 // sleep waits for a time, or until other flows were loaded.
@@ -243,7 +243,7 @@ func (k *keeping) sleep(until time.Time) {
 
 // meet has a daemon start the run, and tells whether that is done. It is not when nobody
 // was there to begin with it, or when other flows were loaded meanwhile.
-func (k *keeping) meet(r host.Reckoning) (done bool) {
+func (k *keeping) meet(r host.ScheduleEvaluation) (done bool) {
 	ctx, cancel := workflow.WithCancel(k.ctx)
 	defer cancel()
 	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -280,7 +280,7 @@ func (h *Host) meet(ctx context.Context, due dueForm) error {
 	if due.Trigger < 0 || due.Trigger >= len(p.Triggers) {
 		return fmt.Errorf("the schedule %s: its flow has no trigger %d", due.Name, due.Trigger)
 	}
-	return h.opts.Meet(ctx, host.Due{
+	return h.opts.Meet(ctx, host.DueSchedule{
 		Schedule: host.Schedule{Name: due.Name, Plan: p.Plan, Trigger: p.Triggers[due.Trigger]},
 		At:       due.At, Missed: due.Missed, Until: due.Until,
 	})

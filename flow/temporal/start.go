@@ -53,7 +53,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	in.Lock, in.Queued, in.Rejected = spot.lock, spot.queued, spot.rejected
-	attributes := h.firstAttributes(h.plans.Keep(p), start, run)
+	attributes := h.firstAttributes(h.plans.Put(p), start, run)
 	switch {
 	case in.Rejected:
 		run.Status, run.Ended = host.Rejected, start.At
@@ -92,7 +92,7 @@ const printMemo = "inputs"
 
 // firstAttributes are what lists find a run by that begins. Whom it writes to first is
 // already known: the machine tells.
-func (h *Host) firstAttributes(p *host.Planned, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
+func (h *Host) firstAttributes(p *host.CachedPlan, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
 	out := []temporal.SearchAttributeUpdate{
 		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At.UnixMicro()),
 	}
@@ -152,7 +152,7 @@ func newID() string {
 
 // printInputs returns the prints of a start, with a space between them.
 func (h *Host) printInputs(s host.Start) (string, error) {
-	prints, err := s.Prints(h.hash)
+	prints, err := s.Fingerprints(h.hash)
 	texts := make([]string, len(prints))
 	for i, one := range prints {
 		texts[i] = base32.StdEncoding.EncodeToString(one)

@@ -60,7 +60,7 @@ type Options struct {
 	// one share, for List. nil: it has that form.
 	Contact func(string) string
 	// Past returns the receipts of a call that came so far. nil: none are known.
-	Past host.Past
+	Past host.PastReceipts
 	// Ready tells whether a connection can be resolved. nil: nobody knows.
 	Ready host.Ready
 	// Fire is told of each event that was delivered, once the runs that wait for it had
@@ -70,7 +70,7 @@ type Options struct {
 	// Meet is told of each time of the schedules that Schedule was given. It is called at
 	// least once, by any one of the daemons, also for flows that this one has not loaded;
 	// after an error it is called again. nil: this host keeps no schedules.
-	Meet func(ctx context.Context, due host.Due) error
+	Meet func(ctx context.Context, due host.DueSchedule) error
 
 	// OnStep is told of each step that ended while this process carried its run, and of
 	// the values that are masked wherever people see the step. It must be quick, and may
@@ -107,7 +107,7 @@ type Host struct {
 	die    context.CancelFunc
 	beside sync.WaitGroup
 
-	plans   host.Plans
+	plans   host.PlanCache
 	fresh   fresh
 	holds   holds
 	senders senders
@@ -121,8 +121,8 @@ type Host struct {
 }
 
 var (
-	_ host.Host   = (*Host)(nil)
-	_ host.Keeper = (*Host)(nil)
+	_ host.Host      = (*Host)(nil)
+	_ host.Scheduler = (*Host)(nil)
 )
 
 // Open connects to the server and begins to work, until Stop.

@@ -55,12 +55,12 @@ func TestKeeper(t *testing.T) {
 	assert.Equal(t, k.kept[0][0].Name, k.kept[1][0].Name, "its times are the same")
 
 	for range 2 {
-		require.NoError(t, s.Meet(t.Context(), host.Due{Schedule: k.kept[1][0], At: instant(t, "2026-03-02T08:00:00Z"), Missed: 1}))
+		require.NoError(t, s.Meet(t.Context(), host.DueSchedule{Schedule: k.kept[1][0], At: instant(t, "2026-03-02T08:00:00Z"), Missed: 1}))
 	}
 	require.Len(t, k.runs, 1)
 	assert.Equal(t, instant(t, "2026-03-02T08:00:00Z"), k.runs[0].inputs["at"])
-	require.NoError(t, s.Meet(t.Context(), host.Due{Schedule: k.kept[1][0], Missed: 3}))
+	require.NoError(t, s.Meet(t.Context(), host.DueSchedule{Schedule: k.kept[1][0], Missed: 3}))
 	require.Len(t, k.runs, 1)
 	k.refuse = errors.New("the disk is full")
-	assert.ErrorContains(t, s.Meet(t.Context(), host.Due{Schedule: k.kept[1][0], At: instant(t, "2026-03-03T08:00:00Z")}), "the disk is full")
+	assert.ErrorContains(t, s.Meet(t.Context(), host.DueSchedule{Schedule: k.kept[1][0], At: instant(t, "2026-03-03T08:00:00Z")}), "the disk is full")
 }

@@ -61,13 +61,13 @@ type timetable struct {
 // missed, unless that was less than a minute ago: `missed: once` makes up for the last of
 // those, `skip` for none. A schedule that is new counts from when it is first seen.
 //
-// A host that keeps schedules itself, a host.Keeper, is given them instead, each time that
+// A host that keeps schedules itself, a host.Scheduler, is given them instead, each time that
 // there are others.
 func (s *Starter) Run(ctx context.Context) error {
 	if wait(ctx, s.served) != nil {
 		return nil
 	}
-	if keeper, ok := s.host.(host.Keeper); ok {
+	if keeper, ok := s.host.(host.Scheduler); ok {
 		return s.keep(ctx, keeper)
 	}
 	now := s.now()
@@ -89,7 +89,7 @@ func (s *Starter) Run(ctx context.Context) error {
 }
 
 // keep gives a host the schedules, whenever there are others, until ctx ends.
-func (s *Starter) keep(ctx context.Context, keeper host.Keeper) error {
+func (s *Starter) keep(ctx context.Context, keeper host.Scheduler) error {
 	var kept *table
 	for {
 		var next time.Time
@@ -186,7 +186,7 @@ func (t *timetable) meet(ctx context.Context, one host.Schedule, now time.Time) 
 		t.s.Log.Warn("a schedule was last met in the future: the clock was wrong", "schedule", one.Name, "last", last)
 		last = now
 	}
-	r := host.Reckon(one.Trigger, last, now, t.awake)
+	r := host.EvaluateSchedule(one.Trigger, last, now, t.awake)
 	if !r.Due.IsZero() && r.Due.Before(t.since) {
 		r.Missed, r.Until, r.Due = r.Missed+1, r.Due, time.Time{}
 	}
@@ -194,7 +194,7 @@ func (t *timetable) meet(ctx context.Context, one host.Schedule, now time.Time) 
 		t.last[one.Name] = r.Last
 		return r.Next
 	}
-	if t.s.Meet(ctx, host.Due{Schedule: one, At: r.Due, Missed: r.Missed, Until: r.Until}) != nil {
+	if t.s.Meet(ctx, host.DueSchedule{Schedule: one, At: r.Due, Missed: r.Missed, Until: r.Until}) != nil {
 		return now.Add(again)
 	}
 	t.last[one.Name] = r.Last
@@ -207,7 +207,7 @@ func (t *timetable) meet(ctx context.Context, one host.Schedule, now time.Time) 
 // not start a run: then Meet has to be called again. It waits until Serve was called.
 //
 // now() is that time, so that it does not matter how late it is met.
-func (s *Starter) Meet(ctx context.Context, due host.Due) error {
+func (s *Starter) Meet(ctx context.Context, due host.DueSchedule) error {
 	c := candidate{due.Plan, due.Trigger}
 	if !due.At.IsZero() {
 		at := due.At.UTC().Format(time.RFC3339)

@@ -41,7 +41,7 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	d.starter.Set(d.flows.Plans())
 	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)
 	d.host, err = d.engine.open(ctx, d, work{
-		do: server.UnknownLog(d.log, d.metrics.Do(host.Finishing(hard, d.actions.Do))), hard: hard,
+		do: server.UnknownLog(d.log, d.metrics.Do(host.WithoutCancel(hard, d.actions.Do))), hard: hard,
 		onStep: func(run string, s *machine.Step, sensitive []any) {
 			steps(run, s, sensitive)
 			d.metrics.Step(run, s, sensitive)

@@ -37,7 +37,7 @@ func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settl
 	known := false
 	for i := range report.Calls {
 		c := &report.Calls[i]
-		if !host.Names(step, c.Step) && step != c.Key || c.Settled == nil || *c.Settled != s || refused != nil && len(c.Receipts) > 0 {
+		if !host.MatchesStep(step, c.Step) && step != c.Key || c.Settled == nil || *c.Settled != s || refused != nil && len(c.Receipts) > 0 {
 			continue
 		}
 		if err := h.tell(ctx, c, s); err != nil {

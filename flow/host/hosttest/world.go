@@ -211,7 +211,7 @@ func (w *World) Past(ctx context.Context, since time.Time, keys ...string) ([]ca
 }
 
 // Past asks for the receipts of one call after the other.
-func Past(of func(key string) ([]call.Receipt, error)) host.Past {
+func Past(of func(key string) ([]call.Receipt, error)) host.PastReceipts {
 	return func(_ context.Context, _ time.Time, keys ...string) (came []call.Receipt, err error) {
 		for _, key := range keys {
 			receipts, err := of(key)

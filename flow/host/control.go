@@ -11,7 +11,7 @@ import (
 	"facteur/flow/machine"
 )
 
-// Retry returns the event that makes a run go on that failed; see Host.
+// Retry returns the event that makes a failed run go on; see Host.Retry.
 func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.Event, error) {
 	if m.Result() == nil {
 		return nil, &StateError{Run: run, Reason: "it has not ended, or never began", Hint: "cancel it first, or wait; one that never began is started anew with rerun"}
@@ -29,7 +29,7 @@ func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.E
 	return machine.Retried{At: at, Resend: resend}, nil
 }
 
-// RejectedError is the error of a run that is Rejected.
+// RejectedError is the error of a Rejected run.
 func RejectedError() *call.Error {
 	return &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
 }
@@ -39,21 +39,21 @@ func MismatchError(err error) *call.Error {
 	return &call.Error{Code: string(Mismatch), Class: "flow", Message: err.Error()}
 }
 
-// Crowded says that a run cannot be retried now, because its flow has no place for it and
-// wants nobody to wait for one.
-func Crowded(run string) *StateError {
+// ConcurrencyReached says that a run cannot be retried now: as many runs of its flow as its
+// `concurrency` allows are active, and its on_conflict is reject.
+func ConcurrencyReached(run string) *StateError {
 	return &StateError{
 		Run: run, Reason: "as many runs of its flow as its concurrency allows are under way",
 		Hint: "try again when one of them has ended",
 	}
 }
 
-// Settle returns the event that says what became of a call; see Host.
+// Settle returns the event that tells the outcome of an unknown call; see Host.Settle.
 func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (machine.Event, error) {
 	event, err := m.Settlement(step, s.Happened, s.ID, at)
 	var refused *machine.SettleError
 	if errors.As(err, &refused) {
-		if !slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return Names(step, s.Path) }) {
+		if !slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return MatchesStep(step, s.Path) }) {
 			return nil, &NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
 		}
 		return nil, &StateError{Run: run, Reason: refused.Error()}
@@ -61,7 +61,7 @@ func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (m
 	return event, err
 }
 
-// Names tells whether a name is a step's path, or the id at its end.
-func Names(name, path string) bool {
+// MatchesStep tells whether name is a step's path, or the id at the path's end.
+func MatchesStep(name, path string) bool {
 	return name == path || name == path[strings.LastIndexAny(path, "./")+1:]
 }
