@@ -26,6 +26,7 @@ type Body struct {
 	DirectSendConfig         *DirectSendConfig `json:"direct_send_config,omitempty" doc:"of Direct Send"`
 	ProductPolicy            string            `json:"product_policy,omitempty" doc:"of marketing messages: CLOUD_API_FALLBACK or STRICT"`
 	MessageActivitySharing   bool              `json:"message_activity_sharing,omitempty" doc:"of marketing messages"`
+	BidSpec                  *BidSpec          `json:"bid_spec,omitempty" doc:"of marketing messages whose template has a maximum price"`
 	Pin                      *Pin              `json:"pin,omitempty" doc:"in groups"`
 	Messages
 }
@@ -38,6 +39,11 @@ type Context struct {
 // DirectSendConfig names the template that Meta makes of a message.
 type DirectSendConfig struct {
 	TemplateName string `json:"template_name" schema:"required" doc:"small letters, digits and _"`
+}
+
+// A BidSpec changes the most that a marketing message may cost.
+type BidSpec struct {
+	PerMessageBidMultiplier float64 `json:"per_message_bid_multiplier" schema:"required" doc:"times what the template says: 1.5 is half as much again"`
 }
 
 // A Pin keeps a message at the top of a group.

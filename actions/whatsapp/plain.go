@@ -70,6 +70,9 @@ func looksLikeJSON(text string) bool {
 
 // withoutNulls gives a value at a path without the fields that are null.
 func withoutNulls(v any, path schema.Path, found *schema.Violations) any {
+	if len(path) > 0 && slices.Contains([]any{"data", "flow_action_data"}, path[len(path)-1]) {
+		return v // what a WhatsApp Flow gets, which Meta hands on as it is
+	}
 	switch v := v.(type) {
 	case []any:
 		out := make([]any, len(v))

@@ -205,6 +205,9 @@ func envelopeRules() []rule {
 		{id: "marketing-policy",
 			doc: "product_policy says what happens to a template that the Marketing Messages API cannot send.",
 			on:  onBody, at: "product_policy", limit: oneOf("CLOUD_API_FALLBACK", "STRICT"), source: marketingPage},
+		{id: "marketing-bid",
+			doc: "The most that a marketing message may cost is multiplied by more than 0.",
+			on:  onBody, at: "bid_spec.per_message_bid_multiplier", check: positive, source: marketingPage},
 		{id: "marketing-template",
 			doc: "Marketing messages are templates.",
 			on:  onBody, check: marketingIsTemplate, hint: "send a template, or leave the field out", source: marketingPage},
@@ -385,11 +388,17 @@ func directTemplate(v schema.Value, say report) {
 
 func marketingIsTemplate(v schema.Value, say report) {
 	if kind, ok := textOf(v, "type"); ok && kind != templateType {
-		for _, name := range [...]string{"product_policy", "message_activity_sharing"} {
+		for _, name := range [...]string{"product_policy", "message_activity_sharing", "bid_spec"} {
 			if has(v, name) {
 				say(v.Get(name), "only goes with a template")
 			}
 		}
+	}
+}
+
+func positive(v schema.Value, say report) {
+	if n, ok := v.Number(); ok && n <= 0 {
+		say(v, "is not more than 0")
 	}
 }
 

@@ -44,13 +44,13 @@ func templateRules() []rule {
 			doc: "The index of a button is 0 to 9, a number or a text.",
 			on:  templateType, at: templateParts, check: buttonIndex, source: templatesPage},
 		{id: "template-button-type",
-			doc: "A button of a template is a quick_reply, url, copy_code, catalog, mpm, flow, voice_call or order_details.",
-			on:  templateType, at: below(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details"), source: templatesPage},
+			doc: "A button of a template is a quick_reply, url, copy_code, catalog, mpm, flow, voice_call, order_details or payment_request.",
+			on:  templateType, at: below(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details payment_request"), source: templatesPage},
 		{id: "template-button-parameters",
 			doc: "A button component has parameters. Buttons that take none are left out.",
 			on:  templateType, at: templateParts, check: buttonParameters, hint: "add parameters, or leave the component out", source: oldReference},
 		{id: "template-button-parameter",
-			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow and order_details.",
+			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow, order_details and payment_request.",
 			on:  templateType, at: templateParts, check: buttonParameter, source: oldReference},
 		{id: "template-quick-reply-text",
 			doc: "The parameter of a quick_reply button is a payload, which comes back when the button is pressed. Samples of 2022, and tools that follow them, have a text there.",
@@ -194,7 +194,7 @@ func buttonParameter(v schema.Value, say report) {
 		want = "text"
 	case "copy_code":
 		want = "coupon_code"
-	case "catalog", "mpm", "flow":
+	case "catalog", "mpm", "flow", "payment_request":
 		want = "action"
 	case "order_details":
 		want = "action order_details"

@@ -81,7 +81,7 @@ type Parameter struct {
 	Document               *TemplateDocument `json:"document,omitempty" doc:"a PDF"`
 	Location               *Location         `json:"location,omitempty"`
 	Payload                string            `json:"payload,omitempty" doc:"of a quick_reply button: what comes back when it is pressed"`
-	Action                 *TemplateAction   `json:"action,omitempty" doc:"of a catalog, mpm, flow or order_details button"`
+	Action                 *TemplateAction   `json:"action,omitempty" doc:"of a catalog, mpm, flow, order_details or payment_request button"`
 	CouponCode             string            `json:"coupon_code,omitempty" doc:"of a copy_code button: letters and digits, up to 20"`
 	LimitedTimeOffer       *LimitedTimeOffer `json:"limited_time_offer,omitempty"`
 	Product                *TemplateProduct  `json:"product,omitempty"`
@@ -121,6 +121,7 @@ type TemplateAction struct {
 	FlowToken                  string           `json:"flow_token,omitempty" doc:"of a flow button: comes back with the answer"`
 	FlowActionData             map[string]any   `json:"flow_action_data,omitempty" doc:"of a flow button: what its first screen gets"`
 	OrderDetails               map[string]any   `json:"order_details,omitempty" doc:"of an order_details button: the order"`
+	PaymentRequest             map[string]any   `json:"payment_request,omitempty" doc:"of a payment_request button, in Brazil: payment_setting, and for a card currency and total_amount"`
 }
 
 // A TemplateDocument is a PDF in a template's header.

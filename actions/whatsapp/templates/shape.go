@@ -45,6 +45,7 @@ var sendKinds = [...]struct {
 	{"FLOW", "flow", "action", false},
 	{"VOICE_CALL", "voice_call", "", false},
 	{"ORDER_DETAILS", "order_details", "action", true},
+	{"PAYMENT_REQUEST", "payment_request", "action", true},
 	{"PHONE_NUMBER", "", "", false},
 	{"REQUEST_CONTACT_INFO", "", "", false},
 }

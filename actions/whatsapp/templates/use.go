@@ -170,11 +170,14 @@ func (u *user) button(b buttonShape, parameter, name string) object {
 			"sections":                      []any{object{"title": "Products", "product_items": []any{object{"product_retailer_id": id}}}},
 		}}
 	}
-	return object{"type": "action", "action": u.input(Input{Name: name + "_action", Type: "object", Doc: "the action of the button, in Meta's form", Example: orderExample()})}
+	return object{"type": "action", "action": u.input(Input{Name: name + "_action", Type: "object", Doc: "the action of the button, in Meta's form", Example: actionExample(b.kind)})}
 }
 
-// orderExample is an order of one thing.
-func orderExample() object {
+// actionExample is a payment, or an order of one thing.
+func actionExample(kind string) object {
+	if kind == "PAYMENT_REQUEST" {
+		return object{"payment_request": object{"payment_setting": object{"type": "payment_link", "payment_link": object{"uri": "https://pay.shop.test/1"}}}}
+	}
 	amount := func(value int64) object { return object{"value": value, "offset": int64(100)} }
 	return object{"order_details": object{
 		"reference_id": "order-1", "type": "digital-goods", "payment_type": "upi", "payment_configuration": "shop", "currency": "INR",

@@ -178,6 +178,8 @@ func pressed(c, with schema.Value) Button {
 		return Button{Kind: "call", Title: cmp.Or(title, "Call Now")}
 	case "ORDER_DETAILS":
 		return Button{Kind: "pay", Title: cmp.Or(title, "Review and pay")}
+	case "PAYMENT_REQUEST":
+		return Button{Kind: "pay", Title: cmp.Or(title, "Pay")}
 	case "REQUEST_CONTACT_INFO":
 		return Button{Kind: "contact_info", Title: cmp.Or(title, "Share contact info")}
 	}
