@@ -307,7 +307,7 @@ func (o fields) bounds(least, most string) (low, high int) {
 // objectType parses the properties of an object. With properties it is closed unless
 // additionalProperties is true; without it is a map.
 func (p *parser) objectType(o fields, t *schema.Type) {
-	t.Kind, t.NullIsNone = schema.Object, true
+	t.Kind, t.NullIsAbsent = schema.Object, true
 	more := o.get("additionalProperties")
 	n := o.get("properties")
 	if n == nil {

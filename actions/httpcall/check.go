@@ -79,7 +79,7 @@ func address(at schema.Value) (text string, ok bool) {
 	if !at.IsUnknown() {
 		return at.Text()
 	}
-	fixed := at.Fixed()
+	fixed := at.FixedParts()
 	if len(fixed) == 0 {
 		return "", false
 	}

@@ -37,7 +37,7 @@ func (Input) SchemaType() *schema.Type { return inputSchema() }
 var inputSchema = sync.OnceValue(func() *schema.Type {
 	type fields Input
 	t := schema.Of[fields]()
-	t.Mistake = func(v any) (found schema.Violations) {
+	t.DetectMistake = func(v any) (found schema.Violations) {
 		object, _ := v.(map[string]any)
 		for _, name := range [...]string{"body", "data", "payload"} {
 			if _, ok := object[name]; ok {

@@ -400,7 +400,7 @@ func TestBadInput(t *testing.T) {
 func TestAlone(t *testing.T) {
 	alone := httpcall.Request(open, nil).Signature().LintNoConnection
 	text := func(fixed ...string) schema.Unknown {
-		return schema.Unknown{Type: schema.StringType, Fixed: fixed}
+		return schema.Unknown{Type: schema.StringType, FixedParts: fixed}
 	}
 	for _, tt := range []struct {
 		url   any
@@ -411,7 +411,7 @@ func TestAlone(t *testing.T) {
 		{text("/orders/", ""), true}, {text("api.shop.test/orders/", ""), true}, {text("https://api.shop.test/", ""), false},
 		{text("", "/orders"), false}, {text("api.", "/orders"), false}, {text("https://", "/orders"), false},
 	} {
-		found := alone(schema.NewValue(map[string]any{"url": tt.url}, &schema.Watch{}))
+		found := alone(schema.NewValue(map[string]any{"url": tt.url}, &schema.Tracker{}))
 		assert.Equal(t, tt.wrong, len(found) == 1, "%v %v", tt.url, found)
 	}
 }
@@ -447,7 +447,7 @@ func TestSecretsInHeaders(t *testing.T) {
 		{"Accept", "application/vnd.shop.v2+json", ""},
 		{"key", "", ""},
 	} {
-		found := lint(schema.NewValue(map[string]any{"url": "https://a.test", "headers": map[string]any{tt.name: tt.value, "X-A": "a"}}, &schema.Watch{}))
+		found := lint(schema.NewValue(map[string]any{"url": "https://a.test", "headers": map[string]any{tt.name: tt.value, "X-A": "a"}}, &schema.Tracker{}))
 		if tt.setup == "" {
 			assert.Empty(t, found, "%s: %v", tt.name, tt.value)
 			continue
@@ -460,7 +460,7 @@ func TestSecretsInHeaders(t *testing.T) {
 		assert.NotContains(t, found[0].Error()+found[0].Hint, tt.value)
 	}
 	for _, in := range []any{schema.Unknown{Type: schema.AnyType}, map[string]any{"url": "/"}, map[string]any{"headers": schema.Unknown{Type: schema.AnyType}}} {
-		assert.Empty(t, lint(schema.NewValue(in, &schema.Watch{})))
+		assert.Empty(t, lint(schema.NewValue(in, &schema.Tracker{})))
 	}
 }
 

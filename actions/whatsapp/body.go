@@ -77,7 +77,7 @@ const (
 var bodySchema = sync.OnceValue(func() *schema.Type {
 	t := *limited(schema.Of[Body](), onBody)
 	t.Fields = slices.Clone(t.Fields)
-	t.Mistake = otherBody
+	t.DetectMistake = otherBody
 	for i, f := range t.Fields {
 		if of := messageSchema().Case(f.Name); of != nil {
 			t.Fields[i] = &schema.Field{Name: f.Name, Type: of}
@@ -86,11 +86,11 @@ var bodySchema = sync.OnceValue(func() *schema.Type {
 		field, of := *f, *f.Type
 		switch f.Name {
 		case "type":
-			of.Mistake = hsmType
+			of.DetectMistake = hsmType
 		case "to":
-			of.Mistake = manyInOne
+			of.DetectMistake = manyInOne
 		case "context":
-			of.Mistake = mistaken(nil, renamed("id", "message_id"))
+			of.DetectMistake = mistaken(nil, renamed("id", "message_id"))
 		}
 		field.Type, t.Fields[i] = &of, &field
 	}
@@ -231,8 +231,8 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 // not changed.
 func veil(v any, found schema.Violations) any {
 	for _, f := range found {
-		if f.Meant != "" {
-			v = put(v, append(slices.Clip(f.Path[:len(f.Path)-1]), f.Meant), schema.Unknown{Type: schema.AnyType})
+		if f.MeantField != "" {
+			v = put(v, append(slices.Clip(f.Path[:len(f.Path)-1]), f.MeantField), schema.Unknown{Type: schema.AnyType})
 			continue
 		}
 		if !f.Warning && f.Rule != "required" && len(f.Path) > 0 && !f.OnKey {

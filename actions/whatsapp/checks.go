@@ -94,7 +94,7 @@ func same(what string, names ...string) func(schema.Value, report) {
 
 // noPadding refuses white space at either end.
 func noPadding(v schema.Value, say report) {
-	text := strings.Join(v.Fixed(), "…")
+	text := strings.Join(v.FixedParts(), "…")
 	if strings.TrimSpace(text) != text {
 		say(v, "begins or ends with white space, which Meta refuses")
 	}
@@ -103,7 +103,7 @@ func noPadding(v schema.Value, say report) {
 // atMost bounds the length of a text.
 func atMost(n int) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
-		if count := v.Least(); count > n {
+		if count := v.MinLen(); count > n {
 			say(v, "has %d characters%s, at most %d are allowed", count, beside(v), n)
 		}
 	}
@@ -210,7 +210,7 @@ func total(n int, field, what string) func(schema.Value, report) {
 	return func(v schema.Value, say report) {
 		count := 0
 		for _, item := range v.Items() {
-			count += item.Get(field).Least()
+			count += item.Get(field).MinLen()
 		}
 		if count > n {
 			say(v, "have %d %s together, at most %d are allowed", count, what, n)

@@ -75,7 +75,7 @@ func webAddress(r rule) rule {
 // webStart judges an address of which only the beginning is known; the others are for the
 // pattern.
 func webStart(v schema.Value, say report) {
-	fixed := v.Fixed()
+	fixed := v.FixedParts()
 	if !v.IsUnknown() || len(fixed) == 0 || fixed[0] == "" {
 		return
 	}

@@ -26,7 +26,7 @@ func literals(in schema.Value) schema.Violations {
 func foreign(found schema.Violations, v any, path schema.Path, warning bool) schema.Violations {
 	switch v := v.(type) {
 	case schema.Unknown:
-		return foreign(found, strings.Join(v.Fixed, "${…}"), path, warning)
+		return foreign(found, strings.Join(v.FixedParts, "${…}"), path, warning)
 	case string:
 		if !strings.Contains(v, "{{") || len(found) >= mostFound {
 			return found

@@ -38,13 +38,13 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 		if of.Doc == "" {
 			of.Doc = f.Doc
 		}
-		of.Mistake = onPremisesFields(f.Name)
+		of.DetectMistake = onPremisesFields(f.Name)
 		if f.Name == templateType {
 			of.Fields = knowingMakers(of.Fields)
 		}
 		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: knowingShapes(&of, f.Name)})
 	}
-	union.Mistake = notTheMessage
+	union.DetectMistake = notTheMessage
 	return union
 })
 

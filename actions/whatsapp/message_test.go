@@ -66,7 +66,7 @@ func askForRest(t testing.TB, sig *call.Signature, in any, said schema.Violation
 	ask := func(chosen func(n int) bool) {
 		places = 0
 		known := hide(in, chosen)
-		rest := sig.SpecializeCheck(schema.NewValue(known, &schema.Watch{}))
+		rest := sig.SpecializeCheck(schema.NewValue(known, &schema.Tracker{}))
 		if again := rest(schema.NewValue(in, nil)); !assert.ObjectsAreEqual(said, again) {
 			require.Equal(t, said, again, "of %v", known)
 		}
@@ -300,7 +300,7 @@ func TestARuleThatReadsAnUnknownPartSaysNothing(t *testing.T) {
 			button("a", unknown), button("a", unknown), button(unknown, " padded"), unknown,
 		}}},
 	}
-	found := sig.Check(schema.NewValue(in, &schema.Watch{}))
+	found := sig.Check(schema.NewValue(in, &schema.Tracker{}))
 	require.Len(t, found, 1, "%v", found)
 	assert.Equal(t, "message.action.buttons[2].reply.title", found[0].Path.String())
 

@@ -102,8 +102,8 @@ func (p *spot) rest(v any) *spot {
 
 // settled tells whether a rule has nothing against a value, whatever its unknown parts are.
 func (r *rule) settled(v any) bool {
-	var watch schema.Watch
+	var watch schema.Tracker
 	said := false
 	r.check(schema.NewValue(v, &watch), func(schema.Value, string, ...any) { said = true })
-	return !said && !watch.Unknown && !watch.Open
+	return !said && !watch.ReadUnknown && !watch.ReadPartly
 }

@@ -165,7 +165,7 @@ type walk struct {
 	rule  *rule
 	path  schema.Path // to where it is
 	found schema.Violations
-	watch schema.Watch
+	watch schema.Tracker
 	say   report
 	room  [8]any // for the path
 }
@@ -238,10 +238,10 @@ func (w *walk) visit(v any, p *spot) {
 func (w *walk) check(v any, rules []rule) {
 	at := schema.NewValue(v, &w.watch)
 	for i := range rules {
-		w.watch, w.rule = schema.Watch{}, &rules[i]
+		w.watch, w.rule = schema.Tracker{}, &rules[i]
 		before := len(w.found)
 		w.rule.check(at, w.say)
-		if w.watch.Unknown {
+		if w.watch.ReadUnknown {
 			w.found = w.found[:before]
 		}
 	}

@@ -128,7 +128,7 @@ func shortTexts(v schema.Value, most int, say report) {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
-		if p.Field("text").Least() > most {
+		if p.Field("text").MinLen() > most {
 			atMost(most)(p.Get("text"), say)
 		}
 	}
@@ -153,7 +153,7 @@ func shortSuffix(v schema.Value, say report) {
 }
 
 func oneLine(v schema.Value, say report) {
-	fixed := v.Fixed()
+	fixed := v.FixedParts()
 	text := strings.Join(fixed, "…")
 	switch {
 	case fixed == nil:

@@ -35,9 +35,9 @@ func (SendInput) SchemaType() *schema.Type { return sendInputSchema() }
 var sendInputSchema = sync.OnceValue(func() *schema.Type {
 	type fields SendInput
 	t := schema.Of[fields]()
-	t.Mistake = notInputs
-	t.Field("message_type").Type.Mistake = hsmType
-	t.Field("recipient").Type.Mistake = manyRecipients
+	t.DetectMistake = notInputs
+	t.Field("message_type").Type.DetectMistake = hsmType
+	t.Field("recipient").Type.DetectMistake = manyRecipients
 	return t
 })
 

@@ -53,22 +53,22 @@ func knowingShapes(of *schema.Type, messageType string) *schema.Type {
 				for i, c := range t.Cases {
 					if c.Value == kind {
 						inner := *c.Type
-						inner.Mistake = mistaken(inner.Mistake, s.is)
+						inner.DetectMistake = mistaken(inner.DetectMistake, s.is)
 						t.Cases[i].Type = &inner
 					}
 				}
 				return
 			}
-			t.Mistake = mistaken(t.Mistake, s.is)
+			t.DetectMistake = mistaken(t.DetectMistake, s.is)
 		})
 	}
 	switch messageType {
 	case templateType:
 		for _, at := range []string{"components[].parameters[]", "components[].cards[].components[].parameters[]"} {
-			of = change(of, stepsOf(at), "", func(t *schema.Type) { t.Mistake = bareText })
+			of = change(of, stepsOf(at), "", func(t *schema.Type) { t.DetectMistake = bareText })
 		}
 	case interactiveType:
-		of = change(of, stepsOf("header"), "", func(t *schema.Type) { t.Mistake = bareText })
+		of = change(of, stepsOf("header"), "", func(t *schema.Type) { t.DetectMistake = bareText })
 	}
 	return of
 }
@@ -208,7 +208,7 @@ func renamed(from, to string) func(map[string]any) schema.Violations {
 			return nil
 		}
 		found := shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`": `+written(inner))
-		found[0].Meant = to
+		found[0].MeantField = to
 		return found
 	}
 }

@@ -45,7 +45,7 @@ func knowingMakers(fields []*schema.Field) []*schema.Field {
 			continue
 		}
 		components, list, part := *f, *f.Type, *f.Type.Elem
-		part.Mistake = func(v any) (found schema.Violations) {
+		part.DetectMistake = func(v any) (found schema.Violations) {
 			object, _ := v.(map[string]any)
 			for _, name := range madeWith {
 				if _, ok := object[name]; ok {

@@ -231,7 +231,7 @@ func (pc *presenceChecker) reportProperty(fields []ast.Expr, key, text string) {
 		if id, _, _ := strings.Cut(key[len("steps."):], "."); pc.scope.steps.m[id].External {
 			severity = diag.Warning
 		}
-	case owner != nil && owner.NullIsNone: // declared by the flow
+	case owner != nil && owner.NullIsAbsent: // declared by the flow
 		why, byDefault = "its type does not require it", "give the property a default"
 	}
 	instead := ""

@@ -14,7 +14,7 @@ import (
 // declared is an object type as the inputs of a flow declare it.
 func declared(fields ...*schema.Field) *schema.Type {
 	t := object(fields...)
-	t.NullIsNone = true
+	t.NullIsAbsent = true
 	return t
 }
 

@@ -59,7 +59,7 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 			if check == nil {
 				continue
 			}
-			violations := slices.DeleteFunc(check(schema.NewValue(known, &schema.Watch{})), func(v schema.Violation) bool { return reported[v.Path.String()] })
+			violations := slices.DeleteFunc(check(schema.NewValue(known, &schema.Tracker{})), func(v schema.Violation) bool { return reported[v.Path.String()] })
 			for _, v := range violations {
 				if !v.Warning && isText(known, v.Path) {
 					reported[v.Path.String()] = true
@@ -99,7 +99,7 @@ func isText(v any, path schema.Path) bool {
 		}
 	}
 	if u, ok := v.(schema.Unknown); ok {
-		return u.Fixed != nil
+		return u.FixedParts != nil
 	}
 	_, ok := v.(string)
 	return ok
@@ -109,9 +109,9 @@ func isText(v any, path schema.Path) bool {
 // only the parts that depend on expressions.
 func (a *Action) specialize(known any) {
 	a.With.fillKnown(known)
-	a.coerce = a.Signature.In.Rest(known)
+	a.coerce = a.Signature.In.Specialize(known)
 	if rest := a.Signature.SpecializeCheck; rest != nil {
-		a.check = rest(schema.NewValue(known, &schema.Watch{}))
+		a.check = rest(schema.NewValue(known, &schema.Tracker{}))
 	}
 }
 
@@ -119,7 +119,7 @@ func (a *Action) specialize(known any) {
 func (a *Action) Input(v any) (any, schema.Violations) {
 	v, found := a.coerce(v)
 	if found.Err() == nil && a.check != nil {
-		found = a.check(schema.NewValue(v, &schema.Watch{}))
+		found = a.check(schema.NewValue(v, &schema.Tracker{}))
 	}
 	return v, found
 }

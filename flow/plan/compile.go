@@ -97,7 +97,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 			Name:        f.Name.Value,
 			Description: f.Description,
 			Sources:     map[string]*diag.Source{f.Name.Value: f.Source},
-			Inputs:      &schema.Type{Kind: schema.Object, NullIsNone: true},
+			Inputs:      &schema.Type{Kind: schema.Object, NullIsAbsent: true},
 			OutputType:  &schema.Type{Kind: schema.Object},
 			Settings:    c.settings,
 		},

@@ -202,7 +202,7 @@ func (v *Value) fold() *Value {
 func (v *Value) partial() any {
 	switch {
 	case v.program != nil:
-		return schema.Unknown{Type: v.Type, Fixed: v.program.FixedParts(), Among: v.program.Alternatives(), Optional: v.isOptional()}
+		return schema.Unknown{Type: v.Type, FixedParts: v.program.FixedParts(), Alternatives: v.program.Alternatives(), Optional: v.isOptional()}
 	case v.isList:
 		list := make([]any, len(v.items))
 		for i, item := range v.items {

@@ -71,10 +71,10 @@ func replaceInvalid(t *schema.Type, v any, found schema.Violations) any {
 		case violation.Warning:
 		case violation.Rule == "required":
 			v = replace(t, v, violation.Path, addMissing)
-		case violation.Meant != "":
+		case violation.MeantField != "":
 			v = replace(t, v, violation.Path[:len(violation.Path)-1], func(_ *schema.Type, v any) any {
-				if object, ok := v.(map[string]any); ok && object[violation.Meant] == nil {
-					object[violation.Meant] = unknown
+				if object, ok := v.(map[string]any); ok && object[violation.MeantField] == nil {
+					object[violation.MeantField] = unknown
 				}
 				return v
 			})

@@ -7,7 +7,7 @@ import (
 	"facteur/flow/diag"
 )
 
-// Name gives the type as a short word for messages: "string", "list of integer".
+// Name returns the type's name in messages: "string", "list of integer".
 func (t *Type) Name() string {
 	switch t.Kind {
 	case List, Map:
@@ -25,24 +25,24 @@ func (t *Type) Name() string {
 	return t.Kind.String()
 }
 
-// Accepts tells whether a value of type from may stand where t is asked for, as far
-// as types can say; whatever else matters (enums, patterns, limits, any, which keys a
-// map has) is left to Coerce. When it may not, why is the whole reason, e.g.
-// "language: expected string, got integer"; how to mend it is the caller's hint.
+// Accepts reports whether a value of type from may be used where t is expected, as far as
+// types can tell; all else (enums, patterns, limits, any, the keys of a map) is left to
+// Coerce. If not, why is the complete reason, e.g. "language: expected string, got integer"; a
+// hint is up to the caller.
 func (t *Type) Accepts(from *Type) (ok bool, why string) {
 	switch {
 	case from == nil || t.Kind == Any || from.Kind == Any:
 		return true, ""
 	case from.Kind == Union:
-		// Which case it is shows when it runs.
-		if t.holdsNames() || t.acceptsCase(from) {
+		// The case is only known at run time.
+		if t.isObjectLike() || t.acceptsCase(from) {
 			return true, ""
 		}
-		return t.refuse(from)
+		return t.mismatch(from)
 	}
 	switch t.Kind {
 	case Union:
-		if from.holdsNames() {
+		if from.isObjectLike() {
 			return true, ""
 		}
 		for _, c := range t.Cases {
@@ -66,15 +66,15 @@ func (t *Type) Accepts(from *Type) (ok bool, why string) {
 			return true, ""
 		}
 	}
-	return t.refuse(from)
+	return t.mismatch(from)
 }
 
-func (t *Type) refuse(from *Type) (bool, string) {
+func (t *Type) mismatch(from *Type) (bool, string) {
 	return false, fmt.Sprintf("expected %s, got %s", t.Name(), from.Name())
 }
 
-// holdsNames tells whether values of the type are objects of some sort.
-func (t *Type) holdsNames() bool { return t.Kind == Object || t.Kind == Map || t.Kind == Union }
+// isObjectLike reports whether values of the type are map[string]any.
+func (t *Type) isObjectLike() bool { return t.Kind == Object || t.Kind == Map || t.Kind == Union }
 
 func (t *Type) acceptsCase(union *Type) bool {
 	for _, c := range union.Cases {
@@ -101,7 +101,7 @@ func (t *Type) acceptsEntries(from *Type) (bool, string) {
 		}
 		return true, ""
 	}
-	return t.refuse(from)
+	return t.mismatch(from)
 }
 
 func (t *Type) acceptsFields(from *Type) (bool, string) {
@@ -131,9 +131,9 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 		return true, ""
 	case Map:
 		if from.Fields != nil {
-			return t.acceptsWritten(from)
+			return t.acceptsLiteralMap(from)
 		}
-		// Its keys show when it runs; its values must suit what cannot be left out.
+		// Its keys are only known at run time; its values must fit the required fields.
 		fits := t.Open || len(t.Fields) == 0
 		for _, f := range t.Fields {
 			ok, _ := f.Type.Accepts(from.elem())
@@ -148,18 +148,18 @@ func (t *Type) acceptsFields(from *Type) (bool, string) {
 		}
 		return false, fmt.Sprintf("expected %s with fields %s, got %s", t.Name(), strings.Join(t.Names(), ", "), from.Name())
 	}
-	return t.refuse(from)
+	return t.mismatch(from)
 }
 
-// acceptsWritten is acceptsFields for a map that literals wrote out. What only some of them have
-// shows when it runs.
-func (t *Type) acceptsWritten(from *Type) (bool, string) {
-	sure := &Type{Kind: Object}
+// acceptsLiteralMap is acceptsFields for a map made by literals. Fields that only some of them
+// have are checked at run time.
+func (t *Type) acceptsLiteralMap(from *Type) (bool, string) {
+	certain := &Type{Kind: Object}
 	for _, f := range from.Fields {
 		if f.Required {
-			sure.Fields = append(sure.Fields, f)
+			certain.Fields = append(certain.Fields, f)
 		}
 	}
-	sure.Open = len(sure.Fields) < len(from.Fields)
-	return t.acceptsFields(sure)
+	certain.Open = len(certain.Fields) < len(from.Fields)
+	return t.acceptsFields(certain)
 }

@@ -11,13 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends a plain value as JSON, with the keys of objects sorted and
-// durations as flows write them. encoding/json would spend as much on a message as all
-// the rest of a send.
+// AppendJSON appends a plain value as JSON with sorted keys, and durations as flows write
+// them. encoding/json would take as long for a message as the rest of a send.
 func AppendJSON(b []byte, v any) ([]byte, error) { return appendJSON(b, v, true) }
 
-// AppendUnsorted is AppendJSON for what only programs read: the keys of objects stand in
-// any order, because to sort them is a third of the work.
+// AppendUnsorted is AppendJSON for what only programs read: it does not sort the keys of
+// objects, which takes a third of the time.
 func AppendUnsorted(b []byte, v any) ([]byte, error) { return appendJSON(b, v, false) }
 
 func appendJSON(b []byte, v any, sorted bool) ([]byte, error) {
@@ -59,7 +58,7 @@ func appendJSON(b []byte, v any, sorted bool) ([]byte, error) {
 }
 
 func appendSorted(b []byte, object map[string]any) (_ []byte, err error) {
-	var room [12]Entry // most objects need no more
+	var room [12]Entry // most objects have no more
 	b = append(b, '{')
 	for _, e := range AppendEntries(room[:0], object) {
 		if b, err = appendEntry(b, e.Name, e.Value, true); err != nil {
@@ -86,14 +85,14 @@ func appendEntry(b []byte, name string, v any, sorted bool) ([]byte, error) {
 	return appendJSON(append(AppendText(b, name), ':'), v, sorted)
 }
 
-// An Entry is one of an object, with its value because a look-up by name costs as much as
-// writing it.
+// An Entry is a name and its value. It includes the value because a map look-up costs as much
+// as appending it.
 type Entry struct {
 	Name  string
 	Value any
 }
 
-// AppendEntries appends the entries of an object in the order of their names.
+// AppendEntries appends the entries of an object sorted by name.
 func AppendEntries(to []Entry, object map[string]any) []Entry {
 	to = slices.Grow(to, len(object))
 	n := len(to)
@@ -116,7 +115,7 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 
 const hexDigits = "0123456789abcdef"
 
-// AppendText appends a text as JSON.
+// AppendText appends a string as JSON.
 func AppendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	if isPlain(s) {
@@ -127,15 +126,14 @@ func AppendText(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// isPlain tells whether JSON writes a text as it is: no control character, quote or
-// backslash is in it, and nothing but ASCII. It looks at eight bytes at once, because most
-// texts are so.
+// isPlain reports whether a string needs no escaping in JSON: it is ASCII without control
+// characters, quotes and backslashes, as most are. It checks eight bytes at a time.
 func isPlain[T string | []byte](s T) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&high != 0 { // what is too small borrows a high bit
+		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&high != 0 { // subtracting from a smaller byte borrows, which sets its high bit
 			return false
 		}
 	}

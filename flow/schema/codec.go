@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// A Decoder stores a value in itself its own way; for types that no kind fits, beside Typed.
+// A Decoder decodes a value into itself; for types that fit no kind, together with Typed.
 type Decoder interface{ DecodeValue(v any) error }
 
-// An Encoder gives its own plain value, the inverse of Decoder.
+// An Encoder returns its plain value, the inverse of Decoder.
 type Encoder interface{ EncodeValue() any }
 
-// Decode stores a coerced value in the Go value that into points to, by the field
-// names of FromGo. What the value lacks is set to zero, what the Go type lacks is left
-// out, and fields of type any hold the value itself. An error names the path.
+// Decode stores a coerced value in the Go value that into points to, by the field names of
+// FromGo. Fields that the value lacks are zeroed, entries that the Go type lacks are ignored,
+// and fields of type any hold the value itself. An error names the path.
 func Decode(v any, into any) error {
 	dst := reflect.ValueOf(into)
 	if dst.Kind() != reflect.Pointer || dst.IsNil() {
 		return fmt.Errorf("decode into %T: not a pointer", into)
 	}
-	return planOf(dst.Type().Elem()).decode(dst.Elem(), v)
+	return codecOf(dst.Type().Elem()).decode(dst.Elem(), v)
 }
 
-// Encode turns a Go value into plain values; the inverse of Decode. Nil pointers and
-// empty fields with omitempty are left out; a nil slice or map is an empty one. What
-// has no plain value becomes nil.
+// Encode converts a Go value to plain values; the inverse of Decode. Nil pointers and empty
+// fields with omitempty are left out; a nil slice or map is an empty one. What has no plain
+// value becomes nil.
 func Encode(v any) any {
 	if _, number := v.(json.Number); !number {
 		if out, changed := toPlain(v); changed {
@@ -42,30 +42,30 @@ func Encode(v any) any {
 	return out
 }
 
-// toPlain encodes Go values that are not plain already. changed is false for plain
-// values and for those that have no plain form.
+// toPlain encodes Go values that are not plain. changed is false for plain values and for
+// those that have no plain form.
 func toPlain(v any) (out any, changed bool) {
 	switch v.(type) {
 	case nil, string, bool, int64, float64, time.Time, time.Duration, []any, map[string]any, Unknown:
 		return v, false
 	}
-	p := planOf(reflect.TypeOf(v))
+	p := codecOf(reflect.TypeOf(v))
 	if p.encode == nil {
 		return v, false
 	}
 	return p.encode(reflect.ValueOf(v)), true
 }
 
-// A codec is how values of one Go type are decoded and encoded.
+// A codec decodes and encodes values of one Go type.
 type codec struct {
 	decode func(dst reflect.Value, v any) error
 	encode func(v reflect.Value) any // nil: there is no plain form
 }
 
-// codecs remembers the codec of each Go type that was ever asked for.
+// codecs caches the codec of each Go type.
 var codecs sync.Map // reflect.Type to *codec
 
-func planOf(t reflect.Type) *codec {
+func codecOf(t reflect.Type) *codec {
 	if p, ok := codecs.Load(t); ok {
 		return p.(*codec)
 	}
@@ -73,7 +73,7 @@ func planOf(t reflect.Type) *codec {
 	return p.(*codec)
 }
 
-// A pathError is an error somewhere inside a value; each container adds its step.
+// A pathError is an error inside a value; each container prepends its step to the path.
 type pathError struct {
 	path Path
 	err  error
@@ -82,7 +82,7 @@ type pathError struct {
 func (e *pathError) Error() string { return Violation{Path: e.path, Message: e.err.Error()}.Error() }
 func (e *pathError) Unwrap() error { return e.err }
 
-func within(step any, err error) error {
+func atStep(step any, err error) error {
 	var e *pathError
 	if errors.As(err, &e) {
 		e.path = append(Path{step}, e.path...)
@@ -91,7 +91,7 @@ func within(step any, err error) error {
 	return &pathError{Path{step}, err}
 }
 
-// mismatch is the error for a value that does not fit.
+// mismatch is the error for a value of another type.
 func mismatch(want string, v any) error {
 	return fmt.Errorf("expected %s, got %s", want, valueName(v))
 }
@@ -222,7 +222,7 @@ func asInt(v any) (int64, error) {
 	return i, nil
 }
 
-// timeCodec is that of time.Time and time.Duration.
+// timeCodec is the codec of time.Time and time.Duration.
 func timeCodec(t *Type) *codec {
 	return &codec{
 		decode: func(dst reflect.Value, v any) error {

@@ -38,7 +38,7 @@ func pointerCodec(t reflect.Type) *codec {
 				return nil
 			}
 			p := reflect.New(t.Elem())
-			if err := planOf(t.Elem()).decode(p.Elem(), v); err != nil {
+			if err := codecOf(t.Elem()).decode(p.Elem(), v); err != nil {
 				return err
 			}
 			dst.Set(p)
@@ -48,7 +48,7 @@ func pointerCodec(t reflect.Type) *codec {
 			if v.IsNil() {
 				return nil
 			}
-			return encodeWith(planOf(t.Elem()), v.Elem())
+			return encodeWith(codecOf(t.Elem()), v.Elem())
 		},
 	}
 }
@@ -71,17 +71,17 @@ func listCodec(t reflect.Type) *codec {
 				dst.Set(reflect.ValueOf(v).Convert(t))
 				return nil
 			}
-			out, elem := reflect.MakeSlice(t, len(list), len(list)), planOf(t.Elem())
+			out, elem := reflect.MakeSlice(t, len(list), len(list)), codecOf(t.Elem())
 			for i, item := range list {
 				if err := elem.decode(out.Index(i), item); err != nil {
-					return within(i, err)
+					return atStep(i, err)
 				}
 			}
 			dst.Set(out)
 			return nil
 		},
 		encode: func(v reflect.Value) any {
-			out, elem := make([]any, v.Len()), planOf(t.Elem())
+			out, elem := make([]any, v.Len()), codecOf(t.Elem())
 			for i := range out {
 				out[i] = encodeWith(elem, v.Index(i))
 			}
@@ -104,11 +104,11 @@ func mapCodec(t reflect.Type) *codec {
 				dst.Set(reflect.ValueOf(v).Convert(t))
 				return nil
 			}
-			out, elem := reflect.MakeMapWithSize(t, len(m)), planOf(t.Elem())
+			out, elem := reflect.MakeMapWithSize(t, len(m)), codecOf(t.Elem())
 			for name, item := range m {
 				value := reflect.New(t.Elem()).Elem()
 				if err := elem.decode(value, item); err != nil {
-					return within(name, err)
+					return atStep(name, err)
 				}
 				out.SetMapIndex(reflect.ValueOf(name).Convert(t.Key()), value)
 			}
@@ -116,7 +116,7 @@ func mapCodec(t reflect.Type) *codec {
 			return nil
 		},
 		encode: func(v reflect.Value) any {
-			out, elem := make(map[string]any, v.Len()), planOf(t.Elem())
+			out, elem := make(map[string]any, v.Len()), codecOf(t.Elem())
 			for entries := v.MapRange(); entries.Next(); {
 				out[entries.Key().String()] = encodeWith(elem, entries.Value())
 			}
@@ -125,26 +125,26 @@ func mapCodec(t reflect.Type) *codec {
 	}
 }
 
-// A member is a field of a struct and its place in the object. Its codec is looked up
+// A structField is a field of a struct with its name in the object. Its codec is looked up
 // when it is first needed, because a Go type may contain itself.
-type member struct {
-	name  string
-	index []int
-	omit  bool // when it is empty
-	codec func() *codec
+type structField struct {
+	name      string
+	index     []int
+	omitEmpty bool // also for pointers
+	codec     func() *codec
 }
 
 func structCodec(t reflect.Type) *codec {
-	var members []member
+	var fields []structField
 	err := eachField(t, nil, func(f reflect.StructField, name string, omitEmpty bool) error {
-		m := member{name: name, index: f.Index, omit: omitEmpty || f.Type.Kind() == reflect.Pointer}
+		m := structField{name: name, index: f.Index, omitEmpty: omitEmpty || f.Type.Kind() == reflect.Pointer}
 		if of := f.Type; of.Kind() == reflect.Interface && slices.Contains(splitTag(f.Tag.Get("schema")), "plain") {
-			taken := &codec{decode: interfaceCodec(of).decode, encode: func(v reflect.Value) any { return v.Interface() }}
-			m.codec = func() *codec { return taken }
+			plainCodec := &codec{decode: interfaceCodec(of).decode, encode: func(v reflect.Value) any { return v.Interface() }}
+			m.codec = func() *codec { return plainCodec }
 		} else {
-			m.codec = sync.OnceValue(func() *codec { return planOf(of) })
+			m.codec = sync.OnceValue(func() *codec { return codecOf(of) })
 		}
-		members = append(members, m)
+		fields = append(fields, m)
 		return nil
 	})
 	return &codec{
@@ -156,8 +156,8 @@ func structCodec(t reflect.Type) *codec {
 			if err != nil {
 				return err
 			}
-			for i := range members {
-				m := &members[i]
+			for i := range fields {
+				m := &fields[i]
 				field := dst.FieldByIndex(m.index)
 				value, ok := object[m.name]
 				if !ok {
@@ -165,16 +165,16 @@ func structCodec(t reflect.Type) *codec {
 					continue
 				}
 				if err := m.codec().decode(field, value); err != nil {
-					return within(m.name, err)
+					return atStep(m.name, err)
 				}
 			}
 			return nil
 		},
 		encode: func(v reflect.Value) any {
 			out := map[string]any{}
-			for i := range members {
-				m := &members[i]
-				if field := v.FieldByIndex(m.index); !m.omit || !isEmpty(field) {
+			for i := range fields {
+				m := &fields[i]
+				if field := v.FieldByIndex(m.index); !m.omitEmpty || !isEmpty(field) {
 					out[m.name] = encodeWith(m.codec(), field)
 				}
 			}
@@ -183,7 +183,7 @@ func structCodec(t reflect.Type) *codec {
 	}
 }
 
-// isEmpty is what omitempty means: zero, or without elements.
+// isEmpty reports what omitempty omits: zero values, and slices and maps without elements.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Slice, reflect.Map:

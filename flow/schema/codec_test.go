@@ -42,7 +42,7 @@ type everything struct {
 
 type label string
 
-func full() (everything, map[string]any) {
+func fullValue() (everything, map[string]any) {
 	at := time.Date(2030, 1, 31, 9, 0, 0, 0, time.UTC)
 	opt := ""
 	return everything{
@@ -60,7 +60,7 @@ func full() (everything, map[string]any) {
 }
 
 func TestDecodeAndEncode(t *testing.T) {
-	typed, plain := full()
+	typed, plain := fullValue()
 	assert.Equal(t, plain, schema.Encode(typed))
 	assert.Equal(t, plain, schema.Encode(&typed))
 	got := everything{Skip: "kept", Text: "overwritten"}
@@ -118,8 +118,8 @@ func TestJSON(t *testing.T) {
 	assert.Equal(t, 90*time.Second, in["in"].([]any)[0])
 }
 
-// typical is about what an action takes.
-type typical struct {
+// sample is about the size of an action's inputs.
+type sample struct {
 	Sender    string         `json:"sender,omitempty"`
 	Recipient string         `json:"recipient"`
 	Kind      string         `json:"kind"`
@@ -131,12 +131,12 @@ type typical struct {
 }
 
 func BenchmarkCodec(b *testing.B) {
-	in := typical{"1", "+33612345678", "text", map[string]any{"body": "salut", "preview": true}, "wamid.x", 3, time.Second, []any{int64(1), map[string]any{"a": "b"}}}
+	in := sample{"1", "+33612345678", "text", map[string]any{"body": "salut", "preview": true}, "wamid.x", 3, time.Second, []any{int64(1), map[string]any{"a": "b"}}}
 	plain := schema.Encode(in)
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			var out typical
+			var out sample
 			if err := schema.Decode(plain, &out); err != nil {
 				b.Fatal(err)
 			}

@@ -9,40 +9,40 @@ import (
 	"time"
 )
 
-// mostViolations bounds how many errors, and how many warnings, Coerce reports.
-const mostViolations = 100
+// maxViolations bounds how many errors, and how many warnings, Coerce reports.
+const maxViolations = 100
 
-// exactFloat is the largest float64 up to which every integer has one of its own.
+// exactFloat is the largest float64 up to which every integer has an exact representation.
 const exactFloat = 1 << 53
 
-// Coerce turns a decoded value (JSON, YAML, Go or already coerced) into the Go value
-// that the type's Kind names, and fills in defaults. Parts that are Unknown pass, but for
-// texts whose fixed parts alone are too long. The value is only of use when the violations hold no error; up to 100 are reported.
-// Their rules are type, required (at the object that lacks the field), unknown-field,
-// enum, pattern, format, min-length, max-length, utf16-length (a warning), minimum,
-// maximum, min-items and max-items.
+// Coerce converts a decoded value (from JSON, YAML, Go, or already coerced) to the Go value
+// that the type's Kind documents, and fills in defaults. Unknown parts are accepted; of texts
+// with expressions only the fixed parts are checked, against the maximum length. The result is
+// only valid if the violations hold no error; up to 100 are reported. Their rules are type,
+// required (at the object that lacks the field), unknown-field, enum, pattern, format,
+// min-length, max-length, utf16-length (a warning), minimum, maximum, min-items and max-items.
 //
-// v is never changed, and what is right already is not copied.
+// v is never changed, and parts that are already right are not copied.
 func (t *Type) Coerce(v any) (any, Violations) { return t.coerce(v, false) }
 
 func (t *Type) coerce(v any, stored bool) (any, Violations) {
 	c := coercer{stored: stored}
 	out, _ := c.value(t, v, siblings{})
 	if len(c.found) > 0 {
-		c = coercer{stored: stored, report: true}
+		c = coercer{stored: stored, detailed: true}
 		out, _ = c.value(t, v, siblings{})
 	}
-	return out, c.done()
+	return out, c.finish()
 }
 
-// A coercer collects what is wrong. Each container adds its step to the paths of what
-// was found inside, so paths cost nothing while all is well; they are reversed until done.
+// A coercer collects violations. Each container appends its step to the paths of those found
+// inside it, so that paths cost nothing as long as there are none; finish reverses them.
 type coercer struct {
 	found            Violations
 	errors, warnings int
-	masked           int  // more than 0 inside a sensitive type
-	report           bool // something is wrong: tell in the order of keys, and what was meant
-	stored           bool // bring it into the form in which JSON gives it back
+	sensitiveDepth   int  // more than 0 inside a sensitive type
+	detailed         bool // second pass, after a violation: report in the order of keys, and with mistakes that the type recognises
+	stored           bool // convert to the form in which JSON gives values back
 }
 
 func (c *coercer) add(v Violation) {
@@ -50,7 +50,7 @@ func (c *coercer) add(v Violation) {
 	if v.Warning {
 		count = &c.warnings
 	}
-	if *count++; *count <= mostViolations {
+	if *count++; *count <= maxViolations {
 		c.found = append(c.found, v)
 	}
 }
@@ -59,14 +59,14 @@ func (c *coercer) errorf(rule, hint, format string, args ...any) {
 	c.add(Violation{Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
-// within adds a step to the paths of the violations found from number n on.
+// within appends a step to the paths of the violations from number n on.
 func (c *coercer) within(n int, step any) {
 	for i := n; i < len(c.found); i++ {
 		c.found[i].Path = append(c.found[i].Path, step)
 	}
 }
 
-func (c *coercer) done() Violations {
+func (c *coercer) finish() Violations {
 	for i := range c.found {
 		v := &c.found[i]
 		slices.Reverse(v.Path)
@@ -79,7 +79,7 @@ func (c *coercer) done() Violations {
 	return c.found
 }
 
-// last gives the end of the path from its last name on: parameters[1].
+// last returns the end of the path from its last name on: parameters[1].
 func (p Path) last() string {
 	for i := len(p) - 1; i >= 0; i-- {
 		if _, ok := p[i].(string); ok {
@@ -89,8 +89,8 @@ func (p Path) last() string {
 	return p.String()
 }
 
-// value coerces v, which stands in the object owner, if in any. changed is false
-// when v itself is the result.
+// value coerces v; owner is the object that v is a field of, if any. changed is false if v
+// itself is the result.
 func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) {
 	if c.stored {
 		if plain, differs := asStored(v); differs {
@@ -102,9 +102,9 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 		return c.any(v)
 	}
 	if t.Sensitive {
-		c.masked++
+		c.sensitiveDepth++
 		out, changed = c.valueOf(t, v, owner)
-		c.masked--
+		c.sensitiveDepth--
 		return out, changed
 	}
 	return c.valueOf(t, v, owner)
@@ -112,12 +112,12 @@ func (c *coercer) value(t *Type, v any, owner siblings) (out any, changed bool) 
 
 func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool) {
 	if u, ok := v.(Unknown); ok {
-		c.fixed(t, u)
-		c.among(t, u, owner)
+		c.checkFixedParts(t, u)
+		c.checkAlternatives(t, u, owner)
 		return v, false
 	}
-	// Only a union takes what may be a mistake, while its case is not known.
-	if t.Mistake != nil && (c.report || t.Kind == Union) && c.mistaken(t, v) {
+	// A union accepts anything while its case is unknown, so it looks for mistakes in any pass.
+	if t.DetectMistake != nil && (c.detailed || t.Kind == Union) && c.reportMistake(t, v) {
 		return v, false
 	}
 	switch t.Kind {
@@ -132,7 +132,7 @@ func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool
 		if list, ok := v.([]any); ok {
 			n := len(list)
 			if t.MaxItems > 0 && n > t.MaxItems {
-				n = max(t.MaxItems, NewValue(v, nil).Least()) // what may be none is not too many
+				n = max(t.MaxItems, NewValue(v, nil).MinLen()) // optional items do not count
 			}
 			c.count(t, n, "item", "items")
 			if out, changed := c.items(t.elem(), list); changed {
@@ -154,7 +154,7 @@ func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool
 		}
 		return v, false
 	}
-	// A Go slice, map or struct is first turned into plain values.
+	// A Go slice, map or struct is first converted to plain values.
 	if plain, changed := toPlain(v); changed {
 		out, _ := c.value(t, plain, owner)
 		return out, true
@@ -163,13 +163,13 @@ func (c *coercer) valueOf(t *Type, v any, owner siblings) (out any, changed bool
 	return v, false
 }
 
-// siblings is the object that a union's tag is looked up in.
+// siblings is the object in which a union's tag is looked up, and its type.
 type siblings struct {
 	t *Type
 	m map[string]any
 }
 
-// caseOf returns the type of the case that is chosen; nil while that is not known.
+// caseOf returns the type of the case that the tag chooses; nil while that is unknown.
 func (s siblings) caseOf(union *Type) *Type {
 	if s.t == nil {
 		return nil
@@ -188,10 +188,10 @@ func (s siblings) caseOf(union *Type) *Type {
 	return union.Case(name)
 }
 
-// mistaken reports what a type says about a value that is meant for something else;
-// true: nothing more is to be said.
-func (c *coercer) mistaken(t *Type, v any) bool {
-	for _, found := range t.Mistake(v) {
+// reportMistake reports what DetectMistake says about the whole value. If true, nothing else
+// is reported about it.
+func (c *coercer) reportMistake(t *Type, v any) bool {
+	for _, found := range t.DetectMistake(v) {
 		if len(found.Path) == 0 {
 			c.add(found)
 			return true
@@ -200,8 +200,8 @@ func (c *coercer) mistaken(t *Type, v any) bool {
 	return false
 }
 
-// named gives what was found from number n on the rule of the type.
-func (c *coercer) named(t *Type, n int) {
+// applyRule gives the violations from number n on the rule of the type.
+func (c *coercer) applyRule(t *Type, n int) {
 	for i := n; i < len(c.found); i++ {
 		if v := &c.found[i]; len(v.Path) == 0 && !v.Warning && v.Rule != "type" && v.Rule != "required" {
 			v.Rule = t.Rule
@@ -212,7 +212,7 @@ func (c *coercer) named(t *Type, n int) {
 	}
 }
 
-// any brings a value of no particular type into plain Go values.
+// any converts a value of unspecified type to plain values.
 func (c *coercer) any(v any) (any, bool) {
 	switch known := v.(type) {
 	case nil, string, bool, int64, time.Time, time.Duration, Unknown:
@@ -241,7 +241,7 @@ func (c *coercer) any(v any) (any, bool) {
 	return out, true
 }
 
-// number gives the int64 of a JSON number that is written as one, else the float64.
+// number returns a JSON number as an int64 if it is written as an integer, else as a float64.
 func (c *coercer) number(n json.Number) any {
 	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
 		return i

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// content is the union of the tests: its shape depends on the message's kind.
+// content is a union: its shape depends on the kind of the message.
 type content struct{ Value map[string]any }
 
 func (content) SchemaType() *schema.Type {
@@ -55,7 +55,7 @@ type nested struct {
 
 var messageType = schema.Of[message]()
 
-// with gives a right message with some fields replaced; absent ones are left out.
+// with returns a valid message with some fields replaced; absent ones are left out.
 func with(fields ...any) map[string]any {
 	m := map[string]any{"to": "+33612345678", "kind": "text", "content": map[string]any{"body": "salut"}}
 	for i := 0; i < len(fields); i += 2 {
@@ -226,8 +226,8 @@ func TestViolationsAreCapped(t *testing.T) {
 	assert.Len(t, found, 100)
 }
 
-func TestNullThatStandsForNothing(t *testing.T) {
-	typ := &schema.Type{Kind: schema.Object, NullIsNone: true, Fields: []*schema.Field{
+func TestNullIsAbsent(t *testing.T) {
+	typ := &schema.Type{Kind: schema.Object, NullIsAbsent: true, Fields: []*schema.Field{
 		{Name: "need", Type: schema.StringType, Required: true},
 		{Name: "may", Type: schema.BoolType},
 		{Name: "default", Type: schema.IntType, Default: int64(7)},
@@ -242,7 +242,7 @@ func TestNullThatStandsForNothing(t *testing.T) {
 	assert.EqualError(t, found.Err(), "need: expected string, got null")
 
 	strict := *typ
-	strict.NullIsNone = false
+	strict.NullIsAbsent = false
 	_, found = strict.Coerce(in)
 	assert.Len(t, found, 2)
 }
@@ -341,7 +341,7 @@ func BenchmarkCoerce(b *testing.B) {
 	}
 }
 
-// BenchmarkCoerceStored is what the outputs of a send cost on their way into a run.
+// BenchmarkCoerceStored is the cost of storing the outputs of a send.
 func BenchmarkCoerceStored(b *testing.B) {
 	type outputs struct {
 		StatusCode int64  `json:"status_code" schema:"required,always"`

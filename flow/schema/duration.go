@@ -20,13 +20,13 @@ var units = [...]unit{
 	{"ms", time.Millisecond}, {"us", time.Microsecond}, {"ns", time.Nanosecond},
 }
 
-// durationPattern is what ParseDuration takes, but for the order of units.
+// durationPattern matches what ParseDuration accepts, except for the order of units.
 const durationPattern = `^(\d+(\.\d+)?(d|h|m|s|ms|us|ns))+$`
 
 const durationForm = `write it as "90s", "1h30m" or "7d"`
 
-// meant guesses the unit that somebody wrote apart from its number, in words perhaps.
-func meant(number, rest string) string {
+// unitHint guesses the unit from the text after a number, such as a space and a word.
+func unitHint(number, rest string) string {
 	if rest = strings.TrimSpace(rest); rest == "" {
 		return "write " + number + "s for seconds"
 	}
@@ -45,20 +45,20 @@ func meant(number, rest string) string {
 	return "write " + number + unit
 }
 
-// ParseDuration reads a duration such as "90s", "24h", "1h30m", "7d" or "250ms": one
-// or more numbers, each with its unit (d, h, m, s, ms, us, ns), the largest unit
-// first. A day is 24 hours. Negative and ISO 8601 durations are errors.
+// ParseDuration parses a duration such as "90s", "24h", "1h30m", "7d" or "250ms": one or more
+// numbers, each with its unit (d, h, m, s, ms, us, ns), the largest unit first. A day is 24
+// hours. Negative and ISO 8601 durations are errors.
 func ParseDuration(s string) (time.Duration, error) {
-	wrong := func(why string) (time.Duration, error) {
-		return 0, fmt.Errorf("%s is not a duration: %s", brief(s), why)
+	invalid := func(why string) (time.Duration, error) {
+		return 0, fmt.Errorf("%s is not a duration: %s", quoteShort(s), why)
 	}
 	switch {
 	case s == "":
 		return 0, errors.New("a duration is missing: " + durationForm)
 	case s[0] == '-':
-		return wrong("it must not be negative")
+		return invalid("it must not be negative")
 	case s[0] == 'P' || s[0] == 'p':
-		return wrong("the ISO 8601 form is not used here, " + durationForm)
+		return invalid("the ISO 8601 form is not used here, " + durationForm)
 	}
 	var total time.Duration
 	next := 0 // index of the largest unit that may follow
@@ -71,32 +71,32 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 		rest = rest[len(name):]
 		if number == "" {
-			return wrong(durationForm)
+			return invalid(durationForm)
 		}
 		if name == "" {
-			return wrong(fmt.Sprintf("%s has no unit right behind it, %s", number, meant(number, rest)))
+			return invalid(fmt.Sprintf("%s has no unit right behind it, %s", number, unitHint(number, rest)))
 		}
 		i := unitIndex(name)
 		switch {
 		case i < 0:
-			return wrong(fmt.Sprintf("there is no unit %s, use d, h, m, s or ms", brief(name)))
+			return invalid(fmt.Sprintf("there is no unit %s, use d, h, m, s or ms", quoteShort(name)))
 		case i < next:
-			return wrong(fmt.Sprintf("each unit once, the largest first: %q is out of place", name))
+			return invalid(fmt.Sprintf("each unit once, the largest first: %q is out of place", name))
 		}
 		next = i + 1
 		part, ok := scale(number, units[i].size)
 		if !ok {
-			return wrong("the number before " + strconv.Quote(name) + " is too large or too precise")
+			return invalid("the number before " + strconv.Quote(name) + " is too large or too precise")
 		}
 		if total > math.MaxInt64-part {
-			return wrong("it is longer than 292 years")
+			return invalid("it is longer than 292 years")
 		}
 		total += part
 	}
 	return total, nil
 }
 
-// digits returns the length of the decimal number that s starts with.
+// digits returns the length of the decimal number at the beginning of s.
 func digits(s string) int {
 	count := func(from int) int {
 		i := from
@@ -123,8 +123,8 @@ func unitIndex(name string) int {
 	return -1
 }
 
-// scale multiplies a decimal number with a unit; ok is false when the result
-// overflows or is no whole number of nanoseconds.
+// scale multiplies a decimal number by a unit; ok is false if the result overflows or is not a
+// whole number of nanoseconds.
 func scale(number string, size time.Duration) (d time.Duration, ok bool) {
 	whole, fraction, _ := strings.Cut(number, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
@@ -146,9 +146,8 @@ func scale(number string, size time.Duration) (d time.Duration, ok bool) {
 	return d, true
 }
 
-// FormatDuration gives the exact form that ParseDuration reads, each unit as large as
-// it can be: "1m30s", "7d". A negative duration, which ParseDuration refuses, gets a
-// minus sign.
+// FormatDuration returns the exact form that ParseDuration parses, with the largest possible
+// units: "1m30s", "7d". A negative duration, which ParseDuration refuses, gets a minus sign.
 func FormatDuration(d time.Duration) string {
 	if d == 0 {
 		return "0s"
@@ -168,11 +167,11 @@ func FormatDuration(d time.Duration) string {
 	return string(b)
 }
 
-// brief quotes a text for a message, shortened when it is long.
-func brief(s string) string {
-	const most = 40
-	if runes := []rune(s); len(runes) > most {
-		s = string(runes[:most]) + "…"
+// quoteShort quotes a text for a message, shortened to 40 characters.
+func quoteShort(s string) string {
+	const maxRunes = 40
+	if runes := []rune(s); len(runes) > maxRunes {
+		s = string(runes[:maxRunes]) + "…"
 	}
 	return strconv.Quote(s)
 }

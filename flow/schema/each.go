@@ -1,7 +1,7 @@
 package schema
 
-// EachLeaf returns a copy of a value in which f has replaced what is neither a list nor an
-// object. Lists and objects are new all through.
+// EachLeaf returns a deep copy of a value in which f has replaced all that is neither a list
+// nor an object.
 func EachLeaf(v any, f func(any) any) any {
 	switch v := v.(type) {
 	case []any:

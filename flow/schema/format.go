@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// formats lists the formats that strings may have.
+// formats lists the formats of strings.
 var formats = [...]string{"e164", "email", "uri", "uuid"}
 
 const (
@@ -20,13 +20,13 @@ var (
 	uuid  = regexp.MustCompile(uuidPattern)
 )
 
-// format checks the shape that a format asks for. Whether a phone number or an
-// address exists is nothing that it can know.
+// format checks the syntax of a format. Whether a phone number or an address exists cannot be
+// checked.
 func (c *coercer) format(t *Type, s string) {
 	switch t.Format {
 	case "e164":
 		if !isE164(s) {
-			c.errorf("format", c.hide(phoneHint(s), `write it as "+33612345678"`), "%s is not a phone number in E.164 form", c.quote(s))
+			c.errorf("format", c.unlessSensitive(phoneHint(s), `write it as "+33612345678"`), "%s is not a phone number in E.164 form", c.quote(s))
 		}
 	case "email":
 		if len(s) > 254 || !email.MatchString(s) {
@@ -43,7 +43,7 @@ func (c *coercer) format(t *Type, s string) {
 	}
 }
 
-// isE164 is e164Pattern without the price of a regular expression.
+// isE164 matches e164Pattern without the cost of a regular expression.
 func isE164(s string) bool {
 	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
 		return false
@@ -56,7 +56,7 @@ func isE164(s string) bool {
 	return true
 }
 
-// phoneHint tells how to bring a phone number into E.164 form.
+// phoneHint says how to write a phone number in E.164 form.
 func phoneHint(s string) string {
 	bare := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" \u00a0\u202f\t-./()", r) {
@@ -66,11 +66,11 @@ func phoneHint(s string) string {
 	}, s)
 	switch {
 	case isE164(bare):
-		return "leave out spaces and punctuation: " + brief(bare)
+		return "leave out spaces and punctuation: " + quoteShort(bare)
 	case strings.HasPrefix(bare, "00") && isE164("+"+bare[2:]):
-		return "write + in place of 00: " + brief("+"+bare[2:])
+		return "write + in place of 00: " + quoteShort("+"+bare[2:])
 	case isE164("+" + bare):
-		return "put a + before the country code: " + brief("+"+bare)
+		return "put a + before the country code: " + quoteShort("+"+bare)
 	}
 	return `write the country code and the number with a + before them, 7 to 15 digits: "+33612345678"`
 }

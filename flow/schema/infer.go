@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Infer returns the type of a plain value. Lists have the type that their items
-// share, integer and number being number, or any; a map whose values share a type is
-// a Map with its keys as Fields, any other a closed Object. An Unknown is of its own
-// type. Where the type is wider than a part of the value, Coerce brings the value into it.
+// Infer returns the type of a plain value. A list has the common type of its items (integer
+// and number being number), or any; a map whose values have a common type is a Map, any other
+// a closed Object. An Unknown has its own type. If the type is wider than a part of the value,
+// Coerce converts that part.
 func Infer(v any) *Type {
 	switch v := v.(type) {
 	case nil:
@@ -35,7 +35,7 @@ func Infer(v any) *Type {
 	case []any:
 		var elem *Type
 		for _, item := range v {
-			if elem = meet(elem, Infer(item)); elem == nil {
+			if elem = commonType(elem, Infer(item)); elem == nil {
 				return ListOf(AnyType)
 			}
 		}
@@ -59,7 +59,7 @@ func inferMap(m map[string]any) *Type {
 	object := InferObject(m)
 	var elem *Type
 	for _, f := range object.Fields {
-		if elem = meet(elem, f.Type); elem == nil {
+		if elem = commonType(elem, f.Type); elem == nil {
 			return object
 		}
 	}
@@ -68,7 +68,8 @@ func inferMap(m map[string]any) *Type {
 	return shared
 }
 
-// InferObject is Infer for a map that is to be a closed object whatever its values share.
+// InferObject is Infer for a map that is a closed object even if its values have a common
+// type.
 func InferObject(m map[string]any) *Type {
 	object := &Type{Kind: Object}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -77,9 +78,9 @@ func InferObject(m map[string]any) *Type {
 	return object
 }
 
-// meet returns the type that a and b share, b when a is nil, and nil when there is
-// none. What differs otherwise, such as patterns, is dropped.
-func meet(a, b *Type) *Type {
+// commonType returns the type that covers a and b, b if a is nil, and nil if there is none.
+// Constraints in which they differ, such as patterns, are dropped.
+func commonType(a, b *Type) *Type {
 	switch {
 	case a == nil || a == b:
 		return b
@@ -93,13 +94,13 @@ func meet(a, b *Type) *Type {
 	case a.Kind == Int && b.Kind == Number, a.Kind == Number && b.Kind == Int:
 		return &Type{Kind: Number, Sensitive: sensitive}
 	case a.Kind == b.Kind && (a.Kind == List || a.Kind == Map):
-		if elem := meet(a.elem(), b.elem()); elem != nil {
+		if elem := commonType(a.elem(), b.elem()); elem != nil {
 			return &Type{Kind: a.Kind, Elem: elem, Sensitive: sensitive}
 		}
 	case a.Kind == Object && b.Kind == Object && slices.Equal(a.Names(), b.Names()):
 		object := &Type{Kind: Object, Open: a.Open || b.Open, Sensitive: sensitive}
 		for i, f := range a.Fields {
-			t := meet(f.Type, b.Fields[i].Type)
+			t := commonType(f.Type, b.Fields[i].Type)
 			if t == nil {
 				return nil
 			}

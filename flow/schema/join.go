@@ -1,8 +1,8 @@
 package schema
 
-// Join returns the type of what is a value of a or of b: a itself, where the two are alike but
-// for their limits, a number of an integer and a number, and any type where their kinds differ.
-// Of a map that literals wrote out it has the fields of both, Required where each value has them.
+// Join returns the type of values that are of type a or b: a if they differ only in limits,
+// number for an integer and a number, any if their kinds differ. For maps made by literals it
+// has the fields of both, Required if each of them has the field.
 func Join(a, b *Type) *Type {
 	switch {
 	case a == b:

@@ -9,12 +9,12 @@ import (
 	"unicode"
 )
 
-// expressionPattern is that of a text with an expression inside, for JSON Schema.
+// expressionPattern matches a text with an expression, in JSON Schema.
 const expressionPattern = `\$\{`
 
-// JSONSchema returns the JSON Schema (2020-12) of the type, with $defs for types that
-// occur more than once. With expressions, each slot also takes a text that holds ${…},
-// and a text slot takes the numbers and booleans that YAML reads where they lack quotes.
+// JSONSchema returns the JSON Schema (2020-12) of the type, with $defs for types that occur
+// more than once. With expressions, each place also accepts a text with ${…}, and a string
+// place accepts the numbers and booleans that unquoted YAML is read as.
 func (t *Type) JSONSchema(expressions bool) map[string]any {
 	w := NewSchemaWriter(expressions, t)
 	schema := w.Write(t)
@@ -24,8 +24,8 @@ func (t *Type) JSONSchema(expressions bool) map[string]any {
 	return schema
 }
 
-// A SchemaWriter writes the JSON Schemas of types that stand in one document, and
-// collects in Defs what is to be that document's $defs.
+// A SchemaWriter writes the JSON Schemas of types in one document, and collects in Defs the
+// document's $defs.
 type SchemaWriter struct {
 	Defs map[string]any // by name; filled by Write
 
@@ -34,8 +34,8 @@ type SchemaWriter struct {
 	refs        map[*Type]string
 }
 
-// NewSchemaWriter returns a writer for the types. It has to know all of them before it
-// writes the first: objects that occur more than once go to Defs.
+// NewSchemaWriter returns a writer for the types. It needs all of them in advance: objects
+// that occur more than once go to Defs.
 func NewSchemaWriter(expressions bool, types ...*Type) *SchemaWriter {
 	w := &SchemaWriter{Defs: map[string]any{}, expressions: expressions, uses: map[*Type]int{}, refs: map[*Type]string{}}
 	for _, t := range types {
@@ -60,10 +60,10 @@ func (w *SchemaWriter) count(t *Type) {
 	}
 }
 
-// Write returns the schema of the type, which is the caller's to add to.
+// Write returns the schema of the type. The caller may add to it.
 func (w *SchemaWriter) Write(t *Type) map[string]any { return w.write(t, "value") }
 
-// write gives the definition of a shared object a name after the field it was met in.
+// write names the definition of a shared object after the field in which it first occurs.
 func (w *SchemaWriter) write(t *Type, name string) map[string]any {
 	if t.Kind != Object || len(t.Fields) == 0 || w.uses[t] < 2 {
 		return w.inline(t, name)
@@ -86,7 +86,7 @@ func (w *SchemaWriter) inline(t *Type, name string) map[string]any {
 		schema["description"] = t.Doc
 	}
 	switch t.Kind {
-	case Any, Union: // a union's cases are written by the object around it
+	case Any, Union: // the cases of a union are written by the enclosing object
 		return schema
 	case String:
 		w.text(schema, t)
@@ -98,27 +98,27 @@ func (w *SchemaWriter) inline(t *Type, name string) map[string]any {
 		w.constrain(schema, "string", map[string]any{"pattern": durationPattern})
 		return schema
 	case Bool:
-		w.slot(schema, "boolean")
+		w.nonText(schema, "boolean")
 	case Int:
-		w.slot(schema, "integer")
+		w.nonText(schema, "integer")
 	case Number:
-		w.slot(schema, "number")
+		w.nonText(schema, "number")
 	case List:
-		w.slot(schema, "array")
+		w.nonText(schema, "array")
 		if t.elem().Kind != Any {
 			schema["items"] = w.write(t.elem(), singular(name))
 		}
 		limit(schema, "minItems", t.MinItems)
 		limit(schema, "maxItems", t.MaxItems)
 	case Map:
-		w.slot(schema, "object")
+		w.nonText(schema, "object")
 		if t.elem().Kind != Any {
 			schema["additionalProperties"] = w.write(t.elem(), singular(name))
 		}
 		limit(schema, "minProperties", t.MinItems)
 		limit(schema, "maxProperties", t.MaxItems)
 	case Object:
-		w.slot(schema, "object")
+		w.nonText(schema, "object")
 		w.object(schema, t)
 	}
 	if t.Minimum != nil {
@@ -128,14 +128,14 @@ func (w *SchemaWriter) inline(t *Type, name string) map[string]any {
 		schema["maximum"] = *t.Maximum
 	}
 	if len(t.Enum) > 0 {
-		w.choice(schema, t)
+		w.enum(schema, t)
 	}
 	return schema
 }
 
-// slot sets the type of a value that is no text. The pattern concerns texts only, so
-// an expression needs no schema of its own beside this one.
-func (w *SchemaWriter) slot(schema map[string]any, kind string) {
+// nonText sets the type of a value that is not a string. The pattern only applies to strings,
+// so that an expression needs no separate schema.
+func (w *SchemaWriter) nonText(schema map[string]any, kind string) {
 	schema["type"] = kind
 	if w.expressions {
 		schema["type"] = []any{kind, "string"}
@@ -143,7 +143,7 @@ func (w *SchemaWriter) slot(schema map[string]any, kind string) {
 	}
 }
 
-// constrain sets constraints that an expression need not meet.
+// constrain sets constraints that do not apply to expressions.
 func (w *SchemaWriter) constrain(schema map[string]any, kind any, constraints map[string]any) {
 	if kind != nil {
 		schema["type"] = kind
@@ -181,8 +181,8 @@ func (w *SchemaWriter) text(schema map[string]any, t *Type) {
 		rules["format"] = t.Format
 	}
 	if len(t.Enum) > 0 {
-		// Only with the constraints in one place can a reader see them together.
-		w.constrain(schema, "string", merged(rules, t.choices()))
+		// With the constraints in one place a reader sees them together.
+		w.constrain(schema, "string", merge(rules, t.choices()))
 		return
 	}
 	w.constrain(schema, kind, rules)
@@ -195,8 +195,8 @@ func formatPattern(format string) string {
 	return ""
 }
 
-// choices is the schema of the allowed values: an editor completes from the enum, and
-// the pattern takes them in any case.
+// choices is the schema of the allowed values: editors complete from the enum, the pattern
+// accepts any case.
 func (t *Type) choices() map[string]any {
 	enum := map[string]any{"enum": t.Enum}
 	if !t.FoldCase && !t.AnyCase {
@@ -209,18 +209,18 @@ func (t *Type) choices() map[string]any {
 	return map[string]any{"anyOf": []any{enum, map[string]any{"pattern": "^(" + strings.Join(patterns, "|") + ")$"}}}
 }
 
-// choice is choices for values that are no texts.
-func (w *SchemaWriter) choice(schema map[string]any, t *Type) {
+// enum adds choices to the schema of values that are not strings.
+func (w *SchemaWriter) enum(schema map[string]any, t *Type) {
 	delete(schema, "pattern")
 	w.constrain(schema, nil, t.choices())
 }
 
-func merged(a, b map[string]any) map[string]any {
+func merge(a, b map[string]any) map[string]any {
 	maps.Copy(a, b)
 	return a
 }
 
-// foldPattern matches a text in any case of letters; ECMA patterns have no flag for it.
+// foldPattern matches a text in any case; ECMA patterns have no flag for it.
 func foldPattern(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -265,8 +265,8 @@ func (w *SchemaWriter) object(schema map[string]any, t *Type) {
 	}
 }
 
-// cases says, for each case of the field's union: if the tag is this, then the field
-// is that.
+// cases returns the conditions of a union's cases: if the tag has this value, the field has
+// that schema.
 func (w *SchemaWriter) cases(t *Type, f *Field) []any {
 	union := f.Type
 	tag := t.Field(union.Tag)
@@ -284,7 +284,7 @@ func (w *SchemaWriter) cases(t *Type, f *Field) []any {
 	return all
 }
 
-// singular names the items of a list after it.
+// singular returns the name of a list's items.
 func singular(name string) string { return strings.TrimSuffix(name, "s") }
 
 func limit(schema map[string]any, key string, n int) {

@@ -24,7 +24,7 @@ func (c *coercer) mistype(t *Type, v any) {
 		}
 	case bool, int64, float64:
 		switch {
-		case c.masked > 0:
+		case c.sensitiveDepth > 0:
 		case t.Kind == String:
 			hint = fmt.Sprintf("put it in quotes: \"%v\"", v)
 		case t.Kind == Duration:
@@ -50,8 +50,8 @@ func (c *coercer) textHint(t *Type, s string) string {
 		if trimmed := strings.TrimSpace(s); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
 			return "this is a text that looks like JSON: leave out the quotes around it"
 		}
-		if f := t.onlyText(); f != nil {
-			if c.masked > 0 || len(s) > 60 {
+		if f := t.soleTextField(); f != nil {
+			if c.sensitiveDepth > 0 || len(s) > 60 {
 				s = "…"
 			}
 			return fmt.Sprintf("write {%s: %q}", f.Name, s)
@@ -60,9 +60,9 @@ func (c *coercer) textHint(t *Type, s string) string {
 	return ""
 }
 
-// onlyText is the field that a text may be meant for: the only one that is required, or that
-// there is.
-func (t *Type) onlyText() *Field {
+// soleTextField returns the field that a bare text is probably meant for: the only required
+// one, or the only one.
+func (t *Type) soleTextField() *Field {
 	var only *Field
 	for _, f := range t.Fields {
 		if f.Required || len(t.Fields) == 1 {
@@ -75,18 +75,18 @@ func (t *Type) onlyText() *Field {
 	return only
 }
 
-// quote shows a value in a message, unless it is sensitive.
+// quote formats a value for a message, unless it is sensitive.
 func (c *coercer) quote(v any) string {
-	if c.masked > 0 {
+	if c.sensitiveDepth > 0 {
 		return "the value"
 	}
 	if s, ok := v.(string); ok {
-		return brief(s)
+		return quoteShort(s)
 	}
 	return fmt.Sprint(v)
 }
 
-// valueName names the type of a value as Type.Name does.
+// valueName returns the name of a value's type, as Type.Name does.
 func valueName(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -10,12 +11,12 @@ import (
 	"time"
 )
 
-// A Typed Go type says itself what its schema is, in place of the one that its
-// declaration would give. The method must work on the zero value.
+// A Typed Go type provides its own schema instead of one derived from its declaration. The
+// method must work on the zero value.
 type Typed interface{ SchemaType() *Type }
 
-// Of returns the type of a Go type, see FromGo. It panics where FromGo returns an
-// error, which only a change of the Go code can mend.
+// Of returns the type of a Go type, see FromGo. It panics if FromGo returns an error, which is
+// a mistake in the Go code.
 func Of[T any]() *Type {
 	t, err := FromGo(reflect.TypeFor[T]())
 	if err != nil {
@@ -49,9 +50,9 @@ func FromGo(t reflect.Type) (*Type, error) {
 	return (&goTypes{done: map[reflect.Type]*Type{}}).of(t)
 }
 
-// goTypes remembers the types that it has built, so that equal Go types share one.
+// goTypes caches types, so that equal Go types share one.
 type goTypes struct {
-	done map[reflect.Type]*Type // nil while one is being built
+	done map[reflect.Type]*Type // nil while a type is being built
 }
 
 var (
@@ -151,7 +152,7 @@ func (g *goTypes) fields(t reflect.Type, object *Type) error {
 	})
 }
 
-// eachField calls do for each field of a struct that has a place in its object.
+// eachField calls do for each field of a struct that is part of the object.
 func eachField(t reflect.Type, index []int, do func(f reflect.StructField, name string, omitEmpty bool) error) error {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -230,7 +231,7 @@ func (f *Field) describe(tags []string) error {
 	return nil
 }
 
-// constrain gives the field a type of its own with one constraint more.
+// constrain gives the field its own copy of its type, with one more constraint.
 func (f *Field) constrain(key, value string) (err error) {
 	typ := *f.Type
 	f.Type = &typ
@@ -240,13 +241,13 @@ func (f *Field) constrain(key, value string) (err error) {
 		return nil
 	case "open":
 		typ.Open = true
-		return typ.only(Object, Map)
+		return typ.requireKind(Object, Map)
 	case "minItems":
 		typ.MinItems, err = strconv.Atoi(value)
-		return firstOf(err, typ.only(List, Map))
+		return cmp.Or(err, typ.requireKind(List, Map))
 	case "maxItems":
 		typ.MaxItems, err = strconv.Atoi(value)
-		return firstOf(err, typ.only(List, Map))
+		return cmp.Or(err, typ.requireKind(List, Map))
 	}
 	of := &typ
 	for of.Kind == List || of.Kind == Map {
@@ -257,29 +258,29 @@ func (f *Field) constrain(key, value string) (err error) {
 	switch key {
 	case "foldcase":
 		of.FoldCase = true
-		return of.only(String)
+		return of.requireKind(String)
 	case "format":
 		of.Format = value
 		if !slices.Contains(formats[:], value) {
 			return fmt.Errorf("the formats are %s", strings.Join(formats[:], ", "))
 		}
-		return of.only(String)
+		return of.requireKind(String)
 	case "pattern":
 		of.Pattern = value
 		_, err = compilePattern(value)
-		return firstOf(err, of.only(String))
+		return cmp.Or(err, of.requireKind(String))
 	case "minLength":
 		of.MinLength, err = strconv.Atoi(value)
-		return firstOf(err, of.only(String))
+		return cmp.Or(err, of.requireKind(String))
 	case "maxLength":
 		of.MaxLength, err = strconv.Atoi(value)
-		return firstOf(err, of.only(String))
+		return cmp.Or(err, of.requireKind(String))
 	case "minimum":
 		of.Minimum, err = parseBound(value)
-		return firstOf(err, of.only(Int, Number))
+		return cmp.Or(err, of.requireKind(Int, Number))
 	case "maximum":
 		of.Maximum, err = parseBound(value)
-		return firstOf(err, of.only(Int, Number))
+		return cmp.Or(err, of.requireKind(Int, Number))
 	case "enum":
 		for text := range strings.SplitSeq(value, "|") {
 			allowed, err := parseScalar(of, text)
@@ -288,23 +289,16 @@ func (f *Field) constrain(key, value string) (err error) {
 			}
 			of.Enum = append(of.Enum, allowed)
 		}
-		return of.only(String, Int, Number, Bool)
+		return of.requireKind(String, Int, Number, Bool)
 	}
 	return fmt.Errorf("no such key")
 }
 
-func (t *Type) only(kinds ...Kind) error {
+func (t *Type) requireKind(kinds ...Kind) error {
 	if !slices.Contains(kinds, t.Kind) {
 		return fmt.Errorf("not on a value of type %s", t.Name())
 	}
 	return nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func parseBound(s string) (*float64, error) {

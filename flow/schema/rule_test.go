@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A limit with a rule says the rule's id in place of its own kind.
+// Violations of a limit with a rule have the id of the rule.
 func TestLimitsOfRules(t *testing.T) {
 	most := 3.0
 	for _, tt := range []struct {
@@ -24,8 +24,8 @@ func TestLimitsOfRules(t *testing.T) {
 		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, 2}, "count "},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, "🙂🙂", "utf16-length some emoji count twice there; shorten the text to be sure"},
 		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, 7, `type put it in quotes: "7"`},
-		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Fixed: []string{"ab", "cd"}}, "title "},
-		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Among: []string{"abc", "abcd"}}, "title "},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{FixedParts: []string{"ab", "cd"}}, "title "},
+		{&schema.Type{Kind: schema.String, MaxLength: 3, Rule: "title"}, schema.Unknown{Alternatives: []string{"abc", "abcd"}}, "title "},
 		{&schema.Type{Kind: schema.List, MaxItems: 1, Rule: "count"}, []any{1, schema.Unknown{}}, "count "},
 	} {
 		_, found := tt.typ.Coerce(tt.in)
@@ -35,8 +35,8 @@ func TestLimitsOfRules(t *testing.T) {
 	}
 }
 
-// What is not known yet is only judged by what is sure to be in it.
-func TestLimitsOfWhatIsNotKnown(t *testing.T) {
+// A value with unknown parts is only checked as far as its known parts allow.
+func TestLimitsOfUnknownValues(t *testing.T) {
 	short := &schema.Type{Kind: schema.String, MinLength: 2, MaxLength: 3}
 	one := &schema.Type{Kind: schema.List, MaxItems: 1}
 	for _, tt := range []struct {
@@ -44,27 +44,27 @@ func TestLimitsOfWhatIsNotKnown(t *testing.T) {
 		in  any
 	}{
 		{short, schema.Unknown{}},
-		{short, schema.Unknown{Fixed: []string{"a", ""}}},
-		{short, schema.Unknown{Fixed: []string{"ab", "c"}}},
-		{short, schema.Unknown{Among: []string{"ab", "abc"}}},
-		{one, schema.Unknown{Among: []string{"abcd"}}},
+		{short, schema.Unknown{FixedParts: []string{"a", ""}}},
+		{short, schema.Unknown{FixedParts: []string{"ab", "c"}}},
+		{short, schema.Unknown{Alternatives: []string{"ab", "abc"}}},
+		{one, schema.Unknown{Alternatives: []string{"abcd"}}},
 		{one, []any{1, schema.Unknown{Optional: true}}},
 	} {
 		_, found := tt.typ.Coerce(tt.in)
 		assert.Empty(t, found, "%v", tt.in)
 	}
-	_, found := short.Coerce(schema.Unknown{Fixed: []string{"ab", "cd"}})
+	_, found := short.Coerce(schema.Unknown{FixedParts: []string{"ab", "cd"}})
 	assert.EqualError(t, found, "has 4 characters beside its expressions, at most 3 are allowed")
-	_, found = short.Coerce(schema.Unknown{Among: []string{"ab", "abcd"}})
+	_, found = short.Coerce(schema.Unknown{Alternatives: []string{"ab", "abcd"}})
 	assert.EqualError(t, found, `"abcd" has 4 characters, at most 3 are allowed`)
-	_, found = (&schema.Type{Kind: schema.String, Enum: []any{"a"}}).Coerce(schema.Unknown{Among: []string{"a", "b"}})
+	_, found = (&schema.Type{Kind: schema.String, Enum: []any{"a"}}).Coerce(schema.Unknown{Alternatives: []string{"a", "b"}})
 	assert.EqualError(t, found, `"b" is not one of the allowed values`)
 }
 
-// What a type recognises as a mistake stands in place of what it would say itself.
+// A recognised mistake replaces the type's own violations.
 func TestMistakes(t *testing.T) {
 	typ := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{{Name: "body", Type: schema.StringType, Required: true}},
-		Mistake: func(v any) schema.Violations {
+		DetectMistake: func(v any) schema.Violations {
 			object, _ := v.(map[string]any)
 			if _, ok := object["to"]; ok {
 				return schema.Violations{{Rule: "whole", Message: "this is the whole"}}

@@ -15,7 +15,7 @@ import (
 	"facteur/flow/diag"
 )
 
-// scalar brings v into the Go type of a scalar kind. Without ok, the reason has been
+// scalar converts v to the Go type of a scalar kind. If it is not ok, a violation has been
 // reported.
 func (c *coercer) scalar(t *Type, v any) (out any, changed, ok bool) {
 	switch t.Kind {
@@ -57,7 +57,7 @@ func (c *coercer) scalar(t *Type, v any) (out any, changed, ok bool) {
 		case string:
 			d, err := ParseDuration(text)
 			if err != nil {
-				c.errorf("format", "", "%s", c.hide(err.Error(), "the value is not a duration: "+durationForm))
+				c.errorf("format", "", "%s", c.unlessSensitive(err.Error(), "the value is not a duration: "+durationForm))
 			}
 			return d, true, err == nil
 		}
@@ -92,10 +92,10 @@ func (c *coercer) wholeNumber(f float64) (out any, changed, ok bool) {
 
 func (c *coercer) timestamp(s string) (out any, changed, ok bool) {
 	var at time.Time
-	// Unlike time.Parse, this refuses what RFC 3339 does.
+	// Unlike time.Parse, this is as strict as RFC 3339.
 	if err := at.UnmarshalText([]byte(s)); err != nil {
 		hint := `write it as "2030-01-31T09:00:00+01:00"`
-		if _, err := time.Parse(time.DateOnly, s); err == nil && c.masked == 0 {
+		if _, err := time.Parse(time.DateOnly, s); err == nil && c.sensitiveDepth == 0 {
 			hint = fmt.Sprintf(`add the time and the zone: "%sT09:00:00+01:00"`, s)
 		}
 		c.errorf("format", hint, "%s is not a timestamp", c.quote(s))
@@ -104,9 +104,9 @@ func (c *coercer) timestamp(s string) (out any, changed, ok bool) {
 	return at, true, true
 }
 
-// hide gives the text, or the other one inside a sensitive type.
-func (c *coercer) hide(text, hidden string) string {
-	if c.masked > 0 {
+// unlessSensitive returns text, or hidden inside a sensitive type.
+func (c *coercer) unlessSensitive(text, hidden string) string {
+	if c.sensitiveDepth > 0 {
 		return hidden
 	}
 	return text
@@ -116,7 +116,7 @@ func (c *coercer) hide(text, hidden string) string {
 func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 	if t.Rule != "" {
 		before := len(c.found)
-		defer func() { c.named(t, before) }()
+		defer func() { c.applyRule(t, before) }()
 	}
 	if len(t.Enum) > 0 {
 		allowed, ok := t.enumValue(v)
@@ -145,9 +145,9 @@ func (c *coercer) check(t *Type, v any, changed bool) (any, bool) {
 	return v, changed
 }
 
-// enumValue returns the allowed value that v stands for.
+// enumValue returns the allowed value that v matches.
 func (t *Type) enumValue(v any) (any, bool) {
-	if _, ok := v.(string); ok && slices.Contains(t.Enum, v) { // as most are written
+	if _, ok := v.(string); ok && slices.Contains(t.Enum, v) { // the frequent case
 		return v, true
 	}
 	for _, allowed := range t.Enum {
@@ -188,14 +188,14 @@ func (c *coercer) notAllowed(t *Type, v any) {
 		texts[i] = fmt.Sprint(allowed)
 	}
 	name, hint := fmt.Sprint(v), "allowed: "+strings.Join(texts, ", ")
-	if s, ok := v.(string); ok && c.masked == 0 && len(s) < 80 {
+	if s, ok := v.(string); ok && c.sensitiveDepth == 0 && len(s) < 80 {
 		hint = diag.DidYouMean(name, "allowed", texts)
 	}
 	c.errorf("enum", hint, "%s is not one of the allowed values", c.quote(v))
 }
 
 func (c *coercer) length(t *Type, s string) {
-	// A scalar value takes one to four bytes.
+	// A Unicode scalar value takes one to four bytes.
 	if len(s) < 4*t.MinLength {
 		if n := utf8.RuneCountInString(s); n < t.MinLength {
 			if n == 0 {
@@ -208,24 +208,24 @@ func (c *coercer) length(t *Type, s string) {
 	c.tooLong(t, s, "")
 }
 
-// fixed checks what is known of a text that is not known yet.
-func (c *coercer) fixed(t *Type, u Unknown) {
-	if t.Kind != String || t.MaxLength == 0 || len(u.Fixed) == 0 {
+// checkFixedParts checks the known parts of a text with expressions.
+func (c *coercer) checkFixedParts(t *Type, u Unknown) {
+	if t.Kind != String || t.MaxLength == 0 || len(u.FixedParts) == 0 {
 		return
 	}
 	before := len(c.found)
-	c.tooLong(t, strings.Join(u.Fixed, ""), " beside its expressions")
+	c.tooLong(t, strings.Join(u.FixedParts, ""), " beside its expressions")
 	if t.Rule != "" {
-		c.named(t, before)
+		c.applyRule(t, before)
 	}
 }
 
-// among checks each text that a value may turn out to be.
-func (c *coercer) among(t *Type, u Unknown, owner siblings) {
+// checkAlternatives checks each text that a value may become.
+func (c *coercer) checkAlternatives(t *Type, u Unknown, owner siblings) {
 	if t.Kind != String {
 		return
 	}
-	for _, s := range u.Among {
+	for _, s := range u.Alternatives {
 		before := len(c.found)
 		c.valueOf(t, s, owner)
 		for i := range c.found[before:] {
@@ -267,14 +267,14 @@ func (c *coercer) pattern(t *Type, s string) {
 	re, err := compilePattern(t.Pattern)
 	if err != nil {
 		c.errorf("pattern", "", "the pattern %s of this value is not valid: %s", t.Pattern, err)
-	} else if !re.MatchString(s) && t.Rule != "" { // whose hint tells more than the pattern
+	} else if !re.MatchString(s) && t.Rule != "" { // the rule's hint says more than the pattern
 		c.errorf("pattern", "", "%s is not of the right form", c.quote(s))
 	} else if !re.MatchString(s) {
 		c.errorf("pattern", t.Doc, "%s does not match the pattern %s", c.quote(s), t.Pattern)
 	}
 }
 
-// patterns remembers compiled patterns: types are plain literals, which hold none.
+// patterns caches compiled patterns, because types are plain literals.
 var patterns sync.Map // string to *regexp.Regexp
 
 func compilePattern(pattern string) (*regexp.Regexp, error) {

@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// CoerceStored is Coerce for a value that is stored as JSON: it gives what it would give
-// once that was read again. Where the type says what a part is, the part is that;
-// elsewhere it is as of Stored.
+// CoerceStored is Coerce for a value that will be stored as JSON: it returns what Coerce would
+// return after writing and reading it. Parts with a declared type have that type; others have
+// the form of Stored.
 func (t *Type) CoerceStored(v any) (any, Violations) { return t.coerce(v, true) }
 
-// Stored gives a value as JSON would give it back: whole numbers are integers, times and
-// durations are texts, texts are UTF-8, and what has no plain value is nil. It copies only
-// where something changes.
+// Stored converts a value to the form in which JSON gives it back: whole numbers are integers,
+// times and durations are texts, texts are UTF-8, and what has no plain value is nil. It
+// copies only what changes.
 func Stored(v any) (out any, changed bool) {
 	c := coercer{stored: true}
 	return c.value(AnyType, v, siblings{})
 }
 
-// asStored is Stored without what is inside v.
+// asStored is Stored without the parts of v.
 func asStored(v any) (out any, changed bool) {
 	switch x := v.(type) {
 	case nil, bool, int64, []any, map[string]any:
@@ -45,5 +45,5 @@ func asStored(v any) (out any, changed bool) {
 	return out, true
 }
 
-// storedText is a text with U+FFFD in the place of each byte that is not UTF-8.
+// storedText replaces each byte that is not UTF-8 by U+FFFD.
 func storedText(s string) string { return string([]rune(s)) }

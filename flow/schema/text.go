@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// FromText turns a text, as given on a command line, into a value of the type: texts
-// stay as they are, lists and objects are JSON, a value of any type is JSON if it is
-// valid JSON and a text otherwise.
+// FromText converts a text, as given on a command line, to a value of the type: strings stay
+// as they are, lists and objects are JSON, a value of any type is JSON if it is valid JSON and
+// a string otherwise.
 func (t *Type) FromText(s string) (any, error) {
 	v, err := t.parseText(s)
 	if err != nil {
@@ -45,7 +45,7 @@ func (t *Type) parseText(s string) (any, error) {
 	return parseScalar(t, s)
 }
 
-// parseScalar reads booleans and numbers; the texts of other kinds are Coerce's task.
+// parseScalar parses booleans and numbers; Coerce parses other kinds.
 func parseScalar(t *Type, s string) (any, error) {
 	switch t.Kind {
 	case Bool:
@@ -55,30 +55,30 @@ func parseScalar(t *Type, s string) (any, error) {
 		case "false":
 			return false, nil
 		}
-		return nil, fmt.Errorf("expected true or false, got %s", brief(s))
+		return nil, fmt.Errorf("expected true or false, got %s", quoteShort(s))
 	case Int:
 		i, err := strconv.ParseInt(s, 10, 64)
 		switch {
 		case errors.Is(err, strconv.ErrRange):
-			return nil, fmt.Errorf("%s is too large for an integer", brief(s))
+			return nil, fmt.Errorf("%s is too large for an integer", quoteShort(s))
 		case err != nil:
-			return nil, fmt.Errorf("expected integer, got %s", brief(s))
+			return nil, fmt.Errorf("expected integer, got %s", quoteShort(s))
 		}
 		return i, nil
 	case Number:
 		f, err := strconv.ParseFloat(s, 64)
 		switch {
 		case errors.Is(err, strconv.ErrRange):
-			return nil, fmt.Errorf("%s is too large for a number", brief(s))
+			return nil, fmt.Errorf("%s is too large for a number", quoteShort(s))
 		case err != nil || strings.ContainsAny(s, "xXpP_nN"): // neither hexadecimal nor NaN
-			return nil, fmt.Errorf("expected number, got %s", brief(s))
+			return nil, fmt.Errorf("expected number, got %s", quoteShort(s))
 		}
 		return f, nil
 	}
 	return s, nil
 }
 
-// OneLine writes a value for people, on one line: a text as it is unless it has line breaks,
+// OneLine formats a value for people on one line: a string as it is unless it has line breaks,
 // anything else as JSON.
 func OneLine(v any) string {
 	v = JSON(v)
@@ -92,9 +92,9 @@ func OneLine(v any) string {
 	return string(text)
 }
 
-// JSON gives a plain value in the form that JSON has for it: timestamps as RFC 3339 in UTC, as
-// string() writes them, durations as FormatDuration does. Coerce reads it back. What is right
-// already is not copied.
+// JSON converts a plain value to its form in JSON: timestamps as RFC 3339 in UTC, as string()
+// formats them, durations as FormatDuration does. Coerce converts it back. Parts that need no
+// conversion are not copied.
 func JSON(v any) any {
 	out, _ := toJSON(v)
 	return out

@@ -1,10 +1,9 @@
-// Package schema describes the shape of a value, and holds the value.
+// Package schema describes the shape of values, and coerces values to it.
 //
-// A Type is built once, from a Go type (Of) or from a flow's `inputs:`, and serves
-// everywhere a shape matters: the type of a CEL expression, the coercion of JSON
-// values, JSON Schema for editors, the reference pages. Values are plain Go values
-// (see Coerce); Value is a cursor through one, for rules that must also work while
-// parts of it are still unknown.
+// A Type is built once, from a Go type (Of) or from a flow's `inputs:`, and serves wherever a
+// shape matters: the type of a CEL expression, the coercion of JSON values, JSON Schema for
+// editors, the reference pages. Values are plain Go values (see Coerce); Value is a cursor
+// into one, for rules that must also work while parts of it are still unknown.
 package schema
 
 import (
@@ -15,7 +14,7 @@ import (
 // Kind is the broad kind of a type.
 type Kind uint8
 
-// The kinds. The Go value of each, after Coerce, stands beside it.
+// The kinds, each with the Go value that Coerce returns for it.
 const (
 	Any       Kind = iota // any of the below, or nil
 	String                // string
@@ -55,13 +54,14 @@ type Type struct {
 	Elem               *Type
 	MinItems, MaxItems int // MaxItems 0: no limit
 
-	// Objects; of a map, all that literals wrote out, of which expressions ask no more than their
-	// names and whether they are Required, and nil where it may have others.
+	// Fields are those of an object. Of a map made by literals they are its keys, of which
+	// only Name and Required are used in expressions; nil for a map that may have other keys.
 	Fields []*Field
-	Open   bool // further fields of any type are allowed
-	// NullIsNone lets a null stand for a field that may be left out, as other systems write
-	// what they do not know: it is left out, or gets its default.
-	NullIsNone bool
+	Open   bool // other fields of any type are allowed
+	// NullIsAbsent treats null as an absent field if the field is optional, because other
+	// systems write null for what they do not know: the field is left out, or gets its
+	// default.
+	NullIsAbsent bool
 
 	// Unions: the value of the sibling field Tag chooses the case. While the tag is
 	// unknown the value is checked against no case.
@@ -71,15 +71,15 @@ type Type struct {
 	// Sensitive values are masked wherever people see them.
 	Sensitive bool
 
-	// Rule is the id of the rule that the limits above are; violations carry it in
-	// place of max-length and the like, and Hint where they have none of their own.
+	// Rule is the id of a rule that the limits above implement: violations have it in place of
+	// max-length and the like, and Hint if they have none of their own.
 	Rule, Hint string
 
-	// Mistake, where there is one, recognises values that were meant for something
-	// else. What it says stands in place of what the type would say: with an empty path
-	// about the whole value, with one name about a field that the type does not have.
-	// It is pure, cheap, and silent about values that the type takes.
-	Mistake func(v any) Violations
+	// DetectMistake, if set, recognises values that were meant as something else. Its
+	// violations replace those of the type: with an empty path about the whole value, with one
+	// name about a field that the type does not declare. It is pure, cheap, and returns
+	// nothing for values that the type accepts.
+	DetectMistake func(v any) Violations
 }
 
 // A Case is one shape of a union.
@@ -88,16 +88,16 @@ type Case struct {
 	Type  *Type
 }
 
-// A Field is one named part of an object.
+// A Field is one named field of an object.
 type Field struct {
 	Name     string
 	Type     *Type
 	Doc      string
 	Required bool
 	Default  any  // nil: none
-	Always   bool // of outputs: present whatever happened, also after a failure
-	// Plain says that the values have the form of Stored when they are made, as those of
-	// ReadJSON do: Encode and CoerceStored leave them alone.
+	Always   bool // of outputs: also present after a failure
+	// Plain says that values are created in the form of Stored, such as those of ReadJSON:
+	// Encode and CoerceStored do not look at them.
 	Plain bool
 }
 
@@ -120,10 +120,10 @@ func (t *Type) Names() []string {
 	return names
 }
 
-// Case returns the type of the case with that value, in any case of letters, or nil.
+// Case returns the type of the case with that value, ignoring case, or nil.
 func (t *Type) Case(value string) *Type {
 	for i := range t.Cases {
-		if t.Cases[i].Value == value { // as most are written
+		if t.Cases[i].Value == value { // the frequent case
 			return t.Cases[i].Type
 		}
 	}
@@ -141,7 +141,7 @@ func ListOf(elem *Type) *Type { return &Type{Kind: List, Elem: elem} }
 // MapOf returns the type of maps with values of elem.
 func MapOf(elem *Type) *Type { return &Type{Kind: Map, Elem: elem} }
 
-// Shared types of single values without constraints.
+// Shared types without constraints.
 var (
 	AnyType       = &Type{Kind: Any}
 	StringType    = &Type{Kind: String}
@@ -152,7 +152,7 @@ var (
 	DurationType  = &Type{Kind: Duration}
 )
 
-// Zero returns the empty value of the type, nil where nothing is it.
+// Zero returns the empty value of the type, nil if it has none.
 func (t *Type) Zero() any {
 	switch t.Kind {
 	case String:

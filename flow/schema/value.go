@@ -6,48 +6,48 @@ import (
 	"unicode/utf8"
 )
 
-// Unknown stands in a value for a part that is not known yet: an expression that
-// has not been evaluated.
+// Unknown stands for a part of a value that is not known yet: an expression that has not been
+// evaluated.
 type Unknown struct {
-	Type     *Type    // what it will be, Any when that is open
-	Fixed    []string // of a text: what stands before, between and after its expressions
-	Among    []string // texts each of which it may turn out to be
-	Optional bool     // it may turn out to be no value at all
+	Type         *Type    // of the value that it will be
+	FixedParts   []string // of a text: what precedes, separates and follows its expressions
+	Alternatives []string // literal texts that it may become
+	Optional     bool     // it may become no value at all
 }
 
-// Value is a cursor at one place of a value. Reading an Unknown part marks the
-// cursor's Watch, so that whoever runs a rule can discard what the rule said. Least and
-// Fixed read what holds in any case.
+// A Value is a cursor into a value. Reading an Unknown part marks the cursor's Tracker, so
+// that the caller of a rule can discard its result. MinLen and FixedParts read what holds in
+// any case.
 type Value struct {
-	v      any
-	parent *Value
-	name   string // the way from the parent, unless place counts
-	place  int    // in a list, from 1
-	watch  *Watch
+	v       any
+	parent  *Value
+	name    string // the field of the parent, unless index is set
+	index   int    // in a list, from 1
+	tracker *Tracker
 }
 
-// Watch remembers whether a rule read a part that is not known yet.
-type Watch struct {
-	Unknown bool // what the rule said may not hold
-	Open    bool // it holds, and the rule may say more once the rest is known
+// A Tracker records whether a rule read a part that is not known yet.
+type Tracker struct {
+	ReadUnknown bool // the result of the rule may change
+	ReadPartly  bool // the result holds, and may grow once the rest is known
 }
 
 // NewValue returns a cursor at the root of v.
-func NewValue(v any, w *Watch) Value { return Value{v: v, watch: w} }
+func NewValue(v any, tracker *Tracker) Value { return Value{v: v, tracker: tracker} }
 
-// Path returns the way from the root to the cursor.
+// Path returns the path from the root to the cursor.
 func (c Value) Path() Path {
 	if c.parent == nil {
 		return nil
 	}
-	if c.place > 0 {
-		return append(c.parent.Path(), c.place-1)
+	if c.index > 0 {
+		return append(c.parent.Path(), c.index-1)
 	}
 	return append(c.parent.Path(), c.name)
 }
 
-// Get returns the cursor at a field of an object or map, following each name in
-// turn; it is absent when there is no such field.
+// Get returns the cursor at a field of an object or map, following each name in turn; it is
+// absent if there is no such field.
 func (c Value) Get(names ...string) Value {
 	for _, name := range names {
 		c = c.Field(name)
@@ -55,9 +55,9 @@ func (c Value) Get(names ...string) Value {
 	return c
 }
 
-// Field is Get with one name. It costs no memory where the cursor is read at once.
+// Field is Get with one name. It does not allocate if the result is read at once.
 func (c Value) Field(name string) Value {
-	return Value{v: field(c.known(), name), parent: &c, name: name, watch: c.watch}
+	return Value{v: field(c.known(), name), parent: &c, name: name, tracker: c.tracker}
 }
 
 func field(v any, name string) any {
@@ -68,9 +68,9 @@ func field(v any, name string) any {
 	return absent{}
 }
 
-// Index returns the cursor at an element of a list; it is absent past its end.
+// Index returns the cursor at an element of a list; it is absent past the end.
 func (c Value) Index(i int) Value {
-	return Value{v: element(c.known(), i), parent: &c, place: i + 1, watch: c.watch}
+	return Value{v: element(c.known(), i), parent: &c, index: i + 1, tracker: c.tracker}
 }
 
 func element(v any, i int) any {
@@ -86,7 +86,7 @@ func (c Value) Items() []Value {
 	list, _ := c.known().([]any)
 	items := make([]Value, len(list))
 	for i := range list {
-		items[i] = Value{v: list[i], parent: &c, place: i + 1, watch: c.watch}
+		items[i] = Value{v: list[i], parent: &c, index: i + 1, tracker: c.tracker}
 	}
 	return items
 }
@@ -111,13 +111,13 @@ func (c Value) Len() (n int, ok bool) {
 	return 0, false
 }
 
-// Least is Len of what is known: nothing makes a text shorter than what is fixed in it, or a
-// list shorter than its entries that are there in any case. It is 0 for anything else.
-func (c Value) Least() (n int) {
+// MinLen is a lower bound of Len: the length of the fixed parts of a text, or the number of
+// items of a list that are not optional. It is 0 for anything else.
+func (c Value) MinLen() (n int) {
 	if list, ok := c.v.([]any); ok {
 		for _, item := range list {
 			if u, ok := item.(Unknown); ok && u.Optional {
-				c.open()
+				c.markPartly()
 			} else {
 				n++
 			}
@@ -127,28 +127,28 @@ func (c Value) Least() (n int) {
 	if text, ok := c.v.(string); ok {
 		return utf8.RuneCountInString(text)
 	}
-	for _, piece := range c.Fixed() {
+	for _, piece := range c.FixedParts() {
 		n += utf8.RuneCountInString(piece)
 	}
 	return n
 }
 
-// Fixed returns the parts of a text that are known: what stands before, between and after
-// its expressions, or the whole of a text without any; nil for anything else.
-func (c Value) Fixed() []string {
+// FixedParts returns the known parts of a text: what precedes, separates and follows its
+// expressions, or the whole of a text without any; nil for anything else.
+func (c Value) FixedParts() []string {
 	switch v := c.v.(type) {
 	case string:
 		return []string{v}
 	case Unknown:
-		c.open()
-		return v.Fixed
+		c.markPartly()
+		return v.FixedParts
 	}
 	return nil
 }
 
-func (c Value) open() {
-	if c.watch != nil {
-		c.watch.Open = true
+func (c Value) markPartly() {
+	if c.tracker != nil {
+		c.tracker.ReadPartly = true
 	}
 }
 
@@ -156,25 +156,25 @@ type absent struct{}
 
 func (c Value) known() any {
 	if _, ok := c.v.(Unknown); ok {
-		if c.watch != nil {
-			c.watch.Unknown = true
+		if c.tracker != nil {
+			c.tracker.ReadUnknown = true
 		}
 		return nil
 	}
 	return c.v
 }
 
-// Present tells whether there is a value here; an unknown one is, and marks the watch where
-// it may turn out to be none.
+// Present reports whether there is a value. An unknown one counts as present, and marks the
+// tracker if it may become absent.
 func (c Value) Present() bool {
 	if u, ok := c.v.(Unknown); ok && u.Optional {
 		c.known()
 	}
-	_, gone := c.v.(absent)
-	return !gone
+	_, isAbsent := c.v.(absent)
+	return !isAbsent
 }
 
-// Any returns the value, nil when it is absent or unknown.
+// Any returns the value, nil if it is absent or unknown.
 func (c Value) Any() any {
 	if !c.Present() {
 		return nil
@@ -219,12 +219,12 @@ func (c Value) Bool() (b, ok bool) {
 	return b, ok
 }
 
-// IsUnknown tells whether the value is not known yet. A rule that asks, and passes over what
-// is not, keeps what it said of the others.
+// IsUnknown reports whether the value is not known yet. A rule that skips unknown values by it
+// keeps its result for the others.
 func (c Value) IsUnknown() bool {
 	_, ok := c.v.(Unknown)
 	if ok {
-		c.open()
+		c.markPartly()
 	}
 	return ok
 }

@@ -41,7 +41,7 @@ func TestValue(t *testing.T) {
 	assert.Equal(t, "x.y", root.Get("x", "y").Path().String())
 }
 
-func TestWatchIsMarkedByReadingOnly(t *testing.T) {
+func TestTrackerIsMarkedByReadingOnly(t *testing.T) {
 	value := map[string]any{"known": "x", "later": schema.Unknown{Type: schema.StringType}, "list": []any{schema.Unknown{}, "y"}}
 	for name, tt := range map[string]struct {
 		rule   func(schema.Value)
@@ -61,15 +61,15 @@ func TestWatchIsMarkedByReadingOnly(t *testing.T) {
 		"an element within":      {func(v schema.Value) { v.Get("later").Index(0) }, true},
 		"an element of the list": {func(v schema.Value) { v.Get("list").Items()[0].Bool() }, true},
 	} {
-		var watch schema.Watch
+		var watch schema.Tracker
 		tt.rule(schema.NewValue(value, &watch))
-		assert.Equal(t, tt.marked, watch.Unknown, name)
+		assert.Equal(t, tt.marked, watch.ReadUnknown, name)
 	}
 }
 
-func TestWhatIsFixed(t *testing.T) {
+func TestFixedParts(t *testing.T) {
 	value := map[string]any{
-		"text":  schema.Unknown{Type: schema.StringType, Fixed: []string{"été ", "!"}},
+		"text":  schema.Unknown{Type: schema.StringType, FixedParts: []string{"été ", "!"}},
 		"maybe": schema.Unknown{Type: schema.StringType, Optional: true},
 		"list":  []any{"a", schema.Unknown{}, schema.Unknown{Optional: true}},
 		"known": "été",
@@ -85,13 +85,13 @@ func TestWhatIsFixed(t *testing.T) {
 		"known":  {3, []string{"été"}, false},
 		"absent": {0, nil, false},
 	} {
-		var watch schema.Watch
+		var watch schema.Tracker
 		at := schema.NewValue(value, &watch).Get(name)
-		assert.Equal(t, tt.least, at.Least(), name)
-		assert.Equal(t, tt.fixed, at.Fixed(), name)
-		assert.Equal(t, schema.Watch{Open: tt.open}, watch, name)
+		assert.Equal(t, tt.least, at.MinLen(), name)
+		assert.Equal(t, tt.fixed, at.FixedParts(), name)
+		assert.Equal(t, schema.Tracker{ReadPartly: tt.open}, watch, name)
 	}
-	var watch schema.Watch
+	var watch schema.Tracker
 	assert.True(t, schema.NewValue(value, &watch).Get("maybe").Present())
-	assert.True(t, watch.Unknown, "what may be none is not there for sure")
+	assert.True(t, watch.ReadUnknown, "what may be none is not there for sure")
 }

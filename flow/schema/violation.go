@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A Path leads from a value to one of its parts: a string is an object's field, an
-// int a list's index.
+// A Path leads from a value to one of its parts: a string is a field of an object, an int an
+// index of a list.
 type Path []any
 
-// String gives the path as people write it: components[0].parameters[1].text.
+// String formats the path as components[0].parameters[1].text.
 func (p Path) String() string {
 	var b strings.Builder
 	for _, step := range p {
@@ -28,14 +28,14 @@ func (p Path) String() string {
 
 // A Violation is one way in which a value breaks a rule.
 type Violation struct {
-	Path    Path
-	Rule    string // stable id, e.g. "text-body-length"
-	Warning bool   // worth knowing, but the value is accepted
-	OnKey   bool   // the name at the end of Path is at fault, not its value
-	Meant   string // the field of the same object that is meant by the one at the end of Path
-	Hidden  bool   // what stands there is not to be shown: it is a secret
-	Message string
-	Hint    string
+	Path       Path
+	Rule       string // stable id, e.g. "text-body-length"
+	Warning    bool   // the value is accepted nevertheless
+	OnKey      bool   // the error is in the name at the end of Path, not in its value
+	MeantField string // the field of the same object that the last name of Path is probably meant to be
+	Hidden     bool   // the value is a secret and must not be shown
+	Message    string
+	Hint       string
 }
 
 func (v Violation) Error() string {
@@ -46,7 +46,7 @@ func (v Violation) Error() string {
 	return text
 }
 
-// Violations is a list of them, usable as an error.
+// Violations is a list of violations, usable as an error.
 type Violations []Violation
 
 func (vs Violations) Error() string {
@@ -59,7 +59,7 @@ func (vs Violations) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Err returns the list as an error, nil when it holds only warnings.
+// Err returns the list as an error, nil if it holds only warnings.
 func (vs Violations) Err() error {
 	for _, v := range vs {
 		if !v.Warning {

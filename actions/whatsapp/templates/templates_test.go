@@ -62,7 +62,7 @@ func lintOf(t testing.TB, in map[string]any) []string {
 	set := accountTemplates(t)
 	sig := whatsapp.SendMessage(whatsapp.Options{Templates: func() (*templates.Set, error) { return set, nil }}).Signature()
 	var lines []string
-	for _, v := range sig.Lint(schema.NewValue(in, &schema.Watch{})) {
+	for _, v := range sig.Lint(schema.NewValue(in, &schema.Tracker{})) {
 		kind := ""
 		if v.Warning {
 			kind = "warning: "

@@ -9,50 +9,50 @@ import (
 	"unicode/utf8"
 )
 
-// deepest is how many objects and lists may stand inside each other.
-const deepest = 64
+// maxDepth bounds the nesting of objects and lists.
+const maxDepth = 64
 
-// ReadJSON reads a JSON text into plain values as of Stored: a whole number is an int64
-// where it fits, others are float64. It takes a third of the time of encoding/json and
-// Coerce. It is stricter than encoding/json, so that what it reads has one meaning for
-// everybody: a name may stand in an object once, the text is UTF-8, nothing follows the
-// value. An error says where: "line 3, column 7: …".
+// ReadJSON parses JSON into plain values in the form of Stored: a whole number is an int64 if
+// it fits, other numbers are float64. It takes a third of the time of encoding/json and
+// Coerce. It is stricter than encoding/json, so that all readers agree on what a text means:
+// no duplicate names in an object, valid UTF-8, nothing after the value. An error names the
+// position: "line 3, column 7: …".
 func ReadJSON(text []byte) (any, error) {
 	r := jsonReader{text: text}
-	if len(text) <= mostShared {
-		r.whole = string(text)
+	if len(text) <= maxShared {
+		r.shared = string(text)
 	}
 	v, err := r.value(0)
 	if err != nil {
 		return nil, err
 	}
-	if r.space(); r.at < len(text) {
+	if r.space(); r.pos < len(text) {
 		return nil, r.errorf("more follows the value")
 	}
 	return v, nil
 }
 
-// mostShared is up to how many bytes a text is copied once, and all names and texts in it
-// are parts of the copy: any one of them keeps it.
-const mostShared = 1024
+// maxShared is the size up to which a text is copied once and all its strings are slices of
+// that copy. Any of them keeps the whole copy alive.
+const maxShared = 1024
 
 type jsonReader struct {
-	text  []byte
-	whole string // the same, where it is shared
-	at    int
+	text   []byte
+	shared string // the same text, if strings share it
+	pos    int
 }
 
-// part is the text between two places.
-func (r *jsonReader) part(from, to int) string {
-	if to <= len(r.whole) {
-		return r.whole[from:to]
+// slice returns the text between two offsets.
+func (r *jsonReader) slice(from, to int) string {
+	if to <= len(r.shared) {
+		return r.shared[from:to]
 	}
 	return string(r.text[from:to])
 }
 
 func (r *jsonReader) errorf(format string, args ...any) error {
 	line, column := 1, 1
-	for _, c := range string(r.text[:min(r.at, len(r.text))]) {
+	for _, c := range string(r.text[:min(r.pos, len(r.text))]) {
 		if column++; c == '\n' {
 			line, column = line+1, 1
 		}
@@ -61,20 +61,20 @@ func (r *jsonReader) errorf(format string, args ...any) error {
 }
 
 func (r *jsonReader) space() {
-	for r.at < len(r.text) {
-		switch r.text[r.at] {
+	for r.pos < len(r.text) {
+		switch r.text[r.pos] {
 		case ' ', '\t', '\n', '\r':
-			r.at++
+			r.pos++
 		default:
 			return
 		}
 	}
 }
 
-// peek is the next byte that is no space, 0 at the end.
+// peek returns the next byte that is not white space, 0 at the end.
 func (r *jsonReader) peek() byte {
-	if r.space(); r.at < len(r.text) {
-		return r.text[r.at]
+	if r.space(); r.pos < len(r.text) {
+		return r.text[r.pos]
 	}
 	return 0
 }
@@ -82,8 +82,8 @@ func (r *jsonReader) peek() byte {
 func (r *jsonReader) value(depth int) (any, error) {
 	switch c := r.peek(); {
 	case c == '{' || c == '[':
-		if depth == deepest {
-			return nil, r.errorf("more than %d objects and lists inside each other", deepest)
+		if depth == maxDepth {
+			return nil, r.errorf("more than %d objects and lists inside each other", maxDepth)
 		}
 		if c == '{' {
 			return r.object(depth + 1)
@@ -93,49 +93,49 @@ func (r *jsonReader) value(depth int) (any, error) {
 		return r.string()
 	case c == '-' || c >= '0' && c <= '9':
 		return r.number()
-	case r.at == len(r.text):
+	case r.pos == len(r.text):
 		return nil, r.errorf("the text ends where a value is expected")
 	}
-	switch rest := r.text[r.at:]; {
+	switch rest := r.text[r.pos:]; {
 	case bytes.HasPrefix(rest, []byte("true")):
-		r.at += len("true")
+		r.pos += len("true")
 		return true, nil
 	case bytes.HasPrefix(rest, []byte("false")):
-		r.at += len("false")
+		r.pos += len("false")
 		return false, nil
 	case bytes.HasPrefix(rest, []byte("null")):
-		r.at += len("null")
+		r.pos += len("null")
 		return nil, nil
 	}
-	return nil, r.errorf("expected a value, got %q", r.rune())
+	return nil, r.errorf("expected a value, got %q", r.nextRune())
 }
 
-// rune is the character that comes next, to be shown.
-func (r *jsonReader) rune() string {
-	_, size := utf8.DecodeRune(r.text[r.at:])
-	return string(r.text[r.at : r.at+size])
+// nextRune returns the next character, for messages.
+func (r *jsonReader) nextRune() string {
+	_, size := utf8.DecodeRune(r.text[r.pos:])
+	return string(r.text[r.pos : r.pos+size])
 }
 
-// next reads what follows an item: true for a comma, false for the end.
-func (r *jsonReader) next(end byte) (bool, error) {
+// more reads what follows an item: true for a comma, false for the end.
+func (r *jsonReader) more(end byte) (bool, error) {
 	switch c := r.peek(); {
 	case c == ',':
-		r.at++
+		r.pos++
 		return true, nil
 	case c == end:
-		r.at++
+		r.pos++
 		return false, nil
-	case r.at == len(r.text):
+	case r.pos == len(r.text):
 		return false, r.errorf("the text ends where , or %c is expected", end)
 	}
-	return false, r.errorf("expected , or %c, got %q", end, r.rune())
+	return false, r.errorf("expected , or %c, got %q", end, r.nextRune())
 }
 
 func (r *jsonReader) list(depth int) (any, error) {
-	r.at++
+	r.pos++
 	list := []any{}
 	if r.peek() == ']' {
-		r.at++
+		r.pos++
 		return list, nil
 	}
 	for {
@@ -144,24 +144,24 @@ func (r *jsonReader) list(depth int) (any, error) {
 			return nil, err
 		}
 		list = append(list, v)
-		if more, err := r.next(']'); err != nil || !more {
+		if more, err := r.more(']'); err != nil || !more {
 			return list, err
 		}
 	}
 }
 
 func (r *jsonReader) object(depth int) (any, error) {
-	r.at++
+	r.pos++
 	object := map[string]any{}
 	if r.peek() == '}' {
-		r.at++
+		r.pos++
 		return object, nil
 	}
 	for {
 		if r.peek() != '"' {
 			return nil, r.errorf("expected a name in double quotes")
 		}
-		start := r.at
+		start := r.pos
 		name, err := r.string()
 		if err != nil {
 			return nil, err
@@ -169,55 +169,55 @@ func (r *jsonReader) object(depth int) (any, error) {
 		if r.peek() != ':' {
 			return nil, r.errorf("expected : after the name %q", name)
 		}
-		r.at++
+		r.pos++
 		v, err := r.value(depth)
 		if err != nil {
 			return nil, err
 		}
 		before := len(object)
 		if object[name] = v; len(object) == before {
-			r.at = start
+			r.pos = start
 			return nil, r.errorf("the name %q stands twice in this object", name)
 		}
-		if more, err := r.next('}'); err != nil || !more {
+		if more, err := r.more('}'); err != nil || !more {
 			return object, err
 		}
 	}
 }
 
 func (r *jsonReader) digits() bool {
-	start := r.at
-	for r.at < len(r.text) && r.text[r.at] >= '0' && r.text[r.at] <= '9' {
-		r.at++
+	start := r.pos
+	for r.pos < len(r.text) && r.text[r.pos] >= '0' && r.text[r.pos] <= '9' {
+		r.pos++
 	}
-	return r.at > start
+	return r.pos > start
 }
 
-// take passes one of some characters.
-func (r *jsonReader) take(of string) bool {
-	if r.at < len(r.text) && strings.IndexByte(of, r.text[r.at]) >= 0 {
-		r.at++
+// accept consumes the next byte if it is one of chars.
+func (r *jsonReader) accept(chars string) bool {
+	if r.pos < len(r.text) && strings.IndexByte(chars, r.text[r.pos]) >= 0 {
+		r.pos++
 		return true
 	}
 	return false
 }
 
 func (r *jsonReader) number() (any, error) {
-	start, whole := r.at, true
-	r.take("-")
-	good := r.take("0") || r.digits()
-	if good && r.take(".") {
-		whole, good = false, r.digits()
+	start, isInt := r.pos, true
+	r.accept("-")
+	ok := r.accept("0") || r.digits()
+	if ok && r.accept(".") {
+		isInt, ok = false, r.digits()
 	}
-	if good && r.take("eE") {
-		r.take("+-")
-		whole, good = false, r.digits()
+	if ok && r.accept("eE") {
+		r.accept("+-")
+		isInt, ok = false, r.digits()
 	}
-	if !good {
+	if !ok {
 		return nil, r.errorf("this is no number")
 	}
-	text := r.part(start, r.at)
-	if whole {
+	text := r.slice(start, r.pos)
+	if isInt {
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return i, nil
 		}
@@ -231,41 +231,41 @@ func (r *jsonReader) number() (any, error) {
 }
 
 func (r *jsonReader) string() (string, error) {
-	r.at++
-	start := r.at
-	if n := bytes.IndexByte(r.text[start:], '"'); n >= 0 && isPlain(r.text[start:start+n]) { // as nearly all are
-		r.at += n + 1
-		return r.part(start, start+n), nil
+	r.pos++
+	start := r.pos
+	if n := bytes.IndexByte(r.text[start:], '"'); n >= 0 && isPlain(r.text[start:start+n]) { // the frequent case
+		r.pos += n + 1
+		return r.slice(start, start+n), nil
 	}
-	for r.at < len(r.text) {
-		switch c := r.text[r.at]; {
+	for r.pos < len(r.text) {
+		switch c := r.text[r.pos]; {
 		case c == '"':
-			if !utf8.Valid(r.text[start:r.at]) {
+			if !utf8.Valid(r.text[start:r.pos]) {
 				return "", r.errorf("the text before this is not UTF-8")
 			}
-			r.at++
-			return r.part(start, r.at-1), nil
+			r.pos++
+			return r.slice(start, r.pos-1), nil
 		case c == '\\':
 			return r.escaped(start)
 		case c < ' ':
 			return "", r.errorf("a line break, tab or control character in a text is written as \\n, \\t or \\u%04x", c)
 		}
-		r.at++
+		r.pos++
 	}
 	return "", r.errorf("the text in double quotes does not end")
 }
 
-// escaped goes on with a text that holds escapes.
+// escaped continues a string at its first escape.
 func (r *jsonReader) escaped(start int) (string, error) {
-	out := append(make([]byte, 0, r.at-start+64), r.text[start:r.at]...)
-	for r.at < len(r.text) {
-		c := r.text[r.at]
+	out := append(make([]byte, 0, r.pos-start+64), r.text[start:r.pos]...)
+	for r.pos < len(r.text) {
+		c := r.text[r.pos]
 		switch {
 		case c == '"':
 			if !utf8.Valid(out) {
 				return "", r.errorf("the text before this is not UTF-8")
 			}
-			r.at++
+			r.pos++
 			return string(out), nil
 		case c == '\\':
 			char, err := r.escape()
@@ -278,16 +278,16 @@ func (r *jsonReader) escaped(start int) (string, error) {
 			return "", r.errorf("a line break, tab or control character in a text is written as \\n, \\t or \\u%04x", c)
 		}
 		out = append(out, c)
-		r.at++
+		r.pos++
 	}
 	return "", r.errorf("the text in double quotes does not end")
 }
 
 func (r *jsonReader) escape() (rune, error) {
-	if r.at+1 >= len(r.text) {
+	if r.pos+1 >= len(r.text) {
 		return 0, r.errorf("the text in double quotes does not end")
 	}
-	c := r.text[r.at+1]
+	c := r.text[r.pos+1]
 	switch c {
 	case 'n':
 		c = '\n'
@@ -303,32 +303,32 @@ func (r *jsonReader) escape() (rune, error) {
 	case 'u':
 		return r.unicode()
 	default:
-		r.at++
-		return 0, r.errorf("there is no escape \\%s", r.rune())
+		r.pos++
+		return 0, r.errorf("there is no escape \\%s", r.nextRune())
 	}
-	r.at += 2
+	r.pos += 2
 	return rune(c), nil
 }
 
-// unicode reads \uXXXX, or two of them that make one character.
+// unicode reads \uXXXX, or a surrogate pair of them.
 func (r *jsonReader) unicode() (rune, error) {
-	high, ok := r.hex(r.at)
+	high, ok := r.hex(r.pos)
 	if !ok {
 		return 0, r.errorf("\\u needs four hexadecimal digits")
 	}
 	if high < 0xd800 || high > 0xdfff {
-		r.at += 6
+		r.pos += 6
 		return high, nil
 	}
-	low, ok := r.hex(r.at + 6)
+	low, ok := r.hex(r.pos + 6)
 	if high > 0xdbff || !ok || low < 0xdc00 || low > 0xdfff {
 		return 0, r.errorf("\\u%04x is half of a character", high)
 	}
-	r.at += 12
+	r.pos += 12
 	return 0x10000 + (high-0xd800)<<10 + (low - 0xdc00), nil
 }
 
-// hex reads \uXXXX at a place.
+// hex reads \uXXXX at an offset.
 func (r *jsonReader) hex(at int) (rune, bool) {
 	if at+6 > len(r.text) || r.text[at] != '\\' || r.text[at+1] != 'u' {
 		return 0, false

@@ -14,9 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is left of coercing a value, where some of its parts were not known, gives what
-// coercing all of it gives, whatever these parts turn out to be.
-func TestRest(t *testing.T) {
+// Specialize gives the same results as Coerce, whatever the unknown parts become.
+func TestSpecialize(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	parts := []any{
 		nil, "", "text", "TEXT", "location", "+33612345678", "90s", strings.Repeat("é", 20), "1234", int64(0), int64(7), 7.0, 0.5, true, time.Second,
@@ -65,7 +64,7 @@ func TestRest(t *testing.T) {
 				continue
 			}
 			want, wrong := messageType.Coerce(later)
-			got, said := messageType.Rest(coerced)(later)
+			got, said := messageType.Specialize(coerced)(later)
 			require.Equal(t, wrong, said, "%v of %v", later, known)
 			if wrong.Err() == nil {
 				require.Equal(t, want, got, "%v of %v", later, known)
@@ -76,7 +75,7 @@ func TestRest(t *testing.T) {
 	assert.Greater(t, right, 20000)
 
 	// It does not matter where somebody is wrong about what is known.
-	got, found := messageType.Rest(map[string]any{"nested": []any{map[string]any{"name": schema.Unknown{}}}})(with("nested", []any{}))
+	got, found := messageType.Specialize(map[string]any{"nested": []any{map[string]any{"name": schema.Unknown{}}}})(with("nested", []any{}))
 	require.NoError(t, found.Err())
 	assert.Equal(t, []any{}, got.(map[string]any)["nested"])
 }

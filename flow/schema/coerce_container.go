@@ -10,15 +10,15 @@ import (
 	"facteur/flow/diag"
 )
 
-// How what objects, maps and lists hold is coerced.
+// Coercion of objects, maps and lists.
 
-// An edit is a map that is copied when its first entry changes.
-type edit struct {
+// A cowMap is a map that is copied on the first write.
+type cowMap struct {
 	m       map[string]any
 	changed bool
 }
 
-func (e *edit) set(name string, v any) {
+func (e *cowMap) set(name string, v any) {
 	if !e.changed {
 		e.m, e.changed = maps.Clone(e.m), true
 	}
@@ -28,16 +28,16 @@ func (e *edit) set(name string, v any) {
 	e.m[name] = v
 }
 
-func (e *edit) drop(name string) {
+func (e *cowMap) delete(name string) {
 	e.set(name, nil)
 	delete(e.m, name)
 }
 
 func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
-	out, known := edit{m: m}, 0
+	out, known := cowMap{m: m}, 0
 	for _, f := range t.Fields {
 		var v any
-		ok := known < len(m) // else it cannot be there
+		ok := known < len(m) // otherwise all entries have been seen
 		if ok {
 			v, ok = m[f.Name]
 		}
@@ -45,15 +45,15 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 			if known++; f.Plain && c.stored {
 				continue
 			}
-			if v == nil && t.NullIsNone && !f.Required {
-				out.drop(f.Name)
+			if v == nil && t.NullIsAbsent && !f.Required {
+				out.delete(f.Name)
 				ok = false
 			}
 		}
 		if !ok {
 			if v = f.Default; v == nil {
-				if f.Required && !c.misspelt(t, f.Name, m) {
-					c.missing(f)
+				if f.Required && !c.isMisspelt(t, f.Name, m) {
+					c.missingField(f)
 				}
 				continue
 			}
@@ -70,19 +70,19 @@ func (c *coercer) object(t *Type, m map[string]any) (map[string]any, bool) {
 	if known < len(m) {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			if t.Field(name) == nil {
-				c.further(t, name, &out)
+				c.undeclaredField(t, name, &out)
 			}
 		}
 	}
 	return out.m, out.changed
 }
 
-// mistakenField is mistaken for a field that the type does not name.
-func (c *coercer) mistakenField(t *Type, name string, object map[string]any) bool {
-	if t.Mistake == nil {
+// reportMistakenField is reportMistake for a field that the type does not declare.
+func (c *coercer) reportMistakenField(t *Type, name string, object map[string]any) bool {
+	if t.DetectMistake == nil {
 		return false
 	}
-	for _, found := range t.Mistake(object) {
+	for _, found := range t.DetectMistake(object) {
 		if len(found.Path) == 1 && found.Path[0] == name {
 			found.Path = nil
 			c.add(found)
@@ -92,10 +92,10 @@ func (c *coercer) mistakenField(t *Type, name string, object map[string]any) boo
 	return false
 }
 
-// further is about a field that the type does not name.
-func (c *coercer) further(t *Type, name string, object *edit) {
+// undeclaredField handles a field that the type does not declare.
+func (c *coercer) undeclaredField(t *Type, name string, object *cowMap) {
 	n := len(c.found)
-	if c.mistakenField(t, name, object.m) {
+	if c.reportMistakenField(t, name, object.m) {
 		c.within(n, name)
 		return
 	}
@@ -103,22 +103,22 @@ func (c *coercer) further(t *Type, name string, object *edit) {
 		c.entry(AnyType, name, object.m[name], object)
 		return
 	}
-	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + brief(name),
-		Hint: diag.DidYouMean(name, "fields", t.Names()), Meant: diag.Suggest(name, t.Names()), Hidden: diag.NamesSecret(name)})
+	c.add(Violation{Rule: "unknown-field", OnKey: true, Message: "no field " + quoteShort(name),
+		Hint: diag.DidYouMean(name, "fields", t.Names()), MeantField: diag.Suggest(name, t.Names()), Hidden: diag.NamesSecret(name)})
 	c.within(n, name)
 }
 
-// misspelt tells whether a field that is missing is there under a name that further reports,
-// with this one as what was meant.
-func (c *coercer) misspelt(t *Type, missing string, object map[string]any) bool {
+// isMisspelt reports whether a missing field is present under a wrong name, which
+// undeclaredField reports with a hint at the right one.
+func (c *coercer) isMisspelt(t *Type, missing string, object map[string]any) bool {
 	if t.Open {
 		return false
 	}
 	var mistakes Violations
-	if t.Mistake != nil {
-		mistakes = t.Mistake(object)
+	if t.DetectMistake != nil {
+		mistakes = t.DetectMistake(object)
 	}
-	if slices.ContainsFunc(mistakes, func(v Violation) bool { return v.Meant == missing }) {
+	if slices.ContainsFunc(mistakes, func(v Violation) bool { return v.MeantField == missing }) {
 		return true
 	}
 	for name := range object {
@@ -129,7 +129,7 @@ func (c *coercer) misspelt(t *Type, missing string, object map[string]any) bool 
 	return false
 }
 
-func (c *coercer) missing(f *Field) {
+func (c *coercer) missingField(f *Field) {
 	hint := ""
 	if f.Doc != "" {
 		hint = f.Name + ": " + f.Doc
@@ -150,15 +150,15 @@ func (c *coercer) missing(f *Field) {
 }
 
 func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
-	out := edit{m: m}
-	if c.report {
+	out := cowMap{m: m}
+	if c.detailed {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			c.entry(elem, name, m[name], &out)
 		}
 		return out.m, out.changed
 	}
 	for name, v := range m {
-		if elem == AnyType && c.leaves(v) && (!c.stored || utf8.ValidString(name)) {
+		if elem == AnyType && c.keepsUnchanged(v) && (!c.stored || utf8.ValidString(name)) {
 			continue
 		}
 		c.entry(elem, name, v, &out)
@@ -166,8 +166,8 @@ func (c *coercer) entries(elem *Type, m map[string]any) (map[string]any, bool) {
 	return out.m, out.changed
 }
 
-// leaves tells of most single values that any leaves them as they are.
-func (c *coercer) leaves(v any) bool {
+// keepsUnchanged reports whether any keeps a scalar as it is, for the most frequent types.
+func (c *coercer) keepsUnchanged(v any) bool {
 	switch v := v.(type) {
 	case string:
 		return !c.stored || utf8.ValidString(v)
@@ -177,14 +177,14 @@ func (c *coercer) leaves(v any) bool {
 	return false
 }
 
-func (c *coercer) entry(elem *Type, name string, v any, out *edit) {
+func (c *coercer) entry(elem *Type, name string, v any, out *cowMap) {
 	n := len(c.found)
 	got, differs := c.value(elem, v, siblings{})
 	if len(c.found) > n {
 		c.within(n, name)
 	}
 	if c.stored && !utf8.ValidString(name) {
-		out.drop(name)
+		out.delete(name)
 		name, differs = storedText(name), true
 	}
 	if differs {
@@ -216,7 +216,7 @@ func (c *coercer) count(t *Type, n int, one, many string) {
 	}
 	if t.Rule != "" {
 		before := len(c.found)
-		defer func() { c.named(t, before) }()
+		defer func() { c.applyRule(t, before) }()
 	}
 	noun := func(n int) string {
 		if n == 1 {
@@ -232,7 +232,7 @@ func (c *coercer) count(t *Type, n int, one, many string) {
 	}
 }
 
-// elem is the type of the items of a list or the values of a map.
+// elem is the type of the items of a list or of the values of a map.
 func (t *Type) elem() *Type {
 	if t.Elem == nil {
 		return AnyType
