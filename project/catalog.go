@@ -10,8 +10,8 @@ import (
 	"facteur/flow/call"
 )
 
-// NewCatalog lists what flows can do and what they can wait for: here and nowhere else.
-// A transport, when not nil, stands for the network.
+// NewCatalog returns the actions and events of flows. It is the only list of them. A transport
+// that is not nil replaces the network.
 func NewCatalog(connections actions.Connections, transport http.RoundTripper, policy httpcall.Policy, o whatsapp.Options) (*actions.Set, error) {
 	if transport != nil {
 		o.Client = &http.Client{Transport: transport}
@@ -27,12 +27,12 @@ func NewCatalog(connections actions.Connections, transport http.RoundTripper, po
 	return set, set.Events(append(whatsapp.Events(), webhook.Event())...)
 }
 
-// Descriptions is the catalogue for those who only look things up.
+// Descriptions returns the catalogue for looking things up: its actions cannot be run.
 func Descriptions() (*actions.Set, error) {
 	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{})
 }
 
-// ContactOf gives a recipient the form by which runs are found.
+// ContactOf returns a function that normalises a recipient, so that runs can be found by it.
 func ContactOf(catalog call.Catalog) func(string) string {
 	return func(name string) string {
 		if subject, err := catalog.Event("whatsapp.message").Subject(name); err == nil {

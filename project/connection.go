@@ -9,24 +9,24 @@ import (
 	"facteur/vault"
 )
 
-// AppOf tells what a connection is for: what the project file says, else what the flows
-// use it for, else WHATSAPP.
+// AppOf returns the app of a connection: by the project file, else by the flows that use it,
+// else WHATSAPP.
 func (p *Project) AppOf(name string) vault.App {
 	if declared, ok := p.Connections[name]; ok {
 		return vault.App(declared.App)
 	}
 	used := ""
-	if loaded, _, err := LoadFlows(p); err == nil { // flows with mistakes say nothing
+	if loaded, _, err := LoadFlows(p); err == nil { // flows with mistakes have no plan
 		for _, flow := range slices.Sorted(maps.Keys(loaded.Plans)) {
-			used = cmp.Or(used, UsedFor(loaded.Plans[flow], name))
+			used = cmp.Or(used, AppUsed(loaded.Plans[flow], name))
 		}
 	}
 	return cmp.Or(vault.App(used), vault.WhatsApp)
 }
 
-// UsedFor is the app that a flow, or one that it calls, uses a connection for, "" when none
-// does.
-func UsedFor(p *plan.Plan, connection string) string {
+// AppUsed returns the app that a flow, or one that it calls, uses a connection for; "" if none
+// uses it.
+func AppUsed(p *plan.Plan, connection string) string {
 	for _, f := range p.Flows() {
 		for _, t := range f.Triggers {
 			if t.Connection == connection && t.Event != nil {
@@ -49,9 +49,9 @@ func UsedFor(p *plan.Plan, connection string) string {
 	return ""
 }
 
-// SendsThrough lists the connections that the actions of a flow, and of those that it calls,
-// reach WhatsApp through, sorted.
-func SendsThrough(p *plan.Plan) []string {
+// SenderConnections returns the WhatsApp connections that the actions of a flow, and of the flows
+// that it calls, use, sorted.
+func SenderConnections(p *plan.Plan) []string {
 	var names []string
 	for _, f := range p.Flows() {
 		for _, s := range f.AllSteps {
@@ -64,11 +64,11 @@ func SendsThrough(p *plan.Plan) []string {
 	return slices.Compact(names)
 }
 
-// ExampleSender is the phone number ID that stands for one that only the vault knows.
+// ExampleSender is the phone number ID used where only the vault knows the real one.
 const ExampleSender = "106540352242922"
 
-// SenderNumbers are the phone number IDs that the project file names, with ExampleSender for
-// those that it leaves to the vault.
+// SenderNumbers returns the phone number IDs of the project file, with ExampleSender for those
+// that only the vault knows.
 func (p *Project) SenderNumbers() []string {
 	var ids []string
 	for _, c := range p.Connections {
@@ -82,15 +82,15 @@ func (p *Project) SenderNumbers() []string {
 	return ids
 }
 
-// TestToken is the token of connections that are not real.
+// TestToken is the token of connections in tests.
 const TestToken = "test-token"
 
-// TestConnections makes connections with a token in the place of every secret that is
-// not given. What the project file does not say of them, the flow does that uses them.
+// TestConnections makes connections in which token replaces every secret that is not given. The
+// app of one that the project file does not declare is the one that the flow uses it for.
 func (p *Project) TestConnections(user *plan.Plan, names []string, given map[string]map[string]string, token string) (map[string]vault.Connection, error) {
 	out := map[string]vault.Connection{}
 	for _, name := range names {
-		c := vault.Connection{Name: name, App: cmp.Or(vault.App(UsedFor(user, name)), vault.WhatsApp), Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
+		c := vault.Connection{Name: name, App: cmp.Or(vault.App(AppUsed(user, name)), vault.WhatsApp), Setup: map[string]string{}, Secrets: map[string]vault.Secret{}, Version: "test"}
 		if declared, ok := p.Connections[name]; ok {
 			c.App, c.Setup = vault.App(declared.App), declared.setup()
 		}
@@ -108,7 +108,7 @@ func (p *Project) TestConnections(user *plan.Plan, names []string, given map[str
 		}
 		for key := range given[name] {
 			if !slices.ContainsFunc(vault.Fields(c.App), func(f vault.Field) bool { return f.Name == key }) {
-				return nil, Wrong("", "connection %s: an app %s connection has no field %q", name, c.App, key)
+				return nil, UserError("", "connection %s: an app %s connection has no field %q", name, c.App, key)
 			}
 		}
 		out[name] = c
@@ -116,8 +116,8 @@ func (p *Project) TestConnections(user *plan.Plan, names []string, given map[str
 	return out, nil
 }
 
-// kindOf returns the type of a connection: what it says, else what its plain fields are
-// for, else the first of its app.
+// kindOf returns the type of a connection: its own, else the one that its plain fields belong to,
+// else the first of its app.
 func kindOf(c vault.Connection, given map[string]string) string {
 	if kind := c.Setup["type"]; kind != "" {
 		return kind
@@ -138,7 +138,7 @@ func kindOf(c vault.Connection, given map[string]string) string {
 	return first
 }
 
-// OnlyConnection is the project's connection for WhatsApp, "" unless it has exactly one.
+// OnlyConnection returns the project's WhatsApp connection, "" unless there is exactly one.
 func (p *Project) OnlyConnection() string {
 	only := ""
 	for name, c := range p.Connections {

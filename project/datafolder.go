@@ -17,11 +17,11 @@ const (
 	KeysName    = "keys.json"  // of the API
 )
 
-// mostForeground is how many runs in the foreground there may be at the same time.
-const mostForeground = 100
+// maxForeground bounds the concurrent runs in the foreground.
+const maxForeground = 100
 
-// foregroundName is the nth journal of runs in the foreground. They are not the daemon's:
-// it would carry on with those that were interrupted.
+// foregroundName is the file name of the nth journal of runs in the foreground. They are not in
+// the daemon's journal, because the daemon would resume those that were interrupted.
 func foregroundName(n int) string {
 	if n == 1 {
 		return "foreground.db"
@@ -29,31 +29,30 @@ func foregroundName(n int) string {
 	return fmt.Sprintf("foreground-%d.db", n)
 }
 
-// OpenForeground opens the first journal of a data folder for runs in the foreground
-// that no other process writes, so that runs beside each other do not wait for one
-// another.
+// OpenForeground opens the first journal for runs in the foreground that no other process has
+// locked, so that concurrent runs do not wait for each other.
 func OpenForeground(dir string) (*journal.SQLite, error) {
 	for n := 1; ; n++ {
 		j, err := journal.OpenSQLite(filepath.Join(dir, foregroundName(n)))
-		if n == mostForeground || !errors.Is(err, journal.ErrInUse) {
+		if n == maxForeground || !errors.Is(err, journal.ErrInUse) {
 			return j, err
 		}
 	}
 }
 
-// KeysFile is where the keys are.
+// KeysFile is the path of the file of API keys.
 func (p *Project) KeysFile() string {
 	if p.Server.KeysFile != "" {
-		return p.At(p.Server.KeysFile)
+		return p.Abs(p.Server.KeysFile)
 	}
-	return filepath.Join(p.At(p.Data), KeysName)
+	return filepath.Join(p.Abs(p.Data), KeysName)
 }
 
-// DataFolder makes the data folder, which its owner alone may read.
+// DataFolder makes the data folder, which only its owner may read, and returns its path.
 func (p *Project) DataFolder() (string, error) {
-	dir := p.At(p.Data)
+	dir := p.Abs(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", Surroundings(fmt.Errorf("the data folder: %w", err), "see data: in "+FileName)
+		return "", SystemError(fmt.Errorf("the data folder: %w", err), "see data: in "+FileName)
 	}
 	return dir, nil
 }
@@ -73,7 +72,7 @@ func Journals(dir string) []string {
 		case n > 0 && errors.Is(err, fs.ErrNotExist):
 			return names
 		}
-		if n > mostForeground {
+		if n > maxForeground {
 			return names
 		}
 	}

@@ -13,19 +13,19 @@ import (
 // FACTEUR_VAULT_HASHICORP_ADDRESS, FACTEUR_HTTP_ALLOW_HOSTS=a,b, and each setting that
 // the file has as FACTEUR_SETTINGS_<NAME>. Connections are the vault's concern.
 func (f *File) override(env func(string) (string, bool)) error {
-	value, err := f.overridden(env)
+	value, err := f.withEnvironment(env)
 	if err != nil || value == nil {
 		return err
 	}
 	coerced, found := FileType().Coerce(value)
 	if err := found.Err(); err != nil {
-		return Wrong("", "the project file with the environment over it: %w", err)
+		return UserError("", "the project file with the environment over it: %w", err)
 	}
 	return schema.Decode(coerced, f)
 }
 
-// overridden is what the file says, with the environment over it.
-func (f *File) overridden(env func(string) (string, bool)) (any, error) {
+// withEnvironment returns the file's values, overridden by the environment's.
+func (f *File) withEnvironment(env func(string) (string, bool)) (any, error) {
 	encoded, _ := schema.Encode(*f).(map[string]any)
 	rest := &schema.Type{Kind: schema.Object}
 	for _, field := range FileType().Fields {
@@ -33,20 +33,20 @@ func (f *File) overridden(env func(string) (string, bool)) (any, error) {
 			rest.Fields = append(rest.Fields, field)
 		}
 	}
-	return overlaid(envPrefix, rest, encoded, env)
+	return overlay(envPrefix, rest, encoded, env)
 }
 
-// envPrefix begins the names of our environment variables.
+// envPrefix is the prefix of our environment variables.
 const envPrefix = "FACTEUR"
 
-// A Stray is an environment variable that is none of ours, and the one of ours that is near it.
-type Stray struct{ Name, Near string }
+// An UnknownVariable is an environment variable that is probably a misspelling of Known.
+type UnknownVariable struct{ Name, Known string }
 
-// Strays finds misspelt variables among those of a process, as NAME=value. What is near to
-// none of ours is of somebody else: Kubernetes makes names of the names of services.
-func (f *File) Strays(environ []string) (found []Stray) {
+// UnknownVariables finds misspelt variables of ours in a list of NAME=value. Other names with our
+// prefix may have another origin: Kubernetes derives variables from the names of services.
+func (f *File) UnknownVariables(environ []string) (found []UnknownVariable) {
 	var known []string
-	_, _ = f.overridden(func(name string) (string, bool) {
+	_, _ = f.withEnvironment(func(name string) (string, bool) {
 		known = append(known, strings.TrimPrefix(name, envPrefix+"_"))
 		return "", false
 	})
@@ -58,19 +58,19 @@ func (f *File) Strays(environ []string) (found []Stray) {
 			continue
 		}
 		if near := diag.Suggest(rest, known); near != "" {
-			found = append(found, Stray{name, envPrefix + "_" + near})
+			found = append(found, UnknownVariable{name, envPrefix + "_" + near})
 		}
 	}
 	return found
 }
 
-// overlaid returns a value with what the environment says over it.
-func overlaid(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
+// overlay returns a value, overridden by the environment variables whose names begin with name.
+func overlay(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
 	switch t.Kind {
 	case schema.Object:
 		object, _ := value.(map[string]any)
 		for _, f := range t.Fields {
-			v, err := overlaid(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
+			v, err := overlay(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
 			if err != nil {
 				return nil, err
 			}
@@ -88,7 +88,7 @@ func overlaid(name string, t *schema.Type, value any, env func(string) (string, 
 	case schema.Map:
 		object, _ := value.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(object)) {
-			v, err := overlaid(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
+			v, err := overlay(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
 			if err != nil {
 				return nil, err
 			}
@@ -114,7 +114,7 @@ func overlaid(name string, t *schema.Type, value any, env func(string) (string, 
 	}
 	v, err := t.FromText(text)
 	if err != nil {
-		return nil, Wrong("", "the environment variable %s: %s", name, err)
+		return nil, UserError("", "the environment variable %s: %s", name, err)
 	}
 	return v, nil
 }

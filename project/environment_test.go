@@ -24,13 +24,13 @@ func TestStrays(t *testing.T) {
 		{"FACTEUR_SERVICE_HOST=10.0.0.1", ""},
 		{"HOME=/", ""},
 	} {
-		found := f.Strays([]string{tt.variable})
+		found := f.UnknownVariables([]string{tt.variable})
 		if tt.near == "" {
 			assert.Empty(t, found, tt.variable)
 			continue
 		}
 		if assert.Len(t, found, 1, tt.variable) {
-			assert.Equal(t, tt.near, found[0].Near)
+			assert.Equal(t, tt.near, found[0].Known)
 		}
 	}
 }

@@ -7,29 +7,28 @@ import (
 	"facteur/vault"
 )
 
-// An Error says what is wrong with a project, or around it, and how to mend it.
+// An Error is a mistake in a project, or a failure of the system that it runs on.
 type Error struct {
 	Err    error
-	Hint   string // "" where there is none
-	Around bool   // the disk, a database or a server does not work; else somebody wrote something wrong
+	Hint   string // how to mend it; "" where there is none
+	System bool   // the disk, a database or a server failed; otherwise it is a mistake of the user's
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Wrong is an Error about what somebody wrote. The hint may be "".
-func Wrong(hint, format string, args ...any) error {
+// UserError returns an Error about a mistake of the user's. The hint may be "".
+func UserError(hint, format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
-// Surroundings is an Error about what is around a project. The hint may be "".
-func Surroundings(err error, hint string) error {
-	return &Error{Err: err, Hint: hint, Around: true}
+// SystemError returns an Error about the disk, a database or a server. The hint may be "".
+func SystemError(err error, hint string) error {
+	return &Error{Err: err, Hint: hint, System: true}
 }
 
-// Explain splits an error into what is wrong and how to mend it, where it knows both: the
-// hint is "" else.
+// Explain splits an error into its message and the outermost hint, "" if there is none.
 func Explain(err error) (text, hint string) {
 	text = err.Error()
 	if e, ok := errors.AsType[*vault.BackendError](err); ok {

@@ -21,13 +21,13 @@ func TestExplain(t *testing.T) {
 		text, hint string
 	}{
 		{errors.New("the disk is full"), "the disk is full", ""},
-		{project.Wrong("write 30d", "%q is no time", "30"), `"30" is no time`, "write 30d"},
-		{fmt.Errorf("serve: %w", project.Wrong("write 30d", "no time")), "serve: no time", "write 30d"},
-		{project.Surroundings(project.Wrong("inside", "x"), "outside"), "x", "outside"},
-		{project.Surroundings(project.Wrong("inside", "x"), ""), "x", "inside"},
+		{project.UserError("write 30d", "%q is no time", "30"), `"30" is no time`, "write 30d"},
+		{fmt.Errorf("serve: %w", project.UserError("write 30d", "no time")), "serve: no time", "write 30d"},
+		{project.SystemError(project.UserError("inside", "x"), "outside"), "x", "outside"},
+		{project.SystemError(project.UserError("inside", "x"), ""), "x", "inside"},
 		{broken, broken.Summary(), "restore it"},
-		{project.Surroundings(broken, ""), broken.Summary(), "restore it"},
-		{project.Surroundings(broken, "ask"), broken.Summary(), "ask"},
+		{project.SystemError(broken, ""), broken.Summary(), "restore it"},
+		{project.SystemError(broken, "ask"), broken.Summary(), "ask"},
 		{unknown, unknown.Error(), "add it with: facteur vault set shop"},
 	} {
 		text, hint := project.Explain(c.err)

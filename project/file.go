@@ -54,7 +54,7 @@ type AppRole struct {
 	SecretIDFile string `json:"secret_id_file,omitempty" doc:"A file that holds the secret ID; read at every login." schema:"required"`
 }
 
-// A Connection is what is not secret of one.
+// A Connection holds the plain fields of a connection.
 type Connection struct {
 	App           string   `json:"app" doc:"What the connection is for." schema:"required,enum=WHATSAPP|HTTP|WEBHOOK"`
 	Vault         *Mapping `json:"vault,omitempty" doc:"Where its secrets are in HashiCorp Vault. Without it they are in the encrypted file."`
@@ -69,7 +69,7 @@ type Connection struct {
 	Header        string   `json:"header,omitempty" doc:"HTTP header, WEBHOOK: the name of the header."`
 }
 
-// SchemaType is that of the fields, which knows what is secret.
+// SchemaType is the fields' schema, which also refuses secret fields with a hint.
 func (Connection) SchemaType() *schema.Type { return connectionType() }
 
 var connectionType = sync.OnceValue(func() *schema.Type {

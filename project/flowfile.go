@@ -23,7 +23,7 @@ const (
 // A FlowFile is a flow file after parsing.
 type FlowFile struct {
 	Path  string
-	Name  string     // also of a flow that cannot be read, where a line of it says one
+	Name  string     // also of a flow that cannot be parsed, if a line of it has the name
 	Flow  *flow.Flow // nil when the file is not YAML
 	Diags diag.List
 }
@@ -36,12 +36,12 @@ func (p *Project) flowFiles() ([]string, error) {
 	}
 	var files []string
 	for _, place := range places {
-		found, err := filesUnder(p.At(place), FlowSuffix)
+		found, err := filesUnder(p.Abs(place), FlowSuffix)
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, Wrong("make it, or mend flows: in "+FileName, "%s says that flows are in %q, which is not there", FileName, place)
+				return nil, UserError("make it, or mend flows: in "+FileName, "%s says that flows are in %q, which is not there", FileName, place)
 			}
-			return nil, Surroundings(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
+			return nil, SystemError(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
 		}
 		files = append(files, found...)
 	}
@@ -49,14 +49,13 @@ func (p *Project) flowFiles() ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// IsForeign tells of folders in a project that are not its own, and are passed over: hidden
-// ones, and what npm installs.
-func IsForeign(d fs.DirEntry) bool {
+// SkipDir reports whether to skip an entry: a hidden folder, or node_modules.
+func SkipDir(d fs.DirEntry) bool {
 	return d.IsDir() && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules")
 }
 
-// filesUnder lists the files below a place that end in a suffix; a file is itself.
-// Hidden folders, data folders and other projects' folders inside are passed over.
+// filesUnder lists the files with a suffix below a folder; of a file, it is that file alone.
+// Hidden folders, node_modules and the folders of other projects are skipped.
 func filesUnder(place, suffix string) ([]string, error) {
 	info, err := os.Stat(place)
 	if err != nil {
@@ -71,7 +70,7 @@ func filesUnder(place, suffix string) ([]string, error) {
 			return err
 		}
 		if d.IsDir() {
-			if path != place && (IsForeign(d) || Is(path)) {
+			if path != place && (SkipDir(d) || HasFile(path)) {
 				return fs.SkipDir
 			}
 			return nil
@@ -98,10 +97,10 @@ func (p *Project) Parse(path string) (*FlowFile, error) {
 	}
 	text, err := os.ReadFile(abs)
 	if err != nil {
-		return nil, Wrong("", "read the flow: %w", err)
+		return nil, UserError("", "read the flow: %w", err)
 	}
 	f := &FlowFile{Path: abs}
-	f.Flow, f.Diags = flow.Parse(Shown(abs), text)
+	f.Flow, f.Diags = flow.Parse(RelPath(abs), text)
 	f.Name = flow.NameOf(text)
 	if f.Flow != nil {
 		f.Name = f.Flow.Name.Value
@@ -130,8 +129,8 @@ func (p *Project) Compile(path string, c *plan.Compiler) (*plan.Plan, diag.List,
 	return compiled, found, nil
 }
 
-// Index parses all flows of the project and returns them by name. Two of one name are
-// reported on the second.
+// Index parses all flows of the project, once, and returns them by name. The second flow of a
+// name gets a diagnostic.
 func (p *Project) Index() (map[string]*FlowFile, error) {
 	if p.names != nil {
 		return p.names, nil
@@ -151,7 +150,7 @@ func (p *Project) Index() (map[string]*FlowFile, error) {
 		}
 		if first := p.names[f.Name]; first != nil && f.Name != "" {
 			if f.Flow != nil {
-				f.Diags.Errorf("duplicate-flow", f.Flow.Name.Whole, "rename one of them", "the flow %q is also in %s", f.Name, Shown(first.Path))
+				f.Diags.Errorf("duplicate-flow", f.Flow.Name.Whole, "rename one of them", "the flow %q is also in %s", f.Name, RelPath(first.Path))
 			}
 			continue
 		}

@@ -8,15 +8,15 @@ import (
 	"facteur/flow/plan"
 )
 
-// Flows are the flows of a project as they were read at one time.
+// Flows are the compiled flows of a project, as of one reading.
 type Flows struct {
 	Project *Project
 	Catalog call.Catalog
 	Plans   map[string]*plan.Plan
 }
 
-// Restore compiles the sources that were stored with a run of a flow, over the settings and
-// connections of now.
+// Restore compiles the sources that were stored with a run of a flow, with the current settings
+// and connections.
 func (f *Flows) Restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, found := plan.Restore(name, sources, plan.Library{Catalog: f.Catalog, Settings: f.Project.Settings, ConnectionApp: f.Project.app})
 	return p, found.Err()

@@ -21,36 +21,36 @@ func (p *Project) OpenLedger(ctx context.Context, v *vault.Vault) (ledger.Ledger
 	if address := p.Ledger.Postgres; address != "" {
 		l, err = ledger.OpenPostgres(ctx, address, o)
 	} else {
-		l, err = ledger.OpenSQLite(filepath.Join(p.At(p.Data), LedgerName), o)
+		l, err = ledger.OpenSQLite(filepath.Join(p.Abs(p.Data), LedgerName), o)
 	}
 	if _, other := errors.AsType[*ledger.KeyError](err); other {
-		return nil, Surroundings(err, "all daemons have the same key: copy that of one that works, or name a shared one with key_file under vault: in "+FileName)
+		return nil, SystemError(err, "all daemons have the same key: copy that of one that works, or name a shared one with key_file under vault: in "+FileName)
 	}
 	if err != nil {
-		return nil, Surroundings(err, "")
+		return nil, SystemError(err, "")
 	}
 	return l, nil
 }
 
-// HasLedger tells whether there is a ledger yet.
+// HasLedger reports whether there is a ledger yet.
 func (p *Project) HasLedger() bool {
 	if p.Ledger.Postgres != "" {
 		return true
 	}
-	_, err := os.Stat(filepath.Join(p.At(p.Data), LedgerName))
+	_, err := os.Stat(filepath.Join(p.Abs(p.Data), LedgerName))
 	return err == nil
 }
 
 // check refuses a password in the project file.
 func (f Ledger) check() error {
 	u, err := url.Parse(f.Postgres)
-	told := strings.Contains(f.Postgres, "password=")
+	hasPassword := strings.Contains(f.Postgres, "password=")
 	if err == nil && u.User != nil {
 		_, named := u.User.Password()
-		told = told || named
+		hasPassword = hasPassword || named
 	}
-	if told {
-		return Wrong("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
+	if hasPassword {
+		return UserError("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
 	}
 	return nil
 }

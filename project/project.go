@@ -1,7 +1,7 @@
 // Package project reads a project: facteur.yaml with the environment over it, the flows that it
 // names, the copy of the account's templates, and where its vault, its ledger and its data are.
-// Its catalogue lists what flows can do. What is wrong with what somebody wrote is a
-// diagnostic with its place, or an Error with its cure.
+// Its catalogue lists what flows can do. Mistakes in these files are diagnostics with their
+// place, or an Error with a hint.
 package project
 
 import (
@@ -27,27 +27,27 @@ import (
 )
 
 // A Project is a folder of flows and its project file, which may be missing.
-// It is for one goroutine, but for Templates and what a Library of it answers.
+// It is for one goroutine, except Templates and the functions of its Library.
 type Project struct {
 	File
 	Root      string                // the folder
 	Templates *TemplateCopy         // that template messages are checked with; Descriptions sets it
-	Book      *whatsapp.AddressBook // of recipients; those who load a project again may pass theirs on
+	Book      *whatsapp.AddressBook // a cache of parsed recipients, which may be passed on when a project is loaded again
 	// Secrets is the folder of the encrypted connections; "" for Data.
 	Secrets string
 	// Env is the environment that connections are read from; nil: the process's.
 	Env func(string) (string, bool)
 
-	names  map[string]*FlowFile // by name, nil before Index
-	paths  map[string]*FlowFile // by path
-	others sync.Map             // the answers of otherConnections, by name
+	names       map[string]*FlowFile // by name, nil before Index
+	paths       map[string]*FlowFile // by path
+	suggestions sync.Map             // the answers of otherConnections, by name
 }
 
 // FileType is the shape of a project file.
 func FileType() *schema.Type { return schema.Of[File]() }
 
-// Open opens the project that a file or folder belongs to. The mistakes of its file are
-// returned as diagnostics; its flows are not looked at.
+// Open opens the project that a file or folder belongs to. Mistakes in the project file are
+// returned as diagnostics; the flows are not read.
 func Open(path string) (*Project, diag.List, error) {
 	root, err := RootOf(path)
 	if err != nil {
@@ -56,7 +56,7 @@ func Open(path string) (*Project, diag.List, error) {
 	return Load(root)
 }
 
-// RootOf is the nearest folder upwards with a project file, else the file's own.
+// RootOf returns the nearest folder upwards with a project file, else the path's own folder.
 func RootOf(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -66,7 +66,7 @@ func RootOf(path string) (string, error) {
 		abs = filepath.Dir(abs)
 	}
 	for dir := abs; ; dir = filepath.Dir(dir) {
-		if Is(dir) {
+		if HasFile(dir) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
@@ -81,14 +81,14 @@ func Load(root string) (*Project, diag.List, error) {
 	file := filepath.Join(root, FileName)
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, Surroundings(fmt.Errorf("read the project file: %w", err), "")
+		return nil, nil, SystemError(fmt.Errorf("read the project file: %w", err), "")
 	}
 	var value any = map[string]any{}
 	var diags diag.List
 	var node *flow.Node
 	if len(bytes.TrimSpace(text)) > 0 {
 		var found diag.List
-		node, found = flow.ParseValue(Shown(file), text)
+		node, found = flow.ParseValue(RelPath(file), text)
 		diags.Add(found)
 		if node != nil && node.Kind != flow.NullNode {
 			var more diag.List
@@ -117,7 +117,7 @@ func Load(root string) (*Project, diag.List, error) {
 	return p, diags, nil
 }
 
-// check reports what no shape tells of the project file.
+// check reports the mistakes in the project file that its schema cannot express.
 func (p *Project) check(file *flow.Node) (list diag.List) {
 	declared := file.Get("connections")
 	for _, wrong := range vault.Check(p.vaultConfig().Connections) {
@@ -149,8 +149,8 @@ func (p *Project) check(file *flow.Node) (list diag.List) {
 	return list
 }
 
-// Shown is a path as messages name it: relative to the working folder where it is below.
-func Shown(path string) string {
+// RelPath is a path as messages show it: relative if it is below the working folder.
+func RelPath(path string) string {
 	if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(rel, "..") {
 			return rel
@@ -159,21 +159,21 @@ func Shown(path string) string {
 	return path
 }
 
-// At makes a path of the project file absolute.
-func (p *Project) At(path string) string {
+// Abs makes a path from the project file absolute; "" stays empty.
+func (p *Project) Abs(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(p.Root, path)
 }
 
-// Is tells whether a folder has a project file.
-func Is(dir string) bool {
+// HasFile reports whether a folder has a project file.
+func HasFile(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, FileName))
 	return err == nil
 }
 
-// Library is what the project's flows may refer to.
+// Library returns what the project's flows may refer to.
 func (p *Project) Library() (plan.Library, error) {
 	catalog, err := p.Descriptions()
 	if err != nil {
@@ -194,21 +194,20 @@ func (p *Project) Library() (plan.Library, error) {
 		FlowNames:        slices.Sorted(maps.Keys(names)),
 		Settings:         p.Settings,
 		ConnectionApp:    p.app,
-		OtherConnections: p.otherConnections,
+		OtherConnections: p.suggestConnections,
 	}, nil
 }
 
-// app is the app that the project file gives a connection, where it names one.
+// app returns the app of a connection that the project file declares.
 func (p *Project) app(connection string) (string, bool) {
 	c, ok := p.Connections[connection]
 	return c.App, ok
 }
 
-// Rate is how many messages a second the numbers of a connection may send; 0: what numbers
-// begin with.
+// Rate is how many messages a second the numbers of a connection may send; 0: Meta's default.
 func (p *Project) Rate(connection string) int { return p.Connections[connection].Rate }
 
-// Policy is what the project file says that http.request may reach.
+// Policy is what http.request may reach, by the project file.
 func (p *Project) Policy() httpcall.Policy {
 	policy := httpcall.Policy{AllowHosts: p.HTTP.AllowHosts, AllowPrivate: p.HTTP.AllowPrivate}
 	if p.HTTP.MaxBody > 0 {

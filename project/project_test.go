@@ -49,7 +49,7 @@ func TestOpen(t *testing.T) {
 	require.Empty(t, found)
 	assert.Equal(t, dir, p.Root)
 	assert.Equal(t, "Chez Nous", p.Settings["shop"])
-	assert.Equal(t, filepath.Join(dir, "data"), p.At(p.Data))
+	assert.Equal(t, filepath.Join(dir, "data"), p.Abs(p.Data))
 
 	flows, found, err := project.LoadFlows(p)
 	require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestOpenWrong(t *testing.T) {
 	require.True(t, ok, err)
 	assert.Contains(t, wrong.Hint, "PGPASSWORD")
 	assert.NotContains(t, wrong.Error(), "hunter22")
-	assert.False(t, wrong.Around)
+	assert.False(t, wrong.System)
 
 	t.Setenv("FACTEUR_SERVER_WORKERS", "many")
 	_, _, err = project.Load(folder(t, nil))

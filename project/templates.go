@@ -21,13 +21,13 @@ const TemplatesFolder = "templates"
 // ReadTemplates reads the project's copy of the templates; there are none if it has no such
 // folder.
 func (p *Project) ReadTemplates() ([]*templates.Definition, error) {
-	dir := p.At(TemplatesFolder)
+	dir := p.Abs(TemplatesFolder)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, Surroundings(err, "")
+		return nil, SystemError(err, "")
 	}
 	var found []*templates.Definition
 	for _, e := range entries {
@@ -37,11 +37,11 @@ func (p *Project) ReadTemplates() ([]*templates.Definition, error) {
 		path := filepath.Join(dir, e.Name())
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return nil, Surroundings(err, "")
+			return nil, SystemError(err, "")
 		}
 		t, err := templates.Read(text)
 		if err != nil {
-			return nil, Wrong("write it anew: facteur templates pull", "%s: %w", Shown(path), err)
+			return nil, UserError("write it anew: facteur templates pull", "%s: %w", RelPath(path), err)
 		}
 		found = append(found, t)
 	}
@@ -50,8 +50,8 @@ func (p *Project) ReadTemplates() ([]*templates.Definition, error) {
 
 // A TemplateCopy is a project's copy of the templates, read when it is first asked for.
 type TemplateCopy struct {
-	read  func() (*templates.Set, error)
-	asked atomic.Bool
+	read func() (*templates.Set, error)
+	used atomic.Bool
 }
 
 func (p *Project) newTemplateCopy() *TemplateCopy {
@@ -64,23 +64,23 @@ func (p *Project) newTemplateCopy() *TemplateCopy {
 	})}
 }
 
-// Look returns the templates, nil when there are none.
-func (c *TemplateCopy) Look() (*templates.Set, error) {
-	c.asked.Store(true)
+// Templates returns the templates, nil if there are none. It reads them once.
+func (c *TemplateCopy) Templates() (*templates.Set, error) {
+	c.used.Store(true)
 	return c.read()
 }
 
-// Missed tells whether the templates were asked for, and there are none.
-func (c *TemplateCopy) Missed() bool {
-	if !c.asked.Load() {
+// Missing reports whether templates were needed, and there are none.
+func (c *TemplateCopy) Missing() bool {
+	if !c.used.Load() {
 		return false
 	}
 	found, err := c.read()
 	return found == nil && err == nil
 }
 
-// Descriptions is the catalogue for those who check the project's flows.
+// Descriptions returns the catalogue for checking the project's flows, with its templates.
 func (p *Project) Descriptions() (*actions.Set, error) {
 	p.Templates = p.newTemplateCopy()
-	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Look, Rate: p.Rate, Book: p.Book})
+	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Book: p.Book})
 }

@@ -2,12 +2,13 @@ package project
 
 import "facteur/vault"
 
-// otherConnections are those that are known here, when the given one is not.
-func (p *Project) otherConnections(name string) []string {
+// suggestConnections returns the known connections if the given one is not known. The vault's
+// answers are cached.
+func (p *Project) suggestConnections(name string) []string {
 	if _, ok := p.Connections[name]; ok {
 		return nil
 	}
-	if known, asked := p.others.Load(name); asked {
+	if known, asked := p.suggestions.Load(name); asked {
 		return known.([]string)
 	}
 	var known []string
@@ -15,31 +16,29 @@ func (p *Project) otherConnections(name string) []string {
 		known = v.Others(name)
 		_ = v.Close()
 	}
-	p.others.Store(name, known)
+	p.suggestions.Store(name, known)
 	return known
 }
 
-// OpenVault opens the project's vault for one command. Fixed connections stand for
-// themselves.
+// OpenVault opens the project's vault for one command. No backend is asked for fixed connections.
 func (p *Project) OpenVault(fixed map[string]vault.Connection) (*vault.Vault, error) {
-	// One command lives too briefly for a cache: a token that is rotated while a run
-	// goes on is in use with the next call.
+	// Without a cache: a token that is rotated while a run goes on is used by its next call.
 	c := p.vaultConfig()
 	c.Fixed, c.CacheFor = fixed, -1
 	return openVault(c)
 }
 
 func (p *Project) vaultConfig() vault.Config {
-	c := vault.Config{Dir: p.At(p.Data), KeyFile: p.At(p.Vault.KeyFile), Env: p.Env, Connections: map[string]vault.Mapping{}}
+	c := vault.Config{Dir: p.Abs(p.Data), KeyFile: p.Abs(p.Vault.KeyFile), Env: p.Env, Connections: map[string]vault.Mapping{}}
 	if p.Secrets != "" {
-		c.Dir, c.SealDir = p.Secrets, p.At(p.Data)
+		c.Dir, c.SealDir = p.Secrets, p.Abs(p.Data)
 	}
 	if h := p.Vault.Hashicorp; h != nil {
 		c.Hashicorp = &vault.Hashicorp{
-			Address: h.Address, Namespace: h.Namespace, CACert: p.At(h.CACert), Timeout: h.Timeout, TokenFile: p.At(h.Auth.TokenFile),
+			Address: h.Address, Namespace: h.Namespace, CACert: p.Abs(h.CACert), Timeout: h.Timeout, TokenFile: p.Abs(h.Auth.TokenFile),
 		}
 		if r := h.Auth.AppRole; r != nil {
-			c.Hashicorp.AppRole = &vault.AppRole{Mount: r.Mount, RoleID: r.RoleID, RoleIDFile: p.At(r.RoleIDFile), SecretIDFile: p.At(r.SecretIDFile)}
+			c.Hashicorp.AppRole = &vault.AppRole{Mount: r.Mount, RoleID: r.RoleID, RoleIDFile: p.Abs(r.RoleIDFile), SecretIDFile: p.Abs(r.SecretIDFile)}
 		}
 	}
 	for name, f := range p.Connections {
@@ -52,13 +51,13 @@ func (p *Project) vaultConfig() vault.Config {
 	return c
 }
 
-// DaemonVault opens the project's vault for a process that lives long, with a cache.
+// DaemonVault opens the project's vault for a long-lived process, with a cache.
 func (p *Project) DaemonVault() (*vault.Vault, error) { return openVault(p.vaultConfig()) }
 
 func openVault(c vault.Config) (*vault.Vault, error) {
 	v, err := vault.New(c)
 	if err != nil {
-		return nil, Wrong("", "%w", err)
+		return nil, UserError("", "%w", err)
 	}
 	return v, nil
 }

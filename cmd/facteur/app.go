@@ -21,22 +21,22 @@ import (
 
 // The exit codes.
 const (
-	exitFailed       = 1 // the run or a test failed
-	exitWrong        = 2 // the flow, the message or the command line is wrong
-	exitSurroundings = 3 // the vault, the database, the network …
+	exitFailed = 1 // the run or a test failed
+	exitUser   = 2 // the flow, the message or the command line is wrong
+	exitSystem = 3 // the vault, the database, the network …
 )
 
 // An app is one invocation of the command.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	// listen makes a channel hear of interrupts. nil: there are none.
-	listen func(chan<- os.Signal) (forget func())
-	// hangups makes a channel hear of hang-ups. nil: there are none.
-	hangups func(chan<- os.Signal) (forget func())
+	// notifyInterrupts sends interrupts to a channel until forget is called. nil: there are none.
+	notifyInterrupts func(chan<- os.Signal) (forget func())
+	// notifyHangups sends hang-ups to a channel until forget is called. nil: there are none.
+	notifyHangups func(chan<- os.Signal) (forget func())
 }
 
-// An exitError ends the command with a code. Without an error everything is said.
+// An exitError ends the command with a code. Without an error, all was printed already.
 type exitError struct {
 	code int
 	err  error
@@ -52,13 +52,13 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// wrong is a mistake of the user's: exit 2.
-func wrong(hint, format string, args ...any) error {
-	return &exitError{exitWrong, fmt.Errorf(format, args...), hint}
+// userError is a mistake of the user's: exit 2.
+func userError(hint, format string, args ...any) error {
+	return &exitError{exitUser, fmt.Errorf(format, args...), hint}
 }
 
-// surroundings is something around the command that does not work: exit 3.
-func surroundings(err error, hint string) error { return &exitError{exitSurroundings, err, hint} }
+// systemError is a failure of the vault, the disk, the network or the like: exit 3.
+func systemError(err error, hint string) error { return &exitError{exitSystem, err, hint} }
 
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
@@ -93,15 +93,15 @@ needs events run without something that brings them).`,
 	)
 }
 
-// report says what went wrong, and returns the exit code.
+// report prints an error, and returns the exit code.
 func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
 	e := exitOf(err)
 	if e.err != nil {
-		text, hint := said(e)
-		a.say("31", "error:", "%s", text)
+		text, hint := explainError(e)
+		a.printLine("31", "error:", "%s", text)
 		if hint != "" {
 			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), hint)
 		}
@@ -115,9 +115,9 @@ func exitOf(err error) *exitError {
 		return e
 	}
 	if e, ok := errors.AsType[*project.Error](err); ok {
-		code := exitWrong
-		if e.Around {
-			code = exitSurroundings
+		code := exitUser
+		if e.System {
+			code = exitSystem
 		}
 		return &exitError{code, err, e.Hint}
 	}
@@ -125,11 +125,11 @@ func exitOf(err error) *exitError {
 		flags, _, _ = strings.Cut(flags, "]")
 		err = fmt.Errorf("--%s exclude each other", strings.ReplaceAll(flags, " ", " and --"))
 	}
-	return &exitError{code: exitWrong, err: err, hint: `see "facteur --help"`} // cobra's own
+	return &exitError{code: exitUser, err: err, hint: `see "facteur --help"`} // cobra's own
 }
 
-// said is project.Explain for errors of commands.
-func said(err error) (text, hint string) {
+// explainError is project.Explain for errors of commands.
+func explainError(err error) (text, hint string) {
 	text, hint = project.Explain(err)
 	if e, ok := errors.AsType[*exitError](err); ok && e.hint != "" {
 		hint = e.hint
@@ -137,7 +137,7 @@ func said(err error) (text, hint string) {
 	return text, hint
 }
 
-// colored tells whether a stream is a terminal that shows colour.
+// colored reports whether a stream is a terminal that shows colour.
 func colored(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
@@ -146,12 +146,12 @@ func colored(w io.Writer) bool {
 // paint colours a text for standard error.
 func (a *app) paint(code, text string) string { return diag.Paint(colored(a.stderr), code, text) }
 
-func (a *app) warn(format string, args ...any) { a.say("33", "warning:", format, args...) }
+func (a *app) warn(format string, args ...any) { a.printLine("33", "warning:", format, args...) }
 
-func (a *app) note(format string, args ...any) { a.say("36", "note:", format, args...) }
+func (a *app) note(format string, args ...any) { a.printLine("36", "note:", format, args...) }
 
-// say prints a line of what people should know, besides the result.
-func (a *app) say(color, what, format string, args ...any) {
+// printLine prints a labelled line to standard error.
+func (a *app) printLine(color, what, format string, args ...any) {
 	fmt.Fprintf(a.stderr, "%s %s\n", a.paint(color, what), fmt.Sprintf(format, args...))
 }
 
@@ -161,12 +161,13 @@ func (a *app) diagnose(list diag.List) error {
 		return err
 	}
 	if list.HasErrors() {
-		return &exitError{code: exitWrong}
+		return &exitError{code: exitUser}
 	}
 	return nil
 }
 
-// open opens the project that a path belongs to, whose flows are not looked at.
+// open opens the project that a path belongs to, and prints the mistakes in its file. The flows
+// are not read.
 func (a *app) open(path string) (*project.Project, error) {
 	p, found, err := project.Open(path)
 	if err != nil {
@@ -182,7 +183,7 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// table writes rows to standard output, whose cells tabs part.
+// table aligns rows of tab-separated cells on standard output.
 func (a *app) table() *tabwriter.Writer { return tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0) }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

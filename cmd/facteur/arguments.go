@@ -17,7 +17,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 		takes := strings.Join(names, " and ")
 		switch {
 		case len(args) < len(names):
-			return wrong(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
+			return userError(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
 		case len(args) > len(names):
 			return tooMany(c, takes, len(names), args)
 		}
@@ -25,12 +25,12 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// tooMany tells of the first argument behind those that are taken.
+// tooMany is the error about the first argument that is too many.
 func tooMany(c *cobra.Command, takes string, most int, args []string) error {
 	if most == 1 {
 		takes = "one " + takes
 	}
-	return wrong(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), takes, args[most])
+	return userError(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), takes, args[most])
 }
 
 // atLeastOne wants one or more arguments.
@@ -41,7 +41,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 			hint = "for all that is in this folder: " + c.CommandPath() + " ."
 		}
 		if len(args) == 0 {
-			return wrong(hint, "%s takes at least one %s", c.CommandPath(), name)
+			return userError(hint, "%s takes at least one %s", c.CommandPath(), name)
 		}
 		return nil
 	}
@@ -85,30 +85,30 @@ func subcommand(c *cobra.Command, args []string) error {
 		}
 		for _, below := range sub.Commands() {
 			if below.Name() == args[0] && sub.Name() != "completion" {
-				return wrong(fmt.Sprintf("did you mean %q?", below.CommandPath()), "%s has no command %q", c.CommandPath(), args[0])
+				return userError(fmt.Sprintf("did you mean %q?", below.CommandPath()), "%s has no command %q", c.CommandPath(), args[0])
 			}
 		}
 	}
-	return wrong(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
+	return userError(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
 }
 
-// group makes a command one of those below it: alone it shows its help.
+// group makes a command a group of subcommands: alone it shows its help.
 func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	c.Args, c.RunE = subcommand, func(c *cobra.Command, _ []string) error { return c.Help() }
 	c.AddCommand(below...)
 	return c
 }
 
-// flagError tells of a mistake in flags, with the flag that was meant.
+// flagError turns an error about flags into ours, with the flag that was probably meant.
 func flagError(c *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if _, ok := e.GetFlag().Value.(*durationFlag); ok {
-			return wrong("such as 30s, 12h or 90d", "--%s: %w", e.GetFlag().Name, e.Unwrap())
+			return userError("such as 30s, 12h or 90d", "--%s: %w", e.GetFlag().Name, e.Unwrap())
 		}
 	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: ")
 	if !unknown {
-		return wrong(seeHelp(c), "%w", err)
+		return userError(seeHelp(c), "%w", err)
 	}
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -116,7 +116,7 @@ func flagError(c *cobra.Command, err error) error {
 			known = append(known, "--"+f.Name)
 		}
 	})
-	return wrong(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
+	return userError(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
 }
 
 func seeHelp(c *cobra.Command) string { return fmt.Sprintf("see %q", c.CommandPath()+" --help") }

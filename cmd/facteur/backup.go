@@ -47,32 +47,32 @@ func (a *app) backup(ctx context.Context, file string) error {
 		return err
 	}
 	if p.Server.Engine == project.EngineTemporal {
-		return surroundings(errors.New("with the engine temporal there is nothing to back up here: the Temporal server keeps the runs, PostgreSQL the ledger"),
+		return systemError(errors.New("with the engine temporal there is nothing to back up here: the Temporal server keeps the runs, PostgreSQL the ledger"),
 			"back those up by their own means, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
 	defer stop()
-	dir := p.At(p.Data)
+	dir := p.Abs(p.Data)
 	names := project.Journals(dir)
 	if len(names) == 0 {
-		return surroundings(fmt.Errorf("there is nothing to back up in %s", project.Shown(dir)), "see data: in "+project.FileName)
+		return systemError(fmt.Errorf("there is nothing to back up in %s", project.RelPath(dir)), "see data: in "+project.FileName)
 	}
 	if _, err := os.Lstat(file); err == nil {
-		return wrong("choose another name", "%s is there already, and a backup overwrites nothing", file)
+		return userError("choose another name", "%s is there already, and a backup overwrites nothing", file)
 	}
 	work, err := os.MkdirTemp(filepath.Dir(file), ".facteur-backup-*")
 	if err != nil {
-		return surroundings(fmt.Errorf("the backup: %w", err), "")
+		return systemError(fmt.Errorf("the backup: %w", err), "")
 	}
 	defer os.RemoveAll(work)
 	if err := copyStores(ctx, dir, work, names); err != nil {
-		return surroundings(err, cmp.Or(olderHint(err), "there is no backup"))
+		return systemError(err, cmp.Or(olderHint(err), "there is no backup"))
 	}
 	size, err := pack(work, file)
 	if err != nil {
-		return surroundings(fmt.Errorf("the backup: %w", err), "there is no backup")
+		return systemError(fmt.Errorf("the backup: %w", err), "there is no backup")
 	}
-	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), project.Shown(dir))
+	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), project.RelPath(dir))
 	return nil
 }
 

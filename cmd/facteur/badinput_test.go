@@ -66,7 +66,7 @@ func TestBadFlows(t *testing.T) {
 			write(t, filepath.Join(dir, "bad.flow.yaml"), tt.text)
 			for _, args := range [][]string{{"validate", "bad.flow.yaml"}, {"run", "bad.flow.yaml"}} {
 				code, stdout, stderr := facteur(t, dir, "", args...)
-				assert.Equal(t, exitWrong, code, stderr)
+				assert.Equal(t, exitUser, code, stderr)
 				assert.Empty(t, stdout)
 				assert.Contains(t, stderr, tt.want)
 				assert.Contains(t, stderr, tt.hint)

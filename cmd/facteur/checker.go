@@ -29,8 +29,8 @@ func newChecker() *checker {
 	return &checker{projects: map[string]*testbed.Project{}, files: map[string]bool{}, broken: map[string]bool{}}
 }
 
-// project opens the project of a path, once. It is nil when its file has mistakes,
-// which are then among those found.
+// project opens the project of a path, once. It is nil when its file has mistakes, which are
+// added to found.
 func (c *checker) project(path string) (*testbed.Project, error) {
 	root, err := project.RootOf(path)
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *checker) path(path string) error {
 		return noFile(path, project.FlowSuffix)
 	}
 	if err != nil {
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	}
 	if !info.IsDir() {
 		return c.file(path)
@@ -74,10 +74,10 @@ func (c *checker) path(path string) error {
 	var files []string
 	err = walk(path, func(file string) { files = append(files, file) })
 	if err != nil {
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	}
 	if len(files) == 0 {
-		return wrong("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
+		return userError("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
 	}
 	for _, file := range files {
 		if err := c.file(file); err != nil {
@@ -94,7 +94,7 @@ func walk(root string, f func(file string)) error {
 		switch {
 		case err != nil:
 			return err
-		case path != root && project.IsForeign(d):
+		case path != root && project.SkipDir(d):
 			return filepath.SkipDir
 		case d.IsDir():
 		case d.Name() == project.FileName, strings.HasSuffix(path, project.FlowSuffix), strings.HasSuffix(path, project.TestSuffix):
@@ -119,7 +119,7 @@ func (c *checker) file(path string) error {
 	}
 	switch {
 	case filepath.Base(path) == project.FileName:
-		return nil // looked at with its project
+		return nil // checked when its project was opened
 	case strings.HasSuffix(path, project.TestSuffix):
 		c.tests++
 		_, _, found, err := c.load(path)
@@ -139,9 +139,9 @@ func (c *checker) file(path string) error {
 	return err
 }
 
-// withoutEchoes returns what was found but for what says, of a flow that was checked too,
-// only that it has mistakes: of a test of it, of a call.
-func (c *checker) withoutEchoes() diag.List {
+// withoutRepeats leaves out the diagnostics that only say that another flow has mistakes, as those
+// about its tests and its callers, if that flow's own are there.
+func (c *checker) withoutRepeats() diag.List {
 	kept := slices.DeleteFunc(slices.Clone(c.found), func(d diag.Diagnostic) bool {
 		if d.Code != "called-flow" && d.Code != "broken-flow" {
 			return false
@@ -163,15 +163,15 @@ func (c *checker) load(file string) (*suite.File, *testbed.Project, diag.List, e
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, nil, wrong("", "%w", err)
+		return nil, nil, nil, userError("", "%w", err)
 	}
-	loaded, found := suite.Load(shownAbs(file), text, p.Library)
+	loaded, found := suite.Load(absRelPath(file), text, p.Library)
 	return loaded, p, found, nil
 }
 
-// others compiles the flows beside tests that were found in folders, for coverage: a flow
-// without a test counts too.
-func (c *checker) others(files []string) []*plan.Plan {
+// untested compiles the flows in and below the folders of the tests, for coverage: a flow without
+// a test counts too.
+func (c *checker) untested(files []string) []*plan.Plan {
 	var plans []*plan.Plan
 	for _, root := range sortedNames(c.projects) {
 		p := c.projects[root]
@@ -183,7 +183,7 @@ func (c *checker) others(files []string) []*plan.Plan {
 			continue
 		}
 		for _, name := range sortedNames(names) {
-			if f := names[name]; !f.Diags.HasErrors() && besides(f.Path, files) {
+			if f := names[name]; !f.Diags.HasErrors() && beside(f.Path, files) {
 				if compiled, _ := p.Compiler.Compile(f.Flow); compiled != nil {
 					plans = append(plans, compiled)
 				}
@@ -193,8 +193,8 @@ func (c *checker) others(files []string) []*plan.Plan {
 	return plans
 }
 
-// besides tells whether a flow stands in a folder of the tests, or below one.
-func besides(flow string, tests []string) bool {
+// beside reports whether a flow is in a folder of the tests, or below one.
+func beside(flow string, tests []string) bool {
 	return slices.ContainsFunc(tests, func(test string) bool {
 		abs, err := filepath.Abs(test)
 		return err == nil && strings.HasPrefix(flow, filepath.Dir(abs)+string(filepath.Separator))

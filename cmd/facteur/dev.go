@@ -66,13 +66,13 @@ ends it.`,
 func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	for _, address := range []string{f.listen, f.simulator} {
 		if !server.IsLoopback(address) {
-			return wrong("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
+			return userError("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
 		}
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return noFile(path, project.FlowSuffix)
 	} else if err != nil {
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	}
 	p, err := a.open(path)
 	if err != nil {
@@ -88,7 +88,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 			o.Flow = parsed.Name
 		}
 	}
-	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
+	soft, hard, stop := a.interrupts(ctx, a.printInterrupt)
 	defer stop()
 	for _, at := range []struct {
 		address, flag string
@@ -108,7 +108,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	defer w.Close()
 	fmt.Fprintf(a.stdout, "http://%s\n", o.Page.Addr())
 	fmt.Fprintf(a.stderr, "flows   http://%s/\nphone   http://%s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
-		o.Page.Addr(), o.Phone.Addr(), time.Since(began).Round(time.Millisecond), project.Shown(p.Root))
+		o.Page.Addr(), o.Phone.Addr(), time.Since(began).Round(time.Millisecond), project.RelPath(p.Root))
 	if names, _ := p.Index(); len(names) == 0 {
 		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", project.FlowSuffix)
 	}

@@ -17,7 +17,7 @@ import (
 func TestDevRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--listen", "0.0.0.0:0"}, {"--simulator", "0.0.0.0:0"}, {"missing"}} {
 		code, _, stderr := facteur(t, t.TempDir(), "", append([]string{"dev"}, args...)...)
-		assert.Equal(t, exitWrong, code, stderr)
+		assert.Equal(t, exitUser, code, stderr)
 	}
 }
 

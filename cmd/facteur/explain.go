@@ -37,7 +37,7 @@ func (a *app) explain(code string) error {
 	if n, err := strconv.ParseInt(code, 10, 64); err == nil {
 		e, ok := graph.Explain(n)
 		if !ok {
-			return wrong("see Meta's page of error codes; Facteur decides about it by is_transient and the HTTP status", "%d is in no catalogue of WhatsApp error codes", n)
+			return userError("see Meta's page of error codes; Facteur decides about it by is_transient and the HTTP status", "%d is in no catalogue of WhatsApp error codes", n)
 		}
 		return a.explainMeta(e)
 	}
@@ -56,7 +56,7 @@ func (a *app) explain(code string) error {
 	if near := diag.Suggest(code, append(codes.Codes(), whatsapp.RuleIDs()...)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return wrong(hint, "there is no code %q", code)
+	return userError(hint, "there is no code %q", code)
 }
 
 // explainMeta tells about one of Meta's error codes: cause, what the engine does, what

@@ -283,7 +283,7 @@ func TestExportKeeps(t *testing.T) {
 	started, err := r.client.Start(ctx, "hello", server.StartRequest{Inputs: map[string]any{"phone": ada}}, server.StartOption{})
 	require.NoError(t, err)
 	code, _, stderr := facteur(t, dir, "", "runs", "export", started.RunID)
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, "has not ended")
 	refused := func(why string) {
 		t.Helper()
@@ -297,10 +297,10 @@ func TestExportKeeps(t *testing.T) {
 	require.NoError(t, r.client.Cancel(ctx, started.RunID, server.CancelRequest{Reason: "a test"}))
 	assert.EqualValues(t, "cancelled", r.detail(started.RunID).Status)
 	code, _, stderr = facteur(t, dir, "", "runs", "export", started.RunID)
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, "was cancelled")
 	refused("was cancelled")
 	code, _, stderr = facteur(t, dir, "", "runs", "export", "nothing")
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, "there is no run nothing")
 }

@@ -15,8 +15,8 @@ import (
 	"facteur/server"
 )
 
-// A folder reads the runs of a data folder without a daemon: those that a daemon carried
-// and those in the foreground.
+// A folder reads the runs of a data folder without a daemon: the daemon's and those in the
+// foreground.
 type folder struct {
 	views   []*local.Viewer
 	people  server.View
@@ -56,7 +56,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		return nil, err
 	}
 	flows := &project.Flows{Project: p, Catalog: catalog}
-	dir := p.At(p.Data)
+	dir := p.Abs(p.Data)
 	o := local.Options{Open: v.Open, Restore: flows.Restore, Contact: project.ContactOf(catalog)}
 	if p.HasLedger() {
 		l, err := p.OpenLedger(ctx, v)
@@ -74,11 +74,11 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 	for _, name := range project.Journals(dir) {
 		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
 		if err != nil {
-			return nil, surroundings(err, olderHint(err))
+			return nil, systemError(err, olderHint(err))
 		}
 		f.closers = append(f.closers, j.Close)
 		if j.Behind {
-			a.warn("the process that writes %s is stopped, or its disk failed: what it wrote last is not shown", project.Shown(filepath.Join(dir, name)))
+			a.warn("the process that writes %s is stopped, or its disk failed: what it wrote last is not shown", project.RelPath(filepath.Join(dir, name)))
 		}
 		one := o
 		if name == project.JournalName {
@@ -90,18 +90,18 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 	}
 	if len(f.views) == 0 {
 		hint := "none was started yet, or they are elsewhere: see data: in " + project.FileName
-		if !project.Is(p.Root) {
+		if !project.HasFile(p.Root) {
 			hint = noProject
 		}
 		if p.Server.Engine == project.EngineTemporal {
 			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
 		}
-		return nil, surroundings(errors.New("no runs are kept in "+project.Shown(dir)), hint)
+		return nil, systemError(errors.New("no runs are kept in "+project.RelPath(dir)), hint)
 	}
 	return f, nil
 }
 
-// olderHint says who brings an older journal up to date.
+// olderHint is the hint for a journal of an older version.
 func olderHint(err error) string {
 	if !errors.Is(err, journal.ErrOlder) {
 		return ""
@@ -113,15 +113,15 @@ func olderHint(err error) string {
 func (f *folder) Runs(ctx context.Context, q host.Filter) (*server.RunList, error) {
 	list := &server.RunList{Runs: []server.Run{}}
 	if q.Cursor != "" && len(f.views) > 1 {
-		return nil, wrong("narrow the list with --until", "without a daemon, a list of several journals has no cursor")
+		return nil, userError("narrow the list with --until", "without a daemon, a list of several journals has no cursor")
 	}
 	for _, view := range f.views {
 		runs, next, err := view.List(ctx, q)
 		if _, ok := errors.AsType[*host.CursorError](err); ok {
-			return nil, wrong("", "%w", err)
+			return nil, userError("", "%w", err)
 		}
 		if err != nil {
-			return nil, surroundings(err, "")
+			return nil, systemError(err, "")
 		}
 		for _, r := range runs {
 			list.Runs = append(list.Runs, f.people.Run(r))
@@ -137,7 +137,7 @@ func (f *folder) Runs(ctx context.Context, q host.Filter) (*server.RunList, erro
 	return list, nil
 }
 
-// Run implements runReader. Nothing is waited for: no run goes on.
+// Run implements runReader. It does not wait: without a daemon no run goes on.
 func (f *folder) Run(ctx context.Context, run string, _ time.Duration) (*server.Detail, error) {
 	r, err := f.report(ctx, run)
 	if err != nil {
@@ -154,9 +154,9 @@ func (f *folder) report(ctx context.Context, run string) (*host.Report, error) {
 			continue
 		}
 		if err != nil {
-			return nil, surroundings(err, "")
+			return nil, systemError(err, "")
 		}
 		return r, nil
 	}
-	return nil, wrong("facteur runs list shows them", "there is no run %s", run)
+	return nil, userError("facteur runs list shows them", "there is no run %s", run)
 }

@@ -36,7 +36,7 @@ runs. Over HTTP, that is GET /readyz; GET /healthz only tells that it answers.`,
 	return c
 }
 
-// ready asks a daemon how it is, again and again while it is not there yet.
+// ready asks a daemon for its readiness, again and again until it answers or wait is over.
 func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *server.Readiness, err error) {
 	for end := time.Now().Add(wait); ; {
 		d, err := a.daemon(f, "say how it is")
@@ -64,7 +64,7 @@ func (a *app) printHealth(r *server.Readiness, asJSON bool) error {
 		}
 	}
 	if !r.Ready {
-		return &exitError{code: exitSurroundings}
+		return &exitError{code: exitSystem}
 	}
 	return nil
 }

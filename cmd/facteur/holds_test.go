@@ -41,7 +41,7 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			write(t, file, string(whole[:len(whole)/2]))
 
 			code, _, stderr = facteur(t, dir, "", "run", "flow0.flow.yaml")
-			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Equal(t, exitSystem, code, stderr)
 			assert.Contains(t, stderr, "damaged")
 
 			r := serving(t, dir, api)

@@ -51,7 +51,7 @@ func (a *app) importStep(file, connection string) error {
 	}
 	body, at, err := readRequest(string(text))
 	if err != nil {
-		return wrong("give Meta's curl command, or the JSON body of a request to /messages", "%s: %w", file, err)
+		return userError("give Meta's curl command, or the JSON body of a request to /messages", "%s: %w", file, err)
 	}
 	s := importOf(body, at, connection)
 	fmt.Fprint(a.stdout, s.yaml)
@@ -88,20 +88,20 @@ func readRequest(text string) (body map[string]any, at endpoint, err error) {
 	return body, at, nil
 }
 
-// An imported step, with the Cloud body that it stands for.
-type imported struct {
+// An importedStep step, with the Cloud body that it stands for.
+type importedStep struct {
 	yaml  string
 	body  map[string]any
 	notes []string
 }
 
-func (s *imported) note(format string, args ...any) {
+func (s *importedStep) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
 // importOf makes a step of a request.
-func importOf(body map[string]any, at endpoint, connection string) *imported {
-	s := &imported{body: body}
+func importOf(body map[string]any, at endpoint, connection string) *importedStep {
+	s := &importedStep{body: body}
 	if _, cloud := body["messaging_product"]; !cloud {
 		var changes []onpremises.Change
 		s.body, changes = onpremises.Migrate(body)
@@ -130,21 +130,21 @@ func importOf(body map[string]any, at endpoint, connection string) *imported {
 	} else {
 		s.message(with)
 	}
-	s.yaml = fmt.Sprintf("- id: %s\n  action: %s\n  connection: %s\n  with:\n%s", id, action, yamltext.Scalar(connection), inMessages.Block(with, "    "))
+	s.yaml = fmt.Sprintf("- id: %s\n  action: %s\n  connection: %s\n  with:\n%s", id, action, yamltext.Scalar(connection), messageOrder.Block(with, "    "))
 	return s
 }
 
 // read fills in the inputs of mark_read.
-func (s *imported) read(with map[string]any) {
+func (s *importedStep) read(with map[string]any) {
 	with["message_id"] = escaped(s.body["message_id"])
 	if s.body["typing_indicator"] != nil {
 		with["typing"] = true
 	}
-	s.leftOut("messaging_product", "status", "message_id", "typing_indicator")
+	s.noteUnknown("messaging_product", "status", "message_id", "typing_indicator")
 }
 
 // message fills in the inputs of send_message.
-func (s *imported) message(with map[string]any) {
+func (s *importedStep) message(with map[string]any) {
 	kind, ok := s.body["type"].(string)
 	if !ok {
 		if kind = "text"; s.body["interactive"] != nil {
@@ -164,11 +164,11 @@ func (s *imported) message(with map[string]any) {
 	if s.body["recipient_type"] == "group" {
 		s.note("a step writes to people, not to groups")
 	}
-	s.leftOut("messaging_product", "recipient_type", "to", "recipient", "type", kind, "context", "biz_opaque_callback_data")
+	s.noteUnknown("messaging_product", "recipient_type", "to", "recipient", "type", kind, "context", "biz_opaque_callback_data")
 }
 
-// leftOut tells which fields of the body have no place in a step.
-func (s *imported) leftOut(known ...string) {
+// noteUnknown notes the fields of the body that a step cannot have.
+func (s *importedStep) noteUnknown(known ...string) {
 	for _, name := range sortedNames(s.body) {
 		if !slices.Contains(known, name) {
 			s.note("%s is left out: it has no place in a step", name)
@@ -178,8 +178,8 @@ func (s *imported) leftOut(known ...string) {
 
 var numberLike = regexp.MustCompile(`^\+?[0-9 ().-]{7,}$`)
 
-// recipient gives who the message goes to, as a step wants it.
-func (s *imported) recipient() any {
+// recipient returns the recipient of the message in the form of a step.
+func (s *importedStep) recipient() any {
 	to, ok := s.body["to"].(string)
 	if !ok {
 		if id, ok := s.body["recipient"].(string); ok {
@@ -200,7 +200,7 @@ func (s *imported) recipient() any {
 	return to
 }
 
-// escaped gives a value in which no text is an expression.
+// escaped escapes the texts of a value that would be read as expressions.
 func escaped(v any) any {
 	return schema.EachLeaf(v, func(v any) any {
 		if text, ok := v.(string); ok {
@@ -210,8 +210,8 @@ func escaped(v any) any {
 	})
 }
 
-// inMessages is in which order people write the keys of messages.
-var inMessages = yamltext.Order{
+// messageOrder is in which order people write the keys of messages.
+var messageOrder = yamltext.Order{
 	"sender_phone_id", "recipient", "message_type", "message", "reply_to", "tracking", "message_id", "typing",
 	"latitude", "longitude", "name", "formatted_name", "reference_id", "language", "code", "policy", "type", "sub_type", "index", "card_index", "parameter_name",
 	"header", "body", "footer", "text", "action", "components", "parameters", "cards",
@@ -223,7 +223,7 @@ var (
 	idPart      = regexp.MustCompile(`^\d+$`)
 )
 
-// An endpoint is what the address of a request tells.
+// An endpoint is what the URL of a request contains.
 type endpoint struct {
 	base    string // "" where it is Meta's own
 	version string // "" where there is none

@@ -57,17 +57,17 @@ func (a *app) writeNew(files map[string][]byte) error {
 	for _, path := range sortedNames(files) {
 		switch _, err := os.Lstat(path); {
 		case err == nil:
-			return wrong("choose another folder", "%s is there already; nothing was written", path)
+			return userError("choose another folder", "%s is there already; nothing was written", path)
 		case !errors.Is(err, fs.ErrNotExist):
-			return surroundings(err, "nothing was written")
+			return systemError(err, "nothing was written")
 		}
 	}
 	for _, path := range sortedNames(files) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return surroundings(err, "")
+			return systemError(err, "")
 		}
 		if err := os.WriteFile(path, files[path], 0o644); err != nil {
-			return surroundings(err, "")
+			return systemError(err, "")
 		}
 		fmt.Fprintln(a.stderr, "wrote", path)
 	}

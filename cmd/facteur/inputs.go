@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// inputFlags give a run its inputs. Those in inputs, as name=value, go before the file.
+// inputFlags give a run its inputs. Those in inputs, as name=value, override the file's.
 type inputFlags struct {
 	inputs    []string
 	inputFile string
@@ -28,8 +28,8 @@ func (f *inputFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
 }
 
-// inputs reads the inputs of a run from the flags, which go before the file, and brings
-// them to their types. All that is wrong with them is reported at once.
+// inputs reads the inputs of a run from the flags, which override the file, and coerces them to
+// their types. All mistakes are reported at once.
 func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	values, err := a.inputFile(f.inputFile)
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		given[name] = true
 		delete(values, name)
 		typ := field.Type.JSONSchema(false)
-		if file, ok := takesFile(typ, text); ok {
+		if file, ok := fileArgument(typ, text); ok {
 			if values[name], err = a.inputFrom(file, typ); err != nil {
 				return nil, err
 			}
@@ -63,9 +63,9 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		}
 		v, err := field.Type.FromText(text)
 		if err != nil {
-			list.Add(notTyped(name, err))
+			list.Add(inputError(name, err))
 			if file := "@" + text; filepath.Ext(text) == ".csv" || filepath.Ext(text) == ".json" {
-				if _, ok := takesFile(typ, file); ok {
+				if _, ok := fileArgument(typ, file); ok {
 					list[len(list)-1].Hint = fmt.Sprintf("to read the file write --input %s=%s", name, file)
 				}
 			}
@@ -88,7 +88,7 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	coerced, found := p.Inputs.Coerce(values)
 	for _, v := range found {
 		if v.Rule != "required" || len(v.Path) > 0 { // else it was said
-			list.Add(diag.List{ofInput(v)})
+			list.Add(diag.List{inputDiagnostic(v)})
 		}
 	}
 	if err := a.diagnose(list); err != nil {
@@ -98,21 +98,21 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	return inputs, nil
 }
 
-// notTyped is what is wrong with the text of an input.
-func notTyped(name string, err error) (list diag.List) {
+// inputError is the diagnostic about an input whose text does not have its type.
+func inputError(name string, err error) (list diag.List) {
 	found, ok := errors.AsType[schema.Violations](err)
 	if !ok {
 		list.Errorf("type", diag.Range{}, "", "input %s: %s", name, err)
 	}
 	for _, v := range found {
 		v.Path = append(schema.Path{name}, v.Path...)
-		list.Add(diag.List{ofInput(v)})
+		list.Add(diag.List{inputDiagnostic(v)})
 	}
 	return list
 }
 
-// ofInput says where among the inputs a rule is broken.
-func ofInput(v schema.Violation) diag.Diagnostic {
+// inputDiagnostic is a violation with its place among the inputs.
+func inputDiagnostic(v schema.Violation) diag.Diagnostic {
 	d := diag.Diagnostic{Code: v.Rule, Message: "inputs: " + v.Message, Hint: v.Hint}
 	if len(v.Path) > 0 {
 		d.Message = "input " + v.Path.String() + ": " + v.Message
@@ -123,7 +123,7 @@ func ofInput(v schema.Violation) diag.Diagnostic {
 	return d
 }
 
-// inputFile reads a JSON object; without a name it is empty.
+// inputFile reads a JSON object from a file; without a name it is empty.
 func (a *app) inputFile(name string) (map[string]any, error) {
 	if name == "" {
 		return map[string]any{}, nil
@@ -139,7 +139,7 @@ func (a *app) inputFile(name string) (map[string]any, error) {
 		err = found.Err()
 	}
 	if err != nil {
-		return nil, wrong(`it must hold one JSON object: {"name": value, …}`, "%s: %w", named(name), err)
+		return nil, userError(`it must hold one JSON object: {"name": value, …}`, "%s: %w", displayName(name), err)
 	}
 	return values, nil
 }
@@ -151,7 +151,7 @@ func (a *app) readFile(name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, wrong("", "%w", err)
+			return nil, userError("", "%w", err)
 		}
 		defer f.Close()
 		in = f
@@ -161,16 +161,16 @@ func (a *app) readFile(name string) ([]byte, error) {
 		if of, ok := errors.AsType[*fs.PathError](err); ok {
 			err = of.Err // without the name
 		}
-		return nil, wrong("", "%s cannot be read: %w", named(name), err)
+		return nil, userError("", "%s cannot be read: %w", displayName(name), err)
 	}
 	if len(text) > most {
-		return nil, wrong("split it", "%s is over %d MiB", named(name), most>>20)
+		return nil, userError("split it", "%s is over %d MiB", displayName(name), most>>20)
 	}
 	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
-// named is a file as messages name it.
-func named(file string) string {
+// displayName is the name of a file in messages.
+func displayName(file string) string {
 	if file == "-" {
 		return "standard input"
 	}

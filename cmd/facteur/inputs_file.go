@@ -23,31 +23,30 @@ func (a *app) inputFrom(file string, typ map[string]any) (any, error) {
 	}
 	if strings.HasSuffix(strings.ToLower(file), ".csv") {
 		if typ["type"] != "array" {
-			return nil, wrong("", "%s: a CSV file is a list, and the input is of type %v", file, typ["type"])
+			return nil, userError("", "%s: a CSV file is a list, and the input is of type %v", file, typ["type"])
 		}
 		items, _ := typ["items"].(map[string]any)
 		return table(file, string(text), items)
 	}
 	v, err := schema.ReadJSON(text)
 	if err != nil {
-		return nil, wrong("a file that ends in .csv is read as CSV", "%s: %w", named(file), err)
+		return nil, userError("a file that ends in .csv is read as CSV", "%s: %w", displayName(file), err)
 	}
 	return v, nil
 }
 
-// takesFile tells whether the text of an input is the name of a file, behind an @, as no JSON
-// begins with one.
-func takesFile(typ map[string]any, text string) (file string, ok bool) {
+// fileArgument returns the file that an input of @FILE names. Only lists and objects can be given
+// so: no JSON begins with an @.
+func fileArgument(typ map[string]any, text string) (file string, ok bool) {
 	file, ok = strings.CutPrefix(text, "@")
 	return file, ok && (typ["type"] == "array" || typ["type"] == "object")
 }
 
-// table reads CSV: an object for each line below the first, which names the fields. An empty
-// cell is no field. What stands between the cells is a comma, a semicolon or a tab, whichever
-// comes first in the first line.
+// table reads CSV: an object for each line below the first, which names the fields. An empty cell
+// is left out. The separator is a comma, a semicolon or a tab, whichever the first line has first.
 func table(file, text string, item map[string]any) (any, error) {
 	if !utf8.ValidString(text) {
-		return nil, wrong("save it as \"CSV UTF-8\"", "%s is not written in UTF-8", file)
+		return nil, userError("save it as \"CSV UTF-8\"", "%s is not written in UTF-8", file)
 	}
 	r := csv.NewReader(strings.NewReader(text))
 	head, _, _ := strings.Cut(text, "\n")
@@ -59,13 +58,13 @@ func table(file, text string, item map[string]any) (any, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		return nil, wrong("the first line names the fields: phone,name", "%s: %w", file, err)
+		return nil, userError("the first line names the fields: phone,name", "%s: %w", file, err)
 	}
 	fields, _ := item["properties"].(map[string]any)
 	for i, name := range names {
 		names[i] = strings.TrimSpace(name)
 		if _, ok := fields[names[i]]; !ok && item["additionalProperties"] == false {
-			return nil, wrong(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
+			return nil, userError(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
 				"%s has a column %q, which the flow's input does not have", file, names[i])
 		}
 	}
@@ -76,7 +75,7 @@ func table(file, text string, item map[string]any) (any, error) {
 			return rows, nil
 		}
 		if err != nil {
-			return nil, wrong("", "%s: %w", file, err)
+			return nil, userError("", "%s: %w", file, err)
 		}
 		row := map[string]any{}
 		for i, cell := range cells {
@@ -84,15 +83,15 @@ func table(file, text string, item map[string]any) (any, error) {
 				continue
 			}
 			field, _ := fields[names[i]].(map[string]any)
-			row[names[i]] = written(field, cell)
+			row[names[i]] = fromText(field, cell)
 		}
 		rows = append(rows, row)
 	}
 }
 
-// written is what a text stands for where typ, a JSON Schema, is wanted: itself, or the JSON
-// that it is.
-func written(typ map[string]any, text string) any {
+// fromText returns the value that a text stands for by typ, a JSON Schema: the text itself, or the
+// JSON that it is.
+func fromText(typ map[string]any, text string) any {
 	if v, err := schema.AnyType.FromText(text); err == nil && typ != nil && typ["type"] != "string" {
 		return v
 	}

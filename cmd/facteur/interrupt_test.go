@@ -44,7 +44,7 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 	var signals chan<- os.Signal
 	ready := make(chan struct{})
 	errs := &logtest.Lines{}
-	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: errs, listen: func(c chan<- os.Signal) func() {
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: errs, notifyInterrupts: func(c chan<- os.Signal) func() {
 		if signals == nil {
 			signals = c
 			close(ready)
@@ -125,7 +125,7 @@ func TestClosedPipe(t *testing.T) {
 	var errs bytes.Buffer
 	for _, args := range [][]string{{"run", "sends.flow.yaml"}, {"run", "sends.flow.yaml", "--json"}} {
 		a := &app{stdin: strings.NewReader(""), stdout: brokenPipe{}, stderr: &errs}
-		assert.Equal(t, exitSurroundings, a.run(t.Context(), args))
+		assert.Equal(t, exitSystem, a.run(t.Context(), args))
 		assert.Contains(t, errs.String(), "error: the result could not be written")
 		assert.Regexp(t, `hint: the run [0-9a-v]+ succeeded all the same`, errs.String())
 	}

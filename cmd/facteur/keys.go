@@ -35,7 +35,7 @@ func (a *app) openKeys() (*project.Project, *server.Keys, error) {
 	}
 	keys, err := server.OpenKeys(p.KeysFile())
 	if err != nil {
-		return nil, nil, surroundings(err, "")
+		return nil, nil, systemError(err, "")
 	}
 	return p, keys, nil
 }
@@ -54,7 +54,7 @@ output; nobody can show it again.`,
 			var end time.Time
 			if c.Flags().Changed("expires") {
 				if expires < time.Second {
-					return wrong("such as 12h or 90d", "--expires: the key would have ended already")
+					return userError("such as 12h or 90d", "--expires: the key would have ended already")
 				}
 				end = time.Now().Add(expires)
 			}
@@ -65,10 +65,10 @@ output; nobody can show it again.`,
 			if _, err := p.DataFolder(); err != nil {
 				return err
 			}
-			a.tellFolder(p)
+			a.noteFolder(p)
 			key, secret, err := keys.Create(args[0], server.Scope(scope), end)
 			if err != nil {
-				return wrong("", "%w", err)
+				return userError("", "%w", err)
 			}
 			fmt.Fprintln(a.stdout, secret)
 			fmt.Fprintf(a.stderr, "key %s of %s may %s; end it with: facteur keys revoke %s\n", key.ID, key.Name, key.Scope, key.ID)
@@ -93,7 +93,7 @@ func (a *app) keysList() *cobra.Command {
 			}
 			list, err := keys.List()
 			if err != nil {
-				return surroundings(err, "")
+				return systemError(err, "")
 			}
 			if asJSON {
 				return a.printJSON(server.KeyList{Keys: append([]server.Key{}, list...)})
@@ -125,7 +125,7 @@ func (a *app) keysRevoke() *cobra.Command {
 				return err
 			}
 			if err := keys.Revoke(args[0]); err != nil {
-				return wrong(idsOf(keys, args[0]), "%w", err)
+				return userError(idsOf(keys, args[0]), "%w", err)
 			}
 			fmt.Fprintf(a.stderr, "key %s is revoked\n", args[0])
 			return nil

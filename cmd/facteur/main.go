@@ -2,10 +2,10 @@
 //
 // Run "facteur help", or see the README. Most files here are one subcommand each. The
 // others: app.go, what the subcommands share; checker.go, files with the projects that they
-// belong to; world.go, what a run meets, real or not; remote.go, how a daemon is asked;
-// folder.go, what can be read without one. The daemon itself is package daemon, the page of
-// "facteur dev" package dev, what a test case meets package testbed, what all work with package
-// project.
+// belong to; environment.go, what a run works against, real or not; remote.go, the client of a
+// daemon; folder.go, what can be read without one. The daemon itself is package daemon, the page
+// of "facteur dev" package dev, the environment of flow tests package testbed, and the project
+// that all of them work on package project.
 package main
 
 import (
@@ -17,21 +17,21 @@ import (
 )
 
 func main() {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, listen: listen, hangups: hangups}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, notifyInterrupts: notifyInterrupts, notifyHangups: notifyHangups}
 	os.Exit(a.run(context.Background(), os.Args[1:]))
 }
 
-// listen passes on interrupts until it is told to forget. Meanwhile a closed pipe ends
-// nothing: it must not come between a message and the record of it.
-func listen(interrupts chan<- os.Signal) (forget func()) {
+// notifyInterrupts sends interrupts to a channel until forget is called. Meanwhile SIGPIPE is
+// ignored: it must not end the process between sending a message and recording it.
+func notifyInterrupts(interrupts chan<- os.Signal) (forget func()) {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGPIPE)
 	return func() { signal.Stop(interrupts) }
 }
 
-// hangups passes on the signal that asks a daemon to read its flows again, until it is told
-// to forget. It ends no daemon: neither one that starts, nor one that comes to its end.
-func hangups(heard chan<- os.Signal) (forget func()) {
+// notifyHangups sends SIGHUP, which asks a daemon to reload its flows, to a channel until forget is
+// called. Meanwhile it does not end the process, also while the daemon starts and stops.
+func notifyHangups(heard chan<- os.Signal) (forget func()) {
 	signal.Notify(heard, syscall.SIGHUP)
 	return func() { signal.Ignore(syscall.SIGHUP) }
 }

@@ -70,9 +70,9 @@ func (a *app) migrateMessage(file string) error {
 	body, ok := v.(map[string]any)
 	switch {
 	case err != nil:
-		return wrong("give the JSON that was sent to /v1/messages", "%s: %w", file, err)
+		return userError("give the JSON that was sent to /v1/messages", "%s: %w", file, err)
 	case !ok:
-		return wrong("give one JSON object", "%s: the body of a request is an object", file)
+		return userError("give one JSON object", "%s: the body of a request is an object", file)
 	}
 	cloud, changes := onpremises.Migrate(body)
 	out, err := formatBody(cloud)
@@ -184,7 +184,7 @@ func (a *app) checkMessages(files []string, asJSON bool) error {
 // refused ends a command that found errors.
 func refused(found []bodyFinding) error {
 	if slices.ContainsFunc(found, func(f bodyFinding) bool { return f.Severity == "error" }) {
-		return &exitError{code: exitWrong}
+		return &exitError{code: exitUser}
 	}
 	return nil
 }

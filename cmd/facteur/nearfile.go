@@ -21,45 +21,45 @@ func kindOfFile(suffix string) string {
 	return "flow"
 }
 
-// wantFile refuses a path that is no file, or one of another kind than the suffix says. It
-// names the files that are there, the one that was probably meant first.
+// wantFile refuses a path that is no file, or does not have the suffix. The hint lists the files
+// that are there, the most similar name first.
 func wantFile(path, suffix string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return noFile(path, suffix)
 	case err != nil:
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	case info.IsDir():
-		return wrong(nearFiles(path, suffix), "%s is a folder, where a file that ends in %s is wanted", path, suffix)
+		return userError(nearFiles(path, suffix), "%s is a folder, where a file that ends in %s is wanted", path, suffix)
 	case filepath.Base(path) == project.FileName:
-		return wrong(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
+		return userError(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
 	case suffix == project.FlowSuffix && strings.HasSuffix(path, project.TestSuffix):
-		return wrong(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
+		return userError(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
 	case suffix == project.TestSuffix && strings.HasSuffix(path, project.FlowSuffix):
-		return wrong(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
+		return userError(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
 	}
 	return nil
 }
 
-// noFile says that nothing is there, and what is there instead.
+// noFile is the error that a file is missing, with similar ones as a hint.
 func noFile(path, suffix string) error {
-	return wrong(nearFiles(path, suffix), "there is no file or folder %s", path)
+	return userError(nearFiles(path, suffix), "there is no file or folder %s", path)
 }
 
-// wantProject refuses a path at which nothing is: the project above it is not what was meant.
+// wantProject refuses a path that does not exist: the project above it would not be what was meant.
 func wantProject(path string) error {
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return wrong("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
+		return userError("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
 	case err != nil:
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	}
 	return nil
 }
 
-// mostSearched bounds how many files and folders are looked through for a hint.
-const mostSearched = 20_000
+// maxSearched bounds the files and folders that are searched for a hint.
+const maxSearched = 20_000
 
 // nearFiles lists the files with a suffix where somebody looked for one: in that folder, in
 // the project that it is in, or in the working folder. One with a name that is near comes
@@ -67,7 +67,7 @@ const mostSearched = 20_000
 func nearFiles(path, suffix string) string {
 	root := path
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		if root, err = project.RootOf(path); err != nil || !project.Is(root) {
+		if root, err = project.RootOf(path); err != nil || !project.HasFile(root) {
 			root = "."
 		}
 	}
@@ -104,16 +104,16 @@ func searchFiles(root, suffix string) []string {
 	var files []string
 	seen := 0
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if seen++; seen > mostSearched {
+		if seen++; seen > maxSearched {
 			return fs.SkipAll
 		}
 		switch {
 		case err != nil:
 			return nil // a hint is no place for it
-		case path != root && project.IsForeign(d):
+		case path != root && project.SkipDir(d):
 			return fs.SkipDir
 		case !d.IsDir() && strings.HasSuffix(path, suffix):
-			files = append(files, shownAbs(path))
+			files = append(files, absRelPath(path))
 		}
 		return nil
 	})
@@ -127,7 +127,7 @@ func stem(path string) string {
 }
 
 func folderName(path string) string {
-	if path = shownAbs(path); path != "." {
+	if path = absRelPath(path); path != "." {
 		return path
 	}
 	return "this folder"

@@ -174,14 +174,14 @@ func TestNothingCouldBeSent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := shop(t, sends, tt.address)
 			code, r, stderr := runJSONOf(t, dir)
-			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Equal(t, exitSystem, code, stderr)
 			assert.Equal(t, "network", r.Error["code"])
 			assert.Contains(t, r.Error["message"], tt.want)
 			_, attempts := r.step("notify")
 			assert.Equal(t, 3, attempts, "what surely was not sent may be tried again")
 
 			code, _, stderr = facteur(t, dir, "", "run", "sends.flow.yaml")
-			assert.Equal(t, exitSurroundings, code)
+			assert.Equal(t, exitSystem, code)
 			assert.Contains(t, stderr, tt.want)
 			assert.Contains(t, stderr, tt.hint)
 			assert.NotContains(t, stderr, "may have been sent")
@@ -196,9 +196,9 @@ func TestRefusals(t *testing.T) {
 		class            string
 		attempts         int
 	}{
-		{10, 403, exitSurroundings, "auth", 1},
-		{190, 401, exitSurroundings, "auth", 1},
-		{200, 403, exitSurroundings, "auth", 1},
+		{10, 403, exitSystem, "auth", 1},
+		{190, 401, exitSystem, "auth", 1},
+		{200, 403, exitSystem, "auth", 1},
 		{131026, 400, exitFailed, "recipient", 1},
 		{131047, 400, exitFailed, "needs-template", 1},
 		{100, 400, exitFailed, "permanent", 1},
@@ -250,7 +250,7 @@ func TestNothingIsSentWithoutAJournal(t *testing.T) {
 			dir := shop(t, sends, server.URL)
 			require.NoError(t, tt.spoil(dir))
 			code, stdout, stderr := facteur(t, dir, "", "run", "sends.flow.yaml")
-			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Equal(t, exitSystem, code, stderr)
 			assert.Contains(t, stderr, tt.want)
 			assert.Contains(t, stderr, "hint: ")
 			assert.Empty(t, stdout)

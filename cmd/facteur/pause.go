@@ -54,7 +54,7 @@ func (a *app) resumeCommand() *cobra.Command {
 			}
 			scope, name := scopeOf(args)
 			if err := d.Resume(c.Context(), server.ResumeRequest{Scope: scope, Name: name}); err != nil {
-				return hinted(remoteError(err), "facteur holds lists what is held back")
+				return withHint(remoteError(err), "facteur holds lists what is held back")
 			}
 			fmt.Fprintf(a.stderr, "resumed: %s\n", strings.Join(args, " "))
 			return nil
@@ -116,7 +116,7 @@ func (a *app) printHolds(holds []server.Hold) error {
 // scopeArgs wants what is paused: all, or a connection or flow and its name.
 func scopeArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return wrong(seeHelp(c), "%s takes what it is about: all, connection NAME or flow NAME", c.CommandPath())
+		return userError(seeHelp(c), "%s takes what it is about: all, connection NAME or flow NAME", c.CommandPath())
 	}
 	switch scope := host.Scope(args[0]); {
 	case scope == host.All && len(args) == 1:
@@ -124,9 +124,9 @@ func scopeArgs(c *cobra.Command, args []string) error {
 	case (scope == host.Connection || scope == host.Flow) && len(args) == 2:
 		return nil
 	case scope == host.Connection || scope == host.Flow:
-		return wrong(seeHelp(c), "%s %s takes one NAME", c.CommandPath(), scope)
+		return userError(seeHelp(c), "%s %s takes one NAME", c.CommandPath(), scope)
 	}
-	return wrong(seeHelp(c), "%q is not all, connection NAME or flow NAME", strings.Join(args, " "))
+	return userError(seeHelp(c), "%q is not all, connection NAME or flow NAME", strings.Join(args, " "))
 }
 
 func scopeOf(args []string) (host.Scope, string) {

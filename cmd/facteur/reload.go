@@ -26,7 +26,7 @@ none. Runs that began before go on with what they began with.`,
 			r, err := d.Reload(c.Context())
 			if p, ok := errors.AsType[*server.Problem](err); ok && len(p.Diagnostics) > 0 {
 				a.printFound(p.Diagnostics)
-				return wrong(p.Hint, "%s; nothing was changed", p.Title)
+				return userError(p.Hint, "%s; nothing was changed", p.Title)
 			}
 			if err != nil {
 				return remoteError(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// remoteFlags say where a daemon is, and what to prove with who asks.
+// remoteFlags are a daemon's address and the API key for it.
 type remoteFlags struct {
 	server  string
 	keyFile string
@@ -30,8 +30,8 @@ func (f *remoteFlags) add(c *cobra.Command) {
 // address is that of a daemon that was named, "" where none was.
 func (f remoteFlags) address() string { return cmp.Or(f.server, os.Getenv("FACTEUR_SERVER")) }
 
-// remote returns the client of the daemon that is meant, nil when the project has none
-// that runs.
+// remote returns the client of the daemon that the flags name, else of the one that runs on the
+// project; nil if there is none.
 func (a *app) remote(f remoteFlags) (*server.Client, error) {
 	address := f.address()
 	if address == "" {
@@ -39,13 +39,13 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if plate, ok := daemon.Find(p.At(p.Data)); ok {
+		if plate, ok := daemon.Find(p.Abs(p.Data)); ok {
 			return plate.Client(), nil
 		}
 		return nil, nil
 	}
 	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, wrong("it looks like http://127.0.0.1:8080", "%q is not the address of a daemon", address)
+		return nil, userError("it looks like http://127.0.0.1:8080", "%q is not the address of a daemon", address)
 	}
 	key, err := f.key()
 	return &server.Client{URL: address, Key: key}, err
@@ -54,10 +54,10 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 // noProject is the hint where there is no project file.
 const noProject = "there is no " + project.FileName + " here or above: go to the project's folder"
 
-// tellFolder says where something is stored that a project would have in its data folder.
-func (a *app) tellFolder(p *project.Project) {
-	if !project.Is(p.Root) {
-		a.note("there is no %s here or above, so it is stored for this folder alone, in %s", project.FileName, project.Shown(p.At(p.Data)))
+// noteFolder prints which data folder is used when there is no project file.
+func (a *app) noteFolder(p *project.Project) {
+	if !project.HasFile(p.Root) {
+		a.note("there is no %s here or above, so it is stored for this folder alone, in %s", project.FileName, project.RelPath(p.Abs(p.Data)))
 	}
 }
 
@@ -66,10 +66,10 @@ func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 	c, err := a.remote(f)
 	if err == nil && c == nil {
 		hint := `start it with "facteur serve", or name another with --server URL`
-		if p, err := a.open("."); err == nil && !project.Is(p.Root) {
+		if p, err := a.open("."); err == nil && !project.HasFile(p.Root) {
 			hint = noProject + ", or name a daemon with --server URL"
 		}
-		err = surroundings(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
+		err = systemError(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
 	}
 	return c, err
 }
@@ -80,24 +80,24 @@ func (f remoteFlags) key() (string, error) {
 	}
 	text, err := os.ReadFile(f.keyFile)
 	if err != nil {
-		return "", wrong("", "the API key: %w", err)
+		return "", userError("", "the API key: %w", err)
 	}
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 || bytes.ContainsAny(text, " \n\t") {
-		return "", wrong("it is what facteur keys create printed", "%s does not hold an API key", f.keyFile)
+		return "", userError("it is what facteur keys create printed", "%s does not hold an API key", f.keyFile)
 	}
 	return string(text), nil
 }
 
-// remoteError gives what a daemon said its exit code.
+// remoteError gives a daemon's error its exit code.
 func remoteError(err error) error {
 	if p, ok := errors.AsType[*server.Problem](err); ok {
-		e := &exitError{code: exitSurroundings, err: p, hint: p.Hint}
+		e := &exitError{code: exitSystem, err: p, hint: p.Hint}
 		switch p.Kind() {
 		case server.Conflict, server.Rejected:
 			e.code = exitFailed
 		case server.BadRequest, server.Invalid, server.NotFound, server.KeyReused, server.InvalidFlows:
-			e.code = exitWrong
+			e.code = exitUser
 		case server.Unauthorized:
 			e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; facteur keys create makes one"
 		}
@@ -111,14 +111,14 @@ func remoteError(err error) error {
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or ask on its own machine, in the project's folder, without --server"
 		}
-		return surroundings(fmt.Errorf("the daemon at %s does not answer: %w", hostOf(u.URL), u.Err), hint)
+		return systemError(fmt.Errorf("the daemon at %s does not answer: %w", hostOf(u.URL), u.Err), hint)
 	}
 	return err
 }
 
-// hinted gives an error without a hint one, where what was named is not there.
-func hinted(err error, hint string) error {
-	if e, ok := errors.AsType[*exitError](err); ok && e.hint == "" && e.code == exitWrong {
+// withHint adds a hint to a not-found error that has none.
+func withHint(err error, hint string) error {
+	if e, ok := errors.AsType[*exitError](err); ok && e.hint == "" && e.code == exitUser {
 		e.hint = hint
 	}
 	return err

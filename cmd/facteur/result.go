@@ -22,7 +22,7 @@ type runJSON struct {
 	Outputs  map[string]any       `json:"outputs"`
 	Steps    []stepJSON           `json:"steps"`
 	Error    any                  `json:"error"`              // null unless the run failed
-	Requests []rehearsed          `json:"requests,omitempty"` // of a dry run
+	Requests []dryRequest         `json:"requests,omitempty"` // of a dry run
 	Messages []simulation.Message `json:"messages,omitempty"` // of --simulate
 }
 
@@ -35,9 +35,9 @@ type stepJSON struct {
 	Error    any            `json:"error"`
 }
 
-// resultJSON gives a result without what is sensitive, except in the flow's outputs: the
-// caller gets those in clear.
-func (w *world) resultJSON(r *host.Result) runJSON {
+// resultJSON is a result as JSON, with sensitive values masked except in the flow's outputs: those
+// the caller gets in clear.
+func (w *environment) resultJSON(r *host.Result) runJSON {
 	mask := record.NewMask(r.Sensitive)
 	failure := func(e *call.Error, step string) any {
 		if e == nil {
@@ -62,8 +62,8 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 		}
 		out.Steps = append(out.Steps, step)
 	}
-	if w.rehearsal != nil {
-		out.Requests = w.rehearsal.masked(mask)
+	if w.dryRun != nil {
+		out.Requests = w.dryRun.masked(mask)
 	}
 	if w.simulation != nil {
 		out.Messages = w.simulation.Sent(r)
@@ -71,29 +71,29 @@ func (w *world) resultJSON(r *host.Result) runJSON {
 	return out
 }
 
-// printResult shows how a run ended, and gives that its exit code.
-func (a *app) printResult(r *host.Result, w *world, f runFlags, took time.Duration) error {
+// printResult prints how a run ended, and returns its exit code as an error.
+func (a *app) printResult(r *host.Result, w *environment, f runFlags, took time.Duration) error {
 	if err := a.writeResult(r, w, f, took); err != nil {
-		return surroundings(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s all the same", r.Run, r.Status))
+		return systemError(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s all the same", r.Run, r.Status))
 	}
 	fits := w.player == nil || a.compareRecording(w, record.NewMask(r.Sensitive))
 	switch {
 	case r.Status == machine.Succeeded && fits:
 		return nil
-	case r.Error != nil && aroundUs(r.Error):
-		return &exitError{code: exitSurroundings}
+	case r.Error != nil && isSystemError(r.Error):
+		return &exitError{code: exitSystem}
 	}
 	return &exitError{code: exitFailed}
 }
 
-func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Duration) error {
+func (a *app) writeResult(r *host.Result, w *environment, f runFlags, took time.Duration) error {
 	if f.json {
 		return a.printJSON(w.resultJSON(r))
 	}
 	var out bytes.Buffer
-	if w.rehearsal != nil {
-		w.rehearsal.print(&out, record.NewMask(r.Sensitive))
-		a.tellEnd(r, "nothing was sent; the answers were made up", took)
+	if w.dryRun != nil {
+		w.dryRun.print(&out, record.NewMask(r.Sensitive))
+		a.printEnd(r, "nothing was sent; the answers were made up", took)
 	} else {
 		how := ""
 		if w.virtual {
@@ -105,7 +105,7 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 				return err
 			}
 		}
-		a.tellEnd(r, how, took)
+		a.printEnd(r, how, took)
 		for _, name := range sortedNames(r.Outputs) {
 			fmt.Fprintf(&out, "%s: %s\n", name, schema.OneLine(r.Outputs[name]))
 		}
@@ -114,12 +114,12 @@ func (a *app) writeResult(r *host.Result, w *world, f runFlags, took time.Durati
 	return err
 }
 
-// compareRecording tells what of a recording did not fit the run, and whether it is only
-// what was left over.
-func (a *app) compareRecording(w *world, m *record.Mask) bool {
+// compareRecording prints where a recording did not match the run, and reports whether there were
+// only unused exchanges.
+func (a *app) compareRecording(w *environment, m *record.Mask) bool {
 	bad := w.player.Mismatches()
 	for _, mismatch := range bad {
-		a.say("31", "error:", "%s", m.Text(mismatch.String()))
+		a.printLine("31", "error:", "%s", m.Text(mismatch.String()))
 	}
 	for _, e := range w.player.Unused() {
 		fmt.Fprintf(a.stderr, "%s:%d: %s this exchange was not used\n", e.Range.File(), e.Range.Pos().Line, a.paint("33", "warning:"))
@@ -127,8 +127,8 @@ func (a *app) compareRecording(w *world, m *record.Mask) bool {
 	return len(bad) == 0
 }
 
-// aroundUs tells whether an error is of the surroundings rather than of the flow.
-func aroundUs(e *call.Error) bool {
+// isSystemError reports whether an error is of the system rather than of the flow.
+func isSystemError(e *call.Error) bool {
 	switch e.Class {
 	case "connection", "surroundings", "network", "auth":
 		return true
@@ -136,8 +136,8 @@ func aroundUs(e *call.Error) bool {
 	return false
 }
 
-// tellEnd shows the end of a run.
-func (a *app) tellEnd(r *host.Result, how string, took time.Duration) {
+// printEnd prints the end of a run.
+func (a *app) printEnd(r *host.Result, how string, took time.Duration) {
 	color := "32"
 	if r.Status != machine.Succeeded {
 		color = "31"

@@ -74,21 +74,21 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 		return err
 	}
 	if waits := waitsFor(compiled); len(waits) > 0 && f.events == "" && !f.dryRun && !f.simulate {
-		return surroundings(
+		return systemError(
 			fmt.Errorf("%s waits for %s, and nothing brings them here", compiled.Name, strings.Join(waits, ", ")),
 			`try it with --simulate, feed them with --events FILE, or test the flow with "facteur test"`)
 	}
-	w, err := a.newWorld(ctx, p, compiled, f)
+	w, err := a.newEnvironment(ctx, p, compiled, f)
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	soft, hard, stop := a.interrupts(ctx, a.tellInterrupt)
+	soft, hard, stop := a.interrupts(ctx, a.printInterrupt)
 	defer stop()
 
 	options := w.options(hard)
 	if !f.json {
-		options.OnStep = a.newTicker().show
+		options.OnStep = a.newProgress().show
 	}
 	began := time.Now()
 	foreground := local.New(options)
@@ -102,7 +102,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 	return a.printResult(result, w, f, time.Since(began))
 }
 
-func (a *app) tellInterrupt(n int) {
+func (a *app) printInterrupt(n int) {
 	if n == 1 {
 		fmt.Fprintln(a.stderr, "interrupted: what is under way finishes; interrupt again to cut it off")
 	}
@@ -128,17 +128,17 @@ func awaits(p *plan.Plan) bool {
 	return false
 }
 
-// notEnded explains why a run could not be carried to its end. The result tells how far
-// it came; it is nil when it did not start.
-func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
+// notEnded is the error about a run that could not be finished. The result says how far it came;
+// it is nil if the run did not start.
+func (a *app) notEnded(r *host.Result, err error, w *environment, f runFlags) error {
 	switch {
 	case r == nil:
 	case f.json:
 		if err := a.printJSON(w.resultJSON(r)); err != nil {
 			return err
 		}
-	case w.rehearsal != nil:
-		w.rehearsal.print(a.stdout, record.NewMask(r.Sensitive))
+	case w.dryRun != nil:
+		w.dryRun.print(a.stdout, record.NewMask(r.Sensitive))
 	case w.simulation != nil:
 		drawMessages(a.stdout, bubble.For(a.stdout, colored(a.stdout)), w.simulation.Sent(r))
 	}
@@ -151,17 +151,17 @@ func (a *app) notEnded(r *host.Result, err error, w *world, f runFlags) error {
 		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to somebody who does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or feed --events"}
 	case isStuck:
 		return &exitError{code: exitFailed, err: err, hint: "add what it waits for to the events file"}
-	case isAround[*journal.DiskError](err), isAround[*vault.BackendError](err):
+	case isError[*journal.DiskError](err), isError[*vault.BackendError](err):
 		hint := "nothing was sent"
 		if r != nil {
 			hint = "the run stopped there; before you start it again, see above what it has done"
 		}
-		return surroundings(err, hint)
+		return systemError(err, hint)
 	}
 	return &exitError{code: exitFailed, err: err}
 }
 
-func isAround[E error](err error) bool {
+func isError[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }

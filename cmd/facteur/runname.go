@@ -22,8 +22,8 @@ const (
 const namingRuns = `RUN is an id, or at least 6 letters of its beginning or its end: ids that begin alike are of
 runs that started about the same time.`
 
-// findRun returns the id of a run that is named by it, by a part of it, or as the last one
-// that started. What names none is returned as it is.
+// findRun returns the id of the run that a name means: an id, a part of one, or the last run that
+// was started. A name that matches none is returned as it is.
 func findRun(ctx context.Context, r runReader, name string) (string, error) {
 	q := host.Filter{Limit: 1000}
 	switch {
@@ -31,7 +31,7 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 		q.Limit = 1
 		list, err := r.Runs(ctx, q)
 		if err == nil && len(list.Runs) == 0 {
-			err = wrong("", "there are no runs yet")
+			err = userError("", "there are no runs yet")
 		}
 		if err != nil {
 			return "", err
@@ -58,16 +58,16 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 	case len(found) == 1:
 		return found[0].RunID, nil
 	case len(found) > 1:
-		return "", wrong("give more letters, or its end", "%s can be any of %s", name, several(found))
+		return "", userError("give more letters, or its end", "%s can be any of %s", name, listIDs(found))
 	case !all:
-		return "", wrong("give the whole id; facteur runs list --since and --until show older runs",
+		return "", userError("give the whole id; facteur runs list --since and --until show older runs",
 			"none of the latest runs has an id that begins or ends with %s, and older ones were not looked at", name)
 	}
 	return name, nil
 }
 
-// runsLike returns the runs of a list whose ids begin or end so, and whether all of the list
-// was looked at.
+// runsLike returns the runs of a list whose ids begin or end with part, and whether the whole list
+// was searched.
 func runsLike(ctx context.Context, r runReader, part string, q host.Filter) (found []server.Run, all bool, err error) {
 	for seen := 0; seen < mostNamed; {
 		list, err := r.Runs(ctx, q)
@@ -90,7 +90,7 @@ func runsLike(ctx context.Context, r runReader, part string, q host.Filter) (fou
 	return found, false, nil
 }
 
-// startOf returns when a run started of which the id begins so, if that can be: the first 48
+// startOf returns when a run started whose id begins with part, if that can be told: the first 48
 // bits of most ids are the time, in milliseconds.
 func startOf(part string) (since, until time.Time) {
 	const letters = 10 // of five bits each, the first of which hold the time
@@ -103,8 +103,8 @@ func startOf(part string) (since, until time.Time) {
 	return time.UnixMilli(int64(first >> 2)), time.UnixMilli(int64(last>>2) + 1)
 }
 
-// several names runs, the latest first, and not all of many.
-func several(runs []server.Run) string {
+// listIDs lists the ids of runs, the latest first, cut off if there are many.
+func listIDs(runs []server.Run) string {
 	const most = 5
 	var names []string
 	for _, r := range runs[:min(len(runs), most)] {
@@ -116,19 +116,19 @@ func several(runs []server.Run) string {
 	return strings.Join(names, ", ")
 }
 
-// toChange returns the daemon, and the run that a command has it change.
-func (a *app) toChange(ctx context.Context, f remoteFlags, what, name string) (d *server.Client, run string, err error) {
+// runToChange returns the daemon, and the run that a command has it change.
+func (a *app) runToChange(ctx context.Context, f remoteFlags, what, name string) (d *server.Client, run string, err error) {
 	if d, err = a.daemon(f, what); err == nil {
-		run, err = changing(ctx, d, name)
+		run, err = findRunToChange(ctx, d, name)
 	}
 	return d, run, err
 }
 
-// changing finds the run that a command changes. Which was the last to start may have
-// changed meanwhile, so that it must be named.
-func changing(ctx context.Context, d *server.Client, name string) (string, error) {
+// findRunToChange finds the run that a command changes. "The last one" is refused: another may have
+// been started meanwhile.
+func findRunToChange(ctx context.Context, d *server.Client, name string) (string, error) {
 	if name == lastRun {
-		return "", wrong("facteur runs list shows its id", "%q names a run to look at, not one to change", name)
+		return "", userError("facteur runs list shows its id", "%q names a run to look at, not one to change", name)
 	}
 	id, err := findRun(ctx, d, name)
 	return id, remoteError(err)

@@ -58,7 +58,7 @@ func TestFindRun(t *testing.T) {
 	}
 	_, err := findRun(t.Context(), pages{}, "last")
 	assert.ErrorContains(t, err, "there are no runs yet")
-	_, err = changing(t.Context(), nil, "last")
+	_, err = findRunToChange(t.Context(), nil, "last")
 	assert.ErrorContains(t, err, `"last" names a run to look at, not one to change`)
 }
 

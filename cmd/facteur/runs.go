@@ -35,7 +35,7 @@ To look at one, "last" is the one that started last.`,
 	)
 }
 
-// A runReader knows of runs: a daemon, or a data folder.
+// A runReader reads runs: from a daemon, or from a data folder.
 type runReader interface {
 	Runs(ctx context.Context, q host.Filter) (*server.RunList, error)
 	Run(ctx context.Context, run string, wait time.Duration) (*server.Detail, error)
@@ -73,10 +73,10 @@ var nationalNumber = regexp.MustCompile(`^0[0-9 .-]+$`)
 
 func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) error {
 	var err error
-	if f.Since, err = moment("--since", f.since); err != nil {
+	if f.Since, err = parseTime("--since", f.since); err != nil {
 		return err
 	}
-	if f.Until, err = moment("--until", f.until); err != nil {
+	if f.Until, err = parseTime("--until", f.until); err != nil {
 		return err
 	}
 	switch {
@@ -87,9 +87,9 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 		for _, s := range server.Statuses() {
 			known = append(known, string(s))
 		}
-		return wrong(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
+		return userError(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
 	}
-	return a.reading(ctx, remote, func(r runReader) error {
+	return a.withRunReader(ctx, remote, func(r runReader) error {
 		list, err := r.Runs(ctx, f.Filter)
 		if err != nil {
 			return err
@@ -101,13 +101,13 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 			a.otherFlows(remote, f.Flow)
 		}
 		if len(list.Runs) == 0 && nationalNumber.MatchString(f.Recipient) {
-			return wrong("write it as +33612345678", "no runs wrote to %q, which is no number with the code of a country", f.Recipient)
+			return userError("write it as +33612345678", "no runs wrote to %q, which is no number with the code of a country", f.Recipient)
 		}
 		return a.printRuns(list)
 	})
 }
 
-// otherFlows says that the project has no such flow now, where it can be known here.
+// otherFlows notes that the project has no such flow now, if its files are here.
 func (a *app) otherFlows(remote remoteFlags, name string) {
 	if remote.address() != "" {
 		return
@@ -142,7 +142,7 @@ func (a *app) printRuns(list *server.RunList) error {
 	return nil
 }
 
-// statusOf says how a run stands, with the calls that nobody knows the outcome of.
+// statusOf is the status of a run, with the number of calls whose outcome is unknown.
 func statusOf(r server.Run) string {
 	if r.Unknown == 0 {
 		return string(r.Status)
@@ -157,8 +157,8 @@ func took(start, end time.Time) string {
 	return schema.FormatDuration(end.Sub(start).Round(time.Millisecond))
 }
 
-// moment reads a time, or how long ago it was; "" is the zero time.
-func moment(flag, text string) (time.Time, error) {
+// parseTime reads a time, or a duration before now; "" is the zero time.
+func parseTime(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -167,14 +167,13 @@ func moment(flag, text string) (time.Time, error) {
 	}
 	ago, err := schema.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, wrong("write a time such as 2026-01-31T08:00:00Z, or how long ago: 90m, 24h, 7d", "%s: %q is neither a time nor a duration", flag, text)
+		return time.Time{}, userError("write a time such as 2026-01-31T08:00:00Z, or how long ago: 90m, 24h, 7d", "%s: %q is neither a time nor a duration", flag, text)
 	}
 	return time.Now().Add(-ago), nil
 }
 
-// reading lets something read runs: from the daemon, or from the data folder when none
-// runs.
-func (a *app) reading(ctx context.Context, f remoteFlags, read func(runReader) error) error {
+// withRunReader calls read with the daemon, or with the data folder if no daemon runs.
+func (a *app) withRunReader(ctx context.Context, f remoteFlags, read func(runReader) error) error {
 	c, err := a.remote(f)
 	if err != nil {
 		return err

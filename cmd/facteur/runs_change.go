@@ -21,7 +21,7 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			runs, err := changingAll(c.Context(), d, args)
+			runs, err := findRunsToChange(c.Context(), d, args)
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ A step whose outcome is unknown may have happened: it is done again only with --
 Better settle it first: facteur runs settle.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, run, err := a.toChange(c.Context(), *f, "retry a run", args[0])
+			d, run, err := a.runToChange(c.Context(), *f, "retry a run", args[0])
 			if err != nil {
 				return err
 			}
@@ -82,15 +82,15 @@ journal no longer fits, the key of the call.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			happened := c.Flags().Changed("sent")
 			if happened == notSent {
-				return wrong("without the id of the message: --sent=", "say one of --sent WAMID and --not-sent")
+				return userError("without the id of the message: --sent=", "say one of --sent WAMID and --not-sent")
 			}
-			d, run, err := a.toChange(c.Context(), *f, "settle a step", args[0])
+			d, run, err := a.runToChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {
 				return err
 			}
 			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
 			if err := d.Settle(c.Context(), run, r); err != nil {
-				return hinted(remoteError(err), "facteur runs show "+run+" names its steps")
+				return withHint(remoteError(err), "facteur runs show "+run+" names its steps")
 			}
 			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], run)
 			return nil
@@ -111,12 +111,12 @@ func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
 with --latest of today's. It does everything anew, whatever the other run has done.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, run, err := a.toChange(c.Context(), *f, "start a run", args[0])
+			d, run, err := a.runToChange(c.Context(), *f, "start a run", args[0])
 			if err != nil {
 				return err
 			}
 			started, err := d.Rerun(c.Context(), run, r, s.StartOption)
-			return a.tellStarted(started, err, s)
+			return a.printStarted(started, err, s)
 		},
 	}
 	c.Flags().BoolVar(&r.Latest, "latest", false, "run the flow as it is now")

@@ -16,7 +16,7 @@ import (
 	"facteur/server"
 )
 
-// A drawing shows a run to people.
+// A drawing prints a run for people.
 type drawing struct {
 	w     io.Writer
 	d     *server.Detail
@@ -63,7 +63,7 @@ func (p *drawing) draw() {
 	p.advice()
 }
 
-// cancelled is why somebody asked the run to end, "" where nobody did, or did not say.
+// cancelled is the reason that was given for cancelling the run, "" for none.
 func (p *drawing) cancelled() string {
 	for _, e := range slices.Backward(p.d.Journal) {
 		var said struct{ Reason string }
@@ -79,8 +79,7 @@ func (p *drawing) cancelled() string {
 
 func (p *drawing) field(name, text string) { fmt.Fprintf(p.w, "%-8s %s\n", name, text) }
 
-// longValue is how many characters of an input or output are shown: a list of people is no help
-// to who looks for a step.
+// longValue bounds the characters of an input or output that are shown.
 const longValue = 400
 
 func (p *drawing) values(name string, values map[string]any) {
@@ -94,7 +93,7 @@ func (p *drawing) values(name string, values map[string]any) {
 	}
 }
 
-// step draws a step, its calls where there is more to say of them, and why it failed.
+// step prints a step, its calls if they add something, and why it failed.
 func (p *drawing) step(s *server.Step) {
 	sign, color := signOf(s.Status)
 	switch {
@@ -115,7 +114,7 @@ func (p *drawing) step(s *server.Step) {
 	for _, c := range calls {
 		for _, r := range c.Receipts {
 			if r.State != s.State || r.Error != nil {
-				fmt.Fprintf(p.w, "%10s  %sreceipt %s%s\n", "", indent, r.State, because(r.Error))
+				fmt.Fprintf(p.w, "%10s  %sreceipt %s%s\n", "", indent, r.State, reason(r.Error))
 			}
 		}
 	}
@@ -138,7 +137,7 @@ func (p *drawing) failure(indent string, e *server.Failure) {
 
 type explanationLine struct{ name, text string }
 
-// explained says what an error means, by the catalogue.
+// explained is what the catalogue says about an error.
 func explained(e *server.Failure) []explanationLine {
 	var lines []explanationLine
 	if m, ok := graph.Explain(e.MetaCode); ok && e.MetaCode != 0 {
@@ -159,7 +158,7 @@ func explained(e *server.Failure) []explanationLine {
 	return out
 }
 
-// advice tells what can be done about the run.
+// advice prints what can be done about the run.
 func (p *drawing) advice() {
 	var tips []string
 	for _, s := range p.d.Steps {
@@ -211,7 +210,7 @@ func (p *drawing) depth(s *server.Step) int {
 	return n
 }
 
-// since is when something was, from the run's start.
+// since is a time relative to the run's start.
 func (p *drawing) since(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -253,7 +252,7 @@ func colorOf(s machine.Status) string {
 	return "33"
 }
 
-// outcomeOf says what came of a call.
+// outcomeOf is a call's outcome in words.
 func outcomeOf(c server.Call) string {
 	switch {
 	case c.Outcome == nil:
@@ -261,10 +260,10 @@ func outcomeOf(c server.Call) string {
 	case c.Outcome.Status == call.Pending:
 		return "accepted"
 	}
-	return string(c.Outcome.Status) + because(c.Outcome.Error)
+	return string(c.Outcome.Status) + reason(c.Outcome.Error)
 }
 
-func because(e *server.Failure) string {
+func reason(e *server.Failure) string {
 	if e == nil {
 		return ""
 	}
@@ -272,7 +271,7 @@ func because(e *server.Failure) string {
 	return fmt.Sprintf(": %s [%s]", line, e.Code)
 }
 
-// short is enough of a digest to tell versions apart.
+// short is a prefix of a digest, enough to tell versions apart.
 func short(digest string) string {
 	if _, hex, ok := strings.Cut(digest, ":"); ok {
 		digest = hex

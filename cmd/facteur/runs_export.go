@@ -47,10 +47,10 @@ project's of today.`,
 
 func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
 	if remote.address() != "" {
-		return wrong("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
+		return userError("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
 	}
 	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
-		return wrong("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, project.TestSuffix)
+		return userError("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, project.TestSuffix)
 	}
 	p, err := a.open(".")
 	if err != nil {
@@ -106,15 +106,15 @@ func exportOf(ctx context.Context, p *testbed.Project, r *host.Report, keep bool
 	}
 	f := names[r.Run.Flow]
 	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
-		return nil, wrong("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
+		return nil, userError("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
 	}
 	compiled, found := p.Compiler.Compile(f.Flow)
 	if compiled == nil {
-		return nil, wrong("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
+		return nil, userError("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
 	}
 	test, err := export.Of(ctx, export.Project{Library: p.Library, Do: p.Do, Connections: p.Undeclared}, f.Flow, compiled, r, keep)
 	if refused, ok := errors.AsType[*export.RefusedError](err); ok {
-		return nil, wrong(refused.Hint, "%w", refused)
+		return nil, userError(refused.Hint, "%w", refused)
 	}
 	return test, err
 }
@@ -126,18 +126,18 @@ func (a *app) writeExport(out string, text []byte) error {
 	}
 	file, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return wrong("choose another name", "the test: %w", err)
+		return userError("choose another name", "the test: %w", err)
 	}
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return surroundings(fmt.Errorf("the test: %w", err), "")
+		return systemError(fmt.Errorf("the test: %w", err), "")
 	}
 	fmt.Fprintf(a.stderr, "%s is written; read it before you commit it\n", out)
 	return nil
 }
 
-// exportFor is what the API gives as a flow test: what is wrong with the run, or with its
-// flow, is the run's.
+// exportFor writes a run as a flow test for the API: that the run, or its flow, cannot be exported
+// is a *host.StateError.
 func exportFor(ctx context.Context, root string, r *host.Report) ([]byte, error) {
 	c := newChecker()
 	p, err := c.project(root)
@@ -148,7 +148,7 @@ func exportFor(ctx context.Context, root string, r *host.Report) ([]byte, error)
 		return nil, c.found.Err()
 	}
 	test, err := exportOf(ctx, p, r, false)
-	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitWrong {
+	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitUser {
 		return nil, &host.StateError{Run: r.Run.ID, Reason: e.Error(), Hint: e.hint}
 	}
 	if err != nil {

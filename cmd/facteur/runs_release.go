@@ -43,7 +43,7 @@ then go on together.`,
 				}
 			}
 			if ways != 1 {
-				return wrong(seeHelp(c), "%s takes one of RUN…, --flow FLOW and --all", c.CommandPath())
+				return userError(seeHelp(c), "%s takes one of RUN…, --flow FLOW and --all", c.CommandPath())
 			}
 			return nil
 		},
@@ -62,7 +62,7 @@ func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlag
 	}
 	var runs []string
 	if len(names) > 0 {
-		runs, err = changingAll(ctx, d, names)
+		runs, err = findRunsToChange(ctx, d, names)
 	} else {
 		runs, err = a.heldRuns(ctx, d, remote, f)
 	}
@@ -72,7 +72,7 @@ func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlag
 	return a.each(runs, func(run string) error { return d.Release(ctx, run) }, "goes on", "go on")
 }
 
-// heldRuns returns the runs that are held, once it is said that all of them are meant.
+// heldRuns returns the held runs, after the user has confirmed that all of them are meant.
 func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags, f releaseFlags) ([]string, error) {
 	var runs []string
 	of := map[string]int{}
@@ -100,14 +100,14 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 		for _, flow := range sortedNames(of) {
 			counts = append(counts, fmt.Sprintf("%d of %s", of[flow], flow))
 		}
-		return nil, wrong("look whether they went on since the backup (facteur runs list --status held), cancel those, then add --yes",
+		return nil, userError("look whether they went on since the backup (facteur runs list --status held), cancel those, then add --yes",
 			"these would go on, and send again what they sent since the backup: %s", strings.Join(counts, ", "))
 	}
 	return runs, nil
 }
 
-// each changes runs one after the other. One that cannot be changed does not keep the
-// others, unless the daemon has gone.
+// each changes runs one after the other. An error does not stop the others, unless the daemon is
+// gone.
 func (a *app) each(runs []string, change func(run string) error, one, all string) error {
 	code, done := 0, 0
 	for _, run := range runs {
@@ -123,7 +123,7 @@ func (a *app) each(runs []string, change func(run string) error, one, all string
 		default:
 			code = max(code, a.report(err))
 		}
-		if code == exitSurroundings {
+		if code == exitSystem {
 			break
 		}
 	}
@@ -136,11 +136,11 @@ func (a *app) each(runs []string, change func(run string) error, one, all string
 	return nil
 }
 
-// changingAll is changing for several runs: what they mean is clear before one is changed.
-func changingAll(ctx context.Context, d *server.Client, names []string) ([]string, error) {
+// findRunsToChange is changing for several runs: what they mean is clear before one is changed.
+func findRunsToChange(ctx context.Context, d *server.Client, names []string) ([]string, error) {
 	var runs []string
 	for _, name := range names {
-		run, err := changing(ctx, d, name)
+		run, err := findRunToChange(ctx, d, name)
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ func (a *app) runsShow(remote *remoteFlags) *cobra.Command {
 		Example: "  facteur runs show last\n  facteur runs show last --wait 30s",
 		Args:    exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.reading(c.Context(), *remote, func(r runReader) error {
+			return a.withRunReader(c.Context(), *remote, func(r runReader) error {
 				return a.showRun(c.Context(), r, args[0], wait, asJSON)
 			})
 		},
@@ -42,7 +42,7 @@ func (a *app) runsEvents(remote *remoteFlags) *cobra.Command {
 		Short: "Print the journal of a run: what happened to it, in order",
 		Args:  exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.reading(c.Context(), *remote, func(r runReader) error {
+			return a.withRunReader(c.Context(), *remote, func(r runReader) error {
 				run, err := findRun(c.Context(), r, args[0])
 				if err != nil {
 					return err

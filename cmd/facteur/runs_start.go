@@ -50,12 +50,12 @@ whatever happens here. Without an answer, start it again with the same --idempot
 				if err != nil {
 					return remoteError(err)
 				}
-				if err := a.put(values, in.inputs, flow); err != nil {
+				if err := a.setInputs(values, in.inputs, flow); err != nil {
 					return err
 				}
 			}
 			started, err := d.Start(c.Context(), args[0], server.StartRequest{Inputs: values}, f.StartOption)
-			return a.tellStarted(started, err, f)
+			return a.printStarted(started, err, f)
 		},
 	}
 	in.add(c)
@@ -63,9 +63,9 @@ whatever happens here. Without an answer, start it again with the same --idempot
 	return c
 }
 
-// put puts inputs given as name=value among the values. The daemon checks them: here a text
-// only becomes what the type of its input is written as.
-func (a *app) put(values map[string]any, inputs []string, flow *server.FlowDetail) error {
+// setInputs adds inputs given as name=value to the values. A text only becomes JSON where its
+// input's type wants that: the daemon checks the rest.
+func (a *app) setInputs(values map[string]any, inputs []string, flow *server.FlowDetail) error {
 	types, _ := flow.Inputs["properties"].(map[string]any)
 	given := map[string]bool{}
 	for _, in := range inputs {
@@ -73,14 +73,14 @@ func (a *app) put(values map[string]any, inputs []string, flow *server.FlowDetai
 		input, known := types[name].(map[string]any)
 		switch {
 		case !ok:
-			return wrong("write --input name=value", "--input %s has no =", in)
+			return userError("write --input name=value", "--input %s has no =", in)
 		case !known:
-			return wrong(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
+			return userError(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
 		case given[name]:
-			return wrong("give it once; a list is written as JSON", "--input %s is given twice", name)
+			return userError("give it once; a list is written as JSON", "--input %s is given twice", name)
 		}
-		given[name], values[name] = true, written(input, text)
-		if file, ok := takesFile(input, text); ok {
+		given[name], values[name] = true, fromText(input, text)
+		if file, ok := fileArgument(input, text); ok {
 			v, err := a.inputFrom(file, input)
 			if err != nil {
 				return err
@@ -91,8 +91,8 @@ func (a *app) put(values map[string]any, inputs []string, flow *server.FlowDetai
 	return nil
 }
 
-// tellStarted tells of a run that a daemon was asked to start.
-func (a *app) tellStarted(started *server.Started, err error, f startFlags) error {
+// printStarted prints the daemon's answer to a start.
+func (a *app) printStarted(started *server.Started, err error, f startFlags) error {
 	if err != nil {
 		return remoteError(err)
 	}

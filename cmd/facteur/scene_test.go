@@ -113,7 +113,7 @@ func TestSceneDiskFull(t *testing.T) {
 	}
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)
-	assert.Equal(t, exitSurroundings, exit.ExitCode())
+	assert.Equal(t, exitSystem, exit.ExitCode())
 	log := s.daemon.log.String()
 	assert.Contains(t, log, "the disk is full; free some space")
 	assert.NotContains(t, log, "panic")
@@ -125,7 +125,7 @@ func TestSceneDiskFull(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, filler.Close())
 	code, again := s.serve()
-	assert.Equal(t, exitSurroundings, code, again)
+	assert.Equal(t, exitSystem, code, again)
 	assert.Regexp(t, `(?m)^error: .*(no space left|the disk is full)`, again)
 
 	resize("300m")
@@ -254,7 +254,7 @@ func TestSceneManyDaemons(t *testing.T) {
 	stop := s.load(3, "storm_plain", "storm_retry")
 	for range 3 {
 		code, log := s.serve()
-		assert.Equal(t, exitSurroundings, code)
+		assert.Equal(t, exitSystem, code)
 		assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder \S+ already`, log)
 		assert.Contains(t, log, "hint: stop it first")
 	}

@@ -127,7 +127,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
 		ts.Fatalf("usage: request METHOD PATH [BODY]")
 	}
-	var plate daemon.Doorplate
+	var plate daemon.Endpoint
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("data/daemon.json")), &plate))
 	req, err := http.NewRequest(args[0], plate.URL+args[1], strings.NewReader(strings.Join(args[2:], "")))
 	ts.Check(err)

@@ -77,8 +77,8 @@ settled by webhooks, as always.`,
 func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) {
 	began := time.Now()
 	hangups := make(chan os.Signal, 1)
-	if a.hangups != nil {
-		defer a.hangups(hangups)()
+	if a.notifyHangups != nil {
+		defer a.notifyHangups(hangups)()
 	}
 	if err := wantProject(path); err != nil {
 		return err
@@ -87,12 +87,12 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	if err != nil {
 		return err
 	}
-	config, err := f.settled(p)
+	config, err := f.settings(p)
 	if err != nil {
 		return err
 	}
 	log := a.logger(config.LogFormat, server.View{Numbers: config.ShowPhoneNumbers})
-	defer func() { err = inLog(log, config.LogFormat, err) }()
+	defer func() { err = logError(log, config.LogFormat, err) }()
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
 			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", daemon.SoftStop)
@@ -101,11 +101,11 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 		log.Warn("cutting off what is under way")
 	})
 	defer stop()
-	if !project.Is(p.Root) {
+	if !project.HasFile(p.Root) {
 		log.Warn("there is no "+project.FileName+" here or above: this folder is taken for a project", "folder", p.Root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
 	}
-	for _, s := range p.Strays(os.Environ()) {
-		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Near+"?")
+	for _, s := range p.UnknownVariables(os.Environ()) {
+		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Known+"?")
 	}
 	defer daemon.Tune(soft)()
 	d, err := a.openDaemon(soft, hard, daemon.Options{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored, Hangups: hangups})
@@ -120,9 +120,8 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	return d.Run(soft, stop)
 }
 
-// inLog says why the daemon ends as a line of the log, where a machine reads what stands on
-// standard error.
-func inLog(log *slog.Logger, format string, err error) error {
+// logError logs why the daemon ends if the log is JSON: then a machine reads standard error.
+func logError(log *slog.Logger, format string, err error) error {
 	if err == nil || format != "json" {
 		return err
 	}
@@ -130,7 +129,7 @@ func inLog(log *slog.Logger, format string, err error) error {
 	if e.err == nil {
 		return err
 	}
-	text, hint := said(e)
+	text, hint := explainError(e)
 	log.Error("the daemon ends", "error", text, "hint", hint)
 	return &exitError{code: e.code}
 }
@@ -144,14 +143,14 @@ func (a *app) openDaemon(soft, hard context.Context, o daemon.Options) (*daemon.
 	o.Show = func(found diag.List) { a.show(found, o.Settings.LogFormat, o.Log) }
 	o.Show(found)
 	if found.HasErrors() {
-		return nil, &exitError{code: exitWrong}
+		return nil, &exitError{code: exitUser}
 	}
 	o.Flows, o.Version = flows, version()
 	o.Export = func(ctx context.Context, r *host.Report) ([]byte, error) { return exportFor(ctx, o.Project.Root, r) }
 	return daemon.Open(soft, hard, o)
 }
 
-// show tells diagnostics: with snippets for people, else as log lines.
+// show prints diagnostics: with snippets for people, else as log lines.
 func (a *app) show(found diag.List, format string, log *slog.Logger) {
 	if format == "text" {
 		_ = a.diagnose(found)
@@ -173,16 +172,15 @@ func (a *app) show(found diag.List, format string, log *slog.Logger) {
 // defaultRetention is how long runs are kept.
 const defaultRetention = 90 * 24 * time.Hour
 
-// settled puts flags over what the project file and the environment say, and defaults
-// below.
-func (f serveFlags) settled(p *project.Project) (project.Server, error) {
+// settings are those of the flags, else of the environment and the project file, else the defaults.
+func (f serveFlags) settings(p *project.Project) (project.Server, error) {
 	s := p.Server
 	for _, o := range []struct{ flag, file *string }{
 		{&f.Engine, &s.Engine}, {&f.Listen, &s.Listen}, {&f.PublicURL, &s.PublicURL}, {&f.LogFormat, &s.LogFormat},
 	} {
 		*o.file = cmp.Or(*o.flag, *o.file)
 	}
-	s.TLSCert, s.TLSKey = cmp.Or(f.TLSCert, p.At(s.TLSCert)), cmp.Or(f.TLSKey, p.At(s.TLSKey))
+	s.TLSCert, s.TLSKey = cmp.Or(f.TLSCert, p.Abs(s.TLSCert)), cmp.Or(f.TLSKey, p.Abs(s.TLSKey))
 	s.InsecureWebhooks = s.InsecureWebhooks || f.InsecureWebhooks
 	s.ShowPhoneNumbers = s.ShowPhoneNumbers || f.ShowPhoneNumbers
 	s.Workers = cmp.Or(f.Workers, s.Workers)
@@ -193,22 +191,22 @@ func (f serveFlags) settled(p *project.Project) (project.Server, error) {
 	return s, checkServer(s)
 }
 
-// checkServer tells what is wrong with the settings of a daemon.
+// checkServer checks the settings of a daemon.
 func checkServer(s project.Server) error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
-		return wrong("", "the log format is text or json, not %q", s.LogFormat)
+		return userError("", "the log format is text or json, not %q", s.LogFormat)
 	case s.Engine != project.EngineLocal && s.Engine != project.EngineTemporal:
-		return wrong("", "--engine: it is local or temporal, not %q", s.Engine)
+		return userError("", "--engine: it is local or temporal, not %q", s.Engine)
 	case (s.TLSCert == "") != (s.TLSKey == ""):
-		return wrong("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
+		return userError("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
 	case s.Workers < 0:
-		return wrong("", "--workers: %d runs cannot go on", s.Workers)
+		return userError("", "--workers: %d runs cannot go on", s.Workers)
 	case s.Retention < time.Hour:
-		return wrong("write it as 24h or 30d", "--retention: an hour is the least")
+		return userError("write it as 24h or 30d", "--retention: an hour is the least")
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		return wrong("it looks like 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
+		return userError("it looks like 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
 	}
 	if s.PublicURL != "" {
 		return checkPublicURL(s.PublicURL)

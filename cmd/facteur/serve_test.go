@@ -70,11 +70,11 @@ func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string)
 	r := &running{t: t, dir: dir, api: api, log: &logtest.Lines{}}
 	signals, hangups := make(chan chan<- os.Signal, 1), make(chan chan<- os.Signal, 1)
 	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log,
-		listen: func(c chan<- os.Signal) func() {
+		notifyInterrupts: func(c chan<- os.Signal) func() {
 			signals <- c
 			return func() {}
 		},
-		hangups: func(c chan<- os.Signal) func() {
+		notifyHangups: func(c chan<- os.Signal) func() {
 			hangups <- c
 			return func() {}
 		},
@@ -185,7 +185,7 @@ func TestServe(t *testing.T) {
 	look()
 	for _, args := range [][]string{{"health"}, {"holds"}, {"runs", "retry", "x"}, {"pause", "all"}} {
 		code, _, stderr := facteur(t, dir, "", args...)
-		assert.Equal(t, exitSurroundings, code)
+		assert.Equal(t, exitSystem, code)
 		assert.Contains(t, stderr, "error: no daemon runs on this project")
 	}
 }
@@ -211,13 +211,13 @@ func TestServeRefuses(t *testing.T) {
 
 	r := serving(t, dir, api)
 	code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder data already`, stderr)
 	r.stop()
 
 	write(t, filepath.Join(dir, "flow0.flow.yaml"), strings.Replace(sendsHello, "inputs.phone", "inputs.phon", 1))
 	code, _, stderr = facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, `did you mean "phone"?`)
 }
 
@@ -232,12 +232,12 @@ func TestServeWithKeys(t *testing.T) {
 	assert.NotContains(t, r.log.String(), "there is no API key")
 
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stderr, "a key is needed")
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url, "--key-file", "read.key")
 	assert.Equal(t, 0, code, stderr)
 	code, _, stderr = facteur(t, dir, "", "pause", "all", "--server", r.url, "--key-file", "read.key")
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stderr, "use a key with the scope admin")
 	code, _, stderr = facteur(t, dir, "", "runs", "list")
 	assert.Equal(t, 0, code, "the socket needs none: "+stderr)
@@ -250,7 +250,7 @@ func TestServeWithKeys(t *testing.T) {
 	assert.Equal(t, 0, code, stderr)
 	t.Setenv("FACTEUR_API_KEY", key)
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stderr, "not valid, or was revoked")
 	assert.NotContains(t, r.log.String()+stderr, key)
 }
@@ -277,12 +277,12 @@ func TestPauseAndResume(t *testing.T) {
 	_, _, stderr = facteur(t, dir, "", "holds")
 	assert.Contains(t, stderr, "nothing is held back")
 	code, _, stderr = facteur(t, dir, "", "pause", "connection", "shopp")
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, `there is no connection "shopp"`)
 	assert.Contains(t, stderr, `did you mean "shop"?`)
 	for _, args := range [][]string{{"pause"}, {"pause", "shop"}, {"pause", "connection"}, {"resume", "all", "of it"}} {
 		code, _, stderr := facteur(t, dir, "", args...)
-		assert.Equal(t, exitWrong, code, stderr)
+		assert.Equal(t, exitUser, code, stderr)
 	}
 }
 
@@ -348,9 +348,9 @@ func TestRotatedKey(t *testing.T) {
 
 	require.NoError(t, os.Rename(filepath.Join(dir, "data", "vault.key"), filepath.Join(dir, "kept.key")))
 	code, _, stderr = facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stderr, "put the key file back")
 	code, _, stderr = facteur(t, dir, "", "runs", "list")
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stderr, "put the key file back")
 }

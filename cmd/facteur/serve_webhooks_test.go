@@ -119,10 +119,10 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 	assert.Regexp(t, `ok    signature`, stdout)
 	r.stop()
 	code, stdout, _ = facteur(t, dir, "", "webhook", "check", "shop", "--public-url", r.url)
-	assert.Equal(t, exitSurroundings, code)
+	assert.Equal(t, exitSystem, code)
 	assert.Contains(t, stdout, "fail")
 	code, _, stderr = facteur(t, dir, "", "webhook", "check", "shop")
-	assert.Equal(t, exitWrong, code)
+	assert.Equal(t, exitUser, code)
 	assert.Contains(t, stderr, "it is not known where the world reaches the daemon")
 }
 

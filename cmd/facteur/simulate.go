@@ -63,7 +63,7 @@ interrupt ends it.`,
 	return c
 }
 
-// options are what the flags make of the simulator.
+// options returns the simulator's options by the flags.
 func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, error) {
 	o := simulator.Options{Seed: f.seed}
 	if f.faults != "" {
@@ -72,7 +72,7 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 			return o, err
 		}
 		if o.Scene, err = simulator.ReadScene(text); err != nil {
-			return o, wrong("", "%s: %w", named(f.faults), err)
+			return o, userError("", "%s: %w", displayName(f.faults), err)
 		}
 	}
 	if f.appSecret != "" {
@@ -81,7 +81,7 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 	if f.clock != "" {
 		at, err := time.Parse(time.RFC3339, f.clock)
 		if err != nil {
-			return o, wrong("it looks like 2026-01-01T00:00:00Z", "--clock: %q is no time", f.clock)
+			return o, userError("it looks like 2026-01-01T00:00:00Z", "--clock: %q is no time", f.clock)
 		}
 		o.Clock = simulator.Frozen(at)
 	}
@@ -108,7 +108,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	defer stop()
 	api, err := simulator.New(o)
 	if err != nil {
-		return wrong("", "%w", err)
+		return userError("", "%w", err)
 	}
 	defer api.Close()
 	listener, err := daemon.Listen(f.listen, "--listen")
@@ -116,7 +116,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 		return err
 	}
 	address := "http://" + listener.Addr().String()
-	a.tellSimulator(p, o, f, address)
+	a.printSimulator(p, o, f, address)
 	if !server.IsLoopback(f.listen) {
 		a.warn("whoever reaches %s can see the messages, and send some: it asks for no password", f.listen)
 	}
@@ -126,23 +126,22 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	return serveHTTP(ctx, listener, api)
 }
 
-// serveHTTP answers until ctx ends, and then breaks off: nobody's data are in what it
-// answers.
+// serveHTTP serves until ctx ends, and then cuts requests off: a simulator has nothing to lose.
 func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return surroundings(err, "")
+		return systemError(err, "")
 	}
 	return nil
 }
 
-// tellSimulator says where the simulator is, and how flows come to it.
-func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateFlags, address string) {
+// printSimulator prints where the simulator is, and how flows reach it.
+func (a *app) printSimulator(p *project.Project, o simulator.Options, f simulateFlags, address string) {
 	fmt.Fprintln(a.stdout, address)
 	fmt.Fprintf(a.stderr, "the phone is at %s/\n", address)
 	if n := len(o.Templates); n > 0 {
-		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), project.Shown(p.At(project.TemplatesFolder)))
+		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), project.RelPath(p.Abs(project.TemplatesFolder)))
 	}
 	name := p.OnlyConnection()
 	if name == "" {
@@ -162,7 +161,7 @@ func (a *app) tellSimulator(p *project.Project, o simulator.Options, f simulateF
 	}
 }
 
-// subscribe asks the webhook whether it is one, until it is.
+// subscribe verifies the webhook, again and again until it answers.
 func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simulator.Webhook) {
 	for first := true; ctx.Err() == nil; first = false {
 		err := api.Subscribe(ctx, hook)

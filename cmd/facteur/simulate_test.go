@@ -40,7 +40,7 @@ func TestSimulate(t *testing.T) {
 	write(t, filepath.Join(dir, "hello.flow.yaml"), sendsHello)
 
 	log, signals, ended := &logtest.Lines{}, make(chan chan<- os.Signal, 1), make(chan int, 1)
-	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log, listen: func(c chan<- os.Signal) func() {
+	a := &app{stdin: strings.NewReader(""), stdout: log, stderr: log, notifyInterrupts: func(c chan<- os.Signal) func() {
 		signals <- c
 		return func() {}
 	}}
@@ -82,12 +82,12 @@ func TestSimulateRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--clock", "noon"}, exitWrong, `"noon" is no time`},
-		{[]string{"--faults", "faults.json"}, exitWrong, "faults.json: "},
-		{[]string{"--faults", "none.json"}, exitWrong, "none.json"},
-		{[]string{"missing"}, exitWrong, "missing"},
-		{[]string{"--listen", "127.0.0.1:999999"}, exitSurroundings, "choose another address with --listen"},
-		{[]string{"--listen", taken.Addr().String()}, exitSurroundings, "error: cannot listen on " + taken.Addr().String() + ": address already in use"},
+		{[]string{"--clock", "noon"}, exitUser, `"noon" is no time`},
+		{[]string{"--faults", "faults.json"}, exitUser, "faults.json: "},
+		{[]string{"--faults", "none.json"}, exitUser, "none.json"},
+		{[]string{"missing"}, exitUser, "missing"},
+		{[]string{"--listen", "127.0.0.1:999999"}, exitSystem, "choose another address with --listen"},
+		{[]string{"--listen", taken.Addr().String()}, exitSystem, "error: cannot listen on " + taken.Addr().String() + ": address already in use"},
 	} {
 		code, _, stderr := facteur(t, dir, "", append([]string{"simulate"}, tt.args...)...)
 		assert.Equal(t, tt.code, code, stderr)

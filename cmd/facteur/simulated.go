@@ -13,10 +13,10 @@ import (
 	"facteur/vault"
 )
 
-// simulate puts a simulator in the place of the Cloud API, and a virtual clock in that of
-// the machine's. It returns the connections to it.
-func (w *world) simulate(p *project.Project, sends *plan.Plan) (map[string]vault.Connection, error) {
-	fixed, err := p.TestConnections(sends, project.SendsThrough(sends), nil, project.TestToken)
+// simulate replaces the Cloud API by a simulator, and the system's clock by a virtual one. It
+// returns the connections to the simulator.
+func (w *environment) simulate(p *project.Project, sends *plan.Plan) (map[string]vault.Connection, error) {
+	fixed, err := p.TestConnections(sends, project.SenderConnections(sends), nil, project.TestToken)
 	if err != nil {
 		return nil, err
 	}
@@ -34,13 +34,13 @@ func (w *world) simulate(p *project.Project, sends *plan.Plan) (map[string]vault
 	return fixed, nil
 }
 
-// mostDrawn is how many messages are drawn for people; there may be thousands.
-const mostDrawn = 10
+// maxDrawn bounds the messages that are drawn; there may be thousands.
+const maxDrawn = 10
 
 // drawMessages draws the messages of a simulated run.
 func drawMessages(w io.Writer, on bubble.Sketch, all []simulation.Message) {
 	for i, m := range all {
-		if i == mostDrawn {
+		if i == maxDrawn {
 			fmt.Fprintf(w, "  … and %s more; --json prints all\n\n", count(len(all)-i, "message"))
 			return
 		}

@@ -192,7 +192,7 @@ func benchDaemon(b *testing.B, graph string) (d *daemon.Daemon, url string) {
 	p, found, err := project.Open(dir)
 	require.NoError(b, err)
 	require.NoError(b, found.Err())
-	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settled(p)
+	config, err := serveFlags{Server: project.Server{Listen: "127.0.0.1:0"}}.settings(p)
 	require.NoError(b, err)
 	ctx, stop := context.WithCancel(context.Background())
 	d, err = a.openDaemon(ctx, context.Background(), daemon.Options{Project: p, Settings: config, Log: a.logger(config.LogFormat, server.View{})})

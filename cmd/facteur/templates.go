@@ -64,7 +64,7 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	defer v.Close()
 	if name == "" {
 		if name = p.OnlyConnection(); name == "" {
-			return wrong(`see "facteur vault list"`, "name the connection: --connection NAME")
+			return userError(`see "facteur vault list"`, "name the connection: --connection NAME")
 		}
 	}
 	connection, err := v.Resolve(ctx, name)
@@ -74,25 +74,25 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	pulled, err := account.PullTemplates(ctx, nil, connection)
 	if err != nil {
 		if bad, ok := errors.AsType[*account.PullError](err); ok {
-			return surroundings(errors.New(bad.Problem), bad.Hint)
+			return systemError(errors.New(bad.Problem), bad.Hint)
 		}
-		return surroundings(err, "")
+		return systemError(err, "")
 	}
-	return a.keepTemplates(p, name, pulled, prune)
+	return a.writeTemplates(p, name, pulled, prune)
 }
 
 // fileName is what a file of a template may be called: names come from outside.
 var fileName = regexp.MustCompile(`^[a-z0-9_]+\.[A-Za-z_]+\.json$`)
 
-// keepTemplates writes what has changed, and says what became of each file.
-func (a *app) keepTemplates(p *project.Project, connection string, pulled *templates.Set, prune bool) error {
-	dir := p.At(project.TemplatesFolder)
+// writeTemplates writes the templates that have changed, and prints what it did with each file.
+func (a *app) writeTemplates(p *project.Project, connection string, pulled *templates.Set, prune bool) error {
+	dir := p.Abs(project.TemplatesFolder)
 	before, err := p.ReadTemplates()
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return surroundings(err, "")
+		return systemError(err, "")
 	}
 	var fresh, changed, same, gone int
 	there := map[string]bool{}
@@ -118,7 +118,7 @@ func (a *app) keepTemplates(p *project.Project, connection string, pulled *templ
 			changed++
 		}
 		if err := replaceFile(filepath.Join(dir, name), text); err != nil {
-			return surroundings(err, "")
+			return systemError(err, "")
 		}
 	}
 	for _, t := range before {
@@ -129,14 +129,14 @@ func (a *app) keepTemplates(p *project.Project, connection string, pulled *templ
 		if !prune {
 			a.warn("the account no longer has %s (%s); --prune deletes its file", t.Name, t.Language)
 		} else if err := os.Remove(filepath.Join(dir, t.FileName())); err != nil {
-			return surroundings(err, "")
+			return systemError(err, "")
 		}
 	}
-	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), project.Shown(dir), fresh, changed, same, gone)
+	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), project.RelPath(dir), fresh, changed, same, gone)
 	return nil
 }
 
-// replaceFile writes a file that is never half there.
+// replaceFile replaces a file atomically.
 func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".template-*")
 	if err != nil {
@@ -150,10 +150,10 @@ func replaceFile(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// templatesNote says, once, what could not be checked.
+// templatesNote prints, once, that template messages could not be checked.
 func (a *app) templatesNote(projects map[string]*testbed.Project) {
 	for _, p := range projects {
-		if p != nil && p.Templates != nil && p.Templates.Missed() {
+		if p != nil && p.Templates != nil && p.Templates.Missing() {
 			a.note("template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates")
 			return
 		}
@@ -171,11 +171,11 @@ func (a *app) projectTemplates() (*project.Project, *templates.Set, error) {
 		return nil, nil, err
 	}
 	if len(list) == 0 {
-		return nil, nil, wrong("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", project.Shown(p.At(project.TemplatesFolder)))
+		return nil, nil, userError("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", project.RelPath(p.Abs(project.TemplatesFolder)))
 	}
 	templates, err := templates.NewSet(list)
 	if err != nil {
-		return nil, nil, wrong("delete one of the files", "%s: %w", project.Shown(p.At(project.TemplatesFolder)), err)
+		return nil, nil, userError("delete one of the files", "%s: %w", project.RelPath(p.Abs(project.TemplatesFolder)), err)
 	}
 	return p, templates, nil
 }
@@ -227,7 +227,7 @@ that the template is filled in with; the test sends the template's own examples.
 			if err != nil {
 				return err
 			}
-			t, err := chosen(templates, args[0], language)
+			t, err := selectTemplate(templates, args[0], language)
 			if err != nil {
 				return err
 			}
@@ -243,14 +243,14 @@ that the template is filled in with; the test sends the template's own examples.
 	return c
 }
 
-func chosen(templates *templates.Set, name, language string) (*templates.Definition, error) {
+func selectTemplate(templates *templates.Set, name, language string) (*templates.Definition, error) {
 	all := templates.Named(name)
 	if len(all) == 0 {
 		var names []string
 		for _, t := range templates.All() {
 			names = append(names, t.Name)
 		}
-		return nil, wrong(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, project.TemplatesFolder)
+		return nil, userError(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, project.TemplatesFolder)
 	}
 	var known []string
 	for _, t := range all {
@@ -260,7 +260,7 @@ func chosen(templates *templates.Set, name, language string) (*templates.Definit
 		known = append(known, t.Language)
 	}
 	if language == "" {
-		return nil, wrong("choose one: --language "+known[0], "the template %s is there in several languages: %s", name, strings.Join(known, ", "))
+		return nil, userError("choose one: --language "+known[0], "the template %s is there in several languages: %s", name, strings.Join(known, ", "))
 	}
-	return nil, wrong("it is there in "+strings.Join(known, ", "), "the template %s is not there in %s", name, language)
+	return nil, userError("it is there in "+strings.Join(known, ", "), "the template %s is not there in %s", name, language)
 }

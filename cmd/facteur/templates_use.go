@@ -36,8 +36,8 @@ func (a *app) useTemplate(t *templates.Definition, connection, out string) error
 	return nil
 }
 
-// inDeclarations is in which order people declare an input.
-var inDeclarations = yamltext.Order{"type", "format", "minLength", "sensitive", "description"}
+// inputOrder is in which order people declare an input.
+var inputOrder = yamltext.Order{"type", "format", "minLength", "sensitive", "description"}
 
 func templateFlow(t *templates.Definition, name, connection string, components []any, inputs []templates.Input) string {
 	var b strings.Builder
@@ -57,7 +57,7 @@ func templateFlow(t *templates.Definition, name, connection string, components [
 		if in.Name == "code" {
 			declared["sensitive"] = true
 		}
-		line("  %s: %s", in.Name, inDeclarations.Line(declared))
+		line("  %s: %s", in.Name, inputOrder.Line(declared))
 	}
 	line("steps:")
 	line("  - id: send")
@@ -72,7 +72,7 @@ func templateFlow(t *templates.Definition, name, connection string, components [
 	if len(components) > 0 {
 		line("        components:")
 		for _, c := range components {
-			line("          - %s", inMessages.Line(c))
+			line("          - %s", messageOrder.Line(c))
 		}
 	}
 	line("outputs:")
@@ -86,7 +86,7 @@ func templateTest(t *templates.Definition, name, connection string, components [
 	for _, in := range inputs {
 		order, given[in.Name] = append(order, in.Name), in.Example
 	}
-	order = append(order, inMessages...)
+	order = append(order, messageOrder...)
 	template := map[string]any{"name": t.Name, "language": map[string]any{"code": t.Language}}
 	if len(components) > 0 {
 		template["components"] = templates.Fill(components, inputs)
@@ -104,7 +104,7 @@ func templateTest(t *templates.Definition, name, connection string, components [
 	line("        request:")
 	line("          method: POST")
 	line("          path: %s", path)
-	line("          json: {to: %q, type: template, template: %s, $more: true}", examplePhone, inMessages.Line(template))
+	line("          json: {to: %q, type: template, template: %s, $more: true}", examplePhone, messageOrder.Line(template))
 	line("        response: {status: 200, json: {messaging_product: whatsapp, messages: [{id: wamid.TEST}]}}")
 	line("    expect: {status: succeeded, outputs: {status_code: 200, message_id: wamid.TEST}}")
 	line("  - name: the template is paused")

@@ -87,7 +87,7 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 			return err
 		}
 		if p == nil || found.HasErrors() {
-			reports[i] = &suite.Report{File: project.Shown(file), Diagnostics: found}
+			reports[i] = &suite.Report{File: project.RelPath(file), Diagnostics: found}
 			continue
 		}
 		group.Go(func() error {
@@ -109,10 +109,10 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 	if c.found.HasErrors() { // of project files
 		return a.diagnose(c.found)
 	}
-	return a.testReport(reports, c.others(swept), f)
+	return a.testReport(reports, c.untested(swept), f)
 }
 
-// testFiles lists the tests that arguments name, each once; swept are those of folders.
+// testFiles lists the tests that arguments name, each once; swept are those found in folders.
 func testFiles(paths []string) (files, swept []string, err error) {
 	for _, path := range paths {
 		before := len(files)
@@ -135,19 +135,19 @@ func testFiles(paths []string) (files, swept []string, err error) {
 			})
 		}
 		if err != nil {
-			return nil, nil, wrong("", "%w", err)
+			return nil, nil, userError("", "%w", err)
 		}
 		if len(files) == before {
-			return nil, nil, wrong("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
+			return nil, nil, userError("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
 		}
 	}
 	slices.Sort(files)
 	return slices.Compact(files), swept, nil
 }
 
-func shownAbs(path string) string {
+func absRelPath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
-		return project.Shown(abs)
+		return project.RelPath(abs)
 	}
 	return path
 }
@@ -155,7 +155,7 @@ func shownAbs(path string) string {
 func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags) error {
 	if f.junit != "" {
 		if err := writeFile(f.junit, reports.JUnit); err != nil {
-			return surroundings(fmt.Errorf("the JUnit report: %w", err), "")
+			return systemError(fmt.Errorf("the JUnit report: %w", err), "")
 		}
 	}
 	ran := slices.ContainsFunc(reports, func(r *suite.Report) bool { return len(r.Cases) > 0 })
@@ -176,11 +176,11 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 	broken := slices.ContainsFunc(reports, func(r *suite.Report) bool { return r.Diagnostics.HasErrors() })
 	switch {
 	case err != nil:
-		return surroundings(err, "")
+		return systemError(err, "")
 	case broken:
-		return &exitError{code: exitWrong}
+		return &exitError{code: exitUser}
 	case !ran:
-		return wrong("--run takes a part of a case's name", "no case was run")
+		return userError("--run takes a part of a case's name", "no case was run")
 	case !reports.Passed():
 		return &exitError{code: exitFailed}
 	case coverage.Total.Percent() < f.coverageMin:

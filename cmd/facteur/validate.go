@@ -35,7 +35,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 		}
 	}
 	a.templatesNote(c.projects)
-	c.found = c.withoutEchoes()
+	c.found = c.withoutRepeats()
 	c.found.Sort()
 	if asJSON {
 		if c.found == nil {
@@ -45,7 +45,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 			return err
 		}
 		if c.found.HasErrors() {
-			return &exitError{code: exitWrong}
+			return &exitError{code: exitUser}
 		}
 		return nil
 	}

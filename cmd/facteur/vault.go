@@ -87,7 +87,7 @@ func vaultError(err error) error {
 	_, broken := errors.AsType[*vault.BackendError](err)
 	_, unknown := errors.AsType[*vault.UnknownConnectionError](err)
 	if broken || unknown {
-		return surroundings(err, "")
+		return systemError(err, "")
 	}
-	return wrong("", "%w", err)
+	return userError("", "%w", err)
 }

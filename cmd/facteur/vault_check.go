@@ -33,7 +33,7 @@ func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, 
 	findings := []account.Finding{{Name: "secret", Level: account.OK, Detail: "the connection can be read"}}
 	switch conn, err := v.Resolve(ctx, name); {
 	case err != nil:
-		cause, cure := said(vaultError(err))
+		cause, cure := explainError(vaultError(err))
 		findings = []account.Finding{{Name: "secret", Level: account.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
 	case conn.App == vault.WhatsApp:
 		findings = account.CheckConnection(ctx, nil, conn)
@@ -63,7 +63,7 @@ func (a *app) printFindings(findings []account.Finding, asJSON bool) error {
 		}
 	}
 	if failed {
-		return &exitError{code: exitSurroundings}
+		return &exitError{code: exitSystem}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func ready(i vault.Info) string {
 	case i.Ready:
 		return "yes"
 	case i.Err != nil:
-		text, _ := said(i.Err)
+		text, _ := explainError(i.Err)
 		return "no: " + text
 	case len(i.Missing) > 0:
 		return "no: " + strings.Join(i.Missing, ", ") + " missing"

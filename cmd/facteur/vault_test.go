@@ -66,14 +66,14 @@ connections:
 			tt.spoil(hashicorp, block)
 
 			code, r, stderr := runJSONOf(t, dir)
-			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Equal(t, exitSystem, code, stderr)
 			assert.Equal(t, "connection", r.Error["code"])
 			assert.Contains(t, r.Error["message"], tt.want)
 			assert.Contains(t, r.Error["message"], "hashicorp vault")
 			assert.Empty(t, api.bodies, "nothing is sent")
 
 			code, stdout, stderr := facteur(t, dir, "", "vault", "check", "shop")
-			assert.Equal(t, exitSurroundings, code, stderr)
+			assert.Equal(t, exitSystem, code, stderr)
 			assert.Regexp(t, `^fail  secret         the connection cannot be read\n      cause: .*\n      cure:  .*\n$`, stdout)
 			assert.Contains(t, stdout, tt.want)
 			assert.NotContains(t, stdout+stderr, secretID)
@@ -134,12 +134,12 @@ func TestVaultCheck(t *testing.T) {
 		}, 0, []string{"warn  quality        RED", "warn  webhooks       no app is subscribed"}},
 		{"an expired token", func(g graphAPI) {
 			g["/debug_token"] = `{"data":{"is_valid":false,"error":{"code":190,"message":"Session has expired"}}}`
-		}, exitSurroundings, []string{"fail  token          the token is not valid", "cause: Session has expired"}},
+		}, exitSystem, []string{"fail  token          the token is not valid", "cause: Session has expired"}},
 		{"no permission", func(g graphAPI) {
 			g["/debug_token"] = `{"data":{"is_valid":true,"expires_at":0,"scopes":["whatsapp_business_management"]}}`
-		}, exitSurroundings, []string{"fail  permissions    the token lacks whatsapp_business_messaging", "cure:  "}},
-		{"no such number", func(g graphAPI) { delete(g, "/106540352242922") }, exitSurroundings, []string{"fail  phone number   no such object (100)", "cause: ", "cure:  "}},
-		{"the portfolio in place of the account", func(g graphAPI) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSurroundings, []string{"fail  account        2001 is no WhatsApp Business Account"}},
+		}, exitSystem, []string{"fail  permissions    the token lacks whatsapp_business_messaging", "cure:  "}},
+		{"no such number", func(g graphAPI) { delete(g, "/106540352242922") }, exitSystem, []string{"fail  phone number   no such object (100)", "cause: ", "cure:  "}},
+		{"the portfolio in place of the account", func(g graphAPI) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSystem, []string{"fail  account        2001 is no WhatsApp Business Account"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := healthy()
@@ -167,6 +167,6 @@ func TestVaultCheck(t *testing.T) {
 	dir := shop(t, sends, server.URL)
 	server.Close()
 	code, stdout, _ := facteur(t, dir, "", "vault", "check", "shop")
-	require.Equal(t, exitSurroundings, code)
+	require.Equal(t, exitSystem, code)
 	assert.Contains(t, stdout, "fail  token          the API could not be asked\n      cause: cannot reach "+server.Listener.Addr().String()+": the connection was refused\n      cure:  check the port, and that the server runs\n")
 }

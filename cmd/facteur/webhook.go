@@ -59,11 +59,11 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 				if bad != nil {
 					a.report(bad)
 				}
-				bad = inFile(where, err)
+				bad = withFile(where, err)
 				continue
 			}
 			for _, n := range found {
-				if err := out.Encode(line(n, raw)); err != nil {
+				if err := out.Encode(webhookLine(n, raw)); err != nil {
 					return err
 				}
 			}
@@ -72,15 +72,15 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 	return bad
 }
 
-// inFile is a mistake in a body, with where it stands.
-func inFile(where string, err error) error {
+// withFile is a mistake in a body, with where it stands.
+func withFile(where string, err error) error {
 	if e, ok := errors.AsType[*inbound.Error](err); ok {
-		return wrong(e.Hint, "%s: %s", where, e.Summary())
+		return userError(e.Hint, "%s: %s", where, e.Summary())
 	}
-	return wrong("", "%s: %w", where, err)
+	return userError("", "%s: %w", where, err)
 }
 
-func line(n inbound.Notification, raw bool) any {
+func webhookLine(n inbound.Notification, raw bool) any {
 	if !raw {
 		return n
 	}

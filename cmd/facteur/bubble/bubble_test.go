@@ -59,7 +59,7 @@ func TestFolded(t *testing.T) {
 		{"a 📦📦", 4, []string{"a", "📦📦"}},
 	} {
 		var got []string
-		for _, line := range folded(cells(tt.text, ""), tt.most) {
+		for _, line := range wrapLines(cells(tt.text, ""), tt.most) {
 			var b strings.Builder
 			paintCells(&b, line, false)
 			got = append(got, b.String())
@@ -75,7 +75,7 @@ func FuzzFolded(f *testing.F) {
 		if most < 2 || most > 1000 {
 			return
 		}
-		for _, line := range folded(cells(text, ""), most) {
+		for _, line := range wrapLines(cells(text, ""), most) {
 			assert.LessOrEqual(t, columnsOf(line), most)
 		}
 	})

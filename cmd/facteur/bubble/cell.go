@@ -8,15 +8,14 @@ import (
 	"golang.org/x/text/width"
 )
 
-// A cell is what a terminal draws at one place: a letter with its accents, an emoji with
-// all that it is put together from.
+// A cell is a grapheme: a letter with its accents, an emoji with all its code points.
 type cell struct {
 	text  string
 	width int    // in columns
 	style string // SGR parameters, "" for none
 }
 
-// The characters that put emoji together.
+// The characters that combine emoji.
 const (
 	joiner       = '\u200d'
 	emojiForm    = '\ufe0f'
@@ -29,8 +28,8 @@ const (
 	invisibleDot = '\u00ad' // the soft hyphen
 )
 
-// cells splits a text as a terminal draws it. What would steer the terminal, or turn the
-// text around, is left out.
+// cells splits a text into graphemes. Control characters, and those that change the direction of
+// the text, are left out.
 func cells(text, style string) []cell {
 	var out []cell
 	joined, flag := false, false
@@ -67,7 +66,7 @@ func cells(text, style string) []cell {
 	return out
 }
 
-// columns is how many a character takes.
+// columns is the width of a character.
 func columns(r rune) int {
 	switch width.LookupRune(r).Kind() {
 	case width.EastAsianWide, width.EastAsianFullwidth:
@@ -83,8 +82,8 @@ func columnsOf(line []cell) (n int) {
 	return n
 }
 
-// folded breaks a text into lines of at most so many columns, between words where it can.
-func folded(text []cell, most int) [][]cell {
+// wrapLines breaks a text into lines of at most so many columns, between words if possible.
+func wrapLines(text []cell, most int) [][]cell {
 	var lines [][]cell
 	for columnsOf(text) > most {
 		at, space, used := 0, -1, 0
@@ -108,7 +107,7 @@ func folded(text []cell, most int) [][]cell {
 	return append(lines, text)
 }
 
-// paintCells writes a line, with its styles where there is colour.
+// paintCells writes a line, with its styles if color is set.
 func paintCells(b *strings.Builder, line []cell, color bool) {
 	style := ""
 	for _, c := range line {

@@ -16,23 +16,22 @@ import (
 	"golang.org/x/term"
 )
 
-// A Sketch is how messages are drawn.
+// A Sketch draws messages.
 type Sketch struct {
-	Width int            // columns of the terminal; bubbles are narrower, but never than 16
+	Width int            // columns of the terminal; bubbles are narrower, but have at least 16
 	Color bool           // with ANSI escapes
 	Zone  *time.Location // of the times that are shown
 }
 
 const (
-	usualWidth = 80
-	widest     = 60 // columns of text in a bubble; longer lines are hard to read
-	narrowest  = 16
+	defaultWidth = 80
+	maxText      = 60 // columns of text in a bubble; longer lines are hard to read
+	minText      = 16
 )
 
-// For returns the sketch for a stream: as wide as the terminal, where it is one, else 80
-// columns, in the local time.
+// For returns the sketch for a stream: as wide as the terminal, else 80 columns, in local time.
 func For(w io.Writer, color bool) Sketch {
-	s := Sketch{Width: usualWidth, Color: color, Zone: time.Local}
+	s := Sketch{Width: defaultWidth, Color: color, Zone: time.Local}
 	if f, ok := w.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
 			s.Width = columns
@@ -50,10 +49,10 @@ const (
 	green  = "32"
 )
 
-// Draw draws a message, with its buttons, with the status code that its request was
-// answered with, 0 for none, and with how far it came.
+// Draw draws a message with its buttons, the status code of the answer to its request, 0 for none,
+// and its state.
 func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
-	most := max(narrowest, min(widest, s.Width-8))
+	most := max(minText, min(maxText, s.Width-8))
 	b := m.Bubble()
 	text := s.text(b, most)
 	foot := cells(m.At.In(s.Zone).Format("15:04"), faint)
@@ -62,10 +61,10 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 	}
 	var buttons [][]cell
 	for _, one := range b.Buttons {
-		buttons = append(buttons, folded(cells(sign(one)+" "+one.Title, blue), most)...)
+		buttons = append(buttons, wrapLines(cells(buttonIcon(one)+" "+one.Title, blue), most)...)
 	}
 	if b.List != nil {
-		buttons = append(buttons, folded(cells("≡ "+cmp.Or(b.List.Button, "Choose"), blue), most)...)
+		buttons = append(buttons, wrapLines(cells("≡ "+cmp.Or(b.List.Button, "Choose"), blue), most)...)
 	}
 	inner := columnsOf(foot)
 	for _, line := range append(text, buttons...) {
@@ -73,7 +72,7 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 	}
 	margin := ""
 	if m.Inbound {
-		margin = strings.Repeat(" ", max(0, min(s.Width, widest+12)-inner-6))
+		margin = strings.Repeat(" ", max(0, min(s.Width, maxText+12)-inner-6))
 	}
 	var out strings.Builder
 	row := func(left string, line []cell, before int, right string) {
@@ -97,8 +96,8 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 		row("│ ", line, (inner-columnsOf(line))/2, " │")
 	}
 	rule("╰", "╯")
-	if note, style := told(m, status); note != "" {
-		for _, line := range folded(cells(note, style), max(narrowest, s.Width-len(margin)-4)) {
+	if note, style := stateText(m, status); note != "" {
+		for _, line := range wrapLines(cells(note, style), max(minText, s.Width-len(margin)-4)) {
 			out.WriteString(margin + "  ")
 			paintCells(&out, line, s.Color)
 			out.WriteString("\n")
@@ -107,12 +106,12 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 	_, _ = io.WriteString(w, out.String()) // of a buffer
 }
 
-// text is what stands in a bubble, wrapped.
+// text is the content of a bubble, wrapped.
 func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	var lines [][]cell
 	add := func(style string, parts ...string) {
 		for line := range strings.SplitSeq(strings.Join(parts, ""), "\n") {
-			lines = append(lines, folded(cells(line, style), most)...)
+			lines = append(lines, wrapLines(cells(line, style), most)...)
 		}
 	}
 	switch {
@@ -140,7 +139,7 @@ func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	}
 	if b.Text != "" {
 		for _, line := range phone.Lines(b.Text) {
-			lines = append(lines, folded(marked(line), most)...)
+			lines = append(lines, wrapLines(styledLine(line), most)...)
 		}
 	}
 	for _, f := range b.Facts {
@@ -162,7 +161,7 @@ func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 		add(faint, fmt.Sprintf("── card %d of %d", i+1, len(b.Cards)))
 		lines = append(lines, s.text(card, most)...)
 		for _, one := range card.Buttons {
-			add(blue, sign(one), " ", one.Title)
+			add(blue, buttonIcon(one), " ", one.Title)
 		}
 	}
 	if b.List != nil {
@@ -181,8 +180,8 @@ func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	return lines
 }
 
-// marked gives a line of a text its styles.
-func marked(line phone.Line) []cell {
+// styledLine turns a line of text into cells with its styles.
+func styledLine(line phone.Line) []cell {
 	var out []cell
 	switch line.Kind {
 	case "bullet":
@@ -207,8 +206,8 @@ func marked(line phone.Line) []cell {
 	return out
 }
 
-// sign tells what pressing a button does.
-func sign(b phone.Button) string {
+// buttonIcon is the symbol of what pressing a button does.
+func buttonIcon(b phone.Button) string {
 	switch b.Kind {
 	case "url":
 		return "↗"
@@ -220,7 +219,7 @@ func sign(b phone.Button) string {
 	return "↩"
 }
 
-// title says whose message it is.
+// title says who sent the message.
 func title(m simulator.Message) string {
 	who := m.Person
 	if who != "" && strings.Trim(who, "0123456789") == "" {
@@ -232,7 +231,7 @@ func title(m simulator.Message) string {
 	return "to " + who + ", from the number " + m.Number
 }
 
-// tick is how far a message is, as a phone shows it.
+// tick is the check mark for a message's state, as a phone shows it.
 func tick(m simulator.Message) (mark, style string) {
 	switch {
 	case m.Inbound:
@@ -249,8 +248,8 @@ func tick(m simulator.Message) (mark, style string) {
 	return "…", faint
 }
 
-// told is how far a message is, in words.
-func told(m simulator.Message, status int64) (words, style string) {
+// stateText is a message's state in words.
+func stateText(m simulator.Message, status int64) (words, style string) {
 	state := strings.ReplaceAll(m.State, "_", " ")
 	switch {
 	case m.Inbound:

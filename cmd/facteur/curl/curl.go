@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// A Command is what a curl command asks for. It holds no secret: headers are not kept.
+// A Command is the request of a curl command, without its headers, which may hold secrets.
 type Command struct {
 	URL  string
 	Data string // the body, never empty
 }
 
-// Is tells whether a text is a curl command.
+// Is reports whether a text is a curl command.
 func Is(text string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimLeft(text, " \t\r\n$>"), "curl")
 	rest = strings.TrimPrefix(rest, ".exe")
@@ -81,7 +81,7 @@ func Parse(text string) (Command, error) {
 	return c, nil
 }
 
-// option takes an option apart; name is "" for a word that is none.
+// option splits an option into name and value; name is "" for another word.
 func option(word string) (name, value string, has bool) {
 	switch {
 	case strings.HasPrefix(word, "--") && len(word) > 2:

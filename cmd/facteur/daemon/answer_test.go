@@ -35,7 +35,7 @@ func TestAnAnswerThatTheLedgerHeard(t *testing.T) {
 	require.True(t, known)
 
 	left := t.TempDir()
-	require.NoError(t, os.CopyFS(left, os.DirFS(o.Project.At(o.Project.Data))))
+	require.NoError(t, os.CopyFS(left, os.DirFS(o.Project.Abs(o.Project.Data))))
 	require.NoError(t, os.Chmod(filepath.Join(left, "vault.key"), 0o600))
 	o.Project.Data = left
 	_, client = opened(t, o)

@@ -12,10 +12,10 @@ import (
 	"facteur/flow/host"
 )
 
-// claim claims a `once` key. The ledger may not have heard that the call which holds it was
-// refused, or settled as not sent, because it, or the daemon, was away by then; or nobody makes
-// that call any more, because the daemon was killed before it began, and its run cancelled then.
-// The run knows.
+// claim claims a `once` key. The call that holds the key may have been refused, or settled as not
+// sent, without the ledger having stored that, because the ledger or the daemon was down; or that
+// call is never made, because the daemon was killed before, and then the run cancelled. The run's
+// journal knows.
 func (d *Daemon) claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	for released := ""; ; {
 		repeats, err = d.ledger.Claim(ctx, c)
@@ -30,12 +30,12 @@ func (d *Daemon) claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 	}
 }
 
-// didNotHappen tells whether the record of a run shows that a call of it surely did not happen:
-// it was refused, or the run has ended, and says nothing of it. Of runs of daemons that carry
-// others it knows nothing.
+// didNotHappen reports whether a run's journal shows that a call certainly did not happen: it was
+// refused, or the run has ended and its complete journal does not mention it. It is false for a
+// run that is not on this daemon's host.
 func (d *Daemon) didNotHappen(ctx context.Context, key string) bool {
 	select {
-	case <-d.carries:
+	case <-d.hostReady:
 	case <-ctx.Done():
 		return false
 	}
@@ -44,9 +44,9 @@ func (d *Daemon) didNotHappen(ctx context.Context, key string) bool {
 		return false
 	}
 	quoted := []byte(strconv.Quote(key))
-	if !report.Run.Ended.IsZero() && d.engine.whole() &&
+	if !report.Run.Ended.IsZero() && d.engine.complete() &&
 		!slices.ContainsFunc(report.Journal, func(e host.Entry) bool { return bytes.Contains(e.Data, quoted) }) {
-		return true // nor does it happen later: keys are used once
+		return true // nor will it happen later: a call key is never reused
 	}
 	return slices.ContainsFunc(report.Calls, func(c host.Call) bool {
 		refused := c.Outcome != nil && (c.Outcome.Status == call.Failed || c.Outcome.Status == call.Cancelled)

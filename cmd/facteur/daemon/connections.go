@@ -15,31 +15,31 @@ import (
 	"facteur/vault"
 )
 
-// checkTimeout bounds what is asked of the vault before the daemon is ready: one that
-// does not answer holds calls back, not the start.
+// checkTimeout bounds the reads of the vault before the daemon is ready: a vault that does not
+// answer delays calls, not the start.
 const checkTimeout = 2 * time.Second
 
-// checkConnections refuses to start when nobody could tell whether a webhook is Meta's,
-// and says where Meta has to send them.
+// checkConnections refuses to start if Meta's webhooks could not be verified, and logs the
+// callback URLs.
 func (d *Daemon) checkConnections(ctx context.Context) error {
-	for _, c := range d.usable(ctx) {
+	for _, c := range d.resolveUnchecked(ctx) {
 		if c.App != vault.WhatsApp {
 			continue
 		}
-		if err := d.tellWebhooks(c, d.publicURL()+WebhookPath(c.Name)); err != nil {
+		if err := d.logCallback(c, d.publicURL()+WebhookPath(c.Name)); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// usable returns the connections that can be used, of those that were not looked at
-// before, and warns of the others.
-func (d *Daemon) usable(ctx context.Context) []vault.Connection {
+// resolveUnchecked resolves the connections that it has not resolved before, warns of those that
+// cannot be used, and returns the others.
+func (d *Daemon) resolveUnchecked(ctx context.Context) []vault.Connection {
 	asking, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	names := slices.DeleteFunc(d.flows.connections(), func(name string) bool {
-		_, before := d.looked.LoadOrStore(name, true)
+		_, before := d.checked.LoadOrStore(name, true)
 		return before
 	})
 	found := make([]vault.Connection, len(names))
@@ -47,8 +47,8 @@ func (d *Daemon) usable(ctx context.Context) []vault.Connection {
 	var all sync.WaitGroup
 	for i, name := range names {
 		resolve := d.vault.Resolve
-		if d.proves(name) {
-			resolve = d.proof
+		if d.verifiesWebhooks(name) {
+			resolve = d.resolveWebhook
 		}
 		all.Go(func() { found[i], problems[i] = resolve(asking, name) })
 	}
@@ -60,16 +60,16 @@ func (d *Daemon) usable(ctx context.Context) []vault.Connection {
 			good = append(good, found[i])
 		case ctx.Err() == nil:
 			text, hint := project.Explain(problems[i])
-			d.log.Warn("a connection cannot be used; "+d.without(name, problems[i]),
+			d.log.Warn("a connection cannot be used; "+d.consequence(name, problems[i]),
 				"connection", name, "error", text, "hint", cmp.Or(hint, "facteur vault set "+name))
 		}
 	}
 	return good
 }
 
-// without says what comes of it that a connection cannot be used.
-func (d *Daemon) without(name string, why error) string {
-	if d.proves(name) {
+// consequence says what happens because a connection cannot be used.
+func (d *Daemon) consequence(name string, why error) string {
+	if d.verifiesWebhooks(name) {
 		return "webhooks that prove themselves by it are not taken"
 	}
 	if e, ok := errors.AsType[*vault.BackendError](why); ok && e.Unreadable() || errors.Is(why, context.DeadlineExceeded) {
@@ -78,15 +78,15 @@ func (d *Daemon) without(name string, why error) string {
 	return "calls over it fail"
 }
 
-// proves tells whether webhooks prove themselves by a connection.
-func (d *Daemon) proves(name string) bool {
-	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return project.UsedFor(p, name) == string(vault.Webhook) })
+// verifiesWebhooks reports whether webhooks of triggers are verified with a connection.
+func (d *Daemon) verifiesWebhooks(name string) bool {
+	return slices.ContainsFunc(d.flows.Plans(), func(p *plan.Plan) bool { return project.AppUsed(p, name) == string(vault.Webhook) })
 }
 
-func (d *Daemon) tellWebhooks(c vault.Connection, callback string) error {
+func (d *Daemon) logCallback(c vault.Connection, callback string) error {
 	if c.Secret("app_secret").IsZero() {
 		if !d.config.InsecureWebhooks {
-			return project.Wrong("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
+			return project.UserError("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
 				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
 		}
 		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)
@@ -102,7 +102,7 @@ func (d *Daemon) tellWebhooks(c vault.Connection, callback string) error {
 	return nil
 }
 
-// selfTest asks at the public URL what Meta asks, once the daemon answers.
+// selfTest makes Meta's verification request to the public URL of each connection.
 func (d *Daemon) selfTest(ctx context.Context) {
 	for _, name := range d.flows.connections() {
 		c, err := d.vault.Resolve(ctx, name)
@@ -114,16 +114,16 @@ func (d *Daemon) selfTest(ctx context.Context) {
 			case f.Name == "address" || ctx.Err() != nil: // which may well be a proxy's on this machine
 			case f.Level == account.OK:
 				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
-			case f.Level == account.Fail: // what is less was said already
+			case f.Level == account.Fail: // lesser ones were logged already
 				d.log.Warn("self-test: Meta's webhooks do not get through", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
 			}
 		}
 	}
 }
 
-// inspect asks Meta how the connections are, and logs what will go wrong: a token that
-// ends, a number that people report.
-func (d *Daemon) inspect(ctx context.Context) {
+// checkAccounts checks the connections at Meta, and logs what is about to go wrong: a token that
+// expires, a number with a low quality rating.
+func (d *Daemon) checkAccounts(ctx context.Context) {
 	for _, name := range d.flows.connections() {
 		c, err := d.vault.Resolve(ctx, name)
 		if err != nil || c.App != vault.WhatsApp {
@@ -143,7 +143,7 @@ func (d *Daemon) inspect(ctx context.Context) {
 	}
 }
 
-// ready tells whether a connection can be used, and which version of its secrets there is.
+// ready returns the version of a connection's secrets, or why the vault cannot be read.
 func (d *Daemon) ready(ctx context.Context, connection string) (version string, err error) {
 	c, err := d.vault.Resolve(ctx, connection)
 	if e, ok := errors.AsType[*vault.BackendError](err); err != nil && ctx.Err() == nil && !(ok && e.Unreadable()) {
@@ -152,7 +152,7 @@ func (d *Daemon) ready(ctx context.Context, connection string) (version string, 
 	return c.Version, err
 }
 
-// sender returns the number that a connection sends from, "" when that is not known.
+// sender returns the phone number ID that a connection sends from, "" if it is not known.
 func (d *Daemon) sender(ctx context.Context, connection string) string {
 	c, err := d.vault.Resolve(ctx, connection)
 	if err != nil {
@@ -170,7 +170,7 @@ func (d *Daemon) connections(ctx context.Context) ([]server.Connection, error) {
 	return Connections(infos), nil
 }
 
-// Connections is a vault's list as JSON has it.
+// Connections turns a vault's list into the API's JSON.
 func Connections(infos []vault.Info) []server.Connection {
 	out := make([]server.Connection, len(infos))
 	for i, info := range infos {

@@ -1,17 +1,17 @@
-// Package daemon is a project at work: what it stores, the host that carries its runs, and what
-// reaches these from outside. "facteur serve" opens one and runs it; package dev embeds one in a
-// process that listens itself.
+// Package daemon runs a project: its stores, the host of its runs, its API and its webhooks.
+// "facteur serve" opens a daemon and runs it; package dev embeds one in a process that listens
+// itself.
 //
-// Open takes the data folder first, which no second daemon may have, and what is stored; then
-// the address, so that nothing begins where it is in use; then the actions and the connections
-// that they use; then the socket for commands on this machine; last the host, which goes on at
-// once with the runs that had not ended. Run answers and works until it is told to stop, and
-// lets what is under way finish. Close closes all in the reverse order.
+// Open locks the data folder against a second daemon and opens the stores in it; then it listens
+// at the address, so that nothing starts if that is in use; then it opens the actions and checks
+// the connections that they use; then the socket for commands on this machine; last the host,
+// which at once resumes the runs that had not ended. Run serves until it is told to stop, and
+// lets what is under way finish. Close closes all in reverse order.
 //
-// People are told by the log, and by Options.Show of mistakes in flows that are read again;
-// systemd of when it is ready, when it reads its flows again and when it stops; commands on the
-// same machine of where it is, by a Doorplate in the data folder. An error that ends it is a
-// project.Error where it is known how to mend it.
+// The daemon reports to people by its log, and by Options.Show about mistakes in reloaded flows;
+// to systemd that it is ready, reloads and stops; to commands on the same machine where it
+// listens, by an Endpoint in the data folder. An error that ends it is a project.Error if there
+// is a hint.
 package daemon
 
 import (
@@ -38,8 +38,7 @@ import (
 	"facteur/vault"
 )
 
-// A Daemon is a project at work: what it stores, the host that carries its runs, and what
-// reaches them from outside.
+// A Daemon runs a project: its stores, the host of its runs, its API and its webhooks.
 type Daemon struct {
 	opts    Options
 	project *project.Project
@@ -48,53 +47,53 @@ type Daemon struct {
 	log     *slog.Logger
 	view    server.View
 
-	engine  engine
-	vault   *vault.Vault
-	ledger  ledger.Ledger
-	keys    *server.Keys
-	flows   *flowSet
-	actions *actions.Set
-	metrics *server.Metrics
-	starter *trigger.Starter
-	silence inbound.Silence
-	looked  sync.Map      // the connections that were looked at, by name
-	changed chan struct{} // Meta told of a change of the account
-	host    carrier
-	carries chan struct{} // closed once host is there: what it carries may ask for it before
-	door    *entrance     // nil where it is embedded
-	closers []func()
+	engine         engine
+	vault          *vault.Vault
+	ledger         ledger.Ledger
+	keys           *server.Keys
+	flows          *flowSet
+	actions        *actions.Set
+	metrics        *server.Metrics
+	starter        *trigger.Starter
+	silence        inbound.Silence
+	checked        sync.Map      // the connections that were resolved once, by name
+	accountChanged chan struct{} // a webhook told of a change of the account
+	host           stoppableHost
+	hostReady      chan struct{} // closed once host is set: the runs that it resumes may need it before
+	listeners      *listeners    // nil where it is embedded
+	closers        []func()
 }
 
 // Options are what a daemon works on, and how.
 type Options struct {
 	Project  *project.Project
 	Settings project.Server // with defaults filled in, and checked
-	Flows    *project.Flows // that it runs to begin with
+	Flows    *project.Flows // at the start
 	Log      *slog.Logger
 	Version  string    // for the metrics
 	Began    time.Time // when the process did: the log says how long it took to be ready
 
-	// Restored says that the data folder is from a backup: what had not ended is held.
+	// Restored says that the data folder is from a backup: runs that had not ended are held.
 	Restored bool
-	// Embedded leaves it to the caller to listen, with Handler: the daemon has no address, no
-	// socket and no Doorplate, looks at no connection before it begins, and Run is not for it.
+	// Embedded leaves listening to the caller, with Handler: the daemon has no address, no
+	// socket and no Endpoint, and does not check connections first. Run must not be called.
 	Embedded bool
-	// Candid tells those who send webhooks why they are not taken, and the log which triggers
-	// started no run: for who writes flows on this machine.
-	Candid bool
+	// Development helps people who write flows on this machine: answers to webhooks say why
+	// they are refused, and the log says which triggers started no run.
+	Development bool
 
-	// Show shows people what is wrong with flows that were read again at a hang-up.
+	// Show prints the mistakes in flows that were reloaded at a hang-up.
 	Show func(diag.List)
-	// Hangups brings the signal that asks to read the flows again. nil: there is none.
+	// Hangups brings the signal that asks to reload the flows. nil: there is none.
 	Hangups <-chan os.Signal
-	// Export writes a run as a flow test. What is wrong with the run, or with its flow, is a
+	// Export writes a run as a flow test. That the run, or its flow, cannot be exported is a
 	// *host.StateError.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
 }
 
-// Open opens all that a daemon works with, and last takes up the runs that had not ended.
-// Opening, and what the daemon asks of others by itself, ends with soft; calls that are under
-// way end with hard. What was opened before an error is closed again.
+// Open opens all that a daemon works with, and last resumes the runs that had not ended. Opening,
+// and the daemon's own requests, end with soft; calls under way end with hard. What was opened
+// before an error is closed again.
 func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	kind, err := engineOf(o.Project, o.Settings, o.Restored)
 	if err != nil {
@@ -102,9 +101,9 @@ func Open(soft, hard context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{
 		opts: o, project: o.Project, config: o.Settings, log: o.Log, view: server.View{Numbers: o.Settings.ShowPhoneNumbers},
-		engine: kind, flows: &flowSet{root: o.Project.Root}, changed: make(chan struct{}, 1), carries: make(chan struct{}),
+		engine: kind, flows: &flowSet{root: o.Project.Root}, accountChanged: make(chan struct{}, 1), hostReady: make(chan struct{}),
 	}
-	d.flows.take(o.Flows)
+	d.flows.set(o.Flows)
 	stores, host := func() error { return d.openStores(soft) }, func() error { return d.openHost(soft, hard) }
 	steps := []func() error{
 		stores, d.openTCP, d.openActions, func() error { return d.checkConnections(soft) }, d.openSocket, host,
@@ -128,8 +127,8 @@ func (d *Daemon) Close() {
 	}
 }
 
-// closing closes something at the end, and logs what goes wrong then.
-func (d *Daemon) closing(what string, end func() error) {
+// addCloser has Close call end, and log its error.
+func (d *Daemon) addCloser(what string, end func() error) {
 	d.closers = append(d.closers, func() {
 		if err := end(); err != nil {
 			d.log.Error("closing failed", "what", what, "error", err)
@@ -137,47 +136,47 @@ func (d *Daemon) closing(what string, end func() error) {
 	})
 }
 
-// Host is what carries the runs.
+// Host returns the host of the runs.
 func (d *Daemon) Host() host.Host { return d.host }
 
-// Flows are those that run now, all of them without mistakes.
+// Flows returns the current flows; none of them has mistakes.
 func (d *Daemon) Flows() server.Flows { return d.flows }
 
-// Take makes flows those that run now. Runs that began before go on with what they began with.
-func (d *Daemon) Take(flows *project.Flows) { d.flows.take(flows) }
+// SetFlows replaces the current flows. Runs that have started keep theirs.
+func (d *Daemon) SetFlows(flows *project.Flows) { d.flows.set(flows) }
 
-// openStores takes the data folder first: it is what a second daemon may not have.
+// openStores first locks the data folder, which no second daemon may use.
 func (d *Daemon) openStores(ctx context.Context) (err error) {
 	if d.dir, err = d.project.DataFolder(); err != nil {
 		return err
 	}
-	if err := d.engine.take(d); err != nil {
+	if err := d.engine.lock(d); err != nil {
 		return d.inUse(err)
 	}
 	if d.vault, err = d.project.DaemonVault(); err != nil {
 		return err
 	}
-	d.closing("vault", d.vault.Close)
+	d.addCloser("vault", d.vault.Close)
 	if d.ledger, err = d.project.OpenLedger(ctx, d.vault); err != nil {
 		return err
 	}
-	d.closing("ledger", d.ledger.Close)
+	d.addCloser("ledger", d.ledger.Close)
 	if d.keys, err = server.OpenKeys(d.project.KeysFile()); err != nil {
-		return project.Surroundings(err, "")
+		return project.SystemError(err, "")
 	}
 	return nil
 }
 
-// inUse says who has the data folder.
+// inUse is the error that another daemon uses the data folder.
 func (d *Daemon) inUse(err error) error {
 	if !errors.Is(err, sqlitefile.ErrInUse) {
-		return project.Surroundings(err, "")
+		return project.SystemError(err, "")
 	}
 	who := "another daemon"
-	if plate, ok := Find(d.dir); ok {
-		who = fmt.Sprintf("the daemon with the process id %d, at %s,", plate.PID, plate.URL)
+	if e, ok := Find(d.dir); ok {
+		who = fmt.Sprintf("the daemon with the process id %d, at %s,", e.PID, e.URL)
 	}
-	return project.Surroundings(fmt.Errorf("%s works on the data folder %s already", who, project.Shown(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
+	return project.SystemError(fmt.Errorf("%s works on the data folder %s already", who, project.RelPath(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
 }
 
 // openActions wires the actions to the network and to what the ledger knows.
@@ -199,7 +198,7 @@ func (d *Daemon) openActions() (err error) {
 	return nil
 }
 
-// templates are those that the flows were last read with.
+// templates returns the templates that the current flows were checked with.
 func (d *Daemon) templates() (*templates.Set, error) {
-	return d.flows.current.Load().Project.Templates.Look()
+	return d.flows.current.Load().Project.Templates.Templates()
 }

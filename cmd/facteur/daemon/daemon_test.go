@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(soft, stop) }()
-	plate, ok := Find(o.Project.At(o.Project.Data))
+	plate, ok := Find(o.Project.Abs(o.Project.Data))
 	require.True(t, ok)
 	assert.Equal(t, os.Getpid(), plate.PID)
 	started, err := plate.Client().Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: 10 * time.Second})
@@ -76,14 +76,14 @@ func TestRun(t *testing.T) {
 	_, err = Open(soft, t.Context(), o)
 	var wrong *project.Error
 	require.ErrorAs(t, err, &wrong)
-	assert.True(t, wrong.Around)
+	assert.True(t, wrong.System)
 	assert.Contains(t, wrong.Error(), "at "+plate.URL+", works on the data folder")
 	assert.Contains(t, wrong.Hint, "stop it first")
 
 	stop()
 	require.NoError(t, <-ended)
 	d.Close()
-	_, ok = Find(o.Project.At(o.Project.Data))
+	_, ok = Find(o.Project.Abs(o.Project.Data))
 	assert.False(t, ok)
 	assert.Contains(t, log.String(), "msg=stopped")
 }
@@ -95,11 +95,11 @@ func TestEmbedded(t *testing.T) {
 	d, err := Open(t.Context(), t.Context(), o)
 	require.NoError(t, err)
 	defer d.Close()
-	assert.NoFileExists(t, filepath.Join(o.Project.At(o.Project.Data), doorplateName))
+	assert.NoFileExists(t, filepath.Join(o.Project.Abs(o.Project.Data), endpointFile))
 	require.NotNil(t, d.Flows().Plan("hello"))
 	none := *o.Flows
 	none.Plans = nil
-	d.Take(&none)
+	d.SetFlows(&none)
 	assert.Nil(t, d.Flows().Plan("hello"))
 	require.NoError(t, d.Stop(t.Context()))
 }

@@ -9,26 +9,27 @@ import (
 	"facteur/server"
 )
 
-// An engine keeps the runs of a daemon, and opens the host that carries them.
+// An engine stores the runs of a daemon, and opens their host.
 type engine interface {
-	// take makes the data folder this daemon's alone.
-	take(d *Daemon) error
-	// open takes up the runs that had not ended.
-	open(ctx context.Context, d *Daemon, w work) (carrier, error)
+	// lock locks the data folder against other daemons.
+	lock(d *Daemon) error
+	// open opens the host, which resumes the runs that had not ended.
+	open(ctx context.Context, d *Daemon, w hooks) (stoppableHost, error)
 
-	// What follows is for after open.
+	// The following are for after open.
 
-	// notes keeps what schedules have to remember.
+	// notes stores the state of schedules; nil: the host does.
 	notes() trigger.Notes
-	// check tells whether runs can go on now.
+	// check checks whether runs can go on now.
 	check() server.Check
-	// broken returns why none ever will again in this process; nil: they can.
+	// broken returns why no run will go on in this process until it is restarted; nil: they can.
 	broken() error
-	// whole tells whether the records of runs have all that happened in them.
-	whole() bool
-	// away tells whether an error of the host is that its server cannot be reached now.
-	away(err error) bool
-	// prune forgets runs that ended before a time, so many at most.
+	// complete reports whether the journals of runs hold all that happened in them.
+	complete() bool
+	// isUnreachable reports whether an error of the host means that its server cannot be
+	// reached now.
+	isUnreachable(err error) bool
+	// prune deletes runs that ended before a time, at most so many, and returns how many.
 	prune(ctx context.Context, before time.Time, most int) (int, error)
 }
 
@@ -37,7 +38,7 @@ func engineOf(p *project.Project, config project.Server, restored bool) (engine,
 		return &localEngine{restored: restored}, nil
 	}
 	if restored {
-		return nil, project.Wrong("restore the Temporal server and the ledger's database with their own means, then start without --restored",
+		return nil, project.UserError("restore the Temporal server and the ledger's database with their own means, then start without --restored",
 			"--restored is for a data folder, and with --engine temporal runs are not kept there")
 	}
 	return newTemporalEngine(p)

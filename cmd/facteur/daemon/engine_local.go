@@ -15,38 +15,38 @@ import (
 	"facteur/server"
 )
 
-// A localEngine carries runs in this process, and keeps them in the data folder.
+// A localEngine executes runs in this process, and stores them in the data folder.
 type localEngine struct {
-	restored bool // from a backup: what had not ended is held
+	restored bool // from a backup: runs that had not ended are held
 	journal  *journal.SQLite
 	host     *local.Host
 
 	backups []local.Backup // that the journal was restored from
 }
 
-// The note of the journal that says which backups it was restored from.
+// restoredKind and restoredName are the journal's note about the backups it was restored from.
 const restoredKind, restoredName = "restored", "backups"
 
-func (e *localEngine) take(d *Daemon) (err error) {
+func (e *localEngine) lock(d *Daemon) (err error) {
 	if e.journal, err = journal.OpenSQLite(filepath.Join(d.dir, project.JournalName)); err != nil {
 		return err
 	}
-	d.closing("journal", e.journal.Close)
+	d.addCloser("journal", e.journal.Close)
 	return nil
 }
 
-func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, error) {
+func (e *localEngine) open(ctx context.Context, d *Daemon, w hooks) (stoppableHost, error) {
 	hash, err := openHash(ctx, e.journal, d.vault)
 	if err != nil {
 		return nil, err
 	}
 	if e.restored {
-		if err := e.leaveEvents(ctx, d); err != nil {
-			return nil, project.Surroundings(err, "")
+		if err := e.skipEvents(ctx, d); err != nil {
+			return nil, project.SystemError(err, "")
 		}
 	}
-	if e.backups, err = e.restores(ctx, d.config.Retention+leastLedger); err != nil {
-		return nil, project.Surroundings(err, "")
+	if e.backups, err = e.recordRestore(ctx, d.config.Retention+minRetention); err != nil {
+		return nil, project.SystemError(err, "")
 	}
 	e.host, err = local.Open(ctx, local.Options{
 		Journal: e.journal, Do: w.do, Receipts: true, Seal: d.vault.Seal, Open: d.vault.Open,
@@ -55,14 +55,14 @@ func (e *localEngine) open(ctx context.Context, d *Daemon, w work) (carrier, err
 		OnStep: w.onStep, OnEnd: w.onEnd, OnHold: d.held, OnStuck: d.stuck,
 	})
 	if err != nil {
-		return nil, project.Surroundings(err, "")
+		return nil, project.SystemError(err, "")
 	}
 	return e.host, nil
 }
 
-// leaveEvents keeps triggers from what came just before the backup was made, and had not
-// started its flows in it: it has since then.
-func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
+// skipEvents marks the events as done that came just before the backup was made and had not started
+// their flows by then: they have started them since.
+func (e *localEngine) skipEvents(ctx context.Context, d *Daemon) error {
 	d.starter.Restored = true
 	open, err := e.journal.OpenEvents(ctx)
 	if err != nil {
@@ -77,9 +77,10 @@ func (e *localEngine) leaveEvents(ctx context.Context, d *Daemon) error {
 	return nil
 }
 
-// restores returns the backups that the journal was restored from, and notes one if it just
-// was. Those of longer ago than kept are forgotten, as is by then what happened after them.
-func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups []local.Backup, err error) {
+// recordRestore returns the backups that the journal was restored from, and records the one that
+// it was just restored from, if any. Backups older than the retention are dropped: the runs and
+// events after them are pruned by then.
+func (e *localEngine) recordRestore(ctx context.Context, retention time.Duration) (backups []local.Backup, err error) {
 	notes, err := e.journal.Notes(ctx, restoredKind)
 	if body := notes[restoredName]; err == nil && body != nil {
 		err = json.Unmarshal(body, &backups)
@@ -88,7 +89,7 @@ func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups
 		return nil, err
 	}
 	now := time.Now()
-	backups = slices.DeleteFunc(backups, func(b local.Backup) bool { return now.Sub(b.At) > kept })
+	backups = slices.DeleteFunc(backups, func(b local.Backup) bool { return now.Sub(b.At) > retention })
 	if !e.restored {
 		return backups, nil
 	}
@@ -99,7 +100,7 @@ func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups
 	}
 	for _, run := range newest {
 		b.Until = run.Started
-		if b.At.Before(run.Started) { // by a clock that is behind by now
+		if b.At.Before(run.Started) { // the clock is behind the one of that time
 			b.At = run.Started
 		}
 	}
@@ -111,9 +112,9 @@ func (e *localEngine) restores(ctx context.Context, kept time.Duration) (backups
 	return backups, e.journal.Note(ctx, restoredKind, restoredName, body)
 }
 
-// whole implements engine. What happened after a backup is not in it, nor in a run that began
-// after it was restored with the key of one from between.
-func (e *localEngine) whole() bool { return len(e.backups) == 0 }
+// complete implements engine. A restored journal lacks what happened after the backup. A run that
+// was started again since, with the idempotency key of one from that time, lacks it too.
+func (e *localEngine) complete() bool { return len(e.backups) == 0 }
 
 func (e *localEngine) notes() trigger.Notes { return e.journal }
 
@@ -125,11 +126,11 @@ func (e *localEngine) check() server.Check {
 
 func (e *localEngine) broken() error { return e.host.Healthy() }
 
-// away implements engine. There is no server: a disk that failed says so itself.
-func (e *localEngine) away(error) bool { return false }
+// isUnreachable implements engine. There is no server; errors of the disk are Temporary themselves.
+func (e *localEngine) isUnreachable(error) bool { return false }
 
 func (e *localEngine) prune(ctx context.Context, before time.Time, most int) (int, error) {
-	events := time.Now().Add(-leastLedger) // a message that is told again within that starts nothing again
+	events := time.Now().Add(-minRetention) // a webhook that is repeated within that time starts no second run
 	if before.Before(events) {
 		events = before
 	}

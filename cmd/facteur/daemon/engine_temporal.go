@@ -21,8 +21,8 @@ import (
 	"facteur/sqlitefile"
 )
 
-// A temporalEngine carries runs together with other daemons, over a Temporal server that
-// keeps them.
+// A temporalEngine executes runs together with other daemons, over a Temporal server that stores
+// them.
 type temporalEngine struct {
 	options temporal.Options // how to reach the server
 	keyFile string           // of the vault: all daemons have the same
@@ -31,7 +31,7 @@ type temporalEngine struct {
 
 func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	f := p.Temporal
-	e := &temporalEngine{keyFile: cmp.Or(p.At(p.Vault.KeyFile), filepath.Join(p.At(p.Data), "vault.key"))}
+	e := &temporalEngine{keyFile: cmp.Or(p.Abs(p.Vault.KeyFile), filepath.Join(p.Abs(p.Data), "vault.key"))}
 	e.options = temporal.Options{
 		Address:   cmp.Or(f.Address, os.Getenv("TEMPORAL_ADDRESS")),
 		Namespace: cmp.Or(f.Namespace, os.Getenv("TEMPORAL_NAMESPACE")),
@@ -39,16 +39,16 @@ func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	}
 	switch {
 	case e.options.Address == "":
-		return nil, project.Wrong(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
+		return nil, project.UserError(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
 	case p.Ledger.Postgres == "":
-		return nil, project.Wrong(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
+		return nil, project.UserError(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
 			"--engine temporal needs a ledger in PostgreSQL: a webhook may come to any daemon, and all have to know of it")
 	}
 	switch key := os.Getenv("TEMPORAL_API_KEY"); {
 	case f.APIKeyFile != "":
-		file := &apiKeyFile{path: p.At(f.APIKeyFile)}
+		file := &apiKeyFile{path: p.Abs(f.APIKeyFile)}
 		if _, err := file.key(context.Background()); err != nil {
-			return nil, project.Wrong("", "temporal.api_key_file: %w", err)
+			return nil, project.UserError("", "temporal.api_key_file: %w", err)
 		}
 		e.options.APIKey = file.key
 	case key != "":
@@ -64,31 +64,31 @@ func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	return e, nil
 }
 
-// temporalTLS makes of the files what a connection needs.
+// temporalTLS returns the TLS configuration by the project file.
 func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error) {
 	config := &tls.Config{ServerName: f.ServerName, MinVersion: tls.VersionTLS12}
 	if f.CACert != "" {
-		text, err := os.ReadFile(p.At(f.CACert))
+		text, err := os.ReadFile(p.Abs(f.CACert))
 		if err != nil {
-			return nil, project.Wrong("", "temporal.tls.ca_cert: %w", err)
+			return nil, project.UserError("", "temporal.tls.ca_cert: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, project.Wrong("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
+			return nil, project.UserError("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, project.Wrong("give both cert and key", "temporal.tls: a certificate needs its key, and a key its certificate")
+		return nil, project.UserError("give both cert and key", "temporal.tls: a certificate needs its key, and a key its certificate")
 	}
 	if f.Cert == "" {
 		return config, nil
 	}
 	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(p.At(f.Cert), p.At(f.Key))
+		pair, err := tls.LoadX509KeyPair(p.Abs(f.Cert), p.Abs(f.Key))
 		return &pair, err
 	}
 	if _, err := load(); err != nil {
-		return nil, project.Wrong("", "temporal.tls: %w", err)
+		return nil, project.UserError("", "temporal.tls: %w", err)
 	}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	return config, nil
@@ -103,14 +103,13 @@ type apiKeyFile struct {
 	text string
 }
 
-// keyFor is for how long a key is good without a look at its file: it is asked for with
-// each request.
-const keyFor = 10 * time.Second
+// apiKeyTTL is how long a key is used without reading its file again: each request needs it.
+const apiKeyTTL = 10 * time.Second
 
 func (f *apiKeyFile) key(context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.at) < keyFor {
+	if time.Since(f.at) < apiKeyTTL {
 		return f.text, nil
 	}
 	text, err := os.ReadFile(f.path)
@@ -124,31 +123,31 @@ func (f *apiKeyFile) key(context.Context) (string, error) {
 	return f.text, nil
 }
 
-// take locks the folder against all daemons, whatever their engine: what is in it, such as
-// the socket for commands, is one's alone.
-func (e *temporalEngine) take(d *Daemon) error {
+// lock locks the folder against all daemons, whatever their engine: only one may have what is in
+// it, such as the socket for commands.
+func (e *temporalEngine) lock(d *Daemon) error {
 	lock, err := sqlitefile.Lock(filepath.Join(d.dir, project.JournalName))
 	if err != nil {
 		return err
 	}
-	d.closing("lock", lock.Close)
+	d.addCloser("lock", lock.Close)
 	return nil
 }
 
-// sharedHash names on the server what the hashes of all daemons are made with.
-const sharedHash = "hash-key"
+// hashSecretName is the name, on the server, of the key of all daemons' hashes.
+const hashSecretName = "hash-key"
 
-func (e *temporalEngine) open(ctx context.Context, d *Daemon, w work) (carrier, error) {
+func (e *temporalEngine) open(ctx context.Context, d *Daemon, w hooks) (stoppableHost, error) {
 	o := e.options
 	o.Log, o.Seal, o.Open = d.log, d.vault.Seal, d.vault.Open
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
-	key, err := temporal.Secret(ctx, o, sharedHash, fresh)
+	key, err := temporal.Secret(ctx, o, hashSecretName, fresh)
 	if err != nil {
 		return nil, e.explain(err)
 	}
 	o.Do, o.Catalog, o.Restore, o.Receipts, o.Workers = w.do, d.actions, d.restore, true, d.config.Workers
-	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = hashWith(key), project.ContactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
+	o.Hash, o.Contact, o.Past, o.Ready, o.Fire = keyedHash(key), project.ContactOf(d.actions), d.ledger.Receipts, d.ready, d.starter.Fire
 	o.Meet = d.starter.Meet
 	o.OnStep, o.OnEnd, o.OnHold, o.Panicked, o.Hard = w.onStep, w.onEnd, d.held, d.panicked, w.hard
 	if e.host, err = temporal.Open(ctx, o); err != nil {
@@ -157,19 +156,19 @@ func (e *temporalEngine) open(ctx context.Context, d *Daemon, w work) (carrier, 
 	return e.host, nil
 }
 
-// explain says what can be done about an error of the server.
+// explain adds a hint to an error of the server.
 func (e *temporalEngine) explain(err error) error {
 	if _, other := errors.AsType[*temporal.KeyError](err); other {
-		return project.Surroundings(err, "all daemons have the same key: copy that of one that works to "+project.Shown(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
+		return project.SystemError(err, "all daemons have the same key: copy that of one that works to "+project.RelPath(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
 	}
 	hint := ""
 	if said, ok := errors.AsType[*temporal.ServerError](err); ok {
 		hint = said.Hint
 	}
-	return project.Surroundings(err, hint)
+	return project.SystemError(err, hint)
 }
 
-// notes implements engine. The host keeps schedules itself.
+// notes implements engine. The host stores the state of schedules itself.
 func (e *temporalEngine) notes() trigger.Notes { return nil }
 
 func (e *temporalEngine) check() server.Check {
@@ -178,12 +177,11 @@ func (e *temporalEngine) check() server.Check {
 
 func (e *temporalEngine) broken() error { return e.host.Broken() }
 
-// whole implements engine. Operators of the server can reset a run, and what came after that
-// point is not in its record.
-func (e *temporalEngine) whole() bool { return false }
+// complete implements engine. Operators of the server can reset a run, whose history then lacks
+// what came after that point.
+func (e *temporalEngine) complete() bool { return false }
 
-func (e *temporalEngine) away(err error) bool { return temporal.IsAway(err) }
+func (e *temporalEngine) isUnreachable(err error) bool { return temporal.IsAway(err) }
 
-// prune implements engine. The server forgets runs by itself, by the retention of the
-// namespace.
+// prune implements engine. The server deletes runs itself, by the retention of the namespace.
 func (e *temporalEngine) prune(context.Context, time.Time, int) (int, error) { return 0, nil }

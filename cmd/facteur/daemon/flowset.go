@@ -13,13 +13,13 @@ import (
 	"facteur/project"
 )
 
-// A flowSet is the flows that a daemon runs. They are swapped as a whole.
+// A flowSet holds the current flows of a daemon, which are replaced as a whole.
 type flowSet struct {
-	root    string
-	swapped func([]*plan.Plan) // is told of new ones
-	current atomic.Pointer[project.Flows]
-	loading sync.Mutex
-	senders senders // that they name, or did since the daemon was started, or runs still do
+	root     string
+	onChange func([]*plan.Plan) // is told of new ones
+	current  atomic.Pointer[project.Flows]
+	loading  sync.Mutex
+	senders  senderSet // that they name, or did since the daemon was started, or runs still do
 }
 
 // Plans implements server.Flows.
@@ -35,8 +35,8 @@ func (s *flowSet) Plans() []*plan.Plan {
 // Plan implements server.Flows.
 func (s *flowSet) Plan(name string) *plan.Plan { return s.current.Load().Plans[name] }
 
-// Reload implements server.Flows: the flows, and the settings that they read, are taken
-// anew, all or none. The rest of the project file is for the next start.
+// Reload implements server.Flows: it replaces the flows, and the settings that they read, all or
+// none. The rest of the project file takes effect with the next start.
 func (s *flowSet) Reload(context.Context) (diag.List, error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -50,19 +50,19 @@ func (s *flowSet) Reload(context.Context) (diag.List, error) {
 	if err != nil || found.HasErrors() {
 		return found, err
 	}
-	s.take(loaded)
+	s.set(loaded)
 	return found, nil
 }
 
-func (s *flowSet) take(loaded *project.Flows) {
+func (s *flowSet) set(loaded *project.Flows) {
 	s.senders.add(loaded.Project.Connections, slices.Collect(maps.Values(loaded.Plans))...)
 	s.current.Store(loaded)
-	if s.swapped != nil {
-		s.swapped(s.Plans())
+	if s.onChange != nil {
+		s.onChange(s.Plans())
 	}
 }
 
-// restore returns the plan of a stored run: the one that it has, where the flow is as it was.
+// restore returns the plan of a stored run: the current one if its texts have not changed.
 func (s *flowSet) restore(name string, texts map[string]string) (*plan.Plan, error) {
 	now := s.current.Load()
 	if p := now.Plans[name]; p != nil && maps.Equal(p.Texts, texts) {
@@ -91,9 +91,9 @@ func (s *flowSet) connections() []string {
 	return slices.Compact(names)
 }
 
-// A senders is phone number IDs that a project names. It only grows: runs that are under way
-// keep their flows.
-type senders struct {
+// A senderSet holds the phone number IDs that a project's connections and flows name. It only
+// grows: runs under way keep their flows.
+type senderSet struct {
 	mu  sync.RWMutex
 	any bool // a flow computes one
 	ids map[string]bool
@@ -105,7 +105,7 @@ var (
 )
 
 // add adds the numbers that connections, and flows with their triggers, name.
-func (s *senders) add(connections map[string]project.Connection, plans ...*plan.Plan) {
+func (s *senderSet) add(connections map[string]project.Connection, plans ...*plan.Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ids == nil {
@@ -124,7 +124,7 @@ func (s *senders) add(connections map[string]project.Connection, plans ...*plan.
 	}
 }
 
-func (s *senders) has(id string) bool {
+func (s *senderSet) has(id string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.any || s.ids[id]

@@ -15,7 +15,7 @@ import (
 
 var errVault = errors.New("the vault cannot be used")
 
-// checks are what the daemon needs to be ready.
+// checks returns the readiness checks.
 func (d *Daemon) checks() []server.Check {
 	return []server.Check{
 		d.engine.check(),
@@ -39,16 +39,16 @@ func (d *Daemon) checks() []server.Check {
 	}
 }
 
-// sayFor is for how long a daemon that can store nothing more goes on to say why.
-const sayFor = 3 * time.Second
+// brokenGrace is how long a daemon that can store nothing more goes on answering why.
+const brokenGrace = 3 * time.Second
 
-// sick returns when the host or the ledger can store nothing more, with the reason: only
-// a new start helps then. Until then, readyz and whoever asks are told. It returns nil when
-// ctx ends.
-func (d *Daemon) sick(ctx context.Context) error {
+// waitBroken returns the reason when the host or the ledger can store nothing more and only a
+// restart helps; for brokenGrace before, /readyz and other requests are answered with it. It
+// returns nil when ctx ends.
+func (d *Daemon) waitBroken(ctx context.Context) error {
 	for host.Sleep(ctx, time.Second) {
 		if err := cmp.Or(d.engine.broken(), brokenLedger(d.ledger)); err != nil {
-			host.Sleep(ctx, sayFor)
+			host.Sleep(ctx, brokenGrace)
 			return err
 		}
 	}

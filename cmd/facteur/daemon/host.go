@@ -11,14 +11,14 @@ import (
 	"facteur/server"
 )
 
-// A carrier is a host that works until it is stopped.
-type carrier interface {
+// A stoppableHost is a host that runs until it is stopped.
+type stoppableHost interface {
 	host.Host
 	Stop(ctx context.Context) error
 }
 
-// work is what a host does for a daemon, besides what the daemon itself has.
-type work struct {
+// hooks are what a daemon gives to its host besides itself.
+type hooks struct {
 	do     call.Do
 	hard   context.Context // ends calls that are under way
 	onStep func(run string, s *machine.Step, sensitive []any)
@@ -29,18 +29,18 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	d.metrics = server.NewMetrics(d.opts.Version)
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
 		d.metrics.Trigger(flow, kind, string(v))
-		if d.opts.Candid && v == trigger.Repeated {
+		if d.opts.Development && v == trigger.Repeated {
 			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
 		}
 	}})
-	d.flows.swapped = func(plans []*plan.Plan) {
+	d.flows.onChange = func(plans []*plan.Plan) {
 		d.starter.Set(plans)
 		d.log.Info("reloaded", "flows", len(plans))
-		d.usable(ctx)
+		d.resolveUnchecked(ctx)
 	}
 	d.starter.Set(d.flows.Plans())
 	steps, runs := d.view.StepLog(d.log), server.RunLog(d.log)
-	d.host, err = d.engine.open(ctx, d, work{
+	d.host, err = d.engine.open(ctx, d, hooks{
 		do: server.UnknownLog(d.log, d.metrics.Do(host.WithoutCancel(hard, d.actions.Do))), hard: hard,
 		onStep: func(run string, s *machine.Step, sensitive []any) {
 			steps(run, s, sensitive)
@@ -54,15 +54,15 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	close(d.carries)
+	close(d.hostReady)
 	d.starter.Notes = d.engine.notes()
 	d.starter.Serve(d.host)
 	return d.metrics.Watch(d.host)
 }
 
-// receive takes a receipt that came before it was known whose it is.
+// receive hands the host a receipt that came before the ledger knew which call it is about.
 func (d *Daemon) receive(r call.Receipt) {
-	<-d.carries
+	<-d.hostReady
 	if err := d.host.Receive(context.Background(), r); err != nil {
 		d.log.Error("a receipt could not be stored; it is in the ledger", "call", r.Key, "error", err)
 	}
@@ -79,7 +79,7 @@ func (d *Daemon) stuck(run string, why error) {
 func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, err := d.flows.restore(name, sources)
 	if err == nil {
-		d.starter.Keep(p) // what its runs wait for goes on to reach them
+		d.starter.Keep(p) // so that webhooks for waits of its runs are still accepted
 	}
 	return p, err
 }

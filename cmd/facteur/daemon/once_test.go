@@ -213,7 +213,7 @@ func TestBackups(t *testing.T) {
 		}
 		d.Close()
 	}
-	o.Settings.Retention = -leastLedger
+	o.Settings.Retention = -minRetention
 	d, _ = opened(t, o)
 	assert.Empty(t, d.engine.(*localEngine).backups)
 

@@ -11,22 +11,22 @@ import (
 	"facteur/flow/host"
 )
 
-// heapAtWork is how much memory a daemon at work has in use, with its garbage, when that is
-// collected. Go itself lets garbage be as much as what is in use besides it, which in a
-// daemon of few runs is so little that a tenth of its work would be to collect it. Where half
-// of this is in use, Go's rule is kept. More would save 1 % of the work at most, and a daemon
-// with 100,000 waiting runs would no longer stay below 250 MB.
-const heapAtWork = 144 << 20
+// targetHeap is the heap size, garbage included, at which the garbage collector starts. By default
+// Go collects when the garbage is as large as the live heap, which in a daemon of few runs is so
+// small that collecting would take a tenth of the CPU. From half of this size on, Go's default is
+// kept. A larger target would save 1 % of the CPU at most, and a daemon with 100,000 waiting runs
+// would no longer stay below 250 MB.
+const targetHeap = 144 << 20
 
-// Tune sets Go's collector and its processors for a process that is a daemon, until ctx ends
-// and undo is called. Who has set GOGC or GOMAXPROCS is obeyed.
+// Tune sets the garbage collector and GOMAXPROCS for a daemon, until ctx ends and undo is called.
+// It leaves alone what GOGC or GOMAXPROCS set in the environment.
 func Tune(ctx context.Context) (undo func()) {
 	paceGC(ctx)
-	return spareProcessor()
+	return addProcessor()
 }
 
-// paceGC sets after each collection when the next one comes, and gives back at rest what
-// work has left, until ctx ends.
+// paceGC sets the GC percentage after each collection, and frees memory when the daemon is idle,
+// until ctx ends.
 func paceGC(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -45,27 +45,27 @@ func paceGC(ctx context.Context) {
 			used += int(s.Value.Uint64())
 		}
 		used = max(used, 4<<20) // below, Go takes the percentage of this
-		debug.SetGCPercent(max(100, (heapAtWork-used)*100/used))
-		next := new([64]byte) // nobody holds it, so that the next collection finds it
+		debug.SetGCPercent(max(100, (targetHeap-used)*100/used))
+		next := new([64]byte) // unreachable, so that the next collection runs its cleanup
 		runtime.AddCleanup(next, pace, 0)
 	}
 	pace(0)
-	go giveBack(ctx)
+	go freeIdleMemory(ctx)
 }
 
 const (
-	rest       = 20 * time.Second // that is how long a daemon has been at rest
-	madeAtRest = 8 << 20          // when it made no more garbage than this meanwhile
+	idleAfter   = 20 * time.Second // a daemon is idle when in this time
+	idleGarbage = 8 << 20          // it allocated less than this, in bytes
 )
 
-// giveBack gives memory back to the system whenever a daemon comes to rest: its garbage
-// would stay until more of it is made.
-func giveBack(ctx context.Context) {
+// freeIdleMemory returns memory to the system whenever the daemon becomes idle: otherwise garbage
+// would stay until more is allocated.
+func freeIdleMemory(ctx context.Context) {
 	made := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	given := false
-	for before := uint64(0); host.Sleep(ctx, rest); before = made[0].Value.Uint64() {
+	for before := uint64(0); host.Sleep(ctx, idleAfter); before = made[0].Value.Uint64() {
 		metrics.Read(made)
-		switch isAtRest := made[0].Value.Uint64()-before < madeAtRest; {
+		switch isAtRest := made[0].Value.Uint64()-before < idleGarbage; {
 		case !isAtRest:
 			given = false
 		case !given:
@@ -75,11 +75,10 @@ func giveBack(ctx context.Context) {
 	}
 }
 
-// spareProcessor lets Go think that there is one processor more, until undo. A goroutine that
-// waits for the disk keeps its processor from others until Go takes it away, which Go thinks of
-// less often than the journal's writer waits: of two processors, one did nothing for a third
-// of the time. Where there is one alone, Go takes care of it.
-func spareProcessor() (undo func()) {
+// addProcessor raises GOMAXPROCS by one, until undo. A goroutine that waits for the disk in a system
+// call keeps its P until the runtime retakes it, which it does less often than the journal's writer
+// waits: of two processors, one was idle a third of the time. With a single one, the runtime copes.
+func addProcessor() (undo func()) {
 	before := runtime.GOMAXPROCS(0)
 	if before == 1 || os.Getenv("GOMAXPROCS") != "" {
 		return func() {}

@@ -23,16 +23,16 @@ func TestGiveBack(t *testing.T) {
 		before := given()
 		after := func(work int) uint32 {
 			hold := make([]byte, work)
-			time.Sleep(rest)
+			time.Sleep(idleAfter)
 			synctest.Wait()
 			runtime.KeepAlive(hold)
 			return given() - before
 		}
-		go giveBack(ctx)
-		assert.EqualValues(t, 0, after(2*madeAtRest), "it works")
+		go freeIdleMemory(ctx)
+		assert.EqualValues(t, 0, after(2*idleGarbage), "it works")
 		assert.EqualValues(t, 1, after(0), "it has come to rest")
 		assert.EqualValues(t, 1, after(0), "there is no more to give")
-		assert.EqualValues(t, 1, after(2*madeAtRest))
+		assert.EqualValues(t, 1, after(2*idleGarbage))
 		assert.EqualValues(t, 2, after(1<<10))
 		end()
 		assert.EqualValues(t, 2, after(0))

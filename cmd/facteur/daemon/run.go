@@ -12,24 +12,24 @@ import (
 	"facteur/server"
 )
 
-// SoftStop is for how long what is under way may take to finish.
+// SoftStop is how long a stopping daemon waits for what is under way.
 const SoftStop = 30 * time.Second
 
-// Run answers and works until soft ends, or until the daemon cannot go on, and then comes to
-// an orderly end. It calls cut once what was under way has had SoftStop to finish: cut ends the
-// two contexts that the daemon was opened with. An error is why it could not go on; that
-// something was cut off is none.
+// Run serves until soft ends, or until the daemon cannot go on, and then stops in order. When what
+// was under way has finished, or SoftStop has passed, it calls cut, which ends the two contexts that
+// the daemon was opened with. It returns why the daemon could not go on; work that was cut off is
+// only logged.
 func (d *Daemon) Run(soft context.Context, cut func()) error {
-	d.tellHeld(soft)
-	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what goes on while it stops
+	d.logHeldRuns(soft)
+	work, end := context.WithCancel(context.WithoutCancel(soft)) // of what continues while the daemon stops
 	defer end()
 	var all sync.WaitGroup
 	failed := make(chan error, 4)
 	all.Go(func() {
-		failed <- server.Serve(work, d.door.tcp, d.Handler(soft), server.ServeOptions{TLS: d.door.tls, Log: d.log, Drain: 5 * time.Second})
+		failed <- server.Serve(work, d.listeners.tcp, d.Handler(soft), server.ServeOptions{TLS: d.listeners.tls, Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
-		failed <- server.Serve(work, d.door.socket, d.inside(soft), server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
+		failed <- server.Serve(work, d.listeners.socket, d.socketHandler(soft), server.ServeOptions{Log: d.log, Drain: 5 * time.Second})
 	})
 	all.Go(func() {
 		if err := d.Schedules(soft); err != nil {
@@ -37,12 +37,12 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 		}
 	})
 	all.Go(func() {
-		if err := d.sick(soft); err != nil {
+		if err := d.waitBroken(soft); err != nil {
 			failed <- err
 		}
 	})
 	all.Go(func() { d.upkeep(soft) })
-	all.Go(func() { d.reloads(soft) })
+	all.Go(func() { d.handleHangups(soft) })
 	if d.config.PublicURL != "" {
 		all.Go(func() { d.selfTest(soft) })
 	}
@@ -50,7 +50,7 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 		d.log.Warn("there are no flows", "hint", "they end in "+project.FlowSuffix+", in the folders that flows: in "+project.FileName+" names; a reload finds new ones")
 	}
 	if soft.Err() == nil {
-		d.log.Info("ready", "url", d.door.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(d.opts.Began).Round(time.Millisecond))
+		d.log.Info("ready", "url", d.listeners.url, "flows", len(d.flows.Plans()), "pid", os.Getpid(), "took", time.Since(d.opts.Began).Round(time.Millisecond))
 		notify("READY=1")
 	}
 
@@ -62,11 +62,11 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 	}
 	notify("STOPPING=1")
 	cutOff := d.Stop(soft)
-	cut() // what did not finish in time; and whoever waits for soft
+	cut() // what did not finish in time, and the goroutines that wait for soft
 	end()
 	all.Wait()
 	if broken != nil {
-		return project.Surroundings(broken, "")
+		return project.SystemError(broken, "")
 	}
 	if cutOff != nil {
 		d.log.Warn("stopped: something was cut off, and is taken up by the next start", "error", cutOff)
@@ -76,22 +76,22 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 	return nil
 }
 
-// tellHeld says that runs wait for somebody since a backup was restored.
-func (d *Daemon) tellHeld(ctx context.Context) {
+// logHeldRuns warns of runs that are held since a backup was restored.
+func (d *Daemon) logHeldRuns(ctx context.Context) {
 	if _, here := d.engine.(*localEngine); !here {
 		return
 	}
 	const most = 1000
 	held, _, err := d.host.List(ctx, host.Filter{Status: host.Held, Limit: most})
 	if err != nil || len(held) == 0 {
-		return // what is wrong with the journal shows by itself
+		return // errors of the journal are reported elsewhere
 	}
 	d.log.Warn("runs are held since a backup was restored, until each is released or cancelled", "runs", len(held), "more", len(held) == most,
 		"hint", "facteur runs list --status held; see facteur runs release --help")
 }
 
-// Schedules starts the flows whose time has come, until ctx ends. An error is why it starts
-// none any more. Run does so itself.
+// Schedules starts flows by their schedules until ctx ends. It returns why it can start no more.
+// Run calls it itself.
 func (d *Daemon) Schedules(ctx context.Context) error {
 	if err := d.starter.Run(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("schedules: %w", err)
@@ -99,16 +99,16 @@ func (d *Daemon) Schedules(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes up nothing new, and lets what runs finish, for SoftStop at most, whether ctx ends
-// or not. An error is that something did not. Run does so itself.
+// Stop starts nothing new, and waits up to SoftStop for what is under way, whether ctx ends or not.
+// An error says that something did not finish. Run calls it itself.
 func (d *Daemon) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SoftStop)
 	defer cancel()
 	return d.host.Stop(ctx)
 }
 
-// reloads reads the flows again whenever somebody hangs up, until ctx ends.
-func (d *Daemon) reloads(ctx context.Context) {
+// handleHangups reloads the flows at each hang-up signal, until ctx ends.
+func (d *Daemon) handleHangups(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,7 +119,7 @@ func (d *Daemon) reloads(ctx context.Context) {
 	}
 }
 
-// reload swaps the flows if all are valid, and says what is wrong otherwise.
+// reload replaces the flows if all are valid, and reports the mistakes otherwise.
 func (d *Daemon) reload(ctx context.Context) {
 	notify("RELOADING=1")
 	defer notify("READY=1")

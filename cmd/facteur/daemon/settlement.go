@@ -11,10 +11,9 @@ import (
 	"facteur/flow/host"
 )
 
-// A settlingHost tells the ledger, too, what a person says of a send: what surely did not
-// happen no longer claims its `once` key, unless news shows that it did, and a message whose
-// id is known counts as one that was sent, so that what Meta tells of it is known to be of
-// that call.
+// A settlingHost records settlements in the ledger, too: a send that certainly did not happen
+// releases its `once` key, unless a receipt shows that it did; a send that happened, with the id
+// of its message, is stored as answered, so that later webhooks about the message find its call.
 type settlingHost struct {
 	host.Host
 	ledger ledger.Ledger
@@ -22,8 +21,8 @@ type settlingHost struct {
 	sender func(ctx context.Context, connection string) string // the number of a connection, "" when that is not known
 }
 
-// Settle implements host.Host. Who says again what was said is no error: the ledger may not
-// have heard of it, because it, or the daemon, was away by then.
+// Settle implements host.Host. Repeating a settlement is no error: the ledger may not have stored
+// it, because the ledger or the daemon was down.
 func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settlement) error {
 	err := h.Host.Settle(ctx, run, step, s)
 	refused, _ := errors.AsType[*host.StateError](err)
@@ -40,7 +39,7 @@ func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settl
 		if !host.MatchesStep(step, c.Step) && step != c.Key || c.Settled == nil || *c.Settled != s || refused != nil && len(c.Receipts) > 0 {
 			continue
 		}
-		if err := h.tell(ctx, c, s); err != nil {
+		if err := h.record(ctx, c, s); err != nil {
 			return err
 		}
 		known = true
@@ -54,7 +53,7 @@ func (h settlingHost) Settle(ctx context.Context, run, step string, s host.Settl
 	return err
 }
 
-func (h settlingHost) tell(ctx context.Context, c *host.Call, s host.Settlement) error {
+func (h settlingHost) record(ctx context.Context, c *host.Call, s host.Settlement) error {
 	if !s.Happened {
 		return h.ledger.Release(ctx, c.Key)
 	}

@@ -8,29 +8,29 @@ import (
 	"facteur/flow/host"
 )
 
-// What the daemon does by itself, and when.
+// The intervals of the daemon's housekeeping.
 const (
 	pruneEvery = time.Hour
 	pruneBatch = 500
-	pruneRest  = 50 * time.Millisecond // between batches: runs go before
+	pruneRest  = 50 * time.Millisecond // between batches: runs have priority
 
-	inspectFirst = time.Minute // after the start, and after Meta told of a change
+	inspectFirst = time.Minute // after the start, and after a webhook about a change of the account
 	inspectEvery = 6 * time.Hour
 
-	// leastLedger is for how long the ledger remembers at least, and the journal events: Meta
+	// minRetention is how long the ledger keeps messages at least, and the journal events: Meta
 	// repeats webhooks for seven days.
-	leastLedger = 8 * 24 * time.Hour
+	minRetention = 8 * 24 * time.Hour
 )
 
-// upkeep looks after what nobody asks for, until ctx ends: it warns of silence and of
-// doubts, and forgets what is old.
+// upkeep does the housekeeping until ctx ends: it warns of missing webhooks and of unknown outcomes,
+// checks the accounts, and prunes the stores.
 func (d *Daemon) upkeep(ctx context.Context) {
 	minute, hour, shift := time.NewTicker(time.Minute), time.NewTicker(pruneEvery), time.NewTicker(inspectEvery)
 	defer minute.Stop()
 	defer hour.Stop()
 	defer shift.Stop()
 	first := time.After(inspectFirst)
-	doubts := 0
+	unknown := 0
 	d.prune(ctx)
 	for {
 		select {
@@ -38,23 +38,23 @@ func (d *Daemon) upkeep(ctx context.Context) {
 			return
 		case <-minute.C:
 			d.warnOfSilence(ctx)
-			doubts = d.warnOfDoubts(ctx, doubts)
+			unknown = d.warnOfUnknown(ctx, unknown)
 		case <-hour.C:
 			d.prune(ctx)
-		case <-d.changed:
+		case <-d.accountChanged:
 			if first == nil {
-				first = time.After(inspectFirst) // a flood of changes is looked at once
+				first = time.After(inspectFirst) // one check for many changes
 			}
 		case <-first:
 			first = nil
-			d.inspect(ctx)
+			d.checkAccounts(ctx)
 		case <-shift.C:
-			d.inspect(ctx)
+			d.checkAccounts(ctx)
 		}
 	}
 }
 
-// prune forgets runs, events and messages that are old, a few at a time.
+// prune deletes old runs, events and messages, in batches.
 func (d *Daemon) prune(ctx context.Context) {
 	now := time.Now()
 	kept := d.config.Retention
@@ -64,7 +64,7 @@ func (d *Daemon) prune(ctx context.Context) {
 		prune  func(context.Context, time.Time, int) (int, error)
 	}{
 		{"journal", now.Add(-kept), d.engine.prune},
-		{"ledger", now.Add(-max(kept, leastLedger)), d.ledger.Prune},
+		{"ledger", now.Add(-max(kept, minRetention)), d.ledger.Prune},
 	} {
 		all := 0
 		for {
@@ -83,8 +83,8 @@ func (d *Daemon) prune(ctx context.Context) {
 	}
 }
 
-// silent returns the senders of whom nothing is heard, neither by this daemon nor by another
-// one that shares its ledger: what that one was told is there.
+// silent returns the senders whose messages get no webhooks. Webhooks that went to another daemon
+// are found in the ledger that they share.
 func (d *Daemon) silent(ctx context.Context, now time.Time) (out []inbound.SilentSender) {
 	for _, one := range d.silence.Senders(now) {
 		if m, ok, err := d.ledger.Message(ctx, one.Message); err == nil && ok && len(m.Statuses) > 0 {
@@ -96,8 +96,8 @@ func (d *Daemon) silent(ctx context.Context, now time.Time) (out []inbound.Silen
 	return out
 }
 
-// warnOfSilence says whose messages no webhook tells of: lost answers cannot be settled
-// then, and nobody hears of undelivered messages.
+// warnOfSilence warns of senders whose messages get no webhooks: then lost answers cannot be
+// settled, and undelivered messages are not noticed.
 func (d *Daemon) warnOfSilence(ctx context.Context) {
 	for _, one := range d.silent(ctx, time.Now()) {
 		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
@@ -105,13 +105,13 @@ func (d *Daemon) warnOfSilence(ctx context.Context) {
 	}
 }
 
-// warnOfDoubts says how many runs have calls whose outcome nobody knows, where they are more
-// than the last time, and returns how many: a kill leaves such calls, too.
-func (d *Daemon) warnOfDoubts(ctx context.Context, last int) int {
+// warnOfUnknown warns if more runs than the last time have calls whose outcome is unknown, and
+// returns their number. UnknownLog does not suffice: a kill leaves such calls, too.
+func (d *Daemon) warnOfUnknown(ctx context.Context, last int) int {
 	const most = 1000
 	runs, _, err := d.host.List(ctx, host.Filter{Unknown: true, Limit: most})
 	if err != nil {
-		return last // the host has said why
+		return last // the host has logged why
 	}
 	if len(runs) > last {
 		d.log.Warn("nobody knows whether calls of some runs happened", "runs", len(runs), "and_more", len(runs) == most,

@@ -65,17 +65,17 @@ func TestUpkeep(t *testing.T) {
 func TestDoubtsAreLogged(t *testing.T) {
 	o, api, log := options(t)
 	d, client := opened(t, o)
-	assert.Zero(t, d.warnOfDoubts(t.Context(), 0))
+	assert.Zero(t, d.warnOfUnknown(t.Context(), 0))
 	assert.NotContains(t, log.String(), "nobody knows")
 
 	require.NoError(t, api.AddFault(simulator.Fault{Do: "reset", Times: 1}))
 	_, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: time.Millisecond})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "nobody knows whether a call happened") }, 10*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return d.warnOfDoubts(t.Context(), 0) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return d.warnOfUnknown(t.Context(), 0) == 1 }, 10*time.Second, time.Millisecond)
 	assert.Contains(t, log.String(), `msg="nobody knows whether calls of some runs happened" runs=1 and_more=false`)
 	before := log.String()
-	assert.Equal(t, 1, d.warnOfDoubts(t.Context(), 1))
+	assert.Equal(t, 1, d.warnOfUnknown(t.Context(), 1))
 	assert.Equal(t, before, log.String(), "it is told once")
 }
 
@@ -85,6 +85,6 @@ type handled struct{ d *Daemon }
 func (h handled) RoundTrip(req *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	req.Host = "localhost"
-	h.d.inside(req.Context()).ServeHTTP(w, req)
+	h.d.socketHandler(req.Context()).ServeHTTP(w, req)
 	return w.Result(), nil
 }

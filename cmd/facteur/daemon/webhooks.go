@@ -20,12 +20,12 @@ import (
 	"facteur/vault"
 )
 
-// WebhookPath is where Meta sends the webhooks of a connection.
+// WebhookPath is the path of Meta's webhooks for a connection.
 func WebhookPath(connection string) string {
 	return "/webhooks/whatsapp/" + url.PathEscape(connection)
 }
 
-// mountWebhooks adds what Meta and others call.
+// mountWebhooks adds the endpoints for webhooks: Meta's, and those of triggers.
 func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 	mux.Handle("/webhooks/whatsapp/{connection}", inbound.Handler(inbound.Options{
 		Resolve: d.vault.Resolve, Apply: d.applyWebhook, Known: d.knowsNumber, Insecure: d.config.InsecureWebhooks, Log: d.log,
@@ -37,7 +37,7 @@ func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 	}))
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
-		Find: d.starter.Hook, Paths: d.starter.Hooks, Resolve: d.proof, Log: d.log, Explain: d.opts.Candid,
+		Find: d.starter.Hook, Paths: d.starter.Hooks, Resolve: d.resolveWebhook, Log: d.log, Explain: d.opts.Development,
 		Deliver: func(ctx context.Context, w webhook.Delivery) error {
 			d.metrics.Webhook("hook")
 			return d.host.Deliver(ctx, host.Event{
@@ -48,8 +48,8 @@ func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 	}))
 }
 
-// proof is the connection that a webhook proves itself with.
-func (d *Daemon) proof(ctx context.Context, name string) (vault.Connection, error) {
+// resolveWebhook resolves the connection that a trigger's webhooks are verified with.
+func (d *Daemon) resolveWebhook(ctx context.Context, name string) (vault.Connection, error) {
 	c, err := d.vault.Resolve(ctx, name)
 	if _, unknown := errors.AsType[*vault.UnknownConnectionError](err); unknown {
 		err = fmt.Errorf("there is no connection %q: store its secret with \"facteur vault set %s --app %s\", or set %s=%s and %s", name,
@@ -66,9 +66,9 @@ func (d *Daemon) countAnswer(door string, status int, took time.Duration) {
 	d.metrics.WebhookAnswered(door, took)
 }
 
-// applyWebhook stores what Meta tells, first in the ledger and then with the runs that it
-// concerns. What was told before goes to the host again: the daemon may have died between
-// the two, and the host drops what it knows.
+// applyWebhook stores notifications, first in the ledger and then with the runs that they concern.
+// Known ones go to the host again: the daemon may have died between the two, and the host drops
+// duplicates.
 func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inbound.Notification) error {
 	now := time.Now()
 	for _, n := range told {
@@ -81,8 +81,8 @@ func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inb
 	if err != nil {
 		return err
 	}
-	d.tellAccount(connection, news)
-	d.tellRivals(news)
+	d.logAccountChanges(connection, news)
+	d.logDuplicates(news)
 	receipts, events := ledger.Deliveries(news, now)
 	if len(receipts) > 0 {
 		if err := d.host.Receive(ctx, receipts...); err != nil {
@@ -99,8 +99,8 @@ func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inb
 	return d.host.Deliver(ctx, arrived...)
 }
 
-// knowsNumber tells whether a number is one of the project's: what Meta tells of others is
-// of another project under the same account.
+// knowsNumber reports whether a number is one of the project's: webhooks of others belong to other
+// projects under the same account.
 func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
 	if d.flows.senders.has(phoneNumberID) {
 		return true
@@ -109,12 +109,12 @@ func (d *Daemon) knowsNumber(connection, phoneNumberID string) bool {
 	return err != nil || c.Get("sender_phone_id") == "" || c.Get("sender_phone_id") == phoneNumberID
 }
 
-// mostDetails bounds what is logged of a change, in bytes.
-const mostDetails = 1000
+// maxDetails bounds the details of a change in the log, in bytes.
+const maxDetails = 1000
 
-// tellAccount logs what Meta tells about the account, its numbers and its templates, which
-// no run waits for, and sees to it that the numbers are looked at again.
-func (d *Daemon) tellAccount(connection string, news []ledger.News) {
+// logAccountChanges logs notifications about the account, its numbers and its templates, which no
+// run waits for, and triggers a check of the accounts.
+func (d *Daemon) logAccountChanges(connection string, news []ledger.News) {
 	for _, n := range news {
 		if n.Known || !isAboutAccount(n.Kind) {
 			continue
@@ -124,7 +124,7 @@ func (d *Daemon) tellAccount(connection string, news []ledger.News) {
 			attrs = append(attrs, "status", n.Status)
 		}
 		if details, err := json.Marshal(n.Details); err == nil && len(n.Details) > 0 {
-			attrs = append(attrs, "details", strings.ToValidUTF8(string(details[:min(len(details), mostDetails)]), ""))
+			attrs = append(attrs, "details", strings.ToValidUTF8(string(details[:min(len(details), maxDetails)]), ""))
 		}
 		level := slog.LevelWarn
 		if isGoodNews(n.Status) {
@@ -132,15 +132,15 @@ func (d *Daemon) tellAccount(connection string, news []ledger.News) {
 		}
 		d.log.Log(context.Background(), level, "Meta tells of a change", attrs...)
 		select {
-		case d.changed <- struct{}{}:
+		case d.accountChanged <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// tellRivals logs which messages were sent after all, when another send had their `once`
-// key already: nothing can be done, but people should know.
-func (d *Daemon) tellRivals(news []ledger.News) {
+// logDuplicates warns of messages that were sent after all, although another send had taken their
+// `once` key meanwhile: nothing can be done, but people should know.
+func (d *Daemon) logDuplicates(news []ledger.News) {
 	for _, n := range news {
 		if n.Rival != "" {
 			d.log.Warn("a message was sent after all, and another send has taken its `once` key meanwhile: it may have come twice",
@@ -149,14 +149,14 @@ func (d *Daemon) tellRivals(news []ledger.News) {
 	}
 }
 
-// isAboutAccount tells of the kinds of notifications that somebody who looks after the
-// account wants to know of: they may stop messages from going out.
+// isAboutAccount reports whether a kind of notification is about the account: such changes may stop
+// messages from going out, and operators need to know.
 func isAboutAccount(kind string) bool {
 	return slices.ContainsFunc([]string{"account_", "business_", "message_template_", "template_", "phone_number_", "security"},
 		func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
 }
 
-// isGoodNews tells of the changes that let messages go out, or ask nothing of anybody.
+// isGoodNews reports whether a change lets messages go out, or needs no action.
 func isGoodNews(status string) bool {
 	return slices.Contains([]string{
 		"APPROVED", "REINSTATED", "UNARCHIVED", "GREEN", // a template, a name, the account

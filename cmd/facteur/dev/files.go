@@ -16,28 +16,28 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// What the files of a project say.
-type said struct {
+// A projectState is what the page and the simulator know of the project's files.
+type projectState struct {
 	found   diag.List
 	files   map[string]string // of all flows by name, those that cannot be run too
 	senders map[string]string // the connections for WhatsApp, with the numbers that the project file gives them
 }
 
-// filesSettle is how long files must be left alone before they are read: editors write a file
-// in several steps.
-const filesSettle = 60 * time.Millisecond
+// debounce is how long files must be unchanged before they are read: editors write a file in
+// several steps.
+const debounce = 60 * time.Millisecond
 
 // openFiles watches the folders of the project.
 func (w *Workbench) openFiles() error {
 	files, err := fsnotify.NewWatcher()
 	if err != nil {
-		return project.Surroundings(fmt.Errorf("watch the project's files: %w", err), "")
+		return project.SystemError(fmt.Errorf("watch the project's files: %w", err), "")
 	}
 	w.files = files
 	w.closers = append(w.closers, func() { _ = files.Close() })
 	places := []string{w.project.Root}
 	for _, place := range w.project.Flows {
-		places = append(places, w.project.At(place))
+		places = append(places, w.project.Abs(place))
 	}
 	for _, place := range places {
 		w.watchBelow(place)
@@ -45,7 +45,7 @@ func (w *Workbench) openFiles() error {
 	return nil
 }
 
-// watchBelow watches a folder and those in it, as far as flows may stand there.
+// watchBelow watches a folder and those in it that may hold flows.
 func (w *Workbench) watchBelow(root string) {
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -53,11 +53,11 @@ func (w *Workbench) watchBelow(root string) {
 			return nil // it went away meanwhile, or is none of ours
 		case !d.IsDir():
 			return nil
-		case path != root && project.IsForeign(d), path == w.project.At(w.project.Data):
+		case path != root && project.SkipDir(d), path == w.project.Abs(w.project.Data):
 			return fs.SkipDir
 		}
 		if err := w.files.Add(path); err != nil {
-			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", project.Shown(path), "error", err)
+			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", project.RelPath(path), "error", err)
 		}
 		return nil
 	})
@@ -79,33 +79,33 @@ func (w *Workbench) watch(ctx context.Context) {
 			if e.Has(fsnotify.Create) {
 				w.watchBelow(e.Name) // if it is a folder; files in it may be older than this watch
 			}
-			if isSource(e.Name) && !e.Has(fsnotify.Chmod) || e.Has(fsnotify.Create) || wasFolder(e) {
-				quiet.Reset(filesSettle)
+			if isSource(e.Name) && !e.Has(fsnotify.Chmod) || e.Has(fsnotify.Create) || mayBeFolder(e) {
+				quiet.Reset(debounce)
 			}
 		case err, ok := <-w.files.Errors:
 			if !ok {
 				return
 			}
 			w.log.Warn("watching the files", "error", err)
-			quiet.Reset(filesSettle)
+			quiet.Reset(debounce)
 		case <-quiet.C:
 			w.reload(ctx)
 		}
 	}
 }
 
-// isSource tells whether a file is one that flows are made of.
+// isSource reports whether a file is a flow, the project file or a template.
 func isSource(path string) bool {
 	return strings.HasSuffix(path, project.FlowSuffix) || filepath.Base(path) == project.FileName ||
 		filepath.Base(filepath.Dir(path)) == project.TemplatesFolder && filepath.Ext(path) == ".json"
 }
 
-// wasFolder tells whether a folder may have gone: what it was cannot be asked any more.
-func wasFolder(e fsnotify.Event) bool {
+// mayBeFolder reports whether a removed path may have been a folder, which can no longer be checked.
+func mayBeFolder(e fsnotify.Event) bool {
 	return (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && filepath.Ext(e.Name) == ""
 }
 
-// reload reads the project again. A mistake takes its own flow away, and no other one.
+// reload reads the project again. A flow with a mistake is gone until it is mended; others stay.
 func (w *Workbench) reload(ctx context.Context) {
 	p, found, err := project.Load(w.project.Root)
 	if err == nil && !found.HasErrors() {
@@ -114,15 +114,15 @@ func (w *Workbench) reload(ctx context.Context) {
 		var more diag.List
 		if loaded, more, err = project.LoadFlows(p); err == nil {
 			found.Add(more)
-			w.take(loaded, found)
-			w.daemon.Take(loaded)
-			w.hook(ctx)
+			w.setState(loaded, found)
+			w.daemon.SetFlows(loaded)
+			w.subscribeWebhook(ctx)
 		}
 	}
 	if err == nil && found.HasErrors() {
-		before := *w.said.Load()
+		before := *w.state.Load()
 		before.found = found
-		w.said.Store(&before)
+		w.state.Store(&before)
 	}
 	var templates []*templates.Definition
 	if err == nil {
@@ -135,11 +135,11 @@ func (w *Workbench) reload(ctx context.Context) {
 	}
 	w.api.SetTemplates(templates)
 	w.log.Info("read again", "flows", len(w.daemon.Flows().Plans()), "errors", found.CountErrors())
-	_ = w.tellFound(found)
+	_ = w.printDiagnostics(found)
 }
 
-// take notes what the files say now.
-func (w *Workbench) take(loaded *project.Flows, found diag.List) {
+// setState records the state of the files.
+func (w *Workbench) setState(loaded *project.Flows, found diag.List) {
 	senders := map[string]string{}
 	for name, c := range loaded.Project.Connections {
 		if vault.App(c.App) == vault.WhatsApp {
@@ -147,7 +147,7 @@ func (w *Workbench) take(loaded *project.Flows, found diag.List) {
 		}
 	}
 	for _, p := range loaded.Plans {
-		for _, sender := range project.SendsThrough(p) {
+		for _, sender := range project.SenderConnections(p) {
 			if _, declared := loaded.Project.Connections[sender]; !declared {
 				senders[sender] = ""
 			}
@@ -156,7 +156,7 @@ func (w *Workbench) take(loaded *project.Flows, found diag.List) {
 	names, _ := loaded.Project.Index() // it was read already
 	files := map[string]string{}
 	for name, file := range names {
-		files[name] = project.Shown(file.Path)
+		files[name] = project.RelPath(file.Path)
 	}
-	w.said.Store(&said{found: found, files: files, senders: senders})
+	w.state.Store(&projectState{found: found, files: files, senders: senders})
 }

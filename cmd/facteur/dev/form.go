@@ -12,7 +12,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// A formField is an input of a flow, as somebody fills it in.
+// A formField is the field of an input in the form that starts a flow.
 type formField struct {
 	Name, ID  string
 	Doc       string
@@ -28,11 +28,11 @@ type formField struct {
 	Problem   string
 }
 
-// A formProblem is what is wrong with an input; the name is "" when it is the whole.
+// A formProblem is a mistake in an input; the name is "" if it is about all of them.
 type formProblem struct{ Name, Text string }
 
-// formOf makes the form of a flow's inputs, with what was filled in before.
-func formOf(p *plan.Plan, values url.Values, problems []formProblem) []formField {
+// formFields returns the form of a flow's inputs, with the values that were filled in before.
+func formFields(p *plan.Plan, values url.Values, problems []formProblem) []formField {
 	fields := make([]formField, 0, len(p.Inputs.Fields))
 	for _, in := range p.Inputs.Fields {
 		f := formField{
@@ -59,7 +59,7 @@ func formOf(p *plan.Plan, values url.Values, problems []formProblem) []formField
 	return fields
 }
 
-// control chooses what a value is filled in with.
+// control chooses the HTML control for a type.
 func (f *formField) control(t *schema.Type) {
 	switch t.Kind {
 	case schema.String:
@@ -108,7 +108,7 @@ func (f *formField) control(t *schema.Type) {
 		f.Hint = "such as 90s, 24h or 7d"
 	default:
 		f.Control, f.Hint = "textarea", "JSON"
-		if shape := shapeOf(t); shape != blank {
+		if shape := exampleJSON(t); shape != blank {
 			f.Hint = "JSON, such as " + shape
 		}
 	}
@@ -116,20 +116,20 @@ func (f *formField) control(t *schema.Type) {
 
 const blank = `"…"`
 
-// shapeOf writes a value of a type, in JSON.
-func shapeOf(t *schema.Type) string {
+// exampleJSON returns an example of a type's values, in JSON.
+func exampleJSON(t *schema.Type) string {
 	text := ""
 	switch t.Kind {
 	case schema.Object:
 		var fields []string
 		for _, field := range t.Fields {
-			fields = append(fields, fmt.Sprintf("%q: %s", field.Name, shapeOf(field.Type)))
+			fields = append(fields, fmt.Sprintf("%q: %s", field.Name, exampleJSON(field.Type)))
 		}
 		return "{" + strings.Join(fields, ", ") + "}"
 	case schema.Map:
-		return "{" + blank + ": " + shapeOf(t.Elem) + "}"
+		return "{" + blank + ": " + exampleJSON(t.Elem) + "}"
 	case schema.List:
-		return "[" + shapeOf(t.Elem) + "]"
+		return "[" + exampleJSON(t.Elem) + "]"
 	case schema.Bool:
 		return "true"
 	case schema.Int, schema.Number:
@@ -157,8 +157,7 @@ func shapeOf(t *schema.Type) string {
 	return fmt.Sprintf("%q", text)
 }
 
-// formValues fills a form in with the inputs of a run, but for what is sensitive and what is
-// so by default.
+// formValues returns the inputs of a run as form values, without sensitive ones and defaults.
 func formValues(p *plan.Plan, inputs map[string]any) url.Values {
 	values := url.Values{}
 	for _, in := range p.Inputs.Fields {
@@ -179,8 +178,8 @@ func formValues(p *plan.Plan, inputs map[string]any) url.Values {
 	return values
 }
 
-// filledIn reads the values of a form. What was left empty is not there.
-func filledIn(p *plan.Plan, values url.Values) (map[string]any, []formProblem) {
+// readForm reads the inputs from a form. Empty fields are left out.
+func readForm(p *plan.Plan, values url.Values) (map[string]any, []formProblem) {
 	given := map[string]any{}
 	var problems []formProblem
 	for _, in := range p.Inputs.Fields {

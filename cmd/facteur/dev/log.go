@@ -9,19 +9,21 @@ import (
 	"sync"
 )
 
-// A newsLog writes log lines as people read them in a terminal, and tells of each.
-type newsLog struct {
-	mu    sync.Mutex
-	w     io.Writer
-	told  func()
-	attrs []slog.Attr
+// A logHandler writes log lines for people at a terminal, and calls notify after each.
+type logHandler struct {
+	mu     sync.Mutex
+	w      io.Writer
+	notify func()
+	attrs  []slog.Attr
 }
 
 // Enabled implements slog.Handler.
-func (l *newsLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *logHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
 
 // Handle implements slog.Handler.
-func (l *newsLog) Handle(_ context.Context, r slog.Record) error {
+func (l *logHandler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	b.WriteString(r.Time.Format("15:04:05 "))
 	if r.Level >= slog.LevelWarn {
@@ -53,14 +55,14 @@ func (l *newsLog) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	_, err := io.WriteString(l.w, b.String())
 	l.mu.Unlock()
-	l.told()
+	l.notify()
 	return err
 }
 
 // WithAttrs implements slog.Handler.
-func (l *newsLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &newsLog{w: l.w, told: l.told, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
+func (l *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{w: l.w, notify: l.notify, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
 }
 
 // WithGroup implements slog.Handler. Groups are not used.
-func (l *newsLog) WithGroup(string) slog.Handler { return l }
+func (l *logHandler) WithGroup(string) slog.Handler { return l }

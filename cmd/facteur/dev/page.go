@@ -23,11 +23,11 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// partsPath is where the page's parts are: no path of the daemon's begins so.
+// partsPath is the prefix of the page's own paths: none of the daemon's begins with it.
 const partsPath = "/dev/"
 
-// pageRoutes adds the page. Only pages of its own may make it do something, and only
-// under a name of the loopback: it asks for no key.
+// pageRoutes adds the page. As it needs no key, it only accepts requests of its own origin, under
+// a name of the loopback.
 func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 	drawn := html.Must(html.New("page").Funcs(html.FuncMap{
 		"lines": phone.Lines,
@@ -76,7 +76,7 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 	}
 	for pattern, name := range map[string]string{"GET /{$}": "page.html", "GET " + partsPath + "live": "live"} {
 		handle(pattern, func(out http.ResponseWriter, r *http.Request) {
-			draw(name, out, http.StatusOK, w.look(r.Context(), r.URL.Query(), nil, nil))
+			draw(name, out, http.StatusOK, w.screen(r.Context(), r.URL.Query(), nil, nil))
 		})
 	}
 	handle("POST "+partsPath+"run", func(out http.ResponseWriter, r *http.Request) {
@@ -89,13 +89,13 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 		at := url.Values{"flow": {name}}
 		run, problems := w.start(r.Context(), name, r.PostForm)
 		if len(problems) > 0 {
-			draw("page.html", out, http.StatusUnprocessableEntity, w.look(r.Context(), at, r.PostForm, problems))
+			draw("page.html", out, http.StatusUnprocessableEntity, w.screen(r.Context(), at, r.PostForm, problems))
 			return
 		}
 		at.Set("run", run)
 		http.Redirect(out, r, "/?"+at.Encode()+"#run", http.StatusSeeOther)
 	})
-	handle("GET "+partsPath+"news", w.news.stream)
+	handle("GET "+partsPath+"news", w.changes.stream)
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		handle("GET "+partsPath+name, func(out http.ResponseWriter, _ *http.Request) {
 			text, _ := pageFiles.ReadFile("page/" + name)
@@ -105,13 +105,13 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 	}
 }
 
-// start runs a flow with what a form was filled in with.
+// start starts a run of a flow with the values of a form.
 func (w *Workbench) start(ctx context.Context, name string, form url.Values) (run string, problems []formProblem) {
 	p := w.plan(name)
 	if p == nil {
 		return "", []formProblem{{"", "there is no such flow, or it has mistakes"}}
 	}
-	inputs, problems := filledIn(p, form)
+	inputs, problems := readForm(p, form)
 	if len(problems) > 0 {
 		return "", problems
 	}

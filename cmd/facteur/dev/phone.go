@@ -21,14 +21,14 @@ import (
 // testToken is the token of every connection for WhatsApp.
 const testToken = "test-token"
 
-// openPhone makes the simulator, and leads every connection for WhatsApp to it.
+// openPhone makes the simulator, and points every WhatsApp connection to it.
 func (w *Workbench) openPhone() error {
 	templates, err := w.project.ReadTemplates()
 	if err != nil {
 		return err
 	}
 	w.api, err = simulator.New(simulator.Options{
-		Templates: templates, Numbers: w.project.SenderNumbers(), Client: &http.Client{Transport: &signpost{w, http.DefaultTransport}, Timeout: 30 * time.Second},
+		Templates: templates, Numbers: w.project.SenderNumbers(), Client: &http.Client{Transport: &webhookRouter{w, http.DefaultTransport}, Timeout: 30 * time.Second},
 		Scene: simulator.Scene{App: simulator.App{Secret: testToken}},
 	})
 	if err != nil {
@@ -39,10 +39,10 @@ func (w *Workbench) openPhone() error {
 	return nil
 }
 
-// environment gives every connection for WhatsApp a test token, and the address of the
-// simulator; other variables are the process's.
+// environment looks up the environment: variables of WhatsApp connections hold test tokens and the
+// address of the simulator; others are the process's.
 func (w *Workbench) environment(key string) (string, bool) {
-	for name, number := range w.said.Load().senders {
+	for name, number := range w.state.Load().senders {
 		for field, value := range map[string]string{
 			"APP": string(vault.WhatsApp), "TOKEN": testToken, "APP_SECRET": testToken, "VERIFY_TOKEN": testToken, "BASE_URL": w.phone,
 			"SENDER_PHONE_ID": cmp.Or(number, project.ExampleSender), // the vault, which is not asked, may have one
@@ -55,31 +55,31 @@ func (w *Workbench) environment(key string) (string, bool) {
 	return os.LookupEnv(key)
 }
 
-// hook tells the simulator where webhooks go, once there is a connection for them.
-func (w *Workbench) hook(ctx context.Context) {
-	names := slices.Sorted(maps.Keys(w.said.Load().senders))
-	if w.hooked || len(names) == 0 {
+// subscribeWebhook subscribes to the simulator's webhooks, once there is a WhatsApp connection.
+func (w *Workbench) subscribeWebhook(ctx context.Context) {
+	names := slices.Sorted(maps.Keys(w.state.Load().senders))
+	if w.subscribed || len(names) == 0 {
 		return
 	}
 	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.page + daemon.WebhookPath(names[0]), VerifyToken: testToken})
-	if w.hooked = err == nil; err != nil && ctx.Err() == nil {
+	if w.subscribed = err == nil; err != nil && ctx.Err() == nil {
 		w.log.Error("no webhooks will come", "error", err)
 	}
 }
 
-// A signpost sends webhooks to the connection that a number belongs to: the simulator knows
-// one address for all.
-type signpost struct {
-	w  *Workbench
-	on http.RoundTripper
+// A webhookRouter sends webhooks to the path of the connection that their number belongs to: the
+// simulator has one callback URL for all.
+type webhookRouter struct {
+	w    *Workbench
+	base http.RoundTripper
 }
 
-var toldNumber = regexp.MustCompile(`"phone_number_id":"([0-9]+)"`)
+var phoneNumberID = regexp.MustCompile(`"phone_number_id":"([0-9]+)"`)
 
 // RoundTrip implements http.RoundTripper.
-func (s *signpost) RoundTrip(req *http.Request) (*http.Response, error) {
+func (s *webhookRouter) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodPost {
-		return s.on.RoundTrip(req)
+		return s.base.RoundTrip(req)
 	}
 	body, err := io.ReadAll(req.Body)
 	_ = req.Body.Close()
@@ -88,19 +88,19 @@ func (s *signpost) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	onward := req.Clone(req.Context())
 	onward.Body = io.NopCloser(bytes.NewReader(body))
-	if m := toldNumber.FindSubmatch(body); m != nil {
-		senders := s.w.said.Load().senders
+	if m := phoneNumberID.FindSubmatch(body); m != nil {
+		senders := s.w.state.Load().senders
 		for _, name := range slices.Sorted(maps.Keys(senders)) {
 			if senders[name] == string(m[1]) {
 				onward.URL.Path = daemon.WebhookPath(name)
 			}
 		}
 	}
-	return s.on.RoundTrip(onward)
+	return s.base.RoundTrip(onward)
 }
 
-// follow tells what happens on the phones, a line for each thing, until ctx ends.
-func (w *Workbench) follow(ctx context.Context) {
+// logPhoneEvents logs what happens on the phones, a line for each event, until ctx ends.
+func (w *Workbench) logPhoneEvents(ctx context.Context) {
 	events, stop := w.api.Watch()
 	defer stop()
 	for {

@@ -40,10 +40,10 @@ type listedFlow struct {
 	Connections       []string
 }
 
-// findings are what is wrong, each told as in the terminal.
+// findings are diagnostics for the page, printed as in the terminal.
 type findings struct{ diag.List }
 
-// Title says how many there are, and where.
+// Title says how many there are, and in which files.
 func (f findings) Title() string {
 	var files []string
 	for _, d := range f.List {
@@ -68,18 +68,18 @@ type sentMessage struct {
 	Phone  string // where the conversation is
 }
 
-// view shows numbers: they are those of the phone.
+// view shows phone numbers: they are the simulator's.
 var view = server.View{Numbers: true}
 
-// mostRuns is how many runs the page lists.
-const mostRuns = 20
+// maxRuns is how many runs the page lists.
+const maxRuns = 20
 
-// look collects what the page shows of a flow and a run.
-func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []formProblem) *screen {
-	state := w.said.Load()
+// screen collects what the page shows about a flow and a run.
+func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []formProblem) *screen {
+	state := w.state.Load()
 	s := &screen{Project: w.project.Root, Place: w.project.Root, Address: w.page, Phone: w.phone, Errors: state.found.Once().CountErrors()}
 	if len(w.project.Flows) > 0 {
-		s.Place = w.project.At(w.project.Flows[0])
+		s.Place = w.project.Abs(w.project.Flows[0])
 	}
 	chosen := at.Get("flow")
 	if chosen == "" {
@@ -115,7 +115,7 @@ func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []fo
 			s.Whole = append(s.Whole, p.Text)
 		}
 	}
-	if runs, _, err := w.daemon.Host().List(ctx, host.Filter{Limit: mostRuns}); err == nil {
+	if runs, _, err := w.daemon.Host().List(ctx, host.Filter{Limit: maxRuns}); err == nil {
 		for _, r := range runs {
 			s.Runs = append(s.Runs, view.Run(r))
 		}
@@ -134,12 +134,12 @@ func (w *Workbench) look(ctx context.Context, at, form url.Values, problems []fo
 		if form == nil && s.Run != nil && s.Run.Flow == chosen {
 			form = formValues(p, s.Run.Inputs) // to run it again, and change but one thing
 		}
-		s.Form = formOf(p, form, problems)
+		s.Form = formFields(p, form, problems)
 	}
 	return s
 }
 
-// sent returns the messages of a run, and what its recipients said since.
+// sent returns the messages of a run, and those that its recipients have sent since.
 func (w *Workbench) sent(r *host.Report) []sentMessage {
 	var out []sentMessage
 	with := map[string]bool{}

@@ -2,10 +2,10 @@
 // simulator of the Cloud API in one process, a page on which flows are run, and the project's
 // files, which are read again whenever one is saved. "facteur dev" opens one.
 //
-// Messages reach the phone of the simulator, and nobody else: every connection for WhatsApp
-// leads there, with test tokens. Runs are kept apart from those of production. Whoever reaches
-// the addresses may run flows, so the caller listens on the loopback; pages of others, and names
-// that are none of the loopback, are refused.
+// Messages only reach the phone of the simulator: every WhatsApp connection points there, with test
+// tokens. Runs are stored apart from production's. Whoever reaches the addresses may run flows, so
+// the caller must listen on the loopback; requests of other origins, or under names that are not
+// the loopback's, are refused.
 package dev
 
 import (
@@ -32,50 +32,49 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A Workbench is a project that somebody works on: a daemon and a simulator, and what is
-// known of the project's files.
+// A Workbench is a daemon and a simulator for a project whose files are being edited.
 type Workbench struct {
-	opts    Options
-	project *project.Project
-	daemon  *daemon.Daemon
-	log     *slog.Logger
-	api     *simulator.Simulator
-	page    string // the address of the page, and of the daemon
-	phone   string // that of the simulator
-	files   *fsnotify.Watcher
-	closers []func()
-	said    atomic.Pointer[said] // by the files
-	hooked  bool                 // the simulator knows where webhooks go; of who watches
-	news    news
+	opts       Options
+	project    *project.Project
+	daemon     *daemon.Daemon
+	log        *slog.Logger
+	api        *simulator.Simulator
+	page       string // the address of the page, and of the daemon
+	phone      string // that of the simulator
+	files      *fsnotify.Watcher
+	closers    []func()
+	state      atomic.Pointer[projectState] // by the files
+	subscribed bool                         // to the simulator's webhooks; for the goroutine of watch
+	changes    broadcaster
 }
 
 // Options are what a workbench works on, and where it is reached.
 type Options struct {
-	Project *project.Project // which nobody else uses: it gets a data folder of its own
-	Data    string           // where runs are kept; "": in a temporary folder, until Close
+	Project *project.Project // for the workbench alone, which changes its data folder
+	Data    string           // where runs are stored; "": a temporary folder, until Close
 	Flow    string           // that the page shows first; "": the first that can be run
 	Page    net.Listener     // of the page and the daemon's API
 	Phone   net.Listener     // of the simulator
 	Version string
 
-	// Log is where people read what happens, and what is wrong with the flows.
+	// Log gets the log, and the diagnostics of the flows.
 	Log   io.Writer
-	Color bool // in the latter
+	Color bool // of diagnostics
 
 	// Export writes a run as a flow test: see daemon.Options.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
 }
 
-// Open reads the flows, tells what is wrong with them, and opens all that a workbench works
-// with. Opening, and what goes on by itself, ends with soft; calls that are under way end with
-// hard. What was opened before an error is closed again; the listeners are the caller's.
+// Open reads the flows, prints their mistakes, and opens all that a workbench works with. Opening
+// and background work end with soft; calls under way end with hard. What was opened before an error
+// is closed again; the listeners are the caller's.
 func Open(soft, hard context.Context, o Options) (*Workbench, error) {
 	w := &Workbench{
 		opts: o, project: o.Project, page: "http://" + o.Page.Addr().String(), phone: "http://" + o.Phone.Addr().String(),
-		news: news{over: make(chan struct{}), pages: map[chan struct{}]bool{}},
+		changes: broadcaster{closed: make(chan struct{}), pages: map[chan struct{}]bool{}},
 	}
-	w.said.Store(&said{})
-	w.log = slog.New(&newsLog{w: o.Log, told: w.news.tell})
+	w.state.Store(&projectState{})
+	w.log = slog.New(&logHandler{w: o.Log, notify: w.changes.notify})
 	for _, open := range []func() error{w.openData, w.openPhone, func() error { return w.openDaemon(soft, hard) }, w.openFiles} {
 		if err := open(); err != nil {
 			w.Close()
@@ -92,19 +91,19 @@ func (w *Workbench) Close() {
 	}
 }
 
-// openData takes nothing of what production shares but the secrets of http.request and
-// webhooks: only WhatsApp is simulated.
+// openData moves the project to a data folder of its own. Of production's it only uses the secrets,
+// for http.request and webhooks: only WhatsApp is simulated.
 func (w *Workbench) openData() (err error) {
 	p := w.project
-	secrets := p.At(p.Data)
+	secrets := p.Abs(p.Data)
 	p.Data, p.Ledger, p.Server.KeysFile = w.opts.Data, project.Ledger{}, ""
 	if p.Data == "" {
 		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
-			return project.Surroundings(fmt.Errorf("a folder for the runs: %w", err), "")
+			return project.SystemError(fmt.Errorf("a folder for the runs: %w", err), "")
 		}
 		w.closers = append(w.closers, func() { _ = os.RemoveAll(p.Data) })
 	} else if p.Data, err = filepath.Abs(p.Data); err != nil {
-		return project.Wrong("", "%w", err)
+		return project.UserError("", "%w", err)
 	}
 	if p.Data != secrets {
 		p.Secrets = secrets
@@ -118,12 +117,12 @@ func (w *Workbench) openDaemon(soft, hard context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.take(flows, found)
-	if err := w.tellFound(found); err != nil {
+	w.setState(flows, found)
+	if err := w.printDiagnostics(found); err != nil {
 		return err
 	}
 	w.daemon, err = daemon.Open(soft, hard, daemon.Options{
-		Project: w.project, Flows: flows, Log: w.log, Version: w.opts.Version, Embedded: true, Candid: true,
+		Project: w.project, Flows: flows, Log: w.log, Version: w.opts.Version, Embedded: true, Development: true,
 		Settings: project.Server{Listen: w.opts.Page.Addr().String(), ShowPhoneNumbers: true}, Export: w.opts.Export,
 	})
 	if err != nil {
@@ -133,14 +132,14 @@ func (w *Workbench) openDaemon(soft, hard context.Context) error {
 	return nil
 }
 
-// tellFound shows what is wrong, and goes on.
-func (w *Workbench) tellFound(found diag.List) error {
+// printDiagnostics prints diagnostics to the log's writer.
+func (w *Workbench) printDiagnostics(found diag.List) error {
 	return diag.Printer{W: w.opts.Log, Color: w.opts.Color}.Print(found)
 }
 
-// Run answers, watches the files and tells what happens, until soft ends; then it calls cut,
-// which ends both contexts that the workbench was opened with. An error is why it could not go
-// on; that something was cut off is none.
+// Run serves, watches the files and logs what happens until soft ends; then it calls cut, which
+// ends both contexts that the workbench was opened with. It returns why it could not go on; that
+// work was cut off is no error.
 func (w *Workbench) Run(soft context.Context, cut func()) error {
 	work, end := context.WithCancel(context.WithoutCancel(soft))
 	defer end()
@@ -153,27 +152,27 @@ func (w *Workbench) Run(soft context.Context, cut func()) error {
 			failed <- err
 		}
 	})
-	all.Go(func() { w.follow(soft) })
-	w.hook(soft) // while nobody else does
+	all.Go(func() { w.logPhoneEvents(soft) })
+	w.subscribeWebhook(soft) // before watch, which does it too
 	all.Go(func() { w.watch(soft) })
 	var broken error
 	select {
 	case <-soft.Done():
 	case broken = <-failed:
 	}
-	close(w.news.over)
-	_ = w.daemon.Stop(soft) // what is cut off is of a rehearsal
+	close(w.changes.closed)
+	_ = w.daemon.Stop(soft) // nothing real is cut off
 	cut()
 	end()
 	all.Wait()
 	if broken != nil {
-		return project.Surroundings(broken, "")
+		return project.SystemError(broken, "")
 	}
 	return nil
 }
 
-// serve answers until ctx ends, and then breaks off. Who looks at a page may hear of news for
-// as long as he likes.
+// serve serves until ctx ends, and then cuts requests off. There is no write timeout: a page's
+// stream of changes has no end.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	return server.Serve(ctx, l, h, server.ServeOptions{WriteTimeout: -1, Drain: 1})
 }

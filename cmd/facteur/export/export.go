@@ -1,5 +1,5 @@
-// Package export makes a flow test of a run that was carried out elsewhere: with its inputs,
-// what was sent and answered, what came from outside, and what came of it.
+// Package export turns a finished run into a flow test: with its inputs, requests and answers, the
+// events from outside, and the expected result.
 package export
 
 import (
@@ -19,34 +19,33 @@ import (
 	"facteur/flow/suite"
 )
 
-// A Project is what an export has to know of the project that the flow of a run belongs to.
+// A Project is what an export needs of the project that the run's flow belongs to.
 type Project struct {
 	Library plan.Library
 	// Do makes the calls of a flow test, as facteur test does.
 	Do func(tested *plan.Plan, w suite.World) (call.Do, error)
-	// Connections are what the connections of a flow need in a test besides what the project
-	// file says of them, which says nothing of fields that are in a vault.
+	// Connections returns the fields that a flow's connections need in a test besides those in
+	// the project file, such as those that are in a vault.
 	Connections func(tested *plan.Plan) map[string]map[string]any
 }
 
 // A Test is the flow test of a run.
 type Test struct {
 	Text  []byte   // of the file
-	Notes []string // what is not in it as it was
+	Notes []string // how it differs from the run
 
 	plan    *plan.Plan
 	project Project
 }
 
-// A RefusedError says why a run cannot be a flow test, and what to do instead, "" for
-// nothing.
+// A RefusedError says why a run cannot be exported, with a hint, which may be "".
 type RefusedError struct{ Problem, Hint string }
 
 func (e *RefusedError) Error() string { return e.Problem }
 
-// Of makes a flow test of a run by a flow of the project, which is compiled. What is personal
-// is replaced by made-up values unless it is kept; what is sensitive always is. The errors are
-// those of RefusedError, and of ctx.
+// Of returns a run as a test of f, the project's flow, which compiled is the plan of. Personal
+// values are replaced by made-up ones unless keepPersonal is set; sensitive ones always are. Its
+// errors are *RefusedError and those of ctx.
 func Of(ctx context.Context, p Project, f *flow.Flow, compiled *plan.Plan, r *host.Report, keepPersonal bool) (*Test, error) {
 	x, err := newExporter(p, compiled, r, keepPersonal)
 	if err != nil {
@@ -77,22 +76,22 @@ func (t *Test) Check(ctx context.Context) suite.Reports {
 	})}
 }
 
-// inOrder is in which order people write the keys of a test.
-var inOrder = yamltext.Order{"at", "after", "receipt", "in", "event", "code", "step", "attempt", "for", "from", "path"}
+// keyOrder is the usual order of the keys in a test.
+var keyOrder = yamltext.Order{"at", "after", "receipt", "in", "event", "code", "step", "attempt", "for", "from", "path"}
 
-// An exporter makes a flow test of a run: the run is carried out again, by a virtual clock,
-// over answers that say what the journal says, and what it asks is recorded.
+// An exporter writes a run as a flow test: it replays the run on a virtual clock, answers each
+// request by the journal, and records the exchanges.
 type exporter struct {
 	Project
-	plan   *plan.Plan
-	report *host.Report
-	hide   *disguise
-	name   string // of the case
+	plan       *plan.Plan
+	report     *host.Report
+	anonymizer *anonymizer
+	name       string // of the case
 
 	settings map[string]any // of the run, where today's are others
 
-	calls []*madeCall
-	byKey map[string]*madeCall
+	calls []*recordedCall
+	byKey map[string]*recordedCall
 	notes []string
 }
 
@@ -105,11 +104,11 @@ func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bo
 		return nil, &RefusedError{Problem: fmt.Sprintf("the run has not ended: it is %s", r.Run.Status)}
 	}
 	x := &exporter{
-		Project: p, plan: compiled, report: r, hide: newDisguise(keepPersonal), byKey: map[string]*madeCall{},
+		Project: p, plan: compiled, report: r, anonymizer: newAnonymizer(keepPersonal), byKey: map[string]*recordedCall{},
 		name: fmt.Sprintf("run %s, %s", r.Run.ID, r.Run.Status),
 	}
 	for i := range r.Calls {
-		c := &madeCall{Call: &r.Calls[i]}
+		c := &recordedCall{Call: &r.Calls[i]}
 		x.calls = append(x.calls, c)
 		x.byKey[c.Key] = c
 	}
@@ -126,7 +125,7 @@ func newExporter(p Project, compiled *plan.Plan, r *host.Report, keepPersonal bo
 			}
 		}
 	}
-	x.hide.learn(r)
+	x.anonymizer.learn(r)
 	return x, nil
 }
 
@@ -136,19 +135,19 @@ func (x *exporter) note(format string, args ...any) {
 	}
 }
 
-// write carries the run out again and returns the test, in which calls are held back as they
-// were if it comes to something else without.
+// write replays the run and returns the test. If the result differs, it tries again with calls held
+// back for as long as they were.
 func (x *exporter) write(ctx context.Context) ([]byte, error) {
 	before := slices.Clone(x.notes)
-	c, err := x.settle(ctx, false)
-	if err == nil && x.differs(c) > 0 {
+	c, err := x.replayUntilStable(ctx, false)
+	if err == nil && x.differences(c) > 0 {
 		after := x.notes
 		x.notes = before
-		held, err := x.settle(ctx, true)
+		held, err := x.replayUntilStable(ctx, true)
 		if err != nil {
 			return nil, err
 		}
-		if len(held.holds) > 0 && x.differs(held) < x.differs(c) {
+		if len(held.holds) > 0 && x.differences(held) < x.differences(c) {
 			return x.text(held), nil
 		}
 		x.notes = after
@@ -159,22 +158,22 @@ func (x *exporter) write(ctx context.Context) ([]byte, error) {
 	return x.text(c), nil
 }
 
-// window tells whose 24-hour window was known to be shut.
+// window returns the recipients whose 24-hour window was known to be shut.
 func (x *exporter) window() map[string]string {
 	out := map[string]string{}
 	for _, c := range x.calls {
 		if to, ok := c.Input["recipient"].(string); ok && c.Outcome != nil && c.Outcome.Error != nil && c.Outcome.Error.Code == "window_closed" {
-			out[x.hide.text(to)] = "shut"
+			out[x.anonymizer.text(to)] = "shut"
 		}
 	}
 	return out
 }
 
-// text is the file of the test.
-func (x *exporter) text(c *carried) []byte {
+// text returns the file of the test.
+func (x *exporter) text(c *replay) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by \"facteur runs export\" of a run. ")
-	if x.hide.keep {
+	if x.anonymizer.keepPersonal {
 		b.WriteString("It holds phone numbers and names of real people.\n")
 	} else {
 		b.WriteString("Phone numbers, names and ids are made up; what people wrote is kept.\n")
@@ -186,13 +185,13 @@ func (x *exporter) text(c *carried) []byte {
 		}
 		fmt.Fprintf(&b, "    %s:\n", key)
 		for _, name := range slices.Sorted(maps.Keys(values)) {
-			fmt.Fprintf(&b, "      %s: %s\n", yamltext.Scalar(name), inOrder.Line(values[name]))
+			fmt.Fprintf(&b, "      %s: %s\n", yamltext.Scalar(name), keyOrder.Line(values[name]))
 		}
 	}
 	block("settings", x.settings)
-	block("inputs", x.hide.object(x.report.Inputs))
+	block("inputs", x.anonymizer.object(x.report.Inputs))
 	if random := x.random(); len(random) > 0 {
-		fmt.Fprintf(&b, "    random: %s\n", inOrder.Line(random))
+		fmt.Fprintf(&b, "    random: %s\n", keyOrder.Line(random))
 	}
 	connections := map[string]any{}
 	for name, fields := range x.Connections(x.plan) {
@@ -216,7 +215,7 @@ func (x *exporter) text(c *carried) []byte {
 	return []byte(b.String())
 }
 
-// exchangesOf takes the list out of a recording.
+// exchangesOf cuts the list of exchanges out of a recording.
 func exchangesOf(recording []byte) string {
 	_, list, _ := strings.Cut(string(recording), "\nexchanges:")
 	list = strings.TrimRight(list, "\n")
@@ -226,9 +225,9 @@ func exchangesOf(recording []byte) string {
 	return "    exchanges:" + strings.ReplaceAll(list, "\n", "\n    ") + "\n"
 }
 
-// expectation writes what came of the run. What cannot be the same in a test, such as a
-// time or the id of the run, may be anything.
-func (x *exporter) expectation(b *strings.Builder, c *carried) {
+// expectation writes the expected result. Values that differ in each run, such as times and the
+// run's id, match anything.
+func (x *exporter) expectation(b *strings.Builder, c *replay) {
 	r := &x.report.Result
 	fmt.Fprintf(b, "    expect:\n      status: %s\n", r.Status)
 	if r.Status == machine.Failed && r.Error != nil {
@@ -236,7 +235,7 @@ func (x *exporter) expectation(b *strings.Builder, c *carried) {
 		if r.Step != "" {
 			failure["step"] = r.Step
 		}
-		fmt.Fprintf(b, "      error: %s\n", inOrder.Line(failure))
+		fmt.Fprintf(b, "      error: %s\n", keyOrder.Line(failure))
 	}
 	if len(r.Outputs) > 0 {
 		b.WriteString("      outputs:\n")
@@ -264,14 +263,14 @@ func (x *exporter) expectation(b *strings.Builder, c *carried) {
 		}
 	}
 	if len(steps) > 0 {
-		fmt.Fprintf(b, "      steps: %s\n", inOrder.Line(steps))
+		fmt.Fprintf(b, "      steps: %s\n", keyOrder.Line(steps))
 	}
 	if len(attempts) > 0 {
 		fmt.Fprintf(b, "      assert: [%s]\n", strings.Join(attempts, ", "))
 	}
 }
 
-// escapeKeys keeps keys that begin with a $ from meaning something.
+// escapeKeys escapes keys that begin with a $, which a test would read as matchers.
 func escapeKeys(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -293,11 +292,11 @@ func escapeKeys(v any) any {
 	return v
 }
 
-// random are the integers that random() gave the run, those that are sensitive disguised.
+// random returns the integers that random() gave the run, sensitive ones anonymized.
 func (x *exporter) random() []int64 {
 	out := make([]int64, len(x.report.Random))
 	for i, n := range x.report.Random {
-		out[i], _ = x.hide.value(n).(int64)
+		out[i], _ = x.anonymizer.value(n).(int64)
 	}
 	return out
 }

@@ -7,8 +7,7 @@ import (
 	"facteur/flow/plan"
 )
 
-// useSettings makes the test one with the settings that the run had, where the project has
-// others now.
+// useSettings gives the test the settings that the run had, if the project's have changed.
 func (x *exporter) useSettings(f *flow.Flow) error {
 	settings, err := plan.SettingsOf(x.report.Sources)
 	if err != nil {
@@ -17,8 +16,8 @@ func (x *exporter) useSettings(f *flow.Flow) error {
 	if settings == nil || x.report.Sources[plan.SettingsText] == x.plan.Texts[plan.SettingsText] {
 		return nil
 	}
-	x.hide.walk("", settings, false)
-	settings = x.hide.object(settings)
+	x.anonymizer.scan("", settings, false)
+	settings = x.anonymizer.object(settings)
 	lib := x.Library
 	lib.Settings = maps.Clone(lib.Settings)
 	if lib.Settings == nil {
@@ -35,7 +34,7 @@ func (x *exporter) useSettings(f *flow.Flow) error {
 	return nil
 }
 
-// sourcesOf are the sources among the texts of a plan.
+// sourcesOf returns the flows' sources among the texts of a plan.
 func sourcesOf(texts map[string]string) map[string]string {
 	sources := maps.Clone(texts)
 	delete(sources, plan.SettingsText)

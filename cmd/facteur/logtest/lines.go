@@ -1,4 +1,4 @@
-// Package logtest has what a process says, for tests that wait until it has said something.
+// Package logtest collects the output of a process for tests that wait for a line of it.
 package logtest
 
 import (
@@ -9,57 +9,57 @@ import (
 	"time"
 )
 
-// Lines is what a process, or a goroutine, says. The zero value is ready.
+// Lines collects output. The zero value is ready to use.
 type Lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	over bool
-	news chan struct{} // closed by the next word; nil: nobody waits
+	mu      sync.Mutex
+	text    bytes.Buffer
+	ended   bool
+	changed chan struct{} // closed by the next word; nil: nobody waits
 }
 
 // Write implements io.Writer.
 func (l *Lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wake()
+	l.broadcast()
 	return l.text.Write(p)
 }
 
-// String is all that was said.
+// String returns all output so far.
 func (l *Lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// End says that nothing more comes: who waits in vain need not wait on.
+// End says that there is no more output: calls of Wait that do not match fail at once.
 func (l *Lines) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.over = true
-	l.wake()
+	l.ended = true
+	l.broadcast()
 }
 
-// wake lets those look who wait.
-func (l *Lines) wake() {
-	if l.news != nil {
-		close(l.news)
-		l.news = nil
+// broadcast wakes the calls of Wait. The lock is held.
+func (l *Lines) broadcast() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
 	}
 }
 
-// Wait returns once a pattern matches what was said, with what its last group holds: all that
-// matched, where it has none. The test fails after a minute, and at the end.
+// Wait waits until a pattern matches the output, and returns the match of its last group, or the
+// whole match if it has none. The test fails after a minute, and when the output ends.
 func (l *Lines) Wait(t testing.TB, pattern string) string {
 	t.Helper()
 	re, late := regexp.MustCompile(pattern), time.After(time.Minute)
 	for {
 		l.mu.Lock()
-		found, over := re.FindStringSubmatch(l.text.String()), l.over
-		if l.news == nil {
-			l.news = make(chan struct{})
+		found, over := re.FindStringSubmatch(l.text.String()), l.ended
+		if l.changed == nil {
+			l.changed = make(chan struct{})
 		}
-		news := l.news
+		news := l.changed
 		l.mu.Unlock()
 		switch {
 		case found != nil:

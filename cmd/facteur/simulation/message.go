@@ -19,7 +19,7 @@ type Message struct {
 
 // Sent gives the messages of the run, in both directions, without sensitive values.
 func (s *Simulation) Sent(r *host.Result) []Message {
-	s.settle()
+	s.drain()
 	statuses := map[string]int64{}
 	for _, step := range r.Steps {
 		if repeats, _ := step.Outputs["repeats"].(string); repeats != "" {

@@ -1,6 +1,6 @@
-// Package simulation is a simulator of the Cloud API that one run meets in this process, in place
-// of the API. Both live by one virtual clock; what the simulator tells by webhook reaches the run
-// on the way that it takes in a daemon, and nothing goes over a network.
+// Package simulation connects one run to a simulator of the Cloud API in this process. Both share a
+// virtual clock; the simulator's webhooks reach the run by the same code as in a daemon, and nothing
+// goes over a network.
 package simulation
 
 import (
@@ -24,11 +24,12 @@ import (
 	"facteur/vault"
 )
 
-// A Simulation is a simulator, what actions know of it, and the run's ear for webhooks.
+// A Simulation is a simulator, the options of the actions that use it, and the receiver of its
+// webhooks.
 type Simulation struct {
 	*simulator.Simulator
-	Known whatsapp.Options // what actions know, and their way to the simulator
-	Host  Hearer           // of the run; set before it starts
+	Known whatsapp.Options // of the actions: a ledger, and a client for the simulator
+	Host  Host             // of the run; set before it starts
 
 	clock  *host.Virtual
 	ledger *ledger.Memory
@@ -38,37 +39,37 @@ type Simulation struct {
 	senders map[string]string // the connection that a number last sent through
 }
 
-// A Hearer is who is told what comes by webhook.
-type Hearer interface {
+// A Host gets the events and receipts of webhooks.
+type Host interface {
 	Deliver(ctx context.Context, e host.Event) error
 	Receive(receipts ...call.Receipt)
 }
 
-// Options are what simulations differ in.
+// Options of a Simulation.
 type Options struct {
 	Clock     *host.Virtual
 	Templates []*templates.Definition
-	Seed      uint64 // 0: another each time
+	Seed      uint64 // of the simulator's ids; 0: a random one
 
-	// Connections are those of the run. Those that Sends sends through lead to the simulator
-	// from then on: New changes them.
+	// Connections are those of the run. New changes those that Sends sends through: they point
+	// to the simulator.
 	Connections map[string]vault.Connection
 	Sends       *plan.Plan
 }
 
 const (
-	hookHost = "http://facteur.invalid" // where the simulator sends webhooks: a name that nobody has
-	secret   = "test-token"             // by which it and the run know each other
+	webhookURL = "http://facteur.invalid" // where the simulator sends webhooks: a name that nobody has
+	secret     = "test-token"             // of the connections and of the simulated app
 )
 
-// New makes a simulation, for one run.
+// New makes a simulation for one run.
 func New(o Options) (*Simulation, error) {
 	s := &Simulation{
 		clock: o.Clock, ledger: &ledger.Memory{Options: ledger.Options{Now: o.Clock.Now}}, senders: map[string]string{}, fixed: o.Connections,
 	}
-	for _, name := range project.SendsThrough(o.Sends) {
+	for _, name := range project.SenderConnections(o.Sends) {
 		if c := o.Connections[name]; c.App == vault.WhatsApp {
-			divert(c)
+			useSimulator(c)
 		}
 	}
 	mux := http.NewServeMux()
@@ -76,23 +77,23 @@ func New(o Options) (*Simulation, error) {
 	scene := simulator.Scene{App: simulator.App{Secret: secret}}
 	for _, name := range slices.Sorted(maps.Keys(o.Connections)) {
 		if c := o.Connections[name]; c.App == vault.WhatsApp {
-			scene.Webhook = simulator.Webhook{URL: hookHost + daemon.WebhookPath(name), VerifyToken: secret}
+			scene.Webhook = simulator.Webhook{URL: webhookURL + daemon.WebhookPath(name), VerifyToken: secret}
 			s.senders[c.Get("sender_phone_id")] = name
 		}
 	}
 	var err error
 	s.Simulator, err = simulator.New(simulator.Options{
-		Scene: scene, Templates: o.Templates, Seed: o.Seed, Clock: ticking{s}, Pause: o.Clock.Sleep, Client: &http.Client{Transport: inside{mux}},
+		Scene: scene, Templates: o.Templates, Seed: o.Seed, Clock: simulatorClock{s}, Pause: o.Clock.Sleep, Client: &http.Client{Transport: handlerTransport{mux}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.Known = ledger.Wire(s.ledger, whatsapp.Options{Client: &http.Client{Transport: inside{s.Simulator}}}, func(r call.Receipt) { s.Host.Receive(r) })
+	s.Known = ledger.Wire(s.ledger, whatsapp.Options{Client: &http.Client{Transport: handlerTransport{s.Simulator}}}, func(r call.Receipt) { s.Host.Receive(r) })
 	return s, nil
 }
 
-// divert leads a connection to the simulator, which signs with its secrets.
-func divert(c vault.Connection) {
+// useSimulator points a connection to the simulator, which signs webhooks with secret.
+func useSimulator(c vault.Connection) {
 	delete(c.Setup, "base_url")
 	if c.Get("sender_phone_id") == "" {
 		c.Setup["sender_phone_id"] = project.ExampleSender // the vault, which is not asked, may have one
@@ -100,22 +101,22 @@ func divert(c vault.Connection) {
 	c.Secrets["app_secret"], c.Secrets["verify_token"] = vault.NewSecret(secret), vault.NewSecret(secret)
 }
 
-// ticking is the clock of a simulation: what is due on it has reached the run before time
-// goes on.
-type ticking struct{ s *Simulation }
+// A simulatorClock is the virtual clock for the simulator: time does not go on before the webhooks
+// that are due have reached the run.
+type simulatorClock struct{ s *Simulation }
 
 // Now implements simulator.Clock.
-func (t ticking) Now() time.Time { return t.s.clock.Now() }
+func (t simulatorClock) Now() time.Time { return t.s.clock.Now() }
 
 // AfterFunc implements simulator.Clock.
-func (t ticking) AfterFunc(d time.Duration, f func()) func() bool {
+func (t simulatorClock) AfterFunc(d time.Duration, f func()) func() bool {
 	return t.s.clock.AfterFunc(d, func() {
 		f()
-		_ = t.s.Idle(context.Background()) // it ends: nothing in this process waits for time
+		_ = t.s.Idle(context.Background()) // it returns, because no webhook in this process waits for time
 	})
 }
 
-// resolve gives the connections that webhooks come through.
+// resolve returns the connection of a webhook.
 func (s *Simulation) resolve(_ context.Context, name string) (vault.Connection, error) {
 	c, ok := s.fixed[name]
 	if !ok {
@@ -124,7 +125,7 @@ func (s *Simulation) resolve(_ context.Context, name string) (vault.Connection, 
 	return c, nil
 }
 
-// apply brings what a webhook tells to the run.
+// apply hands the notifications of a webhook to the run.
 func (s *Simulation) apply(ctx context.Context, _ string, told []inbound.Notification) error {
 	news, err := s.ledger.Apply(ctx, told...)
 	if err != nil {
@@ -144,15 +145,15 @@ func (s *Simulation) apply(ctx context.Context, _ string, told []inbound.Notific
 	return nil
 }
 
-// mostReal is how long a call that is not simulated may take: virtual time stands still
-// meanwhile, and with it the time-out of its step.
-const mostReal = time.Minute
+// realCallTimeout bounds a call that is not simulated: virtual time stands still meanwhile, and with
+// it the time-out of its step.
+const realCallTimeout = time.Minute
 
-// Does makes calls, and notes which number sends through which connection.
-func (s *Simulation) Does(do call.Do) call.Do {
+// Wrap makes calls, and records which number sends through which connection.
+func (s *Simulation) Wrap(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		if s.fixed[c.Connection].App != vault.WhatsApp {
-			ctx, end := context.WithTimeout(ctx, mostReal)
+			ctx, end := context.WithTimeout(ctx, realCallTimeout)
 			defer end()
 			return do(ctx, c)
 		}
@@ -165,8 +166,8 @@ func (s *Simulation) Does(do call.Do) call.Do {
 	}
 }
 
-// settle lets what is still on its way arrive, for who looks at the messages.
-func (s *Simulation) settle() {
+// drain lets pending webhooks arrive before the messages are read.
+func (s *Simulation) drain() {
 	s.Advance(2 * time.Second)
 	_ = s.Idle(context.Background()) // as in AfterFunc
 }

@@ -11,8 +11,8 @@ import (
 	"facteur/project"
 )
 
-// record makes the cases of a file send for real, with the project's connections, and
-// takes their secrets out of what is written.
+// record makes the cases of a file send for real, with the project's connections, and scrubs their
+// secrets from the recording.
 func (p *Project) record(o *suite.Options) error {
 	v, err := p.OpenVault(nil)
 	if err != nil {
@@ -32,8 +32,7 @@ func (p *Project) record(o *suite.Options) error {
 	return nil
 }
 
-// A network is the real one: what flows ask for by address goes only where the project
-// allows it.
+// A network sends requests for real; those of http.request only to hosts that the project allows.
 type network struct{ allowed, open http.RoundTripper }
 
 type actionKey struct{}

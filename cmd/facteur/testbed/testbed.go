@@ -1,6 +1,5 @@
-// Package testbed is what the cases of a project's flow tests meet in the place of the world:
-// connections with test tokens, the requests that a case expects, a simulator, or, to record
-// them, the real API.
+// Package testbed is the environment of a project's flow tests: connections with test tokens, the
+// exchanges that a case expects, a simulator, or, for recording, the real API.
 package testbed
 
 import (
@@ -23,14 +22,14 @@ import (
 	"facteur/vault"
 )
 
-// A Project is one whose file has no mistakes, with what compiles its flows.
+// A Project is a project without mistakes in its file, with the compiler of its flows.
 type Project struct {
 	*project.Project
 	Compiler *plan.Compiler
 	Library  plan.Library
 }
 
-// Of returns a project with what compiles its flows.
+// Of returns a project with the compiler of its flows.
 func Of(p *project.Project) (*Project, error) {
 	lib, err := p.Library()
 	if err != nil {
@@ -39,9 +38,9 @@ func Of(p *project.Project) (*Project, error) {
 	return &Project{p, plan.NewCompiler(lib), lib}, nil
 }
 
-// Options wires the cases of a file to the actions. With simulate, those that have no
-// exchanges for messages run against a simulator; with record, what is exchanged is kept, and
-// without simulate it is exchanged for real.
+// Options wires the cases of a file to the actions. With simulate, cases without exchanges for
+// messages run against a simulator. With record, the exchanges are kept: the simulator's, or
+// without simulate those with the real API.
 func (p *Project) Options(tested *plan.Plan, simulate, record bool) (suite.Options, error) {
 	o := suite.Options{
 		Do:        func(w suite.World) (call.Do, error) { return p.Do(tested, w) },
@@ -57,8 +56,8 @@ func (p *Project) Options(tested *plan.Plan, simulate, record bool) (suite.Optio
 	return o, nil
 }
 
-// Do makes the calls of one case: its connections have test tokens, and its requests
-// go where the case wants them.
+// Do makes the calls of one case: its connections have test tokens, and its requests go to the
+// case's RoundTripper.
 func (p *Project) Do(tested *plan.Plan, w suite.World) (call.Do, error) {
 	fixed, err := p.connections(tested, w)
 	if err != nil {
@@ -89,13 +88,13 @@ func (p *Project) connections(tested *plan.Plan, w suite.World) (map[string]vaul
 	return p.TestConnections(tested, names, given, project.TestToken)
 }
 
-// Undeclared are the fields that the connections of a flow need in a test, where the project
-// file does not say them.
+// Undeclared returns the fields that the connections of a flow need in a test and that the project
+// file does not have.
 func (p *Project) Undeclared(tested *plan.Plan) map[string]map[string]any {
 	out := map[string]map[string]any{}
 	for _, name := range tested.Connections {
 		declared := p.Connections[name]
-		app := vault.App(cmp.Or(declared.App, project.UsedFor(tested, name)))
+		app := vault.App(cmp.Or(declared.App, project.AppUsed(tested, name)))
 		switch {
 		case app == vault.WhatsApp && declared.SenderPhoneID == "":
 			out[name] = map[string]any{"sender_phone_id": "100000000000001"}
@@ -106,15 +105,15 @@ func (p *Project) Undeclared(tested *plan.Plan) map[string]map[string]any {
 	return out
 }
 
-// known answers what actions want to know from what a test case says, and has sent.
+// known returns the options of the actions for a case: a ledger in memory, and the case's windows.
 func (p *Project) known(w suite.World) whatsapp.Options {
 	o := ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: w.Now}}, whatsapp.Options{}, nil)
 	o.Window = p.window(w)
 	return o
 }
 
-// window answers what a test case says about 24-hour windows, and what its events do to
-// them. nil: it says nothing.
+// window looks up 24-hour windows as the case sets them and its events open them. nil: the case
+// sets none.
 func (p *Project) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
 	if len(w.Window) == 0 {
 		return nil
@@ -139,8 +138,7 @@ func (p *Project) window(w suite.World) func(context.Context, string, string) wh
 // caseSeed makes the simulator's ids the same each time that a case is run.
 const caseSeed = 1
 
-// simulate makes the calls of one case: its messages go to a simulator, and nothing goes
-// to the network.
+// simulate makes the calls of one case with a simulator, without a network.
 func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), error) {
 	fixed, err := p.connections(tested, w)
 	if err != nil {
@@ -172,21 +170,21 @@ func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), e
 		return nil, nil, err
 	}
 	if w.RoundTripper == nil {
-		return s.Does(onlyMessages(set.Do, nil)), end, nil
+		return s.Wrap(routeUnsimulated(set.Do, nil)), end, nil
 	}
 	others, err := project.NewCatalog(v, w.RoundTripper, p.Policy(), s.Known)
 	if err != nil {
 		end()
 		return nil, nil, err
 	}
-	return s.Does(onlyMessages(set.Do, others.Do)), end, nil
+	return s.Wrap(routeUnsimulated(set.Do, others.Do)), end, nil
 }
 
-// unsimulated is the action that there is no simulator of.
+// unsimulated is the action that has no simulator.
 const unsimulated = "http.request"
 
-// onlyMessages has what there is no simulator of done by others, or refused where that is nil.
-func onlyMessages(do, others call.Do) call.Do {
+// routeUnsimulated makes the calls that cannot be simulated with others, or refuses them if it is nil.
+func routeUnsimulated(do, others call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		switch {
 		case c.Action == unsimulated && others != nil:

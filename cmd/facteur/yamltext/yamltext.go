@@ -1,6 +1,5 @@
-// Package yamltext writes values as YAML that people would have written: on one line what is
-// short, and with quotes only where they are needed. The flow language reads the same values
-// back.
+// Package yamltext writes values as people write YAML: short values on one line, and quotes only
+// where they are needed. The flow language reads the same values back.
 package yamltext
 
 import (
@@ -15,8 +14,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// An Order is names of keys that stand before others, in this order. The others follow by
-// name.
+// An Order lists the keys that come first, in this order. Other keys follow, sorted by name.
 type Order []string
 
 // Line writes a value on one line.
@@ -43,17 +41,16 @@ const (
 	wideValue = 80  // and what stands behind a key
 )
 
-// Block writes an object or a list over several lines, each behind the indent, with what is
-// short on one line.
+// Block writes an object or a list over several indented lines, with short values on one line.
 func (o Order) Block(v any, indent string) string {
 	var b strings.Builder
 	o.block(&b, v, indent, true)
 	return b.String()
 }
 
-// block leaves the first indent out where something stands on the line already.
+// block writes a value; first says whether to indent the first line.
 func (o Order) block(b *strings.Builder, v any, indent string, first bool) {
-	behind := func(i int) {
+	writeIndent := func(i int) {
 		if i > 0 || first {
 			b.WriteString(indent)
 		}
@@ -61,7 +58,7 @@ func (o Order) block(b *strings.Builder, v any, indent string, first bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		for i, name := range o.keys(v) {
-			behind(i)
+			writeIndent(i)
 			b.WriteString(Scalar(name) + ":")
 			if text, ok := o.short(v[name], wideValue-len(indent)); ok {
 				b.WriteString(" " + text + "\n")
@@ -72,7 +69,7 @@ func (o Order) block(b *strings.Builder, v any, indent string, first bool) {
 		}
 	case []any:
 		for i, item := range v {
-			behind(i)
+			writeIndent(i)
 			if text, ok := o.short(item, wideItem-len(indent)); ok {
 				b.WriteString("- " + text + "\n")
 				continue
@@ -102,9 +99,8 @@ var (
 	expression = regexp.MustCompile(`^\$\{[a-z_.]+\}$`)
 )
 
-// Scalar writes what is neither an object nor a list. Texts have quotes unless they are plain,
-// because an expression of the flow language may stand in them, and it needs them inside
-// { } and [ ].
+// Scalar writes a value that is neither an object nor a list. Texts that are not plain words have
+// quotes: they may hold an expression, which needs quotes inside { } and [ ].
 func Scalar(v any) string {
 	switch v := v.(type) {
 	case string:

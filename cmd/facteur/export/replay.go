@@ -19,28 +19,26 @@ import (
 	"facteur/flow/suite"
 )
 
-// How a run is carried out again.
-
-// A carried run is one that was carried out again.
-type carried struct {
+// A replay is the result of executing the run again.
+type replay struct {
 	result    *host.Result
-	made      map[*madeCall]time.Time
+	calledAt  map[*recordedCall]time.Time
 	exchanges []byte
 	feed      []string
 	holds     []string
 }
 
-// settle carries the run out. When things come depends on when calls are made, and the other
-// way round: it is done again until both stay.
-func (x *exporter) settle(ctx context.Context, hold bool) (*carried, error) {
-	found := x.happenings()
+// replayUntilStable replays the run. The times of events are relative to calls, and the times of
+// calls depend on events: it repeats until both stay the same, five times at most.
+func (x *exporter) replayUntilStable(ctx context.Context, hold bool) (*replay, error) {
+	found := x.testEvents()
 	feed := x.feed(found, nil)
 	for n := 0; ; n++ {
-		c, err := x.carryOut(ctx, feed, hold)
+		c, err := x.replay(ctx, feed, hold)
 		if err != nil {
 			return nil, err
 		}
-		next := x.feed(found, c.made)
+		next := x.feed(found, c.calledAt)
 		if slices.Equal(feed, next) || c.result == nil || n == 4 {
 			return c, nil
 		}
@@ -48,8 +46,8 @@ func (x *exporter) settle(ctx context.Context, hold bool) (*carried, error) {
 	}
 }
 
-// differs tells in how much the run came to something else than it did.
-func (x *exporter) differs(c *carried) (n int) {
+// differences counts how the result of the replay differs from the run's.
+func (x *exporter) differences(c *replay) (n int) {
 	if c.result == nil {
 		return 1
 	}
@@ -81,20 +79,20 @@ func codeOf(e *call.Error) string {
 	return e.Code
 }
 
-// isOutput tells whether an output is what it was.
-func (x *exporter) isOutput(c *carried, name string) bool {
-	return x.output(name) == inOrder.Line(escapeKeys(schema.JSON(c.result.Outputs[name])))
+// isOutput reports whether an output of the replay is the run's.
+func (x *exporter) isOutput(c *replay, name string) bool {
+	return x.output(name) == keyOrder.Line(escapeKeys(schema.JSON(c.result.Outputs[name])))
 }
 
-// output is an output of the run as a test expects it.
+// output returns an output of the run in the form of a test.
 func (x *exporter) output(name string) string {
-	return inOrder.Line(escapeKeys(x.hide.value(schema.JSON(x.report.Result.Outputs[name]))))
+	return keyOrder.Line(escapeKeys(x.anonymizer.value(schema.JSON(x.report.Result.Outputs[name]))))
 }
 
 // runOfTest is the id of every run of a flow test.
 const runOfTest = "test"
 
-func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*carried, error) {
+func (x *exporter) replay(ctx context.Context, feed []string, hold bool) (*replay, error) {
 	started := x.report.Run.Started.Truncate(time.Millisecond)
 	var events []local.Feed
 	if len(feed) > 0 {
@@ -106,7 +104,7 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 		events = list
 	}
 	clock := host.NewVirtual(started)
-	recorder := record.NewRecorder(&answers{sleep: clock.Sleep, hide: x.hide, note: x.note}, nil)
+	recorder := record.NewRecorder(&replayTransport{sleep: clock.Sleep, anonymizer: x.anonymizer, note: x.note}, nil)
 	recorder.Now = clock.Now
 	world := suite.World{
 		Connections: x.Connections(x.plan), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
@@ -117,27 +115,27 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 		return nil, err
 	}
 	do = record.Described(x.Library.Catalog, do)
-	out := &carried{made: map[*madeCall]time.Time{}, feed: feed}
+	out := &replay{calledAt: map[*recordedCall]time.Time{}, feed: feed}
 	h := local.New(local.Options{
 		Journal: &journal.Memory{}, Clock: clock, Receipts: true, Feed: events, Hard: ctx,
 		Hold: func(step string, attempt int) time.Duration {
 			if !hold {
 				return 0
 			}
-			return out.hold(step, attempt, x.heldFor(step, attempt, clock.Now().Sub(started)))
+			return out.recordHold(step, attempt, x.heldFor(step, attempt, clock.Now().Sub(started)))
 		},
 		Do: func(ctx context.Context, c call.Call) call.Outcome {
 			if made := x.find(c); made != nil {
 				made.requests = 0
-				out.made[made] = clock.Now()
+				out.calledAt[made] = clock.Now()
 				ctx = context.WithValue(ctx, madeCallKey{}, made)
 			}
 			return do(ctx, c)
 		},
 	})
 	seed := sha256.Sum256([]byte(x.plan.Name + "\n" + x.name)) // as the case of this name has it
-	inputs := x.hide.object(x.report.Inputs)
-	out.result, _ = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()}) // an error shows when the test is checked
+	inputs := x.anonymizer.object(x.report.Inputs)
+	out.result, _ = h.Run(ctx, x.plan, local.Start{Inputs: inputs, ID: runOfTest, Seed: seed[:], Random: x.random()}) // Check shows an error
 	var exchanges bytes.Buffer
 	if err := recorder.Write(&exchanges); err != nil {
 		return nil, err
@@ -146,32 +144,32 @@ func (x *exporter) carryOut(ctx context.Context, feed []string, hold bool) (*car
 	return out, ctx.Err()
 }
 
-// matters is from when on a delay is one that a person might see.
-const matters = time.Second
+// minDelay is the shortest delay that is worth writing into a test.
+const minDelay = time.Second
 
-// heldFor tells for how long a call was held back, which is wanted so long after the run's
-// start: one that was never made, until the run had ended.
+// heldFor returns how long the run held a call back that the replay wants at an offset from the
+// start. One that the run never made is held until the run's end.
 func (x *exporter) heldFor(step string, attempt int, wanted time.Duration) time.Duration {
-	if c := x.made(step, attempt); c != nil {
+	if c := x.callOf(step, attempt); c != nil {
 		return c.Taken.Sub(c.Wanted)
 	}
-	return x.report.Run.Ended.Sub(x.report.Run.Started) - wanted + matters
+	return x.report.Run.Ended.Sub(x.report.Run.Started) - wanted + minDelay
 }
 
-// hold notes that a call is held back, if it is long enough to matter.
-func (c *carried) hold(step string, attempt int, d time.Duration) time.Duration {
-	if d = d.Truncate(time.Millisecond); d < matters {
+// recordHold records that a call is held back, if that is long enough, and returns for how long.
+func (c *replay) recordHold(step string, attempt int, d time.Duration) time.Duration {
+	if d = d.Truncate(time.Millisecond); d < minDelay {
 		return 0
 	}
 	fields := map[string]any{"step": step, "for": durationText(d)}
 	if attempt > 1 {
 		fields["attempt"] = attempt
 	}
-	c.holds = append(c.holds, inOrder.Line(fields))
+	c.holds = append(c.holds, keyOrder.Line(fields))
 	return d
 }
 
-func (x *exporter) made(step string, attempt int) *madeCall {
+func (x *exporter) callOf(step string, attempt int) *recordedCall {
 	for _, made := range x.calls {
 		if made.Step == step && made.Attempt == attempt {
 			return made
@@ -180,9 +178,9 @@ func (x *exporter) made(step string, attempt int) *madeCall {
 	return nil
 }
 
-// find returns the call of the run that another stands for.
-func (x *exporter) find(c call.Call) *madeCall {
-	if made := x.made(c.Step, c.Attempt); made != nil {
+// find returns the run's call for a call of the replay, nil if the run did not make it.
+func (x *exporter) find(c call.Call) *recordedCall {
+	if made := x.callOf(c.Step, c.Attempt); made != nil {
 		return made
 	}
 	x.note("attempt %d of %s was not made by the run", c.Attempt, c.Step)

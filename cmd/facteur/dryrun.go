@@ -14,16 +14,16 @@ import (
 	"facteur/flow/record"
 )
 
-// A rehearsal collects the requests of a dry run instead of sending them. What it answers
+// A dryRun collects the requests of a dry run instead of sending them. What it answers
 // is made up. They are shown at the end, when it is known what is sensitive in them.
-type rehearsal struct {
+type dryRun struct {
 	token    string // of all connections: looked for, and hidden, in what is shown
 	step     string // that makes the call now; there is one at a time
-	requests []rehearsed
+	requests []dryRequest
 }
 
-// A rehearsed request is one that would have been sent, as --json prints it.
-type rehearsed struct {
+// A dryRequest request is one that would have been sent, as --json prints it.
+type dryRequest struct {
 	Step    string            `json:"step"`
 	Method  string            `json:"method"`
 	URL     string            `json:"url"`
@@ -31,10 +31,10 @@ type rehearsed struct {
 	Body    any               `json:"body,omitempty"` // a text where it is no JSON
 }
 
-func newRehearsal() *rehearsal { return &rehearsal{token: rand.Text()} }
+func newDryRun() *dryRun { return &dryRun{token: rand.Text()} }
 
-// does makes calls whose requests the rehearsal gets.
-func (r *rehearsal) does(do call.Do) call.Do {
+// wrap makes calls whose requests the dry run collects.
+func (r *dryRun) wrap(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		r.step = c.Step
 		return do(ctx, c)
@@ -42,8 +42,8 @@ func (r *rehearsal) does(do call.Do) call.Do {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (r *rehearsal) RoundTrip(req *http.Request) (*http.Response, error) {
-	one := rehearsed{Step: r.step, Method: req.Method, Headers: map[string]string{}}
+func (r *dryRun) RoundTrip(req *http.Request) (*http.Response, error) {
+	one := dryRequest{Step: r.step, Method: req.Method, Headers: map[string]string{}}
 	scrubber := record.NewScrubber(r.token)
 	scrub := func(text string) string { return string(scrubber.Scrub([]byte(text))) }
 	one.URL = scrub(req.URL.Redacted())
@@ -78,8 +78,8 @@ func (r *rehearsal) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // masked gives the requests without sensitive values.
-func (r *rehearsal) masked(m *record.Mask) []rehearsed {
-	out := make([]rehearsed, len(r.requests))
+func (r *dryRun) masked(m *record.Mask) []dryRequest {
+	out := make([]dryRequest, len(r.requests))
 	for i, one := range r.requests {
 		one.URL = m.Text(one.URL)
 		headers := map[string]string{}
@@ -99,7 +99,7 @@ func (r *rehearsal) masked(m *record.Mask) []rehearsed {
 }
 
 // print shows the requests to people.
-func (r *rehearsal) print(out io.Writer, m *record.Mask) {
+func (r *dryRun) print(out io.Writer, m *record.Mask) {
 	for _, one := range r.masked(m) {
 		fmt.Fprintf(out, "# step %s\n%s %s\n", one.Step, one.Method, one.URL)
 		for _, name := range sortedNames(one.Headers) {

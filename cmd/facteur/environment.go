@@ -23,8 +23,9 @@ import (
 	"facteur/vault"
 )
 
-// A world is what a run meets: the real one, a recording, a simulator, or a rehearsal.
-type world struct {
+// An environment is what a run works against: the real API, a recording, a simulator, or nothing
+// in a dry run.
+type environment struct {
 	do         call.Do
 	journal    journal.Journal
 	clock      host.Clock
@@ -33,19 +34,19 @@ type world struct {
 	seal, open func(plain, context []byte) ([]byte, error)
 	player     *record.Player         // of a recording
 	simulation *simulation.Simulation // of --simulate
-	rehearsal  *rehearsal             // of a dry run
+	dryRun     *dryRun                // of a dry run
 	closers    []func()
 }
 
-func (w *world) close() {
+func (w *environment) close() {
 	for _, end := range slices.Backward(w.closers) {
 		end()
 	}
 }
 
-// options are those of a host in the world. Calls that are under way end when hard does;
-// on a virtual clock, with their time-out.
-func (w *world) options(hard context.Context) local.Options {
+// options are those of a host in the environment. Calls under way end with hard; on a virtual
+// clock, only with their time-out.
+func (w *environment) options(hard context.Context) local.Options {
 	do := w.do
 	if !w.virtual {
 		do = host.WithoutCancel(hard, w.do)
@@ -56,8 +57,8 @@ func (w *world) options(hard context.Context) local.Options {
 	}
 }
 
-func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.Plan, f runFlags) (*world, error) {
-	w := &world{journal: &journal.Memory{}, clock: host.System{}}
+func (a *app) newEnvironment(ctx context.Context, p *project.Project, compiled *plan.Plan, f runFlags) (*environment, error) {
+	w := &environment{journal: &journal.Memory{}, clock: host.System{}}
 	var transport http.RoundTripper
 	var fixed map[string]vault.Connection
 	var err error
@@ -71,9 +72,9 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 		fixed, err = w.simulate(p, compiled)
 	case f.dryRun:
 		w.clock, w.virtual = host.NewVirtual(time.Now()), true
-		w.rehearsal = newRehearsal()
-		transport = w.rehearsal
-		fixed, err = p.TestConnections(compiled, compiled.Connections, nil, w.rehearsal.token)
+		w.dryRun = newDryRun()
+		transport = w.dryRun
+		fixed, err = p.TestConnections(compiled, compiled.Connections, nil, w.dryRun.token)
 	}
 	if err != nil {
 		return nil, err
@@ -92,10 +93,10 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 	switch {
 	case w.simulation != nil:
 		known = w.simulation.Known
-	case w.virtual: // it knows what it has sent itself
+	case w.virtual: // a dry run knows only what it sent itself
 		known = ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: w.clock.Now}}, whatsapp.Options{}, nil)
 	default:
-		if known, err = w.keep(ctx, p, v); err != nil {
+		if known, err = w.openStores(ctx, p, v); err != nil {
 			return nil, err
 		}
 	}
@@ -105,11 +106,11 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 	}
 	switch {
 	case w.player != nil:
-		w.do = replayed(set, w.player)
+		w.do = failOnMismatch(set, w.player)
 	case w.simulation != nil:
-		w.do = w.simulation.Does(set.Do)
-	case w.rehearsal != nil:
-		w.do = w.rehearsal.does(set.Do)
+		w.do = w.simulation.Wrap(set.Do)
+	case w.dryRun != nil:
+		w.do = w.dryRun.wrap(set.Do)
 	default:
 		w.do = set.Do
 	}
@@ -117,12 +118,12 @@ func (a *app) newWorld(ctx context.Context, p *project.Project, compiled *plan.P
 }
 
 // replay puts a recording in the place of the network.
-func (a *app) replay(w *world, file string) (http.RoundTripper, error) {
+func (a *app) replay(w *environment, file string) (http.RoundTripper, error) {
 	text, err := a.readFile(file)
 	if err != nil {
 		return nil, err
 	}
-	exchanges, found := record.Parse(project.Shown(file), text)
+	exchanges, found := record.Parse(project.RelPath(file), text)
 	if err := a.diagnose(found); err != nil {
 		return nil, err
 	}
@@ -142,13 +143,13 @@ func (a *app) feed(file string, compiled *plan.Plan, now time.Time) ([]local.Fee
 	if err != nil {
 		return nil, err
 	}
-	feed, found := suite.Events(project.Shown(file), text, compiled, catalog, now)
+	feed, found := suite.Events(project.RelPath(file), text, compiled, catalog, now)
 	return feed, a.diagnose(found)
 }
 
-// replayed makes calls against a recording. A request that no exchange matches is no
-// error of the API, but one of the recording.
-func replayed(set *actions.Set, player *record.Player) call.Do {
+// failOnMismatch makes calls against a recording. A request that no exchange matches is an error
+// of the recording, not of the API.
+func failOnMismatch(set *actions.Set, player *record.Player) call.Do {
 	do := record.Described(set, set.Do)
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		before := len(player.Mismatches())
@@ -161,23 +162,23 @@ func replayed(set *actions.Set, player *record.Player) call.Do {
 	}
 }
 
-// keep stores the run in the project's data folder, sealed, and answers from there what
-// actions want to know.
-func (w *world) keep(ctx context.Context, p *project.Project, v *vault.Vault) (whatsapp.Options, error) {
-	dir := p.At(p.Data)
+// openStores opens a journal and the ledger in the project's data folder, sealed, and returns the
+// options of the actions that use the ledger.
+func (w *environment) openStores(ctx context.Context, p *project.Project, v *vault.Vault) (whatsapp.Options, error) {
+	dir := p.Abs(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return whatsapp.Options{}, surroundings(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+project.FileName)
+		return whatsapp.Options{}, systemError(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+project.FileName)
 	}
 	j, err := project.OpenForeground(dir)
 	if err != nil {
-		return whatsapp.Options{}, surroundings(err, "nothing was sent")
+		return whatsapp.Options{}, systemError(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
 	l, err := p.OpenLedger(ctx, v)
 	if err != nil {
-		return whatsapp.Options{}, surroundings(err, "nothing was sent")
+		return whatsapp.Options{}, systemError(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
-	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Look, Rate: p.Rate, Book: p.Book}, nil), nil
+	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Book: p.Book}, nil), nil
 }

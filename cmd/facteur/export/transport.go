@@ -18,28 +18,27 @@ import (
 	"facteur/flow/schema"
 )
 
-// A madeCall is a call of a run that is carried out again: which one it was, and what
-// came of it.
-type madeCall struct {
+// A recordedCall is a call of the run that is replayed.
+type recordedCall struct {
 	*host.Call
-	answered time.Time // zero: nobody knows when
-	slow     bool      // something came between the call and its answer
-	requests int       // how many it has made by now
+	answered time.Time // zero: not known
+	slow     bool      // an event came between the call and its answer
+	requests int       // made by the replay so far
 }
 
-// answers stands for the network when a run is carried out again: each request is
-// answered with what the journal says of its call.
-type answers struct {
-	sleep func(context.Context, time.Duration) error
-	hide  *disguise
-	note  func(format string, args ...any)
+// A replayTransport replaces the network in a replay: it answers each request by the outcome of its
+// call in the journal.
+type replayTransport struct {
+	sleep      func(context.Context, time.Duration) error
+	anonymizer *anonymizer
+	note       func(format string, args ...any)
 }
 
 type madeCallKey struct{}
 
 // RoundTrip implements http.RoundTripper.
-func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
-	c, _ := req.Context().Value(madeCallKey{}).(*madeCall)
+func (a *replayTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	c, _ := req.Context().Value(madeCallKey{}).(*recordedCall)
 	if c == nil {
 		return nil, notReached(errors.New("the run did not make this call"))
 	}
@@ -83,15 +82,15 @@ func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, notReached(errors.New("nothing is known of this call"))
 }
 
-// recorded is the answer that the outputs of a call still hold.
-func (a *answers) recorded(req *http.Request, c *madeCall, status int) *http.Response {
-	out := a.hide.object(c.Outcome.Output)
+// recorded rebuilds the HTTP response from the outputs of a call.
+func (a *replayTransport) recorded(req *http.Request, c *recordedCall, status int) *http.Response {
+	out := a.anonymizer.object(c.Outcome.Output)
 	if headers, ok := out["headers"].(map[string]any); ok { // http.request
 		text, _ := out["text"].(string)
 		return answer(req, status, headers, []byte(text))
 	}
 	if out["body"] == nil {
-		// It was none of the API; which one, nobody has kept.
+		// It was not the API's; its text was not stored.
 		return answer(req, status, map[string]any{"content-type": "text/html"}, []byte("<html>an answer that is not the API's</html>"))
 	}
 	text, err := json.Marshal(schema.JSON(out["body"]))
@@ -101,8 +100,8 @@ func (a *answers) recorded(req *http.Request, c *madeCall, status int) *http.Res
 	return answer(req, status, nil, text)
 }
 
-func (a *answers) accepted(id any) []byte {
-	text, _ := json.Marshal(map[string]any{"messaging_product": "whatsapp", "messages": []any{map[string]any{"id": a.hide.value(id)}}})
+func (a *replayTransport) accepted(id any) []byte {
+	text, _ := json.Marshal(map[string]any{"messaging_product": "whatsapp", "messages": []any{map[string]any{"id": a.anonymizer.value(id)}}})
 	return text
 }
 
@@ -140,7 +139,7 @@ func readAll(r io.ReadCloser) ([]byte, error) {
 
 func reset() error { return &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET} }
 
-// notReached is the error of a request that was never sent: a recorder leaves it out.
+// notReached is the error of a request that was never sent: the recorder leaves it out.
 func notReached(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 
 type timedOutError struct{}

@@ -18,70 +18,70 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// A disguise replaces what is sensitive or personal in a run, the same value by the same
-// one wherever it stands: phone numbers by others of the same country, names and e-mail
-// addresses by made-up ones, ids of messages by others, sensitive values by some of the
-// same form. What people wrote is kept but for those: flows decide by it.
-type disguise struct {
-	keep  bool // what is personal, but not what is sensitive
-	known map[string]string
-	order []string // of what is known, the longest first
-	count map[string]int
-	used  map[string]bool
+// An anonymizer replaces sensitive and personal values in a run, equal ones by equal ones: phone
+// numbers by others of the same country, names and e-mail addresses by made-up ones, ids of
+// messages by others, sensitive values by others of the same form. Otherwise the texts of messages
+// are kept, because flows decide by them.
+type anonymizer struct {
+	keepPersonal bool // personal values, not sensitive ones
+	replacements map[string]string
+	order        []string // the keys of replacements, the longest first
+	count        map[string]int
+	used         map[string]bool
 }
 
-func newDisguise(keep bool) *disguise {
-	return &disguise{keep: keep, known: map[string]string{}, count: map[string]int{}, used: map[string]bool{}}
+func newAnonymizer(keep bool) *anonymizer {
+	return &anonymizer{keepPersonal: keep, replacements: map[string]string{}, count: map[string]int{}, used: map[string]bool{}}
 }
 
-// learn looks through all that is known of a run.
-func (d *disguise) learn(r *host.Report) {
+// learn collects the values to replace from all parts of a run.
+func (d *anonymizer) learn(r *host.Report) {
 	for _, c := range r.Calls {
 		d.alias(c)
 	}
 	for i := range r.Calls {
 		c := &r.Calls[i]
-		d.walk("", c.Input, false)
+		d.scan("", c.Input, false)
 		if c.Outcome != nil {
-			d.walk("", c.Outcome.Output, false)
+			d.scan("", c.Outcome.Output, false)
 		}
 		for _, receipt := range c.Receipts {
-			d.walk("", receipt.Data, false)
+			d.scan("", receipt.Data, false)
 		}
 	}
-	d.walk("inputs", r.Inputs, true)
+	d.scan("inputs", r.Inputs, true)
 	for _, e := range r.Journal {
 		if e.Kind == "arrived" {
-			d.walk("", dataOf(e), true)
+			d.scan("", dataOf(e), true)
 		}
 	}
 	for _, v := range r.Result.Sensitive {
 		d.secret(v)
 	}
-	d.order = slices.Sorted(maps.Keys(d.known))
+	d.order = slices.Sorted(maps.Keys(d.replacements))
 	slices.SortStableFunc(d.order, func(a, b string) int { return len(b) - len(a) })
 }
 
-// alias makes a recipient and the id that WhatsApp has for it one person.
-func (d *disguise) alias(c host.Call) {
+// alias gives a recipient and its wa_id the same replacement.
+func (d *anonymizer) alias(c host.Call) {
 	to, _ := c.Input["recipient"].(string)
-	if d.keep || to == "" {
+	if d.keepPersonal || to == "" {
 		return
 	}
 	d.contact(to)
-	if c.Outcome == nil || d.known[to] == "" {
+	if c.Outcome == nil || d.replacements[to] == "" {
 		return
 	}
 	if id, _ := c.Outcome.Output["wa_id"].(string); id != "" {
-		stands := strings.TrimPrefix(d.known[to], "+")
+		stands := strings.TrimPrefix(d.replacements[to], "+")
 		d.add(id, stands)
 		d.add("+"+id, "+"+stands)
 	}
 }
 
-func (d *disguise) add(value, stands string) {
-	if _, ok := d.known[value]; !ok && value != "" {
-		d.known[value] = stands
+func (d *anonymizer) add(value, stands string) {
+	if _, ok := d.replacements[value]; !ok && value != "" {
+		d.replacements[value] = stands
 	}
 }
 
@@ -95,20 +95,19 @@ var (
 	contactPattern = regexp.MustCompile(`^(from|to|recipient|wa_id|user_id|parent_user_id|phone|input)$`)
 )
 
-// walk learns from a value, which stands under a key. Where people's names may stand in it,
-// it learns those, too.
-func (d *disguise) walk(key string, v any, names bool) {
-	if d.keep {
+// scan collects the personal values in the value of a key; people's names only if names is set.
+func (d *anonymizer) scan(key string, v any, names bool) {
+	if d.keepPersonal {
 		return
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			d.walk(k, v[k], names)
+			d.scan(k, v[k], names)
 		}
 	case []any:
 		for _, item := range v {
-			d.walk(key, item, names)
+			d.scan(key, item, names)
 		}
 	case string:
 		if contactPattern.MatchString(key) {
@@ -129,9 +128,9 @@ func (d *disguise) walk(key string, v any, names bool) {
 	}
 }
 
-// number counts the values of a kind.
-func (d *disguise) number(kind, value string) int {
-	if _, ok := d.known[value]; !ok {
+// number numbers the distinct values of a kind.
+func (d *anonymizer) number(kind, value string) int {
+	if _, ok := d.replacements[value]; !ok {
 		d.count[kind]++
 	}
 	return d.count[kind]
@@ -145,9 +144,9 @@ func madeUpName(n int) string {
 	return fmt.Sprintf("%s %d", names[n%len(names)], n)
 }
 
-// contact learns a phone number, with or without its plus, or a business-scoped user ID.
-func (d *disguise) contact(id string) {
-	if _, ok := d.known[id]; ok {
+// contact adds a phone number, with or without its plus, or a business-scoped user ID.
+func (d *anonymizer) contact(id string) {
+	if _, ok := d.replacements[id]; ok {
 		return
 	}
 	if userIDPattern.MatchString(id) {
@@ -170,9 +169,9 @@ func (d *disguise) contact(id string) {
 	}
 }
 
-// phone makes up a mobile number of a country: the example that libphonenumber has for it,
-// with another end. "" when it has none.
-func (d *disguise) phone(region string, country int32) string {
+// phone makes up a mobile number of a country: libphonenumber's example with other last digits; ""
+// if there is no example.
+func (d *anonymizer) phone(region string, country int32) string {
 	if region == "" || region == "ZZ" || region == "001" {
 		region = phonenumbers.GetRegionCodeForCountryCode(int(country))
 	}
@@ -198,8 +197,8 @@ func (d *disguise) phone(region string, country int32) string {
 	return ""
 }
 
-// secret learns a sensitive value, and what lists and maps among them hold.
-func (d *disguise) secret(v any) {
+// secret adds a sensitive value, and those inside lists and maps.
+func (d *anonymizer) secret(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
@@ -219,7 +218,7 @@ func (d *disguise) secret(v any) {
 	case time.Time:
 		text := timeText(v)
 		day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-		d.add(text, timeText(day.Add(time.Duration(d.chance(text).IntN(20*365*24*3600))*time.Second)))
+		d.add(text, timeText(day.Add(time.Duration(d.random(text).IntN(20*365*24*3600))*time.Second)))
 	case time.Duration:
 		text := schema.FormatDuration(v)
 		stands := d.other(text, func(r *rand.Rand) string { return withDigits(text, r) })
@@ -234,15 +233,15 @@ func floatText(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 func timeText(v time.Time) string { return v.UTC().Format(time.RFC3339Nano) }
 
-// chance is what a sensitive value is made up with. It depends on how many there were before
-// it, and on nothing else.
-func (d *disguise) chance(value string) *rand.Rand {
+// random is the source of a made-up value. Its seed depends only on how many values came before,
+// not on the value.
+func (d *anonymizer) random(value string) *rand.Rand {
 	return rand.New(rand.NewPCG(uint64(d.number("secret", value)), 0))
 }
 
 // sameForm makes up a text with a letter for each letter and a digit for each digit.
-func (d *disguise) sameForm(v string) {
-	if len(v) < 2 || d.known[v] != "" {
+func (d *anonymizer) sameForm(v string) {
+	if len(v) < 2 || d.replacements[v] != "" {
 		return
 	}
 	stands := d.other(v, func(r *rand.Rand) string {
@@ -261,17 +260,17 @@ func (d *disguise) sameForm(v string) {
 	}
 }
 
-// other makes up a value until it is another one, if there may be any.
-func (d *disguise) other(value string, makeUp func(*rand.Rand) string) (stands string) {
+// other makes up values until one differs from the original; after a while it gives up.
+func (d *anonymizer) other(value string, makeUp func(*rand.Rand) string) (stands string) {
 	for range 100 {
-		if stands = makeUp(d.chance(value)); stands != value {
+		if stands = makeUp(d.random(value)); stands != value {
 			break
 		}
 	}
 	return stands
 }
 
-// withDigits puts other digits into a text. One that begins with 0 still does.
+// withDigits replaces the digits of a text. A leading 0 stays.
 func withDigits(text string, r *rand.Rand) string {
 	b := []byte(text)
 	for i, c := range b {
@@ -282,9 +281,9 @@ func withDigits(text string, r *rand.Rand) string {
 	return string(b)
 }
 
-// text disguises a text.
-func (d *disguise) text(s string) string {
-	if stands, ok := d.known[s]; ok {
+// text anonymizes a text.
+func (d *anonymizer) text(s string) string {
+	if stands, ok := d.replacements[s]; ok {
 		return stands
 	}
 	var b strings.Builder
@@ -296,14 +295,15 @@ func (d *disguise) text(s string) string {
 			i += size
 			continue
 		}
-		b.WriteString(d.known[value])
+		b.WriteString(d.replacements[value])
 		i += len(value)
 	}
 	return b.String()
 }
 
-// at returns what is known and stands at a place of a text by itself; "" for nothing.
-func (d *disguise) at(s string, i int) string {
+// at returns the longest value to replace at an offset of a text that is not part of a longer word;
+// "" for none.
+func (d *anonymizer) at(s string, i int) string {
 	for _, value := range d.order {
 		if len(value) < 3 || !strings.HasPrefix(s[i:], value) {
 			continue
@@ -312,7 +312,7 @@ func (d *disguise) at(s string, i int) string {
 		after, _ := utf8.DecodeRuneInString(s[i+len(value):])
 		first, _ := utf8.DecodeRuneInString(value)
 		last, _ := utf8.DecodeLastRuneInString(value)
-		if wordy(before) && wordy(first) || wordy(last) && wordy(after) {
+		if isWordRune(before) && isWordRune(first) || isWordRune(last) && isWordRune(after) {
 			continue // in the middle of another word or number
 		}
 		return value
@@ -320,21 +320,21 @@ func (d *disguise) at(s string, i int) string {
 	return ""
 }
 
-func wordy(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+func isWordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// value disguises a value as it stands in flows.
-func (d *disguise) value(v any) any {
+// value anonymizes a value of a flow.
+func (d *anonymizer) value(v any) any {
 	switch v := v.(type) {
 	case string:
 		return d.text(v)
 	case int64:
-		return swapped(d, v, strconv.FormatInt(v, 10), func(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) })
+		return replaceParsed(d, v, strconv.FormatInt(v, 10), func(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) })
 	case float64:
-		return swapped(d, v, floatText(v), func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
+		return replaceParsed(d, v, floatText(v), func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
 	case time.Time:
-		return swapped(d, v, timeText(v), func(text string) (time.Time, error) { return time.Parse(time.RFC3339Nano, text) })
+		return replaceParsed(d, v, timeText(v), func(text string) (time.Time, error) { return time.Parse(time.RFC3339Nano, text) })
 	case time.Duration:
-		return swapped(d, v, schema.FormatDuration(v), schema.ParseDuration)
+		return replaceParsed(d, v, schema.FormatDuration(v), schema.ParseDuration)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
@@ -351,9 +351,9 @@ func (d *disguise) value(v any) any {
 	return v
 }
 
-// swapped disguises a value that is no text, by the text that it has.
-func swapped[T any](d *disguise, v T, text string, parse func(string) (T, error)) T {
-	if stands, ok := d.known[text]; ok {
+// replaceParsed anonymizes a value that is not a text by way of its text.
+func replaceParsed[T any](d *anonymizer, v T, text string, parse func(string) (T, error)) T {
+	if stands, ok := d.replacements[text]; ok {
 		if other, err := parse(stands); err == nil {
 			return other
 		}
@@ -361,7 +361,7 @@ func swapped[T any](d *disguise, v T, text string, parse func(string) (T, error)
 	return v
 }
 
-func (d *disguise) object(v map[string]any) map[string]any {
+func (d *anonymizer) object(v map[string]any) map[string]any {
 	out, _ := d.value(v).(map[string]any)
 	return out
 }

@@ -8,16 +8,16 @@ import (
 	"facteur/flow/host"
 )
 
-// News is what pages hear of when something has changed.
-type news struct {
-	over chan struct{} // closed at the end
+// A broadcaster tells the open pages that something has changed.
+type broadcaster struct {
+	closed chan struct{} // closed at the end
 
 	mu    sync.Mutex
-	pages map[chan struct{}]bool // that listen
+	pages map[chan struct{}]bool // that are open
 }
 
-// tell tells the pages that something has changed.
-func (n *news) tell() {
+// notify wakes all pages. It does not block.
+func (n *broadcaster) notify() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for page := range n.pages {
@@ -28,8 +28,8 @@ func (n *news) tell() {
 	}
 }
 
-// stream tells a page of news, a few times a second at most.
-func (n *news) stream(out http.ResponseWriter, r *http.Request) {
+// stream sends a page server-sent events about changes, a few a second at most.
+func (n *broadcaster) stream(out http.ResponseWriter, r *http.Request) {
 	heard := make(chan struct{}, 1)
 	n.mu.Lock()
 	n.pages[heard] = true
@@ -60,7 +60,7 @@ func (n *news) stream(out http.ResponseWriter, r *http.Request) {
 			}
 		case <-r.Context().Done():
 			return
-		case <-n.over:
+		case <-n.closed:
 			return
 		}
 	}

@@ -8,13 +8,11 @@ import (
 	"net/http"
 )
 
-// inside is a transport to a handler in this process: nothing goes over a network, and
-// who waits for an answer waits in the handler itself.
-type inside struct{ http.Handler }
+// A handlerTransport calls a handler in this process, in the goroutine of the request.
+type handlerTransport struct{ http.Handler }
 
-// RoundTrip implements http.RoundTripper. A handler that breaks off is a connection that
-// does.
-func (i inside) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+// RoundTrip implements http.RoundTripper. A handler that aborts is a connection that is reset.
+func (i handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	ctx := req.Context()
 	if req.Body != nil {
 		defer req.Body.Close()
@@ -27,7 +25,7 @@ func (i inside) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}
-	a := &handed{header: http.Header{}}
+	a := &responseWriter{header: http.Header{}}
 	defer func() {
 		switch v := recover(); {
 		case v == nil:
@@ -45,8 +43,8 @@ func (i inside) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	return a.response(req, io.EOF), nil
 }
 
-// handed is what a handler hands over.
-type handed struct {
+// A responseWriter collects the response of a handler.
+type responseWriter struct {
 	header  http.Header
 	status  int
 	body    bytes.Buffer
@@ -54,21 +52,21 @@ type handed struct {
 }
 
 // Header implements http.ResponseWriter.
-func (a *handed) Header() http.Header { return a.header }
+func (a *responseWriter) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *handed) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
+func (a *responseWriter) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
 
 // Write implements http.ResponseWriter.
-func (a *handed) Write(p []byte) (int, error) {
+func (a *responseWriter) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p)
 }
 
 // Flush implements http.Flusher.
-func (a *handed) Flush() { a.flushed = true }
+func (a *responseWriter) Flush() { a.flushed = true }
 
-func (a *handed) response(req *http.Request, end error) *http.Response {
+func (a *responseWriter) response(req *http.Request, end error) *http.Response {
 	status := cmp.Or(a.status, http.StatusOK)
 	length := int64(a.body.Len())
 	if end != io.EOF {
@@ -76,10 +74,10 @@ func (a *handed) response(req *http.Request, end error) *http.Response {
 	}
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: a.header, Body: io.NopCloser(io.MultiReader(&a.body, ending{end})), ContentLength: length,
+		Header: a.header, Body: io.NopCloser(io.MultiReader(&a.body, errorReader{end})), ContentLength: length,
 	}
 }
 
-type ending struct{ err error }
+type errorReader struct{ err error }
 
-func (e ending) Read([]byte) (int, error) { return 0, e.err }
+func (e errorReader) Read([]byte) (int, error) { return 0, e.err }

@@ -12,19 +12,19 @@ import (
 	"facteur/flow/schema"
 )
 
-// A happening is one event or receipt of a run that is written as part of a test.
-type happening struct {
+// A testEvent is an event or receipt of the run, in the form of a test.
+type testEvent struct {
 	at     time.Time
-	after  *madeCall // the latest call before; nil: none was made
+	after  *recordedCall // the latest call before; nil: none was made
 	fields map[string]any
 }
 
-// happenings finds what came to a run from outside, in order.
-func (x *exporter) happenings() []*happening {
-	var found []*happening
-	var latest *madeCall
-	current := map[string]*madeCall{} // by step
-	seen := map[string]bool{}         // ids of events
+// testEvents returns the events and receipts of the run, in order.
+func (x *exporter) testEvents() []*testEvent {
+	var found []*testEvent
+	var latest *recordedCall
+	current := map[string]*recordedCall{} // by step
+	seen := map[string]bool{}             // ids of events
 	for _, e := range x.report.Journal {
 		if !x.report.Run.Ended.IsZero() && e.At.After(x.report.Run.Ended) {
 			break
@@ -56,7 +56,7 @@ func (x *exporter) happenings() []*happening {
 		if latest != nil && latest.answered.After(e.At) {
 			latest.slow = true
 		}
-		found = append(found, &happening{e.At, latest, fields})
+		found = append(found, &testEvent{e.At, latest, fields})
 	}
 	return found
 }
@@ -69,7 +69,7 @@ func dataOf(e host.Entry) map[string]any {
 }
 
 // receipt writes a receipt of a call as a test does; nil where a test cannot.
-func (x *exporter) receipt(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+func (x *exporter) receipt(data map[string]any, key string, current map[string]*recordedCall) map[string]any {
 	c := x.byKey[key]
 	if c == nil {
 		return nil
@@ -89,21 +89,21 @@ func (x *exporter) receipt(data map[string]any, key string, current map[string]*
 	told, _ := data["data"].(map[string]any)
 	for _, name := range []string{"message_id", "wa_id"} {
 		if text, _ := told[name].(string); text != "" {
-			fields[name] = x.hide.text(text)
+			fields[name] = x.anonymizer.text(text)
 		}
 	}
 	if e, ok := data["error"].(map[string]any); ok {
 		failure := map[string]any{"code": fmt.Sprint(e["code"])}
 		if message, _ := e["message"].(string); message != "" {
-			failure["title"] = x.hide.text(message)
+			failure["title"] = x.anonymizer.text(message)
 		}
 		fields["error"] = failure
 	}
 	return fields
 }
 
-// settled writes what a person said of a call as a receipt.
-func (x *exporter) settled(data map[string]any, key string, current map[string]*madeCall) map[string]any {
+// settled writes a settlement of a call as a receipt.
+func (x *exporter) settled(data map[string]any, key string, current map[string]*recordedCall) map[string]any {
 	state := "failed"
 	if yes, _ := data["happened"].(bool); yes {
 		state = "sent"
@@ -129,7 +129,7 @@ func (x *exporter) event(row map[string]any) map[string]any {
 		if !ok || f.Name != kind.By && (isNothing(v) || !x.mentioned(f)) {
 			continue
 		}
-		fields[f.Name] = x.hide.value(v)
+		fields[f.Name] = x.anonymizer.value(v)
 	}
 	if headers, ok := fields["headers"].(map[string]any); ok {
 		maps.DeleteFunc(headers, func(name string, _ any) bool { return secretHeader.MatchString(name) })
@@ -139,7 +139,7 @@ func (x *exporter) event(row map[string]any) map[string]any {
 
 var secretHeader = regexp.MustCompile(`(?i)(authorization|cookie|signature|secret|token|key)`)
 
-// kindOf tells which kind of event it is that the flow waits for.
+// kindOf returns the kind of an event that the flow waits for.
 func (x *exporter) kindOf(data map[string]any) *call.Event {
 	for _, name := range x.plan.Events {
 		kind := x.Library.Catalog.Event(name)
@@ -153,8 +153,8 @@ func (x *exporter) kindOf(data map[string]any) *call.Event {
 	return nil
 }
 
-// mentioned tells whether a field is worth writing: times, and all that Meta said, only
-// where a flow reads them.
+// mentioned reports whether a field is worth writing: times, and the raw notification, only if the
+// flow reads them.
 func (x *exporter) mentioned(f *schema.Field) bool {
 	if f.Type.Kind != schema.Timestamp && f.Name != "raw" {
 		return true
@@ -183,10 +183,9 @@ func isNothing(v any) bool {
 	return false
 }
 
-// feed writes what came, at the times that calls are made at when the run is carried out
-// again.
-func (x *exporter) feed(found []*happening, made map[*madeCall]time.Time) []string {
-	first := map[string]*madeCall{}
+// feed writes the events, timed relative to the calls of the last replay.
+func (x *exporter) feed(found []*testEvent, made map[*recordedCall]time.Time) []string {
+	first := map[string]*recordedCall{}
 	for _, c := range x.calls {
 		if first[c.Step] == nil {
 			first[c.Step] = c
@@ -209,13 +208,13 @@ func (x *exporter) feed(found []*happening, made map[*madeCall]time.Time) []stri
 				fields["in"] = durationText(in)
 			}
 		}
-		lines = append(lines, inOrder.Line(fields))
+		lines = append(lines, keyOrder.Line(fields))
 	}
 	return lines
 }
 
-// timeOf is when a call is made again, or was made where that is not known yet.
-func timeOf(made map[*madeCall]time.Time, c *madeCall) time.Time {
+// timeOf is when the replay made a call, or when the run did if there was no replay yet.
+func timeOf(made map[*recordedCall]time.Time, c *recordedCall) time.Time {
 	if t, ok := made[c]; ok {
 		return t
 	}

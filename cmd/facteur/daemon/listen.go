@@ -16,9 +16,9 @@ import (
 	"facteur/server"
 )
 
-// An entrance is where a daemon is asked: at an address by the world, and at a socket by the
-// commands of who may read its data folder.
-type entrance struct {
+// listeners are where a daemon is reached: an address for the world, and a Unix socket for the
+// commands of users who may read its data folder.
+type listeners struct {
 	tcp, socket net.Listener
 	url         string // of tcp
 	tls         *server.CertFiles
@@ -30,25 +30,25 @@ func (d *Daemon) openTCP() error {
 	made, err := d.keys.FileExists()
 	switch {
 	case err != nil:
-		return project.Surroundings(err, "")
+		return project.SystemError(err, "")
 	case !made && !loopback:
-		return project.Wrong("make one with: facteur keys create NAME; or listen on 127.0.0.1",
+		return project.UserError("make one with: facteur keys create NAME; or listen on 127.0.0.1",
 			"whoever reaches %s could send messages: there is no API key", d.config.Listen)
 	}
-	e := &entrance{}
-	d.door = e
+	e := &listeners{}
+	d.listeners = e
 	scheme := "http"
 	if d.config.TLSCert != "" {
 		scheme = "https"
 		if e.tls, err = server.LoadCert(d.config.TLSCert, d.config.TLSKey, d.log); err != nil {
-			return project.Wrong("", "%w", err)
+			return project.UserError("", "%w", err)
 		}
 	}
 	if e.tcp, err = Listen(d.config.Listen, "--listen"); err != nil {
 		return err
 	}
 	d.closers = append(d.closers, func() { _ = e.tcp.Close() }) // it is closed already when all went well
-	e.url = scheme + "://" + reached(e.tcp.Addr())
+	e.url = scheme + "://" + localAddress(e.tcp.Addr())
 	switch {
 	case !made && d.config.PublicURL == "":
 		d.log.Warn("there is no API key: whoever is on this machine may send messages", "hint", "facteur keys create NAME")
@@ -61,56 +61,56 @@ func (d *Daemon) openTCP() error {
 // maxSocketPath is what fits into the address of a Unix socket on all systems.
 const maxSocketPath = 100
 
-// openSocket listens for commands on this machine, and puts up the doorplate. The data
-// folder is this daemon's alone, so what is there is from one that died.
+// openSocket listens for commands on this machine, and writes the endpoint. The data folder is
+// locked, so a socket that is there is one of a daemon that died.
 func (d *Daemon) openSocket() error {
 	path := filepath.Join(d.dir, "daemon.sock")
 	if len(path) > maxSocketPath {
 		dir, err := os.MkdirTemp("", "facteur-")
 		if err != nil {
-			return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "")
+			return project.SystemError(fmt.Errorf("the socket for commands: %w", err), "")
 		}
 		d.closers = append(d.closers, func() { _ = os.RemoveAll(dir) })
 		path = filepath.Join(dir, "daemon.sock")
 	}
 	_ = os.Remove(path)
-	e := d.door
+	e := d.listeners
 	var err error
 	if e.socket, err = net.Listen("unix", path); err == nil {
 		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
-		return project.Surroundings(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
+		return project.SystemError(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
 	}
-	plate := filepath.Join(d.dir, doorplateName)
+	plate := filepath.Join(d.dir, endpointFile)
 	d.closers = append(d.closers, func() {
 		_ = e.socket.Close() // it is closed already when all went well
 		_ = os.Remove(plate)
 	})
-	return Doorplate{PID: os.Getpid(), URL: e.url, Socket: path}.put(plate)
+	return Endpoint{PID: os.Getpid(), URL: e.url, Socket: path}.write(plate)
 }
 
-// Handler answers the world: the API for who has a key, and webhooks. Requests that wait for
-// news of a run are answered when stopping ends.
+// Handler serves the API to callers with a key, and the webhooks. Requests that wait for a run's
+// end are answered when stopping ends.
 func (d *Daemon) Handler(stopping context.Context) http.Handler {
-	o := d.answers(stopping)
+	o := d.serverOptions(stopping)
 	o.Keys = d.keys
-	// Behind a proxy everybody comes from the loopback.
+	// Behind a proxy all requests come from the loopback.
 	o.Open = server.IsLoopback(d.config.Listen) && d.config.PublicURL == ""
 	mux := server.New(o)
 	d.mountWebhooks(mux)
 	return mux
 }
 
-// inside answers the commands of who may read the data folder.
-func (d *Daemon) inside(stopping context.Context) http.Handler {
-	o := d.answers(stopping)
+// socketHandler serves the API to commands of users who may read the data folder.
+func (d *Daemon) socketHandler(stopping context.Context) http.Handler {
+	o := d.serverOptions(stopping)
 	o.Open = true
 	return server.New(o)
 }
 
-// answers is what both are answered with.
-func (d *Daemon) answers(stopping context.Context) server.Options {
+// serverOptions are those that both handlers share.
+func (d *Daemon) serverOptions(stopping context.Context) server.Options {
 	return server.Options{
 		Host:        settlingHost{d.host, d.ledger, d.actions.Action, d.sender},
 		Flows:       d.flows,
@@ -119,7 +119,7 @@ func (d *Daemon) answers(stopping context.Context) server.Options {
 		Aliases:     d.aliases,
 		Restore:     d.restore,
 		Export:      d.opts.Export,
-		Unreachable:        d.engine.away,
+		Unreachable: d.engine.isUnreachable,
 		Checks:      d.checks(),
 		Metrics:     d.metrics,
 		Log:         d.log,
@@ -128,7 +128,7 @@ func (d *Daemon) answers(stopping context.Context) server.Options {
 	}
 }
 
-// aliases returns all names of who an event is of.
+// aliases returns all names of the subject of an event.
 func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, error) {
 	if kind != "whatsapp.message" {
 		return []string{subject}, nil
@@ -136,20 +136,20 @@ func (d *Daemon) aliases(ctx context.Context, kind, subject string) ([]string, e
 	return d.ledger.Contact(ctx, subject)
 }
 
-// reached is where a listener is reached from this machine: one for every address has none.
-func reached(a net.Addr) string {
+// localAddress is the address at which this machine reaches a listener, also one on all addresses.
+func localAddress(a net.Addr) string {
 	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
 	return a.String()
 }
 
-// publicURL is where the world reaches the daemon, as far as that is known.
+// publicURL is where the world reaches the daemon: the configured URL, else the listener's.
 func (d *Daemon) publicURL() string {
-	return strings.TrimSuffix(cmp.Or(d.config.PublicURL, d.door.url), "/")
+	return strings.TrimSuffix(cmp.Or(d.config.PublicURL, d.listeners.url), "/")
 }
 
-// Listen opens an address that a flag names. The error, a project.Error, is for people.
+// Listen listens at an address that a flag names. Its error is a project.Error.
 func Listen(address, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err == nil {
@@ -161,5 +161,5 @@ func Listen(address, flag string) (net.Listener, error) {
 	if of, ok := errors.AsType[*os.SyscallError](err); ok {
 		err = of.Err
 	}
-	return nil, project.Surroundings(fmt.Errorf("cannot listen on %s: %w", address, err), "choose another address with "+flag+", such as 127.0.0.1:0 for any port")
+	return nil, project.SystemError(fmt.Errorf("cannot listen on %s: %w", address, err), "choose another address with "+flag+", such as 127.0.0.1:0 for any port")
 }

@@ -11,18 +11,17 @@ import (
 	"facteur/flow/schema"
 )
 
-// A ticker shows the steps of a run as they end.
-type ticker struct {
+// A progress shows the steps of a run as they end.
+type progress struct {
 	*app
 	mask  *record.Mask
 	known int // how many sensitive values the mask has
 }
 
-func (a *app) newTicker() *ticker { return &ticker{app: a, mask: record.NewMask(nil)} }
+func (a *app) newProgress() *progress { return &progress{app: a, mask: record.NewMask(nil)} }
 
-// show shows a step that ended. The sensitive values are those of the calls before, and
-// more.
-func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
+// show prints a step that ended. The sensitive values only grow from call to call.
+func (a *progress) show(_ string, s *machine.Step, sensitive []any) {
 	a.mask.Add(sensitive[a.known:])
 	a.known = len(sensitive)
 	sign, color := signOf(s.Status)
@@ -38,7 +37,7 @@ func (a *ticker) show(_ string, s *machine.Step, sensitive []any) {
 	}
 }
 
-// signOf is how a line shows what became of a step.
+// signOf is the symbol, and its colour, of a step's status.
 func signOf(status machine.Status) (sign, color string) {
 	switch status {
 	case machine.Failed:
@@ -51,7 +50,7 @@ func signOf(status machine.Status) (sign, color string) {
 	return "✓", "32"
 }
 
-// stepNotes are what a line says about a step, besides its name.
+// stepNotes are the details of a step in its line.
 func stepNotes(s *machine.Step) []string {
 	if s.Status == machine.Skipped {
 		return []string{"skipped"}
@@ -72,7 +71,7 @@ func stepNotes(s *machine.Step) []string {
 	return append(notes, outputNotes(s.Outputs)...)
 }
 
-// outputNotes are what a line says of the outputs of a step.
+// outputNotes are the outputs that are shown in a step's line.
 func outputNotes(outputs map[string]any) (notes []string) {
 	if code := fmt.Sprint(outputs["status_code"]); outputs["status_code"] != nil && code != "0" {
 		notes = append(notes, "status "+code)
@@ -86,7 +85,7 @@ func outputNotes(outputs map[string]any) (notes []string) {
 	return notes
 }
 
-// isCause tells whether a failed step failed by itself, and not by a step inside it.
+// isCause reports whether a failed step failed by itself, and not by a step inside it.
 func isCause(kind, code string) bool {
 	switch kind {
 	case "action", "fail", "wait_for":
@@ -126,7 +125,7 @@ func expressionHint(e *call.Error) string {
 	return ""
 }
 
-// hints tell what can be done about a step that failed.
+// hints say what can be done about a step that failed.
 func hints(s *machine.Step) []string {
 	var out []string
 	if s.Error.Code == "outcome_unknown" && len(s.Keys) > 0 {
