@@ -28,7 +28,7 @@ import (
 func TestHost(t *testing.T) {
 	server := temporal.Start(t)
 	var sites atomic.Int32
-	hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+	hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 		name := fmt.Sprintf("site-%d", sites.Add(1))
 		server.Namespace(t, name)
 		return &site{t: t, server: server, namespace: name}
@@ -167,7 +167,7 @@ func TestPreparedTooLong(t *testing.T) {
 	w := hosttest.NewWorld()
 	wake := make(chan struct{})
 	var asleep atomic.Bool
-	w.Set(func(point string, _ call.Call) {
+	w.SetOnDo(func(point string, _ call.Call) {
 		if point == "prepared" && asleep.CompareAndSwap(false, true) {
 			<-wake
 		}
@@ -184,5 +184,5 @@ func TestPreparedTooLong(t *testing.T) {
 	assert.Equal(t, machine.Succeeded, r.Status)
 	assert.Equal(t, 1, r.Steps[0].Attempts)
 	assert.Len(t, w.Messages("a"), 1)
-	assert.Len(t, w.Made(), 2)
+	assert.Len(t, w.CallCounts(), 2)
 }

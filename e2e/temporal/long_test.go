@@ -61,7 +61,7 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		list, _, err := h.List(t.Context(), host.Filter{Status: host.Waiting})
-		return err == nil && len(list) == 1 && len(w.Made()) == calls
+		return err == nil && len(list) == 1 && len(w.CallCounts()) == calls
 	}, 20*time.Minute, time.Second)
 	t.Logf("%d calls in %v, in %d executions and %d pages", calls, time.Since(began).Round(time.Second), server.Executions(t, "many", run.ID), len(server.Open(t, "many", "facteur.page")))
 
@@ -84,7 +84,7 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	report, err = h.Get(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Len(t, report.Calls, calls+2)
-	for key, n := range w.Made() {
+	for key, n := range w.CallCounts() {
 		assert.Equal(t, 1, n, key)
 	}
 	require.NoError(t, h.Stop(context.Background()))
@@ -114,13 +114,13 @@ steps:
         concurrency: 1000
         steps: [{id: get, action: test.get, with: {to: '${string(i)}', text: '${inputs.text}'}}]
 `)
-		before := len(w.Made())
+		before := len(w.CallCounts())
 		run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"n": int64(tt.calls), "text": strings.Repeat("x", tt.bytes)}})
 		require.NoError(t, err)
 		result, err := h.Wait(t.Context(), run.ID)
 		require.NoError(t, err)
 		assert.Equal(t, machine.Succeeded, result.Status)
-		assert.Len(t, w.Made(), before+4*tt.calls)
+		assert.Len(t, w.CallCounts(), before+4*tt.calls)
 	}
 	require.NoError(t, h.Stop(context.Background()))
 }

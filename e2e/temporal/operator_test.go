@@ -59,7 +59,7 @@ steps:
 	r, err := h.Get(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Equal(t, machine.Succeeded, r.Result.Steps[2].Status, "the message to a has arrived")
-	w.Open("gate")
+	w.Answer("gate")
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "yes"}}))
 	result, err := h.Wait(t.Context(), run.ID)
 	require.NoError(t, err)
@@ -172,7 +172,7 @@ func TestAtTheSameTime(t *testing.T) {
 		told := func(c host.Call) bool { return c.Key == key && len(c.Receipts) > 0 }
 		assert.True(t, told(r.Calls[0]), "the news are not lost: %v", r.Calls)
 	}
-	for key, n := range w.Made() {
+	for key, n := range w.CallCounts() {
 		assert.Equal(t, 1, n, key)
 	}
 }
@@ -191,7 +191,7 @@ func TestServerRestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(w.Messages("b")) == 1 }, 30*time.Second, 10*time.Millisecond)
 	server.Stop(t)
-	w.Open("b")
+	w.Answer("b")
 	server.Restart(t)
 	require.Eventually(t, func() bool {
 		r, err := h.Get(t.Context(), run.ID)
@@ -200,7 +200,7 @@ func TestServerRestart(t *testing.T) {
 		}
 		return err == nil && r.Run.Status == machine.Succeeded
 	}, 90*time.Second, 100*time.Millisecond)
-	for key, n := range w.Made() {
+	for key, n := range w.CallCounts() {
 		assert.Equal(t, 1, n, key)
 	}
 	assert.Len(t, w.Messages("c"), 1)
@@ -226,7 +226,7 @@ func TestTerminated(t *testing.T) {
 	}, 30*time.Second, 10*time.Millisecond)
 	server.Terminate(t, "terminated", run.ID)
 	server.Terminate(t, "terminated", calm.ID)
-	w.Open("b")
+	w.Answer("b")
 
 	result, err := h.Wait(t.Context(), run.ID)
 	require.NoError(t, err)

@@ -48,7 +48,7 @@ func TestUnread(t *testing.T) {
 	}
 	hard()
 	require.NoError(t, h.Stop(context.Background()))
-	w.Open("b")
+	w.Answer("b")
 
 	o = options(server.Address, "unread", w)
 	o.Restore = func(string, map[string]string) (*plan.Plan, error) { return nil, errors.New("no action test.send") }

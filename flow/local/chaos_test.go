@@ -102,7 +102,7 @@ func (c *chaos) run() {
 	h, err := c.site.Open(context.Background(), c.world)
 	require.NoError(c, err)
 	c.host = h
-	c.world.Away(false)
+	c.world.VaultDown(false)
 	for _, scope := range []host.Scope{host.All, host.Connection, host.Flow} {
 		_ = h.Resume(context.Background(), scope, map[host.Scope]string{host.Connection: "shop", host.Flow: "talk"}[scope])
 	}
@@ -221,9 +221,9 @@ func (c *chaos) hold(n int) {
 	case 3:
 		_ = c.host.Resume(ctx, host.Connection, "shop")
 	case 4:
-		c.world.Away(true)
+		c.world.VaultDown(true)
 	case 5:
-		c.world.Away(false)
+		c.world.VaultDown(false)
 	}
 	time.Sleep(3 * time.Millisecond)
 }

@@ -22,13 +22,13 @@ func TestHost(t *testing.T) {
 			continue
 		}
 		t.Run("memory, moment "+moment.String(), func(t *testing.T) {
-			hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+			hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 				memory := &journal.Memory{}
 				return &site{moment: moment, file: func() (journal.Journal, error) { return memory, nil }}
 			})
 		})
 		t.Run("SQLite, moment "+moment.String(), func(t *testing.T) {
-			hosttest.Exercise(t, func(t *testing.T) hosttest.Site {
+			hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 				path := filepath.Join(t.TempDir(), "journal.db")
 				return &site{moment: moment, file: func() (journal.Journal, error) { return journal.OpenSQLite(path) }}
 			})

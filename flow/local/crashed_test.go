@@ -92,7 +92,7 @@ func TestCrashedProcess(t *testing.T) {
 			ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { at(written) }})
 			return post(ctx, client, server+"/send", c)
 		},
-		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+		Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 			return past(client, server, key)
 		}),
 		Restore: func(name string, sources map[string]string) (*plan.Plan, error) {

@@ -41,7 +41,7 @@ func TestPauseWhileReceiptsAreRead(t *testing.T) {
 			}
 			return accepted(c)
 		},
-		Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
+		Past: hosttest.PastByKey(func(_ string) ([]call.Receipt, error) {
 			asked <- true
 			<-answer
 			return []call.Receipt{{ID: "1", State: "sent"}}, nil

@@ -31,7 +31,7 @@ func TestReceiptsThatCannotBeRead(t *testing.T) {
 			o := local.Options{
 				Journal: j, Clock: clock,
 				Do: func(context.Context, call.Call) call.Outcome { made.Add(1); return lost() },
-				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+				Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 					asked.Add(1)
 					switch {
 					case deaf.Load():
@@ -100,7 +100,7 @@ func TestReceiptsThatARunHasMissed(t *testing.T) {
 						}
 						return lost()
 					},
-					Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
+					Past: hosttest.PastByKey(func(_ string) ([]call.Receipt, error) {
 						asked.Add(1)
 						switch {
 						case away.Load():
@@ -151,7 +151,7 @@ func TestReceiptsOfACallThatABackupDoesNotHave(t *testing.T) {
 					assert.Equal(t, "b", c.Input["to"])
 					return accepted(c)
 				},
-				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+				Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 					switch {
 					case came.Load() == 0 || call.RunOf(key) == "":
 						return nil, nil
@@ -190,7 +190,7 @@ func TestReceiptsOfAStartThatABackupDoesNotHave(t *testing.T) {
 		h := openHost(t, local.Options{
 			Restored: restored,
 			Do:       func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-			Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+			Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 				asked.Add(1)
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}),
@@ -276,7 +276,7 @@ func TestReceiptsThatABackupDoesNotHaveLater(t *testing.T) {
 				Journal: &journal.Memory{}, Clock: clock,
 				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 				Do:      func(_ context.Context, c call.Call) call.Outcome { made.Add(1); return accepted(c) },
-				Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
+				Past: hosttest.PastByKey(func(_ string) ([]call.Receipt, error) {
 					return []call.Receipt{{ID: "1", State: "sent"}}, nil
 				}),
 			}
@@ -307,7 +307,7 @@ func TestReceiptsForAnEndedRunOfABackup(t *testing.T) {
 	o := local.Options{
 		Journal: j, Restored: true,
 		Do: func(context.Context, call.Call) call.Outcome { return lost() },
-		Past: hosttest.Past(func(_ string) ([]call.Receipt, error) {
+		Past: hosttest.PastByKey(func(_ string) ([]call.Receipt, error) {
 			if came.Load() {
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}

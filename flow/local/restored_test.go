@@ -154,7 +154,7 @@ steps:
 					}
 				}
 				all, was := len(p.wrote) == len(before.wrote), fmt.Sprint(p.times)
-				h := openHost(t, local.Options{Journal: journalOf(t, head, records[:n]), Do: p.do, Past: hosttest.Past(p.receipts), Restored: true})
+				h := openHost(t, local.Options{Journal: journalOf(t, head, records[:n]), Do: p.do, Past: hosttest.PastByKey(p.receipts), Restored: true})
 				for i := range 20 {
 					if key := fmt.Sprintf("f1.%s.%d", run, i); early && p.wrote[key] != "" {
 						require.NoError(t, h.Receive(t.Context(), call.Receipt{Key: key, ID: key, State: "sent"}))
@@ -246,7 +246,7 @@ func TestReceiptsThatMayBeOfAnotherCall(t *testing.T) {
 				Restored: true, Moment: 2 * time.Hour, // what waits for a time stays in memory
 				Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 				OnStuck: func(_ string, why error) { told <- why },
-				Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+				Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 					mu.Lock()
 					defer mu.Unlock()
 					for n, state := range test.came {
@@ -325,7 +325,7 @@ func TestReceiptsSinceTheFirstOfTwoBackups(t *testing.T) {
 			assert.NoError(t, h.Pause(t.Context(), host.All, "", ""))
 			return accepted(c)
 		},
-		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+		Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 			if began.Load() && call.NumberOf(key) == 2 { // of the second attempt for a
 				return []call.Receipt{{ID: "1", State: "sent"}}, nil
 			}
@@ -357,7 +357,7 @@ func TestReceiptsSinceTwoBackups(t *testing.T) {
 		Backups: []local.Backup{{At: now.Add(-2 * time.Hour)}, {At: now.Add(-time.Hour)}},
 		OnStuck: func(_ string, why error) { told <- why },
 		Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
-		Past: hosttest.Past(func(key string) ([]call.Receipt, error) {
+		Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {
 			if call.NumberOf(key) > 2 { // to a after the first one; the first attempt for a was refused after the second one
 				return nil, nil
 			}
@@ -386,7 +386,7 @@ func TestReceiptsOfACallThatWasResent(t *testing.T) {
 
 	told := make(chan error, 1)
 	h = openHost(t, local.Options{
-		Journal: journalOf(t, head, records[:1]), Restored: true, Past: hosttest.Past(before.receipts), OnStuck: func(_ string, why error) { told <- why },
+		Journal: journalOf(t, head, records[:1]), Restored: true, Past: hosttest.PastByKey(before.receipts), OnStuck: func(_ string, why error) { told <- why },
 		Do: func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 	})
 	require.NoError(t, h.Release(t.Context(), run))

@@ -17,12 +17,12 @@ outputs: {delivery: "${steps.send.outputs.delivery}"}
 `
 
 var calls = []test{
-	{"one", func(s *stage) {
-		run := s.begin(send, map[string]any{"to": "a", "text": "hi"})
-		r := s.ends(run, machine.Succeeded)
+	{"one", func(s *fixture) {
+		run := s.startRun(send, map[string]any{"to": "a", "text": "hi"})
+		r := s.waitEnd(run, machine.Succeeded)
 		assert.Equal(s, map[string]any{"delivery": "accepted"}, r.Outputs)
 		assert.Len(s, s.world.Messages("a"), 1)
-		again := s.result(run)
+		again := s.wait(run)
 		assert.Equal(s, r.Result, again.Result, "whoever asks later is told the same")
 
 		report := s.report(run)
@@ -41,47 +41,47 @@ var calls = []test{
 			assert.NotContains(s, string(report.Journal[i].Data), "seed", "what is random in a run is secret")
 		}
 	}},
-	{"refused", func(s *stage) {
-		r := s.ends(s.begin(send, map[string]any{"to": "a", "text": "refuse"}), machine.Failed)
+	{"refused", func(s *fixture) {
+		r := s.waitEnd(s.startRun(send, map[string]any{"to": "a", "text": "refuse"}), machine.Failed)
 		assert.Equal(s, "refused", r.Error.Code)
 		assert.Equal(s, "send", r.Step)
 		assert.Empty(s, s.world.Messages("a"))
 	}},
-	{"prepared", func(s *stage) {
-		r := s.ends(s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a, text: begin}}]\n", nil), machine.Succeeded)
+	{"prepared", func(s *fixture) {
+		r := s.waitEnd(s.startRun("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a, text: begin}}]\n", nil), machine.Succeeded)
 		assert.Equal(s, 1, r.Steps[0].Attempts)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
-	{"prepared, and cancelled before it begins", func(s *stage) {
+	{"prepared, and cancelled before it begins", func(s *fixture) {
 		preparing, cancelled := make(chan bool), make(chan bool)
-		s.world.Set(func(at string, _ call.Call) {
+		s.world.SetOnDo(func(at string, _ call.Call) {
 			if at == "prepared" {
 				preparing <- true
 				<-cancelled
 			}
 		})
-		run := s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a}}]\n", nil)
+		run := s.startRun("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: a}}]\n", nil)
 		<-preparing
 		require.NoError(s, s.Cancel(s.Context(), run, "enough"))
 		close(cancelled)
-		s.ends(run, machine.Cancelled)
-		s.once()
+		s.waitEnd(run, machine.Cancelled)
+		s.assertNoDuplicates()
 		sent := len(s.world.Messages("a"))
 		assert.Equal(s, sent, s.step(run, "send").Attempts, "it is recorded if it began, and only then")
 	}},
-	{"retried", func(s *stage) {
-		run := s.begin(`
+	{"retried", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: send, action: test.send, with: {to: a, text: busy}, retry: {attempts: 3, delay: 1ms}}
 `, nil)
-		r := s.ends(run, machine.Succeeded)
+		r := s.waitEnd(run, machine.Succeeded)
 		assert.Equal(s, 2, r.Steps[0].Attempts)
 		assert.Len(s, r.Steps[0].Keys, 2)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
-	{"retried again and again", func(s *stage) {
-		run := s.begin(`
+	{"retried again and again", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - id: all
@@ -90,27 +90,27 @@ steps:
     concurrency: 5
     steps: [{id: send, action: test.send, with: {to: a, text: busy}, retry: {attempts: 3, delay: 1ms}}]
 `, nil)
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 20)
-		s.once()
+		s.assertNoDuplicates()
 	}},
-	{"out of time", func(s *stage) {
-		run := s.begin(`
+	{"timed out", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: get, action: test.get, timeout: 30ms, with: {to: a, text: hang}, allow_failure: true}
   - {id: send, action: test.send, timeout: 30ms, unknown_timeout: 20ms, with: {to: a, text: hang}}
 `, nil)
-		r := s.ends(run, machine.Failed)
+		r := s.waitEnd(run, machine.Failed)
 		assert.Equal(s, "outcome_unknown", r.Error.Code, "without an answer nobody knows")
 	}},
-	{"lost", func(s *stage) {
-		run := s.begin(`
+	{"lost", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: send, action: test.send, with: {to: a, text: lost}, retry: {attempts: 5, delay: 1ms}, unknown_timeout: 20ms}
 `, nil)
-		r := s.ends(run, machine.Failed)
+		r := s.waitEnd(run, machine.Failed)
 		assert.Equal(s, "outcome_unknown", r.Error.Code)
 		assert.Len(s, s.world.Messages("a"), 1, "what may have happened is not tried again")
 		report := s.report(run)
@@ -119,17 +119,17 @@ steps:
 		require.Len(s, listed, 1)
 		assert.Equal(s, run, listed[0].ID)
 	}},
-	{"lost, and sent again as the author wants", func(s *stage) {
-		run := s.begin(`
+	{"lost, and sent again as the author wants", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: send, action: test.send, with: {to: a, text: void}, on_unknown: resend, unknown_timeout: 20ms}
 `, nil)
-		r := s.ends(run, machine.Failed)
+		r := s.waitEnd(run, machine.Failed)
 		assert.Equal(s, 2, r.Steps[0].Attempts)
 	}},
-	{"held back by a limit", func(s *stage) {
-		run := s.begin(`
+	{"held back by a limit", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - id: all
@@ -138,26 +138,26 @@ steps:
     concurrency: 6
     steps: [{id: send, action: test.send, with: {to: slow}}]
 `, nil)
-		other := s.begin(send, map[string]any{"to": "slow"})
-		s.ends(other, machine.Succeeded)
-		r := s.ends(run, machine.Succeeded)
+		other := s.startRun(send, map[string]any{"to": "slow"})
+		s.waitEnd(other, machine.Succeeded)
+		r := s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("slow"), 7)
 		for _, step := range r.Steps {
 			assert.LessOrEqual(s, step.Attempts, 1, "what is held back is no attempt")
 		}
 	}},
-	{"many runs", func(s *stage) {
+	{"many runs", func(s *fixture) {
 		p := s.world.Compile(s, send)
 		var runs []string
 		for range 200 {
-			run, _, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": "hello"}, ""))
+			run, _, err := s.Start(s.Context(), p, startInput(map[string]any{"to": "a", "text": "hello"}, ""))
 			require.NoError(s, err)
 			runs = append(runs, run.ID)
 		}
 		for _, run := range runs {
-			s.ends(run, machine.Succeeded)
+			s.waitEnd(run, machine.Succeeded)
 		}
 		assert.Len(s, s.world.Messages("a"), 200)
-		s.once()
+		s.assertNoDuplicates()
 	}},
 }

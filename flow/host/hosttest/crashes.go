@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-const steps = `
+const manySteps = `
 flow: steps
 steps:
   - {id: get, action: test.get, with: {to: a}}
@@ -29,38 +29,38 @@ steps:
 `
 
 var crashes = []test{
-	{"taken up, not sent", func(s *stage) { s.everyCall("taken") }},
-	{"sent, not answered", func(s *stage) { s.everyCall("accepted") }},
-	{"answered", func(s *stage) { s.everyCall("answered") }},
-	{"prepared, not begun", func(s *stage) {
-		run := s.crashing("prepared", 3)
-		r := s.ends(run, machine.Succeeded)
+	{"taken up, not sent", func(s *fixture) { s.crashAtEveryCall("taken") }},
+	{"sent, not answered", func(s *fixture) { s.crashAtEveryCall("accepted") }},
+	{"answered", func(s *fixture) { s.crashAtEveryCall("answered") }},
+	{"prepared, not begun", func(s *fixture) {
+		run := s.crashAt("prepared", 3)
+		r := s.waitEnd(run, machine.Succeeded)
 		assert.Equal(s, 1, r.Steps[0].Attempts, "what did not begin is no attempt")
 		assert.Len(s, s.world.Messages("a"), 1)
 		assert.Zero(s, s.report(run).Run.Unknown)
 	}},
-	{"prepared, and begun", func(s *stage) {
-		run := s.crashing("taken", 1)
-		r := s.ends(run, machine.Failed)
+	{"prepared, and begun", func(s *fixture) {
+		run := s.crashAt("taken", 1)
+		r := s.waitEnd(run, machine.Failed)
 		assert.Equal(s, "outcome_unknown", r.Error.Code, "it may have happened")
 		assert.Equal(s, 1, r.Steps[0].Attempts)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
-	{"while many run", func(s *stage) {
-		// Each tenth point of a call is the end of the host.
+	{"while many run", func(s *fixture) {
+		// Every tenth point of a call crashes the host.
 		var mu sync.Mutex
 		calls, over := 0, false
-		s.world.Set(func(point string, c call.Call) {
+		s.world.SetOnDo(func(point string, c call.Call) {
 			mu.Lock()
 			defer mu.Unlock()
 			if calls++; calls%10 == 0 && !over {
-				s.site.Crash()
+				s.backend.Crash()
 			}
 		})
 		p := s.world.Compile(s, send)
 		var runs []string
 		for n := 0; len(runs) < 60; n++ {
-			run, _, err := s.Start(s.Context(), p, start(map[string]any{"to": "a", "text": fmt.Sprint(n)}, fmt.Sprint(n)))
+			run, _, err := s.Start(s.Context(), p, startInput(map[string]any{"to": "a", "text": fmt.Sprint(n)}, fmt.Sprint(n)))
 			if err == nil {
 				runs = append(runs, run.ID)
 				continue
@@ -84,7 +84,7 @@ var crashes = []test{
 				}
 			}
 		}
-		s.once()
+		s.assertNoDuplicates()
 		texts := map[string]int{}
 		for _, m := range s.world.Messages("a") {
 			texts[m.Text]++
@@ -102,15 +102,15 @@ steps:
   - {id: send, action: test.prepared, with: {to: a}, unknown_timeout: 1s}
 `
 
-// crashing runs a flow of one call, and crashes the host so many times at a point of it. It
-// returns once the run has ended.
-func (s *stage) crashing(point string, times int) (run string) {
+// crashAt starts a run of one call, crashes the host so many times at a point of that call, and
+// returns when the run has ended.
+func (s *fixture) crashAt(point string, times int) (run string) {
 	var left atomic.Int32
 	left.Store(int32(times))
 	died := make(chan bool, times)
-	s.world.Set(func(at string, c call.Call) {
+	s.world.SetOnDo(func(at string, c call.Call) {
 		if at == point && left.Add(-1) >= 0 {
-			s.site.Crash()
+			s.backend.Crash()
 			died <- true
 		}
 	})
@@ -122,7 +122,7 @@ func (s *stage) crashing(point string, times int) (run string) {
 		default:
 		}
 		if run == "" {
-			if began, _, err := s.Start(s.Context(), p, start(map[string]any{}, "k")); err == nil {
+			if began, _, err := s.Start(s.Context(), p, startInput(map[string]any{}, "k")); err == nil {
 				run = began.ID
 			}
 			return false
@@ -133,28 +133,28 @@ func (s *stage) crashing(point string, times int) (run string) {
 	return run
 }
 
-// everyCall crashes the host at a point of each call of a run, one after the other.
-func (s *stage) everyCall(point string) {
+// crashAtEveryCall crashes the host once at a point of each call of a run.
+func (s *fixture) crashAtEveryCall(point string) {
 	seen := map[string]bool{}
 	var mu sync.Mutex
 	died := make(chan bool, 100)
-	s.world.Set(func(at string, c call.Call) {
+	s.world.SetOnDo(func(at string, c call.Call) {
 		mu.Lock()
 		dies := at == point && !seen[c.Key]
 		seen[c.Key] = seen[c.Key] || dies
 		mu.Unlock()
 		if dies {
-			s.site.Crash()
+			s.backend.Crash()
 			died <- true
 		}
 	})
-	run, _, err := s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
-	if err != nil { // it died with the first call, before it could say that it has the run
+	run, _, err := s.Start(s.Context(), s.world.Compile(s, manySteps), startInput(map[string]any{}, "k"))
+	if err != nil { // the crash at the first call came before Start returned
 		s.reopen(true)
-		run, _, err = s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
+		run, _, err = s.Start(s.Context(), s.world.Compile(s, manySteps), startInput(map[string]any{}, "k"))
 		for err != nil {
 			s.reopen(true)
-			run, _, err = s.Start(s.Context(), s.world.Compile(s, steps), start(map[string]any{}, "k"))
+			run, _, err = s.Start(s.Context(), s.world.Compile(s, manySteps), startInput(map[string]any{}, "k"))
 		}
 	}
 	replied := false
@@ -167,7 +167,7 @@ func (s *stage) everyCall(point string) {
 		}
 		report, err := s.Get(s.Context(), run.ID)
 		if err != nil {
-			return false // it has just died
+			return false // the host has just crashed
 		}
 		if !report.Run.Ended.IsZero() {
 			return true
@@ -178,11 +178,11 @@ func (s *stage) everyCall(point string) {
 			}
 			switch {
 			case step.ID == "reply" && !replied:
-				if s.Deliver(s.Context(), reply("1", "go on", "b")) == nil {
+				if s.Deliver(s.Context(), replyEvent("1", "go on", "b")) == nil {
 					replied = true
 				}
 			case len(step.Keys) > 0:
-				// Of a message that was accepted there is news; of one that was not, there is none.
+				// There are receipts only of messages that were accepted.
 				key := step.Keys[len(step.Keys)-1]
 				for _, m := range s.world.Messages(recipientOf(report, key)) {
 					if m.Key == key {
@@ -196,11 +196,11 @@ func (s *stage) everyCall(point string) {
 		}
 		return false
 	})
-	s.world.Set(nil)
+	s.world.SetOnDo(nil)
 	s.reopen(true)
-	s.ends(run.ID, machine.Succeeded)
-	s.once()
-	for key, n := range s.world.Made() {
+	s.waitEnd(run.ID, machine.Succeeded)
+	s.assertNoDuplicates()
+	for key, n := range s.world.CallCounts() {
 		if n > 1 {
 			for _, c := range s.report(run.ID).Calls {
 				if c.Key == key {

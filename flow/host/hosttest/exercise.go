@@ -1,5 +1,5 @@
-// Package hosttest is what every host must do: Exercise, run on each of them. Nothing
-// here knows how a host stores its runs.
+// Package hosttest is the conformance suite of hosts: Exercise tests what each of them must do,
+// without knowledge of how it stores its runs.
 package hosttest
 
 import (
@@ -15,37 +15,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long something may take before a test gives up. Nothing is expected to
-// take any time in particular.
-const patience = 2 * time.Minute
+// waitTimeout is when a test gives up waiting. No test depends on how long anything takes.
+const waitTimeout = 2 * time.Minute
 
-// A Site is where hosts keep their runs: what is stored there outlives them. One host is
-// open at a time.
-type Site interface {
-	// Open opens a host that acts on the world.
+// A Backend is where hosts keep their runs: it outlives them. One host is open at a time.
+type Backend interface {
+	// Open opens a host that calls and asks w.
 	Open(ctx context.Context, w *World) (host.Host, error)
-	// Crash ends the host as a loss of power does. What it goes on doing in this process
-	// has no effect on the site, and what it was not obliged to keep may be gone. It may
-	// be called from anywhere, also from the world.
+	// Crash ends the host like a power failure. What it still does in this process must not
+	// reach the backend, and what is not durable may be lost. It may be called from any
+	// goroutine, also by w.
 	Crash()
-	// Stop ends the host in order.
+	// Stop stops the host in order.
 	Stop(ctx context.Context) error
 }
 
-// Exercise runs the tests of all hosts. Each opens a site of its own.
-func Exercise(t *testing.T, open func(t *testing.T) Site) {
+// Exercise runs all tests, each on a Backend of its own.
+func Exercise(t *testing.T, open func(t *testing.T) Backend) {
 	for _, group := range []struct {
 		name  string
 		tests []test
 	}{
-		{"calls", calls}, {"flows", flows}, {"events", events}, {"receipts", receipts}, {"asked", asked},
+		{"calls", calls}, {"flows", flows}, {"events", events}, {"receipts", receipts}, {"control", control},
 		{"starts", starts}, {"holds", holds}, {"crashes", crashes},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, tt := range group.tests {
 				t.Run(tt.name, func(t *testing.T) {
 					t.Parallel()
-					s := &stage{T: t, site: open(t), world: NewWorld()}
+					s := &fixture{T: t, backend: open(t), world: NewWorld()}
 					s.open()
 					tt.run(s)
 					s.stop()
@@ -57,43 +55,43 @@ func Exercise(t *testing.T, open func(t *testing.T) Site) {
 
 type test struct {
 	name string
-	run  func(s *stage)
+	run  func(s *fixture)
 }
 
-// A stage is one test's site, world and host.
-type stage struct {
+// A fixture is the backend, world and host of one test.
+type fixture struct {
 	*testing.T
-	site  Site
-	world *World
+	backend Backend
+	world   *World
 	host.Host
-	down bool
+	stopped bool
 }
 
-func (s *stage) open() {
+func (s *fixture) open() {
 	s.Helper()
-	h, err := s.site.Open(s.Context(), s.world)
+	h, err := s.backend.Open(s.Context(), s.world)
 	require.NoError(s, err)
-	s.Host, s.down = h, false
+	s.Host, s.stopped = h, false
 }
 
-func (s *stage) crash() {
-	s.site.Crash()
-	s.down = true
+func (s *fixture) crash() {
+	s.backend.Crash()
+	s.stopped = true
 }
 
-func (s *stage) stop() {
+func (s *fixture) stop() {
 	s.Helper()
-	if s.down {
+	if s.stopped {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
-	assert.NoError(s, s.site.Stop(ctx))
-	s.down = true
+	assert.NoError(s, s.backend.Stop(ctx))
+	s.stopped = true
 }
 
-// reopen ends the host, in order or not, and opens another one.
-func (s *stage) reopen(crash bool) {
+// reopen ends the host, by a crash or in order, and opens another one.
+func (s *fixture) reopen(crash bool) {
 	s.Helper()
 	if crash {
 		s.crash()
@@ -103,8 +101,8 @@ func (s *stage) reopen(crash bool) {
 	s.open()
 }
 
-// begin starts a run of a flow.
-func (s *stage) begin(flow string, inputs map[string]any) string {
+// startRun starts a run of a flow.
+func (s *fixture) startRun(flow string, inputs map[string]any) string {
 	s.Helper()
 	p := s.world.Compile(s, flow)
 	if inputs == nil {
@@ -112,16 +110,16 @@ func (s *stage) begin(flow string, inputs map[string]any) string {
 	}
 	coerced, found := p.Inputs.Coerce(inputs)
 	require.NoError(s, found.Err())
-	run, fresh, err := s.Start(s.Context(), p, start(coerced.(map[string]any), ""))
+	run, fresh, err := s.Start(s.Context(), p, startInput(coerced.(map[string]any), ""))
 	require.NoError(s, err)
 	assert.True(s, fresh)
 	return run.ID
 }
 
-// result waits for the end of a run.
-func (s *stage) result(run string) *host.Result {
+// wait waits for the end of a run.
+func (s *fixture) wait(run string) *host.Result {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), waitTimeout)
 	defer cancel()
 	r, err := s.Wait(ctx, run)
 	if err != nil {
@@ -133,16 +131,16 @@ func (s *stage) result(run string) *host.Result {
 	return r
 }
 
-// ends waits for the end of a run, and checks how it ended.
-func (s *stage) ends(run string, want machine.Status) *host.Result {
+// waitEnd waits for the end of a run, and checks how it ended.
+func (s *fixture) waitEnd(run string, want machine.Status) *host.Result {
 	s.Helper()
-	r := s.result(run)
+	r := s.wait(run)
 	assert.Equal(s, want, r.Status, "%+v", r.Error)
 	return r
 }
 
-// report returns what is known of a run.
-func (s *stage) report(run string) *host.Report {
+// report returns what the host tells of a run.
+func (s *fixture) report(run string) *host.Report {
 	s.Helper()
 	r, err := s.Get(s.Context(), run)
 	require.NoError(s, err)
@@ -150,7 +148,7 @@ func (s *stage) report(run string) *host.Report {
 }
 
 // step returns a step of a run.
-func (s *stage) step(run, path string) *machine.Step {
+func (s *fixture) step(run, path string) *machine.Step {
 	s.Helper()
 	for _, step := range s.report(run).Result.Steps {
 		if step.Path == path {
@@ -161,46 +159,45 @@ func (s *stage) step(run, path string) *machine.Step {
 	return nil
 }
 
-// eventually waits until something holds.
-func (s *stage) eventually(what string, holds func() bool) {
+// eventually waits until a condition holds.
+func (s *fixture) eventually(what string, holds func() bool) {
 	s.Helper()
-	if !assert.Eventually(s, holds, patience, 2*time.Millisecond, what) {
+	if !assert.Eventually(s, holds, waitTimeout, 2*time.Millisecond, what) {
 		s.FailNow()
 	}
 }
 
-// reaches waits until a run has a status.
-func (s *stage) reaches(run string, want machine.Status) {
+// waitStatus waits until a run has a status.
+func (s *fixture) waitStatus(run string, want machine.Status) {
 	s.Helper()
 	s.eventually(fmt.Sprintf("the run %s is %s", run, want), func() bool { return s.report(run).Run.Status == want })
 }
 
-// wrote waits until so many messages to somebody were accepted.
-func (s *stage) wrote(to string, n int) []Message {
+// waitMessages waits until n messages to a recipient were accepted.
+func (s *fixture) waitMessages(to string, n int) []Message {
 	s.Helper()
 	s.eventually(fmt.Sprintf("%d messages to %s", n, to), func() bool { return len(s.world.Messages(to)) >= n })
 	return s.world.Messages(to)
 }
 
-// says brings a reply from somebody, by all the names that they have.
-func (s *stage) says(id, text string, names ...string) {
+// deliverReply delivers a reply of a contact with those names.
+func (s *fixture) deliverReply(id, text string, names ...string) {
 	s.Helper()
-	require.NoError(s, s.Deliver(s.Context(), reply(id, text, names...)))
+	require.NoError(s, s.Deliver(s.Context(), replyEvent(id, text, names...)))
 }
 
-func reply(id, text string, names ...string) host.Event {
+func replyEvent(id, text string, names ...string) host.Event {
 	return host.Event{ID: id, Name: "test.reply", Subjects: names, At: time.Now(), Data: map[string]any{"text": text}}
 }
 
-// tells brings news of a call.
-func (s *stage) tells(key, state string) {
+// receive passes a new receipt of a call to the host.
+func (s *fixture) receive(key, state string) {
 	s.Helper()
 	require.NoError(s, s.Receive(s.Context(), s.world.Receipt(key, state)))
 }
 
-// once asserts that nobody got a message twice, and that no call was made twice that must
-// not be.
-func (s *stage) once() {
+// assertNoDuplicates asserts that no call that must not be repeated was made twice.
+func (s *fixture) assertNoDuplicates() {
 	s.Helper()
 	seen := map[string]bool{}
 	s.world.mu.Lock()

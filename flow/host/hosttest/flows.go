@@ -7,25 +7,25 @@ import (
 )
 
 var flows = []test{
-	{"a wait", func(s *stage) {
-		r := s.ends(s.begin("flow: f\nsteps:\n  - {id: pause, wait: 30ms}\n  - {id: send, action: test.send, with: {to: a}}\n", nil), machine.Succeeded)
+	{"a wait", func(s *fixture) {
+		r := s.waitEnd(s.startRun("flow: f\nsteps:\n  - {id: pause, wait: 30ms}\n  - {id: send, action: test.send, with: {to: a}}\n", nil), machine.Succeeded)
 		assert.GreaterOrEqual(s, r.Steps[0].Ended.Sub(r.Steps[0].Started).Milliseconds(), int64(30))
 	}},
-	{"a wait that outlives the host", func(s *stage) {
-		run := s.begin("flow: f\nsteps:\n  - {id: pause, wait: 50ms}\n  - {id: send, action: test.send, with: {to: a}}\n", nil)
+	{"a wait that outlives the host", func(s *fixture) {
+		run := s.startRun("flow: f\nsteps:\n  - {id: pause, wait: 50ms}\n  - {id: send, action: test.send, with: {to: a}}\n", nil)
 		s.reopen(false)
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
-	{"a wait that nobody waits for long", func(s *stage) {
-		run := s.begin("flow: f\nsteps:\n  - {id: pause, wait: 24h}\n", nil)
-		s.reaches(run, "waiting")
+	{"a cancelled wait", func(s *fixture) {
+		run := s.startRun("flow: f\nsteps:\n  - {id: pause, wait: 24h}\n", nil)
+		s.waitStatus(run, "waiting")
 		assert.NotEmpty(s, s.report(run).Waits)
 		assert.NoError(s, s.Cancel(s.Context(), run, "it is late"))
-		s.ends(run, machine.Cancelled)
+		s.waitEnd(run, machine.Cancelled)
 	}},
-	{"the run's time is over", func(s *stage) {
-		r := s.ends(s.begin(`
+	{"the run times out", func(s *fixture) {
+		r := s.waitEnd(s.startRun(`
 flow: f
 timeout: 40ms
 steps:
@@ -36,21 +36,21 @@ on_failure:
 		assert.Equal(s, "timeout", r.Error.Code)
 		assert.Len(s, s.world.Messages("b"), 1)
 	}},
-	{"branches", func(s *stage) {
-		run := s.begin(`
+	{"branches", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - parallel:
       a: [{id: one, action: test.send, with: {to: a, text: gate}}]
       b: [{id: two, action: test.send, with: {to: b}}, {id: more, action: test.get, with: {to: c}}]
 `, nil)
-		s.wrote("c", 1)
-		s.world.Open("a")
-		s.ends(run, machine.Succeeded)
+		s.waitMessages("c", 1)
+		s.world.Answer("a")
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
-	{"a loop, some at the same time", func(s *stage) {
-		run := s.begin(`
+	{"a concurrent loop", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - id: each
@@ -63,21 +63,21 @@ steps:
     collect: ${steps.send.outputs.?id.orValue("none")}
 outputs: {ids: "${steps.each.outputs.items}"}
 `, nil)
-		s.wrote("a", 1)
-		s.wrote("b", 1)
-		s.wrote("d", 1)
+		s.waitMessages("a", 1)
+		s.waitMessages("b", 1)
+		s.waitMessages("d", 1)
 		assert.Empty(s, s.world.Messages("e"), "three at a time")
 		for _, to := range []string{"d", "e", "b", "a"} {
-			s.world.Open(to)
+			s.world.Answer(to)
 		}
-		r := s.result(run)
+		r := s.wait(run)
 		items := r.Outputs["ids"].([]any)
 		assert.Len(s, items, 5)
 		assert.Nil(s, items[2])
-		s.once()
+		s.assertNoDuplicates()
 	}},
-	{"what is caught, and what always runs", func(s *stage) {
-		r := s.ends(s.begin(`
+	{"catch and finally", func(s *fixture) {
+		r := s.waitEnd(s.startRun(`
 flow: f
 steps:
   - try:
@@ -91,8 +91,8 @@ outputs: {caught: '${steps.caught.status}'}
 		assert.Equal(s, "succeeded", r.Outputs["caught"])
 		assert.Len(s, s.world.Messages("c"), 1)
 	}},
-	{"a loop that is long", func(s *stage) {
-		r := s.ends(s.begin(`
+	{"a long loop", func(s *fixture) {
+		r := s.waitEnd(s.startRun(`
 flow: f
 steps:
   - foreach: "${lists.range(500)}"
@@ -101,6 +101,6 @@ steps:
     steps: [{id: send, action: test.send, with: {to: "${string(n)}"}}]
 `, nil), machine.Succeeded)
 		assert.Len(s, r.Steps, 501)
-		s.once()
+		s.assertNoDuplicates()
 	}},
 }

@@ -17,42 +17,42 @@ steps:
 `
 
 var holds = []test{
-	{"a flow", func(s *stage) {
-		s.paused(host.Flow, "send", send, question)
+	{"a flow", func(s *fixture) {
+		s.checkHold(host.Flow, "send", send, question)
 	}},
-	{"a connection", func(s *stage) {
-		s.paused(host.Connection, "shop", connected, send)
+	{"a connection", func(s *fixture) {
+		s.checkHold(host.Connection, "shop", connected, send)
 	}},
-	{"all", func(s *stage) {
-		s.paused(host.All, "", send, "")
+	{"all", func(s *fixture) {
+		s.checkHold(host.All, "", send, "")
 	}},
-	{"in the middle", func(s *stage) {
-		run := s.begin(`
+	{"in the middle of a run", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: one, action: test.send, with: {to: a, text: gate}}
   - {id: two, action: test.send, with: {to: b}}
 `, nil)
-		s.wrote("a", 1)
+		s.waitMessages("a", 1)
 		require.NoError(s, s.Pause(s.Context(), host.All, "", "maintenance"))
-		s.world.Open("a")
+		s.world.Answer("a")
 		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
 		require.NoError(s, s.Resume(s.Context(), host.All, ""))
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 	}},
-	{"while a call prepares itself", func(s *stage) {
+	{"while a call prepares itself", func(s *fixture) {
 		for _, end := range []machine.Status{machine.Succeeded, machine.Cancelled} {
 			preparing, paused := make(chan bool), make(chan bool)
-			s.world.Set(func(at string, _ call.Call) {
+			s.world.SetOnDo(func(at string, _ call.Call) {
 				if at == "prepared" {
 					preparing <- true
 					<-paused
 				}
 			})
-			run := s.begin("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: "+string(end)+"}}]\n", nil)
+			run := s.startRun("flow: f\nsteps: [{id: send, action: test.prepared, with: {to: "+string(end)+"}}]\n", nil)
 			<-preparing
 			require.NoError(s, s.Pause(s.Context(), host.Flow, "f", "maintenance"))
-			s.world.Set(nil)
+			s.world.SetOnDo(nil)
 			close(paused)
 			s.eventually("it is known what became of it", func() bool {
 				calls := s.report(run).Calls
@@ -64,28 +64,28 @@ steps:
 			assert.Empty(s, s.world.Messages(string(end)))
 			if end == machine.Cancelled {
 				require.NoError(s, s.Cancel(s.Context(), run, ""))
-				s.ends(run, end)
+				s.waitEnd(run, end)
 			}
 			require.NoError(s, s.Resume(s.Context(), host.Flow, "f"))
-			r := s.ends(run, end)
+			r := s.waitEnd(run, end)
 			sent := len(s.world.Messages(string(end)))
 			assert.Equal(s, end == machine.Succeeded, sent == 1)
 			assert.Equal(s, sent, r.Steps[0].Attempts, "what is held is no attempt")
 			assert.Zero(s, s.report(run).Run.Unknown)
 		}
-		s.once()
+		s.assertNoDuplicates()
 	}},
-	{"cancelled while it is held", func(s *stage) {
+	{"cancelled while it is held", func(s *fixture) {
 		require.NoError(s, s.Pause(s.Context(), host.All, "", ""))
-		run := s.begin(send, map[string]any{"to": "a"})
+		run := s.startRun(send, map[string]any{"to": "a"})
 		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
 		require.NoError(s, s.Cancel(s.Context(), run, ""))
-		s.ends(run, machine.Cancelled)
+		s.waitEnd(run, machine.Cancelled)
 		assert.Empty(s, s.world.Messages("a"))
 	}},
-	{"the vault is away", func(s *stage) {
-		s.world.Away(true)
-		run := s.begin(connected, map[string]any{"to": "a"})
+	{"the vault is unreachable", func(s *fixture) {
+		s.world.VaultDown(true)
+		run := s.startRun(connected, map[string]any{"to": "a"})
 		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
 		list, err := s.Holds(s.Context())
 		require.NoError(s, err)
@@ -94,36 +94,36 @@ steps:
 		assert.Equal(s, host.Connection, list[0].Scope)
 		assert.Equal(s, "shop", list[0].Name)
 		assert.Contains(s, list[0].Reason, "vault")
-		s.world.Away(false)
-		r := s.ends(run, machine.Succeeded)
+		s.world.VaultDown(false)
+		r := s.waitEnd(run, machine.Succeeded)
 		assert.Equal(s, 1, r.Steps[0].Attempts, "what is held is no attempt")
 	}},
-	{"credentials that are refused", func(s *stage) {
-		s.world.Token("stale")
-		first := s.begin(connected, map[string]any{"to": "a"})
-		assert.Equal(s, "auth", s.ends(first, machine.Failed).Error.Code)
-		second := s.begin(connected, map[string]any{"to": "a"})
+	{"refused credentials", func(s *fixture) {
+		s.world.SetToken("stale")
+		first := s.startRun(connected, map[string]any{"to": "a"})
+		assert.Equal(s, "auth", s.waitEnd(first, machine.Failed).Error.Code)
+		second := s.startRun(connected, map[string]any{"to": "a"})
 		s.eventually("it is held", func() bool { return len(s.report(second).Holds) == 1 })
 		s.reopen(false)
 		s.eventually("it is held", func() bool { return len(s.report(second).Holds) == 1 })
-		s.world.Token("good")
+		s.world.SetToken("good")
 		require.NoError(s, s.Resume(s.Context(), host.Connection, "shop"))
-		s.ends(second, machine.Succeeded)
+		s.waitEnd(second, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1)
 	}},
 }
 
-// paused checks that a hold keeps what it is about, and nothing else.
-func (s *stage) paused(scope host.Scope, name, kept, other string) {
+// checkHold checks that a hold keeps the calls that it covers, and no others.
+func (s *fixture) checkHold(scope host.Scope, name, kept, other string) {
 	require.NoError(s, s.Pause(s.Context(), scope, name, "too loud"))
-	run := s.begin(kept, map[string]any{"to": "a"})
+	run := s.startRun(kept, map[string]any{"to": "a"})
 	s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
 	why := s.report(run).Holds[0]
 	assert.Equal(s, "send", why.Step)
 	assert.Contains(s, why.Reason, "too loud")
 	if other != "" {
-		s.begin(other, map[string]any{"to": "b"})
-		s.wrote("b", 1)
+		s.startRun(other, map[string]any{"to": "b"})
+		s.waitMessages("b", 1)
 	}
 	s.reopen(true)
 	s.eventually("it is held", func() bool {
@@ -136,10 +136,9 @@ func (s *stage) paused(scope host.Scope, name, kept, other string) {
 	assert.Equal(s, host.Hold{Scope: scope, Name: name, Reason: "too loud", Since: list[0].Since, Calls: 1}, list[0])
 	assert.Empty(s, s.world.Messages("a"))
 	require.NoError(s, s.Resume(s.Context(), scope, name))
-	s.ends(run, machine.Succeeded)
+	s.waitEnd(run, machine.Succeeded)
 	list, err = s.Holds(s.Context())
 	require.NoError(s, err)
 	assert.Empty(s, list)
 	assert.Len(s, s.world.Messages("a"), 1)
-	var _ call.Call
 }

@@ -20,94 +20,93 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A World is what the hosts of a test act on: its actions, what has become of messages,
-// and the news that come of them. It outlives hosts that crash. The text of a message
-// says what becomes of it; see Do.
+// A World is what hosts are tested against: a fake API with its receipts, a vault, and a catalogue.
+// It outlives hosts that crash. The text of a message says how its call ends; see Do.
 type World struct {
-	// OnDo is asked at each point of a call, "prepared" of test.prepared alone, "taken",
-	// "accepted" and "answered", before it goes on. nil: nobody is asked.
+	// OnDo is called at each point of a call: "prepared" (test.prepared only), "taken", "accepted"
+	// and "answered". nil: not called.
 	OnDo func(point string, c call.Call)
 
-	mu       sync.Mutex
-	messages []Message
-	made     map[string]int // by call key
-	receipts map[string][]call.Receipt
-	gates    map[string]chan struct{}
-	away     bool
-	deaf     bool // Past fails
-	token    string
-	settings map[string]any
-	fired    map[string]int // by event id
-	claimed  map[string]bool
+	mu         sync.Mutex
+	messages   []Message
+	callCounts map[string]int // by call key
+	receipts   map[string][]call.Receipt
+	gates      map[string]chan struct{}
+	vaultDown  bool
+	pastFails  bool // Past returns an error
+	token      string
+	settings   map[string]any
+	fired      map[string]int // by event id
+	claimed    map[string]bool
 }
 
-// A Message is one that the world accepted.
+// A Message is a message that the API accepted.
 type Message struct{ Action, Key, To, Text string }
 
-// NewWorld returns a world in which nothing has happened.
+// NewWorld returns a World without messages, whose vault works.
 func NewWorld() *World {
 	return &World{
-		made: map[string]int{}, receipts: map[string][]call.Receipt{}, gates: map[string]chan struct{}{},
+		callCounts: map[string]int{}, receipts: map[string][]call.Receipt{}, gates: map[string]chan struct{}{},
 		token: "good", fired: map[string]int{}, claimed: map[string]bool{},
 	}
 }
 
-// Do performs test.send, test.prepared and test.get. What the text of a message begins with, up to a
-// colon, says what becomes of it: "refuse": it is refused; "busy": it is refused at the
-// first attempt; "lost": it is accepted, and the answer is lost; "void": it is not, and
-// the answer is lost; "gate": its answer waits for Open of the recipient; "hang": it has
-// no answer before its time is over; "echo": its id is the text. Anything else is accepted.
+// Do performs test.send, test.prepared and test.get. The text up to a colon says how the call ends:
+// "refuse": refused; "busy": refused at the first attempt; "lost": accepted, and the answer is lost;
+// "void": not accepted, and the answer is lost; "gate": answered once Answer is called for the
+// recipient; "hang": not answered before the call times out; "echo": its id is the text. Anything
+// else is accepted.
 func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 	to, _ := c.Input["to"].(string)
 	text, _ := c.Input["text"].(string)
 	what, _, _ := strings.Cut(text, ":")
 	w.mu.Lock()
-	if w.away {
+	if w.vaultDown {
 		w.mu.Unlock()
 		return call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: &call.Error{Code: "vault", Class: "vault", Message: "the vault does not answer"}}
 	}
 	refused := c.Connection != "" && w.token != "good"
-	w.made[c.Key]++
+	w.callCounts[c.Key]++
 	w.mu.Unlock()
 	if refused {
-		o := failed("auth", false)
+		o := failedOutcome("auth", false)
 		o.Refused = true
 		return o
 	}
 	if c.Action == "test.prepared" {
-		w.at("prepared", c)
+		w.callOnDo("prepared", c)
 		for n := strings.Count(what, "begin"); n >= 0; n-- {
 			if c.Begin != nil && c.Begin(ctx) != nil {
-				return failed("not_begun", false)
+				return failedOutcome("not_begun", false)
 			}
 		}
 	}
-	w.at("taken", c)
+	w.callOnDo("taken", c)
 	switch {
 	case what == "refuse":
-		return failed("refused", false)
+		return failedOutcome("refused", false)
 	case what == "busy" && c.Attempt == 1:
-		return failed("busy", true)
+		return failedOutcome("busy", true)
 	case what == "void":
-		return lost()
+		return lostOutcome()
 	case what == "hang":
 		<-ctx.Done()
-		return lost()
+		return lostOutcome()
 	}
 	w.mu.Lock()
 	w.messages = append(w.messages, Message{c.Action, c.Key, to, text})
 	w.mu.Unlock()
-	w.at("accepted", c)
+	w.callOnDo("accepted", c)
 	if what == "gate" {
 		select {
 		case <-w.gate(to):
 		case <-ctx.Done():
-			return lost()
+			return lostOutcome()
 		}
 	}
-	w.at("answered", c)
+	w.callOnDo("answered", c)
 	if what == "lost" {
-		return lost()
+		return lostOutcome()
 	}
 	o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "id-" + c.Key, "delivery": "accepted"}}
 	if what == "echo" {
@@ -119,7 +118,7 @@ func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 	return o
 }
 
-func (w *World) at(point string, c call.Call) {
+func (w *World) callOnDo(point string, c call.Call) {
 	w.mu.Lock()
 	f := w.OnDo
 	w.mu.Unlock()
@@ -128,22 +127,22 @@ func (w *World) at(point string, c call.Call) {
 	}
 }
 
-func failed(code string, retryable bool) call.Outcome {
+func failedOutcome(code string, retryable bool) call.Outcome {
 	return call.Outcome{
 		Status: call.Failed, Retryable: retryable, Output: map[string]any{"delivery": "failed"},
 		Error: &call.Error{Code: code, Class: "test", Message: "it was " + code},
 	}
 }
 
-func lost() call.Outcome {
+func lostOutcome() call.Outcome {
 	return call.Outcome{
 		Status: call.Unknown, Output: map[string]any{"delivery": "unknown"},
 		Error: &call.Error{Code: "outcome_unknown", Class: "unknown", Message: "the answer was lost"},
 	}
 }
 
-// Set changes what OnDo is.
-func (w *World) Set(onDo func(point string, c call.Call)) {
+// SetOnDo replaces OnDo.
+func (w *World) SetOnDo(onDo func(point string, c call.Call)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.OnDo = onDo
@@ -158,18 +157,18 @@ func (w *World) gate(to string) chan struct{} {
 	return w.gates[to]
 }
 
-// Open lets the messages to somebody be answered.
-func (w *World) Open(to string) { close(w.gate(to)) }
+// Answer answers the messages to a recipient whose text is "gate".
+func (w *World) Answer(to string) { close(w.gate(to)) }
 
-// Away takes the vault away, or brings it back.
-func (w *World) Away(away bool) {
+// VaultDown makes the vault unreachable, or reachable again.
+func (w *World) VaultDown(away bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.away = away
+	w.vaultDown = away
 }
 
-// Token gives connections another token; all but "good" are refused.
-func (w *World) Token(token string) {
+// SetToken changes the token of all connections. All but "good" are refused.
+func (w *World) SetToken(token string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.token = token
@@ -188,30 +187,30 @@ func (w *World) library() plan.Library {
 	return plan.Library{Catalog: w, Settings: w.settings}
 }
 
-// Ready is the vault's answer for a connection.
+// Ready is a host.Ready.
 func (w *World) Ready(context.Context, string) (version string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.away {
+	if w.vaultDown {
 		return "", errors.New("the vault does not answer")
 	}
 	return w.token, nil
 }
 
-// Past returns the receipts of calls that came so far.
+// Past is a host.PastReceipts.
 func (w *World) Past(ctx context.Context, since time.Time, keys ...string) ([]call.Receipt, error) {
-	return Past(func(key string) ([]call.Receipt, error) {
+	return PastByKey(func(key string) ([]call.Receipt, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.deaf {
-			return nil, errDeaf
+		if w.pastFails {
+			return nil, errPast
 		}
 		return slices.Clone(w.receipts[key]), nil
 	})(ctx, since, keys...)
 }
 
-// Past asks for the receipts of one call after the other.
-func Past(of func(key string) ([]call.Receipt, error)) host.PastReceipts {
+// PastByKey returns a host.PastReceipts that asks for one key after the other.
+func PastByKey(of func(key string) ([]call.Receipt, error)) host.PastReceipts {
 	return func(_ context.Context, _ time.Time, keys ...string) (came []call.Receipt, err error) {
 		for _, key := range keys {
 			receipts, err := of(key)
@@ -227,16 +226,16 @@ func Past(of func(key string) ([]call.Receipt, error)) host.PastReceipts {
 	}
 }
 
-var errDeaf = errors.New("the receipts cannot be read")
+var errPast = errors.New("the receipts cannot be read")
 
-// Deaf keeps hosts from receipts of before, or no longer.
-func (w *World) Deaf(deaf bool) {
+// FailPast makes Past fail, or work again.
+func (w *World) FailPast(deaf bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.deaf = deaf
+	w.pastFails = deaf
 }
 
-// Receipt makes the world remember a receipt of a call, and returns it.
+// Receipt adds a receipt of a call to what Past returns, and returns it.
 func (w *World) Receipt(key, state string) call.Receipt {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -248,7 +247,7 @@ func (w *World) Receipt(key, state string) call.Receipt {
 	return r
 }
 
-// Fire is told of events.
+// Fire implements the hosts' option Fire.
 func (w *World) Fire(_ context.Context, e host.Event, claimed bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -260,14 +259,14 @@ func (w *World) Fire(_ context.Context, e host.Event, claimed bool) error {
 	return nil
 }
 
-// Fired tells how often Fire was told of an event, and whether a run had consumed it.
+// Fired tells how often Fire was called for an event, and whether a run had consumed it.
 func (w *World) Fired(id string) (times int, claimed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.fired[id], w.claimed[id]
 }
 
-// Messages returns what was accepted for somebody.
+// Messages returns the messages that were accepted for a recipient.
 func (w *World) Messages(to string) (out []Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -279,25 +278,25 @@ func (w *World) Messages(to string) (out []Message) {
 	return out
 }
 
-// Made returns how often each call was made.
-func (w *World) Made() map[string]int {
+// CallCounts returns how often each call was made, by key.
+func (w *World) CallCounts() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := make(map[string]int, len(w.made))
-	maps.Copy(out, w.made)
+	out := make(map[string]int, len(w.callCounts))
+	maps.Copy(out, w.callCounts)
 	return out
 }
 
-func text(name string, required bool) *schema.Field {
+func textField(name string, required bool) *schema.Field {
 	return &schema.Field{Name: name, Type: schema.StringType, Required: required}
 }
 
 // Action implements call.Catalog: test.send must not be repeated and has receipts,
-// test.prepared is the same and prepares itself, test.get may be repeated.
+// test.prepared is the same and calls Begin itself, test.get may be repeated.
 func (w *World) Action(name string) *call.Signature {
-	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{text("to", true), text("text", false)}}
+	in := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{textField("to", true), textField("text", false)}}
 	out := &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
-		text("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
+		textField("id", true), {Name: "delivery", Type: schema.StringType, Required: true, Always: true},
 	}}
 	switch name {
 	case "test.send", "test.prepared":
@@ -312,7 +311,7 @@ func (w *World) Action(name string) *call.Signature {
 				return nil
 			},
 			States: []string{"sent", "delivered"}, UnknownOutput: map[string]any{"delivery": "unknown"},
-			Settle: settle,
+			Settle: settleReceipt,
 		}
 	case "test.get":
 		return &call.Signature{Name: name, In: in, Out: out, Idempotent: func(map[string]any) bool { return true }}
@@ -320,7 +319,7 @@ func (w *World) Action(name string) *call.Signature {
 	return nil
 }
 
-func settle(_, out map[string]any, r call.Receipt, want string) call.Outcome {
+func settleReceipt(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 	o := call.Outcome{Status: call.Succeeded, Output: map[string]any{"delivery": r.State}}
 	for name, v := range out {
 		if name != "delivery" {
@@ -339,7 +338,7 @@ func settle(_, out map[string]any, r call.Receipt, want string) call.Outcome {
 	return o
 }
 
-// Event implements call.Catalog: test.reply, from somebody, with a text.
+// Event implements call.Catalog: test.reply, from a contact, with a text.
 func (w *World) Event(name string) *call.Event {
 	if name != "test.reply" {
 		return nil
@@ -356,7 +355,7 @@ func (w *World) Names() (actions, events []string) {
 	return []string{"test.get", "test.prepared", "test.send"}, []string{"test.reply"}
 }
 
-// Compile compiles a flow of the world.
+// Compile compiles a flow against the catalogue.
 func (w *World) Compile(t testing.TB, source string) *plan.Plan {
 	t.Helper()
 	f, diags := flow.Parse("test.flow.yaml", []byte(source))
@@ -366,7 +365,7 @@ func (w *World) Compile(t testing.TB, source string) *plan.Plan {
 	return p
 }
 
-// Restore compiles the plan of a stored run.
+// Restore is a host's option Restore.
 func (w *World) Restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, diags := plan.Restore(name, sources, w.library())
 	if diags.HasErrors() {

@@ -10,7 +10,7 @@ import (
 
 var filterUnknown = host.Filter{Unknown: true}
 
-func (s *stage) list(f host.Filter) []host.Run {
+func (s *fixture) list(f host.Filter) []host.Run {
 	s.Helper()
 	runs, _, err := s.List(s.Context(), f)
 	require.NoError(s, err)
@@ -26,8 +26,8 @@ steps:
 outputs: {id: "${steps.send.outputs.?id.orValue('')}"}
 `
 
-var asked = []test{
-	{"nobody knows of it", func(s *stage) {
+var control = []test{
+	{"a run that does not exist", func(s *fixture) {
 		var missing *host.NotFoundError
 		ctx := s.Context()
 		_, err := s.Get(ctx, "nobody")
@@ -40,17 +40,17 @@ var asked = []test{
 		assert.ErrorAs(s, s.Release(ctx, "nobody"), &missing)
 		assert.ErrorAs(s, s.Resume(ctx, host.Flow, "nobody"), &missing)
 	}},
-	{"cancel what waits", func(s *stage) {
-		run := s.begin(question, asks("a", ""))
-		s.reaches(run, host.Waiting)
+	{"cancel a waiting run", func(s *fixture) {
+		run := s.startRun(question, questionInputs("a", ""))
+		s.waitStatus(run, host.Waiting)
 		require.NoError(s, s.Cancel(s.Context(), run, "changed my mind"))
 		s.reopen(true)
-		s.ends(run, machine.Cancelled)
+		s.waitEnd(run, machine.Cancelled)
 		var state *host.StateError
 		assert.ErrorAs(s, s.Cancel(s.Context(), run, "again"), &state)
 	}},
-	{"cancel what is under way", func(s *stage) {
-		run := s.begin(`
+	{"cancel with a call in flight", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - try:
@@ -59,17 +59,17 @@ steps:
     finally:
       - {id: last, action: test.send, with: {to: c}}
 `, nil)
-		s.wrote("a", 1)
+		s.waitMessages("a", 1)
 		require.NoError(s, s.Cancel(s.Context(), run, "now"))
-		s.world.Open("a")
-		r := s.ends(run, machine.Cancelled)
+		s.world.Answer("a")
+		r := s.waitEnd(run, machine.Cancelled)
 		assert.Empty(s, s.world.Messages("b"))
 		assert.Len(s, s.world.Messages("c"), 1)
 		assert.Equal(s, machine.Succeeded, r.Steps[1].Status, "what was under way was not cut off")
 		assert.Zero(s, s.report(run).Run.Unknown)
 	}},
-	{"retry what failed", func(s *stage) {
-		run := s.begin(`
+	{"retry a failed run", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: one, action: test.send, with: {to: a}}
@@ -80,49 +80,49 @@ steps:
     steps:
       - {id: send, action: test.send, with: {to: "${to}", text: "${to == 'c' ? 'refuse' : 'hello'}"}}
 `, nil)
-		s.ends(run, machine.Failed)
+		s.waitEnd(run, machine.Failed)
 		var state *host.StateError
-		other := s.begin(question, asks("z", ""))
+		other := s.startRun(question, questionInputs("z", ""))
 		assert.ErrorAs(s, s.Retry(s.Context(), other, false), &state, "it has not ended")
 		require.NoError(s, s.Retry(s.Context(), run, false))
-		s.ends(run, machine.Failed)
+		s.waitEnd(run, machine.Failed)
 		for _, to := range []string{"a", "b", "d"} {
 			assert.Len(s, s.world.Messages(to), 1, "what succeeded is not done again")
 		}
 		assert.Equal(s, 2, s.step(run, "each[1].send").Attempts, "attempts are counted on")
 		s.reopen(true)
 		assert.Equal(s, machine.Failed, s.report(run).Run.Status)
-		s.once()
+		s.assertNoDuplicates()
 	}},
-	{"retry, and it succeeds", func(s *stage) {
-		run := s.begin(`
+	{"retry, and it succeeds", func(s *fixture) {
+		run := s.startRun(`
 flow: f
 steps:
   - {id: one, action: test.send, with: {to: a}}
   - {id: two, action: test.send, with: {to: b, text: busy}}
 `, nil)
-		s.ends(run, machine.Failed)
+		s.waitEnd(run, machine.Failed)
 		require.NoError(s, s.Retry(s.Context(), run, false))
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1)
 		assert.Len(s, s.world.Messages("b"), 1)
 		var state *host.StateError
 		assert.ErrorAs(s, s.Retry(s.Context(), run, true), &state, "it succeeded")
 	}},
-	{"retry what is unknown", func(s *stage) {
-		run := s.begin(unknown, nil)
-		s.ends(run, machine.Failed)
+	{"retry an unknown call", func(s *fixture) {
+		run := s.startRun(unknown, nil)
+		s.waitEnd(run, machine.Failed)
 		var state *host.StateError
 		require.ErrorAs(s, s.Retry(s.Context(), run, false), &state)
 		assert.Contains(s, state.Hint, "send")
 		require.NoError(s, s.Retry(s.Context(), run, true))
-		s.ends(run, machine.Failed)
+		s.waitEnd(run, machine.Failed)
 		assert.Len(s, s.world.Messages("a"), 2, "because a person wants it")
 		assert.Len(s, s.world.Messages("b"), 1)
 	}},
-	{"settled: it was sent", func(s *stage) {
-		run := s.begin(unknown, nil)
-		s.ends(run, machine.Failed)
+	{"settled: it was sent", func(s *fixture) {
+		run := s.startRun(unknown, nil)
+		s.waitEnd(run, machine.Failed)
 		var missing *host.NotFoundError
 		assert.ErrorAs(s, s.Settle(s.Context(), run, "nothing", host.Settlement{Happened: true}), &missing)
 		var state *host.StateError
@@ -134,49 +134,49 @@ steps:
 		assert.Equal(s, "wamid", s.step(run, "send").Outputs["id"])
 		assert.ErrorAs(s, s.Settle(s.Context(), run, "send", host.Settlement{}), &state)
 		require.NoError(s, s.Retry(s.Context(), run, false), "now it is known what has to be done")
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1)
 		assert.Len(s, s.world.Messages("c"), 1)
 	}},
-	{"settled: it was not sent", func(s *stage) {
-		run := s.begin(unknown, nil)
-		s.ends(run, machine.Failed)
+	{"settled: it was not sent", func(s *fixture) {
+		run := s.startRun(unknown, nil)
+		s.waitEnd(run, machine.Failed)
 		require.NoError(s, s.Settle(s.Context(), run, "send", host.Settlement{}))
 		assert.Zero(s, s.report(run).Run.Unknown)
 		require.NoError(s, s.Retry(s.Context(), run, false))
-		s.ends(run, machine.Failed)
+		s.waitEnd(run, machine.Failed)
 		assert.Len(s, s.world.Messages("a"), 2, "the first of which a person said was none")
 	}},
-	{"settled: it was not sent, and it was", func(s *stage) {
-		run := s.begin(unknown, nil)
-		s.ends(run, machine.Failed)
+	{"settled: it was not sent, and it was", func(s *fixture) {
+		run := s.startRun(unknown, nil)
+		s.waitEnd(run, machine.Failed)
 		require.NoError(s, s.Settle(s.Context(), run, "send", host.Settlement{}))
-		s.tells(s.wrote("a", 1)[0].Key, "sent")
-		s.world.Deaf(true)
+		s.receive(s.waitMessages("a", 1)[0].Key, "sent")
+		s.world.FailPast(true)
 		assert.ErrorContains(s, s.Retry(s.Context(), run, false), "receipts", "who does not know what came does not send")
-		s.world.Deaf(false)
+		s.world.FailPast(false)
 		require.NoError(s, s.Retry(s.Context(), run, false))
-		s.ends(run, machine.Succeeded)
+		s.waitEnd(run, machine.Succeeded)
 		assert.Len(s, s.world.Messages("a"), 1, "news of it came after all")
 		assert.Len(s, s.world.Messages("c"), 1)
 	}},
-	{"settled while it waits", func(s *stage) {
-		run := s.begin(delivered, map[string]any{"text": "lost"})
-		s.reaches(run, host.Waiting)
+	{"settled while it waits", func(s *fixture) {
+		run := s.startRun(delivered, map[string]any{"text": "lost"})
+		s.waitStatus(run, host.Waiting)
 		require.NoError(s, s.Settle(s.Context(), run, "send", host.Settlement{Happened: true, ID: "wamid"}))
 		assert.Zero(s, s.report(run).Run.Unknown)
-		s.tells(s.wrote("a", 1)[0].Key, "delivered")
-		s.ends(run, machine.Succeeded)
+		s.receive(s.waitMessages("a", 1)[0].Key, "delivered")
+		s.waitEnd(run, machine.Succeeded)
 	}},
-	{"lists", func(s *stage) {
+	{"list", func(s *fixture) {
 		var runs []string
 		for _, to := range []string{"a", "b", "a", "c", "a"} {
-			run := s.begin(send, map[string]any{"to": to})
-			s.ends(run, machine.Succeeded)
+			run := s.startRun(send, map[string]any{"to": to})
+			s.waitEnd(run, machine.Succeeded)
 			runs = append([]string{run}, runs...)
 		}
-		waits := s.begin(question, asks("z", ""))
-		s.reaches(waits, host.Waiting)
+		waits := s.startRun(question, questionInputs("z", ""))
+		s.waitStatus(waits, host.Waiting)
 		ids := func(list []host.Run) (out []string) {
 			for _, r := range list {
 				out = append(out, r.ID)
