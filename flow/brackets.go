@@ -2,17 +2,17 @@ package flow
 
 import "strings"
 
-// A flowLevel is an open { or [.
-type flowLevel struct {
-	at     int  // of the bracket
-	brace  byte // the one that closes it
-	colons int  // in the current entry
-	value  int  // where that of the current entry begins
-	token  int  // where the latest unquoted text begins
+// An openBracket is a { or [ that has not been closed yet.
+type openBracket struct {
+	at         int  // its offset
+	closer     byte // the matching closing bracket
+	colons     int  // in the current entry
+	valueStart int  // offset of the current entry's value
+	tokenStart int  // offset of the latest unquoted text
 }
 
-// flow scans a value that starts with { or [.
-func (s *lineScanner) flow(condition bool, column int) {
+// flowCollection scans a value that starts with { or [.
+func (s *lineScanner) flowCollection(condition bool, column int) {
 	start := s.pos
 	if strings.HasPrefix(s.text[start:], "{{") {
 		end := s.lineEnd(start)
@@ -36,27 +36,27 @@ func (s *lineScanner) flow(condition bool, column int) {
 	s.nextLine()
 }
 
-// brackets scans up to the bracket that closes the one at pos. It is false when there
-// is none; pos is then where lines can be scanned again.
+// brackets scans up to the bracket that closes the one at pos. If there is none it returns
+// false, with pos where scanning of lines can resume.
 func (s *lineScanner) brackets(column int) (closed bool) {
-	var levels []flowLevel
+	var levels []openBracket
 	token := true // a value or key may start here
 	for s.pos < len(s.text) {
 		c := s.text[s.pos]
 		switch {
-		case (c == '{' || c == '[') && !token && len(levels) > 0: // where YAML ends an unquoted text
-			start := levels[len(levels)-1].token
+		case (c == '{' || c == '[') && !token && len(levels) > 0: // YAML ends an unquoted text here
+			start := levels[len(levels)-1].tokenStart
 			end := s.textEnd(s.pos)
 			s.errorf("unquoted-bracket", s.pos, s.pos+1, quoteHint(s.text[start:end]), "a text with %c inside { } or [ ] must be quoted", c)
 			s.pos = end
 			continue
 		case c == '{' || c == '[':
-			levels = append(levels, flowLevel{at: s.pos, brace: c + 2})
+			levels = append(levels, openBracket{at: s.pos, closer: c + 2})
 			token = true
 		case c == '}' || c == ']':
 			top := levels[len(levels)-1]
-			if c != top.brace {
-				s.errorf("unclosed-bracket", s.pos, s.pos+1, "", "%c closes %c of line %d, which needs %c", c, s.text[top.at], s.d.at(top.at, top.at).Pos().Line, top.brace)
+			if c != top.closer {
+				s.errorf("unclosed-bracket", s.pos, s.pos+1, "", "%c closes %c of line %d, which needs %c", c, s.text[top.at], s.d.at(top.at, top.at).Pos().Line, top.closer)
 				s.nextLine()
 				return false
 			}
@@ -115,18 +115,18 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			top := &levels[len(levels)-1]
 			switch top.colons++; top.colons {
 			case 1:
-				top.value = s.pos + 1
+				top.valueStart = s.pos + 1
 			case 2:
 				colon := s.pos
 				end, _ := s.tokenEnd(colon+1, true)
-				s.errorf("unquoted-colon", colon, colon+1, quoteHint(strings.TrimSpace(s.text[top.value:end])),
+				s.errorf("unquoted-colon", colon, colon+1, quoteHint(strings.TrimSpace(s.text[top.valueStart:end])),
 					"a text with a colon and a space in it must be quoted")
 				s.pos = end
 				continue
 			}
 			token = true
 		case token:
-			levels[len(levels)-1].token = s.pos
+			levels[len(levels)-1].tokenStart = s.pos
 			s.flowToken()
 			token = false
 			continue
@@ -137,23 +137,22 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 	return false
 }
 
-func (s *lineScanner) unclosed(levels []flowLevel) {
+func (s *lineScanner) unclosed(levels []openBracket) {
 	top := levels[len(levels)-1]
-	s.errorf("unclosed-bracket", top.at, top.at+1, "", "this %c is never closed with %c", s.text[top.at], top.brace)
+	s.errorf("unclosed-bracket", top.at, top.at+1, "", "this %c is never closed with %c", s.text[top.at], top.closer)
 }
 
-// mostExpression bounds how far the end of an expression is looked for.
-const mostExpression = 4 << 10
+// maxExpression bounds the search for the end of an expression, in bytes.
+const maxExpression = 4 << 10
 
-// flowToken scans an unquoted text inside brackets. One that holds an expression is
-// reported, at the expression.
+// flowToken scans an unquoted text inside brackets, and reports one that holds an expression.
 func (s *lineScanner) flowToken() {
 	start := s.pos
 	end, dollar := s.tokenEnd(start, false)
 	s.pos = end
 	token := strings.TrimSpace(s.text[start:s.pos])
 	if dollar < 0 {
-		// YAML allows it, but our reader of YAML ends the text there.
+		// YAML allows it, but yaml.v3 ends the text there.
 		if i := strings.IndexByte(token, '?'); i >= 0 {
 			s.errorf("unquoted-question", start+i, start+i+1, quoteHint(token), "a text with ? inside { } or [ ] must be quoted")
 		}
@@ -166,8 +165,9 @@ func (s *lineScanner) flowToken() {
 	s.errorf("unquoted-expression", dollar, max(dollar+2, start+len(token)), "", "quote an expression inside { } or [ ]: %s", quoted)
 }
 
-// tokenEnd tells where an unquoted text inside brackets ends, and where the first expression
-// in it begins, -1 for none. Colons belong to it, or end it where no expression is before.
+// tokenEnd returns the end of an unquoted text inside brackets, and the offset of the first
+// expression in it, -1 for none. With colons a colon is part of the text; without, it ends a
+// text that has no expression before it.
 func (s *lineScanner) tokenEnd(pos int, colons bool) (end, dollar int) {
 	dollar = -1
 	for pos < len(s.text) {
@@ -176,7 +176,7 @@ func (s *lineScanner) tokenEnd(pos int, colons bool) (end, dollar int) {
 			if dollar < 0 {
 				dollar = pos
 			}
-			rest, _, _ := strings.Cut(s.text[pos:min(len(s.text), pos+mostExpression)], "\n")
+			rest, _, _ := strings.Cut(s.text[pos:min(len(s.text), pos+maxExpression)], "\n")
 			end := closing(rest)
 			if end < 0 {
 				return pos + len(rest), dollar
@@ -195,7 +195,7 @@ func (s *lineScanner) tokenEnd(pos int, colons bool) (end, dollar int) {
 	return pos, dollar
 }
 
-// textEnd tells where an unquoted text ends that has brackets from pos on.
+// textEnd returns the end of an unquoted text that has brackets from pos on.
 func (s *lineScanner) textEnd(pos int) int {
 	depth := 0
 	for ; pos < len(s.text) && (depth > 0 || s.text[pos] != '\n'); pos++ {
@@ -218,7 +218,7 @@ func (s *lineScanner) textEnd(pos int) int {
 	return pos
 }
 
-// skipToken goes on to the next comma or bracket.
+// skipToken skips to the next comma or bracket.
 func (s *lineScanner) skipToken() {
 	for s.pos < len(s.text) && strings.IndexByte(",]}\n", s.text[s.pos]) < 0 {
 		s.pos++

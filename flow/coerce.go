@@ -5,8 +5,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// Coerce turns a node without expressions into a value of a type, and reports what
-// does not fit, each at its place.
+// Coerce converts a node without expressions to a value of a type, and reports each violation
+// at its place in the file.
 func (n *Node) Coerce(t *schema.Type) (any, diag.List) {
 	v, found := t.Coerce(n.Plain(t))
 	var list diag.List
@@ -15,7 +15,7 @@ func (n *Node) Coerce(t *schema.Type) (any, diag.List) {
 		if len(f.Path) > 0 && !f.OnKey {
 			message = f.Path.String() + ": " + message
 		}
-		d := diag.Diagnostic{Code: f.Rule, Range: n.find(f.Path, f.OnKey), Message: message, Hint: f.Hint, Hidden: f.Hidden}
+		d := diag.Diagnostic{Code: f.Rule, Range: n.rangeAt(f.Path, f.OnKey), Message: message, Hint: f.Hint, Hidden: f.Hidden}
 		if f.Warning {
 			d.Severity = diag.Warning
 		}

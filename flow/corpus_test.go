@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the broken flows of the corpus expect")
 
-// wants are the lines at the top of a broken flow, one for each diagnostic.
-var wants = regexp.MustCompile(`\A(?:# want [^\n]*\n)*`)
+// wantLines are the lines at the top of a broken flow, one for each expected diagnostic.
+var wantLines = regexp.MustCompile(`\A(?:# want [^\n]*\n)*`)
 
 func describe(d diag.Diagnostic) string {
 	at := d.Range.Pos()
@@ -35,7 +35,7 @@ func TestBad(t *testing.T) {
 	for _, path := range files(t, "bad") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			text := load(t, path)
-			header := wants.Find(text)
+			header := wantLines.Find(text)
 			if *update {
 				body := text[len(header):]
 				for range 3 { // the lines move with the number of expectations

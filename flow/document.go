@@ -14,25 +14,26 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A document turns what yaml.v3 read into nodes with exact places.
+// A document converts the nodes of yaml.v3 to nodes with exact positions.
 type document struct {
-	file
+	textView
 	source *diag.Source
 	diags  diag.List
 	cursor struct{ line, col, offset int }
 
-	anchors map[*yaml.Node]*Node // read so far; nil while it is being read
-	nodes   int                  // with aliases expanded
+	anchors map[*yaml.Node]*Node // parsed so far; nil while one is being parsed
+	nodes   int                  // count, with aliases expanded
 	sizes   map[*Node]int
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// read reads the one document of a text. The node is nil when there is nothing to go on.
-func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
+// readDocument parses the single document of a text. The node is nil if nothing could be
+// parsed.
+func readDocument(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	text = bytes.TrimPrefix(text, byteOrderMark)
 	d := &document{source: diag.NewSource(name, text)}
-	if !d.admit(text) {
+	if !d.checkText(text) {
 		return nil, d.source, d.diags
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(d.text))
@@ -42,7 +43,7 @@ func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
 		d.errorf("empty-file", d.at(0, 0), "", "the file has nothing in it")
 		return nil, d.source, d.diags
 	case err != nil:
-		d.explain(err)
+		d.explainSyntaxError(err)
 		return nil, d.source, d.diags
 	}
 	node := d.node(root.Content[0], 1)
@@ -51,12 +52,12 @@ func read(name string, text []byte) (*Node, *diag.Source, diag.List) {
 		d.errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "put it into a file of its own",
 			"a second document starts here; a file holds one")
 	} else if !errors.Is(err, io.EOF) {
-		d.explain(err)
+		d.explainSyntaxError(err)
 	}
 	return node, d.source, d.diags
 }
 
-// decode reads the next document. yaml.v3 panics on some broken texts.
+// decode decodes the next document. yaml.v3 panics on some broken texts.
 func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -73,8 +74,8 @@ func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
 	return root, nil
 }
 
-// admit checks size, encoding and characters, and sets the text to go on with.
-func (d *document) admit(text []byte) bool {
+// checkText checks size, encoding and characters, and sets d.text.
+func (d *document) checkText(text []byte) bool {
 	if len(text) > maxBytes {
 		d.errorf("too-large", d.at(0, 0), "split the flow; `call` runs one flow from another",
 			"the file has %d bytes, more than %d", len(text), maxBytes)
@@ -96,7 +97,7 @@ func (d *document) admit(text []byte) bool {
 	ok := true
 	for i, r := range d.text {
 		switch {
-		case r >= ' ' && r < 0x7f, r == '\n', r == '\t', r >= 0xa0 && !unwelcome(r):
+		case r >= ' ' && r < 0x7f, r == '\n', r == '\t', r >= 0xa0 && !isForbidden(r):
 		case r == '\r' && i+1 < len(text) && text[i+1] == '\n':
 		default:
 			ok = false
@@ -108,16 +109,16 @@ func (d *document) admit(text []byte) bool {
 	return ok
 }
 
-// errorf reports an error, unless there are more than anybody reads already.
+// errorf reports an error, up to maxCollected.
 func (d *document) errorf(code string, at diag.Range, hint, format string, args ...any) {
 	if len(d.diags) < maxCollected {
 		d.diags.Errorf(code, at, hint, format, args...)
 	}
 }
 
-// unwelcome tells whether a character is a line break to YAML 1.1, which yaml.v3
-// follows here, and none to anybody else, or not allowed by YAML at all.
-func unwelcome(r rune) bool {
+// isForbidden reports whether a character is a line break in YAML 1.1, which yaml.v3 follows,
+// but not in YAML 1.2, or is not allowed by YAML at all.
+func isForbidden(r rune) bool {
 	return r == 0x2028 || r == 0x2029 || r == 0xfeff || r == 0xfffe || r == 0xffff
 }
 
@@ -132,8 +133,8 @@ func (d *document) at(start, end int) diag.Range {
 	return diag.Range{Source: d.source, Start: start, End: end}
 }
 
-// offset finds the byte of a line and column as yaml.v3 counts them. Nodes come in
-// the order of the text, so it goes on from the last one on the same line.
+// offset converts a line and column of yaml.v3 to a byte offset. Nodes come in the order of
+// the text, so it continues from the last one on the same line.
 func (d *document) offset(line, col int) int {
 	c := &d.cursor
 	if c.line != line || c.col > col {
@@ -150,14 +151,14 @@ func (d *document) offset(line, col int) int {
 	return c.offset
 }
 
-// node reads a node at a depth that counts from 1; it is never nil.
+// node converts a node at a depth, from 1; it is never nil.
 func (d *document) node(y *yaml.Node, depth int) *Node {
 	if y.Kind == yaml.AliasNode {
 		return d.alias(y, depth)
 	}
 	d.nodes++
 	before := d.nodes
-	start := d.properties(y)
+	start := d.skipProperties(y)
 	n := &Node{Range: d.at(start, start)}
 	if y.Anchor != "" {
 		if d.anchors == nil {
@@ -169,7 +170,7 @@ func (d *document) node(y *yaml.Node, depth int) *Node {
 	case yaml.ScalarNode:
 		d.scalar(n, y, start)
 		if from := d.offset(y.Line, y.Column); from < start && n.Range.Start == n.Range.End && n.Kind == NullNode && d.text[from] == '!' {
-			// What was reported as a tag was meant as a text.
+			// What was reported as a tag is probably meant as text.
 			n.Kind, n.Range, n.Value = TextNode, d.at(from, start), d.text[from:start]
 			n.Text = diag.NewText(d.text[from:start], n.Range)
 		}
@@ -190,7 +191,7 @@ func (d *document) node(y *yaml.Node, depth int) *Node {
 			d.mapping(n, y, depth)
 		}
 		if y.Style&yaml.FlowStyle != 0 {
-			n.Range.End = d.bracket(n.Range.End)
+			n.Range.End = d.closingBracket(n.Range.End)
 		}
 	}
 	if y.Anchor != "" {
@@ -205,24 +206,24 @@ func (d *document) list(n *Node, y *yaml.Node, depth int) {
 	for _, item := range y.Content {
 		value := d.node(item, depth+1)
 		n.Items = append(n.Items, value)
-		n.Range.End = max(n.Range.End, d.end(item, value))
+		n.Range.End = max(n.Range.End, d.childEnd(item, value))
 	}
 }
 
 func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 	n.Entries = make([]Entry, 0, len(y.Content)/2)
-	var index map[string]int // of larger maps
+	var index map[string]int // only for large maps
 	if len(y.Content) > 32 {
 		index = make(map[string]int, len(y.Content)/2)
 	}
 	for i := 0; i+1 < len(y.Content); i += 2 {
-		if end := d.cutByComma(n, y, i); end > i {
+		if end := d.splitByComma(n, y, i); end > i {
 			i = end - 2
 			continue
 		}
 		key, ok := d.key(y.Content[i])
 		value := d.node(y.Content[i+1], depth+1)
-		n.Range.End = max(n.Range.End, key.Whole.End, d.end(y.Content[i+1], value))
+		n.Range.End = max(n.Range.End, key.Whole.End, d.childEnd(y.Content[i+1], value))
 		if !ok {
 			continue
 		}
@@ -247,18 +248,18 @@ func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 	d.spacedColon(n, y)
 }
 
-// end is where a child ends in the text of its parent, which for an alias is not
-// where its value stands.
-func (d *document) end(y *yaml.Node, n *Node) int {
+// childEnd returns where a child ends in the text of its parent. For an alias that is not the
+// end of its value.
+func (d *document) childEnd(y *yaml.Node, n *Node) int {
 	if y.Kind == yaml.AliasNode {
 		return d.offset(y.Line, y.Column) + 1 + len(y.Value)
 	}
 	return n.Range.End
 }
 
-// key reads the key of a map; ok is false for what cannot be one.
+// key converts the key of a map; ok is false for an invalid one.
 func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
-	start := d.properties(y)
+	start := d.skipProperties(y)
 	here := d.at(start, min(start+1, len(d.text)))
 	if y.Kind != yaml.ScalarNode {
 		if y.Kind == yaml.MappingNode && strings.HasPrefix(d.text[start:], "{") && start > 0 && d.text[start-1] == '{' {
@@ -286,7 +287,7 @@ func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
 	return key, true
 }
 
-// alias gives the node that an alias stands for.
+// alias returns the node that an alias refers to.
 func (d *document) alias(y *yaml.Node, depth int) *Node {
 	start := d.offset(y.Line, y.Column)
 	here := d.at(start, start+1+len(y.Value))
@@ -314,19 +315,18 @@ func (d *document) alias(y *yaml.Node, depth int) *Node {
 
 // height is the number of levels below a node.
 func height(n *Node) int {
-	most := 0
+	levels := 0
 	for _, item := range n.Items {
-		most = max(most, 1+height(item))
+		levels = max(levels, 1+height(item))
 	}
 	for _, e := range n.Entries {
-		most = max(most, 1+height(e.Value))
+		levels = max(levels, 1+height(e.Value))
 	}
-	return most
+	return levels
 }
 
-// properties skips the anchor and reports the tag that may stand before a value,
-// and gives where the value starts.
-func (d *document) properties(y *yaml.Node) int {
+// skipProperties returns where a value starts, after its anchor and tag, and reports the tag.
+func (d *document) skipProperties(y *yaml.Node) int {
 	start := d.offset(y.Line, y.Column)
 	pos := start
 	for pos < len(d.text) && (d.text[pos] == '&' || d.text[pos] == '!') && y.Kind != yaml.AliasNode {
@@ -335,7 +335,7 @@ func (d *document) properties(y *yaml.Node) int {
 			end++
 		}
 		if d.text[pos] == '!' {
-			d.tag(pos, end)
+			d.reportTag(pos, end)
 		}
 		if y.Kind == yaml.ScalarNode && y.Value == "" && y.Style&^yaml.TaggedStyle == 0 {
 			return end
@@ -360,8 +360,8 @@ func (d *document) skipSpace(pos int) int {
 	return pos
 }
 
-// bracket gives the end of a flow collection whose last child ends at pos.
-func (d *document) bracket(pos int) int {
+// closingBracket returns the end of a flow collection whose last child ends at pos.
+func (d *document) closingBracket(pos int) int {
 	for pos < len(d.text) {
 		pos = d.skipSpace(pos)
 		if pos < len(d.text) {

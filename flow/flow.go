@@ -1,9 +1,9 @@
-// Package flow is the language's syntax: it parses a YAML file to a *Flow in which
-// every name, value and expression keeps its place in the file.
+// Package flow is the syntax of the language: it parses a YAML file to a *Flow in which every
+// name, value and expression has its position in the file.
 //
-// It knows the keys and shapes of the language, and the traps of YAML, but no types:
-// what an expression means and whether an action exists is package plan's concern.
-// Use Parse, then plan.Compile.
+// It knows the keys and shapes of the language and the traps of YAML, but no types: what an
+// expression means and whether an action exists is checked by package plan. Use Parse, then
+// plan.Compile.
 package flow
 
 import (
@@ -13,8 +13,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Flow is a parsed file. When Parse reported an error for a part, that part may be
-// missing (nil, zero or empty), also where the comments say that it is required.
+// A Flow is a parsed file. A part for which Parse reported an error may be missing (nil, zero
+// or empty), even if its comment says that it is required.
 type Flow struct {
 	Source      *diag.Source
 	Name        diag.Text
@@ -34,13 +34,13 @@ type Input struct {
 	Field *schema.Field // Sensitive included
 }
 
-// A Binding gives a name to a value.
+// A Binding is a named value.
 type Binding struct {
 	Name  diag.Text
 	Value *Node
 }
 
-// A Duration is a literal duration and its place.
+// A Duration is a literal duration and its position.
 type Duration struct {
 	Value time.Duration
 	Range diag.Range
@@ -54,7 +54,7 @@ type Step struct {
 	If           *diag.Text // bare CEL
 	AllowFailure bool
 	Sensitive    bool
-	Do           Construct // nil when the file does not say; Parse then reported it
+	Do           Construct // nil if the file does not say; Parse then reported it
 }
 
 // A Construct is what a step does: one of the types below.
@@ -162,7 +162,7 @@ func (w *Wait) Kind() string {
 	return "wait"
 }
 
-// A Case is a condition and the steps that it leads to. In `catch`, When may be nil.
+// A Case is a condition and the steps that run if it holds. In `catch`, When may be nil.
 type Case struct {
 	When  *diag.Text
 	Steps []*Step
@@ -174,13 +174,13 @@ type Branch struct {
 	Steps []*Step
 }
 
-// Retry says how often and when a failed call is made again.
+// Retry says how often and when a failed call is attempted again.
 type Retry struct {
 	Attempts int // in all; default 3
 	Delay    time.Duration
 	Factor   float64
 	MaxDelay time.Duration
-	When     *diag.Text // bare CEL over `error`; nil: as the action says
+	When     *diag.Text // bare CEL over `error`, narrows what the action says; nil: it decides alone
 }
 
 // Await waits for a receipt after the answer.
@@ -190,7 +190,7 @@ type Await struct {
 	Range   diag.Range
 }
 
-// A Trigger starts the flow from outside. Exactly one of the three is set.
+// A Trigger starts the flow from outside. Exactly one of Webhook, Schedule and Message is set.
 type Trigger struct {
 	Range    diag.Range
 	Webhook  *WebhookTrigger
@@ -221,9 +221,9 @@ type (
 	}
 )
 
-// Concurrency bounds how many runs of the flow go on at the same time.
+// Concurrency bounds how many runs of the flow are active at the same time.
 type Concurrency struct {
-	Key        *Node // nil: all runs share one
+	Key        *Node // nil: all runs count together
 	Limit      int
 	OnConflict string // "queue" (the default) or "reject"
 }

@@ -35,7 +35,7 @@ func FuzzParse(f *testing.F) {
 			if text.Value == "" || text.Range(0, 1) == text.Whole {
 				return // known as a whole only
 			}
-			ok, at := placed(text, string(text.Whole.Source.Text))
+			ok, at := isPlaced(text, string(text.Whole.Source.Text))
 			assert.True(t, ok, "byte %d of %q", at, text.Value)
 		})
 	})

@@ -9,11 +9,11 @@ import (
 
 const maxID = 63
 
-// celKeywords cannot be names in expressions.
+// celKeywords are words of CEL that cannot be names.
 var celKeywords = [...]string{"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import",
 	"in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"}
 
-// checkID reports a text that cannot be a name of the language.
+// checkID reports a text that is not a valid name of the language.
 func (p *parser) checkID(t diag.Text, what string) bool {
 	switch {
 	case slices.Contains(celKeywords[:], t.Value):
@@ -42,7 +42,7 @@ func isID(s string) bool {
 	return s != ""
 }
 
-// toID makes an id of a name, "" when that would be a guess.
+// toID converts a text to an id, "" if that would be a guess.
 func toID(s string) string {
 	if file, ok := strings.CutSuffix(s, ".yaml"); ok { // the file of a flow
 		s = strings.TrimSuffix(file[strings.LastIndexByte(file, '/')+1:], ".flow")
@@ -69,7 +69,7 @@ func toID(s string) string {
 	return id
 }
 
-// claimID checks the id of a step; false: another step has it.
+// claimID checks the id of a step; false if another step has it.
 func (p *parser) claimID(t diag.Text) bool {
 	if !p.checkID(t, "the id of a step") {
 		return true

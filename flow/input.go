@@ -10,27 +10,27 @@ import (
 	"facteur/flow/schema"
 )
 
-// The words of JSON Schema that a type may have, by the type that they belong to.
+// The keywords of JSON Schema, by the types that have them.
 var (
-	typeNames   = []string{"array", "boolean", "integer", "number", "object", "string"}
-	formats     = []string{"date-time", "duration", "e164", "email", "uri", "uuid"}
-	anyWords    = []string{"type", "description", "enum", "default", "sensitive"}
-	stringWords = []string{"format", "pattern", "minLength", "maxLength"}
-	numberWords = []string{"minimum", "maximum"}
-	arrayWords  = []string{"items", "minItems", "maxItems"}
-	objectWords = []string{"properties", "required", "additionalProperties"}
+	typeNames      = []string{"array", "boolean", "integer", "number", "object", "string"}
+	formats        = []string{"date-time", "duration", "e164", "email", "uri", "uuid"}
+	commonKeywords = []string{"type", "description", "enum", "default", "sensitive"}
+	stringKeywords = []string{"format", "pattern", "minLength", "maxLength"}
+	numberKeywords = []string{"minimum", "maximum"}
+	arrayKeywords  = []string{"items", "minItems", "maxItems"}
+	objectKeywords = []string{"properties", "required", "additionalProperties"}
 )
 
-func wordsOf(typeName string) []string {
+func keywordsOf(typeName string) []string {
 	switch typeName {
 	case "string":
-		return stringWords
+		return stringKeywords
 	case "integer", "number":
-		return numberWords
+		return numberKeywords
 	case "array":
-		return arrayWords
+		return arrayKeywords
 	case "object":
-		return objectWords
+		return objectKeywords
 	}
 	return nil
 }
@@ -56,16 +56,16 @@ func (p *parser) field(e Entry) *schema.Field {
 	t, value := p.schemaType(e.Value, "`"+e.Key.Value+"`")
 	field := &schema.Field{Name: e.Key.Value, Type: t, Doc: t.Doc, Required: value == nil}
 	if value != nil {
-		if field.Default = p.literalOf(value, t, "bad-default", "the default"); field.Default == nil {
-			field.Default = t.Zero() // nothing more is told of an input whose default is a mistake
+		if field.Default = p.coerceLiteral(value, t, "bad-default", "the default"); field.Default == nil {
+			field.Default = t.Zero() // an input with an invalid default is not reported again
 		}
 	}
 	return field
 }
 
-// literalOf coerces a literal value, and reports at its place what does not fit.
-func (p *parser) literalOf(n *Node, t *schema.Type, code, what string) any {
-	if !p.allLiteral(n, what) {
+// coerceLiteral coerces a literal value, and reports violations at their places.
+func (p *parser) coerceLiteral(n *Node, t *schema.Type, code, what string) any {
+	if !p.requireLiterals(n, what) {
 		return nil
 	}
 	v, found := n.Coerce(t)
@@ -79,26 +79,27 @@ func (p *parser) literalOf(n *Node, t *schema.Type, code, what string) any {
 	return v
 }
 
-// allLiteral reports the expressions inside a value.
-func (p *parser) allLiteral(n *Node, what string) bool {
+// requireLiterals reports the expressions in a value.
+func (p *parser) requireLiterals(n *Node, what string) bool {
 	ok := true
 	switch n.Kind {
 	case TextNode:
-		return p.isLiteral(n.Text, what)
+		return p.requireLiteral(n.Text, what)
 	case ListNode:
 		for _, item := range n.Items {
-			ok = p.allLiteral(item, what) && ok
+			ok = p.requireLiterals(item, what) && ok
 		}
 	case MapNode:
 		for _, e := range n.Entries {
-			ok = p.allLiteral(e.Value, what) && ok
+			ok = p.requireLiterals(e.Value, what) && ok
 		}
 	}
 	return ok
 }
 
-// find gives the place of a part of the value, as near as there is one.
-func (n *Node) find(path schema.Path, onKey bool) diag.Range {
+// rangeAt returns the range of a part of the value, or of the closest enclosing part that
+// exists.
+func (n *Node) rangeAt(path schema.Path, onKey bool) diag.Range {
 	at := n.Head()
 	for i, step := range path {
 		var next *Node
@@ -123,8 +124,8 @@ func (n *Node) find(path schema.Path, onKey bool) diag.Range {
 	return at
 }
 
-// typeMeant is the type that other languages call so.
-func typeMeant(name string) string {
+// equivalentType returns the type that has this name in other languages.
+func equivalentType(name string) string {
 	switch strings.ToLower(name) {
 	case "int", "long":
 		return "integer"
@@ -151,14 +152,14 @@ func typeMeant(name string) string {
 }
 
 func formatHint(name string) string {
-	if _, meant, ok := strings.Cut(typeMeant(name), "format: "); ok {
-		return "write format: " + meant
+	if _, format, ok := strings.Cut(equivalentType(name), "format: "); ok {
+		return "write format: " + format
 	}
 	return diag.DidYouMean(name, "formats", formats)
 }
 
-// schemaType parses a type in the words of JSON Schema, and returns its default
-// beside it. What cannot be understood is of type any.
+// schemaType parses a type written in JSON Schema, and returns its default separately. Invalid
+// types become any.
 func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) {
 	t = &schema.Type{}
 	if n.Kind != MapNode {
@@ -169,20 +170,20 @@ func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) 
 		p.wrongKind(n, what, "a type", hint)
 		return t, nil
 	}
-	o := fields{p, n, what}
-	o.need("type")
+	o := object{p, n, what}
+	o.require("type")
 	name := ""
 	if word := o.literal("type"); word != nil {
 		if name = word.Value; !slices.Contains(typeNames, name) {
 			hint := diag.DidYouMean(name, "types", typeNames)
-			if meant := typeMeant(name); meant != "" {
-				hint = "write type: " + meant
+			if equivalent := equivalentType(name); equivalent != "" {
+				hint = "write type: " + equivalent
 			}
 			p.errorf("bad-value", word.Whole, hint, "there is no type %q", name)
 			name = ""
 		}
 	}
-	p.typeWords(o, name)
+	p.checkKeywords(o, name)
 
 	t.Doc = o.description()
 	t.Sensitive = o.boolean("sensitive")
@@ -217,20 +218,20 @@ func (p *parser) schemaType(n *Node, what string) (t *schema.Type, value *Node) 
 	return t, value
 }
 
-// typeWords reports words that a type does not have.
-func (p *parser) typeWords(o fields, name string) {
+// checkKeywords reports keywords that a type does not have.
+func (p *parser) checkKeywords(o object, name string) {
 	for _, e := range o.node.Entries {
 		word := e.Key.Value
-		if slices.Contains(anyWords, word) || slices.Contains(wordsOf(name), word) {
+		if slices.Contains(commonKeywords, word) || slices.Contains(keywordsOf(name), word) {
 			continue
 		}
-		known, owner := slices.Clone(anyWords), ""
+		known, owner := slices.Clone(commonKeywords), ""
 		for _, t := range typeNames {
-			if slices.Contains(wordsOf(t), word) {
+			if slices.Contains(keywordsOf(t), word) {
 				owner = t
 			}
 			if t == name || name == "" {
-				known = append(known, wordsOf(t)...)
+				known = append(known, keywordsOf(t)...)
 			}
 		}
 		switch {
@@ -247,7 +248,7 @@ func (p *parser) typeWords(o fields, name string) {
 	}
 }
 
-func (p *parser) stringType(o fields, t *schema.Type) {
+func (p *parser) stringType(o object, t *schema.Type) {
 	t.Kind = schema.String
 	if format := o.literal("format"); format != nil {
 		switch format.Value {
@@ -280,7 +281,7 @@ func (p *parser) stringType(o fields, t *schema.Type) {
 }
 
 // bound returns a literal number.
-func (o fields) bound(key string) *float64 {
+func (o object) bound(key string) *float64 {
 	n := o.get(key)
 	if n == nil {
 		return nil
@@ -293,8 +294,8 @@ func (o fields) bound(key string) *float64 {
 	return &f
 }
 
-// bounds returns two literal sizes, 0 without one.
-func (o fields) bounds(least, most string) (low, high int) {
+// bounds returns two literal sizes, 0 for a missing one.
+func (o object) bounds(least, most string) (low, high int) {
 	low = o.integer(least, 0, 0, math.MaxInt32)
 	high = o.integer(most, 0, 1, math.MaxInt32)
 	if high > 0 && low > high {
@@ -306,7 +307,7 @@ func (o fields) bounds(least, most string) (low, high int) {
 
 // objectType parses the properties of an object. With properties it is closed unless
 // additionalProperties is true; without it is a map.
-func (p *parser) objectType(o fields, t *schema.Type) {
+func (p *parser) objectType(o object, t *schema.Type) {
 	t.Kind, t.NullIsAbsent = schema.Object, true
 	more := o.get("additionalProperties")
 	n := o.get("properties")
@@ -362,9 +363,9 @@ func (p *parser) enum(n *Node, t *schema.Type) {
 	if len(n.Items) == 0 {
 		p.errorf("empty-list", n.Range, "", "`enum` allows nothing")
 	}
-	var allowed []any // kept apart until all are read: none limits the next
+	var allowed []any // set at the end, so that values do not restrict those after them
 	for _, item := range n.Items {
-		if v := p.literalOf(item, t, "bad-value", "the value"); v != nil {
+		if v := p.coerceLiteral(item, t, "bad-value", "the value"); v != nil {
 			allowed = append(allowed, v)
 		}
 	}

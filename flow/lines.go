@@ -7,26 +7,26 @@ import (
 	"facteur/flow/diag"
 )
 
-// A lineScanner looks through a text that yaml.v3 refused for what people write by
-// mistake. It is not a parser: it follows lines, indentation, quotes and brackets as
-// far as it takes to tell where a value starts, and goes on after each mistake, but for
-// one of indentation: what the lines below it belong to is then anybody's guess.
+// A lineScanner searches a text that yaml.v3 refused for frequent mistakes. It is not a
+// parser: it follows lines, indentation, quotes and brackets as far as needed to find where
+// values start, and continues after each mistake, except after one of indentation: the
+// structure of the lines below it can only be guessed.
 type lineScanner struct {
-	file
-	d       *document
-	pos     int
-	levels  []int // the columns of the open lists and maps
-	full    bool  // the line above ended with a whole value
-	lost    bool  // a tab made the columns meaningless
-	done    bool  // what follows cannot be understood
-	anchors []string
+	textView
+	d              *document
+	pos            int
+	levels         []int // the columns of the open lists and maps
+	hasValue       bool  // the previous line ended with a complete value
+	columnsUnknown bool  // a tab made the columns meaningless
+	giveUp         bool  // the rest cannot be understood
+	anchors        []string
 }
 
 func (s *lineScanner) errorf(code string, start, end int, hint, format string, args ...any) {
 	s.d.errorf(code, s.d.at(start, max(end, start)), hint, format, args...)
 }
 
-// atEnd tells whether a blank, a line break or the end is at pos.
+// atEnd reports whether a blank, a line break or the end of the text is at pos.
 func (s *lineScanner) atEnd(pos int) bool {
 	switch s.peek(pos) {
 	case 0, ' ', '\t', '\r', '\n':
@@ -43,7 +43,7 @@ func (s *lineScanner) nextLine() {
 	}
 }
 
-// restIsEmpty tells whether nothing but a comment follows on the line.
+// restIsEmpty reports whether the rest of the line is empty or a comment.
 func (s *lineScanner) restIsEmpty(pos int) bool {
 	next := s.blanks(pos)
 	switch s.peek(next) {
@@ -56,7 +56,7 @@ func (s *lineScanner) restIsEmpty(pos int) bool {
 }
 
 func (s *lineScanner) scan() {
-	for s.pos < len(s.text) && !s.done {
+	for s.pos < len(s.text) && !s.giveUp {
 		start := s.pos
 		indent := start
 		for s.peek(indent) == ' ' {
@@ -69,10 +69,10 @@ func (s *lineScanner) scan() {
 			continue
 		case first > indent:
 			s.errorf("tab-indent", indent, first, "indent with spaces", "a tab cannot indent a line")
-			s.lost = true
+			s.columnsUnknown = true
 		case strings.HasPrefix(s.text[first:], "\u00a0"):
 			s.d.noBreakSpace(first)
-			s.lost = true
+			s.columnsUnknown = true
 		case first == start && (strings.HasPrefix(s.text[start:], "---") || strings.HasPrefix(s.text[start:], "...") || c == '%'):
 			s.levels = s.levels[:0]
 			s.nextLine()
@@ -80,7 +80,7 @@ func (s *lineScanner) scan() {
 		default:
 			s.level(indent-start, first)
 		}
-		if s.pos = first; !s.done {
+		if s.pos = first; !s.giveUp {
 			s.entry(start)
 		}
 	}
@@ -88,7 +88,7 @@ func (s *lineScanner) scan() {
 
 func (s *lineScanner) badIndent(at int, hint, format string, args ...any) {
 	s.errorf("bad-indent", at, at+1, hint, format, args...)
-	s.done = true
+	s.giveUp = true
 }
 
 // level checks that the indentation of a line belongs to an open list or map.
@@ -99,10 +99,10 @@ func (s *lineScanner) level(column, first int) {
 		n--
 	}
 	switch {
-	case s.lost:
+	case s.columnsUnknown:
 	case n < len(s.levels) && (n == 0 || s.levels[n-1] != column):
 		s.badIndent(first, hint, "this indentation matches no line above")
-	case n > 0 && s.full && s.levels[n-1] < column:
+	case n > 0 && s.hasValue && s.levels[n-1] < column:
 		s.badIndent(first, hint, "this line is indented below a line that has a value already")
 	}
 	s.levels = s.levels[:n]
@@ -114,10 +114,10 @@ func (s *lineScanner) open(column int) {
 	}
 }
 
-// entry scans what stands on a line: dashes, then a key with its value, or a value.
-// start is where the line starts.
+// entry scans the content of a line: dashes, then a key with its value, or a value. start is
+// where the line starts.
 func (s *lineScanner) entry(start int) {
-	s.full = false
+	s.hasValue = false
 	column := s.pos - start
 	for (s.peek(s.pos) == '-' || s.peek(s.pos) == '?') && s.atEnd(s.pos+1) {
 		column = s.pos - start
@@ -129,7 +129,7 @@ func (s *lineScanner) entry(start int) {
 		}
 	}
 	first := s.pos
-	if s.anchor(); s.pos > first && s.restIsEmpty(s.pos-1) {
+	if s.skipAnchors(); s.pos > first && s.restIsEmpty(s.pos-1) {
 		s.nextLine()
 		return
 	}
@@ -149,8 +149,8 @@ func (s *lineScanner) entry(start int) {
 	s.value(key, column)
 }
 
-// anchor passes the anchors that stand before a value.
-func (s *lineScanner) anchor() {
+// skipAnchors skips the anchors before a value.
+func (s *lineScanner) skipAnchors() {
 	for s.peek(s.pos) == '&' {
 		end := s.wordEnd(s.pos)
 		s.anchors = append(s.anchors, s.text[s.pos+1:end])
@@ -158,7 +158,7 @@ func (s *lineScanner) anchor() {
 	}
 }
 
-// keyEnd gives where the colon of a key is that starts at pos, or -1.
+// keyEnd returns the offset of the colon of a key that starts at pos, or -1.
 func (s *lineScanner) keyEnd() int {
 	pos := s.pos
 	switch c := s.peek(pos); c {
@@ -186,8 +186,8 @@ func (s *lineScanner) keyEnd() int {
 	return -1
 }
 
-// quoteEnd gives the end of the quoted text that starts at pos. It is not ok when the
-// text ends before, or goes on in a line that is indented by column or less.
+// quoteEnd returns the end of the quoted text that starts at pos. It is not ok if the text
+// ends before that, or continues on a line that is indented by column or less.
 func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
 	quote := s.text[pos]
 	for pos++; pos < len(s.text); pos++ {
@@ -214,20 +214,20 @@ func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
 // value scans the value of a key ("": an item) in a list or map at a column.
 func (s *lineScanner) value(key string, column int) {
 	condition := key == "if" || key == "when"
-	s.anchor()
-	s.full = !s.restIsEmpty(s.pos)
+	s.skipAnchors()
+	s.hasValue = !s.restIsEmpty(s.pos)
 	switch c := s.peek(s.pos); c {
 	case 0, '\r', '\n':
 		s.nextLine()
 	case '|', '>':
-		s.full = false
+		s.hasValue = false
 		s.block(column)
 	case '"', '\'':
 		s.quoted(condition, column)
 	case '[', '{':
-		s.flow(condition, column)
+		s.flowCollection(condition, column)
 	case '!':
-		s.d.tag(s.pos, s.wordEnd(s.pos))
+		s.d.reportTag(s.pos, s.wordEnd(s.pos))
 		s.nextLine()
 	case '*':
 		for _, name := range s.anchors {
@@ -257,14 +257,14 @@ func (s *lineScanner) wordEnd(pos int) int {
 	return pos
 }
 
-// badStart reports a text that starts with a character that means something to YAML.
+// badStart reports an unquoted text that starts with a character reserved by YAML.
 func (s *lineScanner) badStart(start string) {
 	stop := s.lineEnd(s.pos)
 	s.errorf("unquoted-start", s.pos, s.pos+len(start), quoteHint(s.text[s.pos:stop]), "a text that starts with %s must be quoted", start)
 	s.nextLine()
 }
 
-// block skips a literal or folded block that belongs to a list or map at a column.
+// block skips a literal or folded block in a list or map at a column.
 func (s *lineScanner) block(column int) {
 	pos := s.pos + 1
 	for s.peek(pos) == '-' || s.peek(pos) == '+' || s.peek(pos) >= '0' && s.peek(pos) <= '9' {
@@ -303,7 +303,7 @@ func (s *lineScanner) quoted(condition bool, column int) {
 	s.afterQuote(start, condition)
 }
 
-// afterQuote reports text that follows a closing quote on its line.
+// afterQuote reports text after a closing quote on the same line.
 func (s *lineScanner) afterQuote(start int, condition bool) {
 	end := s.pos
 	defer s.nextLine()
@@ -323,13 +323,13 @@ func (s *lineScanner) afterQuote(start int, condition bool) {
 	}
 }
 
-// conditionStart reports a condition of which YAML takes the start for all of it.
+// conditionStart reports a condition of which YAML reads only the start.
 func (s *lineScanner) conditionStart(start, end int) {
 	s.errorf("bad-condition-start", start, end, quoteHint(s.text[start:s.lineEnd(start)]),
 		"this condition goes on after %s, which is all that YAML reads of it", s.text[start:end])
 }
 
-// escapes reports escapes that YAML does not have.
+// escapes reports invalid escape sequences.
 func (s *lineScanner) escapes(start, end int) {
 	for pos := start; pos < end-1; pos++ {
 		if s.text[pos] != '\\' {
@@ -365,7 +365,7 @@ func (s *lineScanner) escapes(start, end int) {
 	}
 }
 
-// plain scans an unquoted value to the end of its line, and of those that continue it.
+// plain scans an unquoted value to the end of its line, and the lines that continue it.
 func (s *lineScanner) plain(column int) {
 	from, pos := s.pos, s.pos
 	stop := s.lineEnd(pos)
@@ -382,7 +382,7 @@ func (s *lineScanner) plain(column int) {
 			return
 		case s.text[pos] == '#' && s.atEnd(pos-1):
 			value := strings.TrimRight(s.text[from:pos], " \t")
-			s.d.afterPlain(&Node{Kind: TextNode, Text: diag.Text{Value: value}, Range: s.d.at(from, from+len(value))})
+			s.d.checkComment(&Node{Kind: TextNode, Text: diag.Text{Value: value}, Range: s.d.at(from, from+len(value))})
 			s.nextLine()
 			return
 		}
@@ -401,7 +401,7 @@ func (s *lineScanner) plain(column int) {
 		}
 		end := s.lineEnd(first)
 		line := s.text[first:end]
-		if s.lost {
+		if s.columnsUnknown {
 			return
 		}
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
@@ -414,7 +414,7 @@ func (s *lineScanner) plain(column int) {
 	}
 }
 
-// keyColon gives the first colon of a line that ends a key, or -1.
+// keyColon returns the first colon of a line that ends a key, or -1.
 func keyColon(line string) int {
 	for i := range len(line) {
 		if line[i] == ':' && (i+1 == len(line) || line[i+1] == ' ' || line[i+1] == '\t') {

@@ -23,7 +23,7 @@ var nodeKindNames = [...]string{"null", "boolean", "integer", "number", "text", 
 
 func (k NodeKind) String() string { return nodeKindNames[k] }
 
-// Noun gives the kind as it stands in a sentence: "a list", "text".
+// Noun returns the kind as used in a sentence: "a list", "text".
 func (k NodeKind) Noun() string {
 	switch k {
 	case NullNode, TextNode:
@@ -34,11 +34,11 @@ func (k NodeKind) Noun() string {
 	return "a " + k.String()
 }
 
-// A Node is a YAML value with its place. Texts may hold ${…}, which is not parsed yet.
+// A Node is a YAML value with its position. Texts may contain ${…}, which is not parsed yet.
 type Node struct {
 	Kind    NodeKind
 	Range   diag.Range
-	Text    diag.Text // of every scalar: the text as decoded, for numbers as written
+	Text    diag.Text // of scalars: the decoded text, of numbers as written
 	Value   any       // of scalars: nil, bool, int64, float64 or string
 	Items   []*Node   // of a list
 	Entries []Entry   // of a map, in the order of the file, keys unique
@@ -71,8 +71,8 @@ func (n *Node) Entry(key string) *Entry {
 	return nil
 }
 
-// Head is the part of a node to point at: all of a scalar, the first key or the bracket of
-// the rest.
+// Head is the range to point at: all of a scalar, the first key or the bracket of a list or
+// map.
 func (n *Node) Head() diag.Range {
 	switch {
 	case n.Kind == MapNode && len(n.Entries) > 0 && n.Range.Start == n.Entries[0].Key.Whole.Start:
@@ -83,9 +83,9 @@ func (n *Node) Head() diag.Range {
 	return n.Range
 }
 
-// Plain gives the value as plain Go values, maps as map[string]any and lists as []any,
-// for a place of type t; nil is a place of any type. Where t wants text, scalars give
-// theirs as written, so that 012 and +33612345678 keep their digits.
+// Plain converts the value to plain Go values (map[string]any, []any) for a place of type t;
+// nil means any. Where t is a string, scalars keep their text as written, so that 012 and
+// +33612345678 keep their digits.
 func (n *Node) Plain(t *schema.Type) any {
 	if t == nil {
 		t = schema.AnyType

@@ -7,7 +7,7 @@ import (
 	"facteur/flow/diag"
 )
 
-// The limits of a file.
+// Limits of a file.
 const (
 	maxBytes = 1 << 20
 	maxDepth = 100
@@ -18,12 +18,11 @@ const (
 	maxReported  = 200
 )
 
-// Parse reads a flow. It returns what it understood also when the diagnostics hold
-// errors, so that later stages can report more: parts that an error was reported for
-// are then missing or zero. The flow is nil only when there is nothing to go on.
-// The text must not change afterwards.
+// Parse parses a flow. It returns what it understood even if the diagnostics hold errors, so
+// that later stages can report more: parts with an error are then missing or zero. The flow is
+// nil only if nothing could be parsed. The text must not change afterwards.
 func Parse(name string, text []byte) (*Flow, diag.List) {
-	root, source, diags := read(name, text)
+	root, source, diags := readDocument(name, text)
 	if root == nil {
 		return nil, finish(diags)
 	}
@@ -35,8 +34,8 @@ func Parse(name string, text []byte) (*Flow, diag.List) {
 	return f, finish(p.diags)
 }
 
-// NameOf returns the name that a flow which cannot be read would have, as the first
-// line that begins with "flow:" says it; "" when there is none.
+// NameOf returns the name of a flow that cannot be parsed, from the first line that begins
+// with "flow:"; "" if there is none.
 func NameOf(text []byte) string {
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, "flow:"); ok {
@@ -47,14 +46,14 @@ func NameOf(text []byte) string {
 	return ""
 }
 
-// ParseValue reads any YAML file with the same care and limits; what the values mean
-// is the caller's concern. The node is nil when there is nothing to go on.
+// ParseValue parses any YAML file with the same checks and limits; the caller interprets the
+// values. The node is nil if nothing could be parsed.
 func ParseValue(name string, text []byte) (*Node, diag.List) {
-	root, _, diags := read(name, text)
+	root, _, diags := readDocument(name, text)
 	return root, finish(diags)
 }
 
-// finish sorts the diagnostics, and cuts a list that nobody would read to its end.
+// finish sorts the diagnostics, and truncates the list to maxReported.
 func finish(diags diag.List) diag.List {
 	diags.Sort()
 	if len(diags) > maxReported {
@@ -73,14 +72,14 @@ func joinHints(a, b string) string {
 	return a + "; " + b
 }
 
-// A parser turns nodes into a flow.
+// A parser converts nodes to a flow.
 type parser struct {
 	diags diag.List
 	ids   map[string]diag.Text // of the steps so far
 	steps int
 }
 
-// errorf reports an error, unless there are more than anybody reads already.
+// errorf reports an error, up to maxCollected.
 func (p *parser) errorf(code string, at diag.Range, hint, format string, args ...any) {
 	if len(p.diags) < maxCollected {
 		p.diags.Errorf(code, at, hint, format, args...)
@@ -88,17 +87,17 @@ func (p *parser) errorf(code string, at diag.Range, hint, format string, args ..
 }
 
 func (p *parser) flow(root *Node) *Flow {
-	free := *root
-	free.Entries = nil
+	rest := *root
+	rest.Entries = nil
 	for _, e := range root.Entries {
 		if e.Key.Value != "channel" && e.Key.Value != "purpose" {
-			free.Entries = append(free.Entries, e)
+			rest.Entries = append(rest.Entries, e)
 			continue
 		}
 		p.errorf("reserved-key", e.Key.Whole, "remove it; it will be given a meaning in a later version",
 			"the key %q is reserved", e.Key.Value)
 	}
-	o, ok := p.fields(&free, "a flow", "flow", "description", "inputs", "steps", "outputs",
+	o, ok := p.object(&rest, "a flow", "flow", "description", "inputs", "steps", "outputs",
 		"on_failure", "triggers", "timeout", "concurrency")
 	if !ok {
 		return nil
@@ -106,18 +105,18 @@ func (p *parser) flow(root *Node) *Flow {
 	f := &Flow{
 		Description: o.description(),
 		Inputs:      p.inputs(o.get("inputs")),
-		Steps:       o.steps("steps", mustDo),
-		Outputs:     o.named("outputs", "an output"),
-		OnFailure:   o.steps("on_failure", mustDo),
+		Steps:       o.steps("steps", atLeastOne),
+		Outputs:     o.bindings("outputs", "an output"),
+		OnFailure:   o.steps("on_failure", atLeastOne),
 		Triggers:    p.triggers(o.get("triggers")),
 		Timeout:     o.duration("timeout"),
 		Concurrency: p.concurrency(o.get("concurrency")),
 	}
-	o.need("steps")
+	o.require("steps")
 	if name := o.literal("flow"); name != nil {
 		f.Name = *name
 		p.checkID(f.Name, "the name of a flow")
 	}
-	o.need("flow")
+	o.require("flow")
 	return f
 }

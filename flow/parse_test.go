@@ -38,7 +38,8 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// Nobody writes these, but a daemon may be sent them. Each is to end soon.
+// A daemon may be sent texts that nobody writes by hand. Each has to be refused in bounded
+// time.
 func TestHostileTexts(t *testing.T) {
 	const size = 1 << 18
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
@@ -84,7 +85,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// What is sound above a mistake is not reported for it.
+// Valid parts before a mistake are not reported because of it.
 func TestOneMistakeIsOneError(t *testing.T) {
 	paths := files(t, "good")
 	for _, pattern := range []string{"../examples/*/*.yaml", "../examples/*/flows/*.yaml"} {

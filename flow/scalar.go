@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// scalar fills in n from a scalar that starts at a place.
+// scalar fills in n from a scalar that starts at an offset.
 func (d *document) scalar(n *Node, y *yaml.Node, start int) {
 	n.Text = d.locate(y.Value, y.Style, start)
 	n.Range = n.Text.Whole
@@ -23,10 +23,10 @@ func (d *document) scalar(n *Node, y *yaml.Node, start int) {
 	if problem != "" {
 		d.errorf("bad-number", n.Range, "quote it to keep it as text", "%s", problem)
 	}
-	d.afterPlain(n)
+	d.checkComment(n)
 }
 
-// resolve gives a plain scalar its kind and value by the core schema of YAML 1.2.
+// resolve returns the kind and value of a plain scalar by the core schema of YAML 1.2.
 func resolve(s string) (kind NodeKind, value any, problem string) {
 	if isNull(s) {
 		return NullNode, nil, ""
@@ -98,7 +98,7 @@ func allDigits(s string, base int) bool {
 	return s != ""
 }
 
-// isFloat tells whether s is written as digits, point, digits, exponent.
+// isFloat reports whether s is written as digits, point, digits, exponent.
 func isFloat(s string) bool {
 	i := strings.IndexAny(s, "eE")
 	if i >= 0 {
@@ -118,9 +118,9 @@ func isFloat(s string) bool {
 	return allDigits(whole, 10) && (fraction == "" || allDigits(fraction, 10))
 }
 
-// locate finds where each byte of a decoded scalar stands.
+// locate maps each byte of a decoded scalar to its position in the source.
 func (d *document) locate(value string, style yaml.Style, start int) diag.Text {
-	t := tracer{file: d.file, value: value, pos: start}
+	t := sourceMapper{textView: d.textView, value: value, pos: start}
 	whole := d.at(start, start)
 	plain, ok := false, false
 	switch style &^ yaml.TaggedStyle {
@@ -140,10 +140,10 @@ func (d *document) locate(value string, style yaml.Style, start int) diag.Text {
 	}
 	whole.End = max(start, t.pos)
 	if !ok {
-		// yaml.v3 read it in a way of its own: say where it is, not where its bytes are.
+		// yaml.v3 decoded it differently: only the range of the whole is known.
 		return diag.Generated(value, whole)
 	}
-	text := diag.NewText(value, whole, t.marks...)
+	text := diag.NewText(value, whole, t.segments...)
 	text.Plain = plain
 	return text
 }

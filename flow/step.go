@@ -30,7 +30,7 @@ var kinds = [...]stepKind{
 	{"fail", nil},
 }
 
-func (p *parser) construct(kind string, o fields) Construct {
+func (p *parser) construct(kind string, o object) Construct {
 	switch kind {
 	case "action":
 		return p.action(o)
@@ -59,16 +59,16 @@ func (p *parser) construct(kind string, o fields) Construct {
 
 var commonKeys = [...]string{"id", "description", "if", "allow_failure", "sensitive"}
 
-// An emptiness tells whether a list of steps may be written as [].
-type emptiness bool
+// A stepCount says whether a list of steps may be written as [].
+type stepCount bool
 
 const (
-	mustDo       emptiness = false
-	mayDoNothing emptiness = true
+	atLeastOne stepCount = false
+	mayBeEmpty stepCount = true
 )
 
-// steps returns the steps of a key.
-func (o fields) steps(key string, empty emptiness) []*Step {
+// steps parses the steps of a key.
+func (o object) steps(key string, empty stepCount) []*Step {
 	n := o.get(key)
 	if n == nil {
 		return nil
@@ -76,11 +76,11 @@ func (o fields) steps(key string, empty emptiness) []*Step {
 	return o.p.stepList(n, o.name(key), empty)
 }
 
-func (p *parser) stepList(n *Node, what string, empty emptiness) []*Step {
+func (p *parser) stepList(n *Node, what string, empty stepCount) []*Step {
 	switch {
-	case n.Kind == NullNode || n.Kind == ListNode && len(n.Items) == 0 && empty == mustDo:
+	case n.Kind == NullNode || n.Kind == ListNode && len(n.Items) == 0 && empty == atLeastOne:
 		hint := "add a step, or remove the key"
-		if empty == mayDoNothing {
+		if empty == mayBeEmpty {
 			hint = "add a step, or write [] to do nothing"
 		}
 		p.errorf("empty-steps", n.Range, hint, "%s has no steps", what)
@@ -124,17 +124,17 @@ func (p *parser) step(n *Node) *Step {
 	}
 	s := &Step{Range: n.Head()}
 	keys := keysOf(kind)
-	o := fields{p, p.indented(n, keys), "a step"}
+	o := object{p, p.recoverIndent(n, keys), "a step"}
 	if kind == "" {
 		p.noKind(o)
 	} else {
 		o.what = "a step with `" + kind + "`"
 	}
 	if kind == "action" || kind == "call" {
-		o.node = p.below(o.node, keys)
+		o.node = p.recoverWith(o.node, keys)
 	}
 	p.stepKeys(o, kind)
-	o.node = o.node.renamed(keys, stepKeyRead)
+	o.node = o.node.renameKeys(keys, intendedStepKey)
 	for _, e := range o.node.Entries {
 		if kind == "" && isKind(e.Key.Value) {
 			kind = e.Key.Value
@@ -166,14 +166,14 @@ func isKind(key string) bool {
 	return slices.ContainsFunc(kinds[:], func(k stepKind) bool { return k.key == key })
 }
 
-// goesWith tells whether a key stands beside a kind, any kind with "".
+// goesWith reports whether a key is a companion of a kind ("": of any).
 func goesWith(kind, key string) bool {
 	return slices.ContainsFunc(kinds[:], func(k stepKind) bool {
 		return (k.key == kind || kind == "") && slices.Contains(k.companions, key)
 	})
 }
 
-// keysOf are the keys of a step of a kind, of any kind with "".
+// keysOf returns the keys of steps of a kind ("": of any).
 func keysOf(kind string) []string {
 	keys := append(kindNames(), commonKeys[:]...)
 	for _, k := range kinds {
@@ -184,21 +184,21 @@ func keysOf(kind string) []string {
 	return keys
 }
 
-// noKind reports a step that does nothing, unless an unknown key says what was meant.
-func (p *parser) noKind(o fields) {
+// noKind reports a step without a kind, unless the hint of an unknown key says more.
+func (p *parser) noKind(o object) {
 	for _, e := range o.node.Entries {
-		if diag.Suggest(e.Key.Value, kindNames()) != "" || stepKeyMeant(e.Key.Value) != "" {
+		if diag.Suggest(e.Key.Value, kindNames()) != "" || stepKeyHint(e.Key.Value) != "" {
 			return
 		}
 	}
 	p.errorf("no-kind", o.node.Head(), "a step has one of "+strings.Join(kindNames(), ", "), "this step does not say what to do")
 }
 
-// belowWith is the hint for what an action takes.
-const belowWith = "what the action takes stands below with:"
+// withHint is the hint for inputs of actions.
+const withHint = "what the action takes stands below with:"
 
-// stepKeyMeant says how to write what is a key of steps elsewhere.
-func stepKeyMeant(key string) string {
+// stepKeyHint says how to write a key that steps have in other languages.
+func stepKeyHint(key string) string {
 	switch strings.ReplaceAll(strings.ToLower(key), "-", "_") {
 	case "sleep", "delay", "pause":
 		return "write wait: 10s"
@@ -223,7 +223,7 @@ func stepKeyMeant(key string) string {
 	case "continue_on_error", "ignore_errors", "allow_error", "optional":
 		return "write allow_failure: true"
 	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json", "body":
-		return belowWith
+		return withHint
 	case "then":
 		return "a step does one thing: several below a condition are a switch, a list of {when, steps}"
 	case "needs", "depends_on", "after", "next", "goto":
@@ -241,7 +241,7 @@ func stepKeyMeant(key string) string {
 }
 
 // stepKeys reports keys that a step of a kind ("": unknown) does not have.
-func (p *parser) stepKeys(o fields, kind string) {
+func (p *parser) stepKeys(o object, kind string) {
 	for _, e := range o.node.Entries {
 		key := e.Key.Value
 		if slices.Contains(commonKeys[:], key) || isKind(key) || goesWith(kind, key) {
@@ -266,14 +266,14 @@ func (p *parser) stepKeys(o fields, kind string) {
 			p.errorf("misplaced-key", e.Key.Whole, "it stands beside "+strings.Join(others, " and "),
 				"%s has no key %q", o.what, key)
 		default:
-			hint := cmp.Or(stepKeyMeant(key), diag.DidYouMean(key, "keys", known))
+			hint := cmp.Or(stepKeyHint(key), diag.DidYouMean(key, "keys", known))
 			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", o.what, key)
 			p.diags[len(p.diags)-1].Hidden = diag.NamesSecret(key)
 		}
 	}
 }
 
-func (p *parser) action(o fields) Construct {
+func (p *parser) action(o object) Construct {
 	a := &Action{
 		Connection:     o.connection(),
 		Retry:          p.retry(o.get("retry")),
@@ -293,8 +293,8 @@ func (p *parser) action(o fields) Construct {
 	return a
 }
 
-// with returns the inputs of an action or a flow, and where they are given.
-func (o fields) with(fallback diag.Range) (*Node, diag.Range) {
+// with returns the inputs of an action or a flow, and their range.
+func (o object) with(fallback diag.Range) (*Node, diag.Range) {
 	e := o.entry("with")
 	if e == nil {
 		return nil, fallback
@@ -314,15 +314,15 @@ func (p *parser) retry(n *Node) *Retry {
 		p.wrongKind(n, "`retry`", "a map of keys and values", "write {attempts: "+n.Text.Value+"}")
 		return nil
 	}
-	o, ok := p.fields(n, "`retry`", "attempts", "delay", "factor", "max_delay", "when")
+	o, ok := p.object(n, "`retry`", "attempts", "delay", "factor", "max_delay", "when")
 	if !ok {
 		return nil
 	}
 	r := &Retry{
 		Attempts: o.integer("attempts", 3, 1, 100),
-		Delay:    o.within("delay", time.Second),
+		Delay:    o.durationOr("delay", time.Second),
 		Factor:   2,
-		MaxDelay: o.within("max_delay", 5*time.Minute),
+		MaxDelay: o.durationOr("max_delay", 5*time.Minute),
 		When:     o.condition("when"),
 	}
 	if n := o.get("factor"); n != nil {
@@ -353,12 +353,12 @@ func (p *parser) await(n *Node) *Await {
 		p.wrongKind(n, "`await`", "a map of keys and values", "write {state: "+n.Text.Value+"}")
 		return nil
 	}
-	o, ok := p.fields(n, "`await`", "state", "timeout")
+	o, ok := p.object(n, "`await`", "state", "timeout")
 	if !ok {
 		return nil
 	}
-	o.need("state")
-	a := &Await{Timeout: o.within("timeout", time.Hour), Range: n.Range}
+	o.require("state")
+	a := &Await{Timeout: o.durationOr("timeout", time.Hour), Range: n.Range}
 	if state := o.literal("state"); state != nil {
 		a.State = *state
 	}

@@ -11,11 +11,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// explain says what is wrong with a text that yaml.v3 refused. Its own line is often
-// that of an outer value, so that the likely mistakes are looked for first.
-func (d *document) explain(err error) {
+// explainSyntaxError reports why yaml.v3 refused a text. The line in its error is often that
+// of an outer value, so the likely mistakes are searched for first.
+func (d *document) explainSyntaxError(err error) {
 	before := len(d.diags)
-	s := lineScanner{file: d.file, d: d}
+	s := lineScanner{textView: d.textView, d: d}
 	s.scan()
 	if len(d.diags) > before {
 		return
@@ -47,7 +47,7 @@ func yamlMessage(err error) (message string, line int) {
 	return m[2], line
 }
 
-// lineRange is what a line, that counts from 1, has in it, or the last one.
+// lineRange returns the content of a line, from 1, or of the last one.
 func (d *document) lineRange(line int) diag.Range {
 	last := strings.LastIndexByte(d.text, '\n') + 1
 	start := min(d.source.LineStart(line), last)
@@ -57,13 +57,13 @@ func (d *document) lineRange(line int) diag.Range {
 	return d.at(start, end)
 }
 
-// mostSearched bounds the texts that firstFailing parses again and again.
-const mostSearched = 64 << 10
+// maxBisected bounds the texts that firstFailing parses repeatedly, in bytes.
+const maxBisected = 64 << 10
 
-// firstFailing gives the last byte of the shortest start of the text that fails with
-// the same message: what yaml.v3 stumbled over. That is the place that people want.
+// firstFailing bisects for the last byte of the shortest prefix of the text that fails with
+// the same message: the place where yaml.v3 fails.
 func (d *document) firstFailing(message string) (at int, ok bool) {
-	if len(d.text) > mostSearched {
+	if len(d.text) > maxBisected {
 		return 0, false
 	}
 	fails := func(n int) bool {
@@ -89,7 +89,7 @@ func (d *document) firstFailing(message string) (at int, ok bool) {
 	return at, true
 }
 
-// reworded gives yaml.v3's message in words for people.
+// reworded rewrites yaml.v3's message for people.
 func reworded(message string) string {
 	for _, w := range [...]struct{ has, say string }{
 		{"mapping values are not allowed", "a key cannot stand here"},

@@ -8,8 +8,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// tag reports an explicit tag.
-func (d *document) tag(start, end int) {
+// reportTag reports an explicit tag.
+func (d *document) reportTag(start, end int) {
 	if len(d.diags) >= maxCollected {
 		return
 	}
@@ -23,9 +23,9 @@ func (d *document) tag(start, end int) {
 	d.errorf("explicit-tag", d.at(start, end), "remove it, or quote the text", "tags are not part of this language")
 }
 
-// afterPlain looks at what follows a plain scalar, or an empty one, on its line: a
-// comment there may be the rest of the text that was meant.
-func (d *document) afterPlain(n *Node) {
+// checkComment reports a comment after a plain or empty scalar that is probably meant as the
+// rest of the text.
+func (d *document) checkComment(n *Node) {
 	end := n.Range.End
 	pos := d.blanks(end)
 	if d.peek(pos) != '#' || pos == end {
@@ -47,9 +47,9 @@ func (d *document) afterPlain(n *Node) {
 	d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
 }
 
-// cutByComma reports a text inside { } that a comma ends, so that what follows it stands as
-// keys without values; end is the index in y behind those, or i.
-func (d *document) cutByComma(n *Node, y *yaml.Node, i int) (end int) {
+// splitByComma reports a text inside { } that is split by a comma, so that the rest of it
+// becomes keys without values; end is the index in y after those, or i.
+func (d *document) splitByComma(n *Node, y *yaml.Node, i int) (end int) {
 	last := len(n.Entries) - 1
 	if last < 0 || y.Style&yaml.FlowStyle == 0 || n.Entries[last].Value.Kind != TextNode || !n.Entries[last].Value.Text.Plain {
 		return i
@@ -73,13 +73,13 @@ func (d *document) cutByComma(n *Node, y *yaml.Node, i int) (end int) {
 	return end
 }
 
-// noBreakSpace reports a line that starts with what looks like a space.
+// noBreakSpace reports a line that is indented with a no-break space.
 func (d *document) noBreakSpace(at int) {
 	d.errorf("bad-indent", d.at(at, at+len("\u00a0")), "put a space in its place; texts from a page or a chat often have it",
 		"a no-break space cannot indent a line")
 }
 
-// missingValue reports a key inside { } that has no colon and no value.
+// missingValue reports a key inside { } without colon and value.
 func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node) {
 	if parent.Style&yaml.FlowStyle == 0 || value.Kind != NullNode || y.Kind != yaml.ScalarNode || y.Value != "" || y.Style != 0 {
 		return
@@ -91,7 +91,7 @@ func (d *document) missingValue(key diag.Text, parent, y *yaml.Node, value *Node
 		"inside { } the key %q has no value", key.Value)
 }
 
-// spacedColon reports a map that was probably meant to be a text with a colon in it.
+// spacedColon reports a map that is probably meant as a text with a colon in it.
 func (d *document) spacedColon(n *Node, y *yaml.Node) {
 	if len(n.Entries) != 1 || y.Style&yaml.FlowStyle != 0 || !n.Entries[0].Key.Plain {
 		return
@@ -115,7 +115,7 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 // quoteHint shows a text in quotes.
 func quoteHint(text string) string {
 	text = strings.TrimSpace(text)
-	for _, q := range []string{"'", `"`} { // quotes around a text that ends with some of its own
+	for _, q := range []string{"'", `"`} { // outer quotes of a text that also ends with inner ones
 		if strings.HasPrefix(text, q) && strings.HasSuffix(text, q+q) && strings.Count(text, q) > 2 {
 			text = text[1 : len(text)-1]
 		}
@@ -126,7 +126,7 @@ func quoteHint(text string) string {
 	return "put the whole text into quotes, or write it on the next line after >-"
 }
 
-// inQuotes puts a text that is not too long into quotes that it does not have itself.
+// inQuotes quotes a text of at most 80 bytes, with quotes that it does not contain.
 func inQuotes(text string) (quoted string, ok bool) {
 	switch {
 	case len(text) > 80:

@@ -23,7 +23,7 @@ func (p *parser) triggers(n *Node) []*Trigger {
 }
 
 func (p *parser) trigger(n *Node) *Trigger {
-	o, ok := p.fields(n, "a trigger", "webhook", "schedule", "whatsapp_message")
+	o, ok := p.object(n, "a trigger", "webhook", "schedule", "whatsapp_message")
 	if !ok {
 		return nil
 	}
@@ -36,13 +36,13 @@ func (p *parser) trigger(n *Node) *Trigger {
 		p.errorf("two-kinds", e.Key.Whole, "make two triggers of it", "a trigger is one thing: this one already has %q", n.Entries[0].Key.Value)
 	}
 	t := &Trigger{Range: n.Head()}
-	var in fields
+	var in object
 	switch kind, value := n.Entries[0].Key.Value, n.Entries[0].Value; kind {
 	case "webhook":
-		if in, ok = p.fields(value, "`webhook`", "path", "connection", "when", "dedupe", "inputs", "always"); !ok {
+		if in, ok = p.object(value, "`webhook`", "path", "connection", "when", "dedupe", "inputs", "always"); !ok {
 			return nil
 		}
-		in.need("path")
+		in.require("path")
 		t.Webhook = &WebhookTrigger{Connection: in.connection(), When: in.condition("when"), Dedupe: in.scalar("dedupe"), Always: in.boolean("always")}
 		if path := in.literal("path"); path != nil {
 			t.Webhook.Path = *path
@@ -59,10 +59,10 @@ func (p *parser) trigger(n *Node) *Trigger {
 			p.wrongKind(value, "`schedule`", "a map of keys and values", "write {cron: "+strconv.Quote(value.Text.Value)+"}")
 			return nil
 		}
-		if in, ok = p.fields(value, "`schedule`", "cron", "timezone", "missed", "inputs"); !ok {
+		if in, ok = p.object(value, "`schedule`", "cron", "timezone", "missed", "inputs"); !ok {
 			return nil
 		}
-		in.need("cron")
+		in.require("cron")
 		t.Schedule = &ScheduleTrigger{Missed: in.choice("missed", "skip", "once")}
 		if cron := in.literal("cron"); cron != nil {
 			t.Schedule.Cron = *cron
@@ -71,14 +71,14 @@ func (p *parser) trigger(n *Node) *Trigger {
 			t.Schedule.Timezone = *zone
 		}
 	case "whatsapp_message":
-		if in, ok = p.fields(value, "`whatsapp_message`", "sender_phone_id", "when", "inputs", "always"); !ok {
+		if in, ok = p.object(value, "`whatsapp_message`", "sender_phone_id", "when", "inputs", "always"); !ok {
 			return nil
 		}
 		t.Message = &MessageTrigger{SenderPhoneID: in.literal("sender_phone_id"), When: in.condition("when"), Always: in.boolean("always")}
-	default: // an unknown key, reported
+	default: // an unknown key, which has been reported
 		return nil
 	}
-	t.Inputs = in.named("inputs", "an input")
+	t.Inputs = in.bindings("inputs", "an input")
 	return t
 }
 
@@ -90,7 +90,7 @@ func (p *parser) concurrency(n *Node) *Concurrency {
 		p.wrongKind(n, "`concurrency`", "a map of keys and values", "write {limit: "+n.Text.Value+"}")
 		return nil
 	}
-	o, ok := p.fields(n, "`concurrency`", "key", "limit", "on_conflict")
+	o, ok := p.object(n, "`concurrency`", "key", "limit", "on_conflict")
 	if !ok {
 		return nil
 	}

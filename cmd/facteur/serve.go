@@ -161,7 +161,7 @@ func (a *app) show(found diag.List, format string, log *slog.Logger) {
 		if f.Severity == diag.Error {
 			level = slog.LevelError
 		}
-		about := []any{"at", f.Range.Place(), "severity", f.Severity.String(), "code", f.Code, "message", f.Message}
+		about := []any{"at", f.Range.Position(), "severity", f.Severity.String(), "code", f.Code, "message", f.Message}
 		if f.Hint != "" {
 			about = append(about, "hint", f.Hint)
 		}

@@ -50,7 +50,7 @@ func (a *app) validate(paths []string, asJSON bool) error {
 		return nil
 	}
 	err := a.diagnose(c.found)
-	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), cmp.Or(c.found.Once().Tally(), "no problems"))
+	fmt.Fprintf(a.stderr, "%s and %s checked: %s\n", count(c.flows, "flow"), count(c.tests, "test file"), cmp.Or(c.found.Deduplicate().Tally(), "no problems"))
 	return err
 }
 

@@ -1,7 +1,7 @@
 package diag
 
-// A Codebook explains codes, such as those of a package's diagnostics: what each means
-// and what to do about it, in a few sentences.
+// A Codebook explains codes, such as those of a package's diagnostics: what each means and how
+// to fix it, in a few sentences.
 type Codebook []struct{ Code, Text string }
 
 // Codes returns the codes, in the order of the book.
@@ -13,7 +13,7 @@ func (b Codebook) Codes() []string {
 	return codes
 }
 
-// Explain returns the text of a code; ok is false for a code of another book.
+// Explain returns the explanation of a code; ok is false for an unknown code.
 func (b Codebook) Explain(code string) (text string, ok bool) {
 	for _, c := range b {
 		if c.Code == code {

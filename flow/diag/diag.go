@@ -1,12 +1,11 @@
-// Package diag holds what Facteur says about a text that somebody wrote: a
-// diagnostic is a value with a severity, a code, a range, a message and a hint.
+// Package diag reports findings about texts that people write: a diagnostic is a value with a
+// severity, a code, a range, a message and a hint.
 //
-// Every stage that reads a flow, a test or a message returns a List of them: it
-// collects all that it finds instead of stopping at the first. Printing them is
-// Print's business and exit codes are the command's.
+// Every stage that reads a flow, a test or a message returns a List of all that it finds,
+// instead of stopping at the first. Printer prints them; exit codes are up to the command.
 //
-// Text is a string that knows where each of its bytes stands in the source; it is
-// what makes a caret under one name inside a folded, quoted YAML scalar possible.
+// Text is a string that knows the position of each of its bytes in the source, so that a caret
+// can point at a name inside a folded, quoted YAML scalar.
 package diag
 
 import (
@@ -17,7 +16,7 @@ import (
 	"strings"
 )
 
-// Severity tells whether a diagnostic stops the work.
+// Severity says whether a diagnostic is fatal.
 type Severity int
 
 // The severities.
@@ -39,9 +38,9 @@ type Diagnostic struct {
 	Code     string // kebab-case and stable, explained by "facteur explain CODE"
 	Range    Range
 	Message  string // what is wrong, lower case, no final period
-	Hint     string // how to mend it, "" when there is nothing to add
-	Hidden   bool   // the source line is not printed: it holds a secret
-	Subject  string // of those in a file with the same code and subject, people are told once; "": each time
+	Hint     string // how to fix it, may be ""
+	Hidden   bool   // the source line holds a secret and is not printed
+	Subject  string // Deduplicate merges those of a file with the same code and subject; "": never
 }
 
 // Error makes a diagnostic usable as an error: "file:line:col: error: message [code]".
@@ -50,13 +49,13 @@ func (d Diagnostic) Error() string {
 	if d.Code != "" {
 		text += " [" + d.Code + "]"
 	}
-	if at := d.Range.Place(); at != "" {
+	if at := d.Range.Position(); at != "" {
 		return at + ": " + text
 	}
 	return text
 }
 
-// MarshalJSON gives the form that the command line prints with --json.
+// MarshalJSON returns the form that the command line prints with --json.
 func (d Diagnostic) MarshalJSON() ([]byte, error) {
 	var end Pos
 	if d.Range.Source != nil {
@@ -92,12 +91,12 @@ func (l *List) Warnf(code string, r Range, hint, format string, args ...any) {
 // Add adds the diagnostics of other.
 func (l *List) Add(other List) { *l = append(*l, other...) }
 
-// HasErrors tells whether one of the diagnostics is an error.
+// HasErrors reports whether the list holds an error.
 func (l List) HasErrors() bool {
 	return slices.ContainsFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
-// CountErrors tells how many of the diagnostics are errors.
+// CountErrors returns the number of errors.
 func (l List) CountErrors() (n int) {
 	for _, d := range l {
 		if d.Severity == Error {
@@ -107,7 +106,8 @@ func (l List) CountErrors() (n int) {
 	return n
 }
 
-// Tally counts the errors and the warnings for people, "" where there are none.
+// Tally formats the numbers of errors and warnings, such as "2 errors, 1 warning"; "" for an
+// empty list.
 func (l List) Tally() string {
 	errors := l.CountErrors()
 	var counts []string
@@ -125,7 +125,7 @@ func (l List) Tally() string {
 	return strings.Join(counts, ", ")
 }
 
-// Sort orders the list by file, place and code, and drops exact repeats.
+// Sort sorts the list by file, position, severity, code and message, and drops duplicates.
 func (l *List) Sort() {
 	slices.SortStableFunc(*l, func(a, b Diagnostic) int {
 		return cmp.Or(
@@ -138,9 +138,9 @@ func (l *List) Sort() {
 	*l = slices.Compact(*l)
 }
 
-// Hide returns the list with each line that one of its diagnostics hides hidden for all: what
-// is shown one by one is taken from it.
-func (l List) Hide() List {
+// HideSecretLines returns the list with Hidden set on all diagnostics of a line if it is set
+// on one of them. Use it before printing them one by one.
+func (l List) HideSecretLines() List {
 	out := slices.Clone(l)
 	for i, d := range out {
 		out[i].Hidden = slices.ContainsFunc(l, func(other Diagnostic) bool {
@@ -150,8 +150,8 @@ func (l List) Hide() List {
 	return out
 }
 
-// Err returns the list as an error: nil when it holds no errors, else the first
-// error, which says how many more there are.
+// Err returns the list as an error: nil if it holds no errors, else the first error, with the
+// number of others.
 func (l List) Err() error {
 	at := slices.IndexFunc(l, func(d Diagnostic) bool { return d.Severity == Error })
 	if at < 0 {

@@ -28,8 +28,8 @@ func TestPrint(t *testing.T) {
 `, out.String())
 }
 
-// What is shown one by one keeps a line hidden that only another diagnostic hides.
-func TestHide(t *testing.T) {
+// A line that one diagnostic hides stays hidden when another one is printed alone.
+func TestHideSecretLines(t *testing.T) {
 	src := diag.NewSource("shop.flow.yaml", []byte("a: {nam: x, token: EAAG}\nb: y\n"))
 	var list diag.List
 	list.Errorf("unknown-field", diag.Range{Source: src, Start: 4, End: 7}, "", "no field nam")
@@ -38,7 +38,7 @@ func TestHide(t *testing.T) {
 	list.Errorf("unknown-field", diag.Range{Source: src, Start: 25, End: 26}, "", "no field b")
 	list.Errorf("", diag.Range{}, "", "of no file")
 	var shown []string
-	for _, d := range list.Hide() {
+	for _, d := range list.HideSecretLines() {
 		shown = append(shown, d.Snippet())
 	}
 	assert.Equal(t, []string{"", "", "    2 | b: y\n      | ^", ""}, shown)
@@ -81,7 +81,7 @@ func TestTextKeepsPlacesThroughEscapes(t *testing.T) {
 	src := diag.NewSource("f", []byte(`k: "a\nbc"`))
 	whole := diag.Range{Source: src, Start: 3, End: 10}
 	// a at 4, \n at 5-6, b at 7, c at 8
-	text := diag.NewText("a\nbc", whole, diag.Mark{At: 0, Offset: 4}, diag.Mark{At: 1, Offset: 5}, diag.Mark{At: 2, Offset: 7})
+	text := diag.NewText("a\nbc", whole, diag.Segment{ValueOffset: 0, SourceOffset: 4}, diag.Segment{ValueOffset: 1, SourceOffset: 5}, diag.Segment{ValueOffset: 2, SourceOffset: 7})
 	assert.Equal(t, 7, text.Range(2, 3).Start)
 	assert.Equal(t, 9, text.Range(2, 4).End)
 	cut := text.Cut(2, 4)

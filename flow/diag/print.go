@@ -8,26 +8,25 @@ import (
 	"unicode"
 )
 
-// A Printer writes diagnostics for people: place, message, the source line with a
-// caret under the range, and the hint.
+// A Printer prints diagnostics for people: position, message, the source line with carets
+// under the range, and the hint.
 type Printer struct {
 	W     io.Writer
 	Color bool
 }
 
-// Print writes the diagnostics of the list in their order, those about one mistake once, without
-// the lines that hold secrets: see List.Once and List.Hide.
+// Print prints the list in its order, after HideSecretLines and Deduplicate.
 func (p Printer) Print(list List) error {
 	w := bufio.NewWriter(p.W)
-	for _, d := range list.Hide().Once() {
-		p.one(w, d)
+	for _, d := range list.HideSecretLines().Deduplicate() {
+		p.diagnostic(w, d)
 	}
 	return w.Flush()
 }
 
 func (p Printer) paint(code, text string) string { return Paint(p.Color, code, text) }
 
-// Paint gives a text the style of an SGR code, such as 31 for red, where there is colour.
+// Paint wraps a text in an SGR code, such as 31 for red, if color is set.
 func Paint(color bool, code, text string) string {
 	if !color {
 		return text
@@ -35,8 +34,8 @@ func Paint(color bool, code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-func (p Printer) one(w io.Writer, d Diagnostic) {
-	if at := d.Range.Place(); at != "" {
+func (p Printer) diagnostic(w io.Writer, d Diagnostic) {
+	if at := d.Range.Position(); at != "" {
 		fmt.Fprintf(w, "%s ", p.paint("1", at+":"))
 	}
 	color := "31"
@@ -54,7 +53,7 @@ func (p Printer) one(w io.Writer, d Diagnostic) {
 	}
 }
 
-// Snippet is the source line with carets under the range, "" where there is none or it is
+// Snippet returns the source line with carets under the range, "" if there is none or it is
 // hidden.
 func (d Diagnostic) Snippet() string {
 	var b strings.Builder
@@ -62,7 +61,7 @@ func (d Diagnostic) Snippet() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// A snippet shows at most maxSnippet code points of a line, around the range.
+// maxSnippet is the number of code points of a line that a snippet shows, around the range.
 const maxSnippet = 120
 
 func (p Printer) snippet(w io.Writer, d Diagnostic, color string) {
@@ -101,7 +100,8 @@ func (p Printer) snippet(w io.Writer, d Diagnostic, color string) {
 	fmt.Fprintf(w, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", start+len([]rune(before))), p.paint(color, strings.Repeat("^", width)))
 }
 
-// Printable keeps what would control a terminal, all but line breaks, from reaching it.
+// Printable replaces control characters other than line breaks, which could control the
+// terminal.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' {

@@ -35,8 +35,8 @@ func (s *Source) index() []int {
 	return s.lines
 }
 
-// Pos returns the line and column of a byte offset. Both count from 1; columns
-// count code points. An offset past the end is the end.
+// Pos converts a byte offset to a line and column. Both count from 1; columns count code
+// points. An offset past the end is the end.
 func (s *Source) Pos(offset int) Pos {
 	lines := s.index()
 	offset = min(max(offset, 0), len(s.Text))
@@ -45,7 +45,7 @@ func (s *Source) Pos(offset int) Pos {
 	return Pos{Line: n, Col: utf8.RuneCount(s.Text[start:offset]) + 1}
 }
 
-// LineStart returns the byte offset of a line that counts from 1.
+// LineStart returns the byte offset of a line, from 1.
 func (s *Source) LineStart(line int) int {
 	lines := s.index()
 	if line < 1 {
@@ -57,7 +57,7 @@ func (s *Source) LineStart(line int) int {
 	return lines[line-1]
 }
 
-// Line returns the text of a line that counts from 1, without its end.
+// Line returns the text of a line, from 1, without its line break.
 func (s *Source) Line(n int) string {
 	lines := s.index()
 	if n < 1 || n > len(lines) {
@@ -70,20 +70,20 @@ func (s *Source) Line(n int) string {
 	return strings.TrimSuffix(string(line), "\r")
 }
 
-// Pos is a place in a source as people count it: from 1, columns in code points.
+// Pos is a position in a source as people count it: from 1, columns in code points.
 type Pos struct {
 	Line int `json:"line"`
 	Col  int `json:"col"`
 }
 
-// A Range is a part of a source, in bytes from Start up to End. The zero Range
-// is "no place in particular".
+// A Range is a part of a source, from byte Start up to but not including End. The zero Range
+// is no particular place.
 type Range struct {
 	Source     *Source
 	Start, End int
 }
 
-// Pos returns where the range starts, or the zero Pos without a source.
+// Pos returns the start of the range, or the zero Pos without a source.
 func (r Range) Pos() Pos {
 	if r.Source == nil {
 		return Pos{}
@@ -99,8 +99,8 @@ func (r Range) File() string {
 	return r.Source.Name
 }
 
-// Place says where the range starts, as file:line:col; "" without a source.
-func (r Range) Place() string {
+// Position formats the start of the range as file:line:col; "" without a source.
+func (r Range) Position() string {
 	if r.Source == nil {
 		return ""
 	}

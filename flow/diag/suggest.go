@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Suggest returns the known name that is nearest to name, or "" when none is near
-// enough to be what was meant; one of which it is the beginning or the end is. A name
-// of one letter is near to itself alone, whatever its case. The order of known is of no
-// account: it may be that of a map.
+// Suggest returns the known name that is closest to name, or "" if none is close enough to be
+// meant. It also returns one that name is the beginning or the end of. A name of one letter
+// only matches itself, ignoring case. The result does not depend on the order of known.
 func Suggest(name string, known []string) string {
 	folded := fold(name)
 	best, least := "", 1+max(1, len(folded)/3)
@@ -23,24 +22,24 @@ func Suggest(name string, known []string) string {
 		}
 	}
 	if best == "" {
-		best = part(string(folded), known)
+		best = byPartOfName(string(folded), known)
 	}
 	return best
 }
 
-// part returns the known name before a dot of name, or the one known name that begins with
-// name, or ends with it as a word of its own; "": there is none, or several.
-func part(name string, known []string) string {
+// byPartOfName returns the known name before a dot in name, or the only known name that begins
+// with name or ends with it as a separate word; "" if there is none, or several.
+func byPartOfName(name string, known []string) string {
 	if len(name) < 3 {
 		return ""
 	}
-	found, behind := "", ""
+	found, beforeDot := "", ""
 	several := false
 	for _, k := range known {
 		whole := string(fold(k))
 		before, ends := strings.CutSuffix(whole, name)
-		if strings.HasPrefix(name, whole+".") { // with something behind it, such as the end of a file's name
-			behind = max(behind, k)
+		if strings.HasPrefix(name, whole+".") { // such as a file name with its extension
+			beforeDot = max(beforeDot, k)
 			continue
 		}
 		if !strings.HasPrefix(whole, name) && !(ends && strings.ContainsAny(before[max(0, len(before)-1):], "_.")) {
@@ -50,27 +49,26 @@ func part(name string, known []string) string {
 		found = k
 	}
 	switch {
-	case behind != "":
-		return behind
+	case beforeDot != "":
+		return beforeDot
 	case several:
 		return ""
 	}
 	return found
 }
 
-// DidYouMean returns the hint for an unknown name: the nearest known one, then all
-// of them, as `did you mean "phone"? inputs: name, order_id, phone`. It is ""
-// when nothing is known.
+// DidYouMean returns the hint for an unknown name: the closest known one, then all of them, as
+// `did you mean "phone"? inputs: name, order_id, phone`. It is "" if none is known.
 func DidYouMean(name, what string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}
 	sorted := slices.Clone(known)
 	slices.Sort(sorted)
-	const most = 16
+	const maxListed = 16
 	tail := ""
-	if len(sorted) > most {
-		sorted, tail = sorted[:most], fmt.Sprintf(", … (%d in all)", len(known))
+	if len(sorted) > maxListed {
+		sorted, tail = sorted[:maxListed], fmt.Sprintf(", … (%d in all)", len(known))
 	}
 	hint := fmt.Sprintf("%s: %s%s", what, strings.Join(sorted, ", "), tail)
 	if near := Suggest(name, known); near != "" {
@@ -79,8 +77,8 @@ func DidYouMean(name, what string, known []string) string {
 	return hint
 }
 
-// NamesSecret tells whether what stands under a name is likely a secret, so that its line is
-// not for logs.
+// NamesSecret reports whether the value of a key with this name is probably a secret, so that
+// its line must not be logged.
 func NamesSecret(name string) bool {
 	switch fold := string(fold(name)); {
 	case strings.HasSuffix(fold, "token"), strings.HasSuffix(fold, "secret"), strings.HasSuffix(fold, "password"),
@@ -99,7 +97,7 @@ func fold(s string) []rune {
 	}, strings.ToLower(s)))
 }
 
-// distance is the edit distance with transpositions, given up at limit.
+// distance is the edit distance with transpositions, at most limit.
 func distance(a, b []rune, limit int) int {
 	if d := len(a) - len(b); d >= limit || -d >= limit {
 		return limit

@@ -91,7 +91,7 @@ func (rs Reports) JUnit(w io.Writer) error {
 // lines gives the failure on several lines.
 func (f Failure) lines() string {
 	var b strings.Builder
-	if at := f.Range.Place(); at != "" {
+	if at := f.Range.Position(); at != "" {
 		b.WriteString(at + ": ")
 	}
 	b.WriteString(f.Message)

@@ -174,7 +174,7 @@ func (p printer) file(r *Report) {
 
 func (p printer) failure(f Failure) {
 	const indent = "        "
-	at := f.Range.Place()
+	at := f.Range.Position()
 	if at != "" {
 		at += ": "
 	}

@@ -204,7 +204,7 @@ func (s *Starter) failed(c candidate, v expr.Vars, event, key string, err error)
 	s.count(c.plan, c.trigger, Failed)
 	args := []any{"flow", c.plan.Name, "trigger", describe(c.trigger), "event", event, "key", key, "error", err}
 	if e := (*expr.EvalError)(nil); errors.As(err, &e) && e.Range.Source != nil {
-		args = append(args, "at", e.Range.Place(), "expression", e.Expression)
+		args = append(args, "at", e.Range.Position(), "expression", e.Expression)
 	}
 	if c.trigger.Kind == "webhook" {
 		values, _ := v.Values.(expr.Map)

@@ -77,7 +77,7 @@ const maxRuns = 20
 // screen collects what the page shows about a flow and a run.
 func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []formProblem) *screen {
 	state := w.state.Load()
-	s := &screen{Project: w.project.Root, Place: w.project.Root, Address: w.page, Phone: w.phone, Errors: state.found.Once().CountErrors()}
+	s := &screen{Project: w.project.Root, Place: w.project.Root, Address: w.page, Phone: w.phone, Errors: state.found.Deduplicate().CountErrors()}
 	if len(w.project.Flows) > 0 {
 		s.Place = w.project.Abs(w.project.Flows[0])
 	}
@@ -103,7 +103,7 @@ func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []
 	for name, file := range state.files {
 		others[file] = name != chosen && w.plan(chosen) != nil
 	}
-	for _, d := range state.found.Hide().Once() {
+	for _, d := range state.found.HideSecretLines().Deduplicate() {
 		of := &s.Found
 		if others[d.Range.File()] {
 			of = &s.Others

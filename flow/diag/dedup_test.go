@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestOnce(t *testing.T) {
+func TestDeduplicate(t *testing.T) {
 	one := diag.NewSource("one.flow.yaml", []byte(strings.Repeat("x y\n", 20)))
 	other := diag.NewSource("other.flow.yaml", []byte("x y\n"))
 	at := func(src *diag.Source, line, col int) diag.Range {
@@ -37,7 +37,7 @@ func TestOnce(t *testing.T) {
 			[]string{"a", "b", "c", "d", "e", "f"}},
 	} {
 		var hints []string
-		for _, d := range tt.in.Once() {
+		for _, d := range tt.in.Deduplicate() {
 			hints = append(hints, d.Hint)
 		}
 		assert.Equal(t, tt.hints, hints, name)
@@ -46,5 +46,5 @@ func TestOnce(t *testing.T) {
 	for line := range 12 {
 		many = append(many, find(at(one, line+1, 1), "unset", "reply", ""))
 	}
-	assert.Equal(t, "the same in lines 2, 3, 4, 5, 6, 7, 8, 9 and 3 more", many.Once()[0].Hint)
+	assert.Equal(t, "the same in lines 2, 3, 4, 5, 6, 7, 8, 9 and 3 more", many.Deduplicate()[0].Hint)
 }

@@ -9,36 +9,37 @@ import (
 	"facteur/flow/schema"
 )
 
-// A fields reads the keys of one map of the language.
-type fields struct {
+// An object reads the keys of one map of the language.
+type object struct {
 	p    *parser
 	node *Node
-	what string // with its article, e.g. "a step"
+	what string // for messages, with an article, e.g. "a step"
 }
 
-// fields reads n as a map, and reports keys that are not known; ok is false when it is none.
-func (p *parser) fields(n *Node, what string, known ...string) (o fields, ok bool) {
-	o = fields{p, n, what}
+// object returns a reader of the map n, and reports unknown keys; ok is false if n is not a
+// map.
+func (p *parser) object(n *Node, what string, known ...string) (o object, ok bool) {
+	o = object{p, n, what}
 	if n.Kind != MapNode {
 		p.wrongKind(n, what, "a map of keys and values", "the keys are: "+strings.Join(known, ", "))
 		return o, false
 	}
-	o.node = p.indented(n, known)
+	o.node = p.recoverIndent(n, known)
 	for _, e := range o.node.Entries {
 		if !slices.Contains(known, e.Key.Value) {
 			hint := diag.DidYouMean(e.Key.Value, "keys", known)
-			if name := keyMeant(e.Key.Value, known); name != "" && name != diag.Suggest(e.Key.Value, known) {
+			if name := intendedKey(e.Key.Value, known); name != "" && name != diag.Suggest(e.Key.Value, known) {
 				hint = "write " + name + ":"
 			}
 			p.errorf("unknown-key", e.Key.Whole, hint, "%s has no key %q", what, e.Key.Value)
 			p.diags[len(p.diags)-1].Hidden = diag.NamesSecret(e.Key.Value)
 		}
 	}
-	o.node = o.node.renamed(known, keyMeant)
+	o.node = o.node.renameKeys(known, intendedKey)
 	return o, true
 }
 
-// wrongKind reports a value that is not what its place takes.
+// wrongKind reports a value of the wrong kind.
 func (p *parser) wrongKind(n *Node, what, want, hint string) {
 	if n.Kind == NullNode && n.Text.Value == "" {
 		p.errorf("wrong-kind", n.Range, hint, "%s has no value here; it takes %s", what, want)
@@ -48,22 +49,22 @@ func (p *parser) wrongKind(n *Node, what, want, hint string) {
 }
 
 // entry returns the entry of a key, or nil.
-func (o fields) entry(key string) *Entry { return o.node.Entry(key) }
+func (o object) entry(key string) *Entry { return o.node.Entry(key) }
 
 // get returns the value of a key, or nil.
-func (o fields) get(key string) *Node { return o.node.Get(key) }
+func (o object) get(key string) *Node { return o.node.Get(key) }
 
-// need reports a key that is missing.
-func (o fields) need(keys ...string) {
+// require reports keys that are missing.
+func (o object) require(keys ...string) {
 	for _, key := range keys {
 		if o.get(key) == nil {
-			o.p.errorf("missing-key", o.node.Head(), needed(key), "%s needs the key %q", o.what, key)
+			o.p.errorf("missing-key", o.node.Head(), missingKeyHint(key), "%s needs the key %q", o.what, key)
 		}
 	}
 }
 
-// needed is how a key is written that is missing.
-func needed(key string) string {
+// missingKeyHint shows how to write a missing key.
+func missingKeyHint(key string) string {
 	switch key {
 	case "as":
 		return "such as as: person; the steps then read ${person}"
@@ -85,11 +86,11 @@ func needed(key string) string {
 	return ""
 }
 
-// name calls a key in a message.
-func (o fields) name(key string) string { return "`" + key + "`" }
+// name formats a key for a message.
+func (o object) name(key string) string { return "`" + key + "`" }
 
-// text returns the text of a scalar; nil when it is missing or none.
-func (o fields) text(key string) *diag.Text {
+// text returns the text of a scalar; nil if it is missing or not a scalar.
+func (o object) text(key string) *diag.Text {
 	n := o.get(key)
 	if n == nil {
 		return nil
@@ -101,22 +102,22 @@ func (o fields) text(key string) *diag.Text {
 	return &n.Text
 }
 
-// isScalar tells whether n is a scalar other than null.
+// isScalar reports whether n is a scalar other than null.
 func (n *Node) isScalar() bool {
 	return n.Kind != NullNode && n.Kind != ListNode && n.Kind != MapNode
 }
 
-// literal is text without an expression.
-func (o fields) literal(key string) *diag.Text {
+// literal is text without expressions.
+func (o object) literal(key string) *diag.Text {
 	t := o.text(key)
-	if t == nil || !o.p.isLiteral(*t, o.name(key)) {
+	if t == nil || !o.p.requireLiteral(*t, o.name(key)) {
 		return nil
 	}
 	return t
 }
 
-// isLiteral reports a text with an expression where none can be.
-func (p *parser) isLiteral(t diag.Text, what string) bool {
+// requireLiteral reports a text that has an expression where none is allowed.
+func (p *parser) requireLiteral(t diag.Text, what string) bool {
 	i := expressionAt(t.Value)
 	if i >= 0 {
 		p.errorf("literal-only", t.Range(i, i+2), "write the value itself", "%s takes a literal, not an expression", what)
@@ -124,7 +125,8 @@ func (p *parser) isLiteral(t diag.Text, what string) bool {
 	return i < 0
 }
 
-// expressionAt gives where the first ${ of a text is, -1 without one. $${ is text.
+// expressionAt returns the offset of the first ${ in a text, -1 if there is none. $${ is
+// literal text.
 func expressionAt(s string) int {
 	for i := 0; i+1 < len(s); i++ {
 		if s[i] != '$' {
@@ -140,8 +142,8 @@ func expressionAt(s string) int {
 	return -1
 }
 
-// description is what something is, for people.
-func (o fields) description() string {
+// description returns the description for people.
+func (o object) description() string {
 	if t := o.text("description"); t != nil {
 		return t.Value
 	}
@@ -149,7 +151,7 @@ func (o fields) description() string {
 }
 
 // value returns a value that may be an expression and is not null.
-func (o fields) value(key string) *Node {
+func (o object) value(key string) *Node {
 	n := o.get(key)
 	if n != nil && n.Kind == NullNode {
 		o.p.wrongKind(n, o.name(key), "a value", "")
@@ -159,14 +161,14 @@ func (o fields) value(key string) *Node {
 }
 
 // scalar returns a scalar that may be an expression.
-func (o fields) scalar(key string) *Node {
+func (o object) scalar(key string) *Node {
 	if o.text(key) == nil {
 		return nil
 	}
 	return o.get(key)
 }
 
-func (o fields) boolean(key string) bool {
+func (o object) boolean(key string) bool {
 	n := o.get(key)
 	if n == nil {
 		return false
@@ -186,7 +188,7 @@ func (o fields) boolean(key string) bool {
 }
 
 // integer returns a literal from least to most, or fallback.
-func (o fields) integer(key string, fallback, least, most int) int {
+func (o object) integer(key string, fallback, least, most int) int {
 	n := o.get(key)
 	if n == nil {
 		return fallback
@@ -214,8 +216,8 @@ func (n *Node) number() (f float64, ok bool) {
 	return 0, false
 }
 
-// duration returns a literal duration of more than nothing; nil without one.
-func (o fields) duration(key string) *Duration {
+// duration returns a positive literal duration; nil without one.
+func (o object) duration(key string) *Duration {
 	n := o.get(key)
 	if n == nil {
 		return nil
@@ -244,16 +246,16 @@ func (o fields) duration(key string) *Duration {
 	return &Duration{Value: value, Range: n.Range}
 }
 
-// within returns a literal duration, or fallback.
-func (o fields) within(key string, fallback time.Duration) time.Duration {
+// durationOr returns a literal duration, or fallback.
+func (o object) durationOr(key string, fallback time.Duration) time.Duration {
 	if d := o.duration(key); d != nil {
 		return d.Value
 	}
 	return fallback
 }
 
-// choice returns one of the options, the first of which is the default.
-func (o fields) choice(key string, options ...string) string {
+// choice returns one of the options; the first is the default.
+func (o object) choice(key string, options ...string) string {
 	t := o.literal(key)
 	if t == nil {
 		return options[0]
@@ -267,7 +269,7 @@ func (o fields) choice(key string, options ...string) string {
 }
 
 // condition returns bare CEL.
-func (o fields) condition(key string) *diag.Text {
+func (o object) condition(key string) *diag.Text {
 	t := o.text(key)
 	if t == nil {
 		return nil
@@ -279,7 +281,7 @@ func (o fields) condition(key string) *diag.Text {
 	}
 	if strings.HasPrefix(trimmed, "${") {
 		start := strings.Index(t.Value, "${")
-		if end := closing(trimmed); end == len(trimmed)-1 { // of others its compiler says so
+		if end := closing(trimmed); end == len(trimmed)-1 { // other forms are reported by its compiler
 			inside := t.Cut(start+2, start+end)
 			o.p.errorf("braced-condition", t.Range(start, start+2), "drop the braces: "+key+": "+strings.TrimSpace(inside.Value),
 				"%s takes an expression without ${ }", o.name(key))
@@ -289,7 +291,8 @@ func (o fields) condition(key string) *diag.Text {
 	return t
 }
 
-// closing gives where the expression that starts s with ${ ends: its brace, or -1.
+// closing returns the offset of the brace that closes the expression at the beginning of s, or
+// -1.
 func closing(s string) int {
 	depth := 0
 	for i := 1; i < len(s); i++ {
@@ -313,7 +316,7 @@ func closing(s string) int {
 }
 
 // connection returns the name of a connection.
-func (o fields) connection() *diag.Text {
+func (o object) connection() *diag.Text {
 	t := o.literal("connection")
 	if t == nil {
 		return nil
@@ -340,8 +343,8 @@ func isConnectionName(s string) bool {
 	return s != ""
 }
 
-// named returns the values of a map whose keys are ids.
-func (o fields) named(key, what string) []Binding {
+// bindings returns the values of a map whose keys are ids.
+func (o object) bindings(key, what string) []Binding {
 	n := o.get(key)
 	if n == nil {
 		return nil
@@ -350,10 +353,10 @@ func (o fields) named(key, what string) []Binding {
 		o.p.wrongKind(n, o.name(key), "a map of names and values", "")
 		return nil
 	}
-	bindings := make([]Binding, 0, len(n.Entries))
+	list := make([]Binding, 0, len(n.Entries))
 	for _, e := range n.Entries {
 		o.p.checkID(e.Key, "the name of "+what)
-		bindings = append(bindings, Binding{Name: e.Key, Value: e.Value})
+		list = append(list, Binding{Name: e.Key, Value: e.Value})
 	}
-	return bindings
+	return list
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Once returns the list, of which those about one mistake are one: where it shows first, with
-// the lines of the other places in its hint. Editors want all places, people one mistake.
-func (l List) Once() List {
+// Deduplicate returns the list with diagnostics of the same subject merged into the first,
+// whose hint lists the other lines. Editors want all of them, people one for each mistake.
+func (l List) Deduplicate() List {
 	type key struct{ file, code, subject string }
 	first := map[key]int{} // in out
 	var out List
@@ -35,13 +35,13 @@ func (l List) Once() List {
 }
 
 func alsoIn(lines []int) string {
-	const most = 8
-	texts := make([]string, 0, most)
-	for _, line := range lines[:min(most, len(lines))] {
+	const maxListed = 8
+	texts := make([]string, 0, maxListed)
+	for _, line := range lines[:min(maxListed, len(lines))] {
 		texts = append(texts, strconv.Itoa(line))
 	}
 	last := len(texts) - 1
-	switch more := len(lines) - most; {
+	switch more := len(lines) - maxListed; {
 	case more > 0:
 		return fmt.Sprintf("the same in lines %s and %d more", strings.Join(texts, ", "), more)
 	case last == 0:

@@ -25,9 +25,9 @@ func eachText(n *flow.Node, visit func(diag.Text)) {
 	}
 }
 
-// placed tells whether every byte of the text is where its range says, escapes and
-// folded line breaks aside.
-func placed(text diag.Text, source string) (ok bool, at int) {
+// isPlaced reports whether every byte of the text is where its range says, except for escapes
+// and folded line breaks.
+func isPlaced(text diag.Text, source string) (ok bool, at int) {
 	for i := range len(text.Value) {
 		r := text.Range(i, i+1)
 		if r.End != r.Start+1 || r.Start < text.Whole.Start || r.End > text.Whole.End && text.Value[i] != '\n' {
@@ -44,7 +44,7 @@ func placed(text diag.Text, source string) (ok bool, at int) {
 	return true, 0
 }
 
-func TestEveryByteIsFound(t *testing.T) {
+func TestEveryByteIsMapped(t *testing.T) {
 	for _, path := range files(t, "good") {
 		text := load(t, path)
 		root, diags := flow.ParseValue(path, text)
@@ -52,14 +52,14 @@ func TestEveryByteIsFound(t *testing.T) {
 		count := 0
 		eachText(root, func(text diag.Text) {
 			count++
-			ok, at := placed(text, string(text.Whole.Source.Text))
+			ok, at := isPlaced(text, string(text.Whole.Source.Text))
 			assert.True(t, ok, "%s: byte %d of %q", text.Whole.Pos(), at, text.Value)
 		})
 		assert.Positive(t, count)
 	}
 }
 
-func TestPlacesInsideScalars(t *testing.T) {
+func TestRangesInsideScalars(t *testing.T) {
 	for name, tt := range map[string]struct{ source, find, at string }{
 		"plain":         {"k: a ${x}", "x", "1:8"},
 		"plain lines":   {"k: a\n  b\n  ${x}", "x", "3:5"},

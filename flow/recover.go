@@ -7,22 +7,22 @@ import (
 	"facteur/flow/diag"
 )
 
-// What is reported is read as it was meant, where that can be told, so that one mistake is
-// told once: nothing is missing then, and nothing unknown further down.
+// Error recovery: after a diagnostic, parsing continues with what was probably meant, so that
+// one mistake does not lead to further diagnostics about missing or unknown keys.
 
-// takeMaps are the keys whose value is a map, below which it is easily forgotten to indent.
-var takeMaps = [...]string{"with", "set", "wait_for", "retry", "await", "return", "fail",
+// mapKeys are the keys whose value is a map, below which indentation is easily forgotten.
+var mapKeys = [...]string{"with", "set", "wait_for", "retry", "await", "return", "fail",
 	"webhook", "schedule", "whatsapp_message", "inputs", "outputs", "concurrency", "parallel"}
 
-// indented returns n with those entries inside a key without a value that stand below it
-// and are no keys of n.
-func (p *parser) indented(n *Node, known []string) *Node {
+// recoverIndent returns n with entries that are not keys of n moved into the preceding key, if
+// that has no value.
+func (p *parser) recoverIndent(n *Node, known []string) *Node {
 	for i, e := range n.Entries {
-		if e.Value.Kind != NullNode || e.Value.Text.Value != "" || !slices.Contains(takeMaps[:], e.Key.Value) {
+		if e.Value.Kind != NullNode || e.Value.Text.Value != "" || !slices.Contains(mapKeys[:], e.Key.Value) {
 			continue
 		}
 		end := i + 1
-		if end < len(n.Entries) && n.misspells(n.Entries[end].Key.Value, known) {
+		if end < len(n.Entries) && n.isMisspelling(n.Entries[end].Key.Value, known) {
 			continue
 		}
 		var names []string
@@ -43,9 +43,8 @@ func (p *parser) indented(n *Node, known []string) *Node {
 	return n
 }
 
-// below returns the step n with what its action or flow takes inside `with`, where it stands
-// beside it.
-func (p *parser) below(n *Node, known []string) *Node {
+// recoverWith returns the step n with inputs that are written beside `with` moved into it.
+func (p *parser) recoverWith(n *Node, known []string) *Node {
 	with := n.Entry("with")
 	if with != nil && with.Value.Kind != MapNode {
 		return n
@@ -55,8 +54,8 @@ func (p *parser) below(n *Node, known []string) *Node {
 		if slices.Contains(known, key) || slices.Contains(keysOf(""), key) || diag.NamesSecret(key) || with != nil && with.Value.Get(key) != nil {
 			return false
 		}
-		meant := stepKeyMeant(key)
-		return meant == belowWith || meant == "" && with == nil && !n.misspells(key, known)
+		meant := stepKeyHint(key)
+		return meant == withHint || meant == "" && with == nil && !n.isMisspelling(key, known)
 	}
 	inputs, rest := &Node{Kind: MapNode}, *n
 	rest.Entries = nil
@@ -84,20 +83,19 @@ func (p *parser) below(n *Node, known []string) *Node {
 	return &rest
 }
 
-// misspells tells whether a key of n is likely one of the known that n lacks.
-func (n *Node) misspells(key string, known []string) bool {
+// isMisspelling reports whether a key of n is probably one of the known keys that n lacks.
+func (n *Node) isMisspelling(key string, known []string) bool {
 	near := diag.Suggest(key, known)
 	return near != "" && n.Get(near) == nil
 }
 
-// renamed returns n with each key that is none of the known under the name of the one that was
-// meant, where n lacks that.
-func (n *Node) renamed(known []string, meant func(key string, known []string) string) *Node {
+// renameKeys returns n with unknown keys replaced by the intended ones that n lacks.
+func (n *Node) renameKeys(known []string, intended func(key string, known []string) string) *Node {
 	for i, e := range n.Entries {
 		if slices.Contains(known, e.Key.Value) {
 			continue
 		}
-		if name := meant(e.Key.Value, known); slices.Contains(known, name) && n.Get(name) == nil {
+		if name := intended(e.Key.Value, known); slices.Contains(known, name) && n.Get(name) == nil {
 			all := *n
 			all.Entries = slices.Clone(n.Entries)
 			all.Entries[i].Key.Value = name
@@ -107,8 +105,8 @@ func (n *Node) renamed(known []string, meant func(key string, known []string) st
 	return n
 }
 
-// keyMeant returns the known key that another one stands for, "" for none.
-func keyMeant(key string, known []string) string {
+// intendedKey returns the known key that is probably meant, "" for none.
+func intendedKey(key string, known []string) string {
 	name := ""
 	switch key {
 	case "if", "condition":
@@ -122,8 +120,8 @@ func keyMeant(key string, known []string) string {
 	return diag.Suggest(key, known)
 }
 
-// stepKeyRead returns the key of steps that another one is read as, "" for none.
-func stepKeyRead(key string, known []string) string {
+// intendedStepKey returns the key of steps that is probably meant, "" for none.
+func intendedStepKey(key string, known []string) string {
 	switch key {
 	case "when", "condition", "only_if":
 		return "if"
@@ -136,7 +134,7 @@ func stepKeyRead(key string, known []string) string {
 	case "do", "tasks":
 		return "steps"
 	}
-	if stepKeyMeant(key) != "" || slices.Contains(keysOf(""), key) { // whose hint says something else
+	if stepKeyHint(key) != "" || slices.Contains(keysOf(""), key) { // these have a hint of their own
 		return ""
 	}
 	return diag.Suggest(key, known)

@@ -7,50 +7,50 @@ import (
 	"facteur/flow/diag"
 )
 
-// A tracer walks through the text and the value of a scalar side by side. Its
-// methods are false when the two do not fit.
-type tracer struct {
-	file
-	value   string
-	pos, at int // in text and value
-	marks   []diag.Mark
+// A sourceMapper maps the bytes of a decoded scalar to the source, by walking through both in
+// step. Its methods return false if the two do not match.
+type sourceMapper struct {
+	textView
+	value    string
+	pos, at  int // in text and value
+	segments []diag.Segment
 }
 
-// mark says that the value's next byte stands at pos.
-func (t *tracer) mark(pos int) {
-	if n := len(t.marks); n > 0 {
-		if last := t.marks[n-1]; last.Offset+t.at-last.At == pos {
+// addSegment says that the next byte of the value is at pos.
+func (t *sourceMapper) addSegment(pos int) {
+	if n := len(t.segments); n > 0 {
+		if last := t.segments[n-1]; last.SourceOffset+t.at-last.ValueOffset == pos {
 			return
 		}
 	}
-	t.marks = append(t.marks, diag.Mark{At: t.at, Offset: pos})
+	t.segments = append(t.segments, diag.Segment{ValueOffset: t.at, SourceOffset: pos})
 }
 
-// take takes n bytes that the text and the value share.
-func (t *tracer) take(n int) bool {
+// copyBytes consumes n bytes that are the same in the source and the value.
+func (t *sourceMapper) copyBytes(n int) bool {
 	if t.at+n > len(t.value) || t.value[t.at:t.at+n] != t.text[t.pos:t.pos+n] {
 		return false
 	}
 	if n > 0 {
-		t.mark(t.pos)
+		t.addSegment(t.pos)
 		t.at += n
 		t.pos += n
 	}
 	return true
 }
 
-// put takes a byte of the value that the text writes differently at pos.
-func (t *tracer) put(c byte, pos int) bool {
+// emit consumes a byte of the value that the source writes differently at pos.
+func (t *sourceMapper) emit(c byte, pos int) bool {
 	if t.at >= len(t.value) || t.value[t.at] != c {
 		return false
 	}
-	t.mark(pos)
+	t.addSegment(pos)
 	t.at++
 	return true
 }
 
-// breakAt gives the length of the line break at pos, 0 when there is none.
-func (t *tracer) breakAt(pos int) int {
+// breakAt returns the length of the line break at pos, 0 if there is none.
+func (t *sourceMapper) breakAt(pos int) int {
 	switch {
 	case t.peek(pos) == '\n':
 		return 1
@@ -60,16 +60,16 @@ func (t *tracer) breakAt(pos int) int {
 	return 0
 }
 
-// fold takes line breaks and the blanks around them: one break is a space, more are
-// one fewer line breaks. After an escaped break none is a space.
-func (t *tracer) fold(escaped bool) bool {
+// fold consumes line breaks and the blanks around them: a single break is a space, n breaks
+// are n-1 line breaks. After an escaped break none is a space.
+func (t *sourceMapper) fold(escaped bool) bool {
 	first := true
 	space := t.pos
 	for {
 		next := t.blanks(t.pos)
 		n := t.breakAt(next)
 		if n == 0 {
-			if !first && space >= 0 && !t.put(' ', space) {
+			if !first && space >= 0 && !t.emit(' ', space) {
 				return false
 			}
 			t.pos = next
@@ -77,14 +77,14 @@ func (t *tracer) fold(escaped bool) bool {
 		}
 		switch {
 		case escaped:
-			if !t.put('\n', next+n-1) {
+			if !t.emit('\n', next+n-1) {
 				return false
 			}
 		case first:
 			space, first = next, false
 		default:
 			space = -1
-			if !t.put('\n', next+n-1) {
+			if !t.emit('\n', next+n-1) {
 				return false
 			}
 		}
@@ -92,8 +92,8 @@ func (t *tracer) fold(escaped bool) bool {
 	}
 }
 
-// run gives where the bytes that stand for themselves end.
-func (t *tracer) run(stop string) int {
+// run returns the end of the bytes that stand for themselves.
+func (t *sourceMapper) run(stop string) int {
 	end := t.pos
 	for end < len(t.text) && strings.IndexByte(stop, t.text[end]) < 0 {
 		end++
@@ -101,7 +101,7 @@ func (t *tracer) run(stop string) int {
 	return end
 }
 
-func (t *tracer) plain() bool {
+func (t *sourceMapper) plain() bool {
 	for t.at < len(t.value) {
 		if next := t.blanks(t.pos); t.breakAt(next) > 0 {
 			if !t.fold(false) {
@@ -110,14 +110,14 @@ func (t *tracer) plain() bool {
 			continue
 		}
 		n := max(1, t.run("\r\n \t")-t.pos)
-		if t.pos+n > len(t.text) || !t.take(min(n, len(t.value)-t.at)) {
+		if t.pos+n > len(t.text) || !t.copyBytes(min(n, len(t.value)-t.at)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (t *tracer) quoted(quote byte) bool {
+func (t *sourceMapper) quoted(quote byte) bool {
 	t.pos++
 	stop := "\"\\ \t\r\n"
 	if quote == '\'' {
@@ -128,7 +128,7 @@ func (t *tracer) quoted(quote byte) bool {
 		c := t.text[t.pos]
 		switch {
 		case c == quote && quote == '\'' && t.peek(t.pos+1) == '\'':
-			ok = t.put('\'', t.pos)
+			ok = t.emit('\'', t.pos)
 			t.pos += 2
 		case c == quote:
 			t.pos++
@@ -138,7 +138,7 @@ func (t *tracer) quoted(quote byte) bool {
 		case t.breakAt(t.blanks(t.pos)) > 0:
 			ok = t.fold(false)
 		default:
-			ok = t.take(max(1, t.run(stop)-t.pos))
+			ok = t.copyBytes(max(1, t.run(stop)-t.pos))
 		}
 		if !ok {
 			return false
@@ -147,9 +147,9 @@ func (t *tracer) quoted(quote byte) bool {
 	return false
 }
 
-// escape takes a backslash and what follows. The last byte that an escape stands
-// for is placed at its last byte, so that ranges end where the escape does.
-func (t *tracer) escape() bool {
+// escape consumes an escape sequence. The last byte of its character is mapped to its last
+// byte, so that ranges end where the escape ends.
+func (t *sourceMapper) escape() bool {
 	if n := t.breakAt(t.pos + 1); n > 0 {
 		t.pos += 1 + n
 		return t.fold(true)
@@ -172,16 +172,15 @@ func (t *tracer) escape() bool {
 		if i > 0 {
 			pos = t.pos + length - size + i
 		}
-		t.mark(pos)
+		t.addSegment(pos)
 		t.at++
 	}
 	t.pos += length
 	return true
 }
 
-// block takes a literal or folded block. Whether a line break was folded is read off
-// the value.
-func (t *tracer) block() bool {
+// block consumes a literal or folded block. The value tells whether a line break was folded.
+func (t *sourceMapper) block() bool {
 	end := t.lineEnd(t.pos)
 	t.pos = end
 	pos := end + t.breakAt(end)
@@ -198,7 +197,7 @@ func (t *tracer) block() bool {
 		}
 		t.pos = pos
 		end := t.lineEnd(t.pos)
-		if !t.take(end - t.pos) {
+		if !t.copyBytes(end - t.pos) {
 			return false
 		}
 		pos = end + t.breakAt(end)
@@ -223,36 +222,36 @@ func (t *tracer) block() bool {
 	return true
 }
 
-// breaks takes what the value made of line breaks that stand at those places.
-func (t *tracer) breaks(places []int) bool {
+// breaks consumes what the value has for line breaks at these offsets.
+func (t *sourceMapper) breaks(offsets []int) bool {
 	rest := t.value[t.at:]
 	n := len(rest) - len(strings.TrimLeft(rest, "\n"))
 	switch {
 	case rest == "":
 		return true
 	case n == 0:
-		return len(places) == 1 && t.put(' ', places[0])
+		return len(offsets) == 1 && t.emit(' ', offsets[0])
 	case n == len(rest): // the end, chomped
-	case n == len(places)-1:
-		places = places[1:]
+	case n == len(offsets)-1:
+		offsets = offsets[1:]
 	}
-	if n > len(places) {
+	if n > len(offsets) {
 		return false
 	}
-	for _, pos := range places[:n] {
-		t.put('\n', pos)
+	for _, pos := range offsets[:n] {
+		t.emit('\n', pos)
 	}
 	return true
 }
 
-// emptyLines takes the line breaks of a block that has nothing else.
-func (t *tracer) emptyLines(pos int) bool {
+// emptyLines consumes the line breaks of a block without other content.
+func (t *sourceMapper) emptyLines(pos int) bool {
 	for t.at < len(t.value) {
 		for t.peek(pos) == ' ' {
 			pos++
 		}
 		n := t.breakAt(pos)
-		if n == 0 || !t.put('\n', pos+n-1) {
+		if n == 0 || !t.emit('\n', pos+n-1) {
 			return false
 		}
 		pos += n
@@ -260,9 +259,9 @@ func (t *tracer) emptyLines(pos int) bool {
 	return true
 }
 
-// indent gives the indentation of a block whose lines start at pos: the spaces before
-// its first line with content that are not in the value.
-func (t *tracer) indent(pos int) (n int, ok bool) {
+// indent returns the indentation of a block whose lines start at pos: the spaces before its
+// first line with content that are not in the value.
+func (t *sourceMapper) indent(pos int) (n int, ok bool) {
 	content := strings.TrimLeft(t.value, "\n")
 	if content == "" {
 		return 0, false
