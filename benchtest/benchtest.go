@@ -1,6 +1,5 @@
-// Package benchtest is for benchmarks of what many do at the same time. It tells how many a
-// second are done, how long one takes, what it costs the processor, and how that compares
-// with something else on the same machine, which others may use, too.
+// Package benchtest measures concurrent work in benchmarks: its rate, latencies and CPU time,
+// and how it compares with other work on the same machine, which may be busy.
 package benchtest
 
 import (
@@ -10,58 +9,56 @@ import (
 	"time"
 )
 
-// A Work is what is measured.
-type Work struct {
-	// Do does it once. n is a number that the others of the same measuring do not get, from 0.
+// A Workload is an operation to measure.
+type Workload struct {
+	// Do does it once. n counts the calls of one measurement, from 0.
 	Do func(n int) error
-	// First is called before all of them, Last after them: the work is over when it returns.
-	// nil: nothing is called.
-	First, Last func()
+	// Before is called before the first Do. After is called after the last one: the work is done
+	// when it returns. nil: not called.
+	Before, After func()
 }
 
-// Measure does the work b.N times, so many at the same time, and reports how many a second,
-// how long the one in the middle and the slowest of a hundred took, and what each cost the
-// processor.
-func (w Work) Measure(b *testing.B, beside int) (rate float64) {
+// Measure calls Do b.N times from so many goroutines. It reports the rate, the median and 99th
+// percentile of the latency, and the CPU time per call, and returns the rate.
+func (w Workload) Measure(b *testing.B, concurrency int) (rate float64) {
 	b.Helper()
 	b.ReportAllocs()
-	before := Processor()
+	before := CPUTime()
 	b.ResetTimer()
-	took, all := w.together(b, beside)
+	took, all := w.run(b, concurrency)
 	b.StopTimer()
 	slices.Sort(took)
 	rate = float64(b.N) / all.Seconds()
 	b.ReportMetric(rate, "a-second")
-	b.ReportMetric(float64((Processor()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
+	b.ReportMetric(float64((CPUTime()-before).Nanoseconds())/float64(b.N)/1000, "cpu-µs")
 	b.ReportMetric(float64(took[b.N/2].Microseconds())/1000, "median-ms")
 	b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1000, "p99-ms")
 	b.ReportMetric(0, "ns/op")
 	return rate
 }
 
-// Compare measures the work, and another one before and after it, since a machine that
-// others use does not keep its speed for long. It reports the ratio of their rates under
-// the name.
-func (w Work) Compare(b *testing.B, beside int, other Work, name string) {
+// Compare is Measure, with other measured before and after it, because a shared machine does not
+// keep its speed for long. It also reports the ratio of the two rates, under name.
+func (w Workload) Compare(b *testing.B, concurrency int, other Workload, name string) {
 	b.Helper()
-	_, before := other.together(b, beside)
-	rate := w.Measure(b, beside)
-	time.Sleep(100 * time.Millisecond) // what is written late is not the other's
-	_, after := other.together(b, beside)
+	_, before := other.run(b, concurrency)
+	rate := w.Measure(b, concurrency)
+	time.Sleep(100 * time.Millisecond) // for delayed writes of w, which must not count for other
+	_, after := other.run(b, concurrency)
 	b.ReportMetric(rate*(before+after).Seconds()/float64(2*b.N), name)
 }
 
-// together does the work b.N times, and tells how long each took, and all.
-func (w Work) together(b *testing.B, beside int) (took []time.Duration, all time.Duration) {
+// run calls Do b.N times, and returns how long each call took, and all of them.
+func (w Workload) run(b *testing.B, concurrency int) (took []time.Duration, all time.Duration) {
 	b.Helper()
-	todo := make(chan int, beside)
+	todo := make(chan int, concurrency)
 	took = make([]time.Duration, b.N)
-	if w.First != nil {
-		w.First()
+	if w.Before != nil {
+		w.Before()
 	}
 	var workers sync.WaitGroup
 	start := time.Now()
-	for range beside {
+	for range concurrency {
 		workers.Go(func() {
 			for n := range todo {
 				began := time.Now()
@@ -77,8 +74,8 @@ func (w Work) together(b *testing.B, beside int) (took []time.Duration, all time
 	}
 	close(todo)
 	workers.Wait()
-	if w.Last != nil {
-		w.Last()
+	if w.After != nil {
+		w.After()
 	}
 	return took, time.Since(start)
 }

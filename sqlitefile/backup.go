@@ -13,18 +13,18 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// Backup copies all that was written so far to a new file, while writing goes on. It
-// returns once the copy would survive a crash. A file of that name is never overwritten.
+// Backup copies everything written so far to a new file, while writes go on. It returns once the
+// copy is durable. It never overwrites a file.
 func (f *File) Backup(ctx context.Context, path string) error {
-	err := f.writer.do(ctx, write{}, true)
-	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // a failed disk can be read
+	err := f.writer.submit(ctx, write{}, true)
+	if _, failed := errors.AsType[*DiskError](err); err != nil && !failed { // a file whose writing has failed can still be read
 		return err
 	}
 	return f.reader.Backup(ctx, path)
 }
 
-// Backup copies the file as it is now to a new one, while others write. It returns once
-// the copy would survive a crash. A file of that name is never overwritten.
+// Backup copies the current state of the file to a new one, while others write. It returns once
+// the copy is durable. It never overwrites a file.
 func (r *Reader) Backup(ctx context.Context, path string) error {
 	path, err := filepath.Abs(path)
 	if err == nil {
@@ -41,11 +41,10 @@ func (r *Reader) Backup(ctx context.Context, path string) error {
 	return &DiskError{r.name, path, "write", err}
 }
 
-// backup fills a file beside the one that is wanted, which has its name only once it is
-// whole.
+// backup writes a temporary file in the same folder, and renames it once it is complete.
 func (r *Reader) backup(ctx context.Context, path string) (err error) {
 	if _, err := os.Lstat(path); err == nil {
-		return errThere
+		return errExists
 	}
 	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		return errNoFolder
@@ -64,7 +63,7 @@ func (r *Reader) backup(ctx context.Context, path string) (err error) {
 	}
 	err = privatefile.Place(part.Name(), path)
 	if errors.Is(err, fs.ErrExist) {
-		return errThere
+		return errExists
 	}
 	return err
 }

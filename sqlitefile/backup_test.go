@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A backup holds what was written before, also what nobody waited for, and is a file of
-// the same kind.
+// A backup contains everything written before, durable or not, and is a file of the same kind.
 func TestBackup(t *testing.T) {
 	dir := t.TempDir()
 	for _, shared := range []bool{false, true} {

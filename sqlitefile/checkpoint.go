@@ -9,35 +9,35 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// longLog is how many pages of the log are to be in the database soon.
-const longLog = 4000
+// minCheckpointPages is how many pages of the WAL start a checkpoint.
+const minCheckpointPages = 4000
 
-// A checkpointer copies the log into the database, most of it on a connection of its own, beside
-// the writer: those who wait for a commit do not wait for that. The writer copies what it wrote
-// meanwhile, so that there is a moment when all is copied and the log can begin anew.
+// A checkpointer copies the WAL into the database, most of it on a connection of its own while the
+// writer goes on: nobody who waits for a commit waits for a checkpoint. The writer then copies what
+// it wrote meanwhile, so that at some moment everything is copied and the WAL can start over.
 type checkpointer struct {
-	beside      *sqlite.Conn
-	most        *sqlite.Stmt // on beside
-	look, rest  *sqlite.Stmt // on the writer's connection
-	busy, ended atomic.Bool  // beside
-	work        sync.WaitGroup
+	conn              *sqlite.Conn
+	copy              *sqlite.Stmt // on conn
+	pending, finish   *sqlite.Stmt // on the writer's connection
+	running, finished atomic.Bool  // on conn
+	wg                sync.WaitGroup
 }
 
 func openCheckpointer(path string, writer *sqlite.Conn) (c *checkpointer, err error) {
 	c = &checkpointer{}
-	if c.beside, err = openConn(path, sqlite.OpenReadWrite); err != nil {
+	if c.conn, err = openConn(path, sqlite.OpenReadWrite); err != nil {
 		return nil, err
 	}
 	for _, pragma := range syncPragmas {
-		err = errors.Join(err, sqlitex.ExecuteTransient(c.beside, pragma, nil))
+		err = errors.Join(err, sqlitex.ExecuteTransient(c.conn, pragma, nil))
 	}
 	prepare := func(conn *sqlite.Conn, mode string) *sqlite.Stmt {
 		stmt, failed := conn.Prepare("PRAGMA wal_checkpoint(" + mode + ")")
 		err = errors.Join(err, failed)
 		return stmt
 	}
-	c.most = prepare(c.beside, "PASSIVE")
-	c.look, c.rest = prepare(writer, "NOOP"), prepare(writer, "PASSIVE")
+	c.copy = prepare(c.conn, "PASSIVE")
+	c.pending, c.finish = prepare(writer, "NOOP"), prepare(writer, "PASSIVE")
 	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -45,32 +45,32 @@ func openCheckpointer(path string, writer *sqlite.Conn) (c *checkpointer, err er
 }
 
 func (c *checkpointer) close() error {
-	c.work.Wait()
-	return c.beside.Close()
+	c.wg.Wait()
+	return c.conn.Close()
 }
 
-// committed is called by the writer after each commit, when those who waited for it know.
-func (c *checkpointer) committed() {
-	if c.busy.Load() {
+// afterCommit is called by the writer after each commit, once its callers have been answered.
+func (c *checkpointer) afterCommit() {
+	if c.running.Load() {
 		return
 	}
-	if c.ended.Swap(false) {
-		checkpoint(c.rest)
+	if c.finished.Swap(false) {
+		runCheckpoint(c.finish)
 	}
-	if checkpoint(c.look) < longLog {
+	if runCheckpoint(c.pending) < minCheckpointPages {
 		return
 	}
-	c.busy.Store(true)
-	c.work.Go(func() {
-		checkpoint(c.most)
-		c.ended.Store(true)
-		c.busy.Store(false)
+	c.running.Store(true)
+	c.wg.Go(func() {
+		runCheckpoint(c.copy)
+		c.finished.Store(true)
+		c.running.Store(false)
 	})
 }
 
-// checkpoint returns how many pages of the log are still to be copied. One that fails is tried
-// again after the next commit: nothing is lost while the log is there.
-func checkpoint(stmt *sqlite.Stmt) (left int) {
+// runCheckpoint returns how many pages of the WAL are still to be copied. If it fails it is tried
+// again after the next commit: while the WAL is there nothing is lost.
+func runCheckpoint(stmt *sqlite.Stmt) (left int) {
 	defer stmt.Reset()
 	if row, err := stmt.Step(); err != nil || !row {
 		return 0

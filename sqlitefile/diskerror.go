@@ -8,11 +8,10 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// A DiskError says that a file cannot be used. After one from writing, nothing more is
-// written: what was given since the last durable write may be lost, so the file has to be
-// opened anew.
+// A DiskError says that a file cannot be used. After an error from writing nothing more is written:
+// what came after the last durable write may be lost, so the file must be opened again.
 type DiskError struct {
-	Kind string // the name of what the file is, e.g. "journal"
+	Kind string // the file's Kind.Name, e.g. "journal"
 	Path string
 	Op   string // "open", "read" or "write"
 	Err  error
@@ -25,8 +24,8 @@ func (e *DiskError) Error() string {
 // Unwrap returns the cause.
 func (e *DiskError) Unwrap() error { return e.Err }
 
-// Temporary tells whether the surroundings are at fault, such as a full disk: once they are
-// mended, the file is as good as before.
+// Temporary tells whether the cause is outside the file, such as a full disk: once that is fixed,
+// the file is as good as before.
 func (e *DiskError) Temporary() bool {
 	switch sqlite.ErrCode(e.Err).ToPrimary() {
 	case sqlite.ResultFull, sqlite.ResultReadOnly, sqlite.ResultIOErr, sqlite.ResultBusy, sqlite.ResultLocked:
@@ -35,25 +34,24 @@ func (e *DiskError) Temporary() bool {
 	return false
 }
 
-// ErrInUse says that another process writes the file: only one may.
+// ErrInUse says that another process has the file open for writing.
 var ErrInUse = errors.New("another process uses it; stop that one, or choose another data folder")
 
-// ErrOlder says that a file of an older version is to be read: who opens it for writing brings
-// it up to date.
+// ErrOlder says that a file to be read has an older schema: opening it for writing migrates it.
 var ErrOlder = errors.New("it is of an older version, and has to be brought up to date first")
 
 // ErrClosed says that the file was closed.
 var ErrClosed = errors.New("it was used after it was closed")
 
 var (
-	errForeign  = errors.New("it is something else")
+	errNotOurs  = errors.New("it is something else")
 	errNoFile   = errors.New("it is not a file")
-	errThere    = errors.New("there is a file of that name already; choose another")
+	errExists   = errors.New("there is a file of that name already; choose another")
 	errNoFolder = errors.New("its folder is not there; create it, or choose another")
 	errNoWAL    = errors.New("its file system does not let processes share memory; choose a data folder on a local disk")
 )
 
-// reason tells what is wrong and what to do about it.
+// reason tells people what is wrong, and what to do.
 func (e *DiskError) reason() string {
 	switch sqlite.ErrCode(e.Err).ToPrimary() {
 	case sqlite.ResultFull:
@@ -65,7 +63,7 @@ func (e *DiskError) reason() string {
 	case sqlite.ResultBusy, sqlite.ResultLocked:
 		return "another process has locked it; close the tool that has it open"
 	case sqlite.ResultNotADB:
-		return e.foreign()
+		return e.notOurs()
 	case sqlite.ResultCorrupt:
 		return fmt.Sprintf("it is damaged; restore it from a backup (%v)", e.Err)
 	case sqlite.ResultIOErr:
@@ -73,8 +71,8 @@ func (e *DiskError) reason() string {
 	}
 	ofPath, isOfPath := errors.AsType[*fs.PathError](e.Err)
 	switch {
-	case errors.Is(e.Err, errForeign):
-		return e.foreign()
+	case errors.Is(e.Err, errNotOurs):
+		return e.notOurs()
 	case errors.Is(e.Err, errNoFile):
 		return fmt.Sprintf("%v; give the path of the %s's file, not of its folder", errNoFile, e.Kind)
 	case errors.Is(e.Err, fs.ErrNotExist):
@@ -85,6 +83,6 @@ func (e *DiskError) reason() string {
 	return e.Err.Error()
 }
 
-func (e *DiskError) foreign() string {
+func (e *DiskError) notOurs() string {
 	return fmt.Sprintf("it is not a %s; move it away, or choose another data folder", e.Kind)
 }

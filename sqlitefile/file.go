@@ -12,8 +12,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// makeFile makes the file's folder, for its owner alone, and the file likewise. It
-// returns the one path that all names of the file lead to, so that they share a lock.
+// makeFile creates the file and its folder, for their owner alone, if they are not there. It
+// resolves symbolic links, so that all names of the file share one lock.
 func makeFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func mustBeFile(path string) error {
 	return err
 }
 
-// touch creates a file that only its owner can read, if there is none.
+// touch creates a file that only its owner can read, unless it exists.
 func touch(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -52,19 +52,19 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// openConn opens a connection that waits for the locks of other processes.
+// openConn opens a connection that waits up to lockTimeout for the locks of other processes.
 func openConn(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, flags)
 	if err == nil {
-		conn.SetBusyTimeout(patience)
+		conn.SetBusyTimeout(lockTimeout)
 	}
 	return conn, err
 }
 
-// Lock takes the place of a file that nobody shares without opening it, until what it
-// returns is closed or the process ends. Where another has it the error is ErrInUse.
+// Lock takes the lock of an unshared file without opening it, until the result is closed or the
+// process ends. If another process has the lock, the error is ErrInUse.
 func Lock(path string) (io.Closer, error) {
-	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // all names of it share the lock
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // so that all names of it share the lock
 	if err != nil {
 		return nil, &DiskError{"data folder", path, "lock", err}
 	}
@@ -75,12 +75,12 @@ func Lock(path string) (io.Closer, error) {
 	return conn, nil
 }
 
-// lockSuffix follows the name of a file in that of its lock.
+// lockSuffix is appended to a file's name for that of its lock file.
 const lockSuffix = "-lock"
 
-// lock locks a file until the connection is closed or the process ends, and waits for it so
-// long. It is not the database itself, which others may read. A lock of SQLite's works on
-// every system.
+// lock locks a lock file until the connection is closed or the process ends; it waits for that as
+// long as wait. The database itself is not locked, so that others can read it. The lock is one of
+// SQLite's, which work on every system.
 func lock(path string, wait time.Duration) (*sqlite.Conn, error) {
 	if err := touch(path); err != nil {
 		return nil, err

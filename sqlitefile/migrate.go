@@ -7,32 +7,31 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// check returns the version of the schema in the file, 0 for an empty one, or the reason
-// why the file is not for us.
+// check returns the version of the file's schema, 0 if it is empty, or why it cannot be used.
 func (k Kind) check(conn *sqlite.Conn) (version int, err error) {
-	version, err = number(conn, "PRAGMA user_version")
+	version, err = queryInt(conn, "PRAGMA user_version")
 	if err != nil {
 		return 0, err
 	}
-	id, err := number(conn, "PRAGMA application_id")
+	id, err := queryInt(conn, "PRAGMA application_id")
 	if err != nil {
 		return 0, err
 	}
-	objects, err := number(conn, "SELECT count(*) FROM sqlite_schema")
+	objects, err := queryInt(conn, "SELECT count(*) FROM sqlite_schema")
 	if err != nil {
 		return 0, err
 	}
 	known := len(k.Migrations)
 	switch {
 	case id != int(k.ID) && (id != 0 || version != 0 || objects != 0):
-		return 0, errForeign
+		return 0, errNotOurs
 	case version > known:
 		return 0, fmt.Errorf("it has schema %d and this facteur knows them up to %d; use the newer facteur that wrote it", version, known)
 	}
 	return version, nil
 }
 
-// migrate brings the file to the newest schema, one transaction for each step.
+// migrate brings the file to the newest schema, with one transaction per migration.
 func (k Kind) migrate(conn *sqlite.Conn) error {
 	version, err := k.check(conn)
 	if err != nil {
@@ -47,8 +46,8 @@ func (k Kind) migrate(conn *sqlite.Conn) error {
 	return nil
 }
 
-// number returns the result of a query that has one.
-func number(conn *sqlite.Conn, query string) (n int, err error) {
+// queryInt returns the single integer that a query returns.
+func queryInt(conn *sqlite.Conn, query string) (n int, err error) {
 	err = sqlitex.ExecuteTransient(conn, query, &sqlitex.ExecOptions{
 		ResultFunc: func(row *sqlite.Stmt) error { n = row.ColumnInt(0); return nil },
 	})

@@ -8,71 +8,71 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// peekers is how many goroutines answer Peek.
-const peekers = 2
+// maxPeeks is how many goroutines serve Peek.
+const maxPeeks = 2
 
-// A peeker looks things up for those who want one row, now, as often as something is sent.
-// It does without what a Read has for long ones: a transaction, an end that can be called
-// for, and the deep stack that SQLite grows on each new goroutine.
+// A peeker serves look-ups of a row or so, of which each send makes several. It does without what
+// Read has for long ones: a transaction, interruption, and a new goroutine's stack, which SQLite
+// makes grow each time.
 type peeker struct {
-	name  string // of the kind
-	path  string
-	begin sync.Once
-	looks chan look
-	end   chan struct{}
-	all   sync.WaitGroup
-	errs  [peekers]error // of closing
-	dones sync.Pool      // of chan error
+	name     string // Kind.Name
+	path     string
+	start    sync.Once
+	requests chan peekRequest
+	stop     chan struct{}
+	wg       sync.WaitGroup
+	errs     [maxPeeks]error // of closing the connections
+	replies  sync.Pool       // chan error
 }
 
-// A look is something to be looked up.
-type look struct {
-	see  func(*sqlite.Conn) error
-	done chan error
+// A peekRequest asks a goroutine of the peeker to call read.
+type peekRequest struct {
+	read  func(*sqlite.Conn) error
+	reply chan error
 }
 
 func newPeeker(path string, kind Kind) *peeker {
-	p := &peeker{name: kind.Name, path: path, looks: make(chan look), end: make(chan struct{})}
-	p.dones.New = func() any { return make(chan error, 1) }
+	p := &peeker{name: kind.Name, path: path, requests: make(chan peekRequest), stop: make(chan struct{})}
+	p.replies.New = func() any { return make(chan error, 1) }
 	return p
 }
 
-func (p *peeker) peek(ctx context.Context, see func(*sqlite.Conn) error) error {
-	p.begin.Do(func() {
-		for i := range peekers {
-			p.all.Go(func() { p.errs[i] = p.work() })
+func (p *peeker) peek(ctx context.Context, read func(*sqlite.Conn) error) error {
+	p.start.Do(func() {
+		for i := range maxPeeks {
+			p.wg.Go(func() { p.errs[i] = p.loop() })
 		}
 	})
-	l := look{see, p.dones.Get().(chan error)}
-	defer p.dones.Put(l.done) // nothing is in it: what is taken is answered once
+	l := peekRequest{read, p.replies.Get().(chan error)}
+	defer p.replies.Put(l.reply) // it is empty: a request that was sent is answered exactly once
 	select {
-	case p.looks <- l:
-		return <-l.done
+	case p.requests <- l:
+		return <-l.reply
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-p.end:
+	case <-p.stop:
 		return ErrClosed
 	}
 }
 
-// work answers until the end, with a connection of its own.
-func (p *peeker) work() error {
+// loop serves requests until stop is closed, on a connection of its own.
+func (p *peeker) loop() error {
 	var conn *sqlite.Conn
 	for {
 		select {
-		case l := <-p.looks:
+		case l := <-p.requests:
 			var err error
 			if conn == nil {
 				conn, err = openConn(p.path, sqlite.OpenReadOnly)
 			}
 			if err == nil {
-				err = l.see(conn)
+				err = l.read(conn)
 			}
 			if err != nil {
 				err = &DiskError{p.name, p.path, "read", err}
 			}
-			l.done <- err
-		case <-p.end:
+			l.reply <- err
+		case <-p.stop:
 			if conn == nil {
 				return nil
 			}
@@ -82,15 +82,15 @@ func (p *peeker) work() error {
 }
 
 func (p *peeker) close() error {
-	p.begin.Do(func() {}) // who has not begun never will
-	close(p.end)
-	p.all.Wait()
+	p.start.Do(func() {}) // if it has not started it never will
+	close(p.stop)
+	p.wg.Wait()
 	return errors.Join(p.errs[:]...)
 }
 
-// Peek calls see on what is in the file now, without waiting for what is being written, for
-// a look at little: nothing interrupts it, and each statement sees a state of its own. What
-// see returns is an error of the file.
-func (f *File) Peek(ctx context.Context, see func(*sqlite.Conn) error) error {
-	return f.peeker.peek(ctx, see)
+// Peek calls read on the current state of the file, without waiting for writes. It is for short
+// look-ups: it cannot be interrupted, and each statement sees a state of its own. An error of read
+// is returned as a *DiskError.
+func (f *File) Peek(ctx context.Context, read func(*sqlite.Conn) error) error {
+	return f.peeker.peek(ctx, read)
 }

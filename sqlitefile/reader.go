@@ -11,8 +11,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// readers is how many reads of one file go on at the same time.
-const readers = 4
+// maxReads is how many reads of one Reader run at the same time.
+const maxReads = 4
 
 // A Reader reads a file. It is safe for concurrent use.
 type Reader struct {
@@ -21,10 +21,9 @@ type Reader struct {
 	close      func() error
 }
 
-// OpenReadOnly opens a file for reading, also while another process writes it. It does
-// not create a file. What a process that died left beside the tables is brought into them
-// first; where the file cannot be written, only into a copy in memory. Errors are a
-// *DiskError.
+// OpenReadOnly opens an existing file for reading, also while another process writes it. If a
+// process that died left something to recover, that is recovered first; if the file cannot be
+// written, in a copy in memory. Errors are a *DiskError.
 func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -39,11 +38,11 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 	}
 	behind := false
 	err = r.Read(context.Background(), func(conn *sqlite.Conn) (err error) {
-		behind, err = kind.behind(conn)
+		behind, err = kind.needsRecovery(conn)
 		return err
 	})
 	if err == nil && behind {
-		if err = kind.recoverDead(path); err != nil {
+		if err = kind.recoverAbandoned(path); err != nil {
 			if copied, failed := kind.openCopy(path); failed == nil {
 				return copied, r.Close()
 			}
@@ -58,12 +57,12 @@ func OpenReadOnly(path string, kind Kind) (*Reader, error) {
 func (k Kind) openReader(path string) (*Reader, error) {
 	return k.newReader(path, path, sqlitex.PoolOptions{
 		Flags:       sqlite.OpenReadOnly,
-		PoolSize:    readers,
-		PrepareConn: func(conn *sqlite.Conn) error { conn.SetBusyTimeout(patience); return nil },
+		PoolSize:    maxReads,
+		PrepareConn: func(conn *sqlite.Conn) error { conn.SetBusyTimeout(lockTimeout); return nil },
 	})
 }
 
-// newReader reads what is at the URI: the file at the path, or a copy of it.
+// newReader reads the database at uri: the file at path, or a copy of it.
 func (k Kind) newReader(path, uri string, o sqlitex.PoolOptions) (*Reader, error) {
 	pool, err := sqlitex.NewPool(uri, o)
 	if err != nil {
@@ -83,12 +82,12 @@ func (k Kind) newReader(path, uri string, o sqlitex.PoolOptions) (*Reader, error
 	return &Reader{name: k.Name, path: path, pool: pool, close: sync.OnceValue(pool.Close)}, nil
 }
 
-// Close ends the reads that are under way.
+// Close interrupts the reads in progress.
 func (r *Reader) Close() error { return r.close() }
 
-// Read calls see on one state of the file. What see returns is an error of the file; what
-// else it finds out it leaves in variables of its caller.
-func (r *Reader) Read(ctx context.Context, see func(*sqlite.Conn) error) error {
+// Read calls read in one transaction. An error of read is returned as a *DiskError; read leaves its
+// results in variables of its caller.
+func (r *Reader) Read(ctx context.Context, read func(*sqlite.Conn) error) error {
 	conn, err := r.pool.Take(ctx)
 	if err != nil {
 		return cmp.Or(ctx.Err(), ErrClosed)
@@ -96,7 +95,7 @@ func (r *Reader) Read(ctx context.Context, see func(*sqlite.Conn) error) error {
 	defer r.pool.Put(conn)
 	err = func() (err error) {
 		defer sqlitex.Transaction(conn)(&err)
-		return see(conn)
+		return read(conn)
 	}()
 	switch {
 	case err == nil:

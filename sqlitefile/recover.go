@@ -9,19 +9,19 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// behind tells whether something is beside the tables that Recover brings into them.
-func (k Kind) behind(conn *sqlite.Conn) (bool, error) {
-	if k.Behind == "" {
+// needsRecovery tells whether there is something to recover.
+func (k Kind) needsRecovery(conn *sqlite.Conn) (bool, error) {
+	if k.NeedsRecovery == "" {
 		return false, nil
 	}
-	n, err := number(conn, k.Behind)
+	n, err := queryInt(conn, k.NeedsRecovery)
 	return n > 0, err
 }
 
-// recover brings into the tables what a process that died left beside them. The caller
-// knows that no other process writes the file.
+// recover recovers what a process that died left behind. The caller knows that no other process
+// writes the file.
 func (k Kind) recover(conn *sqlite.Conn) (err error) {
-	if behind, err := k.behind(conn); err != nil || !behind {
+	if behind, err := k.needsRecovery(conn); err != nil || !behind {
 		return err
 	}
 	end, err := sqlitex.ImmediateTransaction(conn)
@@ -32,20 +32,19 @@ func (k Kind) recover(conn *sqlite.Conn) (err error) {
 	return k.Recover(conn)
 }
 
-// recoverDead does so unless another process has the file open for writing, which will do
-// so itself, and may be too busy to leave room for a transaction of another. One that opens
-// it meanwhile waits for this one's transaction, not for its lock on the file beside, which
-// is held for a moment only.
-func (k Kind) recoverDead(path string) error {
+// recoverAbandoned recovers the file unless another process has it open for writing: that one
+// recovers it itself, and may be too busy to admit another's transaction. A process that opens the
+// file meanwhile waits for this transaction, not for the lock file, which is only held briefly.
+func (k Kind) recoverAbandoned(path string) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	if dead, err := nobodyWrites(target); err != nil || !dead {
+	if dead, err := hasNoWriter(target); err != nil || !dead {
 		return err
 	}
-	return onceWritable(target, func(conn *sqlite.Conn) error {
-		if dead, err := nobodyWrites(target); err != nil || !dead {
+	return withWritable(target, func(conn *sqlite.Conn) error {
+		if dead, err := hasNoWriter(target); err != nil || !dead {
 			return err
 		}
 		if err := k.Recover(conn); err != nil {
@@ -55,14 +54,13 @@ func (k Kind) recoverDead(path string) error {
 	}, "PRAGMA synchronous = FULL", "BEGIN IMMEDIATE")
 }
 
-// mostCopied is how many bytes of a file are copied into memory.
-const mostCopied = 1 << 30
+// maxCopySize bounds the files that are copied into memory, in bytes.
+const maxCopySize = 1 << 30
 
-// openCopy reads a file that cannot be written, as on a full disk: a copy in memory, as the
-// file is now, with what is beside its tables in them.
+// openCopy opens a recovered copy, in memory, of a file that cannot be written, as on a full disk.
 func (k Kind) openCopy(path string) (*Reader, error) {
 	info, err := os.Stat(path)
-	if err == nil && info.Size() > mostCopied {
+	if err == nil && info.Size() > maxCopySize {
 		err = errors.New("it is too large for a copy in memory")
 	}
 	if err != nil {
@@ -70,7 +68,7 @@ func (k Kind) openCopy(path string) (*Reader, error) {
 	}
 	return k.newReader(path, "file::memory:", sqlitex.PoolOptions{
 		Flags:       sqlite.OpenReadWrite | sqlite.OpenCreate | sqlite.OpenURI,
-		PoolSize:    1, // another one would be another copy
+		PoolSize:    1, // each connection has a copy of its own
 		PrepareConn: func(conn *sqlite.Conn) error { return errors.Join(copyFile(conn, path), k.Recover(conn)) },
 	})
 }
@@ -90,9 +88,9 @@ func copyFile(to *sqlite.Conn, path string) (err error) {
 	return errors.Join(err, b.Close())
 }
 
-// nobodyWrites tells whether no process has a file open for writing that is not shared.
-func nobodyWrites(path string) (bool, error) {
-	alone, err := lock(path+lockSuffix, moment) // for another that asks this, too
+// hasNoWriter tells whether no process has an unshared file open for writing.
+func hasNoWriter(path string) (bool, error) {
+	alone, err := lock(path+lockSuffix, shortLockTimeout) // another process may be asking the same
 	switch {
 	case errors.Is(err, ErrInUse):
 		return false, nil
@@ -102,9 +100,9 @@ func nobodyWrites(path string) (bool, error) {
 	return true, alone.Close()
 }
 
-// onceWritable calls do with a connection of its own to a file, after the statements.
-// A transaction that is open then is rolled back.
-func onceWritable(path string, do func(*sqlite.Conn) error, statements ...string) (err error) {
+// withWritable runs statements and then do on a new connection. A transaction that is still open at
+// the end is rolled back.
+func withWritable(path string, do func(*sqlite.Conn) error, statements ...string) (err error) {
 	conn, err := openConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return err

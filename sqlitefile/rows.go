@@ -8,8 +8,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// Query runs a statement and calls each with its rows; nil will do where none come. The
-// statement is prepared once for a connection.
+// Query runs a statement and calls each with its rows; each may be nil for a statement without. The
+// prepared statement is cached by the connection.
 func Query(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt), args ...any) error {
 	return sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{
 		Args:       args,
@@ -17,27 +17,26 @@ func Query(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt), arg
 	})
 }
 
-// Each is Query that ends with the row for which each returns false.
-func Each(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt) bool, args ...any) error {
+// QueryUntil is Query, but ends at the row for which each returns false.
+func QueryUntil(conn *sqlite.Conn, statement string, each func(row *sqlite.Stmt) bool, args ...any) error {
 	err := sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{
 		Args: args,
 		ResultFunc: func(row *sqlite.Stmt) error {
 			if !each(row) {
-				return errEnough
+				return errStop
 			}
 			return nil
 		},
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, errStop) {
 		return nil
 	}
 	return err
 }
 
-var errEnough = errors.New("enough")
+var errStop = errors.New("enough")
 
-// Time returns a column that holds nanoseconds since 1970, in UTC; the zero time where it is
-// null.
+// Time returns a column of nanoseconds since 1970 as a time in UTC, the zero time for null.
 func Time(row *sqlite.Stmt, col int) time.Time {
 	if row.ColumnIsNull(col) {
 		return time.Time{}

@@ -44,7 +44,7 @@ func count(t *testing.T, read func(context.Context, func(*sqlite.Conn) error) er
 	return n
 }
 
-// A look does not wait for what is being written, and says what is wrong with the file.
+// Peek does not wait for writes, and its error explains what is wrong with the file.
 func TestPeek(t *testing.T) {
 	f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
 	require.NoError(t, f.Write(t.Context(), true, 1, note("first")))
@@ -72,7 +72,7 @@ func TestPeek(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	busy, done := make(chan struct{}), make(chan struct{})
-	for range 2 { // all who could look
+	for range 2 { // both goroutines of the peeker
 		go f.Peek(context.Background(), func(*sqlite.Conn) error { busy <- struct{}{}; <-done; return nil })
 		<-busy
 	}
@@ -82,7 +82,7 @@ func TestPeek(t *testing.T) {
 	require.ErrorIs(t, f.Peek(t.Context(), nil), sqlitefile.ErrClosed)
 }
 
-// The first look may come while the file is closed.
+// The first Peek may come while the file is being closed.
 func TestPeekAtTheEnd(t *testing.T) {
 	for range 20 {
 		f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
@@ -99,7 +99,7 @@ func TestPeekAtTheEnd(t *testing.T) {
 	}
 }
 
-// What was written is read, however it was written.
+// Read sees all writes, of every kind.
 func TestWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.db")
 	f := open(t, path, notes(false))
@@ -113,7 +113,7 @@ func TestWrites(t *testing.T) {
 		return note("soon")(conn)
 	}))
 	require.True(t, ran, "when it returns")
-	require.NoError(t, f.Outside(t.Context(), func(conn *sqlite.Conn) error {
+	require.NoError(t, f.WriteOutsideTransaction(t.Context(), func(conn *sqlite.Conn) error {
 		assert.True(t, conn.AutocommitEnabled(), "in no transaction")
 		return note("outside")(conn)
 	}))
@@ -126,8 +126,7 @@ func TestWrites(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// The log begins anew every now and then while writing goes on, also where somebody reads what
-// was there long ago.
+// The WAL starts over now and then while writes go on, even if somebody reads an old state.
 func TestLogStaysShort(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.db")
 	f := open(t, path, notes(false))
@@ -163,7 +162,7 @@ func TestLogStaysShort(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// An error of the file is the end of writing, for all and however they write.
+// A failed write fails all later ones, of every kind.
 func TestFailureIsFinal(t *testing.T) {
 	f := open(t, filepath.Join(t.TempDir(), "notes.db"), notes(false))
 	require.NoError(t, f.Write(t.Context(), true, 1, note("first")))
@@ -172,7 +171,7 @@ func TestFailureIsFinal(t *testing.T) {
 	require.ErrorContains(t, f.WriteSoon(t.Context(), 1, func(*sqlite.Conn) error { return broken }), want)
 	require.ErrorContains(t, f.Write(t.Context(), true, 1, note("second")), want)
 	require.ErrorContains(t, f.WriteSoon(t.Context(), 1, note("third")), want)
-	require.ErrorContains(t, f.Outside(t.Context(), note("fourth")), want)
+	require.ErrorContains(t, f.WriteOutsideTransaction(t.Context(), note("fourth")), want)
 	require.Equal(t, 1, count(t, f.Read))
 	err := f.Close()
 	require.ErrorIs(t, err, broken)
@@ -181,7 +180,7 @@ func TestFailureIsFinal(t *testing.T) {
 	require.Equal(t, "notebook", disk.Kind)
 }
 
-// A shared file is written by all who have it open, also when they make it together.
+// A shared file is written by all that have it open, even if they create it at the same time.
 func TestShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.db")
 	files := make([]*sqlitefile.File, 8)
@@ -215,8 +214,8 @@ func TestExclusive(t *testing.T) {
 	require.NoError(t, open(t, path, notes(false)).Close())
 }
 
-// TestBefore: what is kept until a commit is there for who reads, and at the end.
-func TestBefore(t *testing.T) {
+// TestOnCommit: what OnCommit writes is there for readers, and after Close.
+func TestOnCommit(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "file.db")
 	kind := sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word);"}}
@@ -228,7 +227,7 @@ func TestBefore(t *testing.T) {
 		defer func() { kept = nil }()
 		return insert.Rows(conn, len(kept), func(q *sqlite.Stmt, at, row int) { q.BindText(at+1, kept[row]) }, nil)
 	}
-	f.Before(flush, func(*sqlite.Conn) error { kept = append(kept, "end"); return nil })
+	f.OnCommit(flush, func(*sqlite.Conn) error { kept = append(kept, "end"); return nil })
 	var want []string
 	for n := range 75 {
 		word := fmt.Sprint(n)
@@ -249,9 +248,8 @@ func TestBefore(t *testing.T) {
 	require.Equal(t, append(want, "end"), words(r.Read))
 }
 
-// TestAfter: who waits for a write does not wait for what follows it, which is in the file
-// for whoever reads.
-func TestAfter(t *testing.T) {
+// TestAfterCommit: callers of a write do not wait for what AfterCommit returns, but readers see it.
+func TestAfterCommit(t *testing.T) {
 	ctx := t.Context()
 	f := open(t, filepath.Join(t.TempDir(), "file.db"), sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word);"}})
 	defer f.Close()
@@ -260,8 +258,8 @@ func TestAfter(t *testing.T) {
 			return sqlitefile.Query(conn, "INSERT INTO words VALUES (?)", nil, word)
 		}
 	}
-	told, due := make(chan struct{}), false // due: of the goroutine that writes
-	f.After(func() func(*sqlite.Conn) error {
+	told, due := make(chan struct{}), false // due is used by the writer's goroutine alone
+	f.AfterCommit(func() func(*sqlite.Conn) error {
 		if !due {
 			return nil
 		}
@@ -281,11 +279,11 @@ func TestAfter(t *testing.T) {
 	require.Equal(t, []string{"first", "second", "after"}, words)
 }
 
-// TestRecover: what is left beside the tables is brought into them by who opens the file
-// next, to write or to read, unless another has it open.
+// TestRecover: whoever opens the file next, to write or to read, recovers it, unless another process
+// has it open for writing.
 func TestRecover(t *testing.T) {
 	kind := sqlitefile.Kind{Name: "file", ID: 7, Migrations: []string{"CREATE TABLE words (word); CREATE TABLE beside (word);"}}
-	kind.Behind = "SELECT EXISTS (SELECT 1 FROM beside)"
+	kind.NeedsRecovery = "SELECT EXISTS (SELECT 1 FROM beside)"
 	kind.Recover = func(conn *sqlite.Conn) error {
 		return sqlitex.ExecuteScript(conn, "INSERT INTO words SELECT word FROM beside; DELETE FROM beside;", nil)
 	}
@@ -344,7 +342,7 @@ func TestRecover(t *testing.T) {
 		path, f := left(t)
 		require.NoError(t, f.Close())
 		require.NoError(t, os.Remove(path+"-lock"))
-		require.NoError(t, os.Mkdir(path+"-lock", 0o700)) // as a folder refuses a new file
+		require.NoError(t, os.Mkdir(path+"-lock", 0o700)) // so that no file of that name can be created, as in a read-only folder
 		r, err := sqlitefile.OpenReadOnly(path, kind)
 		require.NoError(t, err)
 		require.Equal(t, 1, words(t, r.Read))

@@ -6,14 +6,14 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// A Statement is prepared when it is first used, and kept. It is for one connection.
+// A Statement is prepared on its first use, and kept. It is for one connection.
 type Statement struct {
 	SQL  string
 	stmt *sqlite.Stmt
 }
 
-// On returns the statement, to be bound and given to Exec.
-func (s *Statement) On(conn *sqlite.Conn) (*sqlite.Stmt, error) {
+// Prepare returns the prepared statement, to be bound and passed to Exec.
+func (s *Statement) Prepare(conn *sqlite.Conn) (*sqlite.Stmt, error) {
 	var err error
 	if s.stmt == nil {
 		s.stmt, err = conn.Prepare(s.SQL)
@@ -30,35 +30,35 @@ func Exec(s *sqlite.Stmt) error {
 	return err
 }
 
-// An Insert inserts many rows with few statements: that costs less than one for each.
+// An Insert inserts many rows with few statements, which is cheaper than one statement each.
 type Insert struct {
-	bound     int // in a row
+	params    int // per row
 	one, many Statement
 }
 
-const perInsert = 32 // rows
+const rowsPerInsert = 32
 
-// NewInsert returns an Insert for what a statement says before its VALUES, and in the
-// parentheses of one row, e.g. "?, ?, 0".
+// NewInsert returns an Insert. into is the statement up to VALUES, row what is in the parentheses
+// of one row, e.g. "?, ?, 0".
 func NewInsert(into, row string) Insert {
 	one := into + " VALUES (" + row + ")"
-	return Insert{strings.Count(row, "?"), Statement{SQL: one}, Statement{SQL: one + strings.Repeat(", ("+row+")", perInsert-1)}}
+	return Insert{strings.Count(row, "?"), Statement{SQL: one}, Statement{SQL: one + strings.Repeat(", ("+row+")", rowsPerInsert-1)}}
 }
 
-// Rows inserts so many rows. bind binds one of them to the parameters behind at. done, if
-// not nil, is called after each statement with the rows from, to before end, that it had.
+// Rows inserts rows rows. bind binds a row to the parameters after index at. done, if not nil, is
+// called after each statement, with the range of rows [from, end) that it inserted.
 func (in *Insert) Rows(conn *sqlite.Conn, rows int, bind func(q *sqlite.Stmt, at, row int), done func(from, end int) error) error {
 	for row := 0; row < rows; {
 		s, n := &in.one, 1
-		if rows-row >= perInsert {
-			s, n = &in.many, perInsert
+		if rows-row >= rowsPerInsert {
+			s, n = &in.many, rowsPerInsert
 		}
-		q, err := s.On(conn)
+		q, err := s.Prepare(conn)
 		if err != nil {
 			return err
 		}
 		for i := range n {
-			bind(q, i*in.bound, row+i)
+			bind(q, i*in.params, row+i)
 		}
 		if err = Exec(q); err == nil && done != nil {
 			err = done(row, row+n)

@@ -12,55 +12,54 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// Queued is how many writes wait for the writer; then their callers wait, too.
-const Queued = 1024
+// MaxQueued is how many writes can be queued before their callers block.
+const MaxQueued = 1024
 
 const (
-	maxBatch = 4 << 20               // bytes in one transaction, more or less
-	maxAhead = 64 << 10              // bytes; more is waited for even if it is not durable
-	maxWrite = 256 << 20             // bytes in one write; SQLite's limit is not far
-	lazy     = 20 * time.Millisecond // until what nobody waits for is committed
+	maxBatch     = 4 << 20               // bytes in one transaction, roughly
+	maxAsyncSize = 64 << 10              // bytes; a larger write is waited for even if it is not durable
+	maxWrite     = 256 << 20             // bytes in one write, below SQLite's limit
+	commitDelay  = 20 * time.Millisecond // until writes that nobody waits for are committed
 )
 
-// A write is something to be written.
+// A write is an entry of the writer's queue.
 type write struct {
-	apply   func(*sqlite.Conn) error // nil: nothing but wait
-	outside bool                     // of transactions
-	soon    bool                     // it is done before it is durable
-	size    int
-	done    chan error // nil if nobody waits
+	apply         func(*sqlite.Conn) error // nil: only wait for the writes before
+	noTransaction bool                     // run apply outside of transactions
+	replyEarly    bool                     // answer when apply has run, before the commit
+	size          int
+	done          chan error // nil: nobody waits
 }
 
-// A writer owns the connection that writes. Its goroutine alone uses what is not marked
-// otherwise.
+// A writer owns the connection that writes. Only its goroutine uses what is not marked otherwise.
 type writer struct {
 	kind    Kind
 	path    string
 	conn    *sqlite.Conn
 	failed  atomic.Pointer[DiskError] // read by all
-	stopped chan struct{}             // closed by the goroutine
+	stopped chan struct{}             // closed by the goroutine when it ends
 
-	mu     sync.RWMutex // against sending on a closed queue
-	closed bool
-	queue  chan write
-	dones  sync.Pool // of chan error, used by all
+	mu      sync.RWMutex // guards closed, and queue against a send after its close
+	closed  bool
+	queue   chan write
+	replies sync.Pool // chan error, used by all
 
-	last func(*sqlite.Conn) error        // is called before each commit; nil: nothing is
-	then func() func(*sqlite.Conn) error // what may begin the next transaction; nil: nothing ever
-	end  func(*sqlite.Conn) error        // is written at the end; nil: nothing is
+	onCommit    func(*sqlite.Conn) error        // called before each commit; nil: not called
+	afterCommit func() func(*sqlite.Conn) error // returns what begins the next transaction; see File.AfterCommit
+	onClose     func(*sqlite.Conn) error        // the last write; nil: none
 
 	begin, commit, rollback *sqlite.Stmt
-	log                     *checkpointer
+	checkpointer            *checkpointer
 
-	open    bool // a transaction
-	written int  // bytes in it
-	waiting []chan error
+	inTransaction bool
+	batchSize     int // of the transaction, in bytes
+	waiting       []chan error
 }
 
-// syncPragmas are for connections that write.
+// syncPragmas are for all connections that write.
 var syncPragmas = []string{
 	"PRAGMA synchronous = FULL",
-	"PRAGMA fullfsync = ON", // where a plain sync does not reach the disk
+	"PRAGMA fullfsync = ON", // for macOS, where fsync alone does not reach the disk
 	"PRAGMA checkpoint_fullfsync = ON",
 }
 
@@ -73,10 +72,10 @@ func openWriter(path string, kind Kind) (*writer, error) {
 		kind:    kind,
 		path:    path,
 		conn:    conn,
-		queue:   make(chan write, Queued),
+		queue:   make(chan write, MaxQueued),
 		stopped: make(chan struct{}),
 	}
-	w.dones.New = func() any { return make(chan error, 1) }
+	w.replies.New = func() any { return make(chan error, 1) }
 	if err := w.prepare(); err != nil {
 		conn.Close()
 		return nil, err
@@ -84,9 +83,9 @@ func openWriter(path string, kind Kind) (*writer, error) {
 	return w, nil
 }
 
-// prepare sets the connection up and brings the file to the newest schema.
+// prepare sets up the connection and migrates and recovers the file.
 func (w *writer) prepare() error {
-	if _, err := w.kind.check(w.conn); err != nil { // before the first change
+	if _, err := w.kind.check(w.conn); err != nil { // before anything is changed
 		return err
 	}
 	mode := ""
@@ -102,7 +101,7 @@ func (w *writer) prepare() error {
 	for _, pragma := range append([]string{
 		"PRAGMA cache_size = -16000",           // KiB
 		"PRAGMA wal_autocheckpoint = 0",        // see checkpointer
-		"PRAGMA journal_size_limit = 67108864", // bytes of the log once it was copied to the database
+		"PRAGMA journal_size_limit = 67108864", // bytes that the WAL file keeps when it starts over
 	}, syncPragmas...) {
 		if err := sqlitex.ExecuteTransient(w.conn, pragma, nil); err != nil {
 			return err
@@ -126,21 +125,21 @@ func (w *writer) prepare() error {
 			return err
 		}
 	}
-	w.log, err = openCheckpointer(w.path, w.conn)
+	w.checkpointer, err = openCheckpointer(w.path, w.conn)
 	return err
 }
 
-// do hands something to the writer. If it is durable, do returns once it and all that came
-// before would survive a crash. Anybody may call it.
-func (w *writer) do(ctx context.Context, op write, durable bool) error {
+// submit queues a write. If it is durable, submit waits until it is. It may be called from any
+// goroutine.
+func (w *writer) submit(ctx context.Context, op write, durable bool) error {
 	if op.size > maxWrite {
 		return fmt.Errorf("%d bytes at once are more than a %s takes (%d)", op.size, w.kind.Name, maxWrite)
 	}
-	if !durable && op.size <= maxAhead {
+	if !durable && op.size <= maxAsyncSize {
 		return w.enqueue(ctx, op)
 	}
-	op.done = w.dones.Get().(chan error)
-	defer w.dones.Put(op.done) // nothing is in it: what is taken is answered once
+	op.done = w.replies.Get().(chan error)
+	defer w.replies.Put(op.done) // it is empty: a write that was queued is answered exactly once
 	if err := w.enqueue(ctx, op); err != nil {
 		return err
 	}
@@ -159,7 +158,7 @@ func (w *writer) enqueue(ctx context.Context, op write) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select { // nearly always there is room, and this is quicker than to wait for it
+	select { // usually there is room, and this is faster than the select below
 	case w.queue <- op:
 		return nil
 	default:
@@ -172,62 +171,62 @@ func (w *writer) enqueue(ctx context.Context, op write) error {
 	}
 }
 
-// stop waits until all that was handed over is written. Anybody may call it, once.
+// stop closes the queue and waits until it is written. It may be called from any goroutine, once.
 func (w *writer) stop() error {
 	w.mu.Lock()
 	w.closed = true
-	w.queue <- write{apply: w.end}
+	w.queue <- write{apply: w.onClose}
 	close(w.queue)
 	w.mu.Unlock()
 	<-w.stopped
 	return w.failure()
 }
 
-// loop writes until the queue is closed. A transaction takes in all that comes while it is
-// at work; it is committed when somebody waits for it and nothing else is there.
+// loop runs writes until the queue is closed. A transaction takes in all writes that are queued; it
+// is committed when a caller waits for it and the queue is empty.
 func (w *writer) loop() {
 	defer close(w.stopped)
-	var late <-chan time.Time
+	var timer <-chan time.Time
 	for {
 		select {
 		case op, ok := <-w.queue:
 			if !ok {
-				w.finish()
+				w.commitBatch()
 				return
 			}
-			w.take(op)
-			for n := len(w.queue); n > 0 && w.written < maxBatch; n-- {
-				w.take(<-w.queue) // which is quicker than to select it
+			w.add(op)
+			for n := len(w.queue); n > 0 && w.batchSize < maxBatch; n-- {
+				w.add(<-w.queue) // faster than the select
 			}
 			if len(w.queue) == 0 && len(w.waiting) > 0 {
-				// Who is about to write shares the commit. On an idle machine there is nobody,
-				// and it takes no time; on a busy one, where the disk is quick, few would share
-				// a commit otherwise.
+				// Goroutines that are about to write share the commit. On an idle machine there are
+				// none, and Gosched returns at once; on a busy one with a fast disk, few writes would
+				// share a commit without it.
 				runtime.Gosched()
 			}
 			switch {
-			case w.written < maxBatch && len(w.queue) > 0:
-			case w.written >= maxBatch || len(w.waiting) > 0:
-				w.finish()
-				w.goOn()
-				late = nil
-				if w.open {
-					late = time.After(lazy)
+			case w.batchSize < maxBatch && len(w.queue) > 0:
+			case w.batchSize >= maxBatch || len(w.waiting) > 0:
+				w.commitBatch()
+				w.runAfterCommit()
+				timer = nil
+				if w.inTransaction {
+					timer = time.After(commitDelay)
 				}
-			case late == nil:
-				late = time.After(lazy)
+			case timer == nil:
+				timer = time.After(commitDelay)
 			}
-		case <-late:
-			w.finish()
-			late = nil
+		case <-timer:
+			w.commitBatch()
+			timer = nil
 		}
 	}
 }
 
-// take adds a write to the transaction, or ends it for one that wants none.
-func (w *writer) take(op write) {
-	if op.outside {
-		w.finish()
+// add runs a write in the current transaction, or outside of it.
+func (w *writer) add(op write) {
+	if op.noTransaction {
+		w.commitBatch()
 	}
 	if op.apply != nil && w.failed.Load() == nil {
 		if err := w.apply(op); err != nil {
@@ -236,14 +235,14 @@ func (w *writer) take(op write) {
 	}
 	switch {
 	case op.done == nil:
-	case op.soon:
+	case op.replyEarly:
 		op.done <- w.failure()
 	default:
 		w.waiting = append(w.waiting, op.done)
 	}
 }
 
-// failure is why nothing can be written any more, nil while it can.
+// failure returns why nothing can be written any more, nil while it can.
 func (w *writer) failure() error {
 	if err := w.failed.Load(); err != nil {
 		return err
@@ -252,22 +251,22 @@ func (w *writer) failure() error {
 }
 
 func (w *writer) apply(op write) error {
-	if !w.open && !op.outside {
+	if !w.inTransaction && !op.noTransaction {
 		if err := Exec(w.begin); err != nil {
 			return err
 		}
-		w.open = true
+		w.inTransaction = true
 	}
-	w.written += op.size
+	w.batchSize += op.size
 	return op.apply(w.conn)
 }
 
-// finish commits the transaction, if there is one, and answers those who wait.
-func (w *writer) finish() {
-	if w.open {
+// commitBatch commits the transaction, if there is one, and answers the callers that wait.
+func (w *writer) commitBatch() {
+	if w.inTransaction {
 		var err error
-		if w.last != nil {
-			err = w.last(w.conn)
+		if w.onCommit != nil {
+			err = w.onCommit(w.conn)
 		}
 		if err == nil {
 			err = Exec(w.commit)
@@ -275,7 +274,7 @@ func (w *writer) finish() {
 		if err != nil {
 			w.fail(err)
 		}
-		w.open, w.written = false, 0
+		w.inTransaction, w.batchSize = false, 0
 	}
 	err := w.failure()
 	for _, done := range w.waiting {
@@ -284,26 +283,26 @@ func (w *writer) finish() {
 	clear(w.waiting)
 	w.waiting = w.waiting[:0]
 	if err == nil {
-		w.log.committed()
+		w.checkpointer.afterCommit()
 	}
 }
 
-// goOn does what can be done while those work who were just answered.
-func (w *writer) goOn() {
-	if w.then == nil || w.failed.Load() != nil {
+// runAfterCommit runs what afterCommit returns while the callers that were answered go on.
+func (w *writer) runAfterCommit() {
+	if w.afterCommit == nil || w.failed.Load() != nil {
 		return
 	}
-	if apply := w.then(); apply != nil {
-		w.take(write{apply: apply})
+	if apply := w.afterCommit(); apply != nil {
+		w.add(write{apply: apply})
 	}
 }
 
-// fail gives up writing. What was written since the last commit is gone, and with it what
-// later writes rest on.
+// fail makes all later writes fail: what was written since the last commit is lost, and they may
+// depend on it.
 func (w *writer) fail(err error) {
 	w.failed.Store(&DiskError{w.kind.Name, w.path, "write", err})
-	if w.open {
-		Exec(w.rollback) // in vain where SQLite has rolled back already
-		w.open = false
+	if w.inTransaction {
+		Exec(w.rollback) // fails if SQLite has rolled back already
+		w.inTransaction = false
 	}
 }

@@ -63,7 +63,7 @@ func BenchmarkDaemon(b *testing.B) {
 	transport.MaxIdleConnsPerHost = 512
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	bare := benchtest.Work{Do: func(n int) error {
+	bare := benchtest.Workload{Do: func(n int) error {
 		body := fmt.Sprintf(`{"messaging_product":"whatsapp","recipient_type":"individual","to":%q,"type":"text","text":{"body":"Bonjour %d"}}`, phoneOf(n), n)
 		_, err := send(client, graph.URL+"/v23.0/"+senderOf(n)+"/messages", body)
 		return err
@@ -80,7 +80,7 @@ func BenchmarkDaemon(b *testing.B) {
 				tellSynchronous(b)
 			}
 			p := d.Flows().Plan("note")
-			runs := benchtest.Work{Do: func(n int) error {
+			runs := benchtest.Workload{Do: func(n int) error {
 				in := map[string]any{"sender": senderOf(n), "phone": phoneOf(n), "name": fmt.Sprint(n)}
 				run, _, err := d.Host().Start(b.Context(), p, host.Start{Inputs: in})
 				if err != nil {
@@ -97,13 +97,13 @@ func BenchmarkDaemon(b *testing.B) {
 		b.Run(fmt.Sprintf("api/%d", beside), func(b *testing.B) {
 			defer daemon.Tune(b.Context())()
 			_, url := benchDaemon(b, graph.URL)
-			started := benchtest.Work{Do: func(n int) error {
+			started := benchtest.Workload{Do: func(n int) error {
 				_, err := begin(client, url, n)
 				return err
 			}}
 			before := 0
-			started.First = func() { before = api.Counts().Accepted }
-			started.Last = func() {
+			started.Before = func() { before = api.Counts().Accepted }
+			started.After = func() {
 				for api.Counts().Accepted < before+b.N && !b.Failed() {
 					time.Sleep(time.Millisecond)
 				}

@@ -68,7 +68,7 @@ func BenchmarkRun(b *testing.B) {
 				var next atomic.Int64
 				b.ReportAllocs()
 				b.ResetTimer()
-				before := benchtest.Processor()
+				before := benchtest.CPUTime()
 				var all sync.WaitGroup
 				for range callers {
 					all.Go(func() {
@@ -99,7 +99,7 @@ func BenchmarkRun(b *testing.B) {
 				}
 				all.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
-				b.ReportMetric(float64((benchtest.Processor()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/run")
+				b.ReportMetric(float64((benchtest.CPUTime()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/run")
 			})
 		}
 	}
@@ -230,7 +230,7 @@ func BenchmarkDeliver(b *testing.B) {
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
-	before := benchtest.Processor()
+	before := benchtest.CPUTime()
 	var all sync.WaitGroup
 	for range 64 {
 		all.Go(func() {
@@ -242,7 +242,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 	all.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64((benchtest.Processor()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/event")
+	b.ReportMetric(float64((benchtest.CPUTime()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/event")
 }
 
 // BenchmarkPrune forgets runs of one step.

@@ -29,7 +29,7 @@ func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
 	if len(b) <= maxBound {
 		insert = &in.bind
 	}
-	q, err := insert.On(conn)
+	q, err := insert.Prepare(conn)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Queued is how many writes may wait for the writer.
-const Queued = sqlitefile.Queued
+const Queued = sqlitefile.MaxQueued
 
 // Schema is the newest version of the file.
 func Schema() int { return len(fileKind().Migrations) }
@@ -64,7 +64,7 @@ func DecodeLog(row []byte) (again []byte, err error) {
 // Hold keeps the writer busy until release is called.
 func (j *SQLite) Hold() (release func()) {
 	started, ended := make(chan struct{}), make(chan struct{})
-	go j.file.Outside(context.Background(), func(*sqlite.Conn) error {
+	go j.file.WriteOutsideTransaction(context.Background(), func(*sqlite.Conn) error {
 		close(started)
 		<-ended
 		return nil
@@ -81,7 +81,7 @@ func (j *SQLite) Flush() error {
 // Exec runs a statement on the writer's connection, outside a transaction, and returns
 // the last result as text.
 func (j *SQLite) Exec(sql string) (result string, err error) {
-	werr := j.file.Outside(context.Background(), func(conn *sqlite.Conn) error {
+	werr := j.file.WriteOutsideTransaction(context.Background(), func(conn *sqlite.Conn) error {
 		err = sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{
 			ResultFunc: func(row *sqlite.Stmt) error { result = row.ColumnText(0); return nil },
 		})

@@ -128,7 +128,7 @@ func openRuns(conn *sqlite.Conn, plans, statuses []int64) runList {
 		chosen[plan] = true
 	}
 	return func(from, before int64, n int) (seqs []int64, err error) {
-		err = sqlitefile.Each(conn, listOpen, func(row *sqlite.Stmt) bool {
+		err = sqlitefile.QueryUntil(conn, listOpen, func(row *sqlite.Stmt) bool {
 			if chosen[row.ColumnInt64(1)] && slices.Contains(statuses, row.ColumnInt64(2)) {
 				seqs = append(seqs, row.ColumnInt64(0))
 			}

@@ -103,7 +103,7 @@ func (r queries) Unfinished(ctx context.Context, each func(Run, Waits) error) er
 		names := stringPool{}
 		var waits []byte
 		var waitsErr error
-		err := sqlitefile.Each(conn, selectUnfinished, func(row *sqlite.Stmt) bool {
+		err := sqlitefile.QueryUntil(conn, selectUnfinished, func(row *sqlite.Stmt) bool {
 			run, plan := columnHead(row)
 			run.Flow, run.Digest = h.plans[plan].flow, h.plans[plan].digest
 			waits = slices.Grow(waits[:0], row.ColumnLen(waitsColumn))

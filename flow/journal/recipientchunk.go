@@ -76,7 +76,7 @@ func chunkedRunsTo(conn *sqlite.Conn, recipient string) runList {
 	var buf []byte
 	return func(from, before int64, n int) (seqs []int64, err error) {
 		var chunkErr error
-		err = sqlitefile.Each(conn, listRecipientChunks, func(row *sqlite.Stmt) bool {
+		err = sqlitefile.QueryUntil(conn, listRecipientChunks, func(row *sqlite.Stmt) bool {
 			number, first := row.ColumnInt64(0), len(seqs)
 			buf = slices.Grow(buf[:0], row.ColumnLen(1))
 			chunkErr = eachRecipientInChunk(number, buf[:row.ColumnBytes(1, buf[:cap(buf)])], func(run int64, hash uint64) {

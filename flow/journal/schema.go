@@ -12,11 +12,11 @@ import (
 // fileKind describes a journal's file.
 func fileKind() sqlitefile.Kind {
 	return sqlitefile.Kind{
-		Name:       "journal",
-		ID:         0x46435452, // "FCTR"
-		Migrations: []string{schema1, schema2, schema3, schema4, schema5},
-		Recover:    recoverLog,
-		Behind:     "SELECT EXISTS (SELECT 1 FROM log)",
+		Name:          "journal",
+		ID:            0x46435452, // "FCTR"
+		Migrations:    []string{schema1, schema2, schema3, schema4, schema5},
+		Recover:       recoverLog,
+		NeedsRecovery: "SELECT EXISTS (SELECT 1 FROM log)",
 	}
 }
 

@@ -54,8 +54,8 @@ func OpenSQLite(path string) (*SQLite, error) {
 		file.Close()
 		return nil, err
 	}
-	file.Before(j.store.commit, j.store.flushAll)
-	file.After(j.store.flushIfLarge)
+	file.OnCommit(j.store.commit, j.store.flushAll)
+	file.AfterCommit(j.store.flushIfLarge)
 	j.flushTimer = time.AfterFunc(flushDelay, func() { _ = j.file.Write(context.Background(), false, 0, j.store.flushOld) })
 	j.flushTimer.Stop() // if it has fired already, on a stalled machine, the flush does no harm
 	j.store.startTimer = func() { j.flushTimer.Reset(flushDelay) }
@@ -214,7 +214,7 @@ func (j *SQLite) Backup(ctx context.Context, path string) error {
 // Synchronous tells how much SQLite does so that what is written survives a crash: its
 // PRAGMA synchronous, of the connection that writes. 2 is FULL: each commit is synced.
 func (j *SQLite) Synchronous(ctx context.Context) (level int, err error) {
-	err = j.file.Outside(ctx, func(conn *sqlite.Conn) error {
+	err = j.file.WriteOutsideTransaction(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "PRAGMA synchronous", func(row *sqlite.Stmt) { level = row.ColumnInt(0) })
 	})
 	return level, err

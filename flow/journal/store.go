@@ -155,7 +155,7 @@ func updateUnknowns(conn *sqlite.Conn, seq int64, calls []unknownCall) error {
 
 // updateRunWaits stores what a run waits for, unless it has ended.
 func (s *store) updateRunWaits(conn *sqlite.Conn, seq int64, waits []byte) error {
-	q, err := s.updateWaits.On(conn)
+	q, err := s.updateWaits.Prepare(conn)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (s *store) updateOpen(conn *sqlite.Conn, seq, status int64, waits *[]byte) 
 	if waits == nil {
 		update = &s.updateStatus
 	}
-	q, err := update.On(conn)
+	q, err := update.Prepare(conn)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *store) updateOpen(conn *sqlite.Conn, seq, status int64, waits *[]byte) 
 }
 
 func (s *store) endRunRow(conn *sqlite.Conn, seq, status, at int64) error {
-	q, err := s.endRun.On(conn)
+	q, err := s.endRun.Prepare(conn)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (s *store) endRunRow(conn *sqlite.Conn, seq, status, at int64) error {
 		return err
 	}
 	for _, statement := range [...]*sqlitefile.Statement{&s.insertEndedRange, &s.deleteOpen} {
-		if q, err = statement.On(conn); err != nil {
+		if q, err = statement.Prepare(conn); err != nil {
 			return err
 		}
 		q.BindInt64(1, seq)
@@ -224,7 +224,7 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 	if err != nil {
 		return err
 	}
-	q, err := s.wakeRun.On(conn)
+	q, err := s.wakeRun.Prepare(conn)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func BenchmarkSends(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a daemon lets more garbage pile up, too
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512}}
 	p := testCatalog{}.compile(b, sendFlow)
-	bare := benchtest.Work{Do: func(n int) error {
+	bare := benchtest.Workload{Do: func(n int) error {
 		if o := post(b.Context(), client, server.URL, call.Call{Key: "f1.x.1", Input: map[string]any{"to": phoneNumber(n)}}); o.Status != call.Succeeded {
 			return fmt.Errorf("%v", o)
 		}
@@ -54,7 +54,7 @@ func BenchmarkSends(b *testing.B) {
 				Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 			})
 			require.NoError(b, err)
-			runs := benchtest.Work{Do: func(n int) error {
+			runs := benchtest.Workload{Do: func(n int) error {
 				run, _, err := h.Start(b.Context(), p, host.Start{Inputs: map[string]any{"to": phoneNumber(n)}})
 				if err != nil {
 					return err

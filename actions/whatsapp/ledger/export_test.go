@@ -12,7 +12,7 @@ func Schema() int { return len(kind().Migrations) }
 
 // Exec runs a statement on the writer's connection, outside a transaction.
 func (l *SQLite) Exec(sql string) error {
-	return l.file.Outside(context.Background(), func(conn *sqlite.Conn) error {
+	return l.file.WriteOutsideTransaction(context.Background(), func(conn *sqlite.Conn) error {
 		return sqlitex.ExecuteTransient(conn, sql, nil)
 	})
 }

@@ -37,7 +37,7 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 		return nil, err
 	}
 	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers(), often: newOften()}
-	file.Before(l.settle, l.settle)
+	file.OnCommit(l.settle, l.settle)
 	return l, nil
 }
 

@@ -119,7 +119,7 @@ func (t tables) contactOf(f fact) (int64, error) {
 
 // event stores a fact and tells whether it is fresh, without a look first.
 func (t tables) event(e *entry, contact int64) (fresh bool, err error) {
-	q, err := t.often.insertEvent.On(t.conn)
+	q, err := t.often.insertEvent.Prepare(t.conn)
 	if err != nil {
 		return false, err
 	}
@@ -163,7 +163,7 @@ func (t tables) status(e *entry, known bool) (call, rival string, err error) {
 // statement, which costs more than to look first.
 func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, fresh bool, err error) {
 	if call != "" {
-		q, err := t.often.moveMessage.On(t.conn)
+		q, err := t.often.moveMessage.Prepare(t.conn)
 		if err != nil {
 			return "", false, err
 		}

@@ -73,7 +73,7 @@ func BenchmarkHTTP(b *testing.B) {
 			go func() { _ = server.Serve(l) }()
 			defer server.Close()
 			var n atomic.Int64
-			before := benchtest.Processor()
+			before := benchtest.CPUTime()
 			b.ReportAllocs()
 			b.SetParallelism(32 / runtime.GOMAXPROCS(0))
 			b.RunParallel(func(pb *testing.PB) {
@@ -84,7 +84,7 @@ func BenchmarkHTTP(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-			b.ReportMetric(float64((benchtest.Processor()-before).Microseconds())/float64(b.N), "cpu-µs/message")
+			b.ReportMetric(float64((benchtest.CPUTime()-before).Microseconds())/float64(b.N), "cpu-µs/message")
 		})
 	}
 }
