@@ -202,7 +202,7 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the number; the rest was checked"
 		v.Message = mention(to) + " stands for a phone number"
 	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":
-		v.Rule, v.Hint = "to-format", example
+		v.Rule, v.Hint = "to-format", shownHint(to)
 		v.Message = mention(to) + " is not a phone number"
 		if userID.MatchString(to) {
 			v.Hint = "a business-scoped user ID goes to recipient"

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 
 	"facteur/actions/whatsapp/numbering"
 
@@ -70,7 +71,7 @@ func parseAddress(text string) address {
 	case len(text) > 3 && text[2] == '.' && userID.MatchString(text):
 		return address{contact: contact{userID: text}}
 	case strings.Trim(text, "+0123456789 -.()/\u00a0\u202f") != "", onlyDigits(text) == "":
-		return wrong("is not a phone number", example)
+		return wrong("is not a phone number", shownHint(text))
 	case strings.HasPrefix(text, "00"):
 		return wrong("begins with 00", "write + instead: +"+strings.TrimLeft(text, "0"))
 	case text[0] != '+':
@@ -107,6 +108,15 @@ func parseAddress(text string) address {
 func isPhone(text string) bool {
 	digits, ok := strings.CutPrefix(text, "+")
 	return ok && numbering.InUse(digits)
+}
+
+// shownHint tells how to write what is no phone number. One that was copied may bring
+// characters along that nobody sees.
+func shownHint(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Cf, r) }) {
+		return "leave out the characters that do not show, which are written with a backslash here"
+	}
+	return example
 }
 
 // plusHint tells how to write a number that has no +.

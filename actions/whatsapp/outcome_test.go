@@ -463,6 +463,7 @@ func TestWhoAndFromWhere(t *testing.T) {
 		{"+0012025550123", "does not begin with the code of a country"},
 		{"0033612345678", "write + instead: +33612345678"},
 		{"us.1349", "not a phone number"},
+		{"\u202a+33612345678\u202c", "leave out the characters that do not show"},
 		{"+", "not a phone number"},
 	} {
 		o := set.Do(context.Background(), send(text(map[string]any{"recipient": tt.recipient})))

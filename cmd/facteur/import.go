@@ -176,23 +176,28 @@ func (s *importedStep) noteUnknown(known ...string) {
 	}
 }
 
-var numberLike = regexp.MustCompile(`^\+?[0-9 ().-]{7,}$`)
+var numberLike = regexp.MustCompile(`^\+?[0-9 ().\-\x{a0}\x{202f}]{7,}$`)
 
 // recipient returns the recipient of the message in the form of a step.
 func (s *importedStep) recipient() any {
-	to, ok := s.body["to"].(string)
-	if !ok {
-		if id, ok := s.body["recipient"].(string); ok {
+	to, _ := s.body["to"].(string)
+	if n, ok := s.body["to"].(int64); ok {
+		to = strconv.FormatInt(n, 10)
+	}
+	to = strings.TrimSpace(to)
+	if id, ok := s.body["recipient"].(string); ok {
+		if to == "" {
 			return escaped(id)
 		}
-		if n, ok := s.body["to"].(int64); ok {
-			to = strconv.FormatInt(n, 10)
-		}
+		s.note("recipient is left out: where there is a to as well, Meta uses that")
 	}
-	switch to = strings.TrimSpace(to); {
+	switch number, abroad := strings.CutPrefix(to, "00"); {
 	case !numberLike.MatchString(to):
 		s.note("%q is no phone number: the step reads inputs.phone, which the flow has to declare: {type: string, format: e164}", to)
 		return "${inputs.phone}"
+	case abroad:
+		s.note("%s is written with + in place of 00, which Meta refuses", to)
+		return "+" + number
 	case !strings.HasPrefix(to, "+"):
 		s.note("put + before %s: without it Meta puts the country code of the sender there", to)
 		return "+" + to
