@@ -23,12 +23,12 @@ type readmitJob struct {
 	c waitingCall
 }
 
-func (a readmitJob) wanted() bool { return a.r.m.Wants(a.c.call) }
+func (j readmitJob) wanted() bool { return j.r.m.Wants(j.c.call) }
 
-func (a readmitJob) run() error {
-	a.r.h.admitMu.RLock()
-	defer a.r.h.admitMu.RUnlock()
-	return a.r.readmit(a.c)
+func (j readmitJob) run() error {
+	j.r.h.admitMu.RLock()
+	defer j.r.h.admitMu.RUnlock()
+	return j.r.readmit(j.c)
 }
 
 // A callQueue holds the calls of one run that wait for one bucket. Only the first has a waiter,

@@ -46,7 +46,7 @@ func TestChaos(t *testing.T) {
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := &chaos{T: t, world: hosttest.NewWorld(), site: &site{moment: time.Nanosecond, file: file}, runs: map[string]string{}}
+			c := &chaos{T: t, world: hosttest.NewWorld(), backend: &localBackend{minParkTime: time.Nanosecond, file: file}, runs: map[string]string{}}
 			c.plan = c.world.Compile(t, talk)
 			c.run()
 		})
@@ -55,9 +55,9 @@ func TestChaos(t *testing.T) {
 
 type chaos struct {
 	*testing.T
-	world *hosttest.World
-	site  *site
-	plan  *plan.Plan
+	world   *hosttest.World
+	backend *localBackend
+	plan    *plan.Plan
 
 	mu    sync.Mutex
 	host  host.Host
@@ -69,7 +69,7 @@ type chaos struct {
 func (c *chaos) run() {
 	const lives = 12
 	for life := range lives {
-		h, err := c.site.Open(context.Background(), c.world)
+		h, err := c.backend.Open(context.Background(), c.world)
 		require.NoError(c, err)
 		c.mu.Lock()
 		c.host = h
@@ -92,14 +92,14 @@ func (c *chaos) run() {
 		if life%3 == 2 {
 			close(stop)
 			all.Wait()
-			assert.NoError(c, c.site.Stop(context.Background()))
+			assert.NoError(c, c.backend.Stop(context.Background()))
 			continue
 		}
-		c.site.Crash()
+		c.backend.Crash()
 		close(stop)
 		all.Wait()
 	}
-	h, err := c.site.Open(context.Background(), c.world)
+	h, err := c.backend.Open(context.Background(), c.world)
 	require.NoError(c, err)
 	c.host = h
 	c.world.VaultDown(false)
@@ -150,8 +150,8 @@ func (c *chaos) run() {
 		}
 	}
 	c.Logf("%d lives, %d runs: %v; %d messages, none twice; %d settled by hand", lives, len(c.runs), ended, messages, settled)
-	require.NoError(c, c.site.Stop(context.Background()))
-	unfinished, err := c.site.file()
+	require.NoError(c, c.backend.Stop(context.Background()))
+	unfinished, err := c.backend.file()
 	require.NoError(c, err)
 	require.NoError(c, unfinished.Unfinished(context.Background(), func(r journal.Run, _ journal.Waits) error {
 		return fmt.Errorf("the run %s is %s", r.ID, r.Status)

@@ -24,29 +24,29 @@ func TestHost(t *testing.T) {
 		t.Run("memory, moment "+moment.String(), func(t *testing.T) {
 			hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 				memory := &journal.Memory{}
-				return &site{moment: moment, file: func() (journal.Journal, error) { return memory, nil }}
+				return &localBackend{minParkTime: moment, file: func() (journal.Journal, error) { return memory, nil }}
 			})
 		})
 		t.Run("SQLite, moment "+moment.String(), func(t *testing.T) {
 			hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 				path := filepath.Join(t.TempDir(), "journal.db")
-				return &site{moment: moment, file: func() (journal.Journal, error) { return journal.OpenSQLite(path) }}
+				return &localBackend{minParkTime: moment, file: func() (journal.Journal, error) { return journal.OpenSQLite(path) }}
 			})
 		})
 	}
 }
 
-// A site opens hosts over a journal that loses, at a crash, some of what is not durable.
-type site struct {
-	moment time.Duration
-	file   func() (journal.Journal, error)
+// A localBackend opens hosts over a journal that loses, at a crash, some of what is not durable.
+type localBackend struct {
+	minParkTime time.Duration
+	file        func() (journal.Journal, error)
 
 	mu      sync.Mutex
 	host    *local.Host
 	journal *lossyJournal
 }
 
-func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
+func (s *localBackend) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	file, err := s.file()
@@ -55,19 +55,19 @@ func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
 	}
 	s.journal = &lossyJournal{Journal: file}
 	s.host, err = local.Open(ctx, local.Options{
-		Journal: s.journal, Do: w.Do, Receipts: true, Restore: w.Restore, Moment: s.moment,
+		Journal: s.journal, Do: w.Do, Receipts: true, Restore: w.Restore, MinParkTime: s.minParkTime,
 		Past: w.Past, Ready: w.Ready, Fire: w.Fire, Hash: func(s string) string { return "#" + s },
 	})
 	return s.host, err
 }
 
-func (s *site) Crash() {
+func (s *localBackend) Crash() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.journal.crash()
 }
 
-func (s *site) Stop(ctx context.Context) error {
+func (s *localBackend) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(s.host.Stop(ctx), s.journal.Close())

@@ -197,7 +197,7 @@ func TestAJournalThatFailsUnderAHost(t *testing.T) {
 // A run that was unfinished when a backup was made is held until a person releases it.
 func TestRestored(t *testing.T) {
 	j := &journal.Memory{}
-	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	h := openHost(t, local.Options{Journal: j, MinParkTime: time.Nanosecond})
 	queue := testCatalog{}.compile(t, "flow: queue\nconcurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: b, timeout: 24h}}\n")
 	waiting, first, second := startRun(t, h, testCatalog{}.compile(t, waits), nil), startRun(t, h, queue, nil), startRun(t, h, queue, nil)
 	ended := startRun(t, h, testCatalog{}.compile(t, one), nil)
@@ -254,7 +254,7 @@ func TestEventsThatFireNothing(t *testing.T) {
 
 // A repeated event wakes no run for good.
 func TestRepeatedEvent(t *testing.T) {
-	h := openHost(t, local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond})
+	h := openHost(t, local.Options{Journal: &journal.Memory{}, MinParkTime: time.Nanosecond})
 	run := startRun(t, h, testCatalog{}.compile(t, "flow: f\nsteps:\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n  - wait_for: {event: test.reply, from: a, timeout: 24h}\n"), nil)
 	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
 	told := host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}}
@@ -270,7 +270,7 @@ func TestRepeatedEvent(t *testing.T) {
 // A run whose journal does not fit goes no further, and says why.
 func TestMismatch(t *testing.T) {
 	j := &journal.Memory{}
-	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond})
+	h := openHost(t, local.Options{Journal: j, MinParkTime: time.Nanosecond})
 	run := startRun(t, h, testCatalog{}.compile(t, waits), nil)
 	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
 	require.NoError(t, h.Stop(t.Context()))
@@ -362,7 +362,7 @@ func TestFlowsTakeTurns(t *testing.T) {
 	k := limitedCatalog(call.Limit{Key: "all", Rate: 200, Burst: 1}, call.Limit{})
 	var mu sync.Mutex
 	var order []string
-	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{MinParkTime: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, c.Input["to"].(string))
@@ -397,7 +397,7 @@ func TestFlowsTakeTurns(t *testing.T) {
 // A clock that is put back makes no run miss a reply.
 func TestAClockThatIsPutBack(t *testing.T) {
 	clock := &shiftedClock{}
-	h := openHost(t, local.Options{Clock: clock, Moment: time.Nanosecond})
+	h := openHost(t, local.Options{Clock: clock, MinParkTime: time.Nanosecond})
 	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n")
 	run := startRun(t, h, p, nil)
 	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
@@ -448,7 +448,7 @@ func TestHeldCallsOfAHost(t *testing.T) {
 	var away atomic.Bool
 	var asked atomic.Int64
 	away.Store(true)
-	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{MinParkTime: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		if !away.Load() {
 			return accepted(c)
 		}
@@ -508,7 +508,7 @@ func TestWorkers(t *testing.T) {
 func TestALongRunIsNotRebuiltForEachReceipt(t *testing.T) {
 	j := &loadCounter{Journal: &journal.Memory{}}
 	keys := make(chan string, 300)
-	h := openHost(t, local.Options{Journal: j, Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{Journal: j, MinParkTime: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		keys <- c.Key
 		return call.Outcome{Status: call.Pending}
 	}})

@@ -51,28 +51,28 @@ type feedJob struct {
 	feed *feedState
 }
 
-func (d feedJob) wanted() bool { return !d.feed.fired }
+func (j feedJob) wanted() bool { return !j.feed.fired }
 
-func (d feedJob) run() error {
-	f := d.feed
+func (j feedJob) run() error {
+	f := j.feed
 	f.fired = true
 	if f.Event != nil {
 		e := *f.Event
-		e.At = d.r.now()
+		e.At = j.r.now()
 		if e.ID == "" {
-			e.ID = fmt.Sprintf("event-%s-%d", d.r.id, d.i) // unique among the runs of the journal
+			e.ID = fmt.Sprintf("event-%s-%d", j.r.id, j.i) // unique among the runs of the journal
 		}
-		return d.r.h.Deliver(context.Background(), e)
+		return j.r.h.Deliver(context.Background(), e)
 	}
 	receipt := *f.Receipt
-	for _, step := range d.r.m.Steps() {
+	for _, step := range j.r.m.Steps() {
 		if n := len(step.Keys); n > 0 && host.MatchesStep(f.Step, step.Path) {
 			receipt.Key = step.Keys[n-1]
 		}
 	}
 	if receipt.ID == "" {
-		receipt.ID = fmt.Sprintf("receipt-%d", d.i)
+		receipt.ID = fmt.Sprintf("receipt-%d", j.i)
 	}
-	d.r.h.receive(receipt)
+	j.r.h.receive(receipt)
 	return nil
 }

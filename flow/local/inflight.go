@@ -162,9 +162,9 @@ func (ic *inFlightCall) finish(o *call.Outcome) {
 	default:
 		r.h.noteOutcome(ic.Connection, o)
 	}
-	alone := r.enqueue(message{event: machine.Answered{At: now, Key: ic.Key, Outcome: *o}})
+	stopped := r.enqueue(message{event: machine.Answered{At: now, Key: ic.Key, Outcome: *o}})
 	r.calls.Done()
-	if alone {
+	if stopped {
 		r.work()
 	}
 }

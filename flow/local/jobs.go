@@ -81,5 +81,5 @@ type sleepJob struct {
 	machine.Sleep
 }
 
-func (s sleepJob) wanted() bool { return s.r.m.Wants(s.Sleep) }
-func (s sleepJob) run() error   { return s.r.apply(machine.Fired{At: s.r.now(), Timer: s.Timer}) }
+func (j sleepJob) wanted() bool { return j.r.m.Wants(j.Sleep) }
+func (j sleepJob) run() error   { return j.r.apply(machine.Fired{At: j.r.now(), Timer: j.Timer}) }

@@ -217,7 +217,7 @@ func TestSlowdownsAreReported(t *testing.T) {
 // It is listed in Holds while it is slow, and the calls that wait for it say so.
 func TestSlowdownsAreListed(t *testing.T) {
 	k := limitedCatalog(call.Limit{Key: "test:number:7", Rate: 0.02, Burst: 1, Of: "number"}, call.Limit{})
-	h := openHost(t, local.Options{Moment: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+	h := openHost(t, local.Options{MinParkTime: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
 		o := refused(false)
 		o.Throttled = "test:number:7"
 		return o
@@ -287,7 +287,7 @@ func TestBacklog(t *testing.T) {
 // A call that a limit holds back says so, also in the next host before it queues there.
 func TestALimitShowsAfterARestart(t *testing.T) {
 	k := limitedCatalog(call.Limit{Key: "all", Rate: 0.01, Burst: 1}, call.Limit{})
-	o := local.Options{Journal: &journal.Memory{}, Moment: time.Nanosecond, Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
+	o := local.Options{Journal: &journal.Memory{}, MinParkTime: time.Nanosecond, Restore: func(name string, sources map[string]string) (*plan.Plan, error) {
 		p, diags := plan.Restore(name, sources, plan.Library{Catalog: k})
 		return p, diags.Err()
 	}}

@@ -58,8 +58,9 @@ type Options struct {
 	// Workers is how many runs execute at the same time; others wait in the run queue.
 	// 0: 1024.
 	Workers int
-	// Moment is how long an idle run stays in memory before it is parked. 0: one second.
-	Moment time.Duration
+	// MinParkTime is the shortest wait for a timer for which a run is parked; for a shorter one it
+	// stays in memory. 0: one second.
+	MinParkTime time.Duration
 	// Past returns the receipts of a call that have come so far. nil: none are known.
 	Past host.PastReceipts
 	// Hash is a keyed hash for what must not be readable at rest: idempotency keys, event
@@ -155,8 +156,8 @@ func newHost(o Options) *Host {
 	if o.Workers == 0 {
 		o.Workers = 1024
 	}
-	if o.Moment == 0 {
-		o.Moment = time.Second
+	if o.MinParkTime == 0 {
+		o.MinParkTime = time.Second
 	}
 	if o.Restored && len(o.Backups) == 0 {
 		o.Backups = []Backup{{At: o.Clock.Now()}}

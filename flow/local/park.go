@@ -52,11 +52,11 @@ func (r *runner) yield() (gone bool, err error) {
 	h.timers.remove(run)
 	next := r.jobs.next()
 	until := next
-	if soon := r.nextGrant(); until.IsZero() || !soon.IsZero() && soon.Before(until) {
-		until = soon
+	if grant := r.nextGrant(); until.IsZero() || !grant.IsZero() && grant.Before(until) {
+		until = grant
 	}
-	may, retryAt := r.mayPark(until)
-	if may {
+	mayPark, retryAt := r.mayPark(until)
+	if mayPark {
 		if parked, err := r.park(until); parked || err != nil {
 			return true, err
 		}
@@ -70,13 +70,13 @@ func (r *runner) yield() (gone bool, err error) {
 
 // mayPark tells whether a run that is idle until then may be parked: it has no call in flight,
 // and time enough. retryAt is when it may be if only recent activity speaks against it.
-func (r *runner) mayPark(until time.Time) (may bool, retryAt time.Time) {
+func (r *runner) mayPark(until time.Time) (ok bool, retryAt time.Time) {
 	switch patience := min(time.Duration(r.storedRecords)*patiencePerRecord, maxPatience); {
 	case len(r.inFlight) > 0:
 		return false, retryAt
 	case r.h.stopping:
 		return true, retryAt
-	case !until.IsZero() && until.Before(r.now().Add(r.h.opts.Moment)):
+	case !until.IsZero() && until.Before(r.now().Add(r.h.opts.MinParkTime)):
 		return false, retryAt
 	case patience >= minPatience && r.lastActivity.Add(patience).After(r.now()):
 		return false, r.lastActivity.Add(patience)

@@ -31,7 +31,7 @@ func (h *Host) isResolved(connection string) bool {
 	return false
 }
 
-// awaitCheck lifts the hold of a first look-up once that has succeeded.
+// awaitCheck lifts the hold if the first look-up of its connection succeeds; otherwise it probes on.
 func (h *Host) awaitCheck(ctx context.Context, held *hold) {
 	_, err := h.opts.Ready.Check(ctx, held.Name)
 	h.mu.Lock()
@@ -107,11 +107,11 @@ func (h *Host) addAutoHold(connection string, pause time.Duration, err *call.Err
 // watchHold lifts an automatic hold when its reason is gone. The caller holds h.mu.
 func (h *Host) watchHold(held *hold) {
 	ctx, cancel := context.WithCancel(h.ctx)
-	asking := held.checking
+	checking := held.checking
 	h.spawn(func() {
 		defer cancel()
 		switch {
-		case asking:
+		case checking:
 			h.awaitCheck(ctx, held)
 		case held.probeAfter > 0:
 			h.awaitReady(ctx, held)
@@ -119,10 +119,10 @@ func (h *Host) watchHold(held *hold) {
 			h.awaitRenewal(ctx, held)
 		}
 	})
-	done := held.lifted
+	lifted := held.lifted
 	h.spawn(func() {
 		select {
-		case <-done:
+		case <-lifted:
 			cancel()
 		case <-ctx.Done():
 		}

@@ -44,8 +44,8 @@ type receiptsJob struct {
 	machine.Watch
 }
 
-func (l receiptsJob) wanted() bool { return l.r.m.Wants(l.Watch) }
-func (l receiptsJob) run() error   { l.r.replayReceipts(l.Watch); return nil }
+func (j receiptsJob) wanted() bool { return j.r.m.Wants(j.Watch) }
+func (j receiptsJob) run() error   { j.r.replayReceipts(j.Watch); return nil }
 
 // mayMake tells whether a call may be made. If receipts may show that it happened already — an
 // earlier attempt of unknown outcome, or, in a run from a backup, the call itself — they are
@@ -84,8 +84,8 @@ type checkCallJob struct {
 	c *machine.Call
 }
 
-func (a checkCallJob) wanted() bool { return a.r.m.Wants(a.c) }
-func (a checkCallJob) run() error   { return a.r.execute([]machine.Command{a.c}) }
+func (j checkCallJob) wanted() bool { return j.r.m.Wants(j.c) }
+func (j checkCallJob) run() error   { return j.r.execute([]machine.Command{j.c}) }
 
 // errNoReceipts says that the receipts of a run's calls cannot be read now.
 var errNoReceipts = errors.New("the receipts of its calls cannot be read")

@@ -22,11 +22,11 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	}
 	wrote := false
 	for _, receipt := range receipts {
-		one, err := h.receiveOne(ctx, receipt)
+		written, err := h.receiveOne(ctx, receipt)
 		if err != nil {
 			return err
 		}
-		wrote = wrote || one
+		wrote = wrote || written
 	}
 	if !wrote {
 		return nil
@@ -47,9 +47,9 @@ func (h *Host) receiveOne(ctx context.Context, receipt call.Receipt) (wrote bool
 		run := h.runs[id]
 		switch {
 		case run == nil:
-			late := h.unknown[id]
+			hasUnknown := h.unknown[id]
 			h.mu.Unlock()
-			if late {
+			if hasUnknown {
 				return false, h.correctEnded(ctx, id, event)
 			}
 			return false, nil
@@ -143,10 +143,10 @@ func (h *Host) awaitRelease(ctx context.Context, run *activeRun) error {
 	if run.released == nil {
 		run.released = make(chan struct{})
 	}
-	free := run.released
+	released := run.released
 	h.mu.Unlock()
 	select {
-	case <-free:
+	case <-released:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -243,7 +243,7 @@ func TestReceiptsThatMayBeOfAnotherCall(t *testing.T) {
 			p, told := testCatalog{}.compile(t, "flow: f\nsteps:\n"+test.flow), make(chan error, 10)
 			var mu sync.Mutex
 			o := local.Options{
-				Restored: true, Moment: 2 * time.Hour, // what waits for a time stays in memory
+				Restored: true, MinParkTime: 2 * time.Hour, // what waits for a time stays in memory
 				Do:      func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 				OnStuck: func(_ string, why error) { told <- why },
 				Past: hosttest.PastByKey(func(key string) ([]call.Receipt, error) {

@@ -210,7 +210,7 @@ func (h *Host) finishStart(run *activeRun, r *runner, err error) {
 // First implements host.Host.
 func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
 	id := host.KeyedID(h.opts.Hash, flow, key)
-	prints, err := h.inputFingerprints(host.Start{Inputs: inputs})
+	fingerprints, err := h.inputFingerprints(host.Start{Inputs: inputs})
 	if err != nil {
 		return host.Run{}, err
 	}
@@ -223,7 +223,7 @@ func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]an
 		h.release(run)
 		h.mu.Unlock()
 	}
-	first, err := h.firstRun(ctx, id, key, prints)
+	first, err := h.firstRun(ctx, id, key, fingerprints)
 	return first, notFound(err)
 }
 
@@ -241,8 +241,8 @@ func (h *Host) firstRun(ctx context.Context, id, key string, inputs []byte) (hos
 
 // inputFingerprints returns the fingerprints of a start's inputs, concatenated.
 func (h *Host) inputFingerprints(s host.Start) ([]byte, error) {
-	prints, err := s.Fingerprints(h.opts.Hash)
-	return slices.Concat(prints...), err
+	fingerprints, err := s.Fingerprints(h.opts.Hash)
+	return slices.Concat(fingerprints...), err
 }
 
 // shareFingerprint tells whether two starts have a fingerprint in common.

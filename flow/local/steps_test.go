@@ -22,7 +22,7 @@ func TestStepsThatEndWhileTheRunIsParked(t *testing.T) {
 	p := testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: send, action: test.send, with: {to: a}, await: {state: delivered, timeout: 1h}}\n  - {id: get, action: test.get, with: {to: a}}\n")
 	told := make(chan string, 10)
 	h, err := local.Open(t.Context(), local.Options{
-		Journal: &journal.Memory{}, Receipts: true, Moment: time.Nanosecond,
+		Journal: &journal.Memory{}, Receipts: true, MinParkTime: time.Nanosecond,
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 		OnStep:  func(_ string, s *machine.Step, _ []any) { told <- s.Path },
 		Do: func(_ context.Context, c call.Call) call.Outcome {

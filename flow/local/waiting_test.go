@@ -59,7 +59,7 @@ func TestManyWait(t *testing.T) {
 	require.NoError(t, err)
 	p := testCatalog{}.compile(t, poll)
 	h, err := local.Open(t.Context(), local.Options{
-		Journal: j, Moment: time.Nanosecond, Receipts: true,
+		Journal: j, MinParkTime: time.Nanosecond, Receipts: true,
 		Do:      func(_ context.Context, c call.Call) call.Outcome { return accepted(c) },
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 	})
@@ -167,7 +167,7 @@ steps:
 `)
 	var sent atomic.Int64
 	h, err := local.Open(t.Context(), local.Options{
-		Journal: j, Moment: time.Nanosecond, Receipts: true, Workers: 64,
+		Journal: j, MinParkTime: time.Nanosecond, Receipts: true, Workers: 64,
 		Do:      func(_ context.Context, c call.Call) call.Outcome { sent.Add(1); return accepted(c) },
 		Restore: func(string, map[string]string) (*plan.Plan, error) { return p, nil },
 	})

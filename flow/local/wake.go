@@ -13,11 +13,11 @@ import (
 // maxWoken is how many runs are woken in one write.
 const maxWoken = 1000
 
-// wake notifies the runners of runs, and puts parked runs into the run queue. The journal has
-// those as running before, so that a crash does not lose the wake-up. The caller holds h.mu.
-func (h *Host) wake(wards ...*activeRun) {
-	ids := make([]string, 0, len(wards))
-	for _, run := range wards {
+// wake notifies the runners of runs, and puts parked runs into the run queue. Those are
+// stored as running first, so that a crash does not lose the wake-up. The caller holds h.mu.
+func (h *Host) wake(runs ...*activeRun) {
+	ids := make([]string, 0, len(runs))
+	for _, run := range runs {
 		switch run.state {
 		case stateRunning:
 			run.runner.notify()
@@ -34,7 +34,7 @@ func (h *Host) wake(wards ...*activeRun) {
 			return
 		}
 	}
-	for _, run := range wards {
+	for _, run := range runs {
 		h.enqueue(run)
 	}
 	h.dispatch()
@@ -157,9 +157,9 @@ type grantJob struct {
 
 func (grantJob) wanted() bool { return true }
 
-func (o grantJob) run() error {
-	o.h.wakeGranted(o.h.limits.grant(o.b, o.h.now()))
-	o.h.scheduleGrant(o.b)
+func (j grantJob) run() error {
+	j.h.wakeGranted(j.h.limits.grant(j.b, j.h.now()))
+	j.h.scheduleGrant(j.b)
 	return nil
 }
 

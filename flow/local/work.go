@@ -25,7 +25,7 @@ func (r *runner) work() {
 		return // the run was detached, or its loop yielded
 	}
 	r.drainCalls()
-	h, stranded := r.h, false
+	h, stuck := r.h, false
 	h.mu.Lock()
 	switch _, unstored := errors.AsType[*storeError](err); {
 	case r.final != nil:
@@ -37,10 +37,10 @@ func (r *runner) work() {
 		h.leaveUnfinished(r)
 	default:
 		h.markStuck(r, err)
-		stranded = h.opts.OnStuck != nil
+		stuck = h.opts.OnStuck != nil
 	}
 	h.mu.Unlock()
-	if stranded {
+	if stuck {
 		r.guard(func() { h.opts.OnStuck(r.id, err) })
 	}
 	if r.final != nil && h.opts.OnEnd != nil {
