@@ -86,7 +86,7 @@ func BenchmarkOnce(b *testing.B) {
 		claim.Recipient = fmt.Sprintf("336%08d", n%10_000)
 		_, err := l.Claim(b.Context(), claim)
 		if err == nil {
-			_, err = l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
+			_, err = l.RecordAnswer(b.Context(), ledgertest.Accepted(call, "wamid."+call))
 		}
 		return err
 	})
@@ -94,7 +94,7 @@ func BenchmarkOnce(b *testing.B) {
 
 // BenchmarkTold is what each send costs that was accepted.
 func BenchmarkTold(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.TellAccepted(b.Context(), l, n) })
+	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.RecordAccepted(b.Context(), l, n) })
 }
 
 // BenchmarkWindow is what each send costs that is no template, among ten thousand people.

@@ -18,7 +18,7 @@ func TestIsolation(t *testing.T) {
 			s := postgres.Start(t)
 			address := s.Database(t)
 			s.Exec(t, address, "ALTER ROLE postgres SET default_transaction_isolation = '"+level+"'")
-			ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
+			ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
 			ledgertest.Share(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
 		})
 	}

@@ -45,7 +45,7 @@ func TestLedger(t *testing.T) {
 	})
 	t.Run("together", func(t *testing.T) {
 		address := s.Database(t)
-		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
+		ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
 	})
 	t.Run("agree", func(t *testing.T) {
 		ledgertest.Agree(t, 1000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {
@@ -119,5 +119,5 @@ func TestKeysAtOnce(t *testing.T) {
 // TestDocumentedWebhooks stores all that Meta documents.
 func TestDocumentedWebhooks(t *testing.T) {
 	t.Parallel()
-	ledgertest.Documented(t, "../../testdata/webhooks", open(t, postgres.Start(t).URL("postgres"), ledgertest.Start))
+	ledgertest.ExampleWebhooks(t, "../../testdata/webhooks", open(t, postgres.Start(t).URL("postgres"), ledgertest.Start))
 }

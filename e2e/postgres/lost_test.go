@@ -60,10 +60,10 @@ func TestRoundTrips(t *testing.T) {
 		{"a claim", 1, func(id string) error { _, err := l.Claim(t.Context(), ledgertest.Claim("f1."+id, id)); return err }},
 		{"a claim that counts already", 3, func(id string) error { _, err := l.Claim(t.Context(), ledgertest.Claim("f1.", "the same")); return err }},
 		{"an answer", 1, func(id string) error {
-			_, err := l.Told(t.Context(), ledgertest.Accepted("f1."+id, "wamid."+id))
+			_, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1."+id, "wamid."+id))
 			return err
 		}},
-		{"a refusal", 1, func(id string) error { _, err := l.Told(t.Context(), ledgertest.Accepted("f1."+id, "")); return err }},
+		{"a refusal", 1, func(id string) error { _, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1."+id, "")); return err }},
 		{"a window", 1, func(string) error { _, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person); return err }},
 		{"a message that was sent", 1, func(id string) error { _, _, err := l.Message(t.Context(), id); return err }},
 	}
@@ -116,7 +116,7 @@ func TestCut(t *testing.T) {
 		do   func(l ledger.Ledger) error
 	}{
 		{"a webhook", func(l ledger.Ledger) error { _, err := l.Apply(t.Context(), webhook...); return err }},
-		{"an answer", func(l ledger.Ledger) error { _, err := l.Told(t.Context(), shut); return err }},
+		{"an answer", func(l ledger.Ledger) error { _, err := l.RecordAnswer(t.Context(), shut); return err }},
 		{"a claim", func(l ledger.Ledger) error {
 			_, err := l.Claim(t.Context(), ledgertest.Claim("f1.d.1", "k"))
 			return err
@@ -174,7 +174,7 @@ func TestTerminated(t *testing.T) {
 		address := s.Database(t)
 		require.NoError(t, open(t, address, nil).Close())
 		stop := terminate(t, s)
-		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger {
+		ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger {
 			var l *ledger.Postgres
 			require.NoError(t, persist(func() (err error) {
 				l, err = ledger.OpenPostgres(t.Context(), address, ledger.Options{Now: now})
@@ -225,7 +225,7 @@ func TestCrash(t *testing.T) {
 	for range 2 {
 		l := open(t, address, nil)
 		work.Go(func() {
-			ledgertest.Scribble(persistent{l}, func() bool { return !stop.Load() }, func(kind, id string) {
+			ledgertest.WriteRandom(persistent{l}, func() bool { return !stop.Load() }, func(kind, id string) {
 				mu.Lock()
 				defer mu.Unlock()
 				acked[id] = kind
@@ -243,7 +243,7 @@ func TestCrash(t *testing.T) {
 	}
 	stop.Store(true)
 	work.Wait()
-	ledgertest.Scribbled(t, open(t, address, nil), acked)
+	ledgertest.CheckWritten(t, open(t, address, nil), acked)
 	t.Logf("%d sends were acknowledged", len(acked))
 }
 

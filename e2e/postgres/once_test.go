@@ -29,7 +29,7 @@ func TestOnceWhileContactsAreJoined(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, repeats)
 	}
-	_, err := l.Told(t.Context(), whatsapp.Answer{Call: "f1.a.2", Sender: "1", Recipient: other, State: "failed"})
+	_, err := l.RecordAnswer(t.Context(), whatsapp.Answer{Call: "f1.a.2", Sender: "1", Recipient: other, State: "failed"})
 	require.NoError(t, err)
 	_, err = l.Apply(t.Context(), ledgertest.Status("wamid.A", "sent", "f1.a.1"))
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 // Persistent tries again what the server may do later.
 type persistent struct{ *ledger.Postgres }
 
-func (p persistent) Apply(ctx context.Context, told ...inbound.Notification) (news []ledger.News, err error) {
+func (p persistent) Apply(ctx context.Context, told ...inbound.Notification) (news []ledger.Update, err error) {
 	err = persist(func() error { news, err = p.Postgres.Apply(ctx, told...); return err })
 	return news, err
 }

@@ -92,11 +92,11 @@ func TestPlans(t *testing.T) {
 			return err
 		}},
 		{"an answer", func(l ledger.Ledger) error {
-			_, err := l.Told(t.Context(), ledgertest.Accepted("f1.run9.2", "wamid.new"))
+			_, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1.run9.2", "wamid.new"))
 			return err
 		}},
 		{"a refusal", func(l ledger.Ledger) error {
-			_, err := l.Told(t.Context(), ledgertest.Accepted("f1.run3000.1", ""))
+			_, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1.run3000.1", ""))
 			return err
 		}},
 		{"a claim", func(l ledger.Ledger) error {

@@ -145,7 +145,7 @@ func TestRights(t *testing.T) {
 	)
 	daemon := with(t, address, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("daemon", "daemon") })
 	ledgertest.Reopen(t, func(t *testing.T, _ string, now func() time.Time) ledger.Ledger { return open(t, daemon, now) })
-	ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, daemon, now) })
+	ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, daemon, now) })
 }
 
 // TestSealed stores what people wrote so that only who has the key can read it.
@@ -204,7 +204,7 @@ func TestOddText(t *testing.T) {
 			_, err = l.Claim(t.Context(), claim)
 			require.NoError(t, err)
 		}
-		_, err = l.Told(t.Context(), ledgertest.Accepted(claim.Call, "wamid.told"+odd))
+		_, err = l.RecordAnswer(t.Context(), ledgertest.Accepted(claim.Call, "wamid.told"+odd))
 		require.NoError(t, err)
 		claim.Call = "f1.another"
 		repeats, err := l.Claim(t.Context(), claim)

@@ -64,7 +64,7 @@ func BenchmarkOnce(b *testing.B) {
 				call := fmt.Sprintf("f1.run_%08d.1", n)
 				_, err := l.Claim(b.Context(), ledgertest.Claim(call, call))
 				if err == nil {
-					_, err = l.Told(b.Context(), ledgertest.Accepted(call, "wamid."+call))
+					_, err = l.RecordAnswer(b.Context(), ledgertest.Accepted(call, "wamid."+call))
 				}
 				return err
 			})
@@ -79,7 +79,7 @@ func BenchmarkTold(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n++
-		require.NoError(b, ledgertest.TellAccepted(b.Context(), l, n))
+		require.NoError(b, ledgertest.RecordAccepted(b.Context(), l, n))
 	}
 }
 
@@ -105,6 +105,6 @@ func BenchmarkTell(b *testing.B) {
 	for b.Loop() {
 		n++
 		call := fmt.Sprintf("f1.%010d%s.1", n, rand.Text()[:16])
-		require.NoError(b, l.Tell(b.Context(), ledgertest.Accepted(call, "wamid.HBgLMzM2MDAwMDAwMTAVAgARGBJ"+rand.Text()), nil))
+		require.NoError(b, l.RecordAnswerAsync(b.Context(), ledgertest.Accepted(call, "wamid.HBgLMzM2MDAwMDAwMTAVAgARGBJ"+rand.Text()), nil))
 	}
 }

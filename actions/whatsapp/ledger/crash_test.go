@@ -26,7 +26,7 @@ func TestKill(t *testing.T) {
 	beside := openSQLite(t, path, nil)
 	acked := ledgertest.Killed(t, path, beside)
 	require.NoError(t, beside.Close())
-	ledgertest.Scribbled(t, openSQLite(t, path, nil), acked)
+	ledgertest.CheckWritten(t, openSQLite(t, path, nil), acked)
 }
 
 // TestTornLog cuts the log as a power failure would: what was synced is there, of the rest
@@ -40,7 +40,7 @@ func TestTornLog(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var acks []ack
-	ledgertest.Scribble(l, func() bool {
+	ledgertest.WriteRandom(l, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acks) < 200
@@ -78,7 +78,7 @@ func TestTornLog(t *testing.T) {
 			}
 		}
 		l := openSQLite(t, copied, nil)
-		ledgertest.Scribbled(t, l, want)
+		ledgertest.CheckWritten(t, l, want)
 		require.NoError(t, l.Close())
 	}
 }

@@ -16,13 +16,12 @@ type Event struct {
 	Data     map[string]any
 }
 
-// Deliveries gives news that came at a time the form in which runs take them: receipts for
-// the calls that they made, and events. What was known already is among them.
+// Deliveries turns updates into the receipts and events for runs, known ones too.
 //
-// An event counts from when it came; one that was delivered late, after what it cannot be
-// an answer to, from when it was sent.
-func Deliveries(news []News, received time.Time) (receipts []call.Receipt, events []Event) {
-	for _, n := range news {
+// An event's time is when it was received; if it was delivered late, when it was sent, because it
+// cannot answer what was sent to the contact in between.
+func Deliveries(updates []Update, received time.Time) (receipts []call.Receipt, events []Event) {
+	for _, n := range updates {
 		if n.Receipt != nil {
 			receipts = append(receipts, *n.Receipt)
 		}
@@ -35,7 +34,7 @@ func Deliveries(news []News, received time.Time) (receipts []call.Receipt, event
 			continue
 		}
 		e := Event{ID: n.MessageID, Name: "whatsapp.message", Subjects: n.Contact, At: received, Data: data}
-		if sent := n.Timestamp.Add(slack); !n.Timestamp.IsZero() && sent.Before(received) {
+		if sent := n.Timestamp.Add(clockSkew); !n.Timestamp.IsZero() && sent.Before(received) {
 			e.At = sent
 		}
 		events = append(events, e)

@@ -60,9 +60,9 @@ func TestDeliveriesFit(t *testing.T) {
 		require.NoError(t, err)
 		told, err := inbound.Parse(body)
 		require.NoError(t, err)
-		news, err := l.Apply(t.Context(), told...)
+		updates, err := l.Apply(t.Context(), told...)
 		require.NoError(t, err)
-		receipts, events := ledger.Deliveries(news, time.Now())
+		receipts, events := ledger.Deliveries(updates, time.Now())
 		for _, r := range receipts {
 			require.NotEmpty(t, r.Key, file)
 			require.NotEmpty(t, r.ID, file)

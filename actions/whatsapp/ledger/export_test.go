@@ -17,5 +17,5 @@ func (l *SQLite) Exec(sql string) error {
 	})
 }
 
-// IsStranger is isStranger.
-func (l *SQLite) IsStranger(id string) bool { return l.isStranger(id) }
+// IsUnknownContact is isStranger.
+func (l *SQLite) IsUnknownContact(id string) bool { return l.isUnknownContact(id) }

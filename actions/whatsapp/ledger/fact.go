@@ -12,33 +12,33 @@ import (
 	"facteur/flow/schema"
 )
 
-// A fact is what a notification says, whatever is known already.
+// A fact is what a notification says by itself, without the ledger.
 type fact struct {
 	inbound.Notification
-	id     identity
-	at     time.Time // never zero
-	people []string  // ids of one person
-	left   string    // an id that is no longer of that person
-	call   string    // the key of the call that it is about
-	state  state     // of the message, of a status
+	id        eventID
+	at        time.Time // never zero
+	people    []string  // the ids of one person
+	droppedID string    // an id that is no longer that person's
+	call      string    // of a status: the key of the call, "" if it is not known
+	state     state     // of a status: the message's
 
 	wrote    bool // the person wrote, or called
-	shut     bool // the window is
+	shut     bool // the window is shut
 	optedOut bool
 	optedIn  bool
 }
 
-// An identity is the same for notifications that Meta repeats.
-type identity [16]byte
+// An eventID is a hash that is the same for a repeated notification.
+type eventID [16]byte
 
-// What Meta says of a message that was not delivered.
+// Error codes of undelivered messages.
 const (
 	codeWindowShut = 131047
 	codeOptedOut   = 131050
 )
 
 func factOf(n inbound.Notification, received time.Time) fact {
-	f := fact{Notification: n, id: identityOf(n), at: n.Timestamp, people: ids(n.WaID, n.OtherWaID, n.UserID, n.ParentUserID)}
+	f := fact{Notification: n, id: eventIDOf(n), at: n.Timestamp, people: normalizeAll(n.WaID, n.OtherWaID, n.UserID, n.ParentUserID)}
 	if f.at.IsZero() {
 		f.at = received
 	}
@@ -55,10 +55,10 @@ func factOf(n inbound.Notification, received time.Time) fact {
 	case "message", "standby": // whoever answers: the person wrote to the number
 		f.wrote = n.Type != "system" && n.GroupID == ""
 		if n.Type == "system" {
-			f.people = append(f.people, ids(text("system", "previous_user_id"), text("system", "previous_parent_user_id"))...)
-			for _, number := range ids(text("system", "wa_id"), text("system", "new_wa_id")) {
-				if number != key(n.WaID) { // the old one may become somebody else's
-					f.people, f.left = append(f.people, number), key(n.WaID)
+			f.people = append(f.people, normalizeAll(text("system", "previous_user_id"), text("system", "previous_parent_user_id"))...)
+			for _, number := range normalizeAll(text("system", "wa_id"), text("system", "new_wa_id")) {
+				if number != normalize(n.WaID) { // the old number may be given to another person
+					f.people, f.droppedID = append(f.people, number), normalize(n.WaID)
 				}
 			}
 		}
@@ -69,45 +69,46 @@ func factOf(n inbound.Notification, received time.Time) fact {
 			f.optedOut, f.optedIn = n.Status == "stop", n.Status == "resume"
 		}
 	case "user_id_update":
-		f.people = append(f.people, ids(text("user_id", "previous"), text("parent_user_id", "previous"))...)
+		f.people = append(f.people, normalizeAll(text("user_id", "previous"), text("parent_user_id", "previous"))...)
 	}
-	f.people = each(f.people)
+	f.people = unique(f.people)
 	return f
 }
 
-// factOfAnswer is what an answer says about the recipient.
+// factOfAnswer returns what an answer says about the recipient.
 func factOfAnswer(a whatsapp.Answer, now time.Time) fact {
-	f := fact{at: now, people: each(ids(a.Recipient, a.WaID)), shut: a.Shut, optedOut: a.OptedOut}
+	f := fact{at: now, people: unique(normalizeAll(a.Recipient, a.WaID)), shut: a.Shut, optedOut: a.OptedOut}
 	f.PhoneNumberID = a.Sender
 	return f
 }
 
-// named tells whether the person has to have a place in the ledger.
-func (f *fact) named() bool {
-	return areNamed(f.people, f.Kind == "message" || f.wrote || f.shut || f.optedOut || f.optedIn)
+// needsContact reports whether the person needs a contact in the ledger.
+func (f *fact) needsContact() bool {
+	return needContact(f.people, f.Kind == "message" || f.wrote || f.shut || f.optedOut || f.optedIn)
 }
 
-// areNamed is named for the ids of a person. known says that there is more to know of them.
-func areNamed(people []string, known bool) bool {
+// needContact reports whether ids of a person need a contact: there are several of them, or known
+// says that there is more to store about the person.
+func needContact(people []string, known bool) bool {
 	return len(people) > 1 || len(people) == 1 && known
 }
 
-// key brings an id of a contact into the form that equal ones share.
-func key(id string) string { return strings.TrimPrefix(id, "+") }
+// normalize returns the canonical form of a contact's id.
+func normalize(id string) string { return strings.TrimPrefix(id, "+") }
 
-// ids are those that are there, as keys.
-func ids(texts ...string) []string {
+// normalizeAll normalizes ids, without empty ones.
+func normalizeAll(texts ...string) []string {
 	var out []string
 	for _, text := range texts {
 		if text != "" {
-			out = append(out, key(text))
+			out = append(out, normalize(text))
 		}
 	}
 	return out
 }
 
-// each is the ids, each once.
-func each(ids []string) []string {
+// unique sorts ids, and removes duplicates.
+func unique(ids []string) []string {
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
@@ -115,10 +116,10 @@ func each(ids []string) []string {
 // messageKinds are those of messages, each with an id of its own.
 var messageKinds = []string{"message", "standby", "echo", "history"}
 
-// identityOf tells notifications apart as Meta does: a message by its id, a status by the
-// message and the state, in a group also by the person. Others are what they say: a payment
-// stays captured while it is given back.
-func identityOf(n inbound.Notification) identity {
+// eventIDOf identifies notifications as Meta does: a message by its id, a status by the message and
+// the state, in a group also by the person. Others are identified by their whole content: a refund
+// of a payment repeats the state "captured".
+func eventIDOf(n inbound.Notification) eventID {
 	parts := []string{n.Kind, n.MessageID}
 	switch {
 	case n.MessageID != "" && (slices.Contains(messageKinds, n.Kind)):
@@ -128,15 +129,15 @@ func identityOf(n inbound.Notification) identity {
 			parts = append(parts, n.WaID, n.UserID)
 		}
 	default:
-		said, _ := json.Marshal(stored{n, n.Raw}) // plain values
+		said, _ := json.Marshal(storedEvent{n, n.Raw}) // plain values
 		parts = append(parts, string(said))
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return identity(sum[:])
+	return eventID(sum[:])
 }
 
-// A state is how far a message has come: what came further counts, in whichever order it
-// is told. The numbers are stored, so they stay.
+// A state is how far a message has come: the furthest counts, in whichever order statuses come.
+// The numbers are stored, so they must not change.
 type state int64
 
 const (
@@ -148,8 +149,7 @@ const (
 	read      state = 5
 )
 
-// stateOf reads what Meta, or an answer, says. What says nothing about how far a message
-// has come is accepted: there it is, at least.
+// stateOf parses the state of a status or an answer. Others mean that the message exists: accepted.
 func stateOf(status string) state {
 	switch status {
 	case "held":

@@ -1,11 +1,11 @@
-// Package ledger keeps what is known about WhatsApp contacts and messages: what became of
-// each message, who may be written to freely, who wants no marketing, which numbers and
-// user IDs are one person, and what must not be sent twice.
+// Package ledger stores what is known about WhatsApp contacts and messages: the state of each
+// message, the 24-hour windows, who has opted out of marketing, which numbers and user IDs
+// belong to one person, and the claims of `once` keys.
 //
-// Webhooks are given to Apply before they are answered; the functions of whatsapp.Options
-// are answered from here: see Wire. OpenSQLite keeps a ledger in a file that several
-// processes may share, OpenPostgres in a database for daemons on several machines; Memory
-// keeps it in this process, for tests. ledgertest.Exercise is what all ledgers must do.
+// Webhooks are given to Apply before they are answered; Wire implements the functions of
+// whatsapp.Options with a ledger. OpenSQLite opens a ledger in a file that several processes
+// may share, OpenPostgres one in a database for daemons on several machines; Memory is one in
+// this process, for tests. ledgertest.Exercise is the conformance suite of all ledgers.
 package ledger
 
 import (
@@ -20,106 +20,102 @@ import (
 // A Ledger is safe for concurrent use. Contacts are named by any of their ids: a phone
 // number, with or without +, or a user ID; senders by their phone number ID.
 //
-// A context bounds the wait for a place in the ledger: an error from it means that
-// nothing was stored.
+// A context only bounds the wait until a write begins: its error means that nothing was stored.
 type Ledger interface {
-	// Apply stores what a webhook tells, durably, all or nothing, and returns it in the
-	// same order, with what it means to whom. What came twice, or out of order, leads to
-	// the same state. What was known already is returned, too: Meta repeats a webhook
-	// whose answer it did not see, and whoever died before that may not have passed it on.
-	Apply(ctx context.Context, told ...inbound.Notification) ([]News, error)
+	// Apply durably stores the notifications of a webhook, all or nothing, and returns an
+	// update for each, in the same order. Notifications that are repeated, or out of order,
+	// lead to the same state. Known ones are returned, too: Meta repeats a webhook whose
+	// answer it did not get, and a process that died before may not have passed them on.
+	Apply(ctx context.Context, told ...inbound.Notification) ([]Update, error)
 
-	// Claim is whatsapp.Options.Once. A claim counts for one contact, whichever number
-	// sends, and from the call that claimed it last. It is durable when it is given. It goes
-	// to one of many who ask at the same time.
+	// Claim is whatsapp.Options.Once. A claim is for one contact, whichever number sends, and
+	// counts from the call that claimed the key last. It is durable when Claim returns. Of
+	// concurrent calls one gets the key.
 	//
-	// Under a key that counts already, the same call goes on, unless its message is known; a
-	// call after one that failed goes on, too, and so does the next attempt of a step whose
-	// earlier one may have happened; otherwise the result is the id of the message, or an
-	// *whatsapp.UnsettledError while none is known. What may have happened counts for others
-	// than its step whatever becomes of later attempts.
+	// If the key is claimed already, these calls may go on nevertheless: the same call, unless
+	// its message is known; a call after one that failed; the next attempt of a step whose
+	// earlier attempt may have happened. Otherwise the result is the id of the message, or an
+	// *whatsapp.UnsettledError while none is known. For other steps, a call that may have
+	// happened counts whatever the outcome of later attempts.
 	Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error)
-	// Release gives up what a call claimed, because somebody says that it did not happen.
-	// Who is right shows later: see Claim, and News.Rival.
+	// Release releases the keys that a call claimed, because a person says that it did not
+	// happen. A later status may prove that wrong: see Claim, and Update.Duplicate.
 	Release(ctx context.Context, call string) error
-	// Told stores what became of a send; it is durable soon. It gives up what a refused
-	// call claimed, as Release does. It returns the receipts that came before it was known
-	// that they are of this call.
-	Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error)
+	// RecordAnswer stores the answer to a send, durable soon after it returns. If the send was
+	// refused, it releases the call's keys as Release does. It returns the receipts that came
+	// before the answer, when the call of the message was not known yet.
+	RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error)
 
 	// Message returns what is known of a message that was sent, or ok = false.
 	Message(ctx context.Context, id string) (m Message, ok bool, err error)
-	// Receipts returns the receipts of calls that have come, in the order in which they
-	// came, without those of a message of which the first came before since. A message of
-	// which only the answer is known has one that is call.Accepted.
+	// Receipts returns the receipts of calls, in the order in which they came, without those
+	// of messages whose first receipt came before since. A message of which only the answer
+	// is known has one receipt, call.Accepted.
 	Receipts(ctx context.Context, since time.Time, calls ...string) ([]call.Receipt, error)
-	// Inbound returns the messages of a contact to a sender, "" for any, that came since
-	// a time, in the order in which they came. Older ones that were delivered late are
-	// not among them.
+	// Inbound returns the messages of a contact to a sender, "" for any, that came since a
+	// time, in the order in which they came, without older messages that were delivered late.
 	Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error)
-	// Contact returns all ids of a contact, sorted: the one that is asked for, where
-	// nothing is known.
+	// Contact returns all ids of a contact, sorted; for an unknown one, just id.
 	Contact(ctx context.Context, id string) ([]string, error)
 
-	// Window tells whether a contact may be written to freely. What was Told lately may
-	// be missing.
+	// Window returns the 24-hour window of a contact. The latest answers may be missing in it.
 	Window(ctx context.Context, sender, contact string) (Window, error)
-	// OptedOut tells whether a contact wants no marketing from a sender, and webhooks of
-	// the sender have come since, which would have said otherwise. What was Told lately
-	// may be missing.
+	// OptedOut reports whether a contact has opted out of a sender's marketing. It is false
+	// until a later webhook of the sender has come: while webhooks are missing, an opt-in
+	// could be, too. The latest answers may be missing.
 	OptedOut(ctx context.Context, sender, contact string) (bool, error)
 
-	// Prune forgets events, messages and claims from before a time, so many of each at
-	// most, and returns how many they were; 0: there are no more. What is known of
-	// contacts stays. Meta repeats webhooks for 7 days: what is younger has to stay, too,
-	// for them to be known.
+	// Prune deletes events, messages and claims from before a time, at most so many of each,
+	// and returns how many it deleted; 0: there are no more. Contacts stay. Meta repeats
+	// webhooks for 7 days: before must not be later, for repeated ones to be known.
 	Prune(ctx context.Context, before time.Time, most int) (int, error)
-	// Close waits for what was stored.
+	// Close waits until what was stored is durable.
 	Close() error
 }
 
-// News is something that a webhook told.
-type News struct {
+// An Update is a notification as the ledger has stored it, with the call and contact that it
+// concerns.
+type Update struct {
 	inbound.Notification
-	Known   bool          // it was told before
+	Known   bool          // it was stored before
 	Receipt *call.Receipt // of a status whose call is known
-	Contact []string      // all ids of the person, sorted; nil when nobody is named
-	// Rival is the call that has taken, by now, the `once` key that the call of this
-	// message gave up: both may have gone out. It comes with the first status that shows
-	// the message to be sent; "" for none.
-	Rival string
+	Contact []string      // all ids of the contact, sorted; nil if there is none
+	// Duplicate is the call that has since claimed the `once` key that the call of this
+	// message released: both messages may have been sent. It is set with the first status
+	// that shows that this one was; "" for none.
+	Duplicate string
 }
 
 // A Message is one that was sent.
 type Message struct {
 	ID        string // wamid
-	Call      string // the key of the call that sent it, "" when that is not known
+	Call      string // the key of the call that sent it, "" if it is not known
 	Sender    string
 	Recipient string
-	// State is the furthest that came: accepted, held, sent, failed, delivered, read, in
-	// this order. It is never taken back, and a failure counts unless the message was
+	// State is the furthest of all statuses, in this order: accepted, held, sent, failed,
+	// delivered, read. So it never goes back, and a failure counts unless the message was
 	// delivered.
 	State whatsapp.State
 	At    time.Time
-	// Statuses are all that Meta told, in the order in which they came.
+	// Statuses are all that came, in this order.
 	Statuses []inbound.Notification
 }
 
-// A Window is what is known about the 24 hours in which anything may be written.
+// A Window is what is known about the 24-hour window, in which any message may be sent.
 type Window struct {
 	State whatsapp.Window
 	Wrote time.Time // when the contact wrote or called last; zero: not known
 	Shut  time.Time // when Meta last said that it is shut; zero: never
 }
 
-// day is how long a window is open.
-const day = 24 * time.Hour
+// windowLength is how long a window is open.
+const windowLength = 24 * time.Hour
 
-// windowOf tells the state of a window. That it was shut once only counts when webhooks of
-// the sender have come since: else the contact may have written without our knowing.
-func windowOf(wrote, shut, heard, now time.Time) Window {
+// windowOf returns the state of a window. It is only known to be shut if a webhook of the sender
+// has come since: while webhooks are missing, the contact may have written.
+func windowOf(wrote, shut, lastWebhook, now time.Time) Window {
 	w := Window{Wrote: wrote, Shut: shut}
-	end := wrote.Add(day)
+	end := wrote.Add(windowLength)
 	if shut.After(wrote) {
 		end = shut
 	}
@@ -127,19 +123,19 @@ func windowOf(wrote, shut, heard, now time.Time) Window {
 	case wrote.IsZero() && shut.IsZero():
 	case !shut.After(wrote) && now.Before(end):
 		w.State = whatsapp.WindowOpen
-	case heard.After(end):
+	case lastWebhook.After(end):
 		w.State = whatsapp.WindowShut
 	}
 	return w
 }
 
-// slack is how far Meta's clock, which counts seconds, may be behind ours.
-const slack = 5 * time.Second
+// clockSkew is how far Meta's timestamps, which are whole seconds, may be behind our clock.
+const clockSkew = 5 * time.Second
 
-// Options are what a ledger works with.
+// Options of a ledger.
 type Options struct {
 	Now func() time.Time // nil: time.Now
-	// Seal and Open encrypt at rest what people wrote. nil: it is stored as it is.
+	// Seal and Open encrypt notifications at rest. nil: they are stored in clear.
 	Seal, Open func(plain, context []byte) ([]byte, error)
 }
 
@@ -150,9 +146,9 @@ func (o Options) now() time.Time {
 	return o.Now()
 }
 
-// Wire answers what the actions want to know from a ledger. What the ledger cannot tell,
-// because its disk has failed, is not known; a claim then fails. receive, when not nil, is
-// given receipts that came before it was known whose they are.
+// Wire adds the functions of whatsapp.Options that a ledger implements. If the ledger's disk has
+// failed, windows and opt-outs are unknown, and claims fail. receive, if not nil, gets the receipts
+// that came before the answer to their call.
 func Wire(l Ledger, o whatsapp.Options, receive func(call.Receipt)) whatsapp.Options {
 	o.Window = func(ctx context.Context, sender, recipient string) whatsapp.Window {
 		w, err := l.Window(ctx, sender, recipient)
@@ -167,13 +163,13 @@ func Wire(l Ledger, o whatsapp.Options, receive func(call.Receipt)) whatsapp.Opt
 	}
 	o.Once = l.Claim
 	o.Told = func(ctx context.Context, a whatsapp.Answer) {
-		if l, ok := l.(*SQLite); ok { // others of its writes, and the disk, must not hold up the run
-			_ = l.Tell(ctx, a, receive)
+		if l, ok := l.(*SQLite); ok { // the run must not wait for other writes and the disk
+			_ = l.RecordAnswerAsync(ctx, a, receive)
 			return
 		}
-		receipts, err := l.Told(ctx, a)
+		receipts, err := l.RecordAnswer(ctx, a)
 		if err != nil || receive == nil {
-			return // the send is what it is; the ledger says so itself, to whoever asks next
+			return // the send has happened; the next use of the ledger shows the error
 		}
 		for _, r := range receipts {
 			receive(r)

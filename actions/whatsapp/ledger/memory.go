@@ -16,27 +16,27 @@ import (
 type Memory struct {
 	Options
 
-	mu       sync.Mutex
-	known    map[identity]bool
-	events   []kept
-	messages map[string]*Message // without Statuses
-	updated  map[string]time.Time
-	calls    map[string]string // messages by call
-	contacts map[string]*contact
-	heard    map[string]time.Time // by sender
+	mu           sync.Mutex
+	known        map[eventID]bool
+	events       []memoryEvent
+	messages     map[string]*Message // without Statuses
+	updated      map[string]time.Time
+	calls        map[string]string // messages by call
+	contacts     map[string]*contact
+	lastWebhooks map[string]time.Time // by sender
 }
 
-// A kept event is a fact with when it came.
-type kept struct {
+// A memoryEvent is a fact with the time when it came.
+type memoryEvent struct {
 	fact
 	received time.Time
-	who      *contact // nil: nobody
+	contact  *contact // nil: none
 }
 
 // A contact is what is known of a person.
 type contact struct {
-	joined     *contact // with whom it turned out to be one person; nil: with nobody
-	names      []string
+	mergedInto *contact // the contact that turned out to be the same person; nil: none
+	ids        []string
 	wrote      map[string]time.Time // by sender, as are the others
 	shut       map[string]time.Time
 	preference map[string]preference
@@ -49,59 +49,59 @@ type preference struct {
 }
 
 // Apply implements Ledger.
-func (l *Memory) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
-	if err := l.enter(ctx); err != nil {
+func (l *Memory) Apply(ctx context.Context, told ...inbound.Notification) ([]Update, error) {
+	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
 	now := l.now()
-	news := make([]News, 0, len(told))
+	updates := make([]Update, 0, len(told))
 	for _, n := range told {
 		f := factOf(n, now)
 		if n.PhoneNumberID != "" {
-			latest(l.heard, n.PhoneNumberID, now)
+			setLatest(l.lastWebhooks, n.PhoneNumberID, now)
 		}
-		one := News{Notification: n, Known: l.known[f.id]}
+		one := Update{Notification: n, Known: l.known[f.id]}
 		if !one.Known {
 			l.known[f.id] = true
 			if n.Kind == "status" && n.MessageID != "" {
 				if l.messages[n.MessageID] == nil && f.call != "" && f.state != failed {
-					one.Rival = l.rival(f.call)
+					one.Duplicate = l.duplicateOf(f.call)
 				}
-				l.message(n.MessageID, f.call, n.PhoneNumberID, key(n.To), f.state, f.at, now)
+				l.setMessage(n.MessageID, f.call, n.PhoneNumberID, normalize(n.To), f.state, f.at, now)
 			}
-			l.events = append(l.events, kept{f, now, l.person(f)})
+			l.events = append(l.events, memoryEvent{f, now, l.setPerson(f)})
 		}
 		if m := l.messages[n.MessageID]; n.Kind == "status" && m != nil {
 			one.Receipt = receiptOf(n, m.Call)
 		}
-		one.Contact = l.names(f.people)
-		news = append(news, one)
+		one.Contact = l.contactIDs(f.people)
+		updates = append(updates, one)
 	}
-	return news, nil
+	return updates, nil
 }
 
-// enter takes the lock, unless ctx has ended.
-func (l *Memory) enter(ctx context.Context) error {
+// lock locks the ledger, unless ctx has ended.
+func (l *Memory) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	if l.known == nil {
-		l.known, l.messages, l.updated = map[identity]bool{}, map[string]*Message{}, map[string]time.Time{}
-		l.calls, l.contacts, l.heard = map[string]string{}, map[string]*contact{}, map[string]time.Time{}
+		l.known, l.messages, l.updated = map[eventID]bool{}, map[string]*Message{}, map[string]time.Time{}
+		l.calls, l.contacts, l.lastWebhooks = map[string]string{}, map[string]*contact{}, map[string]time.Time{}
 	}
 	return nil
 }
 
-// latest keeps the latest of times.
-func latest(times map[string]time.Time, key string, at time.Time) {
+// setLatest sets a time if it is later.
+func setLatest(times map[string]time.Time, key string, at time.Time) {
 	if at.After(times[key]) {
 		times[key] = at
 	}
 }
 
-func (l *Memory) message(id, call, sender, recipient string, s state, at, now time.Time) {
+func (l *Memory) setMessage(id, call, sender, recipient string, s state, at, now time.Time) {
 	m := l.messages[id]
 	if m == nil {
 		m = &Message{ID: id, State: s.name(), At: at}
@@ -117,36 +117,36 @@ func (l *Memory) message(id, call, sender, recipient string, s state, at, now ti
 	}
 }
 
-// person stores what a fact says about its person, nil for nobody.
-func (l *Memory) person(f fact) *contact {
-	if !f.named() {
+// setPerson stores what a fact says about its person, and returns the contact, nil for none.
+func (l *Memory) setPerson(f fact) *contact {
+	if !f.needsContact() {
 		return nil
 	}
 	c := l.contact(f.people)
-	if f.left != "" {
-		delete(l.contacts, f.left)
-		c.names = slices.DeleteFunc(c.names, func(name string) bool { return name == f.left })
+	if f.droppedID != "" {
+		delete(l.contacts, f.droppedID)
+		c.ids = slices.DeleteFunc(c.ids, func(name string) bool { return name == f.droppedID })
 	}
 	if f.wrote {
-		latest(c.wrote, f.PhoneNumberID, f.at)
+		setLatest(c.wrote, f.PhoneNumberID, f.at)
 	}
 	if f.shut {
-		latest(c.shut, f.PhoneNumberID, f.at)
+		setLatest(c.shut, f.PhoneNumberID, f.at)
 	}
 	if f.optedOut || f.optedIn {
-		c.prefer(f.PhoneNumberID, preference{f.optedOut, f.at})
+		c.setPreference(f.PhoneNumberID, preference{f.optedOut, f.at})
 	}
 	return c
 }
 
-func (c *contact) prefer(sender string, p preference) {
+func (c *contact) setPreference(sender string, p preference) {
 	before, ok := c.preference[sender]
 	if !ok || p.at.After(before.at) || p.at.Equal(before.at) && p.out {
 		c.preference[sender] = p
 	}
 }
 
-// contact returns who has the ids, and joins those who turn out to be one person.
+// contact returns the contact with the ids, and merges those that turn out to be one person.
 func (l *Memory) contact(ids []string) *contact {
 	var c *contact
 	for _, id := range ids {
@@ -156,7 +156,7 @@ func (l *Memory) contact(ids []string) *contact {
 		case c == nil:
 			c = other
 		default:
-			c.join(other)
+			c.merge(other)
 		}
 	}
 	if c == nil {
@@ -165,62 +165,62 @@ func (l *Memory) contact(ids []string) *contact {
 			claims: map[string][]claim{},
 		}
 	}
-	c.names = each(append(c.names, ids...))
-	for _, name := range c.names {
+	c.ids = unique(append(c.ids, ids...))
+	for _, name := range c.ids {
 		l.contacts[name] = c
 	}
 	return c
 }
 
-func (c *contact) join(other *contact) {
-	other.joined = c
-	c.names = append(c.names, other.names...)
+func (c *contact) merge(other *contact) {
+	other.mergedInto = c
+	c.ids = append(c.ids, other.ids...)
 	for sender, at := range other.wrote {
-		latest(c.wrote, sender, at)
+		setLatest(c.wrote, sender, at)
 	}
 	for sender, at := range other.shut {
-		latest(c.shut, sender, at)
+		setLatest(c.shut, sender, at)
 	}
 	for sender, p := range other.preference {
-		c.prefer(sender, p)
+		c.setPreference(sender, p)
 	}
 	for key, claims := range other.claims {
-		c.claims[key] = joined(c.claims[key], claims)
+		c.claims[key] = mergeClaims(c.claims[key], claims)
 	}
 }
 
-// is tells whether they are one person.
-func (c *contact) is(other *contact) bool {
-	for c != nil && c.joined != nil {
-		c = c.joined
+// same reports whether they are one person.
+func (c *contact) same(other *contact) bool {
+	for c != nil && c.mergedInto != nil {
+		c = c.mergedInto
 	}
 	return c != nil && c == other
 }
 
-func (l *Memory) names(ids []string) []string {
+func (l *Memory) contactIDs(ids []string) []string {
 	for _, id := range ids {
 		if c := l.contacts[id]; c != nil {
-			return slices.Clone(c.names)
+			return slices.Clone(c.ids)
 		}
 	}
 	return ids
 }
 
-// Told implements Ledger.
-func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
-	if err := l.enter(ctx); err != nil {
+// RecordAnswer implements Ledger.
+func (l *Memory) RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
+	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
 	now := l.now()
-	l.person(factOfAnswer(a, now))
+	l.setPerson(factOfAnswer(a, now))
 	if a.MessageID == "" {
 		l.release(a.Call)
 		return nil, nil
 	}
 	before := l.messages[a.MessageID]
 	overtaken := before != nil && before.Call == ""
-	l.message(a.MessageID, a.Call, a.Sender, key(a.Recipient), stateOf(string(a.State)), now, now)
+	l.setMessage(a.MessageID, a.Call, a.Sender, normalize(a.Recipient), stateOf(string(a.State)), now, now)
 	if !overtaken {
 		return nil, nil
 	}
@@ -228,11 +228,11 @@ func (l *Memory) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, e
 }
 
 func (l *Memory) statuses(message string) []inbound.Notification {
-	return l.told(func(e kept) bool { return e.Kind == "status" && e.MessageID == message })
+	return l.selectEvents(func(e memoryEvent) bool { return e.Kind == "status" && e.MessageID == message })
 }
 
-// told returns events, in the order in which they came.
-func (l *Memory) told(which func(kept) bool) []inbound.Notification {
+// selectEvents returns some events, in the order in which they came.
+func (l *Memory) selectEvents(which func(memoryEvent) bool) []inbound.Notification {
 	var all []inbound.Notification
 	for _, e := range l.events {
 		if which(e) {
@@ -244,7 +244,7 @@ func (l *Memory) told(which func(kept) bool) []inbound.Notification {
 
 // Message implements Ledger.
 func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return Message{}, false, err
 	}
 	defer l.mu.Unlock()
@@ -259,14 +259,14 @@ func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) 
 
 // Receipts implements Ledger.
 func (l *Memory) Receipts(ctx context.Context, since time.Time, calls ...string) (receipts []call.Receipt, err error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
 	for _, key := range calls {
 		m := l.messages[l.calls[key]]
 		if m != nil && stateOf(string(m.State)) < sent && !m.At.Before(since) && len(l.statuses(m.ID)) == 0 {
-			receipts = append(receipts, acceptance(key, m.ID))
+			receipts = append(receipts, acceptedReceipt(key, m.ID))
 		}
 	}
 	earlier := map[string]bool{} // messages
@@ -287,56 +287,56 @@ func (l *Memory) Receipts(ctx context.Context, since time.Time, calls ...string)
 
 // Inbound implements Ledger.
 func (l *Memory) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
-	who := l.contacts[key(contact)]
-	return l.told(func(e kept) bool {
-		return e.Kind == "message" && e.who.is(who) &&
-			(sender == "" || sender == e.PhoneNumberID) && !e.received.Before(since) && !e.at.Before(since.Add(-slack))
+	who := l.contacts[normalize(contact)]
+	return l.selectEvents(func(e memoryEvent) bool {
+		return e.Kind == "message" && e.contact.same(who) &&
+			(sender == "" || sender == e.PhoneNumberID) && !e.received.Before(since) && !e.at.Before(since.Add(-clockSkew))
 	}), nil
 }
 
 // Contact implements Ledger.
 func (l *Memory) Contact(ctx context.Context, id string) ([]string, error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
-	return l.names(ids(id)), nil
+	return l.contactIDs(normalizeAll(id)), nil
 }
 
 // Window implements Ledger.
 func (l *Memory) Window(ctx context.Context, sender, contact string) (Window, error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return Window{}, err
 	}
 	defer l.mu.Unlock()
-	c := l.contacts[key(contact)]
+	c := l.contacts[normalize(contact)]
 	if c == nil {
 		return Window{}, nil
 	}
-	return windowOf(c.wrote[sender], c.shut[sender], l.heard[sender], l.now()), nil
+	return windowOf(c.wrote[sender], c.shut[sender], l.lastWebhooks[sender], l.now()), nil
 }
 
 // OptedOut implements Ledger.
 func (l *Memory) OptedOut(ctx context.Context, sender, contact string) (bool, error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return false, err
 	}
 	defer l.mu.Unlock()
-	c := l.contacts[key(contact)]
+	c := l.contacts[normalize(contact)]
 	if c == nil {
 		return false, nil
 	}
 	p := c.preference[sender]
-	return p.out && !l.heard[sender].Before(p.at), nil
+	return p.out && !l.lastWebhooks[sender].Before(p.at), nil
 }
 
 // Prune implements Ledger.
 func (l *Memory) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return 0, err
 	}
 	defer l.mu.Unlock()
@@ -355,7 +355,7 @@ func (l *Memory) Prune(ctx context.Context, before time.Time, most int) (n int, 
 		}
 	}
 	events := 0
-	l.events = slices.DeleteFunc(l.events, func(e kept) bool {
+	l.events = slices.DeleteFunc(l.events, func(e memoryEvent) bool {
 		if events >= most || !e.received.Before(before) {
 			return false
 		}

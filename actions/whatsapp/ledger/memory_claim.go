@@ -9,25 +9,25 @@ import (
 
 // Claim implements Ledger.
 func (l *Memory) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return "", err
 	}
 	defer l.mu.Unlock()
 	now := l.now()
-	who := l.contact(ids(c.Recipient))
+	who := l.contact(normalizeAll(c.Recipient))
 	all := slices.Clone(who.claims[c.Key])
 	for i, one := range all {
 		if m := l.messages[l.calls[one.call]]; m != nil {
 			all[i].message, all[i].state = m.ID, stateOf(string(m.State))
 		}
 	}
-	v := judge(all, c, now)
+	v := decide(all, c, now)
 	if !v.take {
 		return v.repeats, v.err
 	}
 	kept := []claim{{call: c.Call, step: c.Step, at: now, until: now.Add(c.Within)}}
 	for _, one := range who.claims[c.Key] {
-		if one.freed = one.freed || one.call == v.free; !slices.Contains(v.forget, one.call) {
+		if one.freed = one.freed || one.call == v.free; !slices.Contains(v.drop, one.call) {
 			kept = append(kept, one)
 		}
 	}
@@ -37,7 +37,7 @@ func (l *Memory) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 
 // Release implements Ledger.
 func (l *Memory) Release(ctx context.Context, call string) error {
-	if err := l.enter(ctx); err != nil {
+	if err := l.lock(ctx); err != nil {
 		return err
 	}
 	defer l.mu.Unlock()
@@ -45,7 +45,7 @@ func (l *Memory) Release(ctx context.Context, call string) error {
 	return nil
 }
 
-// release gives up what a call claimed that did not happen.
+// release releases the keys of a call that did not happen.
 func (l *Memory) release(call string) {
 	for _, c := range l.contacts {
 		for _, claims := range c.claims {
@@ -58,26 +58,26 @@ func (l *Memory) release(call string) {
 	}
 }
 
-// rival returns who holds a key that a call gave up, "" for nobody.
-func (l *Memory) rival(call string) (rival string) {
+// duplicateOf returns the call that holds a key that a call released, "" for none.
+func (l *Memory) duplicateOf(call string) (duplicate string) {
 	for _, c := range l.contacts {
 		for _, claims := range c.claims {
 			if !slices.ContainsFunc(claims, func(one claim) bool { return one.freed && one.call == call }) {
 				continue
 			}
 			for _, one := range claims {
-				if !one.freed && (rival == "" || one.call < rival) {
-					rival = one.call
+				if !one.freed && (duplicate == "" || one.call < duplicate) {
+					duplicate = one.call
 				}
 			}
 		}
 	}
-	return rival
+	return duplicate
 }
 
-// joined are the claims of two under one key: of two by one call the later stays, and the
-// later holds the key.
-func joined(claims, others []claim) (all []claim) {
+// mergeClaims merges the claims of one key by two contacts: of two by one call the later stays, and
+// of two that hold the key the later does.
+func mergeClaims(claims, others []claim) (all []claim) {
 	both := slices.Concat(claims, others)
 	slices.SortStableFunc(both, func(a, b claim) int { return b.at.Compare(a.at) })
 	held := false

@@ -16,54 +16,54 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Postgres is a ledger in a PostgreSQL database, which several daemons share. What one of
-// them is told all know at once.
+// Postgres is a ledger in a PostgreSQL database, which several daemons share: what one of them
+// stores, all see at once.
 //
 // Its tables are in a schema of their own, named facteur unless the address says otherwise
-// (search_path=…). OpenPostgres makes it where it may; afterwards the right to read and
-// write the tables is enough.
+// (search_path=…). OpenPostgres creates it if it has the right to; afterwards the right to read
+// and write the tables is enough.
 //
-// OpenPostgres is a *KeyError where those who share it seal with another key. What else goes
-// wrong is a *ServerError. After a temporary one, trying again is harmless, also
-// where the first try was stored after all.
+// OpenPostgres returns a *KeyError if other daemons seal with another key. Other errors are
+// *ServerError. After a temporary one it is safe to try again, even if the first attempt was
+// stored after all.
 type Postgres struct {
 	Options
 	pool  *pgxpool.Pool
 	where string // for people: never with a password
 }
 
-// ledgerID tells a ledger from other things: "FCTW".
+// ledgerID identifies a ledger, as in its SQLite file: "FCTW". It names an advisory lock.
 const ledgerID = 0x46435457
 
 const (
-	connections = 16               // at the same time, unless the address says pool_max_conns
-	patience    = 10 * time.Second // with the server, for one write
-	tries       = 8                // at a write that others get in the way of
+	defaultMaxConns = 16               // unless the address has pool_max_conns
+	writeTimeout    = 10 * time.Second // of one attempt
+	maxAttempts     = 8                // of a write that conflicts with others
 )
 
 // OpenPostgres opens the ledger at an address such as
-// postgres://facteur@db.internal:5432/facteur?sslmode=verify-full&sslrootcert=ca.pem, which
-// may say all that libpq understands; what it does not say comes from the environment
-// (PGPASSWORD, …). Tables of an older version are brought up to date.
+// postgres://facteur@db.internal:5432/facteur?sslmode=verify-full&sslrootcert=ca.pem, with any
+// parameters of libpq; missing ones come from the environment (PGPASSWORD, …). Tables of an older
+// version are migrated.
 func OpenPostgres(ctx context.Context, address string, o Options) (*Postgres, error) {
 	cfg, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		return nil, &ServerError{Op: "open it", why: "its address cannot be read", hint: "write it like postgres://facteur@db.internal:5432/facteur?sslmode=verify-full"} // the cause may show a password
 	}
 	if !strings.Contains(address, "pool_max_conns") {
-		cfg.MaxConns = connections
+		cfg.MaxConns = defaultMaxConns
 	}
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
 	parameters := cfg.ConnConfig.RuntimeParams
-	for name, value := range session() {
+	for name, value := range sessionSettings() {
 		if parameters[name] == "" {
 			parameters[name] = value
 		}
 	}
-	cfg.AfterConnect = durably
-	l := &Postgres{Options: o, where: server(cfg.ConnConfig)}
+	cfg.AfterConnect = requireDurability
+	l := &Postgres{Options: o, where: serverName(cfg.ConnConfig)}
 	if l.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, l.fail("open it", err)
 	}
@@ -74,18 +74,18 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*Postgres, er
 	return l, nil
 }
 
-// session is what a connection is set to, unless the address says otherwise.
-func session() map[string]string {
+// sessionSettings are the settings of a connection, unless the address has others.
+func sessionSettings() map[string]string {
 	return map[string]string{
 		"application_name": "facteur",
 		"search_path":      "facteur",
-		// What waits for others sees what they have done, see whoIs.
+		// A statement that has waited for a lock sees what the other transaction did, see lockContacts.
 		"default_transaction_isolation": "read committed",
-		// A daemon that stalls in the middle does not hold up the others for long.
+		// A daemon that stalls inside a transaction does not block the others for long.
 		"idle_in_transaction_session_timeout": "10s",
 		"statement_timeout":                   "10s",
-		// Every statement has its indexes. It is planned once, mostly while the tables are
-		// still empty: what looks cheap then must not be kept while they grow.
+		// All statements have indexes. They are planned once, mostly while the tables are still
+		// empty: a plan that is cheap then must not be kept while they grow.
 		"plan_cache_mode":                 "force_generic_plan",
 		"enable_seqscan":                  "off",
 		"enable_hashjoin":                 "off",
@@ -95,19 +95,19 @@ func session() map[string]string {
 	}
 }
 
-// server names a server and a database.
-func server(cfg *pgx.ConnConfig) string {
+// serverName names a server and a database.
+func serverName(cfg *pgx.ConnConfig) string {
 	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))) + "/" + cfg.Database
 }
 
-// durably sees to it that what is committed is on the disk, whatever the default of the
-// database is. What an administrator asks beyond that stays.
-func durably(ctx context.Context, conn *pgx.Conn) error {
+// requireDurability makes commits wait for the disk, whatever the database's default. A stricter
+// setting of the administrator stays.
+func requireDurability(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
 	return err
 }
 
-// prepare checks that the server is one for a ledger, and brings the tables up to date.
+// prepare checks the database, and migrates the tables.
 func (l *Postgres) prepare(ctx context.Context, schema string) error {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -127,23 +127,23 @@ func (l *Postgres) prepare(ctx context.Context, schema string) error {
 	if err := migrate(ctx, conn.Conn(), schema); err != nil {
 		return l.fail("bring its tables up to date", err)
 	}
-	return l.tryKey(ctx, conn.Conn())
+	return l.checkKey(ctx, conn.Conn())
 }
 
-// storeFirst makes sure that there is something to open, by whoever is the first to do so.
-const storeFirst = "INSERT INTO events (seq, id, kind, at, received, body) VALUES (nextval('arrivals'), $1, $2, $3, $3, $4) ON CONFLICT (id) DO NOTHING"
+// insertFirstEvent stores an event of no webhook in an empty ledger, for checkKey to open.
+const insertFirstEvent = "INSERT INTO events (seq, id, kind, at, received, body) VALUES (nextval('arrivals'), $1, $2, $3, $3, $4) ON CONFLICT (id) DO NOTHING"
 
-// tryKey opens what was stored last. What another daemon sealed with another key would be
-// missed otherwise, without anybody knowing, when a run asks what became of its message.
-func (l *Postgres) tryKey(ctx context.Context, conn *pgx.Conn) error {
+// checkKey opens the last event, to check that all daemons seal with the same key. Otherwise the
+// receipts that another daemon stored would silently be missing.
+func (l *Postgres) checkKey(ctx context.Context, conn *pgx.Conn) error {
 	if l.Open == nil {
 		return nil
 	}
 	for {
-		var last event
+		var last eventRow
 		err := conn.QueryRow(ctx, "SELECT id, body FROM events ORDER BY seq DESC LIMIT 1").Scan(&last.id, &last.body)
 		if err == nil {
-			if _, err := l.Open(last.body, identity(last.id).context()); err != nil {
+			if _, err := l.Open(last.body, eventID(last.id).context()); err != nil {
 				return &KeyError{l.where, err}
 			}
 			return nil
@@ -156,7 +156,7 @@ func (l *Postgres) tryKey(ctx context.Context, conn *pgx.Conn) error {
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Exec(ctx, storeFirst, first.id, first.Kind, l.now().UnixNano(), body); err != nil {
+		if _, err := conn.Exec(ctx, insertFirstEvent, first.id, first.Kind, l.now().UnixNano(), body); err != nil {
 			return l.fail("open it", err)
 		}
 	}
@@ -171,18 +171,18 @@ func (l *Postgres) Close() error {
 // An attempt is one try at a write.
 type attempt struct {
 	*pgx.Conn
-	exclusive bool // what it reads of contacts nobody else may use
-	again     bool // an earlier one may have been stored
+	exclusive bool // it locks the contacts that it reads exclusively
+	retried   bool // an earlier attempt may have been stored
 }
 
-// send sends a batch and waits until its end. Outside a transaction it is one.
+// send runs a batch. Outside a transaction, the batch is one.
 func (a attempt) send(ctx context.Context, b *pgx.Batch) error { return a.SendBatch(ctx, b).Close() }
 
 // errExclusive says that an attempt has to be an exclusive one.
 var errExclusive = errors.New("contacts have to be joined")
 
-// write lets try store something, again where others got in its way. ctx bounds the wait
-// for a connection alone: what ends it later must not leave the caller in doubt.
+// write calls try, again if it conflicts with other transactions. ctx only bounds the wait for a
+// connection: if it could end the write itself, the caller would not know whether it was stored.
 func (l *Postgres) write(ctx context.Context, op string, try func(context.Context, attempt) error) error {
 	var a attempt
 	for n := 1; ; n++ {
@@ -194,33 +194,33 @@ func (l *Postgres) write(ctx context.Context, op string, try func(context.Contex
 			return l.fail(op, err)
 		}
 		a.Conn = conn.Conn()
-		working, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		working, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		err = try(working, a)
 		switch {
 		case err == nil || conn.Conn().IsClosed():
 		case isStandby(err):
-			l.pool.Reset() // new connections lead to the primary
+			l.pool.Reset() // new connections find the primary
 		case conn.Conn().PgConn().TxStatus() != 'I':
-			_, _ = conn.Exec(working, "ROLLBACK") // in vain where the connection is gone
+			_, _ = conn.Exec(working, "ROLLBACK") // an error means that the connection is gone
 		}
 		cancel()
 		conn.Release()
 		switch {
 		case err == nil:
 			return nil
-		case n == tries:
+		case n == maxAttempts:
 			return l.fail(op, err)
 		case errors.Is(err, errExclusive):
 			a.exclusive = true
-		case (isLost(err) || isStandby(err)) && !a.again:
-			a.again = true
+		case (isLost(err) || isStandby(err)) && !a.retried:
+			a.retried = true
 		case !isConcurrent(err):
 			return l.fail(op, err)
 		}
 	}
 }
 
-// read runs a query, once more where its connection turns out to be gone.
+// read runs a query, and once more if its connection turns out to be gone.
 func (l *Postgres) read(ctx context.Context, query func(*pgx.Conn) error) error {
 	for again := false; ; again = true {
 		if err := ctx.Err(); err != nil {
@@ -241,13 +241,12 @@ func (l *Postgres) read(ctx context.Context, query func(*pgx.Conn) error) error 
 	}
 }
 
-// maxText is the length up to which a text is stored as it is: an index takes no longer
-// one.
+// maxText bounds a stored text, in bytes: an index takes no longer ones.
 const maxText = 1000
 
-// clean is a text as the server can keep it. Meta's ids are such; whatever else comes
-// must not stop the webhooks.
-func clean(s string) string {
+// sanitize returns a text that the server can store: valid UTF-8 without NUL, and not too long.
+// Meta's ids are so anyway; anything else must not make webhooks fail.
+func sanitize(s string) string {
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 	if len(s) > maxText {
 		sum := sha256.Sum256([]byte(s))
@@ -256,11 +255,11 @@ func clean(s string) string {
 	return s
 }
 
-// cleaned is clean for each.
-func cleaned(texts []string) []string {
+// sanitizeAll sanitizes each of texts.
+func sanitizeAll(texts []string) []string {
 	var out []string
 	for _, text := range texts {
-		out = append(out, clean(text))
+		out = append(out, sanitize(text))
 	}
 	return out
 }
@@ -279,11 +278,11 @@ func query(ctx context.Context, conn *pgx.Conn, sql string, each func(pgx.Rows) 
 	if err != nil {
 		return err
 	}
-	return every(rows, each)
+	return eachRow(rows, each)
 }
 
-// every hands over rows one by one.
-func every(rows pgx.Rows, each func(pgx.Rows) error) error {
+// eachRow calls each for all rows, and closes them.
+func eachRow(rows pgx.Rows, each func(pgx.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := each(rows); err != nil {

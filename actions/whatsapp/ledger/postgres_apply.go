@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Statements that store many rows take a column each, as arrays. Rows are touched in the
-// order of their keys, and tables in the order of this file and postgres_people.go: so two
-// who store at the same time wait for each other, and not each for the other.
+// Statements that store many rows take each column as an array. Rows are locked in the order of
+// their keys, and tables in the order of this file and postgres_people.go: so concurrent
+// transactions wait for each other, but do not deadlock.
 const (
-	// insertEvents stores what is not known, with what statuses say of their messages.
+	// insertEvents stores new events, and what new statuses say of their messages.
 	insertEvents = `
 		WITH told AS MATERIALIZED (
 			SELECT nextval('arrivals') AS seq, * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::bigint[], $9::bytea[])
@@ -52,8 +52,8 @@ const (
 		SELECT seq, id, coalesce(rivals.message, ''), coalesce(call, '') FROM fresh LEFT JOIN rivals USING (message)`
 	callsOf = "SELECT id, coalesce(call, '') FROM messages WHERE id = ANY($1)"
 
-	// A row that is not older than hearing stays as it is: else all that comes for one
-	// sender would wait in line for it.
+	// A row that is not older than webhookPrecision stays as it is: otherwise all webhooks of a
+	// sender would wait for its lock.
 	hearSenders = `
 		INSERT INTO senders AS s (sender, heard)
 		SELECT sender, $2::bigint FROM unnest($1::text[]) AS told (sender)
@@ -61,21 +61,21 @@ const (
 		ON CONFLICT (sender) DO UPDATE SET heard = greatest(s.heard, excluded.heard)`
 )
 
-// hearing is how exact it is known when the last webhook of a sender came.
-const hearing = time.Second
+// webhookPrecision is the precision of the stored time of a sender's last webhook.
+const webhookPrecision = time.Second
 
-// A webhook is what one told.
+// A webhook holds the facts of one, prepared for the statements.
 type webhook struct {
-	now    time.Time
-	facts  []fact
-	rows   eventRows
-	people []string // the ids of all …
-	placed []string // … and of those who have to have a place
-	exact  bool     // when it came matters to the moment
+	now        time.Time
+	facts      []fact
+	rows       eventColumns
+	ids        []string // of all persons
+	contactIDs []string // of those who need a contact
+	exactTime  bool     // the exact time of its arrival matters
 }
 
-// Event rows are the facts in columns, each once.
-type eventRows struct {
+// eventColumns are the distinct facts, as columns.
+type eventColumns struct {
 	ids                                         [][16]byte
 	kinds, messages, calls, senders, recipients []string
 	states                                      []int16
@@ -87,13 +87,13 @@ func (l *Postgres) webhook(told []inbound.Notification, now time.Time) (*webhook
 	w := &webhook{now: now}
 	for _, n := range told {
 		f := factOf(n, now)
-		f.people, f.left = cleaned(f.people), clean(f.left)
+		f.people, f.droppedID = sanitizeAll(f.people), sanitize(f.droppedID)
 		w.facts = append(w.facts, f)
-		w.people = append(w.people, f.people...)
-		if f.named() {
-			w.placed = append(w.placed, f.people...)
+		w.ids = append(w.ids, f.people...)
+		if f.needsContact() {
+			w.contactIDs = append(w.contactIDs, f.people...)
 		}
-		w.exact = w.exact || f.shut || f.optedOut || f.optedIn
+		w.exactTime = w.exactTime || f.shut || f.optedOut || f.optedIn
 		if slices.Contains(w.rows.ids, [16]byte(f.id)) {
 			continue
 		}
@@ -103,77 +103,77 @@ func (l *Postgres) webhook(told []inbound.Notification, now time.Time) (*webhook
 		}
 		w.rows.add(f, body)
 	}
-	w.people, w.placed = each(w.people), each(w.placed)
+	w.ids, w.contactIDs = unique(w.ids), unique(w.contactIDs)
 	return w, nil
 }
 
-func (r *eventRows) add(f fact, body []byte) {
+func (r *eventColumns) add(f fact, body []byte) {
 	message := ""
 	if f.Kind == "status" {
-		message = clean(f.MessageID)
+		message = sanitize(f.MessageID)
 	}
-	r.ids, r.kinds, r.messages = append(r.ids, f.id), append(r.kinds, clean(f.Kind)), append(r.messages, message)
-	r.calls, r.senders, r.recipients = append(r.calls, clean(f.call)), append(r.senders, clean(f.PhoneNumberID)), append(r.recipients, clean(key(f.To)))
+	r.ids, r.kinds, r.messages = append(r.ids, f.id), append(r.kinds, sanitize(f.Kind)), append(r.messages, message)
+	r.calls, r.senders, r.recipients = append(r.calls, sanitize(f.call)), append(r.senders, sanitize(f.PhoneNumberID)), append(r.recipients, sanitize(normalize(f.To)))
 	r.states, r.at, r.bodies = append(r.states, int16(f.state)), append(r.at, f.at.UnixNano()), append(r.bodies, body)
 }
 
-// Apply implements Ledger. What names nobody with two ids takes one round trip to the
-// server, the rest two.
-func (l *Postgres) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
+// Apply implements Ledger. A webhook that needs no contact takes one round trip to the server,
+// others two.
+func (l *Postgres) Apply(ctx context.Context, told ...inbound.Notification) ([]Update, error) {
 	w, err := l.webhook(told, l.now())
 	if err != nil {
 		return nil, err
 	}
-	var news []News
+	var updates []Update
 	err = l.write(ctx, "store what a webhook told", func(ctx context.Context, a attempt) (err error) {
-		news, err = w.store(ctx, a)
+		updates, err = w.store(ctx, a)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return news, nil
+	return updates, nil
 }
 
-// Findings are what is known of what a webhook told.
-type findings struct {
-	fresh  map[identity]int64  // the places among the events
-	calls  map[string]string   // by message
-	rivals map[string]string   // by message
-	names  map[string][]string // by id
+// An applyResult is what the statements return.
+type applyResult struct {
+	fresh      map[eventID]int64   // the sequence numbers of new events
+	calls      map[string]string   // by message
+	duplicates map[string]string   // by message
+	contactIDs map[string][]string // by id
 }
 
-// store stores all that is not known.
-func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
-	found := findings{map[identity]int64{}, map[string]string{}, map[string]string{}, map[string][]string{}}
-	who := census{}
+// store stores a webhook in one transaction.
+func (w *webhook) store(ctx context.Context, a attempt) ([]Update, error) {
+	found := applyResult{map[eventID]int64{}, map[string]string{}, map[string]string{}, map[string][]string{}}
+	contacts := contactsByID{}
 
 	b := &pgx.Batch{}
-	if len(w.placed) > 0 {
+	if len(w.contactIDs) > 0 {
 		b.Queue("BEGIN")
 	}
 	w.queue(b, found)
-	if len(w.placed) == 0 {
+	if len(w.contactIDs) == 0 {
 		w.finish(b, found)
 		if err := a.send(ctx, b); err != nil {
 			return nil, err
 		}
-		return w.news(found), nil
+		return w.updates(found), nil
 	}
-	who.queue(b, w.placed, a.exclusive)
+	contacts.queueLookup(b, w.contactIDs, a.exclusive)
 	if err := a.send(ctx, b); err != nil {
 		return nil, err
 	}
-	var acts []act
-	taken := map[identity]bool{}
+	var facts []contactFact
+	taken := map[eventID]bool{}
 	for _, f := range w.facts {
-		if seq, ok := found.fresh[f.id]; ok && f.named() && !taken[f.id] {
+		if seq, ok := found.fresh[f.id]; ok && f.needsContact() && !taken[f.id] {
 			taken[f.id] = true
-			acts = append(acts, act{f, seq})
+			facts = append(facts, contactFact{f, seq})
 		}
 	}
 	b = &pgx.Batch{}
-	if err := who.store(b, acts, w.now, a.exclusive); err != nil {
+	if err := contacts.queueChanges(b, facts, w.now, a.exclusive); err != nil {
 		return nil, err
 	}
 	w.finish(b, found)
@@ -181,27 +181,27 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]News, error) {
 	if err := a.send(ctx, b); err != nil {
 		return nil, err
 	}
-	return w.news(found), nil
+	return w.updates(found), nil
 }
 
-// queue stores events and messages, and asks whose messages they are.
-func (w *webhook) queue(b *pgx.Batch, found findings) {
+// queue queues the statements that store events and messages, and find the messages' calls.
+func (w *webhook) queue(b *pgx.Batch, found applyResult) {
 	r := w.rows
 	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano(), int16(failed)).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
+		return eachRow(rows, func(row pgx.Rows) error {
 			var seq int64
 			var id [16]byte
 			var message, rival string
 			err := row.Scan(&seq, &id, &message, &rival)
 			if found.fresh[id] = seq; rival != "" {
-				found.rivals[message] = rival
+				found.duplicates[message] = rival
 			}
 			return err
 		})
 	})
-	if messages := each(slices.Clone(r.messages)); len(messages) > 0 && messages[len(messages)-1] != "" {
+	if messages := unique(slices.Clone(r.messages)); len(messages) > 0 && messages[len(messages)-1] != "" {
 		b.Queue(callsOf, messages).Query(func(rows pgx.Rows) error {
-			return every(rows, func(row pgx.Rows) error {
+			return eachRow(rows, func(row pgx.Rows) error {
 				var id, call string
 				err := row.Scan(&id, &call)
 				found.calls[id] = call
@@ -211,55 +211,55 @@ func (w *webhook) queue(b *pgx.Batch, found findings) {
 	}
 }
 
-// finish asks who is who by now, and notes from whom the webhook came.
-func (w *webhook) finish(b *pgx.Batch, found findings) {
-	if len(w.people) > 0 {
-		queueNames(b, w.people, found.names)
+// finish queues the statements that read the contacts' ids, and store when the webhook came.
+func (w *webhook) finish(b *pgx.Batch, found applyResult) {
+	if len(w.ids) > 0 {
+		queueContactIDs(b, w.ids, found.contactIDs)
 	}
 	var senders []string
 	for _, f := range w.facts {
 		if f.PhoneNumberID != "" {
-			senders = append(senders, clean(f.PhoneNumberID))
+			senders = append(senders, sanitize(f.PhoneNumberID))
 		}
 	}
 	if len(senders) > 0 {
-		within := int64(hearing)
-		if w.exact {
+		within := int64(webhookPrecision)
+		if w.exactTime {
 			within = 0
 		}
-		b.Queue(hearSenders, each(senders), w.now.UnixNano(), within)
+		b.Queue(hearSenders, unique(senders), w.now.UnixNano(), within)
 	}
 }
 
-// news is what was told, with what is known of it.
-func (w *webhook) news(found findings) []News {
-	news := make([]News, 0, len(w.facts))
+// updates combines the facts with the results.
+func (w *webhook) updates(found applyResult) []Update {
+	updates := make([]Update, 0, len(w.facts))
 	for _, f := range w.facts {
 		_, isFresh := found.fresh[f.id]
-		delete(found.fresh, f.id) // what comes again in the same webhook is known
-		one := News{Notification: f.Notification, Known: !isFresh, Contact: f.people}
-		if message := clean(f.MessageID); f.Kind == "status" && message != "" {
+		delete(found.fresh, f.id) // a repetition in the same webhook is known
+		one := Update{Notification: f.Notification, Known: !isFresh, Contact: f.people}
+		if message := sanitize(f.MessageID); f.Kind == "status" && message != "" {
 			one.Receipt = receiptOf(f.Notification, found.calls[message])
 			if isFresh {
-				one.Rival = found.rivals[message]
-				delete(found.rivals, message)
+				one.Duplicate = found.duplicates[message]
+				delete(found.duplicates, message)
 			}
 		}
 		for _, id := range f.people {
-			if all := found.names[id]; len(all) > 0 {
+			if all := found.contactIDs[id]; len(all) > 0 {
 				one.Contact = all
 				break
 			}
 		}
-		news = append(news, one)
+		updates = append(updates, one)
 	}
-	return news
+	return updates
 }
 
-// What an answer says of its message. The row is there after the first statement, so that
-// the second can tell whether it was there without its call.
+// The statements that store the message of an answer: after the first the row exists, and the
+// second tells whether it existed without its call before.
 const (
-	insertMessage = `
+	insertAnswered = `
 		INSERT INTO messages (id, call, sender, recipient, state, at, since, updated)
 		VALUES ($1, nullif($2, ''), nullif($3, ''), nullif($4, ''), $5, $6, $6, $6) ON CONFLICT (id) DO NOTHING`
 	completeMessage = `
@@ -275,30 +275,30 @@ const (
 		) AS before
 		WHERE m.id = before.id
 		RETURNING before.call IS NULL`
-	// Nobody waits for the disk: what a crash of the server takes is what came last.
-	notYet = "SELECT set_config('synchronous_commit', 'off', true)"
+	// Answers do not wait for the disk: a crash of the server may lose the latest ones.
+	asyncCommit = "SELECT set_config('synchronous_commit', 'off', true)"
 )
 
-// Told implements Ledger.
-func (l *Postgres) Told(ctx context.Context, answer whatsapp.Answer) ([]call.Receipt, error) {
+// RecordAnswer implements Ledger.
+func (l *Postgres) RecordAnswer(ctx context.Context, answer whatsapp.Answer) ([]call.Receipt, error) {
 	now := l.now()
 	f := factOfAnswer(answer, now)
-	f.people = cleaned(f.people)
+	f.people = sanitizeAll(f.people)
 	overtaken := false
 	err := l.write(ctx, "store what became of a send", func(ctx context.Context, a attempt) error {
-		overtaken = a.again
+		overtaken = a.retried
 		b := &pgx.Batch{}
-		if f.named() {
+		if f.needsContact() {
 			b.Queue("BEGIN")
 		}
-		b.Queue(notYet)
+		b.Queue(asyncCommit)
 		if answer.MessageID == "" {
-			b.Queue(freeClaims, clean(answer.Call))
+			b.Queue(freeClaims, sanitize(answer.Call))
 		} else {
-			args := []any{clean(answer.MessageID), clean(answer.Call), clean(answer.Sender), clean(key(answer.Recipient)), int16(stateOf(string(answer.State))), now.UnixNano()}
-			b.Queue(insertMessage, args...)
+			args := []any{sanitize(answer.MessageID), sanitize(answer.Call), sanitize(answer.Sender), sanitize(normalize(answer.Recipient)), int16(stateOf(string(answer.State))), now.UnixNano()}
+			b.Queue(insertAnswered, args...)
 			b.Queue(completeMessage, args...).Query(func(rows pgx.Rows) error {
-				return every(rows, func(row pgx.Rows) error {
+				return eachRow(rows, func(row pgx.Rows) error {
 					callless := false
 					err := row.Scan(&callless)
 					overtaken = overtaken || callless
@@ -306,16 +306,16 @@ func (l *Postgres) Told(ctx context.Context, answer whatsapp.Answer) ([]call.Rec
 				})
 			})
 		}
-		if !f.named() {
+		if !f.needsContact() {
 			return a.send(ctx, b)
 		}
-		who := census{}
-		who.queue(b, f.people, a.exclusive)
+		contacts := contactsByID{}
+		contacts.queueLookup(b, f.people, a.exclusive)
 		if err := a.send(ctx, b); err != nil {
 			return err
 		}
 		b = &pgx.Batch{}
-		if err := who.store(b, []act{{fact: f}}, now, a.exclusive); err != nil {
+		if err := contacts.queueChanges(b, []contactFact{{fact: f}}, now, a.exclusive); err != nil {
 			return err
 		}
 		b.Queue("COMMIT")

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// takeClaim takes a key that nobody has claimed before: mostly it is one. It returns no
-	// row where nobody has the id. It has to come after whoIs: a statement that waits until
-	// contacts are joined does not see the claims that came with that.
+	// takeClaim claims a key that was not claimed before, which is the usual case. It returns
+	// no row if there is no contact with the id. It has to come after lockContacts: a statement
+	// that waits until contacts are merged does not see the claims that were moved by that.
 	takeClaim = `
 		WITH who AS MATERIALIZED (
 			SELECT c.seq FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = $1 FOR KEY SHARE OF c
@@ -25,9 +25,9 @@ const (
 			ON CONFLICT (contact, key, freed) DO NOTHING RETURNING key
 		)
 		SELECT EXISTS (SELECT FROM taken) FROM who`
-	under       = "FROM claims k JOIN aliases a ON a.contact = k.contact"
-	claimsUnder = "SELECT k.contact, k.call, k.step, k.at, k.until, k.freed <> '', k.freed = k.call " + under + " WHERE a.id = $1 AND k.key = $2 ORDER BY k.freed FOR UPDATE OF k"
-	sentUnder   = "SELECT m.call, m.id, m.state " + under + " JOIN messages m ON m.call = k.call WHERE a.id = $1 AND k.key = $2 ORDER BY m.since" // mostly one of each call
+	claimsOfContact     = "FROM claims k JOIN aliases a ON a.contact = k.contact"
+	selectClaims        = "SELECT k.contact, k.call, k.step, k.at, k.until, k.freed <> '', k.freed = k.call " + claimsOfContact + " WHERE a.id = $1 AND k.key = $2 ORDER BY k.freed FOR UPDATE OF k"
+	selectClaimMessages = "SELECT m.call, m.id, m.state " + claimsOfContact + " JOIN messages m ON m.call = k.call WHERE a.id = $1 AND k.key = $2 ORDER BY m.since" // mostly one of each call
 
 	forgetClaims = "DELETE FROM claims WHERE contact = $1 AND key = $2 AND call = ANY($3)"
 	freeClaim    = "UPDATE claims SET freed = '>' || call WHERE contact = $1 AND key = $2 AND call = $3"
@@ -35,23 +35,23 @@ const (
 	freeClaims   = "UPDATE claims SET freed = call WHERE call = $1"
 )
 
-// errGone says that an attempt has to start again: what it was about has just changed.
-var errGone = errors.New("it has just changed")
+// errChanged says that an attempt has to be repeated, because another transaction was faster.
+var errChanged = errors.New("it has just changed")
 
-// Claim implements Ledger. It takes one round trip to the server, three for a key that
-// counts already.
+// Claim implements Ledger. It takes one round trip to the server, three for a key that was claimed
+// before.
 func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
-	c.Recipient, c.Key, c.Call, c.Step = clean(key(c.Recipient)), clean(c.Key), clean(c.Call), clean(c.Step)
-	var v verdict
+	c.Recipient, c.Key, c.Call, c.Step = sanitize(normalize(c.Recipient)), sanitize(c.Key), sanitize(c.Call), sanitize(c.Step)
+	var v decision
 	err = l.write(ctx, "claim a send", func(ctx context.Context, a attempt) error {
-		v = verdict{}
+		v = decision{}
 		known, taken := false, false
 		b := &pgx.Batch{}
-		who := census{}
-		who.queue(b, []string{c.Recipient}, false)
+		contacts := contactsByID{}
+		contacts.queueLookup(b, []string{c.Recipient}, false)
 		b.Queue(takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Query(func(rows pgx.Rows) error {
-			return every(rows, func(row pgx.Rows) error {
+			return eachRow(rows, func(row pgx.Rows) error {
 				known = true
 				return row.Scan(&taken)
 			})
@@ -61,16 +61,16 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 		case err != nil:
 			return err
 		case !known:
-			if err := makeContact(ctx, a, c.Recipient); err != nil {
+			if err := insertContact(ctx, a, c.Recipient); err != nil {
 				return err
 			}
-			return errGone // the contact is there now, and the next attempt finds it
-		case taken && len(who) == 0:
-			return errGone // the contact was joined meanwhile: what else was claimed may not have shown
+			return errChanged // the contact is there now, and the next attempt finds it
+		case taken && len(contacts) == 0:
+			return errChanged // the contact was merged meanwhile: other claims may not have been visible
 		case taken:
 			return nil
 		}
-		v, err = meet(ctx, a, c, now)
+		v, err = claimExisting(ctx, a, c, now)
 		return err
 	})
 	if err != nil {
@@ -79,24 +79,24 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 	return v.repeats, v.err
 }
 
-// makeContact makes one of somebody with an id that nobody has.
-func makeContact(ctx context.Context, a attempt, id string) error {
+// insertContact makes a contact for an unknown id.
+func insertContact(ctx context.Context, a attempt, id string) error {
 	seq := rand.Int64()
 	b := &pgx.Batch{}
-	b.Queue(makeContacts, []int64{seq})
-	b.Queue(makeAliases, []string{id}, []int64{seq})
+	b.Queue(insertContacts, []int64{seq})
+	b.Queue(insertAliases, []string{id}, []int64{seq})
 	return a.send(ctx, b)
 }
 
-// meet decides on a key that somebody has claimed before.
-func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verdict, error) {
+// claimExisting decides on a key that was claimed before.
+func claimExisting(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (decision, error) {
 	var contact int64
 	var all []claim
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
-	(census{}).queue(b, []string{c.Recipient}, false)
-	b.Queue(claimsUnder, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
+	(contactsByID{}).queueLookup(b, []string{c.Recipient}, false)
+	b.Queue(selectClaims, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, func(row pgx.Rows) error {
 			var one claim
 			var at, until int64
 			err := row.Scan(&contact, &one.call, &one.step, &at, &until, &one.freed, &one.denied)
@@ -105,8 +105,8 @@ func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verd
 			return err
 		})
 	})
-	b.Queue(sentUnder, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
+	b.Queue(selectClaimMessages, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, func(row pgx.Rows) error {
 			var call, message string
 			var s int16
 			err := row.Scan(&call, &message, &s)
@@ -119,19 +119,19 @@ func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verd
 		})
 	})
 	if err := a.send(ctx, b); err != nil {
-		return verdict{}, err
+		return decision{}, err
 	}
 	if len(all) == 0 {
-		return verdict{}, errGone
+		return decision{}, errChanged
 	}
-	v := judge(all, c, now)
+	v := decide(all, c, now)
 	b = &pgx.Batch{}
 	if v.take {
-		b.Queue(forgetClaims, contact, c.Key, v.forget)
+		b.Queue(forgetClaims, contact, c.Key, v.drop)
 		b.Queue(freeClaim, contact, c.Key, v.free)
 		b.Queue(insertClaim, contact, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Exec(func(done pgconn.CommandTag) error {
 			if done.RowsAffected() == 0 {
-				return errGone // nobody held the key, and somebody does now
+				return errChanged // another call has just claimed the key
 			}
 			return nil
 		})
@@ -143,14 +143,14 @@ func meet(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (verd
 // Release implements Ledger.
 func (l *Postgres) Release(ctx context.Context, call string) error {
 	return l.write(ctx, "release a claim", func(ctx context.Context, a attempt) error {
-		_, err := a.Exec(ctx, freeClaims, clean(call))
+		_, err := a.Exec(ctx, freeClaims, sanitize(call))
 		return err
 	})
 }
 
-// pruning deletes what is from before $1, so many at most, looking only at the oldest rows,
-// and not at those that another is deleting.
-var pruning = [...]string{
+// pruneStatements delete rows from before $1, at most $2. They only read the oldest rows, and skip
+// those that another daemon is deleting.
+var pruneStatements = [...]string{
 	`DELETE FROM claims WHERE (contact, key, freed) IN (
 		SELECT contact, key, freed FROM claims WHERE until < $1 AND at < $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED)`,
 	`DELETE FROM events WHERE seq IN (
@@ -166,7 +166,7 @@ func (l *Postgres) Prune(ctx context.Context, before time.Time, most int) (n int
 	err = l.write(ctx, "prune it", func(ctx context.Context, a attempt) error {
 		n = 0
 		b := &pgx.Batch{}
-		for _, sql := range pruning {
+		for _, sql := range pruneStatements {
 			b.Queue(sql, before.UnixNano(), most).Exec(func(done pgconn.CommandTag) error {
 				n += int(done.RowsAffected())
 				return nil

@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A ServerError says that the server that keeps a ledger did not do what it was asked.
+// A ServerError is an error of a ledger's database server.
 type ServerError struct {
-	Where string // the server and the database; "" where the address does not say
+	Where string // the server and the database; "" if the address could not be parsed
 	Op    string // "open it", "claim a send" …
 
-	err       error // the cause: its texts may be about what people wrote
+	err       error // the cause: its text may contain personal data
 	why, hint string
 	temporary bool
 }
@@ -34,12 +34,12 @@ func (e *ServerError) Error() string {
 // Unwrap returns the cause.
 func (e *ServerError) Unwrap() error { return e.err }
 
-// Temporary tells whether the server may do it later without anybody changing anything
-// here: it is away, overloaded, on its way up or down. Whether it has done it already is
-// not known where the connection was lost.
+// Temporary reports whether trying again later may succeed without a change here: the server is
+// unreachable, overloaded, starting or stopping. If the connection was lost, it is not known
+// whether the write was stored.
 func (e *ServerError) Temporary() bool { return e.temporary }
 
-// A KeyError says that what others have stored in a ledger cannot be opened here.
+// A KeyError says that other daemons seal the ledger with another key.
 type KeyError struct {
 	Where string // the server and the database
 	err   error
@@ -65,7 +65,7 @@ func (l *Postgres) fail(op string, err error) error {
 	return e
 }
 
-// explain says what a refusal of the server means, by its code.
+// explain adds the reason and a hint, by the server's error code.
 func (e *ServerError) explain(said *pgconn.PgError) {
 	class := said.Code[:min(2, len(said.Code))]
 	e.why, e.hint = said.Message, "see the log of the server"
@@ -73,7 +73,7 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 	case class == "28":
 		e.why, e.hint = "the user or the password is refused", "check them in the address or PGPASSWORD, and the server's pg_hba.conf"
 	case said.Code == "3D000":
-		e.hint = "create it: createdb --encoding=UTF8 " + lastOf(e.Where)
+		e.hint = "create it: createdb --encoding=UTF8 " + databaseOf(e.Where)
 	case said.Code == "42501":
 		e.hint = "let its user own the schema, or grant it CREATE on the database at first, then the right to read and write the tables"
 	case said.Code == "42P07":
@@ -95,14 +95,14 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 	}
 }
 
-// explainNetwork says why there was no answer at all.
+// explainNetwork adds the reason and a hint of an error without an answer.
 func (e *ServerError) explainNetwork(err error) {
 	e.temporary = true
 	e.hint = "see that the server runs and can be reached from here"
 	name, isName := errors.AsType[*net.DNSError](err)
 	var network net.Error
 	switch {
-	case isTrust(err):
+	case isTLS(err):
 		e.temporary = false
 		e.why, e.hint = "its certificate is not trusted, or it has none", "check sslmode and sslrootcert in the address, and that the server has TLS and this name"
 	case isName:
@@ -119,9 +119,9 @@ func (e *ServerError) explainNetwork(err error) {
 	}
 }
 
-func lastOf(where string) string { return where[strings.LastIndex(where, "/")+1:] }
+func databaseOf(where string) string { return where[strings.LastIndex(where, "/")+1:] }
 
-func isTrust(err error) bool {
+func isTLS(err error) bool {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
@@ -130,8 +130,8 @@ func isTrust(err error) bool {
 	return certificate || authority || name || record || alert || strings.Contains(err.Error(), "refused TLS")
 }
 
-// isLost tells whether the connection ended before the answer came: the server was
-// restarted, or the network cut.
+// isLost reports whether the connection ended before the answer came: the server was restarted, or
+// the network cut.
 func isLost(err error) bool {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return said.Code == "57P01" || said.Code == "57P02" || said.Code == "57P03" || said.Code == "25P03"
@@ -143,22 +143,22 @@ func isLost(err error) bool {
 	return network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
-// isStandby tells whether the server only reads: it is not the primary, or no longer.
+// isStandby reports whether the server is read-only: it is not the primary, or no longer.
 func isStandby(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && said.Code == "25006"
 }
 
-// isConcurrent tells whether somebody else was faster: what was stored is rolled back, and
-// another try finds what they have done.
+// isConcurrent reports whether another transaction was faster: the attempt is rolled back, and the
+// next one sees what the other did.
 func isConcurrent(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return errors.Is(err, errGone)
+		return errors.Is(err, errChanged)
 	}
 	switch said.Code {
-	case "22012", "23503", // somebody made a contact (see makeAliases), or joined one
-		"40001", "40P01": // two waited for each other
+	case "22012", "23503", // another transaction made a contact (see insertAliases), or merged one
+		"40001", "40P01": // serialization failure, deadlock
 		return true
 	}
 	return false

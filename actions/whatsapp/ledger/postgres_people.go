@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// whoIs keeps contacts from being joined until the transaction ends. One that was
-	// joined while it waited is not among the rows: its ids seem to be nobody's, making
-	// them somebody's fails, and the next attempt finds whose they are.
-	whoIs        = "SELECT a.id, a.contact FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = ANY($1) ORDER BY c.seq, a.id FOR KEY SHARE OF c"
-	whoIsAlone   = "SELECT a.id, a.contact FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = ANY($1) ORDER BY c.seq, a.id FOR UPDATE OF c"
-	namesOf      = "SELECT a.id, b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ANY($1) ORDER BY a.id, b.id"
-	makeContacts = "INSERT INTO contacts (seq) SELECT unnest($1::bigint[])"
-	// Where somebody else has made one of the ids, it fails: on purpose with an error that
-	// names nobody, because the server's log keeps it.
-	makeAliases = `
+	// lockContacts keeps contacts from being merged until the transaction ends. One that was
+	// merged while the statement waited is not among the rows: its ids seem to be unknown,
+	// insertAliases fails, and the next attempt finds the other contact.
+	lockContacts          = "SELECT a.id, a.contact FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = ANY($1) ORDER BY c.seq, a.id FOR KEY SHARE OF c"
+	lockContactsExclusive = "SELECT a.id, a.contact FROM aliases a JOIN contacts c ON c.seq = a.contact WHERE a.id = ANY($1) ORDER BY c.seq, a.id FOR UPDATE OF c"
+	selectContactIDs      = "SELECT a.id, b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ANY($1) ORDER BY a.id, b.id"
+	insertContacts        = "INSERT INTO contacts (seq) SELECT unnest($1::bigint[])"
+	// insertAliases fails if another transaction has inserted one of the ids, with a division by
+	// zero, because a violated key would write the id into the server's log.
+	insertAliases = `
 		WITH made AS (
 			INSERT INTO aliases (id, contact) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (id) DO NOTHING RETURNING id
 		)
@@ -39,7 +39,7 @@ const (
 		WHERE excluded.at > p.at OR excluded.at = p.at AND excluded.out`
 )
 
-// Contact $1 gets all that contact $2 has …
+// joinContacts moves all that contact $2 has to contact $1.
 var joinContacts = [...]string{
 	"UPDATE aliases SET contact = $1 WHERE contact = $2",
 	"UPDATE inbound SET contact = $1 WHERE contact = $2",
@@ -59,24 +59,24 @@ var joinContacts = [...]string{
 	"UPDATE claims SET contact = $1 WHERE contact = $2",
 }
 
-// … and is gone.
+// dropContact deletes the contact that was merged, and what was copied.
 var dropContact = [...]string{
 	"DELETE FROM windows WHERE contact = $1",
 	"DELETE FROM preferences WHERE contact = $1",
 	"DELETE FROM contacts WHERE seq = $1",
 }
 
-// A census tells whose an id is: contacts by id.
-type census map[string]int64
+// contactsByID are the numbers of contacts, by their ids.
+type contactsByID map[string]int64
 
-// queue asks for ids.
-func (c census) queue(b *pgx.Batch, ids []string, exclusive bool) {
-	sql := whoIs
+// queueLookup queues the statement that finds and locks the contacts of ids.
+func (c contactsByID) queueLookup(b *pgx.Batch, ids []string, exclusive bool) {
+	sql := lockContacts
 	if exclusive {
-		sql = whoIsAlone
+		sql = lockContactsExclusive
 	}
 	b.Queue(sql, ids).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
+		return eachRow(rows, func(row pgx.Rows) error {
 			var id string
 			var contact int64
 			err := row.Scan(&id, &contact)
@@ -86,9 +86,9 @@ func (c census) queue(b *pgx.Batch, ids []string, exclusive bool) {
 	})
 }
 
-func queueNames(b *pgx.Batch, ids []string, names map[string][]string) {
-	b.Queue(namesOf, ids).Query(func(rows pgx.Rows) error {
-		return every(rows, func(row pgx.Rows) error {
+func queueContactIDs(b *pgx.Batch, ids []string, names map[string][]string) {
+	b.Queue(selectContactIDs, ids).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, func(row pgx.Rows) error {
 			var id, name string
 			err := row.Scan(&id, &name)
 			names[id] = append(names[id], name)
@@ -97,76 +97,76 @@ func queueNames(b *pgx.Batch, ids []string, names map[string][]string) {
 	})
 }
 
-// An act is a fact about a person, with its place among the events, where it is one.
-type act struct {
+// A contactFact is a fact about a person, with the sequence number of its event, 0 for none.
+type contactFact struct {
 	fact
 	event int64
 }
 
-// store queues what acts change. Where contacts are joined, or lose an id, it has to be
-// alone with them: otherwise it returns errExclusive.
-func (c census) store(b *pgx.Batch, acts []act, now time.Time, exclusive bool) error {
-	for len(acts) > 0 {
-		d := deeds{windows: map[place]window{}, preferences: map[place]preference{}, aliases: census{}}
-		n, last := d.take(c, acts)
+// queueChanges queues the statements that store facts. Merging contacts, and dropping an id, needs
+// exclusive locks: without, it returns errExclusive.
+func (c contactsByID) queueChanges(b *pgx.Batch, facts []contactFact, now time.Time, exclusive bool) error {
+	for len(facts) > 0 {
+		d := contactChanges{windows: map[contactSender]window{}, preferences: map[contactSender]preference{}, aliases: contactsByID{}}
+		n, last := d.collect(c, facts)
 		if last != nil && !exclusive {
 			return errExclusive
 		}
 		d.queue(b, now)
 		if last != nil {
 			last.queue(b)
-			c.change(last)
+			c.apply(last)
 		}
-		acts = acts[n:]
+		facts = facts[n:]
 	}
 	return nil
 }
 
-// change notes whose ids are by then.
-func (c census) change(by *change) {
+// apply updates the numbers after a merge.
+func (c contactsByID) apply(by *merge) {
 	for id, contact := range c {
-		if slices.Contains(by.join, contact) {
+		if slices.Contains(by.others, contact) {
 			c[id] = by.contact
 		}
 	}
-	delete(c, by.left)
+	delete(c, by.droppedID)
 }
 
-// Deeds are changes to what is known of people.
-type deeds struct {
+// contactChanges are the rows to write about contacts.
+type contactChanges struct {
 	contacts    []int64
-	aliases     census
-	inbound     []arrival
-	windows     map[place]window
-	preferences map[place]preference
+	aliases     contactsByID
+	inbound     []inboundRow
+	windows     map[contactSender]window
+	preferences map[contactSender]preference
 }
 
 type (
-	// A place is where it is kept what holds between a contact and a sender.
-	place struct {
+	// A contactSender is the key of rows about a contact and a sender.
+	contactSender struct {
 		contact int64
 		sender  string
 	}
-	window  struct{ wrote, shut int64 }
-	arrival struct {
+	window     struct{ wrote, shut int64 }
+	inboundRow struct {
 		event int64
-		place
+		contactSender
 		at int64
 	}
-	// A change is one after which ids are another's.
-	change struct {
-		contact int64
-		join    []int64
-		left    string
+	// A merge moves others into a contact, and drops an id, "" for none.
+	merge struct {
+		contact   int64
+		others    []int64
+		droppedID string
 	}
 )
 
-// take takes in acts, up to one that changes whose ids are, which it returns with how many
-// they were.
-func (d *deeds) take(c census, acts []act) (int, *change) {
-	for i, act := range acts {
+// collect adds facts, up to and including the first that merges contacts or drops an id. It returns
+// how many they were, and that merge.
+func (d *contactChanges) collect(c contactsByID, facts []contactFact) (int, *merge) {
+	for i, f := range facts {
 		var found []int64
-		for _, id := range act.people {
+		for _, id := range f.people {
 			if contact, ok := c[id]; ok && !slices.Contains(found, contact) {
 				found = append(found, contact)
 			}
@@ -175,46 +175,46 @@ func (d *deeds) take(c census, acts []act) (int, *change) {
 			found = []int64{rand.Int64()}
 			d.contacts = append(d.contacts, found[0])
 		}
-		for _, id := range act.people {
+		for _, id := range f.people {
 			if _, ok := c[id]; !ok {
 				c[id], d.aliases[id] = found[0], found[0]
 			}
 		}
-		d.person(act, found[0])
-		if len(found) > 1 || act.left != "" {
-			return i + 1, &change{found[0], found[1:], act.left}
+		d.addPerson(f, found[0])
+		if len(found) > 1 || f.droppedID != "" {
+			return i + 1, &merge{found[0], found[1:], f.droppedID}
 		}
 	}
-	return len(acts), nil
+	return len(facts), nil
 }
 
-// person notes what an act says about its person.
-func (d *deeds) person(act act, contact int64) {
-	at := place{contact, clean(act.PhoneNumberID)}
-	if act.Kind == "message" {
-		d.inbound = append(d.inbound, arrival{act.event, at, act.at.UnixNano()})
+// addPerson adds what a fact says about its person.
+func (d *contactChanges) addPerson(f contactFact, contact int64) {
+	at := contactSender{contact, sanitize(f.PhoneNumberID)}
+	if f.Kind == "message" {
+		d.inbound = append(d.inbound, inboundRow{f.event, at, f.at.UnixNano()})
 	}
 	w := d.windows[at]
-	if act.wrote {
-		w.wrote = max(w.wrote, act.at.UnixNano())
+	if f.wrote {
+		w.wrote = max(w.wrote, f.at.UnixNano())
 	}
-	if act.shut {
-		w.shut = max(w.shut, act.at.UnixNano())
+	if f.shut {
+		w.shut = max(w.shut, f.at.UnixNano())
 	}
-	if act.wrote || act.shut {
+	if f.wrote || f.shut {
 		d.windows[at] = w
 	}
-	if act.optedOut || act.optedIn {
+	if f.optedOut || f.optedIn {
 		before, ok := d.preferences[at]
-		if !ok || act.at.After(before.at) || act.at.Equal(before.at) && act.optedOut {
-			d.preferences[at] = preference{act.optedOut, act.at}
+		if !ok || f.at.After(before.at) || f.at.Equal(before.at) && f.optedOut {
+			d.preferences[at] = preference{f.optedOut, f.at}
 		}
 	}
 }
 
-func (d *deeds) queue(b *pgx.Batch, now time.Time) {
+func (d *contactChanges) queue(b *pgx.Batch, now time.Time) {
 	if len(d.contacts) > 0 {
-		b.Queue(makeContacts, d.contacts)
+		b.Queue(insertContacts, d.contacts)
 	}
 	if len(d.aliases) > 0 {
 		ids := slices.Sorted(maps.Keys(d.aliases))
@@ -222,7 +222,7 @@ func (d *deeds) queue(b *pgx.Batch, now time.Time) {
 		for i, id := range ids {
 			contacts[i] = d.aliases[id]
 		}
-		b.Queue(makeAliases, ids, contacts)
+		b.Queue(insertAliases, ids, contacts)
 	}
 	if len(d.inbound) > 0 {
 		var events, contacts, at []int64
@@ -233,28 +233,28 @@ func (d *deeds) queue(b *pgx.Batch, now time.Time) {
 		b.Queue(insertInbound, events, contacts, senders, at, now.UnixNano())
 	}
 	if len(d.windows) > 0 {
-		contacts, senders := places(d.windows)
+		contacts, senders := columns(d.windows)
 		var wrote, shut []int64
 		for i, contact := range contacts {
-			w := d.windows[place{contact, senders[i]}]
+			w := d.windows[contactSender{contact, senders[i]}]
 			wrote, shut = append(wrote, w.wrote), append(shut, w.shut)
 		}
 		b.Queue(upsertWindows, contacts, senders, wrote, shut)
 	}
 	if len(d.preferences) > 0 {
-		contacts, senders := places(d.preferences)
+		contacts, senders := columns(d.preferences)
 		var out []bool
 		var at []int64
 		for i, contact := range contacts {
-			p := d.preferences[place{contact, senders[i]}]
+			p := d.preferences[contactSender{contact, senders[i]}]
 			out, at = append(out, p.out), append(at, p.at.UnixNano())
 		}
 		b.Queue(upsertPreferences, contacts, senders, out, at)
 	}
 }
 
-func (c *change) queue(b *pgx.Batch) {
-	for _, other := range c.join {
+func (c *merge) queue(b *pgx.Batch) {
+	for _, other := range c.others {
 		for _, sql := range joinContacts {
 			b.Queue(sql, c.contact, other)
 		}
@@ -262,14 +262,14 @@ func (c *change) queue(b *pgx.Batch) {
 			b.Queue(sql, other)
 		}
 	}
-	if c.left != "" {
-		b.Queue(dropAlias, c.left)
+	if c.droppedID != "" {
+		b.Queue(dropAlias, c.droppedID)
 	}
 }
 
-// places are the keys of rows, sorted, in columns.
-func places[V any](rows map[place]V) (contacts []int64, senders []string) {
-	for _, p := range slices.SortedFunc(maps.Keys(rows), func(p, q place) int {
+// columns returns the keys of rows, sorted, as columns.
+func columns[V any](rows map[contactSender]V) (contacts []int64, senders []string) {
+	for _, p := range slices.SortedFunc(maps.Keys(rows), func(p, q contactSender) int {
 		return cmp.Or(cmp.Compare(p.contact, q.contact), cmp.Compare(p.sender, q.sender))
 	}) {
 		contacts, senders = append(contacts, p.contact), append(senders, p.sender)

@@ -7,12 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresMigrations are scripts, each of which leads to the next version of the schema.
+// postgresMigrations are scripts, each of which migrates to the next version of the schema.
 var postgresMigrations = [...]string{postgres1, postgres2}
 
-// Times are nanoseconds since 1970 in UTC. Senders are phone number IDs. Everything that
-// belongs to a contact has its number, which changes when two turn out to be one person:
-// whoever writes about a contact locks its row first, see whoIs.
+// Times are nanoseconds since 1970 in UTC. Senders are phone number IDs. All rows of a contact
+// have its number, which changes when two contacts turn out to be one person: a transaction that
+// writes about a contact locks its row first, see lockContacts.
 const postgres1 = `
 CREATE SEQUENCE arrivals;
 CREATE TABLE contacts (seq bigint PRIMARY KEY);
@@ -83,19 +83,19 @@ CREATE INDEX claims_by_call ON claims (call);
 CREATE INDEX claims_by_until ON claims (until);
 `
 
-// A claim that is freed stays, so that it counts again when its message turns out to have
-// been sent.
+// Version 2: freed claims stay, so that they count again when their message turns out to have been
+// sent.
 const postgres2 = `
 ALTER TABLE claims ADD COLUMN freed text COLLATE "C" NOT NULL DEFAULT ''; -- '': it holds the key; the call: it was denied; > and the call: it was passed on
 ALTER TABLE claims DROP CONSTRAINT claims_pkey, ADD PRIMARY KEY (contact, key, freed);
 `
 
-// migrate brings a schema to the newest version. Of several daemons that start at the same
-// time one does it.
+// migrate migrates a schema to the newest version. Of several daemons that start at the same time
+// one does it.
 func migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	version, err := schemaVersion(ctx, conn)
 	if err != nil || version == len(postgresMigrations) {
-		return err // most daemons need no right to change tables
+		return err // so that a daemon usually needs no right to change tables
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", ledgerID); err != nil {
@@ -129,7 +129,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	})
 }
 
-// schemaVersion returns the version of the tables that are there, 0 for none.
+// schemaVersion returns the version of the existing tables, 0 for none.
 func schemaVersion(ctx context.Context, q interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }) (version int, err error) {
@@ -144,7 +144,7 @@ func schemaVersion(ctx context.Context, q interface {
 	return version, err
 }
 
-// A newerSchemaError says that a newer facteur has brought the tables up to date.
+// A newerSchemaError says that a newer facteur has migrated the tables.
 type newerSchemaError struct{ text string }
 
 func (e *newerSchemaError) Error() string { return e.text }

@@ -42,7 +42,7 @@ func TestPostgres(t *testing.T) {
 	})
 	t.Run("together", func(t *testing.T) {
 		address := schema(t)
-		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
+		ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, address, now) })
 	})
 	t.Run("agree", func(t *testing.T) {
 		ledgertest.Agree(t, 2000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {

@@ -12,8 +12,8 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// receiptOf gives a status as a receipt of the call that sent its message; nil for none.
-// The status may not name the call: Meta promises it on all but failures.
+// receiptOf turns a status into a receipt of the call that sent its message; nil if that is not
+// known. The status itself may not name the call: Meta does not promise that for failures.
 func receiptOf(n inbound.Notification, key string) *call.Receipt {
 	r, ok := n.Receipt()
 	if !ok && key != "" {
@@ -28,7 +28,7 @@ func receiptOf(n inbound.Notification, key string) *call.Receipt {
 
 // Message implements Ledger.
 func (l *SQLite) Message(ctx context.Context, id string) (m Message, ok bool, err error) {
-	var rows []event
+	var rows []eventRow
 	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
 		err := sqlitefile.Query(conn, "SELECT call, sender, recipient, state, at FROM messages WHERE id = ?", func(row *sqlite.Stmt) {
 			ok = true
@@ -54,7 +54,7 @@ func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string)
 	if err != nil {
 		return nil, err
 	}
-	var rows []status
+	var rows []statusRow
 	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
 		rows = nil
 		return sqlitefile.Query(conn, `
@@ -62,7 +62,7 @@ func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string)
 			WHERE m.call IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (SELECT 1 FROM events WHERE message = m.id AND received < ?2)
 				AND (e.id IS NOT NULL OR m.state < ?3 AND m.at >= ?2)
 			ORDER BY e.seq, m.seq`, func(row *sqlite.Stmt) {
-			rows = append(rows, status{row.ColumnText(0), row.ColumnText(1), event{sqlitefile.Blob(row, 2), sqlitefile.Blob(row, 3)}})
+			rows = append(rows, statusRow{row.ColumnText(0), row.ColumnText(1), eventRow{sqlitefile.Blob(row, 2), sqlitefile.Blob(row, 3)}})
 		}, string(asked), max(0, since.UnixNano()), int64(sent))
 	})
 	if err != nil {
@@ -71,20 +71,20 @@ func (l *SQLite) Receipts(ctx context.Context, since time.Time, calls ...string)
 	return l.receipts(rows)
 }
 
-// A status is a stored one of a message whose call is known, or stands in for the first, which
-// has not come.
-type status struct {
+// A statusRow is a stored status of a call's message. Without an event it says that the message has
+// no status yet.
+type statusRow struct {
 	call, message string
-	event
+	eventRow
 }
 
-func (o Options) receipts(rows []status) (receipts []call.Receipt, err error) {
+func (o Options) receipts(rows []statusRow) (receipts []call.Receipt, err error) {
 	for _, row := range rows {
 		if len(row.id) == 0 {
-			receipts = append(receipts, acceptance(row.call, row.message))
+			receipts = append(receipts, acceptedReceipt(row.call, row.message))
 			continue
 		}
-		told, err := o.notifications([]event{row.event})
+		told, err := o.notifications([]eventRow{row.eventRow})
 		if err != nil {
 			return nil, err
 		}
@@ -93,8 +93,8 @@ func (o Options) receipts(rows []status) (receipts []call.Receipt, err error) {
 	return receipts, nil
 }
 
-// acceptance is a receipt that says what the answer to a call says.
-func acceptance(key, message string) call.Receipt {
+// acceptedReceipt is the receipt of a call of which only the answer is known.
+func acceptedReceipt(key, message string) call.Receipt {
 	return call.Receipt{Key: key, ID: message + ":" + call.Accepted, State: call.Accepted, Data: map[string]any{"message_id": message}}
 }
 
@@ -111,12 +111,12 @@ func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {
 
 // Inbound implements Ledger.
 func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
-	var rows []event
+	var rows []eventRow
 	err := l.file.Read(ctx, func(conn *sqlite.Conn) error {
-		seq, err := tables{conn: conn}.contact(ids(contact), false)
+		seq, err := tables{conn: conn}.contact(normalizeAll(contact), false)
 		if err == nil {
 			rows, err = events(conn, "WHERE contact = ?1 AND received >= ?2 AND at >= ?3 AND ?4 IN (sender, '')",
-				seq, since.UnixNano(), since.Add(-slack).UnixNano(), sender)
+				seq, since.UnixNano(), since.Add(-clockSkew).UnixNano(), sender)
 		}
 		return err
 	})
@@ -129,7 +129,7 @@ func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time
 // Contact implements Ledger.
 func (l *SQLite) Contact(ctx context.Context, id string) (names []string, err error) {
 	err = l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
-		names, err = tables{conn: conn}.names(ids(id))
+		names, err = tables{conn: conn}.contactIDs(normalizeAll(id))
 		return err
 	})
 	return names, err
@@ -137,7 +137,7 @@ func (l *SQLite) Contact(ctx context.Context, id string) (names []string, err er
 
 // Window implements Ledger.
 func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, error) {
-	if l.isStranger(key(contact)) {
+	if l.isUnknownContact(normalize(contact)) {
 		return Window{}, nil
 	}
 	var wrote, shut, heard time.Time
@@ -145,7 +145,7 @@ func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, er
 		return sqlitefile.Query(conn, `SELECT nullif(wrote, 0), nullif(shut, 0), heard FROM aliases JOIN windows USING (contact) LEFT JOIN senders USING (sender)
 			WHERE id = ? AND sender = ?`, func(row *sqlite.Stmt) {
 			wrote, shut, heard = sqlitefile.Time(row, 0), sqlitefile.Time(row, 1), sqlitefile.Time(row, 2)
-		}, key(contact), sender)
+		}, normalize(contact), sender)
 	})
 	return windowOf(wrote, shut, heard, l.now()), err
 }
@@ -154,14 +154,14 @@ func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, er
 func (l *SQLite) OptedOut(ctx context.Context, sender, contact string) (out bool, err error) {
 	err = l.file.Peek(ctx, func(conn *sqlite.Conn) error {
 		return sqlitefile.Query(conn, "SELECT out AND heard >= at FROM aliases JOIN preferences USING (contact) JOIN senders USING (sender) WHERE id = ? AND sender = ?",
-			func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, key(contact), sender)
+			func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, normalize(contact), sender)
 	})
 	return out, err
 }
 
-func events(conn *sqlite.Conn, where string, args ...any) (rows []event, err error) {
+func events(conn *sqlite.Conn, where string, args ...any) (rows []eventRow, err error) {
 	err = sqlitefile.Query(conn, "SELECT id, body FROM events "+where+" ORDER BY seq", func(row *sqlite.Stmt) {
-		rows = append(rows, event{sqlitefile.Blob(row, 0), sqlitefile.Blob(row, 1)})
+		rows = append(rows, eventRow{sqlitefile.Blob(row, 0), sqlitefile.Blob(row, 1)})
 	}, args...)
 	return rows, err
 }

@@ -2,18 +2,18 @@ package ledger
 
 import "facteur/sqlitefile"
 
-// kind is that of a ledger's file.
+// kind describes a ledger's file.
 func kind() sqlitefile.Kind {
 	return sqlitefile.Kind{
 		Name:       "ledger",
 		ID:         0x46435457, // "FCTW"
 		Migrations: []string{schema1, schema2},
-		Shared:     true, // so that what one process sends once no other sends, too
+		Shared:     true, // so that `once` holds for all processes
 	}
 }
 
-// Times are nanoseconds since 1970 in UTC. Senders are phone number IDs. Everything that
-// belongs to a contact has its number, which changes when two turn out to be one person.
+// Times are nanoseconds since 1970 in UTC. Senders are phone number IDs. All rows of a contact
+// have its number, which changes when two contacts turn out to be one person.
 const schema1 = `
 CREATE TABLE contacts (seq INTEGER PRIMARY KEY);
 CREATE TABLE aliases (
@@ -76,8 +76,8 @@ CREATE INDEX claims_by_call ON claims (call);
 CREATE INDEX claims_by_until ON claims (until);
 `
 
-// A claim that is freed stays, so that it counts again when its message turns out to have
-// been sent.
+// Version 2: freed claims stay, so that they count again when their message turns out to have been
+// sent.
 const schema2 = `
 ALTER TABLE claims RENAME TO old_claims;
 CREATE TABLE claims (

@@ -7,10 +7,10 @@ import (
 	"facteur/actions/whatsapp/inbound"
 )
 
-// An event is a row as it is stored.
-type event struct{ id, body []byte }
+// An eventRow is the sealed part of an event's row.
+type eventRow struct{ id, body []byte }
 
-// seal gives a fact the form that is stored.
+// seal encodes and encrypts a fact's notification.
 func (o Options) seal(f fact) ([]byte, error) {
 	body, err := encode(f.Notification)
 	if err == nil && o.Seal != nil {
@@ -25,7 +25,7 @@ func (o Options) seal(f fact) ([]byte, error) {
 // unseal is the reverse.
 func (o Options) unseal(id, body []byte) (n inbound.Notification, err error) {
 	if o.Open != nil {
-		body, err = o.Open(body, identity(id).context())
+		body, err = o.Open(body, eventID(id).context())
 	}
 	if err == nil {
 		n, err = decode(body)
@@ -36,11 +36,11 @@ func (o Options) unseal(id, body []byte) (n inbound.Notification, err error) {
 	return n, nil
 }
 
-// context ties what is sealed to its place.
-func (id identity) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }
+// context binds the sealed text to its row.
+func (id eventID) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }
 
-// notifications is what rows say.
-func (o Options) notifications(rows []event) ([]inbound.Notification, error) {
+// notifications opens rows.
+func (o Options) notifications(rows []eventRow) ([]inbound.Notification, error) {
 	var all []inbound.Notification
 	for _, row := range rows {
 		n, err := o.unseal(row.id, row.body)

@@ -13,44 +13,43 @@ import (
 )
 
 // A DiskError says that a ledger's file cannot be used. After one from writing, the ledger
-// stores nothing more: it has to be opened anew.
+// stores nothing more: it has to be opened again.
 type DiskError = sqlitefile.DiskError
 
-// SQLite is a ledger in a file. What comes at the same time shares one sync of the disk.
-// What it keeps in memory for longer than a transaction takes is who is known, roughly: a
-// megabyte.
+// SQLite is a ledger in a file. Concurrent writes share one sync of the disk. In memory it only
+// keeps a filter of the known contacts, which takes a megabyte.
 //
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
 	Options
-	file      *sqlitefile.File
-	answers   answers // not stored yet
-	strangers *strangers
-	often     *often
+	file     *sqlitefile.File
+	pending  pendingAnswers // not stored yet
+	contacts *contactFilter
+	cache    *writerCache
 }
 
-// OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A
-// file of an older version is brought up to date. Several processes may have it open.
+// OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A file of an
+// older version is migrated. Several processes may have it open.
 func OpenSQLite(path string, o Options) (*SQLite, error) {
 	file, err := sqlitefile.Open(path, kind())
 	if err != nil {
 		return nil, err
 	}
-	l := &SQLite{Options: o, file: file, answers: newAnswers(), strangers: newStrangers(), often: newOften()}
-	file.OnCommit(l.settle, l.settle)
+	l := &SQLite{Options: o, file: file, pending: newPendingAnswers(), contacts: newContactFilter(), cache: newWriterCache()}
+	file.OnCommit(l.flush, l.flush)
 	return l, nil
 }
 
-// An entry is a fact with its stored form.
-type entry struct {
+// A sealedFact is a fact with its sealed notification.
+type sealedFact struct {
 	fact
 	body []byte
 }
 
 // Apply implements Ledger.
-func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]News, error) {
+func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]Update, error) {
 	now := l.now()
-	entries := make([]entry, len(told))
+	entries := make([]sealedFact, len(told))
 	size := 0
 	for i, n := range told {
 		f := factOf(n, now)
@@ -58,16 +57,16 @@ func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]New
 		if err != nil {
 			return nil, err
 		}
-		entries[i] = entry{f, body}
+		entries[i] = sealedFact{f, body}
 		size += 512 + len(body)
 	}
-	news := make([]News, 0, len(told))
+	updates := make([]Update, 0, len(told))
 	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
 		t := l.tables(conn, now)
 		for i := range entries {
 			e := &entries[i]
 			if e.PhoneNumberID != "" {
-				if err := t.heard(e.PhoneNumberID, e.shut || e.optedOut || e.optedIn); err != nil {
+				if err := t.recordWebhook(e.PhoneNumberID, e.shut || e.optedOut || e.optedIn); err != nil {
 					return err
 				}
 			}
@@ -75,28 +74,28 @@ func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]New
 			if err != nil {
 				return err
 			}
-			news = append(news, one)
+			updates = append(updates, one)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	for i := range news { // not by the goroutine that writes, which all wait for
+	for i := range updates { // not in the goroutine that writes, which all callers wait for
 		if e := &entries[i]; e.Kind == "status" && e.MessageID != "" {
-			news[i].Receipt = receiptOf(e.Notification, e.call)
+			updates[i].Receipt = receiptOf(e.Notification, e.call)
 		}
 	}
-	return news, nil
+	return updates, nil
 }
 
 // Claim implements Ledger.
 func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
-	var v verdict
+	var v decision
 	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) error {
 		t := l.tables(conn, now)
-		contact, err := t.contact(ids(c.Recipient), true)
+		contact, err := t.contact(normalizeAll(c.Recipient), true)
 		if err != nil {
 			return err
 		}
@@ -104,8 +103,8 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 		if err != nil {
 			return err
 		}
-		if v = judge(all, c, now); v.take {
-			err = t.take(contact, c, v)
+		if v = decide(all, c, now); v.take {
+			err = t.takeClaim(contact, c, v)
 		}
 		return err
 	})
@@ -122,12 +121,12 @@ func (l *SQLite) Release(ctx context.Context, call string) error {
 	})
 }
 
-// Told implements Ledger.
-func (l *SQLite) Told(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
+// RecordAnswer implements Ledger.
+func (l *SQLite) RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
 	now := l.now()
 	overtaken := false
-	err := l.file.WriteSoon(ctx, 256, l.settled(func(conn *sqlite.Conn) (err error) {
-		overtaken, err = l.tables(conn, now).told(a)
+	err := l.file.WriteSoon(ctx, 256, l.afterFlush(func(conn *sqlite.Conn) (err error) {
+		overtaken, err = l.tables(conn, now).recordAnswer(a)
 		return err
 	}))
 	if err != nil || !overtaken {
@@ -146,7 +145,7 @@ func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, 
 }
 
 func (l *SQLite) tables(conn *sqlite.Conn, now time.Time) tables {
-	return tables{conn, now, l.strangers, l.often}
+	return tables{conn, now, l.contacts, l.cache}
 }
 
 // Healthy returns why the ledger can store nothing more, nil while it can.

@@ -32,7 +32,7 @@ func TestSQLite(t *testing.T) {
 	})
 	t.Run("together", func(t *testing.T) {
 		dir := t.TempDir()
-		ledgertest.Together(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, dir, now) })
+		ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, dir, now) })
 	})
 	t.Run("agree", func(t *testing.T) {
 		ledgertest.Agree(t, 2000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {
@@ -83,7 +83,7 @@ func TestSealed(t *testing.T) {
 
 // TestDocumentedWebhooks stores all that Meta documents.
 func TestDocumentedWebhooks(t *testing.T) {
-	ledgertest.Documented(t, "../../../testdata/webhooks", openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), ledgertest.Start))
+	ledgertest.ExampleWebhooks(t, "../../../testdata/webhooks", openSQLite(t, filepath.Join(t.TempDir(), "ledger.db"), ledgertest.Start))
 }
 
 // TestDiskFails lets writing fail in the middle: nothing is acknowledged any more, and what
@@ -106,7 +106,7 @@ func TestDiskFails(t *testing.T) {
 	require.ErrorContains(t, err, want)
 	_, err = l.Claim(t.Context(), ledgertest.Claim("f1.a.1", "k"))
 	require.ErrorContains(t, err, want)
-	_, err = l.Told(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"))
+	_, err = l.RecordAnswer(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"))
 	require.ErrorContains(t, err, want)
 	found, err := l.Receipts(t.Context(), time.Time{}, "f1.a.1")
 	require.NoError(t, err, "reading goes on")
@@ -124,12 +124,12 @@ func TestTell(t *testing.T) {
 	require.NoError(t, err)
 	told := make(chan call.Receipt, 4)
 	receive := func(r call.Receipt) { told <- r }
-	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
+	require.NoError(t, l.RecordAnswerAsync(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
 	r := <-told
 	require.Equal(t, "f1.a.1", r.Key)
 	require.Equal(t, "failed", r.State)
-	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
-	require.NoError(t, l.Tell(t.Context(), ledgertest.Accepted("f1.b.1", "wamid.2"), receive))
+	require.NoError(t, l.RecordAnswerAsync(t.Context(), ledgertest.Accepted("f1.a.1", "wamid.1"), receive))
+	require.NoError(t, l.RecordAnswerAsync(t.Context(), ledgertest.Accepted("f1.b.1", "wamid.2"), receive))
 	m, ok, err := l.Message(t.Context(), "wamid.2")
 	require.NoError(t, err)
 	require.True(t, ok)
@@ -154,9 +154,9 @@ func TestTellMany(t *testing.T) {
 	}
 	for n := range many {
 		a := ledgertest.Accepted(fmt.Sprintf("f1.%d.1", n), fmt.Sprint("wamid.", n))
-		require.NoError(t, l.Tell(t.Context(), a, receive))
+		require.NoError(t, l.RecordAnswerAsync(t.Context(), a, receive))
 		if n%50 == 0 {
-			require.NoError(t, l.Tell(t.Context(), a, receive), "twice")
+			require.NoError(t, l.RecordAnswerAsync(t.Context(), a, receive), "twice")
 		}
 	}
 	for n := range many {

@@ -9,14 +9,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// stored is the form of an event on disk. Fields may be added; names never change.
-type stored struct {
+// A storedEvent is the JSON of an event on disk. Fields may be added; names never change.
+type storedEvent struct {
 	inbound.Notification
 	Raw map[string]any `json:"raw,omitempty"` // of all but statuses that are known
 }
 
-// encode gives a notification its stored form. Each status of each message has one, so it
-// does without reflection, which would cost as much as all the rest of a webhook.
+// encode encodes a notification. There is one for each status of each message, so it does without
+// reflection, which would cost as much as the rest of a webhook.
 func encode(n inbound.Notification) (_ []byte, err error) {
 	b := append(make([]byte, 0, 768), `{"kind":`...)
 	b = append(schema.AppendText(b, n.Kind), `,"field":`...)
@@ -29,14 +29,14 @@ func encode(n inbound.Notification) (_ []byte, err error) {
 		{"reply_to", n.ReplyTo}, {"note", n.Note},
 	} {
 		if f.text != "" {
-			b = schema.AppendText(field(b, f.name), f.text)
+			b = schema.AppendText(appendKey(b, f.name), f.text)
 		}
 	}
 	if !n.Timestamp.IsZero() {
-		b = append(n.Timestamp.AppendFormat(append(field(b, "timestamp"), '"'), time.RFC3339Nano), '"')
+		b = append(n.Timestamp.AppendFormat(append(appendKey(b, "timestamp"), '"'), time.RFC3339Nano), '"')
 	}
 	if len(n.Details) > 0 {
-		if b, err = schema.AppendJSON(field(b, "details"), n.Details); err != nil {
+		if b, err = schema.AppendJSON(appendKey(b, "details"), n.Details); err != nil {
 			return nil, err
 		}
 	}
@@ -45,32 +45,32 @@ func encode(n inbound.Notification) (_ []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		b = append(field(b, "errors"), errors...)
+		b = append(appendKey(b, "errors"), errors...)
 	}
 	if (n.Kind != "status" || n.Note != "") && len(n.Raw) > 0 {
-		if b, err = schema.AppendJSON(field(b, "raw"), n.Raw); err != nil {
+		if b, err = schema.AppendJSON(appendKey(b, "raw"), n.Raw); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, '}'), nil
 }
 
-// field begins a field of an object that has one.
-func field(b []byte, name string) []byte {
+// appendKey appends a comma and the name of a field.
+func appendKey(b []byte, name string) []byte {
 	return append(append(append(b, ',', '"'), name...), '"', ':')
 }
 
 func decode(body []byte) (inbound.Notification, error) {
-	var s stored
+	var s storedEvent
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.UseNumber()
 	err := d.Decode(&s)
-	s.Notification.Details, s.Notification.Raw = values(s.Details), values(s.Raw)
+	s.Notification.Details, s.Notification.Raw = plainValues(s.Details), plainValues(s.Raw)
 	return s.Notification, err
 }
 
-// values gives a decoded object the form that values have everywhere.
-func values(object map[string]any) map[string]any {
+// plainValues converts the numbers of a decoded object to the types that flows use.
+func plainValues(object map[string]any) map[string]any {
 	if object == nil {
 		return nil
 	}

@@ -11,32 +11,32 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// Tables are those of the file, within one transaction.
+// tables are those of the file, within one transaction.
 type tables struct {
-	conn      *sqlite.Conn
-	now       time.Time
-	strangers *strangers
-	often     *often // only for who writes
+	conn     *sqlite.Conn
+	now      time.Time
+	contacts *contactFilter
+	cache    *writerCache // only in the goroutine that writes
 }
 
-// Often is what each webhook needs: statements that stay prepared, and when senders were
-// heard of, as it was stored last. Only the goroutine that writes uses it.
-type often struct {
+// A writerCache holds what each webhook needs: prepared statements, and the stored times of the
+// senders' last webhooks. Only the goroutine that writes uses it.
+type writerCache struct {
 	insertEvent, moveMessage sqlitefile.Statement
 
-	hearings map[string]time.Time
+	lastWebhooks map[string]time.Time
 }
 
-// maxHearings bounds the senders whose last hearing is remembered.
-const maxHearings = 1000
+// maxSenders bounds lastWebhooks.
+const maxSenders = 1000
 
-func newOften() *often {
-	return &often{
+func newWriterCache() *writerCache {
+	return &writerCache{
 		// OR IGNORE, which ON CONFLICT is not, spares SQLite a copy of each page.
 		insertEvent: sqlitefile.Statement{SQL: "INSERT OR IGNORE INTO events (id, kind, message, sender, contact, at, received, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 		moveMessage: sqlitefile.Statement{SQL: `UPDATE messages SET at = CASE WHEN ?2 > state THEN ?3 ELSE at END, state = max(state, ?2), updated = ?4
 			WHERE id = ?1 AND call = ?5 AND sender IS NOT NULL AND recipient IS NOT NULL`},
-		hearings: map[string]time.Time{},
+		lastWebhooks: map[string]time.Time{},
 	}
 }
 
@@ -44,82 +44,81 @@ func (t tables) query(statement string, each func(row *sqlite.Stmt), args ...any
 	return sqlitefile.Query(t.conn, statement, each, args...)
 }
 
-// text is null where there is none.
-func text(s string) any {
+// nullable is a text, nil (NULL) for an empty one.
+func nullable(s string) any {
 	if s == "" {
 		return nil
 	}
 	return s
 }
 
-// heard notes that a webhook of a sender came; exactly says that it matters to the moment.
-// Else a row that is not older than hearing stays as it is: it is one for all that comes
-// for a sender.
-func (t tables) heard(sender string, exactly bool) error {
-	if last, ok := t.often.hearings[sender]; ok && !exactly && t.now.Sub(last) < hearing {
+// recordWebhook stores that a webhook of a sender came now. Unless exactly is set, it does nothing if
+// the stored time is not older than webhookPrecision: all webhooks of a sender write the same row.
+func (t tables) recordWebhook(sender string, exactly bool) error {
+	if last, ok := t.cache.lastWebhooks[sender]; ok && !exactly && t.now.Sub(last) < webhookPrecision {
 		return nil
 	}
-	if len(t.often.hearings) >= maxHearings {
-		clear(t.often.hearings)
+	if len(t.cache.lastWebhooks) >= maxSenders {
+		clear(t.cache.lastWebhooks)
 	}
-	t.often.hearings[sender] = t.now
+	t.cache.lastWebhooks[sender] = t.now
 	return t.query(`INSERT INTO senders (sender, heard) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard)`, nil, sender, t.now.UnixNano())
 }
 
-// apply stores a fact, unless it is known. Of a status it finds out the call.
-func (t tables) apply(e *entry) (news News, err error) {
-	news.Notification = e.Notification
+// apply stores a fact, unless it is known. For a status it also finds the call.
+func (t tables) apply(e *sealedFact) (u Update, err error) {
+	u.Notification = e.Notification
 	contact := int64(0)
-	if e.named() {
-		// What is known makes no person known.
-		if err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { news.Known = true }, e.id[:]); err != nil {
-			return news, err
+	if e.needsContact() {
+		// A known event must not make a contact.
+		if err := t.query("SELECT 1 FROM events WHERE id = ?", func(*sqlite.Stmt) { u.Known = true }, e.id[:]); err != nil {
+			return u, err
 		}
-		if !news.Known && e.Kind == "message" { // its row names the contact
+		if !u.Known && e.Kind == "message" { // its row names the contact
 			if contact, err = t.contactOf(e.fact); err != nil {
-				return news, err
+				return u, err
 			}
 		}
 	}
-	if !news.Known {
-		fresh, err := t.event(e, contact)
+	if !u.Known {
+		fresh, err := t.insertEvent(e, contact)
 		if err != nil {
-			return news, err
+			return u, err
 		}
-		news.Known = !fresh
+		u.Known = !fresh
 	}
 	if e.Kind == "status" && e.MessageID != "" {
-		if e.call, news.Rival, err = t.status(e, news.Known); err != nil {
-			return news, err
+		if e.call, u.Duplicate, err = t.applyStatus(e, u.Known); err != nil {
+			return u, err
 		}
 	}
-	if !news.Known && e.named() {
+	if !u.Known && e.needsContact() {
 		if contact == 0 {
 			if contact, err = t.contactOf(e.fact); err != nil {
-				return news, err
+				return u, err
 			}
 		}
-		if err := t.person(contact, e.fact); err != nil {
-			return news, err
+		if err := t.setPerson(contact, e.fact); err != nil {
+			return u, err
 		}
 	}
-	news.Contact, err = t.names(e.people)
-	return news, err
+	u.Contact, err = t.contactIDs(e.people)
+	return u, err
 }
 
-// contactOf returns the number of the person of a fact.
+// contactOf returns the number of a fact's contact, which it makes if need be.
 func (t tables) contactOf(f fact) (int64, error) {
 	contact, err := t.contact(f.people, true)
-	if err == nil && f.left != "" {
-		err = t.query("DELETE FROM aliases WHERE id = ?", nil, f.left)
+	if err == nil && f.droppedID != "" {
+		err = t.query("DELETE FROM aliases WHERE id = ?", nil, f.droppedID)
 	}
 	return contact, err
 }
 
-// event stores a fact and tells whether it is fresh, without a look first.
-func (t tables) event(e *entry, contact int64) (fresh bool, err error) {
-	q, err := t.often.insertEvent.Prepare(t.conn)
+// insertEvent stores a fact, and reports whether it is new, in one statement.
+func (t tables) insertEvent(e *sealedFact, contact int64) (fresh bool, err error) {
+	q, err := t.cache.insertEvent.Prepare(t.conn)
 	if err != nil {
 		return false, err
 	}
@@ -142,28 +141,28 @@ func (t tables) event(e *entry, contact int64) (fresh bool, err error) {
 	return t.conn.Changes() > 0, err
 }
 
-// status stores what a status says of its message, unless it is known, and returns the key
-// of the call that sent it, "" for none, and its rival.
-func (t tables) status(e *entry, known bool) (call, rival string, err error) {
+// applyStatus stores what a status says of its message, unless it is known, and returns the key of
+// the call that sent it, "" for none, and Update.Duplicate.
+func (t tables) applyStatus(e *sealedFact, known bool) (call, duplicate string, err error) {
 	if known {
 		err = t.query("SELECT call FROM messages WHERE id = ?", func(row *sqlite.Stmt) { call = row.ColumnText(0) }, e.MessageID)
 		return call, "", err
 	}
-	call, fresh, err := t.message(e.MessageID, e.call, e.PhoneNumberID, key(e.To), e.state, e.at)
+	call, fresh, err := t.setMessage(e.MessageID, e.call, e.PhoneNumberID, normalize(e.To), e.state, e.at)
 	if err == nil && fresh && call != "" && e.state != failed {
-		rival, err = t.rival(call)
+		duplicate, err = t.duplicateOf(call)
 	}
-	return call, rival, err
+	return call, duplicate, err
 }
 
-// message stores how far a message has come, and returns the key of the call that sent it,
-// and whether nothing was known of it before.
-// Nearly always all else of it is known, and is what the status says: that takes one
-// statement, which touches no index. RETURNING would make SQLite keep a journal for the
-// statement, which costs more than to look first.
-func (t tables) message(id, call, sender, recipient string, s state, at time.Time) (of string, fresh bool, err error) {
+// setMessage stores the state of a message, and returns the key of the call that sent it, and
+// whether the message is new.
+// Nearly always the other columns are known already, and equal: then it takes one statement, which
+// touches no index. RETURNING would make SQLite open a statement journal, which costs more than
+// the SELECT before.
+func (t tables) setMessage(id, call, sender, recipient string, s state, at time.Time) (of string, fresh bool, err error) {
 	if call != "" {
-		q, err := t.often.moveMessage.Prepare(t.conn)
+		q, err := t.cache.moveMessage.Prepare(t.conn)
 		if err != nil {
 			return "", false, err
 		}
@@ -189,43 +188,43 @@ func (t tables) message(id, call, sender, recipient string, s state, at time.Tim
 			at = CASE WHEN excluded.state > state THEN excluded.at ELSE at END,
 			state = max(state, excluded.state),
 			updated = excluded.updated`, nil,
-		id, text(call), text(sender), text(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
+		id, nullable(call), nullable(sender), nullable(recipient), int64(s), at.UnixNano(), t.now.UnixNano())
 }
 
-// person stores what a fact says about its person.
-func (t tables) person(contact int64, f fact) error {
+// setPerson stores what a fact says about its person.
+func (t tables) setPerson(contact int64, f fact) error {
 	if f.wrote {
-		if err := t.window(contact, f.PhoneNumberID, "wrote", f.at); err != nil {
+		if err := t.setWindow(contact, f.PhoneNumberID, "wrote", f.at); err != nil {
 			return err
 		}
 	}
 	if f.shut {
-		if err := t.window(contact, f.PhoneNumberID, "shut", f.at); err != nil {
+		if err := t.setWindow(contact, f.PhoneNumberID, "shut", f.at); err != nil {
 			return err
 		}
 	}
 	if f.optedOut || f.optedIn {
-		return t.preference(contact, f.PhoneNumberID, f.optedOut, f.at)
+		return t.setPreference(contact, f.PhoneNumberID, f.optedOut, f.at)
 	}
 	return nil
 }
 
-// window notes when a contact wrote, or when Meta said that the window is shut.
-func (t tables) window(contact int64, sender, column string, at time.Time) error {
+// setWindow stores when a contact wrote, or when Meta said that the window is shut.
+func (t tables) setWindow(contact int64, sender, column string, at time.Time) error {
 	return t.query("INSERT INTO windows (contact, sender, "+column+") VALUES (?, ?, ?)"+
 		" ON CONFLICT DO UPDATE SET "+column+" = max("+column+", excluded."+column+")", nil, contact, sender, at.UnixNano())
 }
 
-// preference notes whether a contact wants marketing: the latest counts, of two at the
-// same time that which wants none.
-func (t tables) preference(contact int64, sender string, out bool, at time.Time) error {
+// setPreference stores whether a contact has opted out of marketing: the latest counts, and of two
+// at the same time the opt-out.
+func (t tables) setPreference(contact int64, sender string, out bool, at time.Time) error {
 	return t.query(`INSERT INTO preferences (contact, sender, out, at) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET out = excluded.out, at = excluded.at
 		WHERE excluded.at > at OR excluded.at = at AND excluded.out > out`, nil, contact, sender, out, at.UnixNano())
 }
 
-// contact returns the number of who has the ids, and joins those who turn out to be one
-// person. It is 0 where nobody is known and none is to be made.
+// contact returns the number of the contact with the ids, and merges those that turn out to be one
+// person. If there is none, it makes one, or returns 0 if make is not set.
 func (t tables) contact(ids []string, make bool) (int64, error) {
 	var found []int64
 	var missing []string
@@ -251,21 +250,21 @@ func (t tables) contact(ids []string, make bool) (int64, error) {
 		found = append(found, t.conn.LastInsertRowID())
 	}
 	for _, id := range missing {
-		t.strangers.note(id)
+		t.contacts.add(id)
 		if err := t.query("INSERT INTO aliases (id, contact) VALUES (?, ?)", nil, id, found[0]); err != nil {
 			return 0, err
 		}
 	}
 	for _, other := range found[1:] {
-		if err := t.join(found[0], other); err != nil {
+		if err := t.mergeContacts(found[0], other); err != nil {
 			return 0, err
 		}
 	}
 	return found[0], nil
 }
 
-// join gives a contact all that another has.
-func (t tables) join(contact, other int64) error {
+// mergeContacts moves all that another contact has to a contact.
+func (t tables) mergeContacts(contact, other int64) error {
 	for _, statement := range [...]string{
 		"UPDATE aliases SET contact = ? WHERE contact = ?",
 		"UPDATE events SET contact = ? WHERE contact = ?",
@@ -299,8 +298,8 @@ func (t tables) join(contact, other int64) error {
 	return nil
 }
 
-// names returns all ids of the person who has one of these, sorted.
-func (t tables) names(ids []string) ([]string, error) {
+// contactIDs returns all ids of the person who has one of these, sorted.
+func (t tables) contactIDs(ids []string) ([]string, error) {
 	var names []string
 	for _, id := range ids {
 		err := t.query("SELECT b.id FROM aliases a JOIN aliases b ON b.contact = a.contact WHERE a.id = ? ORDER BY b.id",
@@ -312,7 +311,7 @@ func (t tables) names(ids []string) ([]string, error) {
 	return ids, nil
 }
 
-// claims returns those of a contact under a key.
+// claims returns a contact's claims of a key.
 func (t tables) claims(contact int64, key string) (all []claim, err error) {
 	err = t.query("SELECT call, step, at, until, freed <> '', freed = call FROM claims WHERE contact = ? AND key = ?", func(row *sqlite.Stmt) {
 		all = append(all, claim{
@@ -330,9 +329,9 @@ func (t tables) claims(contact int64, key string) (all []claim, err error) {
 	return all, err
 }
 
-// take gives a claim its key.
-func (t tables) take(contact int64, c whatsapp.Claim, v verdict) error {
-	for _, call := range v.forget {
+// takeClaim stores a claim that gets the key, and what the decision says about others.
+func (t tables) takeClaim(contact int64, c whatsapp.Claim, v decision) error {
+	for _, call := range v.drop {
 		if err := t.query("DELETE FROM claims WHERE contact = ? AND key = ? AND call = ?", nil, contact, c.Key, call); err != nil {
 			return err
 		}
@@ -346,52 +345,51 @@ func (t tables) take(contact int64, c whatsapp.Claim, v verdict) error {
 		contact, c.Key, c.Call, c.Step, t.now.UnixNano(), t.now.Add(c.Within).UnixNano())
 }
 
-// release gives up what a call claimed that did not happen.
+// release releases the keys of a call that did not happen.
 func (t tables) release(call string) error {
 	return t.query("UPDATE claims SET freed = call WHERE call = ?", nil, call)
 }
 
-// rival returns who holds a key that a call gave up, "" for nobody.
-func (t tables) rival(call string) (rival string, err error) {
+// duplicateOf returns the call that holds a key that a call released, "" for none.
+func (t tables) duplicateOf(call string) (holder string, err error) {
 	err = t.query(`SELECT coalesce(min(held.call), '') FROM claims AS gone JOIN claims AS held USING (contact, key)
-		WHERE gone.call = ? AND gone.freed <> '' AND held.freed = ''`, func(row *sqlite.Stmt) { rival = row.ColumnText(0) }, call)
-	return rival, err
+		WHERE gone.call = ? AND gone.freed <> '' AND held.freed = ''`, func(row *sqlite.Stmt) { holder = row.ColumnText(0) }, call)
+	return holder, err
 }
 
-// told stores an answer, and tells whether something came of its message before it was
-// known whose it is.
-func (t tables) told(a whatsapp.Answer) (overtaken bool, err error) {
+// recordAnswer stores an answer, and reports whether a webhook about its message came first.
+func (t tables) recordAnswer(a whatsapp.Answer) (overtaken bool, err error) {
 	if a.MessageID == "" {
 		err = t.release(a.Call)
 	} else {
-		overtaken, err = t.sent(a)
+		overtaken, err = t.insertMessage(a)
 	}
-	if f := factOfAnswer(a, t.now); err == nil && f.named() {
+	if f := factOfAnswer(a, t.now); err == nil && f.needsContact() {
 		var contact int64
 		if contact, err = t.contact(f.people, true); err == nil {
-			err = t.person(contact, f)
+			err = t.setPerson(contact, f)
 		}
 	}
 	return overtaken, err
 }
 
-// sent stores the message of an answer, and tells whether a webhook has made it known
+// insertMessage stores the message of an answer, and tells whether a webhook has made it known
 // before the answer said whose it is. Nearly always it is new.
-func (t tables) sent(a whatsapp.Answer) (overtaken bool, err error) {
-	s, to := stateOf(string(a.State)), key(a.Recipient)
+func (t tables) insertMessage(a whatsapp.Answer) (overtaken bool, err error) {
+	s, to := stateOf(string(a.State)), normalize(a.Recipient)
 	err = t.query("INSERT INTO messages (id, call, sender, recipient, state, at, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (id) DO NOTHING", nil,
-		a.MessageID, text(a.Call), text(a.Sender), text(to), int64(s), t.now.UnixNano())
+		a.MessageID, nullable(a.Call), nullable(a.Sender), nullable(to), int64(s), t.now.UnixNano())
 	if err != nil || t.conn.Changes() > 0 {
 		return false, err
 	}
 	err = t.query("SELECT call IS NULL FROM messages WHERE id = ?", func(row *sqlite.Stmt) { overtaken = row.ColumnBool(0) }, a.MessageID)
 	if err == nil {
-		_, _, err = t.message(a.MessageID, a.Call, a.Sender, to, s, t.now)
+		_, _, err = t.setMessage(a.MessageID, a.Call, a.Sender, to, s, t.now)
 	}
 	return overtaken, err
 }
 
-// prune deletes what is old, looking only at the oldest rows.
+// prune deletes old rows. It only reads the oldest ones.
 func (t tables) prune(before time.Time, most int) (n int, err error) {
 	old := before.UnixNano()
 	for _, statement := range [...]string{

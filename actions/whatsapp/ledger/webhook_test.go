@@ -38,18 +38,18 @@ func (b *business) handler() http.Handler {
 			return vault.Connection{Name: name, App: vault.WhatsApp}, nil
 		},
 		Apply: func(ctx context.Context, _ string, told []inbound.Notification) error {
-			news, err := b.ledger.Apply(ctx, told...)
+			updates, err := b.ledger.Apply(ctx, told...)
 			if err != nil {
 				return err
 			}
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			receipts, events := ledger.Deliveries(news, time.Now())
+			receipts, events := ledger.Deliveries(updates, time.Now())
 			for _, r := range receipts {
 				b.receipts[r.ID] = true
 			}
 			for _, e := range events {
-				for _, n := range news {
+				for _, n := range updates {
 					if n.MessageID == e.ID && !n.Known {
 						b.events[e.ID]++
 					}

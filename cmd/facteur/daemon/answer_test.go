@@ -26,7 +26,7 @@ func TestAnAnswerThatTheLedgerHeard(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return api.Counts().Accepted == 1 }, time.Minute, time.Millisecond)
 	message := api.Accepted(simulator.Filter{})[0]
-	_, err = d.ledger.Told(t.Context(), whatsapp.Answer{
+	_, err = d.ledger.RecordAnswer(t.Context(), whatsapp.Answer{
 		Call: "f1." + started.RunID + ".1", Sender: "106540352242922", Recipient: grace, MessageID: message.ID, State: "accepted",
 	})
 	require.NoError(t, err)

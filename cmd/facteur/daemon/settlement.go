@@ -64,7 +64,7 @@ func (h settlingHost) record(ctx context.Context, c *host.Call, s host.Settlemen
 	if a.Sender, _ = c.Input["sender_phone_id"].(string); a.Sender == "" {
 		a.Sender = h.sender(ctx, c.Connection)
 	}
-	receipts, err := h.ledger.Told(ctx, a)
+	receipts, err := h.ledger.RecordAnswer(ctx, a)
 	if err != nil || len(receipts) == 0 {
 		return err
 	}

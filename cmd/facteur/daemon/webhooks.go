@@ -114,7 +114,7 @@ const maxDetails = 1000
 
 // logAccountChanges logs notifications about the account, its numbers and its templates, which no
 // run waits for, and triggers a check of the accounts.
-func (d *Daemon) logAccountChanges(connection string, news []ledger.News) {
+func (d *Daemon) logAccountChanges(connection string, news []ledger.Update) {
 	for _, n := range news {
 		if n.Known || !isAboutAccount(n.Kind) {
 			continue
@@ -140,11 +140,11 @@ func (d *Daemon) logAccountChanges(connection string, news []ledger.News) {
 
 // logDuplicates warns of messages that were sent after all, although another send had taken their
 // `once` key meanwhile: nothing can be done, but people should know.
-func (d *Daemon) logDuplicates(news []ledger.News) {
+func (d *Daemon) logDuplicates(news []ledger.Update) {
 	for _, n := range news {
-		if n.Rival != "" {
+		if n.Duplicate != "" {
 			d.log.Warn("a message was sent after all, and another send has taken its `once` key meanwhile: it may have come twice",
-				"message", n.MessageID, "run", call.RunOf(n.Call()), "then", call.RunOf(n.Rival))
+				"message", n.MessageID, "run", call.RunOf(n.Call()), "then", call.RunOf(n.Duplicate))
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func once(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
 	require.Empty(t, claim(t, l, "f1.a.1", "k"), "the same call is no repeat")
-	tell(t, l, Accepted("f1.a.1", "wamid.1"))
+	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
 	require.Equal(t, "wamid.1", claim(t, l, "f1.b.1", "k"))
 	require.Empty(t, claim(t, l, "f1.b.1", "another"))
 	c := Claim("f1.b.2", "k")
@@ -31,20 +31,20 @@ func once(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 	// What was refused was not sent.
 	require.Empty(t, claim(t, l, "f1.c.1", "refused"))
-	tell(t, l, Accepted("f1.c.1", ""))
+	recordAnswer(t, l, Accepted("f1.c.1", ""))
 	require.Empty(t, claim(t, l, "f1.c.2", "refused"))
 	require.NoError(t, l.Release(t.Context(), "f1.c.2"))
 	require.Empty(t, claim(t, l, "f1.c.3", "refused"))
 
 	// What was not delivered was not received.
-	tell(t, l, Accepted("f1.c.3", "wamid.3"))
+	recordAnswer(t, l, Accepted("f1.c.3", "wamid.3"))
 	require.Equal(t, "wamid.3", claim(t, l, "f1.c.4", "refused"))
 	apply(t, l, Status("wamid.3", "failed", ""))
 	require.Empty(t, claim(t, l, "f1.c.4", "refused"))
 
-	clock.Pass(time.Hour - time.Nanosecond)
+	clock.Advance(time.Hour - time.Nanosecond)
 	require.Equal(t, "wamid.1", claim(t, l, "f1.d.1", "k"))
-	clock.Pass(time.Nanosecond)
+	clock.Advance(time.Nanosecond)
 	require.Empty(t, claim(t, l, "f1.d.1", "k"), "its time is over")
 }
 
@@ -68,11 +68,11 @@ func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Equal(t, "wamid.1", repeats, "what is known to be sent is not sent again")
 }
 
-// oncePassedOn is about a key that a later attempt of a step took over while nobody knew
-// what became of the one before: that one may have happened whatever becomes of the later.
+// oncePassedOn tests a key that was passed on to a later attempt of a step while the outcome of the
+// earlier one was unknown: that one may have happened whatever the outcome of the later.
 func oncePassedOn(t *testing.T, l ledger.Ledger, _ *Clock) {
 	for key, ends := range map[string]func(call string){
-		"refused":     func(call string) { tell(t, l, Accepted(call, "")) },
+		"refused":     func(call string) { recordAnswer(t, l, Accepted(call, "")) },
 		"given up":    func(call string) { require.NoError(t, l.Release(t.Context(), call)) },
 		"undelivered": func(call string) { apply(t, l, Status("wamid."+call, "failed", call)) },
 	} {
@@ -91,24 +91,24 @@ func oncePassedOn(t *testing.T, l ledger.Ledger, _ *Clock) {
 	}
 }
 
-// onceAgain is about a call that is made again, because its host died before it had begun.
+// onceAgain tests a call that is repeated because its host died before it was made.
 func onceAgain(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
-	clock.Pass(time.Hour)
+	clock.Advance(time.Hour)
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
-	clock.Pass(time.Hour - time.Nanosecond)
+	clock.Advance(time.Hour - time.Nanosecond)
 	require.Error(t, claimError(t, l, "f1.b.1", "k"), "its time counts anew")
-	tell(t, l, Accepted("f1.a.1", "wamid.a"))
+	recordAnswer(t, l, Accepted("f1.a.1", "wamid.a"))
 	require.Equal(t, "wamid.a", claim(t, l, "f1.a.1", "k"), "its run is older than the ledger: it was sent")
 
 	require.Empty(t, claim(t, l, "f1.c.1", "late"))
-	clock.Pass(time.Hour)
+	clock.Advance(time.Hour)
 	require.Empty(t, claim(t, l, "f1.d.1", "late"))
 	require.Error(t, claimError(t, l, "f1.c.1", "late"), "another has its key by now")
 }
 
-// onceFreed is about a key that a call gave up because somebody said that it did not
-// happen, and of which news came later that it did.
+// onceFreed tests a key that was released because a person said that the call did not happen, when a
+// status shows later that it did.
 func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
 	free := func(call, key string) {
 		require.Empty(t, claim(t, l, call, key))
@@ -119,34 +119,34 @@ func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Empty(t, claim(t, l, "f1.b.1", "k"), "what was not delivered was not received")
 	require.NoError(t, l.Release(t.Context(), "f1.b.1"))
 
-	free("f1.c.1", "news")
+	free("f1.c.1", "updates")
 	apply(t, l, Status("wamid.c", "delivered", "f1.c.1"))
-	require.Equal(t, "wamid.c", claim(t, l, "f1.d.1", "news"), "it takes its key back")
-	clock.Pass(time.Hour)
-	require.Empty(t, claim(t, l, "f1.d.2", "news"), "and keeps it no longer than it would have")
+	require.Equal(t, "wamid.c", claim(t, l, "f1.d.1", "updates"), "it takes its key back")
+	clock.Advance(time.Hour)
+	require.Empty(t, claim(t, l, "f1.d.2", "updates"), "and keeps it no longer than it would have")
 
 	free("f1.e.1", "refused")
 	require.Empty(t, claim(t, l, "f1.f.1", "refused"))
-	tell(t, l, Accepted("f1.f.1", ""))
-	require.Empty(t, apply(t, l, Status("wamid.e", "sent", "f1.e.1"))[0].Rival, "who had it then holds nothing")
+	recordAnswer(t, l, Accepted("f1.f.1", ""))
+	require.Empty(t, apply(t, l, Status("wamid.e", "sent", "f1.e.1"))[0].Duplicate, "who had it then holds nothing")
 	require.Equal(t, "wamid.e", claim(t, l, "f1.f.2", "refused"))
 
 	free("f1.g.1", "taken")
 	require.Empty(t, claim(t, l, "f1.h.1", "taken"))
-	require.Equal(t, "f1.h.1", apply(t, l, Status("wamid.g", "sent", "f1.g.1"))[0].Rival, "both may have gone out")
-	require.Empty(t, apply(t, l, Status("wamid.g", "read", "f1.g.1"))[0].Rival, "that was told")
+	require.Equal(t, "f1.h.1", apply(t, l, Status("wamid.g", "sent", "f1.g.1"))[0].Duplicate, "both may have gone out")
+	require.Empty(t, apply(t, l, Status("wamid.g", "read", "f1.g.1"))[0].Duplicate, "that was told")
 	require.Equal(t, "wamid.g", claim(t, l, "f1.i.1", "taken"))
-	tell(t, l, Accepted("f1.h.1", "wamid.h"))
+	recordAnswer(t, l, Accepted("f1.h.1", "wamid.h"))
 	require.NotEmpty(t, claim(t, l, "f1.i.1", "taken"))
 
 	// So it is with one that was refused, whichever came first.
 	require.Empty(t, claim(t, l, "f1.l.1", "no refusal"))
-	tell(t, l, Accepted("f1.l.1", ""))
+	recordAnswer(t, l, Accepted("f1.l.1", ""))
 	apply(t, l, Status("wamid.l", "sent", "f1.l.1"))
 	require.Equal(t, "wamid.l", claim(t, l, "f1.m.1", "no refusal"))
 	require.Empty(t, claim(t, l, "f1.n.1", "none either"))
 	apply(t, l, Status("wamid.n", "sent", "f1.n.1"))
-	tell(t, l, Accepted("f1.n.1", ""))
+	recordAnswer(t, l, Accepted("f1.n.1", ""))
 	require.Equal(t, "wamid.n", claim(t, l, "f1.o.1", "none either"))
 
 	// And with one that somebody meant to send again.
@@ -155,7 +155,7 @@ func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
 	again.Step = "step of f1.j.1"
 	_, err := l.Claim(t.Context(), again)
 	require.NoError(t, err)
-	tell(t, l, Accepted("f1.j.2", ""))
+	recordAnswer(t, l, Accepted("f1.j.2", ""))
 	apply(t, l, Status("wamid.j", "sent", "f1.j.1"))
 	require.Equal(t, "wamid.j", claim(t, l, "f1.k.1", "again"))
 }
@@ -190,7 +190,7 @@ func onceByMany(t *testing.T, l ledger.Ledger, _ *Clock) {
 
 func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
-	tell(t, l, Accepted("f1.a.1", "wamid.1"))
+	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
 	byID := Claim("f1.b.1", "other")
 	byID.Recipient = "FR.1"
 	_, err := l.Claim(t.Context(), byID)
@@ -205,19 +205,19 @@ func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Error(t, claimError(t, l, "f1.b.3", "other"))
 }
 
-// onceFreedJoined is about a person who gave up one key under two ids.
+// onceFreedJoined tests a contact that is merged from two with a released claim of one key each.
 func onceFreedJoined(t *testing.T, l ledger.Ledger, clock *Clock) {
 	byID := Claim("f1.a.1", "k")
 	byID.Recipient = "FR.1"
 	for _, c := range []whatsapp.Claim{Claim("f1.a.1", "k"), byID, Claim("f1.b.1", "k")} {
-		clock.Pass(time.Second)
+		clock.Advance(time.Second)
 		_, err := l.Claim(t.Context(), c)
 		require.NoError(t, err)
 		if c.Call == "f1.a.1" {
 			require.NoError(t, l.Release(t.Context(), c.Call))
 		}
 	}
-	clock.Pass(time.Second)
+	clock.Advance(time.Second)
 	byID.Call = "f1.c.1"
 	_, err := l.Claim(t.Context(), byID)
 	require.NoError(t, err)
@@ -228,7 +228,7 @@ func onceFreedJoined(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.ErrorAs(t, claimError(t, l, "f1.d.1", "k"), &unsettled)
 	require.Equal(t, "f1.c.1", unsettled.Call, "the later one holds it")
 	for _, call := range []string{"f1.a.1", "f1.b.1"} {
-		require.Equal(t, "f1.c.1", apply(t, l, Status("wamid."+call, "sent", call))[0].Rival)
+		require.Equal(t, "f1.c.1", apply(t, l, Status("wamid."+call, "sent", call))[0].Duplicate)
 		require.NotEmpty(t, claim(t, l, "f1.d.1", "k"))
 	}
 }

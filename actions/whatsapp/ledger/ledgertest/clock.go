@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Clock is the time that a ledger under test lives by.
+// A Clock is the clock of a ledger under test.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -24,8 +24,8 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Pass moves the clock, also back.
-func (c *Clock) Pass(d time.Duration) {
+// Advance moves the clock; a negative duration moves it back.
+func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)

@@ -1,5 +1,5 @@
 // Package ledgertest is what a ledger must do, as tests. Every implementation of
-// ledger.Ledger runs Exercise and Documented; those that keep it beyond the process also run
+// ledger.Ledger runs Exercise and ExampleWebhooks; those that keep it beyond the process also run
 // Reopen, Killed and HoldsOld, those that several processes may have open also Share.
 package ledgertest
 
@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Exercise tests ledgers. Each call of open returns an empty one that lives by now.
+// Exercise tests ledgers. Each call of open returns an empty one with the clock now.
 func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger.Ledger) {
 	tests := []struct {
 		name string
@@ -27,7 +27,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"what comes twice at the same time is told once", twiceAtOnce},
 		{"what is known is told again, marked", knownAgain},
 		{"states never go backwards, in any order", anyOrder},
-		{"statuses are kept whole", whole},
+		{"statuses are kept whole", allOrNothing},
 		{"receipts of a call", receipts},
 		{"receipts of an earlier call with its key", earlierReceipts},
 		{"only the answer is known", answerAlone},
@@ -36,7 +36,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"windows that Meta says are shut", shutWindows},
 		{"marketing", marketing},
 		{"contacts", contacts},
-		{"contacts that turn out to be one", joined},
+		{"contacts that turn out to be one", mergedContacts},
 		{"a number that is given up", changedNumber},
 		{"messages since a time", messagesSince},
 		{"once", once},
@@ -68,7 +68,7 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string, now func() time.Ti
 	l := open(t, dir, clock.Now)
 	apply(t, l, Status("wamid.1", "sent", "f1.a.1"), Message("wamid.in", "oui"), Preference("stop", clock.Now()))
 	require.Empty(t, claim(t, l, "f1.a.2", "k"))
-	tell(t, l, Accepted("f1.a.3", "wamid.3"))
+	recordAnswer(t, l, Accepted("f1.a.3", "wamid.3"))
 	require.NoError(t, l.Close())
 
 	l = open(t, dir, clock.Now)
@@ -141,8 +141,8 @@ func pruning(t *testing.T, l ledger.Ledger, clock *Clock) {
 	held.Within = 30 * 24 * time.Hour
 	_, err := l.Claim(t.Context(), held)
 	require.NoError(t, err)
-	tell(t, l, Accepted("f1.held.1", "wamid.held"))
-	clock.Pass(10 * 24 * time.Hour)
+	recordAnswer(t, l, Accepted("f1.held.1", "wamid.held"))
+	clock.Advance(10 * 24 * time.Hour)
 	apply(t, l, Status("wamid.young", "sent", "f1.young.1"))
 
 	prune := func(before time.Time) (total int) {
@@ -181,7 +181,7 @@ func manyAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 				call, id := fmt.Sprintf("f1.%d.%d", caller, n), fmt.Sprintf("wamid.%d.%d", caller, n)
 				_, err := l.Claim(t.Context(), Claim(call, id))
 				assert.NoError(t, err)
-				_, err = l.Told(t.Context(), Accepted(call, id))
+				_, err = l.RecordAnswer(t.Context(), Accepted(call, id))
 				assert.NoError(t, err)
 				_, err = l.Apply(t.Context(), Status(id, "delivered", call), Status(id, "sent", call), Message(id, "oui"))
 				assert.NoError(t, err)

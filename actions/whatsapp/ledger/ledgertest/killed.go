@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Scribble claims, tells and applies, several at once, until more says no, and calls acked
-// for what is durable.
-func Scribble(l ledger.Ledger, more func() bool, acked func(kind, id string)) {
+// WriteRandom writes claims, answers and webhooks concurrently until more returns false, and calls
+// acked for each that is durable.
+func WriteRandom(l ledger.Ledger, more func() bool, acked func(kind, id string)) {
 	ctx, worker := context.Background(), rand.Text()
 	must := func(err error) {
 		if err != nil {
@@ -33,7 +33,7 @@ func Scribble(l ledger.Ledger, more func() bool, acked func(kind, id string)) {
 				_, err := l.Claim(ctx, Claim(id, id))
 				must(err)
 				acked("claim", id)
-				_, err = l.Told(ctx, Accepted(id, "wamid."+id))
+				_, err = l.RecordAnswer(ctx, Accepted(id, "wamid."+id))
 				must(err)
 				_, err = l.Apply(ctx, Message(id, "oui"), Status("wamid."+id, "read", id))
 				must(err)
@@ -44,9 +44,9 @@ func Scribble(l ledger.Ledger, more func() bool, acked func(kind, id string)) {
 	all.Wait()
 }
 
-// Scribbled checks that what Scribble was told to be durable is there: all of a webhook, and
-// every claim. acked holds the last kind of each id.
-func Scribbled(t *testing.T, l ledger.Ledger, acked map[string]string) {
+// CheckWritten checks that what WriteRandom acknowledged is there: whole webhooks, and all claims.
+// acked holds the last kind of each id.
+func CheckWritten(t *testing.T, l ledger.Ledger, acked map[string]string) {
 	t.Helper()
 	for id, kind := range acked {
 		repeats, err := l.Claim(t.Context(), Claim("another", id))
@@ -56,9 +56,9 @@ func Scribbled(t *testing.T, l ledger.Ledger, acked map[string]string) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, "wamid."+id, repeats)
-		news, err := l.Apply(t.Context(), Message(id, "oui"), Status("wamid."+id, "read", id))
+		updates, err := l.Apply(t.Context(), Message(id, "oui"), Status("wamid."+id, "read", id))
 		require.NoError(t, err)
-		require.Empty(t, Fresh(news), "webhook %s is lost", id)
+		require.Empty(t, Fresh(updates), "webhook %s is lost", id)
 		m, _, err := l.Message(t.Context(), "wamid."+id)
 		require.NoError(t, err)
 		require.EqualValues(t, "read", m.State)
@@ -66,13 +66,13 @@ func Scribbled(t *testing.T, l ledger.Ledger, acked map[string]string) {
 	}
 }
 
-// place names to a process the ledger that it writes.
-const place = "FACTEUR_TEST_LEDGER"
+// placeVariable is the environment variable with the ledger that a WriterProcess writes.
+const placeVariable = "FACTEUR_TEST_LEDGER"
 
-// WriterProcess is what a TestWriterProcess has to call: no test, but the process that
-// Killed starts, and ends. open opens the ledger at the place that Killed was given.
+// WriterProcess is to be called by TestWriterProcess, which is no test but the process that Killed
+// starts and kills. open opens the ledger at the place that Killed was given.
 func WriterProcess(t *testing.T, open func(place string) (ledger.Ledger, error)) {
-	at := os.Getenv(place)
+	at := os.Getenv(placeVariable)
 	if at == "" {
 		t.Skip("this is the process that other tests start")
 	}
@@ -83,22 +83,22 @@ func WriterProcess(t *testing.T, open func(place string) (ledger.Ledger, error))
 	}
 	fmt.Println("open", "")
 	var out sync.Mutex
-	Scribble(l, func() bool { return true }, func(kind, id string) {
+	WriteRandom(l, func() bool { return true }, func(kind, id string) {
 		out.Lock()
 		defer out.Unlock()
 		fmt.Println(kind, id)
 	})
 }
 
-// Killed kills processes that write the ledger at a place, again and again, while this one has
-// it open beside them, and checks that all is there that they were told to be durable. It
-// returns that, as Scribbled takes it.
+// Killed starts and kills processes that write the ledger at a place, while this process has it
+// open, too, and checks that all that they acknowledged is there. It returns what they acknowledged,
+// for CheckWritten.
 func Killed(t *testing.T, at string, beside ledger.Ledger) (acked map[string]string) {
 	t.Helper()
 	acked = map[string]string{}
 	for range 8 {
 		child := exec.Command(os.Args[0], "-test.run=^TestWriterProcess$")
-		child.Env = append(os.Environ(), place+"="+at)
+		child.Env = append(os.Environ(), placeVariable+"="+at)
 		child.Stderr = os.Stderr
 		out, err := child.StdoutPipe()
 		require.NoError(t, err)
@@ -116,7 +116,7 @@ func Killed(t *testing.T, at string, beside ledger.Ledger) (acked map[string]str
 			acked[id] = kind
 		}
 		_ = child.Wait() // it was killed
-		Scribbled(t, beside, acked)
+		CheckWritten(t, beside, acked)
 	}
 	t.Logf("%d sends were acknowledged", len(acked))
 	return acked

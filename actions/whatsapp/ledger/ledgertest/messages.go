@@ -28,7 +28,7 @@ func twice(t *testing.T, l ledger.Ledger, clock *Clock) {
 		first := apply(t, l, n, n)
 		require.Len(t, first, 1)
 		require.Equal(t, n, first[0].Notification)
-		clock.Pass(time.Hour)
+		clock.Advance(time.Hour)
 		require.Empty(t, apply(t, l, n), "%+v", n)
 	}
 }
@@ -39,7 +39,7 @@ func inGroup(waID string) inbound.Notification {
 	return n
 }
 
-// payment is what a webhook tells of a payment, which is captured whatever comes of it.
+// payment is a status of a payment, which is "captured" also when it is refunded.
 func payment(transaction string) inbound.Notification {
 	n := Status("wamid.order", "captured", "")
 	n.Kind, n.Details = "payment", map[string]any{"payment": map[string]any{"transaction": map[string]any{"status": transaction}}}
@@ -48,7 +48,7 @@ func payment(transaction string) inbound.Notification {
 
 func twiceAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 	var mu sync.Mutex
-	news := 0
+	updates := 0
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -56,16 +56,16 @@ func twiceAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 				found, err := l.Apply(t.Context(), Status(fmt.Sprint(i), "sent", ""), Message(fmt.Sprint(i), "oui"))
 				assert.NoError(t, err)
 				mu.Lock()
-				news += len(Fresh(found))
+				updates += len(Fresh(found))
 				mu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	require.Equal(t, 100, news)
+	require.Equal(t, 100, updates)
 }
 
-// anyOrder lets the statuses of messages come in random orders: only what came counts.
+// anyOrder applies the statuses of messages in random orders, which must not matter.
 func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 	rank := []string{"sent", "failed", "delivered", "read"}
 	for i := range 100 {
@@ -77,7 +77,7 @@ func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 		furthest := -1
 		for n, status := range told {
 			if n == answered {
-				tell(t, l, Accepted("f1.a.1", id))
+				recordAnswer(t, l, Accepted("f1.a.1", id))
 			}
 			apply(t, l, Status(id, status, ""))
 			furthest = max(furthest, slices.Index(rank, status))
@@ -97,7 +97,7 @@ func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.False(t, ok)
 }
 
-func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
+func allOrNothing(t *testing.T, l ledger.Ledger, _ *Clock) {
 	n := Status("wamid.1", "failed", "f1.a.1|order 7")
 	n.Details = map[string]any{"pricing": map[string]any{"billable": true, "count": int64(9007199254740993), "rate": 0.5}, "list": []any{"a", nil}}
 	n.Errors = []inbound.Fault{{Error: graph.Error{Code: 131026, Title: "Message undeliverable", Details: "why", Help: "where"}, Class: graph.Recipient}}
@@ -116,15 +116,14 @@ func whole(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.True(t, ok)
 }
 
-// knownAgain repeats webhooks: what they mean to runs and contacts is told again, as it is
-// known by then.
+// knownAgain repeats webhooks: their receipts and contacts are returned again, as known by then.
 func knownAgain(t *testing.T, l ledger.Ledger, _ *Clock) {
 	told := []inbound.Notification{
 		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "failed", ""), Status("wamid.2", "failed", ""), Message("wamid.in", "oui"), {Kind: "security"},
 	}
 	first, err := l.Apply(t.Context(), told...)
 	require.NoError(t, err)
-	tell(t, l, Accepted("f1.a.2", "wamid.2"))
+	recordAnswer(t, l, Accepted("f1.a.2", "wamid.2"))
 	named := Message("wamid.named", "c'est moi")
 	named.UserID = "FR.1"
 	apply(t, l, named)
@@ -152,12 +151,12 @@ func knownAgain(t *testing.T, l ledger.Ledger, _ *Clock) {
 
 func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Empty(t, receiptsOf(t, l, "f1.a.1"))
-	news := apply(t, l, Status("wamid.1", "delivered", "f1.a.1"), Status("wamid.1", "sent", "f1.a.1|x"), Status("wamid.1", "failed", ""), Status("wamid.2", "sent", "f1.a.2"), Status("wamid.3", "sent", ""))
+	updates := apply(t, l, Status("wamid.1", "delivered", "f1.a.1"), Status("wamid.1", "sent", "f1.a.1|x"), Status("wamid.1", "failed", ""), Status("wamid.2", "sent", "f1.a.2"), Status("wamid.3", "sent", ""))
 	for i, want := range []string{"delivered", "sent", "failed"} {
-		require.Equal(t, want, news[i].Receipt.State)
-		require.Equal(t, "f1.a.1", news[i].Receipt.Key, "also of one that does not name its call")
+		require.Equal(t, want, updates[i].Receipt.State)
+		require.Equal(t, "f1.a.1", updates[i].Receipt.Key, "also of one that does not name its call")
 	}
-	require.Nil(t, news[4].Receipt, "whose it is is not known")
+	require.Nil(t, updates[4].Receipt, "whose it is is not known")
 	var states []string
 	for _, r := range receiptsOf(t, l, "f1.a.1") {
 		require.Equal(t, "f1.a.1", r.Key)
@@ -175,13 +174,13 @@ func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 }
 
 func answerAlone(t *testing.T, l ledger.Ledger, clock *Clock) {
-	tell(t, l, Accepted("f1.a.1", "wamid.1"))
-	tell(t, l, Accepted("f1.a.2", ""))
+	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
+	recordAnswer(t, l, Accepted("f1.a.2", ""))
 	want := call.Receipt{Key: "f1.a.1", ID: "wamid.1:accepted", State: call.Accepted, Data: map[string]any{"message_id": "wamid.1"}}
 	found, err := l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.a.1")
 	require.NoError(t, err)
 	require.Equal(t, []call.Receipt{want}, found, "what was refused has none")
-	clock.Pass(time.Hour)
+	clock.Advance(time.Hour)
 	found, err = l.Receipts(t.Context(), clock.Now(), "f1.a.1")
 	require.NoError(t, err)
 	require.Empty(t, found, "it is of an earlier call")
@@ -194,7 +193,7 @@ func answerAlone(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
 	apply(t, l, Status("wamid.1", "delivered", "f1.a.1"))
-	clock.Pass(time.Hour)
+	clock.Advance(time.Hour)
 	began := clock.Now()
 	apply(t, l, Status("wamid.1", "read", "f1.a.1"), Status("wamid.2", "sent", "f1.a.1"))
 	found, err := l.Receipts(t.Context(), began, "f1.a.1")
@@ -207,15 +206,15 @@ func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
 }
 
 func overtaken(t *testing.T, l ledger.Ledger, _ *Clock) {
-	news := apply(t, l, Status("wamid.1", "failed", ""))
-	require.Nil(t, news[0].Receipt)
-	found, err := l.Told(t.Context(), Accepted("f1.a.1", "wamid.1"))
+	updates := apply(t, l, Status("wamid.1", "failed", ""))
+	require.Nil(t, updates[0].Receipt)
+	found, err := l.RecordAnswer(t.Context(), Accepted("f1.a.1", "wamid.1"))
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.Equal(t, "f1.a.1", found[0].Key)
 	require.Equal(t, "failed", found[0].State)
 	require.Len(t, receiptsOf(t, l, "f1.a.1"), 1)
-	found, err = l.Told(t.Context(), Accepted("f1.a.1", "wamid.1"))
+	found, err = l.RecordAnswer(t.Context(), Accepted("f1.a.1", "wamid.1"))
 	require.NoError(t, err)
 	require.Empty(t, found, "they are told once")
 	m := message(t, l, "wamid.1")

@@ -13,22 +13,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// WriteOld writes what ledgers of schemas that were released hold: see HoldsOld.
-func WriteOld(t *testing.T, l ledger.Ledger) (fresh []ledger.News) {
+// WriteOld writes what the ledgers of released schemas in the test data hold: see HoldsOld.
+func WriteOld(t *testing.T, l ledger.Ledger) (fresh []ledger.Update) {
 	t.Helper()
 	_, err := l.Claim(t.Context(), Claim("f1.old.1", "k"))
 	require.NoError(t, err)
-	_, err = l.Told(t.Context(), Accepted("f1.old.1", "wamid.1"))
+	_, err = l.RecordAnswer(t.Context(), Accepted("f1.old.1", "wamid.1"))
 	require.NoError(t, err)
 	in := Message("wamid.in", "oui")
 	in.UserID = "FR.1"
-	news, err := l.Apply(t.Context(), in, Status("wamid.1", "sent", "f1.old.1"), Preference("stop", Start()))
+	updates, err := l.Apply(t.Context(), in, Status("wamid.1", "sent", "f1.old.1"), Preference("stop", Start()))
 	require.NoError(t, err)
-	return Fresh(news)
+	return Fresh(updates)
 }
 
-// HoldsOld checks that a ledger of today holds what one of an older schema did. It lives by
-// Start.
+// HoldsOld checks that a ledger that was migrated from an older schema still holds what WriteOld
+// wrote. Its clock shows Start.
 func HoldsOld(t *testing.T, l ledger.Ledger) {
 	t.Helper()
 	require.Empty(t, WriteOld(t, l), "it is known")
@@ -43,9 +43,9 @@ func HoldsOld(t *testing.T, l ledger.Ledger) {
 	require.Equal(t, "wamid.1", repeats)
 }
 
-// Documented stores the webhooks in a folder, whole, and again. The ledger is empty, and lives
+// ExampleWebhooks stores the webhooks in a folder, whole, and again. The ledger is empty, and lives
 // by Start.
-func Documented(t *testing.T, folder string, l ledger.Ledger) {
+func ExampleWebhooks(t *testing.T, folder string, l ledger.Ledger) {
 	t.Helper()
 	memory := &ledger.Memory{Options: ledger.Options{Now: Start}}
 	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
@@ -58,12 +58,12 @@ func Documented(t *testing.T, folder string, l ledger.Ledger) {
 		require.NoError(t, err)
 		want, err := memory.Apply(t.Context(), told...)
 		require.NoError(t, err)
-		news, err := l.Apply(t.Context(), told...)
+		updates, err := l.Apply(t.Context(), told...)
 		require.NoError(t, err, file)
-		require.Equal(t, want, news, file)
-		news, err = l.Apply(t.Context(), told...)
+		require.Equal(t, want, updates, file)
+		updates, err = l.Apply(t.Context(), told...)
 		require.NoError(t, err, file)
-		require.Empty(t, Fresh(news), file)
+		require.Empty(t, Fresh(updates), file)
 		for _, n := range told {
 			if n.Kind != "message" || n.WaID == "" {
 				continue

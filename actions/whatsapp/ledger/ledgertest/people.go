@@ -24,11 +24,11 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.NoError(t, err)
 	require.Equal(t, whatsapp.WindowOpen, w.State)
 
-	clock.Pass(24*time.Hour - time.Nanosecond)
+	clock.Advance(24*time.Hour - time.Nanosecond)
 	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
-	clock.Pass(time.Nanosecond)
+	clock.Advance(time.Nanosecond)
 	require.Equal(t, whatsapp.WindowUnknown, window(t, l).State, "webhooks may be missing")
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	apply(t, l, Status("wamid.other", "sent", ""))
 	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: Start()}, window(t, l), "webhooks come, and none of a message")
 
@@ -47,7 +47,7 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	apply(t, l, phoned)
 	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "a call opens it, too")
 
-	clock.Pass(25 * time.Hour)
+	clock.Advance(25 * time.Hour)
 	apply(t, l, Status("wamid.other", "delivered", ""))
 	require.Equal(t, whatsapp.WindowShut, window(t, l).State)
 	answered := Message("wamid.in.4", "à un autre") // another app answers it
@@ -62,29 +62,29 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	shut := Accepted("f1.a.1", "")
 	shut.Shut = true
-	tell(t, l, shut)
+	recordAnswer(t, l, shut)
 	require.Equal(t, ledger.Window{Shut: Start()}, window(t, l), "they may have written since")
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	apply(t, l, Status("wamid.other", "sent", ""))
 	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Shut: Start()}, window(t, l), "webhooks come, and none of a message")
 	wrote := Message("wamid.in", "oui")
 	wrote.Timestamp = clock.Now()
 	apply(t, l, wrote)
 	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	n := Status("wamid.2", "failed", "")
 	n.Timestamp, n.Errors = clock.Now(), []inbound.Fault{{Error: graph.Error{Code: 131047}}}
 	apply(t, l, n)
 	at := clock.Now()
 	require.Equal(t, ledger.Window{Wrote: wrote.Timestamp, Shut: at}, window(t, l))
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	apply(t, l, n)
 	require.Equal(t, ledger.Window{State: whatsapp.WindowShut, Wrote: wrote.Timestamp, Shut: at}, window(t, l))
 }
 
 func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.False(t, optedOut(t, l))
-	clock.Pass(24 * time.Hour)
+	clock.Advance(24 * time.Hour)
 	steps := []struct {
 		name string
 		n    inbound.Notification
@@ -93,8 +93,8 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 		{"out", Preference("stop", Start()), true},
 		{"in again", Preference("resume", Start().Add(time.Hour)), false},
 		{"a late one", Preference("stop", Start().Add(time.Minute)), false},
-		{"a message that Meta did not deliver", unwanted(Start().Add(2 * time.Hour)), true},
-		{"a late one of those", unwanted(Start().Add(time.Minute)), true},
+		{"a message that Meta did not deliver", optOutStatus(Start().Add(2 * time.Hour)), true},
+		{"a late one of those", optOutStatus(Start().Add(time.Minute)), true},
 		{"in at last", Preference("resume", Start().Add(3*time.Hour)), false},
 		{"both at once: out", Preference("stop", Start().Add(3*time.Hour)), true},
 		{"about something else", inbound.Notification{Kind: "user_preferences", PhoneNumberID: Sender, WaID: Person, Status: "resume",
@@ -110,66 +110,66 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 	a := Accepted("f1.a.1", "")
 	a.OptedOut, a.Recipient = true, "33600000009"
-	clock.Pass(time.Minute)
-	tell(t, l, a)
+	clock.Advance(time.Minute)
+	recordAnswer(t, l, a)
 	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
 	require.NoError(t, err)
 	require.False(t, out, "they may have come back since")
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	apply(t, l, Status("wamid.other", "sent", ""))
 	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
 	require.NoError(t, err)
 	require.True(t, out)
 }
 
-func unwanted(at time.Time) inbound.Notification {
+func optOutStatus(at time.Time) inbound.Notification {
 	n := Status(fmt.Sprint("wamid.", at.Unix()), "failed", "")
 	n.Timestamp, n.Errors = at, []inbound.Fault{{Error: graph.Error{Code: 131050}}}
 	return n
 }
 
 func contacts(t *testing.T, l ledger.Ledger, _ *Clock) {
-	require.Equal(t, []string{"5511987654321"}, names(t, l, "+5511987654321"), "nothing is known")
+	require.Equal(t, []string{"5511987654321"}, contactIDs(t, l, "+5511987654321"), "nothing is known")
 	a := Accepted("f1.a.1", "wamid.1")
 	a.Recipient, a.WaID = "5511987654321", "551187654321" // as Brazil's numbers are rewritten
-	tell(t, l, a)
-	require.Equal(t, []string{"551187654321", "5511987654321"}, names(t, l, "5511987654321"))
+	recordAnswer(t, l, a)
+	require.Equal(t, []string{"551187654321", "5511987654321"}, contactIDs(t, l, "5511987654321"))
 	n := Message("wamid.in", "oi")
 	n.WaID, n.From, n.UserID, n.ParentUserID = "551187654321", "+551187654321", "BR.1", "BR.ENT.1"
-	news := apply(t, l, n)
+	updates := apply(t, l, n)
 	all := []string{"551187654321", "5511987654321", "BR.1", "BR.ENT.1"}
-	require.Equal(t, all, news[0].Contact)
+	require.Equal(t, all, updates[0].Contact)
 	for _, id := range all {
-		require.Equal(t, all, names(t, l, id))
+		require.Equal(t, all, contactIDs(t, l, id))
 	}
 	n = Message("wamid.in.2", "")
 	n.Type, n.WaID, n.From, n.UserID = "system", "", "BR.2", "BR.2"
 	n.Details = map[string]any{"system": map[string]any{"type": "user_changed_user_id", "user_id": "BR.2", "previous_user_id": "BR.1"}}
 	apply(t, l, n)
 	apply(t, l, inbound.Notification{Kind: "user_id_update", UserID: "BR.3", Details: map[string]any{"user_id": map[string]any{"previous": "BR.2", "current": "BR.3"}}})
-	require.Equal(t, []string{"551187654321", "5511987654321", "BR.1", "BR.2", "BR.3", "BR.ENT.1"}, names(t, l, "BR.3"))
+	require.Equal(t, []string{"551187654321", "5511987654321", "BR.1", "BR.2", "BR.3", "BR.ENT.1"}, contactIDs(t, l, "BR.3"))
 	n = Message("wamid.in.3", "oi")
 	n.WaID, n.From, n.OtherWaID = "551187654322", "+551187654322", "5511987654322"
 	require.Equal(t, []string{"551187654322", "5511987654322"}, apply(t, l, n)[0].Contact, "a webhook may tell both by itself")
-	require.Equal(t, []string{Person}, names(t, l, Person))
+	require.Equal(t, []string{Person}, contactIDs(t, l, Person))
 }
 
-// joined lets somebody be known under a number and under a user ID, until Meta names both.
-func joined(t *testing.T, l ledger.Ledger, clock *Clock) {
+// mergedContacts tests a person who is known by a number and by a user ID, until Meta names both.
+func mergedContacts(t *testing.T, l ledger.Ledger, clock *Clock) {
 	byNumber := Message("wamid.in.1", "un")
 	byID := Message("wamid.in.2", "deux")
 	byID.WaID, byID.From, byID.UserID, byID.Timestamp = "", "FR.1", "FR.1", Start().Add(time.Minute)
 	out := Preference("stop", Start())
 	out.WaID, out.UserID = "", "FR.1"
-	clock.Pass(time.Minute)
+	clock.Advance(time.Minute)
 	apply(t, l, byNumber, byID, out)
 	require.Equal(t, Start(), window(t, l).Wrote)
 	require.False(t, optedOut(t, l))
 
 	both := Status("wamid.out", "delivered", "")
 	both.UserID = "FR.1"
-	news := apply(t, l, both)
-	require.Equal(t, []string{Person, "FR.1"}, news[0].Contact)
+	updates := apply(t, l, both)
+	require.Equal(t, []string{Person, "FR.1"}, updates[0].Contact)
 	require.Equal(t, byID.Timestamp, window(t, l).Wrote)
 	require.True(t, optedOut(t, l))
 	found, err := l.Inbound(t.Context(), "", "FR.1", Start())
@@ -182,7 +182,7 @@ func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
 	n := Message("wamid.in.2", "")
 	n.Type, n.Details = "system", map[string]any{"system": map[string]any{"type": "user_changed_number", "wa_id": "33698765432"}}
 	apply(t, l, n)
-	require.Equal(t, []string{"33698765432"}, names(t, l, "33698765432"))
+	require.Equal(t, []string{"33698765432"}, contactIDs(t, l, "33698765432"))
 	require.Equal(t, whatsapp.WindowUnknown, window(t, l).State, "the old number may become somebody else's")
 	found, err := l.Inbound(t.Context(), Sender, "33698765432", Start())
 	require.NoError(t, err)
@@ -192,14 +192,14 @@ func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
 	next.UserID = "FR.NEXT"
 	apply(t, l, next)
 	require.Empty(t, apply(t, l, n))
-	require.Equal(t, []string{Person, "FR.NEXT"}, names(t, l, Person), "old news takes it from nobody")
+	require.Equal(t, []string{Person, "FR.NEXT"}, contactIDs(t, l, Person), "old updates takes it from nobody")
 }
 
 func messagesSince(t *testing.T, l ledger.Ledger, clock *Clock) {
 	tell := func(id string, since, received time.Duration) {
 		n := Message(id, id)
 		n.Timestamp = Start().Add(since).Truncate(time.Second)
-		clock.Pass(Start().Add(received).Sub(clock.Now()))
+		clock.Advance(Start().Add(received).Sub(clock.Now()))
 		apply(t, l, n)
 	}
 	since := time.Hour + 500*time.Millisecond

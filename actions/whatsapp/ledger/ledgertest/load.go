@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What follows is what ledgers are measured with: each is done for n = 1, 2, …
+// The operations of benchmarks, for n = 1, 2, …
 
 // StoreStatus stores a status, one in a webhook.
 func StoreStatus(ctx context.Context, l ledger.Ledger, n int) error {
@@ -30,14 +30,15 @@ func StoreMessage(ctx context.Context, l ledger.Ledger, n int) error {
 	return err
 }
 
-// TellAccepted tells of a send that was accepted.
-func TellAccepted(ctx context.Context, l ledger.Ledger, n int) error {
+// RecordAccepted records the answer to an accepted send.
+func RecordAccepted(ctx context.Context, l ledger.Ledger, n int) error {
 	call := fmt.Sprintf("f1.run_%08d.1", n)
-	_, err := l.Told(ctx, Accepted(call, "wamid."+call))
+	_, err := l.RecordAnswer(ctx, Accepted(call, "wamid."+call))
 	return err
 }
 
-// LookAtWindows measures what each send costs that is no template, among ten thousand people.
+// LookAtWindows measures reading the window, as each send of a message that is no template does,
+// among ten thousand people.
 func LookAtWindows(b *testing.B, l ledger.Ledger) {
 	const people = 10_000
 	for n := 0; n < people; n += 100 {

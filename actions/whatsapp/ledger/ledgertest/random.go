@@ -20,20 +20,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Agree lets two ledgers live through the same random history, and compares all that they
-// say on the way. open returns two empty ones that live by now.
+// Agree applies the same random operations to two ledgers, and compares all that they return.
+// open returns two empty ones with the clock now.
 func Agree(t *testing.T, steps int, open func(t *testing.T, now func() time.Time) (one, other ledger.Ledger)) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	clock := NewClock()
 	one, other := open(t, clock.Now)
-	h := history{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
+	h := randomHistory{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
 	for n := range steps {
 		what, act := h.next()
 		wanted, got := act(t, one), act(t, other)
 		require.Equal(t, wanted, got, "step %d: %s", n, what)
 		if n%25 == 0 {
-			for what, look := range h.looks() {
+			for what, look := range h.queries() {
 				require.Equal(t, look(t, one), look(t, other), "after step %d: %s", n, what)
 			}
 		}
@@ -42,19 +42,19 @@ func Agree(t *testing.T, steps int, open func(t *testing.T, now func() time.Time
 	require.NoError(t, other.Close())
 }
 
-// Together lets several ledgers, each call of open opens the same one, live through one
-// random history at the same time, in no order, some of it more than once. What is known in
-// the end has to be what a ledger makes of it that is told one thing after the other.
-func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger.Ledger) {
+// AgreeConcurrently applies random notifications through several handles of one ledger at the same
+// time, in any order, some of them more than once. In the end the ledger must hold what one does to
+// which they were applied one after the other. Each call of open opens the same ledger.
+func AgreeConcurrently(t *testing.T, open func(t *testing.T, now func() time.Time) ledger.Ledger) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	clock := NewClock()
-	h := history{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
+	h := randomHistory{Rand: rand.New(rand.NewPCG(seed, 0)), clock: clock}
 	var told []inbound.Notification
 	known := map[string]bool{}
 	for range 400 {
 		n := [...]func() inbound.Notification{h.status, h.message, h.preference}[h.IntN(3)]()
-		if n.Kind == "status" { // what is the same must say the same
+		if n.Kind == "status" { // repeated statuses must be equal
 			n.PhoneNumberID, n.CallbackData = "sender0", strings.TrimPrefix(n.MessageID, "wamid.")
 		}
 		id := fmt.Sprint(n.Kind, n.MessageID, n.Status)
@@ -89,7 +89,7 @@ func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		})
 	}
 	work.Wait()
-	for what, look := range h.looks() {
+	for what, look := range h.queries() {
 		wanted, got := inOrder(look(t, alone)), inOrder(look(t, all[0]))
 		require.Equal(t, wanted, got, what)
 	}
@@ -98,7 +98,7 @@ func Together(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 	}
 }
 
-// inOrder sorts what may come in any order.
+// inOrder sorts results that may come in any order.
 func inOrder(said any) any {
 	switch said := said.(type) {
 	case []inbound.Notification:
@@ -117,35 +117,35 @@ func inOrder(said any) any {
 	return said
 }
 
-// A history makes up what happens to a few people and messages.
-type history struct {
+// A randomHistory makes up operations about a few people and messages.
+type randomHistory struct {
 	*rand.Rand
 	clock *Clock
 }
 
-// A deed is done to a ledger, and returns what it said.
-type deed func(*testing.T, ledger.Ledger) any
+// An operation does something with a ledger, and returns the results.
+type operation func(*testing.T, ledger.Ledger) any
 
-func (h *history) next() (string, deed) {
+func (h *randomHistory) next() (string, operation) {
 	if h.IntN(3) == 0 {
-		h.clock.Pass(time.Duration(1+h.IntN(8*3600)) * 2 * time.Second)
+		h.clock.Advance(time.Duration(1+h.IntN(8*3600)) * 2 * time.Second)
 	}
 	switch n := h.IntN(20); {
 	case n < 6:
-		return h.applied(h.status())
+		return h.apply(h.status())
 	case n < 10:
-		return h.applied(h.message())
+		return h.apply(h.message())
 	case n < 11:
-		return h.applied(h.preference())
+		return h.apply(h.preference())
 	case n < 12: // several at once
 		var all []inbound.Notification
 		for range 1 + h.IntN(5) {
 			all = append(all, h.message(), h.preference())
 		}
-		what, act := h.applied(all...)
+		what, act := h.apply(all...)
 		return what, func(t *testing.T, l ledger.Ledger) any { act(t, l); return nil }
 	case n < 15:
-		return h.told()
+		return h.recordAnswer()
 	case n < 18:
 		return h.claim()
 	case n < 19:
@@ -160,11 +160,11 @@ func (h *history) next() (string, deed) {
 	}
 }
 
-func (h *history) applied(told ...inbound.Notification) (string, deed) {
+func (h *randomHistory) apply(told ...inbound.Notification) (string, operation) {
 	return fmt.Sprintf("%+v", told), func(t *testing.T, l ledger.Ledger) any {
-		news, err := l.Apply(t.Context(), told...)
+		updates, err := l.Apply(t.Context(), told...)
 		require.NoError(t, err)
-		return news
+		return updates
 	}
 }
 
@@ -174,19 +174,19 @@ const (
 	someCalls   = 40
 )
 
-// messageOf is what a call sends.
+// messageOf is the id of the message of a call.
 func messageOf(call string) string { return "wamid." + call }
 
-func (h *history) number() string { return fmt.Sprint("3361234567", h.IntN(someNumbers)) }
-func (h *history) userID() string { return fmt.Sprint("FR.", h.IntN(someIDs)) }
-func (h *history) sender() string { return fmt.Sprint("sender", h.IntN(2)) }
-func (h *history) call() string   { return fmt.Sprint("f1.run.", h.IntN(someCalls)) }
-func (h *history) recently() time.Time {
+func (h *randomHistory) number() string { return fmt.Sprint("3361234567", h.IntN(someNumbers)) }
+func (h *randomHistory) userID() string { return fmt.Sprint("FR.", h.IntN(someIDs)) }
+func (h *randomHistory) sender() string { return fmt.Sprint("sender", h.IntN(2)) }
+func (h *randomHistory) call() string   { return fmt.Sprint("f1.run.", h.IntN(someCalls)) }
+func (h *randomHistory) recently() time.Time {
 	return h.clock.Now().Add(-time.Duration(h.IntN(7200)) * time.Second).Truncate(time.Second)
 }
 
-// person names somebody: mostly by number, or by user ID, or by both.
-func (h *history) person(n inbound.Notification) inbound.Notification {
+// person adds a random person: mostly by number, or by user ID, or by both.
+func (h *randomHistory) person(n inbound.Notification) inbound.Notification {
 	n.WaID, n.UserID, n.PhoneNumberID, n.Timestamp = h.number(), "", h.sender(), h.recently()
 	switch h.IntN(10) {
 	case 0:
@@ -198,7 +198,7 @@ func (h *history) person(n inbound.Notification) inbound.Notification {
 	return n
 }
 
-func (h *history) status() inbound.Notification {
+func (h *randomHistory) status() inbound.Notification {
 	status := [...]string{"sent", "failed", "delivered", "read", "warning"}[h.IntN(5)]
 	call := h.call()
 	n := h.person(Status(messageOf(call), status, ""))
@@ -211,7 +211,7 @@ func (h *history) status() inbound.Notification {
 	return n
 }
 
-func (h *history) message() inbound.Notification {
+func (h *randomHistory) message() inbound.Notification {
 	n := h.person(Message(fmt.Sprint("wamid.in.", h.IntN(200)), "oui"))
 	if h.IntN(12) == 0 {
 		n.Type, n.WaID = "system", h.number()
@@ -220,12 +220,12 @@ func (h *history) message() inbound.Notification {
 	return n
 }
 
-func (h *history) preference() inbound.Notification {
+func (h *randomHistory) preference() inbound.Notification {
 	n := h.person(Preference([...]string{"stop", "resume"}[h.IntN(2)], h.clock.Now()))
 	return n
 }
 
-func (h *history) told() (string, deed) {
+func (h *randomHistory) recordAnswer() (string, operation) {
 	call := h.call()
 	a := Accepted(call, messageOf(call))
 	a.Recipient, a.Sender = h.number(), h.sender()
@@ -236,7 +236,7 @@ func (h *history) told() (string, deed) {
 		a.WaID = h.number()
 	}
 	return fmt.Sprintf("told %+v", a), func(t *testing.T, l ledger.Ledger) any {
-		found, err := l.Told(t.Context(), a)
+		found, err := l.RecordAnswer(t.Context(), a)
 		require.NoError(t, err)
 		_, _, err = l.Message(t.Context(), a.MessageID) // now all can see it
 		require.NoError(t, err)
@@ -244,7 +244,7 @@ func (h *history) told() (string, deed) {
 	}
 }
 
-func (h *history) claim() (string, deed) {
+func (h *randomHistory) claim() (string, operation) {
 	c := Claim(h.call(), fmt.Sprint("key", h.IntN(6)))
 	c.Recipient, c.Step, c.Within = h.number(), fmt.Sprint("step", h.IntN(5)), time.Duration(1+h.IntN(48))*time.Hour
 	if h.IntN(4) == 0 {
@@ -256,9 +256,9 @@ func (h *history) claim() (string, deed) {
 	}
 }
 
-// looks are questions about everything.
-func (h *history) looks() map[string]deed {
-	all := map[string]deed{}
+// queries read all that a ledger holds.
+func (h *randomHistory) queries() map[string]operation {
+	all := map[string]operation{}
 	since := h.recently().Add(-24 * time.Hour)
 	for n := range someNumbers + someIDs {
 		id := fmt.Sprint("3361234567", n)
@@ -266,7 +266,7 @@ func (h *history) looks() map[string]deed {
 			id = fmt.Sprint("FR.", n-someNumbers)
 		}
 		all["contact "+id] = func(t *testing.T, l ledger.Ledger) any {
-			return names(t, l, id)
+			return contactIDs(t, l, id)
 		}
 		all["inbound of "+id] = func(t *testing.T, l ledger.Ledger) any {
 			found, err := l.Inbound(t.Context(), "", id, since)

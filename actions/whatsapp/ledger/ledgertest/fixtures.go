@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whom the notifications and claims of this package are about.
+// The parties of this package's notifications and claims.
 const (
 	Sender = "106540352242922"
 	Person = "33612345678"
 )
 
-// Status is what a webhook tells of a message to Person.
+// Status is a status of a message to Person.
 func Status(message, status, data string) inbound.Notification {
 	return inbound.Notification{
 		Kind: "status", Field: "messages", PhoneNumberID: Sender, MessageID: message, Status: status,
@@ -45,7 +45,7 @@ func Message(id, text string) inbound.Notification {
 	}
 }
 
-// Preference is what Person says about marketing: stop or resume.
+// Preference is Person's preference about marketing: stop or resume.
 func Preference(what string, at time.Time) inbound.Notification {
 	return inbound.Notification{
 		Kind: "user_preferences", Field: "user_preferences", PhoneNumberID: Sender, From: "+" + Person, WaID: Person,
@@ -68,24 +68,24 @@ func Accepted(call, message string) whatsapp.Answer {
 	return a
 }
 
-// Fresh returns what was not known before.
-func Fresh(news []ledger.News) []ledger.News {
-	return slices.DeleteFunc(slices.Clone(news), func(n ledger.News) bool { return n.Known })
+// Fresh returns the updates that were not known before.
+func Fresh(updates []ledger.Update) []ledger.Update {
+	return slices.DeleteFunc(slices.Clone(updates), func(n ledger.Update) bool { return n.Known })
 }
 
-// apply returns what was not known before.
-func apply(t *testing.T, l ledger.Ledger, told ...inbound.Notification) []ledger.News {
+// apply applies notifications, and returns the updates that were not known before.
+func apply(t *testing.T, l ledger.Ledger, told ...inbound.Notification) []ledger.Update {
 	t.Helper()
-	news, err := l.Apply(t.Context(), told...)
+	updates, err := l.Apply(t.Context(), told...)
 	require.NoError(t, err)
-	require.Len(t, news, len(told))
-	return Fresh(news)
+	require.Len(t, updates, len(told))
+	return Fresh(updates)
 }
 
-// tell tells an answer, and waits until all can see it.
-func tell(t *testing.T, l ledger.Ledger, a whatsapp.Answer) {
+// recordAnswer records an answer, and waits until it can be read.
+func recordAnswer(t *testing.T, l ledger.Ledger, a whatsapp.Answer) {
 	t.Helper()
-	_, err := l.Told(t.Context(), a)
+	_, err := l.RecordAnswer(t.Context(), a)
 	require.NoError(t, err)
 	_, _, err = l.Message(t.Context(), a.MessageID)
 	require.NoError(t, err)
@@ -133,7 +133,7 @@ func optedOut(t *testing.T, l ledger.Ledger) bool {
 	return out
 }
 
-func names(t *testing.T, l ledger.Ledger, id string) []string {
+func contactIDs(t *testing.T, l ledger.Ledger, id string) []string {
 	t.Helper()
 	found, err := l.Contact(t.Context(), id)
 	require.NoError(t, err)

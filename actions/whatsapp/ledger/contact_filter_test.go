@@ -28,7 +28,7 @@ func TestStrangers(t *testing.T) {
 	require.NoError(t, l.Close())
 
 	l = openSQLite(t, path, nil)
-	require.Eventually(t, func() bool { return l.IsStranger("33600000002") && l.IsStranger("33600000003") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.IsUnknownContact("33600000002") && l.IsUnknownContact("33600000003") }, 10*time.Second, time.Millisecond)
 	_, err = l.Apply(t.Context(), writes("33600000002"))
 	require.NoError(t, err)
 	for id, want := range map[string]whatsapp.Window{
