@@ -23,8 +23,8 @@ func (p persistent) Claim(ctx context.Context, c whatsapp.Claim) (repeats string
 	return repeats, err
 }
 
-func (p persistent) Told(ctx context.Context, a whatsapp.Answer) (receipts []call.Receipt, err error) {
-	err = persist(func() error { receipts, err = p.Postgres.Told(ctx, a); return err })
+func (p persistent) RecordAnswer(ctx context.Context, a whatsapp.Answer) (receipts []call.Receipt, err error) {
+	err = persist(func() error { receipts, err = p.Postgres.RecordAnswer(ctx, a); return err })
 	return receipts, err
 }
 
