@@ -36,7 +36,7 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		return nil, err
 	}
 	var list diag.List
-	given := map[string]bool{}
+	given, files := map[string]bool{}, map[string]fileInput{}
 	for _, in := range f.inputs {
 		name, text, ok := strings.Cut(in, "=")
 		field := p.Inputs.Field(name)
@@ -56,9 +56,10 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 		delete(values, name)
 		typ := field.Type.JSONSchema(false)
 		if file, ok := fileArgument(typ, text); ok {
-			if values[name], err = a.inputFrom(file, typ); err != nil {
+			if files[name], err = a.inputFrom(file, typ); err != nil {
 				return nil, err
 			}
+			values[name] = files[name].value
 			continue
 		}
 		v, err := field.Type.FromText(text)
@@ -88,7 +89,9 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	coerced, found := p.Inputs.Coerce(values)
 	for _, v := range found {
 		if v.Rule != "required" || len(v.Path) > 0 { // else it was said
-			list.Add(diag.List{inputDiagnostic(v)})
+			d := inputDiagnostic(v)
+			d.Range, d.Hidden = rowOf(v.Path, files), true
+			list.Add(diag.List{d})
 		}
 	}
 	if err := a.diagnose(list); err != nil {
@@ -96,6 +99,19 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 	}
 	inputs, _ := coerced.(map[string]any)
 	return inputs, nil
+}
+
+// rowOf returns the row of a CSV file that a path among the inputs leads to.
+func rowOf(path schema.Path, files map[string]fileInput) diag.Range {
+	if len(path) < 2 {
+		return diag.Range{}
+	}
+	name, _ := path[0].(string)
+	item, ok := path[1].(int)
+	if !ok {
+		return diag.Range{}
+	}
+	return files[name].at(item)
 }
 
 // inputError is the diagnostic about an input whose text does not have its type.

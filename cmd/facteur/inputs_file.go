@@ -13,26 +13,41 @@ import (
 	"facteur/flow/schema"
 )
 
+// A fileInput is an input that was read from a file.
+type fileInput struct {
+	value  any
+	source *diag.Source // of CSV, nil otherwise
+	rows   []int        // where each item of value begins in the source
+}
+
+// at returns where the row of an item begins, the zero Range where the file is not CSV.
+func (f fileInput) at(item int) diag.Range {
+	if item < 0 || item >= len(f.rows) {
+		return diag.Range{}
+	}
+	return diag.Range{Source: f.source, Start: f.rows[item], End: f.rows[item]}
+}
+
 // inputFrom reads a list or an object from the file that --input NAME=@FILE names: JSON, or
 // for a list CSV. typ is the JSON Schema of the input. Its values are checked later, with the
 // others.
-func (a *app) inputFrom(file string, typ map[string]any) (any, error) {
+func (a *app) inputFrom(file string, typ map[string]any) (fileInput, error) {
 	text, err := a.readFile(file)
 	if err != nil {
-		return nil, err
+		return fileInput{}, err
 	}
 	if strings.HasSuffix(strings.ToLower(file), ".csv") {
 		if typ["type"] != "array" {
-			return nil, userError("", "%s: a CSV file is a list, and the input is of type %v", file, typ["type"])
+			return fileInput{}, userError("", "%s: a CSV file is a list, and the input is of type %v", file, typ["type"])
 		}
 		items, _ := typ["items"].(map[string]any)
-		return table(file, string(text), items)
+		return table(diag.NewSource(file, text), items)
 	}
 	v, err := schema.ReadJSON(text)
 	if err != nil {
-		return nil, userError("a file that ends in .csv is read as CSV", "%s: %w", displayName(file), err)
+		return fileInput{}, userError("a file that ends in .csv is read as CSV", "%s: %w", displayName(file), err)
 	}
-	return v, nil
+	return fileInput{value: v}, nil
 }
 
 // fileArgument returns the file that an input of @FILE names. Only lists and objects can be given
@@ -44,9 +59,10 @@ func fileArgument(typ map[string]any, text string) (file string, ok bool) {
 
 // table reads CSV: an object for each line below the first, which names the fields. An empty cell
 // is left out. The separator is a comma, a semicolon or a tab, whichever the first line has first.
-func table(file, text string, item map[string]any) (any, error) {
+func table(source *diag.Source, item map[string]any) (fileInput, error) {
+	file, text := source.Name, string(source.Text)
 	if !utf8.ValidString(text) {
-		return nil, userError("save it as \"CSV UTF-8\"", "%s is not written in UTF-8", file)
+		return fileInput{}, userError("save it as \"CSV UTF-8\"", "%s is not written in UTF-8", file)
 	}
 	r := csv.NewReader(strings.NewReader(text))
 	head, _, _ := strings.Cut(text, "\n")
@@ -58,24 +74,26 @@ func table(file, text string, item map[string]any) (any, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		return nil, userError("the first line names the fields: phone,name", "%s: %w", file, err)
+		return fileInput{}, userError("the first line names the fields: phone,name", "%s: %w", file, err)
 	}
 	fields, _ := item["properties"].(map[string]any)
 	for i, name := range names {
 		names[i] = strings.TrimSpace(name)
 		if _, ok := fields[names[i]]; !ok && item["additionalProperties"] == false {
-			return nil, userError(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
+			return fileInput{}, userError(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
 				"%s has a column %q, which the flow's input does not have", file, names[i])
 		}
 	}
 	rows := []any{}
+	in := fileInput{source: source}
 	for {
 		cells, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return rows, nil
+			in.value = rows
+			return in, nil
 		}
 		if err != nil {
-			return nil, userError("", "%s: %w", file, err)
+			return fileInput{}, userError("", "%s: %w", file, err)
 		}
 		row := map[string]any{}
 		for i, cell := range cells {
@@ -86,6 +104,8 @@ func table(file, text string, item map[string]any) (any, error) {
 			row[names[i]] = fromText(field, cell)
 		}
 		rows = append(rows, row)
+		line, _ := r.FieldPos(0)
+		in.rows = append(in.rows, source.LineStart(line))
 	}
 }
 

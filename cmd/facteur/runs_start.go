@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"facteur/flow/diag"
@@ -45,16 +47,18 @@ whatever happens here. Without an answer, start it again with the same --idempot
 			if err != nil {
 				return err
 			}
+			files := map[string]fileInput{}
 			if len(in.inputs) > 0 {
 				flow, err := d.Flow(c.Context(), args[0])
 				if err != nil {
 					return remoteError(err)
 				}
-				if err := a.setInputs(values, in.inputs, flow); err != nil {
+				if err := a.setInputs(values, files, in.inputs, flow); err != nil {
 					return err
 				}
 			}
 			started, err := d.Start(c.Context(), args[0], server.StartRequest{Inputs: values}, f.StartOption)
+			addRows(err, files)
 			return a.printStarted(started, err, f)
 		},
 	}
@@ -63,9 +67,9 @@ whatever happens here. Without an answer, start it again with the same --idempot
 	return c
 }
 
-// setInputs adds inputs given as name=value to the values. A text only becomes JSON where its
-// input's type wants that: the daemon checks the rest.
-func (a *app) setInputs(values map[string]any, inputs []string, flow *server.FlowDetail) error {
+// setInputs adds inputs given as name=value to the values, and those read from files to files
+// too. A text only becomes JSON where its input's type wants that: the daemon checks the rest.
+func (a *app) setInputs(values map[string]any, files map[string]fileInput, inputs []string, flow *server.FlowDetail) error {
 	types, _ := flow.Inputs["properties"].(map[string]any)
 	given := map[string]bool{}
 	for _, in := range inputs {
@@ -85,10 +89,27 @@ func (a *app) setInputs(values map[string]any, inputs []string, flow *server.Flo
 			if err != nil {
 				return err
 			}
-			values[name] = v
+			files[name], values[name] = v, v.value
 		}
 	}
 	return nil
+}
+
+// addRows adds to what the daemon refused the rows of the CSV files that it came from.
+func addRows(err error, files map[string]fileInput) {
+	p, ok := errors.AsType[*server.Problem](err)
+	if !ok {
+		return
+	}
+	for i, wrong := range p.Errors {
+		name, rest, _ := strings.Cut(strings.TrimPrefix(wrong.Path, "inputs."), "[")
+		number, _, _ := strings.Cut(rest, "]")
+		if item, err := strconv.Atoi(number); err == nil {
+			if at := files[name].at(item).Position(); at != "" {
+				p.Errors[i].Path = at + ": " + wrong.Path
+			}
+		}
+	}
 }
 
 // printStarted prints the daemon's answer to a start.
