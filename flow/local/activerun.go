@@ -133,19 +133,16 @@ func (t topics) add(run *activeRun, name, subject string) {
 func (t topics) remove(run *activeRun, name, subject string) {
 	key := topic{name, subject}
 	list := t[key]
-	for i, other := range list {
-		if other != run {
-			continue
-		}
-		last := len(list) - 1
-		list[i], list[last] = list[last], nil
-		if last == 0 {
-			delete(t, key)
-		} else {
-			t[key] = list[:last]
-		}
+	i, last := slices.Index(list, run), len(list)-1
+	if i < 0 {
 		return
 	}
+	if last == 0 {
+		delete(t, key)
+		return
+	}
+	list[i], list[last] = list[last], nil
+	t[key] = list[:last]
 }
 
 // timers is a heap of runs by the time that wakes them. It is not a container/heap because

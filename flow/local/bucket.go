@@ -2,6 +2,7 @@ package local
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -76,8 +77,8 @@ func (b *bucket) freeAfter(taken int, now time.Time) time.Time {
 	if full.Before(now) {
 		full = now
 	}
-	gap := b.interval * b.currentSlowdown(now)
-	wait := time.Duration(math.Ceil(gap * (float64(taken) + 1 - b.burst)))
+	interval := b.interval * b.currentSlowdown(now)
+	wait := time.Duration(math.Ceil(interval * (float64(taken) + 1 - b.burst)))
 	return full.Add(wait)
 }
 
@@ -86,40 +87,40 @@ func (b *bucket) idle(now time.Time) bool {
 	return b.waiting == 0 && !b.fullAt.After(now) && b.currentSlowdown(now) == 1
 }
 
+// queueOf returns the index of a flow's queue, -1 if there is none.
+func (b *bucket) queueOf(flow string) int {
+	return slices.IndexFunc(b.queues, func(q *waitQueue) bool { return q.flow == flow })
+}
+
 // enqueue appends a waiter to its flow's queue.
 func (b *bucket) enqueue(w *waiter) {
 	b.waiting++
-	for _, q := range b.queues {
-		if q.flow == w.run.flow {
-			q.waiters = append(q.waiters, w)
-			return
-		}
+	if i := b.queueOf(w.run.flow); i >= 0 {
+		b.queues[i].waiters = append(b.queues[i].waiters, w)
+		return
 	}
 	b.queues = append(b.queues, &waitQueue{w.run.flow, []*waiter{w}})
 }
 
 // position returns how many waiters are granted a token before w, -1 if w is not queued.
 func (b *bucket) position(w *waiter) int {
-	rank, mine := 0, -1
-	for i, q := range b.queues {
-		if q.flow != w.run.flow {
-			continue
-		}
-		mine = i
-		for rank < len(q.waiters) && q.waiters[len(q.waiters)-1-rank] != w { // from the end: it is often the last
-			rank++
-		}
-		rank = len(q.waiters) - 1 - rank
+	own := b.queueOf(w.run.flow)
+	if own < 0 {
+		return -1
 	}
-	if mine < 0 || rank < 0 {
+	rank := len(b.queues[own].waiters) - 1
+	for rank >= 0 && b.queues[own].waiters[rank] != w { // from the end: it is often the last
+		rank--
+	}
+	if rank < 0 {
 		return -1
 	}
 	n := rank
 	for i, q := range b.queues {
 		switch {
-		case i < mine:
+		case i < own:
 			n += min(len(q.waiters), rank+1)
-		case i > mine:
+		case i > own:
 			n += min(len(q.waiters), rank)
 		}
 	}
@@ -143,23 +144,20 @@ func (b *bucket) pop() *waiter {
 
 // remove removes a waiter from its queue, and tells whether it was there.
 func (b *bucket) remove(w *waiter) bool {
-	for i, q := range b.queues {
-		if q.flow != w.run.flow {
-			continue
-		}
-		for k, other := range q.waiters {
-			if other != w {
-				continue
-			}
-			q.waiters = append(q.waiters[:k], q.waiters[k+1:]...)
-			if len(q.waiters) == 0 {
-				b.queues = append(b.queues[:i], b.queues[i+1:]...)
-			}
-			b.waiting--
-			return true
-		}
+	i := b.queueOf(w.run.flow)
+	if i < 0 {
+		return false
 	}
-	return false
+	q := b.queues[i]
+	k := slices.Index(q.waiters, w)
+	if k < 0 {
+		return false
+	}
+	if q.waiters = slices.Delete(q.waiters, k, k+1); len(q.waiters) == 0 {
+		b.queues = slices.Delete(b.queues, i, i+1)
+	}
+	b.waiting--
+	return true
 }
 
 // throttle halves the rate and the tokens that are left. It does nothing and returns false

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"facteur/flow/journal"
 	"facteur/flow/machine/stored"
@@ -64,11 +65,8 @@ func (h *Host) releaseLock(run *activeRun) {
 	}
 	run.lock = nil
 	if run.state == stateQueued || run.wasQueued {
-		for i, other := range l.queue {
-			if other == run {
-				l.queue = append(l.queue[:i], l.queue[i+1:]...)
-				break
-			}
+		if i := slices.Index(l.queue, run); i >= 0 {
+			l.queue = slices.Delete(l.queue, i, i+1)
 		}
 	} else {
 		l.holders--

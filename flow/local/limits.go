@@ -53,7 +53,7 @@ func (l *limits) acquire(run *activeRun, want call.Limit, now time.Time) (w *wai
 	return w
 }
 
-// loadBucket returns the bucket of which only fullAt is kept.
+// loadBucket returns the bucket of a limit of which at most fullAt is kept.
 func (l *limits) loadBucket(want call.Limit, key uint64) bucket {
 	b := newBucket(want)
 	if full, ok := l.fullAt[key]; ok {
@@ -67,8 +67,8 @@ func (l *limits) bucket(want call.Limit) *bucket {
 	b := l.buckets[want.Key]
 	if b == nil {
 		key := maphash.String(l.seed, want.Key)
-		unpacked := l.loadBucket(want, key)
-		b = &unpacked
+		loaded := l.loadBucket(want, key)
+		b = &loaded
 		l.buckets[want.Key] = b
 		delete(l.fullAt, key)
 	}
@@ -193,11 +193,8 @@ func (l *limits) explainWait(run *activeRun, want call.Limit, now time.Time) (re
 	if b == nil {
 		return "", time.Time{}, false
 	}
-	for _, q := range b.queues {
-		if q.flow != run.flow {
-			continue
-		}
-		for _, w := range q.waiters {
+	if i := b.queueOf(run.flow); i >= 0 {
+		for _, w := range b.queues[i].waiters {
 			if w.run == run {
 				return "it waits for its turn: " + b.describe(want, now), b.freeAfter(b.position(w), now), true
 			}

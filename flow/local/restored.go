@@ -66,47 +66,47 @@ func (r *runner) initRestored(head *journal.Run) {
 	if len(backups) == 0 {
 		return
 	}
-	b := &restoredRun{at: backups[0].At, since: r.h.since(head), lastNumber: -1, acted: len(backups) > 1}
-	b.fixedCalls = sync.OnceValue(func() bool {
+	rr := &restoredRun{at: backups[0].At, since: r.h.since(head), lastNumber: -1, acted: len(backups) > 1}
+	rr.fixedCalls = sync.OnceValue(func() bool {
 		return r.plan.FixedCalls(func(place string) bool {
-			return slices.ContainsFunc(b.begunSteps, func(s *machine.Step) bool { return s.Path == place })
+			return slices.ContainsFunc(rr.begunSteps, func(s *machine.Step) bool { return s.Path == place })
 		})
 	})
-	r.restored = b
+	r.restored = rr
 }
 
 // observe comes before each event is applied.
-func (b *restoredRun) observe(m *machine.Machine, event machine.Event) {
-	if event.Time().After(b.at) {
-		b.markEnd(m)
-		b.note(event)
+func (rr *restoredRun) observe(m *machine.Machine, event machine.Event) {
+	if event.Time().After(rr.at) {
+		rr.markEnd(m)
+		rr.note(event)
 	}
 }
 
 // markEnd records how far the run was in the backup.
-func (b *restoredRun) markEnd(m *machine.Machine) {
-	if b.lastNumber >= 0 {
+func (rr *restoredRun) markEnd(m *machine.Machine) {
+	if rr.lastNumber >= 0 {
 		return
 	}
-	b.lastNumber, b.unusedNumbers = m.LastNumber(), m.UnusedNumbers()
-	if began := m.Steps(); len(began) > 0 && !began[0].Started.After(b.at) {
-		b.begunSteps = slices.Clone(began)
+	rr.lastNumber, rr.unusedNumbers = m.LastNumber(), m.UnusedNumbers()
+	if began := m.Steps(); len(began) > 0 && !began[0].Started.After(rr.at) {
+		rr.begunSteps = slices.Clone(began)
 	}
 }
 
 // note records an event that came after the restore.
-func (b *restoredRun) note(event machine.Event) {
+func (rr *restoredRun) note(event machine.Event) {
 	switch event.(type) {
 	case machine.Taken, machine.Settled:
-		b.acted = true
+		rr.acted = true
 	}
 }
 
 // isSame tells whether a number surely means the call that it meant before the restore, given
 // that receipts show that there was one.
 func (r *runner) isSame(n int) bool {
-	b := r.restored
-	return n <= b.lastNumber || !b.acted && r.m.UnusedNumbers() == b.unusedNumbers && len(r.m.Unknown()) == 0 && b.fixedCalls()
+	rr := r.restored
+	return n <= rr.lastNumber || !rr.acted && r.m.UnusedNumbers() == rr.unusedNumbers && len(r.m.Unknown()) == 0 && rr.fixedCalls()
 }
 
 // mayMakeRestored tells whether a run from a backup may make a call. A call that its receipts show
@@ -116,7 +116,8 @@ func (r *runner) mayMakeRestored(c *machine.Call) (bool, error) {
 	receipts, other, err := r.lookUpReceipts(c.Key)
 	switch {
 	case err != nil:
-		return false, r.askLater(c)
+		r.askLater(c)
+		return false, nil
 	case len(receipts) == 0 && other == 0:
 		return true, nil
 	case len(receipts) == 0:
@@ -140,9 +141,9 @@ func (r *runner) mayMakeRestored(c *machine.Call) (bool, error) {
 // lookUpReceipts returns the receipts of a call, and the number of a nearby call with receipts
 // that the run as restored neither made nor is about to make; 0 for none.
 func (r *runner) lookUpReceipts(key string) (receipts []call.Receipt, other int, err error) {
-	b, last := r.restored, r.m.LastNumber()
+	rr, last := r.restored, r.m.LastNumber()
 	keys := []string{key}
-	for i := max(b.checkedTo+1, call.NumberOf(key)-callWindow, 1); i <= last+callWindow; i++ {
+	for i := max(rr.checkedTo+1, call.NumberOf(key)-callWindow, 1); i <= last+callWindow; i++ {
 		if key := r.m.Key(i); !r.m.HasCall(key) {
 			keys = append(keys, key)
 		}
@@ -151,8 +152,8 @@ func (r *runner) lookUpReceipts(key string) (receipts []call.Receipt, other int,
 	if err != nil {
 		return nil, 0, err
 	}
-	if b.unexpected > last {
-		other = b.unexpected
+	if rr.unexpected > last {
+		other = rr.unexpected
 	}
 	for _, receipt := range all {
 		if receipt.Key == key {
@@ -162,7 +163,7 @@ func (r *runner) lookUpReceipts(key string) (receipts []call.Receipt, other int,
 		}
 	}
 	if other == 0 {
-		b.checkedTo = last + callWindow
+		rr.checkedTo = last + callWindow
 	}
 	return receipts, other, nil
 }

@@ -98,16 +98,13 @@ func (r *runner) unsubscribe() {
 	}
 }
 
-// offer offers an event to the matching subscriptions, and tells whether there is one. The
-// caller holds h.mu.
-func (r *runner) offer(e *host.Event, subjects []string) (any bool) {
+// offer offers an event to the matching subscriptions. The caller holds h.mu.
+func (r *runner) offer(e *host.Event, subjects []string) {
 	for _, id := range slices.Sorted(maps.Keys(r.subs)) {
 		if sub := r.subs[id]; matches(&sub.Subscription, e, subjects) {
 			r.offerTo(sub, e)
-			any = true
 		}
 	}
-	return any
 }
 
 func (r *runner) offerTo(sub *subscription, e *host.Event) {
