@@ -18,14 +18,14 @@ func (h *Host) registerActivities(w worker.Worker) {
 
 func (h *Host) activities() map[string]any {
 	return map[string]any{
-		callActivity: h.call, beginActivity: h.call, pastActivity: h.past, recallActivity: h.recall, knownActivity: h.known,
-		subscribeActivity: h.tellMailbox, offerActivity: h.offer, fireActivity: h.fire, aliveActivity: h.alive, claimActivity: h.claim, meetActivity: h.meet,
+		callActivity: h.call, beginActivity: h.call, pastActivity: h.loadReceipts, recallActivity: h.readPage, knownActivity: h.isKnown,
+		subscribeActivity: h.signalSubscription, offerActivity: h.deliverToMailboxes, fireActivity: h.fire, aliveActivity: h.checkRuns, claimActivity: h.claim, meetActivity: h.meet,
 	}
 }
 
-// past returns the receipts of a call that came so far. Runs of earlier versions do not say
-// when they started.
-func (h *Host) past(ctx context.Context, key string, started time.Time) ([]stored.Receipt, error) {
+// loadReceipts is the activity that returns the receipts of a call that came so far. Runs of
+// earlier versions do not say when they started.
+func (h *Host) loadReceipts(ctx context.Context, key string, started time.Time) ([]stored.Receipt, error) {
 	came, err := h.opts.Past.Read(ctx, started, key)
 	if err != nil {
 		return nil, err

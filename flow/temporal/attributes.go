@@ -14,23 +14,23 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// The search attributes of runs: what lists are made of. None holds anything personal in
+// The search attributes of runs, which List and others query. None has personal data in the
 // clear.
 var (
 	flowKey      = temporal.NewSearchAttributeKeyKeyword("FacteurFlow")
 	digestKey    = temporal.NewSearchAttributeKeyKeyword("FacteurDigest")
 	byKey        = temporal.NewSearchAttributeKeyKeyword("FacteurBy")
-	statusKey    = temporal.NewSearchAttributeKeyKeyword("FacteurStatus")        // only where the server's own does not say it
-	newsKey      = temporal.NewSearchAttributeKeyKeyword("FacteurNews")          // the calls of which the run is to be told
+	statusKey    = temporal.NewSearchAttributeKeyKeyword("FacteurStatus")        // only if it is not the workflow's status
+	callsKey     = temporal.NewSearchAttributeKeyKeyword("FacteurNews")          // the calls whose receipts the run awaits
 	recipientKey = temporal.NewSearchAttributeKeyKeywordList("FacteurRecipient") // hashed
-	heldKey      = temporal.NewSearchAttributeKeyKeywordList("FacteurHeld")      // the holds that keep its calls
+	heldKey      = temporal.NewSearchAttributeKeyKeywordList("FacteurHeld")      // the holds of its calls
 	unknownKey   = temporal.NewSearchAttributeKeyInt64("FacteurUnknown")         // calls
-	startedKey   = temporal.NewSearchAttributeKeyInt64("FacteurStarted")         // in microseconds since 1970; also of a run that goes on in another execution
+	startedKey   = temporal.NewSearchAttributeKeyInt64("FacteurStarted")         // of the run, not of the execution; in microseconds since 1970
 )
 
 func attributeTypes() map[string]enumspb.IndexedValueType {
 	out := map[string]enumspb.IndexedValueType{}
-	for _, key := range []temporal.SearchAttributeKey{flowKey, digestKey, byKey, statusKey, newsKey, recipientKey, heldKey, unknownKey, startedKey} {
+	for _, key := range []temporal.SearchAttributeKey{flowKey, digestKey, byKey, statusKey, callsKey, recipientKey, heldKey, unknownKey, startedKey} {
 		out[key.GetName()] = key.GetValueType()
 	}
 	return out

@@ -8,30 +8,31 @@ import (
 
 const (
 	maxBuckets = 100_000
-	// shortWait is how long a worker waits itself for a place in a bucket. What takes
-	// longer waits in its run.
+	// shortWait is how long a worker waits for tokens. If it takes longer the call is held,
+	// and the run waits.
 	shortWait = 2 * time.Second
-	// penalty is how long a bucket lets nothing through that an answer says was hit.
+	// penalty is how long a bucket stays empty after an answer said that its limit was hit.
 	penalty = 4 * time.Second
 )
 
-// buckets keep the limits that no task queue keeps, such as that of a sender and a
-// recipient together: by this worker alone, so that several together may be too fast. The
-// API's own answer then says so, and the machine waits.
+// buckets are token buckets for the limits that have no task queue, such as that of a sender
+// and a recipient. Each worker has its own, so that several together may be too fast. The
+// API's answer then says so, and the machine backs off.
 type buckets struct {
 	mu    sync.Mutex
 	known map[string]*bucket
 }
 
-// A bucket is full at the time full; a place costs 1/rate seconds.
+// A bucket is a token bucket. It is full at the time full; a token moves that by 1/rate
+// seconds.
 type bucket struct {
 	full time.Time
 	span time.Duration // from empty to full
 }
 
-// pass takes a place in each bucket. It waits for a short while; if that is not enough it
-// takes none, and returns how long it would take.
-func (b *buckets) pass(ctx context.Context, limits []rate) (wait time.Duration) {
+// wait takes a token from each bucket. It waits for up to shortWait; if that is not enough it
+// takes none, and returns how long it would have to wait.
+func (b *buckets) wait(ctx context.Context, limits []rateLimit) (wait time.Duration) {
 	if len(limits) == 0 {
 		return 0
 	}
@@ -47,12 +48,12 @@ func (b *buckets) pass(ctx context.Context, limits []rate) (wait time.Duration) 
 	return wait
 }
 
-func (b *buckets) take(limits []rate, now time.Time) (wait time.Duration) {
+func (b *buckets) take(limits []rateLimit, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range limits {
 		if l.Rate > 0 {
-			one := b.at(l, now)
+			one := b.get(l, now)
 			price := time.Duration(float64(time.Second) / l.Rate)
 			wait = max(wait, one.full.Add(price-one.span).Sub(now))
 		}
@@ -62,7 +63,7 @@ func (b *buckets) take(limits []rate, now time.Time) (wait time.Duration) {
 	}
 	for _, l := range limits {
 		if l.Rate > 0 {
-			one := b.at(l, now)
+			one := b.get(l, now)
 			if one.full.Before(now) {
 				one.full = now
 			}
@@ -72,7 +73,7 @@ func (b *buckets) take(limits []rate, now time.Time) (wait time.Duration) {
 	return 0
 }
 
-func (b *buckets) at(l rate, now time.Time) *bucket {
+func (b *buckets) get(l rateLimit, now time.Time) *bucket {
 	if one := b.known[l.Key]; one != nil {
 		return one
 	}
@@ -91,7 +92,7 @@ func (b *buckets) at(l rate, now time.Time) *bucket {
 	return one
 }
 
-// throttle empties a bucket, because an answer says that it was too fast.
+// throttle empties a bucket, because an answer says that the limit was hit.
 func (b *buckets) throttle(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,11 +16,11 @@ import (
 )
 
 // call is the activity that makes a call, once.
-func (h *Host) call(ctx context.Context, one job) (answer, error) {
-	if !h.intake.begin(activity.GetInfo(ctx).TaskToken) {
-		return answer{}, errGivenBack
+func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
+	if !h.tasks.begin(activity.GetInfo(ctx).TaskToken) {
+		return callResult{}, errReturned
 	}
-	c := one.Call.Call()
+	c := in.Call.Call()
 	if sig := h.opts.Catalog.Action(c.Action); sig != nil {
 		if coerced, found := sig.In.Coerce(c.Input); found.Err() == nil {
 			c.Input, _ = coerced.(map[string]any)
@@ -28,27 +28,27 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	}
 	if info := activity.GetInfo(ctx); !h.isRepeatable(&c) {
 		switch {
-		case one.Execution != "" && one.Execution != info.WorkflowExecution.RunID:
-			return answer{Outcome: stored.OfOutcome(host.UnknownOutcome("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
+		case in.Execution != "" && in.Execution != info.WorkflowExecution.RunID:
+			return callResult{Outcome: stored.OfOutcome(host.UnknownOutcome("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
 		case info.Attempt > 1 || activity.HasHeartbeatDetails(ctx):
-			return answer{Outcome: stored.OfOutcome(host.UnknownOutcome("the server wants the call made again, and it may have happened: it is not"))}, nil
+			return callResult{Outcome: stored.OfOutcome(host.UnknownOutcome("the server wants the call made again, and it may have happened: it is not"))}, nil
 		}
 	}
-	if held := h.holds.on(one.Flow, &c, false); held != nil {
+	if held := h.holds.find(in.Flow, &c, false); held != nil {
 		return held.answer(), nil
 	}
-	if wait := h.buckets.pass(ctx, one.Limits); wait > 0 {
+	if wait := h.buckets.wait(ctx, in.Limits); wait > 0 {
 		held := host.HeldOutcome("limit", "it waits for its turn")
 		held.After = wait
-		return answer{Outcome: stored.OfOutcome(held)}, nil
+		return callResult{Outcome: stored.OfOutcome(held)}, nil
 	}
-	ctx, end := h.under.begin(ctx, c.Key)
+	ctx, end := h.inFlight.begin(ctx, c.Key)
 	defer end()
-	began := &beginning{h: h, of: ctx, flow: one.Flow, call: &c}
+	prepared := &preparedCall{h: h, ctx: ctx, flow: in.Flow, call: &c}
 	if activity.GetInfo(ctx).ActivityType.Name == beginActivity {
-		c.Begin = began.begin
+		c.Begin = prepared.begin
 	} else {
-		go h.live(ctx)
+		go h.heartbeat(ctx)
 	}
 	limited, done := ctx, func() {}
 	if c.Timeout > 0 {
@@ -58,77 +58,78 @@ func (h *Host) call(ctx context.Context, one job) (answer, error) {
 	late := limited.Err() != nil && ctx.Err() == nil
 	done()
 	switch {
-	case began.paused != nil && ctx.Err() == nil:
-		return began.paused.answer(), nil
-	case began.failed == nil:
-	case ctx.Err() != nil || temporal.IsCanceledError(began.failed):
+	case prepared.hold != nil && ctx.Err() == nil:
+		return prepared.hold.answer(), nil
+	case prepared.err == nil:
+	case ctx.Err() != nil || temporal.IsCanceledError(prepared.err):
 		outcome = call.Outcome{Status: call.Cancelled}
 	default:
-		outcome = host.HeldOutcome("not_started", "the server did not note that the call began, so it was not made: "+began.failed.Error())
+		outcome = host.HeldOutcome("not_started", "the server did not note that the call began, so it was not made: "+prepared.err.Error())
 	}
-	if outcome.Status == call.Cancelled && h.opts.Hard.Err() != nil { // not because anybody wanted that
-		return answer{Outcome: stored.OfOutcome(host.StoppedOutcome())}, nil
+	if outcome.Status == call.Cancelled && h.opts.Hard.Err() != nil { // because the daemon stops, not because the run wanted it
+		return callResult{Outcome: stored.OfOutcome(host.StoppedOutcome())}, nil
 	}
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
 	}
-	hold := h.note(&c, &outcome)
-	return h.bounded(&c, answer{Outcome: stored.OfOutcome(outcome), Hold: hold, Late: late}), nil
+	hold := h.noteConnection(&c, &outcome)
+	return h.boundResult(&c, callResult{Outcome: stored.OfOutcome(outcome), Hold: hold, TimedOut: late}), nil
 }
 
 // answer is that of a call that the hold keeps.
-func (h *hold) answer() answer {
-	return answer{Outcome: stored.OfOutcome(host.HeldOutcome("held", h.Why())), Hold: h.Key()}
+func (h *hold) answer() callResult {
+	return callResult{Outcome: stored.OfOutcome(host.HeldOutcome("held", h.Why())), Hold: h.Key()}
 }
 
-// A beginning is that of a call which prepares itself.
-type beginning struct {
-	h      *Host
-	of     context.Context // the call's
-	flow   string
-	call   *call.Call
-	done   bool
-	failed error
-	paused *hold // what people paused while it prepared itself
+// A preparedCall is a call that Prepares, which reports its beginning itself.
+type preparedCall struct {
+	h     *Host
+	ctx   context.Context // of the activity
+	flow  string
+	call  *call.Call
+	begun bool
+	err   error
+	hold  *hold // set by a person after the activity had started
 }
 
-// begin tells the server that the call begins, by its first sign of life: when the worker is
-// lost before, the server has none to show. It refuses that of a call which it has given up,
-// so that a worker that only slept does not make what is made again by then.
-func (b *beginning) begin(ctx context.Context) error {
-	if b.done || b.of.Err() != nil {
-		return b.of.Err()
+// begin is call.Call.Begin. It tells the server that the call begins, by the activity's first
+// heartbeat: without one, a lost worker has certainly not made the call. The server refuses
+// the heartbeat of an activity that it has given up, so that a worker which was only asleep
+// does not make a call that is made again by then.
+func (b *preparedCall) begin(ctx context.Context) error {
+	if b.begun || b.ctx.Err() != nil {
+		return b.ctx.Err()
 	}
-	if b.paused = b.h.holds.on(b.flow, b.call, true); b.paused != nil {
-		b.failed = errors.New(b.paused.Why())
-		return b.failed
+	if b.hold = b.h.holds.find(b.flow, b.call, true); b.hold != nil {
+		b.err = errors.New(b.hold.Why())
+		return b.err
 	}
 	ctx, end := context.WithTimeout(ctx, b.h.opts.Lost)
 	defer end()
-	if b.failed = b.h.client.RecordActivityHeartbeat(ctx, activity.GetInfo(b.of).TaskToken, true); b.failed != nil {
-		return b.failed
+	if b.err = b.h.client.RecordActivityHeartbeat(ctx, activity.GetInfo(b.ctx).TaskToken, true); b.err != nil {
+		return b.err
 	}
-	b.done = true
-	go b.h.live(b.of)
+	b.begun = true
+	go b.h.heartbeat(b.ctx)
 	return nil
 }
 
-// live tells the server that this worker is alive, until ctx ends. The answers say whether
-// the call is to be ended.
-func (h *Host) live(ctx context.Context) {
+// heartbeat records heartbeats until ctx ends. Their answers cancel ctx if the call is to be
+// cancelled.
+func (h *Host) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(h.opts.Lost / 4)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			activity.RecordHeartbeat(ctx, true) // another attempt sees that there was this one
+			activity.RecordHeartbeat(ctx, true) // a further attempt sees the details
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// do makes a call, and gives one outcome whatever happens.
+// do calls Options.Do, and returns an outcome also if that panics.
 func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
 	returned := false
 	defer func() {
@@ -145,19 +146,19 @@ func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
 	return outcome
 }
 
-// isRepeatable tells whether it is harmless to make a call twice.
+// isRepeatable reports whether making a call twice is harmless.
 func (h *Host) isRepeatable(c *call.Call) bool {
 	sig := h.opts.Catalog.Action(c.Action)
 	return c.Idempotent || sig != nil && sig.Idempotent != nil && sig.Idempotent(c.Input)
 }
 
-// underWay are the calls that this process makes, by key.
-type underWay struct {
+// inFlightCalls are the calls that this process makes at the moment.
+type inFlightCalls struct {
 	mu    sync.Mutex
-	calls map[string]context.CancelFunc
+	calls map[string]context.CancelFunc // by key
 }
 
-func (u *underWay) begin(ctx context.Context, key string) (context.Context, func()) {
+func (u *inFlightCalls) begin(ctx context.Context, key string) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -173,8 +174,8 @@ func (u *underWay) begin(ctx context.Context, key string) (context.Context, func
 	}
 }
 
-// end ends a call, if it is made here.
-func (u *underWay) end(key string) {
+// end cancels a call, if it is made here.
+func (u *inFlightCalls) end(key string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if cancel := u.calls[key]; cancel != nil {

@@ -35,8 +35,8 @@ steps:
     finally: [{id: last, action: test.send, with: {to: l}}]
 `
 
-// Whatever becomes of calls, and whatever is signalled when, twice, or to no end: a run comes to
-// its end, and what may have happened is not made again.
+// Whatever the results of calls, and whichever signals come, late, twice or in vain: a run ends,
+// and a call that may have happened is not made again.
 func TestChaos(t *testing.T) {
 	w := hosttest.NewWorld()
 	p := w.Compile(t, everything)
@@ -46,13 +46,13 @@ func TestChaos(t *testing.T) {
 			var mu sync.Mutex
 			r := rand.New(rand.NewPCG(seed, 0))
 			n := func(n int) int { mu.Lock(); defer mu.Unlock(); return r.IntN(n) }
-			s := NewStage(o, "run")
+			s := NewTestEnv(o, "run")
 			receipt := func() stored.Receipt {
 				return stored.OfReceipt(call.Receipt{Key: fmt.Sprint("f1.run.", 1+n(9)), ID: fmt.Sprint(n(20)), State: []string{"sent", "delivered"}[n(2)], Data: map[string]any{"message_id": "wamid"}})
 			}
 			doubtful := map[string]string{} // steps that may have happened, and by which call
 			keys := map[string]bool{}
-			calls := func(_ context.Context, one job) (answer, error) {
+			calls := func(_ context.Context, one callInput) (callResult, error) {
 				c, what := one.Call.Call(), n(12)
 				mu.Lock()
 				if c.Action != "test.get" {
@@ -64,8 +64,8 @@ func TestChaos(t *testing.T) {
 					doubtful[c.Step] = c.Key
 				}
 				mu.Unlock()
-				reply := func(o call.Outcome, hold string) (answer, error) {
-					return answer{Outcome: stored.OfOutcome(o), Hold: hold}, nil
+				reply := func(o call.Outcome, hold string) (callResult, error) {
+					return callResult{Outcome: stored.OfOutcome(o), Hold: hold}, nil
 				}
 				sent, failed := map[string]any{"id": "wamid", "delivery": "accepted"}, &call.Error{Code: "1", Message: "no"}
 				switch what {
@@ -76,15 +76,15 @@ func TestChaos(t *testing.T) {
 				case 3:
 					return reply(call.Outcome{Status: call.Unknown, Error: failed}, "")
 				case 4:
-					return answer{}, temporal.NewHeartbeatTimeoutError(true)
+					return callResult{}, temporal.NewHeartbeatTimeoutError(true)
 				case 5:
-					return answer{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil, true)
+					return callResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil, true)
 				case 6, 7:
 					return reply(call.Outcome{Status: call.Failed, Retryable: true, Error: failed}, "")
 				case 8:
 					return reply(call.Outcome{Status: call.Failed, Held: true, Retryable: true, Error: failed}, "connection/shop")
 				case 9:
-					return answer{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+					return callResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 				case 10:
 					return reply(call.Outcome{Status: call.Cancelled}, "")
 				}
@@ -107,20 +107,20 @@ func TestChaos(t *testing.T) {
 				for range 1 + n(2) {
 					switch n(6) {
 					case 0, 1:
-						s.Tell(after, receiptsSignal, []stored.Receipt{receipt(), receipt()})
+						s.Signal(after, receiptsSignal, []stored.Receipt{receipt(), receipt()})
 					case 2:
-						s.Tell(after, liftedSignal, "connection/shop")
+						s.Signal(after, liftedSignal, "connection/shop")
 					case 3:
-						s.Tell(after, admittedSignal, []string{"", "run", "run/000000001"}[n(3)])
+						s.Signal(after, admittedSignal, []string{"", "run", "run/000000001"}[n(3)])
 					case 4:
-						s.Tell(after, arrivedSignal, arrived{Await: n(3), Letters: []letter{{From: "event", Event: eventForm{ID: fmt.Sprint(n(3)), Data: []byte(`{"text": "yes"}`)}}}})
+						s.Signal(after, arrivedSignal, arrivedEvents{Await: n(3), Deliveries: []delivery{{Workflow: "event", Event: eventForm{ID: fmt.Sprint(n(3)), Data: []byte(`{"text": "yes"}`)}}}})
 					default:
 						if n(4) == 0 {
-							s.Tell(after, cancelSignal, "enough")
+							s.Signal(after, cancelSignal, "enough")
 						}
 						one, err := stored.Encode(nil, machine.Settled{Key: fmt.Sprint("f1.run.", 1+n(9)), Happened: true})
 						require.NoError(t, err)
-						s.Tell(after, settledSignal, one)
+						s.Signal(after, settledSignal, one)
 					}
 				}
 			}

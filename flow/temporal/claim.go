@@ -18,64 +18,64 @@ import (
 )
 
 const (
-	firstClaim  = 3 * time.Minute // until a run asks its lock again whether it is known there …
-	lastClaim   = time.Hour       // … and how far that grows
-	acquireMost = 10              // how often a lock is asked that has just ended
+	firstReclaim = 3 * time.Minute // until a waiting run claims its lock again, which may have lost the claim; doubles …
+	maxReclaim   = time.Hour       // … up to this
+	maxClaims    = 10              // attempts at a lock that has just ended
 )
 
 type (
-	// A claim is what a run asks a lock for.
+	// A claim asks a lock to admit a run. It is the argument of acquireUpdate.
 	claim struct {
-		Run    string `json:"run"` // its id, or what claimAgain makes of it
+		Run    string `json:"run"` // its id, or its retryClaim
 		Limit  int    `json:"limit"`
 		Reject bool   `json:"reject,omitempty"`
-		Again  bool   `json:"again,omitempty"` // after a retry
+		Retry  bool   `json:"again,omitempty"` // the run was retried
 	}
-	// A verdict is what the lock says; neither: the run has a place.
-	verdict struct {
+	// A claimResult is the lock's answer; if neither is set the run is admitted.
+	claimResult struct {
 		Queued   bool `json:"queued,omitempty"`
 		Rejected bool `json:"rejected,omitempty"`
 	}
 )
 
-// A spot is what a lock gave a run.
-type spot struct {
-	lock             string // "": there is none
+// A lockResult is the answer of a lock to a new run.
+type lockResult struct {
+	lock             string // its workflow id; "": there is none
 	queued, rejected bool
 }
 
-// findPlace asks for a place among the runs of the flow.
-func (h *Host) findPlace(ctx context.Context, p *plan.Plan, inputs map[string]any, id string) (spot, error) {
+// acquireLock claims the lock of the flow's concurrency key for a new run.
+func (h *Host) acquireLock(ctx context.Context, p *plan.Plan, inputs map[string]any, id string) (lockResult, error) {
 	if p.Concurrency == nil {
-		return spot{}, nil
+		return lockResult{}, nil
 	}
 	if d, err := h.client.DescribeWorkflow(ctx, id, ""); err == nil && d != nil {
-		return spot{}, nil // the run is there already
+		return lockResult{}, nil // the run exists already
 	}
 	key, err := p.ConcurrencyKey(inputs, time.Now())
 	if err != nil {
-		return spot{}, err
+		return lockResult{}, err
 	}
-	out := spot{lock: h.name("lock", p.Name+"\n"+key)}
+	out := lockResult{lock: h.workflowID("lock", p.Name+"\n"+key)}
 	v, err := h.claim(ctx, out.lock, claim{Run: id, Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject})
 	out.queued, out.rejected = v.Queued, v.Rejected
 	return out, err
 }
 
-// claimAgain is by what a lock knows a run that is retried, after so many events: another
-// name each time, a later one sorted after those before, so that what it gives back or is
-// told late of an earlier time does not count for this one.
-func claimAgain(run string, events int) string { return fmt.Sprintf("%s/%09d", run, events) }
+// retryClaim returns the name under which a retried run, which has that many events, claims a
+// lock. It is another one for each retry, and sorts after the earlier ones, so that a late
+// message about an earlier claim does not count for this one.
+func retryClaim(run string, events int) string { return fmt.Sprintf("%s/%09d", run, events) }
 
-// runOfClaim is the run that a lock knows by that name.
+// runOfClaim returns the run of a claim's name.
 func runOfClaim(name string) string {
 	run, _, _ := strings.Cut(name, "/")
 	return run
 }
 
-// findTurn asks for a place for a run that is retried, where it had one.
-func (h *Host) findTurn(ctx context.Context, in *input, run string, events int) error {
-	in.Claim, in.Turn, in.Free = "", false, false
+// reacquireLock claims the lock of a run that is retried, if it has one.
+func (h *Host) reacquireLock(ctx context.Context, in *input, run string, events int) error {
+	in.Claim, in.AwaitsTurn, in.Unlocked = "", false, false
 	if in.Lock == "" {
 		return nil
 	}
@@ -83,17 +83,18 @@ func (h *Host) findTurn(ctx context.Context, in *input, run string, events int) 
 	if err != nil {
 		return err
 	}
-	c := claim{Run: claimAgain(run, events), Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject, Again: true}
+	c := claim{Run: retryClaim(run, events), Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject, Retry: true}
 	v, err := h.claim(ctx, in.Lock, c)
 	if v.Rejected {
 		return host.ConcurrencyReached(run)
 	}
-	in.Claim, in.Turn = c.Run, v.Queued
+	in.Claim, in.AwaitsTurn = c.Run, v.Queued
 	return err
 }
 
-// claim asks a lock, which is made if there is none. Who asks twice has one place.
-func (h *Host) claim(ctx context.Context, lock string, c claim) (v verdict, err error) {
+// claim sends a claim to a lock, and starts the lock if there is none. It may be repeated: a
+// run is admitted once.
+func (h *Host) claim(ctx context.Context, lock string, c claim) (v claimResult, err error) {
 	for n := 0; ; n++ {
 		start := h.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
 			ID: lock, TaskQueue: h.opts.Queue,
@@ -113,20 +114,21 @@ func (h *Host) claim(ctx context.Context, lock string, c claim) (v verdict, err 
 		if err == nil {
 			return v, nil
 		}
-		if n >= acquireMost || ctx.Err() != nil {
-			return verdict{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
+		if n >= maxClaims || ctx.Err() != nil {
+			return claimResult{}, fmt.Errorf("ask for a place among the runs of the flow: %w", err)
 		}
 	}
 }
 
-// queue waits until the run may begin. Its error, if it never does, holds its record.
-func (r *runner) queue(ctx workflow.Context) error {
+// waitForAdmission waits until the lock admits the run. If the run is cancelled before, the
+// error is that of its workflow.
+func (r *runner) waitForAdmission(ctx workflow.Context) error {
 	var event machine.Event
 	sel := workflow.NewSelector(r.ctx)
 	sel.AddReceive(workflow.GetSignalChannel(r.ctx, admittedSignal), func(c workflow.ReceiveChannel, _ bool) {
 		c.Receive(r.ctx, nil)
 		now := r.now()
-		r.began = &now
+		r.admittedAt = &now
 	})
 	sel.AddReceive(workflow.GetSignalChannel(r.ctx, cancelSignal), func(c workflow.ReceiveChannel, _ bool) {
 		var reason string
@@ -136,17 +138,17 @@ func (r *runner) queue(ctx workflow.Context) error {
 	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		event = machine.CancelRequested{At: r.now(), Reason: "cancelled on the server"}
 	})
-	r.claimLater(sel, firstClaim, func() bool { return r.began == nil }, func() {
+	r.scheduleClaim(sel, firstReclaim, func() bool { return r.admittedAt == nil }, func() {
 		now := r.now()
-		r.began = &now
+		r.admittedAt = &now
 	})
-	for r.began == nil && event == nil {
+	for r.admittedAt == nil && event == nil {
 		sel.Select(r.ctx)
 	}
 	if event == nil {
 		return nil
 	}
-	r.unlock()
+	r.releaseLock()
 	if err := workflow.UpsertTypedSearchAttributes(r.ctx, statusKey.ValueUnset()); err != nil {
 		return err
 	}
@@ -154,47 +156,49 @@ func (r *runner) queue(ctx workflow.Context) error {
 	return temporal.NewCanceledError(rec)
 }
 
-// claimLater asks the lock again, should it have forgotten the run, for as long as the run
-// waits.
-func (r *runner) claimLater(sel workflow.Selector, pause time.Duration, waits func() bool, admitted func()) {
-	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: checkTime, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+// scheduleClaim claims the lock again after a pause, in case it has lost the claim, for as
+// long as the run waits.
+func (r *runner) scheduleClaim(sel workflow.Selector, pause time.Duration, waits func() bool, admitted func()) {
+	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{StartToCloseTimeout: lockCheck, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
 	sel.AddFuture(workflow.NewTimer(r.ctx, pause), func(workflow.Future) {
 		if !waits() {
 			return
 		}
-		c := claim{Run: r.claimName(), Limit: r.planned.Concurrency.Limit, Again: r.in.Turn}
+		c := claim{Run: r.lockName(), Limit: r.planned.Concurrency.Limit, Retry: r.in.AwaitsTurn}
 		sel.AddFuture(workflow.ExecuteActivity(once, claimActivity, r.in.Lock, c), func(f workflow.Future) {
-			var v verdict
+			var v claimResult
 			switch err := f.Get(r.ctx, &v); {
 			case !waits():
 			case err == nil && !v.Queued:
 				admitted()
 			default:
-				r.claimLater(sel, min(2*pause, lastClaim), waits, admitted)
+				r.scheduleClaim(sel, min(2*pause, maxReclaim), waits, admitted)
 			}
 		})
 	})
 }
 
-// claimName is by what the lock knows the run.
-func (r *runner) claimName() string { return cmp.Or(r.in.Claim, r.id()) }
+// lockName returns the name under which the run has claimed its lock.
+func (r *runner) lockName() string { return cmp.Or(r.in.Claim, r.id()) }
 
-// unlock gives the run's place to the next.
-func (r *runner) unlock() {
-	_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.claimName()).Get(r.ctx, nil)
+// releaseLock tells the lock that the run has ended, or does not wait any more.
+func (r *runner) releaseLock() {
+	_ = workflow.SignalExternalWorkflow(r.ctx, r.in.Lock, "", releaseSignal, r.lockName()).Get(r.ctx, nil)
 }
 
-// admitted lets a run go on that waited for its turn, if it is told of this one.
-func (r *runner) admitted(claim string) {
+// onAdmitted lets a retried run go on when the lock admits it, unless that is about an earlier
+// claim.
+func (r *runner) onAdmitted(claim string) {
 	if claim == r.in.Claim {
-		r.in.Turn = false
+		r.in.AwaitsTurn = false
 	}
 }
 
-// leaveLine takes the run out of the line: what it has to tidy up waits for nobody.
-func (r *runner) leaveLine() {
-	if r.in.Turn {
-		r.in.Turn, r.in.Free = false, true
-		r.unlock()
+// leaveLockQueue withdraws the claim of a run that is cancelled while it waits: its finally
+// steps need no admission.
+func (r *runner) leaveLockQueue() {
+	if r.in.AwaitsTurn {
+		r.in.AwaitsTurn, r.in.Unlocked = false, true
+		r.releaseLock()
 	}
 }

@@ -16,29 +16,29 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// newConverter returns how values become what the server is given: JSON, which is
-// compressed where that is worth it, and sealed.
+// newConverter returns the data converter for all values on the server: JSON, compressed if
+// that is worth it, and sealed.
 func newConverter(o Options) converter.DataConverter {
 	return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), &codec{o.Seal, o.Open})
 }
 
-// failures keeps what an error says out of the server's sight.
+// failures returns a failure converter that seals the text of errors, too.
 func failures(data converter.DataConverter) converter.FailureConverter {
 	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: data, EncodeCommonAttributes: true})
 }
 
 const (
-	encodingKey = converter.MetadataEncoding
-	packed      = "binary/facteur"        // compressed
-	sealed      = "binary/facteur-sealed" // compressed, or not, and sealed
-	// worthwhile is the size, in bytes, from which a payload is compressed.
-	worthwhile = 512
-	// largest is how many bytes a payload may hold: what is said to be more is refused.
-	largest = 64 << 20
+	encodingKey        = converter.MetadataEncoding
+	compressedEncoding = "binary/facteur"        // compressed
+	sealedEncoding     = "binary/facteur-sealed" // compressed, or not, and sealed
+	// minCompressed is the size, in bytes, from which a payload is compressed.
+	minCompressed = 512
+	// maxDecompressed is the largest size of a decompressed payload, in bytes.
+	maxDecompressed = 64 << 20
 )
 
-// place is what a payload is sealed for.
-const place = "temporal"
+// sealContext is the context of Options.Seal and Open.
+const sealContext = "temporal"
 
 // A codec compresses and seals payloads.
 type codec struct {
@@ -49,7 +49,7 @@ type codec struct {
 func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
-		if c.seal == nil && proto.Size(p) < worthwhile {
+		if c.seal == nil && proto.Size(p) < minCompressed {
 			out[i] = p
 			continue
 		}
@@ -57,13 +57,13 @@ func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		if err != nil {
 			return nil, err
 		}
-		if text, err = pack(text); err != nil {
+		if text, err = compress(text); err != nil {
 			return nil, err
 		}
-		encoding := packed
+		encoding := compressedEncoding
 		if c.seal != nil {
-			encoding = sealed
-			if text, err = c.seal(text, []byte(place)); err != nil {
+			encoding = sealedEncoding
+			if text, err = c.seal(text, []byte(sealContext)); err != nil {
 				return nil, fmt.Errorf("seal what goes to the server: %w", err)
 			}
 		}
@@ -77,7 +77,7 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
 		encoding := string(p.GetMetadata()[encodingKey])
-		if encoding != packed && encoding != sealed {
+		if encoding != compressedEncoding && encoding != sealedEncoding {
 			if c.open != nil {
 				return nil, errors.New("what the server gave is not sealed, and this host takes none that is not")
 			}
@@ -86,16 +86,16 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 		}
 		text, err := p.GetData(), error(nil)
 		switch {
-		case encoding == sealed && c.open == nil:
+		case encoding == sealedEncoding && c.open == nil:
 			return nil, errors.New("what the server gave is sealed, and this host has no key")
-		case encoding == packed && c.open != nil:
+		case encoding == compressedEncoding && c.open != nil:
 			return nil, errors.New("what the server gave is not sealed, and this host takes none that is not")
-		case encoding == sealed:
-			if text, err = c.open(text, []byte(place)); err != nil {
+		case encoding == sealedEncoding:
+			if text, err = c.open(text, []byte(sealContext)); err != nil {
 				return nil, fmt.Errorf("open what the server gave: %w", err)
 			}
 		}
-		if text, err = unpack(text); err != nil {
+		if text, err = decompress(text); err != nil {
 			return nil, fmt.Errorf("read what the server gave: %w", err)
 		}
 		out[i] = &commonpb.Payload{}
@@ -106,13 +106,13 @@ func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	return out, nil
 }
 
-// The first byte of what is packed says how.
+// The first byte of an encoded payload.
 const (
-	plainly = 0
-	deflate = 1
+	uncompressed = 0
+	deflated     = 1
 )
 
-// Compressors are large, and dear to make: they are used again.
+// Compressors are large and expensive to make, so they are pooled.
 var (
 	writers = sync.Pool{New: func() any {
 		w, _ := flate.NewWriter(nil, flate.BestSpeed) // fails for an unknown level alone
@@ -121,13 +121,13 @@ var (
 	readers = sync.Pool{New: func() any { return flate.NewReader(nil) }}
 )
 
-func pack(text []byte) ([]byte, error) {
-	if len(text) < worthwhile {
-		return append([]byte{plainly}, text...), nil
+func compress(text []byte) ([]byte, error) {
+	if len(text) < minCompressed {
+		return append([]byte{uncompressed}, text...), nil
 	}
 	var out bytes.Buffer
 	out.Grow(len(text) / 2)
-	out.WriteByte(deflate)
+	out.WriteByte(deflated)
 	w := writers.Get().(*flate.Writer)
 	defer writers.Put(w)
 	w.Reset(&out)
@@ -138,44 +138,44 @@ func pack(text []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func unpack(text []byte) ([]byte, error) {
+func decompress(text []byte) ([]byte, error) {
 	switch {
-	case len(text) > 0 && text[0] == plainly:
+	case len(text) > 0 && text[0] == uncompressed:
 		return text[1:], nil
-	case len(text) > 0 && text[0] == deflate:
+	case len(text) > 0 && text[0] == deflated:
 		r := readers.Get().(io.Reader)
 		defer readers.Put(r)
 		if err := r.(flate.Resetter).Reset(bytes.NewReader(text[1:]), nil); err != nil {
 			return nil, err
 		}
-		out, err := io.ReadAll(io.LimitReader(r, largest+1))
-		if err == nil && len(out) > largest {
-			err = fmt.Errorf("it holds more than %d bytes", largest)
+		out, err := io.ReadAll(io.LimitReader(r, maxDecompressed+1))
+		if err == nil && len(out) > maxDecompressed {
+			err = fmt.Errorf("it holds more than %d bytes", maxDecompressed)
 		}
 		return out, err
 	}
 	return nil, errors.New("it is packed in a way that this version does not know")
 }
 
-// quietly gives the SDK's talk to a log, one level lower than the SDK thinks: most of it
-// is about what is tried again.
-type quietly struct{ log *slog.Logger }
+// sdkLogger writes the SDK's messages to a log, one level lower than the SDK does: most are
+// about something that is retried.
+type sdkLogger struct{ log *slog.Logger }
 
-func (q quietly) Debug(string, ...any)          {}
-func (q quietly) Info(text string, with ...any) { q.log.Debug(text, with...) }
-func (q quietly) Warn(text string, with ...any) { q.log.Info(text, with...) }
-func (q quietly) Error(text string, with ...any) {
+func (q sdkLogger) Debug(string, ...any)          {}
+func (q sdkLogger) Info(text string, with ...any) { q.log.Debug(text, with...) }
+func (q sdkLogger) Warn(text string, with ...any) { q.log.Info(text, with...) }
+func (q sdkLogger) Error(text string, with ...any) {
 	if text == "Workflow panic" {
-		q.standstill(with)
+		q.workflowPanic(with)
 		return
 	}
 	q.log.Warn(text, with...)
 }
 
-// standstill tells of a workflow that does not go on, such as a run of a version that this
-// one is not. It is tried again; somebody has to see to it. Where the trace leads is of use
-// only when the fault is the program's.
-func (q quietly) standstill(with []any) {
+// workflowPanic logs that a workflow makes no progress, e.g. a run of another version. The
+// SDK tries it again, but a person has to act. The stack trace is logged only for a runtime
+// error, which is a fault of the program.
+func (q sdkLogger) workflowPanic(with []any) {
 	var kept []any
 	for i := 0; i+1 < len(with); i += 2 {
 		switch with[i] {

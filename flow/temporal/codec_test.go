@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sealing seals by turning bits around, for the place.
-func sealing(key byte) temporal.Options {
+// sealedOptions seals by turning bits around, for the place.
+func sealedOptions(key byte) temporal.Options {
 	code := func(text, place []byte) []byte {
 		out := bytes.Clone(text)
 		for i := range out {
@@ -39,7 +39,7 @@ func payload(text string) []*commonpb.Payload {
 }
 
 func TestCodec(t *testing.T) {
-	for name, o := range map[string]temporal.Options{"plain": {}, "sealed": sealing(7)} {
+	for name, o := range map[string]temporal.Options{"plain": {}, "sealed": sealedOptions(7)} {
 		for size, text := range map[string]string{"empty": "", "short": `"a secret"`, "long": `"` + strings.Repeat("a secret ", 10_000) + `"`} {
 			t.Run(name+" "+size, func(t *testing.T) {
 				c := temporal.Codec(o)
@@ -61,17 +61,17 @@ func TestCodec(t *testing.T) {
 
 func TestCodecRefuses(t *testing.T) {
 	plain, _ := temporal.Codec(temporal.Options{}).Encode(payload(strings.Repeat("x", 5000)))
-	sealed, _ := temporal.Codec(sealing(7)).Encode(payload("x"))
+	sealed, _ := temporal.Codec(sealedOptions(7)).Encode(payload("x"))
 	for _, tt := range []struct {
 		name string
 		o    temporal.Options
 		give []*commonpb.Payload
 		want string
 	}{
-		{"another key", sealing(9), sealed, "another key"},
+		{"another key", sealedOptions(9), sealed, "another key"},
 		{"no key", temporal.Options{}, sealed, "this host has no key"},
-		{"not sealed", sealing(7), payload("x"), "is not sealed"},
-		{"not sealed, packed", sealing(7), plain, "is not sealed"},
+		{"not sealed", sealedOptions(7), payload("x"), "is not sealed"},
+		{"not sealed, packed", sealedOptions(7), plain, "is not sealed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := temporal.Codec(tt.o).Decode(tt.give)
@@ -83,13 +83,13 @@ func TestCodecRefuses(t *testing.T) {
 // Whatever the server gives, the codec says what is wrong with it, or reads it.
 func FuzzCodec(f *testing.F) {
 	for _, text := range []string{"", "x", strings.Repeat("x", 5000)} {
-		for _, o := range []temporal.Options{{}, sealing(7)} {
+		for _, o := range []temporal.Options{{}, sealedOptions(7)} {
 			encoded, _ := temporal.Codec(o).Encode(payload(text))
 			f.Add(string(encoded[0].Metadata["encoding"]), encoded[0].Data)
 		}
 	}
 	f.Fuzz(func(t *testing.T, encoding string, data []byte) {
-		for _, o := range []temporal.Options{{}, sealing(7)} {
+		for _, o := range []temporal.Options{{}, sealedOptions(7)} {
 			give := []*commonpb.Payload{{Metadata: map[string][]byte{"encoding": []byte(encoding)}, Data: data}}
 			decoded, err := temporal.Codec(o).Decode(give)
 			if err == nil && len(decoded) != 1 {
@@ -100,7 +100,7 @@ func FuzzCodec(f *testing.F) {
 }
 
 func BenchmarkCodec(b *testing.B) {
-	c := temporal.Codec(sealing(7))
+	c := temporal.Codec(sealedOptions(7))
 	give := payload(`"` + strings.Repeat("what a run begins with, and more; ", 60) + `"`)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -21,19 +21,19 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// An event from outside is a workflow of its own, so that it is durable, comes once, and
-// ends when triggers had their say. Runs hear of it through mailboxes, one for each kind
-// and subject.
+// An event from outside is a workflow of its own: so it is durable, an event of the same id is
+// dropped, and its end is that triggers have handled it. Runs get it through mailboxes, one
+// for each kind and subject.
 
 const (
-	passedSignal = "passed" // to an event: which runs will say what became of it
-	heardSignal  = "heard"  // to an event: what became of it
+	mailboxReplySignal = "passed" // a mailboxReply, to an event
+	runReplySignal     = "heard"  // a runReply, to an event
 
-	// sayTime is how long runs have to say whether an event was theirs.
-	sayTime = time.Minute
-	// offerTime is after how long an event goes into the mailboxes by itself: whoever
-	// delivered it has died before doing so.
-	offerTime = 5 * time.Second
+	// replyTime is how long an event waits for the replies of mailboxes and runs.
+	replyTime = time.Minute
+	// redeliverTime is after how long the event's workflow delivers it itself, because the
+	// process that took it has died before it did.
+	redeliverTime = 5 * time.Second
 )
 
 // An eventForm is the stored form of a host.Event.
@@ -59,28 +59,28 @@ func (f eventForm) event() (host.Event, error) {
 	return host.Event{ID: f.ID, Name: f.Name, Subjects: f.Subjects, Connection: f.Connection, At: f.At, Data: data}, err
 }
 
-// A letter is an event on its way to runs.
-type letter struct {
-	Event eventForm `json:"event"`
-	From  string    `json:"from"` // the workflow of the event
+// A delivery is an event as mailboxes and runs get it. It is stored, like the types below.
+type delivery struct {
+	Event    eventForm `json:"event"`
+	Workflow string    `json:"from"` // of the event, for replies
 }
 
-// An eventInput is what the workflow of an event is given.
+// An eventInput is the input of an event's workflow.
 type eventInput struct {
-	Letter    letter   `json:"letter"`
-	Mailboxes []string `json:"mailboxes"`
-	Fire      bool     `json:"fire,omitempty"` // somebody is told in the end
-	Sure      bool     `json:"sure,omitempty"` // not before the mailboxes have it
+	Delivery   delivery `json:"letter"`
+	Mailboxes  []string `json:"mailboxes"`
+	Fire       bool     `json:"fire,omitempty"` // Options.Fire is called in the end …
+	Guaranteed bool     `json:"sure,omitempty"` // … but not before all mailboxes have it
 }
 
 type (
-	// passed says which runs an event was handed to.
-	passed struct {
+	// A mailboxReply says which runs a mailbox sent an event to.
+	mailboxReply struct {
 		Mailbox string   `json:"mailbox"`
 		Runs    []string `json:"runs"`
 	}
-	// said is what a run says to an event.
-	said struct {
+	// A runReply says whether a run consumed an event.
+	runReply struct {
 		Run     string `json:"run"`
 		Claimed bool   `json:"claimed"`
 	}
@@ -94,9 +94,9 @@ const maxDelivering = 64
 func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
 	var all errgroup.Group
 	all.SetLimit(maxDelivering)
-	for _, line := range linesOf(events) {
+	for _, group := range groupBySubject(events) {
 		all.Go(func() error {
-			for _, e := range line {
+			for _, e := range group {
 				if err := h.deliver(ctx, e); err != nil {
 					return err
 				}
@@ -107,26 +107,27 @@ func (h *Host) Deliver(ctx context.Context, events ...host.Event) error {
 	return all.Wait()
 }
 
-// linesOf parts events by who they are of, where one may have several names.
-func linesOf(events []host.Event) (lines [][]host.Event) {
-	of := map[string]int{} // the line of a name
+// groupBySubject groups events so that those which share a subject are in one group, in their
+// order. An event may have several subjects.
+func groupBySubject(events []host.Event) (groups [][]host.Event) {
+	groupOf := map[string]int{} // by subject
 	for _, e := range events {
-		at := len(lines)
-		for _, name := range e.Subjects {
-			if line, ok := of[name]; ok {
-				at = line
+		at := len(groups)
+		for _, subject := range e.Subjects {
+			if group, ok := groupOf[subject]; ok {
+				at = group
 				break
 			}
 		}
-		if at == len(lines) {
-			lines = append(lines, nil)
+		if at == len(groups) {
+			groups = append(groups, nil)
 		}
-		lines[at] = append(lines[at], e)
-		for _, name := range e.Subjects {
-			of[name] = at
+		groups[at] = append(groups[at], e)
+		for _, subject := range e.Subjects {
+			groupOf[subject] = at
 		}
 	}
-	return lines
+	return groups
 }
 
 func (h *Host) deliver(ctx context.Context, e host.Event) error {
@@ -143,14 +144,14 @@ func (h *Host) deliver(ctx context.Context, e host.Event) error {
 	if err := h.checkSize("the event", form, len(form.Data)); err != nil {
 		return err
 	}
-	in := eventInput{Letter: letter{Event: form, From: h.name("event", e.ID)}, Fire: h.opts.Fire != nil, Sure: true}
+	in := eventInput{Delivery: delivery{Event: form, Workflow: h.workflowID("event", e.ID)}, Fire: h.opts.Fire != nil, Guaranteed: true}
 	for _, subject := range e.Subjects {
-		if box := h.name("mailbox", e.Name+"\n"+subject); !slices.Contains(in.Mailboxes, box) {
+		if box := h.workflowID("mailbox", e.Name+"\n"+subject); !slices.Contains(in.Mailboxes, box) {
 			in.Mailboxes = append(in.Mailboxes, box)
 		}
 	}
 	_, err = h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: in.Letter.From, TaskQueue: h.opts.Queue, EnableEagerStart: true,
+		ID: in.Delivery.Workflow, TaskQueue: h.opts.Queue, EnableEagerStart: true,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -161,39 +162,40 @@ func (h *Host) deliver(ctx context.Context, e host.Event) error {
 	if err != nil {
 		return fmt.Errorf("store an event: %w", err)
 	}
-	// From here on it is durable. Going on at once keeps events in the order in which they
-	// came; if it fails, the event goes on by itself.
-	if err := h.offer(ctx, in); err != nil {
+	// From here on it is durable. Delivering it at once keeps events in the order in which
+	// they came; if that fails, the event's workflow does it.
+	if err := h.deliverToMailboxes(ctx, in); err != nil {
 		h.opts.Log.Warn("an event goes into its mailboxes a little later", "error", err)
 	}
 	return nil
 }
 
-// name is the id of a workflow beside runs. It tells nothing.
-func (h *Host) name(kind, of string) string { return h.nameOn(h.opts.Queue, kind, of) }
+// workflowID returns the id of a workflow that is not a run: a hash of its kind and name, on
+// this host's task queue.
+func (h *Host) workflowID(kind, name string) string { return h.workflowIDOn(h.opts.Queue, kind, name) }
 
-// nameOn is a name among those that share a task queue.
-func (h *Host) nameOn(queue, kind, of string) string {
-	sum := sha256.Sum256([]byte(h.hash(kind + "\n" + of)))
+// workflowIDOn is workflowID on another task queue.
+func (h *Host) workflowIDOn(queue, kind, name string) string {
+	sum := sha256.Sum256([]byte(h.hash(kind + "\n" + name)))
 	return queue + "/" + kind + "/" + hex.EncodeToString(sum[:16])
 }
 
-// offer puts an event into its mailboxes. One that is there already is not put there
-// again.
-func (h *Host) offer(ctx context.Context, in eventInput) error {
+// deliverToMailboxes is the activity that sends an event to its mailboxes, which drop one that
+// they have already.
+func (h *Host) deliverToMailboxes(ctx context.Context, in eventInput) error {
 	for _, box := range in.Mailboxes {
-		if err := h.post(ctx, box, letterSignal, in.Letter); err != nil {
+		if err := h.signalMailbox(ctx, box, deliverySignal, in.Delivery); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// post brings something to a mailbox, which is made if there is none.
-func (h *Host) post(ctx context.Context, box, signal string, arg any) error {
+// signalMailbox signals a mailbox, and starts it if there is none.
+func (h *Host) signalMailbox(ctx context.Context, box, signal string, arg any) error {
 	_, err := h.client.SignalWithStartWorkflow(ctx, box, signal, arg, client.StartWorkflowOptions{
 		ID: box, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-	}, mailboxType, mailboxInput{Looks: true})
+	}, mailboxType, mailboxInput{ChecksRuns: true})
 	if err != nil {
 		return fmt.Errorf("reach a mailbox: %w", err)
 	}
@@ -202,17 +204,17 @@ func (h *Host) post(ctx context.Context, box, signal string, arg any) error {
 
 // event is the workflow of an event.
 func (h *Host) event(ctx workflow.Context, in eventInput) error {
-	open := map[string]bool{} // mailboxes that have not passed it on yet
+	open := map[string]bool{} // mailboxes that have not replied
 	for _, box := range in.Mailboxes {
 		open[box] = true
 	}
-	asked := map[string]bool{} // runs, and whether they have had their say
+	replied := map[string]bool{} // by run that got the event: whether it has replied
 	claimed, late := false, false
 	left := func() bool {
 		if len(open) > 0 {
 			return true
 		}
-		for _, done := range asked {
+		for _, done := range replied {
 			if !done {
 				return true
 			}
@@ -220,30 +222,30 @@ func (h *Host) event(ctx workflow.Context, in eventInput) error {
 		return false
 	}
 	sel := workflow.NewSelector(ctx)
-	sel.AddReceive(workflow.GetSignalChannel(ctx, passedSignal), func(c workflow.ReceiveChannel, _ bool) {
-		var p passed
+	sel.AddReceive(workflow.GetSignalChannel(ctx, mailboxReplySignal), func(c workflow.ReceiveChannel, _ bool) {
+		var p mailboxReply
 		c.Receive(ctx, &p)
 		delete(open, p.Mailbox)
 		for _, run := range p.Runs {
-			asked[run] = asked[run] || false
+			replied[run] = replied[run] || false
 		}
 	})
-	sel.AddReceive(workflow.GetSignalChannel(ctx, heardSignal), func(c workflow.ReceiveChannel, _ bool) {
-		var s said
+	sel.AddReceive(workflow.GetSignalChannel(ctx, runReplySignal), func(c workflow.ReceiveChannel, _ bool) {
+		var s runReply
 		c.Receive(ctx, &s)
-		asked[s.Run] = true
+		replied[s.Run] = true
 		claimed = claimed || s.Claimed
 	})
 	if left() {
-		sel.AddFuture(workflow.NewTimer(ctx, sayTime), func(workflow.Future) { late = true })
-		sel.AddFuture(workflow.NewTimer(ctx, offerTime), func(workflow.Future) {
+		sel.AddFuture(workflow.NewTimer(ctx, replyTime), func(workflow.Future) { late = true })
+		sel.AddFuture(workflow.NewTimer(ctx, redeliverTime), func(workflow.Future) {
 			if len(open) > 0 {
-				again := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: sayTime / 2})
+				again := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: replyTime / 2})
 				sel.AddFuture(workflow.ExecuteActivity(again, offerActivity, in), func(workflow.Future) {})
 			}
 		})
 	}
-	listen := func() {
+	awaitReplies := func() {
 		for left() && !late {
 			sel.Select(ctx)
 		}
@@ -252,21 +254,21 @@ func (h *Host) event(ctx workflow.Context, in eventInput) error {
 		StartToCloseTimeout: time.Minute,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
 	})
-	if listen(); in.Sure && len(open) > 0 { // for so long there was no daemon, or no way to reach them
+	if awaitReplies(); in.Guaranteed && len(open) > 0 { // no daemon ran meanwhile, or it could not reach them
 		if err := workflow.ExecuteActivity(patient, offerActivity, in).Get(ctx, nil); err != nil {
 			return err
 		}
 		late = false
-		sel.AddFuture(workflow.NewTimer(ctx, sayTime), func(workflow.Future) { late = true })
-		listen()
+		sel.AddFuture(workflow.NewTimer(ctx, replyTime), func(workflow.Future) { late = true })
+		awaitReplies()
 	}
 	if !in.Fire {
 		return nil
 	}
-	return workflow.ExecuteActivity(patient, fireActivity, in.Letter.Event, claimed).Get(ctx, nil)
+	return workflow.ExecuteActivity(patient, fireActivity, in.Delivery.Event, claimed).Get(ctx, nil)
 }
 
-// fire tells of an event that all have heard.
+// fire is the activity that calls Options.Fire.
 func (h *Host) fire(ctx context.Context, form eventForm, claimed bool) error {
 	e, err := form.event()
 	if err != nil || h.opts.Fire == nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// What one person wrote is delivered in its order, whichever of their names it comes under, and
-// what others wrote beside it.
+// Events of one contact are delivered in their order, whichever of its names they have, and those
+// of others at the same time.
 func TestLinesOfEvents(t *testing.T) {
 	of := func(id string, names ...string) host.Event { return host.Event{ID: id, Subjects: names} }
 	var ids [][]string
-	for _, line := range temporal.LinesOf([]host.Event{
+	for _, line := range temporal.GroupBySubject([]host.Event{
 		of("1", "ada", "+1"), of("2", "grace"), of("3", "+1", "ada's other name"), of("4"), of("5", "ada's other name"), of("6", "grace"), of("7"),
 	}) {
 		var one []string
@@ -24,5 +24,5 @@ func TestLinesOfEvents(t *testing.T) {
 		ids = append(ids, one)
 	}
 	assert.Equal(t, [][]string{{"1", "3", "5"}, {"2", "6"}, {"4"}, {"7"}}, ids)
-	assert.Empty(t, temporal.LinesOf(nil))
+	assert.Empty(t, temporal.GroupBySubject(nil))
 }

@@ -23,7 +23,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Codec gives tests what goes to the server.
+// Codec returns the payload codec of these options.
 func Codec(o Options) interface {
 	Encode([]*commonpb.Payload) ([]*commonpb.Payload, error)
 	Decode([]*commonpb.Payload) ([]*commonpb.Payload, error)
@@ -31,20 +31,20 @@ func Codec(o Options) interface {
 	return &codec{o.Seal, o.Open}
 }
 
-// LinesOf parts events as Deliver does.
-func LinesOf(events []host.Event) [][]host.Event { return linesOf(events) }
+// GroupBySubject groups events as Deliver does.
+func GroupBySubject(events []host.Event) [][]host.Event { return groupBySubject(events) }
 
-// A Stage is one workflow on the SDK's stand-in for a server, where time passes by itself.
-type Stage struct {
+// A TestEnv executes one workflow in the SDK's test environment, which skips time.
+type TestEnv struct {
 	*testsuite.TestWorkflowEnvironment
 	host *Host
 }
 
-// NewStage returns a stage for a workflow of a host.
-func NewStage(o Options, id string) *Stage {
+// NewTestEnv returns an environment for a workflow of a host.
+func NewTestEnv(o Options, id string) *TestEnv {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quietly{o.withDefaults().Log})
-	s := &Stage{suite.NewTestWorkflowEnvironment(), &Host{opts: o.withDefaults()}}
+	suite.SetLogger(sdkLogger{o.withDefaults().Log})
+	s := &TestEnv{suite.NewTestWorkflowEnvironment(), &Host{opts: o.withDefaults()}}
 	s.host.senders.stopped = true
 	s.SetTestTimeout(time.Minute) // however slow the machine is
 	s.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
@@ -59,41 +59,40 @@ func NewStage(o Options, id string) *Stage {
 	return s
 }
 
-// A Fate is what becomes of one call on a stage.
-type Fate struct {
+// A CallResult is the mocked result of one call.
+type CallResult struct {
 	After   time.Duration
 	Outcome call.Outcome
-	Error   error // of the activity: nobody answered
+	Error   error // of the activity: there was no answer
 }
 
-// Calls lets the calls of a run have these fates, one after the other, and returns where
-// they are noted.
-func (s *Stage) Calls(fates ...Fate) *[]call.Call {
+// Calls mocks the calls of a run with these results, one after the other, and returns the list
+// to which it adds the calls that are made.
+func (s *TestEnv) Calls(fates ...CallResult) *[]call.Call {
 	var made []call.Call
 	for _, f := range fates {
 		for _, name := range []string{callActivity, beginActivity} {
-			s.OnActivity(name, mock.Anything, mock.Anything).After(f.After).Return(func(_ context.Context, one job) (answer, error) {
+			s.OnActivity(name, mock.Anything, mock.Anything).After(f.After).Return(func(_ context.Context, one callInput) (callResult, error) {
 				made = append(made, one.Call.Call())
 				hold := ""
 				if f.Outcome.Held {
 					hold = "connection/shop"
 				}
-				return answer{Outcome: stored.OfOutcome(f.Outcome), Hold: hold}, f.Error
+				return callResult{Outcome: stored.OfOutcome(f.Outcome), Hold: hold}, f.Error
 			}).Once()
 		}
 	}
 	return &made
 }
 
-// Deaf lets receipts be not there yet the first time that they are asked for, and the second time
-// nobody can tell.
-func (s *Stage) Deaf() {
+// PastFails mocks past receipts: none at the first request, an error at the second.
+func (s *TestEnv) PastFails() {
 	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(nil, nil).Once()
 	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(nil, errors.New("the ledger does not answer")).Times(3)
 }
 
-// Past lets receipts have come before.
-func (s *Stage) Past(list ...call.Receipt) {
+// Past mocks past receipts.
+func (s *TestEnv) Past(list ...call.Receipt) {
 	var form []stored.Receipt
 	for _, r := range list {
 		form = append(form, stored.OfReceipt(r))
@@ -101,8 +100,8 @@ func (s *Stage) Past(list ...call.Receipt) {
 	s.OnActivity(pastActivity, mock.Anything, mock.Anything, mock.Anything).Return(form, nil)
 }
 
-// Tell brings the run something after a while.
-func (s *Stage) Tell(after time.Duration, signal string, arg any) {
+// Signal signals the workflow after a while.
+func (s *TestEnv) Signal(after time.Duration, signal string, arg any) {
 	if r, ok := arg.(call.Receipt); ok {
 		arg = []stored.Receipt{stored.OfReceipt(r)}
 	}
@@ -116,25 +115,25 @@ const (
 	Lifted   = liftedSignal
 )
 
-// Run carries a run to its end, by a machine of a version, and returns what became of
-// it; nil when it has no end, or another than a run has.
-func (s *Stage) Run(p *plan.Plan, version int, inputs map[string]any) *machine.Machine {
+// Run executes a run with a version of the machine, and returns the machine at its end; nil if
+// the workflow does not answer the query.
+func (s *TestEnv) Run(p *plan.Plan, version int, inputs map[string]any) *machine.Machine {
 	start, err := stored.EncodeStart(nil, machine.Start{Run: "run", At: s.Now(), Inputs: inputs, Seed: make([]byte, 32), Receipts: true})
 	if err != nil {
 		panic(err)
 	}
-	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true, Begins: true, Looks: true}
+	in := input{Machine: version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: start, Past: true, Begins: true, ChecksReceipts: true}
 	s.ExecuteWorkflow(runType, in)
-	var told report
-	value, err := s.QueryWorkflow(reportQuery, asked{})
-	if err != nil || value.Get(&told) != nil {
+	var answer report
+	value, err := s.QueryWorkflow(reportQuery, reportRequest{})
+	if err != nil || value.Get(&answer) != nil {
 		return nil
 	}
 	first, err := stored.DecodeStart("run", start)
 	if err != nil {
 		panic(err)
 	}
-	in.Events = told.Record.Events
+	in.Events = answer.Record.Events
 	m, err := rebuild(p, first, in, nil, nil)
 	if err != nil {
 		panic(err)
@@ -142,88 +141,88 @@ func (s *Stage) Run(p *plan.Plan, version int, inputs map[string]any) *machine.M
 	return m
 }
 
-// Mailbox lets letters come, then a run, and returns what the run was brought.
-func (s *Stage) Mailbox(letters []host.Event) (brought []string) {
-	for i, e := range letters {
+// Mailbox delivers events to a mailbox, then subscribes a run, and returns the ids of the events
+// that the run gets.
+func (s *TestEnv) Mailbox(events []host.Event) (got []string) {
+	for i, e := range events {
 		form, err := formOf(e)
 		if err != nil {
 			panic(err)
 		}
-		s.Tell(time.Duration(i)*time.Second, letterSignal, letter{Event: form, From: "event"})
+		s.Signal(time.Duration(i)*time.Second, deliverySignal, delivery{Event: form, Workflow: "event"})
 	}
-	s.Tell(time.Duration(len(letters))*time.Second, subscribeSignal, subscriptionForm{Run: "reader", Await: 1})
-	s.OnSignalExternalWorkflow(mock.Anything, "event", "", passedSignal, mock.Anything).Return(nil)
+	s.Signal(time.Duration(len(events))*time.Second, subscribeSignal, subscriptionForm{Run: "reader", Await: 1})
+	s.OnSignalExternalWorkflow(mock.Anything, "event", "", mailboxReplySignal, mock.Anything).Return(nil)
 	s.OnSignalExternalWorkflow(mock.Anything, "reader", "", arrivedSignal, mock.Anything).Return(func(_, _, _, _ string, arg any) error {
 		text, err := json.Marshal(arg)
-		var a arrived
+		var a arrivedEvents
 		if err == nil {
 			err = json.Unmarshal(text, &a)
 		}
-		for _, l := range a.Letters {
-			brought = append(brought, l.Event.ID)
+		for _, d := range a.Deliveries {
+			got = append(got, d.Event.ID)
 		}
 		return err
 	})
 	s.ExecuteWorkflow(mailboxType, mailboxInput{})
-	return brought
+	return got
 }
 
-// Event lets an event come, whose mailbox cannot be reached at first, and which a run consumes
-// then. It returns what was said to who is told of it.
-func (s *Stage) Event(deaf time.Duration) (claimed []bool) {
+// Event executes the workflow of an event whose mailbox cannot be reached for a while, and which
+// a run then consumes. It returns what Fire is called with.
+func (s *TestEnv) Event(unreachable time.Duration) (claimed []bool) {
 	began := s.Now()
 	s.OnActivity(offerActivity, mock.Anything, mock.Anything).Return(func(context.Context, eventInput) error {
-		if s.Now().Sub(began) < deaf {
+		if s.Now().Sub(began) < unreachable {
 			return errors.New("the server is overloaded")
 		}
-		s.Tell(time.Second, passedSignal, passed{Mailbox: "box", Runs: []string{"run"}})
-		s.Tell(2*time.Second, heardSignal, said{Run: "run", Claimed: true})
+		s.Signal(time.Second, mailboxReplySignal, mailboxReply{Mailbox: "box", Runs: []string{"run"}})
+		s.Signal(2*time.Second, runReplySignal, runReply{Run: "run", Claimed: true})
 		return nil
 	})
 	s.OnActivity(fireActivity, mock.Anything, mock.Anything, mock.Anything).Return(func(_ context.Context, _ eventForm, by bool) error {
 		claimed = append(claimed, by)
 		return nil
 	})
-	s.ExecuteWorkflow(eventType, eventInput{Letter: letter{Event: eventForm{ID: "1"}}, Mailboxes: []string{"box"}, Fire: true, Sure: true})
+	s.ExecuteWorkflow(eventType, eventInput{Delivery: delivery{Event: eventForm{ID: "1"}}, Mailboxes: []string{"box"}, Fire: true, Guaranteed: true})
 	return claimed
 }
 
-// Ended lets runs have ended, once somebody has looked in vain so often, and returns how many
-// were looked for at once.
-func (s *Stage) Ended(vain int) *int {
+// RunsEnded mocks the check of runs: the first ones find all open, later ones all ended. It
+// returns the largest number of runs in one check.
+func (s *TestEnv) RunsEnded(openChecks int) *int {
 	most := new(int)
-	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(absent{}, nil).Times(vain)
-	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(func(_ context.Context, runs []string) (absent, error) {
+	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(goneRuns{}, nil).Times(openChecks)
+	s.OnActivity(aliveActivity, mock.Anything, mock.Anything).Return(func(_ context.Context, runs []string) (goneRuns, error) {
 		*most = max(*most, len(runs))
-		return absent{Ended: runs}, nil
+		return goneRuns{Ended: runs}, nil
 	})
 	s.OnSignalExternalWorkflow(mock.Anything, mock.Anything, "", mock.Anything, mock.Anything).Return(nil)
 	return most
 }
 
-// Wait lets runs wait at a mailbox until it ends.
-func (s *Stage) Wait(runs ...string) {
+// WaitAtMailbox subscribes runs at a mailbox, and executes that to its end.
+func (s *TestEnv) WaitAtMailbox(runs ...string) {
 	for i, run := range runs {
-		s.Tell(time.Duration(i)*time.Second, subscribeSignal, subscriptionForm{Run: run, Await: 1})
+		s.Signal(time.Duration(i)*time.Second, subscribeSignal, subscriptionForm{Run: run, Await: 1})
 	}
-	s.ExecuteWorkflow(mailboxType, mailboxInput{Looks: true})
+	s.ExecuteWorkflow(mailboxType, mailboxInput{ChecksRuns: true})
 }
 
-// Line lets runs stand in line at a lock until it ends.
-func (s *Stage) Line(limit int, runs ...string) {
-	s.ExecuteWorkflow(lockType, lockInput{Limit: limit, Holders: runs[:limit], Line: runs[limit:]})
+// QueueAtLock executes a lock that runs hold, and queue for, to its end.
+func (s *TestEnv) QueueAtLock(limit int, runs ...string) {
+	s.ExecuteWorkflow(lockType, lockInput{Limit: limit, Holders: runs[:limit], Queue: runs[limit:]})
 }
 
-// A Heard is what a schedule had a daemon do.
-type Heard struct {
+// A ScheduledRun is a call of Meet.
+type ScheduledRun struct {
 	Flow, At string
 	Missed   int
 }
 
-// Schedule lets a schedule go on until all of it is over: one that the flows had which
-// were loaded at its beginning, changed by what is told later. away says for which times
-// no daemon is there, and for how long.
-func (s *Stage) Schedule(one host.Schedule, away map[string]time.Duration) (heard []Heard) {
+// Schedule executes a schedule to its end; Loaded changes it. away says at which times no daemon
+// runs, and for how long.
+func (s *TestEnv) Schedule(schedule host.Schedule, away map[string]time.Duration) (runs []ScheduledRun) {
 	var gone time.Duration
 	s.OnActivity(meetActivity, mock.Anything, mock.Anything).AfterFn(func() time.Duration {
 		gone = away[s.Now().UTC().Format(time.RFC3339)]
@@ -232,45 +231,45 @@ func (s *Stage) Schedule(one host.Schedule, away map[string]time.Duration) (hear
 		if gone > host.Grace {
 			return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 		}
-		h := Heard{Flow: due.Digest, Missed: due.Missed}
+		h := ScheduledRun{Flow: due.Digest, Missed: due.Missed}
 		if !due.At.IsZero() {
 			h.At = due.At.UTC().Format(time.RFC3339)
 		}
-		heard = append(heard, h)
+		runs = append(runs, h)
 		return nil
 	})
-	form := formOfSchedule(one, s.Now())
+	form := formOfSchedule(schedule, s.Now())
 	s.ExecuteWorkflow(scheduleType, scheduleInput{scheduleForm: form})
-	return heard
+	return runs
 }
 
-// Loaded tells a schedule, after a while, what the flows have that were loaded at a time;
-// nil when they do not have it.
-func (s *Stage) Loaded(after time.Duration, one *host.Schedule, at time.Time) {
+// Loaded signals, after a while, the schedule of the flows that were loaded at a time; nil if
+// they do not have it.
+func (s *TestEnv) Loaded(after time.Duration, schedule *host.Schedule, at time.Time) {
 	form := scheduleForm{Loaded: at, Gone: true}
-	if one != nil {
-		form = formOfSchedule(*one, at)
+	if schedule != nil {
+		form = formOfSchedule(*schedule, at)
 	}
-	s.Tell(after, scheduleSignal, form)
+	s.Signal(after, scheduleSignal, form)
 }
 
-// Make makes a call as a worker does that is given it. reset says that the workflow was
-// reset since.
-func Make(o Options, c call.Call, reset bool) (call.Outcome, error) {
+// MakeCall executes the activity of a call. reset says that the workflow was reset since it was
+// scheduled.
+func MakeCall(o Options, c call.Call, reset bool) (call.Outcome, error) {
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quietly{o.withDefaults().Log})
+	suite.SetLogger(sdkLogger{o.withDefaults().Log})
 	env := suite.NewTestActivityEnvironment()
 	h := &Host{opts: o.withDefaults()}
 	env.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: callActivity})
-	one := job{Call: stored.OfCall(c)}
+	in := callInput{Call: stored.OfCall(c)}
 	if reset {
-		one.Execution = "another"
+		in.Execution = "another"
 	}
-	value, err := env.ExecuteActivity(callActivity, one)
+	value, err := env.ExecuteActivity(callActivity, in)
 	if err != nil {
 		return call.Outcome{}, err
 	}
-	var a answer
+	var a callResult
 	err = value.Get(&a)
 	return a.Outcome.Outcome(), err
 }

@@ -18,43 +18,43 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A hold is a workflow that does nothing: that it is there keeps calls from being made.
-// All daemons look which there are, every second.
+// A hold is stored as a workflow that does nothing: while it is open, its calls are not made.
+// All daemons list these workflows every second.
 
 const (
-	look      = time.Second
-	holdMemo  = "hold"
-	manyCalls = 100 // runs that are told at the same time that a hold is lifted
+	holdsInterval = time.Second
+	holdMemo      = "hold"
+	liftedPage    = 100 // runs in a page of the list of those that a lifted hold kept
 )
 
 // A hold keeps calls from being made.
 type hold struct {
 	host.Hold
-	version string // Auto: of the credentials that were refused, once it is known
-	here    bool   // Auto: it is of this process alone, because nothing could be resolved here
+	version   string // Auto: of the credentials that were refused; "": not known yet
+	localOnly bool   // Auto: of this process alone, because it could not resolve the connection
 }
 
-// holds are those that this process knows of.
+// holds are the holds that this process knows of, by host.Hold.Key.
 type holds struct {
 	mu    sync.Mutex
 	known map[string]*hold
 }
 
-// on returns what keeps a call of a flow, nil when nothing does. For one that is under way, only
-// what people have paused counts: whether the rest still holds, it finds out itself.
-func (h *holds) on(flow string, c *call.Call, underWay bool) *hold {
+// find returns a hold that keeps a call of a flow, or nil. For a call in flight only holds
+// set by people count: whether an Auto hold is still justified, the call finds out itself.
+func (h *holds) find(flow string, c *call.Call, inFlight bool) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.known {
-		if !(underWay && one.Auto) && one.Covers(flow, c) {
+		if !(inFlight && one.Auto) && one.Covers(flow, c) {
 			return one
 		}
 	}
 	return nil
 }
 
-// set begins a hold, and tells whether it is new.
-func (h *holds) set(one *hold) bool {
+// add adds a hold, and reports whether it is new.
+func (h *holds) add(one *hold) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.known[one.Key()]
@@ -65,8 +65,8 @@ func (h *holds) set(one *hold) bool {
 	return before == nil
 }
 
-// drop ends a hold, and returns it.
-func (h *holds) drop(name string) *hold {
+// remove removes a hold, and returns it, nil if there is none.
+func (h *holds) remove(name string) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.known[name]
@@ -85,7 +85,7 @@ func (h *holds) all() []*hold {
 	return out
 }
 
-// holdWorkflow is what a hold is.
+// holdWorkflow is the workflow of a hold. It never ends by itself.
 func holdWorkflow(ctx workflow.Context) error {
 	return workflow.Await(ctx, func() bool { return false })
 }
@@ -109,25 +109,25 @@ func (h *Host) setHold(ctx context.Context, one *hold) error {
 	if err != nil {
 		return fmt.Errorf("store the hold: %w", err)
 	}
-	h.began(one)
+	h.onHold(one)
 	return nil
 }
 
-// began takes note of a hold, and tells whether it is news.
-func (h *Host) began(one *hold) bool {
-	fresh := h.holds.set(one)
+// onHold adds a hold, and reports whether it is new to this process.
+func (h *Host) onHold(one *hold) bool {
+	fresh := h.holds.add(one)
 	if fresh && h.opts.OnHold != nil {
 		h.opts.OnHold(one.Hold, false)
 	}
 	return fresh
 }
 
-// ended forgets a hold, and lets the runs go on that it kept.
-func (h *Host) ended(ctx context.Context, name string) error {
-	if one := h.holds.drop(name); one != nil && h.opts.OnHold != nil {
+// onLifted removes a hold, and signals the runs that it kept.
+func (h *Host) onLifted(ctx context.Context, name string) error {
+	if one := h.holds.remove(name); one != nil && h.opts.OnHold != nil {
 		h.opts.OnHold(one.Hold, true)
 	}
-	return h.tellLifted(ctx, name)
+	return h.signalLifted(ctx, name)
 }
 
 // Resume implements host.Host.
@@ -143,14 +143,14 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 		h.holds.mu.Unlock()
 		switch {
 		case errors.As(err, &missing):
-			if one == nil || !one.here {
+			if one == nil || !one.localOnly {
 				continue
 			}
 		case err != nil:
 			return fmt.Errorf("lift the hold: %w", err)
 		}
 		found = true
-		if err := h.ended(ctx, key); err != nil {
+		if err := h.onLifted(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -180,13 +180,13 @@ func (h *Host) heldQuery(name string) string {
 	return h.openOf(runType) + " AND " + equals(heldKey.GetName(), name)
 }
 
-// tellLifted tells the runs that a hold kept. Those that it does not reach look again by
-// themselves.
-func (h *Host) tellLifted(ctx context.Context, name string) error {
+// signalLifted signals the runs that a hold kept. Runs that it does not reach try again after
+// their backoff.
+func (h *Host) signalLifted(ctx context.Context, name string) error {
 	var page []byte
 	for {
 		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: h.opts.Namespace, Query: h.heldQuery(name), PageSize: manyCalls, NextPageToken: page,
+			Namespace: h.opts.Namespace, Query: h.heldQuery(name), PageSize: liftedPage, NextPageToken: page,
 		})
 		if err != nil {
 			return fmt.Errorf("list the runs that are held: %w", err)
@@ -203,7 +203,7 @@ func (h *Host) tellLifted(ctx context.Context, name string) error {
 	}
 }
 
-// readHolds learns which holds there are.
+// readHolds updates the holds from the server.
 func (h *Host) readHolds(ctx context.Context) error {
 	found := map[string]bool{}
 	began := time.Now()
@@ -223,8 +223,8 @@ func (h *Host) readHolds(ctx context.Context) error {
 			}
 			one := &hold{Hold: form.Hold(), version: form.Version}
 			found[one.Key()] = true
-			if h.began(one) && one.Auto {
-				h.launch(func() { h.watchRenewal(h.life, one) })
+			if h.onHold(one) && one.Auto {
+				h.spawn(func() { h.watchRenewal(h.ctx, one) })
 			}
 		}
 		if page = answer.GetNextPageToken(); len(page) == 0 {
@@ -232,8 +232,8 @@ func (h *Host) readHolds(ctx context.Context) error {
 		}
 	}
 	for _, one := range h.holds.all() {
-		if !found[one.Key()] && !one.here && one.Since.Before(began.Add(-2*look)) && h.isGone(ctx, one.Key()) {
-			if err := h.ended(ctx, one.Key()); err != nil {
+		if !found[one.Key()] && !one.localOnly && one.Since.Before(began.Add(-2*holdsInterval)) && h.isGone(ctx, one.Key()) {
+			if err := h.onLifted(ctx, one.Key()); err != nil {
 				return err
 			}
 		}
@@ -241,24 +241,24 @@ func (h *Host) readHolds(ctx context.Context) error {
 	return nil
 }
 
-// isGone asks the server itself about a hold: lists are behind by a moment.
+// isGone reports whether a hold's workflow has ended. Lists lag, so it asks for the workflow.
 func (h *Host) isGone(ctx context.Context, name string) bool {
 	d, err := h.client.DescribeWorkflow(ctx, h.holdID(name), "")
 	missing := (*serviceerror.NotFound)(nil)
 	return errors.As(err, &missing) || err == nil && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-// watchHolds keeps up with the holds of all daemons.
+// watchHolds reads the holds of all daemons at intervals, until Stop.
 func (h *Host) watchHolds() {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(holdsInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := h.readHolds(h.life); err != nil && h.life.Err() == nil {
+			if err := h.readHolds(h.ctx); err != nil && h.ctx.Err() == nil {
 				h.opts.Log.Warn("the holds could not be read", "error", err)
 			}
-		case <-h.life.Done():
+		case <-h.ctx.Done():
 			return
 		}
 	}

@@ -17,9 +17,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// List implements host.Host. It shows what the server's visibility store has, which is
-// behind by a moment: runs that go on, the last started first, and then those that have
-// ended, the last ended first.
+// List implements host.Host. It reads the server's visibility store, which lags by a moment.
+// Open runs come first, the last started first, then those that have ended, the last ended
+// first.
 func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
 	limit := f.Limit
 	if limit <= 0 {
@@ -30,7 +30,7 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 	if err != nil || f.Cursor != "" && len(page) == 0 {
 		return nil, "", &host.CursorError{Cursor: f.Cursor}
 	}
-	query := h.query(f)
+	query := h.visibilityQuery(f)
 	seen := map[string]bool{}
 	for len(runs) < limit {
 		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
@@ -60,7 +60,8 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 	return runs, base64.RawURLEncoding.EncodeToString(page), nil
 }
 
-// unknownOf counts the calls of a run, which somebody terminated, whose outcome is unknown.
+// unknownOf counts the calls with an unknown outcome of a run that was terminated on the
+// server, and so could not write its search attribute.
 func (h *Host) unknownOf(ctx context.Context, run string) int {
 	s, err := h.load(ctx, run)
 	if err != nil {
@@ -68,7 +69,7 @@ func (h *Host) unknownOf(ctx context.Context, run string) int {
 	}
 	switch m, _, err := s.machine(h, nil); {
 	case err != nil:
-		return len(s.doubts(m))
+		return len(s.unresolvedCalls(m))
 	case m == nil:
 		return 0
 	default:
@@ -76,14 +77,14 @@ func (h *Host) unknownOf(ctx context.Context, run string) int {
 	}
 }
 
-// isLatest tells whether an execution is the latest of its run.
+// isLatest reports whether an execution is the latest of its run.
 func (h *Host) isLatest(ctx context.Context, e *workflowpb.WorkflowExecutionInfo) bool {
 	d, err := h.client.DescribeWorkflow(ctx, e.GetExecution().GetWorkflowId(), "")
 	return err != nil || d.WorkflowExecution.RunID == e.GetExecution().GetRunId()
 }
 
-// query is the filter in the server's language.
-func (h *Host) query(f host.Filter) string {
+// visibilityQuery returns the filter as a query of the server's visibility store.
+func (h *Host) visibilityQuery(f host.Filter) string {
 	parts := []string{h.allOf(runType), "ExecutionStatus != 'ContinuedAsNew'"}
 	add := func(part string) { parts = append(parts, part) }
 	if f.Flow != "" {
@@ -103,14 +104,14 @@ func (h *Host) query(f host.Filter) string {
 		add(equals(statusKey.GetName(), string(f.Status)))
 	}
 	if f.Unknown {
-		add("(" + unknownKey.GetName() + " > 0 OR ExecutionStatus = 'Terminated')") // which had no say
+		add("(" + unknownKey.GetName() + " > 0 OR ExecutionStatus = 'Terminated')") // it could not write its attributes
 	}
 	if f.Recipient != "" {
 		contact := f.Recipient
 		if h.opts.Contact != nil {
 			contact = h.opts.Contact(contact)
 		}
-		add(equals(recipientKey.GetName(), h.mark(contact)))
+		add(equals(recipientKey.GetName(), h.contactHash(contact)))
 	}
 	if !f.Since.IsZero() {
 		add(fmt.Sprintf("%s >= %d", startedKey.GetName(), f.Since.UnixMicro()))
@@ -121,13 +122,13 @@ func (h *Host) query(f host.Filter) string {
 	return strings.Join(parts, " AND ")
 }
 
-// allOf asks for the workflows of a type. Those of another task queue belong to another
-// project, which may share the namespace.
+// allOf returns the query for the workflows of a type. Those of another task queue belong to
+// another project, which may share the namespace.
 func (h *Host) allOf(kind string) string {
 	return equals("WorkflowType", kind) + " AND " + equals("TaskQueue", h.opts.Queue)
 }
 
-// openOf asks for those that go on.
+// openOf returns the query for the open workflows of a type.
 func (h *Host) openOf(kind string) string { return h.allOf(kind) + " AND ExecutionStatus = 'Running'" }
 
 func equals(name, value string) string {
@@ -152,7 +153,7 @@ func statusOf(of enumspb.WorkflowExecutionStatus, shown machine.Status) machine.
 	return machine.Failed
 }
 
-// headOf is the head of a run as the server describes it.
+// headOf returns the head of a run from what the server lists.
 func headOf(e *workflowpb.WorkflowExecutionInfo) host.Run {
 	run := host.Run{ID: e.GetExecution().GetWorkflowId(), Started: e.GetStartTime().AsTime()}
 	if e.GetCloseTime() != nil {

@@ -13,51 +13,51 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A lock is a workflow that bounds how many runs with the same key go on. Who wants a place
-// makes a claim.
+// A lock is a workflow that bounds how many runs with the same concurrency key execute at the
+// same time. Runs claim it.
 
 const (
 	acquireUpdate = "acquire"
 	releaseSignal = "release"
 
-	checkTime = time.Minute // between looks whether those who hold a lock are still there; one without any ends
-	admitTime = time.Second // until a run is told again that was not there …
-	admitMost = 60          // … which is done so often
-	longLock  = 2000        // from how many events on the history of a lock begins anew
+	lockCheck      = time.Minute // how often a lock checks whether its runs still exist; without any it ends
+	notifyRetry    = time.Second // until a run that did not exist is notified again …
+	maxNotify      = 60          // … at most this often
+	maxLockHistory = 2000        // how many events its history has before it continues as new
 )
 
-// A lockInput is what a lock begins with.
+// A lockInput is the input of a lock's workflow. It is stored.
 type lockInput struct {
-	Limit   int      `json:"limit"`
-	Holders []string `json:"holders,omitempty"`
-	Line    []string `json:"line,omitempty"`
-	Untold  []string `json:"untold,omitempty"` // holders that stood in line and do not know yet that they may go on
+	Limit      int      `json:"limit"`
+	Holders    []string `json:"holders,omitempty"`
+	Queue      []string `json:"line,omitempty"`
+	Unnotified []string `json:"untold,omitempty"` // holders from the queue that were not notified yet
 }
 
-// A locking is a lock, inside its workflow.
-type locking struct {
+// A lockState is the state of a lock's workflow.
+type lockState struct {
 	lockInput
-	ctx     workflow.Context
-	telling map[string]bool // the untold to whom somebody is on the way
-	due     bool            // it is time to look who is still there
-	missing []string        // who was not, when it was last looked
+	ctx       workflow.Context
+	notifying map[string]bool // by run: a coroutine notifies it
+	checkDue  bool
+	missing   []string // runs that did not exist at the last check
 }
 
 // lock is the workflow of a lock.
 func (h *Host) lock(ctx workflow.Context, in lockInput) error {
-	l := &locking{lockInput: in, ctx: ctx, telling: map[string]bool{}}
-	err := workflow.SetUpdateHandler(ctx, acquireUpdate, func(_ workflow.Context, c claim) (verdict, error) { return l.acquire(c), nil })
+	l := &lockState{lockInput: in, ctx: ctx, notifying: map[string]bool{}}
+	err := workflow.SetUpdateHandler(ctx, acquireUpdate, func(_ workflow.Context, c claim) (claimResult, error) { return l.acquire(c), nil })
 	if err != nil {
 		return err
 	}
-	l.tell() // an earlier execution may have ended before it could
+	l.notify() // an earlier execution may have ended before it had
 	sel := workflow.NewSelector(ctx)
 	sel.AddReceive(workflow.GetSignalChannel(ctx, releaseSignal), func(c workflow.ReceiveChannel, _ bool) {
 		var run string
 		c.Receive(ctx, &run)
-		l.drop(run)
+		l.remove(run)
 	})
-	wait := func() { sel.AddFuture(workflow.NewTimer(ctx, checkTime), func(workflow.Future) { l.due = true }) }
+	wait := func() { sel.AddFuture(workflow.NewTimer(ctx, lockCheck), func(workflow.Future) { l.checkDue = true }) }
 	for wait(); ; {
 		for sel.Select(ctx); sel.HasPending(); {
 			sel.Select(ctx)
@@ -65,134 +65,134 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 		info := workflow.GetInfo(ctx)
 		switch {
 		case !workflow.AllHandlersFinished(ctx):
-		case l.due && len(l.Holders)+len(l.Line) == 0:
+		case l.checkDue && len(l.Holders)+len(l.Queue) == 0:
 			return nil
-		case info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longLock:
+		case info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxLockHistory:
 			return workflow.NewContinueAsNewError(ctx, lockType, l.lockInput)
 		}
-		if l.due {
-			l.look()
-			l.due = false
-			l.tell()
+		if l.checkDue {
+			l.check()
+			l.checkDue = false
+			l.notify()
 			wait()
 		}
 	}
 }
 
-// acquire gives a claim a place, or one in line.
-func (l *locking) acquire(c claim) verdict {
-	if !c.Again || l.Limit == 0 { // a retry is of a flow as it was
+// acquire admits, queues or rejects a claim.
+func (l *lockState) acquire(c claim) claimResult {
+	if !c.Retry || l.Limit == 0 { // a retry may be of an old version of the flow
 		l.Limit = c.Limit
 	}
-	for _, other := range slices.Concat(l.Holders, l.Line) {
+	for _, other := range slices.Concat(l.Holders, l.Queue) {
 		switch {
-		case !c.Again || runOfClaim(other) != runOfClaim(c.Run):
-		case other > c.Run: // this one is of an earlier time, and comes late
-			return verdict{Queued: true}
-		case other < c.Run: // nobody came for it, or it was not given back
-			l.drop(other)
+		case !c.Retry || runOfClaim(other) != runOfClaim(c.Run):
+		case other > c.Run: // this claim is of an earlier retry, and late
+			return claimResult{Queued: true}
+		case other < c.Run: // the other is of an earlier retry
+			l.remove(other)
 		}
 	}
 	switch {
 	case slices.Contains(l.Holders, c.Run):
-		return verdict{}
-	case slices.Contains(l.Line, c.Run):
-		return verdict{Queued: true}
-	case len(l.Holders) < l.Limit && len(l.Line) == 0:
+		return claimResult{}
+	case slices.Contains(l.Queue, c.Run):
+		return claimResult{Queued: true}
+	case len(l.Holders) < l.Limit && len(l.Queue) == 0:
 		l.Holders = append(l.Holders, c.Run)
-		return verdict{}
+		return claimResult{}
 	case c.Reject:
-		return verdict{Rejected: true}
+		return claimResult{Rejected: true}
 	}
-	l.Line = append(l.Line, c.Run)
-	l.next()
-	return verdict{Queued: true}
+	l.Queue = append(l.Queue, c.Run)
+	l.admitNext()
+	return claimResult{Queued: true}
 }
 
-// next gives free places to those who are first in line.
-func (l *locking) next() {
-	for len(l.Line) > 0 && len(l.Holders) < l.Limit {
-		run := l.Line[0]
-		l.Line = l.Line[1:]
-		l.Holders, l.Untold = append(l.Holders, run), append(l.Untold, run)
+// admitNext admits the first runs of the queue as far as the limit allows.
+func (l *lockState) admitNext() {
+	for len(l.Queue) > 0 && len(l.Holders) < l.Limit {
+		run := l.Queue[0]
+		l.Queue = l.Queue[1:]
+		l.Holders, l.Unnotified = append(l.Holders, run), append(l.Unnotified, run)
 	}
-	l.tell()
+	l.notify()
 }
 
-// drop takes a place back.
-func (l *locking) drop(run string) {
-	l.Holders, l.Line, l.Untold = without(l.Holders, run), without(l.Line, run), without(l.Untold, run)
-	l.next()
+// remove removes a run, and admits the next.
+func (l *lockState) remove(run string) {
+	l.Holders, l.Queue, l.Unnotified = without(l.Holders, run), without(l.Queue, run), without(l.Unnotified, run)
+	l.admitNext()
 }
 
-// tell tells those who stood in line that they may go on.
-func (l *locking) tell() {
-	for _, run := range l.Untold {
-		if l.telling[run] {
+// notify signals the runs that were admitted from the queue.
+func (l *lockState) notify() {
+	for _, run := range l.Unnotified {
+		if l.notifying[run] {
 			continue
 		}
-		l.telling[run] = true
+		l.notifying[run] = true
 		workflow.Go(l.ctx, func(ctx workflow.Context) {
-			for range admitMost {
-				if !slices.Contains(l.Untold, run) {
+			for range maxNotify {
+				if !slices.Contains(l.Unnotified, run) {
 					break
 				}
 				if workflow.SignalExternalWorkflow(ctx, runOfClaim(run), "", admittedSignal, run).Get(ctx, nil) == nil {
-					l.Untold = without(l.Untold, run)
+					l.Unnotified = without(l.Unnotified, run)
 					break
 				}
-				_ = workflow.Sleep(ctx, admitTime) // it is about to start
+				_ = workflow.Sleep(ctx, notifyRetry) // its workflow may not have started yet
 			}
-			delete(l.telling, run)
+			delete(l.notifying, run)
 		})
 	}
 }
 
-// look takes back the places of runs that need none any more.
-func (l *locking) look() {
-	found := findAbsent(l.ctx, slices.Concat(l.Holders, l.Line))
+// check removes runs that have ended, or do not exist.
+func (l *lockState) check() {
+	found := findGone(l.ctx, slices.Concat(l.Holders, l.Queue))
 	for _, run := range found.Ended {
-		l.drop(run)
+		l.remove(run)
 	}
 	for _, run := range found.Missing {
-		if slices.Contains(l.missing, run) { // else it may be about to start
-			l.drop(run)
+		if slices.Contains(l.missing, run) { // for the second time: it is not just about to start
+			l.remove(run)
 		}
 	}
 	l.missing = found.Missing
 }
 
-// without is a list without one run.
+// without returns a list without one run.
 func without(runs []string, run string) []string {
 	return slices.DeleteFunc(slices.Clone(runs), func(other string) bool { return other == run })
 }
 
-// absent are runs that need nothing any more.
-type absent struct {
+// goneRuns are runs that have ended, and runs that do not exist.
+type goneRuns struct {
 	Ended   []string `json:"ended,omitempty"`
 	Missing []string `json:"missing,omitempty"`
 }
 
 const (
-	askedMost = 1000 // runs that the server is asked for in one go …
-	askedSide = 16   // … and how many at the same time
+	maxChecked    = 1000 // runs of one check …
+	checkedAtOnce = 16   // … and requests at the same time
 )
 
-// findAbsent returns those of the first of some runs that are not there, or have ended, none
-// where that cannot be known now.
-func findAbsent(ctx workflow.Context, runs []string) (found absent) {
-	again := workflow.WithLocalActivityOptions(ctx, nearby)
-	if workflow.ExecuteLocalActivity(again, aliveActivity, runs[:min(len(runs), askedMost)]).Get(ctx, &found) != nil {
-		return absent{}
+// findGone returns the gone ones of some runs. It checks the first maxChecked; if it cannot,
+// it returns none.
+func findGone(ctx workflow.Context, runs []string) (found goneRuns) {
+	ctx = workflow.WithLocalActivityOptions(ctx, localActivityOptions)
+	if workflow.ExecuteLocalActivity(ctx, aliveActivity, runs[:min(len(runs), maxChecked)]).Get(ctx, &found) != nil {
+		return goneRuns{}
 	}
 	return found
 }
 
-// alive is the activity that asks for runs.
-func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error) {
+// checkRuns is the activity that asks the server which runs are gone.
+func (h *Host) checkRuns(ctx context.Context, runs []string) (out goneRuns, err error) {
 	var mu sync.Mutex
 	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(askedSide)
+	all.SetLimit(checkedAtOnce)
 	for _, run := range runs {
 		all.Go(func() error {
 			d, err := h.client.DescribeWorkflow(ctx, runOfClaim(run), "")
@@ -204,7 +204,7 @@ func (h *Host) alive(ctx context.Context, runs []string) (out absent, err error)
 				out.Missing = append(out.Missing, run)
 			case err != nil:
 				return err
-			case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && runOfClaim(run) != run: // it may be about to go on
+			case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && runOfClaim(run) != run: // a retried one: its new execution may be about to start
 				out.Missing = append(out.Missing, run)
 			case d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
 				out.Ended = append(out.Ended, run)

@@ -9,24 +9,25 @@ import (
 )
 
 const (
-	letterSignal      = "letter"
+	deliverySignal    = "letter"
 	subscribeSignal   = "subscribe"
 	unsubscribeSignal = "unsubscribe"
 
-	// kept is how long, keptMost how many, and keptBytes how large together, events stay
-	// in a mailbox for runs that will wait for them.
-	kept      = 7 * 24 * time.Hour
-	keptMost  = 100
-	keptBytes = 1 << 20
-	// longBox is from how many events on the history of a mailbox begins anew.
-	longBox = 2000
+	// A mailbox retains events for runs that will wait for them: for retention, at most
+	// maxRetained of them, with at most maxRetainedBytes of data.
+	retention        = 7 * 24 * time.Hour
+	maxRetained      = 100
+	maxRetainedBytes = 1 << 20
+	// maxMailboxHistory is how many events the history of a mailbox has before it continues
+	// as new.
+	maxMailboxHistory = 2000
 )
 
-// A mailboxInput is what a mailbox begins with.
+// A mailboxInput is the input of a mailbox's workflow. It is stored.
 type mailboxInput struct {
-	Letters []letter           `json:"letters,omitempty"` // in the order in which they came
-	Waiting []subscriptionForm `json:"waiting,omitempty"`
-	Looks   bool               `json:"looks,omitempty"` // it looks, when nothing comes for long, who still waits
+	Deliveries []delivery         `json:"letters,omitempty"` // retained, in the order in which they came
+	Waiting    []subscriptionForm `json:"waiting,omitempty"`
+	ChecksRuns bool               `json:"looks,omitempty"` // when nothing comes for long it checks whether those waiting still exist
 }
 
 // A subscriptionForm says that a run waits for events.
@@ -37,60 +38,61 @@ type subscriptionForm struct {
 	Since      time.Time `json:"since"`
 }
 
-func (s *subscriptionForm) wants(l *letter) bool {
-	return !l.Event.At.Before(s.Since) && (s.Connection == "" || l.Event.Connection == "" || s.Connection == l.Event.Connection)
+func (s *subscriptionForm) matches(d *delivery) bool {
+	return !d.Event.At.Before(s.Since) && (s.Connection == "" || d.Event.Connection == "" || s.Connection == d.Event.Connection)
 }
 
-func (s *subscriptionForm) is(other *subscriptionForm) bool {
+func (s *subscriptionForm) same(other *subscriptionForm) bool {
 	return s.Run == other.Run && s.Await == other.Await
 }
 
-// arrived is what a run is told: events for one of its waits, oldest first.
-type arrived struct {
-	Await   int      `json:"await"`
-	Letters []letter `json:"letters"`
+// arrivedEvents are events for one of a run's waits, oldest first: the argument of
+// arrivedSignal.
+type arrivedEvents struct {
+	Await      int        `json:"await"`
+	Deliveries []delivery `json:"letters"`
 }
 
-// A box brings the events of one kind and subject to the runs that wait for them,
-// now or soon.
-type box struct {
+// A mailboxState is the state of a mailbox's workflow. A mailbox sends the events of one kind
+// and subject to the runs that wait for them, or will soon.
+type mailboxState struct {
 	mailboxInput
 	ctx    workflow.Context
-	letter workflow.ReceiveChannel
+	events workflow.ReceiveChannel
 	subs   workflow.ReceiveChannel
 	unsubs workflow.ReceiveChannel
 }
 
-// mailbox is the workflow of a mailbox. It ends when nobody waits and it has been empty
-// for a while. Runs that end do not tell it that they wait no more.
+// mailbox is the workflow of a mailbox. It ends when no run waits, and no event is retained
+// any more. Runs that end do not unsubscribe.
 func (h *Host) mailbox(ctx workflow.Context, in mailboxInput) error {
-	b := &box{
-		mailboxInput: in, ctx: ctx, letter: workflow.GetSignalChannel(ctx, letterSignal),
+	b := &mailboxState{
+		mailboxInput: in, ctx: ctx, events: workflow.GetSignalChannel(ctx, deliverySignal),
 		subs: workflow.GetSignalChannel(ctx, subscribeSignal), unsubs: workflow.GetSignalChannel(ctx, unsubscribeSignal),
 	}
 	for {
-		for b.one() {
+		for b.handleSignal() {
 		}
 		info := workflow.GetInfo(ctx)
-		if info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longBox {
+		if info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxMailboxHistory {
 			return workflow.NewContinueAsNewError(ctx, mailboxType, b.mailboxInput)
 		}
-		b.forget()
-		if len(b.Letters) == 0 && len(b.Waiting) == 0 {
+		b.expire()
+		if len(b.Deliveries) == 0 && len(b.Waiting) == 0 {
 			return nil
 		}
 		if quiet := b.wait(); quiet && len(b.Waiting) > 0 {
-			b.look()
+			b.dropEnded()
 		}
 	}
 }
 
-// one deals with one signal, and tells whether there was any. Who waits no more is heard
-// first, then who waits.
-func (b *box) one() bool {
+// handleSignal handles one signal, and reports whether there was any: first those of runs
+// that unsubscribe, then those of runs that subscribe, then events.
+func (b *mailboxState) handleSignal() bool {
 	var s subscriptionForm
 	if b.unsubs.ReceiveAsync(&s) {
-		b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.is(&other) })
+		b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) })
 		return true
 	}
 	s = subscriptionForm{}
@@ -98,96 +100,97 @@ func (b *box) one() bool {
 		b.subscribe(s)
 		return true
 	}
-	var l letter
-	if b.letter.ReceiveAsync(&l) {
-		b.pass(l)
+	var d delivery
+	if b.events.ReceiveAsync(&d) {
+		b.deliver(d)
 		return true
 	}
 	return false
 }
 
-// wait waits for a signal, or until the newest letter is too old: then it tells so.
-func (b *box) wait() (quiet bool) {
+// wait waits for a signal. It reports true if none came for the retention time.
+func (b *mailboxState) wait() (quiet bool) {
 	ctx, cancel := workflow.WithCancel(b.ctx)
 	defer cancel()
 	sel := workflow.NewSelector(ctx)
-	for _, c := range []workflow.ReceiveChannel{b.letter, b.subs, b.unsubs} {
+	for _, c := range []workflow.ReceiveChannel{b.events, b.subs, b.unsubs} {
 		sel.AddReceive(c, func(workflow.ReceiveChannel, bool) {})
 	}
-	if len(b.Waiting) == 0 || b.Looks {
-		sel.AddFuture(workflow.NewTimer(ctx, kept), func(workflow.Future) { quiet = true })
+	if len(b.Waiting) == 0 || b.ChecksRuns {
+		sel.AddFuture(workflow.NewTimer(ctx, retention), func(workflow.Future) { quiet = true })
 	}
 	sel.Select(ctx)
 	return quiet
 }
 
-// look forgets those who have ended.
-func (b *box) look() {
+// dropEnded drops the subscriptions of runs that have ended.
+func (b *mailboxState) dropEnded() {
 	var runs []string
 	for _, s := range b.Waiting {
 		runs = append(runs, s.Run)
 	}
-	gone := findAbsent(b.ctx, runs)
+	gone := findGone(b.ctx, runs)
 	b.Waiting = slices.DeleteFunc(b.Waiting, func(s subscriptionForm) bool {
 		return slices.Contains(gone.Ended, s.Run) || slices.Contains(gone.Missing, s.Run)
 	})
 }
 
-// forget drops letters that are too old, or too many.
-func (b *box) forget() {
+// expire drops events that are too old, or too many.
+func (b *mailboxState) expire() {
 	now := workflow.Now(b.ctx)
-	b.Letters = slices.DeleteFunc(b.Letters, func(l letter) bool { return l.Event.At.Before(now.Add(-kept)) })
-	first, bytes := len(b.Letters), 0
-	for first > 0 && len(b.Letters)-first < keptMost {
-		if bytes += len(b.Letters[first-1].Event.Data); bytes > keptBytes && first < len(b.Letters) {
+	b.Deliveries = slices.DeleteFunc(b.Deliveries, func(d delivery) bool { return d.Event.At.Before(now.Add(-retention)) })
+	first, bytes := len(b.Deliveries), 0
+	for first > 0 && len(b.Deliveries)-first < maxRetained {
+		if bytes += len(b.Deliveries[first-1].Event.Data); bytes > maxRetainedBytes && first < len(b.Deliveries) {
 			break
 		}
 		first--
 	}
-	b.Letters = slices.Delete(b.Letters, 0, first)
+	b.Deliveries = slices.Delete(b.Deliveries, 0, first)
 }
 
-// subscribe notes that a run waits, and brings it what came since.
-func (b *box) subscribe(s subscriptionForm) {
-	if !slices.ContainsFunc(b.Waiting, func(other subscriptionForm) bool { return s.is(&other) }) {
+// subscribe adds a subscription, and sends the run the retained events that match.
+func (b *mailboxState) subscribe(s subscriptionForm) {
+	if !slices.ContainsFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) }) {
 		b.Waiting = append(b.Waiting, s)
 	}
-	var past []letter
-	for _, l := range b.Letters {
-		if s.wants(&l) {
-			past = append(past, l)
+	var past []delivery
+	for _, d := range b.Deliveries {
+		if s.matches(&d) {
+			past = append(past, d)
 		}
 	}
 	if len(past) > 0 {
-		b.tell(s, past...)
+		b.send(s, past...)
 	}
 }
 
-// pass brings an event to those who wait for it, and tells it who they are.
-func (b *box) pass(l letter) {
-	p := passed{Mailbox: workflow.GetInfo(b.ctx).WorkflowExecution.ID}
-	if !slices.ContainsFunc(b.Letters, func(other letter) bool { return other.Event.ID == l.Event.ID }) {
-		b.Letters = append(b.Letters, l)
+// deliver retains an event, sends it to the runs that wait for it, and tells the event's
+// workflow which runs those are.
+func (b *mailboxState) deliver(d delivery) {
+	reply := mailboxReply{Mailbox: workflow.GetInfo(b.ctx).WorkflowExecution.ID}
+	if !slices.ContainsFunc(b.Deliveries, func(other delivery) bool { return other.Event.ID == d.Event.ID }) {
+		b.Deliveries = append(b.Deliveries, d)
 		for _, s := range slices.Clone(b.Waiting) {
-			if s.wants(&l) && b.tell(s, l) {
-				p.Runs = append(p.Runs, s.Run)
+			if s.matches(&d) && b.send(s, d) {
+				reply.Runs = append(reply.Runs, s.Run)
 			}
 		}
 	}
-	_ = workflow.SignalExternalWorkflow(b.ctx, l.From, "", passedSignal, p).Get(b.ctx, nil) // or it waits no more
+	_ = workflow.SignalExternalWorkflow(b.ctx, d.Workflow, "", mailboxReplySignal, reply).Get(b.ctx, nil) // it may have ended
 }
 
-// tell brings events to a run, and tells whether it was there. It waits until that is
-// done, so that a run hears of events in their order.
-func (b *box) tell(s subscriptionForm, letters ...letter) bool {
-	if workflow.SignalExternalWorkflow(b.ctx, s.Run, "", arrivedSignal, arrived{s.Await, letters}).Get(b.ctx, nil) == nil {
+// send sends events to a run, and reports whether that was open; else it unsubscribes it. It
+// waits for the signal, so that a run gets events in their order.
+func (b *mailboxState) send(s subscriptionForm, deliveries ...delivery) bool {
+	if workflow.SignalExternalWorkflow(b.ctx, s.Run, "", arrivedSignal, arrivedEvents{s.Await, deliveries}).Get(b.ctx, nil) == nil {
 		return true
 	}
-	b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.is(&other) })
+	b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) })
 	return false
 }
 
-// tellMailbox is the activity by which a run begins to wait, or no longer waits.
-func (h *Host) tellMailbox(ctx context.Context, box, signal string, s subscriptionForm) error {
-	return h.post(ctx, box, signal, s)
+// signalSubscription is the activity by which a run subscribes at a mailbox.
+func (h *Host) signalSubscription(ctx context.Context, box, signal string, s subscriptionForm) error {
+	return h.signalMailbox(ctx, box, signal, s)
 }

@@ -16,56 +16,57 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// What happened to a run is more than one execution of its workflow may begin or end with,
-// once it has made some thousand calls, or its answers are long. What is more is kept on
-// pages: workflows that do nothing, each of which has a part of it as its input. A page is
-// written once. It stays for as long as the server knows the run.
+// After some thousand calls, or long answers, the events of a run are more than the server
+// takes as the input or result of its workflow. The first of them are moved to pages:
+// workflows that do nothing, each of which has a part of the events as its input. A page is
+// written once, and stays for as long as the server knows the run.
 
 const (
 	pageType       = "facteur.page"
-	recallActivity = "facteur.recall" // of a page: what is on it
-	knownActivity  = "facteur.known"  // of a run: whether the server still knows it
+	recallActivity = "facteur.recall" // returns the events of a page
+	knownActivity  = "facteur.known"  // reports whether the server still knows a run
 
-	// pageSize is how many bytes of records go on a page, before they are compressed. One
-	// record has a page of its own if it must.
+	// pageSize is how many bytes of records a page has, before compression. A larger record
+	// has a page of its own.
 	pageSize = 1 << 20
-	// pageLook is between looks whether the run is still known.
-	pageLook = 7 * 24 * time.Hour
+	// pageCheck is how often a page checks whether its run is still known.
+	pageCheck = 7 * 24 * time.Hour
 
-	// longPaged is from how many events on a run with pages goes on in another execution,
-	// and bigPaged from how many bytes: each begins with reading all pages.
-	longPaged = 20_000
-	bigPaged  = 8 << 20
-	// pagedTaskTime is how long a worker may take with such a run at once: it goes through
-	// all that happened.
+	// A run with pages continues as new after maxPagedHistory events, or when its history has
+	// grown by maxPagedGrowth bytes: more than other runs, as each execution begins with
+	// reading all pages.
+	maxPagedHistory = 20_000
+	maxPagedGrowth  = 8 << 20
+	// pagedTaskTime is the workflow task time-out of such a run, whose worker applies all its
+	// events.
 	pagedTaskTime = time.Minute
-	// mostHistory is from how many bytes on a run begins nothing new: the server ends it
-	// at 50 MB.
-	mostHistory = 40 << 20
+	// maxHistory is the size of its history, in bytes, at which a run is cancelled: the server
+	// ends it at 50 MB.
+	maxHistory = 40 << 20
 )
 
-// A page holds a part of what happened to a run.
+// A page holds a part of a run's events. It is stored.
 type page struct {
 	Run    string          `json:"run"`
 	Events []stored.Record `json:"events"`
 }
 
-// pageWorkflow is what a page is.
+// pageWorkflow is the workflow of a page. It ends once the server has forgotten the run.
 func pageWorkflow(ctx workflow.Context, p page) error {
-	look := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: 15 * time.Second})
+	check := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: 15 * time.Second})
 	for known := true; known; {
-		if err := workflow.Sleep(ctx, pageLook); err != nil {
+		if err := workflow.Sleep(ctx, pageCheck); err != nil {
 			return err
 		}
-		if err := workflow.ExecuteActivity(look, knownActivity, p.Run).Get(ctx, &known); err != nil {
+		if err := workflow.ExecuteActivity(check, knownActivity, p.Run).Get(ctx, &known); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// known tells whether the server knows a run.
-func (h *Host) known(ctx context.Context, run string) (bool, error) {
+// isKnown is the activity that reports whether the server knows a run.
+func (h *Host) isKnown(ctx context.Context, run string) (bool, error) {
 	_, err := h.client.DescribeWorkflow(ctx, run, "")
 	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
 		return false, nil
@@ -73,8 +74,8 @@ func (h *Host) known(ctx context.Context, run string) (bool, error) {
 	return err == nil, err
 }
 
-// recall returns what is on a page.
-func (h *Host) recall(ctx context.Context, id string) ([]stored.Record, error) {
+// readPage returns the events of a page.
+func (h *Host) readPage(ctx context.Context, id string) ([]stored.Record, error) {
 	first, err := h.firstEvent(ctx, id, "")
 	if err != nil {
 		return nil, fmt.Errorf("read a page of the run: %w", err)
@@ -84,10 +85,10 @@ func (h *Host) recall(ctx context.Context, id string) ([]stored.Record, error) {
 	return p.Events, err
 }
 
-// recallAll returns what is on some pages.
-func (h *Host) recallAll(ctx context.Context, pages []string) (all []stored.Record, err error) {
+// readPages returns the events of some pages.
+func (h *Host) readPages(ctx context.Context, pages []string) (all []stored.Record, err error) {
 	for _, id := range pages {
-		events, err := h.recall(ctx, id)
+		events, err := h.readPage(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -96,16 +97,16 @@ func (h *Host) recallAll(ctx context.Context, pages []string) (all []stored.Reco
 	return all, nil
 }
 
-// weight is how many bytes some records have.
-func weight(records []stored.Record) (bytes int) {
+// recordBytes returns the size of some records.
+func recordBytes(records []stored.Record) (bytes int) {
 	for _, r := range records {
 		bytes += len(r.Body)
 	}
 	return bytes
 }
 
-// fit returns how many of some records go on a page.
-func fit(records []stored.Record) (n int) {
+// pageLen returns how many of some records fit on a page, at least one.
+func pageLen(records []stored.Record) (n int) {
 	bytes := 0
 	for n = range records {
 		if bytes += len(records[n].Body); bytes > pageSize && n > 0 {
@@ -115,30 +116,31 @@ func fit(records []stored.Record) (n int) {
 	return len(records)
 }
 
-// inline is how many bytes of records may stand beside what a run began with.
-func (in *input) inline() int {
-	return max(min(pageSize, maxPayload-len(in.Start.Body)-weightOf(in.Sources)), 0)
+// maxInlineBytes returns how many bytes of records may be in an input or result beside what
+// the run was started with.
+func (in *input) maxInlineBytes() int {
+	return max(min(pageSize, maxPayload-len(in.Start.Body)-sourceBytes(in.Sources)), 0)
 }
 
-// A chronicle is all that happened to a run, of which the first events are on pages.
-type chronicle struct {
+// An eventLog has all events of a run; the first of them are also on pages.
+type eventLog struct {
 	events []stored.Record
 	pages  []string
-	filed  int // how many events are on pages
+	paged  int // how many of events are on pages
 }
 
-// begin takes what happened in earlier executions.
-func (c *chronicle) begin(paged []stored.Record, pages []string, inline []stored.Record) {
-	c.pages, c.filed = pages[:len(pages):len(pages)], len(paged)
+// init sets the events of earlier executions.
+func (c *eventLog) init(paged []stored.Record, pages []string, inline []stored.Record) {
+	c.pages, c.paged = pages[:len(pages):len(pages)], len(paged)
 	c.events = append(paged, inline...)
 	c.events = c.events[:len(c.events):len(c.events)]
 }
 
-// loose are the events that are on no page.
-func (c *chronicle) loose() []stored.Record { return c.events[c.filed:] }
+// unpaged returns the events that are on no page.
+func (c *eventLog) unpaged() []stored.Record { return c.events[c.paged:] }
 
-// remember reads the pages of the run.
-func (r *runner) remember() error {
+// readPages reads the pages of the run.
+func (r *runner) readPages() error {
 	var paged []stored.Record
 	once := workflow.WithActivityOptions(r.ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumInterval: time.Minute},
@@ -154,13 +156,14 @@ func (r *runner) remember() error {
 		}
 		paged = append(paged, events...)
 	}
-	r.all.begin(paged, r.in.Pages, r.in.Events)
-	r.before = len(r.all.events)
+	r.log.init(paged, r.in.Pages, r.in.Events)
+	r.earlier = len(r.log.events)
 	return nil
 }
 
-// pageName is of what is on the page, whoever writes it and in whatever form: what happened
-// before and after an operator reset the workflow differs in its times.
+// pageName returns the name of a page, which depends only on its content: the same page is
+// not written twice. The kinds and times of events identify it: those after an operator reset
+// the workflow have other times than those that they replace.
 func pageName(run string, from int, events []stored.Record) string {
 	sum := sha256.New()
 	for _, r := range events {
@@ -169,54 +172,54 @@ func pageName(run string, from int, events []stored.Record) string {
 	return fmt.Sprintf("%s\n%d\n%x", run, from, sum.Sum(nil))
 }
 
-// file writes a page, if more is loose than may be. It waits for that, so that signals may
-// have come when it returns true.
-func (r *runner) file(atMost int) bool {
-	loose := r.all.loose()
-	if weight(loose) <= atMost {
+// writePage writes a page if the unpaged events are larger than maxBytes, and reports whether
+// it did. It waits for that: signals may have come meanwhile.
+func (r *runner) writePage(maxBytes int) bool {
+	unpaged := r.log.unpaged()
+	if recordBytes(unpaged) <= maxBytes {
 		return false
 	}
-	n := fit(loose)
-	id := r.h.nameOn(r.queueName(), "page", pageName(r.id(), r.all.filed, loose[:n]))
+	n := pageLen(unpaged)
+	id := r.h.workflowIDOn(r.queueName(), "page", pageName(r.id(), r.log.paged, unpaged[:n]))
 	apart := workflow.WithChildOptions(r.ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: id, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 	})
-	child := workflow.ExecuteChildWorkflow(apart, pageType, page{r.id(), loose[:n]})
+	child := workflow.ExecuteChildWorkflow(apart, pageType, page{r.id(), unpaged[:n]})
 	err := child.GetChildWorkflowExecution().Get(r.ctx, nil)
 	if there := (*temporal.ChildWorkflowExecutionAlreadyStartedError)(nil); err != nil && !errors.As(err, &there) {
 		panic(fmt.Sprintf("write a page of the run: %s", err))
 	}
-	r.all.pages, r.all.filed = append(r.all.pages, id), r.all.filed+n
+	r.log.pages, r.log.paged = append(r.log.pages, id), r.log.paged+n
 	return true
 }
 
-// file writes pages for a run that has ended, until no more is loose than may be.
-func (h *Host) file(ctx context.Context, run string, c *chronicle, atMost int) error {
-	for weight(c.loose()) > atMost {
-		n := fit(c.loose())
-		id := h.name("page", pageName(run, c.filed, c.loose()[:n]))
-		_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: h.opts.Queue}, pageType, page{run, c.loose()[:n]})
+// writePages writes pages for a run that has ended, until its unpaged events are not larger
+// than maxBytes.
+func (h *Host) writePages(ctx context.Context, run string, c *eventLog, maxBytes int) error {
+	for recordBytes(c.unpaged()) > maxBytes {
+		n := pageLen(c.unpaged())
+		id := h.workflowID("page", pageName(run, c.paged, c.unpaged()[:n]))
+		_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: h.opts.Queue}, pageType, page{run, c.unpaged()[:n]})
 		if err != nil {
 			return fmt.Errorf("write a page of the run: %w", err)
 		}
-		c.pages, c.filed = append(c.pages, id), c.filed+n
+		c.pages, c.paged = append(c.pages, id), c.paged+n
 	}
 	return nil
 }
 
-// isLong tells whether the run is to go on in another execution.
-func (r *runner) isLong() bool {
+// needsNewExecution reports whether the run is to continue as new.
+func (r *runner) needsNewExecution() bool {
 	info := workflow.GetInfo(r.ctx)
-	if len(r.in.Pages) > 0 { // it began with a long history, and whoever suggests that it begins anew does not know that
-		return info.GetCurrentHistoryLength() > longPaged || info.GetCurrentHistorySize() > r.base+bigPaged
+	if len(r.in.Pages) > 0 { // the server would suggest it at once, as the history is long from the start
+		return info.GetCurrentHistoryLength() > maxPagedHistory || info.GetCurrentHistorySize() > r.startSize+maxPagedGrowth
 	}
-	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longHistory
+	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxHistoryEvents
 }
 
-// isFull tells whether all that is known of the run is about to be more than the server
-// takes.
+// isFull reports whether the history is about to be larger than the server allows.
 func (r *runner) isFull() bool {
-	return workflow.GetInfo(r.ctx).GetCurrentHistorySize() > mostHistory
+	return workflow.GetInfo(r.ctx).GetCurrentHistorySize() > maxHistory
 }
 
-const full = "too much has happened in this run for the Temporal server, which ends it at 50 MB: divide what it does among several runs, e.g. by a list that is cut in parts"
+const fullReason = "too much has happened in this run for the Temporal server, which ends it at 50 MB: divide what it does among several runs, e.g. by a list that is cut in parts"

@@ -16,54 +16,54 @@ import (
 )
 
 const (
-	// defaultTimeout bounds a call whose step and action say nothing of it. An action
-	// ends by itself before that; it is for workers that hang.
+	// defaultTimeout bounds a call that has no time-out of its own. Actions end earlier by
+	// themselves; it is for workers that hang.
 	defaultTimeout = 5 * time.Minute
-	// grace is how much longer than its time-out a call may take: for the vault, and to
-	// tell what became of it.
+	// grace is how much longer than its time-out a call's activity may take: to read the
+	// vault, and to return the outcome.
 	grace = time.Minute
-	// inLine is how long a call may wait for a place with its sender. Past it, it was
-	// surely not made, and is tried anew.
-	inLine = 2 * time.Minute
+	// senderQueueTime is how long a call may wait in the task queue of its sender. After that
+	// it has certainly not been made, and is asked for again.
+	senderQueueTime = 2 * time.Minute
 
-	firstPause = time.Second     // until a call that was held is tried again …
-	lastPause  = 5 * time.Minute // … and how far that grows
+	firstBackoff = time.Second     // before a call that was held is tried again; doubles …
+	maxBackoff   = 5 * time.Minute // … up to this
 )
 
-// A made is a call that is under way.
-type made struct {
+// An inFlightCall is a call whose activity runs.
+type inFlightCall struct {
 	*machine.Call
-	limit  machine.Sleep // its time-out, which the worker keeps: that is one timer less on the server
-	cancel workflow.CancelFunc
+	timeout machine.Sleep // of its time-out; the worker enforces it, which saves a timer on the server
+	cancel  workflow.CancelFunc
 }
 
-// A heldBack is a call that is not taken up yet.
-type heldBack struct {
+// A delayedCall is a call that waits for its stepBackoff.
+type delayedCall struct {
 	heldCall
 	call *machine.Call
 }
 
-// A pause is how long calls of a step wait that were held.
-type pause struct {
-	next  time.Duration
-	wait  bool // the next call has to
-	after time.Duration
+// A stepBackoff delays the next call of a step after one that was held.
+type stepBackoff struct {
+	next  time.Duration // the delay after this one
+	due   bool          // the next call is to be delayed
+	delay time.Duration
 	heldCall
 }
 
-// perform does what the machine wants until it wants nothing new.
+// perform executes the machine's commands until there are no more.
 func (r *runner) perform() {
 	for {
 		commands := r.m.Next()
 		for _, c := range commands {
 			r.do(c)
 		}
-		if len(commands) == 0 && !r.advance() {
+		if len(commands) == 0 && !r.admitNext() {
 			break
 		}
 	}
 	r.unsubscribe()
-	r.held = slices.DeleteFunc(r.held, func(one *heldBack) bool { return !r.m.Wants(one.call) })
+	r.delayed = slices.DeleteFunc(r.delayed, func(one *delayedCall) bool { return !r.m.Wants(one.call) })
 }
 
 func (r *runner) do(c machine.Command) {
@@ -71,75 +71,75 @@ func (r *runner) do(c machine.Command) {
 	case *machine.Call:
 		r.admit(c)
 	case machine.Cancel:
-		r.abandon(c.Key)
+		r.cancelCall(c.Key)
 	case machine.Sleep:
-		r.sleep(c)
+		r.startTimer(c)
 	case machine.Await:
 		r.subscribe(c)
 	case machine.Watch:
-		r.look(c.Key)
+		r.loadReceipts(c.Key)
 	}
 }
 
-// admit takes a call up, unless something holds it back.
+// admit takes a call up, or delays or queues it.
 func (r *runner) admit(c *machine.Call) {
-	switch p := r.pauses[c.Step]; {
-	case r.draining:
-		r.backlog = append(r.backlog, c) // the next execution makes it
-	case p != nil && p.wait:
-		r.hold(c, p)
-	case r.in.Looks && len(c.Doubtful) > 0:
-		r.lookFirst(c)
+	switch b := r.backoffs[c.Step]; {
+	case r.draining: // the next execution makes it
+	case b != nil && b.due:
+		r.delay(c, b)
+	case r.in.ChecksReceipts && len(c.Doubtful) > 0:
+		r.loadReceiptsFirst(c)
 	case r.busy():
-		r.line = append(r.line, c)
+		r.queue = append(r.queue, c)
 	default:
-		r.take(c)
+		r.takeUp(c)
 	}
 }
 
-// busy tells whether so many calls are under way that others wait in line.
+// busy reports whether no more calls may be made at the moment.
 func (r *runner) busy() bool {
-	return len(r.made) >= maxMade || len(r.made) > 0 && r.sent > maxSent
+	return len(r.inFlight) >= maxInFlight || len(r.inFlight) > 0 && r.inputBytes > maxInputBytes
 }
 
-// advance takes up the first call in line, and tells whether there was one that could be.
-func (r *runner) advance() bool {
-	if len(r.line) == 0 || r.busy() {
+// admitNext admits the first call of the queue, and reports whether it took one out.
+func (r *runner) admitNext() bool {
+	if len(r.queue) == 0 || r.busy() {
 		return false
 	}
-	c := r.line[0]
-	r.line = r.line[1:]
+	c := r.queue[0]
+	r.queue = r.queue[1:]
 	if r.m.Wants(c) {
 		r.admit(c)
 	}
 	return true
 }
 
-// take takes a call up. Only perform may do so: what the machine wants then is because of
-// this call alone, and a time-out among it is its own.
-func (r *runner) take(c *machine.Call) {
+// takeUp takes a call up, and starts it. Only perform may call it, when it has executed all
+// commands: those that follow are then because of this call, and a time-out among them is
+// the call's.
+func (r *runner) takeUp(c *machine.Call) {
 	now := r.now()
 	r.apply(machine.Taken{At: now, Key: c.Key, Fingerprint: c.Fingerprint})
-	bytes := bulk(c.Input)
+	bytes := jsonSize(c.Input)
 	if bytes > maxPayload {
 		r.apply(machine.Answered{At: now, Key: c.Key, Outcome: tooLarge(c, bytes)})
 		return
 	}
-	r.sent += bytes
-	r.wrote(c)
-	var limit machine.Sleep
+	r.inputBytes += bytes
+	r.addRecipient(c)
+	var timeout machine.Sleep
 	for _, next := range r.m.Next() {
-		if s, ok := next.(machine.Sleep); ok && limit.Timer == 0 && c.Timeout > 0 && s.Until.Equal(now.Add(c.Timeout)) {
-			limit = s
+		if s, ok := next.(machine.Sleep); ok && timeout.Timer == 0 && c.Timeout > 0 && s.Until.Equal(now.Add(c.Timeout)) {
+			timeout = s
 			continue
 		}
 		r.do(next)
 	}
-	r.make(c, limit)
+	r.startCall(c, timeout)
 }
 
-// make makes a call that was taken up.
-func (r *runner) make(c *machine.Call, limit machine.Sleep) {
+// startCall starts the activity of a call that was taken up.
+func (r *runner) startCall(c *machine.Call, timeout machine.Sleep) {
 	options := workflow.ActivityOptions{
 		StartToCloseTimeout: defaultTimeout, HeartbeatTimeout: r.h.opts.Lost, WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -147,28 +147,28 @@ func (r *runner) make(c *machine.Call, limit machine.Sleep) {
 	if c.Timeout > 0 {
 		options.StartToCloseTimeout = c.Timeout + grace
 	}
-	one := job{Flow: r.in.Flow, Call: stored.OfCall(c.Call), Execution: r.execution()}
+	in := callInput{Flow: r.in.Flow, Call: stored.OfCall(c.Call), Execution: r.execution()}
 	for _, l := range c.Limits {
 		if options.TaskQueue == "" && isShared(l) {
 			options.TaskQueue = r.h.senderQueue(r.queueName(), l)
-			options.ScheduleToStartTimeout = inLine
+			options.ScheduleToStartTimeout = senderQueueTime
 			continue
 		}
-		one.Limits = append(one.Limits, rate{l.Key, l.Rate, l.Burst})
+		in.Limits = append(in.Limits, rateLimit{l.Key, l.Rate, l.Burst})
 	}
 	ctx, cancel := workflow.WithCancel(r.ctx)
 	name := callActivity
-	if r.begins(c) {
+	if r.usesBegin(c) {
 		name = beginActivity
 	}
-	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), name, one)
-	r.made[c.Key] = &made{c, limit, cancel}
-	r.sel.AddFuture(future, func(f workflow.Future) { r.answered(c, f) })
+	future := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), name, in)
+	r.inFlight[c.Key] = &inFlightCall{c, timeout, cancel}
+	r.selector.AddFuture(future, func(f workflow.Future) { r.onAnswer(c, f) })
 }
 
-// execution is what a call is made for: the execution of the workflow as it began. When an
-// operator resets the workflow, another one takes its place, in which calls are not made
-// that may have been made before.
+// execution returns the execution for which calls are made: the run id with which the
+// workflow began. When an operator resets the workflow it gets another one, and workers do
+// not make calls of the old one, which may have been made before the reset.
 func (r *runner) execution() string {
 	if r.in.Reset {
 		return "none"
@@ -176,9 +176,9 @@ func (r *runner) execution() string {
 	return workflow.GetInfo(r.ctx).OriginalRunID
 }
 
-// answered applies what became of a call.
-func (r *runner) answered(c *machine.Call, f workflow.Future) {
-	var a answer
+// onAnswer applies the outcome of a call's activity.
+func (r *runner) onAnswer(c *machine.Call, f workflow.Future) {
+	var a callResult
 	err := f.Get(r.ctx, &a)
 	var outcome call.Outcome
 	var late *temporal.TimeoutError
@@ -191,101 +191,103 @@ func (r *runner) answered(c *machine.Call, f workflow.Future) {
 	case errors.As(err, &cancelled):
 		outcome = call.Outcome{Status: call.Cancelled}
 	case errors.As(err, &late) && c.Repeatable && r.m.Wants(c):
-		r.make(c, r.made[c.Key].limit) // it is harmless to make it twice
+		r.startCall(c, r.inFlight[c.Key].timeout) // making it twice is harmless
 		return
-	case errors.As(err, &late) && r.begins(c) && !late.HasLastHeartbeatDetails():
+	case errors.As(err, &late) && r.usesBegin(c) && !late.HasLastHeartbeatDetails():
 		outcome = host.HeldOutcome("not_started", "the worker was lost before the call began: it was not made")
 	case errors.As(err, &late):
-		a.Late = late.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE
+		a.TimedOut = late.TimeoutType() == enumspb.TIMEOUT_TYPE_START_TO_CLOSE
 		outcome = host.UnknownOutcome("the worker that made the call was lost: it may have happened")
 	default:
 		outcome = host.UnknownOutcome("the worker broke while it made the call: it may have happened")
 	}
-	if limit := r.made[c.Key].limit; a.Late && r.m.Wants(limit) {
-		r.apply(machine.Fired{At: r.now(), Timer: limit.Timer})
+	if timeout := r.inFlight[c.Key].timeout; a.TimedOut && r.m.Wants(timeout) {
+		r.apply(machine.Fired{At: r.now(), Timer: timeout.Timer})
 	}
-	delete(r.made, c.Key)
-	delete(r.looked, c.Key)
-	r.paused(c, &outcome, a.Hold)
+	delete(r.inFlight, c.Key)
+	delete(r.receiptsAsked, c.Key)
+	r.updateBackoff(c, &outcome, a.Hold)
 	r.apply(machine.Answered{At: r.now(), Key: c.Key, Outcome: outcome})
 }
 
-// begins tells whether the worker that makes a call tells the server when it begins.
-func (r *runner) begins(c *machine.Call) bool { return c.Prepares && r.in.Begins }
+// usesBegin reports whether the worker tells the server when a call begins, so that one that
+// did not is known not to have been made.
+func (r *runner) usesBegin(c *machine.Call) bool { return c.Prepares && r.in.Begins }
 
-// paused notes whether the next call of the step has to wait.
-func (r *runner) paused(c *machine.Call, o *call.Outcome, hold string) {
+// updateBackoff sets or clears the backoff of a call's step after an outcome.
+func (r *runner) updateBackoff(c *machine.Call, o *call.Outcome, hold string) {
 	if !o.Held {
-		delete(r.pauses, c.Step)
+		delete(r.backoffs, c.Step)
 		return
 	}
-	p := r.pauses[c.Step]
-	if p == nil {
-		p = &pause{next: firstPause}
-		r.pauses[c.Step] = p
+	b := r.backoffs[c.Step]
+	if b == nil {
+		b = &stepBackoff{next: firstBackoff}
+		r.backoffs[c.Step] = b
 	}
-	p.wait, p.after = true, p.next
+	b.due, b.delay = true, b.next
 	if o.After > 0 {
-		p.after = o.After
+		b.delay = o.After
 	} else {
-		p.next = min(2*p.next, lastPause)
+		b.next = min(2*b.next, maxBackoff)
 	}
-	p.Hold, p.Reason = hold, ""
+	b.Hold, b.Reason = hold, ""
 	if o.Error != nil {
-		p.Reason = o.Error.Message
+		b.Reason = o.Error.Message
 	}
 	o.After = 0
 }
 
-// hold keeps a call until its pause is over, or what keeps it is lifted.
-func (r *runner) hold(c *machine.Call, p *pause) {
-	one := &heldBack{call: c, heldCall: p.heldCall}
-	one.Key, one.Step, one.Until = c.Key, c.Step, r.now().Add(p.after)
-	r.held = append(r.held, one)
-	r.sel.AddFuture(workflow.NewTimer(r.ctx, p.after), func(workflow.Future) { r.release(one) })
+// delay delays a call until its backoff has passed, or its hold is lifted.
+func (r *runner) delay(c *machine.Call, b *stepBackoff) {
+	d := &delayedCall{call: c, heldCall: b.heldCall}
+	d.Key, d.Step, d.Until = c.Key, c.Step, r.now().Add(b.delay)
+	r.delayed = append(r.delayed, d)
+	r.selector.AddFuture(workflow.NewTimer(r.ctx, b.delay), func(workflow.Future) { r.resume(d) })
 }
 
-// lift lets the calls go on that a hold kept.
-func (r *runner) lift(hold string) {
-	for _, one := range slices.Clone(r.held) {
-		if one.Hold == hold {
-			r.release(one)
+// onLifted resumes the calls of a hold.
+func (r *runner) onLifted(hold string) {
+	for _, d := range slices.Clone(r.delayed) {
+		if d.Hold == hold {
+			r.resume(d)
 		}
 	}
 }
 
-func (r *runner) release(one *heldBack) {
-	at := slices.Index(r.held, one)
+func (r *runner) resume(d *delayedCall) {
+	at := slices.Index(r.delayed, d)
 	if at < 0 {
 		return
 	}
-	r.held = slices.Delete(r.held, at, at+1)
-	if p := r.pauses[one.call.Step]; p != nil {
-		p.wait = false
+	r.delayed = slices.Delete(r.delayed, at, at+1)
+	if b := r.backoffs[d.call.Step]; b != nil {
+		b.due = false
 	}
-	if r.m.Wants(one.call) {
-		r.line = append(r.line, one.call) // perform takes it up, once the machine has said all that it wants before
-	}
-}
-
-// abandon ends a call that is under way, if it can still be ended.
-func (r *runner) abandon(key string) {
-	if one := r.made[key]; one != nil {
-		one.cancel()
-		r.h.under.end(key) // at once, if it is made here
+	if r.m.Wants(d.call) {
+		r.queue = append(r.queue, d.call) // only perform may take it up: see takeUp
 	}
 }
 
-func (r *runner) sleep(c machine.Sleep) {
+// cancelCall cancels a call that is in flight.
+func (r *runner) cancelCall(key string) {
+	if c := r.inFlight[key]; c != nil {
+		c.cancel()
+		r.h.inFlight.end(key) // if it is made here: without waiting for the server to say so
+	}
+}
+
+func (r *runner) startTimer(c machine.Sleep) {
 	timer := workflow.NewTimer(r.ctx, max(c.Until.Sub(r.now()), 0))
-	r.sel.AddFuture(timer, func(workflow.Future) {
+	r.selector.AddFuture(timer, func(workflow.Future) {
 		if r.m.Wants(c) {
 			r.apply(machine.Fired{At: r.now(), Timer: c.Timer})
 		}
 	})
 }
 
-// nearby is how local activities are made: short, and tried again by the workflow.
-var nearby = workflow.LocalActivityOptions{
+// localActivityOptions are those of local activities: short, with few retries, after which
+// the workflow tries again.
+var localActivityOptions = workflow.LocalActivityOptions{
 	ScheduleToCloseTimeout: 5 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 3, InitialInterval: 100 * time.Millisecond},
 }

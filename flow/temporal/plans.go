@@ -25,17 +25,18 @@ func (h *Host) plan(in *input) (*host.CachedPlan, error) {
 	})
 }
 
-// mark is a contact as lists know it: short, because the server bounds the size of a list.
-func (h *Host) mark(contact string) string {
+// contactHash returns a contact as recipientKey has it: short, as the server bounds the size
+// of a keyword list.
+func (h *Host) contactHash(contact string) string {
 	sum := sha256.Sum256([]byte(h.hash(contact)))
 	return base32.StdEncoding.EncodeToString(sum[:8])[:13]
 }
 
-// recipient returns the mark of who a call writes to, "" when nobody.
+// recipient returns the contactHash of a call's recipient, "" if it has none.
 func (h *Host) recipient(p *host.CachedPlan, c *call.Call) string {
 	to := p.Recipient(c)
 	if to == "" {
 		return ""
 	}
-	return h.mark(to)
+	return h.contactHash(to)
 }

@@ -8,19 +8,19 @@ import (
 	"facteur/flow/host"
 )
 
-// note draws from an outcome what it says of the connection, and returns what keeps calls
-// of it from now on, "" for nothing.
-func (h *Host) note(c *call.Call, o *call.Outcome) string {
+// noteConnection sets an Auto hold if an outcome says that the connection cannot be used, and
+// returns the hold's key, "" for none.
+func (h *Host) noteConnection(c *call.Call, o *call.Outcome) string {
 	if !o.Held && !o.Refused {
 		return ""
 	}
 	if c.Connection == "" {
-		if o.Held { // there is nothing to hold: it is a failure like another
-			o.Held, o.After = false, max(o.After, firstPause)
+		if o.Held { // there is no connection to hold: it is a failure that may be retried
+			o.Held, o.After = false, max(o.After, firstBackoff)
 		}
 		return ""
 	}
-	one := &hold{Hold: host.Hold{Scope: host.Connection, Name: c.Connection, Since: time.Now().UTC(), Auto: true}, here: o.Held}
+	one := &hold{Hold: host.Hold{Scope: host.Connection, Name: c.Connection, Since: time.Now().UTC(), Auto: true}, localOnly: o.Held}
 	if o.Error != nil {
 		one.Reason = o.Error.Message
 	}
@@ -30,32 +30,32 @@ func (h *Host) note(c *call.Call, o *call.Outcome) string {
 	if known {
 		return one.Key()
 	}
-	h.began(one)
-	h.launch(func() {
-		if one.here {
-			h.awaitReady(h.life, one)
+	h.onHold(one)
+	h.spawn(func() {
+		if one.localOnly {
+			h.awaitReady(h.ctx, one)
 		} else {
-			h.awaitRenewal(h.life, one)
+			h.awaitRenewal(h.ctx, one)
 		}
 	})
 	return one.Key()
 }
 
-// awaitReady lifts a hold of this process once the connection can be resolved.
+// awaitReady lifts a hold of this process alone once the connection can be resolved.
 func (h *Host) awaitReady(ctx context.Context, one *hold) {
 	for pause := host.MinProbeDelay; host.Sleep(ctx, pause); pause = min(2*pause, host.MaxProbeDelay) {
 		if h.opts.Ready != nil {
 			if _, err := h.opts.Ready.Check(ctx, one.Name); err != nil {
 				continue
 			}
-		} // else the next call finds out
+		} // else the next call tries
 		h.lift(ctx, one)
 		return
 	}
 }
 
-// awaitRenewal makes a hold known to all daemons, and lifts it once the credentials are
-// others than those that were refused.
+// awaitRenewal stores a hold for all daemons, and lifts it once the credentials are others
+// than those that were refused.
 func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 	if h.opts.Ready != nil {
 		one.version, _ = h.opts.Ready.Check(ctx, one.Name)
@@ -89,7 +89,7 @@ func (h *Host) watchRenewal(ctx context.Context, one *hold) {
 }
 
 func (h *Host) lift(ctx context.Context, one *hold) {
-	if err := h.ended(ctx, one.Key()); err != nil && ctx.Err() == nil {
+	if err := h.onLifted(ctx, one.Key()); err != nil && ctx.Err() == nil {
 		h.opts.Log.Warn("not all runs that were held could be told that they may go on: they try again later", "error", err)
 	}
 }

@@ -16,9 +16,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 )
 
-// Receive implements host.Host. A run that goes on is told of the calls that it wants news
-// of; of one that has ended only those are corrected whose outcome is unknown. What a run
-// is not told, Past knows.
+// Receive implements host.Host. An open run gets the receipts of calls that it awaits, one
+// that has ended those of calls whose outcome is unknown. Others can be had from Past.
 func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 	var order []string
 	runs := map[string][]call.Receipt{}
@@ -45,22 +44,22 @@ func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt)
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
 		missing := (*serviceerror.NotFound)(nil)
 		if errors.As(err, &missing) {
-			return nil // it is of no run of ours, or was forgotten
+			return nil // it is of another host's run, or of one that the server has forgotten
 		}
 		if err != nil {
 			return fmt.Errorf("look for the run %s: %w", run, err)
 		}
 		if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 			unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey)
-			if unknown == 0 && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED { // which had no say
+			if unknown == 0 && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED { // it could not write its attributes
 				return nil
 			}
-			return h.correct(ctx, run, receipts)
+			return h.receiveEnded(ctx, run, receipts)
 		}
-		news, _ := d.TypedSearchAttributes.GetKeyword(newsKey)
+		calls, _ := d.TypedSearchAttributes.GetKeyword(callsKey)
 		var list []stored.Receipt
 		for _, r := range receipts {
-			if h.opts.Past == nil || isNews(news, r.Key) {
+			if h.opts.Past == nil || hasCall(calls, r.Key) {
 				list = append(list, stored.OfReceipt(r))
 			}
 		}
@@ -78,21 +77,21 @@ func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt)
 	}
 }
 
-// correct brings news of calls to a run that has ended with unknown outcomes.
-func (h *Host) correct(ctx context.Context, run string, receipts []call.Receipt) error {
+// receiveEnded applies receipts to a run that has ended with unknown outcomes.
+func (h *Host) receiveEnded(ctx context.Context, run string, receipts []call.Receipt) error {
 	for _, r := range receipts {
-		err := h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+		err := h.applyToRun(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 			if !slices.Contains(m.Unknown(), r.Key) {
 				return nil, nil
 			}
 			return machine.Received{At: time.Now(), Receipt: r}, nil
-		}, func(doubts []host.UnresolvedCall) (machine.Event, error) {
-			return host.ReceiveUnresolved(doubts, r, time.Now()), nil
+		}, func(unresolved []host.UnresolvedCall) (machine.Event, error) {
+			return host.ReceiveUnresolved(unresolved, r, time.Now()), nil
 		})
 		var missing *host.NotFoundError
 		var state *host.StateError
 		if errors.As(err, &missing) || errors.As(err, &state) {
-			return nil // it was forgotten, or cannot be read: there is nothing to correct
+			return nil // it was forgotten, or cannot be read: nothing can be corrected
 		}
 		if err != nil {
 			return err

@@ -10,10 +10,10 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Replay checks that this version would carry a run exactly as another one did. history is
-// that of its workflow, as JSON: what `temporal workflow show --output json` writes. Of
-// the options it needs Restore, Catalog, and what the runs were begun with: Hash, Seal and
-// Open. It reaches no server and makes no calls.
+// Replay checks that this version executes a run exactly as another one did; the error says
+// where it does not. history is that of its workflow, as JSON: what `temporal workflow show
+// --output json` writes. Of the options it needs Restore, Catalog, and those that the run was
+// started with: Hash, Seal and Open. It connects to no server and makes no calls.
 func Replay(o Options, history []byte) error {
 	o = o.withDefaults()
 	var events historypb.History
@@ -30,12 +30,12 @@ func Replay(o Options, history []byte) error {
 		return errors.New("the history is empty")
 	}
 	began := events.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
-	return r.ReplayWorkflowHistoryWithOptions(quietly{o.Log}, &events, worker.ReplayWorkflowHistoryOptions{
+	return r.ReplayWorkflowHistoryWithOptions(sdkLogger{o.Log}, &events, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: began.GetWorkflowId(), RunID: began.GetOriginalExecutionRunId()},
 	})
 }
 
-// replayer returns what replays histories of our workflows.
+// replayer returns a replayer for our workflows.
 func (h *Host) replayer() (worker.WorkflowReplayer, error) {
 	data := newConverter(h.opts)
 	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{

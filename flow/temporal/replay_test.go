@@ -21,8 +21,8 @@ func options(w *hosttest.World) temporal.Options {
 	}}
 }
 
-// What earlier versions have decided is decided in the same way ever after: the histories
-// are of a real server, one of each kind of step and of what may befall a run.
+// Histories of earlier versions replay the same. They are from a real server: at least one for
+// each kind of step, and for each thing that may happen to a run.
 func TestHistories(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
 	require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// A replay that would decide otherwise is noticed.
+// A replay that decides otherwise is an error.
 func TestHistoryOfAnotherFlow(t *testing.T) {
 	history, err := os.ReadFile("testdata/histories/action.json")
 	require.NoError(t, err)

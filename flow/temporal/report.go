@@ -17,7 +17,7 @@ import (
 
 // Wait implements host.Host.
 func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
-	if r := h.waitFresh(ctx, run); r != nil {
+	if r := h.waitStarted(ctx, run); r != nil {
 		return r, nil
 	}
 	for execution := ""; ; {
@@ -39,16 +39,16 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 			if err != nil {
 				return nil, notFound(run, err)
 			}
-			if execution = d.WorkflowExecution.RunID; execution != pinned { // it was reset, and goes on
+			if execution = d.WorkflowExecution.RunID; execution != pinned { // it was reset, and has another execution
 				continue
 			}
 		}
-		s := &state{}
+		s := &runState{}
 		s.execution.WorkflowExecution.ID = run
 		if err := h.decode(began.GetInput(), &s.in); err != nil {
 			return nil, err
 		}
-		if err := s.close(ctx, h, last); errors.Is(err, errMoved) {
+		if err := s.applyEnd(ctx, h, last); errors.Is(err, errChanged) {
 			execution = ""
 			continue
 		} else if err != nil {
@@ -96,18 +96,18 @@ func (h *Host) Get(ctx context.Context, run string) (*host.Report, error) {
 	return out, nil
 }
 
-// A view is a run as what is stored of it shows it.
+// A view is a run as rebuilt from what is stored of it, for reports.
 type view struct {
-	s        *state
-	start    machine.Start
-	hides    []any            // what is sensitive; nil: nobody knows
-	m        *machine.Machine // nil: it never began, or cannot be read
-	mismatch error
-	entries  []host.Entry
-	history  host.CallHistory
+	s         *runState
+	start     machine.Start
+	sensitive []any            // host.Result.Sensitive
+	m         *machine.Machine // nil: it never began, or cannot be rebuilt
+	mismatch  error
+	entries   []host.Entry
+	history   host.CallHistory
 }
 
-func (h *Host) view(ctx context.Context, s *state) (*view, error) {
+func (h *Host) view(ctx context.Context, s *runState) (*view, error) {
 	v := &view{s: s}
 	for _, list := range [][]stored.Record{{s.in.Start}, s.in.Events, s.record.Events} {
 		for _, one := range list {
@@ -121,16 +121,16 @@ func (h *Host) view(ctx context.Context, s *state) (*view, error) {
 	v.m, v.start, v.mismatch = s.machine(h, v.history.Observe)
 	if v.m == nil || v.mismatch != nil {
 		if p, err := h.plan(&s.in); err == nil && v.mismatch == nil {
-			v.hides = host.SensitiveInputs(p.Plan, v.start)
+			v.sensitive = host.SensitiveInputs(p.Plan, v.start)
 		}
 		return v, nil
 	}
 	err := v.history.Finish(ctx, v.start.At, v.m, h.opts.Past)
-	v.hides = host.ResultOf(v.m, s.id(), s.in.Flow, v.start.At).Sensitive
+	v.sensitive = host.ResultOf(v.m, s.id(), s.in.Flow, v.start.At).Sensitive
 	return v, err
 }
 
-// head is what lists show, and more exactly.
+// head returns what List shows, but up to date.
 func (v *view) head() host.Run {
 	out := host.Run{
 		ID: v.s.id(), Flow: v.s.in.Flow, Digest: v.s.in.Digest, By: v.s.in.By,
@@ -138,7 +138,7 @@ func (v *view) head() host.Run {
 	}
 	switch {
 	case v.mismatch != nil:
-		if out.Unknown = len(v.s.doubts(v.m)); v.s.open {
+		if out.Unknown = len(v.s.unresolvedCalls(v.m)); v.s.open {
 			out.Status = host.Mismatch
 		}
 	case v.m != nil:
@@ -149,12 +149,12 @@ func (v *view) head() host.Run {
 
 func (v *view) result() *host.Result {
 	if v.m == nil || v.mismatch != nil {
-		out := &host.Result{Run: v.s.id(), Flow: v.s.in.Flow, Started: v.s.in.Start.At, Ended: v.s.record.Ended, Sensitive: v.hides}
+		out := &host.Result{Run: v.s.id(), Flow: v.s.in.Flow, Started: v.s.in.Start.At, Ended: v.s.record.Ended, Sensitive: v.sensitive}
 		out.Status = v.s.record.Status
 		switch {
 		case v.mismatch != nil:
 			out.Error = host.MismatchError(v.mismatch)
-		case v.s.lost != "":
+		case v.s.serverEnd != "":
 			out.Error = v.s.terminated()
 		case out.Status == host.Rejected:
 			out.Error = host.RejectedError()
@@ -165,17 +165,17 @@ func (v *view) result() *host.Result {
 	if !v.s.record.Ended.IsZero() {
 		out.Ended = v.s.record.Ended
 	}
-	if v.s.lost != "" {
+	if v.s.serverEnd != "" {
 		out.Status, out.Error = machine.Failed, v.s.terminated()
 	}
 	return out
 }
 
-func (s *state) terminated() *call.Error {
-	return &call.Error{Code: "terminated", Class: "host", Message: s.lost}
+func (s *runState) terminated() *call.Error {
+	return &call.Error{Code: "terminated", Class: "host", Message: s.serverEnd}
 }
 
-// entry is a record as people see it: without the seed of the run's randomness.
+// entry returns a record as people see it: without the seed of the run's random values.
 func entry(r stored.Record) (host.Entry, error) {
 	var row map[string]json.RawMessage
 	if err := json.Unmarshal(r.Body, &row); err != nil {

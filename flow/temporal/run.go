@@ -13,36 +13,35 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A runner carries one run, inside its workflow. All that it does is the same when the
-// workflow is replayed.
+// A runner executes one run inside its workflow. All that it does is deterministic: the same
+// when the workflow is replayed.
 type runner struct {
-	h       *Host
-	ctx     workflow.Context // it does not end when the workflow is cancelled
-	in      input
-	planned *host.CachedPlan
-	m       *machine.Machine // nil: it has not begun
-	started time.Time
-	all     chronicle
-	before  int // how many events came in earlier executions
-	base    int // how many bytes the history had when the run began to go on
-	began   *time.Time
-	sel     workflow.Selector
-	beside  int // signals and activities other than calls that are under way
+	h          *Host
+	ctx        workflow.Context // not cancelled with the workflow
+	in         input
+	planned    *host.CachedPlan
+	m          *machine.Machine // nil: the run has not begun
+	started    time.Time
+	log        eventLog
+	earlier    int // how many of log's events are of earlier executions
+	startSize  int // size of the history in bytes once those were read
+	admittedAt *time.Time
+	selector   workflow.Selector
+	pendingOps int // signals and activities in flight, other than calls
 
-	made     map[string]*made // calls that are under way, by key
-	held     []*heldBack
-	pauses   map[string]*pause // by step
-	subs     map[int]*subscription
-	shown    shown
-	line     []*machine.Call // that wait until fewer are under way
-	sent     int             // bytes of inputs that were not handed to the server yet
-	looked   map[string]bool // keys of calls whose past receipts were asked for
-	told     map[string]bool // recipients that lists find the run by
-	stopped  bool            // because too much has happened
-	unlocked bool
-	draining bool // nothing new is taken up: it goes on in another execution
-	backlog  []*machine.Call
-	heard    []heard // events of which somebody waits to hear whether the run consumed them
+	inFlight      map[string]*inFlightCall // by key
+	delayed       []*delayedCall
+	backoffs      map[string]*stepBackoff // by step
+	subscriptions map[int]*subscription
+	attributes    runAttributes
+	queue         []*machine.Call // wait to be admitted
+	inputBytes    int             // size of the call inputs in this workflow task
+	receiptsAsked map[string]bool // by key: calls whose receipts were fetched
+	recipients    map[string]bool // for recipientKey
+	full          bool            // the run was cancelled because its history is too large
+	lockReleased  bool
+	draining      bool       // nothing new is taken up: the run is to continue as new
+	unanswered    []eventRef // events that wait for the reply whether the run consumed them
 }
 
 // run is the workflow of a run.
@@ -50,16 +49,16 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 	if in.Machine != machine.Version {
 		panic(fmt.Sprintf("version %d of the machine started the run, this is version %d: a daemon of that version has to go on with it", in.Machine, machine.Version))
 	}
-	free, _ := workflow.NewDisconnectedContext(ctx)
-	r := &runner{h: h, ctx: free, in: in, sel: workflow.NewSelector(free), made: map[string]*made{}, subs: map[int]*subscription{}, pauses: map[string]*pause{}, told: map[string]bool{}, looked: map[string]bool{}}
+	disconnected, _ := workflow.NewDisconnectedContext(ctx)
+	r := &runner{h: h, ctx: disconnected, in: in, selector: workflow.NewSelector(disconnected), inFlight: map[string]*inFlightCall{}, subscriptions: map[int]*subscription{}, backoffs: map[string]*stepBackoff{}, recipients: map[string]bool{}, receiptsAsked: map[string]bool{}}
 	if in.Rejected {
 		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
 	}
-	if in.Over != nil {
-		return ending(in.Over)
+	if in.Final != nil {
+		return workflowResult(in.Final)
 	}
-	if h.begun != nil {
-		h.begun(r)
+	if h.onRunner != nil {
+		h.onRunner(r)
 	}
 	var err error
 	if r.planned, err = h.plan(&in); err != nil {
@@ -69,90 +68,90 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 		return nil, err
 	}
 	if in.Queued && in.Began == nil {
-		if err := r.queue(ctx); err != nil {
+		if err := r.waitForAdmission(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.remember(); err != nil {
+	if err := r.readPages(); err != nil {
 		panic(err.Error())
 	}
-	r.listen(ctx)
-	if err := r.begin(); err != nil {
+	r.handleSignals(ctx)
+	if err := r.start(); err != nil {
 		panic(err.Error())
 	}
 	return r.loop()
 }
 
-// begin makes the machine, and lets it go through what happened before.
-func (r *runner) begin() error {
+// start rebuilds the machine from the events so far.
+func (r *runner) start() error {
 	start, err := stored.DecodeStart(workflow.GetInfo(r.ctx).WorkflowExecution.ID, r.in.Start)
 	if err != nil {
 		return err
 	}
 	in := r.in
-	in.Events = r.all.events
-	r.m, err = rebuild(r.planned.Plan, start, in, r.began, nil)
+	in.Events = r.log.events
+	r.m, err = rebuild(r.planned.Plan, start, in, r.admittedAt, nil)
 	if err != nil {
 		return err
 	}
 	r.started = start.At
-	r.m.Ended() // those were told of in an earlier execution
-	r.recallShown()
-	r.base = workflow.GetInfo(r.ctx).GetCurrentHistorySize()
+	r.m.Ended() // an earlier execution has reported those
+	r.readAttributes()
+	r.startSize = workflow.GetInfo(r.ctx).GetCurrentHistorySize()
 	return nil
 }
 
 // loop performs commands and applies events until the run has ended.
 func (r *runner) loop() (*record, error) {
 	for {
-		if r.m.Result() == nil && !r.stopped && r.isFull() {
-			r.stopped = true
-			r.cancel(full)
+		if r.m.Result() == nil && !r.full && r.isFull() {
+			r.full = true
+			r.cancel(fullReason)
 		}
-		if !r.in.Turn {
+		if !r.in.AwaitsTurn {
 			r.perform()
 		}
-		r.tell()
-		if !r.sel.HasPending() && !r.draining {
-			r.lookAll()
+		r.reportSteps()
+		if !r.selector.HasPending() && !r.draining {
+			r.loadAwaitedReceipts()
 		}
-		if r.m.Result() != nil && len(r.made) == 0 && !r.sel.HasPending() {
-			if r.answerHeard(); r.beside == 0 {
+		if r.m.Result() != nil && len(r.inFlight) == 0 && !r.selector.HasPending() {
+			if r.answerEvents(); r.pendingOps == 0 {
 				if r.prepareEnd() {
 					continue
 				}
 				return r.end()
 			}
 		}
-		if r.draining = r.draining || r.isLong(); r.draining && len(r.made) == 0 && r.beside == 0 && !r.sel.HasPending() {
-			if r.file(r.in.inline()) {
+		if r.draining = r.draining || r.needsNewExecution(); r.draining && len(r.inFlight) == 0 && r.pendingOps == 0 && !r.selector.HasPending() {
+			if r.writePage(r.in.maxInlineBytes()) {
 				continue
 			}
 			return nil, r.continueAsNew()
 		}
-		if !r.sel.HasPending() {
-			r.show()
-			r.answerHeard()
-			r.sent = 0 // what was decided is handed over before anything comes
+		if !r.selector.HasPending() {
+			r.upsertAttributes()
+			r.answerEvents()
+			r.inputBytes = 0 // selecting ends the workflow task, which hands the inputs to the server
 		}
-		r.sel.Select(r.ctx)
-		for r.sel.HasPending() {
-			r.sel.Select(r.ctx)
+		r.selector.Select(r.ctx)
+		for r.selector.HasPending() {
+			r.selector.Select(r.ctx)
 		}
 	}
 }
 
-// longHistory is from how many events on a run goes on in another execution, if the server
-// does not ask for that before: far below what it allows.
-const longHistory = 8000
+// maxHistoryEvents is how many events the history of a run may have before it continues as
+// new, unless the server suggests that earlier. The server's limit is far above.
+const maxHistoryEvents = 8000
 
 func (r *runner) continueAsNew() error {
 	in := r.in
 	info := workflow.GetInfo(r.ctx)
 	in.Reset = in.Reset || info.OriginalRunID != info.WorkflowExecution.RunID
-	in.Pages, in.Events = r.all.pages, r.all.loose()
-	if r.began != nil {
-		in.Began = r.began
+	in.Pages, in.Events = r.log.pages, r.log.unpaged()
+	if r.admittedAt != nil {
+		in.Began = r.admittedAt
 	}
 	ctx := r.ctx
 	if len(in.Pages) > 0 {
@@ -161,24 +160,24 @@ func (r *runner) continueAsNew() error {
 	return workflow.NewContinueAsNewError(ctx, runType, in)
 }
 
-// apply tells the machine what happened.
+// apply applies an event to the machine, and logs it.
 func (r *runner) apply(event machine.Event) {
 	if err := r.m.Apply(event); err != nil {
-		panic(err.Error()) // the workflow stands still, and nothing is guessed
+		panic(err.Error()) // the workflow makes no progress until a version comes that can apply it
 	}
-	one, err := stored.Encode(nil, event)
+	rec, err := stored.Encode(nil, event)
 	if err != nil {
 		panic(err.Error())
 	}
-	r.all.events = append(r.all.events, one)
+	r.log.events = append(r.log.events, rec)
 }
 
 func (r *runner) now() time.Time { return workflow.Now(r.ctx) }
 
-// listen attends to what comes from outside.
-func (r *runner) listen(ctx workflow.Context) {
+// handleSignals registers the handlers of signals, and of the workflow's cancellation.
+func (r *runner) handleSignals(ctx workflow.Context) {
 	on := func(name string, f func(c workflow.ReceiveChannel)) {
-		r.sel.AddReceive(workflow.GetSignalChannel(r.ctx, name), func(c workflow.ReceiveChannel, _ bool) { f(c) })
+		r.selector.AddReceive(workflow.GetSignalChannel(r.ctx, name), func(c workflow.ReceiveChannel, _ bool) { f(c) })
 	}
 	on(receiptsSignal, func(c workflow.ReceiveChannel) {
 		var list []stored.Receipt
@@ -188,9 +187,9 @@ func (r *runner) listen(ctx workflow.Context) {
 		}
 	})
 	on(arrivedSignal, func(c workflow.ReceiveChannel) {
-		var a arrived
+		var a arrivedEvents
 		c.Receive(r.ctx, &a)
-		r.arrived(a)
+		r.onEvents(a)
 	})
 	on(settledSignal, func(c workflow.ReceiveChannel) {
 		var s stored.Record
@@ -205,27 +204,27 @@ func (r *runner) listen(ctx workflow.Context) {
 	on(liftedSignal, func(c workflow.ReceiveChannel) {
 		var hold string
 		c.Receive(r.ctx, &hold)
-		r.lift(hold)
+		r.onLifted(hold)
 	})
 	on(cancelSignal, func(c workflow.ReceiveChannel) {
 		var reason string
 		c.Receive(r.ctx, &reason)
 		r.cancel(reason)
 	})
-	on(admittedSignal, func(c workflow.ReceiveChannel) { // perhaps twice
+	on(admittedSignal, func(c workflow.ReceiveChannel) { // may come twice
 		var claim string
 		c.Receive(r.ctx, &claim)
-		r.admitted(claim)
+		r.onAdmitted(claim)
 	})
-	if r.in.Turn {
-		r.claimLater(r.sel, firstClaim, func() bool { return r.in.Turn }, func() { r.in.Turn = false })
+	if r.in.AwaitsTurn {
+		r.scheduleClaim(r.selector, firstReclaim, func() bool { return r.in.AwaitsTurn }, func() { r.in.AwaitsTurn = false })
 	}
-	asked := workflow.NewBufferedChannel(r.ctx, 1)
-	workflow.Go(r.ctx, func(free workflow.Context) {
-		ctx.Done().Receive(free, nil)
-		asked.Send(free, true)
+	cancelled := workflow.NewBufferedChannel(r.ctx, 1)
+	workflow.Go(r.ctx, func(disconnected workflow.Context) {
+		ctx.Done().Receive(disconnected, nil)
+		cancelled.Send(disconnected, true)
 	})
-	r.sel.AddReceive(asked, func(c workflow.ReceiveChannel, _ bool) {
+	r.selector.AddReceive(cancelled, func(c workflow.ReceiveChannel, _ bool) {
 		c.Receive(r.ctx, nil)
 		r.cancel("cancelled on the server")
 	})
@@ -233,13 +232,13 @@ func (r *runner) listen(ctx workflow.Context) {
 
 func (r *runner) cancel(reason string) {
 	if r.m.Result() == nil {
-		r.leaveLine()
+		r.leaveLockQueue()
 		r.apply(machine.CancelRequested{At: r.now(), Reason: reason})
 	}
 }
 
-// tell reports the steps that ended, once.
-func (r *runner) tell() {
+// reportSteps reports the steps that ended to OnStep, except on replay.
+func (r *runner) reportSteps() {
 	ended := r.m.Ended()
 	if r.h.opts.OnStep == nil || workflow.IsReplaying(r.ctx) {
 		return
@@ -251,33 +250,33 @@ func (r *runner) tell() {
 
 func (r *runner) id() string { return workflow.GetInfo(r.ctx).WorkflowExecution.ID }
 
-// prepareEnd does what takes time before the end, and tells whether it took any: then more
-// may have come.
+// prepareEnd releases the lock and writes pages before the end. It reports whether it
+// waited for something: signals may have come meanwhile, and are to be handled first.
 func (r *runner) prepareEnd() bool {
-	if r.in.Lock != "" && !r.in.Free && !r.unlocked {
-		r.show()
-		r.unlock()
-		r.unlocked = true
+	if r.in.Lock != "" && !r.in.Unlocked && !r.lockReleased {
+		r.upsertAttributes()
+		r.releaseLock()
+		r.lockReleased = true
 		return true
 	}
-	if len(r.all.pages) > len(r.in.Pages) || weight(r.all.events[r.before:]) > pageSize {
-		return r.file(pageSize)
+	if len(r.log.pages) > len(r.in.Pages) || recordBytes(r.log.events[r.earlier:]) > pageSize {
+		return r.writePage(pageSize)
 	}
 	return false
 }
 
-// end ends the workflow as the run did: what is cancelled or failed is so on the server,
-// too.
+// end ends the workflow with the run's status.
 func (r *runner) end() (*record, error) {
-	r.show()
+	r.upsertAttributes()
 	if r.h.opts.OnEnd != nil && !workflow.IsReplaying(r.ctx) {
 		r.h.opts.OnEnd(host.ResultOf(r.m, r.id(), r.in.Flow, r.started))
 	}
-	return ending(r.record())
+	return workflowResult(r.record())
 }
 
-// ending is how a workflow ends whose run ended so.
-func ending(rec *record) (*record, error) {
+// workflowResult returns the result of a run's workflow, so that a run that failed or was
+// cancelled has that status on the server, too.
+func workflowResult(rec *record) (*record, error) {
 	switch rec.Status {
 	case machine.Failed:
 		return nil, temporal.NewApplicationErrorWithOptions("the run failed", failedType, temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{rec}})
@@ -287,26 +286,26 @@ func ending(rec *record) (*record, error) {
 	return rec, nil
 }
 
-// failedType marks the failure of a workflow as that of its run.
+// failedType is the type of the error of a workflow whose run has failed.
 const failedType = "facteur.failed"
 
 func (r *runner) record() *record {
 	rec := r.head()
-	if rec.Events = r.all.events[r.before:]; len(r.all.pages) > len(r.in.Pages) {
-		rec.Pages, rec.Events = r.all.pages, r.all.loose()
+	if rec.Events = r.log.events[r.earlier:]; len(r.log.pages) > len(r.in.Pages) {
+		rec.Pages, rec.Events = r.log.pages, r.log.unpaged()
 	}
 	return rec
 }
 
-// head is the record without what happened.
+// head returns the record without its events.
 func (r *runner) head() *record {
-	rec := &record{Status: machine.Running, Began: r.began}
+	rec := &record{Status: machine.Running, Began: r.admittedAt}
 	switch result := r.result(); {
-	case result != nil && len(r.made) == 0:
+	case result != nil && len(r.inFlight) == 0:
 		rec.Status, rec.Ended = result.Status, r.m.Now()
-	case r.m == nil && r.in.Queued && r.in.Began == nil && r.began == nil, r.in.Turn:
+	case r.m == nil && r.in.Queued && r.in.Began == nil && r.admittedAt == nil, r.in.AwaitsTurn:
 		rec.Status = host.Queued
-	case r.m != nil && len(r.made) == 0:
+	case r.m != nil && len(r.inFlight) == 0:
 		rec.Status = host.Waiting
 	}
 	return rec
@@ -319,22 +318,22 @@ func (r *runner) result() *machine.Result {
 	return r.m.Result()
 }
 
-// report answers the query.
-func (r *runner) report(q asked) (report, error) {
+// report is the handler of reportQuery.
+func (r *runner) report(q reportRequest) (report, error) {
 	if len(r.in.Pages) > 0 && r.m == nil {
 		return report{}, errors.New("it reads what happened before")
 	}
-	out := report{Record: *r.head(), Total: len(r.all.events)}
-	if r.m == nil { // it has not begun: nothing has happened since
+	out := report{Record: *r.head(), Total: len(r.log.events)}
+	if r.m == nil { // it has not begun: there are no events of this execution
 		out.Record.Events, out.Total = r.in.Events, len(r.in.Events)
-	} else if rest := r.all.events[min(q.From, out.Total):]; q.Rest || weight(rest) <= r.in.inline() {
-		out.Record.Events = rest[:fit(rest)]
+	} else if rest := r.log.events[min(q.From, out.Total):]; q.Rest || recordBytes(rest) <= r.in.maxInlineBytes() {
+		out.Record.Events = rest[:pageLen(rest)]
 	}
 	if !q.Rest {
 		out.Input = r.in
 		out.Input.Events = nil
 	}
-	for _, one := range r.held {
+	for _, one := range r.delayed {
 		out.Held = append(out.Held, one.heldCall)
 	}
 	return out, nil

@@ -18,11 +18,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A schedule is a workflow that sleeps from one time to the next, and at each has one of
-// the daemons start a run, whose id comes of the schedule and the time. It is not one of
-// the server's own schedules: those leave out a time of day that does not exist, and come
-// twice to one that exists twice, which ours do not; and they would start all runs that
-// were due while no daemon was there.
+// A schedule is a workflow that sleeps until the next time, and then has one of the daemons
+// start a run, whose id depends on the schedule and the time. Temporal's own schedules are
+// not used: they skip a time of day that does not exist, and fire twice at one that exists
+// twice, which ours do not; and they would start all runs that were due while no daemon ran.
 
 const (
 	scheduleType   = "facteur.schedule"
@@ -30,42 +29,43 @@ const (
 	scheduleSignal = "schedule" // a scheduleForm
 	scheduleQuery  = "schedule"
 
-	// longSchedule is from how many events on the history of a schedule begins anew.
-	longSchedule = 2000
-	// meetTime bounds one try to start a run.
+	// maxScheduleHistory is how many events the history of a schedule has before it continues
+	// as new.
+	maxScheduleHistory = 2000
+	// meetTime bounds one attempt to start a run.
 	meetTime = time.Minute
 )
 
-// A scheduleForm is a schedule, with the flow that it starts: whichever daemon is there
-// can do so.
+// A scheduleForm is the stored form of a schedule, with the flow that it starts, so that any
+// daemon can do so.
 type scheduleForm struct {
 	Name     string            `json:"name"`
 	Flow     string            `json:"flow"`
 	Digest   string            `json:"digest"`
 	Sources  map[string]string `json:"sources,omitempty"`
-	Trigger  int               `json:"trigger"` // which of the flow's
+	Trigger  int               `json:"trigger"` // its index in the flow's triggers
 	Cron     string            `json:"cron"`
 	Timezone string            `json:"timezone"`
 	Missed   string            `json:"missed"`
-	Loaded   time.Time         `json:"loaded"`         // when a daemon read the flows that say so
-	Gone     bool              `json:"gone,omitempty"` // they no longer have it
+	Loaded   time.Time         `json:"loaded"`         // when a daemon loaded the flows that have it
+	Gone     bool              `json:"gone,omitempty"` // they have it no longer
 }
 
-// A scheduleInput is what a schedule begins with.
+// A scheduleInput is the input of a schedule's workflow. It is stored.
 type scheduleInput struct {
 	scheduleForm
-	Last time.Time `json:"last"` // the last time that was met or missed
+	Last time.Time `json:"last"` // the latest time that was met or missed
 }
 
-// A scheduleState is what a schedule tells of itself.
+// A scheduleState is the answer to scheduleQuery.
 type scheduleState struct {
 	Name string    `json:"name"`
 	Last time.Time `json:"last"`
 	Next time.Time `json:"next,omitzero"`
 }
 
-// reckoned is the stored form of a host.ScheduleEvaluation.
-type reckoned struct {
+// evaluationForm is the stored form of a host.ScheduleEvaluation.
+type evaluationForm struct {
 	Due    time.Time `json:"due,omitzero"`
 	Last   time.Time `json:"last"`
 	Next   time.Time `json:"next,omitzero"`
@@ -73,7 +73,7 @@ type reckoned struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// A dueForm is what the activity that meets a time is given.
+// A dueForm is the input of meetActivity: the stored form of a host.DueSchedule.
 type dueForm struct {
 	scheduleForm
 	At     time.Time `json:"at,omitzero"`
@@ -81,42 +81,42 @@ type dueForm struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// Schedule implements host.Scheduler. Each schedule is a workflow, which goes on whichever
-// daemons are there. Of what several daemons say, that counts which was loaded last; one
-// with other flows is not asked again until it loads some, so that they do not fight.
+// Schedule implements host.Scheduler. Each schedule is a workflow, which goes on whichever daemons
+// run. If daemons have loaded different flows, those loaded last count, until a daemon loads
+// others: so they do not overwrite each other in turn.
 func (h *Host) Schedule(ctx context.Context, loaded time.Time, all []host.Schedule) error {
 	if h.opts.Meet == nil {
 		return errors.New("a host on Temporal that keeps schedules needs Meet")
 	}
 	wanted := map[string]bool{}
-	for _, one := range all {
-		form := formOfSchedule(one, loaded)
-		id := h.name("schedule", one.Name)
+	for _, s := range all {
+		form := formOfSchedule(s, loaded)
+		id := h.workflowID("schedule", s.Name)
 		wanted[id] = true
-		if err := h.checkSize("the flow "+one.Plan.Name, form, weightOf(form.Sources)); err != nil {
+		if err := h.checkSize("the flow "+s.Plan.Name, form, sourceBytes(form.Sources)); err != nil {
 			return err
 		}
-		h.plans.Put(one.Plan)
+		h.plans.Put(s.Plan)
 		_, err := h.client.SignalWithStartWorkflow(ctx, id, scheduleSignal, form, client.StartWorkflowOptions{
 			ID: id, TaskQueue: h.opts.Queue, WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 			TypedSearchAttributes: temporal.NewSearchAttributes(flowKey.ValueSet(form.Flow), byKey.ValueSet("schedule "+form.Cron+" "+form.Timezone)),
 		}, scheduleType, scheduleInput{scheduleForm: form})
 		if err != nil {
-			return fmt.Errorf("keep the schedule of %s: %w", one.Name, err)
+			return fmt.Errorf("keep the schedule of %s: %w", s.Name, err)
 		}
 	}
 	return h.unschedule(ctx, loaded, wanted)
 }
 
-func formOfSchedule(one host.Schedule, loaded time.Time) scheduleForm {
-	t := one.Trigger
+func formOfSchedule(s host.Schedule, loaded time.Time) scheduleForm {
+	t := s.Trigger
 	return scheduleForm{
-		Name: one.Name, Flow: one.Plan.Name, Digest: one.Plan.Digest, Sources: one.Plan.Texts,
-		Trigger: slices.Index(one.Plan.Triggers, t), Cron: t.Cron, Timezone: t.Timezone, Missed: t.Missed, Loaded: loaded.UTC(),
+		Name: s.Name, Flow: s.Plan.Name, Digest: s.Plan.Digest, Sources: s.Plan.Texts,
+		Trigger: slices.Index(s.Plan.Triggers, t), Cron: t.Cron, Timezone: t.Timezone, Missed: t.Missed, Loaded: loaded.UTC(),
 	}
 }
 
-// unschedule ends the schedules that no flow has any more.
+// unschedule ends the schedules that are not wanted.
 func (h *Host) unschedule(ctx context.Context, loaded time.Time, wanted map[string]bool) error {
 	var page []byte
 	for {
@@ -143,8 +143,8 @@ func (h *Host) unschedule(ctx context.Context, loaded time.Time, wanted map[stri
 	}
 }
 
-// A keeping is a schedule, inside its workflow.
-type keeping struct {
+// A scheduler is the state of a schedule's workflow.
+type scheduler struct {
 	scheduleInput
 	ctx     workflow.Context
 	signals workflow.ReceiveChannel
@@ -153,7 +153,7 @@ type keeping struct {
 
 // schedule is the workflow of a schedule.
 func (h *Host) schedule(ctx workflow.Context, in scheduleInput) error {
-	k := &keeping{scheduleInput: in, ctx: ctx, signals: workflow.GetSignalChannel(ctx, scheduleSignal)}
+	k := &scheduler{scheduleInput: in, ctx: ctx, signals: workflow.GetSignalChannel(ctx, scheduleSignal)}
 	if k.Last.IsZero() {
 		k.Last = workflow.Now(ctx)
 	}
@@ -166,20 +166,20 @@ func (h *Host) schedule(ctx workflow.Context, in scheduleInput) error {
 	for {
 		var form scheduleForm
 		for k.signals.ReceiveAsync(&form) {
-			k.take(form)
+			k.update(form)
 			form = scheduleForm{}
 		}
 		switch {
 		case k.Gone:
 			return nil
 		case ctx.Err() != nil:
-			return ctx.Err() // somebody ended it on the server
+			return ctx.Err() // cancelled on the server
 		}
 		info := workflow.GetInfo(ctx)
-		if info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > longSchedule {
+		if info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxScheduleHistory {
 			return workflow.NewContinueAsNewError(ctx, scheduleType, k.scheduleInput)
 		}
-		r, err := k.reckon()
+		r, err := k.evaluate()
 		if err != nil {
 			return err
 		}
@@ -192,9 +192,9 @@ func (h *Host) schedule(ctx workflow.Context, in scheduleInput) error {
 	}
 }
 
-// take follows what the flows say that were loaded last, and tells whether that is other
-// than before.
-func (k *keeping) take(form scheduleForm) (changed bool) {
+// update takes over a schedule unless it was loaded earlier than the present one, and reports
+// whether it is another.
+func (k *scheduler) update(form scheduleForm) (changed bool) {
 	if form.Loaded.Before(k.Loaded) {
 		return false
 	}
@@ -207,11 +207,11 @@ func (k *keeping) take(form scheduleForm) (changed bool) {
 	return changed
 }
 
-// reckon is recorded, so that another version's tables of time zones change nothing in
-// what was decided.
-func (k *keeping) reckon() (host.ScheduleEvaluation, error) {
+// evaluate computes what is due, as a side effect in the history: another version may have other
+// time zone data, and must decide the same on replay.
+func (k *scheduler) evaluate() (host.ScheduleEvaluation, error) {
 	now := workflow.Now(k.ctx)
-	var r reckoned
+	var r evaluationForm
 	err := workflow.SideEffect(k.ctx, func(workflow.Context) any {
 		zone, err := time.LoadLocation(k.Timezone)
 		if err != nil {
@@ -221,13 +221,13 @@ func (k *keeping) reckon() (host.ScheduleEvaluation, error) {
 		if err != nil {
 			panic(fmt.Sprintf("the schedule %s: this version does not know its times: %s", k.Name, err))
 		}
-		return reckoned(host.EvaluateSchedule(&plan.Trigger{Schedule: times, Missed: k.Missed}, k.Last, now, now.Add(-host.Grace)))
+		return evaluationForm(host.EvaluateSchedule(&plan.Trigger{Schedule: times, Missed: k.Missed}, k.Last, now, now.Add(-host.Grace)))
 	}).Get(&r)
 	return host.ScheduleEvaluation(r), err
 }
 
-// sleep waits for a time, or until other flows were loaded.
-func (k *keeping) sleep(until time.Time) {
+// sleep waits for a time, or until the schedule changes.
+func (k *scheduler) sleep(until time.Time) {
 	ctx, cancel := workflow.WithCancel(k.ctx)
 	defer cancel()
 	over := false
@@ -235,15 +235,15 @@ func (k *keeping) sleep(until time.Time) {
 	if !until.IsZero() {
 		sel.AddFuture(workflow.NewTimer(ctx, until.Sub(workflow.Now(ctx))), func(workflow.Future) { over = true })
 	}
-	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.heard(c) })
+	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.onSignal(c) })
 	for !over {
 		sel.Select(ctx)
 	}
 }
 
-// meet has a daemon start the run, and tells whether that is done. It is not when nobody
-// was there to begin with it, or when other flows were loaded meanwhile.
-func (k *keeping) meet(r host.ScheduleEvaluation) (done bool) {
+// meet has a daemon start the run, and reports whether it did. It has not if no daemon took the
+// activity up in time, or if the schedule has changed meanwhile.
+func (k *scheduler) meet(r host.ScheduleEvaluation) (done bool) {
 	ctx, cancel := workflow.WithCancel(k.ctx)
 	defer cancel()
 	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -255,20 +255,20 @@ func (k *keeping) meet(r host.ScheduleEvaluation) (done bool) {
 	sel.AddFuture(workflow.ExecuteActivity(patient, meetActivity, dueForm{k.scheduleForm, r.Due, r.Missed, r.Until}), func(f workflow.Future) {
 		over, done = true, f.Get(ctx, nil) == nil
 	})
-	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.heard(c) })
+	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.onSignal(c) })
 	for !over {
 		sel.Select(ctx)
 	}
 	return done
 }
 
-func (k *keeping) heard(c workflow.ReceiveChannel) (changed bool) {
+func (k *scheduler) onSignal(c workflow.ReceiveChannel) (changed bool) {
 	var form scheduleForm
 	c.Receive(k.ctx, &form)
-	return k.take(form)
+	return k.update(form)
 }
 
-// meet is the activity that starts the run of a time, as often as it takes.
+// meet is the activity that calls Options.Meet. It is retried until it succeeds.
 func (h *Host) meet(ctx context.Context, due dueForm) error {
 	if h.opts.Meet == nil {
 		return errors.New("this daemon starts no flows")

@@ -15,8 +15,8 @@ const (
 	secretMemo = "secret"
 )
 
-// A KeyError says that what the daemons of a task queue share cannot be opened here: this
-// process has another key than they.
+// A KeyError says that the secret which the daemons of a task queue share cannot be opened:
+// this process has another key than they.
 type KeyError struct{ err error }
 
 func (e *KeyError) Error() string {
@@ -26,12 +26,12 @@ func (e *KeyError) Error() string {
 // Unwrap returns the cause.
 func (e *KeyError) Unwrap() error { return e.err }
 
-// Secret returns what all daemons of a task queue share, such as the key of Options.Hash.
-// The first that asks for the name decides what it is: fresh. The server keeps it, sealed,
-// and sealed anew whenever somebody asks, so that old keys can go one day. It is a
-// *KeyError when this process cannot open it.
+// Secret returns a secret that all daemons of a task queue share, such as the key of
+// Options.Hash. The first call for a name stores fresh, later ones return that. The server
+// stores it sealed; each call seals it again, so that old keys can be retired one day. The
+// error is a *KeyError if this process cannot open it, or a *ServerError.
 //
-// It is there for what Open is given; of o only what leads to the server and seals matters.
+// It is called before Open; of o only what connects to the server, Seal and Open matter.
 func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, error) {
 	o = o.withDefaults()
 	c, err := dial(ctx, o, nil)
@@ -47,11 +47,11 @@ func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, 
 	case err == nil:
 		return fresh, nil
 	case !errors.As(err, &exists):
-		return nil, o.fail("keep what the daemons share", err)
+		return nil, o.serverError("keep what the daemons share", err)
 	}
 	d, err := c.DescribeWorkflow(ctx, id, "")
 	if err != nil {
-		return nil, o.fail("read what the daemons share", err)
+		return nil, o.serverError("read what the daemons share", err)
 	}
 	var secret []byte
 	if err := h.memo(d.Memo, secretMemo, &secret); err != nil {
@@ -59,7 +59,7 @@ func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, 
 	}
 	err = h.keepSecret(ctx, id, secret, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 	if err != nil {
-		return nil, o.fail("keep what the daemons share", err)
+		return nil, o.serverError("keep what the daemons share", err)
 	}
 	return secret, nil
 }

@@ -32,7 +32,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if s.Key != "" {
 		id = host.KeyedID(h.opts.Hash, p.Name, s.Key)
 	}
-	print, err := h.printInputs(s)
+	fingerprints, err := h.fingerprintInputs(s)
 	if err != nil {
 		return host.Run{}, false, err
 	}
@@ -42,13 +42,13 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, err
 	}
 	in := input{
-		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil, Begins: true, Looks: h.opts.Past != nil,
+		Machine: machine.Version, Flow: p.Name, Digest: p.Digest, Sources: p.Texts, Start: first, By: s.By, Past: h.opts.Past != nil, Begins: true, ChecksReceipts: h.opts.Past != nil,
 	}
-	if err := h.checkSize("what the run begins with", in, len(first.Body)+weightOf(p.Texts)); err != nil {
+	if err := h.checkSize("what the run begins with", in, len(first.Body)+sourceBytes(p.Texts)); err != nil {
 		return host.Run{}, false, err
 	}
 	run := host.Run{ID: id, Flow: p.Name, Digest: p.Digest, Status: machine.Running, By: s.By, Started: start.At}
-	spot, err := h.findPlace(ctx, p, s.Inputs, id)
+	spot, err := h.acquireLock(ctx, p, s.Inputs, id)
 	if err != nil {
 		return host.Run{}, false, err
 	}
@@ -68,30 +68,32 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{printMemo: print},
+		Memo:                                     map[string]any{inputsMemo: fingerprints},
 	}, runType, in)
 	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
-		run, err := h.first(ctx, id, s.Key, print)
+		run, err := h.first(ctx, id, s.Key, fingerprints)
 		return run, false, err
 	}
 	if err != nil {
 		return host.Run{}, false, fmt.Errorf("start the run: %w", err)
 	}
-	h.fresh.keep(id, begun.GetRunID(), in)
+	h.started.add(id, begun.GetRunID(), in)
 	return run, true, nil
 }
 
-// taskTime is how long a worker may decide what a run does next, before another one does.
+// taskTime returns the workflow task time-out: how long a worker may take to decide what a run
+// does next, before another one does.
 func (h *Host) taskTime() time.Duration { return min(max(h.opts.Lost, time.Second), 10*time.Second) }
 
-// maxBy bounds what starts a run, in bytes, as lists show it.
+// maxBy bounds host.Run.By in the search attribute, in bytes.
 const maxBy = 200
 
-// printMemo is what tells whether a key is used again with other inputs.
-const printMemo = "inputs"
+// inputsMemo is the memo with the fingerprints of a run's inputs, which tell whether an
+// idempotency key is used again with other inputs.
+const inputsMemo = "inputs"
 
-// firstAttributes are what lists find a run by that begins. Whom it writes to first is
-// already known: the machine tells.
+// firstAttributes returns the search attributes of a new run. The recipients of its first calls
+// are known already, from a machine.
 func (h *Host) firstAttributes(p *host.CachedPlan, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
 	out := []temporal.SearchAttributeUpdate{
 		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At.UnixMicro()),
@@ -123,24 +125,24 @@ func (h *Host) firstAttributes(p *host.CachedPlan, start machine.Start, run host
 
 // First implements host.Host.
 func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]any) (host.Run, error) {
-	print, err := h.printInputs(host.Start{Inputs: inputs})
+	fingerprints, err := h.fingerprintInputs(host.Start{Inputs: inputs})
 	if err != nil {
 		return host.Run{}, err
 	}
-	return h.first(ctx, host.KeyedID(h.opts.Hash, flow, key), key, print)
+	return h.first(ctx, host.KeyedID(h.opts.Hash, flow, key), key, fingerprints)
 }
 
-// first returns the run that a key began before.
-func (h *Host) first(ctx context.Context, id, key, print string) (host.Run, error) {
+// first returns the run that was started with an idempotency key, and such inputs.
+func (h *Host) first(ctx context.Context, id, key, fingerprints string) (host.Run, error) {
 	d, err := h.client.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return host.Run{}, notFound(id, err)
 	}
 	var before string
-	if err := h.memo(d.GetWorkflowExecutionInfo().GetMemo(), printMemo, &before); err != nil {
+	if err := h.memo(d.GetWorkflowExecutionInfo().GetMemo(), inputsMemo, &before); err != nil {
 		return host.Run{}, err
 	}
-	if !alike(before, print) {
+	if !sameInputs(before, fingerprints) {
 		return host.Run{}, &host.ReusedError{Run: id, Key: key}
 	}
 	return headOf(d.GetWorkflowExecutionInfo()), nil
@@ -150,8 +152,8 @@ func newID() string {
 	return strings.ToLower(rand.Text())
 }
 
-// printInputs returns the prints of a start, with a space between them.
-func (h *Host) printInputs(s host.Start) (string, error) {
+// fingerprintInputs returns the fingerprints of a start's inputs, separated by spaces.
+func (h *Host) fingerprintInputs(s host.Start) (string, error) {
 	prints, err := s.Fingerprints(h.hash)
 	texts := make([]string, len(prints))
 	for i, one := range prints {
@@ -160,13 +162,13 @@ func (h *Host) printInputs(s host.Start) (string, error) {
 	return strings.Join(texts, " "), err
 }
 
-// alike tells whether two starts have a print in common.
-func alike(a, b string) bool {
+// sameInputs reports whether two starts have a fingerprint in common.
+func sameInputs(a, b string) bool {
 	others := strings.Fields(b)
 	return slices.ContainsFunc(strings.Fields(a), func(one string) bool { return slices.Contains(others, one) })
 }
 
-// register tells a worker what it works on.
+// register registers our workflows and activities with a worker.
 func (h *Host) register(w worker.Worker) {
 	for name, f := range h.workflows() {
 		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
@@ -177,11 +179,11 @@ func (h *Host) register(w worker.Worker) {
 func (h *Host) workflows() map[string]any {
 	return map[string]any{
 		runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
-		secretType: holdWorkflow, scheduleType: h.schedule, pageType: pageWorkflow, errandType: holdWorkflow,
+		secretType: holdWorkflow, scheduleType: h.schedule, pageType: pageWorkflow, runLockType: holdWorkflow,
 	}
 }
 
-// notFound is an error of the server in the words of host.Host.
+// notFound returns a *host.NotFoundError for one of the server, and other errors unchanged.
 func notFound(run string, err error) error {
 	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
 		return &host.NotFoundError{What: "run " + run}

@@ -20,13 +20,13 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// rebuild makes the machine of a run from what is stored of it. each is told of every
-// event, before it is applied; it may be nil.
+// rebuild makes the machine of a run from its stored events. each is called with every event
+// before that is applied; it may be nil.
 func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each func(m *machine.Machine, e machine.Event), more ...stored.Record) (*machine.Machine, error) {
 	if began == nil {
 		began = in.Began
 	}
-	if began != nil { // until then it was queued
+	if began != nil { // it was queued until then
 		start.At = *began
 	}
 	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
@@ -50,23 +50,23 @@ func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each
 	return m, nil
 }
 
-// A state is a run as the server has it.
-type state struct {
+// A runState is what the server has of a run.
+type runState struct {
 	execution client.WorkflowExecutionMetadata
 	open      bool
-	reset     bool  // of one that has ended: it may have done more than is known
-	in        input // with the events of earlier executions, also those on pages
+	reset     bool  // it has ended, and an operator reset it before: it may have done more than is known
+	in        input // Events: all, also those on pages
 	record    record
-	pages     []string // that hold the first of all events …
-	filed     int      // … so many
+	pages     []string // have the first events …
+	paged     int      // … this many
 	held      []heldCall
-	lost      string // why the server ended it without the run having ended
-	stuck     error  // why it stands still
+	serverEnd string // why the server ended the workflow before the run had ended; "": it did not
+	stuck     error  // why it makes no progress
 }
 
 // load reads a run.
-func (h *Host) load(ctx context.Context, run string) (*state, error) {
-	looked := false
+func (h *Host) load(ctx context.Context, run string) (*runState, error) {
+	checked := false
 	for began := time.Now(); ; {
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
 		if err != nil {
@@ -75,22 +75,22 @@ func (h *Host) load(ctx context.Context, run string) (*state, error) {
 		if d.WorkflowType.Name != runType {
 			return nil, &host.NotFoundError{What: "run " + run}
 		}
-		s := &state{execution: d.WorkflowExecutionMetadata, open: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+		s := &runState{execution: d.WorkflowExecutionMetadata, open: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 		if s.open {
-			err = h.ask(ctx, s)
+			err = h.query(ctx, s)
 		} else {
-			err = h.readBack(ctx, s)
+			err = h.readClosed(ctx, s)
 		}
-		if err == nil || !errors.Is(err, errMoved) {
+		if err == nil || !errors.Is(err, errChanged) {
 			return s, err
 		}
-		if s.open && !looked && time.Since(began) > stuckTime {
-			looked = true
+		if s.open && !checked && time.Since(began) > stuckTime {
+			checked = true
 			if err := h.readStuck(ctx, s); err != nil || s.stuck != nil {
 				return s, err
 			}
 		}
-		if time.Since(began) > answerTime {
+		if time.Since(began) > answerTimeout {
 			return nil, fmt.Errorf("the run %s does not answer: does a daemon of the version that started it work on the task queue %s?", run, h.opts.Queue)
 		}
 		if err := ctx.Err(); err != nil {
@@ -99,58 +99,60 @@ func (h *Host) load(ctx context.Context, run string) (*state, error) {
 	}
 }
 
-// answerTime is how long a run has to tell of itself.
-const answerTime = 45 * time.Second
+// answerTimeout is how long a run may take to answer a query.
+const answerTimeout = 45 * time.Second
 
-// errMoved says that the run went on meanwhile: it is to be looked at again.
-var errMoved = errors.New("the run has gone on")
+// errChanged says that the run has changed meanwhile: it is to be loaded again.
+var errChanged = errors.New("the run has gone on")
 
-// ask asks a run that goes on what has happened to it.
-func (h *Host) ask(ctx context.Context, s *state) error {
+// query reads an open run by querying its workflow.
+func (h *Host) query(ctx context.Context, s *runState) error {
 	e := s.execution.WorkflowExecution
-	told, err := h.askPart(ctx, s, asked{})
+	part, err := h.queryPart(ctx, s, reportRequest{})
 	for err == nil {
-		s.in.Events, s.record, s.held = append(s.in.Events, told.Record.Events...), told.Record, told.Held
-		if s.record.Events = nil; len(s.in.Events) >= told.Total {
+		s.in.Events, s.record, s.held = append(s.in.Events, part.Record.Events...), part.Record, part.Held
+		if s.record.Events = nil; len(s.in.Events) >= part.Total {
 			return nil
 		}
-		told, err = h.askPart(ctx, s, asked{Rest: true, From: len(s.in.Events)})
+		part, err = h.queryPart(ctx, s, reportRequest{Rest: true, From: len(s.in.Events)})
 	}
 	var early *serviceerror.WorkflowNotReady
 	var failed *serviceerror.QueryFailed
 	var late *serviceerror.DeadlineExceeded
 	switch {
 	case ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)):
-		return h.waitALittle(ctx)
+		return h.backOff(ctx)
 	}
 	return fmt.Errorf("ask the run %s: %w", e.ID, err)
 }
 
-func (h *Host) askPart(ctx context.Context, s *state, part asked) (report, error) {
-	var told report
+func (h *Host) queryPart(ctx context.Context, s *runState, req reportRequest) (report, error) {
+	var part report
 	e := s.execution.WorkflowExecution
-	value, err := h.client.QueryWorkflow(ctx, e.ID, e.RunID, reportQuery, part)
+	value, err := h.client.QueryWorkflow(ctx, e.ID, e.RunID, reportQuery, req)
 	if err == nil {
-		err = value.Get(&told)
+		err = value.Get(&part)
 	}
-	if err == nil && !part.Rest {
-		s.in = told.Input
+	if err == nil && !req.Rest {
+		s.in = part.Input
 		s.in.Events = nil
 	}
-	return told, err
+	return part, err
 }
 
-func (h *Host) waitALittle(ctx context.Context) error {
+// backOff waits for a moment, and returns errChanged, or the context's error.
+
+func (h *Host) backOff(ctx context.Context) error {
 	select {
 	case <-time.After(20 * time.Millisecond):
-		return errMoved
+		return errChanged
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// readBack reads from its history what has happened to a run that has ended.
-func (h *Host) readBack(ctx context.Context, s *state) error {
+// readClosed reads a run that has ended from its history.
+func (h *Host) readClosed(ctx context.Context, s *runState) error {
 	e := s.execution.WorkflowExecution
 	first, err := h.firstEvent(ctx, e.ID, e.RunID)
 	if err != nil {
@@ -165,7 +167,7 @@ func (h *Host) readBack(ctx context.Context, s *state) error {
 	if err != nil {
 		return notFound(e.ID, err)
 	}
-	return s.close(ctx, h, last)
+	return s.applyEnd(ctx, h, last)
 }
 
 func (h *Host) firstEvent(ctx context.Context, id, execution string) (*historypb.HistoryEvent, error) {
@@ -181,7 +183,7 @@ func (h *Host) firstEvent(ctx context.Context, id, execution string) (*historypb
 	return answer.GetHistory().GetEvents()[0], nil
 }
 
-// lastEvent waits for the end of an execution; execution "" is the latest one.
+// lastEvent waits for the end of an execution, "": the latest, and returns its last event.
 func (h *Host) lastEvent(ctx context.Context, id, execution string) (*historypb.HistoryEvent, error) {
 	events := h.client.GetWorkflowHistory(ctx, id, execution, true, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
 	if !events.HasNext() {
@@ -190,8 +192,8 @@ func (h *Host) lastEvent(ctx context.Context, id, execution string) (*historypb.
 	return events.Next()
 }
 
-// close takes how an execution ended.
-func (s *state) close(ctx context.Context, h *Host, last *historypb.HistoryEvent) error {
+// applyEnd completes the state with the last event of the execution.
+func (s *runState) applyEnd(ctx context.Context, h *Host, last *historypb.HistoryEvent) error {
 	ended := last.GetEventTime().AsTime()
 	var result *commonpb.Payloads
 	switch last.GetEventType() {
@@ -204,18 +206,18 @@ func (s *state) close(ctx context.Context, h *Host, last *historypb.HistoryEvent
 		if failure.GetApplicationFailureInfo().GetType() == failedType {
 			result = failure.GetApplicationFailureInfo().GetDetails()
 		} else {
-			s.lost = "its workflow failed"
+			s.serverEnd = "its workflow failed"
 		}
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
-		return errMoved
+		return errChanged
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
-		s.lost = "it was terminated on the server: " + last.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
+		s.serverEnd = "it was terminated on the server: " + last.GetWorkflowExecutionTerminatedEventAttributes().GetReason()
 	default:
-		s.lost = "the server ended it"
+		s.serverEnd = "the server ended it"
 	}
-	if s.lost != "" {
+	if s.serverEnd != "" {
 		s.record = record{Status: machine.Failed, Ended: ended}
-		err := h.relive(ctx, s)
+		err := h.recoverTerminated(ctx, s)
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -223,20 +225,20 @@ func (s *state) close(ctx context.Context, h *Host, last *historypb.HistoryEvent
 	} else if err := h.decode(result, &s.record); err != nil {
 		return err
 	}
-	return s.gather(ctx, h)
+	return s.loadPages(ctx, h)
 }
 
-// gather brings together what happened in all executions.
-func (s *state) gather(ctx context.Context, h *Host) error {
+// loadPages collects the events of all executions, including those on pages.
+func (s *runState) loadPages(ctx context.Context, h *Host) error {
 	s.pages = s.in.Pages
 	if len(s.record.Pages) > 0 {
 		s.pages, s.in.Events = s.record.Pages, nil
 	}
-	paged, err := h.recallAll(ctx, s.pages)
+	paged, err := h.readPages(ctx, s.pages)
 	if err != nil {
 		return err
 	}
-	s.filed = len(paged)
+	s.paged = len(paged)
 	s.in.Events, s.record.Events = slices.Concat(paged, s.in.Events, s.record.Events), nil
 	return nil
 }
@@ -259,8 +261,8 @@ func (h *Host) memo(m *commonpb.Memo, name string, into any) error {
 	return nil
 }
 
-// machine rebuilds the machine of a run; nil when it never began.
-func (s *state) machine(h *Host, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, machine.Start, error) {
+// machine rebuilds the machine of a run, nil if it never began.
+func (s *runState) machine(h *Host, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, machine.Start, error) {
 	start, err := stored.DecodeStart(s.id(), s.in.Start)
 	if err == nil && s.stuck != nil {
 		err = &machine.MismatchError{Reason: s.stuck.Error()}
@@ -276,4 +278,4 @@ func (s *state) machine(h *Host, each func(m *machine.Machine, e machine.Event))
 	return m, start, err
 }
 
-func (s *state) id() string { return s.execution.WorkflowExecution.ID }
+func (s *runState) id() string { return s.execution.WorkflowExecution.ID }

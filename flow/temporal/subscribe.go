@@ -12,74 +12,74 @@ import (
 // A subscription is a wait of the run for events.
 type subscription struct {
 	machine.Await
-	box  string
-	seen map[string]bool // the ids of events that were offered
+	mailbox string
+	seen    map[string]bool // ids of events that came
 }
 
-// heard is an event that waits to hear whether the run consumed it.
-type heard struct{ from, event string }
+// An eventRef is an event that waits for a runReply.
+type eventRef struct{ workflow, id string }
 
-// subscribe begins to listen.
+// subscribe subscribes at the mailbox of a wait's events.
 func (r *runner) subscribe(a machine.Await) {
 	if !r.m.Wants(a) {
 		return
 	}
-	s := &subscription{Await: a, box: r.h.nameOn(r.queueName(), "mailbox", a.Event+"\n"+a.Subject), seen: map[string]bool{}}
-	r.subs[a.ID] = s
-	r.tellBox(s, subscribeSignal)
+	s := &subscription{Await: a, mailbox: r.h.workflowIDOn(r.queueName(), "mailbox", a.Event+"\n"+a.Subject), seen: map[string]bool{}}
+	r.subscriptions[a.ID] = s
+	r.notifyMailbox(s, subscribeSignal)
 }
 
-// queueName is the task queue of the run: what a workflow does must not depend on the
-// options of whoever replays it.
+// queueName returns the task queue of the run. A workflow must not use that of Options, which
+// may differ where it is replayed.
 func (r *runner) queueName() string { return workflow.GetInfo(r.ctx).TaskQueueName }
 
-func (r *runner) tellBox(s *subscription, signal string) {
-	r.beside++
+func (r *runner) notifyMailbox(s *subscription, signal string) {
+	r.pendingOps++
 	form := subscriptionForm{Run: r.id(), Await: s.ID, Connection: s.Connection, Since: s.Since}
-	future := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(r.ctx, nearby), subscribeActivity, s.box, signal, form)
-	r.sel.AddFuture(future, func(f workflow.Future) {
-		r.beside--
+	future := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(r.ctx, localActivityOptions), subscribeActivity, s.mailbox, signal, form)
+	r.selector.AddFuture(future, func(f workflow.Future) {
+		r.pendingOps--
 		if f.Get(r.ctx, nil) == nil || signal != subscribeSignal {
 			return
 		}
-		r.sel.AddFuture(workflow.NewTimer(r.ctx, pastPause), func(workflow.Future) {
+		r.selector.AddFuture(workflow.NewTimer(r.ctx, receiptsRetry), func(workflow.Future) {
 			if r.m.Wants(s.Await) && !r.draining {
-				r.tellBox(s, signal)
+				r.notifyMailbox(s, signal)
 			}
 		})
 	})
 }
 
-// unsubscribe drops what the run no longer waits for. That the mailbox does not know of it
-// does no harm: what it brings is dropped. So it is told only where it would go on for
-// long, while the run goes on.
+// unsubscribe drops subscriptions that the run does not want any more. A mailbox that does not
+// know of that does no harm, as its events are dropped. So it is told only if it would send
+// more for long: while the run goes on.
 func (r *runner) unsubscribe() {
-	for _, id := range slices.Sorted(maps.Keys(r.subs)) {
-		if s := r.subs[id]; !r.m.Wants(s.Await) {
-			delete(r.subs, id)
+	for _, id := range slices.Sorted(maps.Keys(r.subscriptions)) {
+		if s := r.subscriptions[id]; !r.m.Wants(s.Await) {
+			delete(r.subscriptions, id)
 			if r.m.Result() == nil {
-				r.signal(s.box, unsubscribeSignal, subscriptionForm{Run: r.id(), Await: id})
+				r.signal(s.mailbox, unsubscribeSignal, subscriptionForm{Run: r.id(), Await: id})
 			}
 		}
 	}
 }
 
-// signal tells another workflow something. If that is not there any more, it need not know.
+// signal signals another workflow, and ignores that it may have ended.
 func (r *runner) signal(to, name string, arg any) {
-	r.beside++
-	r.sel.AddFuture(workflow.SignalExternalWorkflow(r.ctx, to, "", name, arg), func(workflow.Future) { r.beside-- })
+	r.pendingOps++
+	r.selector.AddFuture(workflow.SignalExternalWorkflow(r.ctx, to, "", name, arg), func(workflow.Future) { r.pendingOps-- })
 }
 
-// arrived takes events for a wait.
-func (r *runner) arrived(a arrived) {
-	s := r.subs[a.Await]
-	for _, l := range a.Letters {
-		r.heard = append(r.heard, heard{l.From, l.Event.ID})
-		if s == nil || s.seen[l.Event.ID] || !r.m.Wants(s.Await) {
-			continue // it was on its way when the run stopped waiting
+// onEvents handles events for a wait.
+func (r *runner) onEvents(a arrivedEvents) {
+	s := r.subscriptions[a.Await]
+	for _, d := range a.Deliveries {
+		r.unanswered = append(r.unanswered, eventRef{d.Workflow, d.Event.ID})
+		if s == nil || s.seen[d.Event.ID] || !r.m.Wants(s.Await) {
+			continue // it was sent before the mailbox knew that the run has stopped waiting
 		}
-		s.seen[l.Event.ID] = true
-		e, err := l.Event.event()
+		s.seen[d.Event.ID] = true
+		e, err := d.Event.event()
 		if err != nil {
 			panic(err.Error())
 		}
@@ -87,10 +87,10 @@ func (r *runner) arrived(a arrived) {
 	}
 }
 
-// answerHeard tells the events that the run heard of whether it consumed them.
-func (r *runner) answerHeard() {
-	for _, one := range r.heard {
-		r.signal(one.from, heardSignal, said{Run: r.id(), Claimed: r.m.Consumed(one.event)})
+// answerEvents replies to the events that came whether the run consumed them.
+func (r *runner) answerEvents() {
+	for _, e := range r.unanswered {
+		r.signal(e.workflow, runReplySignal, runReply{Run: r.id(), Claimed: r.m.Consumed(e.id)})
 	}
-	r.heard = nil
+	r.unanswered = nil
 }

@@ -1,16 +1,16 @@
 // Package temporal runs plans as Temporal workflows: for when one machine is not enough.
 //
 // A run is one workflow, in which the same machine decides as on every host; a call is an
-// activity that is tried once, because retries are the machine's. The flow's sources
-// travel with the run, so that any daemon can carry it. Waits are timers and signals. What
-// nobody knows after a worker was lost is unknown, and settled by a webhook or a person.
-// An overloaded server does as if a worker was lost: it may note that a call began, and
-// hand it to none. On the server both look the same, so that call is unknown, too, and not
-// made again; one that prepares itself is, since the server knows when it began.
+// activity that is tried once, because retries are the machine's. The flow's sources are in
+// the workflow's input, so that any daemon can execute the run. Waits are timers and signals.
+// When a worker is lost, the outcomes of its calls are unknown until a receipt or a person
+// settles them. An overloaded server looks the same: it may record that a call's activity
+// started, and hand it to no worker. That call is unknown, too, and not made again; one that
+// Prepares is, as the server knows whether it began.
 //
-// Open gives a host that also works: it carries runs, and makes calls, in this process.
-// Any number of daemons do so beside each other, over one namespace and one task queue.
-// What is personal is sealed before it leaves the process, and ids are hashes; only the
+// Open returns a host that is also a worker: it executes runs, and makes calls, in this
+// process. Any number of daemons do so at the same time, over one namespace and one task
+// queue. Personal data is sealed before it leaves the process, and ids are hashes; only the
 // names of flows and what starts runs can be read on the server.
 package temporal
 
@@ -33,88 +33,88 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-// Options are what a host works with. Address, Do, Catalog and Restore are required.
+// Options configure a host. Address, Do, Catalog and Restore are required.
 type Options struct {
 	Address   string // of the server, host:port
-	Namespace string // "": default. It is made beforehand, by whoever owns the server
+	Namespace string // must exist; "": default
 	Queue     string // the task queue of all daemons that share runs; "": facteur
-	// TLS says whom to trust, and may prove by a certificate who asks. nil: the connection is
-	// plain, unless there is an API key.
+	// TLS configures the connection, and may have a client certificate. nil: no TLS, unless
+	// there is an API key.
 	TLS *tls.Config
-	// APIKey returns what proves to the server who asks, for each request. nil: nothing does.
+	// APIKey returns the API key for a request. nil: none is sent.
 	APIKey func(ctx context.Context) (string, error)
 
 	Do call.Do
-	// Catalog holds the signatures of the actions that Do performs.
+	// Catalog has the signatures of the actions that Do performs.
 	Catalog call.Catalog
 	// Restore compiles the plan of a run from its sources.
 	Restore func(name string, sources map[string]string) (*plan.Plan, error)
-	// Receipts tells whether receipts can reach the host.
+	// Receipts says whether receipts can reach this host.
 	Receipts bool
-	// Seal and Open encrypt all that is handed to the server. nil: it is stored as it is.
+	// Seal and Open encrypt and decrypt all values on the server. nil: they are stored in the
+	// clear.
 	Seal, Open func(plain, context []byte) ([]byte, error)
-	// Hash is a keyed hash of what must not be readable at rest: idempotency keys,
-	// whose events are waited for, who was written to. nil: it is stored as it is.
+	// Hash is a keyed hash for what must not be readable at rest: idempotency keys, event
+	// subjects, recipients. nil: they are stored in the clear.
 	Hash func(string) string
-	// Contact brings a recipient, as flows name it, into the form that calls to the same
-	// one share, for List. nil: it has that form.
+	// Contact normalizes a recipient as flows write it, so that List finds all runs that wrote
+	// to the same contact. nil: it is used unchanged.
 	Contact func(string) string
-	// Past returns the receipts of a call that came so far. nil: none are known.
+	// Past returns the receipts of a call that have come so far. nil: none are known.
 	Past host.PastReceipts
-	// Ready tells whether a connection can be resolved. nil: nobody knows.
+	// Ready checks whether a connection can be resolved. nil: it is not checked.
 	Ready host.Ready
-	// Fire is told of each event that was delivered, once the runs that wait for it had
-	// their say, and whether one of them consumed it. It is called at least once, by any
-	// one of the daemons; after an error it is called again. nil: nobody is told.
+	// Fire is called with each delivered event, after every run that waits for it has decided
+	// whether it consumes it; claimed says whether one did. It is called at least once, by any
+	// one of the daemons, and again after an error. nil: not called.
 	Fire func(ctx context.Context, e host.Event, claimed bool) error
-	// Meet is told of each time of the schedules that Schedule was given. It is called at
-	// least once, by any one of the daemons, also for flows that this one has not loaded;
-	// after an error it is called again. nil: this host keeps no schedules.
+	// Meet is called at each time of the schedules given to Schedule. It is called at least
+	// once, by any one of the daemons, also for flows that this one has not loaded, and again
+	// after an error. nil: this host keeps no schedules.
 	Meet func(ctx context.Context, due host.DueSchedule) error
 
-	// OnStep is told of each step that ended while this process carried its run, and of
-	// the values that are masked wherever people see the step. It must be quick, and may
-	// be told twice. nil: nobody is told.
+	// OnStep is called with each step that ended in this process, and with the values that
+	// are to be masked wherever people see it. It must be quick, and may be called twice for a
+	// step. nil: not called.
 	OnStep func(run string, step *machine.Step, sensitive []any)
-	// OnEnd is told of each run that this process carried to its end, perhaps twice. It
-	// must be quick. nil: nobody is told.
+	// OnEnd is called with the result of each run that ended in this process. It must be
+	// quick, and may be called twice for a run. nil: not called.
 	OnEnd func(r *host.Result)
-	// OnHold is told when this process learns of a hold, and that one is lifted. It must
-	// be quick. nil: nobody is told.
+	// OnHold is called when this process learns that a hold began, or was lifted. It must be
+	// quick. nil: not called.
 	OnHold func(held host.Hold, lifted bool)
-	// Panicked is told of a Do that panicked. nil: nobody is told.
+	// Panicked is called after a panic of Do, with its value and stack. nil: not called.
 	Panicked func(c call.Call, value any, stack []byte)
-	// Log is told what the SDK and the host have to say to whoever operates them. nil:
-	// nobody is told.
+	// Log is the log of the SDK and the host. nil: nothing is logged.
 	Log *slog.Logger
-	// Hard ends calls that are under way when it ends. nil: never.
+	// Hard cancels calls in flight when it ends. nil: never.
 	Hard context.Context
 
-	// Workers is how many runs, and how many calls, are carried at the same time. 0: 1024.
+	// Workers is how many runs, and how many calls, execute at the same time. 0: 1024.
 	Workers int
-	// Lost is after how long without a sign of life a worker counts as lost, and the
-	// outcome of its calls as unknown. 0: 30 seconds.
+	// Lost is how long a worker may send no heartbeat before it counts as lost, and the
+	// outcomes of its calls as unknown. 0: 30 seconds.
 	Lost time.Duration
 }
 
-// A Host carries runs as workflows; see host.Host.
+// A Host executes runs as workflows; see host.Host.
 type Host struct {
-	opts   Options
-	client client.Client
-	worker worker.Worker
-	broken atomic.Pointer[error] // why the worker gave up; nil: it has not
-	life   context.Context
-	die    context.CancelFunc
-	beside sync.WaitGroup
+	opts       Options
+	client     client.Client
+	worker     worker.Worker
+	fatal      atomic.Pointer[error] // why the worker stopped by itself; nil: it has not
+	ctx        context.Context       // of goroutines in the background, until Stop
+	cancel     context.CancelFunc
+	background sync.WaitGroup
 
-	plans   host.PlanCache
-	fresh   fresh
-	holds   holds
-	senders senders
-	buckets buckets
-	under   underWay
-	intake  *intake
-	begun   func(*runner) // is told of each run that begins; for replays. nil: nobody is told
+	plans    host.PlanCache
+	started  startedRuns
+	holds    holds
+	senders  senderWorkers
+	buckets  buckets
+	inFlight inFlightCalls
+	tasks    *taskTracker
+	onRunner func(*runner) // called with each run that begins, for replays; nil: not called
 
 	mu       sync.Mutex
 	stopping bool
@@ -125,20 +125,20 @@ var (
 	_ host.Scheduler = (*Host)(nil)
 )
 
-// Open connects to the server and begins to work, until Stop.
+// Open connects to the server and starts the worker, until Stop.
 func Open(ctx context.Context, o Options) (*Host, error) {
 	if o.Address == "" || o.Do == nil || o.Catalog == nil || o.Restore == nil {
 		return nil, errors.New("a host on Temporal needs the address of the server, Do, Catalog and Restore")
 	}
 	o = o.withDefaults()
-	h := &Host{opts: o, intake: newIntake()}
-	h.life, h.die = context.WithCancel(context.Background())
+	h := &Host{opts: o, tasks: newTaskTracker()}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	var err error
-	if h.client, err = dial(ctx, o, h.intake); err != nil {
+	if h.client, err = dial(ctx, o, h.tasks); err != nil {
 		return nil, err
 	}
 	if err := h.open(ctx); err != nil {
-		h.die()
+		h.cancel()
 		h.client.Close()
 		return nil, err
 	}
@@ -180,27 +180,27 @@ func (h *Host) open(ctx context.Context) error {
 		MaxConcurrentEagerActivityExecutionSize: h.opts.Workers,
 		MaxHeartbeatThrottleInterval:            h.opts.Lost / 4,
 		BackgroundActivityContext:               h.opts.Hard,
-		DeadlockDetectionTimeout:                pagedTaskTime / 2, // a run of many calls that is rebuilt takes more than the usual second
+		DeadlockDetectionTimeout:                pagedTaskTime / 2, // rebuilding a run of many calls takes more than the default of a second
 		StickyScheduleToStartTimeout:            min(h.opts.Lost, 5*time.Second),
 		WorkerStopTimeout:                       stopTime,
 		DisableRegistrationAliasing:             true,
-		OnFatalError:                            func(err error) { h.broken.Store(&err) },
+		OnFatalError:                            func(err error) { h.fatal.Store(&err) },
 	})
 	h.register(h.worker)
 	if err := h.worker.Start(); err != nil {
 		return fmt.Errorf("start to work on the task queue %s: %w", h.opts.Queue, err)
 	}
-	h.launch(h.watchHolds)
+	h.spawn(h.watchHolds)
 	return nil
 }
 
-// stopTime is how long Stop lets calls finish at most.
+// stopTime bounds how long Stop lets calls finish.
 const stopTime = 10 * time.Minute
 
-func (h *Host) launch(f func()) { h.beside.Go(f) }
+func (h *Host) spawn(f func()) { h.background.Go(f) }
 
-// Stop takes nothing new, lets the calls that are under way finish until ctx ends, and
-// leaves the runs to other daemons, or to this one when it is opened again.
+// Stop takes nothing new, lets the calls in flight finish until ctx ends, and leaves the runs
+// to other daemons, or to this one when it is opened again.
 func (h *Host) Stop(ctx context.Context) error {
 	h.mu.Lock()
 	again := h.stopping
@@ -209,24 +209,24 @@ func (h *Host) Stop(ctx context.Context) error {
 	if again {
 		return nil
 	}
-	done, over := make(chan struct{}), make(chan struct{})
+	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		h.senders.stop()
 		h.worker.Stop()
 	}()
-	var back sync.WaitGroup
-	back.Go(func() { h.giveBack(ctx, over) })
+	var returning sync.WaitGroup
+	returning.Go(func() { h.returnTasks(ctx, stopped) })
 	var err error
 	select {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	close(over)
-	back.Wait()
-	h.die()
-	h.beside.Wait()
+	close(stopped)
+	returning.Wait()
+	h.cancel()
+	h.background.Wait()
 	h.client.Close()
 	return err
 }

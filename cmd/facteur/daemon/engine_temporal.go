@@ -181,7 +181,7 @@ func (e *temporalEngine) broken() error { return e.host.Broken() }
 // what came after that point.
 func (e *temporalEngine) complete() bool { return false }
 
-func (e *temporalEngine) isUnreachable(err error) bool { return temporal.IsAway(err) }
+func (e *temporalEngine) isUnreachable(err error) bool { return temporal.IsUnavailable(err) }
 
 // prune implements engine. The server deletes runs itself, by the retention of the namespace.
 func (e *temporalEngine) prune(context.Context, time.Time, int) (int, error) { return 0, nil }

@@ -32,19 +32,19 @@ var (
 	lostLater  = sdk.NewHeartbeatTimeoutError(true)
 )
 
-// What becomes of a run of one call, by what becomes of its activity.
+// The outcome of a run of one call, by the result of its activity.
 func TestFates(t *testing.T) {
 	const prepared = "steps:\n  - {id: send, action: test.prepared, with: {to: a}}\n"
 	const send, get = "steps:\n  - {id: send, action: test.send, connection: shop, timeout: 30s, with: {to: a}}\n", "steps:\n  - {id: send, action: test.get, with: {to: a}}\n"
 	const resends = "steps:\n  - {id: send, action: test.send, with: {to: a}, on_unknown: resend, unknown_timeout: 10m}\n"
 	receipt := call.Receipt{Key: "f1.run.1", ID: "r", State: "delivered", Data: map[string]any{"message_id": "wamid"}}
-	tell := func(after time.Duration, signal string, arg any) func(*temporal.Stage) {
-		return func(s *temporal.Stage) { s.Tell(after, signal, arg) }
+	tell := func(after time.Duration, signal string, arg any) func(*temporal.TestEnv) {
+		return func(s *temporal.TestEnv) { s.Signal(after, signal, arg) }
 	}
 	for _, tt := range []struct {
 		name, flow string
-		fates      []temporal.Fate
-		tell       func(s *temporal.Stage)
+		fates      []temporal.CallResult
+		tell       func(s *temporal.TestEnv)
 		past       []call.Receipt
 		deaf       bool // receipts are not there at first, and then cannot be had
 
@@ -55,74 +55,74 @@ func TestFates(t *testing.T) {
 		attempts int           // that the step counts
 		lasts    time.Duration // at least
 	}{
-		{name: "accepted", flow: send, fates: []temporal.Fate{{Outcome: accepted}}, made: "f1.run.1 1", run: machine.Succeeded, attempts: 1},
+		{name: "accepted", flow: send, fates: []temporal.CallResult{{Outcome: accepted}}, made: "f1.run.1 1", run: machine.Succeeded, attempts: 1},
 		{
-			name: "held: it is tried again, and that is no attempt", flow: send, fates: []temporal.Fate{{Outcome: held}, {Outcome: held}, {Outcome: accepted}},
+			name: "held: it is tried again, and that is no attempt", flow: send, fates: []temporal.CallResult{{Outcome: held}, {Outcome: held}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.2 1, f1.run.3 1", run: machine.Succeeded, attempts: 1, lasts: 3 * time.Second,
 		},
 		{
-			name: "cancelled while it is held: it is not made", flow: send, fates: []temporal.Fate{{Outcome: held}}, tell: tell(500*time.Millisecond, temporal.Cancel, "enough"),
+			name: "cancelled while it is held: it is not made", flow: send, fates: []temporal.CallResult{{Outcome: held}}, tell: tell(500*time.Millisecond, temporal.Cancel, "enough"),
 			made: "f1.run.1 1", run: machine.Cancelled, attempts: 0,
 		},
 		{
-			name: "no worker took it up: surely not sent", flow: send, fates: []temporal.Fate{{Error: notStarted}, {Outcome: accepted}},
+			name: "no worker took it up: surely not sent", flow: send, fates: []temporal.CallResult{{Error: notStarted}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.2 1", run: machine.Succeeded, attempts: 1,
 		},
 		{
-			name: "the worker was lost, no news", flow: send, fates: []temporal.Fate{{Error: workerLost}},
+			name: "the worker was lost, no news", flow: send, fates: []temporal.CallResult{{Error: workerLost}},
 			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 10 * time.Minute,
 		},
 		{
-			name: "the worker was lost, and news came", flow: send, fates: []temporal.Fate{{Error: workerLost}}, tell: tell(time.Minute, temporal.Receipts, receipt),
+			name: "the worker was lost, and news came", flow: send, fates: []temporal.CallResult{{Error: workerLost}}, tell: tell(time.Minute, temporal.Receipts, receipt),
 			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: time.Minute,
 		},
 		{
-			name: "the worker was lost after news had come", flow: send, fates: []temporal.Fate{{Error: workerLost}}, past: []call.Receipt{receipt},
+			name: "the worker was lost after news had come", flow: send, fates: []temporal.CallResult{{Error: workerLost}}, past: []call.Receipt{receipt},
 			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1,
 		},
 		{
-			name: "the worker was lost that asked for something", flow: get, fates: []temporal.Fate{{Error: workerLost}, {Outcome: accepted}},
+			name: "the worker was lost that asked for something", flow: get, fates: []temporal.CallResult{{Error: workerLost}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.1 1", run: machine.Succeeded, attempts: 1,
 		},
 		{
-			name: "the worker was lost before the call began: surely not sent", flow: prepared, fates: []temporal.Fate{{Error: workerLost}, {Error: tooLong}, {Outcome: accepted}},
+			name: "the worker was lost before the call began: surely not sent", flow: prepared, fates: []temporal.CallResult{{Error: workerLost}, {Error: tooLong}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.2 1, f1.run.3 1", run: machine.Succeeded, attempts: 1,
 		},
 		{
-			name: "the worker was lost after the call began", flow: prepared, fates: []temporal.Fate{{Error: lostLater}},
+			name: "the worker was lost after the call began", flow: prepared, fates: []temporal.CallResult{{Error: lostLater}},
 			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 10 * time.Minute,
 		},
 		{
-			name: "the worker hangs", flow: send, fates: []temporal.Fate{{Error: tooLong}},
+			name: "the worker hangs", flow: send, fates: []temporal.CallResult{{Error: tooLong}},
 			made: "f1.run.1 1", run: machine.Failed, code: "outcome_unknown", unknown: true, attempts: 1,
 		},
 		{
-			name: "it may have happened, and is made again", flow: resends, fates: []temporal.Fate{{Outcome: lost}, {Outcome: accepted}},
+			name: "it may have happened, and is made again", flow: resends, fates: []temporal.CallResult{{Outcome: lost}, {Outcome: accepted}},
 			made: "f1.run.1 1, f1.run.2 2", run: machine.Succeeded, unknown: true, attempts: 2, lasts: 10 * time.Minute,
 		},
 		{
-			name: "it may have happened, and the run was not told that it did", flow: resends, fates: []temporal.Fate{{Outcome: lost}}, past: []call.Receipt{receipt}, deaf: true,
+			name: "it may have happened, and the run was not told that it did", flow: resends, fates: []temporal.CallResult{{Outcome: lost}}, past: []call.Receipt{receipt}, deaf: true,
 			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: 10 * time.Minute,
 		},
 		{
-			name: "news overtake the answer", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Outcome: lost}}, tell: tell(time.Second, temporal.Receipts, receipt),
+			name: "news overtake the answer", flow: send, fates: []temporal.CallResult{{After: 5 * time.Second, Outcome: lost}}, tell: tell(time.Second, temporal.Receipts, receipt),
 			made: "f1.run.1 1", run: machine.Succeeded, attempts: 1, lasts: 5 * time.Second,
 		},
 		{
-			name: "cancelled under way: its outcome counts", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Outcome: accepted}}, tell: tell(time.Second, temporal.Cancel, "enough"),
+			name: "cancelled under way: its outcome counts", flow: send, fates: []temporal.CallResult{{After: 5 * time.Second, Outcome: accepted}}, tell: tell(time.Second, temporal.Cancel, "enough"),
 			made: "f1.run.1 1", run: machine.Cancelled, attempts: 1, lasts: 5 * time.Second,
 		},
 		{
-			name: "cancelled under way, and then the worker was lost", flow: send, fates: []temporal.Fate{{After: 5 * time.Second, Error: workerLost}}, tell: tell(time.Second, temporal.Cancel, "enough"),
+			name: "cancelled under way, and then the worker was lost", flow: send, fates: []temporal.CallResult{{After: 5 * time.Second, Error: workerLost}}, tell: tell(time.Second, temporal.Cancel, "enough"),
 			made: "f1.run.1 1", run: machine.Cancelled, code: "outcome_unknown", unknown: true, attempts: 1, lasts: 5 * time.Second,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := hosttest.NewWorld()
-			s := temporal.NewStage(options(w), "run")
+			s := temporal.NewTestEnv(options(w), "run")
 			made := s.Calls(tt.fates...)
 			if tt.deaf {
-				s.Deaf()
+				s.PastFails()
 			}
 			s.Past(tt.past...)
 			if tt.tell != nil {
@@ -154,10 +154,10 @@ func TestFates(t *testing.T) {
 	}
 }
 
-// Nothing is made of what no value may be as large as.
+// A call whose input is larger than the server takes is not made.
 func TestTooMuch(t *testing.T) {
 	w := hosttest.NewWorld()
-	s := temporal.NewStage(options(w), "run")
+	s := temporal.NewTestEnv(options(w), "run")
 	made := s.Calls()
 	p := w.Compile(t, "flow: one\ninputs: {text: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: '${inputs.text}', text: '${inputs.text}'}}\n")
 	m := s.Run(p, machine.Version, map[string]any{"text": strings.Repeat("x", 1_000_000)})
@@ -168,18 +168,18 @@ func TestTooMuch(t *testing.T) {
 	assert.Contains(t, m.Steps()[0].Error.Message, "was not called")
 }
 
-// A worker of another version guesses nothing: the run stands still until one comes that
-// knows.
+// A worker of another version of the machine does not touch the run, which waits for one of the
+// right version.
 func TestOtherVersion(t *testing.T) {
 	w := hosttest.NewWorld()
-	s := temporal.NewStage(options(w), "run")
+	s := temporal.NewTestEnv(options(w), "run")
 	made := s.Calls()
 	s.Run(w.Compile(t, "flow: one\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"), machine.Version+1, nil)
 	assert.ErrorContains(t, s.GetWorkflowError(), "a daemon of that version has to go on with it")
 	assert.Empty(t, *made)
 }
 
-// A mailbox keeps so many letters, and so much of them, for who comes later.
+// A mailbox retains a bounded number, and size, of events for runs that wait later.
 func TestMailbox(t *testing.T) {
 	letters := func(n, size int) (out []host.Event) {
 		for i := range n {
@@ -199,7 +199,7 @@ func TestMailbox(t *testing.T) {
 		{"one that is longer than all may be", 2, 1_500_000, "1", "1", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := temporal.NewStage(options(hosttest.NewWorld()), "box")
+			s := temporal.NewTestEnv(options(hosttest.NewWorld()), "box")
 			s.SetStartTime(time.Now())
 			brought := s.Mailbox(letters(tt.n, tt.size))
 			require.Len(t, brought, tt.count)
@@ -209,42 +209,42 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
-// An event gets to the runs that wait for it before triggers have their say, however long they
-// could not be reached.
+// An event gets to the runs that wait for it before it is fired, however long their mailbox could
+// not be reached.
 func TestEventThatComesLate(t *testing.T) {
 	for _, deaf := range []time.Duration{0, 20 * time.Second, 5 * time.Minute} {
-		s := temporal.NewStage(options(hosttest.NewWorld()), "event")
+		s := temporal.NewTestEnv(options(hosttest.NewWorld()), "event")
 		assert.Equal(t, []bool{true}, s.Event(deaf), deaf)
 		require.NoError(t, s.GetWorkflowError())
 	}
 }
 
-// A mailbox ends when those who wait have ended, which they do not tell it.
+// A mailbox ends when the runs that wait have ended, though they do not unsubscribe.
 func TestMailboxOfNobody(t *testing.T) {
-	s := temporal.NewStage(options(hosttest.NewWorld()), "box")
-	s.Ended(2)
+	s := temporal.NewTestEnv(options(hosttest.NewWorld()), "box")
+	s.RunsEnded(2)
 	began := s.Now()
-	s.Wait("one", "other")
+	s.WaitAtMailbox("one", "other")
 	require.True(t, s.IsWorkflowCompleted())
 	require.NoError(t, s.GetWorkflowError())
 	assert.InDelta(t, 21*24, s.Now().Sub(began).Hours(), 1, "it looks once a week, and twice in vain")
 }
 
-// A lock finds out that runs have ended which somebody terminated, however long its line is.
+// A lock finds out that runs were terminated on the server, however long its queue is.
 func TestLockOfNobody(t *testing.T) {
-	s := temporal.NewStage(options(hosttest.NewWorld()), "lock")
-	most := s.Ended(1)
+	s := temporal.NewTestEnv(options(hosttest.NewWorld()), "lock")
+	most := s.RunsEnded(1)
 	var runs []string
 	for i := range 2500 {
 		runs = append(runs, fmt.Sprint("run ", i))
 	}
-	s.Line(2, runs...)
+	s.QueueAtLock(2, runs...)
 	require.True(t, s.IsWorkflowCompleted())
 	require.NoError(t, s.GetWorkflowError())
 	assert.LessOrEqual(t, *most, 1000, "the server takes its time")
 }
 
-// What a daemon surely did not make, because somebody cuts off what it does, another one makes.
+// A call that a daemon certainly did not make before a hard stop is made by another one.
 func TestHardStop(t *testing.T) {
 	o := options(hosttest.NewWorld())
 	var cut context.CancelFunc
@@ -253,12 +253,12 @@ func TestHardStop(t *testing.T) {
 		cut()
 		return call.Outcome{Status: call.Cancelled}
 	}
-	outcome, err := temporal.Make(o, call.Call{Key: "f1.run.1", Run: "run", Action: "test.send", Attempt: 1, Input: map[string]any{"to": "a"}}, false)
+	outcome, err := temporal.MakeCall(o, call.Call{Key: "f1.run.1", Run: "run", Action: "test.send", Attempt: 1, Input: map[string]any{"to": "a"}}, false)
 	require.NoError(t, err)
 	assert.True(t, outcome.Held)
 }
 
-// What a worker answers for a call, and whether it makes it.
+// The result of a call's activity, and whether it makes the call.
 func TestCalls(t *testing.T) {
 	noise := make([]byte, 2_000_000)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
@@ -283,7 +283,7 @@ func TestCalls(t *testing.T) {
 			w := hosttest.NewWorld()
 			o, made := options(w), false
 			o.Do = func(context.Context, call.Call) call.Outcome { made = true; return tt.does }
-			outcome, err := temporal.Make(o, call.Call{Key: "f1.run.1", Run: "run", Action: tt.action, Attempt: 1, Input: map[string]any{"to": "a"}}, tt.reset)
+			outcome, err := temporal.MakeCall(o, call.Call{Key: "f1.run.1", Run: "run", Action: tt.action, Attempt: 1, Input: map[string]any{"to": "a"}}, tt.reset)
 			require.NoError(t, err)
 			assert.Equal(t, tt.made, made)
 			assert.Equal(t, tt.status, outcome.Status)
@@ -298,10 +298,10 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// A run that comes near what the server takes in all begins nothing new.
+// A run whose history is about to be too large starts nothing new.
 func TestFull(t *testing.T) {
 	w := hosttest.NewWorld()
-	s := temporal.NewStage(options(w), "run")
+	s := temporal.NewTestEnv(options(w), "run")
 	made := s.Calls()
 	s.SetCurrentHistorySize(41 << 20)
 	m := s.Run(w.Compile(t, "flow: one\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"), machine.Version, nil)

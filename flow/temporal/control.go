@@ -30,16 +30,16 @@ func (h *Host) Cancel(ctx context.Context, run, reason string) error {
 			return &host.StateError{Run: run, Reason: "it has ended: " + string(s.record.Status)}
 		}
 		if s.stuck != nil {
-			return h.kill(ctx, s, reason)
+			return h.cancelStuck(ctx, s, reason)
 		}
-		if moved, err := h.signal(ctx, s, cancelSignal, reason); err != nil || !moved {
+		if changed, err := h.signal(ctx, s, cancelSignal, reason); err != nil || !changed {
 			return err
 		}
 	}
 }
 
-// signal tells a run something, and whether it has ended meanwhile.
-func (h *Host) signal(ctx context.Context, s *state, name string, arg any) (moved bool, err error) {
+// signal signals a run, and reports whether it has changed meanwhile: it is not open.
+func (h *Host) signal(ctx context.Context, s *runState, name string, arg any) (changed bool, err error) {
 	err = h.client.SignalWorkflow(ctx, s.id(), "", name, arg)
 	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
 		return true, nil
@@ -50,24 +50,24 @@ func (h *Host) signal(ctx context.Context, s *state, name string, arg any) (move
 	return false, nil
 }
 
-// Retry implements host.Host. The run goes on in a further execution of its workflow.
+// Retry implements host.Host. The run goes on in a new execution of its workflow.
 func (h *Host) Retry(ctx context.Context, run string, resend bool) error {
-	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+	return h.applyToRun(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Retry(m, run, resend, time.Now())
 	}, nil)
 }
 
 // Settle implements host.Host.
 func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) error {
-	return h.errand(ctx, run, func(m *machine.Machine) (machine.Event, error) {
+	return h.applyToRun(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Settle(m, run, step, s, time.Now())
-	}, func(doubts []host.UnresolvedCall) (machine.Event, error) {
-		return host.SettleUnresolved(doubts, run, step, s, time.Now())
+	}, func(unresolved []host.UnresolvedCall) (machine.Event, error) {
+		return host.SettleUnresolved(unresolved, run, step, s, time.Now())
 	})
 }
 
-// Release implements host.Host. Runs are kept by the server, which is not restored from
-// one of our backups: none is ever held for that.
+// Release implements host.Host. No run is ever held because of a restored backup here: the
+// server keeps the runs, and we make no backups of it.
 func (h *Host) Release(ctx context.Context, run string) error {
 	if _, err := h.client.DescribeWorkflow(ctx, run, ""); err != nil {
 		return notFound(run, err)
@@ -75,10 +75,10 @@ func (h *Host) Release(ctx context.Context, run string) error {
 	return &host.StateError{Run: run, Reason: "it is not held"}
 }
 
-// errand brings an event to a run that may have ended; make says which, nil for none, and
-// unread does of a run that has ended and cannot be rebuilt; without it, such a run is
-// refused.
-func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machine) (machine.Event, error), unread func([]host.UnresolvedCall) (machine.Event, error)) error {
+// applyToRun applies an event to a run, which may have ended. makeEvent returns it, nil for none.
+// If the run has ended and cannot be rebuilt, makeFromUnresolved does instead; if that is nil, such
+// a run is refused.
+func (h *Host) applyToRun(ctx context.Context, run string, makeEvent func(*machine.Machine) (machine.Event, error), makeFromUnresolved func([]host.UnresolvedCall) (machine.Event, error)) error {
 	var release func()
 	defer func() {
 		if release != nil {
@@ -91,33 +91,33 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 			return err
 		}
 		m, began, err := s.machine(h, nil)
-		var doubts []host.UnresolvedCall
+		var unresolved []host.UnresolvedCall
 		mismatch := (*machine.MismatchError)(nil)
 		switch {
-		case errors.As(err, &mismatch) && unread != nil && !s.open:
-			doubts = s.doubts(m)
+		case errors.As(err, &mismatch) && makeFromUnresolved != nil && !s.open:
+			unresolved = s.unresolvedCalls(m)
 		case s.stuck != nil:
 			return &host.StateError{Run: run, Reason: err.Error(), Hint: "cancel it first, or start a daemon that knows its flow"}
 		case err != nil:
 			return &host.StateError{Run: run, Reason: err.Error()}
-		case m == nil && s.lost != "":
-			return &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
+		case m == nil && s.serverEnd != "":
+			return &host.StateError{Run: run, Reason: s.serverEnd, Hint: "start a new run"}
 		case m == nil:
 			return &host.StateError{Run: run, Reason: "it has not begun: " + string(s.record.Status)}
-		case s.open && m.Result() != nil: // its end is on its way
-			if err := h.waitALittle(ctx); err != errMoved {
+		case s.open && m.Result() != nil: // it is about to end
+			if err := h.backOff(ctx); err != errChanged {
 				return err
 			}
 			continue
 		}
 		var event machine.Event
 		if mismatch != nil {
-			event, err = unread(doubts)
+			event, err = makeFromUnresolved(unresolved)
 		} else {
-			event, err = make(m)
+			event, err = makeEvent(m)
 		}
-		if mismatch == nil && errors.As(err, new(*host.StateError)) && s.lost != "" && m.Result() == nil {
-			refused := &host.StateError{Run: run, Reason: s.lost, Hint: "start a new run"}
+		if mismatch == nil && errors.As(err, new(*host.StateError)) && s.serverEnd != "" && m.Result() == nil {
+			refused := &host.StateError{Run: run, Reason: s.serverEnd, Hint: "start a new run"}
 			if len(m.Unknown()) > 0 {
 				refused.Hint = "settle what is unknown: the run ends as cancelled then, and can be retried"
 			}
@@ -128,33 +128,33 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 		}
 		if !s.open {
 			if release == nil {
-				if ctx, release, err = h.alone(ctx, run); err != nil {
+				if ctx, release, err = h.lockRun(ctx, run); err != nil {
 					return err
 				}
-				continue // it may have gone on, and ended again
+				continue // it may have changed before the lock was ours
 			}
 			events := []machine.Event{event}
-			if s.lost != "" { // what it would do next it does not
-				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.lost}, event}
-			} else if again, ok := event.(machine.Retried); ok { // not to make again what, as is known by now, happened
-				if s.reset && !again.Resend {
+			if s.serverEnd != "" { // it does not go on: it ends as cancelled
+				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.serverEnd}, event}
+			} else if retried, ok := event.(machine.Retried); ok { // receipts that came since may show that a call happened
+				if s.reset && !retried.Resend {
 					return &host.StateError{
 						Run: run, Reason: "somebody reset its workflow on the server, and what it had done after that point may be done twice",
 						Hint: "see what it has sent, and start a new run for the rest, or retry with resend",
 					}
 				}
-				news, err := h.opts.Past.ReadUnapplied(ctx, began.At, m, again.At)
+				receipts, err := h.opts.Past.ReadUnapplied(ctx, began.At, m, retried.At)
 				if err != nil {
 					return err
 				}
-				events = append(news, event)
+				events = append(receipts, event)
 			}
 			if mismatch != nil {
-				err = h.hold(ctx, s, len(doubts)-1, events...)
+				err = h.storeFinal(ctx, s, len(unresolved)-1, events...)
 			} else {
-				err = h.goOn(ctx, s, m, events...)
+				err = h.continueRun(ctx, s, m, events...)
 			}
-			if err != errMoved {
+			if err != errChanged {
 				return err
 			}
 			continue
@@ -163,28 +163,29 @@ func (h *Host) errand(ctx context.Context, run string, make func(*machine.Machin
 		if err != nil {
 			return err
 		}
-		if moved, err := h.signal(ctx, s, settledSignal, one); err != nil || !moved {
+		if changed, err := h.signal(ctx, s, settledSignal, one); err != nil || !changed {
 			return err
 		}
 	}
 }
 
-// errandTime is how long one may be alone with a run.
-const errandTime = 30 * time.Second
+// runLockTime bounds how long a run's lock is held.
+const runLockTime = 30 * time.Second
 
-// alone waits until nobody else lets a run go on that has ended: what one of two would do
-// from what it had read before, the other's news would be missing from. It returns a
-// context that ends before that may be somebody else, and what to call then.
-func (h *Host) alone(ctx context.Context, run string) (context.Context, func(), error) {
-	id := h.name("errand", run)
+// lockRun locks a run that has ended against others that want to start a new execution of it:
+// each would start it from the events that it has read, without those of the other. The lock
+// is a workflow that does nothing. lockRun waits for it, and returns a context that ends
+// before the lock does, and what to call in the end.
+func (h *Host) lockRun(ctx context.Context, run string) (context.Context, func(), error) {
+	id := h.workflowID("errand", run)
 	for {
-		mine, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-			ID: id, TaskQueue: h.opts.Queue, WorkflowRunTimeout: errandTime,
+		lock, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+			ID: id, TaskQueue: h.opts.Queue, WorkflowRunTimeout: runLockTime,
 			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
-		}, errandType)
+		}, runLockType)
 		if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
-			if err := h.waitALittle(ctx); err != errMoved {
+			if err := h.backOff(ctx); err != errChanged {
 				return ctx, nil, err
 			}
 			continue
@@ -192,42 +193,42 @@ func (h *Host) alone(ctx context.Context, run string) (context.Context, func(), 
 		if err != nil {
 			return ctx, nil, fmt.Errorf("let the run go on: %w", err)
 		}
-		short, cancel := context.WithTimeout(ctx, errandTime*2/3)
+		short, cancel := context.WithTimeout(ctx, runLockTime*2/3)
 		return short, func() {
 			cancel()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), errandTime)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), runLockTime)
 			defer cancel()
-			_ = h.client.TerminateWorkflow(ctx, id, mine.GetRunID(), "done") // or it ends by itself
+			_ = h.client.TerminateWorkflow(ctx, id, lock.GetRunID(), "done") // if that fails it times out
 		}, nil
 	}
 }
 
-// goOn begins a further execution of a run that has ended, with what happened since.
-func (h *Host) goOn(ctx context.Context, s *state, m *machine.Machine, events ...machine.Event) error {
+// continueRun applies events to a run that has ended, and starts a new execution of it.
+func (h *Host) continueRun(ctx context.Context, s *runState, m *machine.Machine, events ...machine.Event) error {
 	for _, event := range events {
 		if err := m.Apply(event); err != nil {
 			return err
 		}
 	}
 	in := s.in
-	in.Over = nil
-	return h.another(ctx, s, in, m.Result() == nil, len(m.Unknown()), events)
+	in.Final = nil
+	return h.newExecution(ctx, s, in, m.Result() == nil, len(m.Unknown()), events)
 }
 
-// another begins a further execution of a run that has ended, where it goes on or not. The
-// earlier one, all of which it holds, is deleted.
-func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unknown int, events []machine.Event) error {
-	all := chronicle{events: append(slices.Clip(in.Events), encodeAll(events...)...), pages: slices.Clip(s.pages), filed: s.filed}
-	if err := h.file(ctx, s.id(), &all, in.inline()); err != nil {
+// newExecution starts a new execution of a run that has ended; goesOn says whether the run
+// does. The new one has all events of the earlier one, which is deleted.
+func (h *Host) newExecution(ctx context.Context, s *runState, in input, goesOn bool, unknown int, events []machine.Event) error {
+	all := eventLog{events: append(slices.Clip(in.Events), encodeAll(events...)...), pages: slices.Clip(s.pages), paged: s.paged}
+	if err := h.writePages(ctx, s.id(), &all, in.maxInlineBytes()); err != nil {
 		return err
 	}
-	in.Pages, in.Events = all.pages, all.loose()
+	in.Pages, in.Events = all.pages, all.unpaged()
 	if s.record.Began != nil {
 		in.Began = s.record.Began
 	}
 	in.Reset = s.reset && !goesOn
-	if in.Free = true; goesOn {
-		if err := h.findTurn(ctx, &in, s.id(), len(all.events)); err != nil {
+	if in.Unlocked = true; goesOn {
+		if err := h.reacquireLock(ctx, &in, s.id(), len(all.events)); err != nil {
 			return err
 		}
 	}
@@ -237,7 +238,7 @@ func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unk
 	if in.By != "" {
 		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))
 	}
-	if in.Turn {
+	if in.AwaitsTurn {
 		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
 	}
 	before := s.execution.TypedSearchAttributes
@@ -247,8 +248,8 @@ func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unk
 	if unknown > 0 {
 		attributes = append(attributes, unknownKey.ValueSet(int64(unknown)))
 	}
-	var print string
-	if err := h.memo(s.execution.Memo, printMemo, &print); err != nil {
+	var fingerprints string
+	if err := h.memo(s.execution.Memo, inputsMemo, &fingerprints); err != nil {
 		return err
 	}
 	taskTime := h.taskTime()
@@ -261,10 +262,10 @@ func (h *Host) another(ctx context.Context, s *state, in input, goesOn bool, unk
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{printMemo: print},
+		Memo:                                     map[string]any{inputsMemo: fingerprints},
 	}, runType, in)
 	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
-		return errMoved
+		return errChanged
 	}
 	if err != nil {
 		return fmt.Errorf("let the run go on: %w", err)

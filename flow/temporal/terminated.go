@@ -16,31 +16,31 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// relive finds out what had happened to a run that the server ended, because somebody
-// terminated its workflow: such a run had no say. Its history is replayed, and the calls
-// that were under way get the outcome that the history has, or are unknown.
-func (h *Host) relive(ctx context.Context, s *state) error {
+// recoverTerminated recovers the events of a run whose workflow was terminated on the server,
+// and so returned no record. It replays the history; the calls in flight get the outcome that
+// the history has, or are unknown.
+func (h *Host) recoverTerminated(ctx context.Context, s *runState) error {
 	history, err := h.history(ctx, s)
 	if err != nil {
 		return err
 	}
-	r, err := h.reenact(history, workflow.Execution(s.execution.WorkflowExecution))
-	if err != nil { // as by a version of us that knows its flow no more
-		s.in.Events = append(s.in.Events, encodeAll(h.glean(history)...)...)
+	r, err := h.replayRun(history, workflow.Execution(s.execution.WorkflowExecution))
+	if err != nil { // e.g. its flow does not compile any more
+		s.in.Events = append(s.in.Events, encodeAll(h.callEvents(history)...)...)
 		return err
 	}
 	if r == nil || r.m == nil { // it had not begun
 		return nil
 	}
-	s.in.Events, s.pages, s.filed = r.all.events, r.all.pages, r.all.filed
-	s.record.Began = r.began
+	s.in.Events, s.pages, s.paged = r.log.events, r.log.pages, r.log.paged
+	s.record.Began = r.admittedAt
 	answers := map[string]call.Outcome{}
-	for _, event := range h.glean(history) {
+	for _, event := range h.callEvents(history) {
 		if a, ok := event.(machine.Answered); ok {
 			answers[a.Key] = a.Outcome
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(r.made)) {
+	for _, key := range slices.Sorted(maps.Keys(r.inFlight)) {
 		outcome, known := answers[key]
 		if !known {
 			outcome = host.UnknownOutcome("the server ended the run while the call was made: it may have happened")
@@ -55,7 +55,7 @@ func (h *Host) relive(ctx context.Context, s *state) error {
 }
 
 // history returns what the server has of an execution so far.
-func (h *Host) history(ctx context.Context, s *state) (*historypb.History, error) {
+func (h *Host) history(ctx context.Context, s *runState) (*historypb.History, error) {
 	e := s.execution.WorkflowExecution
 	var history historypb.History
 	for events := h.client.GetWorkflowHistory(ctx, e.ID, e.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); events.HasNext(); {
@@ -68,53 +68,53 @@ func (h *Host) history(ctx context.Context, s *state) (*historypb.History, error
 	return &history, nil
 }
 
-// reenact replays the history of a run, and returns the run as it was then, nil when it was
-// not taken up.
-func (h *Host) reenact(history *historypb.History, of workflow.Execution) (*runner, error) {
+// replayRun replays the history of a run, and returns the runner as it is after that, nil if no
+// worker had begun the run.
+func (h *Host) replayRun(history *historypb.History, of workflow.Execution) (*runner, error) {
 	o := h.opts
 	o.OnStep, o.OnEnd = nil, nil
 	var last *runner
-	again := &Host{opts: o, begun: func(r *runner) { last = r }}
-	again.senders.stopped = true
-	replayer, err := again.replayer()
+	replayHost := &Host{opts: o, onRunner: func(r *runner) { last = r }}
+	replayHost.senders.stopped = true
+	replayer, err := replayHost.replayer()
 	if err == nil {
-		err = replayer.ReplayWorkflowHistoryWithOptions(quietly{o.Log}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: of})
+		err = replayer.ReplayWorkflowHistoryWithOptions(sdkLogger{o.Log}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: of})
 	}
 	return last, err
 }
 
-// glean returns what a history says of calls without being replayed.
-func (h *Host) glean(history *historypb.History) (events []machine.Event) {
+// callEvents returns the events of calls that a history has, without replaying it.
+func (h *Host) callEvents(history *historypb.History) (events []machine.Event) {
 	keys := map[int64]string{}
 	for _, e := range history.GetEvents() {
 		at := e.GetEventTime().AsTime()
 		if scheduled := e.GetActivityTaskScheduledEventAttributes(); isCall(scheduled.GetActivityType().GetName()) {
-			var one job
-			if h.decode(scheduled.GetInput(), &one) == nil {
-				keys[e.GetEventId()] = one.Call.Key
-				events = append(events, machine.Taken{At: at, Key: one.Call.Key})
+			var in callInput
+			if h.decode(scheduled.GetInput(), &in) == nil {
+				keys[e.GetEventId()] = in.Call.Key
+				events = append(events, machine.Taken{At: at, Key: in.Call.Key})
 			}
 		}
 		completed := e.GetActivityTaskCompletedEventAttributes()
-		var a answer
+		var a callResult
 		if key := keys[completed.GetScheduledEventId()]; key != "" && h.decode(completed.GetResult(), &a) == nil {
 			events = append(events, machine.Answered{At: at, Key: key, Outcome: a.Outcome.Outcome()})
 		}
-		switch told := e.GetWorkflowExecutionSignaledEventAttributes(); told.GetSignalName() {
+		switch signal := e.GetWorkflowExecutionSignaledEventAttributes(); signal.GetSignalName() {
 		case receiptsSignal:
 			var list []stored.Receipt
-			if h.decode(told.GetInput(), &list) == nil {
-				for _, one := range list {
-					events = append(events, machine.Received{At: at, Receipt: one.Receipt()})
+			if h.decode(signal.GetInput(), &list) == nil {
+				for _, r := range list {
+					events = append(events, machine.Received{At: at, Receipt: r.Receipt()})
 				}
 			}
 		case settledSignal:
-			var one stored.Record
-			if h.decode(told.GetInput(), &one) != nil {
+			var rec stored.Record
+			if h.decode(signal.GetInput(), &rec) != nil {
 				continue
 			}
-			one.At = at
-			if event, err := stored.Decode(one); err == nil {
+			rec.At = at
+			if event, err := stored.Decode(rec); err == nil {
 				events = append(events, event)
 			}
 		}

@@ -13,13 +13,13 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-// isShared tells whether a limit is kept by a task queue of its own, which all daemons
-// share: those that let several calls a second through, such as that of a sender. There
-// are few of them; of the narrower ones there are as many as there are recipients.
+// isShared reports whether a limit has a task queue of its own, whose rate all daemons share:
+// those of one call a second or more, such as that of a sender. There are few of them; of the
+// narrower ones there are as many as recipients.
 func isShared(l call.Limit) bool { return l.Rate >= 1 }
 
-// senderQueue is the task queue of a limit. Its rate is part of the name: another one is
-// another queue.
+// senderQueue returns the task queue of a limit, and makes sure that this process works on it.
+// The rate is part of its name, so that another rate has another queue.
 func (h *Host) senderQueue(queue string, l call.Limit) string {
 	sum := sha256.Sum256([]byte(h.hash(l.Key)))
 	name := queue + "/" + hex.EncodeToString(sum[:8]) + "/" + strconv.FormatFloat(l.Rate, 'g', 6, 64)
@@ -27,16 +27,16 @@ func (h *Host) senderQueue(queue string, l call.Limit) string {
 	return name
 }
 
-// senders are the task queues of limits that this process works on. It begins with one
-// when it first meets a call of it, as any process does that carries such a run. That is
-// beside what the workflow does, and changes nothing in it.
-type senders struct {
+// senderWorkers are this process's workers on the task queues of limits. Each is started at the
+// first call with that limit, by every process that executes such a run. Though workflow code
+// starts them, they do not affect what the workflow does.
+type senderWorkers struct {
 	mu      sync.Mutex
 	workers map[string]worker.Worker
 	stopped bool
 }
 
-func (s *senders) ensure(h *Host, queue string, rate float64) {
+func (s *senderWorkers) ensure(h *Host, queue string, rate float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.workers[queue] != nil || s.stopped {
@@ -47,7 +47,7 @@ func (s *senders) ensure(h *Host, queue string, rate float64) {
 		s.workers = map[string]worker.Worker{}
 	}
 	s.workers[queue] = w
-	h.launch(func() {
+	h.spawn(func() {
 		if err := w.Start(); err != nil {
 			h.opts.Log.Error("this daemon cannot work for a sender", "queue", queue, "error", err)
 			s.mu.Lock()
@@ -74,7 +74,7 @@ func newSender(c client.Client, queue string, rate float64, h *Host) worker.Work
 	return w
 }
 
-func (s *senders) stop() {
+func (s *senderWorkers) stop() {
 	s.mu.Lock()
 	s.stopped = true
 	workers := s.workers
