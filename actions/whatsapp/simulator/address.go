@@ -7,10 +7,10 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// address is the wa_id, or the user ID, that a recipient means. A number without + is
+// resolveRecipient is the wa_id, or the user ID, that a recipient means. A number without + is
 // taken as it is when it is one of a country, as the senders of replies write it; else
 // the country code of the sender is put before it. The simulator is locked.
-func (s *Simulator) address(input string, from *number) string {
+func (s *Simulator) resolveRecipient(input string, from *number) string {
 	if isUserID(input) {
 		return input
 	}

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// A Clock is the time that a simulator lives by. Whatever it shows, Advance moves the
-// simulator's own time ahead of it.
+// A Clock is the time source of a simulator. Advance moves the simulator's time ahead of it.
 type Clock interface {
 	Now() time.Time
-	// AfterFunc calls f once, from a goroutine of its own, when d has passed. stop calls
-	// that off, and tells whether it came in time.
+	// AfterFunc calls f once, in a goroutine of its own, when d has passed. stop cancels
+	// that, and reports whether it was in time, as time.Timer.Stop does.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
-// System is the machine's clock.
+// System is the system's clock.
 type System struct{}
 
 // Now implements Clock.
@@ -30,7 +29,7 @@ type Frozen time.Time
 // Now implements Clock.
 func (f Frozen) Now() time.Time { return time.Time(f) }
 
-// AfterFunc implements Clock: only what is due already happens.
+// AfterFunc implements Clock: f is only called if d is not positive.
 func (Frozen) AfterFunc(d time.Duration, f func()) func() bool {
 	if d <= 0 {
 		go f()
@@ -38,98 +37,97 @@ func (Frozen) AfterFunc(d time.Duration, f func()) func() bool {
 	return func() bool { return d > 0 }
 }
 
-// A timeline is the time of a simulator: its clock, as far ahead as it was moved, and
-// what is to happen when. What is due happens one after the other, in the order of its
-// times.
-type timeline struct {
+// A scheduler runs the tasks of a simulator at their times, one after the other. Its time is the
+// clock's plus what Advance has added.
+type scheduler struct {
 	clock Clock
 
-	running sync.Mutex // held while something happens
+	runMu sync.Mutex // held while something happens
 
-	mu    sync.Mutex
-	ahead time.Duration
-	due   tasks
-	next  uint64
-	armed time.Time // when the clock will call; zero: it will not
-	stop  func() bool
-	shut  bool
+	mu      sync.Mutex
+	ahead   time.Duration
+	queue   taskHeap
+	next    uint64
+	timerAt time.Time // when the clock will call; zero: it will not
+	stop    func() bool
+	closed  bool
 }
 
-// A task is something to happen. at is when it was to happen, which may be past.
+// A task is a function with the time at which it is due. do gets that time, which may be past.
 type task struct {
 	at  time.Time
 	seq uint64
 	do  func(at time.Time)
 }
 
-func (t *timeline) now() time.Time {
+func (t *scheduler) now() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.clock.Now().Add(t.ahead)
 }
 
-// at lets something happen at a time.
-func (t *timeline) at(at time.Time, do func(at time.Time)) {
+// schedule lets something happen at a time.
+func (t *scheduler) schedule(at time.Time, do func(at time.Time)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.shut {
+	if t.closed {
 		return
 	}
 	t.next++
-	heap.Push(&t.due, task{at, t.next, do})
-	t.arm()
+	heap.Push(&t.queue, task{at, t.next, do})
+	t.setTimer()
 }
 
-// arm asks the clock to call when the first task is due.
-func (t *timeline) arm() {
-	if len(t.due) == 0 || t.shut {
+// setTimer has the clock call onTimer when the first task is due.
+func (t *scheduler) setTimer() {
+	if len(t.queue) == 0 || t.closed {
 		return
 	}
-	first := t.due[0].at
-	if !t.armed.IsZero() {
-		if !first.Before(t.armed) {
+	first := t.queue[0].at
+	if !t.timerAt.IsZero() {
+		if !first.Before(t.timerAt) {
 			return
 		}
 		t.stop()
 	}
-	t.armed = first
-	t.stop = t.clock.AfterFunc(first.Sub(t.clock.Now().Add(t.ahead)), t.wake)
+	t.timerAt = first
+	t.stop = t.clock.AfterFunc(first.Sub(t.clock.Now().Add(t.ahead)), t.onTimer)
 }
 
-func (t *timeline) wake() {
+func (t *scheduler) onTimer() {
 	t.mu.Lock()
-	t.armed = time.Time{}
+	t.timerAt = time.Time{}
 	t.mu.Unlock()
 	t.run(func() time.Time { return t.clock.Now().Add(t.ahead) })
 	t.mu.Lock()
-	t.arm()
+	t.setTimer()
 	t.mu.Unlock()
 }
 
-// run does what is due until a time, which is asked for under the lock.
-func (t *timeline) run(until func() time.Time) {
-	t.running.Lock()
-	defer t.running.Unlock()
+// run runs the tasks that are due by the time that until returns, which is called under the lock.
+func (t *scheduler) run(until func() time.Time) {
+	t.runMu.Lock()
+	defer t.runMu.Unlock()
 	for {
 		t.mu.Lock()
-		if len(t.due) == 0 || t.due[0].at.After(until()) {
+		if len(t.queue) == 0 || t.queue[0].at.After(until()) {
 			t.mu.Unlock()
 			return
 		}
-		first := heap.Pop(&t.due).(task)
+		first := heap.Pop(&t.queue).(task)
 		t.mu.Unlock()
 		first.do(first.at)
 	}
 }
 
-// advance moves the time, and does what is due on the way, each at its own time.
-func (t *timeline) advance(d time.Duration) {
+// advance moves the time, and runs the tasks that become due, each at its own time.
+func (t *scheduler) advance(d time.Duration) {
 	t.mu.Lock()
 	target := t.clock.Now().Add(t.ahead).Add(d)
 	t.mu.Unlock()
 	t.run(func() time.Time {
-		if len(t.due) > 0 && !t.due[0].at.After(target) {
-			if step := t.due[0].at.Sub(t.clock.Now().Add(t.ahead)); step > 0 {
+		if len(t.queue) > 0 && !t.queue[0].at.After(target) {
+			if step := t.queue[0].at.Sub(t.clock.Now().Add(t.ahead)); step > 0 {
 				t.ahead += step
 			}
 		}
@@ -139,43 +137,43 @@ func (t *timeline) advance(d time.Duration) {
 	if left := target.Sub(t.clock.Now().Add(t.ahead)); left > 0 {
 		t.ahead += left
 	}
-	if !t.armed.IsZero() {
+	if !t.timerAt.IsZero() {
 		t.stop()
-		t.armed = time.Time{}
+		t.timerAt = time.Time{}
 	}
-	t.arm()
+	t.setTimer()
 	t.mu.Unlock()
 }
 
-// clear forgets what was to happen.
-func (t *timeline) clear() {
+// clear drops all tasks.
+func (t *scheduler) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due = nil
+	t.queue = nil
 }
 
-func (t *timeline) close() {
+func (t *scheduler) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due, t.shut = nil, true
-	if !t.armed.IsZero() {
+	t.queue, t.closed = nil, true
+	if !t.timerAt.IsZero() {
 		t.stop()
 	}
 }
 
-// tasks is a heap, the earliest first.
-type tasks []task
+// taskHeap implements heap.Interface, the earliest task first.
+type taskHeap []task
 
-func (t tasks) Len() int { return len(t) }
-func (t tasks) Less(i, j int) bool {
+func (t taskHeap) Len() int { return len(t) }
+func (t taskHeap) Less(i, j int) bool {
 	if t[i].at.Equal(t[j].at) {
 		return t[i].seq < t[j].seq
 	}
 	return t[i].at.Before(t[j].at)
 }
-func (t tasks) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
-func (t *tasks) Push(x any)   { *t = append(*t, x.(task)) }
-func (t *tasks) Pop() any {
+func (t taskHeap) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+func (t *taskHeap) Push(x any)   { *t = append(*t, x.(task)) }
+func (t *taskHeap) Pop() any {
 	old := *t
 	last := old[len(old)-1]
 	old[len(old)-1] = task{}

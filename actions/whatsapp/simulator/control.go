@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// controlText says what the control API takes.
+// controlText is the documentation of the control API.
 //
 //go:embed control.txt
 var controlText string
 
-// controls is the control API, and the page.
-func (s *Simulator) controls() http.Handler {
+// controlHandler serves the control API, and the page.
+func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	at := func(pattern string, answer func(r *http.Request) (any, error)) {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -38,7 +38,7 @@ func (s *Simulator) controls() http.Handler {
 		}{s.Now().UTC(), s.Counts()}, nil
 	})
 	at("GET messages", s.askMessages)
-	at("POST messages", taking(func(_ *http.Request, in Inbound) (any, error) { return sentID(s.Send(in)) }))
+	at("POST messages", withBody(func(_ *http.Request, in Inbound) (any, error) { return sentID(s.Send(in)) }))
 	at("GET keys", func(r *http.Request) (any, error) {
 		c := s.Counts()
 		return struct {
@@ -46,21 +46,21 @@ func (s *Simulator) controls() http.Handler {
 			Repeated int            `json:"repeated"`
 		}{s.Keys(r.URL.Query().Get("prefix")), c.Repeated}, nil
 	})
-	at("POST tap", taking(func(_ *http.Request, t Tap) (any, error) { return sentID(s.Tap(t)) }))
-	at("POST react", taking(func(_ *http.Request, in struct {
+	at("POST tap", withBody(func(_ *http.Request, t Tap) (any, error) { return sentID(s.Tap(t)) }))
+	at("POST react", withBody(func(_ *http.Request, in struct {
 		MessageID string `json:"message_id"`
 		Emoji     string `json:"emoji"`
 	}) (any, error) {
 		return sentID(s.React(in.MessageID, in.Emoji))
 	}))
-	at("POST read", taking(func(_ *http.Request, in struct {
+	at("POST read", withBody(func(_ *http.Request, in struct {
 		Number string `json:"phone_number_id"`
 		Person string `json:"person"`
 	}) (any, error) {
 		s.Read(in.Number, in.Person)
 		return done{true}, nil
 	}))
-	at("POST clock", taking(func(_ *http.Request, in struct {
+	at("POST clock", withBody(func(_ *http.Request, in struct {
 		Advance Duration `json:"advance"`
 	}) (any, error) {
 		switch now := s.Now(); {
@@ -101,15 +101,15 @@ func (s *Simulator) controls() http.Handler {
 		return s.Faults(), nil
 	})
 	at("DELETE faults", func(*http.Request) (any, error) { s.ClearFaults(); return done{true}, nil })
-	at("POST webhook", taking(func(r *http.Request, hook Webhook) (any, error) {
+	at("POST webhook", withBody(func(r *http.Request, hook Webhook) (any, error) {
 		ctx, stop := context.WithTimeout(r.Context(), 10*time.Second)
 		defer stop()
 		return done{true}, s.Subscribe(ctx, hook)
 	}))
-	at("POST people", changing(s.PutPerson))
-	at("POST tokens", changing(s.PutToken))
-	at("POST templates", changing(s.ChangeTemplate))
-	at("POST numbers", changing(s.ChangeNumber))
+	at("POST people", command(s.PutPerson))
+	at("POST tokens", command(s.PutToken))
+	at("POST templates", command(s.ChangeTemplate))
+	at("POST numbers", command(s.ChangeNumber))
 	at("GET magic", func(*http.Request) (any, error) {
 		type row struct {
 			Phone string `json:"phone"`
@@ -138,8 +138,8 @@ const (
 	latestYear  = 2200
 )
 
-// taking answers a request by its body.
-func taking[In any](answer func(r *http.Request, in In) (any, error)) func(r *http.Request) (any, error) {
+// withBody decodes the body of a request for answer.
+func withBody[In any](answer func(r *http.Request, in In) (any, error)) func(r *http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		var in In
 		if err := body(r, &in); err != nil {
@@ -149,9 +149,9 @@ func taking[In any](answer func(r *http.Request, in In) (any, error)) func(r *ht
 	}
 }
 
-// changing is taking for what answers only that it is done.
-func changing[In any](change func(In) error) func(r *http.Request) (any, error) {
-	return taking(func(_ *http.Request, in In) (any, error) { return done{true}, change(in) })
+// command is withBody for a function without a result.
+func command[In any](change func(In) error) func(r *http.Request) (any, error) {
+	return withBody(func(_ *http.Request, in In) (any, error) { return done{true}, change(in) })
 }
 
 type done struct {
@@ -164,15 +164,15 @@ func sentID(id string, err error) (any, error) {
 	}{id}, err
 }
 
-// A malformed error is about a body that cannot be read.
-type malformed struct{ error }
+// A bodyError is about a body that cannot be decoded.
+type bodyError struct{ error }
 
 func statusOfError(err error) int {
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
 		return http.StatusRequestEntityTooLarge
-	case errors.As(err, &malformed{}):
+	case errors.As(err, &bodyError{}):
 		return http.StatusBadRequest
 	}
 	return http.StatusUnprocessableEntity
@@ -185,7 +185,7 @@ func body(r *http.Request, into any) error {
 		return err
 	}
 	if err := decode(text, into); err != nil {
-		return malformed{err}
+		return bodyError{err}
 	}
 	return nil
 }
@@ -204,14 +204,14 @@ func (s *Simulator) askMessages(r *http.Request) (any, error) {
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return nil, malformed{errors.New("limit: write a number from 1")}
+			return nil, bodyError{errors.New("limit: write a number from 1")}
 		}
 		f.Limit = n
 	}
 	if text := q.Get("inbound"); text != "" {
 		inbound, err := strconv.ParseBool(text)
 		if err != nil {
-			return nil, malformed{errors.New("inbound: write true or false")}
+			return nil, bodyError{errors.New("inbound: write true or false")}
 		}
 		f.Inbound = &inbound
 	}

@@ -62,7 +62,7 @@ func TestControl(t *testing.T) {
 	control("POST", "templates", `{"name":"order_shipped","status":"PAUSED"}`)
 	control("POST", "tokens", `{"token":"only-this"}`)
 	_, answer := s.post(messages, texts("+33612345678"))
-	assert.EqualValues(t, 190, refusal(t, answer).Code)
+	assert.EqualValues(t, 190, apiError(t, answer).Code)
 	assert.NotEmpty(t, control("GET", "magic", "")["list"])
 	control("POST", "reset", "")
 	assert.Equal(t, 0.0, control("GET", "state", "")["accepted"])

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A Fault makes requests that it matches go wrong. Of several that match, the first that
-// is due counts. What is left out matches everything.
+// A Fault makes matching requests go wrong. Of several that match, the first that is due counts.
+// Fields that are left out match everything.
 type Fault struct {
 	Endpoint  string  `json:"endpoint,omitempty"`  // messages, read, media, templates, numbers, number, account, apps, token; "": messages
 	Number    string  `json:"number,omitempty"`    // phone number ID
@@ -76,7 +76,7 @@ func (f *Fault) check() error {
 	return nil
 }
 
-// accepts tells whether a message is accepted that the fault is about.
+// accepts reports whether the message of a faulty request is accepted nevertheless.
 func (f *Fault) accepts() bool {
 	switch f.Do {
 	case Reset, Status:
@@ -99,7 +99,7 @@ func (f *Fault) matches(t target) bool {
 		strings.HasPrefix(t.key, f.Key)
 }
 
-// pick returns the fault that a request runs into, nil for none. It counts.
+// pick returns the fault for a request, nil for none, and counts it.
 func pick(faults []*Fault, t target, random *rand.Rand) *Fault {
 	var found *Fault
 	for _, f := range faults {
@@ -116,7 +116,7 @@ func pick(faults []*Fault, t target, random *rand.Rand) *Fault {
 	return found
 }
 
-// AddFault adds a fault after those that are there.
+// AddFault adds a fault after the others.
 func (s *Simulator) AddFault(f Fault) error {
 	if err := f.check(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (s *Simulator) Faults() []Fault {
 	return out
 }
 
-// ClearFaults takes all faults away, those of the scene too.
+// ClearFaults removes all faults, those of the scene too.
 func (s *Simulator) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,8 +154,8 @@ func (s *Simulator) wait(ctx context.Context, d time.Duration) (ok bool) {
 	s.mu.Lock()
 	anew := s.began
 	s.mu.Unlock()
-	if d < forever {
-		s.time.at(s.Now().Add(d), func(time.Time) { close(passed) })
+	if d < hangTime {
+		s.scheduler.schedule(s.Now().Add(d), func(time.Time) { close(passed) })
 	}
 	select {
 	case <-passed:

@@ -59,7 +59,7 @@ func (g *graphCall) tokenInBody() string {
 }
 
 // params reads all parameters.
-func (g *graphCall) params() (fields, *refusal) {
+func (g *graphCall) params() (fields, *apiError) {
 	if g.fields != nil {
 		return g.fields, nil
 	}
@@ -81,7 +81,7 @@ func (g *graphCall) params() (fields, *refusal) {
 		v, err := actions.DecodeJSON(b.Bytes())
 		object, ok := v.(map[string]any)
 		if err != nil || !ok {
-			return nil, invalid("(#100) Invalid parameter")
+			return nil, invalidParameter("(#100) Invalid parameter")
 		}
 		body = object
 	}
@@ -91,7 +91,7 @@ func (g *graphCall) params() (fields, *refusal) {
 
 // formBody reads a form; it is nil for a body that is none. What looks like JSON in it is
 // read as JSON.
-func formBody(kind string, text []byte) (map[string]any, *refusal) {
+func formBody(kind string, text []byte) (map[string]any, *apiError) {
 	media, params, _ := mime.ParseMediaType(kind)
 	body := map[string]any{}
 	put := func(name, value string) {
@@ -106,7 +106,7 @@ func formBody(kind string, text []byte) (map[string]any, *refusal) {
 	case "application/x-www-form-urlencoded":
 		values, err := url.ParseQuery(string(text))
 		if err != nil {
-			return nil, invalid("(#100) Invalid parameter")
+			return nil, invalidParameter("(#100) Invalid parameter")
 		}
 		for name, v := range values {
 			put(name, v[0])
@@ -119,11 +119,11 @@ func formBody(kind string, text []byte) (map[string]any, *refusal) {
 				return body, nil
 			}
 			if err != nil {
-				return nil, invalid("(#100) Invalid parameter")
+				return nil, invalidParameter("(#100) Invalid parameter")
 			}
 			value, err := io.ReadAll(part)
 			if err != nil {
-				return nil, invalid("(#100) Invalid parameter")
+				return nil, invalidParameter("(#100) Invalid parameter")
 			}
 			put(part.FormName(), string(value))
 		}

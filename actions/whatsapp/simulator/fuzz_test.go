@@ -53,7 +53,7 @@ func FuzzMessages(f *testing.F) {
 			return
 		}
 		if w.Code != http.StatusOK {
-			refusal(t, w.Body.String())
+			apiError(t, w.Body.String())
 			return
 		}
 		var answer struct{ Messages []struct{ ID string } }

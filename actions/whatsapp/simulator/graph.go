@@ -57,7 +57,7 @@ type graphCall struct {
 }
 
 // route finds what a path means.
-func (s *Simulator) route(g *graphCall, path string) *refusal {
+func (s *Simulator) route(g *graphCall, path string) *apiError {
 	if strings.HasPrefix(path, attachments) {
 		return s.download(g)
 	}
@@ -106,7 +106,7 @@ func (g *graphCall) header() http.Header {
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Strict-Transport-Security"] = transport
 	h["X-Fb-Rev"] = revision
-	trace := traces()
+	trace := traceID()
 	h["X-Fb-Request-Id"], h["X-Fb-Trace-Id"] = []string{trace[:23]}, []string{trace[23:]}
 	return h
 }
@@ -130,7 +130,7 @@ var (
 )
 
 // refuse answers with an error.
-func (s *Simulator) refuse(g *graphCall, e *refusal) {
+func (s *Simulator) refuse(g *graphCall, e *apiError) {
 	s.mu.Lock()
 	s.log.counts.Refused++
 	s.mu.Unlock()
@@ -138,7 +138,7 @@ func (s *Simulator) refuse(g *graphCall, e *refusal) {
 		e.status = max(e.status, http.StatusInternalServerError)
 	}
 	h := g.header()
-	trace := traces()[:23]
+	trace := traceID()[:23]
 	if e.status == http.StatusBadRequest || e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
 		reason := "invalid_request"
 		if e.code == 190 || e.code == 102 {
@@ -165,7 +165,7 @@ func ascii(text string) string {
 	}, text)
 }
 
-func graphErrorBody(e *refusal, trace string) []byte {
+func graphErrorBody(e *apiError, trace string) []byte {
 	type data struct {
 		Product string `json:"messaging_product"`
 		Details string `json:"details"`
@@ -204,11 +204,11 @@ func encode(v any) []byte {
 }
 
 // answer answers with an object.
-func (s *Simulator) answer(g *graphCall, v any) *refusal {
+func (s *Simulator) answer(g *graphCall, v any) *apiError {
 	return s.answerText(g, encode(v))
 }
 
-func (s *Simulator) answerText(g *graphCall, body []byte) *refusal {
+func (s *Simulator) answerText(g *graphCall, body []byte) *apiError {
 	g.out = body
 	return nil
 }
@@ -225,15 +225,15 @@ var buffers = sync.Pool{New: func() any {
 const maxBody = 1 << 20
 
 // read reads the body of a request.
-func (g *graphCall) read(b *buffer, most int64) *refusal {
+func (g *graphCall) read(b *buffer, most int64) *apiError {
 	b.Reset()
 	_, err := b.ReadFrom(http.MaxBytesReader(g.w, g.r.Body, most))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
-		return &refusal{status: http.StatusRequestEntityTooLarge, kind: oauth, code: 1, message: "Please reduce the amount of data you're asking for, then retry your request"}
+		return &apiError{status: http.StatusRequestEntityTooLarge, kind: oauth, code: 1, message: "Please reduce the amount of data you're asking for, then retry your request"}
 	case err != nil && !errors.Is(err, io.EOF):
-		return invalid("(#100) The request body could not be read.")
+		return invalidParameter("(#100) The request body could not be read.")
 	}
 	return nil
 }

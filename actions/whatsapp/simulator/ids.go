@@ -11,11 +11,11 @@ const (
 	hexUpper  = "0123456789ABCDEF"
 )
 
-// traces makes an fbtrace_id, 23 letters, and 11 letters more. Nothing depends on them, so
-// they come from no seed.
-func traces() string {
+// traceID makes an fbtrace_id, 23 letters, and 11 letters more. Nothing depends on them, so
+// they do not come from the seed.
+func traceID() string {
 	b := make([]byte, 34)
-	letters(b, base64URL, rand.Uint64)
+	randomLetters(b, base64URL, rand.Uint64)
 	b[0] = 'A'
 	return string(b)
 }
@@ -36,7 +36,7 @@ func (s *Simulator) wamid(person string, inbound bool) string {
 		b = append(b, 0x15, 0x02, 0x00, 0x11, 0x18, 18)
 	}
 	b = b[:len(b)+n]
-	letters(b[len(b)-n:], hexUpper, s.random.Uint64)
+	randomLetters(b[len(b)-n:], hexUpper, s.random.Uint64)
 	b = append(b, 0x00)
 	out := make([]byte, 6+base64.StdEncoding.EncodedLen(len(b)))
 	copy(out, "wamid.")
@@ -44,8 +44,8 @@ func (s *Simulator) wamid(person string, inbound bool) string {
 	return string(out)
 }
 
-// letters fills b with random letters of an alphabet, whose length divides 64.
-func letters(b []byte, alphabet string, random func() uint64) {
+// randomLetters fills b with random letters of an alphabet, whose length divides 64.
+func randomLetters(b []byte, alphabet string, random func() uint64) {
 	var left uint64
 	for i := range b {
 		if i%10 == 0 {

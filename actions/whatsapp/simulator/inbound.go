@@ -26,19 +26,19 @@ type Inbound struct {
 	Object  map[string]any `json:"object,omitempty"`   // what stands under the type, in Meta's form; nil: something usual
 }
 
-// Send lets a person send a message, and returns its id.
+// Send sends a message from a person, and returns its id.
 func (s *Simulator) Send(in Inbound) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := s.inbound(in, s.Now())
+	m, err := s.receive(in, s.Now())
 	if err != nil {
 		return "", err
 	}
 	return m.ID, nil
 }
 
-// inbound takes a message from a person. The simulator is locked.
-func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
+// receive takes a message from a person. The simulator is locked.
+func (s *Simulator) receive(in Inbound, at time.Time) (*message, error) {
 	key := in.From
 	if !isUserID(key) {
 		key = digits(key)
@@ -46,7 +46,7 @@ func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
 	if key == "" {
 		return nil, fmt.Errorf("from: %q is no phone number; write +33612345678", in.From)
 	}
-	person := s.world.who(key)
+	person := s.world.person(key)
 	key = person.key()
 	if in.Name != "" && in.Name != person.Name {
 		known := *person
@@ -54,19 +54,19 @@ func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
 		s.world.putPerson(known)
 		person = &known
 	}
-	n, err := s.inbox(in.To, key)
+	n, err := s.numberOf(in.To, key)
 	if err != nil {
 		return nil, err
 	}
 	in.Type = cmp.Or(in.Type, "text")
-	object, err := s.object(in)
+	object, err := s.messageObject(in)
 	if err != nil {
 		return nil, err
 	}
 	msg := &message{category: "service", Message: Message{
 		ID: s.wamid(key, true), Number: n.ID, Account: n.account.ID, Person: key, Input: in.From, Inbound: true, Type: in.Type, At: at, State: received,
 	}}
-	wire := map[string]any{"id": msg.ID, "timestamp": stamp(at), "type": in.Type, in.Type: object}
+	wire := map[string]any{"id": msg.ID, "timestamp": timestamp(at), "type": in.Type, in.Type: object}
 	if isUserID(key) {
 		wire["from_user_id"] = key
 	} else {
@@ -85,23 +85,23 @@ func (s *Simulator) inbound(in Inbound, at time.Time) (*message, error) {
 	msg.Body = raw(wire)
 	s.log.counts.Inbound++
 	s.log.add(msg)
-	s.world.limits.opened(n.ID, key, at)
+	s.world.limits.openWindow(n.ID, key, at)
 	if in.Type == "reaction" {
 		s.react(wire, true)
 	}
-	s.tellOf(msg, "inbound", "")
+	s.publishMessage(msg, "inbound", "")
 	value := messagesValue{Product: "whatsapp", Metadata: n.metadata(), Messages: []any{msg.Body}}
 	from := sender{Profile: profile{cmp.Or(person.Name, "Customer")}, UserID: person.UserID}
 	if !isUserID(key) {
 		from.WaID = key
 	}
 	value.Contacts = []sender{from}
-	s.hooks.post(n.account, "messages", key, value)
+	s.dispatcher.post(n.account, "messages", key, value)
 	return msg, nil
 }
 
-// inbox finds the number that a person writes to.
-func (s *Simulator) inbox(id, person string) (*number, error) {
+// numberOf finds the number that a person writes to.
+func (s *Simulator) numberOf(id, person string) (*number, error) {
 	if id != "" {
 		if n := s.world.number(id); n != nil {
 			return n, nil
@@ -109,7 +109,7 @@ func (s *Simulator) inbox(id, person string) (*number, error) {
 		return nil, fmt.Errorf("to: there is no phone number ID %q", id)
 	}
 	var found *number
-	s.log.last(func(m *message) bool {
+	s.log.newestFirst(func(m *message) bool {
 		if m.Person == person {
 			found = s.world.numbers[m.Number]
 		}
@@ -126,8 +126,8 @@ func (s *Simulator) inbox(id, person string) (*number, error) {
 	return found, nil
 }
 
-// object is what stands under the type of an inbound message.
-func (s *Simulator) object(in Inbound) (any, error) {
+// messageObject is the object under the type's name in an inbound message.
+func (s *Simulator) messageObject(in Inbound) (any, error) {
 	if in.Object != nil {
 		if in.Type == "contacts" {
 			if list, ok := in.Object["contacts"].([]any); ok {
@@ -191,8 +191,8 @@ func (s *Simulator) object(in Inbound) (any, error) {
 	return nil, fmt.Errorf("type: %q is no type of message that people send; write text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, unsupported or request_welcome", in.Type)
 }
 
-// React lets the person of a conversation put an emoji on a message, or take it off with
-// "", and returns the id of the reaction.
+// React has the person of a conversation react to a message with an emoji, or remove the reaction
+// with "", and returns the id of the reaction.
 func (s *Simulator) React(messageID, emoji string) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +204,7 @@ func (s *Simulator) React(messageID, emoji string) (id string, err error) {
 	if emoji != "" {
 		object["emoji"] = emoji
 	}
-	out, err := s.inbound(Inbound{From: m.Person, To: m.Number, Type: "reaction", Object: object}, s.Now())
+	out, err := s.receive(Inbound{From: m.Person, To: m.Number, Type: "reaction", Object: object}, s.Now())
 	if err != nil {
 		return "", err
 	}
@@ -233,8 +233,8 @@ type Tap struct {
 	Filled    map[string]any `json:"filled,omitempty"` // what a WhatsApp Flow or an address is filled in with
 }
 
-// Tap presses a button, and returns the id of the message that comes of it: "" where
-// pressing it only opens something.
+// Tap presses a button, and returns the id of the message that it sends: "" if it only opens
+// something.
 func (s *Simulator) Tap(t Tap) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,7 +263,7 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 		for _, section := range bubble.List.Sections {
 			rows = append(rows, section.Rows...)
 		}
-		row, ok := chosen(rows, t.Choice, func(r phone.Row) (string, string) { return r.ID, r.Title })
+		row, ok := choose(rows, t.Choice, func(r phone.Row) (string, string) { return r.ID, r.Title })
 		if !ok {
 			return nil, fmt.Errorf("choice: the list has no row %q", t.Choice)
 		}
@@ -272,9 +272,9 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 			answer["description"] = row.Description
 		}
 		reply.Object = map[string]any{"type": "list_reply", "list_reply": answer}
-		return s.inbound(reply, at)
+		return s.receive(reply, at)
 	}
-	button, ok := chosen(bubble.Buttons, t.Choice, func(b phone.Button) (string, string) { return b.ID, b.Title })
+	button, ok := choose(bubble.Buttons, t.Choice, func(b phone.Button) (string, string) { return b.ID, b.Title })
 	if !ok {
 		return nil, fmt.Errorf("choice: the message has no button %q", t.Choice)
 	}
@@ -302,7 +302,7 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 	case "contact_info":
 		reply.Type = "contacts"
 	}
-	return s.inbound(reply, at)
+	return s.receive(reply, at)
 }
 
 func flowToken(m *message) string {
@@ -311,11 +311,11 @@ func flowToken(m *message) string {
 		return ""
 	}
 	body := schema.NewValue(v, nil)
-	return cmp.Or(graph.Word(body.Get("interactive", "action", "parameters", "flow_token")), flowOf(m.Bubble()))
+	return cmp.Or(graph.Word(body.Get("interactive", "action", "parameters", "flow_token")), flowResponse(m.Bubble()))
 }
 
-// flowOf is what comes back from the Flow that a button of a message opens.
-func flowOf(b phone.Bubble) string {
+// flowResponse is the response of the Flow that a button of a message opens.
+func flowResponse(b phone.Bubble) string {
 	for _, button := range b.Buttons {
 		if button.Kind == "flow" {
 			return button.ID
@@ -324,8 +324,8 @@ func flowOf(b phone.Bubble) string {
 	return ""
 }
 
-// chosen finds something by its id, its title or its place; "" is the first.
-func chosen[T any](all []T, choice string, names func(T) (id, title string)) (found T, ok bool) {
+// choose finds an item by its id, its title or its position; "" is the first.
+func choose[T any](all []T, choice string, names func(T) (id, title string)) (found T, ok bool) {
 	i := slices.IndexFunc(all, func(one T) bool {
 		id, title := names(one)
 		return choice != "" && (id == choice || strings.EqualFold(title, choice))
@@ -339,13 +339,12 @@ func chosen[T any](all []T, choice string, names func(T) (id, title string)) (fo
 	return all[i], true
 }
 
-// reply lets the person of a message do what a magic recipient does. The simulator is
-// locked.
+// reply has the person of a message answer as the magic recipient does. The simulator is locked.
 func (s *Simulator) reply(m *message, magic *Magic) {
 	if magic == nil || magic.replies == "" && magic.acts == "" {
 		return
 	}
-	s.later(s.Now().Add(200*time.Millisecond), func(at time.Time) {
+	s.schedule(s.Now().Add(200*time.Millisecond), func(at time.Time) {
 		in := Inbound{From: m.Person, To: m.Number, Text: magic.replies}
 		switch magic.acts {
 		case "echo":
@@ -361,6 +360,6 @@ func (s *Simulator) reply(m *message, magic *Magic) {
 			}
 			in.Text = "?"
 		}
-		_, _ = s.inbound(in, at) // the number was there when the message came
+		_, _ = s.receive(in, at) // the number was there when the message came
 	})
 }

@@ -15,8 +15,8 @@ type limits struct {
 	management int
 	window     string
 
-	pairs   swept[bucket]
-	windows swept[time.Time] // when somebody last wrote to a number
+	pairs   expiringMap[bucket]
+	windows expiringMap[time.Time] // when somebody last wrote to a number
 }
 
 const (
@@ -24,7 +24,7 @@ const (
 	windowSpan = 24 * time.Hour
 )
 
-// A pair is a number and somebody that it writes to.
+// A pair is a number and a person that it writes to.
 type pair struct{ number, person string }
 
 func newLimits(l Limits, open bool) limits {
@@ -45,13 +45,13 @@ func newLimits(l Limits, open bool) limits {
 		people: max(l.People, 0), tiers: l.People == 0 && !open, window: cmp.Or(l.Window, window)}
 }
 
-// A bucket fills up at a rate, to a size.
+// A bucket is a token bucket.
 type bucket struct {
 	level float64
 	at    time.Time
 }
 
-// take takes one, unless the bucket is empty.
+// take takes a token, unless the bucket is empty.
 func (b *bucket) take(now time.Time, every time.Duration, size int) bool {
 	if b.at.IsZero() {
 		b.level, b.at = float64(size), now
@@ -67,13 +67,13 @@ func (b *bucket) take(now time.Time, every time.Duration, size int) bool {
 	return true
 }
 
-// A window counts in spans of an hour.
-type window struct {
+// An hourCounter counts in fixed windows of an hour.
+type hourCounter struct {
 	from  time.Time
 	count int
 }
 
-func (w *window) take(now time.Time, most int) bool {
+func (w *hourCounter) take(now time.Time, most int) bool {
 	if now.Sub(w.from) >= time.Hour {
 		w.from, w.count = now, 0
 	}
@@ -81,13 +81,13 @@ func (w *window) take(now time.Time, most int) bool {
 	return w.count <= most
 }
 
-// swept is a map by pair that forgets what has grown old.
-type swept[V any] struct {
+// An expiringMap is a map by pair that drops old values.
+type expiringMap[V any] struct {
 	m    map[pair]V
 	mark int // how many entries make it worth to look
 }
 
-func (s *swept[V]) put(p pair, v V, old func(V) bool) {
+func (s *expiringMap[V]) put(p pair, v V, old func(V) bool) {
 	if s.m == nil {
 		s.m, s.mark = map[pair]V{}, 4096
 	}
@@ -114,12 +114,12 @@ func (l *limits) pairAllows(p pair, now time.Time) bool {
 	return ok
 }
 
-// opened notes that somebody wrote to a number.
-func (l *limits) opened(number, person string, now time.Time) {
+// openWindow notes that somebody wrote to a number.
+func (l *limits) openWindow(number, person string, now time.Time) {
 	l.windows.put(pair{number, person}, now, func(at time.Time) bool { return now.Sub(at) > windowSpan })
 }
 
-// isOpen tells whether somebody wrote to a number within 24 hours.
+// isOpen reports whether a person wrote to a number within 24 hours.
 func (l *limits) isOpen(p pair, now time.Time) bool {
 	at, ok := l.windows.m[p]
 	return ok && now.Sub(at) < windowSpan

@@ -29,7 +29,7 @@ func (s *stage) code(body string) int64 {
 	if status == http.StatusOK {
 		return 0
 	}
-	return refusal(s.t, answer).Code
+	return apiError(s.t, answer).Code
 }
 
 func person(n int) string { return fmt.Sprintf("+336%08d", n) }

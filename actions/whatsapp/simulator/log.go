@@ -70,7 +70,7 @@ type Counts struct {
 	Webhooks
 }
 
-// message is a Message as the simulator keeps it.
+// A message is a Message with the simulator's own state.
 type message struct {
 	Message
 	version  int
@@ -79,7 +79,7 @@ type message struct {
 	size     int
 }
 
-// snapshot is a copy for others.
+// snapshot returns a copy for callers.
 func (m *message) snapshot() Message {
 	out := m.Message
 	out.States = slices.Clone(m.States)
@@ -87,8 +87,8 @@ func (m *message) snapshot() Message {
 	return out
 }
 
-// mostKept is how many bytes of messages are kept.
-const mostKept = 64 << 20
+// maxLogBytes bounds the messages that are kept, in bytes.
+const maxLogBytes = 64 << 20
 
 // A messageLog keeps the latest messages, and counts.
 type messageLog struct {
@@ -113,7 +113,7 @@ func (l *messageLog) add(m *message) {
 	m.size = 400 + len(m.Body)
 	l.added++
 	m.Seq = l.added
-	for l.len > 0 && (l.len == len(l.ring) || l.size+m.size > mostKept) {
+	for l.len > 0 && (l.len == len(l.ring) || l.size+m.size > maxLogBytes) {
 		old := l.ring[l.first]
 		l.ring[l.first] = nil
 		l.first = (l.first + 1) % len(l.ring)
@@ -149,8 +149,8 @@ func (l *messageLog) count(data string) {
 	l.keys[key] = 1
 }
 
-// last goes through messages from the latest to the first, until each returns false.
-func (l *messageLog) last(each func(*message) bool) {
+// newestFirst goes through messages from the latest to the first, until each returns false.
+func (l *messageLog) newestFirst(each func(*message) bool) {
 	for i := l.len - 1; i >= 0; i-- {
 		if !each(l.ring[(l.first+i)%len(l.ring)]) {
 			return
@@ -182,7 +182,7 @@ func (s *Simulator) Messages(f Filter) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Message
-	s.log.last(func(m *message) bool {
+	s.log.newestFirst(func(m *message) bool {
 		if f.matches(m) {
 			out = append(out, m.snapshot())
 		}
@@ -232,6 +232,6 @@ func (s *Simulator) Counts() Counts {
 	c := s.log.counts
 	c.Keys = len(s.log.keys)
 	s.mu.Unlock()
-	c.Webhooks = s.hooks.counts()
+	c.Webhooks = s.dispatcher.counts()
 	return c
 }

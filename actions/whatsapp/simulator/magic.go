@@ -9,9 +9,8 @@ import (
 	"facteur/actions/whatsapp/graph"
 )
 
-// The ranges of numbers that do something by themselves. The French regulator keeps them
-// for films and books: nobody has such a number, so nobody is reached should a flow with
-// one run against the real API.
+// The ranges of magic numbers. The French regulator reserves them for films and books: nobody has
+// such a number, so nobody is reached if a flow with one runs against the real API.
 const (
 	magicRefused = "3319900" // +33 1 99 00 CCCC: refused at once, with the code that ends in CCCC
 	magicFails   = "3326191" // +33 2 61 91 CCCC: accepted, and fails later with that code
@@ -33,17 +32,17 @@ type Magic struct {
 	first   int64  // the code that refuses the first message only
 }
 
-// Magics returns the table of recipients that do something by themselves.
+// Magics returns the table of magic recipients.
 func Magics() []Magic {
 	table := []Magic{
 		{Phone: "+33 1 99 00 CCCC", Does: "refused at once with the error code whose last four digits these are: 1047 is 131047, 0190 is 190"},
 		{Phone: "+33 2 61 91 CCCC", Does: "accepted; fails later, by webhook, with that error code"},
 	}
-	return append(table, deeds()...)
+	return append(table, magicOutcomes()...)
 }
 
-// deeds are the recipients of the last range.
-func deeds() []Magic {
+// magicOutcomes are the recipients of the last range.
+func magicOutcomes() []Magic {
 	number := func(n int) string { return fmt.Sprintf("+%s%04d", magicDoes, n) }
 	return []Magic{
 		{Phone: number(1), Does: "accepted, and nothing is ever heard of the message", fault: Fault{Do: Silent}},
@@ -86,13 +85,13 @@ func deeds() []Magic {
 // magics is the table as it is looked up, by digits.
 func magics() map[string]*Magic {
 	all := map[string]*Magic{}
-	for _, m := range deeds() {
+	for _, m := range magicOutcomes() {
 		all[digits(m.Phone)] = &m
 	}
 	return all
 }
 
-// magic finds what a recipient leads to, nil for nothing.
+// magic returns the magic outcome of a recipient, nil for none.
 func (s *Simulator) magic(phone string) *Magic {
 	if !strings.HasPrefix(phone, "33") || len(phone) != 11 {
 		return nil

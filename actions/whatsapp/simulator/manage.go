@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// manage answers what is about accounts, numbers, templates and uploads.
-func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
+// manage serves the endpoints of accounts, numbers, templates and uploads.
+func (s *Simulator) manage(g *graphCall, id, edge, path string) *apiError {
 	s.mu.Lock()
 	upload := s.world.media.find(id, g.now)
 	s.mu.Unlock()
 	if edge == "" && upload != nil {
-		return s.spared(g, "media", "", func() *refusal { return s.mediaObject(g, upload) })
+		return s.withoutFault(g, "media", "", func() *apiError { return s.mediaObject(g, upload) })
 	}
 	switch edge {
 	case "":
-		return s.spared(g, "number", id, func() *refusal { return s.node(g, id) })
+		return s.withoutFault(g, "number", id, func() *apiError { return s.node(g, id) })
 	case "phone_numbers":
 		return s.ofAccount(g, id, "numbers", s.phoneNumbers)
 	case "message_templates":
@@ -30,27 +30,27 @@ func (s *Simulator) manage(g *graphCall, id, edge, path string) *refusal {
 	case "subscribed_apps":
 		return s.ofAccount(g, id, "apps", s.subscribedApps)
 	case "whatsapp_business_profile":
-		return s.spared(g, "number", id, func() *refusal { return s.profile(g, id) })
+		return s.withoutFault(g, "number", id, func() *apiError { return s.profile(g, id) })
 	case "register", "deregister":
-		return s.spared(g, "number", id, func() *refusal { return s.register(g, id, edge) })
+		return s.withoutFault(g, "number", id, func() *apiError { return s.register(g, id, edge) })
 	}
 	return noPath(path)
 }
 
-// spared answers a request that no fault of its endpoint befalls.
-func (s *Simulator) spared(g *graphCall, endpoint, number string, answer func() *refusal) *refusal {
+// withoutFault answers a request unless a fault of its endpoint applies.
+func (s *Simulator) withoutFault(g *graphCall, endpoint, number string, answer func() *apiError) *apiError {
 	s.mu.Lock()
 	f := pick(s.faults, target{endpoint, number, "", ""}, s.random)
 	s.mu.Unlock()
-	if done, err := s.fails(g, f); done || err != nil {
+	if done, err := s.failRequest(g, f); done || err != nil {
 		return err
 	}
 	return answer()
 }
 
 // ofAccount answers an edge of a WABA.
-func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*graphCall, *account) *refusal) *refusal {
-	return s.spared(g, endpoint, "", func() *refusal {
+func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*graphCall, *account) *apiError) *apiError {
+	return s.withoutFault(g, endpoint, "", func() *apiError {
 		s.mu.Lock()
 		a := s.world.waba(id)
 		limit := s.world.limits.management
@@ -65,16 +65,16 @@ func (s *Simulator) ofAccount(g *graphCall, id, endpoint string, answer func(*gr
 			return noObject(g.r.Method, id)
 		case tooMany:
 			g.waba = a.ID
-			return refused(80007, "")
+			return newAPIError(80007, "")
 		case !g.token.may(management):
-			return refused(200, "")
+			return newAPIError(200, "")
 		}
 		g.usage(a.ID, used, limit)
 		return answer(g, a)
 	})
 }
 
-// usage tells how much of the calls of an hour is used.
+// usage sets the header about the calls that were used of an hour's.
 func (g *graphCall) usage(id string, used, limit int) {
 	percent := 1
 	if limit > 0 {
@@ -84,9 +84,9 @@ func (g *graphCall) usage(id string, used, limit int) {
 }
 
 // node answers GET /{id} of a number or a WABA.
-func (s *Simulator) node(g *graphCall, id string) *refusal {
+func (s *Simulator) node(g *graphCall, id string) *apiError {
 	if g.r.Method != http.MethodGet {
-		return s.change(g, id)
+		return s.changeTemplate(g, id)
 	}
 	params, err := g.params()
 	if err != nil {
@@ -124,7 +124,7 @@ type nodeField struct {
 const numberFields = "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,throughput,webhook_configuration,id"
 
 // answerFields answers with the fields that were asked for, or the usual ones.
-func (s *Simulator) answerFields(g *graphCall, node, want string, all []nodeField, usual string) *refusal {
+func (s *Simulator) answerFields(g *graphCall, node, want string, all []nodeField, usual string) *apiError {
 	body, err := selected(node, want, all, usual)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *Simulator) answerFields(g *graphCall, node, want string, all []nodeFiel
 	return s.answerText(g, body)
 }
 
-func selected(node, want string, all []nodeField, usual string) ([]byte, *refusal) {
+func selected(node, want string, all []nodeField, usual string) ([]byte, *apiError) {
 	names := strings.Split(cmp.Or(strings.ReplaceAll(want, " ", ""), usual), ",")
 	if !slices.Contains(names, "id") {
 		names = append(names, "id")
@@ -147,7 +147,7 @@ func selected(node, want string, all []nodeField, usual string) ([]byte, *refusa
 		}
 		i := slices.IndexFunc(all, func(f nodeField) bool { return f.Name == name })
 		if i < 0 {
-			return nil, invalid(fmt.Sprintf("(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, node))
+			return nil, invalidParameter(fmt.Sprintf("(#100) Tried accessing nonexisting field (%s) on node type (%s)", name, node))
 		}
 		if all[i].Value == nil {
 			continue
@@ -201,7 +201,7 @@ func health(id, kind, status string) any {
 }
 
 // phoneNumbers answers GET /{waba_id}/phone_numbers.
-func (s *Simulator) phoneNumbers(g *graphCall, a *account) *refusal {
+func (s *Simulator) phoneNumbers(g *graphCall, a *account) *apiError {
 	if g.r.Method != http.MethodGet {
 		return noObject(g.r.Method, a.ID)
 	}
@@ -211,16 +211,16 @@ func (s *Simulator) phoneNumbers(g *graphCall, a *account) *refusal {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.page(g, params, len(a.numbers), func(i int) ([]byte, *refusal) {
+	return s.page(g, params, len(a.numbers), func(i int) ([]byte, *apiError) {
 		return selected("WhatsAppBusinessPhoneNumber", params.text("fields"), s.numberNode(a.numbers[i]), numberFields)
 	})
 }
 
 // page answers with a page of a list, and the cursors to the others.
-func (s *Simulator) page(g *graphCall, params fields, n int, item func(int) ([]byte, *refusal)) *refusal {
+func (s *Simulator) page(g *graphCall, params fields, n int, item func(int) ([]byte, *apiError)) *apiError {
 	limit, err := strconv.Atoi(cmp.Or(params.text("limit"), "25"))
 	if err != nil || limit < 1 {
-		return invalid("(#100) Param limit must be a positive integer")
+		return invalidParameter("(#100) Param limit must be a positive integer")
 	}
 	limit = min(limit, 1000)
 	from, ok := 0, true
@@ -232,7 +232,7 @@ func (s *Simulator) page(g *graphCall, params fields, n int, item func(int) ([]b
 		from = max(0, from-limit)
 	}
 	if !ok || from > n {
-		return refused(131059, "The cursor is invalid or has expired.")
+		return newAPIError(131059, "The cursor is invalid or has expired.")
 	}
 	to := min(n, from+limit)
 	b := []byte(`{"data":[`)
@@ -290,7 +290,7 @@ func readCursor(text string) (int, bool) {
 }
 
 // subscribedApps answers /{waba_id}/subscribed_apps.
-func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
+func (s *Simulator) subscribedApps(g *graphCall, a *account) *apiError {
 	params, err := g.params()
 	if err != nil {
 		return err
@@ -315,7 +315,7 @@ func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
 			ctx, stop := context.WithTimeout(g.r.Context(), 10*time.Second)
 			defer stop()
 			if err := s.handshake(ctx, *own); err != nil {
-				r := invalid("(#2200) Callback verification failed: " + err.Error())
+				r := invalidParameter("(#2200) Callback verification failed: " + err.Error())
 				r.code = 2200
 				return r
 			}
@@ -334,7 +334,7 @@ func (s *Simulator) subscribedApps(g *graphCall, a *account) *refusal {
 }
 
 // register answers POST /{phone_number_id}/register and deregister.
-func (s *Simulator) register(g *graphCall, id, edge string) *refusal {
+func (s *Simulator) register(g *graphCall, id, edge string) *apiError {
 	params, err := g.params()
 	if err != nil {
 		return err
@@ -346,9 +346,9 @@ func (s *Simulator) register(g *graphCall, id, edge string) *refusal {
 	case n == nil || !g.token.sees(n.account) || g.r.Method != http.MethodPost:
 		return noObject(g.r.Method, id)
 	case edge == "register" && params.text("messaging_product") != "whatsapp":
-		return missing("messaging_product")
+		return missingParameter("messaging_product")
 	case edge == "register" && (len(pin) != 6 || digits(pin) != pin):
-		return invalid("(#100) Param pin must be 6 characters long.")
+		return invalidParameter("(#100) Param pin must be 6 characters long.")
 	case edge == "register":
 		n.Status = "CONNECTED"
 	default:
@@ -358,7 +358,7 @@ func (s *Simulator) register(g *graphCall, id, edge string) *refusal {
 }
 
 // debugToken answers GET /debug_token.
-func (s *Simulator) debugToken(g *graphCall) *refusal {
+func (s *Simulator) debugToken(g *graphCall) *apiError {
 	q := g.r.URL.Query()
 	input := q.Get("input_token")
 	bearer, _ := strings.CutPrefix(g.r.Header.Get("Authorization"), "Bearer ")
@@ -366,13 +366,13 @@ func (s *Simulator) debugToken(g *graphCall) *refusal {
 	defer s.mu.Unlock()
 	f := pick(s.faults, target{"token", "", "", ""}, s.random)
 	if f != nil && f.Do == Error {
-		return f.refusal()
+		return f.apiError()
 	}
 	w := &s.world
 	asks := cmp.Or(q.Get("access_token"), bearer)
 	switch app, secret, _ := strings.Cut(asks, "|"); {
 	case asks == "":
-		return refused(104, "")
+		return newAPIError(104, "")
 	case app == w.app.ID && secret == w.app.Secret:
 	default:
 		if _, err := w.token(asks, g.now); err != nil {
@@ -380,7 +380,7 @@ func (s *Simulator) debugToken(g *graphCall) *refusal {
 		}
 	}
 	if input == "" {
-		return missing("input_token")
+		return missingParameter("input_token")
 	}
 	t, bad := w.token(input, g.now)
 	data := map[string]any{"app_id": w.app.ID, "type": "SYSTEM_USER", "application": w.app.Name, "is_valid": bad == nil, "scopes": []string{}}

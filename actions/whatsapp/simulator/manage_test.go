@@ -73,12 +73,12 @@ func TestTemplatesAreMadeReviewedAndDeleted(t *testing.T) {
 	} {
 		status, answer := s.post(path, body)
 		assert.Equal(t, 400, status)
-		e := refusal(t, answer)
+		e := apiError(t, answer)
 		assert.Equal(t, subcode, e.Subcode)
 		assert.NotEmpty(t, e.UserTitle)
 	}
 	_, answer = s.post(path, `{"name":"h","language":"fr","category":"NEWS","components":[]}`)
-	assert.Contains(t, refusal(t, answer).Message, "Param category must be one of")
+	assert.Contains(t, apiError(t, answer).Message, "Param category must be one of")
 
 	status, _ = s.post("/v23.0/"+made.ID, `{"components":[{"type":"BODY","text":"Salut {{1}}"}]}`)
 	assert.Equal(t, 200, status)
@@ -91,7 +91,7 @@ func TestTemplatesAreMadeReviewedAndDeleted(t *testing.T) {
 	assert.Equal(t, 200, status)
 	status, answer = s.do("DELETE", path+"?name=hello", "", "")
 	assert.Equal(t, 404, status)
-	assert.EqualValues(t, 2593002, refusal(t, answer).Subcode)
+	assert.EqualValues(t, 2593002, apiError(t, answer).Subcode)
 }
 
 func TestPaging(t *testing.T) {
@@ -127,9 +127,9 @@ func TestPaging(t *testing.T) {
 	assert.Equal(t, "t2", get(last.Paging.Previous).Data[0].Name)
 	status, answer := s.do("GET", "/v23.0/102290129340398/message_templates?after=nothing", "", "")
 	assert.Equal(t, 400, status)
-	assert.EqualValues(t, 131059, refusal(t, answer).Code)
+	assert.EqualValues(t, 131059, apiError(t, answer).Code)
 	_, answer = s.do("GET", "/v23.0/102290129340398/message_templates?name=t3&fields=name,foo", "", "")
-	assert.Contains(t, refusal(t, answer).Message, "Tried accessing nonexisting field (foo)")
+	assert.Contains(t, apiError(t, answer).Message, "Tried accessing nonexisting field (foo)")
 	assert.Len(t, get("/v23.0/102290129340398/message_templates?status=PAUSED").Data, 0)
 	_, answer = s.do("GET", "/v23.0/102290129340398/phone_numbers", "", "")
 	assert.Contains(t, answer, `"display_phone_number":"+33 1 99 00 99 99"`)
@@ -261,7 +261,7 @@ func TestUnknownThings(t *testing.T) {
 	} {
 		status, answer := s.do(tt.method, tt.path, "application/json", "{}")
 		assert.Equal(t, 400, status, tt.path)
-		e := refusal(t, answer)
+		e := apiError(t, answer)
 		assert.Equal(t, []any{tt.code, tt.subcode}, []any{e.Code, e.Subcode}, tt.path)
 		if tt.subcode == 33 {
 			assert.Equal(t, "GraphMethodException", e.Type)
@@ -288,7 +288,7 @@ func TestProfile(t *testing.T) {
 	_, answer = s.do("GET", path+"?fields=about,websites,email", "", "")
 	assert.JSONEq(t, `{"data":[{"messaging_product":"whatsapp","about":"Colis","websites":["https://shop.test"]}]}`, answer)
 	_, answer = s.post(path, `{"about":"x"}`)
-	assert.EqualValues(t, 100, refusal(t, answer).Code)
+	assert.EqualValues(t, 100, apiError(t, answer).Code)
 }
 
 func TestRegister(t *testing.T) {
@@ -297,7 +297,7 @@ func TestRegister(t *testing.T) {
 	assert.Equal(t, 200, status)
 	assert.EqualValues(t, 133010, s.code(texts(person(1))))
 	_, answer := s.post("/v23.0/"+phoneID+"/register", `{"messaging_product":"whatsapp","pin":"12"}`)
-	assert.EqualValues(t, 100, refusal(t, answer).Code)
+	assert.EqualValues(t, 100, apiError(t, answer).Code)
 	status, _ = s.post("/v23.0/"+phoneID+"/register", `{"messaging_product":"whatsapp","pin":"123456"}`)
 	assert.Equal(t, 200, status)
 	assert.Zero(t, s.code(texts(person(1))))
@@ -335,7 +335,7 @@ func TestUploads(t *testing.T) {
 		`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"button","header":{"type":"image","image":{"id":"7"}},"body":{"text":"x"},"action":{"buttons":[{"type":"reply","reply":{"id":"1","title":"A"}}]}}}`: `interactive['header']['image']['id']`,
 	} {
 		_, answer := s.post(messages, body)
-		assert.Equal(t, "(#100) Param "+at+" is not a valid whatsapp business account media attachment ID", refusal(t, answer).Message)
+		assert.Equal(t, "(#100) Param "+at+" is not a valid whatsapp business account media attachment ID", apiError(t, answer).Message)
 	}
 	assert.Zero(t, s.code(`{"messaging_product":"whatsapp","to":"+33612345678","type":"interactive","interactive":{"type":"flow","body":{"text":"x"},"action":{"name":"flow","parameters":`+
 		`{"flow_message_version":"3","flow_id":"1","flow_cta":"Open","flow_action_payload":{"screen":"A","data":{"image":{"id":"7"}}}}}}}`), "the data of a Flow name no uploads")
@@ -364,11 +364,11 @@ func TestUploads(t *testing.T) {
 	status, _ = s.do("GET", strings.TrimPrefix(of.URL, s.url), "", "")
 	assert.Equal(t, 404, status, "an address lives five minutes")
 	_, answer = s.do("GET", "/v23.0/"+made.ID+"?phone_number_id=7", "", "")
-	assert.EqualValues(t, 33, refusal(t, answer).Subcode)
+	assert.EqualValues(t, 33, apiError(t, answer).Subcode)
 	_, answer = s.do("DELETE", "/v23.0/"+made.ID, "", "")
 	assert.JSONEq(t, `{"success":true}`, answer)
 	_, answer = s.do("GET", "/v23.0/"+made.ID, "", "")
-	assert.EqualValues(t, 33, refusal(t, answer).Subcode)
+	assert.EqualValues(t, 33, apiError(t, answer).Subcode)
 
 	for _, tt := range []struct {
 		values map[string]string
@@ -385,7 +385,7 @@ func TestUploads(t *testing.T) {
 		kind, body := form(t, tt.values, tt.kind, tt.text)
 		status, answer := s.do("POST", path, kind, body)
 		assert.Equal(t, 400, status)
-		assert.Contains(t, refusal(t, answer).Message, tt.want)
+		assert.Contains(t, apiError(t, answer).Message, tt.want)
 	}
 	kind, body = form(t, product, "image/png", "x")
 	_, answer = s.do("POST", path, kind, body)

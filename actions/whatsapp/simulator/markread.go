@@ -3,7 +3,7 @@ package simulator
 import "facteur/actions/whatsapp"
 
 // markRead answers a request that marks a message as read.
-func (s *Simulator) markRead(m *sending) *refusal {
+func (s *Simulator) markRead(m *sendRequest) *apiError {
 	s.mu.Lock()
 	n := s.world.number(m.id)
 	if n == nil || !m.token.sees(n.account) {
@@ -13,13 +13,13 @@ func (s *Simulator) markRead(m *sending) *refusal {
 	f := pick(s.faults, target{"read", m.id, "", ""}, s.random)
 	s.mu.Unlock()
 	if !m.token.may(messaging) {
-		return refused(200, "")
+		return newAPIError(200, "")
 	}
-	if done, err := s.fails(m.graphCall, f); done || err != nil {
+	if done, err := s.failRequest(m.graphCall, f); done || err != nil {
 		return err
 	}
 	if found := whatsapp.RefuseBody(m.body); len(found) > 0 {
-		return wrong(m.body, found)
+		return validationError(m.body, found)
 	}
 	id, _ := m.body["message_id"].(string)
 	s.mu.Lock()
@@ -31,9 +31,9 @@ func (s *Simulator) markRead(m *sending) *refusal {
 		if m.body["typing_indicator"] != nil {
 			of.MarkedAs = "typing"
 		}
-		s.tellOf(of, of.MarkedAs, "")
+		s.publishMessage(of, of.MarkedAs, "")
 	case !s.world.open:
-		return refused(100, "Message ID does not exist or is not one that the number received.")
+		return newAPIError(100, "Message ID does not exist or is not one that the number received.")
 	}
 	return s.answerText(m.graphCall, []byte(`{"success":true}`))
 }

@@ -90,7 +90,7 @@ var mediaTypes = [...]struct {
 }
 
 // upload answers POST /{phone_number_id}/media.
-func (s *Simulator) upload(g *graphCall, id string) *refusal {
+func (s *Simulator) upload(g *graphCall, id string) *apiError {
 	if g.r.Method != http.MethodPost {
 		return noObject(g.r.Method, id)
 	}
@@ -103,9 +103,9 @@ func (s *Simulator) upload(g *graphCall, id string) *refusal {
 	f := pick(s.faults, target{"media", id, "", ""}, s.random)
 	s.mu.Unlock()
 	if !g.token.may(messaging) {
-		return refused(200, "")
+		return newAPIError(200, "")
 	}
-	if done, err := s.fails(g, f); done || err != nil {
+	if done, err := s.failRequest(g, f); done || err != nil {
 		return err
 	}
 	file, err := g.file()
@@ -120,7 +120,7 @@ func (s *Simulator) upload(g *graphCall, id string) *refusal {
 }
 
 // file reads the file of an upload.
-func (g *graphCall) file() (*upload, *refusal) {
+func (g *graphCall) file() (*upload, *apiError) {
 	const most = 101 << 20
 	form, err := multipartOf(g, most)
 	if err != nil {
@@ -134,11 +134,11 @@ func (g *graphCall) file() (*upload, *refusal) {
 			break
 		}
 		if err != nil {
-			return nil, invalid("(#100) The request body could not be read.")
+			return nil, invalidParameter("(#100) The request body could not be read.")
 		}
 		text, err := io.ReadAll(part)
 		if err != nil {
-			return nil, invalid("(#100) The request body could not be read.")
+			return nil, invalidParameter("(#100) The request body could not be read.")
 		}
 		switch part.FormName() {
 		case "messaging_product":
@@ -151,9 +151,9 @@ func (g *graphCall) file() (*upload, *refusal) {
 	}
 	switch {
 	case product != "whatsapp":
-		return nil, missing("messaging_product")
+		return nil, missingParameter("messaging_product")
 	case f.content == nil:
-		return nil, missing("file")
+		return nil, missingParameter("file")
 	}
 	if f.mime == "" || f.mime == "application/octet-stream" || !knownMedia(f.mime) {
 		f.mime = cmp.Or(kind, f.mime)
@@ -166,18 +166,18 @@ func (g *graphCall) file() (*upload, *refusal) {
 	return f, nil
 }
 
-func multipartOf(g *graphCall, most int64) (*multipart.Reader, *refusal) {
+func multipartOf(g *graphCall, most int64) (*multipart.Reader, *apiError) {
 	g.r.Body = http.MaxBytesReader(g.w, g.r.Body, most)
 	form, err := g.r.MultipartReader()
 	if err != nil {
-		return nil, missing("messaging_product")
+		return nil, missingParameter("messaging_product")
 	}
 	return form, nil
 }
 
-func knownMedia(mime string) bool { return mostBytes(mime) > 0 }
+func knownMedia(mime string) bool { return maxBytes(mime) > 0 }
 
-func mostBytes(mime string) int {
+func maxBytes(mime string) int {
 	base, _, _ := strings.Cut(strings.ToLower(mime), ";")
 	for _, t := range mediaTypes {
 		if t.mime == strings.TrimSpace(base) {
@@ -187,51 +187,51 @@ func mostBytes(mime string) int {
 	return 0
 }
 
-func (f *upload) check() *refusal {
-	most := mostBytes(f.mime)
+func (f *upload) check() *apiError {
+	most := maxBytes(f.mime)
 	switch {
 	case most == 0:
 		var all []string
 		for _, t := range mediaTypes {
 			all = append(all, t.mime)
 		}
-		return invalid(fmt.Sprintf("(#100) Param file must be a file with one of the following types: %s. Received file of type '%s'.", strings.Join(all, ", "), f.mime))
+		return invalidParameter(fmt.Sprintf("(#100) Param file must be a file with one of the following types: %s. Received file of type '%s'.", strings.Join(all, ", "), f.mime))
 	case len(f.content) == 0:
-		return invalid("(#100) Param file must be a file with content.")
+		return invalidParameter("(#100) Param file must be a file with content.")
 	case len(f.content) > most:
-		return refused(131053, fmt.Sprintf("File size exceeds the limit: %d bytes, at most %d are allowed for %s.", len(f.content), most, f.mime))
+		return newAPIError(131053, fmt.Sprintf("File size exceeds the limit: %d bytes, at most %d are allowed for %s.", len(f.content), most, f.mime))
 	}
 	return nil
 }
 
-// checkMedia looks whether the uploads that a message names are there. An open world
-// takes any. The simulator is locked.
-func (s *Simulator) checkMedia(m *sending) *refusal {
+// checkMedia checks that the uploads that a message names exist. An open world takes any. The
+// simulator is locked.
+func (s *Simulator) checkMedia(m *sendRequest) *apiError {
 	if s.world.open {
 		return nil
 	}
-	return s.noMedia(schema.Path{m.kind}, m.body[m.kind], m.now)
+	return s.missingUpload(schema.Path{m.kind}, m.body[m.kind], m.now)
 }
 
-// noMedia refuses the first file whose upload is not there.
-func (s *Simulator) noMedia(path schema.Path, v any, now time.Time) *refusal {
+// missingUpload returns an error about the first file whose upload does not exist.
+func (s *Simulator) missingUpload(path schema.Path, v any, now time.Time) *apiError {
 	switch v := v.(type) {
 	case map[string]any:
 		id, ok := v["id"].(string)
 		if last, _ := path[len(path)-1].(string); ok && slices.Contains(files, last) && s.world.media.find(id, now) == nil {
-			return invalid("(#100) Param " + param(append(path, "id")) + " is not a valid whatsapp business account media attachment ID")
+			return invalidParameter("(#100) Param " + param(append(path, "id")) + " is not a valid whatsapp business account media attachment ID")
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if name == "data" || name == "flow_action_data" {
 				continue // what a Flow is given names files as its author likes
 			}
-			if err := s.noMedia(append(path, name), v[name], now); err != nil {
+			if err := s.missingUpload(append(path, name), v[name], now); err != nil {
 				return err
 			}
 		}
 	case []any:
 		for i, item := range v {
-			if err := s.noMedia(append(path, i), item, now); err != nil {
+			if err := s.missingUpload(append(path, i), item, now); err != nil {
 				return err
 			}
 		}
@@ -239,11 +239,11 @@ func (s *Simulator) noMedia(path schema.Path, v any, now time.Time) *refusal {
 	return nil
 }
 
-// files are what messages name uploads under.
+// files are the keys under which messages name uploads.
 var files = []string{"image", "video", "gif", "audio", "document", "sticker"}
 
 // mediaObject answers GET and DELETE /{media_id}.
-func (s *Simulator) mediaObject(g *graphCall, f *upload) *refusal {
+func (s *Simulator) mediaObject(g *graphCall, f *upload) *apiError {
 	if number := g.r.URL.Query().Get("phone_number_id"); number != "" && f.number != "" && number != f.number {
 		return noObject(g.r.Method, f.id)
 	}
@@ -275,7 +275,7 @@ func linkHash(id, ends string) string {
 }
 
 // download answers the address of a file.
-func (s *Simulator) download(g *graphCall) *refusal {
+func (s *Simulator) download(g *graphCall) *apiError {
 	g.now = s.Now()
 	if err := s.authorize(g); err != nil {
 		return err

@@ -55,7 +55,7 @@ type part struct {
 func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 	drawn := pages()
 	draw := func(name string, w http.ResponseWriter, r *http.Request, notice string) {
-		v := s.look(r.FormValue("c"), r.FormValue("raw") != "")
+		v := s.screen(r.FormValue("c"), r.FormValue("raw") != "")
 		v.Notice = notice
 		var b bytes.Buffer
 		if err := drawn.ExecuteTemplate(&b, name, v); err != nil {
@@ -90,7 +90,7 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 			http.Error(w, "the form cannot be read", http.StatusBadRequest)
 			return
 		}
-		key, err := s.act(r.PostForm)
+		key, err := s.handleForm(r.PostForm)
 		if err != nil {
 			draw("page.html", w, r, err.Error())
 			return
@@ -99,8 +99,7 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 	})
 }
 
-// secure sets what keeps a page from doing anything but its own: no inline script, nothing
-// from elsewhere, no frame around it.
+// secure sets security headers: no inline scripts, no resources of other origins, no framing.
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -108,8 +107,8 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// act does what a form of the page asks for, and returns the conversation to show.
-func (s *Simulator) act(form url.Values) (key string, err error) {
+// handleForm handles a form of the page, and returns the conversation to show.
+func (s *Simulator) handleForm(form url.Values) (key string, err error) {
 	key = form.Get("c")
 	number, person, _ := strings.Cut(key, ".")
 	id := form.Get("message_id")

@@ -9,7 +9,7 @@ import (
 var profileFields = [...]string{"about", "address", "description", "email", "messaging_product", "profile_picture_url", "vertical", "websites"}
 
 // profile answers GET and POST /{phone_number_id}/whatsapp_business_profile.
-func (s *Simulator) profile(g *graphCall, id string) *refusal {
+func (s *Simulator) profile(g *graphCall, id string) *apiError {
 	params, err := g.params()
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func (s *Simulator) profile(g *graphCall, id string) *refusal {
 		return noObject(g.r.Method, id)
 	}
 	if !g.token.may(management) {
-		return refused(200, "")
+		return newAPIError(200, "")
 	}
 	if n.profile == nil {
 		n.profile = fields{"messaging_product": "whatsapp", "vertical": "OTHER"}
@@ -37,7 +37,7 @@ func (s *Simulator) profile(g *graphCall, id string) *refusal {
 		return s.answer(g, map[string]any{"data": []any{out}})
 	case http.MethodPost:
 		if params.text("messaging_product") != "whatsapp" {
-			return missing("messaging_product")
+			return missingParameter("messaging_product")
 		}
 		for _, name := range profileFields {
 			if v, ok := params[name]; ok {

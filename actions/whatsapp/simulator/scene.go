@@ -13,10 +13,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Scene is who and what there is: accounts, numbers, tokens, people, and how the
-// platform behaves. A file holds one as JSON. What a scene leaves out is open: without
-// accounts any phone number ID is a number, without tokens any token is good, without
-// templates any template is there.
+// A Scene declares accounts, numbers, tokens and people, and how the platform behaves. A file
+// holds one as JSON. What a scene leaves out is open: without accounts any phone number ID is a
+// number, without tokens any token is valid, without templates any template exists.
 type Scene struct {
 	App      App       `json:"app,omitzero"`
 	Accounts []Account `json:"accounts,omitempty"`
@@ -28,14 +27,14 @@ type Scene struct {
 	Faults   []Fault   `json:"faults,omitempty"`
 }
 
-// An App is what tokens are of, and what signs webhooks.
+// An App is the Meta app that tokens belong to and that signs webhooks.
 type App struct {
 	ID     string `json:"id,omitempty"`     // "": DefaultAppID
 	Name   string `json:"name,omitempty"`   // "": Facteur
 	Secret string `json:"secret,omitempty"` // "": DefaultAppSecret
 }
 
-// What an app is unless its scene says otherwise.
+// The defaults of an App.
 const (
 	DefaultAppID     = "670843887433847"
 	DefaultAppSecret = "simulator-app-secret"
@@ -66,7 +65,7 @@ type Number struct {
 	Allowed    []string `json:"allowed,omitempty"`
 }
 
-// A Token is one that the API takes.
+// A Token is a declared access token.
 type Token struct {
 	Value    string    `json:"token"`
 	Scopes   []string  `json:"scopes,omitempty"`   // none: those for messaging and management
@@ -75,8 +74,8 @@ type Token struct {
 	State    string    `json:"state,omitempty"`    // "", password_changed (460), uninstalled (458), logged_out (467)
 }
 
-// A Person is somebody on the other side. People who are in no scene are on WhatsApp,
-// are reached, and say nothing by themselves.
+// A Person is a WhatsApp user. People who are not declared are on WhatsApp, get their messages, and
+// do not answer by themselves.
 type Person struct {
 	Phone   string `json:"phone,omitempty"`
 	UserID  string `json:"user_id,omitempty"` // business-scoped
@@ -107,8 +106,8 @@ const (
 	WindowRefuse = "refuse" // it is refused at once
 )
 
-// Statuses say how long after acceptance a message gets further. 0 stands for the value
-// given here, -1 for never.
+// Statuses say how long after acceptance each status comes. 0 stands for the default given here, -1
+// for never.
 type Statuses struct {
 	Sent      Duration `json:"sent,omitempty"`      // 100 ms
 	Delivered Duration `json:"delivered,omitempty"` // 400 ms
@@ -117,7 +116,7 @@ type Statuses struct {
 	Held      Duration `json:"held,omitempty"`      // how long Meta looks at what it holds for quality: 5 min
 }
 
-// A Webhook is where the app wants to be told.
+// A Webhook is a callback URL of the app.
 type Webhook struct {
 	URL         string `json:"url,omitempty"`
 	VerifyToken string `json:"verify_token,omitempty"`
@@ -175,7 +174,7 @@ func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return readable(text, err)
+		return explainJSON(text, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return fmt.Errorf("more follows the JSON value")
@@ -183,8 +182,8 @@ func decode(text []byte, into any) error {
 	return nil
 }
 
-// readable says where JSON is wrong, and not into which Go type it does not fit.
-func readable(text []byte, err error) error {
+// explainJSON says where JSON is wrong, without names of Go types.
+func explainJSON(text []byte, err error) error {
 	at := func(offset int64) string {
 		before := text[:min(max(offset, 0), int64(len(text)))]
 		line := bytes.Count(before, []byte("\n")) + 1
@@ -216,8 +215,8 @@ func (s Scene) check() error {
 			switch {
 			case !isID(n.ID):
 				return fmt.Errorf("accounts[%d].numbers[%d]: id: %q is not a phone number ID; write digits", i, j, n.ID)
-			case len(n.Allowed) > mostAllowed:
-				return fmt.Errorf("accounts[%d].numbers[%d]: allowed: %d numbers, and a test number has at most %d", i, j, len(n.Allowed), mostAllowed)
+			case len(n.Allowed) > maxAllowed:
+				return fmt.Errorf("accounts[%d].numbers[%d]: allowed: %d numbers, and a test number has at most %d", i, j, len(n.Allowed), maxAllowed)
 			}
 		}
 	}
@@ -244,8 +243,8 @@ func (s Scene) check() error {
 	return nil
 }
 
-// mostAllowed is how many numbers a test number may write to.
-const mostAllowed = 5
+// maxAllowed bounds the recipients of a test number.
+const maxAllowed = 5
 
 func isID(text string) bool { return text != "" && len(text) <= 32 && digits(text) == text }
 

@@ -17,8 +17,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A sending is a request to send a message, on its way.
-type sending struct {
+// A sendRequest is a request to send a message that is being handled.
+type sendRequest struct {
 	*graphCall
 	id       string // of the phone number
 	edge     string
@@ -39,13 +39,13 @@ type sending struct {
 }
 
 // messages answers POST /{phone_number_id}/messages.
-func (s *Simulator) messages(g *graphCall, id, edge string) *refusal {
+func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 	if g.r.Method != http.MethodPost {
 		return noObject(g.r.Method, id)
 	}
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
-	m := &sending{graphCall: g, id: id, edge: edge}
+	m := &sendRequest{graphCall: g, id: id, edge: edge}
 	if err := m.parse(b); err != nil {
 		return err
 	}
@@ -53,30 +53,30 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *refusal {
 		return s.markRead(m)
 	}
 	found := whatsapp.RefuseBody(m.body)
-	m.text()
+	m.readFields()
 	s.mu.Lock()
-	msg, err := s.accept(m, func() *refusal {
+	msg, err := s.accept(m, func() *apiError {
 		if len(found) > 0 {
-			return wrong(m.body, found)
+			return validationError(m.body, found)
 		}
 		return m.misplaced()
 	})
 	s.mu.Unlock()
 	if err != nil {
 		if m.fault != nil && !m.fault.accepts() {
-			return s.spoil(m, nil, err)
+			return s.applyFault(m, nil, err)
 		}
 		return err
 	}
-	answer := m.answerTo(msg)
+	answer := m.answer(msg)
 	if m.fault != nil {
-		return s.spoil(m, answer, nil)
+		return s.applyFault(m, answer, nil)
 	}
 	return s.answerText(g, answer)
 }
 
 // parse reads the body: JSON, or the fields of a form whose values may be JSON.
-func (m *sending) parse(b *buffer) *refusal {
+func (m *sendRequest) parse(b *buffer) *apiError {
 	if err := m.read(b, maxBody); err != nil {
 		return err
 	}
@@ -87,13 +87,13 @@ func (m *sending) parse(b *buffer) *refusal {
 			return err
 		}
 		m.body, m.raw = body, raw(body)
-		m.settle()
+		m.normalize()
 		return nil
 	}
 	v, err := actions.DecodeJSON(b.Bytes())
 	body, ok := v.(map[string]any)
 	if err != nil || !ok {
-		return missing("messaging_product")
+		return missingParameter("messaging_product")
 	}
 	plain, changes := whatsapp.Plain(body)
 	if m.body = plain; len(changes) > 0 {
@@ -101,13 +101,13 @@ func (m *sending) parse(b *buffer) *refusal {
 	} else {
 		m.raw = append([]byte(nil), b.Bytes()...)
 	}
-	m.settle()
+	m.normalize()
 	return nil
 }
 
-// settle does what the Graph API does before it looks at a body: a token in it is no part
-// of the message, and a text needs no type, as in Meta's first samples.
-func (m *sending) settle() {
+// normalize does what the Graph API does before it checks a body: a token in it is no part of the
+// message, and a text needs no type, as in Meta's first samples.
+func (m *sendRequest) normalize() {
 	if _, ok := m.body["access_token"]; ok {
 		delete(m.body, "access_token")
 		m.raw = raw(m.body)
@@ -117,8 +117,8 @@ func (m *sending) settle() {
 	}
 }
 
-// text reads what the rest needs to know of the body, right or wrong.
-func (m *sending) text() {
+// readFields reads the fields that the checks need, also of an invalid body.
+func (m *sendRequest) readFields() {
 	m.kind, _ = m.body["type"].(string)
 	if m.kind == "" && m.body["interactive"] != nil {
 		m.kind = "interactive"
@@ -131,67 +131,67 @@ func (m *sending) text() {
 }
 
 // misplaced refuses what only another endpoint takes.
-func (m *sending) misplaced() *refusal {
+func (m *sendRequest) misplaced() *apiError {
 	if m.edge == "marketing_messages" && m.kind != "template" {
-		return refused(100, "Message must be a template message.")
+		return newAPIError(100, "Message must be a template message.")
 	}
 	return nil
 }
 
-// accept takes a message, unless something speaks against it. The simulator is locked.
-func (s *Simulator) accept(m *sending, form func() *refusal) (*message, *refusal) {
+// accept accepts a message if all checks pass. The simulator is locked.
+func (s *Simulator) accept(m *sendRequest, form func() *apiError) (*message, *apiError) {
 	w := &s.world
 	if m.number = w.number(m.id); m.number == nil || !m.token.sees(m.number.account) {
 		return nil, noObject(m.r.Method, m.id)
 	}
 	m.waba = m.number.account.ID
 	if !m.token.may(messaging) {
-		return nil, refused(200, "")
+		return nil, newAPIError(200, "")
 	}
 	m.person = &Person{UserID: m.input}
 	if !m.group {
-		m.person = w.who(s.address(m.input, m.number))
+		m.person = w.person(s.resolveRecipient(m.input, m.number))
 		if magic := s.magic(digits(m.person.Phone)); magic != nil && magic.waID != "" {
 			m.person = &Person{Phone: m.person.Phone, WaID: magic.waID}
 		}
 	}
 	m.fault = pick(s.faults, target{"messages", m.number.ID, m.person.key(), m.key}, s.random)
 	if m.fault != nil && !m.fault.accepts() {
-		return nil, m.fault.refusal()
+		return nil, m.fault.apiError()
 	}
 	if err := form(); err != nil {
 		return nil, err
 	}
-	for _, check := range [...]func(*sending) *refusal{s.checkNumber, s.checkPerson, s.checkMagic, s.checkTemplate, s.checkMedia, s.checkWindow, s.checkLimits} {
+	for _, check := range [...]func(*sendRequest) *apiError{s.checkNumber, s.checkPerson, s.checkMagic, s.checkTemplate, s.checkMedia, s.checkWindow, s.checkLimits} {
 		if err := check(m); err != nil {
 			return nil, err
 		}
 	}
-	return s.keep(m), nil
+	return s.store(m), nil
 }
 
-func (s *Simulator) checkNumber(m *sending) *refusal {
+func (s *Simulator) checkNumber(m *sendRequest) *apiError {
 	switch m.number.Status {
 	case "CONNECTED", "FLAGGED":
 		return nil
 	case "BANNED", "RESTRICTED":
-		return refused(131031, "")
+		return newAPIError(131031, "")
 	case "RATE_LIMITED":
-		return refused(131048, "")
+		return newAPIError(131048, "")
 	}
-	return refused(133010, "")
+	return newAPIError(133010, "")
 }
 
-func (s *Simulator) checkPerson(m *sending) *refusal {
+func (s *Simulator) checkPerson(m *sendRequest) *apiError {
 	key := m.person.key()
 	switch {
 	case m.group:
 	case key == m.number.digits:
-		return refused(131021, "")
+		return newAPIError(131021, "")
 	case m.number.Test && !m.number.allows(key):
-		return refused(131030, "")
+		return newAPIError(131030, "")
 	case m.person.Blocked:
-		return refused(130403, "")
+		return newAPIError(130403, "")
 	case m.person.Absent:
 		m.failCode = 131026
 	}
@@ -202,26 +202,26 @@ func (n *number) allows(person string) bool {
 	return slices.ContainsFunc(n.Allowed, func(phone string) bool { return digits(phone) == person })
 }
 
-func (s *Simulator) checkMagic(m *sending) *refusal {
+func (s *Simulator) checkMagic(m *sendRequest) *apiError {
 	if m.magic = s.magic(digits(m.person.Phone)); m.magic == nil {
 		return nil
 	}
 	if m.magic.first != 0 && !s.world.magicHit[m.person.key()] {
 		s.world.magicHit[m.person.key()] = true
-		return refused(m.magic.first, "")
+		return newAPIError(m.magic.first, "")
 	}
 	m.held = m.magic.held
 	if m.fault == nil && m.magic.fault.Do != "" {
 		fault := m.magic.fault
 		m.fault = &fault
 		if !fault.accepts() {
-			return fault.refusal()
+			return fault.apiError()
 		}
 	}
 	return nil
 }
 
-func (s *Simulator) checkTemplate(m *sending) *refusal {
+func (s *Simulator) checkTemplate(m *sendRequest) *apiError {
 	message, ok := m.body["template"].(map[string]any)
 	if m.kind != "template" || !ok {
 		return nil
@@ -234,19 +234,19 @@ func (s *Simulator) checkTemplate(m *sending) *refusal {
 		if s.world.open && len(m.number.account.templates) == 0 {
 			return nil
 		}
-		return told(templates.NoTemplate(name, code))
+		return fromGraphError(templates.NoTemplate(name, code))
 	}
 	def := *m.template.def
 	def.Status = m.template.status
 	if e := def.Refuse(message); e != nil {
-		return told(e)
+		return fromGraphError(e)
 	}
 	if r := tooLong(&def, message, len(m.raw)); r != nil {
 		return r
 	}
 	m.held = m.held || m.template.quality == "HELD"
 	if def.Category == "AUTHENTICATION" && m.person.Phone == "" && m.person.WaID == "" {
-		return refused(131062, "")
+		return newAPIError(131062, "")
 	}
 	if def.Category == "MARKETING" && m.person.OptOut {
 		m.failCode = 131050
@@ -254,9 +254,9 @@ func (s *Simulator) checkTemplate(m *sending) *refusal {
 	return nil
 }
 
-// tooLong refuses a template whose body is too long once it is filled in. size is more
-// than any parameter has.
-func tooLong(def *templates.Definition, message map[string]any, size int) *refusal {
+// tooLong returns an error about a template whose body is too long once it is filled in. size is an
+// upper bound of the parameters' length.
+func tooLong(def *templates.Definition, message map[string]any, size int) *apiError {
 	const most = 1024
 	if len(def.Components) < 2 {
 		return nil // a body alone may be longer
@@ -267,14 +267,14 @@ func tooLong(def *templates.Definition, message map[string]any, size int) *refus
 			continue
 		}
 		if n := utf8.RuneCountInString(phone.Template(def, message).Text); n > most {
-			return refused(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
+			return newAPIError(132005, fmt.Sprintf("body: translated text too long: %d characters, at most %d are allowed", n, most))
 		}
 	}
 	return nil
 }
 
-// checkWindow looks whether anything but a template may be sent.
-func (s *Simulator) checkWindow(m *sending) *refusal {
+// checkWindow checks that the window is open for a message that is no template.
+func (s *Simulator) checkWindow(m *sendRequest) *apiError {
 	l := &s.world.limits
 	inside := m.group || l.isOpen(pair{m.number.ID, m.person.key()}, m.now)
 	if m.kind == "template" || inside {
@@ -282,7 +282,7 @@ func (s *Simulator) checkWindow(m *sending) *refusal {
 	}
 	switch l.window {
 	case WindowRefuse:
-		return refused(131047, "")
+		return newAPIError(131047, "")
 	case WindowFail:
 		if m.failCode == 0 {
 			m.failCode = 131047
@@ -294,15 +294,15 @@ func (s *Simulator) checkWindow(m *sending) *refusal {
 }
 
 // checkLimits counts the message against the limits.
-func (s *Simulator) checkLimits(m *sending) *refusal {
+func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 	l, n := &s.world.limits, m.number
 	rate := cmp.Or(n.Throughput, l.throughput)
 	if rate > 0 && !n.bucket.take(m.now, time.Second/time.Duration(rate), rate) {
-		return refused(130429, "")
+		return newAPIError(130429, "")
 	}
 	p := pair{n.ID, m.person.key()}
 	if !l.pairAllows(p, m.now) {
-		return refused(131056, "")
+		return newAPIError(131056, "")
 	}
 	most := l.people
 	if l.tiers {
@@ -317,13 +317,13 @@ func (s *Simulator) checkLimits(m *sending) *refusal {
 		s.world.business[n.account.Business] = of
 	}
 	if !of.allows(m.person.key(), m.now, most) {
-		return refused(131048, "")
+		return newAPIError(131048, "")
 	}
 	return nil
 }
 
-// keep remembers a message that is accepted, and sets it on its way.
-func (s *Simulator) keep(m *sending) *message {
+// store stores an accepted message, and schedules its statuses.
+func (s *Simulator) store(m *sendRequest) *message {
 	key := m.person.key()
 	msg := &message{version: m.version, group: m.group, category: "service", Message: Message{
 		ID: s.wamid(key, false), Number: m.number.ID, Account: m.number.account.ID, Person: key, Input: m.input,
@@ -352,13 +352,13 @@ func (s *Simulator) keep(m *sending) *message {
 	if m.kind == "reaction" {
 		s.react(m.body, false)
 	}
-	s.tellOf(msg, accepted, "")
-	s.follow(msg, m)
+	s.publishMessage(msg, accepted, "")
+	s.scheduleStates(msg, m)
 	return msg
 }
 
-// answerTo is the answer to a message that is accepted.
-func (m *sending) answerTo(msg *message) []byte {
+// answer is the answer to an accepted message.
+func (m *sendRequest) answer(msg *message) []byte {
 	b := make([]byte, 0, 320)
 	b = append(b, `{"messaging_product":"whatsapp","contacts":[{"input":`...)
 	b = appendText(b, m.input)

@@ -40,7 +40,7 @@ type graphError struct {
 	Trace     string `json:"fbtrace_id"`
 }
 
-func refusal(t testing.TB, text string) graphError {
+func apiError(t testing.TB, text string) graphError {
 	var v struct{ Error graphError }
 	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
 	require.NotEmpty(t, v.Error.Message, text)
@@ -154,7 +154,7 @@ func TestEachCode(t *testing.T) {
 			return prefix + strings.Repeat("0", 4-len(strconv.Itoa(end))) + strconv.Itoa(end)
 		}
 		status, answer := s.post(messages, texts(digits("+3319900")))
-		e := refusal(t, answer)
+		e := apiError(t, answer)
 		known, ok := graph.Explain(int64(code))
 		require.True(t, ok)
 		if code == 33 {
@@ -229,7 +229,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		status, answer := s.post(messages, tt.body)
 		assert.Equal(t, http.StatusBadRequest, status, tt.name)
-		e := refusal(t, answer)
+		e := apiError(t, answer)
 		assert.Equal(t, tt.code, e.Code, tt.name)
 		assert.Contains(t, e.Message, tt.message, tt.name)
 		assert.Contains(t, e.Data.Details, tt.details, tt.name)
@@ -290,7 +290,7 @@ func TestTemplates(t *testing.T) {
 		status, answer := s.post(messages, `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":`+tt.message+`}`)
 		assert.Equal(t, tt.status, status, "%s: %s", tt.name, answer)
 		if tt.code != 0 {
-			e := refusal(t, answer)
+			e := apiError(t, answer)
 			assert.Equal(t, tt.code, e.Code, tt.name)
 			assert.Contains(t, e.Data.Details, tt.details, tt.name)
 		} else {
@@ -307,7 +307,7 @@ func TestTemplates(t *testing.T) {
 	}
 	require.NoError(t, s.ChangeTemplate(simulator.TemplateChange{Name: "order_shipped", Status: "paused"}))
 	_, answer := s.post(messages, `{"messaging_product":"whatsapp","to":"+33612345678","type":"template","template":{"name":"order_shipped","language":{"code":"fr"}}}`)
-	assert.Equal(t, int64(132015), refusal(t, answer).Code)
+	assert.Equal(t, int64(132015), apiError(t, answer).Code)
 	assert.ErrorContains(t, s.ChangeTemplate(simulator.TemplateChange{Name: "nothing"}), "no template")
 }
 
@@ -335,5 +335,5 @@ func TestRecipients(t *testing.T) {
 	assert.NotContains(t, answer, "wa_id")
 	assert.Contains(t, answer, `"user_id":"FR.1349"`)
 	_, answer = s.post(messages, texts("+33199009999"))
-	assert.Equal(t, int64(131021), refusal(t, answer).Code)
+	assert.Equal(t, int64(131021), apiError(t, answer).Code)
 }

@@ -14,8 +14,7 @@ import (
 	"facteur/actions/whatsapp/templates"
 )
 
-// Options is what a simulator begins with. The zero value is an open world on the
-// machine's clock, without webhooks.
+// Options of a simulator. The zero value is an open world on the system's clock, without webhooks.
 type Options struct {
 	Scene     Scene
 	Templates []*templates.Definition // that every account has, beside its own
@@ -35,13 +34,13 @@ type Options struct {
 
 // A Simulator stands in for the Cloud API. It is safe for concurrent use.
 type Simulator struct {
-	options Options
-	time    *timeline
-	hooks   *hooks
-	control http.Handler
-	magics  map[string]*Magic
-	closed  chan struct{}
-	close   func()
+	options    Options
+	scheduler  *scheduler
+	dispatcher *dispatcher
+	control    http.Handler
+	magics     map[string]*Magic
+	closed     chan struct{}
+	close      func()
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -75,18 +74,17 @@ func New(o Options) (*Simulator, error) {
 		_, _ = crand.Read(b[:])
 		o.Seed = binary.LittleEndian.Uint64(b[:])
 	}
-	s := &Simulator{options: o, time: &timeline{clock: o.Clock}, magics: magics(), closed: make(chan struct{}), watch: map[chan Event]bool{}}
+	s := &Simulator{options: o, scheduler: &scheduler{clock: o.Clock}, magics: magics(), closed: make(chan struct{}), watch: map[chan Event]bool{}}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
-	s.hooks = newHooks(s)
-	s.control = s.controls()
+	s.dispatcher = newDispatcher(s)
+	s.control = s.controlHandler()
 	if err := s.Reset(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Reset begins the scene anew: messages, windows, uploads, changes and counts are gone.
-// The time stays.
+// Reset restores the scene: messages, windows, uploads, changes and counts are gone. The time stays.
 func (s *Simulator) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,8 +92,8 @@ func (s *Simulator) Reset() error {
 	if err != nil {
 		return err
 	}
-	s.time.clear()
-	s.hooks.clear()
+	s.scheduler.clear()
+	s.dispatcher.clear()
 	s.scenes++
 	if s.began != nil {
 		close(s.began)
@@ -108,15 +106,14 @@ func (s *Simulator) Reset() error {
 	for _, f := range s.options.Scene.Faults {
 		s.faults = append(s.faults, &f)
 	}
-	s.tell(Event{Kind: "reset"})
+	s.publish(Event{Kind: "reset"})
 	return nil
 }
 
-// later lets something happen to the scene, unless it begins anew before. The simulator is
-// locked then.
-func (s *Simulator) later(at time.Time, do func(at time.Time)) {
+// schedule runs do at a time with the simulator locked, unless it is reset before.
+func (s *Simulator) schedule(at time.Time, do func(at time.Time)) {
 	scene := s.scenes
-	s.time.at(at, func(at time.Time) {
+	s.scheduler.schedule(at, func(at time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.scenes == scene {
@@ -125,29 +122,29 @@ func (s *Simulator) later(at time.Time, do func(at time.Time)) {
 	})
 }
 
-// Close ends what is under way. Requests that hang are let go.
+// Close drops pending tasks and webhooks, and ends requests that hang.
 func (s *Simulator) Close() error {
 	s.close()
-	s.time.close()
-	s.hooks.stop()
+	s.scheduler.close()
+	s.dispatcher.stop()
 	return nil
 }
 
 // Now is the time of the simulator.
-func (s *Simulator) Now() time.Time { return s.time.now() }
+func (s *Simulator) Now() time.Time { return s.scheduler.now() }
 
-// Advance moves the time. What is due on the way happens, in its order, before Advance
-// returns; webhooks are then on their way: see Idle.
+// Advance moves the time. Tasks that become due have run, in order, when it returns; their webhooks
+// are queued: see Idle.
 func (s *Simulator) Advance(d time.Duration) {
 	if d >= 0 {
-		s.time.advance(d)
+		s.scheduler.advance(d)
 		s.mu.Lock()
-		s.tell(Event{Kind: "clock"})
+		s.publish(Event{Kind: "clock"})
 		s.mu.Unlock()
 	}
 }
 
-// An Event is something that happened, for whoever watches.
+// An Event is something that happened, for subscribers of Watch.
 type Event struct {
 	Kind    string    `json:"kind"` // accepted, refused, status, inbound, read, typing, clock, reset, webhook
 	At      time.Time `json:"at,omitzero"`
@@ -155,8 +152,8 @@ type Event struct {
 	Note    string    `json:"note,omitempty"`
 }
 
-// Watch returns what happens from now on. Who does not keep up misses events. stop ends
-// it, and closes the channel.
+// Watch subscribes to events. A slow subscriber misses some. stop ends the subscription, and closes
+// the channel.
 func (s *Simulator) Watch() (events <-chan Event, stop func()) {
 	c := make(chan Event, 256)
 	s.mu.Lock()
@@ -170,16 +167,16 @@ func (s *Simulator) Watch() (events <-chan Event, stop func()) {
 	})
 }
 
-// tellOf tells those who watch of a message. The simulator is locked.
-func (s *Simulator) tellOf(m *message, kind, note string) {
+// publishMessage publishes an event about a message. The simulator is locked.
+func (s *Simulator) publishMessage(m *message, kind, note string) {
 	if len(s.watch) > 0 {
 		copied := m.snapshot()
-		s.tell(Event{Kind: kind, Message: &copied, Note: note})
+		s.publish(Event{Kind: kind, Message: &copied, Note: note})
 	}
 }
 
-// tell tells those who watch. The simulator is locked.
-func (s *Simulator) tell(e Event) {
+// publish sends an event to the subscribers of Watch. The simulator is locked.
+func (s *Simulator) publish(e Event) {
 	e.At = s.Now()
 	for c := range s.watch {
 		select {

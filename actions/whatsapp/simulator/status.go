@@ -25,8 +25,8 @@ type step struct {
 	code  int64 // of failed
 }
 
-// follow sets a message on its way through its states. The simulator is locked.
-func (s *Simulator) follow(m *message, of *sending) {
+// scheduleStates schedules the states of a message. The simulator is locked.
+func (s *Simulator) scheduleStates(m *message, of *sendRequest) {
 	steps, copies := s.steps(of), 1
 	if of.fault != nil && of.fault.Do == Duplicate {
 		copies = 2
@@ -35,25 +35,25 @@ func (s *Simulator) follow(m *message, of *sending) {
 	if magic == nil && of.person.Reply != "" {
 		magic = &Magic{replies: of.person.Reply}
 	}
-	s.next(m, steps, copies, magic)
+	s.scheduleNext(m, steps, copies, magic)
 }
 
-// next waits for the next state. The simulator is locked.
-func (s *Simulator) next(m *message, steps []step, copies int, magic *Magic) {
+// scheduleNext schedules the next state. The simulator is locked.
+func (s *Simulator) scheduleNext(m *message, steps []step, copies int, magic *Magic) {
 	if len(steps) == 0 {
 		s.reply(m, magic)
 		return
 	}
-	s.later(m.At.Add(steps[0].after), func(at time.Time) {
+	s.schedule(m.At.Add(steps[0].after), func(at time.Time) {
 		for range copies {
-			s.reach(m, steps[0].state, steps[0].code, at)
+			s.setState(m, steps[0].state, steps[0].code, at)
 		}
-		s.next(m, steps[1:], copies, magic)
+		s.scheduleNext(m, steps[1:], copies, magic)
 	})
 }
 
 // steps are the states that a message will reach.
-func (s *Simulator) steps(of *sending) []step {
+func (s *Simulator) steps(of *sendRequest) []step {
 	delays := s.options.Scene.Statuses
 	var later time.Duration
 	var steps []step
@@ -101,13 +101,13 @@ func (s *Simulator) steps(of *sending) []step {
 	return steps
 }
 
-// rank orders states: one that comes late does not change what a message is.
+// rank orders states: a late one does not change the message's.
 func rank(state string) int {
 	return slices.Index([]string{accepted, held, sent, delivered, read, failed}, state)
 }
 
-// reach gives a message a state, and tells the webhook. The simulator is locked.
-func (s *Simulator) reach(m *message, state string, code int64, at time.Time) {
+// setState sets the state of a message, and posts a webhook. The simulator is locked.
+func (s *Simulator) setState(m *message, state string, code int64, at time.Time) {
 	m.States = append(m.States, State{state, at})
 	if rank(state) > rank(m.State) {
 		m.State = state
@@ -115,8 +115,8 @@ func (s *Simulator) reach(m *message, state string, code int64, at time.Time) {
 	if code != 0 {
 		m.Error = failure(code)
 	}
-	s.tellOf(m, "status", state)
-	s.hooks.status(m, state, at)
+	s.publishMessage(m, "status", state)
+	s.dispatcher.status(m, state, at)
 }
 
 func failure(code int64) *Failure {
@@ -127,11 +127,11 @@ func failure(code int64) *Failure {
 	return &Failure{Code: code, Title: title, Details: details}
 }
 
-// reads marks what a person was sent as read. The simulator is locked.
-func (s *Simulator) reads(number, person string) {
+// markAllRead marks the messages to a person as read. The simulator is locked.
+func (s *Simulator) markAllRead(number, person string) {
 	now := s.Now()
 	var unread []*message
-	s.log.last(func(m *message) bool {
+	s.log.newestFirst(func(m *message) bool {
 		if !m.Inbound && m.Number == number && m.Person == person && (m.State == sent || m.State == delivered) && m.Type != "reaction" {
 			unread = append(unread, m)
 		}
@@ -139,18 +139,18 @@ func (s *Simulator) reads(number, person string) {
 	})
 	for _, m := range slices.Backward(unread) {
 		if m.State == sent {
-			s.reach(m, delivered, 0, now)
+			s.setState(m, delivered, 0, now)
 		}
-		s.reach(m, read, 0, now)
+		s.setState(m, read, 0, now)
 	}
 }
 
-// Read lets a person read what a number sent.
+// Read has a person read the messages of a number.
 func (s *Simulator) Read(number, person string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !isUserID(person) {
 		person = digits(person)
 	}
-	s.reads(number, person)
+	s.markAllRead(number, person)
 }

@@ -44,7 +44,7 @@ func connectedIf(ok bool) string {
 const templateFields = "name,parameter_format,components,language,status,category,id"
 
 // messageTemplates answers /{waba_id}/message_templates.
-func (s *Simulator) messageTemplates(g *graphCall, a *account) *refusal {
+func (s *Simulator) messageTemplates(g *graphCall, a *account) *apiError {
 	params, err := g.params()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Simulator) messageTemplates(g *graphCall, a *account) *refusal {
 	return noObject(g.r.Method, a.ID)
 }
 
-func (s *Simulator) listTemplates(g *graphCall, a *account, params fields) *refusal {
+func (s *Simulator) listTemplates(g *graphCall, a *account, params fields) *apiError {
 	var found []*template
 	matches := func(name, value string) bool {
 		want := params.text(name)
@@ -74,34 +74,34 @@ func (s *Simulator) listTemplates(g *graphCall, a *account, params fields) *refu
 			found = append(found, t)
 		}
 	}
-	return s.page(g, params, len(found), func(i int) ([]byte, *refusal) {
+	return s.page(g, params, len(found), func(i int) ([]byte, *apiError) {
 		return selected("WhatsAppMessageTemplate", params.text("fields"), templateNode(found[i]), templateFields)
 	})
 }
 
-// reviewLasts is how long the review of a new template lasts.
-const reviewLasts = 2 * time.Second
+// reviewTime is how long the review of a new template takes.
+const reviewTime = 2 * time.Second
 
-const mostTemplates = 6000
+const maxTemplates = 6000
 
-func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *refusal {
+func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *apiError {
 	for _, name := range []string{"name", "language", "category"} {
 		if params.text(name) == "" {
-			return missing(name)
+			return missingParameter(name)
 		}
 	}
-	wrongTemplate := func(subcode int64, title, advice string) *refusal {
-		return &refusal{status: http.StatusBadRequest, kind: oauth, code: 100, subcode: subcode, message: "Invalid parameter", title: title, advice: advice}
+	wrongTemplate := func(subcode int64, title, advice string) *apiError {
+		return &apiError{status: http.StatusBadRequest, kind: oauth, code: 100, subcode: subcode, message: "Invalid parameter", title: title, advice: advice}
 	}
 	name, language, category := params.text("name"), params.text("language"), strings.ToUpper(params.text("category"))
 	switch {
 	case len(name) > 512 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "":
 		return wrongTemplate(2388040, "Template name is invalid", "Message template \"name\" can only have lowercase letters, numbers and underscores.")
 	case !slices.Contains([]string{"AUTHENTICATION", "MARKETING", "UTILITY"}, category):
-		return invalid(fmt.Sprintf("(#100) Param category must be one of {AUTHENTICATION, MARKETING, UTILITY} - got %q.", params.text("category")))
+		return invalidParameter(fmt.Sprintf("(#100) Param category must be one of {AUTHENTICATION, MARKETING, UTILITY} - got %q.", params.text("category")))
 	case a.template(name, language) != nil:
 		return wrongTemplate(2388024, "Content in This Language Already Exists", fmt.Sprintf("There is already %s content for this template. You can create a new template and try again.", language))
-	case len(a.templates) >= mostTemplates:
+	case len(a.templates) >= maxTemplates:
 		return wrongTemplate(2388019, "Message Template Limit Exceeded", "This account has as many message templates as it may have.")
 	}
 	components, ok := params["components"].([]any)
@@ -111,12 +111,12 @@ func (s *Simulator) createTemplate(g *graphCall, a *account, params fields) *ref
 	d, err := templates.Read(encode(map[string]any{"name": name, "language": language, "category": category, "status": "PENDING",
 		"parameter_format": params.text("parameter_format"), "components": components}))
 	if err != nil {
-		return invalid("(#100) " + err.Error())
+		return invalidParameter("(#100) " + err.Error())
 	}
 	t := newTemplate(a.ID, d, g.now)
 	t.id = s.objectID()
 	a.templates = append(a.templates, t)
-	s.later(g.now.Add(reviewLasts), func(time.Time) {
+	s.schedule(g.now.Add(reviewTime), func(time.Time) {
 		if t.status == "PENDING" {
 			s.templateStatus(a, t, templates.Approved, "NONE")
 		}
@@ -136,24 +136,24 @@ func hasBody(components []any) bool {
 	})
 }
 
-func (s *Simulator) deleteTemplates(g *graphCall, a *account, params fields) *refusal {
+func (s *Simulator) deleteTemplates(g *graphCall, a *account, params fields) *apiError {
 	name, id := params.text("name"), params.text("hsm_id")
 	if name == "" && id == "" {
-		return missing("name")
+		return missingParameter("name")
 	}
 	before := len(a.templates)
 	a.templates = slices.DeleteFunc(a.templates, func(t *template) bool {
 		return (name == "" || t.def.Name == name) && (id == "" || t.id == id)
 	})
 	if len(a.templates) == before {
-		return &refusal{status: http.StatusNotFound, kind: oauth, code: 100, subcode: 2593002, message: "Invalid parameter",
+		return &apiError{status: http.StatusNotFound, kind: oauth, code: 100, subcode: 2593002, message: "Invalid parameter",
 			title: "Message Template Not Found", advice: "Message template wasn't found for this account."}
 	}
 	return s.answerText(g, []byte(`{"success":true}`))
 }
 
-// change answers POST and DELETE /{id}: of a template, its text.
-func (s *Simulator) change(g *graphCall, id string) *refusal {
+// changeTemplate answers POST and DELETE /{id}: of a template, its text.
+func (s *Simulator) changeTemplate(g *graphCall, id string) *apiError {
 	params, err := g.params()
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (s *Simulator) change(g *graphCall, id string) *refusal {
 		return noObject(g.r.Method, id)
 	}
 	if !g.token.may(management) {
-		return refused(200, "")
+		return newAPIError(200, "")
 	}
 	d := *t.def
 	if components, ok := params["components"].([]any); ok {
@@ -175,11 +175,11 @@ func (s *Simulator) change(g *graphCall, id string) *refusal {
 	text, _ := d.Encode()
 	changed, bad := templates.Read(text)
 	if bad != nil {
-		return invalid("(#100) " + bad.Error())
+		return invalidParameter("(#100) " + bad.Error())
 	}
 	t.def = changed
 	s.templateStatus(a, t, "PENDING", "")
-	s.later(g.now.Add(reviewLasts), func(time.Time) {
+	s.schedule(g.now.Add(reviewTime), func(time.Time) {
 		s.templateStatus(a, t, templates.Approved, "NONE")
 	})
 	return s.answerText(g, []byte(`{"success":true}`))
@@ -192,7 +192,7 @@ func (s *Simulator) templateStatus(a *account, t *template, status, reason strin
 	if status == "PENDING" {
 		return
 	}
-	s.hooks.post(a, "message_template_status_update", a.ID, struct {
+	s.dispatcher.post(a, "message_template_status_update", a.ID, struct {
 		Event    string `json:"event"`
 		ID       string `json:"message_template_id"`
 		Name     string `json:"message_template_name"`
@@ -202,7 +202,7 @@ func (s *Simulator) templateStatus(a *account, t *template, status, reason strin
 	}{status, t.id, t.def.Name, t.def.Language, t.def.Category, cmp.Or(reason, "NONE")})
 }
 
-// A TemplateChange is what becomes of a template.
+// A TemplateChange changes a template.
 type TemplateChange struct {
 	Name     string `json:"name"`
 	Language string `json:"language,omitempty"` // "": all
@@ -211,7 +211,7 @@ type TemplateChange struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
-// ChangeTemplate changes a template in all accounts that have it, and tells the webhook.
+// ChangeTemplate changes a template in all accounts that have it, and posts webhooks.
 func (s *Simulator) ChangeTemplate(c TemplateChange) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -275,7 +275,7 @@ func (s *Simulator) SetTemplates(all []*templates.Definition) {
 	}
 }
 
-// A NumberChange is what becomes of a number.
+// A NumberChange changes a number.
 type NumberChange struct {
 	ID      string `json:"id"`
 	Status  string `json:"status,omitempty"`
@@ -283,7 +283,7 @@ type NumberChange struct {
 	Tier    string `json:"tier,omitempty"` // of its account
 }
 
-// ChangeNumber changes a number, and tells the webhook of its quality.
+// ChangeNumber changes a number, and posts a webhook about its quality.
 func (s *Simulator) ChangeNumber(c NumberChange) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,7 +309,7 @@ func (s *Simulator) ChangeNumber(c NumberChange) error {
 		event = "DOWNGRADE"
 	}
 	n.Quality = cmp.Or(strings.ToUpper(c.Quality), n.Quality)
-	s.hooks.post(n.account, "phone_number_quality_update", n.ID, struct {
+	s.dispatcher.post(n.account, "phone_number_quality_update", n.ID, struct {
 		Phone string `json:"display_phone_number"`
 		Event string `json:"event"`
 		Limit string `json:"current_limit"`

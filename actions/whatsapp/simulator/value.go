@@ -68,20 +68,20 @@ const errorsPage = "https://developers.facebook.com/documentation/business-messa
 
 func (n *number) metadata() metadata { return metadata{n.digits, n.ID} }
 
-func stamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+func timestamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
 // status tells the webhook of a status. The simulator is locked.
-func (h *hooks) status(m *message, state string, at time.Time) {
+func (h *dispatcher) status(m *message, state string, at time.Time) {
 	w := &h.s.world
 	n := w.numbers[m.Number]
 	if n == nil {
 		return
 	}
-	if _, ok := w.hook(n.account); !ok {
+	if _, ok := w.webhookOf(n.account); !ok {
 		return
 	}
-	who := w.who(m.Person)
-	out := statusOf{ID: m.ID, Status: state, Timestamp: stamp(at), Key: m.Key, UserID: who.UserID}
+	who := w.person(m.Person)
+	out := statusOf{ID: m.ID, Status: state, Timestamp: timestamp(at), Key: m.Key, UserID: who.UserID}
 	if !isUserID(m.Person) {
 		out.Recipient = m.Person
 	}
@@ -96,7 +96,7 @@ func (h *hooks) status(m *message, state string, at time.Time) {
 			out.Pricing.Type = "free_customer_service"
 		}
 		if m.version < 24 {
-			out.Conversation = &conversation{hashID(m.Number, m.Person, at.Format(time.DateOnly)), stamp(at.Add(windowSpan)), origin{m.category}}
+			out.Conversation = &conversation{hashID(m.Number, m.Person, at.Format(time.DateOnly)), timestamp(at.Add(windowSpan)), origin{m.category}}
 		}
 	case failed:
 		if e := m.Error; e != nil {

@@ -13,7 +13,7 @@ import (
 	"facteur/actions/whatsapp/simulator/phone"
 )
 
-// What the page shows at most.
+// The limits of what the page shows.
 const (
 	mostConversations = 200
 	mostShown         = 200
@@ -63,16 +63,16 @@ type messageView struct {
 	Emojis []string
 }
 
-// look draws the page for a conversation, "" for the latest, with the requests open or
+// screen draws the page for a conversation, "" for the latest, with the requests open or
 // not.
-func (s *Simulator) look(key string, open bool) screen {
+func (s *Simulator) screen(key string, open bool) screen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Now()
 	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: emojis(), Magics: Magics(),
 		Kinds: []string{"image", "video", "audio", "document", "sticker", "location", "contacts", "order"}}
 	places := map[string]int{}
-	s.log.last(func(m *message) bool {
+	s.log.newestFirst(func(m *message) bool {
 		k := m.Number + "." + m.Person
 		i, known := places[k]
 		if !known {
@@ -98,13 +98,13 @@ func (s *Simulator) look(key string, open bool) screen {
 		}
 	}
 	if v.Chosen == nil {
-		if n, err := s.inbox("", ""); err == nil {
+		if n, err := s.numberOf("", ""); err == nil {
 			v.Inbox = n.ID
 		}
 		return v
 	}
 	v.Inbox = v.Chosen.Number
-	s.log.last(func(m *message) bool {
+	s.log.newestFirst(func(m *message) bool {
 		if m.Number == v.Chosen.Number && m.Person == v.Chosen.Person {
 			v.Messages = append(v.Messages, s.messageView(m))
 		}
@@ -116,7 +116,7 @@ func (s *Simulator) look(key string, open bool) screen {
 	return v
 }
 
-// findFiles tells which files of a message are here.
+// findFiles sets which files of a message can be shown.
 func (s *Simulator) findFiles(b *phone.Bubble) {
 	if b.Media != nil {
 		f := s.world.media.byID[b.Media.ID]
@@ -130,8 +130,8 @@ func (s *Simulator) findFiles(b *phone.Bubble) {
 func emojis() []string { return []string{"👍", "❤️", "😂", "😮", "😢", "🙏"} }
 
 func (s *Simulator) conversation(key string, m *message, now time.Time) conversationView {
-	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: cmp.Or(s.world.who(m.Person).Name, s.shown(m.Person)), At: m.At, Failed: m.State == failed}
-	if shown := s.shown(m.Person); shown != c.Name {
+	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: cmp.Or(s.world.person(m.Person).Name, s.displayName(m.Person)), At: m.At, Failed: m.State == failed}
+	if shown := s.displayName(m.Person); shown != c.Name {
 		c.Known = shown
 	}
 	if n := s.world.numbers[m.Number]; n != nil {
@@ -141,16 +141,16 @@ func (s *Simulator) conversation(key string, m *message, now time.Time) conversa
 		c.Last = m.Bubble().Summary()
 	}
 	if at, ok := s.world.limits.windows.m[pair{m.Number, m.Person}]; ok && now.Sub(at) < windowSpan {
-		c.Window = left(windowSpan - now.Sub(at))
+		c.Window = timeLeft(windowSpan - now.Sub(at))
 	}
 	return c
 }
 
-func left(d time.Duration) string {
+func timeLeft(d time.Duration) string {
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
-func (s *Simulator) shown(person string) string {
+func (s *Simulator) displayName(person string) string {
 	if digits(person) == person {
 		return "+" + person
 	}
@@ -167,12 +167,12 @@ func (s *Simulator) messageView(m *message) messageView {
 		v.Quoted = []phone.Span{{Text: "a message that is forgotten"}}
 	}
 	v.Raw = indented(m.Body)
-	v.Told, v.Tick = howFar(m)
+	v.Told, v.Tick = stateText(m)
 	return v
 }
 
-// howFar says in words, and by its tick, how far a message is.
-func howFar(m *message) (words, tick string) {
+// stateText says in words, and by its tick, how far a message is.
+func stateText(m *message) (words, tick string) {
 	switch m.State {
 	case accepted:
 		return "accepted", "clock"
@@ -197,7 +197,7 @@ func howFar(m *message) (words, tick string) {
 	return "received by the business", "two"
 }
 
-// indented is JSON as people read it.
+// indented is indented JSON.
 func indented(text json.RawMessage) string {
 	var b bytes.Buffer
 	if json.Indent(&b, text, "", "  ") != nil {

@@ -224,7 +224,7 @@ func TestSubscribe(t *testing.T) {
 	assert.Contains(t, answer, simulator.DefaultAppID)
 	status, answer := s.post(waba, `{"override_callback_uri":"`+hook.URL+`","verify_token":"wrong"}`)
 	assert.Equal(t, 400, status)
-	assert.EqualValues(t, 2200, refusal(t, answer).Code, "the client has advice for it")
+	assert.EqualValues(t, 2200, apiError(t, answer).Code, "the client has advice for it")
 	status, _ = s.do("POST", waba+"?override_callback_uri="+hook.URL+"&verify_token=verify-1", "", "")
 	assert.Equal(t, 200, status)
 	_, answer = s.do("GET", waba, "", "")
@@ -342,7 +342,7 @@ func TestReadAndTyping(t *testing.T) {
 	m, _ := s.Message(id)
 	assert.Equal(t, "typing", m.MarkedAs)
 	_, answer = s.post(messages, `{"messaging_product":"whatsapp","status":"delivered","message_id":"`+id+`"}`)
-	assert.Equal(t, int64(131009), refusal(t, answer).Code)
+	assert.Equal(t, int64(131009), apiError(t, answer).Code)
 
 	require.Zero(t, s.code(texts("+33612345678")))
 	s.Advance(time.Minute)

@@ -14,7 +14,7 @@ import (
 	"facteur/actions/whatsapp/templates"
 )
 
-// A world is what there is, and in which state.
+// A world holds the state of all accounts, numbers, tokens and people.
 type world struct {
 	app      App
 	open     bool // no accounts are declared: any phone number ID is a number
@@ -35,7 +35,7 @@ type account struct {
 	numbers   []*number
 	templates []*template
 	apps      bool // whether the app is subscribed
-	calls     window
+	calls     hourCounter
 }
 
 // A number is a phone number of an account.
@@ -86,7 +86,7 @@ func newWorld(o Options, now time.Time) (world, error) {
 		w.putPerson(p)
 		for _, n := range w.numbers {
 			if p.OptedIn {
-				w.limits.opened(n.ID, p.key(), now)
+				w.limits.openWindow(n.ID, p.key(), now)
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func newTemplate(account string, d *templates.Definition, now time.Time) *templa
 	return &template{id: hashID(account, d.Name, d.Language), def: d, status: cmp.Or(d.Status, templates.Approved), quality: "UNKNOWN", created: now}
 }
 
-// hashID makes the ID of something that is always the same.
+// hashID makes an ID that is the same for the same parts.
 func hashID(parts ...string) string {
 	h := fnv.New64a()
 	for _, p := range parts {
@@ -148,21 +148,21 @@ func (w *world) addNumber(a *account, n Number) *number {
 	return out
 }
 
-// mostOpenNumbers bounds the numbers of an open world, which come to be as they are used.
-const mostOpenNumbers = 1000
+// maxOpenNumbers bounds the numbers of an open world, which are made on first use.
+const maxOpenNumbers = 1000
 
-// number finds a phone number; an open world makes it.
+// number returns a phone number, nil if there is none. An open world makes it.
 func (w *world) number(id string) *number {
 	if n := w.numbers[id]; n != nil || !w.open || !isID(id) || w.account(id) != nil {
 		return n
 	}
-	if len(w.numbers) >= mostOpenNumbers {
+	if len(w.numbers) >= maxOpenNumbers {
 		return nil
 	}
 	return w.addNumber(w.accounts[0], Number{ID: id})
 }
 
-// account finds a WABA that is known.
+// account returns a declared WABA, nil if there is none.
 func (w *world) account(id string) *account {
 	for _, a := range w.accounts {
 		if a.ID == id {
@@ -190,7 +190,7 @@ func (a *account) template(name, language string) *template {
 	return a.templates[i]
 }
 
-// key is what somebody is known by: the digits of the wa_id, or the user ID.
+// key identifies a person: the digits of the wa_id, or the user ID.
 func (p *Person) key() string {
 	switch {
 	case p.WaID != "":
@@ -201,7 +201,7 @@ func (p *Person) key() string {
 	return p.UserID
 }
 
-// putPerson makes somebody known, under all their names.
+// putPerson adds or replaces a person, under all ids.
 func (w *world) putPerson(p Person) {
 	for _, key := range []string{p.key(), digits(p.Phone), p.UserID} {
 		if key != "" {
@@ -210,8 +210,8 @@ func (w *world) putPerson(p Person) {
 	}
 }
 
-// who is somebody by a name; a stranger has no more than that.
-func (w *world) who(name string) *Person {
+// person returns a person by an id; an unknown one has only that.
+func (w *world) person(name string) *Person {
 	if p := w.people[name]; p != nil {
 		return p
 	}
@@ -223,7 +223,7 @@ func (w *world) who(name string) *Person {
 
 func isUserID(name string) bool { return len(name) > 3 && name[2] == '.' }
 
-// PutPerson makes somebody known, or known anew.
+// PutPerson adds or replaces a person.
 func (s *Simulator) PutPerson(p Person) error {
 	if digits(p.Phone) == "" && p.UserID == "" {
 		return fmt.Errorf("neither phone nor user_id says who it is")
@@ -235,7 +235,7 @@ func (s *Simulator) PutPerson(p Person) error {
 }
 
 // authorize finds the token of a request: in its header, or in its parameters.
-func (s *Simulator) authorize(g *graphCall) *refusal {
+func (s *Simulator) authorize(g *graphCall) *apiError {
 	scheme, value, _ := strings.Cut(g.r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "OAuth") {
 		value = ""
@@ -247,22 +247,22 @@ func (s *Simulator) authorize(g *graphCall) *refusal {
 		value = g.tokenInBody()
 	}
 	if value = strings.TrimSpace(value); value == "" {
-		return refused(104, "")
+		return newAPIError(104, "")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err *refusal
+	var err *apiError
 	g.token, err = s.world.token(value, g.now)
 	return err
 }
 
 // token finds a token; it is nil where any is good.
-func (w *world) token(value string, now time.Time) (*Token, *refusal) {
+func (w *world) token(value string, now time.Time) (*Token, *apiError) {
 	if len(w.tokens) == 0 {
 		return nil, nil
 	}
 	t := w.tokens[value]
-	r := refused(190, "")
+	r := newAPIError(190, "")
 	const stamp = "Monday, 02-Jan-06 15:04:05 MST"
 	switch {
 	case t == nil:
@@ -294,15 +294,15 @@ func (t *Token) scopes() []string {
 	return t.Scopes
 }
 
-// may tells whether a token, nil for any, has a scope.
+// may reports whether a token, nil for any, has a scope.
 func (t *Token) may(scope string) bool { return t == nil || slices.Contains(t.scopes(), scope) }
 
-// sees tells whether a token, nil for any, may see an account.
+// sees reports whether a token, nil for any, may access an account.
 func (t *Token) sees(a *account) bool {
 	return t == nil || len(t.Accounts) == 0 || slices.Contains(t.Accounts, a.ID)
 }
 
-// PutToken makes a token good, or what its State says.
+// PutToken adds or replaces a token.
 func (s *Simulator) PutToken(t Token) error {
 	if t.Value == "" {
 		return fmt.Errorf("token: it is empty")
@@ -313,5 +313,5 @@ func (s *Simulator) PutToken(t Token) error {
 	return nil
 }
 
-// raw writes a value as part of another.
+// raw encodes a value as part of another.
 func raw(v any) json.RawMessage { return encode(v) }

@@ -1,5 +1,5 @@
-// Package phone tells how a phone shows a message: what is in its Bubble, and what the marks in
-// its texts mean (Lines). Pages and terminals draw that, each in its way.
+// Package phone describes how a phone shows a message: the content of its Bubble, and the formatting
+// of its texts (Lines). Pages and terminals draw that, each in its way.
 package phone
 
 import (
@@ -48,7 +48,7 @@ type Media struct {
 // A Place is a location.
 type Place struct{ Name, Address, Latitude, Longitude string }
 
-// A Contact is a card with somebody's name and addresses.
+// A Contact is a contact card.
 type Contact struct {
 	Name, Detail string
 	Lines        []Fact
@@ -66,7 +66,7 @@ type Button struct {
 	URL   string
 }
 
-// Answers tells whether pressing the button sends a message.
+// Answers reports whether pressing the button sends a message.
 func (b Button) Answers() bool {
 	switch b.Kind {
 	case "reply", "quick_reply", "flow", "location", "permission", "address", "contact_info":
@@ -106,9 +106,9 @@ func (m Message) Bubble() Bubble {
 	}
 	body := schema.NewValue(v, nil)
 	b := Bubble{Kind: m.Type}
-	b.Quote = word(body.Get("context", "message_id"))
+	b.Quote = textOf(body.Get("context", "message_id"))
 	if m.Inbound {
-		b.Quote = word(body.Get("context", "id"))
+		b.Quote = textOf(body.Get("context", "id"))
 	}
 	b.fill(m, body.Get(m.Type))
 	return b
@@ -117,9 +117,9 @@ func (m Message) Bubble() Bubble {
 func (b *Bubble) fill(m Message, v schema.Value) {
 	switch b.Kind {
 	case "text":
-		b.Text = word(v.Get("body"))
+		b.Text = textOf(v.Get("body"))
 	case "image", "video", "audio", "document", "sticker":
-		b.Media, b.Text = media(b.Kind, v), word(v.Get("caption"))
+		b.Media, b.Text = media(b.Kind, v), textOf(v.Get("caption"))
 	case "location":
 		b.Place = place(v)
 	case "contacts":
@@ -127,7 +127,7 @@ func (b *Bubble) fill(m Message, v schema.Value) {
 			b.Contacts = append(b.Contacts, contact(c))
 		}
 	case "reaction":
-		b.Emoji, b.Target = word(v.Get("emoji")), word(v.Get("message_id"))
+		b.Emoji, b.Target = textOf(v.Get("emoji")), textOf(v.Get("message_id"))
 	case "template":
 		b.template(m, v)
 	case "interactive":
@@ -137,20 +137,20 @@ func (b *Bubble) fill(m Message, v schema.Value) {
 			b.interactive(v)
 		}
 	case "button":
-		b.Text = word(v.Get("text"))
+		b.Text = textOf(v.Get("text"))
 	case "order":
 		b.order(v)
 	case "pin":
 		b.Label, b.Facts = "Pinned message", facts(v, "type", "message_id", "expiration_days")
 	case "system":
-		b.Label, b.Text = "System", word(v.Get("body"))
+		b.Label, b.Text = "System", textOf(v.Get("body"))
 	default:
 		b.Label = "Message of type " + b.Kind
 	}
 }
 
-// word reads a text, or a number or boolean as one.
-func word(v schema.Value) string {
+// textOf reads a text, or a number or boolean as one.
+func textOf(v schema.Value) string {
 	if b, ok := v.Bool(); ok {
 		return strconv.FormatBool(b)
 	}
@@ -159,51 +159,51 @@ func word(v schema.Value) string {
 
 func media(kind string, v schema.Value) *Media {
 	voice, _ := v.Get("voice").Bool()
-	return &Media{Kind: kind, ID: word(v.Get("id")), Link: word(v.Get("link")), Name: word(v.Get("filename")), Voice: voice}
+	return &Media{Kind: kind, ID: textOf(v.Get("id")), Link: textOf(v.Get("link")), Name: textOf(v.Get("filename")), Voice: voice}
 }
 
 func place(v schema.Value) *Place {
-	return &Place{word(v.Get("name")), word(v.Get("address")), word(v.Get("latitude")), word(v.Get("longitude"))}
+	return &Place{textOf(v.Get("name")), textOf(v.Get("address")), textOf(v.Get("latitude")), textOf(v.Get("longitude"))}
 }
 
 func contact(v schema.Value) Contact {
-	c := Contact{Name: word(v.Get("name", "formatted_name"))}
-	c.Detail = strings.Trim(word(v.Get("org", "title"))+", "+word(v.Get("org", "company")), ", ")
+	c := Contact{Name: textOf(v.Get("name", "formatted_name"))}
+	c.Detail = strings.Trim(textOf(v.Get("org", "title"))+", "+textOf(v.Get("org", "company")), ", ")
 	add := func(kind, value string) {
 		if value != "" {
 			c.Lines = append(c.Lines, Fact{strings.ToLower(kind), value})
 		}
 	}
 	for _, p := range v.Get("phones").Items() {
-		add(cmp.Or(word(p.Get("type")), "phone"), word(p.Get("phone")))
+		add(cmp.Or(textOf(p.Get("type")), "phone"), textOf(p.Get("phone")))
 		if c.WaID == "" {
-			c.WaID = word(p.Get("wa_id"))
+			c.WaID = textOf(p.Get("wa_id"))
 		}
 	}
 	for _, p := range v.Get("emails").Items() {
-		add(cmp.Or(word(p.Get("type")), "email"), word(p.Get("email")))
+		add(cmp.Or(textOf(p.Get("type")), "email"), textOf(p.Get("email")))
 	}
 	for _, p := range v.Get("urls").Items() {
-		add(cmp.Or(word(p.Get("type")), "web"), word(p.Get("url")))
+		add(cmp.Or(textOf(p.Get("type")), "web"), textOf(p.Get("url")))
 	}
 	for _, p := range v.Get("addresses").Items() {
 		var parts []string
 		for _, name := range []string{"street", "zip", "city", "state", "country"} {
-			if text := word(p.Get(name)); text != "" {
+			if text := textOf(p.Get(name)); text != "" {
 				parts = append(parts, text)
 			}
 		}
-		add(cmp.Or(word(p.Get("type")), "address"), strings.Join(parts, ", "))
+		add(cmp.Or(textOf(p.Get("type")), "address"), strings.Join(parts, ", "))
 	}
-	add("birthday", word(v.Get("birthday")))
+	add("birthday", textOf(v.Get("birthday")))
 	return c
 }
 
-// facts are fields of an object, those that are there.
+// facts returns the existing fields of an object.
 func facts(v schema.Value, names ...string) []Fact {
 	var out []Fact
 	for _, name := range names {
-		if text := word(v.Get(strings.Split(name, ".")...)); text != "" {
+		if text := textOf(v.Get(strings.Split(name, ".")...)); text != "" {
 			parts := strings.Split(name, ".")
 			out = append(out, Fact{strings.ReplaceAll(parts[len(parts)-1], "_", " "), text})
 		}
@@ -211,20 +211,20 @@ func facts(v schema.Value, names ...string) []Fact {
 	return out
 }
 
-// reply draws what somebody chose or filled in.
+// reply draws a person's choice or filled form.
 func (b *Bubble) reply(v schema.Value) {
-	switch word(v.Get("type")) {
+	switch textOf(v.Get("type")) {
 	case "button_reply":
-		b.Text = word(v.Get("button_reply", "title"))
+		b.Text = textOf(v.Get("button_reply", "title"))
 	case "list_reply":
-		b.Text = word(v.Get("list_reply", "title"))
-		if more := word(v.Get("list_reply", "description")); more != "" {
+		b.Text = textOf(v.Get("list_reply", "title"))
+		if more := textOf(v.Get("list_reply", "description")); more != "" {
 			b.Text += "\n" + more
 		}
 	case "nfm_reply":
-		b.Label, b.Text = "Filled in", word(v.Get("nfm_reply", "body"))
+		b.Label, b.Text = "Filled in", textOf(v.Get("nfm_reply", "body"))
 		var filled map[string]any
-		if json.Unmarshal([]byte(word(v.Get("nfm_reply", "response_json"))), &filled) == nil {
+		if json.Unmarshal([]byte(textOf(v.Get("nfm_reply", "response_json"))), &filled) == nil {
 			for _, name := range schema.NewValue(filled, nil).Keys() {
 				b.Facts = append(b.Facts, Fact{name, fmt.Sprint(filled[name])})
 			}
@@ -235,10 +235,10 @@ func (b *Bubble) reply(v schema.Value) {
 }
 
 func (b *Bubble) order(v schema.Value) {
-	b.Label, b.Text = "Cart", word(v.Get("text"))
+	b.Label, b.Text = "Cart", textOf(v.Get("text"))
 	for _, item := range v.Get("product_items").Items() {
-		b.Facts = append(b.Facts, Fact{word(item.Get("product_retailer_id")),
-			word(item.Get("quantity")) + " × " + word(item.Get("item_price")) + " " + word(item.Get("currency"))})
+		b.Facts = append(b.Facts, Fact{textOf(item.Get("product_retailer_id")),
+			textOf(item.Get("quantity")) + " × " + textOf(item.Get("item_price")) + " " + textOf(item.Get("currency"))})
 	}
 }
 
@@ -249,7 +249,7 @@ func (b Bubble) Summary() []Span {
 	case b.Emoji != "":
 		plain = "Reacted " + b.Emoji
 	case b.Text != "":
-		return brief(b.Text)
+		return abbreviate(b.Text)
 	case b.Header != "":
 		plain = b.Header
 	case b.Label != "":
@@ -262,5 +262,5 @@ func (b Bubble) Summary() []Span {
 	default:
 		plain = b.Kind
 	}
-	return cut([]Span{{Text: plain}})
+	return truncate([]Span{{Text: plain}})
 }

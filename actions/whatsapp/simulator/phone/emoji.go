@@ -2,10 +2,10 @@ package phone
 
 import "unicode"
 
-// mostLarge is how many emojis alone are drawn large.
-const mostLarge = 3
+// maxLarge is how many emojis alone are drawn large.
+const maxLarge = 3
 
-// Large tells whether a text is one to three emojis and nothing else, which WhatsApp draws large.
+// Large reports whether a text is one to three emojis and nothing else, which WhatsApp draws large.
 func Large(text string) bool {
 	n, flag, joined := 0, false, false
 	for _, r := range text {
@@ -32,5 +32,5 @@ func Large(text string) bool {
 		}
 		flag, joined = false, false
 	}
-	return n > 0 && n <= mostLarge
+	return n > 0 && n <= maxLarge
 }

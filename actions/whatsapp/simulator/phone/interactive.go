@@ -10,9 +10,9 @@ import (
 
 // interactive draws a message that people can do something with.
 func (b *Bubble) interactive(v schema.Value) {
-	b.Kind = strings.ToLower(word(v.Get("type")))
+	b.Kind = strings.ToLower(textOf(v.Get("type")))
 	b.head(v.Get("header"))
-	b.Text, b.Footer = word(v.Get("body", "text")), word(v.Get("footer", "text"))
+	b.Text, b.Footer = textOf(v.Get("body", "text")), textOf(v.Get("footer", "text"))
 	action := v.Get("action")
 	params := action.Get("parameters")
 	press := func(kind, title string) { b.Buttons = append(b.Buttons, Button{Kind: kind, Title: title}) }
@@ -20,19 +20,19 @@ func (b *Bubble) interactive(v schema.Value) {
 	case "button":
 		for _, button := range action.Get("buttons").Items() {
 			if to := button.Get("cta_url"); to.Present() {
-				b.Buttons = append(b.Buttons, Button{Kind: "url", Title: word(to.Get("display_text")), URL: word(to.Get("url"))})
+				b.Buttons = append(b.Buttons, Button{Kind: "url", Title: textOf(to.Get("display_text")), URL: textOf(to.Get("url"))})
 				continue
 			}
-			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: word(button.Get("reply", "title")), ID: word(button.Get("reply", "id"))})
+			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: textOf(button.Get("reply", "title")), ID: textOf(button.Get("reply", "id"))})
 		}
 	case "list":
 		b.List = list(action)
 	case "cta_url":
-		b.Buttons = []Button{{Kind: "url", Title: word(params.Get("display_text")), URL: word(params.Get("url"))}}
+		b.Buttons = []Button{{Kind: "url", Title: textOf(params.Get("display_text")), URL: textOf(params.Get("url"))}}
 	case "flow":
 		b.Label = "WhatsApp Flow"
 		b.Facts = facts(params, "flow_id", "flow_name", "flow_action", "flow_action_payload.screen", "mode")
-		press("flow", cmp.Or(word(params.Get("flow_cta")), "Open"))
+		press("flow", cmp.Or(textOf(params.Get("flow_cta")), "Open"))
 	case "product":
 		b.Label = "Product"
 		b.Facts = facts(action, "product_retailer_id", "catalog_id")
@@ -52,14 +52,14 @@ func (b *Bubble) interactive(v schema.Value) {
 	case "order_details":
 		b.orderDetails(params)
 	case "order_status":
-		b.Label = "Order " + word(params.Get("reference_id"))
+		b.Label = "Order " + textOf(params.Get("reference_id"))
 		b.Facts = facts(params, "order.status", "order.description", "payment.status")
 	case "carousel":
 		for _, card := range action.Get("cards").Items() {
 			b.Cards = append(b.Cards, cardOf(card))
 		}
 	case "voice_call":
-		press("call", cmp.Or(word(params.Get("display_text")), "Call Now"))
+		press("call", cmp.Or(textOf(params.Get("display_text")), "Call Now"))
 	case "call_permission_request":
 		b.Label = "May this business call you?"
 		press("permission", "Choose preference")
@@ -71,21 +71,21 @@ func (b *Bubble) interactive(v schema.Value) {
 }
 
 func (b *Bubble) head(v schema.Value) {
-	switch kind := strings.ToLower(word(v.Get("type"))); kind {
+	switch kind := strings.ToLower(textOf(v.Get("type"))); kind {
 	case "":
 	case "text":
-		b.Header = word(v.Get("text"))
+		b.Header = textOf(v.Get("text"))
 	default:
 		b.Media = media(kind, v.Get(kind))
 	}
 }
 
 func list(action schema.Value) *List {
-	l := &List{Button: word(action.Get("button"))}
+	l := &List{Button: textOf(action.Get("button"))}
 	for _, s := range action.Get("sections").Items() {
-		section := Section{Title: word(s.Get("title"))}
+		section := Section{Title: textOf(s.Get("title"))}
 		for _, r := range s.Get("rows").Items() {
-			section.Rows = append(section.Rows, Row{word(r.Get("id")), word(r.Get("title")), word(r.Get("description"))})
+			section.Rows = append(section.Rows, Row{textOf(r.Get("id")), textOf(r.Get("title")), textOf(r.Get("description"))})
 		}
 		l.Sections = append(l.Sections, section)
 	}
@@ -98,20 +98,20 @@ func (b *Bubble) products(action schema.Value) {
 	for _, s := range action.Get("sections").Items() {
 		var ids []string
 		for _, item := range s.Get("product_items").Items() {
-			ids = append(ids, word(item.Get("product_retailer_id")))
+			ids = append(ids, textOf(item.Get("product_retailer_id")))
 		}
 		n += len(ids)
-		b.Facts = append(b.Facts, Fact{cmp.Or(word(s.Get("title")), "products"), strings.Join(ids, ", ")})
+		b.Facts = append(b.Facts, Fact{cmp.Or(textOf(s.Get("title")), "products"), strings.Join(ids, ", ")})
 	}
 	b.Label = fmt.Sprintf("%d products", n)
 	b.Buttons = append(b.Buttons, Button{Kind: "products", Title: "View items"})
 }
 
 func (b *Bubble) orderDetails(params schema.Value) {
-	b.Label = "Order " + word(params.Get("reference_id"))
-	currency := word(params.Get("currency"))
+	b.Label = "Order " + textOf(params.Get("reference_id"))
+	currency := textOf(params.Get("currency"))
 	for _, item := range params.Get("order", "items").Items() {
-		b.Facts = append(b.Facts, Fact{word(item.Get("quantity")) + " × " + word(item.Get("name")), money(item.Get("amount"), currency)})
+		b.Facts = append(b.Facts, Fact{textOf(item.Get("quantity")) + " × " + textOf(item.Get("name")), money(item.Get("amount"), currency)})
 	}
 	for _, part := range []string{"subtotal", "tax", "shipping", "discount"} {
 		if v := params.Get("order", part); v.Get("value").Present() {
@@ -132,19 +132,19 @@ func money(v schema.Value, currency string) string {
 }
 
 func cardOf(v schema.Value) Bubble {
-	b := Bubble{Kind: "card", Text: word(v.Get("body", "text"))}
+	b := Bubble{Kind: "card", Text: textOf(v.Get("body", "text"))}
 	b.head(v.Get("header"))
 	action := v.Get("action")
-	switch word(v.Get("type")) {
+	switch textOf(v.Get("type")) {
 	case "product":
 		b.Label, b.Facts = "Product", facts(action, "product_retailer_id", "catalog_id")
 		b.Buttons = []Button{{Kind: "catalog", Title: "View"}}
 	default:
 		if params := action.Get("parameters"); params.Present() {
-			b.Buttons = []Button{{Kind: "url", Title: word(params.Get("display_text")), URL: word(params.Get("url"))}}
+			b.Buttons = []Button{{Kind: "url", Title: textOf(params.Get("display_text")), URL: textOf(params.Get("url"))}}
 		}
 		for _, button := range action.Get("buttons").Items() {
-			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: word(button.Get("quick_reply", "title")), ID: word(button.Get("quick_reply", "id"))})
+			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: textOf(button.Get("quick_reply", "title")), ID: textOf(button.Get("quick_reply", "id"))})
 		}
 	}
 	return b

@@ -58,11 +58,11 @@ func Lines(text string) []Line {
 	return lines
 }
 
-// mostBrief is how many characters of a text are shown where it is one of many.
-const mostBrief = 80
+// maxBrief is how many characters of a text are shown where it is one of many.
+const maxBrief = 80
 
-// brief is the beginning of a text on one line, in its styles; links are but text.
-func brief(text string) []Span {
+// abbreviate is the beginning of a text on one line, in its styles; links are but text.
+func abbreviate(text string) []Span {
 	var all []Span
 	for _, line := range Lines(text) {
 		all = append(all, Span{Text: " " + line.Label + " "})
@@ -71,13 +71,13 @@ func brief(text string) []Span {
 			all = append(all, span)
 		}
 	}
-	return cut(all)
+	return truncate(all)
 }
 
-// cut leaves so much of a text as is shown in brief, and one space where there were several.
-func cut(all []Span) []Span {
+// truncate leaves so much of a text as is shown in brief, and one space where there were several.
+func truncate(all []Span) []Span {
 	var out []Span
-	left, space := mostBrief, true
+	left, space := maxBrief, true
 	for _, span := range all {
 		var b strings.Builder
 		for _, r := range span.Text {
@@ -149,8 +149,8 @@ func spans(text string) []Span {
 	return out
 }
 
-// deepest is how deep marks may be nested.
-const deepest = 6
+// maxDepth is how deep marks may be nested.
+const maxDepth = 6
 
 // styled reads the marks of a text that looks like style around them; hidden is the text
 // without what is no mark.
@@ -159,9 +159,9 @@ func styled(text, hidden string, style Span, depth int) []Span {
 		return nil
 	}
 	alone := "" // marks that have no other half from here on
-	for i := 0; i < len(text) && depth < deepest; i++ {
+	for i := 0; i < len(text) && depth < maxDepth; i++ {
 		mark := hidden[i]
-		if n := fence(hidden[i:]); n > 0 {
+		if n := fenceLength(hidden[i:]); n > 0 {
 			inner, end := style, i+n
 			inner.Mono = true
 			var out []Span
@@ -171,10 +171,10 @@ func styled(text, hidden string, style Span, depth int) []Span {
 			out = append(out, with(inner, text[i+3:end-3]))
 			return append(out, styled(text[end:], hidden[end:], style, depth)...)
 		}
-		if !strings.ContainsRune("*_~`", rune(mark)) || strings.IndexByte(alone, mark) >= 0 || !opens(hidden, i) {
+		if !strings.ContainsRune("*_~`", rune(mark)) || strings.IndexByte(alone, mark) >= 0 || !opensMark(hidden, i) {
 			continue
 		}
-		end := closes(hidden, i)
+		end := closingMark(hidden, i)
 		if end < 0 {
 			alone += string(rune(mark))
 			continue
@@ -207,15 +207,15 @@ func with(style Span, text string) Span {
 	return style
 }
 
-// opens tells whether a mark stands before a word.
-func opens(text string, i int) bool {
+// opensMark reports whether a mark stands before a word.
+func opensMark(text string, i int) bool {
 	before, _ := utf8.DecodeLastRuneInString(text[:i])
 	after, _ := utf8.DecodeRuneInString(text[i+1:])
 	return (i == 0 || !isWord(before)) && i+1 < len(text) && !unicode.IsSpace(after) && after != rune(text[i])
 }
 
-// fence is how long the ```mono``` at the beginning of a text is, 0 for none.
-func fence(text string) int {
+// fenceLength is how long the ```mono``` at the beginning of a text is, 0 for none.
+func fenceLength(text string) int {
 	if !strings.HasPrefix(text, "```") || len(text) < 7 {
 		return 0
 	}
@@ -226,8 +226,8 @@ func fence(text string) int {
 	return 4 + n + 3
 }
 
-// closes finds the other half of a mark, -1 for none.
-func closes(text string, i int) int {
+// closingMark finds the other half of a mark, -1 for none.
+func closingMark(text string, i int) int {
 	for j := i + 2; j < len(text); j++ {
 		if text[j] != text[i] {
 			continue

@@ -16,7 +16,7 @@ import (
 // else with what it was given.
 func (b *Bubble) template(m Message, v schema.Value) {
 	if m.Template == nil {
-		b.strange(v)
+		b.unknownTemplate(v)
 		return
 	}
 	b.hydrate(m.Template, v)
@@ -31,29 +31,29 @@ func Template(d *templates.Definition, message map[string]any) Bubble {
 }
 
 func (b *Bubble) hydrate(d *templates.Definition, v schema.Value) {
-	b.parts(schema.NewValue(d.Components, nil), v.Get("components"), d.Category == "AUTHENTICATION")
+	b.drawComponents(schema.NewValue(d.Components, nil), v.Get("components"), d.Category == "AUTHENTICATION")
 }
 
-// strange draws a template that is not known. Of its buttons, the quick replies that it was
+// unknownTemplate draws a template that is not known. Of its buttons, the quick replies that it was
 // given payloads for can be pressed; what they say is not known, either.
-func (b *Bubble) strange(v schema.Value) {
-	b.Label = fmt.Sprintf("Template %s (%s)", word(v.Get("name")), word(v.Get("language", "code")))
+func (b *Bubble) unknownTemplate(v schema.Value) {
+	b.Label = fmt.Sprintf("Template %s (%s)", textOf(v.Get("name")), textOf(v.Get("language", "code")))
 	for _, c := range v.Get("components").Items() {
-		part := strings.ToLower(word(c.Get("type")))
+		part := strings.ToLower(textOf(c.Get("type")))
 		if part == "button" {
-			if strings.EqualFold(word(c.Get("sub_type")), "quick_reply") {
-				payload := filled(c.Get("parameters").Index(0))
+			if strings.EqualFold(textOf(c.Get("sub_type")), "quick_reply") {
+				payload := parameterText(c.Get("parameters").Index(0))
 				b.Buttons = append(b.Buttons, Button{Kind: "quick_reply", Title: payload, ID: payload})
 				continue
 			}
-			part += " " + word(c.Get("index"))
+			part += " " + textOf(c.Get("index"))
 		}
 		for i, p := range c.Get("parameters").Items() {
-			if kind := word(p.Get("type")); kind == "image" || kind == "video" || kind == "document" {
+			if kind := textOf(p.Get("type")); kind == "image" || kind == "video" || kind == "document" {
 				b.Media = media(kind, p.Get(kind))
 				continue
 			}
-			b.Facts = append(b.Facts, Fact{part + " " + cmp.Or(word(p.Get("parameter_name")), strconv.Itoa(i+1)), filled(p)})
+			b.Facts = append(b.Facts, Fact{part + " " + cmp.Or(textOf(p.Get("parameter_name")), strconv.Itoa(i+1)), parameterText(p)})
 		}
 		if cards := c.Get("cards").Items(); len(cards) > 0 {
 			b.Facts = append(b.Facts, Fact{"cards", strconv.Itoa(len(cards))})
@@ -61,17 +61,17 @@ func (b *Bubble) strange(v schema.Value) {
 	}
 }
 
-// given are the components of a message by what they fill in.
-type given struct {
+// messageComponents are the components of a message, by what they fill in.
+type messageComponents struct {
 	header, body, carousel, offer schema.Value
 	buttons                       map[string]schema.Value
 }
 
-func sortOut(components schema.Value) given {
+func groupComponents(components schema.Value) messageComponents {
 	none := schema.NewValue(nil, nil).Get("none")
-	g := given{none, none, none, none, map[string]schema.Value{}}
+	g := messageComponents{none, none, none, none, map[string]schema.Value{}}
 	for _, c := range components.Items() {
-		switch strings.ToLower(word(c.Get("type"))) {
+		switch strings.ToLower(textOf(c.Get("type"))) {
 		case "header":
 			g.header = c
 		case "body":
@@ -81,38 +81,38 @@ func sortOut(components schema.Value) given {
 		case "limited_time_offer":
 			g.offer = c
 		case "button":
-			g.buttons[cmp.Or(word(c.Get("index")), "0")] = c
+			g.buttons[cmp.Or(textOf(c.Get("index")), "0")] = c
 		}
 	}
 	return g
 }
 
-// parts draws the components of a template, filled in.
-func (b *Bubble) parts(components, with schema.Value, code bool) {
-	g := sortOut(with)
+// drawComponents draws the components of a template, filled in.
+func (b *Bubble) drawComponents(components, with schema.Value, code bool) {
+	g := groupComponents(with)
 	for _, c := range components.Items() {
-		switch strings.ToUpper(word(c.Get("type"))) {
+		switch strings.ToUpper(textOf(c.Get("type"))) {
 		case "HEADER":
 			b.heading(c, g.header)
 		case "BODY":
-			text := word(c.Get("text"))
+			text := textOf(c.Get("text"))
 			if code && !strings.Contains(text, "{{") {
 				text = "*{{1}}* is your verification code."
 				if more, _ := c.Get("add_security_recommendation").Bool(); more {
 					text += " For your security, do not share this code."
 				}
 			}
-			b.Text = hydrated(text, g.body.Get("parameters"))
+			b.Text = substitute(text, g.body.Get("parameters"))
 		case "FOOTER":
-			b.Footer = word(c.Get("text"))
-			if minutes := word(c.Get("code_expiration_minutes")); minutes != "" {
+			b.Footer = textOf(c.Get("text"))
+			if minutes := textOf(c.Get("code_expiration_minutes")); minutes != "" {
 				b.Footer = "This code expires in " + minutes + " minutes."
 			}
 		case "LIMITED_TIME_OFFER":
-			b.offer(c, g.offer)
+			b.limitedTimeOffer(c, g.offer)
 		case "BUTTONS":
 			for i, button := range c.Get("buttons").Items() {
-				b.Buttons = append(b.Buttons, pressed(button, g.buttons[strconv.Itoa(i)]))
+				b.Buttons = append(b.Buttons, templateButton(button, g.buttons[strconv.Itoa(i)]))
 			}
 		case "CAROUSEL":
 			cards := c.Get("cards").Items()
@@ -121,7 +121,7 @@ func (b *Bubble) parts(components, with schema.Value, code bool) {
 					break
 				}
 				drawn := Bubble{Kind: "card"}
-				drawn.parts(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
+				drawn.drawComponents(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
 				b.Cards = append(b.Cards, drawn)
 			}
 		}
@@ -130,20 +130,20 @@ func (b *Bubble) parts(components, with schema.Value, code bool) {
 
 func (b *Bubble) heading(c, with schema.Value) {
 	p := with.Get("parameters").Index(0)
-	switch format := strings.ToLower(cmp.Or(word(c.Get("format")), "text")); format {
+	switch format := strings.ToLower(cmp.Or(textOf(c.Get("format")), "text")); format {
 	case "text":
-		b.Header = hydrated(word(c.Get("text")), with.Get("parameters"))
+		b.Header = substitute(textOf(c.Get("text")), with.Get("parameters"))
 	case "location":
 		b.Place = place(p.Get("location"))
 	case "product":
 		b.Label, b.Facts = "Product", facts(p.Get("product"), "product_retailer_id", "catalog_id")
 	default:
-		b.Media = media(strings.Replace(format, "gif", "video", 1), p.Get(strings.ToLower(word(p.Get("type")))))
+		b.Media = media(strings.Replace(format, "gif", "video", 1), p.Get(strings.ToLower(textOf(p.Get("type")))))
 	}
 }
 
-func (b *Bubble) offer(c, with schema.Value) {
-	b.Label = word(c.Get("limited_time_offer", "text"))
+func (b *Bubble) limitedTimeOffer(c, with schema.Value) {
+	b.Label = textOf(c.Get("limited_time_offer", "text"))
 	v := with.Get("parameters").Index(0).Get("limited_time_offer", "expiration_time_ms")
 	if !v.Present() {
 		v = with.Get("limited_time_offer", "expiration_time_ms")
@@ -153,23 +153,23 @@ func (b *Bubble) offer(c, with schema.Value) {
 	}
 }
 
-// pressed draws a button of a template.
-func pressed(c, with schema.Value) Button {
-	title := word(c.Get("text"))
+// templateButton draws a button of a template.
+func templateButton(c, with schema.Value) Button {
+	title := textOf(c.Get("text"))
 	p := with.Get("parameters").Index(0)
-	switch kind := strings.ToUpper(word(c.Get("type"))); kind {
+	switch kind := strings.ToUpper(textOf(c.Get("type"))); kind {
 	case "QUICK_REPLY":
-		return Button{Kind: "quick_reply", Title: title, ID: cmp.Or(word(p.Get("payload")), title)}
+		return Button{Kind: "quick_reply", Title: title, ID: cmp.Or(textOf(p.Get("payload")), title)}
 	case "URL":
-		return Button{Kind: "url", Title: title, URL: hydrated(word(c.Get("url")), with.Get("parameters"))}
+		return Button{Kind: "url", Title: title, URL: substitute(textOf(c.Get("url")), with.Get("parameters"))}
 	case "PHONE_NUMBER":
-		return Button{Kind: "phone", Title: title, URL: "tel:" + word(c.Get("phone_number"))}
+		return Button{Kind: "phone", Title: title, URL: "tel:" + textOf(c.Get("phone_number"))}
 	case "COPY_CODE":
-		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: word(p.Get("coupon_code"))}
+		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: textOf(p.Get("coupon_code"))}
 	case "OTP":
-		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: word(p.Get("text"))}
+		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: textOf(p.Get("text"))}
 	case "FLOW":
-		return Button{Kind: "flow", Title: title, ID: word(p.Get("action", "flow_token"))}
+		return Button{Kind: "flow", Title: title, ID: textOf(p.Get("action", "flow_token"))}
 	case "CATALOG":
 		return Button{Kind: "catalog", Title: cmp.Or(title, "View catalogue")}
 	case "MPM":
@@ -188,30 +188,30 @@ func pressed(c, with schema.Value) Button {
 
 var placeholder = regexp.MustCompile(`\{\{\s*([0-9A-Za-z_]+)\s*\}\}`)
 
-// hydrated fills parameters into a text: by name, or by number.
-func hydrated(text string, parameters schema.Value) string {
+// substitute fills parameters into a text: by name, or by number.
+func substitute(text string, parameters schema.Value) string {
 	items := parameters.Items()
 	return placeholder.ReplaceAllStringFunc(text, func(place string) string {
 		name := placeholder.FindStringSubmatch(place)[1]
 		for _, p := range items {
-			if word(p.Get("parameter_name")) == name {
-				return filled(p)
+			if textOf(p.Get("parameter_name")) == name {
+				return parameterText(p)
 			}
 		}
 		if i, err := strconv.Atoi(name); err == nil && i >= 1 && i <= len(items) {
-			return filled(items[i-1])
+			return parameterText(items[i-1])
 		}
 		return place
 	})
 }
 
-// filled is what a parameter reads.
-func filled(p schema.Value) string {
-	switch kind := strings.ToLower(word(p.Get("type"))); kind {
+// parameterText is what a parameter reads.
+func parameterText(p schema.Value) string {
+	switch kind := strings.ToLower(textOf(p.Get("type"))); kind {
 	case "currency", "date_time":
-		return word(p.Get(kind, "fallback_value"))
+		return textOf(p.Get(kind, "fallback_value"))
 	case "payload", "coupon_code", "text":
-		return word(p.Get(kind))
+		return textOf(p.Get(kind))
 	default:
 		return kind
 	}

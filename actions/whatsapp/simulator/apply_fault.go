@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// refusal is what a fault answers that does not accept; nil where it answers nothing.
-func (f *Fault) refusal() *refusal {
+// apiError is what a fault answers that does not accept; nil where it answers nothing.
+func (f *Fault) apiError() *apiError {
 	if f.Do != Error {
-		return &refusal{}
+		return &apiError{}
 	}
-	r := refused(f.Code, "")
+	r := newAPIError(f.Code, "")
 	if f.Subcode != 0 {
 		r.subcode = f.Subcode
 	}
 	return r
 }
 
-// forever is for how long a request hangs that nobody ends.
-const forever = 365 * 24 * time.Hour
+// hangTime is how long a request hangs unless the client or Close ends it.
+const hangTime = 365 * 24 * time.Hour
 
-// spoil answers as the fault of a request wants it. answer is nil where the message was
+// applyFault answers as the fault of a request wants it. answer is nil where the message was
 // not accepted.
-func (s *Simulator) spoil(m *sending, answer []byte, err *refusal) *refusal {
+func (s *Simulator) applyFault(m *sendRequest, answer []byte, err *apiError) *apiError {
 	f := m.fault
 	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(m.r.Context(), d) {
 		panic(http.ErrAbortHandler)
@@ -37,12 +37,12 @@ func (s *Simulator) spoil(m *sending, answer []byte, err *refusal) *refusal {
 	case Drop:
 		panic(http.ErrAbortHandler)
 	case Hang:
-		s.wait(m.r.Context(), forever)
+		s.wait(m.r.Context(), hangTime)
 		panic(http.ErrAbortHandler)
 	case Reset:
 		reset(m.w)
 	case Status:
-		m.gateway(f)
+		m.gatewayError(f)
 	case Truncate:
 		h := m.header()
 		h.Set("Content-Length", strconv.Itoa(len(answer)))
@@ -67,8 +67,8 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// gateway answers as what stands before the API does when it fails.
-func (m *sending) gateway(f *Fault) {
+// gatewayError answers as what stands before the API does when it fails.
+func (m *sendRequest) gatewayError(f *Fault) {
 	status := cmp.Or(f.Status, http.StatusBadGateway)
 	body := cmp.Or(f.Body, fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%[1]d %[2]s</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n", status, http.StatusText(status)))
 	h := m.w.Header()
@@ -78,15 +78,15 @@ func (m *sending) gateway(f *Fault) {
 	_, _ = m.w.Write([]byte(body))
 }
 
-// fails lets a fault of a request that sends nothing happen; done says that the request
+// failRequest lets a fault of a request that sends nothing happen; done says that the request
 // has been answered.
-func (s *Simulator) fails(g *graphCall, f *Fault) (done bool, err *refusal) {
+func (s *Simulator) failRequest(g *graphCall, f *Fault) (done bool, err *apiError) {
 	if f == nil {
 		return false, nil
 	}
 	switch f.Do {
 	case Error:
-		err = f.refusal()
+		err = f.apiError()
 	case Drop, Hang, Reset, Status:
 	case Truncate:
 		f = &Fault{Do: Drop}
@@ -98,5 +98,5 @@ func (s *Simulator) fails(g *graphCall, f *Fault) (done bool, err *refusal) {
 	default:
 		return false, nil
 	}
-	return true, s.spoil(&sending{graphCall: g, fault: f}, nil, err)
+	return true, s.applyFault(&sendRequest{graphCall: g, fault: f}, nil, err)
 }

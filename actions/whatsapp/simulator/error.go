@@ -11,8 +11,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A refusal is an error as the Graph API answers it.
-type refusal struct {
+// An apiError is an error as the Graph API answers it.
+type apiError struct {
 	status        int // HTTP
 	kind          string
 	code, subcode int64
@@ -27,11 +27,11 @@ const (
 	method = "GraphMethodException"
 )
 
-// refused is the refusal with a code, in the words of the catalogue where Meta uses no
+// newAPIError is the refusal with a code, in the words of the catalogue where Meta uses no
 // others. details "": Meta's usual ones.
-func refused(code int64, details string) *refusal {
+func newAPIError(code int64, details string) *apiError {
 	e, known := graph.Explain(code)
-	r := &refusal{status: e.HTTP, kind: oauth, code: code}
+	r := &apiError{status: e.HTTP, kind: oauth, code: code}
 	if !known || r.status == 0 {
 		r.status = http.StatusBadRequest
 	}
@@ -56,17 +56,17 @@ func refused(code int64, details string) *refusal {
 	return r
 }
 
-// told is the refusal that the rules of messages speak of.
-func told(e *graph.Error) *refusal {
-	r := refused(e.Code, e.Details)
+// fromGraphError is the refusal that the rules of messages speak of.
+func fromGraphError(e *graph.Error) *apiError {
+	r := newAPIError(e.Code, e.Details)
 	if e.Title != "" {
 		r.message = fmt.Sprintf("(#%d) %s", e.Code, e.Title)
 	}
 	return r
 }
 
-// wording is how Meta puts a code in answers and webhooks, where that is not the title
-// in the catalogue, and what it says about it.
+// wording is Meta's message and details for a code in answers and webhooks, if the message is not
+// the title in the catalogue.
 func wording(code int64) (title, details string) {
 	switch code {
 	case 0:
@@ -157,8 +157,8 @@ func wording(code int64) (title, details string) {
 	return "", ""
 }
 
-// wanted reads "expected string, got integer" as Meta names what it wants.
-func wanted(message string) string {
+// expectedType returns Meta's name of the type in "expected string, got integer".
+func expectedType(message string) string {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(message, "expected "), ",")
 	switch first, _, _ := strings.Cut(kind, " "); first {
 	case "list":
@@ -173,25 +173,25 @@ func wanted(message string) string {
 	return kind
 }
 
-// wrong is the refusal of a body that breaks rules: Meta tells of one of them.
-func wrong(body map[string]any, found schema.Violations) *refusal {
+// validationError is the refusal of a body that breaks rules: Meta tells of one of them.
+func validationError(body map[string]any, found schema.Violations) *apiError {
 	if body["messaging_product"] == nil {
-		return missing("messaging_product")
+		return missingParameter("messaging_product")
 	}
 	for _, v := range found {
 		if v.Rule == "messaging-product" || v.Rule == "required" && len(v.Path) == 0 || v.Rule == "message-type" || v.Rule == "on-premises" && !v.OnKey {
-			return wrongBy(v) // what it looks at first
+			return violationError(v) // what it looks at first
 		}
 	}
 	first := found[0]
-	if first.Rule == "type" && wanted(first.Message) == "an array" && hasFields(body, first.Path) {
+	if first.Rule == "type" && expectedType(first.Message) == "an array" && hasFields(body, first.Path) {
 		first.Path, first.Message = append(slices.Clip(first.Path), 0), "expected object"
 	}
-	return wrongBy(first)
+	return violationError(first)
 }
 
-// hasFields tells whether there is an object whose first field is none: where a list
-// belongs, Meta reads it as the list of what it holds.
+// hasFields reports whether there is an object whose first field is not an object: where a list is
+// expected, Meta reads it as the list of its values.
 func hasFields(body map[string]any, path schema.Path) bool {
 	at := schema.NewValue(body, nil)
 	for _, step := range path {
@@ -210,7 +210,7 @@ func hasFields(body map[string]any, path schema.Path) bool {
 	return !object
 }
 
-func wrongBy(v schema.Violation) *refusal {
+func violationError(v schema.Violation) *apiError {
 	var last, owner string
 	if n := len(v.Path); n > 0 {
 		last, _ = v.Path[n-1].(string)
@@ -219,56 +219,56 @@ func wrongBy(v schema.Violation) *refusal {
 	switch {
 	case v.Rule == "unknown-field", v.Rule == "template-made", v.Rule == "other-shape" && last != "", v.Rule == "on-premises" && v.OnKey:
 		if owner == "" {
-			return invalid(fmt.Sprintf("(#100) Unexpected key %q.", last))
+			return invalidParameter(fmt.Sprintf("(#100) Unexpected key %q.", last))
 		}
-		return invalid(fmt.Sprintf("(#100) Unexpected key %q on param %q.", last, owner))
+		return invalidParameter(fmt.Sprintf("(#100) Unexpected key %q on param %q.", last, owner))
 	case v.Rule == "to-required":
-		return missing("to")
+		return missingParameter("to")
 	case v.Rule == "required" && len(v.Path) == 0:
-		return missing(field(v.Message))
+		return missingParameter(field(v.Message))
 	case v.Rule == "messaging-product":
 		given, _, _ := strings.Cut(v.Message, " is ")
-		return invalid("(#100) Param messaging_product must be one of {WHATSAPP} - got " + given + ".")
+		return invalidParameter("(#100) Param messaging_product must be one of {WHATSAPP} - got " + given + ".")
 	case v.Rule == "type-missing", v.Rule == "message-missing":
-		r := refused(131008, "Parameter 'type' is mandatory.")
+		r := newAPIError(131008, "Parameter 'type' is mandatory.")
 		if name := field(v.Message); v.Rule == "message-missing" && name != "" {
 			r.details = fmt.Sprintf("Parameter '%s' is mandatory for type '%s'", name, name)
 		}
 		return r
 	case v.Rule == "message-type", v.Rule == "on-premises": // the type hsm
 		kind, _, _ := strings.Cut(v.Message, " is ")
-		return invalid(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, GIF, IMAGE, INTERACTIVE, LINK_PREVIEW, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - got %q.", strings.Trim(kind, `"`)))
+		return invalidParameter(fmt.Sprintf("(#100) Param type must be one of {AUDIO, CONTACTS, DOCUMENT, GIF, IMAGE, INTERACTIVE, LINK_PREVIEW, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO} - got %q.", strings.Trim(kind, `"`)))
 	case v.Rule == "text-body-blank", v.Message == "must not be empty":
-		return missing(param(v.Path))
+		return missingParameter(param(v.Path))
 	case v.Rule == "text-body":
-		return invalid("(#100) Param text['body'] must be at most 4096 characters long.")
+		return invalidParameter("(#100) Param text['body'] must be at most 4096 characters long.")
 	case v.Rule == "type":
-		return invalid(fmt.Sprintf("(#100) Param %s must be %s.", param(v.Path), wanted(v.Message)))
+		return invalidParameter(fmt.Sprintf("(#100) Param %s must be %s.", param(v.Path), expectedType(v.Message)))
 	case v.Rule == "required":
-		return missing(param(append(slices.Clip(v.Path), field(v.Message))))
+		return missingParameter(param(append(slices.Clip(v.Path), field(v.Message))))
 	case v.Rule == "parameter-field" && strings.Contains(v.Message, "has no field"):
-		return refused(100, fmt.Sprintf("Parameter '%s' is mandatory for component parameter type '%[1]s'", field(v.Message)))
+		return newAPIError(100, fmt.Sprintf("Parameter '%s' is mandatory for component parameter type '%[1]s'", field(v.Message)))
 	case v.Rule == "authentication-user-id":
-		return refused(131062, v.Message)
+		return newAPIError(131062, v.Message)
 	case v.Rule == "to-format" && strings.HasSuffix(v.Message, "begins with 00"):
-		return refused(100, "Parameter Invalid")
+		return newAPIError(100, "Parameter Invalid")
 	case v.Rule == "to-format":
-		return refused(131009, "The phone number is malformed: Please use the format: +1234567890.")
+		return newAPIError(131009, "The phone number is malformed: Please use the format: +1234567890.")
 	case v.Rule == "parameter-text" && strings.HasPrefix(v.Message, "holds nothing"):
-		return refused(131008, "Parameter of type text is missing text value")
+		return newAPIError(131008, "Parameter of type text is missing text value")
 	case v.Rule == "parameter-text":
-		return refused(132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")
+		return newAPIError(132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")
 	case v.Rule == "template-button":
-		return refused(131008, v.Error())
+		return newAPIError(131008, v.Error())
 	}
-	if details, ok := saying()[v.Rule]; ok {
-		return refused(131009, details)
+	if details, ok := ruleMessages()[v.Rule]; ok {
+		return newAPIError(131009, details)
 	}
-	return refused(131009, v.Error())
+	return newAPIError(131009, v.Error())
 }
 
-// saying is what Meta has been seen to say, by the rule that is broken.
-func saying() map[string]string {
+// ruleMessages are messages that Meta was observed to use, by the rule that is broken.
+func ruleMessages() map[string]string {
 	return map[string]string{
 		"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
 		"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
@@ -290,7 +290,7 @@ func field(message string) string {
 	return name
 }
 
-// param writes a path as Meta does: interactive['action']['buttons'][0].
+// param formats a path as Meta does: interactive['action']['buttons'][0].
 func param(path schema.Path) string {
 	var b strings.Builder
 	for i, step := range path {
@@ -308,20 +308,20 @@ func param(path schema.Path) string {
 	return b.String()
 }
 
-func missing(name string) *refusal {
-	return invalid("(#100) The parameter " + name + " is required.")
+func missingParameter(name string) *apiError {
+	return invalidParameter("(#100) The parameter " + name + " is required.")
 }
 
-func invalid(message string) *refusal {
-	return &refusal{status: http.StatusBadRequest, kind: oauth, code: 100, message: message}
+func invalidParameter(message string) *apiError {
+	return &apiError{status: http.StatusBadRequest, kind: oauth, code: 100, message: message}
 }
 
 // noObject is the refusal of an ID that is nothing, or nothing that the token may see.
-func noObject(verb, id string) *refusal {
-	return &refusal{status: http.StatusBadRequest, kind: method, code: 100, subcode: 33,
+func noObject(verb, id string) *apiError {
+	return &apiError{status: http.StatusBadRequest, kind: method, code: 100, subcode: 33,
 		message: fmt.Sprintf("Unsupported %s request. Object with ID '%s' does not exist, cannot be loaded due to missing permissions, or does not support this operation. Please read the Graph API documentation at https://developers.facebook.com/docs/graph-api", strings.ToLower(verb), id)}
 }
 
-func noPath(path string) *refusal {
-	return &refusal{status: http.StatusBadRequest, kind: oauth, code: 2500, message: "Unknown path components: " + path}
+func noPath(path string) *apiError {
+	return &apiError{status: http.StatusBadRequest, kind: oauth, code: 2500, message: "Unknown path components: " + path}
 }

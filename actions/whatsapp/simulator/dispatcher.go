@@ -21,83 +21,83 @@ import (
 	"unicode/utf8"
 )
 
-// Webhooks counts what was told.
+// Webhooks counts the deliveries of webhooks.
 type Webhooks struct {
 	Delivered int `json:"webhooks_delivered"` // bodies that were answered with 200
 	Failed    int `json:"webhooks_failed"`    // bodies that were answered with something else, or not
-	Waiting   int `json:"webhooks_waiting"`   // things to tell that are on their way, or to be tried again
-	Dropped   int `json:"webhooks_dropped"`   // given up, after seven days or for want of room
+	Waiting   int `json:"webhooks_waiting"`   // notifications in the queue, or to be retried
+	Dropped   int `json:"webhooks_dropped"`   // given up after seven days, or because the queue was full
 }
 
 const (
-	hookLanes   = 8       // deliveries at the same time; those about one person are in one lane
-	mostWaiting = 100_000 // deliveries that wait
-	retryFirst  = time.Second
-	retryMost   = time.Hour
-	giveUpAfter = 7 * 24 * time.Hour
-	mostBatch   = 1000
+	queueCount    = 8       // deliveries at the same time; those about one person are in one queue
+	maxQueued     = 100_000 // deliveries in all queues
+	minRetryDelay = time.Second
+	maxRetryDelay = time.Hour
+	giveUpAfter   = 7 * 24 * time.Hour
+	maxBatch      = 1000
 )
 
-// hooks delivers webhooks. What is about one person goes in order, unless an attempt
-// fails: then the rest does not wait for it.
-type hooks struct {
-	client *http.Client
-	time   *timeline
-	s      *Simulator
+// A dispatcher delivers webhooks. Those about one person are delivered in order, except retries:
+// later ones do not wait for them.
+type dispatcher struct {
+	client    *http.Client
+	scheduler *scheduler
+	s         *Simulator
 
-	mu     sync.Mutex
-	lanes  [hookLanes][]*delivery
-	busy   [hookLanes]bool
-	flying int
-	tally  Webhooks
-	epoch  int // Reset forgets what waits
-	idle   chan struct{}
-	shut   bool
+	mu         sync.Mutex
+	queues     [queueCount][]*delivery
+	busy       [queueCount]bool
+	inFlight   int
+	stats      Webhooks
+	generation int // incremented by Reset, which drops queued deliveries
+	idle       chan struct{}
+	closed     bool
 }
 
-// A delivery is one body on its way.
+// A delivery is one webhook to deliver.
 type delivery struct {
 	url, secret string
 	entries     [][]byte
-	batch       int // how many entries it may have
-	lane        int
+	batch       int // how many entries it may have at most
+	queue       int
 	first       time.Time
 	attempt     int
-	epoch       int
+	generation  int
 }
 
-func newHooks(s *Simulator) *hooks {
-	return &hooks{client: s.options.Client, time: s.time, s: s, idle: make(chan struct{})}
+func newDispatcher(s *Simulator) *dispatcher {
+	return &dispatcher{client: s.options.Client, scheduler: s.scheduler, s: s, idle: make(chan struct{})}
 }
 
-func (h *hooks) counts() Webhooks {
+func (h *dispatcher) counts() Webhooks {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tally
+	return h.stats
 }
 
-func (h *hooks) clear() {
+func (h *dispatcher) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.epoch++
-	h.lanes = [hookLanes][]*delivery{}
-	h.tally = Webhooks{}
-	h.rest()
+	h.generation++
+	h.queues = [queueCount][]*delivery{}
+	h.stats = Webhooks{}
+	h.signalIdle()
 }
 
-func (h *hooks) stop() {
+func (h *dispatcher) stop() {
 	h.clear()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.shut = true
+	h.closed = true
 }
 
-// rest wakes who waits for nothing to be on its way. h is locked.
-func (h *hooks) rest() {
-	if h.flying > 0 {
+// signalIdle wakes Idle if nothing is queued or in flight. h is locked.
+func (h *dispatcher) signalIdle() {
+	if h.inFlight > 0 {
 		return
 	}
-	for _, lane := range h.lanes {
+	for _, lane := range h.queues {
 		if len(lane) > 0 {
 			return
 		}
@@ -109,11 +109,11 @@ func (h *hooks) rest() {
 // Idle returns when all webhooks that are due have been tried, or with the error of ctx.
 func (s *Simulator) Idle(ctx context.Context) error {
 	for {
-		s.time.run(func() time.Time { return s.time.clock.Now().Add(s.time.ahead) })
-		h := s.hooks
+		s.scheduler.run(func() time.Time { return s.scheduler.clock.Now().Add(s.scheduler.ahead) })
+		h := s.dispatcher
 		h.mu.Lock()
-		idle, still := h.idle, h.flying == 0
-		for _, lane := range h.lanes {
+		idle, still := h.idle, h.inFlight == 0
+		for _, lane := range h.queues {
 			still = still && len(lane) == 0
 		}
 		h.mu.Unlock()
@@ -130,10 +130,10 @@ func (s *Simulator) Idle(ctx context.Context) error {
 	}
 }
 
-// post puts the change of an account on its way, if anybody wants to be told. The
-// simulator is locked.
-func (h *hooks) post(a *account, field, lane string, value any) {
-	hook, ok := h.s.world.hook(a)
+// post queues a webhook about an account, if there is a callback URL. Webhooks with the same key are
+// delivered in order. The simulator is locked.
+func (h *dispatcher) post(a *account, field, key string, value any) {
+	hook, ok := h.s.world.webhookOf(a)
 	if !ok {
 		return
 	}
@@ -151,13 +151,13 @@ func (h *hooks) post(a *account, field, lane string, value any) {
 		e.Time = h.s.Now().Unix()
 	}
 	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(lane))
-	h.enqueue(&delivery{url: hook.URL, secret: h.s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, mostBatch)),
-		lane: int(hash.Sum32() % hookLanes), first: h.s.Now()}, true)
+	_, _ = hash.Write([]byte(key))
+	h.enqueue(&delivery{url: hook.URL, secret: h.s.world.app.Secret, entries: [][]byte{escape(encode(e))}, batch: max(1, min(hook.Batch, maxBatch)),
+		queue: int(hash.Sum32() % queueCount), first: h.s.Now()}, true)
 }
 
-// hook is where what happens to an account is told; ok is false for nowhere.
-func (w *world) hook(a *account) (hook Webhook, ok bool) {
+// webhookOf returns the webhook of an account; ok is false if it has none.
+func (w *world) webhookOf(a *account) (hook Webhook, ok bool) {
 	hook = w.webhook
 	if a.Webhook != nil && a.Webhook.URL != "" {
 		hook = *a.Webhook
@@ -165,75 +165,75 @@ func (w *world) hook(a *account) (hook Webhook, ok bool) {
 	return hook, hook.URL != "" && a.apps
 }
 
-func (h *hooks) enqueue(d *delivery, fresh bool) {
+func (h *dispatcher) enqueue(d *delivery, fresh bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.shut || !fresh && d.epoch != h.epoch:
+	case h.closed || !fresh && d.generation != h.generation:
 		return
-	case fresh && h.tally.Waiting >= mostWaiting:
-		h.tally.Dropped++
+	case fresh && h.stats.Waiting >= maxQueued:
+		h.stats.Dropped++
 		return
 	case fresh:
-		d.epoch = h.epoch
-		h.tally.Waiting++
+		d.generation = h.generation
+		h.stats.Waiting++
 	}
-	h.lanes[d.lane] = append(h.lanes[d.lane], d)
-	if !h.busy[d.lane] {
-		h.busy[d.lane] = true
-		go h.work(d.lane)
+	h.queues[d.queue] = append(h.queues[d.queue], d)
+	if !h.busy[d.queue] {
+		h.busy[d.queue] = true
+		go h.worker(d.queue)
 	}
 }
 
-// work delivers what waits in a lane, until nothing does.
-func (h *hooks) work(lane int) {
+// worker delivers what waits in a lane, until nothing does.
+func (h *dispatcher) worker(queue int) {
 	for {
 		h.mu.Lock()
-		if len(h.lanes[lane]) == 0 {
-			h.lanes[lane], h.busy[lane] = nil, false
-			h.rest()
+		if len(h.queues[queue]) == 0 {
+			h.queues[queue], h.busy[queue] = nil, false
+			h.signalIdle()
 			h.mu.Unlock()
 			return
 		}
-		d := h.lanes[lane][0]
-		h.lanes[lane] = h.lanes[lane][1:]
-		for next := h.lanes[lane]; len(d.entries) < d.batch && len(next) > 0 && next[0].url == d.url && next[0].attempt+d.attempt == 0; next = h.lanes[lane] {
+		d := h.queues[queue][0]
+		h.queues[queue] = h.queues[queue][1:]
+		for next := h.queues[queue]; len(d.entries) < d.batch && len(next) > 0 && next[0].url == d.url && next[0].attempt+d.attempt == 0; next = h.queues[queue] {
 			d.entries = append(d.entries, next[0].entries...)
-			h.lanes[lane] = next[1:]
+			h.queues[queue] = next[1:]
 		}
-		h.flying++
+		h.inFlight++
 		h.mu.Unlock()
 		err := h.deliver(d)
 		h.mu.Lock()
-		h.flying--
-		if d.epoch == h.epoch {
-			h.ended(d, err)
+		h.inFlight--
+		if d.generation == h.generation {
+			h.attempted(d, err)
 		}
 		h.mu.Unlock()
 	}
 }
 
-// ended counts an attempt, and tries again later what failed. h is locked.
-func (h *hooks) ended(d *delivery, err error) {
+// attempted counts an attempt, and schedules a retry if it failed. h is locked.
+func (h *dispatcher) attempted(d *delivery, err error) {
 	if err == nil {
-		h.tally.Delivered++
-		h.tally.Waiting -= len(d.entries)
+		h.stats.Delivered++
+		h.stats.Waiting -= len(d.entries)
 		return
 	}
-	h.tally.Failed++
-	now := h.time.now()
-	if now.Sub(d.first) >= giveUpAfter || h.shut {
-		h.tally.Dropped += len(d.entries)
-		h.tally.Waiting -= len(d.entries)
+	h.stats.Failed++
+	now := h.scheduler.now()
+	if now.Sub(d.first) >= giveUpAfter || h.closed {
+		h.stats.Dropped += len(d.entries)
+		h.stats.Waiting -= len(d.entries)
 		return
 	}
-	pause := retryFirst << min(2*d.attempt, 20)
+	pause := minRetryDelay << min(2*d.attempt, 20)
 	d.attempt++
-	h.time.at(now.Add(min(pause, retryMost)), func(time.Time) { h.enqueue(d, false) })
+	h.scheduler.schedule(now.Add(min(pause, maxRetryDelay)), func(time.Time) { h.enqueue(d, false) })
 }
 
 // deliver makes one attempt.
-func (h *hooks) deliver(d *delivery) error {
+func (h *dispatcher) deliver(d *delivery) error {
 	body := append([]byte(`{"object":"whatsapp_business_account","entry":[`), bytes.Join(d.entries, []byte(","))...)
 	body = append(body, "]}"...)
 	req, err := http.NewRequest(http.MethodPost, d.url, bytes.NewReader(body))
@@ -287,8 +287,8 @@ func escape(text []byte) []byte {
 	return out
 }
 
-// Subscribe asks an address whether it wants the webhooks of the app, as Meta does when a
-// webhook is configured, and sends them there from then on.
+// Subscribe verifies a callback URL, as Meta does when a webhook is configured, and sends the
+// webhooks of the app there from then on.
 func (s *Simulator) Subscribe(ctx context.Context, hook Webhook) error {
 	if err := s.handshake(ctx, hook); err != nil {
 		return err
