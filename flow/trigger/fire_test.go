@@ -79,7 +79,7 @@ func TestFire(t *testing.T) {
 		{"another kind", host.Event{ID: "x", Name: "order.paid"}, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			k := newKit(t, trigger.Options{}, shop, once, answer, always, paid)
+			k := newFixture(t, trigger.Options{}, shop, once, answer, always, paid)
 			for range 3 {
 				require.NoError(t, k.Fire(t.Context(), tt.event, tt.claimed))
 			}
@@ -97,7 +97,7 @@ func TestFire(t *testing.T) {
 }
 
 func TestInputs(t *testing.T) {
-	k := newKit(t, trigger.Options{}, shop, once, answer, always)
+	k := newFixture(t, trigger.Options{}, shop, once, answer, always)
 	require.NoError(t, k.Fire(t.Context(), request("e1", "/open", "none", order("7")), false))
 	require.NoError(t, k.Fire(t.Context(), message("m1", "1", "hi"), false))
 	require.NoError(t, k.Fire(t.Context(), message("m2", "7", "hello"), false))
@@ -113,7 +113,7 @@ func TestInputs(t *testing.T) {
 // TestDedupe: two events with one value start once, whatever else they hold; without a
 // value each is its own.
 func TestDedupe(t *testing.T) {
-	k := newKit(t, trigger.Options{}, once)
+	k := newFixture(t, trigger.Options{}, once)
 	for i, body := range []any{order("7"), map[string]any{"id": "7", "phone": "+33600000002"}, order("8"), map[string]any{"phone": "a"}, map[string]any{"phone": "b"}, map[string]any{"id": int64(7), "phone": "c"}} {
 		require.NoError(t, k.Fire(t.Context(), request(fmt.Sprint("e", i), "/orders", "hook", body), false))
 	}
@@ -150,7 +150,7 @@ steps: [{set: {x: "${inputs.phone}"}}]
 		{"what only a run has", request("e1", "/random", "hook", nil), []string{"key=inputs", "is not available here"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			k := newKit(t, trigger.Options{}, broken, strings.Replace(always, `"2"`, `"1"`, 1))
+			k := newFixture(t, trigger.Options{}, broken, strings.Replace(always, `"2"`, `"1"`, 1))
 			require.NoError(t, k.Fire(t.Context(), tt.event, false), "it would fail again")
 			assert.NotContains(t, k.host.flows(), "broken")
 			if tt.event.Name == "whatsapp.message" && tt.name == "when" {
@@ -169,14 +169,14 @@ steps: [{set: {x: "${inputs.phone}"}}]
 // TestRefused: what the host refuses keeps the event open; then the others are not
 // started again.
 func TestRefused(t *testing.T) {
-	k := newKit(t, trigger.Options{}, shop, once)
-	k.host.refuse = errors.New("the disk is full")
+	k := newFixture(t, trigger.Options{}, shop, once)
+	k.host.err = errors.New("the disk is full")
 	event := request("e1", "/orders", "hook", order("7"))
 	err := k.Fire(t.Context(), event, false)
 	require.ErrorContains(t, err, "start shop: the disk is full")
 	require.ErrorContains(t, err, "start once: the disk is full")
 	assert.Equal(t, map[string]int{"shop webhook refused": 1, "once webhook refused": 1}, k.counts)
-	k.host.refuse = nil
+	k.host.err = nil
 	require.NoError(t, k.Fire(t.Context(), event, false))
 	require.NoError(t, k.Fire(t.Context(), event, false))
 	assert.Equal(t, []string{"shop", "once"}, k.host.flows())
@@ -184,7 +184,7 @@ func TestRefused(t *testing.T) {
 
 // TestReload: Set swaps all at once, while events come.
 func TestReload(t *testing.T) {
-	k := newKit(t, trigger.Options{}, answer, always)
+	k := newFixture(t, trigger.Options{}, answer, always)
 	other := compile(t, strings.Replace(answer, "flow: answer", "flow: renewed", 1), strings.Replace(always, "flow: always", "flow: forever", 1))
 	before := compile(t, answer, always)
 	var all sync.WaitGroup
@@ -210,7 +210,7 @@ func TestReload(t *testing.T) {
 
 // TestNotYet: events that come before the flows are there, or the host, wait for them.
 func TestNotYet(t *testing.T) {
-	h := &fake{}
+	h := &fakeHost{}
 	s := trigger.New(nil, trigger.Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
@@ -237,10 +237,10 @@ steps:
   - call: called
 `
 	const called = "flow: called\nsteps: [{wait_for: {event: webhook, path: /called, connection: hook, timeout: 1h}}]\n"
-	k := newKit(t, trigger.Options{}, shop, once, waits, called)
+	k := newFixture(t, trigger.Options{}, shop, once, waits, called)
 	check := func(path string, open bool, connections ...string) {
 		t.Helper()
-		names, anybody := k.Hook(path)
+		names, anybody := k.WebhookSenders(path)
 		assert.ElementsMatch(t, connections, names, path)
 		assert.Equal(t, open, anybody, path)
 	}
@@ -254,12 +254,12 @@ steps:
 	check("/public", false)
 	check("/called", false, "hook")
 	check("/", false)
-	assert.Equal(t, []string{"/called", "/open", "/orders", "/paid", "/paid/…", "/public/…"}, k.Hooks())
+	assert.Equal(t, []string{"/called", "/open", "/orders", "/paid", "/paid/…", "/public/…"}, k.WebhookPaths())
 
 	k.Set(compile(t, always))
 	check("/orders", false)
 	check("/paid/7", false, "bank") // runs may wait for it still
-	k.Keep(compile(t, strings.Replace(called, "path: /called", "path: /older", 1))...)
+	k.KeepWebhooks(compile(t, strings.Replace(called, "path: /called", "path: /older", 1))...)
 	check("/older", false, "hook")
 }
 
@@ -269,7 +269,7 @@ func BenchmarkFire(b *testing.B) {
 		texts = append(texts, strings.NewReplacer("flow: answer", fmt.Sprintf("flow: answer%d", i), `sender_phone_id: "1"`, fmt.Sprintf(`sender_phone_id: "%d"`, i),
 			`  - whatsapp_message: {when: 'event.text.startsWith("h")', inputs: {text: "second", at: "${event.timestamp}"}}`+"\n", "").Replace(answer))
 	}
-	k := newKit(b, trigger.Options{}, texts...)
+	k := newFixture(b, trigger.Options{}, texts...)
 	event := message("m1", "7", "hi")
 	b.ReportAllocs()
 	for b.Loop() {

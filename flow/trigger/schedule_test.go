@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scheduled is a flow with a schedule; its input tells the time that it was started for.
-func scheduled(name, cron, zone, missed string) string {
+// scheduledFlow is a flow with a schedule; its input tells the time that it was started for.
+func scheduledFlow(name, cron, zone, missed string) string {
 	return fmt.Sprintf(`flow: %s
 inputs: {at: {type: string, format: date-time}}
 triggers: [{schedule: {cron: %q, timezone: %q, missed: %s, inputs: {at: "${now()}"}}}]
@@ -25,75 +25,76 @@ steps: [{set: {x: "${inputs.at}"}}]
 `, name, cron, zone, missed)
 }
 
-// A life is that of a host and its notes, on a virtual clock, through several processes.
-type life struct {
+// A simulation runs several processes, one after another, with one host and notes, on a virtual
+// clock.
+type simulation struct {
 	clock *host.Virtual
 	set   time.Duration // by how much the clock was set
 	jump  time.Time     // when it is set, by the clock before
 	by    time.Duration
 	notes *notes
-	host  *fake
+	host  *fakeHost
 
 	restored bool // the notes are from a backup
 }
 
-func begin(t testing.TB, at string) *life {
-	return &life{clock: host.NewVirtual(instant(t, at)), notes: &notes{}, host: &fake{}}
+func newSimulation(t testing.TB, at string) *simulation {
+	return &simulation{clock: host.NewVirtual(parseTime(t, at)), notes: &notes{}, host: &fakeHost{}}
 }
 
-func instant(t testing.TB, at string) time.Time {
+func parseTime(t testing.TB, at string) time.Time {
 	out, err := time.Parse(time.RFC3339, at)
 	require.NoError(t, err)
 	return out
 }
 
-// until lets a process with these flows run until a time.
-func (l *life) until(t *testing.T, end string, texts ...string) *kit {
+// runUntil runs a process with these flows until a time.
+func (s *simulation) runUntil(t *testing.T, end string, texts ...string) *fixture {
 	t.Helper()
-	return l.process(t, instant(t, end), func(*kit) {}, texts...)
+	return s.process(t, parseTime(t, end), func(*fixture) {}, texts...)
 }
 
-// process lets one run until a time. each is called before each sleep.
-func (l *life) process(t *testing.T, end time.Time, each func(*kit), texts ...string) *kit {
+// process runs a process until a time. each is called before each sleep.
+func (s *simulation) process(t *testing.T, end time.Time, each func(*fixture), texts ...string) *fixture {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	clock := &lived{life: l, end: end, stop: stop}
-	k := newKitOn(t, l.host, trigger.Options{Clock: clock, Notes: l.notes, Restored: l.restored}, texts...)
+	clock := &processClock{simulation: s, end: end, stop: stop}
+	k := newFixtureOn(t, s.host, trigger.Options{Clock: clock, Notes: s.notes, Restored: s.restored}, texts...)
 	clock.each = func() { each(k) }
 	require.NoError(t, k.Run(ctx))
 	return k
 }
 
 // sleep passes time in which nothing runs.
-func (l *life) sleep(t *testing.T, until string) {
+func (s *simulation) sleep(t *testing.T, until string) {
 	t.Helper()
-	require.NoError(t, l.clock.Wait(t.Context(), instant(t, until).Add(-l.set), nil))
+	require.NoError(t, s.clock.Wait(t.Context(), parseTime(t, until).Add(-s.set), nil))
 }
 
 // times are those that runs were started for, as a zone's clock shows them.
-func (l *life) times(t *testing.T, zone string) []string {
+func (s *simulation) times(t *testing.T, zone string) []string {
 	z, err := time.LoadLocation(zone)
 	require.NoError(t, err)
 	out := []string{}
-	for _, r := range l.host.runs {
+	for _, r := range s.host.runs {
 		out = append(out, r.inputs["at"].(time.Time).In(z).Format("01-02 15:04 -0700"))
 	}
 	return out
 }
 
-// A lived clock ends a process at a time. Timers do not notice that it is set.
-type lived struct {
-	*life
+// A processClock ends a process at a time. Setting it does not affect timers.
+type processClock struct {
+	*simulation
 	end  time.Time
 	stop func()
 	each func()
 }
 
-func (c *lived) Now() time.Time { return measured(c.clock.Now().Add(c.set), -c.set) }
+func (c *processClock) Now() time.Time { return measured(c.clock.Now().Add(c.set), -c.set) }
 
-// measured is a time as the machine gives it: beside what its clock shows, which was set, it
-// has what goes on evenly. Only time.Now makes such times, and never after the clock was set.
+// measured returns a time with a monotonic clock reading that differs from the wall clock, as
+// time.Now returns it after the clock was set. Nothing else makes such times.
 func measured(shown time.Time, set time.Duration) time.Time {
 	const has, from1885 = 1 << 63, 31045 * 24 * 60 * 60 // see the source of time.Time
 	out := shown.Local()
@@ -108,13 +109,13 @@ func measured(shown time.Time, set time.Duration) time.Time {
 
 // TestMeasured: the times of these tests are what they seem.
 func TestMeasured(t *testing.T) {
-	at := instant(t, "2026-03-02T08:30:00Z")
+	at := parseTime(t, "2026-03-02T08:30:00Z")
 	set := measured(at.Add(time.Hour), -time.Hour)
 	require.True(t, set.Round(0).Equal(at.Add(time.Hour)))
 	require.Zero(t, set.Sub(measured(at, 0)), "the clock was set, and no time has passed")
 }
 
-func (c *lived) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
+func (c *processClock) Wait(ctx context.Context, until time.Time, wake <-chan struct{}) error {
 	c.each()
 	select {
 	case <-wake:
@@ -159,8 +160,8 @@ func TestScheduleAcrossClockChanges(t *testing.T) {
 			[]string{"04-04 01:45 +1100", "04-05 01:45 +1100", "04-06 01:45 +1030"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := begin(t, tt.from)
-			k := l.until(t, tt.until, scheduled("daily", tt.cron, tt.zone, "skip"))
+			l := newSimulation(t, tt.from)
+			k := l.runUntil(t, tt.until, scheduledFlow("daily", tt.cron, tt.zone, "skip"))
 			assert.Equal(t, tt.want, l.times(t, tt.zone))
 			assert.NotRegexp(t, "level=(WARN|ERROR)", k.log.String())
 			assert.Equal(t, "schedule "+tt.cron, l.host.runs[0].by)
@@ -185,12 +186,12 @@ func TestMissed(t *testing.T) {
 		{"up again at that time", "0 9 * * *", "once", "08:30", "09:00", []string{"03-02 09:00 +0000"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := begin(t, "2026-03-02T07:30:00Z")
-			flow := scheduled("daily", tt.cron, "UTC", tt.missed)
-			l.until(t, "2026-03-02T"+tt.down+":00Z", flow)
+			l := newSimulation(t, "2026-03-02T07:30:00Z")
+			flow := scheduledFlow("daily", tt.cron, "UTC", tt.missed)
+			l.runUntil(t, "2026-03-02T"+tt.down+":00Z", flow)
 			l.host.runs = nil
 			l.sleep(t, "2026-03-02T"+tt.up+":00Z")
-			k := l.until(t, "2026-03-02T12:00:00Z", flow)
+			k := l.runUntil(t, "2026-03-02T12:00:00Z", flow)
 			assert.Equal(t, tt.want, l.times(t, "UTC"))
 			assert.Equal(t, tt.count, k.counts["daily schedule missed"])
 			if tt.count > 0 {
@@ -204,17 +205,17 @@ func TestMissed(t *testing.T) {
 func TestRestored(t *testing.T) {
 	for name, up := range map[string]string{"within a minute": "09:00:30", "later": "10:10:00"} {
 		t.Run(name, func(t *testing.T) {
-			l := begin(t, "2026-03-02T07:30:00Z")
-			flow := scheduled("daily", "0 9 * * *", "UTC", "once")
-			l.until(t, "2026-03-02T08:00:00Z", flow)
+			l := newSimulation(t, "2026-03-02T07:30:00Z")
+			flow := scheduledFlow("daily", "0 9 * * *", "UTC", "once")
+			l.runUntil(t, "2026-03-02T08:00:00Z", flow)
 			l.sleep(t, "2026-03-02T"+up+"Z")
 			l.restored = true
-			k := l.until(t, "2026-03-02T12:00:00Z", flow)
+			k := l.runUntil(t, "2026-03-02T12:00:00Z", flow)
 			assert.Empty(t, l.host.runs)
 			assert.Equal(t, 1, k.counts["daily schedule missed"])
 			assert.Contains(t, k.log.String(), "times=1 until=2026-03-02T09:00:00")
 			l.restored = false
-			l.until(t, "2026-03-03T12:00:00Z", flow)
+			l.runUntil(t, "2026-03-03T12:00:00Z", flow)
 			assert.Equal(t, []string{"03-03 09:00 +0000"}, l.times(t, "UTC"))
 		})
 	}
@@ -223,15 +224,15 @@ func TestRestored(t *testing.T) {
 // TestNewSchedule: one that is new has missed nothing, nor has one that comes back or has
 // other times.
 func TestNewSchedule(t *testing.T) {
-	l := begin(t, "2026-03-02T09:30:00Z")
-	flow := scheduled("daily", "0 9 * * *", "UTC", "once")
-	l.until(t, "2026-03-02T10:00:00Z", flow)
-	l.until(t, "2026-03-04T10:00:00Z") // the flow is gone
-	l.until(t, "2026-03-04T11:00:00Z", flow)
+	l := newSimulation(t, "2026-03-02T09:30:00Z")
+	flow := scheduledFlow("daily", "0 9 * * *", "UTC", "once")
+	l.runUntil(t, "2026-03-02T10:00:00Z", flow)
+	l.runUntil(t, "2026-03-04T10:00:00Z") // the flow is gone
+	l.runUntil(t, "2026-03-04T11:00:00Z", flow)
 	l.sleep(t, "2026-03-05T09:30:00Z")
-	l.until(t, "2026-03-05T10:00:00Z", scheduled("daily", "15 9 * * *", "UTC", "once"))
+	l.runUntil(t, "2026-03-05T10:00:00Z", scheduledFlow("daily", "15 9 * * *", "UTC", "once"))
 	assert.Empty(t, l.host.runs)
-	l.until(t, "2026-03-06T10:00:00Z", scheduled("daily", "15 9 * * *", "UTC", "once"))
+	l.runUntil(t, "2026-03-06T10:00:00Z", scheduledFlow("daily", "15 9 * * *", "UTC", "once"))
 	assert.Equal(t, []string{"03-06 09:15 +0000"}, l.times(t, "UTC"))
 }
 
@@ -239,17 +240,17 @@ func TestNewSchedule(t *testing.T) {
 // met twice.
 func TestKilled(t *testing.T) {
 	for _, missed := range []string{"skip", "once"} {
-		l := begin(t, "2026-03-02T08:30:00Z")
-		flow := scheduled("daily", "0 9 * * *", "UTC", missed)
-		l.host.started = func() { l.notes.fail = errors.New("the process is gone") }
-		l.until(t, "2026-03-02T09:00:00Z", flow)
+		l := newSimulation(t, "2026-03-02T08:30:00Z")
+		flow := scheduledFlow("daily", "0 9 * * *", "UTC", missed)
+		l.host.onStart = func() { l.notes.fail = errors.New("the process is gone") }
+		l.runUntil(t, "2026-03-02T09:00:00Z", flow)
 		require.Len(t, l.host.runs, 1)
 		for range 3 {
-			l.notes.fail, l.host.started = nil, nil
-			l.until(t, "2026-03-02T09:00:30Z", flow)
+			l.notes.fail, l.host.onStart = nil, nil
+			l.runUntil(t, "2026-03-02T09:00:30Z", flow)
 		}
 		l.sleep(t, "2026-03-02T12:00:00Z")
-		k := l.until(t, "2026-03-03T09:30:00Z", flow)
+		k := l.runUntil(t, "2026-03-03T09:30:00Z", flow)
 		assert.Equal(t, []string{"03-02 09:00 +0000", "03-03 09:00 +0000"}, l.times(t, "UTC"), missed)
 		assert.Equal(t, 1, k.counts["daily schedule started"])
 	}
@@ -259,11 +260,11 @@ func TestKilled(t *testing.T) {
 // again, and none after it is left out.
 func TestClockJumpsBack(t *testing.T) {
 	for _, missed := range []string{"skip", "once"} {
-		l := begin(t, "2026-03-02T08:30:00Z")
-		l.jump, l.by = instant(t, "2026-03-02T09:45:00Z"), -time.Hour
-		flow := scheduled("hourly", "0 * * * *", "UTC", missed)
-		fresh := scheduled("fresh", "50 * * * *", "UTC", missed)
-		l.until(t, "2026-03-02T11:30:00Z", flow, fresh)
+		l := newSimulation(t, "2026-03-02T08:30:00Z")
+		l.jump, l.by = parseTime(t, "2026-03-02T09:45:00Z"), -time.Hour
+		flow := scheduledFlow("hourly", "0 * * * *", "UTC", missed)
+		fresh := scheduledFlow("fresh", "50 * * * *", "UTC", missed)
+		l.runUntil(t, "2026-03-02T11:30:00Z", flow, fresh)
 		assert.Equal(t, []string{"03-02 08:50 +0000", "03-02 09:00 +0000", "03-02 09:50 +0000", "03-02 10:00 +0000", "03-02 10:50 +0000", "03-02 11:00 +0000"}, l.times(t, "UTC"), missed)
 	}
 }
@@ -274,9 +275,9 @@ func TestClockJumpsAhead(t *testing.T) {
 		"skip": {"03-02 09:00 +0000", "03-02 13:00 +0000"},
 		"once": {"03-02 09:00 +0000", "03-02 12:00 +0000", "03-02 13:00 +0000"},
 	} {
-		l := begin(t, "2026-03-02T08:30:00Z")
-		l.jump, l.by = instant(t, "2026-03-02T09:45:00Z"), 3*time.Hour
-		l.until(t, "2026-03-02T13:30:00Z", scheduled("hourly", "0 * * * *", "UTC", missed))
+		l := newSimulation(t, "2026-03-02T08:30:00Z")
+		l.jump, l.by = parseTime(t, "2026-03-02T09:45:00Z"), 3*time.Hour
+		l.runUntil(t, "2026-03-02T13:30:00Z", scheduledFlow("hourly", "0 * * * *", "UTC", missed))
 		assert.Equal(t, want, l.times(t, "UTC"), missed)
 	}
 }
@@ -284,26 +285,26 @@ func TestClockJumpsAhead(t *testing.T) {
 // TestClockWasWrong: a time that was noted by a clock a year ahead does not silence the
 // schedule for a year.
 func TestClockWasWrong(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
-	flow := scheduled("daily", "0 9 * * *", "UTC", "skip")
-	l.until(t, "2026-03-02T08:31:00Z", flow)
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
+	flow := scheduledFlow("daily", "0 9 * * *", "UTC", "skip")
+	l.runUntil(t, "2026-03-02T08:31:00Z", flow)
 	for name := range l.notes.all {
 		l.notes.all[name] = json.RawMessage(`{"last": "2027-03-02T09:00:00Z"}`)
 	}
-	k := l.until(t, "2026-03-03T10:00:00Z", flow)
+	k := l.runUntil(t, "2026-03-03T10:00:00Z", flow)
 	assert.Equal(t, []string{"03-02 09:00 +0000", "03-03 09:00 +0000"}, l.times(t, "UTC"))
 	assert.Contains(t, k.log.String(), "the clock was wrong")
 }
 
 // TestRefusedSchedule: what the host refuses is tried again until it is taken.
 func TestRefusedSchedule(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
-	l.host.refuse = errors.New("the disk is full")
-	k := l.process(t, instant(t, "2026-03-02T10:00:00Z"), func(*kit) {
-		if l.clock.Now().After(instant(t, "2026-03-02T09:10:00Z")) {
-			l.host.refuse = nil
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
+	l.host.err = errors.New("the disk is full")
+	k := l.process(t, parseTime(t, "2026-03-02T10:00:00Z"), func(*fixture) {
+		if l.clock.Now().After(parseTime(t, "2026-03-02T09:10:00Z")) {
+			l.host.err = nil
 		}
-	}, scheduled("daily", "0 9 * * *", "UTC", "skip"))
+	}, scheduledFlow("daily", "0 9 * * *", "UTC", "skip"))
 	assert.Equal(t, []string{"03-02 09:00 +0000"}, l.times(t, "UTC"))
 	assert.Equal(t, 1, k.counts["daily schedule started"])
 	assert.Greater(t, k.counts["daily schedule refused"], 100)
@@ -312,27 +313,27 @@ func TestRefusedSchedule(t *testing.T) {
 
 // TestNotesFail: without what is noted nothing is started, as it may have been already.
 func TestNotesFail(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	l.notes.fail = errors.New("the disk is gone")
-	k := l.process(t, instant(t, "2026-03-03T10:00:00Z"), func(*kit) {
-		if l.clock.Now().After(instant(t, "2026-03-02T12:00:00Z")) {
+	k := l.process(t, parseTime(t, "2026-03-03T10:00:00Z"), func(*fixture) {
+		if l.clock.Now().After(parseTime(t, "2026-03-02T12:00:00Z")) {
 			l.notes.fail = nil
 		}
-	}, scheduled("daily", "0 9 * * *", "UTC", "once"))
+	}, scheduledFlow("daily", "0 9 * * *", "UTC", "once"))
 	assert.Equal(t, []string{"03-03 09:00 +0000"}, l.times(t, "UTC"))
 	assert.Contains(t, k.log.String(), "the disk is gone")
 }
 
 // TestReloadSchedules changes the flows of a process that runs.
 func TestReloadSchedules(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	swapped := false
-	l.process(t, instant(t, "2026-03-02T13:00:00Z"), func(k *kit) {
-		if !swapped && l.clock.Now().After(instant(t, "2026-03-02T10:30:00Z")) {
+	l.process(t, parseTime(t, "2026-03-02T13:00:00Z"), func(k *fixture) {
+		if !swapped && l.clock.Now().After(parseTime(t, "2026-03-02T10:30:00Z")) {
 			swapped = true
-			k.Set(compile(t, scheduled("hourly", "0 * * * *", "UTC", "skip"), scheduled("half", "30 * * * *", "UTC", "once")))
+			k.Set(compile(t, scheduledFlow("hourly", "0 * * * *", "UTC", "skip"), scheduledFlow("half", "30 * * * *", "UTC", "once")))
 		}
-	}, scheduled("hourly", "0 * * * *", "UTC", "skip"), scheduled("gone", "*/15 8 * * *", "UTC", "once"))
+	}, scheduledFlow("hourly", "0 * * * *", "UTC", "skip"), scheduledFlow("gone", "*/15 8 * * *", "UTC", "once"))
 	assert.Equal(t, []string{
 		"03-02 08:45 +0000", "03-02 09:00 +0000", "03-02 10:00 +0000", "03-02 11:00 +0000", "03-02 11:30 +0000", "03-02 12:00 +0000", "03-02 12:30 +0000", "03-02 13:00 +0000",
 	}, l.times(t, "UTC"))
@@ -340,8 +341,8 @@ func TestReloadSchedules(t *testing.T) {
 
 // TestTwoSchedules: a flow may have several, also with the same times.
 func TestTwoSchedules(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
-	l.until(t, "2026-03-02T10:00:00Z", `flow: two
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
+	l.runUntil(t, "2026-03-02T10:00:00Z", `flow: two
 inputs: {at: {type: string, format: date-time}, n: {type: integer}}
 triggers:
   - schedule: {cron: "0 9 * * *", inputs: {at: "${now()}", n: 1}}
@@ -354,8 +355,8 @@ steps: [{set: {x: "${inputs.at}", y: "${inputs.n}"}}]
 
 // TestFailedSchedule: inputs that cannot be evaluated are not tried again.
 func TestFailedSchedule(t *testing.T) {
-	l := begin(t, "2026-03-02T08:30:00Z")
-	k := l.until(t, "2026-03-03T10:00:00Z", `flow: failing
+	l := newSimulation(t, "2026-03-02T08:30:00Z")
+	k := l.runUntil(t, "2026-03-03T10:00:00Z", `flow: failing
 inputs: {n: {type: integer}}
 triggers: [{schedule: {cron: "0 9 * * *", inputs: {n: "${1 / (1 - size(settings.shop) / 9)}"}}}]
 steps: [{set: {x: "${inputs.n}"}}]
@@ -366,14 +367,14 @@ steps: [{set: {x: "${inputs.n}"}}]
 }
 
 func BenchmarkSchedules(b *testing.B) {
-	l := begin(b, "2026-03-02T08:30:00Z")
+	l := newSimulation(b, "2026-03-02T08:30:00Z")
 	var texts []string
 	for i := range 1000 {
-		texts = append(texts, scheduled(fmt.Sprint("daily", i), fmt.Sprintf("%d %d * * *", i%60, i%24), "Europe/Paris", "skip"))
+		texts = append(texts, scheduledFlow(fmt.Sprint("daily", i), fmt.Sprintf("%d %d * * *", i%60, i%24), "Europe/Paris", "skip"))
 	}
-	end := instant(b, "2026-03-02T08:30:00Z").Add(time.Duration(b.N) * time.Minute)
+	end := parseTime(b, "2026-03-02T08:30:00Z").Add(time.Duration(b.N) * time.Minute)
 	ctx, stop := context.WithCancel(b.Context())
-	k := newKitOn(b, l.host, trigger.Options{Clock: &lived{life: l, end: end, stop: stop, each: func() {}}}, texts...)
+	k := newFixtureOn(b, l.host, trigger.Options{Clock: &processClock{simulation: l, end: end, stop: stop, each: func() {}}}, texts...)
 	b.ReportAllocs()
 	b.ResetTimer()
 	_ = k.Run(ctx)

@@ -27,9 +27,9 @@ type hooks struct {
 
 func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	d.metrics = server.NewMetrics(d.opts.Version)
-	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, v trigger.Verdict) {
-		d.metrics.Trigger(flow, kind, string(v))
-		if d.opts.Development && v == trigger.Repeated {
+	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, r trigger.Result) {
+		d.metrics.Trigger(flow, kind, string(r))
+		if d.opts.Development && r == trigger.Repeated {
 			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
 		}
 	}})
@@ -79,7 +79,7 @@ func (d *Daemon) stuck(run string, why error) {
 func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
 	p, err := d.flows.restore(name, sources)
 	if err == nil {
-		d.starter.Keep(p) // so that webhooks for waits of its runs are still accepted
+		d.starter.KeepWebhooks(p) // so that webhooks for waits of its runs are still accepted
 	}
 	return p, err
 }

@@ -37,7 +37,7 @@ func (d *Daemon) mountWebhooks(mux *http.ServeMux) {
 		},
 	}))
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
-		Find: d.starter.Hook, Paths: d.starter.Hooks, Resolve: d.resolveWebhook, Log: d.log, Explain: d.opts.Development,
+		Find: d.starter.WebhookSenders, Paths: d.starter.WebhookPaths, Resolve: d.resolveWebhook, Log: d.log, Explain: d.opts.Development,
 		Deliver: func(ctx context.Context, w webhook.Delivery) error {
 			d.metrics.Webhook("hook")
 			return d.host.Deliver(ctx, host.Event{

@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The kinds of event of these tests.
+// catalog has the kinds of event of these tests.
 type catalog struct{}
 
 func (catalog) Action(string) *call.Signature { return nil }
@@ -74,14 +74,14 @@ func compile(t testing.TB, texts ...string) []*plan.Plan {
 	return plans
 }
 
-// A fake is a host that only starts runs, and keeps them when it dies.
-type fake struct {
+// A fakeHost only starts runs, and records them.
+type fakeHost struct {
 	host.Host
 	mu      sync.Mutex
 	runs    []run
 	byKey   map[string]int
-	refuse  error
-	started func() // is told of each call of Start
+	err     error
+	onStart func() // called after each Start
 }
 
 type run struct {
@@ -91,14 +91,14 @@ type run struct {
 	by     string
 }
 
-func (f *fake) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
+func (f *fakeHost) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.started != nil {
-		defer f.started()
+	if f.onStart != nil {
+		defer f.onStart()
 	}
-	if f.refuse != nil {
-		return host.Run{}, false, f.refuse
+	if f.err != nil {
+		return host.Run{}, false, f.err
 	}
 	key := p.Name + "\x00" + s.Key
 	if i, ok := f.byKey[key]; ok {
@@ -116,7 +116,7 @@ func (f *fake) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Run, b
 }
 
 // flows are the names of what was started, in order.
-func (f *fake) flows() []string {
+func (f *fakeHost) flows() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	names := []string{}
@@ -126,23 +126,23 @@ func (f *fake) flows() []string {
 	return names
 }
 
-// A kit is a starter with all that it works with.
-type kit struct {
+// A fixture is a starter with its host, log and counts.
+type fixture struct {
 	*trigger.Starter
-	host   *fake
+	host   *fakeHost
 	log    bytes.Buffer
-	counts map[string]int // verdicts by flow, trigger and verdict
+	counts map[string]int // by flow, trigger and result
 }
 
-func newKit(t testing.TB, o trigger.Options, texts ...string) *kit {
-	return newKitOn(t, &fake{}, o, texts...)
+func newFixture(t testing.TB, o trigger.Options, texts ...string) *fixture {
+	return newFixtureOn(t, &fakeHost{}, o, texts...)
 }
 
-func newKitOn(t testing.TB, h *fake, o trigger.Options, texts ...string) *kit {
-	k := &kit{host: h, counts: map[string]int{}}
+func newFixtureOn(t testing.TB, h *fakeHost, o trigger.Options, texts ...string) *fixture {
+	k := &fixture{host: h, counts: map[string]int{}}
 	o.Log = slog.New(slog.NewTextHandler(&k.log, nil))
 	var mu sync.Mutex
-	o.Count = func(flow, trigger string, v trigger.Verdict) {
+	o.Count = func(flow, trigger string, v trigger.Result) {
 		mu.Lock()
 		defer mu.Unlock()
 		k.counts[flow+" "+trigger+" "+string(v)]++
@@ -152,7 +152,7 @@ func newKitOn(t testing.TB, h *fake, o trigger.Options, texts ...string) *kit {
 	return k
 }
 
-// Notes are those of a journal: they outlive starters.
+// notes are in memory, and outlive starters as those of a journal do.
 type notes struct {
 	mu   sync.Mutex
 	all  map[string]json.RawMessage
