@@ -17,9 +17,9 @@ import (
 func (a *app) actionsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "actions [NAME [KIND…]]",
-		Short: "Print the reference of the actions and events",
+		Short: "Print the reference of actions and events",
 		Example: `  facteur actions whatsapp.message
-  facteur actions whatsapp.send_message template              # one type of message alone
+  facteur actions whatsapp.send_message template              # one message type only
   facteur actions whatsapp.send_message interactive button`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			catalog, err := project.Descriptions()

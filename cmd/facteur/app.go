@@ -74,11 +74,11 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "facteur",
 		Short: "Run flows written in YAML that send WhatsApp messages",
-		Long: `Facteur runs flows written in YAML whose main job is to send WhatsApp messages.
+		Long: `Facteur runs flows written in YAML that send WhatsApp messages.
 
-Exit codes: 0 done; 1 the run or a test failed; 2 the flow, the message or the command
-line is wrong; 3 the surroundings are (vault, disk, network, credentials, a flow that
-needs events run without something that brings them).`,
+Exit codes: 0 success; 1 the run or a test failed; 2 the flow, the message or the command
+line is wrong; 3 the environment is at fault (vault, disk, network, credentials, no source
+of the events that a flow needs).`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -22,19 +22,19 @@ import (
 func (a *app) backupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Write what the data folder holds to a file, while a daemon runs or not",
-		Long: `Write what the data folder holds to a new file, a tar archive: the journal, the ledger, the
-encrypted connections, the hashes of API keys. A daemon goes on meanwhile.
+		Short: "Back up the data folder to a file, even while a daemon runs",
+		Long: `Back up the data folder to a new tar archive: the journal, the ledger, the encrypted
+connections and the hashes of API keys. A daemon keeps running meanwhile.
 
-A ledger in PostgreSQL is not in it: back that up by its own means. With the engine temporal there
-is nothing to back up here.
+A ledger in PostgreSQL is not included: use PostgreSQL's own tools. With the engine temporal
+there is nothing to back up here.
 
-The key (vault.key, or key_file) is not in it: what is in the archive is sealed with it, and
-without the key nothing opens. Keep a copy of it elsewhere.
+The encryption key (vault.key, or key_file) is not included, and without it the archive cannot
+be read. Keep a copy of the key elsewhere.
 
 To restore, stop the daemon, unpack the archive into an empty data folder, put the key back,
-and start with "facteur serve --restored": what had not ended at the backup may have gone on
-since, and have been sent, so it is held until you look and release it.`,
+and start with "facteur serve --restored". Runs that were active at the backup may have
+continued since then and sent messages, so they are held until you check and release them.`,
 		Example: "  facteur backup /backups/facteur-$(date +%F).tar\n  mkdir data && tar -xf facteur.tar -C data && cp safe/vault.key data/ && facteur serve --restored",
 		Args:    exactly("FILE"),
 		RunE:    func(c *cobra.Command, args []string) error { return a.backup(c.Context(), args[0]) },

@@ -29,24 +29,25 @@ func (a *app) devCommand() *cobra.Command {
 	var f devFlags
 	c := &cobra.Command{
 		Use:   "dev [PATH]",
-		Short: "Try the flows of a project in the browser, as you write them",
-		Long: `Try the flows of a project in the browser, as you write them.
+		Short: "Try the flows of a project in the browser as you write them",
+		Long: `Try the flows of a project in the browser as you write them.
 
-The daemon and a simulator of the Cloud API run in this process: messages reach a phone on a
-page, and nobody else; receipts and replies come back by webhook. A page lists the flows,
-each with a form made from its inputs, and shows the steps of a run as they happen. Flows
-are read again whenever a file is saved, and what is wrong in them is shown with its
-place, here and on the page.
+The daemon and a simulator of the Cloud API run in this process: messages reach only a
+simulated phone on a web page; receipts and replies return by webhook. Another page lists
+the flows, each with a form for its inputs, and shows the steps of a run as they happen.
+Flows are reloaded whenever a file is saved; errors are shown with their position, here and
+on the page.
 
-A wait takes its time: the buttons of the phone's clock move the phone alone. What follows
-a time-out shows "facteur run --simulate", whose time is virtual, or a flow test.
+Waits take real time: the clock buttons of the phone affect only the phone. To see what
+happens after a timeout, use "facteur run --simulate", whose time is virtual, or a flow test.
 
-What http.request asks for is real, with the connections of the project's vault, and so are
-schedules. A webhook trigger wants the proof of its connection, which "facteur vault set"
-stores; who sends one without it is told what it lacks. Runs are kept in a temporary folder
-that is removed at the end, or in that of --data; commands see them with --server and the
-address of the page, as in "facteur runs list --server http://127.0.0.1:8080". The interrupt
-ends it.`,
+Calls of http.request are real, with the connections of the project's vault, and so are
+schedules. A request to a webhook trigger needs the secret or signature of its connection,
+which you store with "facteur vault set"; without it, the answer says what is missing.
+
+Runs are kept in the folder given by --data, or else in a temporary folder that is removed
+at the end. To inspect them, give other commands the address of the page, as in
+"facteur runs list --server http://127.0.0.1:8080". Press Ctrl-C to stop.`,
 		Example: `  facteur dev
   facteur dev shop/flows/order_shipped.flow.yaml --listen 127.0.0.1:9000
 
@@ -56,8 +57,8 @@ ends it.`,
 		Args: atMostOne("PATH"),
 		RunE: func(c *cobra.Command, args []string) error { return a.dev(c.Context(), orHere(args), f) },
 	}
-	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the `address` of the page and the API, on the loopback; port 0 is any")
-	c.Flags().StringVar(&f.simulator, "simulator", "127.0.0.1:8700", "the `address` of the phone, on the loopback; port 0 is any")
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "the loopback `address` of the page and the API; port 0 picks a free port")
+	c.Flags().StringVar(&f.simulator, "simulator", "127.0.0.1:8700", "the loopback `address` of the phone; port 0 picks a free port")
 	c.Flags().StringVar(&f.data, "data", "", "keep the runs in this `folder`")
 	return c
 }

@@ -25,7 +25,7 @@ var codes = slices.Concat(flow.Codes, expr.Codes, plan.Codes, record.Codes, suit
 func (a *app) explainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "explain CODE",
-		Short:   "Explain the code of a diagnostic or of a step's error, Meta's among them",
+		Short:   "Explain the code of a diagnostic or of a step's error, including Meta's",
 		Example: "  facteur explain 131026\n  facteur explain maybe-unset\n  facteur explain outcome_unknown",
 		Args:    exactly("CODE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(args[0]) },

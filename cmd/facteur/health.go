@@ -17,10 +17,10 @@ func (a *app) healthCommand() *cobra.Command {
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "health",
-		Short: "Tell whether the daemon can work, for people, containers and load balancers",
-		Long: `Tell whether the daemon can work: its journal and ledger can be written (or their servers
-answer), its vault answers. The exit code is 3 when it cannot, or when none
-runs. Over HTTP, that is GET /readyz; GET /healthz only tells that it answers.`,
+		Short: "Check that the daemon can work, for people, containers and load balancers",
+		Long: `Check that the daemon can work: that it can write its journal and ledger (or that their
+servers answer) and that its vault answers. The exit code is 3 if it cannot, or if no daemon
+runs. The HTTP equivalent is GET /readyz; GET /healthz only shows that the daemon answers.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ready, err := a.ready(c.Context(), f, wait)
@@ -31,7 +31,7 @@ runs. Over HTTP, that is GET /readyz; GET /healthz only tells that it answers.`,
 		},
 	}
 	f.add(c)
-	c.Flags().Var((*durationFlag)(&wait), "wait", "wait so long for one that starts, such as 10s")
+	c.Flags().Var((*durationFlag)(&wait), "wait", "wait up to this long for a daemon that is starting, such as 10s")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
 	return c
 }

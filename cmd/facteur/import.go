@@ -23,11 +23,11 @@ func (a *app) importCommand() *cobra.Command {
 	var connection string
 	c := &cobra.Command{
 		Use:   "import FILE|-",
-		Short: "Make a step of Meta's curl command or of a request body",
-		Long: `Make a step of Meta's curl command, or of the JSON body of a request, Cloud or On-Premises.
+		Short: "Turn Meta's curl command or a request body into a step",
+		Long: `Turn Meta's curl command, or the JSON body of a request (Cloud or On-Premises), into a step.
 
-The step goes to the standard output, to be pasted under "steps:". Tokens are left out:
-the step names a connection. What could not be taken over goes to the standard error.`,
+The step is printed to standard output, for you to paste under "steps:". Tokens are left out:
+the step names a connection. Whatever could not be converted is listed on standard error.`,
 		Example: "  facteur import - < curl.txt\n  facteur import body.json --connection whatsapp_shop",
 		Args:    exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -40,7 +40,7 @@ the step names a connection. What could not be taken over goes to the standard e
 			return a.importStep(args[0], connection)
 		},
 	}
-	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection that the step uses (default: the project's, if it has one for WhatsApp, else whatsapp)")
+	c.Flags().StringVar(&connection, "connection", "", "the `name` of the step's connection (default: the project's only WhatsApp connection, else whatsapp)")
 	return c
 }
 

@@ -19,8 +19,8 @@ var template embed.FS
 func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init DIR",
-		Short: "Write a new project: a flow, its test, the project file",
-		Long:  "Write a new project: a flow, its test, the project file. Nothing that is there is overwritten.",
+		Short: "Create a project: a flow, its test, the project file",
+		Long:  "Create a project: a flow, its test, the project file. Existing files are not overwritten.",
 		Args:  exactly("DIR"),
 		RunE:  func(_ *cobra.Command, args []string) error { return a.initProject(args[0]) },
 	}

@@ -24,8 +24,8 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input, `name=value`, a list or an object as JSON, or from @file (.json, .csv); repeat for each")
-	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`, - for standard input")
+	c.Flags().StringArrayVarP(&f.inputs, "input", "i", nil, "an input as `name=value`; lists and objects as JSON, or from @file (.json, .csv); repeatable")
+	c.Flags().StringVar(&f.inputFile, "input-file", "", "read all inputs, {\"name\": value, …}, from a JSON `file`; - is standard input")
 }
 
 // inputs reads the inputs of a run from the flags, which override the file, and coerces them to

@@ -14,15 +14,15 @@ import (
 func (a *app) keysCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "keys",
-		Short: "Make and revoke the keys that the daemon's API asks for",
-		Long: `Make and revoke the keys that the daemon's API asks for.
+		Short: "Manage the API keys of the daemon",
+		Long: `Manage the API keys of the daemon.
 
-Only their hashes are stored, in the data folder or the server.keys_file of the project, which
-daemons with data folders of their own may share. A daemon that runs knows of a change at
-once. As long as nobody has made a key, a daemon on a loopback address takes everybody, and
-on any other it does not start.
+Only hashes of the keys are stored, in the data folder or in the project's server.keys_file,
+which daemons with separate data folders may share. A running daemon learns of a change at
+once. Until a key exists, a daemon on a loopback address accepts every request, and on any
+other address it does not start.
 
-Scopes: read looks at everything; run also starts, cancels and retries runs, and delivers
+Scopes: read sees everything; run also starts, cancels and retries runs, and delivers
 events; admin also settles, releases, pauses, reloads and exports.`,
 	}, a.keysCreate(), a.keysList(), a.keysRevoke())
 }
@@ -45,9 +45,9 @@ func (a *app) keysCreate() *cobra.Command {
 	var expires time.Duration
 	c := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Make a key, and print it this once",
-		Long: `Make a key for who uses it: NAME is for people. The key is printed this once, on standard
-output; nobody can show it again.`,
+		Short: "Create a key and print it, once only",
+		Long: `Create a key. NAME tells people what the key is for. The key is printed to standard output
+now and cannot be shown again.`,
 		Example: "  facteur keys create web-shop --scope run > web-shop.key\n  facteur keys create grafana --scope read --expires 90d",
 		Args:    exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -75,8 +75,8 @@ output; nobody can show it again.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&scope, "scope", string(server.ScopeRun), "what it may do: read, run or admin")
-	c.Flags().Var((*durationFlag)(&expires), "expires", "how long it is good for, such as 12h or 90d (default: until it is revoked)")
+	c.Flags().StringVar(&scope, "scope", string(server.ScopeRun), "what the key allows: read, run or admin")
+	c.Flags().Var((*durationFlag)(&expires), "expires", "how long the key is valid, such as 12h or 90d (default: until you revoke it)")
 	return c
 }
 
@@ -117,7 +117,7 @@ func (a *app) keysList() *cobra.Command {
 func (a *app) keysRevoke() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
-		Short: "End a key",
+		Short: "Revoke a key",
 		Args:  exactly("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, keys, err := a.openKeys()

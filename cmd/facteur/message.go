@@ -23,7 +23,7 @@ import (
 func (a *app) messageCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "message",
-		Short: "Check and migrate the bodies of requests that send messages",
+		Short: "Check and migrate the request bodies that send messages",
 	}, a.messageCheck(), a.messageMigrate())
 }
 
@@ -31,13 +31,14 @@ func (a *app) messageCheck() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "check FILE…|-",
-		Short: "Tell what Meta would refuse in the bodies of requests",
-		Long: `Tell what Meta would refuse in the bodies of requests to /{phone_number_id}/messages.
+		Short: "Report what Meta would refuse in request bodies",
+		Long: `Report what Meta would refuse in bodies of requests to /{phone_number_id}/messages.
 
-A file holds one JSON object, or one on each line (JSON Lines), as does "-", the standard
-input. Each finding is a line "file: path: error: text [rule]", or "warning" where Meta may
-take it; "facteur explain RULE" tells more. The path "." is the whole body. "facteur
-explain seen-elsewhere" lists what a body does not show. Exit code 2 when there is an error.`,
+A file, or "-" for standard input, holds one JSON object, or one per line (JSON Lines). Each
+finding is a line "file: path: error: text [rule]", or "warning" if Meta may accept it;
+"facteur explain RULE" explains the rule. The path "." is the whole body. "facteur explain
+seen-elsewhere" lists what cannot be checked from a body. The exit code is 2 if there is an
+error.`,
 		Example: "  facteur message check body.json\n  facteur message check --json - < bodies.jsonl",
 		Args:    atLeastOne("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.checkMessages(args, asJSON) },
@@ -49,12 +50,11 @@ explain seen-elsewhere" lists what a body does not show. Exit code 2 when there 
 func (a *app) messageMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate FILE|-",
-		Short: "Translate a body of the On-Premises API into one of the Cloud API",
-		Long: `Translate the body of a request to the On-Premises API (/v1/messages) into one to the
-Cloud API.
+		Short: "Convert a request body from the On-Premises API to the Cloud API",
+		Long: `Convert a request body from the On-Premises API (/v1/messages) to the Cloud API.
 
-The new body goes to the standard output. Each change goes to the standard error, and so
-does each thing that a person must do ("to do"), and what Meta would still refuse.`,
+The new body is printed to standard output. Standard error lists each change, each thing
+that you must still do ("to do"), and what Meta would still refuse.`,
 		Example: "  facteur message migrate old.json > new.json",
 		Args:    exactly("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.migrateMessage(args[0]) },

@@ -16,10 +16,10 @@ func (a *app) pauseCommand() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:   "pause all | connection NAME | flow NAME",
-		Short: "Hold calls back, until resume",
-		Long: `Hold calls back: those of all runs, of those over a connection, of those of a flow. What is
-under way finishes; runs still start, wait and receive, and show what holds them. Time-outs
-of single calls do not pass meanwhile, those of runs and waits do.`,
+		Short: "Hold calls back until you resume them",
+		Long: `Hold back the calls of all runs, of one connection or of one flow. Calls in progress finish;
+runs still start, wait and receive events, and show what holds them. Timeouts of single calls
+stand still meanwhile; those of runs and waits continue.`,
 		Example: `  facteur pause connection whatsapp_shop --reason "wrong template"
   facteur pause all`,
 		Args: scopeArgs,
@@ -37,7 +37,7 @@ of single calls do not pass meanwhile, those of runs and waits do.`,
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&reason, "reason", "", "why, for people")
+	c.Flags().StringVar(&reason, "reason", "", "the reason, shown to people")
 	return c
 }
 
@@ -45,7 +45,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	var f remoteFlags
 	c := &cobra.Command{
 		Use:   "resume all | connection NAME | flow NAME",
-		Short: "Let calls go on that pause held back, or the daemon itself",
+		Short: "Release calls that pause, or the daemon itself, holds back",
 		Args:  scopeArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := a.daemon(f, "resume")
@@ -69,11 +69,11 @@ func (a *app) holdsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "holds",
-		Short: "List what holds calls back now",
-		Long: `List what holds calls back now: what was paused, and what the daemon holds by itself,
-because credentials were refused or the vault cannot be read. It lifts those when that has
-changed. A number is listed while it sends slower than it might, because Meta's answers said
-that it was too fast: each time its rate is halved, and within a minute it grows back.`,
+		Short: "List what currently holds calls back",
+		Long: `List what currently holds calls back: pauses, and holds that the daemon set by itself because
+credentials were refused or the vault cannot be read. The daemon lifts its own holds when the
+cause is gone. A number is listed while its rate is reduced because Meta answered that it
+sends too fast: each such answer halves the rate, which then grows back within a minute.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, err := a.daemon(f, "say what it holds back")

@@ -14,9 +14,9 @@ func (a *app) reloadCommand() *cobra.Command {
 	var f remoteFlags
 	c := &cobra.Command{
 		Use:   "reload",
-		Short: "Have the daemon read its flows again",
-		Long: `Have the daemon read its flows and settings again: all at once when all are valid, else
-none. Runs that began before go on with what they began with.`,
+		Short: "Make the daemon read its flows again",
+		Long: `Make the daemon read its flows and settings again: all of them if all are valid, else none.
+Active runs continue with the flows and settings that they started with.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d, err := a.daemon(f, "reload")

@@ -23,8 +23,8 @@ type remoteFlags struct {
 }
 
 func (f *remoteFlags) add(c *cobra.Command) {
-	c.PersistentFlags().StringVar(&f.server, "server", "", "the `URL` of the daemon (FACTEUR_SERVER); default: the one of this project's data folder")
-	c.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a `file` that holds an API key (or FACTEUR_API_KEY, the key itself)")
+	c.PersistentFlags().StringVar(&f.server, "server", "", "the `URL` of the daemon (or FACTEUR_SERVER); default: the daemon of this project's data folder")
+	c.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a `file` with an API key (or FACTEUR_API_KEY, the key itself)")
 }
 
 // address is that of a daemon that was named, "" where none was.

@@ -35,17 +35,21 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run a flow once, to its end",
 		Long: `Run a flow once, to its end.
 
-Connections come from the vault; with --recording, every request is answered from a
-recording, connections get a test token, and time is virtual. With --simulate, messages go
-to a simulator of the Cloud API in this process, which shows them as a phone does, and
-brings receipts and replies: +33 5 36 49 0014 presses the first button, +33 1 99 00 1026 is
-refused with 131026, and the page of "facteur simulate" lists more such numbers. Time is
-virtual; what http.request asks for is real. --dry-run prints the requests that would be
-sent and sends nothing. A flow that waits for events or receipts needs --simulate, or
---events with a file that feeds them.
+Connections come from the vault, unless one of these flags is given:
 
-Outputs go to standard output, steps to standard error. The first interrupt cancels the
-run: calls that are under way finish, and "finally" runs; the second cuts them off.`,
+  --simulate   Messages go to a simulator of the Cloud API in this process, which shows them
+               as a phone does and sends receipts and replies: +33 5 36 49 0014 presses the
+               first button, +33 1 99 00 1026 is refused with 131026; the page of "facteur
+               simulate" lists more such numbers. Time is virtual; calls of http.request are
+               real.
+  --recording  Every request is answered from a recording, connections get a test token,
+               and time is virtual.
+  --dry-run    The requests are printed, and nothing is sent.
+
+A flow that waits for events or receipts needs --simulate, or --events with a file of events.
+
+Outputs are printed to standard output, steps to standard error. The first interrupt cancels
+the run: calls in progress finish, and "finally" runs. A second interrupt cuts them off.`,
 		Example: `  facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7
   facteur run order_shipped.flow.yaml --input phone=+33612345678 --input order_id=7 --simulate
   facteur run order_shipped.flow.yaml --input-file inputs.json --json
@@ -56,9 +60,9 @@ run: calls that are under way finish, and "finally" runs; the second cuts them o
 	}
 	f.inputFlags.add(c)
 	c.Flags().StringVar(&f.recording, "recording", "", "answer every request from the recording in `file`")
-	c.Flags().StringVar(&f.events, "events", "", "feed the events in `file` (YAML, as in flow tests)")
-	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print each request that would be sent, and send nothing")
-	c.Flags().BoolVar(&f.simulate, "simulate", false, "send to a simulator, and show the messages as a phone does")
+	c.Flags().StringVar(&f.events, "events", "", "deliver the events in `file` (YAML, as in flow tests)")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the requests that would be sent, and send nothing")
+	c.Flags().BoolVar(&f.simulate, "simulate", false, "send to a simulator and show the messages as a phone does")
 	c.Flags().BoolVar(&f.json, "json", false, "print the result as JSON")
 	c.MarkFlagsMutuallyExclusive("recording", "dry-run", "simulate")
 	return c

@@ -19,8 +19,8 @@ const (
 )
 
 // namingRuns is how runs are named, for help texts.
-const namingRuns = `RUN is an id, or at least 6 letters of its beginning or its end: ids that begin alike are of
-runs that started about the same time.`
+const namingRuns = `RUN is an id, or at least 6 letters of the beginning or the end of one. The ids of runs that
+started at about the same time begin alike.`
 
 // findRun returns the id of the run that a name means: an id, a part of one, or the last run that
 // was started. A name that matches none is returned as it is.

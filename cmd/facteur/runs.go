@@ -19,14 +19,14 @@ func (a *app) runsCommand() *cobra.Command {
 	var f remoteFlags
 	c := &cobra.Command{
 		Use:   "runs",
-		Short: "Look at runs, and look after them",
-		Long: `Look at runs, and look after them.
+		Short: "Inspect runs and act on them",
+		Long: `Inspect runs and act on them.
 
-The daemon that works on this project's data folder is asked, or another with --server.
-When none runs, list, show, events and export read the data folder itself.
+The commands ask the daemon of this project's data folder, or another one with --server.
+If no daemon runs, list, show, events and export read the data folder directly.
 
 ` + namingRuns + `
-To look at one, "last" is the one that started last.`,
+For show, events and export, "last" is the run that started last.`,
 	}
 	f.add(c)
 	return group(c,
@@ -51,7 +51,7 @@ func (a *app) runsList(remote *remoteFlags) *cobra.Command {
 	var f listFlags
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List runs, the last started first",
+		Short: "List runs, newest first",
 		Example: `  facteur runs list --status unknown
   facteur runs list --flow order_shipped --since 24h --json
   facteur runs list --recipient +33612345678`,
@@ -59,12 +59,12 @@ func (a *app) runsList(remote *remoteFlags) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.listRuns(c.Context(), *remote, f) },
 	}
 	c.Flags().StringVar(&f.Flow, "flow", "", "only runs of this `flow`")
-	c.Flags().StringVar((*string)(&f.Status), "status", "", "only runs that are running, waiting, queued, held (since a backup was restored; what pause holds back is waiting), succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: with a call whose outcome nobody knows")
-	c.Flags().StringVar(&f.Recipient, "recipient", "", "only runs that wrote to this `contact`, as flows name it")
-	c.Flags().StringVar(&f.since, "since", "", "only runs that started then or later: a `time` such as 2026-01-31T08:00:00Z, or how long ago, such as 24h")
-	c.Flags().StringVar(&f.until, "until", "", "only runs that started before: a `time`, or how long ago")
-	c.Flags().IntVar(&f.Limit, "limit", 100, "at most `N` runs, up to 1000")
-	c.Flags().StringVar(&f.Cursor, "cursor", "", "go on where a list ended: its `next`")
+	c.Flags().StringVar((*string)(&f.Status), "status", "", "only runs with this status: running, waiting (including paused ones), queued, held (since a backup was restored), succeeded, failed, cancelled, rejected or replay_mismatch; or unknown: runs with a call whose outcome is unknown")
+	c.Flags().StringVar(&f.Recipient, "recipient", "", "only runs that wrote to this `contact`, as named in flows")
+	c.Flags().StringVar(&f.since, "since", "", "only runs that started at or after this `time`, such as 2026-01-31T08:00:00Z, or 24h for 24 hours ago")
+	c.Flags().StringVar(&f.until, "until", "", "only runs that started before this `time`, or so long ago")
+	c.Flags().IntVar(&f.Limit, "limit", 100, "at most `N` runs (maximum 1000)")
+	c.Flags().StringVar(&f.Cursor, "cursor", "", "continue a list: the value of its `next`")
 	c.Flags().BoolVar(&f.json, "json", false, "print the list as JSON")
 	return c
 }

@@ -14,7 +14,7 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 	var r server.CancelRequest
 	c := &cobra.Command{
 		Use:   "cancel RUN…",
-		Short: "Ask runs to end: what is under way finishes, and finally runs",
+		Short: "Cancel runs: calls in progress finish, and finally runs",
 		Args:  atLeastOne("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := a.daemon(*f, "cancel a run")
@@ -28,7 +28,7 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 			return a.each(runs, func(run string) error { return d.Cancel(c.Context(), run, r) }, "is asked to end", "are asked to end")
 		},
 	}
-	c.Flags().StringVar(&r.Reason, "reason", "", "why, for people")
+	c.Flags().StringVar(&r.Reason, "reason", "", "the reason, shown to people")
 	return c
 }
 
@@ -36,12 +36,12 @@ func (a *app) runsRetry(f *remoteFlags) *cobra.Command {
 	var r server.RetryRequest
 	c := &cobra.Command{
 		Use:   "retry RUN",
-		Short: "Make a run go on that failed, from what failed",
-		Long: `Make a run go on that failed or was cancelled. What succeeded stays as it is; what failed
-is done again, of a foreach only the iterations that failed.
+		Short: "Resume a failed run from what failed",
+		Long: `Resume a run that failed or was cancelled. What succeeded is kept; what failed is repeated,
+in a foreach only the iterations that failed.
 
-A step whose outcome is unknown may have happened: it is done again only with --resend.
-Better settle it first: facteur runs settle.`,
+A step whose outcome is unknown may have happened, so it is repeated only with --resend.
+It is better to settle it first: facteur runs settle.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, run, err := a.runToChange(c.Context(), *f, "retry a run", args[0])
@@ -59,7 +59,7 @@ Better settle it first: facteur runs settle.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&r.Resend, "resend", false, "do again also what may have happened: a message may then arrive twice")
+	c.Flags().BoolVar(&r.Resend, "resend", false, "also repeat calls whose outcome is unknown: a message may arrive twice")
 	return c
 }
 
@@ -68,15 +68,15 @@ func (a *app) runsSettle(f *remoteFlags) *cobra.Command {
 	var notSent bool
 	c := &cobra.Command{
 		Use:   "settle RUN STEP",
-		Short: "Say what became of a step whose outcome is unknown",
-		Long: `Say what became of a step whose outcome is unknown, once you know: from the recipient,
-from WhatsApp Manager, from the API that was called. The record is corrected; a run that
-still waits for it goes on, one that has ended does not (see retry).
+		Short: "Settle a step whose outcome is unknown",
+		Long: `Settle a step whose outcome is unknown, once you know it from the recipient, from WhatsApp
+Manager or from the API that was called. The record is corrected. A run that still waits for
+the outcome continues; one that has ended does not (see retry).
 
-STEP is the path that "runs show" prints, or the id where that is clear; of a run whose
-journal no longer fits, the key of the call.`,
+STEP is the path that "runs show" prints, or the step's id if it is unambiguous, or, for a
+run whose journal no longer fits, the call key.`,
 		Example: `  facteur runs settle lv7k… notify --sent wamid.HBgL…
-  facteur runs settle lv7k… notify --sent=          # it was, and its id is not known
+  facteur runs settle lv7k… notify --sent=          # it was sent, but its id is not known
   facteur runs settle lv7k… notify --not-sent`,
 		Args: exactly("RUN", "STEP"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -96,7 +96,7 @@ journal no longer fits, the key of the call.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&sent, "sent", "", "it happened; the message's `wamid`, or what the API calls it, where that is known")
+	c.Flags().StringVar(&sent, "sent", "", "it happened; the `wamid`, or the API's id for it, if you know it")
 	c.Flags().BoolVar(&notSent, "not-sent", false, "it did not happen")
 	return c
 }
@@ -107,8 +107,8 @@ func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rerun RUN",
 		Short: "Start a new run with the same inputs",
-		Long: `Start a new run with the inputs of another, of the version of the flow that it ran, or
-with --latest of today's. It does everything anew, whatever the other run has done.`,
+		Long: `Start a new run with the inputs of another run, and with the same version of the flow, or
+the current one with --latest. It repeats every step, whatever the other run has done.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, run, err := a.runToChange(c.Context(), *f, "start a run", args[0])
@@ -119,7 +119,7 @@ with --latest of today's. It does everything anew, whatever the other run has do
 			return a.printStarted(started, err, s)
 		},
 	}
-	c.Flags().BoolVar(&r.Latest, "latest", false, "run the flow as it is now")
+	c.Flags().BoolVar(&r.Latest, "latest", false, "run the current version of the flow")
 	s.add(c)
 	return c
 }

@@ -22,26 +22,26 @@ func (a *app) runsExport(remote *remoteFlags) *cobra.Command {
 	var keep bool
 	c := &cobra.Command{
 		Use:   "export RUN",
-		Short: "Write a run as a flow test that gives the same result offline",
-		Long: `Write a run as a flow test: its inputs, what was sent and answered, what came, and what came
-of it. The run is carried out again over what its journal says, by a virtual clock, and the
-test is run before it is written: what is not the same offline is said.
+		Short: "Turn a run into a flow test that gives the same result offline",
+		Long: `Turn a run into a flow test: its inputs, the requests and answers, the events and the result.
+The run is replayed from its journal with a virtual clock, and the test is run before it is
+written: differences from the original run are reported.
 
-Phone numbers, names, e-mail addresses and ids of messages are replaced by made-up ones, the
-same by the same, and sensitive values by others of the same form; secrets are not in a
-journal. What people wrote is kept, since flows decide by it: read it before you commit it.
---keep-personal-data replaces only what is sensitive.
+Phone numbers, names, e-mail addresses and message ids are consistently replaced by made-up
+ones, and sensitive values by others of the same form; a journal contains no secrets. The
+text that people wrote is kept, because flows depend on it: read it before you commit it.
+With --keep-personal-data only sensitive values are replaced.
 
-The daemon is not asked, unless --server is given: the journal is read here. The flow is the
-project's of today.`,
+The journal is read from the data folder; the daemon is asked only if --server is given. The
+test uses the project's current version of the flow.`,
 		Example: "  facteur runs export lv7k… -o flows/lost_parcel.test.yaml\n  facteur test flows",
 		Args:    exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.exportRun(c.Context(), *remote, args[0], out, keep)
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "write to this new `file`, which ends in .test.yaml (default: standard output)")
-	c.Flags().BoolVar(&keep, "keep-personal-data", false, "keep phone numbers, names and what else is personal")
+	c.Flags().StringVarP(&out, "output", "o", "", "write to this new `file`, whose name ends in .test.yaml (default: standard output)")
+	c.Flags().BoolVar(&keep, "keep-personal-data", false, "keep phone numbers, names and other personal data")
 	return c
 }
 

@@ -21,19 +21,19 @@ func (a *app) runsRelease(remote *remoteFlags) *cobra.Command {
 	var f releaseFlags
 	c := &cobra.Command{
 		Use:   "release [RUN…]",
-		Short: "Let runs go on that are held since a backup was restored",
-		Long: `Let runs go on that are held since a backup was restored ("facteur serve --restored"):
-those that are named, with --flow all of a flow, or with --all all that there are. The last
-two say how many these are, and let them go on only with --yes.
+		Short: "Release runs that are held since a backup was restored",
+		Long: `Release runs that are held since a backup was restored ("facteur serve --restored"): the
+runs that you name, all runs of a flow (--flow), or all runs (--all). The last two only
+count the runs unless you add --yes.
 
-A run goes on from where it stood when the backup was made. What it has sent since then is
-not in the backup, so a run that is released blindly sends it again: look first, in WhatsApp
-Manager or in your own records, whether its next message has gone out. If it has, cancel the
-run instead: facteur runs cancel RUN. What was cancelled is held no longer, so the rest may
-then go on together.`,
+A run continues from where it was when the backup was made. What it has sent since then is
+not in the backup, so a run that you release without checking sends it again. First look in
+WhatsApp Manager or in your own records whether its next message was sent. If it was, cancel
+the run instead: facteur runs cancel RUN. Cancelled runs are no longer held, so you can then
+release the others together.`,
 		Example: `  facteur runs list --status held
   facteur runs release 9hu2dv lv7k0c
-  facteur runs release --flow reminder          # how many are these?
+  facteur runs release --flow reminder          # only counts them
   facteur runs release --flow reminder --yes`,
 		Args: func(c *cobra.Command, args []string) error {
 			ways := 0
@@ -49,9 +49,9 @@ then go on together.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error { return a.releaseRuns(c.Context(), *remote, f, args) },
 	}
-	c.Flags().StringVar(&f.flow, "flow", "", "all runs of this `flow` that are held")
-	c.Flags().BoolVar(&f.all, "all", false, "all runs that are held")
-	c.Flags().BoolVar(&f.yes, "yes", false, "with --flow or --all: do it, and not only say how many these are")
+	c.Flags().StringVar(&f.flow, "flow", "", "all held runs of this `flow`")
+	c.Flags().BoolVar(&f.all, "all", false, "all held runs")
+	c.Flags().BoolVar(&f.yes, "yes", false, "with --flow or --all: release the runs instead of counting them")
 	return c
 }
 

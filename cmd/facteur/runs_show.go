@@ -21,7 +21,7 @@ func (a *app) runsShow(remote *remoteFlags) *cobra.Command {
 		Long: `Show a run: its steps, attempts, errors and what they mean.
 
 ` + namingRuns + `
-"last" is the one that started last.`,
+"last" is the run that started last.`,
 		Example: "  facteur runs show last\n  facteur runs show last --wait 30s",
 		Args:    exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -30,8 +30,8 @@ func (a *app) runsShow(remote *remoteFlags) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of it as JSON")
-	c.Flags().Var((*durationFlag)(&wait), "wait", "wait so long for its end, such as 30s")
+	c.Flags().BoolVar(&asJSON, "json", false, "print everything about the run as JSON")
+	c.Flags().Var((*durationFlag)(&wait), "wait", "wait up to this long for the run to end, such as 30s")
 	return c
 }
 

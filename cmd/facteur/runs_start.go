@@ -22,8 +22,8 @@ type startFlags struct {
 }
 
 func (f *startFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.Key, "idempotency-key", "", "a second start with the same `key` is the first one")
-	c.Flags().Var((*durationFlag)(&f.Wait), "wait", "wait so long for its end, such as 30s; a run that failed by then is exit code 1")
+	c.Flags().StringVar(&f.Key, "idempotency-key", "", "another start with the same `key` returns the first run")
+	c.Flags().Var((*durationFlag)(&f.Wait), "wait", "wait up to this long for the run to end, such as 30s; the exit code is 1 if it failed")
 	c.Flags().BoolVar(&f.json, "json", false, "print the run as JSON")
 }
 
@@ -32,9 +32,10 @@ func (a *app) runsStart(remote *remoteFlags) *cobra.Command {
 	var in inputFlags
 	c := &cobra.Command{
 		Use:   "start FLOW",
-		Short: "Have the daemon start a run",
-		Long: `Have the daemon start a run of one of its flows, and print the run's id. The run goes on
-whatever happens here. Without an answer, start it again with the same --idempotency-key.`,
+		Short: "Start a run in the daemon",
+		Long: `Start a run of one of the daemon's flows, and print the run's id. The run continues even if
+this command is interrupted. If no answer arrives, repeat the command with the same
+--idempotency-key.`,
 		Example: `  facteur runs start order_shipped --input phone=+33612345678 --input order_id=7 --wait 30s
   facteur runs start order_shipped --input-file inputs.json --idempotency-key "order 7"`,
 		Args: exactly("FLOW"),

@@ -15,8 +15,8 @@ func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema flow|test|project",
 		Short: "Print the JSON Schema of a file, for editors",
-		Long: `Print the JSON Schema of flows, flow tests or the project file, for editors. With the
-YAML extension of most editors, write it to a file and name that in the first line:
+		Long: `Print the JSON Schema of flows, flow tests or the project file, for editors. For the YAML
+extension of most editors, write it to a file and name that file in the first line:
 
   # yaml-language-server: $schema=flow.schema.json`,
 		Example:   "  facteur schema flow > flow.schema.json",

@@ -31,27 +31,28 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: `Run the daemon of a project: durable runs that survive a crash, webhooks, triggers, the API
 under /v1 (described at /v1/openapi.yaml). PROJECT is its folder; default: this one.
 
-What flags say goes before FACTEUR_SERVER_…, and that before "server:" in facteur.yaml.
+Flags override FACTEUR_SERVER_…, which overrides "server:" in facteur.yaml.
 
-One daemon works on a data folder. The first interrupt (SIGINT, SIGTERM) stops it softly: it
-takes nothing new and lets what is under way finish, for up to 30 seconds; the second cuts
-that off. SIGHUP, like facteur reload, reads the flows and the settings again: all at once
-when all are valid, else none. Runs that began before go on with what they began with.
+Only one daemon may use a data folder. On the first interrupt (SIGINT, SIGTERM) it takes no
+new work and lets calls finish, for up to 30 seconds; a second interrupt cuts them off.
+SIGHUP, like "facteur reload", reads the flows and settings again: all of them if all are
+valid, else none. Active runs continue with what they started with.
 
-With --restored, runs that had not ended when the backup was made are held: what they have
-sent since then is not in the backup, and would be sent again. Look at each, then release it
-("facteur runs release RUN") or cancel it. The flag is needed once; what is held stays held.
+With --restored, runs that were active when the backup was made are held: the backup does
+not contain what they have sent since then, and they would send it again. Check each run,
+then release it ("facteur runs release RUN") or cancel it. Give the flag once; held runs
+stay held.
 
-It starts without API keys only on a loopback address, and without the app_secret of a
-WHATSAPP connection only with --insecure-webhooks: nobody could tell then whether a webhook
-is Meta's.
+The daemon starts without API keys only on a loopback address, and without the app_secret of
+a WHATSAPP connection only with --insecure-webhooks, because without the secret it cannot
+tell whether a webhook is Meta's.
 
-When one machine is not enough, --engine temporal carries the same flows on a Temporal server
-("temporal:" in facteur.yaml), with any number of daemons beside each other: each takes
-webhooks and API calls, and any goes on with what another left. They share the project, the
-key (vault.key, or vault.key_file), and a ledger in PostgreSQL ("ledger:"); each has a data
-folder of its own. What a daemon that died was sending is unknown after half a minute, and is
-settled by webhooks, as always.`,
+If one machine is not enough, --engine temporal runs the same flows on a Temporal server
+("temporal:" in facteur.yaml) with any number of daemons: each takes webhooks and API calls,
+and any can continue the runs of another. They share the project, the encryption key
+(vault.key, or vault.key_file) and a ledger in PostgreSQL ("ledger:"); each has its own data
+folder. If a daemon dies, the outcome of its sends in progress is unknown after half a
+minute, and webhooks settle it as usual.`,
 		Example: `  facteur serve
   facteur serve shop --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
   facteur serve --public-url https://facteur.shop.test --log-format json
@@ -59,16 +60,16 @@ settled by webhooks, as always.`,
 		Args: atMostOne("PROJECT"),
 		RunE: func(c *cobra.Command, args []string) error { return a.serve(c.Context(), orHere(args), f) },
 	}
-	c.Flags().StringVar(&f.Engine, "engine", "", "what carries runs: local or temporal (default local)")
-	c.Flags().StringVar(&f.Listen, "listen", "", "the `address` to listen on; port 0 is any (default 127.0.0.1:8080)")
-	c.Flags().StringVar(&f.PublicURL, "public-url", "", "where the world reaches the daemon, for webhooks")
+	c.Flags().StringVar(&f.Engine, "engine", "", "the engine that carries runs: local or temporal (default local)")
+	c.Flags().StringVar(&f.Listen, "listen", "", "the `address` to listen on; port 0 picks a free port (default 127.0.0.1:8080)")
+	c.Flags().StringVar(&f.PublicURL, "public-url", "", "the public URL of the daemon, for webhooks")
 	c.Flags().StringVar(&f.TLSCert, "tls-cert", "", "a PEM `file` with the certificate; read again when it changes")
-	c.Flags().StringVar(&f.TLSKey, "tls-key", "", "a PEM `file` with its key")
-	c.Flags().BoolVar(&f.InsecureWebhooks, "insecure-webhooks", false, "take webhooks unsigned where a connection has no app_secret; for development")
-	c.Flags().BoolVar(&f.restored, "restored", false, "the data folder is from a backup: hold what had not ended until it is released")
-	c.Flags().StringVar(&f.LogFormat, "log-format", "", "text or json (default text)")
-	c.Flags().BoolVar(&f.ShowPhoneNumbers, "show-phone-numbers", false, "show phone numbers in the log and the API in full")
-	c.Flags().IntVar(&f.Workers, "workers", 0, "how many runs go on at the same time (default 1024)")
+	c.Flags().StringVar(&f.TLSKey, "tls-key", "", "a PEM `file` with the key of the certificate")
+	c.Flags().BoolVar(&f.InsecureWebhooks, "insecure-webhooks", false, "accept unsigned webhooks for connections without app_secret; for development")
+	c.Flags().BoolVar(&f.restored, "restored", false, "the data folder is from a backup: hold active runs until you release them")
+	c.Flags().StringVar(&f.LogFormat, "log-format", "", "the format of the log: text or json (default text)")
+	c.Flags().BoolVar(&f.ShowPhoneNumbers, "show-phone-numbers", false, "show full phone numbers in the log and the API")
+	c.Flags().IntVar(&f.Workers, "workers", 0, "how many runs execute at the same time (default 1024)")
 	c.Flags().Var((*durationFlag)(&f.retention), "retention", "how long runs are kept after their end, such as 30d (default 90d)")
 	return c
 }

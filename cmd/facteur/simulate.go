@@ -33,33 +33,33 @@ func (a *app) simulateCommand() *cobra.Command {
 	var f simulateFlags
 	c := &cobra.Command{
 		Use:   "simulate [PROJECT]",
-		Short: "Stand in for the Cloud API: validation, errors, limits, webhooks, a phone to look at",
-		Long: `Stand in for the Cloud API: validation, errors, limits, webhooks, a phone to look at.
+		Short: "Simulate the Cloud API: validation, errors, limits, webhooks, a phone",
+		Long: `Simulate the Cloud API: validation, errors, limits, webhooks, a phone.
 
-It takes any token and any phone number ID, unless the scene says otherwise, and has the
-templates of the project's folder templates; without any, every template is there. A page
-at its address shows the messages, and lets you answer. Some recipients lead to an
-outcome, such as +33 1 99 00 1047, which is refused with 131047: the page lists them. The
-control API is below /_simulator/, which says what it takes:
+The simulator accepts any token and any phone number ID, unless the scene says otherwise. It
+knows the templates in the project's folder templates; if there are none, it accepts every
+template. A page at its address shows the messages and lets you answer. Some recipients
+trigger an outcome: +33 1 99 00 1047 is refused with 131047; the page lists them all. The
+control API is below /_simulator/, which describes it:
 
   curl http://127.0.0.1:8700/_simulator/
 
 --faults takes a JSON file with a list of faults, such as [{"do": "hang", "times": 1}], or with
-a whole scene: accounts, numbers, tokens, people, limits, delays of statuses, faults. The
-interrupt ends it.`,
+a whole scene: accounts, numbers, tokens, people, limits, delays of statuses, faults. Press
+Ctrl-C to stop.`,
 		Example: `  facteur simulate
   facteur simulate shop --webhook http://127.0.0.1:8080/webhooks/whatsapp/whatsapp_shop --verify-token hello
   facteur simulate --faults faults.json --clock 2026-01-01T00:00:00Z`,
 		Args: atMostOne("PROJECT"),
 		RunE: func(c *cobra.Command, args []string) error { return a.simulate(c.Context(), orHere(args), f) },
 	}
-	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8700", "the `address` to listen on; port 0 is any")
-	c.Flags().StringVar(&f.webhook, "webhook", "", "send webhooks to this `URL`, once it has answered the handshake")
-	c.Flags().StringVar(&f.appSecret, "app-secret", "", "what webhooks are signed with (default "+simulator.DefaultAppSecret+")")
-	c.Flags().StringVar(&f.verifyToken, "verify-token", "", "what the handshake gives")
-	c.Flags().StringVar(&f.faults, "faults", "", "a JSON `file` with faults, or with a scene")
-	c.Flags().StringVar(&f.clock, "clock", "", "stand still at this `time`, e.g. 2026-01-01T00:00:00Z, until the page or the control API moves it")
-	c.Flags().Uint64Var(&f.seed, "seed", 0, "make ids and chances the same each time; 0: others")
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8700", "the `address` to listen on; port 0 picks a free port")
+	c.Flags().StringVar(&f.webhook, "webhook", "", "send webhooks to this `URL` once it has answered the handshake")
+	c.Flags().StringVar(&f.appSecret, "app-secret", "", "the secret that signs webhooks (default "+simulator.DefaultAppSecret+")")
+	c.Flags().StringVar(&f.verifyToken, "verify-token", "", "the verify token of the handshake")
+	c.Flags().StringVar(&f.faults, "faults", "", "a JSON `file` with faults or a scene")
+	c.Flags().StringVar(&f.clock, "clock", "", "stop the clock at this `time`, e.g. 2026-01-01T00:00:00Z, until the page or the control API moves it")
+	c.Flags().Uint64Var(&f.seed, "seed", 0, "make ids and random choices repeatable; 0: different each time")
 	return c
 }
 

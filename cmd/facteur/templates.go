@@ -24,12 +24,12 @@ import (
 func (a *app) templatesCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "templates",
-		Short: "Keep a copy of the account's templates, and write steps that send them",
-		Long: `Keep a copy of the account's templates, and write steps that send them.
+		Short: "Keep a copy of the account's templates, and generate flows that send them",
+		Long: `Keep a copy of the account's templates, and generate flows that send them.
 
-The copy is in the folder templates of the project, one file for each template and
-language. With it, "facteur validate" compares template messages with the templates:
-name, language, status, and each parameter.`,
+The copy is in the project's folder templates, one file per template and language. With it,
+"facteur validate" compares template messages with the templates: name, language, status,
+and each parameter.`,
 	}, a.templatesPull(), a.templatesList(), a.templatesUse())
 }
 
@@ -38,13 +38,12 @@ func (a *app) templatesPull() *cobra.Command {
 	var prune bool
 	c := &cobra.Command{
 		Use:   "pull --connection NAME",
-		Short: "Read the templates of a connection's account into the project",
-		Long: `Read the templates of a connection's account into the project.
+		Short: "Copy the templates of a connection's account into the project",
+		Long: `Copy the templates of a connection's account into the project.
 
-Each template is written to templates/NAME.LANGUAGE.json. Pulled again, a template that
-has not changed leaves its file as it is. The file of a template that the account no
-longer has stays, unless --prune is given: then it is deleted, if it came through this
-connection.`,
+Each template is written to templates/NAME.LANGUAGE.json. The file of an unchanged template
+is not touched. The file of a template that the account no longer has is kept; with --prune
+it is deleted if it was pulled through this connection.`,
 		Example: "  facteur templates pull --connection whatsapp_shop",
 		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -52,7 +51,7 @@ connection.`,
 		},
 	}
 	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection")
-	c.Flags().BoolVar(&prune, "prune", false, "delete the files of templates that are gone")
+	c.Flags().BoolVar(&prune, "prune", false, "delete the files of templates that no longer exist")
 	return c
 }
 
@@ -215,11 +214,11 @@ func (a *app) templatesUse() *cobra.Command {
 	var language, connection, out string
 	c := &cobra.Command{
 		Use:   "use NAME",
-		Short: "Write a flow that sends a template, and its test",
-		Long: `Write a flow that sends a template, and its test.
+		Short: "Generate a flow that sends a template, and its test",
+		Long: `Generate a flow that sends a template, and its test.
 
-Both are printed, or written to the folder of --out. The flow has one input for each thing
-that the template is filled in with; the test sends the template's own examples.`,
+Both are printed, or written to the folder given by --out. The flow has one input for each
+parameter of the template; the test sends the template's own examples.`,
 		Example: "  facteur templates use order_shipped --language fr --out flows",
 		Args:    exactly("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -237,9 +236,9 @@ that the template is filled in with; the test sends the template's own examples.
 			return a.useTemplate(t, connection, out)
 		},
 	}
-	c.Flags().StringVar(&language, "language", "", "which `language`, if the template has several")
-	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection to send over")
-	c.Flags().StringVar(&out, "out", "", "write the files to a `folder`, instead of printing them")
+	c.Flags().StringVar(&language, "language", "", "the `language`, if the template has several")
+	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection to send with")
+	c.Flags().StringVar(&out, "out", "", "write the files to this `folder` instead of printing them")
 	return c
 }
 

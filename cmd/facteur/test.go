@@ -35,23 +35,22 @@ func (a *app) testCommand() *cobra.Command {
 	var f testFlags
 	c := &cobra.Command{
 		Use:   "test PATH…",
-		Short: "Run flow tests, without a network",
-		Long: `Run flow tests, without a network.
+		Short: "Run flow tests without a network",
+		Long: `Run flow tests without a network.
 
-A path is a file that ends in .test.yaml, or a folder: then every test below it is run.
-Requests are answered by the exchanges of each case, strictly; time is virtual.
+A path is a file whose name ends in .test.yaml, or a folder, which runs every test below it.
+Requests are answered strictly by the exchanges of each case; time is virtual.
 
-Coverage is that of the flows that are tested, and of those that they call; where a folder
-is given, every flow beside or below its tests counts, also one without a test.
+Coverage covers the tested flows and the flows that they call. If a path is a folder, every
+flow next to or below its tests counts, even one without a test.
 
-With --simulate, cases that have no exchanges, or only such of http.request, run against a
-simulator of the Cloud API, with the receipts and replies that it brings. With --record
-beside it, what was exchanged in a case that passes is written into it, or to the recording
-that it names and that is not there yet.
+With --simulate, cases that have no exchanges, or only exchanges for http.request, run
+against a simulator of the Cloud API, with its receipts and replies. With --simulate
+--record, the exchanges of a case that passes are written into the case, or to the recording
+that it names if that does not exist yet.
 
-With --record alone, requests of cases that name a recording go to the real API with the
-real connections, and the recording is written anew, without secrets. It sends real
-messages.`,
+With --record alone, cases that name a recording send their requests to the real API with the
+real connections, and the recording is rewritten, without secrets. This sends real messages.`,
 		Example: "  facteur test .\n  facteur test flows --coverage --coverage-min 80 --junit report.xml",
 		Args:    atLeastOne("PATH"),
 		RunE:    func(c *cobra.Command, args []string) error { return a.test(c.Context(), args, f) },
@@ -60,10 +59,10 @@ messages.`,
 	c.Flags().StringVar(&f.junit, "junit", "", "write a JUnit report to `file`")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as JSON")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the steps of every case")
-	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the coverage of each flow, and which steps and branches no case took")
-	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail when less than `N` percent of steps and branches are covered")
+	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the coverage of each flow, and the steps and branches that no case took")
+	c.Flags().Float64Var(&f.coverageMin, "coverage-min", 0, "fail if less than `N` percent of steps and branches are covered")
 	c.Flags().BoolVar(&f.simulate, "simulate", false, "run cases that have no exchanges for messages against a simulator")
-	c.Flags().BoolVar(&f.record, "record", false, "send for real, and write the recordings anew; with --simulate, write what the simulator answered")
+	c.Flags().BoolVar(&f.record, "record", false, "send for real and rewrite the recordings; with --simulate, write the simulator's answers")
 	return c
 }
 

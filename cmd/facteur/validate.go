@@ -13,12 +13,12 @@ func (a *app) validateCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate PATH…",
-		Short: "Check flows, tests and whole projects, and run nothing",
-		Long: `Check flows, tests and whole projects, and run nothing.
+		Short: "Check flows, tests and whole projects without running anything",
+		Long: `Check flows, tests and whole projects without running anything.
 
-A path is a flow, a flow test, a project file, or a folder: then every flow and test below
-it is checked, with the project that it belongs to. Every mistake is reported, with its
-place; "facteur explain CODE" tells more about the code in brackets.`,
+A path is a flow, a flow test, a project file, or a folder, which checks every flow and test
+below it, with the project that it belongs to. Every mistake is reported with its position;
+"facteur explain CODE" explains the code in brackets.`,
 		Example: "  facteur validate .\n  facteur validate order_shipped.flow.yaml --json",
 		Args:    atLeastOne("PATH"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.validate(args, asJSON) },

@@ -13,12 +13,12 @@ import (
 func (a *app) vaultCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "vault",
-		Short: "Keep connections: named credentials that flows use by name",
-		Long: `Keep connections: named credentials that flows use by name.
+		Short: "Manage connections: credentials that flows refer to by name",
+		Long: `Manage connections: credentials that flows refer to by name.
 
-A connection is found, in this order, in the environment (FACTEUR_CONNECTION_<NAME>_TOKEN),
-in HashiCorp Vault, where facteur.yaml maps its name to a path, and in an encrypted file
-in the project's data folder.`,
+Facteur looks for a connection in the environment (FACTEUR_CONNECTION_<NAME>_TOKEN), then in
+HashiCorp Vault if facteur.yaml maps its name to a path, then in an encrypted file in the
+project's data folder.`,
 	}, a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove(), a.vaultRotateKey())
 }
 
@@ -56,16 +56,16 @@ func (a *app) vaultRemove() *cobra.Command {
 func (a *app) vaultRotateKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate-key",
-		Short: "Make a new key for the encrypted file and for what is sealed",
-		Long: `Make a new key for the encrypted file and for what is sealed in the data folder.
+		Short: "Replace the encryption key of the data folder",
+		Long: `Replace the key that encrypts the connections file and the records in the data folder.
 
-The key file holds the new key first and the old ones behind it: they still open what was
-sealed before them. Keep a copy of the file after each rotation, apart from the data
-folder: without the key nothing opens. An old line may be removed once no run that is
-older than the new one is kept (see retention), and no backup either.
+The key file then has the new key first, followed by the old ones, which still decrypt older
+data. After each rotation, copy the file to a place apart from the data folder: without the
+key, nothing can be read. You may remove an old line once no run and no backup from before
+the newer key is kept (see retention).
 
-A daemon that runs takes the new key up by itself, and uses it with its next start. Where several
-share runs, give all of them the new file before one of them starts anew.`,
+A running daemon picks up the new key by itself and uses it from its next start. If several
+daemons share runs, give all of them the new file before you restart any of them.`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			_, v, err := a.projectVault()

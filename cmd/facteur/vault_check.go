@@ -14,7 +14,7 @@ func (a *app) vaultCheck() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "check NAME",
-		Short: "Check that a connection works, asking Meta where it is for WhatsApp",
+		Short: "Check that a connection works; for WhatsApp, by asking Meta",
 		Args:  exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, v, err := a.projectVault()

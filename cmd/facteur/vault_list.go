@@ -15,7 +15,7 @@ func (a *app) vaultList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the connections, never their secrets",
+		Short: "List the connections, without their secrets",
 		Args:  none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, v, err := a.projectVault()

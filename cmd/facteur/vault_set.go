@@ -22,16 +22,16 @@ func (a *app) vaultSet() *cobra.Command {
 	var app string
 	c := &cobra.Command{
 		Use:   "set NAME [FIELD=VALUE…] [SECRET…]",
-		Short: "Add a connection, or change it",
-		Long: `Add a connection, or change it. Fields that are no secrets are given as FIELD=VALUE.
-Secret fields are asked for without echo, or read from standard input: one FIELD=VALUE a
-line, or, when only one is needed, its value alone. The name of a secret field asks for that
-one, and leaves the others as they are. A secret itself is never an argument.
+		Short: "Add or change a connection",
+		Long: `Add or change a connection. Give plain fields as FIELD=VALUE. The command asks for secret
+fields without echo, or reads them from standard input: one FIELD=VALUE per line, or just the
+value if only one is needed. Give the name of a secret field to set that one alone. Never give
+a secret as an argument.
 
 ` + fieldsOfApps(),
 		Example: `  facteur vault set whatsapp_shop sender_phone_id=106540352242922
   facteur vault set whatsapp_shop < token.txt
-  facteur vault set whatsapp_shop app_secret    # asks for it alone
+  facteur vault set whatsapp_shop app_secret    # asks only for this secret
   facteur vault set orders_hook --app WEBHOOK type=shared   # then: curl -H "Authorization: Bearer SECRET" …/hooks/orders
   facteur vault set crm --app HTTP type=basic username=shop base_url=https://crm.shop.test`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -41,7 +41,7 @@ one, and leaves the others as they are. A secret itself is never an argument.
 			return a.setConnection(c.Context(), args[0], vault.App(strings.ToUpper(app)), args[1:])
 		},
 	}
-	c.Flags().StringVar(&app, "app", "", "what it is for: WHATSAPP, HTTP or WEBHOOK (default: what facteur.yaml says, or the flows that use it, else WHATSAPP)")
+	c.Flags().StringVar(&app, "app", "", "the app: WHATSAPP, HTTP or WEBHOOK (default: taken from facteur.yaml or the flows that use the connection, else WHATSAPP)")
 	return c
 }
 

@@ -13,7 +13,7 @@ import (
 func (a *app) webhookCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "webhook",
-		Short: "Have Meta send webhooks, and look at what it sends",
+		Short: "Have Meta send webhooks, and inspect them",
 	}, a.webhookInspect(), a.webhookSubscribe(), a.webhookCheck())
 }
 
@@ -21,21 +21,20 @@ func (a *app) webhookInspect() *cobra.Command {
 	var raw bool
 	c := &cobra.Command{
 		Use:   "inspect FILE…|-",
-		Short: "Print what the bodies of webhooks tell, one JSON object a line",
-		Long: `Print what the bodies of webhooks tell, one JSON object a line.
+		Short: "Print the content of webhook bodies, one JSON object per line",
+		Long: `Print the content of webhook bodies, one JSON object per line.
 
-A file holds one body, or one on each line; - is standard input. Each message, status,
-error and change becomes a line, with fields that are the same whatever its kind: kind,
-phone_number_id, message_id, from, to, status, timestamp, callback_data, text, reply_id,
-details, errors. Fields and kinds that are not known do no harm: a change of a kind that
-is not known is printed with the kind unknown.
+A file holds one body, or one per line; - is standard input. Each message, status, error and
+change becomes a line. All kinds have the same fields: kind, phone_number_id, message_id,
+from, to, status, timestamp, callback_data, text, reply_id, details, errors. Unknown fields
+are ignored; a change of an unknown kind is printed with the kind unknown.
 
-The exit code is 2 if a body is no webhook of the WhatsApp Cloud API.`,
+The exit code is 2 if a body is not a webhook of the WhatsApp Cloud API.`,
 		Example: "  facteur webhook inspect body.json\n  facteur webhook inspect - < bodies.jsonl | grep '\"status\":\"failed\"'",
 		Args:    atLeastOne("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return a.inspectWebhooks(args, raw) },
 	}
-	c.Flags().BoolVar(&raw, "raw", false, "add what Meta says, word by word")
+	c.Flags().BoolVar(&raw, "raw", false, "add the original JSON from Meta")
 	return c
 }
 

@@ -19,13 +19,13 @@ func (a *app) webhookSubscribe() *cobra.Command {
 	var public string
 	c := &cobra.Command{
 		Use:   "subscribe CONNECTION",
-		Short: "Make Meta send an account's webhooks to the app of the token",
-		Long: `Make Meta send an account's webhooks (waba_id) to the app of the connection's token. Where
-they go is set for the app, in its dashboard (WhatsApp, Configuration): the callback URL that
-"facteur serve" prints, and the verify token that the connection holds.
+		Short: "Make Meta send an account's webhooks to the token's app",
+		Long: `Make Meta send the webhooks of an account (waba_id) to the app of the connection's token. Set
+the app's address in its dashboard (WhatsApp, Configuration): the callback URL that "facteur
+serve" prints, and the verify token of the connection.
 
-With --override they go to this daemon whatever the app's address is: Meta asks it at once,
-so it must run and be reachable at its public URL.`,
+With --override, Meta sends them to this daemon, whatever the app's address is. Meta verifies
+the address at once, so the daemon must be running and reachable at its public URL.`,
 		Args: exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
@@ -42,8 +42,8 @@ so it must run and be reachable at its public URL.`,
 			return a.printFindings(account.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
 		},
 	}
-	c.Flags().BoolVar(&override, "override", false, "send them to this daemon's public URL, whatever the app's address is")
-	c.Flags().StringVar(&public, "public-url", "", "where the world reaches the daemon (default: server.public_url in facteur.yaml)")
+	c.Flags().BoolVar(&override, "override", false, "send the webhooks to this daemon's public URL, whatever the app's address is")
+	c.Flags().StringVar(&public, "public-url", "", "the public URL of the daemon (default: server.public_url in facteur.yaml)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return c
 }
@@ -53,7 +53,7 @@ func (a *app) webhookCheck() *cobra.Command {
 	var public string
 	c := &cobra.Command{
 		Use:   "check CONNECTION",
-		Short: "Ask at the public URL what Meta asks when it is set there",
+		Short: "Verify the public URL the way Meta does",
 		Args:  exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
@@ -68,7 +68,7 @@ func (a *app) webhookCheck() *cobra.Command {
 			return a.printFindings(account.CheckCallback(c.Context(), nil, conn, callback), asJSON)
 		},
 	}
-	c.Flags().StringVar(&public, "public-url", "", "where the world reaches the daemon (default: server.public_url in facteur.yaml)")
+	c.Flags().StringVar(&public, "public-url", "", "the public URL of the daemon (default: server.public_url in facteur.yaml)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return c
 }
