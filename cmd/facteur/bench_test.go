@@ -173,7 +173,7 @@ func (x *bench) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (x *bench) run(b *testing.B) {
-	h := local.New(local.Options{Journal: &journal.Memory{}, Do: record.Described(x.set, x.set.Do), Clock: x.clock})
+	h := local.New(local.Options{Journal: &journal.Memory{}, Do: record.WithCallInfo(x.set, x.set.Do), Clock: x.clock})
 	result, err := h.Run(b.Context(), x.plan, local.Start{Inputs: x.inputs})
 	if err != nil || result.Status != machine.Succeeded {
 		b.Fatal(err, result)

@@ -150,7 +150,7 @@ func (a *app) feed(file string, compiled *plan.Plan, now time.Time) ([]local.Fee
 // failOnMismatch makes calls against a recording. A request that no exchange matches is an error
 // of the recording, not of the API.
 func failOnMismatch(set *actions.Set, player *record.Player) call.Do {
-	do := record.Described(set, set.Do)
+	do := record.WithCallInfo(set, set.Do)
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		before := len(player.Mismatches())
 		o := do(ctx, c)

@@ -14,7 +14,7 @@ var ErrorType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 	{Name: "details", Type: schema.MapOf(schema.AnyType), Required: true, Always: true, Doc: "subcode, title, retry, fbtrace_id, help, where known"},
 }}
 
-// Value gives the error as flows see it.
+// Value returns the error as flows see it.
 func (e *Error) Value(step string) map[string]any {
 	details := e.Details
 	if details == nil {

@@ -76,8 +76,8 @@ func functions() []cel.EnvOption {
 				cel.UnaryBinding(func(d ref.Val) ref.Val { return d }))),
 		renamed("duration", 1, false),
 
-		// The texts that replace and join give can be as long as the product of what
-		// they are given: ours check the size before they allocate.
+		// The results of replace and join can be as long as the product of their
+		// arguments: ours check the size before they allocate.
 		cel.Function("@replace",
 			cel.Overload("facteur_replace", []*cel.Type{text, text, text}, text, cel.FunctionBinding(replace)),
 			cel.Overload("facteur_replace_n", []*cel.Type{text, text, text, integer}, text, cel.FunctionBinding(replace))),

@@ -18,7 +18,7 @@ import (
 type Library struct {
 	Catalog call.Catalog
 	// Flow returns another flow of the project, the same pointer each time, or nil if it does
-	// not exist or cannot be parsed. nil: the flow stands alone.
+	// not exist or cannot be parsed. nil: there are no other flows.
 	Flow func(name string) *flow.Flow
 	// FlowNames are the names of all flows of the project, for hints, including those that
 	// cannot be parsed.

@@ -2,7 +2,8 @@ package record
 
 import "facteur/flow/diag"
 
-// Codes are the diagnostics of this package, explained, in the order of the reference.
+// Codes are the diagnostics of this package with their explanations, in the order of the
+// reference.
 var Codes = diag.Codebook{
 	{"not-a-recording", `The file is no recording of Facteur's. A recording is a YAML file with the one key "exchanges": a list of {step, request, response}. HAR files, cassettes of other tools and bare lists are not read; write one with "facteur test --record", or put the list under "exchanges:".`},
 	{"recording-unknown-key", `An exchange, its request or its response has a key that means nothing there. An exchange has step, times, request and response; a request has method, path or url, query, headers, and one of json, text and form; a response has status, headers, one of json, text and html, delay, truncated, or lost.`},

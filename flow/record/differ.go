@@ -8,11 +8,11 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Difference is one place where a request is unlike a recorded one.
+// A Difference is one place where a request differs from a recorded one.
 type Difference struct {
 	Path     string `json:"path"`               // method, url, path, step, body, or as json.contacts[0].name
-	Recorded string `json:"recorded,omitempty"` // as JSON or as a matcher; "": nothing is recorded there
-	Sent     string `json:"sent,omitempty"`     // as JSON; "": nothing was sent there
+	Recorded string `json:"recorded,omitempty"` // as JSON or as a matcher; "": not recorded
+	Sent     string `json:"sent,omitempty"`     // as JSON; "": not sent
 }
 
 func (d Difference) String() string {
@@ -26,18 +26,17 @@ func (d Difference) String() string {
 	return d.Path + ": recorded " + recorded + ", sent " + sent
 }
 
-// A differ walks a matcher and a value side by side. Its path is built only when
-// there is something to say.
+// A differ compares a matcher with a value. It builds paths only for differences.
 type differ struct {
 	names     []string // volatile paths
-	stopFirst bool     // one difference is enough: found stays empty
+	stopFirst bool     // stop at the first difference, without filling found
 
 	path  []step
 	found []Difference
-	count int // of differing fields; a part that is missing or unexpected counts its scalars
+	count int // of differing fields; a missing or unexpected part counts its scalars
 }
 
-// A step leads to a key, or to an index when that is not negative.
+// A step of a path leads to a key, or to an index if that is not negative.
 type step struct {
 	key   string
 	index int
@@ -53,7 +52,7 @@ func (d *differ) add(diff Difference, weight int) {
 	if d.stopFirst {
 		return
 	}
-	diff.Path = d.place()
+	diff.Path = d.pathString()
 	if d.secret() {
 		diff.Recorded, diff.Sent = hidden(diff.Recorded), hidden(diff.Sent)
 	}
@@ -65,7 +64,7 @@ func (d *differ) different(m Matcher, sent any) {
 		d.count++
 		return
 	}
-	d.add(Difference{Recorded: m.String(), Sent: show(sent)}, 1)
+	d.add(Difference{Recorded: m.String(), Sent: formatJSON(sent)}, 1)
 }
 
 func (d *differ) missing(m Matcher) {
@@ -73,7 +72,7 @@ func (d *differ) missing(m Matcher) {
 		d.count++
 		return
 	}
-	d.add(Difference{Recorded: m.String()}, leaves(m))
+	d.add(Difference{Recorded: m.String()}, countScalars(m))
 }
 
 func (d *differ) unexpected(sent any) {
@@ -81,10 +80,10 @@ func (d *differ) unexpected(sent any) {
 		d.count++
 		return
 	}
-	d.add(Difference{Sent: show(sent)}, leavesOf(sent))
+	d.add(Difference{Sent: formatJSON(sent)}, countSentScalars(sent))
 }
 
-func (d *differ) place() string {
+func (d *differ) pathString() string {
 	var b strings.Builder
 	for i, s := range d.path {
 		switch {
@@ -99,7 +98,7 @@ func (d *differ) place() string {
 	return b.String()
 }
 
-// volatile tells whether the place, past its first step, is one of the volatile ones.
+// volatile reports whether the path, without its first step, is one of the volatile ones.
 func (d *differ) volatile() bool {
 	if len(d.names) == 0 {
 		return false
@@ -125,13 +124,13 @@ func (d *differ) volatile() bool {
 	})
 }
 
-// secret tells whether the place is one whose value nobody should see.
+// secret reports whether the value at the path must not be shown.
 func (d *differ) secret() bool {
 	return len(d.path) > 1 && d.path[0].key != "json" && secretName(d.path[1].key)
 }
 
-// show gives a value as compact JSON.
-func show(v any) string {
+// formatJSON formats a value as compact JSON.
+func formatJSON(v any) string {
 	text, err := schema.AppendJSON(nil, v)
 	if err != nil {
 		return "?"
@@ -146,7 +145,7 @@ func hidden(s string) string {
 	return Hidden
 }
 
-// Long values are shown from a little before the first difference, and cut.
+// Long values are truncated, starting shortly before the first difference.
 const (
 	maxShown = 100 // code points
 	lead     = 20
@@ -165,10 +164,10 @@ func window(a, b string) (string, string) {
 	if len(x) == 0 || len(y) == 0 {
 		from = 0
 	}
-	return cut(x, from), cut(y, from)
+	return truncate(x, from), truncate(y, from)
 }
 
-func cut(r []rune, from int) string {
+func truncate(r []rune, from int) string {
 	before, after := "", ""
 	if from = min(from, len(r)); from > 0 {
 		before = "…"

@@ -9,8 +9,8 @@ import (
 	"facteur/flow/record"
 )
 
-// A client that answers from a recording, and what it says when a request is unlike
-// what was recorded.
+// A client that is answered from a recording, and the error of a request that does not match
+// it.
 func ExamplePlayer() {
 	exchanges, diags := record.Parse("recordings/accepted.yaml", []byte(`
 exchanges:

@@ -9,23 +9,22 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Mask takes sensitive values out of what people see, wherever they went and however
-// they are encoded there. One that is too short for that, being in too many texts, is
-// hidden where it stands alone. What is left of one where a text was cut, at an ellipsis,
-// is hidden, too.
+// A Mask hides sensitive values in texts for people, wherever they occur and in any encoding.
+// A value that is too short to be searched for is only hidden where it is the whole text. What
+// is left of a value in a text that was truncated at an ellipsis is hidden, too.
 type Mask struct {
 	scrubber *Scrubber
-	alone    map[string]bool
+	values   map[string]bool
 }
 
-// NewMask returns a mask of the values, and of all that lists and maps among them hold.
+// NewMask returns a mask of the values, including all those nested in lists and maps.
 func NewMask(sensitive []any) *Mask {
 	m := &Mask{NewScrubber(), map[string]bool{}}
 	m.Add(sensitive)
 	return m
 }
 
-// Add makes the mask hide one more value.
+// Add adds a value to hide.
 func (m *Mask) Add(v any) {
 	switch v := v.(type) {
 	case nil, bool:
@@ -39,14 +38,14 @@ func (m *Mask) Add(v any) {
 		}
 	default:
 		text := fmt.Sprint(schema.JSON(v))
-		m.alone[text] = text != ""
+		m.values[text] = text != ""
 		m.scrubber.Add(text)
 	}
 }
 
 // Text masks a text.
 func (m *Mask) Text(s string) string {
-	if m.alone[s] {
+	if m.values[s] {
 		return Hidden
 	}
 	s = string(m.scrubber.Scrub([]byte(s)))
@@ -55,8 +54,8 @@ func (m *Mask) Text(s string) string {
 	}
 	parts := strings.Split(s, ellipsis)
 	for i, part := range parts {
-		start, end := 0, len(part) // of what is left of it
-		for value := range m.alone {
+		start, end := 0, len(part) // of what remains visible
+		for value := range m.values {
 			if i > 0 {
 				start = max(start, overlap(value, part))
 			}
@@ -75,11 +74,11 @@ func (m *Mask) Text(s string) string {
 	return strings.Join(parts, ellipsis)
 }
 
-// An ellipsis stands where a long text was cut, and so may a value that was in it.
+// An ellipsis marks where a long text was truncated, maybe inside a sensitive value.
 const ellipsis = "…"
 
-// overlap returns how many bytes at the end of a are those that b begins with, if they are
-// enough to tell.
+// overlap returns the length of the longest suffix of a that is a prefix of b, 0 if it is
+// shorter than minSecret.
 func overlap(a, b string) int {
 	for n := min(len(a), len(b)); n >= minSecret; n-- {
 		if strings.HasSuffix(a, b[:n]) {
@@ -89,7 +88,7 @@ func overlap(a, b string) int {
 	return 0
 }
 
-// Value masks a value as JSON gives it.
+// Value masks a decoded JSON value.
 func (m *Mask) Value(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -114,9 +113,9 @@ func (m *Mask) Value(v any) any {
 	return v
 }
 
-// JSON masks the values of a JSON text.
+// JSON masks the values in JSON text.
 func (m *Mask) JSON(text []byte) []byte {
-	if len(m.alone) == 0 {
+	if len(m.values) == 0 {
 		return text
 	}
 	d := json.NewDecoder(bytes.NewReader(text))

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// What is left of a sensitive value where a text was cut does not show.
+// The rest of a sensitive value in a truncated text is hidden.
 func TestMaskWhereATextIsCut(t *testing.T) {
 	m := record.NewMask([]any{"4829-1357", "+33612345678", int64(7)})
 	for text, want := range map[string]string{

@@ -11,8 +11,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Matcher says how a value of a request must look. String gives its compact form,
-// as shown in differences.
+// A Matcher says which values of a request match. String returns its compact form, as shown in
+// differences.
 type Matcher interface {
 	String() string
 	// compare adds to d how sent, a value as json.Decoder with UseNumber gives it,
@@ -20,7 +20,7 @@ type Matcher interface {
 	compare(d *differ, sent any)
 }
 
-// Compare returns where a plain value is unlike what a matcher wants. The paths begin with
+// Compare returns the differences between a plain value and a matcher. The paths begin with
 // json.
 func Compare(m Matcher, v any) []Difference {
 	d := differ{path: []step{{"json", -1}}}
@@ -35,10 +35,10 @@ func Compare(m Matcher, v any) []Difference {
 }
 
 type (
-	anything struct{}
-	literal  struct{ value any } // nil, bool, string or json.Number
-	pattern  struct{ re *regexp.Regexp }
-	formula  struct {
+	anything   struct{}
+	literal    struct{ value any } // nil, bool, string or json.Number
+	pattern    struct{ re *regexp.Regexp }
+	celMatcher struct {
 		source  string
 		program *expr.Program
 	}
@@ -53,10 +53,10 @@ type (
 	}
 )
 
-func (anything) String() string   { return "{$any: true}" }
-func (m *literal) String() string { return show(m.value) }
-func (m pattern) String() string  { return "{$regex: " + show(m.re.String()) + "}" }
-func (m formula) String() string  { return "{$cel: " + show(m.source) + "}" }
+func (anything) String() string     { return "{$any: true}" }
+func (m *literal) String() string   { return formatJSON(m.value) }
+func (m pattern) String() string    { return "{$regex: " + formatJSON(m.re.String()) + "}" }
+func (m celMatcher) String() string { return "{$cel: " + formatJSON(m.source) + "}" }
 
 func (m list) String() string {
 	texts := make([]string, len(m.items))
@@ -69,7 +69,7 @@ func (m list) String() string {
 func (m object) String() string {
 	texts := make([]string, len(m.fields))
 	for i, f := range m.fields {
-		texts[i] = show(f.key) + ":" + f.matcher.String()
+		texts[i] = formatJSON(f.key) + ":" + f.matcher.String()
 	}
 	if m.more {
 		texts = append(texts, "$more: true")
@@ -100,10 +100,10 @@ func (m pattern) compare(d *differ, sent any) {
 	}
 }
 
-func (m formula) compare(d *differ, sent any) {
+func (m celMatcher) compare(d *differ, sent any) {
 	v, err := m.program.Eval(expr.Vars{Values: expr.Map{"value": plain(sent)}})
 	if err != nil {
-		d.add(Difference{Recorded: m.String() + " (" + err.Error() + ")", Sent: show(sent)}, 1)
+		d.add(Difference{Recorded: m.String() + " (" + err.Error() + ")", Sent: formatJSON(sent)}, 1)
 	} else if v != true {
 		d.different(m, sent)
 	}
@@ -176,33 +176,33 @@ func (m object) compare(d *differ, sent any) {
 	}
 }
 
-// leaves counts the scalars that a matcher holds; an empty list or object is one.
-func leaves(m Matcher) int {
+// countScalars counts the scalars of a matcher; an empty list or object counts as one.
+func countScalars(m Matcher) int {
 	n := 0
 	switch m := m.(type) {
 	case list:
 		for _, item := range m.items {
-			n += leaves(item)
+			n += countScalars(item)
 		}
 	case object:
 		for _, f := range m.fields {
-			n += leaves(f.matcher)
+			n += countScalars(f.matcher)
 		}
 	}
 	return max(n, 1)
 }
 
-// leavesOf counts the scalars of a sent value likewise.
-func leavesOf(v any) int {
+// countSentScalars counts the scalars of a sent value in the same way.
+func countSentScalars(v any) int {
 	n := 0
 	switch v := v.(type) {
 	case []any:
 		for _, item := range v {
-			n += leavesOf(item)
+			n += countSentScalars(item)
 		}
 	case map[string]any:
 		for _, item := range v {
-			n += leavesOf(item)
+			n += countSentScalars(item)
 		}
 	}
 	return max(n, 1)
@@ -230,8 +230,8 @@ func zeroSign(s string) string {
 	return s
 }
 
-// plain turns the numbers of a decoded value into int64 and float64, as expressions
-// know them.
+// plain converts the numbers of a decoded value to int64 and float64, as expressions need
+// them.
 func plain(v any) any {
 	return schema.EachLeaf(v, func(v any) any {
 		number, ok := v.(json.Number)

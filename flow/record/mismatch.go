@@ -8,31 +8,30 @@ import (
 	"facteur/flow/diag"
 )
 
-// A Mismatch is a request that no recorded exchange fitted.
+// A Mismatch is a request without a matching exchange.
 type Mismatch struct {
 	Info    Info
 	Method  string
-	Path    string    // as it was sent
+	Path    string    // as sent
 	Nearest *Exchange // nil: nothing is recorded
-	// Note says why the nearest exchange could not serve although it is there: it is
-	// used already, or another comes first. "": because of the differences.
+	// Note says why the nearest exchange could not be used although it is recorded: it is used
+	// up, or another comes first. "": because of the differences.
 	Note        string
 	Differences []Difference
 }
 
-// A MismatchError is the error of a request that no recorded exchange fitted.
-// Nothing was sent.
+// A MismatchError is the error of a request without a matching exchange. Nothing was sent.
 type MismatchError struct{ Mismatch }
 
-// NotSent tells whoever made the request that it went nowhere.
+// NotSent says that the request was not sent.
 func (e *MismatchError) NotSent() bool { return true }
 
 func (e *MismatchError) Error() string { return e.String() }
 
-// A message shows at most this many differences.
+// maxDifferences bounds the differences that a message shows.
 const maxDifferences = 20
 
-// String gives the mismatch for people, on several lines.
+// String formats the mismatch for people, on several lines.
 func (m Mismatch) String() string {
 	var b strings.Builder
 	b.WriteString("no recorded exchange matches this request")
@@ -47,7 +46,7 @@ func (m Mismatch) String() string {
 		b.WriteString("  nothing is recorded")
 		return b.String()
 	}
-	b.WriteString("  nearest: " + m.Nearest.place())
+	b.WriteString("  nearest: " + m.Nearest.position())
 	if m.Note != "" {
 		b.WriteString(", " + m.Note)
 	}
@@ -61,54 +60,54 @@ func (m Mismatch) String() string {
 	return b.String()
 }
 
-// place says where an exchange stands, as file:line.
-func (x *Exchange) place() string {
+// position formats the position of an exchange as file:line.
+func (x *Exchange) position() string {
 	if x.Range.Source == nil {
 		return "the exchange " + x.Request.Method + " " + x.Request.Host + x.Request.Path
 	}
 	return fmt.Sprintf("%s:%d", x.Range.File(), x.Range.Pos().Line)
 }
 
-// explain finds the exchange that is nearest to a request: one of its step before
-// those of others, then the one with the fewest differing fields.
+// explain finds the exchange that is nearest to a request: those of its step before those of
+// others, then the one with the fewest differing fields.
 func (p *Player) explain(s *request) Mismatch {
 	m := Mismatch{Info: s.info, Method: s.method, Path: s.path}
-	best, bestForeign := 0, false
-	first := p.first(s)
+	best, bestOtherStep := 0, false
+	first := p.nextFor(s)
 	for i := range p.entries {
 		e := &p.entries[i]
 		d := differ{names: s.info.Volatile, path: make([]step, 0, 16)}
-		foreign := e.Step != "" && !s.info.is(e.Step)
-		if foreign {
+		otherStep := e.Step != "" && !s.info.matches(e.Step)
+		if otherStep {
 			sent := s.info.Step
 			if strings.Contains(e.Step, "[") {
 				sent = s.info.Path // as the exchange names it
 			}
-			d.at("step", &literal{e.Step}, sent)
+			d.differentAt("step", &literal{e.Step}, sent)
 		}
 		e.compare(&d, s)
 		note := ""
 		switch {
-		case e.spent() && e.usedBy != "":
+		case e.usedUp() && e.usedBy != "":
 			note = "used already by step " + e.usedBy
-		case e.spent():
+		case e.usedUp():
 			note = "used already"
-		case foreign:
-		case p.late(e, s):
+		case otherStep:
+		case p.outOfOrder(e, s):
 			note = "out of order: the step has used one that stands after it"
 		case first != nil && e.Step != "" && e.index > first.index:
-			note = "out of order: " + first.place() + " comes first"
+			note = "out of order: " + first.position() + " comes first"
 		}
 		d.count *= 2
 		if note != "" {
-			d.count++ // half a field's worth
+			d.count++ // counts as half a field
 		}
-		if m.Nearest == nil || cmp.Or(compareBool(foreign, bestForeign), cmp.Compare(d.count, best)) < 0 {
+		if m.Nearest == nil || cmp.Or(compareBool(otherStep, bestOtherStep), cmp.Compare(d.count, best)) < 0 {
 			m.Nearest, m.Note, m.Differences = e.Exchange, note, d.found
-			best, bestForeign = d.count, foreign
+			best, bestOtherStep = d.count, otherStep
 		}
 	}
-	if bestForeign && len(m.Differences) > 1 { // what another step sends is of no interest
+	if bestOtherStep && len(m.Differences) > 1 { // the differences to another step's request do not matter
 		m.Note, m.Differences = "of another step; add one of "+s.info.Step, m.Differences[:1]
 	}
 	if m.Nearest != nil && m.Nearest.Request.Host != "" {
@@ -117,14 +116,14 @@ func (p *Player) explain(s *request) Mismatch {
 	return m
 }
 
-// first returns the exchange that names the request's step and has its turn; nil
-// when there is none, or inside a foreach, where all have.
-func (p *Player) first(s *request) *entry {
+// nextFor returns the next unused exchange of the request's step; nil if there is none, or
+// inside a foreach, where exchanges are not ordered.
+func (p *Player) nextFor(s *request) *entry {
 	if s.info.Iteration != "" {
 		return nil
 	}
 	for i := range p.entries {
-		if e := &p.entries[i]; !e.spent() && e.Step != "" && s.info.is(e.Step) && !p.late(e, s) {
+		if e := &p.entries[i]; !e.usedUp() && e.Step != "" && s.info.matches(e.Step) && !p.outOfOrder(e, s) {
 			return e
 		}
 	}

@@ -13,14 +13,14 @@ import (
 	"facteur/flow/schema"
 )
 
-// Parse reads a recording: a YAML file with a list of exchanges under the key
-// "exchanges". It returns what it understood also when there are errors.
+// Parse parses a recording: a YAML file with a list of exchanges under the key "exchanges". It
+// returns what it understood even if there are errors.
 func Parse(name string, text []byte) ([]*Exchange, diag.List) {
 	n, diags := flow.ParseValue(name, text)
 	if n == nil {
 		if isHAR(text) {
-			diags = nil // what ails it as YAML is beside the point
-			diags.Errorf("not-a-recording", diag.Range{Source: diag.NewSource(name, text)}, makeOne, "this is not a Facteur recording, but a HAR file")
+			diags = nil // its errors as YAML do not matter
+			diags.Errorf("not-a-recording", diag.Range{Source: diag.NewSource(name, text)}, formatHint, "this is not a Facteur recording, but a HAR file")
 		}
 		return nil, diags
 	}
@@ -31,12 +31,12 @@ func Parse(name string, text []byte) ([]*Exchange, diag.List) {
 		p.diags.Sort()
 		return list, p.diags
 	}
-	message, hint := foreign(n)
-	diags.Errorf("not-a-recording", start(n), hint, "this is not a Facteur recording%s", message)
+	message, hint := otherFormat(n)
+	diags.Errorf("not-a-recording", firstRange(n), hint, "this is not a Facteur recording%s", message)
 	return nil, diags
 }
 
-// ParseNode reads the list under `exchanges:` of a test case.
+// ParseNode parses the list under `exchanges:` of a test case.
 func ParseNode(n *flow.Node) ([]*Exchange, diag.List) {
 	if n == nil {
 		return nil, nil
@@ -47,7 +47,7 @@ func ParseNode(n *flow.Node) ([]*Exchange, diag.List) {
 	return list, p.diags
 }
 
-// ParseMatcher reads what a value must look like, as below the json of a request.
+// ParseMatcher parses the matcher of a value, as under `json` of a request.
 func ParseMatcher(n *flow.Node) (Matcher, diag.List) {
 	var p parser
 	m := p.matcher(n, false)
@@ -55,33 +55,34 @@ func ParseMatcher(n *flow.Node) (Matcher, diag.List) {
 	return m, p.diags
 }
 
-// start is the range of the first thing in a node: the whole of a file says little.
-func start(n *flow.Node) diag.Range {
+// firstRange is the range of the first key of a map, because that of the whole file says
+// little.
+func firstRange(n *flow.Node) diag.Range {
 	if n.Kind == flow.MapNode && len(n.Entries) > 0 {
 		return n.Entries[0].Key.Whole
 	}
 	return n.Range
 }
 
-const makeOne = `a recording has a list of {step, request, response} under "exchanges"; write one with "facteur test --record"`
+const formatHint = `a recording has a list of {step, request, response} under "exchanges"; write one with "facteur test --record"`
 
-// isHAR recognises a HAR file that is too large or otherwise unfit to be read.
+// isHAR recognises a HAR file that cannot be parsed, for instance because of its size.
 func isHAR(text []byte) bool {
 	head := text[:min(len(text), 4096)]
 	return bytes.HasPrefix(bytes.TrimSpace(head), []byte("{")) && bytes.Contains(head, []byte(`"log"`)) && bytes.Contains(head, []byte(`"creator"`))
 }
 
-// foreign tells what else a file seems to be.
-func foreign(n *flow.Node) (message, hint string) {
+// otherFormat says which other format a file seems to have.
+func otherFormat(n *flow.Node) (message, hint string) {
 	switch {
 	case n.Get("log").Get("entries") != nil:
-		return ", but a HAR file", makeOne
+		return ", but a HAR file", formatHint
 	case n.Get("interactions") != nil || n.Get("http_interactions") != nil:
-		return ", but a cassette of another tool", makeOne
+		return ", but a cassette of another tool", formatHint
 	case n.Get("cases") != nil:
 		return ", but a flow test", "give it to \"facteur test\", or put one case's exchanges into a file of their own"
 	case n.Get("steps") != nil:
-		return ", but a flow", makeOne
+		return ", but a flow", formatHint
 	case n.Kind == flow.ListNode:
 		return ", but a list", "put the list under the key \"exchanges\""
 	case n.Get("request") != nil || n.Get("response") != nil:
@@ -90,13 +91,13 @@ func foreign(n *flow.Node) (message, hint string) {
 	if n.Kind != flow.MapNode {
 		message = ", but " + n.Kind.Noun()
 	}
-	return message, makeOne
+	return message, formatHint
 }
 
 type parser struct{ diags diag.List }
 
 func (p *parser) exchanges(n *flow.Node) []*Exchange {
-	if !p.is(n, flow.ListNode, "exchanges") {
+	if !p.requireKind(n, flow.ListNode, "exchanges") {
 		return nil
 	}
 	var list []*Exchange
@@ -110,27 +111,27 @@ func (p *parser) exchanges(n *flow.Node) []*Exchange {
 	return list
 }
 
-// mostTimes bounds how many requests an exchange answers.
-const mostTimes = 100_000
+// maxTimes bounds how many requests an exchange answers.
+const maxTimes = 100_000
 
 func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
-	if !p.is(n, flow.MapNode, "an exchange") {
+	if !p.requireKind(n, flow.MapNode, "an exchange") {
 		return nil
 	}
 	p.keys(n, "keys of an exchange", "step", "times", "request", "response")
 	x := &Exchange{Range: n.Range}
 	x.Step, _ = p.text(n.Get("step"), "step")
-	if times := n.Get("times"); times != nil && p.is(times, flow.IntNode, "times") {
+	if times := n.Get("times"); times != nil && p.requireKind(times, flow.IntNode, "times") {
 		count, _ := times.Value.(int64)
-		if count < 1 || count > mostTimes {
-			p.diags.Errorf("recording-bad-value", times.Range, "leave the exchange out if it is not used", "times lies between 1 and %d", mostTimes)
+		if count < 1 || count > maxTimes {
+			p.diags.Errorf("recording-bad-value", times.Range, "leave the exchange out if it is not used", "times lies between 1 and %d", maxTimes)
 		}
 		x.Times = int(count)
 	}
 	request, response := n.Get("request"), n.Get("response")
 	switch {
 	case request == nil:
-		p.diags.Errorf("recording-missing-key", start(n), `say what is sent: request: {method: POST, path: /…, json: {…}}`, "the exchange has no request")
+		p.diags.Errorf("recording-missing-key", firstRange(n), `say what is sent: request: {method: POST, path: /…, json: {…}}`, "the exchange has no request")
 	case request.Kind == flow.TextNode && request.Text.Value == "same":
 		if before == nil {
 			p.diags.Errorf("recording-bad-value", request.Range, "write the request out", `"request: same" repeats the request before it, and there is none`)
@@ -141,10 +142,10 @@ func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 		p.request(request, &x.Request)
 	}
 	if response == nil {
-		p.diags.Errorf("recording-missing-key", start(n), `say what comes back: response: {status: 200, json: {…}}`, "the exchange has no response")
+		p.diags.Errorf("recording-missing-key", firstRange(n), `say what comes back: response: {status: 200, json: {…}}`, "the exchange has no response")
 	} else {
 		p.response(response, &x.Response)
-		x.Response.ready = x.Response.content()
+		x.Response.encoded = x.Response.encode()
 	}
 	return x
 }
@@ -154,7 +155,7 @@ func (p *parser) request(n *flow.Node, r *Request) {
 		p.diags.Errorf("recording-wrong-kind", n.Range, `the only text that may stand here is "same"`, "request must be a map, not %q", n.Text.Value)
 		return
 	}
-	if !p.is(n, flow.MapNode, "request") {
+	if !p.requireKind(n, flow.MapNode, "request") {
 		return
 	}
 	p.keys(n, "keys of a request", "method", "path", "url", "query", "headers", "json", "text", "form")
@@ -174,7 +175,7 @@ func (p *parser) request(n *flow.Node, r *Request) {
 	if h := n.Get("headers"); h != nil {
 		r.Headers = p.headers(h)
 	}
-	switch p.one(n, "json", "text", "form") {
+	switch p.exclusiveKey(n, "json", "text", "form") {
 	case "json":
 		r.JSON = p.matcher(n.Get("json"), false)
 	case "text":
@@ -191,11 +192,11 @@ func (p *parser) request(n *flow.Node, r *Request) {
 	}
 }
 
-// target reads path or url, and the query in it.
+// target parses path or url, and the query in it.
 func (p *parser) target(n *flow.Node, r *Request) {
-	key := p.one(n, "path", "url")
+	key := p.exclusiveKey(n, "path", "url")
 	if key == "" {
-		p.diags.Errorf("recording-missing-key", start(n), "path: /… for any host, url: https://… for that host", "the request has neither path nor url")
+		p.diags.Errorf("recording-missing-key", firstRange(n), "path: /… for any host, url: https://… for that host", "the request has neither path nor url")
 		return
 	}
 	node := n.Get(key)
@@ -233,14 +234,14 @@ func (p *parser) target(n *flow.Node, r *Request) {
 	}
 	var m object
 	for name, texts := range values {
-		m.fields = append(m.fields, field{name, exactly(textsOf(texts))})
+		m.fields = append(m.fields, field{name, literalOf(oneOrAll(texts))})
 	}
 	slices.SortFunc(m.fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
 	r.Query = m
 }
 
 func (p *parser) response(n *flow.Node, r *Response) {
-	if !p.is(n, flow.MapNode, "response") {
+	if !p.requireKind(n, flow.MapNode, "response") {
 		return
 	}
 	p.keys(n, "keys of a response", "status", "headers", "json", "text", "html", "lost", "delay", "truncated")
@@ -265,14 +266,14 @@ func (p *parser) response(n *flow.Node, r *Response) {
 		return
 	}
 	r.Status = http.StatusOK
-	if s := n.Get("status"); s != nil && p.is(s, flow.IntNode, "status") {
+	if s := n.Get("status"); s != nil && p.requireKind(s, flow.IntNode, "status") {
 		status, _ := s.Value.(int64)
 		if status < 100 || status > 599 {
 			p.diags.Errorf("recording-bad-value", s.Range, "an HTTP status lies between 100 and 599", "there is no status %s", s.Text.Value)
 		}
 		r.Status = int(status)
 	}
-	if h := n.Get("headers"); h != nil && p.is(h, flow.MapNode, "headers") {
+	if h := n.Get("headers"); h != nil && p.requireKind(h, flow.MapNode, "headers") {
 		r.Headers = make(map[string]string, len(h.Entries))
 		for _, e := range h.Entries {
 			if v, ok := p.text(e.Value, "header "+e.Key.Value); ok {
@@ -280,7 +281,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 			}
 		}
 	}
-	switch p.one(n, "json", "text", "html") {
+	switch p.exclusiveKey(n, "json", "text", "html") {
 	case "json":
 		if r.JSON = n.Get("json").Plain(nil); n.Get("json").Kind == flow.NullNode {
 			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `leave json out for an answer without a body; for JSON's null write text: "null"`, "json has no value")
@@ -290,13 +291,13 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	case "html":
 		r.HTML, _ = p.text(n.Get("html"), "html")
 	}
-	if t := n.Get("truncated"); t != nil && p.is(t, flow.BoolNode, "truncated") {
+	if t := n.Get("truncated"); t != nil && p.requireKind(t, flow.BoolNode, "truncated") {
 		r.Truncated, _ = t.Value.(bool)
 	}
 }
 
-// is reports a node of another kind.
-func (p *parser) is(n *flow.Node, want flow.NodeKind, what string) bool {
+// requireKind reports a node of another kind.
+func (p *parser) requireKind(n *flow.Node, want flow.NodeKind, what string) bool {
 	if n.Kind != want {
 		p.diags.Errorf("recording-wrong-kind", n.Range, "", "%s must be %s, not %s", what, want.Noun(), n.Kind.Noun())
 		return false
@@ -304,7 +305,7 @@ func (p *parser) is(n *flow.Node, want flow.NodeKind, what string) bool {
 	return true
 }
 
-// keys reports the keys of a map that are none of known.
+// keys reports unknown keys of a map.
 func (p *parser) keys(n *flow.Node, what string, known ...string) {
 	for _, e := range n.Entries {
 		if !slices.Contains(known, e.Key.Value) {
@@ -317,8 +318,9 @@ func (p *parser) keys(n *flow.Node, what string, known ...string) {
 	}
 }
 
-// one returns the one of the keys that the map has, "" for none.
-func (p *parser) one(n *flow.Node, keys ...string) (found string) {
+// exclusiveKey returns the only one of the keys that the map has, "" for none, and reports
+// others.
+func (p *parser) exclusiveKey(n *flow.Node, keys ...string) (found string) {
 	for _, e := range n.Entries {
 		if !slices.Contains(keys, e.Key.Value) {
 			continue
@@ -332,21 +334,21 @@ func (p *parser) one(n *flow.Node, keys ...string) (found string) {
 	return found
 }
 
-// text reads a scalar as it is written, so that 012 keeps its digits.
+// text returns a scalar as written, so that 012 keeps its digits.
 func (p *parser) text(n *flow.Node, what string) (string, bool) {
 	if n == nil {
 		return "", false
 	}
 	switch n.Kind {
 	case flow.ListNode, flow.MapNode, flow.NullNode:
-		p.is(n, flow.TextNode, what)
+		p.requireKind(n, flow.TextNode, what)
 		return "", false
 	}
 	return n.Text.Value, true
 }
 
-// number gives a number as a matcher compares it.
+// number returns a number in the form in which matchers compare it.
 func number(v any) json.Number {
-	text, _ := schema.AppendJSON(nil, v) // a flow has no other numbers than JSON
+	text, _ := schema.AppendJSON(nil, v) // the numbers of flows are those of JSON
 	return json.Number(text)
 }

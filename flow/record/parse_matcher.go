@@ -12,16 +12,16 @@ import (
 	"facteur/flow/schema"
 )
 
-// matcher reads what a value must look like. With text, scalars are texts as they
-// are written: a query knows nothing else.
+// matcher parses a matcher. With text, scalars are strings as written, because a query has no
+// other type.
 func (p *parser) matcher(n *flow.Node, text bool) Matcher {
 	switch n.Kind {
 	case flow.MapNode:
-		if m := p.special(n); m != nil {
+		if m := p.operator(n); m != nil {
 			return m
 		}
 		if text {
-			p.is(n, flow.TextNode, "a value here")
+			p.requireKind(n, flow.TextNode, "a value here")
 			return anything{}
 		}
 		return p.object(n, text)
@@ -51,12 +51,12 @@ func (p *parser) object(n *flow.Node, text bool) object {
 		key := e.Key.Value
 		switch {
 		case key == "$more":
-			m.more = p.true(e)
+			m.more = p.requireTrue(e)
 			continue
 		case strings.HasPrefix(key, "$$"):
 			key = key[1:]
 		case strings.HasPrefix(key, "$"):
-			p.badKey(e.Key)
+			p.unknownMatcher(e.Key)
 			continue
 		}
 		m.fields = append(m.fields, field{key, p.matcher(e.Value, text)})
@@ -64,8 +64,8 @@ func (p *parser) object(n *flow.Node, text bool) object {
 	return m
 }
 
-// special reads {$any: true}, {$regex: …} and {$cel: …}; nil for any other map.
-func (p *parser) special(n *flow.Node) Matcher {
+// operator parses {$any: true}, {$regex: …} and {$cel: …}; nil for any other map.
+func (p *parser) operator(n *flow.Node) Matcher {
 	at := slices.IndexFunc(n.Entries, func(e flow.Entry) bool {
 		return e.Key.Value == "$any" || e.Key.Value == "$regex" || e.Key.Value == "$cel"
 	})
@@ -80,7 +80,7 @@ func (p *parser) special(n *flow.Node) Matcher {
 	}
 	switch e.Key.Value {
 	case "$any":
-		p.true(e)
+		p.requireTrue(e)
 	case "$regex":
 		source, ok := p.text(e.Value, "$regex")
 		if !ok {
@@ -93,7 +93,7 @@ func (p *parser) special(n *flow.Node) Matcher {
 		}
 		return pattern{re}
 	case "$cel":
-		if !p.is(e.Value, flow.TextNode, "$cel") {
+		if !p.requireKind(e.Value, flow.TextNode, "$cel") {
 			break
 		}
 		scope := expr.NewScope()
@@ -101,38 +101,38 @@ func (p *parser) special(n *flow.Node) Matcher {
 		program, _, _, diags := expr.Condition(e.Value.Text, scope)
 		p.diags.Add(diags)
 		if program != nil && !diags.HasErrors() {
-			return formula{e.Value.Text.Value, program}
+			return celMatcher{e.Value.Text.Value, program}
 		}
 	}
 	return anything{}
 }
 
-// true wants the value of a matcher to be true.
-func (p *parser) true(e flow.Entry) bool {
+// requireTrue reports a value other than true.
+func (p *parser) requireTrue(e flow.Entry) bool {
 	if e.Value.Kind != flow.BoolNode || e.Value.Value != true {
 		p.diags.Errorf("bad-matcher", e.Value.Range, "leave it out where it does not hold", "%s can only be true", e.Key.Value)
 	}
 	return true
 }
 
-func (p *parser) badKey(key diag.Text) {
+func (p *parser) unknownMatcher(key diag.Text) {
 	names := []string{"$any", "$regex", "$cel", "$more"}
 	hint := diag.DidYouMean(key.Value, "matchers", names) + `; a key that really begins with "$" is written "$` + key.Value + `"`
 	p.diags.Errorf("unknown-matcher", key.Whole, hint, "unknown matcher %q", key.Value)
 }
 
-// texts reads the map of a query, of headers or of a form.
+// texts parses the map of a query, of headers or of a form.
 func (p *parser) texts(n *flow.Node, what string) Matcher {
-	if !p.is(n, flow.MapNode, what) {
+	if !p.requireKind(n, flow.MapNode, what) {
 		return anything{}
 	}
-	if m := p.special(n); m != nil {
+	if m := p.operator(n); m != nil {
 		return m
 	}
 	return p.object(n, true)
 }
 
-// headers reads a map of headers, which matches further ones, too.
+// headers parses a map of headers, which allows other headers.
 func (p *parser) headers(n *flow.Node) Matcher {
 	m, ok := p.texts(n, "headers").(object)
 	if !ok {
@@ -145,30 +145,30 @@ func (p *parser) headers(n *flow.Node) Matcher {
 	return m
 }
 
-// scalar reads the matcher of a whole text.
+// scalar parses the matcher of a text body.
 func (p *parser) scalar(n *flow.Node, what string) Matcher {
 	m := p.matcher(n, true)
 	if _, several := m.(list); several {
-		p.is(n, flow.TextNode, what)
+		p.requireKind(n, flow.TextNode, what)
 		return anything{}
 	}
 	return m
 }
 
-// exactly matches a plain value and nothing else.
-func exactly(v any) Matcher {
+// literalOf matches exactly a plain value.
+func literalOf(v any) Matcher {
 	if items, ok := v.([]any); ok {
 		m := list{items: make([]Matcher, len(items))}
 		for i, item := range items {
-			m.items[i] = exactly(item)
+			m.items[i] = literalOf(item)
 		}
 		return m
 	}
 	return &literal{v}
 }
 
-// textsOf gives the values of one name: the text itself where there is one.
-func textsOf(values []string) any {
+// oneOrAll returns the values of one name: a single text as such, else a list.
+func oneOrAll(values []string) any {
 	if len(values) == 1 {
 		return values[0]
 	}

@@ -31,7 +31,7 @@ func TestBadRecordings(t *testing.T) {
 	})
 }
 
-func TestALargeHARFileIsNoRecording(t *testing.T) {
+func TestLargeHARFile(t *testing.T) {
 	text := `{"log": {"creator": {}, "entries": ["` + strings.Repeat("x", 2<<20) + `"]}}`
 	_, diags := record.Parse("shop.har", []byte(text))
 	require.Len(t, diags, 1)
@@ -104,7 +104,7 @@ func TestCEL(t *testing.T) {
 	require.Error(t, diags.Err(), "not a boolean")
 }
 
-// Every code that the sources use is explained, and the other way round.
+// Every code in the sources is explained, and every explained code is used.
 func TestCodes(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
@@ -120,9 +120,7 @@ func TestCodes(t *testing.T) {
 	assert.ElementsMatch(t, slices.Compact(used), record.Codes.Codes())
 }
 
-// Whatever the file, reading it ends without a panic, every diagnostic has a place
-// and a known code, and what was read can be played.
-// TestCompare: a value of a flow is compared as the JSON that it would be sent as.
+// TestCompare: a plain value is compared in its JSON form.
 func TestCompare(t *testing.T) {
 	at := time.Date(2026, 1, 2, 4, 4, 5, 0, time.FixedZone("", 3600))
 	value := map[string]any{"n": int64(3), "half": 0.5, "large": 1e6, "at": at, "took": 90 * time.Second, "list": []any{nil, "x"}}
@@ -145,6 +143,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Parsing any file ends without a panic, every diagnostic has a position and a known code, and
+// parsed exchanges can be replayed.
 func FuzzParse(f *testing.F) {
 	for _, folder := range []string{"match", "bad"} {
 		files, err := filepath.Glob(filepath.Join(corpus, folder, "*.txtar"))

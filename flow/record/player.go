@@ -18,21 +18,20 @@ import (
 	"facteur/flow/schema"
 )
 
-// PlayerOptions are what a Player does not know by itself.
+// PlayerOptions configure a Player.
 type PlayerOptions struct {
-	// Sleep passes the time that an answer takes, by a virtual clock: it returns when d
-	// has gone by, or the error of ctx when that ended first. nil: d takes no time, but
-	// a deadline of ctx that lies before its end is exceeded.
+	// Sleep waits for d by a virtual clock, or returns the error of ctx if that ends first.
+	// nil: d takes no time, but a deadline of ctx before its end is exceeded.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// A Player is an http.RoundTripper that answers from recorded exchanges and never
-// touches the network. It may be used concurrently.
+// A Player is an http.RoundTripper that answers from recorded exchanges and never accesses the
+// network. It is safe for concurrent use.
 //
-// Each exchange is used once, or as many times as it says. Those of a step are used in
-// their order, except by a step inside a foreach, where any iteration takes the first that
-// fits; those that name no step serve any. A request that none fits gets a *MismatchError:
-// nothing was sent, and the run should end there and show it.
+// Each exchange is used once, or as many times as it says. Those of a step are used in order,
+// except by a step inside a foreach, where each iteration uses the first that matches; those
+// without a step match requests of any. A request without a matching exchange gets a
+// *MismatchError: nothing was sent, and the run should end there and show it.
 type Player struct {
 	options PlayerOptions
 	entries []entry
@@ -42,52 +41,52 @@ type Player struct {
 	mismatches []Mismatch
 }
 
-// An entry is an exchange, ready to be compared and answered.
+// An entry is an exchange with the state of its use.
 type entry struct {
 	*Exchange
 	index     int
 	versioned bool // the path has a version
-	content   *content
+	payload   *payload
 	uses      int
-	usedBy    string // the step
+	usedBy    string // the step that used it last
 }
 
-// spent tells whether the exchange answers no more requests.
-func (e *entry) spent() bool { return e.uses >= max(1, e.Times) }
+// usedUp reports whether the exchange answers no more requests.
+func (e *entry) usedUp() bool { return e.uses >= max(1, e.Times) }
 
 // NewPlayer returns a player of the exchanges, which must not change afterwards.
 func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
 	if options.Sleep == nil {
-		options.Sleep = atOnce
+		options.Sleep = withoutDelay
 	}
 	p := &Player{options: options, last: map[string]int{}, entries: make([]entry, len(exchanges))}
 	for i, x := range exchanges {
 		_, version := cutVersion(x.Request.Path)
-		p.entries[i] = entry{Exchange: x, index: i, versioned: version, content: x.Response.ready}
-		if x.Response.ready == nil {
-			p.entries[i].content = x.Response.content()
+		p.entries[i] = entry{Exchange: x, index: i, versioned: version, payload: x.Response.encoded}
+		if x.Response.encoded == nil {
+			p.entries[i].payload = x.Response.encode()
 		}
 	}
 	return p
 }
 
-// forever is longer than anybody waits for an answer.
+// forever is longer than any client waits for an answer.
 const forever = 365 * 24 * time.Hour
 
-func atOnce(ctx context.Context, d time.Duration) error {
+func withoutDelay(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return context.DeadlineExceeded
 	}
 	return ctx.Err()
 }
 
-// A content is what an answer carries.
-type content struct {
+// A payload is the encoded header and body of a response.
+type payload struct {
 	header http.Header
 	body   []byte
 }
 
-func (r *Response) content() *content {
+func (r *Response) encode() *payload {
 	header := make(http.Header, len(r.Headers)+1)
 	var body []byte
 	switch {
@@ -106,20 +105,20 @@ func (r *Response) content() *content {
 	for name, value := range r.Headers {
 		header.Set(name, value)
 	}
-	return &content{header, body}
+	return &payload{header, body}
 }
 
-// The types of a body, as the headers of an answer say unless recorded otherwise.
+// The default content types of bodies.
 const (
 	typeJSON = "application/json"
 	typeHTML = "text/html; charset=utf-8"
 	typeText = "text/plain; charset=utf-8"
 )
 
-// RoundTrip answers req from the recording. An answer recorded as lost gives a
-// net.Error with Timeout, or an error that is syscall.ECONNRESET.
+// RoundTrip answers req from the recording. A response recorded as lost gives a net.Error with
+// Timeout, or an error that is syscall.ECONNRESET.
 func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
-	sent, err := read(req)
+	sent, err := readRequest(req)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +126,7 @@ func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	e, err := p.take(&sent)
+	e, err := p.match(&sent)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +137,7 @@ func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	switch e.Response.Lost {
 	case LostTimeout:
-		// Whoever waits for it gives up first, by its time-out.
+		// The client's time-out ends the wait first.
 		_ = p.options.Sleep(ctx, forever)
 		return nil, &net.OpError{Op: "read", Net: "tcp", Err: lostError{}}
 	case LostReset:
@@ -159,31 +158,31 @@ func (e *entry) answer(req *http.Request) *http.Response {
 		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        e.content.header.Clone(),
-		ContentLength: int64(len(e.content.body)),
+		Header:        e.payload.header.Clone(),
+		ContentLength: int64(len(e.payload.body)),
 		Request:       req,
 	}
-	var body io.Reader = bytes.NewReader(e.content.body)
+	var body io.Reader = bytes.NewReader(e.payload.body)
 	if e.Response.Truncated {
-		body = io.MultiReader(bytes.NewReader(e.content.body[:len(e.content.body)/2]), failing{io.ErrUnexpectedEOF})
+		body = io.MultiReader(bytes.NewReader(e.payload.body[:len(e.payload.body)/2]), errReader{io.ErrUnexpectedEOF})
 	}
 	resp.Body = io.NopCloser(body)
 	return resp
 }
 
-// take chooses the exchange for a request and marks it as used.
-func (p *Player) take(s *request) (*entry, error) {
+// match returns the exchange for a request and marks it as used.
+func (p *Player) match(s *request) (*entry, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := differ{names: s.info.Volatile, stopFirst: true, path: make([]step, 0, 16)}
-	blocked := false // an exchange of this step did not fit: later ones must wait
+	blocked := false // an exchange of this step did not match, so later ones are out of order
 	for i := range p.entries {
 		e := &p.entries[i]
-		mine := s.info.is(e.Step)
-		if e.spent() || e.Step != "" && !mine || p.late(e, s) {
+		ownStep := s.info.matches(e.Step)
+		if e.usedUp() || e.Step != "" && !ownStep || p.outOfOrder(e, s) {
 			continue
 		}
-		if mine && e.Step != "" && blocked {
+		if ownStep && e.Step != "" && blocked {
 			continue
 		}
 		d.count = 0
@@ -192,39 +191,39 @@ func (p *Player) take(s *request) (*entry, error) {
 			p.last[s.info.Step] = e.index
 			return e, nil
 		}
-		blocked = blocked || mine && e.Step != "" && s.info.Iteration == ""
+		blocked = blocked || ownStep && e.Step != "" && s.info.Iteration == ""
 	}
 	m := p.explain(s)
 	p.mismatches = append(p.mismatches, m)
 	return nil, &MismatchError{m}
 }
 
-// late tells whether the step has already used an exchange that stands after e.
-// Requests of no step in particular have no order.
-func (p *Player) late(e *entry, s *request) bool {
+// outOfOrder reports whether the step has already used an exchange after e. Requests without a
+// step have no order.
+func (p *Player) outOfOrder(e *entry, s *request) bool {
 	last, used := p.last[s.info.Step]
 	return used && e.index < last && s.info.Step != "" && s.info.Iteration == ""
 }
 
-// compare adds to d how the request differs from the exchange's.
+// compare adds to d how the request differs from the exchange.
 func (e *entry) compare(d *differ, s *request) {
 	r := &e.Request
 	if r.Method != s.method {
-		d.at("method", &literal{r.Method}, s.method)
+		d.differentAt("method", &literal{r.Method}, s.method)
 	}
 	if r.Host != "" && r.Host != s.host {
-		d.at("url", &literal{r.Host + r.Path}, s.host+s.path)
-	} else if path := s.pathLike(e); r.Path != path {
-		d.at("path", &literal{r.Path}, s.path)
+		d.differentAt("url", &literal{r.Host + r.Path}, s.host+s.path)
+	} else if path := s.comparablePath(e); r.Path != path {
+		d.differentAt("path", &literal{r.Path}, s.path)
 	}
 	if d.done() {
 		return
 	}
 	if r.Query != nil {
-		d.part("query", r.Query, s.query())
+		d.compareAt("query", r.Query, s.query())
 	}
 	if r.Headers != nil && !d.done() {
-		d.part("headers", r.Headers, s.headers())
+		d.compareAt("headers", r.Headers, s.headers())
 	}
 	if !d.done() {
 		e.compareBody(d, s)
@@ -243,7 +242,7 @@ func (e *entry) compareBody(d *differ, s *request) {
 	}
 	sent := s.kind
 	if kind == "text" && sent != "" {
-		sent = "text" // whatever it is, it also is a text
+		sent = "text" // any body can be compared as text
 	}
 	switch {
 	case kind == "" && sent == "":
@@ -257,20 +256,20 @@ func (e *entry) compareBody(d *differ, s *request) {
 		d.leave()
 	case kind != sent:
 		d.enter("body")
-		d.add(Difference{Recorded: kind + " " + m.String(), Sent: sent + " " + show(s.value(sent))}, leaves(m))
+		d.add(Difference{Recorded: kind + " " + m.String(), Sent: sent + " " + formatJSON(s.value(sent))}, countScalars(m))
 		d.leave()
 	default:
-		d.part(kind, m, s.value(sent))
+		d.compareAt(kind, m, s.value(sent))
 	}
 }
 
-func (d *differ) part(name string, m Matcher, sent any) {
+func (d *differ) compareAt(name string, m Matcher, sent any) {
 	d.enter(name)
 	m.compare(d, sent)
 	d.leave()
 }
 
-func (d *differ) at(name string, m Matcher, sent any) {
+func (d *differ) differentAt(name string, m Matcher, sent any) {
 	d.enter(name)
 	d.different(m, sent)
 	d.leave()
@@ -279,32 +278,32 @@ func (d *differ) at(name string, m Matcher, sent any) {
 // An Unused exchange could have answered more requests than it did.
 type Unused struct {
 	*Exchange
-	Uses int // how many it did answer
+	Uses int // how many it answered
 }
 
-// Unused returns the exchanges that are not used up, in their order.
+// Unused returns the exchanges that are not used up, in order.
 func (p *Player) Unused() []Unused {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var unused []Unused
 	for i := range p.entries {
-		if e := &p.entries[i]; !e.spent() {
+		if e := &p.entries[i]; !e.usedUp() {
 			unused = append(unused, Unused{e.Exchange, e.uses})
 		}
 	}
 	return unused
 }
 
-// Mismatches returns the requests that no exchange fitted, in the order in which
-// they came.
+// Mismatches returns the requests without a matching exchange, in the order in which they
+// came.
 func (p *Player) Mismatches() []Mismatch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.mismatches)
 }
 
-// Err returns the mismatches as errors, nil when there were none. Exchanges left
-// unused are no error here: see Unused.
+// Err returns the mismatches as errors, nil if there are none. Unused exchanges are not
+// errors: see Unused.
 func (p *Player) Err() error {
 	var errs []error
 	for _, m := range p.Mismatches() {
@@ -313,7 +312,7 @@ func (p *Player) Err() error {
 	return errors.Join(errs...)
 }
 
-// cutVersion takes the leading version of the Graph API off a path: /v23.0/106 is
+// cutVersion removes the leading version of the Graph API from a path: /v23.0/106 becomes
 // /106.
 func cutVersion(path string) (rest string, ok bool) {
 	version, ok := strings.CutPrefix(path, "/v")

@@ -31,8 +31,8 @@ var update = flag.Bool("update", false, "rewrite the golden parts of testdata/ex
 
 const corpus = "../../testdata/exchanges"
 
-// golden runs f on every archive of a folder: its last part, "want", is what f
-// returns for the other parts.
+// golden runs f on the parts of every archive of a folder, and compares with its last part,
+// "want".
 func golden(t *testing.T, folder string, f func(t *testing.T, parts []txtar.File) string) {
 	files, err := filepath.Glob(filepath.Join(corpus, folder, "*.txtar"))
 	require.NoError(t, err)
@@ -60,8 +60,7 @@ func parse(t testing.TB, text string) []*record.Exchange {
 	return exchanges
 }
 
-// send makes a request as a part of an archive describes it: a method, a URL, then
-// key=value words.
+// send makes a request from a line of an archive: a method, a URL, then key=value words.
 func send(t *testing.T, line, body string) *http.Request {
 	words := strings.Fields(line)
 	req, err := http.NewRequest(words[0], words[1], strings.NewReader(body))
@@ -270,7 +269,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// The 500 requests of a foreach, whose exchanges only differ in their content.
+// BenchmarkForeach matches the 500 requests of a foreach, whose exchanges only differ in the
+// body.
 func BenchmarkForeach(b *testing.B) {
 	const n = 500
 	var text strings.Builder

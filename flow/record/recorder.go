@@ -20,37 +20,36 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A Recorder is an http.RoundTripper that passes requests on and writes down what
-// was sent and what came back. It may be used concurrently; exchanges stand in the
-// order in which their requests were made.
+// A Recorder is an http.RoundTripper that forwards requests and records the exchanges, in the
+// order of their requests. It is safe for concurrent use.
 //
-// Secrets are taken out when an exchange is captured: those that the given function
-// knows, and those that the requests themselves show, in authorization headers,
-// cookies and parameters such as access_token. A value of a request that held one is
-// recorded as {$any: true}. Headers of requests are not recorded at all, and of
-// answers only those that flows and actions read. Volatile fields are left out.
+// Secrets are removed when an exchange is captured: those known to the given function, and
+// those found in the requests, in authorization headers, cookies and parameters such as
+// access_token. A value of a request that contained one is recorded as {$any: true}. Headers
+// of requests are not recorded at all, and of responses only those that flows and actions
+// read. Volatile fields are left out.
 type Recorder struct {
-	// Now is a virtual clock: how long answers took by it is recorded. nil: that is left
-	// out, because by a real one it is different each time.
+	// Now is a virtual clock, by which delays of responses are recorded. nil: delays are not
+	// recorded, because real ones vary.
 	Now func() time.Time
 
-	base    http.RoundTripper
-	known   func([]byte) []byte
-	learned *Scrubber
+	base       http.RoundTripper
+	scrubKnown func([]byte) []byte
+	learned    *Scrubber
 
 	mu        sync.Mutex
 	exchanges []*captured
-	problem   error // what keeps the recording from being written
+	problem   error // why the recording cannot be written
 }
 
 type captured struct {
 	step              string
-	request, response *yaml.Node // nil response: nothing came of it
+	request, response *yaml.Node // nil: not recorded
 }
 
-// NewRecorder returns a recorder around base, http.DefaultTransport when it is nil.
-// Scrub returns a text without the secrets that its caller knows, in any encoding, as
-// Scrubber.Scrub does; nil: it knows none.
+// NewRecorder returns a recorder around base, http.DefaultTransport if it is nil. scrub
+// removes the secrets known to the caller from a text, in any encoding, as Scrubber.Scrub
+// does; nil: none are known.
 func NewRecorder(base http.RoundTripper, scrub func([]byte) []byte) *Recorder {
 	if base == nil {
 		base = http.DefaultTransport
@@ -58,15 +57,15 @@ func NewRecorder(base http.RoundTripper, scrub func([]byte) []byte) *Recorder {
 	if scrub == nil {
 		scrub = func(text []byte) []byte { return text }
 	}
-	return &Recorder{base: base, known: scrub, learned: NewScrubber()}
+	return &Recorder{base: base, scrubKnown: scrub, learned: NewScrubber()}
 }
 
-// maxCaptured is the size of an answer, in bytes, that no recording can hold.
+// maxCaptured bounds the size of a recorded response body, in bytes.
 const maxCaptured = 1 << 20
 
-// RoundTrip passes the request on.
+// RoundTrip forwards the request.
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	sent, err := read(req)
+	sent, err := readRequest(req)
 	if err != nil {
 		return nil, err
 	}
@@ -80,15 +79,15 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if sent.body != nil {
 		onward.Body = io.NopCloser(bytes.NewReader(sent.body))
 	}
-	began := r.now()
+	began := r.clockNow()
 	resp, err := r.base.RoundTrip(onward)
-	took := r.now().Sub(began)
+	took := r.clockNow().Sub(began)
 	if err != nil {
-		r.keep(c, lost(err))
+		r.setResponse(c, lostResponse(err))
 		return resp, err
 	}
 	for _, cookie := range resp.Cookies() {
-		r.learnLong(cookie.Value)
+		r.learnSecret(cookie.Value)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxCaptured+1))
 	if len(body) > maxCaptured {
@@ -96,49 +95,49 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 			io.Reader
 			io.Closer
 		}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
-		r.refuse(&sent, "is over 1 MiB")
+		r.setProblem(&sent, "is over 1 MiB")
 		return resp, nil
 	}
 	resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if err != nil {
-		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), errReader{err}))
 		if isTimeout(err) {
-			r.keep(c, lost(err))
+			r.setResponse(c, lostResponse(err))
 			return resp, nil
 		}
 	}
 	if !utf8.Valid(body) {
-		r.refuse(&sent, "is not text")
+		r.setProblem(&sent, "is not text")
 		return resp, nil
 	}
 	n := r.response(resp, body, err != nil)
 	if took > 0 {
-		put(n, "delay", bare(schema.FormatDuration(took)))
+		put(n, "delay", plainScalar(schema.FormatDuration(took)))
 	}
-	r.keep(c, n)
+	r.setResponse(c, n)
 	return resp, nil
 }
 
-// now is the time by the virtual clock, or always the same.
-func (r *Recorder) now() time.Time {
+// clockNow is the time of the virtual clock, always zero without one.
+func (r *Recorder) clockNow() time.Time {
 	if r.Now == nil {
 		return time.Time{}
 	}
 	return r.Now()
 }
 
-type failing struct{ err error }
+type errReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f errReader) Read([]byte) (int, error) { return 0, f.err }
 
-func (r *Recorder) keep(c *captured, response *yaml.Node) {
+func (r *Recorder) setResponse(c *captured, response *yaml.Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c.response = response
 }
 
-func (r *Recorder) refuse(s *request, why string) {
+func (r *Recorder) setProblem(s *request, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.problem == nil {
@@ -146,17 +145,17 @@ func (r *Recorder) refuse(s *request, why string) {
 	}
 }
 
-// lost gives the answer of a request that got none; nil when the request was never
+// lostResponse returns the response of a request that got none; nil if the request was never
 // sent.
-func lost(err error) *yaml.Node {
+func lostResponse(err error) *yaml.Node {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op) && op.Op == "dial":
 		return nil
 	case isTimeout(err):
-		return mapping("lost", bare(LostTimeout))
+		return mapping("lost", plainScalar(LostTimeout))
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return mapping("lost", bare(LostReset))
+		return mapping("lost", plainScalar(LostReset))
 	}
 	return nil
 }
@@ -166,29 +165,29 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// learn looks for secrets in the places of a request that are made for them.
+// learn collects the secrets in the headers, URL and parameters of a request.
 func (r *Recorder) learn(req *http.Request, s *request) {
 	for name, values := range req.Header {
 		if !secretName(name) {
 			continue
 		}
 		for _, value := range values {
-			r.learnLong(value)
+			r.learnSecret(value)
 			scheme, rest, _ := strings.Cut(value, " ")
-			r.learnLong(rest)
+			r.learnSecret(rest)
 			if login, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "basic") {
 				_, password, _ := strings.Cut(string(login), ":")
-				r.learnLong(string(login))
-				r.learnLong(password)
+				r.learnSecret(string(login))
+				r.learnSecret(password)
 			}
 		}
 	}
 	for _, cookie := range req.Cookies() {
-		r.learnLong(cookie.Value)
+		r.learnSecret(cookie.Value)
 	}
 	if req.URL.User != nil {
 		password, _ := req.URL.User.Password()
-		r.learnLong(password)
+		r.learnSecret(password)
 	}
 	r.learnParameters(s.query().(map[string]any))
 	if s.kind == "form" {
@@ -199,20 +198,20 @@ func (r *Recorder) learn(req *http.Request, s *request) {
 func (r *Recorder) learnParameters(values map[string]any) {
 	for name, v := range values {
 		if text, ok := v.(string); ok && secretName(name) {
-			r.learnLong(text)
+			r.learnSecret(text)
 		}
 	}
 }
 
-// learnLong takes a value for a secret if it is too long to be a common word.
-func (r *Recorder) learnLong(secret string) {
+// learnSecret adds a secret unless it is so short that it could be a common word.
+func (r *Recorder) learnSecret(secret string) {
 	if len(secret) >= 2*minSecret {
 		r.learned.Add(secret)
 	}
 }
 
 func (r *Recorder) scrub(text string) string {
-	return string(r.learned.Scrub(r.known([]byte(text))))
+	return string(r.learned.Scrub(r.scrubKnown([]byte(text))))
 }
 
 func (r *Recorder) request(u *url.URL, s *request) *yaml.Node {
@@ -222,38 +221,37 @@ func (r *Recorder) request(u *url.URL, s *request) *yaml.Node {
 	} else {
 		put(n, "url", text(r.scrub(s.host+s.path)))
 	}
-	if s.rawQ != "" {
-		put(n, "query", r.clean(parameters(s.query(), nil), true))
+	if s.rawQuery != "" {
+		put(n, "query", r.scrubNode(parameters(s.query(), nil), true))
 	}
 	volatile := &differ{names: s.info.Volatile, path: []step{{"body", -1}}}
 	switch s.kind {
 	case "json":
-		if !holds(s.decoded, maxDepth) {
+		if !canHold(s.decoded, maxDepth) {
 			put(n, "json", anyNode())
 			break
 		}
-		put(n, "json", r.clean(jsonNode(s.body, volatile, true), true))
+		put(n, "json", r.scrubNode(jsonNode(s.body, volatile, true), true))
 	case "form":
-		put(n, "form", r.clean(parameters(s.decoded, volatile), true))
+		put(n, "form", r.scrubNode(parameters(s.decoded, volatile), true))
 	case "text":
-		put(n, "text", r.clean(text(string(s.body)), true))
+		put(n, "text", r.scrubNode(text(string(s.body)), true))
 	}
 	return n
 }
 
-// anyHost tells whether the host is one that a recording should not insist on: the
-// Cloud API and its stand-ins.
+// anyHost reports whether the host is recorded as any: the Cloud API and its simulators.
 func anyHost(host string) bool {
 	return host == "graph.facebook.com" || host == "localhost" || net.ParseIP(host) != nil
 }
 
 func (r *Recorder) response(resp *http.Response, body []byte, truncated bool) *yaml.Node {
-	n := mapping("status", bare(fmt.Sprint(resp.StatusCode)))
+	n := mapping("status", plainScalar(fmt.Sprint(resp.StatusCode)))
 	media := resp.Header.Get("Content-Type")
 	kind, usual := "text", typeText
 	if strings.HasPrefix(media, "text/html") {
 		kind, usual = "html", typeHTML
-	} else if v, err := decode(body); err == nil && v != nil && holds(v, maxDepth) {
+	} else if v, err := decode(body); err == nil && v != nil && canHold(v, maxDepth) {
 		kind, usual = "json", typeJSON
 	}
 	headers := &yaml.Node{Kind: yaml.MappingNode}
@@ -266,21 +264,21 @@ func (r *Recorder) response(resp *http.Response, body []byte, truncated bool) *y
 		}
 	}
 	if len(headers.Content) > 0 {
-		put(n, "headers", r.clean(headers, false))
+		put(n, "headers", r.scrubNode(headers, false))
 	}
 	switch {
 	case kind == "json":
-		put(n, "json", r.clean(jsonNode(body, nil, false), false))
+		put(n, "json", r.scrubNode(jsonNode(body, nil, false), false))
 	case len(body) > 0:
-		put(n, kind, r.clean(text(string(body)), false))
+		put(n, kind, r.scrubNode(text(string(body)), false))
 	}
 	if truncated {
-		put(n, "truncated", bare("true"))
+		put(n, "truncated", plainScalar("true"))
 	}
 	return n
 }
 
-// sameType compares types of content, whatever they say of the character set.
+// sameType compares content types without their parameters.
 func sameType(a, b string) bool {
 	a, _, _ = strings.Cut(a, ";")
 	b, _, _ = strings.Cut(b, ";")

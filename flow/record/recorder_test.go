@@ -26,12 +26,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A world is a transport that answers as it is told.
-type world func(req *http.Request) (*http.Response, error)
+// A roundTripFunc is a transport.
+type roundTripFunc func(req *http.Request) (*http.Response, error)
 
-func (w world) RoundTrip(req *http.Request) (*http.Response, error) { return w(req) }
+func (w roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return w(req) }
 
-func answer(status int, media, body string) world {
+func answer(status int, media, body string) roundTripFunc {
 	return func(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			if _, err := io.Copy(io.Discard, req.Body); err != nil {
@@ -53,7 +53,7 @@ const token = `EAAG-test/token+with="quotes"&é`
 
 func TestRecording(t *testing.T) {
 	tries := 0
-	rec := record.NewRecorder(world(func(req *http.Request) (*http.Response, error) {
+	rec := record.NewRecorder(roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		if tries++; tries == 1 {
 			resp, err := answer(400, "application/json; charset=UTF-8", `{"error":{"message":"(#130429) Rate limit hit","code":130429,"error_data":{}}}`)(req)
 			resp.Header.Set("Retry-After", "3")
@@ -147,7 +147,7 @@ func TestRecordingLostAnswers(t *testing.T) {
 		{"something else", errors.New("no such host"), "exchanges: []"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rec := record.NewRecorder(world(func(*http.Request) (*http.Response, error) { return nil, tt.err }), nil)
+			rec := record.NewRecorder(roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, tt.err }), nil)
 			_, err := rec.RoundTrip(send(t, "GET https://api.shop.test/x", ""))
 			require.ErrorIs(t, err, tt.err)
 			assert.Contains(t, written(t, rec), tt.want)
@@ -155,10 +155,10 @@ func TestRecordingLostAnswers(t *testing.T) {
 	}
 }
 
-// By a virtual clock it is known how long an answer took.
+// Delays are recorded with a virtual clock.
 func TestRecordingHowLongAnAnswerTook(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	rec := record.NewRecorder(world(func(req *http.Request) (*http.Response, error) {
+	rec := record.NewRecorder(roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		now = now.Add(1500 * time.Millisecond)
 		return answer(200, "application/json", "{}")(req)
 	}), nil)
@@ -169,9 +169,9 @@ func TestRecordingHowLongAnAnswerTook(t *testing.T) {
 }
 
 func TestRecordingABrokenAnswer(t *testing.T) {
-	rec := record.NewRecorder(world(func(req *http.Request) (*http.Response, error) {
+	rec := record.NewRecorder(roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		resp, err := answer(200, "application/json", "")(req)
-		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"mess`), failing{io.ErrUnexpectedEOF}))
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"mess`), errReader{io.ErrUnexpectedEOF}))
 		return resp, err
 	}), nil)
 	resp, err := rec.RoundTrip(send(t, "GET https://api.shop.test/x", ""))
@@ -182,9 +182,9 @@ func TestRecordingABrokenAnswer(t *testing.T) {
 	assert.Contains(t, written(t, rec), "truncated: true")
 }
 
-type failing struct{ err error }
+type errReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f errReader) Read([]byte) (int, error) { return 0, f.err }
 
 func TestRecordingRefusesWhatItCannotHold(t *testing.T) {
 	for _, tt := range []struct {
@@ -245,8 +245,8 @@ func TestWriteFile(t *testing.T) {
 	assert.Error(t, rec.WriteFile(filepath.Join(folder, "r.yaml", "r.yaml")), "a file is none")
 }
 
-// disguises are the forms in which a secret may travel.
-func disguises(secret string) map[string]string {
+// encodings are the forms in which a secret may occur.
+func encodings(secret string) map[string]string {
 	quoted, _ := json.Marshal(secret)
 	twice, _ := json.Marshal(string(quoted))
 	m := map[string]string{
@@ -282,10 +282,10 @@ func lower(s string) string {
 	return b.String()
 }
 
-// exposes tells whether the text shows the secret in any form, decoding what could
-// be base64 or hexadecimal instead of searching for forms.
+// exposes reports the form in which the text shows the secret. It decodes what could be base64
+// or hexadecimal, instead of searching for encoded forms.
 func exposes(text, secret string) string {
-	for name, form := range disguises(secret) {
+	for name, form := range encodings(secret) {
 		if !strings.HasPrefix(name, "base64") && strings.Contains(text, form) {
 			return name
 		}
@@ -308,7 +308,7 @@ func exposes(text, secret string) string {
 func TestScrubber(t *testing.T) {
 	for _, secret := range []string{token, "abcd", "0123456789", "s3cr3t/…\n", "😀 pass word", strings.Repeat("k", 300)} {
 		s := record.NewScrubber("unrelated", secret)
-		for name, form := range disguises(secret) {
+		for name, form := range encodings(secret) {
 			text := "before " + form + " after " + form
 			got := string(s.Scrub([]byte(text)))
 			assert.Empty(t, exposes(got, secret), "%s of %q: %q", name, secret, got)
@@ -332,8 +332,8 @@ func TestScrubberIsConcurrent(t *testing.T) {
 	group.Wait()
 }
 
-// What a recorder writes is read back, replays to the same answers, and shows no
-// secret, wherever it stood and in whatever form.
+// A recording can be parsed, replays the same responses, and shows no secret, wherever it
+// occurred and in any form.
 func TestRecordAndReplay(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -355,7 +355,7 @@ func recordAndReplay(t *testing.T, rng *rand.Rand, secret string) {
 		status                    int
 	}
 	var forms []string
-	for _, form := range disguises(secret) {
+	for _, form := range encodings(secret) {
 		forms = append(forms, form)
 	}
 	value := func() any { return randomValue(rng, 3, forms) }
@@ -381,7 +381,7 @@ func recordAndReplay(t *testing.T, rng *rand.Rand, secret string) {
 		pairs = append(pairs, p)
 	}
 	next := 0
-	rec := record.NewRecorder(world(func(req *http.Request) (*http.Response, error) {
+	rec := record.NewRecorder(roundTripFunc(func(req *http.Request) (*http.Response, error) {
 		p := pairs[next]
 		next++
 		return answer(p.status, p.media, p.answer)(req)
@@ -414,7 +414,7 @@ func recordAndReplay(t *testing.T, rng *rand.Rand, secret string) {
 	assert.Empty(t, player.Unused())
 }
 
-// scrubbed is what a recording keeps of a value.
+// scrubbed is a value as a recording keeps it.
 func scrubbed(s *record.Scrubber, v any) any {
 	switch v := v.(type) {
 	case string:

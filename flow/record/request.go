@@ -11,25 +11,24 @@ import (
 	"strings"
 )
 
-// A request is what was sent, taken apart for comparison. Its parts are decoded
-// when they are first asked for.
+// A request is a sent request, split for comparison. Its parts are decoded on first use.
 type request struct {
-	info   Info
-	method string
-	host   string // scheme and host, lower case
-	path   string // escaped
-	short  string // the path without a version
-	header http.Header
-	rawQ   string
-	kind   string // of the body: json, form, text, or "" for none
-	body   []byte
+	info        Info
+	method      string
+	host        string // scheme and host, lower case
+	path        string // escaped
+	unversioned string // path without the version
+	header      http.Header
+	rawQuery    string
+	kind        string // of the body: json, form, text, or "" for none
+	body        []byte
 
-	decoded any // of json and form
-	q, h    map[string]any
+	decoded                   any // of json and form
+	queryValues, headerValues map[string]any
 }
 
-// read takes a request apart and closes its body.
-func read(req *http.Request) (request, error) {
+// readRequest reads a request and closes its body.
+func readRequest(req *http.Request) (request, error) {
 	s := request{info: infoOf(req.Context()), method: req.Method, header: req.Header}
 	if s.method == "" {
 		s.method = http.MethodGet
@@ -44,8 +43,8 @@ func read(req *http.Request) (request, error) {
 	if s.path = req.URL.EscapedPath(); s.path == "" {
 		s.path = "/"
 	}
-	s.short, _ = cutVersion(s.path)
-	s.rawQ = req.URL.RawQuery
+	s.unversioned, _ = cutVersion(s.path)
+	s.rawQuery = req.URL.RawQuery
 	if req.Body == nil || req.Body == http.NoBody {
 		return s, nil
 	}
@@ -85,7 +84,7 @@ func isJSON(media string) bool {
 	return media == typeJSON || strings.HasSuffix(media, "+json")
 }
 
-// decode reads one JSON value, keeping its numbers as they are written.
+// decode decodes a single JSON value, and keeps numbers as written.
 func decode(body []byte) (v any, err error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -98,33 +97,33 @@ func decode(body []byte) (v any, err error) {
 	return v, nil
 }
 
-// pathLike returns the path in the form in which the exchange gives it.
-func (s *request) pathLike(e *entry) string {
+// comparablePath returns the path with or without version, as the exchange has it.
+func (s *request) comparablePath(e *entry) string {
 	if e.versioned || e.Request.Path == s.path {
 		return s.path
 	}
-	return s.short
+	return s.unversioned
 }
 
 func (s *request) query() any {
-	if s.q == nil {
-		values, _ := url.ParseQuery(s.rawQ)
-		s.q = fields(values)
+	if s.queryValues == nil {
+		values, _ := url.ParseQuery(s.rawQuery)
+		s.queryValues = fields(values)
 	}
-	return s.q
+	return s.queryValues
 }
 
 func (s *request) headers() any {
-	if s.h == nil {
-		s.h = make(map[string]any, len(s.header))
-		for name, texts := range s.header { // a transport may also be handed names in small letters
-			s.h[http.CanonicalHeaderKey(name)] = textsOf(texts)
+	if s.headerValues == nil {
+		s.headerValues = make(map[string]any, len(s.header))
+		for name, texts := range s.header { // names need not be canonical here
+			s.headerValues[http.CanonicalHeaderKey(name)] = oneOrAll(texts)
 		}
 	}
-	return s.h
+	return s.headerValues
 }
 
-// value gives the body as a value of that kind.
+// value returns the body as a value of that kind.
 func (s *request) value(kind string) any {
 	if kind == "text" {
 		return string(s.body)
@@ -135,7 +134,7 @@ func (s *request) value(kind string) any {
 func fields(values map[string][]string) map[string]any {
 	m := make(map[string]any, len(values))
 	for name, texts := range values {
-		m[name] = textsOf(texts)
+		m[name] = oneOrAll(texts)
 	}
 	return m
 }

@@ -14,29 +14,29 @@ import (
 	"sync"
 )
 
-// Hidden stands where a secret or a sensitive value was.
+// Hidden replaces a secret or a sensitive value.
 const Hidden = "[secret]"
 
-// A Scrubber takes secrets out of texts, in whatever encoding they stand there:
-// plain, base64 in both alphabets and at each of the three alignments, URL-encoded,
-// escaped as in JSON, hexadecimal. It may be used concurrently.
+// A Scrubber removes secrets from texts in any encoding: plain, base64 in both alphabets and
+// at each of the three alignments, URL-encoded, JSON-escaped, HTML-escaped, hexadecimal. It is
+// safe for concurrent use.
 type Scrubber struct {
 	mu       sync.RWMutex
 	patterns []needle
 }
 
-// A needle is one form of a secret. Base64 digits beside it may hold some of its bits.
+// A needle is one encoding of a secret. If before or after is set, an adjacent base64 digit
+// may hold some of its bits and is removed as well.
 type needle struct {
 	form          string
 	before, after bool
 }
 
-// minSecret is the length under which a secret is not looked for: it would be found
-// in every text.
+// minSecret is the minimum length of a secret to search for: shorter ones would match in every
+// text.
 const minSecret = 4
 
-// NewScrubber returns a scrubber of the secrets. Those shorter than four bytes are
-// left alone.
+// NewScrubber returns a scrubber of the secrets. Those shorter than four bytes are ignored.
 func NewScrubber(secrets ...string) *Scrubber {
 	s := &Scrubber{}
 	for _, secret := range secrets {
@@ -45,7 +45,7 @@ func NewScrubber(secrets ...string) *Scrubber {
 	return s
 }
 
-// Add makes the scrubber look for one more secret.
+// Add adds a secret to remove.
 func (s *Scrubber) Add(secret string) {
 	if len(secret) < minSecret {
 		return
@@ -56,7 +56,7 @@ func (s *Scrubber) Add(secret string) {
 		return
 	}
 	s.patterns = append(s.patterns, forms(secret)...)
-	// The longest first, so that no part of a long form is left when a short one is
+	// The longest first, so that no rest of a long form remains when a short one is
 	// found in it.
 	slices.SortStableFunc(s.patterns, func(a, b needle) int {
 		return cmp.Or(cmp.Compare(len(b.form), len(a.form)), cmp.Compare(a.form, b.form))
@@ -64,18 +64,18 @@ func (s *Scrubber) Add(secret string) {
 	s.patterns = slices.Compact(s.patterns)
 }
 
-// Scrub returns the text with [secret] in the place of every secret; text itself
-// when it holds none.
+// Scrub replaces every secret in the text by [secret]. It returns text itself if it holds
+// none.
 func (s *Scrubber) Scrub(text []byte) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, n := range s.patterns {
-		text = n.cut(text)
+		text = n.scrub(text)
 	}
 	return text
 }
 
-func (n needle) cut(text []byte) []byte {
+func (n needle) scrub(text []byte) []byte {
 	var out []byte
 	for {
 		at := bytes.Index(text, []byte(n.form))
@@ -102,7 +102,7 @@ func isBase64(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("+/-_", c) >= 0
 }
 
-// forms returns what a secret looks like in texts.
+// forms returns the encodings of a secret.
 func forms(secret string) []needle {
 	var list []needle
 	add := func(form string, before, after bool) {
@@ -111,7 +111,7 @@ func forms(secret string) []needle {
 		}
 	}
 	add(secret, false, false)
-	add(everyEscape(secret), false, false)
+	add(percentEncode(secret), false, false)
 	add(html.EscapeString(secret), false, false)
 	for _, quoted := range jsonForms(secret) {
 		list = append(list, needle{form: quoted})
@@ -119,8 +119,8 @@ func forms(secret string) []needle {
 	digits := hex.EncodeToString([]byte(secret))
 	list = append(list, needle{form: digits}, needle{form: strings.ToUpper(digits)})
 	for shift := range 3 {
-		// Bytes before the secret move it within the groups of three; only the digits
-		// that the secret alone decides are looked for.
+		// Preceding bytes shift the secret within the groups of three; only the digits
+		// that depend on the secret alone are searched for.
 		bits := 8 * (shift + len(secret))
 		skip := (8*shift + 5) / 6
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -131,12 +131,12 @@ func forms(secret string) []needle {
 	return list
 }
 
-// jsonForms returns the secret as it stands inside of JSON strings, and inside of
-// JSON in JSON strings.
+// jsonForms returns the forms of the secret inside JSON strings, and inside JSON that is
+// itself in a JSON string.
 func jsonForms(secret string) []string {
 	escaped, _ := json.Marshal(secret)
 	once := string(escaped[1 : len(escaped)-1])
-	simple := show(secret)
+	simple := formatJSON(secret)
 	simple = simple[1 : len(simple)-1]
 	var ascii strings.Builder
 	for _, r := range simple {
@@ -152,7 +152,7 @@ func jsonForms(secret string) []string {
 	}
 	list := []string{once, simple, ascii.String(), strings.ReplaceAll(simple, "/", `\/`)}
 	for _, form := range list[:3] {
-		twice := show(form)
+		twice := formatJSON(form)
 		list = append(list, twice[1:len(twice)-1])
 	}
 	return list
@@ -174,8 +174,8 @@ func lowerEscapes(s string) string {
 	return string(b)
 }
 
-// everyEscape writes every byte as %XX.
-func everyEscape(s string) string {
+// percentEncode writes every byte as %XX.
+func percentEncode(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		fmt.Fprintf(&b, "%%%02X", s[i])
@@ -183,7 +183,7 @@ func everyEscape(s string) string {
 	return b.String()
 }
 
-// secretName tells whether a header or a parameter of that name holds a secret.
+// secretName reports whether a header or a parameter of that name holds a secret.
 func secretName(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{
@@ -192,8 +192,8 @@ func secretName(name string) bool {
 	}, func(part string) bool { return strings.Contains(name, part) })
 }
 
-// secretField tells whether a field of a JSON body holds a secret: fewer names, as
-// flow_token and next_page_token are none.
+// secretField reports whether a JSON field of that name holds a secret. There are fewer names,
+// because flow_token and next_page_token are not secrets.
 func secretField(name string) bool {
 	return slices.Contains([]string{
 		"access_token", "refresh_token", "id_token", "client_secret", "app_secret", "password", "api_key",

@@ -13,10 +13,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Write writes the exchanges captured so far as a recording, the same bytes for the
-// same exchanges. Requests that were never sent are left out. It writes nothing and
-// returns an error when a secret would be in the text, or when the text could not be
-// read back.
+// Write writes the exchanges captured so far as a recording; the same exchanges give the same
+// bytes. Requests that were never sent are left out. It writes nothing and returns an error if
+// the text would contain a secret, or cannot be parsed again.
 func (r *Recorder) Write(w io.Writer) error {
 	data, err := r.encode()
 	if err != nil {
@@ -26,8 +25,8 @@ func (r *Recorder) Write(w io.Writer) error {
 	return err
 }
 
-// WriteFile writes the recording to a file, which it replaces only when all is well. It makes the
-// folder where there is none.
+// WriteFile writes the recording to a file, which it replaces only on success. It creates
+// missing folders.
 func (r *Recorder) WriteFile(name string) error {
 	data, err := r.encode()
 	if err != nil {
@@ -40,7 +39,7 @@ func (r *Recorder) WriteFile(name string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) // no effect after the rename
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Chmod(fs.FileMode(0o644)), f.Sync(), f.Close())
 	if err != nil {
@@ -56,23 +55,23 @@ func (r *Recorder) encode() ([]byte, error) {
 		return nil, r.problem
 	}
 	list := &yaml.Node{Kind: yaml.SequenceNode}
-	var before []byte // the request that `same` would repeat
+	var before []byte // the previous request, which `same` repeats
 	for _, c := range r.exchanges {
 		if c.response == nil {
 			continue
 		}
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		if c.step != "" {
-			put(n, "step", r.clean(text(c.step), false))
+			put(n, "step", r.scrubNode(text(c.step), false))
 		}
-		// What was learned since the capture goes now.
-		request, response := r.cleanRequest(c.request), r.clean(c.response, false)
+		// Remove secrets that were learned after the capture.
+		request, response := r.scrubRequest(c.request), r.scrubNode(c.response, false)
 		written, err := yaml.Marshal(request)
 		if err != nil {
 			return nil, err
 		}
 		if bytes.Equal(written, before) {
-			request = bare("same")
+			request = plainScalar("same")
 		}
 		before = written
 		put(n, "request", request)
@@ -89,7 +88,7 @@ func (r *Recorder) encode() ([]byte, error) {
 	if err := errors.Join(enc.Encode(mapping("exchanges", list)), enc.Close()); err != nil {
 		return nil, err
 	}
-	if err := r.search(b.Bytes()); err != nil {
+	if err := r.checkSecrets(b.Bytes()); err != nil {
 		return nil, err
 	}
 	if _, diags := Parse("recording", b.Bytes()); diags.HasErrors() {
@@ -98,8 +97,8 @@ func (r *Recorder) encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// search looks for secrets once more, in the text as a whole.
-func (r *Recorder) search(data []byte) error {
+// checkSecrets searches the whole text for secrets once more.
+func (r *Recorder) checkSecrets(data []byte) error {
 	scrubbed := r.scrub(string(data))
 	if scrubbed == string(data) {
 		return nil
@@ -113,20 +112,20 @@ func (r *Recorder) search(data []byte) error {
 	return fmt.Errorf("a secret would stand in its line %d", line)
 }
 
-// cleanRequest scrubs a request: its values become matchers, the rest texts.
-func (r *Recorder) cleanRequest(n *yaml.Node) *yaml.Node {
+// scrubRequest scrubs a captured request.
+func (r *Recorder) scrubRequest(n *yaml.Node) *yaml.Node {
 	out := &yaml.Node{Kind: yaml.MappingNode}
 	for i := 0; i < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		matched := slices.Contains([]string{"query", "json", "form", "text"}, key)
-		put(out, key, r.clean(n.Content[i+1], matched))
+		put(out, key, r.scrubNode(n.Content[i+1], matched))
 	}
 	return out
 }
 
-// clean returns the node without secrets; in a request, a value that held one matches
-// any.
-func (r *Recorder) clean(n *yaml.Node, matched bool) *yaml.Node {
+// scrubNode returns the node without secrets; with matched, a value that contained one becomes
+// {$any: true}.
+func (r *Recorder) scrubNode(n *yaml.Node, matched bool) *yaml.Node {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		cleaned := r.scrub(n.Value)
@@ -140,14 +139,14 @@ func (r *Recorder) clean(n *yaml.Node, matched bool) *yaml.Node {
 	case yaml.SequenceNode:
 		out := &yaml.Node{Kind: n.Kind, Style: n.Style}
 		for _, item := range n.Content {
-			out.Content = append(out.Content, r.clean(item, matched))
+			out.Content = append(out.Content, r.scrubNode(item, matched))
 		}
 		return out
 	}
 	out := &yaml.Node{Kind: n.Kind, Style: n.Style}
 	for i := 0; i < len(n.Content); i += 2 {
 		key := n.Content[i].Value
-		put(out, r.scrub(key), r.clean(n.Content[i+1], matched))
+		put(out, r.scrub(key), r.scrubNode(n.Content[i+1], matched))
 	}
 	return out
 }

@@ -12,9 +12,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// holds tells whether a recording can hold the value: YAML as read here has integers
-// of 64 bits, and bounds the depth.
-func holds(v any, depth int) bool {
+// canHold reports whether a recording can hold the value: in our YAML, integers have 64 bits
+// and nesting is bounded.
+func canHold(v any, depth int) bool {
 	switch v := v.(type) {
 	case json.Number:
 		if isInteger(v.String()) {
@@ -24,10 +24,10 @@ func holds(v any, depth int) bool {
 		_, err := v.Float64()
 		return err == nil
 	case []any:
-		return depth > 0 && !slices.ContainsFunc(v, func(item any) bool { return !holds(item, depth-1) })
+		return depth > 0 && !slices.ContainsFunc(v, func(item any) bool { return !canHold(item, depth-1) })
 	case map[string]any:
 		for _, item := range v {
-			if !holds(item, depth-1) {
+			if !canHold(item, depth-1) {
 				return false
 			}
 		}
@@ -36,11 +36,11 @@ func holds(v any, depth int) bool {
 	return true
 }
 
-// maxDepth is how deep a recorded body may be nested.
+// maxDepth bounds the nesting of a recorded body.
 const maxDepth = 90
 
-// jsonNode turns JSON, which is known to be sound, into YAML, in its order. Volatile
-// fields and, in a request, secret ones do not show their values.
+// jsonNode converts valid JSON to YAML, in its order. Volatile fields are dropped, and the
+// values of secret fields are hidden.
 func jsonNode(data []byte, volatile *differ, matched bool) *yaml.Node {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -57,22 +57,22 @@ func nextNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
 				list.Content = append(list.Content, nextNode(dec, volatile, matched))
 			}
 			dec.Token()
-			return flat(list)
+			return flowIfEmpty(list)
 		}
 		return objectNode(dec, volatile, matched)
 	case string:
 		return text(t)
 	case json.Number:
-		return bare(t.String())
+		return plainScalar(t.String())
 	case bool:
-		return bare(fmt.Sprint(t))
+		return plainScalar(fmt.Sprint(t))
 	}
-	return bare("null")
+	return plainScalar("null")
 }
 
 func objectNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
-	places := map[string]int{} // a repeated key: the last one counts
+	places := map[string]int{} // of a repeated key the last value counts
 	for dec.More() {
 		token, _ := dec.Token()
 		key, _ := token.(string)
@@ -104,18 +104,18 @@ func objectNode(dec *json.Decoder, volatile *differ, matched bool) *yaml.Node {
 		places[key] = len(n.Content) - 1
 	}
 	dec.Token()
-	return flat(n)
+	return flowIfEmpty(n)
 }
 
-// flat writes an empty list or map as [] or {}.
-func flat(n *yaml.Node) *yaml.Node {
+// flowIfEmpty formats an empty list or map as [] or {}.
+func flowIfEmpty(n *yaml.Node) *yaml.Node {
 	if len(n.Content) == 0 {
 		n.Style = yaml.FlowStyle
 	}
 	return n
 }
 
-// parameters gives a query or a form.
+// parameters returns a query or a form.
 func parameters(values any, volatile *differ) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	m, _ := values.(map[string]any)
@@ -147,13 +147,13 @@ func parameters(values any, volatile *differ) *yaml.Node {
 			put(n, key, list)
 		}
 	}
-	return flat(n)
+	return flowIfEmpty(n)
 }
 
-// word is a text that YAML cannot take for anything else.
+// word matches a text that YAML cannot read as anything else.
 var word = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
 
-// text gives a string, in quotes unless it is a plain word.
+// text returns a string node, quoted unless it is a plain word.
 func text(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	switch strings.ToLower(s) {
@@ -166,11 +166,11 @@ func text(s string) *yaml.Node {
 	return n
 }
 
-// bare gives a scalar as it is written: a number, true, false, null, or a known word.
-func bare(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s} }
+// plainScalar returns an unquoted scalar: a number, true, false, null, or a known word.
+func plainScalar(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s} }
 
 func anyNode() *yaml.Node {
-	n := mapping("$any", bare("true"))
+	n := mapping("$any", plainScalar("true"))
 	n.Style = yaml.FlowStyle
 	return n
 }

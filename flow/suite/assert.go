@@ -12,7 +12,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// runType is what `run` is in an assertion.
+// runType is the type of `run` in an assertion.
 var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 	{Name: "id", Type: schema.StringType, Required: true, Always: true},
 	{Name: "flow", Type: schema.StringType, Required: true, Always: true},
@@ -22,11 +22,11 @@ var runType = &schema.Type{Kind: schema.Object, Fields: []*schema.Field{
 	{Name: "elapsed", Type: schema.DurationType, Required: true, Always: true},
 }}
 
-// condition compiles an assertion for a run that came to these states of its steps; nil
-// is a run in which every step succeeded.
-func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (*expr.Program, diag.List) {
+// compileAssertion compiles an assertion for a run with these states of its steps; nil is a
+// run in which every step succeeded.
+func compileAssertion(text diag.Text, p *plan.Plan, states map[string]map[string]any) (*expr.Program, diag.List) {
 	scope := expr.NewScope()
-	scope.AllowAbsent() // the inputs are what they are
+	scope.AllowAbsent() // the inputs of the run are known
 	for name, t := range map[string]*schema.Type{
 		"inputs": p.Inputs, "outputs": p.OutputType, "settings": schema.InferObject(p.Settings), "error": call.ErrorType, "run": runType,
 	} {
@@ -46,7 +46,7 @@ func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (
 			known.Outcomes = expr.Skipped
 		case state["status"] != string(machine.Succeeded):
 			known.Outcomes = expr.Failed
-			known.Outputs = present(known.Outputs, state["outputs"])
+			known.Outputs = markPresent(known.Outputs, state["outputs"])
 		}
 		scope.SetStep(s.ID, known)
 	}
@@ -54,7 +54,7 @@ func condition(text diag.Text, p *plan.Plan, states map[string]map[string]any) (
 	return program, found
 }
 
-// outputsOf is the type of a step's outputs.
+// outputsOf returns the type of a step's outputs.
 func outputsOf(s *plan.Step) *schema.Type {
 	switch do := s.Do.(type) {
 	case *plan.Action:
@@ -73,8 +73,8 @@ func outputsOf(s *plan.Step) *schema.Type {
 	return &schema.Type{Kind: schema.Object}
 }
 
-// present marks the outputs that a failed step does have as always there.
-func present(t *schema.Type, outputs any) *schema.Type {
+// markPresent marks the outputs that a failed step has as always present.
+func markPresent(t *schema.Type, outputs any) *schema.Type {
 	values, _ := outputs.(map[string]any)
 	if t.Kind != schema.Object || len(values) == 0 {
 		return t
@@ -92,7 +92,7 @@ func present(t *schema.Type, outputs any) *schema.Type {
 	return &known
 }
 
-// loopsOf maps the ids of steps inside a foreach to the name of that foreach.
+// loopsOf maps the ids of steps inside a foreach to the place of that foreach.
 func loopsOf(p *plan.Plan) map[string]string {
 	found := map[string]string{}
 	var walk func(steps []*plan.Step, loop string)
@@ -115,7 +115,7 @@ func loopsOf(p *plan.Plan) map[string]string {
 	return found
 }
 
-// statesOf gives what expressions see of the steps that ran, by id.
+// statesOf returns what expressions see of the steps that ran, by id.
 func statesOf(p *plan.Plan, r *host.Result) map[string]map[string]any {
 	states := map[string]map[string]any{}
 	for _, s := range r.Steps {
@@ -140,7 +140,7 @@ func statesOf(p *plan.Plan, r *host.Result) map[string]map[string]any {
 	return states
 }
 
-// valuesOf gives the variables of assertions.
+// valuesOf returns the variables of assertions.
 func (c *Case) valuesOf(r *host.Result, states map[string]map[string]any) map[string]any {
 	steps := map[string]any{}
 	for _, s := range c.plan.AllSteps {
@@ -168,12 +168,12 @@ func (c *Case) valuesOf(r *host.Result, states map[string]map[string]any) map[st
 func (c *Case) assert(text diag.Text, r *host.Result) []Failure {
 	states := statesOf(c.plan, r)
 	values := c.valuesOf(r, states)
-	program, found := condition(text, c.plan, states)
-	f := Failure{Range: text.Whole, Message: "does not hold: " + strings.TrimSpace(text.Value), Details: shown(text.Value, values)}
+	program, found := compileAssertion(text, c.plan, states)
+	f := Failure{Range: text.Whole, Message: "does not hold: " + strings.TrimSpace(text.Value), Details: valuesRead(text.Value, values)}
 	if program == nil {
 		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
 		for _, d := range found {
-			if d.Code != "maybe-unset" { // the values show what is not there
+			if d.Code != "maybe-unset" { // the values show what is missing
 				f.Details = append(f.Details, d.Message)
 			}
 		}

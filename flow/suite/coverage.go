@@ -10,28 +10,28 @@ import (
 	"facteur/flow/plan"
 )
 
-// Coverage tells which steps and branches of flows the cases went through.
+// Coverage counts the steps and branches that the cases took.
 type Coverage struct {
-	Total Covered
+	Total CoverageCounts
 	Flows []FlowCoverage // by name
 }
 
-// Covered counts the ways that flows can go.
-type Covered struct {
+// CoverageCounts counts steps and branches.
+type CoverageCounts struct {
 	Steps         int `json:"steps"`
 	StepsTaken    int `json:"steps_taken"`
 	Branches      int `json:"branches"`
 	BranchesTaken int `json:"branches_taken"`
 }
 
-// A FlowCoverage is that of one flow.
+// A FlowCoverage is the coverage of one flow.
 type FlowCoverage struct {
 	Flow string
-	Covered
+	CoverageCounts
 	Missed []Missed // in the order of the file
 }
 
-// A Missed is a way that no case took.
+// A Missed is a step or branch that no case took.
 type Missed struct {
 	plan.CoveragePoint
 	Range diag.Range // of the step
@@ -44,8 +44,10 @@ func (m Missed) String() string {
 	return "step " + m.Place + ": " + m.Choice
 }
 
-// Percent is the share of steps and branches that were taken; 100 where there are none.
-func (c Covered) Percent() float64 { return percent(c.StepsTaken+c.BranchesTaken, c.Steps+c.Branches) }
+// Percent is the percentage of steps and branches that were taken; 100 if there are none.
+func (c CoverageCounts) Percent() float64 {
+	return percent(c.StepsTaken+c.BranchesTaken, c.Steps+c.Branches)
+}
 
 func percent(taken, all int) float64 {
 	if all == 0 {
@@ -54,8 +56,8 @@ func percent(taken, all int) float64 {
 	return float64(taken) * 100 / float64(all)
 }
 
-// Coverage sums up the cases. It covers the flows that are tested, those that they
-// call, and the further plans, e.g. of flows without a test.
+// Coverage sums up the cases. It covers the flows under test, those that they call, and the
+// further plans, e.g. of flows without a test.
 func (rs Reports) Coverage(further ...*plan.Plan) Coverage {
 	plans := map[string]*plan.Plan{}
 	taken := map[plan.CoveragePoint]bool{}
@@ -92,17 +94,17 @@ func flowCoverage(p *plan.Plan, taken map[plan.CoveragePoint]bool) FlowCoverage 
 		places[s.Place] = s.Range
 	}
 	c := FlowCoverage{Flow: p.Name}
-	for _, way := range p.CoveragePoints() {
+	for _, point := range p.CoveragePoints() {
 		all, hit := &c.Branches, &c.BranchesTaken
-		if way.Choice == "" {
+		if point.Choice == "" {
 			all, hit = &c.Steps, &c.StepsTaken
 		}
 		*all++
 		switch {
-		case taken[way]:
+		case taken[point]:
 			*hit++
-		case way.Choice != plan.IfChoice || taken[plan.CoveragePoint{Flow: way.Flow, Place: way.Place}]: // the step's own line says it
-			c.Missed = append(c.Missed, Missed{way, places[way.Place]})
+		case point.Choice != plan.IfChoice || taken[plan.CoveragePoint{Flow: point.Flow, Place: point.Place}]: // otherwise the step itself is missed
+			c.Missed = append(c.Missed, Missed{point, places[point.Place]})
 		}
 	}
 	return c
@@ -112,7 +114,7 @@ func flowCoverage(p *plan.Plan, taken map[plan.CoveragePoint]bool) FlowCoverage 
 func (c Coverage) Text(w io.Writer) {
 	for _, f := range c.Flows {
 		fmt.Fprintf(w, "coverage of %s: %d of %s, %d of %s: %.1f%%\n", f.Flow,
-			f.StepsTaken, counted(f.Steps, "step", "steps"), f.BranchesTaken, counted(f.Branches, "branch", "branches"), f.Percent())
+			f.StepsTaken, plural(f.Steps, "step", "steps"), f.BranchesTaken, plural(f.Branches, "branch", "branches"), f.Percent())
 		for _, m := range f.Missed {
 			fmt.Fprintf(w, "  never taken: %s:%d: %s\n", m.Range.File(), m.Range.Pos().Line, m)
 		}

@@ -13,8 +13,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// Events reads a file of events, as they stand in a test case under `events:`, with that
-// key or without it, for a run of the plan that starts now.
+// Events parses a file of events for a run of the plan that starts now: the list under
+// `events:` of a test case, with or without that key.
 func Events(name string, text []byte, p *plan.Plan, catalog call.Catalog, now time.Time) ([]local.Feed, diag.List) {
 	root, diags := flow.ParseValue(name, text)
 	if root == nil {
@@ -27,36 +27,36 @@ func Events(name string, text []byte, p *plan.Plan, catalog call.Catalog, now ti
 	}
 	_, found := root.Coerce(shape)
 	diags.Add(found)
-	f := feeder{catalog: catalog, plan: p, now: now}
+	f := feedBuilder{catalog: catalog, plan: p, now: now}
 	feed := f.list(list)
 	diags.Add(f.diags)
 	diags.Sort()
 	return feed, diags
 }
 
-// A feeder turns events and receipts into a feed.
-type feeder struct {
+// A feedBuilder converts events and receipts of a test to a feed.
+type feedBuilder struct {
 	catalog call.Catalog
 	plan    *plan.Plan
-	now     time.Time // the run's start
+	now     time.Time // when the run starts
 	diags   diag.List
 }
 
-func (f *feeder) list(n *flow.Node) []local.Feed {
+func (f *feedBuilder) list(n *flow.Node) []local.Feed {
 	if n == nil {
 		return nil
 	}
 	var feed []local.Feed
 	for _, item := range n.Items {
-		if one, ok := f.one(item); ok {
-			feed = append(feed, one)
+		if entry, ok := f.item(item); ok {
+			feed = append(feed, entry)
 		}
 	}
 	return feed
 }
 
-func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
-	// What is wrong with its shape was reported with the file's.
+func (f *feedBuilder) item(n *flow.Node) (feed local.Feed, ok bool) {
+	// Violations of its shape have been reported with the file.
 	v, found := n.Coerce(eventType())
 	var shape eventShape
 	if found.HasErrors() || schema.Decode(v, &shape) != nil {
@@ -95,7 +95,7 @@ func (f *feeder) one(n *flow.Node) (feed local.Feed, ok bool) {
 	return feed, !f.diags[before:].HasErrors()
 }
 
-// head is the part of a map to point at.
+// head is the range of a map to point at.
 func head(n *flow.Node) diag.Range {
 	if n.Kind == flow.MapNode && len(n.Entries) > 0 {
 		return n.Entries[0].Key.Whole
@@ -103,7 +103,7 @@ func head(n *flow.Node) diag.Range {
 	return n.Range
 }
 
-func (f *feeder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event {
+func (f *feedBuilder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event {
 	name := n.Get("event")
 	kind := f.catalog.Event(name.Text.Value)
 	if kind == nil {
@@ -122,7 +122,7 @@ func (f *feeder) event(n *flow.Node, shape eventShape, at time.Time) *host.Event
 	return event
 }
 
-// eventOf gives the event of a kind with the data that a node says.
+// eventOf returns an event of a kind with data.
 func eventOf(kind *call.Event, data map[string]any, n *flow.Node) (event *host.Event, diags diag.List) {
 	event = &host.Event{Name: kind.Name, Data: data}
 	subject, _ := data[kind.By].(string)
@@ -136,7 +136,7 @@ func eventOf(kind *call.Event, data map[string]any, n *flow.Node) (event *host.E
 	return event, diags
 }
 
-// eventData gives an event's fields by its kind; those that a real event always has
+// eventData returns the fields of an event by its kind. Fields that a real event always has
 // and the test leaves out are empty, and its times are at.
 func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, diag.List) {
 	lenient := *kind.Type
@@ -153,7 +153,7 @@ func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, di
 		case kind.Name == messageEvent && field.Name == "type":
 			relaxed.Default = messageType(n)
 		case kind.Name == messageEvent && field.Name == "message_id":
-			relaxed.Default = "wamid.INBOUND" // every message has one, and mark_read takes no other
+			relaxed.Default = "wamid.INBOUND" // mark_read requires one
 		case relaxed.Default == nil:
 			relaxed.Required = false
 			untyped = append(untyped, field.Name)
@@ -175,7 +175,7 @@ func eventData(kind *call.Event, n *flow.Node, at time.Time) (map[string]any, di
 
 const messageEvent = "whatsapp.message"
 
-// messageType is the type of a message whose test does not say it.
+// messageType is the default type of a message.
 func messageType(n *flow.Node) string {
 	if n.Get("reply_id") != nil || n.Get("reply_title") != nil {
 		return "interactive"
@@ -183,19 +183,18 @@ func messageType(n *flow.Node) string {
 	return "text"
 }
 
-// empty is the value of a field that a test leaves out; nil where nothing is it.
+// empty is the default of a field that a test leaves out; nil if there is none.
 func empty(t *schema.Type, at time.Time) any {
 	switch t.Kind {
 	case schema.Timestamp:
 		return at
 	case schema.Duration:
-		return nil // how long something took is not known to be nothing
+		return nil // an unknown duration is not zero
 	}
 	return t.Zero()
 }
 
-// signatureOf returns what the action of a step says of itself; nil where the step has
-// none.
+// signatureOf returns the signature of a step's action; nil if it has none.
 func signatureOf(p *plan.Plan, id string) *call.Signature {
 	for _, f := range p.Flows() {
 		for _, s := range f.AllSteps {
@@ -207,7 +206,7 @@ func signatureOf(p *plan.Plan, id string) *call.Signature {
 	return nil
 }
 
-func (f *feeder) receipt(n *flow.Node, sig *call.Signature) *call.Receipt {
+func (f *feedBuilder) receipt(n *flow.Node, sig *call.Signature) *call.Receipt {
 	v, found := without(n, "at", "after", "in", "receipt", "connection").Coerce(receiptType(sig))
 	f.diags.Add(found)
 	var shape receiptShape

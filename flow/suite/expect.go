@@ -12,25 +12,25 @@ import (
 	"facteur/flow/record"
 )
 
-// An expectation is what must come of a run.
+// An expectation is the expected result of a run.
 type expectation struct {
 	status  machine.Status
-	at      diag.Range // of the status, or of what stands for it; the zero Range without
+	at      diag.Range // of the status, or of the error that implies it; zero if neither is given
 	outputs []expectedOutput
 	code    diag.Text // of the error; Value "": any
-	step    diag.Text // that failed; Value "": any
+	step    diag.Text // the step that failed; Value "": any
 	asserts []diag.Text
 	steps   []flow.Entry // ids and statuses
 }
 
-// An expectedOutput is one output, which matchers compare as they do the body of a request.
+// An expectedOutput is one output, compared with the same matchers as the body of a request.
 type expectedOutput struct {
 	name    diag.Text
 	matcher record.Matcher
 	at      diag.Range
 }
 
-// expectation reads what a case expects; n may be nil.
+// expectation parses what a case expects; n may be nil.
 func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 	e := expectation{status: machine.Status(shape.Status)}
 	if n == nil {
@@ -58,7 +58,7 @@ func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 	if outputs := n.Get("outputs"); outputs != nil {
 		for _, entry := range outputs.Entries {
 			if entry.Key.Value == "$more" {
-				continue // it holds anyway
+				continue // other outputs are never compared
 			}
 			matcher, found := record.ParseMatcher(entry.Value)
 			l.diags.Add(found)
@@ -76,7 +76,7 @@ func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 	return e
 }
 
-// differences compares the output that the run gave.
+// differences compares the output of the run.
 func (x expectedOutput) differences(outputs map[string]any) (all []Difference) {
 	path := "outputs." + x.name.Value
 	value, ok := outputs[x.name.Value]
@@ -89,8 +89,8 @@ func (x expectedOutput) differences(outputs map[string]any) (all []Difference) {
 	return all
 }
 
-// expected checks what a case expects against its flow.
-func (l *loader) expected(c *Case) {
+// checkExpectation checks what a case expects against its flow.
+func (l *loader) checkExpectation(c *Case) {
 	for _, e := range c.expect.steps {
 		l.diags.Add(checkStep(e.Key, c.plan))
 	}
@@ -104,16 +104,16 @@ func (l *loader) expected(c *Case) {
 		}
 	}
 	for _, text := range c.expect.asserts {
-		_, found := condition(text, c.plan, nil)
+		_, found := compileAssertion(text, c.plan, nil)
 		for _, d := range found {
-			if d.Code != "maybe-unset" { // what really was set shows when the run has ended
+			if d.Code != "maybe-unset" { // what is set is only known after the run
 				l.diags = append(l.diags, d)
 			}
 		}
 	}
 }
 
-// check compares a run that has ended with what is expected of it.
+// check compares a finished run with the expectation.
 func (c *Case) check(r *host.Result) []Failure {
 	var all []Failure
 	e := &c.expect
@@ -137,7 +137,7 @@ func (c *Case) check(r *host.Result) []Failure {
 	if e.steps != nil {
 		states := statesOf(c.plan, r)
 		for _, want := range e.steps {
-			got := becameOf(want.Key.Value, states, r)
+			got := statusOf(want.Key.Value, states, r)
 			if got != want.Value.Text.Value {
 				all = append(all, Failure{Range: want.Value.Range, Message: "the step " + want.Key.Value + " is not as expected",
 					Diff: []Difference{{"steps." + want.Key.Value + ".status", want.Value.Text.Value, got}}})
@@ -150,13 +150,13 @@ func (c *Case) check(r *host.Result) []Failure {
 	return all
 }
 
-// becameOf tells what became of a step, which is named by its id or its path.
-func becameOf(name string, states map[string]map[string]any, r *host.Result) string {
+// statusOf returns the status of a step, given by its id or its path.
+func statusOf(name string, states map[string]map[string]any, r *host.Result) string {
 	if state, ok := states[name]; ok {
 		status, _ := state["status"].(string)
 		return status
 	}
-	var became, where []string // of the steps that the name is the id of, inside loops and called flows
+	var statuses, where []string // of all steps with this id, inside loops and called flows
 	for _, s := range r.Steps {
 		status := string(machine.Failed) // also when it was cancelled, as in the flow
 		if s.Status == machine.Succeeded || s.Status == machine.Skipped {
@@ -166,14 +166,14 @@ func becameOf(name string, states map[string]map[string]any, r *host.Result) str
 		case s.Path == name:
 			return status
 		case idOf(s.Path) == name:
-			became, where = append(became, status), append(where, s.Path+" "+status)
+			statuses, where = append(statuses, status), append(where, s.Path+" "+status)
 		}
 	}
-	switch len(slices.Compact(slices.Sorted(slices.Values(became)))) {
+	switch len(slices.Compact(slices.Sorted(slices.Values(statuses)))) {
 	case 0:
 		return string(machine.Skipped)
 	case 1:
-		return became[0]
+		return statuses[0]
 	}
 	return strings.Join(where, ", ")
 }
@@ -186,7 +186,7 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 	message := fmt.Sprintf("the run %s, but should have %s", r.Status, c.expect.status)
 	details := errorDetails(r)
 	if r.Status == machine.Failed && r.Error != nil {
-		if hint := missedHint(r); hint != "" {
+		if hint := timeoutHint(r); hint != "" {
 			details = append(details, "hint: "+hint)
 		}
 		details = append(details, fmt.Sprintf("hint: where that is right, write expect: {status: failed, error: {code: %q}}", r.Error.Code))
@@ -194,8 +194,9 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 	return Failure{Range: at, Message: message, Details: details}
 }
 
-// missedHint says how a test brings what a run waited for in vain; "": it did not.
-func missedHint(r *host.Result) string {
+// timeoutHint says how a test provides what a run waited for until it timed out; "" if it did
+// not.
+func timeoutHint(r *host.Result) string {
 	for _, s := range r.Steps {
 		if s.Path != r.Step || s.Error == nil || s.Error.Code != "timeout" {
 			continue
@@ -211,7 +212,7 @@ func missedHint(r *host.Result) string {
 	return ""
 }
 
-// errorDetails tells how a run failed.
+// errorDetails says how a run failed.
 func errorDetails(r *host.Result) []string {
 	if r.Error == nil {
 		return nil

@@ -43,13 +43,13 @@ type (
 	}
 	coverageJSON struct {
 		Percent float64 `json:"percent"`
-		Covered
+		CoverageCounts
 		Flows []flowCoverageJSON `json:"flows"`
 	}
 	flowCoverageJSON struct {
 		Flow    string  `json:"flow"`
 		Percent float64 `json:"percent"`
-		Covered
+		CoverageCounts
 		Missed []missedJSON `json:"missed,omitempty"`
 	}
 	missedJSON struct {
@@ -60,8 +60,7 @@ type (
 	}
 )
 
-// JSON writes the reports, and their coverage, as one JSON object; for further see
-// Coverage.
+// JSON writes the reports and their coverage as one JSON object; for further see Coverage.
 func (rs Reports) JSON(w io.Writer, further ...*plan.Plan) error {
 	out := reportsJSON{Passed: rs.Passed(), Files: []reportJSON{}}
 	for _, r := range rs {
@@ -91,9 +90,9 @@ func (c *CaseReport) json() caseJSON {
 }
 
 func (c Coverage) json() coverageJSON {
-	out := coverageJSON{Percent: c.Total.Percent(), Covered: c.Total, Flows: []flowCoverageJSON{}}
+	out := coverageJSON{Percent: c.Total.Percent(), CoverageCounts: c.Total, Flows: []flowCoverageJSON{}}
 	for _, f := range c.Flows {
-		one := flowCoverageJSON{Flow: f.Flow, Percent: f.Percent(), Covered: f.Covered}
+		one := flowCoverageJSON{Flow: f.Flow, Percent: f.Percent(), CoverageCounts: f.CoverageCounts}
 		for _, m := range f.Missed {
 			one.Missed = append(one.Missed, missedJSON{m.Range.File(), m.Range.Pos().Line, m.Place, m.Choice})
 		}

@@ -10,8 +10,8 @@ func JSONSchema() map[string]any {
 	return out
 }
 
-// codesMayBeNumbers lets the code of an error stand as 131026, without quotes: a text takes
-// the digits as they are written.
+// codesMayBeNumbers allows the code of an error to be written as 131026, without quotes,
+// because strings take unquoted digits as written.
 func codesMayBeNumbers(at any) {
 	switch at := at.(type) {
 	case []any:
@@ -28,7 +28,7 @@ func codesMayBeNumbers(at any) {
 	}
 }
 
-// oneOrList lets a case's crash stand without a list around it, as listCrashes reads it.
+// oneOrList allows a case's crash to be written without a list, see listCrashes.
 func oneOrList(file map[string]any) {
 	at := file
 	for _, key := range []string{"properties", "cases", "items", "properties"} {

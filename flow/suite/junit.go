@@ -40,9 +40,9 @@ type (
 	}
 )
 
-// JUnit writes the reports in the XML that continuous integration reads, whose times are
-// those that the cases took, in seconds, and not the virtual ones of their runs. A file that
-// could not be loaded is a test case with an error.
+// JUnit writes the reports as JUnit XML. Its times are those that the cases took, in seconds,
+// not the virtual ones of their runs. A file that could not be loaded is a test case with an
+// error.
 func (rs Reports) JUnit(w io.Writer) error {
 	var all junitSuites
 	var total time.Duration
@@ -88,7 +88,7 @@ func (rs Reports) JUnit(w io.Writer) error {
 	return err
 }
 
-// lines gives the failure on several lines.
+// lines formats the failure on several lines.
 func (f Failure) lines() string {
 	var b strings.Builder
 	if at := f.Range.Position(); at != "" {

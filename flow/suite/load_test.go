@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flow with mistakes, and one that settings break, are reported in the test.
+// A flow with errors, also if only with the settings of a case, is reported in the test.
 func TestBrokenFlow(t *testing.T) {
 	flows := map[string]string{
 		"typo": "flow: typo\nsteps: [{id: a, action: letter.pst}]\n",
@@ -91,7 +91,7 @@ func TestJSONSchema(t *testing.T) {
 	assert.Contains(t, text(cases), `"crash":{"anyOf":[{"additionalProperties":false`)
 }
 
-// FuzzLoad: whatever a test file holds, it is loaded or refused, and what is loaded runs.
+// FuzzLoad: any test file is loaded or refused, and a loaded one runs.
 func FuzzLoad(f *testing.F) {
 	for _, folder := range []string{"run", "load"} {
 		names, err := filepath.Glob(filepath.Join(corpus, folder, "*.txtar"))

@@ -6,12 +6,12 @@ import (
 	"facteur/flow/record"
 )
 
-// hide takes sensitive values out of the failure, and cuts long lines: not before, as
-// a part of a value would not be known for it.
-func (f *Failure) hide(m *record.Mask) {
+// mask hides sensitive values in the failure, and truncates long lines afterwards, because a
+// part of a value would not be recognised.
+func (f *Failure) mask(m *record.Mask) {
 	f.Message = m.Text(f.Message)
 	for i := range f.Details {
-		f.Details[i] = cut([]rune(maskLine(m, f.Details[i])), 0)
+		f.Details[i] = truncate([]rune(maskLine(m, f.Details[i])), 0)
 	}
 	for i := range f.Diff {
 		d := &f.Diff[i]
@@ -19,7 +19,7 @@ func (f *Failure) hide(m *record.Mask) {
 	}
 }
 
-// maskLine masks "path = value".
+// maskLine masks a line of the form "path = value".
 func maskLine(m *record.Mask, s string) string {
 	if path, value, ok := strings.Cut(s, " = "); ok {
 		return m.Text(path) + " = " + maskJSON(m, value)
@@ -27,14 +27,14 @@ func maskLine(m *record.Mask, s string) string {
 	return m.Text(s)
 }
 
-// maskJSON masks a value as it is shown, as JSON or as a matcher.
+// maskJSON masks a value formatted as JSON or as a matcher.
 func maskJSON(m *record.Mask, s string) string {
 	masked := m.Text(s)
 	if masked == s {
 		masked = string(m.JSON([]byte(s)))
 	}
 	if masked == `"`+record.Hidden+`"` {
-		return record.Hidden // no text of the flow's stands there
+		return record.Hidden // without the quotes of a text
 	}
 	return masked
 }

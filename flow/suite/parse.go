@@ -12,10 +12,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// Load reads a test file and checks it against the library: that there is such a flow,
-// that events fit it, that the steps exist, that assertions have a type. It returns nil
-// when the diagnostics hold an error. Files that it names are read by Run, which also
-// tells when inputs do not fit the flow.
+// Load parses a test file and checks it against the library: the flow and the steps exist, the
+// events fit it, the assertions type-check. It returns nil if the diagnostics hold an error.
+// Files that it names are read by Run, which also reports inputs that do not fit the flow.
 func Load(name string, text []byte, lib plan.Library) (*File, diag.List) {
 	root, diags := flow.ParseValue(name, text)
 	if root == nil {
@@ -30,7 +29,7 @@ func Load(name string, text []byte, lib plan.Library) (*File, diag.List) {
 	return f, l.diags
 }
 
-// A loader turns the nodes of a test file into cases.
+// A loader converts the nodes of a test file to cases.
 type loader struct {
 	lib   plan.Library
 	flow  *flow.Flow
@@ -67,7 +66,7 @@ func (l *loader) file(name string, root *flow.Node) *File {
 	return f
 }
 
-// listCrashes gives each case's crash the form of a list.
+// listCrashes wraps the crash of each case in a list.
 func listCrashes(root *flow.Node) *flow.Node {
 	cases := root.Get("cases")
 	if cases == nil {
@@ -85,7 +84,7 @@ func listCrashes(root *flow.Node) *flow.Node {
 	return replace(root, "cases", &list)
 }
 
-// replace returns a copy of a map with another value for a key.
+// replace returns a copy of a map with another value of a key.
 func replace(n *flow.Node, key string, value *flow.Node) *flow.Node {
 	out := *n
 	out.Entries = slices.Clone(n.Entries)
@@ -97,7 +96,7 @@ func replace(n *flow.Node, key string, value *flow.Node) *flow.Node {
 	return &out
 }
 
-// without returns a copy of a map that lacks some keys.
+// without returns a copy of a map without some keys.
 func without(n *flow.Node, keys ...string) *flow.Node {
 	out := *n
 	out.Entries = slices.DeleteFunc(slices.Clone(n.Entries), func(e flow.Entry) bool {
@@ -106,7 +105,7 @@ func without(n *flow.Node, keys ...string) *flow.Node {
 	return &out
 }
 
-// compile compiles the flow that the node names; nil when that cannot be.
+// compile compiles the flow that the node names; nil if it cannot.
 func (l *loader) compile(n *flow.Node) *plan.Plan {
 	name := n.Text.Value
 	if l.lib.Flow != nil {
@@ -146,9 +145,9 @@ func (l *loader) withSettings(n *flow.Node, settings map[string]any) *plan.Plan 
 	return p
 }
 
-// testCase reads one case; nil when it is beyond use.
+// testCase parses one case; nil if its shape is invalid.
 func (l *loader) testCase(n *flow.Node) *Case {
-	// What is wrong with its shape was reported with the file's.
+	// Violations of its shape have been reported with the file.
 	v, found := n.Coerce(caseType())
 	var shape caseShape
 	if found.HasErrors() || schema.Decode(v, &shape) != nil {
@@ -156,8 +155,8 @@ func (l *loader) testCase(n *flow.Node) *Case {
 	}
 	c := &Case{
 		Name: shape.Name, Range: n.Get("name").Range, now: shape.Now.UTC(), random: shape.Random,
-		world: World{Connections: shape.Connections, Window: shape.Window},
-		first: n.Entries[0].Key.Whole, given: n.Get("exchanges") != nil,
+		env:      Environment{Connections: shape.Connections, Window: shape.Window},
+		firstKey: n.Entries[0].Key.Whole, hasExchanges: n.Get("exchanges") != nil,
 	}
 	c.plan = l.withSettings(n.Get("settings"), shape.Settings)
 	var more diag.List
@@ -177,25 +176,25 @@ func (l *loader) testCase(n *flow.Node) *Case {
 	l.start(c, n)
 	l.connections(n.Get("connections"), c.plan)
 	l.diags.Add(checkSteps(c.exchanges, c.plan))
-	feed := feeder{catalog: l.lib.Catalog, plan: c.plan, now: c.now}
+	feed := feedBuilder{catalog: l.lib.Catalog, plan: c.plan, now: c.now}
 	c.feed = feed.list(n.Get("events"))
 	l.diags.Add(feed.diags)
 	for i, k := range shape.Holds {
 		at := n.Get("holds").Items[i]
 		c.holds = append(c.holds, hold{k.Step, k.Attempt, k.For, at.Range})
-		l.called(at.Get("step"), c, "could be held back")
+		l.requireAction(at.Get("step"), c, "could be held back")
 	}
 	for i, k := range shape.Crash {
 		at := n.Get("crash").Items[i]
 		c.crashes = append(c.crashes, crash{k.Step, k.Attempt, local.Point(k.Point), at.Range})
-		l.called(at.Get("step"), c, "the host could crash in")
+		l.requireAction(at.Get("step"), c, "the host could crash in")
 	}
-	l.expected(c)
+	l.checkExpectation(c)
 	return c
 }
 
-// called wants the name of a step that makes calls.
-func (l *loader) called(step *flow.Node, c *Case, what string) {
+// requireAction reports a step that makes no calls.
+func (l *loader) requireAction(step *flow.Node, c *Case, what string) {
 	l.diags.Add(checkStep(step.Text, c.plan))
 	if s := stepsOf(c.plan)[idOf(step.Text.Value)]; s != nil && s.Kind != "action" {
 		l.diags.Errorf("not-an-action", step.Range, "name the step of an action", "the step %s makes no call that %s", step.Text.Value, what)
@@ -206,7 +205,7 @@ func (l *loader) conflict(at diag.Range, a, b string) {
 	l.diags.Errorf("test-conflict", at, "keep one of them", "%q stands beside %q", a, b)
 }
 
-// connections warns about names that the flow does not use.
+// connections warns about connections that the flow does not use.
 func (l *loader) connections(n *flow.Node, p *plan.Plan) {
 	if n == nil {
 		return

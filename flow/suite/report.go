@@ -12,8 +12,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Report is what came of a file's cases. A file that Load refused has a report of
-// its File and Diagnostics alone.
+// A Report is the result of a file's cases. The report of a file that Load refused has only
+// File and Diagnostics.
 type Report struct {
 	File        string
 	Flow        string
@@ -24,7 +24,7 @@ type Report struct {
 	taken map[plan.CoveragePoint]bool
 }
 
-// A CaseReport is what came of one case. Sensitive values do not show in it.
+// A CaseReport is the result of one case, without sensitive values.
 type CaseReport struct {
 	Name     string
 	Range    diag.Range
@@ -32,12 +32,12 @@ type CaseReport struct {
 	Recorded bool // its exchanges were written
 	Failures []Failure
 	Status   string        // of the run; "" when nothing ran
-	Elapsed  time.Duration // of the run, in virtual time
-	Took     time.Duration // by the case, in real time
+	Elapsed  time.Duration // virtual time of the run
+	Took     time.Duration // real time of the case
 	Steps    []StepReport  // in the order in which they started
 }
 
-// A StepReport is what became of a step.
+// A StepReport is the result of a step.
 type StepReport struct {
 	Path     string `json:"path"`
 	Kind     string `json:"kind"`
@@ -46,15 +46,15 @@ type StepReport struct {
 	Error    string `json:"error,omitempty"`
 }
 
-// A Failure is one thing that was not as expected.
+// A Failure is one deviation from what was expected.
 type Failure struct {
-	Range   diag.Range // what of the test file, or of a recording, it is about
+	Range   diag.Range // in the test file or a recording
 	Message string     // one line
 	Details []string   // further lines
 	Diff    []Difference
 }
 
-// A Difference is one place where something else came than was expected.
+// A Difference is one place with another value than expected.
 type Difference struct {
 	Path string `json:"path"`
 	Want string `json:"want,omitempty"` // as JSON or as a matcher; "": nothing
@@ -71,7 +71,7 @@ func (d Difference) String() string {
 	return d.Path + ": expected " + d.Want + ", got " + d.Got
 }
 
-// Passed tells whether the file was loaded and all its cases passed.
+// Passed reports whether the file was loaded and all its cases passed.
 func (r *Report) Passed() bool {
 	for _, c := range r.Cases {
 		if !c.Passed {
@@ -81,16 +81,16 @@ func (r *Report) Passed() bool {
 	return !r.Diagnostics.HasErrors()
 }
 
-// Reports are those of several files.
+// Reports are the reports of several files.
 type Reports []*Report
 
-// Passed tells whether all cases of all files passed.
+// Passed reports whether all cases of all files passed.
 func (rs Reports) Passed() bool {
 	_, failed, broken := rs.count()
 	return failed == 0 && broken == 0
 }
 
-// count gives the number of cases that passed and failed, and of files not loaded.
+// count returns the number of cases that passed and failed, and of files not loaded.
 func (rs Reports) count() (passed, failed, broken int) {
 	for _, r := range rs {
 		for _, c := range r.Cases {
@@ -107,7 +107,7 @@ func (rs Reports) count() (passed, failed, broken int) {
 	return passed, failed, broken
 }
 
-// TextOptions are how Text writes.
+// TextOptions configure Text.
 type TextOptions struct {
 	Color   bool
 	Verbose bool // show the steps of every case
@@ -121,9 +121,9 @@ func (rs Reports) Text(w io.Writer, o TextOptions) error {
 		p.file(r)
 	}
 	passed, failed, broken := rs.count()
-	total := fmt.Sprintf("%s: %d passed, %d failed", counted(passed+failed, "case", "cases"), passed, failed)
+	total := fmt.Sprintf("%s: %d passed, %d failed", plural(passed+failed, "case", "cases"), passed, failed)
 	if broken > 0 {
-		total += fmt.Sprintf(", %s could not be read", counted(broken, "file", "files"))
+		total += fmt.Sprintf(", %s could not be read", plural(broken, "file", "files"))
 	}
 	if failed+broken > 0 {
 		total = p.paint("31", total)
@@ -143,7 +143,7 @@ func (p printer) file(r *Report) {
 	fmt.Fprintln(p, diag.Printable(r.File))
 	if len(r.Diagnostics) > 0 {
 		p.Flush()
-		// What cannot be written here cannot be written below either.
+		// A write error sticks, and Flush returns it at the end.
 		_ = diag.Printer{W: p.Writer, Color: p.Color}.Print(r.Diagnostics)
 	}
 	for _, c := range r.Cases {
@@ -191,7 +191,7 @@ func (p printer) failure(f Failure) {
 	}
 }
 
-// What a failure shows at most.
+// Limits of what a failure shows.
 const (
 	maxDifferences = 20
 	maxShown       = 200 // code points of a value or a line
@@ -210,7 +210,7 @@ func (p printer) steps(c *CaseReport) {
 	}
 }
 
-// clip cuts long values, to a part that shows where they differ.
+// clip truncates long values to a part that shows where they differ.
 func clip(d Difference) Difference {
 	want, got := []rune(d.Want), []rune(d.Got)
 	same := 0
@@ -221,11 +221,11 @@ func clip(d Difference) Difference {
 	if len(want) == 0 || len(got) == 0 {
 		from = 0
 	}
-	d.Want, d.Got = cut(want, from), cut(got, from)
+	d.Want, d.Got = truncate(want, from), truncate(got, from)
 	return d
 }
 
-func cut(text []rune, from int) string {
+func truncate(text []rune, from int) string {
 	if len(text) <= maxShown {
 		return string(text)
 	}
@@ -241,7 +241,7 @@ func cut(text []rune, from int) string {
 	return out
 }
 
-// rounded gives a time that people can take in.
+// rounded formats a duration with a sensible precision.
 func rounded(d time.Duration) string {
 	switch {
 	case d >= time.Minute:
@@ -254,7 +254,7 @@ func rounded(d time.Duration) string {
 	return schema.FormatDuration(d)
 }
 
-func counted(n int, one, many string) string {
+func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

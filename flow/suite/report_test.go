@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReports writes one set of reports in every form.
+// TestReports writes the same reports in every format.
 func TestReports(t *testing.T) {
 	golden(t, "report", func(t *testing.T, files []txtar.File) string {
 		rs := reports(t, files)
@@ -59,7 +59,7 @@ func TestNoReports(t *testing.T) {
 	assert.True(t, suite.Reports(nil).Passed())
 }
 
-// Control characters of a name neither reach a terminal nor break the XML.
+// Control characters in names neither reach a terminal nor break the XML.
 func TestControlCharacters(t *testing.T) {
 	rs := suite.Reports{{File: "a\x1b[31m.test.yaml", Cases: []*suite.CaseReport{{Name: "x\x00\x1b", Failures: []suite.Failure{{Message: "m\x07\n"}}}}}}
 	var text, junit strings.Builder
@@ -69,7 +69,7 @@ func TestControlCharacters(t *testing.T) {
 	assert.NotContains(t, junit.String(), "\x1b")
 }
 
-// Coverage takes in flows that no test runs.
+// Coverage includes flows without a test.
 func TestCoverageOfFurtherFlows(t *testing.T) {
 	archive, err := txtar.ParseFile(filepath.Join(corpus, "run", "loops.txtar"))
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestCoverageOfFurtherFlows(t *testing.T) {
 	require.NoError(t, diags.Err())
 	c := suite.Reports(nil).Coverage(b)
 	require.Len(t, c.Flows, 1)
-	assert.Equal(t, suite.Covered{Steps: 3, Branches: 2}, c.Total)
+	assert.Equal(t, suite.CoverageCounts{Steps: 3, Branches: 2}, c.Total)
 	assert.Zero(t, c.Total.Percent())
 	missed := make([]string, len(c.Flows[0].Missed))
 	for i, m := range c.Flows[0].Missed {
@@ -89,10 +89,10 @@ func TestCoverageOfFurtherFlows(t *testing.T) {
 	}, missed)
 }
 
-// server answers every letter, and remembers none.
-type server struct{ answer string }
+// fixedAnswer is a transport with the same answer for every request.
+type fixedAnswer struct{ answer string }
 
-func (s server) RoundTrip(req *http.Request) (*http.Response, error) {
+func (s fixedAnswer) RoundTrip(req *http.Request) (*http.Response, error) {
 	exchanges, diags := record.Parse("server.yaml", []byte("exchanges:\n  - request: {path: /letters, json: {$any: true}}\n    response: {json: {id: "+s.answer+"}}\n"))
 	if err := diags.Err(); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s server) RoundTrip(req *http.Request) (*http.Response, error) {
 	return record.NewPlayer(exchanges, record.PlayerOptions{}).RoundTrip(req)
 }
 
-// What was recorded from a server passes when it is played.
+// A recording of a server passes when it is replayed.
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.test.yaml")
@@ -122,7 +122,7 @@ cases:
 	require.NoError(t, diags.Err())
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "recordings"), 0o755))
 
-	o := suite.Options{Do: do, Record: server{"L9"}, Scrub: record.NewScrubber("secret-token-1234").Scrub}
+	o := suite.Options{Do: do, Record: fixedAnswer{"L9"}, Scrub: record.NewScrubber("secret-token-1234").Scrub}
 	r := suite.Run(t.Context(), f, o)
 	require.Len(t, r.Cases, 2)
 	assert.Empty(t, r.Cases[0].Failures)
@@ -138,7 +138,7 @@ cases:
 	assert.Empty(t, r.Cases[0].Failures)
 }
 
-// Every code that is explained is reported.
+// Every explained code is reported.
 func TestCodes(t *testing.T) {
 	found, err := os.ReadFile(filepath.Join(corpus, "load", "mistakes.txtar"))
 	require.NoError(t, err)

@@ -27,23 +27,23 @@ import (
 
 // An execution is one case while it runs.
 type execution struct {
-	c        *Case
-	f        *File
-	o        Options
-	clock    *host.Virtual
-	player   *record.Player   // nil while recording, and simulated
-	recorder *record.Recorder // nil unless recording
-	stand    *Simulated       // nil unless simulated
-	holds    []hold           // that are still to come
-	crashes  []crash          // likewise
-	report   *CaseReport
+	c          *Case
+	f          *File
+	o          Options
+	clock      *host.Virtual
+	player     *record.Player   // nil while recording, and in a simulation without exchanges
+	recorder   *record.Recorder // nil unless recording
+	simulation *Simulation      // nil unless simulated
+	holds      []hold           // not yet applied
+	crashes    []crash          // not yet applied
+	report     *CaseReport
 
-	calls sync.Map // madeCall by key, of a case that is simulated
-	mu    sync.Mutex
-	came  []told // by the stand-in
+	calls      sync.Map // callStart by key, only in a simulation
+	mu         sync.Mutex
+	deliveries []delivery // by the simulator
 }
 
-// run runs one case, and adds to taken the ways that its run took.
+// run runs one case, and adds the coverage points that it took to taken.
 func (c *Case) run(ctx context.Context, f *File, o Options, taken map[plan.CoveragePoint]bool) *CaseReport {
 	began := time.Now()
 	x := &execution{
@@ -64,8 +64,8 @@ func (x *execution) fail(at diag.Range, format string, args ...any) {
 	x.report.Failures = append(x.report.Failures, Failure{Range: at, Message: fmt.Sprintf(format, args...)})
 }
 
-// beside is where a file is that the case names.
-func (x *execution) beside(file diag.Text) string {
+// resolvePath returns the path of a file that the case names, relative to the test file.
+func (x *execution) resolvePath(file diag.Text) string {
 	name := filepath.FromSlash(file.Value)
 	if filepath.IsAbs(name) {
 		return name
@@ -79,7 +79,7 @@ func (x *execution) read(what string, file diag.Text) (name string, text []byte,
 	if read == nil {
 		read = os.ReadFile
 	}
-	name = x.beside(file)
+	name = x.resolvePath(file)
 	text, err := read(name)
 	if err != nil {
 		x.fail(file.Whole, "the %s cannot be read: %s", what, err)
@@ -99,12 +99,12 @@ func (x *execution) inputs() bool {
 		return false
 	}
 	c := *x.c
-	c.take(root)
+	c.setInputs(root)
 	x.c = &c
 	return true
 }
 
-// failAll makes failures of the errors in a list.
+// failAll adds the errors of a list as failures.
 func (x *execution) failAll(found diag.List) {
 	for _, d := range found {
 		if d.Severity != diag.Error {
@@ -132,8 +132,8 @@ func (x *execution) prepare() bool {
 		return true
 	}
 	if x.simulated() {
-		x.stand = &Simulated{Clock: x.clock, Through: x.through, x: x}
-		if x.c.given {
+		x.simulation = &Simulation{Clock: x.clock, Wrap: x.recordThrough, x: x}
+		if x.c.hasExchanges {
 			x.player = record.NewPlayer(x.c.exchanges, record.PlayerOptions{Sleep: x.clock.Sleep})
 		}
 		return true
@@ -165,74 +165,74 @@ func (x *execution) transport() http.RoundTripper {
 	return x.player
 }
 
-// runID is the id of every run of a test: each has a journal of its own.
+// runID is the id of every run of a test: each has its own journal.
 const runID = "test"
 
-// run carries the run of the case to its end, through its crashes. The result is nil
-// when nothing ran.
+// run executes the run of the case to its end, through its crashes. The result is nil if
+// nothing ran.
 func (x *execution) run(ctx context.Context) *host.Result {
-	if x.c.refused != nil {
+	if x.c.startErrors != nil {
 		return x.refused(ctx)
 	}
-	world := x.c.world
-	news := &news{c: x.c, clock: x.clock}
-	world.Now, world.Events, world.Simulated = x.clock.Now, news.came, x.stand
-	do, end, err := x.do(world)
+	env := x.c.env
+	arrivals := &arrivals{c: x.c, clock: x.clock}
+	env.Now, env.Events, env.Simulation = x.clock.Now, arrivals.events, x.simulation
+	do, end, err := x.do(env)
 	if err != nil {
 		x.fail(x.c.Range, "%s", err)
 		return nil
 	}
 	defer end()
 	h := local.New(local.Options{
-		Journal: &journal.Memory{}, Do: news.noting(record.Described(x.f.catalog, do)), Clock: x.clock, Receipts: true,
+		Journal: &journal.Memory{}, Do: arrivals.recordCalls(record.WithCallInfo(x.f.catalog, do)), Clock: x.clock, Receipts: true,
 		Feed: x.c.feed, Crash: x.crash, Hold: x.hold, Hard: ctx,
 	})
-	if x.stand != nil {
-		x.stand.h = h
+	if x.simulation != nil {
+		x.simulation.h = h
 	}
 	seed := sha256.Sum256([]byte(x.f.Flow + "\n" + x.c.Name))
 	result, err := h.Run(ctx, x.c.plan, local.Start{Inputs: x.c.inputs, ID: runID, Seed: seed[:], Random: x.c.random})
 	for errors.Is(err, local.ErrCrashed) && !x.mismatched() {
 		result, err = h.Resume(ctx, x.c.plan, runID)
 	}
-	x.judge(ctx, result, err)
+	x.evaluate(ctx, result, err)
 	if result != nil {
-		x.tell(result)
+		x.fillReport(result)
 	}
 	return result
 }
 
-// refused judges a run that cannot start: its inputs do not fit the flow, or its trigger
+// refused evaluates a run that cannot start: its inputs do not fit the flow, or its trigger
 // does not fire.
 func (x *execution) refused(ctx context.Context) *host.Result {
 	code := x.c.expect.code.Value
-	if code != invalidInput && (code != notTriggered || x.c.refused[0].Code != "not-triggered") {
-		x.failAll(x.c.refused)
+	if code != invalidInput && (code != notTriggered || x.c.startErrors[0].Code != "not-triggered") {
+		x.failAll(x.c.startErrors)
 		return nil
 	}
 	var reasons []string
-	for _, d := range x.c.refused {
+	for _, d := range x.c.startErrors {
 		reasons = append(reasons, d.Message)
 	}
 	result := &host.Result{Run: runID, Flow: x.f.Flow, Started: x.c.now, Ended: x.c.now}
 	result.Status = machine.Failed
 	result.Error = &call.Error{Code: invalidInput, Class: "flow", Message: strings.Join(reasons, "; ")}
 	result.Error.Code = code
-	x.judge(ctx, result, nil)
-	x.tell(result)
+	x.evaluate(ctx, result, nil)
+	x.fillReport(result)
 	return result
 }
 
-// invalidInput is the error of a run whose inputs the flow does not take.
+// invalidInput is the error code of a run with invalid inputs.
 const invalidInput = "invalid_input"
 
-// notTriggered is the error of a case whose trigger starts no run.
+// notTriggered is the error code of a case whose trigger does not start a run.
 const notTriggered = "not_triggered"
 
 func (x *execution) mismatched() bool { return x.player != nil && len(x.player.Mismatches()) > 0 }
 
-// crash tells whether the host dies at a point: where the case says so, once, and
-// after a request that no exchange fits, which ends the case.
+// crash reports whether the host crashes at a point: as the case says, once, and after a
+// request without a matching exchange, which ends the case.
 func (x *execution) crash(p local.Point, step string, attempt int) bool {
 	if x.mismatched() {
 		return true
@@ -246,7 +246,7 @@ func (x *execution) crash(p local.Point, step string, attempt int) bool {
 	return false
 }
 
-// hold tells for how long a call is held back: as the case says, once.
+// hold returns how long a call is held back: as the case says, once.
 func (x *execution) hold(step string, attempt int) time.Duration {
 	for i, k := range x.holds {
 		if (k.step == step || k.step == idOf(step)) && k.attempt == attempt {
@@ -257,14 +257,14 @@ func (x *execution) hold(step string, attempt int) time.Duration {
 	return 0
 }
 
-// judge adds what went wrong to the report.
-func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
+// evaluate adds failures to the report, and writes the recording.
+func (x *execution) evaluate(ctx context.Context, result *host.Result, err error) {
 	var stuck *host.StuckError
 	switch {
 	case x.mismatched():
 		for _, m := range x.player.Mismatches() {
 			f := mismatchFailure(m, x.c)
-			if x.leftToStandIn(m) {
+			if x.needsSimulator(m) {
 				f.Details = append(f.Details, simulateHint(x.c))
 			}
 			x.report.Failures = append(x.report.Failures, f)
@@ -291,19 +291,19 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	for _, k := range x.holds {
 		x.fail(k.at, "the run never wanted the call that is held back: attempt %d of the step %s", k.attempt, k.step)
 	}
-	// What a stand-in answered is kept only if it went well: the case would be played like that
-	// from then on. What was really sent is never lost.
-	keep := x.recorder != nil && (x.stand == nil || len(x.report.Failures) == 0)
+	// What a simulator answered is only written if the case passed, because it would be replayed
+	// from then on. Exchanges with a real API are always written.
+	keep := x.recorder != nil && (x.simulation == nil || len(x.report.Failures) == 0)
 	switch {
 	case keep && x.c.recording.Value != "":
-		if err := x.recorder.WriteFile(x.beside(x.c.recording)); err != nil {
+		if err := x.recorder.WriteFile(x.resolvePath(x.c.recording)); err != nil {
 			x.fail(x.c.recording.Whole, "%s", err)
 			return
 		}
 		x.report.Recorded = true
 		return
 	case keep:
-		x.report.Recorded = x.add()
+		x.report.Recorded = x.insertExchanges()
 	}
 	if x.player == nil {
 		return
@@ -321,20 +321,20 @@ func (x *execution) judge(ctx context.Context, result *host.Result, err error) {
 	}
 }
 
-// tell fills in how the run went, without what is sensitive.
-func (x *execution) tell(result *host.Result) {
-	r, hide := x.report, record.NewMask(result.Sensitive)
+// fillReport reports the run without sensitive values.
+func (x *execution) fillReport(result *host.Result) {
+	r, mask := x.report, record.NewMask(result.Sensitive)
 	r.Status = string(result.Status)
 	r.Elapsed = result.Ended.Sub(result.Started)
 	for _, s := range result.Steps {
 		step := StepReport{Path: s.Path, Kind: s.Kind, Status: string(s.Status), Attempts: s.Attempts}
 		if s.Error != nil {
-			step.Error = hide.Text(s.Error.Code + ": " + s.Error.Message)
+			step.Error = mask.Text(s.Error.Code + ": " + s.Error.Message)
 		}
 		r.Steps = append(r.Steps, step)
 	}
 	for i := range r.Failures {
-		r.Failures[i].hide(hide)
+		r.Failures[i].mask(mask)
 	}
 }
 
@@ -342,7 +342,7 @@ func simulateHint(c *Case) string {
 	return fmt.Sprintf("hint: with facteur test %s --simulate a simulator answers; --record beside it writes the exchanges here", c.Range.File())
 }
 
-// mismatchFailure shows a request that no exchange fitted, at the nearest exchange.
+// mismatchFailure reports a request without a matching exchange, at the nearest exchange.
 func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	f := Failure{Range: c.Range, Message: fmt.Sprintf("no recorded exchange matches %s %s", m.Method, m.Path)}
 	if m.Info.Step != "" {
@@ -352,7 +352,7 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 		f.Message += fmt.Sprintf(", attempt %d", m.Info.Attempt)
 	}
 	switch {
-	case m.Nearest == nil && !c.given && c.recording.Value == "":
+	case m.Nearest == nil && !c.hasExchanges && c.recording.Value == "":
 		f.Details = []string{
 			"the case has no exchanges, which say what is answered",
 			simulateHint(c),

@@ -9,8 +9,8 @@ import (
 	"facteur/flow/schema"
 )
 
-// The shape of a test file: what may stand where. The parser and the JSON Schema both
-// come from here.
+// The shape of a test file, from which the parser and the JSON Schema are
+// derived.
 type (
 	fileShape struct {
 		Flow  string      `json:"flow" schema:"required" doc:"the name of the flow that is tested"`
@@ -77,7 +77,7 @@ var (
 	eventType = sync.OnceValue(schema.Of[eventShape])
 )
 
-// An eventShape is an event or a receipt; further keys are its data.
+// An eventShape is an event or a receipt; its other keys are the data.
 type eventShape struct{ eventKeys }
 
 type eventKeys struct {
@@ -96,7 +96,7 @@ func (eventShape) SchemaType() *schema.Type {
 	return &t
 }
 
-// A receiptShape is what every receipt says; the action's signature tells what else.
+// A receiptShape is what all receipts have in common; the action's signature adds more.
 type receiptShape struct {
 	Status string        `json:"status" schema:"required,minLength=1" doc:"e.g. sent, delivered, read, failed"`
 	Error  *receiptError `json:"error" schema:"open" doc:"of failed: {code, title}"`
@@ -108,7 +108,7 @@ type receiptError struct {
 	Message string `json:"message" doc:"what went wrong"`
 }
 
-// receiptType is the type of receipts of an action.
+// receiptType is the type of an action's receipts.
 func receiptType(sig *call.Signature) *schema.Type {
 	t := *schema.Of[receiptShape]()
 	if sig == nil || sig.Receipt == nil {
@@ -124,7 +124,7 @@ func receiptType(sig *call.Signature) *schema.Type {
 	return &t
 }
 
-// An eventsShape is a file of events alone.
+// An eventsShape is a file with only events.
 type eventsShape struct {
 	Events []eventShape `json:"events" schema:"required" doc:"events and receipts that come during the run"`
 }

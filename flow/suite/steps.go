@@ -11,7 +11,7 @@ import (
 	"facteur/flow/record"
 )
 
-// stepsOf returns the steps of a flow and of those that it calls, by id.
+// stepsOf returns the steps of a flow and of the flows that it calls, by id.
 func stepsOf(p *plan.Plan) map[string]*plan.Step {
 	steps := map[string]*plan.Step{}
 	for _, f := range p.Flows() {
@@ -27,7 +27,7 @@ func stepsOf(p *plan.Plan) map[string]*plan.Step {
 // idOf returns the id at the end of a step's path.
 func idOf(path string) string { return path[strings.LastIndexAny(path, "./")+1:] }
 
-// checkStep reports a name that is neither the id of a step nor a path, as reports print it.
+// checkStep reports a name that is neither the id nor the path of a step.
 func checkStep(name diag.Text, p *plan.Plan) (diags diag.List) {
 	if hint, ok := findStep(name.Value, p); !ok {
 		diags.Errorf("unknown-step", name.Whole, hint, "the flow has no step %q", name.Value)
@@ -48,15 +48,15 @@ func checkSteps(exchanges []*record.Exchange, p *plan.Plan) (diags diag.List) {
 	return diags
 }
 
-// findStep looks for a step by its id or its path; the hint tells what was meant.
+// findStep looks up a step by its id or its path; the hint suggests the right name.
 func findStep(name string, p *plan.Plan) (hint string, ok bool) {
 	steps := stepsOf(p)
 	if steps[name] != nil {
 		return "", true
 	}
-	var of []string // the paths of the step that the name ends with
+	var of []string // the paths of steps with the id at the end of name
 	eachPath(p, "", func(path string, s *plan.Step) {
-		ok = ok || fits(name, path)
+		ok = ok || matchesPath(name, path)
 		if s.ID != "" && s.ID == idOf(name) {
 			of = append(of, path)
 		}
@@ -71,10 +71,10 @@ func findStep(name string, p *plan.Plan) (hint string, ok bool) {
 	return diag.DidYouMean(idOf(name), "steps", slices.Collect(maps.Keys(steps))), false
 }
 
-// anyIndex stands for the index of an iteration in a path.
+// anyIndex stands for the index of any iteration in a path.
 const anyIndex = "[*]"
 
-// eachPath calls f with the path of each step of a flow and of those that it calls.
+// eachPath calls f with the path of each step of a flow and of the flows that it calls.
 func eachPath(p *plan.Plan, prefix string, f func(path string, s *plan.Step)) {
 	var block func(steps []*plan.Step, prefix, inside string)
 	block = func(steps []*plan.Step, prefix, inside string) {
@@ -97,8 +97,8 @@ func eachPath(p *plan.Plan, prefix string, f func(path string, s *plan.Step)) {
 	block(p.OnFailure, prefix, "")
 }
 
-// fits tells whether a name is a path, with any index where the path has anyIndex.
-func fits(name, path string) bool {
+// matchesPath reports whether a name is a path, with any index in place of anyIndex.
+func matchesPath(name, path string) bool {
 	for {
 		before, after, more := strings.Cut(path, anyIndex)
 		rest, ok := strings.CutPrefix(name, before)

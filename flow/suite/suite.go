@@ -1,10 +1,9 @@
-// Package suite is the engine of `facteur test`: it reads files of test cases, runs
-// each case on the local host with a virtual clock and recorded answers, and reports.
+// Package suite is the engine of `facteur test`: it loads files of test cases, runs each case
+// on the local host with a virtual clock and recorded answers, and reports the results.
 //
-// Use Load to read and check a *.test.yaml file against a library, Run to run its
-// cases, and Reports to write what came of them as text, JSON or JUnit, with the
-// coverage of steps and branches. Nothing here touches the network, except through
-// Options.Record.
+// Use Load to parse and check a *.test.yaml file against a library, Run to run its cases, and
+// Reports to write the results as text, JSON or JUnit, with the coverage of steps and
+// branches. Nothing here accesses the network, except through Options.Record.
 package suite
 
 import (
@@ -20,15 +19,15 @@ import (
 	"facteur/flow/record"
 )
 
-// A File is a test file that fits its flow.
+// A File is a loaded test file.
 type File struct {
 	Name  string // as given to Load; recordings are found beside it
 	Flow  string
 	Plan  *plan.Plan // of the flow, with the library's settings
 	Cases []*Case
 
-	catalog call.Catalog
-	added   []addition // to the text, in the order of the cases
+	catalog    call.Catalog
+	insertions []insertion // into the text, in the order of the cases
 }
 
 // A Case is one run of the flow and what is expected of it.
@@ -36,25 +35,25 @@ type Case struct {
 	Name  string
 	Range diag.Range // of its name
 
-	world     World // without its RoundTripper and clock
-	plan      *plan.Plan
-	inputs    map[string]any
-	refused   diag.List   // why the flow does not take the inputs; nil when it does
-	started   *host.Event // the event that starts the run; nil for inputs
-	now       time.Time
-	random    []int64
-	first     diag.Range // the first key of the case
-	given     bool       // it has exchanges, maybe none
-	inputFile diag.Text  // the inputs are in; Value "" without one
-	exchanges []*record.Exchange
-	recording diag.Text // Value "" without one
-	feed      []local.Feed
-	holds     []hold
-	crashes   []crash
-	expect    expectation
+	env          Environment // without RoundTripper and Now
+	plan         *plan.Plan
+	inputs       map[string]any
+	startErrors  diag.List   // why the run cannot start; nil if it can
+	startEvent   *host.Event // the event that starts the run; nil if inputs do
+	now          time.Time
+	random       []int64
+	firstKey     diag.Range
+	hasExchanges bool      // may be an empty list
+	inputFile    diag.Text // a file with the inputs; Value "": none
+	exchanges    []*record.Exchange
+	recording    diag.Text // Value "" without one
+	feed         []local.Feed
+	holds        []hold
+	crashes      []crash
+	expect       expectation
 }
 
-// A hold is for how long a call is held back.
+// A hold is how long a call is held back.
 type hold struct {
 	step    string
 	attempt int
@@ -62,7 +61,7 @@ type hold struct {
 	at      diag.Range
 }
 
-// A crash is a point of a call at which the host dies and starts anew.
+// A crash is a point of a call at which the host crashes and restarts.
 type crash struct {
 	step    string
 	attempt int
@@ -70,59 +69,59 @@ type crash struct {
 	at      diag.Range
 }
 
-// A World is what the actions of one case meet.
-type World struct {
-	// Connections are those that the case gives, by name, over the project's.
+// An Environment is what the actions of one case run in.
+type Environment struct {
+	// Connections are those of the case, by name; they override the project's.
 	Connections map[string]map[string]any
-	// Window tells of contacts whether their 24-hour window is "open" or "shut".
+	// Window says for contacts whether their 24-hour window is "open" or "shut".
 	Window       map[string]string
 	RoundTripper http.RoundTripper
 	Now          func() time.Time // virtual
-	// Events returns the events that have come by now, that which started the run
-	// first. It may be called concurrently.
+	// Events returns the events that have arrived by now, first the one that started the run.
+	// It may be called concurrently.
 	Events func() []host.Event
 
-	// Simulated is set for Options.Simulate alone. RoundTripper then is nil, or answers what
-	// is not simulated from the exchanges of the case.
-	Simulated *Simulated
+	// Simulation is only set for Options.Simulate. RoundTripper is then nil, or answers
+	// actions that are not simulated from the exchanges of the case.
+	Simulation *Simulation
 }
 
-// Simulated is what whoever stands in for an API lives by, and whom it tells.
-type Simulated struct {
+// A Simulation connects the simulator of an API to a run.
+type Simulation struct {
 	Clock *host.Virtual
-	// Through returns what requests to the stand-in must go through.
-	Through func(standIn http.RoundTripper) http.RoundTripper
+	// Wrap wraps the transport to the simulator; all requests have to go through the result.
+	Wrap func(standIn http.RoundTripper) http.RoundTripper
 
 	x *execution
 	h *local.Foreground
 }
 
-// Options are what Run does not know by itself. Do is required.
+// Options configure Run. Do is required.
 type Options struct {
-	// Do returns what makes the calls of one case, all of whose requests go through
-	// the world's RoundTripper.
-	Do func(World) (call.Do, error)
-	// Select tells whether a case is run. nil: all are.
+	// Do returns what performs the calls of one case. All its requests go through the
+	// environment's RoundTripper.
+	Do func(Environment) (call.Do, error)
+	// Select reports whether a case is run. nil: all are.
 	Select func(name string) bool
 	// ReadFile reads a recording. nil: os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
-	// Simulate, when set, returns what makes the calls of one case that has no exchanges for
-	// actions that Simulates, in place of Do; close is called when its run has ended. Without
-	// it, Simulates tells for whose requests a failure names it as a way.
-	Simulate  func(World) (do call.Do, close func(), err error)
+	// Simulate, if set, replaces Do for cases without exchanges for actions that Simulates;
+	// close is called when the run has ended. Without it, Simulates only serves to suggest it
+	// in failures.
+	Simulate  func(Environment) (do call.Do, close func(), err error)
 	Simulates func(action string) bool
-	// Keep has what was exchanged in such cases written: to the recording that the case
-	// names and that is not there yet, else below the case itself.
-	Keep bool
-	// Record, when set, answers the requests in place of the recorded exchanges, which
-	// are written anew. The cases then must name the file: recording: FILE.
+	// WriteExchanges writes the exchanges of simulated cases: to the recording that the case
+	// names, if it does not exist yet, else into the test file.
+	WriteExchanges bool
+	// Record, if set, answers the requests, and the exchanges are written to the recording
+	// that each case then has to name (recording: FILE).
 	Record http.RoundTripper
-	// Scrub returns a text without the secrets that the caller knows; for Record.
+	// Scrub removes the secrets known to the caller from a text; for recordings.
 	Scrub func([]byte) []byte
 }
 
-// Run runs the cases of a file, one after the other. When ctx ends the case that is
-// under way fails and no other is started. Several files may be run at the same time.
+// Run runs the cases of a file one after the other. If ctx ends, the running case fails and no
+// other is started. Several files may be run concurrently.
 func Run(ctx context.Context, f *File, o Options) *Report {
 	r := &Report{File: f.Name, Flow: f.Flow, plan: f.Plan, taken: map[plan.CoveragePoint]bool{}}
 	for _, c := range f.Cases {

@@ -101,8 +101,8 @@ func (catalog) Names() (actions, events []string) {
 	return []string{"letter.post"}, []string{"webhook", "whatsapp.message"}
 }
 
-// do makes the calls of one case over its transport.
-func do(w suite.World) (call.Do, error) {
+// do performs the calls of one case over its transport.
+func do(w suite.Environment) (call.Do, error) {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		body, err := json.Marshal(map[string]any{"to": c.Input["to"], "text": c.Input["text"], "key": c.Key})
 		if err != nil {
@@ -140,7 +140,7 @@ func do(w suite.World) (call.Do, error) {
 	}, nil
 }
 
-// library holds the flows of an archive.
+// library is the library of an archive's flows.
 func library(t testing.TB, files []txtar.File) plan.Library {
 	flows := map[string]*flow.Flow{}
 	lib := plan.Library{Catalog: catalog{}, Settings: map[string]any{"shop": "Chez Nous"}}
@@ -167,7 +167,7 @@ func options(files []txtar.File) suite.Options {
 	}}
 }
 
-// golden runs f on every archive of a folder: its last part, "want", is what f returns.
+// golden runs f on every archive of a folder, and compares with its last part, "want".
 func golden(t *testing.T, folder string, f func(t *testing.T, files []txtar.File) string) {
 	names, err := filepath.Glob(filepath.Join(corpus, folder, "*.txtar"))
 	require.NoError(t, err)
@@ -234,7 +234,7 @@ func TestLoad(t *testing.T) {
 	})
 }
 
-// What runs twice comes out the same, whatever else runs beside it.
+// Runs are repeatable, also while others run concurrently.
 func TestRunsRepeat(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(corpus, "run", "*.txtar"))
 	require.NoError(t, err)
@@ -273,7 +273,7 @@ func TestInterrupted(t *testing.T) {
 	require.NoError(t, diags.Err())
 	ctx, cancel := context.WithCancel(context.Background())
 	o := options(archive.Files)
-	o.Do = func(w suite.World) (call.Do, error) {
+	o.Do = func(w suite.Environment) (call.Do, error) {
 		cancel()
 		return do(w)
 	}
@@ -289,7 +289,7 @@ func TestDoRefuses(t *testing.T) {
 	f, diags := suite.Load("a.test.yaml", archive.Files[1].Data, library(t, archive.Files))
 	require.NoError(t, diags.Err())
 	o := options(archive.Files)
-	o.Do = func(suite.World) (call.Do, error) {
+	o.Do = func(suite.Environment) (call.Do, error) {
 		return nil, errors.New("there is no connection \"letters\"")
 	}
 	r := suite.Run(context.Background(), f, o)

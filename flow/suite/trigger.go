@@ -12,7 +12,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// start finds the inputs that the run of a case starts with.
+// start determines the inputs of a case's run.
 func (l *loader) start(c *Case, n *flow.Node) {
 	inputs, file, trigger := n.Get("inputs"), n.Get("inputs_file"), n.Get("trigger")
 	if file != nil {
@@ -25,7 +25,7 @@ func (l *loader) start(c *Case, n *flow.Node) {
 	case trigger == nil && inputs == nil && file != nil:
 		return
 	case trigger == nil:
-		c.take(inputs)
+		c.setInputs(inputs)
 		return
 	case inputs != nil:
 		l.conflict(inputs.Range, "inputs", "trigger")
@@ -37,12 +37,11 @@ func (l *loader) start(c *Case, n *flow.Node) {
 		return
 	}
 	kind := trigger.Entries[0]
-	c.inputs = l.triggered(c, kind.Key, kind.Value)
+	c.inputs = l.triggerInputs(c, kind.Key, kind.Value)
 }
 
-// take gives the run of a case its inputs, or says why the flow does not take them. n is
-// nil for none.
-func (c *Case) take(n *flow.Node) {
+// setInputs coerces the inputs of a case, or sets startErrors. n is nil for none.
+func (c *Case) setInputs(n *flow.Node) {
 	at := n
 	if at == nil {
 		at = &flow.Node{Kind: flow.MapNode, Range: c.Range}
@@ -54,19 +53,19 @@ func (c *Case) take(n *flow.Node) {
 			found[i].Range = c.Range
 		}
 	}
-	c.inputs, c.refused = nil, nil
+	c.inputs, c.startErrors = nil, nil
 	if found.HasErrors() {
-		c.refused = found
+		c.startErrors = found
 		return
 	}
 	c.inputs, _ = v.(map[string]any)
 }
 
-// triggered gives the inputs that a trigger of the flow makes of what came in.
-func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any {
+// triggerInputs returns the inputs that a trigger of the flow makes of its event.
+func (l *loader) triggerInputs(c *Case, kind diag.Text, n *flow.Node) map[string]any {
 	vars := map[string]any{"settings": orEmpty(c.plan.Settings)}
 	var data map[string]any
-	if name := heard(kind.Value); name != "" {
+	if name := eventOfTrigger(kind.Value); name != "" {
 		event := l.lib.Catalog.Event(name)
 		if event == nil {
 			l.diags.Errorf("unknown-event", kind.Whole, "", "there is no event %q", name)
@@ -77,11 +76,11 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 			l.diags.Add(found)
 			return nil
 		}
-		if c.started, found = eventOf(event, data, n); found.HasErrors() {
+		if c.startEvent, found = eventOf(event, data, n); found.HasErrors() {
 			l.diags.Add(found)
 			return nil
 		}
-		c.started.At = c.now
+		c.startEvent.At = c.now
 		vars["event"] = data
 	}
 	why, hint := "it has no "+kind.Value+" trigger", ""
@@ -89,9 +88,9 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 		if t.Kind != kind.Value {
 			continue
 		}
-		if why, hint = refuses(t, n, data, expr.Vars{Values: expr.Map(vars), Now: c.now}), ""; why != "" {
+		if why, hint = mismatchReason(t, n, data, expr.Vars{Values: expr.Map(vars), Now: c.now}), ""; why != "" {
 			if when := whenOf(l.flow.Triggers[i]); when != "" {
-				hint = strings.Join(shown(when, vars), ", ")
+				hint = strings.Join(valuesRead(when, vars), ", ")
 			}
 			continue
 		}
@@ -107,14 +106,14 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 			if slices.ContainsFunc(found, func(v schema.Violation) bool { return v.Rule == "type" }) {
 				hint = "convert what is of another type, as in ${string(event.body.number)}"
 			}
-			c.refused.Errorf("not-triggered", kind.Whole, hint, "the trigger's inputs do not fit the flow: %s", err)
+			c.startErrors.Errorf("not-triggered", kind.Whole, hint, "the trigger's inputs do not fit the flow: %s", err)
 			return nil
 		}
 		inputs, _ := coerced.(map[string]any)
 		return inputs
 	}
 	if c.expect.code.Value == notTriggered {
-		c.refused.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
+		c.startErrors.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
 		return nil
 	}
 	if hint != "" {
@@ -124,7 +123,7 @@ func (l *loader) triggered(c *Case, kind diag.Text, n *flow.Node) map[string]any
 	return nil
 }
 
-// whenOf is the when of a trigger, "" without one.
+// whenOf returns the condition of a trigger, "" without one.
 func whenOf(t *flow.Trigger) string {
 	switch {
 	case t.Message != nil && t.Message.When != nil:
@@ -135,8 +134,8 @@ func whenOf(t *flow.Trigger) string {
 	return ""
 }
 
-// heard names the kind of event that a trigger sees, "" for none.
-func heard(trigger string) string {
+// eventOfTrigger returns the kind of event of a trigger, "" for none.
+func eventOfTrigger(trigger string) string {
 	switch trigger {
 	case "whatsapp_message":
 		return messageEvent
@@ -146,8 +145,8 @@ func heard(trigger string) string {
 	return ""
 }
 
-// refuses says why a trigger does not start the flow; "" when it does.
-func refuses(t *plan.Trigger, n *flow.Node, data map[string]any, vars expr.Vars) string {
+// mismatchReason says why a trigger does not start the flow; "" if it does.
+func mismatchReason(t *plan.Trigger, n *flow.Node, data map[string]any, vars expr.Vars) string {
 	switch t.Kind {
 	case "schedule":
 		if cron := n.Get("cron"); cron != nil && cron.Text.Value != t.Cron {

@@ -8,11 +8,11 @@ import (
 	"facteur/flow/schema"
 )
 
-// shown lists the values that an expression reads, as "path = value".
-func shown(source string, values map[string]any) []string {
+// valuesRead lists the values that an expression reads, as "path = value".
+func valuesRead(source string, values map[string]any) []string {
 	var lines []string
 	add := func(names []string, v any) {
-		if line := strings.Join(names, ".") + " = " + show(v); !slices.Contains(lines, line) {
+		if line := strings.Join(names, ".") + " = " + formatValue(v); !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
@@ -22,7 +22,7 @@ func shown(source string, values map[string]any) []string {
 			continue
 		}
 		v, read := lookUp(values, names)
-		if _, missing := v.(nothing); missing && names[0] == "steps" && len(names) > 2 {
+		if _, absent := v.(missing); absent && names[0] == "steps" && len(names) > 2 {
 			status := []string{"steps", names[1], "status"}
 			state, _ := lookUp(values, status)
 			add(status, state)
@@ -32,8 +32,8 @@ func shown(source string, values map[string]any) []string {
 	return lines
 }
 
-// lookUp follows a path; read is how many of its names lead to v. What follows a value
-// that has no fields is a function of it.
+// lookUp follows a path; read is how many of its names lead to v. A name after a value without
+// fields is a function.
 func lookUp(values map[string]any, names []string) (v any, read int) {
 	v = values
 	for i, name := range names {
@@ -42,18 +42,18 @@ func lookUp(values map[string]any, names []string) (v any, read int) {
 			return v, i
 		}
 		if v, ok = fields[name]; !ok {
-			return nothing{}, len(names)
+			return missing{}, len(names)
 		}
 	}
 	return v, len(names)
 }
 
-// nothing is what stands at a path that leads nowhere.
-type nothing struct{}
+// missing stands for the value at a path that does not exist.
+type missing struct{}
 
-// show gives a value as compact JSON.
-func show(v any) string {
-	if _, ok := v.(nothing); ok {
+// formatValue formats a value as compact JSON.
+func formatValue(v any) string {
+	if _, ok := v.(missing); ok {
 		return "(nothing)"
 	}
 	text, err := schema.AppendJSON(nil, schema.JSON(v))
@@ -63,8 +63,8 @@ func show(v any) string {
 	return string(text)
 }
 
-// pathsOf returns the dotted paths of a CEL expression, in their order: names joined
-// by dots, outside of strings. A name before a parenthesis is a function, not a part.
+// pathsOf returns the dotted paths of a CEL expression, in order: names joined by dots,
+// outside of strings. A name before a parenthesis is a function, not part of a path.
 func pathsOf(s string) []string {
 	var paths []string
 	for i := 0; i < len(s); {

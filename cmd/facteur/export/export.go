@@ -23,7 +23,7 @@ import (
 type Project struct {
 	Library plan.Library
 	// Do makes the calls of a flow test, as facteur test does.
-	Do func(tested *plan.Plan, w suite.World) (call.Do, error)
+	Do func(tested *plan.Plan, w suite.Environment) (call.Do, error)
 	// Connections returns the fields that a flow's connections need in a test besides those in
 	// the project file, such as those that are in a vault.
 	Connections func(tested *plan.Plan) map[string]map[string]any
@@ -72,7 +72,7 @@ func (t *Test) Check(ctx context.Context) suite.Reports {
 		return suite.Reports{{File: name, Flow: t.plan.Name, Diagnostics: found}}
 	}
 	return suite.Reports{suite.Run(ctx, file, suite.Options{
-		Do: func(w suite.World) (call.Do, error) { return t.project.Do(t.plan, w) },
+		Do: func(w suite.Environment) (call.Do, error) { return t.project.Do(t.plan, w) },
 	})}
 }
 

@@ -106,7 +106,7 @@ func (x *exporter) replay(ctx context.Context, feed []string, hold bool) (*repla
 	clock := host.NewVirtual(started)
 	recorder := record.NewRecorder(&replayTransport{sleep: clock.Sleep, anonymizer: x.anonymizer, note: x.note}, nil)
 	recorder.Now = clock.Now
-	world := suite.World{
+	world := suite.Environment{
 		Connections: x.Connections(x.plan), Window: x.window(), RoundTripper: recorder, Now: clock.Now,
 		Events: func() []host.Event { return nil },
 	}
@@ -114,7 +114,7 @@ func (x *exporter) replay(ctx context.Context, feed []string, hold bool) (*repla
 	if err != nil {
 		return nil, err
 	}
-	do = record.Described(x.Library.Catalog, do)
+	do = record.WithCallInfo(x.Library.Catalog, do)
 	out := &replay{calledAt: map[*recordedCall]time.Time{}, feed: feed}
 	h := local.New(local.Options{
 		Journal: &journal.Memory{}, Clock: clock, Receipts: true, Feed: events, Hard: ctx,

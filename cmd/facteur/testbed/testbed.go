@@ -43,13 +43,13 @@ func Of(p *project.Project) (*Project, error) {
 // without simulate those with the real API.
 func (p *Project) Options(tested *plan.Plan, simulate, record bool) (suite.Options, error) {
 	o := suite.Options{
-		Do:        func(w suite.World) (call.Do, error) { return p.Do(tested, w) },
+		Do:        func(w suite.Environment) (call.Do, error) { return p.Do(tested, w) },
 		Simulates: func(action string) bool { return action != unsimulated },
 	}
 	switch {
 	case simulate:
-		o.Simulate = func(w suite.World) (call.Do, func(), error) { return p.simulate(tested, w) }
-		o.Keep = record
+		o.Simulate = func(w suite.Environment) (call.Do, func(), error) { return p.simulate(tested, w) }
+		o.WriteExchanges = record
 	case record:
 		return o, p.record(&o)
 	}
@@ -58,7 +58,7 @@ func (p *Project) Options(tested *plan.Plan, simulate, record bool) (suite.Optio
 
 // Do makes the calls of one case: its connections have test tokens, and its requests go to the
 // case's RoundTripper.
-func (p *Project) Do(tested *plan.Plan, w suite.World) (call.Do, error) {
+func (p *Project) Do(tested *plan.Plan, w suite.Environment) (call.Do, error) {
 	fixed, err := p.connections(tested, w)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (p *Project) Do(tested *plan.Plan, w suite.World) (call.Do, error) {
 }
 
 // connections makes the connections of one case, with test tokens.
-func (p *Project) connections(tested *plan.Plan, w suite.World) (map[string]vault.Connection, error) {
+func (p *Project) connections(tested *plan.Plan, w suite.Environment) (map[string]vault.Connection, error) {
 	given := map[string]map[string]string{}
 	names := append(slices.Sorted(maps.Keys(p.Connections)), tested.Connections...)
 	for name, fields := range w.Connections {
@@ -106,7 +106,7 @@ func (p *Project) Undeclared(tested *plan.Plan) map[string]map[string]any {
 }
 
 // known returns the options of the actions for a case: a ledger in memory, and the case's windows.
-func (p *Project) known(w suite.World) whatsapp.Options {
+func (p *Project) known(w suite.Environment) whatsapp.Options {
 	o := ledger.Wire(&ledger.Memory{Options: ledger.Options{Now: w.Now}}, whatsapp.Options{}, nil)
 	o.Window = p.window(w)
 	return o
@@ -114,7 +114,7 @@ func (p *Project) known(w suite.World) whatsapp.Options {
 
 // window looks up 24-hour windows as the case sets them and its events open them. nil: the case
 // sets none.
-func (p *Project) window(w suite.World) func(context.Context, string, string) whatsapp.Window {
+func (p *Project) window(w suite.Environment) func(context.Context, string, string) whatsapp.Window {
 	if len(w.Window) == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (p *Project) window(w suite.World) func(context.Context, string, string) wh
 const caseSeed = 1
 
 // simulate makes the calls of one case with a simulator, without a network.
-func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), error) {
+func (p *Project) simulate(tested *plan.Plan, w suite.Environment) (call.Do, func(), error) {
 	fixed, err := p.connections(tested, w)
 	if err != nil {
 		return nil, nil, err
@@ -148,12 +148,12 @@ func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), e
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := simulation.New(simulation.Options{Clock: w.Simulated.Clock, Templates: templates, Connections: fixed, Sends: tested, Seed: caseSeed})
+	s, err := simulation.New(simulation.Options{Clock: w.Simulation.Clock, Templates: templates, Connections: fixed, Sends: tested, Seed: caseSeed})
 	if err != nil {
 		return nil, nil, err
 	}
 	end := func() { _ = s.Close() }
-	s.Host = w.Simulated
+	s.Host = w.Simulation
 	v, err := p.OpenVault(fixed)
 	if err != nil {
 		end()
@@ -163,7 +163,7 @@ func (p *Project) simulate(tested *plan.Plan, w suite.World) (call.Do, func(), e
 	if window := p.window(w); window != nil {
 		known.Window = window
 	}
-	known.Client = &http.Client{Transport: w.Simulated.Through(known.Client.Transport)}
+	known.Client = &http.Client{Transport: w.Simulation.Wrap(known.Client.Transport)}
 	set, err := project.NewCatalog(v, nil, p.Policy(), known)
 	if err != nil {
 		end()

@@ -21,25 +21,25 @@ import (
 	"facteur/flow/schema"
 )
 
-// simulated tells whether a stand-in answers the requests of the case: it has no exchanges
-// for those, and the recording that it may name is yet to be written.
+// simulated reports whether a simulator answers the requests of the case: it has no exchanges
+// for them, and the recording that it may name does not exist yet.
 func (x *execution) simulated() bool {
 	if x.o.Simulate == nil {
 		return false
 	}
-	if x.c.given {
-		return len(x.c.exchanges) > 0 && !slices.ContainsFunc(x.c.exchanges, x.forStandIn)
+	if x.c.hasExchanges {
+		return len(x.c.exchanges) > 0 && !slices.ContainsFunc(x.c.exchanges, x.isForSimulator)
 	}
 	if x.c.recording.Value == "" {
 		return true
 	}
-	_, err := os.Stat(x.beside(x.c.recording))
+	_, err := os.Stat(x.resolvePath(x.c.recording))
 	return x.o.ReadFile == nil && errors.Is(err, fs.ErrNotExist)
 }
 
-// forStandIn tells whether an exchange answers what a stand-in might, as one of no step in
-// particular does.
-func (x *execution) forStandIn(e *record.Exchange) bool {
+// isForSimulator reports whether an exchange answers what a simulator could, as one without a
+// step does.
+func (x *execution) isForSimulator(e *record.Exchange) bool {
 	if e.Step == "" {
 		return true
 	}
@@ -47,42 +47,42 @@ func (x *execution) forStandIn(e *record.Exchange) bool {
 	return sig == nil || x.o.Simulates == nil || x.o.Simulates(sig.Name)
 }
 
-// leftToStandIn tells whether a request that no exchange fitted would have gone to the stand-in
-// that this time there is not: the case has exchanges, and none of them is for it.
-func (x *execution) leftToStandIn(m record.Mismatch) bool {
-	if x.o.Simulate != nil || x.o.Simulates == nil || len(x.c.exchanges) == 0 || slices.ContainsFunc(x.c.exchanges, x.forStandIn) {
+// needsSimulator reports whether a mismatched request would have been answered by a simulator:
+// the case has exchanges, but none for it, and runs without a simulator.
+func (x *execution) needsSimulator(m record.Mismatch) bool {
+	if x.o.Simulate != nil || x.o.Simulates == nil || len(x.c.exchanges) == 0 || slices.ContainsFunc(x.c.exchanges, x.isForSimulator) {
 		return false
 	}
 	sig := signatureOf(x.c.plan, idOf(m.Info.Step))
 	return sig != nil && x.o.Simulates(sig.Name)
 }
 
-// do returns what makes the calls of the case.
-func (x *execution) do(w World) (do call.Do, end func(), err error) {
-	if x.stand != nil {
+// do returns what performs the calls of the case.
+func (x *execution) do(w Environment) (do call.Do, end func(), err error) {
+	if x.simulation != nil {
 		if x.player != nil {
 			w.RoundTripper = x.player
 		}
 		do, end, err = x.o.Simulate(w)
-		return x.stand.noting(do), end, err
+		return x.simulation.recordCalls(do), end, err
 	}
 	w.RoundTripper = x.transport()
 	do, err = x.o.Do(w)
 	return do, func() {}, err
 }
 
-// through records what goes to the stand-in, where that is to be kept.
-func (x *execution) through(standIn http.RoundTripper) http.RoundTripper {
-	if !x.o.Keep {
-		return standIn
+// recordThrough records the requests to the simulator if they are to be written.
+func (x *execution) recordThrough(simulator http.RoundTripper) http.RoundTripper {
+	if !x.o.WriteExchanges {
+		return simulator
 	}
-	x.recorder = record.NewRecorder(standIn, x.o.Scrub)
+	x.recorder = record.NewRecorder(simulator, x.o.Scrub)
 	x.recorder.Now = x.clock.Now
 	return x.recorder
 }
 
-// A told is something that a stand-in told the run of.
-type told struct {
+// A delivery is an event or a receipt that the simulator sent.
+type delivery struct {
 	at      time.Time
 	event   *host.Event
 	receipt *call.Receipt
@@ -90,81 +90,82 @@ type told struct {
 	called  time.Time
 }
 
-// noting notes when which step made which call.
-func (s *Simulated) noting(do call.Do) call.Do {
+// recordCalls records which step made which call, and when.
+func (s *Simulation) recordCalls(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
-		s.x.calls.Store(c.Key, madeCall{idOf(c.Step), s.Clock.Now()})
+		s.x.calls.Store(c.Key, callStart{idOf(c.Step), s.Clock.Now()})
 		return do(ctx, c)
 	}
 }
 
-type madeCall struct {
+type callStart struct {
 	step string
 	at   time.Time
 }
 
-// Deliver brings an event to the run.
-func (s *Simulated) Deliver(ctx context.Context, e host.Event) error {
-	s.x.note(told{at: s.Clock.Now(), event: &e})
+// Deliver delivers an event to the run.
+func (s *Simulation) Deliver(ctx context.Context, e host.Event) error {
+	s.x.addDelivery(delivery{at: s.Clock.Now(), event: &e})
 	return s.h.Deliver(ctx, e)
 }
 
-// Receive brings receipts to the run.
-func (s *Simulated) Receive(receipts ...call.Receipt) {
+// Receive delivers receipts to the run.
+func (s *Simulation) Receive(receipts ...call.Receipt) {
 	for _, r := range receipts {
-		if made, ok := s.x.calls.Load(r.Key); ok {
-			made := made.(madeCall)
-			s.x.note(told{at: s.Clock.Now(), receipt: &r, step: made.step, called: made.at})
+		if start, ok := s.x.calls.Load(r.Key); ok {
+			start := start.(callStart)
+			s.x.addDelivery(delivery{at: s.Clock.Now(), receipt: &r, step: start.step, called: start.at})
 		}
 	}
 	s.h.Receive(receipts...)
 }
 
-func (x *execution) note(t told) {
+func (x *execution) addDelivery(t delivery) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.came = append(x.came, t)
+	x.deliveries = append(x.deliveries, t)
 }
 
-// An addition is a text that is put into the test file.
-type addition struct {
-	at   int // in bytes
+// An insertion is a text to insert into the test file.
+type insertion struct {
+	at   int // byte offset
 	text string
 }
 
-// add has the exchanges of the case, and the news that came, put below it.
-func (x *execution) add() (added bool) {
+// insertExchanges inserts the exchanges of the case, and its events, into the test file. It
+// reports whether it could.
+func (x *execution) insertExchanges() (added bool) {
 	var exchanges bytes.Buffer
 	if err := x.recorder.Write(&exchanges); err != nil {
 		x.fail(x.c.Range, "%s", err)
 		return false
 	}
-	at, margin, ok := below(x.c.first)
+	at, margin, ok := endOfCase(x.c.firstKey)
 	if !ok {
 		x.fail(x.c.Range, "its exchanges cannot be written below it: give each key of the case a line of its own, or name a recording: FILE")
 		return false
 	}
 	if x.player == nil {
-		x.f.added = append(x.f.added, addition{at, indent(exchanges.String()+x.news(), margin)})
+		x.f.insertions = append(x.f.insertions, insertion{at, indent(exchanges.String()+x.eventsYAML(), margin)})
 		return true
 	}
 	first := x.c.exchanges[0].Range
 	start := strings.LastIndexByte(string(first.Source.Text[:max(first.Start, 0)]), '\n') + 1
 	before := string(first.Source.Text[start:first.Start])
-	if !newCase.MatchString(before) || first.Source != x.c.first.Source || start < x.c.first.Start || start >= at {
+	if !listDash.MatchString(before) || first.Source != x.c.firstKey.Source || start < x.c.firstKey.Start || start >= at {
 		x.fail(first, "more exchanges cannot be written above it: give each exchange of the case a line of its own, with a dash")
 		return false
 	}
 	_, list, _ := strings.Cut(exchanges.String(), "exchanges:\n")
 	list = strings.ReplaceAll("\n"+list, "\n  ", "\n")[1:] // the dashes to the left
-	x.f.added = append(x.f.added, addition{start, indent(list, before[:strings.IndexByte(before, '-')])})
-	if news := x.news(); news != "" {
-		x.f.added = append(x.f.added, addition{at, indent(news, margin)})
+	x.f.insertions = append(x.f.insertions, insertion{start, indent(list, before[:strings.IndexByte(before, '-')])})
+	if events := x.eventsYAML(); events != "" {
+		x.f.insertions = append(x.f.insertions, insertion{at, indent(events, margin)})
 	}
 	return true
 }
 
-// indent puts a margin before the lines of a text that are no comments.
+// indent indents the lines of a text, without comments.
 func indent(text, margin string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -175,16 +176,15 @@ func indent(text, margin string) string {
 	return b.String()
 }
 
-// news are the events of the case as a list in YAML, where the flow may have waited for
-// some and the case brings none of its own.
-func (x *execution) news() string {
+// eventsYAML returns the events of the case as a list in YAML, "" if the case has its own.
+func (x *execution) eventsYAML() string {
 	if len(x.c.feed) > 0 {
 		return ""
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var b strings.Builder
-	for _, t := range x.came {
+	for _, t := range x.deliveries {
 		if b.Len() == 0 {
 			b.WriteString("events:\n")
 		}
@@ -206,23 +206,23 @@ func (x *execution) news() string {
 func writeFields(b *strings.Builder, data map[string]any, names ...string) {
 	for _, name := range names {
 		if text, ok := data[name].(string); ok && text != "" {
-			fmt.Fprintf(b, ", %s: %s", name, strconv.QuoteToGraphic(text)) // as YAML has it, without what YAML does not take
+			fmt.Fprintf(b, ", %s: %s", name, strconv.QuoteToGraphic(text)) // valid YAML: non-printable characters are escaped
 		}
 	}
 }
 
-var newCase = regexp.MustCompile(`^[ \t]*(-[ \t]+)+$`)
+var listDash = regexp.MustCompile(`^[ \t]*(-[ \t]+)+$`)
 
-// below finds where a case ends, whose first key stands there, and what stands before its
-// keys. A case in braces has no such place.
-func below(first diag.Range) (at int, margin string, ok bool) {
+// endOfCase returns where a case ends, given its first key, and the indentation of its keys.
+// It is not ok for a case in braces.
+func endOfCase(first diag.Range) (at int, margin string, ok bool) {
 	if first.Source == nil {
 		return 0, "", false
 	}
 	text := string(first.Source.Text)
 	start := strings.LastIndexByte(text[:first.Start], '\n') + 1
 	before := text[start:first.Start]
-	if !newCase.MatchString(before) {
+	if !listDash.MatchString(before) {
 		return 0, "", false
 	}
 	width := len(before)
@@ -241,7 +241,7 @@ func below(first diag.Range) (at int, margin string, ok bool) {
 	return end, strings.Repeat(" ", width), true
 }
 
-// lineLength is that of the first line, its end included.
+// lineLength is the length of the first line, including its line break.
 func lineLength(text string) int {
 	if i := strings.IndexByte(text, '\n'); i >= 0 {
 		return i + 1
@@ -249,9 +249,9 @@ func lineLength(text string) int {
 	return len(text)
 }
 
-// write puts what was added into the test file.
+// write applies the insertions to the test file.
 func (f *File) write() error {
-	if len(f.added) == 0 {
+	if len(f.insertions) == 0 {
 		return nil
 	}
 	before, err := os.ReadFile(f.Name)
@@ -259,20 +259,21 @@ func (f *File) write() error {
 		return err
 	}
 	text, mark := string(before), ""
-	if rest, ok := strings.CutPrefix(text, byteOrderMark); ok { // as some editors begin files
+	if rest, ok := strings.CutPrefix(text, byteOrderMark); ok { // some editors write one
 		text, mark = rest, byteOrderMark
 	}
-	if text != string(f.Cases[0].first.Source.Text) {
+	if text != string(f.Cases[0].firstKey.Source.Text) {
 		return errors.New("the file has changed meanwhile")
 	}
-	for _, a := range slices.Backward(f.added) {
+	for _, a := range slices.Backward(f.insertions) {
 		if a.at > 0 && text[a.at-1] != '\n' {
 			a.text = "\n" + a.text
 		}
 		text = text[:a.at] + a.text + text[a.at:]
 	}
-	f.added = nil
+	f.insertions = nil
 	return os.WriteFile(f.Name, []byte(mark+text), 0o644)
 }
 
+// byteOrderMark is not part of the parsed text.
 const byteOrderMark = "\ufeff" // which is no part of what was parsed

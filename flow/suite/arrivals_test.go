@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What answers a case knows which events have come, and when.
-func TestEventsThatCame(t *testing.T) {
+// What answers the calls of a case knows which events have arrived, and when.
+func TestArrivals(t *testing.T) {
 	f, diags := flow.Parse("talk.flow.yaml", []byte(`flow: talk
 inputs:
   to: {type: string}
@@ -51,7 +51,7 @@ cases:
 	require.NoError(t, diags.Err())
 	var seen [][]string
 	o := options(nil)
-	o.Do = func(w suite.World) (call.Do, error) {
+	o.Do = func(w suite.Environment) (call.Do, error) {
 		inner, err := do(w)
 		return func(ctx context.Context, c call.Call) call.Outcome {
 			var came []string
@@ -68,9 +68,9 @@ cases:
 	assert.Equal(t, [][]string{{hi}, {hi, at}, {hi, at, after}}, seen)
 }
 
-// TestKeep: what a stand-in answered and told is written below the case, where the case then
-// runs alone with the same end, whatever people write.
-func TestKeep(t *testing.T) {
+// TestWriteExchanges: what a simulator answered and delivered is written into the case, which
+// then passes without it, however the file is formatted.
+func TestWriteExchanges(t *testing.T) {
 	const said = "Bonjour\u00a0! \"5\u202f€\" \\ 👍\u2028\ufeff\x7f\ttab"
 	f, diags := flow.Parse("talk.flow.yaml", []byte(`flow: talk
 steps:
@@ -91,14 +91,14 @@ outputs: {said: "${steps.reply.outputs.text}"}
 	}
 
 	o := options(nil)
-	o.ReadFile, o.Keep = nil, true
-	o.Simulate = func(w suite.World) (call.Do, func(), error) {
-		w.RoundTripper = w.Simulated.Through(postbox{})
+	o.ReadFile, o.WriteExchanges = nil, true
+	o.Simulate = func(w suite.Environment) (call.Do, func(), error) {
+		w.RoundTripper = w.Simulation.Wrap(acceptAll{})
 		inner, err := do(w)
 		return func(ctx context.Context, c call.Call) call.Outcome {
 			out := inner(ctx, c)
-			w.Simulated.Receive(call.Receipt{Key: c.Key, ID: "r", State: "delivered"})
-			assert.NoError(t, w.Simulated.Deliver(ctx, host.Event{Name: "whatsapp.message", ID: "e", At: w.Now(), Subjects: []string{"+33612345678"},
+			w.Simulation.Receive(call.Receipt{Key: c.Key, ID: "r", State: "delivered"})
+			assert.NoError(t, w.Simulation.Deliver(ctx, host.Event{Name: "whatsapp.message", ID: "e", At: w.Now(), Subjects: []string{"+33612345678"},
 				Data: map[string]any{"from": "+33612345678", "text": said, "sender_phone_id": "", "raw": nil}}))
 			return out
 		}, func() {}, err
@@ -116,9 +116,9 @@ outputs: {said: "${steps.reply.outputs.text}"}
 	assert.Equal(t, kept.Steps, again.Steps)
 }
 
-// A postbox takes every letter.
-type postbox struct{}
+// acceptAll is a transport that accepts every request.
+type acceptAll struct{}
 
-func (postbox) RoundTrip(req *http.Request) (*http.Response, error) {
+func (acceptAll) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"id": "L1"}`)), Header: http.Header{}, Request: req}, nil
 }

@@ -9,17 +9,17 @@ import (
 	"facteur/flow/host"
 )
 
-// A news knows which events of a case have come.
-type news struct {
+// arrivals knows which events of a case have arrived.
+type arrivals struct {
 	c     *Case
 	clock host.Clock
 
 	mu    sync.Mutex
-	calls map[string]time.Time // when a step first made a call, by id and by path
+	calls map[string]time.Time // when a step made its first call, by id and by path
 }
 
-// noting notes when steps make calls, from which events may count.
-func (n *news) noting(do call.Do) call.Do {
+// recordCalls records when steps make calls, from which the times of events may count.
+func (n *arrivals) recordCalls(do call.Do) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		n.mu.Lock()
 		if n.calls == nil {
@@ -35,13 +35,13 @@ func (n *news) noting(do call.Do) call.Do {
 	}
 }
 
-// came returns the events that have come by now.
-func (n *news) came() []host.Event {
+// events returns the events that have arrived by now.
+func (n *arrivals) events() []host.Event {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var events []host.Event
-	if n.c.started != nil {
-		events = append(events, *n.c.started)
+	if n.c.startEvent != nil {
+		events = append(events, *n.c.startEvent)
 	}
 	now := n.clock.Now()
 	for _, f := range n.c.feed {
