@@ -3,10 +3,9 @@
 // The author of an action writes a function from a connection and an input to an
 // output, and gives it to Define, which infers the schemas. A Set collects actions
 // and performs calls: it resolves the connection by its name, decodes the input, runs
-// the function, and says honestly what became of the call. What a function may claim
-// about a failure is in Permanent, Retry, After and Unknown; a plain error claims
-// nothing, so the call may have happened. Exchange makes one HTTP request with that
-// honesty.
+// the function, and returns the call's outcome. With Permanent, Retry, After and Unknown a
+// function says whether a call that failed may have happened; a plain error says nothing,
+// so the call may have. Exchange makes one HTTP request with errors of that kind.
 package actions
 
 import (
@@ -33,21 +32,20 @@ type Spec[Conn any] struct {
 
 // An Action is something that a flow can do. Make one with Define.
 type Action struct {
-	signature *call.Signature
-	blank     func() map[string]any // the outputs that are there whatever happens
-	run       func(ctx context.Context, conn *vault.Connection, in map[string]any) (map[string]any, error)
+	signature    *call.Signature
+	emptyOutputs func() map[string]any // the outputs that are always present
+	run          func(ctx context.Context, conn *vault.Connection, in map[string]any) (map[string]any, error)
 }
 
 // Define makes an action of a function. Its inputs and outputs are the fields of In
-// and Out; the outputs are kept also when the function returns an error.
+// and Out; the outputs count also when the function returns an error.
 //
-// The function must end soon after its context does. What else it may need of the
-// call is in CallOf.
+// The function must return soon after its context ends. CallOf gives it the call.
 func Define[Conn, In, Out any](spec Spec[Conn], do func(ctx context.Context, conn Conn, in In) (Out, error)) Action {
 	signature := spec.Signature
 	signature.In, signature.Out = schema.Of[In](), schema.Of[Out]()
 	a := Action{signature: &signature}
-	a.blank = func() map[string]any { return outputs(*new(Out)) }
+	a.emptyOutputs = func() map[string]any { return outputs(*new(Out)) }
 	a.run = func(ctx context.Context, vc *vault.Connection, values map[string]any) (map[string]any, error) {
 		var (
 			conn Conn
@@ -80,21 +78,21 @@ func outputs(out any) map[string]any {
 // CallOf returns the call that a context belongs to: its key, its attempt, whether
 // its author says that it may be repeated.
 func CallOf(ctx context.Context) call.Call {
-	if c, ok := ctx.Value(callKey{}).(*calling); ok {
+	if c, ok := ctx.Value(callKey{}).(*callContext); ok {
 		return c.call
 	}
 	return call.Call{}
 }
 
-// A calling is the context of a call.
-type calling struct {
+// A callContext is the context of a call.
+type callContext struct {
 	context.Context
 	call call.Call
 }
 
 type callKey struct{}
 
-func (c *calling) Value(key any) any {
+func (c *callContext) Value(key any) any {
 	if key == (callKey{}) {
 		return c
 	}

@@ -17,7 +17,7 @@ import (
 	"facteur/flow/call"
 )
 
-// An Answer is what a server said, in full.
+// An Answer is a server's whole response.
 type Answer struct {
 	Status int // 0: no answer came
 	Header http.Header
@@ -34,28 +34,28 @@ type Answer struct {
 // A RoundTripper that never sends anything may say so by returning a *Failure, or an
 // error with a method NotSent() bool.
 func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, error), req *http.Request, most int64) (Answer, error) {
-	if err := sendable(req); err != nil {
+	if err := checkRequest(req); err != nil {
 		return Answer{}, err
 	}
-	var p progress
+	var p requestTrace
 	ctx = p.trace(ctx)
-	resp, err := send(p.once(req.WithContext(ctx)))
+	resp, err := send(p.preventRetry(req.WithContext(ctx)))
 	if err != nil {
-		return Answer{}, noAnswer(ctx, where(req.URL), &p, err)
+		return Answer{}, sendFailure(ctx, hostOf(req.URL), &p, err)
 	}
 	defer resp.Body.Close()
-	body, length := unpacked(resp)
+	body, length := decompressed(resp)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
 	a.Body, err = readAll(body, length, most)
 	if err == nil {
 		return a, nil
 	}
-	host := where(req.URL)
+	host := hostOf(req.URL)
 	switch {
 	case errors.Is(err, errTooLong):
 		err = badAnswer(&a, err, "answer_too_long", fmt.Sprintf("the answer of %s (status %d) is longer than %s", host, a.Status, size(most)))
 	case ctx.Err() != nil:
-		f := noAnswer(ctx, host, &p, err)
+		f := sendFailure(ctx, host, &p, err)
 		f.Err.StatusCode = int64(a.Status)
 		err = f
 	default:
@@ -64,9 +64,8 @@ func Exchange(ctx context.Context, send func(*http.Request) (*http.Response, err
 	return a, err
 }
 
-// where names the server of an address for people: with its port, where that is not what the
-// scheme says.
-func where(u *url.URL) string {
+// hostOf names the server of an address for people: with its port, if it is not the scheme's.
+func hostOf(u *url.URL) string {
 	if port := u.Port(); port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
 		return u.Hostname()
 	}
@@ -78,8 +77,8 @@ func badAnswer(a *Answer, cause error, code, message string) error {
 		Err: &call.Error{Code: code, Class: "answer", Message: message, StatusCode: int64(a.Status)}}
 }
 
-// noAnswer says what it means that err came in place of an answer.
-func noAnswer(ctx context.Context, host string, p *progress, err error) *Failure {
+// sendFailure classifies an error that came instead of an answer.
+func sendFailure(ctx context.Context, host string, p *requestTrace, err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
 		if f.Status == call.Failed && p.wrote.Load() { // a redirect led to the failure
@@ -87,7 +86,7 @@ func noAnswer(ctx context.Context, host string, p *progress, err error) *Failure
 		}
 		return f
 	}
-	never := p.unsent() || never(err) && !p.wrote.Load()
+	never := p.unsent() || neverSent(err) && !p.wrote.Load()
 	code, class, message, help := explain(host, err, never)
 	f = &Failure{Status: call.Unknown, Cause: err}
 	switch {
@@ -113,10 +112,10 @@ func noAnswer(ctx context.Context, host string, p *progress, err error) *Failure
 	return f
 }
 
-// unpacked returns the body of an answer, and its length, -1 where that is not known. A
-// transport unpacks what it asked for itself; here is what a server or a proxy packs although
-// the request has named its encodings.
-func unpacked(resp *http.Response) (io.Reader, int64) {
+// decompressed returns the body of an answer, and its length, -1 if that is not known. A transport
+// decompresses what it asked for itself; this is for servers and proxies that compress although the
+// request has its own Accept-Encoding.
+func decompressed(resp *http.Response) (io.Reader, int64) {
 	if !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		return resp.Body, resp.ContentLength
 	}
@@ -124,14 +123,14 @@ func unpacked(resp *http.Response) (io.Reader, int64) {
 	resp.Header.Del("Content-Length")
 	z, err := gzip.NewReader(resp.Body)
 	if err != nil { // io.EOF: there is no body, as to HEAD
-		return failing{err}, -1
+		return errorReader{err}, -1
 	}
 	return z, -1
 }
 
-type failing struct{ err error }
+type errorReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f errorReader) Read([]byte) (int, error) { return 0, f.err }
 
 var errTooLong = errors.New("too long")
 

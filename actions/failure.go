@@ -7,8 +7,8 @@ import (
 	"facteur/flow/call"
 )
 
-// A Failure is an error that says what became of the call. Functions return one made
-// by Permanent, Retry, After or Unknown, or fill in their own.
+// A Failure is an error with the outcome of the call. Functions return one made by
+// Permanent, Retry, After or Unknown, or fill in their own.
 type Failure struct {
 	Status    call.Status // Failed: definitely refused; Unknown; Cancelled: never begun
 	Err       *call.Error
@@ -21,10 +21,10 @@ type Failure struct {
 	Cause     error         // for errors.Is and errors.As, never shown
 }
 
-func (f *Failure) Error() string { return f.told().Message }
+func (f *Failure) Error() string { return f.flowError().Message }
 
-// told is the error that flows see.
-func (f *Failure) told() call.Error {
+// flowError is the error that flows see.
+func (f *Failure) flowError() call.Error {
 	if f.Err == nil {
 		return call.Error{Code: "failed", Class: "unknown", Message: "the action failed without saying why"}
 	}
@@ -61,16 +61,16 @@ func After(d time.Duration, err error) error {
 func Unknown(err error) error { return failure(call.Unknown, outcomeUnknown, "unknown", err) }
 
 // AuthError says that the call was refused because of the credentials. The set reads
-// the connection anew, and repeats the call if they have changed.
+// the connection again, and repeats the call if they have changed.
 func AuthError(err error) error {
 	f := failure(call.Failed, "auth", "auth", err)
 	f.Auth = true
 	return f
 }
 
-// unauthorized returns the failure of a call that was refused for its credentials, else
+// authFailure returns the failure of a call that was refused for its credentials, else
 // nil.
-func unauthorized(err error) *Failure {
+func authFailure(err error) *Failure {
 	if f, ok := errors.AsType[*Failure](err); ok && f.Auth && f.Status == call.Failed {
 		return f
 	}
@@ -83,7 +83,7 @@ var ErrPending = errors.New("accepted, and waiting for receipts")
 
 const outcomeUnknown = "outcome_unknown"
 
-// failure keeps a *call.Error as it is and dresses any other error as one.
+// failure keeps a *call.Error as it is, and wraps any other error in one.
 func failure(status call.Status, code, class string, err error) *Failure {
 	f := &Failure{Status: status, Cause: err}
 	var inner *Failure
@@ -96,7 +96,7 @@ func failure(status call.Status, code, class string, err error) *Failure {
 	return f
 }
 
-// outcome turns what a function returned into what the machine is told.
+// outcome turns the results of a function into an outcome for the machine.
 func outcome(out map[string]any, err error, idempotent bool) call.Outcome {
 	o := call.Outcome{Status: call.Succeeded, Output: out}
 	if err == nil {
@@ -110,7 +110,7 @@ func outcome(out map[string]any, err error, idempotent bool) call.Outcome {
 	if !errors.As(err, &f) {
 		f = failure(call.Unknown, "failed", "unknown", err)
 	}
-	told := f.told()
+	told := f.flowError()
 	o.Status, o.Error = f.Status, &told
 	o.Retryable, o.After, o.Backoff, o.Throttled = f.Retryable, f.After, f.Backoff, f.Throttled
 	switch {

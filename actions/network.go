@@ -14,8 +14,8 @@ import (
 )
 
 // Transport returns a transport for requests that must not be made twice. It speaks
-// HTTP/1.1, where a connection carries one request at a time, so that what became of it
-// is clear when the connection ends; and it gives up idle connections before servers
+// HTTP/1.1, where a connection carries one request at a time, so that it is clear what
+// the end of a connection means for it; and it closes idle connections before servers
 // usually do.
 func Transport() *http.Transport {
 	t := &http.Transport{
@@ -30,9 +30,9 @@ func Transport() *http.Transport {
 	return t
 }
 
-// never tells whether an error of a transport can only come before anything is sent,
+// neverSent tells whether an error of a transport can only come before anything is sent,
 // whatever the transport says about its progress.
-func never(err error) bool {
+func neverSent(err error) bool {
 	var (
 		dns  *net.DNSError
 		dial *net.OpError
@@ -56,14 +56,14 @@ func untrusted(err error) bool {
 	return errors.As(err, &cert) || errors.As(err, &record)
 }
 
-// notSent tells whether a transport that sends nothing refused the request for what it is: the
-// same one can never do better.
+// notSent reports whether a transport that sends nothing, such as a recording, refused the request:
+// repeating it is in vain.
 func notSent(err error) bool {
 	var unsent interface{ NotSent() bool }
 	return errors.As(err, &unsent) && unsent.NotSent()
 }
 
-// explain says for people what went wrong between here and a host, and how to mend it.
+// explain describes a network error for people, and how to mend it.
 func explain(host string, err error, never bool) (code, class, message, help string) {
 	code, class = "network", "network"
 	var (

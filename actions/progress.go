@@ -15,21 +15,21 @@ import (
 	"facteur/flow/call"
 )
 
-// progress is how far a request got. It is written by the transport's goroutines.
-type progress struct {
+// requestTrace is how far a request got. It is written by the transport's goroutines.
+type requestTrace struct {
 	httptrace.ClientTrace
-	asked, connected, wrote atomic.Bool
-	secured                 atomic.Pointer[tls.Conn]
+	connRequested, connected, wrote atomic.Bool
+	tlsConn                         atomic.Pointer[tls.Conn]
 }
 
-// trace returns a context whose request tells how far it gets.
-func (p *progress) trace(ctx context.Context) context.Context {
+// trace returns a context that records how far its request gets.
+func (p *requestTrace) trace(ctx context.Context) context.Context {
 	p.ClientTrace = httptrace.ClientTrace{
-		GetConn: func(string) { p.asked.Store(true) },
+		GetConn: func(string) { p.connRequested.Store(true) },
 		GotConn: func(i httptrace.GotConnInfo) {
 			p.connected.Store(true)
 			if c, ok := i.Conn.(*tls.Conn); ok {
-				p.secured.Store(c)
+				p.tlsConn.Store(c)
 			}
 		},
 		WroteHeaders: func() { p.wrote.Store(true) },
@@ -40,16 +40,16 @@ func (p *progress) trace(ctx context.Context) context.Context {
 // unsent tells whether surely no server saw the request. A request that got a
 // connection may be on its way before WroteHeaders says so; a transport that reports
 // nothing is not to be trusted at all.
-func (p *progress) unsent() bool { return p.asked.Load() && !p.connected.Load() }
+func (p *requestTrace) unsent() bool { return p.connRequested.Load() && !p.connected.Load() }
 
-var errGivenUp = errors.New("the server gave the request up")
+var errNoRetry = errors.New("the server gave the request up")
 
-// once keeps a transport from repeating by itself what a server may have carried out.
+// preventRetry keeps a transport from repeating by itself what a server may have carried out.
 // With HTTP/1 it repeats only what it has not begun to write, unless a header promises that
 // more does no harm: it does not find that one. With HTTP/2 it also takes some errors of
 // the server for a proof that nothing was done, which they are not: such a transport, which
 // Transport is not, still repeats a request that has no body.
-func (p *progress) once(req *http.Request) *http.Request {
+func (p *requestTrace) preventRetry(req *http.Request) *http.Request {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if values, ok := req.Header[name]; ok {
 			req.Header = maps.Clone(req.Header)
@@ -62,17 +62,17 @@ func (p *progress) once(req *http.Request) *http.Request {
 		return req
 	}
 	req.GetBody = func() (io.ReadCloser, error) {
-		if c := p.secured.Load(); c != nil && p.wrote.Load() && c.ConnectionState().NegotiatedProtocol == "h2" {
-			return nil, errGivenUp
+		if c := p.tlsConn.Load(); c != nil && p.wrote.Load() && c.ConnectionState().NegotiatedProtocol == "h2" {
+			return nil, errNoRetry
 		}
 		return again()
 	}
 	return req
 }
 
-// sendable says why no transport would take a request. Transports say so themselves, but
+// checkRequest says why no transport would take a request. Transports say so themselves, but
 // not in a way that tells it from a failure on the way.
-func sendable(req *http.Request) error {
+func checkRequest(req *http.Request) error {
 	refused := func(help, format string, args ...any) error {
 		return Permanent(&call.Error{
 			Code: "invalid_request", Class: "permanent",

@@ -9,7 +9,7 @@ import (
 	"facteur/vault"
 )
 
-// errHeld marks errors of the surroundings that pass, or are mended: nothing was accepted.
+// errHeld marks errors of the vault that hold the call back: nothing was sent.
 var errHeld = errors.New("held")
 
 // resolve finds the connection of a call; nil when the call has none.
@@ -18,21 +18,21 @@ func (s *Set) resolve(ctx context.Context, sig *call.Signature, c *call.Call) (*
 	case sig.App == "" && c.Connection != "":
 		return nil, refuse("%s takes no connection, but the call names %q", sig.Name, c.Connection)
 	case c.Connection == "" && (sig.App == "" || sig.ConnectionOptional):
-		return nil, ended(ctx)
+		return nil, contextError(ctx)
 	case c.Connection == "":
 		return nil, refuse("%s needs a connection for %s", sig.Name, sig.App)
 	case s.connections == nil:
 		return nil, refuse("there is no vault to find connection %q in", c.Connection)
 	}
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return nil, err
 	}
 	conn, err := s.connections.Resolve(ctx, c.Connection)
 	if err != nil {
-		if over := ended(ctx); over != nil {
+		if over := contextError(ctx); over != nil {
 			return nil, over
 		}
-		if held, passes := passing(err); held {
+		if held, passes := holds(err); held {
 			return nil, &Failure{Status: call.Failed, Retryable: passes, Cause: errHeld,
 				Err: &call.Error{Code: "connection", Class: "surroundings", Message: err.Error()}}
 		}
@@ -44,9 +44,9 @@ func (s *Set) resolve(ctx context.Context, sig *call.Signature, c *call.Call) (*
 	return &conn, nil
 }
 
-// passing tells of an error of the vault whether it says nothing of the connection, so that
+// holds tells of an error of the vault whether it says nothing of the connection, so that
 // calls over it are held, and whether that passes without anybody changing anything here.
-func passing(err error) (held, passes bool) {
+func holds(err error) (held, passes bool) {
 	var temporary interface{ Temporary() bool }
 	passes = errors.As(err, &temporary) && temporary.Temporary()
 	e, ok := errors.AsType[*vault.BackendError](err)
@@ -57,8 +57,8 @@ func refuse(format string, args ...any) error {
 	return Permanent(&call.Error{Code: "connection", Class: "connection", Message: fmt.Sprintf(format, args...)})
 }
 
-// ended tells that a context ended before anything was tried.
-func ended(ctx context.Context) error {
+// contextError tells that a context ended before anything was tried.
+func contextError(ctx context.Context) error {
 	switch {
 	case ctx.Err() == nil:
 		return nil

@@ -24,11 +24,11 @@ type Connections interface {
 // It implements call.Catalog, and its Do is a call.Do. It is safe for concurrent use
 // once it is set up.
 type Set struct {
-	// Panicked, when set, is told of a function that panicked. The stack and the value
-	// go nowhere else: they may hold what people wrote.
+	// Panicked, if set, is called for a function that panicked. The stack and the value
+	// go nowhere else: they may hold personal data.
 	Panicked func(c call.Call, value any, stack []byte)
 
-	hider       hider
+	redactor    redactor
 	connections Connections
 	actions     map[string]Action
 	events      map[string]*call.Event
@@ -83,10 +83,10 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	if c.Input == nil {
 		c.Input = map[string]any{}
 	}
-	made := &calling{ctx, c}
+	made := &callContext{ctx, c}
 	conn, err := s.resolve(made, a.signature, &made.call)
 	if err != nil {
-		o := outcome(a.blank(), err, true)
+		o := outcome(a.emptyOutputs(), err, true)
 		o.Held = errors.Is(err, errHeld)
 		return o
 	}
@@ -97,14 +97,14 @@ func (s *Set) Do(ctx context.Context, c call.Call) call.Outcome {
 	ctx, stop := context.WithTimeout(made, timeout)
 	defer stop()
 	out, err := s.try(ctx, a, &made.call, conn)
-	if f := unauthorized(err); f != nil && conn != nil {
+	if f := authFailure(err); f != nil && conn != nil {
 		conn, out, err = s.tryRefreshed(ctx, a, &made.call, conn, out, f)
 	}
 	o := outcome(out, err, s.idempotent(a, &made.call))
 	if conn != nil {
 		o.Held = errors.Is(err, errHeld)
-		o.Refused = !o.Held && unauthorized(err) != nil
-		s.hider.hide(conn, a.signature.Out, &o)
+		o.Refused = !o.Held && authFailure(err) != nil
+		s.redactor.redact(conn, a.signature.Out, &o)
 	}
 	return o
 }
@@ -122,11 +122,11 @@ func (s *Set) tryRefreshed(ctx context.Context, a Action, c *call.Call, conn *va
 	case errors.Is(err, context.Canceled):
 		return conn, out, f
 	case err != nil:
-		told := f.told()
+		told := f.flowError()
 		told.Message += fmt.Sprintf(" (the vault could not be asked for a newer one: %v)", err)
 		refused := *f
 		refused.Err = &told
-		if held, _ := passing(err); held || errors.Is(err, context.DeadlineExceeded) {
+		if held, _ := holds(err); held || errors.Is(err, context.DeadlineExceeded) {
 			refused.Cause = errHeld
 		}
 		return conn, out, &refused
@@ -144,7 +144,7 @@ func (s *Set) try(ctx context.Context, a Action, c *call.Call, conn *vault.Conne
 			if s.Panicked != nil {
 				s.Panicked(*c, v, debug.Stack())
 			}
-			out = a.blank()
+			out = a.emptyOutputs()
 			maps.Copy(out, a.signature.UnknownOutput)
 			err = Unknown(&call.Error{Code: "panic", Class: "bug",
 				Message: c.Action + " broke while it ran, and whether the call happened is not known: this is a fault of the program"})

@@ -59,8 +59,8 @@ func (p Policy) check(in schema.Value) schema.Violations {
 	return found
 }
 
-// alone finds a url that only a connection could complete.
-func alone(in schema.Value) schema.Violations {
+// missingBase finds a url that only a connection could complete.
+func missingBase(in schema.Value) schema.Violations {
 	at := in.Get("url")
 	text, ok := address(at)
 	if !ok {

@@ -4,7 +4,7 @@ import "net/netip"
 
 // KindOf tells where an address leads: "public", "private" or "local".
 func KindOf(a netip.Addr) string {
-	switch kindOf(a) {
+	switch addressKindOf(a) {
 	case private:
 		return "private"
 	case local:

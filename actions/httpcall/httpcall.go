@@ -1,8 +1,8 @@
 // Package httpcall is the action http.request: one HTTP request to a server that the
 // project allows, with the credentials of a connection if it needs some.
 //
-// A Policy says which servers may be called. It is kept when a connection is dialled, so
-// that neither a redirect nor a name that changes its address leads around it.
+// A Policy says which servers may be called. It is enforced when a connection is dialled, so that
+// neither a redirect nor a name that changes its address (DNS rebinding) gets around it.
 package httpcall
 
 import (
@@ -18,7 +18,7 @@ import (
 	"facteur/vault"
 )
 
-// An Input is what http.request takes.
+// An Input is the input of http.request.
 type Input struct {
 	Method          string            `json:"method" schema:"foldcase,enum=GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS,default=GET" doc:"GET unless given"`
 	URL             string            `json:"url" schema:"required,minLength=1,maxLength=8192" doc:"the address, http or https; a path goes below the base_url of the connection"`
@@ -31,7 +31,7 @@ type Input struct {
 	FollowRedirects bool              `json:"follow_redirects,omitempty" doc:"follow up to 5 redirects; without it, a redirect is an answer like others"`
 }
 
-// SchemaType is that of the fields, which knows what a body is called elsewhere.
+// SchemaType is the fields' schema, with hints for the names that other tools use for the body.
 func (Input) SchemaType() *schema.Type { return inputSchema() }
 
 var inputSchema = sync.OnceValue(func() *schema.Type {
@@ -50,7 +50,7 @@ var inputSchema = sync.OnceValue(func() *schema.Type {
 	return t
 })
 
-// An Output is what http.request gives, also when it fails.
+// An Output is the output of http.request, also when it fails.
 type Output struct {
 	StatusCode int64             `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
 	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers of the answer, their names in small letters"`
@@ -58,8 +58,8 @@ type Output struct {
 	Text       string            `json:"text" schema:"required,always" doc:"the answer as text"`
 }
 
-// Request returns the action http.request. A nil transport is the policy's own; another,
-// such as a recording, answers for the addresses that it calls.
+// Request returns the action http.request. A nil transport is the policy's own; another one, such as
+// a recording, is not bound by the policy's addresses.
 func Request(policy Policy, transport http.RoundTripper) actions.Action {
 	if transport == nil {
 		transport = policy.Transport()
@@ -73,8 +73,8 @@ func Request(policy Policy, transport http.RoundTripper) actions.Action {
 			ConnectionOptional: true,
 			Idempotent:         idempotent,
 			Check:              policy.check,
-			LintNoConnection:   alone,
-			Lint:               secrets,
+			LintNoConnection:   missingBase,
+			Lint:               warnSecrets,
 		},
 		Connect: connect,
 	}, r.do)
@@ -103,9 +103,9 @@ func (r requester) do(ctx context.Context, k *credentials, in Input) (Output, er
 	}
 	client := &http.Client{Transport: r.transport, CheckRedirect: r.redirect(k, in.FollowRedirects)}
 	answer, err := actions.Exchange(ctx, client.Do, req, r.policy.maxBody())
-	out.read(answer)
+	out.setAnswer(answer)
 	if err != nil && answer.Status < 400 {
 		return out, err
 	}
-	return out, judge(ctx, answer, expected, k != nil, req.URL.Hostname())
+	return out, checkStatus(ctx, answer, expected, k != nil, req.URL.Hostname())
 }

@@ -14,7 +14,7 @@ import (
 	"facteur/flow/call"
 )
 
-// DefaultMaxBody is how long an answer may be, in bytes, unless the policy says other.
+// DefaultMaxBody bounds an answer, in bytes, unless the policy has another limit.
 const DefaultMaxBody = 1 << 20
 
 // A Policy says which servers flows may call. The zero Policy allows every server with
@@ -33,9 +33,9 @@ type Policy struct {
 	MaxBody int64
 }
 
-// Transport returns a transport that keeps to the policy: it looks at the address when it
-// connects, so a name that changes its address does not get around it. It uses no proxy,
-// whose address would be looked at in place of the server's.
+// Transport returns a transport that enforces the policy: it checks the address when it connects,
+// so a name that changes its address does not get around it. It uses no proxy, whose address would
+// be checked instead of the server's.
 func (p Policy) Transport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -97,7 +97,7 @@ func canonical(host string) string {
 
 // allowAddress decides about an address that host was resolved to.
 func (p Policy) allowAddress(host string, at netip.AddrPort) error {
-	kind := kindOf(at.Addr())
+	kind := addressKindOf(at.Addr())
 	if kind == public {
 		return nil
 	}
@@ -113,13 +113,13 @@ func (p Policy) allowAddress(host string, at netip.AddrPort) error {
 	})
 }
 
-// kind says where an address leads.
-type kind string
+// addressKind says where an address leads.
+type addressKind string
 
 const (
-	public  kind = "public"
-	private kind = "private, or this machine's own"
-	local   kind = "link-local or reserved, where clouds keep their credentials"
+	public  addressKind = "public"
+	private addressKind = "private, or this machine's own"
+	local   addressKind = "link-local or reserved, where clouds keep their credentials"
 )
 
 // The ranges that netip has no word for. The last two translate addresses of version 4.
@@ -142,7 +142,7 @@ var (
 	}
 )
 
-func kindOf(a netip.Addr) kind {
+func addressKindOf(a netip.Addr) addressKind {
 	a = a.Unmap().WithZone("")
 	for _, r := range reservedRange {
 		if r.Contains(a) {
@@ -152,9 +152,9 @@ func kindOf(a netip.Addr) kind {
 	b := a.As16()
 	switch {
 	case nat64.Contains(a):
-		return kindOf(netip.AddrFrom4([4]byte(b[12:])))
+		return addressKindOf(netip.AddrFrom4([4]byte(b[12:])))
 	case sixToFour.Contains(a):
-		return kindOf(netip.AddrFrom4([4]byte(b[2:6])))
+		return addressKindOf(netip.AddrFrom4([4]byte(b[2:6])))
 	case a.IsLinkLocalUnicast(), a.IsMulticast(), a.IsUnspecified():
 		return local
 	case a.IsPrivate(), a.IsLoopback(), sharedRange.Contains(a):

@@ -9,9 +9,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// secrets warns of credentials that a flow holds in clear, in its headers. It is for when
+// warnSecrets warns of credentials that a flow holds in clear, in its headers. It is for when
 // a flow is checked: what an expression gives is not known then.
-func secrets(in schema.Value) (found schema.Violations) {
+func warnSecrets(in schema.Value) (found schema.Violations) {
 	headers, _ := in.Get("headers").Object()
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		at := in.Get("headers", name)
@@ -28,7 +28,7 @@ func secrets(in schema.Value) (found schema.Violations) {
 // secretHeader tells whether a header holds a secret, and how a connection for it is set up.
 func secretHeader(name, value string) (setup string, is bool) {
 	if !strings.EqualFold(name, "Authorization") {
-		return " type=header header=" + name, namesSecret(strings.ToLower(name)) && random(value)
+		return " type=header header=" + name, namesSecret(strings.ToLower(name)) && looksRandom(value)
 	}
 	scheme, credentials, _ := strings.Cut(value, " ")
 	switch strings.ToLower(scheme) {
@@ -37,7 +37,7 @@ func secretHeader(name, value string) (setup string, is bool) {
 	case "basic":
 		return " type=basic username=USER", credentials != ""
 	}
-	return " type=header header=" + name, credentials != "" || random(value)
+	return " type=header header=" + name, credentials != "" || looksRandom(value)
 }
 
 // namesSecret tells whether headers of a name, in small letters, hold secrets, as
@@ -49,7 +49,7 @@ func namesSecret(name string) bool {
 		!slices.ContainsFunc([]string{"idempotency", "cache", "surrogate", "partition", "routing", "sort", "public"}, other)
 }
 
-// random tells whether a text may have been drawn by lot: a word such as no-cache was not.
-func random(value string) bool {
+// looksRandom tells whether a text may have been drawn by lot: a word such as no-cache was not.
+func looksRandom(value string) bool {
 	return len(value) >= 8 && !strings.ContainsFunc(value, unicode.IsSpace) && (len(value) >= 20 || strings.ContainsFunc(value, unicode.IsDigit))
 }

@@ -10,9 +10,9 @@ import (
 	"facteur/actions"
 )
 
-// content gives a body as flows see it: what is JSON, parsed, anything else as its text.
+// parseBody gives a body as flows see it: what is JSON, parsed, anything else as its text.
 // What says that it is JSON has to be.
-func content(kind string, body []byte) (any, error) {
+func parseBody(kind string, body []byte) (any, error) {
 	kind, _, _ = mime.ParseMediaType(kind)
 	trimmed := bytes.TrimSpace(body)
 	switch isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json"); {

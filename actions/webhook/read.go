@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Patience is how long a sender may take for a body, unless somebody says otherwise.
-const Patience = 20 * time.Second
+// DefaultTimeout is how long a sender may take for a body, unless Reader has another timeout.
+const DefaultTimeout = 20 * time.Second
 
-// A Refusal says why a request is not taken, and with which status to answer.
+// A Refusal says why a request is not accepted, and with which status to answer.
 type Refusal struct {
 	Status int
 	Reason string // for who sent it
@@ -36,8 +36,8 @@ func (e *Refusal) Unwrap() error { return e.Err }
 // A Reader reads the bodies of requests. The zero value with Most is ready to use. It is safe for
 // concurrent use.
 type Reader struct {
-	Most     int64         // bytes of one body
-	Patience time.Duration // how long one may take; 0: Patience
+	Most    int64         // bytes of one body
+	Timeout time.Duration // how long one may take; 0: DefaultTimeout
 
 	long atomic.Int64 // bytes that those beyond short may come to take, which come now
 }
@@ -55,10 +55,10 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > b.Most {
 		return nil, b.tooLong()
 	}
-	patience := cmp.Or(b.Patience, Patience)
+	timeout := cmp.Or(b.Timeout, DefaultTimeout)
 	connection := http.NewResponseController(w)
-	limited := connection.SetReadDeadline(time.Now().Add(patience)) == nil
-	body, err := b.all(http.MaxBytesReader(w, r.Body, b.Most), r.ContentLength)
+	limited := connection.SetReadDeadline(time.Now().Add(timeout)) == nil
+	body, err := b.readBody(http.MaxBytesReader(w, r.Body, b.Most), r.ContentLength)
 	if limited && err == nil { // else it would end what is done about the request
 		err = connection.SetReadDeadline(time.Time{})
 	}
@@ -72,13 +72,13 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case errors.As(err, &long):
 		return nil, b.tooLong()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not come within %s", patience)}
+		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not come within %s", timeout)}
 	}
 	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body broke off", Err: err}
 }
 
-// all reads a body that says how long it is; less than 0: it does not.
-func (b *Reader) all(from io.Reader, says int64) ([]byte, error) {
+// readBody reads a body that says how long it is; less than 0: it does not.
+func (b *Reader) readBody(from io.Reader, says int64) ([]byte, error) {
 	var body bytes.Buffer
 	body.Grow(int(min(max(says, 0), short)) + bytes.MinRead) // what it says it has may never come
 	switch _, err := io.CopyN(&body, from, short); {

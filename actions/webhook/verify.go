@@ -18,7 +18,7 @@ const (
 	secretHeader    = "Authorization"       // of shared
 )
 
-// Why a request does not prove who sent it.
+// Why a request could not be verified.
 var (
 	errApp    = errors.New("the connection is not of app WEBHOOK")
 	errSecret = errors.New("the connection has no secret")
@@ -33,9 +33,8 @@ var (
 // or without sha256= before them, or as base64. With type shared it holds the secret
 // itself, Bearer before it or not.
 //
-// There is no time in what is signed, so that who recorded a request could send it again.
-// TLS keeps it from being recorded; where that is not enough, the trigger's dedupe tells
-// what was there before.
+// The signature covers no time, so a recorded request could be replayed. TLS keeps it from being
+// recorded; where that is not enough, the trigger's dedupe detects the repetition.
 func Verify(c vault.Connection, header http.Header, body []byte) error {
 	secret := c.Secret("secret")
 	switch {

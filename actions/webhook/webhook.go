@@ -1,9 +1,8 @@
-// Package webhook takes requests that come from outside, for runs that wait for them and
-// flows that they start. Use Handler for POST /hooks/{path...}: a connection of app WEBHOOK
-// proves who sent a request, which becomes an event of the kind of Event.
+// Package webhook accepts webhooks for runs that wait for them and flows that they start. Use
+// Handler for POST /hooks/{path...}: a request is verified with a connection of app WEBHOOK, and
+// becomes an event of the kind of Event.
 //
-// Reader and Notices are for others who are called from outside, such as package inbound with
-// the webhooks of WhatsApp.
+// Reader and LimitedLog are for other webhook handlers, too, such as package inbound's.
 package webhook
 
 import (
@@ -25,40 +24,38 @@ import (
 	"facteur/vault"
 )
 
-// None stands in the place of a connection where a request proved nothing, and did not
-// have to. It goes on to the runs as it is: without a connection an event would be one
-// that every wait takes, also that which wants a proof.
-const None = "none"
+// NoConnection is the connection of an event whose request was not verified, and did not have to be.
+// It must not be empty: an event without a connection would match every wait, also one that requires
+// a connection.
+const NoConnection = "none"
 
 // MaxBody is how many bytes a body has at most, unless Options says otherwise.
 const MaxBody = 1 << 20
 
 // Options are what a handler works with. Find, Resolve and Deliver are required.
 type Options struct {
-	// Find tells who may send to a path: the connections of the triggers and waits that
-	// it is for, and whether anybody may. Neither: there is no such path.
+	// Find returns who may send to a path: the connections of its triggers and waits, and
+	// whether anybody may. Neither: there is no such path.
 	Find func(path string) (connections []string, open bool)
-	// Paths returns the paths that there are, for Explain and the log. nil: they are not told.
+	// Paths returns the existing paths, for Explain and the log. nil: they are not shown.
 	Paths func() []string
 	// Resolve returns a connection, as a vault.Vault does.
 	Resolve func(ctx context.Context, name string) (vault.Connection, error)
-	// Deliver stores an event, durably: the request is answered after that.
+	// Deliver durably stores an event: the request is answered after that.
 	Deliver func(ctx context.Context, d Delivery) error
 
-	MaxBody  int64         // bytes of a body; 0: MaxBody
-	Patience time.Duration // how long a body may take; 0: Patience
-	Now      func() time.Time
-	Log      *slog.Logger // nil: nothing is logged
-	// Explain tells senders why it cannot be checked who they are, and in which header a
-	// proof is wanted, and which paths there are. It is for development: strangers would
-	// learn of connections.
+	MaxBody     int64         // bytes of a body; 0: MaxBody
+	BodyTimeout time.Duration // how long a body may take; 0: DefaultTimeout
+	Now         func() time.Time
+	Log         *slog.Logger // nil: nothing is logged
+	// Explain tells senders why a request cannot be verified, which header is expected, and
+	// which paths exist. It is for development: it reveals connections to anybody.
 	Explain bool
-	// Answered, when not nil, is told what became of each request, for metrics. It must be
-	// quick.
+	// Answered, if not nil, is called for each request, for metrics. It must be quick.
 	Answered func(status int, took time.Duration)
 }
 
-// A Delivery is a request on its way to the runs.
+// A Delivery is an accepted request.
 type Delivery struct {
 	// ID is the same for a request that its sender repeats and says so, with its own id of
 	// the delivery in a header such as Idempotency-Key or Webhook-Id. Otherwise each
@@ -72,7 +69,7 @@ type Delivery struct {
 
 type handler struct {
 	Options
-	notices Notices
+	notices LimitedLog
 	bodies  Reader
 }
 
@@ -90,17 +87,17 @@ func Handler(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &handler{Options: o, notices: Notices{Log: o.Log}, bodies: Reader{Most: cmp.Or(o.MaxBody, MaxBody), Patience: o.Patience}}
+	return &handler{Options: o, notices: LimitedLog{Log: o.Log}, bodies: Reader{Most: cmp.Or(o.MaxBody, MaxBody), Timeout: o.BodyTimeout}}
 }
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	d, err := h.take(w, r)
+	d, err := h.accept(w, r)
 	status := http.StatusAccepted
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		status = refusal.Status
-		h.note(refusal, d)
+		h.logRefusal(refusal, d)
 		refuse(w, refusal)
 	} else {
 		w.Header().Set("Content-Type", "application/json")
@@ -125,21 +122,20 @@ func refuse(w http.ResponseWriter, e *Refusal) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(e.Status), "status": e.Status, "detail": e.Reason})
 }
 
-// note logs a refusal that somebody here should know of. What strangers try is not worth
-// more than one line a minute.
-func (h *handler) note(e *Refusal, d Delivery) {
+// logRefusal logs a refusal. Anybody can cause one, so it is limited to one line a minute.
+func (h *handler) logRefusal(e *Refusal, d Delivery) {
 	switch {
 	case e.Status == http.StatusServiceUnavailable:
-		h.notices.Say(slog.LevelError, "503 "+d.Path, "a webhook was not taken; its sender has to send it again", "path", d.Path, "reason", e.Error())
+		h.notices.Print(slog.LevelError, "503 "+d.Path, "a webhook was not taken; its sender has to send it again", "path", d.Path, "reason", e.Error())
 	case e.Status == http.StatusNotFound && e.Err != nil:
-		h.notices.Say(slog.LevelInfo, "404", "a webhook came to a path that no flow has", "path", d.Path, "reason", e.Err.Error())
+		h.notices.Print(slog.LevelInfo, "404", "a webhook came to a path that no flow has", "path", d.Path, "reason", e.Err.Error())
 	case e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed:
-		h.notices.Say(slog.LevelWarn, http.StatusText(e.Status)+d.Path, "a webhook was refused", "path", d.Path, "status", e.Status, "reason", e.Error())
+		h.notices.Print(slog.LevelWarn, http.StatusText(e.Status)+d.Path, "a webhook was refused", "path", d.Path, "status", e.Status, "reason", e.Error())
 	}
 }
 
-// take brings a request to the runs. Its error is a *Refusal.
-func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, err error) {
+// accept verifies a request, and delivers it. Its error is a *Refusal.
+func (h *handler) accept(w http.ResponseWriter, r *http.Request) (d Delivery, err error) {
 	if r.Method != http.MethodPost {
 		return d, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook is a POST"}
 	}
@@ -150,7 +146,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, err 
 	}
 	names, open := h.Find(path)
 	if d.Path = path; len(names) == 0 && !open {
-		return d, h.noSuch()
+		return d, h.notFound()
 	}
 	senders := h.resolve(r.Context(), names)
 	if !open && !senders.proofIn(r.Header) { // what nobody signed is not read
@@ -165,18 +161,18 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (d Delivery, err 
 		return d, err
 	}
 	d.Data = map[string]any{"path": path, "headers": senders.headers(r.Header), "received_at": d.At}
-	if d.Data["body"], err = content(r.Header.Get("Content-Type"), body); err != nil {
+	if d.Data["body"], err = parseBody(r.Header.Get("Content-Type"), body); err != nil {
 		return d, err
 	}
-	d.ID = identify(d, r.Header)
+	d.ID = deliveryID(d, r.Header)
 	if err := h.Deliver(r.Context(), d); err != nil {
 		return d, &Refusal{Status: http.StatusServiceUnavailable, Reason: "it could not be stored; send it again", Err: err}
 	}
 	return d, nil
 }
 
-// noSuch refuses a path that no flow has. Which ones have is not for strangers.
-func (h *handler) noSuch() error {
+// notFound refuses a path that no flow has. Which ones have is not for strangers.
+func (h *handler) notFound() error {
 	if h.Paths == nil {
 		return errNoPath()
 	}
@@ -193,8 +189,8 @@ func (h *handler) noSuch() error {
 
 func errNoPath() error { return &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here"} }
 
-// identify gives an event its id.
-func identify(d Delivery, header http.Header) string {
+// deliveryID returns the id of an event.
+func deliveryID(d Delivery, header http.Header) string {
 	for _, name := range []string{"Idempotency-Key", "Webhook-Id", "X-Webhook-Id", "X-Shopify-Webhook-Id", "X-Github-Delivery", "X-Gitlab-Event-Uuid"} {
 		if value := header.Get(name); value != "" {
 			return digest(d.Path, d.Connection, name, value)
@@ -211,15 +207,15 @@ func digest(parts ...string) string {
 	return "w." + hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
-// Senders are the connections of a path.
-type senders struct {
+// pathConnections are the connections of a path.
+type pathConnections struct {
 	all     []vault.Connection
 	err     error // of those that could not be read
 	explain bool
 }
 
-func (h *handler) resolve(ctx context.Context, names []string) senders {
-	s := senders{explain: h.Explain}
+func (h *handler) resolve(ctx context.Context, names []string) pathConnections {
+	s := pathConnections{explain: h.Explain}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		c, err := h.Resolve(ctx, name)
 		if err != nil {
@@ -232,13 +228,13 @@ func (h *handler) resolve(ctx context.Context, names []string) senders {
 }
 
 // proofIn tells whether there is something that may be a proof.
-func (s senders) proofIn(header http.Header) bool {
+func (s pathConnections) proofIn(header http.Header) bool {
 	return slices.ContainsFunc(s.all, func(c vault.Connection) bool { return header.Get(headerOf(c)) != "" })
 }
 
 // verify returns the connection that proves who sent a request: of several the first by
 // name.
-func (s senders) verify(header http.Header, body []byte, open bool) (connection string, err error) {
+func (s pathConnections) verify(header http.Header, body []byte, open bool) (connection string, err error) {
 	err = errNone
 	for _, c := range s.all {
 		switch bad := Verify(c, header, body); bad {
@@ -257,17 +253,17 @@ func (s senders) verify(header http.Header, body []byte, open bool) (connection 
 		}
 		return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it; send it again", Err: s.err}
 	case open:
-		return None, nil
+		return NoConnection, nil
 	}
 	reason := err.Error()
 	if s.explain {
-		reason += ": " + s.wanted()
+		reason += ": " + s.expectedProofs()
 	}
 	return "", &Refusal{Status: http.StatusUnauthorized, Reason: reason}
 }
 
-// wanted says which proofs would do.
-func (s senders) wanted() string {
+// expectedProofs says which headers would verify a request.
+func (s pathConnections) expectedProofs() string {
 	var ways []string
 	for _, c := range s.all {
 		what := "the HMAC-SHA256 of the body by the secret of"
@@ -279,19 +275,19 @@ func (s senders) wanted() string {
 	return strings.Join(ways, ", or ")
 }
 
-// headers gives the headers as flows see them, without those that hold a secret.
-func (s senders) headers(header http.Header) map[string]any {
+// headers returns the headers for flows, without those that hold a secret.
+func (s pathConnections) headers(header http.Header) map[string]any {
 	out := make(map[string]any, len(header))
 	for name, values := range header {
 		value := strings.Join(values, ", ")
-		if !s.hides(name, value) {
+		if !s.isSecret(name, value) {
 			out[strings.ToLower(name)] = value
 		}
 	}
 	return out
 }
 
-func (s senders) hides(name, value string) bool {
+func (s pathConnections) isSecret(name, value string) bool {
 	switch name {
 	case "Authorization", "Proxy-Authorization", "Cookie":
 		return true

@@ -62,8 +62,8 @@ type receiver struct {
 
 func newReceiver() *receiver {
 	r := &receiver{connections: map[string]vault.Connection{}, paths: map[string][]string{
-		"/orders": {"shop"}, "/open": {webhook.None}, "/mixed": {webhook.None, "shop"}, "/paid": {"bank", "shop"},
-		"/broken": {"gone"}, "/wrong": {"whatsapp"}, "/half": {webhook.None, "gone"},
+		"/orders": {"shop"}, "/open": {webhook.NoConnection}, "/mixed": {webhook.NoConnection, "shop"}, "/paid": {"bank", "shop"},
+		"/broken": {"gone"}, "/wrong": {"whatsapp"}, "/half": {webhook.NoConnection, "gone"},
 	}}
 	for _, c := range []vault.Connection{
 		connection("shop", "hmac", "", secret), connection("bank", "shared", "X-Bank-Key", "bank-secret-1"),
@@ -79,7 +79,7 @@ func (r *receiver) handler() http.Handler {
 	mux.Handle("/hooks/{path...}", webhook.Handler(webhook.Options{
 		Find: func(path string) (names []string, open bool) {
 			for _, name := range r.paths[path] {
-				if name == webhook.None {
+				if name == webhook.NoConnection {
 					open = true
 				} else {
 					names = append(names, name)
@@ -101,10 +101,10 @@ func (r *receiver) handler() http.Handler {
 			r.got = append(r.got, d)
 			return r.deliver
 		},
-		Patience: r.patience,
-		Explain:  r.explain,
-		Now:      func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
-		Log:      slog.New(slog.NewTextHandler(&r.log, nil)),
+		BodyTimeout: r.patience,
+		Explain:     r.explain,
+		Now:         func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+		Log:         slog.New(slog.NewTextHandler(&r.log, nil)),
 		Answered: func(status int, _ time.Duration) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -390,7 +390,7 @@ func FuzzHandler(f *testing.F) {
 		require.Len(t, r.got, 1)
 		d := r.got[0]
 		proved := webhook.Verify(r.connections["shop"], req.Header, body) == nil || webhook.Verify(r.connections["bank"], req.Header, body) == nil
-		assert.Equal(t, proved && d.Path != "/open", d.Connection != webhook.None)
+		assert.Equal(t, proved && d.Path != "/open", d.Connection != webhook.NoConnection)
 		_, found := event.Type.Coerce(d.Data)
 		assert.NoError(t, found.Err())
 		_, err := schema.AppendJSON(nil, d.Data)

@@ -63,7 +63,10 @@ func TestRoundTrips(t *testing.T) {
 			_, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1."+id, "wamid."+id))
 			return err
 		}},
-		{"a refusal", 1, func(id string) error { _, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1."+id, "")); return err }},
+		{"a refusal", 1, func(id string) error {
+			_, err := l.RecordAnswer(t.Context(), ledgertest.Accepted("f1."+id, ""))
+			return err
+		}},
 		{"a window", 1, func(string) error { _, err := l.Window(t.Context(), ledgertest.Sender, ledgertest.Person); return err }},
 		{"a message that was sent", 1, func(id string) error { _, _, err := l.Message(t.Context(), id); return err }},
 	}

@@ -15,7 +15,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// An api is Meta's, as the account of a connection asks it.
+// An api is a client of Meta's API with the credentials of a connection.
 type api struct {
 	client  *http.Client
 	account whatsapp.Account
@@ -23,27 +23,27 @@ type api struct {
 
 var errAddress = errors.New("base_url of the connection is not the address of an API")
 
-// A refusal is the API's error.
-type refusal struct {
-	said graph.Error
-	wait time.Duration // that it asks for
+// A apiError is the API's error.
+type apiError struct {
+	cause graph.Error
+	wait  time.Duration // that it asks for
 }
 
-func (e *refusal) Error() string { return e.said.Summary() }
+func (e *apiError) Error() string { return e.cause.Summary() }
 
-// A stranger is something else that answers in place of the API.
-type stranger struct{ status int }
+// A unexpectedServer is something else that answers in place of the API.
+type unexpectedServer struct{ status int }
 
-func (e *stranger) Error() string {
+func (e *unexpectedServer) Error() string {
 	return fmt.Sprintf("something else answers in place of the API (status %d)", e.status)
 }
 
-// maxAnswer is more than any answer of the API, but pages of templates.
-const maxAnswer = 1 << 20
+// maxResponse is more than any answer of the API, but pages of templates.
+const maxResponse = 1 << 20
 
-// ask sends a request with a JSON body, nil for none, and reads an answer of so many bytes at the
+// do sends a request with a JSON body, nil for none, and reads an answer of so many bytes at the
 // most. Its error is errAddress, a *refusal, a *stranger, or why there was no answer.
-func (a *api) ask(ctx context.Context, method, path string, body []byte, most int64) (v schema.Value, err error) {
+func (a *api) do(ctx context.Context, method, path string, body []byte, most int64) (v schema.Value, err error) {
 	ctx, stop := context.WithTimeout(ctx, actions.DefaultTimeout)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, method, a.account.BaseURL+"/"+a.account.Version+path, bytes.NewReader(body))
@@ -61,15 +61,15 @@ func (a *api) ask(ctx context.Context, method, path string, body []byte, most in
 	said, _ := actions.DecodeJSON(answer.Body)
 	if e, ok := graph.ReadError(said); ok {
 		e.Status = answer.Status
-		return v, &refusal{e, graph.RetryAfter(answer.Header)}
+		return v, &apiError{e, graph.RetryAfter(answer.Header)}
 	}
 	if answer.Status != http.StatusOK || said == nil {
-		return v, &stranger{answer.Status}
+		return v, &unexpectedServer{answer.Status}
 	}
 	return schema.NewValue(said, nil), nil
 }
 
-// help is what can be done about a request that was not answered.
+// help returns what can be done about an error of do.
 func help(err error, otherwise string) string {
 	if told, ok := errors.AsType[*call.Error](err); ok {
 		if text, ok := told.Details["help"].(string); ok {

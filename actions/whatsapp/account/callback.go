@@ -17,22 +17,21 @@ import (
 	"facteur/vault"
 )
 
-// A caller asks a callback URL what Meta asks it.
-type caller struct {
+// A callbackChecker asks a callback URL what Meta asks it.
+type callbackChecker struct {
 	*inspector
 	callback string
 }
 
-// CheckCallback asks a callback URL what Meta asks it, and sends what Meta would not: the
-// handshake with the connection's verify_token and with another; a webhook that is signed
-// with its app_secret and tells nothing, and one that is not signed. A nil client is one
-// of its own.
+// CheckCallback tests a callback URL as Meta does, and with requests that must be refused: the
+// handshake with the connection's verify_token, and with a wrong one; an empty webhook that is signed
+// with its app_secret, and one that is not. A nil client is one of its own.
 func CheckCallback(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
 	u, err := url.Parse(callback)
 	if err != nil || u.Host == "" {
 		return []Finding{{"address", Fail, "it is no address", fmt.Sprintf("%q is not the URL of a server", callback), "write it as https://facteur.shop.test/webhooks/whatsapp/" + c.Name}}
 	}
-	k := caller{&inspector{ctx: ctx, api: api{client: whatsapp.Options{Client: client}.HTTP()}}, callback}
+	k := callbackChecker{&inspector{ctx: ctx, api: api{client: whatsapp.Options{Client: client}.HTTP()}}, callback}
 	if u.Scheme == "https" {
 		k.add("address", OK, callback, "", "")
 	} else {
@@ -46,7 +45,7 @@ func CheckCallback(ctx context.Context, client *http.Client, c vault.Connection,
 }
 
 // exchange sends one request. Without ok, the reason has been added under the name.
-func (k caller) exchange(name, method, address string, body []byte, signature string) (a actions.Answer, ok bool) {
+func (k callbackChecker) exchange(name, method, address string, body []byte, signature string) (a actions.Answer, ok bool) {
 	ctx, stop := context.WithTimeout(k.ctx, actions.DefaultTimeout)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
@@ -58,7 +57,7 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 		if signature != "" {
 			req.Header.Set(inbound.SignatureHeader, signature)
 		}
-		if a, err = actions.Exchange(ctx, k.client.Do, req, maxAnswer); err == nil {
+		if a, err = actions.Exchange(ctx, k.client.Do, req, maxResponse); err == nil {
 			return a, true
 		}
 	}
@@ -67,7 +66,7 @@ func (k caller) exchange(name, method, address string, body []byte, signature st
 	return a, false
 }
 
-func (k caller) handshake(c vault.Connection) {
+func (k callbackChecker) handshake(c vault.Connection) {
 	token := c.Secret("verify_token")
 	if token.IsZero() {
 		k.found = append(k.found, noVerifyToken(c.Name))
@@ -102,7 +101,7 @@ func (k caller) handshake(c vault.Connection) {
 
 // signatures sends webhooks that tell nothing. The body has white space and an escape that
 // who decodes and encodes it on the way would not keep.
-func (k caller) signatures(c vault.Connection) {
+func (k callbackChecker) signatures(c vault.Connection) {
 	body := []byte(`{ "object": "whatsapp_business_account", "entry": [], "note": "d\u00e9j\u00e0" }`)
 	a, ok := k.exchange("signature", http.MethodPost, k.callback, body, "")
 	switch {

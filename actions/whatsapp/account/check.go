@@ -20,7 +20,7 @@ import (
 // permissions, the phone number, the account, the webhooks. It sends no message. The
 // findings come in a fixed order; no secret is in them. A nil client is one of its own.
 func CheckConnection(ctx context.Context, client *http.Client, c vault.Connection) []Finding {
-	i, found := inspect(ctx, client, c)
+	i, found := newInspector(ctx, client, c)
 	if i == nil {
 		return found
 	}
@@ -33,8 +33,8 @@ func CheckConnection(ctx context.Context, client *http.Client, c vault.Connectio
 	return withoutSecrets(i.found, c)
 }
 
-// inspect returns an inspector of a connection, or why there can be none.
-func inspect(ctx context.Context, client *http.Client, c vault.Connection) (*inspector, []Finding) {
+// newInspector returns an inspector of a connection, or why there can be none.
+func newInspector(ctx context.Context, client *http.Client, c vault.Connection) (*inspector, []Finding) {
 	account, err := whatsapp.Connect(c)
 	switch {
 	case err == nil && c.App != vault.WhatsApp:
@@ -64,22 +64,22 @@ func (i *inspector) add(name string, level Level, detail, cause, cure string) {
 
 // get asks for an object. Without ok, the reason has been added under the name.
 func (i *inspector) get(name, path string, query url.Values) (v schema.Value, ok bool) {
-	return i.ask(name, http.MethodGet, path+"?"+query.Encode(), nil)
+	return i.do(name, http.MethodGet, path+"?"+query.Encode(), nil)
 }
 
-// ask sends a request with a JSON body, nil for none. Without ok, the reason has been added
+// do sends a request with a JSON body, nil for none. Without ok, the reason has been added
 // under the name.
-func (i *inspector) ask(name, method, path string, body []byte) (v schema.Value, ok bool) {
+func (i *inspector) do(name, method, path string, body []byte) (v schema.Value, ok bool) {
 	i.refused = 0
-	v, err := i.api.ask(i.ctx, method, path, body, maxAnswer)
-	refused, isRefused := errors.AsType[*refusal](err)
-	other, isOther := errors.AsType[*stranger](err)
+	v, err := i.api.do(i.ctx, method, path, body, maxResponse)
+	refused, isRefused := errors.AsType[*apiError](err)
+	other, isOther := errors.AsType[*unexpectedServer](err)
 	switch {
 	case err == nil:
 		return v, true
 	case isRefused:
-		i.refused = refused.said.Code
-		verdict := graph.Classify(refused.said)
+		i.refused = refused.cause.Code
+		verdict := graph.Classify(refused.cause)
 		i.add(name, Fail, refused.Error(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
 	case isOther:
 		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", other.status), "something else answers in place of the API", "check base_url of the connection, and proxies")
@@ -142,8 +142,8 @@ func (i *inspector) token() {
 	}
 }
 
-// notKnown stands for what the API leaves out.
-const notKnown = "not known"
+// unknown stands for what the API leaves out.
+const unknown = "not known"
 
 // number asks about the phone number.
 func (i *inspector) number() {
@@ -173,7 +173,7 @@ func (i *inspector) number() {
 	}
 	switch status := text("name_status"); status {
 	case "", "APPROVED", "AVAILABLE_WITHOUT_REVIEW":
-		i.add("display name", OK, cmp.Or(status, notKnown), "", "")
+		i.add("display name", OK, cmp.Or(status, unknown), "", "")
 	default:
 		i.add("display name", Warn, status, "the name is not approved, so people see the number, and some numbers cannot send", "have the name approved in WhatsApp Manager")
 	}
@@ -183,9 +183,9 @@ func (i *inspector) number() {
 	case "YELLOW":
 		i.add("quality", Warn, rating, "some people block or report the number", "write only to people who expect it")
 	default:
-		i.add("quality", OK, cmp.Or(rating, notKnown), "", "")
+		i.add("quality", OK, cmp.Or(rating, unknown), "", "")
 	}
-	i.add("throughput", OK, cmp.Or(text("throughput", "level"), notKnown), "", "")
+	i.add("throughput", OK, cmp.Or(text("throughput", "level"), unknown), "", "")
 }
 
 // business asks whether the WABA is one, and whether the phone number belongs to it.
@@ -212,7 +212,7 @@ func (i *inspector) business() {
 		return
 	}
 	name, _ := v.Get("name").Text()
-	i.add("account", OK, cmp.Or(name, notKnown), "", "")
+	i.add("account", OK, cmp.Or(name, unknown), "", "")
 }
 
 // webhooks asks whether some app gets the account's webhooks.
@@ -227,7 +227,7 @@ func (i *inspector) webhooks() {
 	var names []string
 	for _, app := range v.Get("data").Items() {
 		name, _ := app.Get("whatsapp_business_api_data", "name").Text()
-		name = cmp.Or(name, notKnown)
+		name = cmp.Or(name, unknown)
 		if other, _ := app.Get("override_callback_uri").Text(); other != "" {
 			name += " at " + other
 		}

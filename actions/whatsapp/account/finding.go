@@ -1,6 +1,6 @@
-// Package account asks Meta about the account of a connection, and changes what it does: whether
-// the connection works, which app gets the webhooks, which templates there are. It also asks a
-// callback URL what Meta asks it. For people at work on an account; no send needs it.
+// Package account checks and sets up a connection's account at Meta: whether the connection works,
+// which app gets the webhooks, which templates exist. It also tests a callback URL as Meta does. It
+// is for people who manage an account; no send needs it.
 package account
 
 import (
@@ -18,7 +18,7 @@ const (
 	Fail Level = "fail" // sending does not work
 )
 
-// A Finding is what one check of a connection found.
+// A Finding is the result of one check of a connection.
 type Finding struct {
 	Name   string `json:"name"` // what was checked: "token", "phone number" …
 	Level  Level  `json:"level"`
@@ -30,7 +30,7 @@ type Finding struct {
 // withoutSecrets takes the secrets of a connection out of findings, should an answer
 // repeat them.
 func withoutSecrets(found []Finding, c vault.Connection) []Finding {
-	hidden := actions.Hidden(&c)
+	hidden := actions.RedactSecrets(&c)
 	for n := range found {
 		f := &found[n]
 		f.Detail, f.Cause, f.Cure = hidden(f.Detail), hidden(f.Cause), hidden(f.Cure)

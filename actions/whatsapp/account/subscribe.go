@@ -15,7 +15,7 @@ import (
 // verify_token, so somebody has to answer there. Doing it again changes nothing. A nil
 // client is one of its own.
 func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
-	i, found := inspect(ctx, client, c)
+	i, found := newInspector(ctx, client, c)
 	if i == nil {
 		return found
 	}
@@ -34,7 +34,7 @@ func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connect
 		body, _ = json.Marshal(map[string]string{"override_callback_uri": callback, "verify_token": verify.Reveal()}) // texts
 		detail += ", at " + callback
 	}
-	v, ok := i.ask("subscription", http.MethodPost, "/"+url.PathEscape(waba)+"/subscribed_apps", body)
+	v, ok := i.do("subscription", http.MethodPost, "/"+url.PathEscape(waba)+"/subscribed_apps", body)
 	switch success, _ := v.Get("success").Bool(); {
 	case ok && success:
 		i.add("subscription", OK, detail, "", "")

@@ -44,7 +44,7 @@ func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection)
 	}
 	p := puller{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, size: templatesAPage}
 	for {
-		all, err := p.all()
+		all, err := p.readAll()
 		if err == nil {
 			return all, nil
 		}
@@ -83,8 +83,8 @@ type puller struct {
 	restarts int
 }
 
-// all reads page after page, from the first.
-func (p *puller) all() (*templates.Set, error) {
+// readAll reads page after page, from the first.
+func (p *puller) readAll() (*templates.Set, error) {
 	var found []*templates.Definition
 	p.paged = false
 	seen := map[string]bool{}
@@ -115,15 +115,15 @@ func (p *puller) all() (*templates.Set, error) {
 		seen[next] = true
 		cursor, p.paged = next, true
 	}
-	t, err := templates.NewSet(unlike(found))
+	t, err := templates.NewSet(unique(found))
 	if err != nil {
 		return nil, &PullError{Problem: err.Error()}
 	}
 	return t, nil
 }
 
-// unlike leaves out what came twice, as when a template was added between two pages.
-func unlike(all []*templates.Definition) []*templates.Definition {
+// unique leaves out what came twice, as when a template was added between two pages.
+func unique(all []*templates.Definition) []*templates.Definition {
 	seen := map[string]bool{}
 	var kept []*templates.Definition
 	for _, d := range all {
@@ -141,18 +141,18 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 		query.Set("after", cursor)
 	}
 	const most = 32 << 20 // pages of templates are longer than other answers
-	v, err = p.ask(p.ctx, http.MethodGet, "/"+url.PathEscape(p.account.WABA)+"/message_templates?"+query.Encode(), nil, most)
-	refused, isRefused := errors.AsType[*refusal](err)
-	_, isOther := errors.AsType[*stranger](err)
+	v, err = p.do(p.ctx, http.MethodGet, "/"+url.PathEscape(p.account.WABA)+"/message_templates?"+query.Encode(), nil, most)
+	refused, isRefused := errors.AsType[*apiError](err)
+	_, isOther := errors.AsType[*unexpectedServer](err)
 	switch {
 	case isRefused:
-		return v, p.refused(refused)
+		return v, p.pullError(refused)
 	case isOther:
 		return v, &PullError{Problem: err.Error(), Hint: "check base_url of the connection, and proxies"}
 	case errors.Is(err, errAddress):
 		return v, &PullError{Problem: err.Error(), Hint: "correct base_url"}
 	case err != nil:
-		return v, &PullError{Problem: p.hide(err.Error()), Hint: help(err, "check the network")}
+		return v, &PullError{Problem: p.redact(err.Error()), Hint: help(err, "check the network")}
 	}
 	if _, ok := v.Get("data").List(); !ok {
 		return v, &PullError{Problem: "the answer holds no templates: " + p.account.WABA + " is no WhatsApp Business Account", Hint: "take the WhatsApp Business Account ID from WhatsApp Manager"}
@@ -160,13 +160,13 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 	return v, nil
 }
 
-func (p *puller) refused(e *refusal) error {
-	bad := &PullError{Code: e.said.Code, coded: true, Hint: graph.Classify(e.said).Cure}
-	bad.Problem = p.hide("Meta refuses to give the templates: " + e.Error())
-	if e.said.Details != "" {
-		bad.Problem += ": " + p.hide(e.said.Details)
+func (p *puller) pullError(e *apiError) error {
+	bad := &PullError{Code: e.cause.Code, coded: true, Hint: graph.Classify(e.cause).Cure}
+	bad.Problem = p.redact("Meta refuses to give the templates: " + e.Error())
+	if e.cause.Details != "" {
+		bad.Problem += ": " + p.redact(e.cause.Details)
 	}
-	if e.said.Code == 100 || e.said.Code == 803 {
+	if e.cause.Code == 100 || e.cause.Code == 803 {
 		bad.Hint = "check waba_id of the connection: it is the WhatsApp Business Account's ID, not the portfolio's, and the token's user needs the account"
 	}
 	if e.wait > 0 {
@@ -175,7 +175,7 @@ func (p *puller) refused(e *refusal) error {
 	return bad
 }
 
-// hide keeps the token out of what people see, should an answer repeat it.
-func (p *puller) hide(text string) string {
+// redact keeps the token out of what people see, should an answer repeat it.
+func (p *puller) redact(text string) string {
 	return strings.ReplaceAll(text, p.account.Token.Reveal(), "[secret]")
 }

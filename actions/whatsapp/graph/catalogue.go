@@ -37,7 +37,7 @@ func Explain(code int64) (Explanation, bool) {
 		e.Title += fmt.Sprintf(" (%d on the On-Premises API, which delivers nothing since October 2025; now %d)", code, cloud)
 		e.Code = code
 	}
-	e.Does = e.Class.does()
+	e.Does = e.Class.describe()
 	return e, true
 }
 

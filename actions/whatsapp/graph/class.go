@@ -37,9 +37,9 @@ const (
 	Calling      Class = "calling" // about calls
 )
 
-// pause is how long to wait at least before the same call is made again. ok is false
+// minDelay is how long to wait at least before the same call is made again. ok is false
 // for a class that is never retried.
-func (c Class) pause() (d time.Duration, ok bool) {
+func (c Class) minDelay() (d time.Duration, ok bool) {
 	switch c {
 	case Transient, TransientMaybe, ThrottleApp, ThrottleWABA, ThrottleNumber, ThrottlePair:
 		return 0, true
@@ -51,8 +51,8 @@ func (c Class) pause() (d time.Duration, ok bool) {
 	return 0, false
 }
 
-// does tells in words what the engine makes of an error of the class.
-func (c Class) does() string {
+// describe tells in words what the engine makes of an error of the class.
+func (c Class) describe() string {
 	switch c {
 	case Transient:
 		return "retries the step with growing pauses, as its `retry` allows"

@@ -56,7 +56,7 @@ func Classify(e Error) Verdict {
 		v.Explanation.Class = Permanent
 	}
 	v.Class = v.Explanation.Class
-	v.After, v.Retryable = v.Class.pause()
+	v.After, v.Retryable = v.Class.minDelay()
 	v.After = max(v.After, v.Explanation.After)
 	if v.Class == ThrottlePair {
 		v.Backoff = "pair"
@@ -78,7 +78,7 @@ func (e Error) CallError(v Verdict) *call.Error {
 	if e.Details != "" && !strings.EqualFold(strings.TrimSuffix(e.Details, "."), title) {
 		message += ": " + e.Details
 	}
-	details := map[string]any{"retry": retryWord(v)}
+	details := map[string]any{"retry": retryText(v)}
 	for k, text := range map[string]string{"title": cmp.Or(v.Title, title), "details": e.Details, "fbtrace_id": e.FBTraceID, "help": v.Cure} {
 		if text != "" {
 			details[k] = text
@@ -101,7 +101,7 @@ func (e Error) Undelivered() *call.Error {
 	return e.CallError(v)
 }
 
-func retryWord(v Verdict) string {
+func retryText(v Verdict) string {
 	switch {
 	case !v.Retryable:
 		return "never"

@@ -34,9 +34,9 @@ func otherObject(object string) error {
 	return &Error{fmt.Sprintf("its object is %.80q", object), fmt.Sprintf("webhooks of WhatsApp have the object %q", product)}
 }
 
-// noWebhook tells what an object is that is no webhook: of what people have at hand,
+// notWebhook tells what an object is that is no webhook: of what people have at hand,
 // much looks like one.
-func noWebhook(v schema.Value) error {
+func notWebhook(v schema.Value) error {
 	if _, ok := v.Object(); !ok {
 		return &Error{"it is no JSON object", "give the body of one webhook"}
 	}

@@ -62,7 +62,7 @@ var fieldKinds = sync.OnceValue(func() map[string]fieldReader {
 		{"user_id_update", "detail", "detail"},
 		{"messaging_handovers", "type", "type sender(id phone_number) recipient(id display_phone_number phone_number_id) control_passed" + owners + " control_taken" + owners + " pass_thread_control(new_owner_app_id previous_owner_app_id metadata) take_thread_control(new_owner_app_id previous_owner_app_id metadata)"},
 	} {
-		readers[k.field] = fieldReader{k.status, choose(k.keep)}
+		readers[k.field] = fieldReader{k.status, parseSelection(k.keep)}
 	}
 	return readers
 })
@@ -77,13 +77,13 @@ func isKnownField(field string) bool {
 	return ok
 }
 
-// changed reads a value that is about one thing.
-func changed(field string, v schema.Value) (n Notification, ok bool) {
+// readField reads a value that is about one thing.
+func readField(field string, v schema.Value) (n Notification, ok bool) {
 	reader, ok := fieldKinds()[field]
 	if !ok || len(reader.keep) == 0 {
 		return n, false
 	}
-	n = Notification{Kind: field, Timestamp: moment(v.Field("timestamp")), Details: reader.keep.of(v)}
+	n = Notification{Kind: field, Timestamp: parseTime(v.Field("timestamp")), Details: reader.keep.of(v)}
 	if reader.status != "" {
 		n.Status = graph.Word(firstOf(v, strings.Fields(reader.status)...))
 	}
@@ -127,37 +127,37 @@ type listKind struct {
 	keep   string // the selection of its details
 }
 
-func (k listKind) read(in place, item schema.Value, people people) Notification {
+func (k listKind) read(in location, item schema.Value, people contacts) Notification {
 	n := Notification{
 		Kind:      in.field,
 		Status:    graph.Word(firstOf(item, k.status)),
-		Timestamp: moment(firstOf(item, "timestamp", "metadata.timestamp")),
+		Timestamp: parseTime(firstOf(item, "timestamp", "metadata.timestamp")),
 		GroupID:   graph.Word(item.Field("group_id")),
-		Details:   choose(k.keep).of(item),
-		Errors:    faults(item.Field("errors")),
+		Details:   parseSelection(k.keep).of(item),
+		Errors:    readErrors(item.Field("errors")),
 	}
 	n.Raw, _ = item.Object()
 	if k.id != "" {
 		n.MessageID = graph.Word(item.Field(k.id))
 	}
-	n.by(people.who(item.Field("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
+	n.setPerson(people.find(item.Field("wa_id"), firstOf(item, "user_id", "user_id.current"), firstOf(item, "parent_user_id", "parent_user_id.current")))
 	n.Username = cmp.Or(n.Username, graph.Word(item.Field("username")))
 	return n
 }
 
-func readPreference(in place, item schema.Value, people people) []Notification {
+func readPreference(in location, item schema.Value, people contacts) []Notification {
 	n := listKind{"value", "", "category detail value signup_id"}.read(in, item, people)
 	n.From = n.person()
 	return []Notification{n}
 }
 
-func readUserID(in place, item schema.Value, people people) []Notification {
+func readUserID(in location, item schema.Value, people contacts) []Notification {
 	n := listKind{"detail", "", "detail user_id(previous current) parent_user_id(previous current)"}.read(in, item, people)
 	n.From = n.person()
 	return []Notification{n}
 }
 
-func readGroup(in place, item schema.Value, people people) []Notification {
+func readGroup(in location, item schema.Value, people contacts) []Notification {
 	const (
 		member  = "(wa_id user_id parent_user_id username input)"
 		setting = "(text mime_type sha256 update_successful)"
@@ -167,47 +167,47 @@ func readGroup(in place, item schema.Value, people people) []Notification {
 		" added_participants" + member + " removed_participants" + member + " failed_participants(wa_id user_id input errors(code message title error_data(details)))"}.read(in, item, people)}
 }
 
-func readSync(in place, item schema.Value, people people) []Notification {
+func readSync(in location, item schema.Value, people contacts) []Notification {
 	n := listKind{"action", "", "type contact(full_name first_name phone_number user_id parent_user_id username)"}.read(in, item, people)
 	c := item.Field("contact")
-	n.by(person{
+	n.setPerson(person{
 		waID: graph.Word(c.Field("phone_number")), userID: graph.Word(c.Field("user_id")), parentID: graph.Word(c.Field("parent_user_id")),
 		username: graph.Word(c.Field("username")), name: graph.Word(c.Field("full_name")),
 	})
 	return []Notification{n}
 }
 
-func readAutomatic(in place, item schema.Value, people people) []Notification {
+func readAutomatic(in location, item schema.Value, people contacts) []Notification {
 	return []Notification{listKind{"event_name", "id", "event_name ctwa_clid custom_data(currency value)"}.read(in, item, people)}
 }
 
-func readAction(in place, item schema.Value, people people) []Notification {
+func readAction(in location, item schema.Value, people contacts) []Notification {
 	n := listKind{"action_type", "", "action_type marketing_messages_link_click_data(click_component product_id click_id tracking_token client_user_agent)"}.read(in, item, people)
 	n.Kind = "user_action"
 	return []Notification{n}
 }
 
-func readTracking(in place, item schema.Value, people people) []Notification {
+func readTracking(in location, item schema.Value, people contacts) []Notification {
 	return []Notification{listKind{"event_name", "", "event_name tracking_data(click_id tracking_token)"}.read(in, item, people)}
 }
 
-func readCall(in place, c schema.Value, people people) []Notification {
+func readCall(in location, c schema.Value, people contacts) []Notification {
 	n := Notification{
 		Kind:         "call",
 		MessageID:    graph.Word(c.Field("id")),
 		Status:       graph.Word(firstOf(c, "event", "status")),
-		Timestamp:    moment(c.Field("timestamp")),
+		Timestamp:    parseTime(c.Field("timestamp")),
 		CallbackData: graph.Word(c.Field("biz_opaque_callback_data")),
-		Details:      choose("direction status start_time end_time duration deeplink_payload cta_payload session(sdp_type sdp)").of(c),
-		Errors:       faults(c.Field("errors")),
+		Details:      parseSelection("direction status start_time end_time duration deeplink_payload cta_payload session(sdp_type sdp)").of(c),
+		Errors:       readErrors(c.Field("errors")),
 	}
 	n.Raw, _ = c.Object()
 	from, to := graph.Word(c.Field("from")), graph.Word(c.Field("to"))
 	if graph.Word(c.Field("direction")) == "BUSINESS_INITIATED" {
-		n.by(people.who(c.Field("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Field("to_parent_user_id")))
+		n.setPerson(people.find(c.Field("to"), firstOf(c, "to_user_id", "recipient_user_id"), c.Field("to_parent_user_id")))
 		to = n.person()
 	} else {
-		n.by(people.who(c.Field("from"), c.Field("from_user_id"), c.Field("from_parent_user_id")))
+		n.setPerson(people.find(c.Field("from"), c.Field("from_user_id"), c.Field("from_parent_user_id")))
 		from = n.person()
 	}
 	n.From, n.To = recipientForm(from), recipientForm(to)

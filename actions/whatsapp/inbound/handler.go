@@ -19,7 +19,7 @@ import (
 type Options struct {
 	// Resolve returns a connection, as a vault.Vault does.
 	Resolve func(ctx context.Context, name string) (vault.Connection, error)
-	// Apply stores what a webhook tells, durably: it is answered after that.
+	// Apply durably stores the notifications of a webhook: it is answered after that.
 	Apply func(ctx context.Context, connection string, told []Notification) error
 	// Known tells whether a phone number ID is one of ours. What webhooks tell of others
 	// is left out, with a line in the log, unless it names a call: that may be of a flow as it
@@ -28,17 +28,17 @@ type Options struct {
 	// Insecure takes webhooks without a signature where the connection has no app_secret.
 	Insecure bool
 
-	Patience time.Duration // how long a body may take; 0: webhook.Patience
-	Log      *slog.Logger  // nil: nothing is logged
+	BodyTimeout time.Duration // how long a body may take; 0: webhook.DefaultTimeout
+	Log         *slog.Logger  // nil: nothing is logged
 	// Answered, when not nil, is told of each request, for metrics. It must be quick.
 	Answered func(Answer)
 }
 
-// An Answer is what became of a request.
+// An Answer is the result of a request, for metrics.
 type Answer struct {
 	Connection string // "" where there is none of that name
 	Status     int
-	// Unreadable: it is Meta's, and cannot be read.
+	// Unreadable: it was signed by Meta, but could not be parsed.
 	Unreadable bool
 	Took       time.Duration
 }
@@ -47,8 +47,8 @@ const (
 	// parsing bounds the bytes of bodies that are read at the same time: as values they
 	// take ten times as much.
 	parsing = 32 << 20
-	// vaultPatience is how long the vault is waited for where its last answer would do.
-	vaultPatience = time.Second
+	// vaultTimeout is how long the vault is waited for where its last answer would do.
+	vaultTimeout = time.Second
 )
 
 // Handler answers Meta at /webhooks/whatsapp/{connection}; it takes the connection from
@@ -67,15 +67,15 @@ const (
 // happens much. So a body that Meta signed is answered with 200 also where it cannot be
 // read: again it would be the same. The log tells of it, and so does Unreadable.
 func Handler(o Options) http.Handler {
-	return &webhooks{
-		Options: o, notices: webhook.Notices{Log: o.Log}, room: semaphore.NewWeighted(parsing),
-		bodies: webhook.Reader{Most: MaxBody, Patience: o.Patience},
+	return &handler{
+		Options: o, notices: webhook.LimitedLog{Log: o.Log}, room: semaphore.NewWeighted(parsing),
+		bodies: webhook.Reader{Most: MaxBody, Timeout: o.BodyTimeout},
 	}
 }
 
-type webhooks struct {
+type handler struct {
 	Options
-	notices webhook.Notices
+	notices webhook.LimitedLog
 	bodies  webhook.Reader
 	room    *semaphore.Weighted
 
@@ -84,7 +84,7 @@ type webhooks struct {
 }
 
 // ServeHTTP implements http.Handler.
-func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	a := Answer{Status: http.StatusOK}
 	challenge, err := h.answer(w, r, &a)
@@ -93,7 +93,7 @@ func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if refusal := (*webhook.Refusal)(nil); errors.As(err, &refusal) {
 			a.Status = refusal.Status
 		}
-		h.note(a, r, err)
+		h.logRefusal(a, r, err)
 	}
 	h.write(w, a.Status, challenge)
 	if a.Took = time.Since(began); h.Answered != nil {
@@ -101,7 +101,7 @@ func (h *webhooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *webhooks) write(w http.ResponseWriter, status int, challenge string) {
+func (h *handler) write(w http.ResponseWriter, status int, challenge string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("X-Content-Type-Options", "nosniff") // the challenge is a stranger's
@@ -119,22 +119,22 @@ func refuse(status int, reason string, cause error) error {
 	return &webhook.Refusal{Status: status, Reason: reason, Err: cause}
 }
 
-// note logs what was refused. What strangers try is not worth more than a line a minute.
-func (h *webhooks) note(a Answer, r *http.Request, err error) {
+// logRefusal logs a refusal. Anybody can cause one, so it is limited to one line a minute.
+func (h *handler) logRefusal(a Answer, r *http.Request, err error) {
 	agent := r.UserAgent() // tells Meta, a scanner and the daemon's own check apart
 	args := []any{"connection", a.Connection, "status", a.Status, "reason", err.Error(), "agent", agent[:min(len(agent), 100)]}
 	switch {
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
 	case a.Status == http.StatusServiceUnavailable:
-		h.notices.Say(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not taken; Meta will repeat it", args...)
+		h.notices.Print(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not taken; Meta will repeat it", args...)
 	default:
-		h.notices.Say(slog.LevelWarn, r.Method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
+		h.notices.Print(slog.LevelWarn, r.Method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
 	}
 }
 
 // answer does what a request is about. Its error is a *webhook.Refusal, or why nothing
 // could be stored.
-func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *Answer) (challenge string, err error) {
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, a *Answer) (challenge string, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return "", refuse(http.StatusMethodNotAllowed, "a webhook is a POST", nil)
 	}
@@ -150,18 +150,18 @@ func (h *webhooks) answer(w http.ResponseWriter, r *http.Request, a *Answer) (ch
 		}
 		return challenge, nil
 	}
-	return "", h.take(w, r, c, a)
+	return "", h.store(w, r, c, a)
 }
 
-// connection finds a connection. While the vault cannot be read, or too slowly, what it
-// said last counts: what Meta tells is not to be lost with the vault.
-func (h *webhooks) connection(ctx context.Context, name string) (vault.Connection, error) {
+// connection resolves a connection. While the vault cannot be read, or is too slow, its last answer
+// is used: webhooks must not be lost because of the vault.
+func (h *handler) connection(ctx context.Context, name string) (vault.Connection, error) {
 	h.mu.Lock()
 	last, known := h.known[name]
 	h.mu.Unlock()
 	resolving, stop := ctx, func() {}
 	if known {
-		resolving, stop = context.WithTimeout(ctx, vaultPatience)
+		resolving, stop = context.WithTimeout(ctx, vaultTimeout)
 	}
 	defer stop()
 	c, err := h.Resolve(resolving, name)
@@ -179,14 +179,14 @@ func (h *webhooks) connection(ctx context.Context, name string) (vault.Connectio
 	case err == nil, errors.As(err, &unknown):
 		return c, refuse(http.StatusNotFound, "there is nothing here", nil)
 	case known && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &away) && away.Unreadable()):
-		h.notices.Say(slog.LevelWarn, "vault "+name, "the vault cannot be read; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
+		h.notices.Print(slog.LevelWarn, "vault "+name, "the vault cannot be read; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
 		return last, nil
 	}
 	return vault.Connection{Name: name}, refuse(http.StatusServiceUnavailable, "the connection cannot be read", err)
 }
 
-// take stores what a webhook tells.
-func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connection, a *Answer) error {
+// store stores what a webhook tells.
+func (h *handler) store(w http.ResponseWriter, r *http.Request, c vault.Connection, a *Answer) error {
 	secret := c.Secret("app_secret")
 	signature := r.Header.Get(SignatureHeader)
 	signed := !secret.IsZero()
@@ -216,26 +216,26 @@ func (h *webhooks) take(w http.ResponseWriter, r *http.Request, c vault.Connecti
 		return refuse(http.StatusBadRequest, "it is no webhook", err)
 	case err != nil:
 		a.Unreadable = true
-		h.notices.Say(slog.LevelError, "unreadable "+c.Name, "a WhatsApp webhook cannot be read; what it tells is lost", "connection", c.Name, "bytes", len(body), "error", err)
+		h.notices.Print(slog.LevelError, "unreadable "+c.Name, "a WhatsApp webhook cannot be read; what it tells is lost", "connection", c.Name, "bytes", len(body), "error", err)
 		return nil
 	}
-	if told = h.ours(c.Name, told); len(told) == 0 {
+	if told = h.filterKnown(c.Name, told); len(told) == 0 {
 		return nil
 	}
 	return h.Apply(r.Context(), c.Name, told)
 }
 
-// ours leaves out what is about numbers and calls of others, and logs what nobody knows.
-func (h *webhooks) ours(connection string, told []Notification) []Notification {
+// filterKnown leaves out notifications about numbers and calls of others, and logs unknown kinds.
+func (h *handler) filterKnown(connection string, told []Notification) []Notification {
 	kept := told[:0]
 	for _, n := range told {
 		if n.PhoneNumberID != "" && n.Call() == "" && h.Known != nil && !h.Known(connection, n.PhoneNumberID) {
-			h.notices.Say(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is left out",
+			h.notices.Print(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is left out",
 				"connection", connection, "phone_number_id", n.PhoneNumberID, "kind", n.Kind)
 			continue
 		}
 		if n.Note != "" {
-			h.notices.Say(slog.LevelInfo, "note "+n.Kind+n.Field+n.Note, "a WhatsApp webhook tells something that is not known; it is stored",
+			h.notices.Print(slog.LevelInfo, "note "+n.Kind+n.Field+n.Note, "a WhatsApp webhook tells something that is not known; it is stored",
 				"connection", connection, "kind", n.Kind, "field", n.Field, "note", n.Note)
 		}
 		kept = append(kept, n)

@@ -130,9 +130,9 @@ func (passing) Error() string    { return "the vault is sealed" }
 func (passing) Unreadable() bool { return true }
 
 func TestHandler(t *testing.T) {
-	status, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
+	status, err := os.ReadFile(filepath.Join(handler, "status_sent.json"))
 	require.NoError(t, err)
-	several, err := os.ReadFile(filepath.Join(webhooks, "several.json"))
+	several, err := os.ReadFile(filepath.Join(handler, "several.json"))
 	require.NoError(t, err)
 	others := bytes.Replace(status, []byte("f1.k3f9.1|"), nil, 1)
 	long := bytes.Repeat([]byte(" "), inbound.MaxBody+1)
@@ -203,7 +203,7 @@ func TestMethods(t *testing.T) {
 func TestWebhookDocumented(t *testing.T) {
 	c := newCallback()
 	h := c.handler()
-	each(t, webhooks, func(name string, body []byte) {
+	each(t, handler, func(name string, body []byte) {
 		want, err := inbound.Parse(body)
 		require.NoError(t, err)
 		for range 2 {
@@ -212,7 +212,7 @@ func TestWebhookDocumented(t *testing.T) {
 			assert.Equal(t, printed(t, want), printed(t, c.told), name)
 		}
 	})
-	each(t, webhooks+"/bad", func(name string, body []byte) {
+	each(t, handler+"/bad", func(name string, body []byte) {
 		c.told = nil
 		assert.Equal(t, http.StatusOK, request(h, http.MethodPost, "/webhooks/whatsapp/shop", body, sign(body)).Code, name)
 		assert.Empty(t, c.told, name)
@@ -223,7 +223,7 @@ func TestWebhookDocumented(t *testing.T) {
 // TestVaultDown: webhooks go on while the vault does not answer, or does not come
 // to an end, with what it said last.
 func TestVaultDown(t *testing.T) {
-	body, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
+	body, err := os.ReadFile(filepath.Join(handler, "status_sent.json"))
 	require.NoError(t, err)
 	c := newCallback()
 	h := c.handler()
@@ -246,7 +246,7 @@ func TestVaultDown(t *testing.T) {
 // TestSlow lets a client send its body so slowly that it does not come.
 func TestSlow(t *testing.T) {
 	c := newCallback()
-	c.Patience = 20 * time.Millisecond
+	c.BodyTimeout = 20 * time.Millisecond
 	server := httptest.NewServer(c.handler())
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -270,7 +270,7 @@ func TestFlood(t *testing.T) {
 	}
 	big := []byte(`{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[` + strings.Join(large, ",") + `]}]}`)
 	require.Less(t, len(big), inbound.MaxBody)
-	small, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
+	small, err := os.ReadFile(filepath.Join(handler, "status_sent.json"))
 	require.NoError(t, err)
 	var all sync.WaitGroup
 	for i := range 12 {
@@ -298,7 +298,7 @@ func TestFlood(t *testing.T) {
 // FuzzHandler: whatever comes, it is answered, and nothing is stored that Meta did
 // not sign.
 func FuzzHandler(f *testing.F) {
-	each(f, webhooks, func(_ string, body []byte) { f.Add(http.MethodPost, "shop", body, sign(body)) })
+	each(f, handler, func(_ string, body []byte) { f.Add(http.MethodPost, "shop", body, sign(body)) })
 	f.Add(http.MethodPost, "bare", []byte("{}"), "")
 	f.Add(http.MethodGet, "shop", []byte{}, "sha256=")
 	f.Add("BREW", "../shop", []byte("\x00"), "sha256=zz")
@@ -325,7 +325,7 @@ func BenchmarkHandler(b *testing.B) {
 	c.Apply = func(context.Context, string, []inbound.Notification) error { return nil }
 	c.Answered = nil
 	h := c.handler()
-	body, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
+	body, err := os.ReadFile(filepath.Join(handler, "status_sent.json"))
 	require.NoError(b, err)
 	signature := sign(body)
 	b.ReportAllocs()

@@ -13,9 +13,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// textPlaces tells where the text of a message is, by its type: the first that is there
+// textPaths tells where the text of a message is, by its type: the first that is there
 // counts. A type that is not here is not known.
-var textPlaces = sync.OnceValue(func() map[string][]string {
+var textPaths = sync.OnceValue(func() map[string][]string {
 	return map[string][]string{
 		"audio":             nil,
 		"button":            {"button.text"},
@@ -55,7 +55,7 @@ var choices = [...]struct{ id, title string }{
 // messageDetails is what else a message may hold.
 var messageDetails = sync.OnceValue(func() selection {
 	const file = "(id mime_type sha256 url filename voice animated)"
-	return choose(`
+	return parseSelection(`
 		context(from id user_id forwarded frequently_forwarded referred_product(catalog_id product_retailer_id))
 		referral(source_url source_id source_type headline body media_type image_url video_url thumbnail_url ctwa_clid
 			image(id) welcome_message(text))
@@ -79,16 +79,16 @@ var messageDetails = sync.OnceValue(func() selection {
 		revoke(original_message_id)`)
 })
 
-func readMessage(in place, m schema.Value, people people) []Notification {
+func readMessage(in location, m schema.Value, people contacts) []Notification {
 	n := messageOf(m)
 	n.Kind = "message"
 	if in.field == "history" || in.field == standby { // what a file held, sent later; what another app answers
 		n.Kind = in.field
 	}
-	n.by(people.who(m.Field("from"), m.Field("from_user_id"), m.Field("from_parent_user_id")))
+	n.setPerson(people.find(m.Field("from"), m.Field("from_user_id"), m.Field("from_parent_user_id")))
 	if n.Type == "system" && n.WaID == "" && n.UserID == "" { // only who it is now is known
 		system := m.Field("system")
-		n.by(people.who(system.Field("wa_id"), system.Field("user_id"), system.Field("parent_user_id")))
+		n.setPerson(people.find(system.Field("wa_id"), system.Field("user_id"), system.Field("parent_user_id")))
 	}
 	if n.From = n.person(); n.From == "" || n.MessageID == "" {
 		n.Note = "it does not say who wrote it, or has no id: no flow can take it"
@@ -98,11 +98,11 @@ func readMessage(in place, m schema.Value, people people) []Notification {
 
 // readEcho reads a message that the business sent with the Business app, or another app
 // sent: then it holds the request.
-func readEcho(in place, m schema.Value, people people) []Notification {
+func readEcho(in location, m schema.Value, people contacts) []Notification {
 	n := messageOf(m)
 	if request := m.Field("message"); request.Present() {
 		n = messageOf(request)
-		n.MessageID, n.Timestamp = graph.Word(m.Field("id")), moment(m.Field("timestamp"))
+		n.MessageID, n.Timestamp = graph.Word(m.Field("id")), parseTime(m.Field("timestamp"))
 		n.Raw, _ = m.Object()
 		m = request
 	}
@@ -110,29 +110,29 @@ func readEcho(in place, m schema.Value, people people) []Notification {
 	if in.field == "history" {
 		n.Kind = "history"
 	}
-	n.by(people.who(m.Field("to"), m.Field("to_user_id"), m.Field("to_parent_user_id")))
+	n.setPerson(people.find(m.Field("to"), m.Field("to_user_id"), m.Field("to_parent_user_id")))
 	n.From, n.To = recipientForm(graph.Word(m.Field("from"))), n.person()
 	return []Notification{n}
 }
 
 // readHistory reads a part of a chat's history, from the Business app.
-func readHistory(in place, h schema.Value, people people) []Notification {
+func readHistory(in location, h schema.Value, people contacts) []Notification {
 	var found []Notification
-	details := choose("phase chunk_order progress").of(h.Field("metadata"))
+	details := parseSelection("phase chunk_order progress").of(h.Field("metadata"))
 	for _, thread := range graph.Many(h.Field("threads")) {
 		context := thread.Field("context")
-		person := people.who(firstOf(thread, "id", "context.wa_id"), context.Field("user_id"), context.Field("parent_user_id"))
+		person := people.find(firstOf(thread, "id", "context.wa_id"), context.Field("user_id"), context.Field("parent_user_id"))
 		person.username = cmp.Or(person.username, graph.Word(context.Field("username")))
 		for _, m := range graph.Many(thread.Field("messages")) {
 			n := messageOf(m)
 			n.Kind = "history"
-			n.by(person)
+			n.setPerson(person)
 			n.From, n.To = cmp.Or(recipientForm(graph.Word(m.Field("from"))), graph.Word(m.Field("from_user_id"))), recipientForm(graph.Word(m.Field("to")))
 			n.Status = strings.ToLower(graph.Word(m.Get("history_context", "status")))
 			found = append(found, n)
 		}
 	}
-	if errors := faults(h.Field("errors")); details != nil || len(errors) > 0 || len(found) == 0 {
+	if errors := readErrors(h.Field("errors")); details != nil || len(errors) > 0 || len(found) == 0 {
 		found = append(found, Notification{Kind: "history", Details: details, Errors: errors})
 	}
 	return found
@@ -159,11 +159,11 @@ func messageOf(m schema.Value) Notification {
 	n := Notification{
 		MessageID: graph.Word(m.Field("id")),
 		Type:      graph.Word(m.Field("type")),
-		Timestamp: moment(m.Field("timestamp")),
+		Timestamp: parseTime(m.Field("timestamp")),
 		GroupID:   graph.Word(m.Field("group_id")),
 		ReplyTo:   graph.Word(firstOf(m, "context.id", "context.message_id")),
 		Details:   messageDetails().of(m),
-		Errors:    faults(m.Field("errors")),
+		Errors:    readErrors(m.Field("errors")),
 	}
 	for i := range n.Errors {
 		n.Errors[i].Class = graph.InboundFault // whatever the code means of a message that we send
@@ -172,7 +172,7 @@ func messageOf(m schema.Value) Notification {
 	if n.Type == "" {
 		n.Type = guessType(n.Raw)
 	}
-	places, known := textPlaces()[n.Type]
+	places, known := textPaths()[n.Type]
 	if !known {
 		n.Note = "the type of the message is not known"
 	}
@@ -185,12 +185,12 @@ func messageOf(m schema.Value) Notification {
 	switch n.Type {
 	case "edit":
 		edited := m.Get("edit", "message")
-		n.Text = graph.Word(firstOf(edited, textPlaces()[graph.Word(edited.Field("type"))]...))
+		n.Text = graph.Word(firstOf(edited, textPaths()[graph.Word(edited.Field("type"))]...))
 		n.ReplyTo = cmp.Or(n.ReplyTo, graph.Word(edited.Get("context", "id")))
 	case "system":
 		n.Status = graph.Word(m.Get("system", "type"))
 	case "interactive":
-		n.answer(m)
+		n.setFormAnswer(m)
 		if kind := graph.Word(m.Get("interactive", "type")); !slices.Contains(replyKinds, kind) {
 			n.Note = "the kind of reply is not known"
 		}
@@ -203,8 +203,8 @@ func messageOf(m schema.Value) Notification {
 var replyKinds = []string{"button_reply", "list_reply", "nfm_reply", "call_permission_reply", "payment_method",
 	"button", "list", "cta_url", "flow", "product", "product_list", "catalog_message", "carousel", "location_request_message"}
 
-// answer reads what a WhatsApp Flow or a form was filled in with.
-func (n *Notification) answer(m schema.Value) {
+// setFormAnswer reads what a WhatsApp Flow or a form was filled in with.
+func (n *Notification) setFormAnswer(m schema.Value) {
 	text, ok := m.Get("interactive", "nfm_reply", "response_json").Text()
 	if !ok {
 		return
@@ -217,7 +217,7 @@ func (n *Notification) answer(m schema.Value) {
 }
 
 func guessType(message map[string]any) string {
-	for _, name := range slices.Sorted(maps.Keys(textPlaces())) {
+	for _, name := range slices.Sorted(maps.Keys(textPaths())) {
 		if _, ok := message[name].(map[string]any); ok || name == "contacts" && message[name] != nil {
 			return name
 		}

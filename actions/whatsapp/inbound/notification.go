@@ -1,8 +1,8 @@
-// Package inbound takes what Meta tells of WhatsApp messages, templates, numbers and accounts.
+// Package inbound accepts Meta's webhooks about WhatsApp messages, templates, numbers and accounts.
 //
-// Handler answers Meta's webhooks: it checks who sent them and hands on the Notifications that
-// Parse reads in them. A status is a receipt of the call that sent the message, a message an
-// event that flows wait for. Silence notices that Meta tells nothing any more.
+// Handler verifies webhooks, and hands on the Notifications that Parse reads from them. A status is
+// a receipt of the call that sent the message, a message an event that flows wait for. A
+// SilenceMonitor notices when webhooks no longer come.
 package inbound
 
 import (
@@ -25,9 +25,9 @@ const (
 	MaxChanges = 1000    // changes in one body
 )
 
-// A Notification is one thing that Meta tells in a webhook: a message, a status of a
-// message, a change of a template, a number or an account. Fields that a kind does not
-// have are empty; everything that Meta may leave out may be empty.
+// A Notification is one item of a webhook: a message, a status of a message, a change of a template,
+// a number or an account. Fields that a kind does not have are empty, and so are those that Meta
+// leaves out.
 type Notification struct {
 	// Kind is message, status, error, echo (a message sent with the Business app, or by
 	// another app), standby (a message that another app answers), history, call, payment or
@@ -96,9 +96,9 @@ func Parse(body []byte) ([]Notification, error) {
 	case has(root, "field") && has(root, "value"):
 		w.change(schema.Value{}, root)
 	case isValue(root):
-		w.values(place{}, "", root)
+		w.values(location{}, "", root)
 	default:
-		return nil, noWebhook(root)
+		return nil, notWebhook(root)
 	}
 	if w.changes > MaxChanges {
 		return nil, &Error{Problem: fmt.Sprintf("it has %d changes, and a webhook has at most %d", w.changes, MaxChanges)}
@@ -106,7 +106,7 @@ func Parse(body []byte) ([]Notification, error) {
 	return w.found, nil
 }
 
-// unknown is the kind of what is none of the others.
+// unknown is the kind of all other notifications.
 const unknown = "unknown"
 
 // product is what `object` says in webhooks of WhatsApp.
@@ -123,14 +123,14 @@ func isValue(v schema.Value) bool {
 	return graph.Word(v.Field("messaging_product")) == "whatsapp" && tells
 }
 
-// A webhookReader collects what a body tells.
+// A webhookReader collects the notifications of a body.
 type webhookReader struct {
 	found   []Notification
 	changes int
 }
 
-// A place is where in the body something stands.
-type place struct {
+// A location is where in the body something stands.
+type location struct {
 	field, waba string
 	at          time.Time // of the entry
 }
@@ -149,12 +149,12 @@ func (w *webhookReader) change(entry, change schema.Value) {
 		return
 	}
 	value := change.Field("value")
-	in := place{waba: graph.Word(entry.Field("id")), at: moment(entry.Field("time"))}
+	in := location{waba: graph.Word(entry.Field("id")), at: parseTime(entry.Field("time"))}
 	w.values(in, cmp.Or(graph.Word(change.Field("field")), graph.Word(entry.Field("field")), graph.Word(value.Field("field"))), value)
 }
 
 // values reads the value of a change, or several of them.
-func (w *webhookReader) values(in place, field string, value schema.Value) {
+func (w *webhookReader) values(in location, field string, value schema.Value) {
 	all := graph.Many(value)
 	for _, v := range all {
 		in.field = field
@@ -171,7 +171,7 @@ func (w *webhookReader) values(in place, field string, value schema.Value) {
 
 // value hands a value to whoever reads its parts. Webhooks of January 2023 have them one
 // level deeper, and so have those of a conversation that another app answers.
-func (w *webhookReader) value(in place, v schema.Value) {
+func (w *webhookReader) value(in location, v schema.Value) {
 	if inner := v.Field("whatsapp_business_api_data"); inner.Present() {
 		v = inner
 	}
@@ -180,10 +180,10 @@ func (w *webhookReader) value(in place, v schema.Value) {
 	if inner := v.Field(standby); inner.Present() {
 		w.parts(in, v, inner)
 	}
-	if n, ok := changed(in.field, v); ok {
+	if n, ok := readField(in.field, v); ok {
 		w.add(in, v, n)
 	}
-	if errors := faults(v.Field("errors")); len(errors) > 0 {
+	if errors := readErrors(v.Field("errors")); len(errors) > 0 {
 		told := map[graph.Error]bool{} // of what came with them
 		for _, n := range w.found[before:] {
 			for _, e := range n.Errors {
@@ -204,8 +204,8 @@ func (w *webhookReader) value(in place, v schema.Value) {
 
 // parts reads the lists of a value, which stand in it or one level deeper. Others beside
 // them are kept as they are.
-func (w *webhookReader) parts(in place, value, from schema.Value) {
-	people, before := peopleOf(from), len(w.found)
+func (w *webhookReader) parts(in location, value, from schema.Value) {
+	people, before := contactsOf(from), len(w.found)
 	for _, part := range parts() {
 		if !has(from, part.name) {
 			continue
@@ -218,13 +218,13 @@ func (w *webhookReader) parts(in place, value, from schema.Value) {
 		return
 	}
 	all, _ := from.Object()
-	for _, name := range unread(all) {
+	for _, name := range unreadLists(all) {
 		w.add(in, value, Notification{Kind: unknown, Raw: map[string]any{name: all[name]}, Note: "the list beside the others is not known: " + name})
 	}
 }
 
-// unread names the lists of a value that nothing reads: each item may tell something.
-func unread(value map[string]any) (names []string) {
+// unreadLists names the lists of a value that nothing reads: each item may tell something.
+func unreadLists(value map[string]any) (names []string) {
 	for name, x := range value {
 		list, _ := x.([]any)
 		if len(list) == 0 {
@@ -261,7 +261,7 @@ func unknownNote(field string) string {
 // A part is a list in values, of one or of several fields.
 type part struct {
 	name string
-	read func(in place, item schema.Value, people people) []Notification
+	read func(in location, item schema.Value, people contacts) []Notification
 }
 
 func parts() [12]part {
@@ -282,7 +282,7 @@ func parts() [12]part {
 }
 
 // add keeps notifications, with what stands around them.
-func (w *webhookReader) add(in place, value schema.Value, found ...Notification) {
+func (w *webhookReader) add(in location, value schema.Value, found ...Notification) {
 	for _, n := range found {
 		n.Field, n.WABA = in.field, in.waba
 		n.PhoneNumberID = cmp.Or(n.PhoneNumberID, graph.Word(firstOf(value, "metadata.phone_number_id", "phone_number_id", "recipient.phone_number_id")))
@@ -297,9 +297,9 @@ func (w *webhookReader) add(in place, value schema.Value, found ...Notification)
 // has tells whether an object has a field.
 func has(v schema.Value, name string) bool { return v.Field(name).Present() }
 
-// moment reads a time: seconds, or milliseconds, since 1970, as a number or a text, or a
+// parseTime reads a time: seconds, or milliseconds, since 1970, as a number or a text, or a
 // date. It is zero when there is none that makes sense.
-func moment(v schema.Value) time.Time {
+func parseTime(v schema.Value) time.Time {
 	const latest = 253402300800 // the year 10000, which no date format has
 	text := strings.TrimSpace(graph.Word(v))
 	if text == "" {
@@ -323,8 +323,8 @@ func moment(v schema.Value) time.Time {
 	return time.Time{}
 }
 
-// faults reads errors of a webhook.
-func faults(v schema.Value) []Fault {
+// readErrors reads errors of a webhook.
+func readErrors(v schema.Value) []Fault {
 	var found []Fault
 	for _, item := range graph.Many(v) {
 		if e, ok := graph.ErrorIn(item); ok {

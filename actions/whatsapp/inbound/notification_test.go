@@ -24,7 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const webhooks = "../../../testdata/webhooks"
+const handler = "../../../testdata/webhooks"
 
 // told is what a body tells, as facteur webhook inspect prints it.
 func told(t testing.TB, body []byte) string {
@@ -66,13 +66,13 @@ func each(t testing.TB, dir string, f func(name string, body []byte)) {
 }
 
 func TestWebhooks(t *testing.T) {
-	each(t, webhooks, func(name string, body []byte) {
+	each(t, handler, func(name string, body []byte) {
 		t.Run(filepath.Base(name), func(t *testing.T) { golden(t, name+".jsonl", told(t, body)) })
 	})
 }
 
 func TestNoWebhooks(t *testing.T) {
-	each(t, webhooks+"/bad", func(name string, body []byte) {
+	each(t, handler+"/bad", func(name string, body []byte) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			_, err := inbound.Parse(body)
 			require.IsType(t, &inbound.Error{}, err)
@@ -85,7 +85,7 @@ func TestNoWebhooks(t *testing.T) {
 // is a list beside what a value tells, that is told too.
 func TestWebhooksOfTomorrow(t *testing.T) {
 	for _, extra := range []any{"text", 7, true, nil, []any{map[string]any{"id": "x"}}, map[string]any{"id": "x", "status": "failed"}} {
-		each(t, webhooks, func(name string, body []byte) {
+		each(t, handler, func(name string, body []byte) {
 			var v any
 			require.NoError(t, json.Unmarshal(body, &v))
 			more, err := json.Marshal(enrich(v, extra))
@@ -114,7 +114,7 @@ func enrich(v, extra any) any {
 }
 
 func one(t *testing.T, name string) inbound.Notification {
-	body, err := os.ReadFile(filepath.Join(webhooks, name+".json"))
+	body, err := os.ReadFile(filepath.Join(handler, name+".json"))
 	require.NoError(t, err)
 	found, err := inbound.Parse(body)
 	require.NoError(t, err)
@@ -268,8 +268,8 @@ func TestVerifySubscription(t *testing.T) {
 // FuzzParse: whatever comes, it is read or refused, twice alike, and what is read
 // can be printed, received and waited for.
 func FuzzParse(f *testing.F) {
-	each(f, webhooks, func(_ string, body []byte) { f.Add(body) })
-	each(f, webhooks+"/bad", func(_ string, body []byte) { f.Add(body) })
+	each(f, handler, func(_ string, body []byte) { f.Add(body) })
+	each(f, handler+"/bad", func(_ string, body []byte) { f.Add(body) })
 	f.Add([]byte(`{"entry":{"changes":{"value":[{"messages":{"type":7,"timestamp":{},"interactive":[1]}}]}}}`))
 	kind := whatsapp.Events()[0]
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -298,7 +298,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	small, err := os.ReadFile(filepath.Join(webhooks, "status_sent.json"))
+	small, err := os.ReadFile(filepath.Join(handler, "status_sent.json"))
 	require.NoError(b, err)
 	for _, n := range []int{1, 1000, 4000} {
 		var messages, contacts []string

@@ -16,14 +16,14 @@ type selected struct {
 	inside selection // of an object, or of each object of a list
 }
 
-// choose reads a selection: names, separated by spaces; name(…) selects inside an
+// parseSelection reads a selection: names, separated by spaces; name(…) selects inside an
 // object or the objects of a list, name* keeps it whole.
-func choose(spec string) selection {
-	s, _ := chooseFrom(spec)
+func parseSelection(spec string) selection {
+	s, _ := parseFields(spec)
 	return s
 }
 
-func chooseFrom(spec string) (s selection, rest string) {
+func parseFields(spec string) (s selection, rest string) {
 	for {
 		spec = strings.TrimLeft(spec, " \t\n")
 		if spec == "" || spec[0] == ')' {
@@ -39,7 +39,7 @@ func chooseFrom(spec string) (s selection, rest string) {
 		case strings.HasPrefix(spec, "*"):
 			one.whole, spec = true, spec[1:]
 		case strings.HasPrefix(spec, "("):
-			one.inside, spec = chooseFrom(spec[1:])
+			one.inside, spec = parseFields(spec[1:])
 		}
 		s = append(s, one)
 	}

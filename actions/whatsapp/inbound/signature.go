@@ -14,7 +14,7 @@ import (
 // SignatureHeader is the header that VerifySignature wants the value of.
 const SignatureHeader = "X-Hub-Signature-256"
 
-// Why a webhook is not to be believed.
+// Why a webhook could not be verified.
 var (
 	ErrNoSecret     = errors.New("the connection has no app_secret, so no signature can be checked")
 	ErrNotSigned    = errors.New("it has no " + SignatureHeader + " of the form sha256=…")

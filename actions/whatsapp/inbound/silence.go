@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Silence notices that messages go out and no webhook comes: statuses follow a message
-// within seconds, so that something is wrong with the subscription, the address, or the
-// way. Its zero value is ready to use. It is safe for concurrent use.
-type Silence struct {
+// A SilenceMonitor notices when messages are sent and no webhooks come: statuses follow a message
+// within seconds, so the subscription, the callback URL or the network must be broken. Its zero
+// value is ready to use. It is safe for concurrent use.
+type SilenceMonitor struct {
 	mu      sync.Mutex
-	waiting map[string]*silent // by sender
+	waiting map[string]*senderState // by sender
 }
 
-type silent struct {
+type senderState struct {
 	since   time.Time // of the first message that nothing was heard after
 	told    time.Time // when that was last told; zero: never
 	message string    // the first since then, ""
 }
 
-// A SilentSender is one whose messages nothing was heard of.
+// A SilentSender is a sender whose messages got no webhooks.
 type SilentSender struct {
 	Sender  string    // phone number ID
 	Since   time.Time // of the first of those messages
@@ -33,15 +33,15 @@ const (
 	silenceAgain = time.Hour
 )
 
-// Sent notes that Meta accepted a message of a sender.
-func (s *Silence) Sent(sender, message string, at time.Time) {
+// Sent records that Meta accepted a message of a sender.
+func (s *SilenceMonitor) Sent(sender, message string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.waiting[sender]
 	if one == nil {
-		one = &silent{since: at}
+		one = &senderState{since: at}
 		if s.waiting == nil {
-			s.waiting = map[string]*silent{}
+			s.waiting = map[string]*senderState{}
 		}
 		s.waiting[sender] = one
 	}
@@ -50,8 +50,8 @@ func (s *Silence) Sent(sender, message string, at time.Time) {
 	}
 }
 
-// Heard notes that a webhook about a sender came.
-func (s *Silence) Heard(sender string, at time.Time) {
+// WebhookReceived records that a webhook about a sender came.
+func (s *SilenceMonitor) WebhookReceived(sender string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one := s.waiting[sender]; one != nil && !at.Before(one.since) {
@@ -59,9 +59,9 @@ func (s *Silence) Heard(sender string, at time.Time) {
 	}
 }
 
-// Senders returns those who have sent and for 10 minutes have heard nothing, sorted; each
-// at most once an hour.
-func (s *Silence) Senders(now time.Time) []SilentSender {
+// Silent returns the senders that have sent and got no webhook for 10 minutes, sorted; each at most
+// once an hour.
+func (s *SilenceMonitor) Silent(now time.Time) []SilentSender {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []SilentSender

@@ -18,7 +18,7 @@ const failed = "failed"
 var knownStatuses = []string{"sent", "delivered", "read", failed, "played", "deleted", "warning"}
 
 var statusDetails = sync.OnceValue(func() selection {
-	return choose(`
+	return parseSelection(`
 		recipient_type recipient_participant_id recipient_participant_user_id recipient_identity_key_hash template_id
 		conversation(id expiration_timestamp origin(type))
 		pricing(billable pricing_model type subtype category)
@@ -29,21 +29,21 @@ var statusDetails = sync.OnceValue(func() selection {
 })
 
 // readStatus reads a status of a message, and of a payment or call, which have the same form.
-func readStatus(in place, s schema.Value, people people) []Notification {
+func readStatus(in location, s schema.Value, people contacts) []Notification {
 	n := Notification{
 		Kind:         "status",
 		MessageID:    graph.Word(firstOf(s, "id", "message_id")),
 		Status:       graph.Word(s.Field("status")),
-		Timestamp:    moment(s.Field("timestamp")),
+		Timestamp:    parseTime(s.Field("timestamp")),
 		CallbackData: graph.Word(s.Field("biz_opaque_callback_data")),
 		Details:      statusDetails().of(s),
-		Errors:       faults(s.Field("errors")),
+		Errors:       readErrors(s.Field("errors")),
 	}
 	n.Raw, _ = s.Object()
-	n.by(people.who(s.Field("recipient_id"), s.Field("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
+	n.setPerson(people.find(s.Field("recipient_id"), s.Field("recipient_user_id"), firstOf(s, "parent_recipient_user_id", "recipient_parent_user_id", "parent_user_id")))
 	if graph.Word(s.Field("recipient_type")) == "group" {
 		n.GroupID = graph.Word(s.Field("recipient_id"))
-		n.by(people.who(s.Field("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
+		n.setPerson(people.find(s.Field("recipient_participant_id"), firstOf(s, "recipient_participant_user_id", "recipient_user_id"), firstOf(s, "recipient_participant_parent_user_id", "recipient_parent_user_id")))
 	}
 	n.To = cmp.Or(n.GroupID, n.person())
 	switch kind := graph.Word(s.Field("type")); {

@@ -1,5 +1,5 @@
-// Package numbering knows the numbering plans of the world: whether digits are a phone number
-// that is known to be in use. Each message that is sent asks that.
+// Package numbering checks phone numbers against the world's numbering plans: whether digits are in
+// a range that is known to be in use. Each send does that, so it must be fast.
 package numbering
 
 import (
@@ -11,23 +11,23 @@ import (
 
 // A territory is a country, or a part of the world with a numbering plan of its own.
 type territory struct {
-	leading *shape    // how its numbers begin, where that tells it from others of its code; else nil
-	all     numbers   // what its numbers have in common
-	kinds   []numbers // mobile, fixed line …: a number in use is one of these
+	leading *dfa            // how its numbers begin, where that tells it from others of its code; else nil
+	all     numberPattern   // what its numbers have in common
+	kinds   []numberPattern // mobile, fixed line …: a number in use is one of these
 }
 
-// numbers are those of some lengths that have a shape.
-type numbers struct {
+// numberPattern are those of some lengths that have a shape.
+type numberPattern struct {
 	lengths []int32 // empty: any
-	shape   *shape
+	shape   *dfa
 }
 
-func (n numbers) hold(national string) bool {
+func (n numberPattern) match(national string) bool {
 	return (len(n.lengths) == 0 || slices.Contains(n.lengths, int32(len(national)))) && n.shape.matches(national)
 }
 
-func (t territory) uses(national string) bool {
-	return t.all.hold(national) && slices.ContainsFunc(t.kinds, func(n numbers) bool { return n.hold(national) })
+func (t territory) inUse(national string) bool {
+	return t.all.match(national) && slices.ContainsFunc(t.kinds, func(n numberPattern) bool { return n.match(national) })
 }
 
 // territories has, at each country code, what makes the territories that share it. The
@@ -61,12 +61,12 @@ var territories = sync.OnceValue(func() []func() []territory {
 })
 
 func newTerritory(t *phonenumbers.PhoneMetadata) territory {
-	numbersOf := func(d *phonenumbers.PhoneNumberDesc) numbers {
-		return numbers{d.GetPossibleLength(), newShape(d.GetNationalNumberPattern())}
+	numbersOf := func(d *phonenumbers.PhoneNumberDesc) numberPattern {
+		return numberPattern{d.GetPossibleLength(), newDFA(d.GetNationalNumberPattern())}
 	}
 	made := territory{all: numbersOf(t.GetGeneralDesc())}
 	if leading := t.GetLeadingDigits(); leading != "" {
-		made.leading = newShape("(?:" + leading + `)\d*`)
+		made.leading = newDFA("(?:" + leading + `)\d*`)
 	}
 	kinds := []*phonenumbers.PhoneNumberDesc{t.GetMobile(), t.GetFixedLine(), t.GetTollFree(), t.GetPremiumRate(),
 		t.GetSharedCost(), t.GetVoip(), t.GetPersonalNumber(), t.GetPager(), t.GetUan(), t.GetVoicemail()}
@@ -103,20 +103,20 @@ func InUse(digits string) bool {
 		if national == "" || national[0] == '0' {
 			return false
 		}
-		return among(those(), national)
+		return inUseIn(those(), national)
 	}
 	return false
 }
 
-// among tells whether a number is in use in the territory of a code that it belongs to.
-func among(those []territory, national string) bool {
+// inUseIn tells whether a number is in use in the territory of a code that it belongs to.
+func inUseIn(those []territory, national string) bool {
 	for _, t := range those {
 		switch {
 		case len(those) == 1:
-			return t.uses(national)
+			return t.inUse(national)
 		case t.leading != nil && t.leading.matches(national):
-			return t.uses(national)
-		case t.leading == nil && t.uses(national):
+			return t.inUse(national)
+		case t.leading == nil && t.inUse(national):
 			return true
 		}
 	}

@@ -1,5 +1,5 @@
-// Package onpremises brings what was sent through the On-Premises API, which is gone, to the
-// Cloud API. For people who move; a send knows only the Cloud API.
+// Package onpremises migrates request bodies of the On-Premises API, which no longer exists, to the
+// Cloud API. It is for migration only; a send knows only the Cloud API.
 package onpremises
 
 import (
@@ -27,7 +27,7 @@ type Change struct {
 // again, is among the changes. The body itself is not changed. One that is a Cloud body
 // already comes back with no changes but what Meta would refuse in it.
 func Migrate(body map[string]any) (cloud map[string]any, changes []Change) {
-	m := &migration{body: copied(body).(map[string]any)}
+	m := &migration{body: deepCopy(body).(map[string]any)}
 	m.envelope()
 	m.template()
 	m.files()
@@ -42,7 +42,7 @@ type migration struct {
 	changes []Change
 }
 
-func (m *migration) did(path schema.Path, format string, args ...any) {
+func (m *migration) change(path schema.Path, format string, args ...any) {
 	m.changes = append(m.changes, Change{Path: slices.Clone(path), Text: fmt.Sprintf(format, args...)})
 }
 
@@ -55,12 +55,12 @@ func (m *migration) envelope() {
 	b := m.body
 	if _, ok := b["messaging_product"]; !ok {
 		b["messaging_product"] = "whatsapp"
-		m.did(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
+		m.change(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
 	}
 	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && strings.Trim(to, "0123456789") == "" {
 		if number, err := phonenumbers.Parse("+"+to, ""); err == nil && phonenumbers.IsPossibleNumber(number) {
 			b["to"] = "+" + to
-			m.did(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
+			m.change(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
 		}
 	}
 	if b["recipient_type"] == "group" {
@@ -72,14 +72,14 @@ func (m *migration) envelope() {
 			if _, there := text["preview_url"]; !there {
 				text["preview_url"] = v
 			}
-			m.did(schema.Path{"text", "preview_url"}, "moved from the top into text")
+			m.change(schema.Path{"text", "preview_url"}, "moved from the top into text")
 		} else {
-			m.did(schema.Path{"preview_url"}, "left out: only a text has a preview")
+			m.change(schema.Path{"preview_url"}, "left out: only a text has a preview")
 		}
 	}
 	if v, ok := b["ttl"]; ok {
 		delete(b, "ttl")
-		m.did(schema.Path{"ttl"}, "left out")
+		m.change(schema.Path{"ttl"}, "left out")
 		m.todo(schema.Path{"ttl"}, "if %v matters, set message_send_ttl_seconds of the template", v)
 	}
 	if status, ok := b["status"]; ok && b["message_id"] == nil && status == "read" {
@@ -97,7 +97,7 @@ func (m *migration) kind() {
 	for _, kind := range (whatsapp.Message{}).SchemaType().Cases {
 		if _, ok := b[kind.Value]; ok {
 			b["type"] = kind.Value
-			m.did(schema.Path{"type"}, "added: %s", kind.Value)
+			m.change(schema.Path{"type"}, "added: %s", kind.Value)
 			return
 		}
 	}
@@ -115,24 +115,24 @@ func (m *migration) files() {
 	for _, kind := range fileTypes {
 		m.file(schema.Path{kind}, m.body[kind])
 	}
-	m.inside(schema.Path{"interactive", "header"}, get(m.body["interactive"], "header"))
-	m.inside(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
-	m.inside(schema.Path{"template", "components"}, get(m.body["template"], "components"))
+	m.migrateFiles(schema.Path{"interactive", "header"}, get(m.body["interactive"], "header"))
+	m.migrateFiles(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
+	m.migrateFiles(schema.Path{"template", "components"}, get(m.body["template"], "components"))
 }
 
-// inside finds files in and below a value.
-func (m *migration) inside(path schema.Path, v any) {
+// migrateFiles finds files in and below a value.
+func (m *migration) migrateFiles(path schema.Path, v any) {
 	switch v := v.(type) {
 	case []any:
 		for i, inner := range v {
-			m.inside(append(path, i), inner)
+			m.migrateFiles(append(path, i), inner)
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if isFile(name) {
 				m.file(append(path, name), v[name])
 			} else {
-				m.inside(append(path, name), v[name])
+				m.migrateFiles(append(path, name), v[name])
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func (m *migration) file(path schema.Path, v any) {
 	if provider, ok := file["provider"]; ok {
 		delete(file, "provider")
 		name, _ := get(provider, "name").(string)
-		m.did(append(path, "provider"), "left out")
+		m.change(append(path, "provider"), "left out")
 		m.todo(append(path, "link"), "the provider %q gave access to the link: make it public, or upload the file and give its id", name)
 	}
 	if id, ok := file["id"]; ok {
@@ -207,7 +207,7 @@ func (m *migration) prune(t *schema.Type, v any, path schema.Path, owner map[str
 				m.prune(f.Type, v[name], append(path, name), v)
 			case !t.Open:
 				delete(v, name)
-				m.did(append(path, name), "left out: the Cloud API does not know it")
+				m.change(append(path, name), "left out: the Cloud API does not know it")
 			}
 		}
 	}
@@ -219,11 +219,11 @@ func get(v any, name string) any {
 	return object[name]
 }
 
-// copied copies lists and objects all through.
-func copied(v any) any { return schema.EachLeaf(v, func(v any) any { return v }) }
+// deepCopy copies lists and objects all through.
+func deepCopy(v any) any { return schema.EachLeaf(v, func(v any) any { return v }) }
 
-// asWhole gives the whole number that a value holds.
-func asWhole(v any) (int64, bool) {
+// integer gives the whole number that a value holds.
+func integer(v any) (int64, bool) {
 	switch v := v.(type) {
 	case int64:
 		return v, true

@@ -14,11 +14,11 @@ func (m *migration) template() {
 	if hsm, ok := b["hsm"].(map[string]any); ok {
 		delete(b, "hsm")
 		b["template"] = m.hsm(hsm)
-		m.did(schema.Path{"template"}, "made of hsm")
+		m.change(schema.Path{"template"}, "made of hsm")
 	}
 	if kind, _ := b["type"].(string); b["template"] != nil && kind != "template" && (kind == "hsm" || kind == "") {
 		b["type"] = "template"
-		m.did(schema.Path{"type"}, "is template")
+		m.change(schema.Path{"type"}, "is template")
 	}
 	template, ok := b["template"].(map[string]any)
 	if !ok {
@@ -26,17 +26,17 @@ func (m *migration) template() {
 	}
 	if _, ok := template["namespace"]; ok {
 		delete(template, "namespace")
-		m.did(schema.Path{"template", "namespace"}, "left out: the account knows its templates")
+		m.change(schema.Path{"template", "namespace"}, "left out: the account knows its templates")
 	}
 	language, _ := template["language"].(map[string]any)
 	if code, ok := template["language"].(string); ok {
 		language = map[string]any{"code": code}
 		template["language"] = language
-		m.did(schema.Path{"template", "language"}, "is an object with a code")
+		m.change(schema.Path{"template", "language"}, "is an object with a code")
 	}
 	if policy, ok := language["policy"].(string); ok && policy != "deterministic" {
 		delete(language, "policy")
-		m.did(schema.Path{"template", "language", "policy"}, "left out %q: Meta knows only deterministic", policy)
+		m.change(schema.Path{"template", "language", "policy"}, "left out %q: Meta knows only deterministic", policy)
 		m.todo(schema.Path{"template", "language", "code"}, "make sure that the template is there in this language: there is no fallback to another")
 	}
 	if list, ok := template["components"].([]any); ok {
@@ -68,7 +68,7 @@ func (m *migration) localizable(path schema.Path, p any) any {
 	switch {
 	case get(p, "currency") != nil:
 		currency := get(p, "currency")
-		amount, ok := asWhole(get(currency, "amount_1000"))
+		amount, ok := integer(get(currency, "amount_1000"))
 		if !ok {
 			m.todo(append(path, "currency", "amount_1000"), "add the amount times 1000")
 		}
@@ -119,7 +119,7 @@ func (m *migration) button(path schema.Path, button map[string]any, taken map[st
 		}
 		button["index"] = strconv.Itoa(*next)
 		taken[strconv.Itoa(*next)] = true
-		m.did(append(slices.Clone(path), "index"), "added: %d, by order", *next)
+		m.change(append(slices.Clone(path), "index"), "added: %d, by order", *next)
 	}
 	for _, name := range [...]string{"type", "sub_type", "index"} {
 		m.trimText(path, button, name)
@@ -137,7 +137,7 @@ func (m *migration) button(path schema.Path, button map[string]any, taken map[st
 func (m *migration) trimText(path schema.Path, object map[string]any, name string) {
 	if text, ok := object[name].(string); ok && strings.TrimSpace(text) != text {
 		object[name] = strings.TrimSpace(text)
-		m.did(append(slices.Clone(path), name), "took white space from its ends")
+		m.change(append(slices.Clone(path), name), "took white space from its ends")
 	}
 }
 
@@ -150,12 +150,12 @@ func (m *migration) parameter(path schema.Path, v any) {
 	if _, has := p["type"]; !has {
 		if _, ok := p["text"]; ok {
 			p["type"] = "text"
-			m.did(append(slices.Clone(path), "type"), "added: text")
+			m.change(append(slices.Clone(path), "type"), "added: text")
 		}
 	}
 	if _, ok := get(p["document"], "caption").(string); ok {
 		delete(p["document"].(map[string]any), "caption")
-		m.did(append(slices.Clone(path), "document", "caption"), "left out: files of templates have no caption")
+		m.change(append(slices.Clone(path), "document", "caption"), "left out: files of templates have no caption")
 	}
 }
 

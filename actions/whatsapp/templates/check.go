@@ -15,7 +15,7 @@ type check struct {
 	refused []graph.Error // how Meta puts some of it
 }
 
-func (c *check) say(rule string, at schema.Value, hint, format string, args ...any) {
+func (c *check) add(rule string, at schema.Value, hint, format string, args ...any) {
 	c.found = append(c.found, schema.Violation{Path: at.Path(), Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -33,23 +33,23 @@ func (s *Set) Check(m schema.Value) (meant []*Definition, found schema.Violation
 	c := &check{}
 	meant = s.Named(name)
 	if len(meant) == 0 {
-		c.say("template-unknown", m.Get("name"), nearest(name, s.names()), "the account has no template %s", quoted(name))
+		c.add("template-unknown", m.Get("name"), nearest(name, s.names()), "the account has no template %s", quoted(name))
 		return nil, c.found
 	}
 	language := m.Get("language", "code")
 	if code, ok := language.Text(); ok {
 		i := slices.IndexFunc(meant, func(d *Definition) bool { return d.Language == code })
 		if i < 0 {
-			c.say("template-language", language, languageHint(code, meant), "the template %s is not there in %s (Meta: 132001, %s)", name, quoted(code), NoTemplate(name, code).Details)
+			c.add("template-language", language, languageHint(code, meant), "the template %s is not there in %s (Meta: 132001, %s)", name, quoted(code), NoTemplate(name, code).Details)
 			return nil, c.found
 		}
 		meant = meant[i : i+1]
 	}
-	return meant, inAll(meant, m)
+	return meant, commonViolations(meant, m)
 }
 
-// inAll returns what is wrong in each of the languages that may be meant.
-func inAll(all []*Definition, m schema.Value) schema.Violations {
+// commonViolations returns what is wrong in each of the languages that may be meant.
+func commonViolations(all []*Definition, m schema.Value) schema.Violations {
 	common := all[0].check(m)
 	for _, d := range all[1:] {
 		other := d.check(m)
@@ -96,11 +96,11 @@ func (d *Definition) check(m schema.Value) schema.Violations {
 		if d.RejectedReason != "" {
 			why = ": " + d.RejectedReason
 		}
-		c.say("template-status", m.Get("name"), "if that has changed: facteur templates pull", "the template %s (%s) is %s%s, and only templates that are APPROVED are sent", d.Name, d.Language, d.Status, why)
+		c.add("template-status", m.Get("name"), "if that has changed: facteur templates pull", "the template %s (%s) is %s%s, and only templates that are APPROVED are sent", d.Name, d.Language, d.Status, why)
 	}
 	if components := m.Get("components"); !components.IsUnknown() {
-		f := filling{check: c, template: d, named: d.named()}
-		f.parts(d.shape, m, components, "")
+		f := checker{check: c, template: d, named: d.named()}
+		f.components(d.shape, m, components, "")
 	}
 	return c.found
 }

@@ -11,20 +11,20 @@ import (
 	"facteur/flow/schema"
 )
 
-// A filling compares what a message gives with what its template takes.
-type filling struct {
+// A checker compares what a message gives with what its template takes.
+type checker struct {
 	*check
 	template *Definition
 	named    bool
 }
 
-// parts compares the components of a message, or of one of its cards. whole is where to
+// components compares the components of a message, or of one of its cards. whole is where to
 // point at for what is missing; of says whose parts they are, "" for the template's.
-func (f filling) parts(shape templateShape, whole, components schema.Value, of string) {
+func (f checker) components(shape templateShape, whole, components schema.Value, of string) {
 	none := schema.Value{}.Get("none")
-	given := given{header: none, body: none, carousel: none, offer: none, buttons: map[int]schema.Value{}}
+	given := groupedComponents{header: none, body: none, carousel: none, offer: none, buttons: map[int]schema.Value{}}
 	for _, c := range components.Items() {
-		given.take(c)
+		given.add(c)
 	}
 	at := whole
 	if components.Present() {
@@ -41,14 +41,14 @@ func (f filling) parts(shape templateShape, whole, components schema.Value, of s
 	}
 }
 
-// given are the components of a message by what they fill in.
-type given struct {
+// groupedComponents are the components of a message by what they fill in.
+type groupedComponents struct {
 	header, body, carousel, offer schema.Value
 	buttons                       map[int]schema.Value
 	partial                       bool // there is a component that is not known yet
 }
 
-func (g *given) take(c schema.Value) {
+func (g *groupedComponents) add(c schema.Value) {
 	if c.IsUnknown() || c.Get("type").IsUnknown() {
 		g.partial = true
 		return
@@ -71,14 +71,14 @@ func (g *given) take(c schema.Value) {
 	}
 }
 
-func (f filling) name(part, of string) string {
+func (f checker) name(part, of string) string {
 	if of != "" {
 		return "the " + part + " of " + of + " of " + f.template.Name
 	}
 	return "the " + part + " of " + f.template.Name + " (" + f.template.Language + ")"
 }
 
-func (f filling) header(shape templateShape, g given, at schema.Value, of string) {
+func (f checker) header(shape templateShape, g groupedComponents, at schema.Value, of string) {
 	switch {
 	case !g.header.Present() && g.partial:
 	case shape.header == "" || shape.header == "TEXT":
@@ -89,7 +89,7 @@ func (f filling) header(shape templateShape, g given, at schema.Value, of string
 }
 
 // media wants one parameter of the header's kind.
-func (f filling) media(format, of string, header, at schema.Value) {
+func (f checker) media(format, of string, header, at schema.Value) {
 	want := strings.ToLower(format)
 	parameters := header.Get("parameters")
 	if parameters.IsUnknown() {
@@ -115,12 +115,12 @@ func (f filling) media(format, of string, header, at schema.Value) {
 			received, where = strings.ToUpper(text), kind
 		}
 	}
-	f.say("template-parameter-kind", where, fmt.Sprintf("{type: header, parameters: [{type: %s, %s: …}]}", want, want),
+	f.add("template-parameter-kind", where, fmt.Sprintf("{type: header, parameters: [{type: %s, %s: …}]}", want, want),
 		"%s takes one %s (%s)", f.name("header", of), want, f.mismatch("header", format, received))
 }
 
 // texts wants as many texts as a part has places, by name where they are named.
-func (f filling) texts(part, of string, places []string, component, at schema.Value) {
+func (f checker) texts(part, of string, places []string, component, at schema.Value) {
 	parameters := component.Get("parameters")
 	if component.IsUnknown() || parameters.IsUnknown() {
 		return
@@ -138,23 +138,23 @@ func (f filling) texts(part, of string, places []string, component, at schema.Va
 	for _, p := range items {
 		kind := p.Get("type")
 		if text, ok := kind.Text(); ok && !slices.Contains([]string{"text", "currency", "date_time"}, strings.ToLower(text)) {
-			f.say("template-parameter-kind", kind, "", "%s takes texts (%s)", f.name(part, of), f.mismatch(part, "TEXT", text))
+			f.add("template-parameter-kind", kind, "", "%s takes texts (%s)", f.name(part, of), f.mismatch(part, "TEXT", text))
 		}
 	}
 	f.names(part, of, places, items)
 }
 
-func (f filling) names(part, of string, places []string, items []schema.Value) {
+func (f checker) names(part, of string, places []string, items []schema.Value) {
 	for _, p := range items {
 		name := p.Get("parameter_name")
 		text, ok := name.Text()
 		switch {
 		case p.IsUnknown() || name.IsUnknown():
 		case !f.named && ok:
-			f.say("template-parameter-unnamed", name, "leave parameter_name out", "%s numbers its parameters, so they have no names", f.template.Name)
+			f.add("template-parameter-unnamed", name, "leave parameter_name out", "%s numbers its parameters, so they have no names", f.template.Name)
 		case !f.named:
 		case !ok:
-			f.say("template-parameter-unnamed", p, "names: "+strings.Join(places, ", "), "%s names its parameters (Meta: Parameter name is missing or empty)", f.template.Name)
+			f.add("template-parameter-unnamed", p, "names: "+strings.Join(places, ", "), "%s names its parameters (Meta: Parameter name is missing or empty)", f.template.Name)
 		case !slices.Contains(places, text):
 			var known []any
 			for _, place := range places {
@@ -164,13 +164,13 @@ func (f filling) names(part, of string, places []string, items []schema.Value) {
 			if _, found := (&schema.Type{Kind: schema.String, Enum: known}).Coerce(text); len(known) > 0 && len(found) > 0 {
 				hint = strings.Replace(found[0].Hint, "allowed:", "names:", 1)
 			}
-			f.say("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), quoted(text))
+			f.add("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), quoted(text))
 		}
 	}
 }
 
-func (f filling) count(part, of string, want, have int, at schema.Value) {
-	f.say("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s)", f.name(part, of), parameters(want), have,
+func (f checker) count(part, of string, want, have int, at schema.Value) {
+	f.add("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s)", f.name(part, of), parameters(want), have,
 		f.refuse(132000, "%s: number of localizable_params (%d) does not match the expected number of params (%d)", part, have, want))
 }
 
@@ -181,30 +181,30 @@ func parameters(n int) string {
 	return strconv.Itoa(n) + " parameters"
 }
 
-func (f filling) buttons(shape templateShape, g given, at schema.Value, of string) {
+func (f checker) buttons(shape templateShape, g groupedComponents, at schema.Value, of string) {
 	for i, b := range shape.buttons {
 		if c, ok := g.buttons[i]; ok {
 			f.button(b, i, c, of)
 		} else if b.needsParameter() && !g.partial {
-			f.say("template-parameter-count", at, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", b.send().subType, i, b.send().parameter),
+			f.add("template-parameter-count", at, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", b.send().subType, i, b.send().parameter),
 				"button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 		}
 	}
 	for _, i := range slices.Sorted(maps.Keys(g.buttons)) {
 		if i >= len(shape.buttons) || i < 0 {
-			f.say("template-button-other", g.buttons[i].Get("index"), "the first button is 0", "%s has %s, and none at %d", f.owner(of), count(len(shape.buttons), "button"), i)
+			f.add("template-button-other", g.buttons[i].Get("index"), "the first button is 0", "%s has %s, and none at %d", f.owner(of), count(len(shape.buttons), "button"), i)
 		}
 	}
 }
 
-func (f filling) owner(of string) string {
+func (f checker) owner(of string) string {
 	if of != "" {
 		return of + " of " + f.template.Name
 	}
 	return f.template.Name
 }
 
-func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
+func (f checker) button(b buttonShape, i int, c schema.Value, of string) {
 	how := b.send()
 	if how.button == "" {
 		return // of a kind that is not known
@@ -215,7 +215,7 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 		if how.subType != "" {
 			hint = "write sub_type: " + how.subType
 		}
-		f.say("template-button-other", kind, hint, "button %d of %s is %s", i, f.owner(of), b.kind)
+		f.add("template-button-other", kind, hint, "button %d of %s is %s", i, f.owner(of), b.kind)
 		return
 	}
 	parameters := c.Get("parameters")
@@ -230,9 +230,9 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 	switch {
 	case len(items) == 0 && !b.needsParameter():
 	case len(items) == 0:
-		f.say("template-parameter-count", where, "", "button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
+		f.add("template-parameter-count", where, "", "button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 	case b.kind == "URL" && len(b.filled) == 0:
-		f.say("template-parameter-count", where, "leave the component out", "button %d of %s takes no parameter (%s)", i, f.owner(of), f.refuse(132018, "buttons: Button at index %d of type %s does not require parameters", i, title(b.kind)))
+		f.add("template-parameter-count", where, "leave the component out", "button %d of %s takes no parameter (%s)", i, f.owner(of), f.refuse(132018, "buttons: Button at index %d of type %s does not require parameters", i, title(b.kind)))
 	case len(items) > 1 && how.parameter != "":
 		f.count(fmt.Sprintf("button %d", i), of, 1, len(items), where)
 	}
@@ -243,7 +243,7 @@ func (f filling) button(b buttonShape, i int, c schema.Value, of string) {
 			continue // as samples of 2022 have it: the rules of messages tell of it
 		}
 		if ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
-			f.say("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%s)",
+			f.add("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%s)",
 				i, f.owner(of), how.parameter, f.mismatch("buttons", how.parameter, text))
 		}
 	}
@@ -268,7 +268,7 @@ func (b buttonShape) send() (how struct {
 	return how
 }
 
-func (f filling) cards(shape templateShape, g given, at schema.Value) {
+func (f checker) cards(shape templateShape, g groupedComponents, at schema.Value) {
 	cards := g.carousel.Get("cards")
 	if cards.IsUnknown() {
 		return
@@ -278,13 +278,13 @@ func (f filling) cards(shape templateShape, g given, at schema.Value) {
 	case !g.carousel.Present() && (g.partial || len(shape.cards) == 0):
 		return
 	case len(shape.cards) == 0:
-		f.say("template-cards-count", g.carousel, "leave it out", "%s has no carousel", f.template.Name)
+		f.add("template-cards-count", g.carousel, "leave it out", "%s has no carousel", f.template.Name)
 		return
 	case len(items) != len(shape.cards) && !(shape.ofProducts() && len(items) > 0):
 		if cards.Present() {
 			where = cards
 		}
-		f.say("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
+		f.add("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
 			f.refuse(132000, "carousel: number of cards (%d) does not match the expected number (%d)", len(items), len(shape.cards)))
 	}
 	for n, card := range items {
@@ -298,17 +298,17 @@ func (f filling) cards(shape templateShape, g given, at schema.Value) {
 		if place < 0 || place >= len(shape.cards) || card.IsUnknown() || card.Get("components").IsUnknown() {
 			continue
 		}
-		f.parts(shape.cards[place], card, card.Get("components"), fmt.Sprintf("card %d", n))
+		f.components(shape.cards[place], card, card.Get("components"), fmt.Sprintf("card %d", n))
 	}
 }
 
-func (f filling) offer(shape templateShape, g given, at schema.Value) {
+func (f checker) offer(shape templateShape, g groupedComponents, at schema.Value) {
 	switch {
 	case shape.offer && !g.offer.Present() && !g.partial:
-		f.say("template-parameter-count", at, "{type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}",
+		f.add("template-parameter-count", at, "{type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}",
 			"the offer of %s ends, and the message does not say when", f.template.Name)
 	case !shape.offer && g.offer.Present():
-		f.say("template-parameter-count", g.offer, "leave it out", "%s has no offer that ends", f.template.Name)
+		f.add("template-parameter-count", g.offer, "leave it out", "%s has no offer that ends", f.template.Name)
 	}
 }
 

@@ -29,8 +29,8 @@ func (d *Definition) Refuse(message map[string]any) *graph.Error {
 	}
 	c := &check{}
 	m := schema.NewValue(message, nil)
-	f := filling{check: c, template: d, named: d.named()}
-	f.parts(d.shape, m, m.Get("components"), "")
+	f := checker{check: c, template: d, named: d.named()}
+	f.components(d.shape, m, m.Get("components"), "")
 	switch {
 	case len(c.refused) > 0:
 		return &c.refused[0]

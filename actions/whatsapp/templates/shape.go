@@ -50,7 +50,7 @@ var sendKinds = [...]struct {
 	{"REQUEST_CONTACT_INFO", "", "", false},
 }
 
-func shapeOf(components []any) templateShape {
+func templateShapeOf(components []any) templateShape {
 	var s templateShape
 	for _, c := range graph.Many(schema.NewValue(components, nil)) {
 		switch strings.ToUpper(graph.Word(c.Get("type"))) {
@@ -63,12 +63,12 @@ func shapeOf(components []any) templateShape {
 			s.hasBody, s.body = true, placeholders(graph.Word(c.Get("text")))
 		case "BUTTONS":
 			for _, b := range graph.Many(c.Get("buttons")) {
-				s.buttons = append(s.buttons, shapeOfButton(b))
+				s.buttons = append(s.buttons, buttonShapeOf(b))
 			}
 		case "CAROUSEL":
 			for _, card := range graph.Many(c.Get("cards")) {
 				parts, _ := card.Get("components").List()
-				s.cards = append(s.cards, shapeOf(parts))
+				s.cards = append(s.cards, templateShapeOf(parts))
 			}
 		case "LIMITED_TIME_OFFER":
 			s.offer, _ = c.Get("limited_time_offer", "has_expiration").Bool()
@@ -77,7 +77,7 @@ func shapeOf(components []any) templateShape {
 	return s
 }
 
-func shapeOfButton(b schema.Value) buttonShape {
+func buttonShapeOf(b schema.Value) buttonShape {
 	shape := buttonShape{kind: strings.ToUpper(graph.Word(b.Get("type")))}
 	if shape.kind == "URL" {
 		shape.filled = placeholders(graph.Word(b.Get("url")))

@@ -1,6 +1,6 @@
-// Package templates knows the templates of an account: what a message has to give each, and
-// whether it does. Flows are checked against a project's copy of them, the simulator refuses by
-// them as Meta does, and Use writes a message for one.
+// Package templates checks template messages against the templates of an account: whether a message
+// has the parameters that its template needs. Flows are checked against a project's copy of the
+// templates, the simulator answers with Meta's errors, and Use writes a message for a template.
 package templates
 
 import (
@@ -58,20 +58,20 @@ func definition(v schema.Value) (*Definition, error) {
 		d.RejectedReason = reason
 	}
 	if components, ok := v.Get("components").List(); ok {
-		d.Components, _ = lasting(components).([]any)
+		d.Components, _ = withoutExampleURLs(components).([]any)
 	}
 	if d.Name == "" || d.Language == "" {
 		return nil, fmt.Errorf("it has no name or no language, so it is no template")
 	}
-	d.shape = shapeOf(d.Components)
+	d.shape = templateShapeOf(d.Components)
 	if d.Category == "AUTHENTICATION" && d.shape.hasBody && len(d.shape.body) == 0 {
 		d.shape.body = []string{"1"} // Meta writes the text, and puts the code in
 	}
 	return d, nil
 }
 
-// lasting leaves out the addresses of example files, which are others each time.
-func lasting(v any) any {
+// withoutExampleURLs leaves out the addresses of example files, which are others each time.
+func withoutExampleURLs(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		kept := make(map[string]any, len(v))
@@ -79,7 +79,7 @@ func lasting(v any) any {
 			if name == "header_handle" || name == "header_url" {
 				continue
 			}
-			if x = lasting(x); name == "example" && isEmptyObject(x) {
+			if x = withoutExampleURLs(x); name == "example" && isEmptyObject(x) {
 				continue
 			}
 			kept[name] = x
@@ -88,7 +88,7 @@ func lasting(v any) any {
 	case []any:
 		kept := make([]any, len(v))
 		for i, x := range v {
-			kept[i] = lasting(x)
+			kept[i] = withoutExampleURLs(x)
 		}
 		return kept
 	}
@@ -100,7 +100,7 @@ func isEmptyObject(v any) bool {
 	return ok && len(object) == 0
 }
 
-// Encode gives the text of the template's file: the same for the same template.
+// Encode returns the text of the template's file, which is the same for the same template.
 func (d *Definition) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

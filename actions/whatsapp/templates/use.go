@@ -24,23 +24,23 @@ func (in Input) Expression() string { return "${inputs." + in.Name + "}" }
 // Use gives the components of a message that sends the template, filled in from inputs,
 // and these inputs. What a message may leave out is left out.
 func (d *Definition) Use() (components []any, inputs []Input) {
-	u := user{template: d, named: d.named(), examples: map[string]string{}}
-	u.learn(schema.NewValue(d.Components, nil))
-	components = u.parts(d.shape, "")
+	u := messageBuilder{template: d, named: d.named(), examples: map[string]string{}}
+	u.readExamples(schema.NewValue(d.Components, nil))
+	components = u.components(d.shape, "")
 	return components, u.inputs
 }
 
 type object = map[string]any
 
-type user struct {
+type messageBuilder struct {
 	template *Definition
 	named    bool
 	examples map[string]string // by part and place
 	inputs   []Input
 }
 
-// learn reads the examples that the template was approved with.
-func (u *user) learn(components schema.Value) {
+// readExamples reads the examples that the template was approved with.
+func (u *messageBuilder) readExamples(components schema.Value) {
 	for _, c := range graph.Many(components) {
 		part := strings.ToLower(graph.Word(c.Get("type")))
 		example := c.Get("example")
@@ -58,7 +58,7 @@ func (u *user) learn(components schema.Value) {
 }
 
 // input declares an input, once, and gives the expression that reads it.
-func (u *user) input(in Input) string {
+func (u *messageBuilder) input(in Input) string {
 	for _, known := range u.inputs {
 		if known.Name == in.Name {
 			return known.Expression()
@@ -68,7 +68,7 @@ func (u *user) input(in Input) string {
 	return in.Expression()
 }
 
-func (u *user) parts(s templateShape, prefix string) []any {
+func (u *messageBuilder) components(s templateShape, prefix string) []any {
 	var components []any
 	add := func(kind string, component object) {
 		component["type"] = kind
@@ -89,7 +89,7 @@ func (u *user) parts(s templateShape, prefix string) []any {
 	if len(s.cards) > 0 {
 		var cards []any
 		for i, card := range s.cards {
-			cards = append(cards, object{"card_index": int64(i), "components": u.parts(card, fmt.Sprintf("card_%d_", i))})
+			cards = append(cards, object{"card_index": int64(i), "components": u.components(card, fmt.Sprintf("card_%d_", i))})
 		}
 		add("carousel", object{"cards": cards})
 	}
@@ -103,13 +103,13 @@ func (u *user) parts(s templateShape, prefix string) []any {
 	return components
 }
 
-func (u *user) isCode() bool { return u.template.Category == "AUTHENTICATION" }
+func (u *messageBuilder) isCode() bool { return u.template.Category == "AUTHENTICATION" }
 
-func (u *user) code() string {
+func (u *messageBuilder) code() string {
 	return u.input(Input{Name: "code", Type: "string", Doc: "the one-time code, up to 15 characters", Example: "123456"})
 }
 
-func (u *user) texts(part, prefix string, places []string) (parameters []any) {
+func (u *messageBuilder) texts(part, prefix string, places []string) (parameters []any) {
 	for _, place := range places {
 		p := object{"type": "text"}
 		if u.named {
@@ -129,7 +129,7 @@ func (u *user) texts(part, prefix string, places []string) (parameters []any) {
 	return parameters
 }
 
-func (u *user) media(format, prefix string) object {
+func (u *messageBuilder) media(format, prefix string) object {
 	kind := strings.ToLower(format)
 	switch format {
 	case "LOCATION":
@@ -155,7 +155,7 @@ func (u *user) media(format, prefix string) object {
 	return object{"type": kind, kind: object{"link": link}}
 }
 
-func (u *user) button(b buttonShape, parameter, name string) object {
+func (u *messageBuilder) button(b buttonShape, parameter, name string) object {
 	switch {
 	case u.isCode():
 		return object{"type": "text", "text": u.code()}

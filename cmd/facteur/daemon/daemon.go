@@ -55,7 +55,7 @@ type Daemon struct {
 	actions        *actions.Set
 	metrics        *server.Metrics
 	starter        *trigger.Starter
-	silence        inbound.Silence
+	silence        inbound.SilenceMonitor
 	checked        sync.Map      // the connections that were resolved once, by name
 	accountChanged chan struct{} // a webhook told of a change of the account
 	host           stoppableHost

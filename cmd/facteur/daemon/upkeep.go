@@ -86,9 +86,9 @@ func (d *Daemon) prune(ctx context.Context) {
 // silent returns the senders whose messages get no webhooks. Webhooks that went to another daemon
 // are found in the ledger that they share.
 func (d *Daemon) silent(ctx context.Context, now time.Time) (out []inbound.SilentSender) {
-	for _, one := range d.silence.Senders(now) {
+	for _, one := range d.silence.Silent(now) {
 		if m, ok, err := d.ledger.Message(ctx, one.Message); err == nil && ok && len(m.Statuses) > 0 {
-			d.silence.Heard(one.Sender, now)
+			d.silence.WebhookReceived(one.Sender, now)
 			continue
 		}
 		out = append(out, one)

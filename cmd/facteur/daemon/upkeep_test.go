@@ -43,7 +43,7 @@ func TestUpkeep(t *testing.T) {
 		message string
 		silent  int
 	}{{id, 0}, {"wamid.other", 1}} {
-		d.silence = inbound.Silence{}
+		d.silence = inbound.SilenceMonitor{}
 		d.silence.Sent("106540352242922", told.message, time.Now())
 		assert.Len(t, d.silent(t.Context(), time.Now().Add(11*time.Minute)), told.silent)
 	}

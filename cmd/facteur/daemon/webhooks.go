@@ -74,7 +74,7 @@ func (d *Daemon) applyWebhook(ctx context.Context, connection string, told []inb
 	for _, n := range told {
 		d.metrics.Webhook(n.Kind)
 		if n.PhoneNumberID != "" {
-			d.silence.Heard(n.PhoneNumberID, now)
+			d.silence.WebhookReceived(n.PhoneNumberID, now)
 		}
 	}
 	news, err := d.ledger.Apply(ctx, told...)

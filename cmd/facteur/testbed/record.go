@@ -21,7 +21,7 @@ func (p *Project) record(o *suite.Options) error {
 	scrubber := record.NewScrubber()
 	o.Record, o.Scrub = network{allowed: p.Policy().Transport(), open: http.DefaultTransport}, scrubber.Scrub
 	o.Do = func(w suite.Environment) (call.Do, error) {
-		set, err := project.NewCatalog(actions.Told(v, scrubber.Add), w.RoundTripper, p.Policy(), p.known(w))
+		set, err := project.NewCatalog(actions.ReportSecrets(v, scrubber.Add), w.RoundTripper, p.Policy(), p.known(w))
 		if err != nil {
 			return nil, err
 		}

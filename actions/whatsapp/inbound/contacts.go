@@ -11,23 +11,23 @@ import (
 // no number.
 type person struct{ waID, otherWaID, userID, parentID, username, name string }
 
-// people are those whom the contacts of a value tell more about, by number and user ID.
-type people struct {
+// contacts are those whom the contacts of a value tell more about, by number and user ID.
+type contacts struct {
 	all  map[string]person // nil: nobody is told of, as with most statuses
 	only *person           // nil: it must be one of all
 }
 
-func peopleOf(value schema.Value) people {
-	contacts := graph.Many(value.Field("contacts"))
-	if len(contacts) == 0 {
-		return people{}
+func contactsOf(value schema.Value) contacts {
+	list := graph.Many(value.Field("contacts"))
+	if len(list) == 0 {
+		return contacts{}
 	}
-	p := people{all: map[string]person{}}
+	p := contacts{all: map[string]person{}}
 	items := 0
-	for _, list := range []string{"messages", "statuses", "message_echoes", "calls", "user_preferences", "user_id_update"} {
-		items += len(graph.Many(value.Field(list)))
+	for _, name := range []string{"messages", "statuses", "message_echoes", "calls", "user_preferences", "user_id_update"} {
+		items += len(graph.Many(value.Field(name)))
 	}
-	for _, c := range contacts {
+	for _, c := range list {
 		one := person{
 			waID:     graph.Word(c.Field("wa_id")),
 			userID:   graph.Word(c.Field("user_id")),
@@ -40,17 +40,17 @@ func peopleOf(value schema.Value) people {
 				p.all[id] = one
 			}
 		}
-		if len(contacts) == 1 && items == 1 {
+		if len(list) == 1 && items == 1 {
 			p.only = &one
 		}
 	}
 	return p
 }
 
-// who tells all that is known about somebody. The only contact of a value with only one
+// find tells all that is known about somebody. The only contact of a value with only one
 // thing to tell is meant, even where its number is written in another way, such as
 // with the 9 of Brazil: both are then theirs.
-func (p people) who(waID, userID, parentID schema.Value) person {
+func (p contacts) find(waID, userID, parentID schema.Value) person {
 	given := person{waID: graph.Word(waID), userID: graph.Word(userID), parentID: graph.Word(parentID)}
 	var known person
 	ok := false
@@ -77,6 +77,6 @@ func (n *Notification) person() string {
 	return cmp.Or(recipientForm(n.WaID), n.UserID, n.ParentUserID)
 }
 
-func (n *Notification) by(p person) {
+func (n *Notification) setPerson(p person) {
 	n.WaID, n.OtherWaID, n.UserID, n.ParentUserID, n.Username, n.ProfileName = p.waID, p.otherWaID, p.userID, p.parentID, p.username, p.name
 }

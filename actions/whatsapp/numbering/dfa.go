@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// A shape is a regular expression over digits as a table of where each digit leads. A number
+// A dfa is a regular expression over digits as a table of where each digit leads. A number
 // is read for each message, and package regexp takes ten times as long for it.
-type shape struct {
+type dfa struct {
 	next [][10]uint16 // by state; 0 is where nothing leads on from, 1 where a text begins
 	ends []bool       // by state: a text may end here
 }
 
-// newShape returns the shape of the texts that match the expression as a whole; of one that
+// newDFA returns the shape of the texts that match the expression as a whole; of one that
 // cannot be read it is that of none.
-func newShape(expression string) *shape {
-	s := &shape{}
+func newDFA(expression string) *dfa {
+	s := &dfa{}
 	parsed, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
 		return s
@@ -26,8 +26,8 @@ func newShape(expression string) *shape {
 		return s
 	}
 	known := map[string]uint16{}
-	var ways []way // by state
-	state := func(w way) uint16 {
+	var ways []stateSet // by state
+	state := func(w stateSet) uint16 {
 		n, ok := known[w.key()]
 		if !ok {
 			n = uint16(len(ways))
@@ -37,14 +37,14 @@ func newShape(expression string) *shape {
 		return n
 	}
 	state(nil)
-	state(way{}.join(prog, uint32(prog.Start), make([]bool, len(prog.Inst))))
+	state(stateSet{}.add(prog, uint32(prog.Start), make([]bool, len(prog.Inst))))
 	for n := 1; n < len(ways); n++ {
 		for digit := range 10 {
-			var after way
+			var after stateSet
 			seen := make([]bool, len(prog.Inst))
 			for _, pc := range ways[n] {
 				if in := &prog.Inst[pc]; in.MatchRune('0' + rune(digit)) {
-					after = after.join(prog, in.Out, seen)
+					after = after.add(prog, in.Out, seen)
 				}
 			}
 			s.next[n][digit] = state(after)
@@ -53,26 +53,26 @@ func newShape(expression string) *shape {
 	return s
 }
 
-// A way is the instructions, each for a character or for the end, that a text may have
+// A stateSet is the instructions, each for a character or for the end, that a text may have
 // come to.
-type way []uint32
+type stateSet []uint32
 
-// join adds what an instruction leads to without a character, unless it was seen.
-func (w way) join(prog *syntax.Prog, pc uint32, seen []bool) way {
+// add adds what an instruction leads to without a character, unless it was seen.
+func (w stateSet) add(prog *syntax.Prog, pc uint32, seen []bool) stateSet {
 	if seen[pc] {
 		return w
 	}
 	seen[pc] = true
 	switch in := &prog.Inst[pc]; in.Op {
 	case syntax.InstAlt, syntax.InstAltMatch:
-		return w.join(prog, in.Out, seen).join(prog, in.Arg, seen)
+		return w.add(prog, in.Out, seen).add(prog, in.Arg, seen)
 	case syntax.InstCapture, syntax.InstNop:
-		return w.join(prog, in.Out, seen)
+		return w.add(prog, in.Out, seen)
 	}
 	return append(w, pc)
 }
 
-func (w way) key() string {
+func (w stateSet) key() string {
 	var key []byte
 	for _, pc := range w {
 		key = binary.AppendUvarint(key, uint64(pc))
@@ -80,7 +80,7 @@ func (w way) key() string {
 	return string(key)
 }
 
-func (s *shape) matches(text string) bool {
+func (s *dfa) matches(text string) bool {
 	if len(s.next) == 0 {
 		return false
 	}

@@ -13,8 +13,8 @@ import (
 	"facteur/flow/call"
 )
 
-// read fills in what an answer holds.
-func (o *Output) read(a actions.Answer) {
+// setAnswer fills in what an answer holds.
+func (o *Output) setAnswer(a actions.Answer) {
 	o.StatusCode = int64(a.Status)
 	for name, values := range a.Header {
 		o.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
@@ -26,8 +26,8 @@ func (o *Output) read(a actions.Answer) {
 	}
 }
 
-// judge says what a status means.
-func judge(ctx context.Context, a actions.Answer, expected []int64, withConnection bool, host string) error {
+// checkStatus says what a status means.
+func checkStatus(ctx context.Context, a actions.Answer, expected []int64, withConnection bool, host string) error {
 	if len(expected) > 0 && slices.Contains(expected, int64(a.Status)) || len(expected) == 0 && a.Status < 400 {
 		return nil
 	}
