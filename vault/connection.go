@@ -83,7 +83,7 @@ func Fields(app App) []Field {
 		}
 	case HTTP:
 		return []Field{
-			{Name: "type", Pattern: `^(bearer|basic|header)$`, Doc: "how requests prove themselves: bearer, basic or header"},
+			{Name: "type", Pattern: `^(bearer|basic|header)$`, Doc: "how requests authenticate: bearer, basic or header"},
 			{Name: "token", Secret: true, Required: true, For: "bearer", Pattern: visibleASCII, Doc: "bearer token"},
 			{Name: "username", Required: true, For: "basic", Pattern: `^[^:]+$`, Doc: "user name"},
 			{Name: "password", Secret: true, Required: true, For: "basic", Doc: "password"},
@@ -94,8 +94,8 @@ func Fields(app App) []Field {
 	case Webhook:
 		return []Field{
 			{Name: "type", Pattern: `^(hmac|shared)$`, Doc: "hmac: the body is signed, the default; shared: a header holds the secret itself"},
-			{Name: "secret", Secret: true, Required: true, Doc: "what both sides know"},
-			{Name: "header", Pattern: header, Doc: "header that carries it, instead of X-Hub-Signature-256 (hmac) or Authorization (shared)"},
+			{Name: "secret", Secret: true, Required: true, Doc: "shared with the sender"},
+			{Name: "header", Pattern: header, Doc: "header that carries the signature or the secret, instead of X-Hub-Signature-256 (hmac) or Authorization (shared)"},
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run a flow once, to its end",
 		Long: `Run a flow once, to its end.
 
-Connections come from the vault, unless one of these flags is given:
+Connections come from the vault. With these flags nothing is sent to Meta:
 
   --simulate   Messages go to a simulator of the Cloud API in this process, which shows them
                as a phone does and sends receipts and replies: +33 5 36 49 0014 presses the
