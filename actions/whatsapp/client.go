@@ -118,6 +118,7 @@ type reply struct {
 	messageID string
 	status    string // message_status
 	waID      string
+	userID    string
 	success   bool // of mark_read
 	err       *graph.Error
 }
@@ -128,6 +129,7 @@ func (r *reply) read() {
 	r.messageID, _ = get(message, "id").(string)
 	r.status, _ = get(message, "message_status").(string)
 	r.waID, _ = get(contact, "wa_id").(string)
+	r.userID, _ = get(contact, "user_id").(string)
 	r.success, _ = get(r.json, "success").(bool)
 	if e, ok := graph.ReadError(r.json); ok {
 		r.err = new(e)

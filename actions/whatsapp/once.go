@@ -35,6 +35,7 @@ type Answer struct {
 	Recipient string // digits, or a user ID
 	MessageID string // of an accepted message, else ""
 	WaID      string // the recipient as WhatsApp knows it, "" where the answer does not say
+	UserID    string // of the recipient, "" where the answer does not say
 	State     State  // accepted or held; else failed
 	Shut      bool   // Meta said that the 24-hour window is shut
 	OptedOut  bool   // Meta said that the recipient wants no marketing
@@ -88,7 +89,7 @@ func (s *sender) tell(ctx context.Context, from string, to contact, out *SendOut
 	if refused {
 		a.OptedOut = f.Err != nil && f.Err.MetaCode == codeOptedOut
 	} else {
-		a.MessageID, a.WaID, a.State = out.MessageID, out.WaID, out.Delivery
+		a.MessageID, a.WaID, a.UserID, a.State = out.MessageID, out.WaID, out.UserID, out.Delivery
 	}
 	s.Told(context.WithoutCancel(ctx), a)
 }

@@ -373,6 +373,8 @@ func TestTold(t *testing.T) {
 		want    *whatsapp.Answer
 	}{
 		{"accepted", nil, []string{ok}, []int{200}, with(accepted, func(a *whatsapp.Answer) { a.WaID = "33612345679" })},
+		{"accepted, for somebody with a user ID", nil, []string{`{"contacts":[{"input":"+33612345678","user_id":"FR.1"}],"messages":[{"id":"wamid.X"}]}`}, []int{200},
+			with(accepted, func(a *whatsapp.Answer) { a.UserID = "FR.1" })},
 		{"held", nil, []string{`{"messages":[{"id":"wamid.X","message_status":"held_for_quality_assessment"}]}`}, []int{200},
 			with(accepted, func(a *whatsapp.Answer) { a.State = "held" })},
 		{"refused", nil, []string{graphError(131026, "")}, []int{400}, &refused},

@@ -5,6 +5,7 @@ package whatsapp
 type receiptData struct {
 	MessageID string        `json:"message_id,omitempty" doc:"The message that it is about." schema:"default=wamid.FROM-RECEIPT"`
 	WaID      string        `json:"wa_id,omitempty" doc:"The recipient as WhatsApp knows them."`
+	UserID    string        `json:"user_id,omitempty" doc:"Their user ID, where Meta says it."`
 	Error     *receiptError `json:"error,omitempty" doc:"Of failed: why."`
 }
 

@@ -67,6 +67,7 @@ type SendOutput struct {
 	Success       bool   `json:"success" schema:"required,always" doc:"accepted by Meta and, with await, that state reached"`
 	MessageID     string `json:"message_id,omitempty" schema:"required" doc:"the id (wamid) of the message; with once, of the one that this would repeat"`
 	WaID          string `json:"wa_id,omitempty" doc:"the recipient as WhatsApp knows it; may differ from the number given"`
+	UserID        string `json:"user_id,omitempty" doc:"the user ID of the recipient, where the answer says it"`
 	MessageStatus string `json:"message_status,omitempty" doc:"accepted, held_for_quality_assessment or paused"`
 	Delivery      State  `json:"delivery" schema:"required,always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
 	FallbackUsed  bool   `json:"fallback_used" schema:"required,always" doc:"whether the fallback was sent"`
@@ -164,7 +165,7 @@ func (s *sender) attempt(ctx context.Context, account *Account, from string, e *
 	r, err := s.post(ctx, account, from, body)
 	out.StatusCode, out.Body = int64(r.Status), r.json
 	if err == nil && r.Status/100 == 2 && r.messageID != "" {
-		out.Success, out.MessageID, out.WaID, out.MessageStatus = true, r.messageID, r.waID, r.status
+		out.Success, out.MessageID, out.WaID, out.UserID, out.MessageStatus = true, r.messageID, r.waID, r.userID, r.status
 		out.Delivery = accepted
 		if r.status != "" && r.status != accepted {
 			out.Delivery = held

@@ -23,7 +23,7 @@ import (
 const (
 	token  = "EAAGm0PX4ZCps+TEST/token=="
 	sender = "106540352242922"
-	okBody = `{"messaging_product":"whatsapp","contacts":[{"input":"+33612345678","wa_id":"33612345678"}],"messages":[{"id":"wamid.TEST","message_status":"accepted"}]}`
+	okBody = `{"messaging_product":"whatsapp","contacts":[{"input":"+33612345678","wa_id":"33612345678","user_id":"FR.13491208655302741918"}],"messages":[{"id":"wamid.TEST","message_status":"accepted"}]}`
 )
 
 // A meta is a server in place of the API. It answers with what handle does, and keeps
@@ -134,6 +134,7 @@ func TestSend(t *testing.T) {
 	assert.Equal(t, true, o.Output["success"])
 	assert.Equal(t, "wamid.TEST", o.Output["message_id"])
 	assert.Equal(t, "33612345678", o.Output["wa_id"])
+	assert.Equal(t, "FR.13491208655302741918", o.Output["user_id"])
 	assert.Equal(t, "accepted", o.Output["delivery"])
 	assert.Equal(t, false, o.Output["fallback_used"])
 

@@ -48,7 +48,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 			now[k] = zero
 		}
 	}
-	for _, k := range []string{"message_id", "wa_id"} {
+	for _, k := range []string{"message_id", "wa_id", "user_id"} {
 		if text, _ := r.Data[k].(string); text != "" && now[k] == nil {
 			now[k] = text
 		}

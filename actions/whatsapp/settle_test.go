@@ -65,9 +65,9 @@ func TestSettleOfAnUnknownOutcome(t *testing.T) {
 	o = settle(nil, lost, call.Receipt{State: "warning"}, "")
 	assert.Equal(t, call.Pending, o.Status)
 
-	o = settle(nil, nil, call.Receipt{State: "sent", Data: map[string]any{"message_id": "wamid.X", "wa_id": "33612345678"}}, "")
+	o = settle(nil, nil, call.Receipt{State: "sent", Data: map[string]any{"message_id": "wamid.X", "wa_id": "33612345678", "user_id": "FR.1"}}, "")
 	assert.Equal(t, call.Succeeded, o.Status)
-	assert.Equal(t, map[string]any{"status_code": int64(0), "success": true, "delivery": "sent", "fallback_used": false, "message_id": "wamid.X", "wa_id": "33612345678"}, o.Output)
+	assert.Equal(t, map[string]any{"status_code": int64(0), "success": true, "delivery": "sent", "fallback_used": false, "message_id": "wamid.X", "wa_id": "33612345678", "user_id": "FR.1"}, o.Output)
 
 	for _, e := range []*call.Error{{Code: "131047"}, {MetaCode: 131047, Message: "Re-engagement message"}} {
 		o = settle(nil, nil, call.Receipt{State: "failed", Error: e}, "")

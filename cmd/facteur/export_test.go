@@ -67,6 +67,8 @@ type exportCase struct {
 const (
 	ada   = "+33612345678"
 	grace = "+33698765432"
+
+	barbara, barbaraID = "+33698765433", "FR.13491208655302741918" // of the scene
 )
 
 // sendStep sends a text to a phone number.
@@ -122,6 +124,14 @@ outputs: {id: "${steps.notify.outputs.message_id}", wa_id: "${steps.notify.outpu
 			exportCase: exportCase{flows: []string{toldInputs + sendStep("notify", "${inputs.phone}", "")}, inputs: phone,
 				faults: []simulator.Fault{{Do: "reset", Accepted: true}}, status: "succeeded"},
 			want: []string{"lost: reset", "receipt: notify", "status: sent"},
+		},
+		"an answer that is lost, and news that say a user ID": {
+			exportCase: exportCase{flows: []string{toldInputs + sendStep("notify", "${inputs.phone}", "") + `
+outputs: {id: "${steps.notify.outputs.?user_id}"}
+`}, inputs: map[string]any{"phone": barbara},
+				faults: []simulator.Fault{{Do: "reset", Accepted: true}}, status: "succeeded"},
+			want:   []string{"receipt: notify", "user_id: ", "outputs:"},
+			absent: []string{barbaraID},
 		},
 		"an answer that is lost, and no news": {
 			exportCase: exportCase{flows: []string{toldInputs + sendStep("notify", "${inputs.phone}", "unknown_timeout: 100ms")}, inputs: phone,

@@ -48,7 +48,7 @@ func simulated(t *testing.T, more string, flows ...string) (dir string, api *sim
 	t.Helper()
 	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{
 		Sent: simulator.Duration(time.Millisecond), Delivered: simulator.Duration(2 * time.Millisecond), Failed: simulator.Duration(time.Millisecond),
-	}}})
+	}, People: []simulator.Person{{Phone: barbara, UserID: barbaraID}}}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = api.Close() })
 	graph := httptest.NewServer(api)

@@ -77,9 +77,14 @@ func factOf(n inbound.Notification, received time.Time) fact {
 
 // factOfAnswer returns what an answer says about the recipient.
 func factOfAnswer(a whatsapp.Answer, now time.Time) fact {
-	f := fact{at: now, people: unique(normalizeAll(a.Recipient, a.WaID)), shut: a.Shut, optedOut: a.OptedOut}
+	f := fact{at: now, people: recipientIDs(a), shut: a.Shut, optedOut: a.OptedOut}
 	f.PhoneNumberID = a.Sender
 	return f
+}
+
+// recipientIDs returns the ids of the recipient that an answer knows.
+func recipientIDs(a whatsapp.Answer) []string {
+	return unique(normalizeAll(a.Recipient, a.WaID, a.UserID))
 }
 
 // needsContact reports whether the person needs a contact in the ledger.

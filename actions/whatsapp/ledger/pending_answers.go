@@ -35,7 +35,7 @@ func newPendingAnswers() pendingAnswers {
 // another goroutine.
 func (l *SQLite) RecordAnswerAsync(ctx context.Context, a whatsapp.Answer, receive func(call.Receipt)) error {
 	one := pendingAnswer{a, l.now(), receive}
-	if a.MessageID == "" || a.Call == "" || needContact(unique(normalizeAll(a.Recipient, a.WaID)), a.Shut || a.OptedOut) {
+	if a.MessageID == "" || a.Call == "" || needContact(recipientIDs(a), a.Shut || a.OptedOut) {
 		return l.write(ctx, false, 256, func(conn *sqlite.Conn) error { return l.storeAnswer(conn, one) })
 	}
 	return l.file.Write(ctx, false, 256, func(*sqlite.Conn) error {

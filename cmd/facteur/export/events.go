@@ -87,7 +87,7 @@ func (x *exporter) receipt(data map[string]any, key string, current map[string]*
 	}
 	fields := map[string]any{"receipt": c.Step, "status": state}
 	told, _ := data["data"].(map[string]any)
-	for _, name := range []string{"message_id", "wa_id"} {
+	for _, name := range []string{"message_id", "wa_id", "user_id"} {
 		if text, _ := told[name].(string); text != "" {
 			fields[name] = x.anonymizer.text(text)
 		}

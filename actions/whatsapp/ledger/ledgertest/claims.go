@@ -205,6 +205,19 @@ func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Error(t, claimError(t, l, "f1.b.3", "other"))
 }
 
+// onceAnswered tests a contact whose second id only the answer names.
+func onceAnswered(t *testing.T, l ledger.Ledger, _ *Clock) {
+	require.Empty(t, claim(t, l, "f1.a.1", "k"))
+	a := Accepted("f1.a.1", "wamid.1")
+	a.UserID = "FR.1"
+	recordAnswer(t, l, a)
+	byID := Claim("f1.b.1", "k")
+	byID.Recipient = "FR.1"
+	repeats, err := l.Claim(t.Context(), byID)
+	require.NoError(t, err)
+	require.Equal(t, "wamid.1", repeats)
+}
+
 // onceFreedJoined tests a contact that is merged from two with a released claim of one key each.
 func onceFreedJoined(t *testing.T, l ledger.Ledger, clock *Clock) {
 	byID := Claim("f1.a.1", "k")

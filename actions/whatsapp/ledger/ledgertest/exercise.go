@@ -46,6 +46,7 @@ func Exercise(t *testing.T, open func(t *testing.T, now func() time.Time) ledger
 		{"once, by a call that is made again", onceAgain},
 		{"once, by one of many", onceByMany},
 		{"once, for one person with two ids", onceJoined},
+		{"once, for one person whose other id the answer says", onceAnswered},
 		{"once, for one person, after what turns out to be sent", onceFreedJoined},
 		{"pruning", pruning},
 		{"many at the same time", manyAtOnce},

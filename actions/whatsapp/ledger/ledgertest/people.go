@@ -134,6 +134,10 @@ func contacts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	a.Recipient, a.WaID = "5511987654321", "551187654321" // as Brazil's numbers are rewritten
 	recordAnswer(t, l, a)
 	require.Equal(t, []string{"551187654321", "5511987654321"}, contactIDs(t, l, "5511987654321"))
+	both := Accepted("f1.a.2", "wamid.2")
+	both.Recipient, both.UserID = "33600000003", "FR.3"
+	recordAnswer(t, l, both)
+	require.Equal(t, []string{"33600000003", "FR.3"}, contactIDs(t, l, "FR.3"), "an answer may name both")
 	n := Message("wamid.in", "oi")
 	n.WaID, n.From, n.UserID, n.ParentUserID = "551187654321", "+551187654321", "BR.1", "BR.ENT.1"
 	updates := apply(t, l, n)
