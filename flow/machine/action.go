@@ -77,12 +77,27 @@ func (a *actionRun) evaluate() (map[string]any, *failure) {
 		return nil, f
 	}
 	x, found := a.do.Input(x)
-	if err := found.Err(); err != nil {
+	if found.Err() != nil {
 		// Nothing was sent: the mistake is this step's alone.
-		return nil, &failure{err: &call.Error{Code: "invalid_input", Class: "permanent", Message: err.Error()}}
+		return nil, &failure{err: &call.Error{Code: "invalid_input", Class: "permanent", Message: a.refusal(found)}}
 	}
 	input, _ := x.(map[string]any)
 	return input, nil
+}
+
+// refusal says why the input was refused, and how to correct it. Where values are sensitive
+// there are no hints: they may hold what was made of a value, which masking does not find.
+func (a *actionRun) refusal(found schema.Violations) string {
+	if len(a.m.sensitive) > 0 || a.step.Sensitive {
+		return found.Error()
+	}
+	hinted := slices.Clone(found)
+	for i, v := range hinted {
+		if v.Hint != "" && !v.Hidden {
+			hinted[i].Message += " (" + v.Hint + ")"
+		}
+	}
+	return hinted.Error()
 }
 
 func (a *actionRun) nextAttempt() { a.request(a.report.Attempts + 1) }
