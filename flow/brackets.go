@@ -16,7 +16,7 @@ func (s *lineScanner) flowCollection(condition bool, column int) {
 	start := s.pos
 	if strings.HasPrefix(s.text[start:], "{{") {
 		end := s.lineEnd(start)
-		s.errorf("unquoted-braces", start, start+2, quoteHint(s.text[start:end]), "a text that starts with {{ must be quoted")
+		s.errorf("unquoted-braces", start, start+2, quoteHint(s.text[start:end]), "text that starts with {{ must be quoted")
 		s.nextLine()
 		return
 	}
@@ -47,7 +47,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 		case (c == '{' || c == '[') && !token && len(levels) > 0: // YAML ends an unquoted text here
 			start := levels[len(levels)-1].tokenStart
 			end := s.textEnd(s.pos)
-			s.errorf("unquoted-bracket", s.pos, s.pos+1, quoteHint(s.text[start:end]), "a text with %c inside { } or [ ] must be quoted", c)
+			s.errorf("unquoted-bracket", s.pos, s.pos+1, quoteHint(s.text[start:end]), "text with %c inside { } or [ ] must be quoted", c)
 			s.pos = end
 			continue
 		case c == '{' || c == '[':
@@ -56,7 +56,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 		case c == '}' || c == ']':
 			top := levels[len(levels)-1]
 			if c != top.closer {
-				s.errorf("unclosed-bracket", s.pos, s.pos+1, "", "%c closes %c of line %d, which needs %c", c, s.text[top.at], s.d.at(top.at, top.at).Pos().Line, top.closer)
+				s.errorf("unclosed-bracket", s.pos, s.pos+1, "", "%c cannot close the %c on line %d, which needs %c", c, s.text[top.at], s.d.at(top.at, top.at).Pos().Line, top.closer)
 				s.nextLine()
 				return false
 			}
@@ -83,7 +83,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			began := s.pos
 			s.pos = end
 			if next := s.blanks(end); strings.IndexByte(",]}:#\r\n\x00", s.peek(next)) < 0 {
-				s.errorf("text-after-quote", next, next+1, "write the inner quotes in the other kind, or twice",
+				s.errorf("text-after-quote", next, next+1, "use the other kind of quotes around the text, or escape the inner ones",
 					"the quoted text %s ends before this", s.text[began:end])
 				s.skipToken()
 			}
@@ -92,8 +92,8 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 		case c == '#' && s.atEnd(s.pos-1):
 			stop := s.lineEnd(s.pos)
 			if comment := s.text[s.pos:stop]; strings.ContainsAny(comment, "}]") || strings.Contains(comment, "${") {
-				s.errorf("unquoted-hash", s.pos, stop, "quote the text that # belongs to",
-					"what follows # is a comment, the closing bracket too")
+				s.errorf("unquoted-hash", s.pos, stop, "quote the text that contains the #",
+					"everything after # is a comment, including the closing bracket")
 				s.nextLine()
 				return false
 			}
@@ -120,7 +120,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 				colon := s.pos
 				end, _ := s.tokenEnd(colon+1, true)
 				s.errorf("unquoted-colon", colon, colon+1, quoteHint(strings.TrimSpace(s.text[top.valueStart:end])),
-					"a text with a colon and a space in it must be quoted")
+					"text with a colon next to a space must be quoted")
 				s.pos = end
 				continue
 			}
@@ -154,7 +154,7 @@ func (s *lineScanner) flowToken() {
 	if dollar < 0 {
 		// YAML allows it, but yaml.v3 ends the text there.
 		if i := strings.IndexByte(token, '?'); i >= 0 {
-			s.errorf("unquoted-question", start+i, start+i+1, quoteHint(token), "a text with ? inside { } or [ ] must be quoted")
+			s.errorf("unquoted-question", start+i, start+i+1, quoteHint(token), "text with ? inside { } or [ ] must be quoted")
 		}
 		return
 	}

@@ -10,7 +10,7 @@ import (
 func (p *parser) set(o object) Construct {
 	values := o.bindings("set", "a variable")
 	if n := o.get("set"); n.Kind == MapNode && len(n.Entries) == 0 {
-		p.errorf("empty-list", n.Range, "", "`set` sets nothing")
+		p.errorf("empty-list", n.Range, "", "`set` has no variables")
 	}
 	return &Set{Values: values}
 }
@@ -65,14 +65,14 @@ func (p *parser) misplacedCase(item *Node, key string) (steps []*Step, ok bool) 
 	for _, e := range item.Entries {
 		switch name := e.Key.Value; {
 		case name == "default" || name == "else" || name == "otherwise":
-			hint := "leave it out: a case without when catches all"
+			hint := "remove it: a case without when catches everything"
 			if key == "switch" {
 				hint = "write default: beside switch:, with the steps below it"
 			}
 			p.errorf("misplaced-key", e.Key.Whole, hint, "a case of `%s` has no key %q", key, name)
 			return p.stepList(e.Value, "`"+name+"`", mayBeEmpty), true
 		case isKind(name):
-			p.errorf("misplaced-key", e.Key.Whole, "put it into a list below steps:", "a case of `%s` has no key %q", key, name)
+			p.errorf("misplaced-key", e.Key.Whole, "put it in the list under steps:", "a case of `%s` has no key %q", key, name)
 			return p.stepList(&Node{Kind: ListNode, Range: item.Range, Items: []*Node{item}}, "`steps`", atLeastOne), true
 		}
 	}
@@ -150,7 +150,7 @@ func (p *parser) waitFor(o object) Construct {
 	n, onTimeout := o.get("wait_for"), o.get("on_timeout")
 	w := &WaitFor{OnTimeout: "fail", Range: o.entry("wait_for").Key.Whole}
 	if e := n.Entry("on_timeout"); e != nil && onTimeout == nil {
-		p.errorf("misplaced-key", e.Key.Whole, "it stands beside `wait_for`", "`wait_for` has no key %q", e.Key.Value)
+		p.errorf("misplaced-key", e.Key.Whole, "put it beside `wait_for`, not inside it", "`wait_for` has no key %q", e.Key.Value)
 		inside := *n
 		inside.Entries = slices.DeleteFunc(slices.Clone(n.Entries), func(e Entry) bool { return e.Key.Value == "on_timeout" })
 		n, o.node, onTimeout = &inside, n, e.Value // parsed as if it were there
@@ -161,7 +161,7 @@ func (p *parser) waitFor(o object) Construct {
 		in.require("event")
 		w.From, w.Path, w.Timeout = in.scalar("from"), in.scalar("path"), in.scalar("timeout")
 		if w.Until = in.scalar("until"); w.Until != nil && w.Timeout != nil {
-			p.errorf("misplaced-key", in.entry("until").Key.Whole, "keep one of them", "`until` stands beside `timeout`")
+			p.errorf("misplaced-key", in.entry("until").Key.Whole, "remove one of them", "`wait_for` has both `timeout` and `until`")
 		}
 		w.Connection = in.connection()
 		w.When = in.condition("when")
@@ -184,7 +184,7 @@ func (p *parser) waitFor(o object) Construct {
 func (p *parser) call(o object) Construct {
 	c := &Call{}
 	if n := o.get("call"); n.Kind == MapNode {
-		p.wrongKind(n, "`call`", "the name of a flow", "write call: other_flow, and beside it with: {…}")
+		p.wrongKind(n, "`call`", "the name of a flow", "write call: other_flow, and with: {…} beside it")
 	} else if name := o.literal("call"); name != nil {
 		c.Flow = *name
 		p.checkID(c.Flow, "the name of a flow")

@@ -73,7 +73,7 @@ func TestTooLarge(t *testing.T) {
 	f, diags := flow.Parse("f", []byte(strings.Repeat("#\n", 1<<19+1)))
 	assert.Nil(t, f)
 	require.Len(t, diags, 1)
-	assert.Equal(t, "f:1:1: error: the file has 1048578 bytes, more than 1048576 [too-large]", diags[0].Error())
+	assert.Equal(t, "f:1:1: error: the file has 1048578 bytes, at most 1048576 are allowed [too-large]", diags[0].Error())
 }
 
 func TestEveryCodeIsExplainedAndRaised(t *testing.T) {

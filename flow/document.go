@@ -40,7 +40,7 @@ func readDocument(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	root, err := decode(decoder)
 	switch {
 	case errors.Is(err, io.EOF):
-		d.errorf("empty-file", d.at(0, 0), "", "the file has nothing in it")
+		d.errorf("empty-file", d.at(0, 0), "", "the file is empty, or has only comments")
 		return nil, d.source, d.diags
 	case err != nil:
 		d.explainSyntaxError(err)
@@ -49,8 +49,8 @@ func readDocument(name string, text []byte) (*Node, *diag.Source, diag.List) {
 	node := d.node(root.Content[0], 1)
 	if next, err := decode(decoder); err == nil {
 		start := d.offset(next.Line, next.Column)
-		d.errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "put it into a file of its own",
-			"a second document starts here; a file holds one")
+		d.errorf("multiple-documents", d.at(start, min(start+3, len(d.text))), "move it to a file of its own",
+			"a second YAML document starts here, but a file can hold only one")
 	} else if !errors.Is(err, io.EOF) {
 		d.explainSyntaxError(err)
 	}
@@ -78,7 +78,7 @@ func decode(decoder *yaml.Decoder) (root *yaml.Node, err error) {
 func (d *document) checkText(text []byte) bool {
 	if len(text) > maxBytes {
 		d.errorf("too-large", d.at(0, 0), "split the flow; `call` runs one flow from another",
-			"the file has %d bytes, more than %d", len(text), maxBytes)
+			"the file has %d bytes, at most %d are allowed", len(text), maxBytes)
 		return false
 	}
 	if !utf8.Valid(text) {
@@ -103,7 +103,7 @@ func (d *document) checkText(text []byte) bool {
 			ok = false
 			d.errorf("control-character", d.at(i, i+utf8.RuneLen(r)),
 				`remove it, or write it in double quotes as "`+escape(r)+`"`,
-				"the character U+%04X cannot stand in a file", r)
+				"the character U+%04X is not allowed in a file", r)
 		}
 	}
 	return ok
@@ -239,8 +239,8 @@ func (d *document) mapping(n *Node, y *yaml.Node, depth int) {
 			first = slices.IndexFunc(n.Entries, func(e Entry) bool { return e.Key.Value == key.Value })
 		}
 		if first >= 0 {
-			d.errorf("duplicate-key", key.Whole, "remove one of the two",
-				"the key %q is already on line %d", key.Value, n.Entries[first].Key.Whole.Pos().Line)
+			d.errorf("duplicate-key", key.Whole, "remove one of them",
+				"the key %q is already set on line %d", key.Value, n.Entries[first].Key.Whole.Pos().Line)
 			continue
 		}
 		n.Entries = append(n.Entries, Entry{Key: key, Value: value})
@@ -263,10 +263,10 @@ func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
 	here := d.at(start, min(start+1, len(d.text)))
 	if y.Kind != yaml.ScalarNode {
 		if y.Kind == yaml.MappingNode && strings.HasPrefix(d.text[start:], "{") && start > 0 && d.text[start-1] == '{' {
-			d.errorf("unquoted-braces", d.at(start-1, start+1), `put the whole text into quotes: "{{1}}"`,
-				"a text that starts with {{ must be quoted")
+			d.errorf("unquoted-braces", d.at(start-1, start+1), `put the whole text in quotes: "{{1}}"`,
+				"text that starts with {{ must be quoted")
 		} else {
-			d.errorf("bad-key", here, "quote it if a text is meant", "a key must be a text")
+			d.errorf("bad-key", here, "quote it if you mean text", "a key must be text")
 		}
 		return diag.Text{Whole: here}, false
 	}
@@ -281,7 +281,7 @@ func (d *document) key(y *yaml.Node) (key diag.Text, ok bool) {
 		return key, false
 	case key.Plain && isNull(y.Value):
 		d.errorf("null-key", diag.Range{Source: d.source, Start: key.Whole.Start, End: max(key.Whole.End, here.End)},
-			"quote it if the text is meant", "a key cannot be null")
+			"quote it if you mean text", "a key cannot be null")
 		return key, false
 	}
 	return key, true
@@ -293,14 +293,14 @@ func (d *document) alias(y *yaml.Node, depth int) *Node {
 	here := d.at(start, start+1+len(y.Value))
 	target := d.anchors[y.Alias]
 	if target == nil {
-		d.errorf("too-many-aliases", here, "", "*%s stands inside the value that it repeats", y.Value)
+		d.errorf("too-many-aliases", here, "", "*%s repeats a value that contains it", y.Value)
 		return &Node{Range: here}
 	}
 	if d.nodes < maxNodes {
 		d.nodes += d.sizes[target]
 		if d.nodes >= maxNodes {
-			d.errorf("too-many-aliases", here, "write the values out, or make a flow of them and `call` it",
-				"with its aliases written out the file has more than %d values", maxNodes)
+			d.errorf("too-many-aliases", here, "write the values out, or move the repeated steps to a flow and `call` it",
+				"with all aliases expanded, the file has more than %d values", maxNodes)
 		}
 	}
 	if d.nodes >= maxNodes {

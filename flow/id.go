@@ -17,11 +17,11 @@ var celKeywords = [...]string{"as", "break", "const", "continue", "else", "false
 func (p *parser) checkID(t diag.Text, what string) bool {
 	switch {
 	case slices.Contains(celKeywords[:], t.Value):
-		p.errorf("bad-id", t.Whole, "choose another name", "%s cannot be %q, a word of the expression language", what, t.Value)
+		p.errorf("bad-id", t.Whole, "choose another name", "%s cannot be %q, which is a reserved word in expressions", what, t.Value)
 	case len(t.Value) > maxID && isID(t.Value):
-		p.errorf("bad-id", t.Whole, "", "%s has %d characters, more than %d", what, len(t.Value), maxID)
+		p.errorf("bad-id", t.Whole, "", "%s has %d characters, at most %d are allowed", what, len(t.Value), maxID)
 	case !isID(t.Value):
-		hint := "names start with a small letter, then come small letters, digits and _"
+		hint := "names start with a lowercase letter (a-z) and contain only lowercase letters, digits and _"
 		if near := toID(t.Value); near != "" {
 			hint = "write " + near + "; " + hint
 		}
@@ -75,8 +75,8 @@ func (p *parser) claimID(t diag.Text) bool {
 		return true
 	}
 	if first, taken := p.ids[t.Value]; taken {
-		p.errorf("duplicate-id", t.Whole, "ids are unique in the whole flow",
-			"the id %q is already that of the step on line %d", t.Value, first.Whole.Pos().Line)
+		p.errorf("duplicate-id", t.Whole, "choose another: ids are unique in the whole flow",
+			"the id %q is already used by the step on line %d", t.Value, first.Whole.Pos().Line)
 		return false
 	}
 	p.ids[t.Value] = t

@@ -70,7 +70,7 @@ func (p *parser) coerceLiteral(n *Node, t *schema.Type, code, what string) any {
 	}
 	v, found := n.Coerce(t)
 	for _, d := range found {
-		d.Code, d.Message = code, what+" does not fit: "+d.Message
+		d.Code, d.Message = code, what+" is not valid: "+d.Message
 		p.diags.Add(diag.List{d})
 	}
 	if found.HasErrors() {
@@ -237,13 +237,13 @@ func (p *parser) checkKeywords(o object, name string) {
 		switch {
 		case owner == "":
 			slices.Sort(known)
-			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(word, "words", slices.Compact(known)), "%s has no key %q", o.what, word)
+			p.errorf("unknown-key", e.Key.Whole, diag.DidYouMean(word, "keys", slices.Compact(known)), "%s has no key %q", o.what, word)
 		case name != "":
 			hint := "it belongs to the type " + owner
 			if word == "required" {
-				hint = "leave it out: an input without a default is required; an object lists the required ones of its properties"
+				hint = "remove it: an input without a default is always required; only an object lists its required properties"
 			}
-			p.errorf("misplaced-key", e.Key.Whole, hint, "the type %s has no %q", name, word)
+			p.errorf("misplaced-key", e.Key.Whole, hint, "the type %s has no key %q", name, word)
 		}
 	}
 }
@@ -266,8 +266,8 @@ func (p *parser) stringType(o object, t *schema.Type) {
 	}
 	if pattern := o.text("pattern"); pattern != nil {
 		if _, err := regexp.Compile(pattern.Value); err != nil {
-			p.errorf("bad-pattern", pattern.Whole, "patterns are RE2: no look-around, no back-references",
-				"the pattern cannot be read: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			p.errorf("bad-pattern", pattern.Whole, "patterns use the RE2 syntax, without look-around and back-references",
+				"the pattern is not valid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		} else {
 			t.Pattern = pattern.Value
 		}
@@ -275,7 +275,7 @@ func (p *parser) stringType(o object, t *schema.Type) {
 	t.MinLength, t.MaxLength = o.bounds("minLength", "maxLength")
 	for _, word := range []string{"pattern", "minLength", "maxLength"} {
 		if e := o.entry(word); e != nil && t.Kind != schema.String {
-			p.errorf("misplaced-key", e.Key.Whole, "", "a %s has no %q", t.Kind, word)
+			p.errorf("misplaced-key", e.Key.Whole, "", "a %s has no key %q", t.Kind, word)
 		}
 	}
 }
@@ -317,7 +317,7 @@ func (p *parser) objectType(o object, t *schema.Type) {
 			t.Elem, _ = p.schemaType(more, "`additionalProperties`")
 		}
 		if e := o.entry("required"); e != nil {
-			p.errorf("misplaced-key", e.Key.Whole, "it names some of the properties", "`required` needs `properties`")
+			p.errorf("misplaced-key", e.Key.Whole, "add `properties`: `required` says which of them must be given", "`required` needs `properties`")
 		}
 		return
 	}
@@ -338,7 +338,7 @@ func (p *parser) objectType(o object, t *schema.Type) {
 		return
 	}
 	if required.Kind != ListNode {
-		p.wrongKind(required, "`required`", "a list of names of properties", "")
+		p.wrongKind(required, "`required`", "a list of property names", "")
 		return
 	}
 	for _, item := range required.Items {
@@ -346,7 +346,7 @@ func (p *parser) objectType(o object, t *schema.Type) {
 			field.Required = field.Default == nil
 		} else {
 			p.errorf("bad-value", item.Head(), diag.DidYouMean(item.Text.Value, "properties", t.Names()),
-				"`required` names no property: %q", item.Text.Value)
+				"`required` names %q, which is not among the properties", item.Text.Value)
 			if field := t.Field(diag.Suggest(item.Text.Value, t.Names())); field != nil {
 				field.Required = field.Default == nil
 			}
@@ -361,7 +361,7 @@ func (p *parser) enum(n *Node, t *schema.Type) {
 		return
 	}
 	if len(n.Items) == 0 {
-		p.errorf("empty-list", n.Range, "", "`enum` allows nothing")
+		p.errorf("empty-list", n.Range, "", "`enum` has no values")
 	}
 	var allowed []any // set at the end, so that values do not restrict those after them
 	for _, item := range n.Items {

@@ -93,7 +93,7 @@ func (s *lineScanner) badIndent(at int, hint, format string, args ...any) {
 
 // level checks that the indentation of a line belongs to an open list or map.
 func (s *lineScanner) level(column, first int) {
-	const hint = "start the line in the column of the key or dash that it belongs to"
+	const hint = "start the line in the same column as the keys or dashes that it belongs with"
 	n := len(s.levels)
 	for n > 0 && s.levels[n-1] > column {
 		n--
@@ -103,7 +103,7 @@ func (s *lineScanner) level(column, first int) {
 	case n < len(s.levels) && (n == 0 || s.levels[n-1] != column):
 		s.badIndent(first, hint, "this indentation matches no line above")
 	case n > 0 && s.hasValue && s.levels[n-1] < column:
-		s.badIndent(first, hint, "this line is indented below a line that has a value already")
+		s.badIndent(first, hint, "this line is indented under a line that already has a value")
 	}
 	s.levels = s.levels[:n]
 }
@@ -260,7 +260,7 @@ func (s *lineScanner) wordEnd(pos int) int {
 // badStart reports an unquoted text that starts with a character reserved by YAML.
 func (s *lineScanner) badStart(start string) {
 	stop := s.lineEnd(s.pos)
-	s.errorf("unquoted-start", s.pos, s.pos+len(start), quoteHint(s.text[s.pos:stop]), "a text that starts with %s must be quoted", start)
+	s.errorf("unquoted-start", s.pos, s.pos+len(start), quoteHint(s.text[s.pos:stop]), "text that starts with %s must be quoted", start)
 	s.nextLine()
 }
 
@@ -315,10 +315,10 @@ func (s *lineScanner) afterQuote(start int, condition bool) {
 	case condition:
 		s.conditionStart(start, end)
 	case s.text[start] == '\'':
-		s.errorf("text-after-quote", next, next+1, `write '' for ' inside '…', or put the text into "…"`,
+		s.errorf("text-after-quote", next, next+1, `write '' for ' inside '…', or put the text in "…"`,
 			"the quoted text ends before this")
 	default:
-		s.errorf("text-after-quote", next, next+1, `write \" for " inside "…", or put the text into '…'`,
+		s.errorf("text-after-quote", next, next+1, `write \" for " inside "…", or put the text in '…'`,
 			"the quoted text ends before this")
 	}
 }
@@ -326,7 +326,7 @@ func (s *lineScanner) afterQuote(start int, condition bool) {
 // conditionStart reports a condition of which YAML reads only the start.
 func (s *lineScanner) conditionStart(start, end int) {
 	s.errorf("bad-condition-start", start, end, quoteHint(s.text[start:s.lineEnd(start)]),
-		"this condition goes on after %s, which is all that YAML reads of it", s.text[start:end])
+		"YAML reads only %s of this condition", s.text[start:end])
 }
 
 // escapes reports invalid escape sequences.
@@ -345,22 +345,22 @@ func (s *lineScanner) escapes(start, end int) {
 		case 'U':
 			size = 8
 		case '/':
-			s.errorf("bad-escape", pos-1, pos+1, "write / without the backslash", `\/ cannot be read`)
+			s.errorf("bad-escape", pos-1, pos+1, "write / without the backslash", `\/ is not a valid escape`)
 		default:
 			if strings.IndexByte("0abt\tnvfre \"'\\N_LP\r\n", c) < 0 {
 				_, n := utf8.DecodeRuneInString(s.text[pos:])
-				s.errorf("bad-escape", pos-1, pos+n, `write \\ for a backslash, or put the text into '…', where it is itself`,
-					"%s means nothing inside double quotes", s.text[pos-1:pos+n])
+				s.errorf("bad-escape", pos-1, pos+n, `write \\ for a backslash, or put the text in '…', where a backslash needs no escape`,
+					"%s is not a valid escape inside double quotes", s.text[pos-1:pos+n])
 			}
 		}
 		digits := s.text[pos+1 : min(pos+1+size, end)]
 		switch {
 		case size == 0:
 		case len(digits) < size || !allDigits(digits, 16):
-			s.errorf("bad-escape", pos-1, pos+1, "", `\%c is followed by %d hexadecimal digits`, s.text[pos], size)
+			s.errorf("bad-escape", pos-1, pos+1, "", `\%c must be followed by %d hexadecimal digits`, s.text[pos], size)
 		case size == 4 && (digits[0] == 'd' || digits[0] == 'D') && digits[1] >= '8',
 			size == 8 && digits > "0010ffff" && digits > "0010FFFF":
-			s.errorf("bad-escape", pos-1, pos+1+size, "write the character itself, e.g. an emoji", "this is half of a character or none")
+			s.errorf("bad-escape", pos-1, pos+1+size, "write the character itself instead, such as the emoji", "this escape is not a whole character")
 		}
 	}
 }
@@ -377,7 +377,7 @@ func (s *lineScanner) plain(column int) {
 		switch {
 		case s.text[pos] == ':' && s.atEnd(pos+1):
 			s.errorf("unquoted-colon", pos, pos+1, quoteHint(s.text[from:stop]),
-				"a text with a colon and a space in it must be quoted")
+				"text with a colon next to a space must be quoted")
 			s.nextLine()
 			return
 		case s.text[pos] == '#' && s.atEnd(pos-1):
@@ -406,8 +406,8 @@ func (s *lineScanner) plain(column int) {
 		}
 		if i := keyColon(line); i >= 0 || strings.HasPrefix(line, "- ") {
 			previous := strings.TrimSpace(s.text[from:stop])
-			s.badIndent(first, "indent both lines alike, or quote the text",
-				"this line is indented into the value above, %q", previous)
+			s.badIndent(first, "indent both lines the same, or quote the text",
+				"this line is indented further than the one above, so it would continue the value %q", previous)
 			return
 		}
 		s.nextLine()

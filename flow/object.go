@@ -42,10 +42,10 @@ func (p *parser) object(n *Node, what string, known ...string) (o object, ok boo
 // wrongKind reports a value of the wrong kind.
 func (p *parser) wrongKind(n *Node, what, want, hint string) {
 	if n.Kind == NullNode && n.Text.Value == "" {
-		p.errorf("wrong-kind", n.Range, hint, "%s has no value here; it takes %s", what, want)
+		p.errorf("wrong-kind", n.Range, hint, "%s has no value; it must be %s", what, want)
 		return
 	}
-	p.errorf("wrong-kind", n.Head(), hint, "%s takes %s, not %s", what, want, n.Kind.Noun())
+	p.errorf("wrong-kind", n.Head(), hint, "%s must be %s, not %s", what, want, n.Kind.Noun())
 }
 
 // entry returns the entry of a key, or nil.
@@ -67,21 +67,21 @@ func (o object) require(keys ...string) {
 func missingKeyHint(key string) string {
 	switch key {
 	case "as":
-		return "such as as: person; the steps then read ${person}"
+		return "write as: with a name, such as as: person; the steps then read ${person}"
 	case "event":
 		return "write event: whatsapp.message or event: webhook"
 	case "type":
-		return "such as type: string"
+		return "write a type, such as type: string"
 	case "path":
-		return "such as path: /orders"
+		return "write a path, such as path: /orders"
 	case "cron":
-		return `such as cron: "30 9 * * mon-fri"`
+		return `write a schedule, such as cron: "30 9 * * mon-fri"`
 	case "state":
 		return "write state: sent, delivered or read"
 	case "steps":
-		return "below it a list, each step with a dash: - id: …"
+		return "write steps: and a list below it, each step with a dash: - id: …"
 	case "code":
-		return "such as code: out_of_stock"
+		return "write a code, such as code: out_of_stock"
 	}
 	return ""
 }
@@ -120,7 +120,7 @@ func (o object) literal(key string) *diag.Text {
 func (p *parser) requireLiteral(t diag.Text, what string) bool {
 	i := expressionAt(t.Value)
 	if i >= 0 {
-		p.errorf("literal-only", t.Range(i, i+2), "write the value itself", "%s takes a literal, not an expression", what)
+		p.errorf("literal-only", t.Range(i, i+2), "write the value itself", "%s must be a literal value, not an expression", what)
 	}
 	return i < 0
 }
@@ -198,7 +198,7 @@ func (o object) integer(key string, fallback, least, most int) int {
 	case !ok:
 		o.p.wrongKind(n, o.name(key), "an integer", "")
 	case i < int64(least) || i > int64(most):
-		o.p.errorf("bad-number", n.Range, "", "%s is from %d to %d", o.name(key), least, most)
+		o.p.errorf("bad-number", n.Range, "", "%s must be from %d to %d", o.name(key), least, most)
 	default:
 		return int(i)
 	}
@@ -229,19 +229,19 @@ func (o object) duration(key string) *Duration {
 	}
 	switch {
 	case n.Kind == IntNode || n.Kind == FloatNode:
-		return bad("write "+n.Text.Value+"s for seconds; the units are ms, s, m, h, d", "takes a duration with a unit")
+		return bad("write "+n.Text.Value+"s for seconds; the units are ms, s, m, h, d", "must be a duration with a unit")
 	case n.Kind != TextNode:
 		o.p.wrongKind(n, o.name(key), "a literal duration "+example, "")
 		return nil
 	case expressionAt(n.Text.Value) >= 0:
-		return bad("", "takes a literal duration %s, not an expression", example)
+		return bad("", "must be a literal duration %s, not an expression", example)
 	}
 	value, err := schema.ParseDuration(n.Text.Value)
 	switch {
 	case err != nil:
-		return bad("", "takes a literal duration %s: %s", example, err)
+		return bad("", "must be a literal duration %s: %s", example, err)
 	case value <= 0:
-		return bad("", "takes a duration of more than nothing")
+		return bad("", "must be longer than zero")
 	}
 	return &Duration{Value: value, Range: n.Range}
 }
@@ -283,8 +283,8 @@ func (o object) condition(key string) *diag.Text {
 		start := strings.Index(t.Value, "${")
 		if end := closing(trimmed); end == len(trimmed)-1 { // other forms are reported by its compiler
 			inside := t.Cut(start+2, start+end)
-			o.p.errorf("braced-condition", t.Range(start, start+2), "drop the braces: "+key+": "+strings.TrimSpace(inside.Value),
-				"%s takes an expression without ${ }", o.name(key))
+			o.p.errorf("braced-condition", t.Range(start, start+2), "remove the braces: "+key+": "+strings.TrimSpace(inside.Value),
+				"%s is an expression already: it must not have ${ }", o.name(key))
 			return &inside
 		}
 	}
@@ -324,9 +324,9 @@ func (o object) connection() *diag.Text {
 	switch {
 	case len(t.Value) > 64:
 		o.p.errorf("bad-connection", t.Whole, `keep the secret in the vault: "facteur vault set"`,
-			"a connection is named with at most 64 characters; this looks like a secret")
+			"the name of a connection has at most 64 characters; this looks like a secret")
 	case !isConnectionName(t.Value):
-		o.p.errorf("bad-connection", t.Whole, "names start with a letter, then come letters, digits, _ . -",
+		o.p.errorf("bad-connection", t.Whole, "names start with a letter and contain only letters, digits, _ . -",
 			"%q cannot be the name of a connection", t.Value)
 	}
 	return t

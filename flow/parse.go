@@ -94,7 +94,7 @@ func (p *parser) flow(root *Node) *Flow {
 			rest.Entries = append(rest.Entries, e)
 			continue
 		}
-		p.errorf("reserved-key", e.Key.Whole, "remove it; it will be given a meaning in a later version",
+		p.errorf("reserved-key", e.Key.Whole, "remove it; a later version will give it a meaning",
 			"the key %q is reserved", e.Key.Value)
 	}
 	o, ok := p.object(&rest, "a flow", "flow", "description", "inputs", "steps", "outputs",

@@ -34,7 +34,7 @@ func (p *parser) recoverIndent(n *Node, known []string) *Node {
 			continue
 		}
 		p.errorf("not-indented", e.Key.Whole, "indent "+strings.Join(names, ", ")+" further than "+e.Key.Value,
-			"`%s` has no value: what belongs to it stands beside it", e.Key.Value)
+			"`%s` has no value, because the lines that belong to it are not indented", e.Key.Value)
 		inner := &Node{Kind: MapNode, Range: n.Entries[i+1].Key.Whole, Entries: n.Entries[i+1 : end]}
 		all := *n
 		all.Entries = slices.Concat(n.Entries[:i], []Entry{{e.Key, inner}}, n.Entries[end:])
@@ -79,7 +79,7 @@ func (p *parser) recoverWith(n *Node, known []string) *Node {
 		inputs.Entries = slices.Concat(with.Value.Entries, inputs.Entries)
 	}
 	rest.Entries = append(rest.Entries, Entry{key, inputs})
-	p.errorf("misplaced-key", first.Whole, "with: {"+strings.Join(names, ": …, ")+": …}", "what the step takes stands inside `with`, not beside it")
+	p.errorf("misplaced-key", first.Whole, "write with: {"+strings.Join(names, ": …, ")+": …}", "the inputs of the step belong inside `with`, not beside it")
 	return &rest
 }
 

@@ -70,7 +70,7 @@ func resolveNumber(s string) (kind NodeKind, value any, problem string) {
 	case allDigits(unsigned, base):
 		i, err := strconv.ParseInt(digits, base, 64)
 		if err != nil {
-			return IntNode, int64(0), "the integer " + s + " has more than 64 bits"
+			return IntNode, int64(0), "the integer " + s + " does not fit in 64 bits"
 		}
 		return IntNode, i, ""
 	case base == 10 && isFloat(unsigned):
@@ -80,7 +80,7 @@ func resolveNumber(s string) (kind NodeKind, value any, problem string) {
 		}
 		return FloatNode, f, ""
 	case unsigned == ".inf", unsigned == ".Inf", unsigned == ".INF", s == ".nan", s == ".NaN", s == ".NAN":
-		return FloatNode, math.MaxFloat64, "JSON has no number " + s
+		return FloatNode, math.MaxFloat64, "JSON cannot represent the number " + s
 	}
 	return TextNode, s, ""
 }

@@ -119,7 +119,7 @@ func (p *parser) step(n *Node) *Step {
 		case kind == "":
 			kind = e.Key.Value
 		default:
-			p.errorf("two-kinds", e.Key.Whole, "make two steps of it", "a step does one thing: this one already has %q", kind)
+			p.errorf("two-kinds", e.Key.Whole, "split it into two steps", "a step does one thing: this one already has %q", kind)
 		}
 	}
 	s := &Step{Range: n.Head()}
@@ -195,7 +195,7 @@ func (p *parser) noKind(o object) {
 }
 
 // withHint is the hint for inputs of actions.
-const withHint = "what the action takes stands below with:"
+const withHint = "put the inputs of the action under with:"
 
 // stepKeyHint says how to write a key that steps have in other languages.
 func stepKeyHint(key string) string {
@@ -203,37 +203,37 @@ func stepKeyHint(key string) string {
 	case "sleep", "delay", "pause":
 		return "write wait: 10s"
 	case "loop", "for", "each", "for_each", "with_items", "while", "repeat":
-		return "write foreach: a list, with as: the name of an item, and steps"
+		return "write foreach: with a list, as: with a name for its items, and steps:"
 	case "do", "tasks", "actions":
-		return "write steps: a list of steps"
+		return "write steps: with a list of steps"
 	case "uses", "run", "type", "task", "use":
-		return "write action: with a name that \"facteur actions\" lists"
+		return "write action: with a name from \"facteur actions\""
 	case "params", "inputs", "args", "arguments", "input", "parameters":
 		return "write with:"
 	case "name":
-		return "write id: with a name such as notify, or description: with a text"
+		return "write id: with a name such as notify, or description: with text"
 	case "else", "elif", "cases", "case", "choose":
-		return "write switch: a list of {when, steps}, with default: beside it"
+		return "write switch: with a list of {when, steps}, and default: beside it"
 	case "condition", "only_if", "unless", "when":
 		return "write if: with a condition"
 	case "except", "rescue", "on_error":
-		return "write catch: a list of {when, steps}, beside try"
+		return "write catch: with a list of {when, steps}, beside try:"
 	case "ensure", "always":
-		return "write finally: a list of steps, beside try"
+		return "write finally: with a list of steps, beside try:"
 	case "continue_on_error", "ignore_errors", "allow_error", "optional":
 		return "write allow_failure: true"
 	case "recipient", "to", "message", "message_type", "once", "fallback", "url", "method", "headers", "json", "body":
 		return withHint
 	case "then":
-		return "a step does one thing: several below a condition are a switch, a list of {when, steps}"
+		return "a step does one thing; to run several steps under a condition, write switch: with a list of {when, steps}"
 	case "needs", "depends_on", "after", "next", "goto":
-		return "leave it out: steps run in the order of the file"
+		return "remove it: steps run in the order of the file"
 	case "retries", "max_attempts", "attempts":
 		return "write retry: {attempts: 3}"
 	case "token", "credentials", "auth", "secret", "secrets", "api_key":
-		return "write connection: with a name; \"facteur vault set NAME\" stores what is secret"
+		return "write connection: with a name; \"facteur vault set NAME\" stores its secrets"
 	case "outputs", "output", "register", "export", "save":
-		return "leave it out: what came of a step is read as steps.<id>.outputs"
+		return "remove it: the result of a step is read as steps.<id>.outputs"
 	case "wait_for_reply", "ask", "receive", "listen":
 		return "write wait_for: {event: whatsapp.message, from: …, timeout: 24h}"
 	}
@@ -261,9 +261,9 @@ func (p *parser) stepKeys(o object, kind string) {
 		}
 		switch {
 		case kind == "wait_for" && slices.Contains([]string{"event", "from", "path", "when", "timeout", "until"}, key):
-			p.errorf("misplaced-key", e.Key.Whole, "it stands inside: wait_for: {…, "+key+": …}", "%s has no key %q", o.what, key)
+			p.errorf("misplaced-key", e.Key.Whole, "move it inside: wait_for: {…, "+key+": …}", "%s has no key %q", o.what, key)
 		case len(others) > 0:
-			p.errorf("misplaced-key", e.Key.Whole, "it stands beside "+strings.Join(others, " and "),
+			p.errorf("misplaced-key", e.Key.Whole, "it belongs to a step with "+strings.Join(others, " or "),
 				"%s has no key %q", o.what, key)
 		default:
 			hint := cmp.Or(stepKeyHint(key), diag.DidYouMean(key, "keys", known))
@@ -331,7 +331,7 @@ func (p *parser) retry(n *Node) *Retry {
 		case !ok:
 			p.wrongKind(n, "`factor`", "a number", "")
 		case factor < 1 || factor > 100:
-			p.errorf("bad-number", n.Range, "", "`factor` is from 1 to 100")
+			p.errorf("bad-number", n.Range, "", "`factor` must be from 1 to 100")
 		default:
 			r.Factor = factor
 		}

@@ -31,7 +31,7 @@ func (d *document) explainSyntaxError(err error) {
 	}
 	hint := ""
 	if strings.Contains(message, "cannot start any token") || strings.Contains(message, "expected alphabetic or numeric character") {
-		hint = "put the text in quotes"
+		hint = "quote the text"
 	}
 	d.errorf("yaml-syntax", at, hint, "this is not YAML: %s", reworded(message))
 }
@@ -92,16 +92,16 @@ func (d *document) firstFailing(message string) (at int, ok bool) {
 // reworded rewrites yaml.v3's message for people.
 func reworded(message string) string {
 	for _, w := range [...]struct{ has, say string }{
-		{"mapping values are not allowed", "a key cannot stand here"},
-		{"did not find expected key", "a key is expected here; is the indentation right?"},
-		{"did not find expected '-' indicator", "a dash is expected here; is the indentation right?"},
+		{"mapping values are not allowed", "a key is not allowed here"},
+		{"did not find expected key", "expected a key here; check the indentation"},
+		{"did not find expected '-' indicator", "expected a dash here; check the indentation"},
 		{"block sequence entries are not allowed", "a list cannot start here"},
 		{"block collection entries are not allowed", "a list cannot start here"},
-		{"did not find expected ',' or", "a comma or the closing bracket is expected here"},
-		{"could not find expected ':'", "a key without a colon"},
+		{"did not find expected ',' or", "expected a comma or the closing bracket here"},
+		{"could not find expected ':'", "this key has no colon"},
 		{"found character that cannot start any token", "no value can start with this character"},
-		{"did not find expected alphabetic or numeric character", "a name is expected behind * or &"},
-		{"did not find expected node content", "a value is expected here"},
+		{"did not find expected alphabetic or numeric character", "expected a name after * or &"},
+		{"did not find expected node content", "expected a value here"},
 		{"unknown anchor", message},
 	} {
 		if strings.Contains(message, w.has) {

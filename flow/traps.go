@@ -39,12 +39,12 @@ func (d *document) checkComment(n *Node) {
 	if !unclosed && !strings.Contains(comment, "${") && strings.IndexAny(comment, " \t#") == 0 || comment == "" {
 		return
 	}
-	hint := "quote the whole text if # belongs to it; for a comment leave a space after #"
+	hint := "quote the whole text if the # is part of it; if it starts a comment, put a space after it"
 	if n.Kind == NullNode {
-		d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so there is no value here")
+		d.errorf("truncated-by-comment", d.at(pos, stop), hint, "everything after # is a comment, so there is no value here")
 		return
 	}
-	d.errorf("truncated-by-comment", d.at(pos, stop), hint, "what follows # is a comment, so the value is only %q", value)
+	d.errorf("truncated-by-comment", d.at(pos, stop), hint, "everything after # is a comment, so the value is only %q", value)
 }
 
 // splitByComma reports a text inside { } that is split by a comma, so that the rest of it
@@ -68,14 +68,14 @@ func (d *document) splitByComma(n *Node, y *yaml.Node, i int) (end int) {
 	if end > i {
 		n.Range.End = max(n.Range.End, stop)
 		d.errorf("unquoted-comma", d.at(value.Range.Start, stop), quoteHint(d.text[value.Range.Start:stop]),
-			"inside { } a comma ends a text: this is only %q", value.Text.Value)
+			"inside { } a comma ends the value: this is only %q", value.Text.Value)
 	}
 	return end
 }
 
 // noBreakSpace reports a line that is indented with a no-break space.
 func (d *document) noBreakSpace(at int) {
-	d.errorf("bad-indent", d.at(at, at+len("\u00a0")), "put a space in its place; texts from a page or a chat often have it",
+	d.errorf("bad-indent", d.at(at, at+len("\u00a0")), "replace it with a space; text copied from a web page or a chat often contains it",
 		"a no-break space cannot indent a line")
 }
 
@@ -106,10 +106,10 @@ func (d *document) spacedColon(n *Node, y *yaml.Node) {
 	stop := d.lineEnd(pos)
 	hint := quoteHint(d.text[key.Whole.Start:stop])
 	if isID(key.Value) {
-		hint = "for a key write " + key.Value + ": without the space; for a text " + hint
+		hint = "if it is a key, write " + key.Value + ": without the space; if it is text, " + hint
 	}
 	d.errorf("unquoted-colon", d.at(pos, min(pos+1, stop)), hint,
-		"a text with a colon and a space in it must be quoted")
+		"text with a colon next to a space must be quoted")
 }
 
 // quoteHint shows a text in quotes.
@@ -123,7 +123,7 @@ func quoteHint(text string) string {
 	if quoted, ok := inQuotes(text); ok {
 		return "quote it: " + quoted
 	}
-	return "put the whole text into quotes, or write it on the next line after >-"
+	return "put the whole text in quotes, or write it on the next line after >-"
 }
 
 // inQuotes quotes a text of at most 80 bytes, with quotes that it does not contain.

@@ -33,7 +33,7 @@ func (p *parser) trigger(n *Node) *Trigger {
 		return nil
 	}
 	for _, e := range n.Entries[1:] {
-		p.errorf("two-kinds", e.Key.Whole, "make two triggers of it", "a trigger is one thing: this one already has %q", n.Entries[0].Key.Value)
+		p.errorf("two-kinds", e.Key.Whole, "split it into two triggers", "a trigger starts the flow in one way: this one already has %q", n.Entries[0].Key.Value)
 	}
 	t := &Trigger{Range: n.Head()}
 	var in object
@@ -47,7 +47,7 @@ func (p *parser) trigger(n *Node) *Trigger {
 		if path := in.literal("path"); path != nil {
 			t.Webhook.Path = *path
 			if !strings.HasPrefix(path.Value, "/") || strings.ContainsAny(path.Value, " ?#") {
-				hint := "write it as /orders/shipped"
+				hint := "write a path such as /orders/shipped"
 				if !strings.ContainsAny(path.Value, " ?#") {
 					hint = "write it as /" + path.Value
 				}

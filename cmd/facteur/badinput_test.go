@@ -45,7 +45,7 @@ func TestBadFlows(t *testing.T) {
 		{"second document", flowOf("  - {id: one, wait: 1s}\n---\nflow: other"), "[multiple-documents]", ""},
 		{"unquoted expression", sets("{phone: ${inputs.phone}}"), "bad.flow.yaml:6:18: error: quote an expression inside { } or [ ]", `"${inputs.phone}"`},
 		{"unquoted colon", sets("Rendez-vous : mardi"), "[unquoted-colon]", "quote"},
-		{"unquoted question mark", sets("{body: Là ?}"), "bad.flow.yaml:6:20: error: a text with ? inside { } or [ ] must be quoted", `"Là ?"`},
+		{"unquoted question mark", sets("{body: Là ?}"), "bad.flow.yaml:6:20: error: text with ? inside { } or [ ] must be quoted", `"Là ?"`},
 		{"unquoted hash", sets("[Colis #7, b]"), "[unquoted-hash]", ""},
 		{"truncated by a comment", sets("Colis #${inputs.phone}"), "[truncated-by-comment]", ""},
 		{"expression in a comment", sets("Colis # ${inputs.phone}"), "[truncated-by-comment]", ""},

@@ -43,9 +43,9 @@ func alsoIn(lines []int) string {
 	last := len(texts) - 1
 	switch more := len(lines) - maxListed; {
 	case more > 0:
-		return fmt.Sprintf("the same in lines %s and %d more", strings.Join(texts, ", "), more)
+		return fmt.Sprintf("also on lines %s and %d more", strings.Join(texts, ", "), more)
 	case last == 0:
-		return "the same in line " + texts[0]
+		return "also on line " + texts[0]
 	}
-	return "the same in lines " + strings.Join(texts[:last], ", ") + " and " + texts[last]
+	return "also on lines " + strings.Join(texts[:last], ", ") + " and " + texts[last]
 }

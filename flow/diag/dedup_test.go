@@ -27,9 +27,9 @@ func TestDeduplicate(t *testing.T) {
 		"several lines": {diag.List{
 			find(at(one, 1, 1), "unset", "reply", "guard it"), find(at(one, 1, 3), "unset", "reply", "or so"), find(at(one, 3, 1), "unset", "reply", ""),
 			find(at(one, 3, 3), "unset", "reply", ""), find(at(one, 7, 1), "unset", "reply", "")},
-			[]string{"guard it; the same in lines 3 and 7"}},
+			[]string{"guard it; also on lines 3 and 7"}},
 		"one line, without a hint": {diag.List{find(at(one, 1, 1), "unset", "reply", ""), find(at(one, 2, 1), "unset", "reply", "")},
-			[]string{"the same in line 2"}},
+			[]string{"also on line 2"}},
 		"the same line": {diag.List{find(at(one, 1, 1), "unset", "reply", "guard it"), find(at(one, 1, 3), "unset", "reply", "")}, []string{"guard it"}},
 		"others": {diag.List{
 			find(at(one, 1, 1), "unset", "reply", "a"), find(at(one, 2, 1), "unset", "sent", "b"), find(at(one, 3, 1), "unknown", "reply", "c"),
@@ -46,5 +46,5 @@ func TestDeduplicate(t *testing.T) {
 	for line := range 12 {
 		many = append(many, find(at(one, line+1, 1), "unset", "reply", ""))
 	}
-	assert.Equal(t, "the same in lines 2, 3, 4, 5, 6, 7, 8, 9 and 3 more", many.Deduplicate()[0].Hint)
+	assert.Equal(t, "also on lines 2, 3, 4, 5, 6, 7, 8, 9 and 3 more", many.Deduplicate()[0].Hint)
 }

@@ -143,7 +143,7 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		return
 	}
 	if app, ok := c.lib.ConnectionApp(out.Connection); ok && app != sig.App {
-		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.connectionsHint("write connection: ", sig.App), "%s needs a connection of app %s, %s is of app %s", sig.Name, sig.App, out.Connection, app)
+		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.connectionsHint("write connection: ", sig.App), "%s needs a connection of app %s, but %s is of app %s", sig.Name, sig.App, out.Connection, app)
 	}
 }
 
@@ -174,8 +174,8 @@ func (c *flowCompiler) misspeltConnection(connection diag.Text) {
 	}
 	known := c.lib.OtherConnections(connection.Value)
 	if near := diag.Suggest(connection.Value, known); near != "" {
-		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", known)+"; name it in the project file if it is another one",
-			"no connection %q is known here", connection.Value)
+		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", known)+"; if it is another one, name it under connections: in the project file",
+			"no connection %q is known on this machine", connection.Value)
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *flowCompiler) block(steps []*flow.Step, s *expr.Scope, place string) []
 		}
 		out = append(out, c.step(step, s, at))
 		if i+1 < len(steps) && alwaysEnds(steps[i:i+1]) && !c.lib.Stored {
-			c.diags.Warnf("unreachable", steps[i+1].Range, "remove the steps below, or give the one above an if", "this step never runs: the one above ends the flow")
+			c.diags.Warnf("unreachable", steps[i+1].Range, "remove the steps from here on, or give the one above an if", "this step never runs: the one above ends the flow")
 		}
 	}
 	return out

@@ -23,11 +23,11 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 	}
 	done := c.compiled(callee)
 	if done.diags.HasErrors() {
-		c.reportCallee(in.Flow, "see "+callee.Source.Name, "the flow %s has mistakes of its own: %s", in.Flow.Value, done.diags.Err())
+		c.reportCallee(in.Flow, "see "+callee.Source.Name, "the flow %s has errors of its own: %s", in.Flow.Value, done.diags.Err())
 	}
 	out := &CallFlow{Plan: done.plan}
 	out.With = c.flowInputs(in.With, in.WithRange, done.plan.Inputs, s, func(f *schema.Field) {
-		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
+		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("add it: with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
 	})
 	maps.Copy(c.plan.Sources, done.plan.Sources)
 	c.settingsRead.join(&done.settingsRead)
@@ -47,7 +47,7 @@ func (c *flowCompiler) unknownFlow(name diag.Text) {
 	switch {
 	case name.Value == "": // reported by package flow
 	case slices.Contains(c.lib.FlowNames, name.Value):
-		c.reportCallee(name, "mend it first", "the flow %s cannot be read", name.Value)
+		c.reportCallee(name, "fix its file first", "the flow %s cannot be read", name.Value)
 	default:
 		c.diags.Errorf("unknown-flow", name.Whole, diag.DidYouMean(name.Value, "flows", c.lib.FlowNames), "there is no flow %q in this project", name.Value)
 	}
@@ -69,7 +69,7 @@ func (c *flowCompiler) closesCycle(in *flow.Call, callee *flow.Flow) bool {
 		return false
 	}
 	path = append([]string{c.flow.Name.Value}, path...)
-	c.diags.Errorf("call-cycle", in.Flow.Whole, "a flow cannot call itself, not even through others", "%s calls itself through this step: %s", c.flow.Name.Value, strings.Join(path, " → "))
+	c.diags.Errorf("call-cycle", in.Flow.Whole, "remove one of the calls: a flow cannot call itself, directly or through other flows", "%s calls itself through this step: %s", c.flow.Name.Value, strings.Join(path, " → "))
 	return true
 }
 

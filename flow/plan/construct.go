@@ -58,7 +58,7 @@ func (c *flowCompiler) set(in *flow.Set, s *expr.Scope) *Set {
 		if first := c.vars[name]; first == nil {
 			c.vars[name] = current
 		} else if ok, why := first.Accepts(current); !ok {
-			c.diags.Errorf("variable-type", b.Value.Head(), "a variable keeps the type of its first value in the file: use another name", "vars.%s: %s", name, why)
+			c.diags.Errorf("variable-type", b.Value.Head(), "use another name: a variable keeps the type of its first value in the file", "vars.%s: %s", name, why)
 			current = first
 		} else {
 			v = v.convert(first, b.Value.Range)
@@ -93,8 +93,8 @@ func (c *flowCompiler) loopCopy(name diag.Text, v *Value) {
 	readsItself := false
 	v.program.Reads("vars", func(field string) { readsItself = readsItself || field == name.Value })
 	if readsItself {
-		c.diags.Warnf("copied-variable", name.Whole, "give each value to collect, and put them together after the foreach, from steps.<id>.outputs.items",
-			"vars.%s is a copy here: each begins with the value from outside, and nothing of it is seen there", name.Value)
+		c.diags.Warnf("copied-variable", name.Whole, "return a value from each iteration with collect, and combine them after the foreach, from steps.<id>.outputs.items",
+			"vars.%s is a copy here: each iteration starts from the value before the foreach, and its changes are lost afterwards", name.Value)
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 	inside := s.Fork()
 	if what, reserved := expr.Reserved(in.As.Value); what != "a word of CEL" { // those are reported by package flow
 		if reserved {
-			c.diags.Errorf("bad-item", in.As.Whole, "choose another name", "an item cannot be called %q, which is %s of expressions", in.As.Value, what)
+			c.diags.Errorf("bad-item", in.As.Whole, "choose another name", "an item cannot be called %q, which is the name of %s in expressions", in.As.Value, what)
 		}
 		if what != "a variable" && in.As.Value != "" {
 			inside.BindItem(in.As.Value, item, of)
@@ -170,8 +170,8 @@ func (c *flowCompiler) foreach(in *flow.Foreach, s *expr.Scope, place string, st
 		kept := slices.DeleteFunc(c.diags[before:], func(d diag.Diagnostic) bool { return d.Code == "unknown-name" })
 		c.diags = c.diags[:before+len(kept)]
 	}
-	hide(s, in.Steps, "it is inside a foreach: use its collect, and steps."+orID(step.ID.Value)+".outputs.items")
-	items := &schema.Field{Name: "items", Type: schema.ListOf(collected), Always: true, Doc: "the values of collect by position, null for an iteration that failed"}
+	hide(s, in.Steps, "it is inside a foreach; use collect there, and read steps."+orID(step.ID.Value)+".outputs.items")
+	items := &schema.Field{Name: "items", Type: schema.ListOf(collected), Always: true, Doc: "the values of collect by position; null for an iteration that failed"}
 	return out, &schema.Type{Kind: schema.Object, Fields: []*schema.Field{items}}
 }
 

@@ -17,16 +17,16 @@ func JSONSchema(catalog call.Catalog) map[string]any {
 	flow := described("a flow: inputs, steps, outputs", closed(keys{
 		"flow":        id("the name of the flow, unique in the project"),
 		"description": described("what the flow is for, for people", text()),
-		"inputs":      described("what the flow is given, in the words of JSON Schema", objectOf(w.ref("type")(""))),
-		"steps":       w.ref("steps")("what the flow does, in this order"),
-		"outputs":     described("what the flow gives, by name", objectOf(keys{})),
+		"inputs":      described("the parameters of the flow and their types, as in JSON Schema", objectOf(w.ref("type")(""))),
+		"steps":       w.ref("steps")("what the flow does, in order"),
+		"outputs":     described("the results of the flow, by name", objectOf(keys{})),
 		"on_failure":  w.ref("steps")("steps that run once when the run fails; `error` says why"),
 		"triggers":    described("what starts the flow in the daemon", keys{"type": "array", "items": w.trigger()}),
 		"timeout":     described("how long a run may take, e.g. 7d", literalDuration()),
-		"concurrency": described("how many runs go on at the same time", closed(keys{
-			"key":         described("runs are counted by it; without one, all together", scalar()),
-			"limit":       described("how many; 1 by default", integerBetween(1, 1_000_000)),
-			"on_conflict": described("what happens to one more; queue by default", enumOf("queue", "reject")),
+		"concurrency": described("limits how many runs go on at the same time", closed(keys{
+			"key":         described("runs with the same key count together; all runs do if it is not given", scalar()),
+			"limit":       described("how many at the same time; 1 by default", integerBetween(1, 1_000_000)),
+			"on_conflict": described("what happens to a run over the limit; queue by default", enumOf("queue", "reject")),
 		})),
 	}, "flow", "steps"))
 	flow["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -118,7 +118,7 @@ func inputType() keys {
 		switch of {
 		case "string":
 			return keys{
-				"format":    described("what kind of text", enumOf("date-time", "duration", "e164", "email", "uri", "uuid")),
+				"format":    described("the format of the text", enumOf("date-time", "duration", "e164", "email", "uri", "uuid")),
 				"pattern":   described("a regular expression (RE2)", text()),
 				"minLength": size("in characters", 0),
 				"maxLength": size("in characters", 1),
@@ -141,8 +141,8 @@ func inputType() keys {
 		"type":        described("the type of the value", enumOf(kinds...)),
 		"description": described("what it is, for people", text()),
 		"enum":        described("the allowed values", keys{"type": "array", "minItems": 1}),
-		"default":     described("an input with a default may be left out", keys{}),
-		"sensitive":   described("masked wherever people look", flag),
+		"default":     described("the value if none is given; an input with a default is optional", keys{}),
+		"sensitive":   described("hide the value wherever it is shown to people", flag),
 	}
 	var cases []any
 	for _, kind := range kinds {
@@ -168,25 +168,25 @@ func inputType() keys {
 
 func (w *flowSchema) trigger() keys {
 	inputs := described("values for the flow's inputs", objectOf(keys{}))
-	always := described("also when a run that waits was woken", keys{"type": "boolean"})
+	always := described("start a run even if the event resumed a waiting run", keys{"type": "boolean"})
 	trigger := closed(keys{
-		"webhook": described("a run for each request on a path", closed(keys{
-			"path":       described("such as /orders/shipped", keys{"type": "string", "pattern": "^/[^ ?#]*$"}),
-			"connection": w.ref("connection")("the connection that proves who sent it; none: anybody may send it"),
-			"when":       w.ref("condition")("only requests for which it holds; reads event"),
-			"dedupe":     described("a second request with the same value starts nothing", scalar()),
+		"webhook": described("starts a run for each request to a path", closed(keys{
+			"path":       described("the path, such as /orders/shipped", keys{"type": "string", "pattern": "^/[^ ?#]*$"}),
+			"connection": w.ref("connection")("the connection that verifies the sender; none: anybody may send it"),
+			"when":       w.ref("condition")("only requests for which this is true; can read event"),
+			"dedupe":     described("a second request with the same value starts no run", scalar()),
 			"inputs":     inputs,
 			"always":     always,
 		}, append(w.requiredConnection("webhook"), "path")...)),
-		"schedule": described("a run at the times of a cron expression", closed(keys{
+		"schedule": described("starts a run at the times of a cron expression", closed(keys{
 			"cron":     described(`minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, keys{"type": "string"}),
-			"timezone": described("such as Europe/Paris; UTC by default", keys{"type": "string"}),
-			"missed":   described("what happens to a time at which nothing ran; skip by default", enumOf("skip", "once")),
+			"timezone": described("the time zone, such as Europe/Paris; UTC by default", keys{"type": "string"}),
+			"missed":   described("what to do about times that were missed while nothing ran; skip by default", enumOf("skip", "once")),
 			"inputs":   inputs,
 		}, "cron")),
-		"whatsapp_message": described("a run for each inbound message", closed(keys{
+		"whatsapp_message": described("starts a run for each inbound message", closed(keys{
 			"sender_phone_id": described("only messages to this phone number ID", text()),
-			"when":            w.ref("condition")("only messages for which it holds; reads event"),
+			"when":            w.ref("condition")("only messages for which this is true; can read event"),
 			"inputs":          inputs,
 			"always":          always,
 		})),

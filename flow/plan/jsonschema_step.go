@@ -20,58 +20,58 @@ func (w *flowSchema) step() keys {
 		}
 		return object
 	}
-	returned := values("ends the flow, with values for some of its outputs", 0)
+	returned := values("ends the flow, with values for some or all of its outputs", 0)
 	returned["type"] = []any{"object", "null"}
 	branches := described("branches that run at the same time, by name", objectOf(steps("")))
 	branches["minProperties"] = 1
 
 	actions, _ := w.catalog.Names()
 	out := closed(keys{
-		"id":            w.ref("id")("what other steps read it by: steps.<id>"),
+		"id":            w.ref("id")("the name under which other steps read this one: steps.<id>"),
 		"description":   described("what the step is for, for people", text()),
-		"if":            condition("the step runs only if it holds"),
-		"allow_failure": flag("the flow goes on when the step fails"),
-		"sensitive":     flag("its outputs are masked wherever people look"),
+		"if":            condition("the step runs only if this is true"),
+		"allow_failure": flag("the flow continues if the step fails"),
+		"sensitive":     flag("hide its outputs wherever they are shown to people"),
 
-		"action":     described("what to do", enumOf(anys(actions)...)),
+		"action":     described("the action to run", enumOf(anys(actions)...)),
 		"connection": w.ref("connection")("a name in the vault"),
-		"with":       described("what the action or the flow is given", keys{}),
-		"retry": described("how often and when it is tried again", closed(keys{
-			"attempts":  described("in all; 3 by default", integerBetween(1, 100)),
-			"delay":     described("before the second; 1s by default", literalDuration()),
-			"factor":    described("by which it grows; 2 by default", keys{"type": "number", "minimum": 1, "maximum": 100}),
-			"max_delay": described("up to which it grows; 5m by default", literalDuration()),
-			"when":      condition("only errors for which it holds; reads error"),
+		"with":       described("the inputs of the action or the flow", keys{}),
+		"retry": described("how often and when to try again", closed(keys{
+			"attempts":  described("how many attempts in all; 3 by default", integerBetween(1, 100)),
+			"delay":     described("the delay before the second attempt; 1s by default", literalDuration()),
+			"factor":    described("what each further delay is multiplied by; 2 by default", keys{"type": "number", "minimum": 1, "maximum": 100}),
+			"max_delay": described("the longest delay; 5m by default", literalDuration()),
+			"when":      condition("retry only errors for which this is true; can read error"),
 		})),
-		"timeout": described("of one attempt; 30s by default", literalDuration()),
-		"await": described("wait for news about it", closed(keys{
-			"state":   described("that is to be reached", text()),
-			"timeout": described("1h by default", literalDuration()),
+		"timeout": described("how long one attempt may take; 30s by default", literalDuration()),
+		"await": described("wait for news about the call, such as its delivery", closed(keys{
+			"state":   described("the state to wait for", text()),
+			"timeout": described("how long to wait for it; 1h by default", literalDuration()),
 		}, "state")),
-		"on_unknown":      described("what follows when nobody knows whether it happened; fail by default", enumOf("fail", "resend")),
-		"unknown_timeout": described("how long to wait for news then; 10m by default", literalDuration()),
+		"on_unknown":      described("what to do when it is unknown whether the call happened; fail by default", enumOf("fail", "resend")),
+		"unknown_timeout": described("how long to wait for news before that; 10m by default", literalDuration()),
 		"idempotent":      flag("doing it twice is harmless"),
 
-		"set":         values("gives values to variables, read as vars.<name>", 1),
-		"switch":      described("runs the first case that holds", cases("when", "steps")),
-		"default":     someSteps("runs when no case holds"),
+		"set":         values("sets variables, which are read as vars.<name>", 1),
+		"switch":      described("runs the first case whose condition is true", cases("when", "steps")),
+		"default":     someSteps("runs when no case is true"),
 		"foreach":     described("runs steps for each item of a list", expressionOr("array")),
-		"as":          w.ref("id")("what the item is called inside"),
-		"concurrency": described("how many items at the same time; 1 by default", integerBetween(1, 1000)),
+		"as":          w.ref("id")("the name of the current item in the steps"),
+		"concurrency": described("how many items to process at the same time; 1 by default", integerBetween(1, 1000)),
 		"steps":       steps(""),
-		"collect":     described("what each item gives, in steps.<id>.outputs.items", keys{"not": keys{"type": "null"}}),
+		"collect":     described("the result of each item, listed in steps.<id>.outputs.items", keys{"not": keys{"type": "null"}}),
 		"parallel":    branches,
 		"try":         steps("steps whose failure is handled"),
-		"catch":       described("the first that holds handles the failure; reads error", cases("steps")),
-		"finally":     steps("runs whatever came"),
-		"wait":        described("a duration, e.g. 24h", expressionOf(schema.DurationType)),
-		"wait_until":  described("a time; one in the past goes on at once", expressionOf(schema.TimestampType)),
+		"catch":       described("the first case that is true handles the failure; can read error", cases("steps")),
+		"finally":     steps("always runs at the end, whatever happened"),
+		"wait":        described("waits for a duration, e.g. 24h", expressionOf(schema.DurationType)),
+		"wait_until":  described("waits until a time; continues at once if it is in the past", expressionOf(schema.TimestampType)),
 		"wait_for":    w.waitFor(),
-		"on_timeout":  described("what follows when no event came; fail by default", keys{"anyOf": []any{enumOf("fail", "continue"), steps("")}}),
+		"on_timeout":  described("what to do when no event came; fail by default", keys{"anyOf": []any{enumOf("fail", "continue"), steps("")}}),
 		"call":        w.ref("id")("runs another flow of the project"),
 		"return":      returned,
 		"fail": described("ends the flow, or the try around it, with an error", closed(keys{
-			"code": described("short, for conditions", scalar()), "message": described("for people", scalar()),
+			"code": described("a short code, for use in conditions", scalar()), "message": described("an explanation for people", scalar()),
 		}, "code", "message")),
 	})
 
@@ -154,12 +154,12 @@ func (w *flowSchema) waitFor() keys {
 	_, events := w.catalog.Names()
 	out := closed(keys{
 		"event":      described("the kind of event", enumOf(anys(events)...)),
-		"from":       described("whose messages", scalar()),
-		"path":       described("of which path", scalar()),
-		"connection": w.ref("connection")("the connection that proves who sent it; none: anybody may send it"),
-		"when":       w.ref("condition")("only events for which it holds; reads event"),
+		"from":       described("whose messages to wait for", scalar()),
+		"path":       described("the path to wait on", scalar()),
+		"connection": w.ref("connection")("the connection that verifies the sender; none: anybody may send it"),
+		"when":       w.ref("condition")("only events for which this is true; can read event"),
 		"timeout":    described("how long to wait, e.g. 24h", schema.DurationType.JSONSchema(true)),
-		"until":      described("until when to wait, in place of timeout", schema.TimestampType.JSONSchema(true)),
+		"until":      described("until when to wait, instead of timeout", schema.TimestampType.JSONSchema(true)),
 	}, "event")
 	out["not"] = keys{"required": []any{"timeout", "until"}}
 	var cases []any
@@ -187,5 +187,5 @@ func (w *flowSchema) waitFor() keys {
 	if len(cases) > 0 {
 		out["allOf"] = cases
 	}
-	return described("pauses until an event comes", out)
+	return described("waits for an event", out)
 }

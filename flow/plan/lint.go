@@ -38,7 +38,7 @@ func (c *flowCompiler) unusedInputs() {
 func (c *flowCompiler) endlessFinally() {
 	wait := func(s *flow.Step) {
 		if do, ok := s.Do.(*flow.WaitFor); ok && do.Timeout == nil && do.Until == nil {
-			c.diags.Warnf("endless-finally", do.Range, "add timeout to wait_for", "a run that is to end may wait here forever: finally always runs to its end")
+			c.diags.Warnf("endless-finally", do.Range, "add a timeout to wait_for", "a run that should end may wait here forever, because finally always runs to its end")
 		}
 	}
 	visit := func(s *flow.Step) {
@@ -98,5 +98,5 @@ func (c *flowCompiler) bareExpression(t diag.Text, s *expr.Scope) {
 	if slices.ContainsFunc(found, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code != "maybe-unset" }) {
 		return
 	}
-	c.diags.Warnf("bare-expression", t.Whole, "for its value write ${"+t.Value+"}", "this is the text %q, not its value", t.Value)
+	c.diags.Warnf("bare-expression", t.Whole, "for its value, write ${"+t.Value+"}", "this is the text %q, not its value", t.Value)
 }

@@ -56,7 +56,7 @@ func (c *flowCompiler) valueOf(n *flow.Node, at diag.Range, want *schema.Type, s
 // needsValue reports an optional expression where a value is needed.
 func (c *flowCompiler) needsValue(v *Value, at diag.Range) {
 	if v.isOptional() {
-		c.diags.Errorf("type-mismatch", at, "say what stands there without it: .orValue(…)", "this may give no value, and one is needed here")
+		c.diags.Errorf("type-mismatch", at, "give a fallback value with .orValue(…)", "this may have no value, but one is required here")
 	}
 }
 
@@ -119,19 +119,19 @@ func conversion(want, got *schema.Type) string {
 	case !scalar:
 		return ""
 	case want.Kind == schema.String:
-		return "make a text of it with string(…)"
+		return "convert it with string(…)"
 	case want.Kind == schema.Int && (got.Kind == schema.String || got.Kind == schema.Number):
-		return "make an integer of it with int(…)"
+		return "convert it with int(…)"
 	case want.Kind == schema.Number && got.Kind == schema.String:
-		return "make a number of it with double(…)"
+		return "convert it with double(…)"
 	case want.Kind == schema.Bool:
-		return "compare it, such as … == \"yes\""
+		return "compare it with a value, such as … == \"yes\""
 	case want.Kind == schema.Duration && got.Kind == schema.Timestamp:
-		return "take now() from it; for a time itself there are until in wait_for, and wait_until"
+		return "subtract now() from it; to wait until a time, use wait_until, or until in wait_for"
 	case want.Kind == schema.Duration:
-		return `make a duration of it with duration(…), e.g. duration("24h")`
+		return `convert it with duration(…), e.g. duration("24h")`
 	case want.Kind == schema.Timestamp:
-		return "make a time of it with timestamp(…), or declare the input with format: date-time"
+		return "convert it with timestamp(…), or declare the input with format: date-time"
 	}
 	return ""
 }

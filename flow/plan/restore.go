@@ -31,7 +31,7 @@ func Restore(name string, texts map[string]string, lib Library) (*Plan, diag.Lis
 	}
 	switch settings, err := SettingsOf(texts); {
 	case err != nil:
-		diags.Errorf("type", diag.Range{}, "", "the settings that were stored cannot be read: %v", err)
+		diags.Errorf("type", diag.Range{}, "", "the stored settings cannot be read: %v", err)
 	case settings != nil:
 		lib.Settings = settings
 	}

@@ -25,7 +25,7 @@ type earlyReturn struct {
 
 func (c *flowCompiler) ret(in *flow.Return, step *flow.Step, s *expr.Scope) *Return {
 	if c.concurrent != "" {
-		c.diags.Errorf("return-here", step.Range, "end the flow after it instead, by what its steps gave", "return inside %s has no meaning: other steps run at the same time", c.concurrent)
+		c.diags.Errorf("return-here", step.Range, "return after it instead, depending on the outputs of its steps", "return is not allowed inside %s, where other steps run at the same time", c.concurrent)
 	}
 	out := &Return{}
 	end := earlyReturn{cmp.Or(c.aroundLoops, s).Fork(), map[string]*Value{}}

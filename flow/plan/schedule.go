@@ -28,7 +28,7 @@ type Schedule struct {
 // 30th of February, is an error.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	if strings.Contains(text, "=") {
-		return nil, errors.New("the time zone has a key of its own, timezone")
+		return nil, errors.New("write the time zone under its own key, timezone")
 	}
 	fields := strings.Fields(text)
 	if len(fields) == 5 {
@@ -40,16 +40,16 @@ func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return nil, fmt.Errorf("%q is not five fields", text)
+		return nil, fmt.Errorf("%q does not have five fields", text)
 	}
 	if slices.Contains([]uint64{spec.Minute, spec.Hour, spec.Dom, spec.Month, spec.Dow}, 0) {
-		return nil, errors.New("one of its fields is empty")
+		return nil, errors.New("a field is empty")
 	}
 	spec.Location = time.UTC
 	const everyHour = 1<<24 - 1
 	s := &Schedule{spec: spec, zone: zone, hourly: spec.Hour&everyHour == everyHour}
 	if s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return nil, errors.New("there is no such day")
+		return nil, errors.New("there is no such date")
 	}
 	return s, nil
 }

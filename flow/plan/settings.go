@@ -129,7 +129,7 @@ func SettingsOf(texts map[string]string) (map[string]any, error) {
 	v, err := decodeSetting(object)
 	settings, ok := v.(map[string]any)
 	if err == nil && !ok {
-		return nil, fmt.Errorf("they are a %T", v)
+		return nil, fmt.Errorf("expected an object, got a %T", v)
 	}
 	return settings, err
 }

@@ -64,7 +64,7 @@ func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
 	if zone == nil {
 		zone = time.UTC
 		if !c.lib.Stored {
-			hint := "a name such as Europe/Paris"
+			hint := "write a name such as Europe/Paris"
 			if suggestion != "" {
 				hint = fmt.Sprintf("did you mean %q?", suggestion)
 			}
@@ -73,7 +73,7 @@ func (c *flowCompiler) schedule(in *flow.ScheduleTrigger) *Trigger {
 	}
 	var err error
 	if out.Schedule, err = ParseSchedule(out.Cron, zone); err != nil && out.Cron != "" && !c.lib.Stored {
-		c.diags.Errorf("bad-cron", in.Cron.Whole, `five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
+		c.diags.Errorf("bad-cron", in.Cron.Whole, `write five fields: minute, hour, day of the month, month, day of the week, e.g. "30 9 * * mon-fri"`, "not a cron expression: %s", err)
 	}
 	return out
 }
@@ -84,8 +84,8 @@ func (c *flowCompiler) message(in *flow.MessageTrigger, s *expr.Scope) *Trigger 
 	if in.SenderPhoneID != nil {
 		out.SenderPhoneID = in.SenderPhoneID.Value
 		if strings.Trim(out.SenderPhoneID, "0123456789") != "" && !c.lib.Stored {
-			c.diags.Errorf("bad-subject", in.SenderPhoneID.Whole, `it has digits alone, such as "106540352242922"; leave it out for messages to any number`,
-				"sender_phone_id: %q is not Meta's phone number ID, so no message would ever fit", out.SenderPhoneID)
+			c.diags.Errorf("bad-subject", in.SenderPhoneID.Whole, `a phone number ID has only digits, such as "106540352242922"; remove the key to accept messages to any number`,
+				"sender_phone_id: %q is not a phone number ID of Meta, so no message would ever match", out.SenderPhoneID)
 		}
 	}
 	c.when(out, in.When, s)
@@ -120,7 +120,7 @@ func (c *flowCompiler) eventSource(in *diag.Text, event *call.Event, at diag.Ran
 	}
 	switch {
 	case in == nil && app != "" && !c.lib.Stored:
-		c.diags.Errorf("missing-connection", at, cmp.Or(c.connectionsHint("add connection: ", app), "add connection: with the name of one of app "+app)+", or connection: none to let anybody send it",
+		c.diags.Errorf("missing-connection", at, cmp.Or(c.connectionsHint("add connection: ", app), "add connection: with the name of a connection of app "+app)+", or connection: none to let anybody send it",
 			"nothing says who may send the %s: it needs a connection", event.Name)
 		fallthrough
 	case in == nil:
@@ -132,7 +132,7 @@ func (c *flowCompiler) eventSource(in *diag.Text, event *call.Event, at diag.Ran
 	c.misspeltConnection(*in)
 	if c.lib.ConnectionApp != nil && app != "" && !c.lib.Stored {
 		if other, ok := c.lib.ConnectionApp(in.Value); ok && other != app {
-			c.diags.Errorf("wrong-connection", in.Whole, c.connectionsHint("write connection: ", app), "%s needs a connection of app %s, %s is of app %s", event.Name, app, in.Value, other)
+			c.diags.Errorf("wrong-connection", in.Whole, c.connectionsHint("write connection: ", app), "%s needs a connection of app %s, but %s is of app %s", event.Name, app, in.Value, other)
 		}
 	}
 	return in.Value, false

@@ -82,12 +82,12 @@ func (c *flowCompiler) subject(in *flow.WaitFor, event *call.Event, out *WaitFor
 			c.valueOrNil(k.node, schema.StringType, s)
 		case event.By == k.name && k.node == nil && (in.From != nil || in.Path != nil): // the other key is reported as unknown
 		case event.By == k.name && k.node == nil:
-			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or a text", "%s needs %s: whose events are meant", event.Name, k.name)
+			c.diags.Errorf("missing-key", in.Range, "add "+k.name+": to wait_for, with an input or text", "%s needs %s, which says whose events to wait for", event.Name, k.name)
 		case event.By == k.name:
 			before := len(c.diags)
 			out.Subject = c.value(k.node, schema.StringType, s)
 			if out.Open && strings.Trim(out.Subject.Prefix(), "/ ") == "" && !c.lib.Stored {
-				c.diags.Errorf("bad-subject", k.node.Range, "begin it with text, such as /payments/${…}, or name a connection", "%s begins with an expression: anybody could send to any %s", k.name, k.name)
+				c.diags.Errorf("bad-subject", k.node.Range, "start it with text, such as /payments/${…}, or name a connection", "%s starts with an expression, so anybody could send to any %s", k.name, k.name)
 			}
 			text, ok := out.Subject.literal.(string)
 			if !ok || event.Subject == nil || c.lib.Stored {
